@@ -1,0 +1,1 @@
+//! Every room's errors under one roof.

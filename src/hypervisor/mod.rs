@@ -1,0 +1,78 @@
+//! The lazy connection, libvirt behind it, domain XML from templates.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use crate::model::PowerState;
+
+/// What a hypervisor says of one domain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Live {
+    pub state: PowerState,
+    /// The hypervisor's number of the running domain.
+    pub id: Option<u32>,
+    /// Memory the domain has now, KiB.
+    pub memory_kib: u64,
+    /// Memory it may have, KiB.
+    pub max_memory_kib: u64,
+    pub vcpus: u32,
+    /// Processor time used, nanoseconds.
+    pub cpu_time_ns: u64,
+}
+
+/// What came of an order to a domain that may have gone meanwhile: gone is a normal case, no error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    Done,
+    /// There is no such domain, or it does not run.
+    Absent,
+}
+
+/// Why the hypervisor could not do it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HypervisorError {
+    #[error("offline mode: {0} needs the hypervisor; run it without --offline-mode")]
+    Offline(&'static str),
+    #[error("libvirt is not installed ({0}); install the package that brings libvirt.so.0")]
+    NoLibrary(String),
+    #[error("cannot reach the hypervisor at {uri}: {reason}")]
+    Unreachable { uri: String, reason: String },
+    #[error("libvirt refused to {action}: {reason}")]
+    Refused { action: String, reason: String },
+}
+
+/// The conversation with one hypervisor. Every domain is named by the uuid that qubes.xml holds.
+pub trait Hypervisor {
+    /// The connection's URI, as the record of a start keeps it.
+    fn uri(&self) -> &str;
+
+    /// The state of all domains, in one call. A uuid that is not among them is Halted.
+    fn states(&self) -> Result<HashMap<Uuid, Live>, HypervisorError>;
+
+    /// The state of one domain; `None` when it is not defined.
+    fn state(&self, uuid: Uuid) -> Result<Option<Live>, HypervisorError>;
+
+    /// Defines the domain from `xml`, replacing a stale definition of the same uuid or name, and creates it paused.
+    fn create_paused(&self, uuid: Uuid, xml: &str) -> Result<(), HypervisorError>;
+
+    /// Lets a paused domain run.
+    fn resume(&self, uuid: Uuid) -> Result<Outcome, HypervisorError>;
+
+    /// Stops the processors of a running domain.
+    fn pause(&self, uuid: Uuid) -> Result<Outcome, HypervisorError>;
+
+    /// Asks the guest to power off (ACPI, or xenstore under Xen). Returns when it was asked, not when it is gone.
+    fn shutdown(&self, uuid: Uuid) -> Result<Outcome, HypervisorError>;
+
+    /// Ends the domain at once.
+    fn destroy(&self, uuid: Uuid) -> Result<Outcome, HypervisorError>;
+
+    /// Forgets the definition of a domain that does not run.
+    fn undefine(&self, uuid: Uuid) -> Result<Outcome, HypervisorError>;
+
+    /// Waits until the domain does not run, by the hypervisor's events (registered before the first look at the
+    /// state), at most for `limit`. False when the time ran out. A lost connection is an error, not a stop.
+    fn wait_until_inactive(&self, uuid: Uuid, limit: Option<Duration>) -> Result<bool, HypervisorError>;
+}

@@ -1,0 +1,53 @@
+//! The classes of qubes.
+
+use std::fmt;
+
+/// The class of a domain element. A class this program does not know is kept under its name.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Class {
+    AdminVM,
+    TemplateVM,
+    AppVM,
+    StandaloneVM,
+    DispVM,
+    RemoteVM,
+    Unknown(Box<str>),
+}
+
+impl Class {
+    /// Every class that exists in R4 (`spec/r4-xml.md` §1.4), sorted by name.
+    pub const ALL: [Class; 6] =
+        [Class::AdminVM, Class::AppVM, Class::DispVM, Class::RemoteVM, Class::StandaloneVM, Class::TemplateVM];
+
+    pub fn from_store(text: &str) -> Class {
+        Class::ALL.iter().find(|c| c.as_str() == text).cloned().unwrap_or_else(|| Class::Unknown(text.into()))
+    }
+
+    pub fn as_str(&self) -> &str {
+        match self {
+            Class::AdminVM => "AdminVM",
+            Class::TemplateVM => "TemplateVM",
+            Class::AppVM => "AppVM",
+            Class::StandaloneVM => "StandaloneVM",
+            Class::DispVM => "DispVM",
+            Class::RemoteVM => "RemoteVM",
+            Class::Unknown(name) => name,
+        }
+    }
+
+    /// Whether qubes of this class run on this machine with volumes of their own (upstream's `QubesVM`).
+    pub fn is_local_guest(&self) -> bool {
+        matches!(self, Class::TemplateVM | Class::AppVM | Class::StandaloneVM | Class::DispVM)
+    }
+
+    /// Whether qubes of this class are based on another one.
+    pub fn has_template(&self) -> bool {
+        matches!(self, Class::AppVM | Class::DispVM)
+    }
+}
+
+impl fmt::Display for Class {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}

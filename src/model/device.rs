@@ -1,0 +1,71 @@
+//! Device assignments as the store keeps them (`spec/r4-xml.md` §1.7).
+
+use super::text_map::TextMap;
+
+/// The assignments of one device class of one qube: one `<devices class="…">` element.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceClass {
+    /// `pci`, `block`, `usb`, `mic`, or one we do not know and keep.
+    pub class: Box<str>,
+    pub assignments: Vec<Assignment>,
+}
+
+/// One `<device>` element: its attributes verbatim, its options in order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Assignment {
+    /// `backend-domain`, `id`, `mode`, `identity`, `required` and whatever else stands there.
+    pub attributes: TextMap,
+    pub options: TextMap,
+}
+
+/// When a device is given to its frontend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    Required,
+    AutoAttach,
+    AskToAttach,
+}
+
+impl Mode {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Mode::Required => "required",
+            Mode::AutoAttach => "auto-attach",
+            Mode::AskToAttach => "ask-to-attach",
+        }
+    }
+}
+
+impl Assignment {
+    /// The qube that provides the device; `None` means any (absent, empty, or the `*` that upstream writes).
+    pub fn backend(&self) -> Option<&str> {
+        self.attributes.get("backend-domain").filter(|b| !b.is_empty() && *b != "*")
+    }
+
+    /// The port, `*` when any.
+    pub fn port(&self) -> &str {
+        self.attributes.get("id").unwrap_or("*")
+    }
+
+    /// What the device must be, `*` when anything; an `identity` option wins, as in early 4.3.
+    pub fn identity(&self) -> &str {
+        self.options.get("identity").or_else(|| self.attributes.get("identity")).unwrap_or("*")
+    }
+
+    /// The mode, or the text that is none. Before 4.3 every assignment was required.
+    pub fn mode(&self) -> Result<Mode, &str> {
+        if let Some(required) = self.attributes.get("required") {
+            return match required.to_ascii_lowercase().as_str() {
+                "1" | "yes" | "true" | "on" => Ok(Mode::Required),
+                "0" | "no" | "false" | "off" => Ok(Mode::AutoAttach),
+                _ => Err(required),
+            };
+        }
+        match self.attributes.get("mode") {
+            None | Some("required") => Ok(Mode::Required),
+            Some("auto-attach") => Ok(Mode::AutoAttach),
+            Some("ask-to-attach") => Ok(Mode::AskToAttach),
+            Some(other) => Err(other),
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! What a decision may need to know of the world; the model itself opens nothing.
+
+use super::power::PowerState;
+use super::release::Release;
+use super::vm::Vm;
+
+/// The world as far as the rules and defaults ask for it. [`crate::system`] answers from the machine and core.toml,
+/// each answer gathered when first asked for.
+pub trait Facts {
+    /// Memory of the host in MiB.
+    fn host_memory_mib(&self) -> u64;
+    /// Processors of the host.
+    fn host_cpus(&self) -> u32;
+    /// Whether the kernel `version` is installed below the directory of the kernel pool: a directory with `vmlinuz`.
+    fn kernel_installed(&self, kernels_dir: &str, version: &str) -> bool;
+    /// The text of a file in a kernel's directory (`default-kernelopts-pci.txt` and its like).
+    fn kernel_file(&self, kernels_dir: &str, version: &str, file: &str) -> Option<String>;
+    /// The release whose upstream must be able to load what is written.
+    fn release(&self) -> Release;
+    /// The directory of built-in things of dom0 that hold the store: `/var/lib/qubes`.
+    fn base_dir(&self) -> &str;
+    /// Whether files below `dir` can share blocks (decides the driver of a new store's first pool).
+    fn can_reflink(&self, dir: &str) -> bool;
+    /// The power state of a qube; offline every qube is Halted, dom0 and remote ones Running.
+    fn power_state(&self, vm: &Vm) -> PowerState;
+    /// The live number that xenstore or libvirt knows: domain id, start time. −1 and `None` when there is none.
+    fn domain_id(&self, vm: &Vm) -> i64;
+}

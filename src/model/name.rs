@@ -1,0 +1,150 @@
+//! Names of qubes: what may be created, and what a store may contain.
+
+use std::borrow::Borrow;
+use std::fmt;
+
+/// The name of a qube.
+///
+/// Two ways in: [`VmName::from_store`] for names that already stand in a file (never re-checked by any release of
+/// Qubes, so only what could harm us is refused), and [`VmName::for_new`] for a qube about to be created
+/// (`spec/r4-properties.md` §6).
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct VmName(Box<str>);
+
+/// Why a text is not acceptable as a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    #[error("VM name must not be empty")]
+    Empty,
+    #[error("VM name must be shorter than 32 characters")]
+    TooLong,
+    #[error("VM name cannot start with hyphen, underscore, dot or numbers")]
+    BadStart,
+    #[error("VM name contains illegal characters")]
+    BadCharacter,
+    #[error("VM name cannot be 'none' nor 'default'")]
+    Reserved,
+    #[error("VM name cannot be 'Domain-0'")]
+    Domain0,
+    #[error("VM name cannot end with '-dm'")]
+    StubdomainSuffix,
+    #[error("a name with a slash, a control character, or made of dots cannot name files")]
+    Unsafe,
+}
+
+impl VmName {
+    /// The administrative domain.
+    pub const DOM0: &'static str = "dom0";
+
+    /// A name as it stands in a store. Refused is only what could lead a path astray or break a line of output.
+    pub fn from_store(text: &str) -> Result<VmName, NameError> {
+        if text.is_empty() {
+            return Err(NameError::Empty);
+        }
+        if text.len() > 255 || text == "." || text == ".." || text.chars().any(|c| c == '/' || c.is_control()) {
+            return Err(NameError::Unsafe);
+        }
+        Ok(VmName(text.into()))
+    }
+
+    /// A name for a qube to be created: at most 31 of `[a-zA-Z0-9_.-]`, a letter first, none of the reserved words.
+    pub fn for_new(text: &str) -> Result<VmName, NameError> {
+        let first = *text.as_bytes().first().ok_or(NameError::Empty)?;
+        if text.len() > 31 {
+            return Err(NameError::TooLong);
+        }
+        if matches!(first, b'0'..=b'9' | b'_' | b'.' | b'-') {
+            return Err(NameError::BadStart);
+        }
+        if !text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-')) {
+            return Err(NameError::BadCharacter);
+        }
+        match text {
+            "none" | "default" => return Err(NameError::Reserved),
+            "Domain-0" => return Err(NameError::Domain0),
+            _ if text.ends_with("-dm") => return Err(NameError::StubdomainSuffix),
+            _ => {}
+        }
+        Ok(VmName(text.into()))
+    }
+
+    /// `dom0`.
+    pub fn dom0() -> VmName {
+        VmName(Self::DOM0.into())
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    pub fn is_dom0(&self) -> bool {
+        &*self.0 == Self::DOM0
+    }
+}
+
+impl fmt::Display for VmName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl fmt::Debug for VmName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", &self.0)
+    }
+}
+
+impl Borrow<str> for VmName {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl AsRef<str> for VmName {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl PartialEq<str> for VmName {
+    fn eq(&self, other: &str) -> bool {
+        &*self.0 == other
+    }
+}
+
+impl PartialEq<&str> for VmName {
+    fn eq(&self, other: &&str) -> bool {
+        &*self.0 == *other
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_name_follows_every_rule() {
+        assert!(VmName::for_new("work").is_ok());
+        assert!(VmName::for_new("a.b_c-D9").is_ok());
+        for (text, error) in [
+            ("", NameError::Empty),
+            ("this-name-is-much-too-long-for-a-qube", NameError::TooLong),
+            ("1new", NameError::BadStart),
+            ("-x", NameError::BadStart),
+            ("bad name", NameError::BadCharacter),
+            ("none", NameError::Reserved),
+            ("Domain-0", NameError::Domain0),
+            ("work-dm", NameError::StubdomainSuffix),
+        ] {
+            assert_eq!(VmName::for_new(text), Err(error), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_stored_name_may_be_odd_but_not_a_path() {
+        assert!(VmName::from_store("Ärger mit Namen").is_ok());
+        assert!(VmName::from_store("../etc").is_err());
+        assert!(VmName::from_store("..").is_err());
+        assert!(VmName::from_store("a\nb").is_err());
+    }
+}

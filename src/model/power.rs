@@ -1,0 +1,47 @@
+//! Power states (`spec/r4-features.md` §7, `spec/r4-tools.md` qvm-ls).
+
+use std::fmt;
+
+/// What a qube is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PowerState {
+    Halted,
+    /// Active, not fully usable yet.
+    Transient,
+    Running,
+    Paused,
+    Suspended,
+    Halting,
+    Dying,
+    Crashed,
+    /// The hypervisor could not be asked.
+    Unknown,
+}
+
+impl PowerState {
+    /// The word that listings print.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            PowerState::Halted => "Halted",
+            PowerState::Transient => "Transient",
+            PowerState::Running => "Running",
+            PowerState::Paused => "Paused",
+            PowerState::Suspended => "Suspended",
+            PowerState::Halting => "Halting",
+            PowerState::Dying => "Dying",
+            PowerState::Crashed => "Crashed",
+            PowerState::Unknown => "NA",
+        }
+    }
+
+    /// Whether a domain exists that may have images open.
+    pub fn is_active(self) -> bool {
+        !matches!(self, PowerState::Halted | PowerState::Crashed | PowerState::Unknown)
+    }
+}
+
+impl fmt::Display for PowerState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}

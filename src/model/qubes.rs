@@ -1,0 +1,236 @@
+//! The collection: every qube of a system, parsed when somebody looks at it.
+
+use std::cell::OnceCell;
+use std::cmp::Ordering;
+
+use super::class::Class;
+use super::label::Labels;
+use super::name::VmName;
+use super::pool::Pools;
+use super::text_map::TextMap;
+use super::vm::{Diagnosis, Vm};
+
+/// Where qubes come from that nobody has looked at yet: the format room implements it over the bytes of the file.
+pub trait DomainSource {
+    /// Parses the domain that stands at `position` of the source.
+    fn domain(&self, position: usize) -> Vm;
+}
+
+/// What the index knows of a domain without parsing it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Brief {
+    pub name: VmName,
+    pub class: Class,
+    /// Position in the [`DomainSource`].
+    pub position: usize,
+}
+
+struct Slot {
+    name: VmName,
+    class: Class,
+    origin: Option<usize>,
+    vm: OnceCell<Vm>,
+    touched: bool,
+}
+
+/// All qubes of a system with its labels, pools and global properties.
+pub struct Qubes {
+    pub labels: Labels,
+    pub pools: Pools,
+    /// Explicitly set global properties.
+    pub globals: TextMap,
+    /// What is wrong with the file outside any usable domain (a domain without a name, a second one of the same name).
+    pub diagnoses: Vec<Diagnosis>,
+    slots: Vec<Slot>,
+    source: Option<Box<dyn DomainSource>>,
+    removed: Vec<usize>,
+}
+
+/// How one domain of the collection relates to the file it came from.
+pub enum Written<'a> {
+    /// Copy the source's domain at this position as it stands.
+    Unchanged { position: usize },
+    /// Change the source's domain at this position into `vm`.
+    Changed { position: usize, vm: &'a Vm },
+    /// A qube the source does not have.
+    New { vm: &'a Vm },
+}
+
+impl Qubes {
+    /// A collection without qubes.
+    pub fn new(labels: Labels, pools: Pools, globals: TextMap) -> Qubes {
+        Qubes { labels, pools, globals, diagnoses: Vec::new(), slots: Vec::new(), source: None, removed: Vec::new() }
+    }
+
+    /// A collection over a source. Of two domains with one name the first is used and the second is a diagnosis.
+    pub fn over(
+        labels: Labels,
+        pools: Pools,
+        globals: TextMap,
+        source: Box<dyn DomainSource>,
+        briefs: impl IntoIterator<Item = Brief>,
+    ) -> Qubes {
+        let mut qubes = Qubes::new(labels, pools, globals);
+        qubes.source = Some(source);
+        qubes.slots = briefs
+            .into_iter()
+            .map(|b| Slot {
+                name: b.name,
+                class: b.class,
+                origin: Some(b.position),
+                vm: OnceCell::new(),
+                touched: false,
+            })
+            .collect();
+        qubes.slots.sort_by(order);
+        let diagnoses = &mut qubes.diagnoses;
+        qubes.slots.dedup_by(|later, first| {
+            let double = later.name == first.name;
+            if double {
+                diagnoses.push(Diagnosis {
+                    text: format!("a second qube is called '{}'; only the first is used", later.name),
+                });
+            }
+            double
+        });
+        qubes
+    }
+
+    /// Names, dom0 first, then in byte order. Parses nothing.
+    pub fn names(&self) -> impl Iterator<Item = &VmName> {
+        self.slots.iter().map(|s| &s.name)
+    }
+
+    /// Names with classes, in the same order. Parses nothing.
+    pub fn briefs(&self) -> impl Iterator<Item = (&VmName, &Class)> {
+        self.slots.iter().map(|s| (&s.name, &s.class))
+    }
+
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    pub fn contains(&self, name: &str) -> bool {
+        self.find(name).is_some()
+    }
+
+    /// The name as the collection holds it.
+    pub fn name(&self, name: &str) -> Option<&VmName> {
+        self.find(name).map(|at| &self.slots[at].name)
+    }
+
+    /// The class of a qube. Parses nothing.
+    pub fn class(&self, name: &str) -> Option<&Class> {
+        self.find(name).map(|at| &self.slots[at].class)
+    }
+
+    /// One qube, parsed now if it was not before.
+    pub fn get(&self, name: &str) -> Option<&Vm> {
+        self.find(name).map(|at| self.vm(at))
+    }
+
+    /// All qubes in the order of [`Qubes::names`].
+    pub fn iter(&self) -> impl Iterator<Item = &Vm> {
+        (0..self.slots.len()).map(|at| self.vm(at))
+    }
+
+    /// One qube for changing it; the writer compares it with the file.
+    pub fn edit(&mut self, name: &str) -> Option<&mut Vm> {
+        let at = self.find(name)?;
+        self.vm(at);
+        let slot = &mut self.slots[at];
+        slot.touched = true;
+        slot.vm.get_mut()
+    }
+
+    /// Adds a qube; gives it back when the name is taken.
+    pub fn add(&mut self, vm: Vm) -> Result<(), Box<Vm>> {
+        if self.contains(vm.name.as_str()) {
+            return Err(Box::new(vm));
+        }
+        let slot = Slot {
+            name: vm.name.clone(),
+            class: vm.class.clone(),
+            origin: None,
+            vm: OnceCell::from(vm),
+            touched: true,
+        };
+        let at = self.slots.partition_point(|s| order(s, &slot) == Ordering::Less);
+        self.slots.insert(at, slot);
+        Ok(())
+    }
+
+    /// Takes a qube out. Whether it may go is decided before.
+    pub fn remove(&mut self, name: &str) -> Option<Vm> {
+        let at = self.find(name)?;
+        self.vm(at);
+        let slot = self.slots.remove(at);
+        self.removed.extend(slot.origin);
+        slot.vm.into_inner()
+    }
+
+    /// The domains as they are to be written, in the order of [`Qubes::names`].
+    pub fn written(&self) -> impl Iterator<Item = Written<'_>> {
+        self.slots.iter().map(|slot| match (slot.origin, slot.vm.get()) {
+            (Some(position), Some(vm)) if slot.touched => Written::Changed { position, vm },
+            (Some(position), _) => Written::Unchanged { position },
+            (None, Some(vm)) => Written::New { vm },
+            (None, None) => unreachable!("a qube without origin is born parsed"),
+        })
+    }
+
+    /// Positions in the source of the domains that were removed.
+    pub fn removed(&self) -> &[usize] {
+        &self.removed
+    }
+
+    fn vm(&self, at: usize) -> &Vm {
+        let slot = &self.slots[at];
+        slot.vm.get_or_init(|| match (&self.source, slot.origin) {
+            (Some(source), Some(position)) => source.domain(position),
+            _ => unreachable!("a qube that is not parsed yet has a source"),
+        })
+    }
+
+    fn find(&self, name: &str) -> Option<usize> {
+        if name == VmName::DOM0 {
+            return self.slots.iter().position(|s| s.name.is_dom0());
+        }
+        let from = self.slots.partition_point(|s| s.class == Class::AdminVM);
+        self.slots[from..].binary_search_by(|s| s.name.as_str().cmp(name)).ok().map(|at| from + at)
+    }
+}
+
+/// AdminVM first, then by name (`spec/r4-xml.md` §1.4).
+fn order(a: &Slot, b: &Slot) -> Ordering {
+    let admin = |s: &Slot| s.class != Class::AdminVM;
+    admin(a).cmp(&admin(b)).then_with(|| a.name.cmp(&b.name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn vm(name: &str) -> Vm {
+        let class = if name == "dom0" { Class::AdminVM } else { Class::AppVM };
+        Vm::new(VmName::from_store(name).unwrap(), class)
+    }
+
+    #[test]
+    fn names_come_sorted_with_dom0_first_and_are_found() {
+        let mut qubes = Qubes::new(Labels::built_in(), Pools::default(), TextMap::new());
+        for name in ["work", "dom0", "Zebra", "a"] {
+            qubes.add(vm(name)).unwrap();
+        }
+        let names: Vec<_> = qubes.names().map(|n| n.as_str()).collect();
+        assert_eq!(names, ["dom0", "Zebra", "a", "work"]);
+        assert!(qubes.add(vm("work")).is_err());
+        assert!(qubes.get("dom0").is_some() && qubes.get("work").is_some() && qubes.get("x").is_none());
+        assert_eq!(qubes.remove("a").unwrap().name, "a");
+        assert!(!qubes.contains("a"));
+    }
+}

@@ -1,0 +1,43 @@
+//! Releases of Qubes OS, for what may be written.
+
+use std::fmt;
+
+/// A release of Qubes OS whose core can load what we write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Release {
+    R4_0,
+    R4_1,
+    R4_2,
+    R4_3,
+    R4_4,
+}
+
+impl Release {
+    /// What is written for when nothing says otherwise.
+    pub const DEFAULT: Release = Release::R4_3;
+
+    /// Reads `4.2`, `R4.2`, `4.2.1`, `Qubes OS release 4.2 (R4.2)`.
+    pub fn parse(text: &str) -> Option<Release> {
+        let at = text.find("4.")?;
+        match text[at + 2..].split(|c: char| !c.is_ascii_digit()).next()? {
+            "0" => Some(Release::R4_0),
+            "1" => Some(Release::R4_1),
+            "2" => Some(Release::R4_2),
+            "3" => Some(Release::R4_3),
+            "4" => Some(Release::R4_4),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Release {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Release::R4_0 => "4.0",
+            Release::R4_1 => "4.1",
+            Release::R4_2 => "4.2",
+            Release::R4_3 => "4.3",
+            Release::R4_4 => "4.4",
+        })
+    }
+}

@@ -1,0 +1,101 @@
+//! Pools and volumes on disk: one file per driver behind one trait.
+
+use std::path::PathBuf;
+
+/// What a volume is for: the two flags of `spec/r4-storage.md` §1 as one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Fresh and empty at each start, discarded at stop.
+    Volatile,
+    /// A snapshot of its source at each start, discarded at stop.
+    Snapshot,
+    /// Persistent, committed at stop.
+    Origin,
+}
+
+/// A volume with everything decided: what the drivers work on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Volume {
+    /// The qube it belongs to, for messages.
+    pub owner: String,
+    /// `root`, `private`, `volatile`, `kernel`, …
+    pub name: String,
+    /// The pool's name.
+    pub pool: String,
+    /// Unique in the pool, made by the driver.
+    pub vid: String,
+    pub kind: Kind,
+    pub rw: bool,
+    /// Configured size in bytes; 0 when the driver knows better (kernels).
+    pub size: u64,
+    /// −1: no snapshots at all; 0: no revisions; n: keep n.
+    pub revisions_to_keep: i64,
+    /// The vid of the volume a [`Kind::Snapshot`] is made of, in the same pool.
+    pub source: Option<String>,
+    /// Whether it is to be encrypted with a key nobody keeps.
+    pub ephemeral: bool,
+}
+
+/// How a started volume is given to the guest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Attachment {
+    /// A raw image file.
+    File(PathBuf),
+    /// A block device.
+    Device(PathBuf),
+    /// The volume has nothing to attach (a kernel without modules.img).
+    Nothing,
+}
+
+/// A saved state of an origin volume.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Revision {
+    /// What `revert` takes.
+    pub id: String,
+    /// When it was the current state: `YYYY-MM-DDTHH:MM:SS`, UTC.
+    pub time: String,
+}
+
+/// Why storage could not do it. Every message names the volume or pool, the rule and the way on.
+#[derive(Debug, thiserror::Error)]
+pub enum StorageError {
+    #[error("{0}")]
+    Refused(String),
+    #[error("{what}: {source}")]
+    Io { what: String, source: std::io::Error },
+}
+
+/// One pool on disk. All calls on a volume are made under its qube's operation lock; the driver adds the volume's
+/// own leaf locks where two qubes can meet (a source that is committed while another takes a snapshot of it).
+pub trait Driver {
+    /// Prepares the pool's place; refuses where it cannot work.
+    fn setup(&self) -> Result<(), StorageError>;
+    /// Size and use of the place in bytes, where the driver knows.
+    fn capacity(&self) -> Result<Option<(u64, u64)>, StorageError>;
+    /// The vid for a new volume `name` of a qube; `prefix` is `appvms` or `vm-templates`.
+    fn new_vid(&self, prefix: &str, qube: &str, name: &str) -> String;
+
+    fn create(&self, volume: &Volume) -> Result<(), StorageError>;
+    fn remove(&self, volume: &Volume) -> Result<(), StorageError>;
+    fn verify(&self, volume: &Volume) -> Result<(), StorageError>;
+    /// Makes the image that the guest gets. On a dirty origin (a leftover of a crash) the dirty data stay in use.
+    fn start(&self, volume: &Volume) -> Result<(), StorageError>;
+    /// Commits or discards; also right when `start` never ran or the machine lost power.
+    fn stop(&self, volume: &Volume) -> Result<(), StorageError>;
+    fn attachment(&self, volume: &Volume) -> Result<Attachment, StorageError>;
+
+    fn is_dirty(&self, volume: &Volume) -> Result<bool, StorageError>;
+    fn is_outdated(&self, volume: &Volume) -> Result<bool, StorageError>;
+    fn revisions(&self, volume: &Volume) -> Result<Vec<Revision>, StorageError>;
+    fn revert(&self, volume: &Volume, revision: Option<&str>) -> Result<(), StorageError>;
+    fn resize(&self, volume: &Volume, bytes: u64) -> Result<(), StorageError>;
+    /// Where the last committed data can be read, also while the qube runs.
+    fn export(&self, volume: &Volume) -> Result<PathBuf, StorageError>;
+    /// Replaces the volume's data by the file's, atomically.
+    fn import(&self, volume: &Volume, from: &std::path::Path) -> Result<(), StorageError>;
+
+    fn size(&self, volume: &Volume) -> Result<u64, StorageError>;
+    fn usage(&self, volume: &Volume) -> Result<u64, StorageError>;
+    /// The vids of every volume that lies in the pool, for finding orphans.
+    fn volumes(&self) -> Result<Vec<String>, StorageError>;
+}

@@ -1,0 +1,1 @@
+//! The file: its lock, its durable replace, its history, and the transactions `Read` and `Write`.

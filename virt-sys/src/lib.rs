@@ -1,0 +1,1 @@
+//! libvirt behind a late-opened library.
