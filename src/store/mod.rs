@@ -1,1 +1,3 @@
 //! The file: its lock, its durable replace, its history, and the transactions `Read` and `Write`.
+
+pub mod replace;
