@@ -15,8 +15,14 @@ has_library() { ldconfig -p 2> /dev/null | grep -q "$1"; }
 has_file() { compgen -G "$1" > /dev/null; }
 # The guest has no libraries: its busybox must be linked statically and know what the guest's scripts call.
 has_busybox() { has busybox && ! ldd "$(command -v busybox)" > /dev/null 2>&1 && busybox --list | grep -qx mke2fs; }
+has_dnf_download() { dnf download --help > /dev/null 2>&1; }
 # libvirt's QEMU driver, in the one big daemon or in a daemon of its own, as a module or built in.
-has_libvirt_qemu() { { has libvirtd || has virtqemud; } && has_file '/usr/lib*/*/libvirt/connection-driver/libvirt_driver_qemu.so' || has_file '/usr/lib*/libvirt/connection-driver/libvirt_driver_qemu.so'; }
+has_libvirt_qemu() {
+    { has libvirtd || has virtqemud; } && for directory in /usr/lib/*/libvirt /usr/lib64/libvirt /usr/lib/libvirt; do
+        if has_file "$directory/connection-driver/libvirt_driver_qemu.so"; then return 0; fi
+    done
+    return 1
+}
 
 missing=()
 # need SETS CHECK DEBIAN FEDORA WHAT-FOR: adds the packages when one of SETS is wanted and CHECK fails.
@@ -51,8 +57,10 @@ needs() {
     need "demo test" "has depmod"                    "kmod"                      "kmod"                     "finds the guest's disk driver"
     need "demo test" "has zstd"                      "zstd"                      "zstd"                     "unpacks the guest's kernel"
     need "demo test" "has xz"                        "xz-utils"                  "xz"                       "unpacks the guest's drivers"
-    [ $manager = dnf ] &&
-    need "demo test" "has rpm2cpio"                  "-"                         "rpm"                      "unpacks the kernel's package"
+    if [ $manager = dnf ]; then
+        need "demo test" "has_dnf_download"          "-"                         "dnf-command(download)"    "fetches the kernel's package"
+        need "demo test" "has rpm2cpio"              "-"                         "rpm"                      "unpacks the kernel's package"
+    fi
     need "test" "has mkfs.btrfs"                     "btrfs-progs"               "btrfs-progs"              "tests of reflink storage"
     need "test" "has mkfs.xfs"                       "xfsprogs"                  "xfsprogs"                 "tests of reflink storage"
     need "test" "has losetup"                        "mount"                     "util-linux"               "file systems of the tests"
@@ -81,30 +89,36 @@ own_version() {
     # shellcheck disable=SC1091 # the machine's file
     codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
     installed=$(dpkg-query -W -f '${Version}' "$1" 2> /dev/null || true)
-    apt-cache madison "$1" | awk -F ' *[|] *' -v suite=" $codename[-a-z]*/" -v installed="$installed" \
+    apt-cache madison "$1" | awk -F ' *[|] *' -v suite=" ${codename}[-a-z]*/" -v installed="$installed" \
         '$3 ~ suite && $2 != installed { print $2 }' | sort -rV | head -n 1
 }
 
-# Packages that apt names as standing in the way and that are installed in a version the distribution does not have.
+# Packages that apt would remove.
+to_be_removed() { sed -n '/^The following packages will be REMOVED/,/^[^ ]/p' "$apt_log" | grep '^ ' | tr -d '*' | tr ' ' '\n' | grep . || true; }
+
+# Packages that stand in apt's way and that are installed in a version the distribution does not have.
 conflicting() {
     local package codename
     # shellcheck disable=SC1091 # the machine's file
     codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
-    sed -nE 's/^.*(Depends|PreDepends|Breaks|Conflicts): ([a-z0-9.+-]+).*$/\2/p' "$apt_log" | sort -u | while read -r package; do
+    {
+        sed -nE 's/^.*(Depends|PreDepends|Breaks|Conflicts): ([a-z0-9.+-]+).*$/\2/p' "$apt_log"
+        to_be_removed
+    } | sort -u | while read -r package; do
         dpkg-query -W -f '${db:Status-Status}' "$package" 2> /dev/null | grep -qx installed || continue
-        apt-cache policy "$package" | grep -A 2 -F '***' | grep -q "://.* $codename[-a-z]*/" && continue
+        apt-cache policy "$package" | grep -A 2 -F '***' | grep -q "://.* ${codename}[-a-z]*/" && continue
         echo "$package"
     done
 }
 
 install_with_apt() {
     local package version replaced=()
-    if apt_install "$@"; then return; fi
+    if apt_install --no-remove "$@"; then return; fi
     # Lists that are missing or too old: the only reason to fetch them.
     if grep -qE 'Unable to locate package|has no installation candidate|Failed to fetch|404 ' "$apt_log"; then
         echo "The package lists are missing or too old: apt-get update"
         as_root apt-get update -q > "$apt_log" 2>&1 || cat "$apt_log" >&2
-        if apt_install "$@"; then return; fi
+        if apt_install --no-remove "$@"; then return; fi
     fi
     # Installed packages from elsewhere that the distribution's do not fit: go back to the distribution's own.
     for package in $(conflicting); do
@@ -113,9 +127,15 @@ install_with_apt() {
         echo "$package $(dpkg-query -W -f '${Version}' "$package") does not come from this distribution and stands in the way: replaced by its $version"
         replaced+=("$package=$version")
     done
-    if [ ${#replaced[@]} -gt 0 ] && apt_install --allow-downgrades "$@" "${replaced[@]}"; then return; fi
+    set -- --allow-downgrades "$@" ${replaced[@]+"${replaced[@]}"}
+    if apt_install --no-remove "$@"; then return; fi
+    # What is left: a package with another that does the same (busybox and busybox-static).
+    if apt_install --simulate "$@"; then
+        echo "Removed, because the above takes its place: $(to_be_removed | xargs)"
+        if apt_install "$@"; then return; fi
+    fi
     cat "$apt_log" >&2
-    echo "dependencies.sh: apt-get could not install: $*" >&2
+    echo "dependencies.sh: apt-get could not install this: $*" >&2
     return 1
 }
 

@@ -1,4 +1,5 @@
 #!/bin/bash
+# shellcheck disable=SC2012 # names of kernels are plain
 # kernel.sh DOWNLOADS OUTDIR: a distribution's kernel as OUTDIR/vmlinuz, OUTDIR/lib/modules/VERSION and OUTDIR/version.
 # The newest kernel package is downloaded (the one for virtual machines where there is one: smaller, and quicker to
 # start) and unpacked; nothing is installed and /boot is not touched. Without a network the machine's own kernel serves.
@@ -60,7 +61,7 @@ from_this_machine() {
     local version
     for version in "$(uname -r)" $(ls /lib/modules 2> /dev/null | sort -rV); do
         for image in "/lib/modules/$version/vmlinuz" "/boot/vmlinuz-$version"; do
-            [ -r "$image" ] && [ -d "/lib/modules/$version" ] || continue
+            if [ ! -r "$image" ] || [ ! -d "/lib/modules/$version" ]; then continue; fi
             echo "kernel.sh: using this machine's own kernel $version"
             cp "$image" "$out/vmlinuz"
             mkdir -p "$out/lib/modules"
