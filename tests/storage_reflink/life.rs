@@ -1,18 +1,13 @@
-//! Driver file-reflink on real file systems: btrfs and XFS, whose files share blocks, and ext4, whose files do not.
-
-#[path = "support/loop_mount.rs"]
-mod loop_mount;
-#[path = "support/reflink_pool.rs"]
-mod reflink_pool;
+//! The life of a volume: what is on disk after each step, and what a guest finds there.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
-use loop_mount::FileSystem;
+use crate::loop_mount::FileSystem;
+use crate::pool::{MIB, Pool, all_pools, origin, pool_on, snapshot, text_in, volatile};
 use nix::sys::statvfs::statvfs;
 use qubes::exec::Program;
 use qubes::storage::{Driver, Reflink, StorageError, Volume};
-use reflink_pool::{MIB, Pool, all_pools, origin, pool_on, snapshot, text_in, volatile};
 
 #[test]
 fn a_qube_lives_with_the_names_that_upstream_gives() {
