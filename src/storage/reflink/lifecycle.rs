@@ -19,7 +19,8 @@ impl Reflink {
         }
         self.make_directory(&images)?;
         durable::create_sparse(&images.clean(), volume.size, self.group)?;
-        self.precache(volume, &images)
+        self.precache(volume, &images);
+        Ok(())
     }
 
     pub(super) fn remove_volume(&self, volume: &Volume) -> Result<(), StorageError> {
@@ -58,6 +59,18 @@ impl Reflink {
         self.commit(volume, &images, &dirty)
     }
 
+    pub(super) fn discard_volume(&self, volume: &Volume) -> Result<(), StorageError> {
+        let images = self.images(&volume.vid)?;
+        // Without snapshots there is one image, and stopping only renames it.
+        if volume.kind != Kind::Origin || volume.snapshots_disabled() || !exists(&images.clean())? {
+            return self.stop_volume(volume);
+        }
+        refuse_if_open(volume, &images.dirty())?;
+        durable::remove(&images.dirty())?;
+        self.precache(volume, &images);
+        Ok(())
+    }
+
     /// Makes `from`, a complete image, the volume's clean one, and the clean one a revision.
     pub(super) fn commit(&self, volume: &Volume, images: &Images, from: &std::path::Path) -> Result<(), StorageError> {
         if !volume.snapshots_disabled() {
@@ -67,15 +80,16 @@ impl Reflink {
         durable::sync_file(from)?;
         durable::remove(&images.precache())?;
         durable::rename(from, &images.clean())?;
-        self.precache(volume, images)
+        self.precache(volume, images);
+        Ok(())
     }
 
-    /// Copies the clean image in advance, so that the next start is one rename.
-    pub(super) fn precache(&self, volume: &Volume, images: &Images) -> Result<(), StorageError> {
-        if volume.snapshots_disabled() {
-            return Ok(());
+    /// Copies the clean image in advance, so that the next start is one rename. The work before it is done and durable
+    /// and must not count as failed because there was no room for this: the next start copies then, or says why not.
+    pub(super) fn precache(&self, volume: &Volume, images: &Images) {
+        if !volume.snapshots_disabled() {
+            let _no_room = durable::copy(&images.clean(), &images.precache(), self.group, Copy::SameTime);
         }
-        durable::copy(&images.clean(), &images.precache(), self.group, Copy::SameTime)
     }
 
     /// The guest gets the clean image itself; nothing of before stays.

@@ -44,7 +44,8 @@ impl Reflink {
         self.save_revision(volume, &images)?;
         durable::remove(&images.precache())?;
         durable::rename(&chosen.path, &images.clean())?;
-        self.precache(volume, &images)
+        self.precache(volume, &images);
+        Ok(())
     }
 }
 
