@@ -58,13 +58,7 @@ pub fn reader_beside_writers(tools: &Path) -> io::Result<Row> {
     })
 }
 
-fn write_until(
-    end: &AtomicBool,
-    written: &AtomicUsize,
-    tools: PathBuf,
-    store: PathBuf,
-    number: usize,
-) -> io::Result<()> {
+fn write_until(end: &AtomicBool, written: &AtomicUsize, tools: PathBuf, store: PathBuf, qube: &str) -> io::Result<()> {
     let mut writer = Job::new(tools.join("qvm-prefs"), &[qube, "memory", "%"], &store).with_values(&["410", "420"]);
     while !end.load(Ordering::Relaxed) {
         writer.run()?;
