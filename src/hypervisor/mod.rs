@@ -1,9 +1,19 @@
 //! The lazy connection, libvirt behind it, domain XML from templates.
 
+mod connection;
+mod events;
+pub mod lazy;
+pub mod libvirt;
+pub mod uri;
+
 use std::collections::HashMap;
 use std::time::Duration;
 
 use uuid::Uuid;
+
+pub use lazy::LazyHypervisor;
+pub use libvirt::LibvirtHypervisor;
+pub use uri::{Family, UriFacts, choose_uri};
 
 use crate::model::PowerState;
 
