@@ -1,1 +1,198 @@
-//! The only place that runs another program.
+//! The only place that runs another program. No shell anywhere: a program and its arguments, never a line of text.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Why another program did not do its work.
+#[derive(Debug, thiserror::Error)]
+pub enum ExecError {
+    #[error("cannot run {program}: {source}")]
+    Start { program: String, source: io::Error },
+    #[error("{program} did not finish within {seconds} s and was ended")]
+    TimedOut { program: String, seconds: u64 },
+    #[error("{program} failed ({status}){words}")]
+    Failed { program: String, status: String, words: String },
+}
+
+/// A program to run: name or path, arguments, input, and how long it may take.
+#[derive(Debug, Clone)]
+pub struct Program {
+    program: OsString,
+    arguments: Vec<OsString>,
+    environment: Vec<(OsString, OsString)>,
+    input: Vec<u8>,
+    limit: Option<Duration>,
+}
+
+/// What a program that ended said.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: ExitStatus,
+    pub stdout: Vec<u8>,
+    pub stderr: Vec<u8>,
+}
+
+impl Program {
+    pub fn new(program: impl AsRef<OsStr>) -> Program {
+        Program {
+            program: program.as_ref().into(),
+            arguments: Vec::new(),
+            environment: Vec::new(),
+            input: Vec::new(),
+            limit: None,
+        }
+    }
+
+    pub fn arg(mut self, argument: impl AsRef<OsStr>) -> Program {
+        self.arguments.push(argument.as_ref().into());
+        self
+    }
+
+    pub fn args<A: AsRef<OsStr>>(mut self, arguments: impl IntoIterator<Item = A>) -> Program {
+        self.arguments.extend(arguments.into_iter().map(|a| a.as_ref().into()));
+        self
+    }
+
+    pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Program {
+        self.environment.push((name.as_ref().into(), value.as_ref().into()));
+        self
+    }
+
+    /// What it reads on its standard input; nothing otherwise.
+    pub fn input(mut self, bytes: impl Into<Vec<u8>>) -> Program {
+        self.input = bytes.into();
+        self
+    }
+
+    /// After this time it is killed.
+    pub fn limit(mut self, limit: Duration) -> Program {
+        self.limit = Some(limit);
+        self
+    }
+
+    /// Runs it to its end and returns what it said, whatever its status.
+    pub fn answer(&self) -> Result<Answer, ExecError> {
+        let mut child = self
+            .command()
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|source| self.cannot_start(source))?;
+        let (mut stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        thread::scope(|scope| {
+            let out = scope.spawn(move || read_all(stdout));
+            let err = scope.spawn(move || read_all(stderr));
+            scope.spawn(move || {
+                // A program that does not read its input to the end is its own business.
+                let _closed_early = stdin.take().map(|mut pipe| pipe.write_all(&self.input));
+            });
+            let status = self.wait(&mut child);
+            let (stdout, stderr) = (out.join().unwrap_or_default(), err.join().unwrap_or_default());
+            Ok(Answer { status: status?, stdout, stderr })
+        })
+    }
+
+    /// Runs it and returns its standard output; a status other than 0 is an error with the last line it complained with.
+    pub fn output(&self) -> Result<Vec<u8>, ExecError> {
+        let answer = self.answer()?;
+        if answer.status.success() {
+            return Ok(answer.stdout);
+        }
+        let complaint = String::from_utf8_lossy(&answer.stderr);
+        let words = complaint.lines().rfind(|l| !l.trim().is_empty()).map(|l| format!(": {}", l.trim()));
+        Err(ExecError::Failed {
+            program: self.name(),
+            status: describe(answer.status),
+            words: words.unwrap_or_default(),
+        })
+    }
+
+    /// Starts it without waiting: standard input and output closed, words into `log`.
+    pub fn detach(&self, log: File) -> Result<(), ExecError> {
+        self.command()
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .map(drop)
+            .map_err(|source| self.cannot_start(source))
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(&self.arguments).envs(self.environment.iter().map(|(n, v)| (n, v)));
+        command
+    }
+
+    fn wait(&self, child: &mut Child) -> Result<ExitStatus, ExecError> {
+        let Some(limit) = self.limit else {
+            return child.wait().map_err(|source| self.cannot_start(source));
+        };
+        let deadline = Instant::now() + limit;
+        loop {
+            if let Some(status) = child.try_wait().map_err(|source| self.cannot_start(source))? {
+                return Ok(status);
+            }
+            if Instant::now() >= deadline {
+                // It may have ended between the look and the kill; either way it is gone after the wait.
+                let _gone = child.kill();
+                let _reaped = child.wait();
+                return Err(ExecError::TimedOut { program: self.name(), seconds: limit.as_secs() });
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    fn name(&self) -> String {
+        Path::new(&self.program).file_name().unwrap_or(&self.program).to_string_lossy().into_owned()
+    }
+
+    fn cannot_start(&self, source: io::Error) -> ExecError {
+        ExecError::Start { program: self.name(), source }
+    }
+}
+
+/// Where a program is on this PATH, for choosing between ways before taking one.
+pub fn find(program: &str, path: &OsStr) -> Option<PathBuf> {
+    std::env::split_paths(path).map(|dir| dir.join(program)).find(|candidate| candidate.is_file())
+}
+
+fn read_all(pipe: Option<impl Read>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    if let Some(mut pipe) = pipe {
+        // What came before a broken pipe is still what the program said.
+        let _broken = pipe.read_to_end(&mut bytes);
+    }
+    bytes
+}
+
+fn describe(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exit code {code}"),
+        (None, Some(signal)) => format!("signal {signal}"),
+        (None, None) => "no status".to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_is_fed_heard_and_ended_in_time() {
+        assert_eq!(Program::new("cat").input("hello").output().unwrap(), b"hello");
+        let error = Program::new("sh").args(["-c", "echo why >&2; exit 3"]).output().unwrap_err();
+        assert_eq!(error.to_string(), "sh failed (exit code 3): why");
+        let error = Program::new("sleep").arg("60").limit(Duration::from_millis(30)).output().unwrap_err();
+        assert!(matches!(error, ExecError::TimedOut { .. }));
+        let error = Program::new("/nonexistent/tool").output().unwrap_err();
+        assert!(error.to_string().starts_with("cannot run tool: "), "{error}");
+    }
+}

@@ -1,1 +1,307 @@
-//! Where everything is: built once in `main`, passed down.
+//! Where everything is: built once in `main`, passed down. The only place that reads the environment.
+
+use std::cell::OnceCell;
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::unistd::{Gid, Group, geteuid};
+use serde::Deserialize;
+use uuid::Uuid;
+
+use crate::model::Release;
+
+/// What the command line said of the place to work on; the environment answers for what it left open.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// `--root DIR`: everything built-in lies below it.
+    pub root: Option<PathBuf>,
+    /// `--qubesxml FILE`: the store, taken as given.
+    pub qubesxml: Option<PathBuf>,
+    /// `--offline-mode`: the hypervisor is never asked.
+    pub offline: bool,
+    /// `--no-wait`: do not wait for a writer.
+    pub no_wait: bool,
+    /// Write although a live qubesd owns the file.
+    pub force: bool,
+}
+
+/// Why the place to work on cannot be told.
+#[derive(Debug, thiserror::Error)]
+pub enum SystemError {
+    #[error("root directory {path}: {source}")]
+    Root { path: PathBuf, source: io::Error },
+    #[error("{path}: {reason}")]
+    Configuration { path: PathBuf, reason: String },
+}
+
+/// `/etc/qubes/core.toml`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Configuration {
+    store: StoreSection,
+    host: HostSection,
+    hypervisor: HypervisorSection,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct StoreSection {
+    release: Option<String>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct HostSection {
+    memory_mib: Option<u64>,
+    cpus: Option<u32>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct HypervisorSection {
+    uri: Option<String>,
+}
+
+/// The place one invocation works on.
+#[derive(Debug, Clone)]
+pub struct System {
+    root: Option<PathBuf>,
+    store: PathBuf,
+    run: PathBuf,
+    foreign: bool,
+    offline: bool,
+    no_wait: bool,
+    force: bool,
+    uri: Option<String>,
+    cache: PathBuf,
+    path: OsString,
+    libexec: Option<PathBuf>,
+    configuration: Configuration,
+    release: OnceCell<Release>,
+    group: OnceCell<Option<Gid>>,
+}
+
+/// Where a store of our own making is, below the root.
+const STORE: &str = "/var/lib/qubes/qubes.xml";
+
+impl System {
+    /// Looks at the environment (`QUBES_ROOT`, `QUBES_XML_PATH`, `QUBES_OFFLINE`, `QUBES_LIBVIRT_URI`) and core.toml.
+    pub fn new(options: Options) -> Result<System, SystemError> {
+        let root = options.root.or_else(|| path_from("QUBES_ROOT"));
+        let root = root.map(|path| fs::canonicalize(&path).map_err(|source| SystemError::Root { path, source }));
+        let root = root.transpose()?;
+        let configuration = configuration(&below(root.as_deref(), "/etc/qubes/core.toml"))?;
+        let given = options.qubesxml.or_else(|| path_from("QUBES_XML_PATH"));
+        let store = resolved(given.unwrap_or_else(|| below(root.as_deref(), STORE)));
+        let foreign = root.is_some() || store != Path::new(STORE);
+        let run = run_directory(root.as_deref(), &store, foreign);
+        Ok(System {
+            store,
+            run,
+            foreign,
+            offline: options.offline || env::var_os("QUBES_OFFLINE").is_some_and(|v| !v.is_empty() && v != "0"),
+            no_wait: options.no_wait,
+            force: options.force,
+            uri: env::var("QUBES_LIBVIRT_URI").ok().filter(|u| !u.is_empty()),
+            cache: cache_directory(root.as_deref()),
+            path: env::var_os("PATH").unwrap_or_else(|| "/usr/sbin:/usr/bin:/sbin:/bin".into()),
+            libexec: env::current_exe().ok().and_then(|exe| Some(exe.parent()?.to_path_buf())),
+            configuration,
+            root,
+            release: OnceCell::new(),
+            group: OnceCell::new(),
+        })
+    }
+
+    /// A built-in path, below the root where there is one.
+    pub fn below_root(&self, built_in: impl AsRef<Path>) -> PathBuf {
+        below(self.root.as_deref(), built_in)
+    }
+
+    pub fn root(&self) -> Option<&Path> {
+        self.root.as_deref()
+    }
+
+    /// qubes.xml, symbolic links resolved.
+    pub fn store_file(&self) -> &Path {
+        &self.store
+    }
+
+    /// Copies of the store: `backup/` beside it.
+    pub fn backup_dir(&self) -> PathBuf {
+        crate::store::replace::directory_of(&self.store).join("backup")
+    }
+
+    /// Locks, records and logs of running qubes.
+    pub fn run_dir(&self) -> &Path {
+        &self.run
+    }
+
+    /// What is remembered between runs and may be lost.
+    pub fn cache_dir(&self) -> &Path {
+        &self.cache
+    }
+
+    /// The socket on which a live qubesd would answer: only the system's own store can have one.
+    pub fn qubesd_socket(&self) -> Option<PathBuf> {
+        (self.store == self.below_root(STORE)).then(|| self.below_root("/run/qubesd.sock"))
+    }
+
+    /// Whether the store is not the machine's own: then domain names carry [`System::domain_suffix`].
+    pub fn is_foreign(&self) -> bool {
+        self.foreign
+    }
+
+    /// What libvirt's domain names end in so that they never meet the machine's own guests: empty, or `-` and eight
+    /// hexadecimal digits made of the store's path.
+    pub fn domain_suffix(&self) -> String {
+        if self.foreign { format!("-{}", &fingerprint(&self.store)[..8]) } else { String::new() }
+    }
+
+    pub fn is_offline(&self) -> bool {
+        self.offline
+    }
+
+    /// How long a writer waits for another: 30 s, or not at all with `--no-wait`.
+    pub fn lock_wait(&self) -> Duration {
+        if self.no_wait { Duration::ZERO } else { Duration::from_secs(30) }
+    }
+
+    /// Whether to write although a live qubesd owns the file.
+    pub fn is_forced(&self) -> bool {
+        self.force
+    }
+
+    /// The hypervisor that the environment or core.toml names.
+    pub fn configured_uri(&self) -> Option<&str> {
+        self.uri.as_deref().or(self.configuration.hypervisor.uri.as_deref())
+    }
+
+    /// Whether this machine is a dom0 of Xen.
+    pub fn is_xen(&self) -> bool {
+        fs::read_to_string("/proc/xen/capabilities").is_ok_and(|c| c.contains("control_d"))
+    }
+
+    pub fn is_superuser(&self) -> bool {
+        geteuid().is_root()
+    }
+
+    /// The directories in which programs are looked for.
+    pub fn program_path(&self) -> &std::ffi::OsStr {
+        &self.path
+    }
+
+    /// A program of our own: beside the running one, else in the built-in directory.
+    pub fn own_program(&self, name: &str) -> PathBuf {
+        let beside = self.libexec.as_ref().map(|dir| dir.join(name)).filter(|p| p.is_file());
+        beside.unwrap_or_else(|| Path::new("/usr/lib/qubes").join(name))
+    }
+
+    /// Memory of the host in MiB: core.toml's word (an installer prepares for another machine), else the machine's.
+    pub fn host_memory_mib(&self) -> u64 {
+        self.configuration.host.memory_mib.unwrap_or_else(|| {
+            let meminfo = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+            let total = meminfo.lines().find_map(|l| l.strip_prefix("MemTotal:"));
+            let kib = total.and_then(|t| t.trim().trim_end_matches("kB").trim().parse::<u64>().ok());
+            kib.unwrap_or(0) / 1024
+        })
+    }
+
+    /// Processors of the host.
+    pub fn host_cpus(&self) -> u32 {
+        let machine = || std::thread::available_parallelism().map_or(1, |n| n.get() as u32);
+        self.configuration.host.cpus.unwrap_or_else(machine)
+    }
+
+    /// The release to write for: core.toml, else /etc/qubes-release, else 4.3.
+    pub fn release(&self) -> Release {
+        *self.release.get_or_init(|| {
+            let configured = self.configuration.store.release.as_deref().and_then(Release::parse);
+            let installed = || {
+                let text = fs::read_to_string(self.below_root("/etc/qubes-release")).ok()?;
+                Release::parse(&text)
+            };
+            configured.or_else(installed).unwrap_or(Release::DEFAULT)
+        })
+    }
+
+    /// Group qubes, where it exists and the store is the system's own.
+    pub fn qubes_group(&self) -> Option<Gid> {
+        *self.group.get_or_init(|| Group::from_name("qubes").ok().flatten().map(|g| g.gid))
+    }
+}
+
+fn path_from(variable: &str) -> Option<PathBuf> {
+    env::var_os(variable).filter(|v| !v.is_empty()).map(PathBuf::from)
+}
+
+fn below(root: Option<&Path>, built_in: impl AsRef<Path>) -> PathBuf {
+    let built_in = built_in.as_ref();
+    match root {
+        Some(root) => root.join(built_in.strip_prefix("/").unwrap_or(built_in)),
+        None => built_in.to_path_buf(),
+    }
+}
+
+/// The file a path means: links followed as far as they lead somewhere, the last part may be missing yet.
+fn resolved(path: PathBuf) -> PathBuf {
+    if let Ok(real) = fs::canonicalize(&path) {
+        return real;
+    }
+    let directory = crate::store::replace::directory_of(&path);
+    match (fs::canonicalize(directory), path.file_name()) {
+        (Ok(real), Some(name)) => real.join(name),
+        _ => path,
+    }
+}
+
+fn configuration(file: &Path) -> Result<Configuration, SystemError> {
+    let text = match fs::read_to_string(file) {
+        Ok(text) => text,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Configuration::default()),
+        Err(e) => return Err(SystemError::Configuration { path: file.into(), reason: e.to_string() }),
+    };
+    let wrong = |reason: String| SystemError::Configuration { path: file.into(), reason };
+    let configuration: Configuration =
+        toml::from_str(&text).map_err(|e| wrong(e.message().lines().next().unwrap_or_default().to_string()))?;
+    match &configuration.store.release {
+        Some(release) if Release::parse(release).is_none() => {
+            Err(wrong(format!("[store] release = \"{release}\" is not one of 4.0 to 4.4")))
+        }
+        _ => Ok(configuration),
+    }
+}
+
+fn run_directory(root: Option<&Path>, store: &Path, foreign: bool) -> PathBuf {
+    match root {
+        Some(root) if store.starts_with(root) => root.join("run/qubes"),
+        _ if !foreign => PathBuf::from("/run/qubes"),
+        _ => {
+            let uid = geteuid();
+            let base = path_from("XDG_RUNTIME_DIR").map(|d| d.join("qubes"));
+            let base = base.unwrap_or_else(|| match uid.is_root() {
+                true => PathBuf::from("/run/qubes/stores"),
+                false => env::temp_dir().join(format!("qubes-{uid}")),
+            });
+            base.join(&fingerprint(store)[..16])
+        }
+    }
+}
+
+fn cache_directory(root: Option<&Path>) -> PathBuf {
+    if geteuid().is_root() {
+        return below(root, "/var/cache/qubes");
+    }
+    let home = || path_from("HOME").map(|h| h.join(".cache"));
+    path_from("XDG_CACHE_HOME").or_else(home).unwrap_or_else(env::temp_dir).join("qubes")
+}
+
+/// 32 hexadecimal digits that stand for a path.
+fn fingerprint(path: &Path) -> String {
+    use std::os::unix::ffi::OsStrExt;
+    Uuid::new_v5(&Uuid::NAMESPACE_URL, path.as_os_str().as_bytes()).simple().to_string()
+}

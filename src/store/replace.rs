@@ -1,0 +1,118 @@
+//! The durable atomic replace: the one way in which this project changes a file that matters.
+//!
+//! A temporary file beside the target is filled, given its mode and group, synced, renamed over the target, and the
+//! directory is synced. A crash at any instruction leaves the old file or the new one; a temporary file that is not
+//! committed is unlinked.
+
+use std::fs::{File, Permissions};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use nix::unistd::{Gid, fchown};
+
+/// Who may use a file that we make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Access {
+    /// Permission bits.
+    pub mode: u32,
+    /// The group, where it exists and may be given; nobody fails over it (`spec/r4-xml.md` §0).
+    pub group: Option<Gid>,
+}
+
+impl Access {
+    /// For members of group qubes: 0660.
+    pub fn shared(group: Option<Gid>) -> Access {
+        Access { mode: 0o660, group }
+    }
+
+    fn apply(self, file: &File) -> io::Result<()> {
+        if let Some(group) = self.group {
+            // Only root and members may give a file to a group; who is neither keeps it in his own.
+            let _refused = fchown(file, None, Some(group));
+        }
+        file.set_permissions(Permissions::from_mode(self.mode))
+    }
+}
+
+/// A new content for a file, not visible before [`Replacement::commit`].
+pub struct Replacement {
+    temporary: tempfile::NamedTempFile,
+    target: PathBuf,
+}
+
+impl Replacement {
+    /// Makes the temporary file `TARGET~RANDOM`. The directory must exist.
+    pub fn begin(target: &Path, access: Access) -> io::Result<Replacement> {
+        let name = target.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+        let mut prefix = name.to_os_string();
+        prefix.push("~");
+        let temporary = tempfile::Builder::new().prefix(&prefix).rand_bytes(8).tempfile_in(directory_of(target))?;
+        access.apply(temporary.as_file())?;
+        Ok(Replacement { temporary, target: target.to_path_buf() })
+    }
+
+    /// The file to fill.
+    pub fn file(&mut self) -> &mut File {
+        self.temporary.as_file_mut()
+    }
+
+    /// Where it lies until it is committed.
+    pub fn path(&self) -> &Path {
+        self.temporary.path()
+    }
+
+    /// Makes the content durable and visible under the target's name; returns the file, still open.
+    pub fn commit(self) -> io::Result<File> {
+        self.temporary.as_file().sync_all()?;
+        let file = self.temporary.persist(&self.target).map_err(|e| e.error)?;
+        sync_directory(directory_of(&self.target))?;
+        Ok(file)
+    }
+}
+
+/// Replaces `target` by what `fill` writes.
+pub fn replace(target: &Path, access: Access, fill: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<File> {
+    let mut replacement = Replacement::begin(target, access)?;
+    fill(replacement.file())?;
+    replacement.commit()
+}
+
+/// Makes renames, links and unlinks in a directory survive a power loss.
+pub fn sync_directory(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()
+}
+
+/// The directory a file lies in; `.` for a bare name.
+pub fn directory_of(file: &Path) -> &Path {
+    match file.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn a_replacement_that_fails_leaves_the_old_file_and_no_litter() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("data");
+        std::fs::write(&target, "old").unwrap();
+        let failed = replace(&target, Access::shared(None), |f| {
+            f.write_all(b"half")?;
+            Err(io::Error::other("no"))
+        });
+        assert!(failed.is_err());
+        assert_eq!(std::fs::read(&target).unwrap(), b"old");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+
+        replace(&target, Access::shared(None), |f| f.write_all(b"new")).unwrap();
+        assert_eq!(std::fs::read(&target).unwrap(), b"new");
+        assert_eq!(std::fs::metadata(&target).unwrap().permissions().mode() & 0o7777, 0o660);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+}
