@@ -83,11 +83,11 @@ fn icon(asked: &Asked<'_>) -> Result<Value, PropertyError> {
     let class = match vm.class {
         Class::AdminVM => return Ok(Value::text("adminvm-black")),
         Class::TemplateVM => "templatevm",
+        Class::AppVM if qubes.is_template_for_dispvms(vm, asked.facts) => "templatevm",
         _ if vm.features.get("servicevm").is_some_and(|f| !f.is_empty()) => "servicevm",
         Class::DispVM => "dispvm",
         Class::StandaloneVM => "standalonevm",
         Class::RemoteVM => "remotevm",
-        Class::AppVM if qubes.is_template_for_dispvms(vm, asked.facts) => "templatevm",
         Class::AppVM | Class::Unknown(_) => "appvm",
     };
     Ok(Value::text(format!("{class}-{}", qubes.label(vm)?.name)))
