@@ -69,6 +69,12 @@ impl Replacement {
         sync_directory(directory_of(&self.target))?;
         Ok(file)
     }
+
+    /// Makes the content visible under the target's name without waiting for the disk: for what nobody looks at after
+    /// a power loss.
+    pub fn commit_unsynced(self) -> io::Result<File> {
+        self.temporary.persist(&self.target).map_err(|e| e.error)
+    }
 }
 
 /// Replaces `target` by what `fill` writes.
