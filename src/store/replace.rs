@@ -69,6 +69,14 @@ impl Replacement {
         sync_directory(directory_of(&self.target))?;
         Ok(file)
     }
+
+    /// As [`Replacement::commit`], but fails with [`io::ErrorKind::AlreadyExists`] when the target is there.
+    pub fn commit_new(self) -> io::Result<File> {
+        self.temporary.as_file().sync_all()?;
+        let file = self.temporary.persist_noclobber(&self.target).map_err(|e| e.error)?;
+        sync_directory(directory_of(&self.target))?;
+        Ok(file)
+    }
 }
 
 /// Replaces `target` by what `fill` writes.
