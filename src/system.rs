@@ -39,7 +39,7 @@ pub enum SystemError {
 }
 
 /// `/etc/qubes/core.toml`.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Configuration {
     store: StoreSection,
@@ -47,27 +47,27 @@ struct Configuration {
     hypervisor: HypervisorSection,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct StoreSection {
     release: Option<String>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct HostSection {
     memory_mib: Option<u64>,
     cpus: Option<u32>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct HypervisorSection {
     uri: Option<String>,
 }
 
 /// The place one invocation works on.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct System {
     root: Option<PathBuf>,
     store: PathBuf,

@@ -57,7 +57,7 @@ impl Labels {
 
     /// The label that `text` means: a `label-N`, an index, or a name, in the order upstream tries them.
     pub fn find(&self, text: &str) -> Option<&Label> {
-        if let Some(index) = text.strip_prefix("label-").and_then(|n| n.parse().ok()) {
+        if let Some(index) = text.strip_prefix("label-").and_then(|n| n.parse::<u32>().ok()) {
             return self.0.iter().find(|l| l.index == index);
         }
         self.0

@@ -1,6 +1,27 @@
 //! Pools and volumes on disk: one file per driver behind one trait.
+//!
+//! [`pools`] leads from a pool of the store to its driver. What belongs to no driver alone stands beside them: copying
+//! (`clone_range`, `sparse_copy`), steps that survive a power loss (`durable`), and who else has an image open
+//! (`in_use`, `loop_device`).
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
+
+mod clone_range;
+mod durable;
+mod in_use;
+mod linux_kernel;
+mod loop_device;
+pub mod pools;
+mod reflink;
+mod sparse_copy;
+mod vm_storage;
+
+pub use clone_range::can_reflink;
+pub use linux_kernel::LinuxKernel;
+pub use pools::Drivers;
+pub use reflink::Reflink;
+pub use vm_storage::{Disk, Started, VmStorage};
 
 /// What a volume is for: the two flags of `spec/r4-storage.md` §1 as one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +57,18 @@ pub struct Volume {
     pub ephemeral: bool,
 }
 
+impl Volume {
+    /// Whether the guest writes to the only image there is (`spec/r4-storage.md` §1).
+    pub fn snapshots_disabled(&self) -> bool {
+        self.revisions_to_keep == -1 && self.kind == Kind::Origin
+    }
+
+    /// The volume as messages call it: `volume work:private`.
+    pub fn label(&self) -> String {
+        format!("volume {}:{}", self.owner, self.name)
+    }
+}
+
 /// How a started volume is given to the guest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Attachment {
@@ -62,12 +95,19 @@ pub enum StorageError {
     #[error("{0}")]
     Refused(String),
     #[error("{what}: {source}")]
-    Io { what: String, source: std::io::Error },
+    Io { what: String, source: io::Error },
+}
+
+impl StorageError {
+    fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> StorageError {
+        let what = what.into();
+        move |source| StorageError::Io { what, source }
+    }
 }
 
 /// One pool on disk. All calls on a volume are made under its qube's operation lock; the driver adds the volume's
 /// own leaf locks where two qubes can meet (a source that is committed while another takes a snapshot of it).
-pub trait Driver {
+pub trait Driver: Send + Sync {
     /// Prepares the pool's place; refuses where it cannot work.
     fn setup(&self) -> Result<(), StorageError>;
     /// Size and use of the place in bytes, where the driver knows.
@@ -82,6 +122,8 @@ pub trait Driver {
     fn start(&self, volume: &Volume) -> Result<(), StorageError>;
     /// Commits or discards; also right when `start` never ran or the machine lost power.
     fn stop(&self, volume: &Volume) -> Result<(), StorageError>;
+    /// Takes back a start whose image nobody wrote to: nothing is committed. Not for an origin that was dirty before.
+    fn discard(&self, volume: &Volume) -> Result<(), StorageError>;
     fn attachment(&self, volume: &Volume) -> Result<Attachment, StorageError>;
 
     fn is_dirty(&self, volume: &Volume) -> Result<bool, StorageError>;
@@ -92,7 +134,7 @@ pub trait Driver {
     /// Where the last committed data can be read, also while the qube runs.
     fn export(&self, volume: &Volume) -> Result<PathBuf, StorageError>;
     /// Replaces the volume's data by the file's, atomically.
-    fn import(&self, volume: &Volume, from: &std::path::Path) -> Result<(), StorageError>;
+    fn import(&self, volume: &Volume, from: &Path) -> Result<(), StorageError>;
 
     fn size(&self, volume: &Volume) -> Result<u64, StorageError>;
     fn usage(&self, volume: &Volume) -> Result<u64, StorageError>;

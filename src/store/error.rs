@@ -1,6 +1,5 @@
 //! Why the store cannot be read or written: one line each, with the way on.
 
-use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -21,10 +20,10 @@ pub enum StoreError {
     Format { path: PathBuf, source: FormatError },
     /// Somebody else holds the lock and did not let go in time.
     #[error("{path} is locked by {holder}; {}", patience(*waited))]
-    Busy { path: PathBuf, holder: Holder, waited: Duration },
+    Busy { path: PathBuf, holder: String, waited: Duration },
     #[error(
         "qubesd is running (it answers at {socket}) and would overwrite what is written to {path}; \
-         stop it, or use its own tools"
+         stop it, or give --force-write"
     )]
     QubesdLives { path: PathBuf, socket: PathBuf },
     #[error("{path} was changed by a program that does not lock it; nothing was written: run the command again")]
@@ -37,27 +36,6 @@ impl StoreError {
     pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> StoreError {
         let path = path.into();
         move |source| StoreError::Io { action, path, source }
-    }
-}
-
-/// Who holds a lock, as far as it can be known.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Holder {
-    Process {
-        pid: i32,
-        /// Its command line, cut to a length for one line; empty when unknown.
-        command: String,
-    },
-    Unknown,
-}
-
-impl fmt::Display for Holder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Holder::Process { pid, command } if command.is_empty() => write!(f, "process {pid}"),
-            Holder::Process { pid, command } => write!(f, "process {pid} ({command})"),
-            Holder::Unknown => f.write_str("another process"),
-        }
     }
 }
 

@@ -4,11 +4,12 @@
 //! so nothing is decided on what was read before the lock was taken.
 
 mod error;
+pub mod file_lock;
 pub mod history;
-pub mod lock;
+mod lock;
 pub mod replace;
 mod transaction;
 
-pub use error::{Holder, StoreError};
+pub use error::StoreError;
 pub use lock::Wait;
 pub use transaction::{Read, Saved, StorePlace, Write};

@@ -13,8 +13,9 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, soc
 use nix::unistd::{Gid, Uid, fchown, geteuid};
 
 use super::error::StoreError;
+use super::file_lock::{Exclusivity, try_lock, unlock};
 use super::history;
-use super::lock::{HolderNote, Locked, Mode, Wait, is_still_at, lock_path, open, try_lock, unlock};
+use super::lock::{HolderNote, Locked, Wait, is_still_at, lock_path, open};
 use super::replace::{Access, Replacement};
 use crate::format::{self, Bytes, FormatError, MAX_BYTES};
 use crate::model::Qubes;
@@ -75,13 +76,13 @@ impl Read {
     /// Reads the store without waiting for anybody. Writers rename, so what one descriptor gives is one whole
     /// version even where a writer holds the lock.
     pub fn open(place: &StorePlace) -> Result<Read, StoreError> {
-        let file = open(&place.file, Mode::Shared)?;
-        let locked = try_lock(&file, Mode::Shared).map_err(StoreError::io("lock", &place.file))?;
+        let file = open(&place.file, Exclusivity::Shared)?;
+        let locked = try_lock(&file, Exclusivity::Shared).map_err(StoreError::io("lock", &place.file))?;
         let before = Version::of(&file);
         let bytes = read_all(&file, &place.file);
         let after = Version::of(&file);
         if locked {
-            unlock(&file);
+            let _closed_next = unlock(&file);
             return Ok(Read { qubes: parse(bytes?, &place.file)?, _held: None });
         }
         // A foreign program may write in place under its lock: then what was read is nothing whole.
@@ -99,7 +100,7 @@ impl Read {
     }
 
     fn under_lock(place: &StorePlace) -> Result<(Qubes, Locked), StoreError> {
-        let locked = lock_path(&place.file, Mode::Shared, place.wait, &place.note())?;
+        let locked = lock_path(&place.file, Exclusivity::Shared, place.wait, &place.note())?;
         let qubes = parse(read_all(locked.file(), &place.file)?, &place.file)?;
         Ok((qubes, locked))
     }
@@ -196,7 +197,7 @@ impl Write {
             _ => StoreError::Io { action: "find", path: place.file.clone(), source },
         })?;
         place.refuse_beside_qubesd()?;
-        let lock = lock_path(&place.file, Mode::Exclusive, place.wait, &place.note())?;
+        let lock = lock_path(&place.file, Exclusivity::Exclusive, place.wait, &place.note())?;
         place.note().leave();
         let version = version_of(lock.file(), &place.file)?;
         let source = read_all(lock.file(), &place.file)?;
@@ -320,7 +321,7 @@ fn fill(replacement: &mut Replacement, bytes: &[u8], path: &Path) -> Result<Lock
     let write = |replacement: &mut Replacement| {
         replacement.file().write_all(bytes)?;
         let lock = replacement.file().try_clone()?;
-        match try_lock(&lock, Mode::Exclusive)? {
+        match try_lock(&lock, Exclusivity::Exclusive)? {
             true => Ok(Locked::adopt(lock)),
             false => Err(io::Error::other("somebody has locked the temporary file")),
         }

@@ -1,0 +1,94 @@
+#!/bin/bash
+# Builds the small guest of the demonstration and the tests, without root:
+#   OUTDIR/vm-kernels/VERSION/{vmlinuz,initramfs,default-kernelopts-*.txt}   a kernel as Qubes keeps it
+#   OUTDIR/root.img                                                          a root volume: ext4 with busybox and one script
+#   OUTDIR/kernel-version                                                    VERSION
+# The kernel comes from the distribution's own package, downloaded and unpacked here, never installed.
+set -euo pipefail
+
+here=$(cd "$(dirname "$0")" && pwd)
+[ $# = 1 ] || { echo "usage: guest.sh OUTDIR" >&2; exit 2; }
+mkdir -p "$1"
+out=$(cd "$1" && pwd)
+# What decides the result; the guest is built anew when any of it changed.
+stamp=$(cat "$here/guest.sh" "$here/kernel.sh" "$here"/guest/* | cksum)
+if [ "$(cat "$out/stamp" 2>/dev/null)" = "$stamp" ]; then exit 0; fi
+export PATH=$PATH:/usr/sbin:/sbin
+
+work=$(mktemp -d "$out/build.XXXXXX")
+trap 'chmod -R u+w "$work" 2>/dev/null; rm -rf "$work"' EXIT
+
+busybox=$(command -v busybox) || { echo "guest.sh: busybox is missing; run demo/dependencies.sh demo" >&2; exit 1; }
+
+"$here/kernel.sh" "$out/download" "$work/kernel"
+version=$(cat "$work/kernel/version")
+kernel_dir=$out/vm-kernels/$version
+rm -rf "$out/vm-kernels"
+mkdir -p "$kernel_dir"
+
+# --- the kernel, uncompressed: an emulated processor needs seconds to unpack it at every start -----------------------
+# Where the payload lies: Documentation/arch/x86/boot.rst of the kernel, fields setup_sects, payload_offset, payload_length.
+number_at() { od -An -v -t "u$3" -j "$2" -N "$3" "$1" | tr -d ' '; }
+image=$work/kernel/vmlinuz
+setup=$(number_at "$image" $((0x1f1)) 1)
+offset=$(( (setup + 1) * 512 + $(number_at "$image" $((0x248)) 4) ))
+length=$(number_at "$image" $((0x24c)) 4)
+payload() { tail -c +$((offset + 1)) "$image" | head -c "$1"; }
+case $(payload 4 | od -An -v -t x1 | tr -d ' ') in
+    # All but gzip have the unpacked size appended as four bytes that the unpacker does not know.
+    28b52ffd) unpack="zstd -dcq"; length=$((length - 4)) ;;
+    fd377a58) unpack="xz -dcq"; length=$((length - 4)) ;;
+    1f8b*)    unpack="gzip -dcq" ;;
+    02214c18) unpack="lz4 -dcq"; length=$((length - 4)) ;;
+    *)        unpack= ;;
+esac
+set +o pipefail
+if [ -n "$unpack" ] && payload "$length" | $unpack > "$work/vmlinux" 2> /dev/null \
+    && [ "$(head -c 4 "$work/vmlinux" | od -An -c | tr -d ' ')" = '177ELF' ]; then
+    mv "$work/vmlinux" "$kernel_dir/vmlinuz"
+else
+    cp "$image" "$kernel_dir/vmlinuz"
+fi
+set -o pipefail
+
+# --- the initramfs: busybox and the modules for the disk and the power button, where they are modules ----------------
+tree=$work/initramfs
+mkdir -p "$tree"/{bin,dev,root,modules}
+cp "$busybox" "$tree/bin/busybox"
+ln -s busybox "$tree/bin/sh"
+install -m 755 "$here/guest/initramfs-init" "$tree/init"
+: > "$tree/modules/order"
+for module in virtio_pci virtio_blk ext4 button evdev; do
+    modprobe -d "$work/kernel" -S "$version" --show-depends "$module" 2> /dev/null
+done | awk '$1 == "insmod" { print $2 }' | awk '!seen[$0]++' | while read -r file; do
+    name=$(basename "$file")
+    case $name in
+        *.xz)  xz -dc "$file" > "$tree/modules/${name%.xz}" ;;
+        *.zst) zstd -dcq "$file" > "$tree/modules/${name%.zst}" ;;
+        *.gz)  gzip -dc "$file" > "$tree/modules/${name%.gz}" ;;
+        *)     cp "$file" "$tree/modules/$name" ;;
+    esac
+    echo "${name%.ko*}.ko" >> "$tree/modules/order"
+done
+( cd "$tree" && find . | "$busybox" cpio -o -H newc 2> /dev/null ) > "$kernel_dir/initramfs"
+
+# What goes on the kernel's command line; the common part ends in a blank because Qubes appends without one.
+# mitigations=off, nokaslr and no tests at start: what an emulated processor would spend seconds on.
+printf 'root=/dev/vda console=ttyS0 quiet loglevel=3 mitigations=off nokaslr panic=-1 tsc=reliable cryptomgr.notests random.trust_cpu=on ' \
+    > "$kernel_dir/default-kernelopts-common.txt"
+printf 'reboot=t' > "$kernel_dir/default-kernelopts-nopci.txt"
+
+# --- the root volume --------------------------------------------------------------------------------------------------
+tree=$work/root
+mkdir -p "$tree"/{bin,dev,etc,proc,rw,sbin,sys,var}
+cp "$busybox" "$tree/bin/busybox"
+ln -s busybox "$tree/bin/sh"
+install -m 755 "$here/guest/init" "$tree/sbin/init"
+echo tiny-linux > "$tree/etc/template-name"
+truncate -s 32M "$work/root.img"
+mke2fs -q -t ext4 -L root -E root_owner=0:0,lazy_itable_init=1 -d "$tree" "$work/root.img"
+mv "$work/root.img" "$out/root.img"
+
+echo "$version" > "$out/kernel-version"
+echo "$stamp" > "$out/stamp"
+echo "guest.sh: kernel $version and a root volume of $(du -k "$out/root.img" | cut -f1) KiB are in $out"

@@ -1,0 +1,169 @@
+#!/bin/bash
+# run.sh BINDIR: from an empty directory to running qubes and back, every command shown before it runs and every result
+# checked. Everything lies in a scratch directory that is removed at the end; nothing else on the machine is touched.
+#   QUBES_DEMO_DIR   where to work instead of a new directory below $TMPDIR or /var/tmp (must be empty or absent; is kept)
+set -euo pipefail
+
+here=$(cd "$(dirname "$0")" && pwd)
+[ $# = 1 ] || { echo "usage: run.sh BINDIR" >&2; exit 2; }
+bin=$(cd "$1" && pwd)
+export PATH=$bin:$PATH
+# Whatever the caller's shell says about other stores does not belong here.
+unset QUBES_XML_PATH QUBES_OFFLINE QUBES_LIBVIRT_URI
+began=$SECONDS
+
+# --- showing and checking ---------------------------------------------------------------------------------------------
+bold='' plain=''
+if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then bold=$'\e[1m' plain=$'\e[0m'; fi
+say() { printf '\n# %s\n' "$*"; }
+show() { printf '%s$ %s%s\n' "$bold" "$*" "$plain"; }
+run() { show "$(quoted "$@")"; "$@"; }
+quoted() { local word; for word in "$@"; do case $word in '' | *[!A-Za-z0-9_./,=:+-]*) printf "'%s' " "$word" ;; *) printf '%s ' "$word" ;; esac; done; }
+fail() { printf '\nDEMO FAILED: %s\n' "$*" >&2; exit 1; }
+# must_print TEXT COMMAND...: shows, runs, and insists on the output.
+must_print() {
+    local expected=$1 printed
+    shift
+    show "$(quoted "$@")"
+    printed=$("$@") || fail "'$*' ended with $?"
+    printf '%s\n' "$printed"
+    [ "$printed" = "$expected" ] || fail "'$*' printed '$printed', not '$expected'"
+}
+# must_end_with CODE COMMAND...: shows, runs, and insists on the exit code.
+must_end_with() {
+    local expected=$1 code=0
+    shift
+    show "$(quoted "$@")"
+    "$@" || code=$?
+    [ "$code" = "$expected" ] || fail "'$*' ended with $code, not $expected"
+}
+
+# --- the scratch directory, and leaving nothing behind ----------------------------------------------------------------
+if [ -n "${QUBES_DEMO_DIR:-}" ]; then
+    mkdir -p "$QUBES_DEMO_DIR"
+    [ -z "$(ls -A "$QUBES_DEMO_DIR")" ] || fail "QUBES_DEMO_DIR=$QUBES_DEMO_DIR is not empty"
+    scratch=$(cd "$QUBES_DEMO_DIR" && pwd) keep=yes
+else
+    scratch=$(mktemp -d "${TMPDIR:-/var/tmp}/qubes-demo.XXXXXX") keep=
+fi
+# QEMU runs as another user when libvirt is the system's.
+chmod 755 "$scratch"
+daemons=$(mktemp)
+
+clean_up() {
+    local code=$? log pid name
+    trap - EXIT
+    set +e
+    if [ $code != 0 ]; then
+        for log in "$scratch"/run/qubes/console/*.log "$scratch"/run/qubes/log/*; do
+            [ -s "$log" ] && { echo "--- the end of $log"; tail -n 15 "$log" | tr -cd '[:print:]\n'; } >&2
+        done
+        [ -e "$scratch/var/lib/qubes/qubes.xml" ] && qvm-kill --all > /dev/null 2>&1
+        qvm-remove --force --all > /dev/null 2>&1
+    fi
+    [ -n "$keep" ] || rm -rf "$scratch"
+    # Only what this script started is stopped.
+    for name in $(tac "$daemons"); do
+        pid=$(cat "/run/$name.pid" 2> /dev/null) && kill "$pid"
+    done
+    rm -f "$daemons"
+    exit $code
+}
+trap clean_up EXIT
+trap 'exit 130' INT TERM HUP
+
+# --- what the guest says ----------------------------------------------------------------------------------------------
+console() { echo "$scratch/run/qubes/console/$1.log"; }
+# wait_for_console QUBE TEXT SECONDS
+wait_for_console() {
+    local deadline=$((SECONDS + $3))
+    until grep -aqs "$2" "$(console "$1")"; do
+        [ $SECONDS -lt $deadline ] || fail "$1 did not say '$2' on its console within $3 s"
+        sleep 0.1
+    done
+}
+# must_say QUBE TEXT: the guest said it, word for word.
+must_say() {
+    tr -d '\r' < "$(console "$1")" | grep -aqxF "$2" || fail "$1 did not say '$2' on its console"
+}
+show_console() {
+    show "cat $(console "$1")"
+    tr -cd '[:print:]\n' < "$(console "$1")" | grep -a -E '^(GUEST|ROOT|PRIVATE)' || true
+}
+
+# ======================================================================================================================
+"$here/guest.sh" "$here/../target/guest"
+guest=$(cd "$here/../target/guest" && pwd)
+kernel=$(cat "$guest/kernel-version")
+"$here/libvirt.sh" "$daemons"
+
+say "An empty directory stands for the whole system: every path of Qubes lies below it."
+show "export QUBES_ROOT=$scratch"
+export QUBES_ROOT=$scratch
+run qubes-create
+run mkdir -p "$scratch/var/lib/qubes/vm-kernels"
+run cp -r "$guest/vm-kernels/$kernel" "$scratch/var/lib/qubes/vm-kernels/"
+run qubes-prefs default_kernel "$kernel"
+
+say "A template whose root volume is a small Linux, and two qubes made from it."
+run qvm-create --class TemplateVM --label black --root-copy-from "$guest/root.img" tiny
+run qubes-prefs default_template tiny
+run qvm-create --label red --property provides_network=True --property netvm= sys-net
+run qvm-create --label green work
+for qube in sys-net work; do must_end_with 0 qvm-check "$qube"; done
+
+say "Preferences: set, and read back."
+run qvm-prefs sys-net memory 160
+run qvm-prefs work memory 192
+run qvm-prefs work netvm sys-net
+must_print 192 qvm-prefs work memory
+must_print sys-net qvm-prefs work netvm
+must_print tiny qvm-prefs work template
+say "(sys-net is to ignore the power button: qvm-kill will have something to do.)"
+run qvm-prefs sys-net kernelopts ignore-power-button
+
+say "Starting work starts its netvm first."
+run qvm-start work
+must_end_with 0 qvm-check --running work sys-net
+run qvm-ls --fields NAME,STATE,CLASS,LABEL,TEMPLATE,NETVM,MEMORY
+must_print $'sys-net|Running|160\ntiny|Halted|-\nwork|Running|192' \
+    qvm-ls --raw-data --fields NAME,STATE,MEMORY sys-net tiny work
+
+say "What the guests see: /dev/vda is the template's root, /dev/vdb their own empty private volume."
+for qube in sys-net work; do
+    wait_for_console "$qube" GUEST-READY 120
+    show_console "$qube"
+    must_say "$qube" "ROOT boots=1"
+    must_say "$qube" "PRIVATE boots=1"
+    uuid=$(qvm-prefs "$qube" uuid)
+    tr -d '\r' < "$(console "$qube")" | grep -aq "^GUEST-UP uuid=$uuid memory=[0-9]* template=tiny-linux\$" \
+        || fail "the console of $qube does not name its uuid $uuid"
+done
+
+say "A restart of work: what it wrote to its root is gone (boots=1 again), its private volume is still there (boots=2)."
+run qvm-shutdown --wait work
+must_end_with 1 qvm-check --running work
+rm -f "$(console work)"
+run qvm-start work
+wait_for_console work GUEST-READY 120
+show_console work
+must_say work "ROOT boots=1"
+must_say work "PRIVATE boots=2"
+
+say "One qube answers the power button, the other does not."
+run qvm-shutdown --wait work
+must_say work GUEST-DOWN
+run qvm-kill sys-net
+must_end_with 1 qvm-check --running work sys-net
+run qvm-ls
+
+say "Removing all of it."
+must_end_with 1 qvm-remove --force tiny
+run qvm-remove --force work sys-net
+run qubes-prefs --default default_template
+run qvm-remove --force tiny
+must_print dom0 qvm-ls --raw-list
+left=$(find "$scratch/var/lib/qubes/appvms" "$scratch/var/lib/qubes/vm-templates" -type f 2> /dev/null || true)
+[ -z "$left" ] || fail "volumes were left behind: $left"
+
+printf '\nThe demonstration worked and took %d seconds.\n' $((SECONDS - began))

@@ -1,0 +1,93 @@
+//! The hypervisor that nobody has talked to yet.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::libvirt::LibvirtHypervisor;
+use super::{Hypervisor, HypervisorError, Live, Outcome};
+
+/// libvirt, opened when first asked; in offline mode every question is an error that says so.
+#[derive(Debug)]
+pub struct LazyHypervisor {
+    libvirt: LibvirtHypervisor,
+    offline: bool,
+}
+
+impl LazyHypervisor {
+    /// The hypervisor at `uri`. Nothing is opened.
+    pub fn new(uri: impl Into<String>) -> LazyHypervisor {
+        LazyHypervisor { libvirt: LibvirtHypervisor::new(uri), offline: false }
+    }
+
+    /// The hypervisor that would be at `uri`, were we not offline.
+    pub fn offline(uri: impl Into<String>) -> LazyHypervisor {
+        LazyHypervisor { libvirt: LibvirtHypervisor::new(uri), offline: true }
+    }
+
+    /// The hypervisor, unless we are offline; `purpose` says what for, as in "starting a qube".
+    fn online(&self, purpose: &'static str) -> Result<&LibvirtHypervisor, HypervisorError> {
+        if self.offline { Err(HypervisorError::Offline(purpose)) } else { Ok(&self.libvirt) }
+    }
+}
+
+impl Hypervisor for LazyHypervisor {
+    fn uri(&self) -> &str {
+        self.libvirt.uri()
+    }
+
+    fn states(&self) -> Result<HashMap<Uuid, Live>, HypervisorError> {
+        self.online("the state of the qubes")?.states()
+    }
+
+    fn state(&self, uuid: Uuid) -> Result<Option<Live>, HypervisorError> {
+        self.online("the state of a qube")?.state(uuid)
+    }
+
+    fn create_paused(&self, uuid: Uuid, xml: &str) -> Result<(), HypervisorError> {
+        self.online("starting a qube")?.create_paused(uuid, xml)
+    }
+
+    fn resume(&self, uuid: Uuid) -> Result<Outcome, HypervisorError> {
+        self.online("unpausing a qube")?.resume(uuid)
+    }
+
+    fn pause(&self, uuid: Uuid) -> Result<Outcome, HypervisorError> {
+        self.online("pausing a qube")?.pause(uuid)
+    }
+
+    fn shutdown(&self, uuid: Uuid) -> Result<Outcome, HypervisorError> {
+        self.online("shutting down a qube")?.shutdown(uuid)
+    }
+
+    fn destroy(&self, uuid: Uuid) -> Result<Outcome, HypervisorError> {
+        self.online("killing a qube")?.destroy(uuid)
+    }
+
+    fn undefine(&self, uuid: Uuid) -> Result<Outcome, HypervisorError> {
+        self.online("removing a domain")?.undefine(uuid)
+    }
+
+    fn wait_until_inactive(&self, uuid: Uuid, limit: Option<Duration>) -> Result<bool, HypervisorError> {
+        self.online("waiting for a qube")?.wait_until_inactive(uuid, limit)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn offline_every_question_says_so() {
+        let hypervisor = LazyHypervisor::offline("qemu:///system");
+        let error = hypervisor.states().unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "offline mode: the state of the qubes needs the hypervisor; run it without --offline-mode"
+        );
+        assert!(matches!(hypervisor.create_paused(Uuid::nil(), "<domain/>"), Err(HypervisorError::Offline(_))));
+        assert!(matches!(hypervisor.destroy(Uuid::nil()), Err(HypervisorError::Offline(_))));
+        assert_eq!(hypervisor.uri(), "qemu:///system");
+    }
+}

@@ -1,0 +1,114 @@
+//! Steps on files that hold after a power loss once they return (`spec/r4-storage.md` §5, primitive operations).
+
+use std::fs::{self, File, FileTimes, Permissions};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use nix::unistd::{Gid, chown};
+
+use super::StorageError;
+use super::clone_range::{Cloned, clone_file};
+use super::sparse_copy::sparse_copy;
+use crate::store::replace::{Access, Replacement, directory_of, sync_directory};
+
+/// How a copy differs from its original.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Copy {
+    /// A new modification time.
+    Fresh,
+    /// The original's modification time.
+    SameTime,
+    /// This many bytes long: cut, or lengthened by a hole.
+    Resized(u64),
+}
+
+/// Renames over whatever has the new name.
+pub fn rename(from: &Path, to: &Path) -> Result<(), StorageError> {
+    let failed = || format!("renaming {} to {}", from.display(), to.display());
+    fs::rename(from, to).map_err(StorageError::io(failed()))?;
+    sync(directory_of(to))?;
+    if directory_of(from) == directory_of(to) { Ok(()) } else { sync(directory_of(from)) }
+}
+
+/// Removes a file; says whether there was one.
+pub fn remove(path: &Path) -> Result<bool, StorageError> {
+    match fs::remove_file(path) {
+        Ok(()) => sync(directory_of(path)).map(|()| true),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(e) => Err(StorageError::io(format!("removing {}", path.display()))(e)),
+    }
+}
+
+/// Removes a directory if it is empty; says whether it is gone.
+pub fn remove_directory(path: &Path) -> Result<bool, StorageError> {
+    match fs::remove_dir(path) {
+        Ok(()) => sync(directory_of(path)).map(|()| true),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(true),
+        Err(e) if e.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(false),
+        Err(e) => Err(StorageError::io(format!("removing {}", path.display()))(e)),
+    }
+}
+
+/// Gives a file a second name, which must be free.
+pub fn hard_link(from: &Path, to: &Path) -> Result<(), StorageError> {
+    let failed = || format!("linking {} to {}", from.display(), to.display());
+    fs::hard_link(from, to).map_err(StorageError::io(failed()))?;
+    sync(directory_of(to))
+}
+
+/// Makes a directory for members of group qubes, 2770, in one that exists; says whether it was new.
+pub fn create_directory(path: &Path, group: Option<Gid>) -> Result<bool, StorageError> {
+    match fs::create_dir(path) {
+        Ok(()) => {}
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => return Ok(false),
+        Err(e) => return Err(StorageError::io(format!("creating directory {}", path.display()))(e)),
+    }
+    if group.is_some() {
+        // Only root and members may give a directory to a group; who is neither keeps it in his own.
+        let _refused = chown(path, None, group);
+    }
+    let access = fs::set_permissions(path, Permissions::from_mode(0o2770));
+    access.map_err(StorageError::io(format!("setting the mode of {}", path.display())))?;
+    sync(directory_of(path))?;
+    Ok(true)
+}
+
+/// An image of `size` bytes that is one hole, in the place of whatever was there.
+pub fn create_sparse(path: &Path, size: u64, group: Option<Gid>) -> Result<(), StorageError> {
+    fill(path, group, |file| file.set_len(size))
+}
+
+/// Puts a copy of `from` in the place of `to`: shared blocks where the file system can, else its data.
+pub fn copy(from: &Path, to: &Path, group: Option<Gid>, how: Copy) -> Result<(), StorageError> {
+    let source = File::open(from).map_err(StorageError::io(format!("opening {}", from.display())))?;
+    fill(to, group, |file| {
+        if how != Copy::Resized(0) && clone_file(&source, file)? == Cloned::Impossible {
+            sparse_copy(&source, file)?;
+        }
+        match how {
+            Copy::Fresh => Ok(()),
+            Copy::SameTime => file.set_times(FileTimes::new().set_modified(source.metadata()?.modified()?)),
+            Copy::Resized(size) => file.set_len(size),
+        }
+    })
+}
+
+/// Makes what was written to a file, by whomever, survive a power loss.
+pub fn sync_file(path: &Path) -> Result<(), StorageError> {
+    let synced = File::open(path).and_then(|file| file.sync_all());
+    synced.map_err(StorageError::io(format!("syncing {}", path.display())))
+}
+
+fn fill(path: &Path, group: Option<Gid>, fill: impl FnOnce(&mut File) -> io::Result<()>) -> Result<(), StorageError> {
+    let written = || {
+        let mut replacement = Replacement::begin(path, Access::shared(group))?;
+        fill(replacement.file())?;
+        replacement.commit()
+    };
+    written().map(drop).map_err(StorageError::io(format!("writing {}", path.display())))
+}
+
+fn sync(directory: &Path) -> Result<(), StorageError> {
+    sync_directory(directory).map_err(StorageError::io(format!("syncing {}", directory.display())))
+}

@@ -1,0 +1,155 @@
+//! Driver `linux-kernel`: a directory with one directory per kernel, read-only (`spec/r4-storage.md` §8).
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use nix::sys::statvfs::statvfs;
+
+use super::{Attachment, Driver, Revision, StorageError, Volume};
+
+/// One pool of kernels. The vid of a volume is the kernel's version, empty for a qube that brings its own.
+#[derive(Debug)]
+pub struct LinuxKernel {
+    name: String,
+    directory: PathBuf,
+}
+
+impl LinuxKernel {
+    pub fn new(name: &str, directory: PathBuf) -> LinuxKernel {
+        LinuxKernel { name: name.to_string(), directory }
+    }
+
+    /// A file of the volume's kernel; none for a qube that brings its own. A version that leads elsewhere is refused.
+    fn file(&self, volume: &Volume, name: &str) -> Result<Option<PathBuf>, StorageError> {
+        let version = volume.vid.as_str();
+        if version.is_empty() {
+            return Ok(None);
+        }
+        if version == "." || version == ".." || version.chars().any(|c| c == '/' || c.is_control()) {
+            let text = format!("{}: '{}' is no kernel version", volume.label(), version.escape_debug());
+            return Err(StorageError::Refused(text));
+        }
+        Ok(Some(self.directory.join(version).join(name)))
+    }
+
+    /// The kernel's modules image, where it has one.
+    fn modules(&self, volume: &Volume) -> Result<Option<(PathBuf, fs::Metadata)>, StorageError> {
+        let image = self.file(volume, "modules.img")?;
+        Ok(image.and_then(|image| fs::metadata(&image).ok().filter(fs::Metadata::is_file).map(|m| (image, m))))
+    }
+
+    fn read_only(&self, volume: &Volume, verb: &str) -> Result<(), StorageError> {
+        let (label, pool) = (volume.label(), &self.name);
+        Err(StorageError::Refused(format!("{label}: kernels in pool {pool} are read-only and cannot be {verb}")))
+    }
+}
+
+impl Driver for LinuxKernel {
+    /// Nothing to prepare: kernels are put there by packages.
+    fn setup(&self) -> Result<(), StorageError> {
+        Ok(())
+    }
+
+    fn capacity(&self) -> Result<Option<(u64, u64)>, StorageError> {
+        let Ok(place) = statvfs(&self.directory) else { return Ok(None) };
+        let unit = place.fragment_size();
+        Ok(Some((place.blocks() * unit, (place.blocks() - place.blocks_free()) * unit)))
+    }
+
+    /// The version of the qube's kernel is not known here.
+    fn new_vid(&self, _prefix: &str, _qube: &str, _name: &str) -> String {
+        String::new()
+    }
+
+    fn create(&self, _volume: &Volume) -> Result<(), StorageError> {
+        Ok(())
+    }
+
+    fn remove(&self, _volume: &Volume) -> Result<(), StorageError> {
+        Ok(())
+    }
+
+    fn verify(&self, volume: &Volume) -> Result<(), StorageError> {
+        match self.file(volume, "vmlinuz")? {
+            Some(vmlinuz) if !vmlinuz.exists() => {
+                let (label, version, missing) = (volume.label(), &volume.vid, vmlinuz.display());
+                Err(StorageError::Refused(format!("{label}: kernel {version} is not installed ({missing} is missing)")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn start(&self, _volume: &Volume) -> Result<(), StorageError> {
+        Ok(())
+    }
+
+    fn stop(&self, _volume: &Volume) -> Result<(), StorageError> {
+        Ok(())
+    }
+
+    fn discard(&self, _volume: &Volume) -> Result<(), StorageError> {
+        Ok(())
+    }
+
+    fn attachment(&self, volume: &Volume) -> Result<Attachment, StorageError> {
+        Ok(self.modules(volume)?.map_or(Attachment::Nothing, |(image, _)| Attachment::File(image)))
+    }
+
+    fn is_dirty(&self, _volume: &Volume) -> Result<bool, StorageError> {
+        Ok(false)
+    }
+
+    fn is_outdated(&self, _volume: &Volume) -> Result<bool, StorageError> {
+        Ok(false)
+    }
+
+    fn revisions(&self, _volume: &Volume) -> Result<Vec<Revision>, StorageError> {
+        Ok(Vec::new())
+    }
+
+    fn revert(&self, volume: &Volume, _revision: Option<&str>) -> Result<(), StorageError> {
+        self.read_only(volume, "reverted")
+    }
+
+    fn resize(&self, volume: &Volume, _bytes: u64) -> Result<(), StorageError> {
+        self.read_only(volume, "resized")
+    }
+
+    fn export(&self, volume: &Volume) -> Result<PathBuf, StorageError> {
+        let missing = || StorageError::Refused(format!("{}: its kernel has no modules.img", volume.label()));
+        self.modules(volume)?.map(|(image, _)| image).ok_or_else(missing)
+    }
+
+    fn import(&self, volume: &Volume, _from: &Path) -> Result<(), StorageError> {
+        self.read_only(volume, "imported to")
+    }
+
+    fn size(&self, volume: &Volume) -> Result<u64, StorageError> {
+        Ok(self.modules(volume)?.map_or(0, |(_, image)| image.len()))
+    }
+
+    fn usage(&self, volume: &Volume) -> Result<u64, StorageError> {
+        Ok(self.modules(volume)?.map_or(0, |(_, image)| image.blocks() * 512))
+    }
+
+    /// The installed versions.
+    fn volumes(&self) -> Result<Vec<String>, StorageError> {
+        let failed = || StorageError::io(format!("reading directory {}", self.directory.display()));
+        let entries = match fs::read_dir(&self.directory) {
+            Ok(entries) => entries,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(e) => return Err(failed()(e)),
+        };
+        let mut versions = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(failed())?;
+            if entry.path().is_dir() {
+                versions.extend(entry.file_name().into_string());
+            }
+        }
+        versions.sort();
+        Ok(versions)
+    }
+}

@@ -1,0 +1,70 @@
+//! From a pool of the store to the driver that works on it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::{Driver, LinuxKernel, Reflink, StorageError};
+use crate::model::{Pool, Pools};
+use crate::system::System;
+
+/// The driver of one pool. A relative `dir_path` counts from `/`, where upstream's daemon runs.
+pub fn open(pool: &Pool, system: &System) -> Result<Arc<dyn Driver>, StorageError> {
+    let name = pool.name();
+    match pool.driver() {
+        "file-reflink" => {
+            let directory = directory(pool, system)?;
+            Ok(Arc::new(Reflink::new(name, directory, setup_check(pool)?, system.qubes_group())))
+        }
+        "linux-kernel" => Ok(Arc::new(LinuxKernel::new(name, directory(pool, system)?))),
+        driver => Err(StorageError::Refused(format!(
+            "pool {name}: driver '{}' is not supported by this version; it has 'file-reflink' and 'linux-kernel'",
+            driver.escape_debug()
+        ))),
+    }
+}
+
+/// The drivers of a store's pools, each opened when first asked for, so that one pool that cannot be used is in nobody
+/// else's way.
+pub struct Drivers<'a> {
+    pools: &'a Pools,
+    system: &'a System,
+    open: BTreeMap<String, Arc<dyn Driver>>,
+}
+
+impl<'a> Drivers<'a> {
+    pub fn new(pools: &'a Pools, system: &'a System) -> Drivers<'a> {
+        Drivers { pools, system, open: BTreeMap::new() }
+    }
+
+    /// The driver of the pool `name`.
+    pub fn get(&mut self, name: &str) -> Result<Arc<dyn Driver>, StorageError> {
+        if let Some(driver) = self.open.get(name) {
+            return Ok(driver.clone());
+        }
+        let missing = || StorageError::Refused(format!("there is no pool '{}'", name.escape_debug()));
+        let driver = open(self.pools.get(name).ok_or_else(missing)?, self.system)?;
+        self.open.insert(name.to_string(), driver.clone());
+        Ok(driver)
+    }
+}
+
+fn directory(pool: &Pool, system: &System) -> Result<PathBuf, StorageError> {
+    match pool.option("dir_path") {
+        Some(path) if !path.is_empty() => Ok(system.below_root(Path::new("/").join(path))),
+        _ => Err(StorageError::Refused(format!("pool {}: it has no dir_path", pool.name()))),
+    }
+}
+
+/// The option `setup_check`, in the words that upstream takes for a boolean; yes when unsaid.
+fn setup_check(pool: &Pool) -> Result<bool, StorageError> {
+    let Some(text) = pool.option("setup_check") else { return Ok(true) };
+    match text.to_ascii_lowercase().as_str() {
+        "1" | "yes" | "true" | "on" => Ok(true),
+        "0" | "no" | "false" | "off" => Ok(false),
+        _ => {
+            let (name, text) = (pool.name(), text.escape_debug());
+            Err(StorageError::Refused(format!("pool {name}: setup_check '{text}' is neither yes nor no")))
+        }
+    }
+}

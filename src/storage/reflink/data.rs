@@ -1,0 +1,81 @@
+//! Contents in, out, and to another size.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use super::images::Images;
+use super::{Reflink, exists};
+use crate::storage::durable::{self, Copy};
+use crate::storage::in_use::refuse_if_open;
+use crate::storage::{Kind, StorageError, Volume, loop_device};
+
+impl Reflink {
+    /// Changes the size of what the running qube has, else of the clean image. A volume that has no image yet is given
+    /// its size at its next start.
+    pub(super) fn resize_volume(&self, volume: &Volume, bytes: u64) -> Result<(), StorageError> {
+        if !volume.rw {
+            let text = format!("{}: it is read-only and cannot be resized", volume.label());
+            return Err(StorageError::Refused(text));
+        }
+        let images = self.images(&volume.vid)?;
+        if exists(&images.dirty())? {
+            return resize_in_place(&images.dirty(), bytes);
+        }
+        if volume.kind != Kind::Origin {
+            return Ok(());
+        }
+        durable::copy(&images.clean(), &images.clean(), self.group, Copy::Resized(bytes))?;
+        self.precache(volume, &images);
+        Ok(())
+    }
+
+    pub(super) fn export_volume(&self, volume: &Volume) -> Result<PathBuf, StorageError> {
+        let clean = self.kept(volume, "exported")?.clean();
+        if exists(&clean)? {
+            return Ok(clean);
+        }
+        let why = match volume.snapshots_disabled() {
+            true => "it is in use without snapshots (revisions_to_keep is -1); shut the qube down first",
+            false => "its image is missing",
+        };
+        Err(StorageError::Refused(format!("{}: {why} ({})", volume.label(), clean.display())))
+    }
+
+    pub(super) fn import_volume(&self, volume: &Volume, from: &Path) -> Result<(), StorageError> {
+        let images = self.kept(volume, "imported to")?;
+        if exists(&images.dirty())? {
+            let label = volume.label();
+            let text = format!("{label}: it is in use or was not stopped cleanly; shut the qube down before importing");
+            return Err(StorageError::Refused(text));
+        }
+        refuse_if_open(volume, &images.clean())?;
+        self.make_directory(&images)?;
+        let import = images.import();
+        let done =
+            durable::copy(from, &import, self.group, Copy::Fresh).and_then(|()| self.commit(volume, &images, &import));
+        if done.is_err() {
+            // The first error is the one to tell; what stays behind is removed by the next start.
+            let _leftover = durable::remove(&import);
+        }
+        done
+    }
+
+    /// The images of a volume that is kept from start to start; others are refused what `verb` says.
+    fn kept(&self, volume: &Volume, verb: &str) -> Result<Images, StorageError> {
+        if volume.kind == Kind::Origin {
+            return self.images(&volume.vid);
+        }
+        let text = format!("{}: it is not kept from start to start and cannot be {verb}", volume.label());
+        Err(StorageError::Refused(text))
+    }
+}
+
+fn resize_in_place(image: &Path, bytes: u64) -> Result<(), StorageError> {
+    let failed = |what: &Path| StorageError::io(format!("resizing {}", what.display()));
+    let file = File::options().write(true).open(image).map_err(failed(image))?;
+    file.set_len(bytes).and_then(|()| file.sync_all()).map_err(failed(image))?;
+    for device in loop_device::devices_over(image) {
+        loop_device::take_new_size(&device).map_err(failed(&device))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,239 @@
+//! The files of one volume and their names (`spec/r4-storage.md` §5).
+
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use jiff::Timestamp;
+
+use crate::storage::{Revision, StorageError};
+use crate::store::replace::directory_of;
+
+/// Where the files of one volume are: `DIR/VID` and what is appended to it.
+#[derive(Debug, Clone)]
+pub struct Images {
+    base: PathBuf,
+    stem: String,
+}
+
+/// A revision on disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RevisionFile {
+    pub number: u64,
+    /// Without the final `Z`.
+    pub time: String,
+    pub path: PathBuf,
+}
+
+impl From<&RevisionFile> for Revision {
+    fn from(file: &RevisionFile) -> Revision {
+        Revision { id: file.number.to_string(), time: file.time.clone() }
+    }
+}
+
+impl Images {
+    /// The files of the volume `vid` in the pool at `directory`. A vid stands in qubes.xml: one that leads out of the
+    /// pool is refused.
+    pub fn new(directory: &Path, vid: &str) -> Result<Images, StorageError> {
+        let is_plain = |part: &str| !part.is_empty() && part != "." && part != "..";
+        let stem = vid.rsplit('/').next().unwrap_or_default();
+        if !vid.split('/').all(is_plain) || vid.chars().any(char::is_control) || stem.starts_with('~') {
+            let text = format!("volume id '{}' names no file inside {}", vid.escape_debug(), directory.display());
+            return Err(StorageError::Refused(text));
+        }
+        Ok(Images { base: directory.join(vid), stem: stem.to_string() })
+    }
+
+    /// The last committed state. For a snapshot: another name of its source's.
+    pub fn clean(&self) -> PathBuf {
+        self.with(".img")
+    }
+
+    /// A copy of the clean image made in advance for the next start.
+    pub fn precache(&self) -> PathBuf {
+        self.with("-precache.img")
+    }
+
+    /// What the running qube has.
+    pub fn dirty(&self) -> PathBuf {
+        self.with("-dirty.img")
+    }
+
+    /// An import that is not complete.
+    pub fn import(&self) -> PathBuf {
+        self.with("-import.img")
+    }
+
+    /// The directory in which all of them lie.
+    pub fn directory(&self) -> &Path {
+        directory_of(&self.base)
+    }
+
+    /// The name for the revision after the last one, of a state last written at `time`.
+    pub fn next_revision(&self, time: SystemTime) -> Result<PathBuf, StorageError> {
+        let number = self.revisions()?.last().map_or(1, |last| last.number.saturating_add(1));
+        let time = Timestamp::try_from(time).unwrap_or(Timestamp::UNIX_EPOCH).strftime("%Y-%m-%dT%H:%M:%SZ");
+        Ok(self.with(&format!(".img.{number}@{time}")))
+    }
+
+    /// Revisions, oldest first. Names with another shape (those of R4.0 among them) are none.
+    pub fn revisions(&self) -> Result<Vec<RevisionFile>, StorageError> {
+        let mut revisions: Vec<RevisionFile> = self
+            .names()?
+            .into_iter()
+            .filter_map(|name| {
+                let tail = name.strip_prefix(&self.stem)?.strip_prefix(".img.")?;
+                let (number, time) = revision_tail(tail)?;
+                let (number, time) = (number.parse().ok()?, time.to_string());
+                Some(RevisionFile { number, time, path: self.directory().join(&name) })
+            })
+            .collect();
+        revisions.sort_by_key(|r| r.number);
+        Ok(revisions)
+    }
+
+    /// Temporary files that a crash left behind.
+    pub fn leftovers(&self) -> Result<Vec<PathBuf>, StorageError> {
+        let mine =
+            |name: &String| name.strip_prefix(&self.stem).and_then(|t| t.split_once('~')).map(|(t, _)| is_tail(t));
+        Ok(self.names()?.iter().filter(|n| mine(n) == Some(true)).map(|n| self.directory().join(n)).collect())
+    }
+
+    /// Everything that belongs to the volume, revisions and leftovers among it.
+    pub fn all(&self) -> Result<Vec<PathBuf>, StorageError> {
+        let mine = |name: &String| {
+            name.strip_prefix(&self.stem).map(|t| t.split_once('~').map_or(t, |(t, _)| t)).is_some_and(is_tail)
+        };
+        Ok(self.names()?.iter().filter(|n| mine(n)).map(|n| self.directory().join(n)).collect())
+    }
+
+    fn with(&self, tail: &str) -> PathBuf {
+        let mut name = OsString::from(&self.base);
+        name.push(tail);
+        name.into()
+    }
+
+    /// The names in the directory that are text; what is not was not made by us. No directory: no names.
+    fn names(&self) -> Result<Vec<String>, StorageError> {
+        names_in(self.directory())
+    }
+}
+
+/// The names of everything in a directory, sorted; none when there is no such directory.
+pub fn names_in(directory: &Path) -> Result<Vec<String>, StorageError> {
+    let failed = || StorageError::io(format!("reading directory {}", directory.display()));
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Ok(Vec::new()),
+        Err(e) => return Err(failed()(e)),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        names.extend(entry.map_err(failed())?.file_name().into_string());
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// The name of the volume that a file belongs to, by the file's name alone.
+pub fn volume_of(name: &str) -> Option<&str> {
+    let name = name.split_once('~').map_or(name, |(name, _)| name);
+    let ends = |tail: &str| name.strip_suffix(tail);
+    let plain = ends("-dirty.img").or_else(|| ends("-precache.img")).or_else(|| ends("-import.img"));
+    let stem = plain.or_else(|| ends(".img")).or_else(|| {
+        let (stem, tail) = name.rsplit_once(".img")?;
+        is_tail(&format!(".img{tail}")).then_some(stem)
+    });
+    stem.filter(|s| !s.is_empty())
+}
+
+/// Whether this is what a file's name has after the volume's.
+fn is_tail(tail: &str) -> bool {
+    match tail {
+        ".img" | "-precache.img" | "-dirty.img" | "-import.img" => true,
+        _ => {
+            let numbered = || tail.strip_prefix(".img.").is_some_and(|t| revision_tail(t).is_some());
+            // R4.0 wrote revisions without a number.
+            let old = || tail.strip_prefix(".img@").and_then(|t| t.strip_suffix('Z')).is_some_and(is_time);
+            numbered() || old()
+        }
+    }
+}
+
+/// `N@TIMEZ` in its two parts.
+fn revision_tail(tail: &str) -> Option<(&str, &str)> {
+    let (number, time) = tail.strip_suffix('Z')?.split_once('@')?;
+    let is_number = !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
+    (is_number && is_time(time)).then_some((number, time))
+}
+
+/// `YYYY-MM-DDTHH:MM:SS`.
+fn is_time(text: &str) -> bool {
+    text.len() == 19
+        && text.bytes().zip(b"dddd-dd-ddTdd:dd:dd").all(|(byte, shape)| match shape {
+            b'd' => byte.is_ascii_digit(),
+            other => byte == *other,
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_vid_that_leads_out_of_the_pool_is_refused() {
+        let pool = Path::new("/pool");
+        for vid in ["", "/etc/passwd", "../x", "appvms/../../x", "appvms//x", "appvms/work/", "appvms/a\nb/x", "a/~x"] {
+            let error = Images::new(pool, vid).unwrap_err().to_string();
+            assert!(error.starts_with("volume id '") && !error.contains('\n'), "{error}");
+        }
+        let images = Images::new(pool, "appvms/work/private").unwrap();
+        assert_eq!(images.dirty(), Path::new("/pool/appvms/work/private-dirty.img"));
+        assert_eq!(images.directory(), Path::new("/pool/appvms/work"));
+    }
+
+    #[test]
+    fn a_volume_knows_its_own_files_among_its_neighbours() {
+        let dir = tempfile::tempdir().unwrap();
+        let own = [
+            "root-dirty.img",
+            "root-import.img~abc",
+            "root-precache.img",
+            "root.img",
+            "root.img.1@2024-02-29T23:59:58Z",
+            "root.img.12@2024-02-29T23:59:59Z",
+            "root.img.13@2024-02-29T23:59:59Z~x1",
+            "root.img@2019-01-01T00:00:00Z",
+        ];
+        let others = [
+            "root2.img",
+            "root-2.img",
+            "root.img.bak",
+            "root.img.x@2024-02-29T23:59:59Z",
+            "root2.img~a",
+            "firewall.xml",
+        ];
+        for name in own.iter().chain(&others) {
+            fs::write(dir.path().join(name), "").unwrap();
+        }
+        let images = Images::new(dir.path(), "root").unwrap();
+        let names = |paths: Vec<PathBuf>| -> Vec<String> {
+            paths.iter().map(|p| p.file_name().unwrap().to_string_lossy().into_owned()).collect()
+        };
+        assert_eq!(names(images.all().unwrap()), own);
+        assert_eq!(names(images.leftovers().unwrap()), [own[1], own[6]]);
+        let revisions: Vec<Revision> = images.revisions().unwrap().iter().map(Revision::from).collect();
+        assert_eq!(revisions[0], Revision { id: "1".into(), time: "2024-02-29T23:59:58".into() });
+        assert_eq!(revisions[1].id, "12");
+        assert_eq!(revisions.len(), 2);
+        let next = images.next_revision(SystemTime::UNIX_EPOCH).unwrap();
+        assert_eq!(next.file_name().unwrap(), "root.img.13@1970-01-01T00:00:00Z");
+        for name in own {
+            assert_eq!(volume_of(name), Some("root"), "{name}");
+        }
+        assert_eq!(volume_of("firewall.xml"), None);
+        assert_eq!(volume_of("root.img.bak"), None);
+    }
+}

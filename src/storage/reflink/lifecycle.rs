@@ -1,0 +1,179 @@
+//! From create over start and stop to remove. The order of the steps makes each of them safe to be the last one before
+//! a crash: what the guest has synced lies in the dirty image until the moment the dirty image becomes the clean one.
+
+use std::os::unix::fs::MetadataExt;
+
+use super::images::Images;
+use super::{Reflink, exists, look};
+use crate::storage::durable::{self, Copy};
+use crate::storage::in_use::refuse_if_open;
+use crate::storage::{Kind, StorageError, Volume};
+
+impl Reflink {
+    pub(super) fn create_volume(&self, volume: &Volume) -> Result<(), StorageError> {
+        let images = self.images(&volume.vid)?;
+        refuse_if_open(volume, &images.dirty())?;
+        self.remove_files(&images)?;
+        if volume.kind != Kind::Origin {
+            return Ok(());
+        }
+        self.make_directory(&images)?;
+        durable::create_sparse(&images.clean(), volume.size, self.group)?;
+        self.precache(volume, &images);
+        Ok(())
+    }
+
+    pub(super) fn remove_volume(&self, volume: &Volume) -> Result<(), StorageError> {
+        let images = self.images(&volume.vid)?;
+        refuse_if_open(volume, &images.dirty())?;
+        self.remove_files(&images)?;
+        durable::remove_directory(images.directory()).map(drop)
+    }
+
+    pub(super) fn start_volume(&self, volume: &Volume) -> Result<(), StorageError> {
+        let images = self.images(&volume.vid)?;
+        refuse_if_open(volume, &images.dirty())?;
+        remove_incomplete(&images)?;
+        match volume.kind {
+            Kind::Origin if volume.snapshots_disabled() => self.start_in_place(volume, &images),
+            Kind::Origin => self.start_origin(volume, &images),
+            Kind::Snapshot => self.start_snapshot(volume, &images),
+            Kind::Volatile => {
+                self.make_directory(&images)?;
+                durable::create_sparse(&images.dirty(), volume.size, self.group)
+            }
+        }
+    }
+
+    pub(super) fn stop_volume(&self, volume: &Volume) -> Result<(), StorageError> {
+        let images = self.images(&volume.vid)?;
+        let dirty = images.dirty();
+        refuse_if_open(volume, &dirty)?;
+        if volume.kind != Kind::Origin {
+            durable::remove(&dirty)?;
+            return durable::remove(&images.clean()).map(drop);
+        }
+        if !exists(&dirty)? {
+            return Ok(());
+        }
+        self.commit(volume, &images, &dirty)
+    }
+
+    pub(super) fn discard_volume(&self, volume: &Volume) -> Result<(), StorageError> {
+        let images = self.images(&volume.vid)?;
+        // Without snapshots there is one image, and stopping only renames it.
+        if volume.kind != Kind::Origin || volume.snapshots_disabled() || !exists(&images.clean())? {
+            return self.stop_volume(volume);
+        }
+        refuse_if_open(volume, &images.dirty())?;
+        durable::remove(&images.dirty())?;
+        self.precache(volume, &images);
+        Ok(())
+    }
+
+    /// Makes `from`, a complete image, the volume's clean one, and the clean one a revision.
+    pub(super) fn commit(&self, volume: &Volume, images: &Images, from: &std::path::Path) -> Result<(), StorageError> {
+        if !volume.snapshots_disabled() {
+            self.save_revision(volume, images)?;
+            self.prune(volume, images)?;
+        }
+        durable::sync_file(from)?;
+        durable::remove(&images.precache())?;
+        durable::rename(from, &images.clean())?;
+        self.precache(volume, images);
+        Ok(())
+    }
+
+    /// Copies the clean image in advance, so that the next start is one rename. The work before it is done and durable
+    /// and must not count as failed because there was no room for this: the next start copies then, or says why not.
+    pub(super) fn precache(&self, volume: &Volume, images: &Images) {
+        if !volume.snapshots_disabled() {
+            let _no_room = durable::copy(&images.clean(), &images.precache(), self.group, Copy::SameTime);
+        }
+    }
+
+    /// The guest gets the clean image itself; nothing of before stays.
+    fn start_in_place(&self, volume: &Volume, images: &Images) -> Result<(), StorageError> {
+        for revision in images.revisions()? {
+            durable::remove(&revision.path)?;
+        }
+        durable::remove(&images.precache())?;
+        if exists(&images.dirty())? {
+            return Ok(());
+        }
+        refuse_if_missing(volume, images)?;
+        durable::rename(&images.clean(), &images.dirty())
+    }
+
+    fn start_origin(&self, volume: &Volume, images: &Images) -> Result<(), StorageError> {
+        if exists(&images.dirty())? {
+            return Ok(());
+        }
+        refuse_if_missing(volume, images)?;
+        if is_precache_current(images)? {
+            return durable::rename(&images.precache(), &images.dirty());
+        }
+        durable::remove(&images.precache())?;
+        durable::copy(&images.clean(), &images.dirty(), self.group, Copy::Fresh)
+    }
+
+    fn start_snapshot(&self, volume: &Volume, images: &Images) -> Result<(), StorageError> {
+        let source = self.source(volume)?;
+        if !exists(&source.clean())? {
+            let (label, image) = (volume.label(), source.clean());
+            let why = match exists(&source.dirty())? {
+                true => "is in use without snapshots (revisions_to_keep is -1); shut that qube down first",
+                false => "is missing",
+            };
+            return Err(StorageError::Refused(format!("{label}: its source {} {why}", image.display())));
+        }
+        self.make_directory(images)?;
+        durable::remove(&images.clean())?;
+        durable::hard_link(&source.clean(), &images.clean())?;
+        durable::copy(&images.clean(), &images.dirty(), self.group, Copy::Fresh)
+    }
+
+    fn remove_files(&self, images: &Images) -> Result<(), StorageError> {
+        for file in images.all()? {
+            durable::remove(&file)?;
+        }
+        Ok(())
+    }
+
+    /// Makes the volume's directory and what is missing between it and the pool's.
+    pub(super) fn make_directory(&self, images: &Images) -> Result<(), StorageError> {
+        let inside = images.directory().strip_prefix(&self.directory).unwrap_or(images.directory());
+        let mut directory = self.directory.clone();
+        for part in inside {
+            directory.push(part);
+            durable::create_directory(&directory, self.group)?;
+        }
+        Ok(())
+    }
+}
+
+/// Temporary files, and an import that nobody will finish: whoever started it held the qube's lock, which is ours now.
+fn remove_incomplete(images: &Images) -> Result<(), StorageError> {
+    for leftover in images.leftovers()? {
+        durable::remove(&leftover)?;
+    }
+    durable::remove(&images.import()).map(drop)
+}
+
+fn refuse_if_missing(volume: &Volume, images: &Images) -> Result<(), StorageError> {
+    match exists(&images.clean())? {
+        true => Ok(()),
+        false => {
+            let (label, image) = (volume.label(), images.clean());
+            Err(StorageError::Refused(format!("{label}: image {} is missing", image.display())))
+        }
+    }
+}
+
+/// Whether the precache is a copy of the clean image as it is now.
+fn is_precache_current(images: &Images) -> Result<bool, StorageError> {
+    let (clean, precache) = (look(&images.clean())?, look(&images.precache())?);
+    Ok(clean
+        .zip(precache)
+        .is_some_and(|(c, p)| (c.mtime(), c.mtime_nsec(), c.size()) == (p.mtime(), p.mtime_nsec(), p.size())))
+}

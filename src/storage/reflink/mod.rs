@@ -1,0 +1,214 @@
+//! Driver `file-reflink`: images in a directory whose copies share blocks (`spec/r4-storage.md` §5).
+//!
+//! `images` says which files a volume has, `lifecycle` goes from create over start and stop to remove, `revisions`
+//! keeps saved states, `data` moves contents in, out and to another size.
+//!
+//! A committed image is never written in place (qubes with a snapshot of it share it under a second name), with one
+//! exception that upstream has too: volumes without snapshots (`revisions_to_keep` −1).
+
+mod data;
+mod images;
+mod lifecycle;
+mod revisions;
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use nix::sys::statvfs::statvfs;
+use nix::unistd::Gid;
+
+use self::images::{Images, names_in, volume_of};
+use super::durable;
+use super::{Attachment, Driver, Kind, Revision, StorageError, Volume, can_reflink};
+
+/// The directories in a pool, by the kind of qube: upstream's `dir_path_prefix`.
+const PREFIXES: [&str; 2] = ["appvms", "vm-templates"];
+
+/// One pool of driver `file-reflink`.
+#[derive(Debug)]
+pub struct Reflink {
+    name: String,
+    directory: PathBuf,
+    setup_check: bool,
+    group: Option<Gid>,
+}
+
+impl Reflink {
+    /// The pool `name` in `directory`. With `setup_check`, [`Driver::setup`] insists on shared blocks; without, images
+    /// are copied where they cannot be shared. What is made belongs to `group`.
+    pub fn new(name: &str, directory: PathBuf, setup_check: bool, group: Option<Gid>) -> Reflink {
+        Reflink { name: name.to_string(), directory, setup_check, group }
+    }
+
+    fn images(&self, vid: &str) -> Result<Images, StorageError> {
+        Images::new(&self.directory, vid)
+    }
+
+    /// Of a snapshot, the images of what it is made of.
+    fn source(&self, volume: &Volume) -> Result<Images, StorageError> {
+        let missing =
+            || StorageError::Refused(format!("{}: a snapshot needs a source, and it has none", volume.label()));
+        self.images(volume.source.as_deref().ok_or_else(missing)?)
+    }
+
+    fn check_reflink(&self) -> Result<(), StorageError> {
+        let directory = self.directory.display();
+        let tried = can_reflink(&self.directory);
+        match tried.map_err(StorageError::io(format!("trying to share blocks between files in {directory}")))? {
+            true => Ok(()),
+            false => Err(StorageError::Refused(format!(
+                "pool {}: files in {directory} cannot share blocks (reflink); give it a directory on btrfs or XFS, use \
+                 driver 'file', or set setup_check=no to have every image copied",
+                self.name
+            ))),
+        }
+    }
+}
+
+/// What is known of a file, none when it does not exist.
+fn look(path: &Path) -> Result<Option<fs::Metadata>, StorageError> {
+    match fs::metadata(path) {
+        Ok(metadata) => Ok(Some(metadata)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(StorageError::io(format!("looking at {}", path.display()))(e)),
+    }
+}
+
+fn exists(path: &Path) -> Result<bool, StorageError> {
+    Ok(look(path)?.is_some())
+}
+
+impl Driver for Reflink {
+    fn setup(&self) -> Result<(), StorageError> {
+        let new = durable::create_directory(&self.directory, self.group)?;
+        if self.setup_check
+            && let Err(refused) = self.check_reflink()
+        {
+            if new {
+                durable::remove_directory(&self.directory)?;
+            }
+            return Err(refused);
+        }
+        for prefix in PREFIXES {
+            durable::create_directory(&self.directory.join(prefix), self.group)?;
+        }
+        Ok(())
+    }
+
+    fn capacity(&self) -> Result<Option<(u64, u64)>, StorageError> {
+        let asked = statvfs(&self.directory).map_err(io::Error::from);
+        let place = asked.map_err(StorageError::io(format!("asking for the room in {}", self.directory.display())))?;
+        let unit = place.fragment_size();
+        Ok(Some((place.blocks() * unit, (place.blocks() - place.blocks_free()) * unit)))
+    }
+
+    fn new_vid(&self, prefix: &str, qube: &str, name: &str) -> String {
+        format!("{prefix}/{qube}/{name}")
+    }
+
+    fn create(&self, volume: &Volume) -> Result<(), StorageError> {
+        self.create_volume(volume)
+    }
+
+    fn remove(&self, volume: &Volume) -> Result<(), StorageError> {
+        self.remove_volume(volume)
+    }
+
+    fn verify(&self, volume: &Volume) -> Result<(), StorageError> {
+        let clean = match volume.kind {
+            Kind::Volatile => return Ok(()),
+            Kind::Snapshot => self.source(volume)?.clean(),
+            Kind::Origin => self.images(&volume.vid)?.clean(),
+        };
+        if exists(&clean)? {
+            return Ok(());
+        }
+        Err(StorageError::Refused(format!("{}: image {} is missing", volume.label(), clean.display())))
+    }
+
+    fn start(&self, volume: &Volume) -> Result<(), StorageError> {
+        self.start_volume(volume)
+    }
+
+    fn stop(&self, volume: &Volume) -> Result<(), StorageError> {
+        self.stop_volume(volume)
+    }
+
+    fn discard(&self, volume: &Volume) -> Result<(), StorageError> {
+        self.discard_volume(volume)
+    }
+
+    fn attachment(&self, volume: &Volume) -> Result<Attachment, StorageError> {
+        Ok(Attachment::File(self.images(&volume.vid)?.dirty()))
+    }
+
+    fn is_dirty(&self, volume: &Volume) -> Result<bool, StorageError> {
+        Ok(volume.kind == Kind::Origin && exists(&self.images(&volume.vid)?.dirty())?)
+    }
+
+    fn is_outdated(&self, volume: &Volume) -> Result<bool, StorageError> {
+        if volume.kind != Kind::Snapshot {
+            return Ok(false);
+        }
+        let own = look(&self.images(&volume.vid)?.clean())?;
+        let source = look(&self.source(volume)?.clean())?;
+        Ok(own.zip(source).is_some_and(|(own, source)| (own.dev(), own.ino()) != (source.dev(), source.ino())))
+    }
+
+    fn revisions(&self, volume: &Volume) -> Result<Vec<Revision>, StorageError> {
+        if volume.kind != Kind::Origin {
+            return Ok(Vec::new());
+        }
+        Ok(self.images(&volume.vid)?.revisions()?.iter().map(Revision::from).collect())
+    }
+
+    fn revert(&self, volume: &Volume, revision: Option<&str>) -> Result<(), StorageError> {
+        self.revert_volume(volume, revision)
+    }
+
+    fn resize(&self, volume: &Volume, bytes: u64) -> Result<(), StorageError> {
+        self.resize_volume(volume, bytes)
+    }
+
+    fn export(&self, volume: &Volume) -> Result<PathBuf, StorageError> {
+        self.export_volume(volume)
+    }
+
+    fn import(&self, volume: &Volume, from: &Path) -> Result<(), StorageError> {
+        self.import_volume(volume, from)
+    }
+
+    fn size(&self, volume: &Volume) -> Result<u64, StorageError> {
+        let images = self.images(&volume.vid)?;
+        let image = match look(&images.dirty())? {
+            Some(dirty) => Some(dirty),
+            None if volume.kind == Kind::Snapshot => look(&self.source(volume)?.clean())?,
+            None => look(&images.clean())?,
+        };
+        Ok(image.map_or(volume.size, |image| image.len()))
+    }
+
+    fn usage(&self, volume: &Volume) -> Result<u64, StorageError> {
+        let images = self.images(&volume.vid)?;
+        let image = match look(&images.dirty())? {
+            Some(dirty) => Some(dirty),
+            None => look(&images.clean())?,
+        };
+        Ok(image.map_or(0, |image| image.blocks() * 512))
+    }
+
+    fn volumes(&self) -> Result<Vec<String>, StorageError> {
+        let mut vids = Vec::new();
+        for prefix in PREFIXES {
+            for qube in names_in(&self.directory.join(prefix))? {
+                let files = names_in(&self.directory.join(prefix).join(&qube))?;
+                vids.extend(files.iter().filter_map(|f| volume_of(f)).map(|name| self.new_vid(prefix, &qube, name)));
+            }
+        }
+        vids.sort();
+        vids.dedup();
+        Ok(vids)
+    }
+}

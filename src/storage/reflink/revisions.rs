@@ -1,0 +1,65 @@
+//! Saved states of a volume and the way back to one.
+
+use super::images::{Images, RevisionFile};
+use super::{Reflink, exists, look};
+use crate::storage::durable::{self, Copy};
+use crate::storage::in_use::refuse_if_open;
+use crate::storage::{Kind, StorageError, Volume};
+
+impl Reflink {
+    /// Copies the clean image to a new revision, unless none are kept or there is nothing to save.
+    pub(super) fn save_revision(&self, volume: &Volume, images: &Images) -> Result<(), StorageError> {
+        let Some(clean) = look(&images.clean())? else { return Ok(()) };
+        if volume.revisions_to_keep == 0 {
+            return Ok(());
+        }
+        let time = clean.modified().map_err(StorageError::io(format!("looking at {}", images.clean().display())))?;
+        durable::copy(&images.clean(), &images.next_revision(time)?, self.group, Copy::SameTime)
+    }
+
+    /// Removes all but the newest revisions.
+    pub(super) fn prune(&self, volume: &Volume, images: &Images) -> Result<(), StorageError> {
+        let keep = usize::try_from(volume.revisions_to_keep).unwrap_or(0);
+        let revisions = images.revisions()?;
+        for revision in &revisions[..revisions.len().saturating_sub(keep)] {
+            durable::remove(&revision.path)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn revert_volume(&self, volume: &Volume, wanted: Option<&str>) -> Result<(), StorageError> {
+        let label = volume.label();
+        if volume.kind != Kind::Origin {
+            return Err(StorageError::Refused(format!(
+                "{label}: it is not kept from start to start; nothing to revert"
+            )));
+        }
+        let images = self.images(&volume.vid)?;
+        if exists(&images.dirty())? {
+            let text = format!("{label}: it is in use or was not stopped cleanly; shut the qube down before reverting");
+            return Err(StorageError::Refused(text));
+        }
+        refuse_if_open(volume, &images.clean())?;
+        let chosen = choose(&label, &images.revisions()?, wanted)?;
+        self.save_revision(volume, &images)?;
+        durable::remove(&images.precache())?;
+        durable::rename(&chosen.path, &images.clean())?;
+        self.precache(volume, &images);
+        Ok(())
+    }
+}
+
+/// The wanted revision, else the newest.
+fn choose(label: &str, revisions: &[RevisionFile], wanted: Option<&str>) -> Result<RevisionFile, StorageError> {
+    let chosen = match wanted {
+        Some(id) => revisions.iter().find(|r| r.number.to_string() == id),
+        None => revisions.last(),
+    };
+    let known = || revisions.iter().map(|r| r.number.to_string()).collect::<Vec<_>>().join(", ");
+    chosen.cloned().ok_or_else(|| {
+        StorageError::Refused(match (revisions.is_empty(), wanted) {
+            (true, _) | (_, None) => format!("{label}: it has no revision to revert to"),
+            (false, Some(id)) => format!("{label}: it has no revision '{}'; it has {}", id.escape_debug(), known()),
+        })
+    })
+}

@@ -1,0 +1,151 @@
+//! Copying images where blocks cannot be shared: only what is data moves, holes stay holes.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
+
+use nix::errno::Errno;
+use nix::fcntl::copy_file_range;
+use nix::unistd::{Whence, lseek};
+
+/// How much is held in memory where the kernel cannot copy by itself.
+const BUFFER: usize = 1 << 20;
+/// Runs of zeros of this many bytes become holes: the largest block size in common use on the file systems of images.
+const GRAIN: usize = 1 << 16;
+
+/// Copies `from`, read from its start, into the empty file `to`. A regular file's holes are skipped by asking for its
+/// data (lseek(2) SEEK_DATA) and the kernel moves the rest by itself; of anything else (a device, a pipe) every byte is
+/// read and zeros are left out.
+pub fn sparse_copy(from: &File, to: &File) -> io::Result<()> {
+    if !from.metadata()?.is_file() {
+        return stream(from, to);
+    }
+    let length = from.metadata()?.len();
+    to.set_len(length)?;
+    let mut at = 0;
+    while let Some((data, end)) = next_data(from, at, length)? {
+        copy_data(from, to, data, end)?;
+        at = end;
+    }
+    Ok(())
+}
+
+/// Where the data after `at` begin and end; none when only a hole is left.
+fn next_data(from: &File, at: u64, length: u64) -> io::Result<Option<(u64, u64)>> {
+    if at >= length {
+        return Ok(None);
+    }
+    let data = match lseek(from, offset(at)?, Whence::SeekData) {
+        Ok(data) => data as u64,
+        Err(Errno::ENXIO) => return Ok(None),
+        // A file system that does not tell: all of it counts as data.
+        Err(Errno::EINVAL | Errno::EOPNOTSUPP) => return Ok(Some((at, length))),
+        Err(errno) => return Err(errno.into()),
+    };
+    let end = lseek(from, offset(data)?, Whence::SeekHole)? as u64;
+    Ok((data < length).then_some((data, end.min(length))))
+}
+
+fn copy_data(from: &File, to: &File, mut at: u64, end: u64) -> io::Result<()> {
+    while at < end {
+        let (mut source, mut target) = (offset(at)?, offset(at)?);
+        let wanted = usize::try_from(end - at).unwrap_or(usize::MAX).min(1 << 30);
+        match copy_file_range(from, Some(&mut source), to, Some(&mut target), wanted) {
+            // Somebody cut the source short meanwhile; its end is zeros now, which is what the copy has there.
+            Ok(0) => return Ok(()),
+            Ok(copied) => at += copied as u64,
+            Err(Errno::EINTR) => {}
+            Err(Errno::EXDEV | Errno::EINVAL | Errno::EOPNOTSUPP | Errno::ENOSYS | Errno::EPERM | Errno::EBADF) => {
+                return copy_through_memory(from, to, at, end);
+            }
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+    Ok(())
+}
+
+fn copy_through_memory(from: &File, to: &File, mut at: u64, end: u64) -> io::Result<()> {
+    let mut buffer = vec![0; BUFFER];
+    while at < end {
+        let wanted = usize::try_from(end - at).unwrap_or(BUFFER).min(BUFFER);
+        let got = from.read_at(&mut buffer[..wanted], at)?;
+        if got == 0 {
+            break;
+        }
+        write_unless_zero(to, &buffer[..got], at)?;
+        at += got as u64;
+    }
+    Ok(())
+}
+
+fn stream(mut from: &File, to: &File) -> io::Result<()> {
+    let mut buffer = Vec::with_capacity(BUFFER);
+    let mut at = 0;
+    loop {
+        buffer.clear();
+        let got = from.by_ref().take(BUFFER as u64).read_to_end(&mut buffer)?;
+        if got == 0 {
+            return to.set_len(at);
+        }
+        write_unless_zero(to, &buffer, at)?;
+        at += got as u64;
+    }
+}
+
+fn write_unless_zero(to: &File, bytes: &[u8], at: u64) -> io::Result<()> {
+    let mut at = at;
+    for grain in bytes.chunks(GRAIN) {
+        if !is_zero(grain) {
+            to.write_all_at(grain, at)?;
+        }
+        at += grain.len() as u64;
+    }
+    Ok(())
+}
+
+/// Comparing a slice with itself shifted by one is one memcmp, fast in every build.
+fn is_zero(bytes: &[u8]) -> bool {
+    bytes.first().is_none_or(|first| *first == 0 && bytes[1..] == bytes[..bytes.len() - 1])
+}
+
+fn offset(at: u64) -> io::Result<i64> {
+    i64::try_from(at).map_err(|_| io::ErrorKind::FileTooLarge.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt;
+
+    use super::*;
+
+    #[test]
+    fn data_arrive_in_place_and_holes_take_no_room() {
+        let dir = tempfile::tempdir().unwrap();
+        let from = File::create_new(dir.path().join("from")).unwrap();
+        from.set_len(64 << 20).unwrap();
+        from.write_all_at(b"first", 3).unwrap();
+        from.write_all_at(b"last", (64 << 20) - 4).unwrap();
+        from.sync_all().unwrap();
+        for copy in [sparse_copy, |from: &File, to: &File| stream(from, to)] {
+            let from = File::open(dir.path().join("from")).unwrap();
+            let copied = dir.path().join("to");
+            copy(&from, &File::create(&copied).unwrap()).unwrap();
+            let to = File::open(&copied).unwrap();
+            to.sync_all().unwrap();
+            let metadata = to.metadata().unwrap();
+            assert_eq!(metadata.len(), 64 << 20);
+            assert!(metadata.blocks() * 512 <= 256 << 10, "{} blocks", metadata.blocks());
+            let mut bytes = vec![0; 64 << 20];
+            to.read_exact_at(&mut bytes, 0).unwrap();
+            assert_eq!(&bytes[..9], b"\0\0\0first\0");
+            assert_eq!(&bytes[bytes.len() - 5..], b"\0last");
+            assert!(is_zero(&bytes[8..bytes.len() - 4]));
+        }
+    }
+
+    #[test]
+    fn zero_means_every_byte() {
+        assert!(is_zero(b"") && is_zero(b"\0") && is_zero(&[0; 4096]));
+        assert!(!is_zero(b"\0\0x") && !is_zero(b"xxx") && !is_zero(b"x\0"));
+    }
+}

@@ -1,0 +1,203 @@
+//! OFD record locks over whole files: the primitive under the store's lock and under the locks of qubes and volumes.
+//!
+//! They belong to the open file description, so a second descriptor of the same process that closes does not drop
+//! them (POSIX record locks would go), and they exclude POSIX record locks of others (`flock` would not). Where the
+//! system has no OFD locks at all, crate fs2 locks portably.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, fcntl};
+use nix::unistd::{Gid, fchown};
+
+/// Who else may hold a lock of the same file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exclusivity {
+    /// Other holders of the same kind.
+    Shared,
+    /// Nobody.
+    Exclusive,
+}
+
+/// Why a lock was not granted.
+#[derive(Debug, thiserror::Error)]
+pub enum FileLockError {
+    #[error("{file}: {source}")]
+    Io { file: PathBuf, source: io::Error },
+    #[error("locked by {holder}")]
+    Held { holder: String },
+}
+
+/// A lock file of our own making, never unlinked: `RUN/lock/…`. Released, explicitly, when dropped; a forked child
+/// that inherits the descriptor (all are close-on-exec) would keep it otherwise.
+#[derive(Debug)]
+pub struct FileLock {
+    file: File,
+}
+
+impl FileLock {
+    /// Takes the lock, waiting at most `wait`. The file is made when it is missing, 0660 and of `group`.
+    ///
+    /// # Errors
+    /// [`FileLockError::Held`] names the pid and the command that hold it.
+    pub fn acquire(
+        path: &Path,
+        exclusivity: Exclusivity,
+        wait: Duration,
+        group: Option<Gid>,
+    ) -> Result<FileLock, FileLockError> {
+        let failed = |source: io::Error| FileLockError::Io { file: path.to_path_buf(), source };
+        let mut file = open_or_make(path, group).map_err(failed)?;
+        if !lock_within(&file, exclusivity, wait).map_err(failed)? {
+            return Err(FileLockError::Held { holder: holder_written(&mut file) });
+        }
+        if exclusivity == Exclusivity::Exclusive {
+            write_holder(&mut file).map_err(failed)?;
+        }
+        Ok(FileLock { file })
+    }
+}
+
+impl Drop for FileLock {
+    fn drop(&mut self) {
+        // Closing the descriptor would do; a child that inherited it makes the difference.
+        let _closed_next = unlock(&self.file);
+    }
+}
+
+/// Tries until the lock is granted or the time is over; pauses are short and random so that waiters do not march in
+/// step. False when the time is over.
+pub fn lock_within(file: &File, exclusivity: Exclusivity, wait: Duration) -> io::Result<bool> {
+    let deadline = Instant::now() + wait;
+    loop {
+        if try_lock(file, exclusivity)? {
+            return Ok(true);
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(false);
+        }
+        thread::sleep(left.min(Duration::from_micros(fastrand::u64(500..5_000))));
+    }
+}
+
+/// One try. False when somebody else holds it.
+pub fn try_lock(file: &File, exclusivity: Exclusivity) -> io::Result<bool> {
+    let kind = match exclusivity {
+        Exclusivity::Shared => nix::libc::F_RDLCK,
+        Exclusivity::Exclusive => nix::libc::F_WRLCK,
+    };
+    loop {
+        match fcntl(file, FcntlArg::F_OFD_SETLK(&whole_file(kind))) {
+            Ok(_) => return Ok(true),
+            Err(Errno::EAGAIN | Errno::EACCES) => return Ok(false),
+            Err(Errno::EINTR) => {}
+            Err(Errno::EINVAL | Errno::ENOSYS) => return try_portably(file, exclusivity),
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+}
+
+/// Gives the lock back.
+pub fn unlock(file: &File) -> io::Result<()> {
+    match fcntl(file, FcntlArg::F_OFD_SETLK(&whole_file(nix::libc::F_UNLCK))) {
+        Ok(_) => Ok(()),
+        Err(Errno::EINVAL | Errno::ENOSYS) => fs2::FileExt::unlock(file),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// The process whose POSIX record lock stands in the way; `None` when nobody's does or the holder's is an OFD lock
+/// (the kernel says −1 for those).
+pub fn posix_holder(file: &File) -> Option<i32> {
+    let mut wanted = whole_file(nix::libc::F_WRLCK);
+    fcntl(file, FcntlArg::F_OFD_GETLK(&mut wanted)).ok()?;
+    (i32::from(wanted.l_type) != nix::libc::F_UNLCK && wanted.l_pid > 0).then_some(wanted.l_pid)
+}
+
+/// `pid N (command line)` of a living process; the bare number of one that cannot be looked at.
+pub fn process(pid: i32) -> String {
+    let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let words: Vec<_> = line.split(|b| *b == 0).filter(|w| !w.is_empty()).map(String::from_utf8_lossy).collect();
+    let command: String = words.join(" ").chars().filter(|c| !c.is_control()).take(120).collect();
+    if command.is_empty() { format!("pid {pid}") } else { format!("pid {pid} ({command})") }
+}
+
+fn whole_file(kind: i32) -> nix::libc::flock {
+    nix::libc::flock { l_type: kind as i16, l_whence: nix::libc::SEEK_SET as i16, l_start: 0, l_len: 0, l_pid: 0 }
+}
+
+fn try_portably(file: &File, exclusivity: Exclusivity) -> io::Result<bool> {
+    let tried = match exclusivity {
+        Exclusivity::Shared => fs2::FileExt::try_lock_shared(file),
+        Exclusivity::Exclusive => fs2::FileExt::try_lock_exclusive(file),
+    };
+    match tried {
+        Ok(()) => Ok(true),
+        Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(false),
+        Err(e) => Err(e),
+    }
+}
+
+fn open_or_make(path: &Path, group: Option<Gid>) -> io::Result<File> {
+    let open = || OpenOptions::new().read(true).write(true).open(path);
+    match open() {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+        opened => return opened,
+    }
+    match OpenOptions::new().read(true).write(true).create_new(true).mode(0o660).open(path) {
+        Ok(file) => {
+            // The umask may have taken the group's rights; who may not give the file away keeps it.
+            file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o660))?;
+            let _refused = group.map(|group| fchown(&file, None, Some(group)));
+            Ok(file)
+        }
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => open(),
+        Err(e) => Err(e),
+    }
+}
+
+fn write_holder(file: &mut File) -> io::Result<()> {
+    file.set_len(0)?;
+    file.seek(SeekFrom::Start(0))?;
+    file.write_all(std::process::id().to_string().as_bytes())
+}
+
+fn holder_written(file: &mut File) -> String {
+    if let Some(pid) = posix_holder(file) {
+        return process(pid);
+    }
+    let mut text = String::new();
+    let read = file.seek(SeekFrom::Start(0)).and_then(|_| file.read_to_string(&mut text));
+    match (read, text.trim().parse()) {
+        (Ok(_), Ok(pid)) => process(pid),
+        _ => "another process".to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_excludes_names_its_holder_and_is_given_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("vm-work");
+        let take = |exclusivity| FileLock::acquire(&path, exclusivity, Duration::ZERO, None);
+        let held = take(Exclusivity::Exclusive).unwrap();
+        let error = take(Exclusivity::Exclusive).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("locked by pid {} (", std::process::id())), "{error}");
+        assert!(take(Exclusivity::Shared).is_err());
+        drop(held);
+        let first = take(Exclusivity::Shared).unwrap();
+        let second = take(Exclusivity::Shared).unwrap();
+        assert!(take(Exclusivity::Exclusive).is_err());
+        drop((first, second));
+        take(Exclusivity::Exclusive).unwrap();
+    }
+}
