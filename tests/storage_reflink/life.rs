@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 
 use crate::loop_mount::FileSystem;
-use crate::pool::{MIB, Pool, all_pools, origin, pool_on, snapshot, text_in, volatile};
+use crate::pool::{MIB, Pool, all_pools, locks_beside, origin, pool_on, snapshot, text_in, volatile};
 use nix::sys::statvfs::statvfs;
 use qubes::exec::Program;
 use qubes::storage::{Driver, Reflink, StorageError, Volume};
@@ -148,6 +148,30 @@ fn a_snapshot_is_outdated_once_its_source_has_moved_on() {
 }
 
 #[test]
+fn no_snapshot_is_taken_while_the_source_is_committed_nor_the_other_way_round() {
+    let Some(pool) = pool_on(FileSystem::Btrfs) else { return };
+    let driver = &pool.driver;
+    let (template, locks) = (origin("debian", "root"), locks_beside(&pool.directory));
+    let root = snapshot("work", &template);
+    driver.create(&template).unwrap();
+    driver.start(&template).unwrap();
+    let somebody_commits = locks.exclusive("vm-pool", &template.vid).unwrap();
+    let refused = refusal(driver.start(&root));
+    assert!(refused.starts_with("volume vm-templates/debian/root of pool vm-pool is locked by pid "), "{refused}");
+    drop(somebody_commits);
+    let somebody_snapshots = locks.shared("vm-pool", &template.vid).unwrap();
+    driver.start(&root).unwrap();
+    assert!(refusal(driver.stop(&template)).contains("is locked by "));
+    assert!(refusal(driver.remove(&template)).contains("is locked by "));
+    drop(somebody_snapshots);
+    driver.stop(&template).unwrap();
+    let somebody_snapshots = locks.shared("vm-pool", &template.vid).unwrap();
+    assert!(refusal(driver.revert(&template, None)).contains("is locked by "));
+    drop(somebody_snapshots);
+    driver.revert(&template, None).unwrap();
+}
+
+#[test]
 fn data_come_in_whole_and_go_out_while_the_qube_runs() {
     for pool in all_pools() {
         let driver = &pool.driver;
@@ -252,7 +276,7 @@ fn shared_blocks_make_a_large_image_cost_nothing() {
 fn a_place_without_shared_blocks_is_refused_unless_copies_are_wanted() {
     let Some(pool) = pool_on(FileSystem::Ext4) else { return };
     let directory = pool.mount.path().join("new");
-    let picky = Reflink::new("fast", directory.clone(), true, None);
+    let picky = Reflink::new("fast", directory.clone(), true, None, locks_beside(&directory));
     let refused = refusal(picky.setup());
     assert!(refused.starts_with("pool fast: files in "), "{refused}");
     for way in ["btrfs or XFS", "driver 'file'", "setup_check=no"] {
