@@ -5,8 +5,10 @@ use std::os::unix::fs::MetadataExt;
 
 use crate::loop_mount::FileSystem;
 use crate::pool::{MIB, Pool, all_pools, locks_beside, origin, pool_on, snapshot, text_in, volatile};
+use nix::sys::signal::{Signal, kill};
 use nix::sys::statvfs::statvfs;
-use qubes::exec::Program;
+use nix::unistd::Pid;
+use qubes::exec::{ExecError, Program};
 use qubes::storage::{Driver, Reflink, StorageError, Volume};
 
 #[test]
@@ -222,6 +224,37 @@ fn a_size_can_change_running_and_halted() {
         let fixed = Volume { rw: false, ..private };
         assert!(refusal(driver.resize(&fixed, 0)).contains("read-only"));
     }
+}
+
+#[test]
+fn an_image_that_a_virtual_machine_has_open_is_left_alone() {
+    let Some(pool) = pool_on(FileSystem::Btrfs) else { return };
+    let driver = &pool.driver;
+    let private = origin("work", "private");
+    driver.create(&private).unwrap();
+    driver.start(&private).unwrap();
+    // A server of QEMU's: like the machine it opens the image with its locks, and it is ready when it has forked.
+    let (socket, pid) = (pool.mount.path().join("socket"), pool.mount.path().join("pid"));
+    let server = Program::new("qemu-nbd").args(["--fork", "-f", "raw", "--socket"]).arg(&socket).arg("--pid-file");
+    let server = server.arg(&pid).arg(pool.path("appvms/work/private-dirty.img"));
+    if let Err(missing @ ExecError::Start { .. }) = server.output() {
+        eprintln!("skipped: {missing}");
+        return;
+    }
+    let pid = Pid::from_raw(fs::read_to_string(&pid).unwrap().trim().parse().unwrap());
+    let before = pool.names("appvms/work");
+    let refused = [driver.stop(&private), driver.start(&private), driver.remove(&private)];
+    let after = pool.names("appvms/work");
+    kill(pid, Signal::SIGTERM).unwrap();
+    assert_eq!(after, before);
+    for refused in refused {
+        let text = refusal(refused);
+        assert!(text.ends_with("private-dirty.img is still open in a virtual machine; end that first"), "{text}");
+    }
+    // It takes a moment to leave, for which a stop waits.
+    driver.stop(&private).unwrap();
+    driver.remove(&Volume::orphan("vm-pool", "appvms/work/private")).unwrap();
+    assert!(!pool.path("appvms/work").exists());
 }
 
 #[test]
