@@ -1,10 +1,10 @@
 //! From the definition to the end.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::time::{Duration, Instant};
 
-use qubes::hypervisor::{Hypervisor, LibvirtHypervisor, Outcome};
+use qubes::hypervisor::{Hypervisor, LibvirtHypervisor, Outcome, owner_for_image};
 use qubes::model::PowerState;
 
 use crate::fixture::{Domain, LONG};
@@ -82,4 +82,34 @@ fn images_keep_their_owner_and_mode_while_the_guest_runs_and_after() {
     assert_eq!(look(), before);
     domain.hypervisor.destroy(domain.uuid()).unwrap();
     assert_eq!(look(), before);
+}
+
+#[test]
+fn qemu_runs_as_libvirts_own_user_in_the_images_group_where_that_suffices() {
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("skipped: only root's libvirt runs QEMU as somebody else");
+        return;
+    }
+    let mut domain = Domain::new();
+    let image = domain.description.disks[0].path.clone();
+    let own = owner_for_image(&image).unwrap();
+    assert_eq!((own.uid, own.gid), (0, 0), "root's private image needs root");
+
+    // As the images of group qubes are: the group may write them and reach them.
+    let group = 4242;
+    std::os::unix::fs::chown(&image, None, Some(group)).unwrap();
+    fs::set_permissions(&image, fs::Permissions::from_mode(0o660)).unwrap();
+    fs::set_permissions(domain.place.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let owner = owner_for_image(&image).unwrap();
+    assert!(owner.uid != 0 && owner.gid == group, "{owner:?}");
+
+    domain.description.owner = Some(owner);
+    domain.start();
+    let pid = fs::read_to_string(format!("/run/libvirt/qemu/{}.pid", domain.description.name)).unwrap();
+    let status = fs::read_to_string(format!("/proc/{}/status", pid.trim())).unwrap();
+    let ids = |line: &str| {
+        status.lines().find(|l| l.starts_with(line)).unwrap().split_whitespace().nth(1).map(str::to_string)
+    };
+    assert_eq!((ids("Uid:"), ids("Gid:")), (Some(owner.uid.to_string()), Some(group.to_string())));
+    assert_eq!(fs::metadata(&image).map(|m| (m.uid(), m.gid())).unwrap(), (0, group), "the image is still root's");
 }
