@@ -3,6 +3,7 @@
 mod connection;
 pub mod description;
 mod events;
+pub mod kvm;
 pub mod lazy;
 pub mod libvirt;
 pub mod uri;
@@ -14,6 +15,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 pub use description::{Accelerator, DomainDescription};
+pub use kvm::choose_accelerator;
 pub use lazy::LazyHypervisor;
 pub use libvirt::LibvirtHypervisor;
 pub use uri::{Family, UriFacts, choose_uri};
