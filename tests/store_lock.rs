@@ -1,5 +1,7 @@
 //! One writer at a time, whoever it is; readers wait for nobody.
 
+#[path = "support/companions.rs"]
+mod companions;
 #[path = "support/store_processes.rs"]
 mod store_processes;
 
@@ -8,10 +10,9 @@ use std::os::unix::fs::MetadataExt;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use companions::{Companion, python, say_and_wait, wait_until};
 use qubes::store::{Read, StoreError, StorePlace, Wait, Write};
-use store_processes::{
-    Companion, Scratch, job, memory_in, place_in, python, say_and_wait, set_memory, this_binary, wait_until,
-};
+use store_processes::{Scratch, job, memory_in, place_in, set_memory, this_binary};
 
 /// How often each process of the crowd adds one.
 const ROUNDS: u32 = 25;
@@ -38,6 +39,11 @@ fn helper_process() {
     }
 }
 
+/// The store for somebody with patience.
+fn patient(scratch: &Scratch) -> StorePlace {
+    place_in(scratch.dir.path(), Wait::at_most(Duration::from_secs(60)))
+}
+
 fn is_busy(place: &StorePlace) -> bool {
     matches!(Write::open(place), Err(StoreError::Busy { .. }))
 }
@@ -53,9 +59,9 @@ fn a_writer_that_waited_for_a_file_that_was_renamed_over_starts_over() {
     let scratch = Scratch::new();
     let old_inode = fs::metadata(&scratch.place.file).unwrap().ino();
     let mut first = Write::open(&scratch.place).unwrap();
-    let patient = scratch.patient();
+    let place = patient(&scratch);
     let second = thread::spawn(move || {
-        let mut second = Write::open(&patient).unwrap();
+        let mut second = Write::open(&place).unwrap();
         let seen = second.get("work").unwrap().properties.get("memory").unwrap().to_string();
         second.edit("vault").unwrap().properties.set("memory", "333");
         second.save().unwrap();
@@ -150,12 +156,12 @@ fn a_reader_does_not_wait_for_a_writer() {
     set_memory(&mut write, "801");
     let begun = Instant::now();
     let memory = |qubes: &Read| qubes.get("work").unwrap().properties.get("memory").unwrap().to_string();
-    assert_eq!(memory(&Read::open(&scratch.patient()).unwrap()), "800");
+    assert_eq!(memory(&Read::open(&patient(&scratch)).unwrap()), "800");
     write.save().unwrap();
-    assert_eq!(memory(&Read::open(&scratch.patient()).unwrap()), "801");
+    assert_eq!(memory(&Read::open(&patient(&scratch)).unwrap()), "801");
     drop(write);
     let python = Companion::start(python("f = lock()\nready()", scratch.dir.path()), "READY");
-    assert_eq!(memory(&Read::open(&scratch.patient()).unwrap()), "801");
+    assert_eq!(memory(&Read::open(&patient(&scratch)).unwrap()), "801");
     python.finish();
     assert!(begun.elapsed() < Duration::from_secs(30), "a reader waited");
 }
@@ -175,8 +181,8 @@ fn half_a_file_that_somebody_writes_in_place_is_not_taken_for_the_store() {
     let python = Companion::start(python(program, scratch.dir.path()), "READY");
     let impatient = Read::open(&scratch.place).err().unwrap();
     assert!(impatient.to_string().contains(&format!("locked by pid {}", python.child.id())), "{impatient}");
-    let patient = scratch.patient();
-    let reader = thread::spawn(move || Read::open(&patient).unwrap().len());
+    let place = patient(&scratch);
+    let reader = thread::spawn(move || Read::open(&place).unwrap().len());
     python.finish();
     assert_eq!(reader.join().unwrap(), 14);
 }
