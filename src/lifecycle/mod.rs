@@ -19,7 +19,6 @@ pub mod session;
 pub mod settle;
 pub mod start;
 pub mod stop;
-pub mod volumes;
 
 pub use error::LifecycleError;
 pub use session::Session;
