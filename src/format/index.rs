@@ -121,7 +121,7 @@ pub fn quick(bytes: &[u8]) -> Option<Index> {
     let mut seen_domains = false;
     loop {
         match scanner.next().ok()? {
-            Token::Open { tag, name, empty } => {
+            Token::Open { tag, name, empty, .. } => {
                 let kind = Section::of_name(name.of(bytes));
                 if kind == Section::Domains {
                     if seen_domains {
@@ -150,16 +150,12 @@ fn not_a_declaration(target: Span, bytes: &[u8]) -> Option<()> {
     (!target.of(bytes).eq_ignore_ascii_case(b"xml")).then_some(())
 }
 
-fn is_blank(span: Span, bytes: &[u8]) -> bool {
-    span.of(bytes).iter().all(|b| is_space(*b))
-}
-
 /// Past the start tag of the root element `qubes`.
 fn to_root(scanner: &mut Scanner, bytes: &[u8]) -> Option<()> {
     loop {
         match scanner.next().ok()? {
             Token::Open { name, empty: false, .. } if name.of(bytes) == b"qubes" => return Some(()),
-            Token::Text { span } if is_blank(span, bytes) => {}
+            Token::Text { blank: true, .. } => {}
             Token::Comment { .. } => {}
             Token::Instruction { target, .. } => not_a_declaration(target, bytes)?,
             _ => return None,
@@ -172,7 +168,7 @@ fn to_end(scanner: &mut Scanner, bytes: &[u8]) -> Option<()> {
     loop {
         match scanner.next().ok()? {
             Token::End => return Some(()),
-            Token::Text { span } if is_blank(span, bytes) => {}
+            Token::Text { blank: true, .. } => {}
             Token::Comment { .. } => {}
             Token::Instruction { target, .. } => not_a_declaration(target, bytes)?,
             _ => return None,
@@ -217,8 +213,9 @@ fn domains(scanner: &mut Scanner, bytes: &[u8], found: &mut Vec<Entry>) -> Optio
     loop {
         let at = skip_blank(bytes, scanner.position());
         scanner.seek(at);
+        scanner.attributes.clear();
         match scanner.next().ok()? {
-            Token::Open { tag, name, empty } if name.of(bytes) == b"domain" => {
+            Token::Open { tag, name, empty, .. } if name.of(bytes) == b"domain" => {
                 let class = class_of(scanner, bytes)?;
                 if empty {
                     found.push(entry(tag, &class, None));
@@ -249,7 +246,7 @@ fn misleads(piece: &[u8]) -> bool {
 
 fn class_of<'a>(scanner: &Scanner, bytes: &'a [u8]) -> Option<Cow<'a, str>> {
     match scanner.attributes.iter().find(|a| a.name.of(bytes) == b"class") {
-        Some(attribute) => decode(attribute.value.of(bytes), Place::Attribute),
+        Some(attribute) => decode(std::str::from_utf8(attribute.value.of(bytes)).ok()?, Place::Attribute),
         None => Some(Cow::Borrowed("")),
     }
 }
@@ -271,12 +268,14 @@ fn quick_name<'a>(bytes: &'a [u8], inside: usize, end: usize, needles: &Needles)
             at = after(at, b"</properties>")?;
             break;
         };
-        let key_end = key + bytes[key..end].iter().position(|b| matches!(b, b'"' | b'&'))?;
-        let value = after(key_end, b"\">")?;
-        let value_end = value + bytes[value..end].iter().position(|b| *b == b'<')?;
-        at = after(value_end, b"</property>")?;
-        if &bytes[key..key_end] == b"name" {
-            name = Some(decode(&bytes[value..value_end], Place::Text)?);
+        // A name written with references could mean anything.
+        bytes[key..end].iter().find(|b| matches!(b, b'"' | b'&')).filter(|b| **b == b'"')?;
+        // The tag ends before the next `<`, and when that closes the property, no element stood inside.
+        let close = key + memchr::memchr(b'<', &bytes[key..end])?;
+        at = after(close, b"</property>")?;
+        if let Some(value) = after(key, b"name\"") {
+            let value = after(value, b">")?;
+            name = Some(decode(std::str::from_utf8(&bytes[value..close]).ok()?, Place::Text)?);
         }
     }
     // A second section could hold a later name.
