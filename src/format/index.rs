@@ -6,14 +6,15 @@
 
 use std::borrow::Cow;
 
-use memchr::memmem::Finder;
+use memchr::arch::all::packedpair::HeuristicFrequencyRank;
+use memchr::memmem::{Finder, FinderBuilder};
 
 use super::error::{Fault, FormatError};
 use super::full;
 use super::reader::last_property;
 use super::scan::{Scanner, Span, Token};
 use super::text::{Place, decode, is_space};
-use super::tree::{Id, Tree};
+use super::tree::{Id, Tree, check_characters};
 use crate::model::{Class, NameError, VmName};
 
 /// What a child of the root element is for.
@@ -143,6 +144,11 @@ pub fn quick(bytes: &[u8]) -> Option<Index> {
         }
     }
     to_end(&mut scanner, bytes)?;
+    // Domains are looked at when they are parsed; all around them now.
+    let around = index.sections.iter().find(|(kind, _)| *kind == Section::Domains);
+    let domains = around.map_or(bytes.len()..bytes.len(), |(_, span)| span.range());
+    check_characters(bytes, 0..domains.start).ok()?;
+    check_characters(bytes, domains.end..bytes.len()).ok()?;
     Some(index)
 }
 
@@ -205,9 +211,26 @@ struct Needles {
     properties: Finder<'static>,
 }
 
+/// A searcher that knows what is common in a store: what every tag has. The usual guess, made for prose, would stop
+/// at every `</`.
+fn finder(needle: &'static [u8]) -> Finder<'static> {
+    struct InTags;
+    impl HeuristicFrequencyRank for InTags {
+        fn rank(&self, byte: u8) -> u8 {
+            match byte {
+                b'<' | b'>' | b'/' | b'"' | b'=' | b' ' | b'\n' | b'e' => 255,
+                b'p' | b'r' | b'o' | b't' | b's' | b'a' | b'n' => 200,
+                b'd' | b'm' => 50,
+                _ => 100,
+            }
+        }
+    }
+    FinderBuilder::new().build_forward_with_ranker(InTags, needle)
+}
+
 /// Past `</domains>`, collecting the domains on the way.
 fn domains(scanner: &mut Scanner, bytes: &[u8], found: &mut Vec<Entry>) -> Option<()> {
-    let needles = Needles { end: Finder::new(b"</domain"), properties: Finder::new(b"<properties") };
+    let needles = Needles { end: finder(b"</domain"), properties: finder(b"<properties") };
     // Domains have some 1900 bytes; a little too much costs less than growing.
     found.reserve((bytes.len() - scanner.position()) / 1024);
     loop {
@@ -262,14 +285,18 @@ fn quick_name<'a>(bytes: &'a [u8], inside: usize, end: usize, needles: &Needles)
     let mut at = skip_blank(bytes, inside);
     let after = |at: usize, literal: &[u8]| bytes[at..end].starts_with(literal).then_some(at + literal.len());
     at = after(at, b"<properties>")?;
+    // Nearly always the same blanks stand before each property.
+    let usual = &bytes[at..skip_blank(bytes, at)];
     loop {
-        at = skip_blank(bytes, at);
+        at = after(at, usual).filter(|at| bytes[*at] == b'<').unwrap_or_else(|| skip_blank(bytes, at));
         let Some(key) = after(at, b"<property name=\"") else {
             at = after(at, b"</properties>")?;
             break;
         };
-        // A name written with references could mean anything.
-        bytes[key..end].iter().find(|b| matches!(b, b'"' | b'&')).filter(|b| **b == b'"')?;
+        // Written with references, a name could mean this one too; but only if it begins so.
+        if matches!(bytes[key], b'n' | b'&') {
+            bytes[key..end].iter().find(|b| matches!(b, b'"' | b'&')).filter(|b| **b == b'"')?;
+        }
         // The tag ends before the next `<`, and when that closes the property, no element stood inside.
         let close = key + memchr::memchr(b'<', &bytes[key..end])?;
         at = after(close, b"</property>")?;

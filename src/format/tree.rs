@@ -337,7 +337,7 @@ fn fault(span: Span, reason: &'static str) -> Fault {
 }
 
 /// The text of `range`; refuses what is not UTF-8 and characters that XML cannot hold.
-fn check_characters(bytes: &[u8], range: Range<usize>) -> Result<&str, Fault> {
+pub(crate) fn check_characters(bytes: &[u8], range: Range<usize>) -> Result<&str, Fault> {
     let piece = &bytes[range.clone()];
     let at = |n: usize| range.start + n;
     let text =
