@@ -1,19 +1,25 @@
 //! The lazy connection, libvirt behind it, domain XML from templates.
 
 mod connection;
+pub mod description;
 mod events;
+pub mod kvm;
 pub mod lazy;
 pub mod libvirt;
 pub mod uri;
+pub mod xml;
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use uuid::Uuid;
 
+pub use description::{Accelerator, DomainDescription};
+pub use kvm::choose_accelerator;
 pub use lazy::LazyHypervisor;
 pub use libvirt::LibvirtHypervisor;
 pub use uri::{Family, UriFacts, choose_uri};
+pub use xml::Templates;
 
 use crate::model::PowerState;
 
@@ -49,6 +55,8 @@ pub enum HypervisorError {
     NoLibrary(String),
     #[error("cannot reach the hypervisor at {uri}: {reason}")]
     Unreachable { uri: String, reason: String },
+    #[error("template {template}: {reason}")]
+    Template { template: String, reason: String },
     #[error("libvirt refused to {action}: {reason}")]
     Refused { action: String, reason: String },
 }

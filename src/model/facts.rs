@@ -4,6 +4,14 @@ use super::power::PowerState;
 use super::release::Release;
 use super::vm::Vm;
 
+/// The running domain that emulates devices for a qube.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stubdom {
+    /// The hypervisor's number.
+    pub id: u32,
+    pub uuid: uuid::Uuid,
+}
+
 /// The world as far as the rules and defaults ask for it. [`crate::system`] answers from the machine and core.toml,
 /// each answer gathered when first asked for.
 pub trait Facts {
@@ -19,10 +27,31 @@ pub trait Facts {
     fn release(&self) -> Release;
     /// The directory of built-in things of dom0 that hold the store: `/var/lib/qubes`.
     fn base_dir(&self) -> &str;
-    /// Whether files below `dir` can share blocks (decides the driver of a new store's first pool).
+    /// Whether files below `dir` can share blocks (decides how a new store's first pool is set up).
     fn can_reflink(&self, dir: &str) -> bool;
     /// The power state of a qube; offline every qube is Halted, dom0 and remote ones Running.
     fn power_state(&self, vm: &Vm) -> PowerState;
     /// The live number that xenstore or libvirt knows: domain id, start time. −1 and `None` when there is none.
     fn domain_id(&self, vm: &Vm) -> i64;
+
+    /// Memory that the hypervisor lets dom0 have, MiB (xenstore's `memory/static-max`).
+    fn dom0_maxmem_mib(&self) -> Option<u64> {
+        None
+    }
+
+    /// When the running domain was started, seconds since 1970.
+    fn start_time(&self, _vm: &Vm) -> Option<f64> {
+        None
+    }
+
+    /// The running stub domain of a qube.
+    fn stubdom(&self, _vm: &Vm) -> Option<Stubdom> {
+        None
+    }
+
+    /// The LVM thin pool that is the default: volume group, where it is known, and pool. `DEFAULT_LVM_POOL`, else the
+    /// one that holds `/` (`spec/r4-properties.md` §2.1).
+    fn thin_pool_of_root(&self) -> Option<(Option<String>, String)> {
+        None
+    }
 }

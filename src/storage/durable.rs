@@ -1,4 +1,7 @@
 //! Steps on files that hold after a power loss once they return (`spec/r4-storage.md` §5, primitive operations).
+//!
+//! Those with `scratch` in their name do not wait for the disk: for images that a power loss ends anyway, because the
+//! next start makes them anew. Waiting is what takes the time in a start.
 
 use std::fs::{self, File, FileTimes, Permissions};
 use std::io;
@@ -31,10 +34,27 @@ pub fn rename(from: &Path, to: &Path) -> Result<(), StorageError> {
     if directory_of(from) == directory_of(to) { Ok(()) } else { sync(directory_of(from)) }
 }
 
-/// Removes a file; says whether there was one.
-pub fn remove(path: &Path) -> Result<bool, StorageError> {
+/// Removes a file if it exists.
+pub fn remove(path: &Path) -> Result<(), StorageError> {
+    if remove_scratch(path)? { sync(directory_of(path)) } else { Ok(()) }
+}
+
+/// Removes those files of one directory that exist.
+pub fn remove_all<P: AsRef<Path>>(paths: &[P]) -> Result<(), StorageError> {
+    let mut removed = None;
+    for path in paths {
+        if remove_scratch(path.as_ref())? {
+            removed = Some(directory_of(path.as_ref()));
+        }
+    }
+    removed.map_or(Ok(()), sync)
+}
+
+/// Removes a file, for a start without waiting, or before another step in the same directory that waits; says whether
+/// there was one.
+pub fn remove_scratch(path: &Path) -> Result<bool, StorageError> {
     match fs::remove_file(path) {
-        Ok(()) => sync(directory_of(path)).map(|()| true),
+        Ok(()) => Ok(true),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(e) => Err(StorageError::io(format!("removing {}", path.display()))(e)),
     }
@@ -51,10 +71,9 @@ pub fn remove_directory(path: &Path) -> Result<bool, StorageError> {
 }
 
 /// Gives a file a second name, which must be free.
-pub fn hard_link(from: &Path, to: &Path) -> Result<(), StorageError> {
+pub fn hard_link_scratch(from: &Path, to: &Path) -> Result<(), StorageError> {
     let failed = || format!("linking {} to {}", from.display(), to.display());
-    fs::hard_link(from, to).map_err(StorageError::io(failed()))?;
-    sync(directory_of(to))
+    fs::hard_link(from, to).map_err(StorageError::io(failed()))
 }
 
 /// Makes a directory for members of group qubes, 2770, in one that exists; says whether it was new.
@@ -76,11 +95,31 @@ pub fn create_directory(path: &Path, group: Option<Gid>) -> Result<bool, Storage
 
 /// An image of `size` bytes that is one hole, in the place of whatever was there.
 pub fn create_sparse(path: &Path, size: u64, group: Option<Gid>) -> Result<(), StorageError> {
-    fill(path, group, |file| file.set_len(size))
+    fill(path, group, |file| file.set_len(size))?.commit().map(drop).map_err(cannot_write(path))
+}
+
+/// The same, not waiting for the disk.
+pub fn create_sparse_scratch(path: &Path, size: u64, group: Option<Gid>) -> Result<(), StorageError> {
+    fill(path, group, |file| file.set_len(size))?.commit_unsynced().map(drop).map_err(cannot_write(path))
 }
 
 /// Puts a copy of `from` in the place of `to`: shared blocks where the file system can, else its data.
 pub fn copy(from: &Path, to: &Path, group: Option<Gid>, how: Copy) -> Result<(), StorageError> {
+    fill_with_copy(from, to, group, how)?.commit().map(drop).map_err(cannot_write(to))
+}
+
+/// The same, not waiting for the disk.
+pub fn copy_scratch(from: &Path, to: &Path, group: Option<Gid>) -> Result<(), StorageError> {
+    fill_with_copy(from, to, group, Copy::Fresh)?.commit_unsynced().map(drop).map_err(cannot_write(to))
+}
+
+/// Makes what was written to a file, by whomever, survive a power loss.
+pub fn sync_file(path: &Path) -> Result<(), StorageError> {
+    let synced = File::open(path).and_then(|file| file.sync_all());
+    synced.map_err(StorageError::io(format!("syncing {}", path.display())))
+}
+
+fn fill_with_copy(from: &Path, to: &Path, group: Option<Gid>, how: Copy) -> Result<Replacement, StorageError> {
     let source = File::open(from).map_err(StorageError::io(format!("opening {}", from.display())))?;
     fill(to, group, |file| {
         if how != Copy::Resized(0) && clone_file(&source, file)? == Cloned::Impossible {
@@ -94,19 +133,18 @@ pub fn copy(from: &Path, to: &Path, group: Option<Gid>, how: Copy) -> Result<(),
     })
 }
 
-/// Makes what was written to a file, by whomever, survive a power loss.
-pub fn sync_file(path: &Path) -> Result<(), StorageError> {
-    let synced = File::open(path).and_then(|file| file.sync_all());
-    synced.map_err(StorageError::io(format!("syncing {}", path.display())))
+fn fill(
+    path: &Path,
+    group: Option<Gid>,
+    fill: impl FnOnce(&mut File) -> io::Result<()>,
+) -> Result<Replacement, StorageError> {
+    let mut replacement = Replacement::begin(path, Access::shared(group)).map_err(cannot_write(path))?;
+    fill(replacement.file()).map_err(cannot_write(path))?;
+    Ok(replacement)
 }
 
-fn fill(path: &Path, group: Option<Gid>, fill: impl FnOnce(&mut File) -> io::Result<()>) -> Result<(), StorageError> {
-    let written = || {
-        let mut replacement = Replacement::begin(path, Access::shared(group))?;
-        fill(replacement.file())?;
-        replacement.commit()
-    };
-    written().map(drop).map_err(StorageError::io(format!("writing {}", path.display())))
+fn cannot_write(path: &Path) -> impl FnOnce(io::Error) -> StorageError {
+    StorageError::io(format!("writing {}", path.display()))
 }
 
 fn sync(directory: &Path) -> Result<(), StorageError> {

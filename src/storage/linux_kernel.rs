@@ -89,6 +89,10 @@ impl Driver for LinuxKernel {
         Ok(())
     }
 
+    fn discard(&self, _volume: &Volume) -> Result<(), StorageError> {
+        Ok(())
+    }
+
     fn attachment(&self, volume: &Volume) -> Result<Attachment, StorageError> {
         Ok(self.modules(volume)?.map_or(Attachment::Nothing, |(image, _)| Attachment::File(image)))
     }

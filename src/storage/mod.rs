@@ -15,11 +15,13 @@ mod loop_device;
 pub mod pools;
 mod reflink;
 mod sparse_copy;
+mod vm_storage;
 
 pub use clone_range::can_reflink;
 pub use linux_kernel::LinuxKernel;
 pub use pools::Drivers;
 pub use reflink::Reflink;
+pub use vm_storage::{Disk, Started, VmStorage};
 
 /// What a volume is for: the two flags of `spec/r4-storage.md` §1 as one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,6 +122,8 @@ pub trait Driver: Send + Sync {
     fn start(&self, volume: &Volume) -> Result<(), StorageError>;
     /// Commits or discards; also right when `start` never ran or the machine lost power.
     fn stop(&self, volume: &Volume) -> Result<(), StorageError>;
+    /// Takes back a start whose image nobody wrote to: nothing is committed. Not for an origin that was dirty before.
+    fn discard(&self, volume: &Volume) -> Result<(), StorageError>;
     fn attachment(&self, volume: &Volume) -> Result<Attachment, StorageError>;
 
     fn is_dirty(&self, volume: &Volume) -> Result<bool, StorageError>;

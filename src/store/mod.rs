@@ -1,4 +1,15 @@
 //! The file: its lock, its durable replace, its history, and the transactions `Read` and `Write`.
+//!
+//! `Read` and `Write` are different types and only `Write` has `save()`: there is no way from the one to the other,
+//! so nothing is decided on what was read before the lock was taken.
 
+mod error;
 pub mod file_lock;
+pub mod history;
+mod lock;
 pub mod replace;
+mod transaction;
+
+pub use error::StoreError;
+pub use lock::Wait;
+pub use transaction::{Read, Saved, StorePlace, Write};

@@ -69,6 +69,20 @@ impl Replacement {
         sync_directory(directory_of(&self.target))?;
         Ok(file)
     }
+
+    /// Makes the content visible under the target's name without waiting for the disk: for what nobody looks at after
+    /// a power loss.
+    pub fn commit_unsynced(self) -> io::Result<File> {
+        self.temporary.persist(&self.target).map_err(|e| e.error)
+    }
+
+    /// As [`Replacement::commit`], but fails with [`io::ErrorKind::AlreadyExists`] when the target is there.
+    pub fn commit_new(self) -> io::Result<File> {
+        self.temporary.as_file().sync_all()?;
+        let file = self.temporary.persist_noclobber(&self.target).map_err(|e| e.error)?;
+        sync_directory(directory_of(&self.target))?;
+        Ok(file)
+    }
 }
 
 /// Replaces `target` by what `fill` writes.

@@ -25,7 +25,8 @@ impl Reflink {
             return Ok(());
         }
         durable::copy(&images.clean(), &images.clean(), self.group, Copy::Resized(bytes))?;
-        self.precache(volume, &images)
+        self.precache(volume, &images);
+        Ok(())
     }
 
     pub(super) fn export_volume(&self, volume: &Volume) -> Result<PathBuf, StorageError> {

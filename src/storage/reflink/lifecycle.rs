@@ -19,7 +19,8 @@ impl Reflink {
         }
         self.make_directory(&images)?;
         durable::create_sparse(&images.clean(), volume.size, self.group)?;
-        self.precache(volume, &images)
+        self.precache(volume, &images);
+        Ok(())
     }
 
     pub(super) fn remove_volume(&self, volume: &Volume) -> Result<(), StorageError> {
@@ -39,7 +40,7 @@ impl Reflink {
             Kind::Snapshot => self.start_snapshot(volume, &images),
             Kind::Volatile => {
                 self.make_directory(&images)?;
-                durable::create_sparse(&images.dirty(), volume.size, self.group)
+                durable::create_sparse_scratch(&images.dirty(), volume.size, self.group)
             }
         }
     }
@@ -49,13 +50,25 @@ impl Reflink {
         let dirty = images.dirty();
         refuse_if_open(volume, &dirty)?;
         if volume.kind != Kind::Origin {
-            durable::remove(&dirty)?;
-            return durable::remove(&images.clean()).map(drop);
+            durable::remove_scratch(&dirty)?;
+            return durable::remove_scratch(&images.clean()).map(drop);
         }
         if !exists(&dirty)? {
             return Ok(());
         }
         self.commit(volume, &images, &dirty)
+    }
+
+    pub(super) fn discard_volume(&self, volume: &Volume) -> Result<(), StorageError> {
+        let images = self.images(&volume.vid)?;
+        // Without snapshots there is one image, and stopping only renames it.
+        if volume.kind != Kind::Origin || volume.snapshots_disabled() || !exists(&images.clean())? {
+            return self.stop_volume(volume);
+        }
+        refuse_if_open(volume, &images.dirty())?;
+        durable::remove(&images.dirty())?;
+        self.precache(volume, &images);
+        Ok(())
     }
 
     /// Makes `from`, a complete image, the volume's clean one, and the clean one a revision.
@@ -65,25 +78,25 @@ impl Reflink {
             self.prune(volume, images)?;
         }
         durable::sync_file(from)?;
-        durable::remove(&images.precache())?;
+        durable::remove_scratch(&images.precache())?;
         durable::rename(from, &images.clean())?;
-        self.precache(volume, images)
+        self.precache(volume, images);
+        Ok(())
     }
 
-    /// Copies the clean image in advance, so that the next start is one rename.
-    pub(super) fn precache(&self, volume: &Volume, images: &Images) -> Result<(), StorageError> {
-        if volume.snapshots_disabled() {
-            return Ok(());
+    /// Copies the clean image in advance, so that the next start is one rename. The work before it is done and durable
+    /// and must not count as failed because there was no room for this: the next start copies then, or says why not.
+    pub(super) fn precache(&self, volume: &Volume, images: &Images) {
+        if !volume.snapshots_disabled() {
+            let _no_room = durable::copy(&images.clean(), &images.precache(), self.group, Copy::SameTime);
         }
-        durable::copy(&images.clean(), &images.precache(), self.group, Copy::SameTime)
     }
 
     /// The guest gets the clean image itself; nothing of before stays.
     fn start_in_place(&self, volume: &Volume, images: &Images) -> Result<(), StorageError> {
-        for revision in images.revisions()? {
-            durable::remove(&revision.path)?;
-        }
-        durable::remove(&images.precache())?;
+        let mut superfluous: Vec<_> = images.revisions()?.into_iter().map(|r| r.path).collect();
+        superfluous.push(images.precache());
+        durable::remove_all(&superfluous)?;
         if exists(&images.dirty())? {
             return Ok(());
         }
@@ -114,16 +127,13 @@ impl Reflink {
             return Err(StorageError::Refused(format!("{label}: its source {} {why}", image.display())));
         }
         self.make_directory(images)?;
-        durable::remove(&images.clean())?;
-        durable::hard_link(&source.clean(), &images.clean())?;
-        durable::copy(&images.clean(), &images.dirty(), self.group, Copy::Fresh)
+        durable::remove_scratch(&images.clean())?;
+        durable::hard_link_scratch(&source.clean(), &images.clean())?;
+        durable::copy_scratch(&images.clean(), &images.dirty(), self.group)
     }
 
     fn remove_files(&self, images: &Images) -> Result<(), StorageError> {
-        for file in images.all()? {
-            durable::remove(&file)?;
-        }
-        Ok(())
+        durable::remove_all(&images.all()?)
     }
 
     /// Makes the volume's directory and what is missing between it and the pool's.
@@ -140,10 +150,8 @@ impl Reflink {
 
 /// Temporary files, and an import that nobody will finish: whoever started it held the qube's lock, which is ours now.
 fn remove_incomplete(images: &Images) -> Result<(), StorageError> {
-    for leftover in images.leftovers()? {
-        durable::remove(&leftover)?;
-    }
-    durable::remove(&images.import()).map(drop)
+    durable::remove_all(&images.leftovers()?)?;
+    durable::remove(&images.import())
 }
 
 fn refuse_if_missing(volume: &Volume, images: &Images) -> Result<(), StorageError> {

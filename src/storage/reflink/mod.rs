@@ -136,6 +136,10 @@ impl Driver for Reflink {
         self.stop_volume(volume)
     }
 
+    fn discard(&self, volume: &Volume) -> Result<(), StorageError> {
+        self.discard_volume(volume)
+    }
+
     fn attachment(&self, volume: &Volume) -> Result<Attachment, StorageError> {
         Ok(Attachment::File(self.images(&volume.vid)?.dirty()))
     }

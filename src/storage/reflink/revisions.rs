@@ -17,12 +17,12 @@ impl Reflink {
         durable::copy(&images.clean(), &images.next_revision(time)?, self.group, Copy::SameTime)
     }
 
-    /// Removes all but the newest revisions.
+    /// Removes all but the newest revisions; the commit that follows in the same directory waits for the disk.
     pub(super) fn prune(&self, volume: &Volume, images: &Images) -> Result<(), StorageError> {
         let keep = usize::try_from(volume.revisions_to_keep).unwrap_or(0);
         let revisions = images.revisions()?;
         for revision in &revisions[..revisions.len().saturating_sub(keep)] {
-            durable::remove(&revision.path)?;
+            durable::remove_scratch(&revision.path)?;
         }
         Ok(())
     }
@@ -44,7 +44,8 @@ impl Reflink {
         self.save_revision(volume, &images)?;
         durable::remove(&images.precache())?;
         durable::rename(&chosen.path, &images.clean())?;
-        self.precache(volume, &images)
+        self.precache(volume, &images);
+        Ok(())
     }
 }
 

@@ -1,0 +1,74 @@
+//! Readers in a crowd: what a reader's slowest hundredth waits while others write.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use crate::sample;
+use crate::table::Row;
+use crate::timing::{Job, median, quantile};
+use crate::{QUBE, milliseconds, ratio, store_in};
+
+/// The qubes that are changed, each by a writer of its own.
+const WRITTEN: [&str; 10] = [
+    "work-980", "work-983", "work-984", "work-986", "work-987", "work-988", "work-990", "work-991", "work-992",
+    "work-993",
+];
+const WRITERS: usize = WRITTEN.len();
+const READS: usize = 300;
+
+/// Ten loops of `qvm-prefs VM memory VALUE` on a real disk, fsyncs and all, and one reader of the same store.
+pub fn reader_beside_writers(tools: &Path) -> io::Result<Row> {
+    let disk = tempfile::Builder::new().prefix("budget-").tempdir_in(tools)?;
+    let store = store_in(disk.path(), "crowd", sample::THOUSAND)?;
+    let mut reader = Job::new(tools.join("qvm-prefs"), &[QUBE, "netvm"], &store);
+    let idle = sorted_times(&mut reader, READS)?;
+
+    let end = AtomicBool::new(false);
+    let written = AtomicUsize::new(0);
+    let crowded = std::thread::scope(|scope| {
+        let writers: Vec<_> = WRITTEN
+            .into_iter()
+            .map(|qube| {
+                let (end, written, tools, store) = (&end, &written, tools.to_path_buf(), store.clone());
+                scope.spawn(move || write_until(end, written, tools, store, qube))
+            })
+            .collect();
+        // The measurement begins when the writers are at it.
+        while written.load(Ordering::Relaxed) < WRITERS && writers.iter().all(|w| !w.is_finished()) {
+            std::thread::yield_now();
+        }
+        let crowded = sorted_times(&mut reader, READS);
+        end.store(true, Ordering::Relaxed);
+        for writer in writers {
+            writer.join().map_err(|_| io::Error::other("a writer of the crowd panicked"))??;
+        }
+        crowded
+    })?;
+    let slowest = quantile(&crowded, 0.99);
+    Ok(Row {
+        what: format!(
+            "a reader's p99 while {WRITERS} writers write ({} writes beside {READS} reads)",
+            written.into_inner()
+        ),
+        measured: ratio(slowest, median(&idle)),
+        limit: 4.0,
+        unit: "× its idle median",
+        plain: milliseconds(slowest),
+    })
+}
+
+fn write_until(end: &AtomicBool, written: &AtomicUsize, tools: PathBuf, store: PathBuf, qube: &str) -> io::Result<()> {
+    let mut writer = Job::new(tools.join("qvm-prefs"), &[qube, "memory", "%"], &store).with_values(&["410", "420"]);
+    while !end.load(Ordering::Relaxed) {
+        writer.run()?;
+        written.fetch_add(1, Ordering::Relaxed);
+    }
+    Ok(())
+}
+
+fn sorted_times(job: &mut Job, count: usize) -> io::Result<Vec<std::time::Duration>> {
+    let mut times = (0..count).map(|_| job.run()).collect::<io::Result<Vec<_>>>()?;
+    times.sort_unstable();
+    Ok(times)
+}

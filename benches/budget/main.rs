@@ -1,0 +1,172 @@
+//! The budgets of the design, measured: `make bench` or `cargo bench --bench budget`. Prints a table and ends with 1
+//! when a budget is exceeded. Times are compared with `xmllint --noout` on the same file in the same run.
+
+mod crowd;
+mod sample;
+mod table;
+mod timing;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+use std::time::Duration;
+
+use nix::sys::resource::{UsageWho, getrusage};
+use table::Row;
+use timing::{Job, alternately, median};
+
+/// Rounds of each comparison; odd, so that the median was really measured.
+const ROUNDS: usize = 51;
+/// Every column that `qvm-ls` has of its own, and some properties.
+const COLUMNS: &str = "NAME,STATE,CLASS,LABEL,TEMPLATE,NETVM,QID,UUID,XID,FLAGS,MEMORY,DISK,PRIV-CURR,PRIV-MAX,PRIV-USED,\
+                       ROOT-CURR,ROOT-MAX,ROOT-USED,IP,GATEWAY,KERNEL,KERNELOPTS,VCPUS,MAXMEM,VIRT_MODE,TAGS";
+/// The qube of the sample that is asked for and changed: an AppVM near the end.
+const QUBE: &str = "work-998";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let Some(position) = arguments.iter().position(|a| a == "--resident") {
+        return print_resident(&arguments[position + 1..]);
+    }
+    match measure() {
+        Ok(rows) => {
+            print!("{}", table::markdown(&rows));
+            if rows.iter().all(Row::is_kept) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(error) => {
+            eprintln!("budget: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// The directory with the tools: where cargo put them for this measurement.
+fn tools() -> PathBuf {
+    Path::new(env!("CARGO_BIN_EXE_qubes")).parent().map(Path::to_path_buf).unwrap_or_default()
+}
+
+fn measure() -> io::Result<Vec<Row>> {
+    let tools = tools();
+    // In memory, where fsync costs nothing: the budget of a write is our own work, not the disk's.
+    let memory = tempfile::Builder::new().prefix("qubes-budget-").tempdir_in("/dev/shm")?;
+    let small = store_in(memory.path(), "n1000", sample::THOUSAND)?;
+    let large = store_in(memory.path(), "n5000", &sample::repeated(5))?;
+    let reference = |store: &Path| {
+        let mut job = Job::new("xmllint", &["--noout", &store.to_string_lossy()], store);
+        job.run().map(|_| job).map_err(|e| io::Error::new(e.kind(), format!("xmllint: {e}")))
+    };
+
+    let mut rows = Vec::new();
+    rows.extend(compared_with_xmllint(&tools, &small, reference(&small)?)?);
+    rows.push(growth(&tools, &small, &large)?);
+    rows.extend(memory_of(&tools, &small, "1000 qubes")?);
+    rows.extend(memory_of(&tools, &large, "5000 qubes")?);
+    rows.push(crowd::reader_beside_writers(&tools)?);
+    Ok(rows)
+}
+
+/// A directory of its own for each store: backup copies lie beside it.
+fn store_in(directory: &Path, name: &str, text: &str) -> io::Result<PathBuf> {
+    let directory = directory.join(name);
+    std::fs::create_dir(&directory)?;
+    let store = directory.join("qubes.xml");
+    std::fs::write(&store, text)?;
+    Ok(store)
+}
+
+/// The commands that only read, with the share of xmllint's time they may take.
+fn reading(tools: &Path, store: &Path) -> Vec<(&'static str, f64, Job)> {
+    let job = |name: &str, arguments: &[&str]| Job::new(tools.join(name), arguments, store);
+    vec![
+        ("`qvm-prefs VM PROP`", 0.05, job("qvm-prefs", &[QUBE, "netvm"])),
+        ("`qvm-check VM`", 0.05, job("qvm-check", &[QUBE])),
+        ("`qvm-ls --raw-list`", 0.05, job("qvm-ls", &["--raw-list"])),
+        ("name completion", 0.05, job("qubes", &["complete", "bash", "1", "qvm-prefs", "work-9"])),
+        ("`qvm-ls` offline, every column", 0.2, job("qvm-ls", &["--fields", COLUMNS])),
+    ]
+}
+
+fn writing(tools: &Path, store: &Path) -> Job {
+    Job::new(tools.join("qvm-prefs"), &[QUBE, "memory", "%"], store).with_values(&["410", "420"])
+}
+
+fn compared_with_xmllint(tools: &Path, store: &Path, reference: Job) -> io::Result<Vec<Row>> {
+    let mut named = reading(tools, store);
+    named.push(("`qvm-prefs VM PROP VALUE` without the fsyncs", 0.15, writing(tools, store)));
+    let mut jobs = vec![reference, Job::new("/bin/true", &[], store)];
+    jobs.extend(named.iter().map(|(_, _, job)| job.clone()));
+    let times = alternately(&mut jobs, ROUNDS)?;
+    let xmllint = median(&times[0]);
+    println!(
+        "xmllint --noout: {}; a process that does nothing: {}\n",
+        milliseconds(xmllint),
+        milliseconds(median(&times[1]))
+    );
+    let rows = named.iter().zip(&times[2..]).map(|((what, limit, _), times)| Row {
+        what: (*what).to_string(),
+        measured: ratio(median(times), xmllint),
+        limit: *limit,
+        unit: "×",
+        plain: milliseconds(median(times)),
+    });
+    Ok(rows.collect())
+}
+
+fn growth(tools: &Path, small: &Path, large: &Path) -> io::Result<Row> {
+    let times = alternately(&mut [writing(tools, small), writing(tools, large)], ROUNDS)?;
+    let (small, large) = (median(&times[0]), median(&times[1]));
+    Ok(Row {
+        what: "the same at 5000 qubes".to_string(),
+        measured: ratio(large, small),
+        limit: 5.0,
+        unit: "× the time at 1000",
+        plain: milliseconds(large),
+    })
+}
+
+/// The hungriest of all the commands.
+fn memory_of(tools: &Path, store: &Path, size: &str) -> io::Result<Option<Row>> {
+    let file = std::fs::metadata(store)?.len();
+    let mut jobs: Vec<(&str, Job)> = reading(tools, store).into_iter().map(|(what, _, job)| (what, job)).collect();
+    jobs.push(("`qvm-prefs VM PROP VALUE`", writing(tools, store)));
+    let mut most: Option<(u64, &str)> = None;
+    for (what, job) in &mut jobs {
+        let resident = job.resident()?;
+        if most.is_none_or(|(bytes, _)| resident > bytes) {
+            most = Some((resident, what));
+        }
+    }
+    Ok(most.map(|(bytes, what)| Row {
+        what: format!("resident memory at {size}, most of all: {what}"),
+        measured: bytes as f64 / file as f64,
+        limit: 3.0,
+        unit: "× the file",
+        plain: format!("{:.1} MiB of {:.1}", mebibytes(bytes), mebibytes(file)),
+    }))
+}
+
+/// `--resident PROGRAM ARGUMENT...`: runs it as the only child and prints the most memory it had, in bytes.
+fn print_resident(words: &[String]) -> ExitCode {
+    let Some((program, arguments)) = words.split_first() else { return ExitCode::from(2) };
+    let run = Command::new(program).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    match (run, getrusage(UsageWho::RUSAGE_CHILDREN)) {
+        (Ok(status), Ok(usage)) if status.success() => {
+            // ru_maxrss is in KiB: getrusage(2).
+            println!("{}", usage.max_rss() * 1024);
+            ExitCode::SUCCESS
+        }
+        _ => ExitCode::FAILURE,
+    }
+}
+
+fn ratio(of: Duration, to: Duration) -> f64 {
+    of.as_secs_f64() / to.as_secs_f64().max(f64::MIN_POSITIVE)
+}
+
+fn milliseconds(time: Duration) -> String {
+    format!("{:.2} ms", time.as_secs_f64() * 1e3)
+}
+
+fn mebibytes(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
+}

@@ -1,0 +1,115 @@
+//! Changes to single places of a file, and how children come and go with the blanks around them.
+
+use std::ops::Range;
+
+use super::emit::Indent;
+use super::tree::{Id, Tree};
+
+/// Changes under way, in any order; none overlaps another.
+#[derive(Default)]
+pub(crate) struct Edits(Vec<(Range<usize>, String)>);
+
+impl Edits {
+    pub fn replace(&mut self, range: Range<usize>, text: impl Into<String>) {
+        self.0.push((range, text.into()));
+    }
+
+    pub fn insert(&mut self, at: usize, text: impl Into<String>) {
+        self.replace(at..at, text);
+    }
+
+    pub fn delete(&mut self, range: Range<usize>) {
+        self.replace(range, "");
+    }
+
+    /// The bytes with every change made. Insertions at one place keep the order in which they were asked for, and
+    /// come before what is deleted or replaced from there on.
+    pub fn apply(mut self, bytes: &[u8]) -> Vec<u8> {
+        self.0.sort_by_key(|(range, _)| (range.start, range.end));
+        let growth: usize = self.0.iter().map(|(_, text)| text.len()).sum();
+        let mut out = Vec::with_capacity(bytes.len() + growth);
+        let mut done = 0;
+        for (range, text) in self.0 {
+            // Two changes never overlap; were they to, the earlier would win and no byte be written twice.
+            out.extend_from_slice(&bytes[done..range.start.max(done)]);
+            out.extend_from_slice(text.as_bytes());
+            done = range.end.max(done);
+        }
+        out.extend_from_slice(&bytes[done..]);
+        out
+    }
+}
+
+/// A child to come.
+pub(crate) struct Addition {
+    /// The child behind which it is to stand; none: before all others.
+    pub after: Option<Id>,
+    /// The element; what stands before it is decided here.
+    pub element: String,
+}
+
+/// How the children of `container` are indented, or would be.
+pub(crate) fn child_indent(tree: &Tree, container: Id) -> Indent {
+    let mut indents = tree.children(container).map(|child| indent_of(tree, child));
+    if let Some(first) = indents.next() {
+        // A first child may stand behind a comment: better one that begins a line.
+        return if first.has_lines() { first } else { indents.find(Indent::has_lines).unwrap_or(first) };
+    }
+    let own = indent_of(tree, container);
+    let element = tree.element(container);
+    // `<features></features>` among lines: kept so, that taking the child out again gives the same bytes.
+    let pair = !tree.is_self_closing(container) && element.tag.end == element.close.start;
+    if pair && own.has_lines() { Indent::none() } else { own.deeper() }
+}
+
+/// What stands before an element.
+pub(crate) fn indent_of(tree: &Tree, id: Id) -> Indent {
+    let start = tree.whole(id).start;
+    Indent::of_blanks(&tree.bytes[tree.blank_before(start)..start])
+}
+
+/// Takes children out of an element and puts others in, so that doing the opposite gives the same bytes again.
+pub(crate) fn change_children(tree: &Tree, edits: &mut Edits, container: Id, remove: &[Id], mut add: Vec<Addition>) {
+    if remove.is_empty() && add.is_empty() {
+        return;
+    }
+    let indent = child_indent(tree, container);
+    let element = tree.element(container);
+    let tag_end = element.tag.end as usize;
+    if tree.is_self_closing(container) {
+        let name = String::from_utf8_lossy(tree.name(container));
+        let children: String = add.iter().flat_map(|a| [indent.as_str(), &a.element]).collect();
+        let own = indent_of(tree, container);
+        edits.replace(tag_end - 2..tag_end, format!(">{children}{}</{name}>", own.as_str()));
+        return;
+    }
+    let emptied = add.is_empty()
+        && tree.children(container).count() == remove.len()
+        && !tree.holds_other_than_elements(container);
+    if emptied {
+        let was_expanded = !element.text.is_empty() || !indent_of(tree, container).has_lines();
+        let close = element.close;
+        match was_expanded {
+            true => edits.replace(tag_end - 1..close.end as usize, "/>"),
+            false => edits.delete(tag_end..close.start as usize),
+        }
+        return;
+    }
+    for id in remove {
+        let whole = tree.whole(*id);
+        edits.delete(tree.blank_before(whole.start)..whole.end);
+    }
+    for addition in add.drain(..) {
+        let at = addition.after.map_or(tag_end, |id| tree.whole(id).end);
+        edits.insert(at, format!("{}{}", indent.as_str(), addition.element));
+    }
+}
+
+/// The child before which `found` comes first, as the place to add behind: the sibling before that child, or, when
+/// there is none such, the last of `items`.
+pub(crate) fn place_before(tree: &Tree, container: Id, items: &[Id], found: impl Fn(Id) -> bool) -> Option<Id> {
+    match items.iter().copied().find(|id| found(*id)) {
+        Some(later) => tree.children(container).take_while(|id| *id != later).last(),
+        None => items.last().copied(),
+    }
+}

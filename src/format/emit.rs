@@ -1,0 +1,278 @@
+//! Model → text, for what the file does not have yet: upstream's form (`spec/r4-xml.md` §0, §1).
+
+use super::error::FormatError;
+use super::text::{Place, escape, is_name};
+use crate::model::device::{Assignment, DeviceClass};
+use crate::model::{Class, Label, Pool, Qubes, TextMap, Vm};
+
+/// What stands before an element: a line feed with blanks, or less in a file without lines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Indent(String);
+
+impl Indent {
+    /// The blanks that stand before a sibling; of several lines only the last.
+    pub fn of_blanks(blanks: &[u8]) -> Indent {
+        let blanks = String::from_utf8_lossy(blanks);
+        Indent(blanks.rfind('\n').map_or(&*blanks, |n| &blanks[n..]).to_string())
+    }
+
+    pub fn none() -> Indent {
+        Indent(String::new())
+    }
+
+    fn level(level: usize) -> Indent {
+        Indent(format!("\n{}", "  ".repeat(level)))
+    }
+
+    /// Of the children of an element that stands so; all on one line stays on one line.
+    pub fn deeper(&self) -> Indent {
+        if self.has_lines() { Indent(format!("{}  ", self.0)) } else { self.clone() }
+    }
+
+    pub fn has_lines(&self) -> bool {
+        self.0.contains('\n')
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Text under way, and of what it speaks: for messages.
+pub(crate) struct Emitter {
+    out: String,
+    place: String,
+}
+
+type Emitted = Result<(), FormatError>;
+
+impl Emitter {
+    /// `place` names what is written: `qube 'work'`.
+    pub fn new(place: &str) -> Emitter {
+        Emitter { out: String::new(), place: place.to_string() }
+    }
+
+    pub fn into_text(self) -> String {
+        self.out
+    }
+
+    pub fn raw(&mut self, text: &str) {
+        self.out.push_str(text);
+    }
+
+    pub fn text(&mut self, value: &str, what: &str) -> Emitted {
+        let done = escape(&mut self.out, value, Place::Text, '"');
+        done.map_err(|c| self.unwritable(what, c))
+    }
+
+    pub fn value(&mut self, value: &str, quote: char, what: &str) -> Emitted {
+        let done = escape(&mut self.out, value, Place::Attribute, quote);
+        done.map_err(|c| self.unwritable(what, c))
+    }
+
+    /// ` name="value"`
+    pub fn attribute(&mut self, name: &str, value: &str) -> Emitted {
+        if !is_name(name) {
+            return Err(FormatError::BadAttribute { place: self.place.clone(), name: name.to_string() });
+        }
+        self.out.extend([" ", name, "=\""]);
+        self.value(value, '"', name)?;
+        self.out.push('"');
+        Ok(())
+    }
+
+    fn attributes(&mut self, attributes: &TextMap) -> Emitted {
+        attributes.iter().try_for_each(|(name, value)| self.attribute(name, value))
+    }
+
+    /// `<item name="…">text</item>`
+    pub fn item(&mut self, item: &str, name: &str, text: &str) -> Emitted {
+        self.out.extend(["<", item]);
+        self.attribute("name", name)?;
+        self.out.push('>');
+        self.text(text, name)?;
+        self.out.extend(["</", item, ">"]);
+        Ok(())
+    }
+
+    /// `<tag name="…"/>`
+    pub fn tag(&mut self, tag: &str) -> Emitted {
+        self.raw("<tag");
+        self.attribute("name", tag)?;
+        self.raw("/>");
+        Ok(())
+    }
+
+    /// `<element …/>`
+    pub fn empty(&mut self, element: &str, attributes: &TextMap) -> Emitted {
+        self.out.extend(["<", element]);
+        self.attributes(attributes)?;
+        self.raw("/>");
+        Ok(())
+    }
+
+    pub fn label(&mut self, label: &Label) -> Emitted {
+        self.raw("<label");
+        self.attribute("id", &format!("label-{}", label.index))?;
+        self.attribute("color", &label.color)?;
+        self.raw(">");
+        self.text(&label.name, "label")?;
+        self.raw("</label>");
+        Ok(())
+    }
+
+    pub fn pool(&mut self, pool: &Pool) -> Emitted {
+        self.empty("pool", &pool.attributes)
+    }
+
+    /// `<name>` with `children` below it, `<name/>` without any. The start tag's rest, after the name, is written.
+    pub fn section<T>(
+        &mut self,
+        name: &str,
+        indent: &Indent,
+        children: impl IntoIterator<Item = T>,
+        mut child: impl FnMut(&mut Emitter, T, &Indent) -> Emitted,
+    ) -> Emitted {
+        let inner = indent.deeper();
+        let mut any = false;
+        for item in children {
+            self.raw(if any { "" } else { ">" });
+            any = true;
+            self.raw(inner.as_str());
+            child(self, item, &inner)?;
+        }
+        if any {
+            self.out.extend([indent.as_str(), "</", name, ">"]);
+        } else {
+            self.raw("/>");
+        }
+        Ok(())
+    }
+
+    /// `<properties>` with `items` as given.
+    pub fn items<'a>(
+        &mut self,
+        section: &str,
+        item: &str,
+        indent: &Indent,
+        items: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Emitted {
+        self.out.extend(["<", section]);
+        self.section(section, indent, items, |e, (name, text), _| e.item(item, name, text))
+    }
+
+    pub fn tags(&mut self, indent: &Indent, tags: &[Box<str>]) -> Emitted {
+        let mut sorted: Vec<&str> = tags.iter().map(|t| &**t).collect();
+        sorted.sort_unstable();
+        sorted.dedup();
+        self.raw("<tags");
+        self.section("tags", indent, sorted, |e, tag, _| e.tag(tag))
+    }
+
+    pub fn device_class(&mut self, indent: &Indent, devices: &DeviceClass) -> Emitted {
+        self.raw("<devices");
+        self.attribute("class", &devices.class)?;
+        self.section("devices", indent, &devices.assignments, |e, a, inner| e.device(inner, a))
+    }
+
+    pub fn device(&mut self, indent: &Indent, device: &Assignment) -> Emitted {
+        self.raw("<device");
+        self.attributes(&device.attributes)?;
+        self.section("device", indent, device.options.iter(), |e, (name, text), _| e.item("option", name, text))
+    }
+
+    pub fn volume_config<'a>(
+        &mut self,
+        indent: &Indent,
+        volumes: impl IntoIterator<Item = &'a crate::model::VolumeConfig>,
+    ) -> Emitted {
+        self.raw("<volume-config");
+        self.section("volume-config", indent, volumes, |e, v, _| e.empty("volume", &v.attributes))
+    }
+
+    /// A whole domain element.
+    pub fn domain(&mut self, indent: &Indent, vm: &Vm) -> Emitted {
+        self.place = place_of(vm);
+        self.raw("<domain");
+        let qid = vm.qid().map_or(0, |q| q.number());
+        self.attribute("id", &format!("domain-{qid}"))?;
+        self.attribute("class", vm.class.as_str())?;
+        self.raw(">");
+        let inner = indent.deeper();
+        let mut properties: Vec<_> = vm.properties.iter().collect();
+        properties.sort_by_key(|(name, _)| property_order(name));
+        self.raw(inner.as_str());
+        self.items("properties", "property", &inner, properties)?;
+        self.raw(inner.as_str());
+        self.items("features", "feature", &inner, vm.features.iter())?;
+        self.raw(inner.as_str());
+        self.tags(&inner, &vm.tags)?;
+        for devices in &vm.devices {
+            self.raw(inner.as_str());
+            self.device_class(&inner, devices)?;
+        }
+        if vm.class.is_local_guest() || !vm.volumes.is_empty() {
+            self.raw(inner.as_str());
+            self.volume_config(&inner, &vm.volumes)?;
+        }
+        self.out.extend([indent.as_str(), "</domain>"]);
+        Ok(())
+    }
+
+    fn unwritable(&self, what: &str, character: char) -> FormatError {
+        let place = format!("{}, {what}", self.place);
+        FormatError::Unwritable { place, character: character.into() }
+    }
+}
+
+/// How messages call a qube.
+pub(crate) fn place_of(vm: &Vm) -> String {
+    format!("qube '{}'", vm.name)
+}
+
+/// Properties that upstream loads, and therefore writes, after all others (`spec/r4-xml.md` §1.3, stage 4).
+const LATE: [&str; 10] = [
+    "appvm_default_bootmode",
+    "audiovm",
+    "bootmode",
+    "default_dispvm",
+    "guivm",
+    "kernelopts",
+    "management_dispvm",
+    "netvm",
+    "relayvm",
+    "template",
+];
+
+/// Where a domain's property stands among the others.
+pub(crate) fn property_order(name: &str) -> (bool, &str) {
+    (LATE.binary_search(&name).is_ok(), name)
+}
+
+/// A whole new file.
+pub(crate) fn store(qubes: &Qubes) -> Result<String, FormatError> {
+    let mut e = Emitter::new("the store");
+    let section = Indent::level(1);
+    e.raw("<qubes>\n  <labels");
+    e.section("labels", &section, qubes.labels.iter(), |e, label, _| e.label(label))?;
+    e.raw("\n  <pools");
+    e.section("pools", &section, qubes.pools.iter(), |e, pool, _| e.pool(pool))?;
+    e.raw(section.as_str());
+    let mut globals: Vec<_> = qubes.globals.iter().collect();
+    globals.sort_unstable();
+    e.items("properties", "property", &section, globals)?;
+    e.raw("\n  <domains");
+    e.section("domains", &section, qubes.iter(), |e, vm, indent| e.domain(indent, vm))?;
+    e.raw("\n</qubes>\n");
+    Ok(e.into_text())
+}
+
+/// Whether a qube says nothing: the dom0 that a store without one is given.
+pub(crate) fn is_bare(vm: &Vm) -> bool {
+    vm.class == Class::AdminVM
+        && vm.properties.is_empty()
+        && vm.features.is_empty()
+        && vm.tags.is_empty()
+        && vm.devices.is_empty()
+        && vm.volumes.is_empty()
+}

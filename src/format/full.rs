@@ -1,0 +1,77 @@
+//! The whole file, strictly: used where the index cannot vouch for it, and before every write.
+
+use super::MAX_BYTES;
+use super::error::{Fault, FormatError};
+use super::scan::{Scanner, Span};
+use super::tree::{Shape, Tree};
+
+/// Root, sections, domains.
+const OUTLINE: usize = 3;
+
+/// Checks every byte, and keeps root, sections and domains.
+///
+/// Refused, with line and column: what is not well-formed, a DOCTYPE (so no entity can be defined, let alone expand),
+/// an encoding other than UTF-8, control characters, nesting beyond [`super::tree::MAX_DEPTH`].
+pub(crate) fn outline(bytes: &[u8]) -> Result<Tree<'_>, FormatError> {
+    if bytes.len() > MAX_BYTES {
+        return Err(FormatError::TooLarge { bytes: bytes.len() as u64 });
+    }
+    if bytes.iter().all(u8::is_ascii_whitespace) {
+        return Err(FormatError::Empty);
+    }
+    let start = check_encoding(bytes).map_err(|f| f.locate(bytes))?;
+    let tree = Tree::parse(bytes, start..bytes.len(), Shape::Document, OUTLINE).map_err(|f| f.locate(bytes))?;
+    match tree.name(Tree::ROOT) {
+        b"qubes" => Ok(tree),
+        b"QubesVmCollection" => Err(FormatError::OldFormat),
+        other => Err(FormatError::NotQubes { root: printable(other) }),
+    }
+}
+
+/// A name from a file that may be anything, short enough and harmless for a terminal.
+fn printable(name: &[u8]) -> String {
+    String::from_utf8_lossy(name).chars().filter(|c| !c.is_control()).take(40).collect()
+}
+
+/// Looks at byte order mark and XML declaration; returns where the document begins.
+pub(crate) fn check_encoding(bytes: &[u8]) -> Result<usize, Fault> {
+    let other = Fault { at: 0, reason: "the encoding is not UTF-8" };
+    if [&b"\xFE\xFF"[..], b"\xFF\xFE", b"\0\0\xFE\xFF", b"\0<", b"<\0"].iter().any(|mark| bytes.starts_with(mark)) {
+        return Err(other);
+    }
+    let start = if bytes.starts_with(b"\xEF\xBB\xBF") { 3 } else { 0 };
+    let rest = &bytes[start..];
+    if !has_declaration(rest) {
+        return Ok(start);
+    }
+    let bad = Fault { at: start, reason: "the XML declaration is not well-formed" };
+    let length = memchr::memmem::find(rest, b"?>").ok_or(bad)?;
+    let scanner = Scanner::new(bytes, start + 5..start + length);
+    let attributes = scanner.declaration_attributes().map_err(|_| bad)?;
+    let text = |span: Span| String::from_utf8_lossy(span.of(bytes));
+    let mut expected = ["version", "encoding", "standalone"].into_iter();
+    for attribute in &attributes {
+        let name = text(attribute.name);
+        let value = text(attribute.value);
+        if !expected.any(|e| e == name) {
+            return Err(bad);
+        }
+        match &*name {
+            "version" if !value.starts_with("1.") => return Err(bad),
+            "encoding" if !value.eq_ignore_ascii_case("utf-8") => {
+                return Err(Fault { at: attribute.value.start as usize, ..other });
+            }
+            "standalone" if value != "yes" && value != "no" => return Err(bad),
+            _ => {}
+        }
+    }
+    match attributes.first() {
+        Some(first) if text(first.name) == "version" => Ok(start),
+        _ => Err(bad),
+    }
+}
+
+/// Whether a document begins with an XML declaration.
+pub(crate) fn has_declaration(document: &[u8]) -> bool {
+    document.starts_with(b"<?xml") && document.get(5).is_some_and(|b| b.is_ascii_whitespace() || *b == b'?')
+}

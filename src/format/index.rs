@@ -1,0 +1,284 @@
+//! Where each domain lies in the bytes, found without parsing domains.
+//!
+//! [`quick`] looks only at what must be looked at and gives up at the first thing that could mislead it; [`careful`]
+//! reads every byte. On a well-formed file both give the same answer (a fuzz target holds them to it). On one that is
+//! not, `quick` may still answer when the damage lies inside a domain: that domain then carries the diagnosis.
+
+use std::borrow::Cow;
+
+use memchr::memmem::Finder;
+
+use super::error::{Fault, FormatError};
+use super::full;
+use super::reader::last_property;
+use super::scan::{Scanner, Span, Token};
+use super::text::{Place, decode, is_space};
+use super::tree::{Id, Tree};
+use crate::model::{Class, NameError, VmName};
+
+/// What a child of the root element is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Section {
+    Labels,
+    Pools,
+    Properties,
+    Domains,
+    /// Not ours; kept.
+    Unknown,
+}
+
+impl Section {
+    pub fn of_name(name: &[u8]) -> Section {
+        match name {
+            b"labels" => Section::Labels,
+            b"pools" => Section::Pools,
+            b"properties" => Section::Properties,
+            b"domains" => Section::Domains,
+            _ => Section::Unknown,
+        }
+    }
+}
+
+/// One `<domain>` as far as the index knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub span: Span,
+    pub class: Class,
+    /// Its name, or why it has none that can be used.
+    pub name: Result<VmName, NameError>,
+}
+
+/// The children of the root, and the domains in the order of the file.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Index {
+    pub sections: Vec<(Section, Span)>,
+    pub domains: Vec<Entry>,
+}
+
+/// The index of `bytes`: quickly where that is safe.
+pub(crate) fn index(bytes: &[u8]) -> Result<Index, FormatError> {
+    match quick(bytes) {
+        Some(index) => Ok(index),
+        None => careful(bytes),
+    }
+}
+
+/// Reads everything strictly.
+pub(crate) fn careful(bytes: &[u8]) -> Result<Index, FormatError> {
+    let outline = full::outline(bytes)?;
+    let mut index = Index::default();
+    for section in outline.children(Tree::ROOT) {
+        let kind = Section::of_name(outline.name(section));
+        index.sections.push((kind, span_of(&outline, section)));
+        if kind == Section::Domains {
+            for domain in outline.children_named(section, b"domain") {
+                index.domains.push(parsed_entry(bytes, span_of(&outline, domain)).map_err(|f| f.locate(bytes))?);
+            }
+        }
+    }
+    Ok(index)
+}
+
+fn span_of(tree: &Tree, id: Id) -> Span {
+    let range = tree.whole(id);
+    Span::new(range.start, range.end)
+}
+
+/// The entry of a domain that is parsed for it.
+fn parsed_entry(bytes: &[u8], span: Span) -> Result<Entry, Fault> {
+    let tree = Tree::of_element(bytes, span.range())?;
+    let class = tree.attribute(Tree::ROOT, "class").unwrap_or_default();
+    Ok(entry(span, &class, last_property(&tree, Tree::ROOT, "name")))
+}
+
+fn entry(span: Span, class: &str, name: Option<Cow<str>>) -> Entry {
+    let class = Class::from_store(class);
+    let name = match class {
+        Class::AdminVM => Ok(VmName::dom0()),
+        _ => VmName::from_store(&name.unwrap_or_default()),
+    };
+    Entry { span, class, name }
+}
+
+/// The index, or `None` where only a strict reading can tell.
+///
+/// Why this is sound on every well-formed file: outside domains it reads tokens. Inside a domain it goes to the first
+/// `</domain>` and gives up if `<!` or `<?` stands before that, so every `<` up to there is a tag. If a domain held
+/// another element called domain, that element's end tag would be taken for the domain's, and one end tag too many
+/// would be left over: but after a domain only `<domain` or `</domains>` is accepted, and after those only what
+/// balances.
+pub(crate) fn quick(bytes: &[u8]) -> Option<Index> {
+    if bytes.len() > super::MAX_BYTES {
+        return None;
+    }
+    let mut scanner = Scanner::new(bytes, full::check_encoding(bytes).ok()?..bytes.len());
+    if full::has_declaration(&bytes[scanner.position()..]) {
+        // Its content was checked with the encoding.
+        scanner.next().ok()?;
+    }
+    to_root(&mut scanner, bytes)?;
+    let mut index = Index::default();
+    let mut seen_domains = false;
+    loop {
+        match scanner.next().ok()? {
+            Token::Open { tag, name, empty } => {
+                let kind = Section::of_name(name.of(bytes));
+                if kind == Section::Domains {
+                    if seen_domains {
+                        return None;
+                    }
+                    seen_domains = true;
+                }
+                match (empty, kind) {
+                    (true, _) => {}
+                    (false, Section::Domains) => domains(&mut scanner, bytes, &mut index.domains)?,
+                    (false, _) => skip_element(&mut scanner, bytes, name)?,
+                }
+                index.sections.push((kind, Span::new(tag.start as usize, scanner.position())));
+            }
+            Token::Close { name, .. } if name.of(bytes) == b"qubes" => break,
+            Token::Text { .. } | Token::Comment { .. } | Token::CData { .. } => {}
+            Token::Instruction { target, .. } => not_a_declaration(target, bytes)?,
+            Token::Close { .. } | Token::End => return None,
+        }
+    }
+    to_end(&mut scanner, bytes)?;
+    Some(index)
+}
+
+fn not_a_declaration(target: Span, bytes: &[u8]) -> Option<()> {
+    (!target.of(bytes).eq_ignore_ascii_case(b"xml")).then_some(())
+}
+
+fn is_blank(span: Span, bytes: &[u8]) -> bool {
+    span.of(bytes).iter().all(|b| is_space(*b))
+}
+
+/// Past the start tag of the root element `qubes`.
+fn to_root(scanner: &mut Scanner, bytes: &[u8]) -> Option<()> {
+    loop {
+        match scanner.next().ok()? {
+            Token::Open { name, empty: false, .. } if name.of(bytes) == b"qubes" => return Some(()),
+            Token::Text { span } if is_blank(span, bytes) => {}
+            Token::Comment { .. } => {}
+            Token::Instruction { target, .. } => not_a_declaration(target, bytes)?,
+            _ => return None,
+        }
+    }
+}
+
+/// Behind the root only comments, instructions and blanks may stand.
+fn to_end(scanner: &mut Scanner, bytes: &[u8]) -> Option<()> {
+    loop {
+        match scanner.next().ok()? {
+            Token::End => return Some(()),
+            Token::Text { span } if is_blank(span, bytes) => {}
+            Token::Comment { .. } => {}
+            Token::Instruction { target, .. } => not_a_declaration(target, bytes)?,
+            _ => return None,
+        }
+    }
+}
+
+/// Past the end tag of an element whose start tag was read.
+fn skip_element(scanner: &mut Scanner, bytes: &[u8], name: Span) -> Option<()> {
+    let mut open = vec![name];
+    while let Some(innermost) = open.last() {
+        match scanner.next().ok()? {
+            Token::Open { name, empty: false, .. } => open.push(name),
+            Token::Close { name, .. } => {
+                if name.of(bytes) != innermost.of(bytes) {
+                    return None;
+                }
+                open.pop();
+            }
+            Token::End => return None,
+            Token::Instruction { target, .. } => not_a_declaration(target, bytes)?,
+            _ => {}
+        }
+        if open.len() > super::tree::MAX_DEPTH - 2 {
+            return None;
+        }
+    }
+    Some(())
+}
+
+/// What is searched for in every domain.
+struct Needles {
+    end: Finder<'static>,
+    properties: Finder<'static>,
+}
+
+/// Past `</domains>`, collecting the domains on the way.
+fn domains(scanner: &mut Scanner, bytes: &[u8], found: &mut Vec<Entry>) -> Option<()> {
+    let needles = Needles { end: Finder::new(b"</domain"), properties: Finder::new(b"<properties") };
+    // Domains have some 1900 bytes; a little too much costs less than growing.
+    found.reserve((bytes.len() - scanner.position()) / 1024);
+    loop {
+        let at = skip_blank(bytes, scanner.position());
+        scanner.seek(at);
+        match scanner.next().ok()? {
+            Token::Open { tag, name, empty } if name.of(bytes) == b"domain" => {
+                let class = class_of(scanner, bytes)?;
+                if empty {
+                    found.push(entry(tag, &class, None));
+                    continue;
+                }
+                let inside = tag.end as usize;
+                let end = inside + needles.end.find(&bytes[inside..])?;
+                if bytes.get(end + 8) != Some(&b'>') || misleads(&bytes[inside..end]) {
+                    return None;
+                }
+                let span = Span::new(at, end + 9);
+                found.push(match quick_name(bytes, inside, end, &needles) {
+                    Some(name) => entry(span, &class, name),
+                    None => parsed_entry(bytes, span).ok()?,
+                });
+                scanner.seek(end + 9);
+            }
+            Token::Close { name, .. } if name.of(bytes) == b"domains" => return Some(()),
+            _ => return None,
+        }
+    }
+}
+
+/// Whether a comment, a CDATA section or an instruction stands here: only those may hold a `<` that is no tag.
+fn misleads(piece: &[u8]) -> bool {
+    memchr::memchr2_iter(b'!', b'?', piece).any(|n| n > 0 && piece[n - 1] == b'<')
+}
+
+fn class_of<'a>(scanner: &Scanner, bytes: &'a [u8]) -> Option<Cow<'a, str>> {
+    match scanner.attributes.iter().find(|a| a.name.of(bytes) == b"class") {
+        Some(attribute) => decode(attribute.value.of(bytes), Place::Attribute),
+        None => Some(Cow::Borrowed("")),
+    }
+}
+
+fn skip_blank(bytes: &[u8], at: usize) -> usize {
+    at + bytes[at..].iter().position(|b| !is_space(*b)).unwrap_or(bytes.len() - at)
+}
+
+/// The text of the last property `name` of a domain written the way upstream writes: `Some(None)` when it has none,
+/// `None` when it is written in any other way.
+fn quick_name<'a>(bytes: &'a [u8], inside: usize, end: usize, needles: &Needles) -> Option<Option<Cow<'a, str>>> {
+    let mut name = None;
+    let mut at = skip_blank(bytes, inside);
+    let after = |at: usize, literal: &[u8]| bytes[at..end].starts_with(literal).then_some(at + literal.len());
+    at = after(at, b"<properties>")?;
+    loop {
+        at = skip_blank(bytes, at);
+        let Some(key) = after(at, b"<property name=\"") else {
+            at = after(at, b"</properties>")?;
+            break;
+        };
+        let key_end = key + bytes[key..end].iter().position(|b| matches!(b, b'"' | b'&'))?;
+        let value = after(key_end, b"\">")?;
+        let value_end = value + bytes[value..end].iter().position(|b| *b == b'<')?;
+        at = after(value_end, b"</property>")?;
+        if &bytes[key..key_end] == b"name" {
+            name = Some(decode(&bytes[value..value_end], Place::Text)?);
+        }
+    }
+    // A second section could hold a later name.
+    needles.properties.find(&bytes[at..end]).is_none().then_some(name)
+}

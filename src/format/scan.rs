@@ -1,0 +1,364 @@
+//! The tokens of an XML text with the place of every piece, and nothing let through that is not well-formed.
+//!
+//! Why not a parser crate: the writer changes single bytes inside a file it otherwise keeps, so it needs the span of
+//! every name, value and tag; and before a save the whole file is checked as strictly as upstream's parser will. The
+//! tests and the fuzz targets compare it with quick-xml and xmllint.
+
+use super::error::Fault;
+use super::text::{continues_name, is_space, resolve, starts_name};
+
+/// A piece of the file: offsets of its first byte and the byte after its last. A store has at most
+/// [`super::MAX_BYTES`], so 32 bits are enough.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Span {
+    pub start: u32,
+    pub end: u32,
+}
+
+impl Span {
+    pub fn new(start: usize, end: usize) -> Span {
+        Span { start: start as u32, end: end as u32 }
+    }
+
+    pub fn range(self) -> std::ops::Range<usize> {
+        self.start as usize..self.end as usize
+    }
+
+    pub fn of(self, bytes: &[u8]) -> &[u8] {
+        &bytes[self.range()]
+    }
+
+    pub fn is_empty(self) -> bool {
+        self.start == self.end
+    }
+}
+
+/// One attribute of a start tag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Attribute {
+    pub name: Span,
+    /// Between the quotation marks.
+    pub value: Span,
+}
+
+/// What comes next in the text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Token {
+    /// A start tag; its attributes are in [`Scanner::attributes`] until the next token.
+    Open {
+        tag: Span,
+        name: Span,
+        empty: bool,
+    },
+    Close {
+        tag: Span,
+        name: Span,
+    },
+    Text {
+        span: Span,
+    },
+    /// `inner` is what stands between `<![CDATA[` and `]]>`.
+    CData {
+        span: Span,
+        inner: Span,
+    },
+    Comment {
+        span: Span,
+    },
+    /// A processing instruction; `target` is its name.
+    Instruction {
+        span: Span,
+        target: Span,
+    },
+    End,
+}
+
+/// Reads tokens from `at` up to `end`. Nesting is the caller's business.
+pub(crate) struct Scanner<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    end: usize,
+    pub attributes: Vec<Attribute>,
+}
+
+const NAME_START: u8 = 1;
+const NAME: u8 = 2;
+/// `<`, `&`, `]`: what ends or complicates text.
+const TEXT_STOP: u8 = 4;
+/// `<`, `&`, `"`, `'`: what ends or complicates an attribute's value.
+const VALUE_STOP: u8 = 8;
+
+const CLASS: [u8; 256] = {
+    let mut class = [0u8; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let b = byte as u8;
+        if b.is_ascii_alphabetic() || b == b'_' || b == b':' {
+            class[byte] |= NAME_START | NAME;
+        }
+        if b.is_ascii_digit() || b == b'-' || b == b'.' {
+            class[byte] |= NAME;
+        }
+        if b == b'<' || b == b'&' {
+            class[byte] |= TEXT_STOP | VALUE_STOP;
+        }
+        if b == b']' {
+            class[byte] |= TEXT_STOP;
+        }
+        if b == b'"' || b == b'\'' {
+            class[byte] |= VALUE_STOP;
+        }
+        byte += 1;
+    }
+    class
+};
+
+fn is(byte: u8, class: u8) -> bool {
+    CLASS[byte as usize] & class != 0
+}
+
+impl<'a> Scanner<'a> {
+    pub fn new(bytes: &'a [u8], range: std::ops::Range<usize>) -> Scanner<'a> {
+        let end = range.end.min(bytes.len());
+        Scanner { bytes, at: range.start.min(end), end, attributes: Vec::new() }
+    }
+
+    pub fn position(&self) -> usize {
+        self.at
+    }
+
+    /// Goes on at another place, one where a token begins.
+    pub fn seek(&mut self, at: usize) {
+        self.at = at;
+    }
+
+    pub fn next(&mut self) -> Result<Token, Fault> {
+        let start = self.at;
+        match self.peek(0) {
+            None => Ok(Token::End),
+            Some(b'<') => match self.peek(1) {
+                Some(b'/') => self.close(start),
+                Some(b'!') => self.declaration(start),
+                Some(b'?') => self.instruction(start),
+                _ => self.open(start),
+            },
+            Some(_) => self.text(start),
+        }
+    }
+
+    fn open(&mut self, start: usize) -> Result<Token, Fault> {
+        self.attributes.clear();
+        self.at = start + 1;
+        let name = self.name("a name must follow '<'; a literal '<' is written &lt;")?;
+        loop {
+            let before = self.at;
+            self.skip_space();
+            match self.peek(0) {
+                Some(b'>') => {
+                    self.at += 1;
+                    break;
+                }
+                Some(b'/') if self.peek(1) == Some(b'>') => {
+                    self.at += 2;
+                    let tag = Span::new(start, self.at);
+                    return self.distinct(Token::Open { tag, name, empty: true });
+                }
+                Some(_) if self.at > before => self.attribute()?,
+                Some(_) => return Err(self.fault("a blank, '>' or '/>' is missing in a tag")),
+                None => return Err(Fault { at: start, reason: "the file ends inside a tag" }),
+            }
+        }
+        self.distinct(Token::Open { tag: Span::new(start, self.at), name, empty: false })
+    }
+
+    fn attribute(&mut self) -> Result<(), Fault> {
+        let name = self.name("this cannot be the name of an attribute")?;
+        self.skip_space();
+        if self.peek(0) != Some(b'=') {
+            return Err(self.fault("'=' is missing after the name of an attribute"));
+        }
+        self.at += 1;
+        self.skip_space();
+        let quote = match self.peek(0) {
+            Some(quote @ (b'"' | b'\'')) => quote,
+            _ => return Err(self.fault("the value of an attribute must stand in quotation marks")),
+        };
+        self.at += 1;
+        let start = self.at;
+        loop {
+            let rest = &self.bytes[self.at..self.end];
+            self.at += rest.iter().position(|b| is(*b, VALUE_STOP)).unwrap_or(rest.len());
+            match self.peek(0) {
+                Some(b'<') => return Err(self.fault("'<' in the value of an attribute is written &lt;")),
+                Some(b'&') => self.reference()?,
+                Some(other) if other == quote => break,
+                Some(_) => self.at += 1,
+                None => return Err(Fault { at: start, reason: "the file ends inside the value of an attribute" }),
+            }
+        }
+        self.attributes.push(Attribute { name, value: Span::new(start, self.at) });
+        self.at += 1;
+        Ok(())
+    }
+
+    /// What stands in an XML declaration between its name and its end, read as attributes.
+    pub fn declaration_attributes(mut self) -> Result<Vec<Attribute>, Fault> {
+        loop {
+            let before = self.at;
+            self.skip_space();
+            match self.peek(0) {
+                None => return Ok(self.attributes),
+                Some(_) if self.at > before => self.attribute()?,
+                Some(_) => return Err(self.fault("a blank is missing in the XML declaration")),
+            }
+        }
+    }
+
+    /// Refuses a tag in which two attributes have one name.
+    fn distinct(&self, token: Token) -> Result<Token, Fault> {
+        let name = |a: &Attribute| a.name.of(self.bytes);
+        let double = if self.attributes.len() <= 16 {
+            let mut seen = self.attributes.iter().enumerate();
+            seen.find(|(n, a)| self.attributes[..*n].iter().any(|b| name(b) == name(a))).map(|(_, a)| a)
+        } else {
+            let mut names = std::collections::HashSet::new();
+            self.attributes.iter().find(|a| !names.insert(name(a)))
+        };
+        match double {
+            None => Ok(token),
+            Some(a) => {
+                Err(Fault { at: a.name.start as usize, reason: "a second attribute of the same name in one tag" })
+            }
+        }
+    }
+
+    fn close(&mut self, start: usize) -> Result<Token, Fault> {
+        self.at = start + 2;
+        let name = self.name("a name must follow '</'")?;
+        self.skip_space();
+        if self.peek(0) != Some(b'>') {
+            return Err(self.fault("'>' is missing in an end tag"));
+        }
+        self.at += 1;
+        Ok(Token::Close { tag: Span::new(start, self.at), name })
+    }
+
+    fn text(&mut self, start: usize) -> Result<Token, Fault> {
+        loop {
+            let rest = &self.bytes[self.at..self.end];
+            self.at += rest.iter().position(|b| is(*b, TEXT_STOP)).unwrap_or(rest.len());
+            match self.peek(0) {
+                Some(b'&') => self.reference()?,
+                Some(b']') if self.bytes[self.at..self.end].starts_with(b"]]>") => {
+                    return Err(self.fault("']]>' in text is written ]]&gt;"));
+                }
+                Some(b']') => self.at += 1,
+                _ => return Ok(Token::Text { span: Span::new(start, self.at) }),
+            }
+        }
+    }
+
+    /// At `&`: only references that need no DOCTYPE.
+    fn reference(&mut self) -> Result<(), Fault> {
+        let inner = &self.bytes[self.at + 1..self.end];
+        // The longest that means something is a number; leading zeros may make it longer, within reason.
+        let end = inner.iter().take(64).position(|b| *b == b';');
+        match end.and_then(|end| resolve(&inner[..end]).map(|_| end)) {
+            Some(end) => {
+                self.at += end + 2;
+                Ok(())
+            }
+            None => Err(self.fault("'&' begins no reference that is known here; a literal '&' is written &amp;")),
+        }
+    }
+
+    fn declaration(&mut self, start: usize) -> Result<Token, Fault> {
+        let rest = &self.bytes[start..self.end];
+        let whole = |length: usize| Span::new(start, start + length);
+        if rest.starts_with(b"<!--") {
+            let length = memchr::memmem::find(&rest[4..], b"--").map(|n| n + 4);
+            return match length {
+                Some(n) if rest.get(n + 2) == Some(&b'>') => {
+                    self.at = start + n + 3;
+                    Ok(Token::Comment { span: whole(n + 3) })
+                }
+                Some(n) => Err(Fault { at: start + n, reason: "'--' inside a comment" }),
+                None => Err(Fault { at: start, reason: "a comment without an end" }),
+            };
+        }
+        if rest.starts_with(b"<![CDATA[") {
+            return match memchr::memmem::find(&rest[9..], b"]]>") {
+                Some(n) => {
+                    self.at = start + n + 12;
+                    Ok(Token::CData { span: whole(n + 12), inner: Span::new(start + 9, start + 9 + n) })
+                }
+                None => Err(Fault { at: start, reason: "a CDATA section without an end" }),
+            };
+        }
+        if rest.starts_with(b"<!DOCTYPE") {
+            return Err(Fault { at: start, reason: "a DOCTYPE is not accepted in a store (it could define entities)" });
+        }
+        Err(Fault { at: start, reason: "'<!' begins neither a comment nor a CDATA section" })
+    }
+
+    fn instruction(&mut self, start: usize) -> Result<Token, Fault> {
+        self.at = start + 2;
+        let target = self.name("a name must follow '<?'")?;
+        let rest = &self.bytes[self.at..self.end];
+        if !rest.starts_with(b"?>") && !rest.first().is_some_and(|b| is_space(*b)) {
+            return Err(self.fault("a blank or '?>' is missing in a processing instruction"));
+        }
+        match memchr::memmem::find(rest, b"?>") {
+            Some(n) => {
+                self.at += n + 2;
+                Ok(Token::Instruction { span: Span::new(start, self.at), target })
+            }
+            None => Err(Fault { at: start, reason: "a processing instruction without an end" }),
+        }
+    }
+
+    fn name(&mut self, missing: &'static str) -> Result<Span, Fault> {
+        let start = self.at;
+        let rest = &self.bytes[start..self.end];
+        let ascii = rest.iter().position(|b| !is(*b, NAME)).unwrap_or(rest.len());
+        let beyond = rest.get(ascii).is_some_and(|b| *b >= 0x80);
+        if beyond {
+            return self.name_beyond_ascii(missing);
+        }
+        if ascii == 0 || !is(rest[0], NAME_START) {
+            return Err(self.fault(missing));
+        }
+        self.at += ascii;
+        Ok(Span::new(start, self.at))
+    }
+
+    /// A name with letters outside ASCII: seldom, so slowly.
+    fn name_beyond_ascii(&mut self, missing: &'static str) -> Result<Span, Fault> {
+        let start = self.at;
+        let rest = &self.bytes[start..self.end];
+        let length = rest.iter().position(|b| *b < 0x80 && !is(*b, NAME)).unwrap_or(rest.len());
+        let text = std::str::from_utf8(&rest[..length]).map_err(|_| self.fault("not UTF-8"))?;
+        let mut chars = text.char_indices();
+        match chars.next() {
+            Some((_, first)) if starts_name(first) => {}
+            _ => return Err(self.fault(missing)),
+        }
+        self.at += chars.find(|(_, c)| !continues_name(*c)).map_or(length, |(n, _)| n);
+        Ok(Span::new(start, self.at))
+    }
+
+    fn skip_space(&mut self) {
+        while self.peek(0).is_some_and(is_space) {
+            self.at += 1;
+        }
+    }
+
+    fn peek(&self, ahead: usize) -> Option<u8> {
+        let at = self.at + ahead;
+        if at < self.end { self.bytes.get(at).copied() } else { None }
+    }
+
+    fn fault(&self, reason: &'static str) -> Fault {
+        Fault { at: self.at, reason }
+    }
+}

@@ -1,0 +1,140 @@
+//! Characters: what XML allows, what references stand for, how values are escaped.
+
+use std::borrow::Cow;
+
+/// Where a value stands: the two places normalise and escape differently (XML 1.0 §2.11, §3.3.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    Text,
+    Attribute,
+}
+
+pub(crate) fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\n' | b'\t' | b'\r')
+}
+
+/// Whether XML 1.0 can hold the character at all (§2.2, Char).
+pub(crate) fn is_xml_char(c: char) -> bool {
+    matches!(c, '\t' | '\n' | '\r' | ' '..='\u{FFFD}' | '\u{10000}'..)
+}
+
+/// Whether a name may begin with it (§2.3, NameStartChar).
+pub(crate) fn starts_name(c: char) -> bool {
+    matches!(c, ':' | 'A'..='Z' | '_' | 'a'..='z' | '\u{C0}'..='\u{D6}' | '\u{D8}'..='\u{F6}' | '\u{F8}'..='\u{2FF}'
+        | '\u{370}'..='\u{37D}' | '\u{37F}'..='\u{1FFF}' | '\u{200C}'..='\u{200D}' | '\u{2070}'..='\u{218F}'
+        | '\u{2C00}'..='\u{2FEF}' | '\u{3001}'..='\u{D7FF}' | '\u{F900}'..='\u{FDCF}' | '\u{FDF0}'..='\u{FFFD}'
+        | '\u{10000}'..='\u{EFFFF}')
+}
+
+/// Whether it may stand inside a name (§2.3, NameChar).
+pub(crate) fn continues_name(c: char) -> bool {
+    starts_name(c) || matches!(c, '-' | '.' | '0'..='9' | '\u{B7}' | '\u{300}'..='\u{36F}' | '\u{203F}'..='\u{2040}')
+}
+
+/// Whether `text` is an XML name.
+pub(crate) fn is_name(text: &str) -> bool {
+    let mut chars = text.chars();
+    chars.next().is_some_and(starts_name) && chars.all(continues_name)
+}
+
+/// What a reference means: the text between `&` and `;`. `None` when it is none that a file without a DOCTYPE can use.
+pub(crate) fn resolve(reference: &[u8]) -> Option<char> {
+    Some(match reference {
+        b"lt" => '<',
+        b"gt" => '>',
+        b"amp" => '&',
+        b"quot" => '"',
+        b"apos" => '\'',
+        [b'#', b'x', hex @ ..] => number(hex, 16)?,
+        [b'#', decimal @ ..] => number(decimal, 10)?,
+        _ => return None,
+    })
+}
+
+fn number(digits: &[u8], base: u32) -> Option<char> {
+    // A sign, which from_str_radix would take, is no digit.
+    let digits = std::str::from_utf8(digits).ok().filter(|d| d.bytes().all(|b| b.is_ascii_hexdigit()))?;
+    char::from_u32(u32::from_str_radix(digits, base).ok()?).filter(|c| is_xml_char(*c))
+}
+
+/// The value that stands as `raw` in the file: references resolved, line ends and attribute blanks normalised.
+/// `None` when it is not UTF-8 or a reference means nothing.
+pub(crate) fn decode(raw: &[u8], place: Place) -> Option<Cow<'_, str>> {
+    let text = std::str::from_utf8(raw).ok()?;
+    let special = |b: &u8| match place {
+        Place::Text => matches!(b, b'&' | b'\r'),
+        Place::Attribute => matches!(b, b'&' | b'\r' | b'\n' | b'\t'),
+    };
+    if !raw.iter().any(special) {
+        return Some(Cow::Borrowed(text));
+    }
+    let mut value = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.bytes().position(|b| special(&b)) {
+        value.push_str(&rest[..at]);
+        match rest.as_bytes()[at] {
+            b'&' => {
+                let end = rest[at..].find(';')? + at;
+                value.push(resolve(&rest.as_bytes()[at + 1..end])?);
+                rest = &rest[end + 1..];
+            }
+            b'\r' => {
+                value.push(if place == Place::Text { '\n' } else { ' ' });
+                let pair = rest.as_bytes().get(at + 1) == Some(&b'\n');
+                rest = &rest[at + if pair { 2 } else { 1 }..];
+            }
+            _ => {
+                value.push(' ');
+                rest = &rest[at + 1..];
+            }
+        }
+    }
+    value.push_str(rest);
+    Some(Cow::Owned(value))
+}
+
+/// Appends `value` so that [`decode`] gives it back; in the form upstream's writer has. `quote` is the attribute's own
+/// quotation mark. Fails on the character that XML cannot hold.
+pub(crate) fn escape(out: &mut String, value: &str, place: Place, quote: char) -> Result<(), char> {
+    for c in value.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '\r' => out.push_str("&#13;"),
+            '\n' if place == Place::Attribute => out.push_str("&#10;"),
+            '\t' if place == Place::Attribute => out.push_str("&#9;"),
+            '"' if place == Place::Attribute && quote == '"' => out.push_str("&quot;"),
+            '\'' if place == Place::Attribute && quote == '\'' => out.push_str("&apos;"),
+            c if is_xml_char(c) => out.push(c),
+            c => return Err(c),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_value_comes_back_from_both_places() {
+        let odd = "a&b<c>d\"e'f\r\ng\th\ni ż ☃ ]]> &lt;";
+        for (place, quote) in [(Place::Text, '"'), (Place::Attribute, '"'), (Place::Attribute, '\'')] {
+            let mut raw = String::new();
+            escape(&mut raw, odd, place, quote).unwrap();
+            assert_eq!(decode(raw.as_bytes(), place).unwrap(), odd);
+        }
+        assert_eq!(escape(&mut String::new(), "a\u{1}", Place::Text, '"'), Err('\u{1}'));
+    }
+
+    #[test]
+    fn references_are_resolved_or_refused() {
+        assert_eq!(decode(b"&#65;&#x42;&apos;", Place::Text).unwrap(), "AB'");
+        assert_eq!(decode(b"a\r\nb\rc", Place::Text).unwrap(), "a\nb\nc");
+        assert_eq!(decode(b"a\r\nb\tc", Place::Attribute).unwrap(), "a b c");
+        for bad in ["&nbsp;", "&", "&#;", "&#x;", "&#0;", "&#xD800;", "&#+65;", "&#99999999999;", "&amp"] {
+            assert!(decode(bad.as_bytes(), Place::Text).is_none(), "{bad}");
+        }
+    }
+}

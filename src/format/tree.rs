@@ -1,0 +1,325 @@
+//! The elements of a piece of XML, with the place of everything: what the reader reads and the writer patches.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use super::error::Fault;
+use super::scan::{Attribute, Scanner, Span, Token};
+use super::text::{Place, decode, is_space};
+
+/// How deep elements may nest; libxml2, upstream's parser, stops there too.
+pub(crate) const MAX_DEPTH: usize = 256;
+
+/// One element. In a tree they lie in document order, so a subtree is a range of indices.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Element {
+    pub name: Span,
+    /// The start tag, or the whole element when it is `<empty/>`.
+    pub tag: Span,
+    /// The end tag; empty, at the end of `tag`, when there is none.
+    pub close: Span,
+    /// What stands before the first child node: the text in upstream's sense.
+    pub text: Span,
+    attributes: (u32, u32),
+    /// Index of the first element behind this one's subtree.
+    next: u32,
+    /// Whether there are comments, instructions, or text behind a child.
+    mixed: bool,
+}
+
+/// Index of an element in its tree.
+pub(crate) type Id = usize;
+
+/// What a range of bytes must hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// A whole file: declaration, comments and blanks may surround the root.
+    Document,
+    /// One element and nothing else.
+    Element,
+}
+
+/// Elements down to a depth, over the bytes they lie in. Deeper ones are checked and not kept.
+pub(crate) struct Tree<'a> {
+    pub bytes: &'a [u8],
+    elements: Vec<Element>,
+    attributes: Vec<Attribute>,
+}
+
+impl<'a> Tree<'a> {
+    /// The one element that fills `range`, whole.
+    pub fn of_element(bytes: &'a [u8], range: Range<usize>) -> Result<Tree<'a>, Fault> {
+        Tree::parse(bytes, range, Shape::Element, MAX_DEPTH)
+    }
+
+    /// Checks that `range` is well-formed and keeps the elements of the first `keep` levels.
+    pub fn parse(bytes: &'a [u8], range: Range<usize>, shape: Shape, keep: usize) -> Result<Tree<'a>, Fault> {
+        check_characters(bytes, range.clone())?;
+        let mut builder = Builder {
+            tree: Tree { bytes, elements: Vec::with_capacity(64), attributes: Vec::with_capacity(128) },
+            stack: Vec::with_capacity(8),
+            roots: 0,
+            shape,
+            keep,
+            start: range.start,
+        };
+        let mut scanner = Scanner::new(bytes, range.clone());
+        loop {
+            match scanner.next()? {
+                Token::End => break,
+                token => builder.take(token, &scanner.attributes)?,
+            }
+        }
+        builder.finish(range.end)
+    }
+
+    pub const ROOT: Id = 0;
+
+    pub fn element(&self, id: Id) -> &Element {
+        &self.elements[id]
+    }
+
+    pub fn name(&self, id: Id) -> &'a [u8] {
+        self.elements[id].name.of(self.bytes)
+    }
+
+    /// The child elements that were kept, in order.
+    pub fn children(&self, id: Id) -> impl Iterator<Item = Id> + '_ {
+        let end = self.elements[id].next as usize;
+        let mut at = id + 1;
+        std::iter::from_fn(move || {
+            let child = (at < end).then_some(at)?;
+            at = self.elements[child].next as usize;
+            Some(child)
+        })
+    }
+
+    /// The child elements of one name.
+    pub fn children_named<'t>(&'t self, id: Id, name: &'t [u8]) -> impl Iterator<Item = Id> + 't {
+        self.children(id).filter(move |c| self.name(*c) == name)
+    }
+
+    pub fn attributes(&self, id: Id) -> &[Attribute] {
+        let (start, end) = self.elements[id].attributes;
+        &self.attributes[start as usize..end as usize]
+    }
+
+    pub fn attribute(&self, id: Id, name: &str) -> Option<Cow<'a, str>> {
+        let found = self.attributes(id).iter().find(|a| a.name.of(self.bytes) == name.as_bytes())?;
+        Some(self.value(found))
+    }
+
+    /// The value of an attribute, references resolved.
+    pub fn value(&self, attribute: &Attribute) -> Cow<'a, str> {
+        // Checked when the tree was made, so it decodes.
+        decode(attribute.value.of(self.bytes), Place::Attribute).unwrap_or_default()
+    }
+
+    /// The text before the first child node, as upstream's parser has it; CDATA counts as text.
+    pub fn text(&self, id: Id) -> Cow<'a, str> {
+        let span = self.elements[id].text;
+        let raw = span.of(self.bytes);
+        if !raw.contains(&b'<') {
+            return decode(raw, Place::Text).unwrap_or_default();
+        }
+        let mut text = String::new();
+        let mut scanner = Scanner::new(self.bytes, span.range());
+        loop {
+            match scanner.next() {
+                Ok(Token::Text { span }) => {
+                    text.push_str(&decode(span.of(self.bytes), Place::Text).unwrap_or_default());
+                }
+                Ok(Token::CData { inner, .. }) => {
+                    let raw = String::from_utf8_lossy(inner.of(self.bytes));
+                    text.push_str(&raw.replace("\r\n", "\n").replace('\r', "\n"));
+                }
+                _ => return Cow::Owned(text),
+            }
+        }
+    }
+
+    /// The whole element, first byte of its start tag to last of its end tag.
+    pub fn whole(&self, id: Id) -> Range<usize> {
+        let element = &self.elements[id];
+        element.tag.start as usize..element.close.end as usize
+    }
+
+    /// Whether the element is written `<empty/>`.
+    pub fn is_self_closing(&self, id: Id) -> bool {
+        self.elements[id].close.is_empty()
+    }
+
+    /// Whether anything but child elements and blanks stands in the element.
+    pub fn holds_other_than_elements(&self, id: Id) -> bool {
+        let element = &self.elements[id];
+        element.mixed || !element.text.of(self.bytes).iter().all(|b| is_space(*b))
+    }
+
+    /// Where the blanks begin that stand directly before `at`.
+    pub fn blank_before(&self, at: usize) -> usize {
+        self.bytes[..at].iter().rposition(|b| !is_space(*b)).map_or(0, |n| n + 1)
+    }
+}
+
+/// An open element: its name, and its index when it is kept.
+struct Open {
+    name: Span,
+    id: Option<Id>,
+}
+
+struct Builder<'a> {
+    tree: Tree<'a>,
+    stack: Vec<Open>,
+    roots: usize,
+    shape: Shape,
+    keep: usize,
+    start: usize,
+}
+
+/// Of [`Element::text`] while nothing has ended the text yet.
+const UNENDED: u32 = u32::MAX;
+
+impl<'a> Builder<'a> {
+    fn take(&mut self, token: Token, attributes: &[Attribute]) -> Result<(), Fault> {
+        match token {
+            Token::Open { tag, name, empty } => self.open(tag, name, empty, attributes),
+            Token::Close { tag, name } => self.close(tag, name),
+            Token::Text { span } => self.content(span, false),
+            Token::CData { span, .. } => self.content(span, true),
+            Token::Comment { span } => self.aside(span),
+            Token::Instruction { span, target } => {
+                let reserved = target.of(self.tree.bytes).eq_ignore_ascii_case(b"xml");
+                let first = self.shape == Shape::Document && span.start as usize == self.start;
+                if reserved && !(first && target.of(self.tree.bytes) == b"xml") {
+                    return Err(fault(span, "an XML declaration can only stand at the very beginning"));
+                }
+                self.aside(span)
+            }
+            Token::End => Ok(()),
+        }
+    }
+
+    fn open(&mut self, tag: Span, name: Span, empty: bool, attributes: &[Attribute]) -> Result<(), Fault> {
+        if self.stack.is_empty() {
+            self.roots += 1;
+            if self.roots > 1 {
+                return Err(fault(tag, "a second root element"));
+            }
+        }
+        if self.stack.len() >= MAX_DEPTH {
+            return Err(fault(tag, "elements nest deeper than 256 levels"));
+        }
+        self.end_text(tag.start);
+        let id = (self.stack.len() < self.keep).then(|| {
+            let first = self.tree.attributes.len() as u32;
+            self.tree.attributes.extend_from_slice(attributes);
+            let id = self.tree.elements.len();
+            let at_end = Span { start: tag.end, end: tag.end };
+            self.tree.elements.push(Element {
+                name,
+                tag,
+                close: at_end,
+                text: if empty { at_end } else { Span { start: tag.end, end: UNENDED } },
+                attributes: (first, self.tree.attributes.len() as u32),
+                next: id as u32 + 1,
+                mixed: false,
+            });
+            id
+        });
+        if !empty {
+            self.stack.push(Open { name, id });
+        }
+        Ok(())
+    }
+
+    fn close(&mut self, tag: Span, name: Span) -> Result<(), Fault> {
+        self.end_text(tag.start);
+        let bytes = self.tree.bytes;
+        match self.stack.pop() {
+            Some(open) if open.name.of(bytes) == name.of(bytes) => {
+                let next = self.tree.elements.len() as u32;
+                if let Some(id) = open.id {
+                    let element = &mut self.tree.elements[id];
+                    element.close = tag;
+                    element.next = next;
+                }
+                Ok(())
+            }
+            Some(_) => Err(fault(tag, "an end tag that does not match the element it stands in")),
+            None => Err(fault(tag, "an end tag without a start tag")),
+        }
+    }
+
+    fn content(&mut self, span: Span, cdata: bool) -> Result<(), Fault> {
+        let blank = || !cdata && span.of(self.tree.bytes).iter().all(|b| is_space(*b));
+        match self.stack.last() {
+            None if self.shape == Shape::Document && blank() => Ok(()),
+            None => Err(fault(span, "text outside the root element")),
+            Some(Open { id: Some(id), .. }) => {
+                if self.tree.elements[*id].text.end != UNENDED && !blank() {
+                    self.tree.elements[*id].mixed = true;
+                }
+                Ok(())
+            }
+            Some(Open { id: None, .. }) => Ok(()),
+        }
+    }
+
+    /// A comment or an instruction.
+    fn aside(&mut self, span: Span) -> Result<(), Fault> {
+        self.end_text(span.start);
+        match self.stack.last() {
+            Some(Open { id: Some(id), .. }) => self.tree.elements[*id].mixed = true,
+            None if self.shape == Shape::Element => return Err(fault(span, "a comment outside the element")),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn end_text(&mut self, at: u32) {
+        if let Some(Open { id: Some(id), .. }) = self.stack.last() {
+            let text = &mut self.tree.elements[*id].text;
+            if text.end == UNENDED {
+                text.end = at;
+            }
+        }
+    }
+
+    fn finish(self, end: usize) -> Result<Tree<'a>, Fault> {
+        if !self.stack.is_empty() {
+            return Err(Fault { at: end, reason: "the file ends before every element is closed" });
+        }
+        if self.roots == 0 {
+            return Err(Fault { at: end, reason: "there is no element" });
+        }
+        Ok(self.tree)
+    }
+}
+
+fn fault(span: Span, reason: &'static str) -> Fault {
+    Fault { at: span.start as usize, reason }
+}
+
+/// Refuses what is not UTF-8 and characters that XML cannot hold.
+fn check_characters(bytes: &[u8], range: Range<usize>) -> Result<(), Fault> {
+    let piece = &bytes[range.clone()];
+    let at = |n: usize| range.start + n;
+    if let Err(error) = std::str::from_utf8(piece) {
+        return Err(Fault { at: at(error.valid_up_to()), reason: "not UTF-8" });
+    }
+    let control = |b: u8| b < 0x20 && !is_space(b);
+    // Whole blocks without a branch, so that the compiler makes vector code of it.
+    for (n, block) in piece.chunks(64).enumerate() {
+        if block.iter().fold(false, |found, b| found | control(*b)) {
+            let inside = block.iter().position(|b| control(*b)).unwrap_or_default();
+            return Err(Fault { at: at(n * 64 + inside), reason: "a control character (NUL or the like)" });
+        }
+    }
+    // U+FFFE and U+FFFF.
+    for n in memchr::memchr_iter(0xEF, piece) {
+        if matches!(piece.get(n + 1..n + 3), Some([0xBF, 0xBE | 0xBF])) {
+            return Err(Fault { at: at(n), reason: "a character that XML cannot hold" });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,234 @@
+//! A whole file from the bytes it was read from and the collection as it is now.
+
+use super::edit::{Addition, Edits, change_children, child_indent, place_before};
+use super::emit::{Emitter, is_bare, place_of};
+use super::error::FormatError;
+use super::full;
+use super::index::Section;
+use super::patch::{Order, Patch, Patched, alphabetical};
+use super::patch_domain::patch_domain;
+use super::reader;
+use super::tree::{Id, Tree};
+use crate::model::{Label, Pool, Qubes, Vm, Written};
+
+const ROOT: Id = Tree::ROOT;
+
+/// The order of the root's children.
+fn rank(section: &[u8]) -> Option<u8> {
+    match Section::of_name(section) {
+        Section::Labels => Some(0),
+        Section::Pools => Some(1),
+        Section::Properties => Some(2),
+        Section::Domains => Some(3),
+        Section::Unknown => None,
+    }
+}
+
+/// The bytes of `qubes`, which was read from `source`. The source is checked completely first: nothing is written
+/// over a file that is not well-formed.
+pub(crate) fn write(source: &[u8], qubes: &Qubes) -> Result<Vec<u8>, FormatError> {
+    let outline = full::outline(source)?;
+    let mut edits = Edits::default();
+    let mut patch = Patch { tree: &outline, edits: &mut edits, place: "the store".to_string() };
+    patch.labels(qubes)?;
+    patch.pools(qubes)?;
+    patch.globals(qubes)?;
+    patch.domains(qubes)?;
+    Ok(edits.apply(source))
+}
+
+/// A domain of the source: its element and the section it stands in.
+struct Stored {
+    id: Id,
+    section: Id,
+}
+
+impl Patch<'_, '_> {
+    fn root_sections(&self, name: &str) -> Vec<Id> {
+        self.tree.children_named(ROOT, name.as_bytes()).collect()
+    }
+
+    fn globals(&mut self, qubes: &Qubes) -> Patched {
+        let sections = self.root_sections("properties");
+        if !sections.is_empty() {
+            return self.named_items(&sections, "property", &qubes.globals, Order::By(alphabetical));
+        }
+        if !qubes.globals.is_empty() {
+            let mut items: Vec<_> = qubes.globals.iter().collect();
+            items.sort_unstable();
+            let mut e = self.emitter();
+            e.items("properties", "property", &child_indent(self.tree, ROOT), items)?;
+            self.add_section(ROOT, 2, rank, e.into_text());
+        }
+        Ok(())
+    }
+
+    fn labels(&mut self, qubes: &Qubes) -> Patched {
+        let sections = self.root_sections("labels");
+        let stored: Vec<(Id, Label)> =
+            sections.iter().flat_map(|s| reader::labels(self.tree, *s, &mut Vec::new())).collect();
+        let wanted: Vec<&Label> = qubes.labels.iter().collect();
+        let Some(first) = sections.first() else {
+            if !wanted.is_empty() {
+                let mut e = self.emitter();
+                e.raw("<labels");
+                e.section("labels", &child_indent(self.tree, ROOT), wanted, |e, l, _| e.label(l))?;
+                self.add_section(ROOT, 0, rank, e.into_text());
+            }
+            return Ok(());
+        };
+        let mut unmatched = stored.clone();
+        let ids: Vec<Id> = reader::labels(self.tree, *first, &mut Vec::new()).into_iter().map(|(id, _)| id).collect();
+        let index_of = |id: Id| stored.iter().find(|(s, _)| *s == id).map_or(0, |(_, l)| l.index);
+        let mut additions = Vec::new();
+        for label in wanted {
+            if let Some(at) = unmatched.iter().position(|(_, l)| l.index == label.index) {
+                let (id, old) = unmatched.remove(at);
+                self.label(id, &old, label)?;
+                continue;
+            }
+            let mut e = self.emitter();
+            e.label(label)?;
+            let after = place_before(self.tree, *first, &ids, |id| index_of(id) > label.index);
+            additions.push(Addition { after, element: e.into_text() });
+        }
+        let gone: Vec<Id> = unmatched.into_iter().map(|(id, _)| id).collect();
+        self.change_sections(&sections, &gone, additions);
+        Ok(())
+    }
+
+    fn label(&mut self, id: Id, old: &Label, new: &Label) -> Patched {
+        if old.color != new.color {
+            let mut wanted = reader::attributes(self.tree, id);
+            wanted.set("color", &new.color);
+            self.attributes(id, &wanted)?;
+        }
+        if old.name != new.name {
+            self.set_text(id, &new.name, "label")?;
+        }
+        Ok(())
+    }
+
+    fn pools(&mut self, qubes: &Qubes) -> Patched {
+        let sections = self.root_sections("pools");
+        let wanted: Vec<&Pool> = qubes.pools.iter().collect();
+        let Some(first) = sections.first() else {
+            if !wanted.is_empty() {
+                let mut e = self.emitter();
+                e.raw("<pools");
+                e.section("pools", &child_indent(self.tree, ROOT), wanted, |e, p, _| e.pool(p))?;
+                self.add_section(ROOT, 1, rank, e.into_text());
+            }
+            return Ok(());
+        };
+        let mut unmatched: Vec<(Id, Pool)> =
+            sections.iter().flat_map(|s| reader::pools(self.tree, *s, &mut Vec::new())).collect();
+        let in_first: Vec<Id> = self.tree.children(*first).collect();
+        let mut additions = Vec::new();
+        let mut after = None;
+        for pool in wanted {
+            if let Some(at) = unmatched.iter().position(|(_, p)| p.name() == pool.name()) {
+                let (id, _) = unmatched.remove(at);
+                after = Some(id).filter(|id| in_first.contains(id)).or(after);
+                self.attributes(id, &pool.attributes)?;
+                continue;
+            }
+            let mut e = self.emitter();
+            e.pool(pool)?;
+            additions.push(Addition { after, element: e.into_text() });
+        }
+        let gone: Vec<Id> = unmatched.into_iter().map(|(id, _)| id).collect();
+        self.change_sections(&sections, &gone, additions);
+        Ok(())
+    }
+
+    /// Takes children out of whichever section they stand in; additions go into the first.
+    fn change_sections(&mut self, sections: &[Id], gone: &[Id], additions: Vec<Addition>) {
+        let mut additions = Some(additions);
+        for section in sections {
+            let here: Vec<Id> = self.tree.children(*section).filter(|id| gone.contains(id)).collect();
+            change_children(self.tree, self.edits, *section, &here, additions.take().unwrap_or_default());
+        }
+    }
+
+    fn domains(&mut self, qubes: &Qubes) -> Patched {
+        let sections = self.root_sections("domains");
+        let mut stored = Vec::new();
+        for section in &sections {
+            stored.extend(self.tree.children_named(*section, b"domain").map(|id| Stored { id, section: *section }));
+        }
+        // The place of each stored domain among all names, and the qubes the source does not have.
+        let mut ranks: Vec<Option<usize>> = vec![None; stored.len()];
+        let mut added: Vec<(usize, &Vm)> = Vec::new();
+        for (rank, written) in qubes.written().enumerate() {
+            match written {
+                Written::Unchanged { position } if position < stored.len() => ranks[position] = Some(rank),
+                // The dom0 of a store without one.
+                Written::Unchanged { position } if position == stored.len() => {}
+                Written::Changed { position, vm } if position < stored.len() => {
+                    ranks[position] = Some(rank);
+                    self.changed_domain(stored[position].id, vm)?;
+                }
+                Written::Changed { position, vm } if position == stored.len() => {
+                    added.extend((!is_bare(vm)).then_some((rank, vm)));
+                }
+                Written::Unchanged { .. } | Written::Changed { .. } => return Err(FormatError::ForeignSource),
+                Written::New { vm } => added.push((rank, vm)),
+            }
+        }
+        let mut gone = Vec::new();
+        for position in qubes.removed().iter().filter(|p| **p != stored.len()) {
+            gone.push(stored.get(*position).ok_or(FormatError::ForeignSource)?.id);
+        }
+        self.change_domains(&sections, &stored, &ranks, &gone, &added)
+    }
+
+    fn changed_domain(&mut self, id: Id, vm: &Vm) -> Patched {
+        let bytes = self.tree.bytes;
+        let tree = Tree::of_element(bytes, self.tree.whole(id)).map_err(|f| f.locate(bytes))?;
+        let class = crate::model::Class::from_store(&tree.attribute(ROOT, "class").unwrap_or_default());
+        let old = reader::vm(&tree, vm.name.clone(), class);
+        patch_domain(&tree, self.edits, &old, vm)
+    }
+
+    fn change_domains(
+        &mut self,
+        sections: &[Id],
+        stored: &[Stored],
+        ranks: &[Option<usize>],
+        gone: &[Id],
+        added: &[(usize, &Vm)],
+    ) -> Patched {
+        let Some(last) = sections.last() else {
+            if !added.is_empty() {
+                let mut e = self.emitter();
+                e.raw("<domains");
+                let vms = added.iter().map(|(_, vm)| *vm);
+                e.section("domains", &child_indent(self.tree, ROOT), vms, |e, vm, indent| e.domain(indent, vm))?;
+                self.add_section(ROOT, 3, rank, e.into_text());
+            }
+            return Ok(());
+        };
+        let mut additions: Vec<(Id, Addition)> = Vec::new();
+        for (rank, vm) in added {
+            let later = ranks.iter().position(|r| r.is_some_and(|r| r > *rank));
+            let section = later.map_or(*last, |at| stored[at].section);
+            let before = later.map(|at| stored[at].id);
+            let after = match before {
+                Some(before) => self.tree.children(section).take_while(|id| *id != before).last(),
+                None => self.tree.children(section).last(),
+            };
+            let mut e = Emitter::new(&place_of(vm));
+            e.domain(&child_indent(self.tree, section), vm)?;
+            additions.push((section, Addition { after, element: e.into_text() }));
+        }
+        for section in sections {
+            let here: Vec<Id> = self.tree.children(*section).filter(|id| gone.contains(id)).collect();
+            let (now, other) = additions.into_iter().partition(|(s, _)| s == section);
+            additions = other;
+            let now: Vec<(Id, Addition)> = now;
+            change_children(self.tree, self.edits, *section, &here, now.into_iter().map(|(_, a)| a).collect());
+        }
+        Ok(())
+    }
+}

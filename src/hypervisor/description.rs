@@ -1,0 +1,246 @@
+//! What a domain's XML is made of: plain values, decided before.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Serialize, Serializer};
+use uuid::Uuid;
+
+use super::HypervisorError;
+use crate::storage::Attachment;
+
+/// How a qube is virtualised (property `virt_mode`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum VirtMode {
+    Hvm,
+    Pvh,
+    Pv,
+}
+
+impl VirtMode {
+    /// The mode a stored value means, `None` when it is none.
+    pub fn from_store(text: &str) -> Option<VirtMode> {
+        match text {
+            "hvm" => Some(VirtMode::Hvm),
+            "pvh" => Some(VirtMode::Pvh),
+            "pv" => Some(VirtMode::Pv),
+            _ => None,
+        }
+    }
+}
+
+/// What executes a guest's instructions under QEMU. Xen's domains do not ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum Accelerator {
+    /// The processor, through KVM.
+    #[serde(rename = "kvm")]
+    Kvm,
+    /// QEMU's translator: works everywhere, slowly.
+    #[serde(rename = "qemu")]
+    Tcg,
+}
+
+/// The kernel that is handed to a guest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Kernel {
+    pub image: PathBuf,
+    pub initrd: Option<PathBuf>,
+    /// The command line; empty means none.
+    pub cmdline: String,
+}
+
+/// A volume as the guest's disk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Disk {
+    /// The volume's name.
+    pub name: String,
+    pub kind: SourceKind,
+    pub path: PathBuf,
+    /// The last letter of its name in the guest: `a` of `xvda` and `vda`.
+    pub letter: char,
+    pub read_only: bool,
+}
+
+/// What a disk's data lie in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SourceKind {
+    File,
+    Block,
+}
+
+/// A block device that is assigned to the qube as required: `spec/r4-devices.md` §5, `spec/r4-features.md` §6.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct BlockDevice {
+    pub source: SourceKind,
+    pub path: PathBuf,
+    pub kind: DeviceKind,
+    /// `xvdi`, …
+    pub target: String,
+    /// The last letter of `target`.
+    pub letter: char,
+    pub read_only: bool,
+    /// libvirt's name of the qube that provides it; `None` for dom0.
+    pub backend: Option<String>,
+    /// The program that prepares it in the backend.
+    pub script: Option<PathBuf>,
+}
+
+/// What a block device looks like to the guest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DeviceKind {
+    Disk,
+    Cdrom,
+}
+
+/// The network interface towards the netvm.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Net {
+    /// libvirt's name of the netvm.
+    pub backend: String,
+    pub mac: String,
+    pub ip: String,
+    pub ip6: Option<String>,
+    pub gateway: String,
+    pub netmask: String,
+    pub dns: [String; 2],
+}
+
+/// A PCI device that is assigned to the qube as required.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PciDevice {
+    /// Hexadecimal digits, as are `bus`, `slot` and `function`.
+    pub domain: String,
+    pub bus: String,
+    pub slot: String,
+    pub function: String,
+    /// Option `permissive`: any text but an empty one.
+    pub permissive: bool,
+    /// Option `no-strict-reset`, likewise.
+    pub no_strict_reset: bool,
+}
+
+/// What of the host decides over a description.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct HostDescription {
+    /// `cpu family` and `model` of /proc/cpuinfo; 0 where unknown.
+    pub cpu_family: u32,
+    pub cpu_model: u32,
+    /// Feature `suspend-s0ix` of dom0.
+    pub suspend_s0ix: bool,
+}
+
+/// The user and group that own the images, by number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Owner {
+    pub uid: u32,
+    pub gid: u32,
+}
+
+/// A domain with everything decided: the templates' `vm`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DomainDescription {
+    /// libvirt's name: the qube's, with the suffix of a foreign store.
+    pub name: String,
+    /// The qube's name; templates of one qube are found by it.
+    pub qube: String,
+    #[serde(serialize_with = "as_text")]
+    pub uuid: Uuid,
+    /// MiB at the start.
+    pub memory: u64,
+    /// MiB at most; 0 where the qube takes no part in memory balancing.
+    pub maxmem: u64,
+    /// Feature `memory-hotplug`: memory above `memory` is plugged in when wanted.
+    pub memory_hotplug: bool,
+    pub vcpus: u32,
+    pub virt_mode: VirtMode,
+    /// `None`: the guest boots from its disks.
+    pub kernel: Option<Kernel>,
+    pub disks: Vec<Disk>,
+    pub block_devices: Vec<BlockDevice>,
+    pub net: Option<Net>,
+    pub pci: Vec<PciDevice>,
+    /// The file that gets what the guest says on its console (QEMU only; Xen's console daemon has its own).
+    pub console_log: Option<PathBuf>,
+    /// The qube's features, its templates' where it has none of the name.
+    pub features: BTreeMap<String, String>,
+    pub debug: bool,
+    pub accelerator: Accelerator,
+    /// Whom QEMU runs as: given where libvirt's daemon is root's, which would else run QEMU as a user who cannot open
+    /// the images, and change the images' owner.
+    pub owner: Option<Owner>,
+    /// The number of the running audio qube.
+    pub audiovm_xid: Option<u32>,
+    /// libvirt's name of the running GUI qube, unless that is dom0.
+    pub guivm: Option<String>,
+    /// MiB for the emulator's domain.
+    pub stubdom_mem: Option<u64>,
+}
+
+fn as_text<S: Serializer>(uuid: &Uuid, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(uuid)
+}
+
+/// The disks of a qube's volumes, given as name, attachment and writability: root, private, volatile and kernel have
+/// their letters, others follow from e to y. Volumes with nothing to attach are left out.
+///
+/// # Errors
+/// More volumes than letters.
+pub fn disks_of_volumes<'a>(
+    volumes: impl IntoIterator<Item = (&'a str, Attachment, bool)>,
+) -> Result<Vec<Disk>, HypervisorError> {
+    let mut free = 'e'..='y';
+    let mut disks = Vec::new();
+    for (name, attachment, writable) in volumes {
+        let (kind, path) = match attachment {
+            Attachment::File(path) => (SourceKind::File, path),
+            Attachment::Device(path) => (SourceKind::Block, path),
+            Attachment::Nothing => continue,
+        };
+        let letter = match name {
+            "root" => Some('a'),
+            "private" => Some('b'),
+            "volatile" => Some('c'),
+            "kernel" => Some('d'),
+            _ => free.next(),
+        };
+        let letter = letter.ok_or_else(|| HypervisorError::Refused {
+            action: format!("describe volume {name}"),
+            reason: "a qube can have 25 volumes at most".to_string(),
+        })?;
+        disks.push(Disk { name: name.to_string(), kind, path, letter, read_only: !writable });
+    }
+    disks.sort_by_key(|disk| disk.letter);
+    Ok(disks)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_volume_has_its_letter() {
+        let file = |name: &str| Attachment::File(PathBuf::from(format!("/images/{name}.img")));
+        let disks = disks_of_volumes([
+            ("kernel", Attachment::Nothing, false),
+            ("private", file("private"), true),
+            ("extra", Attachment::Device(PathBuf::from("/dev/vg/extra")), true),
+            ("root", file("root"), false),
+        ])
+        .unwrap();
+        let seen: Vec<_> = disks.iter().map(|d| (d.name.as_str(), d.letter, d.kind, d.read_only)).collect();
+        assert_eq!(
+            seen,
+            [
+                ("root", 'a', SourceKind::File, true),
+                ("private", 'b', SourceKind::File, false),
+                ("extra", 'e', SourceKind::Block, false)
+            ]
+        );
+        let many: Vec<String> = (0..22).map(|n| format!("v{n}")).collect();
+        let error = disks_of_volumes(many.iter().map(|n| (n.as_str(), file(n), true))).unwrap_err();
+        assert!(error.to_string().contains("25 volumes"), "{error}");
+    }
+}

@@ -1,0 +1,185 @@
+//! Domain XML from templates: the built-in ones, and what users put over them.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use minijinja::value::{Object, Serde, Value};
+use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, UndefinedBehavior, context};
+
+use super::HypervisorError;
+use super::description::{DomainDescription, HostDescription};
+use super::uri::Family;
+
+const XEN: &str = include_str!("../../templates/libvirt/xen.xml");
+const QEMU: &str = include_str!("../../templates/libvirt/qemu.xml");
+
+/// Where users' and distributions' templates lie, the user's first: `/etc/qubes/templates`, `/usr/share/qubes/templates`.
+#[derive(Debug, Clone)]
+pub struct Templates {
+    directories: [PathBuf; 2],
+}
+
+impl Templates {
+    pub fn new(users: impl Into<PathBuf>, distributions: impl Into<PathBuf>) -> Templates {
+        Templates { directories: [users.into(), distributions.into()] }
+    }
+
+    /// The XML of a domain by the first template there is (`spec/r4-features.md` §6): `libvirt/FAMILY/by-name/QUBE.xml`,
+    /// `libvirt/FAMILY-user.xml`, `libvirt/FAMILY-dist.xml`, `libvirt/FAMILY.xml`. The last one is built in; a file of
+    /// the user's replaces it, one of the distribution's does not: there upstream's own template lies, which calls Python.
+    ///
+    /// # Errors
+    /// A template that cannot be read, is not one, or asks for what there is not: with its name and line.
+    pub fn render(
+        &self,
+        family: Family,
+        description: &DomainDescription,
+        host: &HostDescription,
+    ) -> Result<String, HypervisorError> {
+        let names = [
+            format!("libvirt/{}/by-name/{}.xml", family.as_str(), description.qube),
+            format!("libvirt/{}-user.xml", family.as_str()),
+            format!("libvirt/{}-dist.xml", family.as_str()),
+            format!("libvirt/{}.xml", family.as_str()),
+        ];
+        let environment = self.environment();
+        for name in &names {
+            let template = match environment.get_template(name) {
+                Ok(template) => template,
+                Err(error) if error.kind() == ErrorKind::TemplateNotFound => continue,
+                Err(error) => return Err(template_error(name, &error)),
+            };
+            let vm = Value::from_object(Vm {
+                fields: Value::from(Serde(description.clone())),
+                features: Value::from_object(Features(description.features.clone())),
+            });
+            let rendered = template.render(context! { vm, host => Value::from(Serde(*host)) });
+            return rendered.map_err(|error| template_error(name, &error));
+        }
+        Err(HypervisorError::Template { template: names[3].clone(), reason: "there is no such template".to_string() })
+    }
+
+    fn environment(&self) -> Environment<'static> {
+        let directories = self.directories.clone();
+        let mut environment = Environment::new();
+        environment.set_loader(move |name| load(&directories, name));
+        environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        environment.set_auto_escape_callback(|_| AutoEscape::Custom("xml".into()));
+        environment.set_formatter(write_for_xml);
+        environment.add_test("whole_number", |text: &str| text.parse::<i64>().is_ok());
+        environment.add_function("bug", |text: Option<String>| -> Result<Value, Error> {
+            Err(Error::new(ErrorKind::InvalidOperation, text.unwrap_or_else(|| "the template calls bug()".to_string())))
+        });
+        environment
+    }
+}
+
+/// The text of a template: the user's file, the distribution's, the built-in one.
+fn load(directories: &[PathBuf; 2], name: &str) -> Result<Option<String>, Error> {
+    let built_in = match name {
+        "libvirt/xen.xml" => Some(XEN),
+        "libvirt/qemu.xml" => Some(QEMU),
+        _ => None,
+    };
+    // A name comes from a template or from a qube's name: it stays below the directory.
+    if name.split('/').any(|part| matches!(part, "" | "." | "..")) {
+        return Ok(None);
+    }
+    let searched = if built_in.is_some() { &directories[..1] } else { &directories[..] };
+    for directory in searched {
+        match fs::read_to_string(directory.join(name)) {
+            Ok(text) => return Ok(Some(text)),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
+            Err(error) => return Err(unreadable(directory, name, &error)),
+        }
+    }
+    Ok(built_in.map(str::to_string))
+}
+
+fn unreadable(directory: &Path, name: &str, error: &io::Error) -> Error {
+    Error::new(ErrorKind::InvalidOperation, format!("{}: {error}", directory.join(name).display()))
+}
+
+/// The error a user sees: the template that failed (an override or what it extends), the line, the words.
+fn template_error(asked_for: &str, error: &Error) -> HypervisorError {
+    // An error inside an extended template is wrapped; the innermost one knows the place.
+    let mut inner = error;
+    while let Some(next) = std::error::Error::source(inner).and_then(|e| e.downcast_ref::<Error>()) {
+        inner = next;
+    }
+    let template = inner.name().unwrap_or(asked_for);
+    let template = inner.line().map_or_else(|| template.to_string(), |line| format!("{template} line {line}"));
+    let kind = inner.kind().to_string();
+    let reason = inner.detail().map_or_else(|| kind.clone(), |detail| format!("{kind}: {detail}"));
+    HypervisorError::Template { template, reason: reason.replace('\n', " ") }
+}
+
+/// Writes a value into XML, in text or in an attribute.
+fn write_for_xml(out: &mut Output, state: &mut State, value: &Value) -> Result<(), Error> {
+    if value.is_none() {
+        return Err(Error::new(ErrorKind::UndefinedError, "there is no value here"));
+    }
+    let text = value.to_string();
+    if value.is_safe() || *state.auto_escape() == AutoEscape::None {
+        return out.write_str(&text).map_err(Error::from);
+    }
+    for character in text.chars() {
+        match character {
+            '&' => out.write_str("&amp;"),
+            '<' => out.write_str("&lt;"),
+            '>' => out.write_str("&gt;"),
+            '"' => out.write_str("&quot;"),
+            '\'' => out.write_str("&#39;"),
+            // An attribute's line breaks would be read back as blanks.
+            '\n' | '\r' | '\t' => write!(out, "&#{};", u32::from(character)),
+            _ => out.write_char(character),
+        }
+        .map_err(Error::from)?;
+    }
+    Ok(())
+}
+
+/// The description, with features that answer as upstream's do, so that users' templates keep working.
+#[derive(Debug)]
+struct Vm {
+    fields: Value,
+    features: Value,
+}
+
+impl Object for Vm {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        match key.as_str()? {
+            "features" => Some(self.features.clone()),
+            name => self.fields.get_attr(name).ok().filter(|value| !value.is_undefined()),
+        }
+    }
+}
+
+/// `features.get(name, default)` and `features.check_with_…(name, default)`: the caller has looked up the chain already.
+#[derive(Debug)]
+struct Features(BTreeMap<String, String>);
+
+impl Object for Features {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        self.0.get(key.as_str()?).map(Value::from)
+    }
+
+    fn call_method(self: &Arc<Self>, _: &mut State, method: &str, args: &[Value]) -> Result<Value, Error> {
+        let (name, default): (&str, Option<Value>) = minijinja::value::from_args(args)?;
+        let found = self.0.get(name).map(Value::from);
+        match method {
+            "get" => Ok(found.or(default).unwrap_or_else(|| Value::from(()))),
+            _ if method.starts_with("check_with_") => found
+                .or(default)
+                .ok_or_else(|| Error::new(ErrorKind::InvalidOperation, format!("there is no feature {name}"))),
+            _ => Err(Error::new(ErrorKind::UnknownMethod, format!("features have no method {method}"))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,315 @@
+//! Deciding what a new qube is (`spec/r4-properties.md` §7, `spec/r4-features.md` §9, §10), and a new system.
+
+use uuid::Uuid;
+
+use super::class::Class;
+use super::facts::Facts;
+use super::label::Labels;
+use super::name::VmName;
+use super::pool::{Pool, Pools};
+use super::property::{Property, PropertyError, Scope, Value, not_for_disposables};
+use super::qubes::Qubes;
+use super::release::Release;
+use super::tags::{CREATED_BY, tags_of_creations};
+use super::text_map::TextMap;
+use super::vm::{Qid, Vm};
+use super::volume::{VolumeError, class_volumes, volume_names};
+
+/// Why a qube cannot be made. Texts are upstream's where they are recorded (`data/r4/cli/qvm-create.txt`).
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CreationError {
+    #[error("{0}")]
+    Name(#[from] super::name::NameError),
+    #[error("VM name '{0}' has a dot, which Qubes OS {1} does not allow (since 4.3)")]
+    DottedName(String, Release),
+    #[error("Qube already exists: {0}")]
+    Exists(String),
+    #[error("Label does not exist: {0}")]
+    NoSuchLabel(String),
+    #[error("No such domain: '{0}'")]
+    NoSuchTemplate(String),
+    #[error("wrong VM class: domains['{template}'] is of type {is} and not TemplateVM")]
+    WrongTemplate { template: String, is: Class },
+    #[error("{}", not_for_disposables(.0))]
+    NotForDisposables(VmName),
+    #[error("no template given for '{vm}', and the system has no {property}; name one with --template")]
+    NoDefaultTemplate { vm: String, property: &'static str },
+    #[error("a {class} has no template; leave --template out")]
+    TemplateNotWanted { class: Class },
+    #[error("qubes of class '{0}' cannot be created")]
+    Class(Class),
+    #[error("Qubes OS {0} does not know remote qubes (since 4.3)")]
+    RemoteTooNew(Release),
+    #[error("Unknown storage pool {0}")]
+    NoSuchPool(String),
+    #[error("volume '{volume}' of '{vm}' is a snapshot of its template's; its pool cannot be chosen")]
+    SnapshotPool { vm: String, volume: String },
+    #[error("no number is free for another qube: Qubes OS {release} has room for {max}")]
+    Full { release: Release, max: u16 },
+    #[error("no free number found for another disposable in 100 tries; remove some")]
+    NoDispId,
+    #[error(transparent)]
+    Volume(#[from] VolumeError),
+    #[error(transparent)]
+    Property(#[from] PropertyError),
+}
+
+/// Where the volumes of a new qube go.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct PoolChoice<'a> {
+    /// For every volume that is neither a snapshot nor read-only.
+    pub all: Option<&'a str>,
+    /// (volume, pool), each for one volume.
+    pub by_volume: &'a [(&'a str, &'a str)],
+}
+
+/// A wish for a new qube.
+pub struct NewQube<'a> {
+    pub class: Class,
+    pub name: &'a str,
+    pub label: &'a str,
+    /// Without one: the system's default_template, for a disposable its default_dispvm.
+    pub template: Option<&'a str>,
+    pub pools: PoolChoice<'a>,
+    /// Fresh: the hypervisor will know the qube by it.
+    pub uuid: Uuid,
+    /// Which qube asks: dom0 for the tools.
+    pub created_by: &'a str,
+    /// A disposable that goes when it stops (DispVM only).
+    pub auto_cleanup: bool,
+}
+
+impl Qubes {
+    /// Decides everything about a new qube and changes nothing: number, properties, features, tags, volumes. The
+    /// caller makes the volumes ([`Qubes::volumes`] of the result) and then adds it ([`Qubes::add`]).
+    /// `random(n)` gives a number below n.
+    ///
+    /// # Errors
+    /// The wish breaks a rule, or no number is free.
+    pub fn plan_new(
+        &self,
+        new: &NewQube<'_>,
+        facts: &dyn Facts,
+        random: &mut dyn FnMut(u16) -> u16,
+    ) -> Result<Vm, CreationError> {
+        let name = VmName::for_new(new.name)?;
+        if self.contains(new.name) {
+            return Err(CreationError::Exists(new.name.to_owned()));
+        }
+        let release = facts.release();
+        if release < Release::R4_3 && new.name.contains('.') {
+            return Err(CreationError::DottedName(new.name.to_owned(), release));
+        }
+        let label = self.labels.find(new.label).ok_or_else(|| CreationError::NoSuchLabel(new.label.to_owned()))?;
+        let template = self.template_for_new(new, facts)?;
+        let mut vm = Vm::new(name, new.class.clone());
+        vm.properties.set("label", &label.name);
+        vm.properties.set("qid", &self.free_qid(release)?.number().to_string());
+        vm.properties.set("uuid", &new.uuid.to_string());
+        if let Some(template) = template {
+            vm.properties.set("template", template.name.as_str());
+        }
+        if new.class == Class::DispVM {
+            vm.properties.set("dispid", &self.free_dispid(random)?.to_string());
+            if new.auto_cleanup {
+                vm.properties.set("auto_cleanup", "True");
+            }
+        }
+        if let Some(template) = template.filter(|_| new.class == Class::DispVM) {
+            inherit_as_disposable(&mut vm, template);
+        }
+        self.mark_created(&mut vm, new, facts)?;
+        self.plan_volumes(&mut vm, template, new.pools, facts)?;
+        vm.properties = in_written_order(&vm.class, &vm.properties);
+        Ok(vm)
+    }
+
+    fn template_for_new(&self, new: &NewQube<'_>, facts: &dyn Facts) -> Result<Option<&Vm>, CreationError> {
+        let (property, wanted) = match (&new.class, new.template) {
+            (Class::AppVM, template) => ("default_template", template),
+            (Class::DispVM, template) => ("default_dispvm", template),
+            (Class::AdminVM | Class::Unknown(_), _) => return Err(CreationError::Class(new.class.clone())),
+            (Class::RemoteVM, _) if facts.release() < Release::R4_3 => {
+                return Err(CreationError::RemoteTooNew(facts.release()));
+            }
+            (_, None) => return Ok(None),
+            (_, Some(_)) => return Err(CreationError::TemplateNotWanted { class: new.class.clone() }),
+        };
+        let name = match wanted {
+            Some(name) => name.to_owned(),
+            None => match self.global_value(property, facts) {
+                Ok(Value::Qube(Some(name))) => name.to_string(),
+                Ok(_) | Err(PropertyError::Unset { .. }) => {
+                    return Err(CreationError::NoDefaultTemplate { vm: new.name.to_owned(), property });
+                }
+                Err(e) => return Err(e.into()),
+            },
+        };
+        let template = self.get(&name).ok_or(CreationError::NoSuchTemplate(name))?;
+        match new.class {
+            Class::AppVM if template.class != Class::TemplateVM => {
+                let (template, is) = (template.name.to_string(), template.class.clone());
+                Err(CreationError::WrongTemplate { template, is })
+            }
+            Class::DispVM if !self.is_template_for_dispvms(template, facts) => {
+                Err(CreationError::NotForDisposables(template.name.clone()))
+            }
+            _ => Ok(Some(template)),
+        }
+    }
+
+    /// The smallest free number from 1.
+    fn free_qid(&self, release: Release) -> Result<Qid, CreationError> {
+        let max = if release < Release::R4_2 { 254 } else { Qid::MAX - 1 };
+        let mut is_taken = vec![false; usize::from(Qid::MAX) + 1];
+        for qid in self.iter().filter_map(Vm::qid) {
+            is_taken[usize::from(qid.number())] = true;
+        }
+        (1..=max).find(|n| !is_taken[usize::from(*n)]).and_then(Qid::new).ok_or(CreationError::Full { release, max })
+    }
+
+    /// A number that no disposable has, at random (`spec/r4-properties.md` §6).
+    fn free_dispid(&self, random: &mut dyn FnMut(u16) -> u16) -> Result<u16, CreationError> {
+        let disposables = self.briefs().filter(|(_, class)| **class == Class::DispVM);
+        let taken: Vec<u16> = disposables
+            .filter_map(|(name, _)| self.get(name.as_str())?.properties.get("dispid")?.trim().parse().ok())
+            .collect();
+        (0..100).map(|_| random(10_000)).find(|id| !taken.contains(id)).ok_or(CreationError::NoDispId)
+    }
+
+    /// Tags and features that every new qube gets.
+    fn mark_created(&self, vm: &mut Vm, new: &NewQube<'_>, facts: &dyn Facts) -> Result<(), CreationError> {
+        let creator = self.get(new.created_by);
+        if vm.class.is_local_guest() {
+            let checks = self.global_value("check_updates_vm", facts)?;
+            if checks.as_bool() == Some(false) {
+                vm.features.set("check-updates", "");
+            }
+            let guivm = creator.and_then(|c| c.features.get("set-created-guivm")).filter(|name| self.contains(name));
+            if let Some(guivm) = guivm {
+                vm.properties.set("guivm", guivm);
+            }
+            for (property, prefix) in [("audiovm", "audiovm-"), ("guivm", "guivm-")] {
+                vm.tags.retain(|t| !t.starts_with(prefix));
+                if let Some(of) = self.value_of(vm, property, facts)?.as_qube() {
+                    vm.tags.push(format!("{prefix}{of}").into());
+                }
+            }
+        }
+        let mut tags: Vec<Box<str>> = vec![format!("{CREATED_BY}{}", new.created_by).into()];
+        if new.auto_cleanup {
+            tags.push(format!("disp-{CREATED_BY}{}", new.created_by).into());
+        }
+        tags.extend(creator.into_iter().flat_map(tags_of_creations));
+        for tag in tags {
+            if !vm.has_tag(&tag) {
+                vm.tags.push(tag);
+            }
+        }
+        Ok(())
+    }
+
+    fn plan_volumes(
+        &self,
+        vm: &mut Vm,
+        template: Option<&Vm>,
+        pools: PoolChoice<'_>,
+        facts: &dyn Facts,
+    ) -> Result<(), CreationError> {
+        let chosen = pools.by_volume.iter().map(|(_, pool)| *pool).chain(pools.all);
+        if let Some(unknown) = chosen.into_iter().find(|pool| self.pools.get(pool).is_none()) {
+            return Err(CreationError::NoSuchPool(unknown.to_owned()));
+        }
+        let mut names: Vec<&str> = class_volumes(&vm.class).iter().map(|v| v.name).collect();
+        if let (Some(template), Class::AppVM) = (template, &vm.class) {
+            names.extend(volume_names(template).filter(|n| class_volumes(&vm.class).iter().all(|v| v.name != *n)));
+        }
+        if let Some((unknown, _)) = pools.by_volume.iter().find(|(volume, _)| !names.contains(volume)) {
+            let (vm, volume) = (vm.name.to_string(), (*unknown).to_owned());
+            return Err(VolumeError::NoSuchVolume { vm, volume }.into());
+        }
+        for name in names {
+            let class = class_volumes(&vm.class).iter().find(|v| v.name == name);
+            let mut own = match (class, template) {
+                (None, Some(template)) => {
+                    let mut attributes = template.volume(name).map(|v| v.attributes.clone()).unwrap_or_default();
+                    attributes.remove("vid");
+                    attributes
+                }
+                (Some(_), Some(template)) if vm.class == Class::DispVM => self.as_in(template, name, facts)?,
+                _ => TextMap::new(),
+            };
+            let is_snapshot = class.is_some_and(|c| c.snap_on_start);
+            if let Some((_, pool)) = pools.by_volume.iter().find(|(volume, _)| *volume == name) {
+                if is_snapshot {
+                    let (vm, volume) = (vm.name.to_string(), name.to_owned());
+                    return Err(CreationError::SnapshotPool { vm, volume });
+                }
+                own.set("pool", pool);
+            } else if let Some(pool) = pools.all.filter(|_| !is_snapshot && class.is_none_or(|c| c.rw)) {
+                own.set("pool", pool);
+            }
+            let resolved = self.resolve(vm, name, class, &own, facts)?;
+            vm.volumes.push(resolved.config());
+        }
+        Ok(())
+    }
+
+    /// What a disposable's volume takes over from its template's: pool, rw, and whether the key is thrown away.
+    fn as_in(&self, template: &Vm, name: &str, facts: &dyn Facts) -> Result<TextMap, CreationError> {
+        let volume = self.volume(template, name, facts)?;
+        let mut own = TextMap::new();
+        own.set("pool", &volume.pool);
+        own.set("rw", if volume.rw { "True" } else { "False" });
+        if let Some(ephemeral) = volume.own_ephemeral {
+            own.set("ephemeral", if ephemeral { "True" } else { "False" });
+        }
+        Ok(own)
+    }
+}
+
+/// A disposable takes its template's explicit properties, features and tags (`spec/r4-features.md` §9).
+fn inherit_as_disposable(vm: &mut Vm, template: &Vm) {
+    for (name, text) in template.properties.iter() {
+        let property = Property::find(Scope::Class(&Class::DispVM), name);
+        if property.is_some_and(|p| p.cloned && p.name != "template") && !vm.properties.contains(name) {
+            vm.properties.set(name, text);
+        }
+    }
+    for (name, text) in template.features.iter().filter(|(name, _)| !name.starts_with("preload-dispvm")) {
+        vm.features.set(name, text);
+    }
+    vm.tags = template.tags.clone();
+}
+
+/// Explicit properties in the order in which they are written: by stage, then by name (`spec/r4-xml.md` §1.3).
+pub fn in_written_order(class: &Class, properties: &TextMap) -> TextMap {
+    let stage = |name: &str| Property::find(Scope::Class(class), name).map_or(2, |p| p.stage);
+    let mut sorted: Vec<(&str, &str)> = properties.iter().collect();
+    sorted.sort_by_key(|(name, _)| (stage(name), *name));
+    sorted.into_iter().collect()
+}
+
+/// What `qubes-create` makes (`spec/r4-xml.md` §5): labels, a pool of files, the pool of kernels, dom0.
+///
+/// Where files cannot share blocks, upstream takes its `file` driver; the pool here is `file-reflink` with
+/// `setup_check="no"`, which copies instead and which every release of upstream can use, too.
+pub fn new_system(facts: &dyn Facts) -> Qubes {
+    let base = facts.base_dir().trim_end_matches('/');
+    let mut files = TextMap::from_iter([("name", "varlibqubes"), ("dir_path", base), ("driver", "file-reflink")]);
+    files.set("revisions_to_keep", "1");
+    if !facts.can_reflink(base) {
+        files.set("setup_check", "no");
+    }
+    let kernels_dir = format!("{base}/vm-kernels");
+    let kernels =
+        TextMap::from_iter([("name", "linux-kernel"), ("dir_path", &*kernels_dir), ("driver", "linux-kernel")]);
+    let pools = Pools(vec![Pool { attributes: files }, Pool { attributes: kernels }]);
+    let globals = TextMap::from_iter([("default_pool_kernel", "linux-kernel")]);
+    let mut qubes = Qubes::new(Labels::built_in(), pools, globals);
+    let mut dom0 = Vm::new(VmName::dom0(), Class::AdminVM);
+    dom0.properties.set("label", "black");
+    // The collection is empty, so the name cannot be taken.
+    let _ = qubes.add(dom0);
+    qubes
+}

@@ -1,0 +1,147 @@
+//! Network addresses, from numbers (`spec/r4-properties.md` §5.4).
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use super::class::Class;
+use super::facts::Facts;
+use super::property::{PropertyError, Value};
+use super::qubes::Qubes;
+use super::vm::Vm;
+
+/// The name servers of every qube with a network.
+const DNS: [&str; 2] = ["10.139.1.1", "10.139.1.2"];
+const NETMASK: &str = "255.255.255.255";
+
+/// The second octet of IPv4 addresses, and the seventh group of IPv6 ones: of ordinary qubes and of disposables.
+const ORDINARY: (u8, u16) = (137, 0xa89);
+const DISPOSABLE: (u8, u16) = (138, 0xa8a);
+
+type Read = Result<Value, PropertyError>;
+
+impl Qubes {
+    /// Whether the qube has a network: it provides one or has a netvm.
+    pub fn is_networked(&self, vm: &Vm, facts: &dyn Facts) -> Result<bool, PropertyError> {
+        Ok(self.provides_network(vm, facts) || self.netvm(vm, facts)?.is_some())
+    }
+
+    /// Whether IPv6 is on: feature `ipv6` along the netvms.
+    pub fn has_ipv6(&self, vm: &Vm, facts: &dyn Facts) -> bool {
+        self.feature_is_on(self.feature_with_netvm(vm, "ipv6", facts))
+    }
+
+    /// The qube's own IPv4 address.
+    pub fn ip(&self, vm: &Vm, facts: &dyn Facts) -> Result<Option<Ipv4Addr>, PropertyError> {
+        match self.value_of(vm, "ip", facts)? {
+            Value::Ip4(ip) => Ok(Some(ip)),
+            _ => Ok(None),
+        }
+    }
+
+    pub(super) fn default_ip(&self, vm: &Vm, facts: &dyn Facts) -> Result<Option<Ipv4Addr>, PropertyError> {
+        if !self.is_networked(vm, facts)? {
+            return Ok(None);
+        }
+        let (id, (second, _)) = self.address_number(vm, facts)?;
+        Ok(Some(ip4(second, id)))
+    }
+
+    pub(super) fn default_ip6(&self, vm: &Vm, facts: &dyn Facts) -> Result<Option<Ipv6Addr>, PropertyError> {
+        if !self.is_networked(vm, facts)? || !self.has_ipv6(vm, facts) {
+            return Ok(None);
+        }
+        let (id, (_, group)) = self.address_number(vm, facts)?;
+        Ok(Some(Ipv6Addr::new(0xfd09, 0x24ef, 0x4179, 0, 0, 0, group, id)))
+    }
+
+    /// The number from which addresses are made, and the nets it counts in.
+    fn address_number(&self, vm: &Vm, facts: &dyn Facts) -> Result<(u16, (u8, u16)), PropertyError> {
+        let (property, nets) = match vm.class {
+            Class::DispVM => ("dispid", DISPOSABLE),
+            _ => ("qid", ORDINARY),
+        };
+        let number = self.value_of(vm, property, facts)?;
+        let id = number.as_int().and_then(|n| u16::try_from(n).ok()).ok_or_else(|| {
+            PropertyError::refused(format!("{property} {number} of qube '{}' gives no address", vm.name))
+        })?;
+        Ok((id, nets))
+    }
+
+    pub(super) fn visible_ip(&self, vm: &Vm, facts: &dyn Facts) -> Read {
+        self.faked(vm, "net.fake-ip").map_or_else(|| self.value_of(vm, "ip", facts), Ok)
+    }
+
+    pub(super) fn gateway(&self, vm: &Vm, facts: &dyn Facts) -> Read {
+        match self.provides_network(vm, facts) {
+            true => self.visible_ip(vm, facts),
+            false => Ok(Value::None),
+        }
+    }
+
+    pub(super) fn gateway6(&self, vm: &Vm, facts: &dyn Facts) -> Read {
+        match self.provides_network(vm, facts) && self.has_ipv6(vm, facts) {
+            true => self.value_of(vm, "ip6", facts),
+            false => Ok(Value::None),
+        }
+    }
+
+    pub(super) fn visible_gateway(&self, vm: &Vm, facts: &dyn Facts) -> Read {
+        match (self.faked(vm, "net.fake-gateway"), self.netvm(vm, facts)?) {
+            (Some(fake), _) => Ok(fake),
+            (None, Some(netvm)) => self.gateway(netvm, facts),
+            (None, None) => Ok(Value::None),
+        }
+    }
+
+    pub(super) fn visible_gateway6(&self, vm: &Vm, facts: &dyn Facts) -> Read {
+        match self.netvm(vm, facts)? {
+            Some(netvm) if self.has_ipv6(vm, facts) => self.gateway6(netvm, facts),
+            _ => Ok(Value::None),
+        }
+    }
+
+    pub(super) fn visible_netmask(&self, vm: &Vm, facts: &dyn Facts) -> Read {
+        match (self.faked(vm, "net.fake-netmask"), self.netvm(vm, facts)?) {
+            (Some(fake), _) => Ok(fake),
+            (None, Some(netvm)) if self.is_networked(netvm, facts)? => Ok(Value::text(NETMASK)),
+            _ => Ok(Value::None),
+        }
+    }
+
+    pub(super) fn dns(&self, vm: &Vm, facts: &dyn Facts) -> Read {
+        match self.is_networked(vm, facts)? {
+            true => Ok(Value::Words(DNS.map(Into::into).to_vec())),
+            false => Ok(Value::None),
+        }
+    }
+
+    /// What a `net.fake-*` feature says; its form is not checked here, as upstream takes any text.
+    fn faked(&self, vm: &Vm, feature: &str) -> Option<Value> {
+        self.feature_with_template(vm, feature).filter(|f| !f.is_empty()).map(Value::text)
+    }
+}
+
+/// The address in 10.SECOND of a number: the plain bytes up to 254, then 254 to each third octet.
+fn ip4(second: u8, id: u16) -> Ipv4Addr {
+    let (third, fourth) = match id {
+        0..255 => (0, id),
+        _ => ((id - 1) / 254, (id - 1) % 254 + 1),
+    };
+    let [_, third] = third.to_be_bytes();
+    let [_, fourth] = fourth.to_be_bytes();
+    Ipv4Addr::new(10, second, third, fourth)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_map_to_addresses_without_0_and_255_in_the_last_octet() {
+        for (id, address) in [(1, "10.137.0.1"), (254, "10.137.0.254"), (255, "10.137.1.1"), (508, "10.137.1.254")] {
+            assert_eq!(ip4(137, id).to_string(), address);
+        }
+        assert_eq!(ip4(138, 9999).to_string(), "10.138.39.93");
+        let all: std::collections::HashSet<_> = (1..=10_000).map(|id| ip4(137, id)).collect();
+        assert_eq!(all.len(), 10_000);
+    }
+}

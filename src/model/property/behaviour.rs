@@ -1,0 +1,200 @@
+//! How a qube behaves: when it starts, how long it is waited for, what it is allowed and remembered for.
+
+use super::kind::{INT, Kind, POSITIVE};
+use super::{After, Asked, DefaultValue, Effect, EmptyText, GUESTS, Of, Property, PropertyError, Value};
+use crate::model::class::Class;
+use crate::model::name::VmName;
+use crate::model::release::Release;
+
+const DISPVM: Of = Of::Classes(&[Class::DispVM]);
+const WITH_GUESTS_AND_ADMIN: Of =
+    Of::Classes(&[Class::AdminVM, Class::TemplateVM, Class::AppVM, Class::StandaloneVM, Class::DispVM]);
+const USER: Kind = Kind::Text { normal: user, empty: EmptyText::TheWordNone };
+const LAYOUT: Kind = Kind::Text { normal: layout, empty: EmptyText::Refused };
+const CODES: Kind = Kind::Text { normal: device_codes, empty: EmptyText::Empty };
+
+/// The keyboard layout where nobody chose one.
+const LAYOUT_DEFAULT: &str = "us++";
+
+pub(super) const ROWS: &[Property] = &[
+    Property::new(
+        "autostart",
+        GUESTS,
+        Kind::Bool,
+        DefaultValue::Bool(false),
+        "Whether the qube is started when dom0 boots.",
+    )
+    .after(After::OfQube(|_, vm, changed| {
+        let on = changed.after.as_ref().and_then(Value::as_bool).unwrap_or(false);
+        vec![Effect::Autostart { vm: vm.clone(), on }]
+    })),
+    Property::new(
+        "debug",
+        GUESTS,
+        Kind::Bool,
+        DefaultValue::Bool(false),
+        "Whether the qube starts with debugging aids.",
+    ),
+    Property::new(
+        "default_user",
+        GUESTS,
+        USER,
+        DefaultValue::Inherited(&DefaultValue::Text("user")),
+        "As which user programs run. Without one of its own, a qube takes its template's.",
+    ),
+    Property::new(
+        "include_in_backups",
+        Of::Every,
+        Kind::Bool,
+        DefaultValue::OfQube(include_in_backups),
+        "Whether a backup without a list of qubes contains this one.",
+    ),
+    Property::new(
+        "backup_timestamp",
+        GUESTS,
+        INT,
+        DefaultValue::Nothing,
+        "When the qube was last backed up, in seconds since 1970.",
+    ),
+    Property::new(
+        "installed_by_rpm",
+        GUESTS,
+        Kind::Bool,
+        DefaultValue::Bool(false),
+        "Whether the package manager installed the qube's image; it has to remove it, too.",
+    ),
+    Property::new(
+        "qrexec_timeout",
+        GUESTS,
+        POSITIVE,
+        DefaultValue::Inherited(&DefaultValue::System("default_qrexec_timeout")),
+        "For how many seconds the qube's agent is waited for at start. Without one of its own, a qube takes its template's.",
+    ),
+    Property::new(
+        "shutdown_timeout",
+        GUESTS,
+        POSITIVE,
+        DefaultValue::Inherited(&DefaultValue::System("default_shutdown_timeout")),
+        "For how many seconds the qube is waited for at shutdown. Without one of its own, a qube takes its template's.",
+    ),
+    Property::new(
+        "auto_cleanup",
+        DISPVM,
+        Kind::Bool,
+        DefaultValue::Bool(false),
+        "Whether the disposable is removed when it stops.",
+    ),
+    Property::new(
+        "dispid",
+        DISPVM,
+        Kind::Int { min: 0, max: 9999 },
+        DefaultValue::Required,
+        "The disposable's number, from which its addresses are made; drawn at creation.",
+    )
+    .identity(),
+    Property::new(
+        "is_preload",
+        DISPVM,
+        Kind::Bool,
+        DefaultValue::OfQube(is_preload),
+        "Whether the disposable was started in advance and waits to be used.",
+    )
+    .computed()
+    .since(Release::R4_3),
+    Property::new(
+        "devices_denied",
+        WITH_GUESTS_AND_ADMIN,
+        CODES,
+        DefaultValue::Text(""),
+        "Interface codes of devices that must not be attached to the qube.",
+    )
+    .since(Release::R4_3),
+    Property::new(
+        "keyboard_layout",
+        WITH_GUESTS_AND_ADMIN,
+        LAYOUT,
+        DefaultValue::OfQube(keyboard_layout),
+        "Keyboard: layout+variant+options. Unset, it is that of the qube's guivm.",
+    )
+    .since(Release::R4_1),
+];
+
+fn user(text: &str) -> Result<String, PropertyError> {
+    match text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-+,.".contains(&b)) {
+        true => Ok(text.to_owned()),
+        false => Err(PropertyError::refused(
+            "Username can contain only those characters: \
+             abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+,.",
+        )),
+    }
+}
+
+/// `layout+variant+options` (`spec/r4-properties.md` §4).
+fn layout(text: &str) -> Result<String, PropertyError> {
+    let fields: Vec<&str> = text.split('+').collect();
+    let [layout, variant, options] = fields[..] else {
+        return Err(PropertyError::refused("invalid number of keyboard layout parameters"));
+    };
+    let made_of = |field: &str, also: &[u8]| field.bytes().all(|b| b.is_ascii_alphanumeric() || also.contains(&b));
+    let wrong = if layout.is_empty() || !layout.bytes().all(|b| b.is_ascii_alphabetic()) {
+        Some(("layout", layout, "letters only, at least one"))
+    } else if !made_of(variant, b"-_") {
+        Some(("variant", variant, "letters, digits, - and _ only"))
+    } else if !made_of(options, b"-_:,") {
+        Some(("options", options, "letters, digits, - _ : and , only"))
+    } else {
+        None
+    };
+    match wrong {
+        None => Ok(text.to_owned()),
+        Some((field, value, rule)) => {
+            Err(PropertyError::refused(format!("keyboard {field} '{value}' of '{text}' is not valid: {rule}")))
+        }
+    }
+}
+
+/// Codes of seven characters, stored sorted and once each (`spec/r4-devices.md` §2).
+fn device_codes(text: &str) -> Result<String, PropertyError> {
+    let refused = |why: &str| Err(PropertyError::refused(format!("devices_denied '{text}' is not valid: {why}")));
+    if !text.is_ascii() || !text.len().is_multiple_of(7) {
+        return refused("it is made of codes of seven characters");
+    }
+    let mut codes: Vec<&str> = (0..text.len()).step_by(7).map(|at| &text[at..at + 7]).collect();
+    for code in &codes {
+        let (class, rest) = code.split_at(1);
+        if !"bump*".contains(class) || !rest.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f' | b'*')) {
+            return refused("a code is one of b u m p * and six of 0-9 a-f *");
+        }
+    }
+    codes.sort_unstable();
+    codes.dedup();
+    Ok(codes.concat())
+}
+
+fn include_in_backups(asked: &Asked<'_>) -> Result<Value, PropertyError> {
+    Ok(Value::Bool(match asked.vm.class {
+        Class::RemoteVM => false,
+        Class::DispVM => asked.qubes.value_of(asked.vm, "auto_cleanup", asked.facts)?.as_bool() != Some(true),
+        _ => true,
+    }))
+}
+
+fn is_preload(asked: &Asked<'_>) -> Result<Value, PropertyError> {
+    Ok(Value::Bool(asked.qubes.is_preloaded(asked.vm)))
+}
+
+/// The guivm's layout, and its guivm's; `us++` where there is none or they form a loop.
+fn keyboard_layout(asked: &Asked<'_>) -> Result<Value, PropertyError> {
+    let Asked { qubes, vm, facts } = *asked;
+    let mut seen: Vec<&VmName> = Vec::new();
+    let mut at = vm;
+    while at.class != Class::AdminVM && !seen.contains(&&at.name) {
+        seen.push(&at.name);
+        let Some(guivm) = qubes.guivm(at, facts)? else { break };
+        if guivm.properties.contains("keyboard_layout") {
+            return qubes.value_of(guivm, "keyboard_layout", facts);
+        }
+        at = guivm;
+    }
+    Ok(Value::text(LAYOUT_DEFAULT))
+}

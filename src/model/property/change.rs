@@ -1,0 +1,144 @@
+//! Changing properties: decide, store, say what follows.
+
+use super::kind::Owner;
+use super::{After, Asked, Changed, Effect, Property, PropertyError, Rule, Scope, Value, Wanted};
+use crate::model::facts::Facts;
+use crate::model::name::VmName;
+use crate::model::qubes::Qubes;
+
+impl Qubes {
+    /// Sets a qube's property from a user's text, with everything that follows from it inside the database.
+    /// An empty text is "no qube" for references. What has to follow outside the database is returned.
+    ///
+    /// # Errors
+    /// Nothing was changed: there is no such qube or property, the text is no value of it, or a rule forbids it.
+    pub fn set_property(
+        &mut self,
+        vm: &str,
+        property: &str,
+        text: &str,
+        facts: &dyn Facts,
+    ) -> Result<Vec<Effect>, PropertyError> {
+        let qube = self.get(vm).ok_or_else(|| PropertyError::NoSuchQube(vm.to_owned()))?;
+        let property = writable(Scope::Class(&qube.class), property, &qube.name, facts)?;
+        let value = property.parse(self, Owner::Qube(&qube.name), text)?;
+        let is_set = qube.properties.contains(property.name);
+        if property.write_once && is_set {
+            return Err(PropertyError::Inaccessible(property.name));
+        }
+        let before = self.value(qube, property, facts).ok();
+        self.check(qube, &Wanted { property, value: &value, reset: false, before: before.as_ref() }, facts)?;
+        let name = qube.name.clone();
+        if let Some(qube) = self.edit(vm) {
+            qube.properties.set(property.name, &value.to_string());
+        }
+        Ok(self.follow(&name, property, Changed { before, after: Some(value), facts }))
+    }
+
+    /// Forgets a qube's explicit value, so that the default counts. Legal where nothing was set.
+    ///
+    /// # Errors
+    /// As [`Qubes::set_property`]; also for what is written once, and for a template.
+    pub fn reset_property(
+        &mut self,
+        vm: &str,
+        property: &str,
+        facts: &dyn Facts,
+    ) -> Result<Vec<Effect>, PropertyError> {
+        let qube = self.get(vm).ok_or_else(|| PropertyError::NoSuchQube(vm.to_owned()))?;
+        let property = writable(Scope::Class(&qube.class), property, &qube.name, facts)?;
+        if property.write_once {
+            return Err(PropertyError::Inaccessible(property.name));
+        }
+        let before = self.value(qube, property, facts).ok();
+        let default = self.default_value(qube, property, facts).ok();
+        let value = default.as_ref().unwrap_or(&Value::None);
+        self.check(qube, &Wanted { property, value, reset: true, before: before.as_ref() }, facts)?;
+        if !qube.properties.contains(property.name) {
+            return Ok(Vec::new());
+        }
+        let name = qube.name.clone();
+        if let Some(qube) = self.edit(vm) {
+            qube.properties.remove(property.name);
+        }
+        Ok(self.follow(&name, property, Changed { before, after: default, facts }))
+    }
+
+    /// Sets a global property from a user's text.
+    ///
+    /// # Errors
+    /// As [`Qubes::set_property`].
+    pub fn set_global(&mut self, property: &str, text: &str, facts: &dyn Facts) -> Result<Vec<Effect>, PropertyError> {
+        let property = writable(Scope::Global, property, "the system", facts)?;
+        let value = property.parse(self, Owner::System, text)?;
+        let before = self.global(property, facts).ok();
+        self.check_global(&Wanted { property, value: &value, reset: false, before: before.as_ref() }, facts)?;
+        self.globals.set(property.name, &value.to_string());
+        Ok(self.follow_global(property, Changed { before, after: Some(value), facts }))
+    }
+
+    /// Forgets the explicit value of a global property.
+    ///
+    /// # Errors
+    /// As [`Qubes::set_global`].
+    pub fn reset_global(&mut self, property: &str, facts: &dyn Facts) -> Result<Vec<Effect>, PropertyError> {
+        let property = writable(Scope::Global, property, "the system", facts)?;
+        let before = self.global(property, facts).ok();
+        let default = self.global_default(property, facts).ok();
+        let value = default.as_ref().unwrap_or(&Value::None);
+        self.check_global(&Wanted { property, value, reset: true, before: before.as_ref() }, facts)?;
+        self.globals.remove(property.name);
+        Ok(self.follow_global(property, Changed { before, after: default, facts }))
+    }
+
+    fn check(&self, vm: &crate::model::Vm, wanted: &Wanted<'_>, facts: &dyn Facts) -> Result<(), PropertyError> {
+        match wanted.property.rule {
+            Rule::OfQube(rule) => rule(&Asked { qubes: self, vm, facts }, wanted),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_global(&self, wanted: &Wanted<'_>, facts: &dyn Facts) -> Result<(), PropertyError> {
+        match wanted.property.rule {
+            Rule::OfSystem(rule) => rule(self, facts, wanted),
+            _ => Ok(()),
+        }
+    }
+
+    fn follow(&mut self, vm: &VmName, property: &Property, changed: Changed<'_>) -> Vec<Effect> {
+        match property.after {
+            After::OfQube(after) => after(self, vm, &changed),
+            _ => Vec::new(),
+        }
+    }
+
+    fn follow_global(&mut self, property: &Property, changed: Changed<'_>) -> Vec<Effect> {
+        match property.after {
+            After::OfSystem(after) => after(self, &changed),
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// The property, if it can be changed at all and the release that is written for knows it.
+fn writable(
+    scope: Scope<'_>,
+    name: &str,
+    owner: impl std::fmt::Display,
+    facts: &dyn Facts,
+) -> Result<&'static Property, PropertyError> {
+    let property = Property::find(scope, name).ok_or_else(|| PropertyError::NoSuchProperty(name.to_owned()))?;
+    if property.computed {
+        let class = match scope {
+            Scope::Global => "Qubes".to_owned(),
+            Scope::Class(class) => class.to_string(),
+        };
+        return Err(PropertyError::Computed { property: property.name, class });
+    }
+    let release = facts.release();
+    if property.since > release {
+        let owner = owner.to_string();
+        return Err(PropertyError::TooNew { owner, property: property.name, release, since: property.since });
+    }
+    Ok(property)
+}

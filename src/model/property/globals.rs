@@ -1,0 +1,111 @@
+//! The properties of the system.
+
+use super::consequences::{clockvm_changed, default_audiovm_changed, default_guivm_changed, default_netvm_changed};
+use super::kind::{INT, Kind, QUBE, as_it_is};
+use super::rules::{default_netvm_does_not_loop, global_is_disposable_template, kernel_is_installed};
+use super::{After, DefaultValue, EmptyText, Of, Property, PropertyError, Rule, Value};
+use crate::model::class::Class;
+use crate::model::facts::Facts;
+use crate::model::qubes::Qubes;
+use crate::model::release::Release;
+
+const TEMPLATE: &Class = &Class::TemplateVM;
+const KERNEL: Kind = Kind::Text { normal: as_it_is, empty: EmptyText::TheWordNone };
+const POOL_DEFAULT: DefaultValue = DefaultValue::System("default_pool");
+
+const fn global(name: &'static str, kind: Kind, default: DefaultValue, doc: &'static str) -> Property {
+    Property::new(name, Of::System, kind, default, doc)
+}
+
+pub(super) const ROWS: &[Property] = &[
+    global(
+        "check_updates_vm",
+        Kind::Bool,
+        DefaultValue::Bool(true),
+        "Whether qubes made from now on look for updates.",
+    ),
+    global("clockvm", QUBE, DefaultValue::NoQube, "The qube from which dom0 takes the time.")
+        .after(After::OfSystem(clockvm_changed)),
+    global("default_audiovm", QUBE, DefaultValue::Dom0, "The audiovm of qubes that do not choose one.")
+        .since(Release::R4_1)
+        .after(After::OfSystem(default_audiovm_changed)),
+    global("default_guivm", QUBE, DefaultValue::Dom0, "The guivm of qubes that do not choose one.")
+        .since(Release::R4_1)
+        .after(After::OfSystem(default_guivm_changed)),
+    global(
+        "default_dispvm",
+        QUBE,
+        DefaultValue::NoQube,
+        "The template of disposables where a qube does not choose one.",
+    )
+    .rule(Rule::OfSystem(global_is_disposable_template)),
+    global("default_kernel", KERNEL, DefaultValue::Required, "The kernel of qubes that do not choose one.")
+        .rule(Rule::OfSystem(|_, facts, wanted| kernel_is_installed(facts, wanted))),
+    global("default_netvm", QUBE, DefaultValue::NoQube, "The netvm of qubes that do not choose one.")
+        .rule(Rule::OfSystem(default_netvm_does_not_loop))
+        .after(After::OfSystem(default_netvm_changed)),
+    global("default_pool", Kind::Pool, DefaultValue::OfSystem(default_pool), "The pool of new volumes."),
+    global("default_pool_kernel", Kind::Pool, POOL_DEFAULT, "The pool of kernels."),
+    global("default_pool_private", Kind::Pool, POOL_DEFAULT, "The pool of new private volumes."),
+    global("default_pool_root", Kind::Pool, POOL_DEFAULT, "The pool of new root volumes."),
+    global("default_pool_volatile", Kind::Pool, POOL_DEFAULT, "The pool of new volatile volumes."),
+    global(
+        "default_qrexec_timeout",
+        INT,
+        DefaultValue::Int(60),
+        "For how many seconds a qube's agent is waited for at start unless the qube or its template says otherwise.",
+    ),
+    global(
+        "default_shutdown_timeout",
+        INT,
+        DefaultValue::Int(60),
+        "For how many seconds a qube is waited for at shutdown unless the qube or its template says otherwise.",
+    ),
+    global(
+        "default_template",
+        Kind::Qube { class: Some(TEMPLATE), required: false },
+        DefaultValue::Required,
+        "The template of new qubes that do not choose one.",
+    ),
+    global(
+        "management_dispvm",
+        QUBE,
+        DefaultValue::NoQube,
+        "The template of the disposables from which qubes are administered that do not choose one.",
+    )
+    .rule(Rule::OfSystem(global_is_disposable_template)),
+    global(
+        "stats_interval",
+        INT,
+        DefaultValue::Int(3),
+        "Seconds between two measurements of memory and processor use.",
+    ),
+    global("updatevm", QUBE, DefaultValue::NoQube, "The qube through which dom0 and templates fetch updates."),
+];
+
+/// `spec/r4-properties.md` §2.1: the pool called `default`; the thin pool that was asked for or holds `/`; the pool of
+/// files in the base directory.
+fn default_pool(qubes: &Qubes, facts: &dyn Facts) -> Result<Value, PropertyError> {
+    let pools = &qubes.pools;
+    let is_file = |driver: &str| matches!(driver, "file" | "file-reflink");
+    let found = pools
+        .get("default")
+        .or_else(|| {
+            let (group, thin) = facts.thin_pool_of_root()?;
+            pools.iter().find(|p| {
+                p.driver() == "lvm_thin"
+                    && p.option("thin_pool") == Some(&thin)
+                    && group.as_deref().is_none_or(|g| p.option("volume_group") == Some(g))
+            })
+        })
+        .or_else(|| {
+            let base = facts.base_dir().trim_end_matches('/');
+            pools
+                .iter()
+                .find(|p| is_file(p.driver()) && p.option("dir_path").is_some_and(|d| d.trim_end_matches('/') == base))
+        });
+    match found {
+        Some(pool) => Ok(Value::Pool(pool.name().into())),
+        None => Err(PropertyError::Unset { owner: "the system".into(), property: "default_pool" }),
+    }
+}

@@ -1,0 +1,129 @@
+//! The kernel from dom0, its options, and boot modes.
+
+use super::kind::{Kind, as_it_is};
+use super::rules::kernel_is_installed;
+use super::{After, Asked, DefaultValue, EmptyText, GUESTS, Of, Property, PropertyError, Rule, Value};
+use crate::model::class::Class;
+use crate::model::facts::Facts;
+use crate::model::qubes::Qubes;
+use crate::model::release::Release;
+use crate::model::vm::Vm;
+
+/// The longest kernel command line that upstream takes, characters.
+const KERNELOPTS_MAX: usize = 512;
+
+const KERNEL: Kind = Kind::Text { normal: kernel, empty: EmptyText::Empty };
+const KERNELOPTS: Kind = Kind::Text { normal: kernelopts, empty: EmptyText::Empty };
+const MODE: Kind = Kind::Text { normal: as_it_is, empty: EmptyText::TheWordNone };
+
+pub(super) const ROWS: &[Property] = &[
+    Property::new(
+        "kernel",
+        GUESTS,
+        KERNEL,
+        DefaultValue::Inherited(&DefaultValue::System("default_kernel")),
+        "Which of dom0's kernels the qube starts with; empty: the one in its own image. \
+         Without one of its own, a qube takes its template's.",
+    )
+    .rule(Rule::OfQube(|asked, wanted| kernel_is_installed(asked.facts, wanted)))
+    .after(After::OfQube(|qubes, vm, changed| {
+        qubes.follow_kernel(vm, changed.after.as_ref().and_then(Value::as_str));
+        Vec::new()
+    })),
+    Property::new(
+        "kernelopts",
+        GUESTS,
+        KERNELOPTS,
+        DefaultValue::OfQube(default_kernelopts),
+        "Command line of the kernel from dom0. Without one of its own, a qube takes its template's.",
+    )
+    .late(),
+    Property::new("bootmode", GUESTS, MODE, DefaultValue::OfQube(bootmode), "Which of the qube's boot modes is used.")
+        .late()
+        .since(Release::R4_3),
+    Property::new(
+        "appvm_default_bootmode",
+        Of::Classes(&[Class::TemplateVM]),
+        MODE,
+        DefaultValue::OfQube(appvm_default_bootmode),
+        "Which boot mode qubes based on this template use unless they choose one.",
+    )
+    .late()
+    .since(Release::R4_3),
+];
+
+fn kernel(text: &str) -> Result<String, PropertyError> {
+    match text.contains('/') {
+        true => Err(PropertyError::refused(format!("kernel '{text}' contains a slash; name one of dom0's kernels"))),
+        false => Ok(text.to_owned()),
+    }
+}
+
+fn kernelopts(text: &str) -> Result<String, PropertyError> {
+    match text.chars().count() {
+        ..=KERNELOPTS_MAX => Ok(text.to_owned()),
+        long => Err(PropertyError::refused(format!("kernelopts has {long} characters; {KERNELOPTS_MAX} is the most"))),
+    }
+}
+
+/// `spec/r4-properties.md` §5.5.
+fn default_kernelopts(asked: &Asked<'_>) -> Result<Value, PropertyError> {
+    let Asked { qubes, vm, facts } = *asked;
+    let kernel = qubes.kernel(vm, facts)?;
+    if kernel.is_empty() {
+        return Ok(Value::text(""));
+    }
+    let file = |name: &str| facts.kernel_file(&qubes.kernels_dir(vm, facts), &kernel, name);
+    if qubes.has_pci(vm) {
+        let mut options = file("default-kernelopts-pci.txt").unwrap_or_default().trim().to_owned();
+        let dom0 = qubes.get(crate::model::VmName::DOM0);
+        if dom0.is_some_and(|d| d.features.get("suspend-s0ix").is_some_and(|f| !f.is_empty())) {
+            options.push_str(" qubes_exp_pm_use_suspend=1");
+        }
+        return Ok(Value::text(options));
+    }
+    if let Some(template) = qubes.template(vm)? {
+        return qubes.value_of(template, "kernelopts", facts);
+    }
+    let options = file("default-kernelopts-nopci.txt");
+    Ok(Value::text(options.as_deref().map_or("swiotlb=2048", str::trim)))
+}
+
+/// `spec/r4-properties.md` §5.6.
+fn bootmode(asked: &Asked<'_>) -> Result<Value, PropertyError> {
+    let Asked { qubes, vm, facts } = *asked;
+    let is_known = |mode: &str| {
+        mode == "default" || qubes.feature_with_template(vm, &format!("boot-mode.kernelopts.{mode}")).is_some()
+    };
+    if let Some(mode) = vm.features.get("boot-mode.active").filter(|m| is_known(m)) {
+        return Ok(Value::text(mode));
+    }
+    for template in qubes.template_chain(vm).skip(1).filter(|t| t.class == Class::TemplateVM) {
+        let mode = qubes.value_of(template, "appvm_default_bootmode", facts)?;
+        if mode.as_str().is_some_and(&is_known) {
+            return Ok(mode);
+        }
+    }
+    Ok(Value::text("default"))
+}
+
+fn appvm_default_bootmode(asked: &Asked<'_>) -> Result<Value, PropertyError> {
+    Ok(Value::text(asked.vm.features.get("boot-mode.appvm-default").unwrap_or("default")))
+}
+
+impl Qubes {
+    /// The directory of the kernels that the qube's kernel volume chooses from.
+    pub fn kernels_dir(&self, vm: &Vm, facts: &dyn Facts) -> String {
+        let own = vm.volume("kernel").and_then(|v| v.attributes.get("pool")).map(str::to_owned);
+        let pool = own.or_else(|| {
+            self.global_value("default_pool_kernel", facts).ok().and_then(|v| v.as_str().map(str::to_owned))
+        });
+        pool.and_then(|name| self.pools.get(&name)?.option("dir_path").map(str::to_owned))
+            .unwrap_or_else(|| default_kernels_dir(facts))
+    }
+}
+
+/// Where upstream looks for kernels when one is chosen.
+pub(super) fn default_kernels_dir(facts: &dyn Facts) -> String {
+    format!("{}/vm-kernels", facts.base_dir().trim_end_matches('/'))
+}

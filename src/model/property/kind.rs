@@ -1,0 +1,217 @@
+//! The types of properties: reading the store's text, and checking a user's.
+
+use std::fmt;
+
+use uuid::Uuid;
+
+use super::value::{Value, parse_bool, parse_int};
+use super::{Property, PropertyError};
+use crate::model::class::Class;
+use crate::model::name::VmName;
+use crate::model::qubes::Qubes;
+
+/// What an empty text in the store means for a text property (`spec/r4-xml.md` §1.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EmptyText {
+    /// Itself.
+    Empty,
+    /// Upstream reads the word `None`; so it is never written.
+    TheWordNone,
+    /// Upstream refuses the whole file; so it is never written.
+    Refused,
+}
+
+/// Brings a user's text into the form that is stored, or says why it cannot.
+pub type Normal = fn(&str) -> Result<String, PropertyError>;
+
+/// The type of a property.
+#[derive(Clone, Copy)]
+pub enum Kind {
+    Bool,
+    /// An integer, at least `min`, at most `max`.
+    Int {
+        min: i64,
+        max: i64,
+    },
+    Text {
+        normal: Normal,
+        empty: EmptyText,
+    },
+    /// A qube of this system or none; of one class where only that will do; `required` when none will not do.
+    Qube {
+        class: Option<&'static Class>,
+        required: bool,
+    },
+    Label,
+    Pool,
+    Uuid,
+    Ip4,
+    Ip6,
+}
+
+/// A reference to any local qube or none.
+pub(super) const QUBE: Kind = Kind::Qube { class: None, required: false };
+pub(super) const INT: Kind = Kind::Int { min: i64::MIN, max: i64::MAX };
+pub(super) const POSITIVE: Kind = Kind::Int { min: 1, max: i64::MAX };
+/// A text without rules of its own.
+pub(super) const TEXT: Kind = Kind::Text { normal: as_it_is, empty: EmptyText::Empty };
+
+pub(super) fn as_it_is(text: &str) -> Result<String, PropertyError> {
+    Ok(text.to_owned())
+}
+
+impl Kind {
+    /// The word for the type in the Admin API and in JSON: `vm`, `int`, `bool`, `label`, else `str`
+    /// (`spec/r4-properties.md` §1).
+    pub fn api_name(self) -> &'static str {
+        match self {
+            Kind::Qube { .. } => "vm",
+            Kind::Int { .. } => "int",
+            Kind::Bool => "bool",
+            Kind::Label => "label",
+            _ => "str",
+        }
+    }
+}
+
+/// Whose property it is, for messages.
+#[derive(Clone, Copy)]
+pub(super) enum Owner<'a> {
+    System,
+    Qube(&'a VmName),
+}
+
+impl fmt::Display for Owner<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Owner::System => f.write_str("the system"),
+            Owner::Qube(name) => write!(f, "qube '{name}'"),
+        }
+    }
+}
+
+impl Property {
+    /// What the store's `text` means. As lenient as upstream's reader; what that would refuse is an error here.
+    pub(super) fn read(&self, qubes: &Qubes, owner: Owner<'_>, text: &str) -> Result<Value, PropertyError> {
+        let bad = |reason: String| PropertyError::Stored {
+            owner: owner.to_string(),
+            property: self.name,
+            text: text.to_owned(),
+            reason,
+        };
+        let needed = |value: Option<Value>, what: &str| value.ok_or_else(|| bad(format!("that is {what}")));
+        match self.kind {
+            Kind::Bool if text.is_empty() => Ok(Value::Bool(false)),
+            Kind::Bool => needed(parse_bool(text).map(Value::Bool), "no boolean"),
+            Kind::Int { .. } => needed(parse_int(text).map(Value::Int), "no number"),
+            Kind::Text { empty, .. } if text.is_empty() => match empty {
+                EmptyText::Empty => Ok(Value::text("")),
+                EmptyText::TheWordNone => Ok(Value::text("None")),
+                EmptyText::Refused => Err(bad("it must not be empty".into())),
+            },
+            Kind::Text { .. } => Ok(Value::text(text)),
+            Kind::Qube { required: false, .. } if text.is_empty() => Ok(Value::Qube(None)),
+            Kind::Qube { class, .. } => match (qubes.name(text), qubes.class(text)) {
+                (_, Some(Class::RemoteVM)) => Err(bad("a remote qube cannot serve here".into())),
+                (_, Some(is)) if class.is_some_and(|c| c != is) => {
+                    Err(bad(format!("it is of class {is}, not {}", class.map(Class::as_str).unwrap_or_default())))
+                }
+                (Some(name), _) => Ok(Value::qube(name)),
+                (None, _) => Err(bad("there is no such qube".into())),
+            },
+            Kind::Label => {
+                needed(qubes.labels.find(text).map(|l| Value::Label(l.name.clone())), "no label of this system")
+            }
+            Kind::Pool => needed(qubes.pools.get(text).map(|p| Value::Pool(p.name().into())), "no pool of this system"),
+            Kind::Uuid => needed(Uuid::try_parse(text.trim()).ok().map(Value::Uuid), "no uuid"),
+            Kind::Ip4 => needed(text.parse().ok().map(Value::Ip4), "no IPv4 address"),
+            Kind::Ip6 => needed(text.parse().ok().map(Value::Ip6), "no IPv6 address"),
+        }
+    }
+
+    /// What a user's `text` means, checked as the Admin API and upstream's setters check it.
+    pub(super) fn parse(&self, qubes: &Qubes, owner: Owner<'_>, text: &str) -> Result<Value, PropertyError> {
+        let no = |what: &str| PropertyError::refused(format!("Failed to parse property value as {what}"));
+        match self.kind {
+            Kind::Bool => parse_bool(text)
+                .map(Value::Bool)
+                .ok_or_else(|| PropertyError::refused(format!("Invalid literal for boolean property: '{text}'"))),
+            Kind::Int { min, max } => {
+                let number = parse_int(text).ok_or_else(|| no("int"))?;
+                self.in_range(number, min, max).map(Value::Int)
+            }
+            Kind::Text { normal, empty } => {
+                if !text.bytes().all(|b| matches!(b, b' '..=b'~' | b'\t'..=b'\r')) {
+                    let name = self.name;
+                    return Err(PropertyError::refused(format!("{name} of {owner} takes printable ASCII only")));
+                }
+                let stored = normal(text)?;
+                if stored.is_empty() && empty != EmptyText::Empty {
+                    let name = self.name;
+                    let text = format!("{name} of {owner} cannot be empty; -D gives it its default");
+                    return Err(PropertyError::Refused(text));
+                }
+                Ok(Value::text(stored))
+            }
+            Kind::Qube { class, required } => self.parse_qube(qubes, owner, text, class, required),
+            Kind::Label => qubes
+                .labels
+                .find(text)
+                .map(|l| Value::Label(l.name.clone()))
+                .ok_or_else(|| PropertyError::refused(format!("Label does not exist: {text}"))),
+            Kind::Pool => qubes
+                .pools
+                .get(text)
+                .map(|p| Value::Pool(p.name().into()))
+                .ok_or_else(|| PropertyError::refused("No such storage pool")),
+            Kind::Uuid => Uuid::try_parse(text.trim()).map(Value::Uuid).map_err(|_| no("UUID")),
+            Kind::Ip4 => text.parse().map(Value::Ip4).map_err(|_| no("IPv4Address")),
+            Kind::Ip6 => text.parse().map(Value::Ip6).map_err(|_| no("IPv6Address")),
+        }
+    }
+
+    fn in_range(&self, number: i64, min: i64, max: i64) -> Result<i64, PropertyError> {
+        let name = self.name;
+        match (min, max) {
+            _ if (min..=max).contains(&number) => Ok(number),
+            (1, i64::MAX) => Err(PropertyError::refused(format!("{name} must be positive"))),
+            (0, i64::MAX) => Err(PropertyError::refused(format!("{name} must be positive or zero"))),
+            _ => Err(PropertyError::refused(format!("{name} {number} is not between {min} and {max}"))),
+        }
+    }
+
+    fn parse_qube(
+        &self,
+        qubes: &Qubes,
+        owner: Owner<'_>,
+        text: &str,
+        class: Option<&Class>,
+        required: bool,
+    ) -> Result<Value, PropertyError> {
+        let name = self.name;
+        if text.is_empty() {
+            return match (required, owner) {
+                (false, _) => Ok(Value::Qube(None)),
+                (true, Owner::Qube(vm)) => {
+                    Err(PropertyError::refused(format!("Invalid value None for property '{name}' of {vm}")))
+                }
+                (true, Owner::System) => Err(PropertyError::refused(format!("{name} cannot be empty"))),
+            };
+        }
+        let Some((found, is)) = qubes.name(text).zip(qubes.class(text)) else {
+            VmName::for_new(text).map_err(|e| PropertyError::refused(e.to_string()))?;
+            return Err(PropertyError::refused(format!("Can't set {name} to non-existing qube {text}")));
+        };
+        if *is == Class::RemoteVM {
+            return Err(PropertyError::refused(format!("{name} of {owner} cannot be '{text}': that is a remote qube")));
+        }
+        if let Some(class) = class.filter(|c| *c != is) {
+            return Err(wrong_class(found, is, class));
+        }
+        Ok(Value::qube(found))
+    }
+}
+
+pub(super) fn wrong_class(name: &VmName, is: &Class, wanted: &Class) -> PropertyError {
+    PropertyError::refused(format!("wrong VM class: domains['{name}'] is of type {is} and not {wanted}"))
+}

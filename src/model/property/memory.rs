@@ -1,0 +1,187 @@
+//! Memory, processors, virtualisation, and the numbers of a running domain.
+
+use super::kind::{INT, Kind, POSITIVE, TEXT};
+use super::rules::{maxmem_while_running, pvh_without_pci};
+use super::{ADMIN, After, Asked, DefaultValue, Effect, EmptyText, GUESTS, Property, PropertyError, Rule, Value};
+use super::{Of, Release};
+use crate::model::class::Class;
+
+/// dom0's maxmem where xenstore cannot be asked, MiB (`spec/r4-properties.md` §4).
+const DOM0_MAXMEM_MIB: i64 = 4096;
+
+const VIRT_MODE: Kind = Kind::Text { normal: virt_mode, empty: EmptyText::Refused };
+
+pub(super) const ROWS: &[Property] = &[
+    Property::new(
+        "memory",
+        GUESTS,
+        POSITIVE,
+        DefaultValue::Inherited(&DefaultValue::Int(400)),
+        "Memory at start, in MiB. Without one of its own, a qube takes its template's.",
+    ),
+    Property::new(
+        "maxmem",
+        GUESTS,
+        Kind::Int { min: 0, max: i64::MAX },
+        DefaultValue::OfQube(maxmem),
+        "Up to how much memory the balancer may give the qube, in MiB; 0 turns balancing off. \
+         Without one of its own, a qube takes its template's where balancing is possible.",
+    )
+    .rule(Rule::OfQube(maxmem_while_running))
+    .after(After::OfQube(|_, vm, _| vec![Effect::MaxmemHotplug { vm: vm.clone() }])),
+    Property::new("maxmem", ADMIN, INT, DefaultValue::OfQube(dom0_maxmem), "Memory that dom0 may have, in MiB.")
+        .computed()
+        .since(Release::R4_4),
+    Property::new(
+        "vcpus",
+        GUESTS,
+        POSITIVE,
+        DefaultValue::Inherited(&DefaultValue::Int(2)),
+        "Number of virtual processors. Without one of its own, a qube takes its template's.",
+    ),
+    Property::new(
+        "virt_mode",
+        GUESTS,
+        VIRT_MODE,
+        DefaultValue::OfQube(default_virt_mode),
+        "How the qube is virtualised: hvm, pvh or pv. hvm where a PCI device is assigned, else its template's, else pvh.",
+    )
+    .rule(Rule::OfQube(pvh_without_pci)),
+    Property::new(
+        "stubdom_mem",
+        GUESTS,
+        POSITIVE,
+        DefaultValue::Nothing,
+        "Memory of the stub domain that emulates devices for an hvm qube, in MiB.",
+    ),
+    Property::new("xid", GUESTS, INT, DefaultValue::OfQube(xid), "The hypervisor's number of the running domain; -1 without one.")
+        .computed(),
+    Property::new(
+        "stubdom_xid",
+        GUESTS,
+        INT,
+        DefaultValue::OfQube(stubdom_xid),
+        "The hypervisor's number of the running stub domain; -1 without one.",
+    )
+    .computed(),
+    Property::new(
+        "stubdom_uuid",
+        GUESTS,
+        TEXT,
+        DefaultValue::OfQube(stubdom_uuid),
+        "The identity of the running stub domain; empty without one.",
+    )
+    .computed()
+    .since(Release::R4_3),
+    Property::new(
+        "start_time",
+        GUESTS,
+        TEXT,
+        DefaultValue::OfQube(start_time),
+        "When the running domain was started, in seconds since 1970.",
+    )
+    .computed(),
+    Property::new(
+        "maxmem",
+        Of::System,
+        INT,
+        DefaultValue::OfSystem(|_, facts| Ok(Value::Int(i64::try_from(facts.host_memory_mib()).unwrap_or(i64::MAX)))),
+        "Memory of the machine, in MiB.",
+    )
+    .computed()
+    .since(Release::R4_4),
+    Property::new(
+        "no_cpus",
+        Of::System,
+        INT,
+        DefaultValue::OfSystem(|_, facts| Ok(Value::Int(facts.host_cpus().into()))),
+        "Number of the machine's processors.",
+    )
+    .computed()
+    .since(Release::R4_4),
+];
+
+fn virt_mode(text: &str) -> Result<String, PropertyError> {
+    let mode = text.to_ascii_lowercase();
+    match mode.as_str() {
+        "hvm" | "pv" | "pvh" => Ok(mode),
+        _ => Err(PropertyError::refused("Invalid virtualization mode, supported values: hvm, pv, pvh")),
+    }
+}
+
+/// `spec/r4-properties.md` §5.1.
+fn default_virt_mode(asked: &Asked<'_>) -> Result<Value, PropertyError> {
+    if asked.qubes.has_pci(asked.vm) {
+        return Ok(Value::text("hvm"));
+    }
+    match asked.qubes.template(asked.vm)? {
+        Some(template) => asked.qubes.value_of(template, "virt_mode", asked.facts),
+        None => Ok(Value::text("pvh")),
+    }
+}
+
+/// `spec/r4-properties.md` §5.3.
+fn maxmem(asked: &Asked<'_>) -> Result<Value, PropertyError> {
+    let Asked { qubes, vm, facts } = *asked;
+    if !qubes.can_balance_memory(vm, facts)? {
+        return Ok(Value::Int(0));
+    }
+    if let Some(template) = qubes.template(vm)? {
+        return qubes.value_of(template, "maxmem", facts);
+    }
+    let is_linux = vm.features.get("os") == Some("Linux");
+    let base = if is_linux { qubes.memory(vm, facts)?.saturating_mul(10) } else { 4000 };
+    Ok(Value::Int(i64::try_from(base.min(facts.host_memory_mib() / 2)).unwrap_or(i64::MAX)))
+}
+
+fn dom0_maxmem(asked: &Asked<'_>) -> Result<Value, PropertyError> {
+    let known = asked.facts.dom0_maxmem_mib().and_then(|mib| i64::try_from(mib).ok());
+    Ok(Value::Int(known.unwrap_or(DOM0_MAXMEM_MIB)))
+}
+
+fn xid(asked: &Asked<'_>) -> Result<Value, PropertyError> {
+    Ok(Value::Int(asked.facts.domain_id(asked.vm)))
+}
+
+fn stubdom_xid(asked: &Asked<'_>) -> Result<Value, PropertyError> {
+    Ok(Value::Int(asked.facts.stubdom(asked.vm).map_or(-1, |s| s.id.into())))
+}
+
+fn stubdom_uuid(asked: &Asked<'_>) -> Result<Value, PropertyError> {
+    Ok(Value::text(asked.facts.stubdom(asked.vm).map(|s| s.uuid.to_string()).unwrap_or_default()))
+}
+
+fn start_time(asked: &Asked<'_>) -> Result<Value, PropertyError> {
+    Ok(asked.facts.start_time(asked.vm).map_or(Value::None, Value::Float))
+}
+
+impl crate::model::Qubes {
+    /// Whether the qube's memory can be balanced, if the hypervisor is Xen (`spec/r4-properties.md` §5.2): no PCI
+    /// device, and a fully virtualised guest must have an agent, which must support it if it says what it supports.
+    pub fn can_balance_memory(
+        &self,
+        vm: &crate::model::Vm,
+        facts: &dyn crate::model::Facts,
+    ) -> Result<bool, PropertyError> {
+        if self.has_pci(vm) {
+            return Ok(false);
+        }
+        if !self.value_of(vm, "virt_mode", facts).is_ok_and(|m| m.as_str() == Some("hvm")) {
+            return Ok(true);
+        }
+        if !self.feature_is_on(self.feature_with_template(vm, "qrexec")) {
+            return Ok(false);
+        }
+        let says_what_it_supports =
+            self.template_chain(vm).any(|v| v.features.names().any(|n| n.starts_with("supported-service.")));
+        let supports_balancing =
+            || self.feature_is_on(self.feature_with_template(vm, "supported-service.meminfo-writer"));
+        Ok(!says_what_it_supports || supports_balancing())
+    }
+
+    /// Whether a PCI device is assigned to the qube, in any mode, whose backend exists.
+    pub fn has_pci(&self, vm: &crate::model::Vm) -> bool {
+        vm.class != Class::AdminVM
+            && vm.assignments("pci").any(|a| a.mode().is_ok() && a.backend().is_none_or(|b| self.contains(b)))
+    }
+}

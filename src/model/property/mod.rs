@@ -1,0 +1,308 @@
+//! The one table of properties: listing, help, completion, saving and validation all read it
+//! (`spec/r4-properties.md` §2–§4). Adding a property touches one row in one of the files below.
+
+mod behaviour;
+mod change;
+mod consequences;
+mod effect;
+mod error;
+mod globals;
+mod identity;
+mod kernel;
+mod kind;
+mod memory;
+mod network;
+mod read;
+mod references;
+mod rules;
+mod typed;
+mod value;
+
+pub use effect::Effect;
+pub use error::PropertyError;
+pub use kind::{EmptyText, Kind};
+pub use typed::VirtMode;
+pub use value::{Value, parse_bool};
+
+pub(super) use rules::not_for_disposables;
+
+use super::class::Class;
+use super::facts::Facts;
+use super::name::VmName;
+use super::qubes::Qubes;
+use super::release::Release;
+use super::vm::Vm;
+
+/// Where a property is looked for: in the system's own or in those of a class of qubes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope<'a> {
+    Global,
+    Class(&'a Class),
+}
+
+/// What has a property.
+#[derive(Debug, Clone, Copy)]
+pub enum Of {
+    /// The system.
+    System,
+    /// Qubes of every class, also of one we do not know.
+    Every,
+    /// Qubes of every class but AdminVM.
+    AllButAdmin,
+    /// Qubes of these classes.
+    Classes(&'static [Class]),
+}
+
+/// The classes with domains of their own on this machine.
+const GUESTS: Of = Of::Classes(&[Class::TemplateVM, Class::AppVM, Class::StandaloneVM, Class::DispVM]);
+const ADMIN: Of = Of::Classes(&[Class::AdminVM]);
+
+/// The question for a default: of which qube, in which system, in which world.
+pub struct Asked<'a> {
+    pub qubes: &'a Qubes,
+    pub vm: &'a Vm,
+    pub facts: &'a dyn Facts,
+}
+
+/// What a property is worth where it is not set.
+#[derive(Clone, Copy)]
+pub enum DefaultValue {
+    /// Unset is an error.
+    Required,
+    /// No number, no text.
+    Nothing,
+    /// No qube.
+    NoQube,
+    /// dom0.
+    Dom0,
+    Bool(bool),
+    Int(i64),
+    Text(&'static str),
+    /// The value of the global property of this name.
+    System(&'static str),
+    /// The template's value of the same property; for qubes without a template the other.
+    Inherited(&'static DefaultValue),
+    /// Computed from the qube.
+    OfQube(fn(&Asked<'_>) -> Result<Value, PropertyError>),
+    /// Computed from the system (global properties only).
+    OfSystem(fn(&Qubes, &dyn Facts) -> Result<Value, PropertyError>),
+}
+
+/// A change about to be made: to which value, and whether by forgetting the explicit one.
+pub struct Wanted<'a> {
+    pub property: &'static Property,
+    pub value: &'a Value,
+    pub reset: bool,
+    /// The value before, where it could be read.
+    pub before: Option<&'a Value>,
+}
+
+/// A rule beyond the type: what must hold for a value to be accepted.
+#[derive(Clone, Copy)]
+pub enum Rule {
+    None,
+    OfQube(fn(&Asked<'_>, &Wanted<'_>) -> Result<(), PropertyError>),
+    OfSystem(fn(&Qubes, &dyn Facts, &Wanted<'_>) -> Result<(), PropertyError>),
+}
+
+/// What follows a change inside the database, and what has to follow outside it.
+#[derive(Clone, Copy)]
+pub enum After {
+    Nothing,
+    OfQube(fn(&mut Qubes, &VmName, &Changed<'_>) -> Vec<Effect>),
+    OfSystem(fn(&mut Qubes, &Changed<'_>) -> Vec<Effect>),
+}
+
+/// A change that was made.
+pub struct Changed<'a> {
+    pub before: Option<Value>,
+    pub after: Option<Value>,
+    pub facts: &'a dyn Facts,
+}
+
+/// One property: everything about it in one place.
+#[derive(Clone, Copy)]
+pub struct Property {
+    pub name: &'static str,
+    pub of: Of,
+    pub kind: Kind,
+    /// When upstream loads it: 2 basic, 3 global, 4 references. Properties are written in the order of (stage, name).
+    pub stage: u8,
+    /// The first release that knows it; it is never written for an older one.
+    pub since: Release,
+    pub write_once: bool,
+    /// Whether a clone gets the explicit value.
+    pub cloned: bool,
+    /// Computed: cannot be set, is never stored, counts as default.
+    pub computed: bool,
+    pub default: DefaultValue,
+    pub rule: Rule,
+    pub after: After,
+    /// For `--help-properties`.
+    pub doc: &'static str,
+}
+
+impl Property {
+    const fn new(name: &'static str, of: Of, kind: Kind, default: DefaultValue, doc: &'static str) -> Property {
+        Property {
+            name,
+            of,
+            kind,
+            stage: match of {
+                Of::System => 3,
+                _ => 2,
+            },
+            since: Release::R4_0,
+            write_once: false,
+            cloned: true,
+            computed: false,
+            default,
+            rule: Rule::None,
+            after: After::Nothing,
+            doc,
+        }
+    }
+
+    const fn late(self) -> Property {
+        Property { stage: 4, ..self }
+    }
+
+    const fn since(self, since: Release) -> Property {
+        Property { since, ..self }
+    }
+
+    /// Written once, at creation, and not cloned.
+    const fn identity(self) -> Property {
+        Property { write_once: true, cloned: false, ..self }
+    }
+
+    const fn computed(self) -> Property {
+        Property { computed: true, ..self }
+    }
+
+    const fn rule(self, rule: Rule) -> Property {
+        Property { rule, ..self }
+    }
+
+    const fn after(self, after: After) -> Property {
+        Property { after, ..self }
+    }
+
+    /// The property of this name that the system, or a qube of a class, has.
+    pub fn find(scope: Scope<'_>, name: &str) -> Option<&'static Property> {
+        let from = PROPERTIES.partition_point(|p| p.name < name);
+        PROPERTIES[from..].iter().take_while(|p| p.name == name).find(|p| p.is_of(scope))
+    }
+
+    /// Whether the system, or a qube of the class, has this property.
+    pub fn is_of(&self, scope: Scope<'_>) -> bool {
+        match (self.of, scope) {
+            (Of::System, Scope::Global) | (Of::Every, Scope::Class(_)) => true,
+            (Of::AllButAdmin, Scope::Class(class)) => *class != Class::AdminVM,
+            (Of::Classes(classes), Scope::Class(class)) => classes.contains(class),
+            _ => false,
+        }
+    }
+
+    /// How a listing prints `value`; `None` where upstream's tools count it as unreadable (a number that is none).
+    pub fn listed(&self, value: &Value) -> Option<String> {
+        match (value, self.kind) {
+            (Value::None, Kind::Int { .. }) => None,
+            (Value::Qube(None), _) => Some("None".to_owned()),
+            _ => Some(value.to_string()),
+        }
+    }
+
+    /// How a single value is printed; `None` where nothing is (no qube). The stored text of `value` otherwise.
+    pub fn printed(&self, value: &Value) -> Option<String> {
+        match value {
+            Value::Qube(None) => None,
+            _ => Some(value.to_string()),
+        }
+    }
+}
+
+/// The properties of a class of qubes, sorted by name.
+pub fn properties_of(class: &Class) -> impl Iterator<Item = &'static Property> + use<'_> {
+    PROPERTIES.iter().filter(move |p| p.is_of(Scope::Class(class)))
+}
+
+/// The properties of the system, sorted by name.
+pub fn global_properties() -> impl Iterator<Item = &'static Property> {
+    PROPERTIES.iter().filter(|p| p.is_of(Scope::Global))
+}
+
+/// Every property there is, sorted by name.
+pub static PROPERTIES: &[Property] = &SORTED;
+
+const SUBJECTS: [&[Property]; 7] =
+    [identity::ROWS, behaviour::ROWS, memory::ROWS, kernel::ROWS, network::ROWS, references::ROWS, globals::ROWS];
+
+const COUNT: usize = {
+    let (mut count, mut subject) = (0, 0);
+    while subject < SUBJECTS.len() {
+        count += SUBJECTS[subject].len();
+        subject += 1;
+    }
+    count
+};
+
+/// The rows of all subjects, sorted by name when the program is built.
+static SORTED: [Property; COUNT] = {
+    let mut rows = [identity::ROWS[0]; COUNT];
+    let (mut at, mut subject) = (0, 0);
+    while subject < SUBJECTS.len() {
+        let mut row = 0;
+        while row < SUBJECTS[subject].len() {
+            let mut place = at;
+            while place > 0 && is_before(SUBJECTS[subject][row].name, rows[place - 1].name) {
+                rows[place] = rows[place - 1];
+                place -= 1;
+            }
+            rows[place] = SUBJECTS[subject][row];
+            at += 1;
+            row += 1;
+        }
+        subject += 1;
+    }
+    rows
+};
+
+/// Byte order of two texts, at build time.
+const fn is_before(a: &str, b: &str) -> bool {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    let mut at = 0;
+    while at < a.len() && at < b.len() {
+        if a[at] != b[at] {
+            return a[at] < b[at];
+        }
+        at += 1;
+    }
+    a.len() < b.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_sorted_and_no_class_has_a_name_twice() {
+        assert!(PROPERTIES.windows(2).all(|w| w[0].name <= w[1].name));
+        for class in Class::ALL {
+            let names: Vec<_> = properties_of(&class).map(|p| p.name).collect();
+            assert!(names.windows(2).all(|w| w[0] < w[1]), "{class}: {names:?}");
+            for name in names {
+                assert_eq!(Property::find(Scope::Class(&class), name).map(|p| p.name), Some(name));
+            }
+        }
+        assert!(global_properties().count() == 20);
+        assert!(Property::find(Scope::Global, "netvm").is_none());
+    }
+
+    #[test]
+    fn every_property_is_documented() {
+        for property in PROPERTIES {
+            assert!(property.doc.ends_with('.'), "{}", property.name);
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! The network as the qube sees it.
+
+use super::kind::{Kind, QUBE, TEXT};
+use super::rules::{netvm_provides_and_does_not_loop, nobody_uses_its_network};
+use super::{After, Asked, DefaultValue, EmptyText, GUESTS, Property, PropertyError, Rule, Value};
+use crate::model::class::Class;
+
+const MAC: Kind = Kind::Text { normal: mac, empty: EmptyText::Refused };
+
+pub(super) const ROWS: &[Property] = &[
+    Property::new(
+        "netvm",
+        GUESTS,
+        QUBE,
+        DefaultValue::OfQube(|asked| match asked.vm.class {
+            Class::TemplateVM => Ok(Value::Qube(None)),
+            _ => asked.qubes.global_value("default_netvm", asked.facts),
+        }),
+        "The qube that connects this one to the network; none: not connected. \
+         Unset, it is the system's default_netvm, and none for a TemplateVM.",
+    )
+    .late()
+    .rule(Rule::OfQube(netvm_provides_and_does_not_loop))
+    .after(After::OfQube(super::consequences::netvm_changed)),
+    Property::new(
+        "provides_network",
+        GUESTS,
+        Kind::Bool,
+        DefaultValue::Bool(false),
+        "Whether other qubes may have this one as their netvm.",
+    )
+    .rule(Rule::OfQube(nobody_uses_its_network))
+    .after(After::OfQube(super::consequences::provides_network_changed)),
+    Property::new(
+        "mac",
+        GUESTS,
+        MAC,
+        DefaultValue::Text("00:16:3e:5e:6c:00"),
+        "Hardware address of the qube's network interface.",
+    ),
+    Property::new(
+        "ip",
+        GUESTS,
+        Kind::Ip4,
+        DefaultValue::OfQube(|a| Ok(a.qubes.default_ip(a.vm, a.facts)?.map_or(Value::None, Value::Ip4))),
+        "The qube's IPv4 address.",
+    ),
+    Property::new(
+        "ip6",
+        GUESTS,
+        Kind::Ip6,
+        DefaultValue::OfQube(|a| Ok(a.qubes.default_ip6(a.vm, a.facts)?.map_or(Value::None, Value::Ip6))),
+        "The qube's IPv6 address.",
+    ),
+    Property::new(
+        "gateway",
+        GUESTS,
+        TEXT,
+        DefaultValue::OfQube(|a| a.qubes.gateway(a.vm, a.facts)),
+        "The IPv4 address at which qubes that have this one as their netvm reach it.",
+    )
+    .computed(),
+    Property::new(
+        "gateway6",
+        GUESTS,
+        TEXT,
+        DefaultValue::OfQube(|a| a.qubes.gateway6(a.vm, a.facts)),
+        "The IPv6 address at which qubes that have this one as their netvm reach it.",
+    )
+    .computed(),
+    Property::new(
+        "visible_ip",
+        GUESTS,
+        TEXT,
+        DefaultValue::OfQube(|a| a.qubes.visible_ip(a.vm, a.facts)),
+        "The qube's IPv4 address as the qube itself sees it.",
+    )
+    .computed(),
+    Property::new(
+        "visible_ip6",
+        GUESTS,
+        TEXT,
+        DefaultValue::OfQube(visible_ip6),
+        "The qube's IPv6 address as the qube itself sees it.",
+    )
+    .computed(),
+    Property::new(
+        "visible_gateway",
+        GUESTS,
+        TEXT,
+        DefaultValue::OfQube(|a| a.qubes.visible_gateway(a.vm, a.facts)),
+        "The qube's IPv4 gateway as the qube itself sees it.",
+    )
+    .computed(),
+    Property::new(
+        "visible_gateway6",
+        GUESTS,
+        TEXT,
+        DefaultValue::OfQube(|a| a.qubes.visible_gateway6(a.vm, a.facts)),
+        "The qube's IPv6 gateway as the qube itself sees it.",
+    )
+    .computed(),
+    Property::new(
+        "visible_netmask",
+        GUESTS,
+        TEXT,
+        DefaultValue::OfQube(|a| a.qubes.visible_netmask(a.vm, a.facts)),
+        "The IPv4 netmask as the qube itself sees it.",
+    )
+    .computed(),
+    Property::new(
+        "dns",
+        GUESTS,
+        TEXT,
+        DefaultValue::OfQube(|a| a.qubes.dns(a.vm, a.facts)),
+        "The qube's name servers.",
+    )
+    .computed(),
+];
+
+fn mac(text: &str) -> Result<String, PropertyError> {
+    let mac = text.to_ascii_lowercase();
+    let is_pair = |pair: &str| pair.len() == 2 && pair.bytes().all(|b| b.is_ascii_hexdigit());
+    match mac.split(':').count() == 6 && mac.split(':').all(is_pair) {
+        true => Ok(mac),
+        false => Err(PropertyError::Inaccessible("mac")),
+    }
+}
+
+fn visible_ip6(asked: &Asked<'_>) -> Result<Value, PropertyError> {
+    asked.qubes.value_of(asked.vm, "ip6", asked.facts)
+}

@@ -1,0 +1,107 @@
+//! Reading properties: the explicit value, or what stands in for it.
+
+use super::kind::Owner;
+use super::{Asked, DefaultValue, Property, PropertyError, Scope, Value};
+use crate::model::facts::Facts;
+use crate::model::name::VmName;
+use crate::model::qubes::Qubes;
+use crate::model::vm::Vm;
+
+impl Qubes {
+    /// A qube's property as it is in effect: the explicit value, or the default.
+    ///
+    /// # Errors
+    /// The property is unset and has no default, or the store's text is no value of it.
+    pub fn value(&self, vm: &Vm, property: &Property, facts: &dyn Facts) -> Result<Value, PropertyError> {
+        match vm.properties.get(property.name) {
+            Some(text) if !property.computed => property.read(self, Owner::Qube(&vm.name), text),
+            _ => self.default_value(vm, property, facts),
+        }
+    }
+
+    /// What a qube's property is worth where it is not set.
+    pub fn default_value(&self, vm: &Vm, property: &Property, facts: &dyn Facts) -> Result<Value, PropertyError> {
+        self.stand_in(&Asked { qubes: self, vm, facts }, property, &property.default)
+    }
+
+    /// Whether a qube's property is not explicitly set.
+    pub fn is_default(&self, vm: &Vm, property: &Property) -> bool {
+        property.computed || !vm.properties.contains(property.name)
+    }
+
+    /// A qube's property by name.
+    ///
+    /// # Errors
+    /// As [`Qubes::value`]; also when qubes of this class have no such property.
+    pub fn value_of(&self, vm: &Vm, name: &str, facts: &dyn Facts) -> Result<Value, PropertyError> {
+        let property = Property::find(Scope::Class(&vm.class), name)
+            .ok_or_else(|| PropertyError::NoSuchProperty(name.to_owned()))?;
+        self.value(vm, property, facts)
+    }
+
+    /// A global property as it is in effect.
+    ///
+    /// # Errors
+    /// The property is unset and has no default, or the store's text is no value of it.
+    pub fn global(&self, property: &Property, facts: &dyn Facts) -> Result<Value, PropertyError> {
+        match self.globals.get(property.name) {
+            Some(text) if !property.computed => property.read(self, Owner::System, text),
+            _ => self.global_default(property, facts),
+        }
+    }
+
+    /// What a global property is worth where it is not set.
+    pub fn global_default(&self, property: &Property, facts: &dyn Facts) -> Result<Value, PropertyError> {
+        match property.default {
+            DefaultValue::OfSystem(compute) => compute(self, facts),
+            DefaultValue::System(name) => self.global_value(name, facts),
+            ref plain => plain.constant().ok_or_else(|| unset(Owner::System, property)),
+        }
+    }
+
+    /// Whether a global property is not explicitly set.
+    pub fn is_global_default(&self, property: &Property) -> bool {
+        property.computed || !self.globals.contains(property.name)
+    }
+
+    /// A global property by name.
+    ///
+    /// # Errors
+    /// As [`Qubes::global`]; also when there is no such property.
+    pub fn global_value(&self, name: &str, facts: &dyn Facts) -> Result<Value, PropertyError> {
+        let property =
+            Property::find(Scope::Global, name).ok_or_else(|| PropertyError::NoSuchProperty(name.to_owned()))?;
+        self.global(property, facts)
+    }
+
+    fn stand_in(&self, asked: &Asked<'_>, property: &Property, default: &DefaultValue) -> Result<Value, PropertyError> {
+        match default {
+            DefaultValue::System(name) => self.global_value(name, asked.facts),
+            DefaultValue::Inherited(otherwise) => match self.template(asked.vm)? {
+                Some(template) => self.value_of(template, property.name, asked.facts),
+                None => self.stand_in(asked, property, otherwise),
+            },
+            DefaultValue::OfQube(compute) => compute(asked),
+            plain => plain.constant().ok_or_else(|| unset(Owner::Qube(&asked.vm.name), property)),
+        }
+    }
+}
+
+impl DefaultValue {
+    /// The value of a default that depends on nothing.
+    fn constant(&self) -> Option<Value> {
+        match *self {
+            DefaultValue::Nothing => Some(Value::None),
+            DefaultValue::NoQube => Some(Value::Qube(None)),
+            DefaultValue::Dom0 => Some(Value::Qube(Some(VmName::dom0()))),
+            DefaultValue::Bool(b) => Some(Value::Bool(b)),
+            DefaultValue::Int(n) => Some(Value::Int(n)),
+            DefaultValue::Text(t) => Some(Value::text(t)),
+            _ => None,
+        }
+    }
+}
+
+fn unset(owner: Owner<'_>, property: &Property) -> PropertyError {
+    PropertyError::Unset { owner: owner.to_string(), property: property.name }
+}

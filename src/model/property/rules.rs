@@ -1,0 +1,215 @@
+//! Rules beyond the type of one property: what must hold between qubes, and with the world, for a value to be taken.
+//! Texts are upstream's where they are recorded (`data/r4/cli/qvm-prefs.txt`, `qubes-prefs.txt`).
+
+use super::kernel::default_kernels_dir;
+use super::{Asked, PropertyError, Value, VirtMode, Wanted};
+use crate::model::class::Class;
+use crate::model::facts::Facts;
+use crate::model::name::VmName;
+use crate::model::power::PowerState;
+use crate::model::qubes::Qubes;
+use crate::model::vm::Vm;
+
+type Checked = Result<(), PropertyError>;
+
+fn refuse(text: String) -> Checked {
+    Err(PropertyError::Refused(text))
+}
+
+/// A kernel that is chosen must be installed.
+pub(super) fn kernel_is_installed(facts: &dyn Facts, wanted: &Wanted<'_>) -> Checked {
+    match wanted.value.as_str() {
+        Some(kernel) if !wanted.reset && !kernel.is_empty() => {
+            match !kernel.contains('/') && facts.kernel_installed(&default_kernels_dir(facts), kernel) {
+                true => Ok(()),
+                false => refuse(format!("Kernel '{kernel}' not installed")),
+            }
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A netvm must provide network, must not be reached through the qube itself, and must run if the qube does.
+pub(super) fn netvm_provides_and_does_not_loop(asked: &Asked<'_>, wanted: &Wanted<'_>) -> Checked {
+    let Asked { qubes, vm, facts } = *asked;
+    let Some(netvm) = wanted.value.as_qube().and_then(|n| qubes.get(n.as_str())) else { return Ok(()) };
+    if !wanted.reset && !qubes.provides_network(netvm, facts) {
+        return refuse(format!("The {} qube does not provide network", netvm.name));
+    }
+    if qubes.netvm_chain(netvm, facts).any(|v| v.name == vm.name) {
+        return refuse(NETWORK_LOOP.to_owned());
+    }
+    netvm_runs_if_needed(vm, netvm, facts)
+}
+
+const NETWORK_LOOP: &str = "Loops in network are unsupported";
+
+fn netvm_runs_if_needed(vm: &Vm, netvm: &Vm, facts: &dyn Facts) -> Checked {
+    let needs_it = facts.power_state(vm) == PowerState::Running;
+    match needs_it && !facts.power_state(netvm).is_active() {
+        true => refuse(format!(
+            "qube '{}' runs, and its new netvm '{}' does not; start '{}' first",
+            vm.name, netvm.name, netvm.name
+        )),
+        false => Ok(()),
+    }
+}
+
+/// The default netvm must not get its own network through the default.
+pub(super) fn default_netvm_does_not_loop(qubes: &Qubes, facts: &dyn Facts, wanted: &Wanted<'_>) -> Checked {
+    let Some(netvm) = wanted.value.as_qube().and_then(|n| qubes.get(n.as_str())) else { return Ok(()) };
+    let mut seen: Vec<&VmName> = Vec::new();
+    let mut at = Some(netvm);
+    while let Some(vm) = at {
+        if qubes.uses_default_netvm(vm) || seen.contains(&&vm.name) {
+            return refuse(NETWORK_LOOP.to_owned());
+        }
+        seen.push(&vm.name);
+        at = qubes.netvm(vm, facts)?;
+    }
+    qubes.iter().filter(|vm| qubes.uses_default_netvm(vm)).try_for_each(|vm| netvm_runs_if_needed(vm, netvm, facts))
+}
+
+/// A qube keeps providing network while others use it.
+pub(super) fn nobody_uses_its_network(asked: &Asked<'_>, wanted: &Wanted<'_>) -> Checked {
+    let Asked { qubes, vm, facts } = *asked;
+    if wanted.value.as_bool() == Some(true) || wanted.before != Some(&Value::Bool(true)) {
+        return Ok(());
+    }
+    let uses = |other: &Vm| qubes.netvm(other, facts).is_ok_and(|n| n.is_some_and(|n| n.name == vm.name));
+    match qubes.iter().any(uses) {
+        true => refuse("The qube is still used by other qubes, change theirs 'netvm' first".to_owned()),
+        false => Ok(()),
+    }
+}
+
+/// The template of a qube changes while the qube, and disposables made from it, are halted.
+pub(super) fn template_may_change(asked: &Asked<'_>, wanted: &Wanted<'_>) -> Checked {
+    let Asked { qubes, vm, facts } = *asked;
+    if wanted.reset {
+        return refuse(format!("qube '{}' needs a template; set another one instead of resetting it", vm.name));
+    }
+    let Some(template) = wanted.value.as_qube().and_then(|n| qubes.get(n.as_str())) else { return Ok(()) };
+    if vm.class == Class::DispVM && !qubes.is_template_for_dispvms(template, facts) {
+        return refuse(not_for_disposables(&template.name));
+    }
+    if facts.power_state(vm) != PowerState::Halted {
+        return refuse(format!("qube '{}' runs; its template can be changed once it is halted", vm.name));
+    }
+    let running = qubes.disposables_of(&vm.name).find(|d| facts.power_state(d).is_active() && !qubes.is_preloaded(d));
+    match running {
+        Some(d) => refuse(format!(
+            "disposable '{}' of '{}' runs; the template can be changed once it is halted",
+            d.name, vm.name
+        )),
+        None => Ok(()),
+    }
+}
+
+/// Why a qube cannot be a disposable's template.
+pub(in crate::model) fn not_for_disposables(template: &VmName) -> String {
+    format!("template for disposable ({template}) needs to be an AppVM with template_for_dispvms=True")
+}
+
+/// A qube's default_dispvm or management_dispvm must be a template for disposables.
+pub(super) fn is_disposable_template(asked: &Asked<'_>, wanted: &Wanted<'_>) -> Checked {
+    points_to_disposable_template(asked.qubes, &format!("qube '{}'", asked.vm.name), asked.facts, wanted)
+}
+
+/// The same for the system's.
+pub(super) fn global_is_disposable_template(qubes: &Qubes, facts: &dyn Facts, wanted: &Wanted<'_>) -> Checked {
+    points_to_disposable_template(qubes, "the system", facts, wanted)
+}
+
+fn points_to_disposable_template(qubes: &Qubes, owner: &str, facts: &dyn Facts, wanted: &Wanted<'_>) -> Checked {
+    match wanted.value.as_qube().and_then(|n| qubes.get(n.as_str())) {
+        Some(qube) if !wanted.reset && !qubes.is_template_for_dispvms(qube, facts) => refuse(format!(
+            "Cannot set invalid property to {owner}, {} '{}' has template_for_dispvms set to False",
+            wanted.property.name, qube.name
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// A qube stays a template for disposables while somebody counts on it.
+pub(super) fn nobody_uses_it_for_disposables(asked: &Asked<'_>, wanted: &Wanted<'_>) -> Checked {
+    let Asked { qubes, vm, facts } = *asked;
+    if wanted.value.as_bool() == Some(true) {
+        return Ok(());
+    }
+    let is_it = |global: &&str| {
+        qubes.global_value(global, facts).is_ok_and(|v| v.as_qube().is_some_and(|name| *name == vm.name))
+    };
+    let globals: Vec<&str> = ["default_dispvm", "management_dispvm"].into_iter().filter(is_it).collect();
+    if !globals.is_empty() {
+        return refuse(format!(
+            "Cannot change template_for_dispvms to False while it is in use by the system by any of these properties: {}",
+            globals.join(", ")
+        ));
+    }
+    let mut users = Vec::new();
+    for other in qubes.iter().filter(|o| o.name != vm.name && !qubes.is_preloaded(o)) {
+        for property in ["default_dispvm", "management_dispvm", "template"] {
+            if other.properties.get(property) == Some(vm.name.as_str()) {
+                users.push(format!("{property} of '{}'", other.name));
+            }
+        }
+    }
+    match users.is_empty() {
+        true => Ok(()),
+        false => refuse(format!(
+            "Cannot change template_for_dispvms of '{}' to False while it is in use as {}",
+            vm.name,
+            users.join(", ")
+        )),
+    }
+}
+
+/// maxmem of a running qube changes only where its memory can be plugged.
+pub(super) fn maxmem_while_running(asked: &Asked<'_>, _: &Wanted<'_>) -> Checked {
+    let Asked { qubes, vm, facts } = *asked;
+    match facts.power_state(vm) == PowerState::Halted || qubes.has_memory_hotplug(vm, facts)? {
+        true => Ok(()),
+        false => refuse(format!(
+            "maxmem of '{}' cannot be changed while it runs: it does not support memory hotplug; shut it down first",
+            vm.name
+        )),
+    }
+}
+
+/// Mode pvh has no PCI devices.
+pub(super) fn pvh_without_pci(asked: &Asked<'_>, wanted: &Wanted<'_>) -> Checked {
+    match wanted.value.as_str() == Some("pvh") && asked.qubes.has_pci(asked.vm) {
+        true => refuse(format!("virt_mode of '{}' cannot be pvh: PCI devices are assigned to it", asked.vm.name)),
+        false => Ok(()),
+    }
+}
+
+impl Qubes {
+    /// Whether memory can be plugged into the running qube (`spec/r4-properties.md` §5.8).
+    pub fn has_memory_hotplug(&self, vm: &Vm, facts: &dyn Facts) -> Result<bool, PropertyError> {
+        if let Some(feature) = self.feature_with_template(vm, "memory-hotplug") {
+            return Ok(!feature.is_empty());
+        }
+        if self.virt_mode(vm, facts)? == VirtMode::Hvm {
+            return Ok(false);
+        }
+        let kernel = self.kernel(vm, facts)?;
+        Ok(match kernel.is_empty() {
+            true => self.feature_is_on(self.feature_with_template(vm, "supported-feature.memory-hotplug")),
+            false => facts.kernel_file(&self.kernels_dir(vm, facts), &kernel, "memory-hotplug-supported").is_some(),
+        })
+    }
+
+    /// Whether the qube's netvm is the system's default.
+    pub(in crate::model) fn uses_default_netvm(&self, vm: &Vm) -> bool {
+        vm.class.is_local_guest() && vm.class != Class::TemplateVM && !vm.properties.contains("netvm")
+    }
+
+    /// The disposables made from a qube.
+    pub(in crate::model) fn disposables_of<'a>(&'a self, template: &'a VmName) -> impl Iterator<Item = &'a Vm> {
+        let disposables = self.briefs().filter(|(_, class)| **class == Class::DispVM);
+        let vms = disposables.filter_map(|(name, _)| self.get(name.as_str()));
+        vms.filter(move |vm| vm.properties.get("template") == Some(template.as_str()))
+    }
+}

@@ -1,0 +1,130 @@
+//! Values of properties.
+
+use std::fmt;
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use uuid::Uuid;
+
+use crate::model::name::VmName;
+
+/// What a property is worth.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    /// No number, no text, no address.
+    None,
+    Bool(bool),
+    Int(i64),
+    /// Seconds with fractions.
+    Float(f64),
+    Text(Box<str>),
+    Qube(Option<VmName>),
+    Label(Box<str>),
+    Pool(Box<str>),
+    Uuid(Uuid),
+    Ip4(Ipv4Addr),
+    Ip6(Ipv6Addr),
+    /// Printed with a blank between.
+    Words(Vec<Box<str>>),
+}
+
+impl Value {
+    pub fn text(text: impl Into<Box<str>>) -> Value {
+        Value::Text(text.into())
+    }
+
+    /// A reference to this qube.
+    pub fn qube(name: &VmName) -> Value {
+        Value::Qube(Some(name.clone()))
+    }
+
+    pub fn as_bool(&self) -> Option<bool> {
+        match self {
+            Value::Bool(b) => Some(*b),
+            _ => None,
+        }
+    }
+
+    pub fn as_int(&self) -> Option<i64> {
+        match self {
+            Value::Int(n) => Some(*n),
+            _ => None,
+        }
+    }
+
+    /// The qube it refers to, if it does.
+    pub fn as_qube(&self) -> Option<&VmName> {
+        match self {
+            Value::Qube(name) => name.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// The text of texts, labels and pools.
+    pub fn as_str(&self) -> Option<&str> {
+        match self {
+            Value::Text(t) | Value::Label(t) | Value::Pool(t) => Some(t),
+            _ => None,
+        }
+    }
+}
+
+/// As upstream prints it and as the store holds it: `True`, a number, a name; nothing for no value and for no qube.
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Value::None | Value::Qube(None) => Ok(()),
+            Value::Bool(true) => f.pad("True"),
+            Value::Bool(false) => f.pad("False"),
+            Value::Int(n) => n.fmt(f),
+            Value::Float(n) => write!(f, "{n:?}"),
+            Value::Text(t) | Value::Label(t) | Value::Pool(t) => f.pad(t),
+            Value::Qube(Some(name)) => name.fmt(f),
+            Value::Uuid(uuid) => uuid.fmt(f),
+            Value::Ip4(ip) => ip.fmt(f),
+            Value::Ip6(ip) => ip.fmt(f),
+            Value::Words(words) => f.pad(&words.join(" ")),
+        }
+    }
+}
+
+/// Reads a boolean literal: 0, no, false, off, 1, yes, true, on in any case.
+pub fn parse_bool(text: &str) -> Option<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "0" | "no" | "false" | "off" => Some(false),
+        "1" | "yes" | "true" | "on" => Some(true),
+        _ => None,
+    }
+}
+
+/// Reads an integer as Python's `int()` does: blanks around it, a sign, single underscores between digits.
+pub(super) fn parse_int(text: &str) -> Option<i64> {
+    let text = text.trim();
+    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let groups_are_digits = digits.split('_').all(|g| !g.is_empty() && g.bytes().all(|b| b.is_ascii_digit()));
+    if !groups_are_digits {
+        return None;
+    }
+    text.replace('_', "").parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_print_as_upstream_does() {
+        assert_eq!(Value::Bool(true).to_string(), "True");
+        assert_eq!(Value::Qube(None).to_string(), "");
+        assert_eq!(Value::Float(12.0).to_string(), "12.0");
+        assert_eq!(Value::Words(vec!["a".into(), "b".into()]).to_string(), "a b");
+    }
+
+    #[test]
+    fn integers_read_as_python_reads_them() {
+        assert_eq!(parse_int(" +1_000 "), Some(1000));
+        assert_eq!(parse_int("-5"), Some(-5));
+        for bad in ["", "_1", "1__0", "0x10", "- 5", "1.0"] {
+            assert_eq!(parse_int(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! Who uses a qube, and whether it may go (`spec/r4-properties.md` §8).
+
+use std::fmt;
+
+use super::class::Class;
+use super::facts::Facts;
+use super::power::PowerState;
+use super::property::{Effect, Kind, global_properties, properties_of};
+use super::qubes::Qubes;
+use super::vm::Vm;
+
+/// One use of a qube. Prints as upstream's tool does: `netvm for work`, `global property clockvm`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Use {
+    Global { property: &'static str },
+    Qube { vm: String, property: &'static str },
+    Device { frontend: String, class: String, port: String },
+}
+
+impl fmt::Display for Use {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Use::Global { property } => write!(f, "global property {property}"),
+            Use::Qube { vm, property } => write!(f, "{property} for {vm}"),
+            Use::Device { frontend, class, port } => write!(f, "backend of {class} device {port} for {frontend}"),
+        }
+    }
+}
+
+/// Why a qube cannot be removed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RemovalError {
+    #[error("no such domain: '{0}'")]
+    NoSuchQube(String),
+    #[error("Domain 'dom0' cannot be removed.")]
+    Dom0,
+    #[error("Domain '{0}' was installed by the package manager; remove its package instead")]
+    InstalledByRpm(String),
+    #[error("Domain is not powered off: '{0}'")]
+    NotHalted(String),
+    #[error("Domain is in use: '{vm}'")]
+    InUse { vm: String, uses: Vec<Use> },
+}
+
+impl Qubes {
+    /// Every use of a qube that keeps it from being removed, in the order in which they are printed: global
+    /// properties that are worth it, explicit properties of other qubes, devices it provides.
+    pub fn uses_of(&self, name: &str, facts: &dyn Facts) -> Vec<Use> {
+        let refers = |kind: Kind| matches!(kind, Kind::Qube { .. });
+        let mut uses: Vec<Use> = global_properties()
+            .filter(|p| refers(p.kind))
+            .filter(|p| self.global(p, facts).is_ok_and(|v| v.as_qube().is_some_and(|q| *q == name)))
+            .map(|p| Use::Global { property: p.name })
+            .collect();
+        for vm in self.iter().filter(|vm| vm.name != name) {
+            let explicit = properties_of(&vm.class)
+                .filter(|p| refers(p.kind) && vm.properties.get(p.name) == Some(name))
+                .filter(|p| !self.is_preloads_own(vm, p.name));
+            uses.extend(explicit.map(|p| Use::Qube { vm: vm.name.to_string(), property: p.name }));
+            for class in &vm.devices {
+                let provided = class.assignments.iter().filter(|a| a.backend() == Some(name));
+                uses.extend(provided.map(|a| Use::Device {
+                    frontend: vm.name.to_string(),
+                    class: class.class.to_string(),
+                    port: a.port().to_owned(),
+                }));
+            }
+        }
+        uses.sort_by_key(Use::to_string);
+        uses
+    }
+
+    /// Whether a property of a disposable that was started in advance goes with its template anyway.
+    fn is_preloads_own(&self, vm: &Vm, property: &str) -> bool {
+        let is_template = vm.properties.get(property) == vm.properties.get("template");
+        matches!(property, "template" | "default_dispvm" | "management_dispvm") && is_template && self.is_preloaded(vm)
+    }
+
+    /// Decides whether a qube may be removed; changes nothing.
+    ///
+    /// # Errors
+    /// It may not, with the reason.
+    pub fn plan_removal(&self, name: &str, facts: &dyn Facts) -> Result<&Vm, RemovalError> {
+        let vm = self.get(name).ok_or_else(|| RemovalError::NoSuchQube(name.to_owned()))?;
+        if vm.class == Class::AdminVM {
+            return Err(RemovalError::Dom0);
+        }
+        let uses = self.uses_of(name, facts);
+        if !uses.is_empty() {
+            return Err(RemovalError::InUse { vm: name.to_owned(), uses });
+        }
+        if self.is_on(vm, "installed_by_rpm", facts) {
+            return Err(RemovalError::InstalledByRpm(name.to_owned()));
+        }
+        if vm.class.is_local_guest() && facts.power_state(vm) != PowerState::Halted {
+            return Err(RemovalError::NotHalted(name.to_owned()));
+        }
+        Ok(vm)
+    }
+
+    /// Takes a qube out of the database, if it may go, with every explicit global property that still names it.
+    ///
+    /// # Errors
+    /// Nothing was changed: it may not go.
+    pub fn remove_if_unused(&mut self, name: &str, facts: &dyn Facts) -> Result<(Vm, Vec<Effect>), RemovalError> {
+        let starts_at_boot = self.is_on(self.plan_removal(name, facts)?, "autostart", facts);
+        let vm = self.remove(name).ok_or_else(|| RemovalError::NoSuchQube(name.to_owned()))?;
+        for property in global_properties().filter(|p| matches!(p.kind, Kind::Qube { .. })) {
+            if self.globals.get(property.name) == Some(name) {
+                self.globals.remove(property.name);
+            }
+        }
+        let effect = Effect::Autostart { vm: vm.name.clone(), on: false };
+        Ok((vm, starts_at_boot.then_some(effect).into_iter().collect()))
+    }
+}

@@ -1,0 +1,77 @@
+//! Tags (`spec/r4-properties.md` §6, `spec/r4-features.md` §4, §10).
+
+use super::qubes::Qubes;
+
+/// Why a tag cannot be given.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TagError {
+    #[error("no such domain: '{0}'")]
+    NoSuchQube(String),
+    #[error("tag '{tag}' for qube '{vm}' is not valid: a tag is made of letters, digits, _ and -")]
+    Invalid { vm: String, tag: String },
+    #[error("tag '{tag}' for qube '{vm}' is not valid: it says which qube made it, and there is no '{creator}'")]
+    NoSuchCreator { vm: String, tag: String, creator: String },
+}
+
+/// The tag that says which qube asked for another's creation.
+pub const CREATED_BY: &str = "created-by-";
+
+/// Whether a text can be a tag: not empty, ASCII letters, digits, `_`, `-`. Upstream does not load others.
+pub fn is_tag(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
+}
+
+impl Qubes {
+    /// Gives a qube a tag. True when it did not have it before. `created-by-X` brings the tags that X gives to what
+    /// it creates (its feature `tag-created-vm-with`).
+    ///
+    /// # Errors
+    /// There is no such qube, or the text is no tag.
+    pub fn add_tag(&mut self, vm: &str, tag: &str) -> Result<bool, TagError> {
+        let qube = self.get(vm).ok_or_else(|| TagError::NoSuchQube(vm.to_owned()))?;
+        if !is_tag(tag) {
+            return Err(TagError::Invalid { vm: vm.to_owned(), tag: tag.to_owned() });
+        }
+        if qube.has_tag(tag) {
+            return Ok(false);
+        }
+        let mut new: Vec<Box<str>> = vec![tag.into()];
+        if let Some(creator) = tag.strip_prefix(CREATED_BY) {
+            let creator = self.get(creator).ok_or_else(|| TagError::NoSuchCreator {
+                vm: vm.to_owned(),
+                tag: tag.to_owned(),
+                creator: creator.to_owned(),
+            })?;
+            new.extend(tags_of_creations(creator));
+        }
+        if let Some(qube) = self.edit(vm) {
+            for tag in new {
+                if !qube.has_tag(&tag) {
+                    qube.tags.push(tag);
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// Takes a tag away. True when the qube had it.
+    ///
+    /// # Errors
+    /// There is no such qube.
+    pub fn remove_tag(&mut self, vm: &str, tag: &str) -> Result<bool, TagError> {
+        let qube = self.get(vm).ok_or_else(|| TagError::NoSuchQube(vm.to_owned()))?;
+        if !qube.has_tag(tag) {
+            return Ok(false);
+        }
+        if let Some(qube) = self.edit(vm) {
+            qube.tags.retain(|t| &**t != tag);
+        }
+        Ok(true)
+    }
+}
+
+/// The tags that a qube wants on what it creates.
+pub(super) fn tags_of_creations(creator: &super::Vm) -> impl Iterator<Item = Box<str>> {
+    let wanted = creator.features.get("tag-created-vm-with").unwrap_or_default();
+    wanted.split_whitespace().filter(|t| is_tag(t)).map(Into::into)
+}

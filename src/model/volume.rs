@@ -1,0 +1,298 @@
+//! Volumes of a qube: what its class gives it, what the store says differently, where they come from
+//! (`spec/r4-storage.md` §1, §2). Nothing here looks at a disk.
+
+use super::class::Class;
+use super::facts::Facts;
+use super::name::VmName;
+use super::pool::Pool;
+use super::property::PropertyError;
+use super::qubes::Qubes;
+use super::text_map::TextMap;
+use super::vm::{Vm, VolumeConfig};
+
+const GIB: u64 = 1 << 30;
+
+/// A volume of a qube with everything decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResolvedVolume {
+    /// `root`, `private`, `volatile`, `kernel`, or a name of the user's own.
+    pub name: String,
+    pub pool: String,
+    /// The pool's driver: `file-reflink`, `lvm_thin`, …
+    pub driver: String,
+    /// Unique in the pool.
+    pub vid: String,
+    pub rw: bool,
+    /// Kept when the qube stops.
+    pub save_on_stop: bool,
+    /// Made from `source` when the qube starts.
+    pub snap_on_start: bool,
+    /// Configured size in bytes; 0 when the driver knows better (kernels).
+    pub size: u64,
+    /// The vid, in the same pool, of the volume a snapshot is made of.
+    pub source: Option<String>,
+    /// −1: no snapshots at all; 0: no revisions; n: keep n.
+    pub revisions_to_keep: i64,
+    /// Whether it is to be encrypted with a key nobody keeps.
+    pub ephemeral: bool,
+    /// Whether the qube itself says so; the pool decides otherwise.
+    pub own_ephemeral: Option<bool>,
+}
+
+/// Why a qube's volumes cannot be told.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum VolumeError {
+    #[error("qube '{vm}' has no volume '{volume}'")]
+    NoSuchVolume { vm: String, volume: String },
+    #[error("volume '{volume}' of qube '{vm}' is in pool '{pool}', which does not exist")]
+    NoSuchPool { vm: String, volume: String, pool: String },
+    #[error(
+        "volume '{volume}' of qube '{vm}' names no pool, and only root, private, volatile and kernel have a default"
+    )]
+    NoDefaultPool { vm: String, volume: String },
+    #[error("volume '{volume}' of qube '{vm}' is a snapshot, and no template has a volume to make it from")]
+    NoSource { vm: String, volume: String },
+    #[error("{attribute}='{text}' of volume '{volume}' of qube '{vm}' is no number")]
+    BadNumber { vm: String, volume: String, attribute: &'static str, text: String },
+    #[error("new volumes in pool '{pool}' are not supported: driver '{driver}' is not known")]
+    UnknownDriver { pool: String, driver: String },
+    #[error(transparent)]
+    Property(#[from] PropertyError),
+}
+
+/// What a class gives to a volume.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClassVolume {
+    pub name: &'static str,
+    pub rw: bool,
+    pub save_on_stop: bool,
+    pub snap_on_start: bool,
+    pub size: u64,
+}
+
+const fn origin(name: &'static str, size: u64) -> ClassVolume {
+    ClassVolume { name, rw: true, save_on_stop: true, snap_on_start: false, size }
+}
+const fn snapshot(name: &'static str) -> ClassVolume {
+    ClassVolume { name, rw: true, save_on_stop: false, snap_on_start: true, size: 0 }
+}
+const fn volatile(size: u64) -> ClassVolume {
+    ClassVolume { name: "volatile", rw: true, save_on_stop: false, snap_on_start: false, size }
+}
+const KERNEL: ClassVolume =
+    ClassVolume { name: "kernel", rw: false, save_on_stop: false, snap_on_start: false, size: 0 };
+
+/// The volumes of a class, in the order of upstream's files and of the guest's disks (`spec/r4-storage.md` §1).
+pub fn class_volumes(class: &Class) -> &'static [ClassVolume] {
+    const OWN: [ClassVolume; 4] = [origin("root", 10 * GIB), origin("private", 2 * GIB), volatile(10 * GIB), KERNEL];
+    const APP: [ClassVolume; 4] = [snapshot("root"), origin("private", 2 * GIB), volatile(10 * GIB), KERNEL];
+    const DISP: [ClassVolume; 4] = [snapshot("root"), snapshot("private"), volatile(12 * GIB), KERNEL];
+    match class {
+        Class::TemplateVM | Class::StandaloneVM => &OWN,
+        Class::AppVM => &APP,
+        Class::DispVM => &DISP,
+        Class::AdminVM | Class::RemoteVM | Class::Unknown(_) => &[],
+    }
+}
+
+/// The directory of a qube's files below `/var/lib/qubes`: `appvms` or `vm-templates`.
+pub fn directory_of(class: &Class) -> &'static str {
+    match class {
+        Class::TemplateVM => "vm-templates",
+        _ => "appvms",
+    }
+}
+
+/// The vid that a pool's driver gives to a new volume. Kernels have none of their own: theirs is the version.
+///
+/// # Errors
+/// The driver is not known.
+pub fn new_vid(pool: &Pool, class: &Class, qube: &VmName, volume: &str) -> Result<String, VolumeError> {
+    match pool.driver() {
+        "file" | "file-reflink" => Ok(format!("{}/{qube}/{volume}", directory_of(class))),
+        "lvm_thin" => Ok(format!("{}/vm-{qube}-{volume}", pool.option("volume_group").unwrap_or_default())),
+        "zfs" => Ok(format!("{}/{qube}/{volume}", pool.option("container").unwrap_or_default())),
+        other => Err(VolumeError::UnknownDriver { pool: pool.name().to_owned(), driver: other.to_owned() }),
+    }
+}
+
+impl Qubes {
+    /// All volumes of a qube: its class's in their order, then its own further ones.
+    ///
+    /// # Errors
+    /// One of them cannot be told.
+    pub fn volumes(&self, vm: &Vm, facts: &dyn Facts) -> Result<Vec<ResolvedVolume>, VolumeError> {
+        volume_names(vm).map(|name| self.volume(vm, name, facts)).collect()
+    }
+
+    /// One volume of a qube.
+    ///
+    /// # Errors
+    /// There is none of this name, its pool or source does not exist, or the store's numbers are none.
+    pub fn volume(&self, vm: &Vm, name: &str, facts: &dyn Facts) -> Result<ResolvedVolume, VolumeError> {
+        let class = class_volumes(&vm.class).iter().find(|v| v.name == name);
+        match (class, vm.volume(name)) {
+            (None, None) => Err(VolumeError::NoSuchVolume { vm: vm.name.to_string(), volume: name.to_owned() }),
+            (class, own) => {
+                let none = TextMap::new();
+                self.resolve(vm, name, class, own.map_or(&none, |v| &v.attributes), facts)
+            }
+        }
+    }
+
+    pub(super) fn resolve(
+        &self,
+        vm: &Vm,
+        name: &str,
+        class: Option<&ClassVolume>,
+        own: &TextMap,
+        facts: &dyn Facts,
+    ) -> Result<ResolvedVolume, VolumeError> {
+        let on = |attribute: &str, default: Option<bool>| own.get(attribute).map_or(default == Some(true), is_true);
+        let number = |attribute: &'static str| number(vm, name, own, attribute);
+        let (rw, save) = (on("rw", class.map(|c| c.rw)), on("save_on_stop", class.map(|c| c.save_on_stop)));
+        let snap = on("snap_on_start", class.map(|c| c.snap_on_start));
+        let configured = number("size")?.and_then(|n| u64::try_from(n).ok());
+        let mut size = configured.unwrap_or(class.map_or(0, |c| c.size));
+        let mut source = own.get("source").filter(|s| !s.is_empty()).map(str::to_owned);
+        let mut pool = own.get("pool").map(str::to_owned);
+        if snap && source.is_none() {
+            let origin = self.origin_in_templates(vm, name, facts)?;
+            (source, pool, size) = (Some(origin.vid), Some(origin.pool), origin.size);
+        }
+        let pool = self.pool_of(vm, name, pool, facts)?;
+        let is_kernel = pool.driver() == "linux-kernel";
+        let vid = match own.get("vid") {
+            _ if is_kernel => self.kernel(vm, facts)?,
+            Some(vid) => vid.to_owned(),
+            None => new_vid(pool, &vm.class, &vm.name, name)?,
+        };
+        let keeps_revisions = !is_kernel && (save || pool.driver() != "file");
+        let revisions = number("revisions_to_keep")?.unwrap_or_else(|| pool.revisions_to_keep());
+        let own_ephemeral = own.get("ephemeral").map(is_true);
+        let is_volatile = rw && !save && !snap && !is_kernel;
+        Ok(ResolvedVolume {
+            name: name.to_owned(),
+            pool: pool.name().to_owned(),
+            driver: pool.driver().to_owned(),
+            vid,
+            rw: rw && !is_kernel,
+            save_on_stop: save,
+            snap_on_start: snap,
+            size,
+            source: source.filter(|_| snap),
+            revisions_to_keep: if keeps_revisions { revisions } else { 0 },
+            ephemeral: is_volatile && own_ephemeral.unwrap_or_else(|| pool.ephemeral_volatile()),
+            own_ephemeral,
+        })
+    }
+
+    /// The first volume of this name up the templates that is no snapshot itself.
+    fn origin_in_templates(&self, vm: &Vm, name: &str, facts: &dyn Facts) -> Result<ResolvedVolume, VolumeError> {
+        self.template(vm)?;
+        for template in self.template_chain(vm).skip(1) {
+            let volume = self.volume(template, name, facts)?;
+            if volume.source.is_none() {
+                return Ok(volume);
+            }
+        }
+        Err(VolumeError::NoSource { vm: vm.name.to_string(), volume: name.to_owned() })
+    }
+
+    fn pool_of(&self, vm: &Vm, volume: &str, named: Option<String>, facts: &dyn Facts) -> Result<&Pool, VolumeError> {
+        let name = match named {
+            Some(name) => name,
+            None if matches!(volume, "root" | "private" | "volatile" | "kernel") => {
+                self.global_value(&format!("default_pool_{volume}"), facts)?.to_string()
+            }
+            None => {
+                return Err(VolumeError::NoDefaultPool { vm: vm.name.to_string(), volume: volume.to_owned() });
+            }
+        };
+        self.pools.get(&name).ok_or_else(|| VolumeError::NoSuchPool {
+            vm: vm.name.to_string(),
+            volume: volume.to_owned(),
+            pool: name,
+        })
+    }
+
+    /// Makes the snapshots that a qube's class takes of its template be those of its present template.
+    pub(super) fn repoint_snapshots(&mut self, name: &str, facts: &dyn Facts) {
+        let Some(vm) = self.get(name) else { return };
+        let none = TextMap::new();
+        let anew: Vec<(&str, Option<VolumeConfig>)> = class_volumes(&vm.class)
+            .iter()
+            .filter(|class| class.snap_on_start && vm.volume(class.name).is_some())
+            .map(|class| {
+                let resolved = self.resolve(vm, class.name, Some(class), &none, facts);
+                (class.name, resolved.ok().map(|v| v.config()))
+            })
+            .collect();
+        let Some(vm) = self.edit(name) else { return };
+        for (volume, config) in anew {
+            for own in vm.volumes.iter_mut().filter(|v| v.name() == volume) {
+                // Where the new template's volume cannot be told, absence lets every reader look for it.
+                *own = config
+                    .clone()
+                    .unwrap_or_else(|| VolumeConfig { attributes: TextMap::from_iter([("name", volume)]) });
+            }
+        }
+    }
+}
+
+impl ResolvedVolume {
+    /// What is written into `<volume-config>`, in upstream's order. A false boolean is left out: every tagged release
+    /// reads the text `False` as true, and takes absence for the class's default (`spec/r4-xml.md` §1.8).
+    pub fn config(&self) -> VolumeConfig {
+        let mut attributes = TextMap::new();
+        attributes.set("name", &self.name);
+        attributes.set("pool", &self.pool);
+        attributes.set("vid", &self.vid);
+        attributes.set("revisions_to_keep", &self.revisions_to_keep.to_string());
+        let flags = [
+            ("rw", self.rw),
+            ("save_on_stop", self.save_on_stop),
+            ("snap_on_start", self.snap_on_start),
+            ("ephemeral", self.own_ephemeral == Some(true)),
+        ];
+        for (flag, _) in flags.into_iter().filter(|(_, on)| *on) {
+            attributes.set(flag, "True");
+        }
+        if self.size != 0 {
+            attributes.set("size", &self.size.to_string());
+        }
+        if let Some(source) = &self.source {
+            attributes.set("source", source);
+        }
+        VolumeConfig { attributes }
+    }
+}
+
+impl Pool {
+    /// Whether volatile volumes are encrypted with a key nobody keeps unless they say otherwise.
+    pub fn ephemeral_volatile(&self) -> bool {
+        matches!(self.option("ephemeral_volatile"), Some("True" | "1" | "on"))
+    }
+}
+
+/// The names of a qube's volumes: its class's, then its own further ones.
+pub(super) fn volume_names(vm: &Vm) -> impl Iterator<Item = &str> {
+    let class = class_volumes(&vm.class).iter().map(|v| v.name);
+    let further = vm.volumes.iter().map(|v| v.name());
+    class.chain(further.filter(|name| class_volumes(&vm.class).iter().all(|v| v.name != *name)))
+}
+
+/// What newer releases read: every text but these is true.
+fn is_true(text: &str) -> bool {
+    !matches!(text, "False" | "")
+}
+
+fn number(vm: &Vm, volume: &str, own: &TextMap, attribute: &'static str) -> Result<Option<i64>, VolumeError> {
+    let Some(text) = own.get(attribute) else { return Ok(None) };
+    text.trim().parse().map(Some).map_err(|_| VolumeError::BadNumber {
+        vm: vm.name.to_string(),
+        volume: volume.to_owned(),
+        attribute,
+        text: text.to_owned(),
+    })
+}

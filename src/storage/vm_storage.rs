@@ -1,0 +1,186 @@
+//! All storage of one qube: what has to happen to every volume, or to none.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::{Attachment, Driver, Drivers, Kind, StorageError, Volume};
+
+/// A qube's volumes with the drivers that work on them. Whoever calls holds the qube's operation lock.
+pub struct VmStorage {
+    qube: String,
+    volumes: Vec<(Volume, Arc<dyn Driver>)>,
+}
+
+/// A volume as the domain gets it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Disk {
+    /// `root`, `private`, …
+    pub name: String,
+    pub attachment: Attachment,
+    pub rw: bool,
+}
+
+/// A start that may still be taken back.
+#[must_use = "a domain that does not come to run has its volumes taken back with it"]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Started {
+    /// Which volumes began from their last committed state; the others go on from a crash.
+    fresh: Vec<usize>,
+}
+
+impl VmStorage {
+    /// The storage of `qube` with these volumes; an error for the first whose pool cannot be used.
+    pub fn open(qube: &str, volumes: Vec<Volume>, drivers: &mut Drivers<'_>) -> Result<VmStorage, StorageError> {
+        let with_driver = |volume: Volume| match drivers.get(&volume.pool) {
+            Ok(driver) => Ok((volume, driver)),
+            Err(error) => Err(StorageError::Refused(format!("{}: {error}", volume.label()))),
+        };
+        Ok(VmStorage::new(qube, volumes.into_iter().map(with_driver).collect::<Result<_, _>>()?))
+    }
+
+    /// The same from volumes whose drivers are open already.
+    pub fn new(qube: &str, mut volumes: Vec<(Volume, Arc<dyn Driver>)>) -> VmStorage {
+        volumes.sort_by_key(|(volume, _)| rank(&volume.name));
+        VmStorage { qube: qube.to_string(), volumes }
+    }
+
+    /// The volumes in the order in which the domain gets them.
+    pub fn volumes(&self) -> impl Iterator<Item = (&Volume, &dyn Driver)> {
+        self.volumes.iter().map(|(volume, driver)| (volume, &**driver))
+    }
+
+    /// The volume called `name` with its driver.
+    pub fn volume(&self, name: &str) -> Result<(&Volume, &dyn Driver), StorageError> {
+        let known = || self.volumes.iter().map(|(v, _)| v.name.as_str()).collect::<Vec<_>>().join(", ");
+        let missing = || {
+            let (qube, name) = (&self.qube, name.escape_debug());
+            StorageError::Refused(format!("{qube}: it has no volume '{name}'; it has {}", known()))
+        };
+        self.volumes().find(|(v, _)| v.name == name).ok_or_else(missing)
+    }
+
+    /// Makes every volume anew, whatever a crash left under their names; after a failure none is there.
+    pub fn create(&self) -> Result<(), StorageError> {
+        self.make(|volume, driver| driver.create(volume))
+    }
+
+    /// Makes every volume with the last committed data of the source's volume of the same name; after a failure none
+    /// is there. The caller takes `exports` under the source's lock.
+    pub fn create_from(&self, exports: &[(String, PathBuf)]) -> Result<(), StorageError> {
+        self.make(|volume, driver| {
+            driver.create(volume)?;
+            match exports.iter().find(|(name, _)| *name == volume.name) {
+                Some((_, data)) if volume.kind == Kind::Origin => driver.import(volume, data),
+                _ => Ok(()),
+            }
+        })
+    }
+
+    /// Where the last committed data of every volume that is kept can be read.
+    pub fn exports(&self) -> Result<Vec<(String, PathBuf)>, StorageError> {
+        let kept = self.volumes().filter(|(volume, _)| volume.kind == Kind::Origin);
+        kept.map(|(volume, driver)| Ok((volume.name.clone(), driver.export(volume)?))).collect()
+    }
+
+    /// Whether everything is there that a start needs.
+    pub fn verify(&self) -> Result<(), StorageError> {
+        self.volumes().try_for_each(|(volume, driver)| driver.verify(volume))
+    }
+
+    /// Makes the images that the domain gets: all of them, or none and an error.
+    pub fn start(&self) -> Result<Started, StorageError> {
+        self.volumes().try_for_each(|(volume, _)| refuse_ephemeral(volume))?;
+        let mut started = Started { fresh: Vec::new() };
+        for (at, (volume, driver)) in self.volumes().enumerate() {
+            let begun = driver.is_dirty(volume).and_then(|dirty| driver.start(volume).map(|()| dirty));
+            match begun {
+                Ok(true) => {}
+                Ok(false) => started.fresh.push(at),
+                Err(error) => return Err(joined(error, self.take_back(&started))),
+            }
+        }
+        Ok(started)
+    }
+
+    /// Undoes a start whose domain never ran: nothing was written, so nothing is committed and no revision is made.
+    /// What a crash had left dirty stays dirty.
+    pub fn take_back(&self, started: &Started) -> Result<(), StorageError> {
+        let fresh = started.fresh.iter().filter_map(|at| self.volumes.get(*at));
+        all(fresh.map(|(volume, driver)| driver.discard(volume)))
+    }
+
+    /// Commits or discards every volume, also after a crash. One that fails does not keep the others from it.
+    pub fn stop(&self) -> Result<(), StorageError> {
+        all(self.volumes().map(|(volume, driver)| driver.stop(volume)))
+    }
+
+    /// Removes every volume with its revisions. One that fails does not keep the others from it.
+    pub fn remove(&self) -> Result<(), StorageError> {
+        all(self.volumes().map(|(volume, driver)| driver.remove(volume)))
+    }
+
+    /// Whether a volume has data that wait for being committed: the qube runs, or did not stop cleanly.
+    pub fn is_dirty(&self) -> Result<bool, StorageError> {
+        for (volume, driver) in self.volumes() {
+            if driver.is_dirty(volume)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// What the domain gets: root, private, volatile, kernel, then the user's own.
+    pub fn disks(&self) -> Result<Vec<Disk>, StorageError> {
+        let disk = |(volume, driver): (&Volume, &dyn Driver)| {
+            Ok(Disk { name: volume.name.clone(), attachment: driver.attachment(volume)?, rw: volume.rw })
+        };
+        self.volumes().map(disk).collect()
+    }
+
+    fn make(&self, make: impl Fn(&Volume, &dyn Driver) -> Result<(), StorageError>) -> Result<(), StorageError> {
+        for (at, (volume, driver)) in self.volumes().enumerate() {
+            if let Err(error) = make(volume, driver) {
+                let made = self.volumes().take(at + 1);
+                return Err(joined(error, all(made.map(|(volume, driver)| driver.remove(volume)))));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The order in which a domain's disks get their letters (`spec/r4-storage.md` §1).
+fn rank(name: &str) -> usize {
+    let order = ["root", "private", "volatile", "kernel"];
+    order.iter().position(|n| *n == name).unwrap_or(order.len())
+}
+
+/// A volume that was to be encrypted must not be written in the clear.
+fn refuse_ephemeral(volume: &Volume) -> Result<(), StorageError> {
+    if !volume.ephemeral {
+        return Ok(());
+    }
+    let label = volume.label();
+    Err(StorageError::Refused(format!(
+        "{label}: this version cannot encrypt it with a throw-away key; set ephemeral (or the pool's ephemeral_volatile) \
+         to False to start it unencrypted"
+    )))
+}
+
+/// Does all of them; the errors of all become one line.
+fn all(results: impl Iterator<Item = Result<(), StorageError>>) -> Result<(), StorageError> {
+    let mut outcome = Ok(());
+    for result in results {
+        outcome = match outcome {
+            Ok(()) => result,
+            Err(first) => Err(joined(first, result)),
+        };
+    }
+    outcome
+}
+
+fn joined(first: StorageError, then: Result<(), StorageError>) -> StorageError {
+    match then {
+        Ok(()) => first,
+        Err(second) => StorageError::Refused(format!("{first}; then {second}")),
+    }
+}

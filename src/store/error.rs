@@ -1,0 +1,52 @@
+//! Why the store cannot be read or written: one line each, with the way on.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use nix::errno::Errno;
+
+use crate::format::FormatError;
+
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("there is no store at {path}; qubes-create makes one")]
+    Missing { path: PathBuf },
+    #[error("{path} exists already; nothing was changed")]
+    Exists { path: PathBuf },
+    #[error("{path} is not a regular file")]
+    NotAFile { path: PathBuf },
+    #[error("{path}: {source}")]
+    Format { path: PathBuf, source: FormatError },
+    /// Somebody else holds the lock and did not let go in time.
+    #[error("{path} is locked by {holder}; {}", patience(*waited))]
+    Busy { path: PathBuf, holder: String, waited: Duration },
+    #[error(
+        "qubesd is running (it answers at {socket}) and would overwrite what is written to {path}; \
+         stop it, or give --force-write"
+    )]
+    QubesdLives { path: PathBuf, socket: PathBuf },
+    #[error("{path} was changed by a program that does not lock it; nothing was written: run the command again")]
+    ChangedBehind { path: PathBuf },
+    #[error("cannot {action} {path}: {}", reason(source))]
+    Io { action: &'static str, path: PathBuf, source: io::Error },
+}
+
+impl StoreError {
+    pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> StoreError {
+        let path = path.into();
+        move |source| StoreError::Io { action, path, source }
+    }
+}
+
+fn patience(waited: Duration) -> String {
+    if waited.is_zero() { "not waiting".into() } else { format!("gave up after {} s", waited.as_secs_f32().round()) }
+}
+
+/// The system's words for an error, without its number.
+fn reason(error: &io::Error) -> String {
+    match error.raw_os_error() {
+        Some(code) => Errno::from_raw(code).desc().to_string(),
+        None => error.to_string(),
+    }
+}

@@ -1,0 +1,310 @@
+//! The life of a volume: what is on disk after each step, and what a guest finds there.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+
+use crate::loop_mount::FileSystem;
+use crate::pool::{MIB, Pool, all_pools, origin, pool_on, snapshot, text_in, volatile};
+use nix::sys::statvfs::statvfs;
+use qubes::exec::Program;
+use qubes::storage::{Driver, Reflink, StorageError, Volume};
+
+#[test]
+fn a_qube_lives_with_the_names_that_upstream_gives() {
+    for pool in all_pools() {
+        let driver = &pool.driver;
+        let template = origin("debian", "root");
+        driver.create(&template).unwrap();
+        pool.run_once(&template, "installed");
+        let (root, private, scratch) = (snapshot("work", &template), origin("work", "private"), volatile("work"));
+        let all = [&root, &private, &scratch];
+
+        all.iter().for_each(|v| driver.create(v).unwrap());
+        assert_eq!(pool.names("appvms/work"), ["private-precache.img", "private.img"]);
+        assert_eq!(driver.size(&private).unwrap(), 64 * MIB);
+        assert_eq!(fs::metadata(pool.path("appvms/work/private.img")).unwrap().mode() & 0o7777, 0o660);
+        assert_eq!(fs::metadata(pool.path("appvms/work")).unwrap().mode() & 0o7777, 0o2770);
+
+        all.iter().for_each(|v| driver.start(v).unwrap());
+        let running = ["private-dirty.img", "private.img", "root-dirty.img", "root.img x2", "volatile-dirty.img"];
+        assert_eq!(pool.names("appvms/work"), running);
+        assert_eq!(text_in(&pool.path("appvms/work/root-dirty.img")), "installed");
+        assert!(driver.is_dirty(&private).unwrap() && !driver.is_dirty(&root).unwrap());
+        all.iter().for_each(|v| pool.guest_writes(v, "written"));
+
+        all.iter().for_each(|v| driver.stop(v).unwrap());
+        assert_eq!(pool.shapes("appvms/work"), ["private-precache.img", "private.img", "private.img.1"]);
+        assert_eq!(text_in(&pool.path("appvms/work/private.img")), "written");
+        assert_eq!(text_in(&pool.path("vm-templates/debian/root.img")), "installed");
+
+        all.iter().for_each(|v| driver.start(v).unwrap());
+        assert_eq!(text_in(&pool.path("appvms/work/private-dirty.img")), "written");
+        assert_eq!(text_in(&pool.path("appvms/work/root-dirty.img")), "installed");
+        assert_eq!(text_in(&pool.path("appvms/work/volatile-dirty.img")), "");
+        all.iter().for_each(|v| driver.stop(v).unwrap());
+
+        assert_eq!(driver.volumes().unwrap(), ["appvms/work/private", "vm-templates/debian/root"]);
+        all.iter().for_each(|v| driver.remove(v).unwrap());
+        assert!(!pool.path("appvms/work").exists());
+        assert_eq!(driver.volumes().unwrap(), ["vm-templates/debian/root"]);
+    }
+}
+
+#[test]
+fn revisions_are_numbered_pruned_and_reverted_to() {
+    for pool in all_pools() {
+        let driver = &pool.driver;
+        let private = origin("work", "private");
+        driver.create(&private).unwrap();
+        assert_eq!(refusal(driver.revert(&private, None)), "volume work:private: it has no revision to revert to");
+        for text in ["one", "two", "three"] {
+            pool.run_once(&private, text);
+        }
+        assert_eq!(pool.shapes("appvms/work"), ["private-precache.img", "private.img", "private.img.3"]);
+
+        let revisions = driver.revisions(&private).unwrap();
+        let written = fs::metadata(pool.path("appvms/work/private.img.3").with_file_name(revision_name(&pool)));
+        let expected = Program::new("date")
+            .args(["-u", "+%Y-%m-%dT%H:%M:%S", "-d"])
+            .arg(format!("@{}", written.unwrap().mtime()))
+            .output()
+            .unwrap();
+        assert_eq!((revisions[0].id.as_str(), revisions.len()), ("3", 1));
+        assert_eq!(revisions[0].time, String::from_utf8(expected).unwrap().trim());
+
+        let unknown = refusal(driver.revert(&private, Some("7")));
+        assert_eq!(unknown, "volume work:private: it has no revision '7'; it has 3");
+        driver.start(&private).unwrap();
+        assert!(refusal(driver.revert(&private, None)).contains("shut the qube down"));
+        driver.stop(&private).unwrap();
+        driver.revert(&private, None).unwrap();
+        assert_eq!(pool.shapes("appvms/work"), ["private-precache.img", "private.img", "private.img.5"]);
+        assert_eq!(text_in(&pool.path("appvms/work/private.img")), "three");
+        driver.revert(&private, Some("5")).unwrap();
+        assert_eq!(pool.shapes("appvms/work"), ["private-precache.img", "private.img", "private.img.6"]);
+
+        let unsaved = Volume { revisions_to_keep: 0, ..private.clone() };
+        pool.run_once(&unsaved, "four");
+        assert_eq!(pool.shapes("appvms/work"), ["private-precache.img", "private.img"]);
+
+        let three = Volume { revisions_to_keep: 3, ..private.clone() };
+        for text in ["a", "b", "c", "d"] {
+            pool.run_once(&three, text);
+        }
+        let ids: Vec<String> = driver.revisions(&three).unwrap().into_iter().map(|r| r.id).collect();
+        assert_eq!(ids, ["2", "3", "4"]);
+        driver.revert(&three, Some("2")).unwrap();
+        assert_eq!(text_in(&pool.path("appvms/work/private.img")), "a");
+    }
+}
+
+#[test]
+fn without_snapshots_the_guest_has_the_only_image() {
+    for pool in all_pools() {
+        let driver = &pool.driver;
+        let root = origin("debian", "root");
+        driver.create(&root).unwrap();
+        pool.run_once(&root, "before");
+        let inode = fs::metadata(pool.path("vm-templates/debian/root.img")).unwrap().ino();
+        let live = Volume { revisions_to_keep: -1, ..root.clone() };
+
+        driver.start(&live).unwrap();
+        assert_eq!(pool.names("vm-templates/debian"), ["root-dirty.img"]);
+        assert_eq!(fs::metadata(pool.path("vm-templates/debian/root-dirty.img")).unwrap().ino(), inode);
+        assert!(refusal(driver.export(&live)).contains("without snapshots"));
+        let snapshot = snapshot("work", &live);
+        assert!(refusal(driver.start(&snapshot)).contains("in use without snapshots"));
+        pool.guest_writes(&live, "after");
+        driver.stop(&live).unwrap();
+        assert_eq!(pool.names("vm-templates/debian"), ["root.img"]);
+        assert_eq!(text_in(&pool.path("vm-templates/debian/root.img")), "after");
+
+        driver.start(&snapshot).unwrap();
+        assert_eq!(text_in(&pool.path("appvms/work/root-dirty.img")), "after");
+        pool.run_once(&root, "again");
+        assert_eq!(pool.shapes("vm-templates/debian"), ["root-precache.img", "root.img", "root.img.1"]);
+    }
+}
+
+#[test]
+fn a_snapshot_is_outdated_once_its_source_has_moved_on() {
+    for pool in all_pools() {
+        let driver = &pool.driver;
+        let template = origin("debian", "root");
+        let root = snapshot("work", &template);
+        driver.create(&template).unwrap();
+        assert!(!driver.is_outdated(&root).unwrap(), "it has not started");
+        driver.start(&root).unwrap();
+        driver.start(&template).unwrap();
+        assert!(!driver.is_outdated(&root).unwrap(), "the template runs, nothing is committed");
+        pool.guest_writes(&template, "updated");
+        driver.stop(&template).unwrap();
+        assert!(driver.is_outdated(&root).unwrap());
+        assert_eq!(text_in(&pool.path("appvms/work/root-dirty.img")), "");
+        driver.start(&root).unwrap();
+        assert!(!driver.is_outdated(&root).unwrap());
+        assert_eq!(text_in(&pool.path("appvms/work/root-dirty.img")), "updated");
+    }
+}
+
+#[test]
+fn data_come_in_whole_and_go_out_while_the_qube_runs() {
+    for pool in all_pools() {
+        let driver = &pool.driver;
+        let (private, copy) = (origin("work", "private"), origin("copy", "private"));
+        driver.create(&private).unwrap();
+        pool.run_once(&private, "mine");
+        driver.start(&private).unwrap();
+        pool.guest_writes(&private, "unfinished");
+
+        driver.create(&copy).unwrap();
+        driver.import(&copy, &driver.export(&private).unwrap()).unwrap();
+        assert_eq!(pool.shapes("appvms/copy"), ["private-precache.img", "private.img", "private.img.1"]);
+        assert_eq!(text_in(&pool.path("appvms/copy/private.img")), "mine");
+
+        let elsewhere = tempfile::NamedTempFile::new().unwrap();
+        fs::write(elsewhere.path(), "x".repeat(8192)).unwrap();
+        driver.import(&copy, elsewhere.path()).unwrap();
+        assert_eq!(driver.size(&copy).unwrap(), 8192);
+        assert!(refusal(driver.import(&private, elsewhere.path())).contains("shut the qube down"));
+        let missing = driver.import(&copy, "/nonexistent/image".as_ref()).unwrap_err().to_string();
+        assert!(missing.starts_with("opening /nonexistent/image: No such file"), "{missing}");
+        assert_eq!(driver.size(&copy).unwrap(), 8192);
+        assert_eq!(pool.shapes("appvms/copy"), ["private-precache.img", "private.img", "private.img.2"]);
+    }
+}
+
+#[test]
+fn a_size_can_change_running_and_halted() {
+    for pool in all_pools() {
+        let driver = &pool.driver;
+        let private = origin("work", "private");
+        driver.create(&private).unwrap();
+        driver.resize(&private, 80 * MIB).unwrap();
+        assert_eq!(fs::metadata(pool.path("appvms/work/private.img")).unwrap().len(), 80 * MIB);
+        assert_eq!(fs::metadata(pool.path("appvms/work/private-precache.img")).unwrap().len(), 80 * MIB);
+        driver.start(&private).unwrap();
+        let device = Program::new("losetup").args(["--find", "--show"]).arg(pool.path("appvms/work/private-dirty.img"));
+        let device = String::from_utf8(device.output().unwrap()).unwrap().trim().to_string();
+        driver.resize(&private, 96 * MIB).unwrap();
+        let seen = Program::new("blockdev").args(["--getsize64", &device]).output().unwrap();
+        // While the device is there, the image is in use and nothing is committed.
+        let refused = refusal(driver.stop(&private));
+        Program::new("losetup").args(["--detach", &device]).output().unwrap();
+        assert_eq!(String::from_utf8(seen).unwrap().trim(), (96 * MIB).to_string());
+        assert!(refused.contains(&format!("still open in {device}")), "{refused}");
+        driver.stop(&private).unwrap();
+        assert_eq!(driver.size(&private).unwrap(), 96 * MIB);
+        let fixed = Volume { rw: false, ..private };
+        assert!(refusal(driver.resize(&fixed, 0)).contains("read-only"));
+    }
+}
+
+#[test]
+fn a_dirty_image_of_a_machine_that_died_is_continued_or_committed() {
+    for pool in all_pools() {
+        let driver = &pool.driver;
+        let private = origin("work", "private");
+        driver.create(&private).unwrap();
+        driver.start(&private).unwrap();
+        pool.guest_writes(&private, "before the crash");
+        fs::write(pool.path("appvms/work/private-dirty.img~x1"), "half").unwrap();
+        fs::write(pool.path("appvms/work/private-import.img"), "half").unwrap();
+        driver.start(&private).unwrap();
+        assert_eq!(pool.names("appvms/work"), ["private-dirty.img", "private.img"]);
+        assert_eq!(text_in(&pool.path("appvms/work/private-dirty.img")), "before the crash");
+        driver.stop(&private).unwrap();
+        driver.stop(&private).unwrap();
+        assert_eq!(text_in(&pool.path("appvms/work/private.img")), "before the crash");
+        assert_eq!(pool.shapes("appvms/work"), ["private-precache.img", "private.img", "private.img.1"]);
+    }
+}
+
+/// The promise is that the work does not depend on the size: none of 220 MiB of data is written again.
+#[test]
+fn shared_blocks_make_a_large_image_cost_nothing() {
+    for kind in [FileSystem::Btrfs, FileSystem::Xfs] {
+        let Some(pool) = pool_on(kind) else { continue };
+        let driver = &pool.driver;
+        let root = Volume { size: 10 << 30, ..origin("debian", "root") };
+        driver.create(&root).unwrap();
+        driver.start(&root).unwrap();
+        // More than half of the whole file system: a single real copy would not even fit.
+        pool.guest_fills(&root, 220 * MIB);
+        driver.stop(&root).unwrap();
+        let before = used(&pool);
+
+        let (snapshot, copy) = (snapshot("work", &root), Volume { size: 10 << 30, ..origin("copy", "root") });
+        driver.start(&root).unwrap();
+        pool.guest_writes(&root, "a little");
+        driver.stop(&root).unwrap();
+        driver.start(&snapshot).unwrap();
+        driver.create(&copy).unwrap();
+        driver.import(&copy, &driver.export(&root).unwrap()).unwrap();
+        assert_eq!(driver.size(&copy).unwrap(), 10 << 30);
+        assert!(driver.usage(&copy).unwrap() >= 220 * MIB);
+        let grown = used(&pool).saturating_sub(before);
+        assert!(grown < 16 * MIB, "{kind:?}: {grown} bytes more");
+    }
+}
+
+#[test]
+fn a_place_without_shared_blocks_is_refused_unless_copies_are_wanted() {
+    let Some(pool) = pool_on(FileSystem::Ext4) else { return };
+    let directory = pool.mount.path().join("new");
+    let picky = Reflink::new("fast", directory.clone(), true, None);
+    let refused = refusal(picky.setup());
+    assert!(refused.starts_with("pool fast: files in "), "{refused}");
+    for way in ["btrfs or XFS", "driver 'file'", "setup_check=no"] {
+        assert!(refused.contains(way), "{refused}");
+    }
+    assert!(!directory.exists());
+
+    let root = Volume { size: 10 << 30, ..origin("debian", "root") };
+    pool.driver.create(&root).unwrap();
+    pool.driver.start(&root).unwrap();
+    pool.guest_fills(&root, 8 * MIB);
+    pool.driver.stop(&root).unwrap();
+    let image = fs::metadata(pool.path("vm-templates/debian/root.img")).unwrap();
+    let precache = fs::metadata(pool.path("vm-templates/debian/root-precache.img")).unwrap();
+    assert_eq!(precache.len(), 10 << 30);
+    assert!(precache.blocks() * 512 < 9 * MIB, "{} blocks", precache.blocks());
+    assert_ne!(image.ino(), precache.ino());
+}
+
+#[test]
+fn a_full_disk_loses_nothing() {
+    let Some(pool) = pool_on(FileSystem::Ext4) else { return };
+    let driver = &pool.driver;
+    let private = Volume { size: 400 * MIB, ..origin("work", "private") };
+    driver.create(&private).unwrap();
+    driver.start(&private).unwrap();
+    pool.guest_fills(&private, 200 * MIB);
+    pool.guest_writes(&private, "precious");
+    // The image is committed, only the copy made in advance does not fit any more.
+    driver.stop(&private).unwrap();
+    assert_eq!(text_in(&pool.path("appvms/work/private.img")), "precious");
+    assert_eq!(pool.shapes("appvms/work"), ["private.img", "private.img.1"]);
+    let error = driver.start(&private).unwrap_err().to_string();
+    assert!(error.contains("private-dirty.img: No space left on device"), "{error}");
+    assert_eq!(pool.shapes("appvms/work"), ["private.img", "private.img.1"]);
+    assert_eq!(text_in(&pool.path("appvms/work/private.img")), "precious");
+}
+
+fn refusal<T: std::fmt::Debug>(result: Result<T, StorageError>) -> String {
+    match result.unwrap_err() {
+        StorageError::Refused(text) => text,
+        other => panic!("not a refusal: {other}"),
+    }
+}
+
+fn revision_name(pool: &Pool) -> String {
+    pool.names("appvms/work").into_iter().find(|n| n.contains('@')).unwrap()
+}
+
+/// Bytes in use, after everything pending has been written.
+fn used(pool: &Pool) -> u64 {
+    Program::new("sync").arg("--file-system").arg(pool.mount.path()).output().unwrap();
+    let place = statvfs(&pool.mount.path()).unwrap();
+    (place.blocks() - place.blocks_free()) * place.fragment_size()
+}

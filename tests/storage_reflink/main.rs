@@ -1,0 +1,7 @@
+//! Driver file-reflink on real file systems: btrfs and XFS, whose files share blocks, and ext4, whose files do not.
+
+mod crash;
+mod life;
+#[path = "../support/loop_mount.rs"]
+mod loop_mount;
+mod pool;

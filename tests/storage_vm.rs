@@ -1,0 +1,274 @@
+//! The storage of a whole qube over pools as qubes.xml describes them: every volume or none.
+
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use qubes::model::{Pool, Pools, TextMap};
+use qubes::storage::{Attachment, Drivers, Kind, StorageError, VmStorage, Volume};
+use qubes::system::{Options, System};
+use tempfile::TempDir;
+
+/// A root directory with a pool that copies where it must, a pool of kernels, and one of a driver for later.
+struct Place {
+    root: TempDir,
+    system: System,
+    pools: Pools,
+}
+
+fn pool(attributes: &[(&str, &str)]) -> Pool {
+    Pool { attributes: attributes.iter().copied().collect::<TextMap>() }
+}
+
+impl Place {
+    fn new() -> Place {
+        let root = tempfile::tempdir().unwrap();
+        let kernel = root.path().join("var/lib/qubes/vm-kernels/6.1");
+        fs::create_dir_all(&kernel).unwrap();
+        fs::write(kernel.join("vmlinuz"), "kernel").unwrap();
+        fs::write(kernel.join("modules.img"), "modules").unwrap();
+        fs::create_dir(kernel.with_file_name("bare")).unwrap();
+        fs::write(kernel.with_file_name("bare").join("vmlinuz"), "kernel").unwrap();
+        let options = Options { root: Some(root.path().into()), ..Options::default() };
+        let pools = Pools(vec![
+            pool(&[
+                ("name", "disks"),
+                ("dir_path", "/var/lib/qubes"),
+                ("driver", "file-reflink"),
+                ("setup_check", "no"),
+            ]),
+            pool(&[("name", "linux-kernel"), ("dir_path", "/var/lib/qubes/vm-kernels"), ("driver", "linux-kernel")]),
+            pool(&[("name", "lvm"), ("volume_group", "dom0"), ("driver", "lvm_thin")]),
+            pool(&[("name", "odd"), ("dir_path", "/x"), ("driver", "file-reflink"), ("setup_check", "perhaps")]),
+            pool(&[("name", "nowhere"), ("driver", "file-reflink")]),
+        ]);
+        let place = Place { system: System::new(options).unwrap(), root, pools };
+        place.drivers().get("disks").unwrap().setup().unwrap();
+        place
+    }
+
+    fn drivers(&self) -> Drivers<'_> {
+        Drivers::new(&self.pools, &self.system)
+    }
+
+    fn storage(&self, qube: &str, volumes: Vec<Volume>) -> VmStorage {
+        VmStorage::open(qube, volumes, &mut self.drivers()).unwrap()
+    }
+
+    fn path(&self, inside: &str) -> PathBuf {
+        self.root.path().join("var/lib/qubes").join(inside)
+    }
+
+    /// The names in a directory of the pool with the time of revisions left out.
+    fn names(&self, inside: &str) -> Vec<String> {
+        let entries = fs::read_dir(self.path(inside)).into_iter().flatten();
+        let mut names: Vec<String> = entries
+            .map(|e| e.unwrap().file_name().into_string().unwrap())
+            .map(|n| n.split_once('@').map_or(n.clone(), |(n, _)| n.to_string()))
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// A template that has been started and stopped once.
+    fn template(&self) -> Vec<Volume> {
+        let volumes = vec![volume("debian", "root", Kind::Origin), volume("debian", "private", Kind::Origin)];
+        let storage = self.storage("debian", volumes.clone());
+        storage.create().unwrap();
+        let _started = storage.start().unwrap();
+        write(&self.path("vm-templates/debian/root-dirty.img"), "installed");
+        storage.stop().unwrap();
+        volumes
+    }
+}
+
+fn volume(qube: &str, name: &str, kind: Kind) -> Volume {
+    let prefix = if qube == "debian" { "vm-templates" } else { "appvms" };
+    Volume {
+        owner: qube.into(),
+        name: name.into(),
+        pool: "disks".into(),
+        vid: format!("{prefix}/{qube}/{name}"),
+        kind,
+        rw: true,
+        size: 1 << 20,
+        revisions_to_keep: 1,
+        source: (kind == Kind::Snapshot).then(|| format!("vm-templates/debian/{name}")),
+        ephemeral: false,
+    }
+}
+
+fn kernel(qube: &str, version: &str) -> Volume {
+    Volume {
+        pool: "linux-kernel".into(),
+        vid: version.into(),
+        rw: false,
+        size: 0,
+        ..volume(qube, "kernel", Kind::Volatile)
+    }
+}
+
+/// The volumes of an AppVM, not in the order in which the domain gets them.
+fn app(qube: &str) -> Vec<Volume> {
+    vec![
+        volume(qube, "extra", Kind::Origin),
+        kernel(qube, "6.1"),
+        volume(qube, "volatile", Kind::Volatile),
+        volume(qube, "private", Kind::Origin),
+        volume(qube, "root", Kind::Snapshot),
+    ]
+}
+
+fn write(image: &Path, text: &str) {
+    File::options().write(true).open(image).unwrap().write_all_at(text.as_bytes(), 0).unwrap();
+}
+
+fn text(image: &Path, length: usize) -> String {
+    let mut bytes = vec![0; length];
+    File::open(image).unwrap().read_exact_at(&mut bytes, 0).unwrap();
+    String::from_utf8(bytes).unwrap()
+}
+
+fn line<T: std::fmt::Debug>(result: Result<T, StorageError>) -> String {
+    let text = result.unwrap_err().to_string();
+    assert!(!text.contains('\n'), "{text}");
+    text
+}
+
+#[test]
+fn a_qube_has_its_disks_in_the_order_of_its_letters() {
+    let place = Place::new();
+    place.template();
+    let work = place.storage("work", app("work"));
+    work.create().unwrap();
+    work.verify().unwrap();
+    let _started = work.start().unwrap();
+    assert!(work.is_dirty().unwrap());
+    let disks: Vec<_> = work.disks().unwrap().into_iter().map(|d| (d.name, d.attachment, d.rw)).collect();
+    let image = |name: &str| Attachment::File(place.path(&format!("appvms/work/{name}-dirty.img")));
+    let expected = [
+        ("root".to_string(), image("root"), true),
+        ("private".into(), image("private"), true),
+        ("volatile".into(), image("volatile"), true),
+        ("kernel".into(), Attachment::File(place.path("vm-kernels/6.1/modules.img")), false),
+        ("extra".into(), image("extra"), true),
+    ];
+    assert_eq!(disks, expected);
+    assert_eq!(text(&place.path("appvms/work/root-dirty.img"), 9), "installed");
+    work.stop().unwrap();
+    assert!(!work.is_dirty().unwrap());
+    work.remove().unwrap();
+    assert!(!place.path("appvms/work").exists() && place.path("vm-kernels/6.1/modules.img").exists());
+    let gone = line(work.start());
+    assert!(gone.starts_with("volume work:private: image ") && gone.ends_with("private.img is missing"), "{gone}");
+}
+
+#[test]
+fn a_start_that_fails_or_is_taken_back_costs_no_revision() {
+    let place = Place::new();
+    place.template();
+    let work = place.storage("work", app("work"));
+    work.create().unwrap();
+    for text in ["one", "two"] {
+        let _started = work.start().unwrap();
+        write(&place.path("appvms/work/private-dirty.img"), text);
+        work.stop().unwrap();
+    }
+    let halted = place.names("appvms/work");
+    assert!(halted.contains(&"private.img.2".to_string()), "{halted:?}");
+
+    let started = work.start().unwrap();
+    work.take_back(&started).unwrap();
+    assert_eq!(place.names("appvms/work"), halted);
+
+    let broken = [app("work"), vec![volume("work", "zoo", Kind::Snapshot)]].concat();
+    let error = line(place.storage("work", broken).start());
+    assert!(error.starts_with("volume work:zoo: its source ") && error.ends_with("zoo.img is missing"), "{error}");
+    assert_eq!(place.names("appvms/work"), halted);
+
+    // What a crash left dirty is the user's and stays.
+    let _crashed = work.start().unwrap();
+    write(&place.path("appvms/work/private-dirty.img"), "six");
+    let started = work.start().unwrap();
+    work.take_back(&started).unwrap();
+    assert_eq!(text(&place.path("appvms/work/private-dirty.img"), 3), "six");
+    work.stop().unwrap();
+    assert_eq!(text(&place.path("appvms/work/private.img"), 3), "six");
+}
+
+#[test]
+fn a_creation_that_fails_leaves_nothing() {
+    let place = Place::new();
+    let astray = Volume { vid: "../../etc/extra".into(), ..volume("work", "extra", Kind::Origin) };
+    let volumes = vec![volume("work", "private", Kind::Origin), astray];
+    let error = line(place.storage("work", volumes).create());
+    assert!(error.contains("volume id '../../etc/extra' names no file inside "), "{error}");
+    assert!(!place.path("appvms/work").exists());
+}
+
+#[test]
+fn a_clone_has_the_last_committed_data() {
+    let place = Place::new();
+    let volumes = place.template();
+    let source = place.storage("debian", volumes.clone());
+    let _running = source.start().unwrap();
+    write(&place.path("vm-templates/debian/root-dirty.img"), "unfinished");
+    let own = |v: Volume| Volume { vid: v.vid.replace("debian", "copy"), owner: "copy".into(), ..v };
+    let copy = place.storage("copy", volumes.into_iter().map(own).collect());
+    copy.create_from(&source.exports().unwrap()).unwrap();
+    assert_eq!(text(&place.path("vm-templates/copy/root.img"), 9), "installed");
+    assert!(!copy.is_dirty().unwrap());
+}
+
+#[test]
+fn a_volume_to_be_encrypted_is_never_started_in_the_clear() {
+    let place = Place::new();
+    let secret = Volume { ephemeral: true, ..volume("work", "volatile", Kind::Volatile) };
+    let work = place.storage("work", vec![volume("work", "private", Kind::Origin), secret]);
+    work.create().unwrap();
+    let error = line(work.start());
+    assert!(error.starts_with("volume work:volatile: ") && error.contains("ephemeral_volatile"), "{error}");
+    assert!(!work.is_dirty().unwrap());
+}
+
+#[test]
+fn a_pool_that_cannot_be_used_says_why_and_is_in_nobody_elses_way() {
+    let place = Place::new();
+    let mut drivers = place.drivers();
+    for (name, expected) in [
+        (
+            "lvm",
+            "pool lvm: driver 'lvm_thin' is not supported by this version; it has 'file-reflink' and 'linux-kernel'",
+        ),
+        ("odd", "pool odd: setup_check 'perhaps' is neither yes nor no"),
+        ("nowhere", "pool nowhere: it has no dir_path"),
+        ("new", "there is no pool 'new'"),
+    ] {
+        assert_eq!(line(drivers.get(name).map(|_| ())), expected);
+    }
+    assert!(drivers.get("disks").unwrap().capacity().unwrap().is_some_and(|(size, used)| size >= used && used > 0));
+    let elsewhere = Volume { pool: "lvm".into(), ..volume("work", "root", Kind::Origin) };
+    let error = line(VmStorage::open("work", vec![elsewhere], &mut drivers).map(|_| ()));
+    assert!(error.starts_with("volume work:root: pool lvm: "), "{error}");
+}
+
+#[test]
+fn kernels_are_only_read() {
+    let place = Place::new();
+    let driver = place.drivers().get("linux-kernel").unwrap();
+    assert_eq!(driver.volumes().unwrap(), ["6.1", "bare"]);
+    let (installed, bare, own) = (kernel("work", "6.1"), kernel("work", "bare"), kernel("work", ""));
+    assert_eq!((driver.size(&installed).unwrap(), driver.size(&bare).unwrap()), (7, 0));
+    for without in [&bare, &own] {
+        driver.verify(without).unwrap();
+        assert_eq!(driver.attachment(without).unwrap(), Attachment::Nothing);
+    }
+    let missing = line(driver.verify(&kernel("work", "9.9")));
+    assert!(missing.starts_with("volume work:kernel: kernel 9.9 is not installed ("), "{missing}");
+    let astray = line(driver.attachment(&kernel("work", "../../../etc")));
+    assert_eq!(astray, "volume work:kernel: '../../../etc' is no kernel version");
+    let fixed = line(driver.resize(&installed, 1));
+    assert_eq!(fixed, "volume work:kernel: kernels in pool linux-kernel are read-only and cannot be resized");
+    driver.remove(&installed).unwrap();
+    assert_eq!(driver.export(&installed).unwrap(), place.path("vm-kernels/6.1/modules.img"));
+}

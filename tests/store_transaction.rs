@@ -1,0 +1,236 @@
+//! What a change to the store does to the files beside it, and what it refuses.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+
+use qubes::model::{Labels, Pools, Qubes, TextMap};
+use qubes::store::{Read, Saved, StoreError, StorePlace, Wait, Write};
+
+const SMALL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/r4/small.xml");
+
+/// A scratch system with a copy of the small sample as its store.
+struct Scratch {
+    dir: tempfile::TempDir,
+    place: StorePlace,
+}
+
+impl Scratch {
+    fn new() -> Scratch {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("qubes.xml");
+        fs::copy(SMALL, &file).unwrap();
+        let place = StorePlace {
+            file,
+            run_dir: dir.path().join("run"),
+            backup_dir: dir.path().join("backup"),
+            qubesd_socket: None,
+            group: None,
+            wait: Wait::NO,
+            force: false,
+        };
+        Scratch { dir, place }
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        fs::read(&self.place.file).unwrap()
+    }
+
+    /// Names in the store's directory, sorted.
+    fn files(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.dir.path()).unwrap();
+        let mut names: Vec<String> = entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    fn backups(&self) -> Vec<PathBuf> {
+        match fs::read_dir(&self.place.backup_dir) {
+            Ok(entries) => entries.map(|e| e.unwrap().path()).collect(),
+            Err(_) => Vec::new(),
+        }
+    }
+}
+
+fn set_memory(write: &mut Write, text: &str) {
+    write.edit("work").unwrap().properties.set("memory", text);
+}
+
+fn memory_in(file: &Path) -> String {
+    let qubes = qubes::format::read(fs::read(file).unwrap()).unwrap();
+    qubes.get("work").unwrap().properties.get("memory").unwrap().to_string()
+}
+
+#[test]
+fn a_change_is_saved_with_mode_0660_and_yesterdays_bytes_are_kept() {
+    let scratch = Scratch::new();
+    let before = scratch.bytes();
+    let mut write = Write::open(&scratch.place).unwrap();
+    set_memory(&mut write, "801");
+    assert_eq!(write.save().unwrap(), Saved::Written);
+    drop(write);
+    assert_eq!(memory_in(&scratch.place.file), "801");
+    assert_eq!(fs::metadata(&scratch.place.file).unwrap().permissions().mode() & 0o7777, 0o660);
+    assert_eq!(fs::read(&scratch.backups()[0]).unwrap(), before);
+    assert_eq!(scratch.files(), ["backup", "qubes.xml", "run"], "no temporary file stays");
+
+    let mut write = Write::open(&scratch.place).unwrap();
+    set_memory(&mut write, "802");
+    write.save().unwrap();
+    assert_eq!(scratch.backups().len(), 1, "one copy a day");
+    write.keep_copy().unwrap();
+    assert_eq!(scratch.backups().len(), 2, "and one whenever it is asked for");
+}
+
+#[test]
+fn where_nothing_changed_nothing_is_written() {
+    let scratch = Scratch::new();
+    let inode = fs::metadata(&scratch.place.file).unwrap().ino();
+    let mut write = Write::open(&scratch.place).unwrap();
+    set_memory(&mut write, "801");
+    set_memory(&mut write, "800");
+    assert_eq!(write.save().unwrap(), Saved::Unchanged);
+    assert_eq!(fs::metadata(&scratch.place.file).unwrap().ino(), inode);
+    assert!(scratch.backups().is_empty());
+}
+
+#[test]
+fn saving_again_and_going_back_works_within_one_transaction() {
+    let scratch = Scratch::new();
+    let before = scratch.bytes();
+    let mut write = Write::open(&scratch.place).unwrap();
+    for (text, expected) in [("801", Saved::Written), ("801", Saved::Unchanged), ("800", Saved::Written)] {
+        set_memory(&mut write, text);
+        assert_eq!(write.save().unwrap(), expected);
+        assert_eq!(memory_in(&scratch.place.file), text);
+    }
+    assert_eq!(scratch.bytes(), before);
+}
+
+#[test]
+fn a_link_to_the_store_stays_a_link() {
+    let scratch = Scratch::new();
+    let link = scratch.dir.path().join("link.xml");
+    std::os::unix::fs::symlink("qubes.xml", &link).unwrap();
+    let mut write = Write::open(&StorePlace { file: link.clone(), ..scratch.place.clone() }).unwrap();
+    set_memory(&mut write, "801");
+    write.save().unwrap();
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    assert_eq!(memory_in(&scratch.place.file), "801");
+}
+
+#[test]
+fn a_new_store_is_made_once() {
+    let scratch = Scratch::new();
+    let empty = Qubes::new(Labels::built_in(), Pools::default(), TextMap::new());
+    match Write::create(&scratch.place, &empty).map(drop) {
+        Err(StoreError::Exists { .. }) => {}
+        other => panic!("{other:?}"),
+    }
+    let place = StorePlace { file: scratch.dir.path().join("new.xml"), ..scratch.place.clone() };
+    assert_eq!(
+        Read::open(&place).err().unwrap().to_string(),
+        format!("there is no store at {}; qubes-create makes one", place.file.display())
+    );
+    let write = Write::create(&place, &empty).unwrap();
+    assert!(
+        matches!(Write::open(&place), Err(StoreError::Busy { .. })),
+        "the new store is locked from its first moment"
+    );
+    drop(write);
+    assert_eq!(Read::open(&place).unwrap().names().map(|n| n.as_str()).collect::<Vec<_>>(), ["dom0"]);
+}
+
+#[test]
+fn nothing_is_written_while_qubesd_listens() {
+    let mut scratch = Scratch::new();
+    let socket = scratch.dir.path().join("qubesd.sock");
+    scratch.place.qubesd_socket = Some(socket.clone());
+    let listener = UnixListener::bind(&socket).unwrap();
+    let message = Write::open(&scratch.place).err().unwrap().to_string();
+    assert!(message.starts_with("qubesd is running") && message.contains("stop it"), "{message}");
+    Read::open(&scratch.place).unwrap();
+
+    let forced = StorePlace { force: true, ..scratch.place.clone() };
+    let mut write = Write::open(&forced).unwrap();
+    set_memory(&mut write, "801");
+    write.save().unwrap();
+    drop(write);
+
+    // A qubesd that ended leaves its socket, on which nobody listens.
+    drop(listener);
+    let mut write = Write::open(&scratch.place).unwrap();
+    set_memory(&mut write, "802");
+    // One that came since the lock was taken.
+    fs::remove_file(&socket).unwrap();
+    let _listener = UnixListener::bind(&socket).unwrap();
+    assert!(matches!(write.save(), Err(StoreError::QubesdLives { .. })));
+    assert_eq!(memory_in(&scratch.place.file), "801");
+}
+
+#[test]
+fn an_edit_by_a_program_that_does_not_lock_is_not_overwritten() {
+    // In place, as an append does; and by renaming, as `sed -i` does.
+    let in_place = |file: &Path| {
+        let mut text = fs::read_to_string(file).unwrap();
+        text.push_str("<!-- edited -->\n");
+        fs::write(file, text).unwrap();
+    };
+    let renaming = |file: &Path| {
+        let other = file.with_extension("new");
+        fs::write(&other, fs::read_to_string(file).unwrap() + "<!-- edited -->\n").unwrap();
+        fs::rename(other, file).unwrap();
+    };
+    for edit in [in_place as fn(&Path), renaming] {
+        let scratch = Scratch::new();
+        let mut write = Write::open(&scratch.place).unwrap();
+        edit(&scratch.place.file);
+        let edited = scratch.bytes();
+        set_memory(&mut write, "801");
+        let message = write.save().unwrap_err().to_string();
+        assert!(message.contains("was changed by a program that does not lock it"), "{message}");
+        assert_eq!(scratch.bytes(), edited);
+    }
+}
+
+#[test]
+fn what_is_no_store_is_said_in_one_line_and_left_alone() {
+    let scratch = Scratch::new();
+    let file = &scratch.place.file;
+    for (bytes, expected) in [
+        (&b""[..], "the file is empty"),
+        (b"hello", "not well-formed XML: line 1, column 1: text outside the root element"),
+        (
+            b"<qubes>\n  <labels>\n",
+            "not well-formed XML: line 3, column 1: the file ends before every element is closed",
+        ),
+        (b"<QubesVmCollection/>", "written by Qubes R3 or older"),
+    ] {
+        fs::write(file, bytes).unwrap();
+        for message in [
+            Read::open(&scratch.place).err().unwrap().to_string(),
+            Write::open(&scratch.place).err().unwrap().to_string(),
+        ] {
+            assert!(message.starts_with(&format!("{}: {expected}", file.display())), "{message}");
+            assert!(!message.contains('\n'), "{message}");
+        }
+        assert_eq!(fs::read(file).unwrap(), bytes);
+    }
+    fs::remove_file(file).unwrap();
+    fs::create_dir(file).unwrap();
+    for error in [Read::open(&scratch.place).err().unwrap(), Write::open(&scratch.place).err().unwrap()] {
+        assert!(error.to_string().ends_with("is not a regular file"), "{error}");
+    }
+    fs::remove_dir(file).unwrap();
+    nix::unistd::mkfifo(file, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    assert!(matches!(Read::open(&scratch.place), Err(StoreError::NotAFile { .. })), "a FIFO does not make us wait");
+}
+
+#[test]
+fn a_store_of_a_hundred_megabytes_is_refused_unread() {
+    let scratch = Scratch::new();
+    fs::File::create(&scratch.place.file).unwrap().set_len(100 << 20).unwrap();
+    let message = Read::open(&scratch.place).err().unwrap().to_string();
+    assert!(message.ends_with("104857600 bytes are more than a store can have (67108864)"), "{message}");
+}

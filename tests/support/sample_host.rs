@@ -1,0 +1,64 @@
+//! The machine on which the samples below `tests/data/r4` were recorded: 32404 MiB, 16 processors, three kernels, every
+//! qube halted. Tests change what they need.
+
+use std::collections::HashMap;
+
+use qubes::model::{Class, Facts, PowerState, Release, Vm};
+
+pub struct SampleHost {
+    pub release: Release,
+    pub can_reflink: bool,
+    /// Power states of qubes that are not halted.
+    pub states: HashMap<String, PowerState>,
+    /// Files in the directory of every kernel.
+    pub kernel_files: HashMap<String, String>,
+}
+
+impl Default for SampleHost {
+    fn default() -> SampleHost {
+        SampleHost { release: Release::R4_4, can_reflink: true, states: HashMap::new(), kernel_files: HashMap::new() }
+    }
+}
+
+impl Facts for SampleHost {
+    fn host_memory_mib(&self) -> u64 {
+        32404
+    }
+
+    fn host_cpus(&self) -> u32 {
+        16
+    }
+
+    fn kernel_installed(&self, kernels_dir: &str, version: &str) -> bool {
+        kernels_dir == "/var/lib/qubes/vm-kernels"
+            && ["6.6.77-1.fc37", "6.12.21-1.fc37", "5.15.124-1"].contains(&version)
+    }
+
+    fn kernel_file(&self, kernels_dir: &str, version: &str, file: &str) -> Option<String> {
+        self.kernel_installed(kernels_dir, version).then(|| self.kernel_files.get(file).cloned()).flatten()
+    }
+
+    fn release(&self) -> Release {
+        self.release
+    }
+
+    fn base_dir(&self) -> &str {
+        "/var/lib/qubes"
+    }
+
+    fn can_reflink(&self, _dir: &str) -> bool {
+        self.can_reflink
+    }
+
+    fn power_state(&self, vm: &Vm) -> PowerState {
+        let halted = match vm.class {
+            Class::AdminVM | Class::RemoteVM => PowerState::Running,
+            _ => PowerState::Halted,
+        };
+        self.states.get(vm.name.as_str()).copied().unwrap_or(halted)
+    }
+
+    fn domain_id(&self, vm: &Vm) -> i64 {
+        if vm.class == Class::AdminVM { 0 } else { -1 }
+    }
+}
