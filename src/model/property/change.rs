@@ -20,7 +20,7 @@ impl Qubes {
         facts: &dyn Facts,
     ) -> Result<Vec<Effect>, PropertyError> {
         let qube = self.get(vm).ok_or_else(|| PropertyError::NoSuchQube(vm.to_owned()))?;
-        let property = writable(Scope::Class(&qube.class), property, &qube.name, facts)?;
+        let property = writable(Scope::Class(&qube.class), property, Owner::Qube(&qube.name), facts)?;
         let value = property.parse(self, Owner::Qube(&qube.name), text)?;
         let is_set = qube.properties.contains(property.name);
         if property.write_once && is_set {
@@ -46,7 +46,7 @@ impl Qubes {
         facts: &dyn Facts,
     ) -> Result<Vec<Effect>, PropertyError> {
         let qube = self.get(vm).ok_or_else(|| PropertyError::NoSuchQube(vm.to_owned()))?;
-        let property = writable(Scope::Class(&qube.class), property, &qube.name, facts)?;
+        let property = writable(Scope::Class(&qube.class), property, Owner::Qube(&qube.name), facts)?;
         if property.write_once {
             return Err(PropertyError::Inaccessible(property.name));
         }
@@ -69,7 +69,7 @@ impl Qubes {
     /// # Errors
     /// As [`Qubes::set_property`].
     pub fn set_global(&mut self, property: &str, text: &str, facts: &dyn Facts) -> Result<Vec<Effect>, PropertyError> {
-        let property = writable(Scope::Global, property, "the system", facts)?;
+        let property = writable(Scope::Global, property, Owner::System, facts)?;
         let value = property.parse(self, Owner::System, text)?;
         let before = self.global(property, facts).ok();
         self.check_global(&Wanted { property, value: &value, reset: false, before: before.as_ref() }, facts)?;
@@ -82,7 +82,7 @@ impl Qubes {
     /// # Errors
     /// As [`Qubes::set_global`].
     pub fn reset_global(&mut self, property: &str, facts: &dyn Facts) -> Result<Vec<Effect>, PropertyError> {
-        let property = writable(Scope::Global, property, "the system", facts)?;
+        let property = writable(Scope::Global, property, Owner::System, facts)?;
         let before = self.global(property, facts).ok();
         let default = self.global_default(property, facts).ok();
         let value = default.as_ref().unwrap_or(&Value::None);
@@ -124,7 +124,7 @@ impl Qubes {
 fn writable(
     scope: Scope<'_>,
     name: &str,
-    owner: impl std::fmt::Display,
+    owner: Owner<'_>,
     facts: &dyn Facts,
 ) -> Result<&'static Property, PropertyError> {
     let property = Property::find(scope, name).ok_or_else(|| PropertyError::NoSuchProperty(name.to_owned()))?;
