@@ -2,12 +2,28 @@
 //! and the multicall program come from it.
 
 pub mod arguments;
+mod candidates;
+mod check;
+pub mod complete;
+mod create;
 pub mod failure;
+pub mod generate;
 pub mod invocation;
+mod kill;
+mod ls;
+mod monitor;
+pub mod multicall;
 pub mod output;
+mod prefs;
+mod qubes_create;
 pub mod qubes_given;
+mod recover;
+mod remove;
+mod shutdown;
+mod start;
 pub mod table;
 pub mod usage;
+pub mod values;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -34,9 +50,42 @@ pub struct Command {
 }
 
 /// Every command, in alphabetical order.
-pub const COMMANDS: &[Command] = &[];
+pub const COMMANDS: &[Command] = &[
+    Command::new("qubes-create", "Make a new store with dom0", qubes_create::define, qubes_create::run),
+    Command::new("qubes-monitor", "Watch one running qube", monitor::define, monitor::run).hidden(),
+    Command::new("qubes-prefs", "Properties of the system", prefs::define_for_system, prefs::run_for_system)
+        .with_manual(prefs::manual_of_system),
+    Command::new("qubes-recover", "Bring qubes into order after a crash", recover::define, recover::run),
+    Command::new("qvm-check", "Tell whether qubes exist, run, are templates", check::define, check::run)
+        .with_manual(check::manual),
+    Command::new("qvm-create", "Create a qube", create::define, create::run),
+    Command::new("qvm-kill", "End qubes at once", kill::define, kill::run),
+    Command::new("qvm-ls", "List qubes", ls::define, ls::run).with_manual(ls::manual),
+    Command::new("qvm-prefs", "Properties of a qube", prefs::define_for_qube, prefs::run_for_qube)
+        .with_manual(prefs::manual_of_qube),
+    Command::new("qvm-remove", "Remove qubes with their volumes", remove::define, remove::run),
+    Command::new("qvm-shutdown", "Ask qubes to shut down", shutdown::define, shutdown::run),
+    Command::new("qvm-start", "Start qubes", start::define, start::run),
+];
 
 impl Command {
+    const fn new(
+        name: &'static str,
+        about: &'static str,
+        define: fn(clap::Command) -> clap::Command,
+        run: fn(&mut Invocation) -> Result<u8, Failure>,
+    ) -> Command {
+        Command { name, about, define, run, hidden: false, more: Vec::new }
+    }
+
+    const fn hidden(self) -> Command {
+        Command { hidden: true, ..self }
+    }
+
+    const fn with_manual(self, more: fn() -> Vec<(&'static str, String)>) -> Command {
+        Command { more, ..self }
+    }
+
     /// The command of this name.
     pub fn find(name: &str) -> Option<&'static Command> {
         COMMANDS.iter().find(|c| c.name == name)

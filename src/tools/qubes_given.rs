@@ -49,25 +49,21 @@ impl<'a> Given<'a> {
     /// The names that are meant, of all `names` of the system (dom0 among them). `with_dom0` says whether `--all`
     /// has dom0. Order: as given, each once; `--all` and what a pattern finds in byte order. A pattern that finds
     /// nothing is no error; a name that does not exist is.
-    pub fn resolve<'n>(
-        &self,
-        names: impl Iterator<Item = &'n str> + Clone,
-        with_dom0: bool,
-    ) -> Result<Vec<&'n str>, Failure> {
+    pub fn resolve<'n>(&self, names: &[&'n str], with_dom0: bool) -> Result<Vec<&'n str>, Failure> {
         let mut found: Vec<&'n str> = Vec::new();
         if self.all {
-            found.extend(names.filter(|n| (with_dom0 || *n != "dom0") && !self.exclude.contains(n)));
+            found.extend(names.iter().filter(|n| (with_dom0 || **n != "dom0") && !self.exclude.contains(n)));
             found.sort_unstable();
             return Ok(found);
         }
         for given in &self.names {
             let before = found.len();
             if is_pattern(given) {
-                found.extend(names.clone().filter(|n| matches_pattern(given, n)));
+                found.extend(names.iter().filter(|n| matches_pattern(given, n)));
                 found[before..].sort_unstable();
             } else {
-                let name = names.clone().find(|n| n == given).ok_or_else(|| Failure::no_such_domain(given))?;
-                found.push(name);
+                let name = names.iter().find(|n| *n == given).ok_or_else(|| Failure::no_such_domain(given))?;
+                found.push(*name);
             }
         }
         let mut kept: Vec<&'n str> = Vec::with_capacity(found.len());
@@ -80,12 +76,12 @@ impl<'a> Given<'a> {
     }
 }
 
-/// The one qube a single-name tool means: a name, or a pattern that exactly one name, or the first of several, fits.
+/// The one qube a single-name tool means: a name, or a pattern; of several that fit it, the last.
 pub fn resolve_one<'n>(given: &str, mut names: impl Iterator<Item = &'n str>) -> Result<&'n str, Failure> {
     if is_pattern(given) {
         return names
             .filter(|n| matches_pattern(given, n))
-            .min()
+            .max()
             .ok_or_else(|| Failure::usage(format!("no domain matches {}", super::failure::quoted(given))));
     }
     names.find(|n| *n == given).ok_or_else(|| Failure::no_such_domain(given))
@@ -180,7 +176,7 @@ mod tests {
     const NAMES: [&str; 6] = ["dom0", "sys-firewall", "sys-net", "sys-usb", "vault", "work"];
 
     fn resolve(given: &Given, with_dom0: bool) -> Vec<&'static str> {
-        given.resolve(NAMES.iter().copied(), with_dom0).unwrap()
+        given.resolve(&NAMES, with_dom0).unwrap()
     }
 
     #[test]
@@ -199,7 +195,7 @@ mod tests {
     #[test]
     fn a_name_that_does_not_exist_is_an_error() {
         let given = Given { names: vec!["nope"], ..Given::default() };
-        let error = given.resolve(NAMES.iter().copied(), false).unwrap_err();
+        let error = given.resolve(&NAMES, false).unwrap_err();
         assert!(matches!(error, Failure::Usage(text) if text == "no such domain: 'nope'"));
     }
 
