@@ -20,7 +20,6 @@ pub mod session;
 pub mod settle;
 pub mod start;
 pub mod stop;
-pub mod volumes;
 
 pub use error::LifecycleError;
 pub use session::Session;

@@ -90,6 +90,17 @@ impl fmt::Display for Owner<'_> {
     }
 }
 
+impl Owner<'_> {
+    /// That the property is unset where it must not be.
+    pub fn lacks(self, property: &'static str) -> PropertyError {
+        let command = match self {
+            Owner::System => format!("qubes-prefs {property} VALUE"),
+            Owner::Qube(name) => format!("qvm-prefs {name} {property} VALUE"),
+        };
+        PropertyError::Unset { owner: self.to_string(), property, command }
+    }
+}
+
 impl Property {
     /// What the store's `text` means. As lenient as upstream's reader; what that would refuse is an error here.
     pub(super) fn read(&self, qubes: &Qubes, owner: Owner<'_>, text: &str) -> Result<Value, PropertyError> {

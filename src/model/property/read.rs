@@ -55,7 +55,7 @@ impl Qubes {
         match property.default {
             DefaultValue::OfSystem(compute) => compute(self, facts),
             DefaultValue::System(name) => self.global_value(name, facts),
-            ref plain => plain.constant().ok_or_else(|| unset(Owner::System, property)),
+            ref plain => plain.constant().ok_or_else(|| Owner::System.lacks(property.name)),
         }
     }
 
@@ -82,7 +82,7 @@ impl Qubes {
                 None => self.stand_in(asked, property, otherwise),
             },
             DefaultValue::OfQube(compute) => compute(asked),
-            plain => plain.constant().ok_or_else(|| unset(Owner::Qube(&asked.vm.name), property)),
+            plain => plain.constant().ok_or_else(|| Owner::Qube(&asked.vm.name).lacks(property.name)),
         }
     }
 }
@@ -100,8 +100,4 @@ impl DefaultValue {
             _ => None,
         }
     }
-}
-
-fn unset(owner: Owner<'_>, property: &Property) -> PropertyError {
-    PropertyError::Unset { owner: owner.to_string(), property: property.name }
 }
