@@ -73,6 +73,21 @@ fn states_come_all_at_once_with_memory_and_processors() {
 }
 
 #[test]
+fn a_driver_without_statistics_is_asked_domain_by_domain() {
+    // libvirt's test driver lives in this process and begins with one running domain.
+    let hypervisor = LibvirtHypervisor::new("test:///default");
+    let states = hypervisor.states().unwrap();
+    let (uuid, live) = states.iter().next().unwrap();
+    assert_eq!((states.len(), live.state, live.id, live.vcpus), (1, PowerState::Running, Some(1), 2));
+    assert!(live.memory_kib > 0 && live.memory_kib <= live.max_memory_kib, "{live:?}");
+    assert_eq!(hypervisor.pause(*uuid), Ok(Outcome::Done));
+    assert_eq!(hypervisor.states().unwrap()[uuid].state, PowerState::Paused);
+    assert_eq!(hypervisor.resume(*uuid), Ok(Outcome::Done));
+    assert_eq!(hypervisor.shutdown(*uuid), Ok(Outcome::Done));
+    assert!(hypervisor.states().unwrap().is_empty());
+}
+
+#[test]
 fn images_keep_their_owner_and_mode_while_the_guest_runs_and_after() {
     let domain = Domain::new();
     let image = domain.description.disks[0].path.clone();

@@ -47,6 +47,9 @@ fn a_users_guest_outlives_the_users_daemon_and_a_lost_connection_is_no_stop() {
         assert!(Instant::now() < deadline, "{:?}", domain.hypervisor.state(uuid));
         std::thread::sleep(Duration::from_millis(50));
     }
+    while !domain.hypervisor.states().is_ok_and(|states| states.contains_key(&uuid)) {
+        assert!(Instant::now() < deadline, "{:?}", domain.hypervisor.states());
+    }
     assert_eq!(domain.hypervisor.shutdown(uuid), Ok(Outcome::Done));
     assert_eq!(domain.hypervisor.wait_until_inactive(uuid, Some(LONG)), Ok(true));
     drop(domain);
