@@ -35,7 +35,9 @@ test:
 	$(CARGO) test --locked --workspace
 
 bench:
-	@demo/dependencies.sh bench
+	@demo/dependencies.sh bench demo
+	@demo/guest.sh target/guest
+	@demo/libvirt.sh
 	$(CARGO) bench --locked --bench budget
 
 -include install.mk

@@ -13,6 +13,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::model::Release;
+use crate::store::{StorePlace, Wait};
 
 /// What the command line said of the place to work on; the environment answers for what it left open.
 #[derive(Debug, Clone, Default)]
@@ -107,7 +108,7 @@ impl System {
             no_wait: options.no_wait,
             force: options.force,
             uri: env::var("QUBES_LIBVIRT_URI").ok().filter(|u| !u.is_empty()),
-            cache: cache_directory(root.as_deref()),
+            cache: cache_directory(),
             path: env::var_os("PATH").unwrap_or_else(|| "/usr/sbin:/usr/bin:/sbin:/bin".into()),
             libexec: env::current_exe().ok().and_then(|exe| Some(exe.parent()?.to_path_buf())),
             configuration,
@@ -144,6 +145,19 @@ impl System {
     /// What is remembered between runs and may be lost.
     pub fn cache_dir(&self) -> &Path {
         &self.cache
+    }
+
+    /// The store and how to treat it, for a transaction.
+    pub fn store_place(&self) -> StorePlace {
+        StorePlace {
+            file: self.store.clone(),
+            run_dir: self.run.clone(),
+            backup_dir: self.backup_dir(),
+            qubesd_socket: self.qubesd_socket(),
+            group: self.qubes_group(),
+            wait: Wait::at_most(self.lock_wait()),
+            force: self.force,
+        }
     }
 
     /// The socket on which a live qubesd would answer: only the system's own store can have one.
@@ -292,9 +306,10 @@ fn run_directory(root: Option<&Path>, store: &Path, foreign: bool) -> PathBuf {
     }
 }
 
-fn cache_directory(root: Option<&Path>) -> PathBuf {
+/// The machine's, root directory or not: what is remembered is how this machine behaves.
+fn cache_directory() -> PathBuf {
     if geteuid().is_root() {
-        return below(root, "/var/cache/qubes");
+        return PathBuf::from("/var/cache/qubes");
     }
     let home = || path_from("HOME").map(|h| h.join(".cache"));
     path_from("XDG_CACHE_HOME").or_else(home).unwrap_or_else(env::temp_dir).join("qubes")

@@ -2,16 +2,16 @@
 //! when a budget is exceeded. Times are compared with `xmllint --noout` on the same file in the same run.
 
 mod crowd;
+mod guests;
 mod sample;
 mod table;
 mod timing;
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::ExitCode;
 use std::time::Duration;
 
-use nix::sys::resource::{UsageWho, getrusage};
 use table::Row;
 use timing::{Job, alternately, median};
 
@@ -25,8 +25,8 @@ const QUBE: &str = "work-998";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if let Some(position) = arguments.iter().position(|a| a == "--resident") {
-        return print_resident(&arguments[position + 1..]);
+    if let Some(position) = arguments.iter().position(|a| a == "--usage") {
+        return timing::print_usage(&arguments[position + 1..]);
     }
     match measure() {
         Ok(rows) => {
@@ -62,6 +62,7 @@ fn measure() -> io::Result<Vec<Row>> {
     rows.extend(memory_of(&tools, &small, "1000 qubes")?);
     rows.extend(memory_of(&tools, &large, "5000 qubes")?);
     rows.push(crowd::reader_beside_writers(&tools)?);
+    rows.extend(guests::starting(&tools)?);
     Ok(rows)
 }
 
@@ -131,7 +132,7 @@ fn memory_of(tools: &Path, store: &Path, size: &str) -> io::Result<Option<Row>> 
     jobs.push(("`qvm-prefs VM PROP VALUE`", writing(tools, store)));
     let mut most: Option<(u64, &str)> = None;
     for (what, job) in &mut jobs {
-        let resident = job.resident()?;
+        let resident = job.usage()?.resident;
         if most.is_none_or(|(bytes, _)| resident > bytes) {
             most = Some((resident, what));
         }
@@ -143,20 +144,6 @@ fn memory_of(tools: &Path, store: &Path, size: &str) -> io::Result<Option<Row>> 
         unit: "× the file",
         plain: format!("{:.1} MiB of {:.1}", mebibytes(bytes), mebibytes(file)),
     }))
-}
-
-/// `--resident PROGRAM ARGUMENT...`: runs it as the only child and prints the most memory it had, in bytes.
-fn print_resident(words: &[String]) -> ExitCode {
-    let Some((program, arguments)) = words.split_first() else { return ExitCode::from(2) };
-    let run = Command::new(program).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status();
-    match (run, getrusage(UsageWho::RUSAGE_CHILDREN)) {
-        (Ok(status), Ok(usage)) if status.success() => {
-            // ru_maxrss is in KiB: getrusage(2).
-            println!("{}", usage.max_rss() * 1024);
-            ExitCode::SUCCESS
-        }
-        _ => ExitCode::FAILURE,
-    }
 }
 
 fn ratio(of: Duration, to: Duration) -> f64 {

@@ -1,27 +1,41 @@
 //! Measuring processes beside each other. Ratios, not seconds: each round runs every command once, so that whatever
 //! else the machine does meets all of them alike, and medians are compared.
 
+use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
+
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike;
 
 /// A command line that is run again and again in the same surroundings.
 #[derive(Clone)]
 pub struct Job {
     program: PathBuf,
     arguments: Vec<String>,
-    /// What stands for the store.
-    store: PathBuf,
+    /// Where it works: a store without a hypervisor, or a whole system.
+    environment: Vec<(&'static str, OsString)>,
     /// Values for the argument `%`, one after the other: a write that changes something each time.
     values: Vec<String>,
     round: usize,
 }
 
 impl Job {
+    /// A command that works on a store, offline.
     pub fn new(program: impl Into<PathBuf>, arguments: &[&str], store: &Path) -> Job {
+        Job::within(program, arguments, vec![("QUBES_XML_PATH", store.into()), ("QUBES_OFFLINE", "1".into())])
+    }
+
+    /// A command that works on the whole system below a directory, with guests.
+    pub fn below(program: impl Into<PathBuf>, arguments: &[&str], root: &Path) -> Job {
+        Job::within(program, arguments, vec![("QUBES_ROOT", root.into())])
+    }
+
+    fn within(program: impl Into<PathBuf>, arguments: &[&str], environment: Vec<(&'static str, OsString)>) -> Job {
         let arguments = arguments.iter().map(|a| (*a).to_string()).collect();
-        Job { program: program.into(), arguments, store: store.to_path_buf(), values: Vec::new(), round: 0 }
+        Job { program: program.into(), arguments, environment, values: Vec::new(), round: 0 }
     }
 
     /// `%` among the arguments becomes these, in turn.
@@ -40,9 +54,23 @@ impl Job {
                 _ => argument,
             });
         }
-        command.env("QUBES_XML_PATH", &self.store).env("QUBES_OFFLINE", "1").env("RUST_BACKTRACE", "0");
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        self.surround(&mut command);
+        command.stdout(Stdio::null());
         command
+    }
+
+    /// Nothing of the caller's shell may decide what is measured.
+    fn surround(&self, command: &mut Command) {
+        for name in ["QUBES_ROOT", "QUBES_XML_PATH", "QUBES_OFFLINE"] {
+            command.env_remove(name);
+        }
+        command.envs(self.environment.iter().map(|(name, value)| (name, value))).env("RUST_BACKTRACE", "0");
+        command.stdin(Stdio::null()).stderr(Stdio::null());
+    }
+
+    /// Begins it and does not wait.
+    pub fn spawn(&mut self) -> io::Result<Child> {
+        self.command().spawn()
     }
 
     /// Runs it once. A command that fails is no measurement.
@@ -54,20 +82,49 @@ impl Job {
         if status.success() { Ok(took) } else { Err(self.failed(&command, status)) }
     }
 
-    /// The most memory it had at once, in bytes. Asked of a small process of our own that has only this child: the
-    /// kernel keeps one maximum for all children.
-    pub fn resident(&mut self) -> io::Result<u64> {
+    /// What it used of the machine. Asked of a small process of our own that has only this child: the kernel keeps one
+    /// sum for all children, and a child starts with the memory of whoever made it.
+    pub fn usage(&mut self) -> io::Result<Usage> {
         let inner = self.command();
         let mut outer = Command::new(std::env::current_exe()?);
-        outer.arg("--resident").arg(inner.get_program()).args(inner.get_args());
-        outer.env("QUBES_XML_PATH", &self.store).env("QUBES_OFFLINE", "1").env("RUST_BACKTRACE", "0");
-        let output = outer.stdin(Stdio::null()).stderr(Stdio::inherit()).output()?;
+        outer.arg("--usage").arg(inner.get_program()).args(inner.get_args());
+        self.surround(&mut outer);
+        let output = outer.output()?;
         let text = String::from_utf8_lossy(&output.stdout);
-        text.trim().parse().map_err(|_| self.failed(&outer, output.status))
+        let mut numbers = text.split_whitespace().map(str::parse);
+        match (numbers.next(), numbers.next()) {
+            (Some(Ok(resident)), Some(Ok(microseconds))) => {
+                Ok(Usage { resident, processor: Duration::from_micros(microseconds) })
+            }
+            _ => Err(self.failed(&inner, output.status)),
+        }
     }
 
     fn failed(&self, command: &Command, status: std::process::ExitStatus) -> io::Error {
-        io::Error::other(format!("{command:?} on {} ended with {status}", self.store.display()))
+        io::Error::other(format!("{command:?} with {:?} ended with {status}", self.environment))
+    }
+}
+
+/// What one run of a command took.
+pub struct Usage {
+    /// The most memory it had at once, in bytes.
+    pub resident: u64,
+    /// Processor time, its own and the kernel's for it.
+    pub processor: Duration,
+}
+
+/// `--usage PROGRAM ARGUMENT...`: runs it as the only child, and prints bytes and microseconds for [`Job::usage`].
+pub fn print_usage(words: &[String]) -> ExitCode {
+    let Some((program, arguments)) = words.split_first() else { return ExitCode::from(2) };
+    let run = Command::new(program).args(arguments).stdout(Stdio::null()).status();
+    match (run, getrusage(UsageWho::RUSAGE_CHILDREN)) {
+        (Ok(status), Ok(usage)) if status.success() => {
+            let processor = usage.user_time() + usage.system_time();
+            // ru_maxrss is in KiB: getrusage(2).
+            println!("{} {}", usage.max_rss() * 1024, processor.num_microseconds());
+            ExitCode::SUCCESS
+        }
+        _ => ExitCode::FAILURE,
     }
 }
 

@@ -7,28 +7,8 @@ use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
 use super::HypervisorError;
+pub use crate::model::VirtMode;
 use crate::storage::Attachment;
-
-/// How a qube is virtualised (property `virt_mode`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum VirtMode {
-    Hvm,
-    Pvh,
-    Pv,
-}
-
-impl VirtMode {
-    /// The mode a stored value means, `None` when it is none.
-    pub fn from_store(text: &str) -> Option<VirtMode> {
-        match text {
-            "hvm" => Some(VirtMode::Hvm),
-            "pvh" => Some(VirtMode::Pvh),
-            "pv" => Some(VirtMode::Pv),
-            _ => None,
-        }
-    }
-}
 
 /// What executes a guest's instructions under QEMU. Xen's domains do not ask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

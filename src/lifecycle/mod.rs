@@ -1,1 +1,24 @@
 //! The verbs: create, remove, start, stop, recover. The only place where the rooms below meet.
+//!
+//! Nobody watches a qube from a daemon, so three things keep order (`docs/monitor.md`): the qube's operation lock
+//! ([`qube_lock`]), the record of its start ([`record`]), and one small monitor per running qube ([`monitor`]).
+//! Whoever holds the lock and finds a record whose domain is inactive does the after-work ([`settle`]).
+
+pub mod apply;
+pub mod change;
+pub mod create;
+pub mod describe;
+pub mod error;
+pub mod kernel_line;
+pub mod monitor;
+pub mod qube_lock;
+pub mod record;
+pub mod recover;
+pub mod remove;
+pub mod session;
+pub mod settle;
+pub mod start;
+pub mod stop;
+
+pub use error::LifecycleError;
+pub use session::Session;

@@ -35,9 +35,14 @@ pub fn clone_file(from: &File, to: &File) -> io::Result<Cloned> {
     }
 }
 
-/// Whether files in `directory` can share blocks, found by doing it with two nameless files. Where the directory does
-/// not exist yet, the nearest one above it that does answers.
-pub fn can_reflink(directory: &Path) -> io::Result<bool> {
+/// Whether files in `directory` can share blocks; no where nothing can be written. Where the directory does not exist
+/// yet, the nearest one above it that does answers.
+pub fn can_reflink(directory: &Path) -> bool {
+    try_reflink(directory).unwrap_or(false)
+}
+
+/// The same, found by doing it with two nameless files, and with the reason why it cannot be found.
+pub(super) fn try_reflink(directory: &Path) -> io::Result<bool> {
     let existing = directory.ancestors().find(|d| d.is_dir()).unwrap_or(Path::new("/"));
     let mut from = tempfile::tempfile_in(existing)?;
     from.write_all(b"sharing blocks")?;

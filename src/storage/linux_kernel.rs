@@ -58,11 +58,6 @@ impl Driver for LinuxKernel {
         Ok(Some((place.blocks() * unit, (place.blocks() - place.blocks_free()) * unit)))
     }
 
-    /// The version of the qube's kernel is not known here.
-    fn new_vid(&self, _prefix: &str, _qube: &str, _name: &str) -> String {
-        String::new()
-    }
-
     fn create(&self, _volume: &Volume) -> Result<(), StorageError> {
         Ok(())
     }

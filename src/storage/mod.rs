@@ -11,6 +11,7 @@ mod clone_range;
 mod durable;
 mod in_use;
 mod linux_kernel;
+mod locks;
 mod loop_device;
 pub mod pools;
 mod reflink;
@@ -19,9 +20,13 @@ mod vm_storage;
 
 pub use clone_range::can_reflink;
 pub use linux_kernel::LinuxKernel;
-pub use pools::Drivers;
+pub use locks::VolumeLocks;
+pub use pools::{Drivers, driver_of};
 pub use reflink::Reflink;
 pub use vm_storage::{Disk, Started, VmStorage};
+
+use crate::model::VmName;
+use crate::model::volume::{ResolvedVolume, VolumeError};
 
 /// What a volume is for: the two flags of `spec/r4-storage.md` §1 as one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +48,7 @@ pub struct Volume {
     pub name: String,
     /// The pool's name.
     pub pool: String,
-    /// Unique in the pool, made by the driver.
+    /// Unique in the pool ([`crate::model::volume::new_vid`] makes it).
     pub vid: String,
     pub kind: Kind,
     pub rw: bool,
@@ -58,6 +63,49 @@ pub struct Volume {
 }
 
 impl Volume {
+    /// The volume `of` a qube as the model tells it.
+    pub fn resolved(owner: &VmName, of: ResolvedVolume) -> Result<Volume, StorageError> {
+        let kind = match (of.snap_on_start, of.save_on_stop) {
+            (false, false) => Kind::Volatile,
+            (true, false) => Kind::Snapshot,
+            (false, true) => Kind::Origin,
+            (true, true) => {
+                let text = format!("volume {owner}:{}: both snap_on_start and save_on_stop is not supported", of.name);
+                return Err(StorageError::Refused(text));
+            }
+        };
+        Ok(Volume {
+            owner: owner.to_string(),
+            name: of.name,
+            pool: of.pool,
+            vid: of.vid,
+            kind,
+            rw: of.rw,
+            size: of.size,
+            revisions_to_keep: of.revisions_to_keep,
+            source: of.source,
+            ephemeral: of.ephemeral,
+        })
+    }
+
+    /// A volume of which nothing is known but where it lies, to be removed.
+    pub fn orphan(pool: &str, vid: &str) -> Volume {
+        let mut parts = vid.rsplit('/');
+        let (name, owner) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+        Volume {
+            owner: owner.to_string(),
+            name: name.to_string(),
+            pool: pool.to_string(),
+            vid: vid.to_string(),
+            kind: Kind::Origin,
+            rw: true,
+            size: 0,
+            revisions_to_keep: 0,
+            source: None,
+            ephemeral: false,
+        }
+    }
+
     /// Whether the guest writes to the only image there is (`spec/r4-storage.md` §1).
     pub fn snapshots_disabled(&self) -> bool {
         self.revisions_to_keep == -1 && self.kind == Kind::Origin
@@ -94,6 +142,8 @@ pub struct Revision {
 pub enum StorageError {
     #[error("{0}")]
     Refused(String),
+    #[error(transparent)]
+    Volumes(#[from] VolumeError),
     #[error("{what}: {source}")]
     Io { what: String, source: io::Error },
 }
@@ -112,8 +162,6 @@ pub trait Driver: Send + Sync {
     fn setup(&self) -> Result<(), StorageError>;
     /// Size and use of the place in bytes, where the driver knows.
     fn capacity(&self) -> Result<Option<(u64, u64)>, StorageError>;
-    /// The vid for a new volume `name` of a qube; `prefix` is `appvms` or `vm-templates`.
-    fn new_vid(&self, prefix: &str, qube: &str, name: &str) -> String;
 
     fn create(&self, volume: &Volume) -> Result<(), StorageError>;
     fn remove(&self, volume: &Volume) -> Result<(), StorageError>;

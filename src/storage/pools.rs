@@ -4,17 +4,19 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Driver, LinuxKernel, Reflink, StorageError};
+use super::{Driver, LinuxKernel, Reflink, StorageError, VolumeLocks};
 use crate::model::{Pool, Pools};
 use crate::system::System;
 
 /// The driver of one pool. A relative `dir_path` counts from `/`, where upstream's daemon runs.
-pub fn open(pool: &Pool, system: &System) -> Result<Arc<dyn Driver>, StorageError> {
+pub fn driver_of(system: &System, pool: &Pool) -> Result<Arc<dyn Driver>, StorageError> {
     let name = pool.name();
     match pool.driver() {
         "file-reflink" => {
             let directory = directory(pool, system)?;
-            Ok(Arc::new(Reflink::new(name, directory, setup_check(pool)?, system.qubes_group())))
+            let group = system.qubes_group();
+            let locks = VolumeLocks::new(system.run_dir(), group, VolumeLocks::PATIENCE);
+            Ok(Arc::new(Reflink::new(name, directory, setup_check(pool)?, group, locks)))
         }
         "linux-kernel" => Ok(Arc::new(LinuxKernel::new(name, directory(pool, system)?))),
         driver => Err(StorageError::Refused(format!(
@@ -43,7 +45,7 @@ impl<'a> Drivers<'a> {
             return Ok(driver.clone());
         }
         let missing = || StorageError::Refused(format!("there is no pool '{}'", name.escape_debug()));
-        let driver = open(self.pools.get(name).ok_or_else(missing)?, self.system)?;
+        let driver = driver_of(self.system, self.pools.get(name).ok_or_else(missing)?)?;
         self.open.insert(name.to_string(), driver.clone());
         Ok(driver)
     }

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{Attachment, Driver, Drivers, Kind, StorageError, Volume};
+use crate::model::{Facts, Qubes, Vm};
+use crate::system::System;
 
 /// A qube's volumes with the drivers that work on them. Whoever calls holds the qube's operation lock.
 pub struct VmStorage {
@@ -29,6 +31,16 @@ pub struct Started {
 }
 
 impl VmStorage {
+    /// The storage of `vm` as the store describes it.
+    ///
+    /// # Errors
+    /// A volume cannot be told, or its pool cannot be used.
+    pub fn of(system: &System, qubes: &Qubes, vm: &Vm, facts: &dyn Facts) -> Result<VmStorage, StorageError> {
+        let volumes = qubes.volumes(vm, facts)?.into_iter().map(|volume| Volume::resolved(&vm.name, volume));
+        let volumes = volumes.collect::<Result<_, _>>()?;
+        VmStorage::open(vm.name.as_str(), volumes, &mut Drivers::new(&qubes.pools, system))
+    }
+
     /// The storage of `qube` with these volumes; an error for the first whose pool cannot be used.
     pub fn open(qube: &str, volumes: Vec<Volume>, drivers: &mut Drivers<'_>) -> Result<VmStorage, StorageError> {
         let with_driver = |volume: Volume| match drivers.get(&volume.pool) {

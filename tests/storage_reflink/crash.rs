@@ -11,7 +11,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 
 use crate::loop_mount::FileSystem;
-use crate::pool::{MIB, Pool, origin, pool_on, snapshot, text_in};
+use crate::pool::{MIB, Pool, locks_beside, origin, pool_on, snapshot, text_in};
 use qubes::exec::Program;
 use qubes::storage::{Driver, Reflink, StorageError, Volume};
 
@@ -228,7 +228,8 @@ fn run_dying(pool: &Pool, step: Step, volume: &Volume, call: u32) -> bool {
 fn one_step_in_a_process_of_its_own() {
     let (Ok(step), Ok(volume)) = (env::var(STEP), env::var(VOLUME)) else { return };
     let directory = env::var_os(DIRECTORY).unwrap();
-    let driver = Reflink::new("vm-pool", Path::new(&directory).into(), false, None);
+    let directory = Path::new(&directory);
+    let driver = Reflink::new("vm-pool", directory.into(), false, None, locks_beside(directory));
     let (vid, revisions_to_keep) = volume.split_once(' ').unwrap();
     let mut parts = vid.split('/').skip(1);
     let (qube, name) = (parts.next().unwrap(), parts.next().unwrap());

@@ -4,9 +4,11 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 
 use crate::loop_mount::FileSystem;
-use crate::pool::{MIB, Pool, all_pools, origin, pool_on, snapshot, text_in, volatile};
+use crate::pool::{MIB, Pool, all_pools, locks_beside, origin, pool_on, snapshot, text_in, volatile};
+use nix::sys::signal::{Signal, kill};
 use nix::sys::statvfs::statvfs;
-use qubes::exec::Program;
+use nix::unistd::Pid;
+use qubes::exec::{ExecError, Program};
 use qubes::storage::{Driver, Reflink, StorageError, Volume};
 
 #[test]
@@ -148,6 +150,30 @@ fn a_snapshot_is_outdated_once_its_source_has_moved_on() {
 }
 
 #[test]
+fn no_snapshot_is_taken_while_the_source_is_committed_nor_the_other_way_round() {
+    let Some(pool) = pool_on(FileSystem::Btrfs) else { return };
+    let driver = &pool.driver;
+    let (template, locks) = (origin("debian", "root"), locks_beside(&pool.directory));
+    let root = snapshot("work", &template);
+    driver.create(&template).unwrap();
+    driver.start(&template).unwrap();
+    let somebody_commits = locks.exclusive("vm-pool", &template.vid).unwrap();
+    let refused = refusal(driver.start(&root));
+    assert!(refused.starts_with("volume vm-templates/debian/root of pool vm-pool is locked by pid "), "{refused}");
+    drop(somebody_commits);
+    let somebody_snapshots = locks.shared("vm-pool", &template.vid).unwrap();
+    driver.start(&root).unwrap();
+    assert!(refusal(driver.stop(&template)).contains("is locked by "));
+    assert!(refusal(driver.remove(&template)).contains("is locked by "));
+    drop(somebody_snapshots);
+    driver.stop(&template).unwrap();
+    let somebody_snapshots = locks.shared("vm-pool", &template.vid).unwrap();
+    assert!(refusal(driver.revert(&template, None)).contains("is locked by "));
+    drop(somebody_snapshots);
+    driver.revert(&template, None).unwrap();
+}
+
+#[test]
 fn data_come_in_whole_and_go_out_while_the_qube_runs() {
     for pool in all_pools() {
         let driver = &pool.driver;
@@ -198,6 +224,37 @@ fn a_size_can_change_running_and_halted() {
         let fixed = Volume { rw: false, ..private };
         assert!(refusal(driver.resize(&fixed, 0)).contains("read-only"));
     }
+}
+
+#[test]
+fn an_image_that_a_virtual_machine_has_open_is_left_alone() {
+    let Some(pool) = pool_on(FileSystem::Btrfs) else { return };
+    let driver = &pool.driver;
+    let private = origin("work", "private");
+    driver.create(&private).unwrap();
+    driver.start(&private).unwrap();
+    // A server of QEMU's: like the machine it opens the image with its locks, and it is ready when it has forked.
+    let (socket, pid) = (pool.mount.path().join("socket"), pool.mount.path().join("pid"));
+    let server = Program::new("qemu-nbd").args(["--fork", "-f", "raw", "--socket"]).arg(&socket).arg("--pid-file");
+    let server = server.arg(&pid).arg(pool.path("appvms/work/private-dirty.img"));
+    if let Err(missing @ ExecError::Start { .. }) = server.output() {
+        eprintln!("skipped: {missing}");
+        return;
+    }
+    let pid = Pid::from_raw(fs::read_to_string(&pid).unwrap().trim().parse().unwrap());
+    let before = pool.names("appvms/work");
+    let refused = [driver.stop(&private), driver.start(&private), driver.remove(&private)];
+    let after = pool.names("appvms/work");
+    kill(pid, Signal::SIGTERM).unwrap();
+    assert_eq!(after, before);
+    for refused in refused {
+        let text = refusal(refused);
+        assert!(text.ends_with("private-dirty.img is still open in a virtual machine; end that first"), "{text}");
+    }
+    // It takes a moment to leave, for which a stop waits.
+    driver.stop(&private).unwrap();
+    driver.remove(&Volume::orphan("vm-pool", "appvms/work/private")).unwrap();
+    assert!(!pool.path("appvms/work").exists());
 }
 
 #[test]
@@ -252,7 +309,7 @@ fn shared_blocks_make_a_large_image_cost_nothing() {
 fn a_place_without_shared_blocks_is_refused_unless_copies_are_wanted() {
     let Some(pool) = pool_on(FileSystem::Ext4) else { return };
     let directory = pool.mount.path().join("new");
-    let picky = Reflink::new("fast", directory.clone(), true, None);
+    let picky = Reflink::new("fast", directory.clone(), true, None, locks_beside(&directory));
     let refused = refusal(picky.setup());
     assert!(refused.starts_with("pool fast: files in "), "{refused}");
     for way in ["btrfs or XFS", "driver 'file'", "setup_check=no"] {

@@ -3,8 +3,9 @@
 use std::fs::{self, File};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use qubes::storage::{Attachment, Driver, Kind, Reflink, Volume};
+use qubes::storage::{Attachment, Driver, Kind, Reflink, Volume, VolumeLocks};
 
 use crate::loop_mount::{FileSystem, LoopMount};
 
@@ -27,9 +28,15 @@ pub fn pool_on(kind: FileSystem) -> Option<Pool> {
         }
     };
     let directory = mount.path().join("pool");
-    let driver = Reflink::new("vm-pool", directory.clone(), kind != FileSystem::Ext4, None);
+    let locks = locks_beside(&directory);
+    let driver = Reflink::new("vm-pool", directory.clone(), kind != FileSystem::Ext4, None, locks);
     driver.setup().unwrap();
     Some(Pool { driver, directory, mount })
+}
+
+/// Locks of nobody else, for which nobody waits.
+pub fn locks_beside(directory: &Path) -> VolumeLocks {
+    VolumeLocks::new(&directory.with_file_name("run"), None, Duration::ZERO)
 }
 
 /// One pool on each file system.

@@ -10,7 +10,8 @@ use crate::model::qubes::Qubes;
 use crate::model::vm::Vm;
 
 /// How a qube is virtualised.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum VirtMode {
     Hvm,
     Pv,

@@ -24,6 +24,7 @@ impl Reflink {
         if volume.kind != Kind::Origin {
             return Ok(());
         }
+        let _alone = self.lock(volume)?;
         durable::copy(&images.clean(), &images.clean(), self.group, Copy::Resized(bytes))?;
         self.precache(volume, &images);
         Ok(())

@@ -202,9 +202,9 @@ mod tests {
             "root-import.img~abc",
             "root-precache.img",
             "root.img",
-            "root.img.1@2024-02-29T23:59:58Z",
             "root.img.12@2024-02-29T23:59:59Z",
             "root.img.13@2024-02-29T23:59:59Z~x1",
+            "root.img.1@2024-02-29T23:59:58Z",
             "root.img@2019-01-01T00:00:00Z",
         ];
         let others = [
@@ -223,7 +223,7 @@ mod tests {
             paths.iter().map(|p| p.file_name().unwrap().to_string_lossy().into_owned()).collect()
         };
         assert_eq!(names(images.all().unwrap()), own);
-        assert_eq!(names(images.leftovers().unwrap()), [own[1], own[6]]);
+        assert_eq!(names(images.leftovers().unwrap()), [own[1], own[5]]);
         let revisions: Vec<Revision> = images.revisions().unwrap().iter().map(Revision::from).collect();
         assert_eq!(revisions[0], Revision { id: "1".into(), time: "2024-02-29T23:59:58".into() });
         assert_eq!(revisions[1].id, "12");

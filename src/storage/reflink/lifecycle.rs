@@ -2,9 +2,10 @@
 //! a crash: what the guest has synced lies in the dirty image until the moment the dirty image becomes the clean one.
 
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use super::images::Images;
-use super::{Reflink, exists, look};
+use super::{Reflink, exists, look, source_vid};
 use crate::storage::durable::{self, Copy};
 use crate::storage::in_use::refuse_if_open;
 use crate::storage::{Kind, StorageError, Volume};
@@ -12,6 +13,7 @@ use crate::storage::{Kind, StorageError, Volume};
 impl Reflink {
     pub(super) fn create_volume(&self, volume: &Volume) -> Result<(), StorageError> {
         let images = self.images(&volume.vid)?;
+        let _alone = self.lock(volume)?;
         refuse_if_open(volume, &images.dirty())?;
         self.remove_files(&images)?;
         if volume.kind != Kind::Origin {
@@ -25,6 +27,7 @@ impl Reflink {
 
     pub(super) fn remove_volume(&self, volume: &Volume) -> Result<(), StorageError> {
         let images = self.images(&volume.vid)?;
+        let _alone = self.lock(volume)?;
         refuse_if_open(volume, &images.dirty())?;
         self.remove_files(&images)?;
         durable::remove_directory(images.directory()).map(drop)
@@ -56,6 +59,7 @@ impl Reflink {
         if !exists(&dirty)? {
             return Ok(());
         }
+        let _alone = self.lock(volume)?;
         self.commit(volume, &images, &dirty)
     }
 
@@ -71,8 +75,8 @@ impl Reflink {
         Ok(())
     }
 
-    /// Makes `from`, a complete image, the volume's clean one, and the clean one a revision.
-    pub(super) fn commit(&self, volume: &Volume, images: &Images, from: &std::path::Path) -> Result<(), StorageError> {
+    /// Makes `from`, a complete image, the volume's clean one, and the clean one a revision. The volume is locked.
+    pub(super) fn commit(&self, volume: &Volume, images: &Images, from: &Path) -> Result<(), StorageError> {
         if !volume.snapshots_disabled() {
             self.save_revision(volume, images)?;
             self.prune(volume, images)?;
@@ -94,6 +98,7 @@ impl Reflink {
 
     /// The guest gets the clean image itself; nothing of before stays.
     fn start_in_place(&self, volume: &Volume, images: &Images) -> Result<(), StorageError> {
+        let _alone = self.lock(volume)?;
         let mut superfluous: Vec<_> = images.revisions()?.into_iter().map(|r| r.path).collect();
         superfluous.push(images.precache());
         durable::remove_all(&superfluous)?;
@@ -118,6 +123,7 @@ impl Reflink {
 
     fn start_snapshot(&self, volume: &Volume, images: &Images) -> Result<(), StorageError> {
         let source = self.source(volume)?;
+        let _unchanged = self.locks.shared(&self.name, source_vid(volume)?)?;
         if !exists(&source.clean())? {
             let (label, image) = (volume.label(), source.clean());
             let why = match exists(&source.dirty())? {

@@ -20,8 +20,10 @@ use nix::sys::statvfs::statvfs;
 use nix::unistd::Gid;
 
 use self::images::{Images, names_in, volume_of};
+use super::clone_range::try_reflink;
 use super::durable;
-use super::{Attachment, Driver, Kind, Revision, StorageError, Volume, can_reflink};
+use super::{Attachment, Driver, Kind, Revision, StorageError, Volume, VolumeLocks};
+use crate::store::file_lock::FileLock;
 
 /// The directories in a pool, by the kind of qube: upstream's `dir_path_prefix`.
 const PREFIXES: [&str; 2] = ["appvms", "vm-templates"];
@@ -33,13 +35,19 @@ pub struct Reflink {
     directory: PathBuf,
     setup_check: bool,
     group: Option<Gid>,
+    locks: VolumeLocks,
 }
 
 impl Reflink {
     /// The pool `name` in `directory`. With `setup_check`, [`Driver::setup`] insists on shared blocks; without, images
     /// are copied where they cannot be shared. What is made belongs to `group`.
-    pub fn new(name: &str, directory: PathBuf, setup_check: bool, group: Option<Gid>) -> Reflink {
-        Reflink { name: name.to_string(), directory, setup_check, group }
+    pub fn new(name: &str, directory: PathBuf, setup_check: bool, group: Option<Gid>, locks: VolumeLocks) -> Reflink {
+        Reflink { name: name.to_string(), directory, setup_check, group, locks }
+    }
+
+    /// Keeps others from the clean image while it is exchanged. Only of an origin can anybody take a snapshot.
+    fn lock(&self, volume: &Volume) -> Result<Option<FileLock>, StorageError> {
+        (volume.kind == Kind::Origin).then(|| self.locks.exclusive(&self.name, &volume.vid)).transpose()
     }
 
     fn images(&self, vid: &str) -> Result<Images, StorageError> {
@@ -55,7 +63,7 @@ impl Reflink {
 
     fn check_reflink(&self) -> Result<(), StorageError> {
         let directory = self.directory.display();
-        let tried = can_reflink(&self.directory);
+        let tried = try_reflink(&self.directory);
         match tried.map_err(StorageError::io(format!("trying to share blocks between files in {directory}")))? {
             true => Ok(()),
             false => Err(StorageError::Refused(format!(
@@ -65,6 +73,12 @@ impl Reflink {
             ))),
         }
     }
+}
+
+/// The vid of what a snapshot is made of.
+fn source_vid(volume: &Volume) -> Result<&str, StorageError> {
+    let missing = || StorageError::Refused(format!("{}: a snapshot needs a source, and it has none", volume.label()));
+    volume.source.as_deref().ok_or_else(missing)
 }
 
 /// What is known of a file, none when it does not exist.
@@ -102,10 +116,6 @@ impl Driver for Reflink {
         let place = asked.map_err(StorageError::io(format!("asking for the room in {}", self.directory.display())))?;
         let unit = place.fragment_size();
         Ok(Some((place.blocks() * unit, (place.blocks() - place.blocks_free()) * unit)))
-    }
-
-    fn new_vid(&self, prefix: &str, qube: &str, name: &str) -> String {
-        format!("{prefix}/{qube}/{name}")
     }
 
     fn create(&self, volume: &Volume) -> Result<(), StorageError> {
@@ -204,7 +214,7 @@ impl Driver for Reflink {
         for prefix in PREFIXES {
             for qube in names_in(&self.directory.join(prefix))? {
                 let files = names_in(&self.directory.join(prefix).join(&qube))?;
-                vids.extend(files.iter().filter_map(|f| volume_of(f)).map(|name| self.new_vid(prefix, &qube, name)));
+                vids.extend(files.iter().filter_map(|f| volume_of(f)).map(|name| format!("{prefix}/{qube}/{name}")));
             }
         }
         vids.sort();

@@ -40,6 +40,7 @@ impl Reflink {
             return Err(StorageError::Refused(text));
         }
         refuse_if_open(volume, &images.clean())?;
+        let _alone = self.lock(volume)?;
         let chosen = choose(&label, &images.revisions()?, wanted)?;
         self.save_revision(volume, &images)?;
         durable::remove(&images.precache())?;

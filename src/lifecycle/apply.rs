@@ -1,0 +1,76 @@
+//! Effects: what has to follow outside the database after a change was saved. Each is a reconciliation: it reads
+//! again what the database says and brings the world there, so two writers cannot leave it at the older value.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::symlink;
+
+use crate::model::{Effect, Facts, VmName};
+use crate::store::replace::{directory_of, sync_directory};
+
+use super::{LifecycleError, Session};
+
+/// Where systemd finds the unit of every qube.
+const UNIT: &str = "/usr/lib/systemd/system/qubes-vm@.service";
+/// Where it looks for what to start at boot.
+const WANTS: &str = "/etc/systemd/system/multi-user.target.wants";
+
+impl Session {
+    /// Applies effects in order. Returns what a user should know (a change that waits for the next start).
+    pub fn apply(&self, effects: &[Effect]) -> Result<Vec<String>, LifecycleError> {
+        let mut notes = Vec::new();
+        for effect in effects {
+            match effect {
+                Effect::Autostart { vm, .. } => self.reconcile_autostart(vm)?,
+                Effect::Dom0Service { service, on } => self.switch_dom0_service(service, *on)?,
+                Effect::ReattachNetwork { vm } => notes.extend(self.at_next_start(vm, "its network")?),
+                Effect::MaxmemHotplug { vm } => notes.extend(self.at_next_start(vm, "maxmem")?),
+                Effect::QubesDbFeature { vm, feature } => notes.extend(self.at_next_start(vm, feature)?),
+            }
+        }
+        Ok(notes)
+    }
+
+    /// A link for each qube that starts at boot.
+    fn reconcile_autostart(&self, name: &VmName) -> Result<(), LifecycleError> {
+        let link = self.system.below_root(WANTS).join(format!("qubes-vm@{name}.service"));
+        let failed = |source: io::Error| LifecycleError::Io { what: link.display().to_string(), source };
+        let qubes = self.read()?;
+        let wanted = qubes.get(name.as_str()).is_some_and(|vm| qubes.is_on(vm, "autostart", self));
+        let linked = fs::symlink_metadata(&link).is_ok();
+        let directory = directory_of(&link);
+        match (wanted, linked) {
+            (true, false) => {
+                fs::create_dir_all(directory).map_err(failed)?;
+                symlink(UNIT, &link).map_err(failed)?;
+            }
+            (false, true) => fs::remove_file(&link).map_err(failed)?,
+            _ => return Ok(()),
+        }
+        sync_directory(directory).map_err(failed)
+    }
+
+    /// A file for each service of dom0 that is on.
+    fn switch_dom0_service(&self, service: &str, on: bool) -> Result<(), LifecycleError> {
+        let directory = self.system.below_root("/run/qubes-service");
+        let file = directory.join(service);
+        let done = match on {
+            true => fs::create_dir_all(&directory).and_then(|()| fs::File::create(&file).map(drop)),
+            false => {
+                fs::remove_file(&file).or_else(|e| if e.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(e) })
+            }
+        };
+        done.map_err(|source| LifecycleError::Io { what: file.display().to_string(), source })
+    }
+
+    /// What to tell when a change waits for the next start of a qube that runs.
+    fn at_next_start(&self, name: &VmName, what: &str) -> Result<Option<String>, LifecycleError> {
+        if self.system.is_offline() {
+            return Ok(None);
+        }
+        let qubes = self.read()?;
+        let Some(vm) = qubes.get(name.as_str()) else { return Ok(None) };
+        let runs = self.power_state(vm).is_active();
+        Ok(runs.then(|| format!("{name} runs: {what} follows at its next start")))
+    }
+}

@@ -1,0 +1,60 @@
+//! Changing properties: decide purely, save, then act.
+
+use crate::model::{Effect, VmName};
+
+use super::{LifecycleError, Session};
+
+/// Properties whose rules ask what the qube is doing: nobody may start or stop it between the question and the save.
+const DEPEND_ON_POWER: [&str; 3] = ["maxmem", "netvm", "template"];
+
+impl Session {
+    /// Sets a qube's property and applies what follows. Returns what the user should know.
+    pub fn set_property(&self, name: &VmName, property: &str, text: &str) -> Result<Vec<String>, LifecycleError> {
+        self.change(name, property, |write| Ok(write.set_property(name.as_str(), property, text, self)?))
+    }
+
+    /// Resets a qube's property to its default and applies what follows.
+    pub fn reset_property(&self, name: &VmName, property: &str) -> Result<Vec<String>, LifecycleError> {
+        self.change(name, property, |write| Ok(write.reset_property(name.as_str(), property, self)?))
+    }
+
+    /// Sets a global property and applies what follows.
+    pub fn set_global(&self, property: &str, text: &str) -> Result<Vec<String>, LifecycleError> {
+        self.change_and_apply(|write| Ok(write.set_global(property, text, self)?))
+    }
+
+    /// Resets a global property to its default and applies what follows.
+    pub fn reset_global(&self, property: &str) -> Result<Vec<String>, LifecycleError> {
+        self.change_and_apply(|write| Ok(write.reset_global(property, self)?))
+    }
+
+    fn change(
+        &self,
+        name: &VmName,
+        property: &str,
+        decide: impl FnOnce(&mut crate::store::Write) -> Result<Vec<Effect>, LifecycleError>,
+    ) -> Result<Vec<String>, LifecycleError> {
+        let lock = DEPEND_ON_POWER.contains(&property).then(|| self.lock_qube(name)).transpose()?;
+        let effects = self.change_store(decide)?;
+        drop(lock);
+        self.apply(&effects)
+    }
+
+    fn change_and_apply(
+        &self,
+        decide: impl FnOnce(&mut crate::store::Write) -> Result<Vec<Effect>, LifecycleError>,
+    ) -> Result<Vec<String>, LifecycleError> {
+        let effects = self.change_store(decide)?;
+        self.apply(&effects)
+    }
+
+    fn change_store(
+        &self,
+        decide: impl FnOnce(&mut crate::store::Write) -> Result<Vec<Effect>, LifecycleError>,
+    ) -> Result<Vec<Effect>, LifecycleError> {
+        let mut write = self.write()?;
+        let effects = decide(&mut write)?;
+        write.save()?;
+        Ok(effects)
+    }
+}

@@ -1,0 +1,152 @@
+//! From a qube of the store to the description of its domain.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+
+use crate::hypervisor::description::{Accelerator, DomainDescription, HostDescription, Kernel, Net, Owner};
+use crate::hypervisor::kvm::choose_accelerator;
+use crate::hypervisor::uri::Family;
+use crate::hypervisor::xml::Templates;
+use crate::model::{Facts, PropertyError, Qubes, VirtMode, Vm};
+
+use super::kernel_line::kernel_line;
+use super::{LifecycleError, Session};
+
+impl Session {
+    /// The domain of a qube, but for its disks: those are known when its storage was started.
+    pub(super) fn describe(&self, qubes: &Qubes, vm: &Vm) -> Result<DomainDescription, LifecycleError> {
+        let family = Family::of_uri(self.hypervisor().uri());
+        let virt_mode = qubes.virt_mode(vm, self)?;
+        Ok(DomainDescription {
+            name: self.domain_name(vm),
+            qube: vm.name.to_string(),
+            uuid: vm.uuid().unwrap_or_default(),
+            memory: qubes.memory(vm, self)?,
+            maxmem: qubes.maxmem(vm, self)?,
+            memory_hotplug: qubes.has_memory_hotplug(vm, self)?,
+            vcpus: qubes.vcpus(vm, self)?,
+            virt_mode,
+            kernel: self.kernel_of(qubes, vm, virt_mode, family)?,
+            disks: Vec::new(),
+            block_devices: Vec::new(),
+            net: self.net_of(qubes, vm)?,
+            pci: Vec::new(),
+            console_log: (family == Family::Qemu).then(|| self.console_log(vm.name.as_str())),
+            features: inherited_features(qubes, vm),
+            debug: qubes.is_on(vm, "debug", self),
+            accelerator: match family {
+                Family::Qemu => choose_accelerator(self.system.program_path(), self.system.cache_dir()),
+                Family::Xen => Accelerator::Tcg,
+            },
+            owner: (family == Family::Qemu && self.system.is_superuser()).then(|| self.owner_of(vm)).flatten(),
+            audiovm_xid: qubes.audiovm(vm, self)?.and_then(|a| u32::try_from(self.domain_id(a)).ok()),
+            guivm: self.running_guivm(qubes, vm)?,
+            stubdom_mem: qubes.value_of(vm, "stubdom_mem", self)?.as_int().and_then(|n| u64::try_from(n).ok()),
+        })
+    }
+
+    /// The XML for the hypervisor that this session talks to.
+    pub(super) fn domain_xml(&self, description: &DomainDescription) -> Result<String, LifecycleError> {
+        let below = |path| self.system.below_root(path);
+        let templates = Templates::new(below("/etc/qubes/templates"), below("/usr/share/qubes/templates"));
+        let family = Family::of_uri(self.hypervisor().uri());
+        Ok(templates.render(family, description, &host(self)?)?)
+    }
+
+    /// What the guest says on its console, where the hypervisor is QEMU.
+    pub fn console_log(&self, qube: &str) -> PathBuf {
+        self.system.run_dir().join("console").join(format!("{qube}.log"))
+    }
+
+    /// The name under which libvirt knows a qube.
+    pub fn domain_name(&self, vm: &Vm) -> String {
+        format!("{}{}", vm.name, self.system.domain_suffix())
+    }
+
+    /// The kernel that dom0 hands over. A qube with a kernel of its own boots it through a boot loader: Xen needs one
+    /// that dom0 provides.
+    fn kernel_of(
+        &self,
+        qubes: &Qubes,
+        vm: &Vm,
+        mode: VirtMode,
+        family: Family,
+    ) -> Result<Option<Kernel>, LifecycleError> {
+        let kernel = qubes.kernel(vm, self)?;
+        let kernels = self.system.below_root(qubes.kernels_dir(vm, self));
+        if !kernel.is_empty() {
+            let directory = kernels.join(&kernel);
+            let initrd = Some(directory.join("initramfs")).filter(|f| f.is_file());
+            let cmdline = kernel_line(qubes, vm, self)?;
+            return Ok(Some(Kernel { image: directory.join("vmlinuz"), initrd, cmdline }));
+        }
+        let loader = match (family, mode) {
+            (Family::Xen, VirtMode::Pvh) => "pvgrub2-pvh",
+            (Family::Xen, VirtMode::Pv) => "pvgrub2",
+            _ => return Ok(None),
+        };
+        Ok(Some(Kernel { image: kernels.join(loader).join("vmlinuz"), initrd: None, cmdline: String::new() }))
+    }
+
+    fn net_of(&self, qubes: &Qubes, vm: &Vm) -> Result<Option<Net>, PropertyError> {
+        let Some(netvm) = qubes.netvm(vm, self)? else { return Ok(None) };
+        let text = |name| qubes.text(vm, name, self);
+        let ip6 = text("ip6")?;
+        Ok(Some(Net {
+            backend: self.domain_name(netvm),
+            mac: text("mac")?,
+            ip: text("ip")?,
+            ip6: (!ip6.is_empty() && ip6 != "None").then_some(ip6),
+            gateway: text("visible_gateway")?,
+            netmask: text("visible_netmask")?,
+            dns: two(&text("dns")?),
+        }))
+    }
+
+    /// Whom QEMU has to run as to open the images: their owner.
+    fn owner_of(&self, vm: &Vm) -> Option<Owner> {
+        let metadata = fs::metadata(self.directory(vm)).ok()?;
+        Some(Owner { uid: metadata.uid(), gid: metadata.gid() })
+    }
+
+    fn running_guivm(&self, qubes: &Qubes, vm: &Vm) -> Result<Option<String>, PropertyError> {
+        let guivm = qubes.guivm(vm, self)?.filter(|g| g.class.is_local_guest());
+        let runs = |g: &&Vm| self.power_state(g).is_active();
+        Ok(guivm.filter(runs).map(|g| self.domain_name(g)))
+    }
+}
+
+/// The qube's features, its templates' where it has none of the name.
+fn inherited_features(qubes: &Qubes, vm: &Vm) -> BTreeMap<String, String> {
+    let mut features = BTreeMap::new();
+    for owner in qubes.template_chain(vm) {
+        for (name, text) in owner.features.iter() {
+            features.entry(name.to_string()).or_insert_with(|| text.to_string());
+        }
+    }
+    features
+}
+
+/// The two name servers, as upstream prints them: with a blank between.
+fn two(words: &str) -> [String; 2] {
+    let mut words = words.split_whitespace().map(str::to_string);
+    [words.next().unwrap_or_default(), words.next().unwrap_or_default()]
+}
+
+/// What of the host decides over the XML.
+fn host(session: &Session) -> Result<HostDescription, LifecycleError> {
+    let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let field = |name: &str| {
+        let line = cpuinfo.lines().find(|l| l.split(':').next().is_some_and(|n| n.trim() == name))?;
+        line.split(':').nth(1)?.trim().parse().ok()
+    };
+    let qubes = session.read()?;
+    let suspend = qubes.get("dom0").and_then(|dom0| dom0.features.get("suspend-s0ix")).is_some_and(|f| !f.is_empty());
+    Ok(HostDescription {
+        cpu_family: field("cpu family").unwrap_or(0),
+        cpu_model: field("model").unwrap_or(0),
+        suspend_s0ix: suspend,
+    })
+}

@@ -1,0 +1,60 @@
+//! Why a verb did not do its work.
+
+use std::path::PathBuf;
+
+use crate::exec::ExecError;
+use crate::hypervisor::HypervisorError;
+use crate::model::VmName;
+use crate::storage::StorageError;
+use crate::store::StoreError;
+use crate::system::SystemError;
+
+/// One line for the user; where a qube is concerned its name is the tool's prefix or stands in the text.
+#[derive(Debug, thiserror::Error)]
+pub enum LifecycleError {
+    #[error(transparent)]
+    System(#[from] SystemError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    #[error(transparent)]
+    Hypervisor(#[from] HypervisorError),
+    #[error(transparent)]
+    Exec(#[from] ExecError),
+    #[error(transparent)]
+    Property(#[from] crate::model::PropertyError),
+    #[error(transparent)]
+    Creation(#[from] crate::model::CreationError),
+    #[error(transparent)]
+    Removal(#[from] crate::model::RemovalError),
+    #[error("the pools that {qube} was to use were changed meanwhile; nothing was created: run the command again")]
+    ChangedMeanwhile { qube: VmName },
+    #[error("no such domain: '{0}'")]
+    NoSuchQube(String),
+    #[error("Domain is already running")]
+    AlreadyRunning(VmName),
+    #[error("{qube} is being worked on by another command: {reason}")]
+    Locked { qube: VmName, reason: String },
+    #[error("the record of a start of {qube} ({file}) cannot be used: {reason}; qubes-recover says more")]
+    Record { qube: VmName, file: PathBuf, reason: String },
+    #[error(
+        "{qube} was started at {uri} and that hypervisor cannot be asked whether it still runs: {reason}; its images \
+         are left alone"
+    )]
+    StateUnknown { qube: VmName, uri: String, reason: String },
+    #[error("{qube} must not be started: {reason}")]
+    Prohibited { qube: VmName, reason: String },
+    #[error("{qube} cannot be started: {reason}")]
+    CannotStart { qube: VmName, reason: String },
+    #[error("its netvm {netvm} does not start: {reason}")]
+    Netvm { netvm: VmName, reason: String },
+    #[error("{qube} is the netvm of running qubes: {clients}; shut them down first, or use --force")]
+    HasClients { qube: VmName, clients: String },
+    #[error("{qube} did not shut down within {seconds} s")]
+    ShutdownTimeout { qube: VmName, seconds: u64 },
+    #[error("{0}")]
+    Dom0(&'static str),
+    #[error("{what}: {source}")]
+    Io { what: String, source: std::io::Error },
+}

@@ -1,0 +1,56 @@
+//! The command line of a qube's kernel (`spec/r4-properties.md` §5.5, §5.6, `spec/r4-features.md` §6).
+
+use crate::model::{Facts, PropertyError, Qubes, Vm};
+
+/// What every kernel of dom0's is told where its directory has no `default-kernelopts-common.txt`.
+const COMMON: &str = "root=/dev/mapper/dmroot ro nomodeset console=hvc0 rd_NO_PLYMOUTH rd.plymouth.enable=0 \
+                      plymouth.enable=0 xen_privcmd.unrestricted ";
+
+/// The whole line: what is common, the qube's own options, its security module, its boot mode.
+pub fn kernel_line(qubes: &Qubes, vm: &Vm, facts: &dyn Facts) -> Result<String, PropertyError> {
+    let plain = qubes.feature_with_template(vm, "no-default-kernelopts").is_some_and(|f| !f.is_empty());
+    let mut line = if plain { String::new() } else { common(qubes, vm, facts)? };
+    line.push_str(&qubes.kernelopts(vm, facts)?);
+    if !plain {
+        line.push_str(security_module(qubes, vm));
+    }
+    if let Some(options) = boot_mode_options(qubes, vm, facts)? {
+        line.push(' ');
+        line.push_str(options);
+    }
+    Ok(line)
+}
+
+fn common(qubes: &Qubes, vm: &Vm, facts: &dyn Facts) -> Result<String, PropertyError> {
+    let kernel = qubes.kernel(vm, facts)?;
+    if kernel.is_empty() {
+        return Ok(String::new());
+    }
+    let mut line = String::new();
+    if let (Some("Linux"), Some(uuid)) = (qubes.feature_with_template(vm, "os"), vm.uuid()) {
+        line = format!("systemd.machine_id={} ", uuid.simple());
+    }
+    let file = facts.kernel_file(&qubes.kernels_dir(vm, facts), &kernel, "default-kernelopts-common.txt");
+    let text = file.as_deref().map_or(COMMON, |t| t.strip_suffix('\n').unwrap_or(t));
+    match qubes.feature_with_template(vm, "no-nomodeset").is_some_and(|f| !f.is_empty()) {
+        true => line.push_str(&text.replace("nomodeset ", "")),
+        false => line.push_str(text),
+    }
+    Ok(line)
+}
+
+fn security_module(qubes: &Qubes, vm: &Vm) -> &'static str {
+    let is_on = |feature| qubes.feature_with_template(vm, feature) == Some("1");
+    match (is_on("apparmor"), is_on("selinux")) {
+        (true, _) => " apparmor=1 security=apparmor",
+        (_, true) => " selinux=1 security=selinux",
+        _ => "",
+    }
+}
+
+/// The options of the boot mode; of the default one where the chosen mode has none.
+fn boot_mode_options<'a>(qubes: &'a Qubes, vm: &'a Vm, facts: &dyn Facts) -> Result<Option<&'a str>, PropertyError> {
+    let mode = qubes.text(vm, "bootmode", facts)?;
+    let options = |mode: &str| qubes.feature_with_template(vm, &format!("boot-mode.kernelopts.{mode}"));
+    Ok(options(&mode).or_else(|| options("default")))
+}

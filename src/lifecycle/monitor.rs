@@ -1,0 +1,157 @@
+//! The monitor: one small process per running qube that does the after-work when the domain stops.
+//!
+//! It acts only if the record still carries its start id and the domain is inactive; else it ends. A lost connection
+//! to the hypervisor is not a stop. While it lives it holds a lock of its own, so that others can tell.
+
+use std::fs::{self, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+use std::thread;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use crate::exec::{self, Program};
+use crate::hypervisor::Hypervisor;
+use crate::model::VmName;
+use crate::store::file_lock::{Exclusivity, FileLock};
+
+use super::record::Record;
+use super::{LifecycleError, Session};
+
+/// The program's name; it lies beside the tools or in the built-in directory.
+pub const PROGRAM: &str = "qubes-monitor";
+
+/// How long a monitor waits before it tries to reach a lost hypervisor again, at most.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// Starts the monitor of a start: in a session of its own, in a scope of its own where systemd runs.
+pub fn spawn(session: &Session, name: &VmName, record: &Record) -> Result<(), LifecycleError> {
+    let system = &session.system;
+    let log = system.run_dir().join("log").join(format!("monitor-{name}.log"));
+    let log = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o660)
+        .open(&log)
+        .map_err(|source| LifecycleError::Io { what: log.display().to_string(), source })?;
+    let monitor = system.own_program(PROGRAM);
+    let scoped = std::path::Path::new("/run/systemd/system").is_dir()
+        && exec::find("systemd-run", system.program_path()).is_some();
+    let mut program = if scoped { in_scope(session, &monitor) } else { Program::new(&monitor) };
+    program = program.arg("--qubesxml").arg(system.store_file());
+    if let Some(root) = system.root() {
+        program = program.arg("--root").arg(root);
+    }
+    program
+        .env("QUBES_OFFLINE", "")
+        .arg("--")
+        .arg(name.as_str())
+        .arg(record.start_id.to_string())
+        .detach(log)
+        .map_err(LifecycleError::from)
+}
+
+fn in_scope(session: &Session, monitor: &std::path::Path) -> Program {
+    let program = Program::new("systemd-run");
+    let program = if session.system.is_superuser() { program } else { program.arg("--user") };
+    program.args(["--scope", "--quiet", "--collect", "--"]).arg(monitor)
+}
+
+/// Gives a running qube a monitor when it has none.
+pub fn ensure_watched(session: &Session, name: &VmName, record: &Record) -> Result<(), LifecycleError> {
+    match own_lock(session, name, Duration::ZERO) {
+        Ok(free) => {
+            drop(free);
+            spawn(session, name, record)
+        }
+        Err(_held_by_a_monitor) => Ok(()),
+    }
+}
+
+/// What the monitor process does until it ends.
+pub fn watch(session: &Session, name: &VmName, start_id: Uuid) -> Result<(), LifecycleError> {
+    // The monitor of the start before this one may still be finding out that it is not needed any more.
+    let Some(_alone) = take_over(session, name, start_id)? else { return Ok(()) };
+    let mut pause = Duration::from_millis(100);
+    while let Some(record) = ours(session, name, start_id)? {
+        match wait_for_stop(session, &record) {
+            Ok(()) => pause = Duration::from_millis(100),
+            Err(error) => {
+                eprintln!("{name}: {error}");
+                thread::sleep(pause);
+                pause = (pause * 2).min(LONGEST_PAUSE);
+                continue;
+            }
+        }
+        if act(session, name, start_id)? {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// Waits until the monitor of an earlier start has left; `None` when there is nothing of ours to watch any more, or
+/// another monitor of the same start watches already.
+fn take_over(session: &Session, name: &VmName, start_id: Uuid) -> Result<Option<FileLock>, LifecycleError> {
+    let watched = session.system.run_dir().join("lock").join(format!("monitor-{name}.start"));
+    while ours(session, name, start_id)?.is_some() {
+        if let Ok(lock) = own_lock(session, name, Duration::from_secs(1)) {
+            fs::write(&watched, start_id.to_string())
+                .map_err(|source| LifecycleError::Io { what: watched.display().to_string(), source })?;
+            return Ok(Some(lock));
+        }
+        if fs::read_to_string(&watched).is_ok_and(|holder| holder == start_id.to_string()) {
+            return Ok(None);
+        }
+    }
+    Ok(None)
+}
+
+fn wait_for_stop(session: &Session, record: &Record) -> Result<(), LifecycleError> {
+    // Each round connects anew: a daemon that was restarted is a new conversation.
+    let hypervisor = session.hypervisor_at(&record.uri);
+    hypervisor.wait_until_inactive(record.domain, None)?;
+    Ok(())
+}
+
+/// Under the qube's lock: does the after-work if it is still ours to do. True when the monitor's work is done.
+fn act(session: &Session, name: &VmName, start_id: Uuid) -> Result<bool, LifecycleError> {
+    let lock = loop {
+        match session.lock_qube_within(name, Duration::from_secs(60)) {
+            Ok(lock) => break lock,
+            Err(LifecycleError::Locked { .. }) if ours(session, name, start_id)?.is_some() => {}
+            Err(LifecycleError::Locked { .. }) => return Ok(true),
+            Err(other) => return Err(other),
+        }
+    };
+    let Some(record) = ours(session, name, start_id)? else { return Ok(true) };
+    let fresh = session.fork();
+    match fresh.ask_for(&record, name) {
+        Ok(None) => {}
+        // It runs after all: the start had not come to creating it when we looked.
+        Ok(Some(_)) => return Ok(false),
+        Err(error) => {
+            eprintln!("{error}");
+            return Ok(false);
+        }
+    }
+    fresh.settle(&lock).map(|_| true)
+}
+
+/// The record, if it is still that of our start.
+fn ours(session: &Session, name: &VmName, start_id: Uuid) -> Result<Option<Record>, LifecycleError> {
+    Ok(Record::load(&session.system, name)?.filter(|r| r.start_id == start_id))
+}
+
+fn own_lock(session: &Session, name: &VmName, wait: Duration) -> Result<FileLock, LifecycleError> {
+    super::qube_lock::make_run_directories(&session.system)
+        .map_err(|source| LifecycleError::Io { what: session.system.run_dir().display().to_string(), source })?;
+    FileLock::acquire(&lock_file(session, name), Exclusivity::Exclusive, wait, session.system.qubes_group())
+        .map_err(|e| LifecycleError::Locked { qube: name.clone(), reason: e.to_string() })
+}
+
+/// Held by the living monitor.
+fn lock_file(session: &Session, name: &VmName) -> PathBuf {
+    session.system.run_dir().join("lock").join(format!("monitor-{name}"))
+}

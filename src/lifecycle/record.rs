@@ -1,0 +1,108 @@
+//! The record of a start: `RUN/vm/NAME`, written before anything is touched, removed when everything is settled.
+//!
+//! It is one JSON object: `start_id`, `domain`, `uri`, `phase`. What it says is only ever compared: which start this
+//! was, which domain of which hypervisor to ask about.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::LifecycleError;
+use crate::model::VmName;
+use crate::store::replace::{Access, replace};
+use crate::system::System;
+
+/// How far a start came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// Storage is being made ready and the domain created.
+    Starting,
+    /// The domain was resumed.
+    Running,
+}
+
+/// One start of one qube.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// Made anew for each start; a monitor acts only for its own.
+    pub start_id: Uuid,
+    /// The uuid under which the hypervisor knows the domain.
+    pub domain: Uuid,
+    /// The hypervisor to ask.
+    pub uri: String,
+    pub phase: Phase,
+}
+
+impl Record {
+    /// A record for a start that begins now.
+    pub fn of_new_start(domain: Uuid, uri: &str) -> Record {
+        Record { start_id: Uuid::new_v4(), domain, uri: uri.to_string(), phase: Phase::Starting }
+    }
+
+    /// The record of a qube, if there is one.
+    ///
+    /// # Errors
+    /// One that cannot be read or understood: nothing may be done to the qube's images then.
+    pub fn load(system: &System, name: &VmName) -> Result<Option<Record>, LifecycleError> {
+        let file = path(system, name);
+        let unusable = |reason: String| LifecycleError::Record { qube: name.clone(), file: file.clone(), reason };
+        match fs::read(&file) {
+            Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|e| unusable(e.to_string())),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(unusable(e.to_string())),
+        }
+    }
+
+    /// Writes the record, over an older one of the same qube.
+    pub fn store(&self, system: &System, name: &VmName) -> Result<(), LifecycleError> {
+        let file = path(system, name);
+        let failed =
+            |e: io::Error| LifecycleError::Record { qube: name.clone(), file: file.clone(), reason: e.to_string() };
+        let mut bytes = serde_json::to_vec(self).map_err(|e| failed(e.into()))?;
+        bytes.push(b'\n');
+        super::qube_lock::make_run_directories(system).map_err(failed)?;
+        replace(&file, Access::shared(system.qubes_group()), |f| f.write_all(&bytes)).map(drop).map_err(failed)
+    }
+}
+
+/// Takes the record away: the last step of the after-work.
+pub fn remove(system: &System, name: &VmName) -> Result<(), LifecycleError> {
+    let file = path(system, name);
+    match fs::remove_file(&file) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => {
+            Err(LifecycleError::Record { qube: name.clone(), file, reason: e.to_string() })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether a qube has a record, readable or not.
+pub fn exists(system: &System, name: &VmName) -> bool {
+    path(system, name).exists()
+}
+
+/// The names of all qubes that have a record.
+pub fn all(system: &System) -> io::Result<Vec<VmName>> {
+    let entries = match fs::read_dir(system.run_dir().join("vm")) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(e),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let file = entry?.file_name();
+        // A `~` marks the temporary file of a record being written; no name of a qube has one.
+        let name = file.to_str().filter(|f| !f.contains('~')).and_then(|f| VmName::from_store(f).ok());
+        names.extend(name);
+    }
+    names.sort();
+    Ok(names)
+}
+
+fn path(system: &System, name: &VmName) -> PathBuf {
+    system.run_dir().join("vm").join(name.as_str())
+}

@@ -1,0 +1,90 @@
+//! Bringing a system into order after a crash: every record settled, every orphan volume found.
+
+use std::collections::HashSet;
+
+use crate::model::VmName;
+use crate::storage::Volume;
+use crate::storage::pools::driver_of;
+
+use super::settle::Settled;
+use super::{LifecycleError, Session, record};
+use crate::storage::VmStorage;
+
+/// A volume that lies in a pool and belongs to no qube of the store.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Orphan {
+    pub pool: String,
+    pub vid: String,
+}
+
+/// What recovery did for one qube, or why it could not.
+pub struct Recovered {
+    pub name: VmName,
+    pub outcome: Result<Settled, LifecycleError>,
+}
+
+impl Session {
+    /// Settles every qube that has a record or a dirty volume. One that cannot be settled does not stop the others.
+    pub fn recover(&self) -> Result<Vec<Recovered>, LifecycleError> {
+        let mut names: Vec<VmName> = record::all(&self.system)
+            .map_err(|source| LifecycleError::Io { what: self.system.run_dir().display().to_string(), source })?;
+        let recorded: HashSet<VmName> = names.iter().cloned().collect();
+        {
+            let qubes = self.read()?;
+            for vm in qubes.iter().filter(|vm| vm.class.is_local_guest() && !recorded.contains(&vm.name)) {
+                // A qube whose storage cannot even be looked at is listed with the reason.
+                let clean =
+                    VmStorage::of(&self.system, &qubes, vm, self).is_ok_and(|s| s.is_dirty().is_ok_and(|dirty| !dirty));
+                if !clean {
+                    names.push(vm.name.clone());
+                }
+            }
+        }
+        let settle = |name: VmName| {
+            let outcome = self.lock_qube(&name).and_then(|lock| self.settle(&lock));
+            Recovered { name, outcome }
+        };
+        Ok(names.into_iter().map(settle).collect())
+    }
+
+    /// The volumes that no qube of the store knows, in pools that can list theirs.
+    pub fn orphans(&self) -> Result<Vec<Orphan>, LifecycleError> {
+        let qubes = self.read()?;
+        let mut known = HashSet::new();
+        for vm in qubes.iter() {
+            known.extend(
+                vm.volumes.iter().filter_map(|v| {
+                    Some((v.attributes.get("pool")?.to_string(), v.attributes.get("vid")?.to_string()))
+                }),
+            );
+        }
+        let mut orphans = Vec::new();
+        for pool in qubes.pools.iter().filter(|p| p.driver() != "linux-kernel") {
+            let Ok(driver) = driver_of(&self.system, pool) else { continue };
+            let of_pool = |vid: String| Orphan { pool: pool.name().to_string(), vid };
+            orphans.extend(
+                driver
+                    .volumes()?
+                    .into_iter()
+                    .map(of_pool)
+                    .filter(|o| !known.contains(&(o.pool.clone(), o.vid.clone()))),
+            );
+        }
+        orphans.sort();
+        Ok(orphans)
+    }
+
+    /// Removes an orphan, under the lock of the name it is filed under: a qube that is just being created has its
+    /// volumes before it is in the store.
+    pub fn remove_orphan(&self, orphan: &Orphan) -> Result<(), LifecycleError> {
+        let owner = orphan.vid.split('/').nth(1).and_then(|name| VmName::from_store(name).ok());
+        let _lock = owner.map(|name| self.lock_qube(&name)).transpose()?;
+        if !self.orphans()?.contains(orphan) {
+            return Ok(());
+        }
+        let qubes = self.read()?;
+        let Some(pool) = qubes.pools.get(&orphan.pool) else { return Ok(()) };
+        let driver = driver_of(&self.system, pool)?;
+        Ok(driver.remove(&Volume::orphan(&orphan.pool, &orphan.vid))?)
+    }
+}

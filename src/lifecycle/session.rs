@@ -1,0 +1,155 @@
+//! One invocation: the system it works on and the hypervisor it may come to ask.
+
+use std::cell::OnceCell;
+use std::collections::HashMap;
+
+use uuid::Uuid;
+
+use super::LifecycleError;
+use crate::hypervisor::uri::{UriFacts, choose_uri};
+use crate::hypervisor::{Hypervisor, HypervisorError, LazyHypervisor, Live};
+use crate::model::{Class, Facts, PowerState, Release, Vm};
+use crate::store::{Read, Write};
+use crate::system::System;
+
+/// The system with its hypervisor: what every verb is called on.
+pub struct Session {
+    pub system: System,
+    hypervisor: LazyHypervisor,
+    states: OnceCell<Result<HashMap<Uuid, Live>, HypervisorError>>,
+}
+
+impl Session {
+    pub fn new(system: System) -> Session {
+        let uri = choose_uri(&UriFacts {
+            configured: system.configured_uri(),
+            is_xen: system.is_xen(),
+            is_superuser: system.is_superuser(),
+        })
+        .to_string();
+        let hypervisor = lazily(&system, uri);
+        Session { system, hypervisor, states: OnceCell::new() }
+    }
+
+    /// The same place with a connection of its own, for another thread.
+    pub fn fork(&self) -> Session {
+        Session::new(self.system.clone())
+    }
+
+    /// Reads the store; never waits for a writer.
+    pub fn read(&self) -> Result<Read, LifecycleError> {
+        Ok(Read::open(&self.system.store_place())?)
+    }
+
+    /// Takes the store for changing it.
+    pub fn write(&self) -> Result<Write, LifecycleError> {
+        Ok(Write::open(&self.system.store_place())?)
+    }
+
+    /// The hypervisor, connected at the first question; offline every question is an error.
+    pub fn hypervisor(&self) -> &dyn Hypervisor {
+        &self.hypervisor
+    }
+
+    /// A connection to the hypervisor that a record names.
+    pub fn hypervisor_at(&self, uri: &str) -> LazyHypervisor {
+        lazily(&self.system, uri.to_string())
+    }
+
+    /// The state of all domains as they were when first asked for, in one call.
+    pub fn states(&self) -> Result<&HashMap<Uuid, Live>, HypervisorError> {
+        let states = self.states.get_or_init(|| self.hypervisor.states());
+        states.as_ref().map_err(HypervisorError::clone)
+    }
+
+    /// What the hypervisor says of a qube in a listing; `None` for one that does not run.
+    pub fn live(&self, vm: &Vm) -> Result<Option<Live>, HypervisorError> {
+        let Some(uuid) = vm.uuid() else { return Ok(None) };
+        Ok(self.states()?.get(&uuid).copied())
+    }
+
+    /// The power state for display and for rules of the database: offline every local guest is Halted.
+    pub fn shown_state(&self, vm: &Vm) -> PowerState {
+        if !vm.class.is_local_guest() {
+            return PowerState::Running;
+        }
+        if self.system.is_offline() {
+            return PowerState::Halted;
+        }
+        match self.live(vm) {
+            Ok(live) => live.map_or(PowerState::Halted, |l| l.state),
+            Err(_shown_as_not_available) => PowerState::Unknown,
+        }
+    }
+}
+
+impl Facts for Session {
+    fn host_memory_mib(&self) -> u64 {
+        self.system.host_memory_mib()
+    }
+
+    fn host_cpus(&self) -> u32 {
+        self.system.host_cpus()
+    }
+
+    fn kernel_installed(&self, kernels_dir: &str, version: &str) -> bool {
+        self.kernel_path(kernels_dir, version, "vmlinuz").is_some_and(|file| file.is_file())
+    }
+
+    fn kernel_file(&self, kernels_dir: &str, version: &str, file: &str) -> Option<String> {
+        std::fs::read_to_string(self.kernel_path(kernels_dir, version, file)?).ok()
+    }
+
+    fn release(&self) -> Release {
+        self.system.release()
+    }
+
+    fn base_dir(&self) -> &str {
+        "/var/lib/qubes"
+    }
+
+    fn can_reflink(&self, dir: &str) -> bool {
+        crate::storage::can_reflink(&existing(&self.system.below_root(dir)))
+    }
+
+    /// For rules, as it is now. Without a record nothing was started since the machine booted, so a hypervisor that
+    /// cannot be asked (an installer has none) does not matter.
+    fn power_state(&self, vm: &Vm) -> PowerState {
+        if !vm.class.is_local_guest() || self.system.is_offline() {
+            return self.shown_state(vm);
+        }
+        let live = vm.uuid().map(|uuid| self.hypervisor.state(uuid)).transpose();
+        match live {
+            Ok(live) => live.flatten().map_or(PowerState::Halted, |l| l.state),
+            Err(_) if !super::record::exists(&self.system, &vm.name) => PowerState::Halted,
+            Err(_) => PowerState::Unknown,
+        }
+    }
+
+    fn domain_id(&self, vm: &Vm) -> i64 {
+        if vm.class == Class::AdminVM {
+            return 0;
+        }
+        if self.system.is_offline() {
+            return -1;
+        }
+        let id = self.live(vm).ok().flatten().and_then(|live| live.id);
+        id.map_or(-1, i64::from)
+    }
+}
+
+impl Session {
+    fn kernel_path(&self, kernels_dir: &str, version: &str, file: &str) -> Option<std::path::PathBuf> {
+        let plain = !version.is_empty() && !version.contains('/') && version != "." && version != "..";
+        plain.then(|| self.system.below_root(kernels_dir).join(version).join(file))
+    }
+}
+
+/// The directory, or the nearest one above it that exists.
+fn existing(directory: &std::path::Path) -> std::path::PathBuf {
+    directory.ancestors().find(|d| d.is_dir()).unwrap_or(directory).to_path_buf()
+}
+
+fn lazily(system: &System, uri: String) -> LazyHypervisor {
+    if system.is_offline() { LazyHypervisor::offline(uri) } else { LazyHypervisor::new(uri) }
+}

@@ -1,0 +1,118 @@
+//! The after-work of a stop, and who does it: whoever holds the operation lock and finds a record whose domain is
+//! inactive, monitor alive or not; the record is removed last. A dirty volume without a record is a leftover of an
+//! earlier boot and gets the same.
+
+use crate::hypervisor::{Hypervisor, HypervisorError, Live};
+use crate::model::{Class, Qubes, RemovalError, Vm, VmName};
+
+use super::qube_lock::QubeLock;
+use super::record::{self, Phase, Record};
+use super::{LifecycleError, Session, monitor};
+use crate::storage::VmStorage;
+
+/// What a look at a qube under its lock found, once nothing was left to settle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settled {
+    /// No domain runs, no record, no dirty volume.
+    Halted,
+    /// The domain is there.
+    Active(Live),
+    /// It was a disposable that goes when it stops: it is gone from the store, too.
+    Gone,
+}
+
+impl Session {
+    /// Brings a qube that may have stopped, crashed or lost its monitor into order.
+    ///
+    /// # Errors
+    /// [`LifecycleError::StateUnknown`] when there is a record and its hypervisor cannot be asked: the images may be
+    /// open, so nothing is touched.
+    pub fn settle(&self, lock: &QubeLock) -> Result<Settled, LifecycleError> {
+        let qubes = self.read()?;
+        let Some(vm) = qubes.get(lock.name().as_str()) else {
+            return self.settle_unknown(lock);
+        };
+        if !vm.class.is_local_guest() {
+            return Ok(Settled::Halted);
+        }
+        match Record::load(&self.system, lock.name())? {
+            Some(record) => match self.ask_for(&record, lock.name())? {
+                Some(live) => {
+                    monitor::ensure_watched(self, lock.name(), &record)?;
+                    Ok(Settled::Active(live))
+                }
+                None => self.after_work(lock, &qubes, vm),
+            },
+            None => match self.unrecorded(lock.name(), vm)? {
+                Some(live) => Ok(Settled::Active(live)),
+                None if VmStorage::of(&self.system, &qubes, vm, self)?.is_dirty()? => self.after_work(lock, &qubes, vm),
+                None => Ok(Settled::Halted),
+            },
+        }
+    }
+
+    /// What the hypervisor that a record names says of its domain; `None` when that does not run.
+    pub fn ask_for(&self, record: &Record, name: &VmName) -> Result<Option<Live>, LifecycleError> {
+        let unknown = |e: HypervisorError| LifecycleError::StateUnknown {
+            qube: name.clone(),
+            uri: record.uri.clone(),
+            reason: e.to_string(),
+        };
+        let live = match self.hypervisor().uri() == record.uri {
+            true => self.hypervisor().state(record.domain),
+            false => self.hypervisor_at(&record.uri).state(record.domain),
+        }
+        .map_err(unknown)?;
+        Ok(live.filter(|l| l.state.is_active()))
+    }
+
+    /// A domain that runs although there is no record gets one, and a monitor. A hypervisor that is not there has
+    /// started nothing since the last boot: the records would say so.
+    fn unrecorded(&self, name: &VmName, vm: &Vm) -> Result<Option<Live>, LifecycleError> {
+        let Some(uuid) = vm.uuid() else { return Ok(None) };
+        let live = match self.hypervisor().state(uuid) {
+            Ok(live) => live.filter(|l| l.state.is_active()),
+            Err(refused @ HypervisorError::Refused { .. }) => return Err(refused.into()),
+            Err(_not_there) => return Ok(None),
+        };
+        if live.is_some() {
+            let mut record = Record::of_new_start(uuid, self.hypervisor().uri());
+            record.phase = Phase::Running;
+            record.store(&self.system, name)?;
+            monitor::ensure_watched(self, name, &record)?;
+        }
+        Ok(live)
+    }
+
+    /// Commits or discards the volumes of a qube whose domain is gone; a disposable that was to go goes.
+    pub fn after_work(&self, lock: &QubeLock, qubes: &Qubes, vm: &Vm) -> Result<Settled, LifecycleError> {
+        VmStorage::of(&self.system, qubes, vm, self)?.stop()?;
+        let was_started = Record::load(&self.system, lock.name())?.is_some();
+        let goes = was_started && vm.class == Class::DispVM && qubes.is_on(vm, "auto_cleanup", self);
+        let gone = goes && self.remove_disposable(lock)?;
+        record::remove(&self.system, lock.name())?;
+        Ok(if gone { Settled::Gone } else { Settled::Halted })
+    }
+
+    /// Removes a disposable that stopped, unless somebody refers to it by now: then it stays as a halted qube.
+    fn remove_disposable(&self, lock: &QubeLock) -> Result<bool, LifecycleError> {
+        match self.remove_locked(lock) {
+            Ok(()) => Ok(true),
+            Err(LifecycleError::Removal(RemovalError::InUse { .. })) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A record of a qube that the store does not know (it was restored from a copy, say): when the domain is gone the
+    /// record goes, too; its volumes are orphans then, and dirty ones get their after-work once they are known again.
+    fn settle_unknown(&self, lock: &QubeLock) -> Result<Settled, LifecycleError> {
+        let Some(record) = Record::load(&self.system, lock.name())? else { return Ok(Settled::Gone) };
+        match self.ask_for(&record, lock.name())? {
+            Some(live) => Ok(Settled::Active(live)),
+            None => {
+                record::remove(&self.system, lock.name())?;
+                Ok(Settled::Gone)
+            }
+        }
+    }
+}

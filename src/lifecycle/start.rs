@@ -1,0 +1,193 @@
+//! Starting a qube: the netvm first, then its storage, its domain, and somebody who watches it.
+
+use crate::hypervisor::description::{DomainDescription, disks_of_volumes};
+use crate::hypervisor::{HypervisorError, Outcome};
+use crate::model::device::Mode;
+use crate::model::{Class, Facts, PowerState, Qubes, Vm, VmName};
+use crate::storage::VmStorage;
+
+use super::qube_lock::QubeLock;
+use super::record::{Phase, Record};
+use super::settle::Settled;
+use super::{LifecycleError, Session, monitor};
+
+/// How deep a chain of netvms may be, and how often one may stop while its client waits for its own lock.
+const PATIENCE: usize = 16;
+
+/// What a start came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Started {
+    /// It was halted and runs now.
+    Now,
+    /// Somebody else had started it.
+    Already,
+}
+
+impl Session {
+    /// Starts a qube and first its netvm. Of two starts at once one does it and the other finds it running.
+    pub fn start(&self, name: &VmName) -> Result<Started, LifecycleError> {
+        self.start_chain(name, PATIENCE)
+    }
+
+    fn start_chain(&self, name: &VmName, depth: usize) -> Result<Started, LifecycleError> {
+        if name.is_dom0() {
+            return Ok(Started::Already);
+        }
+        // Offline says so before anything is looked at, let alone locked.
+        if self.system.is_offline() {
+            return Err(HypervisorError::Offline("starting a qube").into());
+        }
+        // A hypervisor that is not there is told before anything is written.
+        let uuid = known(&*self.read()?, name)?.uuid();
+        if let Some(uuid) = uuid {
+            self.hypervisor().state(uuid)?;
+        }
+        for _ in 0..PATIENCE {
+            if let Some(netvm) = self.netvm_to_start(name)? {
+                self.start_netvm(name, &netvm, depth)?;
+            }
+            let lock = self.lock_qube(name)?;
+            match self.settle(&lock)? {
+                Settled::Active(live) => return self.already(name, live.state),
+                Settled::Gone => return Err(LifecycleError::NoSuchQube(name.to_string())),
+                Settled::Halted => {}
+            }
+            // It may have been given another netvm, or that may have stopped, while the lock was waited for.
+            if self.netvm_to_start(name)?.is_some() {
+                continue;
+            }
+            return self.start_locked(&lock).map(|()| Started::Now);
+        }
+        Err(LifecycleError::CannotStart { qube: name.clone(), reason: "its netvm stops again and again".into() })
+    }
+
+    fn already(&self, name: &VmName, state: PowerState) -> Result<Started, LifecycleError> {
+        match state {
+            PowerState::Paused | PowerState::Suspended => {
+                Err(LifecycleError::CannotStart { qube: name.clone(), reason: format!("it is {state}; unpause it") })
+            }
+            _ => Ok(Started::Already),
+        }
+    }
+
+    /// The netvm of a qube when it has one that does not run yet.
+    fn netvm_to_start(&self, name: &VmName) -> Result<Option<VmName>, LifecycleError> {
+        let qubes = self.read()?;
+        let vm = known(&qubes, name)?;
+        let Some(netvm) = qubes.netvm(vm, self)?.filter(|n| n.class.is_local_guest()) else { return Ok(None) };
+        let live = netvm.uuid().map(|uuid| self.hypervisor().state(uuid)).transpose()?.flatten();
+        Ok((!live.is_some_and(|l| l.state.is_active())).then(|| netvm.name.clone()))
+    }
+
+    fn start_netvm(&self, client: &VmName, netvm: &VmName, depth: usize) -> Result<(), LifecycleError> {
+        let failed = |reason: String| LifecycleError::Netvm { netvm: netvm.clone(), reason };
+        if depth == 0 || netvm == client {
+            return Err(failed("the netvms form a loop".into()));
+        }
+        self.start_chain(netvm, depth - 1).map(drop).map_err(|e| failed(e.to_string()))
+    }
+
+    fn start_locked(&self, lock: &QubeLock) -> Result<(), LifecycleError> {
+        let qubes = self.read()?;
+        let vm = known(&qubes, lock.name())?;
+        may_start(&qubes, vm, self)?;
+        let storage = VmStorage::of(&self.system, &qubes, vm, self)?;
+        storage.verify()?;
+        let uuid = vm.uuid().ok_or_else(|| LifecycleError::CannotStart {
+            qube: vm.name.clone(),
+            reason: "it has no uuid in qubes.xml".into(),
+        })?;
+        // Everything that can be found out is found out before anything is touched.
+        let description = self.describe(&qubes, vm)?;
+        let mut record = Record::of_new_start(uuid, self.hypervisor().uri());
+        record.store(&self.system, lock.name())?;
+        let begun = monitor::spawn(self, lock.name(), &record).and_then(|()| Ok(storage.start()?));
+        let started = match begun {
+            Ok(begun) => begun,
+            Err(error) => return Err(self.without_record(lock, error)),
+        };
+        if let Err(error) = self.create_domain(&record, description, &storage) {
+            let undone = self.give_up_domain(&record).and_then(|()| Ok(storage.take_back(&started)?));
+            return Err(self.undone(lock, undone, error));
+        }
+        if let Err(error) = self.let_run(lock.name(), &record) {
+            // It may have run, if only for a moment: what it wrote counts.
+            let undone = self.give_up_domain(&record).and_then(|()| Ok(storage.stop()?));
+            return Err(self.undone(lock, undone, error));
+        }
+        record.phase = Phase::Running;
+        record.store(&self.system, lock.name())
+    }
+
+    fn create_domain(
+        &self,
+        record: &Record,
+        mut description: DomainDescription,
+        storage: &VmStorage,
+    ) -> Result<(), LifecycleError> {
+        let disks = storage.disks()?;
+        description.disks = disks_of_volumes(disks.iter().map(|d| (d.name.as_str(), d.attachment.clone(), d.rw)))?;
+        let xml = self.domain_xml(&description)?;
+        Ok(self.hypervisor().create_paused(record.domain, &xml)?)
+    }
+
+    fn let_run(&self, name: &VmName, record: &Record) -> Result<(), LifecycleError> {
+        match self.hypervisor().resume(record.domain)? {
+            Outcome::Done => Ok(()),
+            Outcome::Absent => {
+                let reason = format!("it ended at once; {} says why", self.console_log(name.as_str()).display());
+                Err(LifecycleError::CannotStart { qube: name.clone(), reason })
+            }
+        }
+    }
+
+    fn give_up_domain(&self, record: &Record) -> Result<(), LifecycleError> {
+        self.hypervisor().destroy(record.domain)?;
+        self.hypervisor().undefine(record.domain)?;
+        Ok(())
+    }
+
+    /// The error of a start that failed. What could not be undone is left to the record, which then stays for the
+    /// next command.
+    fn undone(&self, lock: &QubeLock, undone: Result<(), LifecycleError>, error: LifecycleError) -> LifecycleError {
+        match undone {
+            Ok(()) => self.without_record(lock, error),
+            Err(_next_command_settles) => error,
+        }
+    }
+
+    fn without_record(&self, lock: &QubeLock, error: LifecycleError) -> LifecycleError {
+        match super::record::remove(&self.system, lock.name()) {
+            Ok(()) => error,
+            Err(second) => second,
+        }
+    }
+}
+
+/// The rules that forbid a start whatever the state.
+fn may_start(qubes: &Qubes, vm: &Vm, facts: &dyn Facts) -> Result<(), LifecycleError> {
+    if let Some(reason) = vm.features.get("prohibit-start").filter(|r| !r.is_empty()) {
+        return Err(LifecycleError::Prohibited { qube: vm.name.clone(), reason: reason.to_string() });
+    }
+    if vm.has_tag("backup-restore-in-progress") {
+        let reason = "it is being restored from a backup (tag backup-restore-in-progress)".to_string();
+        return Err(LifecycleError::Prohibited { qube: vm.name.clone(), reason });
+    }
+    let required = vm.devices.iter().flat_map(|d| d.assignments.iter().map(move |a| (&d.class, a)));
+    let mut required = required.filter(|(_, a)| a.mode() == Ok(Mode::Required));
+    if let Some((class, assignment)) = required.next() {
+        let device = format!("{}:{}", assignment.backend().unwrap_or("*"), assignment.port());
+        let reason = format!("its required {class} device {device} is not available: this version attaches no devices");
+        return Err(LifecycleError::CannotStart { qube: vm.name.clone(), reason });
+    }
+    if vm.class == Class::DispVM && !qubes.template(vm)?.is_some_and(|t| qubes.is_template_for_dispvms(t, facts)) {
+        let reason = "its template no longer is one for disposables (template_for_dispvms)".to_string();
+        return Err(LifecycleError::CannotStart { qube: vm.name.clone(), reason });
+    }
+    Ok(())
+}
+
+/// The qube, or the error that says there is none.
+pub(super) fn known<'a>(qubes: &'a Qubes, name: &VmName) -> Result<&'a Vm, LifecycleError> {
+    qubes.get(name.as_str()).ok_or_else(|| LifecycleError::NoSuchQube(name.to_string()))
+}

@@ -1,0 +1,103 @@
+//! Leaf locks of volumes: for the moments in which two qubes meet at one volume, because one takes a snapshot of what
+//! the other commits.
+//!
+//! Shared to snapshot, exclusive to change which image is the clean one. Whoever holds one waits for nothing else, and
+//! who needs several takes them in the order of their ids, so nobody waits in a circle.
+
+use std::fs::DirBuilder;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::unistd::Gid;
+use uuid::Uuid;
+
+use super::StorageError;
+use super::durable::create_directory;
+use crate::store::file_lock::{Exclusivity, FileLock, FileLockError};
+
+/// Where the locks of volumes are and how long to wait for one.
+#[derive(Debug, Clone)]
+pub struct VolumeLocks {
+    run_dir: PathBuf,
+    group: Option<Gid>,
+    wait: Duration,
+}
+
+impl VolumeLocks {
+    /// How long a lock can be held in good order: as long as it takes to copy a large image where blocks cannot be shared.
+    pub const PATIENCE: Duration = Duration::from_secs(600);
+
+    /// Locks in `run_dir/lock`, which is made when first needed.
+    pub fn new(run_dir: &Path, group: Option<Gid>, wait: Duration) -> VolumeLocks {
+        VolumeLocks { run_dir: run_dir.to_path_buf(), group, wait }
+    }
+
+    /// Keeps the volume's clean image what it is.
+    pub fn shared(&self, pool: &str, vid: &str) -> Result<FileLock, StorageError> {
+        self.acquire(pool, vid, Exclusivity::Shared)
+    }
+
+    /// Keeps everybody else from the volume's clean image.
+    pub fn exclusive(&self, pool: &str, vid: &str) -> Result<FileLock, StorageError> {
+        self.acquire(pool, vid, Exclusivity::Exclusive)
+    }
+
+    /// The lock file of a volume: its id as upstream writes ids in file names (`spec/r4-storage.md` §1).
+    pub fn path(&self, pool: &str, vid: &str) -> PathBuf {
+        let escaped = format!("{pool}:{vid}").replace('-', "--").replace('/', "-");
+        let name = match escaped.len() {
+            // The longest name of a file is 255 bytes, and names in a store may be that long themselves.
+            0..=200 => escaped,
+            _ => Uuid::new_v5(&Uuid::NAMESPACE_URL, escaped.as_bytes()).simple().to_string(),
+        };
+        self.run_dir.join("lock").join(format!("volume-{name}"))
+    }
+
+    fn acquire(&self, pool: &str, vid: &str, exclusivity: Exclusivity) -> Result<FileLock, StorageError> {
+        self.make_directories()?;
+        FileLock::acquire(&self.path(pool, vid), exclusivity, self.wait, self.group).map_err(|error| match error {
+            FileLockError::Io { file, source } => StorageError::io(format!("locking {}", file.display()))(source),
+            FileLockError::Held { holder } => {
+                StorageError::Refused(format!("volume {vid} of pool {pool} is locked by {holder}; try again later"))
+            }
+        })
+    }
+
+    fn make_directories(&self) -> Result<(), StorageError> {
+        let lock = self.run_dir.join("lock");
+        if lock.is_dir() {
+            return Ok(());
+        }
+        let above = self.run_dir.parent().unwrap_or(Path::new("/"));
+        let made: io::Result<()> = DirBuilder::new().recursive(true).mode(0o755).create(above);
+        made.map_err(StorageError::io(format!("creating directory {}", above.display())))?;
+        create_directory(&self.run_dir, self.group)?;
+        create_directory(&lock, self.group).map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_volume_is_locked_by_its_id_and_others_are_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let run = dir.path().join("run/qubes");
+        let locks = VolumeLocks::new(&run, None, Duration::ZERO);
+        let path = locks.path("vm-pool", "appvms/sys-net/private");
+        assert_eq!(path, run.join("lock/volume-vm--pool:appvms-sys--net-private"));
+        let long = locks.path("p", &"a".repeat(300));
+        assert!(long.file_name().unwrap().len() < 100 && long != locks.path("p", &"a".repeat(301)));
+
+        let snapshots = [locks.shared("p", "v").unwrap(), locks.shared("p", "v").unwrap()];
+        let refused = locks.exclusive("p", "v").unwrap_err().to_string();
+        assert!(refused.starts_with("volume v of pool p is locked by "), "{refused}");
+        let _other = locks.exclusive("p", "w").unwrap();
+        drop(snapshots);
+        let _commit = locks.exclusive("p", "v").unwrap();
+        assert!(locks.shared("p", "v").is_err());
+    }
+}
