@@ -143,6 +143,15 @@ install_with_apt() {
 virtlogd_on_debian=libvirt-daemon
 if [ $manager = apt ] && ! has virtlogd && apt-cache show libvirt-daemon-log > /dev/null 2>&1; then virtlogd_on_debian=libvirt-daemon-log; fi
 
+# Parts of the Rust toolchain that its smallest profile lacks.
+case $wanted in *" test "*)
+    for component in rustfmt clippy; do
+        if "cargo-${component/rustfmt/fmt}" --version > /dev/null 2>&1 || ! has rustup; then continue; fi
+        echo "Missing in the Rust toolchain, to be installed: $component"
+        rustup component add "$component"
+    done ;;
+esac
+
 list=$(mktemp); trap 'rm -f "$apt_log" "$list"' EXIT
 needs > "$list"
 if [ ${#missing[@]} = 0 ]; then exit 0; fi
