@@ -149,12 +149,18 @@ impl System {
 
     /// The store and how to treat it, for a transaction.
     pub fn store_place(&self) -> StorePlace {
+        StorePlace { group: self.qubes_group(), ..self.place_for_reading() }
+    }
+
+    /// The store for those who only read it: without the group, which costs a reader a third of its start to find out
+    /// (the system's directory of groups is a library that has to be loaded).
+    pub fn place_for_reading(&self) -> StorePlace {
         StorePlace {
             file: self.store.clone(),
             run_dir: self.run.clone(),
             backup_dir: self.backup_dir(),
             qubesd_socket: self.qubesd_socket(),
-            group: self.qubes_group(),
+            group: None,
             wait: Wait::at_most(self.lock_wait()),
             force: self.force,
         }

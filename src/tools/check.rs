@@ -2,7 +2,7 @@
 
 use super::arguments::flag;
 use super::failure::Failure;
-use super::invocation::Invocation;
+use super::invocation::{Invocation, read_for_good};
 use super::qubes_given::{self, Given};
 use super::values::Values;
 use crate::lifecycle::Session;
@@ -40,7 +40,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     let given = Given::of(&call.given);
     given.check()?;
     let session = Session::new(call.system()?);
-    let qubes = session.read()?;
+    let qubes = read_for_good(&session)?;
     let (mut present, mut missing): (Vec<&str>, Vec<&str>) = if given.all {
         (given.resolve(&qubes.names().map(VmName::as_str).collect::<Vec<_>>(), false)?, Vec::new())
     } else {
