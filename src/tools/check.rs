@@ -53,6 +53,11 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     let filters: Vec<&Filter> = FILTERS.iter().filter(|f| call.has(f.id)).collect();
     let asked = filters.iter().map(|f| f.id).collect::<Vec<_>>().join(", ");
     let values = Values::new(&qubes, &session);
+    if (call.has("running") || call.has("paused"))
+        && let Some(error) = values.why_states_are_unknown()
+    {
+        return Err(Failure::error(format!("power states are not available: {error}")));
+    }
     let satisfied: Vec<&str> = if filters.is_empty() {
         present.clone()
     } else {
