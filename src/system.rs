@@ -149,12 +149,18 @@ impl System {
 
     /// The store and how to treat it, for a transaction.
     pub fn store_place(&self) -> StorePlace {
+        StorePlace { group: self.qubes_group(), ..self.place_for_reading() }
+    }
+
+    /// The store for those who only read it: without the group, which costs a reader a third of its start to find out
+    /// (the system's directory of groups is a library that has to be loaded).
+    pub fn place_for_reading(&self) -> StorePlace {
         StorePlace {
             file: self.store.clone(),
             run_dir: self.run.clone(),
             backup_dir: self.backup_dir(),
             qubesd_socket: self.qubesd_socket(),
-            group: self.qubes_group(),
+            group: None,
             wait: Wait::at_most(self.lock_wait()),
             force: self.force,
         }
@@ -209,10 +215,13 @@ impl System {
         &self.path
     }
 
-    /// A program of our own: beside the running one, else in the built-in directory.
+    /// A program of our own: beside the running one, in `lib/qubes` of the same prefix, else in the built-in directory.
     pub fn own_program(&self, name: &str) -> PathBuf {
-        let beside = self.libexec.as_ref().map(|dir| dir.join(name)).filter(|p| p.is_file());
-        beside.unwrap_or_else(|| Path::new("/usr/lib/qubes").join(name))
+        let beside = self.libexec.as_deref();
+        let of_prefix = beside.and_then(Path::parent).map(|prefix| prefix.join("lib/qubes"));
+        let places = beside.map(Path::to_path_buf).into_iter().chain(of_prefix);
+        let found = places.map(|directory| directory.join(name)).find(|program| program.is_file());
+        found.unwrap_or_else(|| Path::new("/usr/lib/qubes").join(name))
     }
 
     /// Memory of the host in MiB: core.toml's word (an installer prepares for another machine), else the machine's.

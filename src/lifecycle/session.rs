@@ -38,7 +38,7 @@ impl Session {
 
     /// Reads the store; never waits for a writer.
     pub fn read(&self) -> Result<Read, LifecycleError> {
-        Ok(Read::open(&self.system.store_place())?)
+        Ok(Read::open(&self.system.place_for_reading())?)
     }
 
     /// Takes the store for changing it.

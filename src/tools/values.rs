@@ -11,7 +11,7 @@ use crate::hypervisor::HypervisorError;
 use crate::lifecycle::Session;
 use crate::model::volume::class_volumes;
 use crate::model::{
-    Class, Facts, PowerState, Property, PropertyError, Qubes, ResolvedVolume, Scope, Value, Vm, VmName, VolumeConfig,
+    Class, PowerState, Property, PropertyError, Qubes, ResolvedVolume, Scope, Value, Vm, VmName, VolumeConfig,
 };
 use crate::storage::{Drivers, Volume};
 
@@ -89,8 +89,9 @@ impl<'a> Values<'a> {
         self.value(vm, name).map(|value| json_of(&value)).unwrap_or_default()
     }
 
+    /// What a qube is doing; all qubes' states come with the first question.
     pub fn state(&self, vm: &Vm) -> PowerState {
-        self.session.power_state(vm)
+        self.session.shown_state(vm)
     }
 
     /// Why power states are not available, if they are not. Asks the hypervisor.

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use crate::store::{Run, Store};
 
 const QVM_LS: &str = env!("CARGO_BIN_EXE_qvm-ls");
+const QVM_CHECK: &str = env!("CARGO_BIN_EXE_qvm-check");
 const QVM_PREFS: &str = env!("CARGO_BIN_EXE_qvm-prefs");
 const QUBES_PREFS: &str = env!("CARGO_BIN_EXE_qubes-prefs");
 const QVM_START: &str = env!("CARGO_BIN_EXE_qvm-start");
@@ -75,6 +76,26 @@ fn mistakes_end_with_one_line_and_the_documented_code() {
     fails_cleanly(&store, QVM_PREFS, "zz* vcpus", 2, "no domain matches 'zz*'");
     fails_cleanly(&store, QVM_START, "work", 1, "offline");
     fails_cleanly(&store, QVM_LS, "--qubesxml /nonexistent/qubes.xml", 1, "/nonexistent/qubes.xml");
+}
+
+#[test]
+fn a_hypervisor_that_cannot_be_reached_costs_a_listing_only_the_states() {
+    let store = Store::small();
+    let live = |program: &str, line: &str| {
+        let mut command = store.command(program);
+        command.args(words(line)).env_remove("QUBES_OFFLINE");
+        let output = command.env("QUBES_LIBVIRT_URI", "qemu+unix:///session?socket=/nonexistent").output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (text(output.stdout), text(output.stderr), output.status.code())
+    };
+    let (stdout, stderr, code) = live(QVM_LS, "--raw-data -O name,state,label dom0 work vault");
+    assert_eq!((stdout.as_str(), code), ("dom0|Running|black\nvault|NA|teal\nwork|NA|blue\n", Some(0)));
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    assert!(stderr.starts_with("qvm-ls: power states are not available: "), "{stderr}");
+    let (stdout, stderr, code) = live(QVM_LS, "--raw-data -O name,label work");
+    assert_eq!((stdout.as_str(), stderr.as_str(), code), ("work|blue\n", "", Some(0)), "nobody asked for states");
+    let (_, stderr, code) = live(QVM_CHECK, "--running work");
+    assert!(code == Some(1) && stderr.contains("power states are not available"), "{stderr}");
 }
 
 #[test]
