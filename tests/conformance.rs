@@ -186,9 +186,8 @@ fn compare(at: &str, expected: &Json, ours: &Json, differences: &mut Vec<String>
     match (expected, ours) {
         // A guivm that shows itself, or a loop of them: upstream runs into its recursion limit, we say `us++`.
         (Json::Object(e), ours) if e.get("error").is_some_and(|e| e == "RecursionError") => {
-            if ours != "us++" {
-                differences.push(format!("{at}: a loop of guivms gives us++, not {ours}"));
-            }
+            let is_wrong = ours != "us++";
+            differences.extend(is_wrong.then(|| format!("{at}: a loop of guivms gives us++, not {ours}")));
         }
         (Json::Object(expected), Json::Object(ours)) => {
             let names: std::collections::BTreeSet<&String> = expected.keys().chain(ours.keys()).collect();

@@ -57,7 +57,7 @@ pub(crate) fn check_encoding(bytes: &[u8]) -> Result<usize, Fault> {
             return Err(bad);
         }
         match &*name {
-            "version" if !value.starts_with("1.") => return Err(bad),
+            "version" if !is_version(&value) => return Err(bad),
             "encoding" if !value.eq_ignore_ascii_case("utf-8") => {
                 return Err(Fault { at: attribute.value.start as usize, ..other });
             }
@@ -69,6 +69,11 @@ pub(crate) fn check_encoding(bytes: &[u8]) -> Result<usize, Fault> {
         Some(first) if text(first.name) == "version" => Ok(start),
         _ => Err(bad),
     }
+}
+
+/// `1.` and digits: any 1.x is read as 1.0 (XML 1.0 §2.8).
+fn is_version(value: &str) -> bool {
+    value.strip_prefix("1.").is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
 }
 
 /// Whether a document begins with an XML declaration.

@@ -18,7 +18,7 @@ use crate::model::{Class, NameError, VmName};
 
 /// What a child of the root element is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Section {
+pub enum Section {
     Labels,
     Pools,
     Properties,
@@ -28,7 +28,7 @@ pub(crate) enum Section {
 }
 
 impl Section {
-    pub fn of_name(name: &[u8]) -> Section {
+    pub(crate) fn of_name(name: &[u8]) -> Section {
         match name {
             b"labels" => Section::Labels,
             b"pools" => Section::Pools,
@@ -41,7 +41,7 @@ impl Section {
 
 /// One `<domain>` as far as the index knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Entry {
+pub struct Entry {
     pub span: Span,
     pub class: Class,
     /// Its name, or why it has none that can be used.
@@ -50,13 +50,13 @@ pub(crate) struct Entry {
 
 /// The children of the root, and the domains in the order of the file.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Index {
+pub struct Index {
     pub sections: Vec<(Section, Span)>,
     pub domains: Vec<Entry>,
 }
 
 /// The index of `bytes`: quickly where that is safe.
-pub(crate) fn index(bytes: &[u8]) -> Result<Index, FormatError> {
+pub fn index(bytes: &[u8]) -> Result<Index, FormatError> {
     match quick(bytes) {
         Some(index) => Ok(index),
         None => careful(bytes),
@@ -64,7 +64,7 @@ pub(crate) fn index(bytes: &[u8]) -> Result<Index, FormatError> {
 }
 
 /// Reads everything strictly.
-pub(crate) fn careful(bytes: &[u8]) -> Result<Index, FormatError> {
+pub fn careful(bytes: &[u8]) -> Result<Index, FormatError> {
     let outline = full::outline(bytes)?;
     let mut index = Index::default();
     for section in outline.children(Tree::ROOT) {
@@ -107,7 +107,7 @@ fn entry(span: Span, class: &str, name: Option<Cow<str>>) -> Entry {
 /// another element called domain, that element's end tag would be taken for the domain's, and one end tag too many
 /// would be left over: but after a domain only `<domain` or `</domains>` is accepted, and after those only what
 /// balances.
-pub(crate) fn quick(bytes: &[u8]) -> Option<Index> {
+pub fn quick(bytes: &[u8]) -> Option<Index> {
     if bytes.len() > super::MAX_BYTES {
         return None;
     }

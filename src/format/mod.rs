@@ -10,7 +10,7 @@ mod edit;
 mod emit;
 mod error;
 mod full;
-mod index;
+pub mod index;
 mod patch;
 mod patch_domain;
 mod reader;
@@ -20,6 +20,7 @@ mod tree;
 mod writer;
 
 pub use error::FormatError;
+pub use scan::Span;
 
 use crate::model::{Brief, Class, Diagnosis, DomainSource, Labels, Pools, Qubes, TextMap, Vm, VmName};
 use index::{Entry, Index, Section};
@@ -100,7 +101,7 @@ fn head(bytes: &[u8], index: &Index) -> Result<Head, FormatError> {
 /// somebody changes it.
 fn briefs(domains: &[Entry]) -> Vec<Brief> {
     let usable = domains.iter().enumerate().filter_map(|(position, entry)| {
-        Some(Brief { name: entry.name.clone().ok()?, class: entry.class.clone(), position })
+        Some(Brief { name: usable_name(entry).ok()?.clone(), class: entry.class.clone(), position })
     });
     let mut briefs: Vec<Brief> = usable.collect();
     if !briefs.iter().any(|b| b.name.is_dom0()) {
@@ -109,8 +110,17 @@ fn briefs(domains: &[Entry]) -> Vec<Brief> {
     briefs
 }
 
+/// The name under which a domain can be used, or why it cannot.
+fn usable_name(entry: &Entry) -> Result<&VmName, String> {
+    match &entry.name {
+        Err(reason) => Err(reason.to_string()),
+        Ok(name) if name.is_dom0() && entry.class != Class::AdminVM => Err("only an AdminVM can be 'dom0'".into()),
+        Ok(name) => Ok(name),
+    }
+}
+
 fn unusable(bytes: &[u8], entry: &Entry) -> Option<Diagnosis> {
-    let reason = entry.name.as_ref().err()?;
+    let reason = usable_name(entry).err()?;
     let line = 1 + memchr::memchr_iter(b'\n', &bytes[..entry.span.start as usize]).count();
     Some(diagnosis(format!("the domain at line {line} cannot be used: {reason}")))
 }

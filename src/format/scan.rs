@@ -1,8 +1,8 @@
 //! The tokens of an XML text with the place of every piece, and nothing let through that is not well-formed.
 //!
 //! Why not a parser crate: the writer changes single bytes inside a file it otherwise keeps, so it needs the span of
-//! every name, value and tag; and before a save the whole file is checked as strictly as upstream's parser will. The
-//! tests and the fuzz targets compare it with quick-xml and xmllint.
+//! every name, value and tag; and before a save the whole file is checked as strictly as upstream's parser will. A
+//! test holds it to the answers of libxml2, which is that parser.
 
 use super::error::Fault;
 use super::text::{continues_name, is_space, resolve, starts_name};
@@ -10,13 +10,13 @@ use super::text::{continues_name, is_space, resolve, starts_name};
 /// A piece of the file: offsets of its first byte and the byte after its last. A store has at most
 /// [`super::MAX_BYTES`], so 32 bits are enough.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Span {
+pub struct Span {
     pub start: u32,
     pub end: u32,
 }
 
 impl Span {
-    pub fn new(start: usize, end: usize) -> Span {
+    pub(crate) fn new(start: usize, end: usize) -> Span {
         Span { start: start as u32, end: end as u32 }
     }
 

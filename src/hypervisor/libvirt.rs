@@ -1,6 +1,6 @@
 //! The hypervisor through libvirt.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
@@ -27,13 +27,13 @@ pub struct LibvirtHypervisor {
     /// For orders, through crate `virt`.
     connection: RefCell<Option<Rc<Connection>>>,
     /// For the statistics of all domains, which crate `virt` does not read.
-    link: OnceCell<Link>,
+    link: RefCell<Option<Rc<Link>>>,
 }
 
 impl LibvirtHypervisor {
     /// Nothing is opened yet.
     pub fn new(uri: impl Into<String>) -> LibvirtHypervisor {
-        LibvirtHypervisor { uri: uri.into(), connection: RefCell::new(None), link: OnceCell::new() }
+        LibvirtHypervisor { uri: uri.into(), connection: RefCell::new(None), link: RefCell::new(None) }
     }
 
     fn connection(&self) -> Result<Rc<Connection>, HypervisorError> {
@@ -139,13 +139,14 @@ impl LibvirtHypervisor {
         Ok(states)
     }
 
-    fn link(&self) -> Result<&Link, HypervisorError> {
-        if let Some(link) = self.link.get() {
-            return Ok(link);
+    fn link(&self) -> Result<Rc<Link>, HypervisorError> {
+        if let Some(open) = &*self.link.borrow() {
+            return Ok(Rc::clone(open));
         }
         virt_sys::load().map_err(|error| HypervisorError::NoLibrary(error.to_string()))?;
-        let link = Link::open(&self.uri).map_err(|error| unreachable(&self.uri, &error.message))?;
-        Ok(self.link.get_or_init(|| link))
+        let opened = Rc::new(Link::open(&self.uri).map_err(|error| unreachable(&self.uri, &error.message))?);
+        *self.link.borrow_mut() = Some(Rc::clone(&opened));
+        Ok(opened)
     }
 }
 
@@ -156,9 +157,17 @@ impl Hypervisor for LibvirtHypervisor {
 
     fn states(&self) -> Result<HashMap<Uuid, Live>, HypervisorError> {
         match self.link()?.statistics() {
-            Ok(all) => Ok(all.iter().map(|s| (Uuid::from_bytes(s.uuid), live_from_statistics(s))).collect()),
+            // A driver may have the call and not tell everything.
+            Ok(all) if all.iter().all(|one| one.memory_kib.is_some()) => {
+                Ok(all.iter().map(|one| (Uuid::from_bytes(one.uuid), live_from_statistics(one))).collect())
+            }
+            Ok(_) => self.states_one_by_one(),
             Err(error) if error.code == virt_sys::VIR_ERR_NO_SUPPORT => self.states_one_by_one(),
-            Err(error) => Err(unreachable(&self.uri, &error.message)),
+            Err(error) => {
+                // The next question connects anew.
+                *self.link.borrow_mut() = None;
+                Err(unreachable(&self.uri, &error.message))
+            }
         }
     }
 

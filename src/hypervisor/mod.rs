@@ -6,6 +6,7 @@ mod events;
 pub mod kvm;
 pub mod lazy;
 pub mod libvirt;
+pub mod owner;
 pub mod uri;
 pub mod xml;
 
@@ -18,6 +19,7 @@ pub use description::{Accelerator, DomainDescription};
 pub use kvm::choose_accelerator;
 pub use lazy::LazyHypervisor;
 pub use libvirt::LibvirtHypervisor;
+pub use owner::owner_for_image;
 pub use uri::{Family, UriFacts, choose_uri};
 pub use xml::Templates;
 

@@ -8,6 +8,7 @@ use crate::model::volume::directory_of;
 use crate::model::{NewQube, Vm, VmName};
 
 use super::{LifecycleError, Session};
+use crate::storage::VmStorage;
 
 impl Session {
     /// Creates a qube with its volumes and its directory; returns its name.
@@ -18,7 +19,7 @@ impl Session {
         let _lock = self.lock_qube(&name)?;
         let qubes = self.read()?;
         let planned = qubes.plan_new(new, self, &mut random)?;
-        let storage = self.storage_of(&qubes, &planned)?;
+        let storage = VmStorage::of(&self.system, &qubes, &planned, self)?;
         drop(qubes);
         storage.create()?;
         let added = self.make_directory(&planned).and_then(|()| {
@@ -47,7 +48,7 @@ impl Session {
         self.require_halted(&lock)?;
         let qubes = self.read()?;
         let vm = super::start::known(&qubes, name)?;
-        let storage = self.storage_of(&qubes, vm)?;
+        let storage = VmStorage::of(&self.system, &qubes, vm, self)?;
         let (volume, driver) = storage.volume(volume)?;
         driver.import(volume, file)?;
         let size = driver.size(volume)?.to_string();

@@ -28,8 +28,6 @@ pub enum LifecycleError {
     Creation(#[from] crate::model::CreationError),
     #[error(transparent)]
     Removal(#[from] crate::model::RemovalError),
-    #[error(transparent)]
-    Volume(crate::model::VolumeError),
     #[error("the pools that {qube} was to use were changed meanwhile; nothing was created: run the command again")]
     ChangedMeanwhile { qube: VmName },
     #[error("no such domain: '{0}'")]

@@ -3,10 +3,12 @@
 use std::collections::HashSet;
 
 use crate::model::VmName;
-use crate::storage::{Kind, Volume, pools};
+use crate::storage::Volume;
+use crate::storage::pools::driver_of;
 
 use super::settle::Settled;
 use super::{LifecycleError, Session, record};
+use crate::storage::VmStorage;
 
 /// A volume that lies in a pool and belongs to no qube of the store.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,7 +33,8 @@ impl Session {
             let qubes = self.read()?;
             for vm in qubes.iter().filter(|vm| vm.class.is_local_guest() && !recorded.contains(&vm.name)) {
                 // A qube whose storage cannot even be looked at is listed with the reason.
-                let clean = self.storage_of(&qubes, vm).is_ok_and(|s| s.is_dirty().is_ok_and(|dirty| !dirty));
+                let clean =
+                    VmStorage::of(&self.system, &qubes, vm, self).is_ok_and(|s| s.is_dirty().is_ok_and(|dirty| !dirty));
                 if !clean {
                     names.push(vm.name.clone());
                 }
@@ -57,7 +60,7 @@ impl Session {
         }
         let mut orphans = Vec::new();
         for pool in qubes.pools.iter().filter(|p| p.driver() != "linux-kernel") {
-            let Ok(driver) = pools::open(pool, &self.system) else { continue };
+            let Ok(driver) = driver_of(&self.system, pool) else { continue };
             let of_pool = |vid: String| Orphan { pool: pool.name().to_string(), vid };
             orphans.extend(
                 driver
@@ -81,25 +84,7 @@ impl Session {
         }
         let qubes = self.read()?;
         let Some(pool) = qubes.pools.get(&orphan.pool) else { return Ok(()) };
-        let driver = pools::open(pool, &self.system)?;
-        Ok(driver.remove(&unowned(orphan))?)
-    }
-}
-
-/// An orphan as its driver sees it: nothing but its place counts for a removal.
-fn unowned(orphan: &Orphan) -> Volume {
-    let mut parts = orphan.vid.rsplit('/');
-    let name = parts.next().unwrap_or_default().to_string();
-    Volume {
-        owner: parts.next().unwrap_or_default().to_string(),
-        name,
-        pool: orphan.pool.clone(),
-        vid: orphan.vid.clone(),
-        kind: Kind::Origin,
-        rw: true,
-        size: 0,
-        revisions_to_keep: 0,
-        source: None,
-        ephemeral: false,
+        let driver = driver_of(&self.system, pool)?;
+        Ok(driver.remove(&Volume::orphan(&orphan.pool, &orphan.vid))?)
     }
 }

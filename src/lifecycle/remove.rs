@@ -9,6 +9,7 @@ use crate::model::{RemovalError, Vm, VmName};
 use super::qube_lock::QubeLock;
 use super::settle::Settled;
 use super::{LifecycleError, Session};
+use crate::storage::VmStorage;
 
 impl Session {
     /// Removes a halted qube that nothing refers to: from the store, from the hypervisor, from the disk.
@@ -27,7 +28,7 @@ impl Session {
         let storage = {
             let qubes = self.read()?;
             let vm = super::start::known(&qubes, name)?;
-            if vm.class.is_local_guest() { Some(self.storage_of(&qubes, vm)) } else { None }
+            if vm.class.is_local_guest() { Some(VmStorage::of(&self.system, &qubes, vm, self)) } else { None }
         };
         let (vm, effects) = {
             let mut write = self.write()?;

@@ -109,7 +109,7 @@ impl Facts for Session {
     }
 
     fn can_reflink(&self, dir: &str) -> bool {
-        crate::storage::can_reflink(&existing(&self.system.below_root(dir))).unwrap_or(false)
+        crate::storage::can_reflink(&existing(&self.system.below_root(dir)))
     }
 
     /// For rules, as it is now. Without a record nothing was started since the machine booted, so a hypervisor that

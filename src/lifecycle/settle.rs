@@ -8,6 +8,7 @@ use crate::model::{Class, Qubes, RemovalError, Vm, VmName};
 use super::qube_lock::QubeLock;
 use super::record::{self, Phase, Record};
 use super::{LifecycleError, Session, monitor};
+use crate::storage::VmStorage;
 
 /// What a look at a qube under its lock found, once nothing was left to settle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +45,7 @@ impl Session {
             },
             None => match self.unrecorded(lock.name(), vm)? {
                 Some(live) => Ok(Settled::Active(live)),
-                None if self.storage_of(&qubes, vm)?.is_dirty()? => self.after_work(lock, &qubes, vm),
+                None if VmStorage::of(&self.system, &qubes, vm, self)?.is_dirty()? => self.after_work(lock, &qubes, vm),
                 None => Ok(Settled::Halted),
             },
         }
@@ -85,7 +86,7 @@ impl Session {
 
     /// Commits or discards the volumes of a qube whose domain is gone; a disposable that was to go goes.
     pub fn after_work(&self, lock: &QubeLock, qubes: &Qubes, vm: &Vm) -> Result<Settled, LifecycleError> {
-        self.storage_of(qubes, vm)?.stop()?;
+        VmStorage::of(&self.system, qubes, vm, self)?.stop()?;
         let was_started = Record::load(&self.system, lock.name())?.is_some();
         let goes = was_started && vm.class == Class::DispVM && qubes.is_on(vm, "auto_cleanup", self);
         let gone = goes && self.remove_disposable(lock)?;

@@ -4,7 +4,7 @@ use crate::hypervisor::description::{DomainDescription, disks_of_volumes};
 use crate::hypervisor::{HypervisorError, Outcome};
 use crate::model::device::Mode;
 use crate::model::{Class, Facts, PowerState, Qubes, Vm, VmName};
-use crate::storage::{Disk, Started as StartedVolumes, VmStorage};
+use crate::storage::VmStorage;
 
 use super::qube_lock::QubeLock;
 use super::record::{Phase, Record};
@@ -91,7 +91,7 @@ impl Session {
         let qubes = self.read()?;
         let vm = known(&qubes, lock.name())?;
         may_start(&qubes, vm, self)?;
-        let storage = self.storage_of(&qubes, vm)?;
+        let storage = VmStorage::of(&self.system, &qubes, vm, self)?;
         storage.verify()?;
         let uuid = vm.uuid().ok_or_else(|| LifecycleError::CannotStart {
             qube: vm.name.clone(),
@@ -106,57 +106,50 @@ impl Session {
             Ok(begun) => begun,
             Err(error) => return Err(self.without_record(lock, error)),
         };
-        let up = storage
-            .disks()
-            .map_err(LifecycleError::from)
-            .and_then(|disks| self.bring_up(lock.name(), &record, description, disks));
-        if let Err(error) = up {
-            return Err(self.take_back(lock, &storage, &started, &record, error));
+        if let Err(error) = self.create_domain(&record, description, &storage) {
+            let undone = self.give_up_domain(&record).and_then(|()| Ok(storage.take_back(&started)?));
+            return Err(self.undone(lock, undone, error));
+        }
+        if let Err(error) = self.let_run(lock.name(), &record) {
+            // It may have run, if only for a moment: what it wrote counts.
+            let undone = self.give_up_domain(&record).and_then(|()| Ok(storage.stop()?));
+            return Err(self.undone(lock, undone, error));
         }
         record.phase = Phase::Running;
         record.store(&self.system, lock.name())
     }
 
-    fn bring_up(
+    fn create_domain(
         &self,
-        name: &VmName,
         record: &Record,
         mut description: DomainDescription,
-        disks: Vec<Disk>,
+        storage: &VmStorage,
     ) -> Result<(), LifecycleError> {
-        let disks = disks.into_iter().map(|d| (d.name, d.attachment, d.rw)).collect::<Vec<_>>();
-        description.disks = disks_of_volumes(disks.iter().map(|(name, at, rw)| (name.as_str(), at.clone(), *rw)))?;
+        let disks = storage.disks()?;
+        description.disks = disks_of_volumes(disks.iter().map(|d| (d.name.as_str(), d.attachment.clone(), d.rw)))?;
         let xml = self.domain_xml(&description)?;
-        self.hypervisor().create_paused(record.domain, &xml)?;
+        Ok(self.hypervisor().create_paused(record.domain, &xml)?)
+    }
+
+    fn let_run(&self, name: &VmName, record: &Record) -> Result<(), LifecycleError> {
         match self.hypervisor().resume(record.domain)? {
             Outcome::Done => Ok(()),
             Outcome::Absent => {
-                let reason = format!("it ended at once; {} says why", self.console_log(&description.qube).display());
+                let reason = format!("it ended at once; {} says why", self.console_log(name.as_str()).display());
                 Err(LifecycleError::CannotStart { qube: name.clone(), reason })
             }
         }
     }
 
-    /// Undoes a start that failed and returns its error. What cannot be undone is left to the record, which then stays
-    /// for the next command.
-    fn take_back(
-        &self,
-        lock: &QubeLock,
-        storage: &VmStorage,
-        started: &StartedVolumes,
-        record: &Record,
-        error: LifecycleError,
-    ) -> LifecycleError {
-        let undone = (|| -> Result<(), LifecycleError> {
-            // A domain that was destroyed had run, if only for a moment: what it wrote counts.
-            let ran = self.hypervisor().destroy(record.domain)? == Outcome::Done;
-            self.hypervisor().undefine(record.domain)?;
-            match ran {
-                true => storage.stop()?,
-                false => storage.take_back(started)?,
-            }
-            Ok(())
-        })();
+    fn give_up_domain(&self, record: &Record) -> Result<(), LifecycleError> {
+        self.hypervisor().destroy(record.domain)?;
+        self.hypervisor().undefine(record.domain)?;
+        Ok(())
+    }
+
+    /// The error of a start that failed. What could not be undone is left to the record, which then stays for the
+    /// next command.
+    fn undone(&self, lock: &QubeLock, undone: Result<(), LifecycleError>, error: LifecycleError) -> LifecycleError {
         match undone {
             Ok(()) => self.without_record(lock, error),
             Err(_next_command_settles) => error,

@@ -43,10 +43,10 @@ fn patience(waited: Duration) -> String {
     if waited.is_zero() { "not waiting".into() } else { format!("gave up after {} s", waited.as_secs_f32().round()) }
 }
 
-/// The system's words for an error, without its number.
+/// The system's words for an error, without its number and what a library adds behind it.
 fn reason(error: &io::Error) -> String {
     match error.raw_os_error() {
         Some(code) => Errno::from_raw(code).desc().to_string(),
-        None => error.to_string(),
+        None => error.to_string().split(" (os error").next().unwrap_or_default().to_string(),
     }
 }

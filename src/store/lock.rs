@@ -149,3 +149,23 @@ impl HolderNote {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_is_given_back_even_where_its_descriptor_lives_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("store");
+        fs::write(&path, "").unwrap();
+        let note = HolderNote::in_run_dir(dir.path());
+        let take = || lock_path(&path, Exclusivity::Exclusive, Wait::NO, &note);
+        let held = take().unwrap();
+        // A duplicate shares the lock, as a forked child would.
+        let _inherited = held.file().try_clone().unwrap();
+        assert!(take().is_err());
+        drop(held);
+        take().unwrap();
+    }
+}

@@ -5,6 +5,7 @@ use super::{After, Asked, Changed, Effect, Property, PropertyError, Rule, Scope,
 use crate::model::facts::Facts;
 use crate::model::name::VmName;
 use crate::model::qubes::Qubes;
+use crate::model::vm::Vm;
 
 impl Qubes {
     /// Sets a qube's property from a user's text, with everything that follows from it inside the database.
@@ -20,7 +21,7 @@ impl Qubes {
         facts: &dyn Facts,
     ) -> Result<Vec<Effect>, PropertyError> {
         let qube = self.get(vm).ok_or_else(|| PropertyError::NoSuchQube(vm.to_owned()))?;
-        let property = writable(Scope::Class(&qube.class), property, &qube.name, facts)?;
+        let property = writable(Scope::Class(&qube.class), property, Owner::Qube(&qube.name), facts)?;
         let value = property.parse(self, Owner::Qube(&qube.name), text)?;
         let is_set = qube.properties.contains(property.name);
         if property.write_once && is_set {
@@ -30,6 +31,7 @@ impl Qubes {
         self.check(qube, &Wanted { property, value: &value, reset: false, before: before.as_ref() }, facts)?;
         let name = qube.name.clone();
         if let Some(qube) = self.edit(vm) {
+            forget_legacy(qube, property);
             qube.properties.set(property.name, &value.to_string());
         }
         Ok(self.follow(&name, property, Changed { before, after: Some(value), facts }))
@@ -46,7 +48,7 @@ impl Qubes {
         facts: &dyn Facts,
     ) -> Result<Vec<Effect>, PropertyError> {
         let qube = self.get(vm).ok_or_else(|| PropertyError::NoSuchQube(vm.to_owned()))?;
-        let property = writable(Scope::Class(&qube.class), property, &qube.name, facts)?;
+        let property = writable(Scope::Class(&qube.class), property, Owner::Qube(&qube.name), facts)?;
         if property.write_once {
             return Err(PropertyError::Inaccessible(property.name));
         }
@@ -54,11 +56,12 @@ impl Qubes {
         let default = self.default_value(qube, property, facts).ok();
         let value = default.as_ref().unwrap_or(&Value::None);
         self.check(qube, &Wanted { property, value, reset: true, before: before.as_ref() }, facts)?;
-        if !qube.properties.contains(property.name) {
+        if self.is_default(qube, property) {
             return Ok(Vec::new());
         }
         let name = qube.name.clone();
         if let Some(qube) = self.edit(vm) {
+            forget_legacy(qube, property);
             qube.properties.remove(property.name);
         }
         Ok(self.follow(&name, property, Changed { before, after: default, facts }))
@@ -69,7 +72,7 @@ impl Qubes {
     /// # Errors
     /// As [`Qubes::set_property`].
     pub fn set_global(&mut self, property: &str, text: &str, facts: &dyn Facts) -> Result<Vec<Effect>, PropertyError> {
-        let property = writable(Scope::Global, property, "the system", facts)?;
+        let property = writable(Scope::Global, property, Owner::System, facts)?;
         let value = property.parse(self, Owner::System, text)?;
         let before = self.global(property, facts).ok();
         self.check_global(&Wanted { property, value: &value, reset: false, before: before.as_ref() }, facts)?;
@@ -82,7 +85,7 @@ impl Qubes {
     /// # Errors
     /// As [`Qubes::set_global`].
     pub fn reset_global(&mut self, property: &str, facts: &dyn Facts) -> Result<Vec<Effect>, PropertyError> {
-        let property = writable(Scope::Global, property, "the system", facts)?;
+        let property = writable(Scope::Global, property, Owner::System, facts)?;
         let before = self.global(property, facts).ok();
         let default = self.global_default(property, facts).ok();
         let value = default.as_ref().unwrap_or(&Value::None);
@@ -91,7 +94,7 @@ impl Qubes {
         Ok(self.follow_global(property, Changed { before, after: default, facts }))
     }
 
-    fn check(&self, vm: &crate::model::Vm, wanted: &Wanted<'_>, facts: &dyn Facts) -> Result<(), PropertyError> {
+    fn check(&self, vm: &Vm, wanted: &Wanted<'_>, facts: &dyn Facts) -> Result<(), PropertyError> {
         match wanted.property.rule {
             Rule::OfQube(rule) => rule(&Asked { qubes: self, vm, facts }, wanted),
             _ => Ok(()),
@@ -120,11 +123,17 @@ impl Qubes {
     }
 }
 
+fn forget_legacy(vm: &mut Vm, property: &Property) {
+    if let Some(legacy) = property.legacy {
+        (legacy.forget)(vm);
+    }
+}
+
 /// The property, if it can be changed at all and the release that is written for knows it.
 fn writable(
     scope: Scope<'_>,
     name: &str,
-    owner: impl std::fmt::Display,
+    owner: Owner<'_>,
     facts: &dyn Facts,
 ) -> Result<&'static Property, PropertyError> {
     let property = Property::find(scope, name).ok_or_else(|| PropertyError::NoSuchProperty(name.to_owned()))?;

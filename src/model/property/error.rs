@@ -7,9 +7,9 @@ pub enum PropertyError {
     NoSuchQube(String),
     #[error("no such property: '{0}'")]
     NoSuchProperty(String),
-    /// Unset, and nothing stands in for it. `owner` is `qube 'work'` or `the system`.
-    #[error("{owner} has no {property}, and nothing stands in for it; set it")]
-    Unset { owner: String, property: &'static str },
+    /// Unset, and nothing stands in for it. `owner` is `qube 'work'` or `the system`; `command` sets it.
+    #[error("{owner} has no {property}, and nothing stands in for it; set it with {command}")]
+    Unset { owner: String, property: &'static str, command: String },
     /// The store holds a text that is no value of this property.
     #[error("{owner} has {property} '{text}' in the store: {reason}; set or reset it")]
     Stored { owner: String, property: &'static str, text: String, reason: String },

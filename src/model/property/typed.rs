@@ -1,5 +1,6 @@
 //! Properties that the program itself asks for, with their types.
 
+use super::kind::Owner;
 use super::{Property, PropertyError, Scope, Value};
 use crate::model::class::Class;
 use crate::model::facts::Facts;
@@ -30,8 +31,7 @@ impl VirtMode {
 impl Qubes {
     /// The label.
     pub fn label(&self, vm: &Vm) -> Result<&Label, PropertyError> {
-        let unset = || PropertyError::Unset { owner: format!("qube '{}'", vm.name), property: "label" };
-        let text = vm.properties.get("label").ok_or_else(unset)?;
+        let text = vm.properties.get("label").ok_or_else(|| Owner::Qube(&vm.name).lacks("label"))?;
         self.labels.find(text).ok_or_else(|| stored(vm, "label", text, "that is no label of this system"))
     }
 
@@ -43,8 +43,7 @@ impl Qubes {
         if !vm.class.has_template() {
             return Ok(None);
         }
-        let unset = || PropertyError::Unset { owner: format!("qube '{}'", vm.name), property: "template" };
-        let text = vm.properties.get("template").ok_or_else(unset)?;
+        let text = vm.properties.get("template").ok_or_else(|| Owner::Qube(&vm.name).lacks("template"))?;
         let template = self.get(text).ok_or_else(|| stored(vm, "template", text, "there is no such qube"))?;
         let fits = match vm.class {
             Class::AppVM => template.class == Class::TemplateVM,

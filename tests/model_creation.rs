@@ -1,0 +1,334 @@
+//! Deciding about new qubes, new systems, and removals: what is decided, and in which words it is refused (recorded
+//! from upstream's tools on the same store).
+
+use qubes::model::{
+    Class, NewQube, PoolChoice, PowerState, Qubes, Release, Use, Vm, global_properties, new_system, properties_of,
+};
+use uuid::Uuid;
+
+#[path = "support/sample_host.rs"]
+mod sample_host;
+use sample_host::SampleHost;
+
+fn small() -> Qubes {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/r4/small.xml");
+    qubes::format::read(std::fs::read(path).unwrap()).unwrap()
+}
+
+fn wish(class: Class, name: &str) -> NewQube<'_> {
+    NewQube {
+        class,
+        name,
+        label: "red",
+        template: None,
+        pools: PoolChoice::default(),
+        uuid: Uuid::from_u128(7),
+        created_by: "dom0",
+        auto_cleanup: false,
+    }
+}
+
+fn plan(qubes: &Qubes, wish: &NewQube<'_>) -> Result<Vm, String> {
+    let mut numbers = [8012, 8012, 42].into_iter().cycle();
+    let mut random = |_| numbers.next().unwrap_or(0);
+    qubes.plan_new(wish, &SampleHost::default(), &mut random).map_err(|e| e.to_string())
+}
+
+fn properties(vm: &Vm) -> Vec<(&str, &str)> {
+    vm.properties.iter().collect()
+}
+
+fn tags(vm: &Vm) -> Vec<&str> {
+    let mut tags: Vec<&str> = vm.tags.iter().map(|t| &**t).collect();
+    tags.sort_unstable();
+    tags
+}
+
+fn volume(vm: &Vm, name: &str) -> Vec<(String, String)> {
+    let attributes = &vm.volume(name).unwrap().attributes;
+    attributes.iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect()
+}
+
+fn attributes(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+    pairs.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect()
+}
+
+#[test]
+fn an_appvm_gets_number_template_tags_and_volumes() {
+    let vm = plan(&small(), &wish(Class::AppVM, "new")).unwrap();
+    assert_eq!(
+        properties(&vm),
+        [
+            ("label", "red"),
+            ("name", "new"),
+            ("qid", "14"),
+            ("uuid", "00000000-0000-0000-0000-000000000007"),
+            ("template", "fedora-41-xfce"),
+        ]
+    );
+    assert_eq!(tags(&vm), ["audiovm-dom0", "created-by-dom0", "guivm-dom0"]);
+    assert_eq!(vm.features.get("check-updates"), Some(""), "check_updates_vm is off in this store");
+    let names: Vec<&str> = vm.volumes.iter().map(|v| v.name()).collect();
+    assert_eq!(names, ["root", "private", "volatile", "kernel"]);
+    assert_eq!(
+        volume(&vm, "root"),
+        attributes(&[
+            ("name", "root"),
+            ("pool", "varlibqubes"),
+            ("vid", "appvms/new/root"),
+            ("revisions_to_keep", "0"),
+            ("rw", "True"),
+            ("snap_on_start", "True"),
+            ("size", "10737418240"),
+            ("source", "vm-templates/fedora-41-xfce/root"),
+        ])
+    );
+    assert_eq!(
+        volume(&vm, "private"),
+        attributes(&[
+            ("name", "private"),
+            ("pool", "varlibqubes"),
+            ("vid", "appvms/new/private"),
+            ("revisions_to_keep", "1"),
+            ("rw", "True"),
+            ("save_on_stop", "True"),
+            ("size", "2147483648"),
+        ])
+    );
+    assert_eq!(
+        volume(&vm, "kernel"),
+        attributes(&[
+            ("name", "kernel"),
+            ("pool", "linux-kernel"),
+            ("vid", "6.6.77-1.fc37"),
+            ("revisions_to_keep", "0")
+        ])
+    );
+}
+
+#[test]
+fn numbers_that_became_free_are_used_again() {
+    let mut qubes = small();
+    qubes.remove("vault").unwrap();
+    let vm = plan(&qubes, &wish(Class::AppVM, "new")).unwrap();
+    assert_eq!(vm.qid(), small().get("vault").unwrap().qid());
+}
+
+#[test]
+fn a_template_and_a_standalone_own_their_root() {
+    let qubes = small();
+    let template = plan(&qubes, &wish(Class::TemplateVM, "new")).unwrap();
+    assert!(volume(&template, "root").contains(&("vid".into(), "vm-templates/new/root".into())));
+    assert!(volume(&template, "root").contains(&("save_on_stop".into(), "True".into())));
+    let standalone = plan(&qubes, &wish(Class::StandaloneVM, "new")).unwrap();
+    assert!(volume(&standalone, "root").contains(&("vid".into(), "appvms/new/root".into())));
+    let remote = plan(&qubes, &wish(Class::RemoteVM, "new")).unwrap();
+    assert!(remote.volumes.is_empty() && remote.features.is_empty());
+}
+
+#[test]
+fn pools_are_chosen_for_all_volumes_or_for_one() {
+    let qubes = small();
+    let vm = |pools| plan(&qubes, &NewQube { pools, ..wish(Class::AppVM, "new") });
+    let all = vm(PoolChoice { all: Some("reflinked"), by_volume: &[] }).unwrap();
+    let pool = |vm: &Vm, name: &str| vm.volume(name).unwrap().attributes.get("pool").map(str::to_owned).unwrap();
+    assert_eq!(
+        ["root", "private", "volatile", "kernel"].map(|v| pool(&all, v)),
+        ["varlibqubes", "reflinked", "reflinked", "linux-kernel"]
+    );
+    assert_eq!(all.volume("private").unwrap().attributes.get("revisions_to_keep"), Some("3"));
+    let one = vm(PoolChoice { all: None, by_volume: &[("private", "vm-pool")] }).unwrap();
+    assert_eq!(one.volume("private").unwrap().attributes.get("vid"), Some("qubes_dom0/vm-new-private"));
+    assert_eq!(pool(&one, "volatile"), "varlibqubes");
+    for (pools, words) in [
+        (PoolChoice { all: Some("nopool"), by_volume: &[] }, "Unknown storage pool nopool"),
+        (PoolChoice { all: None, by_volume: &[("private", "nopool")] }, "Unknown storage pool nopool"),
+        (
+            PoolChoice { all: None, by_volume: &[("root", "vm-pool")] },
+            "volume 'root' of 'new' is a snapshot of its template's; its pool cannot be chosen",
+        ),
+        (PoolChoice { all: None, by_volume: &[("extra", "vm-pool")] }, "qube 'new' has no volume 'extra'"),
+    ] {
+        assert_eq!(vm(pools).unwrap_err(), words);
+    }
+}
+
+#[test]
+fn a_disposable_takes_over_what_its_template_says() {
+    let (mut qubes, host) = (small(), SampleHost::default());
+    qubes.set_property("default-dvm", "memory", "777", &host).unwrap();
+    qubes.set_property("default-dvm", "guivm", "sys-usb", &host).unwrap();
+    let dvm = qubes.edit("default-dvm").unwrap();
+    dvm.features.set("preload-dispvm-max", "2");
+    dvm.tags.push("mine".into());
+    let wished = NewQube { auto_cleanup: true, ..wish(Class::DispVM, "disp42") };
+    let vm = plan(&qubes, &wished).unwrap();
+    assert_eq!(
+        properties(&vm),
+        [
+            ("auto_cleanup", "True"),
+            ("dispid", "42"),
+            ("label", "red"),
+            ("memory", "777"),
+            ("name", "disp42"),
+            ("qid", "14"),
+            ("uuid", "00000000-0000-0000-0000-000000000007"),
+            ("guivm", "sys-usb"),
+            ("template", "default-dvm"),
+        ],
+        "8012 is taken by sys-usb"
+    );
+    assert_eq!(vm.features.get("appmenus-dispvm"), Some("1"));
+    assert!(!vm.features.contains("preload-dispvm-max"));
+    assert_eq!(tags(&vm), ["audiovm-dom0", "created-by-dom0", "disp-created-by-dom0", "guivm-sys-usb", "mine"]);
+    assert!(volume(&vm, "root").contains(&("source".into(), "vm-templates/fedora-41-xfce/root".into())));
+    assert!(volume(&vm, "private").contains(&("source".into(), "appvms/default-dvm/private".into())));
+    assert!(volume(&vm, "private").contains(&("size".into(), "2147483648".into())));
+    assert!(volume(&vm, "volatile").contains(&("size".into(), (12u64 << 30).to_string())));
+}
+
+#[test]
+fn tags_that_the_creator_wants_are_given() {
+    let mut qubes = small();
+    qubes.set_feature("dom0", "tag-created-vm-with", "one two").unwrap();
+    let vm = plan(&qubes, &wish(Class::AppVM, "new")).unwrap();
+    assert_eq!(tags(&vm), ["audiovm-dom0", "created-by-dom0", "guivm-dom0", "one", "two"]);
+}
+
+#[test]
+fn wishes_that_break_a_rule_are_refused_in_upstreams_words() {
+    let mut qubes = small();
+    let of = |class, name, template| NewQube { template, ..wish(class, name) };
+    for (wish, words) in [
+        (of(Class::AppVM, "work", None), "Qube already exists: work"),
+        (of(Class::AppVM, "dom0", None), "Qube already exists: dom0"),
+        (of(Class::AppVM, "1new", None), "VM name cannot start with hyphen, underscore, dot or numbers"),
+        (of(Class::AppVM, "none", None), "VM name cannot be 'none' nor 'default'"),
+        (of(Class::AppVM, "this-name-is-much-too-long-for-a-qube", None), "VM name must be shorter than 32 characters"),
+        (of(Class::AppVM, "new", Some("nope")), "No such domain: 'nope'"),
+        (
+            of(Class::AppVM, "new", Some("vault")),
+            "wrong VM class: domains['vault'] is of type AppVM and not TemplateVM",
+        ),
+        (
+            of(Class::DispVM, "new", Some("work")),
+            "template for disposable (work) needs to be an AppVM with template_for_dispvms=True",
+        ),
+        (of(Class::TemplateVM, "new", Some("fedora-41-xfce")), "a TemplateVM has no template; leave --template out"),
+        (of(Class::AdminVM, "new", None), "qubes of class 'AdminVM' cannot be created"),
+        (of(Class::from_store("NoClass"), "new", None), "qubes of class 'NoClass' cannot be created"),
+        (NewQube { label: "pink", ..of(Class::AppVM, "new", None) }, "Label does not exist: pink"),
+    ] {
+        assert_eq!(plan(&qubes, &wish).map(|_| ()), Err(words.to_owned()));
+    }
+    qubes.reset_global("default_template", &SampleHost::default()).unwrap();
+    let refused = plan(&qubes, &wish(Class::AppVM, "new")).unwrap_err();
+    assert_eq!(
+        refused,
+        "no template given for 'new', and the system has no default_template; name one with --template"
+    );
+}
+
+#[test]
+fn an_older_release_gets_only_what_it_can_load() {
+    let qubes = small();
+    let old = SampleHost { release: Release::R4_1, ..SampleHost::default() };
+    let refused = qubes.plan_new(&wish(Class::AppVM, "a.b"), &old, &mut |_| 0).unwrap_err().to_string();
+    assert_eq!(refused, "VM name 'a.b' has a dot, which Qubes OS 4.1 does not allow (since 4.3)");
+    let refused = qubes.plan_new(&wish(Class::RemoteVM, "far"), &old, &mut |_| 0).unwrap_err().to_string();
+    assert_eq!(refused, "Qubes OS 4.1 does not know remote qubes (since 4.3)");
+    let mut qubes = new_system(&old);
+    for number in 1..=254 {
+        let name = format!("t{number}");
+        let vm = qubes.plan_new(&wish(Class::RemoteVM, &name), &SampleHost::default(), &mut |_| 0).unwrap();
+        qubes.add(vm).unwrap();
+    }
+    let refused = qubes.plan_new(&wish(Class::StandaloneVM, "one-more"), &old, &mut |_| 0).unwrap_err().to_string();
+    assert_eq!(refused, "no number is free for another qube: Qubes OS 4.1 has room for 254");
+}
+
+#[test]
+fn a_new_system_has_labels_two_pools_and_dom0() {
+    let host = SampleHost::default();
+    let qubes = new_system(&host);
+    let text = String::from_utf8(qubes::format::new_store(&qubes).unwrap()).unwrap();
+    assert!(text.contains(
+        r#"<pool name="varlibqubes" dir_path="/var/lib/qubes" driver="file-reflink" revisions_to_keep="1"/>"#
+    ));
+    assert!(text.contains(r#"<pool name="linux-kernel" dir_path="/var/lib/qubes/vm-kernels" driver="linux-kernel"/>"#));
+    assert!(text.contains(r#"<property name="default_pool_kernel">linux-kernel</property>"#));
+    assert!(text.contains(r#"<domain id="domain-0" class="AdminVM">"#));
+    assert_eq!(qubes.labels.iter().count(), 8);
+    let readable = global_properties().filter(|p| !matches!(p.name, "default_kernel" | "default_template"));
+    for property in readable {
+        assert!(qubes.global(property, &host).is_ok(), "{}", property.name);
+    }
+    let dom0 = qubes.get("dom0").unwrap();
+    for property in properties_of(&dom0.class) {
+        assert!(qubes.value(dom0, property, &host).is_ok(), "{}", property.name);
+    }
+    let copying = new_system(&SampleHost { can_reflink: false, ..SampleHost::default() });
+    assert_eq!(copying.pools.get("varlibqubes").unwrap().option("setup_check"), Some("no"));
+}
+
+/// Upstream cannot save a store in which a qube inherits a default_kernel that is not there.
+#[test]
+fn without_a_default_kernel_nothing_is_made_that_upstream_could_not_save() {
+    let (mut qubes, host) = (new_system(&SampleHost::default()), SampleHost::default());
+    let refused = plan(&qubes, &wish(Class::TemplateVM, "first")).unwrap_err();
+    assert_eq!(
+        refused,
+        "the system has no default_kernel, and nothing stands in for it; set it with qubes-prefs default_kernel VALUE"
+    );
+    qubes.set_global("default_kernel", "5.15.124-1", &host).unwrap();
+    plan(&qubes, &wish(Class::TemplateVM, "first")).unwrap();
+}
+
+#[test]
+fn what_is_in_use_stays_and_the_uses_are_named() {
+    let (mut qubes, host) = (small(), SampleHost::default());
+    for (name, uses) in [
+        ("sys-net", vec!["global property clockvm", "netvm for sys-firewall"]),
+        ("sys-firewall", vec!["global property default_netvm", "global property updatevm", "netvm for sys-whonix"]),
+        (
+            "fedora-41-xfce",
+            vec![
+                "global property default_template",
+                "template for default-dvm",
+                "template for personal",
+                "template for sys-firewall",
+                "template for sys-net",
+                "template for vault",
+            ],
+        ),
+        ("whonix-gateway-17", vec!["template for sys-whonix"]),
+    ] {
+        let told: Vec<String> = qubes.uses_of(name, &host).iter().map(Use::to_string).collect();
+        for wanted in &uses {
+            assert!(told.iter().any(|t| t == wanted), "{name}: {wanted} in {told:?}");
+        }
+        let refused = qubes.remove_if_unused(name, &host).map(|_| ()).unwrap_err().to_string();
+        assert_eq!(refused, format!("Domain is in use: '{name}'"));
+        assert!(qubes.contains(name));
+    }
+}
+
+#[test]
+fn what_nobody_uses_goes_unless_it_runs_or_belongs_to_a_package() {
+    let (mut qubes, host) = (small(), SampleHost::default());
+    let told =
+        |qubes: &Qubes, host: &SampleHost| qubes.plan_removal("vault", host).map(|_| ()).unwrap_err().to_string();
+    assert_eq!(qubes.plan_removal("nope", &host).map(|_| ()).unwrap_err().to_string(), "no such domain: 'nope'");
+    assert_eq!(
+        qubes.plan_removal("dom0", &host).map(|_| ()).unwrap_err().to_string(),
+        "Domain 'dom0' cannot be removed."
+    );
+    let mut running = SampleHost::default();
+    running.states.insert("vault".into(), PowerState::Paused);
+    assert_eq!(told(&qubes, &running), "Domain is not powered off: 'vault'");
+    qubes.set_property("vault", "installed_by_rpm", "True", &host).unwrap();
+    assert!(told(&qubes, &host).contains("package manager"));
+    qubes.reset_property("vault", "installed_by_rpm", &host).unwrap();
+    qubes.remove_if_unused("vault", &host).unwrap();
+    assert!(!qubes.contains("vault"));
+}

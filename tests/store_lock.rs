@@ -1,0 +1,215 @@
+//! One writer at a time, whoever it is; readers wait for nobody.
+
+#[path = "support/companions.rs"]
+mod companions;
+#[path = "support/store_processes.rs"]
+mod store_processes;
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use companions::{Companion, python, say_and_wait, wait_until};
+use qubes::store::{Read, StoreError, StorePlace, Wait, Write};
+use store_processes::{Scratch, job, memory_in, place_in, set_memory, this_binary};
+
+/// How often each process of the crowd adds one.
+const ROUNDS: u32 = 25;
+
+/// Not a test of its own: what the other processes of these tests do.
+#[test]
+fn helper_process() {
+    let Some((job, dir)) = job() else { return };
+    let place = place_in(&dir, Wait::at_most(Duration::from_secs(120)));
+    match job.as_str() {
+        "hold" => {
+            let _held = Write::open(&place).unwrap();
+            say_and_wait("READY");
+        }
+        "count" => {
+            for _ in 0..ROUNDS {
+                let mut write = Write::open(&place).unwrap();
+                let memory: u32 = write.get("work").unwrap().properties.get("memory").unwrap().parse().unwrap();
+                set_memory(&mut write, &(memory + 1).to_string());
+                write.save().unwrap();
+            }
+        }
+        other => panic!("no such job: {other}"),
+    }
+}
+
+/// The store for somebody with patience.
+fn patient(scratch: &Scratch) -> StorePlace {
+    place_in(scratch.dir.path(), Wait::at_most(Duration::from_secs(60)))
+}
+
+fn is_busy(place: &StorePlace) -> bool {
+    matches!(Write::open(place), Err(StoreError::Busy { .. }))
+}
+
+/// How many descriptors this process has on the inode.
+fn descriptors_on(inode: u64) -> usize {
+    let descriptors = fs::read_dir("/proc/self/fd").unwrap();
+    descriptors.filter(|d| fs::metadata(d.as_ref().unwrap().path()).is_ok_and(|m| m.ino() == inode)).count()
+}
+
+#[test]
+fn a_writer_that_waited_for_a_file_that_was_renamed_over_starts_over() {
+    let scratch = Scratch::new();
+    let old_inode = fs::metadata(&scratch.place.file).unwrap().ino();
+    let mut first = Write::open(&scratch.place).unwrap();
+    let place = patient(&scratch);
+    let second = thread::spawn(move || {
+        let mut second = Write::open(&place).unwrap();
+        let seen = second.get("work").unwrap().properties.get("memory").unwrap().to_string();
+        second.edit("vault").unwrap().properties.set("memory", "333");
+        second.save().unwrap();
+        seen
+    });
+    wait_until("the second writer waits on the old file", || descriptors_on(old_inode) >= 2);
+    set_memory(&mut first, "801");
+    first.save().unwrap();
+    assert!(!second.is_finished(), "the lock is still held after the save");
+    drop(first);
+    assert_eq!(second.join().unwrap(), "801", "the second writer read what the first had saved");
+    let qubes = Read::open(&scratch.place).unwrap();
+    assert_eq!(qubes.get("work").unwrap().properties.get("memory"), Some("801"));
+    assert_eq!(qubes.get("vault").unwrap().properties.get("memory"), Some("333"));
+}
+
+#[test]
+fn a_holder_that_saves_three_times_stays_alone_in_between() {
+    let scratch = Scratch::new();
+    let mut write = Write::open(&scratch.place).unwrap();
+    for memory in ["801", "802", "803"] {
+        set_memory(&mut write, memory);
+        write.save().unwrap();
+        assert_eq!(memory_in(&scratch.place.file), memory);
+        assert!(is_busy(&scratch.place), "open after a save");
+        let attempt = "lock(fcntl.LOCK_EX | fcntl.LOCK_NB)";
+        let python = python(attempt, scratch.dir.path()).stderr(std::process::Stdio::piped()).output().unwrap();
+        assert!(String::from_utf8_lossy(&python.stderr).contains("BlockingIOError"), "Python got in after a save");
+    }
+    drop(write);
+    assert!(!is_busy(&scratch.place));
+}
+
+#[test]
+fn no_update_is_lost_between_three_of_us_and_three_of_python() {
+    let scratch = Scratch::new();
+    // Every other time in place, as some foreign program may do.
+    let program = format!(
+        "
+for n in range({ROUNDS}):
+    f = lock()
+    text = f.read()
+    at = text.index(b'name=\"name\">work<')
+    start = text.rindex(b'<domain ', 0, at)
+    text = text[:start] + re.sub(rb'(name=\"memory\">)(\\d+)', lambda m: m[1] + str(int(m[2]) + 1).encode(), text[start:], count=1)
+    if n % 2:
+        f.seek(0); f.truncate(); f.write(text); f.flush()
+    else:
+        new = PATH + '~python' + str(os.getpid())
+        with open(new, 'wb') as out:
+            out.write(text)
+        os.rename(new, PATH)
+    f.close()
+"
+    );
+    let ours = (0..3).map(|_| this_binary("count", scratch.dir.path()));
+    let theirs = (0..3).map(|_| python(&program, scratch.dir.path()));
+    let crowd: Vec<_> = ours.chain(theirs).map(|mut c| c.spawn().unwrap()).collect();
+    for mut process in crowd {
+        assert!(process.wait().unwrap().success());
+    }
+    assert_eq!(memory_in(&scratch.place.file), (800 + 6 * ROUNDS).to_string());
+}
+
+#[test]
+fn who_waits_in_vain_is_told_pid_and_command_of_the_holder() {
+    let scratch = Scratch::new();
+    let check = |companion: Companion, command: &str| {
+        for (place, patience) in [
+            (scratch.place.clone(), "not waiting"),
+            (place_in(scratch.dir.path(), Wait::at_most(Duration::from_secs(1))), "gave up after 1 s"),
+        ] {
+            let message = Write::open(&place).err().unwrap().to_string();
+            let pid = companion.child.id();
+            let expected = format!("{} is locked by pid {pid} (", place.file.display());
+            assert!(message.starts_with(&expected) && message.contains(command), "{message}");
+            assert!(message.ends_with(patience) && !message.contains('\n'), "{message}");
+        }
+        companion.finish();
+    };
+    let exe = std::env::current_exe().unwrap();
+    let ours = Companion::start(this_binary("hold", scratch.dir.path()), "READY");
+    check(ours, &format!("{} --exact helper_process", exe.display()));
+    let theirs = Companion::start(python("f = lock()\nready()", scratch.dir.path()), "READY");
+    check(theirs, "python3 -c");
+}
+
+#[test]
+fn a_reader_does_not_wait_for_a_writer() {
+    let scratch = Scratch::new();
+    let mut write = Write::open(&scratch.place).unwrap();
+    set_memory(&mut write, "801");
+    let begun = Instant::now();
+    let memory = |qubes: &Read| qubes.get("work").unwrap().properties.get("memory").unwrap().to_string();
+    assert_eq!(memory(&Read::open(&patient(&scratch)).unwrap()), "800");
+    write.save().unwrap();
+    assert_eq!(memory(&Read::open(&patient(&scratch)).unwrap()), "801");
+    drop(write);
+    let python = Companion::start(python("f = lock()\nready()", scratch.dir.path()), "READY");
+    assert_eq!(memory(&Read::open(&patient(&scratch)).unwrap()), "801");
+    python.finish();
+    assert!(begun.elapsed() < Duration::from_secs(30), "a reader waited");
+}
+
+#[test]
+fn a_reader_leaves_no_lock_behind() {
+    let scratch = Scratch::new();
+    let _read = Read::open(&scratch.place).unwrap();
+    assert!(!is_busy(&scratch.place));
+}
+
+#[test]
+fn half_a_file_that_somebody_writes_in_place_is_not_taken_for_the_store() {
+    let scratch = Scratch::new();
+    let program =
+        "f = lock()\ntext = f.read()\nf.truncate(len(text) // 2)\nready()\nf.seek(0)\nf.write(text)\nf.close()";
+    let python = Companion::start(python(program, scratch.dir.path()), "READY");
+    let impatient = Read::open(&scratch.place).err().unwrap();
+    assert!(impatient.to_string().contains(&format!("locked by pid {}", python.child.id())), "{impatient}");
+    let place = patient(&scratch);
+    let reader = thread::spawn(move || Read::open(&place).unwrap().len());
+    python.finish();
+    assert_eq!(reader.join().unwrap(), 14);
+}
+
+#[test]
+fn a_reader_that_holds_keeps_writers_out_but_no_other_reader() {
+    let scratch = Scratch::new();
+    let held = Read::hold(&scratch.place).unwrap();
+    assert!(is_busy(&scratch.place));
+    let second = Read::hold(&scratch.place).unwrap();
+    Read::open(&scratch.place).unwrap();
+    drop(held);
+    assert!(is_busy(&scratch.place));
+    drop(second);
+    let write = Write::open(&scratch.place).unwrap();
+    assert!(matches!(Read::hold(&scratch.place), Err(StoreError::Busy { .. })));
+    drop(write);
+    Read::hold(&scratch.place).unwrap();
+}
+
+#[test]
+fn a_note_of_a_dead_holder_misleads_nobody() {
+    let scratch = Scratch::new();
+    let note = scratch.place.run_dir.join("lock/database.holder");
+    let _held = Read::hold(&scratch.place).unwrap();
+    fs::create_dir_all(note.parent().unwrap()).unwrap();
+    fs::write(&note, "4194303 pid 4194303 (long gone)\n").unwrap();
+    let message = Write::open(&scratch.place).err().unwrap().to_string();
+    assert!(message.contains("locked by another process"), "{message}");
+}

@@ -1,0 +1,69 @@
+//! Other processes that lock a store and wait to be told to go on; and Python, which locks as Qubes' own code does.
+
+use std::io::{BufRead, BufReader, Read as _, Write as _};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Waits for what another process or thread is about to do.
+pub fn wait_until(what: &str, condition: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !condition() {
+        assert!(Instant::now() < deadline, "{what} did not happen");
+        std::thread::yield_now();
+    }
+}
+
+/// A process that says a line when it is ready and ends when its standard input does.
+pub struct Companion {
+    pub child: Child,
+    // Kept open: who writes to a pipe that nobody reads is killed.
+    _output: BufReader<ChildStdout>,
+}
+
+impl Companion {
+    /// Starts it and waits until it has said `ready`.
+    pub fn start(mut command: Command, ready: &str) -> Companion {
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut output = BufReader::new(child.stdout.take().unwrap());
+        let said = output.by_ref().lines().map(Result::unwrap).find(|line| line.contains(ready));
+        assert!(said.is_some(), "the other process ended before it was ready");
+        Companion { child, _output: output }
+    }
+
+    /// Lets it go on, and waits until it has ended.
+    pub fn finish(mut self) {
+        drop(self.child.stdin.take());
+        assert!(self.child.wait().unwrap().success());
+    }
+}
+
+/// What a companion does once it is ready: wait for its standard input to end.
+pub fn say_and_wait(ready: &str) {
+    println!("{ready}");
+    std::io::stdout().flush().unwrap();
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line).unwrap();
+}
+
+/// A Python program working on the store in `dir`, with Qubes' own way to lock it.
+pub fn python(program: &str, dir: &Path) -> Command {
+    let preamble = "\
+import fcntl, os, re, sys
+PATH = sys.argv[1] + '/qubes.xml'
+def lock(how=fcntl.LOCK_EX):
+    while True:
+        f = open(PATH, 'r+b')
+        fcntl.lockf(f, how)
+        a, b = os.fstat(f.fileno()), os.stat(PATH)
+        if (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino):
+            return f
+        f.close()
+def ready():
+    print('READY', flush=True)
+    sys.stdin.read()
+";
+    let mut command = Command::new("python3");
+    command.arg("-c").arg(format!("{preamble}{program}")).arg(dir);
+    command
+}
