@@ -1,10 +1,12 @@
 //! Starting a qube: the netvm first, then its storage, its domain, and somebody who watches it.
 
-use crate::hypervisor::description::{DomainDescription, disks_of_volumes};
+use crate::hypervisor::description::{DomainDescription, Owner, disks_of_volumes};
+use crate::hypervisor::owner::owner_for_image;
+use crate::hypervisor::uri::Family;
 use crate::hypervisor::{HypervisorError, Outcome};
 use crate::model::device::Mode;
 use crate::model::{Class, Facts, PowerState, Qubes, Vm, VmName};
-use crate::storage::VmStorage;
+use crate::storage::{Attachment, Disk, VmStorage};
 
 use super::qube_lock::QubeLock;
 use super::record::{Phase, Record};
@@ -127,8 +129,21 @@ impl Session {
     ) -> Result<(), LifecycleError> {
         let disks = storage.disks()?;
         description.disks = disks_of_volumes(disks.iter().map(|d| (d.name.as_str(), d.attachment.clone(), d.rw)))?;
+        description.owner = self.owner_of(&disks)?;
         let xml = self.domain_xml(&description)?;
         Ok(self.hypervisor().create_paused(record.domain, &xml)?)
+    }
+
+    /// Whom root's QEMU is to be: somebody who can open the images. An ordinary user's is that user.
+    fn owner_of(&self, disks: &[Disk]) -> Result<Option<Owner>, LifecycleError> {
+        let is_roots_qemu = Family::of_uri(self.hypervisor().uri()) == Family::Qemu && self.system.is_superuser();
+        let image = disks.iter().filter(|d| d.rw).find_map(|d| match &d.attachment {
+            Attachment::File(image) => Some(image),
+            _ => None,
+        });
+        let Some(image) = image.filter(|_| is_roots_qemu) else { return Ok(None) };
+        let failed = |source| LifecycleError::Io { what: image.display().to_string(), source };
+        owner_for_image(image).map(Some).map_err(failed)
     }
 
     fn let_run(&self, name: &VmName, record: &Record) -> Result<(), LifecycleError> {
