@@ -11,6 +11,7 @@ pub mod describe;
 pub mod error;
 pub mod kernel_line;
 pub mod monitor;
+mod new_system;
 pub mod qube_lock;
 pub mod record;
 pub mod recover;
