@@ -104,13 +104,13 @@ fn joined_at_equals(words: Vec<String>) -> Vec<String> {
 fn at_cursor(line: &clap::Command, words: &[String]) -> Vec<Candidate> {
     let Some((current, before)) = words.split_last() else { return Vec::new() };
     let place = place(line, before);
-    if !place.options_ended && current.starts_with("--") {
-        if let Some((name, value)) = current[2..].split_once('=') {
-            let Some(arg) = find_long(line, name) else { return Vec::new() };
-            let values = values(line, arg, value, &place, words);
-            let whole = |c: Candidate| Candidate { word: format!("--{name}={}", c.word), about: c.about };
-            return values.into_iter().map(whole).collect();
-        }
+    if !place.options_ended
+        && let Some((name, value)) = current.strip_prefix("--").and_then(|c| c.split_once('='))
+    {
+        let Some(arg) = find_long(line, name) else { return Vec::new() };
+        let values = values(line, arg, value, &place, words);
+        let whole = |c: Candidate| Candidate { word: format!("--{name}={}", c.word), about: c.about };
+        return values.into_iter().map(whole).collect();
     }
     if let Some((arg, alone)) = place.option {
         let found = values(line, arg, current, &place, words);
@@ -163,9 +163,7 @@ fn expecting(arg: &Arg) -> Option<(&Arg, bool)> {
 }
 
 fn find_long<'a>(line: &'a clap::Command, name: &str) -> Option<&'a Arg> {
-    let has = |arg: &&Arg| {
-        arg.get_long() == Some(name) || arg.get_all_aliases().unwrap_or_default().iter().any(|a| *a == name)
-    };
+    let has = |arg: &&Arg| arg.get_long() == Some(name) || arg.get_all_aliases().unwrap_or_default().contains(&name);
     line.get_arguments().find(has)
 }
 

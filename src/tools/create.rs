@@ -11,6 +11,7 @@ use super::invocation::Invocation;
 use super::prefs::{find, stored_text};
 use crate::lifecycle::{LifecycleError, Session};
 use crate::model::{Class, CreationError, NewQube, PoolChoice, Property, Qubes, Scope, Vm, VmName};
+use crate::storage::VmStorage;
 
 /// The qube exists, but a property could not be set.
 const PROPERTY_FAILED: u8 = 2;
@@ -173,7 +174,7 @@ fn copy_from_template(session: &Session, name: &VmName, template: &str, with_roo
     if !with_root {
         return Ok(());
     }
-    let storage = session.storage_of(&qubes, template)?;
+    let storage = VmStorage::of(&session.system, &qubes, template, session)?;
     let (volume, driver) = storage.volume("root")?;
     session.import_volume(name, "root", &driver.export(volume)?)
 }
@@ -201,7 +202,7 @@ impl RootImage<'_> {
     }
 }
 
-fn pairs<'a>(texts: Vec<&'a str>, wrong: impl Fn(&str) -> String) -> Result<Vec<(&'a str, &'a str)>, Failure> {
+fn pairs(texts: Vec<&str>, wrong: impl Fn(&str) -> String) -> Result<Vec<(&str, &str)>, Failure> {
     texts.into_iter().map(|text| text.split_once('=').ok_or_else(|| Failure::usage(wrong(text)))).collect()
 }
 

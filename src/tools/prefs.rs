@@ -227,7 +227,7 @@ fn explain(out: &mut Output, properties: Vec<&'static Property>) -> Result<u8, F
 
 /// The properties that qubes of some class have, each once.
 fn of_any_class() -> Vec<&'static Property> {
-    let mut all: Vec<&'static Property> = Class::ALL.iter().flat_map(|class| properties_of(class)).collect();
+    let mut all: Vec<&'static Property> = Class::ALL.iter().flat_map(properties_of).collect();
     all.sort_by_key(|p| p.name);
     all.dedup_by_key(|p| p.name);
     all

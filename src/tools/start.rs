@@ -62,8 +62,7 @@ pub fn in_parallel<T: Send>(
             let (next, failures, work) = (&next, &failures, &work);
             scope.spawn(move || {
                 let own = Session::new(system);
-                loop {
-                    let Some((at, name)) = next.lock().ok().and_then(|mut n| n.next()) else { break };
+                while let Some((at, name)) = next.lock().ok().and_then(|mut n| n.next()) {
                     if let (Some(failure), Ok(mut all)) = (work(&own, name), failures.lock()) {
                         all.push((at, failure));
                     }

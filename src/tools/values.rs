@@ -9,8 +9,11 @@ use serde_json::json;
 
 use crate::hypervisor::HypervisorError;
 use crate::lifecycle::Session;
-use crate::model::{Class, Facts, PowerState, Property, PropertyError, Qubes, Scope, Value, Vm, VmName};
-use crate::storage::{Drivers, Kind, Volume};
+use crate::model::volume::class_volumes;
+use crate::model::{
+    Class, Facts, PowerState, Property, PropertyError, Qubes, ResolvedVolume, Scope, Value, Vm, VmName, VolumeConfig,
+};
+use crate::storage::{Drivers, Volume};
 
 /// The words that make a feature true for listings.
 pub fn is_truthy(feature: &str) -> bool {
@@ -130,32 +133,19 @@ impl<'a> Values<'a> {
         if !vm.class.is_local_guest() {
             return Vec::new();
         }
-        let shown = vm.volumes.iter().filter(|v| v.name() != "kernel").map(|config| {
-            let attribute = |name| config.attributes.get(name).unwrap_or_default();
-            let pool = attribute("pool").to_string();
-            let size = attribute("size").parse().unwrap_or(0);
-            let volume = Volume {
-                owner: vm.name.to_string(),
-                name: config.name().to_string(),
-                pool: pool.clone(),
-                vid: attribute("vid").to_string(),
-                kind: match (attribute("snap_on_start"), attribute("save_on_stop")) {
-                    ("True", _) => Kind::Snapshot,
-                    (_, "True") => Kind::Origin,
-                    _ => Kind::Volatile,
-                },
-                rw: attribute("rw") != "False",
-                size,
-                revisions_to_keep: attribute("revisions_to_keep").parse().unwrap_or(1),
-                source: config.attributes.get("source").map(str::to_string),
-                ephemeral: false,
-            };
-            let driver = self.drivers.borrow_mut().get(&pool);
-            // A pool of a driver we do not have, or a file that is missing, is nothing a listing stops at.
-            let usage = driver.and_then(|d| d.usage(&volume)).unwrap_or(0);
-            VolumeShown { name: volume.name, pool, size, usage }
-        });
-        shown.collect()
+        let of_class = class_volumes(&vm.class);
+        let further = vm.volumes.iter().map(VolumeConfig::name).filter(|n| of_class.iter().all(|v| v.name != *n));
+        let names = of_class.iter().map(|v| v.name).chain(further).filter(|name| *name != "kernel");
+        // A volume whose description is broken is nothing a listing stops at.
+        names.filter_map(|name| self.qubes.volume(vm, name, self.session).ok()).map(|v| self.shown(vm, v)).collect()
+    }
+
+    fn shown(&self, vm: &Vm, volume: ResolvedVolume) -> VolumeShown {
+        let (name, pool, size) = (volume.name.clone(), volume.pool.clone(), volume.size);
+        let driver = self.drivers.borrow_mut().get(&pool);
+        // Neither is a pool of a driver we do not have, or a file that is missing.
+        let usage = driver.and_then(|d| d.usage(&Volume::resolved(&vm.name, volume)?)).unwrap_or(0);
+        VolumeShown { name, pool, size, usage }
     }
 }
 
