@@ -121,6 +121,10 @@ fn wait_for_stop(session: &Session, name: &VmName, record: &Record) -> Result<()
 
 /// Under the qube's lock: does the after-work if it is still ours to do. True when the monitor's work is done.
 fn act(session: &Session, name: &VmName, start_id: Uuid) -> Result<bool, LifecycleError> {
+    // Looked at first without the lock: where everything is gone, nothing is to be made anew for locking it.
+    if ours(session, name, start_id)?.is_none() {
+        return Ok(true);
+    }
     let lock = loop {
         match session.lock_qube_within(name, Duration::from_secs(60)) {
             Ok(lock) => break lock,
