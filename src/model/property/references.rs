@@ -2,6 +2,7 @@
 
 use super::consequences::{audiovm_changed, guivm_changed, relayvm_changed, template_changed};
 use super::kind::{Kind, QUBE, as_it_is};
+use super::legacy::DISPVM_ALLOWED;
 use super::rules::{is_disposable_template, nobody_uses_it_for_disposables, template_may_change};
 use super::{ADMIN, After, Asked, DefaultValue, EmptyText, GUESTS, Of, Property, PropertyError, Rule, Value};
 use crate::model::class::Class;
@@ -39,6 +40,7 @@ pub(super) const ROWS: &[Property] = &[
         DefaultValue::Bool(false),
         "Whether disposables may be made from this qube.",
     )
+    .legacy(DISPVM_ALLOWED)
     .rule(Rule::OfQube(nobody_uses_it_for_disposables)),
     Property::new(
         "audiovm",
