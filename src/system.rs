@@ -217,11 +217,8 @@ impl System {
 
     /// A program of our own: beside the running one, in `lib/qubes` of the same prefix, else in the built-in directory.
     pub fn own_program(&self, name: &str) -> PathBuf {
-        let beside = self.libexec.as_deref();
-        let of_prefix = beside.and_then(Path::parent).map(|prefix| prefix.join("lib/qubes"));
-        let places = beside.map(Path::to_path_buf).into_iter().chain(of_prefix);
-        let found = places.map(|directory| directory.join(name)).find(|program| program.is_file());
-        found.unwrap_or_else(|| Path::new("/usr/lib/qubes").join(name))
+        let beside = self.libexec.iter().flat_map(|dir| [dir.join(name), dir.join("../lib/qubes").join(name)]);
+        beside.into_iter().find(|p| p.is_file()).unwrap_or_else(|| Path::new("/usr/lib/qubes").join(name))
     }
 
     /// Memory of the host in MiB: core.toml's word (an installer prepares for another machine), else the machine's.
