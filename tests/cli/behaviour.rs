@@ -9,6 +9,8 @@ const QVM_LS: &str = env!("CARGO_BIN_EXE_qvm-ls");
 const QVM_CHECK: &str = env!("CARGO_BIN_EXE_qvm-check");
 const QVM_PREFS: &str = env!("CARGO_BIN_EXE_qvm-prefs");
 const QUBES_PREFS: &str = env!("CARGO_BIN_EXE_qubes-prefs");
+const QVM_CREATE: &str = env!("CARGO_BIN_EXE_qvm-create");
+const QVM_REMOVE: &str = env!("CARGO_BIN_EXE_qvm-remove");
 const QVM_START: &str = env!("CARGO_BIN_EXE_qvm-start");
 
 fn words(line: &str) -> Vec<String> {
@@ -128,6 +130,40 @@ fn what_a_qube_says_cannot_control_a_terminal() {
     assert!(shown.stdout.starts_with("quiet_31m apparmor"), "{shown:?}");
     let piped = run(&store, QVM_PREFS, "work kernelopts");
     assert!(piped.stdout.starts_with("quiet\u{9b}31m apparmor"), "{piped:?}");
+}
+
+#[test]
+fn qubes_that_use_each_other_are_removed_in_an_order_that_works() {
+    let store = Store::empty();
+    run(&store, QUBES_PREFS, "default_kernel 6.6.77-1.fc37");
+    for line in ["-C TemplateVM -l black a-template", "-t a-template -l red --prop provides_network=True b-net"] {
+        assert_eq!(run(&store, QVM_CREATE, line).exit, 0, "{line}");
+    }
+    assert_eq!(run(&store, QVM_CREATE, "-t a-template -l red --prop netvm=b-net c-client").exit, 0);
+    fails_cleanly(&store, QVM_REMOVE, "-f a-template b-net", 1, "template for c-client");
+    assert_eq!(run(&store, QVM_REMOVE, "-f a-template b-net c-client").exit, 0);
+    assert_eq!(run(&store, QVM_LS, "--raw-list").stdout, "dom0\n");
+}
+
+#[test]
+fn a_standalone_qube_from_a_template_is_its_copy() {
+    let store = Store::empty();
+    run(&store, QUBES_PREFS, "default_kernel 6.6.77-1.fc37");
+    let image = store.root().join("root.img");
+    fs::write(&image, "the system of the template".repeat(1000)).unwrap();
+    let template = format!("-C TemplateVM -l black --prop memory=777 --root-copy-from {} tpl", image.display());
+    assert_eq!(run(&store, QVM_CREATE, &template).exit, 0);
+    assert_eq!(run(&store, QVM_CREATE, "--standalone -t tpl -l red own").exit, 0);
+    assert_eq!(
+        run(&store, QVM_LS, "--raw-data -O name,class,label,memory,template own").stdout,
+        "own|StandaloneVM|red|-|-\n"
+    );
+    assert_eq!(run(&store, QVM_PREFS, "own memory").stdout, "777\n");
+    let copy = fs::read(store.root().join("var/lib/qubes/appvms/own/root.img")).unwrap();
+    assert!(copy.starts_with(b"the system of the template"));
+    let moved = format!("-C TemplateVM -l black -R {} moved", image.display());
+    assert_eq!(run(&store, QVM_CREATE, &moved).exit, 0);
+    assert!(!image.exists(), "a moved image is gone");
 }
 
 #[test]
