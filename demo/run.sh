@@ -16,15 +16,22 @@ began=$SECONDS
 bold='' plain=''
 if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then bold=$'\e[1m' plain=$'\e[0m'; fi
 say() { printf '\n# %s\n' "$*"; }
-show() { printf '%s$ %s%s\n' "$bold" "$*" "$plain"; }
-run() { show "$(quoted "$@")"; "$@"; }
-quoted() { local word; for word in "$@"; do case $word in '' | *[!A-Za-z0-9_./,=:+-]*) printf "'%s' " "$word" ;; *) printf '%s ' "$word" ;; esac; done; }
+# The words of a command as one would type them.
+show() {
+    local word line=
+    for word in "$@"; do
+        case $word in '' | *[!A-Za-z0-9_./,=:+-]*) word="'$word'" ;; esac
+        line+=" $word"
+    done
+    printf '%s$%s%s\n' "$bold" "$line" "$plain"
+}
+run() { show "$@"; "$@"; }
 fail() { printf '\nDEMO FAILED: %s\n' "$*" >&2; exit 1; }
 # must_print TEXT COMMAND...: shows, runs, and insists on the output.
 must_print() {
     local expected=$1 printed
     shift
-    show "$(quoted "$@")"
+    show "$@"
     printed=$("$@") || fail "'$*' ended with $?"
     printf '%s\n' "$printed"
     [ "$printed" = "$expected" ] || fail "'$*' printed '$printed', not '$expected'"
@@ -33,7 +40,7 @@ must_print() {
 must_end_with() {
     local expected=$1 code=0
     shift
-    show "$(quoted "$@")"
+    show "$@"
     "$@" || code=$?
     [ "$code" = "$expected" ] || fail "'$*' ended with $code, not $expected"
 }
@@ -59,7 +66,7 @@ clean_up() {
             [ -s "$log" ] && { echo "--- the end of $log"; tail -n 15 "$log" | tr -cd '[:print:]\n'; } >&2
         done
         [ -e "$scratch/var/lib/qubes/qubes.xml" ] && qvm-kill --all > /dev/null 2>&1
-        qvm-remove --force --all > /dev/null 2>&1
+        for name in work sys-net tiny; do qvm-remove --force "$name" > /dev/null 2>&1; done
     fi
     [ -n "$keep" ] || rm -rf "$scratch"
     # Only what this script started is stopped.
@@ -87,7 +94,7 @@ must_say() {
     tr -d '\r' < "$(console "$1")" | grep -aqxF "$2" || fail "$1 did not say '$2' on its console"
 }
 show_console() {
-    show "cat $(console "$1")"
+    show cat "$(console "$1")"
     tr -cd '[:print:]\n' < "$(console "$1")" | grep -a -E '^(GUEST|ROOT|PRIVATE)' || true
 }
 
@@ -98,7 +105,7 @@ kernel=$(cat "$guest/kernel-version")
 "$here/libvirt.sh" "$daemons"
 
 say "An empty directory stands for the whole system: every path of Qubes lies below it."
-show "export QUBES_ROOT=$scratch"
+show export "QUBES_ROOT=$scratch"
 export QUBES_ROOT=$scratch
 run qubes-create
 run mkdir -p "$scratch/var/lib/qubes/vm-kernels"

@@ -48,7 +48,10 @@ pub(super) fn unreachable(uri: &str, reason: &str) -> HypervisorError {
 
 /// The error for an order that libvirt declined.
 pub(super) fn refused(action: &str, error: &Error) -> HypervisorError {
-    HypervisorError::Refused { action: action.to_string(), reason: one_line(error.message()) }
+    let reason = one_line(error.message());
+    // Where no service manager starts it: the daemon that writes guests' consoles.
+    let hint = if reason.contains("virtlogd-sock") { "; is virtlogd running?" } else { "" };
+    HypervisorError::Refused { action: action.to_string(), reason: format!("{reason}{hint}") }
 }
 
 /// libvirt quotes QEMU's last words, which can be several lines.

@@ -75,7 +75,7 @@ pub fn watch(session: &Session, name: &VmName, start_id: Uuid) -> Result<(), Lif
     let Some(_alone) = take_over(session, name, start_id)? else { return Ok(()) };
     let mut pause = Duration::from_millis(100);
     while let Some(record) = ours(session, name, start_id)? {
-        match wait_for_stop(session, &record) {
+        match wait_for_stop(session, name, &record) {
             Ok(()) => pause = Duration::from_millis(100),
             Err(error) => {
                 eprintln!("{name}: {error}");
@@ -108,15 +108,23 @@ fn take_over(session: &Session, name: &VmName, start_id: Uuid) -> Result<Option<
     Ok(None)
 }
 
-fn wait_for_stop(session: &Session, record: &Record) -> Result<(), LifecycleError> {
+/// Returns when the domain stopped, or when the record is no longer ours: after a stop that somebody else settled, a
+/// second start may be running under the same uuid.
+fn wait_for_stop(session: &Session, name: &VmName, record: &Record) -> Result<(), LifecycleError> {
     // Each round connects anew: a daemon that was restarted is a new conversation.
     let hypervisor = session.hypervisor_at(&record.uri);
-    hypervisor.wait_until_inactive(record.domain, None)?;
+    // A record that cannot be read is looked at again under the lock, which says why.
+    let mut is_ours = || matches!(ours(session, name, record.start_id), Ok(Some(_)));
+    hypervisor.wait_while(record.domain, None, &mut is_ours)?;
     Ok(())
 }
 
 /// Under the qube's lock: does the after-work if it is still ours to do. True when the monitor's work is done.
 fn act(session: &Session, name: &VmName, start_id: Uuid) -> Result<bool, LifecycleError> {
+    // Looked at first without the lock: where everything is gone, nothing is to be made anew for locking it.
+    if ours(session, name, start_id)?.is_none() {
+        return Ok(true);
+    }
     let lock = loop {
         match session.lock_qube_within(name, Duration::from_secs(60)) {
             Ok(lock) => break lock,

@@ -128,6 +128,11 @@ impl Qubes {
         self.find(name).map(|at| &self.slots[at].class)
     }
 
+    /// The name as the collection holds it, with the class. Parses nothing.
+    pub fn brief(&self, name: &str) -> Option<(&VmName, &Class)> {
+        self.find(name).map(|at| (&self.slots[at].name, &self.slots[at].class))
+    }
+
     /// One qube, parsed now if it was not before.
     pub fn get(&self, name: &str) -> Option<&Vm> {
         self.find(name).map(|at| self.vm(at))

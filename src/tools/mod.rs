@@ -1,1 +1,155 @@
-//! One file per command: its arguments, its glue, its output.
+//! One file per command: its arguments, its glue, its output. [`COMMANDS`] lists them all; completions, man pages
+//! and the multicall program come from it.
+
+pub mod arguments;
+mod candidates;
+mod check;
+pub mod complete;
+mod create;
+pub mod failure;
+pub mod generate;
+pub mod invocation;
+mod kill;
+mod ls;
+mod monitor;
+pub mod multicall;
+pub mod output;
+mod prefs;
+mod qubes_create;
+pub mod qubes_given;
+mod recover;
+mod remove;
+mod shutdown;
+mod start;
+pub mod table;
+pub mod usage;
+pub mod values;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use arguments::Parsed;
+use failure::Failure;
+use invocation::Invocation;
+use output::{Output, say};
+
+/// One command.
+pub struct Command {
+    /// The program's name.
+    pub name: &'static str,
+    /// What it does, in one line.
+    pub about: &'static str,
+    /// Adds its own arguments to the common ones.
+    pub define: fn(clap::Command) -> clap::Command,
+    /// Does it. The number is the exit code.
+    pub run: fn(&mut Invocation) -> Result<u8, Failure>,
+    /// Not for people: started by other programs of ours.
+    pub hidden: bool,
+    /// Further sections of its manual page: heading and text.
+    pub more: fn() -> Vec<(&'static str, String)>,
+}
+
+/// Every command, in alphabetical order.
+pub const COMMANDS: &[Command] = &[
+    Command::new("qubes-create", "Make a new store with dom0", qubes_create::define, qubes_create::run),
+    Command::new("qubes-monitor", "Watch one running qube", monitor::define, monitor::run).hidden(),
+    Command::new("qubes-prefs", "Properties of the system", prefs::define_for_system, prefs::run_for_system)
+        .with_manual(prefs::manual_of_system),
+    Command::new("qubes-recover", "Bring qubes into order after a crash", recover::define, recover::run),
+    Command::new("qvm-check", "Tell whether qubes exist, run, are templates", check::define, check::run)
+        .with_manual(check::manual),
+    Command::new("qvm-create", "Create a qube", create::define, create::run),
+    Command::new("qvm-kill", "End qubes at once", kill::define, kill::run),
+    Command::new("qvm-ls", "List qubes", ls::define, ls::run).with_manual(ls::manual),
+    Command::new("qvm-prefs", "Properties of a qube", prefs::define_for_qube, prefs::run_for_qube)
+        .with_manual(prefs::manual_of_qube),
+    Command::new("qvm-remove", "Remove qubes with their volumes", remove::define, remove::run),
+    Command::new("qvm-shutdown", "Ask qubes to shut down", shutdown::define, shutdown::run),
+    Command::new("qvm-start", "Start qubes", start::define, start::run),
+];
+
+impl Command {
+    const fn new(
+        name: &'static str,
+        about: &'static str,
+        define: fn(clap::Command) -> clap::Command,
+        run: fn(&mut Invocation) -> Result<u8, Failure>,
+    ) -> Command {
+        Command { name, about, define, run, hidden: false, more: Vec::new }
+    }
+
+    const fn hidden(self) -> Command {
+        Command { hidden: true, ..self }
+    }
+
+    const fn with_manual(self, more: fn() -> Vec<(&'static str, String)>) -> Command {
+        Command { more, ..self }
+    }
+
+    /// The command of this name.
+    pub fn find(name: &str) -> Option<&'static Command> {
+        COMMANDS.iter().find(|c| c.name == name)
+    }
+
+    /// Its command line, with the common options.
+    pub fn line(&self) -> clap::Command {
+        (self.define)(arguments::common(self.name)).about(self.about).hide(self.hidden)
+    }
+}
+
+/// The whole of a program: `name` is the command, the rest comes from the process.
+pub fn main(name: &str) -> ExitCode {
+    match Command::find(name) {
+        Some(command) => run(command, std::env::args_os().skip(1).collect()),
+        None => {
+            say(&format!("{name}: error: no such command"));
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Runs one command with these words, its name not among them.
+pub fn run(command: &'static Command, words: Vec<OsString>) -> ExitCode {
+    let mut line = command.line();
+    let mut out = Output::new();
+    let result = match arguments::parse(&mut line, words) {
+        Ok(Parsed::Help(text)) => out.text(&text).map(|()| 0),
+        Ok(Parsed::Matches(given)) if given.get_flag("version") => out.text(&version(command.name)).map(|()| 0),
+        Ok(Parsed::Matches(given)) => {
+            let mut invocation = Invocation { command, given: *given, out };
+            let result = (command.run)(&mut invocation);
+            out = invocation.out;
+            result
+        }
+        Err(failure) => Err(failure),
+    };
+    // What was printed before a failure belongs to the person as well.
+    let result = out.flush().and(result);
+    ExitCode::from(match result {
+        Ok(code) => code,
+        Err(failure) => tell(command.name, &line, failure),
+    })
+}
+
+/// Says why a command failed and returns its exit code.
+fn tell(name: &str, line: &clap::Command, failure: Failure) -> u8 {
+    match failure {
+        Failure::Usage(text) => {
+            say(&format!("{}\n{name}: error: {text}", usage::usage(line)));
+            2
+        }
+        Failure::Error(text) => {
+            say(&format!("{name}: error: {text}"));
+            1
+        }
+        Failure::Said(code) => code,
+        // As if the signal that Rust programs ignore had ended it.
+        Failure::NobodyReads => 128 + 13,
+    }
+}
+
+/// What `--version` prints.
+fn version(name: &str) -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    format!("{name} (Qubes OS management core) {version}\nLicense: LGPL-2.1-or-later\n")
+}

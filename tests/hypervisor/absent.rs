@@ -90,3 +90,18 @@ fn a_daemon_that_does_not_answer_is_one_clear_error_and_libvirt_prints_nothing()
     let text = LibvirtHypervisor::new("qemu\0").state(uuid).unwrap_err().to_string();
     assert!(text.ends_with("the URI contains a NUL character"), "{text}");
 }
+
+#[test]
+fn the_library_is_opened_by_the_first_question_and_not_before() {
+    if !is_child() {
+        let place = tempfile::tempdir().unwrap();
+        in_child("absent::the_library_is_opened_by_the_first_question_and_not_before", "HOME", place.path());
+        return;
+    }
+    let is_open = || fs::read_to_string("/proc/self/maps").unwrap().contains("libvirt.so");
+    let hypervisor = LazyHypervisor::new("test:///default");
+    assert!(LazyHypervisor::offline("test:///default").states().is_err());
+    assert!(!is_open());
+    assert_eq!(hypervisor.states().unwrap().len(), 1);
+    assert!(is_open());
+}

@@ -5,6 +5,7 @@ use super::{After, Asked, Changed, Effect, Property, PropertyError, Rule, Scope,
 use crate::model::facts::Facts;
 use crate::model::name::VmName;
 use crate::model::qubes::Qubes;
+use crate::model::vm::Vm;
 
 impl Qubes {
     /// Sets a qube's property from a user's text, with everything that follows from it inside the database.
@@ -30,6 +31,7 @@ impl Qubes {
         self.check(qube, &Wanted { property, value: &value, reset: false, before: before.as_ref() }, facts)?;
         let name = qube.name.clone();
         if let Some(qube) = self.edit(vm) {
+            forget_legacy(qube, property);
             qube.properties.set(property.name, &value.to_string());
         }
         Ok(self.follow(&name, property, Changed { before, after: Some(value), facts }))
@@ -54,11 +56,12 @@ impl Qubes {
         let default = self.default_value(qube, property, facts).ok();
         let value = default.as_ref().unwrap_or(&Value::None);
         self.check(qube, &Wanted { property, value, reset: true, before: before.as_ref() }, facts)?;
-        if !qube.properties.contains(property.name) {
+        if self.is_default(qube, property) {
             return Ok(Vec::new());
         }
         let name = qube.name.clone();
         if let Some(qube) = self.edit(vm) {
+            forget_legacy(qube, property);
             qube.properties.remove(property.name);
         }
         Ok(self.follow(&name, property, Changed { before, after: default, facts }))
@@ -91,7 +94,7 @@ impl Qubes {
         Ok(self.follow_global(property, Changed { before, after: default, facts }))
     }
 
-    fn check(&self, vm: &crate::model::Vm, wanted: &Wanted<'_>, facts: &dyn Facts) -> Result<(), PropertyError> {
+    fn check(&self, vm: &Vm, wanted: &Wanted<'_>, facts: &dyn Facts) -> Result<(), PropertyError> {
         match wanted.property.rule {
             Rule::OfQube(rule) => rule(&Asked { qubes: self, vm, facts }, wanted),
             _ => Ok(()),
@@ -117,6 +120,12 @@ impl Qubes {
             After::OfSystem(after) => after(self, &changed),
             _ => Vec::new(),
         }
+    }
+}
+
+fn forget_legacy(vm: &mut Vm, property: &Property) {
+    if let Some(legacy) = property.legacy {
+        (legacy.forget)(vm);
     }
 }
 

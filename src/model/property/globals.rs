@@ -2,7 +2,7 @@
 
 use super::consequences::{clockvm_changed, default_audiovm_changed, default_guivm_changed, default_netvm_changed};
 use super::kind::{INT, Kind, Owner, QUBE, as_it_is};
-use super::rules::{default_netvm_does_not_loop, global_is_disposable_template, kernel_is_installed};
+use super::rules::{default_kernel_serves, default_netvm_does_not_loop, global_is_disposable_template};
 use super::{After, DefaultValue, EmptyText, Of, Property, PropertyError, Rule, Value};
 use crate::model::class::Class;
 use crate::model::facts::Facts;
@@ -40,7 +40,7 @@ pub(super) const ROWS: &[Property] = &[
     )
     .rule(Rule::OfSystem(global_is_disposable_template)),
     global("default_kernel", KERNEL, DefaultValue::Required, "The kernel of qubes that do not choose one.")
-        .rule(Rule::OfSystem(|_, facts, wanted| kernel_is_installed(facts, wanted))),
+        .rule(Rule::OfSystem(default_kernel_serves)),
     global("default_netvm", QUBE, DefaultValue::NoQube, "The netvm of qubes that do not choose one.")
         .rule(Rule::OfSystem(default_netvm_does_not_loop))
         .after(After::OfSystem(default_netvm_changed)),

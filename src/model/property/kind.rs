@@ -122,13 +122,13 @@ impl Property {
             },
             Kind::Text { .. } => Ok(Value::text(text)),
             Kind::Qube { required: false, .. } if text.is_empty() => Ok(Value::Qube(None)),
-            Kind::Qube { class, .. } => match (qubes.name(text), qubes.class(text)) {
-                (_, Some(Class::RemoteVM)) => Err(bad("a remote qube cannot serve here".into())),
-                (_, Some(is)) if class.is_some_and(|c| c != is) => {
+            Kind::Qube { class, .. } => match qubes.brief(text) {
+                Some((_, Class::RemoteVM)) => Err(bad("a remote qube cannot serve here".into())),
+                Some((_, is)) if class.is_some_and(|c| c != is) => {
                     Err(bad(format!("it is of class {is}, not {}", class.map(Class::as_str).unwrap_or_default())))
                 }
-                (Some(name), _) => Ok(Value::qube(name)),
-                (None, _) => Err(bad("there is no such qube".into())),
+                Some((name, _)) => Ok(Value::qube(name)),
+                None => Err(bad("there is no such qube".into())),
             },
             Kind::Label => {
                 needed(qubes.labels.find(text).map(|l| Value::Label(l.name.clone())), "no label of this system")
@@ -209,7 +209,7 @@ impl Property {
                 (true, Owner::System) => Err(PropertyError::refused(format!("{name} cannot be empty"))),
             };
         }
-        let Some((found, is)) = qubes.name(text).zip(qubes.class(text)) else {
+        let Some((found, is)) = qubes.brief(text) else {
             VmName::for_new(text).map_err(|e| PropertyError::refused(e.to_string()))?;
             return Err(PropertyError::refused(format!("Can't set {name} to non-existing qube {text}")));
         };

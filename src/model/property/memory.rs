@@ -1,6 +1,7 @@
 //! Memory, processors, virtualisation, and the numbers of a running domain.
 
 use super::kind::{INT, Kind, POSITIVE, TEXT};
+use super::legacy::{HVM, MEMINFO_WRITER};
 use super::rules::{maxmem_while_running, pvh_without_pci};
 use super::{ADMIN, After, Asked, DefaultValue, Effect, EmptyText, GUESTS, Property, PropertyError, Rule, Value};
 use super::{Of, Release};
@@ -27,6 +28,7 @@ pub(super) const ROWS: &[Property] = &[
         "Up to how much memory the balancer may give the qube, in MiB; 0 turns balancing off. \
          Without one of its own, a qube takes its template's where balancing is possible.",
     )
+    .legacy(MEMINFO_WRITER)
     .rule(Rule::OfQube(maxmem_while_running))
     .after(After::OfQube(|_, vm, _| vec![Effect::MaxmemHotplug { vm: vm.clone() }])),
     Property::new("maxmem", ADMIN, INT, DefaultValue::OfQube(dom0_maxmem), "Memory that dom0 may have, in MiB.")
@@ -46,6 +48,7 @@ pub(super) const ROWS: &[Property] = &[
         DefaultValue::OfQube(default_virt_mode),
         "How the qube is virtualised: hvm, pvh or pv. hvm where a PCI device is assigned, else its template's, else pvh.",
     )
+    .legacy(HVM)
     .rule(Rule::OfQube(pvh_without_pci)),
     Property::new(
         "stubdom_mem",

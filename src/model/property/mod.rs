@@ -10,6 +10,7 @@ mod globals;
 mod identity;
 mod kernel;
 mod kind;
+mod legacy;
 mod memory;
 mod network;
 mod read;
@@ -21,6 +22,7 @@ mod value;
 pub use effect::Effect;
 pub use error::PropertyError;
 pub use kind::{EmptyText, Kind};
+pub use legacy::Legacy;
 pub use typed::VirtMode;
 pub use value::{Value, parse_bool};
 
@@ -138,6 +140,8 @@ pub struct Property {
     pub default: DefaultValue,
     pub rule: Rule,
     pub after: After,
+    /// Where early stores of R4 say it otherwise.
+    pub legacy: Option<Legacy>,
     /// For `--help-properties`.
     pub doc: &'static str,
 }
@@ -159,6 +163,7 @@ impl Property {
             default,
             rule: Rule::None,
             after: After::Nothing,
+            legacy: None,
             doc,
         }
     }
@@ -186,6 +191,16 @@ impl Property {
 
     const fn after(self, after: After) -> Property {
         Property { after, ..self }
+    }
+
+    const fn legacy(self, legacy: Legacy) -> Property {
+        Property { legacy: Some(legacy), ..self }
+    }
+
+    /// The text that says explicitly what the property of a qube is.
+    pub fn explicit<'a>(&self, vm: &'a Vm) -> Option<&'a str> {
+        let legacy = self.legacy.and_then(|legacy| (legacy.read)(vm));
+        legacy.or_else(|| vm.properties.get(self.name)).filter(|_| !self.computed)
     }
 
     /// The property of this name that the system, or a qube of a class, has.

@@ -13,9 +13,9 @@ impl Qubes {
     /// # Errors
     /// The property is unset and has no default, or the store's text is no value of it.
     pub fn value(&self, vm: &Vm, property: &Property, facts: &dyn Facts) -> Result<Value, PropertyError> {
-        match vm.properties.get(property.name) {
-            Some(text) if !property.computed => property.read(self, Owner::Qube(&vm.name), text),
-            _ => self.default_value(vm, property, facts),
+        match property.explicit(vm) {
+            Some(text) => property.read(self, Owner::Qube(&vm.name), text),
+            None => self.default_value(vm, property, facts),
         }
     }
 
@@ -26,7 +26,7 @@ impl Qubes {
 
     /// Whether a qube's property is not explicitly set.
     pub fn is_default(&self, vm: &Vm, property: &Property) -> bool {
-        property.computed || !vm.properties.contains(property.name)
+        property.explicit(vm).is_none()
     }
 
     /// A qube's property by name.

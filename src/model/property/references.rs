@@ -2,6 +2,7 @@
 
 use super::consequences::{audiovm_changed, guivm_changed, relayvm_changed, template_changed};
 use super::kind::{Kind, QUBE, as_it_is};
+use super::legacy::DISPVM_ALLOWED;
 use super::rules::{is_disposable_template, nobody_uses_it_for_disposables, template_may_change};
 use super::{ADMIN, After, Asked, DefaultValue, EmptyText, GUESTS, Of, Property, PropertyError, Rule, Value};
 use crate::model::class::Class;
@@ -32,14 +33,8 @@ pub(super) const ROWS: &[Property] = &[
     .late()
     .rule(Rule::OfQube(template_may_change))
     .after(After::OfQube(template_changed)),
-    Property::new(
-        "template_for_dispvms",
-        Of::Classes(&[Class::AppVM, Class::StandaloneVM]),
-        Kind::Bool,
-        DefaultValue::Bool(false),
-        "Whether disposables may be made from this qube.",
-    )
-    .rule(Rule::OfQube(nobody_uses_it_for_disposables)),
+    template_for_dispvms(Of::Classes(&[Class::AppVM])),
+    template_for_dispvms(Of::Classes(&[Class::StandaloneVM])).since(Release::R4_1),
     Property::new(
         "audiovm",
         GUESTS,
@@ -108,6 +103,19 @@ pub(super) const ROWS: &[Property] = &[
     Property::new("remote_name", REMOTE, WORD, DefaultValue::Nothing, "The remote qube's name on its own machine.")
         .since(Release::R4_3),
 ];
+
+/// A row of its own for each class: standalone qubes can be templates of disposables since 4.1.
+const fn template_for_dispvms(of: Of) -> Property {
+    Property::new(
+        "template_for_dispvms",
+        of,
+        Kind::Bool,
+        DefaultValue::Bool(false),
+        "Whether disposables may be made from this qube.",
+    )
+    .legacy(DISPVM_ALLOWED)
+    .rule(Rule::OfQube(nobody_uses_it_for_disposables))
+}
 
 fn default_dispvm(asked: &Asked<'_>) -> Result<Value, PropertyError> {
     match asked.vm.class {

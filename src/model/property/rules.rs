@@ -29,6 +29,22 @@ pub(super) fn kernel_is_installed(facts: &dyn Facts, wanted: &Wanted<'_>) -> Che
     }
 }
 
+/// The default kernel is installed, and stays set while a qube counts on it: upstream could not save such a store.
+pub(super) fn default_kernel_serves(qubes: &Qubes, facts: &dyn Facts, wanted: &Wanted<'_>) -> Checked {
+    if !wanted.reset {
+        return kernel_is_installed(facts, wanted);
+    }
+    let inherits =
+        |vm: &&Vm| vm.class.is_local_guest() && !qubes.template_chain(vm).any(|v| v.properties.contains("kernel"));
+    match qubes.iter().find(inherits) {
+        Some(vm) => refuse(format!(
+            "default_kernel cannot be reset: it has no default, and qube '{}' has no kernel of its own",
+            vm.name
+        )),
+        None => Ok(()),
+    }
+}
+
 /// A netvm must provide network, must not be reached through the qube itself, and must run if the qube does.
 pub(super) fn netvm_provides_and_does_not_loop(asked: &Asked<'_>, wanted: &Wanted<'_>) -> Checked {
     let Asked { qubes, vm, facts } = *asked;

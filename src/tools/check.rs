@@ -1,0 +1,95 @@
+//! qvm-check: do these qubes exist, and are they what one expects? The exit code is the answer.
+
+use super::arguments::flag;
+use super::failure::Failure;
+use super::invocation::{Invocation, read_for_good};
+use super::qubes_given::{self, Given};
+use super::values::Values;
+use crate::lifecycle::Session;
+use crate::model::{Class, PowerState, Vm, VmName};
+
+/// All qubes satisfy.
+const ALL: u8 = 0;
+/// None does, or some name does not exist.
+const NONE: u8 = 1;
+/// Some do, others do not.
+const SOME: u8 = 3;
+
+/// What is asked of a qube beside that it exists.
+struct Filter {
+    id: &'static str,
+    satisfied: fn(&Values, &Vm) -> bool,
+}
+
+const FILTERS: [Filter; 4] = [
+    Filter { id: "running", satisfied: |v, vm| !matches!(v.state(vm), PowerState::Halted | PowerState::Unknown) },
+    Filter { id: "paused", satisfied: |v, vm| v.state(vm) == PowerState::Paused },
+    Filter { id: "template", satisfied: |_, vm| vm.class == Class::TemplateVM },
+    Filter { id: "networked", satisfied: |v, vm| v.is_true(vm, "provides_network") || v.text(vm, "netvm").is_some() },
+];
+
+pub fn define(line: clap::Command) -> clap::Command {
+    qubes_given::define(line)
+        .arg(flag("running", None, "are they running, paused or about to be?"))
+        .arg(flag("paused", None, "are they paused?"))
+        .arg(flag("template", None, "are they templates?"))
+        .arg(flag("networked", None, "are they connected to a network, or provide one?"))
+}
+
+pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
+    let given = Given::of(&call.given);
+    given.check()?;
+    let session = Session::new(call.system()?);
+    let qubes = read_for_good(&session)?;
+    let (mut present, mut missing): (Vec<&str>, Vec<&str>) = if given.all {
+        (given.resolve(&qubes.names().map(VmName::as_str).collect::<Vec<_>>(), false)?, Vec::new())
+    } else {
+        given.names.iter().partition(|name| qubes.contains(name))
+    };
+    for names in [&mut present, &mut missing] {
+        names.sort_unstable();
+        names.dedup();
+    }
+    let filters: Vec<&Filter> = FILTERS.iter().filter(|f| call.has(f.id)).collect();
+    let asked = filters.iter().map(|f| f.id).collect::<Vec<_>>().join(", ");
+    let values = Values::new(&qubes, &session);
+    if (call.has("running") || call.has("paused"))
+        && let Some(error) = values.why_states_are_unknown()
+    {
+        return Err(Failure::error(format!("power states are not available: {error}")));
+    }
+    let satisfied: Vec<&str> = if filters.is_empty() {
+        present.clone()
+    } else {
+        let fits = |name: &&str| qubes.get(name).is_some_and(|vm| filters.iter().all(|f| (f.satisfied)(&values, vm)));
+        present.iter().copied().filter(fits).collect()
+    };
+    let word = if filters.is_empty() { "exists" } else { &asked };
+    for name in &satisfied {
+        call.inform("qvm-check", &format!("{name}: {word}"));
+    }
+    if !filters.is_empty() && satisfied.is_empty() {
+        call.inform("qvm-check", &format!("None of qubes: {asked}"));
+    }
+    for name in &missing {
+        call.warn("qvm-check", &format!("{name}: non-existent!"));
+    }
+    Ok(match (satisfied.len(), present.len(), missing.len()) {
+        (_, _, 1..) => NONE,
+        (0, 0, 0) if !filters.is_empty() => ALL,
+        (0, _, _) => NONE,
+        (some, all, _) if some < all => SOME,
+        _ => ALL,
+    })
+}
+
+/// The exit codes as a section of the manual page.
+pub fn manual() -> Vec<(&'static str, String)> {
+    let codes = [
+        ("0", "every qube exists and is what was asked for"),
+        ("1", "none is, or a name does not exist"),
+        ("2", "wrong use"),
+        ("3", "some are, others are not"),
+    ];
+    vec![("exit codes", super::table::explained(codes.into_iter()))]
+}

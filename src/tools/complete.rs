@@ -1,0 +1,250 @@
+//! What could stand at a place of a command line: `qubes complete SHELL INDEX WORD...`, called by the completion
+//! files. Reads qubes.xml only, asks no hypervisor, and says nothing when there is nothing to say.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{Arg, ArgAction};
+
+use super::arguments::THE_QUBE;
+use super::candidates::{self, Kind};
+use super::output::Output;
+use super::{COMMANDS, Command, multicall};
+
+/// A word that would fit, with a few words about it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Candidate {
+    pub word: String,
+    pub about: String,
+}
+
+/// Where the cursor is, after looking at the words before it.
+struct Place<'a> {
+    /// The option whose value stands here, and whether other things may stand here as well.
+    option: Option<(&'a Arg, bool)>,
+    /// Positionals before this one.
+    positionals: Vec<&'a str>,
+    options_ended: bool,
+}
+
+/// `complete SHELL INDEX WORD...`: WORDs from the command's name on, INDEX of the one at the cursor.
+pub fn main(arguments: &[OsString]) -> ExitCode {
+    let texts: Vec<String> = arguments.iter().map(|a| a.to_string_lossy().into_owned()).collect();
+    let [shell, index, words @ ..] = texts.as_slice() else { return ExitCode::from(2) };
+    let Ok(index) = index.parse::<usize>() else { return ExitCode::from(2) };
+    let mut out = Output::new();
+    for candidate in complete(words, index, shell == "bash") {
+        if out.line(&shown(&candidate, shell)).is_err() {
+            return ExitCode::FAILURE;
+        }
+    }
+    if out.flush().is_err() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+fn shown(candidate: &Candidate, shell: &str) -> String {
+    let Candidate { word, about } = candidate;
+    match shell {
+        "fish" if !about.is_empty() => format!("{word}\t{about}"),
+        "zsh" => {
+            let word = word.replace(':', "\\:");
+            if about.is_empty() { word } else { format!("{word}:{about}") }
+        }
+        _ => word.clone(),
+    }
+}
+
+/// The candidates for the word at `index`. bash breaks words at `=`, so there only what follows it is wanted.
+pub fn complete(words: &[String], index: usize, breaks_at_equals: bool) -> Vec<Candidate> {
+    let mut words: Vec<String> = words.iter().take(index + 1).cloned().collect();
+    if words.len() <= index {
+        words.push(String::new());
+    }
+    let Some(program) = words.first() else { return Vec::new() };
+    let mut name = multicall::name_of(program.as_ref());
+    if name == "qubes" {
+        if words.len() == 2 {
+            let fits = |c: &&Command| !c.hidden && c.name.starts_with(&words[1]);
+            return COMMANDS.iter().filter(fits).map(|c| candidate(c.name, c.about)).collect();
+        }
+        words.remove(0);
+        name = words[0].clone();
+    }
+    let Some(command) = Command::find(&name) else { return Vec::new() };
+    if breaks_at_equals {
+        words = joined_at_equals(words);
+    }
+    let line = command.line();
+    let mut found = at_cursor(&line, &words[1..]);
+    if breaks_at_equals {
+        for c in &mut found {
+            if c.word.starts_with("--")
+                && let Some((_, value)) = c.word.split_once('=').filter(|(_, v)| !v.is_empty())
+            {
+                c.word = value.to_string();
+            }
+        }
+    }
+    found
+}
+
+fn joined_at_equals(words: Vec<String>) -> Vec<String> {
+    let mut joined: Vec<String> = Vec::with_capacity(words.len());
+    let mut glue = false;
+    for word in words {
+        let is_equals = word == "=";
+        match joined.last_mut() {
+            Some(last) if (is_equals && last.starts_with("--")) || glue => last.push_str(&word),
+            _ => joined.push(word),
+        }
+        glue = is_equals && joined.last().is_some_and(|l| l.starts_with("--"));
+    }
+    joined
+}
+
+fn at_cursor(line: &clap::Command, words: &[String]) -> Vec<Candidate> {
+    let Some((current, before)) = words.split_last() else { return Vec::new() };
+    let place = place(line, before);
+    if !place.options_ended
+        && let Some((name, value)) = current.strip_prefix("--").and_then(|c| c.split_once('='))
+    {
+        let Some(arg) = find_long(line, name) else { return Vec::new() };
+        let values = values(line, arg, value, &place, words);
+        let whole = |c: Candidate| Candidate { word: format!("--{name}={}", c.word), about: c.about };
+        return values.into_iter().map(whole).collect();
+    }
+    if let Some((arg, alone)) = place.option {
+        let found = values(line, arg, current, &place, words);
+        if alone || !current.starts_with('-') {
+            return found;
+        }
+    }
+    if !place.options_ended && current.starts_with('-') {
+        return options(line, current);
+    }
+    let Some(positional) = positional_at(line, place.positionals.len()) else { return Vec::new() };
+    values(line, positional, current, &place, words)
+}
+
+fn positional_at(line: &clap::Command, position: usize) -> Option<&Arg> {
+    let mut all = line.get_positionals();
+    all.nth(position).or_else(|| line.get_positionals().last().filter(|a| takes_many(a)))
+}
+
+fn place<'a>(line: &'a clap::Command, before: &'a [String]) -> Place<'a> {
+    let mut place = Place { option: None, positionals: Vec::new(), options_ended: false };
+    for word in before {
+        if place.options_ended {
+            place.positionals.push(word);
+            continue;
+        }
+        match word.as_str() {
+            "--" => {
+                place.options_ended = true;
+                place.option = None;
+            }
+            long if long.starts_with("--") => {
+                let has_value = long.contains('=');
+                place.option = find_long(line, &long[2..]).filter(|_| !has_value).and_then(expecting);
+            }
+            short if short.len() > 1 && short.starts_with('-') => place.option = find_last_short(line, short),
+            _ => match place.option {
+                Some((_, true)) => place.option = None,
+                // A greedy option takes every word up to the next option.
+                Some((arg, false)) => place.option = Some((arg, false)),
+                None => place.positionals.push(word),
+            },
+        }
+    }
+    place
+}
+
+fn expecting(arg: &Arg) -> Option<(&Arg, bool)> {
+    matches!(arg.get_action(), ArgAction::Set | ArgAction::Append).then(|| (arg, !takes_many(arg)))
+}
+
+fn find_long<'a>(line: &'a clap::Command, name: &str) -> Option<&'a Arg> {
+    let has = |arg: &&Arg| arg.get_long() == Some(name) || arg.get_all_aliases().unwrap_or_default().contains(&name);
+    line.get_arguments().find(has)
+}
+
+/// The option at the end of `-abc` that still waits for its value.
+fn find_last_short<'a>(line: &'a clap::Command, word: &str) -> Option<(&'a Arg, bool)> {
+    let mut letters = word.chars().skip(1).peekable();
+    while let Some(letter) = letters.next() {
+        let arg = line.get_arguments().find(|a| a.get_short() == Some(letter))?;
+        if let Some(expecting) = expecting(arg) {
+            return letters.peek().is_none().then_some(expecting);
+        }
+    }
+    None
+}
+
+fn takes_many(arg: &Arg) -> bool {
+    arg.get_num_args().is_some_and(|n| n.max_values() > 1)
+}
+
+fn options(line: &clap::Command, current: &str) -> Vec<Candidate> {
+    let mut found = Vec::new();
+    for arg in line.get_arguments().filter(|a| !a.is_positional() && !a.is_hide_set()) {
+        let word = match (arg.get_long(), arg.get_short()) {
+            (Some(long), _) => format!("--{long}"),
+            (None, Some(short)) => format!("-{short}"),
+            (None, None) => continue,
+        };
+        if word.starts_with(current) {
+            let about = arg.get_help().map(ToString::to_string).unwrap_or_default();
+            found.push(Candidate { word, about });
+        }
+    }
+    found
+}
+
+/// The values of an argument that begin with `current`.
+fn values(line: &clap::Command, arg: &Arg, current: &str, place: &Place, words: &[String]) -> Vec<Candidate> {
+    let id = arg.get_id().as_str();
+    let property = match id {
+        "property" | "value" if line.get_positionals().next().is_some_and(|a| a.get_id() == THE_QUBE) => {
+            place.positionals.get(1).copied()
+        }
+        _ => place.positionals.first().copied(),
+    };
+    let kind = match id {
+        "the-qube" | "vmname" | "exclude" => Kind::Qubes,
+        "template" | "template-source" => Kind::Templates,
+        "netvm-is" => Kind::Netvms,
+        "label" => Kind::Labels,
+        "class" => Kind::Classes,
+        "pool" | "all-pools" => Kind::Pools,
+        "tags" | "exclude-tags" => Kind::Tags,
+        "format" => Kind::Words(super::ls::FORMATS.iter().map(|(name, _)| *name).collect()),
+        "fields" | "sort" => Kind::Words(super::ls::HEADINGS.iter().map(|(name, _)| *name).collect()),
+        "internal" | "servicevm" => Kind::Words(vec!["y", "n"]),
+        "property" => Kind::Properties { of: of_qube(line, place) },
+        "value" => match property {
+            Some(property) => Kind::ValuesOf { of: of_qube(line, place), property },
+            None => return Vec::new(),
+        },
+        _ => return Vec::new(),
+    };
+    // `-O name,state,cl`: only the last of the list is completed.
+    let (front, last) = match (id, current.rsplit_once(',')) {
+        ("fields", Some((front, last))) => (format!("{front},"), last),
+        _ => (String::new(), current),
+    };
+    let mut found = candidates::of_kind(&kind, words);
+    found.retain(|c| c.word.starts_with(last));
+    for c in &mut found {
+        c.word.insert_str(0, &front);
+    }
+    found
+}
+
+/// The qube whose properties are meant; `None` for the system's own.
+fn of_qube<'a>(line: &clap::Command, place: &Place<'a>) -> Option<&'a str> {
+    let has_qube = line.get_positionals().next().is_some_and(|a| a.get_id() == THE_QUBE);
+    place.positionals.first().copied().filter(|_| has_qube)
+}
+
+pub(super) fn candidate(word: &str, about: &str) -> Candidate {
+    Candidate { word: word.to_string(), about: about.to_string() }
+}

@@ -1,0 +1,224 @@
+//! qvm-create: creates a qube.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Arg, ArgAction, value_parser};
+use uuid::Uuid;
+
+use super::arguments::{exclusive, flag, value};
+use super::failure::{Failure, quoted};
+use super::invocation::Invocation;
+use super::prefs::{find, stored_text};
+use crate::lifecycle::{LifecycleError, Session};
+use crate::model::{Class, CreationError, NewQube, PoolChoice, Property, Qubes, Scope, Vm, VmName};
+use crate::storage::VmStorage;
+
+/// The qube exists, but a property could not be set.
+const PROPERTY_FAILED: u8 = 2;
+/// The qube exists, but its root volume could not be filled.
+const ROOT_FAILED: u8 = 3;
+
+pub fn define(line: clap::Command) -> clap::Command {
+    let root = |long, short, help| value(long, Some(short), "FILENAME", help).value_parser(value_parser!(PathBuf));
+    let line = line
+        .arg(value("class", Some('C'), "CLS", "the class of the new qube: AppVM when unsaid"))
+        .arg(flag("standalone", None, "the same as --class StandaloneVM"))
+        .arg(flag("disp", None, "the same as --class DispVM; red unless another label is given"))
+        .arg(
+            value("property", None, "NAME=VALUE", "set this property of the new qube (can be repeated)")
+                .alias("prop")
+                .action(ArgAction::Append),
+        )
+        .arg(
+            value("pool", Some('p'), "VOLUME_NAME=POOL_NAME", "keep this volume in this pool (can be repeated)")
+                .action(ArgAction::Append),
+        )
+        .arg(Arg::new("all-pools").short('P').value_name("POOL_NAME").help("keep every volume in this pool"))
+        .arg(value("template", Some('t'), "VALUE", "the template it is based on"))
+        .arg(value("label", Some('l'), "VALUE", "its label; must be given"))
+        .arg(flag("help-classes", None, "list the classes"))
+        .arg(root("root-copy-from", 'r', "fill the root volume with a copy of this file"))
+        .arg(root("root-move-from", 'R', "fill the root volume with this file and remove it"))
+        .arg(flag("no-root", None, "accepted, without effect").hide(true))
+        .arg(Arg::new("vmname").value_name("VMNAME").help("the name of the new qube"));
+    exclusive(line, "root", &["root-copy-from", "root-move-from"])
+}
+
+pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
+    if call.has("help-classes") {
+        return Class::ALL.iter().try_for_each(|class| call.out.line(class.as_str())).map(|()| 0);
+    }
+    let order = Order::of(call)?;
+    let session = Session::new(call.system()?);
+    let qubes = session.read()?;
+    check_label(&order, &qubes)?;
+    drop(qubes);
+    let app = |text: String| call.warn("app", &text);
+    let name = match order.create(&session) {
+        Ok(name) => name,
+        Err(error) => {
+            app(format!("Error creating VM: {error}"));
+            return Ok(1);
+        }
+    };
+    for (property, text) in &order.properties {
+        if let Err(reason) = set(&session, &name, &order.class, property, text) {
+            app(format!("Error setting property {property} (but VM created): {reason}"));
+            return Ok(PROPERTY_FAILED);
+        }
+    }
+    if let Some(root) = &order.root
+        && let Err(reason) = root.import(&session, &name)
+    {
+        app(format!("Error importing root volume (but VM created): {reason}"));
+        return Ok(ROOT_FAILED);
+    }
+    Ok(0)
+}
+
+fn check_label(order: &Order, qubes: &Qubes) -> Result<(), Failure> {
+    if qubes.labels.find(order.label).is_some() {
+        return Ok(());
+    }
+    let available: Vec<&str> = qubes.labels.iter().map(|l| &*l.name).collect();
+    let text = format!("no such label: {}; available: {}", quoted(order.label), available.join(", "));
+    Err(Failure::Usage(text))
+}
+
+fn set(session: &Session, name: &VmName, class: &Class, property: &str, text: &str) -> Result<(), String> {
+    let property =
+        find(Scope::Class(class), property).map_err(|_| format!("no such property: {}", quoted(property)))?;
+    session.set_property(name, property.name, stored_text(property, text)).map(drop).map_err(|e| e.to_string())
+}
+
+/// What the command line asks for, checked as far as it can be without the store.
+#[derive(Debug)]
+struct Order<'a> {
+    name: &'a str,
+    class: Class,
+    label: &'a str,
+    template: Option<&'a str>,
+    properties: Vec<(&'a str, &'a str)>,
+    pools: Vec<(&'a str, &'a str)>,
+    all_pools: Option<&'a str>,
+    root: Option<RootImage<'a>>,
+}
+
+/// A file that becomes the root volume.
+#[derive(Debug)]
+struct RootImage<'a> {
+    file: &'a Path,
+    remove: bool,
+}
+
+impl<'a> Order<'a> {
+    /// Checks in upstream's order (`spec/r4-tools.md`, qvm-create).
+    fn of(call: &'a Invocation) -> Result<Order<'a>, Failure> {
+        let properties = pairs(call.values("property"), |t| format!("Invalid property token: {}", quoted(t)))?;
+        let form = |_: &str| "Pool argument must be of form: -p volume_name=pool_name".to_string();
+        let pools = pairs(call.values("pool"), form)?;
+        let class = match (call.has("standalone"), call.has("disp"), call.value("class")) {
+            (true, _, _) => Class::StandaloneVM,
+            (_, true, _) => Class::DispVM,
+            (_, _, Some(text)) => Class::from_store(text),
+            _ => Class::AppVM,
+        };
+        let label = call.value("label").or(call.has("disp").then_some("red"));
+        let label = label.ok_or_else(|| Failure::usage("--label option is mandatory"))?;
+        let name = call.value("vmname").ok_or_else(|| Failure::usage("VMNAME is mandatory"))?;
+        let root = root_image(call, &class)?;
+        let (template, all_pools) = (call.value("template"), call.value("all-pools"));
+        Ok(Order { name, class, label, template, properties, pools, all_pools, root })
+    }
+
+    fn create(&self, session: &Session) -> Result<VmName, LifecycleError> {
+        let copied = self.template.filter(|_| self.class == Class::StandaloneVM);
+        if let Some(template) = copied
+            && !session.read()?.contains(template)
+        {
+            return Err(CreationError::NoSuchTemplate(template.to_string()).into());
+        }
+        let name = session.create(&NewQube {
+            class: self.class.clone(),
+            name: self.name,
+            label: self.label,
+            template: self.template.filter(|_| copied.is_none()),
+            pools: PoolChoice { all: self.all_pools, by_volume: &self.pools },
+            uuid: Uuid::new_v4(),
+            created_by: VmName::DOM0,
+            auto_cleanup: false,
+        })?;
+        if let Some(template) = copied
+            && let Err(error) = copy_from_template(session, &name, template, self.root.is_none())
+        {
+            // The reason is what the person has to know; what cannot be removed now can be with qvm-remove.
+            let _half_made = session.remove(&name);
+            return Err(error);
+        }
+        Ok(name)
+    }
+}
+
+/// Makes a new standalone qube a copy of a template: its explicit properties and features, and its root volume. The
+/// private volume stays empty.
+fn copy_from_template(session: &Session, name: &VmName, template: &str, with_root: bool) -> Result<(), LifecycleError> {
+    let qubes = session.read()?;
+    let Some(template) = qubes.get(template) else { return Err(LifecycleError::NoSuchQube(template.to_string())) };
+    {
+        let mut write = session.write()?;
+        if let Some(vm) = write.edit(name.as_str()) {
+            copy_settings(vm, template);
+        }
+        write.save()?;
+    }
+    if !with_root {
+        return Ok(());
+    }
+    let storage = VmStorage::of(&session.system, &qubes, template, session)?;
+    let (volume, driver) = storage.volume("root")?;
+    session.import_volume(name, "root", &driver.export(volume)?)
+}
+
+fn copy_settings(vm: &mut Vm, template: &Vm) {
+    for (name, text) in template.properties.iter() {
+        let property = Property::find(Scope::Class(&vm.class), name);
+        if name != "label" && property.is_some_and(|p| p.cloned && !p.computed) {
+            vm.properties.set(name, text);
+        }
+    }
+    for (name, value) in template.features.iter() {
+        vm.features.set(name, value);
+    }
+}
+
+impl RootImage<'_> {
+    fn import(&self, session: &Session, name: &VmName) -> Result<(), String> {
+        session.import_volume(name, "root", self.file).map_err(|e| e.to_string())?;
+        if self.remove {
+            let gone = std::fs::remove_file(self.file);
+            gone.map_err(|e| format!("{} is imported but not removed: {e}", self.file.display()))?;
+        }
+        Ok(())
+    }
+}
+
+fn pairs(texts: Vec<&str>, wrong: impl Fn(&str) -> String) -> Result<Vec<(&str, &str)>, Failure> {
+    texts.into_iter().map(|text| text.split_once('=').ok_or_else(|| Failure::usage(wrong(text)))).collect()
+}
+
+fn root_image<'a>(call: &'a Invocation, class: &Class) -> Result<Option<RootImage<'a>>, Failure> {
+    let file = |id| call.given.get_one::<PathBuf>(id).map(PathBuf::as_path);
+    let copied = file("root-copy-from").map(|file| RootImage { file, remove: false });
+    let Some(root) = copied.or(file("root-move-from").map(|file| RootImage { file, remove: true })) else {
+        return Ok(None);
+    };
+    if !root.file.exists() {
+        return Err(Failure::usage("File pointed by --root-copy-from/--root-move-from does not exist"));
+    }
+    if matches!(class, Class::AppVM | Class::DispVM) {
+        return Err(Failure::usage(
+            "--root-copy-from/--root-move-from used but this qube does not have own 'root' volume (uses template's one)",
+        ));
+    }
+    Ok(Some(root))
+}

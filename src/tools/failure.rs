@@ -1,0 +1,78 @@
+//! How a command ends when it does not end well: the words and the exit code (`docs/`, "exit codes").
+
+use std::fmt;
+use std::io;
+
+/// Why a command stops. `main` prints the words and turns it into the exit code.
+#[derive(Debug)]
+pub enum Failure {
+    /// Wrong use: `usage: …`, then `PROG: error: TEXT`; exit 2.
+    Usage(String),
+    /// It could not be done: `PROG: error: TEXT`; exit 1.
+    Error(String),
+    /// Everything has been said; only the exit code is left.
+    Said(u8),
+    /// Nobody reads our standard output any more.
+    NobodyReads,
+}
+
+impl Failure {
+    pub fn usage(text: impl Into<String>) -> Failure {
+        Failure::Usage(text.into())
+    }
+
+    pub fn error(text: impl fmt::Display) -> Failure {
+        Failure::Error(text.to_string())
+    }
+
+    /// The usage error for a qube that does not exist.
+    pub fn no_such_domain(name: &str) -> Failure {
+        Failure::Usage(format!("no such domain: {}", quoted(name)))
+    }
+
+    /// What became of writing to standard output.
+    pub fn of_output(error: &io::Error) -> Failure {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Failure::NobodyReads,
+            _ => Failure::Error(format!("cannot write to standard output: {error}")),
+        }
+    }
+}
+
+impl<E: std::error::Error> From<E> for Failure {
+    fn from(error: E) -> Failure {
+        Failure::Error(error.to_string())
+    }
+}
+
+/// A text in quotes as error messages show names: single quotes unless the text has some and no double ones.
+pub fn quoted(text: &str) -> String {
+    let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
+    let mut shown = String::with_capacity(text.len() + 2);
+    shown.push(quote);
+    for c in text.chars() {
+        match c {
+            '\\' => shown.push_str("\\\\"),
+            '\n' => shown.push_str("\\n"),
+            '\r' => shown.push_str("\\r"),
+            '\t' => shown.push_str("\\t"),
+            c if c == quote => shown.extend(['\\', c]),
+            c if c.is_control() => shown.push_str(&format!("\\x{:02x}", c as u32)),
+            c => shown.push(c),
+        }
+    }
+    shown.push(quote);
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_quoted_so_that_nothing_breaks_out() {
+        assert_eq!(quoted("nope"), "'nope'");
+        assert_eq!(quoted("it's"), "\"it's\"");
+        assert_eq!(quoted("a\x1b[31mb\n"), "'a\\x1b[31mb\\n'");
+    }
+}

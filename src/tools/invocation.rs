@@ -1,0 +1,70 @@
+//! One run of one command: what was said on the command line, where to work, and how to speak.
+
+use std::mem::ManuallyDrop;
+
+use clap::ArgMatches;
+use clap::parser::ValueSource;
+
+use super::Command;
+use super::arguments;
+use super::failure::Failure;
+use super::output::{Output, say};
+use crate::lifecycle::Session;
+use crate::store::Read;
+use crate::system::System;
+
+/// Reads the store for the rest of the process. It is not freed at the end, when the process's memory goes anyway: for
+/// a listing of a thousand qubes that would be a tenth of the time.
+pub fn read_for_good(session: &Session) -> Result<ManuallyDrop<Read>, Failure> {
+    Ok(ManuallyDrop::new(session.read()?))
+}
+
+/// What a command's `run` works with.
+pub struct Invocation {
+    pub command: &'static Command,
+    pub given: ArgMatches,
+    pub out: Output,
+}
+
+impl Invocation {
+    /// The place to work on. Asks the environment and core.toml, nothing else yet.
+    pub fn system(&self) -> Result<System, Failure> {
+        Ok(System::new(arguments::place(&self.given))?)
+    }
+
+    pub fn has(&self, id: &str) -> bool {
+        self.given.get_flag(id)
+    }
+
+    /// The value of an option or positional; `None` when it was not given.
+    pub fn value(&self, id: &str) -> Option<&str> {
+        self.given.get_one::<String>(id).map(String::as_str)
+    }
+
+    /// All values of an option or positional.
+    pub fn values(&self, id: &str) -> Vec<&str> {
+        self.given.get_many::<String>(id).unwrap_or_default().map(String::as_str).collect()
+    }
+
+    /// Whether an option stands on the command line, with or without values.
+    pub fn is_given(&self, id: &str) -> bool {
+        self.given.value_source(id) == Some(ValueSource::CommandLine)
+    }
+
+    /// Whether things that are only nice to know are wanted: not after `-q`.
+    pub fn is_talkative(&self) -> bool {
+        arguments::verbosity(&self.given) > 0
+    }
+
+    /// Says something that is nice to know, as `WHO: TEXT`; nothing after `-q`.
+    pub fn inform(&self, who: &str, text: &str) {
+        if self.is_talkative() {
+            say(&format!("{who}: {text}"));
+        }
+    }
+
+    /// Says something that matters, as `WHO: TEXT`; after `-q` without the front.
+    pub fn warn(&self, who: &str, text: &str) {
+        if self.is_talkative() { say(&format!("{who}: {text}")) } else { say(text) }
+    }
+}

@@ -1,0 +1,40 @@
+//! qvm-kill: ends qubes at once.
+
+use super::failure::Failure;
+use super::invocation::Invocation;
+use super::output::say;
+use super::qubes_given::{self, Given};
+use crate::lifecycle::Session;
+use crate::model::VmName;
+
+pub fn define(line: clap::Command) -> clap::Command {
+    qubes_given::define(line)
+}
+
+/// The exit code is the number of qubes that could not be killed.
+pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
+    let session = Session::new(call.system()?);
+    let mut failed = 0;
+    for name in names(call, &session)? {
+        if let Err(error) = session.kill(&name) {
+            say(&format!("Error: Failed to kill: {name}: {error}"));
+            failed += 1;
+        }
+    }
+    Ok(exit_code(failed))
+}
+
+/// The qubes a command line means, for tools that act on a list of them.
+pub fn names(call: &Invocation, session: &Session) -> Result<Vec<VmName>, Failure> {
+    let given = Given::of(&call.given);
+    given.check()?;
+    let qubes = session.read()?;
+    let all: Vec<&str> = qubes.names().map(VmName::as_str).collect();
+    let names = given.resolve(&all, false)?;
+    Ok(names.into_iter().filter_map(|n| qubes.name(n).cloned()).collect())
+}
+
+/// A number of failures as an exit code: 255 stands for more as well, so that it never wraps to success.
+pub fn exit_code(failures: usize) -> u8 {
+    u8::try_from(failures).unwrap_or(u8::MAX)
+}

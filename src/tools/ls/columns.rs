@@ -1,0 +1,271 @@
+//! The columns of qvm-ls and the formats made of them (`spec/r4-tools.md`, qvm-ls).
+
+use std::borrow::Cow;
+
+use crate::model::{Class, PowerState, Vm};
+use crate::tools::values::{Values, is_truthy};
+
+/// Formats by name, with the columns as `--help-formats` shows them.
+pub const FORMATS: [(&str, &str); 6] = [
+    ("simple", "name,state,class,label,template,netvm"),
+    ("network", "name,state,netvm,ip,ipback,gateway"),
+    ("kernel", "name,state,class,template,kernel,kernelopts"),
+    ("full", "name,state,class,label,qid,xid,uuid"),
+    ("prefs", "name,label,template,netvm,vcpus,initialmem,maxmem,virt_mode"),
+    ("disk", "name,state,disk,priv-curr,priv-max,priv-used,root-curr,root-max,root-used"),
+];
+
+/// Columns that are no properties, with their explanation, as `--help-columns` shows them.
+pub const HEADINGS: [(&str, &str); 14] = [
+    ("CLASS", "the qube's class"),
+    ("DISK", "MiB that all its volumes take on disk"),
+    ("FLAGS", "type, state, Updateable, provides Network, installed by Rpm, internal, Debug, Autostart: a letter each"),
+    ("GATEWAY", "the gateway that its netvm offers"),
+    ("MEMORY", "MiB it has now; only while it runs"),
+    ("PRIV-CURR", "MiB that its private volume takes on disk"),
+    ("PRIV-MAX", "MiB that its private volume may hold"),
+    ("PRIV-POOL", "the pool of its private volume"),
+    ("PRIV-USED", "how much of its private volume is in use"),
+    ("ROOT-CURR", "MiB that its root volume takes on disk"),
+    ("ROOT-MAX", "MiB that its root volume may hold"),
+    ("ROOT-POOL", "the pool of its root volume"),
+    ("ROOT-USED", "how much of its root volume is in use"),
+    ("STATE", "what it is doing"),
+];
+
+/// The columns that are sorted as numbers.
+const NUMERIC: [&str; 13] = [
+    "MEMORY",
+    "DISK",
+    "PRIV-CURR",
+    "PRIV-MAX",
+    "PRIV-USED",
+    "ROOT-CURR",
+    "ROOT-MAX",
+    "ROOT-USED",
+    "XID",
+    "MAXMEM",
+    "QREXEC-TIMEOUT",
+    "SHUTDOWN-TIMEOUT",
+    "VCPUS",
+];
+
+/// What a cell shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Content {
+    Class,
+    State,
+    Flags,
+    Gateway,
+    Memory,
+    Disk,
+    Volume { name: &'static str, fact: VolumeFact },
+    Tags,
+    Clients,
+    Property(Box<str>),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum VolumeFact {
+    Usage,
+    Size,
+    Percent,
+    Pool,
+}
+
+/// One column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Column {
+    pub heading: String,
+    content: Content,
+}
+
+impl Column {
+    /// The column that a word of `--fields` means. Any property may be one.
+    pub fn parse(word: &str) -> Column {
+        let upper = word.trim().to_uppercase();
+        let volume = |name, fact| Content::Volume { name, fact };
+        let content = match upper.as_str() {
+            "CLASS" => Content::Class,
+            "STATE" => Content::State,
+            "FLAGS" => Content::Flags,
+            "GATEWAY" => Content::Gateway,
+            "MEMORY" => Content::Memory,
+            "DISK" => Content::Disk,
+            "PRIV-CURR" => volume("private", VolumeFact::Usage),
+            "PRIV-MAX" => volume("private", VolumeFact::Size),
+            "PRIV-USED" => volume("private", VolumeFact::Percent),
+            "PRIV-POOL" => volume("private", VolumeFact::Pool),
+            "ROOT-CURR" => volume("root", VolumeFact::Usage),
+            "ROOT-MAX" => volume("root", VolumeFact::Size),
+            "ROOT-USED" => volume("root", VolumeFact::Percent),
+            "ROOT-POOL" => volume("root", VolumeFact::Pool),
+            "TAGS" => Content::Tags,
+            "CONNECTED_VMS" | "CONNECTED-VMS" => Content::Clients,
+            property => Content::Property(property.to_lowercase().replace('-', "_").into()),
+        };
+        Column { heading: upper.replace('_', "-"), content }
+    }
+
+    /// The columns of a list of words.
+    pub fn parse_all(words: &str) -> Vec<Column> {
+        words.split(',').map(Column::parse).collect()
+    }
+
+    pub fn is_name(&self) -> bool {
+        matches!(&self.content, Content::Property(p) if &**p == "name")
+    }
+
+    /// Whether it is sorted as a number.
+    pub fn is_numeric(&self) -> bool {
+        NUMERIC.contains(&self.heading.as_str())
+    }
+
+    /// Whether it can only be told by asking the hypervisor.
+    pub fn is_live(&self) -> bool {
+        match &self.content {
+            Content::State | Content::Flags | Content::Memory => true,
+            Content::Property(p) => matches!(&**p, "xid" | "start_time" | "stubdom_xid" | "stubdom_uuid"),
+            _ => false,
+        }
+    }
+
+    /// The cell of a qube; empty where there is nothing to say.
+    pub fn cell<'v>(&self, values: &Values, vm: &'v Vm) -> Cow<'v, str> {
+        match &self.content {
+            Content::Class => vm.class.as_str().into(),
+            Content::State => values.state(vm).as_str().into(),
+            Content::Flags => flags(values, vm).into(),
+            Content::Gateway => {
+                let gateway = values.text(vm, "netvm").and_then(|netvm| values.text_of(&netvm, "gateway"));
+                gateway.unwrap_or_default().into()
+            }
+            Content::Memory => values.memory_mib(vm).map_or(Cow::Borrowed(""), |m| m.to_string().into()),
+            Content::Disk => mib(values.volumes(vm).iter().map(|v| v.usage).sum()).to_string().into(),
+            Content::Volume { name, fact } => volume_cell(values, vm, name, *fact),
+            Content::Tags => sorted_and_joined(vm.tags.iter().map(|t| &**t)).into(),
+            Content::Clients => sorted_and_joined(values.clients(vm).into_iter()).into(),
+            Content::Property(property) => values.text(vm, property).unwrap_or_default(),
+        }
+    }
+
+    /// The name of its value in JSON: the property's, or the heading's in the same spelling.
+    pub fn json_name(&self) -> String {
+        self.heading.to_lowercase().replace('-', "_")
+    }
+
+    /// The value for JSON: real types, bytes for sizes, null where there is nothing.
+    pub fn json(&self, values: &Values, vm: &Vm) -> serde_json::Value {
+        use serde_json::json;
+        match &self.content {
+            Content::Memory => json!(values.memory_mib(vm)),
+            Content::Disk => json!(values.volumes(vm).iter().map(|v| v.usage).sum::<u64>()),
+            Content::Volume { name, fact } => {
+                let volumes = values.volumes(vm);
+                let Some(volume) = volumes.iter().find(|v| v.name == *name) else { return serde_json::Value::Null };
+                match fact {
+                    VolumeFact::Usage => json!(volume.usage),
+                    VolumeFact::Size => json!(volume.size),
+                    VolumeFact::Percent => json!(percent(volume.usage, volume.size)),
+                    VolumeFact::Pool => json!(volume.pool),
+                }
+            }
+            Content::Tags => {
+                let mut tags: Vec<&str> = vm.tags.iter().map(|t| &**t).collect();
+                tags.sort_unstable();
+                json!(tags)
+            }
+            Content::Clients => {
+                let mut clients = values.clients(vm);
+                clients.sort_unstable();
+                json!(clients)
+            }
+            Content::Property(property) => values.json(vm, property),
+            Content::Class | Content::State | Content::Flags | Content::Gateway => {
+                let cell = self.cell(values, vm);
+                if cell.is_empty() { serde_json::Value::Null } else { json!(cell) }
+            }
+        }
+    }
+}
+
+fn sorted_and_joined<'a>(words: impl Iterator<Item = &'a str>) -> String {
+    let mut words: Vec<&str> = words.collect();
+    words.sort_unstable();
+    words.join(",")
+}
+
+fn mib(bytes: u64) -> u64 {
+    bytes / (1024 * 1024)
+}
+
+fn percent(usage: u64, size: u64) -> Option<u64> {
+    usage.checked_mul(100)?.checked_div(size)
+}
+
+/// Classes without volumes show zeros for sizes and nothing for a pool.
+fn volume_cell(values: &Values, vm: &Vm, name: &str, fact: VolumeFact) -> Cow<'static, str> {
+    let volumes = values.volumes(vm);
+    let volume = volumes.iter().find(|v| v.name == name);
+    match (fact, volume) {
+        (VolumeFact::Pool, volume) => volume.map(|v| v.pool.clone()).unwrap_or_default().into(),
+        (_, None) => "0".into(),
+        (VolumeFact::Usage, Some(v)) => mib(v.usage).to_string().into(),
+        (VolumeFact::Size, Some(v)) => mib(v.size).to_string().into(),
+        (VolumeFact::Percent, Some(v)) => match percent(v.usage, v.size) {
+            Some(p) => format!("{p}%").into(),
+            None => "0".into(),
+        },
+    }
+}
+
+/// Eight letters: type, state, and six properties.
+fn flags(values: &Values, vm: &Vm) -> String {
+    let kind = match vm.class {
+        Class::AdminVM => '0',
+        Class::TemplateVM => 't',
+        Class::AppVM => 'a',
+        Class::StandaloneVM => 's',
+        Class::DispVM => 'd',
+        Class::RemoteVM | Class::Unknown(_) => '-',
+    };
+    let is_hvm = values.text(vm, "virt_mode").is_some_and(|m| m == "hvm");
+    let state = match values.state(vm) {
+        PowerState::Running => 'r',
+        PowerState::Transient => 't',
+        PowerState::Paused => 'p',
+        PowerState::Suspended => 's',
+        PowerState::Halting => 'h',
+        PowerState::Dying => 'd',
+        PowerState::Crashed => 'c',
+        PowerState::Unknown => '?',
+        PowerState::Halted => '-',
+    };
+    let set = |letter: char, is_set: bool| if is_set { letter } else { '-' };
+    [
+        if is_hvm { kind.to_ascii_uppercase() } else { kind },
+        state,
+        set('U', values.is_true(vm, "updateable")),
+        set('N', values.is_true(vm, "provides_network")),
+        set('R', values.is_true(vm, "installed_by_rpm")),
+        set('i', vm.features.get("internal").is_some_and(is_truthy)),
+        set('D', values.is_true(vm, "debug")),
+        set('A', values.is_true(vm, "autostart")),
+    ]
+    .iter()
+    .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_known_in_any_spelling_and_others_are_properties() {
+        assert_eq!(Column::parse("State").content, Content::State);
+        assert_eq!(Column::parse(" priv-max ").heading, "PRIV-MAX");
+        assert_eq!(Column::parse("priv_max").content, Content::Property("priv_max".into()));
+        assert_eq!(Column::parse("virt-mode"), Column::parse("VIRT_MODE"));
+        assert!(Column::parse("NAME").is_name() && Column::parse("maxmem").is_numeric());
+    }
+}

@@ -1,0 +1,145 @@
+//! Which qubes qvm-ls lists: each filter must be satisfied.
+
+use crate::model::{PowerState, Vm};
+use crate::tools::failure::{Failure, quoted};
+use crate::tools::invocation::Invocation;
+use crate::tools::values::{Values, is_truthy};
+
+/// What was asked for on the command line.
+pub struct Filters<'a> {
+    classes: Option<Vec<&'a str>>,
+    labels: Option<Vec<&'a str>>,
+    tags: Option<Vec<&'a str>>,
+    without_tags: Vec<&'a str>,
+    states: Vec<PowerState>,
+    templates: Option<Vec<&'a str>>,
+    netvms: Option<Vec<&'a str>>,
+    internal: Option<bool>,
+    servicevm: Option<bool>,
+    pending_update: bool,
+    features: Vec<(&'a str, Wanted<'a>)>,
+    properties: Vec<(&'a str, Wanted<'a>)>,
+}
+
+/// What a feature or property must be.
+#[derive(Debug, PartialEq, Eq)]
+enum Wanted<'a> {
+    /// `K=`: not set at all.
+    Unset,
+    /// `K=VALUE`; `K=""` and `K=''`, quotes and all, stand for the empty value.
+    Value(&'a str),
+}
+
+impl<'a> Filters<'a> {
+    pub fn of(call: &'a Invocation) -> Result<Filters<'a>, Failure> {
+        let several = |id| call.is_given(id).then(|| call.values(id));
+        let states = [("running", PowerState::Running), ("paused", PowerState::Paused), ("halted", PowerState::Halted)];
+        Ok(Filters {
+            classes: several("class"),
+            labels: several("label"),
+            tags: several("tags"),
+            without_tags: call.values("exclude-tags"),
+            states: states.into_iter().filter(|(id, _)| call.has(id)).map(|(_, state)| state).collect(),
+            templates: several("template-source"),
+            netvms: several("netvm-is"),
+            internal: yes_or_no(call, "internal")?,
+            servicevm: yes_or_no(call, "servicevm")?,
+            pending_update: call.has("pending-update"),
+            features: wanted(call, "features")?,
+            properties: wanted(call, "prefs")?,
+        })
+    }
+
+    /// Whether power states must be known.
+    pub fn ask_for_states(&self) -> bool {
+        !self.states.is_empty() || self.properties.iter().any(|(p, _)| *p == "xid")
+    }
+
+    /// Whether every qube passes, unseen.
+    pub fn are_none(&self) -> bool {
+        self.classes.is_none() && self.need_only_class()
+    }
+
+    /// Whether a qube's class tells all: then nobody has to read more of it.
+    pub fn need_only_class(&self) -> bool {
+        self.labels.is_none()
+            && self.tags.is_none()
+            && self.without_tags.is_empty()
+            && self.states.is_empty()
+            && self.templates.is_none()
+            && self.netvms.is_none()
+            && self.internal.is_none()
+            && self.servicevm.is_none()
+            && !self.pending_update
+            && self.features.is_empty()
+            && self.properties.is_empty()
+    }
+
+    pub fn pass_class(&self, class: &str) -> bool {
+        self.classes.as_ref().is_none_or(|classes| classes.contains(&class))
+    }
+
+    pub fn pass(&self, values: &Values, vm: &Vm) -> bool {
+        let feature_is_true = |name| vm.features.get(name).is_some_and(is_truthy);
+        self.pass_class(vm.class.as_str())
+            && self.labels.as_ref().is_none_or(|l| values.text(vm, "label").is_some_and(|label| l.contains(&&*label)))
+            && self.tags.as_ref().is_none_or(|tags| tags.iter().any(|t| vm.has_tag(t)))
+            && (self.without_tags.is_empty() || self.without_tags.iter().any(|t| !vm.has_tag(t)))
+            && (self.states.is_empty() || self.states.contains(&values.state(vm)))
+            && self.templates.as_ref().is_none_or(|names| refers(values, vm, "template", names))
+            && self.netvms.as_ref().is_none_or(|names| refers(values, vm, "netvm", names))
+            && self.internal.is_none_or(|wanted| feature_is_true("internal") == wanted)
+            && self.servicevm.is_none_or(|wanted| feature_is_true("servicevm") == wanted)
+            && (!self.pending_update || vm.features.get("updates-available").is_some_and(|v| !v.is_empty()))
+            && self.features.iter().all(|(name, wanted)| wanted.is(vm.features.get(name)))
+            && self.properties.iter().all(|(name, wanted)| match wanted {
+                // Upstream's text of a property is never absent, so nothing is unset.
+                Wanted::Unset => false,
+                Wanted::Value(value) => values.python_text(vm, name).is_some_and(|text| text == *value),
+            })
+    }
+}
+
+impl Wanted<'_> {
+    fn is(&self, value: Option<&str>) -> bool {
+        match self {
+            Wanted::Unset => value.is_none(),
+            Wanted::Value(wanted) => value == Some(wanted),
+        }
+    }
+}
+
+/// Whether a property names one of the qubes; the empty name stands for qubes that lack the property.
+fn refers(values: &Values, vm: &Vm, property: &str, names: &[&str]) -> bool {
+    if !values.has(vm, property) {
+        return names.contains(&"");
+    }
+    values.text(vm, property).is_some_and(|name| names.contains(&&*name))
+}
+
+fn yes_or_no(call: &Invocation, id: &'static str) -> Result<Option<bool>, Failure> {
+    match call.value(id) {
+        None => Ok(None),
+        Some("y" | "yes") => Ok(Some(true)),
+        Some("n" | "no") => Ok(Some(false)),
+        Some(other) => Err(Failure::usage(format!(
+            "argument --{id}: invalid choice: {} (choose from 'y', 'yes', 'n', 'no')",
+            quoted(other)
+        ))),
+    }
+}
+
+fn wanted<'a>(call: &'a Invocation, id: &'static str) -> Result<Vec<(&'a str, Wanted<'a>)>, Failure> {
+    let pairs = call.values(id).into_iter().map(|text| match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((
+            name,
+            match value {
+                "" => Wanted::Unset,
+                "\"\"" | "''" => Wanted::Value(""),
+                value => Wanted::Value(value),
+            },
+        )),
+        _ => Err(Failure::usage(format!("Invalid argument: --{id} {text}"))),
+    });
+    pairs.collect()
+}

@@ -1,0 +1,196 @@
+//! qvm-ls: lists qubes.
+
+mod columns;
+mod filters;
+mod layout;
+
+pub use columns::{FORMATS, HEADINGS};
+
+use std::borrow::Cow;
+
+use super::arguments::{self, exclusive, flag, greedy, value};
+use super::failure::Failure;
+use super::invocation::{Invocation, read_for_good};
+use super::output::Output;
+use super::qubes_given::{self, Given};
+use super::table;
+use super::values::Values;
+use crate::lifecycle::Session;
+use crate::model::{Qubes, Vm, VmName};
+use columns::Column;
+use filters::Filters;
+
+pub fn define(line: clap::Command) -> clap::Command {
+    let line = qubes_given::define(line)
+        .arg(value("format", Some('o'), "FORMAT", "a set of columns: simple, network, kernel, full, prefs or disk"))
+        .arg(value("fields", Some('O'), "FIELD,...", "these columns; any property may be one"))
+        .arg(flag("tree", Some('t'), "show who gets its network from whom"))
+        .arg(flag("raw-data", None, "columns separated by | without a heading, for scripts"))
+        .arg(flag("raw-list", None, "names only, for scripts"))
+        .arg(flag("disk", Some('d'), "the same as --format disk"))
+        .arg(flag("network", Some('n'), "the same as --format network"))
+        .arg(flag("kernel", Some('k'), "the same as --format kernel"))
+        .arg(flag("help-formats", None, "list the formats"))
+        .arg(flag("help-columns", None, "list the columns"));
+    let line = filter_options(line)
+        .arg(value("sort", None, "COLUMN", "sort by this column").default_value("NAME"))
+        .arg(flag("reverse", None, "the other way round"))
+        .arg(flag("ignore-case", None, "sort without regard to case"))
+        .arg(flag("spinner", None, "accepted, without effect"))
+        .arg(flag("no-spinner", None, "accepted, without effect"))
+        .arg(arguments::json());
+    let line = exclusive(line, "format", &["format", "fields", "disk", "network", "kernel"]);
+    exclusive(line, "layout", &["raw-data", "raw-list", "json"])
+}
+
+fn filter_options(line: clap::Command) -> clap::Command {
+    line.arg(greedy("class", "CLASS", "only qubes of these classes"))
+        .arg(greedy("label", "LABEL", "only qubes with one of these labels"))
+        .arg(greedy("tags", "TAG", "only qubes with one of these tags"))
+        .arg(greedy("exclude-tags", "TAG", "only qubes that lack one of these tags"))
+        .arg(flag("running", None, "only running qubes"))
+        .arg(flag("paused", None, "only paused qubes"))
+        .arg(flag("halted", None, "only halted qubes"))
+        .arg(greedy("template-source", "TEMPLATE", "only qubes based on these; \"\": on none"))
+        .arg(greedy("netvm-is", "NETVM", "only qubes with one of these netvms; \"\": that cannot have one"))
+        .arg(value("internal", None, "<y|n>", "only internal qubes, or only others"))
+        .arg(value("servicevm", None, "<y|n>", "only service qubes, or only others"))
+        .arg(flag("pending-update", None, "only qubes with updates to install"))
+        .arg(greedy("features", "FEATURE=VALUE", "only qubes with these features; FEATURE= : not set"))
+        .arg(greedy("prefs", "PREFERENCE=VALUE", "only qubes with these property values"))
+}
+
+pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
+    if call.has("help-formats") {
+        return help_formats(&mut call.out);
+    }
+    if call.has("help-columns") {
+        return help_columns(&mut call.out);
+    }
+    let columns = columns_of(call)?;
+    let session = Session::new(call.system()?);
+    let qubes = read_for_good(&session)?;
+    let Invocation { given, .. } = &*call;
+    let mut names = names(&Given::of(given), &qubes)?;
+    let filters = Filters::of(call)?;
+    if call.has("raw-list") && filters.need_only_class() {
+        let passes =
+            |name: &&str| filters.are_none() || qubes.class(name).is_some_and(|c| filters.pass_class(c.as_str()));
+        names.retain(passes);
+        let text = names.iter().fold(String::new(), |text, name| text + name + "\n");
+        drop(filters);
+        return call.out.text(&text).map(|()| 0);
+    }
+    let values = Values::new(&qubes, &session);
+    if (columns.iter().any(Column::is_live) || filters.ask_for_states()) && !call.has("raw-list") {
+        warn_when_unreachable(call, &values);
+    }
+    let vms: Vec<&Vm> = names.iter().filter_map(|n| qubes.get(n)).filter(|vm| filters.pass(&values, vm)).collect();
+    drop(filters);
+    print(call, &columns, &values, vms).map(|()| 0)
+}
+
+/// Names in byte order: those given, else all.
+fn names<'q>(given: &Given, qubes: &'q Qubes) -> Result<Vec<&'q str>, Failure> {
+    given.check_exclude()?;
+    let all: Vec<&str> = qubes.names().map(VmName::as_str).collect();
+    let mut names = given.resolve(&all, true)?;
+    // A pattern that fits nothing lists everything, as upstream's tool does.
+    if names.is_empty() && !given.all {
+        names = all;
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
+fn columns_of(call: &Invocation) -> Result<Vec<Column>, Failure> {
+    if let Some(fields) = call.value("fields") {
+        return Ok(Column::parse_all(fields));
+    }
+    let short = ["disk", "network", "kernel"].into_iter().find(|id| call.has(id));
+    let format = short.or(call.value("format")).unwrap_or("simple");
+    let known = FORMATS.iter().find(|(name, _)| *name == format);
+    known.map(|(_, columns)| Column::parse_all(columns)).ok_or_else(|| {
+        let names: Vec<&str> = FORMATS.iter().map(|(name, _)| *name).collect();
+        arguments::invalid_choice("--format/-o", format, &names)
+    })
+}
+
+/// One warning for a whole listing whose states are not available.
+fn warn_when_unreachable(call: &Invocation, values: &Values) {
+    if let Some(error) = values.why_states_are_unknown() {
+        call.warn("qvm-ls", &format!("power states are not available: {error}"));
+    }
+}
+
+fn print(call: &mut Invocation, columns: &[Column], values: &Values, vms: Vec<&Vm>) -> Result<(), Failure> {
+    let (tree, reverse, ignore_case) = (call.has("tree"), call.has("reverse"), call.has("ignore-case"));
+    let sort = call.value("sort").unwrap_or("NAME").to_uppercase();
+    if call.has("raw-list") {
+        return vms.iter().try_for_each(|vm| call.out.line(vm.name.as_str()));
+    }
+    if call.has("json") {
+        return print_json(&mut call.out, columns, values, &vms);
+    }
+    let row = |vm: &Vm| -> Vec<String> { columns.iter().map(|c| shown(c.cell(values, vm))).collect() };
+    if call.has("raw-data") {
+        return vms.iter().try_for_each(|vm| call.out.line(&row(vm).join("|")));
+    }
+    let mut rows: Vec<Vec<String>> = Vec::with_capacity(vms.len() + 1);
+    rows.push(columns.iter().map(|c| c.heading.clone()).collect());
+    if tree {
+        for (level, vm) in layout::tree(values, &vms) {
+            let mut cells = row(vm);
+            for (cell, _) in cells.iter_mut().zip(columns).filter(|(_, c)| c.is_name()) {
+                *cell = layout::branch(level, cell);
+            }
+            rows.push(cells);
+        }
+    } else {
+        rows.extend(vms.iter().map(|vm| row(vm)));
+        if let Some(at) = columns.iter().position(|c| c.heading == sort) {
+            layout::sort(&mut rows[1..], at, columns[at].is_numeric(), reverse, ignore_case);
+        }
+    }
+    table::print(&mut call.out, &rows)
+}
+
+/// A cell as it is printed: `-` for nothing.
+fn shown(cell: Cow<str>) -> String {
+    if cell.is_empty() { "-".to_string() } else { cell.into_owned() }
+}
+
+/// One object for each qube, sorted by name: its name, and the columns with real types.
+fn print_json(out: &mut Output, columns: &[Column], values: &Values, vms: &[&Vm]) -> Result<(), Failure> {
+    let object = |vm: &&Vm| {
+        let name = ("name".to_string(), serde_json::Value::from(vm.name.as_str()));
+        let others = columns.iter().filter(|c| !c.is_name() && !c.heading.is_empty());
+        let fields = std::iter::once(name).chain(others.map(|c| (c.json_name(), c.json(values, vm))));
+        serde_json::Value::Object(fields.collect())
+    };
+    let list: serde_json::Value = vms.iter().map(object).collect();
+    out.line(&serde_json::to_string_pretty(&list)?)
+}
+
+fn help_formats(out: &mut Output) -> Result<u8, Failure> {
+    let mut formats = FORMATS;
+    formats.sort_unstable();
+    out.line("Available formats:")?;
+    for (name, columns) in formats {
+        out.line(&format!("  {name:7}  {}", columns.to_uppercase()))?;
+    }
+    out.line("").map(|()| 0)
+}
+
+fn help_columns(out: &mut Output) -> Result<u8, Failure> {
+    out.line("Available columns:")?;
+    out.text(&table::explained(HEADINGS.iter().copied()))?;
+    out.line("\nAny property may be a column as well; qvm-prefs --help-properties lists them.\n").map(|()| 0)
+}
+
+/// Columns and formats as sections of the manual page.
+pub fn manual() -> Vec<(&'static str, String)> {
+    let formats: String =
+        FORMATS.iter().map(|(name, columns)| format!("  {name:7}  {}\n", columns.to_uppercase())).collect();
+    vec![("columns", table::explained(HEADINGS.iter().copied())), ("formats", formats)]
+}

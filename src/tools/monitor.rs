@@ -1,0 +1,22 @@
+//! qubes-monitor: started by qvm-start, watches one running qube and does the after-work of its stop.
+
+use clap::Arg;
+use uuid::Uuid;
+
+use super::failure::Failure;
+use super::invocation::Invocation;
+use crate::lifecycle::{Session, monitor};
+use crate::model::VmName;
+
+pub fn define(line: clap::Command) -> clap::Command {
+    line.arg(Arg::new("vmname").value_name("VMNAME").required(true).help("the qube"))
+        .arg(Arg::new("start").value_name("START").required(true).help("the id of the start to watch"))
+}
+
+pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
+    let session = Session::new(call.system()?);
+    let name = VmName::from_store(call.value("vmname").unwrap_or_default())?;
+    let start = Uuid::try_parse(call.value("start").unwrap_or_default())?;
+    monitor::watch(&session, &name, start)?;
+    Ok(0)
+}

@@ -1,0 +1,75 @@
+//! The program `qubes`: every command in one, by the name it is called by or by its first word.
+
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+use std::process::ExitCode;
+
+use super::output::{Output, say};
+use super::{COMMANDS, Command, complete, generate, run};
+
+const NAME: &str = "qubes";
+
+/// The whole of `qubes`.
+pub fn main() -> ExitCode {
+    let mut words = std::env::args_os();
+    if let Some(command) = Command::find(&name_of(&words.next().unwrap_or_default())) {
+        return run(command, words.collect());
+    }
+    let first = words.next().map(|w| w.to_string_lossy().into_owned());
+    let rest: Vec<OsString> = words.collect();
+    match first.as_deref() {
+        None => help(2),
+        Some("-h" | "--help" | "help") => help(0),
+        Some("--version") => finish(super::version(NAME)),
+        Some("complete") => complete::main(&rest),
+        Some("generate") => match rest.as_slice() {
+            [directory] => write_all(Path::new(directory)),
+            _ => wrong("usage: qubes generate DIRECTORY"),
+        },
+        Some(name) => match Command::find(name) {
+            Some(command) => run(command, rest),
+            None => wrong(&format!("{NAME}: error: no such command: {}", super::failure::quoted(name))),
+        },
+    }
+}
+
+fn help(code: u8) -> ExitCode {
+    let mut text = format!("usage: {NAME} COMMAND [ARGUMENT ...]\n\ncommands:\n");
+    let shown = COMMANDS.iter().filter(|c| !c.hidden).map(|c| (c.name, c.about));
+    text.push_str(&super::table::explained(shown));
+    if code == 0 {
+        return finish(text);
+    }
+    wrong(text.trim_end())
+}
+
+fn finish(text: String) -> ExitCode {
+    let mut out = Output::new();
+    match out.text(&text).and_then(|()| out.flush()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+fn wrong(text: &str) -> ExitCode {
+    say(text);
+    ExitCode::from(2)
+}
+
+/// Writes completions and manual pages below `directory`; what is there already and equal is left alone.
+fn write_all(directory: &Path) -> ExitCode {
+    for file in generate::files() {
+        let path = directory.join(&file.path);
+        let made = path.parent().map_or(Ok(()), std::fs::create_dir_all);
+        if let Err(error) = made.and_then(|()| std::fs::write(&path, &file.text)) {
+            say(&format!("{NAME}: error: {}: {error}", path.display()));
+            return ExitCode::FAILURE;
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+/// The name a program was called by, without its directory.
+pub(super) fn name_of(program: &OsStr) -> String {
+    Path::new(program).file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default()
+}

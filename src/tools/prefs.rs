@@ -1,0 +1,243 @@
+//! qvm-prefs and qubes-prefs: properties of a qube and of the system.
+
+use clap::Arg;
+
+use super::arguments::{self, THE_QUBE, flag, needed, the_qube};
+use super::failure::{Failure, quoted};
+use super::invocation::{Invocation, read_for_good};
+use super::output::Output;
+use super::qubes_given::resolve_one;
+use super::table;
+use super::values::json_of;
+use crate::lifecycle::Session;
+use crate::model::{Class, Property, PropertyError, Qubes, Scope, Value, VmName, global_properties, properties_of};
+
+/// Properties whose value `none` means no qube; for others it is a text like any other.
+const NONE_IS_NO_QUBE: [&str; 5] = ["default_dispvm", "netvm", "template", "guivm", "audiovm"];
+
+pub fn define_for_qube(line: clap::Command) -> clap::Command {
+    options(line).arg(the_qube("the qube")).args(positionals())
+}
+
+pub fn define_for_system(line: clap::Command) -> clap::Command {
+    options(line).args(positionals())
+}
+
+fn options(line: clap::Command) -> clap::Command {
+    line.arg(flag("help-properties", None, "list the properties and what they mean"))
+        .arg(flag("hide-default", None, "leave out what is not set explicitly"))
+        .arg(flag("get", Some('g'), "accepted, without effect: a property without a value is read"))
+        .arg(flag("set", Some('s'), "accepted, without effect: a property with a value is set"))
+        .arg(flag("default", Some('D'), "forget the explicit value"))
+        .arg(arguments::json())
+}
+
+fn positionals() -> [Arg; 2] {
+    [
+        Arg::new("property").value_name("PROPERTY").help("one property; all of them when left out"),
+        Arg::new("value").value_name("VALUE").allow_negative_numbers(true).help("its new value"),
+    ]
+}
+
+/// Whose properties: the system's, or those of one qube.
+enum Owner {
+    System,
+    Qube { name: VmName, class: Class },
+}
+
+impl Owner {
+    fn scope(&self) -> Scope<'_> {
+        match self {
+            Owner::System => Scope::Global,
+            Owner::Qube { class, .. } => Scope::Class(class),
+        }
+    }
+
+    fn properties(&self) -> Vec<&'static Property> {
+        match self {
+            Owner::System => global_properties().collect(),
+            Owner::Qube { class, .. } => properties_of(class).collect(),
+        }
+    }
+
+    fn value(&self, qubes: &Qubes, property: &Property, session: &Session) -> Result<Value, PropertyError> {
+        match self {
+            Owner::System => qubes.global(property, session),
+            Owner::Qube { name, .. } => {
+                let vm = qubes.get(name.as_str()).ok_or_else(|| PropertyError::NoSuchQube(name.to_string()))?;
+                qubes.value(vm, property, session)
+            }
+        }
+    }
+
+    fn is_default(&self, qubes: &Qubes, property: &Property) -> bool {
+        match self {
+            Owner::System => qubes.is_global_default(property),
+            Owner::Qube { name, .. } => qubes.get(name.as_str()).is_none_or(|vm| qubes.is_default(vm, property)),
+        }
+    }
+}
+
+pub fn run_for_system(call: &mut Invocation) -> Result<u8, Failure> {
+    if call.has("help-properties") {
+        return explain(&mut call.out, global_properties().collect());
+    }
+    let session = Session::new(call.system()?);
+    run(call, &session, None)
+}
+
+pub fn run_for_qube(call: &mut Invocation) -> Result<u8, Failure> {
+    if call.has("help-properties") && !call.is_given(THE_QUBE) {
+        return explain(&mut call.out, of_any_class());
+    }
+    let qube = needed(&call.given, THE_QUBE, "VMNAME")?.to_string();
+    let session = Session::new(call.system()?);
+    run(call, &session, Some(&qube))
+}
+
+fn run(call: &mut Invocation, session: &Session, qube: Option<&str>) -> Result<u8, Failure> {
+    let qubes = read_for_good(session)?;
+    let owner = match qube {
+        None => Owner::System,
+        Some(given) => {
+            let name = resolve_one(given, qubes.names().map(VmName::as_str))?;
+            let known = qubes.name(name).zip(qubes.class(name)).ok_or_else(|| Failure::no_such_domain(name))?;
+            Owner::Qube { name: known.0.clone(), class: known.1.clone() }
+        }
+    };
+    if call.has("help-properties") {
+        return explain(&mut call.out, owner.properties());
+    }
+    let Some(property) = call.value("property") else {
+        return if call.has("json") {
+            list_json(call, &owner, &qubes, session)
+        } else {
+            list(call, &owner, &qubes, session)
+        };
+    };
+    let property = find(owner.scope(), property)?;
+    let change = match (call.value("value"), call.has("default")) {
+        (Some(text), _) => Some(stored_text(property, text).to_string()),
+        (None, true) => None,
+        (None, false) => return show(call, &owner, &qubes, property, session),
+    };
+    // The change decides on what it loads itself, under the lock.
+    set(call, session, &owner, property, change.as_deref())
+}
+
+/// The property that was meant; `-` stands for `_`.
+pub(super) fn find(scope: Scope, given: &str) -> Result<&'static Property, Failure> {
+    let name = given.replace('-', "_");
+    Property::find(scope, &name).ok_or_else(|| Failure::usage(format!("no such property: {}", quoted(&name))))
+}
+
+/// What is stored for a text: the word `none` for no qube, in any case, becomes empty.
+pub(super) fn stored_text<'a>(property: &Property, text: &'a str) -> &'a str {
+    if text.eq_ignore_ascii_case("none") && NONE_IS_NO_QUBE.contains(&property.name) { "" } else { text }
+}
+
+fn show(
+    call: &mut Invocation,
+    owner: &Owner,
+    qubes: &Qubes,
+    property: &Property,
+    session: &Session,
+) -> Result<u8, Failure> {
+    if call.has("hide-default") && owner.is_default(qubes, property) {
+        return Ok(0);
+    }
+    let value = owner.value(qubes, property, session)?;
+    if call.has("json") {
+        let text = serde_json::to_string_pretty(&json_of(&value))?;
+        return call.out.line(&text).map(|()| 0);
+    }
+    if let Some(text) = property.printed(&value) {
+        call.out.line(&text)?;
+    }
+    Ok(0)
+}
+
+/// Every property with a mark: `D` default, `-` set, `U` not readable.
+fn list(call: &mut Invocation, owner: &Owner, qubes: &Qubes, session: &Session) -> Result<u8, Failure> {
+    let properties = owner.properties();
+    let width = properties.iter().map(|p| p.name.len()).max().unwrap_or(0);
+    for property in properties {
+        let is_default = owner.is_default(qubes, property);
+        let listed = owner.value(qubes, property, session).ok().and_then(|value| property.listed(&value));
+        let line = match listed {
+            None => format!("{:width$}  U", property.name),
+            Some(_) if is_default && call.has("hide-default") => continue,
+            Some(text) => format!("{:width$}  {}  {text}", property.name, if is_default { 'D' } else { '-' }),
+        };
+        call.out.line(&line)?;
+    }
+    Ok(0)
+}
+
+/// One object: each property with its value, whether it is the default, and why it cannot be read.
+fn list_json(call: &mut Invocation, owner: &Owner, qubes: &Qubes, session: &Session) -> Result<u8, Failure> {
+    let mut object = serde_json::Map::new();
+    for property in owner.properties() {
+        let is_default = owner.is_default(qubes, property);
+        if is_default && call.has("hide-default") {
+            continue;
+        }
+        let (value, error) = match owner.value(qubes, property, session) {
+            Ok(value) => (json_of(&value), None),
+            Err(error) => (serde_json::Value::Null, Some(error.to_string())),
+        };
+        let mut entry = serde_json::Map::new();
+        entry.insert("value".to_string(), value);
+        entry.insert("default".to_string(), is_default.into());
+        entry.extend(error.map(|e| ("error".to_string(), e.into())));
+        object.insert(property.name.to_string(), entry.into());
+    }
+    let text = serde_json::to_string_pretty(&serde_json::Value::Object(object))?;
+    call.out.line(&text).map(|()| 0)
+}
+
+/// Sets a property, or forgets its explicit value.
+fn set(
+    call: &mut Invocation,
+    session: &Session,
+    owner: &Owner,
+    property: &'static Property,
+    text: Option<&str>,
+) -> Result<u8, Failure> {
+    let notes = match (owner, text) {
+        (Owner::System, Some(text)) => session.set_global(property.name, text),
+        (Owner::System, None) => session.reset_global(property.name),
+        (Owner::Qube { name, .. }, Some(text)) => session.set_property(name, property.name, text),
+        (Owner::Qube { name, .. }, None) => session.reset_property(name, property.name),
+    };
+    for note in notes? {
+        let who = match owner {
+            Owner::System => "app",
+            Owner::Qube { name, .. } => name.as_str(),
+        };
+        call.inform(who, &note);
+    }
+    Ok(0)
+}
+
+fn explain(out: &mut Output, properties: Vec<&'static Property>) -> Result<u8, Failure> {
+    out.text(&table::explained(properties.iter().map(|p| (p.name, p.doc)))).map(|()| 0)
+}
+
+/// The properties that qubes of some class have, each once.
+fn of_any_class() -> Vec<&'static Property> {
+    let mut all: Vec<&'static Property> = Class::ALL.iter().flat_map(properties_of).collect();
+    all.sort_by_key(|p| p.name);
+    all.dedup_by_key(|p| p.name);
+    all
+}
+
+/// The properties as a section of the manual page.
+pub fn manual_of_qube() -> Vec<(&'static str, String)> {
+    vec![("properties", table::explained(of_any_class().iter().map(|p| (p.name, p.doc))))]
+}
+
+/// The system's properties as a section of the manual page.
+pub fn manual_of_system() -> Vec<(&'static str, String)> {
+    vec![("properties", table::explained(global_properties().map(|p| (p.name, p.doc)).collect::<Vec<_>>().into_iter()))]
+}

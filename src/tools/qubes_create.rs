@@ -1,0 +1,14 @@
+//! qubes-create: makes a new store with labels, the first pools and dom0.
+
+use super::failure::Failure;
+use super::invocation::Invocation;
+use crate::lifecycle::Session;
+
+pub fn define(line: clap::Command) -> clap::Command {
+    line
+}
+
+pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
+    Session::new(call.system()?).create_system()?;
+    Ok(0)
+}

@@ -1,0 +1,220 @@
+//! Which qubes a command line means: names, shell patterns, `--all`, `--exclude` (`spec/r4-tools.md` §1.4).
+
+use clap::{Arg, ArgAction, ArgMatches, Command};
+
+use super::arguments;
+use super::failure::Failure;
+
+/// What was said on the command line.
+#[derive(Debug, Default)]
+pub struct Given<'a> {
+    pub all: bool,
+    pub exclude: Vec<&'a str>,
+    pub names: Vec<&'a str>,
+}
+
+/// Adds `--all`, `--exclude` and `VMNAME ...` to a command.
+pub fn define(command: Command) -> Command {
+    let command = command
+        .arg(arguments::flag("all", None, "all qubes but dom0"))
+        .arg(
+            arguments::value("exclude", None, "EXCLUDE", "with --all: leave this qube out (can be repeated)")
+                .action(ArgAction::Append),
+        )
+        .arg(Arg::new("vmname").value_name("VMNAME").num_args(0..).help("names of qubes, or shell patterns"));
+    arguments::exclusive(command, "qubes", &["all", "vmname"])
+}
+
+impl<'a> Given<'a> {
+    pub fn of(matches: &'a ArgMatches) -> Given<'a> {
+        let many = |id| matches.get_many::<String>(id).unwrap_or_default().map(String::as_str).collect();
+        Given { all: matches.get_flag("all"), exclude: many("exclude"), names: many("vmname") }
+    }
+
+    /// The tool needs qubes, and `--exclude` makes sense with `--all` only.
+    pub fn check(&self) -> Result<(), Failure> {
+        if !self.all && self.names.is_empty() {
+            return Err(Failure::usage("one of the arguments --all VMNAME is required"));
+        }
+        self.check_exclude()
+    }
+
+    pub fn check_exclude(&self) -> Result<(), Failure> {
+        if !self.all && !self.exclude.is_empty() {
+            return Err(Failure::usage("--exclude can only be used with --all"));
+        }
+        Ok(())
+    }
+
+    /// The names that are meant, of all `names` of the system (dom0 among them). `with_dom0` says whether `--all`
+    /// has dom0. Order: as given, each once; `--all` and what a pattern finds in byte order. A pattern that finds
+    /// nothing is no error; a name that does not exist is.
+    pub fn resolve<'n>(&self, names: &[&'n str], with_dom0: bool) -> Result<Vec<&'n str>, Failure> {
+        let mut found: Vec<&'n str> = Vec::new();
+        if self.all {
+            found.extend(names.iter().filter(|n| (with_dom0 || **n != "dom0") && !self.exclude.contains(n)));
+            found.sort_unstable();
+            return Ok(found);
+        }
+        for given in &self.names {
+            let before = found.len();
+            if is_pattern(given) {
+                found.extend(names.iter().filter(|n| matches_pattern(given, n)));
+                found[before..].sort_unstable();
+            } else {
+                let name = names.iter().find(|n| *n == given).ok_or_else(|| Failure::no_such_domain(given))?;
+                found.push(*name);
+            }
+        }
+        let mut kept: Vec<&'n str> = Vec::with_capacity(found.len());
+        for name in found {
+            if !kept.contains(&name) {
+                kept.push(name);
+            }
+        }
+        Ok(kept)
+    }
+}
+
+/// The one qube a single-name tool means: a name, or a pattern; of several that fit it, the last.
+pub fn resolve_one<'n>(given: &str, mut names: impl Iterator<Item = &'n str>) -> Result<&'n str, Failure> {
+    if is_pattern(given) {
+        return names
+            .filter(|n| matches_pattern(given, n))
+            .max()
+            .ok_or_else(|| Failure::usage(format!("no domain matches {}", super::failure::quoted(given))));
+    }
+    names.find(|n| *n == given).ok_or_else(|| Failure::no_such_domain(given))
+}
+
+/// Whether a name given is a shell pattern.
+pub fn is_pattern(text: &str) -> bool {
+    text.contains(['*', '?', '[', '!', ']'])
+}
+
+/// Shell pattern matching as Python's `fnmatchcase` does it: `*`, `?`, `[abc]`, `[a-z]`, `[!abc]`; a `[` without
+/// its `]` stands for itself.
+pub fn matches_pattern(pattern: &str, name: &str) -> bool {
+    let pattern: Vec<char> = pattern.chars().collect();
+    let name: Vec<char> = name.chars().collect();
+    let (mut p, mut n) = (0, 0);
+    // Where to go on when what follows the last star did not fit: the star, and the first character it did not eat.
+    let mut retry: Option<(usize, usize)> = None;
+    loop {
+        if p < pattern.len() && pattern[p] == '*' {
+            retry = Some((p + 1, n));
+            p += 1;
+            continue;
+        }
+        if n == name.len() && p == pattern.len() {
+            return true;
+        }
+        if n < name.len()
+            && let Some(next) = step(&pattern, p, name[n])
+        {
+            p = next;
+            n += 1;
+            continue;
+        }
+        match &mut retry {
+            Some((after_star, eaten)) if *eaten < name.len() => {
+                *eaten += 1;
+                (p, n) = (*after_star, *eaten);
+            }
+            _ => return false,
+        }
+    }
+}
+
+/// The position after the pattern's element at `p` when it fits `c`.
+fn step(pattern: &[char], p: usize, c: char) -> Option<usize> {
+    match *pattern.get(p)? {
+        '?' => Some(p + 1),
+        '[' => match class_end(pattern, p) {
+            Some(end) => class_has(&pattern[p + 1..end], c).then_some(end + 1),
+            None => (c == '[').then_some(p + 1),
+        },
+        literal => (literal == c).then_some(p + 1),
+    }
+}
+
+/// The position of the `]` that closes the class that opens at `p`.
+fn class_end(pattern: &[char], p: usize) -> Option<usize> {
+    let mut at = p + 1;
+    if pattern.get(at) == Some(&'!') {
+        at += 1;
+    }
+    if pattern.get(at) == Some(&']') {
+        at += 1;
+    }
+    pattern[at.min(pattern.len())..].iter().position(|c| *c == ']').map(|i| at + i)
+}
+
+fn class_has(class: &[char], c: char) -> bool {
+    let (negated, class) = match class.split_first() {
+        Some(('!', rest)) => (true, rest),
+        _ => (false, class),
+    };
+    let mut at = 0;
+    let mut found = false;
+    while at < class.len() {
+        if at + 2 < class.len() && class[at + 1] == '-' {
+            found |= class[at] <= c && c <= class[at + 2];
+            at += 3;
+        } else {
+            found |= class[at] == c;
+            at += 1;
+        }
+    }
+    found != negated
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NAMES: [&str; 6] = ["dom0", "sys-firewall", "sys-net", "sys-usb", "vault", "work"];
+
+    fn resolve(given: &Given, with_dom0: bool) -> Vec<&'static str> {
+        given.resolve(&NAMES, with_dom0).unwrap()
+    }
+
+    #[test]
+    fn names_keep_their_order_and_come_once_and_patterns_are_sorted() {
+        let given = Given { names: vec!["work", "sys-[!n]*", "work", "zz*", "w???", "dom0"], ..Given::default() };
+        assert_eq!(resolve(&given, false), ["work", "sys-firewall", "sys-usb", "dom0"]);
+    }
+
+    #[test]
+    fn all_leaves_out_dom0_and_what_is_excluded() {
+        let given = Given { all: true, exclude: vec!["work", "nope"], ..Given::default() };
+        assert_eq!(resolve(&given, false), ["sys-firewall", "sys-net", "sys-usb", "vault"]);
+        assert_eq!(resolve(&given, true)[0], "dom0");
+    }
+
+    #[test]
+    fn a_name_that_does_not_exist_is_an_error() {
+        let given = Given { names: vec!["nope"], ..Given::default() };
+        let error = given.resolve(&NAMES, false).unwrap_err();
+        assert!(matches!(error, Failure::Usage(text) if text == "no such domain: 'nope'"));
+    }
+
+    #[test]
+    fn patterns_match_as_in_a_shell() {
+        for (pattern, name, fits) in [
+            ("*", "", true),
+            ("*", "work", true),
+            ("w*k", "work", true),
+            ("w*k", "works", false),
+            ("*a*u*t", "vault", true),
+            ("w???", "work", true),
+            ("[a-w]ork", "work", true),
+            ("[!a-w]ork", "work", false),
+            ("a[", "a[", true),
+            ("[]]x", "]x", true),
+            ("W*", "work", false),
+        ] {
+            assert_eq!(matches_pattern(pattern, name), fits, "{pattern} {name}");
+        }
+    }
+}

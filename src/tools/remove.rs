@@ -1,0 +1,89 @@
+//! qvm-remove: removes qubes with their volumes, after asking.
+
+use super::arguments::flag;
+use super::failure::{Failure, quoted};
+use super::invocation::Invocation;
+use super::output::{ask, say};
+use super::qubes_given;
+use crate::lifecycle::{LifecycleError, Session};
+use crate::model::{RemovalError, Use, VmName};
+
+/// What somebody must type who removes everything.
+const CERTAIN: &str = "IKNOWWHATIAMDOING";
+
+pub fn define(line: clap::Command) -> clap::Command {
+    qubes_given::define(line).arg(flag("force", Some('f'), "do not ask"))
+}
+
+pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
+    let session = Session::new(call.system()?);
+    let names = super::kill::names(call, &session)?;
+    if names.iter().any(VmName::is_dom0) {
+        say("Domain 'dom0' cannot be removed.");
+        return Ok(1);
+    }
+    if !call.has("force") && !agreed(call, &names)? {
+        say("Remove cancelled.");
+        return Ok(1);
+    }
+    remove_all(&session, names)?;
+    Ok(0)
+}
+
+/// Removes qubes in the order given, but one that only others of them use after those. Stops at the first that cannot
+/// be removed.
+fn remove_all(session: &Session, mut names: Vec<VmName>) -> Result<(), Failure> {
+    while !names.is_empty() {
+        let mut later = Vec::new();
+        for name in &names {
+            match session.remove(name) {
+                Ok(()) => {}
+                Err(LifecycleError::Removal(RemovalError::InUse { uses, .. })) if only_by(&uses, &names) => {
+                    later.push(name.clone());
+                }
+                Err(error) => return Err(refused(name, error)),
+            }
+        }
+        if let Some(name) = later.first().filter(|_| later.len() == names.len()) {
+            // They use each other.
+            return session.remove(name).map_err(|error| refused(name, error));
+        }
+        names = later;
+    }
+    Ok(())
+}
+
+fn only_by(uses: &[Use], names: &[VmName]) -> bool {
+    let is_one = |vm: &String| names.iter().any(|n| n.as_str() == vm);
+    uses.iter().all(|usage| match usage {
+        Use::Global { .. } => false,
+        Use::Qube { vm, .. } | Use::Device { frontend: vm, .. } => is_one(vm),
+    })
+}
+
+/// Whether the person wants it. The end of the input is a no.
+fn agreed(call: &mut Invocation, names: &[VmName]) -> Result<bool, Failure> {
+    if call.has("all") && !call.is_given("exclude") {
+        say("WARNING!!! Removing all domains may leave your system in an unrecoverable state!");
+        let answer = ask(&mut call.out, &format!("Are you certain? [N/{CERTAIN}]"))?;
+        if answer.as_deref() != Some(CERTAIN) {
+            return Ok(false);
+        }
+    }
+    say("This will completely remove the selected VM(s)...");
+    for name in names {
+        call.out.line(&format!("  {name}"))?;
+    }
+    let answer = ask(&mut call.out, "Are you sure? [y/N] ")?;
+    Ok(answer.is_some_and(|a| a.eq_ignore_ascii_case("y")))
+}
+
+/// Tells what a qube is still used for.
+fn refused(name: &VmName, error: LifecycleError) -> Failure {
+    let LifecycleError::Removal(RemovalError::InUse { uses, .. }) = &error else { return error.into() };
+    say(&format!("VM {name} cannot be removed. It is in use as:"));
+    let mut lines: Vec<String> = uses.iter().map(|u| format!(" - {u}")).collect();
+    lines.sort_unstable();
+    lines.iter().for_each(|line| say(line));
+    Failure::error(format!("Domain is in use: {}", quoted(name.as_str())))
+}

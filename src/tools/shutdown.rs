@@ -1,0 +1,145 @@
+//! qvm-shutdown: asks qubes to power off, waits for them, and ends those that do not.
+
+use std::time::{Duration, Instant};
+
+use super::arguments::{flag, value};
+use super::failure::Failure;
+use super::invocation::Invocation;
+use super::kill::exit_code;
+use super::output::say;
+use super::qubes_given;
+use super::values::Values;
+use crate::lifecycle::stop::Stopped;
+use crate::lifecycle::{LifecycleError, Session};
+use crate::model::VmName;
+
+pub fn define(line: clap::Command) -> clap::Command {
+    qubes_given::define(line)
+        .arg(flag("wait", None, "wait until they have stopped; kill those that do not in time"))
+        .arg(value("timeout", None, "TIMEOUT", "deprecated: the value is ignored, --wait is implied"))
+        .arg(flag("force", None, "also those that others use, for example as their netvm"))
+        .arg(flag("dry-run", None, "only look whether the names exist"))
+}
+
+/// The exit code is the number of qubes that failed.
+pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
+    let session = Session::new(call.system()?);
+    let names = super::kill::names(call, &session)?;
+    if call.has("dry-run") {
+        return Ok(0);
+    }
+    if call.is_given("timeout") {
+        call.warn("qvm-shutdown", "--timeout is deprecated and its value ignored; the qubes' shutdown_timeout counts");
+    }
+    let everything = call.has("all") && !call.is_given("exclude");
+    let mut round = Round { session: &session, force: call.has("force") || everything, asked: Vec::new(), failed: 0 };
+    round.ask_all(names);
+    if call.has("wait") || call.is_given("timeout") {
+        round.wait_or_kill();
+    }
+    Ok(exit_code(round.failed))
+}
+
+/// Qubes on their way down.
+struct Round<'a> {
+    session: &'a Session,
+    force: bool,
+    /// Those that were asked, and when.
+    asked: Vec<(VmName, Instant)>,
+    failed: usize,
+}
+
+impl Round<'_> {
+    /// Asks each. Those in use are asked again when the others have stopped, as often as there are of them.
+    fn ask_all(&mut self, names: Vec<VmName>) {
+        let mut in_use = self.ask(names);
+        let mut tries = in_use.len();
+        while !in_use.is_empty() {
+            if tries == 0 || self.asked.is_empty() {
+                for (name, error) in in_use {
+                    self.fail(&name, &error);
+                }
+                return;
+            }
+            tries -= 1;
+            let names: Vec<VmName> = in_use.into_iter().map(|(name, _)| name).collect();
+            say(&format!("Error: Retrying shutdown of qubes that were in use: {}", joined(&names)));
+            for (name, since) in &self.asked {
+                // A qube that does not stop keeps its netvm in use: the next try says so.
+                let _told_later = self.session.wait_for_shutdown(name, left(self.limit(name), *since));
+            }
+            in_use = self.ask(names);
+        }
+    }
+
+    /// Asks each once; returns those in use.
+    fn ask(&mut self, names: Vec<VmName>) -> Vec<(VmName, LifecycleError)> {
+        let mut in_use = Vec::new();
+        for name in names {
+            match self.session.shutdown(&name, self.force) {
+                Ok(Stopped::Ordered) => self.asked.push((name, Instant::now())),
+                Ok(Stopped::NotRunning) => {}
+                Err(error @ LifecycleError::HasClients { .. }) => in_use.push((name, error)),
+                Err(error) => self.fail(&name, &error),
+            }
+        }
+        in_use
+    }
+
+    /// Waits for all; those that are too slow are asked once more, then killed.
+    fn wait_or_kill(&mut self) {
+        let slow = self.wait();
+        if slow.is_empty() {
+            return;
+        }
+        say(&format!("Error: Retrying shutdown of qubes that timed out: {}", joined(&slow)));
+        for (name, error) in self.ask(slow) {
+            self.fail(&name, &error);
+        }
+        let slow = self.wait();
+        if slow.is_empty() {
+            return;
+        }
+        say(&format!("Error: Killing timed out qubes: {}", joined(&slow)));
+        for name in slow {
+            if let Err(error) = self.session.kill(&name) {
+                self.fail(&name, &error);
+            }
+        }
+    }
+
+    /// Waits for all that were asked; returns those that did not stop in time.
+    fn wait(&mut self) -> Vec<VmName> {
+        let mut slow = Vec::new();
+        for (name, since) in std::mem::take(&mut self.asked) {
+            match self.session.wait_for_shutdown(&name, left(self.limit(&name), since)) {
+                Ok(()) => {}
+                Err(LifecycleError::ShutdownTimeout { .. }) => slow.push(name),
+                Err(error) => self.fail(&name, &error),
+            }
+        }
+        slow
+    }
+
+    /// How long a qube may take: its shutdown_timeout.
+    fn limit(&self, name: &VmName) -> Duration {
+        let seconds = self.session.read().ok().and_then(|qubes| {
+            let vm = qubes.get(name.as_str())?;
+            Values::new(&qubes, self.session).text(vm, "shutdown_timeout")?.parse().ok()
+        });
+        Duration::from_secs(seconds.unwrap_or(60))
+    }
+
+    fn fail(&mut self, name: &VmName, error: &LifecycleError) {
+        say(&format!("Error: Failed to shut down: {name}: {error}"));
+        self.failed += 1;
+    }
+}
+
+fn left(limit: Duration, since: Instant) -> Duration {
+    limit.saturating_sub(since.elapsed())
+}
+
+fn joined(names: &[VmName]) -> String {
+    names.iter().map(VmName::as_str).collect::<Vec<_>>().join(", ")
+}

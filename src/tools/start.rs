@@ -1,0 +1,90 @@
+//! qvm-start: starts qubes, several at a time.
+
+use std::sync::Mutex;
+use std::thread;
+
+use super::arguments::{exclusive, flag, value};
+use super::failure::Failure;
+use super::invocation::Invocation;
+use super::output::say;
+use super::qubes_given;
+use crate::hypervisor::description::DeviceKind;
+use crate::lifecycle::Session;
+use crate::lifecycle::drive::Drive;
+use crate::lifecycle::start::Started;
+use crate::model::VmName;
+
+/// So many qubes are started at the same time.
+const AT_ONCE: usize = 8;
+
+pub fn define(line: clap::Command) -> clap::Command {
+    let line = qubes_given::define(line)
+        .arg(flag("skip-if-running", None, "a qube that runs already is no error"))
+        .arg(value("drive", None, "DRIVE", "attach this drive: [hd:|cdrom:]VM:PATH"))
+        .arg(value("hddisk", None, "IMAGE", "attach this image as a disk"))
+        .arg(value("cdrom", None, "IMAGE", "attach this image as a CD"))
+        .arg(flag("install-windows-tools", None, "attach the CD with the Windows tools"));
+    exclusive(line, "drive", &["drive", "hddisk", "cdrom", "install-windows-tools"])
+}
+
+pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
+    let session = Session::new(call.system()?);
+    let names = super::kill::names(call, &session)?;
+    let drive = drive(call)?;
+    let skip = call.has("skip-if-running");
+    let start = |session: &Session, name: &VmName| match &drive {
+        Some(drive) => session.start_with_drive(name, drive),
+        None => session.start(name),
+    };
+    let failures = in_parallel(&session, &names, |session, name| match start(session, name) {
+        Ok(Started::Now) => None,
+        Ok(Started::Already) if skip => None,
+        Ok(Started::Already) => Some("Domain is already running".to_string()),
+        Err(error) => Some(error.to_string()),
+    });
+    for (name, reason) in &failures {
+        say(&format!("Error: Starting qube failed: {name}: {reason}"));
+    }
+    Ok(u8::from(!failures.is_empty()))
+}
+
+/// The drive that the command line asks for.
+fn drive(call: &Invocation) -> Result<Option<Drive>, Failure> {
+    if call.has("install-windows-tools") {
+        return Ok(Some(Drive::windows_tools()));
+    }
+    let given = [("drive", DeviceKind::Cdrom), ("cdrom", DeviceKind::Cdrom), ("hddisk", DeviceKind::Disk)];
+    let given = given.into_iter().find_map(|(id, kind)| Some((call.value(id)?, kind)));
+    Ok(given.map(|(text, kind)| Drive::parse(text, kind)).transpose()?)
+}
+
+/// Does `work` for each qube, a few at a time, each thread with a session of its own. What `work` returns are
+/// failures; they come back in the order of the names.
+pub fn in_parallel<T: Send>(
+    session: &Session,
+    names: &[VmName],
+    work: impl Fn(&Session, &VmName) -> Option<T> + Sync,
+) -> Vec<(VmName, T)> {
+    if let [name] = names {
+        return work(session, name).map(|failure| (name.clone(), failure)).into_iter().collect();
+    }
+    let next = Mutex::new(names.iter().enumerate());
+    let failures = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        for _ in 0..AT_ONCE.min(names.len()) {
+            let system = session.system.clone();
+            let (next, failures, work) = (&next, &failures, &work);
+            scope.spawn(move || {
+                let own = Session::new(system);
+                while let Some((at, name)) = next.lock().ok().and_then(|mut n| n.next()) {
+                    if let (Some(failure), Ok(mut all)) = (work(&own, name), failures.lock()) {
+                        all.push((at, failure));
+                    }
+                }
+            });
+        }
+    });
+    let mut failures = failures.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    failures.sort_by_key(|(at, _)| *at);
+    failures.into_iter().map(|(at, failure)| (names[at].clone(), failure)).collect()
+}

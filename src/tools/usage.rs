@@ -1,0 +1,128 @@
+//! Usage lines in the layout that scripts and people know from argparse (`spec/r4-tools.md` §1.2).
+
+use clap::{Arg, ArgAction, Command};
+
+use super::arguments::{self, THE_QUBE};
+
+/// A line may be this long: 80 columns less 2.
+const WIDTH: usize = 78;
+
+/// `usage: PROG [--option] … POSITIONAL …`, wrapped, without a line feed at the end. Options stand in the order of
+/// their definition; those with a heading of their own (they are ours, not upstream's) stay in `--help`.
+pub fn usage(command: &Command) -> String {
+    let options = options(command);
+    let positionals: Vec<String> = command.get_positionals().filter(|a| !a.is_hide_set()).map(positional).collect();
+    let program = command.get_name().to_string();
+    let parts: Vec<&str> = std::iter::once(&program).chain(&options).chain(&positionals).map(String::as_str).collect();
+    let one_line = format!("usage: {}", parts.join(" "));
+    if one_line.chars().count() <= WIDTH {
+        return one_line;
+    }
+    let indent = "usage: ".len() + program.len() + 1;
+    let mut lines = wrap(std::iter::once(&program).chain(&options), "usage: ".len(), indent);
+    lines.extend(wrap(positionals.iter(), indent, indent));
+    let pad = " ".repeat(indent);
+    let mut text = format!("usage: {}", lines[0]);
+    for line in &lines[1..] {
+        text.push('\n');
+        text.push_str(&pad);
+        text.push_str(line);
+    }
+    text
+}
+
+/// Lines of parts; the first begins at column `first`, the others at `indent`.
+fn wrap<'a>(parts: impl Iterator<Item = &'a String>, first: usize, indent: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    let (mut line, mut length) = (String::new(), first - 1);
+    for part in parts {
+        if length + 1 + part.len() > WIDTH && !line.is_empty() {
+            lines.push(std::mem::take(&mut line));
+            length = indent - 1;
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(part);
+        length += part.len() + 1;
+    }
+    if !line.is_empty() {
+        lines.push(line);
+    }
+    lines
+}
+
+fn options(command: &Command) -> Vec<String> {
+    let shown: Vec<&Arg> = command
+        .get_arguments()
+        .filter(|a| !a.is_positional() && !a.is_hide_set() && a.get_help_heading().is_none())
+        .collect();
+    let mut parts = Vec::new();
+    let mut at = 0;
+    while let Some(arg) = shown.get(at) {
+        let together = exclusive_run(command, &shown[at..]);
+        if together > 1 {
+            let inner: Vec<String> = shown[at..at + together].iter().map(|a| option(a)).collect();
+            parts.push(format!("[{}]", inner.join(" | ")));
+        } else {
+            parts.push(format!("[{}]", option(arg)));
+        }
+        at += together;
+    }
+    parts
+}
+
+/// How many of `args`, from the first on, are all members of one group of which only one may be given. A group
+/// whose members do not stand together is not shown as one.
+fn exclusive_run(command: &Command, args: &[&Arg]) -> usize {
+    for group in command.get_groups().filter(|g| arguments::is_exclusive(g)) {
+        let members = group.get_args().count();
+        let run = args.iter().take_while(|a| group.get_args().any(|id| id == a.get_id())).count();
+        if run == members {
+            return run;
+        }
+    }
+    1
+}
+
+fn option(arg: &Arg) -> String {
+    let name = match (arg.get_long(), arg.get_short()) {
+        (Some(long), _) => format!("--{long}"),
+        (None, Some(short)) => format!("-{short}"),
+        (None, None) => arg.get_id().to_string(),
+    };
+    if !takes_value(arg) {
+        return name;
+    }
+    let value = value_name(arg);
+    match arg.get_num_args().is_some_and(|n| n.max_values() > 1) {
+        true => format!("{name} {value} [{value} ...]"),
+        false => format!("{name} {value}"),
+    }
+}
+
+fn positional(arg: &Arg) -> String {
+    let value = value_name(arg);
+    match (arg.get_num_args().is_some_and(|n| n.max_values() > 1), is_needed(arg)) {
+        (true, true) => format!("{value} [{value} ...]"),
+        (true, false) => format!("[{value} ...]"),
+        (false, true) => value,
+        (false, false) => format!("[{value}]"),
+    }
+}
+
+fn is_needed(arg: &Arg) -> bool {
+    arg.is_required_set() || arg.get_id() == THE_QUBE
+}
+
+fn takes_value(arg: &Arg) -> bool {
+    matches!(arg.get_action(), ArgAction::Set | ArgAction::Append)
+}
+
+/// The word that stands for an argument's value.
+pub fn value_name(arg: &Arg) -> String {
+    match arg.get_value_names() {
+        Some([name, ..]) => name.to_string(),
+        _ => arg.get_id().as_str().to_uppercase(),
+    }
+}

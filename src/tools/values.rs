@@ -1,0 +1,163 @@
+//! What qubes are worth, as tools show it: properties, power states, volumes, clients. Over one reading of the store;
+//! the hypervisor is asked when a live fact is first wanted, once for all qubes.
+
+use std::borrow::Cow;
+use std::cell::{OnceCell, RefCell};
+use std::collections::HashMap;
+
+use serde_json::json;
+
+use crate::hypervisor::HypervisorError;
+use crate::lifecycle::Session;
+use crate::model::volume::class_volumes;
+use crate::model::{
+    Class, PowerState, Property, PropertyError, Qubes, ResolvedVolume, Scope, Value, Vm, VmName, VolumeConfig,
+};
+use crate::storage::{Drivers, Volume};
+
+/// The words that make a feature true for listings.
+pub fn is_truthy(feature: &str) -> bool {
+    matches!(feature, "1" | "true" | "True")
+}
+
+/// A view on all qubes of one reading.
+pub struct Values<'a> {
+    qubes: &'a Qubes,
+    session: &'a Session,
+    clients: OnceCell<HashMap<VmName, Vec<&'a str>>>,
+    drivers: RefCell<Drivers<'a>>,
+}
+
+/// One volume in a listing; bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VolumeShown {
+    pub name: String,
+    pub pool: String,
+    pub size: u64,
+    /// What it takes on disk; 0 where that cannot be told.
+    pub usage: u64,
+}
+
+impl<'a> Values<'a> {
+    pub fn new(qubes: &'a Qubes, session: &'a Session) -> Values<'a> {
+        let drivers = RefCell::new(Drivers::new(&qubes.pools, &session.system));
+        Values { qubes, session, clients: OnceCell::new(), drivers }
+    }
+
+    /// Whether qubes of this class have the property.
+    pub fn has(&self, vm: &Vm, name: &str) -> bool {
+        Property::find(Scope::Class(&vm.class), name).is_some()
+    }
+
+    /// A property as it is in effect.
+    pub fn value(&self, vm: &Vm, name: &str) -> Result<Value, PropertyError> {
+        self.qubes.value_of(vm, name, self.session)
+    }
+
+    /// A property's text; `None` when there is no such property, it cannot be read, or it has no value.
+    pub fn text<'v>(&self, vm: &'v Vm, name: &str) -> Option<Cow<'v, str>> {
+        if name == "name" {
+            return Some(vm.name.as_str().into());
+        }
+        match self.value(vm, name) {
+            Ok(Value::None | Value::Qube(None)) | Err(_) => None,
+            Ok(Value::Text(text) | Value::Label(text) | Value::Pool(text)) => Some(text.into_string().into()),
+            Ok(value) => Some(value.to_string().into()),
+        }
+    }
+
+    /// [`Values::text`] for a qube by its name.
+    pub fn text_of(&self, qube: &str, name: &str) -> Option<String> {
+        self.text(self.qubes.get(qube)?, name).map(Cow::into_owned)
+    }
+
+    /// A property's text as upstream's client compares it: `None` for no value and also where there is no property.
+    pub fn python_text(&self, vm: &Vm, name: &str) -> Option<String> {
+        match self.value(vm, name) {
+            Ok(Value::None | Value::Qube(None)) | Err(_) => Some("None".to_string()),
+            Ok(value) => Some(value.to_string()),
+        }
+    }
+
+    /// Whether a property is true.
+    pub fn is_true(&self, vm: &Vm, name: &str) -> bool {
+        matches!(self.value(vm, name), Ok(Value::Bool(true)))
+    }
+
+    /// A property with its own type; null when it has no value or the qube has no such property.
+    pub fn json(&self, vm: &Vm, name: &str) -> serde_json::Value {
+        self.value(vm, name).map(|value| json_of(&value)).unwrap_or_default()
+    }
+
+    /// What a qube is doing; all qubes' states come with the first question.
+    pub fn state(&self, vm: &Vm) -> PowerState {
+        self.session.shown_state(vm)
+    }
+
+    /// Why power states are not available, if they are not. Asks the hypervisor.
+    pub fn why_states_are_unknown(&self) -> Option<HypervisorError> {
+        if self.session.system.is_offline() {
+            return None;
+        }
+        self.session.states().err()
+    }
+
+    /// MiB that a qube has now; `None` when it does not run.
+    pub fn memory_mib(&self, vm: &Vm) -> Option<u64> {
+        match vm.class {
+            Class::AdminVM => self.value(vm, "maxmem").ok()?.as_int()?.try_into().ok(),
+            Class::RemoteVM => Some(0),
+            _ if self.session.system.is_offline() => None,
+            _ => {
+                let live = self.session.live(vm).ok().flatten().filter(|l| l.state.is_active())?;
+                Some(live.memory_kib / 1024)
+            }
+        }
+    }
+
+    /// The qubes that get their network from this one.
+    pub fn clients(&self, vm: &Vm) -> Vec<&'a str> {
+        let clients = self.clients.get_or_init(|| {
+            let mut clients: HashMap<VmName, Vec<&'a str>> = HashMap::new();
+            for client in self.qubes.iter() {
+                if let Ok(Value::Qube(Some(netvm))) = self.value(client, "netvm") {
+                    clients.entry(netvm).or_default().push(client.name.as_str());
+                }
+            }
+            clients
+        });
+        clients.get(&vm.name).cloned().unwrap_or_default()
+    }
+
+    /// The volumes a qube has on this machine, kernels left out. Looks at the disk, without locks.
+    pub fn volumes(&self, vm: &Vm) -> Vec<VolumeShown> {
+        if !vm.class.is_local_guest() {
+            return Vec::new();
+        }
+        let of_class = class_volumes(&vm.class);
+        let further = vm.volumes.iter().map(VolumeConfig::name).filter(|n| of_class.iter().all(|v| v.name != *n));
+        let names = of_class.iter().map(|v| v.name).chain(further).filter(|name| *name != "kernel");
+        // A volume whose description is broken is nothing a listing stops at.
+        names.filter_map(|name| self.qubes.volume(vm, name, self.session).ok()).map(|v| self.shown(vm, v)).collect()
+    }
+
+    fn shown(&self, vm: &Vm, volume: ResolvedVolume) -> VolumeShown {
+        let (name, pool, size) = (volume.name.clone(), volume.pool.clone(), volume.size);
+        let driver = self.drivers.borrow_mut().get(&pool);
+        // Neither is a pool of a driver we do not have, or a file that is missing.
+        let usage = driver.and_then(|d| d.usage(&Volume::resolved(&vm.name, volume)?)).unwrap_or(0);
+        VolumeShown { name, pool, size, usage }
+    }
+}
+
+/// A value with its own type.
+pub fn json_of(value: &Value) -> serde_json::Value {
+    match value {
+        Value::None | Value::Qube(None) => serde_json::Value::Null,
+        Value::Bool(b) => json!(b),
+        Value::Int(n) => json!(n),
+        Value::Float(n) => json!(n),
+        Value::Words(words) => json!(words),
+        other => json!(other.to_string()),
+    }
+}

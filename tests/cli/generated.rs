@@ -1,0 +1,28 @@
+//! Completions and manual pages in the repository are what the programs say of themselves.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use qubes::tools::generate;
+
+use crate::store::repository;
+
+#[test]
+fn generated_files_are_up_to_date() {
+    for file in generate::files() {
+        let there = fs::read_to_string(repository("").join(&file.path)).unwrap_or_default();
+        assert!(there == file.text, "{} is out of date: run `make generated`", file.path.display());
+    }
+}
+
+#[test]
+fn nothing_lies_beside_the_generated_files() {
+    let generated: BTreeSet<PathBuf> = generate::files().into_iter().map(|f| f.path).collect();
+    for directory in ["completions", "man"] {
+        for entry in fs::read_dir(repository(directory)).unwrap() {
+            let path = Path::new(directory).join(entry.unwrap().file_name());
+            assert!(generated.contains(&path), "{} belongs to no command", path.display());
+        }
+    }
+}

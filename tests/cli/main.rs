@@ -1,0 +1,8 @@
+//! The tools as people and scripts meet them: what they print, where, and how they end.
+
+mod behaviour;
+mod completion;
+mod generated;
+mod recording;
+mod recordings;
+mod store;

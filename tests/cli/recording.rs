@@ -1,0 +1,123 @@
+//! Recorded commands: reading the files and comparing.
+
+use std::fs;
+use std::path::Path;
+
+use crate::store::Run;
+
+/// One recorded command.
+#[derive(Debug, Default)]
+pub struct Block {
+    pub command: String,
+    pub setups: Vec<String>,
+    pub stdin: String,
+    pub terminal: bool,
+    stdout: String,
+    stderr: String,
+    exit: i32,
+}
+
+impl Block {
+    pub fn words(&self) -> Vec<String> {
+        shell_words(&self.command)
+    }
+
+    pub fn setup_commands(&self) -> impl Iterator<Item = Vec<String>> + '_ {
+        self.setups.iter().map(|s| shell_words(s))
+    }
+
+    pub fn commands(&self) -> impl Iterator<Item = Vec<String>> + '_ {
+        std::iter::once(self.words()).chain(self.setup_commands())
+    }
+
+    /// Whether upstream's tool crashed or only said that something went wrong: then a clean failure is all we owe.
+    fn is_crash(&self) -> bool {
+        self.stderr.contains("<TRACEBACK") || self.stderr.contains("Got empty response from qubesd")
+    }
+
+    pub fn compare(&self, got: &Run) -> Result<(), String> {
+        if self.is_crash() {
+            let panicked = got.stderr.contains("panicked");
+            let clean = got.exit != 0 && !panicked && !got.stderr.trim().is_empty();
+            return if clean { Ok(()) } else { Err(format!("no clean failure: {got:?}")) };
+        }
+        let mut wrong = String::new();
+        // Upstream's progress spinner; we are done before it would turn.
+        let stderr: String = self.stderr.split_inclusive('\n').filter(|l| *l != "<SPINNER>\n").collect();
+        for (name, wanted, got) in [("stdout", &self.stdout, &got.stdout), ("stderr", &stderr, &got.stderr)] {
+            if wanted != got {
+                wrong += &format!("{name}, recorded:\n{wanted}{name}, ours:\n{got}");
+            }
+        }
+        if self.exit != got.exit {
+            wrong += &format!("exit code {}, recorded {}\n", got.exit, self.exit);
+        }
+        if wrong.is_empty() { Ok(()) } else { Err(wrong) }
+    }
+}
+
+/// Reads a file of blocks.
+pub fn read(file: &Path) -> Vec<Block> {
+    let text = fs::read_to_string(file).unwrap();
+    let mut blocks: Vec<Block> = Vec::new();
+    let mut is_error = false;
+    for line in text.lines() {
+        if let Some(command) = line.strip_prefix("$ ") {
+            blocks.push(Block { command: command.to_string(), ..Block::default() });
+            continue;
+        }
+        let Some(block) = blocks.last_mut() else { continue };
+        let stream = if is_error { &mut block.stderr } else { &mut block.stdout };
+        match line {
+            "stdout:" => is_error = false,
+            "stderr:" => is_error = true,
+            "tty: stdout" => block.terminal = true,
+            "|" => stream.push('\n'),
+            "" => {}
+            _ => match line.split_at(2) {
+                ("| ", rest) => *stream += &format!("{rest}\n"),
+                ("\\ ", rest) => *stream += rest,
+                _ => match line.split_once(": ").unwrap_or_else(|| panic!("{}: {line:?}", file.display())) {
+                    ("setup", command) => block.setups.push(command.to_string()),
+                    ("stdin", json) => block.stdin = serde_json::from_str(json).unwrap(),
+                    ("exit", code) => block.exit = code.parse().unwrap(),
+                    _ => panic!("{}: {line:?}", file.display()),
+                },
+            },
+        }
+    }
+    blocks
+}
+
+/// The lines ` - …` of a refusal in their order: the recordings have them sorted.
+pub fn sorted_uses(text: &str) -> String {
+    let mut lines: Vec<&str> = text.split_inclusive('\n').collect();
+    let first = lines.iter().position(|l| l.starts_with(" - ")).unwrap_or(lines.len());
+    let end = first + lines[first..].iter().take_while(|l| l.starts_with(" - ")).count();
+    lines[first..end].sort_unstable();
+    lines.concat()
+}
+
+/// Words as a shell breaks them: blanks, both quotes, backslash.
+fn shell_words(line: &str) -> Vec<String> {
+    let mut words: Vec<String> = Vec::new();
+    let mut word: Option<String> = None;
+    let mut quote = None;
+    let mut characters = line.chars();
+    while let Some(c) = characters.next() {
+        match (quote, c) {
+            (Some(q), c) if c == q => quote = None,
+            (Some('\''), c) => word.get_or_insert_default().push(c),
+            (_, '\\') => word.get_or_insert_default().extend(characters.next()),
+            (Some(_), c) => word.get_or_insert_default().push(c),
+            (None, '\'' | '"') => {
+                quote = Some(c);
+                word.get_or_insert_default();
+            }
+            (None, ' ') => words.extend(word.take()),
+            (None, c) => word.get_or_insert_default().push(c),
+        }
+    }
+    words.extend(word);
+    words
+}

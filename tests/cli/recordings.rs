@@ -1,0 +1,97 @@
+//! Every command that was recorded from upstream's tools (`tests/data/r4/cli/README.md`) is run with ours, on a fresh
+//! copy of the same store, and must print the same and end with the same exit code. What differs on purpose is
+//! listed in `docs/differences.md`, with the reason; an entry there that does not differ any more is an error, too.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Mutex;
+
+use crate::recording::{self, Block};
+use crate::store::{Run, Store, repository};
+
+const TOOLS: [(&str, &str); 10] = [
+    ("qubes-create", env!("CARGO_BIN_EXE_qubes-create")),
+    ("qubes-prefs", env!("CARGO_BIN_EXE_qubes-prefs")),
+    ("qvm-check", env!("CARGO_BIN_EXE_qvm-check")),
+    ("qvm-create", env!("CARGO_BIN_EXE_qvm-create")),
+    ("qvm-kill", env!("CARGO_BIN_EXE_qvm-kill")),
+    ("qvm-ls", env!("CARGO_BIN_EXE_qvm-ls")),
+    ("qvm-prefs", env!("CARGO_BIN_EXE_qvm-prefs")),
+    ("qvm-remove", env!("CARGO_BIN_EXE_qvm-remove")),
+    ("qvm-shutdown", env!("CARGO_BIN_EXE_qvm-shutdown")),
+    ("qvm-start", env!("CARGO_BIN_EXE_qvm-start")),
+];
+
+fn program(name: &str) -> Option<&'static str> {
+    TOOLS.iter().find(|(tool, _)| *tool == name).map(|(_, program)| *program)
+}
+
+/// The recorded commands whose tools exist here, with their setups.
+fn blocks() -> Vec<Block> {
+    let mut files: Vec<PathBuf> =
+        fs::read_dir(repository("tests/data/r4/cli")).unwrap().map(|e| e.unwrap().path()).collect();
+    files.retain(|f| f.extension().is_some_and(|e| e == "txt"));
+    files.sort();
+    let all = files.iter().flat_map(|file| recording::read(file));
+    all.filter(|b| b.commands().all(|words| program(&words[0]).is_some())).collect()
+}
+
+/// The commands of `docs/differences.md`: in the first column, between backticks.
+fn differences() -> BTreeMap<String, bool> {
+    let text = fs::read_to_string(repository("docs/differences.md")).unwrap();
+    let commands = text.lines().filter_map(|l| l.strip_prefix("| `")?.split_once('`').map(|(c, _)| c.to_string()));
+    commands.map(|c| (c, false)).collect()
+}
+
+fn run(block: &Block) -> Result<(), String> {
+    let store = Store::small();
+    for words in block.setup_commands() {
+        let run = store.run(program(&words[0]).unwrap(), &words[1..], "", false);
+        if run.exit != 0 {
+            return Err(format!("setup {words:?} failed: {}", run.stderr));
+        }
+    }
+    let words = block.words();
+    let got = store.run(program(&words[0]).unwrap(), &words[1..], &block.stdin, block.terminal);
+    block.compare(&Run { stderr: recording::sorted_uses(&got.stderr), ..got })
+}
+
+/// Runs all, a few at a time: each has a store of its own.
+fn run_all(blocks: &[Block]) -> Vec<(&Block, Result<(), String>)> {
+    let results: Mutex<Vec<(&Block, Result<(), String>)>> = Mutex::default();
+    let next = Mutex::new(blocks.iter());
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while let Some(block) = { next.lock().unwrap().next() } {
+                    let result = run(block);
+                    results.lock().unwrap().push((block, result));
+                }
+            });
+        }
+    });
+    results.into_inner().unwrap()
+}
+
+#[test]
+fn every_recorded_command_prints_the_same_or_the_documentation_says_why_not() {
+    let mut differences = differences();
+    let mut wrong = Vec::new();
+    let blocks = blocks();
+    assert!(blocks.len() > 250, "only {} blocks found", blocks.len());
+    for (block, result) in run_all(&blocks) {
+        match (result, differences.get_mut(&block.command)) {
+            (Ok(()), None) => {}
+            (Err(_), Some(seen)) => *seen = true,
+            (Err(difference), None) => wrong.push(format!("$ {}\n{difference}", block.command)),
+            (Ok(()), Some(_)) => {}
+        }
+    }
+    for (command, seen) in differences {
+        if !seen && blocks.iter().any(|b| b.command == command) {
+            wrong.push(format!("$ {command}\ndocs/differences.md lists it, but it prints the same"));
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {}:\n\n{}", wrong.len(), blocks.len(), wrong.join("\n"));
+}

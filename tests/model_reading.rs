@@ -1,0 +1,201 @@
+//! What properties are worth where the samples of `tests/conformance.rs` do not reach: kernels with option files, PCI
+//! devices, running domains, LVM, early stores of R4, features along their chains, tags.
+
+use qubes::model::{Effect, Qubes, Vm};
+
+#[path = "support/sample_host.rs"]
+mod sample_host;
+use sample_host::SampleHost;
+
+fn small() -> Qubes {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/r4/small.xml");
+    qubes::format::read(std::fs::read(path).unwrap()).unwrap()
+}
+
+fn vm<'a>(qubes: &'a Qubes, name: &str) -> &'a Vm {
+    qubes.get(name).unwrap()
+}
+
+fn value(qubes: &Qubes, name: &str, property: &str, host: &SampleHost) -> String {
+    qubes.value_of(vm(qubes, name), property, host).unwrap().to_string()
+}
+
+#[test]
+fn the_kernels_own_files_give_its_options() {
+    let (mut qubes, mut host) = (small(), SampleHost::default());
+    assert_eq!(value(&qubes, "vault", "kernelopts", &host), "swiotlb=2048");
+    host.kernel_files.insert("default-kernelopts-nopci.txt".into(), "nopat quiet\n".into());
+    host.kernel_files.insert("default-kernelopts-pci.txt".into(), " iommu=soft \n".into());
+    assert_eq!(value(&qubes, "vault", "kernelopts", &host), "nopat quiet", "the template's, which has no PCI device");
+    assert_eq!(value(&qubes, "sys-usb", "kernelopts", &host), "iommu=soft", "it has one");
+    qubes.set_feature("dom0", "suspend-s0ix", "1").unwrap();
+    assert_eq!(value(&qubes, "sys-usb", "kernelopts", &host), "iommu=soft qubes_exp_pm_use_suspend=1");
+    qubes.set_property("sys-usb", "kernel", "", &host).unwrap();
+    assert_eq!(value(&qubes, "sys-usb", "kernelopts", &host), "");
+    qubes.set_property("fedora-41-xfce", "kernelopts", "mine", &host).unwrap();
+    assert_eq!(value(&qubes, "vault", "kernelopts", &host), "mine");
+}
+
+#[test]
+fn a_kernel_chosen_for_a_qube_is_its_kernel_volume() {
+    let (mut qubes, host) = (small(), SampleHost::default());
+    qubes.set_property("vault", "kernel", "5.15.124-1", &host).unwrap();
+    let kernel = qubes.volume(vm(&qubes, "vault"), "kernel", &host).unwrap();
+    assert_eq!((kernel.vid.as_str(), kernel.rw, kernel.size), ("5.15.124-1", false, 0));
+    assert_eq!(vm(&qubes, "vault").volume("kernel").unwrap().attributes.get("vid"), Some("5.15.124-1"));
+    qubes.reset_property("vault", "kernel", &host).unwrap();
+    assert_eq!(vm(&qubes, "vault").volume("kernel").unwrap().attributes.get("vid"), Some("6.6.77-1.fc37"));
+}
+
+#[test]
+fn the_default_kernel_stays_while_a_qube_counts_on_it() {
+    let (mut qubes, host) = (small(), SampleHost::default());
+    let refused = qubes.reset_global("default_kernel", &host).unwrap_err().to_string();
+    assert!(refused.starts_with("default_kernel cannot be reset: it has no default, and qube '"), "{refused}");
+    let names: Vec<String> = qubes.names().map(|n| n.to_string()).collect();
+    for name in names.iter().filter(|n| vm(&small(), n).class.is_local_guest()) {
+        qubes.set_property(name, "kernel", "", &host).unwrap();
+    }
+    qubes.reset_global("default_kernel", &host).unwrap();
+}
+
+#[test]
+fn memory_of_a_windows_qube_is_not_balanced_without_an_agent_that_says_so() {
+    let (mut qubes, host) = (small(), SampleHost::default());
+    qubes.reset_property("win10", "maxmem", &host).unwrap();
+    qubes.set_property("win10", "virt_mode", "pvh", &host).unwrap();
+    assert_eq!(value(&qubes, "win10", "maxmem", &host), "4000");
+    qubes.set_property("win10", "virt_mode", "hvm", &host).unwrap();
+    for (feature, text, maxmem) in [
+        ("qrexec", "", "0"),
+        ("qrexec", "1", "4000"),
+        ("supported-service.cups", "1", "0"),
+        ("supported-service.meminfo-writer", "1", "4000"),
+    ] {
+        qubes.set_feature("win10", feature, text).unwrap();
+        assert_eq!(value(&qubes, "win10", "maxmem", &host), maxmem, "{feature}={text}");
+    }
+    qubes.set_feature("win10", "os", "Linux").unwrap();
+    assert_eq!(value(&qubes, "win10", "maxmem", &host), "16202", "half of the host's");
+    qubes.set_property("win10", "memory", "700", &host).unwrap();
+    assert_eq!(value(&qubes, "win10", "maxmem", &host), "7000");
+}
+
+#[test]
+fn ipv6_is_on_along_the_netvms() {
+    let (mut qubes, host) = (small(), SampleHost::default());
+    qubes.set_feature("sys-net", "ipv6", "1").unwrap();
+    assert_eq!(value(&qubes, "work", "ip6", &host), "fd09:24ef:4179::a89:9");
+    assert_eq!(value(&qubes, "work", "visible_gateway6", &host), "fd09:24ef:4179::a89:5");
+    qubes.set_feature("sys-firewall", "ipv6", "").unwrap();
+    assert_eq!(value(&qubes, "work", "ip6", &host), "");
+    assert_eq!(value(&qubes, "sys-firewall", "ip6", &host), "", "its own word counts first");
+}
+
+#[test]
+fn features_are_found_along_templates_netvms_and_dom0() {
+    let (mut qubes, host) = (small(), SampleHost::default());
+    let look = |qubes: &Qubes| {
+        let disposable = vm(qubes, "sys-usb");
+        (
+            qubes.feature_with_template(disposable, "x").map(str::to_owned),
+            qubes.feature_with_template_and_adminvm(disposable, "x").map(str::to_owned),
+            qubes.feature_with_adminvm(disposable, "x").map(str::to_owned),
+            qubes.feature_with_netvm(vm(qubes, "work"), "x", &host).map(str::to_owned),
+        )
+    };
+    assert_eq!(look(&qubes), (None, None, None, None));
+    qubes.set_feature("dom0", "x", "admin").unwrap();
+    assert_eq!(look(&qubes), (None, Some("admin".into()), Some("admin".into()), None));
+    qubes.set_feature("fedora-41-xfce", "x", "template").unwrap();
+    qubes.set_feature("sys-net", "x", "net").unwrap();
+    let template = Some("template".to_owned());
+    assert_eq!(look(&qubes), (template.clone(), template, Some("admin".into()), Some("net".into())));
+    qubes.set_feature("default-dvm", "x", "").unwrap();
+    assert_eq!(look(&qubes).0.as_deref(), Some(""), "the first that has it wins, also when it is off");
+}
+
+#[test]
+fn a_loop_of_netvms_in_the_store_ends() {
+    let (mut qubes, host) = (small(), SampleHost::default());
+    qubes.edit("sys-net").unwrap().properties.set("netvm", "sys-whonix");
+    let work = vm(&qubes, "work");
+    let chain: Vec<&str> = qubes.netvm_chain(work, &host).map(|v| v.name.as_str()).collect();
+    assert_eq!(chain, ["work", "sys-firewall", "sys-net", "sys-whonix"]);
+    assert_eq!(value(&qubes, "work", "ip6", &host), "");
+}
+
+#[test]
+fn the_default_pool_is_named_or_holds_the_system() {
+    let (mut qubes, host) = (small(), SampleHost::default());
+    let pool = |qubes: &Qubes| qubes.global_value("default_pool", &SampleHost::default()).map(|v| v.to_string());
+    assert_eq!(pool(&qubes).as_deref(), Ok("varlibqubes"));
+    qubes.pools.0.retain(|p| p.name() != "varlibqubes");
+    let words =
+        "the system has no default_pool, and nothing stands in for it; set it with qubes-prefs default_pool VALUE";
+    assert_eq!(pool(&qubes).unwrap_err().to_string(), words);
+    qubes.pools.0[1].attributes.set("name", "default");
+    assert_eq!(pool(&qubes).as_deref(), Ok("default"));
+    qubes.set_global("default_pool", "slow-hdd", &host).unwrap();
+    assert_eq!(pool(&qubes).as_deref(), Ok("slow-hdd"));
+}
+
+#[test]
+fn what_early_stores_say_elsewhere_counts_until_it_is_set() {
+    let (mut qubes, host) = (small(), SampleHost::default());
+    let work = qubes.edit("work").unwrap();
+    work.properties.set("hvm", "True");
+    work.properties.set("dispvm_allowed", "True");
+    work.features.set("service.meminfo-writer", "");
+    for (property, old, new) in
+        [("virt_mode", "hvm", "pv"), ("template_for_dispvms", "True", "False"), ("maxmem", "0", "5")]
+    {
+        assert_eq!(value(&qubes, "work", property, &host), old);
+        let row =
+            qubes::model::Property::find(qubes::model::Scope::Class(&vm(&qubes, "work").class), property).unwrap();
+        assert!(!qubes.is_default(vm(&qubes, "work"), row));
+        qubes.set_property("work", property, new, &host).unwrap();
+        assert_eq!(value(&qubes, "work", property, &host), new);
+    }
+    let work = vm(&qubes, "work");
+    assert!(!work.properties.contains("hvm") && !work.features.contains("service.meminfo-writer"));
+    qubes.edit("work").unwrap().features.set("service.meminfo-writer", "");
+    qubes.reset_property("work", "maxmem", &host).unwrap();
+    assert_eq!(value(&qubes, "work", "maxmem", &host), "4000");
+}
+
+#[test]
+fn features_are_set_under_their_rules() {
+    let mut qubes = small();
+    let refused = qubes.set_feature("work", "preload-dispvm", "x").unwrap_err().to_string();
+    assert_eq!(refused, "feature 'preload-dispvm' of qube 'work' is kept by the system; it cannot be changed by hand");
+    let refused = qubes.set_feature("work", "bad name", "1").unwrap_err().to_string();
+    assert_eq!(
+        refused,
+        "feature 'bad name' of qube 'work' cannot be set to '1': a feature's name is made of letters, digits, . _ and -"
+    );
+    assert!(qubes.remove_feature("work", "nosuch").unwrap().is_empty());
+    let work = vm(&qubes, "work").name.clone();
+    let effects = qubes.set_feature("work", "service.cups", "1").unwrap();
+    assert_eq!(effects, [Effect::QubesDbFeature { vm: work.clone(), feature: "service.cups".into() }]);
+    let effects = qubes.set_feature("dom0", "service.cups", "").unwrap();
+    assert_eq!(effects, [Effect::Dom0Service { service: "cups".into(), on: false }]);
+    let effects = qubes.set_feature("work", "service.meminfo-writer", "").unwrap();
+    assert_eq!(effects, [Effect::MaxmemHotplug { vm: work }]);
+    let work = vm(&qubes, "work");
+    assert_eq!((work.properties.get("maxmem"), work.features.get("service.meminfo-writer")), (Some("0"), None));
+}
+
+#[test]
+fn tags_are_given_under_their_rules() {
+    let mut qubes = small();
+    assert_eq!(qubes.add_tag("work", "new-tag"), Ok(true));
+    assert_eq!(qubes.add_tag("work", "new-tag"), Ok(false));
+    assert!(qubes.add_tag("work", "bad tag").is_err() && qubes.add_tag("nope", "x").is_err());
+    assert!(qubes.add_tag("work", "created-by-x").is_err(), "there is no qube x");
+    qubes.set_feature("vault", "tag-created-vm-with", "of-vault").unwrap();
+    assert_eq!(qubes.add_tag("work", "created-by-vault"), Ok(true));
+    assert!(vm(&qubes, "work").has_tag("of-vault"));
+    assert_eq!(qubes.remove_tag("work", "created-by-dom0"), Ok(true));
+    assert_eq!(qubes.remove_tag("work", "created-by-dom0"), Ok(false));
+}
