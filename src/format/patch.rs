@@ -36,8 +36,8 @@ impl Patch<'_, '_> {
         Emitter::new(&self.place)
     }
 
-    /// Makes `<item name="…">text</item>` in `sections` say what `wanted` says. Returns what is to be added, when
-    /// there is no section to put it in.
+    /// Makes `<item name="…">text</item>` in `sections` say what `wanted` says; what is new goes into the
+    /// first of them.
     pub fn named_items(&mut self, sections: &[Id], item: &'static str, wanted: &TextMap, order: Order) -> Patched {
         let tree = self.tree;
         let all = items_of(tree, sections, item);
