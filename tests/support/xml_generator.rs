@@ -77,8 +77,15 @@ fn aside(rng: &mut Rng) -> String {
     if rng.u8(..5) > 0 {
         return plain.to_string();
     }
-    let misleading =
-        ["<!-- <domain class=\"AppVM\"> -->", "<?x </domain> ?>", "<!----><!---->", "<!-- </domains></qubes> -->"];
+    let misleading = [
+        "<!-- <domain class=\"AppVM\"> -->",
+        "<?x </domain> ?>",
+        "<!----><!---->",
+        "<!-- </domains></qubes> -->",
+        // Each of these, taken for tags, ends one domain and begins another.
+        "<!-- </domain> <domain class=\"AppVM\"> -->",
+        "<?x </domain><domain class='AppVM'> ?>",
+    ];
     format!("{plain}{}{}", one(rng, &misleading), blank(rng))
 }
 
@@ -171,6 +178,7 @@ fn value(rng: &mut Rng) -> String {
             "a &lt;domain&gt; b",
             "&#x41;",
             "<![CDATA[<domain>]]>",
+            "<![CDATA[</domain><domain>]]>",
             "x>y",
             "a\r\nb",
             "<!-- </domain> -->",
