@@ -11,7 +11,7 @@ use crate::hypervisor::HypervisorError;
 use crate::lifecycle::Session;
 use crate::model::volume::class_volumes;
 use crate::model::{
-    Class, Facts, PowerState, Property, PropertyError, Qubes, ResolvedVolume, Scope, Value, Vm, VmName, VolumeConfig,
+    Class, PowerState, Property, PropertyError, Qubes, ResolvedVolume, Scope, Value, Vm, VmName, VolumeConfig,
 };
 use crate::storage::{Drivers, Volume};
 
@@ -90,7 +90,7 @@ impl<'a> Values<'a> {
     }
 
     pub fn state(&self, vm: &Vm) -> PowerState {
-        self.session.power_state(vm)
+        self.session.shown_state(vm)
     }
 
     /// Why power states are not available, if they are not. Asks the hypervisor.
