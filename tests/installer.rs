@@ -135,7 +135,8 @@ impl Installer {
         assert!(qubes.diagnoses.is_empty());
         let ids: Vec<i64> = qubes.iter().filter_map(|vm| vm.properties.get("qid")?.parse().ok()).collect();
         assert_eq!(ids.iter().collect::<HashSet<_>>().len(), ids.len(), "no number is given twice");
-        let litter: Vec<_> = tree::tree(self.root.path(), &[]).into_keys().filter(is_temporary).collect();
+        let litter: Vec<_> =
+            tree::tree(self.root.path(), &[]).into_keys().filter(|path| path.to_string_lossy().contains('~')).collect();
         assert!(litter.is_empty(), "{litter:?}");
         for directory in ["/var", "/var/lib", "/run"] {
             assert_eq!(self.mode(directory), 0o755, "{directory} is not ours alone");
@@ -158,10 +159,6 @@ impl Installer {
         assert!(line.starts_with("Error: Starting qube failed: work: offline mode: "), "{line}");
         tree::assert_same(&before, &tree::tree(self.root.path(), &[]), "a start that cannot be");
     }
-}
-
-fn is_temporary(path: &PathBuf) -> bool {
-    path.to_string_lossy().contains('~')
 }
 
 /// libvirt's library, wherever the loader would find it.
