@@ -6,7 +6,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// The largest file whose bytes are kept; of larger ones (images) the size, the blocks and the time of the last change.
+/// The largest file whose bytes are kept; of larger ones (images) the size and the time of the last change.
 const SMALL: u64 = 1 << 20;
 
 /// Everything below `root` but what lies below one of `but`, with owners, modes and contents.
@@ -29,13 +29,7 @@ pub fn tree(root: &Path, but: &[&str]) -> BTreeMap<PathBuf, String> {
             } else if metadata.is_file() && metadata.len() <= SMALL {
                 String::from_utf8_lossy(&fs::read(&path).unwrap()).into_owned()
             } else {
-                format!(
-                    "{} bytes, {} blocks, {}.{}",
-                    metadata.len(),
-                    metadata.blocks(),
-                    metadata.mtime(),
-                    metadata.mtime_nsec()
-                )
+                format!("{} bytes, {}.{}", metadata.len(), metadata.mtime(), metadata.mtime_nsec())
             };
             found.insert(below, format!("{:o} {}:{} {content}", metadata.mode(), metadata.uid(), metadata.gid()));
         }
