@@ -15,6 +15,7 @@ use crate::exec::{self, Program};
 use crate::hypervisor::Hypervisor;
 use crate::model::VmName;
 use crate::store::file_lock::{Exclusivity, FileLock};
+use crate::store::replace::Access;
 
 use super::record::Record;
 use super::{LifecycleError, Session};
@@ -35,6 +36,8 @@ pub fn spawn(session: &Session, name: &VmName, record: &Record) -> Result<(), Li
         .mode(0o660)
         .open(&log)
         .map_err(|source| LifecycleError::Io { what: log.display().to_string(), source })?;
+    // One of somebody else's has had its access from him.
+    let _not_ours = Access::shared(system.qubes_group()).apply(&log);
     let monitor = system.own_program(PROGRAM);
     let scoped = std::path::Path::new("/run/systemd/system").is_dir()
         && exec::find("systemd-run", system.program_path()).is_some();

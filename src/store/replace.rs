@@ -26,7 +26,8 @@ impl Access {
         Access { mode: 0o660, group }
     }
 
-    pub(super) fn apply(self, file: &File) -> io::Result<()> {
+    /// Gives an open file this access.
+    pub(crate) fn apply(self, file: &File) -> io::Result<()> {
         if let Some(group) = self.group {
             // Only root and members may give a file to a group; who is neither keeps it in his own.
             let _refused = fchown(file, None, Some(group));
