@@ -107,7 +107,9 @@ fn of_two_starts_at_once_one_starts_it_and_the_other_finds_it_running() {
 fn the_monitor_does_the_after_work_when_nobody_else_is_there() {
     let Some(scratch) = system_with(&["work"]) else { return };
     scratch.ok("qvm-start", &["work"]);
-    the_monitor(&scratch, "work");
+    let monitor = nix::unistd::Pid::from_raw(the_monitor(&scratch, "work"));
+    // The end of the terminal on which the qube was started is nothing to it.
+    until("it leads a session of its own", || nix::unistd::getsid(Some(monitor)) == Ok(monitor));
     hypervisor().destroy(scratch.uuid("work")).unwrap();
     until("the record is gone", || !scratch.record("work").exists());
     let after = scratch.images("appvms/work");
@@ -271,4 +273,46 @@ fn removing_a_running_qube_is_refused_and_a_halted_one_leaves_nothing() {
     assert_eq!(hypervisor().state(uuid).unwrap(), None);
     assert!(scratch.images("appvms").iter().all(|name| name != "work"));
     assert_eq!(scratch.run("qvm-check", &["work"]).code, 1);
+}
+
+/// Four qubes behind one netvm.
+fn system_with_four_clients() -> Option<Scratch> {
+    let scratch = system_with(&[])?;
+    scratch.ok("qvm-create", &["--label", "red", "--prop", "netvm=", "--prop", "provides_network=True", "sys-net"]);
+    for client in CLIENTS {
+        scratch.ok("qvm-create", &["--label", "red", "--prop", "netvm=sys-net", client]);
+    }
+    Some(scratch)
+}
+
+const CLIENTS: [&str; 4] = ["a", "b", "c", "d"];
+
+/// All run, each is watched once, and the netvm was started once: its first stop makes revision 1, a second would 2.
+fn assert_all_run_behind_a_netvm_started_once(scratch: &Scratch) {
+    for qube in CLIENTS.iter().chain(&["sys-net"]) {
+        assert_eq!(scratch.state(qube), "Running", "{qube}");
+        the_monitor(scratch, qube);
+    }
+    scratch.ok("qvm-kill", &["--all"]);
+    let images = scratch.images("appvms/sys-net");
+    assert!(images.iter().any(|i| i.starts_with("private.img.1@")), "{images:?}");
+}
+
+#[test]
+fn one_command_starts_several_qubes_behind_one_netvm() {
+    let Some(scratch) = system_with_four_clients() else { return };
+    assert_eq!(scratch.ok("qvm-start", &CLIENTS), "");
+    assert_all_run_behind_a_netvm_started_once(&scratch);
+}
+
+#[test]
+fn several_commands_at_once_start_several_qubes_behind_one_netvm() {
+    let Some(scratch) = system_with_four_clients() else { return };
+    let pipe = std::process::Stdio::piped;
+    let start = |qube| scratch.command("qvm-start", &[qube]).stderr(pipe()).spawn().unwrap();
+    for child in CLIENTS.map(start) {
+        let ran = Ran::of(child.wait_with_output().unwrap());
+        assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{ran:?}");
+    }
+    assert_all_run_behind_a_netvm_started_once(&scratch);
 }

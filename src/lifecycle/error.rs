@@ -25,6 +25,8 @@ pub enum LifecycleError {
     #[error(transparent)]
     Property(#[from] crate::model::PropertyError),
     #[error(transparent)]
+    Feature(#[from] crate::model::FeatureError),
+    #[error(transparent)]
     Creation(#[from] crate::model::CreationError),
     #[error(transparent)]
     Removal(#[from] crate::model::RemovalError),
@@ -57,6 +59,6 @@ pub enum LifecycleError {
     ShutdownTimeout { qube: VmName, seconds: u64 },
     #[error("{0}")]
     Dom0(&'static str),
-    #[error("{what}: {source}")]
+    #[error("{what}: {}", crate::error::words_of(source))]
     Io { what: String, source: std::io::Error },
 }

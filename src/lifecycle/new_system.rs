@@ -20,8 +20,7 @@ impl Session {
         }
         let base = self.system.below_root("/var/lib/qubes");
         for directory in [base.as_path(), crate::store::replace::directory_of(&place.file)] {
-            make_shared_directory(directory, &self.system)
-                .map_err(|source| LifecycleError::Io { what: directory.display().to_string(), source })?;
+            make_shared_directory(directory, &self.system)?;
         }
         let qubes = new_system(self);
         let mut drivers = Drivers::new(&qubes.pools, &self.system);

@@ -41,7 +41,7 @@ pub struct StorePlace {
 
 impl StorePlace {
     fn note(&self) -> HolderNote {
-        HolderNote::in_run_dir(&self.run_dir)
+        HolderNote::in_run_dir(&self.run_dir, self.group)
     }
 
     /// Refuses while a qubesd would overwrite what is written.

@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::thread;
 
-use super::arguments::{exclusive, flag, value};
+use super::arguments::{earlier, exclusive, flag, value};
 use super::failure::Failure;
 use super::invocation::Invocation;
 use super::output::say;
@@ -23,6 +23,7 @@ pub fn define(line: clap::Command) -> clap::Command {
         .arg(value("drive", None, "DRIVE", "attach this drive: [hd:|cdrom:]VM:PATH"))
         .arg(value("hddisk", None, "IMAGE", "attach this image as a disk"))
         .arg(value("cdrom", None, "IMAGE", "attach this image as a CD"))
+        .arg(earlier("no-guid", "accepted, without effect"))
         .arg(flag("install-windows-tools", None, "attach the CD with the Windows tools"));
     exclusive(line, "drive", &["drive", "hddisk", "cdrom", "install-windows-tools"])
 }
