@@ -14,6 +14,7 @@ mod full;
 pub mod index;
 mod patch;
 mod patch_domain;
+mod plain;
 mod reader;
 mod scan;
 mod text;
@@ -136,6 +137,9 @@ impl DomainSource for Source {
             return Vm::new(VmName::dom0(), Class::AdminVM);
         };
         let name = entry.name.clone().unwrap_or_else(|_| VmName::dom0());
+        if let Some(vm) = plain::vm(&self.bytes[entry.span.range()], &name, &entry.class) {
+            return vm;
+        }
         let parts = self.parts.take();
         match Tree::parse(&self.bytes, entry.span.range(), Shape::Element, MAX_DEPTH, parts) {
             Ok(tree) => {
