@@ -180,11 +180,10 @@ impl Qubes {
 
     /// The domains as they are to be written, in the order of [`Qubes::names`].
     pub fn written(&self) -> impl Iterator<Item = Written<'_>> {
-        self.slots.iter().map(|slot| match (slot.origin, slot.vm.get()) {
-            (Some(position), Some(vm)) if slot.touched => Written::Changed { position, vm },
-            (Some(position), _) => Written::Unchanged { position },
-            (None, Some(vm)) => Written::New { vm },
-            (None, None) => unreachable!("a qube without origin is born parsed"),
+        self.slots.iter().enumerate().map(|(at, slot)| match slot.origin {
+            Some(position) if slot.touched => Written::Changed { position, vm: self.vm(at) },
+            Some(position) => Written::Unchanged { position },
+            None => Written::New { vm: self.vm(at) },
         })
     }
 
@@ -197,7 +196,8 @@ impl Qubes {
         let slot = &self.slots[at];
         slot.vm.get_or_init(|| match (&self.source, slot.origin) {
             (Some(source), Some(position)) => source.domain(position),
-            _ => unreachable!("a qube that is not parsed yet has a source"),
+            // A qube without an origin was put in parsed; this is what it would be without anything.
+            _ => Vm::new(slot.name.clone(), slot.class.clone()),
         })
     }
 
