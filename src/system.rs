@@ -186,6 +186,12 @@ impl System {
         fs::read_to_string("/proc/xen/capabilities").is_ok_and(|c| c.contains("control_d"))
     }
 
+    /// Whether systemd can be asked to start something: the system's for root, an ordinary user's own.
+    pub fn has_service_manager(&self) -> bool {
+        let own = || path_from("XDG_RUNTIME_DIR").is_some_and(|dir| dir.join("systemd/private").exists());
+        Path::new("/run/systemd/system").is_dir() && (self.is_superuser() || own())
+    }
+
     pub fn is_superuser(&self) -> bool {
         geteuid().is_root()
     }

@@ -316,3 +316,19 @@ fn several_commands_at_once_start_several_qubes_behind_one_netvm() {
     }
     assert_all_run_behind_a_netvm_started_once(&scratch);
 }
+
+#[test]
+fn a_paused_qube_is_not_ended_unless_forced() {
+    let Some(scratch) = system_with(&["work"]) else { return };
+    scratch.ok("qvm-start", &["work"]);
+    hypervisor().pause(scratch.uuid("work")).unwrap();
+    assert_eq!(scratch.state("work"), "Paused");
+    let line = scratch.fails("qvm-shutdown", &["work"], 1);
+    assert!(line.contains("Failed to shut down: work: Domain not running (either powered off or paused)"), "{line}");
+    let line = scratch.fails("qvm-start", &["work"], 1);
+    assert!(line.contains("it is Paused"), "{line}");
+    assert_eq!(scratch.state("work"), "Paused");
+    scratch.ok("qvm-shutdown", &["--force", "--wait", "work"]);
+    assert_eq!(scratch.state("work"), "Halted");
+    assert!(!scratch.record("work").exists());
+}

@@ -36,6 +36,8 @@ pub enum LifecycleError {
     NoSuchQube(String),
     #[error("Domain is already running")]
     AlreadyRunning(VmName),
+    #[error("Domain not running (either powered off or paused): '{0}'; --force ends a paused one")]
+    NotRunning(VmName),
     #[error("{qube} is being worked on by another command: {reason}")]
     Locked { qube: VmName, reason: String },
     #[error("the record of a start of {qube} ({file}) cannot be used: {reason}; qubes-recover says more")]

@@ -1,7 +1,7 @@
 //! Values of properties.
 
-use std::fmt;
 use core::net::{Ipv4Addr, Ipv6Addr};
+use std::fmt;
 
 use uuid::Uuid;
 
