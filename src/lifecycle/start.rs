@@ -1,10 +1,16 @@
 //! Starting a qube: the netvm first, then its storage, its domain, and somebody who watches it.
 
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
 use crate::hypervisor::description::{DomainDescription, disks_of_volumes};
 use crate::hypervisor::{HypervisorError, Outcome};
 use crate::model::device::Mode;
 use crate::model::{Class, Facts, PowerState, Qubes, Vm, VmName};
 use crate::storage::VmStorage;
+use crate::store::replace::Access;
 
 use super::qube_lock::QubeLock;
 use super::record::{Phase, Record};
@@ -99,7 +105,7 @@ impl Session {
         })?;
         // Everything that can be found out is found out before anything is touched.
         let description = self.describe(&qubes, vm)?;
-        let mut record = Record::of_new_start(uuid, self.hypervisor().uri());
+        let mut record = Record::of_new_start(&self.system, uuid, self.hypervisor().uri());
         record.store(&self.system, lock.name())?;
         let begun = monitor::spawn(self, lock.name(), &record).and_then(|()| Ok(storage.start()?));
         let started = match begun {
@@ -125,10 +131,28 @@ impl Session {
         mut description: DomainDescription,
         storage: &VmStorage,
     ) -> Result<(), LifecycleError> {
+        if let Some(log) = &description.console_log {
+            self.make_console_log(log)?;
+        }
         let disks = storage.disks()?;
         description.disks = disks_of_volumes(disks.iter().map(|d| (d.name.as_str(), d.attachment.clone(), d.rw)))?;
         let xml = self.domain_xml(&description)?;
         Ok(self.hypervisor().create_paused(record.domain, &xml)?)
+    }
+
+    /// The log of the guest's console, for whoever of group qubes starts it next: libvirt would keep it to its own user.
+    fn make_console_log(&self, log: &Path) -> Result<(), LifecycleError> {
+        let failed = |source| LifecycleError::Io { what: format!("cannot make {}", log.display()), source };
+        let open = || OpenOptions::new().create(true).append(true).mode(0o660).open(log);
+        let file = match open() {
+            // It is of somebody who left group qubes, or libvirt began a new one after so many bytes.
+            Err(e) if e.kind() == io::ErrorKind::PermissionDenied => fs::remove_file(log).and_then(|()| open()),
+            opened => opened,
+        }
+        .map_err(failed)?;
+        // One of another member has had its access from him.
+        let _not_ours = Access::shared(self.system.qubes_group()).apply(&file);
+        Ok(())
     }
 
     fn let_run(&self, name: &VmName, record: &Record) -> Result<(), LifecycleError> {
