@@ -33,7 +33,10 @@ install-completions:
 install-data:
 	$(INSTALL) -d $(OUT)/share/qubes $(OUT)/lib/systemd/system
 	if [ -d templates ]; then cp -R templates $(OUT)/share/qubes/; fi
-	for unit in $(wildcard units/*); do $(INSTALL) -m 0644 $$unit $(OUT)/lib/systemd/system || exit; done
+	for unit in $(notdir $(wildcard units/*)); do \
+		sed 's|/usr/bin/|$(PREFIX)/bin/|g' units/$$unit > $(OUT)/lib/systemd/system/$$unit && \
+		chmod 0644 $(OUT)/lib/systemd/system/$$unit || exit; \
+	done
 
 # Makes completions/ and man/ again; a test fails when they are not what the programs say.
 generated:

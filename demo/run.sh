@@ -66,7 +66,7 @@ clean_up() {
             [ -s "$log" ] && { echo "--- the end of $log"; tail -n 15 "$log" | tr -cd '[:print:]\n'; } >&2
         done
         [ -e "$scratch/var/lib/qubes/qubes.xml" ] && qvm-kill --all > /dev/null 2>&1
-        qvm-remove --force --all > /dev/null 2>&1
+        for name in work sys-net tiny; do qvm-remove --force "$name" > /dev/null 2>&1; done
     fi
     [ -n "$keep" ] || rm -rf "$scratch"
     # Only what this script started is stopped.

@@ -1,8 +1,18 @@
-//! What the errors of all rooms have in common: each room has an enum of its own, a message is one line.
+//! Every room's errors under one roof: one type each, joined in [`LifecycleError`], which is what a verb returns; a
+//! message is one line.
 
 use std::io;
 
 use nix::errno::Errno;
+
+pub use crate::exec::ExecError;
+pub use crate::format::FormatError;
+pub use crate::hypervisor::HypervisorError;
+pub use crate::lifecycle::LifecycleError;
+pub use crate::model::{CreationError, FeatureError, NameError, PropertyError, RemovalError, TagError, VolumeError};
+pub use crate::storage::StorageError;
+pub use crate::store::StoreError;
+pub use crate::system::SystemError;
 
 /// The system's words for an error, without its number and what a library adds behind it.
 pub fn words_of(error: &io::Error) -> String {

@@ -13,7 +13,6 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::model::Release;
-use crate::store::{StorePlace, Wait};
 
 /// What the command line said of the place to work on; the environment answers for what it left open.
 #[derive(Debug, Clone, Default)]
@@ -134,7 +133,7 @@ impl System {
 
     /// Copies of the store: `backup/` beside it.
     pub fn backup_dir(&self) -> PathBuf {
-        crate::store::replace::directory_of(&self.store).join("backup")
+        self.store.with_file_name("backup")
     }
 
     /// Locks, records and logs of running qubes.
@@ -145,19 +144,6 @@ impl System {
     /// What is remembered between runs and may be lost.
     pub fn cache_dir(&self) -> &Path {
         &self.cache
-    }
-
-    /// The store and how to treat it, for a transaction.
-    pub fn store_place(&self) -> StorePlace {
-        StorePlace {
-            file: self.store.clone(),
-            run_dir: self.run.clone(),
-            backup_dir: self.backup_dir(),
-            qubesd_socket: self.qubesd_socket(),
-            group: self.qubes_group(),
-            wait: Wait::at_most(self.lock_wait()),
-            force: self.force,
-        }
     }
 
     /// The socket on which a live qubesd would answer: only the system's own store can have one.
@@ -214,10 +200,10 @@ impl System {
         &self.path
     }
 
-    /// A program of our own: beside the running one, else in the built-in directory.
+    /// A program of our own: beside the running one, in `lib/qubes` of the same prefix, else in the built-in directory.
     pub fn own_program(&self, name: &str) -> PathBuf {
-        let beside = self.libexec.as_ref().map(|dir| dir.join(name)).filter(|p| p.is_file());
-        beside.unwrap_or_else(|| Path::new("/usr/lib/qubes").join(name))
+        let beside = self.libexec.iter().flat_map(|dir| [dir.join(name), dir.join("../lib/qubes").join(name)]);
+        beside.into_iter().find(|p| p.is_file()).unwrap_or_else(|| Path::new("/usr/lib/qubes").join(name))
     }
 
     /// Memory of the host in MiB: core.toml's word (an installer prepares for another machine), else the machine's.
@@ -271,7 +257,7 @@ fn resolved(path: PathBuf) -> PathBuf {
     if let Ok(real) = fs::canonicalize(&path) {
         return real;
     }
-    let directory = crate::store::replace::directory_of(&path);
+    let directory = path.parent().filter(|d| !d.as_os_str().is_empty()).unwrap_or(Path::new("."));
     match (fs::canonicalize(directory), path.file_name()) {
         (Ok(real), Some(name)) => real.join(name),
         _ => path,

@@ -51,6 +51,22 @@ fn volumes_follow_from_class_pool_and_template() {
     }
 }
 
+/// A store of R4.0 and one of a thousand qubes: nothing in them is beyond us.
+#[test]
+fn every_property_and_volume_of_the_other_stores_can_be_read() {
+    let host = SampleHost::default();
+    for sample in ["r40-small", "n1000"] {
+        let qubes = read(sample);
+        for vm in qubes.iter() {
+            for property in properties_of(&vm.class) {
+                let read = qubes.value(vm, property, &host);
+                assert!(read.is_ok(), "{sample}: {} {}: {read:?}", vm.name, property.name);
+            }
+            assert!(qubes.volumes(vm, &host).is_ok(), "{sample}: {}", vm.name);
+        }
+    }
+}
+
 fn assert_same(sample: &str) {
     let (qubes, expected) = (read(sample), dump(sample));
     let host = SampleHost::default();

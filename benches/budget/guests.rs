@@ -59,7 +59,9 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        for (tool, arguments) in [("qvm-kill", ["--all"].as_slice()), ("qvm-remove", &["--force", "--all"])] {
+        let qubes = self.qubes.iter().map(String::as_str);
+        let remove: Vec<&str> = ["--force"].into_iter().chain(qubes).collect();
+        for (tool, arguments) in [("qvm-kill", ["--all"].as_slice()), ("qvm-remove", &remove)] {
             if let Err(error) = self.run(tool, arguments) {
                 eprintln!("budget: cleaning up: {error}");
             }

@@ -1,15 +1,17 @@
 //! From a qube of the store to the description of its domain.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 
-use crate::hypervisor::description::{Accelerator, DomainDescription, HostDescription, Kernel, Net, Owner};
+use crate::hypervisor::description::{Accelerator, DomainDescription, HostDescription, Kernel, Net};
 use crate::hypervisor::kvm::choose_accelerator;
 use crate::hypervisor::uri::Family;
 use crate::hypervisor::xml::Templates;
 use crate::model::{Facts, PropertyError, Qubes, VirtMode, Vm};
+use crate::store::replace::Access;
 
 use super::kernel_line::kernel_line;
 use super::{LifecycleError, Session};
@@ -40,7 +42,7 @@ impl Session {
                 Family::Qemu => choose_accelerator(self.system.program_path(), self.system.cache_dir()),
                 Family::Xen => Accelerator::Tcg,
             },
-            owner: (family == Family::Qemu && self.system.is_superuser()).then(|| self.owner_of(vm)).flatten(),
+            owner: None,
             audiovm_xid: qubes.audiovm(vm, self)?.and_then(|a| u32::try_from(self.domain_id(a)).ok()),
             guivm: self.running_guivm(qubes, vm)?,
             stubdom_mem: qubes.value_of(vm, "stubdom_mem", self)?.as_int().and_then(|n| u64::try_from(n).ok()),
@@ -58,6 +60,21 @@ impl Session {
     /// What the guest says on its console, where the hypervisor is QEMU.
     pub fn console_log(&self, qube: &str) -> PathBuf {
         self.system.run_dir().join("console").join(format!("{qube}.log"))
+    }
+
+    /// The log of the guest's console, for whoever of group qubes starts it next: libvirt would keep it to its own user.
+    pub(super) fn make_console_log(&self, log: &Path) -> Result<(), LifecycleError> {
+        let failed = |source| LifecycleError::Io { what: format!("cannot make {}", log.display()), source };
+        let open = || OpenOptions::new().create(true).append(true).mode(0o660).open(log);
+        let file = match open() {
+            // It is of somebody who left group qubes, or libvirt began a new one after so many bytes.
+            Err(e) if e.kind() == io::ErrorKind::PermissionDenied => fs::remove_file(log).and_then(|()| open()),
+            opened => opened,
+        }
+        .map_err(failed)?;
+        // One of another member has had its access from him.
+        let _not_ours = Access::shared(self.system.qubes_group()).apply(&file);
+        Ok(())
     }
 
     /// The name under which libvirt knows a qube.
@@ -103,12 +120,6 @@ impl Session {
             netmask: text("visible_netmask")?,
             dns: two(&text("dns")?),
         }))
-    }
-
-    /// Whom QEMU has to run as to open the images: their owner.
-    fn owner_of(&self, vm: &Vm) -> Option<Owner> {
-        let metadata = fs::metadata(self.directory(vm)).ok()?;
-        Some(Owner { uid: metadata.uid(), gid: metadata.gid() })
     }
 
     fn running_guivm(&self, qubes: &Qubes, vm: &Vm) -> Result<Option<String>, PropertyError> {

@@ -49,6 +49,8 @@ pub enum LifecycleError {
     Prohibited { qube: VmName, reason: String },
     #[error("{qube} cannot be started: {reason}")]
     CannotStart { qube: VmName, reason: String },
+    #[error("drive {drive}: {reason}")]
+    Drive { drive: String, reason: String },
     #[error("its netvm {netvm} does not start: {reason}")]
     Netvm { netvm: VmName, reason: String },
     #[error("{qube} is the netvm of running qubes: {clients}; shut them down first, or use --force")]

@@ -13,7 +13,7 @@ impl Session {
     /// # Errors
     /// There is a store already: nothing is touched.
     pub fn create_system(&self) -> Result<(), LifecycleError> {
-        let place = self.system.store_place();
+        let place = self.store_place();
         // Looked at before anything is made; the creation looks again.
         if std::fs::symlink_metadata(&place.file).is_ok() {
             return Err(StoreError::Exists { path: place.file }.into());

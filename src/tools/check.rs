@@ -2,7 +2,7 @@
 
 use super::arguments::flag;
 use super::failure::Failure;
-use super::invocation::Invocation;
+use super::invocation::{Invocation, read_for_good};
 use super::qubes_given::{self, Given};
 use super::values::Values;
 use crate::lifecycle::Session;
@@ -40,7 +40,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     let given = Given::of(&call.given);
     given.check()?;
     let session = Session::new(call.system()?);
-    let qubes = session.read()?;
+    let qubes = read_for_good(&session)?;
     let (mut present, mut missing): (Vec<&str>, Vec<&str>) = if given.all {
         (given.resolve(&qubes.names().map(VmName::as_str).collect::<Vec<_>>(), false)?, Vec::new())
     } else {
@@ -53,6 +53,11 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     let filters: Vec<&Filter> = FILTERS.iter().filter(|f| call.has(f.id)).collect();
     let asked = filters.iter().map(|f| f.id).collect::<Vec<_>>().join(", ");
     let values = Values::new(&qubes, &session);
+    if (call.has("running") || call.has("paused"))
+        && let Some(error) = values.why_states_are_unknown()
+    {
+        return Err(Failure::error(format!("power states are not available: {error}")));
+    }
     let satisfied: Vec<&str> = if filters.is_empty() {
         present.clone()
     } else {

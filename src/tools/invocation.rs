@@ -1,5 +1,7 @@
 //! One run of one command: what was said on the command line, where to work, and how to speak.
 
+use std::mem::ManuallyDrop;
+
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 
@@ -7,8 +9,16 @@ use super::Command;
 use super::arguments;
 use super::failure::Failure;
 use super::output::{Output, say};
+use crate::lifecycle::Session;
 use crate::model::Vm;
+use crate::store::Read;
 use crate::system::System;
+
+/// Reads the store for the rest of the process. It is not freed at the end, when the process's memory goes anyway: for
+/// a listing of a thousand qubes that would be a tenth of the time.
+pub fn read_for_good(session: &Session) -> Result<ManuallyDrop<Read>, Failure> {
+    Ok(ManuallyDrop::new(session.read()?))
+}
 
 /// What a command's `run` works with.
 pub struct Invocation {

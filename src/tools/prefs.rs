@@ -4,7 +4,7 @@ use clap::Arg;
 
 use super::arguments::{self, THE_QUBE, flag, needed, the_qube};
 use super::failure::{Failure, quoted};
-use super::invocation::Invocation;
+use super::invocation::{Invocation, read_for_good};
 use super::output::Output;
 use super::qubes_given::resolve_one;
 use super::table;
@@ -96,7 +96,7 @@ pub fn run_for_qube(call: &mut Invocation) -> Result<u8, Failure> {
 }
 
 fn run(call: &mut Invocation, session: &Session, qube: Option<&str>) -> Result<u8, Failure> {
-    let qubes = session.read()?;
+    let qubes = read_for_good(session)?;
     let owner = match qube {
         None => Owner::System,
         Some(given) => {
@@ -126,8 +126,7 @@ fn run(call: &mut Invocation, session: &Session, qube: Option<&str>) -> Result<u
         (None, true) => None,
         (None, false) => return show(call, &owner, &qubes, property, session),
     };
-    // The reading is not needed any more: the change decides on what it loads under the lock.
-    drop(qubes);
+    // The change decides on what it loads itself, under the lock.
     set(call, session, &owner, property, change.as_deref())
 }
 

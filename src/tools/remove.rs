@@ -6,7 +6,7 @@ use super::invocation::Invocation;
 use super::output::{ask, say};
 use super::qubes_given;
 use crate::lifecycle::{LifecycleError, Session};
-use crate::model::{RemovalError, VmName};
+use crate::model::{RemovalError, Use, VmName};
 
 /// What somebody must type who removes everything.
 const CERTAIN: &str = "IKNOWWHATIAMDOING";
@@ -26,10 +26,39 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
         say("Remove cancelled.");
         return Ok(1);
     }
-    for name in &names {
-        session.remove(name).map_err(|error| refused(name, error))?;
-    }
+    remove_all(&session, names)?;
     Ok(0)
+}
+
+/// Removes qubes in the order given, but one that only others of them use after those. Stops at the first that cannot
+/// be removed.
+fn remove_all(session: &Session, mut names: Vec<VmName>) -> Result<(), Failure> {
+    while !names.is_empty() {
+        let mut later = Vec::new();
+        for name in &names {
+            match session.remove(name) {
+                Ok(()) => {}
+                Err(LifecycleError::Removal(RemovalError::InUse { uses, .. })) if only_by(&uses, &names) => {
+                    later.push(name.clone());
+                }
+                Err(error) => return Err(refused(name, error)),
+            }
+        }
+        if let Some(name) = later.first().filter(|_| later.len() == names.len()) {
+            // They use each other.
+            return session.remove(name).map_err(|error| refused(name, error));
+        }
+        names = later;
+    }
+    Ok(())
+}
+
+fn only_by(uses: &[Use], names: &[VmName]) -> bool {
+    let is_one = |vm: &String| names.iter().any(|n| n.as_str() == vm);
+    uses.iter().all(|usage| match usage {
+        Use::Global { .. } => false,
+        Use::Qube { vm, .. } | Use::Device { frontend: vm, .. } => is_one(vm),
+    })
 }
 
 /// Whether the person wants it. The end of the input is a no.

@@ -89,6 +89,7 @@ impl<'a> Values<'a> {
         self.value(vm, name).map(|value| json_of(&value)).unwrap_or_default()
     }
 
+    /// What a qube is doing; all qubes' states come with the first question.
     pub fn state(&self, vm: &Vm) -> PowerState {
         self.session.shown_state(vm)
     }

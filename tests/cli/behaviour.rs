@@ -6,8 +6,11 @@ use std::process::{Command, Stdio};
 use crate::store::{Run, Store};
 
 const QVM_LS: &str = env!("CARGO_BIN_EXE_qvm-ls");
+const QVM_CHECK: &str = env!("CARGO_BIN_EXE_qvm-check");
 const QVM_PREFS: &str = env!("CARGO_BIN_EXE_qvm-prefs");
 const QUBES_PREFS: &str = env!("CARGO_BIN_EXE_qubes-prefs");
+const QVM_CREATE: &str = env!("CARGO_BIN_EXE_qvm-create");
+const QVM_REMOVE: &str = env!("CARGO_BIN_EXE_qvm-remove");
 const QVM_START: &str = env!("CARGO_BIN_EXE_qvm-start");
 
 fn words(line: &str) -> Vec<String> {
@@ -78,6 +81,26 @@ fn mistakes_end_with_one_line_and_the_documented_code() {
 }
 
 #[test]
+fn a_hypervisor_that_cannot_be_reached_costs_a_listing_only_the_states() {
+    let store = Store::small();
+    let live = |program: &str, line: &str| {
+        let mut command = store.command(program);
+        command.args(words(line)).env_remove("QUBES_OFFLINE");
+        let output = command.env("QUBES_LIBVIRT_URI", "qemu+unix:///session?socket=/nonexistent").output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (text(output.stdout), text(output.stderr), output.status.code())
+    };
+    let (stdout, stderr, code) = live(QVM_LS, "--raw-data -O name,state,label dom0 work vault");
+    assert_eq!((stdout.as_str(), code), ("dom0|Running|black\nvault|NA|teal\nwork|NA|blue\n", Some(0)));
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    assert!(stderr.starts_with("qvm-ls: power states are not available: "), "{stderr}");
+    let (stdout, stderr, code) = live(QVM_LS, "--raw-data -O name,label work");
+    assert_eq!((stdout.as_str(), stderr.as_str(), code), ("work|blue\n", "", Some(0)), "nobody asked for states");
+    let (_, stderr, code) = live(QVM_CHECK, "--running work");
+    assert!(code == Some(1) && stderr.contains("power states are not available"), "{stderr}");
+}
+
+#[test]
 fn a_store_that_is_none_is_refused_in_one_line() {
     for text in ["", "no xml at all", "<qubes><domains>", "<!DOCTYPE x [<!ENTITY e 'e'>]><qubes>&e;</qubes>"] {
         let store = Store::small();
@@ -107,6 +130,40 @@ fn what_a_qube_says_cannot_control_a_terminal() {
     assert!(shown.stdout.starts_with("quiet_31m apparmor"), "{shown:?}");
     let piped = run(&store, QVM_PREFS, "work kernelopts");
     assert!(piped.stdout.starts_with("quiet\u{9b}31m apparmor"), "{piped:?}");
+}
+
+#[test]
+fn qubes_that_use_each_other_are_removed_in_an_order_that_works() {
+    let store = Store::empty();
+    run(&store, QUBES_PREFS, "default_kernel 6.6.77-1.fc37");
+    for line in ["-C TemplateVM -l black a-template", "-t a-template -l red --prop provides_network=True b-net"] {
+        assert_eq!(run(&store, QVM_CREATE, line).exit, 0, "{line}");
+    }
+    assert_eq!(run(&store, QVM_CREATE, "-t a-template -l red --prop netvm=b-net c-client").exit, 0);
+    fails_cleanly(&store, QVM_REMOVE, "-f a-template b-net", 1, "template for c-client");
+    assert_eq!(run(&store, QVM_REMOVE, "-f a-template b-net c-client").exit, 0);
+    assert_eq!(run(&store, QVM_LS, "--raw-list").stdout, "dom0\n");
+}
+
+#[test]
+fn a_standalone_qube_from_a_template_is_its_copy() {
+    let store = Store::empty();
+    run(&store, QUBES_PREFS, "default_kernel 6.6.77-1.fc37");
+    let image = store.root().join("root.img");
+    fs::write(&image, "the system of the template".repeat(1000)).unwrap();
+    let template = format!("-C TemplateVM -l black --prop memory=777 --root-copy-from {} tpl", image.display());
+    assert_eq!(run(&store, QVM_CREATE, &template).exit, 0);
+    assert_eq!(run(&store, QVM_CREATE, "--standalone -t tpl -l red own").exit, 0);
+    assert_eq!(
+        run(&store, QVM_LS, "--raw-data -O name,class,label,memory,template own").stdout,
+        "own|StandaloneVM|red|-|-\n"
+    );
+    assert_eq!(run(&store, QVM_PREFS, "own memory").stdout, "777\n");
+    let copy = fs::read(store.root().join("var/lib/qubes/appvms/own/root.img")).unwrap();
+    assert!(copy.starts_with(b"the system of the template"));
+    let moved = format!("-C TemplateVM -l black -R {} moved", image.display());
+    assert_eq!(run(&store, QVM_CREATE, &moved).exit, 0);
+    assert!(!image.exists(), "a moved image is gone");
 }
 
 #[test]

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
+use std::sync::Mutex;
 
 use crate::recording::{self, Block};
 use crate::store::{Run, Store, repository};
@@ -56,14 +57,31 @@ fn run(block: &Block) -> Result<(), String> {
     block.compare(&Run { stderr: recording::sorted_uses(&got.stderr), ..got })
 }
 
+/// Runs all, a few at a time: each has a store of its own.
+fn run_all(blocks: &[Block]) -> Vec<(&Block, Result<(), String>)> {
+    let results: Mutex<Vec<(&Block, Result<(), String>)>> = Mutex::default();
+    let next = Mutex::new(blocks.iter());
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while let Some(block) = { next.lock().unwrap().next() } {
+                    let result = run(block);
+                    results.lock().unwrap().push((block, result));
+                }
+            });
+        }
+    });
+    results.into_inner().unwrap()
+}
+
 #[test]
 fn every_recorded_command_prints_the_same_or_the_documentation_says_why_not() {
     let mut differences = differences();
     let mut wrong = Vec::new();
     let blocks = blocks();
     assert!(blocks.len() > 250, "only {} blocks found", blocks.len());
-    for block in &blocks {
-        match (run(block), differences.get_mut(&block.command)) {
+    for (block, result) in run_all(&blocks) {
+        match (result, differences.get_mut(&block.command)) {
             (Ok(()), None) => {}
             (Err(_), Some(seen)) => *seen = true,
             (Err(difference), None) => wrong.push(format!("$ {}\n{difference}", block.command)),

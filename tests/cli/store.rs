@@ -29,11 +29,24 @@ impl Store {
         Store::new(&repository("tests/data/r4/small.xml"), &repository("tests/data/r4/small.tree"))
     }
 
-    pub fn new(qubes_xml: &Path, tree: &Path) -> Store {
+    /// What qubes-create makes.
+    pub fn empty() -> Store {
+        let store = Store::with_kernels();
+        let created = store.run(env!("CARGO_BIN_EXE_qubes-create"), &[], "", false);
+        assert_eq!(created.exit, 0, "{created:?}");
+        store
+    }
+
+    fn new(qubes_xml: &Path, tree: &Path) -> Store {
+        let store = Store::with_kernels();
+        copy_tree(tree, &store.root().join("var/lib/qubes"));
+        fs::copy(qubes_xml, store.file()).unwrap();
+        store
+    }
+
+    fn with_kernels() -> Store {
         let root = tempfile::tempdir().unwrap();
         let base = root.path().join("var/lib/qubes");
-        copy_tree(tree, &base);
-        fs::copy(qubes_xml, base.join("qubes.xml")).unwrap();
         for kernel in ["6.6.77-1.fc37", "6.12.21-1.fc37", "5.15.124-1"] {
             let directory = base.join("vm-kernels").join(kernel);
             fs::create_dir_all(&directory).unwrap();

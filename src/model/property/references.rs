@@ -33,15 +33,8 @@ pub(super) const ROWS: &[Property] = &[
     .late()
     .rule(Rule::OfQube(template_may_change))
     .after(After::OfQube(template_changed)),
-    Property::new(
-        "template_for_dispvms",
-        Of::Classes(&[Class::AppVM, Class::StandaloneVM]),
-        Kind::Bool,
-        DefaultValue::Bool(false),
-        "Whether disposables may be made from this qube.",
-    )
-    .legacy(DISPVM_ALLOWED)
-    .rule(Rule::OfQube(nobody_uses_it_for_disposables)),
+    template_for_dispvms(Of::Classes(&[Class::AppVM])),
+    template_for_dispvms(Of::Classes(&[Class::StandaloneVM])).since(Release::R4_1),
     Property::new(
         "audiovm",
         GUESTS,
@@ -110,6 +103,19 @@ pub(super) const ROWS: &[Property] = &[
     Property::new("remote_name", REMOTE, WORD, DefaultValue::Nothing, "The remote qube's name on its own machine.")
         .since(Release::R4_3),
 ];
+
+/// A row of its own for each class: standalone qubes can be templates of disposables since 4.1.
+const fn template_for_dispvms(of: Of) -> Property {
+    Property::new(
+        "template_for_dispvms",
+        of,
+        Kind::Bool,
+        DefaultValue::Bool(false),
+        "Whether disposables may be made from this qube.",
+    )
+    .legacy(DISPVM_ALLOWED)
+    .rule(Rule::OfQube(nobody_uses_it_for_disposables))
+}
 
 fn default_dispvm(asked: &Asked<'_>) -> Result<Value, PropertyError> {
     match asked.vm.class {

@@ -10,7 +10,7 @@ use std::borrow::Cow;
 
 use super::arguments::{self, exclusive, flag, greedy, value};
 use super::failure::Failure;
-use super::invocation::Invocation;
+use super::invocation::{Invocation, read_for_good};
 use super::output::Output;
 use super::qubes_given::{self, Given};
 use super::table;
@@ -69,7 +69,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     }
     let columns = columns_of(call)?;
     let session = Session::new(call.system()?);
-    let qubes = session.read()?;
+    let qubes = read_for_good(&session)?;
     let Invocation { given, .. } = &*call;
     let mut names = names(&Given::of(given), &qubes)?;
     let filters = Filters::of(call)?;
