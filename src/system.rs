@@ -196,6 +196,11 @@ impl System {
         geteuid().is_root()
     }
 
+    /// The number of the user we act as.
+    pub fn user(&self) -> u32 {
+        geteuid().as_raw()
+    }
+
     /// The directories in which programs are looked for.
     pub fn program_path(&self) -> &std::ffi::OsStr {
         &self.path
