@@ -9,6 +9,8 @@ use std::process::Command;
 
 #[path = "support/ran.rs"]
 mod ran;
+#[path = "support/skip.rs"]
+mod skip;
 #[path = "support/tree.rs"]
 mod tree;
 
@@ -62,7 +64,7 @@ impl Installer {
 
     fn new(inside: bool) -> Option<Installer> {
         if !nix::unistd::geteuid().is_root() {
-            eprintln!("skipped: hiding a library and chroot need root");
+            skip::skip("hiding a library and chroot need root");
             return None;
         }
         let root = tempfile::Builder::new().prefix("qubes-installer-").tempdir().unwrap();
