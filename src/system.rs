@@ -13,7 +13,6 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::model::Release;
-use crate::store::{StorePlace, Wait};
 
 /// What the command line said of the place to work on; the environment answers for what it left open.
 #[derive(Debug, Clone, Default)]
@@ -33,7 +32,7 @@ pub struct Options {
 /// Why the place to work on cannot be told.
 #[derive(Debug, thiserror::Error)]
 pub enum SystemError {
-    #[error("root directory {path}: {source}")]
+    #[error("root directory {path}: {}", crate::error::words_of(source))]
     Root { path: PathBuf, source: io::Error },
     #[error("{path}: {reason}")]
     Configuration { path: PathBuf, reason: String },
@@ -134,7 +133,7 @@ impl System {
 
     /// Copies of the store: `backup/` beside it.
     pub fn backup_dir(&self) -> PathBuf {
-        crate::store::replace::directory_of(&self.store).join("backup")
+        self.store.with_file_name("backup")
     }
 
     /// Locks, records and logs of running qubes.
@@ -145,25 +144,6 @@ impl System {
     /// What is remembered between runs and may be lost.
     pub fn cache_dir(&self) -> &Path {
         &self.cache
-    }
-
-    /// The store and how to treat it, for a transaction.
-    pub fn store_place(&self) -> StorePlace {
-        StorePlace { group: self.qubes_group(), ..self.place_for_reading() }
-    }
-
-    /// The store for those who only read it: without the group, which costs a reader a third of its start to find out
-    /// (the system's directory of groups is a library that has to be loaded).
-    pub fn place_for_reading(&self) -> StorePlace {
-        StorePlace {
-            file: self.store.clone(),
-            run_dir: self.run.clone(),
-            backup_dir: self.backup_dir(),
-            qubesd_socket: self.qubesd_socket(),
-            group: None,
-            wait: Wait::at_most(self.lock_wait()),
-            force: self.force,
-        }
     }
 
     /// The socket on which a live qubesd would answer: only the system's own store can have one.
@@ -272,7 +252,7 @@ fn resolved(path: PathBuf) -> PathBuf {
     if let Ok(real) = fs::canonicalize(&path) {
         return real;
     }
-    let directory = crate::store::replace::directory_of(&path);
+    let directory = path.parent().filter(|d| !d.as_os_str().is_empty()).unwrap_or(Path::new("."));
     match (fs::canonicalize(directory), path.file_name()) {
         (Ok(real), Some(name)) => real.join(name),
         _ => path,
@@ -283,7 +263,7 @@ fn configuration(file: &Path) -> Result<Configuration, SystemError> {
     let text = match fs::read_to_string(file) {
         Ok(text) => text,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Configuration::default()),
-        Err(e) => return Err(SystemError::Configuration { path: file.into(), reason: e.to_string() }),
+        Err(e) => return Err(SystemError::Configuration { path: file.into(), reason: crate::error::words_of(&e) }),
     };
     let wrong = |reason: String| SystemError::Configuration { path: file.into(), reason };
     let configuration: Configuration =

@@ -7,10 +7,12 @@ mod store_processes;
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use companions::{Companion, python, say_and_wait, wait_until};
+use nix::fcntl::{FcntlArg, fcntl};
 use qubes::store::{Read, StoreError, StorePlace, Wait, Write};
 use store_processes::{Scratch, job, memory_in, place_in, set_memory, this_binary};
 
@@ -164,6 +166,39 @@ fn a_reader_does_not_wait_for_a_writer() {
     assert_eq!(memory(&Read::open(&patient(&scratch)).unwrap()), "801");
     python.finish();
     assert!(begun.elapsed() < Duration::from_secs(30), "a reader waited");
+}
+
+/// A file that loses its name while it is read changes its change time and nothing else. The writer here does nothing but
+/// lock and rename, so that it overtakes many of the readers.
+#[test]
+fn a_reader_that_a_rename_overtakes_does_not_wait_either() {
+    let scratch = Scratch::new();
+    let text = fs::read(&scratch.place.file).unwrap();
+    let read = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let renamer = scope.spawn(|| {
+            let next = scratch.dir.path().join("next");
+            let mut locked = Vec::new();
+            while !read.load(Ordering::Relaxed) {
+                fs::write(&next, &text).unwrap();
+                let file = fs::OpenOptions::new().write(true).open(&next).unwrap();
+                let whole =
+                    nix::libc::flock { l_type: nix::libc::F_WRLCK as i16, l_whence: 0, l_start: 0, l_len: 0, l_pid: 0 };
+                fcntl(&file, FcntlArg::F_OFD_SETLK(&whole)).unwrap();
+                fs::rename(&next, &scratch.place.file).unwrap();
+                // The one before stays locked as well: a reader may just have opened it.
+                locked.push(file);
+                if locked.len() > 8 {
+                    locked.remove(0);
+                }
+            }
+        });
+        // This place forbids to wait: whoever would, ends as Busy.
+        let reads: Vec<_> = (0..400).map(|_| Read::open(&scratch.place).map(drop)).collect();
+        read.store(true, Ordering::Relaxed);
+        renamer.join().unwrap();
+        assert!(reads.iter().all(Result::is_ok), "{:?}", reads.iter().find(|r| r.is_err()));
+    });
 }
 
 #[test]

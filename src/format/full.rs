@@ -3,7 +3,7 @@
 use super::MAX_BYTES;
 use super::error::{Fault, FormatError};
 use super::scan::{Scanner, Span};
-use super::tree::{Shape, Tree};
+use super::tree::{Parts, Shape, Tree};
 
 /// Root, sections, domains.
 const OUTLINE: usize = 3;
@@ -20,7 +20,8 @@ pub(crate) fn outline(bytes: &[u8]) -> Result<Tree<'_>, FormatError> {
         return Err(FormatError::Empty);
     }
     let start = check_encoding(bytes).map_err(|f| f.locate(bytes))?;
-    let tree = Tree::parse(bytes, start..bytes.len(), Shape::Document, OUTLINE).map_err(|f| f.locate(bytes))?;
+    let tree = Tree::parse(bytes, start..bytes.len(), Shape::Document, OUTLINE, Parts::default())
+        .map_err(|f| f.locate(bytes))?;
     match tree.name(Tree::ROOT) {
         b"qubes" => Ok(tree),
         b"QubesVmCollection" => Err(FormatError::OldFormat),

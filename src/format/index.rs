@@ -6,14 +6,15 @@
 
 use std::borrow::Cow;
 
-use memchr::memmem::Finder;
+use memchr::arch::all::packedpair::HeuristicFrequencyRank;
+use memchr::memmem::{Finder, FinderBuilder};
 
 use super::error::{Fault, FormatError};
 use super::full;
 use super::reader::last_property;
 use super::scan::{Scanner, Span, Token};
 use super::text::{Place, decode, is_space};
-use super::tree::{Id, Tree};
+use super::tree::{Id, Tree, check_characters};
 use crate::model::{Class, NameError, VmName};
 
 /// What a child of the root element is for.
@@ -121,7 +122,7 @@ pub fn quick(bytes: &[u8]) -> Option<Index> {
     let mut seen_domains = false;
     loop {
         match scanner.next().ok()? {
-            Token::Open { tag, name, empty } => {
+            Token::Open { tag, name, empty, .. } => {
                 let kind = Section::of_name(name.of(bytes));
                 if kind == Section::Domains {
                     if seen_domains {
@@ -143,6 +144,11 @@ pub fn quick(bytes: &[u8]) -> Option<Index> {
         }
     }
     to_end(&mut scanner, bytes)?;
+    // Domains are looked at when they are parsed; all around them now.
+    let around = index.sections.iter().find(|(kind, _)| *kind == Section::Domains);
+    let domains = around.map_or(bytes.len()..bytes.len(), |(_, span)| span.range());
+    check_characters(bytes, 0..domains.start).ok()?;
+    check_characters(bytes, domains.end..bytes.len()).ok()?;
     Some(index)
 }
 
@@ -150,16 +156,12 @@ fn not_a_declaration(target: Span, bytes: &[u8]) -> Option<()> {
     (!target.of(bytes).eq_ignore_ascii_case(b"xml")).then_some(())
 }
 
-fn is_blank(span: Span, bytes: &[u8]) -> bool {
-    span.of(bytes).iter().all(|b| is_space(*b))
-}
-
 /// Past the start tag of the root element `qubes`.
 fn to_root(scanner: &mut Scanner, bytes: &[u8]) -> Option<()> {
     loop {
         match scanner.next().ok()? {
             Token::Open { name, empty: false, .. } if name.of(bytes) == b"qubes" => return Some(()),
-            Token::Text { span } if is_blank(span, bytes) => {}
+            Token::Text { blank: true, .. } => {}
             Token::Comment { .. } => {}
             Token::Instruction { target, .. } => not_a_declaration(target, bytes)?,
             _ => return None,
@@ -172,7 +174,7 @@ fn to_end(scanner: &mut Scanner, bytes: &[u8]) -> Option<()> {
     loop {
         match scanner.next().ok()? {
             Token::End => return Some(()),
-            Token::Text { span } if is_blank(span, bytes) => {}
+            Token::Text { blank: true, .. } => {}
             Token::Comment { .. } => {}
             Token::Instruction { target, .. } => not_a_declaration(target, bytes)?,
             _ => return None,
@@ -209,16 +211,34 @@ struct Needles {
     properties: Finder<'static>,
 }
 
+/// A searcher that knows what is common in a store: what every tag has. The usual guess, made for prose, would stop
+/// at every `</`.
+fn finder(needle: &'static [u8]) -> Finder<'static> {
+    struct InTags;
+    impl HeuristicFrequencyRank for InTags {
+        fn rank(&self, byte: u8) -> u8 {
+            match byte {
+                b'<' | b'>' | b'/' | b'"' | b'=' | b' ' | b'\n' | b'e' => 255,
+                b'p' | b'r' | b'o' | b't' | b's' | b'a' | b'n' => 200,
+                b'd' | b'm' => 50,
+                _ => 100,
+            }
+        }
+    }
+    FinderBuilder::new().build_forward_with_ranker(InTags, needle)
+}
+
 /// Past `</domains>`, collecting the domains on the way.
 fn domains(scanner: &mut Scanner, bytes: &[u8], found: &mut Vec<Entry>) -> Option<()> {
-    let needles = Needles { end: Finder::new(b"</domain"), properties: Finder::new(b"<properties") };
+    let needles = Needles { end: finder(b"</domain"), properties: finder(b"<properties") };
     // Domains have some 1900 bytes; a little too much costs less than growing.
     found.reserve((bytes.len() - scanner.position()) / 1024);
     loop {
         let at = skip_blank(bytes, scanner.position());
         scanner.seek(at);
+        scanner.attributes.clear();
         match scanner.next().ok()? {
-            Token::Open { tag, name, empty } if name.of(bytes) == b"domain" => {
+            Token::Open { tag, name, empty, .. } if name.of(bytes) == b"domain" => {
                 let class = class_of(scanner, bytes)?;
                 if empty {
                     found.push(entry(tag, &class, None));
@@ -249,7 +269,7 @@ fn misleads(piece: &[u8]) -> bool {
 
 fn class_of<'a>(scanner: &Scanner, bytes: &'a [u8]) -> Option<Cow<'a, str>> {
     match scanner.attributes.iter().find(|a| a.name.of(bytes) == b"class") {
-        Some(attribute) => decode(attribute.value.of(bytes), Place::Attribute),
+        Some(attribute) => decode(std::str::from_utf8(attribute.value.of(bytes)).ok()?, Place::Attribute),
         None => Some(Cow::Borrowed("")),
     }
 }
@@ -265,18 +285,24 @@ fn quick_name<'a>(bytes: &'a [u8], inside: usize, end: usize, needles: &Needles)
     let mut at = skip_blank(bytes, inside);
     let after = |at: usize, literal: &[u8]| bytes[at..end].starts_with(literal).then_some(at + literal.len());
     at = after(at, b"<properties>")?;
+    // Nearly always the same blanks stand before each property.
+    let usual = &bytes[at..skip_blank(bytes, at)];
     loop {
-        at = skip_blank(bytes, at);
+        at = after(at, usual).filter(|at| bytes[*at] == b'<').unwrap_or_else(|| skip_blank(bytes, at));
         let Some(key) = after(at, b"<property name=\"") else {
             at = after(at, b"</properties>")?;
             break;
         };
-        let key_end = key + bytes[key..end].iter().position(|b| matches!(b, b'"' | b'&'))?;
-        let value = after(key_end, b"\">")?;
-        let value_end = value + bytes[value..end].iter().position(|b| *b == b'<')?;
-        at = after(value_end, b"</property>")?;
-        if &bytes[key..key_end] == b"name" {
-            name = Some(decode(&bytes[value..value_end], Place::Text)?);
+        // Written with references, a name could mean this one too; but only if it begins so.
+        if matches!(bytes[key], b'n' | b'&') {
+            bytes[key..end].iter().find(|b| matches!(b, b'"' | b'&')).filter(|b| **b == b'"')?;
+        }
+        // The tag ends before the next `<`, and when that closes the property, no element stood inside.
+        let close = key + memchr::memchr(b'<', &bytes[key..end])?;
+        at = after(close, b"</property>")?;
+        if let Some(value) = after(key, b"name\"") {
+            let value = after(value, b">")?;
+            name = Some(decode(std::str::from_utf8(&bytes[value..close]).ok()?, Place::Text)?);
         }
     }
     // A second section could hold a later name.

@@ -4,6 +4,7 @@
 //! takes the same bytes and the collection, changed or not, and gives the new bytes. What nobody touched is copied
 //! byte for byte; in a touched domain only what differs is changed. The grammar is `spec/r4-xml.md`.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 mod edit;
@@ -13,6 +14,7 @@ mod full;
 pub mod index;
 mod patch;
 mod patch_domain;
+mod plain;
 mod reader;
 mod scan;
 mod text;
@@ -25,7 +27,7 @@ pub use scan::Span;
 use crate::model::{Brief, Class, Diagnosis, DomainSource, Labels, Pools, Qubes, TextMap, Vm, VmName};
 use index::{Entry, Index, Section};
 use reader::diagnosis;
-use tree::Tree;
+use tree::{MAX_DEPTH, Parts, Shape, Tree};
 
 /// The largest store that is read: thirty times what a thousand qubes need.
 pub const MAX_BYTES: usize = 64 << 20;
@@ -42,7 +44,7 @@ pub fn read(bytes: impl Into<Bytes>) -> Result<Qubes, FormatError> {
     let mut diagnoses = head.diagnoses;
     diagnoses.extend(index.domains.iter().filter_map(|entry| unusable(&bytes, entry)));
     let briefs = briefs(&index.domains);
-    let source = Source { bytes, domains: index.domains };
+    let source = Source { bytes, domains: index.domains, parts: RefCell::default() };
     let mut qubes = Qubes::over(head.labels, head.pools, head.globals, Box::new(source), briefs);
     qubes.diagnoses.extend(diagnoses);
     Ok(qubes)
@@ -74,7 +76,7 @@ struct Head {
 
 fn head(bytes: &[u8], index: &Index) -> Result<Head, FormatError> {
     let (mut labels, mut pools, mut globals) = (Vec::new(), Vec::new(), TextMap::new());
-    let mut diagnoses = Vec::new();
+    let (mut diagnoses, mut count) = (Vec::new(), 0);
     for (section, span) in &index.sections {
         if matches!(section, Section::Domains | Section::Unknown) {
             continue;
@@ -87,11 +89,7 @@ fn head(bytes: &[u8], index: &Index) -> Result<Head, FormatError> {
             Section::Pools => {
                 pools.extend(reader::pools(&tree, Tree::ROOT, &mut diagnoses).into_iter().map(|(_, p)| p))
             }
-            _ => {
-                for (name, text) in reader::global_properties(&tree, Tree::ROOT).iter() {
-                    globals.set(name, text);
-                }
-            }
+            _ => reader::global_properties(&tree, Tree::ROOT, &mut globals, &mut count),
         }
     }
     Ok(Head { labels: Labels::new(labels), pools: Pools(pools), globals, diagnoses })
@@ -129,6 +127,8 @@ fn unusable(bytes: &[u8], entry: &Entry) -> Option<Diagnosis> {
 struct Source {
     bytes: Bytes,
     domains: Vec<Entry>,
+    /// Memory that one parse after the other uses.
+    parts: RefCell<Parts>,
 }
 
 impl DomainSource for Source {
@@ -137,8 +137,16 @@ impl DomainSource for Source {
             return Vm::new(VmName::dom0(), Class::AdminVM);
         };
         let name = entry.name.clone().unwrap_or_else(|_| VmName::dom0());
-        match Tree::of_element(&self.bytes, entry.span.range()) {
-            Ok(tree) => reader::vm(&tree, name, entry.class.clone()),
+        if let Some(vm) = plain::vm(&self.bytes[entry.span.range()], &name, &entry.class) {
+            return vm;
+        }
+        let parts = self.parts.take();
+        match Tree::parse(&self.bytes, entry.span.range(), Shape::Element, MAX_DEPTH, parts) {
+            Ok(tree) => {
+                let vm = reader::vm(&tree, name, entry.class.clone());
+                self.parts.replace(tree.into_parts());
+                vm
+            }
             Err(fault) => {
                 let mut vm = Vm::new(name, entry.class.clone());
                 vm.diagnoses.push(diagnosis(fault.locate(&self.bytes).to_string()));

@@ -3,7 +3,7 @@
 use super::edit::{Addition, Edits, change_children, place_before};
 use super::emit::Emitter;
 use super::error::FormatError;
-use super::reader::{NamedText, attributes, items};
+use super::reader::{NamedText, attributes, items_of};
 use super::text::is_space;
 use super::tree::{Id, Tree};
 use crate::model::TextMap;
@@ -36,11 +36,11 @@ impl Patch<'_, '_> {
         Emitter::new(&self.place)
     }
 
-    /// Makes `<item name="…">text</item>` in `sections` say what `wanted` says. Returns what is to be added, when
-    /// there is no section to put it in.
+    /// Makes `<item name="…">text</item>` in `sections` say what `wanted` says; what is new goes into the
+    /// first of them.
     pub fn named_items(&mut self, sections: &[Id], item: &'static str, wanted: &TextMap, order: Order) -> Patched {
         let tree = self.tree;
-        let all: Vec<Vec<NamedText>> = sections.iter().map(|s| items(tree, *s, item).collect()).collect();
+        let all = items_of(tree, sections, item);
         for stored in all.iter().flatten() {
             // Of several of one name the last one counts; the others stay as they are.
             let counts = all.iter().flatten().rfind(|i| i.name == stored.name).is_some_and(|i| i.id == stored.id);

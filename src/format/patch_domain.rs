@@ -4,7 +4,7 @@ use super::edit::{Addition, Edits, change_children, child_indent, place_before};
 use super::emit::{Indent, place_of, property_order};
 use super::error::FormatError;
 use super::patch::{Order, Patch, Patched};
-use super::reader::{self, assignment, attributes, device_classes, devices, volumes};
+use super::reader::{assignment, attributes, device_classes, devices, items_of, volumes};
 use super::tree::{Id, Tree};
 use crate::model::device::{Assignment, DeviceClass};
 use crate::model::{TextMap, Vm, VolumeConfig};
@@ -90,13 +90,12 @@ impl Patch<'_, '_> {
             self.add_section(ROOT, 2, rank, e.into_text());
             return Ok(());
         };
-        let stored: Vec<_> = reader::tags(self.tree, ROOT).collect();
+        let stored = items_of(self.tree, &sections, "tag");
         let mut added: Vec<&str> = wanted.iter().map(|t| &**t).collect();
-        added.retain(|tag| !stored.iter().any(|(_, s)| s == tag));
+        added.retain(|tag| !stored.iter().flatten().any(|s| s.name == *tag));
         added.sort_unstable();
         added.dedup();
-        for section in &sections {
-            let here: Vec<_> = reader::items(self.tree, *section, "tag").collect();
+        for (section, here) in sections.iter().zip(&stored) {
             let gone = here.iter().filter(|t| !wanted.iter().any(|w| **w == *t.name)).map(|t| t.id);
             let gone: Vec<Id> = gone.collect();
             let ids: Vec<Id> = here.iter().map(|t| t.id).collect();

@@ -20,17 +20,6 @@ pub(crate) struct NamedText<'a> {
     pub text: Cow<'a, str>,
 }
 
-/// The items of every `section` below `parent` that have a name.
-pub(crate) fn named_texts<'t, 'a>(
-    tree: &'t Tree<'a>,
-    parent: Id,
-    section: &'static str,
-    item: &'static str,
-) -> impl Iterator<Item = NamedText<'a>> + 't {
-    let sections = tree.children_named(parent, section.as_bytes());
-    sections.flat_map(move |s| items(tree, s, item)).take(MOST)
-}
-
 /// The named items of one section element.
 pub(crate) fn items<'t, 'a>(
     tree: &'t Tree<'a>,
@@ -40,28 +29,45 @@ pub(crate) fn items<'t, 'a>(
     tree.children_named(section, item.as_bytes()).filter_map(move |id| {
         let name = tree.attribute(id, "name")?;
         // Nothing has been written with `ref` since 2015, but it is still read, for any property.
-        let reference = tree.attribute(id, "ref").filter(|r| item == "property" && !r.is_empty());
+        let reference = if item == "property" { tree.attribute(id, "ref").filter(|r| !r.is_empty()) } else { None };
         Some(NamedText { id, name, text: reference.unwrap_or_else(|| tree.text(id)) })
     })
 }
 
-fn text_map<'a>(items: impl Iterator<Item = NamedText<'a>>) -> TextMap {
-    items.map(|i| (i.name, i.text)).collect()
+/// The named items of several sections of one kind, section by section; together at most [`MOST`].
+pub(crate) fn items_of<'a>(tree: &Tree<'a>, sections: &[Id], item: &'static str) -> Vec<Vec<NamedText<'a>>> {
+    let mut left = MOST;
+    let mut found = Vec::with_capacity(sections.len());
+    for section in sections {
+        let here: Vec<_> = items(tree, *section, item).take(left).collect();
+        left -= here.len();
+        found.push(here);
+    }
+    found
 }
 
 /// The value of a property; of several the last wins.
 pub(crate) fn last_property<'a>(tree: &Tree<'a>, parent: Id, name: &str) -> Option<Cow<'a, str>> {
-    named_texts(tree, parent, "properties", "property").filter(|p| p.name == name).last().map(|p| p.text)
+    let sections = tree.children_named(parent, b"properties");
+    sections.flat_map(|s| items(tree, s, "property")).take(MOST).filter(|p| p.name == name).last().map(|p| p.text)
 }
 
-/// Explicit properties of a domain, or of the system below the root.
-pub(crate) fn properties(tree: &Tree, parent: Id) -> TextMap {
-    text_map(named_texts(tree, parent, "properties", "property"))
+/// Adds the items of a section to what was found so far. `count` counts them over all sections.
+fn collect(map: &mut TextMap, tree: &Tree, section: Id, item: &'static str, count: &mut usize) {
+    if map.is_empty() {
+        // Of the bytes of a section in upstream's form about a third are names and texts, in lines of some 60.
+        let bytes = tree.whole(section).len();
+        *map = TextMap::with_capacity(bytes / 60 + 1, bytes / 3);
+    }
+    for item in items(tree, section, item).take(MOST - *count) {
+        *count += 1;
+        map.set(&item.name, &item.text);
+    }
 }
 
 /// Global properties, from a `<properties>` section.
-pub(crate) fn global_properties(tree: &Tree, section: Id) -> TextMap {
-    text_map(items(tree, section, "property").take(MOST))
+pub(crate) fn global_properties(tree: &Tree, section: Id, map: &mut TextMap, count: &mut usize) {
+    collect(map, tree, section, "property", count);
 }
 
 /// The labels of a `<labels>` section; one without a usable number is a diagnosis.
@@ -96,26 +102,41 @@ pub(crate) fn pools(tree: &Tree, section: Id, diagnoses: &mut Vec<Diagnosis>) ->
 
 /// All attributes of an element, in order.
 pub(crate) fn attributes(tree: &Tree, id: Id) -> TextMap {
-    let named = |a: &super::scan::Attribute| String::from_utf8_lossy(a.name.of(tree.bytes)).into_owned();
-    tree.attributes(id).iter().take(MOST).map(|a| (named(a), tree.value(a))).collect()
+    let stored = tree.attributes(id);
+    let stored = &stored[..stored.len().min(MOST)];
+    let bytes = stored.iter().map(|a| a.name.len() + a.value.len()).sum();
+    let mut map = TextMap::with_capacity(stored.len(), bytes);
+    // No tag has two attributes of one name.
+    stored.iter().for_each(|a| map.append(tree.attribute_name(a), &tree.value(a)));
+    map
 }
 
 /// The qube that the domain element at the root of `tree` describes.
 pub(crate) fn vm(tree: &Tree, name: VmName, class: Class) -> Vm {
-    let root = Tree::ROOT;
     let mut vm = Vm::new(name, class);
-    vm.properties = properties(tree, root);
-    vm.features = text_map(named_texts(tree, root, "features", "feature"));
-    vm.tags = tags(tree, root).map(|(_, tag)| tag.into()).collect();
-    vm.devices = device_classes(tree, root).map(|(id, class)| device_class(tree, id, &class)).collect();
-    vm.volumes = volumes(tree, root).map(|id| VolumeConfig { attributes: attributes(tree, id) }).collect();
-    diagnose(tree, &mut vm);
+    vm.properties = TextMap::new();
+    let (mut properties, mut features) = (0, 0);
+    for section in tree.children(Tree::ROOT) {
+        match tree.name(section) {
+            b"properties" => collect(&mut vm.properties, tree, section, "property", &mut properties),
+            b"features" => collect(&mut vm.features, tree, section, "feature", &mut features),
+            b"tags" => {
+                let left = MOST - vm.tags.len();
+                vm.tags.extend(items(tree, section, "tag").take(left).map(|t| Box::<str>::from(t.name)));
+            }
+            b"devices" if vm.devices.len() < MOST => {
+                vm.devices.extend(tree.attribute(section, "class").map(|class| device_class(tree, section, &class)));
+            }
+            b"volume-config" => {
+                let left = MOST - vm.volumes.len();
+                let volumes = volumes_of(tree, section).take(left);
+                vm.volumes.extend(volumes.map(|id| VolumeConfig { attributes: attributes(tree, id) }));
+            }
+            _ => {}
+        }
+    }
+    diagnose(tree, &mut vm, properties);
     vm
-}
-
-/// Tags, each with its element.
-pub(crate) fn tags<'t, 'a>(tree: &'t Tree<'a>, parent: Id) -> impl Iterator<Item = (Id, Cow<'a, str>)> + 't {
-    named_texts(tree, parent, "tags", "tag").map(|t| (t.id, t.name))
 }
 
 /// The `<devices class="…">` elements.
@@ -135,42 +156,45 @@ pub(crate) fn devices<'t>(tree: &'t Tree, class: Id) -> impl Iterator<Item = Id>
 
 /// One `<device>` element.
 pub(crate) fn assignment(tree: &Tree, id: Id) -> Assignment {
-    let options = text_map(items(tree, id, "option").take(MOST));
+    let mut options = TextMap::new();
+    collect(&mut options, tree, id, "option", &mut 0);
     Assignment { attributes: attributes(tree, id), options }
 }
 
 /// The `<volume>` elements that have a name.
 pub(crate) fn volumes<'t>(tree: &'t Tree, parent: Id) -> impl Iterator<Item = Id> + 't {
-    let sections = tree.children_named(parent, b"volume-config");
-    sections
-        .flat_map(|s| tree.children_named(s, b"volume"))
-        .filter(|v| tree.attribute(*v, "name").is_some_and(|n| !n.is_empty()))
-        .take(MOST)
+    tree.children_named(parent, b"volume-config").flat_map(|s| volumes_of(tree, s)).take(MOST)
+}
+
+fn volumes_of<'t>(tree: &'t Tree, section: Id) -> impl Iterator<Item = Id> + 't {
+    let has_name = |id: &Id| tree.attribute(*id, "name").is_some_and(|n| !n.is_empty());
+    tree.children_named(section, b"volume").filter(has_name)
 }
 
 pub(crate) fn diagnosis(text: String) -> Diagnosis {
     Diagnosis { text }
 }
 
-/// What upstream would refuse in the form of the element; values are the property table's business.
-fn diagnose(tree: &Tree, vm: &mut Vm) {
-    let root = Tree::ROOT;
+/// What upstream would refuse in the form of the element; values are the property table's business. `properties`
+/// counts the property elements that were read.
+fn diagnose(tree: &Tree, vm: &mut Vm, properties: usize) {
     if let Class::Unknown(class) = &vm.class {
         vm.diagnoses.push(match class.is_empty() {
             true => diagnosis("the domain has no class".to_string()),
             false => diagnosis(format!("'{class}' is not a class of qubes")),
         });
     }
-    for once in WRITE_ONCE {
-        let stored = |p: &NamedText| p.name == once;
-        if vm.properties.contains(once) && named_texts(tree, root, "properties", "property").filter(stored).count() > 1
-        {
+    if properties > vm.properties.len() {
+        let sections = tree.children_named(Tree::ROOT, b"properties");
+        let names: Vec<Cow<str>> =
+            sections.flat_map(|s| items(tree, s, "property")).take(MOST).map(|p| p.name).collect();
+        for once in WRITE_ONCE.iter().filter(|once| names.iter().filter(|n| n == *once).count() > 1) {
             let text = format!("property '{once}' stands there twice; upstream refuses that, here the last one counts");
             vm.diagnoses.push(diagnosis(text));
         }
     }
     for (section, item) in [("properties", "property"), ("features", "feature"), ("tags", "tag")] {
-        for section in tree.children_named(root, section.as_bytes()) {
+        for section in tree.children_named(Tree::ROOT, section.as_bytes()) {
             let nameless = |id: &Id| tree.attribute(*id, "name").is_none();
             let count = tree.children_named(section, item.as_bytes()).filter(nameless).count();
             if count > 0 {

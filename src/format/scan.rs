@@ -4,6 +4,8 @@
 //! every name, value and tag; and before a save the whole file is checked as strictly as upstream's parser will. A
 //! test holds it to the answers of libxml2, which is that parser.
 
+use std::collections::HashSet;
+
 use super::error::Fault;
 use super::text::{continues_name, is_space, resolve, starts_name};
 
@@ -28,6 +30,10 @@ impl Span {
         &bytes[self.range()]
     }
 
+    pub fn len(self) -> usize {
+        (self.end - self.start) as usize
+    }
+
     pub fn is_empty(self) -> bool {
         self.start == self.end
     }
@@ -39,16 +45,19 @@ pub(crate) struct Attribute {
     pub name: Span,
     /// Between the quotation marks.
     pub value: Span,
+    /// Whether the value stands there as it is meant: no references, nothing to normalise.
+    pub plain: bool,
 }
 
 /// What comes next in the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Token {
-    /// A start tag; its attributes are in [`Scanner::attributes`] until the next token.
+    /// A start tag; its attributes are in [`Scanner::attributes`] from `first` on.
     Open {
         tag: Span,
         name: Span,
         empty: bool,
+        first: usize,
     },
     Close {
         tag: Span,
@@ -56,6 +65,8 @@ pub(crate) enum Token {
     },
     Text {
         span: Span,
+        /// Nothing but blanks.
+        blank: bool,
     },
     /// `inner` is what stands between `<![CDATA[` and `]]>`.
     CData {
@@ -73,11 +84,11 @@ pub(crate) enum Token {
     End,
 }
 
-/// Reads tokens from `at` up to `end`. Nesting is the caller's business.
+/// Reads tokens from a place to the end of `bytes`. Nesting is the caller's business.
 pub(crate) struct Scanner<'a> {
     bytes: &'a [u8],
     at: usize,
-    end: usize,
+    /// Those of every start tag so far; who does not need them clears them.
     pub attributes: Vec<Attribute>,
 }
 
@@ -85,7 +96,7 @@ const NAME_START: u8 = 1;
 const NAME: u8 = 2;
 /// `<`, `&`, `]`: what ends or complicates text.
 const TEXT_STOP: u8 = 4;
-/// `<`, `&`, `"`, `'`: what ends or complicates an attribute's value.
+/// `<`, `&`, `"`, `'` and blanks other than the space: what ends or complicates an attribute's value.
 const VALUE_STOP: u8 = 8;
 
 const CLASS: [u8; 256] = {
@@ -105,7 +116,7 @@ const CLASS: [u8; 256] = {
         if b == b']' {
             class[byte] |= TEXT_STOP;
         }
-        if b == b'"' || b == b'\'' {
+        if b == b'"' || b == b'\'' || b == b'\n' || b == b'\r' || b == b'\t' {
             class[byte] |= VALUE_STOP;
         }
         byte += 1;
@@ -120,7 +131,7 @@ fn is(byte: u8, class: u8) -> bool {
 impl<'a> Scanner<'a> {
     pub fn new(bytes: &'a [u8], range: std::ops::Range<usize>) -> Scanner<'a> {
         let end = range.end.min(bytes.len());
-        Scanner { bytes, at: range.start.min(end), end, attributes: Vec::new() }
+        Scanner { bytes: &bytes[..end], at: range.start.min(end), attributes: Vec::new() }
     }
 
     pub fn position(&self) -> usize {
@@ -147,7 +158,7 @@ impl<'a> Scanner<'a> {
     }
 
     fn open(&mut self, start: usize) -> Result<Token, Fault> {
-        self.attributes.clear();
+        let first = self.attributes.len();
         self.at = start + 1;
         let name = self.name("a name must follow '<'; a literal '<' is written &lt;")?;
         loop {
@@ -161,14 +172,14 @@ impl<'a> Scanner<'a> {
                 Some(b'/') if self.peek(1) == Some(b'>') => {
                     self.at += 2;
                     let tag = Span::new(start, self.at);
-                    return self.distinct(Token::Open { tag, name, empty: true });
+                    return self.distinct(Token::Open { tag, name, empty: true, first }, first);
                 }
                 Some(_) if self.at > before => self.attribute()?,
                 Some(_) => return Err(self.fault("a blank, '>' or '/>' is missing in a tag")),
                 None => return Err(Fault { at: start, reason: "the file ends inside a tag" }),
             }
         }
-        self.distinct(Token::Open { tag: Span::new(start, self.at), name, empty: false })
+        self.distinct(Token::Open { tag: Span::new(start, self.at), name, empty: false, first }, first)
     }
 
     fn attribute(&mut self) -> Result<(), Fault> {
@@ -185,18 +196,24 @@ impl<'a> Scanner<'a> {
         };
         self.at += 1;
         let start = self.at;
+        let mut plain = true;
         loop {
-            let rest = &self.bytes[self.at..self.end];
-            self.at += rest.iter().position(|b| is(*b, VALUE_STOP)).unwrap_or(rest.len());
+            self.skip_until(VALUE_STOP);
             match self.peek(0) {
-                Some(b'<') => return Err(self.fault("'<' in the value of an attribute is written &lt;")),
-                Some(b'&') => self.reference()?,
                 Some(other) if other == quote => break,
-                Some(_) => self.at += 1,
+                Some(b'<') => return Err(self.fault("'<' in the value of an attribute is written &lt;")),
+                Some(b'&') => {
+                    plain = false;
+                    self.reference()?;
+                }
+                Some(other) => {
+                    plain &= matches!(other, b'"' | b'\'');
+                    self.at += 1;
+                }
                 None => return Err(Fault { at: start, reason: "the file ends inside the value of an attribute" }),
             }
         }
-        self.attributes.push(Attribute { name, value: Span::new(start, self.at) });
+        self.attributes.push(Attribute { name, value: Span::new(start, self.at), plain });
         self.at += 1;
         Ok(())
     }
@@ -215,16 +232,24 @@ impl<'a> Scanner<'a> {
     }
 
     /// Refuses a tag in which two attributes have one name.
-    fn distinct(&self, token: Token) -> Result<Token, Fault> {
-        let name = |a: &Attribute| a.name.of(self.bytes);
-        let double = if self.attributes.len() <= 16 {
-            let mut seen = self.attributes.iter().enumerate();
-            seen.find(|(n, a)| self.attributes[..*n].iter().any(|b| name(b) == name(a))).map(|(_, a)| a)
-        } else {
-            let mut names = std::collections::HashSet::new();
-            self.attributes.iter().find(|a| !names.insert(name(a)))
-        };
-        match double {
+    fn distinct(&self, token: Token, first: usize) -> Result<Token, Fault> {
+        let attributes = &self.attributes[first..];
+        // Nearly always length, first and last byte tell the names of a tag apart, so that none need be compared.
+        let mut marks = 0u64;
+        let told_apart = attributes.iter().all(|a| {
+            let name = a.name.of(self.bytes);
+            let (first, last) = (name[0] as usize, name[name.len() - 1] as usize);
+            let mark = 1u64 << ((name.len() ^ (first * 7) ^ last) % 64);
+            let fresh = marks & mark == 0;
+            marks |= mark;
+            fresh
+        });
+        if told_apart { Ok(token) } else { self.compared(token, attributes) }
+    }
+
+    fn compared(&self, token: Token, attributes: &[Attribute]) -> Result<Token, Fault> {
+        let mut names = HashSet::new();
+        match attributes.iter().find(|a| !names.insert(a.name.of(self.bytes))) {
             None => Ok(token),
             Some(a) => {
                 Err(Fault { at: a.name.start as usize, reason: "a second attribute of the same name in one tag" })
@@ -244,23 +269,26 @@ impl<'a> Scanner<'a> {
     }
 
     fn text(&mut self, start: usize) -> Result<Token, Fault> {
+        self.skip_space();
+        if matches!(self.peek(0), Some(b'<') | None) {
+            return Ok(Token::Text { span: Span::new(start, self.at), blank: true });
+        }
         loop {
-            let rest = &self.bytes[self.at..self.end];
-            self.at += rest.iter().position(|b| is(*b, TEXT_STOP)).unwrap_or(rest.len());
+            self.skip_until(TEXT_STOP);
             match self.peek(0) {
                 Some(b'&') => self.reference()?,
-                Some(b']') if self.bytes[self.at..self.end].starts_with(b"]]>") => {
+                Some(b']') if self.bytes[self.at..].starts_with(b"]]>") => {
                     return Err(self.fault("']]>' in text is written ]]&gt;"));
                 }
                 Some(b']') => self.at += 1,
-                _ => return Ok(Token::Text { span: Span::new(start, self.at) }),
+                _ => return Ok(Token::Text { span: Span::new(start, self.at), blank: false }),
             }
         }
     }
 
     /// At `&`: only references that need no DOCTYPE.
     fn reference(&mut self) -> Result<(), Fault> {
-        let inner = &self.bytes[self.at + 1..self.end];
+        let inner = &self.bytes[self.at + 1..];
         // The longest that means something is a number; leading zeros may make it longer, within reason.
         let end = inner.iter().take(64).position(|b| *b == b';');
         match end.and_then(|end| resolve(&inner[..end]).map(|_| end)) {
@@ -273,7 +301,7 @@ impl<'a> Scanner<'a> {
     }
 
     fn declaration(&mut self, start: usize) -> Result<Token, Fault> {
-        let rest = &self.bytes[start..self.end];
+        let rest = &self.bytes[start..];
         let whole = |length: usize| Span::new(start, start + length);
         if rest.starts_with(b"<!--") {
             let length = memchr::memmem::find(&rest[4..], b"--").map(|n| n + 4);
@@ -304,7 +332,7 @@ impl<'a> Scanner<'a> {
     fn instruction(&mut self, start: usize) -> Result<Token, Fault> {
         self.at = start + 2;
         let target = self.name("a name must follow '<?'")?;
-        let rest = &self.bytes[self.at..self.end];
+        let rest = &self.bytes[self.at..];
         if !rest.starts_with(b"?>") && !rest.first().is_some_and(|b| is_space(*b)) {
             return Err(self.fault("a blank or '?>' is missing in a processing instruction"));
         }
@@ -319,23 +347,22 @@ impl<'a> Scanner<'a> {
 
     fn name(&mut self, missing: &'static str) -> Result<Span, Fault> {
         let start = self.at;
-        let rest = &self.bytes[start..self.end];
-        let ascii = rest.iter().position(|b| !is(*b, NAME)).unwrap_or(rest.len());
-        let beyond = rest.get(ascii).is_some_and(|b| *b >= 0x80);
-        if beyond {
+        if !self.peek(0).is_some_and(|b| is(b, NAME_START)) {
             return self.name_beyond_ascii(missing);
         }
-        if ascii == 0 || !is(rest[0], NAME_START) {
-            return Err(self.fault(missing));
+        let rest = &self.bytes[start..];
+        self.at += rest.iter().position(|b| !is(*b, NAME)).unwrap_or(rest.len());
+        if self.peek(0).is_some_and(|b| b >= 0x80) {
+            self.at = start;
+            return self.name_beyond_ascii(missing);
         }
-        self.at += ascii;
         Ok(Span::new(start, self.at))
     }
 
     /// A name with letters outside ASCII: seldom, so slowly.
     fn name_beyond_ascii(&mut self, missing: &'static str) -> Result<Span, Fault> {
         let start = self.at;
-        let rest = &self.bytes[start..self.end];
+        let rest = &self.bytes[start..];
         let length = rest.iter().position(|b| *b < 0x80 && !is(*b, NAME)).unwrap_or(rest.len());
         let text = std::str::from_utf8(&rest[..length]).map_err(|_| self.fault("not UTF-8"))?;
         let mut chars = text.char_indices();
@@ -348,14 +375,17 @@ impl<'a> Scanner<'a> {
     }
 
     fn skip_space(&mut self) {
-        while self.peek(0).is_some_and(is_space) {
-            self.at += 1;
-        }
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        self.at += rest.iter().position(|b| !is_space(*b)).unwrap_or(rest.len());
+    }
+
+    fn skip_until(&mut self, stop: u8) {
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        self.at += rest.iter().position(|b| is(*b, stop)).unwrap_or(rest.len());
     }
 
     fn peek(&self, ahead: usize) -> Option<u8> {
-        let at = self.at + ahead;
-        if at < self.end { self.bytes.get(at).copied() } else { None }
+        self.bytes.get(self.at + ahead).copied()
     }
 
     fn fault(&self, reason: &'static str) -> Fault {

@@ -57,20 +57,19 @@ fn number(digits: &[u8], base: u32) -> Option<char> {
     char::from_u32(u32::from_str_radix(digits, base).ok()?).filter(|c| is_xml_char(*c))
 }
 
-/// The value that stands as `raw` in the file: references resolved, line ends and attribute blanks normalised.
-/// `None` when it is not UTF-8 or a reference means nothing.
-pub(crate) fn decode(raw: &[u8], place: Place) -> Option<Cow<'_, str>> {
-    let text = std::str::from_utf8(raw).ok()?;
-    let special = |b: &u8| match place {
+/// The value that stands as `text` in the file: references resolved, line ends and attribute blanks normalised.
+/// `None` when a reference means nothing.
+pub(crate) fn decode(text: &str, place: Place) -> Option<Cow<'_, str>> {
+    let special = |b: u8| match place {
         Place::Text => matches!(b, b'&' | b'\r'),
         Place::Attribute => matches!(b, b'&' | b'\r' | b'\n' | b'\t'),
     };
-    if !raw.iter().any(special) {
+    if !text.bytes().any(special) {
         return Some(Cow::Borrowed(text));
     }
     let mut value = String::with_capacity(text.len());
     let mut rest = text;
-    while let Some(at) = rest.bytes().position(|b| special(&b)) {
+    while let Some(at) = rest.bytes().position(special) {
         value.push_str(&rest[..at]);
         match rest.as_bytes()[at] {
             b'&' => {
@@ -123,18 +122,18 @@ mod tests {
         for (place, quote) in [(Place::Text, '"'), (Place::Attribute, '"'), (Place::Attribute, '\'')] {
             let mut raw = String::new();
             escape(&mut raw, odd, place, quote).unwrap();
-            assert_eq!(decode(raw.as_bytes(), place).unwrap(), odd);
+            assert_eq!(decode(&raw, place).unwrap(), odd);
         }
         assert_eq!(escape(&mut String::new(), "a\u{1}", Place::Text, '"'), Err('\u{1}'));
     }
 
     #[test]
     fn references_are_resolved_or_refused() {
-        assert_eq!(decode(b"&#65;&#x42;&apos;", Place::Text).unwrap(), "AB'");
-        assert_eq!(decode(b"a\r\nb\rc", Place::Text).unwrap(), "a\nb\nc");
-        assert_eq!(decode(b"a\r\nb\tc", Place::Attribute).unwrap(), "a b c");
+        assert_eq!(decode("&#65;&#x42;&apos;", Place::Text).unwrap(), "AB'");
+        assert_eq!(decode("a\r\nb\rc", Place::Text).unwrap(), "a\nb\nc");
+        assert_eq!(decode("a\r\nb\tc", Place::Attribute).unwrap(), "a b c");
         for bad in ["&nbsp;", "&", "&#;", "&#x;", "&#0;", "&#xD800;", "&#+65;", "&#99999999999;", "&amp"] {
-            assert!(decode(bad.as_bytes(), Place::Text).is_none(), "{bad}");
+            assert!(decode(bad, Place::Text).is_none(), "{bad}");
         }
     }
 }

@@ -41,55 +41,83 @@ pub(crate) enum Shape {
 
 /// Elements down to a depth, over the bytes they lie in. Deeper ones are checked and not kept.
 pub(crate) struct Tree<'a> {
+    /// The whole file.
     pub bytes: &'a [u8],
+    /// The part of it that was parsed, and where that begins.
+    source: &'a str,
+    base: usize,
+    parts: Parts,
+}
+
+/// What a tree is made of, for the next tree to use again.
+#[derive(Default)]
+pub(crate) struct Parts {
     elements: Vec<Element>,
     attributes: Vec<Attribute>,
+    stack: Vec<Open>,
 }
 
 impl<'a> Tree<'a> {
     /// The one element that fills `range`, whole.
     pub fn of_element(bytes: &'a [u8], range: Range<usize>) -> Result<Tree<'a>, Fault> {
-        Tree::parse(bytes, range, Shape::Element, MAX_DEPTH)
+        Tree::parse(bytes, range, Shape::Element, MAX_DEPTH, Parts::default())
     }
 
-    /// Checks that `range` is well-formed and keeps the elements of the first `keep` levels.
-    pub fn parse(bytes: &'a [u8], range: Range<usize>, shape: Shape, keep: usize) -> Result<Tree<'a>, Fault> {
-        check_characters(bytes, range.clone())?;
-        let mut builder = Builder {
-            tree: Tree { bytes, elements: Vec::with_capacity(64), attributes: Vec::with_capacity(128) },
-            stack: Vec::with_capacity(8),
-            roots: 0,
-            shape,
-            keep,
-            start: range.start,
-        };
+    /// Checks that `range` is well-formed and keeps the elements of the first `keep` levels, in `parts`.
+    pub fn parse(
+        bytes: &'a [u8],
+        range: Range<usize>,
+        shape: Shape,
+        keep: usize,
+        mut parts: Parts,
+    ) -> Result<Tree<'a>, Fault> {
+        let source = check_characters(bytes, range.clone())?;
         let mut scanner = Scanner::new(bytes, range.clone());
+        scanner.attributes = std::mem::take(&mut parts.attributes);
+        scanner.attributes.clear();
+        let stack = std::mem::take(&mut parts.stack);
+        parts.elements.clear();
+        let tree = Tree { bytes, source, base: range.start, parts };
+        let mut builder = Builder { tree, stack, roots: 0, shape, keep };
+        builder.stack.clear();
         loop {
             match scanner.next()? {
                 Token::End => break,
-                token => builder.take(token, &scanner.attributes)?,
+                token => builder.take(token, &mut scanner.attributes)?,
             }
         }
-        builder.finish(range.end)
+        let mut tree = builder.finish(range.end)?;
+        tree.parts.attributes = scanner.attributes;
+        Ok(tree)
+    }
+
+    /// Gives back what the next tree can use.
+    pub fn into_parts(self) -> Parts {
+        self.parts
+    }
+
+    fn str(&self, span: Span) -> &'a str {
+        // Spans lie between ASCII characters of the source: the slice is there.
+        self.source.get(span.start as usize - self.base..span.end as usize - self.base).unwrap_or_default()
     }
 
     pub const ROOT: Id = 0;
 
     pub fn element(&self, id: Id) -> &Element {
-        &self.elements[id]
+        &self.parts.elements[id]
     }
 
     pub fn name(&self, id: Id) -> &'a [u8] {
-        self.elements[id].name.of(self.bytes)
+        self.parts.elements[id].name.of(self.bytes)
     }
 
     /// The child elements that were kept, in order.
     pub fn children(&self, id: Id) -> impl Iterator<Item = Id> + '_ {
-        let end = self.elements[id].next as usize;
+        let end = self.parts.elements[id].next as usize;
         let mut at = id + 1;
         std::iter::from_fn(move || {
             let child = (at < end).then_some(at)?;
-            at = self.elements[child].next as usize;
+            at = self.parts.elements[child].next as usize;
             Some(child)
         })
     }
@@ -100,8 +128,8 @@ impl<'a> Tree<'a> {
     }
 
     pub fn attributes(&self, id: Id) -> &[Attribute] {
-        let (start, end) = self.elements[id].attributes;
-        &self.attributes[start as usize..end as usize]
+        let (start, end) = self.parts.elements[id].attributes;
+        &self.parts.attributes[start as usize..end as usize]
     }
 
     pub fn attribute(&self, id: Id, name: &str) -> Option<Cow<'a, str>> {
@@ -109,29 +137,34 @@ impl<'a> Tree<'a> {
         Some(self.value(found))
     }
 
+    pub fn attribute_name(&self, attribute: &Attribute) -> &'a str {
+        self.str(attribute.name)
+    }
+
     /// The value of an attribute, references resolved.
     pub fn value(&self, attribute: &Attribute) -> Cow<'a, str> {
+        let raw = self.str(attribute.value);
+        if attribute.plain {
+            return Cow::Borrowed(raw);
+        }
         // Checked when the tree was made, so it decodes.
-        decode(attribute.value.of(self.bytes), Place::Attribute).unwrap_or_default()
+        decode(raw, Place::Attribute).unwrap_or_default()
     }
 
     /// The text before the first child node, as upstream's parser has it; CDATA counts as text.
     pub fn text(&self, id: Id) -> Cow<'a, str> {
-        let span = self.elements[id].text;
-        let raw = span.of(self.bytes);
-        if !raw.contains(&b'<') {
+        let span = self.parts.elements[id].text;
+        let raw = self.str(span);
+        if !raw.contains('<') {
             return decode(raw, Place::Text).unwrap_or_default();
         }
         let mut text = String::new();
         let mut scanner = Scanner::new(self.bytes, span.range());
         loop {
             match scanner.next() {
-                Ok(Token::Text { span }) => {
-                    text.push_str(&decode(span.of(self.bytes), Place::Text).unwrap_or_default());
-                }
+                Ok(Token::Text { span, .. }) => text.push_str(&decode(self.str(span), Place::Text).unwrap_or_default()),
                 Ok(Token::CData { inner, .. }) => {
-                    let raw = String::from_utf8_lossy(inner.of(self.bytes));
-                    text.push_str(&raw.replace("\r\n", "\n").replace('\r', "\n"));
+                    text.push_str(&self.str(inner).replace("\r\n", "\n").replace('\r', "\n"));
                 }
                 _ => return Cow::Owned(text),
             }
@@ -140,18 +173,18 @@ impl<'a> Tree<'a> {
 
     /// The whole element, first byte of its start tag to last of its end tag.
     pub fn whole(&self, id: Id) -> Range<usize> {
-        let element = &self.elements[id];
+        let element = &self.parts.elements[id];
         element.tag.start as usize..element.close.end as usize
     }
 
     /// Whether the element is written `<empty/>`.
     pub fn is_self_closing(&self, id: Id) -> bool {
-        self.elements[id].close.is_empty()
+        self.parts.elements[id].close.is_empty()
     }
 
     /// Whether anything but child elements and blanks stands in the element.
     pub fn holds_other_than_elements(&self, id: Id) -> bool {
-        let element = &self.elements[id];
+        let element = &self.parts.elements[id];
         element.mixed || !element.text.of(self.bytes).iter().all(|b| is_space(*b))
     }
 
@@ -173,23 +206,28 @@ struct Builder<'a> {
     roots: usize,
     shape: Shape,
     keep: usize,
-    start: usize,
 }
 
 /// Of [`Element::text`] while nothing has ended the text yet.
 const UNENDED: u32 = u32::MAX;
 
 impl<'a> Builder<'a> {
-    fn take(&mut self, token: Token, attributes: &[Attribute]) -> Result<(), Fault> {
+    fn take(&mut self, token: Token, attributes: &mut Vec<Attribute>) -> Result<(), Fault> {
         match token {
-            Token::Open { tag, name, empty } => self.open(tag, name, empty, attributes),
+            Token::Open { tag, name, empty, first } => {
+                let kept = self.open(tag, name, empty, (first, attributes.len()))?;
+                if !kept {
+                    attributes.truncate(first);
+                }
+                Ok(())
+            }
             Token::Close { tag, name } => self.close(tag, name),
-            Token::Text { span } => self.content(span, false),
-            Token::CData { span, .. } => self.content(span, true),
+            Token::Text { span, blank } => self.content(span, blank),
+            Token::CData { span, .. } => self.content(span, false),
             Token::Comment { span } => self.aside(span),
             Token::Instruction { span, target } => {
                 let reserved = target.of(self.tree.bytes).eq_ignore_ascii_case(b"xml");
-                let first = self.shape == Shape::Document && span.start as usize == self.start;
+                let first = self.shape == Shape::Document && span.start as usize == self.tree.base;
                 if reserved && !(first && target.of(self.tree.bytes) == b"xml") {
                     return Err(fault(span, "an XML declaration can only stand at the very beginning"));
                 }
@@ -199,7 +237,8 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn open(&mut self, tag: Span, name: Span, empty: bool, attributes: &[Attribute]) -> Result<(), Fault> {
+    /// Whether the element is one of those to keep.
+    fn open(&mut self, tag: Span, name: Span, empty: bool, attributes: (usize, usize)) -> Result<bool, Fault> {
         if self.stack.is_empty() {
             self.roots += 1;
             if self.roots > 1 {
@@ -211,16 +250,14 @@ impl<'a> Builder<'a> {
         }
         self.end_text(tag.start);
         let id = (self.stack.len() < self.keep).then(|| {
-            let first = self.tree.attributes.len() as u32;
-            self.tree.attributes.extend_from_slice(attributes);
-            let id = self.tree.elements.len();
+            let id = self.tree.parts.elements.len();
             let at_end = Span { start: tag.end, end: tag.end };
-            self.tree.elements.push(Element {
+            self.tree.parts.elements.push(Element {
                 name,
                 tag,
                 close: at_end,
                 text: if empty { at_end } else { Span { start: tag.end, end: UNENDED } },
-                attributes: (first, self.tree.attributes.len() as u32),
+                attributes: (attributes.0 as u32, attributes.1 as u32),
                 next: id as u32 + 1,
                 mixed: false,
             });
@@ -229,7 +266,7 @@ impl<'a> Builder<'a> {
         if !empty {
             self.stack.push(Open { name, id });
         }
-        Ok(())
+        Ok(id.is_some())
     }
 
     fn close(&mut self, tag: Span, name: Span) -> Result<(), Fault> {
@@ -237,9 +274,9 @@ impl<'a> Builder<'a> {
         let bytes = self.tree.bytes;
         match self.stack.pop() {
             Some(open) if open.name.of(bytes) == name.of(bytes) => {
-                let next = self.tree.elements.len() as u32;
+                let next = self.tree.parts.elements.len() as u32;
                 if let Some(id) = open.id {
-                    let element = &mut self.tree.elements[id];
+                    let element = &mut self.tree.parts.elements[id];
                     element.close = tag;
                     element.next = next;
                 }
@@ -250,18 +287,16 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn content(&mut self, span: Span, cdata: bool) -> Result<(), Fault> {
-        let blank = || !cdata && span.of(self.tree.bytes).iter().all(|b| is_space(*b));
+    fn content(&mut self, span: Span, blank: bool) -> Result<(), Fault> {
         match self.stack.last() {
-            None if self.shape == Shape::Document && blank() => Ok(()),
-            None => Err(fault(span, "text outside the root element")),
-            Some(Open { id: Some(id), .. }) => {
-                if self.tree.elements[*id].text.end != UNENDED && !blank() {
-                    self.tree.elements[*id].mixed = true;
-                }
+            Some(Open { id: Some(id), .. }) if !blank => {
+                let element = &mut self.tree.parts.elements[*id];
+                element.mixed |= element.text.end != UNENDED;
                 Ok(())
             }
-            Some(Open { id: None, .. }) => Ok(()),
+            Some(_) => Ok(()),
+            None if self.shape == Shape::Document && blank => Ok(()),
+            None => Err(fault(span, "text outside the root element")),
         }
     }
 
@@ -269,7 +304,7 @@ impl<'a> Builder<'a> {
     fn aside(&mut self, span: Span) -> Result<(), Fault> {
         self.end_text(span.start);
         match self.stack.last() {
-            Some(Open { id: Some(id), .. }) => self.tree.elements[*id].mixed = true,
+            Some(Open { id: Some(id), .. }) => self.tree.parts.elements[*id].mixed = true,
             None if self.shape == Shape::Element => return Err(fault(span, "a comment outside the element")),
             _ => {}
         }
@@ -278,20 +313,21 @@ impl<'a> Builder<'a> {
 
     fn end_text(&mut self, at: u32) {
         if let Some(Open { id: Some(id), .. }) = self.stack.last() {
-            let text = &mut self.tree.elements[*id].text;
+            let text = &mut self.tree.parts.elements[*id].text;
             if text.end == UNENDED {
                 text.end = at;
             }
         }
     }
 
-    fn finish(self, end: usize) -> Result<Tree<'a>, Fault> {
+    fn finish(mut self, end: usize) -> Result<Tree<'a>, Fault> {
         if !self.stack.is_empty() {
             return Err(Fault { at: end, reason: "the file ends before every element is closed" });
         }
         if self.roots == 0 {
             return Err(Fault { at: end, reason: "there is no element" });
         }
+        self.tree.parts.stack = self.stack;
         Ok(self.tree)
     }
 }
@@ -300,13 +336,12 @@ fn fault(span: Span, reason: &'static str) -> Fault {
     Fault { at: span.start as usize, reason }
 }
 
-/// Refuses what is not UTF-8 and characters that XML cannot hold.
-fn check_characters(bytes: &[u8], range: Range<usize>) -> Result<(), Fault> {
+/// The text of `range`; refuses what is not UTF-8 and characters that XML cannot hold.
+pub(crate) fn check_characters(bytes: &[u8], range: Range<usize>) -> Result<&str, Fault> {
     let piece = &bytes[range.clone()];
     let at = |n: usize| range.start + n;
-    if let Err(error) = std::str::from_utf8(piece) {
-        return Err(Fault { at: at(error.valid_up_to()), reason: "not UTF-8" });
-    }
+    let text =
+        std::str::from_utf8(piece).map_err(|error| Fault { at: at(error.valid_up_to()), reason: "not UTF-8" })?;
     let control = |b: u8| b < 0x20 && !is_space(b);
     // Whole blocks without a branch, so that the compiler makes vector code of it.
     for (n, block) in piece.chunks(64).enumerate() {
@@ -321,5 +356,5 @@ fn check_characters(bytes: &[u8], range: Range<usize>) -> Result<(), Fault> {
             return Err(Fault { at: at(n), reason: "a character that XML cannot hold" });
         }
     }
-    Ok(())
+    Ok(text)
 }

@@ -13,11 +13,16 @@ use super::connection::unreachable;
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
 /// Waits until the domain is not active, on a connection of its own: one that takes part in libvirt's event loop.
-/// False when `limit` ran out.
+/// False when `limit` ran out or `goes_on`, asked at each look while the domain is active, said no.
 ///
 /// # Errors
 /// The library is missing, the hypervisor cannot be reached, or the connection was lost.
-pub(super) fn wait_until_inactive(uri: &str, uuid: Uuid, limit: Option<Duration>) -> Result<bool, HypervisorError> {
+pub(super) fn wait_while(
+    uri: &str,
+    uuid: Uuid,
+    limit: Option<Duration>,
+    goes_on: &mut dyn FnMut() -> bool,
+) -> Result<bool, HypervisorError> {
     virt_sys::load().map_err(|error| HypervisorError::NoLibrary(error.to_string()))?;
     let failed = |error: LinkError| unreachable(uri, &error.message);
     let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
@@ -27,6 +32,9 @@ pub(super) fn wait_until_inactive(uri: &str, uuid: Uuid, limit: Option<Duration>
     loop {
         if !link.is_active(uuid.as_bytes()).map_err(failed)? {
             return Ok(true);
+        }
+        if !goes_on() {
+            return Ok(false);
         }
         let look_again = Instant::now() + LOOK_AGAIN;
         loop {

@@ -69,8 +69,13 @@ impl Hypervisor for LazyHypervisor {
         self.online("removing a domain")?.undefine(uuid)
     }
 
-    fn wait_until_inactive(&self, uuid: Uuid, limit: Option<Duration>) -> Result<bool, HypervisorError> {
-        self.online("waiting for a qube")?.wait_until_inactive(uuid, limit)
+    fn wait_while(
+        &self,
+        uuid: Uuid,
+        limit: Option<Duration>,
+        goes_on: &mut dyn FnMut() -> bool,
+    ) -> Result<bool, HypervisorError> {
+        self.online("waiting for a qube")?.wait_while(uuid, limit, goes_on)
     }
 }
 

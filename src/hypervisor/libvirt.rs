@@ -235,8 +235,13 @@ impl Hypervisor for LibvirtHypervisor {
         self.forget(&connection, &domain, &action).map(|()| Outcome::Done)
     }
 
-    fn wait_until_inactive(&self, uuid: Uuid, limit: Option<Duration>) -> Result<bool, HypervisorError> {
-        events::wait_until_inactive(&self.uri, uuid, limit)
+    fn wait_while(
+        &self,
+        uuid: Uuid,
+        limit: Option<Duration>,
+        goes_on: &mut dyn FnMut() -> bool,
+    ) -> Result<bool, HypervisorError> {
+        events::wait_while(&self.uri, uuid, limit, goes_on)
     }
 }
 

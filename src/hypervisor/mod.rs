@@ -93,6 +93,17 @@ pub trait Hypervisor {
     fn undefine(&self, uuid: Uuid) -> Result<Outcome, HypervisorError>;
 
     /// Waits until the domain does not run, by the hypervisor's events (registered before the first look at the
-    /// state), at most for `limit`. False when the time ran out. A lost connection is an error, not a stop.
-    fn wait_until_inactive(&self, uuid: Uuid, limit: Option<Duration>) -> Result<bool, HypervisorError>;
+    /// state), at most for `limit`, and as long as `goes_on`, asked at every event of the domain and now and then
+    /// while it runs, says so. False when it still runs. A lost connection is an error, not a stop.
+    fn wait_while(
+        &self,
+        uuid: Uuid,
+        limit: Option<Duration>,
+        goes_on: &mut dyn FnMut() -> bool,
+    ) -> Result<bool, HypervisorError>;
+
+    /// Waits until the domain does not run, at most for `limit`. False when the time ran out.
+    fn wait_until_inactive(&self, uuid: Uuid, limit: Option<Duration>) -> Result<bool, HypervisorError> {
+        self.wait_while(uuid, limit, &mut || true)
+    }
 }

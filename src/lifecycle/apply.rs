@@ -34,7 +34,10 @@ impl Session {
     /// A link for each qube that starts at boot.
     fn reconcile_autostart(&self, name: &VmName) -> Result<(), LifecycleError> {
         let link = self.system.below_root(WANTS).join(format!("qubes-vm@{name}.service"));
-        let failed = |source: io::Error| LifecycleError::Io { what: link.display().to_string(), source };
+        let failed = |source: io::Error| {
+            let what = format!("autostart of {name} is saved, but root has to change its link {}", link.display());
+            LifecycleError::Io { what, source }
+        };
         let qubes = self.read()?;
         let wanted = qubes.get(name.as_str()).is_some_and(|vm| qubes.is_on(vm, "autostart", self));
         let linked = fs::symlink_metadata(&link).is_ok();

@@ -28,6 +28,11 @@ impl Session {
         self.change_and_apply(|write| Ok(write.reset_global(property, self)?))
     }
 
+    /// Sets a qube's feature and applies what follows.
+    pub fn set_feature(&self, name: &VmName, feature: &str, text: &str) -> Result<Vec<String>, LifecycleError> {
+        self.change_and_apply(|write| Ok(write.set_feature(name.as_str(), feature, text)?))
+    }
+
     fn change(
         &self,
         name: &VmName,

@@ -73,8 +73,6 @@ impl Session {
         if !vm.class.is_local_guest() {
             return Ok(());
         }
-        let directory = self.directory(vm);
-        super::qube_lock::make_shared_directory(&directory, &self.system)
-            .map_err(|source| LifecycleError::Io { what: directory.display().to_string(), source })
+        super::qube_lock::make_shared_directory(&self.directory(vm), &self.system)
     }
 }

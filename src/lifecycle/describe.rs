@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
-use crate::hypervisor::description::{Accelerator, DomainDescription, HostDescription, Kernel, Net, Owner};
+use crate::hypervisor::description::{Accelerator, DomainDescription, HostDescription, Kernel, Net};
 use crate::hypervisor::kvm::choose_accelerator;
 use crate::hypervisor::uri::Family;
 use crate::hypervisor::xml::Templates;
@@ -40,7 +39,7 @@ impl Session {
                 Family::Qemu => choose_accelerator(self.system.program_path(), self.system.cache_dir()),
                 Family::Xen => Accelerator::Tcg,
             },
-            owner: (family == Family::Qemu && self.system.is_superuser()).then(|| self.owner_of(vm)).flatten(),
+            owner: None,
             audiovm_xid: qubes.audiovm(vm, self)?.and_then(|a| u32::try_from(self.domain_id(a)).ok()),
             guivm: self.running_guivm(qubes, vm)?,
             stubdom_mem: qubes.value_of(vm, "stubdom_mem", self)?.as_int().and_then(|n| u64::try_from(n).ok()),
@@ -103,12 +102,6 @@ impl Session {
             netmask: text("visible_netmask")?,
             dns: two(&text("dns")?),
         }))
-    }
-
-    /// Whom QEMU has to run as to open the images: their owner.
-    fn owner_of(&self, vm: &Vm) -> Option<Owner> {
-        let metadata = fs::metadata(self.directory(vm)).ok()?;
-        Some(Owner { uid: metadata.uid(), gid: metadata.gid() })
     }
 
     fn running_guivm(&self, qubes: &Qubes, vm: &Vm) -> Result<Option<String>, PropertyError> {

@@ -25,6 +25,8 @@ pub enum LifecycleError {
     #[error(transparent)]
     Property(#[from] crate::model::PropertyError),
     #[error(transparent)]
+    Feature(#[from] crate::model::FeatureError),
+    #[error(transparent)]
     Creation(#[from] crate::model::CreationError),
     #[error(transparent)]
     Removal(#[from] crate::model::RemovalError),
@@ -47,6 +49,8 @@ pub enum LifecycleError {
     Prohibited { qube: VmName, reason: String },
     #[error("{qube} cannot be started: {reason}")]
     CannotStart { qube: VmName, reason: String },
+    #[error("drive {drive}: {reason}")]
+    Drive { drive: String, reason: String },
     #[error("its netvm {netvm} does not start: {reason}")]
     Netvm { netvm: VmName, reason: String },
     #[error("{qube} is the netvm of running qubes: {clients}; shut them down first, or use --force")]
@@ -55,6 +59,6 @@ pub enum LifecycleError {
     ShutdownTimeout { qube: VmName, seconds: u64 },
     #[error("{0}")]
     Dom0(&'static str),
-    #[error("{what}: {source}")]
+    #[error("{what}: {}", crate::error::words_of(source))]
     Io { what: String, source: std::io::Error },
 }

@@ -8,6 +8,7 @@ pub mod apply;
 pub mod change;
 pub mod create;
 pub mod describe;
+pub mod drive;
 pub mod error;
 pub mod kernel_line;
 pub mod monitor;

@@ -15,6 +15,7 @@ use crate::exec::{self, Program};
 use crate::hypervisor::Hypervisor;
 use crate::model::VmName;
 use crate::store::file_lock::{Exclusivity, FileLock};
+use crate::store::replace::Access;
 
 use super::record::Record;
 use super::{LifecycleError, Session};
@@ -35,6 +36,8 @@ pub fn spawn(session: &Session, name: &VmName, record: &Record) -> Result<(), Li
         .mode(0o660)
         .open(&log)
         .map_err(|source| LifecycleError::Io { what: log.display().to_string(), source })?;
+    // One of somebody else's has had its access from him.
+    let _not_ours = Access::shared(system.qubes_group()).apply(&log);
     let monitor = system.own_program(PROGRAM);
     let scoped = std::path::Path::new("/run/systemd/system").is_dir()
         && exec::find("systemd-run", system.program_path()).is_some();
@@ -65,17 +68,20 @@ pub fn ensure_watched(session: &Session, name: &VmName, record: &Record) -> Resu
             drop(free);
             spawn(session, name, record)
         }
-        Err(_held_by_a_monitor) => Ok(()),
+        Err(LifecycleError::Locked { .. }) => Ok(()),
+        Err(error) => Err(error),
     }
 }
 
 /// What the monitor process does until it ends.
 pub fn watch(session: &Session, name: &VmName, start_id: Uuid) -> Result<(), LifecycleError> {
+    // Away from the terminal of whoever started the qube. It fails only for who leads a session already.
+    let _leads_one = nix::unistd::setsid();
     // The monitor of the start before this one may still be finding out that it is not needed any more.
     let Some(_alone) = take_over(session, name, start_id)? else { return Ok(()) };
     let mut pause = Duration::from_millis(100);
     while let Some(record) = ours(session, name, start_id)? {
-        match wait_for_stop(session, &record) {
+        match wait_for_stop(session, name, &record) {
             Ok(()) => pause = Duration::from_millis(100),
             Err(error) => {
                 eprintln!("{name}: {error}");
@@ -96,10 +102,14 @@ pub fn watch(session: &Session, name: &VmName, start_id: Uuid) -> Result<(), Lif
 fn take_over(session: &Session, name: &VmName, start_id: Uuid) -> Result<Option<FileLock>, LifecycleError> {
     let watched = session.system.run_dir().join("lock").join(format!("monitor-{name}.start"));
     while ours(session, name, start_id)?.is_some() {
-        if let Ok(lock) = own_lock(session, name, Duration::from_secs(1)) {
-            fs::write(&watched, start_id.to_string())
-                .map_err(|source| LifecycleError::Io { what: watched.display().to_string(), source })?;
-            return Ok(Some(lock));
+        match own_lock(session, name, Duration::from_secs(1)) {
+            Ok(lock) => {
+                // Without it a second monitor of this start waits until this one ends: no harm.
+                let _unsaid = fs::write(&watched, start_id.to_string());
+                return Ok(Some(lock));
+            }
+            Err(LifecycleError::Locked { .. }) => {}
+            Err(error) => return Err(error),
         }
         if fs::read_to_string(&watched).is_ok_and(|holder| holder == start_id.to_string()) {
             return Ok(None);
@@ -108,15 +118,23 @@ fn take_over(session: &Session, name: &VmName, start_id: Uuid) -> Result<Option<
     Ok(None)
 }
 
-fn wait_for_stop(session: &Session, record: &Record) -> Result<(), LifecycleError> {
+/// Returns when the domain stopped, or when the record is no longer ours: after a stop that somebody else settled, a
+/// second start may be running under the same uuid.
+fn wait_for_stop(session: &Session, name: &VmName, record: &Record) -> Result<(), LifecycleError> {
     // Each round connects anew: a daemon that was restarted is a new conversation.
     let hypervisor = session.hypervisor_at(&record.uri);
-    hypervisor.wait_until_inactive(record.domain, None)?;
+    // A record that cannot be read is looked at again under the lock, which says why.
+    let mut is_ours = || matches!(ours(session, name, record.start_id), Ok(Some(_)));
+    hypervisor.wait_while(record.domain, None, &mut is_ours)?;
     Ok(())
 }
 
 /// Under the qube's lock: does the after-work if it is still ours to do. True when the monitor's work is done.
 fn act(session: &Session, name: &VmName, start_id: Uuid) -> Result<bool, LifecycleError> {
+    // Looked at first without the lock: where everything is gone, nothing is to be made anew for locking it.
+    if ours(session, name, start_id)?.is_none() {
+        return Ok(true);
+    }
     let lock = loop {
         match session.lock_qube_within(name, Duration::from_secs(60)) {
             Ok(lock) => break lock,
@@ -145,10 +163,9 @@ fn ours(session: &Session, name: &VmName, start_id: Uuid) -> Result<Option<Recor
 }
 
 fn own_lock(session: &Session, name: &VmName, wait: Duration) -> Result<FileLock, LifecycleError> {
-    super::qube_lock::make_run_directories(&session.system)
-        .map_err(|source| LifecycleError::Io { what: session.system.run_dir().display().to_string(), source })?;
+    super::qube_lock::make_run_directories(&session.system)?;
     FileLock::acquire(&lock_file(session, name), Exclusivity::Exclusive, wait, session.system.qubes_group())
-        .map_err(|e| LifecycleError::Locked { qube: name.clone(), reason: e.to_string() })
+        .map_err(|error| super::qube_lock::refused(name, error))
 }
 
 /// Held by the living monitor.

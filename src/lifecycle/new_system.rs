@@ -13,15 +13,14 @@ impl Session {
     /// # Errors
     /// There is a store already: nothing is touched.
     pub fn create_system(&self) -> Result<(), LifecycleError> {
-        let place = self.system.store_place();
+        let place = self.store_place();
         // Looked at before anything is made; the creation looks again.
         if std::fs::symlink_metadata(&place.file).is_ok() {
             return Err(StoreError::Exists { path: place.file }.into());
         }
         let base = self.system.below_root("/var/lib/qubes");
         for directory in [base.as_path(), crate::store::replace::directory_of(&place.file)] {
-            make_shared_directory(directory, &self.system)
-                .map_err(|source| LifecycleError::Io { what: directory.display().to_string(), source })?;
+            make_shared_directory(directory, &self.system)?;
         }
         let qubes = new_system(self);
         let mut drivers = Drivers::new(&qubes.pools, &self.system);

@@ -1,14 +1,12 @@
 //! The operation lock of a qube: held while its storage or its domain changes, never while waiting for a guest.
 
-use std::fs;
-use std::io;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
 use std::time::Duration;
 
 use super::{LifecycleError, Session};
 use crate::model::VmName;
-use crate::store::file_lock::{Exclusivity, FileLock};
+use crate::store::file_lock::{Exclusivity, FileLock, FileLockError};
+use crate::store::replace;
 use crate::system::System;
 
 /// How long a command waits for another one that works on the same qube. A start on a busy machine takes a while.
@@ -39,33 +37,35 @@ impl Session {
 
     /// The same with a bound of the caller's own.
     pub fn lock_qube_within(&self, name: &VmName, wait: Duration) -> Result<QubeLock, LifecycleError> {
-        let failed = |reason: String| LifecycleError::Locked { qube: name.clone(), reason };
-        make_run_directories(&self.system).map_err(|e| failed(e.to_string()))?;
+        make_run_directories(&self.system)?;
         let file = self.system.run_dir().join("lock").join(format!("vm-{name}"));
         let lock = FileLock::acquire(&file, Exclusivity::Exclusive, wait, self.system.qubes_group())
-            .map_err(|e| failed(e.to_string()))?;
+            .map_err(|error| refused(name, error))?;
         Ok(QubeLock { name: name.clone(), _lock: lock })
     }
 }
 
-/// Makes `RUN`, `RUN/lock`, `RUN/vm` and `RUN/console`, 2770 and group qubes where that exists.
-pub fn make_run_directories(system: &System) -> io::Result<()> {
-    for part in ["", "lock", "vm", "console", "log"] {
-        let directory = system.run_dir().join(part);
-        if !directory.is_dir() {
-            make_shared_directory(&directory, system)?;
+/// Why a lock of a qube was not granted: somebody works on it, or the lock cannot even be tried.
+pub(super) fn refused(name: &VmName, error: FileLockError) -> LifecycleError {
+    match error {
+        FileLockError::Held { .. } => LifecycleError::Locked { qube: name.clone(), reason: error.to_string() },
+        FileLockError::Io { file, source } => {
+            LifecycleError::Io { what: format!("cannot lock {name}: {}", file.display()), source }
         }
     }
-    Ok(())
+}
+
+/// Makes `RUN` and its parts, 2770 and group qubes where that exists.
+pub fn make_run_directories(system: &System) -> Result<(), LifecycleError> {
+    ["", "lock", "vm", "console", "log"]
+        .iter()
+        .try_for_each(|part| make_shared_directory(&system.run_dir().join(part), system))
 }
 
 /// Makes a directory, with those above it, for members of group qubes.
-pub(super) fn make_shared_directory(directory: &Path, system: &System) -> io::Result<()> {
-    let named = |e: io::Error| io::Error::new(e.kind(), format!("{}: {e}", directory.display()));
-    fs::DirBuilder::new().recursive(true).mode(0o770).create(directory).map_err(named)?;
-    if let Some(group) = system.qubes_group() {
-        // Who may not give it to the group keeps it; then it is nobody else's store either.
-        let _refused = nix::unistd::chown(directory, None, Some(group));
-    }
-    fs::set_permissions(directory, fs::Permissions::from_mode(0o2770)).map_err(named)
+pub(super) fn make_shared_directory(directory: &Path, system: &System) -> Result<(), LifecycleError> {
+    replace::make_shared_directory(directory, system.qubes_group()).map_err(|source| {
+        let what = format!("cannot make directory {}", directory.display());
+        LifecycleError::Io { what, source }
+    })
 }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::LifecycleError;
+use crate::error::words_of;
 use crate::model::VmName;
 use crate::store::replace::{Access, replace};
 use crate::system::System;
@@ -53,18 +54,20 @@ impl Record {
         match fs::read(&file) {
             Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|e| unusable(e.to_string())),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(e) => Err(unusable(e.to_string())),
+            Err(e) => Err(unusable(words_of(&e))),
         }
     }
 
     /// Writes the record, over an older one of the same qube.
     pub fn store(&self, system: &System, name: &VmName) -> Result<(), LifecycleError> {
         let file = path(system, name);
-        let failed =
-            |e: io::Error| LifecycleError::Record { qube: name.clone(), file: file.clone(), reason: e.to_string() };
+        let failed = |source: io::Error| {
+            let what = format!("cannot write the record of the start, {}", file.display());
+            LifecycleError::Io { what, source }
+        };
         let mut bytes = serde_json::to_vec(self).map_err(|e| failed(e.into()))?;
         bytes.push(b'\n');
-        super::qube_lock::make_run_directories(system).map_err(failed)?;
+        super::qube_lock::make_run_directories(system)?;
         replace(&file, Access::shared(system.qubes_group()), |f| f.write_all(&bytes)).map(drop).map_err(failed)
     }
 }
@@ -74,7 +77,8 @@ pub fn remove(system: &System, name: &VmName) -> Result<(), LifecycleError> {
     let file = path(system, name);
     match fs::remove_file(&file) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => {
-            Err(LifecycleError::Record { qube: name.clone(), file, reason: e.to_string() })
+            let what = format!("cannot remove the record of the start, {}", file.display());
+            Err(LifecycleError::Io { what, source: e })
         }
         _ => Ok(()),
     }

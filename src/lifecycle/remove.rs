@@ -7,6 +7,7 @@ use crate::hypervisor::HypervisorError;
 use crate::model::{RemovalError, Vm, VmName};
 
 use super::qube_lock::QubeLock;
+use super::record::Record;
 use super::settle::Settled;
 use super::{LifecycleError, Session};
 use crate::storage::VmStorage;
@@ -14,8 +15,15 @@ use crate::storage::VmStorage;
 impl Session {
     /// Removes a halted qube that nothing refers to: from the store, from the hypervisor, from the disk.
     pub fn remove(&self, name: &VmName) -> Result<(), LifecycleError> {
+        let qubes = self.read()?;
+        super::start::known(&qubes, name)?;
+        // That nobody can be asked is another reason than that it runs.
+        if let Some(record) = Record::load(&self.system, name)? {
+            self.ask_for(&record, name)?;
+        }
         // What forbids it whatever the state is told before the lock is waited for.
-        self.read()?.plan_removal(name.as_str(), self)?;
+        qubes.plan_removal(name.as_str(), self)?;
+        drop(qubes);
         let lock = self.lock_qube(name)?;
         self.require_halted(&lock)?;
         self.remove_locked(&lock)

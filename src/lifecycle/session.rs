@@ -9,7 +9,7 @@ use super::LifecycleError;
 use crate::hypervisor::uri::{UriFacts, choose_uri};
 use crate::hypervisor::{Hypervisor, HypervisorError, LazyHypervisor, Live};
 use crate::model::{Class, Facts, PowerState, Release, Vm};
-use crate::store::{Read, Write};
+use crate::store::{Read, StorePlace, Wait, Write};
 use crate::system::System;
 
 /// The system with its hypervisor: what every verb is called on.
@@ -36,14 +36,33 @@ impl Session {
         Session::new(self.system.clone())
     }
 
+    /// The store and how to treat it, for a transaction that may write.
+    pub(super) fn store_place(&self) -> StorePlace {
+        StorePlace { group: self.system.qubes_group(), ..self.place_for_reading() }
+    }
+
+    /// The same for reading, which gives no file to anybody: looking up a group costs more than reading the store.
+    fn place_for_reading(&self) -> StorePlace {
+        let system = &self.system;
+        StorePlace {
+            file: system.store_file().to_path_buf(),
+            run_dir: system.run_dir().to_path_buf(),
+            backup_dir: system.backup_dir(),
+            qubesd_socket: system.qubesd_socket(),
+            group: None,
+            wait: Wait::at_most(system.lock_wait()),
+            force: system.is_forced(),
+        }
+    }
+
     /// Reads the store; never waits for a writer.
     pub fn read(&self) -> Result<Read, LifecycleError> {
-        Ok(Read::open(&self.system.place_for_reading())?)
+        Ok(Read::open(&self.place_for_reading())?)
     }
 
     /// Takes the store for changing it.
     pub fn write(&self) -> Result<Write, LifecycleError> {
-        Ok(Write::open(&self.system.store_place())?)
+        Ok(Write::open(&self.store_place())?)
     }
 
     /// The hypervisor, connected at the first question; offline every question is an error.

@@ -1,11 +1,14 @@
 //! Starting a qube: the netvm first, then its storage, its domain, and somebody who watches it.
 
-use crate::hypervisor::description::{DomainDescription, disks_of_volumes};
+use crate::hypervisor::description::{DomainDescription, Owner, disks_of_volumes};
+use crate::hypervisor::owner::owner_for_image;
+use crate::hypervisor::uri::Family;
 use crate::hypervisor::{HypervisorError, Outcome};
 use crate::model::device::Mode;
 use crate::model::{Class, Facts, PowerState, Qubes, Vm, VmName};
-use crate::storage::VmStorage;
+use crate::storage::{Attachment, Disk, VmStorage};
 
+use super::drive::Drive;
 use super::qube_lock::QubeLock;
 use super::record::{Phase, Record};
 use super::settle::Settled;
@@ -26,10 +29,15 @@ pub enum Started {
 impl Session {
     /// Starts a qube and first its netvm. Of two starts at once one does it and the other finds it running.
     pub fn start(&self, name: &VmName) -> Result<Started, LifecycleError> {
-        self.start_chain(name, PATIENCE)
+        self.start_chain(name, None, PATIENCE)
     }
 
-    fn start_chain(&self, name: &VmName, depth: usize) -> Result<Started, LifecycleError> {
+    /// The same, with a drive attached for this start.
+    pub fn start_with_drive(&self, name: &VmName, drive: &Drive) -> Result<Started, LifecycleError> {
+        self.start_chain(name, Some(drive), PATIENCE)
+    }
+
+    fn start_chain(&self, name: &VmName, drive: Option<&Drive>, depth: usize) -> Result<Started, LifecycleError> {
         if name.is_dom0() {
             return Ok(Started::Already);
         }
@@ -56,7 +64,7 @@ impl Session {
             if self.netvm_to_start(name)?.is_some() {
                 continue;
             }
-            return self.start_locked(&lock).map(|()| Started::Now);
+            return self.start_locked(&lock, drive).map(|()| Started::Now);
         }
         Err(LifecycleError::CannotStart { qube: name.clone(), reason: "its netvm stops again and again".into() })
     }
@@ -84,10 +92,10 @@ impl Session {
         if depth == 0 || netvm == client {
             return Err(failed("the netvms form a loop".into()));
         }
-        self.start_chain(netvm, depth - 1).map(drop).map_err(|e| failed(e.to_string()))
+        self.start_chain(netvm, None, depth - 1).map(drop).map_err(|e| failed(e.to_string()))
     }
 
-    fn start_locked(&self, lock: &QubeLock) -> Result<(), LifecycleError> {
+    fn start_locked(&self, lock: &QubeLock, drive: Option<&Drive>) -> Result<(), LifecycleError> {
         let qubes = self.read()?;
         let vm = known(&qubes, lock.name())?;
         may_start(&qubes, vm, self)?;
@@ -98,7 +106,9 @@ impl Session {
             reason: "it has no uuid in qubes.xml".into(),
         })?;
         // Everything that can be found out is found out before anything is touched.
-        let description = self.describe(&qubes, vm)?;
+        let mut description = self.describe(&qubes, vm)?;
+        let family = Family::of_uri(self.hypervisor().uri());
+        description.block_devices = drive.map(|d| d.device(family)).transpose()?.into_iter().collect();
         let mut record = Record::of_new_start(uuid, self.hypervisor().uri());
         record.store(&self.system, lock.name())?;
         let begun = monitor::spawn(self, lock.name(), &record).and_then(|()| Ok(storage.start()?));
@@ -127,8 +137,21 @@ impl Session {
     ) -> Result<(), LifecycleError> {
         let disks = storage.disks()?;
         description.disks = disks_of_volumes(disks.iter().map(|d| (d.name.as_str(), d.attachment.clone(), d.rw)))?;
+        description.owner = self.owner_of(&disks)?;
         let xml = self.domain_xml(&description)?;
         Ok(self.hypervisor().create_paused(record.domain, &xml)?)
+    }
+
+    /// Whom root's QEMU is to be: somebody who can open the images. An ordinary user's is that user.
+    fn owner_of(&self, disks: &[Disk]) -> Result<Option<Owner>, LifecycleError> {
+        let is_roots_qemu = Family::of_uri(self.hypervisor().uri()) == Family::Qemu && self.system.is_superuser();
+        let image = disks.iter().filter(|d| d.rw).find_map(|d| match &d.attachment {
+            Attachment::File(image) => Some(image),
+            _ => None,
+        });
+        let Some(image) = image.filter(|_| is_roots_qemu) else { return Ok(None) };
+        let failed = |source| LifecycleError::Io { what: image.display().to_string(), source };
+        owner_for_image(image).map(Some).map_err(failed)
     }
 
     fn let_run(&self, name: &VmName, record: &Record) -> Result<(), LifecycleError> {

@@ -34,9 +34,9 @@ impl PowerState {
         }
     }
 
-    /// Whether a domain exists that may have images open.
+    /// Whether a domain exists that may have images open; a crashed one is still there.
     pub fn is_active(self) -> bool {
-        !matches!(self, PowerState::Halted | PowerState::Crashed | PowerState::Unknown)
+        !matches!(self, PowerState::Halted | PowerState::Unknown)
     }
 }
 

@@ -1,16 +1,34 @@
 //! An ordered map from names to texts: explicit properties, features, options of a device or a volume.
 
-/// Names with their texts in the order of the file. Small enough that searching it beats hashing.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct TextMap(Vec<(Box<str>, Box<str>)>);
+use std::fmt;
+
+/// Names with their texts in the order of the file. Small enough that searching it beats hashing; all texts lie in
+/// one string, because a thousand qubes have a hundred thousand of them.
+#[derive(Clone, Default)]
+pub struct TextMap {
+    entries: Vec<Entry>,
+    store: String,
+}
+
+/// Where a name and its text lie: start and end, bytes.
+#[derive(Clone, Copy)]
+struct Entry {
+    name: (u32, u32),
+    text: (u32, u32),
+}
 
 impl TextMap {
     pub fn new() -> TextMap {
         TextMap::default()
     }
 
+    /// An empty map with room for `entries` whose names and texts have `bytes` together.
+    pub fn with_capacity(entries: usize, bytes: usize) -> TextMap {
+        TextMap { entries: Vec::with_capacity(entries), store: String::with_capacity(bytes) }
+    }
+
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(n, _)| &**n == name).map(|(_, v)| &**v)
+        self.position(name).map(|at| self.at(self.entries[at].text))
     }
 
     pub fn contains(&self, name: &str) -> bool {
@@ -19,46 +37,120 @@ impl TextMap {
 
     /// Stores `text` under `name`: in its old place where the name was known, else at the end.
     pub fn set(&mut self, name: &str, text: &str) {
-        match self.0.iter_mut().find(|(n, _)| &**n == name) {
-            Some((_, v)) => *v = text.into(),
-            None => self.0.push((name.into(), text.into())),
+        match self.position(name) {
+            Some(known) => {
+                self.entries[known].text = self.keep(text);
+                self.compact();
+            }
+            None => self.append(name, text),
         }
+    }
+
+    /// Stores `text` at the end, under a `name` that the caller knows to be new: [`TextMap::set`] without the search.
+    pub fn append(&mut self, name: &str, text: &str) {
+        debug_assert!(!self.contains(name), "{name} is there already");
+        let name = self.keep(name);
+        let text = self.keep(text);
+        self.entries.push(Entry { name, text });
     }
 
     /// Takes `name` out and returns what it held.
     pub fn remove(&mut self, name: &str) -> Option<Box<str>> {
-        let at = self.0.iter().position(|(n, _)| &**n == name)?;
-        Some(self.0.remove(at).1)
+        let at = self.position(name)?;
+        let entry = self.entries.remove(at);
+        Some(self.at(entry.text).into())
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(n, v)| (&**n, &**v))
+        self.entries.iter().map(|e| (self.at(e.name), self.at(e.text)))
     }
 
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(|(n, _)| &**n)
+        self.entries.iter().map(|e| self.at(e.name))
     }
 
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.entries.len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.entries.is_empty()
+    }
+
+    fn position(&self, name: &str) -> Option<usize> {
+        let store = self.store.as_bytes();
+        let is = |&(start, end): &(u32, u32)| {
+            (end - start) as usize == name.len() && store[start as usize..end as usize] == *name.as_bytes()
+        };
+        self.entries.iter().position(|e| is(&e.name))
+    }
+
+    fn at(&self, (start, end): (u32, u32)) -> &str {
+        &self.store[start as usize..end as usize]
+    }
+
+    fn keep(&mut self, text: &str) -> (u32, u32) {
+        let start = self.store.len() as u32;
+        self.store.push_str(text);
+        (start, self.store.len() as u32)
+    }
+
+    /// Drops replaced texts once they are more than what is in use.
+    fn compact(&mut self) {
+        let used: usize = self.iter().map(|(name, text)| name.len() + text.len()).sum();
+        if self.store.len() > 2 * used + 1024 {
+            *self = self.iter().collect();
+        }
     }
 }
 
-impl<N: Into<Box<str>>, V: Into<Box<str>>> FromIterator<(N, V)> for TextMap {
+impl PartialEq for TextMap {
+    fn eq(&self, other: &TextMap) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for TextMap {}
+
+impl fmt::Debug for TextMap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
+    }
+}
+
+impl<N: AsRef<str>, V: AsRef<str>> FromIterator<(N, V)> for TextMap {
     /// Later entries win over earlier ones of the same name.
     fn from_iter<I: IntoIterator<Item = (N, V)>>(entries: I) -> TextMap {
         let mut map = TextMap::new();
         for (name, text) in entries {
-            let (name, text) = (name.into(), text.into());
-            match map.0.iter_mut().find(|(n, _)| *n == name) {
-                Some((_, v)) => *v = text,
-                None => map.0.push((name, text)),
-            }
+            map.set(name.as_ref(), text.as_ref());
         }
         map
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_found_replaced_in_place_and_removed() {
+        let mut map: TextMap = [("b", "1"), ("a", ""), ("b", "2")].into_iter().collect();
+        assert_eq!(map.iter().collect::<Vec<_>>(), [("b", "2"), ("a", "")]);
+        map.set("c", "3");
+        map.set("a", "\u{17C}");
+        assert_eq!((map.get("a"), map.get("x"), map.len()), (Some("\u{17C}"), None, 3));
+        assert_eq!(map.remove("b").as_deref(), Some("2"));
+        assert_eq!(map, [("a", "\u{17C}"), ("c", "3")].into_iter().collect());
+    }
+
+    #[test]
+    fn a_text_that_is_replaced_for_ever_does_not_grow_the_map() {
+        let mut map = TextMap::new();
+        for n in 0..10_000 {
+            map.set("name", &n.to_string());
+        }
+        assert_eq!(map.get("name"), Some("9999"));
+        assert!(map.store.len() < 2048, "{} bytes", map.store.len());
     }
 }

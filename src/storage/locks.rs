@@ -58,7 +58,7 @@ impl VolumeLocks {
     fn acquire(&self, pool: &str, vid: &str, exclusivity: Exclusivity) -> Result<FileLock, StorageError> {
         self.make_directories()?;
         FileLock::acquire(&self.path(pool, vid), exclusivity, self.wait, self.group).map_err(|error| match error {
-            FileLockError::Io { file, source } => StorageError::io(format!("locking {}", file.display()))(source),
+            FileLockError::Io { file, source } => StorageError::io(format!("cannot lock {}", file.display()))(source),
             FileLockError::Held { holder } => {
                 StorageError::Refused(format!("volume {vid} of pool {pool} is locked by {holder}; try again later"))
             }

@@ -144,7 +144,7 @@ pub enum StorageError {
     Refused(String),
     #[error(transparent)]
     Volumes(#[from] VolumeError),
-    #[error("{what}: {source}")]
+    #[error("{what}: {}", crate::error::words_of(source))]
     Io { what: String, source: io::Error },
 }
 

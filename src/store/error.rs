@@ -4,8 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use nix::errno::Errno;
-
+use crate::error::words_of;
 use crate::format::FormatError;
 
 #[derive(Debug, thiserror::Error)]
@@ -28,7 +27,7 @@ pub enum StoreError {
     QubesdLives { path: PathBuf, socket: PathBuf },
     #[error("{path} was changed by a program that does not lock it; nothing was written: run the command again")]
     ChangedBehind { path: PathBuf },
-    #[error("cannot {action} {path}: {}", reason(source))]
+    #[error("cannot {action} {path}: {}", words_of(source))]
     Io { action: &'static str, path: PathBuf, source: io::Error },
 }
 
@@ -41,12 +40,4 @@ impl StoreError {
 
 fn patience(waited: Duration) -> String {
     if waited.is_zero() { "not waiting".into() } else { format!("gave up after {} s", waited.as_secs_f32().round()) }
-}
-
-/// The system's words for an error, without its number and what a library adds behind it.
-fn reason(error: &io::Error) -> String {
-    match error.raw_os_error() {
-        Some(code) => Errno::from_raw(code).desc().to_string(),
-        None => error.to_string().split(" (os error").next().unwrap_or_default().to_string(),
-    }
 }

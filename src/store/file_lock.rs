@@ -15,6 +15,8 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::unistd::{Gid, fchown};
 
+use crate::error::words_of;
+
 /// Who else may hold a lock of the same file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exclusivity {
@@ -27,7 +29,7 @@ pub enum Exclusivity {
 /// Why a lock was not granted.
 #[derive(Debug, thiserror::Error)]
 pub enum FileLockError {
-    #[error("{file}: {source}")]
+    #[error("cannot lock {file}: {}", words_of(source))]
     Io { file: PathBuf, source: io::Error },
     #[error("locked by {holder}")]
     Held { holder: String },
@@ -57,7 +59,8 @@ impl FileLock {
             return Err(FileLockError::Held { holder: holder_written(&mut file) });
         }
         if exclusivity == Exclusivity::Exclusive {
-            write_holder(&mut file).map_err(failed)?;
+            // Only messages need it: on a full disk a lock is as good without.
+            let _unnamed = write_holder(&mut file);
         }
         Ok(FileLock { file })
     }

@@ -4,15 +4,14 @@
 //! `qubes-YYYY-MM-DD-HH:MM:SS.xml`, local time (`spec/r4-xml.md` §3).
 
 use std::collections::HashSet;
-use std::fs::{self, DirBuilder};
+use std::fs;
 use std::io::{self, Write as _};
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use jiff::ToSpan;
 use jiff::civil::{Date, DateTime};
 
-use super::replace::{Access, replace};
+use super::replace::{Access, make_shared_directory, replace};
 
 const FORM: &str = "qubes-%Y-%m-%d-%H:%M:%S.xml";
 
@@ -59,9 +58,7 @@ pub fn keep_daily(directory: &Path, access: Access, bytes: &[u8], now: DateTime)
 
 /// Copies `bytes`, whatever copies there are.
 pub fn keep(directory: &Path, access: Access, bytes: &[u8], now: DateTime) -> io::Result<PathBuf> {
-    if !directory.is_dir() {
-        DirBuilder::new().recursive(true).mode(0o2770).create(directory)?;
-    }
+    make_shared_directory(directory, access.group)?;
     let mut made = now;
     loop {
         let path = directory.join(made.strftime(FORM).to_string());

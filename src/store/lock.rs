@@ -3,16 +3,18 @@
 //! Writers replace the file by renaming, so what a lock was granted on may not be the store any more: then all begins
 //! again.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use nix::libc;
+use nix::unistd::Gid;
 
 use super::error::StoreError;
 use super::file_lock::{Exclusivity, lock_within, posix_holder, process, unlock};
+use super::replace::{Access, make_shared_directory};
 
 /// How long to wait for a lock that somebody else holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,12 +115,17 @@ pub(crate) fn is_still_at(file: &File, path: &Path) -> Result<bool, StoreError> 
 /// over it.
 #[derive(Debug, Clone)]
 pub struct HolderNote {
-    path: PathBuf,
+    run_dir: PathBuf,
+    group: Option<Gid>,
 }
 
 impl HolderNote {
-    pub fn in_run_dir(run_dir: &Path) -> HolderNote {
-        HolderNote { path: run_dir.join("lock/database.holder") }
+    pub fn in_run_dir(run_dir: &Path, group: Option<Gid>) -> HolderNote {
+        HolderNote { run_dir: run_dir.to_path_buf(), group }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.run_dir.join("lock/database.holder")
     }
 
     /// Leaves this process's number and command.
@@ -127,22 +134,23 @@ impl HolderNote {
     }
 
     fn try_leave(&self) -> io::Result<()> {
-        if let Some(directory) = self.path.parent().filter(|d| !d.exists()) {
-            DirBuilder::new().recursive(true).mode(0o2770).create(directory)?;
-        }
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o660).open(&self.path)?;
+        make_shared_directory(&self.run_dir, self.group)?;
+        make_shared_directory(&self.run_dir.join("lock"), self.group)?;
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o660).open(self.path())?;
+        // A file of somebody else's has had its mode from him.
+        let _not_ours = Access::shared(self.group).apply(&file);
         let pid = std::process::id();
         file.write_all(format!("{pid} {}\n", process(pid as i32)).as_bytes())
     }
 
     /// Empties the note, before the lock is given back.
     pub fn withdraw(&self) {
-        let _no_matter = OpenOptions::new().write(true).truncate(true).open(&self.path);
+        let _no_matter = OpenOptions::new().write(true).truncate(true).open(self.path());
     }
 
     /// Who holds the lock, in words: the process that the kernel named, else the living one that left the note.
     fn holder(&self, posix: Option<i32>) -> String {
-        let noted = || fs::read_to_string(&self.path).ok()?.split_whitespace().next()?.parse().ok();
+        let noted = || fs::read_to_string(self.path()).ok()?.split_whitespace().next()?.parse().ok();
         match posix.or_else(noted) {
             Some(pid) if Path::new("/proc").join(pid.to_string()).exists() => process(pid),
             _ => "another process".to_string(),
@@ -159,7 +167,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("store");
         fs::write(&path, "").unwrap();
-        let note = HolderNote::in_run_dir(dir.path());
+        let note = HolderNote::in_run_dir(dir.path(), None);
         let take = || lock_path(&path, Exclusivity::Exclusive, Wait::NO, &note);
         let held = take().unwrap();
         // A duplicate shares the lock, as a forked child would.

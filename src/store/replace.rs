@@ -4,12 +4,12 @@
 //! directory is synced. A crash at any instruction leaves the old file or the new one; a temporary file that is not
 //! committed is unlinked.
 
-use std::fs::{File, Permissions};
+use std::fs::{self, DirBuilder, File, Permissions};
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use nix::unistd::{Gid, fchown};
+use nix::unistd::{Gid, chown, fchown};
 
 /// Who may use a file that we make.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,13 +26,31 @@ impl Access {
         Access { mode: 0o660, group }
     }
 
-    fn apply(self, file: &File) -> io::Result<()> {
+    /// Gives an open file this access.
+    pub(crate) fn apply(self, file: &File) -> io::Result<()> {
         if let Some(group) = self.group {
             // Only root and members may give a file to a group; who is neither keeps it in his own.
             let _refused = fchown(file, None, Some(group));
         }
         file.set_permissions(Permissions::from_mode(self.mode))
     }
+}
+
+/// Makes a directory for members of group qubes, 2770. Those that are missing above it are anybody's, as installers
+/// make them; one that exists stays as it is.
+pub fn make_shared_directory(path: &Path, group: Option<Gid>) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    DirBuilder::new().recursive(true).mode(0o755).create(directory_of(path))?;
+    match DirBuilder::new().mode(0o770).create(path) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => return Ok(()),
+        Err(error) => return Err(error),
+    }
+    // Only root and members may give a directory to a group; who is neither keeps it in his own.
+    let _refused = group.map(|group| chown(path, None, Some(group)));
+    fs::set_permissions(path, Permissions::from_mode(0o2770))
 }
 
 /// A new content for a file, not visible before [`Replacement::commit`].

@@ -41,7 +41,7 @@ pub struct StorePlace {
 
 impl StorePlace {
     fn note(&self) -> HolderNote {
-        HolderNote::in_run_dir(&self.run_dir)
+        HolderNote::in_run_dir(&self.run_dir, self.group)
     }
 
     /// Refuses while a qubesd would overwrite what is written.
@@ -85,8 +85,10 @@ impl Read {
             let _closed_next = unlock(&file);
             return Ok(Read { qubes: parse(bytes?, &place.file)?, _held: None });
         }
-        // A foreign program may write in place under its lock: then what was read is nothing whole.
-        if before == after
+        // A foreign program may write in place under its lock: then what was read is nothing whole. That a writer of ours
+        // renamed meanwhile shows in the change time alone, and is no reason to wait.
+        if let (Some(before), Some(after)) = (before, after)
+            && !before.has_other_content(after)
             && let Ok(qubes) = parse(bytes?, &place.file)
         {
             return Ok(Read { qubes, _held: None });

@@ -46,6 +46,12 @@ pub fn json() -> Arg {
     flag("json", None, "print JSON").help_heading(OURS)
 }
 
+/// A switch of an earlier release that scripts still give. Nobody learns it from us, and an abbreviation never means it
+/// where it can mean another option.
+pub fn earlier(long: &'static str, help: &'static str) -> Arg {
+    flag(long, None, help).help_heading(OURS).hide(true)
+}
+
 /// The value of a mandatory argument.
 pub fn needed<'a>(matches: &'a ArgMatches, id: &str, name: &str) -> Result<&'a str, Failure> {
     let value = matches.get_one::<String>(id).map(String::as_str);
@@ -194,24 +200,25 @@ fn long_option(word: &str) -> Option<(&str, &str)> {
 
 /// The long option that `name` is or abbreviates.
 fn whole_name<'a>(command: &'a Command, name: &str) -> Result<Option<&'a str>, Failure> {
-    for ours in [false, true] {
-        let mut fitting: Vec<(&str, &str)> = Vec::new();
-        for arg in command.get_arguments().filter(|a| (a.get_help_heading() == Some(OURS)) == ours) {
-            let aliases = arg.get_all_aliases().unwrap_or_default();
-            for long in arg.get_long().into_iter().chain(aliases) {
-                if long == name {
-                    return Ok(Some(long));
-                }
-                if long.starts_with(name) {
-                    fitting.push((long, arg.get_id().as_str()));
-                }
+    let mut upstreams: Vec<(&str, &str)> = Vec::new();
+    let mut ours: Vec<(&str, &str)> = Vec::new();
+    for arg in command.get_arguments() {
+        let fitting = if arg.get_help_heading() == Some(OURS) { &mut ours } else { &mut upstreams };
+        let aliases = arg.get_all_aliases().unwrap_or_default();
+        for long in arg.get_long().into_iter().chain(aliases).filter(|long| long.starts_with(name)) {
+            // A whole name is no abbreviation of others, whoever's they are.
+            if long == name {
+                return Ok(Some(long));
             }
+            fitting.push((long, arg.get_id().as_str()));
         }
+    }
+    for (fitting, shortest) in [(upstreams, 1), (ours, 2)] {
         match fitting.as_slice() {
             [] => {}
             [(long, _)] => return Ok(Some(long)),
             [(long, id), others @ ..] if others.iter().all(|(_, other)| other == id) => return Ok(Some(long)),
-            several if !ours || name.len() > 1 => {
+            several if name.len() >= shortest => {
                 let names: Vec<String> = several.iter().map(|(long, _)| format!("--{long}")).collect();
                 return Err(Failure::usage(format!("ambiguous option: --{name} could match {}", names.join(", "))));
             }
@@ -304,6 +311,7 @@ mod tests {
             .arg(value("fields", Some('O'), "FIELD,...", ""))
             .arg(flag("no-spinner", None, ""))
             .arg(greedy("class", "CLASS", ""))
+            .arg(value("root-copy-from", None, "FILENAME", ""))
             .arg(the_qube(""))
             .arg(Arg::new("value").value_name("VALUE").allow_negative_numbers(true));
         exclusive(command, "format", &["format", "fields", "disk"])
@@ -330,6 +338,10 @@ mod tests {
         assert_eq!(matches(&["--form", "x"]).get_one::<String>("format").unwrap(), "x");
         assert_eq!(matches(&["-ox"]).get_one::<String>("format").unwrap(), "x");
         assert!(matches(&["--no"]).get_flag("no-spinner"), "upstream's options win over --no-wait");
+        assert!(
+            matches(&["--root", "/mnt"]).contains_id("root"),
+            "a whole name of ours is not upstream's --root-copy-from"
+        );
         assert_eq!(matches(&["work", "-5"]).get_one::<String>("value").unwrap(), "-5");
         assert_eq!(matches(&["--", "-x"]).get_one::<String>(THE_QUBE).unwrap(), "-x");
         let classes = matches(&["--class", "A", "B"]);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Arg, ArgAction, value_parser};
 use uuid::Uuid;
 
-use super::arguments::{exclusive, flag, value};
+use super::arguments::{earlier, exclusive, flag, value};
 use super::failure::{Failure, quoted};
 use super::invocation::Invocation;
 use super::prefs::{find, stored_text};
@@ -40,6 +40,10 @@ pub fn define(line: clap::Command) -> clap::Command {
         .arg(root("root-copy-from", 'r', "fill the root volume with a copy of this file"))
         .arg(root("root-move-from", 'R', "fill the root volume with this file and remove it"))
         .arg(flag("no-root", None, "accepted, without effect").hide(true))
+        // R3's words, which installers still use (`spec/installer.md`).
+        .arg(earlier("net", "a qube with network hardware: provides_network, netvm none"))
+        .arg(earlier("proxy", "a qube between others and the network: provides_network"))
+        .arg(earlier("internal", "not for menus: feature internal"))
         .arg(Arg::new("vmname").value_name("VMNAME").help("the name of the new qube"));
     exclusive(line, "root", &["root-copy-from", "root-move-from"])
 }
@@ -66,6 +70,12 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
             app(format!("Error setting property {property} (but VM created): {reason}"));
             return Ok(PROPERTY_FAILED);
         }
+    }
+    if call.has("internal")
+        && let Err(reason) = session.set_feature(&name, "internal", "1")
+    {
+        app(format!("Error setting feature internal (but VM created): {reason}"));
+        return Ok(PROPERTY_FAILED);
     }
     if let Some(root) = &order.root
         && let Err(reason) = root.import(&session, &name)
@@ -114,7 +124,8 @@ struct RootImage<'a> {
 impl<'a> Order<'a> {
     /// Checks in upstream's order (`spec/r4-tools.md`, qvm-create).
     fn of(call: &'a Invocation) -> Result<Order<'a>, Failure> {
-        let properties = pairs(call.values("property"), |t| format!("Invalid property token: {}", quoted(t)))?;
+        let mut properties = in_earlier_words(call);
+        properties.extend(pairs(call.values("property"), |t| format!("Invalid property token: {}", quoted(t)))?);
         let form = |_: &str| "Pool argument must be of form: -p volume_name=pool_name".to_string();
         let pools = pairs(call.values("pool"), form)?;
         let class = match (call.has("standalone"), call.has("disp"), call.value("class")) {
@@ -200,6 +211,18 @@ impl RootImage<'_> {
         }
         Ok(())
     }
+}
+
+/// The properties that R3's switches stand for.
+fn in_earlier_words(call: &Invocation) -> Vec<(&'static str, &'static str)> {
+    let mut properties = Vec::new();
+    if call.has("net") || call.has("proxy") {
+        properties.push(("provides_network", "True"));
+    }
+    if call.has("net") {
+        properties.push(("netvm", ""));
+    }
+    properties
 }
 
 fn pairs(texts: Vec<&str>, wrong: impl Fn(&str) -> String) -> Result<Vec<(&str, &str)>, Failure> {

@@ -10,6 +10,7 @@ use super::arguments;
 use super::failure::Failure;
 use super::output::{Output, say};
 use crate::lifecycle::Session;
+use crate::model::Vm;
 use crate::store::Read;
 use crate::system::System;
 
@@ -61,6 +62,11 @@ impl Invocation {
         if self.is_talkative() {
             say(&format!("{who}: {text}"));
         }
+    }
+
+    /// Says what of a qube cannot be understood.
+    pub fn warn_of_damage(&self, vm: &Vm) {
+        vm.diagnoses.iter().for_each(|diagnosis| self.warn(vm.name.as_str(), &diagnosis.text));
     }
 
     /// Says something that matters, as `WHO: TEXT`; after `-q` without the front.

@@ -1,9 +1,10 @@
-//! qvm-kill: ends qubes at once.
+//! qvm-kill: ends qubes at once, several at a time.
 
 use super::failure::Failure;
 use super::invocation::Invocation;
 use super::output::say;
 use super::qubes_given::{self, Given};
+use super::start::in_parallel;
 use crate::lifecycle::Session;
 use crate::model::VmName;
 
@@ -14,14 +15,12 @@ pub fn define(line: clap::Command) -> clap::Command {
 /// The exit code is the number of qubes that could not be killed.
 pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     let session = Session::new(call.system()?);
-    let mut failed = 0;
-    for name in names(call, &session)? {
-        if let Err(error) = session.kill(&name) {
-            say(&format!("Error: Failed to kill: {name}: {error}"));
-            failed += 1;
-        }
+    let names = names(call, &session)?;
+    let failures = in_parallel(&session, &names, |session, name| session.kill(name).err());
+    for (name, error) in &failures {
+        say(&format!("Error: Failed to kill: {name}: {error}"));
     }
-    Ok(exit_code(failed))
+    Ok(exit_code(failures.len()))
 }
 
 /// The qubes a command line means, for tools that act on a list of them.

@@ -108,6 +108,11 @@ fn run(call: &mut Invocation, session: &Session, qube: Option<&str>) -> Result<u
     if call.has("help-properties") {
         return explain(&mut call.out, owner.properties());
     }
+    if let Owner::Qube { name, .. } = &owner
+        && let Some(vm) = qubes.get(name.as_str())
+    {
+        call.warn_of_damage(vm);
+    }
     let Some(property) = call.value("property") else {
         return if call.has("json") {
             list_json(call, &owner, &qubes, session)

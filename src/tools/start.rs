@@ -3,12 +3,14 @@
 use std::sync::Mutex;
 use std::thread;
 
-use super::arguments::{exclusive, flag, value};
+use super::arguments::{earlier, exclusive, flag, value};
 use super::failure::Failure;
 use super::invocation::Invocation;
 use super::output::say;
 use super::qubes_given;
+use crate::hypervisor::description::DeviceKind;
 use crate::lifecycle::Session;
+use crate::lifecycle::drive::Drive;
 use crate::lifecycle::start::Started;
 use crate::model::VmName;
 
@@ -21,6 +23,7 @@ pub fn define(line: clap::Command) -> clap::Command {
         .arg(value("drive", None, "DRIVE", "attach this drive: [hd:|cdrom:]VM:PATH"))
         .arg(value("hddisk", None, "IMAGE", "attach this image as a disk"))
         .arg(value("cdrom", None, "IMAGE", "attach this image as a CD"))
+        .arg(earlier("no-guid", "accepted, without effect"))
         .arg(flag("install-windows-tools", None, "attach the CD with the Windows tools"));
     exclusive(line, "drive", &["drive", "hddisk", "cdrom", "install-windows-tools"])
 }
@@ -28,11 +31,13 @@ pub fn define(line: clap::Command) -> clap::Command {
 pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     let session = Session::new(call.system()?);
     let names = super::kill::names(call, &session)?;
-    if ["drive", "hddisk", "cdrom", "install-windows-tools"].iter().any(|id| call.is_given(id)) {
-        return Err(Failure::error("a drive cannot be attached at the start yet; start the qube without it"));
-    }
+    let drive = drive(call)?;
     let skip = call.has("skip-if-running");
-    let failures = in_parallel(&session, &names, |session, name| match session.start(name) {
+    let start = |session: &Session, name: &VmName| match &drive {
+        Some(drive) => session.start_with_drive(name, drive),
+        None => session.start(name),
+    };
+    let failures = in_parallel(&session, &names, |session, name| match start(session, name) {
         Ok(Started::Now) => None,
         Ok(Started::Already) if skip => None,
         Ok(Started::Already) => Some("Domain is already running".to_string()),
@@ -42,6 +47,16 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
         say(&format!("Error: Starting qube failed: {name}: {reason}"));
     }
     Ok(u8::from(!failures.is_empty()))
+}
+
+/// The drive that the command line asks for.
+fn drive(call: &Invocation) -> Result<Option<Drive>, Failure> {
+    if call.has("install-windows-tools") {
+        return Ok(Some(Drive::windows_tools()));
+    }
+    let given = [("drive", DeviceKind::Cdrom), ("cdrom", DeviceKind::Cdrom), ("hddisk", DeviceKind::Disk)];
+    let given = given.into_iter().find_map(|(id, kind)| Some((call.value(id)?, kind)));
+    Ok(given.map(|(text, kind)| Drive::parse(text, kind)).transpose()?)
 }
 
 /// Does `work` for each qube, a few at a time, each thread with a session of its own. What `work` returns are

@@ -74,11 +74,18 @@ fn blank(rng: &mut Rng) -> &'static str {
 /// Blanks, or something that is no element.
 fn aside(rng: &mut Rng) -> String {
     let plain = blank(rng);
-    if rng.u8(..5) > 0 {
+    if rng.u8(..3) > 0 {
         return plain.to_string();
     }
-    let misleading =
-        ["<!-- <domain class=\"AppVM\"> -->", "<?x </domain> ?>", "<!----><!---->", "<!-- </domains></qubes> -->"];
+    let misleading = [
+        "<!-- <domain class=\"AppVM\"> -->",
+        "<?x </domain> ?>",
+        "<!----><!---->",
+        "<!-- </domains></qubes> -->",
+        // Each of these, taken for tags, ends one domain and begins another.
+        "<!-- </domain> <domain class=\"AppVM\"> -->",
+        "<?x </domain><domain class='AppVM'> ?>",
+    ];
     format!("{plain}{}{}", one(rng, &misleading), blank(rng))
 }
 
@@ -110,9 +117,15 @@ fn domain(rng: &mut Rng) -> String {
         1 => "<domain>".to_string(),
         _ => format!("<domain id=\"domain-{}\" class=\"{class}\">", rng.u8(..)),
     };
-    if rng.u8(..4) > 0 {
-        out += blank(rng);
-        out += &properties(rng, true);
+    match rng.u8(..4) {
+        0 => {}
+        1 => out += &properties(rng, true),
+        // As upstream writes them, so that the quick index need not parse.
+        _ => {
+            let name = one(rng, &["work", "vault", "sys-net"]);
+            let line = format!("<property name=\"name\">{name}</property>");
+            out += &format!("\n  <properties>\n    {line}\n    <property name=\"qid\">5</property>\n  </properties>\n");
+        }
     }
     for _ in 0..rng.usize(..5) {
         out += &match rng.u8(..12) {
@@ -171,6 +184,7 @@ fn value(rng: &mut Rng) -> String {
             "a &lt;domain&gt; b",
             "&#x41;",
             "<![CDATA[<domain>]]>",
+            "<![CDATA[</domain><domain>]]>",
             "x>y",
             "a\r\nb",
             "<!-- </domain> -->",

@@ -87,6 +87,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     }
     let vms: Vec<&Vm> = names.iter().filter_map(|n| qubes.get(n)).filter(|vm| filters.pass(&values, vm)).collect();
     drop(filters);
+    warn_of_damage(call, &qubes, &vms);
     print(call, &columns, &values, vms).map(|()| 0)
 }
 
@@ -121,6 +122,14 @@ fn warn_when_unreachable(call: &Invocation, values: &Values) {
     if let Some(error) = values.why_states_are_unknown() {
         call.warn("qvm-ls", &format!("power states are not available: {error}"));
     }
+}
+
+/// What is wrong with the store, and with those qubes of it that are listed: they are shown as far as they can be read.
+fn warn_of_damage(call: &Invocation, qubes: &Qubes, vms: &[&Vm]) {
+    for diagnosis in &qubes.diagnoses {
+        call.warn("qvm-ls", &diagnosis.text);
+    }
+    vms.iter().for_each(|vm| call.warn_of_damage(vm));
 }
 
 fn print(call: &mut Invocation, columns: &[Column], values: &Values, vms: Vec<&Vm>) -> Result<(), Failure> {

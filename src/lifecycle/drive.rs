@@ -1,0 +1,90 @@
+//! A drive for one start of a qube: a CD or a disk of dom0's that is attached from the beginning and not remembered
+//! (`spec/r4-tools.md`, qvm-start).
+
+use std::fs;
+use std::os::unix::fs::FileTypeExt;
+use std::path::PathBuf;
+
+use crate::hypervisor::description::{BlockDevice, DeviceKind, SourceKind};
+use crate::hypervisor::uri::Family;
+use crate::model::VmName;
+
+use super::LifecycleError;
+
+/// Where the disk with the Windows tools lies in dom0.
+const WINDOWS_TOOLS: &str = "/usr/lib/qubes/qubes-windows-tools.iso";
+
+/// What to attach.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Drive {
+    kind: DeviceKind,
+    backend: VmName,
+    path: PathBuf,
+}
+
+impl Drive {
+    /// Reads `[hd:|cdrom:]VM:PATH`; without the first word it is `kind`.
+    ///
+    /// # Errors
+    /// It is not of that form, or another qube than dom0 is to provide it.
+    pub fn parse(text: &str, kind: DeviceKind) -> Result<Drive, LifecycleError> {
+        let (kind, place) = match text.split_once(':') {
+            Some(("hd", rest)) => (DeviceKind::Disk, rest),
+            Some(("cdrom", rest)) => (DeviceKind::Cdrom, rest),
+            _ => (kind, text),
+        };
+        let refused = |reason: &str| LifecycleError::Drive { drive: text.to_string(), reason: reason.to_string() };
+        let (backend, path) = place
+            .split_once(':')
+            .ok_or_else(|| refused("it has the form [hd:|cdrom:]VM:PATH, as in dom0:/root/disk.iso"))?;
+        let backend = VmName::from_store(backend).map_err(|e| refused(&e.to_string()))?;
+        if !backend.is_dom0() {
+            return Err(refused("only dom0's files and devices can be attached at the start by this version"));
+        }
+        Ok(Drive { kind, backend, path: PathBuf::from(path) })
+    }
+
+    /// The CD with the Windows tools.
+    pub fn windows_tools() -> Drive {
+        Drive { kind: DeviceKind::Cdrom, backend: VmName::dom0(), path: PathBuf::from(WINDOWS_TOOLS) }
+    }
+
+    /// The drive as the domain gets it: the first letter that is no volume's.
+    ///
+    /// # Errors
+    /// It does not exist, or this hypervisor takes no plain files.
+    pub(super) fn device(&self, family: Family) -> Result<BlockDevice, LifecycleError> {
+        let refused = |reason: String| LifecycleError::Drive { drive: self.path.display().to_string(), reason };
+        let metadata = fs::metadata(&self.path).map_err(|e| refused(e.to_string()))?;
+        let source = if metadata.file_type().is_block_device() { SourceKind::Block } else { SourceKind::File };
+        if family == Family::Xen && source == SourceKind::File {
+            let way = "under Xen a file needs a loop device: losetup --find --show FILE, then give the device";
+            return Err(refused(way.to_string()));
+        }
+        Ok(BlockDevice {
+            source,
+            path: fs::canonicalize(&self.path).map_err(|e| refused(e.to_string()))?,
+            kind: self.kind,
+            target: "xvdi".to_string(),
+            letter: 'i',
+            read_only: self.kind == DeviceKind::Cdrom,
+            backend: None,
+            script: None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_drive_has_a_kind_a_backend_and_a_path() {
+        let parse = |text| Drive::parse(text, DeviceKind::Cdrom);
+        let drive = parse("dom0:/a:b.iso").unwrap();
+        assert_eq!((drive.kind, drive.path), (DeviceKind::Cdrom, PathBuf::from("/a:b.iso")));
+        assert_eq!(parse("hd:dom0:/disk").unwrap().kind, DeviceKind::Disk);
+        assert!(parse("/root/disk.iso").unwrap_err().to_string().contains("[hd:|cdrom:]VM:PATH"));
+        assert!(parse("sys-usb:sda").is_err());
+    }
+}

@@ -1,0 +1,578 @@
+//! Bad input: each ends with one clear line on standard error, the documented exit code, and nothing on disk changed.
+
+use std::fs;
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+#[path = "support/libvirt_daemon.rs"]
+mod libvirt_daemon;
+#[path = "support/ran.rs"]
+mod ran;
+#[path = "support/tree.rs"]
+mod tree;
+
+use ran::{Ran, binary};
+
+/// A hypervisor that is not there.
+const NOWHERE: &str = "qemu:///system?socket=/nonexistent/libvirt-sock";
+const NOBODY: &str = "65534";
+
+/// A system with a template `tpl`, a qube `work` and a kernel, in a directory of its own.
+struct System {
+    place: Place,
+    uri: String,
+    /// What runs the tools: nothing, or a program that changes what they may do.
+    within: Vec<String>,
+    tools: PathBuf,
+}
+
+/// A directory, or a file system of a few blocks mounted on it.
+struct Place {
+    dir: tempfile::TempDir,
+    mounted: bool,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if self.mounted {
+            let gone = Command::new("umount").arg("--lazy").arg(self.dir.path()).status();
+            assert!(gone.is_ok_and(|s| s.success()) || std::thread::panicking());
+        }
+    }
+}
+
+impl System {
+    fn empty() -> System {
+        let dir = tempfile::Builder::new().prefix("qubes-bad-").tempdir().unwrap();
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let tools = binary("qubes").parent().unwrap().to_path_buf();
+        System { place: Place { dir, mounted: false }, uri: NOWHERE.into(), within: Vec::new(), tools }
+    }
+
+    fn new() -> System {
+        let system = System::empty();
+        system.fill();
+        system
+    }
+
+    fn fill(&self) {
+        self.ok("qubes-create");
+        let kernel = self.path("/var/lib/qubes/vm-kernels/6.6.1");
+        fs::create_dir_all(&kernel).unwrap();
+        fs::write(kernel.join("vmlinuz"), "no kernel at all").unwrap();
+        self.ok("qubes-prefs default_kernel 6.6.1");
+        self.ok("qvm-create --class TemplateVM --label black tpl");
+        self.ok("qubes-prefs default_template tpl");
+        self.ok("qvm-create --label red work");
+    }
+
+    fn root(&self) -> &Path {
+        self.place.dir.path()
+    }
+
+    fn path(&self, below: &str) -> PathBuf {
+        self.root().join(below.trim_start_matches('/'))
+    }
+
+    fn store(&self) -> PathBuf {
+        self.path("/var/lib/qubes/qubes.xml")
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        let tool = self.tools.join(words[0]);
+        let mut command = match self.within.split_first() {
+            None => Command::new(tool),
+            Some((program, arguments)) => {
+                let mut command = Command::new(program);
+                command.args(arguments).arg(tool);
+                command
+            }
+        };
+        command.args(&words[1..]).env("QUBES_ROOT", self.root()).env("QUBES_LIBVIRT_URI", &self.uri);
+        command
+    }
+
+    fn run(&self, words: &[&str]) -> Ran {
+        ran::run(&mut self.command(words))
+    }
+
+    fn ok(&self, line: &str) -> String {
+        let ran = self.run(&line.split_whitespace().collect::<Vec<_>>());
+        assert_eq!(ran.code, 0, "{line}: {ran:?}");
+        ran.stdout
+    }
+
+    /// Everything but RUN, where lock files come to lie.
+    fn tree(&self) -> std::collections::BTreeMap<PathBuf, String> {
+        tree::tree(self.root(), &["run"])
+    }
+
+    /// Runs a command that has to fail with `code` and one line that contains all `words`, and to change nothing.
+    fn refuses(&self, command: &[&str], code: i32, words: &[&str]) {
+        let before = self.tree();
+        let ran = self.run(command);
+        let what = command.join(" ");
+        assert_eq!(ran.code, code, "{what}: {ran:?}");
+        assert_eq!(ran.stdout, "", "{what} prints data although it fails");
+        let line = the_line(&what, &ran.stderr);
+        for word in words {
+            assert!(line.contains(word), "{what} does not name {word:?}: {line}");
+        }
+        tree::assert_same(&before, &self.tree(), &what);
+    }
+
+    fn refuse_all(&self, cases: &[(&str, i32, &str)]) {
+        for (line, code, words) in cases {
+            self.refuses(&words_of(line), *code, &[words]);
+        }
+    }
+}
+
+/// A command line as words; `''` is an empty one.
+fn words_of(line: &str) -> Vec<&str> {
+    line.split_whitespace().map(|w| if w == "''" { "" } else { w }).collect()
+}
+
+/// The one line of a complaint, usage aside.
+fn the_line(what: &str, stderr: &str) -> String {
+    let usage = |line: &&str| line.starts_with("usage: ") || line.starts_with("  ");
+    let lines: Vec<&str> = stderr.lines().filter(|l| !usage(l)).collect();
+    assert_eq!(lines.len(), 1, "{what} is to complain in one line: {stderr}");
+    for technical in ["os error", "panicked", "Some(", "Err(", " { ", "caused by", "\u{1b}"] {
+        assert!(!lines[0].contains(technical), "{what} says {technical:?}: {stderr}");
+    }
+    assert!(lines[0].len() < 700, "{what} says too much: {stderr}");
+    lines[0].to_string()
+}
+
+fn is_root(what: &str) -> bool {
+    let is_root = nix::unistd::geteuid().is_root();
+    if !is_root {
+        eprintln!("skipped: {what} needs root");
+    }
+    is_root
+}
+
+/// Commands of each kind: they list, ask, change, create, start, stop, remove, recover.
+const ALL_KINDS: [&str; 12] = [
+    "qvm-ls",
+    "qvm-check work",
+    "qubes-prefs",
+    "qubes-prefs stats_interval 5",
+    "qvm-prefs work memory",
+    "qvm-prefs work memory 300",
+    "qvm-create --label red new",
+    "qvm-start work",
+    "qvm-shutdown work",
+    "qvm-kill work",
+    "qvm-remove --force work",
+    "qubes-recover",
+];
+
+/// Every kind of command refuses the store for this reason.
+fn refused_by_all(system: &System, reason: &str) {
+    let file = system.store().display().to_string();
+    for line in ALL_KINDS {
+        if line != "qubes-recover" || system.store().exists() {
+            system.refuses(&words_of(line), 1, &[&file, reason]);
+        }
+    }
+}
+
+/// A reading and a changing command refuse the store; with little memory and little time.
+fn refused_cheaply(system: &mut System, what: &str, content: &[u8], reason: &str) {
+    fs::write(system.store(), content).unwrap();
+    system.within = ["prlimit", "--as=500000000", "--cpu=10"].map(String::from).to_vec();
+    let file = system.store().display().to_string();
+    for line in ["qvm-ls", "qvm-prefs work memory 300"] {
+        eprintln!("{what}: {line}");
+        system.refuses(&words_of(line), 1, &[&file, reason]);
+    }
+    system.within.clear();
+}
+
+#[test]
+fn a_store_that_is_missing_empty_or_cut_short() {
+    let system = System::new();
+    let good = fs::read(system.store()).unwrap();
+    fs::write(system.store(), "").unwrap();
+    refused_by_all(&system, "the file is empty");
+    system.refuses(&["qubes-create"], 1, &[&system.store().display().to_string(), "exists already"]);
+    for length in [1, good.len() / 4, good.len() / 2, good.len() - 2] {
+        fs::write(system.store(), &good[..length]).unwrap();
+        system.refuses(&["qvm-ls"], 1, &["qubes.xml: ", "line "]);
+        system.refuses(&["qvm-prefs", "work", "memory", "300"], 1, &["qubes.xml: ", "line "]);
+    }
+    refused_by_all(&system, "line ");
+    fs::remove_file(system.store()).unwrap();
+    refused_by_all(&system, "there is no store at");
+}
+
+#[test]
+fn a_store_that_is_something_else() {
+    let mut system = System::new();
+    let good = fs::read_to_string(system.store()).unwrap();
+    let utf16: Vec<u8> = good.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let noise: Vec<u8> = (0..50_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    let latin: Vec<u8> = good.replace(">work<", ">w\u{f6}rk<").chars().map(|c| c as u32 as u8).collect();
+    let tailed = [good.as_bytes(), &[0; 64]].concat();
+    let twice = format!("{good}{good}");
+    let unknown = good.replace(">work<", ">&nbsp;<");
+    let cases: [(&str, &[u8], &str); 9] = [
+        ("text", b"hello world\n", "text outside the root element"),
+        ("noise", &noise, "not well-formed"),
+        ("html", b"<html><body/></html>", "the root element is <html>"),
+        ("two in one", twice.as_bytes(), "a second root element"),
+        ("zeros, as some file systems leave behind", &[0; 4096], "NUL"),
+        ("zeros at the end", &tailed, "NUL"),
+        ("UTF-16", &utf16, "UTF-8"),
+        ("Latin-1", &latin, "not UTF-8"),
+        ("an unknown entity", unknown.as_bytes(), "no reference that is known"),
+    ];
+    for (what, content, reason) in cases {
+        refused_cheaply(&mut system, what, content, reason);
+    }
+    fs::remove_file(system.store()).unwrap();
+    fs::create_dir(system.store()).unwrap();
+    refused_by_all(&system, "is not a regular file");
+    fs::remove_dir(system.store()).unwrap();
+    nix::unistd::mkfifo(&system.store(), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    refused_by_all(&system, "is not a regular file");
+    fs::remove_file(system.store()).unwrap();
+    std::os::unix::fs::symlink("qubes.xml", system.store()).unwrap();
+    refused_by_all(&system, "symbolic links");
+}
+
+#[test]
+fn a_store_made_to_do_harm() {
+    let mut system = System::new();
+    let good = fs::read_to_string(system.store()).unwrap();
+    let mut bomb = "<?xml version=\"1.0\"?>\n<!DOCTYPE qubes [<!ENTITY a0 \"ha\">\n".to_string();
+    (1..30).for_each(|n| bomb += &format!("<!ENTITY a{n} \"&a{0};&a{0};&a{0};&a{0};\">\n", n - 1));
+    bomb += "]><qubes>&a29;</qubes>";
+    refused_cheaply(&mut system, "an entity bomb", bomb.as_bytes(), "DOCTYPE");
+    let outside = "<!DOCTYPE qubes [<!ENTITY x SYSTEM \"file:///etc/passwd\">]><qubes>&x;</qubes>";
+    refused_cheaply(&mut system, "an external entity", outside.as_bytes(), "DOCTYPE");
+    let deep = good.replace("</qubes>", &format!("{}{}</qubes>", "<a>".repeat(300_000), "</a>".repeat(300_000)));
+    refused_cheaply(&mut system, "deep nesting", deep.as_bytes(), "nest deeper than");
+    let huge = good.replace("</qubes>", &format!("<!--{}--></qubes>", "x".repeat(100 << 20)));
+    refused_cheaply(&mut system, "100 MB", huge.as_bytes(), "more than a store can have");
+    // A hole of a terabyte costs nothing either.
+    fs::write(system.store(), &good).unwrap();
+    fs::OpenOptions::new().write(true).open(system.store()).unwrap().set_len(1 << 40).unwrap();
+    system.refuses(&["qvm-ls"], 1, &["more than a store can have"]);
+}
+
+#[test]
+fn damage_inside_one_domain_is_told_and_costs_the_others_nothing() {
+    let system = System::new();
+    system.ok("qvm-create --label blue other");
+    let good = fs::read_to_string(system.store()).unwrap();
+    let damaged = |name: &str| -> Vec<String> {
+        let listed = system.run(&["qvm-ls", "--offline-mode", "--raw-data", "--fields", "name,label"]);
+        assert_eq!(listed.code, 0, "{listed:?}");
+        assert!(listed.stdout.contains("other|blue\n"), "{name}: {listed:?}");
+        listed.stderr.lines().map(String::from).collect()
+    };
+    // The name with a NUL is no name: the qube cannot be used, and one line says where it stands.
+    fs::write(system.store(), good.replace(">work<", ">wo\0rk<")).unwrap();
+    let told = damaged("NUL in a name");
+    assert!(
+        told.len() == 1 && told[0].contains("the domain at line ") && told[0].contains("cannot be used"),
+        "{told:?}"
+    );
+    // Nothing is written over a store that upstream could not load any more.
+    system.refuses(&["qvm-prefs", "other", "memory", "300"], 1, &["qubes.xml", "line "]);
+
+    let at = good.find(">work<").unwrap();
+    let deep = format!("</properties>{}{}", "<a>".repeat(100_000), "</a>".repeat(100_000));
+    let nested = format!("{}{}", &good[..at], good[at..].replacen("</properties>", &deep, 1));
+    fs::write(system.store(), nested).unwrap();
+    let told = damaged("deep nesting");
+    assert!(told.len() == 1 && told[0].starts_with("work: ") && told[0].contains("nest deeper"), "{told:?}");
+
+    let strange = good.replacen("<domains>", "<domains><domain class=\"NoSuchVM\" id=\"domain-77\"><properties><property name=\"name\">strange</property><property name=\"qid\">77</property></properties></domain>", 1);
+    fs::write(system.store(), strange).unwrap();
+    let told = damaged("an unknown class");
+    assert_eq!(told, ["strange: 'NoSuchVM' is not a class of qubes"]);
+    system.ok("qvm-prefs other memory 300");
+    assert!(
+        fs::read_to_string(system.store()).unwrap().contains("class=\"NoSuchVM\""),
+        "what is not understood is kept"
+    );
+}
+
+#[test]
+fn names_and_values_that_are_not_there_or_out_of_range() {
+    let system = System::new();
+    system.refuse_all(&[
+        ("qvm-prefs nope", 2, "no such domain: 'nope'"),
+        ("qvm-prefs nope memory 300", 2, "no such domain: 'nope'"),
+        ("qvm-start nope", 2, "no such domain: 'nope'"),
+        ("qvm-kill nope", 2, "no such domain: 'nope'"),
+        ("qvm-shutdown nope", 2, "no such domain: 'nope'"),
+        ("qvm-remove --force nope", 2, "no such domain: 'nope'"),
+        ("qvm-ls nope", 2, "no such domain: 'nope'"),
+        ("qvm-check nope", 1, "nope: non-existent!"),
+        ("qvm-prefs work nope", 2, "no such property: 'nope'"),
+        ("qvm-prefs work nope 3", 2, "no such property: 'nope'"),
+        ("qubes-prefs nope", 2, "no such property: 'nope'"),
+        ("qubes-prefs nope 3", 2, "no such property: 'nope'"),
+        ("qvm-prefs work label pink", 1, "Label does not exist: pink"),
+        ("qvm-create --label pink new", 2, "no such label: 'pink'; available: red, "),
+        ("qvm-create --label red --class NoSuchVM new", 1, "'NoSuchVM'"),
+        ("qvm-create --label red --class AdminVM new", 1, "'AdminVM'"),
+        ("qvm-create --label red --template nope new", 1, "'nope'"),
+        ("qvm-create --label red --template work new", 1, "TemplateVM"),
+        ("qvm-create --label red --standalone --template nope new", 1, "'nope'"),
+        ("qvm-create --label red --disp --template tpl new", 1, "template_for_dispvms"),
+        ("qvm-create --label red -P nope new", 1, "nope"),
+        ("qvm-create --label red -p root=nope new", 1, "nope"),
+        ("qvm-create --label red -p nope=varlibqubes new", 1, "nope"),
+        ("qvm-create --label red --standalone -r /nonexistent new", 2, "does not exist"),
+        ("qvm-create --label red work", 1, "already exists: work"),
+        ("qvm-create --label red dom0", 1, "already exists: dom0"),
+        ("qvm-create --label red none", 1, "'none'"),
+        ("qvm-create --label red ../../etc", 1, "cannot start with"),
+        ("qvm-create --label red a/b", 1, "illegal characters"),
+        ("qvm-create --label red abcdefghijklmnopqrstuvwxyz0123456789", 1, "shorter than 32"),
+        ("qvm-create --label red ''", 1, "must not be empty"),
+        ("qvm-prefs work template nope", 1, "non-existing qube nope"),
+        ("qvm-prefs work template work", 1, "TemplateVM"),
+        ("qvm-prefs work netvm nope", 1, "non-existing qube nope"),
+        ("qvm-prefs work netvm tpl", 1, "tpl qube does not provide network"),
+        ("qvm-prefs work kernel 9.9", 1, "'9.9' not installed"),
+        ("qvm-prefs work kernel ../../../etc", 1, "slash"),
+        ("qubes-prefs default_kernel 9.9", 1, "'9.9' not installed"),
+        ("qvm-prefs work memory lots", 1, "int"),
+        ("qvm-prefs work memory 0", 1, "memory must be positive"),
+        ("qvm-prefs work memory -- -1", 1, "memory must be positive"),
+        ("qvm-prefs work memory 99999999999999999999999", 1, "int"),
+        ("qvm-prefs work vcpus 0", 1, "vcpus must be positive"),
+        ("qvm-prefs work qrexec_timeout -- -1", 1, "must be positive"),
+        ("qvm-prefs work virt_mode warp", 1, "supported values: hvm, pv, pvh"),
+        ("qvm-prefs work autostart maybe", 1, "'maybe'"),
+        ("qvm-prefs work ip 999.1.1.1", 1, "IPv4"),
+        ("qvm-prefs work klass TemplateVM", 1, "'klass'"),
+        ("qvm-prefs work default_user a;b", 1, "Username"),
+        ("qubes-prefs default_template work", 1, "TemplateVM"),
+        ("qubes-prefs default_pool nope", 1, "pool"),
+        ("qubes-prefs clockvm nope", 1, "non-existing qube nope"),
+        ("qubes-prefs stats_interval soon", 1, "int"),
+        ("qvm-start dom0", 1, "dom0"),
+        ("qvm-kill dom0", 1, "Dom0"),
+        ("qvm-remove --force dom0", 1, "dom0"),
+        ("qubes-create", 1, "exists already"),
+    ]);
+}
+
+#[test]
+fn a_place_that_cannot_be_used_is_named() {
+    let system = System::new();
+    let etc = system.path("/etc/qubes");
+    fs::create_dir_all(&etc).unwrap();
+    let file = etc.join("core.toml").display().to_string();
+    for (text, reason) in [
+        ("[store", "unclosed"),
+        ("[store]\nrelease = \"9\"\n", "\"9\""),
+        ("[hypervisor]\nurl = \"x\"\n", "url"),
+        ("[host]\ncpus = \"many\"\n", "many"),
+    ] {
+        fs::write(&file, text).unwrap();
+        system.refuses(&["qvm-ls"], 1, &[&file, reason]);
+    }
+    fs::remove_file(&file).unwrap();
+    system.refuses(&["qvm-ls", "--root", "/nonexistent/root"], 1, &["/nonexistent/root", "No such file"]);
+    system.refuses(&["qvm-ls", "--qubesxml", "/nonexistent/q.xml"], 1, &["/nonexistent/q.xml", "no store"]);
+    system.refuses(&["qubes-create", "--qubesxml", "/proc/q.xml"], 1, &["/proc/q.xml"]);
+}
+
+#[test]
+fn a_directory_that_may_not_be_written() {
+    if !is_root("acting as another user") {
+        return;
+    }
+    let mut system = System::new();
+    // The tools where nobody can reach them.
+    let tools = tempfile::tempdir().unwrap();
+    fs::set_permissions(tools.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    for line in ALL_KINDS.iter().chain(&["qubes-create"]) {
+        let tool = words_of(line)[0];
+        let there = tools.path().join(tool);
+        if !there.exists() {
+            fs::hard_link(binary(tool), &there).or_else(|_| fs::copy(binary(tool), &there).map(drop)).unwrap();
+        }
+    }
+    system.tools = tools.path().to_path_buf();
+    let nobody = ["setpriv", "--reuid", NOBODY, "--regid", NOBODY, "--clear-groups"];
+    system.within = nobody.map(String::from).to_vec();
+    let store = system.store().display().to_string();
+
+    // As it was made: others see nothing.
+    for line in ALL_KINDS.iter().filter(|l| **l != "qubes-recover") {
+        system.refuses(&words_of(line), 1, &[&store, "Permission denied"]);
+    }
+    system.refuses(&["qubes-create"], 1, &["/var/lib/qubes", "Permission denied"]);
+
+    // Opened for reading: they see, and cannot change.
+    assert!(Command::new("chmod").arg("-R").arg("a+rX").arg(system.root()).status().unwrap().success());
+    assert_eq!(system.ok("qvm-ls --offline-mode --raw-list"), "dom0\ntpl\nwork\n");
+    system.refuses(&["qvm-prefs", "work", "memory", "300"], 1, &[&store, "Permission denied"]);
+    system.refuses(&["qvm-create", "--label", "red", "new"], 1, &["lock new", "Permission denied"]);
+    system.refuses(&["qvm-remove", "--force", "work"], 1, &["lock work", "Permission denied"]);
+
+    // The file alone is not enough: it is replaced, not written over.
+    fs::set_permissions(system.store(), fs::Permissions::from_mode(0o666)).unwrap();
+    system.refuses(&["qvm-prefs", "work", "memory", "300"], 1, &[&store, "Permission denied"]);
+}
+
+#[test]
+fn a_full_disk() {
+    if !is_root("mounting a small file system") {
+        return;
+    }
+    let mut system = System::empty();
+    let mount =
+        Command::new("mount").args(["-t", "tmpfs", "-o", "size=400k,mode=755", "none"]).arg(system.root()).status();
+    assert!(mount.unwrap().success());
+    system.place.mounted = true;
+    system.fill();
+    // Up to the last byte.
+    let filler = system.path("/filler");
+    let mut file = fs::File::create(&filler).unwrap();
+    while std::io::Write::write(&mut file, &[1; 4096]).is_ok_and(|n| n > 0) {}
+    drop(file);
+
+    let full = "No space left on device";
+    system.refuses(&["qvm-prefs", "work", "memory", "300"], 1, &["qubes.xml", full]);
+    system.refuses(&["qubes-prefs", "stats_interval", "5"], 1, &["qubes.xml", full]);
+    system.refuses(&["qvm-create", "--label", "red", "new"], 1, &["Error creating VM", full]);
+    system.refuses(&["qvm-remove", "--offline-mode", "--force", "work"], 1, &["qubes.xml", full]);
+    assert_eq!(system.ok("qvm-ls --offline-mode --raw-list"), "dom0\ntpl\nwork\n");
+    // No half of anything stays, also not where it took no room.
+    let litter: Vec<_> =
+        tree::tree(system.root(), &[]).into_keys().filter(|p| p.to_string_lossy().contains('~')).collect();
+    assert!(litter.is_empty(), "{litter:?}");
+
+    fs::remove_file(&filler).unwrap();
+    system.ok("qvm-prefs work memory 300");
+    system.ok("qvm-create --label red new");
+}
+
+#[test]
+fn libvirt_is_down() {
+    let system = System::new();
+    let reason = "'/nonexistent/libvirt-sock': No such file or directory; is libvirtd running?";
+    let before = tree::tree(system.root(), &[]);
+    system.refuses(
+        &["qvm-start", "work"],
+        1,
+        &["Error: Starting qube failed: work: cannot reach the hypervisor", reason],
+    );
+    system.refuses(&["qvm-kill", "work"], 1, &["Error: Failed to kill: work: ", reason]);
+    system.refuses(&["qvm-shutdown", "work"], 1, &["Error: Failed to shut down: work: ", reason]);
+    tree::assert_same(&before, &tree::tree(system.root(), &[]), "what cannot be done, locks included,");
+    // Where the state is a column it is NA, and one line says why.
+    let listed = system.run(&["qvm-ls", "--raw-data", "--fields", "name,state"]);
+    assert_eq!((listed.code, listed.stdout.as_str()), (0, "dom0|Running\ntpl|NA\nwork|NA\n"));
+    assert!(the_line("qvm-ls", &listed.stderr).contains(reason), "{listed:?}");
+    // The number of failures is the exit code.
+    assert_eq!(system.run(&["qvm-kill", "tpl", "work"]).code, 2);
+}
+
+#[test]
+fn a_machine_that_does_not_start() {
+    let uri = match libvirt_daemon::uri() {
+        Ok(uri) => uri,
+        Err(reason) => return eprintln!("skipped: no libvirt: {reason}"),
+    };
+    let mut system = System::new();
+    system.uri = uri.to_string();
+    system.ok("qvm-prefs work memory 64");
+    system.ok("qvm-prefs work maxmem 0");
+    let template = |text: &str| {
+        let file = system.path("/etc/qubes/templates/libvirt/qemu/by-name/work.xml");
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, text).unwrap();
+    };
+    let refused = |words: &[&str]| {
+        // Scratch images of the qube may stay, prepared for the next start.
+        let stay = |(path, _): &(PathBuf, String)| !path.to_string_lossy().contains("precache");
+        let before = system.tree().into_iter().filter(stay).collect();
+        let ran = system.run(&["qvm-start", "work"]);
+        assert_eq!((ran.code, ran.stdout.as_str()), (1, ""), "{ran:?}");
+        let line = the_line("qvm-start", &ran.stderr);
+        assert!(line.starts_with("Error: Starting qube failed: work: "), "{line}");
+        assert!(words.iter().all(|w| line.contains(w)), "{words:?}: {line}");
+        let after = system.tree().into_iter().filter(stay).collect();
+        tree::assert_same(&before, &after, &line);
+        assert!(!system.path("/run/qubes/vm/work").exists(), "no record stays");
+        assert_eq!(system.ok("qvm-ls --raw-data --fields state work"), "Halted\n");
+    };
+    // The kernel of this system is a text file: QEMU itself says no.
+    refused(&["libvirt refused to", "kernel"]);
+    let with = |block: &str| format!("{{% extends 'libvirt/qemu.xml' %}}\n{block}");
+    template(&with("{% block devices %}<emulator>/nonexistent/qemu</emulator>{% endblock %}"));
+    refused(&["/nonexistent/qemu"]);
+    template(&with("{% block devices %}<emulator>/bin/false</emulator>{% endblock %}"));
+    refused(&["/bin/false"]);
+    template("no xml");
+    refused(&["libvirt refused to"]);
+    template(&with("{% block devices %}"));
+    refused(&["qemu/by-name/work.xml", "line "]);
+    template(&with("{% block devices %}{{ vm.nonsense }}{% endblock %}"));
+    refused(&["qemu/by-name/work.xml", "line "]);
+    // The kernel goes away between setting and starting.
+    fs::remove_file(system.path("/etc/qubes/templates/libvirt/qemu/by-name/work.xml")).unwrap();
+    fs::remove_dir_all(system.path("/var/lib/qubes/vm-kernels/6.6.1")).unwrap();
+    refused(&["6.6.1"]);
+    system.ok("qvm-remove --force work");
+}
+
+#[test]
+fn what_a_store_holds_cannot_control_a_terminal() {
+    let system = System::new();
+    system.ok("qvm-prefs work kernelopts EVIL");
+    let text = fs::read_to_string(system.store()).unwrap();
+    // A CSI in one character, a delete, and a label with the same: XML can hold them, ESC itself it cannot.
+    let evil = text.replace("EVIL", "a\u{9b}2Jb\u{7f}c").replace(">red<", ">r\u{9b}31med<");
+    fs::write(system.store(), evil).unwrap();
+    for words in [
+        &["qvm-prefs", "work", "kernelopts"][..],
+        &["qvm-prefs", "work"],
+        &["qvm-ls", "--offline-mode"],
+        &["qvm-ls", "--offline-mode", "--fields", "name,label,kernelopts"],
+        &["qvm-ls", "--offline-mode", "--json", "--fields", "name,label,kernelopts"],
+        &["qvm-create", "--label", "\u{1b}[31mpink", "new"],
+        &["qvm-create", "--label", "red", "\u{1b}]0;title\u{7}"],
+        &["qvm-prefs", "\u{1b}[2J"],
+        &["qvm-prefs", "work", "\u{9b}2J"],
+        &["qvm-start", "--\u{1b}[2J"],
+        &["qvm-check", "\u{1b}[2J"],
+        &["qvm-prefs", "work", "netvm", "\u{1b}[2J"],
+        &["qvm-ls", "--qubesxml", "/nonexistent/\u{1b}[2J"],
+    ] {
+        let shown = on_terminal(&system, words);
+        let controls: String = shown.chars().filter(|c| c.is_control() && !['\n', '\r', '\t'].contains(c)).collect();
+        assert_eq!(controls, "", "{words:?} lets them through: {shown:?}");
+        assert!(!shown.is_empty(), "{words:?} says something");
+    }
+    // A script gets what is stored.
+    assert_eq!(system.ok("qvm-prefs work kernelopts"), "a\u{9b}2Jb\u{7f}c\n");
+}
+
+/// What a person sees who runs it.
+fn on_terminal(system: &System, words: &[&str]) -> String {
+    let ends = nix::pty::openpty(None, None).unwrap();
+    let mut command = system.command(words);
+    let slave = || Stdio::from(ends.slave.try_clone().unwrap());
+    let mut child = command.env("RUST_BACKTRACE", "0").stdin(slave()).stdout(slave()).stderr(slave()).spawn().unwrap();
+    drop((command, ends.slave));
+    let mut bytes = Vec::new();
+    // The read ends with an error when the last writer is gone: that is a terminal's end of file.
+    let _closed = fs::File::from(ends.master).read_to_end(&mut bytes);
+    child.wait().unwrap();
+    String::from_utf8(bytes).unwrap()
+}

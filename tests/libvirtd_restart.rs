@@ -1,0 +1,242 @@
+//! libvirt's daemon is killed, restarted, or stays away while qubes run. The tests have daemons of their own, in
+//! namespaces of their own, so the machine's are not touched.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use qubes::hypervisor::{Hypervisor, LazyHypervisor, Outcome};
+
+#[path = "support/scratch.rs"]
+mod scratch;
+
+use scratch::{Ran, Scratch, until};
+
+const URI: &str = "qemu:///system";
+/// Set where the namespaces are ours.
+const INSIDE: &str = "QUBES_TEST_INSIDE";
+
+/// Everything that libvirt's daemons write lies on tmpfs; what they learnt of QEMU is copied, it takes seconds to learn.
+/// The shell stays, as the process that every orphan falls to.
+const SEPARATE: &str = r#"
+set -e
+mount -t tmpfs none /run
+cache=$(mktemp -d)
+[ ! -d /var/cache/libvirt ] || cp -a /var/cache/libvirt/. "$cache"
+for directory in /var/cache/libvirt /var/lib/libvirt /var/log/libvirt /etc/libvirt/qemu; do
+    mkdir -p "$directory"
+    mount -t tmpfs -o mode=755 none "$directory"
+done
+cp -a "$cache/." /var/cache/libvirt
+rm -r "$cache"
+set +e
+"$@"
+exit $?
+"#;
+
+/// Runs the named test of this program in namespaces of its own and returns true there. False elsewhere: it was run, or
+/// could not be.
+fn separate(test: &str) -> bool {
+    if std::env::var_os(INSIDE).is_some() {
+        return true;
+    }
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("skipped: a daemon of our own needs namespaces, and those need root");
+        return false;
+    }
+    if daemon().is_none() {
+        eprintln!("skipped: neither libvirtd nor virtqemud is installed");
+        return false;
+    }
+    let output = Command::new("unshare")
+        .args([
+            "--mount",
+            "--pid",
+            "--net",
+            "--ipc",
+            "--fork",
+            "--kill-child",
+            "--mount-proc",
+            "--propagation",
+            "private",
+        ])
+        .args(["sh", "-c", SEPARATE, "sh"])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture", "--test-threads", "1"])
+        .env(INSIDE, "1")
+        .output()
+        .unwrap();
+    let said = format!("{}{}", String::from_utf8_lossy(&output.stderr), String::from_utf8_lossy(&output.stdout));
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+    false
+}
+
+/// The daemon that drives QEMU: the one big one, or that of a machine with a daemon for each driver.
+fn daemon() -> Option<PathBuf> {
+    let found = |name: &str| {
+        let places = ["/usr/sbin", "/usr/bin", "/sbin"].iter();
+        places.map(|d| Path::new(d).join(name)).find(|p| p.is_file())
+    };
+    found("libvirtd").or_else(|| found("virtqemud"))
+}
+
+fn hypervisor() -> LazyHypervisor {
+    LazyHypervisor::new(URI)
+}
+
+/// A daemon of our own, killed when dropped.
+struct Daemon(Child);
+
+impl Daemon {
+    fn spawn(program: &Path) -> Daemon {
+        let log = std::fs::File::create("/run/daemon.log").unwrap();
+        let child = Command::new(program).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        Daemon(child)
+    }
+
+    /// The daemon that writes consoles.
+    fn of_logs() -> Daemon {
+        let logs = Daemon::spawn(&daemon().unwrap().with_file_name("virtlogd"));
+        until("virtlogd listens", || Path::new("/run/libvirt/virtlogd-sock").exists());
+        logs
+    }
+
+    fn of_qemu() -> Daemon {
+        let started = Daemon::spawn(&daemon().unwrap());
+        until("libvirt answers", || hypervisor().states().is_ok());
+        started
+    }
+
+    /// As if it crashed.
+    fn crash(mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _gone_already = self.0.kill();
+        let _reaped = self.0.wait();
+    }
+}
+
+/// A system with running qubes.
+fn system_running(qubes: &[&str]) -> Scratch {
+    let scratch = Scratch::with_template();
+    for qube in qubes {
+        scratch.ok("qvm-create", &["--label", "red", "--property", "netvm=", qube]);
+        scratch.ok("qvm-start", &[qube]);
+    }
+    scratch
+}
+
+/// The processes of this namespace whose command line contains all `words`.
+fn processes(words: &[&str]) -> Vec<i32> {
+    let mut pids = Vec::new();
+    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|n| n.parse().ok()) else { continue };
+        let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        let line = String::from_utf8_lossy(&line).replace('\0', " ");
+        if words.iter().all(|word| line.contains(word)) {
+            pids.push(pid);
+        }
+    }
+    pids
+}
+
+fn monitors(qube: &str) -> Vec<i32> {
+    processes(&["/qubes-monitor ", &format!(" {qube} ")])
+}
+
+fn has_dirty_images(scratch: &Scratch, qube: &str) -> bool {
+    scratch.images(&format!("appvms/{qube}")).iter().any(|image| image.contains("dirty"))
+}
+
+#[test]
+fn a_qube_and_its_monitor_outlive_the_daemon() {
+    if !separate("a_qube_and_its_monitor_outlive_the_daemon") {
+        return;
+    }
+    let _logs = Daemon::of_logs();
+    let daemon = Daemon::of_qemu();
+    let scratch = system_running(&["work", "other"]);
+    until("each has a monitor", || monitors("work").len() == 1 && monitors("other").len() == 1);
+    let (monitor, record) = (monitors("work"), std::fs::read(scratch.record("work")).unwrap());
+
+    daemon.crash();
+    let daemon = Daemon::of_qemu();
+    assert_eq!(scratch.state("work"), "Running");
+    assert_eq!(monitors("work"), monitor, "a lost connection is no stop");
+    assert_eq!(std::fs::read(scratch.record("work")).unwrap(), record);
+    assert!(has_dirty_images(&scratch, "work"));
+
+    // It is still watched.
+    assert_eq!(hypervisor().destroy(scratch.uuid("work")), Ok(Outcome::Done));
+    until("the monitor did the after-work", || !scratch.record("work").exists());
+    assert!(!has_dirty_images(&scratch, "work"));
+    until("and left", || monitors("work").is_empty());
+
+    // The machine dies while there is no daemon that could tell.
+    daemon.crash();
+    let machine = processes(&["qemu-system", &scratch.uuid("other").to_string()]);
+    assert_eq!(machine.len(), 1);
+    kill(Pid::from_raw(machine[0]), Signal::SIGKILL).unwrap();
+    until("the machine is gone", || processes(&["qemu-system"]).is_empty());
+    assert!(has_dirty_images(&scratch, "other") && scratch.record("other").exists(), "nobody could be asked");
+    let _daemon = Daemon::of_qemu();
+    until("the monitor did the after-work", || !scratch.record("other").exists());
+    assert!(!has_dirty_images(&scratch, "other"));
+    until("and left", || monitors("other").is_empty());
+}
+
+#[test]
+fn while_the_daemon_stays_away_images_are_left_alone() {
+    if !separate("while_the_daemon_stays_away_images_are_left_alone") {
+        return;
+    }
+    let _logs = Daemon::of_logs();
+    let daemon = Daemon::of_qemu();
+    let scratch = system_running(&["work"]);
+    scratch.ok("qvm-create", &["--label", "red", "--property", "netvm=", "halted"]);
+    until("it has a monitor", || monitors("work").len() == 1);
+    daemon.crash();
+
+    let images = scratch.images("appvms/work");
+    let (store, record) = (scratch.store(), std::fs::read(scratch.record("work")).unwrap());
+    let Ran { code, stdout, stderr } = scratch.run("qvm-ls", &["--raw-data", "--fields", "name,state"]);
+    assert_eq!((code, stdout.as_str()), (0, "dom0|Running\nhalted|NA\ntpl|NA\nwork|NA\n"));
+    assert!(stderr.starts_with("qvm-ls: power states are not available: ") && stderr.lines().count() == 1, "{stderr}");
+
+    let line = scratch.fails("qvm-remove", &["--force", "work"], 1);
+    assert!(line.contains("work was started at qemu:///system") && line.contains("left alone"), "{line}");
+    let line = scratch.fails("qvm-kill", &["work"], 1);
+    assert!(line.starts_with("Error: Failed to kill: work: cannot reach the hypervisor"), "{line}");
+    let line = scratch.fails("qvm-kill", &["--offline-mode", "work"], 1);
+    assert!(line.contains("work was started at qemu:///system") && line.contains("left alone"), "{line}");
+    let line = scratch.fails("qvm-shutdown", &["--wait", "work"], 1);
+    assert!(line.starts_with("Error: Failed to shut down: work: cannot reach the hypervisor"), "{line}");
+    let line = scratch.fails("qvm-start", &["halted"], 1);
+    assert!(line.contains("cannot reach the hypervisor"), "{line}");
+    let recovered = scratch.run("qubes-recover", &[]);
+    assert_ne!(recovered.code, 0, "{recovered:?}");
+    assert!(recovered.stderr.contains("work") && recovered.stderr.contains("left alone"), "{recovered:?}");
+    assert_eq!(scratch.images("appvms/work"), images);
+    assert_eq!(scratch.store(), store);
+    assert_eq!(std::fs::read(scratch.record("work")).unwrap(), record);
+    assert_eq!(monitors("work").len(), 1, "its monitor waits");
+
+    // What needs no hypervisor goes on.
+    scratch.ok("qvm-prefs", &["work", "memory", "128"]);
+    scratch.ok("qvm-create", &["--label", "red", "new"]);
+
+    let _daemon = Daemon::of_qemu();
+    assert_eq!(scratch.state("work"), "Running");
+    scratch.ok("qubes-recover", &[]);
+    assert!(scratch.record("work").exists(), "it runs: there was nothing to settle");
+    scratch.ok("qvm-kill", &["work"]);
+    assert_eq!(scratch.state("work"), "Halted");
+    assert!(!scratch.record("work").exists() && !has_dirty_images(&scratch, "work"));
+    scratch.ok("qvm-remove", &["--force", "work"]);
+}

@@ -1,0 +1,31 @@
+//! Running the real tools and what came of it.
+//! For each test file to include by itself: `#[path = "support/ran.rs"] mod ran;`.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// What a tool did.
+#[derive(Debug)]
+pub struct Ran {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+/// Runs it to its end, without our place to work in its environment.
+pub fn run(command: &mut Command) -> Ran {
+    for variable in ["QUBES_XML_PATH", "QUBES_OFFLINE"] {
+        command.env_remove(variable);
+    }
+    let output = command.env("RUST_BACKTRACE", "0").stdin(Stdio::null()).output().unwrap();
+    Ran {
+        code: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+/// A program of this build.
+pub fn binary(tool: &str) -> PathBuf {
+    Path::new(env!("CARGO_BIN_EXE_qubes")).with_file_name(tool)
+}

@@ -1,0 +1,46 @@
+//! What lies in a directory, to be compared with what lies there later.
+//! For each test file to include by itself: `#[path = "support/tree.rs"] mod tree;`.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// The largest file whose bytes are kept; of larger ones (images) the size and the time of the last change.
+const SMALL: u64 = 1 << 20;
+
+/// Everything below `root` but what lies below one of `but`, with owners, modes and contents.
+pub fn tree(root: &Path, but: &[&str]) -> BTreeMap<PathBuf, String> {
+    let mut found = BTreeMap::new();
+    let mut open = vec![root.to_path_buf()];
+    while let Some(directory) = open.pop() {
+        for entry in fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            let below = path.strip_prefix(root).unwrap().to_path_buf();
+            if but.iter().any(|b| below.starts_with(b)) {
+                continue;
+            }
+            let metadata = fs::symlink_metadata(&path).unwrap();
+            let content = if metadata.is_dir() {
+                open.push(path.clone());
+                String::new()
+            } else if metadata.is_symlink() {
+                fs::read_link(&path).unwrap().display().to_string()
+            } else if metadata.is_file() && metadata.len() <= SMALL {
+                String::from_utf8_lossy(&fs::read(&path).unwrap()).into_owned()
+            } else {
+                format!("{} bytes, {}.{}", metadata.len(), metadata.mtime(), metadata.mtime_nsec())
+            };
+            found.insert(below, format!("{:o} {}:{} {content}", metadata.mode(), metadata.uid(), metadata.gid()));
+        }
+    }
+    found
+}
+
+/// Fails with the differences, shortly.
+pub fn assert_same(before: &BTreeMap<PathBuf, String>, after: &BTreeMap<PathBuf, String>, what: &str) {
+    let mut different: Vec<&PathBuf> =
+        before.iter().filter(|(p, c)| after.get(*p) != Some(c)).map(|(p, _)| p).collect();
+    different.extend(after.keys().filter(|p| !before.contains_key(*p)));
+    assert!(different.is_empty(), "{what} changed {different:?}");
+}
