@@ -43,6 +43,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     match wanted {
         Wanted::List(None) => list(&mut call.out, call.given.get_flag("json"), vm)?,
         Wanted::List(Some(tag)) if !vm.has_tag(tag) => return Ok(1),
+        Wanted::List(Some(tag)) if call.has("json") => call.print_json(&tag.into())?,
         Wanted::List(Some(tag)) => call.out.line(tag)?,
         Wanted::Add(tags) => session.add_tags(&vm.name, &tags)?,
         Wanted::Remove(tag) => session.remove_tag(&vm.name, tag)?,
