@@ -7,21 +7,25 @@ mod check;
 pub mod complete;
 mod create;
 pub mod failure;
+mod features;
 pub mod generate;
 pub mod invocation;
 mod kill;
 mod ls;
 mod monitor;
 pub mod multicall;
+mod notes;
 pub mod output;
 mod prefs;
 mod qubes_create;
 pub mod qubes_given;
 mod recover;
 mod remove;
+mod service;
 mod shutdown;
 mod start;
 pub mod table;
+mod tags;
 pub mod usage;
 pub mod values;
 
@@ -59,13 +63,17 @@ pub const COMMANDS: &[Command] = &[
     Command::new("qvm-check", "Tell whether qubes exist, run, are templates", check::define, check::run)
         .with_manual(check::manual),
     Command::new("qvm-create", "Create a qube", create::define, create::run),
+    Command::new("qvm-features", "Features of a qube", features::define, features::run),
     Command::new("qvm-kill", "End qubes at once", kill::define, kill::run),
     Command::new("qvm-ls", "List qubes", ls::define, ls::run).with_manual(ls::manual),
+    Command::new("qvm-notes", "Notes about a qube", notes::define, notes::run).with_manual(notes::manual),
     Command::new("qvm-prefs", "Properties of a qube", prefs::define_for_qube, prefs::run_for_qube)
         .with_manual(prefs::manual_of_qube),
     Command::new("qvm-remove", "Remove qubes with their volumes", remove::define, remove::run),
+    Command::new("qvm-service", "Services of a qube", service::define, service::run),
     Command::new("qvm-shutdown", "Ask qubes to shut down", shutdown::define, shutdown::run),
     Command::new("qvm-start", "Start qubes", start::define, start::run),
+    Command::new("qvm-tags", "Tags of a qube", tags::define, tags::run).with_manual(tags::manual),
 ];
 
 impl Command {
