@@ -6,7 +6,6 @@ use std::ops::{Deref, DerefMut};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
@@ -131,7 +130,7 @@ fn read_all(file: &File, path: &Path) -> Result<Bytes, StoreError> {
     let mut bytes = Vec::new();
     let mut reader = file;
     reader.read_to_end(&mut bytes).map_err(StoreError::io("read", path))?;
-    Ok(Arc::new(bytes))
+    Ok(Bytes::from(bytes))
 }
 
 /// By what a file can be told from a later state of itself.
@@ -221,7 +220,7 @@ impl Write {
         })?;
         place.note().leave();
         let version = version_of(lock.file(), &place.file)?;
-        let source: Bytes = Arc::new(bytes);
+        let source = Bytes::from(bytes);
         let qubes = parse(source.clone(), &place.file)?;
         Ok(Write { qubes, place: place.clone(), source, saved: None, lock, version })
     }
