@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use super::text::{Place, decode};
-use super::tree::check_characters;
+use super::tree::{check_encoded, is_control};
 use crate::model::device::{Assignment, DeviceClass};
 use crate::model::{Class, SharedBytes, TextMap, Vm, VmName, VolumeConfig};
 
@@ -23,7 +23,7 @@ pub(super) fn vm(file: &SharedBytes, range: Range<usize>, name: &VmName, class: 
     }
     let mut vm = Vm::of_file(name.clone(), class.clone());
     let base = range.start;
-    let source = check_characters(file, range).ok()?;
+    let source = check_encoded(file, range).ok()?;
     let mut at = Cursor { file, base, source, position: 0 };
     at.start_of_domain()?;
     let mut seen = [false; 4];
@@ -48,20 +48,6 @@ pub(super) fn vm(file: &SharedBytes, range: Range<usize>, name: &VmName, class: 
         }
     }
 }
-
-/// The attributes of a volume as they stand in upstream's files, with what surrounds their names.
-const VOLUME_ATTRIBUTES: [&[u8]; 10] = [
-    b" name=\"",
-    b" pool=\"",
-    b" vid=\"",
-    b" revisions_to_keep=\"",
-    b" rw=\"",
-    b" save_on_stop=\"",
-    b" snap_on_start=\"",
-    b" size=\"",
-    b" source=\"",
-    b" ephemeral=\"",
-];
 
 struct Cursor<'a> {
     file: &'a SharedBytes,
@@ -89,7 +75,12 @@ impl<'a> Cursor<'a> {
         let text = self.source.get(self.position..self.position + length)?;
         let start = (self.base + self.position) as u32;
         self.position += length;
-        let text = odd.map_or(Some(Cow::Borrowed(text)), |place| decode(text, place))?;
+        let text = match odd {
+            None => Cow::Borrowed(text),
+            // All other bytes of a plain domain are looked at one by one.
+            Some(_) if text.bytes().any(is_control) => return None,
+            Some(place) => decode(text, place)?,
+        };
         Some(Piece { range: start..start + length as u32, text })
     }
 
@@ -137,21 +128,20 @@ impl<'a> Cursor<'a> {
     fn ordinary(&self, end: u8, other: u8) -> usize {
         const ONES: u64 = u64::MAX / 255;
         const HIGHEST: u64 = ONES << 7;
+        let below = |eight: u64, limit: u8| eight.wrapping_sub(ONES * u64::from(limit)) & !eight;
+        let equal = |eight: u64, byte: u8| below(eight ^ (ONES * u64::from(byte)), 1);
         let rest = self.rest();
-        let mut length = 0;
+        let (eights, last) = rest.as_chunks::<8>();
         // Eight bytes at once: the highest bit of a byte is set in `stops` where it is one of those; the first is exact.
-        while let Some(eight) = rest.get(length..).and_then(|r| r.first_chunk::<8>()) {
+        for (n, eight) in eights.iter().enumerate() {
             let eight = u64::from_le_bytes(*eight);
-            let below = |eight: u64, limit: u8| eight.wrapping_sub(ONES * u64::from(limit)) & !eight;
-            let equal = |byte: u8| below(eight ^ (ONES * u64::from(byte)), 1);
-            let stops = (below(eight, b' ') | equal(end) | equal(other) | equal(b'&')) & HIGHEST;
+            let stops = (below(eight, b' ') | equal(eight, end) | equal(eight, other) | equal(eight, b'&')) & HIGHEST;
             if stops != 0 {
-                return length + stops.trailing_zeros() as usize / 8;
+                return 8 * n + stops.trailing_zeros() as usize / 8;
             }
-            length += 8;
         }
         let stops = |b: &u8| *b < b' ' || *b == end || *b == other || *b == b'&';
-        length + rest[length..].iter().take_while(|b| !stops(b)).count()
+        8 * eights.len() + last.iter().take_while(|b| !stops(b)).count()
     }
 
     /// The value up to the closing quote, which is passed.
@@ -261,7 +251,7 @@ impl<'a> Cursor<'a> {
 
     /// The attributes up to the end of the tag, and whether the tag ends the element.
     fn attributes(&mut self) -> Option<(TextMap, bool)> {
-        let mut map = self.map(10);
+        let mut map = self.map(9);
         self.known_attributes(&mut map)?;
         loop {
             if self.rest().first() == Some(&b' ') {
@@ -275,17 +265,29 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Attributes that volumes have, as long as they come in the order in which upstream writes them: then no name
-    /// need be read letter by letter.
+    /// The attributes of a volume as long as they come in the order in which upstream writes them: then no name need be
+    /// read letter by letter, nor compared with those before it.
     fn known_attributes(&mut self, map: &mut Unique) -> Option<()> {
-        for known in VOLUME_ATTRIBUTES {
-            if !self.rest().starts_with(known) {
-                continue;
-            }
+        self.known_attribute(b" name=\"", map)?;
+        self.known_attribute(b" pool=\"", map)?;
+        self.known_attribute(b" vid=\"", map)?;
+        self.known_attribute(b" revisions_to_keep=\"", map)?;
+        self.known_attribute(b" rw=\"", map)?;
+        self.known_attribute(b" save_on_stop=\"", map)?;
+        self.known_attribute(b" snap_on_start=\"", map)?;
+        self.known_attribute(b" size=\"", map)?;
+        self.known_attribute(b" source=\"", map)?;
+        self.known_attribute(b" ephemeral=\"", map)
+    }
+
+    #[inline]
+    fn known_attribute<const N: usize>(&mut self, opening: &[u8; N], map: &mut Unique) -> Option<()> {
+        if self.rest().first_chunk() == Some(opening) {
             self.position += 1;
-            let name = self.piece(known.len() - 3, None)?;
+            let name = self.piece(N - 3, None)?;
             self.position += 2;
-            map.add(&name, &self.quoted()?)?;
+            map.append(&name, &self.quoted()?);
+            map.seen = u64::MAX;
         }
         Some(())
     }
@@ -314,11 +316,16 @@ impl Unique {
         let double = self.seen & bit != 0 && self.map.contains(&name.text);
         self.seen |= bit;
         (!double && self.map.len() < MOST).then_some(())?;
+        self.append(name, text);
+        Some(())
+    }
+
+    #[inline]
+    fn append(&mut self, name: &Piece, text: &Piece) {
         match (&name.text, &text.text) {
             (Cow::Borrowed(_), Cow::Borrowed(_)) => self.map.append_piece(name.range.clone(), text.range.clone()),
             _ => self.map.append(&name.text, &text.text),
         }
-        Some(())
     }
 }
 

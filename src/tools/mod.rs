@@ -49,32 +49,43 @@ pub struct Command {
     pub more: fn() -> Vec<(&'static str, String)>,
 }
 
-// One constant for each, so that a program that is one command holds only that.
+/// `qubes-create`
 pub const QUBES_CREATE: Command =
     Command::new("qubes-create", "Make a new store with dom0", qubes_create::define, qubes_create::run);
+/// `qubes-monitor`
 pub const QUBES_MONITOR: Command =
     Command::new("qubes-monitor", "Watch one running qube", monitor::define, monitor::run).hidden();
+/// `qubes-prefs`
 pub const QUBES_PREFS: Command =
     Command::new("qubes-prefs", "Properties of the system", prefs::define_for_system, prefs::run_for_system)
         .with_manual(prefs::manual_of_system);
+/// `qubes-recover`
 pub const QUBES_RECOVER: Command =
     Command::new("qubes-recover", "Bring qubes into order after a crash", recover::define, recover::run);
+/// `qvm-check`
 pub const QVM_CHECK: Command =
     Command::new("qvm-check", "Tell whether qubes exist, run, are templates", check::define, check::run)
         .with_manual(check::manual);
+/// `qvm-create`
 pub const QVM_CREATE: Command = Command::new("qvm-create", "Create a qube", create::define, create::run);
+/// `qvm-kill`
 pub const QVM_KILL: Command = Command::new("qvm-kill", "End qubes at once", kill::define, kill::run);
+/// `qvm-ls`
 pub const QVM_LS: Command = Command::new("qvm-ls", "List qubes", ls::define, ls::run).with_manual(ls::manual);
+/// `qvm-prefs`
 pub const QVM_PREFS: Command =
     Command::new("qvm-prefs", "Properties of a qube", prefs::define_for_qube, prefs::run_for_qube)
         .with_manual(prefs::manual_of_qube);
+/// `qvm-remove`
 pub const QVM_REMOVE: Command =
     Command::new("qvm-remove", "Remove qubes with their volumes", remove::define, remove::run);
+/// `qvm-shutdown`
 pub const QVM_SHUTDOWN: Command =
     Command::new("qvm-shutdown", "Ask qubes to shut down", shutdown::define, shutdown::run);
+/// `qvm-start`
 pub const QVM_START: Command = Command::new("qvm-start", "Start qubes", start::define, start::run);
 
-/// Every command, in alphabetical order.
+/// Every command, in alphabetical order. Each has its constant, so that a program that is one command holds only that.
 pub const COMMANDS: &[Command] = &[
     QUBES_CREATE,
     QUBES_MONITOR,
