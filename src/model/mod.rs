@@ -15,6 +15,7 @@ pub mod property;
 pub mod qubes;
 pub mod release;
 pub mod removal;
+pub mod shared_bytes;
 pub mod tags;
 pub mod text_map;
 pub mod vm;
@@ -33,6 +34,7 @@ pub use property::{Effect, Property, PropertyError, Scope, Value, VirtMode, glob
 pub use qubes::{Brief, DomainSource, Qubes, Written};
 pub use release::Release;
 pub use removal::{RemovalError, Use};
+pub use shared_bytes::SharedBytes;
 pub use tags::TagError;
 pub use text_map::TextMap;
 pub use vm::{Diagnosis, Qid, Vm, VolumeConfig};
