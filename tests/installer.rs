@@ -54,7 +54,8 @@ impl Installer {
             // The same file system, or another.
             fs::hard_link(binary(tool), &there).or_else(|_| fs::copy(binary(tool), &there).map(drop)).unwrap();
         }
-        for library in libraries_of(&binary("qvm-ls")) {
+        let libraries: HashSet<String> = TOOLS.iter().flat_map(|tool| libraries_of(&binary(tool))).collect();
+        for library in libraries {
             let there = installer.path(&library);
             fs::create_dir_all(there.parent().unwrap()).unwrap();
             fs::copy(&library, there).unwrap();
