@@ -7,6 +7,7 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
+mod damage;
 mod edit;
 mod emit;
 mod error;
@@ -14,6 +15,7 @@ mod full;
 pub mod index;
 mod patch;
 mod patch_domain;
+mod places;
 mod plain;
 mod reader;
 mod scan;
@@ -21,7 +23,9 @@ mod text;
 mod tree;
 mod writer;
 
+pub use damage::{Damage, damage};
 pub use error::FormatError;
+pub use places::Places;
 pub use scan::Span;
 
 use crate::model::{Brief, Class, Diagnosis, DomainSource, Labels, Pools, Qubes, TextMap, Vm, VmName};

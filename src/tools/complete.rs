@@ -218,6 +218,8 @@ fn values(line: &clap::Command, arg: &Arg, current: &str, place: &Place, words: 
         "tags" | "exclude-tags" => Kind::Tags,
         "format" => Kind::Words(super::ls::FORMATS.iter().map(|(name, _)| *name).collect()),
         "fields" | "sort" => Kind::Words(super::ls::HEADINGS.iter().map(|(name, _)| *name).collect()),
+        "db-command" => Kind::Words(super::db::words()),
+        "copy" => Kind::Copies,
         "internal" | "servicevm" => Kind::Words(vec!["y", "n"]),
         "property" => Kind::Properties { of: of_qube(line, place) },
         "value" => match property {

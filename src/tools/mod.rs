@@ -6,6 +6,7 @@ mod candidates;
 mod check;
 pub mod complete;
 mod create;
+mod db;
 pub mod failure;
 pub mod generate;
 pub mod invocation;
@@ -52,6 +53,8 @@ pub struct Command {
 /// Every command, in alphabetical order.
 pub const COMMANDS: &[Command] = &[
     Command::new("qubes-create", "Make a new store with dom0", qubes_create::define, qubes_create::run),
+    Command::new("qubes-db", "Check the store, compare it with its copies, go back to one", db::define, db::run)
+        .with_manual(db::manual),
     Command::new("qubes-monitor", "Watch one running qube", monitor::define, monitor::run).hidden(),
     Command::new("qubes-prefs", "Properties of the system", prefs::define_for_system, prefs::run_for_system)
         .with_manual(prefs::manual_of_system),
