@@ -265,6 +265,20 @@ fn each_kind_of_damage_is_found_on_its_line_with_its_repair() {
     }
 }
 
+/// What upstream's own code wrote, it loads: no false alarm. (The latest of it writes `False`, which releases misread.)
+#[test]
+fn there_is_no_error_in_what_upstream_wrote() {
+    for sample in ["small", "random-1", "random-2", "r40-small", "n1000"] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/data/r4/{sample}.xml"));
+        let store = Store::of(&fs::read_to_string(path).unwrap());
+        let listed: serde_json::Value = serde_json::from_str(&store.db(&["check", "--json"]).stdout).unwrap();
+        for damage in listed.as_array().unwrap() {
+            assert_eq!(damage["severity"], "warning", "{sample}: {damage}");
+            assert!(damage["line"].is_u64(), "{sample}: {damage}");
+        }
+    }
+}
+
 #[test]
 fn what_is_newer_than_the_release_is_told() {
     let store = Store::of(&SOUND.replace(r#""memory">400"#, r#""bootmode">default"#));
@@ -302,6 +316,25 @@ fn a_file_that_is_no_xml_is_explained_and_the_way_back_is_named() {
     assert_eq!(ran.code, 1, "{ran:?}");
     assert!(ran.stdout.contains(&format!("-{line}:   </domains>")), "{ran:?}");
     assert!(ran.stdout.contains(&format!("+{line}:   </domain>")), "{ran:?}");
+}
+
+#[test]
+fn a_store_that_is_none_is_explained() {
+    for (text, why) in [
+        ("", "the file is empty"),
+        ("<QubesVmCollection/>", "written by Qubes R3 or older"),
+        ("<html></html>", "not a store of Qubes: the root element is <html>"),
+    ] {
+        let said = checked(&Store::of(text), 1);
+        assert!(said.starts_with(&format!("$: error: {why}")), "{said}");
+        assert!(said.contains("no copy in "), "{said}");
+    }
+}
+
+#[test]
+fn what_stands_in_a_value_cannot_add_lines() {
+    let said = check("400", "4\n$:1: error: forged");
+    assert!(said.contains("memory is '4\\n$:1: error: forged'"), "{said}");
 }
 
 #[test]

@@ -61,13 +61,15 @@ fn locate(finding: Finding, places: &Places) -> Damage {
 
 /// That the file is no store that can be read.
 fn of_form(error: &FormatError) -> Damage {
-    let (line, text) = match error {
+    let back = "go back to a copy: qubes-db restore COPY";
+    let (line, text, what) = match error {
         FormatError::NotWellFormed { line, column, reason } => {
-            (Some(*line), format!("not well-formed XML at column {column}: {reason}"))
+            let text = format!("not well-formed XML at column {column}: {reason}");
+            (Some(*line), text, format!("mend it in an editor, or {back}"))
         }
-        other => (None, other.to_string()),
+        other => (None, other.to_string(), back.to_owned()),
     };
-    let remedy = Remedy::ByHand("mend it in an editor, or go back to a copy: qubes-db restore COPY".into());
+    let remedy = Remedy::ByHand(what);
     Damage { line, qube: None, harm: Harm::Refused, text, remedy }
 }
 

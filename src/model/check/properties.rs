@@ -22,6 +22,7 @@ impl Qubes {
             let text = format!("Qubes OS {} does not know class RemoteVM (since 4.3)", facts.release());
             let by_hand = Remedy::ByHand(format!("qvm-remove {}, or upgrade Qubes OS", vm.name));
             add("name", Harm::Refused, text, by_hand);
+            return;
         }
         for name in vm.properties.names() {
             let out = || Remedy::TakeOut { what: format!("property {name}") };

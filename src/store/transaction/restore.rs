@@ -43,6 +43,8 @@ impl Write {
         let qubes = parse(new.clone(), &place.file)?;
         let mut store = Write { qubes, place, source: Arc::new(old), saved: None, lock, version };
         let kept = store.keep_copy()?;
+        // The lock may have been waited for.
+        store.place.refuse_beside_qubesd()?;
         store.refuse_changed_behind()?;
         store.replace(new.to_vec())?;
         (store.source, store.saved) = (new, None);

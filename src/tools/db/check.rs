@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::copies;
+use super::{copies, one_line};
 use crate::format::{self, Damage};
 use crate::lifecycle::Session;
 use crate::model::check::Harm;
@@ -43,8 +43,8 @@ pub fn run(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
 fn tell(call: &mut Invocation, file: &str, damage: &Damage) -> Result<(), Failure> {
     let line = damage.line.map(|n| format!(":{n}")).unwrap_or_default();
     let qube = damage.qube.as_ref().map(|name| format!("{name}: ")).unwrap_or_default();
-    call.out.line(&format!("{file}{line}: {}: {qube}{}", word(damage.harm), damage.text))?;
-    call.out.line(&format!("    repair: {}", damage.remedy))
+    call.out.line(&format!("{file}{line}: {}: {qube}{}", word(damage.harm), one_line(&damage.text)))?;
+    call.out.line(&format!("    repair: {}", one_line(&damage.remedy.to_string())))
 }
 
 fn word(harm: Harm) -> &'static str {

@@ -1,6 +1,7 @@
 //! qubes-db diff.
 
 use super::copies::{self, Version};
+use super::one_line;
 use crate::format::{self, Bytes};
 use crate::lifecycle::Session;
 use crate::model::Qubes;
@@ -47,7 +48,7 @@ fn load(version: &Version, bytes: &Bytes) -> Result<Qubes, StoreError> {
 
 /// What differs, one line each: `work: memory 400 → 800`.
 pub fn words(old: &Qubes, new: &Qubes) -> Vec<String> {
-    old.differences(new).iter().map(ToString::to_string).collect()
+    old.differences(new).iter().map(|difference| one_line(&difference.to_string())).collect()
 }
 
 /// Of texts that are no stores: the lines between the first and the last that differ.
@@ -59,7 +60,7 @@ fn changed_lines(old: &[u8], new: &[u8]) -> Vec<String> {
     let back = old.iter().rev().zip(new.iter().rev()).take_while(|(a, b)| a == b).count().min(shorter - front);
     let side = |lines: &[String], sign: char| {
         let differing = lines[front..lines.len() - back].iter().enumerate();
-        differing.map(|(n, text)| format!("{sign}{}: {text}", front + n + 1)).collect::<Vec<_>>()
+        differing.map(|(n, text)| format!("{sign}{}: {}", front + n + 1, one_line(text))).collect::<Vec<_>>()
     };
     [side(&old, '-'), side(&new, '+')].concat()
 }

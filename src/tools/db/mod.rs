@@ -96,6 +96,12 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     }
 }
 
+/// A text from the store, or about it, on one line whatever stands in it.
+fn one_line(text: &str) -> String {
+    let shown = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().map(shown).collect()
+}
+
 /// Two further sections of the manual page.
 pub fn manual() -> Vec<(&'static str, String)> {
     let copies = "A copy is named by its time as qubes-db history shows it (2026-11-20-08:15:00), by the beginning of it\n\
