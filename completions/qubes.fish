@@ -4,6 +4,7 @@ function __qubes_complete
     qubes complete fish (count $words) $words (commandline --current-token --cut-at-cursor) 2>/dev/null
 end
 complete --command qubes-create --arguments '(__qubes_complete)'
+complete --command qubes-db --arguments '(__qubes_complete)'
 complete --command qubes-prefs --arguments '(__qubes_complete)'
 complete --command qubes-recover --arguments '(__qubes_complete)'
 complete --command qvm-check --arguments '(__qubes_complete)'

@@ -4,8 +4,8 @@
 
 use std::path::Path;
 
-use qubes::model::{Class, Qubes, TextMap, Value, Vm, global_properties, properties_of};
-use serde_json::{Map, Value as Json, json};
+use qubes::model::{Class, Qubes, properties_of};
+use serde_json::Value as Json;
 
 #[path = "support/sample_host.rs"]
 mod sample_host;
@@ -45,7 +45,8 @@ fn volumes_follow_from_class_pool_and_template() {
         let mut differences = Vec::new();
         for vm in qubes.iter().filter(|vm| vm.class != Class::RemoteVM) {
             let recorded = &expected["domains"][vm.name.as_str()]["volumes"];
-            compare(&format!("{}/volumes", vm.name), recorded, &volumes(&qubes, vm), &mut differences);
+            let ours = qubes.dump_volumes(vm, &SampleHost::default());
+            compare(&format!("{}/volumes", vm.name), recorded, &ours, &mut differences);
         }
         assert!(differences.is_empty(), "{sample}:\n{}", differences.join("\n"));
     }
@@ -69,17 +70,8 @@ fn every_property_and_volume_of_the_other_stores_can_be_read() {
 
 fn assert_same(sample: &str) {
     let (qubes, expected) = (read(sample), dump(sample));
-    let host = SampleHost::default();
     let mut differences = Vec::new();
-    let globals = global_properties().map(|p| {
-        let value = as_json(qubes.global(p, &host).map_err(|e| e.to_string()));
-        (p.name.to_owned(), json!({"value": value, "is_default": qubes.is_global_default(p)}))
-    });
-    compare("globals", &expected["globals"], &Json::Object(globals.collect()), &mut differences);
-    compare("labels", &expected["labels"], &labels(&qubes), &mut differences);
-    compare("pools", &expected["pools"], &pools(&qubes), &mut differences);
-    let domains: Map<String, Json> = qubes.iter().map(|vm| (vm.name.to_string(), domain(&qubes, vm))).collect();
-    compare("domains", &expected["domains"], &Json::Object(domains), &mut differences);
+    compare(sample, &expected, &qubes.dump(&SampleHost::default()), &mut differences);
     assert!(differences.is_empty(), "{} differences in {sample}:\n{}", differences.len(), differences.join("\n"));
 }
 
@@ -97,104 +89,6 @@ fn dump(sample: &str) -> Json {
 
 fn folder() -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/r4")
-}
-
-fn domain(qubes: &Qubes, vm: &Vm) -> Json {
-    let host = SampleHost::default();
-    let properties = properties_of(&vm.class).filter(|p| p.name != "start_time").map(|p| {
-        let value = as_json(qubes.value(vm, p, &host).map_err(|e| e.to_string()));
-        (p.name.to_owned(), json!({"value": value, "is_default": qubes.is_default(vm, p)}))
-    });
-    let mut tags: Vec<&str> = vm.tags.iter().map(|t| &**t).collect();
-    tags.sort_unstable();
-    let mut all = Map::new();
-    all.insert("class".into(), json!(vm.class.as_str()));
-    all.insert("qid".into(), json!(vm.qid().map(|q| q.number())));
-    all.insert("properties".into(), Json::Object(properties.collect()));
-    all.insert("features".into(), texts(&vm.features));
-    all.insert("tags".into(), json!(tags));
-    if vm.class != Class::RemoteVM {
-        all.insert("volumes".into(), volumes(qubes, vm));
-        all.insert("devices".into(), devices(vm));
-    }
-    Json::Object(all)
-}
-
-/// A value as the dump writes it: a reference is an object that says to what.
-fn as_json(value: Result<Value, String>) -> Json {
-    match value {
-        Err(error) => json!({"error": error}),
-        Ok(Value::None | Value::Qube(None)) => Json::Null,
-        Ok(Value::Bool(b)) => json!(b),
-        Ok(Value::Int(n)) => json!(n),
-        Ok(Value::Qube(Some(name))) => json!({"vm": name.as_str()}),
-        Ok(Value::Label(name)) => json!({"label": name}),
-        Ok(Value::Pool(name)) => json!({"pool": name}),
-        Ok(Value::Words(words)) => json!(words),
-        Ok(other) => json!(other.to_string()),
-    }
-}
-
-fn texts(map: &TextMap) -> Json {
-    Json::Object(map.iter().map(|(n, v)| (n.to_owned(), json!(v))).collect())
-}
-
-fn labels(qubes: &Qubes) -> Json {
-    let labels = qubes.labels.iter().map(|l| (l.index.to_string(), json!({"color": l.color, "name": l.name})));
-    Json::Object(labels.collect())
-}
-
-fn pools(qubes: &Qubes) -> Json {
-    let pools = qubes.pools.iter().map(|pool| {
-        let mut all = texts(&pool.attributes);
-        if pool.option("ephemeral_volatile").is_some() {
-            all["ephemeral_volatile"] = json!(pool.ephemeral_volatile());
-        }
-        // The dump has a number here or a text, as each driver keeps it.
-        if pool.driver() == "file" {
-            all["revisions_to_keep"] = json!(pool.revisions_to_keep());
-        }
-        (pool.name().to_owned(), all)
-    });
-    Json::Object(pools.collect())
-}
-
-fn volumes(qubes: &Qubes, vm: &Vm) -> Json {
-    let volumes = qubes.volumes(vm, &SampleHost::default()).unwrap();
-    let volumes = volumes.into_iter().map(|volume| {
-        let mut all = json!({
-            "name": volume.name, "pool": volume.pool, "vid": volume.vid, "rw": volume.rw,
-            "revisions_to_keep": volume.revisions_to_keep,
-            "save_on_stop": volume.save_on_stop, "snap_on_start": volume.snap_on_start,
-        });
-        if volume.size != 0 {
-            all["size"] = json!(volume.size);
-        }
-        if let Some(source) = volume.source {
-            all["source"] = json!(source);
-        }
-        (volume.name, all)
-    });
-    Json::Object(volumes.collect())
-}
-
-fn devices(vm: &Vm) -> Json {
-    let mut classes = Map::new();
-    for class in vm.devices.iter().filter(|c| !c.assignments.is_empty()) {
-        let mut assignments: Vec<Json> = class
-            .assignments
-            .iter()
-            .map(|a| {
-                json!({
-                    "backend": a.backend(), "port": a.port(), "identity": a.identity(),
-                    "mode": a.mode().unwrap().as_str(), "options": texts(&a.options),
-                })
-            })
-            .collect();
-        assignments.sort_by_key(Json::to_string);
-        classes.insert(class.class.to_string(), json!(assignments));
-    }
-    Json::Object(classes)
 }
 
 /// Collects what differs, with the way to it.

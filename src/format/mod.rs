@@ -6,6 +6,7 @@
 
 use std::cell::RefCell;
 
+mod damage;
 mod edit;
 mod emit;
 mod error;
@@ -13,6 +14,7 @@ mod full;
 pub mod index;
 mod patch;
 mod patch_domain;
+mod places;
 mod plain;
 mod reader;
 mod scan;
@@ -20,7 +22,9 @@ mod text;
 mod tree;
 mod writer;
 
+pub use damage::{Damage, damage};
 pub use error::FormatError;
+pub use places::Places;
 pub use scan::Span;
 
 use crate::model::{Brief, Class, Diagnosis, DomainSource, Labels, Pools, Qubes, SharedBytes, TextMap, Vm, VmName};

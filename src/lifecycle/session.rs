@@ -9,7 +9,7 @@ use super::LifecycleError;
 use crate::hypervisor::uri::{UriFacts, choose_uri};
 use crate::hypervisor::{Hypervisor, HypervisorError, LazyHypervisor, Live};
 use crate::model::{Class, Facts, PowerState, Release, Vm};
-use crate::store::{Read, StorePlace, Wait, Write};
+use crate::store::{Read, Restored, StorePlace, Wait, Write};
 use crate::system::System;
 
 /// The system with its hypervisor: what every verb is called on.
@@ -63,6 +63,11 @@ impl Session {
     /// Takes the store for changing it.
     pub fn write(&self) -> Result<Write, LifecycleError> {
         Ok(Write::open(&self.store_place())?)
+    }
+
+    /// Puts other bytes in place of the store, also of one that cannot be read or is missing.
+    pub fn restore(&self, bytes: Vec<u8>) -> Result<Restored, LifecycleError> {
+        Ok(Write::restore(&self.store_place(), bytes)?)
     }
 
     /// The hypervisor, connected at the first question; offline every question is an error.

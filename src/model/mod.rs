@@ -1,8 +1,11 @@
 //! What a Qubes system *is*. Pure: no files, no processes, no clock, no lock.
 
+pub mod check;
 pub mod class;
 pub mod creation;
 pub mod device;
+pub mod differences;
+pub mod dump;
 pub mod facts;
 pub mod features;
 pub mod label;
@@ -21,6 +24,7 @@ pub mod text_map;
 pub mod vm;
 pub mod volume;
 
+pub use check::{At, Finding, Remedy};
 pub use class::Class;
 pub use creation::{CreationError, NewQube, PoolChoice, in_written_order, new_system};
 pub use facts::{Facts, Stubdom};

@@ -1,5 +1,7 @@
 //! Reading and changing the store: [`Read`] never waits, [`Write`] holds the lock from load to the last save.
 
+mod restore;
+
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::ops::{Deref, DerefMut};
@@ -19,6 +21,8 @@ use super::lock::{HolderNote, Locked, Wait, is_still_at, lock_path, open};
 use super::replace::{Access, Replacement};
 use crate::format::{self, Bytes, FormatError, MAX_BYTES};
 use crate::model::Qubes;
+
+pub use restore::Restored;
 
 /// Where a store and what belongs to it lie, and how to treat them.
 #[derive(Debug, Clone)]
@@ -121,6 +125,11 @@ impl Deref for Read {
     }
 }
 
+/// The bytes of a store or of a copy, whatever they mean; waits for nobody.
+pub fn read_bytes(path: &Path) -> Result<Bytes, StoreError> {
+    read_all(&open(path, Exclusivity::Shared)?, path)
+}
+
 fn parse(bytes: Bytes, path: &Path) -> Result<Qubes, StoreError> {
     format::read(bytes).map_err(|source| StoreError::Format { path: path.into(), source })
 }
@@ -189,6 +198,14 @@ pub struct Write {
 impl Write {
     /// Takes the exclusive lock, waiting at most [`StorePlace::wait`], and reads the store.
     pub fn open(place: &StorePlace) -> Result<Write, StoreError> {
+        let (place, lock, version) = Write::take(place)?;
+        let source = read_all(lock.file(), &place.file)?;
+        let qubes = parse(source.clone(), &place.file)?;
+        Ok(Write { qubes, place, source, saved: None, lock, version })
+    }
+
+    /// The store with its links resolved, locked, whatever it holds.
+    fn take(place: &StorePlace) -> Result<(StorePlace, Locked, Version), StoreError> {
         let mut place = place.clone();
         // A rename must not replace a link.
         place.file = fs::canonicalize(&place.file).map_err(|source| match source.kind() {
@@ -199,9 +216,7 @@ impl Write {
         let lock = lock_path(&place.file, Exclusivity::Exclusive, place.wait, &place.note())?;
         place.note().leave();
         let version = version_of(lock.file(), &place.file)?;
-        let source = read_all(lock.file(), &place.file)?;
-        let qubes = parse(source.clone(), &place.file)?;
-        Ok(Write { qubes, place, source, saved: None, lock, version })
+        Ok((place, lock, version))
     }
 
     /// Makes a store that does not exist yet and saves it. The directory must exist.
@@ -212,6 +227,11 @@ impl Write {
         }
         let format = |source| StoreError::Format { path: place.file.clone(), source };
         let bytes = format::new_store(qubes).map_err(format)?;
+        Write::put_new(place, bytes)
+    }
+
+    /// Writes a store that does not exist yet.
+    fn put_new(place: &StorePlace, bytes: Vec<u8>) -> Result<Write, StoreError> {
         let mut replacement = begin(place)?;
         let lock = fill(&mut replacement, &bytes, &place.file)?;
         replacement.commit_new().map_err(|source| match source.kind() {

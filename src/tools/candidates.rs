@@ -25,6 +25,8 @@ pub enum Kind<'a> {
         of: Option<&'a str>,
         below: &'a str,
     },
+    /// Copies of the store.
+    Copies,
     /// Properties of a qube, or of the system.
     Properties {
         of: Option<&'a str>,
@@ -50,6 +52,9 @@ pub fn of_kind(kind: &Kind, words: &[String]) -> Vec<Candidate> {
     let options = Options { offline: true, ..place(words) };
     let Ok(system) = System::new(options) else { return Vec::new() };
     let session = Session::new(system);
+    if let Kind::Copies = kind {
+        return super::db::names_of_copies(&session).iter().map(|name| candidate(name, "")).collect();
+    }
     let Ok(qubes) = session.read() else { return Vec::new() };
     from_store(kind, &qubes, &session)
 }
@@ -101,7 +106,7 @@ fn from_store(kind: &Kind, qubes: &Qubes, session: &Session) -> Vec<Candidate> {
                 None => Vec::new(),
             }
         }
-        Kind::Classes | Kind::Words(_) => Vec::new(),
+        Kind::Classes | Kind::Copies | Kind::Words(_) => Vec::new(),
     }
 }
 

@@ -218,6 +218,8 @@ fn values(line: &clap::Command, arg: &Arg, current: &str, place: &Place, words: 
         "tags" | "exclude-tags" => Kind::Tags,
         "format" => Kind::Words(super::ls::FORMATS.iter().map(|(name, _)| *name).collect()),
         "fields" | "sort" => Kind::Words(super::ls::HEADINGS.iter().map(|(name, _)| *name).collect()),
+        "db-command" => Kind::Words(super::db::words()),
+        "copy" => Kind::Copies,
         "internal" | "servicevm" => Kind::Words(vec!["y", "n"]),
         "feature" => Kind::Features { of: place.positionals.first().copied(), below: "" },
         "service" => Kind::Features { of: place.positionals.first().copied(), below: "service." },

@@ -6,6 +6,7 @@ mod candidates;
 mod check;
 pub mod complete;
 mod create;
+mod db;
 pub mod failure;
 mod features;
 pub mod generate;
@@ -56,6 +57,10 @@ pub struct Command {
 /// `qubes-create`
 pub const QUBES_CREATE: Command =
     Command::new("qubes-create", "Make a new store with dom0", qubes_create::define, qubes_create::run);
+/// `qubes-db`
+pub const QUBES_DB: Command =
+    Command::new("qubes-db", "Check the store, compare it with its copies, go back to one", db::define, db::run)
+        .with_manual(db::manual);
 /// `qubes-monitor`
 pub const QUBES_MONITOR: Command =
     Command::new("qubes-monitor", "Watch one running qube", monitor::define, monitor::run).hidden();
@@ -102,6 +107,7 @@ pub const QVM_TAGS: Command =
 /// Every command, in alphabetical order. Each has its constant, so that a program that is one command holds only that.
 pub const COMMANDS: &[Command] = &[
     QUBES_CREATE,
+    QUBES_DB,
     QUBES_MONITOR,
     QUBES_PREFS,
     QUBES_RECOVER,

@@ -1,0 +1,145 @@
+//! The whole system with everything decided, as JSON: what `qubes-db dump --json` prints, in the shape of the dumps that
+//! upstream's own code made of the samples (`tests/data/r4/*.dump.json`). Names are in byte order.
+
+use serde_json::{Map, Value as Json, json};
+
+use super::class::Class;
+use super::facts::Facts;
+use super::property::{Value, global_properties, properties_of};
+use super::qubes::Qubes;
+use super::text_map::TextMap;
+use super::vm::Vm;
+use super::volume::volume_names;
+
+impl Qubes {
+    /// Every qube with every property, features, tags, volumes and devices; global properties, labels and pools. What
+    /// cannot be told is `{"error": "…"}`.
+    pub fn dump(&self, facts: &dyn Facts) -> Json {
+        let mut domains: Map<String, Json> =
+            self.iter().map(|vm| (vm.name.to_string(), self.domain(vm, facts))).collect();
+        domains.sort_keys();
+        let globals = global_properties().map(|p| {
+            let value = value(self.global(p, facts).map_err(|e| e.to_string()));
+            (p.name.to_owned(), json!({"is_default": self.is_global_default(p), "value": value}))
+        });
+        json!({
+            "domains": domains,
+            "globals": globals.collect::<Map<_, _>>(),
+            "labels": self.dump_labels(),
+            "pools": self.dump_pools(),
+        })
+    }
+
+    fn domain(&self, vm: &Vm, facts: &dyn Facts) -> Json {
+        // A time is no part of what a store means.
+        let properties = properties_of(&vm.class).filter(|p| p.name != "start_time").map(|p| {
+            let value = value(self.value(vm, p, facts).map_err(|e| e.to_string()));
+            (p.name.to_owned(), json!({"is_default": self.is_default(vm, p), "value": value}))
+        });
+        let mut tags: Vec<&str> = vm.tags.iter().map(|t| &**t).collect();
+        tags.sort_unstable();
+        let mut all = Map::new();
+        all.insert("class".into(), json!(vm.class.as_str()));
+        if vm.class != Class::RemoteVM {
+            all.insert("devices".into(), devices(vm));
+        }
+        all.insert("features".into(), texts(&vm.features));
+        all.insert("properties".into(), Json::Object(properties.collect()));
+        all.insert("qid".into(), json!(vm.qid().map(|q| q.number())));
+        all.insert("tags".into(), json!(tags));
+        if vm.class != Class::RemoteVM {
+            all.insert("volumes".into(), self.dump_volumes(vm, facts));
+        }
+        Json::Object(all)
+    }
+
+    fn dump_labels(&self) -> Json {
+        let labels = self.labels.iter().map(|l| (l.index.to_string(), json!({"color": l.color, "name": l.name})));
+        sorted(labels.collect())
+    }
+
+    fn dump_pools(&self) -> Json {
+        let pools = self.pools.iter().map(|pool| {
+            let mut all = texts(&pool.attributes);
+            if pool.option("ephemeral_volatile").is_some() {
+                all["ephemeral_volatile"] = json!(pool.ephemeral_volatile());
+            }
+            // The dump has a number here or a text, as each driver keeps it.
+            if pool.driver() == "file" {
+                all["revisions_to_keep"] = json!(pool.revisions_to_keep());
+            }
+            (pool.name().to_owned(), all)
+        });
+        sorted(pools.collect())
+    }
+
+    /// The volumes of a qube, each with everything decided.
+    pub fn dump_volumes(&self, vm: &Vm, facts: &dyn Facts) -> Json {
+        let volumes = volume_names(vm).map(|name| {
+            let all = match self.volume(vm, name, facts) {
+                Err(error) => json!({"error": error.to_string()}),
+                Ok(volume) => {
+                    let mut all = json!({
+                        "name": volume.name, "pool": volume.pool, "revisions_to_keep": volume.revisions_to_keep,
+                        "rw": volume.rw, "save_on_stop": volume.save_on_stop,
+                    });
+                    if volume.size != 0 {
+                        all["size"] = json!(volume.size);
+                    }
+                    all["snap_on_start"] = json!(volume.snap_on_start);
+                    if let Some(source) = volume.source {
+                        all["source"] = json!(source);
+                    }
+                    all["vid"] = json!(volume.vid);
+                    all
+                }
+            };
+            (name.to_owned(), all)
+        });
+        sorted(volumes.collect())
+    }
+}
+
+/// A value: a reference is an object that says to what.
+fn value(value: Result<Value, String>) -> Json {
+    match value {
+        Err(error) => json!({"error": error}),
+        Ok(Value::None | Value::Qube(None)) => Json::Null,
+        Ok(Value::Bool(b)) => json!(b),
+        Ok(Value::Int(n)) => json!(n),
+        Ok(Value::Qube(Some(name))) => json!({"vm": name.as_str()}),
+        Ok(Value::Label(name)) => json!({"label": name}),
+        Ok(Value::Pool(name)) => json!({"pool": name}),
+        Ok(Value::Words(words)) => json!(words),
+        Ok(other) => json!(other.to_string()),
+    }
+}
+
+fn devices(vm: &Vm) -> Json {
+    let mut classes = Map::new();
+    for class in vm.devices.iter().filter(|c| !c.assignments.is_empty()) {
+        let mut assignments: Vec<Json> = class
+            .assignments
+            .iter()
+            .map(|a| {
+                let mode = a.mode().map_or_else(|text| text, |mode| mode.as_str());
+                json!({
+                    "backend": a.backend(), "identity": a.identity(), "mode": mode,
+                    "options": texts(&a.options), "port": a.port(),
+                })
+            })
+            .collect();
+        assignments.sort_by_key(Json::to_string);
+        classes.insert(class.class.to_string(), json!(assignments));
+    }
+    sorted(classes)
+}
+
+fn texts(map: &TextMap) -> Json {
+    sorted(map.iter().map(|(n, v)| (n.to_owned(), json!(v))).collect())
+}
+
+fn sorted(mut map: Map<String, Json>) -> Json {
+    map.sort_keys();
+    Json::Object(map)
+}

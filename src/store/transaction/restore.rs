@@ -1,0 +1,52 @@
+//! Going back to an earlier state of the store.
+
+use std::io::Read as _;
+use std::path::PathBuf;
+
+use super::{StoreError, StorePlace, Write, parse};
+use crate::format::Bytes;
+
+/// What became of restoring.
+pub enum Restored {
+    /// The bytes stood there already; nothing was written.
+    Unchanged,
+    /// The store, still locked, and the copy of what was there before; none when nothing was.
+    Written { store: Box<Write>, kept: Option<PathBuf> },
+}
+
+impl Write {
+    /// Puts `bytes` in place of the store, whatever stands there: it need not be readable, nor exist. What is there is
+    /// copied to `backup/` first. The new file is locked before it is visible and is the lock from then on.
+    ///
+    /// # Errors
+    /// `bytes` are no store, a live qubesd owns the file, or it cannot be locked, copied or written; it is as it was.
+    pub fn restore(place: &StorePlace, bytes: Vec<u8>) -> Result<Restored, StoreError> {
+        crate::format::check(&bytes).map_err(|source| StoreError::Format { path: place.file.clone(), source })?;
+        let (place, lock, version) = match Write::take(place) {
+            Ok(taken) => taken,
+            Err(StoreError::Missing { .. }) => {
+                place.refuse_beside_qubesd()?;
+                let store = Box::new(Write::put_new(place, bytes)?);
+                return Ok(Restored::Written { store, kept: None });
+            }
+            Err(error) => return Err(error),
+        };
+        // However long it is: what is no store may still hold what somebody needs.
+        let mut old = Vec::new();
+        let mut reader = lock.file();
+        reader.read_to_end(&mut old).map_err(StoreError::io("read", &place.file))?;
+        if old == bytes {
+            return Ok(Restored::Unchanged);
+        }
+        let new = Bytes::from(bytes);
+        let qubes = parse(new.clone(), &place.file)?;
+        let mut store = Write { qubes, place, source: Bytes::from(old), saved: None, lock, version };
+        let kept = store.keep_copy()?;
+        // The lock may have been waited for.
+        store.place.refuse_beside_qubesd()?;
+        store.refuse_changed_behind()?;
+        store.replace(new.to_vec())?;
+        (store.source, store.saved) = (new, None);
+        Ok(Restored::Written { store: Box::new(store), kept: Some(kept) })
+    }
+}

@@ -1,0 +1,94 @@
+//! Which copy a word means, and which of them are of use.
+
+use std::path::{Path, PathBuf};
+
+use crate::format::{self, Bytes};
+use crate::lifecycle::Session;
+use crate::store::history::{Copy, copies};
+use crate::store::{StoreError, read_bytes};
+use crate::tools::failure::{Failure, quoted};
+
+/// A version of the store: a copy, or the store as it is.
+pub struct Version {
+    /// For people: `the store`, or the copy's name.
+    pub title: String,
+    pub path: PathBuf,
+}
+
+/// The copies in `backup/`, oldest first.
+pub fn all(session: &Session) -> Result<Vec<Copy>, Failure> {
+    let directory = session.system.backup_dir();
+    copies(&directory).map_err(|e| {
+        let reason = crate::error::words_of(&e);
+        Failure::error(format!("cannot list the copies in {}: {reason}", directory.display()))
+    })
+}
+
+/// The times by which copies are named; none where they cannot be listed.
+pub fn names(session: &Session) -> Vec<String> {
+    let copies = all(session).unwrap_or_default();
+    copies.iter().map(|copy| time_of(&copy.path).to_owned()).collect()
+}
+
+/// The time in a copy's name.
+pub fn time_of(path: &Path) -> &str {
+    let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+    let name = name.strip_prefix("qubes-").unwrap_or(name);
+    name.strip_suffix(".xml").unwrap_or(name)
+}
+
+/// The copy that `word` means.
+pub fn find(session: &Session, word: &str) -> Result<Version, Failure> {
+    if word.contains('/') {
+        return Ok(Version { title: word.to_owned(), path: word.into() });
+    }
+    let there = all(session)?;
+    let wanted = time_of(Path::new(word));
+    let exact = there.iter().find(|c| time_of(&c.path) == wanted);
+    let fitting: Vec<&Copy> = match (word, exact) {
+        ("last", _) => there.last().into_iter().collect(),
+        (_, Some(copy)) => vec![copy],
+        _ => there.iter().filter(|c| time_of(&c.path).starts_with(wanted)).collect(),
+    };
+    match fitting.as_slice() {
+        [copy] => Ok(of_copy(copy)),
+        [] if there.is_empty() => {
+            Err(Failure::error(format!("there is no copy in {}", session.system.backup_dir().display())))
+        }
+        [] => Err(Failure::error(format!("no copy is called {}; qubes-db history lists them", quoted(word)))),
+        several => {
+            let times: Vec<&str> = several.iter().map(|c| time_of(&c.path)).collect();
+            Err(Failure::error(format!("{} could mean {}", quoted(word), times.join(", "))))
+        }
+    }
+}
+
+fn of_copy(copy: &Copy) -> Version {
+    Version { title: time_of(&copy.path).to_owned(), path: copy.path.clone() }
+}
+
+/// The store as it is.
+pub fn the_store(session: &Session) -> Version {
+    Version { title: "the store".to_owned(), path: session.system.store_file().to_path_buf() }
+}
+
+/// The bytes of a version that loads.
+pub fn loads(path: &Path) -> Result<Bytes, StoreError> {
+    let bytes = read_bytes(path)?;
+    let wrong = |source| StoreError::Format { path: path.into(), source };
+    format::check(&bytes).map_err(wrong)?;
+    format::read(bytes.clone()).map_err(wrong)?;
+    Ok(bytes)
+}
+
+/// What to do where the store itself is of no use: the newest copy that loads.
+pub fn way_out(session: &Session) -> String {
+    let Ok(there) = all(session) else { return String::new() };
+    match there.iter().rev().find(|copy| loads(&copy.path).is_ok()) {
+        Some(copy) => {
+            let time = time_of(&copy.path);
+            format!("the newest copy that loads is {time}: qubes-db diff {time}, qubes-db restore {time}")
+        }
+        None => format!("no copy in {} loads", session.system.backup_dir().display()),
+    }
+}

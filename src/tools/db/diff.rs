@@ -1,0 +1,66 @@
+//! qubes-db diff.
+
+use super::copies::{self, Version};
+use super::one_line;
+use crate::format::{self, Bytes};
+use crate::lifecycle::Session;
+use crate::model::Qubes;
+use crate::store::{StoreError, read_bytes};
+use crate::tools::failure::Failure;
+use crate::tools::invocation::Invocation;
+
+pub fn run(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
+    let words = call.values("copy");
+    let old = copies::find(session, words.first().copied().unwrap_or("last"))?;
+    let new = match words.get(1) {
+        Some(word) => copies::find(session, word)?,
+        None => copies::the_store(session),
+    };
+    let is_store = words.len() < 2;
+    let (old_bytes, new_bytes) = (read_bytes(&old.path)?, read_bytes(&new.path));
+    let new_bytes = match new_bytes {
+        Err(error @ StoreError::Missing { .. }) if is_store => {
+            return Err(Failure::error(format!("{error}; {}", copies::way_out(session))));
+        }
+        read => read?,
+    };
+    let lines = match (load(&old, &old_bytes), load(&new, &new_bytes)) {
+        (Ok(old), Ok(new)) => self::words(&old, &new),
+        (Err(why), _) | (_, Err(why)) => {
+            call.warn("qubes-db", &format!("{why}; the lines that differ, old and new:"));
+            changed_lines(&old_bytes, &new_bytes)
+        }
+    };
+    for line in &lines {
+        call.out.line(line)?;
+    }
+    if lines.is_empty() {
+        call.inform("qubes-db", &format!("{} and {} say the same", old.title, new.title));
+    }
+    Ok(u8::from(!lines.is_empty()))
+}
+
+fn load(version: &Version, bytes: &Bytes) -> Result<Qubes, StoreError> {
+    let wrong = |source| StoreError::Format { path: version.path.clone(), source };
+    format::check(bytes).map_err(wrong)?;
+    format::read(bytes.clone()).map_err(wrong)
+}
+
+/// What differs, one line each: `work: memory 400 → 800`.
+pub fn words(old: &Qubes, new: &Qubes) -> Vec<String> {
+    old.differences(new).iter().map(|difference| one_line(&difference.to_string())).collect()
+}
+
+/// Of texts that are no stores: the lines between the first and the last that differ.
+fn changed_lines(old: &[u8], new: &[u8]) -> Vec<String> {
+    let lines = |bytes: &[u8]| String::from_utf8_lossy(bytes).lines().map(str::to_owned).collect::<Vec<_>>();
+    let (old, new) = (lines(old), lines(new));
+    let shorter = old.len().min(new.len());
+    let front = old.iter().zip(&new).take_while(|(a, b)| a == b).count();
+    let back = old.iter().rev().zip(new.iter().rev()).take_while(|(a, b)| a == b).count().min(shorter - front);
+    let side = |lines: &[String], sign: char| {
+        let differing = lines[front..lines.len() - back].iter().enumerate();
+        differing.map(|(n, text)| format!("{sign}{}: {}", front + n + 1, one_line(text))).collect::<Vec<_>>()
+    };
+    [side(&old, '-'), side(&new, '+')].concat()
+}

@@ -1,0 +1,26 @@
+//! qubes-db dump.
+
+use serde::Serialize;
+use serde_json::ser::PrettyFormatter;
+
+use super::copies;
+use crate::format;
+use crate::lifecycle::Session;
+use crate::store::{StoreError, read_bytes};
+use crate::tools::failure::Failure;
+use crate::tools::invocation::Invocation;
+
+/// JSON is all there is, asked for or not.
+pub fn run(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
+    let version = match call.values("copy").first() {
+        Some(word) => copies::find(session, word)?,
+        None => copies::the_store(session),
+    };
+    let bytes = read_bytes(&version.path)?;
+    let qubes = format::read(bytes).map_err(|source| StoreError::Format { path: version.path.clone(), source })?;
+    let mut text = Vec::new();
+    let mut writer = serde_json::Serializer::with_formatter(&mut text, PrettyFormatter::with_indent(b" "));
+    qubes.dump(session).serialize(&mut writer)?;
+    call.out.line(&String::from_utf8_lossy(&text))?;
+    Ok(0)
+}

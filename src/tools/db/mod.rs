@@ -1,0 +1,110 @@
+//! qubes-db: looks into the store, its copies, and goes back to one of them. It is for the system where nothing else
+//! works: it asks no hypervisor, and takes a store that is broken or missing for what it is.
+
+mod check;
+mod copies;
+mod diff;
+mod dump;
+mod history;
+mod restore;
+
+use clap::Arg;
+
+use super::arguments::{json, needed};
+use super::failure::{Failure, quoted};
+use super::invocation::Invocation;
+use crate::lifecycle::Session;
+use crate::system::{Options, System};
+
+pub(super) use copies::names as names_of_copies;
+
+/// One subcommand.
+struct Verb {
+    name: &'static str,
+    about: &'static str,
+    /// How many copies it takes, at least and at most.
+    copies: (usize, usize),
+    run: fn(&mut Invocation, &Session) -> Result<u8, Failure>,
+}
+
+const VERBS: [Verb; 5] = [
+    Verb {
+        name: "check",
+        about: "Tell everything that is wrong with the store, with its line and what a repair would do. An error is what \
+                qubesd refuses the whole file for, a warning what it reads otherwise, or loses. Exit code 0 when there \
+                is nothing, 1 when there is something.",
+        copies: (0, 1),
+        run: check::run,
+    },
+    Verb {
+        name: "diff",
+        about: "Tell in words what differs between two copies, or between a copy and the store; without a copy, between \
+                the last one and the store. Exit code 0 when nothing does, 1 when something does.",
+        copies: (0, 2),
+        run: diff::run,
+    },
+    Verb { name: "dump", about: "Print everything the store means as JSON.", copies: (0, 1), run: dump::run },
+    Verb {
+        name: "history",
+        about: "List the copies of the store in backup/ beside it, the newest last.",
+        copies: (0, 0),
+        run: history::run,
+    },
+    Verb {
+        name: "restore",
+        about: "Put a copy in place of the store, after keeping a copy of what is there.",
+        copies: (1, 1),
+        run: restore::run,
+    },
+];
+
+/// The words of the subcommands.
+pub fn words() -> Vec<&'static str> {
+    VERBS.iter().map(|v| v.name).collect()
+}
+
+pub fn define(line: clap::Command) -> clap::Command {
+    line.arg(json())
+        .arg(Arg::new("db-command").value_name("COMMAND").help("check, diff, dump, history or restore"))
+        .arg(
+            Arg::new("copy")
+                .value_name("COPY")
+                .num_args(0..)
+                .help("a copy of the store: its time, its name, or a file"),
+        )
+}
+
+/// Everything is decided from the file and core.toml: a hypervisor is not asked even where there is one.
+pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
+    let word = needed(&call.given, "db-command", "COMMAND")?;
+    let Some(verb) = VERBS.iter().find(|v| v.name == word) else {
+        let words = words().join(", ");
+        return Err(Failure::usage(format!("no such command: {} (there are: {words})", quoted(word))));
+    };
+    let (least, most) = verb.copies;
+    match call.values("copy").as_slice() {
+        given if given.len() < least => {
+            Err(Failure::usage(format!("{word} needs a copy; qubes-db history lists them")))
+        }
+        [.., last] if call.values("copy").len() > most => {
+            Err(Failure::usage(format!("unrecognized arguments: {last}")))
+        }
+        _ => {
+            let options = Options { offline: true, ..super::arguments::place(&call.given) };
+            (verb.run)(call, &Session::new(System::new(options)?))
+        }
+    }
+}
+
+/// A text from the store, or about it, on one line whatever stands in it.
+fn one_line(text: &str) -> String {
+    let shown = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().map(shown).collect()
+}
+
+/// Two further sections of the manual page.
+pub fn manual() -> Vec<(&'static str, String)> {
+    let copies = "A copy is named by its time as qubes-db history shows it (2026-11-20-08:15:00), by the beginning of it\n\
+                  that only one copy has (2026-11-20), by the word last, or as a file (with a slash in its name).\n";
+    vec![("commands", super::table::explained(VERBS.iter().map(|v| (v.name, v.about)))), ("copies", copies.to_owned())]
+}

@@ -1,0 +1,37 @@
+//! qubes-db restore.
+
+use super::{copies, diff};
+use crate::format;
+use crate::lifecycle::Session;
+use crate::store::{Restored, read_bytes};
+use crate::tools::failure::Failure;
+use crate::tools::invocation::Invocation;
+
+pub fn run(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
+    let word = call.value("copy").unwrap_or_default();
+    let version = copies::find(session, word)?;
+    let bytes = copies::loads(&version.path)
+        .map_err(|e| Failure::error(format!("{e}; nothing was changed; {}", copies::way_out(session))))?;
+    let before = read_bytes(session.system.store_file());
+    let restored = session.restore(bytes.to_vec())?;
+    let (store, kept) = match restored {
+        Restored::Unchanged => {
+            call.out.line(&format!("the store is {} already; nothing was written", version.title))?;
+            return Ok(0);
+        }
+        Restored::Written { store, kept } => (store, kept),
+    };
+    let file = session.system.store_file().display();
+    call.out.line(&format!("{file} is now {} ({} qubes)", version.path.display(), store.len()))?;
+    match kept {
+        Some(copy) => call.out.line(&format!("what was there was kept as {}", copy.display()))?,
+        None => call.out.line("there was no store before")?,
+    }
+    // What cannot be read cannot be compared either.
+    if let Some(before) = before.ok().and_then(|bytes| format::read(bytes).ok()) {
+        for line in diff::words(&before, &store) {
+            call.out.line(&format!("    {line}"))?;
+        }
+    }
+    Ok(0)
+}

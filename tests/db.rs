@@ -1,0 +1,491 @@
+//! qubes-db as somebody meets it whose system does not start: each kind of damage is found, with its line and what to do,
+//! and there is a way back.
+
+use std::fs;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+#[path = "support/ran.rs"]
+mod ran;
+
+use ran::{Ran, binary};
+
+/// A store in which nothing is wrong: a template, a qube that provides network, two others, a disposable.
+const SOUND: &str = r#"<qubes>
+  <labels>
+    <label id="label-1" color="0xcc0000">red</label>
+    <label id="label-8" color="0x000000">black</label>
+  </labels>
+  <pools>
+    <pool name="varlibqubes" dir_path="/var/lib/qubes" driver="file-reflink" revisions_to_keep="1"/>
+    <pool name="linux-kernel" dir_path="/var/lib/qubes/vm-kernels" driver="linux-kernel"/>
+  </pools>
+  <properties>
+    <property name="default_kernel">1.0</property>
+    <property name="default_netvm">sys-net</property>
+    <property name="default_pool_kernel">linux-kernel</property>
+  </properties>
+  <domains>
+    <domain id="domain-0" class="AdminVM">
+      <properties>
+        <property name="label">black</property>
+      </properties>
+    </domain>
+    <domain id="domain-1" class="TemplateVM">
+      <properties>
+        <property name="label">black</property>
+        <property name="name">fedora</property>
+        <property name="qid">1</property>
+        <property name="uuid">b426f560-25dc-4993-875e-6f7ad1398b59</property>
+      </properties>
+    </domain>
+    <domain id="domain-2" class="AppVM">
+      <properties>
+        <property name="label">red</property>
+        <property name="name">sys-net</property>
+        <property name="provides_network">True</property>
+        <property name="qid">2</property>
+        <property name="uuid">eb46c5a7-e2c2-4e1a-8a1e-657dc48557b3</property>
+        <property name="netvm"></property>
+        <property name="template">fedora</property>
+      </properties>
+    </domain>
+    <domain id="domain-3" class="AppVM">
+      <properties>
+        <property name="label">red</property>
+        <property name="memory">400</property>
+        <property name="name">work</property>
+        <property name="qid">3</property>
+        <property name="uuid">14cf2e5d-7025-41d7-a69c-dc4282cbdcff</property>
+        <property name="netvm">sys-net</property>
+        <property name="template">fedora</property>
+      </properties>
+      <features>
+        <feature name="service.cups"></feature>
+      </features>
+      <tags>
+        <tag name="mine"/>
+      </tags>
+      <devices class="block">
+        <device backend-domain="sys-net" id="sda" mode="required" identity="*"/>
+      </devices>
+      <volume-config>
+        <volume name="private" pool="varlibqubes" vid="appvms/work/private" revisions_to_keep="1" rw="True" save_on_stop="True" size="2147483648"/>
+      </volume-config>
+    </domain>
+  </domains>
+</qubes>
+"#;
+
+/// A directory with a store and its copies.
+struct Store {
+    dir: tempfile::TempDir,
+}
+
+impl Store {
+    fn of(text: &str) -> Store {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store { dir };
+        fs::create_dir_all(store.file().parent().unwrap()).unwrap();
+        fs::create_dir_all(store.dir.path().join("etc/qubes")).unwrap();
+        fs::write(store.file(), text).unwrap();
+        store
+    }
+
+    fn sound() -> Store {
+        Store::of(SOUND)
+    }
+
+    fn file(&self) -> PathBuf {
+        self.dir.path().join("var/lib/qubes/qubes.xml")
+    }
+
+    fn text(&self) -> String {
+        fs::read_to_string(self.file()).unwrap()
+    }
+
+    fn copy(&self, time: &str) -> PathBuf {
+        self.file().with_file_name("backup").join(format!("qubes-{time}.xml"))
+    }
+
+    fn keep(&self, time: &str, text: &str) {
+        fs::create_dir_all(self.copy(time).parent().unwrap()).unwrap();
+        fs::write(self.copy(time), text).unwrap();
+    }
+
+    fn copies(&self) -> Vec<PathBuf> {
+        let Ok(entries) = fs::read_dir(self.file().with_file_name("backup")) else { return Vec::new() };
+        let mut paths: Vec<_> = entries.map(|e| e.unwrap().path()).collect();
+        paths.sort();
+        paths
+    }
+
+    fn db(&self, words: &[&str]) -> Ran {
+        ran::run(Command::new(binary("qubes-db")).args(words).env("QUBES_ROOT", self.dir.path()))
+    }
+}
+
+/// What check says of `SOUND` with `old` replaced by `new`: the output, in which `$` is the store's path.
+fn check(old: &str, new: &str) -> String {
+    assert!(SOUND.contains(old), "{old}");
+    let store = Store::of(&SOUND.replacen(old, new, 1));
+    checked(&store, 1)
+}
+
+fn checked(store: &Store, code: i32) -> String {
+    let ran = store.db(&["check"]);
+    assert_eq!(ran.code, code, "{ran:?}");
+    ran.stdout.replace(&store.file().display().to_string(), "$")
+}
+
+/// The line of the sound store on which `text` stands.
+fn line_of(text: &str) -> usize {
+    1 + SOUND.lines().position(|l| l.contains(text)).unwrap()
+}
+
+#[test]
+fn nothing_is_wrong_with_a_sound_store() {
+    let store = Store::sound();
+    assert_eq!(checked(&store, 0), "");
+    assert_eq!(store.db(&["check", "--json"]).stdout, "[]\n");
+    assert_eq!(store.text(), SOUND);
+}
+
+#[test]
+fn each_kind_of_damage_is_found_on_its_line_with_its_repair() {
+    let text = |name: &str, value: &str| format!("<property name=\"{name}\">{value}</property>");
+    let line = |name: &str, value: &str| line_of(&text(name, value));
+    let netvm = line_of(r#""netvm">sys-net<"#);
+    let cases: Vec<(&str, String, String)> = vec![
+        // What stood there, what stands there now, what is said.
+        (
+            "400",
+            "much".into(),
+            format!("$:{}: error: work: memory is 'much': that is no number\n    repair: take memory out, so that the default counts", line("memory", "400")),
+        ),
+        (
+            r#"<property name="memory">400"#,
+            r#"<property name="colour">blue"#.into(),
+            format!("$:{}: error: work: a qube of class AppVM has no property colour\n    repair: take property colour out", line("memory", "400")),
+        ),
+        (
+            r#"<property name="memory">400"#,
+            r#"<property name="xid">4"#.into(),
+            format!("$:{}: error: work: xid is computed and cannot be set", line("memory", "400")),
+        ),
+        (
+            r#""netvm">sys-net"#,
+            r#""netvm">gone"#.into(),
+            format!("$:{netvm}: error: work: netvm is 'gone': there is no such qube\n    repair: set netvm to none"),
+        ),
+        (
+            r#""netvm">sys-net"#,
+            r#""netvm">fedora"#.into(),
+            format!("$:{netvm}: error: work: netvm is 'fedora', which does not provide network\n    repair: set netvm to none"),
+        ),
+        (
+            r#""netvm"></property>"#,
+            r#""netvm">sys-net</property>"#.into(),
+            format!("$:{}: warning: sys-net: netvm is 'sys-net', and the qube is its own netvm; qubesd takes it for none", line("netvm", "")),
+        ),
+        (
+            r#""template">fedora"#,
+            r#""template">gone"#.into(),
+            "error: sys-net: template is 'gone': there is no such qube\n    repair: by hand: qvm-prefs sys-net template TEMPLATE, or qvm-remove sys-net".into(),
+        ),
+        (
+            r#""template">fedora"#,
+            r#""template">work"#.into(),
+            "error: sys-net: template is 'work': a AppVM cannot be the template".into(),
+        ),
+        (r#""qid">3"#, r#""qid">2"#.into(), format!("$:{}: error: work: qid 2 is that of 'sys-net', too\n    repair: give it a free qid", line("qid", "3"))),
+        (r#""qid">3"#, r#""qid">10001"#.into(), format!("$:{}: error: work: qid 10001 is not between 0 and 10000", line("qid", "3"))),
+        (
+            "14cf2e5d-7025-41d7-a69c-dc4282cbdcff",
+            "b426f560-25dc-4993-875e-6f7ad1398b59".into(),
+            "warning: work: uuid b426f560-25dc-4993-875e-6f7ad1398b59 is that of 'fedora', too\n    repair: give it a new uuid".into(),
+        ),
+        (
+            r#"        <property name="uuid">14cf2e5d-7025-41d7-a69c-dc4282cbdcff</property>
+"#,
+            String::new(),
+            "error: work: uuid is missing\n    repair: give it a new uuid".into(),
+        ),
+        (r#"label">red"#, r#"label">mauve"#.into(), "error: sys-net: label is 'mauve': that is no label of this system\n    repair: set label to 'red'".into()),
+        (
+            r#"id="domain-3" class="AppVM""#,
+            r#"id="domain-3" class="FancyVM""#.into(),
+            format!("$:{}: error: work: 'FancyVM' is not a class of qubes", line_of("domain-3")),
+        ),
+        (
+            r#""name">work"#,
+            r#""name">sys-net"#.into(),
+            format!("$:{}: error: sys-net: a second qube has this name; the first is used", line_of("domain-3")),
+        ),
+        (
+            r#"        <property name="name">work</property>
+"#,
+            String::new(),
+            format!("$:{}: error: this domain cannot be used: VM name must not be empty", line_of("domain-3")),
+        ),
+        (r#"tag name="mine""#, r#"tag name="not mine""#.into(), format!("$:{}: error: work: tag 'not mine' has other characters", line_of("\"mine\""))),
+        (
+            r#"backend-domain="sys-net""#,
+            r#"backend-domain="gone""#.into(),
+            format!("$:{}: warning: work: block device 'sda' is of 'gone', and there is no such qube: qubesd drops the assignment\n    repair: take the assignment out", line_of("<device ")),
+        ),
+        (r#"mode="required""#, r#"mode="manual""#.into(), "error: work: block device 'sda' has mode 'manual'".into()),
+        (
+            r#"rw="True" save"#,
+            r#"rw="True" snap_on_start="False" save"#.into(),
+            format!("$:{}: warning: work: volume private has snap_on_start=\"False\", which every release up to 4.4.0 takes for true\n    repair: take out snap_on_start", line_of("<volume ")),
+        ),
+        (r#"rw="True" save"#, r#"rw="False" save"#.into(), "warning: work: volume private has rw=\"False\", which no release up to 4.4.0 can be told".into()),
+        (r#"pool="varlibqubes" vid"#, r#"pool="gone" vid"#.into(), "error: work: volume private is in pool 'gone', which does not exist".into()),
+        (r#"size="2147483648""#, r#"size="2 GiB""#.into(), "error: work: volume private has size=\"2 GiB\", which is no number\n    repair: take out size".into()),
+        (
+            r#""default_netvm">sys-net"#,
+            r#""default_netvm">gone"#.into(),
+            format!("$:{}: error: default_netvm is 'gone': there is no such qube", line_of("default_netvm")),
+        ),
+        (r#""default_kernel">1.0"#, r#""kernel_default">1.0"#.into(), "warning: the system has no property kernel_default: qubesd ignores it".into()),
+        (r#"id="label-8""#, r#"id="eight""#.into(), format!("$:{}: error: label 'black' has no number", line_of("label-8"))),
+        (r#"pool name="varlibqubes""#, r#"pool name="""#.into(), format!("$:{}: error: a storage pool has no name", line_of("pool name=\"varlib"))),
+        (
+            r#"keep="1"/>"#,
+            r#"keep="1" ephemeral_volatile="False"/>"#.into(),
+            "warning: pool 'varlibqubes' has ephemeral_volatile=\"False\", which every release up to 4.4.0 takes for true".into(),
+        ),
+        (r#"driver="file-reflink""#, String::new(), "warning: pool 'varlibqubes' has no driver".into()),
+    ];
+    for (old, new, expected) in cases {
+        let said = check(old, &new);
+        assert!(said.contains(&expected), "{old} → {new}: {expected}\n{said}");
+    }
+}
+
+/// What upstream's own code wrote, it loads: no false alarm. (The latest of it writes `False`, which releases misread.)
+#[test]
+fn there_is_no_error_in_what_upstream_wrote() {
+    for sample in ["small", "random-1", "random-2", "r40-small", "n1000"] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/data/r4/{sample}.xml"));
+        let store = Store::of(&fs::read_to_string(path).unwrap());
+        let listed: serde_json::Value = serde_json::from_str(&store.db(&["check", "--json"]).stdout).unwrap();
+        for damage in listed.as_array().unwrap() {
+            assert_eq!(damage["severity"], "warning", "{sample}: {damage}");
+            assert!(damage["line"].is_u64(), "{sample}: {damage}");
+        }
+    }
+}
+
+#[test]
+fn what_is_newer_than_the_release_is_told() {
+    let store = Store::of(&SOUND.replace(r#""memory">400"#, r#""bootmode">default"#));
+    assert_eq!(checked(&store, 0), "");
+    fs::write(store.dir.path().join("etc/qubes/core.toml"), "[store]\nrelease = \"4.2\"\n").unwrap();
+    let said = checked(&store, 1);
+    assert!(
+        said.contains(
+            "error: work: Qubes OS 4.2 does not know bootmode (since 4.3)\n    repair: take property bootmode out"
+        ),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_loop_of_netvms_is_told_with_its_way() {
+    let provides = SOUND.replace(r#""memory">400"#, r#""provides_network">True"#);
+    let store = Store::of(&provides.replace(r#""netvm"></property>"#, r#""netvm">work</property>"#));
+    let said = checked(&store, 1);
+    assert!(said.contains("sys-net: netvm is 'work', and its netvms lead back to it: work → sys-net"), "{said}");
+    assert!(said.contains("work: netvm is 'sys-net', and its netvms lead back to it: sys-net → work"), "{said}");
+}
+
+#[test]
+fn a_file_that_is_no_xml_is_explained_and_the_way_back_is_named() {
+    let store = Store::of(&SOUND.replace("</domains>", "</domain>"));
+    store.keep("2026-11-18-08:00:00", SOUND);
+    store.keep("2026-11-19-08:00:00", "<qubes>");
+    let said = checked(&store, 1);
+    let line = line_of("</domains>");
+    assert!(said.contains(&format!("$:{line}: error: not well-formed XML at column ")), "{said}");
+    assert!(said.contains("the newest copy that loads is 2026-11-18-08:00:00"), "{said}");
+
+    let ran = store.db(&["diff", "2026-11-18"]);
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(ran.stdout.contains(&format!("-{line}:   </domains>")), "{ran:?}");
+    assert!(ran.stdout.contains(&format!("+{line}:   </domain>")), "{ran:?}");
+}
+
+#[test]
+fn a_store_that_is_none_is_explained() {
+    for (text, why) in [
+        ("", "the file is empty"),
+        ("<QubesVmCollection/>", "written by Qubes R3 or older"),
+        ("<html></html>", "not a store of Qubes: the root element is <html>"),
+    ] {
+        let said = checked(&Store::of(text), 1);
+        assert!(said.starts_with(&format!("$: error: {why}")), "{said}");
+        assert!(said.contains("no copy in "), "{said}");
+    }
+}
+
+#[test]
+fn what_stands_in_a_value_cannot_add_lines() {
+    let said = check("400", "4\n$:1: error: forged");
+    assert!(said.contains("memory is '4\\n$:1: error: forged'"), "{said}");
+}
+
+#[test]
+fn damage_inside_one_qube_leaves_the_others_to_be_looked_at() {
+    let store =
+        Store::of(&SOUND.replace("<tag name=\"mine\"/>", "<tag name=mine/>").replace("\"qid\">2<", "\"qid\">x<"));
+    let said = checked(&store, 1);
+    let tag = line_of("\"mine\"");
+    assert!(said.contains(&format!("$:{tag}: error: not well-formed XML at column ")), "{said}");
+    assert!(said.contains("error: sys-net: qid is 'x': that is no number"), "{said}");
+}
+
+#[test]
+fn a_missing_store_is_explained_and_can_be_brought_back() {
+    let store = Store::sound();
+    store.keep("2026-11-18-08:00:00", SOUND);
+    fs::remove_file(store.file()).unwrap();
+    let ran = store.db(&["check"]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.stderr.contains("there is no store at"), "{ran:?}");
+    assert!(ran.stderr.contains("the newest copy that loads is 2026-11-18-08:00:00"), "{ran:?}");
+    assert!(store.db(&["diff"]).stderr.contains("qubes-db restore 2026-11-18-08:00:00"));
+    assert!(store.db(&["history"]).stdout.contains("2026-11-18-08:00:00"));
+
+    let ran = store.db(&["restore", "last"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.stdout.contains("there was no store before"), "{ran:?}");
+    assert_eq!(store.text(), SOUND);
+    assert_eq!(checked(&store, 0), "");
+}
+
+#[test]
+fn history_lists_copies_and_which_of_them_load() {
+    let store = Store::sound();
+    store.keep("2026-11-18-08:00:00", SOUND);
+    store.keep("2026-11-19-08:00:00", "<qubes>");
+    let printed = store.db(&["history"]).stdout;
+    let lines: Vec<&str> = printed.lines().collect();
+    assert!(lines[0].starts_with("COPY"), "{printed}");
+    assert!(lines[1].starts_with("2026-11-18-08:00:00") && lines[1].ends_with("4      loads"), "{printed}");
+    assert!(lines[2].starts_with("2026-11-19-08:00:00") && lines[2].contains("not well-formed"), "{printed}");
+    let listed: serde_json::Value = serde_json::from_str(&store.db(&["history", "--json"]).stdout).unwrap();
+    assert_eq!(listed[0]["qubes"], 4);
+    assert_eq!(listed[0]["error"], serde_json::Value::Null);
+}
+
+#[test]
+fn differences_are_told_in_words() {
+    let store = Store::sound();
+    store.keep("2026-11-18-08:00:00", SOUND);
+    let ran = store.db(&["diff"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (0, ""), "{ran:?}");
+
+    let changed = SOUND
+        .replace("\"memory\">400", "\"memory\">800")
+        .replace("\"default_netvm\">sys-net", "\"default_netvm\">")
+        .replace("<feature name=\"service.cups\"></feature>", "<feature name=\"service.cups\">1</feature>")
+        .replace("<tag name=\"mine\"/>", "<tag name=\"yours\"/>")
+        .replace("id=\"sda\"", "id=\"sdb\"")
+        .replace("size=\"2147483648\"", "size=\"4294967296\"");
+    fs::write(store.file(), changed).unwrap();
+    let ran = store.db(&["diff"]);
+    assert_eq!(ran.code, 1, "{ran:?}");
+    let expected = "system: default_netvm sys-net → (empty)
+work: memory 400 → 800
+work: feature service.cups (empty) → 1
+work: tag mine removed
+work: tag yours added
+work: block device sda of sys-net (required) removed
+work: block device sdb of sys-net (required) added
+work: volume private size 2147483648 → 4294967296
+";
+    assert_eq!(ran.stdout, expected);
+
+    store.keep("2026-11-19-08:00:00", &store.text());
+    assert_eq!(store.db(&["diff", "2026-11-18", "2026-11-19"]).stdout, expected);
+    let from = store.copy("2026-11-18-08:00:00");
+    assert_eq!(store.db(&["diff", from.to_str().unwrap()]).stdout, expected, "a file by its path");
+    let ran = store.db(&["diff", "2026-11"]);
+    assert!(ran.stderr.contains("could mean 2026-11-18-08:00:00, 2026-11-19-08:00:00"), "{ran:?}");
+}
+
+#[test]
+fn restoring_keeps_what_was_there_and_says_what_it_did() {
+    let changed = SOUND.replace("\"memory\">400", "\"memory\">800");
+    for there in [changed.as_str(), "", "<qubes><domains></qubes>"] {
+        let store = Store::of(there);
+        store.keep("2026-11-18-08:00:00", SOUND);
+        let ran = store.db(&["restore", "2026-11-18"]);
+        assert_eq!(ran.code, 0, "{ran:?}");
+        assert_eq!(store.text(), SOUND);
+        let copies = store.copies();
+        assert_eq!(copies.len(), 2);
+        assert_eq!(fs::read_to_string(&copies[1]).unwrap(), there);
+        assert!(ran.stdout.contains("is now "), "{ran:?}");
+        assert!(ran.stdout.contains(&format!("what was there was kept as {}", copies[1].display())), "{ran:?}");
+        assert_eq!(ran.stdout.contains("    work: memory 800 → 400\n"), there == changed, "{ran:?}");
+
+        let again = store.db(&["restore", "2026-11-18"]);
+        assert!(again.stdout.contains("nothing was written"), "{again:?}");
+        assert_eq!(store.copies().len(), 2);
+    }
+}
+
+#[test]
+fn a_copy_that_does_not_load_is_not_restored() {
+    let store = Store::sound();
+    store.keep("2026-11-18-08:00:00", "<qubes>");
+    let ran = store.db(&["restore", "last"]);
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(
+        ran.stderr.contains("not well-formed XML: line 1") && ran.stderr.contains("nothing was changed"),
+        "{ran:?}"
+    );
+    assert_eq!(store.text(), SOUND);
+    assert_eq!(store.db(&["restore"]).code, 2);
+    assert_eq!(store.db(&["restore", "nope"]).code, 1);
+}
+
+#[test]
+fn restoring_refuses_beside_a_live_qubesd_unless_it_is_forced() {
+    let store = Store::of(&SOUND.replace("\"memory\">400", "\"memory\">800"));
+    store.keep("2026-11-18-08:00:00", SOUND);
+    fs::create_dir_all(store.dir.path().join("run")).unwrap();
+    let qubesd = UnixListener::bind(store.dir.path().join("run/qubesd.sock")).unwrap();
+    let before = store.text();
+    let ran = store.db(&["restore", "last"]);
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(ran.stderr.contains("qubesd is running"), "{ran:?}");
+    assert_eq!((store.text(), store.copies().len()), (before, 1));
+    assert_eq!(store.db(&["diff"]).code, 1, "looking is allowed");
+    assert_eq!(store.db(&["restore", "last", "--force-write"]).code, 0);
+    assert_eq!(store.text(), SOUND);
+    drop(qubesd);
+}
+
+#[test]
+fn dump_prints_what_upstream_makes_of_the_store() {
+    let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/r4");
+    let store = Store::of(&fs::read_to_string(samples.join("small.xml")).unwrap());
+    fs::write(store.dir.path().join("etc/qubes/core.toml"), "[host]\nmemory_mib = 32404\ncpus = 16\n").unwrap();
+    let ran = store.db(&["dump", "--json"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let upstream = fs::read_to_string(samples.join("small.dump.json")).unwrap();
+    let ours: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    let upstream: serde_json::Value = serde_json::from_str(&upstream).unwrap();
+    for section in ["globals", "labels", "pools", "domains"] {
+        let (ours, upstream) = (ours[section].as_object().unwrap(), upstream[section].as_object().unwrap());
+        for (name, value) in upstream {
+            assert_eq!(ours.get(name), Some(value), "{section} {name}");
+        }
+        assert_eq!(ours.len(), upstream.len(), "{section}");
+    }
+}
