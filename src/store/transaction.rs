@@ -190,7 +190,8 @@ pub struct Write {
 }
 
 impl Write {
-    /// Takes the exclusive lock, waiting at most [`StorePlace::wait`], and reads the store.
+    /// Takes the exclusive lock, waiting at most [`StorePlace::wait`], and reads the store. One of R1 to R3 is refused:
+    /// nothing is to be decided, and no image made, for what cannot be saved.
     pub fn open(place: &StorePlace) -> Result<Write, StoreError> {
         let mut place = place.clone();
         // A rename must not replace a link.
@@ -203,7 +204,8 @@ impl Write {
         place.note().leave();
         let version = version_of(lock.file(), &place.file)?;
         let source = read_all(lock.file(), &place.file)?;
-        let qubes = parse(source.clone(), &place.file)?;
+        let qubes = format::read_to_write(source.clone())
+            .map_err(|source| StoreError::Format { path: place.file.clone(), source })?;
         Ok(Write { qubes, place, source, saved: None, lock, version })
     }
 
