@@ -2,7 +2,7 @@
 //! the texts they are; nothing is ever evaluated.
 
 /// How many entries one literal can have.
-const MOST: usize = 4096;
+const MOST: usize = 256;
 
 /// `{'name': True, 'other': False}`. `None` when it is none.
 pub(super) fn services(text: &str) -> Option<Vec<(String, bool)>> {

@@ -17,7 +17,7 @@ use super::full;
 use super::reader::diagnosis;
 use super::tree::{Id, Tree};
 use crate::model::{Class, Diagnosis, Labels, Qid, Qubes, Vm, VmName, in_written_order};
-use old::{Old, OldClass};
+use old::{Old, OldClass, shown};
 
 /// The root element of the stores of R1 to R3.
 pub(crate) const ROOT: &[u8] = b"QubesVmCollection";
@@ -46,6 +46,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Qubes, FormatError> {
         settings::take_over(&one.old, &mut one.vm, &labels);
     }
     references::take_over(&mut imported, &globals);
+    references::drop_double_uuids(&mut imported);
     let mut qubes = Qubes::new(labels, system::pools(), globals);
     qubes.needs_conversion = true;
     qubes.diagnoses = diagnoses;
@@ -91,7 +92,7 @@ fn elements<'t, 'a>(tree: &'t Tree<'a>, diagnoses: &mut Vec<Diagnosis>) -> Vec<I
 /// One element: a qube; or none, where it is a disposable, which ended with the session it was made in.
 fn element<'t, 'a>(tree: &'t Tree<'a>, id: Id) -> Result<Option<Imported<'t, 'a>>, String> {
     let tag = String::from_utf8_lossy(tree.name(id));
-    let class = OldClass::of_element(&tag).ok_or_else(|| format!("<{tag}> is no class of qubes"))?;
+    let class = OldClass::of_element(&tag).ok_or_else(|| format!("<{}> is no class of qubes", shown(&tag)))?;
     let old = Old::new(tree, id, class);
     let name = match class {
         OldClass::Disposable => return Ok(None),
@@ -119,7 +120,9 @@ fn number(imported: &mut [Imported]) {
         let stored = old.raw("qid").unwrap_or_default();
         let reason = match stored.parse().ok().and_then(Qid::new).filter(|q| *q != Qid::DOM0) {
             None if stored.is_empty() => "it has no number (qid); other qubes cannot refer to it".to_string(),
-            None => format!("qid='{stored}' is no number that a qube can have; other qubes cannot refer to it"),
+            None => {
+                format!("qid='{}' is no number that a qube can have; other qubes cannot refer to it", shown(&stored))
+            }
             Some(qid) => match taken.get(&qid) {
                 Some(first) => {
                     format!("qid='{stored}' is the number of '{first}', too; references to it mean that one")

@@ -117,7 +117,7 @@ impl<'t, 'a> Old<'t, 'a> {
         let text = self.text(name)?;
         let number = text.parse().ok().filter(|_| text.bytes().all(|b| b.is_ascii_digit()));
         if number.is_none() {
-            diagnoses.push(diagnosis(format!("{name}='{text}' is no number; the default is used")));
+            diagnoses.push(diagnosis(format!("{name}='{}' is no number; the default is used", shown(&text))));
         }
         number
     }
@@ -129,7 +129,9 @@ impl<'t, 'a> Old<'t, 'a> {
             Some(t) if t.eq_ignore_ascii_case("true") || t == "1" => true,
             Some(t) if ["", "0", "false", "none"].iter().any(|f| t.eq_ignore_ascii_case(f)) => false,
             Some(t) => {
-                diagnoses.push(diagnosis(format!("{name}='{t}' is neither True nor False; {default} is used")));
+                let used = if default { "True" } else { "False" };
+                let text = format!("{name}='{}' is neither True nor False; {used} is used", shown(&t));
+                diagnoses.push(diagnosis(text));
                 default
             }
         }
@@ -161,4 +163,9 @@ pub(super) fn reference(text: Option<Cow<'_, str>>) -> Reference<'_> {
         Some(qid) => Reference::To(qid),
         None => Reference::Bad(text),
     }
+}
+
+/// A text from a file that may be anything, as it can stand in a line for a person.
+pub(super) fn shown(text: &str) -> String {
+    text.chars().take(60).map(|c| if c.is_control() { '\u{FFFD}' } else { c }).collect()
 }

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::super::reader::diagnosis;
 use super::Imported;
-use super::old::{OldClass, Reference};
+use super::old::{OldClass, Reference, shown};
 use crate::model::{Class, Qid, TextMap, Vm, VmName};
 
 /// Properties that a qube of R4 takes from its template where it does not say otherwise, and did not in R3.
@@ -39,7 +39,7 @@ fn template(one: &mut Imported, by_qid: &ByQid) {
         Some((name, _)) => one.vm.properties.set("template", name.as_str()),
         None => {
             let text = one.old.raw("template_qid").unwrap_or_default();
-            one.vm.diagnoses.push(diagnosis(format!("template_qid='{text}' is the number of no template")));
+            one.vm.diagnoses.push(diagnosis(format!("template_qid='{}' is the number of no template", shown(&text))));
         }
     }
 }
@@ -66,7 +66,7 @@ fn netvm(one: &mut Imported, by_qid: &ByQid, default_netvm: Option<&str>) -> Opt
 fn provider(vm: &mut Vm, attribute: &str, reference: Reference, by_qid: &ByQid) -> Option<String> {
     let text = match reference {
         Reference::Absent | Reference::None => return None,
-        Reference::Bad(text) => text.into_owned(),
+        Reference::Bad(text) => shown(&text),
         Reference::To(qid) => match by_qid.get(&qid) {
             Some((name, class)) if class.provides_network() => return Some(name.to_string()),
             _ => qid.number().to_string(),
@@ -108,7 +108,7 @@ fn break_loops(imported: &mut [Imported]) {
         }
         if seen.contains(one.vm.name.as_str()) {
             netvms.remove(one.vm.name.as_str());
-            let netvm = one.old.raw("netvm_qid").unwrap_or_default();
+            let netvm = shown(&one.old.raw("netvm_qid").unwrap_or_default());
             let text = format!("netvm_qid='{netvm}' makes it its own netvm; it is left without one");
             one.vm.diagnoses.push(diagnosis(text));
             one.vm.properties.set("netvm", "");
@@ -131,6 +131,21 @@ fn say_what_is_now_inherited(imported: &mut [Imported], globals: &TextMap) {
         for (name, value) in inherited.into_iter().chain([("kernel", default_kernel)]) {
             if let Some(value) = value.filter(|_| template.contains(name) && !vm.properties.contains(name)) {
                 vm.properties.set(name, value);
+            }
+        }
+    }
+}
+
+/// The hypervisor knows a qube by its uuid: of two with one uuid the first keeps it.
+pub(super) fn drop_double_uuids(imported: &mut [Imported]) {
+    let mut taken: HashMap<String, VmName> = HashMap::new();
+    for Imported { vm, .. } in imported.iter_mut() {
+        let Some(uuid) = vm.properties.get("uuid").map(str::to_owned) else { continue };
+        match taken.get(&uuid) {
+            None => drop(taken.insert(uuid, vm.name.clone())),
+            Some(first) => {
+                vm.diagnoses.push(diagnosis(format!("uuid='{uuid}' is that of '{first}', too; it is not taken over")));
+                vm.properties.remove("uuid");
             }
         }
     }

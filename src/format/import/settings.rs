@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::super::reader::diagnosis;
 use super::literal;
-use super::old::Old;
+use super::old::{Old, shown};
 use super::system::{BASE, POOL};
 use crate::model::device::{Assignment, DeviceClass};
 use crate::model::{Class, Labels, TextMap, Vm, VolumeConfig};
@@ -36,7 +36,7 @@ fn label(old: &Old, vm: &mut Vm, labels: &Labels) {
     let stored = old.text("label");
     let known = stored.as_deref().and_then(|text| labels.iter().find(|l| &*l.name == text));
     if let (Some(text), None) = (&stored, known) {
-        vm.diagnoses.push(diagnosis(format!("label='{text}' is no label; {default} is used")));
+        vm.diagnoses.push(diagnosis(format!("label='{}' is no label; {default} is used", shown(text))));
     }
     vm.properties.set("label", known.map_or(default, |l| &l.name));
 }
@@ -51,7 +51,7 @@ fn backup(old: &Old, vm: &mut Vm) {
     if old.flag("backup_content", false, &mut vm.diagnoses) {
         vm.features.set("backup-content", "1");
         for (attribute, feature) in [("backup_path", "backup-path"), ("backup_size", "backup-size")] {
-            if let Some(text) = old.text(attribute) {
+            if let Some(text) = old.text(attribute).filter(|t| t.bytes().all(|b| matches!(b, b' '..=b'~'))) {
                 vm.features.set(feature, &text);
             }
         }
@@ -81,13 +81,15 @@ fn texts(old: &Old, vm: &mut Vm) {
     if let Some(mac) = old.text("mac") {
         match is_mac(&mac) {
             true => vm.properties.set("mac", &mac),
-            false => vm.diagnoses.push(diagnosis(format!("mac='{mac}' is no MAC address; the default is used"))),
+            false => {
+                vm.diagnoses.push(diagnosis(format!("mac='{}' is no MAC address; the default is used", shown(&mac))))
+            }
         }
     }
     if let Some(uuid) = old.text("uuid") {
         match Uuid::try_parse(&uuid) {
             Ok(uuid) => vm.properties.set("uuid", &uuid.to_string()),
-            Err(_) => vm.diagnoses.push(diagnosis(format!("uuid='{uuid}' is no uuid; it is not taken over"))),
+            Err(_) => vm.diagnoses.push(diagnosis(format!("uuid='{}' is no uuid; it is not taken over", shown(&uuid)))),
         }
     }
     // With a template, R3 always uses the template's.
@@ -127,14 +129,14 @@ fn kernel(old: &Old, vm: &mut Vm) {
 fn devices(old: &Old, vm: &mut Vm) -> bool {
     let stored = old.text("pcidevs").unwrap_or_default();
     let Some(addresses) = literal::list(&stored) else {
-        vm.diagnoses.push(diagnosis(format!("pcidevs={} is no list of devices; none is assigned", brief(&stored))));
+        vm.diagnoses.push(diagnosis(format!("pcidevs={} is no list of devices; none is assigned", shown(&stored))));
         return false;
     };
     let reset = old.flag("pci_strictreset", true, &mut vm.diagnoses);
     let mut assignments: Vec<Assignment> = Vec::new();
     for address in addresses {
         if !is_pci_address(&address) {
-            let text = format!("'{}' in pcidevs is no PCI device; it is not assigned", brief(&address));
+            let text = format!("'{}' in pcidevs is no PCI device; it is not assigned", shown(&address));
             vm.diagnoses.push(diagnosis(text));
             continue;
         }
@@ -162,17 +164,12 @@ fn is_pci_address(text: &str) -> bool {
     [b1, b2, s1, s2].iter().all(|b| b.is_ascii_hexdigit()) && matches!(f, b'0'..=b'7')
 }
 
-/// A text from a file that may be anything, short enough for a line.
-fn brief(text: &str) -> String {
-    text.chars().take(60).collect()
-}
-
 /// Services. Returns whether the qube takes part in memory balancing: R3 says that with a service, R4 with maxmem.
 fn services(old: &Old, vm: &mut Vm, has_devices: bool) -> bool {
     let mut balances = !has_devices && !old.class.is_hvm();
     let Some(stored) = old.text("services") else { return balances };
     let Some(services) = literal::services(&stored) else {
-        vm.diagnoses.push(diagnosis(format!("services={} is no list of services; none is taken over", brief(&stored))));
+        vm.diagnoses.push(diagnosis(format!("services={} is no list of services; none is taken over", shown(&stored))));
         return balances;
     };
     for (name, on) in services {
@@ -190,7 +187,7 @@ fn services(old: &Old, vm: &mut Vm, has_devices: bool) -> bool {
         match !matches!(&*name, "" | "." | "..") && name.len() <= SERVICE_MAX && name.bytes().all(is_sign) {
             true => vm.features.set(&feature, if on { "1" } else { "" }),
             false => {
-                let text = format!("'{}' in services is no name of a service; it is not taken over", brief(&name));
+                let text = format!("'{}' in services is no name of a service; it is not taken over", shown(&name));
                 vm.diagnoses.push(diagnosis(text));
             }
         }
@@ -233,7 +230,7 @@ fn agents(old: &Old, vm: &mut Vm) {
     match timezone == "localtime" || timezone.parse::<i32>().is_ok() {
         true => vm.features.set("timezone", &timezone),
         false => {
-            let text = format!("timezone='{timezone}' is neither localtime nor seconds; localtime is used");
+            let text = format!("timezone='{}' is neither localtime nor seconds; localtime is used", shown(&timezone));
             vm.diagnoses.push(diagnosis(text));
             vm.features.set("timezone", "localtime");
         }
@@ -243,7 +240,10 @@ fn agents(old: &Old, vm: &mut Vm) {
 /// Images stay where they lie, which for what provides network is not where R4 would put them.
 fn volumes(old: &Old, vm: &mut Vm) {
     if let Some(pool) = old.text("pool_name").filter(|p| p != "default") {
-        let text = format!("its images lie in R3's pool '{pool}' (/etc/qubes/storage.conf), which is not taken over");
+        let text = format!(
+            "its images lie in R3's pool '{}' (/etc/qubes/storage.conf), which is not taken over",
+            shown(&pool)
+        );
         vm.diagnoses.push(diagnosis(text));
     }
     let directory = directory(old, vm);
@@ -264,7 +264,7 @@ fn directory(old: &Old, vm: &mut Vm) -> String {
     if below.split('/').all(is_safe) {
         return below.to_string();
     }
-    let text = format!("dir_path='{}' is not a directory below {BASE}; {usual} there is used", brief(&stored));
+    let text = format!("dir_path='{}' is not a directory below {BASE}; {usual} there is used", shown(&stored));
     vm.diagnoses.push(diagnosis(text));
     usual
 }

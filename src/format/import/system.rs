@@ -3,7 +3,7 @@
 use super::super::reader::diagnosis;
 use super::super::tree::Tree;
 use super::Imported;
-use super::old::{Reference, reference};
+use super::old::{Reference, reference, shown};
 use crate::model::{Diagnosis, Pool, Pools, Qid, TextMap};
 
 /// The pool in which all images of an old system lie, where storage.conf does not say otherwise.
@@ -37,7 +37,7 @@ pub(super) fn globals(tree: &Tree, imported: &[Imported], diagnoses: &mut Vec<Di
         };
         let of = |qid: Qid| imported.iter().filter(wanted).find(|one| one.old.qid == Some(qid));
         let stored = tree.attribute(Tree::ROOT, name);
-        let text = stored.clone().unwrap_or_default();
+        let text = shown(stored.as_deref().unwrap_or_default());
         match reference(stored) {
             Reference::Absent => {}
             Reference::None => globals.set(name, ""),
