@@ -162,6 +162,12 @@ impl System {
         if self.foreign { format!("-{}", &fingerprint(&self.store)[..8]) } else { String::new() }
     }
 
+    /// The person's editor with its options: `$VISUAL`, else `$EDITOR`, else vi.
+    pub fn editor() -> OsString {
+        let chosen = ["VISUAL", "EDITOR"].into_iter().filter_map(env::var_os).find(|v| !v.is_empty());
+        chosen.unwrap_or_else(|| "vi".into())
+    }
+
     pub fn is_offline(&self) -> bool {
         self.offline
     }

@@ -8,13 +8,15 @@ use qubes::hypervisor::{Hypervisor, LazyHypervisor};
 mod libvirt_daemon;
 #[path = "support/scratch.rs"]
 mod scratch;
+#[path = "support/skip.rs"]
+mod skip;
 
 use scratch::{Ran, Scratch, until};
 
 /// A system with one qube, or none where libvirt cannot be had.
 fn system_with(qubes: &[&str]) -> Option<Scratch> {
     if let Err(reason) = libvirt_daemon::uri() {
-        eprintln!("skipped: no libvirt: {reason}");
+        skip::skip(format_args!("no libvirt: {reason}"));
         return None;
     }
     let scratch = Scratch::with_template();

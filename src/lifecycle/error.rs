@@ -27,6 +27,12 @@ pub enum LifecycleError {
     #[error(transparent)]
     Feature(#[from] crate::model::FeatureError),
     #[error(transparent)]
+    Tag(#[from] crate::model::TagError),
+    #[error(transparent)]
+    Notes(#[from] crate::model::NotesError),
+    #[error("the notes of {qube} were changed by somebody else meanwhile")]
+    NotesChanged { qube: VmName },
+    #[error(transparent)]
     Creation(#[from] crate::model::CreationError),
     #[error(transparent)]
     Removal(#[from] crate::model::RemovalError),
