@@ -40,7 +40,7 @@ fn what_is_not_well_formed_is_named_with_line_and_column() {
         ("\n<?xml version='1.0'?><qubes/>".into(), "line 2, column 1: an XML declaration can only stand"),
         ("<?xml version='1.0' encoding='latin1'?><qubes/>".into(), "column 31: the encoding is not UTF-8"),
         ("<html></html>".into(), "not a store of Qubes: the root element is <html>, not <qubes>"),
-        ("<QubesVmCollection/>".into(), "written by Qubes R3 or older"),
+        ("<QubesVmCollection><QubesAppVm></QubesVmCollection>".into(), "column 32: an end tag that does not match"),
         (store("<tags><tag name='a'></tags>"), "line 3, column 102: an end tag that does not match"),
         (store("\0"), "line 3, column 82: a control character"),
     ] {

@@ -18,7 +18,11 @@ pub enum FormatError {
     Empty,
     #[error("{bytes} bytes are more than a store can have ({limit})", limit = super::MAX_BYTES)]
     TooLarge { bytes: u64 },
-    #[error("written by Qubes R3 or older (root element <QubesVmCollection>); only the stores of R4 can be read")]
+    /// A store of R1 to R3 is read, never written: half of it would be in one form and half in the other.
+    #[error(
+        "written by Qubes R3 or older: it can be read, but not changed before it is converted, which comes with a \
+         later version; nothing was changed"
+    )]
     OldFormat,
     #[error("not a store of Qubes: the root element is <{root}>, not <qubes>")]
     NotQubes { root: String },

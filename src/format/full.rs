@@ -13,6 +13,16 @@ const OUTLINE: usize = 3;
 /// Refused, with line and column: what is not well-formed, a DOCTYPE (so no entity can be defined, let alone expand),
 /// an encoding other than UTF-8, control characters, nesting beyond [`super::tree::MAX_DEPTH`].
 pub(crate) fn outline(bytes: &[u8]) -> Result<Tree<'_>, FormatError> {
+    let tree = document(bytes)?;
+    match tree.name(Tree::ROOT) {
+        b"qubes" => Ok(tree),
+        super::import::ROOT => Err(FormatError::OldFormat),
+        other => Err(FormatError::NotQubes { root: printable(other) }),
+    }
+}
+
+/// Checks every byte of any document, and keeps its first levels.
+pub(crate) fn document(bytes: &[u8]) -> Result<Tree<'_>, FormatError> {
     if bytes.len() > MAX_BYTES {
         return Err(FormatError::TooLarge { bytes: bytes.len() as u64 });
     }
@@ -20,13 +30,7 @@ pub(crate) fn outline(bytes: &[u8]) -> Result<Tree<'_>, FormatError> {
         return Err(FormatError::Empty);
     }
     let start = check_encoding(bytes).map_err(|f| f.locate(bytes))?;
-    let tree = Tree::parse(bytes, start..bytes.len(), Shape::Document, OUTLINE, Parts::default())
-        .map_err(|f| f.locate(bytes))?;
-    match tree.name(Tree::ROOT) {
-        b"qubes" => Ok(tree),
-        b"QubesVmCollection" => Err(FormatError::OldFormat),
-        other => Err(FormatError::NotQubes { root: printable(other) }),
-    }
+    Tree::parse(bytes, start..bytes.len(), Shape::Document, OUTLINE, Parts::default()).map_err(|f| f.locate(bytes))
 }
 
 /// A name from a file that may be anything, short enough and harmless for a terminal.

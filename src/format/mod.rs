@@ -11,6 +11,7 @@ mod edit;
 mod emit;
 mod error;
 mod full;
+mod import;
 pub mod index;
 mod patch;
 mod patch_domain;
@@ -39,8 +40,17 @@ pub const MAX_BYTES: usize = 64 << 20;
 pub type Bytes = SharedBytes;
 
 /// Reads a store. Domains are parsed when they are looked at; what is wrong inside one of them becomes a diagnosis
-/// of that qube. Errors name line and column.
+/// of that qube. Errors name line and column. A store of R1 to R3 is read, too, all of it at once; it cannot be written.
 pub fn read(bytes: impl Into<Bytes>) -> Result<Qubes, FormatError> {
+    let bytes = bytes.into();
+    match read_to_write(bytes.clone()) {
+        Err(FormatError::OldFormat) => import::read(&bytes),
+        read => read,
+    }
+}
+
+/// Reads a store that is to be changed: only those of R4.
+pub fn read_to_write(bytes: impl Into<Bytes>) -> Result<Qubes, FormatError> {
     let bytes = bytes.into();
     let index = index::index(&bytes)?;
     let head = head(&bytes, &index)?;

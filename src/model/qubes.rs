@@ -42,6 +42,8 @@ pub struct Qubes {
     pub globals: TextMap,
     /// What is wrong with the file outside any usable domain (a domain without a name, a second one of the same name).
     pub diagnoses: Vec<Diagnosis>,
+    /// Read from a store of an older generation of Qubes: nothing can be written over that, and no qube be run or made.
+    pub needs_conversion: bool,
     slots: Vec<Slot>,
     source: Option<Box<dyn DomainSource>>,
     removed: Vec<usize>,
@@ -60,7 +62,16 @@ pub enum Written<'a> {
 impl Qubes {
     /// A collection without qubes.
     pub fn new(labels: Labels, pools: Pools, globals: TextMap) -> Qubes {
-        Qubes { labels, pools, globals, diagnoses: Vec::new(), slots: Vec::new(), source: None, removed: Vec::new() }
+        Qubes {
+            labels,
+            pools,
+            globals,
+            diagnoses: Vec::new(),
+            needs_conversion: false,
+            slots: Vec::new(),
+            source: None,
+            removed: Vec::new(),
+        }
     }
 
     /// A collection over a source. Of two domains with one name the first is used and the second is a diagnosis.

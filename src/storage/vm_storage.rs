@@ -36,6 +36,14 @@ impl VmStorage {
     /// # Errors
     /// A volume cannot be told, or its pool cannot be used.
     pub fn of(system: &System, qubes: &Qubes, vm: &Vm, facts: &dyn Facts) -> Result<VmStorage, StorageError> {
+        if qubes.needs_conversion {
+            // Its images are R3's; working on them would leave the old system with what it does not know.
+            let store = system.store_file().display();
+            return Err(StorageError::Refused(format!(
+                "{store}: written by Qubes R3 or older: volumes can be used when it is converted, which comes with a \
+                 later version; nothing was changed"
+            )));
+        }
         let volumes = qubes.volumes(vm, facts)?.into_iter().map(|volume| Volume::resolved(&vm.name, volume));
         let volumes = volumes.collect::<Result<_, _>>()?;
         VmStorage::open(vm.name.as_str(), volumes, &mut Drivers::new(&qubes.pools, system))

@@ -196,11 +196,13 @@ pub struct Write {
 }
 
 impl Write {
-    /// Takes the exclusive lock, waiting at most [`StorePlace::wait`], and reads the store.
+    /// Takes the exclusive lock, waiting at most [`StorePlace::wait`], and reads the store. One of R1 to R3 is refused:
+    /// nothing is to be decided, and no image made, for what cannot be saved.
     pub fn open(place: &StorePlace) -> Result<Write, StoreError> {
         let (place, lock, version) = Write::take(place)?;
         let source = read_all(lock.file(), &place.file)?;
-        let qubes = parse(source.clone(), &place.file)?;
+        let qubes = format::read_to_write(source.clone())
+            .map_err(|source| StoreError::Format { path: place.file.clone(), source })?;
         Ok(Write { qubes, place, source, saved: None, lock, version })
     }
 

@@ -1,0 +1,109 @@
+//! The two kinds of Python literals that old stores hold: a dictionary of services, a list of devices. They are read as
+//! the texts they are; nothing is ever evaluated.
+
+/// How many entries one literal can have.
+const MOST: usize = 256;
+
+/// `{'name': True, 'other': False}`. `None` when it is none.
+pub(super) fn services(text: &str) -> Option<Vec<(String, bool)>> {
+    let mut cursor = Cursor(text.trim());
+    let mut found: Vec<(String, bool)> = Vec::new();
+    cursor.take("{")?;
+    loop {
+        if cursor.take("}").is_some() {
+            break;
+        }
+        let name = cursor.quoted()?;
+        cursor.take(":")?;
+        let on = cursor.boolean()?;
+        match found.iter_mut().find(|(known, _)| *known == name) {
+            Some(known) => known.1 = on,
+            None => found.push((name, on)),
+        }
+        if cursor.take(",").is_none() {
+            cursor.take("}")?;
+            break;
+        }
+        (found.len() <= MOST).then_some(())?;
+    }
+    cursor.0.is_empty().then_some(found)
+}
+
+/// `['00:19.0', '03:00.0']`, or the same without the brackets, as R1 has it. `None` when it is none.
+pub(super) fn list(text: &str) -> Option<Vec<String>> {
+    let mut cursor = Cursor(text.trim());
+    let in_brackets = cursor.take("[").is_some();
+    let mut found = Vec::new();
+    loop {
+        if in_brackets && cursor.take("]").is_some() || !in_brackets && cursor.0.is_empty() {
+            break;
+        }
+        found.push(cursor.quoted()?);
+        if cursor.take(",").is_none() {
+            if in_brackets {
+                cursor.take("]")?;
+            }
+            break;
+        }
+        (found.len() <= MOST).then_some(())?;
+    }
+    cursor.0.is_empty().then_some(found)
+}
+
+/// What is left to be read.
+struct Cursor<'a>(&'a str);
+
+impl Cursor<'_> {
+    /// Past a sign and the blanks behind it.
+    fn take(&mut self, sign: &str) -> Option<()> {
+        self.0 = self.0.strip_prefix(sign)?.trim_start();
+        Some(())
+    }
+
+    fn quoted(&mut self) -> Option<String> {
+        let text = self.0.strip_prefix('u').unwrap_or(self.0);
+        let quote = text.chars().next().filter(|c| matches!(c, '\'' | '"'))?;
+        let (inner, rest) = text[1..].split_once(quote)?;
+        // No service and no device has a name that would need it.
+        (!inner.contains('\\')).then_some(())?;
+        self.0 = rest.trim_start();
+        Some(inner.to_string())
+    }
+
+    fn boolean(&mut self) -> Option<bool> {
+        for (word, value) in [("True", true), ("False", false), ("1", true), ("0", false)] {
+            if self.take(word).is_some() {
+                return Some(value);
+            }
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn literals_are_read_as_the_releases_wrote_them() {
+        let both = vec![("ntpd".to_string(), false), ("meminfo-writer".to_string(), true)];
+        assert_eq!(services("{'ntpd': False, 'meminfo-writer': True}").unwrap(), both);
+        assert_eq!(services(" { u'ntpd':False,\"meminfo-writer\" : True, } ").unwrap(), both);
+        assert_eq!(services("{}").unwrap(), []);
+        assert_eq!(list("['02:00.0', '03:00.0']").unwrap(), ["02:00.0", "03:00.0"]);
+        assert_eq!(list("'02:00.0'").unwrap(), ["02:00.0"]);
+        assert_eq!(list("[]").unwrap(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_is_no_literal_is_none() {
+        for bad in
+            ["", "{", "{'a'}", "{'a': 2}", "{'a': True", "{'a': True} x", "{'a' True}", "{'\\x41': True}", "os.x()"]
+        {
+            assert!(services(bad).is_none(), "{bad}");
+        }
+        for bad in ["[", "['a'", "['a' 'b']", "['a']]", "[a]", "['ż", "exit()"] {
+            assert!(list(bad).is_none(), "{bad}");
+        }
+    }
+}

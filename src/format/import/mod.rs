@@ -1,0 +1,140 @@
+//! Reads the stores of R1 to R3 (`<QubesVmCollection>`) into the model of R4.
+//!
+//! An old store is small and is read whole. It is read as R4.0's importer reads it, without that one's mistakes:
+//! `docs/migration.md` says field by field what becomes what. Nothing is converted on disk, and nothing is written over
+//! an old store ([`super::write`] refuses).
+
+mod literal;
+mod old;
+mod references;
+mod settings;
+mod system;
+
+use std::collections::{HashMap, HashSet};
+
+use super::error::FormatError;
+use super::full;
+use super::reader::diagnosis;
+use super::tree::{Id, Tree};
+use crate::model::{Class, Diagnosis, Labels, Qid, Qubes, Vm, VmName, in_written_order};
+use old::{Old, OldClass, shown};
+
+/// The root element of the stores of R1 to R3.
+pub(crate) const ROOT: &[u8] = b"QubesVmCollection";
+
+/// How many elements are looked at. R3 has numbers for 253 qubes.
+const MOST: usize = 4096;
+
+/// A qube of the old store with what it becomes.
+struct Imported<'t, 'a> {
+    old: Old<'t, 'a>,
+    vm: Vm,
+}
+
+/// Reads an old store. What is wrong inside a qube becomes a diagnosis of that qube.
+///
+/// # Errors
+/// It is not well-formed.
+pub(crate) fn read(bytes: &[u8]) -> Result<Qubes, FormatError> {
+    let tree = full::document(bytes)?;
+    let mut diagnoses = Vec::new();
+    let mut imported = elements(&tree, &mut diagnoses);
+    number(&mut imported);
+    let globals = system::globals(&tree, &imported, &mut diagnoses);
+    let labels = Labels::built_in();
+    for one in &mut imported {
+        settings::take_over(&one.old, &mut one.vm, &labels);
+    }
+    references::take_over(&mut imported, &globals);
+    references::drop_double_uuids(&mut imported);
+    let mut qubes = Qubes::new(labels, system::pools(), globals);
+    qubes.needs_conversion = true;
+    qubes.diagnoses = diagnoses;
+    for mut vm in imported.into_iter().map(|one| one.vm) {
+        vm.properties = in_written_order(&vm.class, &vm.properties);
+        // Names were found to be unique when the elements were looked at.
+        let _added = qubes.add(vm);
+    }
+    Ok(qubes)
+}
+
+/// Every element that describes a qube that lives on, dom0 always among them.
+fn elements<'t, 'a>(tree: &'t Tree<'a>, diagnoses: &mut Vec<Diagnosis>) -> Vec<Imported<'t, 'a>> {
+    let (mut imported, mut names) = (Vec::new(), HashSet::new());
+    let mut left_over = 0;
+    for (n, id) in tree.children(Tree::ROOT).enumerate() {
+        if n >= MOST {
+            left_over += 1;
+            continue;
+        }
+        match element(tree, id) {
+            Ok(None) => {}
+            Ok(Some(one)) if names.insert(one.vm.name.clone()) => imported.push(one),
+            Ok(Some(one)) => {
+                let text = format!("a second qube is called '{}'; only the first is used", one.vm.name);
+                diagnoses.push(diagnosis(text));
+            }
+            Err(reason) => {
+                let line = line_of(tree, id);
+                diagnoses.push(diagnosis(format!("the element at line {line} cannot be used: {reason}")));
+            }
+        }
+    }
+    if left_over > 0 {
+        diagnoses.push(diagnosis(format!("{left_over} elements behind the first {MOST} are not looked at")));
+    }
+    if !names.contains(VmName::DOM0) {
+        imported.push(Imported { old: Old::dom0(tree), vm: Vm::new(VmName::dom0(), Class::AdminVM) });
+    }
+    imported
+}
+
+/// One element: a qube; or none, where it is a disposable, which ended with the session it was made in.
+fn element<'t, 'a>(tree: &'t Tree<'a>, id: Id) -> Result<Option<Imported<'t, 'a>>, String> {
+    let tag = String::from_utf8_lossy(tree.name(id));
+    let class = OldClass::of_element(&tag).ok_or_else(|| format!("<{}> is no class of qubes", shown(&tag)))?;
+    let old = Old::new(tree, id, class);
+    let name = match class {
+        OldClass::Disposable => return Ok(None),
+        OldClass::Admin => VmName::dom0(),
+        _ => VmName::from_store(&old.raw("name").unwrap_or_default()).map_err(|reason| reason.to_string())?,
+    };
+    if name.is_dom0() && class != OldClass::Admin {
+        return Err("only a QubesAdminVm can be 'dom0'".into());
+    }
+    Ok(Some(Imported { vm: Vm::new(name, old.new_class()), old }))
+}
+
+fn line_of(tree: &Tree, id: Id) -> usize {
+    1 + memchr::memchr_iter(b'\n', &tree.bytes[..tree.whole(id).start]).count()
+}
+
+/// Numbers are what an old store's qubes refer to each other by. Of two qubes with one number the first keeps it.
+fn number(imported: &mut [Imported]) {
+    let mut taken: HashMap<Qid, VmName> = HashMap::new();
+    for Imported { old, vm } in imported.iter_mut() {
+        if vm.class == Class::AdminVM {
+            old.qid = Some(Qid::DOM0);
+            continue;
+        }
+        let stored = old.raw("qid").unwrap_or_default();
+        let reason = match stored.parse().ok().and_then(Qid::new).filter(|q| *q != Qid::DOM0) {
+            None if stored.is_empty() => "it has no number (qid); other qubes cannot refer to it".to_string(),
+            None => {
+                format!("qid='{}' is no number that a qube can have; other qubes cannot refer to it", shown(&stored))
+            }
+            Some(qid) => match taken.get(&qid) {
+                Some(first) => {
+                    format!("qid='{stored}' is the number of '{first}', too; references to it mean that one")
+                }
+                None => {
+                    taken.insert(qid, vm.name.clone());
+                    old.qid = Some(qid);
+                    vm.properties.set("qid", &qid.number().to_string());
+                    continue;
+                }
+            },
+        };
+        vm.diagnoses.push(diagnosis(reason));
+    }
+}

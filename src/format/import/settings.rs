@@ -1,0 +1,285 @@
+//! What an old store says of one qube by itself: properties, features, devices, volumes (`spec/r3-migration.md` §3, §4).
+
+use uuid::Uuid;
+
+use super::super::reader::diagnosis;
+use super::literal;
+use super::old::{Old, shown};
+use super::system::{BASE, POOL};
+use crate::model::device::{Assignment, DeviceClass};
+use crate::model::{Class, Labels, TextMap, Vm, VolumeConfig};
+
+/// R3's limit of maxmem, times memory.
+const MAXMEM_FACTOR: u32 = 10;
+
+/// Longest name of a service: with its directory it is a key in QubesDB (`spec/r4-features.md` §4).
+const SERVICE_MAX: usize = 48;
+
+pub(super) fn take_over(old: &Old, vm: &mut Vm, labels: &Labels) {
+    label(old, vm, labels);
+    backup(old, vm);
+    if vm.class == Class::AdminVM {
+        return;
+    }
+    flags(old, vm);
+    texts(old, vm);
+    kernel(old, vm);
+    let has_devices = devices(old, vm);
+    let balances = services(old, vm, has_devices);
+    memory(old, vm, balances);
+    agents(old, vm);
+    volumes(old, vm);
+}
+
+fn label(old: &Old, vm: &mut Vm, labels: &Labels) {
+    let default = old.class.default_label();
+    let stored = old.text("label");
+    let known = stored.as_deref().and_then(|text| labels.iter().find(|l| &*l.name == text));
+    if let (Some(text), None) = (&stored, known) {
+        vm.diagnoses.push(diagnosis(format!("label='{}' is no label; {default} is used", shown(text))));
+    }
+    vm.properties.set("label", known.map_or(default, |l| &l.name));
+}
+
+/// What the last backup left of itself.
+fn backup(old: &Old, vm: &mut Vm) {
+    if vm.class != Class::AdminVM
+        && let Some(time) = old.number("backup_timestamp", &mut vm.diagnoses)
+    {
+        vm.properties.set("backup_timestamp", &time.to_string());
+    }
+    if old.flag("backup_content", false, &mut vm.diagnoses) {
+        vm.features.set("backup-content", "1");
+        for (attribute, feature) in [("backup_path", "backup-path"), ("backup_size", "backup-size")] {
+            if let Some(text) = old.text(attribute).filter(|t| t.bytes().all(|b| matches!(b, b' '..=b'~'))) {
+                vm.features.set(feature, &text);
+            }
+        }
+    }
+}
+
+fn flags(old: &Old, vm: &mut Vm) {
+    let installed_by_rpm = old.flag("installed_by_rpm", false, &mut vm.diagnoses);
+    let included = old.flag("include_in_backups", !installed_by_rpm, &mut vm.diagnoses);
+    for (property, is, default) in [
+        ("installed_by_rpm", installed_by_rpm, false),
+        ("include_in_backups", included, true),
+        ("debug", old.flag("debug", false, &mut vm.diagnoses), false),
+        ("autostart", old.flag("autostart", false, &mut vm.diagnoses), false),
+        ("provides_network", old.class.provides_network(), false),
+    ] {
+        if is != default {
+            vm.properties.set(property, if is { "True" } else { "False" });
+        }
+    }
+    if old.flag("internal", false, &mut vm.diagnoses) {
+        vm.features.set("internal", "1");
+    }
+}
+
+fn texts(old: &Old, vm: &mut Vm) {
+    if let Some(mac) = old.text("mac") {
+        match is_mac(&mac) {
+            true => vm.properties.set("mac", &mac),
+            false => {
+                vm.diagnoses.push(diagnosis(format!("mac='{}' is no MAC address; the default is used", shown(&mac))))
+            }
+        }
+    }
+    if let Some(uuid) = old.text("uuid") {
+        match Uuid::try_parse(&uuid) {
+            Ok(uuid) => vm.properties.set("uuid", &uuid.to_string()),
+            Err(_) => vm.diagnoses.push(diagnosis(format!("uuid='{}' is no uuid; it is not taken over", shown(&uuid)))),
+        }
+    }
+    // With a template, R3 always uses the template's.
+    if vm.class != Class::AppVM
+        && let Some(user) = old.text("default_user").filter(|u| u != "user")
+    {
+        vm.properties.set("default_user", &user);
+    }
+    for (property, default) in [("qrexec_timeout", 60), ("vcpus", 2)] {
+        let number = old.number(property, &mut vm.diagnoses).filter(|n| *n != default);
+        if let Some(number) = number {
+            vm.properties.set(property, &number.to_string());
+        }
+    }
+}
+
+fn is_mac(text: &str) -> bool {
+    text.split(':').count() == 6
+        && text.split(':').all(|pair| pair.len() == 2 && pair.bytes().all(|b| b.is_ascii_hexdigit()))
+}
+
+fn kernel(old: &Old, vm: &mut Vm) {
+    if old.class.is_hvm() {
+        vm.properties.set("virt_mode", "hvm");
+        vm.properties.set("kernel", "");
+        return;
+    }
+    vm.properties.set("virt_mode", "pv");
+    for (property, follows) in [("kernel", "uses_default_kernel"), ("kernelopts", "uses_default_kernelopts")] {
+        if !old.flag(follows, true, &mut vm.diagnoses) {
+            vm.properties.set(property, &old.text(property).unwrap_or_default());
+        }
+    }
+}
+
+/// PCI devices: dom0's, required, as every assignment of R3. Returns whether there are any.
+fn devices(old: &Old, vm: &mut Vm) -> bool {
+    let stored = old.text("pcidevs").unwrap_or_default();
+    let Some(addresses) = literal::list(&stored) else {
+        vm.diagnoses.push(diagnosis(format!("pcidevs={} is no list of devices; none is assigned", shown(&stored))));
+        return false;
+    };
+    let reset = old.flag("pci_strictreset", true, &mut vm.diagnoses);
+    let mut assignments: Vec<Assignment> = Vec::new();
+    for address in addresses {
+        if !is_pci_address(&address) {
+            let text = format!("'{}' in pcidevs is no PCI device; it is not assigned", shown(&address));
+            vm.diagnoses.push(diagnosis(text));
+            continue;
+        }
+        let id = address.replace(':', "_");
+        if assignments.iter().any(|a| a.port() == id) {
+            continue;
+        }
+        let attributes = TextMap::from_iter([("backend-domain", "dom0"), ("id", &*id)]);
+        let options = TextMap::from_iter((!reset).then_some(("no-strict-reset", "True")));
+        assignments.push(Assignment { attributes, options });
+    }
+    if assignments.is_empty() {
+        return false;
+    }
+    if !old.flag("pci_e820_host", true, &mut vm.diagnoses) {
+        vm.features.set("pci-e820-host", "");
+    }
+    vm.devices.push(DeviceClass { class: "pci".into(), assignments });
+    true
+}
+
+/// `bb:ss.f` in hexadecimal digits.
+fn is_pci_address(text: &str) -> bool {
+    let [b1, b2, b':', s1, s2, b'.', f] = text.as_bytes() else { return false };
+    [b1, b2, s1, s2].iter().all(|b| b.is_ascii_hexdigit()) && matches!(f, b'0'..=b'7')
+}
+
+/// Services. Returns whether the qube takes part in memory balancing: R3 says that with a service, R4 with maxmem.
+fn services(old: &Old, vm: &mut Vm, has_devices: bool) -> bool {
+    let mut balances = !has_devices && !old.class.is_hvm();
+    let Some(stored) = old.text("services") else { return balances };
+    let Some(services) = literal::services(&stored) else {
+        vm.diagnoses.push(diagnosis(format!("services={} is no list of services; none is taken over", shown(&stored))));
+        return balances;
+    };
+    for (name, on) in services {
+        let feature = match &*name {
+            "meminfo-writer" => {
+                balances &= on;
+                continue;
+            }
+            "qubes-update-check" => "check-updates".to_string(),
+            "qubes-dvm" => "dvm".to_string(),
+            "yum-proxy-setup" => "updates-proxy-setup".to_string(),
+            _ => format!("service.{name}"),
+        };
+        let is_sign = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-');
+        match !matches!(&*name, "" | "." | "..") && name.len() <= SERVICE_MAX && name.bytes().all(is_sign) {
+            true => vm.features.set(&feature, if on { "1" } else { "" }),
+            false => {
+                let text = format!("'{}' in services is no name of a service; it is not taken over", shown(&name));
+                vm.diagnoses.push(diagnosis(text));
+            }
+        }
+    }
+    balances
+}
+
+fn memory(old: &Old, vm: &mut Vm, balances: bool) {
+    let memory = old.number("memory", &mut vm.diagnoses).unwrap_or(old.class.default_memory());
+    if memory != 400 {
+        vm.properties.set("memory", &memory.to_string());
+    }
+    if !balances {
+        vm.properties.set("maxmem", "0");
+        return;
+    }
+    let limit = memory.saturating_mul(MAXMEM_FACTOR);
+    let maxmem = old.number("maxmem", &mut vm.diagnoses).unwrap_or(4000).min(limit);
+    if maxmem != 4000 {
+        vm.properties.set("maxmem", &maxmem.to_string());
+    }
+}
+
+/// What is installed inside, and how a machine of its own is to look.
+fn agents(old: &Old, vm: &mut Vm) {
+    if !old.class.is_hvm() {
+        // Every PV qube had the agents; those with a template find them there.
+        if vm.class != Class::AppVM {
+            ["qrexec", "gui"].iter().for_each(|feature| vm.features.set(feature, "1"));
+        }
+        return;
+    }
+    for (attribute, feature) in [("qrexec_installed", "qrexec"), ("guiagent_installed", "gui")] {
+        if old.flag(attribute, false, &mut vm.diagnoses) {
+            vm.features.set(feature, "1");
+        }
+    }
+    vm.features.set("linux-stubdom", "");
+    let timezone = old.text("timezone").unwrap_or("localtime".into());
+    match timezone == "localtime" || timezone.parse::<i32>().is_ok() {
+        true => vm.features.set("timezone", &timezone),
+        false => {
+            let text = format!("timezone='{}' is neither localtime nor seconds; localtime is used", shown(&timezone));
+            vm.diagnoses.push(diagnosis(text));
+            vm.features.set("timezone", "localtime");
+        }
+    }
+}
+
+/// Images stay where they lie, which for what provides network is not where R4 would put them.
+fn volumes(old: &Old, vm: &mut Vm) {
+    if let Some(pool) = old.text("pool_name").filter(|p| p != "default") {
+        let text = format!(
+            "its images lie in R3's pool '{}' (/etc/qubes/storage.conf), which is not taken over",
+            shown(&pool)
+        );
+        vm.diagnoses.push(diagnosis(text));
+    }
+    let directory = directory(old, vm);
+    let own_root = (vm.class != Class::AppVM).then_some("root");
+    for name in own_root.into_iter().chain(["private", "volatile"]) {
+        let vid = format!("{directory}/{name}");
+        let attributes = TextMap::from_iter([("name", name), ("pool", POOL), ("vid", &vid)]);
+        vm.volumes.push(VolumeConfig { attributes });
+    }
+}
+
+/// The directory of its images, relative to the pool's.
+fn directory(old: &Old, vm: &mut Vm) -> String {
+    let usual = format!("{}/{}", old.class.directory(), vm.name);
+    let Some(stored) = old.text("dir_path") else { return usual };
+    let below = stored.strip_prefix(BASE).and_then(|d| d.strip_prefix('/')).unwrap_or_default().trim_end_matches('/');
+    let is_safe = |part: &str| !matches!(part, "" | "." | "..") && !part.chars().any(char::is_control);
+    if below.split('/').all(is_safe) {
+        return below.to_string();
+    }
+    let text = format!("dir_path='{}' is not a directory below {BASE}; {usual} there is used", shown(&stored));
+    vm.diagnoses.push(diagnosis(text));
+    usual
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_what_they_look_like() {
+        assert!(is_pci_address("02:00.0") && is_pci_address("0a:1F.7"));
+        for bad in ["", "0000:02:00.0", "02:00.8", "02_00.0", "../../.", "zz:00.0"] {
+            assert!(!is_pci_address(bad), "{bad}");
+        }
+        assert!(is_mac("00:16:3E:5E:6C:55"));
+        assert!(!is_mac("00:16:3E:5E:6C") && !is_mac("00:16:3E:5E:6C:5g") && !is_mac("+0:16:3E:5E:6C:55"));
+    }
+}

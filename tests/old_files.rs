@@ -1,0 +1,358 @@
+//! Stores of R1, R2 and R3: what the tools show of them, and that nothing writes to them.
+//! What becomes what is in `docs/migration.md`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+#[path = "support/ran.rs"]
+mod ran;
+
+use qubes::format;
+use qubes::model::{Qubes, Vm};
+use ran::{Ran, binary, run};
+
+/// An old store where a system has it, in a directory of its own.
+struct OldSystem {
+    dir: tempfile::TempDir,
+    before: Vec<u8>,
+}
+
+impl OldSystem {
+    fn with(bytes: &[u8]) -> OldSystem {
+        let dir = tempfile::Builder::new().prefix("qubes-old-").tempdir().unwrap();
+        let system = OldSystem { dir, before: bytes.to_vec() };
+        fs::create_dir_all(system.store().parent().unwrap()).unwrap();
+        fs::write(system.store(), bytes).unwrap();
+        // What is computed from the machine is the same on every machine.
+        let configuration = system.dir.path().join("etc/qubes");
+        fs::create_dir_all(&configuration).unwrap();
+        fs::write(configuration.join("core.toml"), "[host]\nmemory_mib = 32404\ncpus = 16\n").unwrap();
+        system
+    }
+
+    fn own(name: &str) -> OldSystem {
+        OldSystem::with(&fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/r3").join(name)).unwrap())
+    }
+
+    fn store(&self) -> PathBuf {
+        self.dir.path().join("var/lib/qubes/qubes.xml")
+    }
+
+    fn run(&self, line: &str) -> Ran {
+        let mut words = line.split_whitespace();
+        let mut command = Command::new(binary(words.next().unwrap()));
+        run(command.env("QUBES_ROOT", self.dir.path()).arg("--offline-mode").args(words))
+    }
+
+    fn ok(&self, line: &str) -> String {
+        let ran = self.run(line);
+        assert_eq!(ran.code, 0, "{line}: {ran:?}");
+        ran.stdout
+    }
+
+    /// One property of one qube.
+    fn property(&self, vm: &str, property: &str) -> String {
+        self.ok(&format!("qvm-prefs {vm} {property}")).trim_end().to_string()
+    }
+
+    /// Qubes, properties, and what `qvm-prefs` prints of them.
+    fn has(&self, expected: &[(&str, &str, &str)]) {
+        for (vm, property, value) in expected {
+            assert_eq!(self.property(vm, property), *value, "{property} of {vm}");
+        }
+    }
+
+    fn listed(&self) -> Vec<String> {
+        let fields = "NAME,CLASS,TEMPLATE,NETVM,LABEL,QID,MAXMEM,VCPUS,KERNEL,VIRT_MODE";
+        self.ok(&format!("qvm-ls --raw-data --fields {fields}")).lines().map(str::to_owned).collect()
+    }
+
+    /// What no tool shows yet is asked of the library.
+    fn qubes(&self) -> Qubes {
+        format::read(self.before.clone()).unwrap()
+    }
+
+    fn is_untouched(&self) {
+        assert_eq!(fs::read(self.store()).unwrap(), self.before);
+        let beside: Vec<_> =
+            fs::read_dir(self.store().parent().unwrap()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        assert_eq!(beside, ["qubes.xml"]);
+    }
+}
+
+fn pci(vm: &Vm) -> Vec<String> {
+    vm.assignments("pci").map(|a| format!("{}:{}", a.backend().unwrap_or("-"), a.port())).collect()
+}
+
+fn vids(vm: &Vm) -> Vec<&str> {
+    vm.volumes.iter().filter_map(|v| v.attributes.get("vid")).collect()
+}
+
+#[test]
+fn a_store_of_r1_is_listed() {
+    let system = OldSystem::own("r1.xml");
+    assert_eq!(
+        system.listed(),
+        [
+            "alone|StandaloneVM|-|firewall|red|4|4000|2|-|pv",
+            "dom0|AdminVM|-|-|black|0|4096|-|-|-",
+            "fedora-17|TemplateVM|-|-|gray|1|4000|2|3.2.7-10|pv",
+            "firewall|AppVM|fedora-17|net|green|3|2000|2|3.2.7-10|pv",
+            "net|AppVM|fedora-17|-|red|2|0|2|3.2.7-10|pv",
+        ]
+    );
+    system.has(&[
+        ("alone", "kernel", ""),
+        ("fedora-17", "installed_by_rpm", "True"),
+        ("net", "provides_network", "True"),
+        ("net", "memory", "200"),
+    ]);
+    let qubes = system.qubes();
+    assert_eq!(pci(qubes.get("net").unwrap()), ["dom0:02_00.0", "dom0:03_00.0"], "a list without brackets");
+    system.is_untouched();
+}
+
+#[test]
+fn a_store_of_r2_is_listed() {
+    let system = OldSystem::own("r2.xml");
+    assert_eq!(
+        system.listed(),
+        [
+            "dom0|AdminVM|-|-|black|0|4096|-|-|-",
+            "fedora-20|TemplateVM|-|-|black|1|1535|2|3.7.6-2|pv",
+            "firewall|AppVM|fedora-20|net|green|3|2000|2|3.7.6-2|pv",
+            "net|AppVM|fedora-20|-|red|2|0|2|3.7.6-2|pv",
+            // The template's maxmem is 1535, and R4 would inherit it; in R3 this qube had its own.
+            "vault|AppVM|fedora-20|-|black|5|4000|2|3.7.6-2|pv",
+            "work|AppVM|fedora-20|firewall|green|4|4000|1|3.7.6-2|pv",
+        ]
+    );
+    system.has(&[
+        ("work", "memory", "400"),
+        ("work", "debug", "True"),
+        ("work", "autostart", "True"),
+        ("work", "mac", "00:16:3E:5E:6C:55"),
+        ("work", "include_in_backups", "False"),
+        ("work", "qrexec_timeout", "120"),
+        ("work", "kernelopts", "quiet"),
+        // R3 always used the template's, whatever the qube itself said.
+        ("work", "default_user", "tester"),
+        ("vault", "netvm", ""),
+        ("vault", "default_dispvm", ""),
+        ("firewall", "netvm", "net"),
+    ]);
+    let globals = system.ok("qubes-prefs --hide-default");
+    for (name, value) in [("clockvm", "net"), ("default_netvm", "firewall"), ("default_template", "fedora-20")] {
+        let line = globals.lines().find(|l| l.starts_with(&format!("{name} "))).unwrap();
+        assert!(line.ends_with(value), "{line}");
+    }
+    assert!(!globals.contains("default_fw_netvm"));
+    system.is_untouched();
+}
+
+#[test]
+fn services_devices_and_images_of_r2_are_where_r4_looks_for_them() {
+    let qubes = OldSystem::own("r2.xml").qubes();
+    let work = qubes.get("work").unwrap();
+    let features: Vec<_> = work.features.iter().collect();
+    assert_eq!(features, [("internal", "1"), ("service.cups", ""), ("check-updates", "")]);
+    assert_eq!(qubes.get("firewall").unwrap().features.get("updates-proxy-setup"), Some("1"));
+    assert_eq!(vids(work), ["appvms/work/private", "appvms/work/volatile"]);
+    let net = qubes.get("net").unwrap();
+    assert_eq!(pci(net), ["dom0:02_00.0"]);
+    let devices: Vec<_> = net.assignments("pci").collect();
+    assert_eq!(devices[0].options.get("no-strict-reset"), Some("True"));
+    assert_eq!(vids(net), ["servicevms/net/private", "servicevms/net/volatile"], "left where they are");
+    let template = qubes.get("fedora-20").unwrap();
+    let images = ["root", "private", "volatile"].map(|v| format!("vm-templates/fedora-20/{v}"));
+    assert_eq!(vids(template), images);
+    assert_eq!(template.features.get("qrexec"), Some("1"));
+    assert_eq!(qubes.get("dom0").unwrap().features.get("backup-path"), Some("dom0-home/user"));
+    assert!(qubes.get("disp50").is_none(), "a disposable ended with the session of the old system");
+    assert!(qubes.diagnoses.is_empty() && qubes.iter().all(|vm| vm.diagnoses.is_empty()));
+}
+
+#[test]
+fn a_store_that_r3_wrote_is_listed() {
+    let system = OldSystem::own("saved.xml");
+    assert_eq!(
+        system.listed(),
+        [
+            "dom0|AdminVM|-|-|black|0|4096|-|-|-",
+            "fedora-23|TemplateVM|-|-|black|1|4000|2|4.1.13-6|pv",
+            "standalone|StandaloneVM|-|sys-firewall|yellow|5|4000|2|4.1.13-6|pv",
+            "sys-firewall|AppVM|fedora-23|sys-net|green|3|3000|2|4.1.13-6|pv",
+            "sys-net|AppVM|fedora-23|-|red|2|0|2|4.1.13-6|pv",
+            "vault|AppVM|fedora-23|-|black|6|4000|2|4.1.13-6|pv",
+            "win-app|AppVM|win-tpl|sys-firewall|orange|9|0|2|-|hvm",
+            "win-tpl|TemplateVM|-|-|gray|8|0|2|-|hvm",
+            "win7|StandaloneVM|-|sys-firewall|purple|7|0|2|-|hvm",
+            "work|AppVM|fedora-23|sys-firewall|blue|4|4000|2|4.1.13-6|pv",
+        ]
+    );
+    system.has(&[
+        ("work", "uuid", "67e92c87-65a9-bc7f-b2d3-35c459de9eb5"),
+        ("win7", "memory", "512"),
+        ("fedora-23", "include_in_backups", "False"),
+    ]);
+    let qubes = system.qubes();
+    let feature = |vm: &str, name: &str| qubes.get(vm).unwrap().features.get(name).map(str::to_owned);
+    assert_eq!(feature("win7", "timezone").as_deref(), Some("3600"));
+    assert_eq!(feature("win7", "linux-stubdom").as_deref(), Some(""));
+    assert_eq!(feature("win-tpl", "qrexec").as_deref(), Some("1"));
+    assert_eq!(feature("win7", "qrexec"), None);
+    assert_eq!(system.run("qvm-check work").code, 0);
+    assert_eq!(system.run("qvm-check nobody").code, 1);
+    system.is_untouched();
+}
+
+#[test]
+fn a_hostile_store_costs_only_what_is_bad_in_it() {
+    let system = OldSystem::own("hostile.xml");
+    assert_eq!(
+        system.listed(),
+        [
+            "big|AppVM|tpl|-|red|-|0|2|-|pv",
+            "dom0|AdminVM|-|-|black|0|4096|-|-|-",
+            "fine|AppVM|tpl|-|blue|11|4000|2|-|pv",
+            "loop-a|AppVM|tpl|-|red|2|3000|2|-|pv",
+            "loop-b|AppVM|tpl|loop-a|red|3|3000|2|-|pv",
+            "no-number|AppVM|-|-|red|-|-|-|-|pv",
+            "no-template|AppVM|-|-|red|4|-|-|-|pv",
+            "second-four|AppVM|tpl|-|red|-|4000|2|-|pv",
+            "self|AppVM|tpl|-|red|6|3000|2|-|pv",
+            "tpl|TemplateVM|-|-|black|1|4000|2|-|pv",
+        ]
+    );
+    let said = system.run("qvm-ls").stderr;
+    for line in [
+        "qvm-ls: a second qube is called 'tpl'; only the first is used",
+        "qvm-ls: the element at line 11 cannot be used: VM name must not be empty",
+        "qvm-ls: the element at line 15 cannot be used: <QubesVm> is no class of qubes",
+        "qvm-ls: default_netvm='4' of the system is the number of no qube that can be that; none is used",
+        "loop-a: netvm_qid='3' makes it its own netvm; it is left without one",
+        "self: netvm_qid='6' makes it its own netvm; it is left without one",
+        "no-template: template_qid='99' is the number of no template",
+        "no-template: netvm_qid='98' is the number of no qube that provides network; it is left without a netvm",
+        "no-number: it has no number (qid); other qubes cannot refer to it",
+        "second-four: qid='4' is the number of 'no-template', too; references to it mean that one",
+        "tpl: memory='lots' is no number; the default is used",
+        "tpl: services=__import__('os') is no list of services; none is taken over",
+        "big: '../../x' in pcidevs is no PCI device; it is not assigned",
+    ] {
+        assert!(said.lines().any(|l| l == line), "{line}\nis not in\n{said}");
+    }
+    assert_eq!(system.property("fine", "template"), "tpl");
+    assert_eq!(system.run("qvm-prefs no-template").code, 0);
+    let qubes = system.qubes();
+    assert_eq!(vids(qubes.get("no-number").unwrap())[0], "appvms/no-number/private", "never outside the pool");
+    assert_eq!(pci(qubes.get("big").unwrap()), ["dom0:02_00.0"]);
+    system.is_untouched();
+}
+
+#[test]
+fn nothing_writes_to_an_old_store() {
+    for command in [
+        "qvm-prefs work memory 500",
+        "qvm-prefs --default work memory",
+        "qubes-prefs default_netvm sys-net",
+        "qvm-create --class StandaloneVM --label red new",
+        "qvm-create --label red new",
+        "qvm-remove --force work",
+    ] {
+        let system = OldSystem::own("saved.xml");
+        let ran = system.run(command);
+        let store = system.store();
+        let refusal = format!("{}: written by Qubes R3 or older: ", store.display());
+        assert_eq!(ran.code, 1, "{command}: {ran:?}");
+        assert!(ran.stderr.contains(&refusal) && ran.stderr.ends_with("nothing was changed\n"), "{command}: {ran:?}");
+        assert_eq!(ran.stderr.lines().count(), 1, "{ran:?}");
+        system.is_untouched();
+    }
+    let before = OldSystem::own("saved.xml").before;
+    let mut qubes = format::read(before.clone()).unwrap();
+    qubes.edit("work").unwrap().properties.set("memory", "500");
+    let refusal = format::write(&before, &qubes).unwrap_err().to_string();
+    assert!(refusal.starts_with("written by Qubes R3 or older"), "{refusal}");
+}
+
+#[test]
+fn damage_anywhere_in_an_old_store_is_an_error_or_a_diagnosis() {
+    let mut random = fastrand::Rng::with_seed(20261121);
+    let odd = b"<>\"'&/=! []{}:,-0x\n\0\xc3\xa9";
+    for name in ["r1.xml", "r2.xml", "saved.xml", "hostile.xml"] {
+        let bytes = OldSystem::own(name).before;
+        let mut read = 0;
+        for _ in 0..1500 {
+            let mut damaged = bytes.clone();
+            for _ in 0..random.usize(1..4) {
+                let at = random.usize(..damaged.len());
+                match random.u8(..3) {
+                    0 => damaged[at] = odd[random.usize(..odd.len())],
+                    1 => damaged.insert(at, odd[random.usize(..odd.len())]),
+                    _ => drop(damaged.remove(at)),
+                }
+            }
+            if let Ok(qubes) = format::read(damaged) {
+                assert!(qubes.contains("dom0"));
+                read += 1;
+            }
+        }
+        assert!(read > 300, "{read} of 1500 in {name}");
+    }
+}
+
+/// The samples that are not ours to give away lie beside the repository, where they lie at all.
+fn sample(name: &str) -> Option<OldSystem> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data").join(name);
+    match fs::read(&path) {
+        Ok(bytes) => Some(OldSystem::with(&bytes)),
+        Err(_) => {
+            println!("skipped: there is no sample {}", path.display());
+            None
+        }
+    }
+}
+
+#[test]
+fn the_samples_of_every_old_release_are_read() {
+    for (name, netvms) in [
+        ("r1-qubes.xml", "firewallvm netvm,test-testproxy netvm"),
+        ("r2b2-qubes.xml", "firewallvm netvm"),
+        ("r2-qubes.xml", "firewallvm netvm,untrusted test-testproxy"),
+        ("r3-qubes.xml", "firewallvm netvm,untrusted test-testproxy,testproxy2 netvm"),
+    ] {
+        let Some(system) = sample(name) else { continue };
+        let ran = system.run("qvm-ls --raw-data --fields NAME,CLASS,TEMPLATE,NETVM,LABEL,QID");
+        assert_eq!((ran.code, &*ran.stderr), (0, ""), "{name}");
+        let text = String::from_utf8_lossy(&system.before);
+        let elements = text.matches("<Qubes").count() - text.matches("<QubesVmCollection").count();
+        let dom0 = usize::from(!text.contains("<QubesAdminVm"));
+        let expected = elements + dom0 - text.matches("<QubesDisposableVm").count();
+        assert_eq!(ran.stdout.lines().count(), expected, "{name}: {}", ran.stdout);
+        for (vm, netvm) in netvms.split(',').filter_map(|n| n.split_once(' ')) {
+            assert_eq!(system.property(vm, "netvm"), netvm, "{vm} of {name}");
+        }
+        assert_eq!(system.property("netvm", "netvm"), "");
+        let read = system.qubes();
+        let devices = pci(read.get("netvm").unwrap());
+        assert!(devices.len() == 2 && devices[1] == "dom0:03_00.0", "{name}: {devices:?}");
+        assert!(read.iter().all(|vm| vm.diagnoses.is_empty()), "{name}");
+        system.is_untouched();
+    }
+}
+
+#[test]
+fn a_fully_virtualised_qube_of_a_sample_stays_one() {
+    let Some(system) = sample("r3-qubes.xml") else { return };
+    system.has(&[
+        ("test-testhvm", "klass", "StandaloneVM"),
+        ("test-testhvm", "virt_mode", "hvm"),
+        ("test-testhvm", "kernel", ""),
+        ("test-testhvm", "memory", "512"),
+        ("netvm", "memory", "200"),
+        ("fedora-20-x64-dvm", "vcpus", "1"),
+    ]);
+    system.is_untouched();
+}
