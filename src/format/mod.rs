@@ -11,6 +11,7 @@ mod emit;
 mod error;
 mod full;
 pub mod index;
+mod leaf;
 mod patch;
 mod patch_domain;
 mod plain;
