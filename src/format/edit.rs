@@ -22,21 +22,23 @@ impl Edits {
         self.replace(range, "");
     }
 
-    /// The bytes with every change made. Insertions at one place keep the order in which they were asked for, and
-    /// come before what is deleted or replaced from there on.
-    pub fn apply(mut self, bytes: &[u8]) -> Vec<u8> {
+    /// The bytes with every change made, piece by piece. Insertions at one place keep the order in which they were asked
+    /// for, and come before what is deleted or replaced from there on.
+    pub fn apply(mut self, bytes: &[u8], mut put: impl FnMut(&[u8])) {
         self.0.sort_by_key(|(range, _)| (range.start, range.end));
-        let growth: usize = self.0.iter().map(|(_, text)| text.len()).sum();
-        let mut out = Vec::with_capacity(bytes.len() + growth);
         let mut done = 0;
         for (range, text) in self.0 {
             // Two changes never overlap; were they to, the earlier would win and no byte be written twice.
-            out.extend_from_slice(&bytes[done..range.start.max(done)]);
-            out.extend_from_slice(text.as_bytes());
+            put(&bytes[done..range.start.max(done)]);
+            put(text.as_bytes());
             done = range.end.max(done);
         }
-        out.extend_from_slice(&bytes[done..]);
-        out
+        put(&bytes[done..]);
+    }
+
+    /// How many bytes are added at most.
+    pub fn growth(&self) -> usize {
+        self.0.iter().map(|(_, text)| text.len()).sum()
     }
 }
 

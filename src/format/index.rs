@@ -13,7 +13,7 @@ use super::error::{Fault, FormatError};
 use super::full;
 use super::reader::last_property;
 use super::scan::{Scanner, Span, Token};
-use super::text::{Place, decode, is_space};
+use super::text::{Place, after, decode, skip_blank};
 use super::tree::{Id, Tree, check_characters};
 use crate::model::{Class, NameError, VmName};
 
@@ -275,15 +275,6 @@ fn class_of<'a>(scanner: &Scanner, bytes: &'a [u8]) -> Option<Cow<'a, str>> {
         Some(attribute) => decode(std::str::from_utf8(attribute.value.of(bytes)).ok()?, Place::Attribute),
         None => Some(Cow::Borrowed("")),
     }
-}
-
-fn skip_blank(bytes: &[u8], at: usize) -> usize {
-    at + bytes[at..].iter().position(|b| !is_space(*b)).unwrap_or(bytes.len() - at)
-}
-
-/// The place behind `expected`, if that stands at `at`.
-fn after<const N: usize>(bytes: &[u8], at: usize, expected: &[u8; N]) -> Option<usize> {
-    (bytes.get(at..)?.first_chunk() == Some(expected)).then_some(at + N)
 }
 
 /// The domain behind the blanks at `at`, if its start tag and its properties are written the way upstream writes them.

@@ -13,6 +13,7 @@ mod error;
 mod full;
 mod import;
 pub mod index;
+mod leaf;
 mod patch;
 mod patch_domain;
 mod places;
@@ -29,6 +30,7 @@ pub use places::Places;
 pub use scan::Span;
 
 use crate::model::{Brief, Class, Diagnosis, DomainSource, Labels, Pools, Qubes, SharedBytes, TextMap, Vm, VmName};
+use edit::Edits;
 use index::{Entry, Index, Section};
 use reader::diagnosis;
 use tree::{MAX_DEPTH, Parts, Shape, Tree};
@@ -66,7 +68,33 @@ pub fn read_to_write(bytes: impl Into<Bytes>) -> Result<Qubes, FormatError> {
 /// The bytes of `qubes`, which was read from `source` and may have been changed since. Where nothing differs, they are
 /// the source's. Fails when the source is not well-formed as a whole, or a value cannot be written in XML.
 pub fn write(source: &[u8], qubes: &Qubes) -> Result<Vec<u8>, FormatError> {
-    writer::write(source, qubes)
+    let changed = changed(source, qubes)?;
+    let mut bytes = Vec::with_capacity(changed.room());
+    changed.pieces(|piece| bytes.extend_from_slice(piece));
+    Ok(bytes)
+}
+
+/// What [`write`] gives, for who has a better place for it than a vector.
+pub fn changed<'a>(source: &'a [u8], qubes: &Qubes) -> Result<Changed<'a>, FormatError> {
+    Ok(Changed { source, edits: writer::changes(source, qubes)? })
+}
+
+/// The bytes of a store to be written, not put together yet.
+pub struct Changed<'a> {
+    source: &'a [u8],
+    edits: Edits,
+}
+
+impl Changed<'_> {
+    /// How many bytes they are at most.
+    pub fn room(&self) -> usize {
+        self.source.len() + self.edits.growth()
+    }
+
+    /// Hands them out in their order.
+    pub fn pieces(self, put: impl FnMut(&[u8])) {
+        self.edits.apply(self.source, put);
+    }
 }
 
 /// The bytes of a file that does not exist yet, in the form upstream writes.

@@ -8,7 +8,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::text::{Place, decode};
+use super::text::{Place, decode, ordinary};
 use super::tree::{check_encoded, is_control};
 use crate::model::device::{Assignment, DeviceClass};
 use crate::model::{Class, SharedBytes, TextMap, Vm, VmName, VolumeConfig};
@@ -123,31 +123,10 @@ impl<'a> Cursor<'a> {
         Some((name, self.quoted()?))
     }
 
-    /// How many bytes from here are neither `end`, `other`, `&` nor below the space.
-    #[inline(always)]
-    fn ordinary(&self, end: u8, other: u8) -> usize {
-        const ONES: u64 = u64::MAX / 255;
-        const HIGHEST: u64 = ONES << 7;
-        let below = |eight: u64, limit: u8| eight.wrapping_sub(ONES * u64::from(limit)) & !eight;
-        let equal = |eight: u64, byte: u8| below(eight ^ (ONES * u64::from(byte)), 1);
-        let rest = self.rest();
-        let (eights, last) = rest.as_chunks::<8>();
-        // Eight bytes at once: the highest bit of a byte is set in `stops` where it is one of those; the first is exact.
-        for (n, eight) in eights.iter().enumerate() {
-            let eight = u64::from_le_bytes(*eight);
-            let stops = (below(eight, b' ') | equal(eight, end) | equal(eight, other) | equal(eight, b'&')) & HIGHEST;
-            if stops != 0 {
-                return 8 * n + stops.trailing_zeros() as usize / 8;
-            }
-        }
-        let stops = |b: &u8| *b < b' ' || *b == end || *b == other || *b == b'&';
-        8 * eights.len() + last.iter().take_while(|b| !stops(b)).count()
-    }
-
     /// The value up to the closing quote, which is passed.
     #[inline]
     fn quoted(&mut self) -> Option<Piece<'a>> {
-        let mut length = self.ordinary(b'"', b'<');
+        let mut length = ordinary(self.rest(), b'"', b'<');
         let mut odd = None;
         if self.rest().get(length) != Some(&b'"') {
             odd = Some(Place::Attribute);
@@ -160,7 +139,7 @@ impl<'a> Cursor<'a> {
     /// The text up to the next tag. A `]` could be part of what must not stand in a text.
     #[inline]
     fn text(&mut self) -> Option<Piece<'a>> {
-        let mut length = self.ordinary(b'<', b']');
+        let mut length = ordinary(self.rest(), b'<', b']');
         let mut odd = None;
         if self.rest().get(length) != Some(&b'<') {
             odd = Some(Place::Text);

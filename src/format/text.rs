@@ -13,6 +13,37 @@ pub(crate) fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\n' | b'\t' | b'\r')
 }
 
+/// The first place from `at` on where no blank stands.
+pub(crate) fn skip_blank(bytes: &[u8], at: usize) -> usize {
+    at + bytes[at..].iter().position(|b| !is_space(*b)).unwrap_or(bytes.len() - at)
+}
+
+/// The place behind `expected`, if that stands at `at`.
+#[inline]
+pub(crate) fn after<const N: usize>(bytes: &[u8], at: usize, expected: &[u8; N]) -> Option<usize> {
+    (bytes.get(at..)?.first_chunk() == Some(expected)).then_some(at + N)
+}
+
+/// How many bytes at the beginning of `bytes` are neither `end`, `other`, `&` nor below the space.
+#[inline(always)]
+pub(crate) fn ordinary(bytes: &[u8], end: u8, other: u8) -> usize {
+    const ONES: u64 = u64::MAX / 255;
+    const HIGHEST: u64 = ONES << 7;
+    let below = |eight: u64, limit: u8| eight.wrapping_sub(ONES * u64::from(limit)) & !eight;
+    let equal = |eight: u64, byte: u8| below(eight ^ (ONES * u64::from(byte)), 1);
+    let (eights, last) = bytes.as_chunks::<8>();
+    // Eight bytes at once: the highest bit of a byte is set in `stops` where it is one of those; the first is exact.
+    for (n, eight) in eights.iter().enumerate() {
+        let eight = u64::from_le_bytes(*eight);
+        let stops = (below(eight, b' ') | equal(eight, end) | equal(eight, other) | equal(eight, b'&')) & HIGHEST;
+        if stops != 0 {
+            return 8 * n + stops.trailing_zeros() as usize / 8;
+        }
+    }
+    let stops = |b: &u8| *b < b' ' || *b == end || *b == other || *b == b'&';
+    8 * eights.len() + last.iter().take_while(|b| !stops(b)).count()
+}
+
 /// Whether XML 1.0 can hold the character at all (§2.2, Char).
 pub(crate) fn is_xml_char(c: char) -> bool {
     matches!(c, '\t' | '\n' | '\r' | ' '..='\u{FFFD}' | '\u{10000}'..)
@@ -115,6 +146,19 @@ pub(crate) fn escape(out: &mut String, value: &str, place: Place, quote: char) -
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_first_byte_that_is_not_ordinary_is_found_wherever_it_stands() {
+        let mut random = fastrand::Rng::with_seed(8);
+        let bytes = b"abz !~\x80\xc3\xff'>;\"<&]\n\x1f";
+        for _ in 0..20_000 {
+            let text: Vec<u8> = (0..random.usize(..40)).map(|_| bytes[random.usize(..bytes.len())]).collect();
+            for (end, other) in [(b'"', b'<'), (b'<', b']')] {
+                let stops = |b: &u8| *b < b' ' || [end, other, b'&'].contains(b);
+                assert_eq!(ordinary(&text, end, other), text.iter().position(stops).unwrap_or(text.len()), "{text:?}");
+            }
+        }
+    }
 
     #[test]
     fn every_value_comes_back_from_both_places() {

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use super::error::Fault;
+use super::leaf;
 use super::scan::{Attribute, Scanner, Span, Token};
 use super::text::{Place, decode, is_space};
 
@@ -84,6 +85,9 @@ impl<'a> Tree<'a> {
             match scanner.next()? {
                 Token::End => break,
                 token => builder.take(token, &mut scanner.attributes)?,
+            }
+            if builder.only_checks() {
+                scanner.seek(leaf::behind_all(&bytes[..range.end], scanner.position()));
             }
         }
         let mut tree = builder.finish(range.end)?;
@@ -235,6 +239,11 @@ impl<'a> Builder<'a> {
             }
             Token::End => Ok(()),
         }
+    }
+
+    /// Whether what comes next is checked and not kept, and may be an element.
+    fn only_checks(&self) -> bool {
+        self.stack.last().is_some_and(|open| open.id.is_none()) && self.stack.len() < MAX_DEPTH
     }
 
     /// Whether the element is one of those to keep.

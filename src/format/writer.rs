@@ -24,9 +24,9 @@ fn rank(section: &[u8]) -> Option<u8> {
     }
 }
 
-/// The bytes of `qubes`, which was read from `source`. The source is checked completely first: nothing is written
+/// What must change in `source`, from which `qubes` was read. The source is checked completely first: nothing is written
 /// over a file that is not well-formed.
-pub(crate) fn write(source: &[u8], qubes: &Qubes) -> Result<Vec<u8>, FormatError> {
+pub(crate) fn changes(source: &[u8], qubes: &Qubes) -> Result<Edits, FormatError> {
     let outline = full::outline(source)?;
     let mut edits = Edits::default();
     let mut patch = Patch { tree: &outline, edits: &mut edits, place: "the store".to_string() };
@@ -34,7 +34,7 @@ pub(crate) fn write(source: &[u8], qubes: &Qubes) -> Result<Vec<u8>, FormatError
     patch.pools(qubes)?;
     patch.globals(qubes)?;
     patch.domains(qubes)?;
-    Ok(edits.apply(source))
+    Ok(edits)
 }
 
 /// A domain of the source: its element and the section it stands in.

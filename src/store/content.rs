@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use memmap2::{Advice, MmapMut};
 
-use crate::format::Bytes;
+use crate::format::{Bytes, Changed};
 
 /// The size of a huge page; where the processor has others, nothing but speed is lost.
 const HUGE_PAGE: usize = 2 << 20;
@@ -15,10 +15,37 @@ const HUGE_PAGE: usize = 2 << 20;
 /// Smaller files are read into ordinary memory.
 const BIG: usize = HUGE_PAGE / 2;
 
+/// Puts what is to be written together.
+pub(super) fn put_together(changed: Changed) -> Bytes {
+    let room = changed.room();
+    let Some(mut pages) = (room >= BIG).then(|| HugePages::with_room(room)).flatten() else {
+        let mut bytes = Vec::with_capacity(room);
+        changed.pieces(|piece| bytes.extend_from_slice(piece));
+        return bytes.into();
+    };
+    changed.pieces(|piece| {
+        let start = pages.used.end;
+        pages.used.end += piece.len();
+        pages.map[start..pages.used.end].copy_from_slice(piece);
+    });
+    Bytes::new(pages)
+}
+
 /// Anonymous memory in huge pages, as far as the system gives any.
 struct HugePages {
     map: MmapMut,
     used: Range<usize>,
+}
+
+impl HugePages {
+    /// Unused memory for `room` bytes, if there is any.
+    fn with_room(room: usize) -> Option<HugePages> {
+        // One page more leaves room to begin where a huge page can.
+        let map = MmapMut::map_anon(room.next_multiple_of(HUGE_PAGE) + HUGE_PAGE).ok()?;
+        let _in_small_pages = map.advise(Advice::HugePage).is_err();
+        let start = (map.as_ptr() as usize).wrapping_neg() % HUGE_PAGE;
+        Some(HugePages { map, used: start..start })
+    }
 }
 
 impl AsRef<[u8]> for HugePages {
@@ -48,23 +75,21 @@ enum Content {
 }
 
 fn read_into_huge_pages(mut file: &File, size: usize) -> io::Result<Content> {
-    // One byte more shows that the end was reached; one page more leaves room to begin where a huge page can.
+    // One byte more shows that the end was reached.
     let room = size + 1;
-    let Ok(mut map) = MmapMut::map_anon(room.next_multiple_of(HUGE_PAGE) + HUGE_PAGE) else {
+    let Some(mut pages) = HugePages::with_room(room) else {
         return Ok(Content::Begun(Vec::new()));
     };
-    let _in_small_pages = map.advise(Advice::HugePage).is_err();
-    let start = (map.as_ptr() as usize).wrapping_neg() % HUGE_PAGE;
-    let mut used = start..start;
-    while used.end < start + room {
-        match file.read(&mut map[used.end..start + room]) {
-            Ok(0) => return Ok(Content::Whole(HugePages { map, used })),
-            Ok(read) => used.end += read,
+    let end = pages.used.start + room;
+    while pages.used.end < end {
+        match file.read(&mut pages.map[pages.used.end..end]) {
+            Ok(0) => return Ok(Content::Whole(pages)),
+            Ok(read) => pages.used.end += read,
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
     }
-    Ok(Content::Begun(map[used].to_vec()))
+    Ok(Content::Begun(pages.as_ref().to_vec()))
 }
 
 #[cfg(test)]

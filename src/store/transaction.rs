@@ -189,7 +189,7 @@ pub struct Write {
     /// What the collection was read from.
     source: Bytes,
     /// What stands in the file, where it differs from `source`.
-    saved: Option<Vec<u8>>,
+    saved: Option<Bytes>,
     /// The store as it lies there, locked.
     lock: Locked,
     version: Version,
@@ -251,9 +251,10 @@ impl Write {
     /// unless the error says that it could only not be proven durable.
     pub fn save(&mut self) -> Result<Saved, StoreError> {
         let path = &self.place.file;
-        let bytes = format::write(&self.source, &self.qubes)
+        let changed = format::changed(&self.source, &self.qubes)
             .map_err(|source| StoreError::Format { path: path.clone(), source })?;
-        if bytes == self.current() {
+        let bytes = content::put_together(changed);
+        if *bytes == *self.current() {
             return Ok(Saved::Unchanged);
         }
         self.place.refuse_beside_qubesd()?;
@@ -291,7 +292,7 @@ impl Write {
     }
 
     /// Puts `bytes` into place. The new file is locked before it is visible, so that the lock is never open.
-    fn replace(&mut self, bytes: Vec<u8>) -> Result<(), StoreError> {
+    fn replace(&mut self, bytes: Bytes) -> Result<(), StoreError> {
         let path = self.place.file.clone();
         let mut replacement = begin(&self.place)?;
         keep_owner(self.lock.file(), replacement.file()).map_err(StoreError::io("keep the owner of", &path))?;
