@@ -125,6 +125,11 @@ impl Program {
             .map_err(|source| self.cannot_start(source))
     }
 
+    /// Runs it for the person at the terminal, whose input and output it has, and waits as long as it takes.
+    pub fn attended(&self) -> Result<ExitStatus, ExecError> {
+        self.command().status().map_err(|source| self.cannot_start(source))
+    }
+
     fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
         command.args(&self.arguments).envs(self.environment.iter().map(|(n, v)| (n, v)));

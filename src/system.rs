@@ -162,6 +162,12 @@ impl System {
         if self.foreign { format!("-{}", &fingerprint(&self.store)[..8]) } else { String::new() }
     }
 
+    /// The person's editor with its options: `$VISUAL`, else `$EDITOR`, else vi.
+    pub fn editor() -> OsString {
+        let chosen = ["VISUAL", "EDITOR"].into_iter().filter_map(env::var_os).find(|v| !v.is_empty());
+        chosen.unwrap_or_else(|| "vi".into())
+    }
+
     pub fn is_offline(&self) -> bool {
         self.offline
     }
@@ -186,8 +192,19 @@ impl System {
         fs::read_to_string("/proc/xen/capabilities").is_ok_and(|c| c.contains("control_d"))
     }
 
+    /// Whether systemd can be asked to start something: the system's for root, an ordinary user's own.
+    pub fn has_service_manager(&self) -> bool {
+        let own = || path_from("XDG_RUNTIME_DIR").is_some_and(|dir| dir.join("systemd/private").exists());
+        Path::new("/run/systemd/system").is_dir() && (self.is_superuser() || own())
+    }
+
     pub fn is_superuser(&self) -> bool {
         geteuid().is_root()
+    }
+
+    /// The number of the user we act as.
+    pub fn user(&self) -> u32 {
+        geteuid().as_raw()
     }
 
     /// The directories in which programs are looked for.

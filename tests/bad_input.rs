@@ -10,6 +10,8 @@ use std::process::{Command, Stdio};
 mod libvirt_daemon;
 #[path = "support/ran.rs"]
 mod ran;
+#[path = "support/skip.rs"]
+mod skip;
 #[path = "support/tree.rs"]
 mod tree;
 
@@ -150,7 +152,7 @@ fn the_line(what: &str, stderr: &str) -> String {
 fn is_root(what: &str) -> bool {
     let is_root = nix::unistd::geteuid().is_root();
     if !is_root {
-        eprintln!("skipped: {what} needs root");
+        skip::skip(format_args!("{what} needs root"));
     }
     is_root
 }
@@ -486,7 +488,7 @@ fn libvirt_is_down() {
 fn a_machine_that_does_not_start() {
     let uri = match libvirt_daemon::uri() {
         Ok(uri) => uri,
-        Err(reason) => return eprintln!("skipped: no libvirt: {reason}"),
+        Err(reason) => return skip::skip(format_args!("no libvirt: {reason}")),
     };
     let mut system = System::new();
     system.uri = uri.to_string();

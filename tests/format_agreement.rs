@@ -3,6 +3,8 @@
 
 #[path = "support/format_properties.rs"]
 mod format_properties;
+#[path = "support/skip.rs"]
+mod skip;
 #[path = "support/xml_generator.rs"]
 mod xml_generator;
 
@@ -68,7 +70,7 @@ fn whatever_changes_is_read_back_and_whatever_does_not_stays() {
 #[test]
 fn we_are_as_strict_as_libxml2() {
     if Command::new("xmllint").arg("--version").output().is_err() {
-        println!("skipped: xmllint is not installed");
+        skip::skip("xmllint is not installed");
         return;
     }
     let dir = tempfile::tempdir().unwrap();

@@ -9,6 +9,8 @@ use std::process::Command;
 
 #[path = "support/ran.rs"]
 mod ran;
+#[path = "support/skip.rs"]
+mod skip;
 #[path = "support/tree.rs"]
 mod tree;
 
@@ -52,7 +54,8 @@ impl Installer {
             // The same file system, or another.
             fs::hard_link(binary(tool), &there).or_else(|_| fs::copy(binary(tool), &there).map(drop)).unwrap();
         }
-        for library in libraries_of(&binary("qvm-ls")) {
+        let libraries: HashSet<String> = TOOLS.iter().flat_map(|tool| libraries_of(&binary(tool))).collect();
+        for library in libraries {
             let there = installer.path(&library);
             fs::create_dir_all(there.parent().unwrap()).unwrap();
             fs::copy(&library, there).unwrap();
@@ -62,7 +65,7 @@ impl Installer {
 
     fn new(inside: bool) -> Option<Installer> {
         if !nix::unistd::geteuid().is_root() {
-            eprintln!("skipped: hiding a library and chroot need root");
+            skip::skip("hiding a library and chroot need root");
             return None;
         }
         let root = tempfile::Builder::new().prefix("qubes-installer-").tempdir().unwrap();

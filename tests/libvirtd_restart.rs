@@ -10,6 +10,8 @@ use qubes::hypervisor::{Hypervisor, LazyHypervisor, Outcome};
 
 #[path = "support/scratch.rs"]
 mod scratch;
+#[path = "support/skip.rs"]
+mod skip;
 
 use scratch::{Ran, Scratch, until};
 
@@ -42,11 +44,11 @@ fn separate(test: &str) -> bool {
         return true;
     }
     if !nix::unistd::geteuid().is_root() {
-        eprintln!("skipped: a daemon of our own needs namespaces, and those need root");
+        skip::skip("a daemon of our own needs namespaces, and those need root");
         return false;
     }
     if daemon().is_none() {
-        eprintln!("skipped: neither libvirtd nor virtqemud is installed");
+        skip::skip("neither libvirtd nor virtqemud is installed");
         return false;
     }
     let output = Command::new("unshare")

@@ -8,13 +8,15 @@ use qubes::hypervisor::{Hypervisor, LazyHypervisor};
 mod libvirt_daemon;
 #[path = "support/scratch.rs"]
 mod scratch;
+#[path = "support/skip.rs"]
+mod skip;
 
 use scratch::{Ran, Scratch, until};
 
 /// A system with one qube, or none where libvirt cannot be had.
 fn system_with(qubes: &[&str]) -> Option<Scratch> {
     if let Err(reason) = libvirt_daemon::uri() {
-        eprintln!("skipped: no libvirt: {reason}");
+        skip::skip(format_args!("no libvirt: {reason}"));
         return None;
     }
     let scratch = Scratch::with_template();
@@ -315,4 +317,20 @@ fn several_commands_at_once_start_several_qubes_behind_one_netvm() {
         assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{ran:?}");
     }
     assert_all_run_behind_a_netvm_started_once(&scratch);
+}
+
+#[test]
+fn a_paused_qube_is_not_ended_unless_forced() {
+    let Some(scratch) = system_with(&["work"]) else { return };
+    scratch.ok("qvm-start", &["work"]);
+    hypervisor().pause(scratch.uuid("work")).unwrap();
+    assert_eq!(scratch.state("work"), "Paused");
+    let line = scratch.fails("qvm-shutdown", &["work"], 1);
+    assert!(line.contains("Failed to shut down: work: Domain not running (either powered off or paused)"), "{line}");
+    let line = scratch.fails("qvm-start", &["work"], 1);
+    assert!(line.contains("it is Paused"), "{line}");
+    assert_eq!(scratch.state("work"), "Paused");
+    scratch.ok("qvm-shutdown", &["--force", "--wait", "work"]);
+    assert_eq!(scratch.state("work"), "Halted");
+    assert!(!scratch.record("work").exists());
 }

@@ -1,6 +1,8 @@
 //! A save that is stopped at any system call, runs out of space, or may not write: the old file or the new one, whole,
 //! and no litter that somebody could take for it.
 
+#[path = "support/skip.rs"]
+mod skip;
 #[path = "support/store_processes.rs"]
 mod store_processes;
 
@@ -89,7 +91,7 @@ fn a_save_killed_at_any_system_call_leaves_the_old_file_or_the_new_one() {
     let scratch = Scratch::new();
     let old = fs::read(&scratch.place.file).unwrap();
     if !strace(scratch.dir.path(), &[]).status().is_ok_and(|s| s.success()) {
-        println!("skipped: strace is not installed or may not trace here");
+        skip::skip("strace is not installed or may not trace here");
         return;
     }
     let new = fs::read(&scratch.place.file).unwrap();
@@ -122,7 +124,7 @@ fn a_save_killed_at_any_system_call_leaves_the_old_file_or_the_new_one() {
 fn is_root(what: &str) -> bool {
     let root = nix::unistd::geteuid().is_root();
     if !root {
-        println!("skipped: {what} needs root");
+        skip::skip(format_args!("{what} needs root"));
     }
     root
 }

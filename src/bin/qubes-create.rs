@@ -1,3 +1,3 @@
 fn main() -> std::process::ExitCode {
-    qubes::tools::main("qubes-create")
+    qubes::tools::main(&qubes::tools::QUBES_CREATE)
 }

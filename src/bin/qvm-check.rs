@@ -1,3 +1,3 @@
 fn main() -> std::process::ExitCode {
-    qubes::tools::main("qvm-check")
+    qubes::tools::main(&qubes::tools::QVM_CHECK)
 }

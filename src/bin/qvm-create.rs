@@ -1,3 +1,3 @@
 fn main() -> std::process::ExitCode {
-    qubes::tools::main("qvm-create")
+    qubes::tools::main(&qubes::tools::QVM_CREATE)
 }

@@ -1,3 +1,3 @@
 fn main() -> std::process::ExitCode {
-    qubes::tools::main("qvm-prefs")
+    qubes::tools::main(&qubes::tools::QVM_PREFS)
 }

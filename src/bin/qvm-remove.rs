@@ -1,3 +1,3 @@
 fn main() -> std::process::ExitCode {
-    qubes::tools::main("qvm-remove")
+    qubes::tools::main(&qubes::tools::QVM_REMOVE)
 }

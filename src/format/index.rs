@@ -234,6 +234,11 @@ fn domains(scanner: &mut Scanner, bytes: &[u8], found: &mut Vec<Entry>) -> Optio
     // Domains have some 1900 bytes; a little too much costs less than growing.
     found.reserve((bytes.len() - scanner.position()) / 1024);
     loop {
+        if let Some(domain) = plain_domain(bytes, scanner.position(), &needles) {
+            scanner.seek(domain.span.end as usize);
+            found.push(domain);
+            continue;
+        }
         let at = skip_blank(bytes, scanner.position());
         scanner.seek(at);
         scanner.attributes.clear();
@@ -244,22 +249,20 @@ fn domains(scanner: &mut Scanner, bytes: &[u8], found: &mut Vec<Entry>) -> Optio
                     found.push(entry(tag, &class, None));
                     continue;
                 }
-                let inside = tag.end as usize;
-                let end = inside + needles.end.find(&bytes[inside..])?;
-                if bytes.get(end + 8) != Some(&b'>') || misleads(&bytes[inside..end]) {
-                    return None;
-                }
-                let span = Span::new(at, end + 9);
-                found.push(match quick_name(bytes, inside, end, &needles) {
-                    Some(name) => entry(span, &class, name),
-                    None => parsed_entry(bytes, span).ok()?,
-                });
-                scanner.seek(end + 9);
+                let span = Span::new(at, end_of_domain(bytes, tag.end as usize, &needles)?);
+                found.push(parsed_entry(bytes, span).ok()?);
+                scanner.seek(span.end as usize);
             }
             Token::Close { name, .. } if name.of(bytes) == b"domains" => return Some(()),
             _ => return None,
         }
     }
+}
+
+/// Where the domain ends that `inside` lies in, if nothing up to there could mislead.
+fn end_of_domain(bytes: &[u8], inside: usize, needles: &Needles) -> Option<usize> {
+    let end = inside + needles.end.find(&bytes[inside..])?;
+    (bytes.get(end + 8) == Some(&b'>') && !misleads(&bytes[inside..end])).then_some(end + 9)
 }
 
 /// Whether a comment, a CDATA section or an instruction stands here: only those may hold a `<` that is no tag.
@@ -278,33 +281,48 @@ fn skip_blank(bytes: &[u8], at: usize) -> usize {
     at + bytes[at..].iter().position(|b| !is_space(*b)).unwrap_or(bytes.len() - at)
 }
 
-/// The text of the last property `name` of a domain written the way upstream writes: `Some(None)` when it has none,
-/// `None` when it is written in any other way.
-fn quick_name<'a>(bytes: &'a [u8], inside: usize, end: usize, needles: &Needles) -> Option<Option<Cow<'a, str>>> {
+/// The place behind `expected`, if that stands at `at`.
+fn after<const N: usize>(bytes: &[u8], at: usize, expected: &[u8; N]) -> Option<usize> {
+    (bytes.get(at..)?.first_chunk() == Some(expected)).then_some(at + N)
+}
+
+/// The domain behind the blanks at `at`, if its start tag and its properties are written the way upstream writes them.
+fn plain_domain(bytes: &[u8], at: usize, needles: &Needles) -> Option<Entry> {
+    let start = match after(bytes, at, b"\n    <domain id=\"domain-") {
+        Some(_) => at + 5,
+        None => skip_blank(bytes, at),
+    };
+    let number = after(bytes, start, b"<domain id=\"domain-")?;
+    let number_end = number + bytes[number..].iter().take_while(|b| b.is_ascii_digit()).count();
+    let class = after(bytes, number_end, b"\" class=\"")?;
+    let class_end = class + bytes[class..].iter().take_while(|b| b.is_ascii_alphabetic()).count();
+    let (name, behind) = plain_name(bytes, after(bytes, class_end, b"\">")?)?;
+    let end = end_of_domain(bytes, behind, needles)?;
+    // A second section could hold a later name.
+    needles.properties.find(&bytes[behind..end]).is_none().then_some(())?;
+    Some(entry(Span::new(start, end), std::str::from_utf8(&bytes[class..class_end]).ok()?, name))
+}
+
+/// The text of the last property `name` in the section `<properties>` behind `inside`, and where that section ends:
+/// for a section written the way upstream writes it, in which every `<` belongs to a property.
+fn plain_name(bytes: &[u8], inside: usize) -> Option<(Option<Cow<'_, str>>, usize)> {
     let mut name = None;
-    let mut at = skip_blank(bytes, inside);
-    let after = |at: usize, literal: &[u8]| bytes[at..end].starts_with(literal).then_some(at + literal.len());
-    at = after(at, b"<properties>")?;
-    // Nearly always the same blanks stand before each property.
-    let usual = &bytes[at..skip_blank(bytes, at)];
+    let mut at = after(bytes, skip_blank(bytes, inside), b"<properties>")?;
     loop {
-        at = after(at, usual).filter(|at| bytes[*at] == b'<').unwrap_or_else(|| skip_blank(bytes, at));
-        let Some(key) = after(at, b"<property name=\"") else {
-            at = after(at, b"</properties>")?;
-            break;
+        let usual = after(bytes, at, b"\n        <property name=\"");
+        let Some(key) = usual.or_else(|| after(bytes, skip_blank(bytes, at), b"<property name=\"")) else {
+            return Some((name, after(bytes, skip_blank(bytes, at), b"</properties>")?));
         };
         // Written with references, a name could mean this one too; but only if it begins so.
-        if matches!(bytes[key], b'n' | b'&') {
-            bytes[key..end].iter().find(|b| matches!(b, b'"' | b'&')).filter(|b| **b == b'"')?;
+        if matches!(bytes.get(key), Some(b'n' | b'&')) {
+            bytes[key..].iter().find(|b| matches!(b, b'"' | b'&')).filter(|b| **b == b'"')?;
         }
         // The tag ends before the next `<`, and when that closes the property, no element stood inside.
-        let close = key + memchr::memchr(b'<', &bytes[key..end])?;
-        at = after(close, b"</property>")?;
-        if let Some(value) = after(key, b"name\"") {
-            let value = after(value, b">")?;
-            name = Some(decode(std::str::from_utf8(&bytes[value..close]).ok()?, Place::Text)?);
+        let close = key + memchr::memchr(b'<', &bytes[key..])?;
+        at = after(bytes, close, b"</property>")?;
+        if let Some(value) = after(bytes, key, b"name\"") {
+            let value = after(bytes, value, b">")?;
+            name = Some(decode(std::str::from_utf8(bytes.get(value..close)?).ok()?, Place::Text)?);
         }
     }
-    // A second section could hold a later name.
-    needles.properties.find(&bytes[at..end]).is_none().then_some(name)
 }

@@ -5,7 +5,6 @@
 //! byte for byte; in a touched domain only what differs is changed. The grammar is `spec/r4-xml.md`.
 
 use std::cell::RefCell;
-use std::sync::Arc;
 
 mod damage;
 mod edit;
@@ -28,7 +27,7 @@ pub use error::FormatError;
 pub use places::Places;
 pub use scan::Span;
 
-use crate::model::{Brief, Class, Diagnosis, DomainSource, Labels, Pools, Qubes, TextMap, Vm, VmName};
+use crate::model::{Brief, Class, Diagnosis, DomainSource, Labels, Pools, Qubes, SharedBytes, TextMap, Vm, VmName};
 use index::{Entry, Index, Section};
 use reader::diagnosis;
 use tree::{MAX_DEPTH, Parts, Shape, Tree};
@@ -37,7 +36,7 @@ use tree::{MAX_DEPTH, Parts, Shape, Tree};
 pub const MAX_BYTES: usize = 64 << 20;
 
 /// The bytes of a store, shared between those who parse domains out of them.
-pub type Bytes = Arc<Vec<u8>>;
+pub type Bytes = SharedBytes;
 
 /// Reads a store. Domains are parsed when they are looked at; what is wrong inside one of them becomes a diagnosis
 /// of that qube. Errors name line and column.
@@ -141,7 +140,7 @@ impl DomainSource for Source {
             return Vm::new(VmName::dom0(), Class::AdminVM);
         };
         let name = entry.name.clone().unwrap_or_else(|_| VmName::dom0());
-        if let Some(vm) = plain::vm(&self.bytes[entry.span.range()], &name, &entry.class) {
+        if let Some(vm) = plain::vm(&self.bytes, entry.span.range(), &name, &entry.class) {
             return vm;
         }
         let parts = self.parts.take();

@@ -6,24 +6,25 @@
 //! on every sample and on damaged ones.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use super::text::{Place, decode};
-use super::tree::check_characters;
+use super::tree::{check_encoded, is_control};
 use crate::model::device::{Assignment, DeviceClass};
-use crate::model::{Class, TextMap, Vm, VmName, VolumeConfig};
+use crate::model::{Class, SharedBytes, TextMap, Vm, VmName, VolumeConfig};
 
 /// More items of one kind than this are the tree's business, so that looking for doubles stays cheap.
 const MOST: usize = 128;
 
-/// The qube that `domain` describes, the bytes of one whole domain element; `None` where only a tree can tell.
-pub(super) fn vm(domain: &[u8], name: &VmName, class: &Class) -> Option<Vm> {
+/// The qube that the whole domain element at `range` of `file` describes; `None` where only a tree can tell.
+pub(super) fn vm(file: &SharedBytes, range: Range<usize>, name: &VmName, class: &Class) -> Option<Vm> {
     if matches!(class, Class::Unknown(_)) {
         return None;
     }
-    let mut vm = Vm::new(name.clone(), class.clone());
-    vm.properties = TextMap::new();
-    let source = check_characters(domain, 0..domain.len()).ok()?;
-    let mut at = Cursor { source, position: 0 };
+    let mut vm = Vm::of_file(name.clone(), class.clone());
+    let base = range.start;
+    let source = check_encoded(file, range).ok()?;
+    let mut at = Cursor { file, base, source, position: 0 };
     at.start_of_domain()?;
     let mut seen = [false; 4];
     let mut first = |section: usize| !std::mem::replace(&mut seen[section], true);
@@ -40,7 +41,7 @@ pub(super) fn vm(domain: &[u8], name: &VmName, class: &Class) -> Option<Vm> {
         } else if at.take(b"<devices class=\"") {
             vm.devices.push(at.device_class()?);
         } else if at.take(b"<features/>") || at.take(b"<tags/>") {
-        } else if at.take(b"</domain>") && at.position == domain.len() {
+        } else if at.take(b"</domain>") && at.position == source.len() {
             return Some(vm);
         } else {
             return None;
@@ -49,32 +50,56 @@ pub(super) fn vm(domain: &[u8], name: &VmName, class: &Class) -> Option<Vm> {
 }
 
 struct Cursor<'a> {
+    file: &'a SharedBytes,
+    /// Where `source`, the domain, begins in the file.
+    base: usize,
     source: &'a str,
     position: usize,
 }
 
+/// A name or a value: where it stands in the file, and what it means where that is not what stands there.
+struct Piece<'a> {
+    range: Range<u32>,
+    text: Cow<'a, str>,
+}
+
 impl<'a> Cursor<'a> {
+    #[inline]
     fn rest(&self) -> &'a [u8] {
         self.source.as_bytes().get(self.position..).unwrap_or_default()
     }
 
-    /// The next `length` bytes, which are passed.
-    fn piece(&mut self, length: usize) -> Option<&'a str> {
-        let piece = self.source.get(self.position..self.position + length)?;
+    /// The next `length` bytes, which are passed. `odd` says that they do not stand for themselves in this place.
+    #[inline]
+    fn piece(&mut self, length: usize, odd: Option<Place>) -> Option<Piece<'a>> {
+        let text = self.source.get(self.position..self.position + length)?;
+        let start = (self.base + self.position) as u32;
         self.position += length;
-        Some(piece)
+        let text = match odd {
+            None => Cow::Borrowed(text),
+            // All other bytes of a plain domain are looked at one by one.
+            Some(_) if text.bytes().any(is_control) => return None,
+            Some(place) => decode(text, place)?,
+        };
+        Some(Piece { range: start..start + length as u32, text })
     }
 
     /// Goes past `expected` if it stands here.
-    fn take(&mut self, expected: &[u8]) -> bool {
-        let found = self.rest().starts_with(expected);
+    #[inline]
+    fn take<const N: usize>(&mut self, expected: &[u8; N]) -> bool {
+        let found = self.rest().first_chunk() == Some(expected);
         if found {
-            self.position += expected.len();
+            self.position += N;
         }
         found
     }
 
+    #[inline]
     fn blanks(&mut self) {
+        if self.rest().first() == Some(&b'\n') {
+            self.position += 1;
+        }
+        while self.take(b"    ") {}
         let blanks = self.rest().iter().take_while(|b| matches!(b, b' ' | b'\n' | b'\t')).count();
         self.position += blanks;
     }
@@ -89,66 +114,85 @@ impl<'a> Cursor<'a> {
     }
 
     /// Past ` name="value"`.
-    fn attribute(&mut self) -> Option<(&'a str, Cow<'a, str>)> {
+    fn attribute(&mut self) -> Option<(Piece<'a>, Piece<'a>)> {
         self.take(b" ").then_some(())?;
         let length = self.rest().iter().take_while(|b| b.is_ascii_lowercase() || matches!(b, b'_' | b'-')).count();
-        let name = self.piece(length)?;
-        (name.as_bytes().first()?.is_ascii_lowercase() && self.take(b"=\"")).then_some(())?;
+        let begins = self.rest().first()?.is_ascii_lowercase();
+        let name = self.piece(length, None)?;
+        (begins && self.take(b"=\"")).then_some(())?;
         Some((name, self.quoted()?))
     }
 
-    /// The value up to the closing quote, which is passed.
-    fn quoted(&mut self) -> Option<Cow<'a, str>> {
-        let (mut length, mut odd) = (0, false);
-        for byte in self.rest() {
-            match byte {
-                b'"' => break,
-                b'<' => return None,
-                b'&' | b'\r' | b'\n' | b'\t' => odd = true,
-                _ => {}
+    /// How many bytes from here are neither `end`, `other`, `&` nor below the space.
+    #[inline(always)]
+    fn ordinary(&self, end: u8, other: u8) -> usize {
+        const ONES: u64 = u64::MAX / 255;
+        const HIGHEST: u64 = ONES << 7;
+        let below = |eight: u64, limit: u8| eight.wrapping_sub(ONES * u64::from(limit)) & !eight;
+        let equal = |eight: u64, byte: u8| below(eight ^ (ONES * u64::from(byte)), 1);
+        let rest = self.rest();
+        let (eights, last) = rest.as_chunks::<8>();
+        // Eight bytes at once: the highest bit of a byte is set in `stops` where it is one of those; the first is exact.
+        for (n, eight) in eights.iter().enumerate() {
+            let eight = u64::from_le_bytes(*eight);
+            let stops = (below(eight, b' ') | equal(eight, end) | equal(eight, other) | equal(eight, b'&')) & HIGHEST;
+            if stops != 0 {
+                return 8 * n + stops.trailing_zeros() as usize / 8;
             }
-            length += 1;
         }
-        let value = self.piece(length)?;
-        self.take(b"\"").then_some(())?;
-        if odd { decode(value, Place::Attribute) } else { Some(Cow::Borrowed(value)) }
+        let stops = |b: &u8| *b < b' ' || *b == end || *b == other || *b == b'&';
+        8 * eights.len() + last.iter().take_while(|b| !stops(b)).count()
+    }
+
+    /// The value up to the closing quote, which is passed.
+    #[inline]
+    fn quoted(&mut self) -> Option<Piece<'a>> {
+        let mut length = self.ordinary(b'"', b'<');
+        let mut odd = None;
+        if self.rest().get(length) != Some(&b'"') {
+            odd = Some(Place::Attribute);
+            length += self.rest()[length..].iter().take_while(|b| !matches!(b, b'"' | b'<')).count();
+        }
+        let value = self.piece(length, odd)?;
+        self.take(b"\"").then_some(value)
     }
 
     /// The text up to the next tag. A `]` could be part of what must not stand in a text.
-    fn text(&mut self) -> Option<Cow<'a, str>> {
-        let (mut length, mut odd) = (0, false);
-        for byte in self.rest() {
-            match byte {
-                b'<' => break,
-                b']' => return None,
-                b'&' | b'\r' => odd = true,
-                _ => {}
-            }
-            length += 1;
+    #[inline]
+    fn text(&mut self) -> Option<Piece<'a>> {
+        let mut length = self.ordinary(b'<', b']');
+        let mut odd = None;
+        if self.rest().get(length) != Some(&b'<') {
+            odd = Some(Place::Text);
+            length += self.rest()[length..].iter().take_while(|b| !matches!(b, b'<' | b']')).count();
         }
-        let text = self.piece(length)?;
-        if odd { decode(text, Place::Text) } else { Some(Cow::Borrowed(text)) }
+        let text = self.piece(length, odd)?;
+        (self.rest().first() != Some(&b']')).then_some(text)
     }
 
     /// `OPEN name">text CLOSE` or `OPEN name"/>`, up to `end`.
-    fn items(&mut self, open: &[u8], close: &[u8], end: &[u8]) -> Option<TextMap> {
-        let mut map = Unique::with_capacity(12, 384);
+    fn items<const A: usize, const B: usize, const C: usize>(
+        &mut self,
+        open: &[u8; A],
+        close: &[u8; B],
+        end: &[u8; C],
+    ) -> Option<TextMap> {
+        let mut map = self.map(12);
         loop {
             self.blanks();
-            if self.take(end) {
-                return Some(map.map);
-            }
-            self.take(open).then_some(())?;
-            let name = self.quoted()?;
-            let text = if self.take(b"/>") {
-                Cow::Borrowed("")
+            if self.take(open) {
+                let name = self.quoted()?;
+                let text = if self.take(b">") {
+                    let text = self.text()?;
+                    self.take(close).then_some(text)?
+                } else {
+                    self.take(b"/>").then_some(())?;
+                    self.piece(0, None)?
+                };
+                map.add(&name, &text)?;
             } else {
-                self.take(b">").then_some(())?;
-                let text = self.text()?;
-                self.take(close).then_some(())?;
-                text
-            };
-            map.add(&name, &text)?;
+                return self.take(end).then_some(map.map);
+            }
         }
     }
 
@@ -160,7 +204,7 @@ impl<'a> Cursor<'a> {
                 return Some(tags);
             }
             self.take(b"<tag name=\"").then_some(())?;
-            tags.push(self.quoted()?.into());
+            tags.push(self.quoted()?.text.into());
             self.take(b"/>").then_some(())?;
             (tags.len() <= MOST).then_some(())?;
         }
@@ -183,7 +227,7 @@ impl<'a> Cursor<'a> {
 
     /// Behind `<devices class="`.
     fn device_class(&mut self) -> Option<DeviceClass> {
-        let class = self.quoted()?.into();
+        let class = self.quoted()?.text.into();
         let mut assignments = Vec::new();
         if self.take(b"/>") {
             return Some(DeviceClass { class, assignments });
@@ -207,17 +251,49 @@ impl<'a> Cursor<'a> {
 
     /// The attributes up to the end of the tag, and whether the tag ends the element.
     fn attributes(&mut self) -> Option<(TextMap, bool)> {
-        let mut map = Unique::with_capacity(9, 240);
+        let mut map = self.map(9);
+        self.known_attributes(&mut map)?;
         loop {
-            if self.take(b"/>") {
+            if self.rest().first() == Some(&b' ') {
+                let (name, value) = self.attribute()?;
+                map.add(&name, &value)?;
+            } else if self.take(b"/>") {
                 return Some((map.map, true));
+            } else {
+                return self.take(b">").then_some((map.map, false));
             }
-            if self.take(b">") {
-                return Some((map.map, false));
-            }
-            let (name, value) = self.attribute()?;
-            map.add(name, &value)?;
         }
+    }
+
+    /// The attributes of a volume as long as they come in the order in which upstream writes them: then no name need be
+    /// read letter by letter, nor compared with those before it.
+    fn known_attributes(&mut self, map: &mut Unique) -> Option<()> {
+        self.known_attribute(b" name=\"", map)?;
+        self.known_attribute(b" pool=\"", map)?;
+        self.known_attribute(b" vid=\"", map)?;
+        self.known_attribute(b" revisions_to_keep=\"", map)?;
+        self.known_attribute(b" rw=\"", map)?;
+        self.known_attribute(b" save_on_stop=\"", map)?;
+        self.known_attribute(b" snap_on_start=\"", map)?;
+        self.known_attribute(b" size=\"", map)?;
+        self.known_attribute(b" source=\"", map)?;
+        self.known_attribute(b" ephemeral=\"", map)
+    }
+
+    #[inline]
+    fn known_attribute<const N: usize>(&mut self, opening: &[u8; N], map: &mut Unique) -> Option<()> {
+        if self.rest().first_chunk() == Some(opening) {
+            self.position += 1;
+            let name = self.piece(N - 3, None)?;
+            self.position += 2;
+            map.append(&name, &self.quoted()?);
+            map.seen = u64::MAX;
+        }
+        Some(())
+    }
+
+    fn map(&self, entries: usize) -> Unique {
+        Unique { map: TextMap::over(self.file.clone(), entries), seen: 0 }
     }
 }
 
@@ -229,17 +305,27 @@ struct Unique {
 }
 
 impl Unique {
-    fn with_capacity(entries: usize, bytes: usize) -> Unique {
-        Unique { map: TextMap::with_capacity(entries, bytes), seen: 0 }
+    fn bit(name: &[u8]) -> Option<u64> {
+        let ends = usize::from(*name.first()?) * 5 + usize::from(*name.last()?) * 3 + name.len();
+        Some(1 << (ends % 64))
     }
 
-    fn add(&mut self, name: &str, text: &str) -> Option<()> {
-        let bytes = name.as_bytes();
-        let ends = usize::from(*bytes.first()?) * 5 + usize::from(*bytes.last()?) * 3 + bytes.len();
-        let bit = 1u64 << (ends % 64);
-        let double = self.seen & bit != 0 && self.map.contains(name);
+    #[inline]
+    fn add(&mut self, name: &Piece, text: &Piece) -> Option<()> {
+        let bit = Unique::bit(name.text.as_bytes())?;
+        let double = self.seen & bit != 0 && self.map.contains(&name.text);
         self.seen |= bit;
-        (!double && self.map.len() < MOST).then(|| self.map.append(name, text))
+        (!double && self.map.len() < MOST).then_some(())?;
+        self.append(name, text);
+        Some(())
+    }
+
+    #[inline]
+    fn append(&mut self, name: &Piece, text: &Piece) {
+        match (&name.text, &text.text) {
+            (Cow::Borrowed(_), Cow::Borrowed(_)) => self.map.append_piece(name.range.clone(), text.range.clone()),
+            _ => self.map.append(&name.text, &text.text),
+        }
     }
 }
 
@@ -250,10 +336,10 @@ mod tests {
     use super::super::tree::Tree;
     use super::*;
 
-    fn samples() -> Vec<Vec<u8>> {
+    fn samples() -> Vec<SharedBytes> {
         let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/r4");
         let files = std::fs::read_dir(directory).unwrap().map(|e| e.unwrap().path());
-        files.filter(|f| f.extension().is_some_and(|e| e == "xml")).map(|f| std::fs::read(f).unwrap()).collect()
+        files.filter(|f| f.extension().is_some_and(|e| e == "xml")).map(|f| std::fs::read(f).unwrap().into()).collect()
     }
 
     fn by_tree(domain: &[u8], name: &VmName, class: &Class) -> Option<Vm> {
@@ -268,7 +354,7 @@ mod tests {
             for entry in index(&bytes).unwrap().domains {
                 let (domain, name) = (&bytes[entry.span.range()], entry.name.unwrap());
                 all += 1;
-                if let Some(vm) = vm(domain, &name, &entry.class) {
+                if let Some(vm) = vm(&bytes, entry.span.range(), &name, &entry.class) {
                     plain += 1;
                     assert_eq!(Some(vm), by_tree(domain, &name, &entry.class));
                 }
@@ -295,7 +381,8 @@ mod tests {
                     }
                 }
                 let name = entry.name.clone().unwrap();
-                if let Some(vm) = vm(&domain, &name, &entry.class) {
+                let shared = SharedBytes::from(domain.clone());
+                if let Some(vm) = vm(&shared, 0..domain.len(), &name, &entry.class) {
                     let tree = by_tree(&domain, &name, &entry.class);
                     assert_eq!(Some(vm), tree, "{}", String::from_utf8_lossy(&domain));
                 }

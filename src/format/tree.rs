@@ -338,18 +338,29 @@ fn fault(span: Span, reason: &'static str) -> Fault {
 
 /// The text of `range`; refuses what is not UTF-8 and characters that XML cannot hold.
 pub(crate) fn check_characters(bytes: &[u8], range: Range<usize>) -> Result<&str, Fault> {
+    let text = check_encoded(bytes, range.clone())?;
+    // Whole blocks without a branch, so that the compiler makes vector code of it.
+    for (n, block) in text.as_bytes().chunks(64).enumerate() {
+        if block.iter().fold(false, |found, b| found | is_control(*b)) {
+            let inside = block.iter().position(|b| is_control(*b)).unwrap_or_default();
+            let at = range.start + n * 64 + inside;
+            return Err(Fault { at, reason: "a control character (NUL or the like)" });
+        }
+    }
+    Ok(text)
+}
+
+/// Whether it is one of the control characters that XML cannot hold.
+pub(crate) fn is_control(byte: u8) -> bool {
+    byte < 0x20 && !is_space(byte)
+}
+
+/// The text of a range; all that [`check_characters`] checks but control characters.
+pub(crate) fn check_encoded(bytes: &[u8], range: Range<usize>) -> Result<&str, Fault> {
     let piece = &bytes[range.clone()];
     let at = |n: usize| range.start + n;
     let text =
         std::str::from_utf8(piece).map_err(|error| Fault { at: at(error.valid_up_to()), reason: "not UTF-8" })?;
-    let control = |b: u8| b < 0x20 && !is_space(b);
-    // Whole blocks without a branch, so that the compiler makes vector code of it.
-    for (n, block) in piece.chunks(64).enumerate() {
-        if block.iter().fold(false, |found, b| found | control(*b)) {
-            let inside = block.iter().position(|b| control(*b)).unwrap_or_default();
-            return Err(Fault { at: at(n * 64 + inside), reason: "a control character (NUL or the like)" });
-        }
-    }
     // U+FFFE and U+FFFF.
     for n in memchr::memchr_iter(0xEF, piece) {
         if matches!(piece.get(n + 1..n + 3), Some([0xBF, 0xBE | 0xBF])) {

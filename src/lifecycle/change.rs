@@ -33,6 +33,29 @@ impl Session {
         self.change_and_apply(|write| Ok(write.set_feature(name.as_str(), feature, text)?))
     }
 
+    /// Takes a qube's feature away and applies what follows. Legal where it is absent.
+    pub fn remove_feature(&self, name: &VmName, feature: &str) -> Result<Vec<String>, LifecycleError> {
+        self.change_and_apply(|write| Ok(write.remove_feature(name.as_str(), feature)?))
+    }
+
+    /// Gives a qube tags: all of them, or none when one cannot be given.
+    pub fn add_tags(&self, name: &VmName, tags: &[&str]) -> Result<(), LifecycleError> {
+        let mut write = self.write()?;
+        for tag in tags {
+            write.add_tag(name.as_str(), tag)?;
+        }
+        write.save()?;
+        Ok(())
+    }
+
+    /// Takes a qube's tag away. Legal where it is absent.
+    pub fn remove_tag(&self, name: &VmName, tag: &str) -> Result<(), LifecycleError> {
+        let mut write = self.write()?;
+        write.remove_tag(name.as_str(), tag)?;
+        write.save()?;
+        Ok(())
+    }
+
     fn change(
         &self,
         name: &VmName,

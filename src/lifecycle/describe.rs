@@ -1,14 +1,17 @@
 //! From a qube of the store to the description of its domain.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::PathBuf;
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 
 use crate::hypervisor::description::{Accelerator, DomainDescription, HostDescription, Kernel, Net};
 use crate::hypervisor::kvm::choose_accelerator;
 use crate::hypervisor::uri::Family;
 use crate::hypervisor::xml::Templates;
 use crate::model::{Facts, PropertyError, Qubes, VirtMode, Vm};
+use crate::store::replace::Access;
 
 use super::kernel_line::kernel_line;
 use super::{LifecycleError, Session};
@@ -57,6 +60,21 @@ impl Session {
     /// What the guest says on its console, where the hypervisor is QEMU.
     pub fn console_log(&self, qube: &str) -> PathBuf {
         self.system.run_dir().join("console").join(format!("{qube}.log"))
+    }
+
+    /// The log of the guest's console, for whoever of group qubes starts it next: libvirt would keep it to its own user.
+    pub(super) fn make_console_log(&self, log: &Path) -> Result<(), LifecycleError> {
+        let failed = |source| LifecycleError::Io { what: format!("cannot make {}", log.display()), source };
+        let open = || OpenOptions::new().create(true).append(true).mode(0o660).open(log);
+        let file = match open() {
+            // It is of somebody who left group qubes, or libvirt began a new one after so many bytes.
+            Err(e) if e.kind() == io::ErrorKind::PermissionDenied => fs::remove_file(log).and_then(|()| open()),
+            opened => opened,
+        }
+        .map_err(failed)?;
+        // One of another member has had its access from him.
+        let _not_ours = Access::shared(self.system.qubes_group()).apply(&file);
+        Ok(())
     }
 
     /// The name under which libvirt knows a qube.

@@ -27,6 +27,12 @@ pub enum LifecycleError {
     #[error(transparent)]
     Feature(#[from] crate::model::FeatureError),
     #[error(transparent)]
+    Tag(#[from] crate::model::TagError),
+    #[error(transparent)]
+    Notes(#[from] crate::model::NotesError),
+    #[error("the notes of {qube} were changed by somebody else meanwhile")]
+    NotesChanged { qube: VmName },
+    #[error(transparent)]
     Creation(#[from] crate::model::CreationError),
     #[error(transparent)]
     Removal(#[from] crate::model::RemovalError),
@@ -36,6 +42,8 @@ pub enum LifecycleError {
     NoSuchQube(String),
     #[error("Domain is already running")]
     AlreadyRunning(VmName),
+    #[error("Domain not running (either powered off or paused): '{0}'; --force ends a paused one")]
+    NotRunning(VmName),
     #[error("{qube} is being worked on by another command: {reason}")]
     Locked { qube: VmName, reason: String },
     #[error("the record of a start of {qube} ({file}) cannot be used: {reason}; qubes-recover says more")]

@@ -13,6 +13,7 @@ pub mod error;
 pub mod kernel_line;
 pub mod monitor;
 mod new_system;
+pub mod notes;
 pub mod qube_lock;
 pub mod record;
 pub mod recover;

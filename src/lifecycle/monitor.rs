@@ -39,8 +39,7 @@ pub fn spawn(session: &Session, name: &VmName, record: &Record) -> Result<(), Li
     // One of somebody else's has had its access from him.
     let _not_ours = Access::shared(system.qubes_group()).apply(&log);
     let monitor = system.own_program(PROGRAM);
-    let scoped = std::path::Path::new("/run/systemd/system").is_dir()
-        && exec::find("systemd-run", system.program_path()).is_some();
+    let scoped = system.has_service_manager() && exec::find("systemd-run", system.program_path()).is_some();
     let mut program = if scoped { in_scope(session, &monitor) } else { Program::new(&monitor) };
     program = program.arg("--qubesxml").arg(system.store_file());
     if let Some(root) = system.root() {

@@ -1,6 +1,6 @@
 //! The record of a start: `RUN/vm/NAME`, written before anything is touched, removed when everything is settled.
 //!
-//! It is one JSON object: `start_id`, `domain`, `uri`, `phase`. What it says is only ever compared: which start this
+//! It is one JSON object: `start_id`, `domain`, `uri`, `user`, `phase`. What it says is only ever compared: which start this
 //! was, which domain of which hypervisor to ask about.
 
 use std::fs;
@@ -35,13 +35,23 @@ pub struct Record {
     pub domain: Uuid,
     /// The hypervisor to ask.
     pub uri: String,
+    /// Who started it: a session's hypervisor (`qemu:///session`) is another one for each user.
+    #[serde(default)]
+    pub user: Option<u32>,
     pub phase: Phase,
 }
 
 impl Record {
     /// A record for a start that begins now.
-    pub fn of_new_start(domain: Uuid, uri: &str) -> Record {
-        Record { start_id: Uuid::new_v4(), domain, uri: uri.to_string(), phase: Phase::Starting }
+    pub fn of_new_start(system: &System, domain: Uuid, uri: &str) -> Record {
+        let user = Some(system.user());
+        Record { start_id: Uuid::new_v4(), domain, uri: uri.to_string(), user, phase: Phase::Starting }
+    }
+
+    /// The user whose session's hypervisor has the domain, where that is not the one we would reach by this URI.
+    pub fn session_of_another(&self, system: &System) -> Option<u32> {
+        let of_session = self.uri.split('?').next().is_some_and(|uri| uri.ends_with("/session"));
+        self.user.filter(|user| of_session && *user != system.user())
     }
 
     /// The record of a qube, if there is one.

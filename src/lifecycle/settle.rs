@@ -58,6 +58,10 @@ impl Session {
             uri: record.uri.clone(),
             reason: e.to_string(),
         };
+        if let Some(user) = record.session_of_another(&self.system) {
+            let reason = format!("only user {user} reaches it");
+            return Err(LifecycleError::StateUnknown { qube: name.clone(), uri: record.uri.clone(), reason });
+        }
         let live = match self.hypervisor().uri() == record.uri {
             true => self.hypervisor().state(record.domain),
             false => self.hypervisor_at(&record.uri).state(record.domain),
@@ -76,7 +80,7 @@ impl Session {
             Err(_not_there) => return Ok(None),
         };
         if live.is_some() {
-            let mut record = Record::of_new_start(uuid, self.hypervisor().uri());
+            let mut record = Record::of_new_start(&self.system, uuid, self.hypervisor().uri());
             record.phase = Phase::Running;
             record.store(&self.system, name)?;
             monitor::ensure_watched(self, name, &record)?;

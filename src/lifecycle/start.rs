@@ -109,7 +109,7 @@ impl Session {
         let mut description = self.describe(&qubes, vm)?;
         let family = Family::of_uri(self.hypervisor().uri());
         description.block_devices = drive.map(|d| d.device(family)).transpose()?.into_iter().collect();
-        let mut record = Record::of_new_start(uuid, self.hypervisor().uri());
+        let mut record = Record::of_new_start(&self.system, uuid, self.hypervisor().uri());
         record.store(&self.system, lock.name())?;
         let begun = monitor::spawn(self, lock.name(), &record).and_then(|()| Ok(storage.start()?));
         let started = match begun {
@@ -135,6 +135,9 @@ impl Session {
         mut description: DomainDescription,
         storage: &VmStorage,
     ) -> Result<(), LifecycleError> {
+        if let Some(log) = &description.console_log {
+            self.make_console_log(log)?;
+        }
         let disks = storage.disks()?;
         description.disks = disks_of_volumes(disks.iter().map(|d| (d.name.as_str(), d.attachment.clone(), d.rw)))?;
         description.owner = self.owner_of(&disks)?;

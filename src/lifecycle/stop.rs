@@ -19,10 +19,10 @@ pub enum Stopped {
 }
 
 impl Session {
-    /// Asks a qube to shut down; returns at once. A paused one cannot hear and is ended.
+    /// Asks a qube to shut down; returns at once.
     ///
     /// # Errors
-    /// A netvm with running clients is refused unless `force`.
+    /// Unless `force`: a netvm with running clients, and a paused qube, which cannot hear and would have to be ended.
     pub fn shutdown(&self, name: &VmName, force: bool) -> Result<Stopped, LifecycleError> {
         let qubes = self.read()?;
         let vm = known(&qubes, name)?;
@@ -40,6 +40,9 @@ impl Session {
         };
         if !force {
             self.refuse_with_clients(&qubes, vm)?;
+            if live.state == PowerState::Paused {
+                return Err(LifecycleError::NotRunning(vm.name.clone()));
+            }
         }
         let hypervisor = self.hypervisor();
         let outcome = match live.state {

@@ -1,7 +1,7 @@
 //! Features: names with texts, looked up along templates, netvms, or dom0 (`spec/r4-features.md` §1).
 //! A feature is absent, off (empty), or on (anything else, `0` too).
 
-use std::net::Ipv4Addr;
+use core::net::Ipv4Addr;
 
 use super::facts::Facts;
 use super::name::VmName;

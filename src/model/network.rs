@@ -1,6 +1,6 @@
 //! Network addresses, from numbers (`spec/r4-properties.md` §5.4).
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use core::net::{Ipv4Addr, Ipv6Addr};
 
 use super::class::Class;
 use super::facts::Facts;

@@ -29,7 +29,8 @@ struct Slot {
     name: VmName,
     class: Class,
     origin: Option<usize>,
-    vm: OnceCell<Vm>,
+    /// Apart, so that those who only want names go through little memory.
+    vm: OnceCell<Box<Vm>>,
     touched: bool,
 }
 
@@ -149,7 +150,7 @@ impl Qubes {
         self.vm(at);
         let slot = &mut self.slots[at];
         slot.touched = true;
-        slot.vm.get_mut()
+        slot.vm.get_mut().map(|vm| &mut **vm)
     }
 
     /// Adds a qube; gives it back when the name is taken.
@@ -161,7 +162,7 @@ impl Qubes {
             name: vm.name.clone(),
             class: vm.class.clone(),
             origin: None,
-            vm: OnceCell::from(vm),
+            vm: OnceCell::from(Box::new(vm)),
             touched: true,
         };
         let at = self.slots.partition_point(|s| order(s, &slot) == Ordering::Less);
@@ -175,16 +176,15 @@ impl Qubes {
         self.vm(at);
         let slot = self.slots.remove(at);
         self.removed.extend(slot.origin);
-        slot.vm.into_inner()
+        slot.vm.into_inner().map(|vm| *vm)
     }
 
     /// The domains as they are to be written, in the order of [`Qubes::names`].
     pub fn written(&self) -> impl Iterator<Item = Written<'_>> {
-        self.slots.iter().map(|slot| match (slot.origin, slot.vm.get()) {
-            (Some(position), Some(vm)) if slot.touched => Written::Changed { position, vm },
-            (Some(position), _) => Written::Unchanged { position },
-            (None, Some(vm)) => Written::New { vm },
-            (None, None) => unreachable!("a qube without origin is born parsed"),
+        self.slots.iter().enumerate().map(|(at, slot)| match slot.origin {
+            Some(position) if slot.touched => Written::Changed { position, vm: self.vm(at) },
+            Some(position) => Written::Unchanged { position },
+            None => Written::New { vm: self.vm(at) },
         })
     }
 
@@ -196,8 +196,9 @@ impl Qubes {
     fn vm(&self, at: usize) -> &Vm {
         let slot = &self.slots[at];
         slot.vm.get_or_init(|| match (&self.source, slot.origin) {
-            (Some(source), Some(position)) => source.domain(position),
-            _ => unreachable!("a qube that is not parsed yet has a source"),
+            (Some(source), Some(position)) => Box::new(source.domain(position)),
+            // A qube without an origin was put in parsed; this is what it would be without anything.
+            _ => Box::new(Vm::new(slot.name.clone(), slot.class.clone())),
         })
     }
 

@@ -1,12 +1,18 @@
 //! An ordered map from names to texts: explicit properties, features, options of a device or a volume.
 
 use std::fmt;
+use std::ops::Range;
 
-/// Names with their texts in the order of the file. Small enough that searching it beats hashing; all texts lie in
-/// one string, because a thousand qubes have a hundred thousand of them.
+use super::shared_bytes::SharedBytes;
+
+/// Names with their texts in the order of the file. Small enough that searching it beats hashing. A thousand qubes
+/// have a hundred thousand of them, so a text that stands in the file as it is meant is not copied; the others lie in
+/// one string.
 #[derive(Clone, Default)]
 pub struct TextMap {
     entries: Vec<Entry>,
+    file: Option<SharedBytes>,
+    /// Its first byte counts as the one behind the file's last.
     store: String,
 }
 
@@ -24,7 +30,18 @@ impl TextMap {
 
     /// An empty map with room for `entries` whose names and texts have `bytes` together.
     pub fn with_capacity(entries: usize, bytes: usize) -> TextMap {
-        TextMap { entries: Vec::with_capacity(entries), store: String::with_capacity(bytes) }
+        TextMap { entries: Vec::with_capacity(entries), file: None, store: String::with_capacity(bytes) }
+    }
+
+    /// An empty map with room for `entries` whose names and texts lie in `file`: see [`TextMap::append_piece`].
+    pub fn over(file: SharedBytes, entries: usize) -> TextMap {
+        TextMap { entries: Vec::with_capacity(entries), file: Some(file), store: String::new() }
+    }
+
+    /// Appends what stands at two places of the file that the map lies over, both UTF-8, under a name that the caller
+    /// knows to be new.
+    pub fn append_piece(&mut self, name: Range<u32>, text: Range<u32>) {
+        self.entries.push(Entry { name: (name.start, name.end), text: (text.start, text.end) });
     }
 
     pub fn get(&self, name: &str) -> Option<&str> {
@@ -78,21 +95,33 @@ impl TextMap {
     }
 
     fn position(&self, name: &str) -> Option<usize> {
-        let store = self.store.as_bytes();
         let is = |&(start, end): &(u32, u32)| {
-            (end - start) as usize == name.len() && store[start as usize..end as usize] == *name.as_bytes()
+            (end - start) as usize == name.len() && *self.bytes((start, end)) == *name.as_bytes()
         };
         self.entries.iter().position(|e| is(&e.name))
     }
 
-    fn at(&self, (start, end): (u32, u32)) -> &str {
-        &self.store[start as usize..end as usize]
+    fn in_file(&self) -> usize {
+        self.file.as_ref().map_or(0, |file| file.len())
+    }
+
+    fn bytes(&self, (start, end): (u32, u32)) -> &[u8] {
+        let (start, end) = (start as usize, end as usize);
+        match &self.file {
+            Some(file) if start < file.len() => &file[start..end],
+            _ => &self.store.as_bytes()[start - self.in_file()..end - self.in_file()],
+        }
+    }
+
+    fn at(&self, place: (u32, u32)) -> &str {
+        // Whoever made the entry knew it to be UTF-8.
+        std::str::from_utf8(self.bytes(place)).unwrap_or_default()
     }
 
     fn keep(&mut self, text: &str) -> (u32, u32) {
-        let start = self.store.len() as u32;
+        let start = self.in_file() + self.store.len();
         self.store.push_str(text);
-        (start, self.store.len() as u32)
+        (start as u32, (start + text.len()) as u32)
     }
 
     /// Drops replaced texts once they are more than what is in use.
@@ -142,6 +171,23 @@ mod tests {
         assert_eq!((map.get("a"), map.get("x"), map.len()), (Some("\u{17C}"), None, 3));
         assert_eq!(map.remove("b").as_deref(), Some("2"));
         assert_eq!(map, [("a", "\u{17C}"), ("c", "3")].into_iter().collect());
+    }
+
+    #[test]
+    fn a_map_over_a_file_takes_other_texts_as_well() {
+        let mut map = TextMap::over(SharedBytes::from(b"a=1 b=\xC5\xBC".to_vec()), 2);
+        map.append_piece(0..1, 2..3);
+        map.append_piece(4..5, 6..8);
+        let before = map.clone();
+        assert_eq!((map.get("a"), map.get("b"), map.get("c")), (Some("1"), Some("\u{17C}"), None));
+        map.set("a", "");
+        map.append("c", "3");
+        assert_eq!(map.iter().collect::<Vec<_>>(), [("a", ""), ("b", "\u{17C}"), ("c", "3")]);
+        for n in 0..10_000 {
+            map.set("b", &n.to_string());
+        }
+        assert_eq!(map.iter().collect::<Vec<_>>(), [("a", ""), ("b", "9999"), ("c", "3")]);
+        assert_eq!(before, [("a", "1"), ("b", "\u{17C}")].into_iter().collect());
     }
 
     #[test]

@@ -66,10 +66,15 @@ impl Vm {
         if class != Class::AdminVM {
             properties.set("name", name.as_str());
         }
+        Vm { properties, ..Vm::of_file(name, class) }
+    }
+
+    /// A qube whose properties the caller adds, its name among them.
+    pub(crate) fn of_file(name: VmName, class: Class) -> Vm {
         Vm {
             name,
             class,
-            properties,
+            properties: TextMap::new(),
             features: TextMap::new(),
             tags: Vec::new(),
             devices: Vec::new(),

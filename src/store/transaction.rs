@@ -3,17 +3,17 @@
 mod restore;
 
 use std::fs::{self, File};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::ops::{Deref, DerefMut};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
 use nix::unistd::{Gid, Uid, fchown, geteuid};
 
+use super::content;
 use super::error::StoreError;
 use super::file_lock::{Exclusivity, try_lock, unlock};
 use super::history;
@@ -139,10 +139,7 @@ fn read_all(file: &File, path: &Path) -> Result<Bytes, StoreError> {
     if size > MAX_BYTES as u64 {
         return Err(StoreError::Format { path: path.into(), source: FormatError::TooLarge { bytes: size } });
     }
-    let mut bytes = Vec::new();
-    let mut reader = file;
-    reader.read_to_end(&mut bytes).map_err(StoreError::io("read", path))?;
-    Ok(Arc::new(bytes))
+    content::read_whole(file, size as usize).map_err(StoreError::io("read", path))
 }
 
 /// By what a file can be told from a later state of itself.
@@ -243,7 +240,7 @@ impl Write {
         })?;
         place.note().leave();
         let version = version_of(lock.file(), &place.file)?;
-        let source: Bytes = Arc::new(bytes);
+        let source = Bytes::from(bytes);
         let qubes = parse(source.clone(), &place.file)?;
         Ok(Write { qubes, place: place.clone(), source, saved: None, lock, version })
     }

@@ -14,6 +14,9 @@ use crate::system;
 /// needless; so the tool asks for it with [`needed`], and usage lines show it as mandatory.
 pub const THE_QUBE: &str = "the-qube";
 
+/// The positional that says what a tool with several commands shall do. Usage lines show it without brackets.
+pub const THE_COMMAND: &str = "the-command";
+
 /// The heading of the options that upstream's client tools do not have; they are not part of usage lines, and an
 /// abbreviation means upstream's options first.
 const OURS: &str = "Where to work";
@@ -34,6 +37,11 @@ pub fn value(long: &'static str, short: Option<char>, value: &'static str, help:
 /// An option that takes every word up to the next option.
 pub fn greedy(long: &'static str, value: &'static str, help: &'static str) -> Arg {
     Arg::new(long).long(long).value_name(value).action(ArgAction::Append).num_args(1..).help(help)
+}
+
+/// The option of many spellings that forgets what was set.
+pub fn unset(help: &'static str) -> Arg {
+    flag("unset", Some('D'), help).visible_aliases(["default", "delete"])
 }
 
 /// [`THE_QUBE`].

@@ -20,6 +20,13 @@ pub enum Kind<'a> {
     Tags,
     /// Copies of the store.
     Copies,
+    /// Tags that one qube has.
+    TagsOf(Option<&'a str>),
+    /// Features that one qube has, whose names begin with this; it is left out.
+    Features {
+        of: Option<&'a str>,
+        below: &'a str,
+    },
     /// Properties of a qube, or of the system.
     Properties {
         of: Option<&'a str>,
@@ -72,6 +79,15 @@ fn from_store(kind: &Kind, qubes: &Qubes, session: &Session) -> Vec<Candidate> {
             tags.sort_unstable();
             tags.dedup();
             tags.into_iter().map(|t| candidate(t, "")).collect()
+        }
+        Kind::TagsOf(name) => {
+            let vm = name.and_then(|name| qubes.get(name));
+            vm.map(|vm| vm.tags.iter().map(|t| candidate(t, "")).collect()).unwrap_or_default()
+        }
+        Kind::Features { of, below } => {
+            let vm = of.and_then(|name| qubes.get(name));
+            let names = vm.into_iter().flat_map(|vm| vm.features.iter().filter_map(|(n, _)| n.strip_prefix(below)));
+            names.map(|name| candidate(name, "")).collect()
         }
         Kind::Properties { of: None } => global_properties().map(|p| candidate(p.name, p.doc)).collect(),
         Kind::Properties { of: Some(name) } => match qubes.class(name) {

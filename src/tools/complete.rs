@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Arg, ArgAction};
 
-use super::arguments::THE_QUBE;
+use super::arguments::{THE_COMMAND, THE_QUBE};
 use super::candidates::{self, Kind};
 use super::output::Output;
 use super::{COMMANDS, Command, multicall};
@@ -221,6 +221,13 @@ fn values(line: &clap::Command, arg: &Arg, current: &str, place: &Place, words: 
         "db-command" => Kind::Words(super::db::words()),
         "copy" => Kind::Copies,
         "internal" | "servicevm" => Kind::Words(vec!["y", "n"]),
+        "feature" => Kind::Features { of: place.positionals.first().copied(), below: "" },
+        "service" => Kind::Features { of: place.positionals.first().copied(), below: "service." },
+        "switch" => Kind::Words(vec!["on", "off"]),
+        THE_COMMAND => Kind::Words(vec!["list", "add", "del"]),
+        // Another qube's tags are what somebody may want to give to this one.
+        "tag" if place.positionals.get(1).is_some_and(|command| super::tags::gives(command)) => Kind::Tags,
+        "tag" => Kind::TagsOf(place.positionals.first().copied()),
         "property" => Kind::Properties { of: of_qube(line, place) },
         "value" => match property {
             Some(property) => Kind::ValuesOf { of: of_qube(line, place), property },

@@ -6,11 +6,12 @@ use clap::ArgMatches;
 use clap::parser::ValueSource;
 
 use super::Command;
-use super::arguments;
+use super::arguments::{self, THE_QUBE, needed};
 use super::failure::Failure;
 use super::output::{Output, say};
+use super::qubes_given::resolve_one;
 use crate::lifecycle::Session;
-use crate::model::Vm;
+use crate::model::{Qubes, Vm, VmName};
 use crate::store::Read;
 use crate::system::System;
 
@@ -31,6 +32,27 @@ impl Invocation {
     /// The place to work on. Asks the environment and core.toml, nothing else yet.
     pub fn system(&self) -> Result<System, Failure> {
         Ok(System::new(arguments::place(&self.given))?)
+    }
+
+    /// The session of a tool for one qube. Whether one was named is asked first: that is no question to the store.
+    pub fn session_for_the_qube(&self) -> Result<Session, Failure> {
+        needed(&self.given, THE_QUBE, "VMNAME")?;
+        Ok(Session::new(self.system()?))
+    }
+
+    /// The qube that was named; what is wrong with it is said.
+    pub fn the_qube<'q>(&self, qubes: &'q Qubes) -> Result<&'q Vm, Failure> {
+        let given = needed(&self.given, THE_QUBE, "VMNAME")?;
+        let name = resolve_one(given, qubes.names().map(VmName::as_str))?;
+        let vm = qubes.get(name).ok_or_else(|| Failure::no_such_domain(name))?;
+        self.warn_of_damage(vm);
+        Ok(vm)
+    }
+
+    /// Prints JSON, for people to read as well.
+    pub fn print_json(&mut self, value: &serde_json::Value) -> Result<(), Failure> {
+        let text = serde_json::to_string_pretty(value)?;
+        self.out.line(&text)
     }
 
     pub fn has(&self, id: &str) -> bool {

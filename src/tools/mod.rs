@@ -8,21 +8,25 @@ pub mod complete;
 mod create;
 mod db;
 pub mod failure;
+mod features;
 pub mod generate;
 pub mod invocation;
 mod kill;
 mod ls;
 mod monitor;
 pub mod multicall;
+mod notes;
 pub mod output;
 mod prefs;
 mod qubes_create;
 pub mod qubes_given;
 mod recover;
 mod remove;
+mod service;
 mod shutdown;
 mod start;
 pub mod table;
+mod tags;
 pub mod usage;
 pub mod values;
 
@@ -50,25 +54,75 @@ pub struct Command {
     pub more: fn() -> Vec<(&'static str, String)>,
 }
 
-/// Every command, in alphabetical order.
-pub const COMMANDS: &[Command] = &[
-    Command::new("qubes-create", "Make a new store with dom0", qubes_create::define, qubes_create::run),
+/// `qubes-create`
+pub const QUBES_CREATE: Command =
+    Command::new("qubes-create", "Make a new store with dom0", qubes_create::define, qubes_create::run);
+/// `qubes-db`
+pub const QUBES_DB: Command =
     Command::new("qubes-db", "Check the store, compare it with its copies, go back to one", db::define, db::run)
-        .with_manual(db::manual),
-    Command::new("qubes-monitor", "Watch one running qube", monitor::define, monitor::run).hidden(),
+        .with_manual(db::manual);
+/// `qubes-monitor`
+pub const QUBES_MONITOR: Command =
+    Command::new("qubes-monitor", "Watch one running qube", monitor::define, monitor::run).hidden();
+/// `qubes-prefs`
+pub const QUBES_PREFS: Command =
     Command::new("qubes-prefs", "Properties of the system", prefs::define_for_system, prefs::run_for_system)
-        .with_manual(prefs::manual_of_system),
-    Command::new("qubes-recover", "Bring qubes into order after a crash", recover::define, recover::run),
+        .with_manual(prefs::manual_of_system);
+/// `qubes-recover`
+pub const QUBES_RECOVER: Command =
+    Command::new("qubes-recover", "Bring qubes into order after a crash", recover::define, recover::run);
+/// `qvm-check`
+pub const QVM_CHECK: Command =
     Command::new("qvm-check", "Tell whether qubes exist, run, are templates", check::define, check::run)
-        .with_manual(check::manual),
-    Command::new("qvm-create", "Create a qube", create::define, create::run),
-    Command::new("qvm-kill", "End qubes at once", kill::define, kill::run),
-    Command::new("qvm-ls", "List qubes", ls::define, ls::run).with_manual(ls::manual),
+        .with_manual(check::manual);
+/// `qvm-create`
+pub const QVM_CREATE: Command = Command::new("qvm-create", "Create a qube", create::define, create::run);
+/// `qvm-features`
+pub const QVM_FEATURES: Command = Command::new("qvm-features", "Features of a qube", features::define, features::run);
+/// `qvm-kill`
+pub const QVM_KILL: Command = Command::new("qvm-kill", "End qubes at once", kill::define, kill::run);
+/// `qvm-ls`
+pub const QVM_LS: Command = Command::new("qvm-ls", "List qubes", ls::define, ls::run).with_manual(ls::manual);
+/// `qvm-notes`
+pub const QVM_NOTES: Command =
+    Command::new("qvm-notes", "Notes about a qube", notes::define, notes::run).with_manual(notes::manual);
+/// `qvm-prefs`
+pub const QVM_PREFS: Command =
     Command::new("qvm-prefs", "Properties of a qube", prefs::define_for_qube, prefs::run_for_qube)
-        .with_manual(prefs::manual_of_qube),
-    Command::new("qvm-remove", "Remove qubes with their volumes", remove::define, remove::run),
-    Command::new("qvm-shutdown", "Ask qubes to shut down", shutdown::define, shutdown::run),
-    Command::new("qvm-start", "Start qubes", start::define, start::run),
+        .with_manual(prefs::manual_of_qube);
+/// `qvm-remove`
+pub const QVM_REMOVE: Command =
+    Command::new("qvm-remove", "Remove qubes with their volumes", remove::define, remove::run);
+/// `qvm-service`
+pub const QVM_SERVICE: Command = Command::new("qvm-service", "Services of a qube", service::define, service::run);
+/// `qvm-shutdown`
+pub const QVM_SHUTDOWN: Command =
+    Command::new("qvm-shutdown", "Ask qubes to shut down", shutdown::define, shutdown::run);
+/// `qvm-start`
+pub const QVM_START: Command = Command::new("qvm-start", "Start qubes", start::define, start::run);
+/// `qvm-tags`
+pub const QVM_TAGS: Command =
+    Command::new("qvm-tags", "Tags of a qube", tags::define, tags::run).with_manual(tags::manual);
+
+/// Every command, in alphabetical order. Each has its constant, so that a program that is one command holds only that.
+pub const COMMANDS: &[Command] = &[
+    QUBES_CREATE,
+    QUBES_DB,
+    QUBES_MONITOR,
+    QUBES_PREFS,
+    QUBES_RECOVER,
+    QVM_CHECK,
+    QVM_CREATE,
+    QVM_FEATURES,
+    QVM_KILL,
+    QVM_LS,
+    QVM_NOTES,
+    QVM_PREFS,
+    QVM_REMOVE,
+    QVM_SERVICE,
+    QVM_SHUTDOWN,
+    QVM_START,
+    QVM_TAGS,
 ];
 
 impl Command {
@@ -100,15 +154,9 @@ impl Command {
     }
 }
 
-/// The whole of a program: `name` is the command, the rest comes from the process.
-pub fn main(name: &str) -> ExitCode {
-    match Command::find(name) {
-        Some(command) => run(command, std::env::args_os().skip(1).collect()),
-        None => {
-            say(&format!("{name}: error: no such command"));
-            ExitCode::from(2)
-        }
-    }
+/// The whole of a program that is one command: what it is to do comes from the process.
+pub fn main(command: &'static Command) -> ExitCode {
+    run(command, std::env::args_os().skip(1).collect())
 }
 
 /// Runs one command with these words, its name not among them.

@@ -49,6 +49,26 @@ fn width_of(cell: &str) -> usize {
     if cell.is_ascii() { cell.len() } else { cell.chars().count() }
 }
 
+/// Prints names with their values as two columns. An empty value leaves the name padded. A line feed in a value breaks
+/// the row, as `column` breaks it: what follows is a row of its own, and an empty one is left out.
+pub fn print_values<'a>(out: &mut Output, values: impl Iterator<Item = (&'a str, &'a str)>) -> Result<(), Failure> {
+    out.text(&laid_out_values(values))
+}
+
+fn laid_out_values<'a>(values: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+    let mut rows: Vec<(&str, &str)> = Vec::new();
+    for (name, value) in values {
+        let (first, further) = value.split_once('\n').unwrap_or((value, ""));
+        rows.push((name, first));
+        rows.extend(further.split('\n').filter(|line| !line.is_empty()).map(|line| (line, "")));
+    }
+    // A tab takes no column in the eyes of `column`.
+    let width = |cell: &str| cell.chars().filter(|c| *c != '\t').count();
+    let longest = rows.iter().map(|(name, _)| width(name)).max().unwrap_or(0);
+    let pad = |name: &str| " ".repeat(longest - width(name));
+    rows.iter().map(|(name, value)| format!("{name}{}  {value}\n", pad(name))).collect()
+}
+
 /// A list of names with explanations, as `--help-properties` prints it: two spaces, the name padded to the longest,
 /// two spaces, the text wrapped at 80 columns and continued under itself two columns further right.
 pub fn explained<'a>(entries: impl Iterator<Item = (&'a str, &'a str)> + Clone) -> String {
@@ -94,6 +114,12 @@ mod tests {
     fn columns_are_as_wide_as_their_longest_cell_and_only_an_empty_last_cell_is_padded() {
         let lines = laid_out(&[&["NAME", "VALUE"], &["└─é", "x"], &["bool-false", ""], &["short"]]);
         assert_eq!(lines, ["NAME        VALUE", "└─é         x", "bool-false       ", "short            "]);
+    }
+
+    #[test]
+    fn a_line_feed_in_a_value_begins_a_row_and_empty_rows_are_left_out() {
+        let text = laid_out_values([("long-name", ""), ("two", "a\n\nb\tc"), ("ż", "1")].into_iter());
+        assert_eq!(text, "long-name  \ntwo        a\nb\tc         \nż          1\n");
     }
 
     #[test]

@@ -37,6 +37,18 @@ fn options_their_values_and_commands_come_from_the_tools() {
 }
 
 #[test]
+fn features_services_and_tags_are_those_of_the_qube_and_new_tags_those_of_all() {
+    assert_eq!(complete("bash", &["qvm-features", "work", "m"]), ["menu-items", "multiline"]);
+    assert_eq!(complete("bash", &["qvm-features", "work", "gui", ""]), [""; 0]);
+    assert_eq!(complete("bash", &["qvm-service", "work", ""]), ["cups", "clocksync"]);
+    assert_eq!(complete("bash", &["qvm-service", "work", "cups", "o"]), ["on", "off"]);
+    assert_eq!(complete("bash", &["qvm-tags", "vault", ""]), ["list", "add", "del"]);
+    assert_eq!(complete("bash", &["qvm-tags", "vault", "del", ""]), ["audiovm-dom0", "guivm-dom0"]);
+    assert_eq!(complete("bash", &["qvm-tags", "vault", "add", "zz"]), ["zz-last"]);
+    assert_eq!(complete("bash", &["qvm-tags", "vault", "add", "job", "zz"]), ["zz-last"]);
+}
+
+#[test]
 fn a_store_that_cannot_be_read_offers_nothing_and_says_nothing() {
     assert_eq!(complete("bash", &["qvm-start", "--qubesxml", "/nonexistent", ""]), [""; 0]);
 }

@@ -6,3 +6,4 @@ mod generated;
 mod recording;
 mod recordings;
 mod store;
+mod written_down;

@@ -10,17 +10,21 @@ use std::sync::Mutex;
 use crate::recording::{self, Block};
 use crate::store::{Run, Store, repository};
 
-const TOOLS: [(&str, &str); 10] = [
+const TOOLS: [(&str, &str); 14] = [
     ("qubes-create", env!("CARGO_BIN_EXE_qubes-create")),
     ("qubes-prefs", env!("CARGO_BIN_EXE_qubes-prefs")),
     ("qvm-check", env!("CARGO_BIN_EXE_qvm-check")),
     ("qvm-create", env!("CARGO_BIN_EXE_qvm-create")),
+    ("qvm-features", env!("CARGO_BIN_EXE_qvm-features")),
     ("qvm-kill", env!("CARGO_BIN_EXE_qvm-kill")),
     ("qvm-ls", env!("CARGO_BIN_EXE_qvm-ls")),
+    ("qvm-notes", env!("CARGO_BIN_EXE_qvm-notes")),
     ("qvm-prefs", env!("CARGO_BIN_EXE_qvm-prefs")),
     ("qvm-remove", env!("CARGO_BIN_EXE_qvm-remove")),
+    ("qvm-service", env!("CARGO_BIN_EXE_qvm-service")),
     ("qvm-shutdown", env!("CARGO_BIN_EXE_qvm-shutdown")),
     ("qvm-start", env!("CARGO_BIN_EXE_qvm-start")),
+    ("qvm-tags", env!("CARGO_BIN_EXE_qvm-tags")),
 ];
 
 fn program(name: &str) -> Option<&'static str> {

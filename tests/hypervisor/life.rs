@@ -102,7 +102,7 @@ fn images_keep_their_owner_and_mode_while_the_guest_runs_and_after() {
 #[test]
 fn qemu_runs_as_libvirts_own_user_in_the_images_group_where_that_suffices() {
     if !nix::unistd::geteuid().is_root() {
-        eprintln!("skipped: only root's libvirt runs QEMU as somebody else");
+        crate::skip::skip("only root's libvirt runs QEMU as somebody else");
         return;
     }
     let mut domain = Domain::new();

@@ -2,6 +2,8 @@
 
 #[path = "../support/libvirt_daemon.rs"]
 mod libvirt_daemon;
+#[path = "../support/skip.rs"]
+mod skip;
 #[path = "../support/tiny_guest.rs"]
 mod tiny_guest;
 

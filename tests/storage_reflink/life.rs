@@ -238,7 +238,7 @@ fn an_image_that_a_virtual_machine_has_open_is_left_alone() {
     let server = Program::new("qemu-nbd").args(["--fork", "-f", "raw", "--socket"]).arg(&socket).arg("--pid-file");
     let server = server.arg(&pid).arg(pool.path("appvms/work/private-dirty.img"));
     if let Err(missing @ ExecError::Start { .. }) = server.output() {
-        eprintln!("skipped: {missing}");
+        crate::skip::skip(format_args!("{missing}"));
         return;
     }
     let pid = Pid::from_raw(fs::read_to_string(&pid).unwrap().trim().parse().unwrap());

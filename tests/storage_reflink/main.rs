@@ -5,3 +5,5 @@ mod life;
 #[path = "../support/loop_mount.rs"]
 mod loop_mount;
 mod pool;
+#[path = "../support/skip.rs"]
+mod skip;

@@ -23,7 +23,7 @@ pub fn pool_on(kind: FileSystem) -> Option<Pool> {
     let mount = match LoopMount::new(kind) {
         Ok(mount) => mount,
         Err(reason) => {
-            eprintln!("skipped: {kind:?}: {reason}");
+            crate::skip::skip(format_args!("{kind:?}: {reason}"));
             return None;
         }
     };

@@ -1,7 +1,7 @@
 //! Values of properties.
 
+use core::net::{Ipv4Addr, Ipv6Addr};
 use std::fmt;
-use std::net::{Ipv4Addr, Ipv6Addr};
 
 use uuid::Uuid;
 

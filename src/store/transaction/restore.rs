@@ -2,7 +2,6 @@
 
 use std::io::Read as _;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use super::{StoreError, StorePlace, Write, parse};
 use crate::format::Bytes;
@@ -39,9 +38,9 @@ impl Write {
         if old == bytes {
             return Ok(Restored::Unchanged);
         }
-        let new: Bytes = Arc::new(bytes);
+        let new: Bytes = Bytes::from(bytes);
         let qubes = parse(new.clone(), &place.file)?;
-        let mut store = Write { qubes, place, source: Arc::new(old), saved: None, lock, version };
+        let mut store = Write { qubes, place, source: Bytes::from(old), saved: None, lock, version };
         let kept = store.keep_copy()?;
         // The lock may have been waited for.
         store.place.refuse_beside_qubesd()?;

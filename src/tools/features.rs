@@ -1,0 +1,73 @@
+//! qvm-features: features of a qube, texts by name.
+
+use clap::Arg;
+
+use super::arguments::{self, the_qube};
+use super::failure::Failure;
+use super::invocation::{Invocation, read_for_good};
+use super::table;
+use crate::lifecycle::Session;
+use crate::model::Vm;
+
+pub fn define(line: clap::Command) -> clap::Command {
+    line.arg(arguments::unset("take the feature away"))
+        .arg(arguments::json())
+        .arg(the_qube("the qube"))
+        .arg(Arg::new("feature").value_name("FEATURE").help("one feature; all of them when left out"))
+        .arg(
+            Arg::new("feature-value")
+                .value_name("VALUE")
+                .allow_negative_numbers(true)
+                .help("its new value; an empty one means off"),
+        )
+}
+
+pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
+    let session = call.session_for_the_qube()?;
+    let qubes = read_for_good(&session)?;
+    let vm = call.the_qube(&qubes)?;
+    match (call.value("feature"), call.value("feature-value"), call.has("unset")) {
+        (None, _, true) => Err(Failure::usage("--unset requires a feature")),
+        (Some(_), Some(_), true) => Err(Failure::usage("cannot both set and unset a value")),
+        (None, _, false) => list(call, vm),
+        (Some(feature), None, false) => show(call, vm.features.get(feature)),
+        (Some(feature), value, _) => change(call, &session, vm, feature, value),
+    }
+}
+
+fn list(call: &mut Invocation, vm: &Vm) -> Result<u8, Failure> {
+    if call.has("json") {
+        let object: serde_json::Map<_, _> = vm.features.iter().map(|(n, v)| (n.to_string(), v.into())).collect();
+        call.print_json(&object.into())?;
+    } else {
+        table::print_values(&mut call.out, vm.features.iter())?;
+    }
+    Ok(0)
+}
+
+/// The exit code tells a feature that is off from one that is absent.
+fn show(call: &mut Invocation, value: Option<&str>) -> Result<u8, Failure> {
+    let Some(value) = value else { return Ok(1) };
+    if call.has("json") {
+        call.print_json(&value.into())?;
+    } else {
+        call.out.line(value)?;
+    }
+    Ok(0)
+}
+
+/// Sets a feature, or takes it away when there is no value; says what follows later.
+pub(super) fn change(
+    call: &Invocation,
+    session: &Session,
+    vm: &Vm,
+    feature: &str,
+    value: Option<&str>,
+) -> Result<u8, Failure> {
+    let notes = match value {
+        Some(value) => session.set_feature(&vm.name, feature, value),
+        None => session.remove_feature(&vm.name, feature),
+    };
+    notes?.iter().for_each(|note| call.inform(vm.name.as_str(), note));
+    Ok(0)
+}

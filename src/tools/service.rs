@@ -1,0 +1,92 @@
+//! qvm-service: services that run in a qube or do not. They are features whose names begin with `service.`.
+
+use clap::Arg;
+
+use super::arguments::{self, flag, the_qube};
+use super::failure::{Failure, quoted};
+use super::features;
+use super::invocation::{Invocation, read_for_good};
+use super::table;
+use crate::model::Vm;
+
+const PREFIX: &str = "service.";
+
+pub fn define(line: clap::Command) -> clap::Command {
+    line.arg(arguments::unset("let the qube decide"))
+        .arg(flag("list", Some('l'), "accepted, without effect: without a service all are listed"))
+        .arg(flag("enable", Some('e'), "switch the service on").overrides_with("disable"))
+        .arg(flag("disable", Some('d'), "switch the service off"))
+        .arg(arguments::json())
+        .arg(the_qube("the qube"))
+        .arg(Arg::new("service").value_name("SERVICE").help("one service; all of them when left out"))
+        .arg(Arg::new("switch").value_name("VALUE").help("on or off"))
+}
+
+pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
+    let session = call.session_for_the_qube()?;
+    let qubes = read_for_good(&session)?;
+    let vm = call.the_qube(&qubes)?;
+    let Some(service) = call.value("service") else {
+        return match call.has("unset") {
+            true => Err(Failure::usage("--unset requires a feature")),
+            false => list(call, vm),
+        };
+    };
+    let feature = format!("{PREFIX}{service}");
+    let wanted = wanted(call)?;
+    match (wanted, call.has("unset")) {
+        (Some(_), true) => Err(Failure::usage("cannot both set and unset a value")),
+        (None, true) => features::change(call, &session, vm, &feature, None),
+        (Some(on), false) => features::change(call, &session, vm, &feature, Some(if on { "1" } else { "" })),
+        (None, false) => show(call, vm.features.get(&feature)),
+    }
+}
+
+/// Whether the service shall run, as an option or a word says it. Both may, when they agree.
+fn wanted(call: &Invocation) -> Result<Option<bool>, Failure> {
+    let by_word = call.value("switch").map(on_or_off).transpose()?;
+    let by_option = match (call.has("enable"), call.has("disable")) {
+        (true, _) => Some(true),
+        (false, true) => Some(false),
+        (false, false) => None,
+    };
+    match (by_option, by_word) {
+        (Some(option), Some(word)) if option != word => {
+            Err(Failure::usage("VALUE says the opposite of --enable or --disable"))
+        }
+        (option, word) => Ok(option.or(word)),
+    }
+}
+
+fn on_or_off(word: &str) -> Result<bool, Failure> {
+    match word.to_ascii_lowercase().as_str() {
+        "1" | "yes" | "true" | "on" => Ok(true),
+        "0" | "no" | "false" | "off" => Ok(false),
+        _ => Err(Failure::error(format!("Invalid literal for boolean value: {}", quoted(word)))),
+    }
+}
+
+fn list(call: &mut Invocation, vm: &Vm) -> Result<u8, Failure> {
+    let services = vm.features.iter().filter_map(|(name, value)| Some((name.strip_prefix(PREFIX)?, value)));
+    if call.has("json") {
+        let object: serde_json::Map<_, _> = services.map(|(n, v)| (n.to_string(), (!v.is_empty()).into())).collect();
+        call.print_json(&object.into())?;
+    } else {
+        table::print_values(&mut call.out, services.map(|(name, value)| (name, shown(value))))?;
+    }
+    Ok(0)
+}
+
+fn show(call: &mut Invocation, value: Option<&str>) -> Result<u8, Failure> {
+    let Some(value) = value else { return Ok(1) };
+    if call.has("json") {
+        call.print_json(&(!value.is_empty()).into())?;
+    } else {
+        call.out.line(shown(value))?;
+    }
+    Ok(0)
+}
+
+fn shown(value: &str) -> &'static str {
+    if value.is_empty() { "off" } else { "on" }
+}

@@ -1,0 +1,100 @@
+//! qvm-tags: tags of a qube.
+
+use clap::{Arg, ArgMatches};
+
+use super::arguments::{self, THE_COMMAND, the_qube};
+use super::failure::Failure;
+use super::invocation::{Invocation, read_for_good};
+use super::output::{Output, say};
+use super::table;
+use super::usage::usage;
+use crate::model::Vm;
+
+/// The words of the commands, in the order of usage lines.
+const COMMANDS: [&str; 10] = ["list", "ls", "l", "add", "a", "set", "del", "d", "unset", "u"];
+
+enum Wanted<'a> {
+    List(Option<&'a str>),
+    Add(Vec<&'a str>),
+    Remove(&'a str),
+}
+
+/// Whether this command gives tags to the qube.
+pub fn gives(command: &str) -> bool {
+    matches!(command, "add" | "a" | "set")
+}
+
+pub fn define(line: clap::Command) -> clap::Command {
+    line.arg(arguments::json())
+        .arg(the_qube("the qube"))
+        .arg(
+            Arg::new(THE_COMMAND)
+                .value_name("{list,ls,l,add,a,set,del,d,unset,u} ...")
+                .help("list [TAG], add TAG..., or del TAG; list when left out"),
+        )
+        .arg(Arg::new("tag").value_name("TAG").num_args(0..).hide(true))
+}
+
+pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
+    let wanted = wanted(&call.given)?;
+    let session = call.session_for_the_qube()?;
+    let qubes = read_for_good(&session)?;
+    let vm = call.the_qube(&qubes)?;
+    match wanted {
+        Wanted::List(None) => list(&mut call.out, call.given.get_flag("json"), vm)?,
+        Wanted::List(Some(tag)) if !vm.has_tag(tag) => return Ok(1),
+        Wanted::List(Some(tag)) if call.has("json") => call.print_json(&tag.into())?,
+        Wanted::List(Some(tag)) => call.out.line(tag)?,
+        Wanted::Add(tags) => session.add_tags(&vm.name, &tags)?,
+        Wanted::Remove(tag) => session.remove_tag(&vm.name, tag)?,
+    }
+    Ok(0)
+}
+
+fn wanted(given: &ArgMatches) -> Result<Wanted<'_>, Failure> {
+    let words: Vec<&str> = given.get_many::<String>("tag").unwrap_or_default().map(String::as_str).collect();
+    let command = given.get_one::<String>(THE_COMMAND).map_or("list", String::as_str);
+    match (command, words.as_slice()) {
+        ("list" | "ls" | "l", []) => Ok(Wanted::List(None)),
+        ("list" | "ls" | "l", [tag]) => Ok(Wanted::List(Some(*tag))),
+        (word, [_, ..]) if gives(word) => Ok(Wanted::Add(words)),
+        ("del" | "d" | "unset" | "u", [tag]) => Ok(Wanted::Remove(tag)),
+        (word, []) if gives(word) => Err(tag_is_missing("qvm-tags VMNAME add")),
+        ("del" | "d" | "unset" | "u", []) => Err(tag_is_missing("qvm-tags VMNAME del")),
+        (word, [_, more @ ..]) if COMMANDS.contains(&word) => {
+            Err(Failure::usage(format!("unrecognized arguments: {}", more.join(" "))))
+        }
+        (word, _) => Err(arguments::invalid_choice("command", word, &COMMANDS)),
+    }
+}
+
+/// The usage error of a command without its tags, which has a usage line of its own.
+fn tag_is_missing(program: &'static str) -> Failure {
+    let several = if program.ends_with("add") { 1..=usize::MAX } else { 1..=1 };
+    let line = arguments::common(program).arg(Arg::new("tag").value_name("tag").num_args(several).required(true));
+    say(&format!("{}\n{program}: error: the following arguments are required: tag", usage(&line)));
+    Failure::Said(2)
+}
+
+fn list(out: &mut Output, json: bool, vm: &Vm) -> Result<(), Failure> {
+    let mut tags: Vec<&str> = vm.tags.iter().map(|tag| &**tag).collect();
+    tags.sort_unstable();
+    if json {
+        return out.line(&serde_json::to_string_pretty(&tags)?);
+    }
+    tags.iter().try_for_each(|tag| out.line(tag))
+}
+
+/// The commands as a section of the manual page.
+pub fn manual() -> Vec<(&'static str, String)> {
+    let commands = [
+        (
+            "list [TAG]",
+            "list the tags, one per line; with TAG: print it and end with 0 when the qube has it, else with 1",
+        ),
+        ("add TAG...", "give the qube these tags"),
+        ("del TAG", "take the tag away"),
+    ];
+    let others = "ls and l mean list; a and set mean add; d, unset and u mean del.\n";
+    vec![("commands", table::explained(commands.into_iter()) + others)]
+}
