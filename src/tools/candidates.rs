@@ -18,8 +18,6 @@ pub enum Kind<'a> {
     Classes,
     Pools,
     Tags,
-    /// Copies of the store.
-    Copies,
     /// Tags that one qube has.
     TagsOf(Option<&'a str>),
     /// Features that one qube has, whose names begin with this; it is left out.
@@ -27,6 +25,8 @@ pub enum Kind<'a> {
         of: Option<&'a str>,
         below: &'a str,
     },
+    /// Copies of the store.
+    Copies,
     /// Properties of a qube, or of the system.
     Properties {
         of: Option<&'a str>,

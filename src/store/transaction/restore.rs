@@ -38,7 +38,7 @@ impl Write {
         if old == bytes {
             return Ok(Restored::Unchanged);
         }
-        let new: Bytes = Bytes::from(bytes);
+        let new = Bytes::from(bytes);
         let qubes = parse(new.clone(), &place.file)?;
         let mut store = Write { qubes, place, source: Bytes::from(old), saved: None, lock, version };
         let kept = store.keep_copy()?;
