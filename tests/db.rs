@@ -319,6 +319,14 @@ fn a_file_that_is_no_xml_is_explained_and_the_way_back_is_named() {
 }
 
 #[test]
+fn lines_are_right_without_indentation() {
+    let flat: Vec<&str> = SOUND.lines().map(str::trim_start).collect();
+    let store = Store::of(&flat.join("\n").replace("\"memory\">400", "\"memory\">much"));
+    let said = checked(&store, 1);
+    assert!(said.starts_with(&format!("$:{}: error: work: memory", line_of("\"memory\">400"))), "{said}");
+}
+
+#[test]
 fn a_store_that_is_none_is_explained() {
     for (text, why) in [
         ("", "the file is empty"),

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
 use qubes::model::{Labels, Pools, Qubes, TextMap};
-use qubes::store::{Read, Saved, StoreError, StorePlace, Wait, Write};
+use qubes::store::{Read, Restored, Saved, StoreError, StorePlace, Wait, Write};
 
 const SMALL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/r4/small.xml");
 
@@ -232,4 +232,26 @@ fn a_store_of_a_hundred_megabytes_is_refused_unread() {
     fs::File::create(&scratch.place.file).unwrap().set_len(100 << 20).unwrap();
     let message = Read::open(&scratch.place).err().unwrap().to_string();
     assert!(message.ends_with("104857600 bytes are more than a store can have (67108864)"), "{message}");
+}
+
+#[test]
+fn a_restored_store_is_locked_and_can_be_changed_further() {
+    let scratch = Scratch::new();
+    let sound = scratch.bytes();
+    fs::write(&scratch.place.file, "<qubes>").unwrap();
+    let refused = Write::restore(&scratch.place, b"<qubes>".to_vec()).err().unwrap();
+    assert!(matches!(refused, StoreError::Format { .. }), "{refused}");
+    assert_eq!(scratch.bytes(), b"<qubes>");
+
+    let Restored::Written { mut store, kept } = Write::restore(&scratch.place, sound.clone()).unwrap() else {
+        panic!("nothing was written");
+    };
+    assert_eq!(fs::read(kept.unwrap()).unwrap(), b"<qubes>");
+    assert_eq!(scratch.bytes(), sound);
+    let busy = Write::open(&scratch.place).err().unwrap();
+    assert!(matches!(busy, StoreError::Busy { .. }), "the new file is the lock: {busy}");
+    store.globals.set("updatevm", "sys-net");
+    assert_eq!(store.save().unwrap(), Saved::Written);
+    drop(store);
+    assert_eq!(Read::open(&scratch.place).unwrap().globals.get("updatevm"), Some("sys-net"));
 }
