@@ -1,5 +1,7 @@
 //! qvm-prefs and qubes-prefs: properties of a qube and of the system.
 
+use std::mem::ManuallyDrop;
+
 use clap::Arg;
 
 use super::arguments::{self, THE_QUBE, flag, needed, the_qube};
@@ -126,7 +128,8 @@ fn run(call: &mut Invocation, session: &Session, qube: Option<&str>) -> Result<u
         (None, true) => None,
         (None, false) => return show(call, &owner, &qubes, property, session),
     };
-    // The change decides on what it loads itself, under the lock.
+    // The change decides on what it loads itself, under the lock; two stores in memory are one too many.
+    drop(ManuallyDrop::into_inner(qubes));
     set(call, session, &owner, property, change.as_deref())
 }
 

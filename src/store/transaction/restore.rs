@@ -45,7 +45,7 @@ impl Write {
         // The lock may have been waited for.
         store.place.refuse_beside_qubesd()?;
         store.refuse_changed_behind()?;
-        store.replace(new.to_vec())?;
+        store.replace(new.clone())?;
         (store.source, store.saved) = (new, None);
         Ok(Restored::Written { store: Box::new(store), kept: Some(kept) })
     }
