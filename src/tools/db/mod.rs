@@ -97,7 +97,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
 }
 
 /// A text from the store, or about it, on one line whatever stands in it.
-fn one_line(text: &str) -> String {
+pub(super) fn one_line(text: &str) -> String {
     let shown = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
     text.chars().map(shown).collect()
 }

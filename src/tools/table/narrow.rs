@@ -7,8 +7,8 @@ use super::{GAP, width_of, width_of_char, widths};
 use crate::tools::failure::Failure;
 use crate::tools::output::Output;
 
-/// A column is not made narrower than this.
-const NARROWEST: usize = 12;
+/// A word of more columns than this may be broken.
+const LONG_WORD: usize = 24;
 
 pub fn print<R, C>(out: &mut Output, rows: &[R], style: impl Fn(usize, usize) -> Style) -> Result<(), Failure>
 where
@@ -20,7 +20,7 @@ where
     let lines: Vec<Vec<&str>> = rows.iter().flat_map(|row| each_line(row)).collect();
     let mut widths = widths(&lines);
     if let Some(room) = out.width() {
-        fit(&mut widths, lines.first().map_or(&[], Vec::as_slice), room);
+        fit(&mut widths, |column| least(&lines, column), room);
     }
     for (at, row) in rows.iter().enumerate() {
         print_row(out, row, &widths, |column| style(at, column))?;
@@ -41,23 +41,30 @@ fn each_line(row: &[Shown]) -> Vec<Vec<&str>> {
     (0..height).map(line).collect()
 }
 
+/// How wide a column has to be so that no word of it is broken; words that are very long may be.
+fn least(lines: &[Vec<&str>], column: usize) -> usize {
+    let cells = lines.iter().filter_map(|line| line.get(column));
+    let words = cells.flat_map(|cell| cell.split_inclusive([' ', ',']));
+    words.map(|word| width_of(word.trim_end_matches(' '))).max().unwrap_or(0).min(LONG_WORD)
+}
+
 /// Makes the widest columns narrower until all have room together; not the first, which says whose row it is, and
-/// none narrower than its heading. Where that is not enough they stay as they are.
-fn fit(widths: &mut [usize], heading: &[&str], room: usize) {
+/// none narrower than it must be. Where that is not enough they stay as they are.
+fn fit(widths: &mut [usize], least: impl Fn(usize) -> usize, room: usize) {
     let natural = widths.to_vec();
-    let least = |at: usize| heading.get(at).map_or(0, |cell| width_of(cell).min(NARROWEST * 2)).max(NARROWEST);
-    loop {
-        let taken: usize = widths.iter().sum::<usize>() + GAP * widths.len().saturating_sub(1);
-        let Some(too_much) = taken.checked_sub(room).filter(|much| *much > 0) else { return };
-        let may_shrink = |at: &usize| widths[*at] > least(*at);
-        let Some(widest) = (1..widths.len()).filter(may_shrink).max_by_key(|at| widths[*at]) else {
-            widths.copy_from_slice(&natural);
-            return;
-        };
-        // Down to the next narrower one at most: equal ones share what is missing.
-        let next = (1..widths.len()).map(|at| widths[at]).filter(|w| *w < widths[widest]).max().unwrap_or(0);
-        let step = too_much.min(widths[widest] - next.max(least(widest)).min(widths[widest] - 1));
-        widths[widest] -= step;
+    let least: Vec<usize> = (0..widths.len()).map(least).collect();
+    let gaps = GAP * widths.len().saturating_sub(1);
+    widths
+        .iter_mut()
+        .skip(1)
+        .zip(least.iter().skip(1))
+        .for_each(|(width, least)| *width = (*width).min(room.max(*least)));
+    while widths.iter().sum::<usize>() + gaps > room {
+        let may_shrink = |at: &usize| widths[*at] > least[*at];
+        match (1..widths.len()).filter(may_shrink).max_by_key(|at| widths[*at]) {
+            Some(widest) => widths[widest] -= 1,
+            None => return widths.copy_from_slice(&natural),
+        }
     }
 }
 
@@ -122,14 +129,21 @@ mod tests {
     }
 
     #[test]
+    fn a_column_has_room_for_its_words() {
+        let lines = [vec!["a", "x a-longer-word,y"], vec!["b", "z", "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"], vec![]];
+        assert_eq!([1, 2, 3].map(|column| least(&lines, column)), [14, 24, 0]);
+    }
+
+    #[test]
     fn the_widest_columns_give_way_but_not_the_first() {
         let fitted = |natural: &[usize], room| {
             let mut widths = natural.to_vec();
-            fit(&mut widths, &[], room);
+            fit(&mut widths, |_| 12, room);
             widths
         };
         assert_eq!(fitted(&[20, 100, 5], 60), [20, 31, 5]);
         assert_eq!(fitted(&[4, 40, 50], 60), [4, 26, 26]);
+        assert_eq!(fitted(&[4, 8, 500], 60), [4, 8, 44]);
         assert_eq!(fitted(&[4, 10], 60), [4, 10]);
         assert_eq!(fitted(&[50, 30], 40), [50, 30], "no room for anything: the terminal breaks the lines");
     }
