@@ -8,6 +8,7 @@ pub mod differences;
 pub mod dump;
 pub mod facts;
 pub mod features;
+pub mod kernel_version;
 pub mod label;
 pub mod name;
 pub mod network;
