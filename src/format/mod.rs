@@ -26,6 +26,7 @@ mod writer;
 
 pub use damage::{Damage, damage};
 pub use error::FormatError;
+pub(crate) use import::literal::list as device_list;
 pub use places::Places;
 pub use scan::Span;
 

@@ -13,6 +13,7 @@ pub mod label;
 pub mod name;
 pub mod network;
 pub mod notes;
+pub mod pci;
 pub mod pool;
 pub mod power;
 pub mod property;

@@ -9,6 +9,8 @@ mod check;
 pub mod complete;
 mod create;
 mod db;
+mod earlier_list;
+mod earlier_prefs;
 pub mod failure;
 mod features;
 pub mod generate;
