@@ -9,26 +9,33 @@ use crate::place::{Installer, Where};
 use crate::tree;
 
 const NAME: &str = "fedora-41-xfce";
-const SIZE: u64 = 3 << 30;
+const SIZE: u64 = 768 << 20;
+/// Of a small one, for what is done many times.
+const SMALL: u64 = 2 << 20;
 
 /// A root image with data here and there in holes.
-fn make_image(path: &Path, mark: &[u8]) {
+fn make_image(path: &Path, mark: &[u8], size: u64) {
     let image = File::create(path).unwrap();
-    image.set_len(SIZE).unwrap();
-    for at in [0, 1 << 20, (1 << 30) + 4096, SIZE - 512] {
+    image.set_len(size).unwrap();
+    for at in marks(size) {
         image.write_all_at(mark, at).unwrap();
     }
 }
 
-/// The whole of a package, its image in a sparse tar.
-pub fn unpack(installer: &Installer, directory: &str) {
-    unpack_with(installer, directory, b"first");
+/// Where the data lie.
+fn marks(size: u64) -> [u64; 4] {
+    [0, 1 << 20, size / 3 * 2, size - 512]
 }
 
-fn unpack_with(installer: &Installer, directory: &str, mark: &[u8]) {
+/// The whole of a package, its image in a sparse tar.
+pub fn unpack(installer: &Installer, directory: &str) {
+    unpack_with(installer, directory, b"first", SIZE);
+}
+
+fn unpack_with(installer: &Installer, directory: &str, mark: &[u8], size: u64) {
     let directory = installer.path(directory);
     fs::create_dir_all(&directory).unwrap();
-    make_image(&directory.join("root.img"), mark);
+    make_image(&directory.join("root.img"), mark, size);
     let mut pack = Command::new("tar");
     pack.args(["--sparse", "-cf", "root.img.tar", "root.img"]).current_dir(&directory);
     assert!(pack.status().unwrap().success());
@@ -57,11 +64,11 @@ fn image(installer: &Installer) -> std::path::PathBuf {
     installer.path("/var/lib/qubes/vm-templates").join(NAME).join("root.img")
 }
 
-fn check_image(installer: &Installer, mark: &[u8]) {
+fn check_image(installer: &Installer, mark: &[u8], size: u64) {
     let path = image(installer);
     let file = File::open(&path).unwrap();
-    assert_eq!(file.metadata().unwrap().len(), SIZE);
-    for at in [0, 1 << 20, (1 << 30) + 4096, SIZE - 512] {
+    assert_eq!(file.metadata().unwrap().len(), size);
+    for at in marks(size) {
         let mut there = vec![0; mark.len()];
         file.read_exact_at(&mut there, at).unwrap();
         assert_eq!(there, mark, "at {at}");
@@ -80,7 +87,7 @@ fn a_package_becomes_a_template_and_goes_again() {
             format!("{NAME}: it was not started: its service qubes.PostInstall runs when it is next started by hand\n");
         assert_eq!((done.code, &*done.stdout, &*done.stderr), (0, "", &*note), "{place:?}");
         assert!(!installer.path("/var/tmp/unpacked").exists());
-        check_image(&installer, b"first");
+        check_image(&installer, b"first", SIZE);
         let features = installer.ok(&format!("qvm-features {NAME}"));
         assert_eq!(
             features.split_whitespace().collect::<Vec<_>>().join(" "),
@@ -92,7 +99,7 @@ fn a_package_becomes_a_template_and_goes_again() {
         }
         assert_eq!(installer.prefs(NAME, "virt_mode"), "pvh");
         let listed = installer.ok(&format!("qvm-ls --offline-mode --raw-data -O name,root-curr,root-max {NAME}"));
-        assert!(listed.starts_with(&format!("{NAME}|")) && listed.contains("|3072"), "{listed}");
+        assert!(listed.starts_with(&format!("{NAME}|")) && listed.contains("|768"), "{listed}");
         installer.ok(&format!("qvm-create --offline-mode -t {NAME} -l red work"));
 
         let refused = installer.run(&format!("qvm-remove -f {NAME}"));
@@ -121,7 +128,7 @@ fn a_package_that_is_installed_again_replaces_root_and_clears_private() {
     let uuid = installer.prefs(NAME, "uuid");
 
     // In pieces, as old packages bring it.
-    unpack_with(&installer, "/var/tmp/again", b"second");
+    unpack_with(&installer, "/var/tmp/again", b"second", SIZE);
     let archive = installer.path("/var/tmp/again/root.img.tar");
     let bytes = fs::read(&archive).unwrap();
     for (number, piece) in bytes.chunks(bytes.len() / 2 + 1).enumerate() {
@@ -129,7 +136,7 @@ fn a_package_that_is_installed_again_replaces_root_and_clears_private() {
     }
     fs::remove_file(&archive).unwrap();
     installer.ok(&post_install(&installer, "--skip-start --keep-source", "/var/tmp/again"));
-    check_image(&installer, b"second");
+    check_image(&installer, b"second", SIZE);
     assert_eq!(installer.prefs(NAME, "uuid"), uuid);
     let mut start = [1; 6];
     File::open(&private).unwrap().read_exact_at(&mut start, 0).unwrap();
@@ -150,7 +157,7 @@ fn what_was_unpacked_in_the_templates_own_directory_stays_or_goes_as_it_must() {
     let own = format!("/var/lib/qubes/vm-templates/{NAME}");
     unpack(&installer, &own);
     installer.ok(&post_install(&installer, "--skip-start", &own));
-    check_image(&installer, b"first");
+    check_image(&installer, b"first", SIZE);
     assert!(!installer.path(&own).join("root.img.tar").exists(), "imported, and not needed any more");
     assert!(installer.path(&own).join("whitelisted-appmenus.list").exists());
 
@@ -158,10 +165,10 @@ fn what_was_unpacked_in_the_templates_own_directory_stays_or_goes_as_it_must() {
     installer.ok(&format!("qvm-template-postprocess --really pre-remove {NAME} {own}"));
     unpack(&installer, &own);
     fs::remove_file(installer.path(&own).join("root.img.tar")).unwrap();
-    make_image(&image(&installer), b"in place");
+    make_image(&image(&installer), b"in place", SIZE);
     let inode = fs::metadata(image(&installer)).unwrap().ino();
     installer.ok(&post_install(&installer, "--skip-start", &own));
-    check_image(&installer, b"in place");
+    check_image(&installer, b"in place", SIZE);
     assert_eq!(fs::metadata(image(&installer)).unwrap().ino(), inode, "not copied");
     installer.check_system();
 }
@@ -186,9 +193,9 @@ fn what_a_package_wants_is_taken_only_if_it_is_harmless() {
     assert_eq!(installer.prefs(NAME, "virt_mode"), "pvh");
 
     // A link leads nowhere; an odd name makes no directory elsewhere.
+    unpack_with(&installer, "/var/tmp/other", b"first", SMALL);
     for name in ["../../../etc/x", "a/b", "-dm", "none", "x y", &"x".repeat(40)] {
         let line = format!("qvm-template-postprocess --really --skip-start post-install -- '{name}' /var/tmp/other");
-        unpack(&installer, "/var/tmp/other");
         let before = tree::tree(installer.root(), &[]);
         let refused = installer.run(&line);
         assert_eq!(refused.code, 1, "{name}: {refused:?}");
@@ -206,7 +213,7 @@ fn what_a_package_wants_is_taken_only_if_it_is_harmless() {
 #[test]
 fn an_import_that_fails_leaves_no_template_and_the_package_whole() {
     let Some(installer) = installed(Where::Chroot) else { return };
-    unpack(&installer, "/var/tmp/unpacked");
+    unpack_with(&installer, "/var/tmp/unpacked", b"first", SMALL);
     let archive = installer.path("/var/tmp/unpacked/root.img.tar");
     let whole = fs::read(&archive).unwrap();
     fs::write(&archive, &whole[..whole.len() * 2 / 3]).unwrap();
@@ -217,7 +224,7 @@ fn an_import_that_fails_leaves_no_template_and_the_package_whole() {
     tree::assert_same(&package, &tree::tree(&installer.path("/var/tmp"), &[]), "the package");
     fs::write(&archive, &whole).unwrap();
     installer.ok(&post_install(&installer, "--skip-start", "/var/tmp/unpacked"));
-    check_image(&installer, b"first");
+    check_image(&installer, b"first", SMALL);
 }
 
 #[test]
@@ -225,7 +232,7 @@ fn an_import_that_is_killed_anywhere_can_be_repeated() {
     let mut saved = false;
     for number in 1.. {
         let Some(installer) = installed(Where::Chroot) else { return };
-        unpack(&installer, "/var/tmp/unpacked");
+        unpack_with(&installer, "/var/tmp/unpacked", b"first", SMALL);
         let line = post_install(&installer, "--skip-start --keep-source", "/var/tmp/unpacked");
         let inject = format!("inject=fsync:signal=KILL:when={number}");
         let log = installer.path("trace").display().to_string();
@@ -237,10 +244,10 @@ fn an_import_that_is_killed_anywhere_can_be_repeated() {
         let there = installer.ok("qvm-ls --offline-mode --raw-list").contains(NAME);
         if there {
             saved = true;
-            check_image(&installer, b"first");
+            check_image(&installer, b"first", SMALL);
         }
         installer.ok(&line);
-        check_image(&installer, b"first");
+        check_image(&installer, b"first", SMALL);
         installer.ok(&format!("qvm-check -q {NAME}"));
     }
 }
