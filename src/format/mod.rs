@@ -19,6 +19,8 @@ mod patch_domain;
 mod places;
 mod plain;
 mod reader;
+mod repair;
+mod salvage;
 mod scan;
 mod text;
 mod tree;
@@ -27,6 +29,8 @@ mod writer;
 pub use damage::{Damage, damage};
 pub use error::FormatError;
 pub use places::Places;
+pub use repair::{Repaired, repair};
+pub use salvage::{Lost, Salvage, Step, completed, salvage};
 pub use scan::Span;
 
 use crate::model::{Brief, Class, Diagnosis, DomainSource, Labels, Pools, Qubes, SharedBytes, TextMap, Vm, VmName};
