@@ -81,7 +81,8 @@ fn of_old_store(bytes: &Bytes) -> Vec<Damage> {
         Damage { line, qube, kind, harm: Harm::Refused, text, remedy, target: Target::Text }
     };
     let convert = "qubes-db convert";
-    let mut found = vec![told(None, None, Kind::OldFormat, FormatError::OldFormat.to_string(), convert)];
+    let text = "written by Qubes R3 or older, and no release of R4 loads it".to_owned();
+    let mut found = vec![told(None, None, Kind::OldFormat, text, convert)];
     match read(bytes.clone()) {
         Err(error) => found.push(of_form(&error)),
         Ok(qubes) => {

@@ -151,21 +151,20 @@ impl Qubes {
         self.check_globals(facts, &mut found);
         let vids = Vids::of(self);
         for vm in self.iter() {
-            self.check_qube(vm, &vids, facts, &mut found);
+            self.check_qube(vm, Some(&vids), facts, &mut found);
         }
         self.check_numbers(&mut found);
         found
     }
 
-    /// What is wrong with one qube by itself: what cannot be read of it, and what it refers to.
+    /// What is wrong with one qube and what it refers to; that another has its number or its images is not among it.
     pub fn findings_of(&self, vm: &Vm, facts: &dyn Facts) -> Vec<Finding> {
         let mut found = Vec::new();
-        let vids = if volumes::needs_vids(vm) { Vids::of(self) } else { Vids::default() };
-        self.check_qube(vm, &vids, facts, &mut found);
+        self.check_qube(vm, None, facts, &mut found);
         found
     }
 
-    fn check_qube(&self, vm: &Vm, vids: &Vids, facts: &dyn Facts, found: &mut Vec<Finding>) {
+    fn check_qube(&self, vm: &Vm, vids: Option<&Vids>, facts: &dyn Facts, found: &mut Vec<Finding>) {
         self.check_properties(vm, facts, found);
         self.check_network(vm, facts, found);
         self.check_tags(vm, found);

@@ -31,7 +31,7 @@ const ATTRIBUTES: [&str; 11] = [
 /// Which volumes there are, by pool and vid.
 #[derive(Default)]
 pub(super) struct Vids<'a> {
-    /// With the first qube that has it, where it is one that only one may have.
+    /// With the qube that has it: of several the one after which it is called, else the first.
     owners: HashMap<(&'a str, &'a str), &'a VmName>,
     /// The pools in which a volume has no vid of its own written down: those are not known.
     with_unwritten: HashSet<&'a str>,
@@ -44,7 +44,12 @@ impl<'a> Vids<'a> {
             for volume in &vm.volumes {
                 let Some(pool) = volume.attributes.get("pool") else { continue };
                 match volume.attributes.get("vid").filter(|vid| !vid.is_empty()) {
-                    Some(vid) => drop(vids.owners.entry((pool, vid)).or_insert(&vm.name)),
+                    Some(vid) => {
+                        let owner = vids.owners.entry((pool, vid)).or_insert(&vm.name);
+                        if **owner != vm.name && is_called_after(vid, &vm.name) {
+                            *owner = &vm.name;
+                        }
+                    }
                     None => drop(vids.with_unwritten.insert(pool)),
                 }
             }
@@ -57,19 +62,19 @@ impl<'a> Vids<'a> {
         !self.owners.contains_key(&(pool, vid)) && !self.with_unwritten.contains(pool)
     }
 
-    /// Another qube that has a volume of this vid, before this one.
-    fn earlier_owner(&self, vm: &Vm, pool: &str, vid: &str) -> Option<&'a VmName> {
+    /// Another qube to which the volume of this vid belongs.
+    fn other_owner(&self, vm: &Vm, pool: &str, vid: &str) -> Option<&'a VmName> {
         self.owners.get(&(pool, vid)).copied().filter(|owner| **owner != vm.name)
     }
 }
 
-/// Whether a qube's volumes can only be judged beside all others.
-pub(super) fn needs_vids(vm: &Vm) -> bool {
-    vm.volumes.iter().any(|v| v.attributes.contains("vid") || v.attributes.contains("source"))
+/// Whether a driver gives such a vid to a volume of this qube.
+fn is_called_after(vid: &str, name: &VmName) -> bool {
+    vid.split('/').any(|part| *name == part || part.strip_prefix("vm-").is_some_and(|p| p.starts_with(name.as_str())))
 }
 
 impl Qubes {
-    pub(super) fn check_volumes(&self, vm: &Vm, vids: &Vids, facts: &dyn Facts, found: &mut Vec<Finding>) {
+    pub(super) fn check_volumes(&self, vm: &Vm, vids: Option<&Vids>, facts: &dyn Facts, found: &mut Vec<Finding>) {
         for own in &vm.volumes {
             let name = own.name();
             let mut add = |kind, harm, text: String, remedy| {
@@ -103,7 +108,11 @@ impl Qubes {
                     add(Kind::VolumeSource, Harm::Refused, text, by_hand);
                 }
                 // A property or a template that is wrong is told where it stands.
-                Err(_) | Ok(_) => self.check_vids(vm, own, vids, &mut add),
+                Err(_) | Ok(_) => {
+                    if let Some(vids) = vids {
+                        self.check_vids(vm, own, vids, &mut add);
+                    }
+                }
             }
         }
     }
@@ -126,7 +135,7 @@ impl Qubes {
             add(Kind::VolumeSource, Harm::Refused, text, remedy);
         }
         let vid = own.attributes.get("vid").filter(|vid| !vid.is_empty() && driver != "linux-kernel");
-        if let Some((vid, owner)) = vid.and_then(|vid| Some((vid, vids.earlier_owner(vm, pool, vid)?))) {
+        if let Some((vid, owner)) = vid.and_then(|vid| Some((vid, vids.other_owner(vm, pool, vid)?))) {
             let text = format!("has the images of '{owner}' ({vid}): what one does to them, it does to both");
             add(Kind::VolumeShared, Harm::Misread, text, Remedy::TakeOutAttributes(vec!["vid".into()]));
         }

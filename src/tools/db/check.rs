@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::copies;
 use super::told::{Said, summary, tell, word};
-use crate::format::{self, Damage};
+use crate::format::{self, Damage, FormatError};
 use crate::lifecycle::Session;
 use crate::store::read_bytes;
 use crate::tools::failure::Failure;
@@ -29,7 +29,8 @@ pub fn run(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
     }
     let file = version.path.display().to_string();
     tell(call, &file, &damages, Said::WouldDo)?;
-    if is_store && format::check(&bytes).is_err() {
+    let is_unreadable = |error: &FormatError| !matches!(error, FormatError::OldFormat);
+    if is_store && format::check(&bytes).is_err_and(|error| is_unreadable(&error)) {
         call.out.line(&copies::way_out(session))?;
     }
     call.inform("qubes-db", &format!("{file}: {}", summary(&damages)));
