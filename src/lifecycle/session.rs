@@ -71,6 +71,11 @@ impl Session {
         Ok(Write::restore(&self.store_place(), bytes)?)
     }
 
+    /// The same, if the store is still `expected`, from which `bytes` were made.
+    pub fn replace_store(&self, expected: &[u8], bytes: Vec<u8>) -> Result<Restored, LifecycleError> {
+        Ok(Write::restore_over(&self.store_place(), expected, bytes)?)
+    }
+
     /// The hypervisor, connected at the first question; offline every question is an error.
     pub fn hypervisor(&self) -> &dyn Hypervisor {
         &self.hypervisor

@@ -172,8 +172,8 @@ impl Qubes {
     }
 
     /// The smallest free number from 1.
-    fn free_qid(&self, release: Release) -> Result<Qid, CreationError> {
-        let max = if release < Release::R4_2 { 254 } else { Qid::MAX - 1 };
+    pub(super) fn free_qid(&self, release: Release) -> Result<Qid, CreationError> {
+        let max = release.highest_qid().min(Qid::MAX - 1);
         let mut is_taken = vec![false; usize::from(Qid::MAX) + 1];
         for qid in self.iter().filter_map(Vm::qid) {
             is_taken[usize::from(qid.number())] = true;
