@@ -3,10 +3,11 @@
 
 use clap::ArgAction;
 
-use super::{changed, listing, of_any_class, stored_text};
+use super::{changed, listing, of_any_class};
 use crate::lifecycle::Session;
 use crate::model::{Property, Qubes, Scope, Vm, VmName};
 use crate::tools::arguments::{THE_QUBE, flag, of_listing, value};
+use crate::tools::earlier_prefs;
 use crate::tools::failure::{Failure, quoted};
 use crate::tools::invocation::{Invocation, read_for_good};
 use crate::tools::qubes_given::{Given, is_pattern};
@@ -87,7 +88,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     if wanted.changes(call)
         && let Some(property) = property
     {
-        let text = wanted.value.map(|text| stored_text(property, text));
+        let text = wanted.value.and_then(|text| earlier_prefs::wanted(property, text, call.has("set")));
         return change(call, &session, &wanted, property, text);
     }
     let qubes = read_for_good(&session)?;
