@@ -4,6 +4,7 @@
 pub mod arguments;
 mod candidates;
 mod check;
+mod clone;
 pub mod complete;
 mod create;
 mod db;
@@ -75,6 +76,9 @@ pub const QUBES_RECOVER: Command =
 pub const QVM_CHECK: Command =
     Command::new("qvm-check", "Tell whether qubes exist, run, are templates", check::define, check::run)
         .with_manual(check::manual);
+/// `qvm-clone`
+pub const QVM_CLONE: Command =
+    Command::new("qvm-clone", "Make a copy of a qube", clone::define, clone::run).with_manual(clone::manual);
 /// `qvm-create`
 pub const QVM_CREATE: Command = Command::new("qvm-create", "Create a qube", create::define, create::run);
 /// `qvm-features`
@@ -112,6 +116,7 @@ pub const COMMANDS: &[Command] = &[
     QUBES_PREFS,
     QUBES_RECOVER,
     QVM_CHECK,
+    QVM_CLONE,
     QVM_CREATE,
     QVM_FEATURES,
     QVM_KILL,
