@@ -14,6 +14,9 @@ use crate::system;
 /// needless; so the tool asks for it with [`needed`], and usage lines show it as mandatory.
 pub const THE_QUBE: &str = "the-qube";
 
+/// The id of a name for something new, mandatory in the same way.
+pub const THE_NEW_NAME: &str = "the-new-name";
+
 /// The positional that says what a tool with several commands shall do. Usage lines show it without brackets.
 pub const THE_COMMAND: &str = "the-command";
 
@@ -261,7 +264,9 @@ pub fn name_of(arg: &Arg) -> String {
     let mut names: Vec<String> = Vec::new();
     names.extend(arg.get_long().map(|l| format!("--{l}")));
     names.extend(arg.get_all_aliases().unwrap_or_default().iter().map(|l| format!("--{l}")));
-    names.extend(arg.get_short().map(|s| format!("-{s}")));
+    // An option without a long form of its own is known by the short one.
+    let at = if arg.get_long().is_some() { names.len() } else { 0 };
+    names.splice(at..at, arg.get_short().map(|s| format!("-{s}")));
     if names.is_empty() { value_name(arg) } else { names.join("/") }
 }
 
