@@ -18,6 +18,7 @@ pub mod generate;
 mod init_storage;
 pub mod invocation;
 mod kill;
+mod label_color;
 mod ls;
 mod monitor;
 pub mod multicall;

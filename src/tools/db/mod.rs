@@ -130,7 +130,7 @@ fn refuse_foreign_options(call: &Invocation, word: &str) -> Result<(), Failure> 
 }
 
 /// A text from the store, or about it, on one line whatever stands in it.
-fn one_line(text: &str) -> String {
+pub(super) fn one_line(text: &str) -> String {
     let shown = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
     text.chars().map(shown).collect()
 }
