@@ -34,6 +34,10 @@ impl Session {
             Ok(())
         });
         if let Err(error) = added {
+            if matches!(&error, LifecycleError::Store(store) if store.was_saved()) {
+                // The qube is there: its volumes are not taken from it.
+                return Err(error);
+            }
             // The error that counts is the first; what cannot be removed is an orphan that the next creation clears.
             let _orphans = storage.remove();
             let _not_empty = fs::remove_dir(self.directory(&planned));
