@@ -124,6 +124,12 @@ pub fn common(name: &'static str) -> Command {
         .arg(ours(flag("force-write", None, "write although a running qubesd owns qubes.xml")))
 }
 
+/// `--force` is `--force-write` for short, where a tool has no `--force` that means something else.
+pub fn with_force(line: Command) -> Command {
+    let has_its_own = line.get_arguments().any(|arg| arg.get_long() == Some("force"));
+    if has_its_own { line } else { line.mut_arg("force-write", |arg| arg.alias("force")) }
+}
+
 fn path(long: &'static str, name: &'static str, help: &'static str) -> Arg {
     value(long, None, name, help).value_parser(value_parser!(PathBuf))
 }

@@ -195,7 +195,8 @@ impl Command {
 
     /// Its command line, with the common options.
     pub fn line(&self) -> clap::Command {
-        (self.define)(arguments::common(self.name)).about(self.about).hide(self.hidden)
+        let line = (self.define)(arguments::common(self.name)).about(self.about).hide(self.hidden);
+        arguments::with_force(line)
     }
 }
 
