@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod class;
+pub mod cloning;
 pub mod creation;
 pub mod device;
 pub mod differences;
@@ -28,6 +29,7 @@ pub mod volume;
 
 pub use check::{At, Finding, Remedy};
 pub use class::Class;
+pub use cloning::{CloneQube, NotCloned, PlannedClone};
 pub use creation::{CreationError, NewQube, PoolChoice, in_written_order, new_system};
 pub use facts::{Facts, Stubdom};
 pub use features::FeatureError;

@@ -15,6 +15,9 @@ use crate::system;
 /// needless; so the tool asks for it with [`needed`], and usage lines show it as mandatory.
 pub const THE_QUBE: &str = "the-qube";
 
+/// The id of a name for something new, mandatory in the same way.
+pub const THE_NEW_NAME: &str = "the-new-name";
+
 /// The positional that says what a tool with several commands shall do. Usage lines show it without brackets.
 pub const THE_COMMAND: &str = "the-command";
 
@@ -119,6 +122,12 @@ pub fn common(name: &'static str) -> Command {
         .arg(ours(path("root", "DIR", "put every built-in path below DIR")))
         .arg(ours(flag("no-wait", None, "do not wait for somebody else who is writing qubes.xml")))
         .arg(ours(flag("force-write", None, "write although a running qubesd owns qubes.xml")))
+}
+
+/// `--force` is `--force-write` for short, where a tool has no `--force` that means something else.
+pub fn with_force(line: Command) -> Command {
+    let has_its_own = line.get_arguments().any(|arg| arg.get_long() == Some("force"));
+    if has_its_own { line } else { line.mut_arg("force-write", |arg| arg.alias("force")) }
 }
 
 fn path(long: &'static str, name: &'static str, help: &'static str) -> Arg {
@@ -286,7 +295,9 @@ pub fn name_of(arg: &Arg) -> String {
     let mut names: Vec<String> = Vec::new();
     names.extend(arg.get_long().map(|l| format!("--{l}")));
     names.extend(arg.get_all_aliases().unwrap_or_default().iter().map(|l| format!("--{l}")));
-    names.extend(arg.get_short().map(|s| format!("-{s}")));
+    // An option without a long form of its own is known by the short one.
+    let at = if arg.get_long().is_some() { names.len() } else { 0 };
+    names.splice(at..at, arg.get_short().map(|s| format!("-{s}")));
     if names.is_empty() { value_name(arg) } else { names.join("/") }
 }
 

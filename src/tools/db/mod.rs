@@ -16,7 +16,7 @@ use super::arguments::{flag, json, needed, value};
 use super::failure::{Failure, quoted};
 use super::invocation::Invocation;
 use crate::lifecycle::Session;
-use crate::system::{Options, System};
+use crate::system::Options;
 
 pub(super) use copies::names as names_of_copies;
 
@@ -108,7 +108,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
         }
         _ => {
             let options = Options { offline: true, ..super::arguments::place(&call.given) };
-            (verb.run)(call, &Session::new(System::new(options)?))
+            (verb.run)(call, &Session::new(call.system_at(options)?))
         }
     }
 }
