@@ -55,7 +55,11 @@ fn object(fields: Json) -> Json {
 
 /// A type, or null where there is nothing to say.
 fn or_null(kind: &str, description: &str) -> Json {
-    json!({"type": [kind, "null"], "description": description})
+    let mut schema = json!({"type": [kind, "null"], "description": description});
+    if kind == "array" {
+        schema["items"] = json!({"type": "string"});
+    }
+    schema
 }
 
 fn typed(kind: &str, description: &str) -> Json {
@@ -65,8 +69,9 @@ fn typed(kind: &str, description: &str) -> Json {
 /// The JSON type of a property's value.
 fn type_of(property: &Property) -> &'static str {
     match property.kind {
-        // The one time that is told with fractions of a second.
+        // Computed: the one time that is told with fractions of a second, and the one list.
         _ if property.name == "start_time" => "number",
+        _ if property.name == "dns" => "array",
         Kind::Bool => "boolean",
         Kind::Int { .. } => "integer",
         _ => "string",

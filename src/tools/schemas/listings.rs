@@ -107,7 +107,7 @@ fn properties(of: &[&Property], further: &[&str]) -> Json {
         entry["properties"]["error"] = typed("string", "why the value cannot be read; only where it cannot");
         entry
     };
-    let kinds = ["boolean", "integer", "number", "string"].map(|kind| (kind.to_string(), entries(kind)));
+    let kinds = ["array", "boolean", "integer", "number", "string"].map(|kind| (kind.to_string(), entries(kind)));
     let used = kinds.into_iter().filter(|(kind, _)| of.iter().any(|p| type_of(p) == kind));
     json!({
         "type": "object",

@@ -110,7 +110,7 @@ fn dumped(property: &Property) -> Json {
         Kind::Qube { .. } => object(json!({"vm": {"type": "string"}})),
         Kind::Label => object(json!({"label": {"type": "string"}})),
         Kind::Pool => object(json!({"pool": {"type": "string"}})),
-        _ => json!({"type": type_of(property)}),
+        _ => or_null(type_of(property), property.doc),
     };
     let error = object(json!({"error": typed("string", "why it cannot be told")}));
     object(json!({
