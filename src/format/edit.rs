@@ -22,23 +22,11 @@ impl Edits {
         self.replace(range, "");
     }
 
-    /// The bytes with every change made, piece by piece. Insertions at one place keep the order in which they were asked
-    /// for, and come before what is deleted or replaced from there on.
-    pub fn apply(mut self, bytes: &[u8], mut put: impl FnMut(&[u8])) {
+    /// The changes in the order of the file. Insertions at one place keep the order in which they were asked for, and
+    /// come before what is deleted or replaced from there on.
+    pub fn in_order(mut self) -> Vec<(Range<usize>, String)> {
         self.0.sort_by_key(|(range, _)| (range.start, range.end));
-        let mut done = 0;
-        for (range, text) in self.0 {
-            // Two changes never overlap; were they to, the earlier would win and no byte be written twice.
-            put(&bytes[done..range.start.max(done)]);
-            put(text.as_bytes());
-            done = range.end.max(done);
-        }
-        put(&bytes[done..]);
-    }
-
-    /// How many bytes are added at most.
-    pub fn growth(&self) -> usize {
-        self.0.iter().map(|(_, text)| text.len()).sum()
+        self.0
     }
 }
 
