@@ -12,6 +12,7 @@ mod features;
 pub mod generate;
 pub mod invocation;
 mod kill;
+mod label_color;
 mod ls;
 mod monitor;
 pub mod multicall;
