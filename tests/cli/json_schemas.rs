@@ -25,7 +25,7 @@ const COLUMNS: &str = "name,state,class,flags,gateway,memory,maxmem,disk,priv-cu
                        root-max,root-used,root-pool,tags,connected_vms,label,netvm,kernelopts,dns,start_time,xid,nosuch";
 
 /// A schema, and a command that prints what it describes. QUBE stands for a qube of the store.
-const PRINTED: [(&str, &str, &str); 24] = [
+const PRINTED: [(&str, &str, &str); 27] = [
     ("qvm-ls", QVM_LS, "--json"),
     ("qvm-ls", QVM_LS, "--json -n"),
     ("qvm-ls", QVM_LS, "--json -o prefs"),
@@ -39,6 +39,9 @@ const PRINTED: [(&str, &str, &str); 24] = [
     ("qvm-prefs-changed", QVM_PREFS, "--json --changed"),
     ("qubes-prefs", QUBES_PREFS, "--json"),
     ("qubes-prefs-changed", QUBES_PREFS, "--json --changed"),
+    ("help-properties", QVM_PREFS, "--json --help-properties"),
+    ("help-properties", QVM_PREFS, "--json --help-properties dom0"),
+    ("help-properties", QUBES_PREFS, "--json --help-properties"),
     ("qvm-features", QVM_FEATURES, "--json QUBE"),
     ("qvm-service", QVM_SERVICE, "--json QUBE"),
     ("qvm-tags", QVM_TAGS, "--json QUBE"),

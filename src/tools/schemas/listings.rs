@@ -47,6 +47,19 @@ pub fn all() -> Vec<Schema> {
             properties(&of_system(), &["default_value"]),
         ),
         schema(
+            "help-properties",
+            "qvm-prefs --json --help-properties, qubes-prefs --json --help-properties",
+            "One object for each property there is, sorted by name.",
+            list(object(json!({
+                "name": typed("string", "the property"),
+                "type": {"enum": ["bool", "int", "label", "str", "vm"]},
+                "settable": typed("boolean", "false: it is computed"),
+                "since": typed("string", "the first release that knows it, as 4.0"),
+                "classes": set_of_texts("the classes of qubes that have it; empty for a property of the system"),
+                "doc": typed("string", "what it means"),
+            }))),
+        ),
+        schema(
             "qvm-features",
             "qvm-features --json VMNAME",
             "The features of one qube in the order of the store; an empty text means off.",
