@@ -26,6 +26,7 @@ mod writer;
 
 pub use damage::{Damage, damage};
 pub use error::FormatError;
+pub use import::{Loss, OldFiles, OldPools, OldStore, Surroundings, old_store};
 pub use places::Places;
 pub use scan::Span;
 
@@ -35,6 +36,12 @@ use index::{Entry, Index, Section};
 use reader::diagnosis;
 use tree::{MAX_DEPTH, Parts, Shape, Tree};
 
+/// For other files of Qubes that are XML.
+pub(crate) mod xml {
+    pub(crate) use super::full::document;
+    pub(crate) use super::tree::{Id, Tree};
+}
+
 /// The largest store that is read: thirty times what a thousand qubes need.
 pub const MAX_BYTES: usize = 64 << 20;
 
@@ -42,18 +49,18 @@ pub const MAX_BYTES: usize = 64 << 20;
 pub type Bytes = SharedBytes;
 
 /// Reads a store. Domains are parsed when they are looked at; what is wrong inside one of them becomes a diagnosis
-/// of that qube. Errors name line and column. A store of R1 to R3 is read, too, all of it at once; it cannot be written.
+/// of that qube. Errors name line and column. A store of R1 to R3 is read, too, all of it at once; it cannot be changed
+/// in place, only written as a new one.
 pub fn read(bytes: impl Into<Bytes>) -> Result<Qubes, FormatError> {
     let bytes = bytes.into();
-    match read_to_write(bytes.clone()) {
+    match read_r4(bytes.clone()) {
         Err(FormatError::OldFormat) => import::read(&bytes),
         read => read,
     }
 }
 
-/// Reads a store that is to be changed: only those of R4.
-pub fn read_to_write(bytes: impl Into<Bytes>) -> Result<Qubes, FormatError> {
-    let bytes = bytes.into();
+/// Reads a store of R4.
+fn read_r4(bytes: Bytes) -> Result<Qubes, FormatError> {
     let index = index::index(&bytes)?;
     let head = head(&bytes, &index)?;
     let mut diagnoses = head.diagnoses;
@@ -102,9 +109,13 @@ pub fn new_store(qubes: &Qubes) -> Result<Vec<u8>, FormatError> {
     emit::store(qubes).map(String::into_bytes)
 }
 
-/// Reads every byte strictly, as is done before each write. What passes can be parsed by upstream's XML parser.
+/// Reads every byte strictly, as is done before each write. What passes can be parsed by upstream's XML parser. A store
+/// of R1 to R3 passes, too: its form is not what is wrong with it.
 pub fn check(bytes: &[u8]) -> Result<(), FormatError> {
-    full::outline(bytes).map(|_| ())
+    match full::outline(bytes) {
+        Ok(_) | Err(FormatError::OldFormat) => Ok(()),
+        Err(wrong) => Err(wrong),
+    }
 }
 
 /// Everything outside the domains.

@@ -15,7 +15,10 @@ impl Session {
     pub fn create(&self, new: &NewQube<'_>) -> Result<VmName, LifecycleError> {
         let mut random = |below: u16| fastrand::u16(..below);
         // Asked before the lock, so that a wish that breaks a rule touches nothing.
-        let name = self.read()?.plan_new(new, self, &mut random)?.name;
+        let qubes = self.read()?;
+        let name = qubes.plan_new(new, self, &mut random)?.name;
+        self.convert_if_old(&qubes)?;
+        drop(qubes);
         let _lock = self.lock_qube(&name)?;
         let qubes = self.read()?;
         let planned = qubes.plan_new(new, self, &mut random)?;

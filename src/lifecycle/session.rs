@@ -2,6 +2,7 @@
 
 use std::cell::OnceCell;
 use std::collections::HashMap;
+use std::io::Write as _;
 
 use uuid::Uuid;
 
@@ -60,9 +61,14 @@ impl Session {
         Ok(Read::open(&self.place_for_reading())?)
     }
 
-    /// Takes the store for changing it.
+    /// Takes the store for changing it. One of R1 to R3 is converted when it is saved.
     pub fn write(&self) -> Result<Write, LifecycleError> {
-        Ok(Write::open(&self.store_place())?)
+        self.open_for_writing().map(|(write, _)| write)
+    }
+
+    /// How the person is told what no error is.
+    pub(super) fn teller(&self) -> fn(&str) {
+        say
     }
 
     /// Puts other bytes in place of the store, also of one that cannot be read or is missing.
@@ -172,6 +178,12 @@ impl Session {
 /// The directory, or the nearest one above it that exists.
 fn existing(directory: &std::path::Path) -> std::path::PathBuf {
     directory.ancestors().find(|d| d.is_dir()).unwrap_or(directory).to_path_buf()
+}
+
+/// One line on standard error. Where that is closed there is nobody to tell.
+fn say(line: &str) {
+    let shown: String = line.chars().map(|c| if c.is_control() { '_' } else { c }).collect();
+    let _nobody = writeln!(std::io::stderr().lock(), "{shown}");
 }
 
 fn lazily(system: &System, uri: String) -> LazyHypervisor {

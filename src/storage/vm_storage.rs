@@ -40,8 +40,7 @@ impl VmStorage {
             // Its images are R3's; working on them would leave the old system with what it does not know.
             let store = system.store_file().display();
             return Err(StorageError::Refused(format!(
-                "{store}: written by Qubes R3 or older: volumes can be used when it is converted, which comes with a \
-                 later version; nothing was changed"
+                "{store}: written by Qubes R3 or older: it has to be converted first, which qubes-db convert does"
             )));
         }
         let volumes = qubes.volumes(vm, facts)?.into_iter().map(|volume| Volume::resolved(&vm.name, volume));

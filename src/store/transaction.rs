@@ -1,5 +1,6 @@
 //! Reading and changing the store: [`Read`] never waits, [`Write`] holds the lock from load to the last save.
 
+mod convert;
 mod restore;
 
 use std::fs::{self, File};
@@ -22,6 +23,7 @@ use super::replace::{Access, Replacement};
 use crate::format::{self, Bytes, FormatError, MAX_BYTES};
 use crate::model::Qubes;
 
+pub use convert::Companions;
 pub use restore::Restored;
 
 /// Where a store and what belongs to it lie, and how to treat them.
@@ -193,17 +195,18 @@ pub struct Write {
     /// The store as it lies there, locked.
     lock: Locked,
     version: Version,
+    /// Of a store of R1 to R3: what is to be converted beside it.
+    companions: Option<Box<dyn Companions>>,
 }
 
 impl Write {
-    /// Takes the exclusive lock, waiting at most [`StorePlace::wait`], and reads the store. One of R1 to R3 is refused:
-    /// nothing is to be decided, and no image made, for what cannot be saved.
+    /// Takes the exclusive lock, waiting at most [`StorePlace::wait`], and reads the store. One of R1 to R3 can be saved
+    /// only after [`Write::convert_with`].
     pub fn open(place: &StorePlace) -> Result<Write, StoreError> {
         let (place, lock, version) = Write::take(place)?;
         let source = read_all(lock.file(), &place.file)?;
-        let qubes = format::read_to_write(source.clone())
-            .map_err(|source| StoreError::Format { path: place.file.clone(), source })?;
-        Ok(Write { qubes, place, source, saved: None, lock, version })
+        let qubes = parse(source.clone(), &place.file)?;
+        Ok(Write { qubes, place, source, saved: None, lock, version, companions: None })
     }
 
     /// The store with its links resolved, locked, whatever it holds.
@@ -244,12 +247,16 @@ impl Write {
         let version = version_of(lock.file(), &place.file)?;
         let source = Bytes::from(bytes);
         let qubes = parse(source.clone(), &place.file)?;
-        Ok(Write { qubes, place: place.clone(), source, saved: None, lock, version })
+        Ok(Write { qubes, place: place.clone(), source, saved: None, lock, version, companions: None })
     }
 
     /// Makes what was changed durable. Nothing is written where nothing differs. On an error the file is as it was,
-    /// unless the error says that it could only not be proven durable.
+    /// unless the error says that it could only not be proven durable. A store of R1 to R3 is converted, with or without
+    /// a change.
     pub fn save(&mut self) -> Result<Saved, StoreError> {
+        if self.qubes.needs_conversion {
+            return self.save_converted();
+        }
         let path = &self.place.file;
         let changed = format::changed(&self.source, &self.qubes)
             .map_err(|source| StoreError::Format { path: path.clone(), source })?;

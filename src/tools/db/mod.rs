@@ -2,6 +2,7 @@
 //! works: it asks no hypervisor, and takes a store that is broken or missing for what it is.
 
 mod check;
+mod convert;
 mod copies;
 mod diff;
 mod dump;
@@ -10,7 +11,7 @@ mod restore;
 
 use clap::Arg;
 
-use super::arguments::{json, needed};
+use super::arguments::{flag, json, needed};
 use super::failure::{Failure, quoted};
 use super::invocation::Invocation;
 use crate::lifecycle::Session;
@@ -27,7 +28,7 @@ struct Verb {
     run: fn(&mut Invocation, &Session) -> Result<u8, Failure>,
 }
 
-const VERBS: [Verb; 5] = [
+const VERBS: [Verb; 6] = [
     Verb {
         name: "check",
         about: "Tell everything that is wrong with the store, with its line and what a repair would do. An error is what \
@@ -35,6 +36,14 @@ const VERBS: [Verb; 5] = [
                 is nothing, 1 when there is something.",
         copies: (0, 1),
         run: check::run,
+    },
+    Verb {
+        name: "convert",
+        about: "Make a store of Qubes R1, R2 or R3 one of R4, with the firewall files of its qubes, after keeping a copy; \
+                every other change of such a store does it, too. With --dry-run: tell what would be done, and what would \
+                be lost. A store of R4 is left alone.",
+        copies: (0, 0),
+        run: convert::run,
     },
     Verb {
         name: "diff",
@@ -65,7 +74,8 @@ pub fn words() -> Vec<&'static str> {
 
 pub fn define(line: clap::Command) -> clap::Command {
     line.arg(json())
-        .arg(Arg::new("db-command").value_name("COMMAND").help("check, diff, dump, history or restore"))
+        .arg(Arg::new("db-command").value_name("COMMAND").help("check, convert, diff, dump, history or restore"))
+        .arg(flag("dry-run", None, "convert: tell what would be done, and change nothing"))
         .arg(
             Arg::new("copy")
                 .value_name("COPY")
