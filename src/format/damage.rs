@@ -5,9 +5,9 @@ use std::collections::HashSet;
 use super::index::Section;
 use super::places::{Places, label_number};
 use super::tree::Tree;
-use super::{Bytes, FormatError, check, read, usable_name};
+use super::{Bytes, FormatError, check, full, read, usable_name};
 use crate::model::check::{Harm, Part};
-use crate::model::{At, Facts, Finding, Remedy, VmName};
+use crate::model::{At, Facts, Finding, Qubes, Remedy, VmName};
 
 /// One thing that is wrong, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +33,7 @@ pub fn damage(bytes: &Bytes, facts: &dyn Facts) -> Vec<Damage> {
         // What keeps it from being read is what `check` has found.
         Err(error) if form.is_none() => found.push(of_form(&error)),
         Err(_) => {}
+        Ok(qubes) if qubes.needs_conversion => found.extend(of_old(&qubes, bytes, &places)),
         Ok(qubes) => {
             head(&places, &mut found);
             domains(&places, &mut found);
@@ -52,6 +53,25 @@ pub fn damage(bytes: &Bytes, facts: &dyn Facts) -> Vec<Damage> {
     }
     found.sort_by_key(|damage| damage.line);
     found
+}
+
+/// What means nothing in a store of R1 to R3: its conversion leaves that out. That it is old is no damage.
+fn of_old(qubes: &Qubes, bytes: &[u8], places: &Places) -> Vec<Damage> {
+    let Ok(tree) = full::document(bytes) else { return Vec::new() };
+    let line = |name: &VmName| {
+        let called = |id: &usize| tree.attribute(*id, "name").as_deref() == Some(name.as_str());
+        tree.children(Tree::ROOT).find(called).map(|id| places.line_of(tree.whole(id).start))
+    };
+    let damage = |qube: Option<&VmName>, text: &str| Damage {
+        line: qube.and_then(line),
+        qube: qube.cloned(),
+        harm: Harm::Misread,
+        text: text.to_owned(),
+        remedy: Remedy::ByHand("set it anew after the conversion, or mend it in an editor before".into()),
+    };
+    let of_system = qubes.diagnoses.iter().map(|d| damage(None, &d.text));
+    let of_qubes = qubes.iter().flat_map(|vm| vm.diagnoses.iter().map(|d| damage(Some(&vm.name), &d.text)));
+    of_system.chain(of_qubes).collect()
 }
 
 fn locate(finding: Finding, places: &Places) -> Damage {

@@ -85,6 +85,14 @@ impl Session {
         if qubes.needs_conversion { self.convert().map(drop) } else { Ok(()) }
     }
 
+    /// An error for what works on images and changes no store: of R3's it leaves them alone.
+    pub(super) fn refuse_old(&self, qubes: &Qubes) -> Result<(), LifecycleError> {
+        match qubes.needs_conversion {
+            true => Err(LifecycleError::NotConverted { store: self.system.store_file().to_path_buf() }),
+            false => Ok(()),
+        }
+    }
+
     /// The store for changing it; one of R3 with what it becomes when it is saved.
     pub(super) fn open_for_writing(&self) -> Result<(Write, Option<Rc<Conversion>>), LifecycleError> {
         let mut write = Write::open(&self.store_place())?;

@@ -34,6 +34,10 @@ pub fn run(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
     if is_store && format::check(&bytes).is_err() {
         call.out.line(&copies::way_out(session))?;
     }
+    if format::read(bytes).is_ok_and(|qubes| qubes.needs_conversion) {
+        let (what, how) = ("written by Qubes R3 or older", "qubes-db convert --dry-run tells what it would become");
+        call.inform("qubes-db", &format!("{file}: {what}; the next change converts it to R4, and {how}"));
+    }
     let errors = damages.iter().filter(|d| d.harm == Harm::Refused).count();
     call.inform("qubes-db", &summary(&file, errors, damages.len() - errors));
     Ok(u8::from(!damages.is_empty()))
