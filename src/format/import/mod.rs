@@ -5,7 +5,7 @@
 //! comes in as [`Surroundings`], and what the conversion has to do there goes out with [`OldStore`].
 
 mod disposables;
-mod literal;
+pub(super) mod literal;
 mod losses;
 mod old;
 mod pools;

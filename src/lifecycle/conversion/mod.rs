@@ -99,7 +99,7 @@ impl Session {
         if !write.needs_conversion {
             return Ok((write, None));
         }
-        let (qubes, conversion) = self.plan_conversion(write.bytes())?;
+        let (qubes, conversion) = self.plan_conversion(&write.bytes()?)?;
         let conversion = Rc::new(conversion);
         write.convert_with(qubes, Box::new(conversion.clone()));
         Ok((write, Some(conversion)))

@@ -1,10 +1,12 @@
 //! From the form of R1 to R3 to that of R4: a copy, what lies beside the store, then the store itself, last. Whatever
 //! stops it, the store is the old one, and the next save does it again, or the new one, and everything is done.
 
-use std::path::Path;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
 
-use super::{Saved, StoreError, Write, parse};
-use crate::format::{self, Bytes};
+use super::stored_file::{StoredFile, original};
+use super::{Saved, StoreError, Write, same_file};
+use crate::format::{self, Bytes, FormatError};
 use crate::model::Qubes;
 
 /// What is converted with a store.
@@ -20,15 +22,15 @@ pub trait Companions {
 }
 
 impl Write {
-    /// The bytes that were read under the lock.
-    pub fn bytes(&self) -> &[u8] {
-        &self.source
+    /// The bytes in the file.
+    pub fn bytes(&self) -> Result<Bytes, StoreError> {
+        self.current().map_err(StoreError::io("read", &self.place.file))
     }
 
     /// Makes `qubes` what a store of R1 to R3 becomes when it is saved, and `companions` what is converted with it.
     /// Nothing is written yet. Of no effect on a store of R4.
     pub fn convert_with(&mut self, mut qubes: Qubes, companions: Box<dyn Companions>) {
-        if self.qubes.needs_conversion {
+        if self.original.is_none() {
             qubes.needs_conversion = true;
             self.qubes = qubes;
             self.companions = Some(companions);
@@ -36,32 +38,36 @@ impl Write {
     }
 
     pub(super) fn save_converted(&mut self) -> Result<Saved, StoreError> {
-        let path = self.place.file.clone();
-        let wrong = |source| StoreError::Format { path: path.clone(), source };
+        let wrong = |path: &Path, source| StoreError::Format { path: path.to_path_buf(), source };
         let Some(companions) = self.companions.take() else {
-            return Err(wrong(format::FormatError::OldFormat));
+            return Err(wrong(&self.place.file, FormatError::OldFormat));
         };
-        let converted = self.convert(&*companions);
-        if converted.is_err() {
+        let copy = self.convert(&*companions);
+        // Where only the power loss is not proven to be survived, the store is the new one.
+        if !copy.as_ref().map_or_else(StoreError::was_saved, |_| true) {
             self.companions = Some(companions);
+            return copy.map(|_| Saved::Written);
         }
-        converted
+        let stored = StoredFile { file: same_file(&self.lock, &self.place)?, unlocked: None };
+        (self.qubes, self.original) = original(stored, &self.place.file)?;
+        self.read_from = same_file(&self.lock, &self.place)?;
+        companions.converted(&copy?);
+        Ok(Saved::Written)
     }
 
-    fn convert(&mut self, companions: &dyn Companions) -> Result<Saved, StoreError> {
+    /// Returns the copy.
+    fn convert(&mut self, companions: &dyn Companions) -> Result<PathBuf, StoreError> {
         let path = self.place.file.clone();
-        let new = format::new_store(&self.qubes).map_err(|source| StoreError::Format { path: path.clone(), source })?;
-        let new = Bytes::from(new);
-        let qubes = parse(new.clone(), &path)?;
+        let wrong = |source| StoreError::Format { path: path.clone(), source };
+        let new = format::new_store(&self.qubes).map_err(wrong)?;
+        format::check(&new).map_err(wrong)?;
         self.place.refuse_beside_qubesd()?;
         self.refuse_changed_behind()?;
         let copy = self.keep_copy()?;
         companions.convert()?;
         // Other files may have taken their time.
         self.refuse_changed_behind()?;
-        self.replace(new.clone())?;
-        (self.source, self.saved, self.qubes) = (new, None, qubes);
-        companions.converted(&copy);
-        Ok(Saved::Written)
+        self.replace(|file| file.write_all(&new))?;
+        Ok(copy)
     }
 }
