@@ -95,10 +95,12 @@ impl TemplatePackage {
             move |source: io::Error| LifecycleError::Io { what, source }
         };
         let directory = fs::canonicalize(&self.directory).map_err(failed(&self.directory))?;
-        let own =
-            session.system.below_root("/var/lib/qubes").join(directory_of(&Class::TemplateVM)).join(name.as_str());
-        let keeps_others = [session.system.store_file(), &own].iter().any(|kept| kept.starts_with(&directory));
-        if !keeps_others {
+        let system = &session.system;
+        let mut kept = vec![system.store_file().to_path_buf()];
+        kept.push(system.below_root("/var/lib/qubes").join(directory_of(&Class::TemplateVM)).join(name.as_str()));
+        let qubes = session.read()?;
+        kept.extend(qubes.pools.iter().filter_map(|pool| pool.option("dir_path")).map(|dir| system.below_root(dir)));
+        if !kept.iter().any(|kept| kept.starts_with(&directory)) {
             return fs::remove_dir_all(&directory).map_err(failed(&directory));
         }
         let RootData::Archive(pieces) = &self.root else { return Ok(()) };
