@@ -64,7 +64,7 @@ fn post_install(call: &mut Invocation, session: &Session, name: &str) -> Result<
         call.inform(name, "it was not started: its service qubes.PostInstall runs when it is next started by hand");
     }
     if !call.has("keep-source") {
-        package.remove(session, &installed.name)?;
+        package.remove(session, &installed)?;
     }
     Ok(0)
 }

@@ -249,6 +249,10 @@ fn a_directory_that_holds_more_than_the_package_is_not_removed() {
     installer.ok(&post_install(&installer, "--skip-start", "/var/lib"));
     assert!(!installer.path("/var/lib/root.img.tar").exists());
     check_image(&installer, b"first", SMALL);
+    make_image(&installer.path("/var/lib/root.img"), b"second", SMALL);
+    installer.ok(&post_install(&installer, "--skip-start", "/var/lib"));
+    assert!(!installer.path("/var/lib/root.img").exists());
+    check_image(&installer, b"second", SMALL);
     installer.check_system();
 }
 
