@@ -5,5 +5,6 @@ mod completion;
 mod generated;
 mod recording;
 mod recordings;
+mod set_unset;
 mod store;
 mod written_down;
