@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::emit::Indent;
+use super::salvage::Lines;
 use super::tree::{Id, Tree};
 
 /// Changes under way, in any order; none overlaps another.
@@ -34,6 +35,25 @@ impl Edits {
             done = range.end.max(done);
         }
         put(&bytes[done..]);
+    }
+
+    /// Which lines after the changes were which before.
+    pub fn lines(&self, bytes: &[u8]) -> Lines {
+        let mut order: Vec<&(Range<usize>, String)> = self.0.iter().collect();
+        order.sort_by_key(|(range, _)| (range.start, range.end));
+        let line_ends = |bytes: &[u8]| memchr::memchr_iter(b'\n', bytes).count();
+        let (mut now, mut before, mut done) = (1, 1, 0);
+        let mut lines = vec![(1, 1)];
+        for (range, text) in order {
+            let kept = line_ends(&bytes[done..range.start.max(done)]);
+            let gone = line_ends(&bytes[range.start.max(done)..range.end.max(done)]);
+            now += kept + line_ends(text.as_bytes());
+            before += kept + gone;
+            done = range.end.max(done);
+            // What stands on the rest of the line belongs to it; the next one is the first that both have whole.
+            lines.push((now, before));
+        }
+        Lines(lines)
     }
 
     /// How many bytes are added at most.

@@ -19,6 +19,8 @@ mod patch_domain;
 mod places;
 mod plain;
 mod reader;
+mod repair;
+mod salvage;
 mod scan;
 mod text;
 mod tree;
@@ -26,7 +28,10 @@ mod writer;
 
 pub use damage::{Damage, damage};
 pub use error::FormatError;
+pub(crate) use import::literal::list as device_list;
 pub use places::Places;
+pub use repair::{Repaired, repair};
+pub use salvage::{Lost, Salvage, Step, completed, salvage};
 pub use scan::Span;
 
 use crate::model::{Brief, Class, Diagnosis, DomainSource, Labels, Pools, Qubes, SharedBytes, TextMap, Vm, VmName};

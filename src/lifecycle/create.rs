@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::model::volume::directory_of;
-use crate::model::{NewQube, Qubes, Vm, VmName};
+use crate::model::{Class, NewQube, Qubes, Vm, VmName};
 
 use super::{LifecycleError, Session};
 use crate::storage::VmStorage;
@@ -15,30 +15,39 @@ use crate::storage::VmStorage;
 pub(super) type Plan<'a> = &'a dyn Fn(&Qubes) -> Result<Vm, LifecycleError>;
 
 /// Makes the volumes of a new qube, and what else belongs into its directory.
-pub(super) type Fill<'a> = &'a dyn Fn(&VmStorage, &Path) -> Result<(), LifecycleError>;
+pub(super) type Make<'a> = &'a dyn Fn(&VmStorage, &Path) -> Result<(), LifecycleError>;
 
 impl Session {
     /// Creates a qube with its volumes and its directory; returns its name.
     pub fn create(&self, new: &NewQube<'_>) -> Result<VmName, LifecycleError> {
         let plan = |qubes: &Qubes| Ok(qubes.plan_new(new, self, &mut |below| fastrand::u16(..below))?);
         // Asked before the lock, so that a wish that breaks a rule touches nothing.
-        let name = plan(&*self.read()?)?.name;
-        self.bring_into_being(&name, &plan, &|storage, _| Ok(storage.create()?))?;
+        let name = plan(&self.read_for_creation(&new.class)?)?.name;
+        self.bring_into_being(&name, &new.class, &plan, &|storage, _| Ok(storage.create()?))?;
         Ok(name)
     }
 
-    /// Makes a qube of this name as `plan` says: what `fill` makes first, saved last. After a failure nothing of it is
+    /// Makes a qube of this name as `plan` says: what `make` makes first, saved last. After a failure nothing of it is
     /// there.
-    pub(super) fn bring_into_being(&self, name: &VmName, plan: Plan<'_>, fill: Fill<'_>) -> Result<(), LifecycleError> {
+    pub(super) fn bring_into_being(
+        &self,
+        name: &VmName,
+        class: &Class,
+        plan: Plan<'_>,
+        make: Make<'_>,
+    ) -> Result<(), LifecycleError> {
         let _lock = self.lock_qube(name)?;
-        let qubes = self.read()?;
+        let qubes = self.read_for_creation(class)?;
         let planned = plan(&qubes)?;
         let storage = VmStorage::of(&self.system, &qubes, &planned, self)?;
         drop(qubes);
         let directory = self.directory(&planned);
         clear_files(&directory)?;
-        let added = self.make_directory(&planned).and_then(|()| fill(&storage, &directory)).and_then(|()| {
+        let added = self.make_directory(&planned).and_then(|()| make(&storage, &directory)).and_then(|()| {
             let mut write = self.write()?;
+            if class.is_local_guest() {
+                write.choose_kernel(self);
+            }
             // Its number may have been taken while the volumes were made.
             let vm = plan(&write)?;
             if vm.volumes != planned.volumes {
@@ -55,6 +64,15 @@ impl Session {
             let _not_empty = fs::remove_dir(&directory);
         }
         added
+    }
+
+    /// The store as it will be when the next qube is added.
+    pub(super) fn read_for_creation(&self, class: &Class) -> Result<Qubes, LifecycleError> {
+        let mut qubes = self.read()?.into_qubes();
+        if class.is_local_guest() {
+            qubes.choose_kernel(self);
+        }
+        Ok(qubes)
     }
 
     /// Fills a volume of a halted qube with the data of a file, atomically; the volume gets the file's size.

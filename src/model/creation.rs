@@ -139,6 +139,19 @@ impl Qubes {
         Ok((vm, template))
     }
 
+    /// Chooses the newest installed kernel as `default_kernel` where none was chosen yet. Installers of R3 choose none,
+    /// because its packages of kernels did; and upstream cannot save a store in which a qube counts on a
+    /// `default_kernel` that is not set, so without this nothing could be created there.
+    pub fn choose_kernel(&mut self, facts: &dyn Facts) {
+        if self.global_value("default_kernel", facts).is_ok() || self.globals.contains("default_kernel") {
+            return;
+        }
+        let directory = format!("{}/vm-kernels", facts.base_dir().trim_end_matches('/'));
+        if let Some(newest) = facts.newest_kernel(&directory) {
+            self.globals.set("default_kernel", &newest);
+        }
+    }
+
     fn template_for_new(&self, new: &NewQube<'_>, facts: &dyn Facts) -> Result<Option<&Vm>, CreationError> {
         let (property, wanted) = match (&new.class, new.template) {
             (Class::AppVM, template) => ("default_template", template),
@@ -174,8 +187,8 @@ impl Qubes {
     }
 
     /// The smallest free number from 1.
-    fn free_qid(&self, release: Release) -> Result<Qid, CreationError> {
-        let max = if release < Release::R4_2 { 254 } else { Qid::MAX - 1 };
+    pub(super) fn free_qid(&self, release: Release) -> Result<Qid, CreationError> {
+        let max = release.highest_qid().min(Qid::MAX - 1);
         let mut is_taken = vec![false; usize::from(Qid::MAX) + 1];
         for qid in self.iter().filter_map(Vm::qid) {
             is_taken[usize::from(qid.number())] = true;

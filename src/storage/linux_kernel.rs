@@ -3,11 +3,11 @@
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use nix::sys::statvfs::statvfs;
 
-use super::{Attachment, Committed, Driver, Revision, StorageError, Volume};
+use super::{Attachment, Committed, Driver, Fill, Revision, StorageError, Volume};
 
 /// One pool of kernels. The vid of a volume is the kernel's version, empty for a qube that brings its own.
 #[derive(Debug)]
@@ -123,7 +123,19 @@ impl Driver for LinuxKernel {
         Ok(Committed { name: volume.name.clone(), file, size: self.size(volume)?, kept_still: None })
     }
 
-    fn import_open(&self, volume: &Volume, _from: &File) -> Result<(), StorageError> {
+    fn import_written(&self, volume: &Volume, _fill: Fill<'_>) -> Result<(), StorageError> {
+        self.read_only(volume, "imported to")
+    }
+
+    fn file(&self, volume: &Volume) -> Result<Option<PathBuf>, StorageError> {
+        LinuxKernel::file(self, volume, "modules.img")
+    }
+
+    fn adopt(&self, _volume: &Volume) -> Result<(), StorageError> {
+        Ok(())
+    }
+
+    fn import(&self, volume: &Volume, _from: &Path) -> Result<(), StorageError> {
         self.read_only(volume, "imported to")
     }
 

@@ -4,7 +4,8 @@ use std::mem::ManuallyDrop;
 
 use clap::Arg;
 
-use super::arguments::{self, THE_QUBE, flag, needed, the_qube};
+use super::arguments::{self, THE_QUBE, earlier, flag, needed, the_qube};
+use super::earlier_prefs;
 use super::failure::{Failure, quoted};
 use super::invocation::{Invocation, read_for_good};
 use super::output::Output;
@@ -30,6 +31,7 @@ fn options(line: clap::Command) -> clap::Command {
         .arg(flag("hide-default", None, "leave out what is not set explicitly"))
         .arg(flag("get", Some('g'), "accepted, without effect: a property without a value is read"))
         .arg(flag("set", Some('s'), "accepted, without effect: a property with a value is set"))
+        .arg(earlier("list", "list the properties as R3 did, in its words").short('l'))
         .arg(flag("default", Some('D'), "forget the explicit value"))
         .arg(arguments::json())
 }
@@ -69,6 +71,14 @@ impl Owner {
                 let vm = qubes.get(name.as_str()).ok_or_else(|| PropertyError::NoSuchQube(name.to_string()))?;
                 qubes.value(vm, property, session)
             }
+        }
+    }
+
+    /// What is stored for a text; nothing where it means the default.
+    fn stored_text<'a>(&self, property: &Property, text: &'a str, by_set: bool) -> Option<&'a str> {
+        match self {
+            Owner::System => Some(earlier_prefs::wanted_of_system(property, text, by_set)),
+            Owner::Qube { .. } => earlier_prefs::wanted(property, text, by_set),
         }
     }
 
@@ -115,6 +125,9 @@ fn run(call: &mut Invocation, session: &Session, qube: Option<&str>) -> Result<u
     {
         call.warn_of_damage(vm);
     }
+    if let Some(code) = in_earlier_words(call, &owner, &qubes, session)? {
+        return Ok(code);
+    }
     let Some(property) = call.value("property") else {
         return if call.has("json") {
             list_json(call, &owner, &qubes, session)
@@ -124,13 +137,29 @@ fn run(call: &mut Invocation, session: &Session, qube: Option<&str>) -> Result<u
     };
     let property = find(owner.scope(), property)?;
     let change = match (call.value("value"), call.has("default")) {
-        (Some(text), _) => Some(stored_text(property, text).to_string()),
+        (Some(text), _) => owner.stored_text(property, text, call.has("set")).map(str::to_string),
         (None, true) => None,
         (None, false) => return show(call, &owner, &qubes, property, session),
     };
     // The change decides on what it loads itself, under the lock; two stores in memory are one too many.
     drop(ManuallyDrop::into_inner(qubes));
     set(call, session, &owner, property, change.as_deref())
+}
+
+/// Does what is asked for in the words of R3, if it is.
+fn in_earlier_words(
+    call: &mut Invocation,
+    owner: &Owner,
+    qubes: &Qubes,
+    session: &Session,
+) -> Result<Option<u8>, Failure> {
+    match owner {
+        Owner::System => earlier_prefs::run_for_system(call, session, qubes),
+        Owner::Qube { name, .. } => match qubes.get(name.as_str()) {
+            Some(vm) => earlier_prefs::run_for_qube(call, session, qubes, vm),
+            None => Ok(None),
+        },
+    }
 }
 
 /// The property that was meant; `-` stands for `_`.

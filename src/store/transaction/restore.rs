@@ -21,10 +21,22 @@ impl Write {
     /// # Errors
     /// `bytes` are no store, a live qubesd owns the file, or it cannot be locked, copied or written; it is as it was.
     pub fn restore(place: &StorePlace, bytes: Vec<u8>) -> Result<Restored, StoreError> {
+        Write::put_over(place, None, bytes)
+    }
+
+    /// The same, if what stands there is still `expected`, from which `bytes` were made.
+    ///
+    /// # Errors
+    /// As [`Write::restore`]; also when the store changed meanwhile, or is gone.
+    pub fn restore_over(place: &StorePlace, expected: &[u8], bytes: Vec<u8>) -> Result<Restored, StoreError> {
+        Write::put_over(place, Some(expected), bytes)
+    }
+
+    fn put_over(place: &StorePlace, expected: Option<&[u8]>, bytes: Vec<u8>) -> Result<Restored, StoreError> {
         crate::format::check(&bytes).map_err(|source| StoreError::Format { path: place.file.clone(), source })?;
         let (place, lock, version) = match Write::take(place) {
             Ok(taken) => taken,
-            Err(StoreError::Missing { .. }) => {
+            Err(StoreError::Missing { .. }) if expected.is_none() => {
                 place.refuse_beside_qubesd()?;
                 let store = Box::new(Write::put_new(place, bytes)?);
                 return Ok(Restored::Written { store, kept: None });
@@ -35,6 +47,9 @@ impl Write {
         let mut old = Vec::new();
         let mut reader = lock.file();
         reader.read_to_end(&mut old).map_err(StoreError::io("read", &place.file))?;
+        if expected.is_some_and(|expected| expected != old) {
+            return Err(StoreError::ChangedBehind { path: place.file.clone() });
+        }
         if old == bytes {
             return Ok(Restored::Unchanged);
         }
