@@ -57,7 +57,9 @@ impl Session {
             write.save()?;
             Ok(())
         });
-        if added.is_err() {
+        // Once it was saved the qube is there: its volumes are not taken from it.
+        let was_saved = |error: &LifecycleError| matches!(error, LifecycleError::Store(store) if store.was_saved());
+        if added.as_ref().is_err_and(|error| !was_saved(error)) {
             // The error that counts is the first; what cannot be removed is an orphan that the next creation clears.
             let _leftovers = clear_files(&directory);
             let _orphans = storage.remove();

@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 use jiff::ToSpan;
 use jiff::civil::{Date, DateTime};
 
-use super::replace::{Access, make_shared_directory, replace};
+use super::litter;
+use super::replace::{Access, make_shared_directory, replace, uninterrupted};
 
 const FORM: &str = "qubes-%Y-%m-%d-%H:%M:%S.xml";
 
@@ -25,14 +26,19 @@ pub struct Copy {
 
 /// The copies in `directory`, oldest first; none when there is no such directory.
 pub fn copies(directory: &Path) -> io::Result<Vec<Copy>> {
-    let entries = match fs::read_dir(directory) {
+    let entries = match uninterrupted(|| fs::read_dir(directory)) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(error),
     };
     let mut copies = Vec::new();
     for entry in entries {
-        let path = entry?.path();
+        let path = match entry {
+            Ok(entry) => entry.path(),
+            // The next one asks again.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
         let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
         if let Ok(made) = DateTime::strptime(FORM, name) {
             copies.push(Copy { made, path });
@@ -58,11 +64,12 @@ pub fn keep_daily(directory: &Path, access: Access, bytes: &[u8], now: DateTime)
 
 /// Copies `bytes`, whatever copies there are.
 pub fn keep(directory: &Path, access: Access, bytes: &[u8], now: DateTime) -> io::Result<PathBuf> {
-    make_shared_directory(directory, access.group)?;
+    uninterrupted(|| make_shared_directory(directory, access.group))?;
+    litter::clear(directory, |target| DateTime::strptime(FORM, target).is_ok());
     let mut made = now;
     loop {
         let path = directory.join(made.strftime(FORM).to_string());
-        match path.try_exists()? {
+        match uninterrupted(|| path.try_exists())? {
             // Two within a second: a name that is taken is never written over.
             true => made = made.saturating_add(1.second()),
             false => {

@@ -5,20 +5,19 @@ mod restore;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::ops::{Deref, DerefMut};
-use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use nix::errno::Errno;
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
 use nix::unistd::{Gid, Uid, fchown, geteuid};
 
 use super::content;
 use super::error::StoreError;
 use super::file_lock::{Exclusivity, try_lock, unlock};
 use super::history;
+use super::litter;
 use super::lock::{HolderNote, Locked, Wait, is_still_at, lock_path, open};
-use super::replace::{Access, Replacement};
+use super::qubesd;
+use super::replace::{Access, Replacement, directory_of, uninterrupted};
 use crate::format::{self, Bytes, FormatError, MAX_BYTES};
 use crate::model::Qubes;
 
@@ -50,24 +49,12 @@ impl StorePlace {
 
     /// Refuses while a qubesd would overwrite what is written.
     fn refuse_beside_qubesd(&self) -> Result<(), StoreError> {
-        match &self.qubesd_socket {
-            Some(socket) if !self.force && accepts(socket) => {
-                Err(StoreError::QubesdLives { path: self.file.clone(), socket: socket.clone() })
-            }
-            _ => Ok(()),
+        let Some(socket) = self.qubesd_socket.as_ref().filter(|_| !self.force) else { return Ok(()) };
+        match qubesd::answers_at(socket).map_err(StoreError::io("ask whether qubesd runs at", socket))? {
+            true => Err(StoreError::QubesdLives { path: self.file.clone(), socket: socket.clone() }),
+            false => Ok(()),
         }
     }
-}
-
-/// Whether somebody listens at a socket. Asked without waiting: a queue that is full has an owner too.
-fn accepts(path: &Path) -> bool {
-    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-    let (Ok(socket), Ok(address)) = (socket(AddressFamily::Unix, SockType::Stream, flags, None), UnixAddr::new(path))
-    else {
-        return false;
-    };
-    let nobody = [Errno::ENOENT, Errno::ECONNREFUSED, Errno::ENOTDIR, Errno::ENOTSOCK];
-    connect(socket.as_raw_fd(), &address).map_or_else(|errno| !nobody.contains(&errno), |()| true)
 }
 
 /// The store as it was when it was read.
@@ -135,7 +122,7 @@ fn parse(bytes: Bytes, path: &Path) -> Result<Qubes, StoreError> {
 }
 
 fn read_all(file: &File, path: &Path) -> Result<Bytes, StoreError> {
-    let size = file.metadata().map_err(StoreError::io("read", path))?.len();
+    let size = uninterrupted(|| file.metadata()).map_err(StoreError::io("read", path))?.len();
     if size > MAX_BYTES as u64 {
         return Err(StoreError::Format { path: path.into(), source: FormatError::TooLarge { bytes: size } });
     }
@@ -210,7 +197,7 @@ impl Write {
     fn take(place: &StorePlace) -> Result<(StorePlace, Locked, Version), StoreError> {
         let mut place = place.clone();
         // A rename must not replace a link.
-        place.file = fs::canonicalize(&place.file).map_err(|source| match source.kind() {
+        place.file = uninterrupted(|| fs::canonicalize(&place.file)).map_err(|source| match source.kind() {
             io::ErrorKind::NotFound => StoreError::Missing { path: place.file.clone() },
             _ => StoreError::Io { action: "find", path: place.file.clone(), source },
         })?;
@@ -234,21 +221,23 @@ impl Write {
 
     /// Writes a store that does not exist yet.
     fn put_new(place: &StorePlace, bytes: Vec<u8>) -> Result<Write, StoreError> {
+        let source = Bytes::from(bytes);
+        let qubes = parse(source.clone(), &place.file)?;
+        clear_litter(&place.file);
         let mut replacement = begin(place)?;
-        let lock = fill(&mut replacement, &bytes, &place.file)?;
-        replacement.commit_new().map_err(|source| match source.kind() {
+        let lock = fill(&mut replacement, &source, &place.file)?;
+        let version = version_of(lock.file(), &place.file)?;
+        let published = replacement.publish_new().map_err(|source| match source.kind() {
             io::ErrorKind::AlreadyExists => StoreError::Exists { path: place.file.clone() },
             _ => StoreError::Io { action: "write", path: place.file.clone(), source },
         })?;
         place.note().leave();
-        let version = version_of(lock.file(), &place.file)?;
-        let source = Bytes::from(bytes);
-        let qubes = parse(source.clone(), &place.file)?;
+        published.make_durable().map_err(not_proven(&place.file))?;
         Ok(Write { qubes, place: place.clone(), source, saved: None, lock, version })
     }
 
     /// Makes what was changed durable. Nothing is written where nothing differs. On an error the file is as it was,
-    /// unless the error says that it could only not be proven durable.
+    /// but for [`StoreError::NotProvenDurable`]: then the change is in place and a power loss may take it back.
     pub fn save(&mut self) -> Result<Saved, StoreError> {
         let path = &self.place.file;
         let changed = format::changed(&self.source, &self.qubes)
@@ -294,17 +283,22 @@ impl Write {
     /// Puts `bytes` into place. The new file is locked before it is visible, so that the lock is never open.
     fn replace(&mut self, bytes: Bytes) -> Result<(), StoreError> {
         let path = self.place.file.clone();
+        // What a kill left behind may be what fills the disk, so it goes first.
+        clear_litter(&path);
         let mut replacement = begin(&self.place)?;
-        keep_owner(self.lock.file(), replacement.file()).map_err(StoreError::io("keep the owner of", &path))?;
+        keep_owner(self.lock.file(), replacement.file(), self.place.group)
+            .map_err(StoreError::io("keep the owner of", &path))?;
         let lock = fill(&mut replacement, &bytes, &path)?;
-        let committed = replacement.commit();
-        // The rename may have happened although what came after it failed.
-        if committed.is_ok() || is_still_at(lock.file(), &path)? {
-            self.version = version_of(lock.file(), &path)?;
-            self.saved = Some(bytes);
-            self.lock = lock;
-        }
-        committed.map(drop).map_err(StoreError::io("write", &path))
+        let version = version_of(lock.file(), &path)?;
+        let durable = match replacement.publish() {
+            Ok(published) => published.make_durable().map(drop),
+            // There are file systems that fail after they have renamed.
+            Err(error) if is_still_at(lock.file(), &path).unwrap_or(false) => Err(error),
+            Err(error) => return Err(StoreError::io("write", &path)(error)),
+        };
+        self.version = version_of(lock.file(), &path).unwrap_or(version);
+        (self.saved, self.lock) = (Some(bytes), lock);
+        durable.map_err(not_proven(&path))
     }
 }
 
@@ -329,7 +323,16 @@ impl DerefMut for Write {
 }
 
 fn version_of(file: &File, path: &Path) -> Result<Version, StoreError> {
-    file.metadata().map(|m| Version::from(&m)).map_err(StoreError::io("read", path))
+    uninterrupted(|| file.metadata()).map(|m| Version::from(&m)).map_err(StoreError::io("read", path))
+}
+
+fn not_proven(path: &Path) -> impl FnOnce(io::Error) -> StoreError {
+    move |source| StoreError::NotProvenDurable { path: path.to_path_buf(), source }
+}
+
+/// Removes what kills have left of earlier saves.
+fn clear_litter(path: &Path) {
+    litter::clear(directory_of(path), |target| path.file_name().is_some_and(|name| name == target));
 }
 
 fn begin(place: &StorePlace) -> Result<Replacement, StoreError> {
@@ -342,7 +345,7 @@ fn begin(place: &StorePlace) -> Result<Replacement, StoreError> {
 fn fill(replacement: &mut Replacement, bytes: &[u8], path: &Path) -> Result<Locked, StoreError> {
     let write = |replacement: &mut Replacement| {
         replacement.file().write_all(bytes)?;
-        let lock = replacement.file().try_clone()?;
+        let lock = uninterrupted(|| replacement.file().try_clone())?;
         match try_lock(&lock, Exclusivity::Exclusive)? {
             true => Ok(Locked::adopt(lock)),
             false => Err(io::Error::other("somebody has locked the temporary file")),
@@ -351,11 +354,19 @@ fn fill(replacement: &mut Replacement, bytes: &[u8], path: &Path) -> Result<Lock
     write(replacement).map_err(StoreError::io("write", path))
 }
 
-/// Root leaves a store that belongs to somebody else to its owner.
-fn keep_owner(old: &File, new: &File) -> io::Result<()> {
-    let owner = old.metadata()?.uid();
-    if geteuid().is_root() && owner != 0 {
-        fchown(new, Some(Uid::from_raw(owner)), None)?;
+/// Root leaves a store that belongs to somebody else to its owner. Where there is no group qubes, as on a system that
+/// repairs another one's, it also stays with the group it had.
+fn keep_owner(old: &File, new: &File, group: Option<Gid>) -> io::Result<()> {
+    if !geteuid().is_root() {
+        return Ok(());
+    }
+    let old = uninterrupted(|| old.metadata())?;
+    if old.uid() != 0 {
+        fchown(new, Some(Uid::from_raw(old.uid())), None)?;
+    }
+    if group.is_none() {
+        // It is nothing to fail over, as with the group qubes itself.
+        let _refused = fchown(new, None, Some(Gid::from_raw(old.gid())));
     }
     Ok(())
 }

@@ -18,6 +18,7 @@ pub mod generate;
 mod init_storage;
 pub mod invocation;
 mod kill;
+mod label_color;
 mod ls;
 mod monitor;
 pub mod multicall;
@@ -194,7 +195,8 @@ impl Command {
 
     /// Its command line, with the common options.
     pub fn line(&self) -> clap::Command {
-        (self.define)(arguments::common(self.name)).about(self.about).hide(self.hidden)
+        let line = (self.define)(arguments::common(self.name)).about(self.about).hide(self.hidden);
+        arguments::with_force(line)
     }
 }
 

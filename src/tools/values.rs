@@ -11,7 +11,7 @@ use crate::hypervisor::HypervisorError;
 use crate::lifecycle::Session;
 use crate::model::volume::class_volumes;
 use crate::model::{
-    Class, PowerState, Property, PropertyError, Qubes, ResolvedVolume, Scope, Value, Vm, VmName, VolumeConfig,
+    Class, Label, PowerState, Property, PropertyError, Qubes, ResolvedVolume, Scope, Value, Vm, VmName, VolumeConfig,
 };
 use crate::storage::{Drivers, Volume};
 
@@ -69,6 +69,11 @@ impl<'a> Values<'a> {
     /// [`Values::text`] for a qube by its name.
     pub fn text_of(&self, qube: &str, name: &str) -> Option<String> {
         self.text(self.qubes.get(qube)?, name).map(Cow::into_owned)
+    }
+
+    /// A qube's label, if it has one of the system's.
+    pub fn label(&self, vm: &Vm) -> Option<&'a Label> {
+        self.qubes.label(vm).ok()
     }
 
     /// A property's text as upstream's client compares it: `None` for no value and also where there is no property.
