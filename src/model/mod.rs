@@ -44,6 +44,6 @@ pub use release::Release;
 pub use removal::{RemovalError, Use};
 pub use shared_bytes::SharedBytes;
 pub use tags::TagError;
-pub use text_map::TextMap;
+pub use text_map::{SharedText, TextMap};
 pub use vm::{Diagnosis, Qid, Vm, VolumeConfig};
 pub use volume::{ResolvedVolume, VolumeError};

@@ -15,7 +15,7 @@ use super::qubes_given::{self, Given};
 use super::table;
 use super::values::Values;
 use crate::lifecycle::Session;
-use crate::model::{Qubes, Vm, VmName};
+use crate::model::{Qubes, VmName};
 use columns::Column;
 use filters::Filters;
 
@@ -87,10 +87,14 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     if (columns.iter().any(Column::is_live) || filters.ask_for_states()) && !call.has("raw-list") {
         warn_when_unreachable(call, &values);
     }
-    let vms: Vec<&Vm> = names.iter().filter_map(|n| qubes.get(n)).filter(|vm| filters.pass(&values, vm)).collect();
+    if !filters.are_none() {
+        names.retain(|name| values.glance(name).is_some_and(|vm| filters.pass(&values, &vm)));
+    }
     drop(filters);
-    warn_of_damage(call, &qubes, &vms);
-    presentation::print(call, &columns, &values, vms).map(|()| 0)
+    for diagnosis in &qubes.diagnoses {
+        call.warn("qvm-ls", &diagnosis.text);
+    }
+    presentation::print(call, &columns, &values, &names).map(|()| 0)
 }
 
 /// Names in byte order: those given, else all.
@@ -124,14 +128,6 @@ fn warn_when_unreachable(call: &Invocation, values: &Values) {
     if let Some(error) = values.why_states_are_unknown() {
         call.warn("qvm-ls", &format!("power states are not available: {error}"));
     }
-}
-
-/// What is wrong with the store, and with those qubes of it that are listed: they are shown as far as they can be read.
-fn warn_of_damage(call: &Invocation, qubes: &Qubes, vms: &[&Vm]) {
-    for diagnosis in &qubes.diagnoses {
-        call.warn("qvm-ls", &diagnosis.text);
-    }
-    vms.iter().for_each(|vm| call.warn_of_damage(vm));
 }
 
 fn help_formats(out: &mut Output) -> Result<u8, Failure> {

@@ -10,7 +10,6 @@ use crate::model::Vm;
 use crate::tools::failure::Failure;
 use crate::tools::invocation::Invocation;
 use crate::tools::label_color;
-use crate::tools::output::Output;
 use crate::tools::table;
 use crate::tools::values::Values;
 
@@ -27,20 +26,27 @@ impl AsRef<[String]> for Row {
     }
 }
 
-/// Prints qubes, which come in the order of their names, in the form that was asked for.
-pub fn print(call: &mut Invocation, columns: &[Column], values: &Values, vms: Vec<&Vm>) -> Result<(), Failure> {
+/// Prints the qubes of these names, in byte order, in the form that was asked for. Those that can be read in part are
+/// shown as far as they can.
+pub fn print(call: &mut Invocation, columns: &[Column], values: &Values, names: &[&str]) -> Result<(), Failure> {
     if call.has("raw-list") {
-        return vms.iter().try_for_each(|vm| call.out.line(vm.name.as_str()));
+        names.iter().filter_map(|name| values.glance(name)).for_each(|vm| call.warn_of_damage(&vm));
+        return names.iter().try_for_each(|name| call.out.line(name));
     }
     if call.has("json") {
-        return print_json(&mut call.out, columns, values, &vms);
+        return print_json(call, columns, values, names);
     }
     if call.has("raw-data") {
-        return vms.iter().try_for_each(|vm| call.out.line(&cells(columns, values, vm).join("|")));
+        for name in names {
+            let Some(vm) = values.glance(name) else { continue };
+            call.warn_of_damage(&vm);
+            call.out.line(&cells(columns, values, &vm).join("|"))?;
+        }
+        return Ok(());
     }
     let mut rows = match call.has("tree") {
-        true => tree(&call.out, columns, values, &vms),
-        false => sorted(call, columns, values, &vms),
+        true => tree(call, columns, values, names),
+        false => sorted(call, columns, values, names),
     };
     if call.has("human-readable") {
         rows.iter_mut().for_each(|row| measure(columns, &mut row.cells));
@@ -51,8 +57,9 @@ pub fn print(call: &mut Invocation, columns: &[Column], values: &Values, vms: Ve
     table::print_colored(&mut call.out, &rows, style)
 }
 
-fn row(out: &Output, columns: &[Column], values: &Values, vm: &Vm) -> Row {
-    let label = out.has_colors().then(|| values.label(vm)).flatten();
+fn row(call: &Invocation, columns: &[Column], values: &Values, vm: &Vm) -> Row {
+    call.warn_of_damage(vm);
+    let label = call.out.has_colors().then(|| values.label(vm)).flatten();
     let label = label.map_or(Style::new(), |label| label_color::style_of(&label.color));
     Row { cells: cells(columns, values, vm), label }
 }
@@ -66,9 +73,9 @@ fn shown(cell: Cow<str>) -> String {
     if cell.is_empty() { "-".to_string() } else { cell.into_owned() }
 }
 
-fn sorted(call: &Invocation, columns: &[Column], values: &Values, vms: &[&Vm]) -> Vec<Row> {
-    let mut rows: Vec<Row> = Vec::with_capacity(vms.len() + 1);
-    rows.extend(vms.iter().map(|vm| row(&call.out, columns, values, vm)));
+fn sorted(call: &Invocation, columns: &[Column], values: &Values, names: &[&str]) -> Vec<Row> {
+    let mut rows: Vec<Row> = Vec::with_capacity(names.len() + 1);
+    rows.extend(names.iter().filter_map(|name| Some(row(call, columns, values, &*values.glance(name)?))));
     let by = call.value("sort").unwrap_or("NAME").to_uppercase();
     if let Some(at) = columns.iter().position(|c| c.heading == by) {
         let order = Order {
@@ -81,15 +88,17 @@ fn sorted(call: &Invocation, columns: &[Column], values: &Values, vms: &[&Vm]) -
     rows
 }
 
-fn tree(out: &Output, columns: &[Column], values: &Values, vms: &[&Vm]) -> Vec<Row> {
-    let tree = layout::tree(values, vms);
+fn tree(call: &Invocation, columns: &[Column], values: &Values, names: &[&str]) -> Vec<Row> {
+    let vms: Vec<&Vm> = names.iter().filter_map(|name| values.get(name)).collect();
+    let tree = layout::tree(values, &vms);
+    let out = &call.out;
     let levels: Vec<usize> = tree.iter().map(|(level, _)| *level).collect();
     let branches = match (out.is_terminal(), out.is_unicode_terminal()) {
         (false, _) => Branches::AsUpstream,
         (true, true) => Branches::Drawn,
         (true, false) => Branches::Ascii,
     };
-    let mut rows: Vec<Row> = tree.iter().map(|(_, vm)| row(out, columns, values, vm)).collect();
+    let mut rows: Vec<Row> = tree.iter().map(|(_, vm)| row(call, columns, values, vm)).collect();
     for (row, branch) in rows.iter_mut().zip(layout::branches(&levels, branches)) {
         let names = row.cells.iter_mut().zip(columns).filter(|(_, column)| column.is_name());
         names.for_each(|(cell, _)| cell.insert_str(0, &branch));
@@ -124,15 +133,16 @@ fn human_readable(mib: u64) -> String {
 }
 
 /// One object for each qube, sorted by name: its name, and the columns with real types.
-fn print_json(out: &mut Output, columns: &[Column], values: &Values, vms: &[&Vm]) -> Result<(), Failure> {
-    let object = |vm: &&Vm| {
+fn print_json(call: &mut Invocation, columns: &[Column], values: &Values, names: &[&str]) -> Result<(), Failure> {
+    let object = |vm: &Vm| {
+        call.warn_of_damage(vm);
         let name = ("name".to_string(), serde_json::Value::from(vm.name.as_str()));
         let others = columns.iter().filter(|c| !c.is_name() && !c.heading.is_empty());
         let fields = std::iter::once(name).chain(others.map(|c| (c.json_name(), c.json(values, vm))));
         serde_json::Value::Object(fields.collect())
     };
-    let list: serde_json::Value = vms.iter().map(object).collect();
-    out.line(&serde_json::to_string_pretty(&list)?)
+    let list: serde_json::Value = names.iter().filter_map(|name| Some(object(&*values.glance(name)?))).collect();
+    call.out.line(&serde_json::to_string_pretty(&list)?)
 }
 
 #[cfg(test)]
