@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::durable::copy_data;
 use super::{Attachment, Committed, Driver, Drivers, Kind, StorageError, Volume};
 use crate::model::{Facts, Qubes, Vm};
 use crate::system::System;
@@ -90,7 +91,7 @@ impl VmStorage {
                 told(&volume.name);
                 // Whatever a crash left under its name; an empty image first would only become a revision.
                 driver.remove(volume)?;
-                driver.import_open(volume, &data.file)
+                driver.import_written(volume, &mut |image| copy_data(&data.file, image))
             }
             _ => driver.create(volume),
         })
