@@ -2,6 +2,8 @@
 
 #[path = "support/companions.rs"]
 mod companions;
+#[path = "support/scratch_store.rs"]
+mod scratch_store;
 #[path = "support/store_processes.rs"]
 mod store_processes;
 
@@ -14,7 +16,8 @@ use std::time::{Duration, Instant};
 use companions::{Companion, python, say_and_wait, wait_until};
 use nix::fcntl::{FcntlArg, fcntl};
 use qubes::store::{Read, StoreError, StorePlace, Wait, Write};
-use store_processes::{Scratch, job, memory_in, place_in, set_memory, this_binary};
+use scratch_store::{Scratch, memory_in, set_memory};
+use store_processes::{job, place_in, this_binary};
 
 /// How often each process of the crowd adds one.
 const ROUNDS: u32 = 25;

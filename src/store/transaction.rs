@@ -68,7 +68,9 @@ impl Read {
     /// version even where a writer holds the lock.
     pub fn open(place: &StorePlace) -> Result<Read, StoreError> {
         let file = open(&place.file, Exclusivity::Shared)?;
-        let locked = try_lock(&file, Exclusivity::Shared).map_err(StoreError::io("lock", &place.file))?;
+        // Where writers wait, readers that overlap would keep them out for long.
+        let locked = place.note().nobody_queues()
+            && try_lock(&file, Exclusivity::Shared).map_err(StoreError::io("lock", &place.file))?;
         let before = Version::of(&file);
         let bytes = read_all(&file, &place.file);
         let after = Version::of(&file);
