@@ -48,13 +48,18 @@ pub fn copies(directory: &Path) -> io::Result<Vec<Copy>> {
     Ok(copies)
 }
 
-/// Copies `bytes` unless there is a copy of this day already; then thins. Returns the copy that was made.
-pub fn keep_daily(directory: &Path, access: Access, bytes: &[u8], now: DateTime) -> io::Result<Option<PathBuf>> {
+/// Copies what `bytes` gives unless there is a copy of this day already; then thins. Returns the copy that was made.
+pub fn keep_daily<B: AsRef<[u8]>>(
+    directory: &Path,
+    access: Access,
+    bytes: impl FnOnce() -> io::Result<B>,
+    now: DateTime,
+) -> io::Result<Option<PathBuf>> {
     let there = copies(directory)?;
     if there.iter().any(|c| c.made.date() == now.date()) {
         return Ok(None);
     }
-    let made = keep(directory, access, bytes, now)?;
+    let made = keep(directory, access, bytes()?.as_ref(), now)?;
     for old in dispensable(&there, now.date()) {
         // A copy that cannot be removed is no reason not to save.
         let _stays = fs::remove_file(&old.path);
@@ -139,14 +144,14 @@ mod tests {
         let backup = dir.path().join("backup");
         let now = jiff::civil::date(2026, 3, 4).at(5, 6, 7, 0);
         let access = Access::shared(None);
-        let first = keep_daily(&backup, access, b"one", now).unwrap().unwrap();
+        let first = keep_daily(&backup, access, || Ok(b"one"), now).unwrap().unwrap();
         assert!(first.ends_with("qubes-2026-03-04-05:06:07.xml"));
-        assert_eq!(keep_daily(&backup, access, b"two", now).unwrap(), None);
+        assert_eq!(keep_daily(&backup, access, || Ok(b"two"), now).unwrap(), None);
         let second = keep(&backup, access, b"two", now).unwrap();
         assert!(second.ends_with("qubes-2026-03-04-05:06:08.xml"));
         assert_eq!(fs::read(first).unwrap(), b"one");
         let tomorrow = now.saturating_add(1.day());
-        assert!(keep_daily(&backup, access, b"three", tomorrow).unwrap().is_some());
+        assert!(keep_daily(&backup, access, || Ok(b"three"), tomorrow).unwrap().is_some());
         assert_eq!(copies(&backup).unwrap().len(), 3);
     }
 }

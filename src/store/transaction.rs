@@ -1,12 +1,14 @@
 //! Reading and changing the store: [`Read`] never waits, [`Write`] holds the lock from load to the last save.
 
 mod restore;
+mod stored_file;
 
 use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::io::{self, Seek as _, Write as _};
 use std::ops::{Deref, DerefMut};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use nix::unistd::{Gid, Uid, fchown, geteuid};
 
@@ -18,10 +20,11 @@ use super::litter;
 use super::lock::{HolderNote, Locked, Wait, is_still_at, lock_path, open};
 use super::qubesd;
 use super::replace::{Access, Replacement, directory_of, uninterrupted};
-use crate::format::{self, Bytes, FormatError, MAX_BYTES};
+use crate::format::{self, Bytes, Changed, FormatError, MAX_BYTES, Original};
 use crate::model::Qubes;
 
 pub use restore::Restored;
+use stored_file::StoredFile;
 
 /// Where a store and what belongs to it lie, and how to treat them.
 #[derive(Debug, Clone)]
@@ -72,32 +75,31 @@ impl Read {
         let locked = place.note().nobody_queues()
             && try_lock(&file, Exclusivity::Shared).map_err(StoreError::io("lock", &place.file))?;
         let before = Version::of(&file);
-        let bytes = read_all(&file, &place.file);
-        let after = Version::of(&file);
+        let stored = Arc::new(StoredFile { file, unlocked: Some((place.clone(), before)) });
+        let read = index(stored.clone(), &place.file);
         if locked {
-            let _closed_next = unlock(&file);
-            return Ok(Read { qubes: parse(bytes?, &place.file)?, _held: None });
+            let _closed_at_the_end = unlock(&stored.file);
+            return Ok(Read { qubes: read?, _held: None });
         }
         // A foreign program may write in place under its lock: then what was read is nothing whole. That a writer of ours
         // renamed meanwhile shows in the change time alone, and is no reason to wait.
-        if let (Some(before), Some(after)) = (before, after)
+        if let (Some(before), Some(after)) = (before, Version::of(&stored.file))
             && !before.has_other_content(after)
-            && let Ok(qubes) = parse(bytes?, &place.file)
+            && let Ok(qubes) = read
         {
             return Ok(Read { qubes, _held: None });
         }
-        Read::under_lock(place).map(|(qubes, _)| Read { qubes, _held: None })
+        let locked = lock_path(&place.file, Exclusivity::Shared, place.wait, &place.note())?;
+        let unlocked = Some((place.clone(), Version::of(locked.file())));
+        let qubes = index(Arc::new(StoredFile { file: same_file(&locked, place)?, unlocked }), &place.file)?;
+        Ok(Read { qubes, _held: None })
     }
 
     /// Reads the store and keeps writers out until this is dropped. Waits for a writer as a writer would.
     pub fn hold(place: &StorePlace) -> Result<Read, StoreError> {
-        Read::under_lock(place).map(|(qubes, locked)| Read { qubes, _held: Some(locked) })
-    }
-
-    fn under_lock(place: &StorePlace) -> Result<(Qubes, Locked), StoreError> {
         let locked = lock_path(&place.file, Exclusivity::Shared, place.wait, &place.note())?;
-        let qubes = parse(read_all(locked.file(), &place.file)?, &place.file)?;
-        Ok((qubes, locked))
+        let stored = StoredFile { file: same_file(&locked, place)?, unlocked: None };
+        Ok(Read { qubes: index(Arc::new(stored), &place.file)?, _held: Some(locked) })
     }
 
     /// The collection without the transaction.
@@ -119,15 +121,33 @@ pub fn read_bytes(path: &Path) -> Result<Bytes, StoreError> {
     read_all(&open(path, Exclusivity::Shared)?, path)
 }
 
-fn parse(bytes: Bytes, path: &Path) -> Result<Qubes, StoreError> {
-    format::read(bytes).map_err(|source| StoreError::Format { path: path.into(), source })
+/// Finds the domains; they are fetched when somebody looks at them.
+fn index(stored: Arc<StoredFile>, path: &Path) -> Result<Qubes, StoreError> {
+    refuse_too_large(&stored.file, path)?;
+    format::open(stored).map_err(|source| StoreError::Format { path: path.into(), source })
+}
+
+fn original(stored: StoredFile, path: &Path) -> Result<(Qubes, Original), StoreError> {
+    refuse_too_large(&stored.file, path)?;
+    Original::open(Arc::new(stored)).map_err(|source| StoreError::Format { path: path.into(), source })
+}
+
+/// A descriptor of its own for the file that is locked.
+fn same_file(locked: &Locked, place: &StorePlace) -> Result<File, StoreError> {
+    locked.file().try_clone().map_err(StoreError::io("read", &place.file))
+}
+
+fn refuse_too_large(file: &File, path: &Path) -> Result<u64, StoreError> {
+    match file.metadata().map_err(StoreError::io("read", path))?.len() {
+        bytes if bytes > MAX_BYTES as u64 => {
+            Err(StoreError::Format { path: path.into(), source: FormatError::TooLarge { bytes } })
+        }
+        bytes => Ok(bytes),
+    }
 }
 
 fn read_all(file: &File, path: &Path) -> Result<Bytes, StoreError> {
-    let size = uninterrupted(|| file.metadata()).map_err(StoreError::io("read", path))?.len();
-    if size > MAX_BYTES as u64 {
-        return Err(StoreError::Format { path: path.into(), source: FormatError::TooLarge { bytes: size } });
-    }
+    let size = refuse_too_large(file, path)?;
     content::read_whole(file, size as usize).map_err(StoreError::io("read", path))
 }
 
@@ -175,10 +195,11 @@ pub enum Saved {
 pub struct Write {
     qubes: Qubes,
     place: StorePlace,
-    /// What the collection was read from.
-    source: Bytes,
-    /// What stands in the file, where it differs from `source`.
-    saved: Option<Bytes>,
+    /// What the collection was read from, and the file that it still lies in.
+    original: Original,
+    read_from: File,
+    /// How what stands in the file differs from that.
+    saved: Changed,
     /// The store as it lies there, locked.
     lock: Locked,
     version: Version,
@@ -189,10 +210,15 @@ impl Write {
     /// nothing is to be decided, and no image made, for what cannot be saved.
     pub fn open(place: &StorePlace) -> Result<Write, StoreError> {
         let (place, lock, version) = Write::take(place)?;
-        let source = read_all(lock.file(), &place.file)?;
-        let qubes = format::read_to_write(source.clone())
-            .map_err(|source| StoreError::Format { path: place.file.clone(), source })?;
-        Ok(Write { qubes, place, source, saved: None, lock, version })
+        Write::over(place, lock, version)
+    }
+
+    /// The store in the file that is locked.
+    fn over(place: StorePlace, lock: Locked, version: Version) -> Result<Write, StoreError> {
+        let stored = StoredFile { file: same_file(&lock, &place)?, unlocked: None };
+        let (qubes, original) = original(stored, &place.file)?;
+        let read_from = same_file(&lock, &place)?;
+        Ok(Write { qubes, place, original, read_from, saved: Changed::default(), lock, version })
     }
 
     /// The store with its links resolved, locked, whatever it holds.
@@ -223,11 +249,9 @@ impl Write {
 
     /// Writes a store that does not exist yet.
     fn put_new(place: &StorePlace, bytes: Vec<u8>) -> Result<Write, StoreError> {
-        let source = Bytes::from(bytes);
-        let qubes = parse(source.clone(), &place.file)?;
         clear_litter(&place.file);
         let mut replacement = begin(place)?;
-        let lock = fill(&mut replacement, &source, &place.file)?;
+        let lock = fill(&mut replacement, |file| file.write_all(&bytes), &place.file)?;
         let version = version_of(lock.file(), &place.file)?;
         let published = replacement.publish_new().map_err(|source| match source.kind() {
             io::ErrorKind::AlreadyExists => StoreError::Exists { path: place.file.clone() },
@@ -235,37 +259,43 @@ impl Write {
         })?;
         place.note().leave();
         published.make_durable().map_err(not_proven(&place.file))?;
-        Ok(Write { qubes, place: place.clone(), source, saved: None, lock, version })
+        Write::over(place.clone(), lock, version)
     }
 
     /// Makes what was changed durable. Nothing is written where nothing differs. On an error the file is as it was,
     /// but for [`StoreError::NotProvenDurable`]: then the change is in place and a power loss may take it back.
     pub fn save(&mut self) -> Result<Saved, StoreError> {
         let path = &self.place.file;
-        let changed = format::changed(&self.source, &self.qubes)
-            .map_err(|source| StoreError::Format { path: path.clone(), source })?;
-        let bytes = content::put_together(changed);
-        if *bytes == *self.current() {
+        let changed =
+            self.original.changed(&self.qubes).map_err(|source| StoreError::Format { path: path.clone(), source })?;
+        if changed == self.saved {
             return Ok(Saved::Unchanged);
         }
         self.place.refuse_beside_qubesd()?;
         self.refuse_changed_behind()?;
-        history::keep_daily(&self.place.backup_dir, self.access(), self.current(), now())
+        history::keep_daily(&self.place.backup_dir, self.access(), || self.current(), now())
             .map_err(StoreError::io("copy the store to", &self.place.backup_dir))?;
-        self.replace(bytes)?;
-        Ok(Saved::Written)
+        let old = self.read_from.try_clone().map_err(StoreError::io("read", path))?;
+        let outcome = self.replace(|new| content::write_changed(&changed, &old, new));
+        if outcome.as_ref().map_or_else(StoreError::was_saved, |()| true) {
+            self.saved = changed;
+        }
+        outcome.map(|()| Saved::Written)
     }
 
     /// Copies the store as it stands to `backup/`, for what is about to convert or repair it. Returns the copy.
     pub fn keep_copy(&self) -> Result<PathBuf, StoreError> {
         let directory = &self.place.backup_dir;
-        history::keep(directory, self.access(), self.current(), now())
+        self.current()
+            .and_then(|bytes| history::keep(directory, self.access(), &bytes, now()))
             .map_err(StoreError::io("copy the store to", directory))
     }
 
-    /// The bytes in the file.
-    fn current(&self) -> &[u8] {
-        self.saved.as_deref().unwrap_or(&self.source)
+    /// The bytes in the file, however many: what is no store may still hold what somebody needs.
+    fn current(&self) -> io::Result<Bytes> {
+        let mut file = self.lock.file();
+        file.rewind()?;
+        content::read_whole(file, 0)
     }
 
     fn access(&self) -> Access {
@@ -282,15 +312,15 @@ impl Write {
         Ok(())
     }
 
-    /// Puts `bytes` into place. The new file is locked before it is visible, so that the lock is never open.
-    fn replace(&mut self, bytes: Bytes) -> Result<(), StoreError> {
+    /// Puts what `put` writes into place. The new file is locked before it is visible, so that the lock is never open.
+    fn replace(&mut self, put: impl FnOnce(&mut File) -> io::Result<()>) -> Result<(), StoreError> {
         let path = self.place.file.clone();
         // What a kill left behind may be what fills the disk, so it goes first.
         clear_litter(&path);
         let mut replacement = begin(&self.place)?;
         keep_owner(self.lock.file(), replacement.file(), self.place.group)
             .map_err(StoreError::io("keep the owner of", &path))?;
-        let lock = fill(&mut replacement, &bytes, &path)?;
+        let lock = fill(&mut replacement, put, &path)?;
         let version = version_of(lock.file(), &path)?;
         let durable = match replacement.publish() {
             Ok(published) => published.make_durable().map(drop),
@@ -299,7 +329,7 @@ impl Write {
             Err(error) => return Err(StoreError::io("write", &path)(error)),
         };
         self.version = version_of(lock.file(), &path).unwrap_or(version);
-        (self.saved, self.lock) = (Some(bytes), lock);
+        self.lock = lock;
         durable.map_err(not_proven(&path))
     }
 }
@@ -344,9 +374,13 @@ fn begin(place: &StorePlace) -> Result<Replacement, StoreError> {
 
 /// Writes the content of a replacement and locks it. The lock lives in a duplicate of the descriptor: it outlasts
 /// what committing does with the original.
-fn fill(replacement: &mut Replacement, bytes: &[u8], path: &Path) -> Result<Locked, StoreError> {
+fn fill(
+    replacement: &mut Replacement,
+    put: impl FnOnce(&mut File) -> io::Result<()>,
+    path: &Path,
+) -> Result<Locked, StoreError> {
     let write = |replacement: &mut Replacement| {
-        replacement.file().write_all(bytes)?;
+        put(replacement.file())?;
         let lock = uninterrupted(|| replacement.file().try_clone())?;
         match try_lock(&lock, Exclusivity::Exclusive)? {
             true => Ok(Locked::adopt(lock)),

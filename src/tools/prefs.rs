@@ -1,10 +1,15 @@
 //! qvm-prefs and qubes-prefs: properties of a qube and of the system.
 
+mod changed;
+mod listing;
+mod several;
+
 use std::mem::ManuallyDrop;
 
 use clap::Arg;
 
-use super::arguments::{self, THE_QUBE, flag, needed, the_qube};
+use super::arguments::{self, THE_QUBE, earlier, flag, needed, of_listing, the_qube};
+use super::earlier_prefs;
 use super::failure::{Failure, quoted};
 use super::invocation::{Invocation, read_for_good};
 use super::output::Output;
@@ -18,7 +23,9 @@ use crate::model::{Class, Property, PropertyError, Qubes, Scope, Value, VmName, 
 const NONE_IS_NO_QUBE: [&str; 5] = ["default_dispvm", "netvm", "template", "guivm", "audiovm"];
 
 pub fn define_for_qube(line: clap::Command) -> clap::Command {
-    options(line).arg(the_qube("the qube")).args(positionals())
+    several::define(options(line))
+        .arg(the_qube("the qube, several with commas between, or a shell pattern"))
+        .args(positionals())
 }
 
 pub fn define_for_system(line: clap::Command) -> clap::Command {
@@ -30,7 +37,9 @@ fn options(line: clap::Command) -> clap::Command {
         .arg(flag("hide-default", None, "leave out what is not set explicitly"))
         .arg(flag("get", Some('g'), "accepted, without effect: a property without a value is read"))
         .arg(flag("set", Some('s'), "accepted, without effect: a property with a value is set"))
+        .arg(earlier("list", "list the properties as R3 did, in its words").short('l'))
         .arg(flag("default", Some('D'), "forget the explicit value"))
+        .arg(of_listing(flag("changed", None, "list what is set to something else than the default, and the default")))
         .arg(arguments::json())
 }
 
@@ -72,6 +81,14 @@ impl Owner {
         }
     }
 
+    /// What is stored for a text; nothing where it means the default.
+    fn stored_text<'a>(&self, property: &Property, text: &'a str, by_set: bool) -> Option<&'a str> {
+        match self {
+            Owner::System => Some(earlier_prefs::wanted_of_system(property, text, by_set)),
+            Owner::Qube { .. } => earlier_prefs::wanted(property, text, by_set),
+        }
+    }
+
     fn is_default(&self, qubes: &Qubes, property: &Property) -> bool {
         match self {
             Owner::System => qubes.is_global_default(property),
@@ -91,6 +108,9 @@ pub fn run_for_system(call: &mut Invocation) -> Result<u8, Failure> {
 pub fn run_for_qube(call: &mut Invocation) -> Result<u8, Failure> {
     if call.has("help-properties") && !call.is_given(THE_QUBE) {
         return explain(&mut call.out, of_any_class());
+    }
+    if several::are_meant(call) {
+        return several::run(call);
     }
     let qube = needed(&call.given, THE_QUBE, "VMNAME")?.to_string();
     let session = Session::new(call.system()?);
@@ -115,6 +135,12 @@ fn run(call: &mut Invocation, session: &Session, qube: Option<&str>) -> Result<u
     {
         call.warn_of_damage(vm);
     }
+    if call.has("changed") && matches!(owner, Owner::System) {
+        return changed::of_system(call, &qubes, session);
+    }
+    if let Some(code) = in_earlier_words(call, &owner, &qubes, session)? {
+        return Ok(code);
+    }
     let Some(property) = call.value("property") else {
         return if call.has("json") {
             list_json(call, &owner, &qubes, session)
@@ -124,13 +150,29 @@ fn run(call: &mut Invocation, session: &Session, qube: Option<&str>) -> Result<u
     };
     let property = find(owner.scope(), property)?;
     let change = match (call.value("value"), call.has("default")) {
-        (Some(text), _) => Some(stored_text(property, text).to_string()),
+        (Some(text), _) => owner.stored_text(property, text, call.has("set")).map(str::to_string),
         (None, true) => None,
         (None, false) => return show(call, &owner, &qubes, property, session),
     };
     // The change decides on what it loads itself, under the lock; two stores in memory are one too many.
     drop(ManuallyDrop::into_inner(qubes));
     set(call, session, &owner, property, change.as_deref())
+}
+
+/// Does what is asked for in the words of R3, if it is.
+fn in_earlier_words(
+    call: &mut Invocation,
+    owner: &Owner,
+    qubes: &Qubes,
+    session: &Session,
+) -> Result<Option<u8>, Failure> {
+    match owner {
+        Owner::System => earlier_prefs::run_for_system(call, session, qubes),
+        Owner::Qube { name, .. } => match qubes.get(name.as_str()) {
+            Some(vm) => earlier_prefs::run_for_qube(call, session, qubes, vm),
+            None => Ok(None),
+        },
+    }
 }
 
 /// The property that was meant; `-` stands for `_`.
@@ -190,14 +232,7 @@ fn list_json(call: &mut Invocation, owner: &Owner, qubes: &Qubes, session: &Sess
         if is_default && call.has("hide-default") {
             continue;
         }
-        let (value, error) = match owner.value(qubes, property, session) {
-            Ok(value) => (json_of(&value), None),
-            Err(error) => (serde_json::Value::Null, Some(error.to_string())),
-        };
-        let mut entry = serde_json::Map::new();
-        entry.insert("value".to_string(), value);
-        entry.insert("default".to_string(), is_default.into());
-        entry.extend(error.map(|e| ("error".to_string(), e.into())));
+        let entry = listing::entry(owner.value(qubes, property, session), is_default);
         object.insert(property.name.to_string(), entry.into());
     }
     let text = serde_json::to_string_pretty(&serde_json::Value::Object(object))?;
@@ -242,7 +277,8 @@ fn of_any_class() -> Vec<&'static Property> {
 
 /// The properties as a section of the manual page.
 pub fn manual_of_qube() -> Vec<(&'static str, String)> {
-    vec![("properties", table::explained(of_any_class().iter().map(|p| (p.name, p.doc))))]
+    let properties = table::explained(of_any_class().iter().map(|p| (p.name, p.doc)));
+    vec![("several qubes", several::MANUAL.to_string()), ("properties", properties)]
 }
 
 /// The system's properties as a section of the manual page.

@@ -6,11 +6,13 @@ mod copies;
 mod diff;
 mod dump;
 mod history;
+mod repair;
 mod restore;
+mod told;
 
 use clap::Arg;
 
-use super::arguments::{json, needed};
+use super::arguments::{flag, json, needed, value};
 use super::failure::{Failure, quoted};
 use super::invocation::Invocation;
 use crate::lifecycle::Session;
@@ -27,12 +29,12 @@ struct Verb {
     run: fn(&mut Invocation, &Session) -> Result<u8, Failure>,
 }
 
-const VERBS: [Verb; 5] = [
+const VERBS: [Verb; 6] = [
     Verb {
         name: "check",
         about: "Tell everything that is wrong with the store, with its line and what a repair would do. An error is what \
-                qubesd refuses the whole file for, a warning what it reads otherwise, or loses. Exit code 0 when there \
-                is nothing, 1 when there is something.",
+                qubesd refuses the whole file for, a warning what it reads otherwise, or loses. Of many of one kind a few \
+                stand for all; --all or -v tells each. Exit code 0 when there is nothing, 1 when there is something.",
         copies: (0, 1),
         run: check::run,
     },
@@ -51,6 +53,15 @@ const VERBS: [Verb; 5] = [
         run: history::run,
     },
     Verb {
+        name: "repair",
+        about: "Do what check says, after keeping a copy of what is there, and tell each repair. Asks before it writes, unless \
+                --yes is given; where something is lost, asks what to take: --salvage or --from say it beforehand. \
+                --dry-run writes nothing. Exit code 0 when nothing is wrong any more, 1 when something is left, or \
+                nothing was written.",
+        copies: (0, 0),
+        run: repair::run,
+    },
+    Verb {
         name: "restore",
         about: "Put a copy in place of the store, after keeping a copy of what is there.",
         copies: (1, 1),
@@ -65,7 +76,12 @@ pub fn words() -> Vec<&'static str> {
 
 pub fn define(line: clap::Command) -> clap::Command {
     line.arg(json())
-        .arg(Arg::new("db-command").value_name("COMMAND").help("check, diff, dump, history or restore"))
+        .arg(flag("all", None, "check, repair: tell each of many things of one kind"))
+        .arg(flag("dry-run", Some('n'), "repair: tell what would be done, and write nothing"))
+        .arg(flag("yes", Some('y'), "repair: do not ask"))
+        .arg(flag("salvage", None, "repair: take what can be read of a damaged file, and do without the rest"))
+        .arg(value("from", None, "COPY", "repair: take what cannot be read from this copy"))
+        .arg(Arg::new("db-command").value_name("COMMAND").help("check, diff, dump, history, repair or restore"))
         .arg(
             Arg::new("copy")
                 .value_name("COPY")
@@ -81,6 +97,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
         let words = words().join(", ");
         return Err(Failure::usage(format!("no such command: {} (there are: {words})", quoted(word))));
     };
+    refuse_foreign_options(call, word)?;
     let (least, most) = verb.copies;
     match call.values("copy").as_slice() {
         given if given.len() < least => {
@@ -96,8 +113,24 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     }
 }
 
+/// Options that the command has no use for: who gives one expects something.
+fn refuse_foreign_options(call: &Invocation, word: &str) -> Result<(), Failure> {
+    let options: [(&str, &[&str]); 6] = [
+        ("all", &["check", "repair"]),
+        ("dry-run", &["repair"]),
+        ("yes", &["repair"]),
+        ("salvage", &["repair"]),
+        ("from", &["repair"]),
+        ("json", &["check", "diff", "dump", "history"]),
+    ];
+    match options.into_iter().find(|(option, verbs)| call.is_given(option) && !verbs.contains(&word)) {
+        Some((option, _)) => Err(Failure::usage(format!("{word} has no option --{option}"))),
+        None => Ok(()),
+    }
+}
+
 /// A text from the store, or about it, on one line whatever stands in it.
-fn one_line(text: &str) -> String {
+pub(super) fn one_line(text: &str) -> String {
     let shown = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
     text.chars().map(shown).collect()
 }
