@@ -109,8 +109,10 @@ pub(crate) fn open(path: &Path, mode: Exclusivity) -> Result<File, StoreError> {
     let mut options = OpenOptions::new();
     options.read(true).write(mode == Exclusivity::Exclusive).custom_flags(libc::O_NONBLOCK);
     let file = options.open(path).map_err(|source| match source.kind() {
-        io::ErrorKind::NotFound => StoreError::Missing { path: path.into() },
+        io::ErrorKind::NotFound => StoreError::missing(path),
         io::ErrorKind::IsADirectory => StoreError::NotAFile { path: path.into() },
+        // A socket, or a device that nothing is behind.
+        _ if source.raw_os_error() == Some(libc::ENXIO) => StoreError::NotAFile { path: path.into() },
         _ => StoreError::Io {
             action: if mode == Exclusivity::Shared { "read" } else { "write" },
             path: path.into(),

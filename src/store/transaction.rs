@@ -226,7 +226,7 @@ impl Write {
         let mut place = place.clone();
         // A rename must not replace a link.
         place.file = uninterrupted(|| fs::canonicalize(&place.file)).map_err(|source| match source.kind() {
-            io::ErrorKind::NotFound => StoreError::Missing { path: place.file.clone() },
+            io::ErrorKind::NotFound => StoreError::missing(&place.file),
             _ => StoreError::Io { action: "find", path: place.file.clone(), source },
         })?;
         place.refuse_beside_qubesd()?;
@@ -306,7 +306,9 @@ impl Write {
     fn refuse_changed_behind(&self) -> Result<(), StoreError> {
         let path = &self.place.file;
         let there = is_still_at(self.lock.file(), path)?;
-        if !there || version_of(self.lock.file(), path)?.has_other_content(self.version) {
+        // A link to the same file would be replaced, and the file behind it not.
+        let became_link = fs::symlink_metadata(path).is_ok_and(|m| m.is_symlink());
+        if !there || became_link || version_of(self.lock.file(), path)?.has_other_content(self.version) {
             return Err(StoreError::ChangedBehind { path: path.clone() });
         }
         Ok(())
