@@ -73,7 +73,9 @@ impl Read {
     /// version even where a writer holds the lock.
     pub fn open(place: &StorePlace) -> Result<Read, StoreError> {
         let file = open(&place.file, Exclusivity::Shared)?;
-        let locked = try_lock(&file, Exclusivity::Shared).map_err(StoreError::io("lock", &place.file))?;
+        // Where writers wait, readers that overlap would keep them out for long.
+        let locked = place.note().nobody_queues()
+            && try_lock(&file, Exclusivity::Shared).map_err(StoreError::io("lock", &place.file))?;
         let before = Version::of(&file);
         let stored = Arc::new(StoredFile { file, unlocked: Some((place.clone(), before)) });
         let read = index(stored.clone(), &place.file);
@@ -223,7 +225,7 @@ impl Write {
         let mut place = place.clone();
         // A rename must not replace a link.
         place.file = uninterrupted(|| fs::canonicalize(&place.file)).map_err(|source| match source.kind() {
-            io::ErrorKind::NotFound => StoreError::Missing { path: place.file.clone() },
+            io::ErrorKind::NotFound => StoreError::missing(&place.file),
             _ => StoreError::Io { action: "find", path: place.file.clone(), source },
         })?;
         place.refuse_beside_qubesd()?;
@@ -307,7 +309,9 @@ impl Write {
     fn refuse_changed_behind(&self) -> Result<(), StoreError> {
         let path = &self.place.file;
         let there = is_still_at(self.lock.file(), path)?;
-        if !there || version_of(self.lock.file(), path)?.has_other_content(self.version) {
+        // A link to the same file would be replaced, and the file behind it not.
+        let became_link = fs::symlink_metadata(path).is_ok_and(|m| m.is_symlink());
+        if !there || became_link || version_of(self.lock.file(), path)?.has_other_content(self.version) {
             return Err(StoreError::ChangedBehind { path: path.clone() });
         }
         Ok(())
