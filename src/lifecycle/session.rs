@@ -1,8 +1,9 @@
 //! One invocation: the system it works on and the hypervisor it may come to ask.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 use std::io::Write as _;
+use std::path::PathBuf;
 
 use uuid::Uuid;
 
@@ -19,6 +20,8 @@ pub struct Session {
     pub system: System,
     hypervisor: LazyHypervisor,
     states: OnceCell<Result<HashMap<Uuid, Live>, HypervisorError>>,
+    /// Files of kernels that were asked for: a thousand qubes share a few.
+    kernel_files: RefCell<HashMap<PathBuf, Option<String>>>,
 }
 
 impl Session {
@@ -30,7 +33,7 @@ impl Session {
         })
         .to_string();
         let hypervisor = lazily(&system, uri);
-        Session { system, hypervisor, states: OnceCell::new() }
+        Session { system, hypervisor, states: OnceCell::new(), kernel_files: RefCell::default() }
     }
 
     /// The same place with a connection of its own, for another thread.
@@ -142,7 +145,9 @@ impl Facts for Session {
     }
 
     fn kernel_file(&self, kernels_dir: &str, version: &str, file: &str) -> Option<String> {
-        std::fs::read_to_string(self.kernel_path(kernels_dir, version, file)?).ok()
+        let path = self.kernel_path(kernels_dir, version, file)?;
+        let mut known = self.kernel_files.borrow_mut();
+        known.entry(path).or_insert_with_key(|path| std::fs::read_to_string(path).ok()).clone()
     }
 
     fn release(&self) -> Release {
@@ -184,7 +189,7 @@ impl Facts for Session {
 }
 
 impl Session {
-    fn kernel_path(&self, kernels_dir: &str, version: &str, file: &str) -> Option<std::path::PathBuf> {
+    fn kernel_path(&self, kernels_dir: &str, version: &str, file: &str) -> Option<PathBuf> {
         let plain = !version.is_empty() && !version.contains('/') && version != "." && version != "..";
         plain.then(|| self.system.below_root(kernels_dir).join(version).join(file))
     }
