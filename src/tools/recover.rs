@@ -19,6 +19,15 @@ pub fn define(line: clap::Command) -> clap::Command {
 /// Exit code 1 when some qube could not be brought into order; the others are.
 pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     let session = Session::new(call.system()?);
+    if session.read()?.needs_conversion {
+        let store = session.system.store_file().display();
+        call.inform(
+            "qubes-recover",
+            &format!(
+                "{store}: written by Qubes R3 or older: no qube of it can have been started before qubes-db convert"
+            ),
+        );
+    }
     let mut failed = 0;
     let mut qubes = Vec::new();
     for qube in session.recover()? {

@@ -7,6 +7,7 @@ mod json_schemas;
 mod prefs_of_several;
 mod recording;
 mod recordings;
+mod set_unset;
 mod store;
 mod terminal;
 mod written_down;

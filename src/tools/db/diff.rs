@@ -51,7 +51,7 @@ pub fn run(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
 
 fn load(version: &Version, bytes: &Bytes) -> Result<Qubes, StoreError> {
     let wrong = |source| StoreError::Format { path: version.path.clone(), source };
-    format::check(bytes).map_err(wrong)?;
+    format::check_any(bytes).map_err(wrong)?;
     format::read(bytes.clone()).map_err(wrong)
 }
 
