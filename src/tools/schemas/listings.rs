@@ -170,6 +170,7 @@ fn qvm_ls() -> Json {
             "root_max": bytes("what its root volume may hold"),
             "root_used": or_null("integer", "how much of its root volume is in use; percent"),
             "root_pool": or_null("string", "the pool of its root volume"),
+            "broken": set_of_texts("what is wrong with it, in words; only where something is"),
             "tags": set_of_texts("its tags, sorted"),
             "connected_vms": set_of_texts("the qubes that get their network from it, sorted"),
         }),
