@@ -207,3 +207,40 @@ fn a_missing_field_is_missed() {
         assert!(!validators[name].is_valid(&printed), "{name}: {field} may be missing at {place}");
     }
 }
+
+#[test]
+fn what_is_printed_is_what_the_store_says() {
+    let (store, _) = changed(Store::small(), "work");
+    let is =
+        |program: &str, line: &str, expected: Json| assert_eq!(printed(&store, program, line, ""), expected, "{line}");
+    is(
+        QVM_CHECK,
+        "--json --template work nosuch fedora-41-xfce",
+        json!([
+            {"name": "fedora-41-xfce", "exists": true, "satisfied": true},
+            {"name": "nosuch", "exists": false, "satisfied": false},
+            {"name": "work", "exists": true, "satisfied": false},
+        ]),
+    );
+    is(QVM_NOTES, "--json work", json!({"name": "work", "notes": "a note"}));
+    let memory = json!({"of": "work", "what": "memory", "change": "changed", "old": "800", "new": "640"});
+    is(QUBES_DB, "diff --json", json!([memory]));
+    let dom0 = json!({"name": "dom0", "memory": 4_294_967_296_u64, "maxmem": 4096, "class": "AdminVM"});
+    is(QVM_LS, "--json -O memory,maxmem,class dom0", json!([dom0]));
+}
+
+#[test]
+fn json_goes_with_nothing_that_changes() {
+    let store = Store::small();
+    let words: Vec<String> = ["--json", "--set", "other", "work"].map(String::from).to_vec();
+    let refused = store.run(QVM_NOTES, &words, "", false);
+    assert_eq!(refused.exit, 2, "{refused:?}");
+    assert!(refused.stderr.contains("argument --json: not allowed with argument --set"), "{refused:?}");
+    let missing: Vec<String> = ["--json", "-q", "work", "nosuch"].map(String::from).to_vec();
+    let checked = store.run(QVM_CHECK, &missing, "", false);
+    assert_eq!(
+        (checked.exit, checked.stderr.as_str()),
+        (1, ""),
+        "the exit code is the answer, the words are in the JSON"
+    );
+}
