@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{Attachment, Driver, Drivers, Kind, StorageError, Volume};
-use crate::model::{Facts, Qubes, Vm};
+use crate::model::{Facts, Qubes, Removable, Vm};
 use crate::system::System;
 
 /// A qube's volumes with the drivers that work on them. Whoever calls holds the qube's operation lock.
@@ -47,6 +47,29 @@ impl VmStorage {
         let volumes = qubes.volumes(vm, facts)?.into_iter().map(|volume| Volume::resolved(&vm.name, volume));
         let volumes = volumes.collect::<Result<_, _>>()?;
         VmStorage::open(vm.name.as_str(), volumes, &mut Drivers::new(&qubes.pools, system))
+    }
+
+    /// The storage of a qube that is to go, also of one whose volumes cannot all be told; and in words which of them nobody
+    /// will find.
+    ///
+    /// # Errors
+    /// A pool cannot be used: then the images would stay.
+    pub fn to_remove(
+        system: &System,
+        qubes: &Qubes,
+        vm: &Vm,
+        facts: &dyn Facts,
+    ) -> Result<(VmStorage, Vec<String>), StorageError> {
+        let (mut volumes, mut left) = (Vec::new(), Vec::new());
+        for volume in qubes.volumes_to_remove(vm, facts) {
+            match volume {
+                Ok(Removable::Told(volume)) => volumes.push(Volume::resolved(&vm.name, *volume)?),
+                Ok(Removable::Place { pool, vid }) => volumes.push(Volume::orphan(&pool, &vid)),
+                Ok(Removable::Kernel) => {}
+                Err(error) => left.push(error.to_string()),
+            }
+        }
+        Ok((VmStorage::open(vm.name.as_str(), volumes, &mut Drivers::new(&qubes.pools, system))?, left))
     }
 
     /// The storage of `qube` with these volumes; an error for the first whose pool cannot be used.

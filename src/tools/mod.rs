@@ -6,6 +6,7 @@ mod candidates;
 mod check;
 pub mod complete;
 mod create;
+mod damage;
 mod db;
 pub mod failure;
 mod features;

@@ -5,6 +5,7 @@ use std::mem::ManuallyDrop;
 use clap::Arg;
 
 use super::arguments::{self, THE_QUBE, flag, needed, the_qube};
+use super::damage::Broken;
 use super::failure::{Failure, quoted};
 use super::invocation::{Invocation, read_for_good};
 use super::output::Output;
@@ -12,7 +13,7 @@ use super::qubes_given::resolve_one;
 use super::table;
 use super::values::json_of;
 use crate::lifecycle::Session;
-use crate::model::{Class, Property, PropertyError, Qubes, Scope, Value, VmName, global_properties, properties_of};
+use crate::model::{Class, Property, PropertyError, Qubes, Scope, Value, Vm, VmName, global_properties, properties_of};
 
 /// Properties whose value `none` means no qube; for others it is a text like any other.
 const NONE_IS_NO_QUBE: [&str; 5] = ["default_dispvm", "netvm", "template", "guivm", "audiovm"];
@@ -113,7 +114,11 @@ fn run(call: &mut Invocation, session: &Session, qube: Option<&str>) -> Result<u
     if let Owner::Qube { name, .. } = &owner
         && let Some(vm) = qubes.get(name.as_str())
     {
-        call.warn_of_damage(vm);
+        match call.value("property") {
+            // Whoever looks at all of them sees which are bad; one line says why.
+            None => warn_when_broken(call, &qubes, vm, session),
+            Some(_) => call.warn_of_damage(vm),
+        }
     }
     let Some(property) = call.value("property") else {
         return if call.has("json") {
@@ -122,6 +127,15 @@ fn run(call: &mut Invocation, session: &Session, qube: Option<&str>) -> Result<u
             list(call, &owner, &qubes, session)
         };
     };
+    if let (Owner::Qube { name, .. }, None, true) = (&owner, call.value("value"), call.has("default"))
+        && qubes.get(name.as_str()).is_some_and(|vm| vm.properties.contains(property))
+        && find(owner.scope(), property).is_err()
+    {
+        // What no qube of the class has is taken out as any other.
+        let (name, property) = (name.clone(), property.to_owned());
+        drop(ManuallyDrop::into_inner(qubes));
+        return session.reset_property(&name, &property).map(|_nothing_follows| 0).map_err(Into::into);
+    }
     let property = find(owner.scope(), property)?;
     let change = match (call.value("value"), call.has("default")) {
         (Some(text), _) => Some(stored_text(property, text).to_string()),
@@ -131,6 +145,13 @@ fn run(call: &mut Invocation, session: &Session, qube: Option<&str>) -> Result<u
     // The change decides on what it loads itself, under the lock; two stores in memory are one too many.
     drop(ManuallyDrop::into_inner(qubes));
     set(call, session, &owner, property, change.as_deref())
+}
+
+fn warn_when_broken(call: &Invocation, qubes: &Qubes, vm: &Vm, session: &Session) {
+    let broken = qubes.broken(&[vm], session);
+    if let Some((who, text)) = Broken::of_qubes(broken).line("qvm-prefs") {
+        call.warn(&who, &text);
+    }
 }
 
 /// The property that was meant; `-` stands for `_`.

@@ -120,7 +120,8 @@ impl fmt::Display for Remedy {
 impl Finding {
     /// Whether the qube it is about cannot be relied on: upstream refuses the store for it, or takes it for another.
     pub fn breaks_the_qube(&self) -> bool {
-        self.harm == Harm::Refused || matches!(self.kind, Kind::NetvmLoop | Kind::UuidTwice | Kind::VolumeShared)
+        let kinds = [Kind::MissingProperty, Kind::NetvmLoop, Kind::UuidTwice, Kind::VolumeShared];
+        self.harm == Harm::Refused || kinds.contains(&self.kind)
     }
 }
 
@@ -162,6 +163,30 @@ impl Qubes {
         let mut found = Vec::new();
         self.check_qube(vm, None, facts, &mut found);
         found
+    }
+
+    /// What makes some of `vms` unreliable, qube by qube: the texts of their diagnoses and of findings that upstream
+    /// refuses the store for. Where it is all of them, also that two have one number.
+    pub fn broken<'a>(&'a self, vms: &[&'a Vm], facts: &dyn Facts) -> Vec<(&'a VmName, Vec<String>)> {
+        let mut between = Vec::new();
+        if vms.len() == self.len() {
+            self.check_numbers(&mut between);
+        }
+        let mut broken = Vec::new();
+        for vm in vms {
+            let about = |finding: &&Finding| finding.at.qube() == Some(&vm.name);
+            let mut texts: Vec<String> = vm.diagnoses.iter().map(|d| d.text.clone()).collect();
+            // What of a domain cannot be read at all has no values that could be wrong.
+            if vm.diagnoses.is_empty() || !vm.properties.is_empty() {
+                let own = self.findings_of(vm, facts);
+                let all = own.iter().chain(between.iter().filter(about));
+                texts.extend(all.filter(|f| f.breaks_the_qube()).map(|f| f.text.clone()));
+            }
+            if !texts.is_empty() {
+                broken.push((&vm.name, texts));
+            }
+        }
+        broken
     }
 
     fn check_qube(&self, vm: &Vm, vids: Option<&Vids>, facts: &dyn Facts, found: &mut Vec<Finding>) {

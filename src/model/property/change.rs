@@ -1,7 +1,7 @@
 //! Changing properties: decide, store, say what follows.
 
 use super::kind::Owner;
-use super::{After, Asked, Changed, Effect, Property, PropertyError, Rule, Scope, Value, Wanted};
+use super::{After, Asked, Changed, DefaultValue, Effect, Property, PropertyError, Rule, Scope, Value, Wanted};
 use crate::model::facts::Facts;
 use crate::model::name::VmName;
 use crate::model::qubes::Qubes;
@@ -48,6 +48,16 @@ impl Qubes {
         facts: &dyn Facts,
     ) -> Result<Vec<Effect>, PropertyError> {
         let qube = self.get(vm).ok_or_else(|| PropertyError::NoSuchQube(vm.to_owned()))?;
+        let known = Property::find(Scope::Class(&qube.class), property);
+        if known.is_none_or(|known| known.computed || known.since > facts.release())
+            && qube.properties.contains(property)
+        {
+            // Upstream would refuse the store for it; nothing follows from what nobody knows.
+            if let Some(qube) = self.edit(vm) {
+                qube.properties.remove(property);
+            }
+            return Ok(Vec::new());
+        }
         let property = writable(Scope::Class(&qube.class), property, Owner::Qube(&qube.name), facts)?;
         if property.write_once {
             return Err(PropertyError::Inaccessible(property.name));
@@ -58,6 +68,13 @@ impl Qubes {
         self.check(qube, &Wanted { property, value, reset: true, before: before.as_ref() }, facts)?;
         if self.is_default(qube, property) {
             return Ok(Vec::new());
+        }
+        if matches!(property.default, DefaultValue::Required) {
+            let text = format!(
+                "{0} of qube '{vm}' cannot be reset: nothing would stand in for it; set another with qvm-prefs {vm} {0} VALUE",
+                property.name
+            );
+            return Err(PropertyError::refused(text));
         }
         let name = qube.name.clone();
         if let Some(qube) = self.edit(vm) {

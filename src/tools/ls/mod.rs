@@ -9,6 +9,7 @@ pub use columns::{FORMATS, HEADINGS};
 use std::borrow::Cow;
 
 use super::arguments::{self, exclusive, flag, greedy, value};
+use super::damage::Broken;
 use super::failure::Failure;
 use super::invocation::{Invocation, read_for_good};
 use super::output::Output;
@@ -19,6 +20,9 @@ use crate::lifecycle::Session;
 use crate::model::{Qubes, Vm, VmName};
 use columns::Column;
 use filters::Filters;
+
+/// Behind the name of a qube that cannot be relied on.
+const BROKEN: &str = " !";
 
 pub fn define(line: clap::Command) -> clap::Command {
     let line = qubes_given::define(line)
@@ -87,8 +91,11 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     }
     let vms: Vec<&Vm> = names.iter().filter_map(|n| qubes.get(n)).filter(|vm| filters.pass(&values, vm)).collect();
     drop(filters);
-    warn_of_damage(call, &qubes, &vms);
-    print(call, &columns, &values, vms).map(|()| 0)
+    let broken = Broken::among(&qubes, &vms, &session);
+    if let Some((who, text)) = broken.line("qvm-ls") {
+        call.warn(&who, &text);
+    }
+    print(call, &columns, &values, vms, &broken).map(|()| 0)
 }
 
 /// Names in byte order: those given, else all.
@@ -124,27 +131,34 @@ fn warn_when_unreachable(call: &Invocation, values: &Values) {
     }
 }
 
-/// What is wrong with the store, and with those qubes of it that are listed: they are shown as far as they can be read.
-fn warn_of_damage(call: &Invocation, qubes: &Qubes, vms: &[&Vm]) {
-    for diagnosis in &qubes.diagnoses {
-        call.warn("qvm-ls", &diagnosis.text);
-    }
-    vms.iter().for_each(|vm| call.warn_of_damage(vm));
-}
-
-fn print(call: &mut Invocation, columns: &[Column], values: &Values, vms: Vec<&Vm>) -> Result<(), Failure> {
+fn print(
+    call: &mut Invocation,
+    columns: &[Column],
+    values: &Values,
+    vms: Vec<&Vm>,
+    broken: &Broken,
+) -> Result<(), Failure> {
     let (tree, reverse, ignore_case) = (call.has("tree"), call.has("reverse"), call.has("ignore-case"));
     let sort = call.value("sort").unwrap_or("NAME").to_uppercase();
     if call.has("raw-list") {
         return vms.iter().try_for_each(|vm| call.out.line(vm.name.as_str()));
     }
     if call.has("json") {
-        return print_json(&mut call.out, columns, values, &vms);
+        return print_json(&mut call.out, columns, values, &vms, broken);
     }
-    let row = |vm: &Vm| -> Vec<String> { columns.iter().map(|c| shown(c.cell(values, vm))).collect() };
+    let plain = |vm: &Vm| -> Vec<String> { columns.iter().map(|c| shown(c.cell(values, vm))).collect() };
     if call.has("raw-data") {
-        return vms.iter().try_for_each(|vm| call.out.line(&row(vm).join("|")));
+        // Scripts get names that are names.
+        return vms.iter().try_for_each(|vm| call.out.line(&plain(vm).join("|")));
     }
+    let row = |vm: &Vm| -> Vec<String> {
+        let mut cells = plain(vm);
+        if broken.contains(&vm.name) {
+            let names = cells.iter_mut().zip(columns).filter(|(_, column)| column.is_name());
+            names.for_each(|(cell, _)| cell.push_str(BROKEN));
+        }
+        cells
+    };
     let mut rows: Vec<Vec<String>> = Vec::with_capacity(vms.len() + 1);
     rows.push(columns.iter().map(|c| c.heading.clone()).collect());
     if tree {
@@ -169,12 +183,21 @@ fn shown(cell: Cow<str>) -> String {
     if cell.is_empty() { "-".to_string() } else { cell.into_owned() }
 }
 
-/// One object for each qube, sorted by name: its name, and the columns with real types.
-fn print_json(out: &mut Output, columns: &[Column], values: &Values, vms: &[&Vm]) -> Result<(), Failure> {
+/// One object for each qube, sorted by name: its name, and the columns with real types; `broken` says what is wrong with
+/// one that cannot be relied on.
+fn print_json(
+    out: &mut Output,
+    columns: &[Column],
+    values: &Values,
+    vms: &[&Vm],
+    broken: &Broken,
+) -> Result<(), Failure> {
     let object = |vm: &&Vm| {
         let name = ("name".to_string(), serde_json::Value::from(vm.name.as_str()));
         let others = columns.iter().filter(|c| !c.is_name() && !c.heading.is_empty());
+        let texts = Some(broken.texts(&vm.name)).filter(|texts| !texts.is_empty());
         let fields = std::iter::once(name).chain(others.map(|c| (c.json_name(), c.json(values, vm))));
+        let fields = fields.chain(texts.map(|texts| ("broken".to_string(), texts.into())));
         serde_json::Value::Object(fields.collect())
     };
     let list: serde_json::Value = vms.iter().map(object).collect();
