@@ -28,6 +28,7 @@ mod writer;
 
 pub use damage::{Damage, damage};
 pub use error::FormatError;
+pub(crate) use import::literal::list as device_list;
 pub use places::Places;
 pub use repair::{Repaired, repair};
 pub use salvage::{Lost, Salvage, Step, completed, salvage};

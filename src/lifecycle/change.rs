@@ -56,6 +56,24 @@ impl Session {
         Ok(())
     }
 
+    /// Makes these (`bb:ss.f`), and no others of dom0's, the required PCI devices of a halted qube.
+    pub fn set_pci_addresses(&self, name: &VmName, addresses: &[String]) -> Result<(), LifecycleError> {
+        let _lock = self.lock_qube(name)?;
+        let mut write = self.write()?;
+        write.set_pci_addresses(name.as_str(), addresses, self)?;
+        write.save()?;
+        Ok(())
+    }
+
+    /// Says whether the required PCI devices of a halted qube must be able to forget what it left in them.
+    pub fn set_pci_strict_reset(&self, name: &VmName, strict: bool) -> Result<(), LifecycleError> {
+        let _lock = self.lock_qube(name)?;
+        let mut write = self.write()?;
+        write.set_pci_strict_reset(name.as_str(), strict, self)?;
+        write.save()?;
+        Ok(())
+    }
+
     fn change(
         &self,
         name: &VmName,

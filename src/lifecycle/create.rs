@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::model::volume::directory_of;
-use crate::model::{NewQube, Vm, VmName};
+use crate::model::{NewQube, Qubes, Vm, VmName};
 
 use super::{LifecycleError, Session};
 use crate::storage::VmStorage;
@@ -15,15 +15,18 @@ impl Session {
     pub fn create(&self, new: &NewQube<'_>) -> Result<VmName, LifecycleError> {
         let mut random = |below: u16| fastrand::u16(..below);
         // Asked before the lock, so that a wish that breaks a rule touches nothing.
-        let name = self.read()?.plan_new(new, self, &mut random)?.name;
+        let name = self.read_for_creation(new)?.plan_new(new, self, &mut random)?.name;
         let _lock = self.lock_qube(&name)?;
-        let qubes = self.read()?;
+        let qubes = self.read_for_creation(new)?;
         let planned = qubes.plan_new(new, self, &mut random)?;
         let storage = VmStorage::of(&self.system, &qubes, &planned, self)?;
         drop(qubes);
         storage.create()?;
         let added = self.make_directory(&planned).and_then(|()| {
             let mut write = self.write()?;
+            if new.class.is_local_guest() {
+                write.choose_kernel(self);
+            }
             // Its number may have been taken while the volumes were made.
             let vm = write.plan_new(new, self, &mut random)?;
             if vm.volumes != planned.volumes {
@@ -40,6 +43,15 @@ impl Session {
             return Err(error);
         }
         Ok(name)
+    }
+
+    /// The store as it will be when the next qube is added.
+    pub(super) fn read_for_creation(&self, new: &NewQube<'_>) -> Result<Qubes, LifecycleError> {
+        let mut qubes = self.read()?.into_qubes();
+        if new.class.is_local_guest() {
+            qubes.choose_kernel(self);
+        }
+        Ok(qubes)
     }
 
     /// Fills a volume of a halted qube with the data of a file, atomically; the volume gets the file's size.

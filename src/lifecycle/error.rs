@@ -66,6 +66,8 @@ pub enum LifecycleError {
     #[error("{qube} did not shut down within {seconds} s")]
     ShutdownTimeout { qube: VmName, seconds: u64 },
     #[error("{0}")]
+    Package(String),
+    #[error("{0}")]
     Dom0(&'static str),
     #[error("{what}: {}", crate::error::words_of(source))]
     Io { what: String, source: std::io::Error },

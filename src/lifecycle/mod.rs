@@ -18,10 +18,14 @@ pub mod qube_lock;
 pub mod record;
 pub mod recover;
 pub mod remove;
+pub mod root_data;
 pub mod session;
 pub mod settle;
 pub mod start;
 pub mod stop;
+pub mod template;
+pub mod template_package;
+pub mod updates;
 
 pub use error::LifecycleError;
 pub use session::Session;

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::LifecycleError;
 use crate::hypervisor::uri::{UriFacts, choose_uri};
 use crate::hypervisor::{Hypervisor, HypervisorError, LazyHypervisor, Live};
+use crate::model::kernel_version;
 use crate::model::{Class, Facts, PowerState, Release, Vm};
 use crate::store::{Read, Restored, StorePlace, Wait, Write};
 use crate::system::System;
@@ -123,6 +124,15 @@ impl Facts for Session {
 
     fn kernel_installed(&self, kernels_dir: &str, version: &str) -> bool {
         self.kernel_path(kernels_dir, version, "vmlinuz").is_some_and(|file| file.is_file())
+    }
+
+    fn newest_kernel(&self, kernels_dir: &str) -> Option<String> {
+        let entries = std::fs::read_dir(self.system.below_root(kernels_dir)).ok()?;
+        let versions = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        let usable = versions.filter(|version| {
+            !version.chars().any(|c| c.is_control() || c == '~') && self.kernel_installed(kernels_dir, version)
+        });
+        usable.max_by(|a, b| kernel_version::compare(a, b).then_with(|| a.cmp(b)))
     }
 
     fn kernel_file(&self, kernels_dir: &str, version: &str, file: &str) -> Option<String> {

@@ -103,7 +103,7 @@ impl Session {
 
     /// Removes a disposable that stopped, unless somebody refers to it by now: then it stays as a halted qube.
     fn remove_disposable(&self, lock: &QubeLock) -> Result<bool, LifecycleError> {
-        match self.remove_locked(lock) {
+        match self.remove_locked(lock, super::remove::Removal::ByHand) {
             Ok(()) => Ok(true),
             Err(LifecycleError::Removal(RemovalError::InUse { .. })) => Ok(false),
             Err(error) => Err(error),

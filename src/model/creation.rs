@@ -124,6 +124,19 @@ impl Qubes {
         Ok(vm)
     }
 
+    /// Chooses the newest installed kernel as `default_kernel` where none was chosen yet. Installers of R3 choose none,
+    /// because its packages of kernels did; and upstream cannot save a store in which a qube counts on a
+    /// `default_kernel` that is not set, so without this nothing could be created there.
+    pub fn choose_kernel(&mut self, facts: &dyn Facts) {
+        if self.global_value("default_kernel", facts).is_ok() || self.globals.contains("default_kernel") {
+            return;
+        }
+        let directory = format!("{}/vm-kernels", facts.base_dir().trim_end_matches('/'));
+        if let Some(newest) = facts.newest_kernel(&directory) {
+            self.globals.set("default_kernel", &newest);
+        }
+    }
+
     fn template_for_new(&self, new: &NewQube<'_>, facts: &dyn Facts) -> Result<Option<&Vm>, CreationError> {
         let (property, wanted) = match (&new.class, new.template) {
             (Class::AppVM, template) => ("default_template", template),

@@ -4,6 +4,7 @@
 //! (`clone_range`, `sparse_copy`), steps that survive a power loss (`durable`), and who else has an image open
 //! (`in_use`, `loop_device`).
 
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -23,6 +24,7 @@ pub use linux_kernel::LinuxKernel;
 pub use locks::VolumeLocks;
 pub use pools::{Drivers, driver_of};
 pub use reflink::Reflink;
+pub use sparse_copy::write_sparse;
 pub use vm_storage::{Disk, Started, VmStorage};
 
 use crate::model::VmName;
@@ -155,6 +157,9 @@ impl StorageError {
     }
 }
 
+/// Writes an image into an empty file.
+pub type Fill<'a> = &'a mut dyn FnMut(&File) -> io::Result<()>;
+
 /// One pool on disk. All calls on a volume are made under its qube's operation lock; the driver adds the volume's
 /// own leaf locks where two qubes can meet (a source that is committed while another takes a snapshot of it).
 pub trait Driver: Send + Sync {
@@ -183,6 +188,13 @@ pub trait Driver: Send + Sync {
     fn export(&self, volume: &Volume) -> Result<PathBuf, StorageError>;
     /// Replaces the volume's data by the file's, atomically.
     fn import(&self, volume: &Volume, from: &Path) -> Result<(), StorageError>;
+    /// Replaces the volume's data by what `fill` writes into an empty file, atomically: when it fails, nothing changed.
+    /// What it leaves out is a hole.
+    fn import_written(&self, volume: &Volume, fill: Fill<'_>) -> Result<(), StorageError>;
+    /// The file that holds the volume's committed data, whether it is there or not; none where they are in no file.
+    fn file(&self, volume: &Volume) -> Result<Option<PathBuf>, StorageError>;
+    /// Takes what somebody else put into [`Driver::file`] (a package) as the volume's committed data.
+    fn adopt(&self, volume: &Volume) -> Result<(), StorageError>;
 
     fn size(&self, volume: &Volume) -> Result<u64, StorageError>;
     fn usage(&self, volume: &Volume) -> Result<u64, StorageError>;

@@ -78,7 +78,12 @@ fn copy_through_memory(from: &File, to: &File, mut at: u64, end: u64) -> io::Res
     Ok(())
 }
 
-fn stream(mut from: &File, to: &File) -> io::Result<()> {
+fn stream(from: &File, to: &File) -> io::Result<()> {
+    write_sparse(from, to)
+}
+
+/// Writes what `from` gives into the empty file `to`; zeros become holes.
+pub fn write_sparse(mut from: impl Read, to: &File) -> io::Result<()> {
     let mut buffer = Vec::with_capacity(BUFFER);
     let mut at = 0;
     loop {

@@ -4,8 +4,9 @@ use std::mem::ManuallyDrop;
 
 use clap::Arg;
 
-use super::arguments::{self, THE_QUBE, flag, needed, the_qube};
+use super::arguments::{self, THE_QUBE, earlier, flag, needed, the_qube};
 use super::damage::Broken;
+use super::earlier_prefs;
 use super::failure::{Failure, quoted};
 use super::invocation::{Invocation, read_for_good};
 use super::output::Output;
@@ -31,6 +32,7 @@ fn options(line: clap::Command) -> clap::Command {
         .arg(flag("hide-default", None, "leave out what is not set explicitly"))
         .arg(flag("get", Some('g'), "accepted, without effect: a property without a value is read"))
         .arg(flag("set", Some('s'), "accepted, without effect: a property with a value is set"))
+        .arg(earlier("list", "list the properties as R3 did, in its words").short('l'))
         .arg(flag("default", Some('D'), "forget the explicit value"))
         .arg(arguments::json())
 }
@@ -70,6 +72,14 @@ impl Owner {
                 let vm = qubes.get(name.as_str()).ok_or_else(|| PropertyError::NoSuchQube(name.to_string()))?;
                 qubes.value(vm, property, session)
             }
+        }
+    }
+
+    /// What is stored for a text; nothing where it means the default.
+    fn stored_text<'a>(&self, property: &Property, text: &'a str, by_set: bool) -> Option<&'a str> {
+        match self {
+            Owner::System => Some(earlier_prefs::wanted_of_system(property, text, by_set)),
+            Owner::Qube { .. } => earlier_prefs::wanted(property, text, by_set),
         }
     }
 
@@ -120,6 +130,9 @@ fn run(call: &mut Invocation, session: &Session, qube: Option<&str>) -> Result<u
             Some(_) => call.warn_of_damage(vm),
         }
     }
+    if let Some(code) = in_earlier_words(call, &owner, &qubes, session)? {
+        return Ok(code);
+    }
     let Some(property) = call.value("property") else {
         return if call.has("json") {
             list_json(call, &owner, &qubes, session)
@@ -138,7 +151,7 @@ fn run(call: &mut Invocation, session: &Session, qube: Option<&str>) -> Result<u
     }
     let property = find(owner.scope(), property)?;
     let change = match (call.value("value"), call.has("default")) {
-        (Some(text), _) => Some(stored_text(property, text).to_string()),
+        (Some(text), _) => owner.stored_text(property, text, call.has("set")).map(str::to_string),
         (None, true) => None,
         (None, false) => return show(call, &owner, &qubes, property, session),
     };
@@ -151,6 +164,22 @@ fn warn_when_broken(call: &Invocation, qubes: &Qubes, vm: &Vm, session: &Session
     let broken = qubes.broken(&[vm], session);
     if let Some((who, text)) = Broken::of_qubes(broken).line("qvm-prefs") {
         call.warn(&who, &text);
+    }
+}
+
+/// Does what is asked for in the words of R3, if it is.
+fn in_earlier_words(
+    call: &mut Invocation,
+    owner: &Owner,
+    qubes: &Qubes,
+    session: &Session,
+) -> Result<Option<u8>, Failure> {
+    match owner {
+        Owner::System => earlier_prefs::run_for_system(call, session, qubes),
+        Owner::Qube { name, .. } => match qubes.get(name.as_str()) {
+            Some(vm) => earlier_prefs::run_for_qube(call, session, qubes, vm),
+            None => Ok(None),
+        },
     }
 }
 

@@ -4,7 +4,7 @@
 //! `docs/migration.md` says field by field what becomes what. Nothing is converted on disk, and nothing is written over
 //! an old store ([`super::write`] refuses).
 
-mod literal;
+pub(super) mod literal;
 mod old;
 mod references;
 mod settings;

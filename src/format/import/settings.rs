@@ -7,6 +7,7 @@ use super::literal;
 use super::old::{Old, shown};
 use super::system::{BASE, POOL};
 use crate::model::device::{Assignment, DeviceClass};
+use crate::model::pci::is_pci_address;
 use crate::model::{Class, Labels, TextMap, Vm, VolumeConfig};
 
 /// R3's limit of maxmem, times memory.
@@ -156,12 +157,6 @@ fn devices(old: &Old, vm: &mut Vm) -> bool {
     }
     vm.devices.push(DeviceClass { class: "pci".into(), assignments });
     true
-}
-
-/// `bb:ss.f` in hexadecimal digits.
-fn is_pci_address(text: &str) -> bool {
-    let [b1, b2, b':', s1, s2, b'.', f] = text.as_bytes() else { return false };
-    [b1, b2, s1, s2].iter().all(|b| b.is_ascii_hexdigit()) && matches!(f, b'0'..=b'7')
 }
 
 /// Services. Returns whether the qube takes part in memory balancing: R3 says that with a service, R4 with maxmem.

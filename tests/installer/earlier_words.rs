@@ -1,0 +1,1 @@
+//! The words of R3's tools: abbreviations, orders of arguments, names and values.
