@@ -1,7 +1,8 @@
 //! One invocation: the system it works on and the hypervisor it may come to ask.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use uuid::Uuid;
 
@@ -18,6 +19,8 @@ pub struct Session {
     pub system: System,
     hypervisor: LazyHypervisor,
     states: OnceCell<Result<HashMap<Uuid, Live>, HypervisorError>>,
+    /// Whether it was told that the store is damaged.
+    pub(super) told_of_damage: Rc<Cell<bool>>,
 }
 
 impl Session {
@@ -29,7 +32,7 @@ impl Session {
         })
         .to_string();
         let hypervisor = lazily(&system, uri);
-        Session { system, hypervisor, states: OnceCell::new() }
+        Session { system, hypervisor, states: OnceCell::new(), told_of_damage: Rc::default() }
     }
 
     /// The same place with a connection of its own, for another thread.
@@ -61,9 +64,11 @@ impl Session {
         Ok(Read::open(&self.place_for_reading())?)
     }
 
-    /// Takes the store for changing it.
+    /// Takes the store for changing it. What is wrong with it already is told in one line when it is saved.
     pub fn write(&self) -> Result<Write, LifecycleError> {
-        Ok(Write::open(&self.store_place())?)
+        let mut write = Write::open(&self.store_place())?;
+        self.watch_over_damage(&mut write);
+        Ok(write)
     }
 
     /// Puts other bytes in place of the store, also of one that cannot be read or is missing.

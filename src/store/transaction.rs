@@ -193,7 +193,11 @@ pub struct Write {
     /// The store as it lies there, locked.
     lock: Locked,
     version: Version,
+    then: Option<AfterSave>,
 }
+
+/// What is to be done once, after the first save that wrote something; it is given [`Write::stamp`].
+type AfterSave = Box<dyn FnOnce(&str)>;
 
 impl Write {
     /// Takes the exclusive lock, waiting at most [`StorePlace::wait`], and reads the store. One of R1 to R3 is refused:
@@ -203,7 +207,7 @@ impl Write {
         let source = read_all(lock.file(), &place.file)?;
         let qubes = format::read_to_write(source.clone())
             .map_err(|source| StoreError::Format { path: place.file.clone(), source })?;
-        Ok(Write { qubes, place, source, saved: None, lock, version })
+        Ok(Write { qubes, place, source, saved: None, lock, version, then: None })
     }
 
     /// The store with its links resolved, locked, whatever it holds.
@@ -244,7 +248,7 @@ impl Write {
         let version = version_of(lock.file(), &place.file)?;
         let source = Bytes::from(bytes);
         let qubes = parse(source.clone(), &place.file)?;
-        Ok(Write { qubes, place: place.clone(), source, saved: None, lock, version })
+        Ok(Write { qubes, place: place.clone(), source, saved: None, lock, version, then: None })
     }
 
     /// Makes what was changed durable. Nothing is written where nothing differs. On an error the file is as it was,
@@ -262,7 +266,21 @@ impl Write {
         history::keep_daily(&self.place.backup_dir, self.access(), self.current(), now())
             .map_err(StoreError::io("copy the store to", &self.place.backup_dir))?;
         self.replace(bytes)?;
+        if let Some(then) = self.then.take() {
+            then(&self.stamp());
+        }
         Ok(Saved::Written)
+    }
+
+    /// By what this state of the file can be known again, by another process as well.
+    pub fn stamp(&self) -> String {
+        let Version { device, inode, size, modified, .. } = self.version;
+        format!("{device} {inode} {size} {}.{:09}", modified.0, modified.1)
+    }
+
+    /// Has something done after the first save that writes.
+    pub fn once_saved(&mut self, then: impl FnOnce(&str) + 'static) {
+        self.then = Some(Box::new(then));
     }
 
     /// Copies the store as it stands to `backup/`, for what is about to convert or repair it. Returns the copy.

@@ -83,6 +83,15 @@ impl Owner {
         }
     }
 
+    /// Whether something is stored under a name that no property has.
+    fn has_foreign(&self, qubes: &Qubes, name: &str) -> bool {
+        let stored = match self {
+            Owner::System => qubes.globals.contains(name),
+            Owner::Qube { name: qube, .. } => qubes.get(qube.as_str()).is_some_and(|vm| vm.properties.contains(name)),
+        };
+        stored && find(self.scope(), name).is_err()
+    }
+
     fn is_default(&self, qubes: &Qubes, property: &Property) -> bool {
         match self {
             Owner::System => qubes.is_global_default(property),
@@ -140,14 +149,16 @@ fn run(call: &mut Invocation, session: &Session, qube: Option<&str>) -> Result<u
             list(call, &owner, &qubes, session)
         };
     };
-    if let (Owner::Qube { name, .. }, None, true) = (&owner, call.value("value"), call.has("default"))
-        && qubes.get(name.as_str()).is_some_and(|vm| vm.properties.contains(property))
-        && find(owner.scope(), property).is_err()
-    {
-        // What no qube of the class has is taken out as any other.
-        let (name, property) = (name.clone(), property.to_owned());
+    if call.has("default") && call.value("value").is_none() && owner.has_foreign(&qubes, property) {
+        // What upstream does not know is taken out as any other.
+        let property = property.to_owned();
         drop(ManuallyDrop::into_inner(qubes));
-        return session.reset_property(&name, &property).map(|_nothing_follows| 0).map_err(Into::into);
+        return match &owner {
+            Owner::System => session.reset_global(&property),
+            Owner::Qube { name, .. } => session.reset_property(name, &property),
+        }
+        .map(|_nothing_follows| 0)
+        .map_err(Into::into);
     }
     let property = find(owner.scope(), property)?;
     let change = match (call.value("value"), call.has("default")) {

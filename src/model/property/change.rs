@@ -102,6 +102,11 @@ impl Qubes {
     /// # Errors
     /// As [`Qubes::set_global`].
     pub fn reset_global(&mut self, property: &str, facts: &dyn Facts) -> Result<Vec<Effect>, PropertyError> {
+        if Property::find(Scope::Global, property).is_none_or(|known| known.since > facts.release())
+            && self.globals.remove(property).is_some()
+        {
+            return Ok(Vec::new());
+        }
         let property = writable(Scope::Global, property, Owner::System, facts)?;
         let before = self.global(property, facts).ok();
         let default = self.global_default(property, facts).ok();

@@ -55,7 +55,7 @@ impl Write {
         }
         let new = Bytes::from(bytes);
         let qubes = parse(new.clone(), &place.file)?;
-        let mut store = Write { qubes, place, source: Bytes::from(old), saved: None, lock, version };
+        let mut store = Write { qubes, place, source: Bytes::from(old), saved: None, lock, version, then: None };
         let kept = store.keep_copy()?;
         // The lock may have been waited for.
         store.place.refuse_beside_qubesd()?;
