@@ -493,13 +493,3 @@ fn two_qubes_that_share_images_are_not_removed_before_that_is_mended() {
     system.run("qubes-db repair --yes");
     system.ok("qvm-remove --force work");
 }
-
-#[test]
-fn a_label_is_not_taken_away() {
-    let system = System::of(&sample());
-    let before = system.text();
-    let ran = system.run("qvm-prefs -D work label");
-    assert_eq!(ran.code, 1, "{ran:?}");
-    assert!(ran.stderr.contains("set another with qvm-prefs work label"), "{ran:?}");
-    assert_eq!(system.text(), before);
-}

@@ -36,14 +36,7 @@ impl VmStorage {
     /// # Errors
     /// A volume cannot be told, or its pool cannot be used.
     pub fn of(system: &System, qubes: &Qubes, vm: &Vm, facts: &dyn Facts) -> Result<VmStorage, StorageError> {
-        if qubes.needs_conversion {
-            // Its images are R3's; working on them would leave the old system with what it does not know.
-            let store = system.store_file().display();
-            return Err(StorageError::Refused(format!(
-                "{store}: written by Qubes R3 or older: volumes can be used when it is converted, which comes with a \
-                 later version; nothing was changed"
-            )));
-        }
+        refuse_old_images(system, qubes)?;
         let volumes = qubes.volumes(vm, facts)?.into_iter().map(|volume| Volume::resolved(&vm.name, volume));
         let volumes = volumes.collect::<Result<_, _>>()?;
         VmStorage::open(vm.name.as_str(), volumes, &mut Drivers::new(&qubes.pools, system))
@@ -60,6 +53,7 @@ impl VmStorage {
         vm: &Vm,
         facts: &dyn Facts,
     ) -> Result<(VmStorage, Vec<String>), StorageError> {
+        refuse_old_images(system, qubes)?;
         let (mut volumes, mut left) = (Vec::new(), Vec::new());
         for volume in qubes.volumes_to_remove(vm, facts) {
             match volume {
@@ -195,6 +189,19 @@ impl VmStorage {
 fn rank(name: &str) -> usize {
     let order = ["root", "private", "volatile", "kernel"];
     order.iter().position(|n| *n == name).unwrap_or(order.len())
+}
+
+/// Images of a store of R1 to R3 are left alone.
+fn refuse_old_images(system: &System, qubes: &Qubes) -> Result<(), StorageError> {
+    if qubes.needs_conversion {
+        // Its images are R3's; working on them would leave the old system with what it does not know.
+        let store = system.store_file().display();
+        return Err(StorageError::Refused(format!(
+            "{store}: written by Qubes R3 or older: volumes can be used when it is converted, which comes with a \
+             later version; nothing was changed"
+        )));
+    }
+    Ok(())
 }
 
 /// A volume that was to be encrypted must not be written in the clear.

@@ -1,5 +1,6 @@
 //! How tools speak of what is wrong with a store: in one line, whatever there is.
 
+use super::invocation::Invocation;
 use crate::lifecycle::Session;
 use crate::model::{Qubes, Vm, VmName};
 
@@ -7,18 +8,20 @@ use crate::model::{Qubes, Vm, VmName};
 pub struct Broken<'q> {
     of_store: Vec<&'q str>,
     qubes: Vec<(&'q VmName, Vec<String>)>,
+    /// Of a store of R1 to R3 each thing is told: conversion will do without it.
+    is_old: bool,
 }
 
 impl<'q> Broken<'q> {
     /// Those of `vms`, and what is wrong with the store outside any qube.
     pub fn among(qubes: &'q Qubes, vms: &[&'q Vm], session: &Session) -> Broken<'q> {
         let of_store = qubes.diagnoses.iter().map(|d| d.text.as_str()).collect();
-        Broken { of_store, qubes: qubes.broken(vms, session) }
+        Broken { of_store, qubes: qubes.broken(vms, session), is_old: qubes.needs_conversion }
     }
 
-    /// These, whatever else is wrong.
-    pub fn of_qubes(qubes: Vec<(&'q VmName, Vec<String>)>) -> Broken<'q> {
-        Broken { of_store: Vec::new(), qubes }
+    /// The same for one of them, whatever else is wrong.
+    pub fn one(qubes: &'q Qubes, vm: &'q Vm, session: &Session) -> Broken<'q> {
+        Broken { of_store: Vec::new(), ..Broken::among(qubes, &[vm], session) }
     }
 
     /// What is wrong with a qube; nothing with most.
@@ -30,8 +33,19 @@ impl<'q> Broken<'q> {
         !self.texts(name).is_empty()
     }
 
+    /// Says it in one line, if there is anything to say.
+    pub fn warn(&self, call: &Invocation, tool: &'static str) {
+        if self.is_old {
+            self.of_store.iter().for_each(|text| call.warn(tool, text));
+            let each = self.qubes.iter().flat_map(|(name, texts)| texts.iter().map(move |text| (name, text)));
+            each.for_each(|(name, text)| call.warn(name.as_str(), text));
+        } else if let Some((who, text)) = self.line(tool) {
+            call.warn(&who, &text);
+        }
+    }
+
     /// Who says it, and the line; nothing where nothing is wrong.
-    pub fn line(&self, tool: &'static str) -> Option<(String, String)> {
+    fn line(&self, tool: &'static str) -> Option<(String, String)> {
         let more = "qubes-db check tells more";
         match (self.of_store.as_slice(), self.qubes.as_slice()) {
             ([], []) => None,

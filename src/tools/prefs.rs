@@ -14,7 +14,7 @@ use super::qubes_given::resolve_one;
 use super::table;
 use super::values::json_of;
 use crate::lifecycle::Session;
-use crate::model::{Class, Property, PropertyError, Qubes, Scope, Value, Vm, VmName, global_properties, properties_of};
+use crate::model::{Class, Property, PropertyError, Qubes, Scope, Value, VmName, global_properties, properties_of};
 
 /// Properties whose value `none` means no qube; for others it is a text like any other.
 const NONE_IS_NO_QUBE: [&str; 5] = ["default_dispvm", "netvm", "template", "guivm", "audiovm"];
@@ -135,7 +135,7 @@ fn run(call: &mut Invocation, session: &Session, qube: Option<&str>) -> Result<u
     {
         match call.value("property") {
             // Whoever looks at all of them sees which are bad; one line says why.
-            None => warn_when_broken(call, &qubes, vm, session),
+            None => Broken::one(&qubes, vm, session).warn(call, "qvm-prefs"),
             Some(_) => call.warn_of_damage(vm),
         }
     }
@@ -169,13 +169,6 @@ fn run(call: &mut Invocation, session: &Session, qube: Option<&str>) -> Result<u
     // The change decides on what it loads itself, under the lock; two stores in memory are one too many.
     drop(ManuallyDrop::into_inner(qubes));
     set(call, session, &owner, property, change.as_deref())
-}
-
-fn warn_when_broken(call: &Invocation, qubes: &Qubes, vm: &Vm, session: &Session) {
-    let broken = qubes.broken(&[vm], session);
-    if let Some((who, text)) = Broken::of_qubes(broken).line("qvm-prefs") {
-        call.warn(&who, &text);
-    }
 }
 
 /// Does what is asked for in the words of R3, if it is.

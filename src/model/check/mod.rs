@@ -169,7 +169,7 @@ impl Qubes {
     /// refuses the store for. Where it is all of them, also that two have one number.
     pub fn broken<'a>(&'a self, vms: &[&'a Vm], facts: &dyn Facts) -> Vec<(&'a VmName, Vec<String>)> {
         let mut between = Vec::new();
-        if vms.len() == self.len() {
+        if vms.len() == self.len() && !self.needs_conversion {
             self.check_numbers(&mut between);
         }
         let mut broken = Vec::new();
@@ -177,7 +177,8 @@ impl Qubes {
             let about = |finding: &&Finding| finding.at.qube() == Some(&vm.name);
             let mut texts: Vec<String> = vm.diagnoses.iter().map(|d| d.text.clone()).collect();
             // What of a domain cannot be read at all has no values that could be wrong.
-            if vm.diagnoses.is_empty() || !vm.properties.is_empty() {
+            // And what R4 wants of a qube, one of R1 to R3 gets when it is converted.
+            if (vm.diagnoses.is_empty() || !vm.properties.is_empty()) && !self.needs_conversion {
                 let own = self.findings_of(vm, facts);
                 let all = own.iter().chain(between.iter().filter(about));
                 texts.extend(all.filter(|f| f.breaks_the_qube()).map(|f| f.text.clone()));

@@ -1,7 +1,7 @@
 //! Changing properties: decide, store, say what follows.
 
 use super::kind::Owner;
-use super::{After, Asked, Changed, DefaultValue, Effect, Property, PropertyError, Rule, Scope, Value, Wanted};
+use super::{After, Asked, Changed, Effect, Property, PropertyError, Rule, Scope, Value, Wanted};
 use crate::model::facts::Facts;
 use crate::model::name::VmName;
 use crate::model::qubes::Qubes;
@@ -68,13 +68,6 @@ impl Qubes {
         self.check(qube, &Wanted { property, value, reset: true, before: before.as_ref() }, facts)?;
         if self.is_default(qube, property) {
             return Ok(Vec::new());
-        }
-        if matches!(property.default, DefaultValue::Required) {
-            let text = format!(
-                "{0} of qube '{vm}' cannot be reset: nothing would stand in for it; set another with qvm-prefs {vm} {0} VALUE",
-                property.name
-            );
-            return Err(PropertyError::refused(text));
         }
         let name = qube.name.clone();
         if let Some(qube) = self.edit(vm) {

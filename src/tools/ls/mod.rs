@@ -92,9 +92,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     let vms: Vec<&Vm> = names.iter().filter_map(|n| qubes.get(n)).filter(|vm| filters.pass(&values, vm)).collect();
     drop(filters);
     let broken = Broken::among(&qubes, &vms, &session);
-    if let Some((who, text)) = broken.line("qvm-ls") {
-        call.warn(&who, &text);
-    }
+    broken.warn(call, "qvm-ls");
     print(call, &columns, &values, vms, &broken).map(|()| 0)
 }
 
