@@ -23,18 +23,26 @@ impl Edits {
         self.replace(range, "");
     }
 
-    /// The bytes with every change made, piece by piece. Insertions at one place keep the order in which they were asked
-    /// for, and come before what is deleted or replaced from there on.
-    pub fn apply(mut self, bytes: &[u8], mut put: impl FnMut(&[u8])) {
+    /// The changes in the order of the file. Insertions at one place keep the order in which they were asked for, and
+    /// come before what is deleted or replaced from there on.
+    pub fn in_order(mut self) -> Vec<(Range<usize>, String)> {
         self.0.sort_by_key(|(range, _)| (range.start, range.end));
+        self.0
+    }
+
+    /// The bytes with every change made.
+    pub fn applied_to(self, bytes: &[u8]) -> Vec<u8> {
+        let growth: usize = self.0.iter().map(|(_, text)| text.len()).sum();
+        let mut new = Vec::with_capacity(bytes.len() + growth);
         let mut done = 0;
-        for (range, text) in self.0 {
+        for (range, text) in self.in_order() {
             // Two changes never overlap; were they to, the earlier would win and no byte be written twice.
-            put(&bytes[done..range.start.max(done)]);
-            put(text.as_bytes());
+            new.extend_from_slice(&bytes[done..range.start.max(done)]);
+            new.extend_from_slice(text.as_bytes());
             done = range.end.max(done);
         }
-        put(&bytes[done..]);
+        new.extend_from_slice(&bytes[done..]);
+        new
     }
 
     /// Which lines after the changes were which before.
@@ -54,11 +62,6 @@ impl Edits {
             lines.push((now, before));
         }
         Lines(lines)
-    }
-
-    /// How many bytes are added at most.
-    pub fn growth(&self) -> usize {
-        self.0.iter().map(|(_, text)| text.len()).sum()
     }
 }
 

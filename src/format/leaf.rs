@@ -1,7 +1,103 @@
 //! Elements that hold no others, in upstream's own form: what a store mostly consists of. Recognised whole, they make
 //! the check before each write cheap.
 
-use super::text::{after, ordinary, skip_blank};
+use super::text::{after, ordinary, resolve, skip_blank};
+use super::tree::check_characters;
+
+/// Whether this is a domain in upstream's own form, and so well-formed. Of any other only a tree can tell.
+pub(crate) fn is_plain_domain(domain: &[u8]) -> bool {
+    check_characters(domain, 0..domain.len()).is_ok() && end_of_domain(domain) == Some(domain.len())
+}
+
+fn end_of_domain(bytes: &[u8]) -> Option<usize> {
+    let class = decoded(bytes, after(bytes, 0, b"<domain id=\"")?, b'"', b'<')?;
+    let mut at = after(bytes, decoded(bytes, after(bytes, class, b"\" class=\"")?, b'"', b'<')?, b"\">")?;
+    loop {
+        let here = skip_blank(bytes, at);
+        at = if let Some(inside) = after(bytes, here, b"<properties>") {
+            lines(bytes, inside, b"\n        <property name=\"", b"</property>", b"</properties>")?
+        } else if let Some(inside) = after(bytes, here, b"<features>") {
+            lines(bytes, inside, b"\n        <feature name=\"", b"</feature>", b"</features>")?
+        } else if let Some(inside) = after(bytes, here, b"<tags>") {
+            section(bytes, inside, b"</tags>", |bytes, at| {
+                after(bytes, decoded(bytes, after(bytes, at, b"<tag name=\"")?, b'"', b'<')?, b"\"/>")
+            })?
+        } else if let Some(inside) = after(bytes, here, b"<volume-config>") {
+            section(bytes, inside, b"</volume-config>", volume)?
+        } else if let Some(inside) = after(bytes, here, b"<devices class=\"") {
+            after(bytes, decoded(bytes, inside, b'"', b'<')?, b"\"/>")?
+        } else if let Some(behind) = after(bytes, here, b"<features/>").or_else(|| after(bytes, here, b"<tags/>")) {
+            behind
+        } else {
+            return after(bytes, here, b"</domain>");
+        };
+    }
+}
+
+/// Past a section of lines `OPEN name">text CLOSE`, with or without the blanks that `open` begins with.
+#[inline]
+fn lines<const A: usize, const B: usize, const C: usize>(
+    bytes: &[u8],
+    mut at: usize,
+    open: &[u8; A],
+    close: &[u8; B],
+    end: &[u8; C],
+) -> Option<usize> {
+    let bare = open.trim_ascii_start();
+    loop {
+        let inside = after(bytes, at, open).or_else(|| {
+            let here = skip_blank(bytes, at);
+            bytes[here..].starts_with(bare).then_some(here + bare.len())
+        });
+        let Some(inside) = inside else { return after(bytes, skip_blank(bytes, at), end) };
+        let name = decoded(bytes, inside, b'"', b'<')?;
+        let text = match after(bytes, name, b"\">") {
+            Some(text) => text,
+            None => {
+                at = after(bytes, name, b"\"/>")?;
+                continue;
+            }
+        };
+        at = after(bytes, decoded(bytes, text, b'<', b']')?, close)?;
+    }
+}
+
+/// Past a section of elements.
+#[inline]
+fn section<const N: usize>(
+    bytes: &[u8],
+    mut at: usize,
+    end: &[u8; N],
+    element: impl Fn(&[u8], usize) -> Option<usize>,
+) -> Option<usize> {
+    loop {
+        let here = skip_blank(bytes, at);
+        match element(bytes, here) {
+            Some(behind) => at = behind,
+            None => return after(bytes, here, end),
+        }
+    }
+}
+
+/// Where the text or value ends that begins at `at`: at `end`, with references and blanks that may stand in it. `other`
+/// must not.
+#[inline]
+fn decoded(bytes: &[u8], mut at: usize, end: u8, other: u8) -> Option<usize> {
+    loop {
+        at += ordinary(&bytes[at..], end, other);
+        match *bytes.get(at)? {
+            found if found == end => return Some(at),
+            b'&' => {
+                let inner = &bytes[at + 1..];
+                let length = inner.iter().take(64).position(|b| *b == b';')?;
+                resolve(&inner[..length])?;
+                at += length + 2;
+            }
+            b'\n' | b'\t' | b'\r' => at += 1,
+            _ => return None,
+        }
+    }
+}
 
 /// The place behind all such elements from `at` on and the blanks before each: for who only checks, and needs no tokens
 /// of them.

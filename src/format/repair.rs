@@ -45,9 +45,7 @@ pub fn repair(bytes: &Bytes, facts: &dyn Facts, uuid: &mut dyn FnMut() -> Uuid) 
             done.push(Damage { line, ..damage });
         }
         maps.push(edits.lines(&now));
-        let mut new = Vec::with_capacity(now.len() + edits.growth());
-        edits.apply(&now, |piece| new.extend_from_slice(piece));
-        now = new.into();
+        now = edits.applied_to(&now).into();
     }
     let left = damage(&now, facts);
     Ok(Repaired { bytes: now, done, left })

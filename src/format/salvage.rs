@@ -227,8 +227,7 @@ pub fn completed(bytes: &[u8], copy: &[u8]) -> Option<(Vec<u8>, Vec<String>)> {
         }
         taken.push(name.to_string());
     }
-    let mut whole = Vec::with_capacity(bytes.len() + edits.growth());
-    edits.apply(bytes, |piece| whole.extend_from_slice(piece));
+    let whole = edits.applied_to(bytes);
     full::outline(&whole).ok()?;
     Some((whole, taken))
 }

@@ -53,6 +53,9 @@ pub enum LifecycleError {
          are left alone"
     )]
     StateUnknown { qube: VmName, uri: String, reason: String },
+    /// Of several qubes that were to be changed together, one cannot be.
+    #[error("{qube}: {source}; nothing was changed")]
+    OneOfSeveral { qube: VmName, source: Box<LifecycleError> },
     #[error("{qube} must not be started: {reason}")]
     Prohibited { qube: VmName, reason: String },
     #[error("{qube} cannot be started: {reason}")]

@@ -1,4 +1,4 @@
-//! The verbs: create, remove, start, stop, recover. The only place where the rooms below meet.
+//! The verbs: create, clone, remove, start, stop, recover. The only place where the rooms below meet.
 //!
 //! Nobody watches a qube from a daemon, so three things keep order (`docs/monitor.md`): the qube's operation lock
 //! ([`qube_lock`]), the record of its start ([`record`]), and one small monitor per running qube ([`monitor`]).
@@ -6,6 +6,7 @@
 
 pub mod apply;
 pub mod change;
+pub mod clone;
 pub mod create;
 pub mod describe;
 pub mod drive;

@@ -4,8 +4,8 @@
 
 use std::fs;
 
-use crate::model::check::Harm;
-use crate::model::{Facts as _, Qubes};
+use crate::model::check::{Harm, Numbers};
+use crate::model::{Facts as _, Finding, Qubes};
 use crate::store::Write;
 
 use super::Session;
@@ -32,16 +32,18 @@ impl Session {
         }
     }
 
-    /// What upstream would refuse the store for; nothing when it would not.
+    /// What upstream would refuse the store for; nothing when it would not. No qube stays in memory for it.
     fn damage_in_words(&self, qubes: &Qubes) -> Option<String> {
-        let of_store = qubes.diagnoses.iter().map(|d| d.text.clone());
-        let of_qubes = qubes.iter().flat_map(|vm| vm.diagnoses.iter().map(|d| format!("{}: {}", vm.name, d.text)));
-        let refused = qubes.findings(self).into_iter().filter(|finding| finding.harm == Harm::Refused);
-        let refused = refused.map(|finding| match finding.at.qube() {
-            Some(name) => format!("{name}: {}", finding.text),
-            None => finding.text,
-        });
-        let mut all = of_store.chain(of_qubes).chain(refused);
+        let mut found: Vec<String> = qubes.diagnoses.iter().map(|d| d.text.clone()).collect();
+        let mut numbers = Numbers::default();
+        let refused = |finding: Finding| (finding.harm == Harm::Refused).then_some(finding.text);
+        for vm in qubes.names().filter_map(|name| qubes.glance(name.as_str())) {
+            let of_form = vm.diagnoses.iter().map(|d| d.text.clone());
+            let own = qubes.findings_of(&vm, self).into_iter().chain(numbers.clashes(&vm)).filter_map(refused);
+            found.extend(of_form.chain(own).map(|text| format!("{}: {text}", vm.name)));
+        }
+        found.extend(qubes.findings_of_system(self).into_iter().filter_map(refused));
+        let mut all = found.iter();
         let first: String = all.next()?.chars().map(|c| if c.is_control() { '_' } else { c }).collect();
         let others = match all.count() {
             0 => String::new(),

@@ -118,9 +118,9 @@ impl Session {
         make: &dyn Fn(&Volume, &dyn Driver) -> Result<Origin, LifecycleError>,
     ) -> Result<TemplateInstalled, LifecycleError> {
         let mut random = |below: u16| fastrand::u16(..below);
-        let name = self.read_for_creation(new)?.plan_new(new, self, &mut random)?.name;
+        let name = self.read_for_creation(&new.class)?.plan_new(new, self, &mut random)?.name;
         let _lock = self.lock_qube(&name)?;
-        let qubes = self.read_for_creation(new)?;
+        let qubes = self.read_for_creation(&new.class)?;
         let planned = qubes.plan_new(new, self, &mut random)?;
         let storage = VmStorage::of(&self.system, &qubes, &planned, self)?;
         drop(qubes);

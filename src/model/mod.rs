@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod class;
+pub mod cloning;
 pub mod creation;
 pub mod device;
 pub mod differences;
@@ -28,6 +29,7 @@ pub mod volume;
 
 pub use check::{At, Finding, Remedy};
 pub use class::Class;
+pub use cloning::{CloneQube, NotCloned, PlannedClone};
 pub use creation::{CreationError, NewQube, PoolChoice, in_written_order, new_system};
 pub use facts::{Facts, Stubdom};
 pub use features::FeatureError;
@@ -42,6 +44,6 @@ pub use release::Release;
 pub use removal::{Removable, RemovalError, Use};
 pub use shared_bytes::SharedBytes;
 pub use tags::TagError;
-pub use text_map::TextMap;
+pub use text_map::{SharedText, TextMap};
 pub use vm::{Diagnosis, Qid, Vm, VolumeConfig};
 pub use volume::{ResolvedVolume, VolumeError};

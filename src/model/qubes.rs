@@ -1,5 +1,6 @@
 //! The collection: every qube of a system, parsed when somebody looks at it.
 
+use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::cmp::Ordering;
 
@@ -12,8 +13,8 @@ use super::vm::{Diagnosis, Vm};
 
 /// Where qubes come from that nobody has looked at yet: the format room implements it over the bytes of the file.
 pub trait DomainSource {
-    /// Parses the domain that stands at `position` of the source.
-    fn domain(&self, position: usize) -> Vm;
+    /// Parses the domain that stands at `position` of the source, where the index has found this name and class.
+    fn domain(&self, position: usize, name: &VmName, class: &Class) -> Vm;
 }
 
 /// What the index knows of a domain without parsing it.
@@ -154,6 +155,12 @@ impl Qubes {
         self.find(name).map(|at| self.vm(at))
     }
 
+    /// One qube for a look that is over before the next: what nobody keeps is parsed and not kept.
+    pub fn glance(&self, name: &str) -> Option<Cow<'_, Vm>> {
+        let slot = &self.slots[self.find(name)?];
+        Some(slot.vm.get().map_or_else(|| Cow::Owned(self.parsed(slot)), |vm| Cow::Borrowed(&**vm)))
+    }
+
     /// All qubes in the order of [`Qubes::names`].
     pub fn iter(&self) -> impl Iterator<Item = &Vm> {
         (0..self.slots.len()).map(|at| self.vm(at))
@@ -210,11 +217,15 @@ impl Qubes {
 
     fn vm(&self, at: usize) -> &Vm {
         let slot = &self.slots[at];
-        slot.vm.get_or_init(|| match (&self.source, slot.origin) {
-            (Some(source), Some(position)) => Box::new(source.domain(position)),
+        slot.vm.get_or_init(|| Box::new(self.parsed(slot)))
+    }
+
+    fn parsed(&self, slot: &Slot) -> Vm {
+        match (&self.source, slot.origin) {
+            (Some(source), Some(position)) => source.domain(position, &slot.name, &slot.class),
             // A qube without an origin was put in parsed; this is what it would be without anything.
-            _ => Box::new(Vm::new(slot.name.clone(), slot.class.clone())),
-        })
+            _ => Vm::new(slot.name.clone(), slot.class.clone()),
+        }
     }
 
     fn find(&self, name: &str) -> Option<usize> {

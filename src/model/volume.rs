@@ -157,7 +157,7 @@ impl Qubes {
         let mut source = own.get("source").filter(|s| !s.is_empty()).map(str::to_owned);
         let mut pool = own.get("pool").map(str::to_owned);
         if snap && source.is_none() {
-            let origin = self.origin_in_templates(vm, name, facts)?;
+            let (_, origin) = self.origin_in_templates(vm, name, facts)?;
             (source, pool, size) = (Some(origin.vid), Some(origin.pool), origin.size);
         }
         let pool = self.pool_of(vm, name, pool, facts)?;
@@ -187,13 +187,33 @@ impl Qubes {
         })
     }
 
+    /// Which volume has the data that a qube's volume begins with: itself, or for a snapshot the first of its name up
+    /// the templates that is none; with the qube it belongs to.
+    ///
+    /// # Errors
+    /// As [`Qubes::volume`]; also when no template has such a volume.
+    pub fn origin<'a>(
+        &'a self,
+        vm: &'a Vm,
+        name: &str,
+        facts: &dyn Facts,
+    ) -> Result<(&'a Vm, ResolvedVolume), VolumeError> {
+        let own = self.volume(vm, name, facts)?;
+        if own.source.is_none() { Ok((vm, own)) } else { self.origin_in_templates(vm, name, facts) }
+    }
+
     /// The first volume of this name up the templates that is no snapshot itself.
-    fn origin_in_templates(&self, vm: &Vm, name: &str, facts: &dyn Facts) -> Result<ResolvedVolume, VolumeError> {
+    fn origin_in_templates<'a>(
+        &'a self,
+        vm: &'a Vm,
+        name: &str,
+        facts: &dyn Facts,
+    ) -> Result<(&'a Vm, ResolvedVolume), VolumeError> {
         self.template(vm)?;
         for template in self.template_chain(vm).skip(1) {
             let volume = self.volume(template, name, facts)?;
             if volume.source.is_none() {
-                return Ok(volume);
+                return Ok((template, volume));
             }
         }
         Err(VolumeError::NoSource { vm: vm.name.to_string(), volume: name.to_owned() })

@@ -127,7 +127,12 @@ pub fn adopt(path: &Path, group: Option<Gid>) -> Result<(), StorageError> {
     sync(directory_of(path))
 }
 
-/// The same, not waiting for the disk.
+/// The same from a file that is open.
+pub fn copy_open(from: &File, to: &Path, group: Option<Gid>, how: Copy) -> Result<(), StorageError> {
+    fill_from(from, to, group, how)?.commit().map(drop).map_err(cannot_write(to))
+}
+
+/// [`copy`], not waiting for the disk.
 pub fn copy_scratch(from: &Path, to: &Path, group: Option<Gid>) -> Result<(), StorageError> {
     fill_with_copy(from, to, group, Copy::Fresh)?.commit_unsynced().map(drop).map_err(cannot_write(to))
 }
@@ -140,9 +145,13 @@ pub fn sync_file(path: &Path) -> Result<(), StorageError> {
 
 fn fill_with_copy(from: &Path, to: &Path, group: Option<Gid>, how: Copy) -> Result<Replacement, StorageError> {
     let source = File::open(from).map_err(StorageError::io(format!("opening {}", from.display())))?;
+    fill_from(&source, to, group, how)
+}
+
+fn fill_from(source: &File, to: &Path, group: Option<Gid>, how: Copy) -> Result<Replacement, StorageError> {
     fill(to, group, |file| {
-        if how != Copy::Resized(0) && clone_file(&source, file)? == Cloned::Impossible {
-            sparse_copy(&source, file)?;
+        if how != Copy::Resized(0) && clone_file(source, file)? == Cloned::Impossible {
+            sparse_copy(source, file)?;
         }
         match how {
             Copy::Fresh => Ok(()),

@@ -29,6 +29,7 @@ pub use vm_storage::{Disk, Started, VmStorage};
 
 use crate::model::VmName;
 use crate::model::volume::{ResolvedVolume, VolumeError};
+use crate::store::file_lock::FileLock;
 
 /// What a volume is for: the two flags of `spec/r4-storage.md` §1 as one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,6 +140,19 @@ pub struct Revision {
     pub time: String,
 }
 
+/// The last committed data of a volume, open for being read without any lock of its qube.
+#[derive(Debug)]
+pub struct Committed {
+    /// The volume's name, which is also that of the volume to fill with it.
+    pub name: String,
+    pub file: File,
+    /// Bytes.
+    pub size: u64,
+    /// A committed image is replaced, never written to, so an open one needs no lock. The guest of a volume without
+    /// snapshots writes to the only image there is: its start waits until this is let go.
+    pub kept_still: Option<FileLock>,
+}
+
 /// Why storage could not do it. Every message names the volume or pool, the rule and the way on.
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
@@ -186,8 +200,9 @@ pub trait Driver: Send + Sync {
     fn resize(&self, volume: &Volume, bytes: u64) -> Result<(), StorageError>;
     /// Where the last committed data can be read, also while the qube runs.
     fn export(&self, volume: &Volume) -> Result<PathBuf, StorageError>;
+    /// The same, opened: what is read stays the same, whatever becomes of the volume meanwhile.
+    fn open_committed(&self, volume: &Volume) -> Result<Committed, StorageError>;
     /// Replaces the volume's data by the file's, atomically.
-    fn import(&self, volume: &Volume, from: &Path) -> Result<(), StorageError>;
     /// Replaces the volume's data by what `fill` writes into an empty file, atomically: when it fails, nothing changed.
     /// What it leaves out is a hole.
     fn import_written(&self, volume: &Volume, fill: Fill<'_>) -> Result<(), StorageError>;
@@ -195,6 +210,12 @@ pub trait Driver: Send + Sync {
     fn file(&self, volume: &Volume) -> Result<Option<PathBuf>, StorageError>;
     /// Takes what somebody else put into [`Driver::file`] (a package) as the volume's committed data.
     fn adopt(&self, volume: &Volume) -> Result<(), StorageError>;
+    fn import(&self, volume: &Volume, from: &Path) -> Result<(), StorageError> {
+        let opened = File::open(from).map_err(StorageError::io(format!("opening {}", from.display())))?;
+        self.import_open(volume, &opened)
+    }
+    /// The same from a file that is open.
+    fn import_open(&self, volume: &Volume, from: &File) -> Result<(), StorageError>;
 
     fn size(&self, volume: &Volume) -> Result<u64, StorageError>;
     fn usage(&self, volume: &Volume) -> Result<u64, StorageError>;

@@ -1,9 +1,8 @@
 //! All storage of one qube: what has to happen to every volume, or to none.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::{Attachment, Driver, Drivers, Kind, StorageError, Volume};
+use super::{Attachment, Committed, Driver, Drivers, Kind, StorageError, Volume};
 use crate::model::{Facts, Qubes, Removable, Vm};
 use crate::system::System;
 
@@ -101,22 +100,24 @@ impl VmStorage {
         self.make(|volume, driver| driver.create(volume))
     }
 
-    /// Makes every volume with the last committed data of the source's volume of the same name; after a failure none
-    /// is there. The caller takes `exports` under the source's lock.
-    pub fn create_from(&self, exports: &[(String, PathBuf)]) -> Result<(), StorageError> {
-        self.make(|volume, driver| {
-            driver.create(volume)?;
-            match exports.iter().find(|(name, _)| *name == volume.name) {
-                Some((_, data)) if volume.kind == Kind::Origin => driver.import(volume, data),
-                _ => Ok(()),
+    /// Makes every volume anew; those of which `data` has one of the same name with its data. After a failure none is
+    /// there. `told` hears of each before its data are copied.
+    pub fn create_from(&self, data: &[Committed], told: &dyn Fn(&str)) -> Result<(), StorageError> {
+        self.make(|volume, driver| match data.iter().find(|d| d.name == volume.name) {
+            Some(data) if volume.kind == Kind::Origin => {
+                told(&volume.name);
+                // Whatever a crash left under its name; an empty image first would only become a revision.
+                driver.remove(volume)?;
+                driver.import_open(volume, &data.file)
             }
+            _ => driver.create(volume),
         })
     }
 
-    /// Where the last committed data of every volume that is kept can be read.
-    pub fn exports(&self) -> Result<Vec<(String, PathBuf)>, StorageError> {
+    /// The last committed data of every volume that is kept.
+    pub fn open_committed(&self) -> Result<Vec<Committed>, StorageError> {
         let kept = self.volumes().filter(|(volume, _)| volume.kind == Kind::Origin);
-        kept.map(|(volume, driver)| Ok((volume.name.clone(), driver.export(volume)?))).collect()
+        kept.map(|(volume, driver)| driver.open_committed(volume)).collect()
     }
 
     /// Whether everything is there that a start needs.

@@ -21,17 +21,25 @@ pub enum StoreError {
     #[error("{path} is locked by {holder}; {}", patience(*waited))]
     Busy { path: PathBuf, holder: String, waited: Duration },
     #[error(
-        "qubesd is running (it answers at {socket}) and would overwrite what is written to {path}; \
-         stop it, or give --force-write"
+        "qubesd is running (it answers at {socket}) and would overwrite what is written to {path}: stop it, or give \
+         --force-write and restart it at once"
     )]
     QubesdLives { path: PathBuf, socket: PathBuf },
     #[error("{path} was changed by a program that does not lock it; nothing was written: run the command again")]
     ChangedBehind { path: PathBuf },
+    /// The new content is in place: whoever reads finds it.
+    #[error("{path} was saved, but a power loss may take the change back: {}", words_of(source))]
+    NotProvenDurable { path: PathBuf, source: io::Error },
     #[error("cannot {action} {path}: {}", words_of(source))]
     Io { action: &'static str, path: PathBuf, source: io::Error },
 }
 
 impl StoreError {
+    /// Whether what was to be saved stands in the file all the same.
+    pub fn was_saved(&self) -> bool {
+        matches!(self, StoreError::NotProvenDurable { .. })
+    }
+
     pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> StoreError {
         let path = path.into();
         move |source| StoreError::Io { action, path, source }

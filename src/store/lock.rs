@@ -14,7 +14,7 @@ use nix::unistd::Gid;
 
 use super::error::StoreError;
 use super::file_lock::{Exclusivity, lock_within, posix_holder, process, unlock};
-use super::replace::{Access, make_shared_directory};
+use super::replace::{Access, make_shared_directory, uninterrupted};
 
 /// How long to wait for a lock that somebody else holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,7 +93,7 @@ pub(crate) fn open(path: &Path, mode: Exclusivity) -> Result<File, StoreError> {
             source,
         },
     })?;
-    match file.metadata() {
+    match uninterrupted(|| file.metadata()) {
         Ok(metadata) if metadata.is_file() => Ok(file),
         Ok(_) => Err(StoreError::NotAFile { path: path.into() }),
         Err(source) => Err(StoreError::Io { action: "read", path: path.into(), source }),
@@ -102,8 +102,8 @@ pub(crate) fn open(path: &Path, mode: Exclusivity) -> Result<File, StoreError> {
 
 /// Whether `path` still means the open file.
 pub(crate) fn is_still_at(file: &File, path: &Path) -> Result<bool, StoreError> {
-    let ours = file.metadata().map_err(StoreError::io("read", path))?;
-    match fs::metadata(path) {
+    let ours = uninterrupted(|| file.metadata()).map_err(StoreError::io("read", path))?;
+    match uninterrupted(|| fs::metadata(path)) {
         Ok(there) => Ok(there.dev() == ours.dev() && there.ino() == ours.ino()),
         // Gone: opening it again says so.
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),

@@ -7,7 +7,9 @@ mod content;
 mod error;
 pub mod file_lock;
 pub mod history;
+mod litter;
 mod lock;
+pub mod qubesd;
 pub mod replace;
 mod transaction;
 

@@ -2,6 +2,7 @@
 
 use super::arguments::{self, Parsed};
 use super::complete::{Candidate, candidate};
+use super::qubes_given::is_pattern;
 use super::values::Values;
 use crate::lifecycle::Session;
 use crate::model::property::Kind as PropertyKind;
@@ -59,6 +60,14 @@ pub fn of_kind(kind: &Kind, words: &[String]) -> Vec<Candidate> {
     from_store(kind, &qubes, &session)
 }
 
+/// The classes of the qubes that a word means: of one, or of any where it may mean several.
+fn classes(qubes: &Qubes, word: &str) -> Vec<Class> {
+    match is_pattern(word) || word.contains(',') {
+        true => Class::ALL.to_vec(),
+        false => qubes.class(word).cloned().into_iter().collect(),
+    }
+}
+
 fn from_store(kind: &Kind, qubes: &Qubes, session: &Session) -> Vec<Candidate> {
     let with_classes = |wanted: &dyn Fn(&Class) -> bool| {
         let fitting = qubes.briefs().filter(|(_, class)| wanted(class));
@@ -90,21 +99,19 @@ fn from_store(kind: &Kind, qubes: &Qubes, session: &Session) -> Vec<Candidate> {
             names.map(|name| candidate(name, "")).collect()
         }
         Kind::Properties { of: None } => global_properties().map(|p| candidate(p.name, p.doc)).collect(),
-        Kind::Properties { of: Some(name) } => match qubes.class(name) {
-            Some(class) => properties_of(class).map(|p| candidate(p.name, p.doc)).collect(),
-            None => Vec::new(),
-        },
+        Kind::Properties { of: Some(name) } => {
+            let mut properties: Vec<_> = classes(qubes, name).iter().flat_map(properties_of).collect();
+            properties.sort_by_key(|p| p.name);
+            properties.dedup_by_key(|p| p.name);
+            properties.iter().map(|p| candidate(p.name, p.doc)).collect()
+        }
         Kind::ValuesOf { of, property } => {
-            let class = of.map(|name| qubes.class(name));
-            let scope = match class {
-                None => Scope::Global,
-                Some(Some(class)) => Scope::Class(class),
-                Some(None) => return Vec::new(),
+            let name = property.replace('-', "_");
+            let found = match of {
+                None => Property::find(Scope::Global, &name),
+                Some(of) => classes(qubes, of).iter().find_map(|class| Property::find(Scope::Class(class), &name)),
             };
-            match Property::find(scope, &property.replace('-', "_")) {
-                Some(property) => values_of(property, qubes, session),
-                None => Vec::new(),
-            }
+            found.map(|property| values_of(property, qubes, session)).unwrap_or_default()
         }
         Kind::Classes | Kind::Copies | Kind::Words(_) => Vec::new(),
     }

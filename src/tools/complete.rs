@@ -103,7 +103,11 @@ fn joined_at_equals(words: Vec<String>) -> Vec<String> {
 
 fn at_cursor(line: &clap::Command, words: &[String]) -> Vec<Candidate> {
     let Some((current, before)) = words.split_last() else { return Vec::new() };
-    let place = place(line, before);
+    let mut place = place(line, before);
+    // `qvm-prefs --all`: the qubes have been named, as with a pattern that fits every name.
+    if has_qube(line) && find_long(line, "all").is_some() && before.iter().any(|word| word == "--all") {
+        place.positionals.insert(0, "*");
+    }
     if !place.options_ended
         && let Some((name, value)) = current.strip_prefix("--").and_then(|c| c.split_once('='))
     {
@@ -203,9 +207,7 @@ fn options(line: &clap::Command, current: &str) -> Vec<Candidate> {
 fn values(line: &clap::Command, arg: &Arg, current: &str, place: &Place, words: &[String]) -> Vec<Candidate> {
     let id = arg.get_id().as_str();
     let property = match id {
-        "property" | "value" if line.get_positionals().next().is_some_and(|a| a.get_id() == THE_QUBE) => {
-            place.positionals.get(1).copied()
-        }
+        "property" | "value" if has_qube(line) => place.positionals.get(1).copied(),
         _ => place.positionals.first().copied(),
     };
     let kind = match id {
@@ -220,6 +222,7 @@ fn values(line: &clap::Command, arg: &Arg, current: &str, place: &Place, words: 
         "fields" | "sort" => Kind::Words(super::ls::HEADINGS.iter().map(|(name, _)| *name).collect()),
         "db-command" => Kind::Words(super::db::words()),
         "copy" => Kind::Copies,
+        "color" => Kind::Words(vec!["auto", "always", "never"]),
         "internal" | "servicevm" => Kind::Words(vec!["y", "n"]),
         "feature" => Kind::Features { of: place.positionals.first().copied(), below: "" },
         "service" => Kind::Features { of: place.positionals.first().copied(), below: "service." },
@@ -235,9 +238,9 @@ fn values(line: &clap::Command, arg: &Arg, current: &str, place: &Place, words: 
         },
         _ => return Vec::new(),
     };
-    // `-O name,state,cl`: only the last of the list is completed.
+    // `-O name,state,cl`: only the last of the list is completed. No name has a comma.
     let (front, last) = match (id, current.rsplit_once(',')) {
-        ("fields", Some((front, last))) => (format!("{front},"), last),
+        ("fields" | "class" | "label" | "tags" | THE_QUBE, Some((front, last))) => (format!("{front},"), last),
         _ => (String::new(), current),
     };
     let mut found = candidates::of_kind(&kind, words);
@@ -250,8 +253,11 @@ fn values(line: &clap::Command, arg: &Arg, current: &str, place: &Place, words: 
 
 /// The qube whose properties are meant; `None` for the system's own.
 fn of_qube<'a>(line: &clap::Command, place: &Place<'a>) -> Option<&'a str> {
-    let has_qube = line.get_positionals().next().is_some_and(|a| a.get_id() == THE_QUBE);
-    place.positionals.first().copied().filter(|_| has_qube)
+    place.positionals.first().copied().filter(|_| has_qube(line))
+}
+
+fn has_qube(line: &clap::Command) -> bool {
+    line.get_positionals().next().is_some_and(|a| a.get_id() == THE_QUBE)
 }
 
 pub(super) fn candidate(word: &str, about: &str) -> Candidate {

@@ -6,6 +6,7 @@ mod add_template;
 pub mod arguments;
 mod candidates;
 mod check;
+mod clone;
 pub mod complete;
 mod create;
 mod damage;
@@ -18,6 +19,7 @@ pub mod generate;
 mod init_storage;
 pub mod invocation;
 mod kill;
+mod label_color;
 mod ls;
 mod monitor;
 pub mod multicall;
@@ -100,6 +102,9 @@ pub const QVM_ADD_TEMPLATE: Command = Command::new(
 pub const QVM_CHECK: Command =
     Command::new("qvm-check", "Tell whether qubes exist, run, are templates", check::define, check::run)
         .with_manual(check::manual);
+/// `qvm-clone`
+pub const QVM_CLONE: Command =
+    Command::new("qvm-clone", "Make a copy of a qube", clone::define, clone::run).with_manual(clone::manual);
 /// `qvm-create`
 pub const QVM_CREATE: Command = Command::new("qvm-create", "Create a qube", create::define, create::run);
 /// `qvm-features`
@@ -150,6 +155,7 @@ pub const COMMANDS: &[Command] = &[
     QVM_ADD_APPVM,
     QVM_ADD_TEMPLATE,
     QVM_CHECK,
+    QVM_CLONE,
     QVM_CREATE,
     QVM_FEATURES,
     QVM_INIT_STORAGE,
@@ -190,7 +196,8 @@ impl Command {
 
     /// Its command line, with the common options.
     pub fn line(&self) -> clap::Command {
-        (self.define)(arguments::common(self.name)).about(self.about).hide(self.hidden)
+        let line = (self.define)(arguments::common(self.name)).about(self.about).hide(self.hidden);
+        arguments::with_force(line)
     }
 }
 

@@ -1,11 +1,15 @@
 //! qvm-prefs and qubes-prefs: properties of a qube and of the system.
 
+mod changed;
+mod listing;
+mod several;
+
 use std::mem::ManuallyDrop;
 
 use clap::Arg;
 
-use super::arguments::{self, THE_QUBE, earlier, flag, needed, the_qube};
-use super::damage::Broken;
+use super::arguments::{self, THE_QUBE, earlier, flag, needed, of_listing, the_qube};
+use super::damage::Watch;
 use super::earlier_prefs;
 use super::failure::{Failure, quoted};
 use super::invocation::{Invocation, read_for_good};
@@ -20,7 +24,9 @@ use crate::model::{Class, Property, PropertyError, Qubes, Scope, Value, VmName, 
 const NONE_IS_NO_QUBE: [&str; 5] = ["default_dispvm", "netvm", "template", "guivm", "audiovm"];
 
 pub fn define_for_qube(line: clap::Command) -> clap::Command {
-    options(line).arg(the_qube("the qube")).args(positionals())
+    several::define(options(line))
+        .arg(the_qube("the qube, several with commas between, or a shell pattern"))
+        .args(positionals())
 }
 
 pub fn define_for_system(line: clap::Command) -> clap::Command {
@@ -34,6 +40,7 @@ fn options(line: clap::Command) -> clap::Command {
         .arg(flag("set", Some('s'), "accepted, without effect: a property with a value is set"))
         .arg(earlier("list", "list the properties as R3 did, in its words").short('l'))
         .arg(flag("default", Some('D'), "forget the explicit value"))
+        .arg(of_listing(flag("changed", None, "list what is set to something else than the default, and the default")))
         .arg(arguments::json())
 }
 
@@ -112,6 +119,9 @@ pub fn run_for_qube(call: &mut Invocation) -> Result<u8, Failure> {
     if call.has("help-properties") && !call.is_given(THE_QUBE) {
         return explain(&mut call.out, of_any_class());
     }
+    if several::are_meant(call) {
+        return several::run(call);
+    }
     let qube = needed(&call.given, THE_QUBE, "VMNAME")?.to_string();
     let session = Session::new(call.system()?);
     run(call, &session, Some(&qube))
@@ -135,9 +145,12 @@ fn run(call: &mut Invocation, session: &Session, qube: Option<&str>) -> Result<u
     {
         match call.value("property") {
             // Whoever looks at all of them sees which are bad; one line says why.
-            None => Broken::one(&qubes, vm, session).warn(call, "qvm-prefs"),
+            None => Watch::one(&qubes, vm, session).warn(call, "qvm-prefs"),
             Some(_) => call.warn_of_damage(vm),
         }
+    }
+    if call.has("changed") && matches!(owner, Owner::System) {
+        return changed::of_system(call, &qubes, session);
     }
     if let Some(code) = in_earlier_words(call, &owner, &qubes, session)? {
         return Ok(code);
@@ -244,14 +257,7 @@ fn list_json(call: &mut Invocation, owner: &Owner, qubes: &Qubes, session: &Sess
         if is_default && call.has("hide-default") {
             continue;
         }
-        let (value, error) = match owner.value(qubes, property, session) {
-            Ok(value) => (json_of(&value), None),
-            Err(error) => (serde_json::Value::Null, Some(error.to_string())),
-        };
-        let mut entry = serde_json::Map::new();
-        entry.insert("value".to_string(), value);
-        entry.insert("default".to_string(), is_default.into());
-        entry.extend(error.map(|e| ("error".to_string(), e.into())));
+        let entry = listing::entry(owner.value(qubes, property, session), is_default);
         object.insert(property.name.to_string(), entry.into());
     }
     let text = serde_json::to_string_pretty(&serde_json::Value::Object(object))?;
@@ -296,7 +302,8 @@ fn of_any_class() -> Vec<&'static Property> {
 
 /// The properties as a section of the manual page.
 pub fn manual_of_qube() -> Vec<(&'static str, String)> {
-    vec![("properties", table::explained(of_any_class().iter().map(|p| (p.name, p.doc))))]
+    let properties = table::explained(of_any_class().iter().map(|p| (p.name, p.doc)));
+    vec![("several qubes", several::MANUAL.to_string()), ("properties", properties)]
 }
 
 /// The system's properties as a section of the manual page.

@@ -10,10 +10,11 @@ use std::sync::Mutex;
 use crate::recording::{self, Block};
 use crate::store::{Run, Store, repository};
 
-const TOOLS: [(&str, &str); 14] = [
+const TOOLS: [(&str, &str); 15] = [
     ("qubes-create", env!("CARGO_BIN_EXE_qubes-create")),
     ("qubes-prefs", env!("CARGO_BIN_EXE_qubes-prefs")),
     ("qvm-check", env!("CARGO_BIN_EXE_qvm-check")),
+    ("qvm-clone", env!("CARGO_BIN_EXE_qvm-clone")),
     ("qvm-create", env!("CARGO_BIN_EXE_qvm-create")),
     ("qvm-features", env!("CARGO_BIN_EXE_qvm-features")),
     ("qvm-kill", env!("CARGO_BIN_EXE_qvm-kill")),

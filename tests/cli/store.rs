@@ -73,6 +73,8 @@ impl Store {
         let mut command = Command::new(program);
         command.current_dir(self.root.path()).env("QUBES_ROOT", self.root.path()).env("QUBES_OFFLINE", "1");
         command.env("COLUMNS", "80").env("LC_ALL", "C.UTF-8").env("TERM", "xterm").env_remove("QUBES_XML_PATH");
+        // Upstream's tools have no colours to compare with.
+        command.env("NO_COLOR", "1");
         command
     }
 

@@ -10,6 +10,7 @@ mod properties;
 mod system;
 mod volumes;
 
+pub use between::Numbers;
 pub use kind::Kind;
 
 use std::fmt;
@@ -147,14 +148,20 @@ impl Qubes {
     /// What is wrong with pools, global properties and every qube: subject by subject, qube by qube. What the
     /// reader of the file diagnosed (`diagnoses`) is not among it.
     pub fn findings(&self, facts: &dyn Facts) -> Vec<Finding> {
-        let mut found = Vec::new();
-        self.check_pools(facts, &mut found);
-        self.check_globals(facts, &mut found);
+        let mut found = self.findings_of_system(facts);
         let vids = Vids::of(self);
         for vm in self.iter() {
             self.check_qube(vm, Some(&vids), facts, &mut found);
         }
         self.check_numbers(&mut found);
+        found
+    }
+
+    /// What is wrong with pools and global properties.
+    pub fn findings_of_system(&self, facts: &dyn Facts) -> Vec<Finding> {
+        let mut found = Vec::new();
+        self.check_pools(facts, &mut found);
+        self.check_globals(facts, &mut found);
         found
     }
 
@@ -165,29 +172,16 @@ impl Qubes {
         found
     }
 
-    /// What makes some of `vms` unreliable, qube by qube: the texts of their diagnoses and of findings that upstream
-    /// refuses the store for. Where it is all of them, also that two have one number.
-    pub fn broken<'a>(&'a self, vms: &[&'a Vm], facts: &dyn Facts) -> Vec<(&'a VmName, Vec<String>)> {
-        let mut between = Vec::new();
-        if vms.len() == self.len() && !self.needs_conversion {
-            self.check_numbers(&mut between);
+    /// What makes a qube unreliable by itself: its diagnoses, and what upstream refuses the store for.
+    pub fn what_breaks(&self, vm: &Vm, facts: &dyn Facts) -> Vec<String> {
+        let mut texts: Vec<String> = vm.diagnoses.iter().map(|d| d.text.clone()).collect();
+        // What of a domain cannot be read at all has no values that could be wrong; and what R4 wants of a qube, one of
+        // R1 to R3 gets when it is converted.
+        if (vm.diagnoses.is_empty() || !vm.properties.is_empty()) && !self.needs_conversion {
+            let own = self.findings_of(vm, facts);
+            texts.extend(own.into_iter().filter(Finding::breaks_the_qube).map(|f| f.text));
         }
-        let mut broken = Vec::new();
-        for vm in vms {
-            let about = |finding: &&Finding| finding.at.qube() == Some(&vm.name);
-            let mut texts: Vec<String> = vm.diagnoses.iter().map(|d| d.text.clone()).collect();
-            // What of a domain cannot be read at all has no values that could be wrong.
-            // And what R4 wants of a qube, one of R1 to R3 gets when it is converted.
-            if (vm.diagnoses.is_empty() || !vm.properties.is_empty()) && !self.needs_conversion {
-                let own = self.findings_of(vm, facts);
-                let all = own.iter().chain(between.iter().filter(about));
-                texts.extend(all.filter(|f| f.breaks_the_qube()).map(|f| f.text.clone()));
-            }
-            if !texts.is_empty() {
-                broken.push((&vm.name, texts));
-            }
-        }
-        broken
+        texts
     }
 
     fn check_qube(&self, vm: &Vm, vids: Option<&Vids>, facts: &dyn Facts, found: &mut Vec<Finding>) {

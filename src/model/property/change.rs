@@ -109,6 +109,24 @@ impl Qubes {
         Ok(self.follow_global(property, Changed { before, after: default, facts }))
     }
 
+    /// What would be stored for a user's text as a property of a qube that is in the collection or about to be.
+    ///
+    /// # Errors
+    /// As [`Qubes::set_property`].
+    pub(in crate::model) fn settable(
+        &self,
+        vm: &Vm,
+        property: &str,
+        text: &str,
+        facts: &dyn Facts,
+    ) -> Result<String, PropertyError> {
+        let property = writable(Scope::Class(&vm.class), property, Owner::Qube(&vm.name), facts)?;
+        let value = property.parse(self, Owner::Qube(&vm.name), text)?;
+        let before = self.value(vm, property, facts).ok();
+        self.check(vm, &Wanted { property, value: &value, reset: false, before: before.as_ref() }, facts)?;
+        Ok(value.to_string())
+    }
+
     fn check(&self, vm: &Vm, wanted: &Wanted<'_>, facts: &dyn Facts) -> Result<(), PropertyError> {
         match wanted.property.rule {
             Rule::OfQube(rule) => rule(&Asked { qubes: self, vm, facts }, wanted),

@@ -7,7 +7,7 @@ use super::images::Images;
 use super::{Reflink, exists};
 use crate::storage::durable::{self, Copy};
 use crate::storage::in_use::refuse_if_open;
-use crate::storage::{Kind, StorageError, Volume, loop_device};
+use crate::storage::{Committed, Kind, StorageError, Volume, loop_device};
 
 impl Reflink {
     /// Changes the size of what the running qube has, else of the clean image. A volume that has no image yet is given
@@ -42,8 +42,19 @@ impl Reflink {
         Err(StorageError::Refused(format!("{}: {why} ({})", volume.label(), clean.display())))
     }
 
-    pub(super) fn import_volume(&self, volume: &Volume, from: &Path) -> Result<(), StorageError> {
-        self.replace_data(volume, |import| durable::copy(from, import, self.group, Copy::Fresh))
+    /// Opened while nobody exchanges the clean image; an open one is not written to, whatever takes its name later.
+    pub(super) fn open_committed_volume(&self, volume: &Volume) -> Result<Committed, StorageError> {
+        let unchanged = self.locks.shared(&self.name, &volume.vid)?;
+        let clean = self.export_volume(volume)?;
+        let failed = || StorageError::io(format!("opening {}", clean.display()));
+        let file = File::open(&clean).map_err(failed())?;
+        let size = file.metadata().map_err(failed())?.len();
+        let kept_still = volume.snapshots_disabled().then_some(unchanged);
+        Ok(Committed { name: volume.name.clone(), file, size, kept_still })
+    }
+
+    pub(super) fn import_volume(&self, volume: &Volume, from: &File) -> Result<(), StorageError> {
+        self.replace_data(volume, |import| durable::copy_open(from, import, self.group, Copy::Fresh))
     }
 
     /// Makes the image that `write` puts at the path it is given the clean one.

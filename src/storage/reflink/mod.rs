@@ -11,7 +11,7 @@ mod images;
 mod lifecycle;
 mod revisions;
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ use nix::unistd::Gid;
 use self::images::{Images, names_in, volume_of};
 use super::clone_range::try_reflink;
 use super::durable;
-use super::{Attachment, Driver, Fill, Kind, Revision, StorageError, Volume, VolumeLocks};
+use super::{Attachment, Committed, Driver, Fill, Kind, Revision, StorageError, Volume, VolumeLocks};
 use crate::store::file_lock::FileLock;
 
 /// The directories in a pool, by the kind of qube: upstream's `dir_path_prefix`.
@@ -186,7 +186,11 @@ impl Driver for Reflink {
         self.export_volume(volume)
     }
 
-    fn import(&self, volume: &Volume, from: &Path) -> Result<(), StorageError> {
+    fn open_committed(&self, volume: &Volume) -> Result<Committed, StorageError> {
+        self.open_committed_volume(volume)
+    }
+
+    fn import_open(&self, volume: &Volume, from: &File) -> Result<(), StorageError> {
         self.import_volume(volume, from)
     }
 

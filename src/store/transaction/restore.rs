@@ -1,10 +1,11 @@
 //! Going back to an earlier state of the store.
 
-use std::io::Read as _;
+use std::io::Write as _;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use super::{StoreError, StorePlace, Write, parse};
-use crate::format::Bytes;
+use super::{StoreError, StorePlace, Write, same_file};
+use crate::format::{Bytes, Changed, Original};
 
 /// What became of restoring.
 pub enum Restored {
@@ -43,25 +44,25 @@ impl Write {
             }
             Err(error) => return Err(error),
         };
-        // However long it is: what is no store may still hold what somebody needs.
-        let mut old = Vec::new();
-        let mut reader = lock.file();
-        reader.read_to_end(&mut old).map_err(StoreError::io("read", &place.file))?;
-        if expected.is_some_and(|expected| expected != old) {
-            return Err(StoreError::ChangedBehind { path: place.file.clone() });
+        let new = Bytes::from(bytes);
+        let (qubes, original) = Original::open(Arc::new(new.clone()))
+            .map_err(|source| StoreError::Format { path: place.file.clone(), source })?;
+        let read_from = same_file(&lock, &place)?;
+        let mut store =
+            Write { qubes, place, original, read_from, saved: Changed::default(), lock, version, then: None };
+        let old = store.current().map_err(StoreError::io("read", &store.place.file))?;
+        if expected.is_some_and(|expected| expected != &*old) {
+            return Err(StoreError::ChangedBehind { path: store.place.file.clone() });
         }
-        if old == bytes {
+        if *old == *new {
             return Ok(Restored::Unchanged);
         }
-        let new = Bytes::from(bytes);
-        let qubes = parse(new.clone(), &place.file)?;
-        let mut store = Write { qubes, place, source: Bytes::from(old), saved: None, lock, version, then: None };
         let kept = store.keep_copy()?;
         // The lock may have been waited for.
         store.place.refuse_beside_qubesd()?;
         store.refuse_changed_behind()?;
-        store.replace(new.clone())?;
-        (store.source, store.saved) = (new, None);
+        store.replace(|file| file.write_all(&new))?;
+        store.read_from = same_file(&store.lock, &store.place)?;
         Ok(Restored::Written { store: Box::new(store), kept: Some(kept) })
     }
 }

@@ -16,7 +16,7 @@ use super::arguments::{flag, json, needed, value};
 use super::failure::{Failure, quoted};
 use super::invocation::Invocation;
 use crate::lifecycle::Session;
-use crate::system::{Options, System};
+use crate::system::Options;
 
 pub(super) use copies::names as names_of_copies;
 
@@ -108,7 +108,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
         }
         _ => {
             let options = Options { offline: true, ..super::arguments::place(&call.given) };
-            (verb.run)(call, &Session::new(System::new(options)?))
+            (verb.run)(call, &Session::new(call.system_at(options)?))
         }
     }
 }
@@ -130,7 +130,7 @@ fn refuse_foreign_options(call: &Invocation, word: &str) -> Result<(), Failure> 
 }
 
 /// A text from the store, or about it, on one line whatever stands in it.
-fn one_line(text: &str) -> String {
+pub(super) fn one_line(text: &str) -> String {
     let shown = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
     text.chars().map(shown).collect()
 }

@@ -116,6 +116,19 @@ impl Column {
         matches!(&self.content, Content::Property(p) if &**p == "name")
     }
 
+    pub fn is_label(&self) -> bool {
+        matches!(&self.content, Content::Property(p) if &**p == "label")
+    }
+
+    /// Whether its cells are numbers of MiB.
+    pub fn is_mib(&self) -> bool {
+        match self.content {
+            Content::Memory | Content::Disk => true,
+            Content::Volume { fact, .. } => matches!(fact, VolumeFact::Usage | VolumeFact::Size),
+            _ => false,
+        }
+    }
+
     /// Whether it is sorted as a number.
     pub fn is_numeric(&self) -> bool {
         NUMERIC.contains(&self.heading.as_str())
@@ -158,7 +171,7 @@ impl Column {
     pub fn json(&self, values: &Values, vm: &Vm) -> serde_json::Value {
         use serde_json::json;
         match &self.content {
-            Content::Memory => json!(values.memory_mib(vm)),
+            Content::Memory => json!(values.memory_mib(vm).map(|mib| mib * 1024 * 1024)),
             Content::Disk => json!(values.volumes(vm).iter().map(|v| v.usage).sum::<u64>()),
             Content::Volume { name, fact } => {
                 let volumes = values.volumes(vm);
