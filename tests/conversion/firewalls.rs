@@ -62,3 +62,29 @@ fn what_cannot_be_understood_lets_nothing_through_and_is_told() {
     let copy = system.kept().into_iter().find(|n| n.starts_with("win7-firewall-")).unwrap();
     assert_eq!(system.read(&format!("backup/{copy}")), huge, "kept as a whole");
 }
+
+#[test]
+fn damage_anywhere_in_a_file_of_rules_never_lets_more_through() {
+    use qubes::firewall::{Action, Version, from_r3, version};
+    let mut random = fastrand::Rng::with_seed(20261121);
+    let odd = b"<>\"'&/=! 0169.-x\n\0\xc3\xa9";
+    for _ in 0..3000 {
+        let mut damaged = CLOSED.as_bytes().to_vec();
+        for _ in 0..random.usize(1..4) {
+            let at = random.usize(..damaged.len());
+            match random.u8(..3) {
+                0 => damaged[at] = odd[random.usize(..odd.len())],
+                1 => damaged.insert(at, odd[random.usize(..odd.len())]),
+                _ => drop(damaged.remove(at)),
+            }
+        }
+        let read = from_r3(&damaged, 1000);
+        let shown = String::from_utf8_lossy(&damaged).into_owned();
+        assert_eq!(version(&read.rules.to_file()), Version::R4, "{shown}");
+        assert_eq!(read.rules.0.last().map(|rule| rule.action), Some(Action::Drop), "{shown}");
+        // Whatever became of its parts, no rule lets everything through.
+        let open = read.rules.0.iter().filter(|r| r.action == Action::Accept && r.host.is_none() && !r.is_dns);
+        let about_everything = open.filter(|r| r.protocol.is_none());
+        assert_eq!(about_everything.count(), 0, "{shown}");
+    }
+}
