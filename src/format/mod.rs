@@ -8,11 +8,13 @@
 
 use std::sync::Arc;
 
+mod ahead;
 mod changed;
 mod damage;
 mod edit;
 mod emit;
 mod error;
+mod frame;
 mod full;
 mod import;
 pub mod index;
@@ -43,7 +45,8 @@ pub use scan::Span;
 pub use stored::Stored;
 
 use crate::model::{Brief, Class, Diagnosis, Labels, Pools, Qubes, SharedBytes, TextMap, VmName};
-use index::{Entry, Frame, Section};
+use frame::Frame;
+use index::{Entry, Section};
 use reader::diagnosis;
 use source::Source;
 use stored::Window;
@@ -84,7 +87,7 @@ pub fn read_to_write(bytes: impl Into<Bytes>) -> Result<Qubes, FormatError> {
 
 /// Reads a store, keeps what is outside the domains, and shows each domain to `look`.
 fn open_framed(stored: &Arc<dyn Stored>, look: &mut dyn FnMut(&[u8])) -> Result<(Qubes, Frame), FormatError> {
-    let (frame, entries) = match index::frame(&**stored, Window::ROOM, look).map_err(unreadable)? {
+    let (frame, entries) = match frame::frame(&**stored, Window::ROOM, look).map_err(unreadable)? {
         Some(framed) => framed,
         None => {
             let bytes = whole(&**stored)?;

@@ -15,7 +15,7 @@ use crate::storage::VmStorage;
 pub(super) type Plan<'a> = &'a dyn Fn(&Qubes) -> Result<Vm, LifecycleError>;
 
 /// Makes the volumes of a new qube, and what else belongs into its directory.
-pub(super) type Fill<'a> = &'a dyn Fn(&VmStorage, &Path) -> Result<(), LifecycleError>;
+pub(super) type Make<'a> = &'a dyn Fn(&VmStorage, &Path) -> Result<(), LifecycleError>;
 
 impl Session {
     /// Creates a qube with its volumes and its directory; returns its name.
@@ -30,14 +30,14 @@ impl Session {
         Ok(name)
     }
 
-    /// Makes a qube of this name as `plan` says: what `fill` makes first, saved last. After a failure nothing of it is
+    /// Makes a qube of this name as `plan` says: what `make` makes first, saved last. After a failure nothing of it is
     /// there.
     pub(super) fn bring_into_being(
         &self,
         name: &VmName,
         class: &Class,
         plan: Plan<'_>,
-        fill: Fill<'_>,
+        make: Make<'_>,
     ) -> Result<(), LifecycleError> {
         let _lock = self.lock_qube(name)?;
         let qubes = self.read_for_creation(class)?;
@@ -46,7 +46,7 @@ impl Session {
         drop(qubes);
         let directory = self.directory(&planned);
         clear_files(&directory)?;
-        let added = self.make_directory(&planned).and_then(|()| fill(&storage, &directory)).and_then(|()| {
+        let added = self.make_directory(&planned).and_then(|()| make(&storage, &directory)).and_then(|()| {
             let mut write = self.write()?;
             if class.is_local_guest() {
                 write.choose_kernel(self);

@@ -73,7 +73,9 @@ impl Read {
     /// version even where a writer holds the lock.
     pub fn open(place: &StorePlace) -> Result<Read, StoreError> {
         let file = open(&place.file, Exclusivity::Shared)?;
-        let locked = try_lock(&file, Exclusivity::Shared).map_err(StoreError::io("lock", &place.file))?;
+        // Where writers wait, readers that overlap would keep them out for long.
+        let locked = place.note().nobody_queues()
+            && try_lock(&file, Exclusivity::Shared).map_err(StoreError::io("lock", &place.file))?;
         let before = Version::of(&file);
         let stored = Arc::new(StoredFile { file, unlocked: Some((place.clone(), before)) });
         let read = index(stored.clone(), &place.file);
@@ -200,7 +202,11 @@ pub struct Write {
     version: Version,
     /// Of a store of R1 to R3: what is to be converted beside it.
     companions: Option<Box<dyn Companions>>,
+    then: Option<AfterSave>,
 }
+
+/// What is to be done once, after the first save that wrote something; it is given [`Write::stamp`].
+type AfterSave = Box<dyn FnOnce(&str)>;
 
 impl Write {
     /// Takes the exclusive lock, waiting at most [`StorePlace::wait`], and reads the store. One of R1 to R3 can be saved
@@ -215,7 +221,8 @@ impl Write {
         let stored = StoredFile { file: same_file(&lock, &place)?, unlocked: None };
         let (qubes, original) = original(stored, &place.file)?;
         let read_from = same_file(&lock, &place)?;
-        Ok(Write { qubes, place, original, read_from, saved: Changed::default(), lock, version, companions: None })
+        let saved = Changed::default();
+        Ok(Write { qubes, place, original, read_from, saved, lock, version, companions: None, then: None })
     }
 
     /// The store with its links resolved, locked, whatever it holds.
@@ -223,7 +230,7 @@ impl Write {
         let mut place = place.clone();
         // A rename must not replace a link.
         place.file = uninterrupted(|| fs::canonicalize(&place.file)).map_err(|source| match source.kind() {
-            io::ErrorKind::NotFound => StoreError::Missing { path: place.file.clone() },
+            io::ErrorKind::NotFound => StoreError::missing(&place.file),
             _ => StoreError::Io { action: "find", path: place.file.clone(), source },
         })?;
         place.refuse_beside_qubesd()?;
@@ -281,7 +288,22 @@ impl Write {
         if outcome.as_ref().map_or_else(StoreError::was_saved, |()| true) {
             self.saved = changed;
         }
-        outcome.map(|()| Saved::Written)
+        outcome?;
+        if let Some(then) = self.then.take() {
+            then(&self.stamp());
+        }
+        Ok(Saved::Written)
+    }
+
+    /// By what this state of the file can be known again, by another process as well.
+    pub fn stamp(&self) -> String {
+        let Version { device, inode, size, modified, .. } = self.version;
+        format!("{device} {inode} {size} {}.{:09}", modified.0, modified.1)
+    }
+
+    /// Has something done after the first save that writes.
+    pub fn once_saved(&mut self, then: impl FnOnce(&str) + 'static) {
+        self.then = Some(Box::new(then));
     }
 
     /// Copies the store as it stands to `backup/`, for what is about to convert or repair it. Returns the copy.
@@ -307,7 +329,9 @@ impl Write {
     fn refuse_changed_behind(&self) -> Result<(), StoreError> {
         let path = &self.place.file;
         let there = is_still_at(self.lock.file(), path)?;
-        if !there || version_of(self.lock.file(), path)?.has_other_content(self.version) {
+        // A link to the same file would be replaced, and the file behind it not.
+        let became_link = fs::symlink_metadata(path).is_ok_and(|m| m.is_symlink());
+        if !there || became_link || version_of(self.lock.file(), path)?.has_other_content(self.version) {
             return Err(StoreError::ChangedBehind { path: path.clone() });
         }
         Ok(())
