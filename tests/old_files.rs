@@ -132,7 +132,7 @@ fn a_store_of_r2_is_listed() {
         ("work", "memory", "400"),
         ("work", "debug", "True"),
         ("work", "autostart", "True"),
-        ("work", "mac", "00:16:3E:5E:6C:55"),
+        ("work", "mac", "00:16:3e:5e:6c:55"),
         ("work", "include_in_backups", "False"),
         ("work", "qrexec_timeout", "120"),
         ("work", "kernelopts", "quiet"),

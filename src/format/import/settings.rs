@@ -84,7 +84,7 @@ fn flags(old: &Old, vm: &mut Vm) {
 fn texts(old: &Old, vm: &mut Vm) {
     if let Some(mac) = old.text("mac") {
         match is_mac(&mac) {
-            true => vm.properties.set("mac", &mac),
+            true => vm.properties.set("mac", &mac.to_ascii_lowercase()),
             false => {
                 vm.diagnoses.push(diagnosis(format!("mac='{}' is no MAC address; the default is used", shown(&mac))))
             }
