@@ -24,6 +24,17 @@ fn qubes_properties_and_values_come_from_the_store() {
 }
 
 #[test]
+fn where_several_qubes_are_meant_the_properties_are_those_of_any() {
+    assert_eq!(complete("bash", &["qvm-prefs", "sys-*", "netv"]), ["netvm"]);
+    assert_eq!(complete("bash", &["qvm-prefs", "work,va"]), ["work,vault"]);
+    assert_eq!(complete("bash", &["qvm-prefs", "work,vault", "vir"]), ["virt_mode"]);
+    assert_eq!(complete("bash", &["qvm-prefs", "--all", "transp"]), ["transport_rpc"]);
+    assert_eq!(complete("bash", &["qvm-prefs", "--all", "debug", "T"]), ["True"]);
+    assert_eq!(complete("bash", &["qvm-prefs", "--class", "AppVM,Disp"]), ["AppVM,DispVM"]);
+    assert_eq!(complete("bash", &["qvm-ls", "--color", "a"]), ["auto", "always"]);
+}
+
+#[test]
 fn options_their_values_and_commands_come_from_the_tools() {
     assert_eq!(complete("bash", &["qvm-ls", "--raw"]), ["--raw-data", "--raw-list"]);
     assert_eq!(complete("bash", &["qvm-ls", "--format", "k"]), ["kernel"]);
