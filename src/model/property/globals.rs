@@ -39,7 +39,8 @@ pub(super) const ROWS: &[Property] = &[
         "The template of disposables where a qube does not choose one.",
     )
     .rule(Rule::OfSystem(global_is_disposable_template)),
-    global("default_kernel", KERNEL, DefaultValue::Required, "The kernel of qubes that do not choose one.")
+    global("default_kernel", KERNEL, DefaultValue::Required, "The kernel of qubes that do not choose one. Where none was ever chosen, creating a qube chooses the newest one \
+         that is installed.")
         .rule(Rule::OfSystem(default_kernel_serves)),
     global("default_netvm", QUBE, DefaultValue::NoQube, "The netvm of qubes that do not choose one.")
         .rule(Rule::OfSystem(default_netvm_does_not_loop))
