@@ -6,5 +6,8 @@ mod generated;
 mod recording;
 mod recordings;
 mod set_unset;
+mod shells;
+#[path = "../support/skip.rs"]
+mod skip;
 mod store;
 mod written_down;
