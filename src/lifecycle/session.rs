@@ -18,6 +18,7 @@ pub struct Session {
     pub system: System,
     hypervisor: LazyHypervisor,
     states: OnceCell<Result<HashMap<Uuid, Live>, HypervisorError>>,
+    thin_pool: OnceCell<Option<crate::storage::ThinPool>>,
 }
 
 impl Session {
@@ -29,7 +30,7 @@ impl Session {
         })
         .to_string();
         let hypervisor = lazily(&system, uri);
-        Session { system, hypervisor, states: OnceCell::new() }
+        Session { system, hypervisor, states: OnceCell::new(), thin_pool: OnceCell::new() }
     }
 
     /// The same place with a connection of its own, for another thread.
@@ -145,6 +146,18 @@ impl Facts for Session {
 
     fn base_dir(&self) -> &str {
         "/var/lib/qubes"
+    }
+
+    /// The `/` of the machine says nothing of a system below a root of its own; the environment may.
+    fn thin_pool_of_root(&self) -> Option<(Option<String>, String)> {
+        if let Some(pool) = self.system.default_lvm_pool() {
+            return Some((None, pool.to_owned()));
+        }
+        let found = self.thin_pool.get_or_init(|| match self.system.root() {
+            None => crate::storage::thin_pool_of("/".as_ref()),
+            Some(_) => None,
+        });
+        found.as_ref().map(|pool| (Some(pool.group.clone()), pool.name.clone()))
     }
 
     fn can_reflink(&self, dir: &str) -> bool {
