@@ -42,6 +42,7 @@ impl Session {
         // Asked before any lock, so that a wish that breaks a rule touches nothing.
         let clone = plan_on(&qubes)?.vm;
         let source = qubes.get(wish.source).ok_or_else(missing)?.clone();
+        self.convert_if_old(&qubes)?;
         drop(qubes);
         let data = self.committed_data(&source.name, &clone, wish.empty)?;
         let decided = RefCell::new((Vec::new(), Vec::new()));

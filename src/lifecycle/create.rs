@@ -22,7 +22,10 @@ impl Session {
     pub fn create(&self, new: &NewQube<'_>) -> Result<VmName, LifecycleError> {
         let plan = |qubes: &Qubes| Ok(qubes.plan_new(new, self, &mut |below| fastrand::u16(..below))?);
         // Asked before the lock, so that a wish that breaks a rule touches nothing.
-        let name = plan(&self.read_for_creation(&new.class)?)?.name;
+        let qubes = self.read_for_creation(&new.class)?;
+        let name = plan(&qubes)?.name;
+        self.convert_if_old(&qubes)?;
+        drop(qubes);
         self.bring_into_being(&name, &new.class, &plan, &|storage, _| Ok(storage.create()?))?;
         Ok(name)
     }

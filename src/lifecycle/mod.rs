@@ -7,6 +7,7 @@
 pub mod apply;
 pub mod change;
 pub mod clone;
+pub mod conversion;
 pub mod create;
 pub mod describe;
 pub mod drive;
@@ -22,6 +23,7 @@ pub mod remove;
 pub mod root_data;
 pub mod session;
 pub mod settle;
+mod soundness;
 pub mod start;
 pub mod stop;
 pub mod template;

@@ -60,6 +60,7 @@ impl Session {
         }
         // What forbids it whatever the state is told before the lock is waited for.
         qubes.plan_removal(name.as_str(), self)?;
+        self.convert_if_old(&qubes)?;
         drop(qubes);
         let lock = self.lock_qube(name)?;
         self.require_halted(&lock)?;
@@ -73,7 +74,9 @@ impl Session {
         let storage = {
             let qubes = self.read()?;
             let vm = super::start::known(&qubes, name)?;
-            if vm.class.is_local_guest() { Some(VmStorage::of(&self.system, &qubes, vm, self)) } else { None }
+            // A qube that is broken may go, too, and images that nobody could name any more must not.
+            let has_to_go = vm.class.is_local_guest() && removal != Removal::EntryAlone;
+            has_to_go.then(|| VmStorage::to_remove(&self.system, &qubes, vm, self)).transpose()?
         };
         let (vm, effects) = {
             let mut write = self.write()?;
@@ -86,8 +89,9 @@ impl Session {
         if removal == Removal::EntryAlone {
             return self.apply(&effects).map(drop);
         }
-        if let Some(storage) = storage {
-            storage?.remove()?;
+        if let Some((storage, left)) = storage {
+            storage.remove()?;
+            left.iter().for_each(|left| eprintln!("{name}: {left}: if it has images, they stay"));
         }
         self.remove_directory(&vm)?;
         self.apply(&effects).map(drop)

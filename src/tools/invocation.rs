@@ -63,8 +63,7 @@ impl Invocation {
 
     /// Prints JSON, for people to read as well.
     pub fn print_json(&mut self, value: &serde_json::Value) -> Result<(), Failure> {
-        let text = serde_json::to_string_pretty(value)?;
-        self.out.line(&text)
+        self.out.json(value)
     }
 
     pub fn has(&self, id: &str) -> bool {
@@ -100,7 +99,10 @@ impl Invocation {
 
     /// Says what of a qube cannot be understood.
     pub fn warn_of_damage(&self, vm: &Vm) {
-        vm.diagnoses.iter().for_each(|diagnosis| self.warn(vm.name.as_str(), &diagnosis.text));
+        if let [first, others @ ..] = vm.diagnoses.as_slice() {
+            let more = if others.is_empty() { "" } else { "; qubes-db check tells more" };
+            self.warn(vm.name.as_str(), &format!("{}{more}", first.text));
+        }
     }
 
     /// Says something that matters, as `WHO: TEXT`; after `-q` without the front.
