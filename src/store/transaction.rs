@@ -134,11 +134,11 @@ fn original(stored: StoredFile, path: &Path) -> Result<(Qubes, Original), StoreE
 
 /// A descriptor of its own for the file that is locked.
 fn same_file(locked: &Locked, place: &StorePlace) -> Result<File, StoreError> {
-    locked.file().try_clone().map_err(StoreError::io("read", &place.file))
+    uninterrupted(|| locked.file().try_clone()).map_err(StoreError::io("read", &place.file))
 }
 
 fn refuse_too_large(file: &File, path: &Path) -> Result<u64, StoreError> {
-    match file.metadata().map_err(StoreError::io("read", path))?.len() {
+    match uninterrupted(|| file.metadata()).map_err(StoreError::io("read", path))?.len() {
         bytes if bytes > MAX_BYTES as u64 => {
             Err(StoreError::Format { path: path.into(), source: FormatError::TooLarge { bytes } })
         }
@@ -275,7 +275,7 @@ impl Write {
         self.refuse_changed_behind()?;
         history::keep_daily(&self.place.backup_dir, self.access(), || self.current(), now())
             .map_err(StoreError::io("copy the store to", &self.place.backup_dir))?;
-        let old = self.read_from.try_clone().map_err(StoreError::io("read", path))?;
+        let old = uninterrupted(|| self.read_from.try_clone()).map_err(StoreError::io("read", path))?;
         let outcome = self.replace(|new| content::write_changed(&changed, &old, new));
         if outcome.as_ref().map_or_else(StoreError::was_saved, |()| true) {
             self.saved = changed;
