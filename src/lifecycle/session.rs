@@ -1,7 +1,9 @@
 //! One invocation: the system it works on and the hypervisor it may come to ask.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
+use std::io::Write as _;
+use std::path::PathBuf;
 
 use uuid::Uuid;
 
@@ -18,6 +20,8 @@ pub struct Session {
     pub system: System,
     hypervisor: LazyHypervisor,
     states: OnceCell<Result<HashMap<Uuid, Live>, HypervisorError>>,
+    /// Files of kernels that were asked for: a thousand qubes share a few.
+    kernel_files: RefCell<HashMap<PathBuf, Option<String>>>,
 }
 
 impl Session {
@@ -29,7 +33,7 @@ impl Session {
         })
         .to_string();
         let hypervisor = lazily(&system, uri);
-        Session { system, hypervisor, states: OnceCell::new() }
+        Session { system, hypervisor, states: OnceCell::new(), kernel_files: RefCell::default() }
     }
 
     /// The same place with a connection of its own, for another thread.
@@ -61,9 +65,14 @@ impl Session {
         Ok(Read::open(&self.place_for_reading())?)
     }
 
-    /// Takes the store for changing it.
+    /// Takes the store for changing it. One of R1 to R3 is converted when it is saved.
     pub fn write(&self) -> Result<Write, LifecycleError> {
-        Ok(Write::open(&self.store_place())?)
+        self.open_for_writing().map(|(write, _)| write)
+    }
+
+    /// How the person is told what no error is.
+    pub(super) fn teller(&self) -> fn(&str) {
+        say
     }
 
     /// Puts other bytes in place of the store, also of one that cannot be read or is missing.
@@ -136,7 +145,9 @@ impl Facts for Session {
     }
 
     fn kernel_file(&self, kernels_dir: &str, version: &str, file: &str) -> Option<String> {
-        std::fs::read_to_string(self.kernel_path(kernels_dir, version, file)?).ok()
+        let path = self.kernel_path(kernels_dir, version, file)?;
+        let mut known = self.kernel_files.borrow_mut();
+        known.entry(path).or_insert_with_key(|path| std::fs::read_to_string(path).ok()).clone()
     }
 
     fn release(&self) -> Release {
@@ -178,7 +189,7 @@ impl Facts for Session {
 }
 
 impl Session {
-    fn kernel_path(&self, kernels_dir: &str, version: &str, file: &str) -> Option<std::path::PathBuf> {
+    fn kernel_path(&self, kernels_dir: &str, version: &str, file: &str) -> Option<PathBuf> {
         let plain = !version.is_empty() && !version.contains('/') && version != "." && version != "..";
         plain.then(|| self.system.below_root(kernels_dir).join(version).join(file))
     }
@@ -187,6 +198,12 @@ impl Session {
 /// The directory, or the nearest one above it that exists.
 fn existing(directory: &std::path::Path) -> std::path::PathBuf {
     directory.ancestors().find(|d| d.is_dir()).unwrap_or(directory).to_path_buf()
+}
+
+/// One line on standard error. Where that is closed there is nobody to tell.
+fn say(line: &str) {
+    let shown: String = line.chars().map(|c| if c.is_control() { '_' } else { c }).collect();
+    let _nobody = writeln!(std::io::stderr().lock(), "{shown}");
 }
 
 fn lazily(system: &System, uri: String) -> LazyHypervisor {

@@ -1,5 +1,6 @@
 //! Reading and changing the store: [`Read`] never waits, [`Write`] holds the lock from load to the last save.
 
+mod convert;
 mod restore;
 mod stored_file;
 
@@ -23,8 +24,9 @@ use super::replace::{Access, Replacement, directory_of, uninterrupted};
 use crate::format::{self, Bytes, Changed, FormatError, MAX_BYTES, Original};
 use crate::model::Qubes;
 
+pub use convert::Companions;
 pub use restore::Restored;
-use stored_file::StoredFile;
+use stored_file::{StoredFile, original};
 
 /// Where a store and what belongs to it lie, and how to treat them.
 #[derive(Debug, Clone)]
@@ -127,11 +129,6 @@ fn index(stored: Arc<StoredFile>, path: &Path) -> Result<Qubes, StoreError> {
     format::open(stored).map_err(|source| StoreError::Format { path: path.into(), source })
 }
 
-fn original(stored: StoredFile, path: &Path) -> Result<(Qubes, Original), StoreError> {
-    refuse_too_large(&stored.file, path)?;
-    Original::open(Arc::new(stored)).map_err(|source| StoreError::Format { path: path.into(), source })
-}
-
 /// A descriptor of its own for the file that is locked.
 fn same_file(locked: &Locked, place: &StorePlace) -> Result<File, StoreError> {
     uninterrupted(|| locked.file().try_clone()).map_err(StoreError::io("read", &place.file))
@@ -195,19 +192,21 @@ pub enum Saved {
 pub struct Write {
     qubes: Qubes,
     place: StorePlace,
-    /// What the collection was read from, and the file that it still lies in.
-    original: Original,
+    /// What the collection was read from, and the file that it still lies in. None of a store of R1 to R3.
+    original: Option<Original>,
     read_from: File,
     /// How what stands in the file differs from that.
     saved: Changed,
     /// The store as it lies there, locked.
     lock: Locked,
     version: Version,
+    /// Of a store of R1 to R3: what is to be converted beside it.
+    companions: Option<Box<dyn Companions>>,
 }
 
 impl Write {
-    /// Takes the exclusive lock, waiting at most [`StorePlace::wait`], and reads the store. One of R1 to R3 is refused:
-    /// nothing is to be decided, and no image made, for what cannot be saved.
+    /// Takes the exclusive lock, waiting at most [`StorePlace::wait`], and reads the store. One of R1 to R3 can be saved
+    /// only after [`Write::convert_with`].
     pub fn open(place: &StorePlace) -> Result<Write, StoreError> {
         let (place, lock, version) = Write::take(place)?;
         Write::over(place, lock, version)
@@ -218,7 +217,7 @@ impl Write {
         let stored = StoredFile { file: same_file(&lock, &place)?, unlocked: None };
         let (qubes, original) = original(stored, &place.file)?;
         let read_from = same_file(&lock, &place)?;
-        Ok(Write { qubes, place, original, read_from, saved: Changed::default(), lock, version })
+        Ok(Write { qubes, place, original, read_from, saved: Changed::default(), lock, version, companions: None })
     }
 
     /// The store with its links resolved, locked, whatever it holds.
@@ -263,11 +262,15 @@ impl Write {
     }
 
     /// Makes what was changed durable. Nothing is written where nothing differs. On an error the file is as it was,
-    /// but for [`StoreError::NotProvenDurable`]: then the change is in place and a power loss may take it back.
+    /// but for [`StoreError::NotProvenDurable`]: then the change is in place and a power loss may take it back. A store
+    /// of R1 to R3 is converted, with or without a change.
     pub fn save(&mut self) -> Result<Saved, StoreError> {
+        let Some(original) = &self.original else {
+            return self.save_converted();
+        };
         let path = &self.place.file;
         let changed =
-            self.original.changed(&self.qubes).map_err(|source| StoreError::Format { path: path.clone(), source })?;
+            original.changed(&self.qubes).map_err(|source| StoreError::Format { path: path.clone(), source })?;
         if changed == self.saved {
             return Ok(Saved::Unchanged);
         }
