@@ -1,9 +1,10 @@
 //! One invocation: the system it works on and the hypervisor it may come to ask.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
 use std::io::Write as _;
 use std::path::PathBuf;
+use std::rc::Rc;
 
 use uuid::Uuid;
 
@@ -22,6 +23,8 @@ pub struct Session {
     states: OnceCell<Result<HashMap<Uuid, Live>, HypervisorError>>,
     /// Files of kernels that were asked for: a thousand qubes share a few.
     kernel_files: RefCell<HashMap<PathBuf, Option<String>>>,
+    /// Whether it was told that the store is damaged.
+    pub(super) told_of_damage: Rc<Cell<bool>>,
 }
 
 impl Session {
@@ -33,7 +36,9 @@ impl Session {
         })
         .to_string();
         let hypervisor = lazily(&system, uri);
-        Session { system, hypervisor, states: OnceCell::new(), kernel_files: RefCell::default() }
+        let states = OnceCell::new();
+        let (kernel_files, told_of_damage) = (RefCell::default(), Rc::default());
+        Session { system, hypervisor, states, kernel_files, told_of_damage }
     }
 
     /// The same place with a connection of its own, for another thread.
@@ -65,9 +70,12 @@ impl Session {
         Ok(Read::open(&self.place_for_reading())?)
     }
 
-    /// Takes the store for changing it. One of R1 to R3 is converted when it is saved.
+    /// Takes the store for changing it. One of R1 to R3 is converted when it is saved; what is wrong with it already is
+    /// told in one line then.
     pub fn write(&self) -> Result<Write, LifecycleError> {
-        self.open_for_writing().map(|(write, _)| write)
+        let (mut write, _) = self.open_for_writing()?;
+        self.watch_over_damage(&mut write);
+        Ok(write)
     }
 
     /// How the person is told what no error is.

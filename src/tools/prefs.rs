@@ -9,6 +9,7 @@ use std::mem::ManuallyDrop;
 use clap::Arg;
 
 use super::arguments::{self, THE_QUBE, earlier, flag, needed, of_listing, the_qube};
+use super::damage::Watch;
 use super::db::one_line;
 use super::earlier_prefs;
 use super::failure::{Failure, quoted};
@@ -90,6 +91,15 @@ impl Owner {
         }
     }
 
+    /// Whether something is stored under a name that no property has.
+    fn has_foreign(&self, qubes: &Qubes, name: &str) -> bool {
+        let stored = match self {
+            Owner::System => qubes.globals.contains(name),
+            Owner::Qube { name: qube, .. } => qubes.get(qube.as_str()).is_some_and(|vm| vm.properties.contains(name)),
+        };
+        stored && find(self.scope(), name).is_err()
+    }
+
     fn is_default(&self, qubes: &Qubes, property: &Property) -> bool {
         match self {
             Owner::System => qubes.is_global_default(property),
@@ -134,7 +144,11 @@ fn run(call: &mut Invocation, session: &Session, qube: Option<&str>) -> Result<u
     if let Owner::Qube { name, .. } = &owner
         && let Some(vm) = qubes.get(name.as_str())
     {
-        call.warn_of_damage(vm);
+        match call.value("property") {
+            // Whoever looks at all of them sees which are bad; one line says why.
+            None => Watch::one(&qubes, vm, session).warn(call, "qvm-prefs"),
+            Some(_) => call.warn_of_damage(vm),
+        }
     }
     if call.has("changed") && matches!(owner, Owner::System) {
         return changed::of_system(call, &qubes, session);
@@ -149,6 +163,17 @@ fn run(call: &mut Invocation, session: &Session, qube: Option<&str>) -> Result<u
             list(call, &owner, &qubes, session)
         };
     };
+    if call.has("default") && call.value("value").is_none() && owner.has_foreign(&qubes, property) {
+        // What upstream does not know is taken out as any other.
+        let property = property.to_owned();
+        drop(ManuallyDrop::into_inner(qubes));
+        return match &owner {
+            Owner::System => session.reset_global(&property),
+            Owner::Qube { name, .. } => session.reset_property(name, &property),
+        }
+        .map(|_nothing_follows| 0)
+        .map_err(Into::into);
+    }
     let property = find(owner.scope(), property)?;
     let change = match (call.value("value"), call.has("default")) {
         (Some(text), _) => owner.stored_text(property, text, call.has("set")).map(str::to_string),
