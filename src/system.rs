@@ -259,7 +259,9 @@ impl System {
 
     /// Group qubes, where it exists and the store is the system's own.
     pub fn qubes_group(&self) -> Option<Gid> {
-        *self.group.get_or_init(|| Group::from_name("qubes").ok().flatten().map(|g| g.gid))
+        // Where there is no such group, looking it up takes longer than reading the store.
+        let look_up = || Group::from_name("qubes").ok().flatten().map(|g| g.gid);
+        *self.group.get_or_init(|| (self.store == self.below_root(STORE)).then(look_up).flatten())
     }
 }
 
