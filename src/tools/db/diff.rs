@@ -1,5 +1,7 @@
 //! qubes-db diff.
 
+use serde_json::json;
+
 use super::copies::{self, Version};
 use super::one_line;
 use crate::format::{self, Bytes};
@@ -25,7 +27,14 @@ pub fn run(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
         read => read?,
     };
     let lines = match (load(&old, &old_bytes), load(&new, &new_bytes)) {
+        (Ok(old), Ok(new)) if call.has("json") => {
+            let differences = old.differences(&new);
+            let listed: Vec<_> = differences.iter().map(|d| json!({"of": d.of, "what": d.what})).collect();
+            call.print_json(&listed.into())?;
+            return Ok(u8::from(!differences.is_empty()));
+        }
         (Ok(old), Ok(new)) => self::words(&old, &new),
+        (Err(why), _) | (_, Err(why)) if call.has("json") => return Err(why.into()),
         (Err(why), _) | (_, Err(why)) => {
             call.warn("qubes-db", &format!("{why}; the lines that differ, old and new:"));
             changed_lines(&old_bytes, &new_bytes)
@@ -35,7 +44,8 @@ pub fn run(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
         call.out.line(line)?;
     }
     if lines.is_empty() {
-        call.inform("qubes-db", &format!("{} and {} say the same", old.title, new.title));
+        let how = if *old_bytes == *new_bytes { "" } else { ", though not in the same bytes" };
+        call.inform("qubes-db", &format!("{} and {} say the same{how}", old.title, new.title));
     }
     Ok(u8::from(!lines.is_empty()))
 }
