@@ -83,6 +83,7 @@ pub struct System {
     configuration: Configuration,
     release: OnceCell<Release>,
     group: OnceCell<Option<Gid>>,
+    memory: OnceCell<u64>,
 }
 
 /// Where a store of our own making is, below the root.
@@ -114,6 +115,7 @@ impl System {
             root,
             release: OnceCell::new(),
             group: OnceCell::new(),
+            memory: OnceCell::new(),
         })
     }
 
@@ -220,12 +222,13 @@ impl System {
 
     /// Memory of the host in MiB: core.toml's word (an installer prepares for another machine), else the machine's.
     pub fn host_memory_mib(&self) -> u64 {
-        self.configuration.host.memory_mib.unwrap_or_else(|| {
+        let of_machine = || {
             let meminfo = fs::read_to_string("/proc/meminfo").unwrap_or_default();
             let total = meminfo.lines().find_map(|l| l.strip_prefix("MemTotal:"));
             let kib = total.and_then(|t| t.trim().trim_end_matches("kB").trim().parse::<u64>().ok());
             kib.unwrap_or(0) / 1024
-        })
+        };
+        self.configuration.host.memory_mib.unwrap_or_else(|| *self.memory.get_or_init(of_machine))
     }
 
     /// Processors of the host.

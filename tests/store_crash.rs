@@ -1,6 +1,8 @@
 //! A save that runs out of space or may not write: the old file, whole, and no litter that somebody could take for it.
 //! `store_faults.rs` has the saves that are killed.
 
+#[path = "support/scratch_store.rs"]
+mod scratch_store;
 #[path = "support/skip.rs"]
 mod skip;
 #[path = "support/store_processes.rs"]
@@ -13,7 +15,8 @@ use std::path::Path;
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use qubes::store::{Read, Saved, Wait, Write};
-use store_processes::{Scratch, job, memory_in, place_in, set_memory, this_binary};
+use scratch_store::{Scratch, memory_in, set_memory};
+use store_processes::{job, place_in, this_binary};
 
 /// Not a test of its own: what the other processes of these tests do.
 #[test]

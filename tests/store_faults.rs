@@ -310,6 +310,9 @@ const NO_FAULTS: [&str; 17] = [
     "sched_getaffinity",
 ];
 
+/// A broken disk, a full one, a quota that is used up, and a signal.
+const ERRORS: [&str; 4] = ["EIO", "ENOSPC", "EDQUOT", "EINTR"];
+
 /// The calls in which an error is worth a run: one of those that are alike.
 fn worth_an_error(calls: &[Call]) -> Vec<&Call> {
     let mut seen = HashSet::new();
@@ -355,7 +358,7 @@ fn an_error_of_any_system_call_is_told_or_does_no_harm() {
         let begun = opened.or_else(|| calls.iter().position(|c| c.line.contains("qubes.xml~"))).unwrap();
         let saving = &calls[begun..];
         let points: Vec<(&Call, &str)> =
-            worth_an_error(&calls).into_iter().flat_map(|c| ["EIO", "ENOSPC", "EINTR"].map(|e| (c, e))).collect();
+            worth_an_error(&calls).into_iter().flat_map(|c| ERRORS.map(|e| (c, e))).collect();
         let outcomes = Mutex::new(Vec::new());
         at_each(&points, |(call, error)| {
             let run = case.run();
@@ -378,7 +381,7 @@ fn an_error_of_any_system_call_is_told_or_does_no_harm() {
             "{}: {} errors in {} calls: {} did no harm, {} were told and changed nothing, {} were told after the save, {} ended it",
             case.shown(),
             points.len(),
-            points.len() / 3,
+            points.len() / ERRORS.len(),
             count(Outcome::NoHarm),
             count(Outcome::Refused),
             count(Outcome::ToldAfterTheSave),

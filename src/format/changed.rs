@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::error::FormatError;
-use super::index::Frame;
+use super::frame::Frame;
 use super::leaf;
 use super::stored::Stored;
 use super::tree::{Parts, Tree};

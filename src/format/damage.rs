@@ -81,7 +81,7 @@ fn of_old_store(bytes: &Bytes) -> Vec<Damage> {
         Damage { line, qube, kind, harm: Harm::Refused, text, remedy, target: Target::Text }
     };
     let convert = "qubes-db convert";
-    let text = "written by Qubes R3 or older, and no release of R4 loads it".to_owned();
+    let text = "written by Qubes R3 or older, and no release of R4 loads it; the next change converts it".to_owned();
     let mut found = vec![told(None, None, Kind::OldFormat, text, convert)];
     match read(bytes.clone()) {
         Err(error) => found.push(of_form(&error)),

@@ -20,11 +20,8 @@ pub enum FormatError {
     TooLarge { bytes: u64 },
     #[error("it cannot be read: {reason}")]
     Unreadable { reason: String },
-    /// A store of R1 to R3 is read, never written: half of it would be in one form and half in the other.
-    #[error(
-        "written by Qubes R3 or older: it can be read, but not changed before it is converted, which comes with a \
-         later version; nothing was changed"
-    )]
+    /// A store of R1 to R3 is read as it is; what changes it converts it first.
+    #[error("written by Qubes R3 or older: it has to be converted first, which qubes-db convert does")]
     OldFormat,
     #[error("not a store of Qubes: the root element is <{root}>, not <qubes>")]
     NotQubes { root: String },

@@ -8,11 +8,13 @@
 
 use std::sync::Arc;
 
+mod ahead;
 mod changed;
 mod damage;
 mod edit;
 mod emit;
 mod error;
+mod frame;
 mod full;
 mod import;
 pub mod index;
@@ -35,6 +37,7 @@ pub use changed::{Changed, Original, Part};
 pub use damage::{Damage, damage};
 pub use error::FormatError;
 pub(crate) use import::literal::list as device_list;
+pub use import::{Loss, OldFiles, OldPools, OldStore, Surroundings, old_store};
 pub use places::Places;
 pub use repair::{Repaired, repair};
 pub use salvage::{Lost, Salvage, Step, completed, salvage};
@@ -42,11 +45,18 @@ pub use scan::Span;
 pub use stored::Stored;
 
 use crate::model::{Brief, Class, Diagnosis, Labels, Pools, Qubes, SharedBytes, TextMap, VmName};
-use index::{Entry, Frame, Section};
+use frame::Frame;
+use index::{Entry, Section};
 use reader::diagnosis;
 use source::Source;
 use stored::Window;
 use tree::Tree;
+
+/// For other files of Qubes that are XML.
+pub(crate) mod xml {
+    pub(crate) use super::full::document;
+    pub(crate) use super::tree::{Id, Tree};
+}
 
 /// The largest store that is read: thirty times what a thousand qubes need.
 pub const MAX_BYTES: usize = 64 << 20;
@@ -55,7 +65,8 @@ pub const MAX_BYTES: usize = 64 << 20;
 pub type Bytes = SharedBytes;
 
 /// Reads a store. Domains are parsed when they are looked at; what is wrong inside one of them becomes a diagnosis
-/// of that qube. Errors name line and column. A store of R1 to R3 is read, too, all of it at once; it cannot be written.
+/// of that qube. Errors name line and column. A store of R1 to R3 is read, too, all of it at once; it cannot be changed
+/// in place, only written as a new one.
 pub fn read(bytes: impl Into<Bytes>) -> Result<Qubes, FormatError> {
     open(Arc::new(bytes.into()))
 }
@@ -76,7 +87,7 @@ pub fn read_to_write(bytes: impl Into<Bytes>) -> Result<Qubes, FormatError> {
 
 /// Reads a store, keeps what is outside the domains, and shows each domain to `look`.
 fn open_framed(stored: &Arc<dyn Stored>, look: &mut dyn FnMut(&[u8])) -> Result<(Qubes, Frame), FormatError> {
-    let (frame, entries) = match index::frame(&**stored, Window::ROOM, look).map_err(unreadable)? {
+    let (frame, entries) = match frame::frame(&**stored, Window::ROOM, look).map_err(unreadable)? {
         Some(framed) => framed,
         None => {
             let bytes = whole(&**stored)?;
@@ -127,6 +138,14 @@ pub fn new_store(qubes: &Qubes) -> Result<Vec<u8>, FormatError> {
 /// Reads every byte strictly, as is done before each write. What passes can be parsed by upstream's XML parser.
 pub fn check(bytes: &[u8]) -> Result<(), FormatError> {
     full::outline(bytes).map(|_| ())
+}
+
+/// The same of what is only to be read: a store of R1 to R3 passes, too.
+pub fn check_any(bytes: &[u8]) -> Result<(), FormatError> {
+    match check(bytes) {
+        Err(FormatError::OldFormat) => Ok(()),
+        checked => checked,
+    }
 }
 
 /// Everything outside the domains.

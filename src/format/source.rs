@@ -26,8 +26,11 @@ pub(super) struct Source {
 struct Fetched {
     /// Whole domains, with their place in the file; none where there is no text to share.
     piece: Option<(Range<usize>, SharedText)>,
+    /// What was there before something out of turn was looked at.
+    aside: Option<(Range<usize>, SharedText)>,
     buffer: Vec<u8>,
-    position: usize,
+    /// The domain whose turn it is.
+    next: usize,
     parts: Parts,
 }
 
@@ -57,7 +60,7 @@ impl Source {
         }
         let (bytes, start) = match &fetched.piece {
             Some((place, text)) => (text.as_bytes(), place.start),
-            None => (&*fetched.buffer, range.start),
+            None => (&fetched.buffer[..range.len()], range.start),
         };
         let range = range.start - start..range.end - start;
         let parts = std::mem::take(&mut fetched.parts);
@@ -69,8 +72,9 @@ impl Source {
 
     /// Fetches the domain at `position`; those behind it as well, where one after the other is looked at.
     fn fetch(&self, fetched: &mut Fetched, position: usize) -> io::Result<()> {
-        let (span, in_turn) = (self.domains[position], position == fetched.position + 1);
-        fetched.position = position;
+        let span = self.domains[position];
+        let in_turn = position == fetched.next;
+        fetched.next = if in_turn { position + 1 } else { fetched.next };
         let has = |piece: &(Range<usize>, _)| piece.0.start <= span.range().start && span.range().end <= piece.0.end;
         if fetched.piece.as_ref().is_some_and(has) {
             return Ok(());
@@ -78,6 +82,8 @@ impl Source {
         let fits = |end: &Span| end.end as usize <= span.start as usize + Window::ROOM && end.start >= span.start;
         let further = self.domains[position..].iter().take_while(|s| in_turn && fits(s)).last();
         let range = span.range().start..further.unwrap_or(&span).range().end;
+        // Who goes through all of them and looks aside does not have to begin again.
+        fetched.aside = if in_turn { None } else { fetched.piece.take() };
         if !self.fetch_text(fetched, range)? {
             // What is not UTF-8 may be another domain of the piece.
             self.fetch_text(fetched, span.range())?;
@@ -87,15 +93,18 @@ impl Source {
 
     /// Whether it is text, and so to be shared.
     fn fetch_text(&self, fetched: &mut Fetched, range: Range<usize>) -> io::Result<bool> {
-        fetched.buffer.resize(range.len(), 0);
+        if fetched.buffer.len() < range.len() {
+            fetched.buffer.resize(range.len(), 0);
+        }
+        let buffer = &mut fetched.buffer[..range.len()];
         let mut filled = 0;
         while filled < range.len() {
-            match self.stored.read_at(&mut fetched.buffer[filled..], range.start + filled)? {
+            match self.stored.read_at(&mut buffer[filled..], range.start + filled)? {
                 0 => return Err(io::ErrorKind::UnexpectedEof.into()),
                 read => filled += read,
             }
         }
-        fetched.piece = std::str::from_utf8(&fetched.buffer).ok().map(|text| (range, text.into()));
+        fetched.piece = std::str::from_utf8(buffer).ok().map(|text| (range, text.into()));
         Ok(fetched.piece.is_some())
     }
 
@@ -121,7 +130,11 @@ impl DomainSource for Source {
         if let Err(error) = found {
             return Source::broken(name, class, unreadable(error).to_string());
         }
-        self.parse(&mut fetched, *span, name, class).unwrap_or_else(|fault| {
+        let parsed = self.parse(&mut fetched, *span, name, class);
+        if let Some(piece) = fetched.aside.take() {
+            fetched.piece = Some(piece);
+        }
+        parsed.unwrap_or_else(|fault| {
             let text = whole(&*self.stored).map_or_else(|e| e.to_string(), |bytes| fault.locate(&bytes).to_string());
             Source::broken(name, class, text)
         })

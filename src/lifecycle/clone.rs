@@ -7,7 +7,7 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::Path;
 
-use crate::model::{CloneQube, NotCloned, Qubes, Vm, VmName, VolumeError};
+use crate::model::{Class, CloneQube, NotCloned, Qubes, Vm, VmName, VolumeError};
 use crate::storage::{Committed, Drivers, Kind, StorageError, VmStorage, Volume};
 use crate::store::replace::{Access, replace};
 
@@ -33,11 +33,16 @@ impl Session {
     /// There is no such source, the wish breaks a rule, or something could not be copied: there is no clone then.
     pub fn clone_qube(&self, wish: &CloneQube<'_>, told: &dyn Fn(&str)) -> Result<Cloned, LifecycleError> {
         let plan_on = |qubes: &Qubes| qubes.plan_clone(wish, self, &mut |below| fastrand::u16(..below));
-        let qubes = self.read()?;
+        let missing = || LifecycleError::NoSuchQube(wish.source.to_string());
+        let class: Class = match wish.class {
+            Some(class) => class.clone(),
+            None => self.read()?.class(wish.source).ok_or_else(missing)?.clone(),
+        };
+        let qubes = self.read_for_creation(&class)?;
         // Asked before any lock, so that a wish that breaks a rule touches nothing.
         let clone = plan_on(&qubes)?.vm;
-        let class = clone.class.clone();
-        let source = qubes.get(wish.source).ok_or_else(|| LifecycleError::NoSuchQube(wish.source.to_string()))?.clone();
+        let source = qubes.get(wish.source).ok_or_else(missing)?.clone();
+        self.convert_if_old(&qubes)?;
         drop(qubes);
         let data = self.committed_data(&source.name, &clone, wish.empty)?;
         let decided = RefCell::new((Vec::new(), Vec::new()));
@@ -48,12 +53,12 @@ impl Session {
             decided.replace((planned.effects, planned.left_out));
             Ok(planned.vm)
         };
-        let fill = |storage: &VmStorage, directory: &Path| {
+        let make = |storage: &VmStorage, directory: &Path| {
             storage.create_from(&data, told)?;
             files_left_out.replace(self.copy_files(&source, directory, wish.ignore_errors)?);
             Ok(())
         };
-        self.bring_into_being(&clone.name, &class, &plan, &fill)?;
+        self.bring_into_being(&clone.name, &class, &plan, &make)?;
         let (effects, settings) = decided.into_inner();
         let mut left_out: Vec<String> = settings.iter().map(NotCloned::to_string).collect();
         left_out.extend(files_left_out.into_inner());

@@ -15,26 +15,29 @@ use crate::storage::VmStorage;
 pub(super) type Plan<'a> = &'a dyn Fn(&Qubes) -> Result<Vm, LifecycleError>;
 
 /// Makes the volumes of a new qube, and what else belongs into its directory.
-pub(super) type Fill<'a> = &'a dyn Fn(&VmStorage, &Path) -> Result<(), LifecycleError>;
+pub(super) type Make<'a> = &'a dyn Fn(&VmStorage, &Path) -> Result<(), LifecycleError>;
 
 impl Session {
     /// Creates a qube with its volumes and its directory; returns its name.
     pub fn create(&self, new: &NewQube<'_>) -> Result<VmName, LifecycleError> {
         let plan = |qubes: &Qubes| Ok(qubes.plan_new(new, self, &mut |below| fastrand::u16(..below))?);
         // Asked before the lock, so that a wish that breaks a rule touches nothing.
-        let name = plan(&self.read_for_creation(&new.class)?)?.name;
+        let qubes = self.read_for_creation(&new.class)?;
+        let name = plan(&qubes)?.name;
+        self.convert_if_old(&qubes)?;
+        drop(qubes);
         self.bring_into_being(&name, &new.class, &plan, &|storage, _| Ok(storage.create()?))?;
         Ok(name)
     }
 
-    /// Makes a qube of this name as `plan` says: what `fill` makes first, saved last. After a failure nothing of it is
+    /// Makes a qube of this name as `plan` says: what `make` makes first, saved last. After a failure nothing of it is
     /// there.
     pub(super) fn bring_into_being(
         &self,
         name: &VmName,
         class: &Class,
         plan: Plan<'_>,
-        fill: Fill<'_>,
+        make: Make<'_>,
     ) -> Result<(), LifecycleError> {
         let _lock = self.lock_qube(name)?;
         let qubes = self.read_for_creation(class)?;
@@ -43,7 +46,7 @@ impl Session {
         drop(qubes);
         let directory = self.directory(&planned);
         clear_files(&directory)?;
-        let added = self.make_directory(&planned).and_then(|()| fill(&storage, &directory)).and_then(|()| {
+        let added = self.make_directory(&planned).and_then(|()| make(&storage, &directory)).and_then(|()| {
             let mut write = self.write()?;
             if class.is_local_guest() {
                 write.choose_kernel(self);

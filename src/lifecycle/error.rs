@@ -40,6 +40,11 @@ pub enum LifecycleError {
     ChangedMeanwhile { qube: VmName },
     #[error("no such domain: '{0}'")]
     NoSuchQube(String),
+    /// What works on images does so only when they are R4's.
+    #[error(
+        "{store}: written by Qubes R3 or older: it has to be converted first, which qubes-db convert does", store = store.display()
+    )]
+    NotConverted { store: PathBuf },
     #[error("Domain is already running")]
     AlreadyRunning(VmName),
     #[error("Domain not running (either powered off or paused): '{0}'; --force ends a paused one")]

@@ -7,6 +7,7 @@
 pub mod apply;
 pub mod change;
 pub mod clone;
+pub mod conversion;
 pub mod create;
 pub mod describe;
 pub mod drive;

@@ -60,6 +60,7 @@ impl Session {
         }
         // What forbids it whatever the state is told before the lock is waited for.
         qubes.plan_removal(name.as_str(), self)?;
+        self.convert_if_old(&qubes)?;
         drop(qubes);
         let lock = self.lock_qube(name)?;
         self.require_halted(&lock)?;

@@ -1,7 +1,9 @@
 //! One invocation: the system it works on and the hypervisor it may come to ask.
 
-use std::cell::{Cell, OnceCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
+use std::io::Write as _;
+use std::path::PathBuf;
 use std::rc::Rc;
 
 use uuid::Uuid;
@@ -19,6 +21,8 @@ pub struct Session {
     pub system: System,
     hypervisor: LazyHypervisor,
     states: OnceCell<Result<HashMap<Uuid, Live>, HypervisorError>>,
+    /// Files of kernels that were asked for: a thousand qubes share a few.
+    kernel_files: RefCell<HashMap<PathBuf, Option<String>>>,
     /// Whether it was told that the store is damaged.
     pub(super) told_of_damage: Rc<Cell<bool>>,
 }
@@ -32,7 +36,9 @@ impl Session {
         })
         .to_string();
         let hypervisor = lazily(&system, uri);
-        Session { system, hypervisor, states: OnceCell::new(), told_of_damage: Rc::default() }
+        let states = OnceCell::new();
+        let (kernel_files, told_of_damage) = (RefCell::default(), Rc::default());
+        Session { system, hypervisor, states, kernel_files, told_of_damage }
     }
 
     /// The same place with a connection of its own, for another thread.
@@ -64,11 +70,17 @@ impl Session {
         Ok(Read::open(&self.place_for_reading())?)
     }
 
-    /// Takes the store for changing it. What is wrong with it already is told in one line when it is saved.
+    /// Takes the store for changing it. One of R1 to R3 is converted when it is saved; what is wrong with it already is
+    /// told in one line then.
     pub fn write(&self) -> Result<Write, LifecycleError> {
-        let mut write = Write::open(&self.store_place())?;
+        let (mut write, _) = self.open_for_writing()?;
         self.watch_over_damage(&mut write);
         Ok(write)
+    }
+
+    /// How the person is told what no error is.
+    pub(super) fn teller(&self) -> fn(&str) {
+        say
     }
 
     /// Puts other bytes in place of the store, also of one that cannot be read or is missing.
@@ -141,7 +153,9 @@ impl Facts for Session {
     }
 
     fn kernel_file(&self, kernels_dir: &str, version: &str, file: &str) -> Option<String> {
-        std::fs::read_to_string(self.kernel_path(kernels_dir, version, file)?).ok()
+        let path = self.kernel_path(kernels_dir, version, file)?;
+        let mut known = self.kernel_files.borrow_mut();
+        known.entry(path).or_insert_with_key(|path| std::fs::read_to_string(path).ok()).clone()
     }
 
     fn release(&self) -> Release {
@@ -183,7 +197,7 @@ impl Facts for Session {
 }
 
 impl Session {
-    fn kernel_path(&self, kernels_dir: &str, version: &str, file: &str) -> Option<std::path::PathBuf> {
+    fn kernel_path(&self, kernels_dir: &str, version: &str, file: &str) -> Option<PathBuf> {
         let plain = !version.is_empty() && !version.contains('/') && version != "." && version != "..";
         plain.then(|| self.system.below_root(kernels_dir).join(version).join(file))
     }
@@ -192,6 +206,12 @@ impl Session {
 /// The directory, or the nearest one above it that exists.
 fn existing(directory: &std::path::Path) -> std::path::PathBuf {
     directory.ancestors().find(|d| d.is_dir()).unwrap_or(directory).to_path_buf()
+}
+
+/// One line on standard error. Where that is closed there is nobody to tell.
+fn say(line: &str) {
+    let shown: String = line.chars().map(|c| if c.is_control() { '_' } else { c }).collect();
+    let _nobody = writeln!(std::io::stderr().lock(), "{shown}");
 }
 
 fn lazily(system: &System, uri: String) -> LazyHypervisor {

@@ -25,6 +25,8 @@ pub struct TemplateData<'a> {
 /// What became of it.
 pub struct TemplateInstalled {
     pub name: VmName,
+    /// Whether the package's own image is the root volume now, because it lay in its place.
+    pub root_is_the_packages: bool,
     /// What could not be set as the package wants it, one line each.
     pub notes: Vec<String>,
 }
@@ -147,7 +149,7 @@ impl Session {
         match save() {
             Ok((effects, mut notes)) => {
                 notes.extend(self.apply(&effects)?);
-                Ok(TemplateInstalled { name, notes })
+                Ok(TemplateInstalled { name, root_is_the_packages: !made.contains(&"root"), notes })
             }
             Err(error) => {
                 // The first error is the one to tell; the next attempt clears what cannot be removed.
@@ -170,7 +172,8 @@ impl Session {
         let storage = VmStorage::of(&self.system, &qubes, super::start::known(&qubes, &name)?, self)?;
         drop(qubes);
         let (root, driver) = storage.volume("root")?;
-        match data.root.is_in_place(root, driver)? {
+        let root_is_the_packages = data.root.is_in_place(root, driver)?;
+        match root_is_the_packages {
             true => driver.adopt(root)?,
             false => data.root.import(root, driver)?,
         }
@@ -182,7 +185,7 @@ impl Session {
         write.save()?;
         drop(write);
         notes.extend(self.apply(&effects)?);
-        Ok(TemplateInstalled { name, notes })
+        Ok(TemplateInstalled { name, root_is_the_packages, notes })
     }
 }
 

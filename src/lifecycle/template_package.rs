@@ -7,9 +7,10 @@ use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
 use super::root_data::{self, RootData};
+use super::template::TemplateInstalled;
 use super::{LifecycleError, Session};
+use crate::model::Class;
 use crate::model::volume::directory_of;
-use crate::model::{Class, VmName};
 use crate::store::replace::sync_directory;
 
 /// No list or configuration is longer than this.
@@ -88,21 +89,27 @@ impl TemplatePackage {
         }
     }
 
-    /// Removes the package's directory; of one that is the template's own only what was imported and is not its image.
-    pub fn remove(&self, session: &Session, name: &VmName) -> Result<(), LifecycleError> {
+    /// Removes the package's directory; of one that holds more, the template's own or a pool's, what was imported.
+    pub fn remove(&self, session: &Session, installed: &TemplateInstalled) -> Result<(), LifecycleError> {
         let failed = |what: &Path| {
             let what = format!("removing {}", what.display());
             move |source: io::Error| LifecycleError::Io { what, source }
         };
         let directory = fs::canonicalize(&self.directory).map_err(failed(&self.directory))?;
-        let own =
-            session.system.below_root("/var/lib/qubes").join(directory_of(&Class::TemplateVM)).join(name.as_str());
-        let keeps_others = [session.system.store_file(), &own].iter().any(|kept| kept.starts_with(&directory));
-        if !keeps_others {
+        let system = &session.system;
+        let mut kept = vec![system.store_file().to_path_buf()];
+        kept.push(
+            system.below_root("/var/lib/qubes").join(directory_of(&Class::TemplateVM)).join(installed.name.as_str()),
+        );
+        let qubes = session.read()?;
+        kept.extend(qubes.pools.iter().filter_map(|pool| pool.option("dir_path")).map(|dir| system.below_root(dir)));
+        if !kept.iter().any(|kept| kept.starts_with(&directory)) {
             return fs::remove_dir_all(&directory).map_err(failed(&directory));
         }
-        let RootData::Archive(pieces) = &self.root else { return Ok(()) };
-        for piece in pieces {
+        if installed.root_is_the_packages {
+            return Ok(());
+        }
+        for piece in self.root.files() {
             fs::remove_file(piece).map_err(failed(piece))?;
         }
         sync_directory(&directory).map_err(failed(&directory))

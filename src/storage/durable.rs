@@ -127,12 +127,7 @@ pub fn adopt(path: &Path, group: Option<Gid>) -> Result<(), StorageError> {
     sync(directory_of(path))
 }
 
-/// The same from a file that is open.
-pub fn copy_open(from: &File, to: &Path, group: Option<Gid>, how: Copy) -> Result<(), StorageError> {
-    fill_from(from, to, group, how)?.commit().map(drop).map_err(cannot_write(to))
-}
-
-/// [`copy`], not waiting for the disk.
+/// The same, not waiting for the disk.
 pub fn copy_scratch(from: &Path, to: &Path, group: Option<Gid>) -> Result<(), StorageError> {
     fill_with_copy(from, to, group, Copy::Fresh)?.commit_unsynced().map(drop).map_err(cannot_write(to))
 }
@@ -143,15 +138,19 @@ pub fn sync_file(path: &Path) -> Result<(), StorageError> {
     synced.map_err(StorageError::io(format!("syncing {}", path.display())))
 }
 
-fn fill_with_copy(from: &Path, to: &Path, group: Option<Gid>, how: Copy) -> Result<Replacement, StorageError> {
-    let source = File::open(from).map_err(StorageError::io(format!("opening {}", from.display())))?;
-    fill_from(&source, to, group, how)
+/// Gives an empty file the other's data: shared blocks where the file system can.
+pub fn copy_data(from: &File, to: &File) -> io::Result<()> {
+    match clone_file(from, to)? {
+        Cloned::Shared => Ok(()),
+        Cloned::Impossible => sparse_copy(from, to),
+    }
 }
 
-fn fill_from(source: &File, to: &Path, group: Option<Gid>, how: Copy) -> Result<Replacement, StorageError> {
+fn fill_with_copy(from: &Path, to: &Path, group: Option<Gid>, how: Copy) -> Result<Replacement, StorageError> {
+    let source = File::open(from).map_err(StorageError::io(format!("opening {}", from.display())))?;
     fill(to, group, |file| {
-        if how != Copy::Resized(0) && clone_file(source, file)? == Cloned::Impossible {
-            sparse_copy(source, file)?;
+        if how != Copy::Resized(0) {
+            copy_data(&source, file)?;
         }
         match how {
             Copy::Fresh => Ok(()),

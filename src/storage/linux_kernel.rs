@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use nix::sys::statvfs::statvfs;
 
@@ -117,6 +117,12 @@ impl Driver for LinuxKernel {
         self.modules(volume)?.map(|(image, _)| image).ok_or_else(missing)
     }
 
+    fn open_committed(&self, volume: &Volume) -> Result<Committed, StorageError> {
+        let path = self.export(volume)?;
+        let file = File::open(&path).map_err(StorageError::io(format!("opening {}", path.display())))?;
+        Ok(Committed { name: volume.name.clone(), file, size: self.size(volume)?, kept_still: None })
+    }
+
     fn import_written(&self, volume: &Volume, _fill: Fill<'_>) -> Result<(), StorageError> {
         self.read_only(volume, "imported to")
     }
@@ -129,13 +135,7 @@ impl Driver for LinuxKernel {
         Ok(())
     }
 
-    fn open_committed(&self, volume: &Volume) -> Result<Committed, StorageError> {
-        let path = self.export(volume)?;
-        let file = File::open(&path).map_err(StorageError::io(format!("opening {}", path.display())))?;
-        Ok(Committed { name: volume.name.clone(), file, size: self.size(volume)?, kept_still: None })
-    }
-
-    fn import_open(&self, volume: &Volume, _from: &File) -> Result<(), StorageError> {
+    fn import(&self, volume: &Volume, _from: &Path) -> Result<(), StorageError> {
         self.read_only(volume, "imported to")
     }
 

@@ -203,6 +203,7 @@ pub trait Driver: Send + Sync {
     /// The same, opened: what is read stays the same, whatever becomes of the volume meanwhile.
     fn open_committed(&self, volume: &Volume) -> Result<Committed, StorageError>;
     /// Replaces the volume's data by the file's, atomically.
+    fn import(&self, volume: &Volume, from: &Path) -> Result<(), StorageError>;
     /// Replaces the volume's data by what `fill` writes into an empty file, atomically: when it fails, nothing changed.
     /// What it leaves out is a hole.
     fn import_written(&self, volume: &Volume, fill: Fill<'_>) -> Result<(), StorageError>;
@@ -210,12 +211,6 @@ pub trait Driver: Send + Sync {
     fn file(&self, volume: &Volume) -> Result<Option<PathBuf>, StorageError>;
     /// Takes what somebody else put into [`Driver::file`] (a package) as the volume's committed data.
     fn adopt(&self, volume: &Volume) -> Result<(), StorageError>;
-    fn import(&self, volume: &Volume, from: &Path) -> Result<(), StorageError> {
-        let opened = File::open(from).map_err(StorageError::io(format!("opening {}", from.display())))?;
-        self.import_open(volume, &opened)
-    }
-    /// The same from a file that is open.
-    fn import_open(&self, volume: &Volume, from: &File) -> Result<(), StorageError>;
 
     fn size(&self, volume: &Volume) -> Result<u64, StorageError>;
     fn usage(&self, volume: &Volume) -> Result<u64, StorageError>;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::durable::copy_data;
 use super::{Attachment, Committed, Driver, Drivers, Kind, StorageError, Volume};
 use crate::model::{Facts, Qubes, Removable, Vm};
 use crate::system::System;
@@ -108,7 +109,7 @@ impl VmStorage {
                 told(&volume.name);
                 // Whatever a crash left under its name; an empty image first would only become a revision.
                 driver.remove(volume)?;
-                driver.import_open(volume, &data.file)
+                driver.import_written(volume, &mut |image| copy_data(&data.file, image))
             }
             _ => driver.create(volume),
         })
@@ -198,8 +199,7 @@ fn refuse_old_images(system: &System, qubes: &Qubes) -> Result<(), StorageError>
         // Its images are R3's; working on them would leave the old system with what it does not know.
         let store = system.store_file().display();
         return Err(StorageError::Refused(format!(
-            "{store}: written by Qubes R3 or older: volumes can be used when it is converted, which comes with a \
-             later version; nothing was changed"
+            "{store}: written by Qubes R3 or older: it has to be converted first, which qubes-db convert does"
         )));
     }
     Ok(())

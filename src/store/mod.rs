@@ -15,4 +15,4 @@ mod transaction;
 
 pub use error::StoreError;
 pub use lock::Wait;
-pub use transaction::{Read, Restored, Saved, StorePlace, Write, read_bytes};
+pub use transaction::{Companions, Read, Restored, Saved, StorePlace, Write, read_bytes};

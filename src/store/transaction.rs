@@ -1,5 +1,6 @@
 //! Reading and changing the store: [`Read`] never waits, [`Write`] holds the lock from load to the last save.
 
+mod convert;
 mod restore;
 mod stored_file;
 
@@ -23,8 +24,9 @@ use super::replace::{Access, Replacement, directory_of, uninterrupted};
 use crate::format::{self, Bytes, Changed, FormatError, MAX_BYTES, Original};
 use crate::model::Qubes;
 
+pub use convert::Companions;
 pub use restore::Restored;
-use stored_file::StoredFile;
+use stored_file::{StoredFile, original};
 
 /// Where a store and what belongs to it lie, and how to treat them.
 #[derive(Debug, Clone)]
@@ -71,7 +73,9 @@ impl Read {
     /// version even where a writer holds the lock.
     pub fn open(place: &StorePlace) -> Result<Read, StoreError> {
         let file = open(&place.file, Exclusivity::Shared)?;
-        let locked = try_lock(&file, Exclusivity::Shared).map_err(StoreError::io("lock", &place.file))?;
+        // Where writers wait, readers that overlap would keep them out for long.
+        let locked = place.note().nobody_queues()
+            && try_lock(&file, Exclusivity::Shared).map_err(StoreError::io("lock", &place.file))?;
         let before = Version::of(&file);
         let stored = Arc::new(StoredFile { file, unlocked: Some((place.clone(), before)) });
         let read = index(stored.clone(), &place.file);
@@ -123,11 +127,6 @@ pub fn read_bytes(path: &Path) -> Result<Bytes, StoreError> {
 fn index(stored: Arc<StoredFile>, path: &Path) -> Result<Qubes, StoreError> {
     refuse_too_large(&stored.file, path)?;
     format::open(stored).map_err(|source| StoreError::Format { path: path.into(), source })
-}
-
-fn original(stored: StoredFile, path: &Path) -> Result<(Qubes, Original), StoreError> {
-    refuse_too_large(&stored.file, path)?;
-    Original::open(Arc::new(stored)).map_err(|source| StoreError::Format { path: path.into(), source })
 }
 
 /// A descriptor of its own for the file that is locked.
@@ -193,14 +192,16 @@ pub enum Saved {
 pub struct Write {
     qubes: Qubes,
     place: StorePlace,
-    /// What the collection was read from, and the file that it still lies in.
-    original: Original,
+    /// What the collection was read from, and the file that it still lies in. None of a store of R1 to R3.
+    original: Option<Original>,
     read_from: File,
     /// How what stands in the file differs from that.
     saved: Changed,
     /// The store as it lies there, locked.
     lock: Locked,
     version: Version,
+    /// Of a store of R1 to R3: what is to be converted beside it.
+    companions: Option<Box<dyn Companions>>,
     then: Option<AfterSave>,
 }
 
@@ -208,8 +209,8 @@ pub struct Write {
 type AfterSave = Box<dyn FnOnce(&str)>;
 
 impl Write {
-    /// Takes the exclusive lock, waiting at most [`StorePlace::wait`], and reads the store. One of R1 to R3 is refused:
-    /// nothing is to be decided, and no image made, for what cannot be saved.
+    /// Takes the exclusive lock, waiting at most [`StorePlace::wait`], and reads the store. One of R1 to R3 can be saved
+    /// only after [`Write::convert_with`].
     pub fn open(place: &StorePlace) -> Result<Write, StoreError> {
         let (place, lock, version) = Write::take(place)?;
         Write::over(place, lock, version)
@@ -220,7 +221,8 @@ impl Write {
         let stored = StoredFile { file: same_file(&lock, &place)?, unlocked: None };
         let (qubes, original) = original(stored, &place.file)?;
         let read_from = same_file(&lock, &place)?;
-        Ok(Write { qubes, place, original, read_from, saved: Changed::default(), lock, version, then: None })
+        let saved = Changed::default();
+        Ok(Write { qubes, place, original, read_from, saved, lock, version, companions: None, then: None })
     }
 
     /// The store with its links resolved, locked, whatever it holds.
@@ -228,7 +230,7 @@ impl Write {
         let mut place = place.clone();
         // A rename must not replace a link.
         place.file = uninterrupted(|| fs::canonicalize(&place.file)).map_err(|source| match source.kind() {
-            io::ErrorKind::NotFound => StoreError::Missing { path: place.file.clone() },
+            io::ErrorKind::NotFound => StoreError::missing(&place.file),
             _ => StoreError::Io { action: "find", path: place.file.clone(), source },
         })?;
         place.refuse_beside_qubesd()?;
@@ -265,11 +267,15 @@ impl Write {
     }
 
     /// Makes what was changed durable. Nothing is written where nothing differs. On an error the file is as it was,
-    /// but for [`StoreError::NotProvenDurable`]: then the change is in place and a power loss may take it back.
+    /// but for [`StoreError::NotProvenDurable`]: then the change is in place and a power loss may take it back. A store
+    /// of R1 to R3 is converted, with or without a change.
     pub fn save(&mut self) -> Result<Saved, StoreError> {
+        let Some(original) = &self.original else {
+            return self.save_converted();
+        };
         let path = &self.place.file;
         let changed =
-            self.original.changed(&self.qubes).map_err(|source| StoreError::Format { path: path.clone(), source })?;
+            original.changed(&self.qubes).map_err(|source| StoreError::Format { path: path.clone(), source })?;
         if changed == self.saved {
             return Ok(Saved::Unchanged);
         }
@@ -323,7 +329,9 @@ impl Write {
     fn refuse_changed_behind(&self) -> Result<(), StoreError> {
         let path = &self.place.file;
         let there = is_still_at(self.lock.file(), path)?;
-        if !there || version_of(self.lock.file(), path)?.has_other_content(self.version) {
+        // A link to the same file would be replaced, and the file behind it not.
+        let became_link = fs::symlink_metadata(path).is_ok_and(|m| m.is_symlink());
+        if !there || became_link || version_of(self.lock.file(), path)?.has_other_content(self.version) {
             return Err(StoreError::ChangedBehind { path: path.clone() });
         }
         Ok(())

@@ -12,12 +12,12 @@ use crate::model::Class;
 
 pub fn define(line: clap::Command) -> clap::Command {
     options(line)
-        .arg(Arg::new("vmname").required(true).value_name("VMNAME").help("the name of the qube"))
+        .arg(Arg::new("new-name").required(true).value_name("VMNAME").help("the name of the qube"))
         .arg(Arg::new("template").required(true).value_name("TEMPLATE").help("the template it is based on"))
 }
 
 pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
-    let name = needed(&call.given, "vmname", "VMNAME")?.to_string();
+    let name = needed(&call.given, "new-name", "VMNAME")?.to_string();
     let session = Session::new(call.system()?);
     let directory = own_directory(call, &session, &Class::AppVM, &name)?;
     if !directory.is_dir() {

@@ -17,7 +17,7 @@ use crate::model::volume::directory_of;
 pub fn define(line: clap::Command) -> clap::Command {
     options(line)
         .arg(flag("rpm", None, "it came as a package, which alone may remove it"))
-        .arg(Arg::new("vmname").required(true).value_name("VMNAME").help("the name of the template"))
+        .arg(Arg::new("new-name").required(true).value_name("VMNAME").help("the name of the template"))
 }
 
 /// What both tools of this kind take.
@@ -29,7 +29,7 @@ pub(super) fn options(line: clap::Command) -> clap::Command {
 }
 
 pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
-    let name = needed(&call.given, "vmname", "VMNAME")?.to_string();
+    let name = needed(&call.given, "new-name", "VMNAME")?.to_string();
     let session = Session::new(call.system()?);
     let directory = own_directory(call, &session, &Class::TemplateVM, &name)?;
     let (features, warnings) = template_package::menu_items_in(&directory)?;

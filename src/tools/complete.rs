@@ -227,6 +227,8 @@ fn values(line: &clap::Command, arg: &Arg, current: &str, place: &Place, words: 
         "feature" => Kind::Features { of: place.positionals.first().copied(), below: "" },
         "service" => Kind::Features { of: place.positionals.first().copied(), below: "service." },
         "switch" => Kind::Words(vec!["on", "off"]),
+        "updates" => Kind::Words(super::set_updates::ACTIONS.to_vec()),
+        "package-action" => Kind::Words(super::template_postprocess::ACTIONS.to_vec()),
         THE_COMMAND => Kind::Words(vec!["list", "add", "del"]),
         // Another qube's tags are what somebody may want to give to this one.
         "tag" if place.positionals.get(1).is_some_and(|command| super::tags::gives(command)) => Kind::Tags,

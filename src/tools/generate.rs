@@ -1,13 +1,14 @@
-//! Completions and manual pages, made from [`COMMANDS`].
+//! Completions and manual pages, made from [`COMMANDS`]; the schemas of JSON, made from the table of properties.
 
 use std::path::PathBuf;
 
 use clap_mangen::Man;
 
+use super::schemas::{self, Schema};
 use super::usage::usage;
 use super::{COMMANDS, Command};
 
-/// One file, with its path below the directory that holds `completions/` and `man/`.
+/// One file, with its path below the directory that holds `completions/`, `man/` and `docs/`.
 pub struct Generated {
     pub path: PathBuf,
     pub text: String,
@@ -22,6 +23,11 @@ pub fn files() -> Vec<Generated> {
         generated("completions/qubes.fish".into(), fish()),
     ];
     files.extend(shown().map(|c| generated(format!("man/{}.1", c.name), manual_page(c))));
+    files.extend(
+        schemas::all()
+            .into_iter()
+            .map(|Schema { name, schema }| generated(format!("docs/schemas/{name}.json"), format!("{schema:#}\n"))),
+    );
     files
 }
 

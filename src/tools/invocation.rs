@@ -63,8 +63,7 @@ impl Invocation {
 
     /// Prints JSON, for people to read as well.
     pub fn print_json(&mut self, value: &serde_json::Value) -> Result<(), Failure> {
-        let text = serde_json::to_string_pretty(value)?;
-        self.out.line(&text)
+        self.out.json(value)
     }
 
     pub fn has(&self, id: &str) -> bool {

@@ -30,6 +30,7 @@ mod qubes_create;
 pub mod qubes_given;
 mod recover;
 mod remove;
+pub mod schemas;
 mod service;
 mod set_updates;
 mod shutdown;

@@ -82,6 +82,12 @@ impl Output {
         self.text("\n")
     }
 
+    /// JSON, for people to read as well.
+    pub fn json(&mut self, value: &serde_json::Value) -> Result<(), Failure> {
+        let text = serde_json::to_string_pretty(value)?;
+        self.line(&text)
+    }
+
     /// A text as it may come before eyes: [`Output::text`] does this by itself.
     pub fn shown<'t>(&self, text: &'t str) -> Cow<'t, str> {
         if self.is_for_eyes() { harmless(text) } else { Cow::Borrowed(text) }

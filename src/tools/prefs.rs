@@ -10,6 +10,7 @@ use clap::Arg;
 
 use super::arguments::{self, THE_QUBE, earlier, flag, needed, of_listing, the_qube};
 use super::damage::Watch;
+use super::db::one_line;
 use super::earlier_prefs;
 use super::failure::{Failure, quoted};
 use super::invocation::{Invocation, read_for_good};
@@ -242,7 +243,11 @@ fn list(call: &mut Invocation, owner: &Owner, qubes: &Qubes, session: &Session) 
         let line = match listed {
             None => format!("{:width$}  U", property.name),
             Some(_) if is_default && call.has("hide-default") => continue,
-            Some(text) => format!("{:width$}  {}  {text}", property.name, if is_default { 'D' } else { '-' }),
+            Some(text) => {
+                // For eyes, what looks like a line of the list is one.
+                let text = if call.out.is_for_eyes() { one_line(&text) } else { text };
+                format!("{:width$}  {}  {text}", property.name, if is_default { 'D' } else { '-' })
+            }
         };
         call.out.line(&line)?;
     }

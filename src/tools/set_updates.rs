@@ -7,14 +7,14 @@ use super::failure::Failure;
 use super::invocation::Invocation;
 use crate::lifecycle::Session;
 
-const ACTIONS: [&str; 3] = ["enable", "disable", "status"];
+pub(super) const ACTIONS: [&str; 3] = ["enable", "disable", "status"];
 
 pub fn define(line: clap::Command) -> clap::Command {
-    line.arg(Arg::new("action").required(true).value_name("enable|disable|status").help("what to do"))
+    line.arg(Arg::new("updates").required(true).value_name("enable|disable|status").help("what to do"))
 }
 
 pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
-    let action = needed(&call.given, "action", "enable|disable|status")?.to_string();
+    let action = needed(&call.given, "updates", "enable|disable|status")?.to_string();
     let wanted = match action.as_str() {
         "enable" => Some(true),
         "disable" => Some(false),

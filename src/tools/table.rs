@@ -56,10 +56,19 @@ fn lay_out<C: AsRef<str>>(line: &mut String, row: &[C], widths: &[usize]) {
         let cell = row.get(at).map_or("", AsRef::as_ref);
         line.push_str(cell);
         if at + 1 < widths.len() {
-            line.extend(std::iter::repeat_n(' ', width.saturating_sub(width_of(cell)) + GAP));
+            pad(line, width.saturating_sub(width_of(cell)) + GAP);
         }
     }
     line.push('\n');
+}
+
+fn pad(line: &mut String, mut width: usize) {
+    const BLANKS: &str = "                                ";
+    while width > 0 {
+        let some = width.min(BLANKS.len());
+        line.push_str(&BLANKS[..some]);
+        width -= some;
+    }
 }
 
 /// How many columns of a terminal a text takes. Controls take none in the eyes of `column`, tabs among them.

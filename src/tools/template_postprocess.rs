@@ -14,7 +14,7 @@ use crate::lifecycle::remove::Removal;
 use crate::lifecycle::template::TemplateData;
 use crate::lifecycle::template_package::TemplatePackage;
 
-const ACTIONS: [&str; 2] = ["post-install", "pre-remove"];
+pub(super) const ACTIONS: [&str; 2] = ["post-install", "pre-remove"];
 
 pub fn define(line: clap::Command) -> clap::Command {
     line.arg(flag("really", None, "yes, this is the package manager"))
@@ -23,7 +23,7 @@ pub fn define(line: clap::Command) -> clap::Command {
         .arg(flag("no-installed-by-rpm", None, "it may be removed without its package"))
         .arg(flag("allow-pv", None, "the package may ask for virt_mode pv"))
         .arg(value("pool", None, "POOL", "keep its volumes in this pool"))
-        .arg(Arg::new("action").required(true).value_name("{post-install,pre-remove}").help("what to do"))
+        .arg(Arg::new("package-action").required(true).value_name("{post-install,pre-remove}").help("what to do"))
         .arg(Arg::new("name").required(true).value_name("NAME").help("the name of the template"))
         .arg(
             Arg::new("dir")
@@ -40,7 +40,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     }
     let name = needed(&call.given, "name", "NAME")?.to_string();
     let session = Session::new(call.system()?);
-    match call.value("action") {
+    match call.value("package-action") {
         Some("post-install") => post_install(call, &session, &name),
         Some("pre-remove") => pre_remove(&session, &name),
         other => Err(invalid_choice("{post-install,pre-remove}", other.unwrap_or_default(), &ACTIONS)),
@@ -64,7 +64,7 @@ fn post_install(call: &mut Invocation, session: &Session, name: &str) -> Result<
         call.inform(name, "it was not started: its service qubes.PostInstall runs when it is next started by hand");
     }
     if !call.has("keep-source") {
-        package.remove(session, &installed.name)?;
+        package.remove(session, &installed)?;
     }
     Ok(0)
 }

@@ -30,6 +30,8 @@ pub struct Values<'a> {
     drivers: RefCell<Drivers<'a>>,
     /// What became of each pool that was asked for.
     pools: RefCell<HashMap<String, Option<Arc<dyn Driver>>>>,
+    /// The gateway that each netvm offers.
+    gateways: RefCell<HashMap<String, Option<String>>>,
     /// The volumes of the qube that was asked for last: several columns show them.
     volumes: RefCell<Option<(VmName, Rc<[VolumeShown]>)>>,
 }
@@ -52,6 +54,7 @@ impl<'a> Values<'a> {
             clients: OnceCell::new(),
             drivers: RefCell::new(Drivers::to_look(&qubes.pools, &session.system)),
             pools: RefCell::default(),
+            gateways: RefCell::default(),
             volumes: RefCell::default(),
         }
     }
@@ -96,6 +99,17 @@ impl<'a> Values<'a> {
     /// A qube's label, if it has one of the system's.
     pub fn label(&self, vm: &Vm) -> Option<&'a Label> {
         self.qubes.label(vm).ok()
+    }
+
+    /// The gateway that a qube's netvm offers.
+    pub fn gateway(&self, vm: &Vm) -> Option<String> {
+        let netvm = self.text(vm, "netvm")?;
+        if let Some(known) = self.gateways.borrow().get(&*netvm) {
+            return known.clone();
+        }
+        let gateway = self.text_of(&netvm, "gateway");
+        self.gateways.borrow_mut().insert(netvm.into_owned(), gateway.clone());
+        gateway
     }
 
     /// A property's text as upstream's client compares it: `None` for no value and also where there is no property.

@@ -33,6 +33,9 @@ fn options_their_values_and_commands_come_from_the_tools() {
     assert_eq!(complete("bash", &["qvm-ls", "--format", "=", "ne"]), ["network"]);
     assert_eq!(complete("fish", &["qubes", "qvm-kil"]), ["qvm-kill\tEnd qubes at once"]);
     assert_eq!(complete("bash", &["qubes", "qvm-prefs", "wor"]), ["work"]);
+    assert_eq!(complete("bash", &["qubes-set-updates", "d"]), ["disable"]);
+    assert_eq!(complete("bash", &["qvm-template-postprocess", "--really", "p"]), ["post-install", "pre-remove"]);
+    assert_eq!(complete("bash", &["qvm-add-appvm", "new", "fed"]), ["fedora-41-xfce"]);
     assert_eq!(complete("bash", &["qvm-start", "--", "--"]), [""; 0]);
 }
 

@@ -29,6 +29,11 @@ impl Store {
         Store::new(&repository("tests/data/r4/small.xml"), &repository("tests/data/r4/small.tree"))
     }
 
+    /// A copy of `random-1.xml`: 60 qubes with random settings.
+    pub fn random() -> Store {
+        Store::new(&repository("tests/data/r4/random-1.xml"), &repository("tests/data/r4/small.tree"))
+    }
+
     /// What qubes-create makes.
     pub fn empty() -> Store {
         let store = Store::with_kernels();

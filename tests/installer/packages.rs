@@ -228,6 +228,35 @@ fn an_import_that_fails_leaves_no_template_and_the_package_whole() {
 }
 
 #[test]
+fn holes_in_another_form_are_refused_and_not_taken_for_data() {
+    let Some(installer) = installed(Where::Chroot) else { return };
+    unpack_with(&installer, "/var/tmp/unpacked", b"first", SMALL);
+    let directory = installer.path("/var/tmp/unpacked");
+    make_image(&directory.join("root.img"), b"first", SMALL);
+    let mut pack = Command::new("tar");
+    pack.args(["--format=posix", "--sparse", "-cf", "root.img.tar", "root.img"]).current_dir(&directory);
+    assert!(pack.status().unwrap().success());
+    fs::remove_file(directory.join("root.img")).unwrap();
+    let line = installer.fails(&post_install(&installer, "--skip-start", "/var/tmp/unpacked"));
+    assert!(line.contains("another form than old GNU's"), "{line}");
+    assert_eq!(installer.ok("qvm-ls --offline-mode --raw-list"), "dom0\n");
+}
+
+#[test]
+fn a_directory_that_holds_more_than_the_package_is_not_removed() {
+    let Some(installer) = installed(Where::BelowRoot) else { return };
+    unpack_with(&installer, "/var/lib", b"first", SMALL);
+    installer.ok(&post_install(&installer, "--skip-start", "/var/lib"));
+    assert!(!installer.path("/var/lib/root.img.tar").exists());
+    check_image(&installer, b"first", SMALL);
+    make_image(&installer.path("/var/lib/root.img"), b"second", SMALL);
+    installer.ok(&post_install(&installer, "--skip-start", "/var/lib"));
+    assert!(!installer.path("/var/lib/root.img").exists());
+    check_image(&installer, b"second", SMALL);
+    installer.check_system();
+}
+
+#[test]
 fn an_import_that_is_killed_anywhere_can_be_repeated() {
     let mut saved = false;
     for number in 1.. {

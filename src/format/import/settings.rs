@@ -5,7 +5,7 @@ use uuid::Uuid;
 use super::super::reader::diagnosis;
 use super::literal;
 use super::old::{Old, shown};
-use super::system::{BASE, POOL};
+use super::pools::Place;
 use crate::model::device::{Assignment, DeviceClass};
 use crate::model::pci::is_pci_address;
 use crate::model::{Class, Labels, TextMap, Vm, VolumeConfig};
@@ -16,20 +16,19 @@ const MAXMEM_FACTOR: u32 = 10;
 /// Longest name of a service: with its directory it is a key in QubesDB (`spec/r4-features.md` §4).
 const SERVICE_MAX: usize = 48;
 
-pub(super) fn take_over(old: &Old, vm: &mut Vm, labels: &Labels) {
+/// Takes over what the element of a qube says of it alone. `has_kernel`: the system has a default kernel.
+pub(super) fn take_over(old: &Old, vm: &mut Vm, labels: &Labels, has_kernel: bool, place: Option<&Place>) {
     label(old, vm, labels);
     backup(old, vm);
-    if vm.class == Class::AdminVM {
-        return;
-    }
+    let Some(place) = place else { return };
     flags(old, vm);
     texts(old, vm);
-    kernel(old, vm);
+    kernel(old, vm, has_kernel);
     let has_devices = devices(old, vm);
     let balances = services(old, vm, has_devices);
     memory(old, vm, balances);
     agents(old, vm);
-    volumes(old, vm);
+    volumes(vm, place);
 }
 
 fn label(old: &Old, vm: &mut Vm, labels: &Labels) {
@@ -73,6 +72,10 @@ fn flags(old: &Old, vm: &mut Vm) {
             vm.properties.set(property, if is { "True" } else { "False" });
         }
     }
+    if old.class.provides_network() {
+        // What R4 adds to a qube when somebody makes it provide network.
+        vm.features.set("servicevm", "1");
+    }
     if old.flag("internal", false, &mut vm.diagnoses) {
         vm.features.set("internal", "1");
     }
@@ -112,7 +115,7 @@ fn is_mac(text: &str) -> bool {
         && text.split(':').all(|pair| pair.len() == 2 && pair.bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
-fn kernel(old: &Old, vm: &mut Vm) {
+fn kernel(old: &Old, vm: &mut Vm, has_default: bool) {
     if old.class.is_hvm() {
         vm.properties.set("virt_mode", "hvm");
         vm.properties.set("kernel", "");
@@ -123,6 +126,10 @@ fn kernel(old: &Old, vm: &mut Vm) {
         if !old.flag(follows, true, &mut vm.diagnoses) {
             vm.properties.set(property, &old.text(property).unwrap_or_default());
         }
+    }
+    // Without a default R3 boots a qube's own kernel. R4 has no way to write that into the default.
+    if !has_default && vm.class != Class::AppVM && !vm.properties.contains("kernel") {
+        vm.properties.set("kernel", "");
     }
 }
 
@@ -233,35 +240,13 @@ fn agents(old: &Old, vm: &mut Vm) {
 }
 
 /// Images stay where they lie, which for what provides network is not where R4 would put them.
-fn volumes(old: &Old, vm: &mut Vm) {
-    if let Some(pool) = old.text("pool_name").filter(|p| p != "default") {
-        let text = format!(
-            "its images lie in R3's pool '{}' (/etc/qubes/storage.conf), which is not taken over",
-            shown(&pool)
-        );
-        vm.diagnoses.push(diagnosis(text));
-    }
-    let directory = directory(old, vm);
+fn volumes(vm: &mut Vm, place: &Place) {
     let own_root = (vm.class != Class::AppVM).then_some("root");
     for name in own_root.into_iter().chain(["private", "volatile"]) {
-        let vid = format!("{directory}/{name}");
-        let attributes = TextMap::from_iter([("name", name), ("pool", POOL), ("vid", &vid)]);
+        let vid = format!("{}/{name}", place.below);
+        let attributes = TextMap::from_iter([("name", name), ("pool", &place.pool), ("vid", &vid)]);
         vm.volumes.push(VolumeConfig { attributes });
     }
-}
-
-/// The directory of its images, relative to the pool's.
-fn directory(old: &Old, vm: &mut Vm) -> String {
-    let usual = format!("{}/{}", old.class.directory(), vm.name);
-    let Some(stored) = old.text("dir_path") else { return usual };
-    let below = stored.strip_prefix(BASE).and_then(|d| d.strip_prefix('/')).unwrap_or_default().trim_end_matches('/');
-    let is_safe = |part: &str| !matches!(part, "" | "." | "..") && !part.chars().any(char::is_control);
-    if below.split('/').all(is_safe) {
-        return below.to_string();
-    }
-    let text = format!("dir_path='{}' is not a directory below {BASE}; {usual} there is used", shown(&stored));
-    vm.diagnoses.push(diagnosis(text));
-    usual
 }
 
 #[cfg(test)]

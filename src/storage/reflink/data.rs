@@ -53,8 +53,8 @@ impl Reflink {
         Ok(Committed { name: volume.name.clone(), file, size, kept_still })
     }
 
-    pub(super) fn import_volume(&self, volume: &Volume, from: &File) -> Result<(), StorageError> {
-        self.replace_data(volume, |import| durable::copy_open(from, import, self.group, Copy::Fresh))
+    pub(super) fn import_volume(&self, volume: &Volume, from: &Path) -> Result<(), StorageError> {
+        self.replace_data(volume, |import| durable::copy(from, import, self.group, Copy::Fresh))
     }
 
     /// Makes the image that `write` puts at the path it is given the clean one.

@@ -11,7 +11,7 @@ mod images;
 mod lifecycle;
 mod revisions;
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -190,7 +190,7 @@ impl Driver for Reflink {
         self.open_committed_volume(volume)
     }
 
-    fn import_open(&self, volume: &Volume, from: &File) -> Result<(), StorageError> {
+    fn import(&self, volume: &Volume, from: &Path) -> Result<(), StorageError> {
         self.import_volume(volume, from)
     }
 

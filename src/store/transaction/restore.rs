@@ -4,8 +4,9 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::stored_file::opened;
 use super::{StoreError, StorePlace, Write, same_file};
-use crate::format::{Bytes, Changed, Original};
+use crate::format::{Bytes, Changed};
 
 /// What became of restoring.
 pub enum Restored {
@@ -34,7 +35,7 @@ impl Write {
     }
 
     fn put_over(place: &StorePlace, expected: Option<&[u8]>, bytes: Vec<u8>) -> Result<Restored, StoreError> {
-        crate::format::check(&bytes).map_err(|source| StoreError::Format { path: place.file.clone(), source })?;
+        crate::format::check_any(&bytes).map_err(|source| StoreError::Format { path: place.file.clone(), source })?;
         let (place, lock, version) = match Write::take(place) {
             Ok(taken) => taken,
             Err(StoreError::Missing { .. }) if expected.is_none() => {
@@ -45,11 +46,11 @@ impl Write {
             Err(error) => return Err(error),
         };
         let new = Bytes::from(bytes);
-        let (qubes, original) = Original::open(Arc::new(new.clone()))
-            .map_err(|source| StoreError::Format { path: place.file.clone(), source })?;
+        let (qubes, original) =
+            opened(Arc::new(new.clone())).map_err(|source| StoreError::Format { path: place.file.clone(), source })?;
         let read_from = same_file(&lock, &place)?;
-        let mut store =
-            Write { qubes, place, original, read_from, saved: Changed::default(), lock, version, then: None };
+        let saved = Changed::default();
+        let mut store = Write { qubes, place, original, read_from, saved, lock, version, companions: None, then: None };
         let old = store.current().map_err(StoreError::io("read", &store.place.file))?;
         if expected.is_some_and(|expected| expected != &*old) {
             return Err(StoreError::ChangedBehind { path: store.place.file.clone() });

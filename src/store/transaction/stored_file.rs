@@ -2,9 +2,12 @@
 
 use std::fs::File;
 use std::io;
+use std::path::Path;
+use std::sync::Arc;
 
-use super::{StorePlace, Version, content, lock_path, read_all};
-use crate::format::{Bytes, Stored};
+use super::{StoreError, StorePlace, Version, content, lock_path, read_all, refuse_too_large};
+use crate::format::{self, Bytes, FormatError, Original, Stored};
+use crate::model::Qubes;
 use crate::store::file_lock::Exclusivity;
 
 /// An open file with a store. What one descriptor gives is one whole version, because all writers of ours rename.
@@ -28,5 +31,19 @@ impl Stored for StoredFile {
         }
         let locked = lock_path(&place.file, Exclusivity::Shared, place.wait, &place.note()).ok()?;
         read_all(locked.file(), &place.file).ok()
+    }
+}
+
+/// A store that is to be changed, with what it was read from.
+pub(super) fn original(stored: StoredFile, path: &Path) -> Result<(Qubes, Option<Original>), StoreError> {
+    refuse_too_large(&stored.file, path)?;
+    opened(Arc::new(stored)).map_err(|source| StoreError::Format { path: path.into(), source })
+}
+
+/// A store that is to be changed, or one of R1 to R3, which is read only.
+pub(super) fn opened(stored: Arc<dyn Stored>) -> Result<(Qubes, Option<Original>), FormatError> {
+    match Original::open(stored.clone()) {
+        Err(FormatError::OldFormat) => Ok((format::open(stored)?, None)),
+        opened => opened.map(|(qubes, original)| (qubes, Some(original))),
     }
 }

@@ -1,12 +1,13 @@
 //! qubes-db diff.
 
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
 use super::copies::{self, Version};
 use super::one_line;
 use crate::format::{self, Bytes};
 use crate::lifecycle::Session;
 use crate::model::Qubes;
+use crate::model::differences::{Difference, How};
 use crate::store::{StoreError, read_bytes};
 use crate::tools::failure::Failure;
 use crate::tools::invocation::Invocation;
@@ -29,8 +30,7 @@ pub fn run(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
     let lines = match (load(&old, &old_bytes), load(&new, &new_bytes)) {
         (Ok(old), Ok(new)) if call.has("json") => {
             let differences = old.differences(&new);
-            let listed: Vec<_> = differences.iter().map(|d| json!({"of": d.of, "what": d.what})).collect();
-            call.print_json(&listed.into())?;
+            call.print_json(&differences.iter().map(as_json).collect())?;
             return Ok(u8::from(!differences.is_empty()));
         }
         (Ok(old), Ok(new)) => self::words(&old, &new),
@@ -52,13 +52,23 @@ pub fn run(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
 
 fn load(version: &Version, bytes: &Bytes) -> Result<Qubes, StoreError> {
     let wrong = |source| StoreError::Format { path: version.path.clone(), source };
-    format::check(bytes).map_err(wrong)?;
+    format::check_any(bytes).map_err(wrong)?;
     format::read(bytes.clone()).map_err(wrong)
 }
 
 /// What differs, one line each: `work: memory 400 → 800`.
 pub fn words(old: &Qubes, new: &Qubes) -> Vec<String> {
     old.differences(new).iter().map(|difference| one_line(&difference.to_string())).collect()
+}
+
+fn as_json(difference: &Difference) -> Json {
+    let (change, old, new) = match &difference.how {
+        How::Changed { old, new, .. } => ("changed", old.as_ref(), new.as_ref()),
+        How::Added(about) => ("added", None, about.as_ref()),
+        How::Removed(about) => ("removed", about.as_ref(), None),
+    };
+    let what = (!difference.what.is_empty()).then_some(&difference.what);
+    json!({"of": difference.of, "what": what, "change": change, "old": old, "new": new})
 }
 
 /// Of texts that are no stores: the lines between the first and the last that differ.

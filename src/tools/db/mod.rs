@@ -2,6 +2,7 @@
 //! works: it asks no hypervisor, and takes a store that is broken or missing for what it is.
 
 mod check;
+mod convert;
 mod copies;
 mod diff;
 mod dump;
@@ -29,7 +30,7 @@ struct Verb {
     run: fn(&mut Invocation, &Session) -> Result<u8, Failure>,
 }
 
-const VERBS: [Verb; 6] = [
+const VERBS: [Verb; 7] = [
     Verb {
         name: "check",
         about: "Tell everything that is wrong with the store, with its line and what a repair would do. An error is what \
@@ -37,6 +38,14 @@ const VERBS: [Verb; 6] = [
                 stand for all; --all or -v tells each. Exit code 0 when there is nothing, 1 when there is something.",
         copies: (0, 1),
         run: check::run,
+    },
+    Verb {
+        name: "convert",
+        about: "Make a store of Qubes R1, R2 or R3 one of R4, with the firewall files of its qubes, after keeping a copy; \
+                every other change of such a store does it, too. --dry-run tells what would be done, and what would be \
+                lost. A store of R4 is left alone.",
+        copies: (0, 0),
+        run: convert::run,
     },
     Verb {
         name: "diff",
@@ -77,11 +86,13 @@ pub fn words() -> Vec<&'static str> {
 pub fn define(line: clap::Command) -> clap::Command {
     line.arg(json())
         .arg(flag("all", None, "check, repair: tell each of many things of one kind"))
-        .arg(flag("dry-run", Some('n'), "repair: tell what would be done, and write nothing"))
+        .arg(flag("dry-run", Some('n'), "convert, repair: tell what would be done, and write nothing"))
         .arg(flag("yes", Some('y'), "repair: do not ask"))
         .arg(flag("salvage", None, "repair: take what can be read of a damaged file, and do without the rest"))
         .arg(value("from", None, "COPY", "repair: take what cannot be read from this copy"))
-        .arg(Arg::new("db-command").value_name("COMMAND").help("check, diff, dump, history, repair or restore"))
+        .arg(
+            Arg::new("db-command").value_name("COMMAND").help("check, convert, diff, dump, history, repair or restore"),
+        )
         .arg(
             Arg::new("copy")
                 .value_name("COPY")
@@ -117,11 +128,11 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
 fn refuse_foreign_options(call: &Invocation, word: &str) -> Result<(), Failure> {
     let options: [(&str, &[&str]); 6] = [
         ("all", &["check", "repair"]),
-        ("dry-run", &["repair"]),
+        ("dry-run", &["convert", "repair"]),
         ("yes", &["repair"]),
         ("salvage", &["repair"]),
         ("from", &["repair"]),
-        ("json", &["check", "diff", "dump", "history"]),
+        ("json", &["check", "convert", "diff", "dump", "history"]),
     ];
     match options.into_iter().find(|(option, verbs)| call.is_given(option) && !verbs.contains(&word)) {
         Some((option, _)) => Err(Failure::usage(format!("{word} has no option --{option}"))),

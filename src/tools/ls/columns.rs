@@ -149,10 +149,7 @@ impl Column {
             Content::Class => vm.class.as_str().into(),
             Content::State => values.state(vm).as_str().into(),
             Content::Flags => flags(values, vm).into(),
-            Content::Gateway => {
-                let gateway = values.text(vm, "netvm").and_then(|netvm| values.text_of(&netvm, "gateway"));
-                gateway.unwrap_or_default().into()
-            }
+            Content::Gateway => values.gateway(vm).unwrap_or_default().into(),
             Content::Memory => values.memory_mib(vm).map_or(Cow::Borrowed(""), |m| m.to_string().into()),
             Content::Disk => mib(values.volumes(vm).iter().map(|v| v.usage).sum()).to_string().into(),
             Content::Volume { name, fact } => volume_cell(values, vm, name, *fact),

@@ -147,9 +147,23 @@ fn help_columns(out: &mut Output) -> Result<u8, Failure> {
     out.line("\nAny property may be a column as well; qvm-prefs --help-properties lists them.\n").map(|()| 0)
 }
 
+const ON_A_TERMINAL: &str = "\
+Names and labels have the colour of the label; black ones are bold. --color=never and the environment variables
+NO_COLOR (when it is not empty) and TERM=dumb switch colours off, --color=always switches them on, also into a pipe
+(qvm-ls --color=always | less -R). --raw-data, --raw-list and --json never have any.
+
+--tree draws connected branches, of ASCII where the locale is not UTF-8. In a pipe every branch looks like a last one.
+Qubes whose netvms form a loop stand at the end. Long cells go on below themselves where the terminal is narrow.
+Characters that could deceive a reader (controls, invisible and direction-changing ones) are shown as _.
+";
+
 /// Columns and formats as sections of the manual page.
 pub fn manual() -> Vec<(&'static str, String)> {
     let formats: String =
         FORMATS.iter().map(|(name, columns)| format!("  {name:7}  {}\n", columns.to_uppercase())).collect();
-    vec![("columns", table::explained(HEADINGS.iter().copied())), ("formats", formats)]
+    vec![
+        ("columns", table::explained(HEADINGS.iter().copied())),
+        ("formats", formats),
+        ("on a terminal", ON_A_TERMINAL.to_string()),
+    ]
 }

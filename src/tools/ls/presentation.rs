@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use anstyle::Style;
+use smol_str::SmolStr;
 
 use super::columns::Column;
 use super::layout::{self, Branches, Order};
@@ -19,13 +20,13 @@ const BROKEN: &str = " !";
 
 /// One row of a table.
 struct Row {
-    cells: Vec<String>,
+    cells: Vec<SmolStr>,
     /// The colour of the qube's label.
     label: Style,
 }
 
-impl AsRef<[String]> for Row {
-    fn as_ref(&self) -> &[String] {
+impl AsRef<[SmolStr]> for Row {
+    fn as_ref(&self) -> &[SmolStr] {
         &self.cells
     }
 }
@@ -61,7 +62,7 @@ pub fn print(
     if call.has("human-readable") {
         rows.iter_mut().for_each(|row| measure(columns, &mut row.cells));
     }
-    rows.insert(0, Row { cells: columns.iter().map(|c| c.heading.clone()).collect(), label: Style::new() });
+    rows.insert(0, Row { cells: columns.iter().map(|c| c.heading.as_str().into()).collect(), label: Style::new() });
     let is_colored: Vec<bool> = columns.iter().map(|c| c.is_name() || c.is_label()).collect();
     let style = |row: usize, column: usize| if is_colored[column] { rows[row].label } else { Style::new() };
     table::print_colored(&mut call.out, &rows, style)
@@ -73,18 +74,18 @@ fn row(call: &Invocation, columns: &[Column], values: &Values, vm: &Vm, watch: &
     let mut cells = cells(columns, values, vm);
     if !watch.look(vm).is_empty() {
         let names = cells.iter_mut().zip(columns).filter(|(_, column)| column.is_name());
-        names.for_each(|(cell, _)| cell.push_str(BROKEN));
+        names.for_each(|(cell, _)| *cell = format!("{cell}{BROKEN}").into());
     }
     Row { cells, label }
 }
 
-fn cells(columns: &[Column], values: &Values, vm: &Vm) -> Vec<String> {
+fn cells(columns: &[Column], values: &Values, vm: &Vm) -> Vec<SmolStr> {
     columns.iter().map(|c| shown(c.cell(values, vm))).collect()
 }
 
 /// A cell as it is printed: `-` for nothing.
-fn shown(cell: Cow<str>) -> String {
-    if cell.is_empty() { "-".to_string() } else { cell.into_owned() }
+fn shown(cell: Cow<str>) -> SmolStr {
+    if cell.is_empty() { SmolStr::new_static("-") } else { SmolStr::new(cell) }
 }
 
 fn sorted(call: &Invocation, columns: &[Column], values: &Values, names: &[&str], watch: &Watch) -> Vec<Row> {
@@ -115,16 +116,16 @@ fn tree(call: &Invocation, columns: &[Column], values: &Values, names: &[&str], 
     let mut rows: Vec<Row> = tree.iter().map(|(_, vm)| row(call, columns, values, vm, watch)).collect();
     for (row, branch) in rows.iter_mut().zip(layout::branches(&levels, branches)) {
         let names = row.cells.iter_mut().zip(columns).filter(|(_, column)| column.is_name());
-        names.for_each(|(cell, _)| cell.insert_str(0, &branch));
+        names.for_each(|(cell, _)| *cell = format!("{branch}{cell}").into());
     }
     rows
 }
 
 /// Makes the MiB of a row's cells easy to read.
-fn measure(columns: &[Column], cells: &mut [String]) {
+fn measure(columns: &[Column], cells: &mut [SmolStr]) {
     for (cell, _) in cells.iter_mut().zip(columns).filter(|(_, column)| column.is_mib()) {
         if let Ok(mib) = cell.parse() {
-            *cell = human_readable(mib);
+            *cell = human_readable(mib).into();
         }
     }
 }
