@@ -21,7 +21,7 @@ use crate::lifecycle::Session;
 use crate::model::{Class, Property, PropertyError, Qubes, Scope, Value, VmName, global_properties, properties_of};
 
 /// Properties whose value `none` means no qube; for others it is a text like any other.
-const NONE_IS_NO_QUBE: [&str; 5] = ["default_dispvm", "netvm", "template", "guivm", "audiovm"];
+pub(super) const NONE_IS_NO_QUBE: [&str; 5] = ["default_dispvm", "netvm", "template", "guivm", "audiovm"];
 
 pub fn define_for_qube(line: clap::Command) -> clap::Command {
     several::define(options(line))

@@ -159,6 +159,7 @@ fn the_words_of_a_filter_may_have_commas_between() {
     let listed = piped(&store, QVM_LS, "--raw-list --tags job,anon-vm --class DispVM,AppVM");
     assert_eq!(listed, "personal\nwork\n");
     assert_eq!(piped(&store, QVM_LS, "--raw-list --class=DispVM,RemoteVM"), "remote-work\nsys-usb\n");
+    assert_eq!(piped(&store, QVM_LS, "--raw-list --class=AppVM,DispVM work dom0"), "work\n");
 }
 
 #[test]

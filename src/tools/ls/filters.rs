@@ -32,7 +32,7 @@ enum Wanted<'a> {
 
 impl<'a> Filters<'a> {
     pub fn of(call: &'a Invocation) -> Result<Filters<'a>, Failure> {
-        // No such word has a comma: `--class AppVM,DispVM` takes no name of a qube for a class, as two words would.
+        // No such word has a comma. After `--class=AppVM,DispVM` names of qubes may follow, which two words would swallow.
         let words = |id| call.values(id).into_iter().flat_map(|word| word.split(',')).collect();
         let several = |id| call.is_given(id).then(|| words(id));
         let states = [("running", PowerState::Running), ("paused", PowerState::Paused), ("halted", PowerState::Halted)];

@@ -173,6 +173,12 @@ fn qvm_ls() -> Json {
             "broken": set_of_texts("what is wrong with it, in words; only where something is"),
             "tags": set_of_texts("its tags, sorted"),
             "connected_vms": set_of_texts("the qubes that get their network from it, sorted"),
+            "broken": {
+                "type": "array",
+                "items": {"type": "string"},
+                "minItems": 1,
+                "description": "what is wrong with a qube that cannot be relied on; absent from all others",
+            },
         }),
     );
     list(json!({
