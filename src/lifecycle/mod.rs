@@ -23,6 +23,7 @@ pub mod remove;
 pub mod root_data;
 pub mod session;
 pub mod settle;
+mod soundness;
 pub mod start;
 pub mod stop;
 pub mod template;

@@ -74,7 +74,9 @@ impl Session {
         let storage = {
             let qubes = self.read()?;
             let vm = super::start::known(&qubes, name)?;
-            if vm.class.is_local_guest() { Some(VmStorage::of(&self.system, &qubes, vm, self)) } else { None }
+            // A qube that is broken may go, too, and images that nobody could name any more must not.
+            let has_to_go = vm.class.is_local_guest() && removal != Removal::EntryAlone;
+            has_to_go.then(|| VmStorage::to_remove(&self.system, &qubes, vm, self)).transpose()?
         };
         let (vm, effects) = {
             let mut write = self.write()?;
@@ -87,8 +89,9 @@ impl Session {
         if removal == Removal::EntryAlone {
             return self.apply(&effects).map(drop);
         }
-        if let Some(storage) = storage {
-            storage?.remove()?;
+        if let Some((storage, left)) = storage {
+            storage.remove()?;
+            left.iter().for_each(|left| eprintln!("{name}: {left}: if it has images, they stay"));
         }
         self.remove_directory(&vm)?;
         self.apply(&effects).map(drop)

@@ -1,9 +1,10 @@
 //! One invocation: the system it works on and the hypervisor it may come to ask.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
 use std::io::Write as _;
 use std::path::PathBuf;
+use std::rc::Rc;
 
 use uuid::Uuid;
 
@@ -20,8 +21,11 @@ pub struct Session {
     pub system: System,
     hypervisor: LazyHypervisor,
     states: OnceCell<Result<HashMap<Uuid, Live>, HypervisorError>>,
+    thin_pool: OnceCell<Option<crate::storage::ThinPool>>,
     /// Files of kernels that were asked for: a thousand qubes share a few.
     kernel_files: RefCell<HashMap<PathBuf, Option<String>>>,
+    /// Whether it was told that the store is damaged.
+    pub(super) told_of_damage: Rc<Cell<bool>>,
 }
 
 impl Session {
@@ -33,7 +37,9 @@ impl Session {
         })
         .to_string();
         let hypervisor = lazily(&system, uri);
-        Session { system, hypervisor, states: OnceCell::new(), kernel_files: RefCell::default() }
+        let states = OnceCell::new();
+        let (kernel_files, told_of_damage) = (RefCell::default(), Rc::default());
+        Session { system, hypervisor, states, thin_pool: OnceCell::new(), kernel_files, told_of_damage }
     }
 
     /// The same place with a connection of its own, for another thread.
@@ -65,9 +71,12 @@ impl Session {
         Ok(Read::open(&self.place_for_reading())?)
     }
 
-    /// Takes the store for changing it. One of R1 to R3 is converted when it is saved.
+    /// Takes the store for changing it. One of R1 to R3 is converted when it is saved; what is wrong with it already is
+    /// told in one line then.
     pub fn write(&self) -> Result<Write, LifecycleError> {
-        self.open_for_writing().map(|(write, _)| write)
+        let (mut write, _) = self.open_for_writing()?;
+        self.watch_over_damage(&mut write);
+        Ok(write)
     }
 
     /// How the person is told what no error is.
@@ -156,6 +165,18 @@ impl Facts for Session {
 
     fn base_dir(&self) -> &str {
         "/var/lib/qubes"
+    }
+
+    /// The `/` of the machine says nothing of a system below a root of its own; the environment may.
+    fn thin_pool_of_root(&self) -> Option<(Option<String>, String)> {
+        if let Some(pool) = self.system.default_lvm_pool() {
+            return Some((None, pool.to_owned()));
+        }
+        let found = self.thin_pool.get_or_init(|| match self.system.root() {
+            None => crate::storage::thin_pool_of("/".as_ref()),
+            Some(_) => None,
+        });
+        found.as_ref().map(|pool| (Some(pool.group.clone()), pool.name.clone()))
     }
 
     fn can_reflink(&self, dir: &str) -> bool {

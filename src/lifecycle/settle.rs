@@ -45,8 +45,11 @@ impl Session {
             },
             None => match self.unrecorded(lock.name(), vm)? {
                 Some(live) => Ok(Settled::Active(live)),
-                None if VmStorage::of(&self.system, &qubes, vm, self)?.is_dirty()? => self.after_work(lock, &qubes, vm),
-                None => Ok(Settled::Halted),
+                // Of a qube whose volumes cannot be told nothing can be settled; what needs them says so.
+                None => match VmStorage::of(&self.system, &qubes, vm, self) {
+                    Ok(storage) if storage.is_dirty()? => self.after_work(lock, &qubes, vm),
+                    Ok(_) | Err(_) => Ok(Settled::Halted),
+                },
             },
         }
     }

@@ -106,7 +106,7 @@ impl Qubes {
         clone_features(&mut vm, source);
         self.tag_by_references(&mut vm, facts)?;
         if vm.class.is_local_guest() {
-            vm.devices = source.devices.clone();
+            vm.devices = source.devices.iter().map(|class| class.for_release(facts.release())).collect();
         }
         self.plan_volumes(&mut vm, template, wish.pools, facts)?;
         vm.properties = in_written_order(&vm.class, &vm.properties);

@@ -286,7 +286,7 @@ impl Qubes {
                 own.set("pool", pool);
             }
             let resolved = self.resolve(vm, name, class, &own, facts)?;
-            vm.volumes.push(resolved.config());
+            vm.volumes.push(resolved.config_for(facts.release()));
         }
         Ok(())
     }

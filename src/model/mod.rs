@@ -41,7 +41,7 @@ pub use power::PowerState;
 pub use property::{Effect, Property, PropertyError, Scope, Value, VirtMode, global_properties, properties_of};
 pub use qubes::{Brief, DomainSource, Qubes, Written};
 pub use release::Release;
-pub use removal::{RemovalError, Use};
+pub use removal::{Removable, RemovalError, Use};
 pub use shared_bytes::SharedBytes;
 pub use tags::TagError;
 pub use text_map::{SharedText, TextMap};

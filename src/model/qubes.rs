@@ -45,6 +45,8 @@ pub struct Qubes {
     pub diagnoses: Vec<Diagnosis>,
     /// Read from a store of an older generation of Qubes: nothing can be written over that, and no qube be run or made.
     pub needs_conversion: bool,
+    /// Names that another domain of the file has, too: that one is neither seen nor changed.
+    pub doubles: Vec<VmName>,
     slots: Vec<Slot>,
     source: Option<Box<dyn DomainSource>>,
     removed: Vec<usize>,
@@ -69,6 +71,7 @@ impl Qubes {
             globals,
             diagnoses: Vec::new(),
             needs_conversion: false,
+            doubles: Vec::new(),
             slots: Vec::new(),
             source: None,
             removed: Vec::new(),
@@ -96,13 +99,14 @@ impl Qubes {
             })
             .collect();
         qubes.slots.sort_by(order);
-        let diagnoses = &mut qubes.diagnoses;
+        let (diagnoses, doubles) = (&mut qubes.diagnoses, &mut qubes.doubles);
         qubes.slots.dedup_by(|later, first| {
             let double = later.name == first.name;
             if double {
                 diagnoses.push(Diagnosis {
                     text: format!("a second qube is called '{}'; only the first is used", later.name),
                 });
+                doubles.push(later.name.clone());
             }
             double
         });

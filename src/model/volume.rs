@@ -7,6 +7,7 @@ use super::name::VmName;
 use super::pool::Pool;
 use super::property::PropertyError;
 use super::qubes::Qubes;
+use super::release::Release;
 use super::text_map::TextMap;
 use super::vm::{Vm, VolumeConfig};
 
@@ -245,7 +246,7 @@ impl Qubes {
             .filter(|class| class.snap_on_start && vm.volume(class.name).is_some())
             .map(|class| {
                 let resolved = self.resolve(vm, class.name, Some(class), &none, facts);
-                (class.name, resolved.ok().map(|v| v.config()))
+                (class.name, resolved.ok().map(|v| v.config_for(facts.release())))
             })
             .collect();
         let Some(vm) = self.edit(name) else { return };
@@ -261,6 +262,15 @@ impl Qubes {
 }
 
 impl ResolvedVolume {
+    /// What is written into `<volume-config>` for a release, which may not know volumes whose key nobody keeps.
+    pub fn config_for(&self, release: Release) -> VolumeConfig {
+        let mut config = self.config();
+        if !release.knows_ephemeral() {
+            config.attributes.remove("ephemeral");
+        }
+        config
+    }
+
     /// What is written into `<volume-config>`, in upstream's order. A false boolean is left out: every tagged release
     /// reads the text `False` as true, and takes absence for the class's default (`spec/r4-xml.md` §1.8).
     pub fn config(&self) -> VolumeConfig {

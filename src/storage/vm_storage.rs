@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::durable::copy_data;
 use super::{Attachment, Committed, Driver, Drivers, Kind, StorageError, Volume};
-use crate::model::{Facts, Qubes, Vm};
+use crate::model::{Facts, Qubes, Removable, Vm};
 use crate::system::System;
 
 /// A qube's volumes with the drivers that work on them. Whoever calls holds the qube's operation lock.
@@ -36,16 +36,34 @@ impl VmStorage {
     /// # Errors
     /// A volume cannot be told, or its pool cannot be used.
     pub fn of(system: &System, qubes: &Qubes, vm: &Vm, facts: &dyn Facts) -> Result<VmStorage, StorageError> {
-        if qubes.needs_conversion {
-            // Its images are R3's; working on them would leave the old system with what it does not know.
-            let store = system.store_file().display();
-            return Err(StorageError::Refused(format!(
-                "{store}: written by Qubes R3 or older: it has to be converted first, which qubes-db convert does"
-            )));
-        }
+        refuse_old_images(system, qubes)?;
         let volumes = qubes.volumes(vm, facts)?.into_iter().map(|volume| Volume::resolved(&vm.name, volume));
         let volumes = volumes.collect::<Result<_, _>>()?;
         VmStorage::open(vm.name.as_str(), volumes, &mut Drivers::new(&qubes.pools, system))
+    }
+
+    /// The storage of a qube that is to go, also of one whose volumes cannot all be told; and in words which of them nobody
+    /// will find.
+    ///
+    /// # Errors
+    /// A pool cannot be used: then the images would stay.
+    pub fn to_remove(
+        system: &System,
+        qubes: &Qubes,
+        vm: &Vm,
+        facts: &dyn Facts,
+    ) -> Result<(VmStorage, Vec<String>), StorageError> {
+        refuse_old_images(system, qubes)?;
+        let (mut volumes, mut left) = (Vec::new(), Vec::new());
+        for volume in qubes.volumes_to_remove(vm, facts) {
+            match volume {
+                Ok(Removable::Told(volume)) => volumes.push(Volume::resolved(&vm.name, *volume)?),
+                Ok(Removable::Place { pool, vid }) => volumes.push(Volume::orphan(&pool, &vid)),
+                Ok(Removable::Kernel) => {}
+                Err(error) => left.push(error.to_string()),
+            }
+        }
+        Ok((VmStorage::open(vm.name.as_str(), volumes, &mut Drivers::new(&qubes.pools, system))?, left))
     }
 
     /// The storage of `qube` with these volumes; an error for the first whose pool cannot be used.
@@ -173,6 +191,18 @@ impl VmStorage {
 fn rank(name: &str) -> usize {
     let order = ["root", "private", "volatile", "kernel"];
     order.iter().position(|n| *n == name).unwrap_or(order.len())
+}
+
+/// Images of a store of R1 to R3 are left alone.
+fn refuse_old_images(system: &System, qubes: &Qubes) -> Result<(), StorageError> {
+    if qubes.needs_conversion {
+        // Its images are R3's; working on them would leave the old system with what it does not know.
+        let store = system.store_file().display();
+        return Err(StorageError::Refused(format!(
+            "{store}: written by Qubes R3 or older: it has to be converted first, which qubes-db convert does"
+        )));
+    }
+    Ok(())
 }
 
 /// A volume that was to be encrypted must not be written in the clear.

@@ -202,7 +202,11 @@ pub struct Write {
     version: Version,
     /// Of a store of R1 to R3: what is to be converted beside it.
     companions: Option<Box<dyn Companions>>,
+    then: Option<AfterSave>,
 }
+
+/// What is to be done once, after the first save that wrote something; it is given [`Write::stamp`].
+type AfterSave = Box<dyn FnOnce(&str)>;
 
 impl Write {
     /// Takes the exclusive lock, waiting at most [`StorePlace::wait`], and reads the store. One of R1 to R3 can be saved
@@ -217,7 +221,8 @@ impl Write {
         let stored = Arc::new(StoredFile::new(same_file(&lock, &place)?, None));
         let (qubes, original) = original(stored.clone(), &place.file)?;
         let read_from = ReadFrom { file: same_file(&lock, &place)?, version, stored: Some(stored) };
-        Ok(Write { qubes, place, original, read_from, saved: Changed::default(), lock, version, companions: None })
+        let saved = Changed::default();
+        Ok(Write { qubes, place, original, read_from, saved, lock, version, companions: None, then: None })
     }
 
     /// The store with its links resolved, locked, whatever it holds.
@@ -284,7 +289,22 @@ impl Write {
         let old = uninterrupted(|| self.read_from.file.try_clone()).map_err(StoreError::io("read", path))?;
         let replaced = self.replace(|new| content::write_changed(&changed, &old, new))?;
         self.saved = changed;
-        replaced.durable.map(|()| Saved::Written)
+        replaced.durable?;
+        if let Some(then) = self.then.take() {
+            then(&self.stamp());
+        }
+        Ok(Saved::Written)
+    }
+
+    /// By what this state of the file can be known again, by another process as well.
+    pub fn stamp(&self) -> String {
+        let Version { device, inode, size, modified, .. } = self.version;
+        format!("{device} {inode} {size} {}.{:09}", modified.0, modified.1)
+    }
+
+    /// Has something done after the first save that writes.
+    pub fn once_saved(&mut self, then: impl FnOnce(&str) + 'static) {
+        self.then = Some(Box::new(then));
     }
 
     /// Copies the store as it stands to `backup/`, for what is about to convert or repair it. Returns the copy.

@@ -99,7 +99,10 @@ impl Invocation {
 
     /// Says what of a qube cannot be understood.
     pub fn warn_of_damage(&self, vm: &Vm) {
-        vm.diagnoses.iter().for_each(|diagnosis| self.warn(vm.name.as_str(), &diagnosis.text));
+        if let [first, others @ ..] = vm.diagnoses.as_slice() {
+            let more = if others.is_empty() { "" } else { "; qubes-db check tells more" };
+            self.warn(vm.name.as_str(), &format!("{}{more}", first.text));
+        }
     }
 
     /// Says something that matters, as `WHO: TEXT`; after `-q` without the front.

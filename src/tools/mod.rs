@@ -9,6 +9,7 @@ mod check;
 mod clone;
 pub mod complete;
 mod create;
+mod damage;
 mod db;
 mod earlier_list;
 mod earlier_prefs;

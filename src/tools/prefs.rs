@@ -9,11 +9,11 @@ use std::mem::ManuallyDrop;
 use clap::Arg;
 
 use super::arguments::{self, THE_QUBE, earlier, flag, needed, of_listing, the_qube};
+use super::damage::Watch;
 use super::db::one_line;
 use super::earlier_prefs;
 use super::failure::{Failure, quoted};
 use super::invocation::{Invocation, read_for_good};
-use super::output::Output;
 use super::qubes_given::resolve_one;
 use super::table;
 use super::values::json_of;
@@ -21,7 +21,7 @@ use crate::lifecycle::Session;
 use crate::model::{Class, Property, PropertyError, Qubes, Scope, Value, VmName, global_properties, properties_of};
 
 /// Properties whose value `none` means no qube; for others it is a text like any other.
-const NONE_IS_NO_QUBE: [&str; 5] = ["default_dispvm", "netvm", "template", "guivm", "audiovm"];
+pub(super) const NONE_IS_NO_QUBE: [&str; 5] = ["default_dispvm", "netvm", "template", "guivm", "audiovm"];
 
 pub fn define_for_qube(line: clap::Command) -> clap::Command {
     several::define(options(line))
@@ -90,6 +90,15 @@ impl Owner {
         }
     }
 
+    /// Whether something is stored under a name that no property has.
+    fn has_foreign(&self, qubes: &Qubes, name: &str) -> bool {
+        let stored = match self {
+            Owner::System => qubes.globals.contains(name),
+            Owner::Qube { name: qube, .. } => qubes.get(qube.as_str()).is_some_and(|vm| vm.properties.contains(name)),
+        };
+        stored && find(self.scope(), name).is_err()
+    }
+
     fn is_default(&self, qubes: &Qubes, property: &Property) -> bool {
         match self {
             Owner::System => qubes.is_global_default(property),
@@ -100,7 +109,7 @@ impl Owner {
 
 pub fn run_for_system(call: &mut Invocation) -> Result<u8, Failure> {
     if call.has("help-properties") {
-        return explain(&mut call.out, global_properties().collect());
+        return explain(call, global_properties().collect());
     }
     let session = Session::new(call.system()?);
     run(call, &session, None)
@@ -108,7 +117,7 @@ pub fn run_for_system(call: &mut Invocation) -> Result<u8, Failure> {
 
 pub fn run_for_qube(call: &mut Invocation) -> Result<u8, Failure> {
     if call.has("help-properties") && !call.is_given(THE_QUBE) {
-        return explain(&mut call.out, of_any_class());
+        return explain(call, of_any_class());
     }
     if several::are_meant(call) {
         return several::run(call);
@@ -129,12 +138,16 @@ fn run(call: &mut Invocation, session: &Session, qube: Option<&str>) -> Result<u
         }
     };
     if call.has("help-properties") {
-        return explain(&mut call.out, owner.properties());
+        return explain(call, owner.properties());
     }
     if let Owner::Qube { name, .. } = &owner
         && let Some(vm) = qubes.get(name.as_str())
     {
-        call.warn_of_damage(vm);
+        match call.value("property") {
+            // Whoever looks at all of them sees which are bad; one line says why.
+            None => Watch::one(&qubes, vm, session).warn(call, "qvm-prefs"),
+            Some(_) => call.warn_of_damage(vm),
+        }
     }
     if call.has("changed") && matches!(owner, Owner::System) {
         return changed::of_system(call, &qubes, session);
@@ -149,6 +162,17 @@ fn run(call: &mut Invocation, session: &Session, qube: Option<&str>) -> Result<u
             list(call, &owner, &qubes, session)
         };
     };
+    if call.has("default") && call.value("value").is_none() && owner.has_foreign(&qubes, property) {
+        // What upstream does not know is taken out as any other.
+        let property = property.to_owned();
+        drop(ManuallyDrop::into_inner(qubes));
+        return match &owner {
+            Owner::System => session.reset_global(&property),
+            Owner::Qube { name, .. } => session.reset_property(name, &property),
+        }
+        .map(|_nothing_follows| 0)
+        .map_err(Into::into);
+    }
     let property = find(owner.scope(), property)?;
     let change = match (call.value("value"), call.has("default")) {
         (Some(text), _) => owner.stored_text(property, text, call.has("set")).map(str::to_string),
@@ -268,8 +292,11 @@ fn set(
     Ok(0)
 }
 
-fn explain(out: &mut Output, properties: Vec<&'static Property>) -> Result<u8, Failure> {
-    out.text(&table::explained(properties.iter().map(|p| (p.name, p.doc)))).map(|()| 0)
+fn explain(call: &mut Invocation, properties: Vec<&'static Property>) -> Result<u8, Failure> {
+    if call.has("json") {
+        return call.print_json(&properties.iter().map(|p| listing::explained(p)).collect()).map(|()| 0);
+    }
+    call.out.text(&table::explained(properties.iter().map(|p| (p.name, p.doc)))).map(|()| 0)
 }
 
 /// The properties that qubes of some class have, each once.

@@ -10,6 +10,7 @@ mod properties;
 mod system;
 mod volumes;
 
+pub use between::Numbers;
 pub use kind::Kind;
 
 use std::fmt;
@@ -120,7 +121,8 @@ impl fmt::Display for Remedy {
 impl Finding {
     /// Whether the qube it is about cannot be relied on: upstream refuses the store for it, or takes it for another.
     pub fn breaks_the_qube(&self) -> bool {
-        self.harm == Harm::Refused || matches!(self.kind, Kind::NetvmLoop | Kind::UuidTwice | Kind::VolumeShared)
+        let kinds = [Kind::MissingProperty, Kind::NetvmLoop, Kind::UuidTwice, Kind::VolumeShared];
+        self.harm == Harm::Refused || kinds.contains(&self.kind)
     }
 }
 
@@ -146,9 +148,7 @@ impl Qubes {
     /// What is wrong with pools, global properties and every qube: subject by subject, qube by qube. What the
     /// reader of the file diagnosed (`diagnoses`) is not among it.
     pub fn findings(&self, facts: &dyn Facts) -> Vec<Finding> {
-        let mut found = Vec::new();
-        self.check_pools(facts, &mut found);
-        self.check_globals(facts, &mut found);
+        let mut found = self.findings_of_system(facts);
         let vids = Vids::of(self);
         for vm in self.iter() {
             self.check_qube(vm, Some(&vids), facts, &mut found);
@@ -157,11 +157,31 @@ impl Qubes {
         found
     }
 
+    /// What is wrong with pools and global properties.
+    pub fn findings_of_system(&self, facts: &dyn Facts) -> Vec<Finding> {
+        let mut found = Vec::new();
+        self.check_pools(facts, &mut found);
+        self.check_globals(facts, &mut found);
+        found
+    }
+
     /// What is wrong with one qube and what it refers to; that another has its number or its images is not among it.
     pub fn findings_of(&self, vm: &Vm, facts: &dyn Facts) -> Vec<Finding> {
         let mut found = Vec::new();
         self.check_qube(vm, None, facts, &mut found);
         found
+    }
+
+    /// What makes a qube unreliable by itself: its diagnoses, and what upstream refuses the store for.
+    pub fn what_breaks(&self, vm: &Vm, facts: &dyn Facts) -> Vec<String> {
+        let mut texts: Vec<String> = vm.diagnoses.iter().map(|d| d.text.clone()).collect();
+        // What of a domain cannot be read at all has no values that could be wrong; and what R4 wants of a qube, one of
+        // R1 to R3 gets when it is converted.
+        if (vm.diagnoses.is_empty() || !vm.properties.is_empty()) && !self.needs_conversion {
+            let own = self.findings_of(vm, facts);
+            texts.extend(own.into_iter().filter(Finding::breaks_the_qube).map(|f| f.text));
+        }
+        texts
     }
 
     fn check_qube(&self, vm: &Vm, vids: Option<&Vids>, facts: &dyn Facts, found: &mut Vec<Finding>) {

@@ -5,7 +5,7 @@ use super::{At, Finding, Harm, Kind as Of, Part, Remedy};
 use crate::model::class::Class;
 use crate::model::facts::Facts;
 use crate::model::name::VmName;
-use crate::model::property::{Kind, Property, PropertyError, Scope, properties_of};
+use crate::model::property::{Kind, Property, PropertyError, Scope};
 use crate::model::qubes::Qubes;
 use crate::model::release::Release;
 use crate::model::tags::is_tag;
@@ -13,6 +13,9 @@ use crate::model::vm::{Qid, Vm};
 
 /// What early stores of R4 say, and every release moves where it belongs.
 const LEGACY: [&str; 2] = ["hvm", "dispvm_allowed"];
+
+/// What every qube must have, where its class has it.
+const NEEDED: [&str; 4] = ["label", "qid", "uuid", "template"];
 
 impl Qubes {
     pub(super) fn check_properties(&self, vm: &Vm, facts: &dyn Facts, found: &mut Vec<Finding>) {
@@ -25,11 +28,14 @@ impl Qubes {
             add("name", Of::TooNew, Harm::Refused, text, by_hand);
             return;
         }
+        if let Class::Unknown(_) = vm.class {
+            // Of a class nobody knows no property can be wrong.
+            return;
+        }
         for name in vm.properties.names() {
             let out = || Remedy::TakeOut { what: format!("property {name}") };
             match Property::find(Scope::Class(&vm.class), name) {
-                // Of a class nobody knows no property can be wrong.
-                None if matches!(vm.class, Class::Unknown(_)) || LEGACY.contains(&name) => {}
+                None if LEGACY.contains(&name) => {}
                 None => {
                     let text = format!("a qube of class {} has no property {name}", vm.class);
                     add(name, Of::UnknownProperty, Harm::Refused, text, out());
@@ -42,37 +48,47 @@ impl Qubes {
                     let text = format!("Qubes OS {} does not know {name} (since {})", facts.release(), p.since);
                     add(name, Of::TooNew, Harm::Refused, text, out());
                 }
-                Some(_) => {}
+                Some(property) => self.check_value(vm, property, facts, &mut add),
             }
         }
-        if matches!(vm.class, Class::Unknown(_)) {
-            return;
-        }
-        for property in properties_of(&vm.class).filter(|p| !p.computed) {
-            let name = property.name;
-            let stored = property.explicit(vm);
-            let needed = matches!(name, "label" | "qid" | "uuid" | "template") && vm.class != Class::AdminVM;
-            if stored.is_none() && !needed {
-                continue;
+        for name in NEEDED.iter().filter(|name| vm.class != Class::AdminVM && !vm.properties.contains(name)) {
+            if let Some(property) = Property::find(Scope::Class(&vm.class), name) {
+                self.check_value(vm, property, facts, &mut add);
             }
-            let read = match name {
-                // It knows more of which classes fit.
-                "template" => self.template(vm).map(drop),
-                _ => self.value(vm, property, facts).map(drop),
-            };
-            if let Err(error) = read {
-                let kind = kind_of(property, stored, &error, self);
-                add(name, kind, Harm::Refused, told(&error), self.remedy(property, vm, facts));
-            } else if let Some(text) = stored {
-                let max = facts.release().highest_qid();
-                if name == "qid" && vm.qid().is_none_or(|qid| qid.number() > max) {
-                    let text = match vm.qid() {
-                        None => format!("qid {text} is not between 0 and {}", Qid::MAX),
-                        Some(_) => format!("qid {text} is above {max}, the highest of Qubes OS {}", facts.release()),
-                    };
-                    add(name, Of::BadValue, Harm::Refused, text, Remedy::NewQid);
-                }
-                self.check_disposable_template(vm, property, text, facts, &mut add);
+        }
+    }
+
+    /// One property that is stored, or has to be.
+    fn check_value(
+        &self,
+        vm: &Vm,
+        property: &Property,
+        facts: &dyn Facts,
+        add: &mut impl FnMut(&str, Of, Harm, String, Remedy),
+    ) {
+        let name = property.name;
+        let read = match name {
+            // It knows more of which classes fit.
+            "template" => self.template(vm).map(drop),
+            _ => self.value(vm, property, facts).map(drop),
+        };
+        let stored = property.explicit(vm);
+        if let Err(error) = read {
+            let kind = kind_of(property, stored, &error, self);
+            // Upstream loads a qube without a label, and its tools cannot show it.
+            let harm = if name == "label" && stored.is_none() { Harm::Misread } else { Harm::Refused };
+            add(name, kind, harm, told(&error), self.remedy(property, vm, facts));
+        } else if let Some(text) = stored {
+            let max = facts.release().highest_qid();
+            if name == "qid" && vm.qid().is_none_or(|qid| qid.number() > max) {
+                let text = match vm.qid() {
+                    None => format!("qid {text} is not between 0 and {}", Qid::MAX),
+                    Some(_) => format!("qid {text} is above {max}, the highest of Qubes OS {}", facts.release()),
+                };
+                add(name, Of::BadValue, Harm::Refused, text, Remedy::NewQid);
+            }
+            if matches!(property.kind, Kind::Qube { .. }) {
+                self.check_disposable_template(vm, property, text, facts, add);
             }
         }
     }
@@ -86,8 +102,12 @@ impl Qubes {
         add: &mut impl FnMut(&str, Of, Harm, String, Remedy),
     ) {
         let name = property.name;
-        let named = matches!(property.kind, Kind::Qube { .. }).then(|| self.get(text)).flatten();
-        let Some(named) = named.filter(|named| !self.is_template_for_dispvms(named, facts)) else { return };
+        if !matches!(name, "default_dispvm" | "management_dispvm" | "template")
+            || vm.class == Class::AppVM && name == "template"
+        {
+            return;
+        }
+        let Some(named) = self.get(text).filter(|named| !self.is_template_for_dispvms(named, facts)) else { return };
         let what = "which is no template for disposables";
         if matches!(name, "default_dispvm" | "management_dispvm") {
             let text = format!("{name} is '{}', {what}: qubesd takes it for none", named.name);

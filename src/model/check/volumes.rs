@@ -86,7 +86,7 @@ impl Qubes {
             if !vm.class.is_local_guest() {
                 continue;
             }
-            match self.volume(vm, name, facts) {
+            match self.resolved_as_far_as_needed(vm, own, facts) {
                 Err(VolumeError::NoSuchPool { pool, .. }) => {
                     let by_hand =
                         format!("add pool '{pool}', or move the volume to another, or qvm-remove {}", vm.name);
@@ -108,13 +108,27 @@ impl Qubes {
                     add(Kind::VolumeSource, Harm::Refused, text, by_hand);
                 }
                 // A property or a template that is wrong is told where it stands.
-                Err(_) | Ok(_) => {
+                Err(_) | Ok(()) => {
                     if let Some(vids) = vids {
                         self.check_vids(vm, own, vids, &mut add);
                     }
                 }
             }
         }
+    }
+
+    /// Whether the volume can be told. Where its pool and what it is made of are written down, it needs no look at others.
+    fn resolved_as_far_as_needed(&self, vm: &Vm, own: &VolumeConfig, facts: &dyn Facts) -> Result<(), VolumeError> {
+        let numbers = ["size", "revisions_to_keep"].map(|name| own.attributes.get(name));
+        let are_plain =
+            numbers.iter().flatten().all(|text| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()));
+        let is_known = own.attributes.get("pool").is_some_and(|pool| self.pools.get(pool).is_some());
+        let snaps =
+            own.attributes.contains("snap_on_start") || class_volumes(&vm.class).iter().any(|v| v.snap_on_start);
+        if are_plain && is_known && (!snaps || own.attributes.get("source").is_some_and(|source| !source.is_empty())) {
+            return Ok(());
+        }
+        self.volume(vm, own.name(), facts).map(drop)
     }
 
     /// That what a snapshot is made of is there, and that nobody else has the same images.

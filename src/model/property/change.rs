@@ -48,6 +48,16 @@ impl Qubes {
         facts: &dyn Facts,
     ) -> Result<Vec<Effect>, PropertyError> {
         let qube = self.get(vm).ok_or_else(|| PropertyError::NoSuchQube(vm.to_owned()))?;
+        let known = Property::find(Scope::Class(&qube.class), property);
+        if known.is_none_or(|known| known.computed || known.since > facts.release())
+            && qube.properties.contains(property)
+        {
+            // Upstream would refuse the store for it; nothing follows from what nobody knows.
+            if let Some(qube) = self.edit(vm) {
+                qube.properties.remove(property);
+            }
+            return Ok(Vec::new());
+        }
         let property = writable(Scope::Class(&qube.class), property, Owner::Qube(&qube.name), facts)?;
         if property.write_once {
             return Err(PropertyError::Inaccessible(property.name));
@@ -85,6 +95,11 @@ impl Qubes {
     /// # Errors
     /// As [`Qubes::set_global`].
     pub fn reset_global(&mut self, property: &str, facts: &dyn Facts) -> Result<Vec<Effect>, PropertyError> {
+        if Property::find(Scope::Global, property).is_none_or(|known| known.since > facts.release())
+            && self.globals.remove(property).is_some()
+        {
+            return Ok(Vec::new());
+        }
         let property = writable(Scope::Global, property, Owner::System, facts)?;
         let before = self.global(property, facts).ok();
         let default = self.global_default(property, facts).ok();

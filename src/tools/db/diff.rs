@@ -44,7 +44,8 @@ pub fn run(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
         call.out.line(line)?;
     }
     if lines.is_empty() {
-        call.inform("qubes-db", &format!("{} and {} say the same", old.title, new.title));
+        let how = if *old_bytes == *new_bytes { "" } else { ", though not in the same bytes" };
+        call.inform("qubes-db", &format!("{} and {} say the same{how}", old.title, new.title));
     }
     Ok(u8::from(!lines.is_empty()))
 }

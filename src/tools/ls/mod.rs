@@ -8,6 +8,7 @@ mod presentation;
 pub use columns::{FORMATS, HEADINGS};
 
 use super::arguments::{self, exclusive, flag, greedy, of_listing, value};
+use super::damage::Watch;
 use super::failure::Failure;
 use super::invocation::{Invocation, read_for_good};
 use super::output::Output;
@@ -91,10 +92,10 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
         names.retain(|name| values.glance(name).is_some_and(|vm| filters.pass(&values, &vm)));
     }
     drop(filters);
-    for diagnosis in &qubes.diagnoses {
-        call.warn("qvm-ls", &diagnosis.text);
-    }
-    presentation::print(call, &columns, &values, &names).map(|()| 0)
+    let watch = Watch::over(&qubes, &session, names.len() == qubes.len());
+    presentation::print(call, &columns, &values, &names, &watch)?;
+    watch.warn(call, "qvm-ls");
+    Ok(0)
 }
 
 /// Names in byte order: those given, else all.

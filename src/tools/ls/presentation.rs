@@ -8,11 +8,15 @@ use smol_str::SmolStr;
 use super::columns::Column;
 use super::layout::{self, Branches, Order};
 use crate::model::Vm;
+use crate::tools::damage::Watch;
 use crate::tools::failure::Failure;
 use crate::tools::invocation::Invocation;
 use crate::tools::label_color;
 use crate::tools::table;
 use crate::tools::values::Values;
+
+/// Behind the name of a qube that cannot be relied on.
+const BROKEN: &str = " !";
 
 /// One row of a table.
 struct Row {
@@ -29,25 +33,31 @@ impl AsRef<[SmolStr]> for Row {
 
 /// Prints the qubes of these names, in byte order, in the form that was asked for. Those that can be read in part are
 /// shown as far as they can.
-pub fn print(call: &mut Invocation, columns: &[Column], values: &Values, names: &[&str]) -> Result<(), Failure> {
+pub fn print(
+    call: &mut Invocation,
+    columns: &[Column],
+    values: &Values,
+    names: &[&str],
+    watch: &Watch,
+) -> Result<(), Failure> {
     if call.has("raw-list") {
-        names.iter().filter_map(|name| values.glance(name)).for_each(|vm| call.warn_of_damage(&vm));
         return names.iter().try_for_each(|name| call.out.line(name));
     }
     if call.has("json") {
-        return print_json(call, columns, values, names);
+        return print_json(call, columns, values, names, watch);
     }
     if call.has("raw-data") {
         for name in names {
             let Some(vm) = values.glance(name) else { continue };
-            call.warn_of_damage(&vm);
+            // Scripts get names that are names: only people see the mark.
+            watch.look(&vm);
             call.out.line(&cells(columns, values, &vm).join("|"))?;
         }
         return Ok(());
     }
     let mut rows = match call.has("tree") {
-        true => tree(call, columns, values, names),
-        false => sorted(call, columns, values, names),
+        true => tree(call, columns, values, names, watch),
+        false => sorted(call, columns, values, names, watch),
     };
     if call.has("human-readable") {
         rows.iter_mut().for_each(|row| measure(columns, &mut row.cells));
@@ -58,11 +68,15 @@ pub fn print(call: &mut Invocation, columns: &[Column], values: &Values, names: 
     table::print_colored(&mut call.out, &rows, style)
 }
 
-fn row(call: &Invocation, columns: &[Column], values: &Values, vm: &Vm) -> Row {
-    call.warn_of_damage(vm);
+fn row(call: &Invocation, columns: &[Column], values: &Values, vm: &Vm, watch: &Watch) -> Row {
     let label = call.out.has_colors().then(|| values.label(vm)).flatten();
     let label = label.map_or(Style::new(), |label| label_color::style_of(&label.color));
-    Row { cells: cells(columns, values, vm), label }
+    let mut cells = cells(columns, values, vm);
+    if !watch.look(vm).is_empty() {
+        let names = cells.iter_mut().zip(columns).filter(|(_, column)| column.is_name());
+        names.for_each(|(cell, _)| *cell = format!("{cell}{BROKEN}").into());
+    }
+    Row { cells, label }
 }
 
 fn cells(columns: &[Column], values: &Values, vm: &Vm) -> Vec<SmolStr> {
@@ -74,9 +88,9 @@ fn shown(cell: Cow<str>) -> SmolStr {
     if cell.is_empty() { SmolStr::new_static("-") } else { SmolStr::new(cell) }
 }
 
-fn sorted(call: &Invocation, columns: &[Column], values: &Values, names: &[&str]) -> Vec<Row> {
+fn sorted(call: &Invocation, columns: &[Column], values: &Values, names: &[&str], watch: &Watch) -> Vec<Row> {
     let mut rows: Vec<Row> = Vec::with_capacity(names.len() + 1);
-    rows.extend(names.iter().filter_map(|name| Some(row(call, columns, values, &*values.glance(name)?))));
+    rows.extend(names.iter().filter_map(|name| Some(row(call, columns, values, &*values.glance(name)?, watch))));
     let by = call.value("sort").unwrap_or("NAME").to_uppercase();
     if let Some(at) = columns.iter().position(|c| c.heading == by) {
         let order = Order {
@@ -89,7 +103,7 @@ fn sorted(call: &Invocation, columns: &[Column], values: &Values, names: &[&str]
     rows
 }
 
-fn tree(call: &Invocation, columns: &[Column], values: &Values, names: &[&str]) -> Vec<Row> {
+fn tree(call: &Invocation, columns: &[Column], values: &Values, names: &[&str], watch: &Watch) -> Vec<Row> {
     let vms: Vec<&Vm> = names.iter().filter_map(|name| values.get(name)).collect();
     let tree = layout::tree(values, &vms);
     let out = &call.out;
@@ -99,7 +113,7 @@ fn tree(call: &Invocation, columns: &[Column], values: &Values, names: &[&str]) 
         (true, true) => Branches::Drawn,
         (true, false) => Branches::Ascii,
     };
-    let mut rows: Vec<Row> = tree.iter().map(|(_, vm)| row(call, columns, values, vm)).collect();
+    let mut rows: Vec<Row> = tree.iter().map(|(_, vm)| row(call, columns, values, vm, watch)).collect();
     for (row, branch) in rows.iter_mut().zip(layout::branches(&levels, branches)) {
         let names = row.cells.iter_mut().zip(columns).filter(|(_, column)| column.is_name());
         names.for_each(|(cell, _)| *cell = format!("{branch}{cell}").into());
@@ -133,13 +147,21 @@ fn human_readable(mib: u64) -> String {
     }
 }
 
-/// One object for each qube, sorted by name: its name, and the columns with real types.
-fn print_json(call: &mut Invocation, columns: &[Column], values: &Values, names: &[&str]) -> Result<(), Failure> {
+/// One object for each qube, sorted by name: its name, and the columns with real types; `broken` says what is wrong with
+/// one that cannot be relied on.
+fn print_json(
+    call: &mut Invocation,
+    columns: &[Column],
+    values: &Values,
+    names: &[&str],
+    watch: &Watch,
+) -> Result<(), Failure> {
     let object = |vm: &Vm| {
-        call.warn_of_damage(vm);
+        let broken = Some(watch.look(vm)).filter(|texts| !texts.is_empty());
         let name = ("name".to_string(), serde_json::Value::from(vm.name.as_str()));
         let others = columns.iter().filter(|c| !c.is_name() && !c.heading.is_empty());
         let fields = std::iter::once(name).chain(others.map(|c| (c.json_name(), c.json(values, vm))));
+        let fields = fields.chain(broken.map(|texts| ("broken".to_string(), texts.into())));
         serde_json::Value::Object(fields.collect())
     };
     let list: serde_json::Value = names.iter().filter_map(|name| Some(object(&*values.glance(name)?))).collect();
