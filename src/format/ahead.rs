@@ -18,14 +18,17 @@ const MOST: usize = 1024;
 /// How the end tag of a domain begins.
 const END: &[u8] = b"</domain";
 
+/// Where something is found first.
+type Search = fn(&[u8]) -> Option<usize>;
+
 /// What lies ahead in the bytes of a window. When those change it is to be forgotten.
 pub(super) struct Ahead {
     end: Next<Needle>,
     name: Next<Needle>,
     /// Comments, CDATA sections, instructions: only those may hold a `<` that is no tag.
-    misleading: Next<fn(&[u8]) -> Option<usize>>,
+    misleading: Next<Search>,
     /// Ways to write the word "name" other than between double quotation marks.
-    odd: Next<fn(&[u8]) -> Option<usize>>,
+    odd: Next<Search>,
 }
 
 impl Ahead {

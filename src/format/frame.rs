@@ -110,8 +110,11 @@ pub(crate) fn frame(
     Ok(known.then_some((frame, entries)))
 }
 
+/// Sections in the order of the file, each with its place.
+type Sections = Vec<(Section, Span)>;
+
 /// The sections up to the first that holds domains, and that one's start tag; where there is none, all of them.
-fn before_domains(bytes: &[u8], is_whole: bool) -> Option<(Vec<(Section, Span)>, Option<Span>)> {
+fn before_domains(bytes: &[u8], is_whole: bool) -> Option<(Sections, Option<Span>)> {
     let mut scanner = Scanner::new(bytes, full::check_encoding(bytes).ok()?..bytes.len());
     if full::has_declaration(&bytes[scanner.position()..]) {
         // Its content was checked with the encoding.
