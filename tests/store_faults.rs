@@ -15,7 +15,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use qubes::format;
 use qubes::store::{Read, Saved, StorePlace, Wait, Write};
@@ -448,4 +448,34 @@ fn what_is_saved_is_on_the_disk_before_it_is_seen_and_locked_from_the_first_mome
             assert!(read < copied && copied < renamed, "{shown}: the copy is durable before the store is replaced");
         }
     }
+}
+
+/// Between the look at the store that comes before the copy and the rename lie syncs, which may take long.
+#[test]
+fn what_an_editor_writes_while_a_save_waits_for_the_disk_is_not_overwritten() {
+    let cases = Case::all();
+    let case = &cases[0];
+    let run = case.run();
+    // The copy, its directory, then the new store.
+    let slow = ["-o", "/dev/null", "-e", "trace=fsync", "-e", "inject=fsync:delay_enter=2000000:when=3"];
+    let mut command = below_strace(&run.command(), &slow);
+    let Ok(saving) = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn() else {
+        return skip::skip("strace is not installed");
+    };
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let is_filled = |path: &PathBuf| fs::metadata(path).is_ok_and(|m| m.len() > 3000);
+    while !run.litter().iter().any(|path| path.parent() == run.store().parent() && is_filled(path)) {
+        assert!(Instant::now() < deadline, "the new store is not written");
+        thread::yield_now();
+    }
+    let edited = [case.before(), b"<!-- by hand -->\n"].concat();
+    fs::write(run.store(), &edited).unwrap();
+    let ended = saving.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert!(
+        ended.status.code() == Some(1) && said.contains("was changed by a program that does not lock it"),
+        "{said}"
+    );
+    assert!(fs::read(run.store()).unwrap() == edited);
+    assert_eq!(run.litter(), Vec::<PathBuf>::new());
 }
