@@ -77,6 +77,7 @@ pub struct System {
     no_wait: bool,
     force: bool,
     uri: Option<String>,
+    lvm_pool: Option<String>,
     cache: PathBuf,
     path: OsString,
     libexec: Option<PathBuf>,
@@ -90,7 +91,8 @@ pub struct System {
 const STORE: &str = "/var/lib/qubes/qubes.xml";
 
 impl System {
-    /// Looks at the environment (`QUBES_ROOT`, `QUBES_XML_PATH`, `QUBES_OFFLINE`, `QUBES_LIBVIRT_URI`) and core.toml.
+    /// Looks at the environment (`QUBES_ROOT`, `QUBES_XML_PATH`, `QUBES_OFFLINE`, `QUBES_LIBVIRT_URI`,
+    /// `DEFAULT_LVM_POOL`) and core.toml.
     pub fn new(options: Options) -> Result<System, SystemError> {
         let root = options.root.or_else(|| path_from("QUBES_ROOT"));
         let root = root.map(|path| fs::canonicalize(&path).map_err(|source| SystemError::Root { path, source }));
@@ -108,6 +110,7 @@ impl System {
             no_wait: options.no_wait,
             force: options.force,
             uri: env::var("QUBES_LIBVIRT_URI").ok().filter(|u| !u.is_empty()),
+            lvm_pool: env::var("DEFAULT_LVM_POOL").ok().filter(|p| !p.is_empty()),
             cache: cache_directory(),
             path: env::var_os("PATH").unwrap_or_else(|| "/usr/sbin:/usr/bin:/sbin:/bin".into()),
             libexec: env::current_exe().ok().and_then(|exe| Some(exe.parent()?.to_path_buf())),
@@ -184,6 +187,11 @@ impl System {
         self.force
     }
 
+    /// The LVM thin pool that installers name in `DEFAULT_LVM_POOL` for the first volumes.
+    pub fn default_lvm_pool(&self) -> Option<&str> {
+        self.lvm_pool.as_deref()
+    }
+
     /// The hypervisor that the environment or core.toml names.
     pub fn configured_uri(&self) -> Option<&str> {
         self.uri.as_deref().or(self.configuration.hypervisor.uri.as_deref())
@@ -251,7 +259,9 @@ impl System {
 
     /// Group qubes, where it exists and the store is the system's own.
     pub fn qubes_group(&self) -> Option<Gid> {
-        *self.group.get_or_init(|| Group::from_name("qubes").ok().flatten().map(|g| g.gid))
+        // Where there is no such group, looking it up takes longer than reading the store.
+        let look_up = || Group::from_name("qubes").ok().flatten().map(|g| g.gid);
+        *self.group.get_or_init(|| (self.store == self.below_root(STORE)).then(look_up).flatten())
     }
 }
 

@@ -51,3 +51,9 @@ fn index_and_parser() {
     }
     try_all(&r4_samples(200), 5000, fuzz_bodies::index_and_parser);
 }
+
+/// What the fuzzers have found, each with the body that it broke.
+#[test]
+fn what_was_found_once_stays_repaired() {
+    fuzz_bodies::index_and_parser(&sample("found/end-tag-cut-by-the-window.xml"));
+}

@@ -15,6 +15,9 @@ use super::text::{Place, after, decode, skip_blank};
 /// How many properties are looked at before another way is taken.
 const MOST: usize = 1024;
 
+/// How the end tag of a domain begins.
+const END: &[u8] = b"</domain";
+
 /// What lies ahead in the bytes of a window. When those change it is to be forgotten.
 pub(super) struct Ahead {
     end: Next<Needle>,
@@ -28,7 +31,7 @@ pub(super) struct Ahead {
 impl Ahead {
     pub fn new() -> Ahead {
         Ahead {
-            end: Next::of(Needle::new(b"</domain", b"dm")),
+            end: Next::of(Needle::new(END, b"dm")),
             name: Next::of(Needle::new(b"\"name\"", b"\"n")),
             misleading: Next::of(misleading),
             odd: Next::of(odd),
@@ -40,9 +43,9 @@ impl Ahead {
         (self.misleading.place, self.odd.place) = (None, None);
     }
 
-    /// Whether a domain ends somewhere from `at` on.
+    /// Whether a domain ends somewhere from `at` on, with what shows whether it is one: the byte behind the name.
     pub fn has_end(&mut self, bytes: &[u8], at: usize) -> bool {
-        self.end.from(bytes, at) < bytes.len()
+        self.end.from(bytes, at).saturating_add(END.len()) < bytes.len()
     }
 
     /// Where the domain ends that `inside` lies in, if nothing up to there could mislead.

@@ -7,15 +7,11 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::error::FormatError;
-use super::frame::Frame;
-use super::leaf;
+use super::frame::{Check, Frame};
 use super::stored::Stored;
-use super::tree::{Parts, Tree};
+use super::tree::Parts;
 use super::{full, open_framed, unreadable, whole, writer};
 use crate::model::{Qubes, Written};
-
-/// Root and section: what stands around a domain.
-const DEPTH_OF_DOMAINS: usize = 2;
 
 /// A store that was read to be changed.
 pub struct Original {
@@ -40,17 +36,9 @@ pub struct Changed(Vec<(Range<usize>, String)>);
 impl Original {
     /// Reads a store that is to be changed: only those of R4. All of it is checked on the way.
     pub fn open(stored: Arc<dyn Stored>) -> Result<(Qubes, Original), FormatError> {
-        let (mut is_well_formed, mut parts) = (true, Parts::default());
-        let mut check = |domain: &[u8]| {
-            if !is_well_formed || leaf::is_plain_domain(domain) {
-                return;
-            }
-            match Tree::check_element(domain, 0..domain.len(), DEPTH_OF_DOMAINS, std::mem::take(&mut parts)) {
-                Ok(used) => parts = used,
-                Err(_) => is_well_formed = false,
-            }
-        };
-        let (qubes, frame) = open_framed(&stored, &mut check)?;
+        let mut is_well_formed = true;
+        let check = Check { is_passed: &mut is_well_formed, parts: Parts::default() };
+        let (qubes, frame) = open_framed(&stored, Some(check))?;
         Ok((qubes, Original { stored, frame, is_well_formed }))
     }
 

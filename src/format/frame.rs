@@ -4,12 +4,15 @@ use std::borrow::Cow;
 use std::io;
 
 use super::ahead::Ahead;
-use super::full;
 use super::index::{Entry, Index, Section, entry, parsed_entry};
 use super::scan::{Scanner, Span, Token};
 use super::stored::{Stored, Window};
 use super::text::{Place, decode, skip_blank};
-use super::tree::check_characters;
+use super::tree::{Parts, Tree, check_characters};
+use super::{full, leaf};
+
+/// Root and section: what stands around a domain.
+const DEPTH_OF_DOMAINS: usize = 2;
 
 /// Everything outside the domains, and where those lie. With each domain put back in its place behind its gap, this is
 /// the file.
@@ -41,8 +44,26 @@ impl Frame {
     }
 }
 
-/// The frame of a store and the entries of its domains, or `None` where only a strict reading can tell. Each domain is
-/// shown to `look`.
+/// Checks domains strictly while they are found.
+pub(crate) struct Check<'c> {
+    /// Whether every domain so far is well-formed.
+    pub is_passed: &'c mut bool,
+    pub parts: Parts,
+}
+
+impl Check<'_> {
+    fn domain(&mut self, domain: &[u8]) {
+        if *self.is_passed {
+            let parts = std::mem::take(&mut self.parts);
+            match Tree::check_element(domain, 0..domain.len(), DEPTH_OF_DOMAINS, parts) {
+                Ok(parts) => self.parts = parts,
+                Err(_) => *self.is_passed = false,
+            }
+        }
+    }
+}
+
+/// The frame of a store and the entries of its domains, or `None` where only a strict reading can tell.
 ///
 /// Why this is sound on every well-formed file: outside domains it reads tokens. Inside a domain it goes to the first
 /// `</domain>` and gives up if `<!` or `<?` stands before that, so every `<` up to there is a tag. If a domain held
@@ -52,7 +73,7 @@ impl Frame {
 pub(crate) fn frame(
     stored: &dyn Stored,
     room: usize,
-    look: &mut dyn FnMut(&[u8]),
+    mut check: Option<Check>,
 ) -> io::Result<Option<(Frame, Vec<Entry>)>> {
     let mut window = Window::open(stored, room)?;
     let (head, tag) = loop {
@@ -72,7 +93,7 @@ pub(crate) fn frame(
     };
     let mut entries = Vec::new();
     let Some(tag) = tag else { return Ok(check_characters(&frame.head, 0..at).is_ok().then_some((frame, entries))) };
-    let Some(mut at) = domains(&mut window, at, &mut frame, &mut entries, look)? else { return Ok(None) };
+    let Some(mut at) = domains(&mut window, at, &mut frame, &mut entries, &mut check)? else { return Ok(None) };
     while !window.is_last() {
         if window.bytes().len() > super::MAX_BYTES {
             return Ok(None);
@@ -207,15 +228,23 @@ fn domains(
     mut at: usize,
     frame: &mut Frame,
     entries: &mut Vec<Entry>,
-    look: &mut dyn FnMut(&[u8]),
+    check: &mut Option<Check>,
 ) -> io::Result<Option<usize>> {
     let mut ahead = Ahead::new();
     loop {
         let (bytes, start) = (window.bytes(), window.start());
-        match domain_at(bytes, at, &mut ahead) {
+        let checked = check.as_ref().and_then(|_| leaf::plain_domain(bytes, skip_blank(bytes, at)));
+        let is_checked = checked.is_some();
+        let found = match checked {
+            Some(entry) => Some(Some(entry)),
+            None => domain_at(bytes, at, &mut ahead),
+        };
+        match found {
             Some(Some(mut entry)) => {
                 let here = entry.span.range();
-                look(&bytes[here.clone()]);
+                if let Some(check) = check.as_mut().filter(|_| !is_checked) {
+                    check.domain(&bytes[here.clone()]);
+                }
                 frame.gaps.extend_from_slice(&bytes[at..here.start]);
                 at = here.end;
                 entry.span = Span::new(start + here.start, start + here.end);

@@ -7,12 +7,12 @@
 use std::borrow::Cow;
 
 use super::error::{Fault, FormatError};
-use super::frame::frame;
+use super::frame::{Check, frame};
 use super::full;
 use super::reader::last_property;
 use super::scan::Span;
 use super::stored::Window;
-use super::tree::{Id, Tree};
+use super::tree::{Id, Parts, Tree};
 use crate::model::{Class, NameError, VmName};
 
 /// What a child of the root element is for.
@@ -52,6 +52,14 @@ pub struct Entry {
 pub struct Index {
     pub sections: Vec<(Section, Span)>,
     pub domains: Vec<Entry>,
+}
+
+/// The same, with every domain checked strictly: nothing where one is not well-formed.
+pub fn checked(bytes: &[u8]) -> Option<Index> {
+    let mut is_well_formed = true;
+    let check = Check { is_passed: &mut is_well_formed, parts: Parts::default() };
+    let (frame, domains) = frame(&bytes, Window::ROOM, Some(check)).ok()??;
+    is_well_formed.then_some(Index { sections: frame.sections, domains })
 }
 
 /// The index of `bytes`: quickly where that is safe.
@@ -106,6 +114,6 @@ pub fn quick(bytes: &[u8]) -> Option<Index> {
 
 /// The same, looking at `room` bytes at once.
 pub fn quick_through(bytes: &[u8], room: usize) -> Option<Index> {
-    let (frame, domains) = frame(&bytes, room, &mut |_| {}).ok()??;
+    let (frame, domains) = frame(&bytes, room, None).ok()??;
     Some(Index { sections: frame.sections, domains })
 }

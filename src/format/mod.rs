@@ -45,7 +45,7 @@ pub use scan::Span;
 pub use stored::Stored;
 
 use crate::model::{Brief, Class, Diagnosis, Labels, Pools, Qubes, SharedBytes, TextMap, VmName};
-use frame::Frame;
+use frame::{Check, Frame};
 use index::{Entry, Section};
 use reader::diagnosis;
 use source::Source;
@@ -73,7 +73,7 @@ pub fn read(bytes: impl Into<Bytes>) -> Result<Qubes, FormatError> {
 
 /// The same of a store that stays where it is: what is not looked at is never fetched.
 pub fn open(stored: Arc<dyn Stored>) -> Result<Qubes, FormatError> {
-    match open_framed(&stored, &mut |_| {}) {
+    match open_framed(&stored, None) {
         Err(FormatError::OldFormat) => import::read(&whole(&*stored)?),
         opened => opened.map(|(qubes, _)| qubes),
     }
@@ -82,12 +82,12 @@ pub fn open(stored: Arc<dyn Stored>) -> Result<Qubes, FormatError> {
 /// Reads a store that is to be changed: only those of R4.
 pub fn read_to_write(bytes: impl Into<Bytes>) -> Result<Qubes, FormatError> {
     let stored: Arc<dyn Stored> = Arc::new(bytes.into());
-    open_framed(&stored, &mut |_| {}).map(|(qubes, _)| qubes)
+    open_framed(&stored, None).map(|(qubes, _)| qubes)
 }
 
-/// Reads a store, keeps what is outside the domains, and shows each domain to `look`.
-fn open_framed(stored: &Arc<dyn Stored>, look: &mut dyn FnMut(&[u8])) -> Result<(Qubes, Frame), FormatError> {
-    let (frame, entries) = match frame::frame(&**stored, Window::ROOM, look).map_err(unreadable)? {
+/// Reads a store and keeps what is outside the domains.
+fn open_framed(stored: &Arc<dyn Stored>, check: Option<Check>) -> Result<(Qubes, Frame), FormatError> {
+    let (frame, entries) = match frame::frame(&**stored, Window::ROOM, check).map_err(unreadable)? {
         Some(framed) => framed,
         None => {
             let bytes = whole(&**stored)?;

@@ -29,7 +29,7 @@ struct Fetched {
     /// What was there before something out of turn was looked at.
     aside: Option<(Range<usize>, SharedText)>,
     buffer: Vec<u8>,
-    /// The domain whose turn it is.
+    /// The one behind the last that was looked at.
     next: usize,
     parts: Parts,
 }
@@ -70,14 +70,15 @@ impl Source {
         Ok(vm)
     }
 
-    /// Fetches the domain at `position`; those behind it as well, where one after the other is looked at.
-    fn fetch(&self, fetched: &mut Fetched, position: usize) -> io::Result<()> {
+    /// Fetches the domain at `position` if it is not there; those behind it as well, where one after the other is looked
+    /// at. Returns whether the file was looked into.
+    fn fetch(&self, fetched: &mut Fetched, position: usize) -> io::Result<bool> {
         let span = self.domains[position];
         let in_turn = position == fetched.next;
-        fetched.next = if in_turn { position + 1 } else { fetched.next };
+        fetched.next = position + 1;
         let has = |piece: &(Range<usize>, _)| piece.0.start <= span.range().start && span.range().end <= piece.0.end;
         if fetched.piece.as_ref().is_some_and(has) {
-            return Ok(());
+            return Ok(false);
         }
         let fits = |end: &Span| end.end as usize <= span.start as usize + Window::ROOM && end.start >= span.start;
         let further = self.domains[position..].iter().take_while(|s| in_turn && fits(s)).last();
@@ -88,7 +89,7 @@ impl Source {
             // What is not UTF-8 may be another domain of the piece.
             self.fetch_text(fetched, span.range())?;
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Whether it is text, and so to be shared.
@@ -122,7 +123,7 @@ impl DomainSource for Source {
         };
         let mut fetched = self.fetched.borrow_mut();
         let found = self.fetch(&mut fetched, position);
-        if !self.is_as_indexed() {
+        if self.renewed.get().is_some() || (!matches!(found, Ok(false)) && !self.is_as_indexed()) {
             let renewed = self.renewed.get().and_then(|qubes| qubes.get(name.as_str())).cloned();
             let gone = || Source::broken(name, class, "another program took it out of the file meanwhile".to_string());
             return renewed.unwrap_or_else(gone);

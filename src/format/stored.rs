@@ -66,7 +66,7 @@ pub(super) struct Window<'s> {
 
 impl<'s> Window<'s> {
     /// So much is looked at at once, if nothing asks for more: what the processor's nearest cache holds.
-    pub const ROOM: usize = 32 << 10;
+    pub const ROOM: usize = 16 << 10;
 
     /// The first `room` bytes.
     pub fn open(stored: &'s dyn Stored, room: usize) -> io::Result<Window<'s>> {

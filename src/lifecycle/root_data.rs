@@ -74,7 +74,7 @@ impl RootData {
                 let archive = Pieces::open(pieces)?;
                 let mut archive = Some(archive);
                 Ok(driver.import_written(volume, &mut |to| match archive.take() {
-                    Some(archive) => unpack(archive, to),
+                    Some(archive) => unpack(archive, to, LARGEST),
                     None => Err(io::Error::other("the archive was read already")),
                 })?)
             }
@@ -148,8 +148,8 @@ impl Read for Pieces {
     }
 }
 
-/// Writes the image of an archive into an empty file.
-fn unpack(archive: impl Read, to: &File) -> io::Result<()> {
+/// Writes the image of an archive, of at most `largest` bytes, into an empty file.
+fn unpack(archive: impl Read, to: &File, largest: u64) -> io::Result<()> {
     let mut archive = tar::Archive::new(archive);
     for entry in archive.entries()? {
         let mut entry = entry?;
@@ -167,7 +167,7 @@ fn unpack(archive: impl Read, to: &File) -> io::Result<()> {
             return Err(io::Error::other(format!("{IMAGE} in the archive is no file")));
         }
         let size = entry.size();
-        if size > LARGEST {
+        if size > largest {
             return Err(io::Error::other(too_large()));
         }
         write_sparse(&mut entry, to)?;
@@ -226,7 +226,7 @@ mod tests {
             let RootData::Archive(pieces) = RootData::find_in(dir.path()).unwrap() else { panic!("an archive") };
             assert_eq!(pieces.len(), 4);
             let to = File::create(dir.path().join("to")).unwrap();
-            unpack(Pieces::open(&pieces).unwrap(), &to).unwrap();
+            unpack(Pieces::open(&pieces).unwrap(), &to, LARGEST).unwrap();
             let (made, unpacked) = (scratch.path().join("made"), dir.path().join("to"));
             assert!(fs::read(made).unwrap() == fs::read(&unpacked).unwrap());
             to.sync_all().unwrap();
@@ -239,20 +239,46 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let to = File::create(dir.path().join("to")).unwrap();
         let bytes = sparse_tar(dir.path(), "root.img");
-        let cut = unpack(&bytes[..bytes.len() / 2], &to).unwrap_err().to_string();
+        let cut = unpack(&bytes[..bytes.len() / 2], &to, LARGEST).unwrap_err().to_string();
         assert!(!cut.is_empty());
         let other = tempfile::tempdir().unwrap();
-        let error = unpack(&*sparse_tar(other.path(), "other.img"), &to).unwrap_err().to_string();
+        let error = unpack(&*sparse_tar(other.path(), "other.img"), &to, LARGEST).unwrap_err().to_string();
         assert_eq!(error, "there is no root.img in the archive");
-        assert!(unpack(&b"no archive at all"[..], &to).is_err());
+        assert!(unpack(&b"no archive at all"[..], &to, LARGEST).is_err());
 
         let mut builder = tar::Builder::new(Vec::new());
         let mut header = tar::Header::new_gnu();
         header.set_entry_type(tar::EntryType::Symlink);
         header.set_size(0);
         builder.append_link(&mut header, "root.img", "/etc/shadow").unwrap();
-        let error = unpack(&*builder.into_inner().unwrap(), &to).unwrap_err().to_string();
+        let error = unpack(&*builder.into_inner().unwrap(), &to, LARGEST).unwrap_err().to_string();
         assert!(error.starts_with("root.img in the archive is no file"), "{error}");
+    }
+
+    /// Whatever stands in an archive, the answer is the whole image or an error.
+    #[test]
+    fn odd_bytes_anywhere_in_an_archive_are_an_error_or_an_image() {
+        let dir = tempfile::tempdir().unwrap();
+        let good = sparse_tar(dir.path(), "root.img");
+        let mut random = fastrand::Rng::with_seed(3);
+        let until = std::time::Instant::now() + std::time::Duration::from_secs(2);
+        let (mut errors, mut images) = (0, 0);
+        while std::time::Instant::now() < until {
+            let mut bytes = good.clone();
+            for _ in 0..random.usize(1..4) {
+                // Most of it is data, of which any bytes will do: the headers come first.
+                let at = random.usize(..1024);
+                bytes[at] = if random.bool() { random.u8(..) } else { random.u8(b'0'..=b'8') };
+            }
+            bytes.truncate(random.usize(bytes.len() / 2..bytes.len() * 2).min(bytes.len()));
+            let to = tempfile::tempfile_in(dir.path()).unwrap();
+            match unpack(&*bytes, &to, 64 << 20) {
+                Ok(()) => images += 1,
+                Err(_) => errors += 1,
+            }
+            assert!(to.metadata().unwrap().len() <= 64 << 20);
+        }
+        assert!(errors > 0 && images > 0, "{errors} errors, {images} images");
     }
 
     #[test]

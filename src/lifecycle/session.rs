@@ -21,6 +21,7 @@ pub struct Session {
     pub system: System,
     hypervisor: LazyHypervisor,
     states: OnceCell<Result<HashMap<Uuid, Live>, HypervisorError>>,
+    thin_pool: OnceCell<Option<crate::storage::ThinPool>>,
     /// Files of kernels that were asked for: a thousand qubes share a few.
     kernel_files: RefCell<HashMap<PathBuf, Option<String>>>,
     /// Whether it was told that the store is damaged.
@@ -38,7 +39,7 @@ impl Session {
         let hypervisor = lazily(&system, uri);
         let states = OnceCell::new();
         let (kernel_files, told_of_damage) = (RefCell::default(), Rc::default());
-        Session { system, hypervisor, states, kernel_files, told_of_damage }
+        Session { system, hypervisor, states, thin_pool: OnceCell::new(), kernel_files, told_of_damage }
     }
 
     /// The same place with a connection of its own, for another thread.
@@ -164,6 +165,18 @@ impl Facts for Session {
 
     fn base_dir(&self) -> &str {
         "/var/lib/qubes"
+    }
+
+    /// The `/` of the machine says nothing of a system below a root of its own; the environment may.
+    fn thin_pool_of_root(&self) -> Option<(Option<String>, String)> {
+        if let Some(pool) = self.system.default_lvm_pool() {
+            return Some((None, pool.to_owned()));
+        }
+        let found = self.thin_pool.get_or_init(|| match self.system.root() {
+            None => crate::storage::thin_pool_of("/".as_ref()),
+            Some(_) => None,
+        });
+        found.as_ref().map(|pool| (Some(pool.group.clone()), pool.name.clone()))
     }
 
     fn can_reflink(&self, dir: &str) -> bool {

@@ -120,7 +120,10 @@ impl Session {
         make: &dyn Fn(&Volume, &dyn Driver) -> Result<Origin, LifecycleError>,
     ) -> Result<TemplateInstalled, LifecycleError> {
         let mut random = |below: u16| fastrand::u16(..below);
-        let name = self.read_for_creation(&new.class)?.plan_new(new, self, &mut random)?.name;
+        let qubes = self.read_for_creation(&new.class)?;
+        let name = qubes.plan_new(new, self, &mut random)?.name;
+        self.convert_if_old(&qubes)?;
+        drop(qubes);
         let _lock = self.lock_qube(&name)?;
         let qubes = self.read_for_creation(&new.class)?;
         let planned = qubes.plan_new(new, self, &mut random)?;
@@ -151,6 +154,8 @@ impl Session {
                 notes.extend(self.apply(&effects)?);
                 Ok(TemplateInstalled { name, root_is_the_packages: !made.contains(&"root"), notes })
             }
+            // Once it was saved the qube is there: its volumes are not taken from it.
+            Err(LifecycleError::Store(error)) if error.was_saved() => Err(error.into()),
             Err(error) => {
                 // The first error is the one to tell; the next attempt clears what cannot be removed.
                 for (volume, driver) in storage.volumes().filter(|(v, _)| v.name != "root" || made.contains(&"root")) {
@@ -165,6 +170,7 @@ impl Session {
     fn install_again(&self, data: &TemplateData<'_>) -> Result<TemplateInstalled, LifecycleError> {
         let qubes = self.read()?;
         let name = super::start::known(&qubes, &VmName::for_new(data.name).map_err(CreationError::from)?)?.name.clone();
+        self.convert_if_old(&qubes)?;
         drop(qubes);
         let lock = self.lock_qube(&name)?;
         self.require_halted(&lock)?;

@@ -17,6 +17,7 @@ mod loop_device;
 pub mod pools;
 mod reflink;
 mod sparse_copy;
+mod thin_pool;
 mod vm_storage;
 
 pub use clone_range::can_reflink;
@@ -25,6 +26,7 @@ pub use locks::VolumeLocks;
 pub use pools::{Drivers, driver_of};
 pub use reflink::Reflink;
 pub use sparse_copy::write_sparse;
+pub use thin_pool::{ThinPool, thin_pool_of};
 pub use vm_storage::{Disk, Started, VmStorage};
 
 use crate::model::VmName;

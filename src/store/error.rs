@@ -32,6 +32,8 @@ pub enum StoreError {
     /// The new content is in place: whoever reads finds it.
     #[error("{path} was saved, but a power loss may take the change back: {}", words_of(source))]
     NotProvenDurable { path: PathBuf, source: io::Error },
+    #[error("cannot read {path}: {reason}")]
+    Unread { path: PathBuf, reason: String },
     #[error("cannot {action} {path}: {}", words_of(source))]
     Io { action: &'static str, path: PathBuf, source: io::Error },
 }

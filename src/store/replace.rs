@@ -108,19 +108,23 @@ impl Replacement {
 
     /// Makes the content durable and visible under the target's name; returns the file, still open.
     pub fn commit(self) -> io::Result<File> {
+        self.sync()?;
         self.publish()?.make_durable()
     }
 
-    /// Makes the content visible under the target's name. On an error the target is as it was, as far as the file system
-    /// tells the truth.
+    /// Waits until the content is on the disk: before anybody sees it.
+    pub fn sync(&self) -> io::Result<()> {
+        uninterrupted(|| self.temporary.as_file().sync_all())
+    }
+
+    /// Makes the content, which was synced, visible under the target's name. On an error the target is as it was, as far
+    /// as the file system tells the truth.
     pub fn publish(self) -> io::Result<Published> {
-        uninterrupted(|| self.temporary.as_file().sync_all())?;
         self.rename(|temporary, target| temporary.persist(target))
     }
 
     /// As [`Replacement::publish`], but fails with [`io::ErrorKind::AlreadyExists`] when the target is there.
     pub fn publish_new(self) -> io::Result<Published> {
-        uninterrupted(|| self.temporary.as_file().sync_all())?;
         self.rename(|temporary, target| temporary.persist_noclobber(target))
     }
 

@@ -26,7 +26,7 @@ use crate::model::Qubes;
 
 pub use convert::Companions;
 pub use restore::Restored;
-use stored_file::{StoredFile, original};
+use stored_file::{ReadFrom, StoredFile, original};
 
 /// Where a store and what belongs to it lie, and how to treat them.
 #[derive(Debug, Clone)]
@@ -77,7 +77,7 @@ impl Read {
         let locked = place.note().nobody_queues()
             && try_lock(&file, Exclusivity::Shared).map_err(StoreError::io("lock", &place.file))?;
         let before = Version::of(&file);
-        let stored = Arc::new(StoredFile { file, unlocked: Some((place.clone(), before)) });
+        let stored = Arc::new(StoredFile::new(file, Some((place.clone(), before))));
         let read = index(stored.clone(), &place.file);
         if locked {
             let _closed_at_the_end = unlock(&stored.file);
@@ -93,14 +93,14 @@ impl Read {
         }
         let locked = lock_path(&place.file, Exclusivity::Shared, place.wait, &place.note())?;
         let unlocked = Some((place.clone(), Version::of(locked.file())));
-        let qubes = index(Arc::new(StoredFile { file: same_file(&locked, place)?, unlocked }), &place.file)?;
+        let qubes = index(Arc::new(StoredFile::new(same_file(&locked, place)?, unlocked)), &place.file)?;
         Ok(Read { qubes, _held: None })
     }
 
     /// Reads the store and keeps writers out until this is dropped. Waits for a writer as a writer would.
     pub fn hold(place: &StorePlace) -> Result<Read, StoreError> {
         let locked = lock_path(&place.file, Exclusivity::Shared, place.wait, &place.note())?;
-        let stored = StoredFile { file: same_file(&locked, place)?, unlocked: None };
+        let stored = StoredFile::new(same_file(&locked, place)?, None);
         Ok(Read { qubes: index(Arc::new(stored), &place.file)?, _held: Some(locked) })
     }
 
@@ -131,11 +131,11 @@ fn index(stored: Arc<StoredFile>, path: &Path) -> Result<Qubes, StoreError> {
 
 /// A descriptor of its own for the file that is locked.
 fn same_file(locked: &Locked, place: &StorePlace) -> Result<File, StoreError> {
-    locked.file().try_clone().map_err(StoreError::io("read", &place.file))
+    uninterrupted(|| locked.file().try_clone()).map_err(StoreError::io("read", &place.file))
 }
 
 fn refuse_too_large(file: &File, path: &Path) -> Result<u64, StoreError> {
-    match file.metadata().map_err(StoreError::io("read", path))?.len() {
+    match uninterrupted(|| file.metadata()).map_err(StoreError::io("read", path))?.len() {
         bytes if bytes > MAX_BYTES as u64 => {
             Err(StoreError::Format { path: path.into(), source: FormatError::TooLarge { bytes } })
         }
@@ -194,7 +194,7 @@ pub struct Write {
     place: StorePlace,
     /// What the collection was read from, and the file that it still lies in. None of a store of R1 to R3.
     original: Option<Original>,
-    read_from: File,
+    read_from: ReadFrom,
     /// How what stands in the file differs from that.
     saved: Changed,
     /// The store as it lies there, locked.
@@ -218,9 +218,9 @@ impl Write {
 
     /// The store in the file that is locked.
     fn over(place: StorePlace, lock: Locked, version: Version) -> Result<Write, StoreError> {
-        let stored = StoredFile { file: same_file(&lock, &place)?, unlocked: None };
-        let (qubes, original) = original(stored, &place.file)?;
-        let read_from = same_file(&lock, &place)?;
+        let stored = Arc::new(StoredFile::new(same_file(&lock, &place)?, None));
+        let (qubes, original) = original(stored.clone(), &place.file)?;
+        let read_from = ReadFrom { file: same_file(&lock, &place)?, version, stored: Some(stored) };
         let saved = Changed::default();
         Ok(Write { qubes, place, original, read_from, saved, lock, version, companions: None, then: None })
     }
@@ -257,13 +257,15 @@ impl Write {
         let mut replacement = begin(place)?;
         let lock = fill(&mut replacement, |file| file.write_all(&bytes), &place.file)?;
         let version = version_of(lock.file(), &place.file)?;
-        let published = replacement.publish_new().map_err(|source| match source.kind() {
+        let store = Write::over(place.clone(), lock, version)?;
+        let published = replacement.sync().and_then(|()| replacement.publish_new());
+        let published = published.map_err(|source| match source.kind() {
             io::ErrorKind::AlreadyExists => StoreError::Exists { path: place.file.clone() },
             _ => StoreError::Io { action: "write", path: place.file.clone(), source },
         })?;
         place.note().leave();
         published.make_durable().map_err(not_proven(&place.file))?;
-        Write::over(place.clone(), lock, version)
+        Ok(store)
     }
 
     /// Makes what was changed durable. Nothing is written where nothing differs. On an error the file is as it was,
@@ -274,6 +276,7 @@ impl Write {
             return self.save_converted();
         };
         let path = &self.place.file;
+        self.read_from.refuse_unread(path)?;
         let changed =
             original.changed(&self.qubes).map_err(|source| StoreError::Format { path: path.clone(), source })?;
         if changed == self.saved {
@@ -283,12 +286,10 @@ impl Write {
         self.refuse_changed_behind()?;
         history::keep_daily(&self.place.backup_dir, self.access(), || self.current(), now())
             .map_err(StoreError::io("copy the store to", &self.place.backup_dir))?;
-        let old = self.read_from.try_clone().map_err(StoreError::io("read", path))?;
-        let outcome = self.replace(|new| content::write_changed(&changed, &old, new));
-        if outcome.as_ref().map_or_else(StoreError::was_saved, |()| true) {
-            self.saved = changed;
-        }
-        outcome?;
+        let old = uninterrupted(|| self.read_from.file.try_clone()).map_err(StoreError::io("read", path))?;
+        let replaced = self.replace(|new| content::write_changed(&changed, &old, new))?;
+        self.saved = changed;
+        replaced.durable?;
         if let Some(then) = self.then.take() {
             then(&self.stamp());
         }
@@ -317,7 +318,7 @@ impl Write {
     /// The bytes in the file, however many: what is no store may still hold what somebody needs.
     fn current(&self) -> io::Result<Bytes> {
         let mut file = self.lock.file();
-        file.rewind()?;
+        uninterrupted(|| file.rewind())?;
         content::read_whole(file, 0)
     }
 
@@ -331,14 +332,17 @@ impl Write {
         let there = is_still_at(self.lock.file(), path)?;
         // A link to the same file would be replaced, and the file behind it not.
         let became_link = fs::symlink_metadata(path).is_ok_and(|m| m.is_symlink());
-        if !there || became_link || version_of(self.lock.file(), path)?.has_other_content(self.version) {
+        let was_edited = version_of(self.lock.file(), path)?.has_other_content(self.version)
+            || version_of(&self.read_from.file, path)?.has_other_content(self.read_from.version);
+        if !there || became_link || was_edited {
             return Err(StoreError::ChangedBehind { path: path.clone() });
         }
         Ok(())
     }
 
-    /// Puts what `put` writes into place. The new file is locked before it is visible, so that the lock is never open.
-    fn replace(&mut self, put: impl FnOnce(&mut File) -> io::Result<()>) -> Result<(), StoreError> {
+    /// Puts what `put` writes into place. The new file is locked before it is visible, so that the lock is
+    /// never open.
+    fn replace(&mut self, put: impl FnOnce(&mut File) -> io::Result<()>) -> Result<Replaced, StoreError> {
         let path = self.place.file.clone();
         // What a kill left behind may be what fills the disk, so it goes first.
         clear_litter(&path);
@@ -346,7 +350,10 @@ impl Write {
         keep_owner(self.lock.file(), replacement.file(), self.place.group)
             .map_err(StoreError::io("keep the owner of", &path))?;
         let lock = fill(&mut replacement, put, &path)?;
-        let version = version_of(lock.file(), &path)?;
+        let (version, file) = (version_of(lock.file(), &path)?, same_file(&lock, &self.place)?);
+        replacement.sync().map_err(StoreError::io("write", &path))?;
+        // Copying and syncing took their time, and who edits in place may have changed what was copied.
+        self.refuse_changed_behind()?;
         let durable = match replacement.publish() {
             Ok(published) => published.make_durable().map(drop),
             // There are file systems that fail after they have renamed.
@@ -355,8 +362,15 @@ impl Write {
         };
         self.version = version_of(lock.file(), &path).unwrap_or(version);
         self.lock = lock;
-        durable.map_err(not_proven(&path))
+        Ok(Replaced { file, durable: durable.map_err(not_proven(&path)) })
     }
+}
+
+/// The store after it was replaced.
+struct Replaced {
+    file: File,
+    /// [`StoreError::NotProvenDurable`]
+    durable: Result<(), StoreError>,
 }
 
 impl Drop for Write {

@@ -133,11 +133,18 @@ impl<'a> Order<'a> {
             (_, _, Some(text)) => Class::from_store(text),
             _ => Class::AppVM,
         };
-        let label = call.value("label").or(call.has("disp").then_some("red"));
+        // Upstream's options for these three are the same as the properties of their names.
+        let mut of_property = |name: &str| {
+            let last = properties.iter().rev().find(|(property, _)| *property == name).map(|(_, text)| *text);
+            properties.retain(|(property, _)| *property != name);
+            last
+        };
+        let (label, template, name) = (of_property("label"), of_property("template"), of_property("name"));
+        let label = call.value("label").or(label).or(call.has("disp").then_some("red"));
         let label = label.ok_or_else(|| Failure::usage("--label option is mandatory"))?;
-        let name = call.value("vmname").ok_or_else(|| Failure::usage("VMNAME is mandatory"))?;
+        let name = call.value("vmname").or(name).ok_or_else(|| Failure::usage("VMNAME is mandatory"))?;
         let root = root_image(call, &class)?;
-        let (template, all_pools) = (call.value("template"), call.value("all-pools"));
+        let (template, all_pools) = (call.value("template").or(template), call.value("all-pools"));
         Ok(Order { name, class, label, template, properties, pools, all_pools, root })
     }
 

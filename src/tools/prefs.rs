@@ -14,7 +14,6 @@ use super::db::one_line;
 use super::earlier_prefs;
 use super::failure::{Failure, quoted};
 use super::invocation::{Invocation, read_for_good};
-use super::output::Output;
 use super::qubes_given::resolve_one;
 use super::table;
 use super::values::json_of;
@@ -22,7 +21,7 @@ use crate::lifecycle::Session;
 use crate::model::{Class, Property, PropertyError, Qubes, Scope, Value, VmName, global_properties, properties_of};
 
 /// Properties whose value `none` means no qube; for others it is a text like any other.
-const NONE_IS_NO_QUBE: [&str; 5] = ["default_dispvm", "netvm", "template", "guivm", "audiovm"];
+pub(super) const NONE_IS_NO_QUBE: [&str; 5] = ["default_dispvm", "netvm", "template", "guivm", "audiovm"];
 
 pub fn define_for_qube(line: clap::Command) -> clap::Command {
     several::define(options(line))
@@ -110,7 +109,7 @@ impl Owner {
 
 pub fn run_for_system(call: &mut Invocation) -> Result<u8, Failure> {
     if call.has("help-properties") {
-        return explain(&mut call.out, global_properties().collect());
+        return explain(call, global_properties().collect());
     }
     let session = Session::new(call.system()?);
     run(call, &session, None)
@@ -118,7 +117,7 @@ pub fn run_for_system(call: &mut Invocation) -> Result<u8, Failure> {
 
 pub fn run_for_qube(call: &mut Invocation) -> Result<u8, Failure> {
     if call.has("help-properties") && !call.is_given(THE_QUBE) {
-        return explain(&mut call.out, of_any_class());
+        return explain(call, of_any_class());
     }
     if several::are_meant(call) {
         return several::run(call);
@@ -139,7 +138,7 @@ fn run(call: &mut Invocation, session: &Session, qube: Option<&str>) -> Result<u
         }
     };
     if call.has("help-properties") {
-        return explain(&mut call.out, owner.properties());
+        return explain(call, owner.properties());
     }
     if let Owner::Qube { name, .. } = &owner
         && let Some(vm) = qubes.get(name.as_str())
@@ -293,8 +292,11 @@ fn set(
     Ok(0)
 }
 
-fn explain(out: &mut Output, properties: Vec<&'static Property>) -> Result<u8, Failure> {
-    out.text(&table::explained(properties.iter().map(|p| (p.name, p.doc)))).map(|()| 0)
+fn explain(call: &mut Invocation, properties: Vec<&'static Property>) -> Result<u8, Failure> {
+    if call.has("json") {
+        return call.print_json(&properties.iter().map(|p| listing::explained(p)).collect()).map(|()| 0);
+    }
+    call.out.text(&table::explained(properties.iter().map(|p| (p.name, p.doc)))).map(|()| 0)
 }
 
 /// The properties that qubes of some class have, each once.

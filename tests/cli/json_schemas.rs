@@ -25,7 +25,7 @@ const COLUMNS: &str = "name,state,class,flags,gateway,memory,maxmem,disk,priv-cu
                        root-max,root-used,root-pool,tags,connected_vms,label,netvm,kernelopts,dns,start_time,xid,nosuch";
 
 /// A schema, and a command that prints what it describes. QUBE stands for a qube of the store.
-const PRINTED: [(&str, &str, &str); 24] = [
+const PRINTED: [(&str, &str, &str); 27] = [
     ("qvm-ls", QVM_LS, "--json"),
     ("qvm-ls", QVM_LS, "--json -n"),
     ("qvm-ls", QVM_LS, "--json -o prefs"),
@@ -39,6 +39,9 @@ const PRINTED: [(&str, &str, &str); 24] = [
     ("qvm-prefs-changed", QVM_PREFS, "--json --changed"),
     ("qubes-prefs", QUBES_PREFS, "--json"),
     ("qubes-prefs-changed", QUBES_PREFS, "--json --changed"),
+    ("help-properties", QVM_PREFS, "--json --help-properties"),
+    ("help-properties", QVM_PREFS, "--json --help-properties dom0"),
+    ("help-properties", QUBES_PREFS, "--json --help-properties"),
     ("qvm-features", QVM_FEATURES, "--json QUBE"),
     ("qvm-service", QVM_SERVICE, "--json QUBE"),
     ("qvm-tags", QVM_TAGS, "--json QUBE"),
@@ -203,4 +206,41 @@ fn a_missing_field_is_missed() {
         assert!(object.as_object_mut().unwrap().remove(field).is_some(), "{name} has no {field} at {place}");
         assert!(!validators[name].is_valid(&printed), "{name}: {field} may be missing at {place}");
     }
+}
+
+#[test]
+fn what_is_printed_is_what_the_store_says() {
+    let (store, _) = changed(Store::small(), "work");
+    let is =
+        |program: &str, line: &str, expected: Json| assert_eq!(printed(&store, program, line, ""), expected, "{line}");
+    is(
+        QVM_CHECK,
+        "--json --template work nosuch fedora-41-xfce",
+        json!([
+            {"name": "fedora-41-xfce", "exists": true, "satisfied": true},
+            {"name": "nosuch", "exists": false, "satisfied": false},
+            {"name": "work", "exists": true, "satisfied": false},
+        ]),
+    );
+    is(QVM_NOTES, "--json work", json!({"name": "work", "notes": "a note"}));
+    let memory = json!({"of": "work", "what": "memory", "change": "changed", "old": "800", "new": "640"});
+    is(QUBES_DB, "diff --json", json!([memory]));
+    let dom0 = json!({"name": "dom0", "memory": 4_294_967_296_u64, "maxmem": 4096, "class": "AdminVM"});
+    is(QVM_LS, "--json -O memory,maxmem,class dom0", json!([dom0]));
+}
+
+#[test]
+fn json_goes_with_nothing_that_changes() {
+    let store = Store::small();
+    let words: Vec<String> = ["--json", "--set", "other", "work"].map(String::from).to_vec();
+    let refused = store.run(QVM_NOTES, &words, "", false);
+    assert_eq!(refused.exit, 2, "{refused:?}");
+    assert!(refused.stderr.contains("argument --json: not allowed with argument --set"), "{refused:?}");
+    let missing: Vec<String> = ["--json", "-q", "work", "nosuch"].map(String::from).to_vec();
+    let checked = store.run(QVM_CHECK, &missing, "", false);
+    assert_eq!(
+        (checked.exit, checked.stderr.as_str()),
+        (1, ""),
+        "the exit code is the answer, the words are in the JSON"
+    );
 }

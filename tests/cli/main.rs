@@ -8,6 +8,9 @@ mod prefs_of_several;
 mod recording;
 mod recordings;
 mod set_unset;
+mod shells;
+#[path = "../support/skip.rs"]
+mod skip;
 mod store;
 mod terminal;
 mod written_down;

@@ -228,6 +228,22 @@ fn an_import_that_fails_leaves_no_template_and_the_package_whole() {
 }
 
 #[test]
+fn a_store_that_cannot_be_saved_leaves_no_volumes_behind() {
+    let Some(installer) = installed(Where::Chroot) else { return };
+    unpack_with(&installer, "/var/tmp/unpacked", b"first", SMALL);
+    let copies = installer.path("/var/lib/qubes/backup");
+    // The copy that comes before the first change of a day has no place.
+    let _not_there_yet = fs::remove_dir_all(&copies);
+    fs::write(&copies, "in the way").unwrap();
+    let before = tree::tree(&installer.path("/var"), &[]);
+    installer.fails(&post_install(&installer, "--skip-start", "/var/tmp/unpacked"));
+    tree::assert_same(&before, &tree::tree(&installer.path("/var"), &[]), "a failed import");
+    fs::remove_file(&copies).unwrap();
+    installer.ok(&post_install(&installer, "--skip-start", "/var/tmp/unpacked"));
+    check_image(&installer, b"first", SMALL);
+}
+
+#[test]
 fn holes_in_another_form_are_refused_and_not_taken_for_data() {
     let Some(installer) = installed(Where::Chroot) else { return };
     unpack_with(&installer, "/var/tmp/unpacked", b"first", SMALL);

@@ -121,9 +121,11 @@ fn the_first_boot_of_r3() {
              qvm-shutdown --offline-mode --wait fedora-23",
         );
         assert_eq!(installer.ok("qubes-prefs --get updatevm"), "sys-firewall\n");
-        // The one line that needs a hypervisor says so.
-        let line = installer.fails("qvm-start --no-guid fedora-23");
-        assert!(line.starts_with("Error: Starting qube failed: fedora-23: libvirt is not installed"), "{line}");
+        // The two lines that need a hypervisor say so.
+        for line in ["qvm-start --no-guid fedora-23", "qvm-shutdown --wait fedora-23"] {
+            let said = installer.fails(line);
+            assert!(said.contains(": fedora-23: libvirt is not installed"), "{line}: {said}");
+        }
         installer.check_system();
     }
 }

@@ -99,10 +99,9 @@ pub fn old_store(bytes: &[u8], around: &Surroundings) -> Result<OldStore, Format
     let labels = Labels::built_in();
     let mut pools = around.pools.clone();
     let mut files = Vec::new();
-    let has_kernel = globals.contains("default_kernel");
     for Imported { old, vm } in &mut imported {
         let place = (vm.class != Class::AdminVM).then(|| pools.place(old, vm));
-        settings::take_over(old, vm, &labels, has_kernel, place.as_ref());
+        settings::take_over(old, vm, &labels, place.as_ref());
         files.extend(place.map(|place| losses::files(old, vm, &place)));
     }
     let netvms = references::take_over(&mut imported, &globals);

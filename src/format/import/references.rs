@@ -24,6 +24,10 @@ pub(super) fn take_over(imported: &mut [Imported], globals: &TextMap) -> Netvms 
     let mut netvms = Netvms::new();
     for one in imported.iter_mut().filter(|one| one.vm.class != Class::AdminVM) {
         template(one, &by_qid);
+        // Without a default R3 boots a qube's own kernel. R4 has no way to write that into the default.
+        if !globals.contains("default_kernel") && is_without_kernel(&one.vm) {
+            one.vm.properties.set("kernel", "");
+        }
         if let Some(netvm) = netvm(one, &by_qid, default_netvm) {
             netvms.insert(one.vm.name.clone(), netvm);
         }
@@ -37,6 +41,11 @@ pub(super) fn take_over(imported: &mut [Imported], globals: &TextMap) -> Netvms 
 
 pub(super) fn by_qid(imported: &[Imported]) -> ByQid {
     imported.iter().filter_map(|one| Some((one.old.qid?, (one.vm.name.clone(), one.old.class)))).collect()
+}
+
+/// Whether a qube would look for its kernel in the system's default.
+fn is_without_kernel(vm: &Vm) -> bool {
+    !vm.properties.contains("kernel") && !vm.properties.contains("template")
 }
 
 fn template(one: &mut Imported, by_qid: &ByQid) {

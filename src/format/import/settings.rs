@@ -16,14 +16,14 @@ const MAXMEM_FACTOR: u32 = 10;
 /// Longest name of a service: with its directory it is a key in QubesDB (`spec/r4-features.md` §4).
 const SERVICE_MAX: usize = 48;
 
-/// Takes over what the element of a qube says of it alone. `has_kernel`: the system has a default kernel.
-pub(super) fn take_over(old: &Old, vm: &mut Vm, labels: &Labels, has_kernel: bool, place: Option<&Place>) {
+/// Takes over what the element of a qube says of it alone. Of dom0, which has no images, that is little.
+pub(super) fn take_over(old: &Old, vm: &mut Vm, labels: &Labels, place: Option<&Place>) {
     label(old, vm, labels);
     backup(old, vm);
     let Some(place) = place else { return };
     flags(old, vm);
     texts(old, vm);
-    kernel(old, vm, has_kernel);
+    kernel(old, vm);
     let has_devices = devices(old, vm);
     let balances = services(old, vm, has_devices);
     memory(old, vm, balances);
@@ -84,7 +84,7 @@ fn flags(old: &Old, vm: &mut Vm) {
 fn texts(old: &Old, vm: &mut Vm) {
     if let Some(mac) = old.text("mac") {
         match is_mac(&mac) {
-            true => vm.properties.set("mac", &mac),
+            true => vm.properties.set("mac", &mac.to_ascii_lowercase()),
             false => {
                 vm.diagnoses.push(diagnosis(format!("mac='{}' is no MAC address; the default is used", shown(&mac))))
             }
@@ -115,7 +115,7 @@ fn is_mac(text: &str) -> bool {
         && text.split(':').all(|pair| pair.len() == 2 && pair.bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
-fn kernel(old: &Old, vm: &mut Vm, has_default: bool) {
+fn kernel(old: &Old, vm: &mut Vm) {
     if old.class.is_hvm() {
         vm.properties.set("virt_mode", "hvm");
         vm.properties.set("kernel", "");
@@ -126,10 +126,6 @@ fn kernel(old: &Old, vm: &mut Vm, has_default: bool) {
         if !old.flag(follows, true, &mut vm.diagnoses) {
             vm.properties.set(property, &old.text(property).unwrap_or_default());
         }
-    }
-    // Without a default R3 boots a qube's own kernel. R4 has no way to write that into the default.
-    if !has_default && vm.class != Class::AppVM && !vm.properties.contains("kernel") {
-        vm.properties.set("kernel", "");
     }
 }
 

@@ -53,6 +53,8 @@ impl Session {
         self.complete(&mut qubes);
         losses.extend(images::complete(&mut qubes, self));
         let firewalls = firewalls::plan(self, &qubes, &old.files, &mut losses);
+        // From here on it is judged as what it becomes.
+        qubes.needs_conversion = false;
         losses.extend(refused(&qubes, self));
         let conversion = Conversion {
             system: self.system.clone(),

@@ -3,9 +3,10 @@
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use super::stored_file::{StoredFile, original};
-use super::{Saved, StoreError, Write, same_file};
+use super::stored_file::{ReadFrom, opened};
+use super::{Replaced, Saved, StoreError, Write};
 use crate::format::{self, Bytes, FormatError};
 use crate::model::Qubes;
 
@@ -42,32 +43,35 @@ impl Write {
         let Some(companions) = self.companions.take() else {
             return Err(wrong(&self.place.file, FormatError::OldFormat));
         };
-        let copy = self.convert(&*companions);
-        // Where only the power loss is not proven to be survived, the store is the new one.
-        if !copy.as_ref().map_or_else(StoreError::was_saved, |_| true) {
-            self.companions = Some(companions);
-            return copy.map(|_| Saved::Written);
-        }
-        let stored = StoredFile { file: same_file(&self.lock, &self.place)?, unlocked: None };
-        (self.qubes, self.original) = original(stored, &self.place.file)?;
-        self.read_from = same_file(&self.lock, &self.place)?;
-        companions.converted(&copy?);
+        let (copy, durable) = match self.convert(&*companions) {
+            Ok(converted) => converted,
+            Err(error) => {
+                self.companions = Some(companions);
+                return Err(error);
+            }
+        };
+        durable?;
+        companions.converted(&copy);
         Ok(Saved::Written)
     }
 
-    /// Returns the copy.
-    fn convert(&mut self, companions: &dyn Companions) -> Result<PathBuf, StoreError> {
+    /// Returns the copy, and whether the new store is proven to be durable.
+    fn convert(&mut self, companions: &dyn Companions) -> Result<(PathBuf, Result<(), StoreError>), StoreError> {
         let path = self.place.file.clone();
         let wrong = |source| StoreError::Format { path: path.clone(), source };
-        let new = format::new_store(&self.qubes).map_err(wrong)?;
+        let new = Bytes::from(format::new_store(&self.qubes).map_err(wrong)?);
         format::check(&new).map_err(wrong)?;
+        let (qubes, original) = opened(Arc::new(new.clone())).map_err(wrong)?;
         self.place.refuse_beside_qubesd()?;
         self.refuse_changed_behind()?;
         let copy = self.keep_copy()?;
         companions.convert()?;
         // Other files may have taken their time.
         self.refuse_changed_behind()?;
-        self.replace(|file| file.write_all(&new))?;
-        Ok(copy)
+        let replaced = self.replace(|file| file.write_all(&new))?;
+        let Replaced { file, durable } = replaced;
+        (self.qubes, self.original) = (qubes, original);
+        self.read_from = ReadFrom { file, version: self.version, stored: None };
+        Ok((copy, durable))
     }
 }

@@ -4,8 +4,8 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::stored_file::opened;
-use super::{StoreError, StorePlace, Write, same_file};
+use super::stored_file::{ReadFrom, opened};
+use super::{Replaced, StoreError, StorePlace, Write, same_file};
 use crate::format::{Bytes, Changed};
 
 /// What became of restoring.
@@ -48,7 +48,7 @@ impl Write {
         let new = Bytes::from(bytes);
         let (qubes, original) =
             opened(Arc::new(new.clone())).map_err(|source| StoreError::Format { path: place.file.clone(), source })?;
-        let read_from = same_file(&lock, &place)?;
+        let read_from = ReadFrom { file: same_file(&lock, &place)?, version, stored: None };
         let saved = Changed::default();
         let mut store = Write { qubes, place, original, read_from, saved, lock, version, companions: None, then: None };
         let old = store.current().map_err(StoreError::io("read", &store.place.file))?;
@@ -62,8 +62,9 @@ impl Write {
         // The lock may have been waited for.
         store.place.refuse_beside_qubesd()?;
         store.refuse_changed_behind()?;
-        store.replace(|file| file.write_all(&new))?;
-        store.read_from = same_file(&store.lock, &store.place)?;
+        let Replaced { file, durable } = store.replace(|file| file.write_all(&new))?;
+        store.read_from = ReadFrom { file, version: store.version, stored: None };
+        durable?;
         Ok(Restored::Written { store: Box::new(store), kept: Some(kept) })
     }
 }

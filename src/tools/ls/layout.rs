@@ -50,7 +50,8 @@ pub fn tree<'a>(values: &Values, vms: &[&'a Vm]) -> Vec<(usize, &'a Vm)> {
     }
     let mut seen = HashSet::new();
     let roots = vms.iter().filter(|vm| !has_netvm(vm) && provides(vm));
-    let loops = vms.iter().filter(|vm| has_netvm(vm) && is_its_own_netvm(&netvms, vm.name.as_str()));
+    let in_loops = in_loops(&netvms);
+    let loops = vms.iter().filter(|vm| in_loops.contains(vm.name.as_str()));
     for root in roots.chain(loops) {
         let mut open = vec![(0, *root)];
         while let Some((level, vm)) = open.pop() {
@@ -65,17 +66,22 @@ pub fn tree<'a>(values: &Values, vms: &[&'a Vm]) -> Vec<(usize, &'a Vm)> {
     rows
 }
 
-/// Whether the netvms of a qube lead back to it.
-fn is_its_own_netvm(netvms: &HashMap<&str, String>, name: &str) -> bool {
-    let mut at = netvms.get(name);
-    for _ in 0..netvms.len() {
-        match at {
-            Some(netvm) if netvm == name => return true,
-            Some(netvm) => at = netvms.get(netvm.as_str()),
-            None => return false,
+/// The qubes whose netvms lead back to them.
+fn in_loops<'n>(netvms: &'n HashMap<&'n str, String>) -> HashSet<&'n str> {
+    let mut seen: HashSet<&str> = HashSet::new();
+    let mut found = HashSet::new();
+    for name in netvms.keys() {
+        let mut way: Vec<&str> = Vec::new();
+        let mut at = Some(*name);
+        while let Some(qube) = at.filter(|qube| seen.insert(qube)) {
+            way.push(qube);
+            at = netvms.get(qube).map(String::as_str);
         }
+        // The way ends at a qube that it has passed, at one that an earlier way has, or where there is no netvm.
+        let back = way.iter().position(|qube| at == Some(*qube));
+        found.extend(back.into_iter().flat_map(|start| way[start..].iter().copied()));
     }
-    false
+    found
 }
 
 /// How the branches of a tree look.
@@ -137,9 +143,9 @@ mod tests {
     }
 
     #[test]
-    fn a_loop_of_netvms_is_found_from_inside_only() {
-        let netvms = [("a", "b"), ("b", "c"), ("c", "b"), ("d", "e")];
+    fn a_qube_that_only_leads_into_a_loop_is_not_in_it() {
+        let netvms = [("a", "b"), ("b", "c"), ("c", "b"), ("d", "e"), ("f", "f"), ("g", "a")];
         let netvms: HashMap<&str, String> = netvms.into_iter().map(|(vm, netvm)| (vm, netvm.to_owned())).collect();
-        assert_eq!(["a", "b", "c", "d", "e"].map(|n| is_its_own_netvm(&netvms, n)), [false, true, true, false, false]);
+        assert_eq!(in_loops(&netvms), HashSet::from(["b", "c", "f"]));
     }
 }

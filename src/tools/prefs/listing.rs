@@ -3,7 +3,7 @@
 use serde_json::{Map, Value as Json, json};
 
 use super::several::View;
-use crate::model::{Property, PropertyError, Value, Vm};
+use crate::model::{Class, Property, PropertyError, Scope, Value, Vm};
 use crate::tools::db::one_line;
 use crate::tools::failure::Failure;
 use crate::tools::invocation::Invocation;
@@ -26,6 +26,22 @@ pub fn entry(value: Result<Value, PropertyError>, is_default: bool) -> Map<Strin
 /// One qube in JSON, with those of its properties that are listed.
 pub fn object(vm: &Vm, properties: Map<String, Json>) -> Json {
     json!({"name": vm.name.as_str(), "class": vm.class.as_str(), "properties": properties})
+}
+
+/// A property itself in JSON: what it is, and which qubes have it.
+pub fn explained(property: &Property) -> Json {
+    // Properties of one name, of which each is some classes', are one to the reader; the system's are others.
+    let of_qubes = !property.is_of(Scope::Global);
+    let has_it = |class: &&Class| of_qubes && Property::find(Scope::Class(class), property.name).is_some();
+    let classes: Vec<&str> = Class::ALL.iter().filter(has_it).map(Class::as_str).collect();
+    json!({
+        "name": property.name,
+        "type": property.kind.api_name(),
+        "settable": !property.computed,
+        "since": property.since.to_string(),
+        "classes": classes,
+        "doc": property.doc,
+    })
 }
 
 /// `QUBE PROPERTY MARK VALUE`, a line for each property: the marks are those of one qube's list.

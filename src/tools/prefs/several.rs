@@ -80,7 +80,7 @@ impl<'a> Wanted<'a> {
 
 pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     if call.has("help-properties") {
-        return super::explain(&mut call.out, of_any_class());
+        return super::explain(call, of_any_class());
     }
     let session = Session::new(call.system()?);
     let wanted = Wanted::of(call)?;

@@ -47,6 +47,19 @@ pub fn all() -> Vec<Schema> {
             properties(&of_system(), &["default_value"]),
         ),
         schema(
+            "help-properties",
+            "qvm-prefs --json --help-properties, qubes-prefs --json --help-properties",
+            "One object for each property there is, sorted by name.",
+            list(object(json!({
+                "name": typed("string", "the property"),
+                "type": {"enum": ["bool", "int", "label", "str", "vm"]},
+                "settable": typed("boolean", "false: it is computed"),
+                "since": typed("string", "the first release that knows it, as 4.0"),
+                "classes": set_of_texts("the classes of qubes that have it; empty for a property of the system"),
+                "doc": typed("string", "what it means"),
+            }))),
+        ),
+        schema(
             "qvm-features",
             "qvm-features --json VMNAME",
             "The features of one qube in the order of the store; an empty text means off.",
@@ -157,6 +170,7 @@ fn qvm_ls() -> Json {
             "root_max": bytes("what its root volume may hold"),
             "root_used": or_null("integer", "how much of its root volume is in use; percent"),
             "root_pool": or_null("string", "the pool of its root volume"),
+            "broken": set_of_texts("what is wrong with it, in words; only where something is"),
             "tags": set_of_texts("its tags, sorted"),
             "connected_vms": set_of_texts("the qubes that get their network from it, sorted"),
             "broken": {

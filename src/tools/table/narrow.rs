@@ -99,7 +99,9 @@ fn wrap(line: &str, width: usize) -> Vec<String> {
         pieces.push(rest[..soft].trim_end_matches(' ').to_owned());
         rest = rest[soft..].trim_start_matches(' ');
     }
-    pieces.push(rest.to_owned());
+    if !rest.is_empty() || pieces.is_empty() {
+        pieces.push(rest.to_owned());
+    }
     pieces
 }
 
