@@ -20,9 +20,9 @@ pub(super) struct Ahead {
     end: Next<Needle>,
     name: Next<Needle>,
     /// Comments, CDATA sections, instructions: only those may hold a `<` that is no tag.
-    misleading: Next<fn(&[u8]) -> Option<usize>>,
+    misleading: Next<Search>,
     /// Ways to write the word "name" other than between double quotation marks.
-    odd: Next<fn(&[u8]) -> Option<usize>>,
+    odd: Next<Search>,
 }
 
 impl Ahead {
@@ -154,12 +154,15 @@ fn odd(bytes: &[u8]) -> Option<usize> {
     })
 }
 
+/// Finds the first place of something.
+type Search = fn(&[u8]) -> Option<usize>;
+
 /// How something is found.
 trait Find {
     fn find(&self, bytes: &[u8]) -> Option<usize>;
 }
 
-impl Find for fn(&[u8]) -> Option<usize> {
+impl Find for Search {
     fn find(&self, bytes: &[u8]) -> Option<usize> {
         self(bytes)
     }
