@@ -160,12 +160,15 @@ fn odd(bytes: &[u8]) -> Option<usize> {
     })
 }
 
+/// Finds the first place of something.
+type Search = fn(&[u8]) -> Option<usize>;
+
 /// How something is found.
 trait Find {
     fn find(&self, bytes: &[u8]) -> Option<usize>;
 }
 
-impl Find for fn(&[u8]) -> Option<usize> {
+impl Find for Search {
     fn find(&self, bytes: &[u8]) -> Option<usize> {
         self(bytes)
     }

@@ -17,7 +17,7 @@ const DEPTH_OF_DOMAINS: usize = 2;
 /// Everything outside the domains, and where those lie. With each domain put back in its place behind its gap, this is
 /// the file.
 pub(crate) struct Frame {
-    pub sections: Vec<(Section, Span)>,
+    pub sections: Sections,
     pub domains: Vec<Span>,
     /// What stands before the first domain's gap.
     pub head: Vec<u8>,
@@ -110,7 +110,7 @@ pub(crate) fn frame(
     Ok(known.then_some((frame, entries)))
 }
 
-/// Sections in the order of the file, each with its place.
+/// Children of the root, and where they lie.
 type Sections = Vec<(Section, Span)>;
 
 /// The sections up to the first that holds domains, and that one's start tag; where there is none, all of them.
@@ -131,7 +131,7 @@ fn before_domains(bytes: &[u8], is_whole: bool) -> Option<(Sections, Option<Span
 }
 
 /// The rest from the end tag of the section with domains on; `start` is where `bytes` begin in the file.
-fn behind_domains(bytes: &[u8], at: usize, start: usize, tag: Span, found: &mut Vec<(Section, Span)>) -> Option<()> {
+fn behind_domains(bytes: &[u8], at: usize, start: usize, tag: Span, found: &mut Sections) -> Option<()> {
     let mut scanner = Scanner::new(bytes, skip_blank(bytes, at)..bytes.len());
     match scanner.next().ok()? {
         Token::Close { name, .. } if name.of(bytes) == b"domains" => {}
@@ -144,12 +144,7 @@ fn behind_domains(bytes: &[u8], at: usize, start: usize, tag: Span, found: &mut 
 
 /// Collects sections up to one that holds domains, whose start tag is returned, or past the end of the root. There can
 /// be one such section: a second is not ours to understand.
-fn sections(
-    scanner: &mut Scanner,
-    bytes: &[u8],
-    start: usize,
-    found: &mut Vec<(Section, Span)>,
-) -> Option<Option<Span>> {
+fn sections(scanner: &mut Scanner, bytes: &[u8], start: usize, found: &mut Sections) -> Option<Option<Span>> {
     loop {
         match scanner.next().ok()? {
             Token::Open { tag, name, empty, .. } => {
