@@ -34,6 +34,11 @@ impl Frame {
         Frame { sections, domains: Vec::new(), head: bytes, gaps: Vec::new(), tail: Vec::new() }
     }
 
+    /// How long the store is.
+    pub fn length(&self) -> usize {
+        self.domains.last().map_or(self.head.len(), |last| last.end as usize) + self.tail.len()
+    }
+
     /// The bytes of a section that holds no domains.
     pub fn section(&self, span: Span) -> Option<&[u8]> {
         let behind = self.domains.last().map_or(self.head.len(), |last| last.end as usize);
@@ -108,6 +113,46 @@ pub(crate) fn frame(
         && check_characters(&frame.head, 0..frame.head.len()).is_ok()
         && check_characters(&frame.tail, 0..frame.tail.len()).is_ok();
     Ok(known.then_some((frame, entries)))
+}
+
+/// What stands around domains that are known to lie where the entries say, in a store of `length` bytes; none where
+/// something else stands there. Not for writing: the blanks between the domains are not read.
+pub(super) fn around(stored: &dyn Stored, length: usize, entries: &[Entry]) -> io::Result<Option<Frame>> {
+    let (Some(first), Some(last)) = (entries.first(), entries.last()) else { return Ok(None) };
+    let (Some(mut head), Some(tail)) = (
+        piece(stored, 0, first.span.start as usize)?,
+        // One byte more would show that the store is longer.
+        piece(stored, last.span.end as usize, (length + 1).saturating_sub(last.span.end as usize))?,
+    ) else {
+        return Ok(None);
+    };
+    let Some((mut sections, Some(tag))) = before_domains(&head, false) else { return Ok(None) };
+    let is_blank = skip_blank(&head, tag.end as usize) == head.len();
+    head.truncate(tag.end as usize);
+    let fits = is_blank
+        && last.span.end as usize + tail.len() == length
+        && behind_domains(&tail, 0, last.span.end as usize, tag, &mut sections).is_some()
+        && check_characters(&head, 0..head.len()).is_ok()
+        && check_characters(&tail, 0..tail.len()).is_ok();
+    let domains = entries.iter().map(|entry| entry.span).collect();
+    Ok(fits.then_some(Frame { sections, domains, head, gaps: Vec::new(), tail }))
+}
+
+/// What stands from `at` on, `long` bytes or up to the end; none where that is more than any store has.
+fn piece(stored: &dyn Stored, at: usize, long: usize) -> io::Result<Option<Vec<u8>>> {
+    if long > super::MAX_BYTES {
+        return Ok(None);
+    }
+    let mut piece = vec![0; long];
+    let mut filled = 0;
+    while filled < long {
+        match stored.read_at(&mut piece[filled..], at + filled)? {
+            0 => break,
+            read => filled += read,
+        }
+    }
+    piece.truncate(filled);
+    Ok(Some(piece))
 }
 
 /// Children of the root, and where they lie.

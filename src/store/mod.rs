@@ -4,6 +4,7 @@
 //! so nothing is decided on what was read before the lock was taken.
 
 mod content;
+mod contents;
 mod error;
 pub mod file_lock;
 pub mod history;

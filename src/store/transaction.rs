@@ -150,7 +150,7 @@ fn read_all(file: &File, path: &Path) -> Result<Bytes, StoreError> {
 
 /// By what a file can be told from a later state of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Version {
+pub(super) struct Version {
     device: u64,
     inode: u64,
     size: u64,
@@ -171,6 +171,17 @@ impl Version {
             modified: (m.mtime(), m.mtime_nsec()),
             changed: (m.ctime(), m.ctime_nsec()),
         }
+    }
+
+    /// Everything that changes with the file, as one line.
+    pub(super) fn in_full(self) -> String {
+        let Version { device, inode, size, modified, changed } = self;
+        format!("{device} {inode} {size} {}.{:09} {}.{:09}", modified.0, modified.1, changed.0, changed.1)
+    }
+
+    /// The second in which it last changed, content or not.
+    pub(super) fn last_change(self) -> i64 {
+        self.modified.0.max(self.changed.0)
     }
 
     /// Whether the content can have changed; a mere chmod does not count.

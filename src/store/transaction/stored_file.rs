@@ -9,6 +9,7 @@ use super::{StoreError, StorePlace, Version, content, lock_path, read_all, refus
 use crate::error::words_of;
 use crate::format::{self, Bytes, FormatError, Original, Stored};
 use crate::model::Qubes;
+use crate::store::contents;
 use crate::store::file_lock::Exclusivity;
 
 /// An open file with a store. What one descriptor gives is one whole version, because all writers of ours rename.
@@ -34,6 +35,19 @@ impl Stored for StoredFile {
             self.failed.get_or_init(|| words_of(error));
         }
         read
+    }
+
+    fn contents(&self) -> Option<String> {
+        let (place, version) = self.unlocked.as_ref()?;
+        contents::of(&place.run_dir, (*version)?)
+    }
+
+    fn keep_contents(&self, table: &str) {
+        if let Some((place, Some(version))) = &self.unlocked
+            && Version::of(&self.file) == Some(*version)
+        {
+            contents::keep(&place.run_dir, place.group, *version, table);
+        }
     }
 
     fn renewed(&self) -> Option<Bytes> {
