@@ -4,13 +4,13 @@
 //! so nothing is decided on what was read before the lock was taken.
 
 mod content;
-mod contents;
 mod error;
 pub mod file_lock;
 pub mod history;
 mod litter;
 mod lock;
 pub mod qubesd;
+mod remark;
 pub mod replace;
 mod transaction;
 

@@ -65,6 +65,7 @@ impl StorePlace {
 /// The store as it was when it was read.
 pub struct Read {
     qubes: Qubes,
+    stored: Arc<StoredFile>,
     _held: Option<Locked>,
 }
 
@@ -81,7 +82,7 @@ impl Read {
         let read = index(stored.clone(), &place.file);
         if locked {
             let _closed_at_the_end = unlock(&stored.file);
-            return Ok(Read { qubes: read?, _held: None });
+            return Ok(Read { qubes: read?, stored, _held: None });
         }
         // A foreign program may write in place under its lock: then what was read is nothing whole. That a writer of ours
         // renamed meanwhile shows in the change time alone, and is no reason to wait.
@@ -89,19 +90,30 @@ impl Read {
             && !before.has_other_content(after)
             && let Ok(qubes) = read
         {
-            return Ok(Read { qubes, _held: None });
+            return Ok(Read { qubes, stored, _held: None });
         }
         let locked = lock_path(&place.file, Exclusivity::Shared, place.wait, &place.note())?;
         let unlocked = Some((place.clone(), Version::of(locked.file())));
-        let qubes = index(Arc::new(StoredFile::new(same_file(&locked, place)?, unlocked)), &place.file)?;
-        Ok(Read { qubes, _held: None })
+        let stored = Arc::new(StoredFile::new(same_file(&locked, place)?, unlocked));
+        Ok(Read { qubes: index(stored.clone(), &place.file)?, stored, _held: None })
     }
 
     /// Reads the store and keeps writers out until this is dropped. Waits for a writer as a writer would.
     pub fn hold(place: &StorePlace) -> Result<Read, StoreError> {
         let locked = lock_path(&place.file, Exclusivity::Shared, place.wait, &place.note())?;
-        let stored = StoredFile::new(same_file(&locked, place)?, None);
-        Ok(Read { qubes: index(Arc::new(stored), &place.file)?, _held: Some(locked) })
+        let stored = Arc::new(StoredFile::new(same_file(&locked, place)?, None));
+        Ok(Read { qubes: index(stored.clone(), &place.file)?, stored, _held: Some(locked) })
+    }
+
+    /// What an earlier reader has left in RUN under `name` about this very state of the store.
+    pub fn remark(&self, name: &str) -> Option<String> {
+        self.stored.remark(name)
+    }
+
+    /// Leaves in RUN under `name` what was found out about this state of the store, for the next reader. Where that is not
+    /// possible, he finds it out for himself.
+    pub fn leave_remark(&self, name: &str, text: &str) {
+        self.stored.leave_remark(name, text);
     }
 
     /// The collection without the transaction.

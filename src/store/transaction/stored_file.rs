@@ -9,8 +9,8 @@ use super::{StoreError, StorePlace, Version, content, lock_path, read_all, refus
 use crate::error::words_of;
 use crate::format::{self, Bytes, FormatError, Original, Stored};
 use crate::model::Qubes;
-use crate::store::contents;
 use crate::store::file_lock::Exclusivity;
+use crate::store::remark;
 
 /// An open file with a store. What one descriptor gives is one whole version, because all writers of ours rename.
 pub(super) struct StoredFile {
@@ -26,6 +26,21 @@ impl StoredFile {
     pub fn new(file: File, unlocked: Option<(StorePlace, Option<Version>)>) -> StoredFile {
         StoredFile { file, unlocked, failed: OnceLock::new() }
     }
+
+    /// What an earlier reader has left under `name` about this state of the store.
+    pub fn remark(&self, name: &str) -> Option<String> {
+        let (place, version) = self.unlocked.as_ref()?;
+        remark::about(&place.run_dir, (*version)?, name)
+    }
+
+    /// Leaves a remark about what was read for the next reader.
+    pub fn leave_remark(&self, name: &str, text: &str) {
+        if let Some((place, Some(version))) = &self.unlocked
+            && Version::of(&self.file) == Some(*version)
+        {
+            remark::leave(&place.run_dir, place.group, *version, name, text);
+        }
+    }
 }
 
 impl Stored for StoredFile {
@@ -38,16 +53,11 @@ impl Stored for StoredFile {
     }
 
     fn contents(&self) -> Option<String> {
-        let (place, version) = self.unlocked.as_ref()?;
-        contents::of(&place.run_dir, (*version)?)
+        self.remark("contents")
     }
 
     fn keep_contents(&self, table: &str) {
-        if let Some((place, Some(version))) = &self.unlocked
-            && Version::of(&self.file) == Some(*version)
-        {
-            contents::keep(&place.run_dir, place.group, *version, table);
-        }
+        self.leave_remark("contents", table);
     }
 
     fn renewed(&self) -> Option<Bytes> {
