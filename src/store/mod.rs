@@ -13,6 +13,7 @@ pub mod qubesd;
 mod remark;
 pub mod replace;
 mod transaction;
+mod version;
 
 pub use error::StoreError;
 pub use lock::Wait;

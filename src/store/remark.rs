@@ -14,7 +14,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use nix::unistd::Gid;
 
 use super::replace::{Access, Replacement};
-use super::transaction::Version;
+use super::version::Version;
 
 /// Seconds.
 const REST: i64 = 2;
