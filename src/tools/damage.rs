@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use super::invocation::Invocation;
 use crate::lifecycle::Session;
-use crate::model::check::Numbers;
+use crate::model::check::{NetvmWays, Numbers};
 use crate::model::{Qubes, Vm, VmName};
 
 /// Looks at qubes as they come by, for what makes one unreliable.
@@ -15,6 +15,7 @@ pub struct Watch<'q> {
     tells_of_store: bool,
     /// Of all qubes, where all of them come by.
     numbers: Option<RefCell<Numbers>>,
+    ways: RefCell<NetvmWays<'q>>,
     broken: RefCell<Vec<(VmName, Vec<String>)>>,
 }
 
@@ -22,7 +23,8 @@ impl<'q> Watch<'q> {
     /// Over all qubes, or some.
     pub fn over(qubes: &'q Qubes, session: &'q Session, all: bool) -> Watch<'q> {
         let numbers = all.then(RefCell::default);
-        Watch { qubes, session, tells_of_store: true, numbers, broken: RefCell::default() }
+        let (ways, broken) = (RefCell::default(), RefCell::default());
+        Watch { qubes, session, tells_of_store: true, numbers, ways, broken }
     }
 
     /// Over one, whatever else is wrong.
@@ -34,7 +36,7 @@ impl<'q> Watch<'q> {
 
     /// What is wrong with a qube; nothing with most.
     pub fn look(&self, vm: &Vm) -> Vec<String> {
-        let mut texts = self.qubes.what_breaks(vm, self.session);
+        let mut texts = self.qubes.what_breaks(vm, self.session, &mut self.ways.borrow_mut());
         if let Some(numbers) = &self.numbers
             && !self.qubes.needs_conversion
         {
