@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use serde_json::json;
+use smol_str::SmolStr;
 
 use crate::hypervisor::HypervisorError;
 use crate::lifecycle::Session;
@@ -39,8 +40,8 @@ pub struct Values<'a> {
 /// One volume in a listing; bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VolumeShown {
-    pub name: String,
-    pub pool: String,
+    pub name: SmolStr,
+    pub pool: SmolStr,
     pub size: u64,
     /// What it takes on disk; 0 where that cannot be told.
     pub usage: u64,
@@ -192,11 +193,24 @@ impl<'a> Values<'a> {
         let further = vm.volumes.iter().map(VolumeConfig::name).filter(|n| of_class.iter().all(|v| v.name != *n));
         let names = of_class.iter().map(|v| v.name).chain(further).filter(|name| *name != "kernel");
         // A volume whose description is broken is nothing a listing stops at.
-        names.filter_map(|name| self.qubes.volume(vm, name, self.session).ok()).map(|v| self.shown(vm, v)).collect()
+        let shown = |name| self.written_down(vm, name).or_else(|| self.resolved(vm, name));
+        names.filter_map(shown).collect()
+    }
+
+    /// A volume that lies where nobody can look: then what the store says of it is all there is.
+    fn written_down(&self, vm: &Vm, name: &str) -> Option<VolumeShown> {
+        let own = self.qubes.written_down(vm, vm.volume(name)?)?;
+        let is_elsewhere =
+            own.vid.is_some() && own.pool.driver() != "linux-kernel" && self.pool(own.pool.name()).is_none();
+        is_elsewhere.then(|| VolumeShown { name: name.into(), pool: own.pool.name().into(), size: own.size, usage: 0 })
+    }
+
+    fn resolved(&self, vm: &Vm, name: &str) -> Option<VolumeShown> {
+        self.qubes.volume(vm, name, self.session).ok().map(|v| self.shown(vm, v))
     }
 
     fn shown(&self, vm: &Vm, volume: ResolvedVolume) -> VolumeShown {
-        let (name, pool, size) = (volume.name.clone(), volume.pool.clone(), volume.size);
+        let (name, pool, size) = (volume.name.as_str().into(), SmolStr::new(&volume.pool), volume.size);
         // Neither is a pool of a driver we do not have, or a file that is missing.
         let usage = self.pool(&pool).and_then(|d| d.usage(&Volume::resolved(&vm.name, volume).ok()?).ok()).unwrap_or(0);
         VolumeShown { name, pool, size, usage }

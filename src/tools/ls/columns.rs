@@ -177,7 +177,7 @@ impl Column {
                     VolumeFact::Usage => json!(volume.usage),
                     VolumeFact::Size => json!(volume.size),
                     VolumeFact::Percent => json!(percent(volume.usage, volume.size)),
-                    VolumeFact::Pool => json!(volume.pool),
+                    VolumeFact::Pool => json!(volume.pool.as_str()),
                 }
             }
             Content::Tags => {
@@ -218,7 +218,7 @@ fn volume_cell(values: &Values, vm: &Vm, name: &str, fact: VolumeFact) -> Cow<'s
     let volumes = values.volumes(vm);
     let volume = volumes.iter().find(|v| v.name == name);
     match (fact, volume) {
-        (VolumeFact::Pool, volume) => volume.map(|v| v.pool.clone()).unwrap_or_default().into(),
+        (VolumeFact::Pool, volume) => volume.map(|v| v.pool.to_string()).unwrap_or_default().into(),
         (_, None) => "0".into(),
         (VolumeFact::Usage, Some(v)) => mib(v.usage).to_string().into(),
         (VolumeFact::Size, Some(v)) => mib(v.size).to_string().into(),
