@@ -232,7 +232,8 @@ impl Qubes {
         if name == VmName::DOM0 {
             return self.slots.iter().position(|s| s.name.is_dom0());
         }
-        let from = self.slots.partition_point(|s| s.class == Class::AdminVM);
+        // It is one, and stands first.
+        let from = self.slots.iter().take_while(|s| s.class == Class::AdminVM).count();
         self.slots[from..].binary_search_by(|s| s.name.as_str().cmp(name)).ok().map(|at| from + at)
     }
 }

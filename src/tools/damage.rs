@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 
 use super::invocation::Invocation;
 use crate::lifecycle::Session;
-use crate::model::check::Numbers;
+use crate::model::check::{NetvmWays, Numbers};
 use crate::model::{Facts as _, Qubes, Vm, VmName};
 use crate::store::Read;
 
@@ -19,6 +19,7 @@ pub struct Watch<'q> {
     tells_of_store: bool,
     /// Of all qubes, where all of them come by.
     numbers: Option<RefCell<Numbers>>,
+    ways: RefCell<NetvmWays<'q>>,
     broken: RefCell<Vec<(VmName, Vec<String>)>>,
     /// How many were looked at.
     looked: Cell<usize>,
@@ -42,8 +43,8 @@ impl<'q> Watch<'q> {
     }
 
     fn new(qubes: &'q Qubes, session: &'q Session) -> Watch<'q> {
-        let (broken, looked) = (RefCell::default(), Cell::default());
-        Watch { qubes, session, tells_of_store: false, numbers: None, broken, looked, known: None }
+        let (ways, broken, looked) = (RefCell::default(), RefCell::default(), Cell::default());
+        Watch { qubes, session, tells_of_store: false, numbers: None, ways, broken, looked, known: None }
     }
 
     /// What is wrong with a qube; nothing with most.
@@ -52,7 +53,7 @@ impl<'q> Watch<'q> {
         if self.known.is_some_and(|(_, is_unbroken)| is_unbroken) {
             return Vec::new();
         }
-        let mut texts = self.qubes.what_breaks(vm, self.session);
+        let mut texts = self.qubes.what_breaks(vm, self.session, &mut self.ways.borrow_mut());
         if let Some(numbers) = &self.numbers
             && !self.qubes.needs_conversion
         {
