@@ -164,7 +164,9 @@ impl Qubes {
                 "revisions_to_keep" => drop(plain_number(text)?),
                 "snap_on_start" => snaps = is_true(text),
                 "source" => has_source = !text.is_empty(),
-                _ => {}
+                "name" | "rw" | "save_on_stop" | "ephemeral" | "internal" => {}
+                // What upstream's drivers do not know.
+                _ => return None,
             }
         }
         let pool = pool.filter(|_| has_source || !snaps)?;

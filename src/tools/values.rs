@@ -132,11 +132,6 @@ impl<'a> Values<'a> {
         text
     }
 
-    /// [`Values::text`] for a qube by its name.
-    pub fn text_of(&self, qube: &str, name: &str) -> Option<String> {
-        self.text(self.qubes.get(qube)?, name).map(Cow::into_owned)
-    }
-
     /// A qube's label, if it has one of the system's.
     pub fn label(&self, vm: &Vm) -> Option<&'a Label> {
         self.qubes.label(vm).ok()

@@ -5,13 +5,11 @@ use std::collections::HashMap;
 
 use crate::model::class::Class;
 use crate::model::facts::Facts;
-use crate::model::property::{Kind, Property, Scope};
+use crate::model::property::{Property, Scope};
 use crate::model::qubes::Qubes;
 use crate::model::release::Release;
 use crate::model::tags::is_tag;
 use crate::model::vm::Vm;
-
-use super::volumes::has_known_attributes;
 
 /// Which netvms stand behind each netvm that was met, itself among them: a few, that all other qubes share.
 #[derive(Default)]
@@ -39,7 +37,8 @@ impl Qubes {
                 "qid" => vm.qid().is_some_and(|qid| qid.number() <= release.highest_qid()),
                 // Looked at with the way to the network.
                 "netvm" => true,
-                _ => text.is_empty() && matches!(property.kind, Kind::Bool) || property.prints_as_stored(self, text),
+                _ if text.is_empty() => property.may_be_empty(),
+                _ => property.prints_as_stored(self, text),
             };
             if !is_plain || property.computed || property.since > release {
                 return false;
@@ -69,9 +68,7 @@ impl Qubes {
 
     fn volumes_are_plain(&self, vm: &Vm, release: Release) -> bool {
         vm.volumes.iter().all(|own| {
-            (release.knows_ephemeral() || !own.attributes.contains("ephemeral"))
-                && has_known_attributes(own)
-                && self.written_down(vm, own).is_some()
+            (release.knows_ephemeral() || !own.attributes.contains("ephemeral")) && self.written_down(vm, own).is_some()
         })
     }
 }

@@ -188,11 +188,6 @@ fn check_flags(vm: &Vm, own: &VolumeConfig, release: Release, add: &mut impl FnM
     }
 }
 
-/// Whether upstream's drivers know all of a volume's attributes.
-pub(super) fn has_known_attributes(own: &VolumeConfig) -> bool {
-    own.attributes.names().all(|name| ATTRIBUTES.contains(&name))
-}
-
 fn check_attributes(own: &VolumeConfig, add: &mut impl FnMut(Kind, Harm, String, Remedy)) {
     let unknown: Vec<&str> = own.attributes.names().filter(|name| !ATTRIBUTES.contains(name)).collect();
     if !unknown.is_empty() {

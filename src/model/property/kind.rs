@@ -166,6 +166,15 @@ impl Property {
         }
     }
 
+    /// Whether an empty text in the store can be read.
+    pub(crate) fn may_be_empty(&self) -> bool {
+        match self.kind {
+            Kind::Bool | Kind::Qube { required: false, .. } => true,
+            Kind::Text { empty, .. } => empty != EmptyText::Refused,
+            _ => false,
+        }
+    }
+
     /// What a user's `text` means, checked as the Admin API and upstream's setters check it.
     pub(super) fn parse(&self, qubes: &Qubes, owner: Owner<'_>, text: &str) -> Result<Value, PropertyError> {
         let no = |what: &str| PropertyError::refused(format!("Failed to parse property value as {what}"));
