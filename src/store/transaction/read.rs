@@ -65,6 +65,12 @@ impl Read {
         self.stored.leave_remark(name, text);
     }
 
+    /// Why a piece of the file could not be read, if one was looked at that could not. Its qube is then a diagnosis, and
+    /// its values are not what is stored.
+    pub fn unread(&self) -> Option<&str> {
+        self.stored.unread()
+    }
+
     /// The collection without the transaction.
     pub fn into_qubes(self) -> Qubes {
         self.qubes

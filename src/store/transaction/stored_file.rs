@@ -27,6 +27,11 @@ impl StoredFile {
         StoredFile { file, unlocked, failed: OnceLock::new() }
     }
 
+    /// Why a piece could not be read, if that happened.
+    pub fn unread(&self) -> Option<&str> {
+        self.failed.get().map(String::as_str)
+    }
+
     /// What an earlier reader has left under `name` about this state of the store.
     pub fn remark(&self, name: &str) -> Option<String> {
         let (place, version) = self.unlocked.as_ref()?;
