@@ -23,6 +23,9 @@ pub fn is_truthy(feature: &str) -> bool {
     matches!(feature, "1" | "true" | "True")
 }
 
+/// What properties of one qube print as, for those that were asked for.
+type Texts = Vec<(&'static str, Option<SmolStr>)>;
+
 /// A view on all qubes of one reading.
 pub struct Values<'a> {
     qubes: &'a Qubes,
@@ -34,7 +37,7 @@ pub struct Values<'a> {
     /// The gateway that each netvm offers.
     gateways: RefCell<HashMap<SmolStr, Option<SmolStr>>>,
     /// What each template gives to qubes that inherit: the texts of its properties, by their names.
-    inherited: RefCell<HashMap<&'a str, Vec<(&'static str, Option<SmolStr>)>>>,
+    inherited: RefCell<HashMap<&'a str, Texts>>,
     /// The volumes of the qube that was asked for last: several columns show them.
     volumes: RefCell<Option<(VmName, Rc<[VolumeShown]>)>>,
 }
