@@ -6,7 +6,12 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use qubes::store::{Read, StorePlace, Wait, Write};
+use qubes::store::{Read, StorePlace, Write};
+
+#[path = "support/store_place.rs"]
+mod store_place;
+
+use store_place::store_place;
 
 const SMALL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/r4/small.xml");
 
@@ -23,18 +28,9 @@ impl Scratch {
 
     fn of(text: &str) -> Scratch {
         let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("qubes.xml");
-        fs::write(&file, text).unwrap();
         fs::create_dir(dir.path().join("run")).unwrap();
-        let place = StorePlace {
-            file,
-            run_dir: dir.path().join("run"),
-            backup_dir: dir.path().join("backup"),
-            qubesd_socket: None,
-            group: None,
-            wait: Wait::NO,
-            force: false,
-        };
+        let place = store_place(dir.path());
+        fs::write(&place.file, text).unwrap();
         let scratch = Scratch { place, dir };
         assert!(!scratch.names().is_empty());
         assert!(!scratch.table().exists(), "a file that changed a moment ago has no table");

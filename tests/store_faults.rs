@@ -479,3 +479,28 @@ fn what_an_editor_writes_while_a_save_waits_for_the_disk_is_not_overwritten() {
     assert!(fs::read(run.store()).unwrap() == edited);
     assert_eq!(run.litter(), Vec::<PathBuf>::new());
 }
+
+#[test]
+fn a_property_that_cannot_be_read_is_an_error_and_no_default() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = dir.path().join("qubes.xml");
+    fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/r4/random-1.xml"), &store).unwrap();
+    let qubes = format::read(fs::read(&store).unwrap()).unwrap();
+    let name = qubes.names().find(|name| !name.is_dom0()).unwrap().to_string();
+    let strace = |options: &[&str]| {
+        let mut command = Command::new("strace");
+        command.args(["-f", "-e", "trace=pread64", "-P"]).arg(&store).args(options);
+        command.arg(env!("CARGO_BIN_EXE_qvm-prefs")).args([&name, "memory"]).env("QUBES_OFFLINE", "1");
+        command.env("QUBES_XML_PATH", &store).env("XDG_RUNTIME_DIR", dir.path()).env_remove("QUBES_ROOT").output()
+    };
+    let Ok(sound) = strace(&[]) else { return skip::skip("strace is not installed") };
+    assert!(sound.status.success(), "{sound:?}");
+    // The last piece that is read is the qube itself.
+    let reads = String::from_utf8_lossy(&sound.stderr).matches("pread64(").count();
+    assert!(reads > 1, "{sound:?}");
+    let failed = strace(&["-e", &format!("inject=pread64:error=EIO:when={reads}")]).unwrap();
+    let words = String::from_utf8_lossy(&failed.stderr).into_owned();
+    let told: Vec<&str> = words.lines().filter(|line| line.starts_with("qvm-prefs: ")).collect();
+    assert_eq!((failed.status.code(), failed.stdout.as_slice()), (Some(1), &b""[..]), "{words}");
+    assert!(told.len() == 1 && told[0].contains(&name) && told[0].contains("I/O error"), "{words}");
+}

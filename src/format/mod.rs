@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 mod ahead;
 mod changed;
+mod characters;
 mod contents;
 mod damage;
 mod edit;
