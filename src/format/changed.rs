@@ -10,7 +10,7 @@ use super::error::FormatError;
 use super::frame::{Check, Frame};
 use super::stored::Stored;
 use super::tree::Parts;
-use super::{full, open_framed, unreadable, whole, writer};
+use super::{Opened, contents, full, open_framed, unreadable, whole, writer};
 use crate::model::{Qubes, Written};
 
 /// A store that was read to be changed.
@@ -19,6 +19,8 @@ pub struct Original {
     frame: Frame,
     /// Whether every domain is.
     is_well_formed: bool,
+    /// Where the domains lie, if they are.
+    table: Option<String>,
 }
 
 /// A piece of what is to be written.
@@ -38,8 +40,22 @@ impl Original {
     pub fn open(stored: Arc<dyn Stored>) -> Result<(Qubes, Original), FormatError> {
         let mut is_well_formed = true;
         let check = Check { is_passed: &mut is_well_formed, parts: Parts::default() };
-        let (qubes, frame) = open_framed(&stored, Some(check))?;
-        Ok((qubes, Original { stored, frame, is_well_formed }))
+        let Opened { qubes, frame, table } = open_framed(&stored, Some(check))?;
+        let table = table.filter(|_| is_well_formed);
+        Ok((qubes, Original { stored, frame, is_well_formed, table }))
+    }
+
+    /// Where the domains lie in this.
+    #[cfg(test)]
+    pub(super) fn table(&self) -> Option<&str> {
+        self.table.as_deref()
+    }
+
+    /// Where the domains lie in `new`, which is this after the change, for [`Stored::contents`]; none where somebody has
+    /// to look.
+    pub fn contents_of(&self, new: &dyn Stored, changed: &Changed) -> Option<String> {
+        // What cannot be read again is looked for by whoever can.
+        contents::carried_over(self.table.as_ref()?, changed, new).ok()?
     }
 
     /// How `qubes`, which was read from this, differs from it. Fails where the original is not well-formed: nothing is
@@ -124,6 +140,11 @@ impl Skeleton {
 }
 
 impl Changed {
+    /// What is replaced, by what.
+    pub(super) fn edits(&self) -> &[(Range<usize>, String)] {
+        &self.0
+    }
+
     /// The new content, piece by piece.
     pub fn parts(&self) -> impl Iterator<Item = Part<'_>> {
         let mut done = 0;

@@ -6,13 +6,10 @@ use std::io;
 use super::ahead::Ahead;
 use super::index::{Entry, Index, Section, entry, parsed_entry};
 use super::scan::{Scanner, Span, Token};
-use super::stored::{Stored, Window};
+use super::stored::{Stored, Window, piece};
 use super::text::{Place, decode, skip_blank};
 use super::tree::{Parts, Tree, check_characters};
-use super::{full, leaf};
-
-/// Root and section: what stands around a domain.
-const DEPTH_OF_DOMAINS: usize = 2;
+use super::{DEPTH_OF_DOMAINS, full, leaf};
 
 /// Everything outside the domains, and where those lie. With each domain put back in its place behind its gap, this is
 /// the file.
@@ -116,8 +113,13 @@ pub(crate) fn frame(
 }
 
 /// What stands around domains that are known to lie where the entries say, in a store of `length` bytes; none where
-/// something else stands there. Not for writing: the blanks between the domains are not read.
-pub(super) fn around(stored: &dyn Stored, length: usize, entries: &[Entry]) -> io::Result<Option<Frame>> {
+/// something else stands there. For writing it must be known what stands before each domain, which is not read.
+pub(super) fn around(
+    stored: &dyn Stored,
+    length: usize,
+    entries: &[Entry],
+    gap: Option<Vec<u8>>,
+) -> io::Result<Option<Frame>> {
     let (Some(first), Some(last)) = (entries.first(), entries.last()) else { return Ok(None) };
     let (Some(mut head), Some(tail)) = (
         piece(stored, 0, first.span.start as usize)?,
@@ -128,31 +130,21 @@ pub(super) fn around(stored: &dyn Stored, length: usize, entries: &[Entry]) -> i
     };
     let Some((mut sections, Some(tag))) = before_domains(&head, false) else { return Ok(None) };
     let is_blank = skip_blank(&head, tag.end as usize) == head.len();
+    let is_apart = |gap: &Vec<u8>| {
+        let mut neighbours = entries.iter().zip(&entries[1..]);
+        head[tag.end as usize..] == **gap && neighbours.all(|(a, b)| b.span.start - a.span.end == gap.len() as u32)
+    };
+    let fits_between = gap.as_ref().is_none_or(is_apart);
     head.truncate(tag.end as usize);
     let fits = is_blank
+        && fits_between
         && last.span.end as usize + tail.len() == length
         && behind_domains(&tail, 0, last.span.end as usize, tag, &mut sections).is_some()
         && check_characters(&head, 0..head.len()).is_ok()
         && check_characters(&tail, 0..tail.len()).is_ok();
     let domains = entries.iter().map(|entry| entry.span).collect();
-    Ok(fits.then_some(Frame { sections, domains, head, gaps: Vec::new(), tail }))
-}
-
-/// What stands from `at` on, `long` bytes or up to the end; none where that is more than any store has.
-fn piece(stored: &dyn Stored, at: usize, long: usize) -> io::Result<Option<Vec<u8>>> {
-    if long > super::MAX_BYTES {
-        return Ok(None);
-    }
-    let mut piece = vec![0; long];
-    let mut filled = 0;
-    while filled < long {
-        match stored.read_at(&mut piece[filled..], at + filled)? {
-            0 => break,
-            read => filled += read,
-        }
-    }
-    piece.truncate(filled);
-    Ok(Some(piece))
+    let gaps = gap.map_or_else(Vec::new, |gap| gap.repeat(entries.len()));
+    Ok(fits.then_some(Frame { sections, domains, head, gaps, tail }))
 }
 
 /// Children of the root, and where they lie.

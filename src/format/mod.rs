@@ -48,6 +48,7 @@ pub use scan::Span;
 pub use stored::Stored;
 
 use crate::model::{Brief, Class, Diagnosis, Labels, Pools, Qubes, SharedBytes, TextMap, VmName};
+use contents::Look;
 use frame::{Check, Frame};
 use index::{Entry, Section};
 use reader::diagnosis;
@@ -60,6 +61,9 @@ pub(crate) mod xml {
     pub(crate) use super::full::document;
     pub(crate) use super::tree::{Id, Tree};
 }
+
+/// Root and section: what stands around a domain.
+const DEPTH_OF_DOMAINS: usize = 2;
 
 /// The largest store that is read: thirty times what a thousand qubes need.
 pub const MAX_BYTES: usize = 64 << 20;
@@ -78,24 +82,31 @@ pub fn read(bytes: impl Into<Bytes>) -> Result<Qubes, FormatError> {
 pub fn open(stored: Arc<dyn Stored>) -> Result<Qubes, FormatError> {
     match open_framed(&stored, None) {
         Err(FormatError::OldFormat) => import::read(&whole(&*stored)?),
-        opened => opened.map(|(qubes, _)| qubes),
+        opened => opened.map(|opened| opened.qubes),
     }
 }
 
 /// Reads a store that is to be changed: only those of R4.
 pub fn read_to_write(bytes: impl Into<Bytes>) -> Result<Qubes, FormatError> {
     let stored: Arc<dyn Stored> = Arc::new(bytes.into());
-    open_framed(&stored, None).map(|(qubes, _)| qubes)
+    open_framed(&stored, None).map(|opened| opened.qubes)
 }
 
-/// Reads a store and keeps what is outside the domains.
-fn open_framed(stored: &Arc<dyn Stored>, check: Option<Check>) -> Result<(Qubes, Frame), FormatError> {
-    let (frame, entries) = match framed(&**stored, check).map_err(unreadable)? {
+/// A store with what is outside its domains.
+struct Opened {
+    qubes: Qubes,
+    frame: Frame,
+    /// Where the domains lie; none where nobody is helped by it.
+    table: Option<String>,
+}
+
+fn open_framed(stored: &Arc<dyn Stored>, check: Option<Check>) -> Result<Opened, FormatError> {
+    let (frame, entries, table) = match framed(&**stored, check).map_err(unreadable)? {
         Some(framed) => framed,
         None => {
             let bytes = whole(&**stored)?;
             let index = index::careful(&bytes)?;
-            (Frame::uncut(bytes, &index), index.domains)
+            (Frame::uncut(bytes, &index), index.domains, None)
         }
     };
     let head = head(&**stored, &frame)?;
@@ -107,27 +118,24 @@ fn open_framed(stored: &Arc<dyn Stored>, check: Option<Check>) -> Result<(Qubes,
     let source = Source::new(stored.clone(), spans);
     let mut qubes = Qubes::over(head.labels, head.pools, head.globals, Box::new(source), briefs(entries));
     qubes.diagnoses.extend(diagnoses);
-    Ok((qubes, frame))
+    Ok(Opened { qubes, frame, table })
 }
 
-/// By the table that somebody has left, else by looking; who looks leaves the table. Who has to check every domain has
-/// to look.
-fn framed(stored: &dyn Stored, check: Option<Check>) -> io::Result<Option<(Frame, Vec<Entry>)>> {
-    if check.is_some() {
-        return frame::frame(stored, Window::ROOM, check);
-    }
+/// By the table that somebody has left, else by looking; who looks to read leaves the table. Who looks to write believes
+/// only a table of somebody who checked every byte.
+fn framed(stored: &dyn Stored, check: Option<Check>) -> io::Result<Option<(Frame, Vec<Entry>, Option<String>)>> {
+    let look = if check.is_some() { Look::Checked } else { Look::Found };
     if let Some(table) = stored.contents()
-        && let Some(framed) = contents::framed(&table, stored)?
+        && let Some((frame, entries)) = contents::framed(&table, stored, look)?
     {
-        return Ok(Some(framed));
+        return Ok(Some((frame, entries, Some(table))));
     }
-    let found = frame::frame(stored, Window::ROOM, None)?;
-    if let Some((frame, entries)) = &found
-        && let Some(table) = contents::table(frame, entries, frame.length())
-    {
-        stored.keep_contents(&table);
+    let Some((frame, entries)) = frame::frame(stored, Window::ROOM, check)? else { return Ok(None) };
+    let table = contents::table(&frame, &entries, frame.length(), look);
+    if let (Some(table), Look::Found) = (&table, look) {
+        stored.keep_contents(table);
     }
-    Ok(found)
+    Ok(Some((frame, entries, table)))
 }
 
 /// The bytes of `qubes`, which was read from `source` and may have been changed since. Where nothing differs, they are

@@ -65,6 +65,23 @@ pub(super) fn whole(stored: &dyn Stored) -> io::Result<Vec<u8>> {
     }
 }
 
+/// What stands from `at` on, `long` bytes or up to the end; none where that is more than any store has.
+pub(super) fn piece(stored: &dyn Stored, at: usize, long: usize) -> io::Result<Option<Vec<u8>>> {
+    if long > super::MAX_BYTES {
+        return Ok(None);
+    }
+    let mut piece = vec![0; long];
+    let mut filled = 0;
+    while filled < long {
+        match stored.read_at(&mut piece[filled..], at + filled)? {
+            0 => break,
+            read => filled += read,
+        }
+    }
+    piece.truncate(filled);
+    Ok(Some(piece))
+}
+
 /// A part of the bytes that moves from their beginning to their end.
 pub(super) struct Window<'s> {
     stored: &'s dyn Stored,

@@ -1,31 +1,48 @@
 //! Damage that was there before a write stays, and is told once. Whether there is any takes a look at every qube, which
 //! costs more than the write; so a store that was found sound, or made of a sound one by us (who add no damage), is
-//! remembered in `RUN/sound`. That note is of no value: whoever finds another looks again.
+//! remembered in `RUN/sound`, and one in which no qube is broken in `RUN/unbroken`. These remarks are of no value: whoever
+//! finds others looks again.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
-
-use crate::model::check::{Harm, Numbers};
-use crate::model::{Facts as _, Finding, Qubes};
-use crate::store::Write;
-use crate::store::replace::Access;
+use crate::model::check::{Harm, NetvmWays, Numbers};
+use crate::model::{Facts as _, Finding, Qubes, Written};
+use crate::store::{Read, Write};
 
 use super::Session;
 
+/// The remark about a store that upstream would not refuse; its text says by whose rules.
+const SOUND: &str = "sound";
+/// The remark about a store in which all qubes were looked at and none is broken; its text says by whose rules.
+const UNBROKEN: &str = "unbroken";
+
 impl Session {
+    /// What is sound for one release may not be for another.
+    fn rules(&self) -> String {
+        self.release().to_string()
+    }
+
+    /// Whether somebody has found that no qube of this store is broken.
+    pub fn is_known_unbroken(&self, read: &Read) -> bool {
+        read.remark(UNBROKEN).is_some_and(|rules| rules == self.rules())
+    }
+
+    /// Tells the next one that no qube of this store is broken.
+    pub fn leave_unbroken(&self, read: &Read) {
+        read.leave_remark(UNBROKEN, &self.rules());
+    }
+
     /// Sees to it that damage is told when `write` is saved, and that its absence is remembered.
     pub(super) fn watch_over_damage(&self, write: &mut Write) {
-        let note = self.system.run_dir().join("sound");
-        // What is sound for one release may not be for another, and a later version of ours may know more.
-        let front = format!("{} {}", env!("CARGO_PKG_VERSION"), self.release());
-        let is_known = fs::read_to_string(&note).is_ok_and(|known| known == format!("{front} {}\n", write.stamp()));
-        match if is_known { None } else { self.damage_in_words(write) } {
+        let rules = self.rules();
+        let is_known = |name| write.remark(name).is_some_and(|known| known == rules);
+        let was_unbroken = is_known(UNBROKEN);
+        match if is_known(SOUND) { None } else { self.damage_in_words(write) } {
             None => {
-                let access = Access::shared(self.system.qubes_group());
-                write.once_saved(move |stamp| {
-                    let _looks_again = remember(&note, access, &format!("{front} {stamp}\n"));
+                let session = self.fork();
+                write.once_saved(move |write| {
+                    write.leave_remark(SOUND, &rules);
+                    if was_unbroken && session.touched_are_unbroken(write) {
+                        write.leave_remark(UNBROKEN, &rules);
+                    }
                 });
             }
             Some(text) => {
@@ -38,6 +55,17 @@ impl Session {
                 });
             }
         }
+    }
+
+    /// Whether nothing is wrong with what was changed, where no qube came or went. That it does no harm to others is
+    /// the rules' part.
+    fn touched_are_unbroken(&self, qubes: &Qubes) -> bool {
+        qubes.removed().is_empty()
+            && qubes.written().all(|written| match written {
+                Written::Unchanged { .. } => true,
+                Written::Changed { vm, .. } => qubes.what_breaks(vm, self, &mut NetvmWays::default()).is_empty(),
+                Written::New { .. } => false,
+            })
     }
 
     /// What upstream would refuse the store for; nothing when it would not. No qube stays in memory for it.
@@ -59,12 +87,4 @@ impl Session {
         };
         Some(format!("qubesd would refuse it: {first}{others}; that stays as it was (qubes-db check, qubes-db repair)"))
     }
-}
-
-/// Writes the note, for every member of group qubes. One that was cut short is like none.
-fn remember(note: &Path, access: Access, text: &str) -> io::Result<()> {
-    let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o660).open(note)?;
-    // One of another member has had its access from him.
-    let _not_ours = access.apply(&file);
-    file.write_all(text.as_bytes())
 }

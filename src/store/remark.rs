@@ -1,10 +1,11 @@
-//! Remarks that readers leave in RUN about one state of the store, for the next reader: where the domains lie
+//! Remarks that are left in RUN about one state of the store, for whoever comes next: where the domains lie
 //! (`RUN/contents`), that no qube is broken (`RUN/unbroken`). Of no value by themselves: whoever finds one of another state
 //! looks for himself.
 //!
 //! A remark is believed only for the very file it was made about: device, inode, length, and both times to the nanosecond, of
-//! which nobody can set the time of change. Two changes within one tick of the clock have the same times, so it is left
-//! only about a file that has been at rest for some seconds: whatever changes later has another time.
+//! which nobody can set the time of change. Two changes within one tick of the clock have the same times, so a reader leaves it
+//! only about a file that has been at rest for some seconds: whatever changes later has another time. A writer sets
+//! the file apart, and need not wait.
 
 use std::fs;
 use std::io::Write as _;
@@ -31,12 +32,19 @@ pub(super) fn about(run_dir: &Path, version: Version, name: &str) -> Option<Stri
 /// Leaves a remark for others, where there is a RUN and the file has been at rest.
 pub(super) fn leave(run_dir: &Path, group: Option<Gid>, version: Version, name: &str, text: &str) {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    if i64::try_from(now).is_ok_and(|now| now - version.last_change() > REST) && run_dir.is_dir() {
-        let write = || {
-            let mut new = Replacement::begin(&run_dir.join(name), Access::shared(group))?;
-            new.file().write_all(format!("{}\n{text}", stamp(version)).as_bytes())?;
-            new.commit_unsynced()
-        };
+    if i64::try_from(now).is_ok_and(|now| now - version.last_change() > REST) {
+        leave_at_once(run_dir, group, version, name, text);
+    }
+}
+
+/// The same about a file that was [set apart](super::version::set_apart).
+pub(super) fn leave_at_once(run_dir: &Path, group: Option<Gid>, version: Version, name: &str, text: &str) {
+    let write = || {
+        let mut new = Replacement::begin(&run_dir.join(name), Access::shared(group))?;
+        new.file().write_all(format!("{}\n{text}", stamp(version)).as_bytes())?;
+        new.commit_unsynced()
+    };
+    if run_dir.is_dir() {
         // Where it cannot be left, the next reader looks for himself.
         let _looks_again = write();
     }

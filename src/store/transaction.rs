@@ -21,15 +21,16 @@ use super::history;
 use super::litter;
 use super::lock::{HolderNote, Locked, Wait, is_still_at, lock_path, open};
 use super::qubesd;
+use super::remark;
 use super::replace::{Access, Replacement, directory_of, uninterrupted};
-use super::version::{Version, version_of};
+use super::version::{Version, set_apart, version_of};
 use crate::format::{self, Bytes, Changed, FormatError, MAX_BYTES, Original};
 use crate::model::Qubes;
 
 pub use convert::Companions;
 pub use read::Read;
 pub use restore::Restored;
-use stored_file::{ReadFrom, StoredFile, original};
+use stored_file::{CONTENTS, ReadFrom, StoredFile, original};
 
 /// Where a store and what belongs to it lie, and how to treat them.
 #[derive(Debug, Clone)]
@@ -119,10 +120,12 @@ pub struct Write {
     /// Of a store of R1 to R3: what is to be converted beside it.
     companions: Option<Box<dyn Companions>>,
     then: Option<AfterSave>,
+    /// Whether the file, as it was saved, is known by its time from any content that comes after.
+    is_apart: bool,
 }
 
-/// What is to be done once, after the first save that wrote something; it is given [`Write::stamp`].
-type AfterSave = Box<dyn FnOnce(&str)>;
+/// What is to be done once, after the first save that wrote something.
+type AfterSave = Box<dyn FnOnce(&Write)>;
 
 impl Write {
     /// Takes the exclusive lock, waiting at most [`StorePlace::wait`], and reads the store. One of R1 to R3 can be saved
@@ -134,11 +137,22 @@ impl Write {
 
     /// The store in the file that is locked.
     fn over(place: StorePlace, lock: Locked, version: Version) -> Result<Write, StoreError> {
-        let stored = Arc::new(StoredFile::new(same_file(&lock, &place)?, None));
+        let stored = Arc::new(StoredFile::to_change(same_file(&lock, &place)?, &place, version));
         let (qubes, original) = original(stored.clone(), &place.file)?;
         let read_from = ReadFrom { file: same_file(&lock, &place)?, version, stored: Some(stored) };
         let saved = Changed::default();
-        Ok(Write { qubes, place, original, read_from, saved, lock, version, companions: None, then: None })
+        Ok(Write {
+            qubes,
+            place,
+            original,
+            read_from,
+            saved,
+            lock,
+            version,
+            companions: None,
+            then: None,
+            is_apart: false,
+        })
     }
 
     /// The store with its links resolved, locked, whatever it holds.
@@ -204,12 +218,35 @@ impl Write {
             .map_err(StoreError::io("copy the store to", &self.place.backup_dir))?;
         let old = uninterrupted(|| self.read_from.file.try_clone()).map_err(StoreError::io("read", path))?;
         let replaced = self.replace(|new| content::write_changed(&changed, &old, new))?;
+        self.leave_contents(&changed, replaced.file);
         self.saved = changed;
         replaced.durable?;
         if let Some(then) = self.then.take() {
-            then(&self.stamp());
+            then(self);
         }
         Ok(Saved::Written)
+    }
+
+    /// Tells who comes next where the domains lie now, so that nobody looks who need not.
+    fn leave_contents(&self, changed: &Changed, file: File) {
+        if let Some(original) = self.original.as_ref().filter(|_| self.is_apart && self.place.run_dir.is_dir())
+            && let Some(table) = original.contents_of(&StoredFile::locked(file), changed)
+        {
+            self.leave_remark(CONTENTS, &table);
+        }
+    }
+
+    /// What somebody has left in RUN under `name` about the store as it was opened.
+    pub fn remark(&self, name: &str) -> Option<String> {
+        self.read_from.stored.as_ref()?.remark(name)
+    }
+
+    /// Leaves in RUN under `name` what is known of the store as it was saved. Where that is not possible, who wants to
+    /// know finds it out for himself.
+    pub fn leave_remark(&self, name: &str, text: &str) {
+        if self.is_apart {
+            remark::leave_at_once(&self.place.run_dir, self.place.group, self.version, name, text);
+        }
     }
 
     /// By what this state of the file can be known again, by another process as well.
@@ -218,7 +255,7 @@ impl Write {
     }
 
     /// Has something done after the first save that writes.
-    pub fn once_saved(&mut self, then: impl FnOnce(&str) + 'static) {
+    pub fn once_saved(&mut self, then: impl FnOnce(&Write) + 'static) {
         self.then = Some(Box::new(then));
     }
 
@@ -265,8 +302,10 @@ impl Write {
         keep_owner(self.lock.file(), replacement.file(), self.place.group)
             .map_err(StoreError::io("keep the owner of", &path))?;
         let lock = fill(&mut replacement, put, &path)?;
-        let (version, file) = (version_of(lock.file(), &path)?, same_file(&lock, &self.place)?);
+        let file = same_file(&lock, &self.place)?;
         replacement.sync().map_err(StoreError::io("write", &path))?;
+        self.is_apart = set_apart(lock.file());
+        let version = version_of(lock.file(), &path)?;
         // Copying and syncing took their time, and who edits in place may have changed what was copied.
         self.refuse_changed_behind()?;
         let durable = match replacement.publish() {

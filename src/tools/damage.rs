@@ -5,11 +5,8 @@ use std::cell::{Cell, RefCell};
 use super::invocation::Invocation;
 use crate::lifecycle::Session;
 use crate::model::check::{NetvmWays, Numbers};
-use crate::model::{Facts as _, Qubes, Vm, VmName};
+use crate::model::{Qubes, Vm, VmName};
 use crate::store::Read;
-
-/// The remark about a store in which all qubes were looked at and none is broken; its text says by whose rules.
-const UNBROKEN: &str = "unbroken";
 
 /// Looks at qubes as they come by, for what makes one unreliable.
 pub struct Watch<'q> {
@@ -30,7 +27,7 @@ pub struct Watch<'q> {
 impl<'q> Watch<'q> {
     /// Over all qubes, or some.
     pub fn over(read: &'q Read, session: &'q Session, all: bool) -> Watch<'q> {
-        let is_known = read.remark(UNBROKEN).is_some_and(|rules| rules == session.release().to_string());
+        let is_known = session.is_known_unbroken(read);
         let numbers = all.then(RefCell::default);
         Watch { tells_of_store: true, numbers, known: Some((read, is_known)), ..Watch::new(read, session) }
     }
@@ -90,7 +87,7 @@ impl<'q> Watch<'q> {
             && self.broken.borrow().is_empty()
             && !self.qubes.needs_conversion
         {
-            read.leave_remark(UNBROKEN, &self.session.release().to_string());
+            self.session.leave_unbroken(read);
         }
     }
 }

@@ -26,8 +26,7 @@ impl Read {
         // Where writers wait, readers that overlap would keep them out for long.
         let locked = place.note().nobody_queues()
             && try_lock(&file, Exclusivity::Shared).map_err(StoreError::io("lock", &place.file))?;
-        let before = Version::of(&file);
-        let stored = Arc::new(StoredFile::new(file, Some((place.clone(), before))));
+        let stored = Arc::new(StoredFile::unlocked(file, place));
         let read = index(stored.clone(), &place.file);
         if locked {
             let _closed_at_the_end = unlock(&stored.file);
@@ -35,22 +34,21 @@ impl Read {
         }
         // A foreign program may write in place under its lock: then what was read is nothing whole. That a writer of ours
         // renamed meanwhile shows in the change time alone, and is no reason to wait.
-        if let (Some(before), Some(after)) = (before, Version::of(&stored.file))
+        if let (Some(before), Some(after)) = (stored.version(), Version::of(&stored.file))
             && !before.has_other_content(after)
             && let Ok(qubes) = read
         {
             return Ok(Read { qubes, stored, _held: None });
         }
         let locked = lock_path(&place.file, Exclusivity::Shared, place.wait, &place.note())?;
-        let unlocked = Some((place.clone(), Version::of(locked.file())));
-        let stored = Arc::new(StoredFile::new(same_file(&locked, place)?, unlocked));
+        let stored = Arc::new(StoredFile::unlocked(same_file(&locked, place)?, place));
         Ok(Read { qubes: index(stored.clone(), &place.file)?, stored, _held: None })
     }
 
     /// Reads the store and keeps writers out until this is dropped. Waits for a writer as a writer would.
     pub fn hold(place: &StorePlace) -> Result<Read, StoreError> {
         let locked = lock_path(&place.file, Exclusivity::Shared, place.wait, &place.note())?;
-        let stored = Arc::new(StoredFile::new(same_file(&locked, place)?, None));
+        let stored = Arc::new(StoredFile::locked(same_file(&locked, place)?));
         Ok(Read { qubes: index(stored.clone(), &place.file)?, stored, _held: Some(locked) })
     }
 

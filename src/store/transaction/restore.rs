@@ -50,7 +50,18 @@ impl Write {
             opened(Arc::new(new.clone())).map_err(|source| StoreError::Format { path: place.file.clone(), source })?;
         let read_from = ReadFrom { file: same_file(&lock, &place)?, version, stored: None };
         let saved = Changed::default();
-        let mut store = Write { qubes, place, original, read_from, saved, lock, version, companions: None, then: None };
+        let mut store = Write {
+            qubes,
+            place,
+            original,
+            read_from,
+            saved,
+            lock,
+            version,
+            companions: None,
+            then: None,
+            is_apart: false,
+        };
         let old = store.current().map_err(StoreError::io("read", &store.place.file))?;
         if expected.is_some_and(|expected| expected != &*old) {
             return Err(StoreError::ChangedBehind { path: store.place.file.clone() });

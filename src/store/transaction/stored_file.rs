@@ -12,19 +12,40 @@ use crate::model::Qubes;
 use crate::store::file_lock::Exclusivity;
 use crate::store::remark;
 
+/// The remark that says where the domains lie.
+pub(super) const CONTENTS: &str = "contents";
+
 /// An open file with a store. What one descriptor gives is one whole version, because all writers of ours rename.
 pub(super) struct StoredFile {
     pub file: File,
-    /// Where to read again what a foreign program writes in place, and what the file was before; nothing where nobody
-    /// can, because the file is locked.
-    pub unlocked: Option<(StorePlace, Option<Version>)>,
+    /// Where it lies, and what it was when it was opened; nothing of one that is not to be remarked upon.
+    place: Option<(StorePlace, Option<Version>)>,
+    /// Whether a foreign program may write in place meanwhile: then it is read again.
+    unlocked: bool,
     /// Why a piece of it could not be read. Its qube is then a diagnosis, which must never be saved.
     failed: OnceLock<String>,
 }
 
 impl StoredFile {
-    pub fn new(file: File, unlocked: Option<(StorePlace, Option<Version>)>) -> StoredFile {
-        StoredFile { file, unlocked, failed: OnceLock::new() }
+    /// One that nobody can change.
+    pub fn locked(file: File) -> StoredFile {
+        StoredFile { file, place: None, unlocked: false, failed: OnceLock::new() }
+    }
+
+    /// One that is to be changed, in this state.
+    pub fn to_change(file: File, place: &StorePlace, version: Version) -> StoredFile {
+        StoredFile { place: Some((place.clone(), Some(version))), ..StoredFile::locked(file) }
+    }
+
+    /// One that a foreign program may change.
+    pub fn unlocked(file: File, place: &StorePlace) -> StoredFile {
+        let version = Version::of(&file);
+        StoredFile { place: Some((place.clone(), version)), unlocked: true, ..StoredFile::locked(file) }
+    }
+
+    /// What the file was when it was opened.
+    pub fn version(&self) -> Option<Version> {
+        self.place.as_ref()?.1
     }
 
     /// Why a piece could not be read, if that happened.
@@ -34,13 +55,13 @@ impl StoredFile {
 
     /// What an earlier reader has left under `name` about this state of the store.
     pub fn remark(&self, name: &str) -> Option<String> {
-        let (place, version) = self.unlocked.as_ref()?;
+        let (place, version) = self.place.as_ref()?;
         remark::about(&place.run_dir, (*version)?, name)
     }
 
     /// Leaves a remark about what was read for the next reader.
     pub fn leave_remark(&self, name: &str, text: &str) {
-        if let Some((place, Some(version))) = &self.unlocked
+        if let Some((place, Some(version))) = &self.place
             && Version::of(&self.file) == Some(*version)
         {
             remark::leave(&place.run_dir, place.group, *version, name, text);
@@ -58,15 +79,15 @@ impl Stored for StoredFile {
     }
 
     fn contents(&self) -> Option<String> {
-        self.remark("contents")
+        self.remark(CONTENTS)
     }
 
     fn keep_contents(&self, table: &str) {
-        self.leave_remark("contents", table);
+        self.leave_remark(CONTENTS, table);
     }
 
     fn renewed(&self) -> Option<Bytes> {
-        let (place, before) = self.unlocked.as_ref()?;
+        let (place, before) = self.place.as_ref().filter(|_| self.unlocked)?;
         let is_same = Version::of(&self.file).zip(*before).is_some_and(|(now, before)| !now.has_other_content(before));
         if is_same {
             return None;
