@@ -513,3 +513,24 @@ fn what_a_listing_remembers_does_not_hide_what_breaks_later() {
     let seen = system.run("qvm-ls");
     assert!(seen.stdout.contains("work !") && seen.stderr.contains("vcpus is 'x'"), "{seen:?}");
 }
+
+#[test]
+fn what_several_processors_list_is_what_one_lists() {
+    let large = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/r4/n1000.xml")).unwrap();
+    let system = System::of(&large);
+    let listing = "qvm-ls --fields name,state,class,label,template,netvm,qid,uuid,flags,disk,priv-max,ip,gateway,kernel,maxmem,tags";
+    // Without RUN nobody has looked whether a qube is broken, so that has to be done in turn.
+    let by_one = system.run(listing);
+    assert!(by_one.stdout.lines().count() > 1000, "{by_one:?}");
+    fs::create_dir_all(system.dir.path().join("run/qubes")).unwrap();
+    system.ok("qvm-prefs work-998 memory 444");
+    let remark = system.dir.path().join("run/qubes/unbroken");
+    assert_eq!(system.run(listing).stdout, by_one.stdout);
+    assert!(remark.exists(), "after a write of ours nobody has to wait before something is remembered");
+    assert_eq!(system.run(listing).stdout, by_one.stdout);
+    // Handed on by the next writer.
+    system.ok("qvm-prefs work-998 memory 445");
+    let text = fs::read_to_string(&remark).unwrap();
+    let inode = std::os::unix::fs::MetadataExt::ino(&fs::metadata(system.file()).unwrap());
+    assert_eq!(text.split(' ').nth(2), Some(inode.to_string().as_str()), "{text}");
+}

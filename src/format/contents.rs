@@ -195,7 +195,7 @@ pub(super) fn carried_over(table: &str, changed: &Changed, new: &dyn Stored) -> 
             return Ok(None);
         }
     }
-    let Some(length) = moves.to_the_end().and_then(|by| usize::try_from(length + by).ok()) else { return Ok(None) };
+    let Some(length) = moves.past_all().and_then(|by| usize::try_from(length + by).ok()) else { return Ok(None) };
     let mut table = String::with_capacity(domains.len() + 64);
     head(&mut table, length, Look::Checked, gap);
     table.push_str(&domains);
@@ -244,7 +244,7 @@ impl Moves<'_> {
     }
 
     /// How much longer all of it is now.
-    fn to_the_end(&mut self) -> Option<i64> {
+    fn past_all(&mut self) -> Option<i64> {
         while let Some((_, text)) = self.edits.first() {
             (!text.contains("<domain")).then_some(())?;
             self.pass();

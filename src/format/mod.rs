@@ -101,12 +101,12 @@ struct Opened {
 }
 
 fn open_framed(stored: &Arc<dyn Stored>, check: Option<Check>) -> Result<Opened, FormatError> {
-    let (frame, entries, table) = match framed(&**stored, check).map_err(unreadable)? {
+    let Framed { frame, entries, table } = match framed(&**stored, check).map_err(unreadable)? {
         Some(framed) => framed,
         None => {
             let bytes = whole(&**stored)?;
             let index = index::careful(&bytes)?;
-            (Frame::uncut(bytes, &index), index.domains, None)
+            Framed { frame: Frame::uncut(bytes, &index), entries: index.domains, table: None }
         }
     };
     let head = head(&**stored, &frame)?;
@@ -121,21 +121,29 @@ fn open_framed(stored: &Arc<dyn Stored>, check: Option<Check>) -> Result<Opened,
     Ok(Opened { qubes, frame, table })
 }
 
+/// A store whose domains were found.
+struct Framed {
+    frame: Frame,
+    entries: Vec<Entry>,
+    /// For who comes next; none where nobody is helped by it.
+    table: Option<String>,
+}
+
 /// By the table that somebody has left, else by looking; who looks to read leaves the table. Who looks to write believes
 /// only a table of somebody who checked every byte.
-fn framed(stored: &dyn Stored, check: Option<Check>) -> io::Result<Option<(Frame, Vec<Entry>, Option<String>)>> {
+fn framed(stored: &dyn Stored, check: Option<Check>) -> io::Result<Option<Framed>> {
     let look = if check.is_some() { Look::Checked } else { Look::Found };
     if let Some(table) = stored.contents()
         && let Some((frame, entries)) = contents::framed(&table, stored, look)?
     {
-        return Ok(Some((frame, entries, Some(table))));
+        return Ok(Some(Framed { frame, entries, table: Some(table) }));
     }
     let Some((frame, entries)) = frame::frame(stored, Window::ROOM, check)? else { return Ok(None) };
     let table = contents::table(&frame, &entries, frame.length(), look);
     if let (Some(table), Look::Found) = (&table, look) {
         stored.keep_contents(table);
     }
-    Ok(Some((frame, entries, table)))
+    Ok(Some(Framed { frame, entries, table }))
 }
 
 /// The bytes of `qubes`, which was read from `source` and may have been changed since. Where nothing differs, they are

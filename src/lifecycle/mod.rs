@@ -31,4 +31,4 @@ pub mod template_package;
 pub mod updates;
 
 pub use error::LifecycleError;
-pub use session::Session;
+pub use session::{Known, Session};

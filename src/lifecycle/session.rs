@@ -30,6 +30,19 @@ pub struct Session {
     pub(super) told_of_damage: Rc<Cell<bool>>,
 }
 
+/// A system with what its hypervisor has said, on the way to another thread.
+pub struct Known {
+    system: System,
+    states: Option<Result<HashMap<Uuid, Live>, HypervisorError>>,
+}
+
+impl Known {
+    pub fn session(self) -> Session {
+        let session = Session::new(self.system);
+        Session { states: self.states.map_or_else(OnceCell::new, OnceCell::from), ..session }
+    }
+}
+
 impl Session {
     pub fn new(system: System) -> Session {
         let uri = choose_uri(&UriFacts {
@@ -48,6 +61,11 @@ impl Session {
     /// The same place with a connection of its own, for another thread.
     pub fn fork(&self) -> Session {
         Session::new(self.system.clone())
+    }
+
+    /// What another thread makes a session of that need not ask the hypervisor again.
+    pub fn known(&self) -> Known {
+        Known { system: self.system.clone(), states: self.states.get().cloned() }
     }
 
     /// The store and how to treat it, for a transaction that may write.

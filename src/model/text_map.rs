@@ -23,6 +23,14 @@ pub struct TextMap {
 struct Entry {
     name: (u32, u32),
     text: (u32, u32),
+    /// The name's.
+    mark: u32,
+}
+
+/// What tells names apart without reading them, nearly always: the length, the first byte, the last one.
+fn mark_of(name: &[u8]) -> u32 {
+    let byte = |byte: Option<&u8>| u32::from(byte.copied().unwrap_or_default());
+    (name.len() as u32) << 16 | byte(name.first()) << 8 | byte(name.last())
 }
 
 impl TextMap {
@@ -43,7 +51,8 @@ impl TextMap {
 
     /// Appends what stands at two places of the text that the map lies over, under a name that the caller knows to be new.
     pub fn append_piece(&mut self, name: Range<u32>, text: Range<u32>) {
-        self.entries.push(Entry { name: (name.start, name.end), text: (text.start, text.end) });
+        let mark = mark_of(self.file().as_bytes().get(name.start as usize..name.end as usize).unwrap_or_default());
+        self.entries.push(Entry { name: (name.start, name.end), text: (text.start, text.end), mark });
     }
 
     pub fn get(&self, name: &str) -> Option<&str> {
@@ -68,9 +77,10 @@ impl TextMap {
     /// Stores `text` at the end, under a `name` that the caller knows to be new: [`TextMap::set`] without the search.
     pub fn append(&mut self, name: &str, text: &str) {
         debug_assert!(!self.contains(name), "{name} is there already");
+        let mark = mark_of(name.as_bytes());
         let name = self.keep(name);
         let text = self.keep(text);
-        self.entries.push(Entry { name, text });
+        self.entries.push(Entry { name, text, mark });
     }
 
     /// Takes `name` out and returns what it held.
@@ -97,17 +107,8 @@ impl TextMap {
     }
 
     fn position(&self, name: &str) -> Option<usize> {
-        let (file, store) = (self.file().as_bytes(), self.store.as_bytes());
-        self.entries.iter().position(|entry| {
-            let (start, end) = (entry.name.0 as usize, entry.name.1 as usize);
-            // Nearly always the length tells names apart.
-            end - start == name.len()
-                && name.as_bytes()
-                    == match start < file.len() {
-                        true => &file[start..end],
-                        false => &store[start - file.len()..end - file.len()],
-                    }
-        })
+        let mark = mark_of(name.as_bytes());
+        self.entries.iter().position(|entry| entry.mark == mark && self.at(entry.name) == name)
     }
 
     fn file(&self) -> &str {

@@ -20,28 +20,44 @@ use super::version::Version;
 /// Seconds.
 const REST: i64 = 2;
 
-/// What an earlier reader has left under `name` about this state of the file.
-pub(super) fn about(run_dir: &Path, version: Version, name: &str) -> Option<String> {
-    let mut kept = fs::read_to_string(run_dir.join(name)).ok()?;
-    let (stamp, _) = kept.split_once('\n')?;
-    let length = (stamp == self::stamp(version)).then_some(stamp.len() + 1)?;
-    kept.drain(..length);
-    Some(kept)
+/// Behind the state of a file that was set apart: who finds this may leave remarks of his own at once.
+const APART: &str = " apart";
+
+/// What somebody said about a state of the file.
+pub(super) struct Remark {
+    pub text: String,
+    /// The file in this state was set apart.
+    pub is_apart: bool,
+}
+
+/// What somebody has left under `name` about this state of the file.
+pub(super) fn about(run_dir: &Path, version: Version, name: &str) -> Option<Remark> {
+    let mut text = fs::read_to_string(run_dir.join(name)).ok()?;
+    let (first, _) = text.split_once('\n')?;
+    let behind = first.strip_prefix(stamp(version).as_str())?;
+    let is_apart = behind == APART;
+    let length = (is_apart || behind.is_empty()).then_some(first.len() + 1)?;
+    text.drain(..length);
+    Some(Remark { text, is_apart })
 }
 
 /// Leaves a remark for others, where there is a RUN and the file has been at rest.
 pub(super) fn leave(run_dir: &Path, group: Option<Gid>, version: Version, name: &str, text: &str) {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     if i64::try_from(now).is_ok_and(|now| now - version.last_change() > REST) {
-        leave_at_once(run_dir, group, version, name, text);
+        put(run_dir, group, name, &format!("{}\n{text}", stamp(version)));
     }
 }
 
-/// The same about a file that was [set apart](super::version::set_apart).
+/// The same about a file that was [set apart](super::version::set_apart), however short a time ago.
 pub(super) fn leave_at_once(run_dir: &Path, group: Option<Gid>, version: Version, name: &str, text: &str) {
+    put(run_dir, group, name, &format!("{}{APART}\n{text}", stamp(version)));
+}
+
+fn put(run_dir: &Path, group: Option<Gid>, name: &str, text: &str) {
     let write = || {
         let mut new = Replacement::begin(&run_dir.join(name), Access::shared(group))?;
-        new.file().write_all(format!("{}\n{text}", stamp(version)).as_bytes())?;
+        new.file().write_all(text.as_bytes())?;
         new.commit_unsynced()
     };
     if run_dir.is_dir() {

@@ -28,7 +28,7 @@ use crate::format::{self, Bytes, Changed, FormatError, MAX_BYTES, Original};
 use crate::model::Qubes;
 
 pub use convert::Companions;
-pub use read::Read;
+pub use read::{Read, Twin};
 pub use restore::Restored;
 use stored_file::{CONTENTS, ReadFrom, StoredFile, original};
 

@@ -44,10 +44,15 @@ impl<'q> Watch<'q> {
         Watch { qubes, session, tells_of_store: false, numbers: None, ways, broken, looked, known: None }
     }
 
+    /// Whether it is known that no qube is broken.
+    pub fn has_nothing_to_look_for(&self) -> bool {
+        self.known.is_some_and(|(_, is_unbroken)| is_unbroken)
+    }
+
     /// What is wrong with a qube; nothing with most.
     pub fn look(&self, vm: &Vm) -> Vec<String> {
         self.looked.set(self.looked.get() + 1);
-        if self.known.is_some_and(|(_, is_unbroken)| is_unbroken) {
+        if self.has_nothing_to_look_for() {
             return Vec::new();
         }
         let mut texts = self.qubes.what_breaks(vm, self.session, &mut self.ways.borrow_mut());

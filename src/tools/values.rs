@@ -26,6 +26,9 @@ pub fn is_truthy(feature: &str) -> bool {
 /// What properties of one qube print as, for those that were asked for.
 type Texts = Vec<(&'static str, Option<SmolStr>)>;
 
+/// The driver of a pool, where there is one that can look.
+type Looked = Option<Arc<dyn Driver>>;
+
 /// A view on all qubes of one reading.
 pub struct Values<'a> {
     qubes: &'a Qubes,
@@ -33,7 +36,7 @@ pub struct Values<'a> {
     clients: OnceCell<HashMap<VmName, Vec<&'a str>>>,
     drivers: RefCell<Drivers<'a>>,
     /// What became of each pool that was asked for.
-    pools: RefCell<HashMap<String, Option<Arc<dyn Driver>>>>,
+    pools: RefCell<Vec<(SmolStr, Looked)>>,
     /// The gateway that each netvm offers.
     gateways: RefCell<HashMap<SmolStr, Option<SmolStr>>>,
     /// What each template gives to qubes that inherit: the texts of its properties, by their names.
@@ -254,12 +257,12 @@ impl<'a> Values<'a> {
         VolumeShown { name, pool, size, usage }
     }
 
-    fn pool(&self, name: &str) -> Option<Arc<dyn Driver>> {
-        if let Some(known) = self.pools.borrow().get(name) {
+    fn pool(&self, name: &str) -> Looked {
+        if let Some((_, known)) = self.pools.borrow().iter().find(|(pool, _)| pool == name) {
             return known.clone();
         }
         let driver = self.drivers.borrow_mut().get(name).ok();
-        self.pools.borrow_mut().insert(name.to_string(), driver.clone());
+        self.pools.borrow_mut().push((name.into(), driver.clone()));
         driver
     }
 }

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use super::{StoreError, StorePlace, Version, content, lock_path, read_all, refuse_too_large};
@@ -10,7 +11,7 @@ use crate::error::words_of;
 use crate::format::{self, Bytes, FormatError, Original, Stored};
 use crate::model::Qubes;
 use crate::store::file_lock::Exclusivity;
-use crate::store::remark;
+use crate::store::remark::{self, Remark};
 
 /// The remark that says where the domains lie.
 pub(super) const CONTENTS: &str = "contents";
@@ -22,6 +23,8 @@ pub(super) struct StoredFile {
     place: Option<(StorePlace, Option<Version>)>,
     /// Whether a foreign program may write in place meanwhile: then it is read again.
     unlocked: bool,
+    /// Whether a remark says that the file was set apart.
+    is_apart: AtomicBool,
     /// Why a piece of it could not be read. Its qube is then a diagnosis, which must never be saved.
     failed: OnceLock<String>,
 }
@@ -29,7 +32,7 @@ pub(super) struct StoredFile {
 impl StoredFile {
     /// One that nobody can change.
     pub fn locked(file: File) -> StoredFile {
-        StoredFile { file, place: None, unlocked: false, failed: OnceLock::new() }
+        StoredFile { file, place: None, unlocked: false, is_apart: AtomicBool::new(false), failed: OnceLock::new() }
     }
 
     /// One that is to be changed, in this state.
@@ -41,6 +44,11 @@ impl StoredFile {
     pub fn unlocked(file: File, place: &StorePlace) -> StoredFile {
         let version = Version::of(&file);
         StoredFile { place: Some((place.clone(), version)), unlocked: true, ..StoredFile::locked(file) }
+    }
+
+    /// For messages; nothing of one that nobody remarks upon.
+    pub fn path(&self) -> &Path {
+        self.place.as_ref().map_or(Path::new(""), |(place, _)| &place.file)
     }
 
     /// What the file was when it was opened.
@@ -56,7 +64,11 @@ impl StoredFile {
     /// What an earlier reader has left under `name` about this state of the store.
     pub fn remark(&self, name: &str) -> Option<String> {
         let (place, version) = self.place.as_ref()?;
-        remark::about(&place.run_dir, (*version)?, name)
+        let Remark { text, is_apart } = remark::about(&place.run_dir, (*version)?, name)?;
+        if is_apart {
+            self.is_apart.store(true, Ordering::Relaxed);
+        }
+        Some(text)
     }
 
     /// Leaves a remark about what was read for the next reader.
@@ -64,7 +76,8 @@ impl StoredFile {
         if let Some((place, Some(version))) = &self.place
             && Version::of(&self.file) == Some(*version)
         {
-            remark::leave(&place.run_dir, place.group, *version, name, text);
+            let leave = if self.is_apart.load(Ordering::Relaxed) { remark::leave_at_once } else { remark::leave };
+            leave(&place.run_dir, place.group, *version, name, text);
         }
     }
 }

@@ -4,6 +4,7 @@ mod columns;
 mod filters;
 mod layout;
 mod presentation;
+mod rows;
 
 pub use columns::{FORMATS, HEADINGS};
 
@@ -19,6 +20,7 @@ use crate::lifecycle::Session;
 use crate::model::{Qubes, VmName};
 use columns::Column;
 use filters::Filters;
+use rows::Rows;
 
 pub fn define(line: clap::Command) -> clap::Command {
     let line = qubes_given::define(line)
@@ -93,7 +95,9 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     }
     drop(filters);
     let watch = Watch::over(&qubes, &session, names.len() == qubes.len());
-    presentation::print(call, &columns, &values, &names, &watch)?;
+    let colored = call.out.has_colors();
+    let rows = Rows { columns: &columns, values: &values, watch: &watch, read: &qubes, session: &session, colored };
+    presentation::print(call, &rows, &names)?;
     watch.warn(call, "qvm-ls");
     Ok(0)
 }

@@ -5,39 +5,18 @@ use smol_str::SmolStr;
 
 use super::columns::Column;
 use super::layout::{self, Branches, Order};
+use super::rows::{self, Row, Rows};
 use crate::model::Vm;
 use crate::tools::damage::Watch;
 use crate::tools::failure::Failure;
 use crate::tools::invocation::Invocation;
-use crate::tools::label_color;
 use crate::tools::table;
 use crate::tools::values::Values;
 
-/// Behind the name of a qube that cannot be relied on.
-const BROKEN: &str = " !";
-
-/// One row of a table.
-struct Row {
-    cells: Vec<SmolStr>,
-    /// The colour of the qube's label.
-    label: Style,
-}
-
-impl AsRef<[SmolStr]> for Row {
-    fn as_ref(&self) -> &[SmolStr] {
-        &self.cells
-    }
-}
-
 /// Prints the qubes of these names, in byte order, in the form that was asked for. Those that can be read in part are
 /// shown as far as they can.
-pub fn print(
-    call: &mut Invocation,
-    columns: &[Column],
-    values: &Values,
-    names: &[&str],
-    watch: &Watch,
-) -> Result<(), Failure> {
+pub fn print(call: &mut Invocation, rows: &Rows, names: &[&str]) -> Result<(), Failure> {
+    let Rows { columns, values, watch, .. } = rows;
     if call.has("raw-list") {
         return names.iter().try_for_each(|name| call.out.line(name));
     }
@@ -49,13 +28,13 @@ pub fn print(
             let Some(vm) = values.glance(name) else { continue };
             // Scripts get names that are names: only people see the mark.
             watch.look(&vm);
-            call.out.line(&cells(columns, values, &vm).join("|"))?;
+            call.out.line(&rows::cells(columns, values, &vm).join("|"))?;
         }
         return Ok(());
     }
     let mut rows = match call.has("tree") {
-        true => tree(call, columns, values, names, watch),
-        false => sorted(call, columns, values, names, watch),
+        true => tree(call, rows, names),
+        false => sorted(call, rows, names),
     };
     if call.has("human-readable") {
         rows.iter_mut().for_each(|row| measure(columns, &mut row.cells));
@@ -66,29 +45,9 @@ pub fn print(
     table::print_colored(&mut call.out, &rows, style)
 }
 
-fn row(call: &Invocation, columns: &[Column], values: &Values, vm: &Vm, watch: &Watch) -> Row {
-    let label = call.out.has_colors().then(|| values.label(vm)).flatten();
-    let label = label.map_or(Style::new(), |label| label_color::style_of(&label.color));
-    let mut cells = cells(columns, values, vm);
-    if !watch.look(vm).is_empty() {
-        let names = cells.iter_mut().zip(columns).filter(|(_, column)| column.is_name());
-        names.for_each(|(cell, _)| *cell = format!("{cell}{BROKEN}").into());
-    }
-    Row { cells, label }
-}
-
-fn cells(columns: &[Column], values: &Values, vm: &Vm) -> Vec<SmolStr> {
-    columns.iter().map(|c| shown(c.cell(values, vm))).collect()
-}
-
-/// A cell as it is printed: `-` for nothing.
-fn shown(cell: SmolStr) -> SmolStr {
-    if cell.is_empty() { SmolStr::new_static("-") } else { cell }
-}
-
-fn sorted(call: &Invocation, columns: &[Column], values: &Values, names: &[&str], watch: &Watch) -> Vec<Row> {
-    let mut rows: Vec<Row> = Vec::with_capacity(names.len() + 1);
-    rows.extend(names.iter().filter_map(|name| Some(row(call, columns, values, &*values.glance(name)?, watch))));
+fn sorted(call: &Invocation, rows: &Rows, names: &[&str]) -> Vec<Row> {
+    let columns = rows.columns;
+    let mut rows = rows.of(names);
     let by = call.value("sort").unwrap_or("NAME").to_uppercase();
     if let Some(at) = columns.iter().position(|c| c.heading == by) {
         let order = Order {
@@ -101,9 +60,9 @@ fn sorted(call: &Invocation, columns: &[Column], values: &Values, names: &[&str]
     rows
 }
 
-fn tree(call: &Invocation, columns: &[Column], values: &Values, names: &[&str], watch: &Watch) -> Vec<Row> {
-    let vms: Vec<&Vm> = names.iter().filter_map(|name| values.get(name)).collect();
-    let tree = layout::tree(values, &vms);
+fn tree(call: &Invocation, of: &Rows, names: &[&str]) -> Vec<Row> {
+    let vms: Vec<&Vm> = names.iter().filter_map(|name| of.values.get(name)).collect();
+    let tree = layout::tree(of.values, &vms);
     let out = &call.out;
     let levels: Vec<usize> = tree.iter().map(|(level, _)| *level).collect();
     let branches = match (out.is_terminal(), out.is_unicode_terminal()) {
@@ -111,9 +70,9 @@ fn tree(call: &Invocation, columns: &[Column], values: &Values, names: &[&str], 
         (true, true) => Branches::Drawn,
         (true, false) => Branches::Ascii,
     };
-    let mut rows: Vec<Row> = tree.iter().map(|(_, vm)| row(call, columns, values, vm, watch)).collect();
+    let mut rows: Vec<Row> = tree.iter().map(|(_, vm)| of.row(vm)).collect();
     for (row, branch) in rows.iter_mut().zip(layout::branches(&levels, branches)) {
-        let names = row.cells.iter_mut().zip(columns).filter(|(_, column)| column.is_name());
+        let names = row.cells.iter_mut().zip(of.columns).filter(|(_, column)| column.is_name());
         names.for_each(|(cell, _)| *cell = format!("{branch}{cell}").into());
     }
     rows
