@@ -49,13 +49,7 @@ impl System {
 fn is_unlocked(store: &Path) -> bool {
     use nix::fcntl::{FcntlArg, fcntl};
     let file = fs::OpenOptions::new().read(true).write(true).open(store).unwrap();
-    let whole = nix::libc::flock {
-        l_type: nix::libc::F_WRLCK as i16,
-        l_whence: 0,
-        l_start: 0,
-        l_len: 0,
-        l_pid: 0,
-    };
+    let whole = nix::libc::flock { l_type: nix::libc::F_WRLCK as i16, l_whence: 0, l_start: 0, l_len: 0, l_pid: 0 };
     fcntl(&file, FcntlArg::F_OFD_SETLK(&whole)).is_ok()
 }
 

@@ -1,6 +1,7 @@
 //! Reading and changing the store: [`Read`] never waits, [`Write`] holds the lock from load to the last save.
 
 mod convert;
+mod new_file;
 mod read;
 mod restore;
 mod stored_file;
@@ -8,26 +9,25 @@ mod stored_file;
 use std::fs::{self, File};
 use std::io::{self, Seek as _, Write as _};
 use std::ops::{Deref, DerefMut};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use nix::unistd::{Gid, Uid, fchown, geteuid};
+use nix::unistd::Gid;
 
 use super::content;
 use super::error::StoreError;
-use super::file_lock::{Exclusivity, try_lock};
+use super::file_lock::Exclusivity;
 use super::history;
-use super::litter;
 use super::lock::{HolderNote, Locked, Wait, is_still_at, lock_path, open};
 use super::qubesd;
 use super::remark;
-use super::replace::{Access, Replacement, directory_of, uninterrupted};
+use super::replace::{Access, uninterrupted};
 use super::version::{Version, set_apart, version_of};
 use crate::format::{self, Bytes, Changed, FormatError, MAX_BYTES, Original};
 use crate::model::Qubes;
 
 pub use convert::Companions;
+use new_file::{begin, clear_litter, fill, keep_owner};
 pub use read::{Read, Twin};
 pub use restore::Restored;
 use stored_file::{CONTENTS, ReadFrom, StoredFile, original};
@@ -349,51 +349,6 @@ impl DerefMut for Write {
 
 fn not_proven(path: &Path) -> impl FnOnce(io::Error) -> StoreError {
     move |source| StoreError::NotProvenDurable { path: path.to_path_buf(), source }
-}
-
-/// Removes what kills have left of earlier saves.
-fn clear_litter(path: &Path) {
-    litter::clear(directory_of(path), |target| path.file_name().is_some_and(|name| name == target));
-}
-
-fn begin(place: &StorePlace) -> Result<Replacement, StoreError> {
-    Replacement::begin(&place.file, Access::shared(place.group))
-        .map_err(StoreError::io("make a temporary file beside", &place.file))
-}
-
-/// Writes the content of a replacement and locks it. The lock lives in a duplicate of the descriptor: it outlasts
-/// what committing does with the original.
-fn fill(
-    replacement: &mut Replacement,
-    put: impl FnOnce(&mut File) -> io::Result<()>,
-    path: &Path,
-) -> Result<Locked, StoreError> {
-    let write = |replacement: &mut Replacement| {
-        put(replacement.file())?;
-        let lock = uninterrupted(|| replacement.file().try_clone())?;
-        match try_lock(&lock, Exclusivity::Exclusive)? {
-            true => Ok(Locked::adopt(lock)),
-            false => Err(io::Error::other("somebody has locked the temporary file")),
-        }
-    };
-    write(replacement).map_err(StoreError::io("write", path))
-}
-
-/// Root leaves a store that belongs to somebody else to its owner. Where there is no group qubes, as on a system that
-/// repairs another one's, it also stays with the group it had.
-fn keep_owner(old: &File, new: &File, group: Option<Gid>) -> io::Result<()> {
-    if !geteuid().is_root() {
-        return Ok(());
-    }
-    let old = uninterrupted(|| old.metadata())?;
-    if old.uid() != 0 {
-        fchown(new, Some(Uid::from_raw(old.uid())), None)?;
-    }
-    if group.is_none() {
-        // It is nothing to fail over, as with the group qubes itself.
-        let _refused = fchown(new, None, Some(Gid::from_raw(old.gid())));
-    }
-    Ok(())
 }
 
 /// Local time, for the names of copies.

@@ -169,3 +169,17 @@ fn sizes_can_be_read_by_people_and_are_sorted_as_numbers() {
     let expected = "NAME   PRIV-MAX  ROOT-MAX\nvault  5.0G      10G\nwork   2.0G      10G\nwin10  2.0G      60G\n";
     assert_eq!(piped(&store, QVM_LS, line), expected);
 }
+
+#[test]
+fn json_is_sorted_as_the_table_is() {
+    let store = Store::small();
+    for sort in ["--sort root-max", "--sort root-max --reverse", "--sort label --reverse", "--sort name --reverse", ""]
+    {
+        let line = format!("-O name,label,root-max {sort}");
+        let table = piped(&store, QVM_LS, &line);
+        let names: Vec<&str> = table.lines().skip(1).filter_map(|line| line.split_whitespace().next()).collect();
+        let list: serde_json::Value = serde_json::from_str(&piped(&store, QVM_LS, &format!("{line} --json"))).unwrap();
+        let in_json: Vec<&str> = list.as_array().unwrap().iter().filter_map(|qube| qube["name"].as_str()).collect();
+        assert_eq!(in_json, names, "{sort}");
+    }
+}

@@ -46,18 +46,24 @@ pub fn print(call: &mut Invocation, rows: &Rows, names: &[&str]) -> Result<(), F
 }
 
 fn sorted(call: &Invocation, rows: &Rows, names: &[&str]) -> Vec<Row> {
-    let columns = rows.columns;
+    let order = order(call, rows.columns);
     let mut rows = rows.of(names);
-    let by = call.value("sort").unwrap_or("NAME").to_uppercase();
-    if let Some(at) = columns.iter().position(|c| c.heading == by) {
-        let order = Order {
-            is_numeric: columns[at].is_numeric(),
-            is_reversed: call.has("reverse"),
-            ignores_case: call.has("ignore-case"),
-        };
+    if let Some((at, order)) = order {
         layout::sort(&mut rows, at, order);
     }
     rows
+}
+
+/// By which column to sort, and how; nothing where it is not shown.
+fn order(call: &Invocation, columns: &[Column]) -> Option<(usize, Order)> {
+    let by = call.value("sort").unwrap_or("NAME").to_uppercase();
+    let at = columns.iter().position(|c| c.heading == by)?;
+    let order = Order {
+        is_numeric: columns[at].is_numeric(),
+        is_reversed: call.has("reverse"),
+        ignores_case: call.has("ignore-case"),
+    };
+    Some((at, order))
 }
 
 fn tree(call: &Invocation, of: &Rows, names: &[&str]) -> Vec<Row> {
@@ -104,7 +110,19 @@ fn human_readable(mib: u64) -> String {
     }
 }
 
-/// One object for each qube, sorted by name: its name, and the columns with real types; `broken` says what is wrong with
+/// What stands in a list of JSON, with the cell that it is sorted by.
+struct Listed {
+    cell: [SmolStr; 1],
+    object: serde_json::Value,
+}
+
+impl AsRef<[SmolStr]> for Listed {
+    fn as_ref(&self) -> &[SmolStr] {
+        &self.cell
+    }
+}
+
+/// One object for each qube, sorted as a table would be: its name, and the columns with real types; `broken` says what is wrong with
 /// one that cannot be relied on.
 fn print_json(
     call: &mut Invocation,
@@ -121,7 +139,17 @@ fn print_json(
         let fields = fields.chain(broken.map(|texts| ("broken".to_string(), texts.into())));
         serde_json::Value::Object(fields.collect())
     };
-    let list: serde_json::Value = names.iter().filter_map(|name| Some(object(&*values.glance(name)?))).collect();
+    let order = order(call, columns);
+    let listed = |name: &&str| {
+        let vm = values.glance(name)?;
+        let cell = order.map_or_else(SmolStr::default, |(at, _)| columns[at].cell(values, &vm));
+        Some(Listed { cell: [cell], object: object(&vm) })
+    };
+    let mut list: Vec<Listed> = names.iter().filter_map(listed).collect();
+    if let Some((_, order)) = order {
+        layout::sort(&mut list, 0, order);
+    }
+    let list: serde_json::Value = list.into_iter().map(|listed| listed.object).collect();
     call.out.line(&serde_json::to_string_pretty(&list)?)
 }
 

@@ -1,0 +1,58 @@
+//! The file that takes the store's place: beside it, filled, locked, and owned as the old one was.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use nix::unistd::{Gid, Uid, fchown, geteuid};
+
+use super::{Locked, StoreError, StorePlace};
+use crate::store::file_lock::{Exclusivity, try_lock};
+use crate::store::litter;
+use crate::store::replace::{Access, Replacement, directory_of, uninterrupted};
+
+/// Removes what kills have left of earlier saves.
+pub(super) fn clear_litter(path: &Path) {
+    litter::clear(directory_of(path), |target| path.file_name().is_some_and(|name| name == target));
+}
+
+pub(super) fn begin(place: &StorePlace) -> Result<Replacement, StoreError> {
+    Replacement::begin(&place.file, Access::shared(place.group))
+        .map_err(StoreError::io("make a temporary file beside", &place.file))
+}
+
+/// Writes the content of a replacement and locks it. The lock lives in a duplicate of the descriptor: it outlasts
+/// what committing does with the original.
+pub(super) fn fill(
+    replacement: &mut Replacement,
+    put: impl FnOnce(&mut File) -> io::Result<()>,
+    path: &Path,
+) -> Result<Locked, StoreError> {
+    let write = |replacement: &mut Replacement| {
+        put(replacement.file())?;
+        let lock = uninterrupted(|| replacement.file().try_clone())?;
+        match try_lock(&lock, Exclusivity::Exclusive)? {
+            true => Ok(Locked::adopt(lock)),
+            false => Err(io::Error::other("somebody has locked the temporary file")),
+        }
+    };
+    write(replacement).map_err(StoreError::io("write", path))
+}
+
+/// Root leaves a store that belongs to somebody else to its owner. Where there is no group qubes, as on a system that
+/// repairs another one's, it also stays with the group it had.
+pub(super) fn keep_owner(old: &File, new: &File, group: Option<Gid>) -> io::Result<()> {
+    if !geteuid().is_root() {
+        return Ok(());
+    }
+    let old = uninterrupted(|| old.metadata())?;
+    if old.uid() != 0 {
+        fchown(new, Some(Uid::from_raw(old.uid())), None)?;
+    }
+    if group.is_none() {
+        // It is nothing to fail over, as with the group qubes itself.
+        let _refused = fchown(new, None, Some(Gid::from_raw(old.gid())));
+    }
+    Ok(())
+}
