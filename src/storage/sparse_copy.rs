@@ -30,6 +30,21 @@ pub fn sparse_copy(from: &File, to: &File) -> io::Result<()> {
     Ok(())
 }
 
+/// Copies `from`, read from its start, over the device `to`, which reads as zeros everywhere and is long enough. What is
+/// a hole or zero in `from` is not written, so that a thin device takes no room for it.
+pub fn sparse_copy_to_device(from: &File, to: &File) -> io::Result<()> {
+    let metadata = from.metadata()?;
+    if !metadata.is_file() {
+        return stream_data(from, to).map(drop);
+    }
+    let (length, mut at) = (metadata.len(), 0);
+    while let Some((data, end)) = next_data(from, at, length)? {
+        copy_through_memory(from, to, data, end)?;
+        at = end;
+    }
+    Ok(())
+}
+
 /// Where the data after `at` begin and end; none when only a hole is left.
 fn next_data(from: &File, at: u64, length: u64) -> io::Result<Option<(u64, u64)>> {
     if at >= length {
@@ -78,14 +93,19 @@ fn copy_through_memory(from: &File, to: &File, mut at: u64, end: u64) -> io::Res
     Ok(())
 }
 
-fn stream(mut from: &File, to: &File) -> io::Result<()> {
+fn stream(from: &File, to: &File) -> io::Result<()> {
+    to.set_len(stream_data(from, to)?)
+}
+
+/// Copies what comes, and says how many bytes came.
+fn stream_data(mut from: &File, to: &File) -> io::Result<u64> {
     let mut buffer = Vec::with_capacity(BUFFER);
     let mut at = 0;
     loop {
         buffer.clear();
         let got = from.by_ref().take(BUFFER as u64).read_to_end(&mut buffer)?;
         if got == 0 {
-            return to.set_len(at);
+            return Ok(at);
         }
         write_unless_zero(to, &buffer, at)?;
         at += got as u64;
