@@ -77,19 +77,22 @@ pub struct System {
     no_wait: bool,
     force: bool,
     uri: Option<String>,
+    lvm_pool: Option<String>,
     cache: PathBuf,
     path: OsString,
     libexec: Option<PathBuf>,
     configuration: Configuration,
     release: OnceCell<Release>,
     group: OnceCell<Option<Gid>>,
+    memory: OnceCell<u64>,
 }
 
 /// Where a store of our own making is, below the root.
 const STORE: &str = "/var/lib/qubes/qubes.xml";
 
 impl System {
-    /// Looks at the environment (`QUBES_ROOT`, `QUBES_XML_PATH`, `QUBES_OFFLINE`, `QUBES_LIBVIRT_URI`) and core.toml.
+    /// Looks at the environment (`QUBES_ROOT`, `QUBES_XML_PATH`, `QUBES_OFFLINE`, `QUBES_LIBVIRT_URI`,
+    /// `DEFAULT_LVM_POOL`) and core.toml.
     pub fn new(options: Options) -> Result<System, SystemError> {
         let root = options.root.or_else(|| path_from("QUBES_ROOT"));
         let root = root.map(|path| fs::canonicalize(&path).map_err(|source| SystemError::Root { path, source }));
@@ -107,6 +110,7 @@ impl System {
             no_wait: options.no_wait,
             force: options.force,
             uri: env::var("QUBES_LIBVIRT_URI").ok().filter(|u| !u.is_empty()),
+            lvm_pool: env::var("DEFAULT_LVM_POOL").ok().filter(|p| !p.is_empty()),
             cache: cache_directory(),
             path: env::var_os("PATH").unwrap_or_else(|| "/usr/sbin:/usr/bin:/sbin:/bin".into()),
             libexec: env::current_exe().ok().and_then(|exe| Some(exe.parent()?.to_path_buf())),
@@ -114,6 +118,7 @@ impl System {
             root,
             release: OnceCell::new(),
             group: OnceCell::new(),
+            memory: OnceCell::new(),
         })
     }
 
@@ -182,6 +187,11 @@ impl System {
         self.force
     }
 
+    /// The LVM thin pool that installers name in `DEFAULT_LVM_POOL` for the first volumes.
+    pub fn default_lvm_pool(&self) -> Option<&str> {
+        self.lvm_pool.as_deref()
+    }
+
     /// The hypervisor that the environment or core.toml names.
     pub fn configured_uri(&self) -> Option<&str> {
         self.uri.as_deref().or(self.configuration.hypervisor.uri.as_deref())
@@ -220,12 +230,13 @@ impl System {
 
     /// Memory of the host in MiB: core.toml's word (an installer prepares for another machine), else the machine's.
     pub fn host_memory_mib(&self) -> u64 {
-        self.configuration.host.memory_mib.unwrap_or_else(|| {
+        let of_machine = || {
             let meminfo = fs::read_to_string("/proc/meminfo").unwrap_or_default();
             let total = meminfo.lines().find_map(|l| l.strip_prefix("MemTotal:"));
             let kib = total.and_then(|t| t.trim().trim_end_matches("kB").trim().parse::<u64>().ok());
             kib.unwrap_or(0) / 1024
-        })
+        };
+        self.configuration.host.memory_mib.unwrap_or_else(|| *self.memory.get_or_init(of_machine))
     }
 
     /// Processors of the host.
@@ -248,7 +259,33 @@ impl System {
 
     /// Group qubes, where it exists and the store is the system's own.
     pub fn qubes_group(&self) -> Option<Gid> {
-        *self.group.get_or_init(|| Group::from_name("qubes").ok().flatten().map(|g| g.gid))
+        // Where there is no such group, looking it up takes longer than reading the store.
+        let look_up = || Group::from_name("qubes").ok().flatten().map(|g| g.gid);
+        *self.group.get_or_init(|| (self.store == self.below_root(STORE)).then(look_up).flatten())
+    }
+}
+
+/// What the environment says about writing to the person's terminal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TerminalSettings {
+    /// Colours are not wanted (`NO_COLOR` is set and not empty), or not understood (`TERM` is missing or `dumb`).
+    pub is_plain: bool,
+    /// The locale's characters are UTF-8.
+    pub is_unicode: bool,
+    /// `COLUMNS`, which comes before what the terminal says of its width.
+    pub columns: Option<usize>,
+}
+
+impl TerminalSettings {
+    pub fn from_environment() -> TerminalSettings {
+        let set = |name| env::var(name).ok().filter(|v| !v.is_empty());
+        let locale = set("LC_ALL").or_else(|| set("LC_CTYPE")).or_else(|| set("LANG")).unwrap_or_default();
+        let locale = locale.to_ascii_lowercase();
+        TerminalSettings {
+            is_plain: set("NO_COLOR").is_some() || set("TERM").is_none_or(|term| term == "dumb"),
+            is_unicode: locale.contains("utf-8") || locale.contains("utf8"),
+            columns: set("COLUMNS").and_then(|n| n.parse().ok()).filter(|n| *n > 0),
+        }
     }
 }
 

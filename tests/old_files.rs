@@ -1,5 +1,5 @@
-//! Stores of R1, R2 and R3: what the tools show of them, and that nothing writes to them.
-//! What becomes what is in `docs/migration.md`.
+//! Stores of R1, R2 and R3: what the tools show of them, and that reading leaves them as they are.
+//! What becomes what is in `docs/migration.md`; how they are converted is in `tests/conversion`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -132,7 +132,7 @@ fn a_store_of_r2_is_listed() {
         ("work", "memory", "400"),
         ("work", "debug", "True"),
         ("work", "autostart", "True"),
-        ("work", "mac", "00:16:3E:5E:6C:55"),
+        ("work", "mac", "00:16:3e:5e:6c:55"),
         ("work", "include_in_backups", "False"),
         ("work", "qrexec_timeout", "120"),
         ("work", "kernelopts", "quiet"),
@@ -252,24 +252,7 @@ fn a_hostile_store_costs_only_what_is_bad_in_it() {
 }
 
 #[test]
-fn nothing_writes_to_an_old_store() {
-    for command in [
-        "qvm-prefs work memory 500",
-        "qvm-prefs --default work memory",
-        "qubes-prefs default_netvm sys-net",
-        "qvm-create --class StandaloneVM --label red new",
-        "qvm-create --label red new",
-        "qvm-remove --force work",
-    ] {
-        let system = OldSystem::own("saved.xml");
-        let ran = system.run(command);
-        let store = system.store();
-        let refusal = format!("{}: written by Qubes R3 or older: ", store.display());
-        assert_eq!(ran.code, 1, "{command}: {ran:?}");
-        assert!(ran.stderr.contains(&refusal) && ran.stderr.ends_with("nothing was changed\n"), "{command}: {ran:?}");
-        assert_eq!(ran.stderr.lines().count(), 1, "{ran:?}");
-        system.is_untouched();
-    }
+fn who_does_not_know_how_to_convert_cannot_write_over_an_old_store() {
     let before = OldSystem::own("saved.xml").before;
     let mut qubes = format::read(before.clone()).unwrap();
     qubes.edit("work").unwrap().properties.set("memory", "500");

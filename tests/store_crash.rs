@@ -1,21 +1,22 @@
-//! A save that is stopped at any system call, runs out of space, or may not write: the old file or the new one, whole,
-//! and no litter that somebody could take for it.
+//! A save that runs out of space or may not write: the old file, whole, and no litter that somebody could take for it.
+//! `store_faults.rs` has the saves that are killed.
 
+#[path = "support/scratch_store.rs"]
+mod scratch_store;
 #[path = "support/skip.rs"]
 mod skip;
 #[path = "support/store_processes.rs"]
 mod store_processes;
 
-use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::Command;
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use qubes::store::{Read, Saved, Wait, Write};
-use store_processes::{Scratch, job, memory_in, place_in, set_memory, this_binary};
+use scratch_store::{Scratch, memory_in, set_memory};
+use store_processes::{job, place_in, this_binary};
 
 /// Not a test of its own: what the other processes of these tests do.
 #[test]
@@ -23,15 +24,6 @@ fn helper_process() {
     let Some((job, dir)) = job() else { return };
     let place = place_in(&dir, Wait::NO);
     match job.as_str() {
-        "save" => {
-            // The marks between which a tracer finds the calls of a save.
-            let _none = fs::metadata("/mark-begin");
-            let mut write = Write::open(&place).unwrap();
-            set_memory(&mut write, "801");
-            assert_eq!(write.save().unwrap(), Saved::Written);
-            drop(write);
-            let _none = fs::metadata("/mark-end");
-        }
         "try" => match Write::open(&place) {
             Err(error) => println!("MESSAGE {error}"),
             Ok(mut write) => {
@@ -44,81 +36,6 @@ fn helper_process() {
         },
         other => panic!("no such job: {other}"),
     }
-}
-
-/// A system call of the traced save: its name, and which of its name it is in its thread.
-struct Call {
-    name: String,
-    number: usize,
-}
-
-/// The calls between the marks, in order.
-fn calls_of_a_save(log: &str) -> Vec<Call> {
-    let mut seen: HashMap<(String, String), usize> = HashMap::new();
-    let mut calls = Vec::new();
-    let mut inside = false;
-    for line in log.lines() {
-        // `THREAD name(arguments…`; strace counts for each thread alone.
-        let Some((thread, call)) = line.split_once(' ') else { continue };
-        let Some((name, _)) = call.trim_start().split_once('(') else { continue };
-        if !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
-            continue;
-        }
-        let number = seen.entry((thread.to_string(), name.to_string())).or_default();
-        *number += 1;
-        inside |= call.contains("/mark-begin");
-        if call.contains("/mark-end") {
-            break;
-        }
-        if inside && !call.contains("/mark-begin") {
-            calls.push(Call { name: name.to_string(), number: *number });
-        }
-    }
-    calls
-}
-
-fn strace(dir: &Path, arguments: &[&str]) -> Command {
-    let helper = this_binary("save", dir);
-    let mut command = Command::new("strace");
-    command.args(["-f", "-qq", "-o", "strace.log"]).args(arguments).arg(helper.get_program()).args(helper.get_args());
-    command.envs(helper.get_envs().filter_map(|(name, value)| Some((name, value?)))).current_dir(dir);
-    command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
-    command
-}
-
-#[test]
-fn a_save_killed_at_any_system_call_leaves_the_old_file_or_the_new_one() {
-    let scratch = Scratch::new();
-    let old = fs::read(&scratch.place.file).unwrap();
-    if !strace(scratch.dir.path(), &[]).status().is_ok_and(|s| s.success()) {
-        skip::skip("strace is not installed or may not trace here");
-        return;
-    }
-    let new = fs::read(&scratch.place.file).unwrap();
-    assert_ne!(old, new);
-    let calls = calls_of_a_save(&fs::read_to_string(scratch.dir.path().join("strace.log")).unwrap());
-    let called = |name: &str| calls.iter().filter(|c| c.name.starts_with(name)).count();
-    // The copy and the file: two syncs of data, two of directories, two renames.
-    assert!(called("fsync") == 4 && called("rename") >= 2, "the trace misses the save");
-
-    let (mut left_old, mut left_new) = (0, 0);
-    for call in &calls {
-        let scratch = Scratch::new();
-        let inject = format!("inject={}:signal=KILL:when={}", call.name, call.number);
-        let ended = strace(scratch.dir.path(), &["-e", &inject]).status().unwrap();
-        let at = format!("{} number {}", call.name, call.number);
-        assert!(!ended.success(), "{at} was not reached");
-        let bytes = fs::read(&scratch.place.file).unwrap();
-        assert!(bytes == old || bytes == new, "killed at {at}: {} bytes", bytes.len());
-        left_old += u32::from(bytes == old);
-        left_new += u32::from(bytes == new);
-        // Whatever was left, the next one reads, locks and saves.
-        assert_eq!(Read::open(&scratch.place).unwrap().len(), 14, "killed at {at}");
-        let mut write = Write::open(&scratch.place).unwrap();
-        set_memory(&mut write, "802");
-        assert_eq!(write.save().unwrap(), Saved::Written, "killed at {at}");
-    }
-    assert!(left_old > 0 && left_new > 0, "killed before ({left_old}) and after ({left_new}) the rename");
 }
 
 fn is_root(what: &str) -> bool {

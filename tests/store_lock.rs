@@ -2,19 +2,23 @@
 
 #[path = "support/companions.rs"]
 mod companions;
+#[path = "support/scratch_store.rs"]
+mod scratch_store;
 #[path = "support/store_processes.rs"]
 mod store_processes;
 
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use companions::{Companion, python, say_and_wait, wait_until};
+use companions::{Companion, python, wait_until};
 use nix::fcntl::{FcntlArg, fcntl};
 use qubes::store::{Read, StoreError, StorePlace, Wait, Write};
-use store_processes::{Scratch, job, memory_in, place_in, set_memory, this_binary};
+use scratch_store::{Scratch, memory_in, set_memory};
+use store_processes::{job, place_in, this_binary};
 
 /// How often each process of the crowd adds one.
 const ROUNDS: u32 = 25;
@@ -39,6 +43,14 @@ fn helper_process() {
         }
         other => panic!("no such job: {other}"),
     }
+}
+
+/// What a companion does once it is ready: wait for its standard input to end.
+fn say_and_wait(ready: &str) {
+    println!("{ready}");
+    std::io::stdout().flush().unwrap();
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line).unwrap();
 }
 
 /// The store for somebody with patience.

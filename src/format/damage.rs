@@ -1,13 +1,17 @@
 //! Everything that is wrong with a file: its form, and what it says ([`crate::model::check`]), each with its line.
 
-use std::collections::HashSet;
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 
-use super::index::Section;
+use super::index::{Entry, Section};
 use super::places::{Places, label_number};
-use super::tree::Tree;
+use super::reader::{WRITE_ONCE, items};
+use super::salvage::{Salvage, salvage};
+use super::tree::{Id, Tree};
 use super::{Bytes, FormatError, check, read, usable_name};
-use crate::model::check::{Harm, Part};
-use crate::model::{At, Facts, Finding, Remedy, VmName};
+use crate::model::check::{Harm, Kind};
+use crate::model::{At, Class, Facts, Finding, Label, Remedy, Vm, VmName};
 
 /// One thing that is wrong, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,47 +20,80 @@ pub struct Damage {
     pub line: Option<usize>,
     /// The qube it is about.
     pub qube: Option<VmName>,
+    pub kind: Kind,
     pub harm: Harm,
     /// One line for a person, without the qube's name.
     pub text: String,
     pub remedy: Remedy,
+    pub(super) target: Target,
 }
 
-/// What is wrong with `bytes` as a store, in the order of the file. Where they cannot be read at all, that is the one
-/// thing.
+/// What a repair changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Target {
+    /// What the collection knows.
+    Known(At),
+    /// An element of the file that the collection does not know by itself.
+    Element(Range<usize>),
+    /// The text of the file.
+    Text,
+}
+
+/// What is wrong with `bytes` as a store, in the order of the file. Of a file that is damaged as a text, what can be
+/// taken from it is looked at, too.
 pub fn damage(bytes: &Bytes, facts: &dyn Facts) -> Vec<Damage> {
-    let mut found = Vec::new();
-    let form = check(bytes).err();
-    found.extend(form.as_ref().map(of_form));
-    let places = Places::of(bytes);
-    match read(bytes.clone()) {
-        // What keeps it from being read is what `check` has found.
-        Err(error) if form.is_none() => found.push(of_form(&error)),
-        Err(_) => {}
-        Ok(qubes) => {
-            head(&places, &mut found);
-            domains(&places, &mut found);
-            for vm in qubes.iter() {
-                let told = vm.diagnoses.iter().filter(|d| form.as_ref().is_none_or(|f| f.to_string() != d.text));
-                let line = places.line(&At::Qube { name: vm.name.clone(), part: Part::Domain });
-                found.extend(told.map(|d| Damage {
-                    line,
-                    qube: Some(vm.name.clone()),
-                    harm: Harm::Refused,
-                    text: d.text.clone(),
-                    remedy: Remedy::ByHand(format!("mend it in an editor, or qvm-remove {}", vm.name)),
-                }));
-            }
-            found.extend(qubes.findings(facts).into_iter().map(|finding| locate(finding, &places)));
-        }
-    }
+    let mut found = match check(bytes) {
+        Ok(()) => of_content(bytes, facts),
+        Err(FormatError::OldFormat) => of_old_store(bytes),
+        Err(error) => of_damaged_text(bytes, &error, facts),
+    };
     found.sort_by_key(|damage| damage.line);
     found
 }
 
+/// What a store says that upstream refuses or reads otherwise.
+fn of_content(bytes: &Bytes, facts: &dyn Facts) -> Vec<Damage> {
+    let qubes = match read(bytes.clone()) {
+        Ok(qubes) => qubes,
+        Err(error) => return vec![of_form(&error)],
+    };
+    let places = Places::of(bytes);
+    let mut found = Vec::new();
+    labels(&places, &mut found);
+    nameless_pools(&places, &mut found);
+    unusable_domains(bytes, &places, &mut found);
+    for vm in qubes.iter().filter(|vm| !vm.diagnoses.is_empty()) {
+        shape(vm, &places, &mut found);
+    }
+    found.extend(qubes.findings(facts).into_iter().map(|finding| locate(finding, &places)));
+    found
+}
+
 fn locate(finding: Finding, places: &Places) -> Damage {
-    let Finding { at, harm, text, remedy } = finding;
-    Damage { line: places.line(&at), qube: at.qube().cloned(), harm, text, remedy }
+    let Finding { at, kind, harm, text, remedy } = finding;
+    Damage { line: places.line(&at), qube: at.qube().cloned(), kind, harm, text, remedy, target: Target::Known(at) }
+}
+
+/// A store of R1 to R3 is whole, but no release of R4 loads it.
+fn of_old_store(bytes: &Bytes) -> Vec<Damage> {
+    let told = |line, qube, kind, text: String, what: &str| {
+        let remedy = Remedy::ByHand(what.to_owned());
+        Damage { line, qube, kind, harm: Harm::Refused, text, remedy, target: Target::Text }
+    };
+    let convert = "qubes-db convert";
+    let text = "written by Qubes R3 or older, and no release of R4 loads it; the next change converts it".to_owned();
+    let mut found = vec![told(None, None, Kind::OldFormat, text, convert)];
+    match read(bytes.clone()) {
+        Err(error) => found.push(of_form(&error)),
+        Ok(qubes) => {
+            let system = qubes.diagnoses.iter().map(|diagnosis| (None, diagnosis));
+            let of_qubes = qubes.iter().flat_map(|vm| vm.diagnoses.iter().map(|d| (Some(vm.name.clone()), d)));
+            let all = system.chain(of_qubes);
+            found
+                .extend(all.map(|(qube, diagnosis)| told(None, qube, Kind::BadValue, diagnosis.text.clone(), convert)));
+        }
+    }
+    found
 }
 
 /// That the file is no store that can be read.
@@ -70,42 +107,243 @@ fn of_form(error: &FormatError) -> Damage {
         other => (None, other.to_string(), back.to_owned()),
     };
     let remedy = Remedy::ByHand(what);
-    Damage { line, qube: None, harm: Harm::Refused, text, remedy }
+    Damage { line, qube: None, kind: Kind::Form, harm: Harm::Refused, text, remedy, target: Target::Text }
 }
 
-/// Labels and pools that the reader leaves out.
-fn head(places: &Places, found: &mut Vec<Damage>) {
-    let mut add = |tree: &Tree, id, text: String, what: &str| {
-        let line = Some(places.line_of(tree.whole(id).start));
-        let remedy = Remedy::TakeOut { what: what.into() };
-        found.push(Damage { line, qube: None, harm: Harm::Refused, text, remedy });
+fn of_damaged_text(bytes: &Bytes, error: &FormatError, facts: &dyn Facts) -> Vec<Damage> {
+    let mut form = of_form(error);
+    let Some(salvage) = salvage(bytes) else { return vec![form] };
+    let Salvage { steps, lost, domains, .. } = &salvage;
+    let whole = match lost.iter().filter(|lost| lost.name.is_some()).count() {
+        0 if lost.is_empty() => format!("nothing is lost: the store has {domains} domains"),
+        0 => format!("{domains} domains can be read"),
+        named => format!("{domains} domains can be read, {named} cannot"),
     };
-    for tree in places.sections(Section::Labels) {
-        for id in tree.children_named(Tree::ROOT, b"label").filter(|id| label_number(&tree, *id).is_none()) {
-            add(&tree, id, format!("label '{}' has no number: its id is not label-N", tree.text(id)), "the label");
+    if let Some(step) = steps.first().filter(|_| lost.is_empty()) {
+        form.remedy = Remedy::Salvage(format!("{}; {whole}", step.done));
+    } else {
+        form.remedy = Remedy::Salvage(format!("take what is whole, or a copy: qubes-db repair asks which; {whole}"));
+    }
+    let at = form.line;
+    let mut found = vec![form];
+    let more = |line, name: &Option<String>, text: &String, what: String| Damage {
+        line,
+        qube: name.as_ref().and_then(|name| VmName::from_store(name).ok()),
+        kind: Kind::Form,
+        harm: Harm::Refused,
+        text: text.clone(),
+        remedy: Remedy::Salvage(what),
+        target: Target::Text,
+    };
+    found.extend(steps.iter().map(|step| more(step.line, &None, &step.text, step.done.clone())));
+    found.extend(lost.iter().map(|lost| {
+        let what =
+            if lost.name.is_some() { "take the qube from a copy, or do without it" } else { "take it from a copy" };
+        more(Some(lost.line).or(at), &lost.name, &lost.text, what.to_owned())
+    }));
+    let gone: HashSet<&str> = lost.iter().filter_map(|lost| lost.name.as_deref()).collect();
+    let inside = of_content(&Bytes::from(salvage.bytes.clone()), facts).into_iter();
+    // That something is missing follows from what is lost.
+    let inside = inside.filter(|d| {
+        gone.is_empty() && lost.is_empty()
+            || !matches!(d.kind, Kind::Dangling | Kind::VolumeSource | Kind::NoDom0 | Kind::DeviceBackend)
+    });
+    found.extend(inside.map(|damage| Damage { line: damage.line.map(|line| salvage.line_before(line)), ..damage }));
+    found
+}
+
+/// Labels without a number, and those that another has already.
+fn labels(places: &Places, found: &mut Vec<Damage>) {
+    let trees: Vec<Tree> = places.sections(Section::Labels).collect();
+    let all = || trees.iter().flat_map(|tree| tree.children_named(Tree::ROOT, b"label").map(move |id| (tree, id)));
+    let mut numbers: HashSet<u32> = all().filter_map(|(tree, id)| label_number(tree, id)).collect();
+    let mut seen: HashMap<u32, Cow<str>> = HashMap::new();
+    let mut names: HashSet<Cow<str>> = HashSet::new();
+    for (tree, id) in all() {
+        let name = tree.text(id);
+        let mut add = |kind, harm, text, remedy| {
+            let range = tree.whole(id);
+            let line = Some(places.line_of(range.start));
+            found.push(Damage { line, qube: None, kind, harm, text, remedy, target: Target::Element(range) });
+        };
+        let number = label_number(tree, id);
+        let first = number.and_then(|number| seen.get(&number));
+        if number.is_some() && first.is_none() && !names.contains(&name) {
+            seen.extend(number.map(|number| (number, name.clone())));
+            names.insert(name);
+            continue;
+        }
+        let new = || {
+            let built_in =
+                Label::BUILT_IN.iter().find(|(number, _, built_in)| *built_in == name && !numbers.contains(number));
+            built_in.map(|(number, _, _)| *number).or_else(|| (9..).find(|n| !numbers.contains(n)))
+        };
+        match number {
+            _ if names.contains(&name) => {
+                let text = format!("label '{name}' stands there twice");
+                add(Kind::LabelTwice, Harm::Misread, text, Remedy::TakeOut { what: "the second".into() });
+            }
+            number => {
+                let new = new().unwrap_or_default();
+                let remedy = Remedy::SetAttribute { name: "id", value: format!("label-{new}") };
+                match number {
+                    None => {
+                        let text = format!("label '{name}' has no number: its id is not label-N");
+                        add(Kind::LabelNumber, Harm::Refused, text, remedy);
+                    }
+                    Some(number) => {
+                        let text = format!("label '{name}' has the number of '{}', {number}", first.map_or("", |f| f));
+                        add(Kind::LabelTwice, Harm::Misread, text, remedy);
+                    }
+                }
+                numbers.insert(new);
+                names.insert(name);
+            }
         }
     }
+}
+
+fn nameless_pools(places: &Places, found: &mut Vec<Damage>) {
     for tree in places.sections(Section::Pools) {
-        let nameless = |id: &usize| tree.attribute(*id, "name").is_none_or(|n| n.is_empty());
+        let nameless = |id: &Id| tree.attribute(*id, "name").is_none_or(|n| n.is_empty());
         for id in tree.children_named(Tree::ROOT, b"pool").filter(nameless) {
-            add(&tree, id, "a storage pool has no name".into(), "the pool");
+            let range = tree.whole(id);
+            found.push(Damage {
+                line: Some(places.line_of(range.start)),
+                qube: None,
+                kind: Kind::PoolName,
+                harm: Harm::Refused,
+                text: "a storage pool has no name".into(),
+                remedy: Remedy::TakeOut { what: "the pool".into() },
+                target: Target::Element(range),
+            });
         }
     }
 }
 
 /// Domains that cannot be used: without a usable name, or the second of a name.
-fn domains(places: &Places, found: &mut Vec<Damage>) {
-    let mut seen = HashSet::new();
-    for entry in &places.index().domains {
-        let (qube, text) = match usable_name(entry) {
-            Err(reason) => (None, format!("this domain cannot be used: {reason}")),
-            Ok(name) if !seen.insert(name.clone()) => {
-                (Some(name.clone()), "a second qube has this name; the first is used".to_owned())
+fn unusable_domains(bytes: &[u8], places: &Places, found: &mut Vec<Damage>) {
+    let entries = &places.index().domains;
+    let names: HashSet<&str> = entries.iter().filter_map(|e| e.name.as_ref().ok()).map(VmName::as_str).collect();
+    let mut given: HashSet<String> = HashSet::new();
+    let mut free = |wish: &str| {
+        let candidates = std::iter::once(wish.to_owned()).chain((2..).map(|n| format!("{wish}-{n}")));
+        let new = candidates.into_iter().find(|new| !names.contains(new.as_str()) && !given.contains(new));
+        given.extend(new.clone());
+        new.unwrap_or_default()
+    };
+    let mut first: HashMap<&VmName, &Entry> = HashMap::new();
+    for entry in entries {
+        let range = entry.span.range();
+        let (kind, qube, text, remedy) = match usable_name(entry) {
+            Err(reason) => {
+                let text = format!("this domain cannot be used: {reason}");
+                (Kind::QubeName, None, text, Remedy::NewName(free(&name_of_nameless(bytes, entry))))
             }
-            Ok(_) => continue,
+            Ok(name) => match first.get(name) {
+                None => {
+                    first.insert(name, entry);
+                    continue;
+                }
+                Some(same) => {
+                    let is_same = bytes[range.clone()] == bytes[same.span.range()];
+                    let remedy = match is_same || entry.class == Class::AdminVM {
+                        true if is_same => Remedy::TakeOut { what: "the second, which is the same".into() },
+                        true => Remedy::TakeOut { what: "the second".into() },
+                        false => Remedy::NewName(free(&format!("{}-2", shortened(name.as_str(), 28)))),
+                    };
+                    let text = "a second qube has this name; the first is used".to_owned();
+                    (Kind::QubeNameTwice, Some(name.clone()), text, remedy)
+                }
+            },
         };
-        let line = Some(places.line_of(entry.span.start as usize));
-        let remedy = Remedy::ByHand("give it a name of its own in an editor, or take the domain out".into());
-        found.push(Damage { line, qube, harm: Harm::Refused, text, remedy });
+        let line = Some(places.line_of(range.start));
+        found.push(Damage { line, qube, kind, harm: Harm::Refused, text, remedy, target: Target::Element(range) });
     }
+}
+
+/// How a qube that has no name was called by the look of its volumes, or by its class and number.
+fn name_of_nameless(bytes: &[u8], entry: &Entry) -> String {
+    let tree = Tree::of_element(bytes, entry.span.range()).ok();
+    let from_volumes = tree.as_ref().and_then(|tree| {
+        let vids = super::reader::volumes(tree, Tree::ROOT).filter_map(|id| tree.attribute(id, "vid"));
+        let mut names = vids.filter_map(|vid| match vid.split('/').collect::<Vec<_>>().as_slice() {
+            ["appvms" | "vm-templates", name, _] => VmName::for_new(name).ok(),
+            _ => None,
+        });
+        names.next()
+    });
+    match from_volumes {
+        Some(name) => name.to_string(),
+        None => {
+            let id = tree.and_then(|tree| tree.attribute(Tree::ROOT, "id")?.strip_prefix("domain-").map(str::to_owned));
+            let digits = id.filter(|id| id.len() < 8 && id.bytes().all(|b| b.is_ascii_digit()));
+            format!("qube-{}", digits.as_deref().unwrap_or("x"))
+        }
+    }
+}
+
+fn shortened(text: &str, most: usize) -> &str {
+    let end = text.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|end| *end <= most).last();
+    &text[..end.unwrap_or(0)]
+}
+
+/// What the reader found in the form of one qube's domain.
+fn shape(vm: &Vm, places: &Places, found: &mut Vec<Damage>) {
+    let Some(tree) = places.domain(&vm.name) else { return };
+    let mut add = |id: Id, kind, text, remedy| {
+        let range = tree.whole(id);
+        let line = Some(places.line_of(range.start));
+        let qube = Some(vm.name.clone());
+        found.push(Damage { line, qube, kind, harm: Harm::Refused, text, remedy, target: Target::Element(range) });
+    };
+    if let Class::Unknown(class) = &vm.class {
+        let text = match class.is_empty() {
+            true => "the domain has no class".to_owned(),
+            false => format!("'{class}' is not a class of qubes"),
+        };
+        let meant = Class::ALL.iter().find(|c| c.as_str().eq_ignore_ascii_case(class));
+        let remedy = match meant.filter(|c| **c != Class::AdminVM) {
+            Some(class) => Remedy::SetAttribute { name: "class", value: class.to_string() },
+            None => Remedy::ByHand(format!("write its class in an editor, or qvm-remove {}", vm.name)),
+        };
+        add(Tree::ROOT, Kind::UnknownClass, text, remedy);
+    }
+    let properties = tree.children_named(Tree::ROOT, b"properties");
+    let properties: Vec<_> = properties.flat_map(|s| items(&tree, s, "property").collect::<Vec<_>>()).collect();
+    for once in WRITE_ONCE {
+        let all: Vec<_> = properties.iter().filter(|p| p.name == once).collect();
+        let Some((last, earlier)) = all.split_last() else { continue };
+        for one in earlier {
+            let text = format!(
+                "property '{once}' stands there twice ('{}', then '{}'), and the last one counts",
+                one.text, last.text
+            );
+            add(one.id, Kind::PropertyTwice, text, Remedy::TakeOut { what: "the first".into() });
+        }
+    }
+    for (section, item) in [("properties", "property"), ("features", "feature"), ("tags", "tag")] {
+        for section in tree.children_named(Tree::ROOT, section.as_bytes()) {
+            let nameless = |id: &Id| tree.attribute(*id, "name").is_none();
+            for id in tree.children_named(section, item.as_bytes()).filter(nameless) {
+                add(
+                    id,
+                    Kind::Nameless,
+                    format!("a {item} has no name"),
+                    Remedy::TakeOut { what: format!("the {item}") },
+                );
+            }
+        }
+    }
+}
+
+/// The damages of what a collection knows, as findings, with their positions.
+pub(super) fn known(damages: &[Damage]) -> impl Iterator<Item = (usize, Finding)> + '_ {
+    damages.iter().enumerate().filter_map(|(n, damage)| match &damage.target {
+        Target::Known(at) => {
+            let Damage { kind, harm, text, remedy, .. } = damage.clone();
+            Some((n, Finding { at: at.clone(), kind, harm, text, remedy }))
+        }
+        _ => None,
+    })
 }

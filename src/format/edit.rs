@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::emit::Indent;
+use super::salvage::Lines;
 use super::tree::{Id, Tree};
 
 /// Changes under way, in any order; none overlaps another.
@@ -22,23 +23,45 @@ impl Edits {
         self.replace(range, "");
     }
 
-    /// The bytes with every change made, piece by piece. Insertions at one place keep the order in which they were asked
-    /// for, and come before what is deleted or replaced from there on.
-    pub fn apply(mut self, bytes: &[u8], mut put: impl FnMut(&[u8])) {
+    /// The changes in the order of the file. Insertions at one place keep the order in which they were asked for, and
+    /// come before what is deleted or replaced from there on.
+    pub fn in_order(mut self) -> Vec<(Range<usize>, String)> {
         self.0.sort_by_key(|(range, _)| (range.start, range.end));
-        let mut done = 0;
-        for (range, text) in self.0 {
-            // Two changes never overlap; were they to, the earlier would win and no byte be written twice.
-            put(&bytes[done..range.start.max(done)]);
-            put(text.as_bytes());
-            done = range.end.max(done);
-        }
-        put(&bytes[done..]);
+        self.0
     }
 
-    /// How many bytes are added at most.
-    pub fn growth(&self) -> usize {
-        self.0.iter().map(|(_, text)| text.len()).sum()
+    /// The bytes with every change made.
+    pub fn applied_to(self, bytes: &[u8]) -> Vec<u8> {
+        let growth: usize = self.0.iter().map(|(_, text)| text.len()).sum();
+        let mut new = Vec::with_capacity(bytes.len() + growth);
+        let mut done = 0;
+        for (range, text) in self.in_order() {
+            // Two changes never overlap; were they to, the earlier would win and no byte be written twice.
+            new.extend_from_slice(&bytes[done..range.start.max(done)]);
+            new.extend_from_slice(text.as_bytes());
+            done = range.end.max(done);
+        }
+        new.extend_from_slice(&bytes[done..]);
+        new
+    }
+
+    /// Which lines after the changes were which before.
+    pub fn lines(&self, bytes: &[u8]) -> Lines {
+        let mut order: Vec<&(Range<usize>, String)> = self.0.iter().collect();
+        order.sort_by_key(|(range, _)| (range.start, range.end));
+        let line_ends = |bytes: &[u8]| memchr::memchr_iter(b'\n', bytes).count();
+        let (mut now, mut before, mut done) = (1, 1, 0);
+        let mut lines = vec![(1, 1)];
+        for (range, text) in order {
+            let kept = line_ends(&bytes[done..range.start.max(done)]);
+            let gone = line_ends(&bytes[range.start.max(done)..range.end.max(done)]);
+            now += kept + line_ends(text.as_bytes());
+            before += kept + gone;
+            done = range.end.max(done);
+            // What stands on the rest of the line belongs to it; the next one is the first that both have whole.
+            lines.push((now, before));
+        }
+        Lines(lines)
     }
 }
 

@@ -18,11 +18,10 @@ pub enum FormatError {
     Empty,
     #[error("{bytes} bytes are more than a store can have ({limit})", limit = super::MAX_BYTES)]
     TooLarge { bytes: u64 },
-    /// A store of R1 to R3 is read, never written: half of it would be in one form and half in the other.
-    #[error(
-        "written by Qubes R3 or older: it can be read, but not changed before it is converted, which comes with a \
-         later version; nothing was changed"
-    )]
+    #[error("it cannot be read: {reason}")]
+    Unreadable { reason: String },
+    /// A store of R1 to R3 is read as it is; what changes it converts it first.
+    #[error("written by Qubes R3 or older: it has to be converted first, which qubes-db convert does")]
     OldFormat,
     #[error("not a store of Qubes: the root element is <{root}>, not <qubes>")]
     NotQubes { root: String },
@@ -38,6 +37,11 @@ pub enum FormatError {
 }
 
 impl Fault {
+    /// The fault in a file of which the bytes looked at begin at `start`.
+    pub(crate) fn further(self, start: u32) -> Fault {
+        Fault { at: self.at + start as usize, ..self }
+    }
+
     /// The fault as a person can find it in `bytes`.
     pub(crate) fn locate(self, bytes: &[u8]) -> FormatError {
         let before = &bytes[..self.at.min(bytes.len())];

@@ -3,13 +3,18 @@
 //! [`read`] takes the bytes of a file and gives a [`Qubes`] that parses a domain when somebody looks at it; [`write`]
 //! takes the same bytes and the collection, changed or not, and gives the new bytes. What nobody touched is copied
 //! byte for byte; in a touched domain only what differs is changed. The grammar is `spec/r4-xml.md`.
+//!
+//! [`open`] and [`Original`] do the same over a file that stays where it is: domains are fetched one by one.
 
-use std::cell::RefCell;
+use std::sync::Arc;
 
+mod ahead;
+mod changed;
 mod damage;
 mod edit;
 mod emit;
 mod error;
+mod frame;
 mod full;
 mod import;
 pub mod index;
@@ -19,21 +24,39 @@ mod patch_domain;
 mod places;
 mod plain;
 mod reader;
+mod repair;
+mod salvage;
 mod scan;
+mod source;
+mod stored;
 mod text;
 mod tree;
 mod writer;
 
+pub use changed::{Changed, Original, Part};
 pub use damage::{Damage, damage};
 pub use error::FormatError;
+pub(crate) use import::literal::list as device_list;
+pub use import::{Loss, OldFiles, OldPools, OldStore, Surroundings, old_store};
 pub use places::Places;
+pub use repair::{Repaired, repair};
+pub use salvage::{Lost, Salvage, Step, completed, salvage};
 pub use scan::Span;
+pub use stored::Stored;
 
-use crate::model::{Brief, Class, Diagnosis, DomainSource, Labels, Pools, Qubes, SharedBytes, TextMap, Vm, VmName};
-use edit::Edits;
-use index::{Entry, Index, Section};
+use crate::model::{Brief, Class, Diagnosis, Labels, Pools, Qubes, SharedBytes, TextMap, VmName};
+use frame::{Check, Frame};
+use index::{Entry, Section};
 use reader::diagnosis;
-use tree::{MAX_DEPTH, Parts, Shape, Tree};
+use source::Source;
+use stored::Window;
+use tree::Tree;
+
+/// For other files of Qubes that are XML.
+pub(crate) mod xml {
+    pub(crate) use super::full::document;
+    pub(crate) use super::tree::{Id, Tree};
+}
 
 /// The largest store that is read: thirty times what a thousand qubes need.
 pub const MAX_BYTES: usize = 64 << 20;
@@ -42,59 +65,69 @@ pub const MAX_BYTES: usize = 64 << 20;
 pub type Bytes = SharedBytes;
 
 /// Reads a store. Domains are parsed when they are looked at; what is wrong inside one of them becomes a diagnosis
-/// of that qube. Errors name line and column. A store of R1 to R3 is read, too, all of it at once; it cannot be written.
+/// of that qube. Errors name line and column. A store of R1 to R3 is read, too, all of it at once; it cannot be changed
+/// in place, only written as a new one.
 pub fn read(bytes: impl Into<Bytes>) -> Result<Qubes, FormatError> {
-    let bytes = bytes.into();
-    match read_to_write(bytes.clone()) {
-        Err(FormatError::OldFormat) => import::read(&bytes),
-        read => read,
+    open(Arc::new(bytes.into()))
+}
+
+/// The same of a store that stays where it is: what is not looked at is never fetched.
+pub fn open(stored: Arc<dyn Stored>) -> Result<Qubes, FormatError> {
+    match open_framed(&stored, None) {
+        Err(FormatError::OldFormat) => import::read(&whole(&*stored)?),
+        opened => opened.map(|(qubes, _)| qubes),
     }
 }
 
 /// Reads a store that is to be changed: only those of R4.
 pub fn read_to_write(bytes: impl Into<Bytes>) -> Result<Qubes, FormatError> {
-    let bytes = bytes.into();
-    let index = index::index(&bytes)?;
-    let head = head(&bytes, &index)?;
+    let stored: Arc<dyn Stored> = Arc::new(bytes.into());
+    open_framed(&stored, None).map(|(qubes, _)| qubes)
+}
+
+/// Reads a store and keeps what is outside the domains.
+fn open_framed(stored: &Arc<dyn Stored>, check: Option<Check>) -> Result<(Qubes, Frame), FormatError> {
+    let (frame, entries) = match frame::frame(&**stored, Window::ROOM, check).map_err(unreadable)? {
+        Some(framed) => framed,
+        None => {
+            let bytes = whole(&**stored)?;
+            let index = index::careful(&bytes)?;
+            (Frame::uncut(bytes, &index), index.domains)
+        }
+    };
+    let head = head(&**stored, &frame)?;
     let mut diagnoses = head.diagnoses;
-    diagnoses.extend(index.domains.iter().filter_map(|entry| unusable(&bytes, entry)));
-    let briefs = briefs(&index.domains);
-    let source = Source { bytes, domains: index.domains, parts: RefCell::default() };
-    let mut qubes = Qubes::over(head.labels, head.pools, head.globals, Box::new(source), briefs);
+    for entry in entries.iter().filter(|entry| usable_name(entry).is_err()) {
+        diagnoses.extend(unusable(&whole(&**stored)?, entry));
+    }
+    let spans = entries.iter().map(|entry| entry.span).collect();
+    let source = Source::new(stored.clone(), spans);
+    let mut qubes = Qubes::over(head.labels, head.pools, head.globals, Box::new(source), briefs(entries));
     qubes.diagnoses.extend(diagnoses);
-    Ok(qubes)
+    Ok((qubes, frame))
 }
 
 /// The bytes of `qubes`, which was read from `source` and may have been changed since. Where nothing differs, they are
 /// the source's. Fails when the source is not well-formed as a whole, or a value cannot be written in XML.
 pub fn write(source: &[u8], qubes: &Qubes) -> Result<Vec<u8>, FormatError> {
-    let changed = changed(source, qubes)?;
-    let mut bytes = Vec::with_capacity(changed.room());
-    changed.pieces(|piece| bytes.extend_from_slice(piece));
-    Ok(bytes)
-}
-
-/// What [`write`] gives, for who has a better place for it than a vector.
-pub fn changed<'a>(source: &'a [u8], qubes: &Qubes) -> Result<Changed<'a>, FormatError> {
-    Ok(Changed { source, edits: writer::changes(source, qubes)? })
-}
-
-/// The bytes of a store to be written, not put together yet.
-pub struct Changed<'a> {
-    source: &'a [u8],
-    edits: Edits,
-}
-
-impl Changed<'_> {
-    /// How many bytes they are at most.
-    pub fn room(&self) -> usize {
-        self.source.len() + self.edits.growth()
+    let bytes: Bytes = source.to_vec().into();
+    let changed = Original::open(Arc::new(bytes))?.1.changed(qubes)?;
+    let mut written = Vec::with_capacity(source.len() + changed.growth());
+    for part in changed.parts() {
+        match part {
+            Part::Kept(range) => written.extend_from_slice(&source[range.start..range.end.min(source.len())]),
+            Part::New(text) => written.extend_from_slice(text.as_bytes()),
+        }
     }
+    Ok(written)
+}
 
-    /// Hands them out in their order.
-    pub fn pieces(self, put: impl FnMut(&[u8])) {
-        self.edits.apply(self.source, put);
-    }
+fn whole(stored: &dyn Stored) -> Result<Vec<u8>, FormatError> {
+    stored::whole(stored).map_err(unreadable)
+}
+
+fn unreadable(error: std::io::Error) -> FormatError {
+    FormatError::Unreadable { reason: crate::error::words_of(&error) }
 }
 
 /// The bytes of a file that does not exist yet, in the form upstream writes.
@@ -107,6 +140,14 @@ pub fn check(bytes: &[u8]) -> Result<(), FormatError> {
     full::outline(bytes).map(|_| ())
 }
 
+/// The same of what is only to be read: a store of R1 to R3 passes, too.
+pub fn check_any(bytes: &[u8]) -> Result<(), FormatError> {
+    match check(bytes) {
+        Err(FormatError::OldFormat) => Ok(()),
+        checked => checked,
+    }
+}
+
 /// Everything outside the domains.
 struct Head {
     labels: Labels,
@@ -115,14 +156,18 @@ struct Head {
     diagnoses: Vec<Diagnosis>,
 }
 
-fn head(bytes: &[u8], index: &Index) -> Result<Head, FormatError> {
+fn head(stored: &dyn Stored, frame: &Frame) -> Result<Head, FormatError> {
     let (mut labels, mut pools, mut globals) = (Vec::new(), Vec::new(), TextMap::new());
     let (mut diagnoses, mut count) = (Vec::new(), 0);
-    for (section, span) in &index.sections {
+    for (section, span) in &frame.sections {
         if matches!(section, Section::Domains | Section::Unknown) {
             continue;
         }
-        let tree = Tree::of_element(bytes, span.range()).map_err(|f| f.locate(bytes))?;
+        let bytes = frame.section(*span).unwrap_or_default();
+        let tree = match Tree::of_element(bytes, 0..bytes.len()) {
+            Ok(tree) => tree,
+            Err(fault) => return Err(fault.further(span.start).locate(&whole(stored)?)),
+        };
         match section {
             Section::Labels => {
                 labels.extend(reader::labels(&tree, Tree::ROOT, &mut diagnoses).into_iter().map(|(_, l)| l));
@@ -138,13 +183,18 @@ fn head(bytes: &[u8], index: &Index) -> Result<Head, FormatError> {
 
 /// Every usable domain. A store without dom0 gets one that stands nowhere yet, as upstream does: it is written when
 /// somebody changes it.
-fn briefs(domains: &[Entry]) -> Vec<Brief> {
-    let usable = domains.iter().enumerate().filter_map(|(position, entry)| {
-        Some(Brief { name: usable_name(entry).ok()?.clone(), class: entry.class.clone(), position })
-    });
-    let mut briefs: Vec<Brief> = usable.collect();
+fn briefs(domains: Vec<Entry>) -> Vec<Brief> {
+    let count = domains.len();
+    let mut briefs = Vec::with_capacity(count + 1);
+    for (position, entry) in domains.into_iter().enumerate() {
+        if usable_name(&entry).is_ok()
+            && let Entry { name: Ok(name), class, .. } = entry
+        {
+            briefs.push(Brief { name, class, position });
+        }
+    }
     if !briefs.iter().any(|b| b.name.is_dom0()) {
-        briefs.push(Brief { name: VmName::dom0(), class: Class::AdminVM, position: domains.len() });
+        briefs.push(Brief { name: VmName::dom0(), class: Class::AdminVM, position: count });
     }
     briefs
 }
@@ -162,37 +212,4 @@ fn unusable(bytes: &[u8], entry: &Entry) -> Option<Diagnosis> {
     let reason = usable_name(entry).err()?;
     let line = 1 + memchr::memchr_iter(b'\n', &bytes[..entry.span.start as usize]).count();
     Some(diagnosis(format!("the domain at line {line} cannot be used: {reason}")))
-}
-
-/// A store's domains, parsed on demand.
-struct Source {
-    bytes: Bytes,
-    domains: Vec<Entry>,
-    /// Memory that one parse after the other uses.
-    parts: RefCell<Parts>,
-}
-
-impl DomainSource for Source {
-    fn domain(&self, position: usize) -> Vm {
-        let Some(entry) = self.domains.get(position) else {
-            return Vm::new(VmName::dom0(), Class::AdminVM);
-        };
-        let name = entry.name.clone().unwrap_or_else(|_| VmName::dom0());
-        if let Some(vm) = plain::vm(&self.bytes, entry.span.range(), &name, &entry.class) {
-            return vm;
-        }
-        let parts = self.parts.take();
-        match Tree::parse(&self.bytes, entry.span.range(), Shape::Element, MAX_DEPTH, parts) {
-            Ok(tree) => {
-                let vm = reader::vm(&tree, name, entry.class.clone());
-                self.parts.replace(tree.into_parts());
-                vm
-            }
-            Err(fault) => {
-                let mut vm = Vm::new(name, entry.class.clone());
-                vm.diagnoses.push(diagnosis(fault.locate(&self.bytes).to_string()));
-                vm
-            }
-        }
-    }
 }

@@ -1,5 +1,7 @@
 //! A touched domain: what differs from the file is changed there, the rest of its bytes stays.
 
+use std::collections::BTreeMap;
+
 use super::edit::{Addition, Edits, change_children, child_indent, place_before};
 use super::emit::{Indent, place_of, property_order};
 use super::error::FormatError;
@@ -22,7 +24,7 @@ pub(crate) fn patch_domain(tree: &Tree, edits: &mut Edits, old: &Vm, new: &Vm) -
         patch.texts(("features", "feature"), &new.features, Order::Given)?;
     }
     if old.tags != new.tags {
-        patch.tags(&new.tags)?;
+        patch.tags(&old.tags, &new.tags)?;
     }
     if old.devices != new.devices {
         patch.devices(&new.devices)?;
@@ -82,7 +84,7 @@ impl Patch<'_, '_> {
         Ok(())
     }
 
-    fn tags(&mut self, wanted: &[Box<str>]) -> Patched {
+    fn tags(&mut self, old: &[Box<str>], wanted: &[Box<str>]) -> Patched {
         let sections = self.sections("tags");
         let Some(first) = sections.first() else {
             let mut e = self.emitter();
@@ -91,12 +93,20 @@ impl Patch<'_, '_> {
             return Ok(());
         };
         let stored = items_of(self.tree, &sections, "tag");
-        let mut added: Vec<&str> = wanted.iter().map(|t| &**t).collect();
+        let renamed = renamed(old, wanted);
+        for (tag, name) in stored.iter().flatten().filter_map(|t| Some((t, renamed.get(&*t.name)?))) {
+            let mut attributes = attributes(self.tree, tag.id);
+            attributes.set("name", name);
+            self.attributes(tag.id, &attributes)?;
+        }
+        let mut added: Vec<&str> =
+            wanted.iter().map(|t| &**t).filter(|tag| renamed.values().all(|n| n != tag)).collect();
         added.retain(|tag| !stored.iter().flatten().any(|s| s.name == *tag));
         added.sort_unstable();
         added.dedup();
         for (section, here) in sections.iter().zip(&stored) {
-            let gone = here.iter().filter(|t| !wanted.iter().any(|w| **w == *t.name)).map(|t| t.id);
+            let gone = |name: &str| !wanted.iter().any(|w| **w == *name) && !renamed.contains_key(name);
+            let gone = here.iter().filter(|t| gone(&t.name)).map(|t| t.id);
             let gone: Vec<Id> = gone.collect();
             let ids: Vec<Id> = here.iter().map(|t| t.id).collect();
             let mut additions = Vec::new();
@@ -215,4 +225,14 @@ impl Patch<'_, '_> {
 /// What an assignment assigns: backend, port, device.
 fn key(assignment: &Assignment) -> [Option<&str>; 3] {
     ["backend-domain", "id", "identity"].map(|name| assignment.attributes.get(name))
+}
+
+/// Tags in whose place another one stands now. The order of tags means nothing; keeping it keeps the file what it was
+/// when a qube's guivm, say, is changed and changed back.
+fn renamed<'a>(old: &'a [Box<str>], new: &'a [Box<str>]) -> BTreeMap<&'a str, &'a str> {
+    if old.len() != new.len() {
+        return BTreeMap::new();
+    }
+    let replaced = old.iter().zip(new).filter(|(old_tag, new_tag)| !new.contains(old_tag) && !old.contains(new_tag));
+    replaced.map(|(old_tag, new_tag)| (&**old_tag, &**new_tag)).collect()
 }

@@ -1,5 +1,9 @@
 //! Where in the file something stands: the lines that a person opens in an editor.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
 use super::index::{self, Index, Section};
 use super::tree::{Id, Tree};
 use crate::model::check::Part;
@@ -9,42 +13,70 @@ use crate::model::{At, VmName};
 pub struct Places<'a> {
     bytes: &'a [u8],
     index: Index,
-    /// Where each line begins.
-    lines: Vec<usize>,
+    lines: LineStarts,
+    /// The first domain of each name.
+    by_name: HashMap<VmName, usize>,
+    /// The domain that was asked for last: what is wrong with one qube is asked for at once.
+    last: RefCell<Option<(usize, Rc<Tree<'a>>)>>,
+}
+
+/// Where each line of a text begins.
+pub(super) struct LineStarts(Vec<usize>);
+
+impl LineStarts {
+    pub fn of(bytes: &[u8]) -> LineStarts {
+        LineStarts(std::iter::once(0).chain(memchr::memchr_iter(b'\n', bytes).map(|n| n + 1)).collect())
+    }
+
+    /// The line, from 1, of an offset.
+    pub fn line(&self, offset: usize) -> usize {
+        self.0.partition_point(|start| *start <= offset)
+    }
 }
 
 impl<'a> Places<'a> {
     /// Of a file that is not well-formed all around its domains, nothing but numbers of lines is known.
     pub fn of(bytes: &'a [u8]) -> Places<'a> {
-        let lines = std::iter::once(0).chain(memchr::memchr_iter(b'\n', bytes).map(|n| n + 1)).collect();
-        Places { bytes, index: index::index(bytes).unwrap_or_default(), lines }
+        let lines = LineStarts::of(bytes);
+        let index = index::index(bytes).unwrap_or_default();
+        let mut by_name = HashMap::new();
+        for (position, entry) in index.domains.iter().enumerate() {
+            if let Ok(name) = &entry.name {
+                by_name.entry(name.clone()).or_insert(position);
+            }
+        }
+        Places { bytes, index, lines, by_name, last: RefCell::default() }
     }
 
     /// The line, from 1, of an offset.
     pub(super) fn line_of(&self, offset: usize) -> usize {
-        self.lines.partition_point(|start| *start <= offset)
+        self.lines.line(offset)
     }
 
     pub(super) fn index(&self) -> &Index {
         &self.index
     }
 
-    pub(super) fn tree(&self, range: std::ops::Range<usize>) -> Option<Tree<'a>> {
-        Tree::of_element(self.bytes, range).ok()
-    }
-
     /// The sections of one kind, parsed.
     pub(super) fn sections(&self, kind: Section) -> impl Iterator<Item = Tree<'a>> {
         let spans = self.index.sections.iter().filter(move |(section, _)| *section == kind);
-        spans.filter_map(|(_, span)| self.tree(span.range()))
+        spans.filter_map(|(_, span)| Tree::of_element(self.bytes, span.range()).ok())
+    }
+
+    /// The domain of a qube, parsed, if it is well-formed.
+    pub(super) fn domain(&self, name: &VmName) -> Option<Rc<Tree<'a>>> {
+        let position = *self.by_name.get(name)?;
+        if let Some((_, tree)) = self.last.borrow().as_ref().filter(|(last, _)| *last == position) {
+            return Some(tree.clone());
+        }
+        let tree = Rc::new(Tree::of_element(self.bytes, self.index.domains.get(position)?.span.range()).ok()?);
+        self.last.replace(Some((position, tree.clone())));
+        Some(tree)
     }
 
     /// The line that a finding is about; that of what surrounds it where the thing itself is missing.
     pub fn line(&self, at: &At) -> Option<usize> {
         let offset = match at {
-            At::Label(number) => {
-                self.nth_line(Section::Labels, "label", |tree, id| label_number(tree, id) == Some(*number), 0)
-            }
             At::Pool(position) => {
                 let has_name = |tree: &Tree, id| tree.attribute(id, "name").is_some_and(|n| !n.is_empty());
                 self.nth_line(Section::Pools, "pool", has_name, *position)
@@ -70,9 +102,12 @@ impl<'a> Places<'a> {
     }
 
     fn of_qube(&self, name: &VmName, part: &Part) -> Option<usize> {
-        let entry = self.index.domains.iter().find(|entry| entry.name.as_ref() == Ok(name))?;
-        let found = self.tree(entry.span.range()).and_then(|tree| within(&tree, part));
-        Some(found.unwrap_or(entry.span.start as usize))
+        let start = self.index.domains.get(*self.by_name.get(name)?)?.span.start as usize;
+        let within = match part {
+            Part::Domain => None,
+            part => self.domain(name).and_then(|tree| within(&tree, part)),
+        };
+        Some(within.unwrap_or(start))
     }
 }
 
@@ -90,8 +125,8 @@ fn within(tree: &Tree, part: &Part) -> Option<usize> {
         Part::Volume(name) => named("volume-config", "volume", name),
         Part::Device { class, position } => {
             let classes = tree.children_named(Tree::ROOT, b"devices");
-            let mut fitting = classes.filter(|id| tree.attribute(*id, "class").as_deref() == Some(class));
-            fitting.find_map(|id| tree.children_named(id, b"device").nth(*position))
+            let id = classes.filter(|id| tree.attribute(*id, "class").is_some()).nth(*class)?;
+            tree.children_named(id, b"device").nth(*position)
         }
     };
     id.map(|id| tree.whole(id).start)

@@ -9,21 +9,24 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use super::text::{Place, decode, ordinary};
-use super::tree::{check_encoded, is_control};
+use super::tree::{is_control, unholdable};
 use crate::model::device::{Assignment, DeviceClass};
-use crate::model::{Class, SharedBytes, TextMap, Vm, VmName, VolumeConfig};
+use crate::model::{Class, SharedText, TextMap, Vm, VmName, VolumeConfig};
 
 /// More items of one kind than this are the tree's business, so that looking for doubles stays cheap.
 const MOST: usize = 128;
 
-/// The qube that the whole domain element at `range` of `file` describes; `None` where only a tree can tell.
-pub(super) fn vm(file: &SharedBytes, range: Range<usize>, name: &VmName, class: &Class) -> Option<Vm> {
+/// The qube that the whole domain element at `range` of `file`, a piece of the store, describes; `None` where only a tree can tell.
+pub(super) fn vm(file: &SharedText, range: Range<usize>, name: &VmName, class: &Class) -> Option<Vm> {
     if matches!(class, Class::Unknown(_)) {
         return None;
     }
-    let mut vm = Vm::of_file(name.clone(), class.clone());
     let base = range.start;
-    let source = check_encoded(file, range).ok()?;
+    let source = file.get(range)?;
+    if unholdable(source.as_bytes()).is_some() {
+        return None;
+    }
+    let mut vm = Vm::of_file(name.clone(), class.clone());
     let mut at = Cursor { file, base, source, position: 0 };
     at.start_of_domain()?;
     let mut seen = [false; 4];
@@ -50,7 +53,7 @@ pub(super) fn vm(file: &SharedBytes, range: Range<usize>, name: &VmName, class: 
 }
 
 struct Cursor<'a> {
-    file: &'a SharedBytes,
+    file: &'a SharedText,
     /// Where `source`, the domain, begins in the file.
     base: usize,
     source: &'a str,
@@ -315,15 +318,20 @@ mod tests {
     use super::super::tree::Tree;
     use super::*;
 
-    fn samples() -> Vec<SharedBytes> {
+    fn samples() -> Vec<Vec<u8>> {
         let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/r4");
         let files = std::fs::read_dir(directory).unwrap().map(|e| e.unwrap().path());
-        files.filter(|f| f.extension().is_some_and(|e| e == "xml")).map(|f| std::fs::read(f).unwrap().into()).collect()
+        files.filter(|f| f.extension().is_some_and(|e| e == "xml")).map(|f| std::fs::read(f).unwrap()).collect()
     }
 
     fn by_tree(domain: &[u8], name: &VmName, class: &Class) -> Option<Vm> {
         let tree = Tree::of_element(domain, 0..domain.len()).ok()?;
         Some(reader::vm(&tree, name.clone(), class.clone()))
+    }
+
+    fn read(domain: &[u8], name: &VmName, class: &Class) -> Option<Vm> {
+        let text = SharedText::from(std::str::from_utf8(domain).ok()?);
+        vm(&text, 0..text.len(), name, class)
     }
 
     #[test]
@@ -333,7 +341,7 @@ mod tests {
             for entry in index(&bytes).unwrap().domains {
                 let (domain, name) = (&bytes[entry.span.range()], entry.name.unwrap());
                 all += 1;
-                if let Some(vm) = vm(&bytes, entry.span.range(), &name, &entry.class) {
+                if let Some(vm) = read(domain, &name, &entry.class) {
                     plain += 1;
                     assert_eq!(Some(vm), by_tree(domain, &name, &entry.class));
                 }
@@ -360,8 +368,7 @@ mod tests {
                     }
                 }
                 let name = entry.name.clone().unwrap();
-                let shared = SharedBytes::from(domain.clone());
-                if let Some(vm) = vm(&shared, 0..domain.len(), &name, &entry.class) {
+                if let Some(vm) = read(&domain, &name, &entry.class) {
                     let tree = by_tree(&domain, &name, &entry.class);
                     assert_eq!(Some(vm), tree, "{}", String::from_utf8_lossy(&domain));
                 }

@@ -11,7 +11,7 @@ use crate::model::{Class, Diagnosis, Label, Pool, TextMap, Vm, VmName, VolumeCon
 const MOST: usize = 4096;
 
 /// Properties whose second occurrence makes upstream refuse the store (`spec/r4-xml.md` §1.3).
-const WRITE_ONCE: [&str; 4] = ["name", "qid", "uuid", "dispid"];
+pub(crate) const WRITE_ONCE: [&str; 4] = ["name", "qid", "uuid", "dispid"];
 
 /// An element `<item name="…">text</item>` of a section.
 pub(crate) struct NamedText<'a> {

@@ -70,6 +70,21 @@ impl<'a> Tree<'a> {
         range: Range<usize>,
         shape: Shape,
         keep: usize,
+        parts: Parts,
+    ) -> Result<Tree<'a>, Fault> {
+        Tree::parse_at_depth(bytes, range, (shape, 0), keep, parts)
+    }
+
+    /// Checks the one element that fills `range` as strictly as where it stands inside `depth` others.
+    pub fn check_element(bytes: &'a [u8], range: Range<usize>, depth: usize, parts: Parts) -> Result<Parts, Fault> {
+        Tree::parse_at_depth(bytes, range, (Shape::Element, depth), 0, parts).map(Tree::into_parts)
+    }
+
+    fn parse_at_depth(
+        bytes: &'a [u8],
+        range: Range<usize>,
+        (shape, depth): (Shape, usize),
+        keep: usize,
         mut parts: Parts,
     ) -> Result<Tree<'a>, Fault> {
         let source = check_characters(bytes, range.clone())?;
@@ -79,7 +94,7 @@ impl<'a> Tree<'a> {
         let stack = std::mem::take(&mut parts.stack);
         parts.elements.clear();
         let tree = Tree { bytes, source, base: range.start, parts };
-        let mut builder = Builder { tree, stack, roots: 0, shape, keep };
+        let mut builder = Builder { tree, stack, roots: 0, shape, keep, deepest: MAX_DEPTH.saturating_sub(depth) };
         builder.stack.clear();
         loop {
             match scanner.next()? {
@@ -210,6 +225,8 @@ struct Builder<'a> {
     roots: usize,
     shape: Shape,
     keep: usize,
+    /// How many levels there may be.
+    deepest: usize,
 }
 
 /// Of [`Element::text`] while nothing has ended the text yet.
@@ -243,7 +260,7 @@ impl<'a> Builder<'a> {
 
     /// Whether what comes next is checked and not kept, and may be an element.
     fn only_checks(&self) -> bool {
-        self.stack.last().is_some_and(|open| open.id.is_none()) && self.stack.len() < MAX_DEPTH
+        self.stack.last().is_some_and(|open| open.id.is_none()) && self.stack.len() < self.deepest
     }
 
     /// Whether the element is one of those to keep.
@@ -254,7 +271,7 @@ impl<'a> Builder<'a> {
                 return Err(fault(tag, "a second root element"));
             }
         }
-        if self.stack.len() >= MAX_DEPTH {
+        if self.stack.len() >= self.deepest {
             return Err(fault(tag, "elements nest deeper than 256 levels"));
         }
         self.end_text(tag.start);
@@ -365,16 +382,18 @@ pub(crate) fn is_control(byte: u8) -> bool {
 }
 
 /// The text of a range; all that [`check_characters`] checks but control characters.
-pub(crate) fn check_encoded(bytes: &[u8], range: Range<usize>) -> Result<&str, Fault> {
+fn check_encoded(bytes: &[u8], range: Range<usize>) -> Result<&str, Fault> {
     let piece = &bytes[range.clone()];
     let at = |n: usize| range.start + n;
     let text =
         std::str::from_utf8(piece).map_err(|error| Fault { at: at(error.valid_up_to()), reason: "not UTF-8" })?;
-    // U+FFFE and U+FFFF.
-    for n in memchr::memchr_iter(0xEF, piece) {
-        if matches!(piece.get(n + 1..n + 3), Some([0xBF, 0xBE | 0xBF])) {
-            return Err(Fault { at: at(n), reason: "a character that XML cannot hold" });
-        }
+    match unholdable(piece) {
+        Some(n) => Err(Fault { at: at(n), reason: "a character that XML cannot hold" }),
+        None => Ok(text),
     }
-    Ok(text)
+}
+
+/// Where U+FFFE or U+FFFF stands.
+pub(crate) fn unholdable(text: &[u8]) -> Option<usize> {
+    memchr::memchr_iter(0xEF, text).find(|n| matches!(text.get(n + 1..n + 3), Some([0xBF, 0xBE | 0xBF])))
 }

@@ -18,6 +18,38 @@ impl Session {
         self.change(name, property, |write| Ok(write.reset_property(name.as_str(), property, self)?))
     }
 
+    /// Sets a property of several qubes, or forgets their explicit values where there is no text: of all of them or, when
+    /// one cannot be changed so, of none. Applies what follows and returns what the user should know.
+    pub fn change_property_of_all(
+        &self,
+        names: &[VmName],
+        property: &str,
+        text: Option<&str>,
+    ) -> Result<Vec<String>, LifecycleError> {
+        // Whoever needs several of these locks takes them in this order, and nobody who holds one waits for another
+        // out of it: so two never wait for each other.
+        let mut in_order: Vec<&VmName> = names.iter().collect();
+        in_order.sort();
+        in_order.dedup();
+        let to_lock = in_order.iter().filter(|_| DEPEND_ON_POWER.contains(&property));
+        let locks = to_lock.map(|name| self.lock_qube(name)).collect::<Result<Vec<_>, _>>()?;
+        let effects = self.change_store(|write| {
+            let mut effects = Vec::new();
+            for name in in_order {
+                let changed = match text {
+                    Some(text) => write.set_property(name.as_str(), property, text, self),
+                    None => write.reset_property(name.as_str(), property, self),
+                };
+                let failed =
+                    |e| LifecycleError::OneOfSeveral { qube: name.clone(), source: Box::new(LifecycleError::from(e)) };
+                effects.extend(changed.map_err(failed)?);
+            }
+            Ok(effects)
+        })?;
+        drop(locks);
+        self.apply(&effects)
+    }
+
     /// Sets a global property and applies what follows.
     pub fn set_global(&self, property: &str, text: &str) -> Result<Vec<String>, LifecycleError> {
         self.change_and_apply(|write| Ok(write.set_global(property, text, self)?))
@@ -52,6 +84,24 @@ impl Session {
     pub fn remove_tag(&self, name: &VmName, tag: &str) -> Result<(), LifecycleError> {
         let mut write = self.write()?;
         write.remove_tag(name.as_str(), tag)?;
+        write.save()?;
+        Ok(())
+    }
+
+    /// Makes these (`bb:ss.f`), and no others of dom0's, the required PCI devices of a halted qube.
+    pub fn set_pci_addresses(&self, name: &VmName, addresses: &[String]) -> Result<(), LifecycleError> {
+        let _lock = self.lock_qube(name)?;
+        let mut write = self.write()?;
+        write.set_pci_addresses(name.as_str(), addresses, self)?;
+        write.save()?;
+        Ok(())
+    }
+
+    /// Says whether the required PCI devices of a halted qube must be able to forget what it left in them.
+    pub fn set_pci_strict_reset(&self, name: &VmName, strict: bool) -> Result<(), LifecycleError> {
+        let _lock = self.lock_qube(name)?;
+        let mut write = self.write()?;
+        write.set_pci_strict_reset(name.as_str(), strict, self)?;
         write.save()?;
         Ok(())
     }

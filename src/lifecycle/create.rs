@@ -2,30 +2,57 @@
 //! next creation of the name clears them.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::model::volume::directory_of;
-use crate::model::{NewQube, Vm, VmName};
+use crate::model::{Class, NewQube, Qubes, Vm, VmName};
 
 use super::{LifecycleError, Session};
 use crate::storage::VmStorage;
 
+/// A decision about a new qube, taken again whenever the store may have changed.
+pub(super) type Plan<'a> = &'a dyn Fn(&Qubes) -> Result<Vm, LifecycleError>;
+
+/// Makes the volumes of a new qube, and what else belongs into its directory.
+pub(super) type Make<'a> = &'a dyn Fn(&VmStorage, &Path) -> Result<(), LifecycleError>;
+
 impl Session {
     /// Creates a qube with its volumes and its directory; returns its name.
     pub fn create(&self, new: &NewQube<'_>) -> Result<VmName, LifecycleError> {
-        let mut random = |below: u16| fastrand::u16(..below);
+        let plan = |qubes: &Qubes| Ok(qubes.plan_new(new, self, &mut |below| fastrand::u16(..below))?);
         // Asked before the lock, so that a wish that breaks a rule touches nothing.
-        let name = self.read()?.plan_new(new, self, &mut random)?.name;
-        let _lock = self.lock_qube(&name)?;
-        let qubes = self.read()?;
-        let planned = qubes.plan_new(new, self, &mut random)?;
+        let qubes = self.read_for_creation(&new.class)?;
+        let name = plan(&qubes)?.name;
+        self.convert_if_old(&qubes)?;
+        drop(qubes);
+        self.bring_into_being(&name, &new.class, &plan, &|storage, _| Ok(storage.create()?))?;
+        Ok(name)
+    }
+
+    /// Makes a qube of this name as `plan` says: what `make` makes first, saved last. After a failure nothing of it is
+    /// there.
+    pub(super) fn bring_into_being(
+        &self,
+        name: &VmName,
+        class: &Class,
+        plan: Plan<'_>,
+        make: Make<'_>,
+    ) -> Result<(), LifecycleError> {
+        let _lock = self.lock_qube(name)?;
+        let qubes = self.read_for_creation(class)?;
+        let planned = plan(&qubes)?;
         let storage = VmStorage::of(&self.system, &qubes, &planned, self)?;
         drop(qubes);
-        storage.create()?;
-        let added = self.make_directory(&planned).and_then(|()| {
+        let directory = self.directory(&planned);
+        clear_files(&directory)?;
+        let added = self.make_directory(&planned).and_then(|()| make(&storage, &directory)).and_then(|()| {
             let mut write = self.write()?;
+            if class.is_local_guest() {
+                write.choose_kernel(self);
+            }
             // Its number may have been taken while the volumes were made.
-            let vm = write.plan_new(new, self, &mut random)?;
+            let vm = plan(&write)?;
             if vm.volumes != planned.volumes {
                 return Err(LifecycleError::ChangedMeanwhile { qube: name.clone() });
             }
@@ -33,13 +60,24 @@ impl Session {
             write.save()?;
             Ok(())
         });
-        if let Err(error) = added {
+        // Once it was saved the qube is there: its volumes are not taken from it.
+        let was_saved = |error: &LifecycleError| matches!(error, LifecycleError::Store(store) if store.was_saved());
+        if added.as_ref().is_err_and(|error| !was_saved(error)) {
             // The error that counts is the first; what cannot be removed is an orphan that the next creation clears.
+            let _leftovers = clear_files(&directory);
             let _orphans = storage.remove();
-            let _not_empty = fs::remove_dir(self.directory(&planned));
-            return Err(error);
+            let _not_empty = fs::remove_dir(&directory);
         }
-        Ok(name)
+        added
+    }
+
+    /// The store as it will be when the next qube is added.
+    pub(super) fn read_for_creation(&self, class: &Class) -> Result<Qubes, LifecycleError> {
+        let mut qubes = self.read()?.into_qubes();
+        if class.is_local_guest() {
+            qubes.choose_kernel(self);
+        }
+        Ok(qubes)
     }
 
     /// Fills a volume of a halted qube with the data of a file, atomically; the volume gets the file's size.
@@ -75,4 +113,26 @@ impl Session {
         }
         super::qube_lock::make_shared_directory(&self.directory(vm), &self.system)
     }
+}
+
+/// The files beside the images that describe a qube.
+pub(super) const FILES: [&str; 2] = ["firewall.xml", "notes.txt"];
+
+/// Removes what a creation that crashed may have left of them in the directory of a name that nobody has.
+fn clear_files(directory: &Path) -> Result<(), LifecycleError> {
+    let failed = |source| LifecycleError::Io { what: format!("clearing {}", directory.display()), source };
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Ok(()),
+        Err(e) => return Err(failed(e)),
+    };
+    for entry in entries {
+        let entry = entry.map_err(failed)?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        // `NAME~…` is one that was not complete yet.
+        if FILES.contains(&name.split('~').next().unwrap_or_default()) {
+            fs::remove_file(entry.path()).map_err(failed)?;
+        }
+    }
+    Ok(())
 }

@@ -40,6 +40,11 @@ pub enum LifecycleError {
     ChangedMeanwhile { qube: VmName },
     #[error("no such domain: '{0}'")]
     NoSuchQube(String),
+    /// What works on images does so only when they are R4's.
+    #[error(
+        "{store}: written by Qubes R3 or older: it has to be converted first, which qubes-db convert does", store = store.display()
+    )]
+    NotConverted { store: PathBuf },
     #[error("Domain is already running")]
     AlreadyRunning(VmName),
     #[error("Domain not running (either powered off or paused): '{0}'; --force ends a paused one")]
@@ -53,6 +58,9 @@ pub enum LifecycleError {
          are left alone"
     )]
     StateUnknown { qube: VmName, uri: String, reason: String },
+    /// Of several qubes that were to be changed together, one cannot be.
+    #[error("{qube}: {source}; nothing was changed")]
+    OneOfSeveral { qube: VmName, source: Box<LifecycleError> },
     #[error("{qube} must not be started: {reason}")]
     Prohibited { qube: VmName, reason: String },
     #[error("{qube} cannot be started: {reason}")]
@@ -65,6 +73,8 @@ pub enum LifecycleError {
     HasClients { qube: VmName, clients: String },
     #[error("{qube} did not shut down within {seconds} s")]
     ShutdownTimeout { qube: VmName, seconds: u64 },
+    #[error("{0}")]
+    Package(String),
     #[error("{0}")]
     Dom0(&'static str),
     #[error("{what}: {}", crate::error::words_of(source))]

@@ -1,4 +1,4 @@
-//! The verbs: create, remove, start, stop, recover. The only place where the rooms below meet.
+//! The verbs: create, clone, remove, start, stop, recover. The only place where the rooms below meet.
 //!
 //! Nobody watches a qube from a daemon, so three things keep order (`docs/monitor.md`): the qube's operation lock
 //! ([`qube_lock`]), the record of its start ([`record`]), and one small monitor per running qube ([`monitor`]).
@@ -6,6 +6,8 @@
 
 pub mod apply;
 pub mod change;
+pub mod clone;
+pub mod conversion;
 pub mod create;
 pub mod describe;
 pub mod drive;
@@ -18,10 +20,15 @@ pub mod qube_lock;
 pub mod record;
 pub mod recover;
 pub mod remove;
+pub mod root_data;
 pub mod session;
 pub mod settle;
+mod soundness;
 pub mod start;
 pub mod stop;
+pub mod template;
+pub mod template_package;
+pub mod updates;
 
 pub use error::LifecycleError;
 pub use session::Session;

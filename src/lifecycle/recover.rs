@@ -31,7 +31,9 @@ impl Session {
         let recorded: HashSet<VmName> = names.iter().cloned().collect();
         {
             let qubes = self.read()?;
-            for vm in qubes.iter().filter(|vm| vm.class.is_local_guest() && !recorded.contains(&vm.name)) {
+            // Of an old system nothing was started here, and its images are not ours yet.
+            let qubes_of_r4 = qubes.iter().filter(|_| !qubes.needs_conversion);
+            for vm in qubes_of_r4.filter(|vm| vm.class.is_local_guest() && !recorded.contains(&vm.name)) {
                 // A qube whose storage cannot even be looked at is listed with the reason.
                 let clean =
                     VmStorage::of(&self.system, &qubes, vm, self).is_ok_and(|s| s.is_dirty().is_ok_and(|dirty| !dirty));
@@ -50,6 +52,7 @@ impl Session {
     /// The volumes that no qube of the store knows, in pools that can list theirs.
     pub fn orphans(&self) -> Result<Vec<Orphan>, LifecycleError> {
         let qubes = self.read()?;
+        self.refuse_old(&qubes)?;
         let mut known = HashSet::new();
         for vm in qubes.iter() {
             known.extend(

@@ -1,13 +1,17 @@
 //! One invocation: the system it works on and the hypervisor it may come to ask.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::rc::Rc;
 
 use uuid::Uuid;
 
 use super::LifecycleError;
 use crate::hypervisor::uri::{UriFacts, choose_uri};
 use crate::hypervisor::{Hypervisor, HypervisorError, LazyHypervisor, Live};
+use crate::model::kernel_version;
 use crate::model::{Class, Facts, PowerState, Release, Vm};
 use crate::store::{Read, Restored, StorePlace, Wait, Write};
 use crate::system::System;
@@ -17,6 +21,11 @@ pub struct Session {
     pub system: System,
     hypervisor: LazyHypervisor,
     states: OnceCell<Result<HashMap<Uuid, Live>, HypervisorError>>,
+    thin_pool: OnceCell<Option<crate::storage::ThinPool>>,
+    /// Files of kernels that were asked for: a thousand qubes share a few.
+    kernel_files: RefCell<HashMap<PathBuf, Option<String>>>,
+    /// Whether it was told that the store is damaged.
+    pub(super) told_of_damage: Rc<Cell<bool>>,
 }
 
 impl Session {
@@ -28,7 +37,9 @@ impl Session {
         })
         .to_string();
         let hypervisor = lazily(&system, uri);
-        Session { system, hypervisor, states: OnceCell::new() }
+        let states = OnceCell::new();
+        let (kernel_files, told_of_damage) = (RefCell::default(), Rc::default());
+        Session { system, hypervisor, states, thin_pool: OnceCell::new(), kernel_files, told_of_damage }
     }
 
     /// The same place with a connection of its own, for another thread.
@@ -60,14 +71,27 @@ impl Session {
         Ok(Read::open(&self.place_for_reading())?)
     }
 
-    /// Takes the store for changing it.
+    /// Takes the store for changing it. One of R1 to R3 is converted when it is saved; what is wrong with it already is
+    /// told in one line then.
     pub fn write(&self) -> Result<Write, LifecycleError> {
-        Ok(Write::open(&self.store_place())?)
+        let (mut write, _) = self.open_for_writing()?;
+        self.watch_over_damage(&mut write);
+        Ok(write)
+    }
+
+    /// How the person is told what no error is.
+    pub(super) fn teller(&self) -> fn(&str) {
+        say
     }
 
     /// Puts other bytes in place of the store, also of one that cannot be read or is missing.
     pub fn restore(&self, bytes: Vec<u8>) -> Result<Restored, LifecycleError> {
         Ok(Write::restore(&self.store_place(), bytes)?)
+    }
+
+    /// The same, if the store is still `expected`, from which `bytes` were made.
+    pub fn replace_store(&self, expected: &[u8], bytes: Vec<u8>) -> Result<Restored, LifecycleError> {
+        Ok(Write::restore_over(&self.store_place(), expected, bytes)?)
     }
 
     /// The hypervisor, connected at the first question; offline every question is an error.
@@ -120,8 +144,19 @@ impl Facts for Session {
         self.kernel_path(kernels_dir, version, "vmlinuz").is_some_and(|file| file.is_file())
     }
 
+    fn newest_kernel(&self, kernels_dir: &str) -> Option<String> {
+        let entries = std::fs::read_dir(self.system.below_root(kernels_dir)).ok()?;
+        let versions = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        let usable = versions.filter(|version| {
+            !version.chars().any(|c| c.is_control() || c == '~') && self.kernel_installed(kernels_dir, version)
+        });
+        usable.max_by(|a, b| kernel_version::compare(a, b).then_with(|| a.cmp(b)))
+    }
+
     fn kernel_file(&self, kernels_dir: &str, version: &str, file: &str) -> Option<String> {
-        std::fs::read_to_string(self.kernel_path(kernels_dir, version, file)?).ok()
+        let path = self.kernel_path(kernels_dir, version, file)?;
+        let mut known = self.kernel_files.borrow_mut();
+        known.entry(path).or_insert_with_key(|path| std::fs::read_to_string(path).ok()).clone()
     }
 
     fn release(&self) -> Release {
@@ -130,6 +165,18 @@ impl Facts for Session {
 
     fn base_dir(&self) -> &str {
         "/var/lib/qubes"
+    }
+
+    /// The `/` of the machine says nothing of a system below a root of its own; the environment may.
+    fn thin_pool_of_root(&self) -> Option<(Option<String>, String)> {
+        if let Some(pool) = self.system.default_lvm_pool() {
+            return Some((None, pool.to_owned()));
+        }
+        let found = self.thin_pool.get_or_init(|| match self.system.root() {
+            None => crate::storage::thin_pool_of("/".as_ref()),
+            Some(_) => None,
+        });
+        found.as_ref().map(|pool| (Some(pool.group.clone()), pool.name.clone()))
     }
 
     fn can_reflink(&self, dir: &str) -> bool {
@@ -163,7 +210,7 @@ impl Facts for Session {
 }
 
 impl Session {
-    fn kernel_path(&self, kernels_dir: &str, version: &str, file: &str) -> Option<std::path::PathBuf> {
+    fn kernel_path(&self, kernels_dir: &str, version: &str, file: &str) -> Option<PathBuf> {
         let plain = !version.is_empty() && !version.contains('/') && version != "." && version != "..";
         plain.then(|| self.system.below_root(kernels_dir).join(version).join(file))
     }
@@ -172,6 +219,12 @@ impl Session {
 /// The directory, or the nearest one above it that exists.
 fn existing(directory: &std::path::Path) -> std::path::PathBuf {
     directory.ancestors().find(|d| d.is_dir()).unwrap_or(directory).to_path_buf()
+}
+
+/// One line on standard error. Where that is closed there is nobody to tell.
+fn say(line: &str) {
+    let shown: String = line.chars().map(|c| if c.is_control() { '_' } else { c }).collect();
+    let _nobody = writeln!(std::io::stderr().lock(), "{shown}");
 }
 
 fn lazily(system: &System, uri: String) -> LazyHypervisor {

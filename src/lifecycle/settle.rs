@@ -45,8 +45,11 @@ impl Session {
             },
             None => match self.unrecorded(lock.name(), vm)? {
                 Some(live) => Ok(Settled::Active(live)),
-                None if VmStorage::of(&self.system, &qubes, vm, self)?.is_dirty()? => self.after_work(lock, &qubes, vm),
-                None => Ok(Settled::Halted),
+                // Of a qube whose volumes cannot be told nothing can be settled; what needs them says so.
+                None => match VmStorage::of(&self.system, &qubes, vm, self) {
+                    Ok(storage) if storage.is_dirty()? => self.after_work(lock, &qubes, vm),
+                    Ok(_) | Err(_) => Ok(Settled::Halted),
+                },
             },
         }
     }
@@ -100,7 +103,7 @@ impl Session {
 
     /// Removes a disposable that stopped, unless somebody refers to it by now: then it stays as a halted qube.
     fn remove_disposable(&self, lock: &QubeLock) -> Result<bool, LifecycleError> {
-        match self.remove_locked(lock) {
+        match self.remove_locked(lock, super::remove::Removal::ByHand) {
             Ok(()) => Ok(true),
             Err(LifecycleError::Removal(RemovalError::InUse { .. })) => Ok(false),
             Err(error) => Err(error),

@@ -46,7 +46,10 @@ impl Session {
             return Err(HypervisorError::Offline("starting a qube").into());
         }
         // A hypervisor that is not there is told before anything is written.
-        let uuid = known(&*self.read()?, name)?.uuid();
+        let qubes = self.read()?;
+        self.refuse_old(&qubes)?;
+        let uuid = known(&qubes, name)?.uuid();
+        drop(qubes);
         if let Some(uuid) = uuid {
             self.hypervisor().state(uuid)?;
         }

@@ -40,6 +40,10 @@ pub enum CreationError {
     Class(Class),
     #[error("Qubes OS {0} does not know remote qubes (since 4.3)")]
     RemoteTooNew(Release),
+    #[error("{0} cannot be cloned")]
+    NotToBeCloned(VmName),
+    #[error("{0}")]
+    NotCloned(#[from] super::cloning::NotCloned),
     #[error("Unknown storage pool {0}")]
     NoSuchPool(String),
     #[error("volume '{volume}' of '{vm}' is a snapshot of its template's; its pool cannot be chosen")]
@@ -92,6 +96,20 @@ impl Qubes {
         facts: &dyn Facts,
         random: &mut dyn FnMut(u16) -> u16,
     ) -> Result<Vm, CreationError> {
+        let (mut vm, template) = self.plan_identity(new, facts, random)?;
+        self.mark_created(&mut vm, new, facts)?;
+        self.plan_volumes(&mut vm, template, new.pools, facts)?;
+        vm.properties = in_written_order(&vm.class, &vm.properties);
+        Ok(vm)
+    }
+
+    /// Who the new qube is: its name, number, label and template, and what a disposable has of that.
+    pub(super) fn plan_identity(
+        &self,
+        new: &NewQube<'_>,
+        facts: &dyn Facts,
+        random: &mut dyn FnMut(u16) -> u16,
+    ) -> Result<(Vm, Option<&Vm>), CreationError> {
         let name = VmName::for_new(new.name)?;
         if self.contains(new.name) {
             return Err(CreationError::Exists(new.name.to_owned()));
@@ -118,10 +136,20 @@ impl Qubes {
         if let Some(template) = template.filter(|_| new.class == Class::DispVM) {
             inherit_as_disposable(&mut vm, template);
         }
-        self.mark_created(&mut vm, new, facts)?;
-        self.plan_volumes(&mut vm, template, new.pools, facts)?;
-        vm.properties = in_written_order(&vm.class, &vm.properties);
-        Ok(vm)
+        Ok((vm, template))
+    }
+
+    /// Chooses the newest installed kernel as `default_kernel` where none was chosen yet. Installers of R3 choose none,
+    /// because its packages of kernels did; and upstream cannot save a store in which a qube counts on a
+    /// `default_kernel` that is not set, so without this nothing could be created there.
+    pub fn choose_kernel(&mut self, facts: &dyn Facts) {
+        if self.global_value("default_kernel", facts).is_ok() || self.globals.contains("default_kernel") {
+            return;
+        }
+        let directory = format!("{}/vm-kernels", facts.base_dir().trim_end_matches('/'));
+        if let Some(newest) = facts.newest_kernel(&directory) {
+            self.globals.set("default_kernel", &newest);
+        }
     }
 
     fn template_for_new(&self, new: &NewQube<'_>, facts: &dyn Facts) -> Result<Option<&Vm>, CreationError> {
@@ -159,8 +187,8 @@ impl Qubes {
     }
 
     /// The smallest free number from 1.
-    fn free_qid(&self, release: Release) -> Result<Qid, CreationError> {
-        let max = if release < Release::R4_2 { 254 } else { Qid::MAX - 1 };
+    pub(super) fn free_qid(&self, release: Release) -> Result<Qid, CreationError> {
+        let max = release.highest_qid().min(Qid::MAX - 1);
         let mut is_taken = vec![false; usize::from(Qid::MAX) + 1];
         for qid in self.iter().filter_map(Vm::qid) {
             is_taken[usize::from(qid.number())] = true;
@@ -178,7 +206,7 @@ impl Qubes {
     }
 
     /// Tags and features that every new qube gets.
-    fn mark_created(&self, vm: &mut Vm, new: &NewQube<'_>, facts: &dyn Facts) -> Result<(), CreationError> {
+    pub(super) fn mark_created(&self, vm: &mut Vm, new: &NewQube<'_>, facts: &dyn Facts) -> Result<(), CreationError> {
         let creator = self.get(new.created_by);
         if vm.class.is_local_guest() {
             let checks = self.global_value("check_updates_vm", facts)?;
@@ -189,12 +217,7 @@ impl Qubes {
             if let Some(guivm) = guivm {
                 vm.properties.set("guivm", guivm);
             }
-            for (property, prefix) in [("audiovm", "audiovm-"), ("guivm", "guivm-")] {
-                vm.tags.retain(|t| !t.starts_with(prefix));
-                if let Some(of) = self.value_of(vm, property, facts)?.as_qube() {
-                    vm.tags.push(format!("{prefix}{of}").into());
-                }
-            }
+            self.tag_by_references(vm, facts)?;
         }
         let mut tags: Vec<Box<str>> = vec![format!("{CREATED_BY}{}", new.created_by).into()];
         if new.auto_cleanup {
@@ -209,7 +232,20 @@ impl Qubes {
         Ok(())
     }
 
-    fn plan_volumes(
+    /// The tags that say which qubes show it, let it sound, and relay to it.
+    pub(super) fn tag_by_references(&self, vm: &mut Vm, facts: &dyn Facts) -> Result<(), CreationError> {
+        for (property, prefix) in [("audiovm", "audiovm-"), ("guivm", "guivm-"), ("relayvm", "relayvm-")] {
+            if Property::find(Scope::Class(&vm.class), property).is_none() {
+                continue;
+            }
+            let of = self.value_of(vm, property, facts)?;
+            vm.tags.retain(|t| !t.starts_with(prefix));
+            vm.tags.extend(of.as_qube().map(|of| format!("{prefix}{of}").into_boxed_str()));
+        }
+        Ok(())
+    }
+
+    pub(super) fn plan_volumes(
         &self,
         vm: &mut Vm,
         template: Option<&Vm>,
@@ -250,7 +286,7 @@ impl Qubes {
                 own.set("pool", pool);
             }
             let resolved = self.resolve(vm, name, class, &own, facts)?;
-            vm.volumes.push(resolved.config());
+            vm.volumes.push(resolved.config_for(facts.release()));
         }
         Ok(())
     }

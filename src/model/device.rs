@@ -1,5 +1,6 @@
 //! Device assignments as the store keeps them (`spec/r4-xml.md` §1.7).
 
+use super::release::Release;
 use super::text_map::TextMap;
 
 /// The assignments of one device class of one qube: one `<devices class="…">` element.
@@ -67,5 +68,42 @@ impl Assignment {
             Some("ask-to-attach") => Ok(Mode::AskToAttach),
             Some(other) => Err(other),
         }
+    }
+}
+
+impl DeviceClass {
+    /// The assignments as they can be written for a release: those that it would take for something else are left out.
+    pub fn for_release(&self, release: Release) -> DeviceClass {
+        let assignments = self.assignments.iter().filter_map(|a| a.for_release(release)).collect();
+        DeviceClass { class: self.class.clone(), assignments }
+    }
+}
+
+impl Assignment {
+    /// The assignment in the attributes that the release reads (`spec/r4-xml.md` §1.7): before 4.3 backend and port alone,
+    /// and everything is required; from then on with mode and identity. `None` where the release cannot be told.
+    pub fn for_release(&self, release: Release) -> Option<Assignment> {
+        let mode = self.mode().ok()?;
+        let mut attributes = TextMap::new();
+        // Of the `*` that upstream writes for "any", its reader makes nothing; absence it understands.
+        match self.backend() {
+            Some(backend) => attributes.set("backend-domain", backend),
+            None if release.knows_device_modes() => {}
+            None => return None,
+        }
+        attributes.set("id", self.port());
+        let mut options = self.options.clone();
+        if release.knows_device_modes() {
+            attributes.set("mode", mode.as_str());
+            attributes.set("identity", self.identity());
+            options.remove("identity");
+        } else if mode != Mode::Required || self.identity() != "*" {
+            return None;
+        }
+        let known = ["backend-domain", "id", "mode", "identity", "required"];
+        for (name, value) in self.attributes.iter().filter(|(name, _)| !known.contains(name)) {
+            attributes.set(name, value);
+        }
+        Some(Assignment { attributes, options })
     }
 }

@@ -14,12 +14,42 @@ use super::vm::Vm;
 pub struct Difference {
     /// The qube, or `system`, `pool NAME`.
     pub of: String,
+    /// What of it; empty when it is there as a whole, or is not.
     pub what: String,
+    pub how: How,
+}
+
+/// How something differs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum How {
+    /// From one text to the other; `None` where there is none, for which people read the word `absent`.
+    Changed { old: Option<String>, new: Option<String>, absent: &'static str },
+    /// Only the new state has it. Of a qube the class is told.
+    Added(Option<String>),
+    /// Only the old state has it.
+    Removed(Option<String>),
 }
 
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.of, self.what)
+        write!(f, "{}:", self.of)?;
+        if !self.what.is_empty() {
+            write!(f, " {}", self.what)?;
+        }
+        let about = |about: &Option<String>| about.as_ref().map(|text| format!(" ({text})")).unwrap_or_default();
+        match &self.how {
+            How::Changed { old, new, absent } => write!(f, " {} → {}", shown(old, absent), shown(new, absent)),
+            How::Added(what) => write!(f, " added{}", about(what)),
+            How::Removed(what) => write!(f, " removed{}", about(what)),
+        }
+    }
+}
+
+fn shown<'a>(text: &'a Option<String>, absent: &'a str) -> &'a str {
+    match text.as_deref() {
+        None => absent,
+        Some("") => "(empty)",
+        Some(text) => text,
     }
 }
 
@@ -30,24 +60,20 @@ struct Told<'a> {
 }
 
 impl Told<'_> {
-    fn add(&mut self, what: String) {
-        self.found.push(Difference { of: self.of.to_owned(), what });
+    fn add(&mut self, what: impl Into<String>, how: How) {
+        self.found.push(Difference { of: self.of.to_owned(), what: what.into(), how });
     }
 
     /// One text that changed, with the word for its absence.
-    fn text(&mut self, what: &str, old: Option<&str>, new: Option<&str>, absent: &str) {
-        let shown = |text: Option<&str>| match text {
-            None => absent.to_owned(),
-            Some("") => "(empty)".to_owned(),
-            Some(text) => text.to_owned(),
-        };
+    fn text(&mut self, what: &str, old: Option<&str>, new: Option<&str>, absent: &'static str) {
         if old != new {
-            self.add(format!("{what} {} → {}", shown(old), shown(new)));
+            let (old, new) = (old.map(str::to_owned), new.map(str::to_owned));
+            self.add(what, How::Changed { old, new, absent });
         }
     }
 
     /// All texts of two maps, in byte order of their names.
-    fn texts(&mut self, front: &str, old: &TextMap, new: &TextMap, absent: &str) {
+    fn texts(&mut self, front: &str, old: &TextMap, new: &TextMap, absent: &'static str) {
         let names: BTreeSet<&str> = old.names().chain(new.names()).collect();
         for name in names {
             self.text(&format!("{front}{name}"), old.get(name), new.get(name), absent);
@@ -73,7 +99,7 @@ impl Qubes {
             let mut told = Told { of: &of, found: &mut found };
             match (self.pools.get(name), new.pools.get(name)) {
                 (Some(old), Some(new)) => told.texts("", &old.attributes, &new.attributes, "absent"),
-                (old, _) => told.add(if old.is_some() { "removed" } else { "added" }.to_owned()),
+                (old, _) => told.add("", if old.is_some() { How::Removed(None) } else { How::Added(None) }),
             }
         }
         let mut names: Vec<&str> = self.names().chain(new.names()).map(|n| n.as_str()).collect();
@@ -83,8 +109,8 @@ impl Qubes {
             let mut told = Told { of: name, found: &mut found };
             match (self.get(name), new.get(name)) {
                 (Some(old), Some(new)) => told.qube(old, new),
-                (Some(old), None) => told.add(format!("removed ({})", old.class)),
-                (None, Some(new)) => told.add(format!("added ({})", new.class)),
+                (Some(old), None) => told.add("", How::Removed(Some(old.class.to_string()))),
+                (None, Some(new)) => told.add("", How::Added(Some(new.class.to_string()))),
                 (None, None) => {}
             }
         }
@@ -110,15 +136,18 @@ impl Told<'_> {
                 (Some(old), Some(new)) => {
                     self.texts(&format!("volume {name} "), &old.attributes, &new.attributes, "default");
                 }
-                (old, _) => self.add(format!("volume {name} {}", if old.is_some() { "removed" } else { "added" })),
+                (old, _) => {
+                    let how = if old.is_some() { How::Removed(None) } else { How::Added(None) };
+                    self.add(format!("volume {name}"), how);
+                }
             }
         }
     }
 
     /// What is in one set and not in the other.
     fn sets(&mut self, old: BTreeSet<String>, new: BTreeSet<String>) {
-        old.difference(&new).for_each(|gone| self.add(format!("{gone} removed")));
-        new.difference(&old).for_each(|come| self.add(format!("{come} added")));
+        old.difference(&new).for_each(|gone| self.add(gone, How::Removed(None)));
+        new.difference(&old).for_each(|come| self.add(come, How::Added(None)));
     }
 }
 

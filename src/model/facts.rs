@@ -21,6 +21,10 @@ pub trait Facts {
     fn host_cpus(&self) -> u32;
     /// Whether the kernel `version` is installed below the directory of the kernel pool: a directory with `vmlinuz`.
     fn kernel_installed(&self, kernels_dir: &str, version: &str) -> bool;
+    /// The newest kernel installed below the directory of the kernel pool.
+    fn newest_kernel(&self, _kernels_dir: &str) -> Option<String> {
+        None
+    }
     /// The text of a file in a kernel's directory (`default-kernelopts-pci.txt` and its like).
     fn kernel_file(&self, kernels_dir: &str, version: &str, file: &str) -> Option<String>;
     /// The release whose upstream must be able to load what is written.

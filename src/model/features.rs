@@ -21,7 +21,7 @@ pub enum FeatureError {
 }
 
 /// Features that only the system writes (`spec/r4-features.md` §1).
-const RESERVED: [&str; 4] =
+pub(super) const RESERVED: [&str; 4] =
     ["deferred-netvm-original", "preload-dispvm", "preload-dispvm-completed", "preload-dispvm-in-progress"];
 
 /// Longest names below a QubesDB directory: keys have at most 63 bytes (`spec/r4-features.md` §4, §5).

@@ -19,6 +19,18 @@ pub enum PowerState {
 }
 
 impl PowerState {
+    pub const ALL: [PowerState; 9] = [
+        PowerState::Halted,
+        PowerState::Transient,
+        PowerState::Running,
+        PowerState::Paused,
+        PowerState::Suspended,
+        PowerState::Halting,
+        PowerState::Dying,
+        PowerState::Crashed,
+        PowerState::Unknown,
+    ];
+
     /// The word that listings print.
     pub fn as_str(self) -> &'static str {
         match self {

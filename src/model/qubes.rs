@@ -1,5 +1,6 @@
 //! The collection: every qube of a system, parsed when somebody looks at it.
 
+use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::cmp::Ordering;
 
@@ -12,8 +13,8 @@ use super::vm::{Diagnosis, Vm};
 
 /// Where qubes come from that nobody has looked at yet: the format room implements it over the bytes of the file.
 pub trait DomainSource {
-    /// Parses the domain that stands at `position` of the source.
-    fn domain(&self, position: usize) -> Vm;
+    /// Parses the domain that stands at `position` of the source, where the index has found this name and class.
+    fn domain(&self, position: usize, name: &VmName, class: &Class) -> Vm;
 }
 
 /// What the index knows of a domain without parsing it.
@@ -44,6 +45,8 @@ pub struct Qubes {
     pub diagnoses: Vec<Diagnosis>,
     /// Read from a store of an older generation of Qubes: nothing can be written over that, and no qube be run or made.
     pub needs_conversion: bool,
+    /// Names that another domain of the file has, too: that one is neither seen nor changed.
+    pub doubles: Vec<VmName>,
     slots: Vec<Slot>,
     source: Option<Box<dyn DomainSource>>,
     removed: Vec<usize>,
@@ -68,6 +71,7 @@ impl Qubes {
             globals,
             diagnoses: Vec::new(),
             needs_conversion: false,
+            doubles: Vec::new(),
             slots: Vec::new(),
             source: None,
             removed: Vec::new(),
@@ -95,13 +99,14 @@ impl Qubes {
             })
             .collect();
         qubes.slots.sort_by(order);
-        let diagnoses = &mut qubes.diagnoses;
+        let (diagnoses, doubles) = (&mut qubes.diagnoses, &mut qubes.doubles);
         qubes.slots.dedup_by(|later, first| {
             let double = later.name == first.name;
             if double {
                 diagnoses.push(Diagnosis {
                     text: format!("a second qube is called '{}'; only the first is used", later.name),
                 });
+                doubles.push(later.name.clone());
             }
             double
         });
@@ -148,6 +153,12 @@ impl Qubes {
     /// One qube, parsed now if it was not before.
     pub fn get(&self, name: &str) -> Option<&Vm> {
         self.find(name).map(|at| self.vm(at))
+    }
+
+    /// One qube for a look that is over before the next: what nobody keeps is parsed and not kept.
+    pub fn glance(&self, name: &str) -> Option<Cow<'_, Vm>> {
+        let slot = &self.slots[self.find(name)?];
+        Some(slot.vm.get().map_or_else(|| Cow::Owned(self.parsed(slot)), |vm| Cow::Borrowed(&**vm)))
     }
 
     /// All qubes in the order of [`Qubes::names`].
@@ -206,11 +217,15 @@ impl Qubes {
 
     fn vm(&self, at: usize) -> &Vm {
         let slot = &self.slots[at];
-        slot.vm.get_or_init(|| match (&self.source, slot.origin) {
-            (Some(source), Some(position)) => Box::new(source.domain(position)),
+        slot.vm.get_or_init(|| Box::new(self.parsed(slot)))
+    }
+
+    fn parsed(&self, slot: &Slot) -> Vm {
+        match (&self.source, slot.origin) {
+            (Some(source), Some(position)) => source.domain(position, &slot.name, &slot.class),
             // A qube without an origin was put in parsed; this is what it would be without anything.
-            _ => Box::new(Vm::new(slot.name.clone(), slot.class.clone())),
-        })
+            _ => Vm::new(slot.name.clone(), slot.class.clone()),
+        }
     }
 
     fn find(&self, name: &str) -> Option<usize> {

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::vm::Qid;
+
 /// A release of Qubes OS whose core can load what we write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Release {
@@ -15,6 +17,24 @@ pub enum Release {
 impl Release {
     /// What is written for when nothing says otherwise.
     pub const DEFAULT: Release = Release::R4_3;
+
+    /// Every release, the oldest first.
+    pub const ALL: [Release; 5] = [Release::R4_0, Release::R4_1, Release::R4_2, Release::R4_3, Release::R4_4];
+
+    /// The highest number of a qube that it loads (`spec/r4-properties.md` §9).
+    pub fn highest_qid(self) -> u16 {
+        if self < Release::R4_2 { 254 } else { Qid::MAX }
+    }
+
+    /// Whether it knows volumes whose key nobody keeps (`spec/r4-xml.md` §1.8).
+    pub fn knows_ephemeral(self) -> bool {
+        self >= Release::R4_1
+    }
+
+    /// Whether it knows how a device is assigned, and which device at a port (`spec/r4-xml.md` §1.7).
+    pub fn knows_device_modes(self) -> bool {
+        self >= Release::R4_3
+    }
 
     /// Reads `4.2`, `R4.2`, `4.2.1`, `Qubes OS release 4.2 (R4.2)`.
     pub fn parse(text: &str) -> Option<Release> {

@@ -7,7 +7,8 @@ use super::facts::Facts;
 use super::power::PowerState;
 use super::property::{Effect, Kind, global_properties, properties_of};
 use super::qubes::Qubes;
-use super::vm::Vm;
+use super::vm::{Vm, VolumeConfig};
+use super::volume::{ResolvedVolume, VolumeError, volume_names};
 
 /// One use of a qube. Prints as upstream's tool does: `netvm for work`, `global property clockvm`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,8 +39,25 @@ pub enum RemovalError {
     InstalledByRpm(String),
     #[error("Domain is not powered off: '{0}'")]
     NotHalted(String),
+    #[error("two domains of the store are called '{0}', and share their images; qubes-db repair tells them apart")]
+    Double(String),
+    #[error("volume '{volume}' of '{vm}' is the one of '{other}', too; qubes-db repair gives it one of its own")]
+    SharedVolume { vm: String, volume: String, other: String },
     #[error("Domain is in use: '{vm}'")]
     InUse { vm: String, uses: Vec<Use> },
+}
+
+/// A volume that goes with its qube.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Removable {
+    Told(Box<ResolvedVolume>),
+    /// Only where it lies is known.
+    Place {
+        pool: String,
+        vid: String,
+    },
+    /// A kernel, of which nothing is the qube's.
+    Kernel,
 }
 
 impl Qubes {
@@ -85,6 +103,10 @@ impl Qubes {
         if vm.class == Class::AdminVM {
             return Err(RemovalError::Dom0);
         }
+        if self.doubles.iter().any(|double| *double == name) {
+            return Err(RemovalError::Double(name.to_owned()));
+        }
+        self.refuse_shared_volumes(vm)?;
         let uses = self.uses_of(name, facts);
         if !uses.is_empty() {
             return Err(RemovalError::InUse { vm: name.to_owned(), uses });
@@ -96,6 +118,43 @@ impl Qubes {
             return Err(RemovalError::NotHalted(name.to_owned()));
         }
         Ok(vm)
+    }
+
+    /// No images go that are those of another qube, too.
+    fn refuse_shared_volumes(&self, vm: &Vm) -> Result<(), RemovalError> {
+        let place = |volume: &VolumeConfig| -> Option<(String, String)> {
+            let pool = self.pools.get(volume.attributes.get("pool")?).filter(|p| p.driver() != "linux-kernel")?;
+            let vid = volume.attributes.get("vid").filter(|vid| !vid.is_empty())?;
+            Some((pool.name().to_owned(), vid.to_owned()))
+        };
+        let own: Vec<_> = vm.volumes.iter().filter_map(|v| Some((v.name(), place(v)?))).collect();
+        for other in self.iter().filter(|other| other.name != vm.name) {
+            for theirs in other.volumes.iter().filter_map(place) {
+                if let Some((volume, _)) = own.iter().find(|(_, place)| *place == theirs) {
+                    let (vm, other) = (vm.name.to_string(), other.name.to_string());
+                    return Err(RemovalError::SharedVolume { vm, volume: (*volume).to_owned(), other });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Every volume of a qube that is to go, as far as each can be told: of one that cannot, but of which pool and vid
+    /// stand in the store, those are enough. What is left nobody can find.
+    pub fn volumes_to_remove(&self, vm: &Vm, facts: &dyn Facts) -> Vec<Result<Removable, VolumeError>> {
+        let one = |name: &str| {
+            self.volume(vm, name, facts).map(|volume| Removable::Told(Box::new(volume))).or_else(|error| {
+                let own = vm.volume(name).map(|v| &v.attributes);
+                let pool = own.and_then(|own| own.get("pool")).and_then(|pool| self.pools.get(pool));
+                let vid = own.and_then(|own| own.get("vid")).filter(|vid| !vid.is_empty());
+                match pool.zip(vid) {
+                    Some((pool, _)) if pool.driver() == "linux-kernel" => Ok(Removable::Kernel),
+                    Some((pool, vid)) => Ok(Removable::Place { pool: pool.name().to_owned(), vid: vid.to_owned() }),
+                    None => Err(error),
+                }
+            })
+        };
+        volume_names(vm).map(one).collect()
     }
 
     /// Takes a qube out of the database, if it may go, with every explicit global property that still names it.

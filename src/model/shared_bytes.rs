@@ -27,3 +27,9 @@ impl Deref for SharedBytes {
         (*self.0).as_ref()
     }
 }
+
+impl AsRef<[u8]> for SharedBytes {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}

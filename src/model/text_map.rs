@@ -2,8 +2,10 @@
 
 use std::fmt;
 use std::ops::Range;
+use std::sync::Arc;
 
-use super::shared_bytes::SharedBytes;
+/// A piece of the file, shared by those who point into it. A clone is the same text.
+pub type SharedText = Arc<str>;
 
 /// Names with their texts in the order of the file. Small enough that searching it beats hashing. A thousand qubes
 /// have a hundred thousand of them, so a text that stands in the file as it is meant is not copied; the others lie in
@@ -11,7 +13,7 @@ use super::shared_bytes::SharedBytes;
 #[derive(Clone, Default)]
 pub struct TextMap {
     entries: Vec<Entry>,
-    file: Option<SharedBytes>,
+    file: Option<SharedText>,
     /// Its first byte counts as the one behind the file's last.
     store: String,
 }
@@ -33,13 +35,13 @@ impl TextMap {
         TextMap { entries: Vec::with_capacity(entries), file: None, store: String::with_capacity(bytes) }
     }
 
-    /// An empty map with room for `entries` whose names and texts lie in `file`: see [`TextMap::append_piece`].
-    pub fn over(file: SharedBytes, entries: usize) -> TextMap {
+    /// An empty map with room for `entries` whose names and texts lie in `file`, a piece of the store: see
+    /// [`TextMap::append_piece`].
+    pub fn over(file: SharedText, entries: usize) -> TextMap {
         TextMap { entries: Vec::with_capacity(entries), file: Some(file), store: String::new() }
     }
 
-    /// Appends what stands at two places of the file that the map lies over, both UTF-8, under a name that the caller
-    /// knows to be new.
+    /// Appends what stands at two places of the text that the map lies over, under a name that the caller knows to be new.
     pub fn append_piece(&mut self, name: Range<u32>, text: Range<u32>) {
         self.entries.push(Entry { name: (name.start, name.end), text: (text.start, text.end) });
     }
@@ -95,31 +97,33 @@ impl TextMap {
     }
 
     fn position(&self, name: &str) -> Option<usize> {
-        let is = |&(start, end): &(u32, u32)| {
-            (end - start) as usize == name.len() && *self.bytes((start, end)) == *name.as_bytes()
-        };
-        self.entries.iter().position(|e| is(&e.name))
+        let (file, store) = (self.file().as_bytes(), self.store.as_bytes());
+        self.entries.iter().position(|entry| {
+            let (start, end) = (entry.name.0 as usize, entry.name.1 as usize);
+            // Nearly always the length tells names apart.
+            end - start == name.len()
+                && name.as_bytes()
+                    == match start < file.len() {
+                        true => &file[start..end],
+                        false => &store[start - file.len()..end - file.len()],
+                    }
+        })
     }
 
-    fn in_file(&self) -> usize {
-        self.file.as_ref().map_or(0, |file| file.len())
+    fn file(&self) -> &str {
+        self.file.as_deref().unwrap_or_default()
     }
 
-    fn bytes(&self, (start, end): (u32, u32)) -> &[u8] {
-        let (start, end) = (start as usize, end as usize);
-        match &self.file {
-            Some(file) if start < file.len() => &file[start..end],
-            _ => &self.store.as_bytes()[start - self.in_file()..end - self.in_file()],
+    fn at(&self, (start, end): (u32, u32)) -> &str {
+        let (file, start, end) = (self.file(), start as usize, end as usize);
+        match start < file.len() {
+            true => file.get(start..end).unwrap_or_default(),
+            false => self.store.get(start - file.len()..end - file.len()).unwrap_or_default(),
         }
     }
 
-    fn at(&self, place: (u32, u32)) -> &str {
-        // Whoever made the entry knew it to be UTF-8.
-        std::str::from_utf8(self.bytes(place)).unwrap_or_default()
-    }
-
     fn keep(&mut self, text: &str) -> (u32, u32) {
-        let start = self.in_file() + self.store.len();
+        let start = self.file().len() + self.store.len();
         self.store.push_str(text);
         (start as u32, (start + text.len()) as u32)
     }
@@ -175,7 +179,7 @@ mod tests {
 
     #[test]
     fn a_map_over_a_file_takes_other_texts_as_well() {
-        let mut map = TextMap::over(SharedBytes::from(b"a=1 b=\xC5\xBC".to_vec()), 2);
+        let mut map = TextMap::over(SharedText::from("a=1 b=\u{17C}"), 2);
         map.append_piece(0..1, 2..3);
         map.append_piece(4..5, 6..8);
         let before = map.clone();

@@ -7,6 +7,7 @@ use super::name::VmName;
 use super::pool::Pool;
 use super::property::PropertyError;
 use super::qubes::Qubes;
+use super::release::Release;
 use super::text_map::TextMap;
 use super::vm::{Vm, VolumeConfig};
 
@@ -157,7 +158,7 @@ impl Qubes {
         let mut source = own.get("source").filter(|s| !s.is_empty()).map(str::to_owned);
         let mut pool = own.get("pool").map(str::to_owned);
         if snap && source.is_none() {
-            let origin = self.origin_in_templates(vm, name, facts)?;
+            let (_, origin) = self.origin_in_templates(vm, name, facts)?;
             (source, pool, size) = (Some(origin.vid), Some(origin.pool), origin.size);
         }
         let pool = self.pool_of(vm, name, pool, facts)?;
@@ -187,13 +188,33 @@ impl Qubes {
         })
     }
 
+    /// Which volume has the data that a qube's volume begins with: itself, or for a snapshot the first of its name up
+    /// the templates that is none; with the qube it belongs to.
+    ///
+    /// # Errors
+    /// As [`Qubes::volume`]; also when no template has such a volume.
+    pub fn origin<'a>(
+        &'a self,
+        vm: &'a Vm,
+        name: &str,
+        facts: &dyn Facts,
+    ) -> Result<(&'a Vm, ResolvedVolume), VolumeError> {
+        let own = self.volume(vm, name, facts)?;
+        if own.source.is_none() { Ok((vm, own)) } else { self.origin_in_templates(vm, name, facts) }
+    }
+
     /// The first volume of this name up the templates that is no snapshot itself.
-    fn origin_in_templates(&self, vm: &Vm, name: &str, facts: &dyn Facts) -> Result<ResolvedVolume, VolumeError> {
+    fn origin_in_templates<'a>(
+        &'a self,
+        vm: &'a Vm,
+        name: &str,
+        facts: &dyn Facts,
+    ) -> Result<(&'a Vm, ResolvedVolume), VolumeError> {
         self.template(vm)?;
         for template in self.template_chain(vm).skip(1) {
             let volume = self.volume(template, name, facts)?;
             if volume.source.is_none() {
-                return Ok(volume);
+                return Ok((template, volume));
             }
         }
         Err(VolumeError::NoSource { vm: vm.name.to_string(), volume: name.to_owned() })
@@ -225,7 +246,7 @@ impl Qubes {
             .filter(|class| class.snap_on_start && vm.volume(class.name).is_some())
             .map(|class| {
                 let resolved = self.resolve(vm, class.name, Some(class), &none, facts);
-                (class.name, resolved.ok().map(|v| v.config()))
+                (class.name, resolved.ok().map(|v| v.config_for(facts.release())))
             })
             .collect();
         let Some(vm) = self.edit(name) else { return };
@@ -241,6 +262,15 @@ impl Qubes {
 }
 
 impl ResolvedVolume {
+    /// What is written into `<volume-config>` for a release, which may not know volumes whose key nobody keeps.
+    pub fn config_for(&self, release: Release) -> VolumeConfig {
+        let mut config = self.config();
+        if !release.knows_ephemeral() {
+            config.attributes.remove("ephemeral");
+        }
+        config
+    }
+
     /// What is written into `<volume-config>`, in upstream's order. A false boolean is left out: every tagged release
     /// reads the text `False` as true, and takes absence for the class's default (`spec/r4-xml.md` §1.8).
     pub fn config(&self) -> VolumeConfig {

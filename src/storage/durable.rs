@@ -5,14 +5,15 @@
 
 use std::fs::{self, File, FileTimes, Permissions};
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
+use nix::libc;
 use nix::unistd::{Gid, chown};
 
-use super::StorageError;
 use super::clone_range::{Cloned, clone_file};
 use super::sparse_copy::sparse_copy;
+use super::{Fill, StorageError};
 use crate::store::replace::{Access, Replacement, directory_of, sync_directory};
 
 /// How a copy differs from its original.
@@ -108,6 +109,24 @@ pub fn copy(from: &Path, to: &Path, group: Option<Gid>, how: Copy) -> Result<(),
     fill_with_copy(from, to, group, how)?.commit().map(drop).map_err(cannot_write(to))
 }
 
+/// Puts what `write` writes into an empty file in the place of `to`.
+pub fn write(to: &Path, group: Option<Gid>, write: Fill<'_>) -> Result<(), StorageError> {
+    fill(to, group, |file| write(file))?.commit().map(drop).map_err(cannot_write(to))
+}
+
+/// Gives a regular file that somebody else put there the access that images have, and makes it durable.
+pub fn adopt(path: &Path, group: Option<Gid>) -> Result<(), StorageError> {
+    let failed = || StorageError::io(format!("taking over {}", path.display()));
+    let file = File::options().read(true).custom_flags(libc::O_NOFOLLOW).open(path).map_err(failed())?;
+    if !file.metadata().map_err(failed())?.is_file() {
+        return Err(StorageError::Refused(format!("{} is no regular file", path.display())));
+    }
+    // Only its owner may; a member who is not goes on with the access that the package gave.
+    let _refused = Access::shared(group).apply(&file);
+    file.sync_all().map_err(failed())?;
+    sync(directory_of(path))
+}
+
 /// The same, not waiting for the disk.
 pub fn copy_scratch(from: &Path, to: &Path, group: Option<Gid>) -> Result<(), StorageError> {
     fill_with_copy(from, to, group, Copy::Fresh)?.commit_unsynced().map(drop).map_err(cannot_write(to))
@@ -119,11 +138,19 @@ pub fn sync_file(path: &Path) -> Result<(), StorageError> {
     synced.map_err(StorageError::io(format!("syncing {}", path.display())))
 }
 
+/// Gives an empty file the other's data: shared blocks where the file system can.
+pub fn copy_data(from: &File, to: &File) -> io::Result<()> {
+    match clone_file(from, to)? {
+        Cloned::Shared => Ok(()),
+        Cloned::Impossible => sparse_copy(from, to),
+    }
+}
+
 fn fill_with_copy(from: &Path, to: &Path, group: Option<Gid>, how: Copy) -> Result<Replacement, StorageError> {
     let source = File::open(from).map_err(StorageError::io(format!("opening {}", from.display())))?;
     fill(to, group, |file| {
-        if how != Copy::Resized(0) && clone_file(&source, file)? == Cloned::Impossible {
-            sparse_copy(&source, file)?;
+        if how != Copy::Resized(0) {
+            copy_data(&source, file)?;
         }
         match how {
             Copy::Fresh => Ok(()),

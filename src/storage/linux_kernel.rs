@@ -1,13 +1,13 @@
 //! Driver `linux-kernel`: a directory with one directory per kernel, read-only (`spec/r4-storage.md` §8).
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use nix::sys::statvfs::statvfs;
 
-use super::{Attachment, Driver, Revision, StorageError, Volume};
+use super::{Attachment, Committed, Driver, Fill, Revision, StorageError, Volume};
 
 /// One pool of kernels. The vid of a volume is the kernel's version, empty for a qube that brings its own.
 #[derive(Debug)]
@@ -115,6 +115,24 @@ impl Driver for LinuxKernel {
     fn export(&self, volume: &Volume) -> Result<PathBuf, StorageError> {
         let missing = || StorageError::Refused(format!("{}: its kernel has no modules.img", volume.label()));
         self.modules(volume)?.map(|(image, _)| image).ok_or_else(missing)
+    }
+
+    fn open_committed(&self, volume: &Volume) -> Result<Committed, StorageError> {
+        let path = self.export(volume)?;
+        let file = File::open(&path).map_err(StorageError::io(format!("opening {}", path.display())))?;
+        Ok(Committed { name: volume.name.clone(), file, size: self.size(volume)?, kept_still: None })
+    }
+
+    fn import_written(&self, volume: &Volume, _fill: Fill<'_>) -> Result<(), StorageError> {
+        self.read_only(volume, "imported to")
+    }
+
+    fn file(&self, volume: &Volume) -> Result<Option<PathBuf>, StorageError> {
+        LinuxKernel::file(self, volume, "modules.img")
+    }
+
+    fn adopt(&self, _volume: &Volume) -> Result<(), StorageError> {
+        Ok(())
     }
 
     fn import(&self, volume: &Volume, _from: &Path) -> Result<(), StorageError> {

@@ -4,6 +4,7 @@
 //! (`clone_range`, `sparse_copy`), steps that survive a power loss (`durable`), and who else has an image open
 //! (`in_use`, `loop_device`).
 
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -17,6 +18,7 @@ mod lvm_thin;
 pub mod pools;
 mod reflink;
 mod sparse_copy;
+mod thin_pool;
 mod vm_storage;
 
 pub use clone_range::can_reflink;
@@ -26,10 +28,13 @@ pub use loop_device::LoopDevice;
 pub use lvm_thin::LvmThin;
 pub use pools::{Drivers, driver_of};
 pub use reflink::Reflink;
+pub use sparse_copy::write_sparse;
+pub use thin_pool::{ThinPool, thin_pool_of};
 pub use vm_storage::{Disk, Started, VmStorage};
 
 use crate::model::VmName;
 use crate::model::volume::{ResolvedVolume, VolumeError};
+use crate::store::file_lock::FileLock;
 
 /// What a volume is for: the two flags of `spec/r4-storage.md` §1 as one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,6 +145,19 @@ pub struct Revision {
     pub time: String,
 }
 
+/// The last committed data of a volume, open for being read without any lock of its qube.
+#[derive(Debug)]
+pub struct Committed {
+    /// The volume's name, which is also that of the volume to fill with it.
+    pub name: String,
+    pub file: File,
+    /// Bytes.
+    pub size: u64,
+    /// A committed image is replaced, never written to, so an open one needs no lock. The guest of a volume without
+    /// snapshots writes to the only image there is: its start waits until this is let go.
+    pub kept_still: Option<FileLock>,
+}
+
 /// Why storage could not do it. Every message names the volume or pool, the rule and the way on.
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
@@ -157,6 +175,9 @@ impl StorageError {
         move |source| StorageError::Io { what, source }
     }
 }
+
+/// Writes an image into an empty file.
+pub type Fill<'a> = &'a mut dyn FnMut(&File) -> io::Result<()>;
 
 /// One pool on disk. All calls on a volume are made under its qube's operation lock; the driver adds the volume's
 /// own leaf locks where two qubes can meet (a source that is committed while another takes a snapshot of it).
@@ -188,8 +209,17 @@ pub trait Driver: Send + Sync {
     fn resize(&self, volume: &Volume, bytes: u64) -> Result<(), StorageError>;
     /// Where the last committed data can be read, also while the qube runs.
     fn export(&self, volume: &Volume) -> Result<PathBuf, StorageError>;
+    /// The same, opened: what is read stays the same, whatever becomes of the volume meanwhile.
+    fn open_committed(&self, volume: &Volume) -> Result<Committed, StorageError>;
     /// Replaces the volume's data by the file's, atomically.
     fn import(&self, volume: &Volume, from: &Path) -> Result<(), StorageError>;
+    /// Replaces the volume's data by what `fill` writes into an empty file, atomically: when it fails, nothing changed.
+    /// What it leaves out is a hole.
+    fn import_written(&self, volume: &Volume, fill: Fill<'_>) -> Result<(), StorageError>;
+    /// The file that holds the volume's committed data, whether it is there or not; none where they are in no file.
+    fn file(&self, volume: &Volume) -> Result<Option<PathBuf>, StorageError>;
+    /// Takes what somebody else put into [`Driver::file`] (a package) as the volume's committed data.
+    fn adopt(&self, volume: &Volume) -> Result<(), StorageError>;
 
     fn size(&self, volume: &Volume) -> Result<u64, StorageError>;
     fn usage(&self, volume: &Volume) -> Result<u64, StorageError>;

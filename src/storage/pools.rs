@@ -4,17 +4,28 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use nix::unistd::Gid;
+
 use super::{Driver, LinuxKernel, LvmThin, Reflink, StorageError, VolumeLocks};
 use crate::model::{Pool, Pools};
 use crate::system::System;
 
 /// The driver of one pool. A relative `dir_path` counts from `/`, where upstream's daemon runs.
 pub fn driver_of(system: &System, pool: &Pool) -> Result<Arc<dyn Driver>, StorageError> {
+    driver_for(system, pool, || system.qubes_group())
+}
+
+/// The driver of one pool, with the group to which belongs what it makes.
+fn driver_for(
+    system: &System,
+    pool: &Pool,
+    group: impl FnOnce() -> Option<Gid>,
+) -> Result<Arc<dyn Driver>, StorageError> {
     let name = pool.name();
     match pool.driver() {
         "file-reflink" => {
             let directory = directory(pool, system)?;
-            let group = system.qubes_group();
+            let group = group();
             let locks = VolumeLocks::new(system.run_dir(), group, VolumeLocks::PATIENCE);
             Ok(Arc::new(Reflink::new(name, directory, setup_check(pool)?, group, locks)))
         }
@@ -37,11 +48,17 @@ pub struct Drivers<'a> {
     pools: &'a Pools,
     system: &'a System,
     open: BTreeMap<String, Arc<dyn Driver>>,
+    only_to_look: bool,
 }
 
 impl<'a> Drivers<'a> {
     pub fn new(pools: &'a Pools, system: &'a System) -> Drivers<'a> {
-        Drivers { pools, system, open: BTreeMap::new() }
+        Drivers { pools, system, open: BTreeMap::new(), only_to_look: false }
+    }
+
+    /// For who makes nothing that a group could own: looking up the group costs more than looking at a hundred images.
+    pub fn to_look(pools: &'a Pools, system: &'a System) -> Drivers<'a> {
+        Drivers { only_to_look: true, ..Drivers::new(pools, system) }
     }
 
     /// The driver of the pool `name`.
@@ -50,7 +67,8 @@ impl<'a> Drivers<'a> {
             return Ok(driver.clone());
         }
         let missing = || StorageError::Refused(format!("there is no pool '{}'", name.escape_debug()));
-        let driver = driver_of(self.system, self.pools.get(name).ok_or_else(missing)?)?;
+        let group = || if self.only_to_look { None } else { self.system.qubes_group() };
+        let driver = driver_for(self.system, self.pools.get(name).ok_or_else(missing)?, group)?;
         self.open.insert(name.to_string(), driver.clone());
         Ok(driver)
     }

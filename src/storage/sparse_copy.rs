@@ -13,15 +13,15 @@ const BUFFER: usize = 1 << 20;
 /// Runs of zeros of this many bytes become holes: the largest block size in common use on the file systems of images.
 const GRAIN: usize = 1 << 16;
 
-/// Copies `from`, read from its start, into the empty file `to`. A regular file's holes are skipped by asking for its
-/// data (lseek(2) SEEK_DATA) and the kernel moves the rest by itself; of anything else (a device, a pipe) every byte is
-/// read and zeros are left out.
+/// Copies `from`, read from its start, into `to`, an empty file or a fresh thin device. A regular file's holes are skipped
+/// by asking for its data (lseek(2) SEEK_DATA) and the kernel moves the rest by itself; of anything else (a device, a
+/// pipe) every byte is read and zeros are left out.
 pub fn sparse_copy(from: &File, to: &File) -> io::Result<()> {
     if !from.metadata()?.is_file() {
         return stream(from, to);
     }
     let length = from.metadata()?.len();
-    to.set_len(length)?;
+    lengthen(to, length)?;
     let mut at = 0;
     while let Some((data, end)) = next_data(from, at, length)? {
         copy_data(from, to, data, end)?;
@@ -30,19 +30,9 @@ pub fn sparse_copy(from: &File, to: &File) -> io::Result<()> {
     Ok(())
 }
 
-/// Copies `from`, read from its start, over the device `to`, which reads as zeros everywhere and is long enough. What is
-/// a hole or zero in `from` is not written, so that a thin device takes no room for it.
-pub fn sparse_copy_to_device(from: &File, to: &File) -> io::Result<()> {
-    let metadata = from.metadata()?;
-    if !metadata.is_file() {
-        return stream_data(from, to).map(drop);
-    }
-    let (length, mut at) = (metadata.len(), 0);
-    while let Some((data, end)) = next_data(from, at, length)? {
-        copy_through_memory(from, to, data, end)?;
-        at = end;
-    }
-    Ok(())
+/// Gives the target its length. A device has one, reads as zeros where nothing was written, and is long enough.
+fn lengthen(to: &File, length: u64) -> io::Result<()> {
+    if to.metadata()?.is_file() { to.set_len(length) } else { Ok(()) }
 }
 
 /// Where the data after `at` begin and end; none when only a hole is left.
@@ -94,18 +84,18 @@ fn copy_through_memory(from: &File, to: &File, mut at: u64, end: u64) -> io::Res
 }
 
 fn stream(from: &File, to: &File) -> io::Result<()> {
-    to.set_len(stream_data(from, to)?)
+    write_sparse(from, to)
 }
 
-/// Copies what comes, and says how many bytes came.
-fn stream_data(mut from: &File, to: &File) -> io::Result<u64> {
+/// Writes what `from` gives into the empty file `to`; zeros become holes.
+pub fn write_sparse(mut from: impl Read, to: &File) -> io::Result<()> {
     let mut buffer = Vec::with_capacity(BUFFER);
     let mut at = 0;
     loop {
         buffer.clear();
         let got = from.by_ref().take(BUFFER as u64).read_to_end(&mut buffer)?;
         if got == 0 {
-            return Ok(at);
+            return lengthen(to, at);
         }
         write_unless_zero(to, &buffer, at)?;
         at += got as u64;

@@ -1,10 +1,10 @@
 //! All storage of one qube: what has to happen to every volume, or to none.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::{Attachment, Driver, Drivers, Kind, StorageError, Volume};
-use crate::model::{Facts, Qubes, Vm};
+use super::durable::copy_data;
+use super::{Attachment, Committed, Driver, Drivers, Kind, StorageError, Volume};
+use crate::model::{Facts, Qubes, Removable, Vm};
 use crate::system::System;
 
 /// A qube's volumes with the drivers that work on them. Whoever calls holds the qube's operation lock.
@@ -36,17 +36,34 @@ impl VmStorage {
     /// # Errors
     /// A volume cannot be told, or its pool cannot be used.
     pub fn of(system: &System, qubes: &Qubes, vm: &Vm, facts: &dyn Facts) -> Result<VmStorage, StorageError> {
-        if qubes.needs_conversion {
-            // Its images are R3's; working on them would leave the old system with what it does not know.
-            let store = system.store_file().display();
-            return Err(StorageError::Refused(format!(
-                "{store}: written by Qubes R3 or older: volumes can be used when it is converted, which comes with a \
-                 later version; nothing was changed"
-            )));
-        }
+        refuse_old_images(system, qubes)?;
         let volumes = qubes.volumes(vm, facts)?.into_iter().map(|volume| Volume::resolved(&vm.name, volume));
         let volumes = volumes.collect::<Result<_, _>>()?;
         VmStorage::open(vm.name.as_str(), volumes, &mut Drivers::new(&qubes.pools, system))
+    }
+
+    /// The storage of a qube that is to go, also of one whose volumes cannot all be told; and in words which of them nobody
+    /// will find.
+    ///
+    /// # Errors
+    /// A pool cannot be used: then the images would stay.
+    pub fn to_remove(
+        system: &System,
+        qubes: &Qubes,
+        vm: &Vm,
+        facts: &dyn Facts,
+    ) -> Result<(VmStorage, Vec<String>), StorageError> {
+        refuse_old_images(system, qubes)?;
+        let (mut volumes, mut left) = (Vec::new(), Vec::new());
+        for volume in qubes.volumes_to_remove(vm, facts) {
+            match volume {
+                Ok(Removable::Told(volume)) => volumes.push(Volume::resolved(&vm.name, *volume)?),
+                Ok(Removable::Place { pool, vid }) => volumes.push(Volume::orphan(&pool, &vid)),
+                Ok(Removable::Kernel) => {}
+                Err(error) => left.push(error.to_string()),
+            }
+        }
+        Ok((VmStorage::open(vm.name.as_str(), volumes, &mut Drivers::new(&qubes.pools, system))?, left))
     }
 
     /// The storage of `qube` with these volumes; an error for the first whose pool cannot be used.
@@ -84,22 +101,24 @@ impl VmStorage {
         self.make(|volume, driver| driver.create(volume))
     }
 
-    /// Makes every volume with the last committed data of the source's volume of the same name; after a failure none
-    /// is there. The caller takes `exports` under the source's lock.
-    pub fn create_from(&self, exports: &[(String, PathBuf)]) -> Result<(), StorageError> {
-        self.make(|volume, driver| {
-            driver.create(volume)?;
-            match exports.iter().find(|(name, _)| *name == volume.name) {
-                Some((_, data)) if volume.kind == Kind::Origin => driver.import(volume, data),
-                _ => Ok(()),
+    /// Makes every volume anew; those of which `data` has one of the same name with its data. After a failure none is
+    /// there. `told` hears of each before its data are copied.
+    pub fn create_from(&self, data: &[Committed], told: &dyn Fn(&str)) -> Result<(), StorageError> {
+        self.make(|volume, driver| match data.iter().find(|d| d.name == volume.name) {
+            Some(data) if volume.kind == Kind::Origin => {
+                told(&volume.name);
+                // Whatever a crash left under its name; an empty image first would only become a revision.
+                driver.remove(volume)?;
+                driver.import_written(volume, &mut |image| copy_data(&data.file, image))
             }
+            _ => driver.create(volume),
         })
     }
 
-    /// Where the last committed data of every volume that is kept can be read.
-    pub fn exports(&self) -> Result<Vec<(String, PathBuf)>, StorageError> {
+    /// The last committed data of every volume that is kept.
+    pub fn open_committed(&self) -> Result<Vec<Committed>, StorageError> {
         let kept = self.volumes().filter(|(volume, _)| volume.kind == Kind::Origin);
-        kept.map(|(volume, driver)| Ok((volume.name.clone(), driver.export(volume)?))).collect()
+        kept.map(|(volume, driver)| driver.open_committed(volume)).collect()
     }
 
     /// Whether everything is there that a start needs.
@@ -172,6 +191,18 @@ impl VmStorage {
 fn rank(name: &str) -> usize {
     let order = ["root", "private", "volatile", "kernel"];
     order.iter().position(|n| *n == name).unwrap_or(order.len())
+}
+
+/// Images of a store of R1 to R3 are left alone.
+fn refuse_old_images(system: &System, qubes: &Qubes) -> Result<(), StorageError> {
+    if qubes.needs_conversion {
+        // Its images are R3's; working on them would leave the old system with what it does not know.
+        let store = system.store_file().display();
+        return Err(StorageError::Refused(format!(
+            "{store}: written by Qubes R3 or older: it has to be converted first, which qubes-db convert does"
+        )));
+    }
+    Ok(())
 }
 
 /// A volume that was to be encrypted must not be written in the clear.

@@ -1,112 +1,101 @@
-//! The content of a file in memory that costs little to get: for a store of a thousand qubes the page faults of fresh
-//! memory take longer than the copying.
+//! The content of the store's file: fetched piece by piece, and put together from pieces of the old file and what is new.
 
 use std::fs::File;
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind, Read, Write};
 use std::ops::Range;
+use std::os::unix::fs::FileExt;
 
-use memmap2::{Advice, MmapMut};
+use nix::errno::Errno;
+use nix::fcntl::copy_file_range;
 
-use crate::format::{Bytes, Changed};
+use crate::format::{Bytes, Changed, Part};
 
-/// The size of a huge page; where the processor has others, nothing but speed is lost.
-const HUGE_PAGE: usize = 2 << 20;
+/// What is copied at once where the kernel does not copy by itself.
+const PIECE: usize = 32 << 10;
 
-/// Smaller files are read into ordinary memory.
-const BIG: usize = HUGE_PAGE / 2;
-
-/// Puts what is to be written together.
-pub(super) fn put_together(changed: Changed) -> Bytes {
-    let room = changed.room();
-    let Some(mut pages) = (room >= BIG).then(|| HugePages::with_room(room)).flatten() else {
-        let mut bytes = Vec::with_capacity(room);
-        changed.pieces(|piece| bytes.extend_from_slice(piece));
-        return bytes.into();
-    };
-    changed.pieces(|piece| {
-        let start = pages.used.end;
-        pages.used.end += piece.len();
-        pages.map[start..pages.used.end].copy_from_slice(piece);
-    });
-    Bytes::new(pages)
-}
-
-/// Anonymous memory in huge pages, as far as the system gives any.
-struct HugePages {
-    map: MmapMut,
-    used: Range<usize>,
-}
-
-impl HugePages {
-    /// Unused memory for `room` bytes, if there is any.
-    fn with_room(room: usize) -> Option<HugePages> {
-        // One page more leaves room to begin where a huge page can.
-        let map = MmapMut::map_anon(room.next_multiple_of(HUGE_PAGE) + HUGE_PAGE).ok()?;
-        let _in_small_pages = map.advise(Advice::HugePage).is_err();
-        let start = (map.as_ptr() as usize).wrapping_neg() % HUGE_PAGE;
-        Some(HugePages { map, used: start..start })
-    }
-}
-
-impl AsRef<[u8]> for HugePages {
-    fn as_ref(&self) -> &[u8] {
-        &self.map[self.used.clone()]
+/// Reads a piece of `file`: as much as fits, less where the file ends.
+pub(super) fn read_piece(file: &File, piece: &mut [u8], at: usize) -> io::Result<usize> {
+    loop {
+        match file.read_at(piece, at as u64) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            read => return read,
+        }
     }
 }
 
 /// Reads `file`, which is said to have `size` bytes, from where it stands to its end.
-pub(super) fn read_whole(file: &File, size: usize) -> io::Result<Bytes> {
-    let mut bytes = match size {
-        BIG.. => match read_into_huge_pages(file, size)? {
-            Content::Whole(pages) => return Ok(Bytes::new(pages)),
-            Content::Begun(bytes) => bytes,
-        },
-        _ => Vec::with_capacity(size + 1),
-    };
-    let mut reader = file;
-    reader.read_to_end(&mut bytes)?;
+pub(super) fn read_whole(mut file: &File, size: usize) -> io::Result<Bytes> {
+    let mut bytes = Vec::with_capacity(size + 1);
+    file.read_to_end(&mut bytes)?;
     Ok(bytes.into())
 }
 
-enum Content {
-    Whole(HugePages),
-    /// The file is longer than it was said to be, or there is no such memory.
-    Begun(Vec<u8>),
-}
-
-fn read_into_huge_pages(mut file: &File, size: usize) -> io::Result<Content> {
-    // One byte more shows that the end was reached.
-    let room = size + 1;
-    let Some(mut pages) = HugePages::with_room(room) else {
-        return Ok(Content::Begun(Vec::new()));
-    };
-    let end = pages.used.start + room;
-    while pages.used.end < end {
-        match file.read(&mut pages.map[pages.used.end..end]) {
-            Ok(0) => return Ok(Content::Whole(pages)),
-            Ok(read) => pages.used.end += read,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+/// Writes what was `changed` in `old` to the end of `new`.
+pub(super) fn write_changed(changed: &Changed, old: &File, new: &mut File) -> io::Result<()> {
+    for part in changed.parts() {
+        match part {
+            Part::Kept(range) => copy(old, range, new)?,
+            Part::New(text) => new.write_all(text.as_bytes())?,
         }
     }
-    Ok(Content::Begun(pages.as_ref().to_vec()))
+    Ok(())
+}
+
+/// Copies a range of `old`, or what there is of it before the end. Where the kernel can, it does not leave the kernel.
+fn copy(old: &File, range: Range<usize>, new: &mut File) -> io::Result<()> {
+    let mut at = range.start as i64;
+    while (at as usize) < range.end {
+        let wanted = (range.end - at as usize).min(1 << 30);
+        match copy_file_range(old, Some(&mut at), &*new, None, wanted) {
+            Ok(0) | Err(Errno::EXDEV | Errno::EINVAL | Errno::ENOSYS | Errno::EOPNOTSUPP | Errno::EBADF) => {
+                return copy_by_hand(old, at as usize..range.end, new);
+            }
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+fn copy_by_hand(old: &File, range: Range<usize>, new: &mut File) -> io::Result<()> {
+    let mut piece = vec![0; PIECE.min(range.len())];
+    let mut at = range.start;
+    while at < range.end {
+        let wanted = piece.len().min(range.end - at);
+        match read_piece(old, &mut piece[..wanted], at)? {
+            0 if range.end == usize::MAX => break,
+            0 => return Err(ErrorKind::UnexpectedEof.into()),
+            read => {
+                new.write_all(&piece[..read])?;
+                at += read;
+            }
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Seek, SeekFrom};
+
     use super::*;
 
     #[test]
-    fn what_is_read_is_the_file_whatever_its_size_is_said_to_be() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("file");
-        for size in [0, 1, BIG - 1, BIG, HUGE_PAGE - 1, HUGE_PAGE, HUGE_PAGE + 1, 2 * HUGE_PAGE + 5] {
-            let content: Vec<u8> = (0..size).map(|n| (n % 251) as u8).collect();
-            std::fs::write(&path, &content).unwrap();
-            for said in [size, size / 2, size + 7, 2 * size] {
-                let read = read_whole(&File::open(&path).unwrap(), said).unwrap();
-                assert!(*read == *content, "{size} bytes, said to be {said}");
-            }
+    fn what_is_copied_is_the_range_by_the_kernel_and_by_hand() {
+        let content: Vec<u8> = (0..3 * PIECE + 7).map(|n| (n % 251) as u8).collect();
+        let mut old = tempfile::tempfile().unwrap();
+        old.write_all(&content).unwrap();
+        for copy in [copy, copy_by_hand] {
+            let mut new = tempfile::tempfile().unwrap();
+            new.write_all(b"begin").unwrap();
+            copy(&old, 5..5, &mut new).unwrap();
+            copy(&old, 3..PIECE + 9, &mut new).unwrap();
+            copy(&old, 2 * PIECE..usize::MAX, &mut new).unwrap();
+            let mut there = Vec::new();
+            new.seek(SeekFrom::Start(0)).unwrap();
+            new.read_to_end(&mut there).unwrap();
+            assert!(there == [b"begin", &content[3..PIECE + 9], &content[2 * PIECE..]].concat());
+            assert!(copy(&old, 5..content.len() + 1, &mut new).is_err(), "a file that is shorter than it was");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Why the store cannot be read or written: one line each, with the way on.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::error::words_of;
@@ -11,6 +11,8 @@ use crate::format::FormatError;
 pub enum StoreError {
     #[error("there is no store at {path}; qubes-create makes one")]
     Missing { path: PathBuf },
+    #[error("{path} is a symbolic link to {target}, which is not there")]
+    DanglingLink { path: PathBuf, target: PathBuf },
     #[error("{path} exists already; nothing was changed")]
     Exists { path: PathBuf },
     #[error("{path} is not a regular file")]
@@ -21,17 +23,35 @@ pub enum StoreError {
     #[error("{path} is locked by {holder}; {}", patience(*waited))]
     Busy { path: PathBuf, holder: String, waited: Duration },
     #[error(
-        "qubesd is running (it answers at {socket}) and would overwrite what is written to {path}; \
-         stop it, or give --force-write"
+        "qubesd is running (it answers at {socket}) and would overwrite what is written to {path}: stop it, or give \
+         --force-write and restart it at once"
     )]
     QubesdLives { path: PathBuf, socket: PathBuf },
     #[error("{path} was changed by a program that does not lock it; nothing was written: run the command again")]
     ChangedBehind { path: PathBuf },
+    /// The new content is in place: whoever reads finds it.
+    #[error("{path} was saved, but a power loss may take the change back: {}", words_of(source))]
+    NotProvenDurable { path: PathBuf, source: io::Error },
+    #[error("cannot read {path}: {reason}")]
+    Unread { path: PathBuf, reason: String },
     #[error("cannot {action} {path}: {}", words_of(source))]
     Io { action: &'static str, path: PathBuf, source: io::Error },
 }
 
 impl StoreError {
+    /// Whether what was to be saved stands in the file all the same.
+    pub fn was_saved(&self) -> bool {
+        matches!(self, StoreError::NotProvenDurable { .. })
+    }
+
+    /// There is nothing at `path`, or nothing where the link leads that is there.
+    pub(crate) fn missing(path: &Path) -> StoreError {
+        match std::fs::read_link(path) {
+            Ok(target) => StoreError::DanglingLink { path: path.into(), target },
+            Err(_no_link) => StoreError::Missing { path: path.into() },
+        }
+    }
+
     pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> StoreError {
         let path = path.into();
         move |source| StoreError::Io { action, path, source }

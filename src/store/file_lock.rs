@@ -8,6 +8,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, SendError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -73,20 +74,59 @@ impl Drop for FileLock {
     }
 }
 
-/// Tries until the lock is granted or the time is over; pauses are short and random so that waiters do not march in
-/// step. False when the time is over.
+/// Tries until the lock is granted or the time is over. False when the time is over.
 pub fn lock_within(file: &File, exclusivity: Exclusivity, wait: Duration) -> io::Result<bool> {
-    let deadline = Instant::now() + wait;
+    let begun = Instant::now();
     loop {
         if try_lock(file, exclusivity)? {
             return Ok(true);
         }
-        let left = deadline.saturating_duration_since(Instant::now());
+        let waited = begun.elapsed();
+        let left = wait.saturating_sub(waited);
         if left.is_zero() {
             return Ok(false);
         }
-        thread::sleep(left.min(Duration::from_micros(fastrand::u64(500..5_000))));
+        thread::sleep(left.min(pause(waited)));
     }
+}
+
+/// How long to wait for the next try: short at first, for most locks are held shortly, and random so that waiters do not
+/// march in step.
+fn pause(waited: Duration) -> Duration {
+    let longest = (waited.as_micros() / 8).clamp(200, 5_000);
+    Duration::from_micros(fastrand::u64(50..=u64::try_from(longest).unwrap_or(5_000)))
+}
+
+/// Waits for the exclusive lock in the order in which processes came to wait for it; `None` when the time is over. Only
+/// the system keeps such an order, and its way to wait knows no end: so a thread waits, and gives back what it gets too late.
+pub fn lock_in_turn(file: File, wait: Duration) -> io::Result<Option<File>> {
+    if try_lock(&file, Exclusivity::Exclusive)? {
+        return Ok(Some(file));
+    }
+    let (give, get) = mpsc::channel();
+    thread::Builder::new().spawn(move || {
+        let locked = wait_for_lock(&file).map(|()| file);
+        if let Err(SendError(Ok(too_late))) = give.send(locked) {
+            let _closed_next = unlock(&too_late);
+        }
+    })?;
+    get.recv_timeout(wait).ok().transpose()
+}
+
+fn wait_for_lock(file: &File) -> io::Result<()> {
+    loop {
+        match fcntl(file, FcntlArg::F_OFD_SETLKW(&whole_file(nix::libc::F_WRLCK))) {
+            Err(Errno::EINTR) => {}
+            waited => return Ok(waited.map(drop)?),
+        }
+    }
+}
+
+/// Whether somebody holds a lock.
+pub fn is_locked(file: &File) -> bool {
+    let mut wanted = whole_file(nix::libc::F_WRLCK);
+    let asked = fcntl(file, FcntlArg::F_OFD_GETLK(&mut wanted));
+    asked.is_ok() && i32::from(wanted.l_type) != nix::libc::F_UNLCK
 }
 
 /// One try. False when somebody else holds it.
@@ -147,7 +187,8 @@ fn try_portably(file: &File, exclusivity: Exclusivity) -> io::Result<bool> {
     }
 }
 
-fn open_or_make(path: &Path, group: Option<Gid>) -> io::Result<File> {
+/// Opens a lock file, or makes it: 0660 and of `group`.
+pub(super) fn open_or_make(path: &Path, group: Option<Gid>) -> io::Result<File> {
     let open = || OpenOptions::new().read(true).write(true).open(path);
     match open() {
         Err(e) if e.kind() == io::ErrorKind::NotFound => {}

@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 use jiff::ToSpan;
 use jiff::civil::{Date, DateTime};
 
-use super::replace::{Access, make_shared_directory, replace};
+use super::litter;
+use super::replace::{Access, make_shared_directory, replace, uninterrupted};
 
 const FORM: &str = "qubes-%Y-%m-%d-%H:%M:%S.xml";
 
@@ -25,14 +26,19 @@ pub struct Copy {
 
 /// The copies in `directory`, oldest first; none when there is no such directory.
 pub fn copies(directory: &Path) -> io::Result<Vec<Copy>> {
-    let entries = match fs::read_dir(directory) {
+    let entries = match uninterrupted(|| fs::read_dir(directory)) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(error),
     };
     let mut copies = Vec::new();
     for entry in entries {
-        let path = entry?.path();
+        let path = match entry {
+            Ok(entry) => entry.path(),
+            // The next one asks again.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
         let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
         if let Ok(made) = DateTime::strptime(FORM, name) {
             copies.push(Copy { made, path });
@@ -42,13 +48,18 @@ pub fn copies(directory: &Path) -> io::Result<Vec<Copy>> {
     Ok(copies)
 }
 
-/// Copies `bytes` unless there is a copy of this day already; then thins. Returns the copy that was made.
-pub fn keep_daily(directory: &Path, access: Access, bytes: &[u8], now: DateTime) -> io::Result<Option<PathBuf>> {
+/// Copies what `bytes` gives unless there is a copy of this day already; then thins. Returns the copy that was made.
+pub fn keep_daily<B: AsRef<[u8]>>(
+    directory: &Path,
+    access: Access,
+    bytes: impl FnOnce() -> io::Result<B>,
+    now: DateTime,
+) -> io::Result<Option<PathBuf>> {
     let there = copies(directory)?;
     if there.iter().any(|c| c.made.date() == now.date()) {
         return Ok(None);
     }
-    let made = keep(directory, access, bytes, now)?;
+    let made = keep(directory, access, bytes()?.as_ref(), now)?;
     for old in dispensable(&there, now.date()) {
         // A copy that cannot be removed is no reason not to save.
         let _stays = fs::remove_file(&old.path);
@@ -58,11 +69,12 @@ pub fn keep_daily(directory: &Path, access: Access, bytes: &[u8], now: DateTime)
 
 /// Copies `bytes`, whatever copies there are.
 pub fn keep(directory: &Path, access: Access, bytes: &[u8], now: DateTime) -> io::Result<PathBuf> {
-    make_shared_directory(directory, access.group)?;
+    uninterrupted(|| make_shared_directory(directory, access.group))?;
+    litter::clear(directory, |target| DateTime::strptime(FORM, target).is_ok());
     let mut made = now;
     loop {
         let path = directory.join(made.strftime(FORM).to_string());
-        match path.try_exists()? {
+        match uninterrupted(|| path.try_exists())? {
             // Two within a second: a name that is taken is never written over.
             true => made = made.saturating_add(1.second()),
             false => {
@@ -132,14 +144,14 @@ mod tests {
         let backup = dir.path().join("backup");
         let now = jiff::civil::date(2026, 3, 4).at(5, 6, 7, 0);
         let access = Access::shared(None);
-        let first = keep_daily(&backup, access, b"one", now).unwrap().unwrap();
+        let first = keep_daily(&backup, access, || Ok(b"one"), now).unwrap().unwrap();
         assert!(first.ends_with("qubes-2026-03-04-05:06:07.xml"));
-        assert_eq!(keep_daily(&backup, access, b"two", now).unwrap(), None);
+        assert_eq!(keep_daily(&backup, access, || Ok(b"two"), now).unwrap(), None);
         let second = keep(&backup, access, b"two", now).unwrap();
         assert!(second.ends_with("qubes-2026-03-04-05:06:08.xml"));
         assert_eq!(fs::read(first).unwrap(), b"one");
         let tomorrow = now.saturating_add(1.day());
-        assert!(keep_daily(&backup, access, b"three", tomorrow).unwrap().is_some());
+        assert!(keep_daily(&backup, access, || Ok(b"three"), tomorrow).unwrap().is_some());
         assert_eq!(copies(&backup).unwrap().len(), 3);
     }
 }

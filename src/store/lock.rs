@@ -13,8 +13,10 @@ use nix::libc;
 use nix::unistd::Gid;
 
 use super::error::StoreError;
-use super::file_lock::{Exclusivity, lock_within, posix_holder, process, unlock};
-use super::replace::{Access, make_shared_directory};
+use super::file_lock::{
+    Exclusivity, is_locked, lock_in_turn, lock_within, open_or_make, posix_holder, process, try_lock, unlock,
+};
+use super::replace::{Access, make_shared_directory, uninterrupted};
 
 /// How long to wait for a lock that somebody else holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,20 +66,42 @@ impl Drop for Locked {
 
 /// Locks the file at `path` as it is *now*: after the lock is granted, what the path means is compared with what was
 /// locked, and when a writer has renamed another file into place meanwhile, all begins again.
+///
+/// Who finds it locked, or others waiting, queues: the first of the queue is the only one who tries. So the lock goes round
+/// in the order in which it was asked for, however often somebody comes back.
 pub fn lock_path(path: &Path, mode: Exclusivity, wait: Wait, note: &HolderNote) -> Result<Locked, StoreError> {
-    let deadline = Instant::now() + wait.limit();
+    let begun = Instant::now();
+    let mut turn: Option<Turn> = None;
     loop {
         let file = open(path, mode)?;
-        let left = deadline.saturating_duration_since(Instant::now());
-        if !lock_within(&file, mode, left).map_err(StoreError::io("lock", path))? {
-            let holder = note.holder(posix_holder(&file));
-            return Err(StoreError::Busy { path: path.into(), holder, waited: wait.limit() });
+        let left = wait.limit().saturating_sub(begun.elapsed());
+        let granted = match turn {
+            Some(_) => lock_within(&file, mode, left),
+            None if left.is_zero() || note.nobody_queues() => try_lock(&file, mode),
+            None => Ok(false),
+        };
+        if granted.map_err(StoreError::io("lock", path))? {
+            let locked = Locked(file);
+            if is_still_at(locked.file(), path)? {
+                return Ok(locked);
+            }
+            continue;
         }
-        let locked = Locked(file);
-        if is_still_at(locked.file(), path)? {
-            return Ok(locked);
+        if turn.is_none() && !left.is_zero() {
+            turn = note.queue(left);
+            if turn.is_some() {
+                continue;
+            }
         }
+        let holder = note.holder(posix_holder(&file));
+        return Err(StoreError::Busy { path: path.into(), holder, waited: wait.limit() });
     }
+}
+
+/// Being the first of those who wait; the next one's turn comes when this is dropped.
+struct Turn {
+    /// None where there can be no queue: then everybody tries.
+    _locked: Option<Locked>,
 }
 
 /// Opens an existing regular file without ever waiting for it (a FIFO would make us).
@@ -85,15 +109,17 @@ pub(crate) fn open(path: &Path, mode: Exclusivity) -> Result<File, StoreError> {
     let mut options = OpenOptions::new();
     options.read(true).write(mode == Exclusivity::Exclusive).custom_flags(libc::O_NONBLOCK);
     let file = options.open(path).map_err(|source| match source.kind() {
-        io::ErrorKind::NotFound => StoreError::Missing { path: path.into() },
+        io::ErrorKind::NotFound => StoreError::missing(path),
         io::ErrorKind::IsADirectory => StoreError::NotAFile { path: path.into() },
+        // A socket, or a device that nothing is behind.
+        _ if source.raw_os_error() == Some(libc::ENXIO) => StoreError::NotAFile { path: path.into() },
         _ => StoreError::Io {
             action: if mode == Exclusivity::Shared { "read" } else { "write" },
             path: path.into(),
             source,
         },
     })?;
-    match file.metadata() {
+    match uninterrupted(|| file.metadata()) {
         Ok(metadata) if metadata.is_file() => Ok(file),
         Ok(_) => Err(StoreError::NotAFile { path: path.into() }),
         Err(source) => Err(StoreError::Io { action: "read", path: path.into(), source }),
@@ -102,8 +128,8 @@ pub(crate) fn open(path: &Path, mode: Exclusivity) -> Result<File, StoreError> {
 
 /// Whether `path` still means the open file.
 pub(crate) fn is_still_at(file: &File, path: &Path) -> Result<bool, StoreError> {
-    let ours = file.metadata().map_err(StoreError::io("read", path))?;
-    match fs::metadata(path) {
+    let ours = uninterrupted(|| file.metadata()).map_err(StoreError::io("read", path))?;
+    match uninterrupted(|| fs::metadata(path)) {
         Ok(there) => Ok(there.dev() == ours.dev() && there.ino() == ours.ino()),
         // Gone: opening it again says so.
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
@@ -111,8 +137,8 @@ pub(crate) fn is_still_at(file: &File, path: &Path) -> Result<bool, StoreError> 
     }
 }
 
-/// The file in which a writer says who it is: `RUN/lock/database.holder`. It only helps messages, so nothing fails
-/// over it.
+/// What is beside the lock: the file in which a writer says who it is, `RUN/lock/database.holder`, which only helps
+/// messages, and the queue of those who wait, `RUN/lock/database.queue`. Nothing fails over them.
 #[derive(Debug, Clone)]
 pub struct HolderNote {
     run_dir: PathBuf,
@@ -133,9 +159,33 @@ impl HolderNote {
         let _no_matter = self.try_leave();
     }
 
-    fn try_leave(&self) -> io::Result<()> {
+    fn make_directories(&self) -> io::Result<()> {
         make_shared_directory(&self.run_dir, self.group)?;
-        make_shared_directory(&self.run_dir.join("lock"), self.group)?;
+        make_shared_directory(&self.run_dir.join("lock"), self.group)
+    }
+
+    /// The lock of those who wait for the store's.
+    fn queue_path(&self) -> PathBuf {
+        self.run_dir.join("lock/database.queue")
+    }
+
+    /// Whether nobody waits for the lock.
+    pub fn nobody_queues(&self) -> bool {
+        File::open(self.queue_path()).map_or(true, |queue| !is_locked(&queue))
+    }
+
+    /// Waits until nobody waits longer; `None` when the time is over.
+    fn queue(&self, wait: Duration) -> Option<Turn> {
+        let file = self.make_directories().and_then(|()| open_or_make(&self.queue_path(), self.group));
+        match file.and_then(|file| lock_in_turn(file, wait)) {
+            Ok(locked) => Some(Turn { _locked: Some(Locked(locked?)) }),
+            // It is about who comes first, not about who is alone.
+            Err(_) => Some(Turn { _locked: None }),
+        }
+    }
+
+    fn try_leave(&self) -> io::Result<()> {
+        self.make_directories()?;
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o660).open(self.path())?;
         // A file of somebody else's has had its mode from him.
         let _not_ours = Access::shared(self.group).apply(&file);

@@ -7,10 +7,12 @@ mod content;
 mod error;
 pub mod file_lock;
 pub mod history;
+mod litter;
 mod lock;
+pub mod qubesd;
 pub mod replace;
 mod transaction;
 
 pub use error::StoreError;
 pub use lock::Wait;
-pub use transaction::{Read, Restored, Saved, StorePlace, Write, read_bytes};
+pub use transaction::{Companions, Read, Restored, Saved, StorePlace, Write, read_bytes};

@@ -10,6 +10,7 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::unistd::{Gid, chown, fchown};
+use tempfile::NamedTempFile;
 
 /// Who may use a file that we make.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,8 +43,15 @@ pub fn make_shared_directory(path: &Path, group: Option<Gid>) -> io::Result<()> 
     if path.is_dir() {
         return Ok(());
     }
-    DirBuilder::new().recursive(true).mode(0o755).create(directory_of(path))?;
-    match DirBuilder::new().mode(0o770).create(path) {
+    let make = || uninterrupted(|| DirBuilder::new().mode(0o770).create(path));
+    let made = match make() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            DirBuilder::new().recursive(true).mode(0o755).create(directory_of(path))?;
+            make()
+        }
+        made => made,
+    };
+    match made {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => return Ok(()),
         Err(error) => return Err(error),
@@ -53,19 +61,37 @@ pub fn make_shared_directory(path: &Path, group: Option<Gid>) -> io::Result<()> 
     fs::set_permissions(path, Permissions::from_mode(0o2770))
 }
 
+/// What the name of a temporary file ends in: nobody else makes files called `TARGET~RANDOM.new`.
+pub(super) const TEMPORARY: &str = ".new";
+
+/// How many random characters stand before [`TEMPORARY`].
+pub(super) const RANDOM_LETTERS: usize = 8;
+
+/// Calls again what a signal interrupted.
+pub(crate) fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            done => return done,
+        }
+    }
+}
+
 /// A new content for a file, not visible before [`Replacement::commit`].
 pub struct Replacement {
-    temporary: tempfile::NamedTempFile,
+    temporary: NamedTempFile,
     target: PathBuf,
 }
 
 impl Replacement {
-    /// Makes the temporary file `TARGET~RANDOM`. The directory must exist.
+    /// Makes the temporary file `TARGET~RANDOM.new`. The directory must exist.
     pub fn begin(target: &Path, access: Access) -> io::Result<Replacement> {
         let name = target.file_name().ok_or(io::ErrorKind::InvalidInput)?;
         let mut prefix = name.to_os_string();
         prefix.push("~");
-        let temporary = tempfile::Builder::new().prefix(&prefix).rand_bytes(8).tempfile_in(directory_of(target))?;
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(&prefix).rand_bytes(RANDOM_LETTERS).suffix(TEMPORARY);
+        let temporary = builder.tempfile_in(directory_of(target))?;
         access.apply(temporary.as_file())?;
         Ok(Replacement { temporary, target: target.to_path_buf() })
     }
@@ -82,24 +108,60 @@ impl Replacement {
 
     /// Makes the content durable and visible under the target's name; returns the file, still open.
     pub fn commit(self) -> io::Result<File> {
-        self.temporary.as_file().sync_all()?;
-        let file = self.temporary.persist(&self.target).map_err(|e| e.error)?;
-        sync_directory(directory_of(&self.target))?;
-        Ok(file)
+        self.sync()?;
+        self.publish()?.make_durable()
+    }
+
+    /// Waits until the content is on the disk: before anybody sees it.
+    pub fn sync(&self) -> io::Result<()> {
+        uninterrupted(|| self.temporary.as_file().sync_all())
+    }
+
+    /// Makes the content, which was synced, visible under the target's name. On an error the target is as it was, as far
+    /// as the file system tells the truth.
+    pub fn publish(self) -> io::Result<Published> {
+        self.rename(|temporary, target| temporary.persist(target))
+    }
+
+    /// As [`Replacement::publish`], but fails with [`io::ErrorKind::AlreadyExists`] when the target is there.
+    pub fn publish_new(self) -> io::Result<Published> {
+        self.rename(|temporary, target| temporary.persist_noclobber(target))
     }
 
     /// Makes the content visible under the target's name without waiting for the disk: for what nobody looks at after
     /// a power loss.
     pub fn commit_unsynced(self) -> io::Result<File> {
-        self.temporary.persist(&self.target).map_err(|e| e.error)
+        self.rename(|temporary, target| temporary.persist(target)).map(|published| published.file)
     }
 
-    /// As [`Replacement::commit`], but fails with [`io::ErrorKind::AlreadyExists`] when the target is there.
-    pub fn commit_new(self) -> io::Result<File> {
-        self.temporary.as_file().sync_all()?;
-        let file = self.temporary.persist_noclobber(&self.target).map_err(|e| e.error)?;
+    fn rename(
+        self,
+        rename: impl Fn(NamedTempFile, &Path) -> Result<File, tempfile::PersistError>,
+    ) -> io::Result<Published> {
+        let mut temporary = self.temporary;
+        loop {
+            match rename(temporary, &self.target) {
+                Ok(file) => return Ok(Published { file, target: self.target }),
+                Err(interrupted) if interrupted.error.kind() == io::ErrorKind::Interrupted => {
+                    temporary = interrupted.file;
+                }
+                Err(failed) => return Err(failed.error),
+            }
+        }
+    }
+}
+
+/// A content that everybody sees under the target's name; a power loss may still take it back.
+pub struct Published {
+    file: File,
+    target: PathBuf,
+}
+
+impl Published {
+    /// Makes the rename survive a power loss; returns the file, still open.
+    pub fn make_durable(self) -> io::Result<File> {
         sync_directory(directory_of(&self.target))?;
-        Ok(file)
+        Ok(self.file)
     }
 }
 

@@ -1,28 +1,32 @@
 //! Reading and changing the store: [`Read`] never waits, [`Write`] holds the lock from load to the last save.
 
+mod convert;
 mod restore;
+mod stored_file;
 
 use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::io::{self, Seek as _, Write as _};
 use std::ops::{Deref, DerefMut};
-use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use nix::errno::Errno;
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
 use nix::unistd::{Gid, Uid, fchown, geteuid};
 
 use super::content;
 use super::error::StoreError;
 use super::file_lock::{Exclusivity, try_lock, unlock};
 use super::history;
+use super::litter;
 use super::lock::{HolderNote, Locked, Wait, is_still_at, lock_path, open};
-use super::replace::{Access, Replacement};
-use crate::format::{self, Bytes, FormatError, MAX_BYTES};
+use super::qubesd;
+use super::replace::{Access, Replacement, directory_of, uninterrupted};
+use crate::format::{self, Bytes, Changed, FormatError, MAX_BYTES, Original};
 use crate::model::Qubes;
 
+pub use convert::Companions;
 pub use restore::Restored;
+use stored_file::{ReadFrom, StoredFile, original};
 
 /// Where a store and what belongs to it lie, and how to treat them.
 #[derive(Debug, Clone)]
@@ -50,24 +54,12 @@ impl StorePlace {
 
     /// Refuses while a qubesd would overwrite what is written.
     fn refuse_beside_qubesd(&self) -> Result<(), StoreError> {
-        match &self.qubesd_socket {
-            Some(socket) if !self.force && accepts(socket) => {
-                Err(StoreError::QubesdLives { path: self.file.clone(), socket: socket.clone() })
-            }
-            _ => Ok(()),
+        let Some(socket) = self.qubesd_socket.as_ref().filter(|_| !self.force) else { return Ok(()) };
+        match qubesd::answers_at(socket).map_err(StoreError::io("ask whether qubesd runs at", socket))? {
+            true => Err(StoreError::QubesdLives { path: self.file.clone(), socket: socket.clone() }),
+            false => Ok(()),
         }
     }
-}
-
-/// Whether somebody listens at a socket. Asked without waiting: a queue that is full has an owner too.
-fn accepts(path: &Path) -> bool {
-    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-    let (Ok(socket), Ok(address)) = (socket(AddressFamily::Unix, SockType::Stream, flags, None), UnixAddr::new(path))
-    else {
-        return false;
-    };
-    let nobody = [Errno::ENOENT, Errno::ECONNREFUSED, Errno::ENOTDIR, Errno::ENOTSOCK];
-    connect(socket.as_raw_fd(), &address).map_or_else(|errno| !nobody.contains(&errno), |()| true)
 }
 
 /// The store as it was when it was read.
@@ -81,34 +73,35 @@ impl Read {
     /// version even where a writer holds the lock.
     pub fn open(place: &StorePlace) -> Result<Read, StoreError> {
         let file = open(&place.file, Exclusivity::Shared)?;
-        let locked = try_lock(&file, Exclusivity::Shared).map_err(StoreError::io("lock", &place.file))?;
+        // Where writers wait, readers that overlap would keep them out for long.
+        let locked = place.note().nobody_queues()
+            && try_lock(&file, Exclusivity::Shared).map_err(StoreError::io("lock", &place.file))?;
         let before = Version::of(&file);
-        let bytes = read_all(&file, &place.file);
-        let after = Version::of(&file);
+        let stored = Arc::new(StoredFile::new(file, Some((place.clone(), before))));
+        let read = index(stored.clone(), &place.file);
         if locked {
-            let _closed_next = unlock(&file);
-            return Ok(Read { qubes: parse(bytes?, &place.file)?, _held: None });
+            let _closed_at_the_end = unlock(&stored.file);
+            return Ok(Read { qubes: read?, _held: None });
         }
         // A foreign program may write in place under its lock: then what was read is nothing whole. That a writer of ours
         // renamed meanwhile shows in the change time alone, and is no reason to wait.
-        if let (Some(before), Some(after)) = (before, after)
+        if let (Some(before), Some(after)) = (before, Version::of(&stored.file))
             && !before.has_other_content(after)
-            && let Ok(qubes) = parse(bytes?, &place.file)
+            && let Ok(qubes) = read
         {
             return Ok(Read { qubes, _held: None });
         }
-        Read::under_lock(place).map(|(qubes, _)| Read { qubes, _held: None })
+        let locked = lock_path(&place.file, Exclusivity::Shared, place.wait, &place.note())?;
+        let unlocked = Some((place.clone(), Version::of(locked.file())));
+        let qubes = index(Arc::new(StoredFile::new(same_file(&locked, place)?, unlocked)), &place.file)?;
+        Ok(Read { qubes, _held: None })
     }
 
     /// Reads the store and keeps writers out until this is dropped. Waits for a writer as a writer would.
     pub fn hold(place: &StorePlace) -> Result<Read, StoreError> {
-        Read::under_lock(place).map(|(qubes, locked)| Read { qubes, _held: Some(locked) })
-    }
-
-    fn under_lock(place: &StorePlace) -> Result<(Qubes, Locked), StoreError> {
         let locked = lock_path(&place.file, Exclusivity::Shared, place.wait, &place.note())?;
-        let qubes = parse(read_all(locked.file(), &place.file)?, &place.file)?;
-        Ok((qubes, locked))
+        let stored = StoredFile::new(same_file(&locked, place)?, None);
+        Ok(Read { qubes: index(Arc::new(stored), &place.file)?, _held: Some(locked) })
     }
 
     /// The collection without the transaction.
@@ -130,15 +123,28 @@ pub fn read_bytes(path: &Path) -> Result<Bytes, StoreError> {
     read_all(&open(path, Exclusivity::Shared)?, path)
 }
 
-fn parse(bytes: Bytes, path: &Path) -> Result<Qubes, StoreError> {
-    format::read(bytes).map_err(|source| StoreError::Format { path: path.into(), source })
+/// Finds the domains; they are fetched when somebody looks at them.
+fn index(stored: Arc<StoredFile>, path: &Path) -> Result<Qubes, StoreError> {
+    refuse_too_large(&stored.file, path)?;
+    format::open(stored).map_err(|source| StoreError::Format { path: path.into(), source })
+}
+
+/// A descriptor of its own for the file that is locked.
+fn same_file(locked: &Locked, place: &StorePlace) -> Result<File, StoreError> {
+    uninterrupted(|| locked.file().try_clone()).map_err(StoreError::io("read", &place.file))
+}
+
+fn refuse_too_large(file: &File, path: &Path) -> Result<u64, StoreError> {
+    match uninterrupted(|| file.metadata()).map_err(StoreError::io("read", path))?.len() {
+        bytes if bytes > MAX_BYTES as u64 => {
+            Err(StoreError::Format { path: path.into(), source: FormatError::TooLarge { bytes } })
+        }
+        bytes => Ok(bytes),
+    }
 }
 
 fn read_all(file: &File, path: &Path) -> Result<Bytes, StoreError> {
-    let size = file.metadata().map_err(StoreError::io("read", path))?.len();
-    if size > MAX_BYTES as u64 {
-        return Err(StoreError::Format { path: path.into(), source: FormatError::TooLarge { bytes: size } });
-    }
+    let size = refuse_too_large(file, path)?;
     content::read_whole(file, size as usize).map_err(StoreError::io("read", path))
 }
 
@@ -186,32 +192,45 @@ pub enum Saved {
 pub struct Write {
     qubes: Qubes,
     place: StorePlace,
-    /// What the collection was read from.
-    source: Bytes,
-    /// What stands in the file, where it differs from `source`.
-    saved: Option<Bytes>,
+    /// What the collection was read from, and the file that it still lies in. None of a store of R1 to R3.
+    original: Option<Original>,
+    read_from: ReadFrom,
+    /// How what stands in the file differs from that.
+    saved: Changed,
     /// The store as it lies there, locked.
     lock: Locked,
     version: Version,
+    /// Of a store of R1 to R3: what is to be converted beside it.
+    companions: Option<Box<dyn Companions>>,
+    then: Option<AfterSave>,
 }
 
+/// What is to be done once, after the first save that wrote something; it is given [`Write::stamp`].
+type AfterSave = Box<dyn FnOnce(&str)>;
+
 impl Write {
-    /// Takes the exclusive lock, waiting at most [`StorePlace::wait`], and reads the store. One of R1 to R3 is refused:
-    /// nothing is to be decided, and no image made, for what cannot be saved.
+    /// Takes the exclusive lock, waiting at most [`StorePlace::wait`], and reads the store. One of R1 to R3 can be saved
+    /// only after [`Write::convert_with`].
     pub fn open(place: &StorePlace) -> Result<Write, StoreError> {
         let (place, lock, version) = Write::take(place)?;
-        let source = read_all(lock.file(), &place.file)?;
-        let qubes = format::read_to_write(source.clone())
-            .map_err(|source| StoreError::Format { path: place.file.clone(), source })?;
-        Ok(Write { qubes, place, source, saved: None, lock, version })
+        Write::over(place, lock, version)
+    }
+
+    /// The store in the file that is locked.
+    fn over(place: StorePlace, lock: Locked, version: Version) -> Result<Write, StoreError> {
+        let stored = Arc::new(StoredFile::new(same_file(&lock, &place)?, None));
+        let (qubes, original) = original(stored.clone(), &place.file)?;
+        let read_from = ReadFrom { file: same_file(&lock, &place)?, version, stored: Some(stored) };
+        let saved = Changed::default();
+        Ok(Write { qubes, place, original, read_from, saved, lock, version, companions: None, then: None })
     }
 
     /// The store with its links resolved, locked, whatever it holds.
     fn take(place: &StorePlace) -> Result<(StorePlace, Locked, Version), StoreError> {
         let mut place = place.clone();
         // A rename must not replace a link.
-        place.file = fs::canonicalize(&place.file).map_err(|source| match source.kind() {
-            io::ErrorKind::NotFound => StoreError::Missing { path: place.file.clone() },
+        place.file = uninterrupted(|| fs::canonicalize(&place.file)).map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound => StoreError::missing(&place.file),
             _ => StoreError::Io { action: "find", path: place.file.clone(), source },
         })?;
         place.refuse_beside_qubesd()?;
@@ -234,47 +253,73 @@ impl Write {
 
     /// Writes a store that does not exist yet.
     fn put_new(place: &StorePlace, bytes: Vec<u8>) -> Result<Write, StoreError> {
+        clear_litter(&place.file);
         let mut replacement = begin(place)?;
-        let lock = fill(&mut replacement, &bytes, &place.file)?;
-        replacement.commit_new().map_err(|source| match source.kind() {
+        let lock = fill(&mut replacement, |file| file.write_all(&bytes), &place.file)?;
+        let version = version_of(lock.file(), &place.file)?;
+        let store = Write::over(place.clone(), lock, version)?;
+        let published = replacement.sync().and_then(|()| replacement.publish_new());
+        let published = published.map_err(|source| match source.kind() {
             io::ErrorKind::AlreadyExists => StoreError::Exists { path: place.file.clone() },
             _ => StoreError::Io { action: "write", path: place.file.clone(), source },
         })?;
         place.note().leave();
-        let version = version_of(lock.file(), &place.file)?;
-        let source = Bytes::from(bytes);
-        let qubes = parse(source.clone(), &place.file)?;
-        Ok(Write { qubes, place: place.clone(), source, saved: None, lock, version })
+        published.make_durable().map_err(not_proven(&place.file))?;
+        Ok(store)
     }
 
     /// Makes what was changed durable. Nothing is written where nothing differs. On an error the file is as it was,
-    /// unless the error says that it could only not be proven durable.
+    /// but for [`StoreError::NotProvenDurable`]: then the change is in place and a power loss may take it back. A store
+    /// of R1 to R3 is converted, with or without a change.
     pub fn save(&mut self) -> Result<Saved, StoreError> {
+        let Some(original) = &self.original else {
+            return self.save_converted();
+        };
         let path = &self.place.file;
-        let changed = format::changed(&self.source, &self.qubes)
-            .map_err(|source| StoreError::Format { path: path.clone(), source })?;
-        let bytes = content::put_together(changed);
-        if *bytes == *self.current() {
+        self.read_from.refuse_unread(path)?;
+        let changed =
+            original.changed(&self.qubes).map_err(|source| StoreError::Format { path: path.clone(), source })?;
+        if changed == self.saved {
             return Ok(Saved::Unchanged);
         }
         self.place.refuse_beside_qubesd()?;
         self.refuse_changed_behind()?;
-        history::keep_daily(&self.place.backup_dir, self.access(), self.current(), now())
+        history::keep_daily(&self.place.backup_dir, self.access(), || self.current(), now())
             .map_err(StoreError::io("copy the store to", &self.place.backup_dir))?;
-        self.replace(bytes)?;
+        let old = uninterrupted(|| self.read_from.file.try_clone()).map_err(StoreError::io("read", path))?;
+        let replaced = self.replace(|new| content::write_changed(&changed, &old, new))?;
+        self.saved = changed;
+        replaced.durable?;
+        if let Some(then) = self.then.take() {
+            then(&self.stamp());
+        }
         Ok(Saved::Written)
+    }
+
+    /// By what this state of the file can be known again, by another process as well.
+    pub fn stamp(&self) -> String {
+        let Version { device, inode, size, modified, .. } = self.version;
+        format!("{device} {inode} {size} {}.{:09}", modified.0, modified.1)
+    }
+
+    /// Has something done after the first save that writes.
+    pub fn once_saved(&mut self, then: impl FnOnce(&str) + 'static) {
+        self.then = Some(Box::new(then));
     }
 
     /// Copies the store as it stands to `backup/`, for what is about to convert or repair it. Returns the copy.
     pub fn keep_copy(&self) -> Result<PathBuf, StoreError> {
         let directory = &self.place.backup_dir;
-        history::keep(directory, self.access(), self.current(), now())
+        self.current()
+            .and_then(|bytes| history::keep(directory, self.access(), &bytes, now()))
             .map_err(StoreError::io("copy the store to", directory))
     }
 
-    /// The bytes in the file.
-    fn current(&self) -> &[u8] {
-        self.saved.as_deref().unwrap_or(&self.source)
+    /// The bytes in the file, however many: what is no store may still hold what somebody needs.
+    fn current(&self) -> io::Result<Bytes> {
+        let mut file = self.lock.file();
+        uninterrupted(|| file.rewind())?;
+        content::read_whole(file, 0)
     }
 
     fn access(&self) -> Access {
@@ -285,27 +330,47 @@ impl Write {
     fn refuse_changed_behind(&self) -> Result<(), StoreError> {
         let path = &self.place.file;
         let there = is_still_at(self.lock.file(), path)?;
-        if !there || version_of(self.lock.file(), path)?.has_other_content(self.version) {
+        // A link to the same file would be replaced, and the file behind it not.
+        let became_link = fs::symlink_metadata(path).is_ok_and(|m| m.is_symlink());
+        let was_edited = version_of(self.lock.file(), path)?.has_other_content(self.version)
+            || version_of(&self.read_from.file, path)?.has_other_content(self.read_from.version);
+        if !there || became_link || was_edited {
             return Err(StoreError::ChangedBehind { path: path.clone() });
         }
         Ok(())
     }
 
-    /// Puts `bytes` into place. The new file is locked before it is visible, so that the lock is never open.
-    fn replace(&mut self, bytes: Bytes) -> Result<(), StoreError> {
+    /// Puts what `put` writes into place. The new file is locked before it is visible, so that the lock is
+    /// never open.
+    fn replace(&mut self, put: impl FnOnce(&mut File) -> io::Result<()>) -> Result<Replaced, StoreError> {
         let path = self.place.file.clone();
+        // What a kill left behind may be what fills the disk, so it goes first.
+        clear_litter(&path);
         let mut replacement = begin(&self.place)?;
-        keep_owner(self.lock.file(), replacement.file()).map_err(StoreError::io("keep the owner of", &path))?;
-        let lock = fill(&mut replacement, &bytes, &path)?;
-        let committed = replacement.commit();
-        // The rename may have happened although what came after it failed.
-        if committed.is_ok() || is_still_at(lock.file(), &path)? {
-            self.version = version_of(lock.file(), &path)?;
-            self.saved = Some(bytes);
-            self.lock = lock;
-        }
-        committed.map(drop).map_err(StoreError::io("write", &path))
+        keep_owner(self.lock.file(), replacement.file(), self.place.group)
+            .map_err(StoreError::io("keep the owner of", &path))?;
+        let lock = fill(&mut replacement, put, &path)?;
+        let (version, file) = (version_of(lock.file(), &path)?, same_file(&lock, &self.place)?);
+        replacement.sync().map_err(StoreError::io("write", &path))?;
+        // Copying and syncing took their time, and who edits in place may have changed what was copied.
+        self.refuse_changed_behind()?;
+        let durable = match replacement.publish() {
+            Ok(published) => published.make_durable().map(drop),
+            // There are file systems that fail after they have renamed.
+            Err(error) if is_still_at(lock.file(), &path).unwrap_or(false) => Err(error),
+            Err(error) => return Err(StoreError::io("write", &path)(error)),
+        };
+        self.version = version_of(lock.file(), &path).unwrap_or(version);
+        self.lock = lock;
+        Ok(Replaced { file, durable: durable.map_err(not_proven(&path)) })
     }
+}
+
+/// The store after it was replaced.
+struct Replaced {
+    file: File,
+    /// [`StoreError::NotProvenDurable`]
+    durable: Result<(), StoreError>,
 }
 
 impl Drop for Write {
@@ -329,7 +394,16 @@ impl DerefMut for Write {
 }
 
 fn version_of(file: &File, path: &Path) -> Result<Version, StoreError> {
-    file.metadata().map(|m| Version::from(&m)).map_err(StoreError::io("read", path))
+    uninterrupted(|| file.metadata()).map(|m| Version::from(&m)).map_err(StoreError::io("read", path))
+}
+
+fn not_proven(path: &Path) -> impl FnOnce(io::Error) -> StoreError {
+    move |source| StoreError::NotProvenDurable { path: path.to_path_buf(), source }
+}
+
+/// Removes what kills have left of earlier saves.
+fn clear_litter(path: &Path) {
+    litter::clear(directory_of(path), |target| path.file_name().is_some_and(|name| name == target));
 }
 
 fn begin(place: &StorePlace) -> Result<Replacement, StoreError> {
@@ -339,10 +413,14 @@ fn begin(place: &StorePlace) -> Result<Replacement, StoreError> {
 
 /// Writes the content of a replacement and locks it. The lock lives in a duplicate of the descriptor: it outlasts
 /// what committing does with the original.
-fn fill(replacement: &mut Replacement, bytes: &[u8], path: &Path) -> Result<Locked, StoreError> {
+fn fill(
+    replacement: &mut Replacement,
+    put: impl FnOnce(&mut File) -> io::Result<()>,
+    path: &Path,
+) -> Result<Locked, StoreError> {
     let write = |replacement: &mut Replacement| {
-        replacement.file().write_all(bytes)?;
-        let lock = replacement.file().try_clone()?;
+        put(replacement.file())?;
+        let lock = uninterrupted(|| replacement.file().try_clone())?;
         match try_lock(&lock, Exclusivity::Exclusive)? {
             true => Ok(Locked::adopt(lock)),
             false => Err(io::Error::other("somebody has locked the temporary file")),
@@ -351,11 +429,19 @@ fn fill(replacement: &mut Replacement, bytes: &[u8], path: &Path) -> Result<Lock
     write(replacement).map_err(StoreError::io("write", path))
 }
 
-/// Root leaves a store that belongs to somebody else to its owner.
-fn keep_owner(old: &File, new: &File) -> io::Result<()> {
-    let owner = old.metadata()?.uid();
-    if geteuid().is_root() && owner != 0 {
-        fchown(new, Some(Uid::from_raw(owner)), None)?;
+/// Root leaves a store that belongs to somebody else to its owner. Where there is no group qubes, as on a system that
+/// repairs another one's, it also stays with the group it had.
+fn keep_owner(old: &File, new: &File, group: Option<Gid>) -> io::Result<()> {
+    if !geteuid().is_root() {
+        return Ok(());
+    }
+    let old = uninterrupted(|| old.metadata())?;
+    if old.uid() != 0 {
+        fchown(new, Some(Uid::from_raw(old.uid())), None)?;
+    }
+    if group.is_none() {
+        // It is nothing to fail over, as with the group qubes itself.
+        let _refused = fchown(new, None, Some(Gid::from_raw(old.gid())));
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Command, value_parser};
 
 use super::failure::Failure;
+use super::output::Colors;
 use super::usage::value_name;
 use crate::system;
 
@@ -14,12 +15,18 @@ use crate::system;
 /// needless; so the tool asks for it with [`needed`], and usage lines show it as mandatory.
 pub const THE_QUBE: &str = "the-qube";
 
+/// The id of a name for something new, mandatory in the same way.
+pub const THE_NEW_NAME: &str = "the-new-name";
+
 /// The positional that says what a tool with several commands shall do. Usage lines show it without brackets.
 pub const THE_COMMAND: &str = "the-command";
 
 /// The heading of the options that upstream's client tools do not have; they are not part of usage lines, and an
 /// abbreviation means upstream's options first.
 const OURS: &str = "Where to work";
+
+/// Another such heading: the options that say how to print.
+const PRINTING: &str = "How to print";
 
 /// The prefix of the ids of groups of which only one member may be given.
 const EXCLUSIVE: &str = "only-one-";
@@ -51,7 +58,28 @@ pub fn the_qube(help: &'static str) -> Arg {
 
 /// A switch that also prints JSON instead of the tool's own layout.
 pub fn json() -> Arg {
-    flag("json", None, "print JSON").help_heading(OURS)
+    flag("json", None, "print JSON").help_heading(PRINTING)
+}
+
+/// An option of our own that says what is listed, or how.
+pub fn of_listing(arg: Arg) -> Arg {
+    arg.help_heading(PRINTING)
+}
+
+/// Whether to use colours.
+pub fn color() -> Arg {
+    let help = "use colours: auto (on a terminal, unless NO_COLOR is set), always or never";
+    of_listing(value("color", None, "WHEN", help))
+}
+
+/// What [`color`] says.
+pub fn colors(matches: &ArgMatches) -> Result<Colors, Failure> {
+    match matches.get_one::<String>("color").map(String::as_str) {
+        None | Some("auto") => Ok(Colors::Auto),
+        Some("always") => Ok(Colors::Always),
+        Some("never") => Ok(Colors::Never),
+        Some(other) => Err(invalid_choice("--color", other, &["auto", "always", "never"])),
+    }
 }
 
 /// A switch of an earlier release that scripts still give. Nobody learns it from us, and an abbreviation never means it
@@ -94,6 +122,12 @@ pub fn common(name: &'static str) -> Command {
         .arg(ours(path("root", "DIR", "put every built-in path below DIR")))
         .arg(ours(flag("no-wait", None, "do not wait for somebody else who is writing qubes.xml")))
         .arg(ours(flag("force-write", None, "write although a running qubesd owns qubes.xml")))
+}
+
+/// `--force` is `--force-write` for short, where a tool has no `--force` that means something else.
+pub fn with_force(line: Command) -> Command {
+    let has_its_own = line.get_arguments().any(|arg| arg.get_long() == Some("force"));
+    if has_its_own { line } else { line.mut_arg("force-write", |arg| arg.alias("force")) }
 }
 
 fn path(long: &'static str, name: &'static str, help: &'static str) -> Arg {
@@ -211,7 +245,7 @@ fn whole_name<'a>(command: &'a Command, name: &str) -> Result<Option<&'a str>, F
     let mut upstreams: Vec<(&str, &str)> = Vec::new();
     let mut ours: Vec<(&str, &str)> = Vec::new();
     for arg in command.get_arguments() {
-        let fitting = if arg.get_help_heading() == Some(OURS) { &mut ours } else { &mut upstreams };
+        let fitting = if arg.get_help_heading().is_some() { &mut ours } else { &mut upstreams };
         let aliases = arg.get_all_aliases().unwrap_or_default();
         for long in arg.get_long().into_iter().chain(aliases).filter(|long| long.starts_with(name)) {
             // A whole name is no abbreviation of others, whoever's they are.
@@ -261,7 +295,9 @@ pub fn name_of(arg: &Arg) -> String {
     let mut names: Vec<String> = Vec::new();
     names.extend(arg.get_long().map(|l| format!("--{l}")));
     names.extend(arg.get_all_aliases().unwrap_or_default().iter().map(|l| format!("--{l}")));
-    names.extend(arg.get_short().map(|s| format!("-{s}")));
+    // An option without a long form of its own is known by the short one.
+    let at = if arg.get_long().is_some() { names.len() } else { 0 };
+    names.splice(at..at, arg.get_short().map(|s| format!("-{s}")));
     if names.is_empty() { value_name(arg) } else { names.join("/") }
 }
 

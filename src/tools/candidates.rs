@@ -2,17 +2,22 @@
 
 use super::arguments::{self, Parsed};
 use super::complete::{Candidate, candidate};
+use super::prefs::NONE_IS_NO_QUBE;
+use super::qubes_given::is_pattern;
 use super::values::Values;
-use crate::lifecycle::Session;
+use crate::lifecycle::{Session, record};
 use crate::model::property::Kind as PropertyKind;
-use crate::model::{Class, Property, Qubes, Scope, global_properties, properties_of};
+use crate::model::{Class, Property, Qubes, Scope, Value, Vm, VmName, global_properties, properties_of};
+use crate::storage::Drivers;
 use crate::system::{Options, System};
 
 /// What sort of thing an argument names.
 #[derive(Debug)]
 pub enum Kind<'a> {
-    Qubes,
+    Qubes(Which),
     Templates,
+    /// Qubes from which disposables can be made.
+    DisposableTemplates,
     Netvms,
     Labels,
     Classes,
@@ -20,10 +25,21 @@ pub enum Kind<'a> {
     Tags,
     /// Tags that one qube has.
     TagsOf(Option<&'a str>),
-    /// Features that one qube has, whose names begin with this; it is left out.
+    /// Features that one qube has, and others that are known.
     Features {
         of: Option<&'a str>,
-        below: &'a str,
+        only_own: bool,
+    },
+    /// Services that are switched on or off for one qube, and others that its template supports.
+    Services {
+        of: Option<&'a str>,
+        only_own: bool,
+    },
+    /// Properties that can be set when a qube is made.
+    PropertiesOfClass(Class),
+    ValuesOfClass {
+        class: Class,
+        property: &'a str,
     },
     /// Copies of the store.
     Copies,
@@ -39,6 +55,49 @@ pub enum Kind<'a> {
     /// These.
     Words(Vec<&'static str>),
 }
+
+/// Some of the qubes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    Any,
+    ButDom0,
+    /// Those with domains of their own on this machine.
+    Guests,
+    /// Guests that nobody has started.
+    Halted,
+    /// Guests that were started; all where it is not known that one was.
+    Running,
+}
+
+/// Features that the core asks for (`spec/r4-features.md` §2) and that a person sets.
+const KNOWN_FEATURES: [&str; 26] = [
+    "anon-timezone",
+    "apparmor",
+    "audio-model",
+    "boot-mode.active",
+    "gui",
+    "gui-emulated",
+    "internal",
+    "ipv6",
+    "linux-stubdom",
+    "memory-hotplug",
+    "net.fake-gateway",
+    "net.fake-ip",
+    "net.fake-netmask",
+    "no-default-kernelopts",
+    "no-nomodeset",
+    "os",
+    "pci-e820-host",
+    "preload-dispvm-max",
+    "prohibit-start",
+    "qemu-extra-args",
+    "qrexec",
+    "selinux",
+    "stubdom-qrexec",
+    "timezone",
+    "uefi",
+    "video-model",
+];
 
 /// All words of a kind, in their order. A store that cannot be read offers nothing: completion is no place for
 /// error messages. `words` is the command line, which may say where the store is.
@@ -59,13 +118,25 @@ pub fn of_kind(kind: &Kind, words: &[String]) -> Vec<Candidate> {
     from_store(kind, &qubes, &session)
 }
 
+/// The classes of the qubes that a word means: of one, or of any where it may mean several.
+fn classes(qubes: &Qubes, word: &str) -> Vec<Class> {
+    match is_pattern(word) || word.contains(',') {
+        true => Class::ALL.to_vec(),
+        false => qubes.class(word).cloned().into_iter().collect(),
+    }
+}
+
 fn from_store(kind: &Kind, qubes: &Qubes, session: &Session) -> Vec<Candidate> {
     let with_classes = |wanted: &dyn Fn(&Class) -> bool| {
         let fitting = qubes.briefs().filter(|(_, class)| wanted(class));
         fitting.map(|(name, class)| candidate(name.as_str(), class.as_str())).collect()
     };
     match *kind {
-        Kind::Qubes => with_classes(&|_| true),
+        Kind::Qubes(which) => of_these(which, qubes, session),
+        Kind::DisposableTemplates => {
+            let templates = qubes.iter().filter(|vm| qubes.is_template_for_dispvms(vm, session));
+            templates.map(|vm| candidate(vm.name.as_str(), vm.class.as_str())).collect()
+        }
         Kind::Templates => with_classes(&|class| *class == Class::TemplateVM),
         Kind::Netvms => {
             let values = Values::new(qubes, session);
@@ -84,44 +155,105 @@ fn from_store(kind: &Kind, qubes: &Qubes, session: &Session) -> Vec<Candidate> {
             let vm = name.and_then(|name| qubes.get(name));
             vm.map(|vm| vm.tags.iter().map(|t| candidate(t, "")).collect()).unwrap_or_default()
         }
-        Kind::Features { of, below } => {
+        Kind::Features { of, only_own } => {
             let vm = of.and_then(|name| qubes.get(name));
-            let names = vm.into_iter().flat_map(|vm| vm.features.iter().filter_map(|(n, _)| n.strip_prefix(below)));
-            names.map(|name| candidate(name, "")).collect()
+            let own: Vec<&str> = vm.iter().flat_map(|vm| vm.features.names()).collect();
+            let known = KNOWN_FEATURES.into_iter().filter(|name| !only_own && !own.contains(name));
+            let known = known.map(|name| candidate(name, "not set"));
+            own.iter().map(|name| candidate(name, "")).chain(known).collect()
+        }
+        Kind::Services { of, only_own } => {
+            let vm = of.and_then(|name| qubes.get(name));
+            let below = |vm: &Vm, prefix| {
+                vm.features.names().filter_map(|n| n.strip_prefix(prefix)).map(String::from).collect()
+            };
+            let own: Vec<String> = vm.map(|vm| below(vm, "service.")).unwrap_or_default();
+            let chain = vm.into_iter().filter(|_| !only_own).flat_map(|vm| qubes.template_chain(vm));
+            let mut supported: Vec<String> =
+                chain.flat_map(|vm| -> Vec<String> { below(vm, "supported-service.") }).collect();
+            supported.retain(|name| !own.contains(name));
+            let supported = supported.iter().map(|name| candidate(name, "supported, not set"));
+            own.iter().map(|name| candidate(name, "")).chain(supported).collect()
+        }
+        Kind::PropertiesOfClass(ref class) => {
+            let settable = properties_of(class).filter(|p| !p.computed && !p.write_once);
+            settable.map(|p| candidate(p.name, p.doc)).collect()
+        }
+        Kind::ValuesOfClass { ref class, property } => {
+            let found = Property::find(Scope::Class(class), &property.replace('-', "_"));
+            found.map(|property| values_of(property, qubes, session)).unwrap_or_default()
         }
         Kind::Properties { of: None } => global_properties().map(|p| candidate(p.name, p.doc)).collect(),
-        Kind::Properties { of: Some(name) } => match qubes.class(name) {
-            Some(class) => properties_of(class).map(|p| candidate(p.name, p.doc)).collect(),
-            None => Vec::new(),
-        },
+        Kind::Properties { of: Some(name) } => {
+            let mut properties: Vec<_> = classes(qubes, name).iter().flat_map(properties_of).collect();
+            properties.sort_by_key(|p| p.name);
+            properties.dedup_by_key(|p| p.name);
+            properties.iter().map(|p| candidate(p.name, p.doc)).collect()
+        }
         Kind::ValuesOf { of, property } => {
-            let class = of.map(|name| qubes.class(name));
-            let scope = match class {
-                None => Scope::Global,
-                Some(Some(class)) => Scope::Class(class),
-                Some(None) => return Vec::new(),
+            let name = property.replace('-', "_");
+            let found = match of {
+                None => Property::find(Scope::Global, &name),
+                Some(of) => classes(qubes, of).iter().find_map(|class| Property::find(Scope::Class(class), &name)),
             };
-            match Property::find(scope, &property.replace('-', "_")) {
-                Some(property) => values_of(property, qubes, session),
-                None => Vec::new(),
-            }
+            found.map(|property| values_of(property, qubes, session)).unwrap_or_default()
         }
         Kind::Classes | Kind::Copies | Kind::Words(_) => Vec::new(),
     }
 }
 
+/// Names with classes of some of the qubes. No hypervisor is asked: the records of starts tell what runs.
+fn of_these(which: Which, qubes: &Qubes, session: &Session) -> Vec<Candidate> {
+    let started = match which {
+        Which::Halted | Which::Running => record::all(&session.system).unwrap_or_default(),
+        _ => Vec::new(),
+    };
+    let fits = |name: &VmName, class: &Class| match which {
+        Which::Any => true,
+        Which::ButDom0 => !name.is_dom0(),
+        Which::Guests => class.is_local_guest(),
+        Which::Halted => class.is_local_guest() && !started.contains(name),
+        Which::Running => class.is_local_guest() && (started.is_empty() || started.contains(name)),
+    };
+    let fitting = qubes.briefs().filter(|(name, class)| fits(name, class));
+    fitting.map(|(name, class)| candidate(name.as_str(), class.as_str())).collect()
+}
+
 fn values_of(property: &Property, qubes: &Qubes, session: &Session) -> Vec<Candidate> {
     let words = |words: &[&str]| words.iter().map(|w| candidate(w, "")).collect();
-    match property.kind {
-        PropertyKind::Bool => words(&["True", "False"]),
-        PropertyKind::Label => from_store(&Kind::Labels, qubes, session),
-        PropertyKind::Pool => from_store(&Kind::Pools, qubes, session),
-        PropertyKind::Qube { .. } if property.name == "netvm" => from_store(&Kind::Netvms, qubes, session),
-        PropertyKind::Qube { .. } if property.name == "template" => from_store(&Kind::Templates, qubes, session),
-        PropertyKind::Qube { .. } => from_store(&Kind::Qubes, qubes, session),
-        _ if property.name == "virt_mode" => words(&["hvm", "pv", "pvh"]),
+    let mut values = match (property.kind, property.name) {
+        (PropertyKind::Bool, _) => words(&["True", "False"]),
+        (PropertyKind::Label, _) => from_store(&Kind::Labels, qubes, session),
+        (PropertyKind::Pool, _) => from_store(&Kind::Pools, qubes, session),
+        (PropertyKind::Qube { .. }, "netvm" | "default_netvm") => from_store(&Kind::Netvms, qubes, session),
+        (PropertyKind::Qube { class: Some(Class::TemplateVM), .. }, _) => from_store(&Kind::Templates, qubes, session),
+        (PropertyKind::Qube { .. }, "template" | "default_dispvm" | "management_dispvm") => {
+            from_store(&Kind::DisposableTemplates, qubes, session)
+        }
+        (PropertyKind::Qube { .. }, _) => {
+            let local = qubes.briefs().filter(|(_, class)| **class != Class::RemoteVM);
+            local.map(|(name, class)| candidate(name.as_str(), class.as_str())).collect()
+        }
+        (_, "kernel" | "default_kernel") => kernels(qubes, session).iter().map(|k| candidate(k, "")).collect(),
+        (_, "virt_mode") => words(&["hvm", "pv", "pvh"]),
         _ => Vec::new(),
+    };
+    if let PropertyKind::Qube { required: false, .. } = property.kind
+        && NONE_IS_NO_QUBE.contains(&property.name)
+    {
+        values.push(candidate("none", "no qube"));
     }
+    values
+}
+
+/// The kernels that a qube can choose from.
+fn kernels(qubes: &Qubes, session: &Session) -> Vec<String> {
+    let pool = qubes.global_value("default_pool_kernel", session).ok();
+    let driver = pool.as_ref().and_then(Value::as_str).and_then(|pool| {
+        let mut drivers = Drivers::to_look(&qubes.pools, &session.system);
+        drivers.get(pool).ok()
+    });
+    driver.and_then(|driver| driver.volumes().ok()).unwrap_or_default()
 }
 
 /// Where the command line says the store is.

@@ -1,8 +1,11 @@
 //! qvm-check: do these qubes exist, and are they what one expects? The exit code is the answer.
 
-use super::arguments::flag;
+use serde_json::json;
+
+use super::arguments::{self, flag};
 use super::failure::Failure;
 use super::invocation::{Invocation, read_for_good};
+use super::output::Output;
 use super::qubes_given::{self, Given};
 use super::values::Values;
 use crate::lifecycle::Session;
@@ -14,6 +17,9 @@ const ALL: u8 = 0;
 const NONE: u8 = 1;
 /// Some do, others do not.
 const SOME: u8 = 3;
+
+/// The word for a qube of which nothing else is asked.
+const EXISTS: &str = "exists";
 
 /// What is asked of a qube beside that it exists.
 struct Filter {
@@ -34,6 +40,7 @@ pub fn define(line: clap::Command) -> clap::Command {
         .arg(flag("paused", None, "are they paused?"))
         .arg(flag("template", None, "are they templates?"))
         .arg(flag("networked", None, "are they connected to a network, or provide one?"))
+        .arg(arguments::json())
 }
 
 pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
@@ -64,15 +71,10 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
         let fits = |name: &&str| qubes.get(name).is_some_and(|vm| filters.iter().all(|f| (f.satisfied)(&values, vm)));
         present.iter().copied().filter(fits).collect()
     };
-    let word = if filters.is_empty() { "exists" } else { &asked };
-    for name in &satisfied {
-        call.inform("qvm-check", &format!("{name}: {word}"));
-    }
-    if !filters.is_empty() && satisfied.is_empty() {
-        call.inform("qvm-check", &format!("None of qubes: {asked}"));
-    }
-    for name in &missing {
-        call.warn("qvm-check", &format!("{name}: non-existent!"));
+    if call.has("json") {
+        print_json(&mut call.out, &satisfied, &present, &missing)?;
+    } else {
+        tell(call, if filters.is_empty() { EXISTS } else { &asked }, &satisfied, &missing);
     }
     Ok(match (satisfied.len(), present.len(), missing.len()) {
         (_, _, 1..) => NONE,
@@ -81,6 +83,27 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
         (some, all, _) if some < all => SOME,
         _ => ALL,
     })
+}
+
+fn tell(call: &Invocation, word: &str, satisfied: &[&str], missing: &[&str]) {
+    for name in satisfied {
+        call.inform("qvm-check", &format!("{name}: {word}"));
+    }
+    if word != EXISTS && satisfied.is_empty() {
+        call.inform("qvm-check", &format!("None of qubes: {word}"));
+    }
+    for name in missing {
+        call.warn("qvm-check", &format!("{name}: non-existent!"));
+    }
+}
+
+/// One object for each qube, sorted by name: whether it exists, and whether it is everything that was asked for.
+fn print_json(out: &mut Output, satisfied: &[&str], present: &[&str], missing: &[&str]) -> Result<(), Failure> {
+    let mut names = [present, missing].concat();
+    names.sort_unstable();
+    let object =
+        |name: &&str| json!({"name": name, "exists": present.contains(name), "satisfied": satisfied.contains(name)});
+    out.json(&names.iter().map(object).collect())
 }
 
 /// The exit codes as a section of the manual page.

@@ -7,9 +7,10 @@ use std::process::ExitCode;
 use clap::{Arg, ArgAction};
 
 use super::arguments::{THE_COMMAND, THE_QUBE};
-use super::candidates::{self, Kind};
+use super::candidates::{self, Kind, Which};
 use super::output::Output;
 use super::{COMMANDS, Command, multicall};
+use crate::model::Class;
 
 /// A word that would fit, with a few words about it.
 #[derive(Debug, PartialEq, Eq)]
@@ -70,40 +71,45 @@ pub fn complete(words: &[String], index: usize, breaks_at_equals: bool) -> Vec<C
         name = words[0].clone();
     }
     let Some(command) = Command::find(&name) else { return Vec::new() };
-    if breaks_at_equals {
-        words = joined_at_equals(words);
-    }
+    let before_equals = if breaks_at_equals { join_at_equals(&mut words) } else { 0 };
     let line = command.line();
     let mut found = at_cursor(&line, &words[1..]);
-    if breaks_at_equals {
-        for c in &mut found {
-            if c.word.starts_with("--")
-                && let Some((_, value)) = c.word.split_once('=').filter(|(_, v)| !v.is_empty())
-            {
-                c.word = value.to_string();
-            }
-        }
+    for c in &mut found {
+        c.word = c.word.split_off(before_equals.min(c.word.len()));
     }
     found
 }
 
-fn joined_at_equals(words: Vec<String>) -> Vec<String> {
+/// Puts together what bash broke at `=`. Returns how many bytes of the last word bash takes for words of their own.
+fn join_at_equals(words: &mut Vec<String>) -> usize {
     let mut joined: Vec<String> = Vec::with_capacity(words.len());
+    let mut before_equals = 0;
     let mut glue = false;
-    for word in words {
+    for word in words.drain(..) {
         let is_equals = word == "=";
-        match joined.last_mut() {
-            Some(last) if (is_equals && last.starts_with("--")) || glue => last.push_str(&word),
-            _ => joined.push(word),
+        match joined.last_mut().filter(|_| is_equals || glue) {
+            Some(last) => {
+                before_equals = if is_equals { last.len() + 1 } else { last.len() };
+                last.push_str(&word);
+            }
+            None => {
+                before_equals = 0;
+                joined.push(word);
+            }
         }
-        glue = is_equals && joined.last().is_some_and(|l| l.starts_with("--"));
+        glue = is_equals;
     }
-    joined
+    *words = joined;
+    before_equals
 }
 
 fn at_cursor(line: &clap::Command, words: &[String]) -> Vec<Candidate> {
     let Some((current, before)) = words.split_last() else { return Vec::new() };
-    let place = place(line, before);
+    let mut place = place(line, before);
+    // `qvm-prefs --all`: the qubes have been named, as with a pattern that fits every name.
+    if has_qube(line) && find_long(line, "all").is_some() && before.iter().any(|word| word == "--all") {
+        place.positionals.insert(0, "*");
+    }
     if !place.options_ended
         && let Some((name, value)) = current.strip_prefix("--").and_then(|c| c.split_once('='))
     {
@@ -202,28 +208,37 @@ fn options(line: &clap::Command, current: &str) -> Vec<Candidate> {
 /// The values of an argument that begin with `current`.
 fn values(line: &clap::Command, arg: &Arg, current: &str, place: &Place, words: &[String]) -> Vec<Candidate> {
     let id = arg.get_id().as_str();
+    if let "pool" | "property" = id
+        && !arg.is_positional()
+    {
+        return pairs(id, current, words);
+    }
     let property = match id {
-        "property" | "value" if line.get_positionals().next().is_some_and(|a| a.get_id() == THE_QUBE) => {
-            place.positionals.get(1).copied()
-        }
+        "property" | "value" if has_qube(line) => place.positionals.get(1).copied(),
         _ => place.positionals.first().copied(),
     };
     let kind = match id {
-        "the-qube" | "vmname" | "exclude" => Kind::Qubes,
+        // The name of something new.
+        "vmname" if line.get_name() == "qvm-create" => return Vec::new(),
+        THE_QUBE | "vmname" | "exclude" => Kind::Qubes(serving(line.get_name())),
+        "template" if new_class(words) == Class::DispVM => Kind::DisposableTemplates,
         "template" | "template-source" => Kind::Templates,
         "netvm-is" => Kind::Netvms,
         "label" => Kind::Labels,
         "class" => Kind::Classes,
-        "pool" | "all-pools" => Kind::Pools,
+        "all-pools" => Kind::Pools,
         "tags" | "exclude-tags" => Kind::Tags,
         "format" => Kind::Words(super::ls::FORMATS.iter().map(|(name, _)| *name).collect()),
         "fields" | "sort" => Kind::Words(super::ls::HEADINGS.iter().map(|(name, _)| *name).collect()),
         "db-command" => Kind::Words(super::db::words()),
         "copy" => Kind::Copies,
+        "color" => Kind::Words(vec!["auto", "always", "never"]),
         "internal" | "servicevm" => Kind::Words(vec!["y", "n"]),
-        "feature" => Kind::Features { of: place.positionals.first().copied(), below: "" },
-        "service" => Kind::Features { of: place.positionals.first().copied(), below: "service." },
+        "feature" => Kind::Features { of: place.positionals.first().copied(), only_own: unsets(words) },
+        "service" => Kind::Services { of: place.positionals.first().copied(), only_own: unsets(words) },
         "switch" => Kind::Words(vec!["on", "off"]),
+        "updates" => Kind::Words(super::set_updates::ACTIONS.to_vec()),
+        "package-action" => Kind::Words(super::template_postprocess::ACTIONS.to_vec()),
         THE_COMMAND => Kind::Words(vec!["list", "add", "del"]),
         // Another qube's tags are what somebody may want to give to this one.
         "tag" if place.positionals.get(1).is_some_and(|command| super::tags::gives(command)) => Kind::Tags,
@@ -235,9 +250,9 @@ fn values(line: &clap::Command, arg: &Arg, current: &str, place: &Place, words: 
         },
         _ => return Vec::new(),
     };
-    // `-O name,state,cl`: only the last of the list is completed.
+    // `-O name,state,cl`: only the last of the list is completed. No name has a comma.
     let (front, last) = match (id, current.rsplit_once(',')) {
-        ("fields", Some((front, last))) => (format!("{front},"), last),
+        ("fields" | "class" | "label" | "tags" | THE_QUBE, Some((front, last))) => (format!("{front},"), last),
         _ => (String::new(), current),
     };
     let mut found = candidates::of_kind(&kind, words);
@@ -248,10 +263,66 @@ fn values(line: &clap::Command, arg: &Arg, current: &str, place: &Place, words: 
     found
 }
 
+/// `NAME=VALUE` options: first the names, each with its `=`, then the values.
+fn pairs(option: &str, current: &str, words: &[String]) -> Vec<Candidate> {
+    let class = new_class(words);
+    let Some((name, value)) = current.split_once('=') else {
+        let names = match option {
+            "pool" => Kind::Words(vec!["root", "private", "volatile"]),
+            _ => Kind::PropertiesOfClass(class),
+        };
+        let mut names = candidates::of_kind(&names, words);
+        names.retain(|c| c.word.starts_with(current));
+        names.iter_mut().for_each(|c| c.word.push('='));
+        return names;
+    };
+    let values = match option {
+        "pool" => Kind::Pools,
+        _ => Kind::ValuesOfClass { class, property: name },
+    };
+    let mut values = candidates::of_kind(&values, words);
+    values.retain(|c| c.word.starts_with(value));
+    values.iter_mut().for_each(|c| c.word.insert_str(0, &format!("{name}=")));
+    values
+}
+
+/// Which qubes a command can do something with.
+fn serving(command: &str) -> Which {
+    match command {
+        "qvm-start" => Which::Halted,
+        "qvm-kill" | "qvm-shutdown" => Which::Running,
+        "qvm-clone" | "qvm-remove" => Which::ButDom0,
+        "qvm-notes" => Which::Guests,
+        _ => Which::Any,
+    }
+}
+
+/// The class that the words of a creation ask for.
+fn new_class(words: &[String]) -> Class {
+    let has = |option: &str| words.iter().any(|w| w == option);
+    if has("--standalone") {
+        return Class::StandaloneVM;
+    }
+    if has("--disp") {
+        return Class::DispVM;
+    }
+    let named = words.windows(2).find(|w| matches!(&*w[0], "-C" | "--class")).map(|w| w[1].as_str());
+    let named = named.or_else(|| words.iter().find_map(|w| w.strip_prefix("--class=")));
+    named.map_or(Class::AppVM, Class::from_store)
+}
+
+/// Whether the words ask for something to be taken away.
+fn unsets(words: &[String]) -> bool {
+    words.iter().any(|w| matches!(&**w, "-D" | "--unset" | "--default" | "--delete"))
+}
+
 /// The qube whose properties are meant; `None` for the system's own.
 fn of_qube<'a>(line: &clap::Command, place: &Place<'a>) -> Option<&'a str> {
-    let has_qube = line.get_positionals().next().is_some_and(|a| a.get_id() == THE_QUBE);
-    place.positionals.first().copied().filter(|_| has_qube)
+    place.positionals.first().copied().filter(|_| has_qube(line))
+}
+
+fn has_qube(line: &clap::Command) -> bool {
+    line.get_positionals().next().is_some_and(|a| a.get_id() == THE_QUBE)
 }
 
 pub(super) fn candidate(word: &str, about: &str) -> Candidate {

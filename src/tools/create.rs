@@ -10,8 +10,7 @@ use super::failure::{Failure, quoted};
 use super::invocation::Invocation;
 use super::prefs::{find, stored_text};
 use crate::lifecycle::{LifecycleError, Session};
-use crate::model::{Class, CreationError, NewQube, PoolChoice, Property, Qubes, Scope, Vm, VmName};
-use crate::storage::VmStorage;
+use crate::model::{Class, CloneQube, NewQube, PoolChoice, Qubes, Scope, VmName};
 
 /// The qube exists, but a property could not be set.
 const PROPERTY_FAILED: u8 = 2;
@@ -134,71 +133,51 @@ impl<'a> Order<'a> {
             (_, _, Some(text)) => Class::from_store(text),
             _ => Class::AppVM,
         };
-        let label = call.value("label").or(call.has("disp").then_some("red"));
+        // Upstream's options for these three are the same as the properties of their names.
+        let mut of_property = |name: &str| {
+            let last = properties.iter().rev().find(|(property, _)| *property == name).map(|(_, text)| *text);
+            properties.retain(|(property, _)| *property != name);
+            last
+        };
+        let (label, template, name) = (of_property("label"), of_property("template"), of_property("name"));
+        let label = call.value("label").or(label).or(call.has("disp").then_some("red"));
         let label = label.ok_or_else(|| Failure::usage("--label option is mandatory"))?;
-        let name = call.value("vmname").ok_or_else(|| Failure::usage("VMNAME is mandatory"))?;
+        let name = call.value("vmname").or(name).ok_or_else(|| Failure::usage("VMNAME is mandatory"))?;
         let root = root_image(call, &class)?;
-        let (template, all_pools) = (call.value("template"), call.value("all-pools"));
+        let (template, all_pools) = (call.value("template").or(template), call.value("all-pools"));
         Ok(Order { name, class, label, template, properties, pools, all_pools, root })
     }
 
     fn create(&self, session: &Session) -> Result<VmName, LifecycleError> {
-        let copied = self.template.filter(|_| self.class == Class::StandaloneVM);
-        if let Some(template) = copied
-            && !session.read()?.contains(template)
-        {
-            return Err(CreationError::NoSuchTemplate(template.to_string()).into());
+        let pools = PoolChoice { all: self.all_pools, by_volume: &self.pools };
+        let uuid = Uuid::new_v4();
+        if let Some(template) = self.template.filter(|_| self.class == Class::StandaloneVM) {
+            let empty: &[&str] = if self.root.is_some() { &["private", "root"] } else { &["private"] };
+            let (class, label, created_by) = (Some(&self.class), Some(self.label), VmName::DOM0);
+            let name = self.name;
+            let clone = CloneQube {
+                source: template,
+                name,
+                class,
+                label,
+                pools,
+                empty,
+                uuid,
+                created_by,
+                ignore_errors: false,
+            };
+            return session.clone_qube(&clone, &|_| ()).map(|clone| clone.name);
         }
-        let name = session.create(&NewQube {
+        session.create(&NewQube {
             class: self.class.clone(),
             name: self.name,
             label: self.label,
-            template: self.template.filter(|_| copied.is_none()),
-            pools: PoolChoice { all: self.all_pools, by_volume: &self.pools },
-            uuid: Uuid::new_v4(),
+            template: self.template,
+            pools,
+            uuid,
             created_by: VmName::DOM0,
             auto_cleanup: false,
-        })?;
-        if let Some(template) = copied
-            && let Err(error) = copy_from_template(session, &name, template, self.root.is_none())
-        {
-            // The reason is what the person has to know; what cannot be removed now can be with qvm-remove.
-            let _half_made = session.remove(&name);
-            return Err(error);
-        }
-        Ok(name)
-    }
-}
-
-/// Makes a new standalone qube a copy of a template: its explicit properties and features, and its root volume. The
-/// private volume stays empty.
-fn copy_from_template(session: &Session, name: &VmName, template: &str, with_root: bool) -> Result<(), LifecycleError> {
-    let qubes = session.read()?;
-    let Some(template) = qubes.get(template) else { return Err(LifecycleError::NoSuchQube(template.to_string())) };
-    {
-        let mut write = session.write()?;
-        if let Some(vm) = write.edit(name.as_str()) {
-            copy_settings(vm, template);
-        }
-        write.save()?;
-    }
-    if !with_root {
-        return Ok(());
-    }
-    let storage = VmStorage::of(&session.system, &qubes, template, session)?;
-    let (volume, driver) = storage.volume("root")?;
-    session.import_volume(name, "root", &driver.export(volume)?)
-}
-
-fn copy_settings(vm: &mut Vm, template: &Vm) {
-    for (name, text) in template.properties.iter() {
-        let property = Property::find(Scope::Class(&vm.class), name);
-        if name != "label" && property.is_some_and(|p| p.cloned && !p.computed) {
-            vm.properties.set(name, text);
-        }
-    }
-    for (name, value) in template.features.iter() {
-        vm.features.set(name, value);
+        })
     }
 }
 
@@ -225,7 +204,7 @@ fn in_earlier_words(call: &Invocation) -> Vec<(&'static str, &'static str)> {
     properties
 }
 
-fn pairs(texts: Vec<&str>, wrong: impl Fn(&str) -> String) -> Result<Vec<(&str, &str)>, Failure> {
+pub(super) fn pairs(texts: Vec<&str>, wrong: impl Fn(&str) -> String) -> Result<Vec<(&str, &str)>, Failure> {
     texts.into_iter().map(|text| text.split_once('=').ok_or_else(|| Failure::usage(wrong(text)))).collect()
 }
 

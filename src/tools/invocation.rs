@@ -13,7 +13,8 @@ use super::qubes_given::resolve_one;
 use crate::lifecycle::Session;
 use crate::model::{Qubes, Vm, VmName};
 use crate::store::Read;
-use crate::system::System;
+use crate::store::qubesd::answers_at;
+use crate::system::{Options, System};
 
 /// Reads the store for the rest of the process. It is not freed at the end, when the process's memory goes anyway: for
 /// a listing of a thousand qubes that would be a tenth of the time.
@@ -31,7 +32,18 @@ pub struct Invocation {
 impl Invocation {
     /// The place to work on. Asks the environment and core.toml, nothing else yet.
     pub fn system(&self) -> Result<System, Failure> {
-        Ok(System::new(arguments::place(&self.given))?)
+        self.system_at(arguments::place(&self.given))
+    }
+
+    /// The place to work on that these options mean.
+    pub fn system_at(&self, options: Options) -> Result<System, Failure> {
+        let system = System::new(options)?;
+        if system.is_forced() && system.qubesd_socket().is_some_and(|s| answers_at(&s).unwrap_or(false)) {
+            let text = "qubesd is running and does not see what is written now; its next save takes it back unless it is \
+                        restarted before (systemctl restart qubesd)";
+            self.warn(self.command.name, text);
+        }
+        Ok(system)
     }
 
     /// The session of a tool for one qube. Whether one was named is asked first: that is no question to the store.
@@ -51,8 +63,7 @@ impl Invocation {
 
     /// Prints JSON, for people to read as well.
     pub fn print_json(&mut self, value: &serde_json::Value) -> Result<(), Failure> {
-        let text = serde_json::to_string_pretty(value)?;
-        self.out.line(&text)
+        self.out.json(value)
     }
 
     pub fn has(&self, id: &str) -> bool {
@@ -88,7 +99,10 @@ impl Invocation {
 
     /// Says what of a qube cannot be understood.
     pub fn warn_of_damage(&self, vm: &Vm) {
-        vm.diagnoses.iter().for_each(|diagnosis| self.warn(vm.name.as_str(), &diagnosis.text));
+        if let [first, others @ ..] = vm.diagnoses.as_slice() {
+            let more = if others.is_empty() { "" } else { "; qubes-db check tells more" };
+            self.warn(vm.name.as_str(), &format!("{}{more}", first.text));
+        }
     }
 
     /// Says something that matters, as `WHO: TEXT`; after `-q` without the front.

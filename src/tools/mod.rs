@@ -1,17 +1,25 @@
 //! One file per command: its arguments, its glue, its output. [`COMMANDS`] lists them all; completions, man pages
 //! and the multicall program come from it.
 
+mod add_appvm;
+mod add_template;
 pub mod arguments;
 mod candidates;
 mod check;
+mod clone;
 pub mod complete;
 mod create;
+mod damage;
 mod db;
+mod earlier_list;
+mod earlier_prefs;
 pub mod failure;
 mod features;
 pub mod generate;
+mod init_storage;
 pub mod invocation;
 mod kill;
+mod label_color;
 mod ls;
 mod monitor;
 pub mod multicall;
@@ -22,11 +30,14 @@ mod qubes_create;
 pub mod qubes_given;
 mod recover;
 mod remove;
+pub mod schemas;
 mod service;
+mod set_updates;
 mod shutdown;
 mod start;
 pub mod table;
 mod tags;
+mod template_postprocess;
 pub mod usage;
 pub mod values;
 
@@ -71,14 +82,37 @@ pub const QUBES_PREFS: Command =
 /// `qubes-recover`
 pub const QUBES_RECOVER: Command =
     Command::new("qubes-recover", "Bring qubes into order after a crash", recover::define, recover::run);
+/// `qubes-set-updates`
+pub const QUBES_SET_UPDATES: Command = Command::new(
+    "qubes-set-updates",
+    "Say whether dom0 and qubes look for updates",
+    set_updates::define,
+    set_updates::run,
+);
+/// `qvm-add-appvm`
+pub const QVM_ADD_APPVM: Command =
+    Command::new("qvm-add-appvm", "Make a qube known whose image is there", add_appvm::define, add_appvm::run);
+/// `qvm-add-template`
+pub const QVM_ADD_TEMPLATE: Command = Command::new(
+    "qvm-add-template",
+    "Make a template known whose images are there",
+    add_template::define,
+    add_template::run,
+);
 /// `qvm-check`
 pub const QVM_CHECK: Command =
     Command::new("qvm-check", "Tell whether qubes exist, run, are templates", check::define, check::run)
         .with_manual(check::manual);
+/// `qvm-clone`
+pub const QVM_CLONE: Command =
+    Command::new("qvm-clone", "Make a copy of a qube", clone::define, clone::run).with_manual(clone::manual);
 /// `qvm-create`
 pub const QVM_CREATE: Command = Command::new("qvm-create", "Create a qube", create::define, create::run);
 /// `qvm-features`
 pub const QVM_FEATURES: Command = Command::new("qvm-features", "Features of a qube", features::define, features::run);
+/// `qvm-init-storage`
+pub const QVM_INIT_STORAGE: Command =
+    Command::new("qvm-init-storage", "Make a new store with dom0", init_storage::define, init_storage::run);
 /// `qvm-kill`
 pub const QVM_KILL: Command = Command::new("qvm-kill", "End qubes at once", kill::define, kill::run);
 /// `qvm-ls`
@@ -103,6 +137,13 @@ pub const QVM_START: Command = Command::new("qvm-start", "Start qubes", start::d
 /// `qvm-tags`
 pub const QVM_TAGS: Command =
     Command::new("qvm-tags", "Tags of a qube", tags::define, tags::run).with_manual(tags::manual);
+/// `qvm-template-postprocess`
+pub const QVM_TEMPLATE_POSTPROCESS: Command = Command::new(
+    "qvm-template-postprocess",
+    "Take over what a template's package brought",
+    template_postprocess::define,
+    template_postprocess::run,
+);
 
 /// Every command, in alphabetical order. Each has its constant, so that a program that is one command holds only that.
 pub const COMMANDS: &[Command] = &[
@@ -111,9 +152,14 @@ pub const COMMANDS: &[Command] = &[
     QUBES_MONITOR,
     QUBES_PREFS,
     QUBES_RECOVER,
+    QUBES_SET_UPDATES,
+    QVM_ADD_APPVM,
+    QVM_ADD_TEMPLATE,
     QVM_CHECK,
+    QVM_CLONE,
     QVM_CREATE,
     QVM_FEATURES,
+    QVM_INIT_STORAGE,
     QVM_KILL,
     QVM_LS,
     QVM_NOTES,
@@ -123,6 +169,7 @@ pub const COMMANDS: &[Command] = &[
     QVM_SHUTDOWN,
     QVM_START,
     QVM_TAGS,
+    QVM_TEMPLATE_POSTPROCESS,
 ];
 
 impl Command {
@@ -150,7 +197,8 @@ impl Command {
 
     /// Its command line, with the common options.
     pub fn line(&self) -> clap::Command {
-        (self.define)(arguments::common(self.name)).about(self.about).hide(self.hidden)
+        let line = (self.define)(arguments::common(self.name)).about(self.about).hide(self.hidden);
+        arguments::with_force(line)
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use tempfile::NamedTempFile;
 
-use super::arguments::{exclusive, flag, the_qube, value};
+use super::arguments::{exclusive, flag, json, the_qube, value};
 use super::failure::{Failure, quoted};
 use super::invocation::{Invocation, read_for_good};
 use super::output::ask;
@@ -31,6 +31,7 @@ pub fn define(line: clap::Command) -> clap::Command {
         .arg(value("set", Some('s'), "'NOTES'", "let this be the notes"))
         .arg(value("append", None, "'NOTES'", "add this to the notes, on a line of its own"))
         .arg(flag("delete", Some('d'), "delete the notes"))
+        .arg(json())
         .arg(the_qube("the qube"));
     exclusive(line, "action", &ACTIONS)
 }
@@ -39,6 +40,9 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     let session = call.session_for_the_qube()?;
     let qubes = read_for_good(&session)?;
     let name = call.the_qube(&qubes)?.name.clone();
+    if call.has("json") {
+        return print_json(call, &session, &name);
+    }
     if call.has("print") {
         return call.out.line(&session.notes(&name)?).map(|()| 0);
     }
@@ -56,6 +60,15 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
         edit(&session, &name)?;
     }
     Ok(0)
+}
+
+/// JSON is for programs, which edit nothing: without another action it prints.
+fn print_json(call: &mut Invocation, session: &Session, name: &VmName) -> Result<u8, Failure> {
+    if let Some(action) = ACTIONS.iter().find(|id| **id != "print" && call.is_given(id)) {
+        return Err(Failure::usage(format!("argument --json: not allowed with argument --{action}")));
+    }
+    let notes = session.notes(name)?;
+    call.print_json(&serde_json::json!({"name": name.as_str(), "notes": notes})).map(|()| 0)
 }
 
 fn delete(call: &mut Invocation, session: &Session, name: &VmName) -> Result<u8, Failure> {

@@ -1,14 +1,31 @@
 //! Standard output carries data, standard error words; neither carries what a qube could hide in a name.
 
+use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
 
-use super::failure::Failure;
+use anstyle::Style;
 
-/// Collected standard output, written in large pieces. On a terminal, control characters do not get through: names
-/// and values come from qubes (promise 6 of the design).
+use super::failure::Failure;
+use crate::model::notes::displayable;
+use crate::system::TerminalSettings;
+
+/// Collected standard output, written in large pieces. What a person may look at on a terminal has no control
+/// characters and none that are invisible or turn the direction: names and values come from qubes (promise 6 of the
+/// design).
 pub struct Output {
     pending: Vec<u8>,
-    terminal: bool,
+    terminal: Option<TerminalSettings>,
+    colors: Colors,
+}
+
+/// Whether colours are wanted: what `--color` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Colors {
+    /// On a terminal whose person has nothing against them.
+    #[default]
+    Auto,
+    Always,
+    Never,
 }
 
 /// Written when this much has come together.
@@ -17,27 +34,74 @@ const PIECE: usize = 1 << 16;
 impl Output {
     /// The process's standard output.
     pub fn new() -> Output {
-        Output { pending: Vec::new(), terminal: io::stdout().is_terminal() }
+        let terminal = io::stdout().is_terminal().then(TerminalSettings::from_environment);
+        Output { pending: Vec::new(), terminal, colors: Colors::Auto }
     }
 
     /// Whether a person reads it.
     pub fn is_terminal(&self) -> bool {
-        self.terminal
+        self.terminal.is_some()
+    }
+
+    /// Whether a person may come to see it on a terminal: also what is coloured on its way through a pager.
+    pub fn is_for_eyes(&self) -> bool {
+        self.is_terminal() || self.has_colors()
+    }
+
+    pub fn choose_colors(&mut self, colors: Colors) {
+        self.colors = colors;
+    }
+
+    pub fn has_colors(&self) -> bool {
+        match self.colors {
+            Colors::Auto => self.terminal.is_some_and(|t| !t.is_plain),
+            Colors::Always => true,
+            Colors::Never => false,
+        }
+    }
+
+    /// Whether it is a terminal that shows box-drawing characters.
+    pub fn is_unicode_terminal(&self) -> bool {
+        self.terminal.is_some_and(|t| t.is_unicode)
+    }
+
+    /// How many columns the terminal has; `None` where it is none, or does not know.
+    pub fn width(&self) -> Option<usize> {
+        let measured = || terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| usize::from(width.0));
+        self.terminal?.columns.or_else(measured).filter(|width| *width > 0)
     }
 
     pub fn text(&mut self, text: &str) -> Result<(), Failure> {
-        if self.terminal && text.chars().any(is_unprintable) {
-            let shown: String = text.chars().map(|c| if is_unprintable(c) { '_' } else { c }).collect();
-            self.pending.extend_from_slice(shown.as_bytes());
-        } else {
-            self.pending.extend_from_slice(text.as_bytes());
-        }
-        if self.pending.len() > PIECE { self.flush() } else { Ok(()) }
+        let shown = self.shown(text);
+        self.pending.extend_from_slice(shown.as_bytes());
+        self.flush_pieces()
     }
 
     pub fn line(&mut self, text: &str) -> Result<(), Failure> {
         self.text(text)?;
         self.text("\n")
+    }
+
+    /// JSON, for people to read as well.
+    pub fn json(&mut self, value: &serde_json::Value) -> Result<(), Failure> {
+        let text = serde_json::to_string_pretty(value)?;
+        self.line(&text)
+    }
+
+    /// A text as it may come before eyes: [`Output::text`] does this by itself.
+    pub fn shown<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        if self.is_for_eyes() { harmless(text) } else { Cow::Borrowed(text) }
+    }
+
+    /// A text that [`Output::shown`] has seen, in a style where there are colours.
+    pub fn styled(&mut self, shown: &str, style: Style) -> Result<(), Failure> {
+        let style = if self.has_colors() { style } else { Style::new() };
+        self.pending.extend_from_slice(format!("{style}{shown}{style:#}").as_bytes());
+        self.flush_pieces()
+    }
+
+    fn flush_pieces(&mut self) -> Result<(), Failure> {
+        if self.pending.len() > PIECE { self.flush() } else { Ok(()) }
     }
 
     /// Writes what has come together.
@@ -55,14 +119,15 @@ impl Default for Output {
     }
 }
 
-fn is_unprintable(c: char) -> bool {
-    c.is_control() && c != '\n' && c != '\t'
+/// Plain text stays as it is; the rest without what could deceive.
+fn harmless(text: &str) -> Cow<'_, str> {
+    let is_plain = |byte: u8| (b' '..=b'~').contains(&byte) || byte == b'\n' || byte == b'\t';
+    if text.bytes().all(is_plain) { Cow::Borrowed(text) } else { Cow::Owned(displayable(text)) }
 }
 
 /// Says one thing to the person, on standard error. Where that is closed there is nobody to tell.
 pub fn say(text: &str) {
-    let shown: String = text.chars().map(|c| if is_unprintable(c) { '_' } else { c }).collect();
-    let _ = writeln!(io::stderr().lock(), "{shown}");
+    let _ = writeln!(io::stderr().lock(), "{}", harmless(text));
 }
 
 /// Asks on standard output and reads one line from standard input; `None` at its end.

@@ -1,13 +1,19 @@
 //! qvm-prefs and qubes-prefs: properties of a qube and of the system.
 
+mod changed;
+mod listing;
+mod several;
+
 use std::mem::ManuallyDrop;
 
 use clap::Arg;
 
-use super::arguments::{self, THE_QUBE, flag, needed, the_qube};
+use super::arguments::{self, THE_QUBE, earlier, flag, needed, of_listing, the_qube};
+use super::damage::Watch;
+use super::db::one_line;
+use super::earlier_prefs;
 use super::failure::{Failure, quoted};
 use super::invocation::{Invocation, read_for_good};
-use super::output::Output;
 use super::qubes_given::resolve_one;
 use super::table;
 use super::values::json_of;
@@ -15,10 +21,12 @@ use crate::lifecycle::Session;
 use crate::model::{Class, Property, PropertyError, Qubes, Scope, Value, VmName, global_properties, properties_of};
 
 /// Properties whose value `none` means no qube; for others it is a text like any other.
-const NONE_IS_NO_QUBE: [&str; 5] = ["default_dispvm", "netvm", "template", "guivm", "audiovm"];
+pub(super) const NONE_IS_NO_QUBE: [&str; 5] = ["default_dispvm", "netvm", "template", "guivm", "audiovm"];
 
 pub fn define_for_qube(line: clap::Command) -> clap::Command {
-    options(line).arg(the_qube("the qube")).args(positionals())
+    several::define(options(line))
+        .arg(the_qube("the qube, several with commas between, or a shell pattern"))
+        .args(positionals())
 }
 
 pub fn define_for_system(line: clap::Command) -> clap::Command {
@@ -30,7 +38,9 @@ fn options(line: clap::Command) -> clap::Command {
         .arg(flag("hide-default", None, "leave out what is not set explicitly"))
         .arg(flag("get", Some('g'), "accepted, without effect: a property without a value is read"))
         .arg(flag("set", Some('s'), "accepted, without effect: a property with a value is set"))
+        .arg(earlier("list", "list the properties as R3 did, in its words").short('l'))
         .arg(flag("default", Some('D'), "forget the explicit value"))
+        .arg(of_listing(flag("changed", None, "list what is set to something else than the default, and the default")))
         .arg(arguments::json())
 }
 
@@ -72,6 +82,23 @@ impl Owner {
         }
     }
 
+    /// What is stored for a text; nothing where it means the default.
+    fn stored_text<'a>(&self, property: &Property, text: &'a str, by_set: bool) -> Option<&'a str> {
+        match self {
+            Owner::System => Some(earlier_prefs::wanted_of_system(property, text, by_set)),
+            Owner::Qube { .. } => earlier_prefs::wanted(property, text, by_set),
+        }
+    }
+
+    /// Whether something is stored under a name that no property has.
+    fn has_foreign(&self, qubes: &Qubes, name: &str) -> bool {
+        let stored = match self {
+            Owner::System => qubes.globals.contains(name),
+            Owner::Qube { name: qube, .. } => qubes.get(qube.as_str()).is_some_and(|vm| vm.properties.contains(name)),
+        };
+        stored && find(self.scope(), name).is_err()
+    }
+
     fn is_default(&self, qubes: &Qubes, property: &Property) -> bool {
         match self {
             Owner::System => qubes.is_global_default(property),
@@ -82,7 +109,7 @@ impl Owner {
 
 pub fn run_for_system(call: &mut Invocation) -> Result<u8, Failure> {
     if call.has("help-properties") {
-        return explain(&mut call.out, global_properties().collect());
+        return explain(call, global_properties().collect());
     }
     let session = Session::new(call.system()?);
     run(call, &session, None)
@@ -90,7 +117,10 @@ pub fn run_for_system(call: &mut Invocation) -> Result<u8, Failure> {
 
 pub fn run_for_qube(call: &mut Invocation) -> Result<u8, Failure> {
     if call.has("help-properties") && !call.is_given(THE_QUBE) {
-        return explain(&mut call.out, of_any_class());
+        return explain(call, of_any_class());
+    }
+    if several::are_meant(call) {
+        return several::run(call);
     }
     let qube = needed(&call.given, THE_QUBE, "VMNAME")?.to_string();
     let session = Session::new(call.system()?);
@@ -108,12 +138,22 @@ fn run(call: &mut Invocation, session: &Session, qube: Option<&str>) -> Result<u
         }
     };
     if call.has("help-properties") {
-        return explain(&mut call.out, owner.properties());
+        return explain(call, owner.properties());
     }
     if let Owner::Qube { name, .. } = &owner
         && let Some(vm) = qubes.get(name.as_str())
     {
-        call.warn_of_damage(vm);
+        match call.value("property") {
+            // Whoever looks at all of them sees which are bad; one line says why.
+            None => Watch::one(&qubes, vm, session).warn(call, "qvm-prefs"),
+            Some(_) => call.warn_of_damage(vm),
+        }
+    }
+    if call.has("changed") && matches!(owner, Owner::System) {
+        return changed::of_system(call, &qubes, session);
+    }
+    if let Some(code) = in_earlier_words(call, &owner, &qubes, session)? {
+        return Ok(code);
     }
     let Some(property) = call.value("property") else {
         return if call.has("json") {
@@ -122,15 +162,42 @@ fn run(call: &mut Invocation, session: &Session, qube: Option<&str>) -> Result<u
             list(call, &owner, &qubes, session)
         };
     };
+    if call.has("default") && call.value("value").is_none() && owner.has_foreign(&qubes, property) {
+        // What upstream does not know is taken out as any other.
+        let property = property.to_owned();
+        drop(ManuallyDrop::into_inner(qubes));
+        return match &owner {
+            Owner::System => session.reset_global(&property),
+            Owner::Qube { name, .. } => session.reset_property(name, &property),
+        }
+        .map(|_nothing_follows| 0)
+        .map_err(Into::into);
+    }
     let property = find(owner.scope(), property)?;
     let change = match (call.value("value"), call.has("default")) {
-        (Some(text), _) => Some(stored_text(property, text).to_string()),
+        (Some(text), _) => owner.stored_text(property, text, call.has("set")).map(str::to_string),
         (None, true) => None,
         (None, false) => return show(call, &owner, &qubes, property, session),
     };
     // The change decides on what it loads itself, under the lock; two stores in memory are one too many.
     drop(ManuallyDrop::into_inner(qubes));
     set(call, session, &owner, property, change.as_deref())
+}
+
+/// Does what is asked for in the words of R3, if it is.
+fn in_earlier_words(
+    call: &mut Invocation,
+    owner: &Owner,
+    qubes: &Qubes,
+    session: &Session,
+) -> Result<Option<u8>, Failure> {
+    match owner {
+        Owner::System => earlier_prefs::run_for_system(call, session, qubes),
+        Owner::Qube { name, .. } => match qubes.get(name.as_str()) {
+            Some(vm) => earlier_prefs::run_for_qube(call, session, qubes, vm),
+            None => Ok(None),
+        },
+    }
 }
 
 /// The property that was meant; `-` stands for `_`.
@@ -175,7 +242,11 @@ fn list(call: &mut Invocation, owner: &Owner, qubes: &Qubes, session: &Session) 
         let line = match listed {
             None => format!("{:width$}  U", property.name),
             Some(_) if is_default && call.has("hide-default") => continue,
-            Some(text) => format!("{:width$}  {}  {text}", property.name, if is_default { 'D' } else { '-' }),
+            Some(text) => {
+                // For eyes, what looks like a line of the list is one.
+                let text = if call.out.is_for_eyes() { one_line(&text) } else { text };
+                format!("{:width$}  {}  {text}", property.name, if is_default { 'D' } else { '-' })
+            }
         };
         call.out.line(&line)?;
     }
@@ -190,14 +261,7 @@ fn list_json(call: &mut Invocation, owner: &Owner, qubes: &Qubes, session: &Sess
         if is_default && call.has("hide-default") {
             continue;
         }
-        let (value, error) = match owner.value(qubes, property, session) {
-            Ok(value) => (json_of(&value), None),
-            Err(error) => (serde_json::Value::Null, Some(error.to_string())),
-        };
-        let mut entry = serde_json::Map::new();
-        entry.insert("value".to_string(), value);
-        entry.insert("default".to_string(), is_default.into());
-        entry.extend(error.map(|e| ("error".to_string(), e.into())));
+        let entry = listing::entry(owner.value(qubes, property, session), is_default);
         object.insert(property.name.to_string(), entry.into());
     }
     let text = serde_json::to_string_pretty(&serde_json::Value::Object(object))?;
@@ -228,8 +292,11 @@ fn set(
     Ok(0)
 }
 
-fn explain(out: &mut Output, properties: Vec<&'static Property>) -> Result<u8, Failure> {
-    out.text(&table::explained(properties.iter().map(|p| (p.name, p.doc)))).map(|()| 0)
+fn explain(call: &mut Invocation, properties: Vec<&'static Property>) -> Result<u8, Failure> {
+    if call.has("json") {
+        return call.print_json(&properties.iter().map(|p| listing::explained(p)).collect()).map(|()| 0);
+    }
+    call.out.text(&table::explained(properties.iter().map(|p| (p.name, p.doc)))).map(|()| 0)
 }
 
 /// The properties that qubes of some class have, each once.
@@ -242,7 +309,8 @@ fn of_any_class() -> Vec<&'static Property> {
 
 /// The properties as a section of the manual page.
 pub fn manual_of_qube() -> Vec<(&'static str, String)> {
-    vec![("properties", table::explained(of_any_class().iter().map(|p| (p.name, p.doc))))]
+    let properties = table::explained(of_any_class().iter().map(|p| (p.name, p.doc)));
+    vec![("several qubes", several::MANUAL.to_string()), ("properties", properties)]
 }
 
 /// The system's properties as a section of the manual page.

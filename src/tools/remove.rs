@@ -1,10 +1,11 @@
 //! qvm-remove: removes qubes with their volumes, after asking.
 
-use super::arguments::flag;
+use super::arguments::{earlier, flag};
 use super::failure::{Failure, quoted};
 use super::invocation::Invocation;
 use super::output::{ask, say};
 use super::qubes_given;
+use crate::lifecycle::remove::Removal;
 use crate::lifecycle::{LifecycleError, Session};
 use crate::model::{RemovalError, Use, VmName};
 
@@ -12,7 +13,9 @@ use crate::model::{RemovalError, Use, VmName};
 const CERTAIN: &str = "IKNOWWHATIAMDOING";
 
 pub fn define(line: clap::Command) -> clap::Command {
-    qubes_given::define(line).arg(flag("force", Some('f'), "do not ask"))
+    qubes_given::define(line)
+        .arg(flag("force", Some('f'), "do not ask"))
+        .arg(earlier("just-db", "take it out of qubes.xml alone and leave its files, as packages of R3 do; do not ask"))
 }
 
 pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
@@ -22,21 +25,29 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
         say("Domain 'dom0' cannot be removed.");
         return Ok(1);
     }
-    if !call.has("force") && !agreed(call, &names)? {
+    if !is_settled(call) && !agreed(call, &names)? {
         say("Remove cancelled.");
         return Ok(1);
     }
-    remove_all(&session, names)?;
+    let removal = if call.has("just-db") { Removal::EntryAlone } else { Removal::ByHand };
+    remove_all(&session, names, removal)?;
     Ok(0)
+}
+
+/// Whether there is nothing to ask. R3 never asked, and the scripts of its packages have nobody to answer: they say
+/// `--just-db`, or `--force-root -q`, which is nothing that a person says today.
+fn is_settled(call: &Invocation) -> bool {
+    let by_script = call.has("force-root") && !call.is_talkative();
+    call.has("force") || call.has("just-db") || by_script
 }
 
 /// Removes qubes in the order given, but one that only others of them use after those. Stops at the first that cannot
 /// be removed.
-fn remove_all(session: &Session, mut names: Vec<VmName>) -> Result<(), Failure> {
+fn remove_all(session: &Session, mut names: Vec<VmName>, removal: Removal) -> Result<(), Failure> {
     while !names.is_empty() {
         let mut later = Vec::new();
         for name in &names {
-            match session.remove(name) {
+            match session.remove_as(name, removal) {
                 Ok(()) => {}
                 Err(LifecycleError::Removal(RemovalError::InUse { uses, .. })) if only_by(&uses, &names) => {
                     later.push(name.clone());
@@ -46,7 +57,7 @@ fn remove_all(session: &Session, mut names: Vec<VmName>) -> Result<(), Failure> 
         }
         if let Some(name) = later.first().filter(|_| later.len() == names.len()) {
             // They use each other.
-            return session.remove(name).map_err(|error| refused(name, error));
+            return session.remove_as(name, removal).map_err(|error| refused(name, error));
         }
         names = later;
     }
@@ -79,7 +90,7 @@ fn agreed(call: &mut Invocation, names: &[VmName]) -> Result<bool, Failure> {
 }
 
 /// Tells what a qube is still used for.
-fn refused(name: &VmName, error: LifecycleError) -> Failure {
+pub(super) fn refused(name: &VmName, error: LifecycleError) -> Failure {
     let LifecycleError::Removal(RemovalError::InUse { uses, .. }) = &error else { return error.into() };
     say(&format!("VM {name} cannot be removed. It is in use as:"));
     let mut lines: Vec<String> = uses.iter().map(|u| format!(" - {u}")).collect();

@@ -53,7 +53,7 @@ impl Round<'_> {
     /// Asks each. Those in use are asked again when the others have stopped, as often as there are of them.
     fn ask_all(&mut self, names: Vec<VmName>) {
         let mut in_use = self.ask(names);
-        let mut tries = in_use.len();
+        let (mut tries, mut tried) = (in_use.len(), 0);
         while !in_use.is_empty() {
             if tries == 0 || self.asked.is_empty() {
                 for (name, error) in in_use {
@@ -62,6 +62,8 @@ impl Round<'_> {
                 return;
             }
             tries -= 1;
+            tried += 1;
+            say(&format!("Error: Retrying shutdown of qubes that were in use for {tried} time(s)"));
             let names: Vec<VmName> = in_use.into_iter().map(|(name, _)| name).collect();
             say(&format!("Error: Retrying shutdown of qubes that were in use: {}", joined(&names)));
             for (name, since) in &self.asked {

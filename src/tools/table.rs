@@ -1,15 +1,36 @@
 //! Tables as `column -t` lays them out, which upstream's tools pipe theirs through (`spec/r4-tools.md` §2).
 
+mod narrow;
+
+use anstyle::Style;
+use unicode_width::UnicodeWidthChar;
+
 use super::failure::Failure;
 use super::output::Output;
 
-/// Prints rows of cells: left aligned, two spaces between columns, each as wide as its longest cell. The last cell
-/// of a row is padded only when it is empty; a shorter row gets empty cells. No rows, no output.
+/// Blanks between two columns.
+const GAP: usize = 2;
+
+/// Prints rows of cells: left aligned, two spaces between columns, each as wide as its longest cell. The last column
+/// is not padded; a shorter row gets empty cells. No rows, no output. On a terminal that is too narrow, long cells go
+/// on below themselves.
 pub fn print<R, C>(out: &mut Output, rows: &[R]) -> Result<(), Failure>
 where
     R: AsRef<[C]>,
     C: AsRef<str>,
 {
+    print_colored(out, rows, |_, _| Style::new())
+}
+
+/// [`print`], where there are colours with a style for each cell, by its row and column.
+pub fn print_colored<R, C>(out: &mut Output, rows: &[R], style: impl Fn(usize, usize) -> Style) -> Result<(), Failure>
+where
+    R: AsRef<[C]>,
+    C: AsRef<str>,
+{
+    if out.is_for_eyes() {
+        return narrow::print(out, rows, style);
+    }
     let widths = widths(rows);
     let mut line = String::new();
     for row in rows {
@@ -33,40 +54,48 @@ fn widths<R: AsRef<[C]>, C: AsRef<str>>(rows: &[R]) -> Vec<usize> {
 fn lay_out<C: AsRef<str>>(line: &mut String, row: &[C], widths: &[usize]) {
     for (at, width) in widths.iter().enumerate() {
         let cell = row.get(at).map_or("", AsRef::as_ref);
-        let last = at + 1 == widths.len();
         line.push_str(cell);
-        if !last || cell.is_empty() {
-            line.extend(std::iter::repeat_n(' ', width.saturating_sub(width_of(cell))));
-        }
-        if !last {
-            line.push_str("  ");
+        if at + 1 < widths.len() {
+            pad(line, width.saturating_sub(width_of(cell)) + GAP);
         }
     }
     line.push('\n');
 }
 
-fn width_of(cell: &str) -> usize {
-    if cell.is_ascii() { cell.len() } else { cell.chars().count() }
-}
-
-/// Prints names with their values as two columns. An empty value leaves the name padded. A line feed in a value breaks
-/// the row, as `column` breaks it: what follows is a row of its own, and an empty one is left out.
-pub fn print_values<'a>(out: &mut Output, values: impl Iterator<Item = (&'a str, &'a str)>) -> Result<(), Failure> {
-    out.text(&laid_out_values(values))
-}
-
-fn laid_out_values<'a>(values: impl Iterator<Item = (&'a str, &'a str)>) -> String {
-    let mut rows: Vec<(&str, &str)> = Vec::new();
-    for (name, value) in values {
-        let (first, further) = value.split_once('\n').unwrap_or((value, ""));
-        rows.push((name, first));
-        rows.extend(further.split('\n').filter(|line| !line.is_empty()).map(|line| (line, "")));
+fn pad(line: &mut String, mut width: usize) {
+    const BLANKS: &str = "                                ";
+    while width > 0 {
+        let some = width.min(BLANKS.len());
+        line.push_str(&BLANKS[..some]);
+        width -= some;
     }
-    // A tab takes no column in the eyes of `column`.
-    let width = |cell: &str| cell.chars().filter(|c| *c != '\t').count();
-    let longest = rows.iter().map(|(name, _)| width(name)).max().unwrap_or(0);
-    let pad = |name: &str| " ".repeat(longest - width(name));
-    rows.iter().map(|(name, value)| format!("{name}{}  {value}\n", pad(name))).collect()
+}
+
+/// How many columns of a terminal a text takes. Controls take none in the eyes of `column`, tabs among them.
+fn width_of(text: &str) -> usize {
+    let is_plain = |byte: u8| (b' '..=b'~').contains(&byte);
+    if text.bytes().all(is_plain) { text.len() } else { text.chars().map(width_of_char).sum() }
+}
+
+fn width_of_char(c: char) -> usize {
+    c.width().unwrap_or(0)
+}
+
+/// Prints names with their values as two columns. Where nobody looks, a line feed in a value breaks the row, as
+/// `column` breaks it: what follows is a row of its own, and an empty one is left out.
+pub fn print_values<'a>(out: &mut Output, values: impl Iterator<Item = (&'a str, &'a str)>) -> Result<(), Failure> {
+    let values: Vec<[&str; 2]> = values.map(|(name, value)| [name, value]).collect();
+    if out.is_for_eyes() { print(out, &values) } else { print(out, &broken(&values)) }
+}
+
+fn broken<'a>(values: &[[&'a str; 2]]) -> Vec<[&'a str; 2]> {
+    let mut rows: Vec<[&str; 2]> = Vec::with_capacity(values.len());
+    for [name, value] in values {
+        let (first, further) = value.split_once('\n').unwrap_or((value, ""));
+        rows.push([name, first]);
+        rows.extend(further.split('\n').filter(|line| !line.is_empty()).map(|line| [line, ""]));
+    }
+    rows
 }
 
 /// A list of names with explanations, as `--help-properties` prints it: two spaces, the name padded to the longest,
@@ -111,15 +140,16 @@ mod tests {
     }
 
     #[test]
-    fn columns_are_as_wide_as_their_longest_cell_and_only_an_empty_last_cell_is_padded() {
-        let lines = laid_out(&[&["NAME", "VALUE"], &["└─é", "x"], &["bool-false", ""], &["short"]]);
-        assert_eq!(lines, ["NAME        VALUE", "└─é         x", "bool-false       ", "short            "]);
+    fn columns_are_as_wide_as_their_longest_cell_and_the_last_one_is_not_padded() {
+        let lines = laid_out(&[&["NAME", "VALUE"], &["└─é", "x"], &["bool-false", ""], &["short"], &["漢字", "y"]]);
+        assert_eq!(lines, ["NAME        VALUE", "└─é         x", "bool-false  ", "short       ", "漢字        y"]);
     }
 
     #[test]
     fn a_line_feed_in_a_value_begins_a_row_and_empty_rows_are_left_out() {
-        let text = laid_out_values([("long-name", ""), ("two", "a\n\nb\tc"), ("ż", "1")].into_iter());
-        assert_eq!(text, "long-name  \ntwo        a\nb\tc         \nż          1\n");
+        let rows = broken(&[["long-name", ""], ["two", "a\n\nb\tc"], ["ż", "1"]]);
+        let rows: Vec<&[&str]> = rows.iter().map(|row| row.as_slice()).collect();
+        assert_eq!(laid_out(&rows), ["long-name  ", "two        a", "b\tc         ", "ż          1"]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use clap::{Arg, ArgAction, Command};
 
-use super::arguments::{self, THE_COMMAND, THE_QUBE};
+use super::arguments::{self, THE_COMMAND, THE_NEW_NAME, THE_QUBE};
 
 /// A line may be this long: 80 columns less 2.
 const WIDTH: usize = 78;
@@ -112,7 +112,7 @@ fn positional(arg: &Arg) -> String {
 }
 
 fn is_needed(arg: &Arg) -> bool {
-    arg.is_required_set() || arg.get_id() == THE_QUBE || arg.get_id() == THE_COMMAND
+    arg.is_required_set() || [THE_QUBE, THE_NEW_NAME, THE_COMMAND].iter().any(|id| arg.get_id() == id)
 }
 
 fn takes_value(arg: &Arg) -> bool {

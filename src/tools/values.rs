@@ -4,6 +4,8 @@
 use std::borrow::Cow;
 use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
 
 use serde_json::json;
 
@@ -11,9 +13,9 @@ use crate::hypervisor::HypervisorError;
 use crate::lifecycle::Session;
 use crate::model::volume::class_volumes;
 use crate::model::{
-    Class, PowerState, Property, PropertyError, Qubes, ResolvedVolume, Scope, Value, Vm, VmName, VolumeConfig,
+    Class, Label, PowerState, Property, PropertyError, Qubes, ResolvedVolume, Scope, Value, Vm, VmName, VolumeConfig,
 };
-use crate::storage::{Drivers, Volume};
+use crate::storage::{Driver, Drivers, Volume};
 
 /// The words that make a feature true for listings.
 pub fn is_truthy(feature: &str) -> bool {
@@ -26,6 +28,12 @@ pub struct Values<'a> {
     session: &'a Session,
     clients: OnceCell<HashMap<VmName, Vec<&'a str>>>,
     drivers: RefCell<Drivers<'a>>,
+    /// What became of each pool that was asked for.
+    pools: RefCell<HashMap<String, Option<Arc<dyn Driver>>>>,
+    /// The gateway that each netvm offers.
+    gateways: RefCell<HashMap<String, Option<String>>>,
+    /// The volumes of the qube that was asked for last: several columns show them.
+    volumes: RefCell<Option<(VmName, Rc<[VolumeShown]>)>>,
 }
 
 /// One volume in a listing; bytes.
@@ -40,8 +48,25 @@ pub struct VolumeShown {
 
 impl<'a> Values<'a> {
     pub fn new(qubes: &'a Qubes, session: &'a Session) -> Values<'a> {
-        let drivers = RefCell::new(Drivers::new(&qubes.pools, &session.system));
-        Values { qubes, session, clients: OnceCell::new(), drivers }
+        Values {
+            qubes,
+            session,
+            clients: OnceCell::new(),
+            drivers: RefCell::new(Drivers::to_look(&qubes.pools, &session.system)),
+            pools: RefCell::default(),
+            gateways: RefCell::default(),
+            volumes: RefCell::default(),
+        }
+    }
+
+    /// A qube for one look at it: a listing of a thousand needs none of them twice.
+    pub fn glance(&self, name: &str) -> Option<Cow<'a, Vm>> {
+        self.qubes.glance(name)
+    }
+
+    /// A qube that stays in memory.
+    pub fn get(&self, name: &str) -> Option<&'a Vm> {
+        self.qubes.get(name)
     }
 
     /// Whether qubes of this class have the property.
@@ -69,6 +94,22 @@ impl<'a> Values<'a> {
     /// [`Values::text`] for a qube by its name.
     pub fn text_of(&self, qube: &str, name: &str) -> Option<String> {
         self.text(self.qubes.get(qube)?, name).map(Cow::into_owned)
+    }
+
+    /// A qube's label, if it has one of the system's.
+    pub fn label(&self, vm: &Vm) -> Option<&'a Label> {
+        self.qubes.label(vm).ok()
+    }
+
+    /// The gateway that a qube's netvm offers.
+    pub fn gateway(&self, vm: &Vm) -> Option<String> {
+        let netvm = self.text(vm, "netvm")?;
+        if let Some(known) = self.gateways.borrow().get(&*netvm) {
+            return known.clone();
+        }
+        let gateway = self.text_of(&netvm, "gateway");
+        self.gateways.borrow_mut().insert(netvm.into_owned(), gateway.clone());
+        gateway
     }
 
     /// A property's text as upstream's client compares it: `None` for no value and also where there is no property.
@@ -119,9 +160,11 @@ impl<'a> Values<'a> {
     pub fn clients(&self, vm: &Vm) -> Vec<&'a str> {
         let clients = self.clients.get_or_init(|| {
             let mut clients: HashMap<VmName, Vec<&'a str>> = HashMap::new();
-            for client in self.qubes.iter() {
-                if let Ok(Value::Qube(Some(netvm))) = self.value(client, "netvm") {
-                    clients.entry(netvm).or_default().push(client.name.as_str());
+            for name in self.qubes.names() {
+                if let Some(client) = self.glance(name.as_str())
+                    && let Ok(Value::Qube(Some(netvm))) = self.value(&client, "netvm")
+                {
+                    clients.entry(netvm).or_default().push(name.as_str());
                 }
             }
             clients
@@ -130,7 +173,18 @@ impl<'a> Values<'a> {
     }
 
     /// The volumes a qube has on this machine, kernels left out. Looks at the disk, without locks.
-    pub fn volumes(&self, vm: &Vm) -> Vec<VolumeShown> {
+    pub fn volumes(&self, vm: &Vm) -> Rc<[VolumeShown]> {
+        if let Some((name, volumes)) = &*self.volumes.borrow()
+            && *name == vm.name
+        {
+            return volumes.clone();
+        }
+        let volumes: Rc<[VolumeShown]> = self.volumes_on_disk(vm).into();
+        self.volumes.replace(Some((vm.name.clone(), volumes.clone())));
+        volumes
+    }
+
+    fn volumes_on_disk(&self, vm: &Vm) -> Vec<VolumeShown> {
         if !vm.class.is_local_guest() {
             return Vec::new();
         }
@@ -143,10 +197,18 @@ impl<'a> Values<'a> {
 
     fn shown(&self, vm: &Vm, volume: ResolvedVolume) -> VolumeShown {
         let (name, pool, size) = (volume.name.clone(), volume.pool.clone(), volume.size);
-        let driver = self.drivers.borrow_mut().get(&pool);
         // Neither is a pool of a driver we do not have, or a file that is missing.
-        let usage = driver.and_then(|d| d.usage(&Volume::resolved(&vm.name, volume)?)).unwrap_or(0);
+        let usage = self.pool(&pool).and_then(|d| d.usage(&Volume::resolved(&vm.name, volume).ok()?).ok()).unwrap_or(0);
         VolumeShown { name, pool, size, usage }
+    }
+
+    fn pool(&self, name: &str) -> Option<Arc<dyn Driver>> {
+        if let Some(known) = self.pools.borrow().get(name) {
+            return known.clone();
+        }
+        let driver = self.drivers.borrow_mut().get(name).ok();
+        self.pools.borrow_mut().insert(name.to_string(), driver.clone());
+        driver
     }
 }
 

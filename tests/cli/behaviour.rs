@@ -135,7 +135,7 @@ fn what_a_qube_says_cannot_control_a_terminal() {
 #[test]
 fn qubes_that_use_each_other_are_removed_in_an_order_that_works() {
     let store = Store::empty();
-    run(&store, QUBES_PREFS, "default_kernel 6.6.77-1.fc37");
+    assert_eq!(run(&store, QUBES_PREFS, "default_kernel 6.6.77-1.fc37").exit, 0);
     for line in ["-C TemplateVM -l black a-template", "-t a-template -l red --prop provides_network=True b-net"] {
         assert_eq!(run(&store, QVM_CREATE, line).exit, 0, "{line}");
     }
@@ -148,7 +148,7 @@ fn qubes_that_use_each_other_are_removed_in_an_order_that_works() {
 #[test]
 fn a_standalone_qube_from_a_template_is_its_copy() {
     let store = Store::empty();
-    run(&store, QUBES_PREFS, "default_kernel 6.6.77-1.fc37");
+    assert_eq!(run(&store, QUBES_PREFS, "default_kernel 6.6.77-1.fc37").exit, 0);
     let image = store.root().join("root.img");
     fs::write(&image, "the system of the template".repeat(1000)).unwrap();
     let template = format!("-C TemplateVM -l black --prop memory=777 --root-copy-from {} tpl", image.display());
@@ -164,6 +164,32 @@ fn a_standalone_qube_from_a_template_is_its_copy() {
     let moved = format!("-C TemplateVM -l black -R {} moved", image.display());
     assert_eq!(run(&store, QVM_CREATE, &moved).exit, 0);
     assert!(!image.exists(), "a moved image is gone");
+}
+
+#[test]
+fn label_template_and_name_may_be_given_as_properties() {
+    let store = Store::empty();
+    assert_eq!(run(&store, QUBES_PREFS, "default_kernel 6.6.77-1.fc37").exit, 0);
+    assert_eq!(run(&store, QVM_CREATE, "-C TemplateVM --prop label=black --prop name=tpl").exit, 0);
+    assert_eq!(run(&store, QVM_CREATE, "--prop label=red --prop template=tpl --prop label=blue app").exit, 0);
+    assert_eq!(run(&store, QVM_LS, "--raw-data -O name,label,template app").stdout, "app|blue|tpl\n");
+    assert_eq!(run(&store, QVM_CREATE, "--prop label=red -l green -t tpl other").exit, 0);
+    assert_eq!(run(&store, QVM_PREFS, "other label").stdout, "green\n");
+}
+
+#[test]
+fn the_default_pool_is_the_thin_pool_that_the_environment_names() {
+    let store = Store::small();
+    let default_pool = |pool: &str| {
+        let output = store.command(QUBES_PREFS).arg("default_pool").env("DEFAULT_LVM_POOL", pool).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert_eq!(default_pool("vm-pool"), "vm-pool\n");
+    assert_eq!(default_pool("another"), "varlibqubes\n", "no pool of the store: the one with /var/lib/qubes");
+    assert_eq!(run(&store, QUBES_PREFS, "default_pool").stdout, "varlibqubes\n");
+    let text = fs::read_to_string(store.file()).unwrap();
+    fs::write(store.file(), text.replace("name=\"slow-hdd\"", "name=\"default\"")).unwrap();
+    assert_eq!(default_pool("vm-pool"), "default\n", "a pool of that name comes first");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Completions and manual pages in the repository are what the programs say of themselves.
+//! Completions, manual pages and schemas in the repository are what the programs say of themselves.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -19,7 +19,7 @@ fn generated_files_are_up_to_date() {
 #[test]
 fn nothing_lies_beside_the_generated_files() {
     let generated: BTreeSet<PathBuf> = generate::files().into_iter().map(|f| f.path).collect();
-    for directory in ["completions", "man"] {
+    for directory in ["completions", "man", "docs/schemas"] {
         for entry in fs::read_dir(repository(directory)).unwrap() {
             let path = Path::new(directory).join(entry.unwrap().file_name());
             assert!(generated.contains(&path), "{} belongs to no command", path.display());

@@ -3,7 +3,14 @@
 mod behaviour;
 mod completion;
 mod generated;
+mod json_schemas;
+mod prefs_of_several;
 mod recording;
 mod recordings;
+mod set_unset;
+mod shells;
+#[path = "../support/skip.rs"]
+mod skip;
 mod store;
+mod terminal;
 mod written_down;

@@ -29,6 +29,11 @@ impl Store {
         Store::new(&repository("tests/data/r4/small.xml"), &repository("tests/data/r4/small.tree"))
     }
 
+    /// A copy of `random-1.xml`: 60 qubes with random settings.
+    pub fn random() -> Store {
+        Store::new(&repository("tests/data/r4/random-1.xml"), &repository("tests/data/r4/small.tree"))
+    }
+
     /// What qubes-create makes.
     pub fn empty() -> Store {
         let store = Store::with_kernels();
@@ -73,6 +78,8 @@ impl Store {
         let mut command = Command::new(program);
         command.current_dir(self.root.path()).env("QUBES_ROOT", self.root.path()).env("QUBES_OFFLINE", "1");
         command.env("COLUMNS", "80").env("LC_ALL", "C.UTF-8").env("TERM", "xterm").env_remove("QUBES_XML_PATH");
+        // Upstream's tools have no colours to compare with.
+        command.env("NO_COLOR", "1");
         command
     }
 

@@ -1,6 +1,6 @@
 //! Other processes that lock a store and wait to be told to go on; and Python, which locks as Qubes' own code does.
 
-use std::io::{BufRead, BufReader, Read as _, Write as _};
+use std::io::{BufRead, BufReader, Read as _};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -36,14 +36,6 @@ impl Companion {
         drop(self.child.stdin.take());
         assert!(self.child.wait().unwrap().success());
     }
-}
-
-/// What a companion does once it is ready: wait for its standard input to end.
-pub fn say_and_wait(ready: &str) {
-    println!("{ready}");
-    std::io::stdout().flush().unwrap();
-    let mut line = String::new();
-    std::io::stdin().read_line(&mut line).unwrap();
 }
 
 /// A Python program working on the store in `dir`, with Qubes' own way to lock it.

@@ -9,6 +9,14 @@ use qubes::model::{Qubes, TextMap, Vm};
 /// was well-formed, and whether the quick index answered.
 pub fn quick_agrees_with_careful(bytes: &[u8]) -> (bool, bool) {
     let quick = index::quick(bytes);
+    // What is seen at once makes no difference.
+    for room in [1, 61, 300] {
+        assert_eq!(index::quick_through(bytes, room), quick, "through {room}: {}", String::from_utf8_lossy(bytes));
+    }
+    // One that checks on the way finds the same; it lets nothing pass that is not well-formed.
+    if let Some(checked) = index::checked(bytes) {
+        assert_eq!(index::careful(bytes).as_ref(), Ok(&checked), "in {}", String::from_utf8_lossy(bytes));
+    }
     match (index::careful(bytes), &quick) {
         (Ok(careful), Some(quick)) => {
             assert_eq!(*quick, careful, "in {}", String::from_utf8_lossy(bytes));

@@ -1,26 +1,11 @@
-//! A scratch store, and copies of the test binary that work on it.
+//! Copies of the test binary that work on one store.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use qubes::store::{StorePlace, Wait, Write};
+use qubes::store::{StorePlace, Wait};
 
-/// A directory with a copy of the small sample as its store.
-pub struct Scratch {
-    pub dir: tempfile::TempDir,
-    pub place: StorePlace,
-}
-
-impl Scratch {
-    pub fn new() -> Scratch {
-        let dir = tempfile::tempdir().unwrap();
-        let place = place_in(dir.path(), Wait::NO);
-        fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/r4/small.xml"), &place.file).unwrap();
-        Scratch { dir, place }
-    }
-}
-
+/// A store in a directory, with all that belongs to it.
 pub fn place_in(dir: &Path, wait: Wait) -> StorePlace {
     StorePlace {
         file: dir.join("qubes.xml"),
@@ -31,15 +16,6 @@ pub fn place_in(dir: &Path, wait: Wait) -> StorePlace {
         wait,
         force: false,
     }
-}
-
-pub fn set_memory(write: &mut Write, text: &str) {
-    write.edit("work").unwrap().properties.set("memory", text);
-}
-
-pub fn memory_in(file: &Path) -> String {
-    let qubes = qubes::format::read(fs::read(file).unwrap()).unwrap();
-    qubes.get("work").unwrap().properties.get("memory").unwrap().to_string()
 }
 
 const JOB: &str = "STORE_TEST_JOB";

@@ -30,7 +30,7 @@ pub(super) fn services(text: &str) -> Option<Vec<(String, bool)>> {
 }
 
 /// `['00:19.0', '03:00.0']`, or the same without the brackets, as R1 has it. `None` when it is none.
-pub(super) fn list(text: &str) -> Option<Vec<String>> {
+pub(crate) fn list(text: &str) -> Option<Vec<String>> {
     let mut cursor = Cursor(text.trim());
     let in_brackets = cursor.take("[").is_some();
     let mut found = Vec::new();

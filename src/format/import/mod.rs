@@ -1,11 +1,14 @@
 //! Reads the stores of R1 to R3 (`<QubesVmCollection>`) into the model of R4.
 //!
 //! An old store is small and is read whole. It is read as R4.0's importer reads it, without that one's mistakes:
-//! `docs/migration.md` says field by field what becomes what. Nothing is converted on disk, and nothing is written over
-//! an old store ([`super::write`] refuses).
+//! `docs/migration.md` says field by field what becomes what. Nothing here touches a disk: what lies beside the store
+//! comes in as [`Surroundings`], and what the conversion has to do there goes out with [`OldStore`].
 
-mod literal;
+mod disposables;
+pub(super) mod literal;
+mod losses;
 mod old;
+mod pools;
 mod references;
 mod settings;
 mod system;
@@ -19,11 +22,52 @@ use super::tree::{Id, Tree};
 use crate::model::{Class, Diagnosis, Labels, Qid, Qubes, Vm, VmName, in_written_order};
 use old::{Old, OldClass, shown};
 
+pub use pools::OldPools;
+
 /// The root element of the stores of R1 to R3.
 pub(crate) const ROOT: &[u8] = b"QubesVmCollection";
 
 /// How many elements are looked at. R3 has numbers for 253 qubes.
 const MOST: usize = 4096;
+
+/// What of an old system does not stand in its store.
+#[derive(Debug, Clone, Default)]
+pub struct Surroundings {
+    /// `/etc/qubes/storage.conf`.
+    pub pools: OldPools,
+    /// The qube that disposables are made from: what `dvmdata/vmdir` points to.
+    pub dispvm: Option<String>,
+}
+
+/// An old store as R4 has it, and what else there is to know for converting it.
+pub struct OldStore {
+    pub qubes: Qubes,
+    /// Every qube but dom0, by name.
+    pub files: Vec<OldFiles>,
+    /// What R4 has no place for: one line each, for a person.
+    pub losses: Vec<Loss>,
+}
+
+/// The files of one qube of R3.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OldFiles {
+    pub name: VmName,
+    /// Its directory, absolute.
+    pub directory: String,
+    /// Its firewall rules, absolute; the file need not be there.
+    pub firewall: String,
+    /// Whether R3 lets nothing through where there is no such file (templates), or everything.
+    pub is_closed_by_default: bool,
+}
+
+/// Something that is not taken over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loss {
+    /// The qube it is about; none: the system.
+    pub qube: Option<VmName>,
+    /// One line, without the qube's name.
+    pub text: String,
+}
 
 /// A qube of the old store with what it becomes.
 struct Imported<'t, 'a> {
@@ -31,23 +75,41 @@ struct Imported<'t, 'a> {
     vm: Vm,
 }
 
+/// Reads an old store without what lies beside it.
+///
+/// # Errors
+/// As [`old_store`].
+pub(crate) fn read(bytes: &[u8]) -> Result<Qubes, FormatError> {
+    old_store(bytes, &Surroundings::default()).map(|old| old.qubes)
+}
+
 /// Reads an old store. What is wrong inside a qube becomes a diagnosis of that qube.
 ///
 /// # Errors
-/// It is not well-formed.
-pub(crate) fn read(bytes: &[u8]) -> Result<Qubes, FormatError> {
+/// It is not well-formed, or no old store.
+pub fn old_store(bytes: &[u8], around: &Surroundings) -> Result<OldStore, FormatError> {
     let tree = full::document(bytes)?;
+    if tree.name(Tree::ROOT) != ROOT {
+        return Err(FormatError::NotQubes { root: shown(&String::from_utf8_lossy(tree.name(Tree::ROOT))) });
+    }
     let mut diagnoses = Vec::new();
     let mut imported = elements(&tree, &mut diagnoses);
     number(&mut imported);
-    let globals = system::globals(&tree, &imported, &mut diagnoses);
+    let mut globals = system::globals(&tree, &imported, &mut diagnoses);
     let labels = Labels::built_in();
-    for one in &mut imported {
-        settings::take_over(&one.old, &mut one.vm, &labels);
+    let mut pools = around.pools.clone();
+    let mut files = Vec::new();
+    for Imported { old, vm } in &mut imported {
+        let place = (vm.class != Class::AdminVM).then(|| pools.place(old, vm));
+        settings::take_over(old, vm, &labels, place.as_ref());
+        files.extend(place.map(|place| losses::files(old, vm, &place)));
     }
-    references::take_over(&mut imported, &globals);
+    let netvms = references::take_over(&mut imported, &globals);
+    let of_disposables = disposables::take_over(&mut imported, &mut globals, &netvms, around.dispvm.as_deref());
     references::drop_double_uuids(&mut imported);
-    let mut qubes = Qubes::new(labels, system::pools(), globals);
+    let mut losses = losses::of(&tree, &imported);
+    losses.extend(of_disposables);
+    let mut qubes = Qubes::new(labels, pools.of_r4(), globals);
     qubes.needs_conversion = true;
     qubes.diagnoses = diagnoses;
     for mut vm in imported.into_iter().map(|one| one.vm) {
@@ -55,7 +117,8 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Qubes, FormatError> {
         // Names were found to be unique when the elements were looked at.
         let _added = qubes.add(vm);
     }
-    Ok(qubes)
+    files.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(OldStore { qubes, files, losses })
 }
 
 /// Every element that describes a qube that lives on, dom0 always among them.

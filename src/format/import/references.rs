@@ -12,19 +12,40 @@ const NOW_INHERITED: [(&str, &str); 4] =
     [("memory", "400"), ("maxmem", "4000"), ("qrexec_timeout", "60"), ("vcpus", "2")];
 
 /// Every qube by its number.
-type ByQid = HashMap<Qid, (VmName, OldClass)>;
+pub(super) type ByQid = HashMap<Qid, (VmName, OldClass)>;
 
-pub(super) fn take_over(imported: &mut [Imported], globals: &TextMap) {
-    let by_qid: ByQid =
-        imported.iter().filter_map(|one| Some((one.old.qid?, (one.vm.name.clone(), one.old.class)))).collect();
+/// What each qube is connected to in effect, by name; nothing where it has no netvm.
+pub(super) type Netvms = HashMap<VmName, String>;
+
+/// Templates and netvms.
+pub(super) fn take_over(imported: &mut [Imported], globals: &TextMap) -> Netvms {
+    let by_qid = by_qid(imported);
     let default_netvm = globals.get("default_netvm").filter(|n| !n.is_empty());
+    let mut netvms = Netvms::new();
     for one in imported.iter_mut().filter(|one| one.vm.class != Class::AdminVM) {
         template(one, &by_qid);
-        let netvm = netvm(one, &by_qid, default_netvm);
-        disposables_netvm(one, &by_qid, netvm.as_deref(), default_netvm);
+        // Without a default R3 boots a qube's own kernel. R4 has no way to write that into the default.
+        if !globals.contains("default_kernel") && is_without_kernel(&one.vm) {
+            one.vm.properties.set("kernel", "");
+        }
+        if let Some(netvm) = netvm(one, &by_qid, default_netvm) {
+            netvms.insert(one.vm.name.clone(), netvm);
+        }
     }
-    break_loops(imported);
+    for name in break_loops(imported) {
+        netvms.remove(&name);
+    }
     say_what_is_now_inherited(imported, globals);
+    netvms
+}
+
+pub(super) fn by_qid(imported: &[Imported]) -> ByQid {
+    imported.iter().filter_map(|one| Some((one.old.qid?, (one.vm.name.clone(), one.old.class)))).collect()
+}
+
+/// Whether a qube would look for its kernel in the system's default.
+fn is_without_kernel(vm: &Vm) -> bool {
+    !vm.properties.contains("kernel") && !vm.properties.contains("template")
 }
 
 fn template(one: &mut Imported, by_qid: &ByQid) {
@@ -63,7 +84,7 @@ fn netvm(one: &mut Imported, by_qid: &ByQid, default_netvm: Option<&str>) -> Opt
 }
 
 /// The qube that an attribute means as a netvm; what is none is a diagnosis.
-fn provider(vm: &mut Vm, attribute: &str, reference: Reference, by_qid: &ByQid) -> Option<String> {
+pub(super) fn provider(vm: &mut Vm, attribute: &str, reference: Reference, by_qid: &ByQid) -> Option<String> {
     let text = match reference {
         Reference::Absent | Reference::None => return None,
         Reference::Bad(text) => shown(&text),
@@ -78,23 +99,10 @@ fn provider(vm: &mut Vm, attribute: &str, reference: Reference, by_qid: &ByQid) 
     None
 }
 
-/// In R3 a qube says what the disposables started from it are connected to; in R4 their template does. Where that
-/// differs from the system's default, the qube is left without a template for disposables: none is started from it that
-/// would be connected to more than it was.
-fn disposables_netvm(one: &mut Imported, by_qid: &ByQid, own_netvm: Option<&str>, default_netvm: Option<&str>) {
-    let Imported { old, vm } = one;
-    let own = old.flag("uses_default_dispvm_netvm", true, &mut vm.diagnoses);
-    let netvm = match own {
-        true => own_netvm.map(str::to_owned),
-        false => provider(vm, "dispvm_netvm", old.reference("dispvm_netvm"), by_qid),
-    };
-    if netvm.as_deref() != default_netvm {
-        vm.properties.set("default_dispvm", "");
-    }
-}
-
 /// A ProxyVM that is its own netvm, directly or over others, is left without one. R4 would do that at every start.
-fn break_loops(imported: &mut [Imported]) {
+/// Returns those it was done to.
+fn break_loops(imported: &mut [Imported]) -> Vec<VmName> {
+    let mut broken = Vec::new();
     let mut netvms: HashMap<VmName, String> = HashMap::new();
     for one in imported.iter().filter(|one| one.old.class == OldClass::Proxy) {
         let netvm = one.vm.properties.get("netvm").filter(|n| !n.is_empty());
@@ -112,9 +120,10 @@ fn break_loops(imported: &mut [Imported]) {
             let text = format!("netvm_qid='{netvm}' makes it its own netvm; it is left without one");
             one.vm.diagnoses.push(diagnosis(text));
             one.vm.properties.set("netvm", "");
-            one.vm.properties.set("default_dispvm", "");
+            broken.push(one.vm.name.clone());
         }
     }
+    broken
 }
 
 /// A value that is R4's default too is not written, unless the template's would now be used instead.

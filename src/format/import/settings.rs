@@ -5,8 +5,9 @@ use uuid::Uuid;
 use super::super::reader::diagnosis;
 use super::literal;
 use super::old::{Old, shown};
-use super::system::{BASE, POOL};
+use super::pools::Place;
 use crate::model::device::{Assignment, DeviceClass};
+use crate::model::pci::is_pci_address;
 use crate::model::{Class, Labels, TextMap, Vm, VolumeConfig};
 
 /// R3's limit of maxmem, times memory.
@@ -15,12 +16,11 @@ const MAXMEM_FACTOR: u32 = 10;
 /// Longest name of a service: with its directory it is a key in QubesDB (`spec/r4-features.md` §4).
 const SERVICE_MAX: usize = 48;
 
-pub(super) fn take_over(old: &Old, vm: &mut Vm, labels: &Labels) {
+/// Takes over what the element of a qube says of it alone. Of dom0, which has no images, that is little.
+pub(super) fn take_over(old: &Old, vm: &mut Vm, labels: &Labels, place: Option<&Place>) {
     label(old, vm, labels);
     backup(old, vm);
-    if vm.class == Class::AdminVM {
-        return;
-    }
+    let Some(place) = place else { return };
     flags(old, vm);
     texts(old, vm);
     kernel(old, vm);
@@ -28,7 +28,7 @@ pub(super) fn take_over(old: &Old, vm: &mut Vm, labels: &Labels) {
     let balances = services(old, vm, has_devices);
     memory(old, vm, balances);
     agents(old, vm);
-    volumes(old, vm);
+    volumes(vm, place);
 }
 
 fn label(old: &Old, vm: &mut Vm, labels: &Labels) {
@@ -72,6 +72,10 @@ fn flags(old: &Old, vm: &mut Vm) {
             vm.properties.set(property, if is { "True" } else { "False" });
         }
     }
+    if old.class.provides_network() {
+        // What R4 adds to a qube when somebody makes it provide network.
+        vm.features.set("servicevm", "1");
+    }
     if old.flag("internal", false, &mut vm.diagnoses) {
         vm.features.set("internal", "1");
     }
@@ -80,7 +84,7 @@ fn flags(old: &Old, vm: &mut Vm) {
 fn texts(old: &Old, vm: &mut Vm) {
     if let Some(mac) = old.text("mac") {
         match is_mac(&mac) {
-            true => vm.properties.set("mac", &mac),
+            true => vm.properties.set("mac", &mac.to_ascii_lowercase()),
             false => {
                 vm.diagnoses.push(diagnosis(format!("mac='{}' is no MAC address; the default is used", shown(&mac))))
             }
@@ -158,12 +162,6 @@ fn devices(old: &Old, vm: &mut Vm) -> bool {
     true
 }
 
-/// `bb:ss.f` in hexadecimal digits.
-fn is_pci_address(text: &str) -> bool {
-    let [b1, b2, b':', s1, s2, b'.', f] = text.as_bytes() else { return false };
-    [b1, b2, s1, s2].iter().all(|b| b.is_ascii_hexdigit()) && matches!(f, b'0'..=b'7')
-}
-
 /// Services. Returns whether the qube takes part in memory balancing: R3 says that with a service, R4 with maxmem.
 fn services(old: &Old, vm: &mut Vm, has_devices: bool) -> bool {
     let mut balances = !has_devices && !old.class.is_hvm();
@@ -238,35 +236,13 @@ fn agents(old: &Old, vm: &mut Vm) {
 }
 
 /// Images stay where they lie, which for what provides network is not where R4 would put them.
-fn volumes(old: &Old, vm: &mut Vm) {
-    if let Some(pool) = old.text("pool_name").filter(|p| p != "default") {
-        let text = format!(
-            "its images lie in R3's pool '{}' (/etc/qubes/storage.conf), which is not taken over",
-            shown(&pool)
-        );
-        vm.diagnoses.push(diagnosis(text));
-    }
-    let directory = directory(old, vm);
+fn volumes(vm: &mut Vm, place: &Place) {
     let own_root = (vm.class != Class::AppVM).then_some("root");
     for name in own_root.into_iter().chain(["private", "volatile"]) {
-        let vid = format!("{directory}/{name}");
-        let attributes = TextMap::from_iter([("name", name), ("pool", POOL), ("vid", &vid)]);
+        let vid = format!("{}/{name}", place.below);
+        let attributes = TextMap::from_iter([("name", name), ("pool", &place.pool), ("vid", &vid)]);
         vm.volumes.push(VolumeConfig { attributes });
     }
-}
-
-/// The directory of its images, relative to the pool's.
-fn directory(old: &Old, vm: &mut Vm) -> String {
-    let usual = format!("{}/{}", old.class.directory(), vm.name);
-    let Some(stored) = old.text("dir_path") else { return usual };
-    let below = stored.strip_prefix(BASE).and_then(|d| d.strip_prefix('/')).unwrap_or_default().trim_end_matches('/');
-    let is_safe = |part: &str| !matches!(part, "" | "." | "..") && !part.chars().any(char::is_control);
-    if below.split('/').all(is_safe) {
-        return below.to_string();
-    }
-    let text = format!("dir_path='{}' is not a directory below {BASE}; {usual} there is used", shown(&stored));
-    vm.diagnoses.push(diagnosis(text));
-    usual
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use super::super::reader::diagnosis;
 use super::super::tree::Tree;
 use super::Imported;
 use super::old::{Reference, reference, shown};
-use crate::model::{Diagnosis, Pool, Pools, Qid, TextMap};
+use crate::model::{Diagnosis, Qid, TextMap};
 
 /// The pool in which all images of an old system lie, where storage.conf does not say otherwise.
 pub(super) const POOL: &str = "varlibqubes";
@@ -12,12 +12,8 @@ pub(super) const POOL: &str = "varlibqubes";
 /// Its directory.
 pub(super) const BASE: &str = "/var/lib/qubes";
 
-/// The pools of R4.0's importer: R3's files as they lie there, and dom0's kernels.
-pub(super) fn pools() -> Pools {
-    let files = [("name", POOL), ("driver", "file"), ("dir_path", BASE)];
-    let kernels = [("name", "linux-kernel"), ("driver", "linux-kernel"), ("dir_path", "/var/lib/qubes/vm-kernels")];
-    Pools([files, kernels].into_iter().map(|p| Pool { attributes: TextMap::from_iter(p) }).collect())
-}
+/// The pool of dom0's kernels.
+pub(super) const KERNELS: &str = "linux-kernel";
 
 /// The global properties (`spec/r3-migration.md` §1). `default_fw_netvm` ends here: each ProxyVM says itself what it is
 /// connected to.
@@ -28,7 +24,7 @@ pub(super) fn globals(tree: &Tree, imported: &[Imported], diagnoses: &mut Vec<Di
     if let Some(kernel) = kernel.filter(|k| !k.is_empty() && !k.eq_ignore_ascii_case("none")) {
         globals.set("default_kernel", &kernel);
     }
-    globals.set("default_pool_kernel", "linux-kernel");
+    globals.set("default_pool_kernel", KERNELS);
     for name in ["clockvm", "default_netvm", "default_template", "updatevm"] {
         let wanted = |one: &&Imported| match name {
             "default_netvm" => one.old.class.provides_network(),

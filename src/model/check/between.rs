@@ -1,24 +1,28 @@
 //! What must hold between qubes: the network, and numbers that only one may have.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::hash::Hash;
 
-use super::{At, Finding, Harm, Remedy};
+use super::{At, Finding, Harm, Kind, Remedy};
 use crate::model::class::Class;
 use crate::model::facts::Facts;
+use crate::model::name::VmName;
 use crate::model::qubes::Qubes;
-use crate::model::vm::Vm;
+use crate::model::vm::{Qid, Vm};
+use uuid::Uuid;
 
 impl Qubes {
     /// A netvm that provides no network, and a qube that is its own netvm by whatever way.
     pub(super) fn check_network(&self, vm: &Vm, facts: &dyn Facts, found: &mut Vec<Finding>) {
         let Ok(Some(netvm)) = self.netvm(vm, facts) else { return };
-        let mut add = |harm, text| {
+        let mut add = |kind, harm, text| {
             let remedy = Remedy::Set { property: "netvm".into(), value: String::new() };
-            found.push(Finding { at: At::property(&vm.name, "netvm"), harm, text, remedy });
+            found.push(Finding { at: At::property(&vm.name, "netvm"), kind, harm, text, remedy });
         };
         let is_explicit = vm.properties.contains("netvm");
         if is_explicit && !self.provides_network(netvm, facts) {
-            add(Harm::Refused, format!("netvm is '{}', which does not provide network", netvm.name));
+            add(Kind::Unfit, Harm::Refused, format!("netvm is '{}', which does not provide network", netvm.name));
         }
         let way: Vec<&str> = self.netvm_chain(netvm, facts).map(|v| v.name.as_str()).collect();
         if way.contains(&vm.name.as_str()) {
@@ -26,43 +30,78 @@ impl Qubes {
                 [_] => "the qube is its own netvm".to_owned(),
                 way => format!("its netvms lead back to it: {}", way.join(" → ")),
             };
-            add(Harm::Misread, format!("netvm is '{}', and {behind}; qubesd takes it for none", netvm.name));
+            let text = format!("netvm is '{}', and {behind}; qubesd takes it for none", netvm.name);
+            add(Kind::NetvmLoop, Harm::Misread, text);
         }
     }
 
-    /// Qids, uuids and the numbers of disposables.
+    /// Qids, uuids and the numbers of disposables, and that there is a dom0.
     pub(super) fn check_numbers(&self, found: &mut Vec<Finding>) {
-        let (mut qids, mut uuids, mut dispids) = (HashMap::new(), HashMap::new(), HashMap::new());
-        for vm in self.iter().filter(|vm| vm.class != Class::AdminVM) {
-            let mut twice = |property: &str, harm, first: Option<&str>, remedy| {
-                let Some(first) = first else { return };
-                let text =
-                    format!("{property} {} is that of '{first}', too", vm.properties.get(property).unwrap_or_default());
-                found.push(Finding { at: At::property(&vm.name, property), harm, text, remedy });
-            };
-            let name = vm.name.as_str();
-            twice("qid", Harm::Refused, vm.qid().and_then(|qid| qids.insert(qid, name)), Remedy::NewQid);
-            twice("uuid", Harm::Misread, vm.uuid().and_then(|uuid| uuids.insert(uuid, name)), Remedy::NewUuid);
-            if let Some(dispid) = vm.properties.get("dispid").filter(|_| vm.class == Class::DispVM) {
-                let by_hand = Remedy::ByHand(format!("qvm-remove {name}, or give it another dispid"));
-                twice("dispid", Harm::Misread, dispids.insert(dispid.trim(), name), by_hand);
-            }
-            if vm.qid().is_some_and(|qid| qid.number() == 0) {
-                found.push(Finding {
-                    at: At::property(&vm.name, "qid"),
-                    harm: Harm::Refused,
-                    text: "qid 0 is dom0's".into(),
-                    remedy: Remedy::NewQid,
-                });
-            }
-        }
+        let mut numbers = Numbers::default();
+        self.iter().for_each(|vm| found.extend(numbers.clashes(vm)));
         if !self.iter().any(|vm| vm.class == Class::AdminVM && vm.properties.contains("label")) {
             found.push(Finding {
                 at: At::domain(&crate::model::VmName::dom0()),
+                kind: Kind::NoDom0,
                 harm: Harm::Misread,
                 text: "dom0 is missing or has no label: upstream's tools cannot show it".into(),
                 remedy: Remedy::Set { property: "label".into(), value: "black".into() },
             });
+        }
+    }
+}
+
+/// The numbers that only one qube may have, of those that came by.
+#[derive(Debug, Default)]
+pub struct Numbers {
+    qids: HashMap<Qid, VmName>,
+    uuids: HashMap<Uuid, VmName>,
+    dispids: HashMap<Box<str>, VmName>,
+}
+
+impl Numbers {
+    /// What the qube has that one before it has, too.
+    pub fn clashes(&mut self, vm: &Vm) -> Vec<Finding> {
+        let mut found = Vec::new();
+        if vm.class == Class::AdminVM {
+            return found;
+        }
+        let name = &vm.name;
+        let mut twice = |property: &str, kind, harm, first: Option<&VmName>, remedy: &dyn Fn() -> Remedy| {
+            let Some(first) = first else { return };
+            let number = vm.properties.get(property).unwrap_or_default();
+            let text = format!("{property} {number} is that of '{first}', too");
+            found.push(Finding { at: At::property(name, property), kind, harm, text, remedy: remedy() });
+        };
+        let qid = vm.qid().and_then(|qid| first_of(&mut self.qids, qid, name));
+        twice("qid", Kind::QidTwice, Harm::Refused, qid, &|| Remedy::NewQid);
+        let uuid = vm.uuid().and_then(|uuid| first_of(&mut self.uuids, uuid, name));
+        twice("uuid", Kind::UuidTwice, Harm::Misread, uuid, &|| Remedy::NewUuid);
+        if let Some(dispid) = vm.properties.get("dispid").filter(|_| vm.class == Class::DispVM) {
+            let dispid = first_of(&mut self.dispids, dispid.trim().into(), name);
+            let by_hand = || Remedy::ByHand(format!("qvm-remove {name}, or give it another dispid"));
+            twice("dispid", Kind::DispidTwice, Harm::Misread, dispid, &by_hand);
+        }
+        if vm.qid().is_some_and(|qid| qid.number() == 0) {
+            found.push(Finding {
+                at: At::property(name, "qid"),
+                kind: Kind::BadValue,
+                harm: Harm::Refused,
+                text: "qid 0 is dom0's".into(),
+                remedy: Remedy::NewQid,
+            });
+        }
+        found
+    }
+}
+
+/// Who had `key` before; whoever comes first keeps it.
+fn first_of<'a, K: Hash + Eq>(seen: &'a mut HashMap<K, VmName>, key: K, name: &VmName) -> Option<&'a VmName> {
+    match seen.entry(key) {
+        Entry::Occupied(first) => Some(first.into_mut()),
+        Entry::Vacant(free) => {
+            free.insert(name.clone());
+            None
         }
     }
 }

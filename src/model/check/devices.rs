@@ -1,22 +1,25 @@
 //! Device assignments of one qube.
 
-use super::{At, Finding, Harm, Part, Remedy};
+use super::{At, Finding, Harm, Kind, Part, Remedy};
 use crate::model::device::{Assignment, Mode};
 use crate::model::facts::Facts;
 use crate::model::qubes::Qubes;
-use crate::model::release::Release;
 use crate::model::vm::Vm;
+
+/// What a person can do about an assignment that the release cannot be told.
+const ACCEPT: &str = "take the assignment out, or accept it as required";
 
 impl Qubes {
     pub(super) fn check_devices(&self, vm: &Vm, facts: &dyn Facts, found: &mut Vec<Finding>) {
-        for class in &vm.devices {
+        for (nth, class) in vm.devices.iter().enumerate() {
             for (position, device) in class.assignments.iter().enumerate() {
                 let what = format!("{} device '{}'", class.class, device.port());
                 let taken_out = || Remedy::TakeOut { what: "the assignment".into() };
-                let mut add = |harm, text: String, remedy| {
-                    let part = Part::Device { class: class.class.to_string(), position };
+                let mut add = |kind, harm, text: String, remedy| {
+                    let part = Part::Device { class: nth, position };
                     found.push(Finding {
                         at: At::Qube { name: vm.name.clone(), part },
+                        kind,
                         harm,
                         text: format!("{what} {text}"),
                         remedy,
@@ -24,33 +27,40 @@ impl Qubes {
                 };
                 if let Some(backend) = device.backend().filter(|b| !self.contains(b)) {
                     let text = format!("is of '{backend}', and there is no such qube: qubesd drops the assignment");
-                    add(Harm::Misread, text, taken_out());
+                    add(Kind::DeviceBackend, Harm::Misread, text, taken_out());
                 }
                 match device.mode() {
-                    Err("manual") => add(Harm::Refused, "has mode 'manual'".into(), taken_out()),
-                    Err(mode) => {
-                        add(Harm::Misread, format!("has mode '{mode}': qubesd drops the assignment"), taken_out())
+                    Err("manual") => {
+                        add(Kind::DeviceMode, Harm::Refused, "has mode 'manual'".into(), taken_out());
                     }
-                    Ok(mode) if mode != Mode::Required && facts.release() < Release::R4_3 => {
+                    Err(mode) => {
+                        let text = format!("has mode '{mode}': qubesd drops the assignment");
+                        add(Kind::DeviceMode, Harm::Misread, text, taken_out());
+                    }
+                    Ok(mode) if mode != Mode::Required && !facts.release().knows_device_modes() => {
                         let text = format!(
                             "has mode '{}', and Qubes OS {} takes every assignment for required",
                             mode.as_str(),
                             facts.release()
                         );
-                        add(
-                            Harm::Misread,
-                            text,
-                            Remedy::ByHand("take the assignment out, or accept it as required".into()),
-                        );
+                        add(Kind::DeviceMode, Harm::Misread, text, Remedy::ByHand(ACCEPT.into()));
                     }
                     Ok(_) => {}
                 }
+                if device.identity() != "*" && !facts.release().knows_device_modes() {
+                    let text = format!(
+                        "is for '{}' alone, and Qubes OS {} gives whatever is at that port",
+                        device.identity(),
+                        facts.release()
+                    );
+                    add(Kind::DeviceIdentity, Harm::Misread, text, Remedy::ByHand(ACCEPT.into()));
+                }
                 let same = |other: &Assignment| key(other) == key(device);
                 if class.assignments.iter().take(position).any(same) {
-                    add(Harm::Refused, "is assigned twice".into(), taken_out());
+                    add(Kind::DeviceTwice, Harm::Refused, "is assigned twice".into(), taken_out());
                 }
                 if &*class.class == "pci" && !is_pci_port(device.port()) {
-                    add(Harm::Refused, "has no PCI address".into(), taken_out());
+                    add(Kind::DevicePort, Harm::Refused, "has no PCI address".into(), taken_out());
                 }
             }
         }

@@ -3,20 +3,27 @@
 
 mod between;
 mod devices;
+mod kind;
+mod mend;
+mod pools;
 mod properties;
 mod system;
 mod volumes;
+
+pub use between::Numbers;
+pub use kind::Kind;
 
 use std::fmt;
 
 use super::facts::Facts;
 use super::name::VmName;
 use super::qubes::Qubes;
+use super::vm::Vm;
+use volumes::Vids;
 
 /// Where in the store something is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum At {
-    Label(u32),
     /// The pool at this position among those that have a name.
     Pool(usize),
     Global(String),
@@ -33,9 +40,9 @@ pub enum Part {
     Domain,
     Property(String),
     Tag(String),
-    /// The assignment at this position of a device class.
+    /// The assignment at this position of the device class at that one.
     Device {
-        class: String,
+        class: usize,
         position: usize,
     },
     Volume(String),
@@ -61,10 +68,16 @@ pub enum Remedy {
     TakeOut { what: String },
     /// Take these attributes out of the element that the finding is at.
     TakeOutAttributes(Vec<String>),
+    /// Give the element that the finding is at this attribute.
+    SetAttribute { name: &'static str, value: String },
     /// Give the qube a new uuid.
     NewUuid,
     /// Give the qube a qid that nobody has.
     NewQid,
+    /// Give the qube this name, which nobody has.
+    NewName(String),
+    /// Take what can be read of a file that is damaged as a text; in words what that means here.
+    Salvage(String),
     /// Only a person can decide it: what to do.
     ByHand(String),
 }
@@ -73,10 +86,18 @@ pub enum Remedy {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
     pub at: At,
+    pub kind: Kind,
     pub harm: Harm,
     /// One line for a person, without the qube's name.
     pub text: String,
     pub remedy: Remedy,
+}
+
+impl Remedy {
+    /// Whether a repair can do it by itself.
+    pub fn is_automatic(&self) -> bool {
+        !matches!(self, Remedy::ByHand(_))
+    }
 }
 
 impl fmt::Display for Remedy {
@@ -87,10 +108,21 @@ impl fmt::Display for Remedy {
             Remedy::Set { property, value } => write!(f, "set {property} to '{value}'"),
             Remedy::TakeOut { what } => write!(f, "take {what} out"),
             Remedy::TakeOutAttributes(names) => write!(f, "take out {}", names.join(", ")),
+            Remedy::SetAttribute { name, value } => write!(f, "make it {name}=\"{value}\""),
             Remedy::NewUuid => f.write_str("give it a new uuid"),
             Remedy::NewQid => f.write_str("give it a free qid"),
+            Remedy::NewName(name) => write!(f, "call it '{name}'"),
+            Remedy::Salvage(what) => f.write_str(what),
             Remedy::ByHand(what) => write!(f, "by hand: {what}"),
         }
+    }
+}
+
+impl Finding {
+    /// Whether the qube it is about cannot be relied on: upstream refuses the store for it, or takes it for another.
+    pub fn breaks_the_qube(&self) -> bool {
+        let kinds = [Kind::MissingProperty, Kind::NetvmLoop, Kind::UuidTwice, Kind::VolumeShared];
+        self.harm == Harm::Refused || kinds.contains(&self.kind)
     }
 }
 
@@ -113,21 +145,50 @@ impl At {
 }
 
 impl Qubes {
-    /// What is wrong with labels, pools, global properties and every qube: subject by subject, qube by qube. What the
+    /// What is wrong with pools, global properties and every qube: subject by subject, qube by qube. What the
     /// reader of the file diagnosed (`diagnoses`) is not among it.
     pub fn findings(&self, facts: &dyn Facts) -> Vec<Finding> {
-        let mut found = Vec::new();
-        self.check_labels(&mut found);
-        self.check_pools(facts, &mut found);
-        self.check_globals(facts, &mut found);
+        let mut found = self.findings_of_system(facts);
+        let vids = Vids::of(self);
         for vm in self.iter() {
-            self.check_properties(vm, facts, &mut found);
-            self.check_network(vm, facts, &mut found);
-            self.check_tags(vm, &mut found);
-            self.check_devices(vm, facts, &mut found);
-            self.check_volumes(vm, facts, &mut found);
+            self.check_qube(vm, Some(&vids), facts, &mut found);
         }
         self.check_numbers(&mut found);
         found
+    }
+
+    /// What is wrong with pools and global properties.
+    pub fn findings_of_system(&self, facts: &dyn Facts) -> Vec<Finding> {
+        let mut found = Vec::new();
+        self.check_pools(facts, &mut found);
+        self.check_globals(facts, &mut found);
+        found
+    }
+
+    /// What is wrong with one qube and what it refers to; that another has its number or its images is not among it.
+    pub fn findings_of(&self, vm: &Vm, facts: &dyn Facts) -> Vec<Finding> {
+        let mut found = Vec::new();
+        self.check_qube(vm, None, facts, &mut found);
+        found
+    }
+
+    /// What makes a qube unreliable by itself: its diagnoses, and what upstream refuses the store for.
+    pub fn what_breaks(&self, vm: &Vm, facts: &dyn Facts) -> Vec<String> {
+        let mut texts: Vec<String> = vm.diagnoses.iter().map(|d| d.text.clone()).collect();
+        // What of a domain cannot be read at all has no values that could be wrong; and what R4 wants of a qube, one of
+        // R1 to R3 gets when it is converted.
+        if (vm.diagnoses.is_empty() || !vm.properties.is_empty()) && !self.needs_conversion {
+            let own = self.findings_of(vm, facts);
+            texts.extend(own.into_iter().filter(Finding::breaks_the_qube).map(|f| f.text));
+        }
+        texts
+    }
+
+    fn check_qube(&self, vm: &Vm, vids: Option<&Vids>, facts: &dyn Facts, found: &mut Vec<Finding>) {
+        self.check_properties(vm, facts, found);
+        self.check_network(vm, facts, found);
+        self.check_tags(vm, found);
+        self.check_devices(vm, facts, found);
+        self.check_volumes(vm, vids, facts, found);
     }
 }

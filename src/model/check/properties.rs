@@ -1,67 +1,94 @@
 //! Properties and tags of one qube.
 
-use super::system::{remedy, told};
-use super::{At, Finding, Harm, Part, Remedy};
+use super::system::told;
+use super::{At, Finding, Harm, Kind as Of, Part, Remedy};
 use crate::model::class::Class;
 use crate::model::facts::Facts;
-use crate::model::property::{Kind, Property, Scope, properties_of};
+use crate::model::name::VmName;
+use crate::model::property::{Kind, Property, PropertyError, Scope};
 use crate::model::qubes::Qubes;
 use crate::model::release::Release;
 use crate::model::tags::is_tag;
-use crate::model::vm::Vm;
+use crate::model::vm::{Qid, Vm};
 
 /// What early stores of R4 say, and every release moves where it belongs.
 const LEGACY: [&str; 2] = ["hvm", "dispvm_allowed"];
 
+/// What every qube must have, where its class has it.
+const NEEDED: [&str; 4] = ["label", "qid", "uuid", "template"];
+
 impl Qubes {
     pub(super) fn check_properties(&self, vm: &Vm, facts: &dyn Facts, found: &mut Vec<Finding>) {
-        let mut add = |property: &str, harm, text, remedy| {
-            found.push(Finding { at: At::property(&vm.name, property), harm, text, remedy });
+        let mut add = |property: &str, kind, harm, text, remedy| {
+            found.push(Finding { at: At::property(&vm.name, property), kind, harm, text, remedy });
         };
         if vm.class == Class::RemoteVM && facts.release() < Release::R4_3 {
             let text = format!("Qubes OS {} does not know class RemoteVM (since 4.3)", facts.release());
             let by_hand = Remedy::ByHand(format!("qvm-remove {}, or upgrade Qubes OS", vm.name));
-            add("name", Harm::Refused, text, by_hand);
+            add("name", Of::TooNew, Harm::Refused, text, by_hand);
+            return;
+        }
+        if let Class::Unknown(_) = vm.class {
+            // Of a class nobody knows no property can be wrong.
             return;
         }
         for name in vm.properties.names() {
             let out = || Remedy::TakeOut { what: format!("property {name}") };
             match Property::find(Scope::Class(&vm.class), name) {
-                // Of a class nobody knows no property can be wrong.
-                None if matches!(vm.class, Class::Unknown(_)) || LEGACY.contains(&name) => {}
-                None => add(name, Harm::Refused, format!("a qube of class {} has no property {name}", vm.class), out()),
+                None if LEGACY.contains(&name) => {}
+                None => {
+                    let text = format!("a qube of class {} has no property {name}", vm.class);
+                    add(name, Of::UnknownProperty, Harm::Refused, text, out());
+                }
                 Some(p) if p.computed => {
-                    add(name, Harm::Refused, format!("{name} is computed and cannot be set"), out())
+                    let text = format!("{name} is computed and cannot be set");
+                    add(name, Of::ComputedProperty, Harm::Refused, text, out());
                 }
                 Some(p) if p.since > facts.release() => {
                     let text = format!("Qubes OS {} does not know {name} (since {})", facts.release(), p.since);
-                    add(name, Harm::Refused, text, out());
+                    add(name, Of::TooNew, Harm::Refused, text, out());
                 }
-                Some(_) => {}
+                Some(property) => self.check_value(vm, property, facts, &mut add),
             }
         }
-        if matches!(vm.class, Class::Unknown(_)) {
-            return;
-        }
-        for property in properties_of(&vm.class).filter(|p| !p.computed) {
-            let name = property.name;
-            let stored = property.explicit(vm);
-            let needed = matches!(name, "label" | "qid" | "uuid" | "template") && vm.class != Class::AdminVM;
-            if stored.is_none() && !needed {
-                continue;
+        for name in NEEDED.iter().filter(|name| vm.class != Class::AdminVM && !vm.properties.contains(name)) {
+            if let Some(property) = Property::find(Scope::Class(&vm.class), name) {
+                self.check_value(vm, property, facts, &mut add);
             }
-            let read = match name {
-                // It knows more of which classes fit.
-                "template" => self.template(vm).map(drop),
-                _ => self.value(vm, property, facts).map(drop),
-            };
-            if let Err(error) = read {
-                add(name, Harm::Refused, told(&error), remedy(property, vm.name.as_str()));
-            } else if let Some(text) = stored {
-                if name == "qid" && vm.qid().is_none() {
-                    add(name, Harm::Refused, format!("qid {text} is not between 0 and 10000"), Remedy::NewQid);
-                }
-                self.check_disposable_template(vm, property, text, facts, &mut add);
+        }
+    }
+
+    /// One property that is stored, or has to be.
+    fn check_value(
+        &self,
+        vm: &Vm,
+        property: &Property,
+        facts: &dyn Facts,
+        add: &mut impl FnMut(&str, Of, Harm, String, Remedy),
+    ) {
+        let name = property.name;
+        let read = match name {
+            // It knows more of which classes fit.
+            "template" => self.template(vm).map(drop),
+            _ => self.value(vm, property, facts).map(drop),
+        };
+        let stored = property.explicit(vm);
+        if let Err(error) = read {
+            let kind = kind_of(property, stored, &error, self);
+            // Upstream loads a qube without a label, and its tools cannot show it.
+            let harm = if name == "label" && stored.is_none() { Harm::Misread } else { Harm::Refused };
+            add(name, kind, harm, told(&error), self.remedy(property, vm, facts));
+        } else if let Some(text) = stored {
+            let max = facts.release().highest_qid();
+            if name == "qid" && vm.qid().is_none_or(|qid| qid.number() > max) {
+                let text = match vm.qid() {
+                    None => format!("qid {text} is not between 0 and {}", Qid::MAX),
+                    Some(_) => format!("qid {text} is above {max}, the highest of Qubes OS {}", facts.release()),
+                };
+                add(name, Of::BadValue, Harm::Refused, text, Remedy::NewQid);
+            }
+            if matches!(property.kind, Kind::Qube { .. }) {
+                self.check_disposable_template(vm, property, text, facts, add);
             }
         }
     }
@@ -72,29 +99,81 @@ impl Qubes {
         property: &Property,
         text: &str,
         facts: &dyn Facts,
-        add: &mut impl FnMut(&str, Harm, String, Remedy),
+        add: &mut impl FnMut(&str, Of, Harm, String, Remedy),
     ) {
         let name = property.name;
-        let named = matches!(property.kind, Kind::Qube { .. }).then(|| self.get(text)).flatten();
-        let Some(named) = named.filter(|named| !self.is_template_for_dispvms(named, facts)) else { return };
+        if !matches!(name, "default_dispvm" | "management_dispvm" | "template")
+            || vm.class == Class::AppVM && name == "template"
+        {
+            return;
+        }
+        let Some(named) = self.get(text).filter(|named| !self.is_template_for_dispvms(named, facts)) else { return };
         let what = "which is no template for disposables";
         if matches!(name, "default_dispvm" | "management_dispvm") {
             let text = format!("{name} is '{}', {what}: qubesd takes it for none", named.name);
-            add(name, Harm::Misread, text, Remedy::Reset { property: name.into() });
+            add(name, Of::NotForDisposables, Harm::Misread, text, Remedy::Reset { property: name.into() });
         } else if name == "template" && vm.class == Class::DispVM {
             let by_hand = Remedy::ByHand(format!("qvm-prefs {} template_for_dispvms True", named.name));
-            add(name, Harm::Misread, format!("{name} is '{}', {what}", named.name), by_hand);
+            let text = format!("{name} is '{}', {what}", named.name);
+            add(name, Of::NotForDisposables, Harm::Misread, text, by_hand);
         }
+    }
+
+    /// What to do about a value that cannot be read. No netvm rather than the default one: a repair connects nothing.
+    fn remedy(&self, property: &Property, vm: &Vm, facts: &dyn Facts) -> Remedy {
+        let name = property.name.to_owned();
+        match (property.name, property.kind) {
+            ("netvm", _) => Remedy::Set { property: name, value: String::new() },
+            ("uuid", _) => Remedy::NewUuid,
+            ("qid", _) => Remedy::NewQid,
+            ("template", _) => match self.template_instead(vm, facts) {
+                Some(template) => Remedy::Set { property: name, value: template.to_string() },
+                None => Remedy::ByHand(format!("qvm-prefs {0} template TEMPLATE, or qvm-remove {0}", vm.name)),
+            },
+            (_, Kind::Label) => Remedy::Set { property: name, value: self.label_instead() },
+            _ => Remedy::Reset { property: name },
+        }
+    }
+
+    /// The system's default template, where it is one for this qube.
+    fn template_instead(&self, vm: &Vm, facts: &dyn Facts) -> Option<&VmName> {
+        let global = if vm.class == Class::DispVM { "default_dispvm" } else { "default_template" };
+        let template = self.get(self.global_value(global, facts).ok()?.as_qube()?.as_str())?;
+        let fits = match vm.class {
+            Class::DispVM => template.class != Class::DispVM && self.is_template_for_dispvms(template, facts),
+            _ => template.class == Class::TemplateVM,
+        };
+        fits.then_some(&template.name)
+    }
+
+    /// The label of what is trusted least: red, or the first there is.
+    fn label_instead(&self) -> String {
+        let red = self.labels.find("red").or_else(|| self.labels.iter().next());
+        red.map_or("red".to_owned(), |label| label.name.to_string())
     }
 
     pub(super) fn check_tags(&self, vm: &Vm, found: &mut Vec<Finding>) {
         for tag in vm.tags.iter().filter(|tag| !is_tag(tag)) {
             found.push(Finding {
                 at: At::Qube { name: vm.name.clone(), part: Part::Tag(tag.to_string()) },
+                kind: Of::BadTag,
                 harm: Harm::Refused,
                 text: format!("tag '{tag}' has other characters than letters, digits, '_' and '-'"),
                 remedy: Remedy::TakeOut { what: "the tag".into() },
             });
         }
+    }
+}
+
+/// Which kind of wrong a value that cannot be read is.
+fn kind_of(property: &Property, stored: Option<&str>, error: &PropertyError, qubes: &Qubes) -> Of {
+    let Some(text) = stored else {
+        // Nothing stands there, or what stands in for it cannot be read.
+        return if matches!(error, PropertyError::Unset { .. }) { Of::MissingProperty } else { Of::BadValue };
+    };
+    match property.kind {
+        Kind::Qube { .. } if qubes.contains(text) => Of::Unfit,
+        Kind::Qube { .. } | Kind::Label | Kind::Pool => Of::Dangling,
+        _ => Of::BadValue,
     }
 }

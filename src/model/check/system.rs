@@ -1,83 +1,16 @@
-//! Labels, pools and global properties.
+//! Global properties.
 
-use super::{At, Finding, Harm, Remedy};
+use super::{At, Finding, Harm, Kind as Of, Remedy};
 use crate::model::facts::Facts;
 use crate::model::property::{Kind, Property, PropertyError, Scope};
 use crate::model::qubes::Qubes;
-use crate::model::release::Release;
-
-/// The drivers that the releases of Qubes OS bring along.
-const DRIVERS: [&str; 7] = ["file", "file-reflink", "linux-kernel", "lvm_thin", "zfs", "callback", "wipe"];
 
 impl Qubes {
-    pub(super) fn check_labels(&self, found: &mut Vec<Finding>) {
-        let mut seen: Vec<(u32, &str)> = Vec::new();
-        for label in self.labels.iter() {
-            let same = seen.iter().find(|(index, name)| *index == label.index || *name == &*label.name);
-            if let Some((index, name)) = same {
-                found.push(Finding {
-                    at: At::Label(label.index),
-                    harm: Harm::Misread,
-                    text: format!(
-                        "label {} '{}' has the number or the name of label {index} '{name}'",
-                        label.index, label.name
-                    ),
-                    remedy: Remedy::ByHand("give one of them another number and name".into()),
-                });
-            }
-            seen.push((label.index, &label.name));
-        }
-    }
-
-    pub(super) fn check_pools(&self, facts: &dyn Facts, found: &mut Vec<Finding>) {
-        for (position, pool) in self.pools.iter().enumerate() {
-            let mut add = |harm, text: String, remedy| {
-                found.push(Finding {
-                    at: At::Pool(position),
-                    harm,
-                    text: format!("pool '{}' {text}", pool.name()),
-                    remedy,
-                });
-            };
-            if self.pools.iter().take(position).any(|p| p.name() == pool.name()) {
-                let by_hand = Remedy::ByHand("take one of them out, or give it another name".into());
-                add(Harm::Misread, "stands there twice".into(), by_hand);
-            }
-            match pool.driver() {
-                "" => add(
-                    Harm::Misread,
-                    "has no driver: qubesd leaves it out, and refuses volumes in it".into(),
-                    Remedy::ByHand("add its driver".into()),
-                ),
-                driver if !DRIVERS.contains(&driver) => {
-                    let text = format!(
-                        "has a driver that Qubes OS does not bring along, '{driver}': without it qubesd leaves the pool out, and refuses volumes in it"
-                    );
-                    add(Harm::Misread, text, Remedy::ByHand("install what provides the driver".into()));
-                }
-                _ => {}
-            }
-            let taken_out = || Remedy::TakeOutAttributes(vec!["ephemeral_volatile".into()]);
-            match pool.option("ephemeral_volatile") {
-                Some(_) if facts.release() < Release::R4_1 => {
-                    add(Harm::Refused, "has ephemeral_volatile, which Qubes OS 4.0 does not know".into(), taken_out());
-                }
-                Some(text) if !pool.ephemeral_volatile() => {
-                    add(
-                        Harm::Misread,
-                        format!("has ephemeral_volatile=\"{text}\", which every release up to 4.4.0 takes for true"),
-                        taken_out(),
-                    );
-                }
-                _ => {}
-            }
-        }
-    }
-
     pub(super) fn check_globals(&self, facts: &dyn Facts, found: &mut Vec<Finding>) {
         for (name, text) in self.globals.iter() {
-            let mut add =
-                |harm, text, remedy| found.push(Finding { at: At::Global(name.to_owned()), harm, text, remedy });
+            let mut add = |kind, harm, text, remedy| {
+                found.push(Finding { at: At::Global(name.to_owned()), kind, harm, text, remedy });
+            };
             let reset = || Remedy::Reset { property: name.to_owned() };
             let taken_out = || Remedy::TakeOut { what: format!("property {name}") };
             if name == "default_fw_netvm" {
@@ -86,7 +19,7 @@ impl Qubes {
             }
             let Some(property) = Property::find(Scope::Global, name) else {
                 let text = format!("the system has no property {name}: qubesd ignores it and loses it when it saves");
-                add(Harm::Misread, text, taken_out());
+                add(Of::UnknownProperty, Harm::Misread, text, taken_out());
                 continue;
             };
             if property.since > facts.release() {
@@ -95,10 +28,16 @@ impl Qubes {
                     property.since,
                     facts.release()
                 );
-                add(Harm::Misread, text, taken_out());
+                add(Of::TooNew, Harm::Misread, text, taken_out());
             }
             match self.global(property, facts) {
-                Err(error) => add(Harm::Refused, told(&error), reset()),
+                Err(error) if property.computed => {
+                    add(Of::ComputedProperty, Harm::Refused, told(&error), reset());
+                }
+                Err(error) => {
+                    let is_name = matches!(property.kind, Kind::Qube { .. } | Kind::Pool);
+                    add(if is_name { Of::Dangling } else { Of::BadValue }, Harm::Refused, told(&error), reset());
+                }
                 Ok(value) => {
                     let for_disposables = matches!(name, "default_dispvm" | "management_dispvm");
                     if let Some(vm) = value.as_qube().filter(|_| for_disposables).and_then(|q| self.get(q.as_str()))
@@ -107,7 +46,7 @@ impl Qubes {
                         let text = format!(
                             "{name} is '{text}', which is no template for disposables: qubesd takes it for none"
                         );
-                        add(Harm::Misread, text, reset());
+                        add(Of::NotForDisposables, Harm::Misread, text, reset());
                     }
                 }
             }
@@ -126,6 +65,7 @@ impl Qubes {
         if let Some(vm) = inherits {
             found.push(Finding {
                 at: At::Global("default_kernel".into()),
+                kind: Of::DefaultKernel,
                 harm: Harm::Misread,
                 text: format!(
                     "default_kernel is not set, and '{}' has no kernel of its own: qubesd cannot save the store",
@@ -143,18 +83,5 @@ pub(super) fn told(error: &PropertyError) -> String {
         PropertyError::Stored { property, text, reason, .. } => format!("{property} is '{text}': {reason}"),
         PropertyError::Unset { property, .. } => format!("{property} is missing"),
         other => other.to_string(),
-    }
-}
-
-/// What to do about a value that cannot be read. No netvm rather than the default one: a repair connects nothing.
-pub(super) fn remedy(property: &Property, qube: &str) -> Remedy {
-    let name = property.name.to_owned();
-    match (property.name, property.kind) {
-        ("netvm", _) => Remedy::Set { property: name, value: String::new() },
-        ("uuid", _) => Remedy::NewUuid,
-        ("qid", _) => Remedy::NewQid,
-        ("template", _) => Remedy::ByHand(format!("qvm-prefs {qube} template TEMPLATE, or qvm-remove {qube}")),
-        (_, Kind::Label) => Remedy::Set { property: name, value: "red".into() },
-        _ => Remedy::Reset { property: name },
     }
 }

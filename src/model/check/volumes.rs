@@ -1,48 +1,167 @@
 //! Volumes of one qube.
 
-use super::{At, Finding, Harm, Part, Remedy};
+use std::collections::{HashMap, HashSet};
+
+use super::{At, Finding, Harm, Kind, Part, Remedy};
 use crate::model::facts::Facts;
+use crate::model::name::VmName;
 use crate::model::qubes::Qubes;
+use crate::model::release::Release;
 use crate::model::vm::{Vm, VolumeConfig};
 use crate::model::volume::{VolumeError, class_volumes};
 
 /// The attributes that every release up to 4.4.0 takes for true when they say `False` (`spec/r4-xml.md` §1.8).
 const FLAGS: [&str; 4] = ["rw", "save_on_stop", "snap_on_start", "ephemeral"];
 
+/// Every attribute of a volume that upstream's drivers know, with `internal`, which they drop.
+const ATTRIBUTES: [&str; 11] = [
+    "name",
+    "pool",
+    "vid",
+    "revisions_to_keep",
+    "rw",
+    "save_on_stop",
+    "snap_on_start",
+    "ephemeral",
+    "size",
+    "source",
+    "internal",
+];
+
+/// Which volumes there are, by pool and vid.
+#[derive(Default)]
+pub(super) struct Vids<'a> {
+    /// With the qube that has it: of several the one after which it is called, else the first.
+    owners: HashMap<(&'a str, &'a str), &'a VmName>,
+    /// The pools in which a volume has no vid of its own written down: those are not known.
+    with_unwritten: HashSet<&'a str>,
+}
+
+impl<'a> Vids<'a> {
+    pub fn of(qubes: &'a Qubes) -> Vids<'a> {
+        let mut vids = Vids::default();
+        for vm in qubes.iter() {
+            for volume in &vm.volumes {
+                let Some(pool) = volume.attributes.get("pool") else { continue };
+                match volume.attributes.get("vid").filter(|vid| !vid.is_empty()) {
+                    Some(vid) => {
+                        let owner = vids.owners.entry((pool, vid)).or_insert(&vm.name);
+                        if **owner != vm.name && is_called_after(vid, &vm.name) {
+                            *owner = &vm.name;
+                        }
+                    }
+                    None => drop(vids.with_unwritten.insert(pool)),
+                }
+            }
+        }
+        vids
+    }
+
+    /// Whether no volume has this vid.
+    fn lack(&self, pool: &str, vid: &str) -> bool {
+        !self.owners.contains_key(&(pool, vid)) && !self.with_unwritten.contains(pool)
+    }
+
+    /// Another qube to which the volume of this vid belongs.
+    fn other_owner(&self, vm: &Vm, pool: &str, vid: &str) -> Option<&'a VmName> {
+        self.owners.get(&(pool, vid)).copied().filter(|owner| **owner != vm.name)
+    }
+}
+
+/// Whether a driver gives such a vid to a volume of this qube.
+fn is_called_after(vid: &str, name: &VmName) -> bool {
+    vid.split('/').any(|part| *name == part || part.strip_prefix("vm-").is_some_and(|p| p.starts_with(name.as_str())))
+}
+
 impl Qubes {
-    pub(super) fn check_volumes(&self, vm: &Vm, facts: &dyn Facts, found: &mut Vec<Finding>) {
+    pub(super) fn check_volumes(&self, vm: &Vm, vids: Option<&Vids>, facts: &dyn Facts, found: &mut Vec<Finding>) {
         for own in &vm.volumes {
             let name = own.name();
-            let mut add = |harm, text: String, remedy| {
+            let mut add = |kind, harm, text: String, remedy| {
                 let at = At::Qube { name: vm.name.clone(), part: Part::Volume(name.to_owned()) };
-                found.push(Finding { at, harm, text: format!("volume {name} {text}"), remedy });
+                found.push(Finding { at, kind, harm, text: format!("volume {name} {text}"), remedy });
             };
-            check_flags(vm, own, &mut add);
+            check_flags(vm, own, facts.release(), &mut add);
+            check_attributes(own, &mut add);
             if !vm.class.is_local_guest() {
                 continue;
             }
-            match self.volume(vm, name, facts) {
+            match self.resolved_as_far_as_needed(vm, own, facts) {
                 Err(VolumeError::NoSuchPool { pool, .. }) => {
-                    let by_hand = Remedy::ByHand(format!("add pool '{pool}', or move the volume to another"));
-                    add(Harm::Refused, format!("is in pool '{pool}', which does not exist"), by_hand);
+                    let by_hand =
+                        format!("add pool '{pool}', or move the volume to another, or qvm-remove {}", vm.name);
+                    let text = format!("is in pool '{pool}', which does not exist");
+                    add(Kind::VolumePool, Harm::Refused, text, Remedy::ByHand(by_hand));
                 }
                 Err(VolumeError::BadNumber { attribute, text, .. }) => {
                     let remedy = Remedy::TakeOutAttributes(vec![attribute.into()]);
-                    add(Harm::Refused, format!("has {attribute}=\"{text}\", which is no number"), remedy);
+                    add(
+                        Kind::VolumeNumber,
+                        Harm::Refused,
+                        format!("has {attribute}=\"{text}\", which is no number"),
+                        remedy,
+                    );
                 }
                 Err(VolumeError::NoSource { .. }) => {
                     let by_hand = Remedy::ByHand("give it a source, or the qube another template".into());
-                    add(Harm::Refused, "is a snapshot, and there is nothing to make it from".into(), by_hand);
+                    let text = "is a snapshot, and there is nothing to make it from".into();
+                    add(Kind::VolumeSource, Harm::Refused, text, by_hand);
                 }
                 // A property or a template that is wrong is told where it stands.
-                Err(_) | Ok(_) => {}
+                Err(_) | Ok(()) => {
+                    if let Some(vids) = vids {
+                        self.check_vids(vm, own, vids, &mut add);
+                    }
+                }
             }
+        }
+    }
+
+    /// Whether the volume can be told. Where its pool and what it is made of are written down, it needs no look at others.
+    fn resolved_as_far_as_needed(&self, vm: &Vm, own: &VolumeConfig, facts: &dyn Facts) -> Result<(), VolumeError> {
+        let numbers = ["size", "revisions_to_keep"].map(|name| own.attributes.get(name));
+        let are_plain =
+            numbers.iter().flatten().all(|text| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()));
+        let is_known = own.attributes.get("pool").is_some_and(|pool| self.pools.get(pool).is_some());
+        let snaps =
+            own.attributes.contains("snap_on_start") || class_volumes(&vm.class).iter().any(|v| v.snap_on_start);
+        if are_plain && is_known && (!snaps || own.attributes.get("source").is_some_and(|source| !source.is_empty())) {
+            return Ok(());
+        }
+        self.volume(vm, own.name(), facts).map(drop)
+    }
+
+    /// That what a snapshot is made of is there, and that nobody else has the same images.
+    fn check_vids(&self, vm: &Vm, own: &VolumeConfig, vids: &Vids, add: &mut impl FnMut(Kind, Harm, String, Remedy)) {
+        let pool = own.attributes.get("pool").unwrap_or_default();
+        let driver = self.pools.get(pool).map_or("", |pool| pool.driver());
+        let is_class_snapshot =
+            || class_volumes(&vm.class).iter().any(|class| class.name == own.name() && class.snap_on_start);
+        if let Some(source) = own.attributes.get("source").filter(|s| !s.is_empty())
+            && matches!(driver, "file" | "file-reflink")
+            && vids.lack(pool, source)
+        {
+            let remedy = match is_class_snapshot() {
+                true => Remedy::TakeOutAttributes(vec!["source".into()]),
+                false => Remedy::ByHand(format!("give it a source, or qvm-remove {}", vm.name)),
+            };
+            let text = format!("is a snapshot of '{source}', and no qube has that volume");
+            add(Kind::VolumeSource, Harm::Refused, text, remedy);
+        }
+        let vid = own.attributes.get("vid").filter(|vid| !vid.is_empty() && driver != "linux-kernel");
+        if let Some((vid, owner)) = vid.and_then(|vid| Some((vid, vids.other_owner(vm, pool, vid)?))) {
+            let text = format!("has the images of '{owner}' ({vid}): what one does to them, it does to both");
+            add(Kind::VolumeShared, Harm::Misread, text, Remedy::TakeOutAttributes(vec!["vid".into()]));
         }
     }
 }
 
 /// A flag that says `False`: taken out, the class's default counts, which says the same or is the opposite.
-fn check_flags(vm: &Vm, own: &VolumeConfig, add: &mut impl FnMut(Harm, String, Remedy)) {
+fn check_flags(vm: &Vm, own: &VolumeConfig, release: Release, add: &mut impl FnMut(Kind, Harm, String, Remedy)) {
+    if !release.knows_ephemeral() && own.attributes.contains("ephemeral") {
+        let remedy = Remedy::TakeOutAttributes(vec!["ephemeral".into()]);
+        add(Kind::TooNew, Harm::Refused, format!("has ephemeral, which Qubes OS {release} does not know"), remedy);
+    }
     let class = class_volumes(&vm.class).iter().find(|v| v.name == own.name());
     let is_default = |flag: &str| {
         class.is_some_and(|c| match flag {
@@ -52,16 +171,28 @@ fn check_flags(vm: &Vm, own: &VolumeConfig, add: &mut impl FnMut(Harm, String, R
             _ => false,
         })
     };
-    let said: Vec<&str> = FLAGS.into_iter().filter(|flag| own.attributes.get(flag) == Some("False")).collect();
-    let (wrong, harmless): (Vec<&str>, Vec<&str>) = said.iter().partition(|flag| is_default(flag));
+    let mut said = FLAGS.into_iter().filter(|flag| own.attributes.get(flag) == Some("False")).peekable();
+    if said.peek().is_none() {
+        return;
+    }
+    let (wrong, harmless): (Vec<&str>, Vec<&str>) = said.partition(|flag| is_default(flag));
     let told = |flags: &[&str]| flags.iter().map(|flag| format!("{flag}=\"False\"")).collect::<Vec<_>>().join(" ");
-    let owned = |flags: &[&str]| flags.iter().map(|flag| (*flag).to_owned()).collect();
     if !harmless.is_empty() {
         let text = format!("has {}, which every release up to 4.4.0 takes for true", told(&harmless));
-        add(Harm::Misread, text, Remedy::TakeOutAttributes(owned(&harmless)));
+        let names = harmless.into_iter().map(str::to_owned).collect();
+        add(Kind::VolumeFlag, Harm::Misread, text, Remedy::TakeOutAttributes(names));
     }
     if !wrong.is_empty() {
         let text = format!("has {}, which no release up to 4.4.0 can be told: it is true in this class", told(&wrong));
-        add(Harm::Misread, text, Remedy::ByHand("accept it as true, or use a later release".into()));
+        add(Kind::VolumeFlag, Harm::Misread, text, Remedy::ByHand("accept it as true, or use a later release".into()));
+    }
+}
+
+fn check_attributes(own: &VolumeConfig, add: &mut impl FnMut(Kind, Harm, String, Remedy)) {
+    let unknown: Vec<&str> = own.attributes.names().filter(|name| !ATTRIBUTES.contains(name)).collect();
+    if !unknown.is_empty() {
+        let text = format!("has {}, which upstream's drivers refuse", unknown.join(", "));
+        let names = unknown.into_iter().map(str::to_owned).collect();
+        add(Kind::VolumeAttribute, Harm::Refused, text, Remedy::TakeOutAttributes(names));
     }
 }

@@ -48,6 +48,16 @@ impl Qubes {
         facts: &dyn Facts,
     ) -> Result<Vec<Effect>, PropertyError> {
         let qube = self.get(vm).ok_or_else(|| PropertyError::NoSuchQube(vm.to_owned()))?;
+        let known = Property::find(Scope::Class(&qube.class), property);
+        if known.is_none_or(|known| known.computed || known.since > facts.release())
+            && qube.properties.contains(property)
+        {
+            // Upstream would refuse the store for it; nothing follows from what nobody knows.
+            if let Some(qube) = self.edit(vm) {
+                qube.properties.remove(property);
+            }
+            return Ok(Vec::new());
+        }
         let property = writable(Scope::Class(&qube.class), property, Owner::Qube(&qube.name), facts)?;
         if property.write_once {
             return Err(PropertyError::Inaccessible(property.name));
@@ -85,6 +95,11 @@ impl Qubes {
     /// # Errors
     /// As [`Qubes::set_global`].
     pub fn reset_global(&mut self, property: &str, facts: &dyn Facts) -> Result<Vec<Effect>, PropertyError> {
+        if Property::find(Scope::Global, property).is_none_or(|known| known.since > facts.release())
+            && self.globals.remove(property).is_some()
+        {
+            return Ok(Vec::new());
+        }
         let property = writable(Scope::Global, property, Owner::System, facts)?;
         let before = self.global(property, facts).ok();
         let default = self.global_default(property, facts).ok();
@@ -92,6 +107,24 @@ impl Qubes {
         self.check_global(&Wanted { property, value, reset: true, before: before.as_ref() }, facts)?;
         self.globals.remove(property.name);
         Ok(self.follow_global(property, Changed { before, after: default, facts }))
+    }
+
+    /// What would be stored for a user's text as a property of a qube that is in the collection or about to be.
+    ///
+    /// # Errors
+    /// As [`Qubes::set_property`].
+    pub(in crate::model) fn settable(
+        &self,
+        vm: &Vm,
+        property: &str,
+        text: &str,
+        facts: &dyn Facts,
+    ) -> Result<String, PropertyError> {
+        let property = writable(Scope::Class(&vm.class), property, Owner::Qube(&vm.name), facts)?;
+        let value = property.parse(self, Owner::Qube(&vm.name), text)?;
+        let before = self.value(vm, property, facts).ok();
+        self.check(vm, &Wanted { property, value: &value, reset: false, before: before.as_ref() }, facts)?;
+        Ok(value.to_string())
     }
 
     fn check(&self, vm: &Vm, wanted: &Wanted<'_>, facts: &dyn Facts) -> Result<(), PropertyError> {

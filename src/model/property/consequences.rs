@@ -135,14 +135,18 @@ impl Qubes {
         }
     }
 
-    /// Gives a qube the tag `prefix` + name of the qube it depends on, and takes every other of that prefix away.
+    /// Gives a qube the tag `prefix` + name of the qube it depends on, in the place of the one of that prefix that it
+    /// had, and takes every other of that prefix away.
     pub(in crate::model) fn follow_with_tag(&mut self, vm: &str, prefix: &str, of: Option<&VmName>) {
         let wanted = of.map(|name| format!("{prefix}{name}"));
         let Some(qube) = self.get(vm) else { return };
         let has: Vec<&str> = qube.tags.iter().map(|t| &**t).filter(|t| t.starts_with(prefix)).collect();
         let is_right = has.iter().copied().eq(wanted.as_deref());
         let Some(qube) = (!is_right).then(|| self.edit(vm)).flatten() else { return };
+        let place = qube.tags.iter().position(|t| t.starts_with(prefix)).unwrap_or(qube.tags.len());
         qube.tags.retain(|t| !t.starts_with(prefix));
-        qube.tags.extend(wanted.map(String::into_boxed_str));
+        if let Some(tag) = wanted {
+            qube.tags.insert(place, tag.into_boxed_str());
+        }
     }
 }

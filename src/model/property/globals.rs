@@ -39,12 +39,19 @@ pub(super) const ROWS: &[Property] = &[
         "The template of disposables where a qube does not choose one.",
     )
     .rule(Rule::OfSystem(global_is_disposable_template)),
-    global("default_kernel", KERNEL, DefaultValue::Required, "The kernel of qubes that do not choose one.")
+    global("default_kernel", KERNEL, DefaultValue::Required, "The kernel of qubes that do not choose one. Where none was ever chosen, creating a qube chooses the newest one \
+         that is installed.")
         .rule(Rule::OfSystem(default_kernel_serves)),
     global("default_netvm", QUBE, DefaultValue::NoQube, "The netvm of qubes that do not choose one.")
         .rule(Rule::OfSystem(default_netvm_does_not_loop))
         .after(After::OfSystem(default_netvm_changed)),
-    global("default_pool", Kind::Pool, DefaultValue::OfSystem(default_pool), "The pool of new volumes."),
+    global(
+        "default_pool",
+        Kind::Pool,
+        DefaultValue::OfSystem(default_pool),
+        "The pool of new volumes. Unset, it is the one called default, else the LVM thin pool that DEFAULT_LVM_POOL names or \
+         that holds dom0's root file system, else the pool of files in /var/lib/qubes.",
+    ),
     global("default_pool_kernel", Kind::Pool, POOL_DEFAULT, "The pool of kernels."),
     global("default_pool_private", Kind::Pool, POOL_DEFAULT, "The pool of new private volumes."),
     global("default_pool_root", Kind::Pool, POOL_DEFAULT, "The pool of new root volumes."),
@@ -91,6 +98,8 @@ fn default_pool(qubes: &Qubes, facts: &dyn Facts) -> Result<Value, PropertyError
     let found = pools
         .get("default")
         .or_else(|| {
+            // Nobody is asked where no pool could be it.
+            pools.iter().find(|p| p.driver() == "lvm_thin")?;
             let (group, thin) = facts.thin_pool_of_root()?;
             pools.iter().find(|p| {
                 p.driver() == "lvm_thin"

@@ -26,12 +26,13 @@ pub(super) const ROWS: &[Property] = &[
         Kind::Int { min: 0, max: i64::MAX },
         DefaultValue::OfQube(maxmem),
         "Up to how much memory the balancer may give the qube, in MiB; 0 turns balancing off. \
-         Without one of its own, a qube takes its template's where balancing is possible.",
+         Without one of its own, a qube takes its template's where balancing is possible: not with PCI devices, nor for \
+         hvm without an agent that supports it. The hypervisor is taken to be Xen, which alone can balance.",
     )
     .legacy(MEMINFO_WRITER)
     .rule(Rule::OfQube(maxmem_while_running))
     .after(After::OfQube(|_, vm, _| vec![Effect::MaxmemHotplug { vm: vm.clone() }])),
-    Property::new("maxmem", ADMIN, INT, DefaultValue::OfQube(dom0_maxmem), "Memory that dom0 may have, in MiB.")
+    Property::new("maxmem", ADMIN, INT, DefaultValue::OfQube(dom0_maxmem), "Memory that dom0 may have, in MiB; 4096 where Xen cannot be asked.")
         .computed()
         .since(Release::R4_4),
     Property::new(
@@ -57,7 +58,7 @@ pub(super) const ROWS: &[Property] = &[
         DefaultValue::Nothing,
         "Memory of the stub domain that emulates devices for an hvm qube, in MiB.",
     ),
-    Property::new("xid", GUESTS, INT, DefaultValue::OfQube(xid), "The hypervisor's number of the running domain; -1 without one.")
+    Property::new("xid", GUESTS, INT, DefaultValue::OfQube(xid), "The hypervisor's number of the running domain; -1 without one, and offline.")
         .computed(),
     Property::new(
         "stubdom_xid",
@@ -81,7 +82,7 @@ pub(super) const ROWS: &[Property] = &[
         GUESTS,
         TEXT,
         DefaultValue::OfQube(start_time),
-        "When the running domain was started, in seconds since 1970.",
+        "When the running domain was started, in seconds since 1970; none offline.",
     )
     .computed(),
     Property::new(
@@ -89,7 +90,7 @@ pub(super) const ROWS: &[Property] = &[
         Of::System,
         INT,
         DefaultValue::OfSystem(|_, facts| Ok(Value::Int(i64::try_from(facts.host_memory_mib()).unwrap_or(i64::MAX)))),
-        "Memory of the machine, in MiB.",
+        "Memory of the machine, in MiB; what core.toml says, where it does.",
     )
     .computed()
     .since(Release::R4_4),
@@ -98,7 +99,7 @@ pub(super) const ROWS: &[Property] = &[
         Of::System,
         INT,
         DefaultValue::OfSystem(|_, facts| Ok(Value::Int(facts.host_cpus().into()))),
-        "Number of the machine's processors.",
+        "Number of the machine's processors; what core.toml says, where it does.",
     )
     .computed()
     .since(Release::R4_4),

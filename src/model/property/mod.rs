@@ -205,8 +205,9 @@ impl Property {
 
     /// The property of this name that the system, or a qube of a class, has.
     pub fn find(scope: Scope<'_>, name: &str) -> Option<&'static Property> {
-        let from = PROPERTIES.partition_point(|p| p.name < name);
-        PROPERTIES[from..].iter().take_while(|p| p.name == name).find(|p| p.is_of(scope))
+        let letter = usize::from(name.bytes().next()?.checked_sub(b'a')?);
+        let (from, to) = (*LETTERS.get(letter)?, *LETTERS.get(letter + 1)?);
+        PROPERTIES[from..to].iter().find(|p| p.name == name && p.is_of(scope))
     }
 
     /// Whether the system, or a qube of the class, has this property.
@@ -281,6 +282,25 @@ static SORTED: [Property; COUNT] = {
         subject += 1;
     }
     rows
+};
+
+/// Where the names begin that begin with each letter, and where those with the last one end.
+static LETTERS: [usize; 27] = {
+    let mut starts = [COUNT; 27];
+    let mut row = COUNT;
+    while row > 0 {
+        row -= 1;
+        starts[(SORTED[row].name.as_bytes()[0] - b'a') as usize] = row;
+    }
+    // A letter that no name begins with ends where the next one starts.
+    let mut letter = 26;
+    while letter > 0 {
+        letter -= 1;
+        if starts[letter] == COUNT {
+            starts[letter] = starts[letter + 1];
+        }
+    }
+    starts
 };
 
 /// Byte order of two texts, at build time.

@@ -1,13 +1,13 @@
 //! Contents in, out, to another size, and back to a revision.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use super::names::Names;
 use super::report::Report;
 use super::{LvmThin, current, revisions};
-use crate::storage::sparse_copy::sparse_copy_to_device;
-use crate::storage::{Kind, StorageError, Volume};
+use crate::storage::sparse_copy::sparse_copy;
+use crate::storage::{Committed, Fill, Kind, StorageError, Volume};
 
 impl LvmThin {
     /// Changes the size of what the running qube has, else of the committed data.
@@ -53,12 +53,47 @@ impl LvmThin {
         Ok(names.device(&now.name))
     }
 
+    /// Opened while nobody exchanges the committed data; a revision that somebody has open is not pruned.
+    pub(super) fn open_committed_volume(&self, volume: &Volume) -> Result<Committed, StorageError> {
+        let unchanged = self.locks.shared(&self.name, &volume.vid)?;
+        let device = self.export_volume(volume)?;
+        let failed = || StorageError::io(format!("opening {}", device.display()));
+        let mut file = File::open(&device).map_err(failed())?;
+        let size = length(&mut file).map_err(failed())?;
+        let kept_still = volume.snapshots_disabled().then_some(unchanged);
+        Ok(Committed { name: volume.name.clone(), file, size, kept_still })
+    }
+
     pub(super) fn import_volume(&self, volume: &Volume, from: &Path) -> Result<(), StorageError> {
+        let report = self.ask()?;
+        let own = self.kept(volume, "imported to")?;
+        let same_pool = report.iter().find(|lv| lv.pool == self.thin_pool && own.device(&lv.name) == from);
+        if let Some(lv) = same_pool {
+            return self.replace_data(volume, |names| self.snapshot(names, &lv.name, &names.import()));
+        }
+        let failed = |verb: &str| StorageError::io(format!("{verb} {}", from.display()));
+        let mut source = File::open(from).map_err(failed("opening"))?;
+        let bytes = length(&mut source).map_err(failed("measuring"))?;
+        self.replace_data(volume, |names| self.fill_import(names, bytes, &mut |device| sparse_copy(&source, device)))
+    }
+
+    pub(super) fn import_written_volume(&self, volume: &Volume, fill: Fill<'_>) -> Result<(), StorageError> {
+        self.replace_data(volume, |names| self.fill_import(names, volume.size, fill))
+    }
+
+    /// Makes the logical volume that `make` makes for an import the volume's own.
+    fn replace_data(
+        &self,
+        volume: &Volume,
+        make: impl FnOnce(&Names) -> Result<(), StorageError>,
+    ) -> Result<(), StorageError> {
         let names = self.kept(volume, "imported to")?;
         let report = self.refuse_if_dirty(volume, &names, "importing")?;
-        let _alone = self.lock(volume)?;
         self.remove_if_there(&report, &names, &names.import())?;
-        let done = self.fill_import(&report, &names, from).and_then(|()| self.commit(volume, &names, &names.import()));
+        let done = make(&names).and_then(|()| {
+            let _alone = self.lock(volume)?;
+            self.commit(volume, &names, &names.import())
+        });
         if done.is_err() {
             // The first error is the one to tell; what stays behind is removed by the next start.
             let _leftover = self.ask().and_then(|report| self.remove_if_there(&report, &names, &names.import()));
@@ -90,19 +125,13 @@ impl LvmThin {
         self.commit(volume, &names, &names.import())
     }
 
-    /// Makes the logical volume for an import: a snapshot where the data lie in the same thin pool, else a copy.
-    fn fill_import(&self, report: &Report, names: &Names, from: &Path) -> Result<(), StorageError> {
-        let same_pool = report.iter().find(|lv| lv.pool == self.thin_pool && names.device(&lv.name) == from);
-        if let Some(lv) = same_pool {
-            return self.snapshot(names, &lv.name, &names.import());
-        }
-        let failed = |verb: &str, path: &Path| StorageError::io(format!("{verb} {}", path.display()));
-        let mut source = File::open(from).map_err(failed("opening", from))?;
-        let bytes = length(&mut source).map_err(failed("measuring", from))?;
+    /// A logical volume of `bytes` for an import, with what `fill` writes.
+    fn fill_import(&self, names: &Names, bytes: u64, fill: Fill<'_>) -> Result<(), StorageError> {
         self.make_empty(names, &names.import(), bytes)?;
         let device = names.device(&names.import());
-        let target = fs::File::options().write(true).open(&device).map_err(failed("opening", &device))?;
-        sparse_copy_to_device(&source, &target).and_then(|()| target.sync_all()).map_err(failed("writing", &device))
+        let failed = |verb: &str| StorageError::io(format!("{verb} {}", device.display()));
+        let target = File::options().read(true).write(true).open(&device).map_err(failed("opening"))?;
+        fill(&target).and_then(|()| target.sync_all()).map_err(failed("writing"))
     }
 
     fn refuse_if_dirty(&self, volume: &Volume, names: &Names, verb: &str) -> Result<Report, StorageError> {

@@ -18,7 +18,7 @@ use std::sync::{Mutex, PoisonError};
 use self::command::Lvm;
 use self::names::{Names, revision_of, volume_of};
 use self::report::{LogicalVolume, Report, part};
-use super::{Attachment, Driver, Kind, Revision, StorageError, Volume, VolumeLocks};
+use super::{Attachment, Committed, Driver, Fill, Kind, Revision, StorageError, Volume, VolumeLocks};
 use crate::store::file_lock::FileLock;
 
 /// One pool of driver `lvm_thin`.
@@ -203,6 +203,24 @@ impl Driver for LvmThin {
 
     fn import(&self, volume: &Volume, from: &Path) -> Result<(), StorageError> {
         self.import_volume(volume, from)
+    }
+
+    fn open_committed(&self, volume: &Volume) -> Result<Committed, StorageError> {
+        self.open_committed_volume(volume)
+    }
+
+    fn import_written(&self, volume: &Volume, fill: Fill<'_>) -> Result<(), StorageError> {
+        self.import_written_volume(volume, fill)
+    }
+
+    /// Its data are in no file.
+    fn file(&self, _volume: &Volume) -> Result<Option<PathBuf>, StorageError> {
+        Ok(None)
+    }
+
+    fn adopt(&self, volume: &Volume) -> Result<(), StorageError> {
+        let (label, pool) = (volume.label(), &self.name);
+        Err(StorageError::Refused(format!("{label}: pool {pool} keeps volumes in no files that could be taken over")))
     }
 
     fn size(&self, volume: &Volume) -> Result<u64, StorageError> {

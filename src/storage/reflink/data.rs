@@ -7,7 +7,7 @@ use super::images::Images;
 use super::{Reflink, exists};
 use crate::storage::durable::{self, Copy};
 use crate::storage::in_use::refuse_if_open;
-use crate::storage::{Kind, StorageError, Volume, loop_device};
+use crate::storage::{Committed, Kind, StorageError, Volume, loop_device};
 
 impl Reflink {
     /// Changes the size of what the running qube has, else of the clean image. A volume that has no image yet is given
@@ -42,7 +42,27 @@ impl Reflink {
         Err(StorageError::Refused(format!("{}: {why} ({})", volume.label(), clean.display())))
     }
 
+    /// Opened while nobody exchanges the clean image; an open one is not written to, whatever takes its name later.
+    pub(super) fn open_committed_volume(&self, volume: &Volume) -> Result<Committed, StorageError> {
+        let unchanged = self.locks.shared(&self.name, &volume.vid)?;
+        let clean = self.export_volume(volume)?;
+        let failed = || StorageError::io(format!("opening {}", clean.display()));
+        let file = File::open(&clean).map_err(failed())?;
+        let size = file.metadata().map_err(failed())?.len();
+        let kept_still = volume.snapshots_disabled().then_some(unchanged);
+        Ok(Committed { name: volume.name.clone(), file, size, kept_still })
+    }
+
     pub(super) fn import_volume(&self, volume: &Volume, from: &Path) -> Result<(), StorageError> {
+        self.replace_data(volume, |import| durable::copy(from, import, self.group, Copy::Fresh))
+    }
+
+    /// Makes the image that `write` puts at the path it is given the clean one.
+    pub(super) fn replace_data(
+        &self,
+        volume: &Volume,
+        write: impl FnOnce(&Path) -> Result<(), StorageError>,
+    ) -> Result<(), StorageError> {
         let images = self.kept(volume, "imported to")?;
         if exists(&images.dirty())? {
             let label = volume.label();
@@ -52,13 +72,30 @@ impl Reflink {
         refuse_if_open(volume, &images.clean())?;
         self.make_directory(&images)?;
         let import = images.import();
-        let done =
-            durable::copy(from, &import, self.group, Copy::Fresh).and_then(|()| self.commit(volume, &images, &import));
+        let done = write(&import).and_then(|()| {
+            let _alone = self.lock(volume)?;
+            self.commit(volume, &images, &import)
+        });
         if done.is_err() {
             // The first error is the one to tell; what stays behind is removed by the next start.
             let _leftover = durable::remove(&import);
         }
         done
+    }
+
+    /// The image is a package's: it belongs to members from now on, and is on the disk before anything refers to it.
+    pub(super) fn adopt_image(&self, volume: &Volume) -> Result<(), StorageError> {
+        let images = self.kept(volume, "adopted")?;
+        let clean = images.clean();
+        if exists(&images.dirty())? {
+            let text = format!("{}: it is in use or was not stopped cleanly; shut the qube down first", volume.label());
+            return Err(StorageError::Refused(text));
+        }
+        let _alone = self.lock(volume)?;
+        refuse_if_open(volume, &clean)?;
+        durable::adopt(&clean, self.group)?;
+        self.precache(volume, &images);
+        Ok(())
     }
 
     /// The images of a volume that is kept from start to start; others are refused what `verb` says.

@@ -22,7 +22,7 @@ use nix::unistd::Gid;
 use self::images::{Images, names_in, volume_of};
 use super::clone_range::try_reflink;
 use super::durable;
-use super::{Attachment, Driver, Kind, Revision, StorageError, Volume, VolumeLocks};
+use super::{Attachment, Committed, Driver, Fill, Kind, Revision, StorageError, Volume, VolumeLocks};
 use crate::store::file_lock::FileLock;
 
 /// The directories in a pool, by the kind of qube: upstream's `dir_path_prefix`.
@@ -186,8 +186,24 @@ impl Driver for Reflink {
         self.export_volume(volume)
     }
 
+    fn open_committed(&self, volume: &Volume) -> Result<Committed, StorageError> {
+        self.open_committed_volume(volume)
+    }
+
     fn import(&self, volume: &Volume, from: &Path) -> Result<(), StorageError> {
         self.import_volume(volume, from)
+    }
+
+    fn import_written(&self, volume: &Volume, fill: Fill<'_>) -> Result<(), StorageError> {
+        self.replace_data(volume, |import| durable::write(import, self.group, fill))
+    }
+
+    fn file(&self, volume: &Volume) -> Result<Option<PathBuf>, StorageError> {
+        Ok(Some(self.images(&volume.vid)?.clean()))
+    }
+
+    fn adopt(&self, volume: &Volume) -> Result<(), StorageError> {
+        self.adopt_image(volume)
     }
 
     fn size(&self, volume: &Volume) -> Result<u64, StorageError> {

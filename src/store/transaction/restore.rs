@@ -1,10 +1,12 @@
 //! Going back to an earlier state of the store.
 
-use std::io::Read as _;
+use std::io::Write as _;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use super::{StoreError, StorePlace, Write, parse};
-use crate::format::Bytes;
+use super::stored_file::{ReadFrom, opened};
+use super::{Replaced, StoreError, StorePlace, Write, same_file};
+use crate::format::{Bytes, Changed};
 
 /// What became of restoring.
 pub enum Restored {
@@ -21,32 +23,48 @@ impl Write {
     /// # Errors
     /// `bytes` are no store, a live qubesd owns the file, or it cannot be locked, copied or written; it is as it was.
     pub fn restore(place: &StorePlace, bytes: Vec<u8>) -> Result<Restored, StoreError> {
-        crate::format::check(&bytes).map_err(|source| StoreError::Format { path: place.file.clone(), source })?;
+        Write::put_over(place, None, bytes)
+    }
+
+    /// The same, if what stands there is still `expected`, from which `bytes` were made.
+    ///
+    /// # Errors
+    /// As [`Write::restore`]; also when the store changed meanwhile, or is gone.
+    pub fn restore_over(place: &StorePlace, expected: &[u8], bytes: Vec<u8>) -> Result<Restored, StoreError> {
+        Write::put_over(place, Some(expected), bytes)
+    }
+
+    fn put_over(place: &StorePlace, expected: Option<&[u8]>, bytes: Vec<u8>) -> Result<Restored, StoreError> {
+        crate::format::check_any(&bytes).map_err(|source| StoreError::Format { path: place.file.clone(), source })?;
         let (place, lock, version) = match Write::take(place) {
             Ok(taken) => taken,
-            Err(StoreError::Missing { .. }) => {
+            Err(StoreError::Missing { .. }) if expected.is_none() => {
                 place.refuse_beside_qubesd()?;
                 let store = Box::new(Write::put_new(place, bytes)?);
                 return Ok(Restored::Written { store, kept: None });
             }
             Err(error) => return Err(error),
         };
-        // However long it is: what is no store may still hold what somebody needs.
-        let mut old = Vec::new();
-        let mut reader = lock.file();
-        reader.read_to_end(&mut old).map_err(StoreError::io("read", &place.file))?;
-        if old == bytes {
+        let new = Bytes::from(bytes);
+        let (qubes, original) =
+            opened(Arc::new(new.clone())).map_err(|source| StoreError::Format { path: place.file.clone(), source })?;
+        let read_from = ReadFrom { file: same_file(&lock, &place)?, version, stored: None };
+        let saved = Changed::default();
+        let mut store = Write { qubes, place, original, read_from, saved, lock, version, companions: None, then: None };
+        let old = store.current().map_err(StoreError::io("read", &store.place.file))?;
+        if expected.is_some_and(|expected| expected != &*old) {
+            return Err(StoreError::ChangedBehind { path: store.place.file.clone() });
+        }
+        if *old == *new {
             return Ok(Restored::Unchanged);
         }
-        let new = Bytes::from(bytes);
-        let qubes = parse(new.clone(), &place.file)?;
-        let mut store = Write { qubes, place, source: Bytes::from(old), saved: None, lock, version };
         let kept = store.keep_copy()?;
         // The lock may have been waited for.
         store.place.refuse_beside_qubesd()?;
         store.refuse_changed_behind()?;
-        store.replace(new.clone())?;
-        (store.source, store.saved) = (new, None);
+        let Replaced { file, durable } = store.replace(|file| file.write_all(&new))?;
+        store.read_from = ReadFrom { file, version: store.version, stored: None };
+        durable?;
         Ok(Restored::Written { store: Box::new(store), kept: Some(kept) })
     }
 }

@@ -2,10 +2,10 @@
 
 use serde_json::json;
 
-use super::{copies, one_line};
-use crate::format::{self, Damage};
+use super::copies;
+use super::told::{Said, summary, tell, word};
+use crate::format::{self, Damage, FormatError};
 use crate::lifecycle::Session;
-use crate::model::check::Harm;
 use crate::store::read_bytes;
 use crate::tools::failure::Failure;
 use crate::tools::invocation::Invocation;
@@ -28,39 +28,13 @@ pub fn run(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
         return Ok(u8::from(!damages.is_empty()));
     }
     let file = version.path.display().to_string();
-    for damage in &damages {
-        tell(call, &file, damage)?;
-    }
-    if is_store && format::check(&bytes).is_err() {
+    tell(call, &file, &damages, Said::WouldDo)?;
+    let is_unreadable = |error: &FormatError| !matches!(error, FormatError::OldFormat);
+    if is_store && format::check(&bytes).is_err_and(|error| is_unreadable(&error)) {
         call.out.line(&copies::way_out(session))?;
     }
-    let errors = damages.iter().filter(|d| d.harm == Harm::Refused).count();
-    call.inform("qubes-db", &summary(&file, errors, damages.len() - errors));
+    call.inform("qubes-db", &format!("{file}: {}", summary(&damages)));
     Ok(u8::from(!damages.is_empty()))
-}
-
-/// Two lines, the first as compilers write it, so that editors jump there.
-fn tell(call: &mut Invocation, file: &str, damage: &Damage) -> Result<(), Failure> {
-    let line = damage.line.map(|n| format!(":{n}")).unwrap_or_default();
-    let qube = damage.qube.as_ref().map(|name| format!("{name}: ")).unwrap_or_default();
-    call.out.line(&format!("{file}{line}: {}: {qube}{}", word(damage.harm), one_line(&damage.text)))?;
-    call.out.line(&format!("    repair: {}", one_line(&damage.remedy.to_string())))
-}
-
-fn word(harm: Harm) -> &'static str {
-    match harm {
-        Harm::Refused => "error",
-        Harm::Misread => "warning",
-    }
-}
-
-fn summary(file: &str, errors: usize, warnings: usize) -> String {
-    let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
-    match (errors, warnings) {
-        (0, 0) => format!("{file}: nothing is wrong"),
-        (0, _) => format!("{file}: {}; qubesd loads it", count(warnings, "warning")),
-        _ => format!("{file}: {} that qubesd refuses it for, {}", count(errors, "error"), count(warnings, "warning")),
-    }
 }
 
 fn as_json(damage: &Damage) -> serde_json::Value {
@@ -68,7 +42,9 @@ fn as_json(damage: &Damage) -> serde_json::Value {
         "line": damage.line,
         "qube": damage.qube.as_ref().map(|name| name.as_str()),
         "severity": word(damage.harm),
+        "kind": damage.kind.as_str(),
         "text": damage.text,
         "repair": damage.remedy.to_string(),
+        "automatic": damage.remedy.is_automatic(),
     })
 }

@@ -76,7 +76,7 @@ pub fn the_store(session: &Session) -> Version {
 pub fn loads(path: &Path) -> Result<Bytes, StoreError> {
     let bytes = read_bytes(path)?;
     let wrong = |source| StoreError::Format { path: path.into(), source };
-    format::check(&bytes).map_err(wrong)?;
+    format::check_any(&bytes).map_err(wrong)?;
     format::read(bytes.clone()).map_err(wrong)?;
     Ok(bytes)
 }

@@ -1,10 +1,13 @@
 //! qubes-db diff.
 
+use serde_json::{Value as Json, json};
+
 use super::copies::{self, Version};
 use super::one_line;
 use crate::format::{self, Bytes};
 use crate::lifecycle::Session;
 use crate::model::Qubes;
+use crate::model::differences::{Difference, How};
 use crate::store::{StoreError, read_bytes};
 use crate::tools::failure::Failure;
 use crate::tools::invocation::Invocation;
@@ -25,7 +28,13 @@ pub fn run(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
         read => read?,
     };
     let lines = match (load(&old, &old_bytes), load(&new, &new_bytes)) {
+        (Ok(old), Ok(new)) if call.has("json") => {
+            let differences = old.differences(&new);
+            call.print_json(&differences.iter().map(as_json).collect())?;
+            return Ok(u8::from(!differences.is_empty()));
+        }
         (Ok(old), Ok(new)) => self::words(&old, &new),
+        (Err(why), _) | (_, Err(why)) if call.has("json") => return Err(why.into()),
         (Err(why), _) | (_, Err(why)) => {
             call.warn("qubes-db", &format!("{why}; the lines that differ, old and new:"));
             changed_lines(&old_bytes, &new_bytes)
@@ -35,20 +44,31 @@ pub fn run(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
         call.out.line(line)?;
     }
     if lines.is_empty() {
-        call.inform("qubes-db", &format!("{} and {} say the same", old.title, new.title));
+        let how = if *old_bytes == *new_bytes { "" } else { ", though not in the same bytes" };
+        call.inform("qubes-db", &format!("{} and {} say the same{how}", old.title, new.title));
     }
     Ok(u8::from(!lines.is_empty()))
 }
 
 fn load(version: &Version, bytes: &Bytes) -> Result<Qubes, StoreError> {
     let wrong = |source| StoreError::Format { path: version.path.clone(), source };
-    format::check(bytes).map_err(wrong)?;
+    format::check_any(bytes).map_err(wrong)?;
     format::read(bytes.clone()).map_err(wrong)
 }
 
 /// What differs, one line each: `work: memory 400 → 800`.
 pub fn words(old: &Qubes, new: &Qubes) -> Vec<String> {
     old.differences(new).iter().map(|difference| one_line(&difference.to_string())).collect()
+}
+
+fn as_json(difference: &Difference) -> Json {
+    let (change, old, new) = match &difference.how {
+        How::Changed { old, new, .. } => ("changed", old.as_ref(), new.as_ref()),
+        How::Added(about) => ("added", None, about.as_ref()),
+        How::Removed(about) => ("removed", about.as_ref(), None),
+    };
+    let what = (!difference.what.is_empty()).then_some(&difference.what);
+    json!({"of": difference.of, "what": what, "change": change, "old": old, "new": new})
 }
 
 /// Of texts that are no stores: the lines between the first and the last that differ.

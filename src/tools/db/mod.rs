@@ -2,19 +2,22 @@
 //! works: it asks no hypervisor, and takes a store that is broken or missing for what it is.
 
 mod check;
+mod convert;
 mod copies;
 mod diff;
 mod dump;
 mod history;
+mod repair;
 mod restore;
+mod told;
 
 use clap::Arg;
 
-use super::arguments::{json, needed};
+use super::arguments::{flag, json, needed, value};
 use super::failure::{Failure, quoted};
 use super::invocation::Invocation;
 use crate::lifecycle::Session;
-use crate::system::{Options, System};
+use crate::system::Options;
 
 pub(super) use copies::names as names_of_copies;
 
@@ -27,14 +30,22 @@ struct Verb {
     run: fn(&mut Invocation, &Session) -> Result<u8, Failure>,
 }
 
-const VERBS: [Verb; 5] = [
+const VERBS: [Verb; 7] = [
     Verb {
         name: "check",
         about: "Tell everything that is wrong with the store, with its line and what a repair would do. An error is what \
-                qubesd refuses the whole file for, a warning what it reads otherwise, or loses. Exit code 0 when there \
-                is nothing, 1 when there is something.",
+                qubesd refuses the whole file for, a warning what it reads otherwise, or loses. Of many of one kind a few \
+                stand for all; --all or -v tells each. Exit code 0 when there is nothing, 1 when there is something.",
         copies: (0, 1),
         run: check::run,
+    },
+    Verb {
+        name: "convert",
+        about: "Make a store of Qubes R1, R2 or R3 one of R4, with the firewall files of its qubes, after keeping a copy; \
+                every other change of such a store does it, too. --dry-run tells what would be done, and what would be \
+                lost. A store of R4 is left alone.",
+        copies: (0, 0),
+        run: convert::run,
     },
     Verb {
         name: "diff",
@@ -51,6 +62,15 @@ const VERBS: [Verb; 5] = [
         run: history::run,
     },
     Verb {
+        name: "repair",
+        about: "Do what check says, after keeping a copy of what is there, and tell each repair. Asks before it writes, unless \
+                --yes is given; where something is lost, asks what to take: --salvage or --from say it beforehand. \
+                --dry-run writes nothing. Exit code 0 when nothing is wrong any more, 1 when something is left, or \
+                nothing was written.",
+        copies: (0, 0),
+        run: repair::run,
+    },
+    Verb {
         name: "restore",
         about: "Put a copy in place of the store, after keeping a copy of what is there.",
         copies: (1, 1),
@@ -65,7 +85,14 @@ pub fn words() -> Vec<&'static str> {
 
 pub fn define(line: clap::Command) -> clap::Command {
     line.arg(json())
-        .arg(Arg::new("db-command").value_name("COMMAND").help("check, diff, dump, history or restore"))
+        .arg(flag("all", None, "check, repair: tell each of many things of one kind"))
+        .arg(flag("dry-run", Some('n'), "convert, repair: tell what would be done, and write nothing"))
+        .arg(flag("yes", Some('y'), "repair: do not ask"))
+        .arg(flag("salvage", None, "repair: take what can be read of a damaged file, and do without the rest"))
+        .arg(value("from", None, "COPY", "repair: take what cannot be read from this copy"))
+        .arg(
+            Arg::new("db-command").value_name("COMMAND").help("check, convert, diff, dump, history, repair or restore"),
+        )
         .arg(
             Arg::new("copy")
                 .value_name("COPY")
@@ -81,6 +108,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
         let words = words().join(", ");
         return Err(Failure::usage(format!("no such command: {} (there are: {words})", quoted(word))));
     };
+    refuse_foreign_options(call, word)?;
     let (least, most) = verb.copies;
     match call.values("copy").as_slice() {
         given if given.len() < least => {
@@ -91,13 +119,29 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
         }
         _ => {
             let options = Options { offline: true, ..super::arguments::place(&call.given) };
-            (verb.run)(call, &Session::new(System::new(options)?))
+            (verb.run)(call, &Session::new(call.system_at(options)?))
         }
     }
 }
 
+/// Options that the command has no use for: who gives one expects something.
+fn refuse_foreign_options(call: &Invocation, word: &str) -> Result<(), Failure> {
+    let options: [(&str, &[&str]); 6] = [
+        ("all", &["check", "repair"]),
+        ("dry-run", &["convert", "repair"]),
+        ("yes", &["repair"]),
+        ("salvage", &["repair"]),
+        ("from", &["repair"]),
+        ("json", &["check", "convert", "diff", "dump", "history"]),
+    ];
+    match options.into_iter().find(|(option, verbs)| call.is_given(option) && !verbs.contains(&word)) {
+        Some((option, _)) => Err(Failure::usage(format!("{word} has no option --{option}"))),
+        None => Ok(()),
+    }
+}
+
 /// A text from the store, or about it, on one line whatever stands in it.
-fn one_line(text: &str) -> String {
+pub(super) fn one_line(text: &str) -> String {
     let shown = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
     text.chars().map(shown).collect()
 }

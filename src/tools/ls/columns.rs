@@ -116,6 +116,19 @@ impl Column {
         matches!(&self.content, Content::Property(p) if &**p == "name")
     }
 
+    pub fn is_label(&self) -> bool {
+        matches!(&self.content, Content::Property(p) if &**p == "label")
+    }
+
+    /// Whether its cells are numbers of MiB.
+    pub fn is_mib(&self) -> bool {
+        match self.content {
+            Content::Memory | Content::Disk => true,
+            Content::Volume { fact, .. } => matches!(fact, VolumeFact::Usage | VolumeFact::Size),
+            _ => false,
+        }
+    }
+
     /// Whether it is sorted as a number.
     pub fn is_numeric(&self) -> bool {
         NUMERIC.contains(&self.heading.as_str())
@@ -136,10 +149,7 @@ impl Column {
             Content::Class => vm.class.as_str().into(),
             Content::State => values.state(vm).as_str().into(),
             Content::Flags => flags(values, vm).into(),
-            Content::Gateway => {
-                let gateway = values.text(vm, "netvm").and_then(|netvm| values.text_of(&netvm, "gateway"));
-                gateway.unwrap_or_default().into()
-            }
+            Content::Gateway => values.gateway(vm).unwrap_or_default().into(),
             Content::Memory => values.memory_mib(vm).map_or(Cow::Borrowed(""), |m| m.to_string().into()),
             Content::Disk => mib(values.volumes(vm).iter().map(|v| v.usage).sum()).to_string().into(),
             Content::Volume { name, fact } => volume_cell(values, vm, name, *fact),
@@ -158,7 +168,7 @@ impl Column {
     pub fn json(&self, values: &Values, vm: &Vm) -> serde_json::Value {
         use serde_json::json;
         match &self.content {
-            Content::Memory => json!(values.memory_mib(vm)),
+            Content::Memory => json!(values.memory_mib(vm).map(|mib| mib * 1024 * 1024)),
             Content::Disk => json!(values.volumes(vm).iter().map(|v| v.usage).sum::<u64>()),
             Content::Volume { name, fact } => {
                 let volumes = values.volumes(vm);

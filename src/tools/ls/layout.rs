@@ -1,19 +1,28 @@
 //! The order of rows: sorted by a column, or as a tree of who gets its network from whom.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::model::Vm;
 use crate::tools::values::Values;
 
+/// How to sort.
+#[derive(Debug, Clone, Copy)]
+pub struct Order {
+    pub is_numeric: bool,
+    pub is_reversed: bool,
+    pub ignores_case: bool,
+}
+
 /// Sorts rows, which come in the order of names, by the column at `at`. Equal ones keep their order, also reversed.
-pub fn sort(rows: &mut [Vec<String>], at: usize, numeric: bool, reverse: bool, ignore_case: bool) {
-    let compare = |a: &Vec<String>, b: &Vec<String>| {
-        let order = match numeric {
-            true => number(&a[at]).total_cmp(&number(&b[at])),
-            false if ignore_case => a[at].to_lowercase().cmp(&b[at].to_lowercase()),
-            false => a[at].cmp(&b[at]),
+pub fn sort<R: AsRef<[C]>, C: AsRef<str>>(rows: &mut [R], at: usize, by: Order) {
+    let compare = |a: &R, b: &R| {
+        let (a, b) = (a.as_ref()[at].as_ref(), b.as_ref()[at].as_ref());
+        let order = match by.is_numeric {
+            true => number(a).total_cmp(&number(b)),
+            false if by.ignores_case => a.to_lowercase().cmp(&b.to_lowercase()),
+            false => a.cmp(b),
         };
-        if reverse { order.reverse() } else { order }
+        if by.is_reversed { order.reverse() } else { order }
     };
     rows.sort_by(compare);
 }
@@ -24,38 +33,87 @@ fn number(cell: &str) -> f64 {
 }
 
 /// The rows of a tree with their depth. First the qubes without a network, sorted; then each that gets its network
-/// from nobody but provides one, with its clients below it. A qube whose netvms do not lead to such a root, because
-/// they are not listed or form a loop, is left out.
+/// from nobody but provides one, with its clients below it; at the end, for each loop of netvms, the qubes of the loop
+/// with theirs. A qube whose netvms lead to one that is not listed is left out.
 pub fn tree<'a>(values: &Values, vms: &[&'a Vm]) -> Vec<(usize, &'a Vm)> {
-    let netvm = |vm: &'a Vm| values.text(vm, "netvm").filter(|n| !n.is_empty()).map(String::from);
-    let with_netvm: Vec<(&'a Vm, Option<String>)> = vms.iter().map(|vm| (*vm, netvm(vm))).collect();
-    let provides = |vm: &Vm| values.is_true(vm, "provides_network");
-    let alone = with_netvm.iter().filter(|(vm, netvm)| vm.name.is_dom0() || (netvm.is_none() && !provides(vm)));
-    let mut rows: Vec<(usize, &'a Vm)> = alone.map(|(vm, _)| (0, *vm)).collect();
+    let netvm = |vm: &'a Vm| values.text(vm, "netvm").filter(|n| !n.is_empty() && !vm.name.is_dom0()).map(String::from);
+    let netvms: HashMap<&str, String> = vms.iter().filter_map(|vm| Some((vm.name.as_str(), netvm(vm)?))).collect();
+    let has_netvm = |vm: &Vm| netvms.contains_key(vm.name.as_str());
+    let provides = |vm: &Vm| !vm.name.is_dom0() && values.is_true(vm, "provides_network");
+    let alone = vms.iter().filter(|vm| !has_netvm(vm) && !provides(vm));
+    let mut rows: Vec<(usize, &'a Vm)> = alone.map(|vm| (0, *vm)).collect();
     let mut clients: HashMap<&str, Vec<&'a Vm>> = HashMap::new();
-    for (vm, netvm) in with_netvm.iter().filter(|(vm, _)| !vm.name.is_dom0()) {
-        if let Some(netvm) = netvm {
-            clients.entry(netvm.as_str()).or_default().push(*vm);
+    for vm in vms {
+        if let Some(netvm) = netvms.get(vm.name.as_str()) {
+            clients.entry(netvm).or_default().push(vm);
         }
     }
-    for (root, _) in with_netvm.iter().filter(|(vm, netvm)| !vm.name.is_dom0() && netvm.is_none() && provides(vm)) {
-        // A root has no netvm, so no loop leads back to it or is reached from it.
+    let mut seen = HashSet::new();
+    let roots = vms.iter().filter(|vm| !has_netvm(vm) && provides(vm));
+    let in_loops = in_loops(&netvms);
+    let loops = vms.iter().filter(|vm| in_loops.contains(vm.name.as_str()));
+    for root in roots.chain(loops) {
         let mut open = vec![(0, *root)];
         while let Some((level, vm)) = open.pop() {
-            rows.push((level, vm));
-            let below = clients.get(vm.name.as_str()).into_iter().flatten();
-            open.extend(below.rev().map(|client| (level + 1, *client)));
+            // Only in a loop does a way lead to a qube twice.
+            if seen.insert(vm.name.as_str()) {
+                rows.push((level, vm));
+                let below = clients.get(vm.name.as_str()).into_iter().flatten();
+                open.extend(below.rev().map(|client| (level + 1, *client)));
+            }
         }
     }
     rows
 }
 
-/// A name in a tree.
-pub fn branch(level: usize, name: &str) -> String {
-    match level {
-        0 => name.to_string(),
-        level => format!("{}└─{name}", "  ".repeat(level - 1)),
+/// The qubes whose netvms lead back to them.
+fn in_loops<'n>(netvms: &'n HashMap<&'n str, String>) -> HashSet<&'n str> {
+    let mut seen: HashSet<&str> = HashSet::new();
+    let mut found = HashSet::new();
+    for name in netvms.keys() {
+        let mut way: Vec<&str> = Vec::new();
+        let mut at = Some(*name);
+        while let Some(qube) = at.filter(|qube| seen.insert(qube)) {
+            way.push(qube);
+            at = netvms.get(qube).map(String::as_str);
+        }
+        // The way ends at a qube that it has passed, at one that an earlier way has, or where there is no netvm.
+        let back = way.iter().position(|qube| at == Some(*qube));
+        found.extend(back.into_iter().flat_map(|start| way[start..].iter().copied()));
     }
+    found
+}
+
+/// How the branches of a tree look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Branches {
+    /// As upstream prints them: every one as if it were the last.
+    AsUpstream,
+    /// With box-drawing characters.
+    Drawn,
+    Ascii,
+}
+
+/// What stands before each name of a tree whose rows have these depths.
+pub fn branches(levels: &[usize], look: Branches) -> Vec<String> {
+    let [go_on, blank, between, last] = match look {
+        Branches::AsUpstream => ["  ", "  ", "└─", "└─"],
+        Branches::Drawn => ["│ ", "  ", "├─", "└─"],
+        Branches::Ascii => ["| ", "  ", "|-", "`-"],
+    };
+    let mut branches = vec![String::new(); levels.len()];
+    // From the end: whether a further row of the same branch follows at each depth.
+    let mut follows: Vec<bool> = Vec::new();
+    for (branch, level) in branches.iter_mut().zip(levels).rev() {
+        follows.truncate(*level);
+        follows.resize(*level, false);
+        if let Some((own, above)) = follows.split_last_mut() {
+            branch.extend(above.iter().map(|goes_on| if *goes_on { go_on } else { blank }));
+            branch.push_str(if *own { between } else { last });
+            *own = true;
+        }
+    }
+    branches
 }
 
 #[cfg(test)]
@@ -65,7 +123,7 @@ mod tests {
     fn sorted(cells: &[&str], numeric: bool, reverse: bool) -> Vec<String> {
         let mut rows: Vec<Vec<String>> =
             cells.iter().enumerate().map(|(at, c)| vec![c.to_string(), at.to_string()]).collect();
-        sort(&mut rows, 0, numeric, reverse, false);
+        sort(&mut rows, 0, Order { is_numeric: numeric, is_reversed: reverse, ignores_case: false });
         rows.into_iter().map(|row| row.concat()).collect()
     }
 
@@ -77,7 +135,17 @@ mod tests {
     }
 
     #[test]
-    fn a_branch_is_indented_by_its_level() {
-        assert_eq!([branch(0, "a"), branch(1, "b"), branch(3, "c")], ["a", "└─b", "    └─c"]);
+    fn branches_of_one_qube_are_connected_where_they_can_be_drawn() {
+        let levels = [0, 0, 1, 2, 2, 1, 2, 0];
+        assert_eq!(branches(&levels, Branches::AsUpstream), ["", "", "└─", "  └─", "  └─", "└─", "  └─", ""]);
+        assert_eq!(branches(&levels, Branches::Drawn), ["", "", "├─", "│ ├─", "│ └─", "└─", "  └─", ""]);
+        assert_eq!(branches(&levels, Branches::Ascii), ["", "", "|-", "| |-", "| `-", "`-", "  `-", ""]);
+    }
+
+    #[test]
+    fn a_qube_that_only_leads_into_a_loop_is_not_in_it() {
+        let netvms = [("a", "b"), ("b", "c"), ("c", "b"), ("d", "e"), ("f", "f"), ("g", "a")];
+        let netvms: HashMap<&str, String> = netvms.into_iter().map(|(vm, netvm)| (vm, netvm.to_owned())).collect();
+        assert_eq!(in_loops(&netvms), HashSet::from(["b", "c", "f"]));
     }
 }

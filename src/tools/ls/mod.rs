@@ -3,12 +3,12 @@
 mod columns;
 mod filters;
 mod layout;
+mod presentation;
 
 pub use columns::{FORMATS, HEADINGS};
 
-use std::borrow::Cow;
-
-use super::arguments::{self, exclusive, flag, greedy, value};
+use super::arguments::{self, exclusive, flag, greedy, of_listing, value};
+use super::damage::Watch;
 use super::failure::Failure;
 use super::invocation::{Invocation, read_for_good};
 use super::output::Output;
@@ -16,7 +16,7 @@ use super::qubes_given::{self, Given};
 use super::table;
 use super::values::Values;
 use crate::lifecycle::Session;
-use crate::model::{Qubes, Vm, VmName};
+use crate::model::{Qubes, VmName};
 use columns::Column;
 use filters::Filters;
 
@@ -38,7 +38,9 @@ pub fn define(line: clap::Command) -> clap::Command {
         .arg(flag("ignore-case", None, "sort without regard to case"))
         .arg(flag("spinner", None, "accepted, without effect"))
         .arg(flag("no-spinner", None, "accepted, without effect"))
-        .arg(arguments::json());
+        .arg(arguments::json())
+        .arg(arguments::color())
+        .arg(of_listing(flag("human-readable", None, "in tables: MiB as 750M, 1.5G, 20G")));
     let line = exclusive(line, "format", &["format", "fields", "disk", "network", "kernel"]);
     exclusive(line, "layout", &["raw-data", "raw-list", "json"])
 }
@@ -68,6 +70,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
         return help_columns(&mut call.out);
     }
     let columns = columns_of(call)?;
+    call.out.choose_colors(arguments::colors(&call.given)?);
     let session = Session::new(call.system()?);
     let qubes = read_for_good(&session)?;
     let Invocation { given, .. } = &*call;
@@ -85,10 +88,14 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     if (columns.iter().any(Column::is_live) || filters.ask_for_states()) && !call.has("raw-list") {
         warn_when_unreachable(call, &values);
     }
-    let vms: Vec<&Vm> = names.iter().filter_map(|n| qubes.get(n)).filter(|vm| filters.pass(&values, vm)).collect();
+    if !filters.are_none() {
+        names.retain(|name| values.glance(name).is_some_and(|vm| filters.pass(&values, &vm)));
+    }
     drop(filters);
-    warn_of_damage(call, &qubes, &vms);
-    print(call, &columns, &values, vms).map(|()| 0)
+    let watch = Watch::over(&qubes, &session, names.len() == qubes.len());
+    presentation::print(call, &columns, &values, &names, &watch)?;
+    watch.warn(call, "qvm-ls");
+    Ok(0)
 }
 
 /// Names in byte order: those given, else all.
@@ -124,63 +131,6 @@ fn warn_when_unreachable(call: &Invocation, values: &Values) {
     }
 }
 
-/// What is wrong with the store, and with those qubes of it that are listed: they are shown as far as they can be read.
-fn warn_of_damage(call: &Invocation, qubes: &Qubes, vms: &[&Vm]) {
-    for diagnosis in &qubes.diagnoses {
-        call.warn("qvm-ls", &diagnosis.text);
-    }
-    vms.iter().for_each(|vm| call.warn_of_damage(vm));
-}
-
-fn print(call: &mut Invocation, columns: &[Column], values: &Values, vms: Vec<&Vm>) -> Result<(), Failure> {
-    let (tree, reverse, ignore_case) = (call.has("tree"), call.has("reverse"), call.has("ignore-case"));
-    let sort = call.value("sort").unwrap_or("NAME").to_uppercase();
-    if call.has("raw-list") {
-        return vms.iter().try_for_each(|vm| call.out.line(vm.name.as_str()));
-    }
-    if call.has("json") {
-        return print_json(&mut call.out, columns, values, &vms);
-    }
-    let row = |vm: &Vm| -> Vec<String> { columns.iter().map(|c| shown(c.cell(values, vm))).collect() };
-    if call.has("raw-data") {
-        return vms.iter().try_for_each(|vm| call.out.line(&row(vm).join("|")));
-    }
-    let mut rows: Vec<Vec<String>> = Vec::with_capacity(vms.len() + 1);
-    rows.push(columns.iter().map(|c| c.heading.clone()).collect());
-    if tree {
-        for (level, vm) in layout::tree(values, &vms) {
-            let mut cells = row(vm);
-            for (cell, _) in cells.iter_mut().zip(columns).filter(|(_, c)| c.is_name()) {
-                *cell = layout::branch(level, cell);
-            }
-            rows.push(cells);
-        }
-    } else {
-        rows.extend(vms.iter().map(|vm| row(vm)));
-        if let Some(at) = columns.iter().position(|c| c.heading == sort) {
-            layout::sort(&mut rows[1..], at, columns[at].is_numeric(), reverse, ignore_case);
-        }
-    }
-    table::print(&mut call.out, &rows)
-}
-
-/// A cell as it is printed: `-` for nothing.
-fn shown(cell: Cow<str>) -> String {
-    if cell.is_empty() { "-".to_string() } else { cell.into_owned() }
-}
-
-/// One object for each qube, sorted by name: its name, and the columns with real types.
-fn print_json(out: &mut Output, columns: &[Column], values: &Values, vms: &[&Vm]) -> Result<(), Failure> {
-    let object = |vm: &&Vm| {
-        let name = ("name".to_string(), serde_json::Value::from(vm.name.as_str()));
-        let others = columns.iter().filter(|c| !c.is_name() && !c.heading.is_empty());
-        let fields = std::iter::once(name).chain(others.map(|c| (c.json_name(), c.json(values, vm))));
-        serde_json::Value::Object(fields.collect())
-    };
-    let list: serde_json::Value = vms.iter().map(object).collect();
-    out.line(&serde_json::to_string_pretty(&list)?)
-}
-
 fn help_formats(out: &mut Output) -> Result<u8, Failure> {
     let mut formats = FORMATS;
     formats.sort_unstable();
@@ -197,9 +147,23 @@ fn help_columns(out: &mut Output) -> Result<u8, Failure> {
     out.line("\nAny property may be a column as well; qvm-prefs --help-properties lists them.\n").map(|()| 0)
 }
 
+const ON_A_TERMINAL: &str = "\
+Names and labels have the colour of the label; black ones are bold. --color=never and the environment variables
+NO_COLOR (when it is not empty) and TERM=dumb switch colours off, --color=always switches them on, also into a pipe
+(qvm-ls --color=always | less -R). --raw-data, --raw-list and --json never have any.
+
+--tree draws connected branches, of ASCII where the locale is not UTF-8. In a pipe every branch looks like a last one.
+Qubes whose netvms form a loop stand at the end. Long cells go on below themselves where the terminal is narrow.
+Characters that could deceive a reader (controls, invisible and direction-changing ones) are shown as _.
+";
+
 /// Columns and formats as sections of the manual page.
 pub fn manual() -> Vec<(&'static str, String)> {
     let formats: String =
         FORMATS.iter().map(|(name, columns)| format!("  {name:7}  {}\n", columns.to_uppercase())).collect();
-    vec![("columns", table::explained(HEADINGS.iter().copied())), ("formats", formats)]
+    vec![
+        ("columns", table::explained(HEADINGS.iter().copied())),
+        ("formats", formats),
+        ("on a terminal", ON_A_TERMINAL.to_string()),
+    ]
 }

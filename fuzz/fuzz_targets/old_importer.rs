@@ -1,0 +1,6 @@
+//! Any bytes, read as a store of R1 to R3.
+#![no_main]
+
+use qubes_fuzz::fuzz_bodies;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz_bodies::old_importer(bytes));

@@ -1,0 +1,6 @@
+//! Any bytes, read as a store of R4, looked at, changed and written back.
+#![no_main]
+
+use qubes_fuzz::fuzz_bodies;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz_bodies::r4_reader(bytes));

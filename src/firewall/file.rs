@@ -1,0 +1,67 @@
+//! The file: which version one is, and how R4's is written (`spec/r4-firewall.md` §1).
+
+use super::{MAX_BYTES, Rule, Rules};
+use crate::format::xml;
+
+/// Whose rules a file has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Version {
+    /// R1 to R3: `<QubesFirewallRules>`.
+    R3,
+    /// R4: `<firewall version="2">`.
+    R4,
+    /// Nobody's, or a later one's: why.
+    Unknown(String),
+}
+
+/// Which version a file is.
+pub fn version(bytes: &[u8]) -> Version {
+    if bytes.len() as u64 > MAX_BYTES {
+        return Version::Unknown(format!("it is larger than {MAX_BYTES} bytes"));
+    }
+    let tree = match xml::document(bytes) {
+        Ok(tree) => tree,
+        Err(error) => return Version::Unknown(error.to_string()),
+    };
+    let version = tree.attribute(xml::Tree::ROOT, "version");
+    match (tree.name(xml::Tree::ROOT), version.as_deref()) {
+        (b"QubesFirewallRules", None | Some("1")) => Version::R3,
+        (b"firewall", Some("2")) => Version::R4,
+        _ => Version::Unknown("it is neither R3's <QubesFirewallRules> nor R4's <firewall version=\"2\">".into()),
+    }
+}
+
+impl Rules {
+    /// The bytes of the file, as upstream writes them.
+    pub fn to_file(&self) -> Vec<u8> {
+        let mut text = String::from("<firewall version=\"2\">\n");
+        if self.0.is_empty() {
+            text.push_str("  <rules/>\n");
+        } else {
+            text.push_str("  <rules>\n");
+            self.0.iter().for_each(|rule| rule.write(&mut text));
+            text.push_str("  </rules>\n");
+        }
+        text.push_str("</firewall>\n");
+        text.into_bytes()
+    }
+}
+
+impl Rule {
+    /// No part of a rule has a character that XML would need written otherwise.
+    fn write(&self, text: &mut String) {
+        text.push_str("    <rule>\n      <properties>\n");
+        let parts = [
+            ("action", Some(self.action.to_string())),
+            ("expire", self.expire.map(|e| e.to_string())),
+            ("dsthost", self.host.as_ref().map(|h| h.as_str().to_owned())),
+            ("proto", self.protocol.map(|p| p.to_string())),
+            ("specialtarget", self.is_dns.then(|| "dns".to_owned())),
+            ("dstports", self.ports.map(|p| p.to_string())),
+        ];
+        for (name, value) in parts.into_iter().filter_map(|(name, value)| Some((name, value?))) {
+            text.push_str(&format!("        <property name=\"{name}\">{value}</property>\n"));
+        }
+        text.push_str("      </properties>\n    </rule>\n");
+    }
+}

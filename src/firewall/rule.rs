@@ -1,0 +1,178 @@
+//! Rules, with what each part of one may be (`spec/r4-firewall.md` §2).
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
+
+/// The rules of a qube in their order. What none of them is about is dropped.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Rules(pub Vec<Rule>);
+
+/// One rule: what it is about, and what becomes of it. What is unsaid fits everything.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rule {
+    pub action: Action,
+    pub host: Option<Host>,
+    /// It is about the qube's name servers.
+    pub is_dns: bool,
+    pub protocol: Option<Protocol>,
+    /// Only with TCP or UDP.
+    pub ports: Option<Ports>,
+    /// When it ends, seconds since 1970.
+    pub expire: Option<u64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    Accept,
+    Drop,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    Tcp,
+    Udp,
+    Icmp,
+}
+
+/// Ports from the first to the last, both among them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ports {
+    first: u16,
+    last: u16,
+}
+
+/// An address with the length of its network, or a name, as it is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Host(String);
+
+/// Why a text cannot be a part of a rule.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RuleError {
+    #[error("'{0}' is neither an address nor a name")]
+    Host(String),
+    #[error("{length} is no length of a network of '{address}'")]
+    Network { address: String, length: u32 },
+    #[error("the ports {first} to {last} are none")]
+    Ports { first: u32, last: u32 },
+}
+
+/// Longest name that DNS has.
+const LONGEST_NAME: usize = 253;
+
+impl Rule {
+    /// A rule about everything.
+    pub fn all(action: Action) -> Rule {
+        Rule { action, host: None, is_dns: false, protocol: None, ports: None, expire: None }
+    }
+
+    /// A rule about the qube's name servers.
+    pub fn dns(action: Action) -> Rule {
+        Rule { is_dns: true, ..Rule::all(action) }
+    }
+
+    /// A rule about ICMP.
+    pub fn icmp(action: Action) -> Rule {
+        Rule { protocol: Some(Protocol::Icmp), ..Rule::all(action) }
+    }
+}
+
+impl Ports {
+    /// # Errors
+    /// The last comes before the first, or one of them is above 65535.
+    pub fn new(first: u32, last: u32) -> Result<Ports, RuleError> {
+        match (u16::try_from(first), u16::try_from(last)) {
+            (Ok(first), Ok(last)) if first <= last => Ok(Ports { first, last }),
+            _ => Err(RuleError::Ports { first, last }),
+        }
+    }
+}
+
+impl Host {
+    /// An address or a name. `length`: of the address's network; a name has none.
+    ///
+    /// # Errors
+    /// The text is neither, or the address has no network of this length.
+    pub fn new(text: &str, length: Option<u32>) -> Result<Host, RuleError> {
+        if let Ok(address) = text.parse::<IpAddr>() {
+            let longest = if address.is_ipv4() { 32 } else { 128 };
+            let length = length.unwrap_or(longest);
+            return match length <= longest {
+                true => Ok(Host(format!("{address}/{length}"))),
+                false => Err(RuleError::Network { address: text.to_owned(), length }),
+            };
+        }
+        let name = text.to_ascii_lowercase();
+        let is_sign = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'.' | b'_');
+        // Numbers that are no address would be looked up as a name, which nobody can have meant.
+        let is_number = name.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+        match !name.is_empty() && name.len() <= LONGEST_NAME && name.bytes().all(is_sign) && !is_number {
+            true => Ok(Host(name)),
+            false => Err(RuleError::Host(text.chars().take(60).filter(|c| !c.is_control()).collect())),
+        }
+    }
+
+    /// Whether an address and the length of its network mean every IPv4 host.
+    pub fn is_everything(text: &str, length: Option<u32>) -> bool {
+        length == Some(0) && text.parse::<Ipv4Addr>().is_ok()
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Action::Accept => "accept",
+            Action::Drop => "drop",
+        })
+    }
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Protocol::Tcp => "tcp",
+            Protocol::Udp => "udp",
+            Protocol::Icmp => "icmp",
+        })
+    }
+}
+
+impl fmt::Display for Ports {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.first == self.last {
+            true => write!(f, "{}", self.first),
+            false => write!(f, "{}-{}", self.first, self.last),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_are_addresses_or_names() {
+        let host = |text, length| Host::new(text, length).map(|h| h.0).ok();
+        assert_eq!(host("10.0.0.0", Some(8)).as_deref(), Some("10.0.0.0/8"));
+        assert_eq!(host("10.0.0.1", None).as_deref(), Some("10.0.0.1/32"));
+        assert_eq!(host("2001:DB8::1", None).as_deref(), Some("2001:db8::1/128"));
+        assert_eq!(host("WWW.Example.org", Some(24)).as_deref(), Some("www.example.org"));
+        for bad in ["", "1.2.3", "1.2.3.4.5", "a b", "a/24", "ex\u{e4}mple.org", "<x>", "a\nb", &"a".repeat(254)] {
+            assert_eq!(host(bad, None), None, "{bad}");
+        }
+        assert!(Host::new("10.0.0.0", Some(33)).is_err());
+        assert!(Host::is_everything("0.0.0.0", Some(0)) && !Host::is_everything("a", Some(0)));
+    }
+
+    #[test]
+    fn ports_are_one_or_a_span() {
+        let ports = |first, last| Ports::new(first, last).map(|p| p.to_string()).ok();
+        assert_eq!(ports(80, 80).as_deref(), Some("80"));
+        assert_eq!(ports(1, 65535).as_deref(), Some("1-65535"));
+        assert_eq!(ports(2, 1), None);
+        assert_eq!(ports(1, 65536), None);
+    }
+}

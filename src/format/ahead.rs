@@ -1,0 +1,219 @@
+//! The usual domain, found without reading all of it.
+//!
+//! What could stand in a domain and change what it means is searched for in long stretches, which costs next to
+//! nothing where it stands nowhere; a place once found is remembered while it lies ahead.
+
+use std::borrow::Cow;
+
+use memchr::arch::all::packedpair::HeuristicFrequencyRank;
+use memchr::memmem::{Finder, FinderBuilder};
+
+use super::index::{Entry, entry};
+use super::scan::Span;
+use super::text::{Place, after, decode, skip_blank};
+
+/// How many properties are looked at before another way is taken.
+const MOST: usize = 1024;
+
+/// How the end tag of a domain begins.
+const END: &[u8] = b"</domain";
+
+/// Where something is found first.
+type Search = fn(&[u8]) -> Option<usize>;
+
+/// What lies ahead in the bytes of a window. When those change it is to be forgotten.
+pub(super) struct Ahead {
+    end: Next<Needle>,
+    name: Next<Needle>,
+    /// Comments, CDATA sections, instructions: only those may hold a `<` that is no tag.
+    misleading: Next<Search>,
+    /// Ways to write the word "name" other than between double quotation marks.
+    odd: Next<Search>,
+}
+
+impl Ahead {
+    pub fn new() -> Ahead {
+        Ahead {
+            end: Next::of(Needle::new(END, b"dm")),
+            name: Next::of(Needle::new(b"\"name\"", b"\"n")),
+            misleading: Next::of(misleading),
+            odd: Next::of(odd),
+        }
+    }
+
+    pub fn forget(&mut self) {
+        (self.end.place, self.name.place) = (None, None);
+        (self.misleading.place, self.odd.place) = (None, None);
+    }
+
+    /// Whether a domain ends somewhere from `at` on, with what shows whether it is one: the byte behind the name.
+    pub fn has_end(&mut self, bytes: &[u8], at: usize) -> bool {
+        self.end.from(bytes, at).saturating_add(END.len()) < bytes.len()
+    }
+
+    /// Where the domain ends that `inside` lies in, if nothing up to there could mislead.
+    pub fn end_of_domain(&mut self, bytes: &[u8], inside: usize) -> Option<usize> {
+        let end = self.end.from(bytes, inside);
+        (bytes.get(end + 8) == Some(&b'>') && self.misleading.from(bytes, inside) > end).then_some(end + 9)
+    }
+
+    /// The domain behind the blanks at `at`, if its start tag and its properties are written the way upstream writes
+    /// them.
+    pub fn plain_domain(&mut self, bytes: &[u8], at: usize) -> Option<Entry> {
+        let start = match after(bytes, at, b"\n    <domain id=\"domain-") {
+            Some(_) => at + 5,
+            None => skip_blank(bytes, at),
+        };
+        let number = after(bytes, start, b"<domain id=\"domain-")?;
+        let number_end = number + bytes[number..].iter().take_while(|b| b.is_ascii_digit()).count();
+        let class = after(bytes, number_end, b"\" class=\"")?;
+        let class_end = class + bytes[class..].iter().take_while(|b| b.is_ascii_alphabetic()).count();
+        let inside = after(bytes, class_end, b"\">")?;
+        let end = self.end_of_domain(bytes, inside)?;
+        let name = match self.only_name(&bytes[..end], inside, bytes) {
+            Some(name) => name,
+            None => name_of_all(&bytes[..end], inside)?,
+        };
+        Some(entry(Span::new(start, end), std::str::from_utf8(&bytes[class..class_end]).ok()?, name))
+    }
+
+    /// The text of the property `name` where the word stands nowhere else in the domain, so that no other property
+    /// can have the name; its section begins the domain. `domain` ends where the domain does, `bytes` go on.
+    fn only_name<'a>(&mut self, domain: &'a [u8], inside: usize, bytes: &[u8]) -> Option<Option<Cow<'a, str>>> {
+        let end = domain.len();
+        if self.odd.from(bytes, inside) < end {
+            return None;
+        }
+        let word = self.name.from(bytes, inside);
+        if word >= end {
+            return Some(None);
+        }
+        if self.name.from(bytes, word + 1) < end {
+            return None;
+        }
+        let mut at = after(domain, skip_blank(domain, inside), b"<properties>")?;
+        for _ in 0..MOST {
+            let key = key_of_property(domain, at)?;
+            if key == word + 1 {
+                let (text, _) = text_of_property(domain, after(domain, key, b"name\"")?)?;
+                return Some(Some(text));
+            }
+            at = behind_property(domain, key)?;
+        }
+        None
+    }
+}
+
+/// The text of the last property `name` in the section `<properties>` that begins a domain, for a section written the
+/// way upstream writes it, in which every `<` belongs to a property. There must be no second section.
+fn name_of_all(domain: &[u8], inside: usize) -> Option<Option<Cow<'_, str>>> {
+    let mut name = None;
+    let mut at = after(domain, skip_blank(domain, inside), b"<properties>")?;
+    for _ in 0..MOST {
+        let Some(key) = key_of_property(domain, at) else {
+            let behind = after(domain, skip_blank(domain, at), b"</properties>")?;
+            return memchr::memmem::find(&domain[behind..], b"<properties").is_none().then_some(name);
+        };
+        // Written with references, a name could mean this one too; but only if it begins so.
+        if matches!(domain.get(key), Some(b'n' | b'&')) {
+            domain[key..].iter().find(|b| matches!(b, b'"' | b'&')).filter(|b| **b == b'"')?;
+        }
+        at = match after(domain, key, b"name\"") {
+            Some(value) => {
+                let (text, behind) = text_of_property(domain, value)?;
+                name = Some(text);
+                behind
+            }
+            None => behind_property(domain, key)?,
+        };
+    }
+    None
+}
+
+/// Where the name begins of the property behind the blanks at `at`.
+fn key_of_property(bytes: &[u8], at: usize) -> Option<usize> {
+    let usual = after(bytes, at, b"\n        <property name=\"");
+    usual.or_else(|| after(bytes, skip_blank(bytes, at), b"<property name=\""))
+}
+
+/// Past a property. Its tag ends before the next `<`, and when that closes the property, no element stood inside.
+fn behind_property(bytes: &[u8], key: usize) -> Option<usize> {
+    after(bytes, key + memchr::memchr(b'<', &bytes[key..])?, b"</property>")
+}
+
+/// The text behind the last quotation mark of a start tag, and the place behind the property.
+fn text_of_property(bytes: &[u8], quote: usize) -> Option<(Cow<'_, str>, usize)> {
+    let text = after(bytes, quote, b">")?;
+    let close = text + memchr::memchr(b'<', &bytes[text..])?;
+    let behind = after(bytes, close, b"</property>")?;
+    Some((decode(std::str::from_utf8(&bytes[text..close]).ok()?, Place::Text)?, behind))
+}
+
+fn misleading(bytes: &[u8]) -> Option<usize> {
+    memchr::memchr2_iter(b'!', b'?', bytes).find(|n| *n > 0 && bytes[n - 1] == b'<')
+}
+
+fn odd(bytes: &[u8]) -> Option<usize> {
+    memchr::memchr2_iter(b'#', b'\'', bytes).find(|n| match bytes[*n] {
+        b'#' => *n > 0 && bytes[n - 1] == b'&',
+        _ => bytes[*n..].starts_with(b"'name'"),
+    })
+}
+
+/// How something is found.
+trait Find {
+    fn find(&self, bytes: &[u8]) -> Option<usize>;
+}
+
+impl Find for fn(&[u8]) -> Option<usize> {
+    fn find(&self, bytes: &[u8]) -> Option<usize> {
+        self(bytes)
+    }
+}
+
+struct Needle(Finder<'static>);
+
+impl Needle {
+    /// `rarest` are the two bytes of the needle that stand together least often. The usual guess, made for prose, would
+    /// stop at every tag.
+    fn new(needle: &'static [u8], rarest: &'static [u8; 2]) -> Needle {
+        struct Rarest(&'static [u8; 2]);
+        impl HeuristicFrequencyRank for Rarest {
+            fn rank(&self, byte: u8) -> u8 {
+                if self.0.contains(&byte) { 0 } else { u8::MAX }
+            }
+        }
+        Needle(FinderBuilder::new().build_forward_with_ranker(Rarest(rarest), needle))
+    }
+}
+
+impl Find for Needle {
+    fn find(&self, bytes: &[u8]) -> Option<usize> {
+        self.0.find(bytes)
+    }
+}
+
+/// The next place of something.
+struct Next<F> {
+    what: F,
+    place: Option<usize>,
+}
+
+impl<F: Find> Next<F> {
+    fn of(what: F) -> Next<F> {
+        Next { what, place: None }
+    }
+
+    /// The first place from `at` on; behind the last byte where there is none.
+    fn from(&mut self, bytes: &[u8], at: usize) -> usize {
+        match self.place {
+            Some(place) if place >= at => place,
+            _ => {
+                let rest = bytes.get(at..).unwrap_or_default();
+                let place = self.what.find(rest).map_or(bytes.len(), |n| at + n);
+                self.place = Some(place);
+                place
+            }
+        }
+    }
+}

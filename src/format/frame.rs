@@ -1,0 +1,296 @@
+//! What stands around the domains of a store, and where they lie, seen through a window that moves over the file.
+
+use std::borrow::Cow;
+use std::io;
+
+use super::ahead::Ahead;
+use super::index::{Entry, Index, Section, entry, parsed_entry};
+use super::scan::{Scanner, Span, Token};
+use super::stored::{Stored, Window};
+use super::text::{Place, decode, skip_blank};
+use super::tree::{Parts, Tree, check_characters};
+use super::{full, leaf};
+
+/// Root and section: what stands around a domain.
+const DEPTH_OF_DOMAINS: usize = 2;
+
+/// Everything outside the domains, and where those lie. With each domain put back in its place behind its gap, this is
+/// the file.
+pub(crate) struct Frame {
+    pub sections: Vec<(Section, Span)>,
+    pub domains: Vec<Span>,
+    /// What stands before the first domain's gap.
+    pub head: Vec<u8>,
+    /// The blanks before each domain, one behind the other.
+    pub gaps: Vec<u8>,
+    /// What stands behind the last domain.
+    pub tail: Vec<u8>,
+}
+
+impl Frame {
+    /// Of a file whose domains are not cut out.
+    pub fn uncut(bytes: Vec<u8>, index: &Index) -> Frame {
+        let sections = index.sections.clone();
+        Frame { sections, domains: Vec::new(), head: bytes, gaps: Vec::new(), tail: Vec::new() }
+    }
+
+    /// The bytes of a section that holds no domains.
+    pub fn section(&self, span: Span) -> Option<&[u8]> {
+        let behind = self.domains.last().map_or(self.head.len(), |last| last.end as usize);
+        match span.start as usize {
+            start if start < self.head.len() => self.head.get(span.range()),
+            start => self.tail.get(start.checked_sub(behind)?..(span.end as usize).checked_sub(behind)?),
+        }
+    }
+}
+
+/// Checks domains strictly while they are found.
+pub(crate) struct Check<'c> {
+    /// Whether every domain so far is well-formed.
+    pub is_passed: &'c mut bool,
+    pub parts: Parts,
+}
+
+impl Check<'_> {
+    fn domain(&mut self, domain: &[u8]) {
+        if *self.is_passed {
+            let parts = std::mem::take(&mut self.parts);
+            match Tree::check_element(domain, 0..domain.len(), DEPTH_OF_DOMAINS, parts) {
+                Ok(parts) => self.parts = parts,
+                Err(_) => *self.is_passed = false,
+            }
+        }
+    }
+}
+
+/// The frame of a store and the entries of its domains, or `None` where only a strict reading can tell.
+///
+/// Why this is sound on every well-formed file: outside domains it reads tokens. Inside a domain it goes to the first
+/// `</domain>` and gives up if `<!` or `<?` stands before that, so every `<` up to there is a tag. If a domain held
+/// another element called domain, that element's end tag would be taken for the domain's, and one end tag too many
+/// would be left over: but after a domain only `<domain` or `</domains>` is accepted, and after those only what
+/// balances. What the window cuts off fails, and is looked at again in a window that holds more.
+pub(crate) fn frame(
+    stored: &dyn Stored,
+    room: usize,
+    mut check: Option<Check>,
+) -> io::Result<Option<(Frame, Vec<Entry>)>> {
+    let mut window = Window::open(stored, room)?;
+    let (head, tag) = loop {
+        match before_domains(window.bytes(), window.is_last()) {
+            Some(found) => break found,
+            None if window.is_last() || window.bytes().len() > super::MAX_BYTES => return Ok(None),
+            None => window.advance(0)?,
+        }
+    };
+    let at = tag.map_or(window.bytes().len(), |tag| tag.end as usize);
+    let mut frame = Frame {
+        sections: head,
+        domains: Vec::new(),
+        head: window.bytes()[..at].to_vec(),
+        gaps: Vec::new(),
+        tail: Vec::new(),
+    };
+    let mut entries = Vec::new();
+    let Some(tag) = tag else { return Ok(check_characters(&frame.head, 0..at).is_ok().then_some((frame, entries))) };
+    let Some(mut at) = domains(&mut window, at, &mut frame, &mut entries, &mut check)? else { return Ok(None) };
+    while !window.is_last() {
+        if window.bytes().len() > super::MAX_BYTES {
+            return Ok(None);
+        }
+        window.advance(at)?;
+        at = 0;
+    }
+    let (bytes, start) = (window.bytes(), window.start());
+    frame.tail = bytes[at..].to_vec();
+    let known = behind_domains(bytes, at, start, tag, &mut frame.sections).is_some()
+        && start + bytes.len() <= super::MAX_BYTES
+        && check_characters(&frame.head, 0..frame.head.len()).is_ok()
+        && check_characters(&frame.tail, 0..frame.tail.len()).is_ok();
+    Ok(known.then_some((frame, entries)))
+}
+
+/// Sections in the order of the file, each with its place.
+type Sections = Vec<(Section, Span)>;
+
+/// The sections up to the first that holds domains, and that one's start tag; where there is none, all of them.
+fn before_domains(bytes: &[u8], is_whole: bool) -> Option<(Sections, Option<Span>)> {
+    let mut scanner = Scanner::new(bytes, full::check_encoding(bytes).ok()?..bytes.len());
+    if full::has_declaration(&bytes[scanner.position()..]) {
+        // Its content was checked with the encoding.
+        scanner.next().ok()?;
+    }
+    to_root(&mut scanner, bytes)?;
+    let mut found = Vec::new();
+    let tag = sections(&mut scanner, bytes, 0, &mut found)?;
+    if tag.is_none() {
+        to_end(&mut scanner, bytes)?;
+        is_whole.then_some(())?;
+    }
+    Some((found, tag))
+}
+
+/// The rest from the end tag of the section with domains on; `start` is where `bytes` begin in the file.
+fn behind_domains(bytes: &[u8], at: usize, start: usize, tag: Span, found: &mut Vec<(Section, Span)>) -> Option<()> {
+    let mut scanner = Scanner::new(bytes, skip_blank(bytes, at)..bytes.len());
+    match scanner.next().ok()? {
+        Token::Close { name, .. } if name.of(bytes) == b"domains" => {}
+        _ => return None,
+    }
+    found.push((Section::Domains, Span::new(tag.start as usize, start + scanner.position())));
+    sections(&mut scanner, bytes, start, found)?.is_none().then_some(())?;
+    to_end(&mut scanner, bytes)
+}
+
+/// Collects sections up to one that holds domains, whose start tag is returned, or past the end of the root. There can
+/// be one such section: a second is not ours to understand.
+fn sections(
+    scanner: &mut Scanner,
+    bytes: &[u8],
+    start: usize,
+    found: &mut Vec<(Section, Span)>,
+) -> Option<Option<Span>> {
+    loop {
+        match scanner.next().ok()? {
+            Token::Open { tag, name, empty, .. } => {
+                let kind = Section::of_name(name.of(bytes));
+                if kind == Section::Domains {
+                    found.iter().all(|(known, _)| *known != Section::Domains).then_some(())?;
+                    if !empty {
+                        return Some(Some(tag));
+                    }
+                } else if !empty {
+                    skip_element(scanner, bytes, name)?;
+                }
+                found.push((kind, Span::new(start + tag.start as usize, start + scanner.position())));
+            }
+            Token::Close { name, .. } if name.of(bytes) == b"qubes" => return Some(None),
+            Token::Text { .. } | Token::Comment { .. } | Token::CData { .. } => {}
+            Token::Instruction { target, .. } => not_a_declaration(target, bytes)?,
+            Token::Close { .. } | Token::End => return None,
+        }
+    }
+}
+
+fn not_a_declaration(target: Span, bytes: &[u8]) -> Option<()> {
+    (!target.of(bytes).eq_ignore_ascii_case(b"xml")).then_some(())
+}
+
+/// Past the start tag of the root element `qubes`.
+fn to_root(scanner: &mut Scanner, bytes: &[u8]) -> Option<()> {
+    loop {
+        match scanner.next().ok()? {
+            Token::Open { name, empty: false, .. } if name.of(bytes) == b"qubes" => return Some(()),
+            Token::Text { blank: true, .. } => {}
+            Token::Comment { .. } => {}
+            Token::Instruction { target, .. } => not_a_declaration(target, bytes)?,
+            _ => return None,
+        }
+    }
+}
+
+/// Behind the root only comments, instructions and blanks may stand.
+fn to_end(scanner: &mut Scanner, bytes: &[u8]) -> Option<()> {
+    loop {
+        match scanner.next().ok()? {
+            Token::End => return Some(()),
+            Token::Text { blank: true, .. } => {}
+            Token::Comment { .. } => {}
+            Token::Instruction { target, .. } => not_a_declaration(target, bytes)?,
+            _ => return None,
+        }
+    }
+}
+
+/// Past the end tag of an element whose start tag was read.
+fn skip_element(scanner: &mut Scanner, bytes: &[u8], name: Span) -> Option<()> {
+    let mut open = vec![name];
+    while let Some(innermost) = open.last() {
+        match scanner.next().ok()? {
+            Token::Open { name, empty: false, .. } => open.push(name),
+            Token::Close { name, .. } => {
+                if name.of(bytes) != innermost.of(bytes) {
+                    return None;
+                }
+                open.pop();
+            }
+            Token::End => return None,
+            Token::Instruction { target, .. } => not_a_declaration(target, bytes)?,
+            _ => {}
+        }
+        if open.len() > super::tree::MAX_DEPTH - 2 {
+            return None;
+        }
+    }
+    Some(())
+}
+
+/// Collects the domains from `at` on; returns where the last one ends. The window moves on.
+fn domains(
+    window: &mut Window,
+    mut at: usize,
+    frame: &mut Frame,
+    entries: &mut Vec<Entry>,
+    check: &mut Option<Check>,
+) -> io::Result<Option<usize>> {
+    let mut ahead = Ahead::new();
+    loop {
+        let (bytes, start) = (window.bytes(), window.start());
+        let checked = check.as_ref().and_then(|_| leaf::plain_domain(bytes, skip_blank(bytes, at)));
+        let is_checked = checked.is_some();
+        let found = match checked {
+            Some(entry) => Some(Some(entry)),
+            None => domain_at(bytes, at, &mut ahead),
+        };
+        match found {
+            Some(Some(mut entry)) => {
+                let here = entry.span.range();
+                if let Some(check) = check.as_mut().filter(|_| !is_checked) {
+                    check.domain(&bytes[here.clone()]);
+                }
+                frame.gaps.extend_from_slice(&bytes[at..here.start]);
+                at = here.end;
+                entry.span = Span::new(start + here.start, start + here.end);
+                frame.domains.push(entry.span);
+                entries.push(entry);
+            }
+            Some(None) => return Ok(Some(at)),
+            None if window.is_last() || start + bytes.len() > super::MAX_BYTES => return Ok(None),
+            // It may be the window's end that cut something off.
+            None if at > 0 || !ahead.has_end(bytes, 0) => {
+                window.advance(at)?;
+                ahead.forget();
+                at = 0;
+            }
+            None => return Ok(None),
+        }
+    }
+}
+
+/// The domain behind the blanks at `at`, or nothing where the section ends.
+fn domain_at(bytes: &[u8], at: usize, ahead: &mut Ahead) -> Option<Option<Entry>> {
+    if let Some(domain) = ahead.plain_domain(bytes, at) {
+        return Some(Some(domain));
+    }
+    let at = skip_blank(bytes, at);
+    let mut scanner = Scanner::new(bytes, at..bytes.len());
+    match scanner.next().ok()? {
+        Token::Open { tag, name, empty, .. } if name.of(bytes) == b"domain" => {
+            let class = class_of(&scanner, bytes)?;
+            if empty {
+                return Some(Some(entry(tag, &class, None)));
+            }
+            let span = Span::new(at, ahead.end_of_domain(bytes, tag.end as usize)?);
+            parsed_entry(bytes, span).ok().map(Some)
+        }
+        Token::Close { name, .. } if name.of(bytes) == b"domains" => Some(None),
+        _ => None,
+    }
+}
+
+fn class_of<'a>(scanner: &Scanner, bytes: &'a [u8]) -> Option<Cow<'a, str>> {
+    match scanner.attributes.iter().find(|a| a.name.of(bytes) == b"class") {
+        Some(attribute) => decode(std::str::from_utf8(attribute.value.of(bytes)).ok()?, Place::Attribute),
+        None => Some(Cow::Borrowed("")),
+    }
+}

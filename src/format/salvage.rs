@@ -1,0 +1,457 @@
+//! What can be taken from a file that is damaged as a text: cut short, with zeros where a file system lost a block,
+//! written twice, in another encoding, mistyped in an editor. First the characters are put right, which loses nothing;
+//! where that is not enough, every section and every domain that is whole by itself is taken, byte for byte.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+
+use memchr::memmem;
+
+use super::edit::Edits;
+use super::error::FormatError;
+use super::full;
+use super::index::{self, Section};
+use super::places::LineStarts;
+use super::text::{is_space, resolve};
+use super::tree::{Tree, is_control};
+use crate::model::{Class, Label, VmName};
+
+/// Something that was put right without losing anything.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// From 1, in the damaged file.
+    pub line: Option<usize>,
+    /// What was wrong.
+    pub text: String,
+    /// What was done about it.
+    pub done: String,
+}
+
+/// A piece of the file that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lost {
+    pub line: usize,
+    /// The qube that it seems to have been.
+    pub name: Option<String>,
+    /// Why, in words.
+    pub text: String,
+}
+
+/// A well-formed file made of a damaged one.
+#[derive(Debug)]
+pub struct Salvage {
+    pub bytes: Vec<u8>,
+    pub steps: Vec<Step>,
+    pub lost: Vec<Lost>,
+    /// How many domains are in it.
+    pub domains: usize,
+    lines: Lines,
+}
+
+impl Salvage {
+    /// The line of the damaged file that became this one.
+    pub fn line_before(&self, line: usize) -> usize {
+        self.lines.before(line)
+    }
+}
+
+/// Which lines of one text were which of another: from each of the first on, both go on together.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Lines(pub Vec<(usize, usize)>);
+
+impl Lines {
+    pub fn before(&self, line: usize) -> usize {
+        let after = self.0.partition_point(|(now, _)| *now <= line);
+        match after.checked_sub(1).and_then(|at| self.0.get(at)) {
+            Some((now, before)) => line - now + before,
+            None => line,
+        }
+    }
+}
+
+/// What can be taken from `bytes`; `None` where nothing of a store is found in them.
+pub fn salvage(bytes: &[u8]) -> Option<Salvage> {
+    let mut steps = Vec::new();
+    let text = characters(bytes, &mut steps)?;
+    let text = text.as_bytes();
+    if memmem::find(text, b"<qubes").is_none() && memmem::find(text, b"<domain").is_none() {
+        return None;
+    }
+    if full::outline(text).is_ok() {
+        let domains = memmem::find_iter(text, b"</domain>").count();
+        return Some(Salvage { bytes: text.to_vec(), steps, lost: Vec::new(), domains, lines: Lines::default() });
+    }
+    if let Some(end) = whole_root(text) {
+        let rest = &text[end..];
+        let line = line_of(text, end);
+        let twice = memmem::find(rest, b"<qubes").is_some();
+        if !twice || rest.trim_ascii() == text[..end].trim_ascii() {
+            let what = if twice { "the whole file again" } else { "what is no XML" };
+            steps.push(Step {
+                line: Some(line),
+                text: format!("behind the end of the store stands {what} ({} bytes)", rest.len()),
+                done: "cut it off".into(),
+            });
+            let mut bytes = text[..end].to_vec();
+            bytes.push(b'\n');
+            let domains = memmem::find_iter(&bytes, b"</domain>").count();
+            return Some(Salvage { bytes, steps, lost: Vec::new(), domains, lines: Lines::default() });
+        }
+    }
+    Pieces::of(text).put_together(steps)
+}
+
+/// The end of the first root element, where that is whole.
+fn whole_root(text: &[u8]) -> Option<usize> {
+    let end = memmem::find(text, b"</qubes>")? + b"</qubes>".len();
+    full::outline(&text[..end]).ok().map(|_| end)
+}
+
+/// The bytes as a text that XML could hold, with what had to be done for it.
+fn characters<'a>(bytes: &'a [u8], steps: &mut Vec<Step>) -> Option<Cow<'a, str>> {
+    let mut step = |line: Option<usize>, text: String, done: &str| steps.push(Step { line, text, done: done.into() });
+    let mut text = match wide(bytes) {
+        Some(text) => {
+            step(None, "the file is in UTF-16".into(), "write it in UTF-8");
+            Cow::Owned(text)
+        }
+        None => match std::str::from_utf8(bytes) {
+            Ok(text) => Cow::Borrowed(text),
+            // Noise is no text in another encoding.
+            Err(_) if memmem::find(bytes, b"<domain").is_none() => return None,
+            Err(error) => {
+                let line = line_of(bytes, error.valid_up_to());
+                step(Some(line), "there are bytes that are not UTF-8".into(), "take them for ISO 8859-1");
+                Cow::Owned(latin(bytes))
+            }
+        },
+    };
+    let controls = |c: char| (c.is_ascii() && is_control(c as u8)) || matches!(c, '\u{FFFE}' | '\u{FFFF}');
+    if let Some(first) = text.find(controls) {
+        let count = text.chars().filter(|c| controls(*c)).count();
+        let line = line_of(text.as_bytes(), first);
+        let what = if text[first..].starts_with('\0') {
+            "zeros (NUL), as a power loss leaves them"
+        } else {
+            "control characters"
+        };
+        step(Some(line), format!("{count} bytes are {what}"), "take them out");
+        text = Cow::Owned(text.replace(controls, ""));
+    }
+    if let Some(end) = text.strip_prefix("<?xml").and_then(|rest| rest.find("?>")) {
+        let end = end + b"<?xml?>".len();
+        if full::check_encoding(text.as_bytes()).is_err() {
+            step(Some(1), "the XML declaration is wrong, or names another encoding".into(), "leave it out");
+            text = Cow::Owned(text[end..].trim_start_matches('\n').to_owned());
+        }
+    }
+    let bare = if text.contains("<![CDATA[") { Vec::new() } else { bare_ampersands(&text) };
+    if let Some(first) = bare.first() {
+        let line = line_of(text.as_bytes(), *first);
+        step(Some(line), format!("'&' that begins nothing ({})", bare.len()), "write it as &amp;");
+        let mut escaped = String::with_capacity(text.len() + 4 * bare.len());
+        let mut from = 0;
+        for at in bare {
+            escaped.push_str(&text[from..at]);
+            escaped.push_str("&amp;");
+            from = at + 1;
+        }
+        escaped.push_str(&text[from..]);
+        text = Cow::Owned(escaped);
+    }
+    Some(text)
+}
+
+/// Where an `&` stands that is no reference a file without a DOCTYPE can have.
+fn bare_ampersands(text: &str) -> Vec<usize> {
+    let is_bare = |at: &usize| {
+        let rest = &text.as_bytes()[at + 1..];
+        let end = rest.iter().take(12).position(|b| *b == b';');
+        end.and_then(|end| resolve(&rest[..end])).is_none()
+    };
+    memchr::memchr_iter(b'&', text.as_bytes()).filter(is_bare).collect()
+}
+
+/// UTF-16, as some editors save.
+fn wide(bytes: &[u8]) -> Option<String> {
+    let (big, from) = match bytes {
+        [0xFE, 0xFF, ..] => (true, 2),
+        [0xFF, 0xFE, ..] => (false, 2),
+        [0, b'<', ..] => (true, 0),
+        [b'<', 0, ..] => (false, 0),
+        _ => return None,
+    };
+    let units = bytes[from..].as_chunks::<2>().0.iter();
+    let units: Vec<u16> = units.map(|b| if big { u16::from_be_bytes(*b) } else { u16::from_le_bytes(*b) }).collect();
+    String::from_utf16(&units).ok()
+}
+
+/// What is UTF-8 as it is, every other byte as the character of its number.
+fn latin(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        text.extend(chunk.invalid().iter().map(|b| char::from(*b)));
+    }
+    text
+}
+
+fn line_of(bytes: &[u8], offset: usize) -> usize {
+    1 + memchr::memchr_iter(b'\n', &bytes[..offset.min(bytes.len())]).count()
+}
+
+/// `bytes`, a well-formed store, with the sections and the qubes that only `copy` has, byte for byte; and their names.
+pub fn completed(bytes: &[u8], copy: &[u8]) -> Option<(Vec<u8>, Vec<String>)> {
+    let (here, there) = (index::careful(bytes).ok()?, index::careful(copy).ok()?);
+    let names: HashSet<&VmName> = here.domains.iter().filter_map(|entry| entry.name.as_ref().ok()).collect();
+    let mut edits = Edits::default();
+    let first = here.sections.iter().find(|(section, _)| *section == Section::Domains).map(|(_, span)| *span)?;
+    for (section, _, _) in HEAD {
+        let missing = here.sections.iter().all(|(known, _)| *known != section);
+        for (_, span) in there.sections.iter().filter(|(known, _)| missing && *known == section) {
+            edits.insert(first.start as usize, format!("{}\n  ", String::from_utf8_lossy(span.of(copy))));
+        }
+    }
+    let mut taken = Vec::new();
+    for entry in &there.domains {
+        let Some(name) = entry.name.as_ref().ok().filter(|name| !names.contains(name)) else { continue };
+        let element = String::from_utf8_lossy(entry.span.of(copy));
+        let is_later = |other: &&index::Entry| {
+            let key = |entry: &index::Entry| (entry.class != Class::AdminVM, entry.name.clone().ok());
+            key(other) > key(entry)
+        };
+        match (here.domains.iter().find(is_later), here.domains.last()) {
+            (Some(later), _) => edits.insert(later.span.start as usize, format!("{element}\n    ")),
+            (None, Some(last)) => edits.insert(last.span.end as usize, format!("\n    {element}")),
+            (None, None) => return None,
+        }
+        taken.push(name.to_string());
+    }
+    let whole = edits.applied_to(bytes);
+    full::outline(&whole).ok()?;
+    Some((whole, taken))
+}
+
+/// Sections and domains that are whole by themselves.
+struct Pieces<'a> {
+    text: &'a [u8],
+    sections: Vec<(Section, (usize, usize))>,
+    domains: Vec<(usize, usize)>,
+    /// Sections of which only some items are whole, put together anew.
+    mended: Vec<(Section, String)>,
+    lost: Vec<Lost>,
+    /// The domains taken so far, to know one when it comes again.
+    seen: HashSet<&'a [u8]>,
+    lines: LineStarts,
+}
+
+/// The sections before the domains, with how they begin and end.
+const HEAD: [(Section, &[u8], &[u8]); 3] = [
+    (Section::Labels, b"<labels", b"</labels>"),
+    (Section::Pools, b"<pools", b"</pools>"),
+    (Section::Properties, b"<properties", b"</properties>"),
+];
+
+impl<'a> Pieces<'a> {
+    fn of(text: &'a [u8]) -> Pieces<'a> {
+        let mut pieces = Pieces {
+            text,
+            sections: Vec::new(),
+            domains: Vec::new(),
+            mended: Vec::new(),
+            lost: Vec::new(),
+            seen: HashSet::new(),
+            lines: LineStarts::of(text),
+        };
+        let mut at = 0;
+        while let Some(next) = memchr::memchr(b'<', &text[at..]).map(|n| at + n) {
+            at = pieces.take(next);
+        }
+        pieces
+    }
+
+    /// Looks at what begins at `at`; returns where to go on.
+    fn take(&mut self, at: usize) -> usize {
+        let rest = &self.text[at..];
+        if rest.starts_with(b"<!--") {
+            // A comment that never ends hides nothing.
+            return memmem::find(rest, b"-->").map_or(at + 4, |n| at + n + 3);
+        }
+        if begins(rest, b"<domain") {
+            return self.domain(at);
+        }
+        match HEAD.iter().find(|(_, open, _)| begins(rest, open)) {
+            Some((section, _, close)) => self.section(*section, at, close),
+            None => at + 1,
+        }
+    }
+
+    fn domain(&mut self, at: usize) -> usize {
+        let close = b"</domain>";
+        let rest = &self.text[at + 1..];
+        let next =
+            memmem::find_iter(rest, b"<domain").map(|n| at + 1 + n).find(|n| begins(&self.text[*n..], b"<domain"));
+        let end = memmem::find(rest, close).map(|n| at + 1 + n + close.len());
+        let end = match (end, next) {
+            (Some(end), next) if next.is_none_or(|next| end <= next) => end,
+            (_, next) => {
+                let end = next.unwrap_or(self.text.len());
+                self.lose(at, end, "it is cut off");
+                return end;
+            }
+        };
+        match Tree::of_element(self.text, at..end) {
+            Ok(_) => self.keep_domain(at, end),
+            Err(fault) => {
+                let reason = match fault.locate(self.text) {
+                    FormatError::NotWellFormed { line, column, reason } => {
+                        format!("not well-formed XML at line {line}, column {column}: {reason}")
+                    }
+                    other => other.to_string(),
+                };
+                self.lose(at, end, &reason);
+            }
+        }
+        end
+    }
+
+    /// A domain that was taken already is taken once; another of the same name is left to whoever mends names, but for
+    /// those of a file that was written twice.
+    fn keep_domain(&mut self, at: usize, end: usize) {
+        if self.seen.insert(&self.text[at..end]) {
+            self.domains.push((at, end));
+        }
+    }
+
+    fn lose(&mut self, at: usize, end: usize, why: &str) {
+        let name = name_in(&self.text[at..end]);
+        let whose = name.as_ref().map(|name| format!(" of '{name}'")).unwrap_or_default();
+        let text = format!("the domain{whose} cannot be read: {why}");
+        self.lost.push(Lost { line: self.lines.line(at), name, text });
+    }
+
+    fn section(&mut self, section: Section, at: usize, close: &[u8]) -> usize {
+        let rest = &self.text[at..];
+        let tag = memchr::memchr(b'>', rest).map_or(rest.len(), |n| n + 1);
+        let end = match rest[..tag].ends_with(b"/>") {
+            true => at + tag,
+            false => memmem::find(rest, close).map_or(self.text.len(), |n| at + n + close.len()),
+        };
+        let known = self.sections.iter().any(|(known, _)| *known == section)
+            || self.mended.iter().any(|(known, _)| *known == section);
+        // Those of a cut-off domain would be met here, too: they hold what no system has.
+        let of_a_qube = section == Section::Properties && memmem::find(&self.text[at..end], b"name=\"qid\"").is_some();
+        if known || of_a_qube {
+            return at + tag;
+        }
+        match Tree::of_element(self.text, at..end) {
+            Ok(_) => {
+                self.sections.push((section, (at, end)));
+                end
+            }
+            Err(_) => {
+                let name = String::from_utf8_lossy(&close[2..close.len() - 1]).into_owned();
+                // Not further than where something else begins.
+                let others = [&b"<labels"[..], b"<pools", b"<properties", b"<domain", b"</qubes>"];
+                let inside = &self.text[at + tag..];
+                let end = others.iter().filter_map(|o| memmem::find(inside, o)).min().map_or(end, |n| at + tag + n);
+                let items = self.items((at + tag, end), section);
+                let whole = items.len();
+                let items: String = items.iter().map(|item| format!("    {item}\n")).collect();
+                self.mended.push((section, format!("  <{name}>\n{items}  </{name}>\n")));
+                let text = format!("the section <{name}> cannot be read as a whole; {whole} of its items can");
+                self.lost.push(Lost { line: self.lines.line(at), name: None, text });
+                end
+            }
+        }
+    }
+
+    /// The items of a damaged section that are whole.
+    fn items(&self, (start, end): (usize, usize), section: Section) -> Vec<&'a str> {
+        let (open, close): (&[u8], &[u8]) = match section {
+            Section::Labels => (b"<label ", b"</label>"),
+            Section::Pools => (b"<pool ", b"/>"),
+            _ => (b"<property ", b"</property>"),
+        };
+        let text = &self.text[start..end];
+        let whole = |from: usize| {
+            let to = from + memmem::find(&text[from..], close)? + close.len();
+            Tree::of_element(self.text, start + from..start + to).ok()?;
+            std::str::from_utf8(&text[from..to]).ok()
+        };
+        memmem::find_iter(text, open).filter_map(whole).collect()
+    }
+
+    fn put_together(self, steps: Vec<Step>) -> Option<Salvage> {
+        if self.domains.is_empty() {
+            return None;
+        }
+        let mut out = Out { bytes: b"<qubes>\n".to_vec(), lines: Vec::new(), line: 2 };
+        let mut steps = steps;
+        for (section, _, _) in HEAD {
+            let whole = self.sections.iter().find(|(known, _)| *known == section);
+            let mended = self.mended.iter().find(|(known, _)| *known == section);
+            match (whole, mended) {
+                (Some((_, span)), _) => out.piece("  ", self.text, *span, &self.lines),
+                (None, Some((_, mended))) => out.text(mended),
+                (None, None) if section == Section::Labels => {
+                    out.text("  <labels>\n");
+                    for (index, color, name) in Label::BUILT_IN {
+                        out.text(&format!("    <label id=\"label-{index}\" color=\"{color}\">{name}</label>\n"));
+                    }
+                    out.text("  </labels>\n");
+                    steps.push(Step {
+                        line: None,
+                        text: "no labels are left".into(),
+                        done: "write those of a new system".into(),
+                    });
+                }
+                (None, None) => {}
+            }
+        }
+        out.text("  <domains>\n");
+        self.domains.iter().for_each(|span| out.piece("    ", self.text, *span, &self.lines));
+        out.text("  </domains>\n</qubes>\n");
+        let mut lost = self.lost;
+        lost.sort_by_key(|lost| lost.line);
+        let salvage = Salvage { bytes: out.bytes, steps, lost, domains: self.domains.len(), lines: Lines(out.lines) };
+        full::outline(&salvage.bytes).is_ok().then_some(salvage)
+    }
+}
+
+/// A text under way with the lines its pieces come from.
+struct Out {
+    bytes: Vec<u8>,
+    lines: Vec<(usize, usize)>,
+    line: usize,
+}
+
+impl Out {
+    fn text(&mut self, text: &str) {
+        self.bytes.extend_from_slice(text.as_bytes());
+        self.line += text.matches('\n').count();
+    }
+
+    fn piece(&mut self, indent: &str, source: &[u8], (start, end): (usize, usize), lines: &LineStarts) {
+        self.lines.push((self.line, lines.line(start)));
+        self.text(indent);
+        let piece = &source[start..end];
+        self.bytes.extend_from_slice(piece);
+        self.line += memchr::memchr_iter(b'\n', piece).count();
+        self.text("\n");
+    }
+}
+
+/// Whether a tag of exactly this name begins here.
+fn begins(text: &[u8], tag: &[u8]) -> bool {
+    text.strip_prefix(tag).is_some_and(|rest| rest.first().is_some_and(|b| is_space(*b) || matches!(b, b'>' | b'/')))
+}
+
+/// The name that stands in a piece of a domain, if one does.
+fn name_in(piece: &[u8]) -> Option<String> {
+    let before = b"<property name=\"name\">";
+    let at = memmem::find(piece, before)? + before.len();
+    let length = memchr::memchr(b'<', &piece[at..])?;
+    let name = std::str::from_utf8(&piece[at..at + length]).ok()?;
+    VmName::from_store(name).ok().map(|name| name.to_string())
+}

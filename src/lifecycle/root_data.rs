@@ -1,0 +1,297 @@
+//! The root image that a template's package brings: an image, or one sparse tar, whole or in pieces
+//! (`spec/installer.md`, "R4 template package"). What a package brings was made by others: nothing but a regular file is
+//! opened, and of an archive only the one image is read.
+
+use std::fs::{self, File, Metadata};
+use std::io::{self, Read};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use nix::libc;
+
+use super::LifecycleError;
+use crate::storage::{Driver, Volume, write_sparse};
+
+const IMAGE: &str = "root.img";
+/// More bytes than this are a mistake or an attack: 4 TiB.
+const LARGEST: u64 = 4 << 40;
+
+/// Where the data of a template's root volume come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RootData {
+    Image(PathBuf),
+    /// The pieces of one tar in their order.
+    Archive(Vec<PathBuf>),
+}
+
+impl RootData {
+    /// What lies in the directory of a package: `root.img.part.NN`, else `root.img`, else `root.img.tar`.
+    ///
+    /// # Errors
+    /// There is none of them, a piece is missing, or one of them is no regular file.
+    pub fn find_in(directory: &Path) -> Result<RootData, LifecycleError> {
+        let pieces = pieces_in(directory)?;
+        let (image, archive) = (directory.join(IMAGE), directory.join(format!("{IMAGE}.tar")));
+        let found = if !pieces.is_empty() {
+            RootData::Archive(pieces)
+        } else if exists(&image) {
+            RootData::Image(image)
+        } else if exists(&archive) {
+            RootData::Archive(vec![archive])
+        } else {
+            let text = format!("{}: there is no {IMAGE}, {IMAGE}.tar or {IMAGE}.part.00 in it", directory.display());
+            return Err(LifecycleError::Package(text));
+        };
+        for file in found.files() {
+            open(file)?;
+        }
+        Ok(found)
+    }
+
+    /// The files that hold the data.
+    pub fn files(&self) -> &[PathBuf] {
+        match self {
+            RootData::Image(image) => std::slice::from_ref(image),
+            RootData::Archive(pieces) => pieces,
+        }
+    }
+
+    /// Whether the image lies where the volume's driver keeps it.
+    pub fn is_in_place(&self, volume: &Volume, driver: &dyn Driver) -> Result<bool, LifecycleError> {
+        let (RootData::Image(image), Some(place)) = (self, driver.file(volume)?) else { return Ok(false) };
+        let same = |a: Metadata, b: Metadata| (a.dev(), a.ino()) == (b.dev(), b.ino());
+        Ok(fs::metadata(image).ok().zip(fs::metadata(place).ok()).is_some_and(|(a, b)| same(a, b)))
+    }
+
+    /// Fills the volume, atomically; holes stay holes.
+    pub fn import(&self, volume: &Volume, driver: &dyn Driver) -> Result<(), LifecycleError> {
+        match self {
+            RootData::Image(image) if open(image)?.metadata().is_ok_and(|m| m.len() > LARGEST) => {
+                Err(LifecycleError::Package(format!("{}: {}", image.display(), too_large())))
+            }
+            RootData::Image(image) => Ok(driver.import(volume, image)?),
+            RootData::Archive(pieces) => {
+                let archive = Pieces::open(pieces)?;
+                let mut archive = Some(archive);
+                Ok(driver.import_written(volume, &mut |to| match archive.take() {
+                    Some(archive) => unpack(archive, to, LARGEST),
+                    None => Err(io::Error::other("the archive was read already")),
+                })?)
+            }
+        }
+    }
+}
+
+/// `root.img.part.00`, `root.img.part.01`, … in their order.
+fn pieces_in(directory: &Path) -> Result<Vec<PathBuf>, LifecycleError> {
+    let failed = |source| LifecycleError::Io { what: format!("reading directory {}", directory.display()), source };
+    let mut numbers: Vec<(usize, PathBuf)> = Vec::new();
+    for entry in fs::read_dir(directory).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let name = entry.file_name();
+        let digits = name.to_str().and_then(|n| n.strip_prefix(IMAGE)?.strip_prefix(".part."));
+        let number = digits.filter(|d| (2..=4).contains(&d.len())).and_then(|d| d.parse().ok());
+        numbers.extend(number.map(|n| (n, entry.path())));
+    }
+    numbers.sort();
+    match numbers.iter().enumerate().find(|(at, (number, _))| at != number) {
+        Some((at, _)) => {
+            let text = format!("{}: piece {IMAGE}.part.{at:02} is missing", directory.display());
+            Err(LifecycleError::Package(text))
+        }
+        None => Ok(numbers.into_iter().map(|(_, path)| path).collect()),
+    }
+}
+
+fn exists(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok()
+}
+
+/// Opens a regular file; no link is followed, and a pipe does not hang.
+pub(super) fn open(path: &Path) -> Result<File, LifecycleError> {
+    let failed = |source| LifecycleError::Io { what: format!("opening {}", path.display()), source };
+    let file = File::options().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path);
+    let file = file.map_err(failed)?;
+    match file.metadata().map_err(failed)?.is_file() {
+        true => Ok(file),
+        false => Err(LifecycleError::Package(format!("{} is no regular file", path.display()))),
+    }
+}
+
+/// Several files read as one.
+struct Pieces {
+    files: std::vec::IntoIter<File>,
+    current: Option<File>,
+}
+
+impl Pieces {
+    fn open(paths: &[PathBuf]) -> Result<Pieces, LifecycleError> {
+        let files = paths.iter().map(|path| open(path)).collect::<Result<Vec<_>, _>>()?;
+        Ok(Pieces { files: files.into_iter(), current: None })
+    }
+}
+
+impl Read for Pieces {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            if let Some(file) = &mut self.current {
+                let got = file.read(buffer)?;
+                if got > 0 || buffer.is_empty() {
+                    return Ok(got);
+                }
+            }
+            match self.files.next() {
+                Some(next) => self.current = Some(next),
+                None => return Ok(0),
+            }
+        }
+    }
+}
+
+/// Writes the image of an archive, of at most `largest` bytes, into an empty file.
+fn unpack(archive: impl Read, to: &File, largest: u64) -> io::Result<()> {
+    let mut archive = tar::Archive::new(archive);
+    for entry in archive.entries()? {
+        let mut entry = entry?;
+        if has_other_form(&mut entry)? {
+            let text =
+                format!("holes of {IMAGE} are described in another form than old GNU's (tar --format=gnu --sparse)");
+            return Err(io::Error::other(text));
+        }
+        let path = entry.path_bytes();
+        if path.strip_prefix(b"./").unwrap_or(&path) != IMAGE.as_bytes() {
+            continue;
+        }
+        let kind = entry.header().entry_type();
+        if !(kind.is_file() || kind.is_gnu_sparse()) {
+            return Err(io::Error::other(format!("{IMAGE} in the archive is no file")));
+        }
+        let size = entry.size();
+        if size > largest {
+            return Err(io::Error::other(too_large()));
+        }
+        write_sparse(&mut entry, to)?;
+        return match to.metadata()?.len() {
+            written if written == size => Ok(()),
+            written => Err(io::Error::other(format!("{IMAGE} in the archive ends after {written} of {size} bytes"))),
+        };
+    }
+    Err(io::Error::other(format!("there is no {IMAGE} in the archive")))
+}
+
+/// Whether holes are described in a way that would be taken for data.
+fn has_other_form(entry: &mut tar::Entry<'_, impl Read>) -> io::Result<bool> {
+    let Some(extensions) = entry.pax_extensions()? else { return Ok(false) };
+    for extension in extensions {
+        if extension?.key_bytes().starts_with(b"GNU.sparse.") {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn too_large() -> String {
+    format!("{IMAGE} has more than {} TiB", LARGEST >> 40)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::os::unix::fs::{FileExt, symlink};
+
+    use super::*;
+
+    fn sparse_tar(directory: &Path, name: &str) -> Vec<u8> {
+        let image = File::create_new(directory.join("made")).unwrap();
+        image.set_len(48 << 20).unwrap();
+        for at in [0, 5 << 20, 20 << 20, 21 << 20, 33 << 20, (48 << 20) - 4] {
+            image.write_all_at(b"data", at).unwrap();
+        }
+        let mut builder = tar::Builder::new(Vec::new());
+        builder.sparse(true);
+        builder.append_path_with_name(directory.join("made"), name).unwrap();
+        builder.into_inner().unwrap()
+    }
+
+    #[test]
+    fn the_pieces_of_a_sparse_tar_become_the_image_with_its_holes() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["root.img", "./root.img"] {
+            let scratch = tempfile::tempdir().unwrap();
+            let bytes = sparse_tar(scratch.path(), name);
+            assert!(bytes.len() < 2 << 20, "the sample itself is sparse");
+            for (number, piece) in bytes.chunks(bytes.len() / 3).enumerate() {
+                fs::write(dir.path().join(format!("root.img.part.{number:02}")), piece).unwrap();
+            }
+            let RootData::Archive(pieces) = RootData::find_in(dir.path()).unwrap() else { panic!("an archive") };
+            assert_eq!(pieces.len(), 4);
+            let to = File::create(dir.path().join("to")).unwrap();
+            unpack(Pieces::open(&pieces).unwrap(), &to, LARGEST).unwrap();
+            let (made, unpacked) = (scratch.path().join("made"), dir.path().join("to"));
+            assert!(fs::read(made).unwrap() == fs::read(&unpacked).unwrap());
+            to.sync_all().unwrap();
+            assert!(fs::metadata(unpacked).unwrap().blocks() * 512 < 2 << 20, "holes stay holes");
+        }
+    }
+
+    #[test]
+    fn what_is_no_whole_image_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let to = File::create(dir.path().join("to")).unwrap();
+        let bytes = sparse_tar(dir.path(), "root.img");
+        let cut = unpack(&bytes[..bytes.len() / 2], &to, LARGEST).unwrap_err().to_string();
+        assert!(!cut.is_empty());
+        let other = tempfile::tempdir().unwrap();
+        let error = unpack(&*sparse_tar(other.path(), "other.img"), &to, LARGEST).unwrap_err().to_string();
+        assert_eq!(error, "there is no root.img in the archive");
+        assert!(unpack(&b"no archive at all"[..], &to, LARGEST).is_err());
+
+        let mut builder = tar::Builder::new(Vec::new());
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(tar::EntryType::Symlink);
+        header.set_size(0);
+        builder.append_link(&mut header, "root.img", "/etc/shadow").unwrap();
+        let error = unpack(&*builder.into_inner().unwrap(), &to, LARGEST).unwrap_err().to_string();
+        assert!(error.starts_with("root.img in the archive is no file"), "{error}");
+    }
+
+    /// Whatever stands in an archive, the answer is the whole image or an error.
+    #[test]
+    fn odd_bytes_anywhere_in_an_archive_are_an_error_or_an_image() {
+        let dir = tempfile::tempdir().unwrap();
+        let good = sparse_tar(dir.path(), "root.img");
+        let mut random = fastrand::Rng::with_seed(3);
+        let until = std::time::Instant::now() + std::time::Duration::from_secs(2);
+        let (mut errors, mut images) = (0, 0);
+        while std::time::Instant::now() < until {
+            let mut bytes = good.clone();
+            for _ in 0..random.usize(1..4) {
+                // Most of it is data, of which any bytes will do: the headers come first.
+                let at = random.usize(..1024);
+                bytes[at] = if random.bool() { random.u8(..) } else { random.u8(b'0'..=b'8') };
+            }
+            bytes.truncate(random.usize(bytes.len() / 2..bytes.len() * 2).min(bytes.len()));
+            let to = tempfile::tempfile_in(dir.path()).unwrap();
+            match unpack(&*bytes, &to, 64 << 20) {
+                Ok(()) => images += 1,
+                Err(_) => errors += 1,
+            }
+            assert!(to.metadata().unwrap().len() <= 64 << 20);
+        }
+        assert!(errors > 0 && images > 0, "{errors} errors, {images} images");
+    }
+
+    #[test]
+    fn links_pipes_and_gaps_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = |dir: &Path| RootData::find_in(dir).unwrap_err().to_string();
+        assert!(error(dir.path()).ends_with("there is no root.img, root.img.tar or root.img.part.00 in it"));
+        symlink("/etc/shadow", dir.path().join("root.img")).unwrap();
+        assert!(error(dir.path()).contains("root.img"));
+        File::create(dir.path().join("root.img.part.01")).unwrap().write_all(b"x").unwrap();
+        assert!(error(dir.path()).ends_with("piece root.img.part.00 is missing"));
+        let pipe = tempfile::tempdir().unwrap();
+        nix::unistd::mkfifo(&pipe.path().join("root.img"), nix::sys::stat::Mode::S_IRUSR).unwrap();
+        assert!(error(pipe.path()).ends_with("is no regular file"));
+    }
+}

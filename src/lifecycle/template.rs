@@ -1,0 +1,254 @@
+//! Templates that come as packages: their data become volumes first, the store is saved last, in one step. So an import
+//! that fails leaves no template behind, and one that is repeated goes through.
+
+use std::fs;
+
+use uuid::Uuid;
+
+use super::root_data::RootData;
+use super::{LifecycleError, Session};
+use crate::model::{Class, CreationError, Effect, NewQube, PoolChoice, VmName};
+use crate::storage::{Driver, VmStorage, Volume};
+
+/// A template about to be made, or made anew, of what a package brought.
+pub struct TemplateData<'a> {
+    pub name: &'a str,
+    /// The pool of its volumes; the system's default where unsaid.
+    pub pool: Option<&'a str>,
+    pub root: &'a RootData,
+    /// Whether only the package may remove it.
+    pub installed_by_rpm: bool,
+    pub features: &'a [(&'static str, String)],
+    pub properties: &'a [(&'static str, String)],
+}
+
+/// What became of it.
+pub struct TemplateInstalled {
+    pub name: VmName,
+    /// Whether the package's own image is the root volume now, because it lay in its place.
+    pub root_is_the_packages: bool,
+    /// What could not be set as the package wants it, one line each.
+    pub notes: Vec<String>,
+}
+
+/// A new qube of images that lie in its place already.
+pub struct Registration<'a> {
+    pub class: Class,
+    pub name: &'a str,
+    pub label: &'a str,
+    pub template: Option<&'a str>,
+    pub installed_by_rpm: bool,
+    pub features: &'a [(&'static str, String)],
+}
+
+/// What is written about a qube besides what its creation says.
+struct Settings<'a> {
+    installed_by_rpm: bool,
+    features: &'a [(&'static str, String)],
+    properties: &'a [(&'static str, String)],
+}
+
+impl Session {
+    /// Makes a template of a package's data. One that is there gets the package's root volume and an empty private one.
+    pub fn install_template(&self, data: &TemplateData<'_>) -> Result<TemplateInstalled, LifecycleError> {
+        let class = self.read()?.class(data.name).cloned();
+        match class {
+            None => self.install_new(data),
+            Some(Class::TemplateVM) => self.install_again(data),
+            Some(is) => {
+                let name = data.name;
+                Err(LifecycleError::Package(format!("{name} is a qube of class {is}; a package cannot replace it")))
+            }
+        }
+    }
+
+    /// Puts a qube into the store whose images were made by somebody else. A private volume that is missing is made.
+    pub fn register(&self, wanted: &Registration<'_>) -> Result<VmName, LifecycleError> {
+        let new = NewQube {
+            class: wanted.class.clone(),
+            name: wanted.name,
+            label: wanted.label,
+            template: wanted.template,
+            pools: PoolChoice::default(),
+            uuid: Uuid::new_v4(),
+            created_by: VmName::DOM0,
+            auto_cleanup: false,
+        };
+        let settings =
+            Settings { installed_by_rpm: wanted.installed_by_rpm, features: wanted.features, properties: &[] };
+        let is_there = |volume: &Volume, driver: &dyn Driver| {
+            Ok::<_, LifecycleError>(driver.file(volume)?.is_some_and(|file| fs::symlink_metadata(file).is_ok()))
+        };
+        let made = self.make(&new, &settings, &|volume, driver| match volume.name.as_str() {
+            "root" | "private" if is_there(volume, driver)? => Ok(driver.adopt(volume).map(|()| Origin::Adopted)?),
+            "root" if volume.source.is_none() => {
+                let place = driver.file(volume)?.map(|p| p.display().to_string()).unwrap_or_default();
+                Err(LifecycleError::Package(format!("{}: there is no image {place}", volume.label())))
+            }
+            _ => Ok(driver.create(volume).map(|()| Origin::Made)?),
+        })?;
+        Ok(made.name)
+    }
+
+    fn install_new(&self, data: &TemplateData<'_>) -> Result<TemplateInstalled, LifecycleError> {
+        let new = NewQube {
+            class: Class::TemplateVM,
+            name: data.name,
+            label: "black",
+            template: None,
+            pools: PoolChoice { all: data.pool, by_volume: &[] },
+            uuid: Uuid::new_v4(),
+            created_by: VmName::DOM0,
+            auto_cleanup: false,
+        };
+        self.make(&new, &data.settings(), &|volume, driver| match volume.name.as_str() {
+            "root" if data.root.is_in_place(volume, driver)? => Ok(driver.adopt(volume).map(|()| Origin::Adopted)?),
+            "root" => {
+                // What a crash left under the name; there shall be no revision of it.
+                driver.remove(volume)?;
+                data.root.import(volume, driver).map(|()| Origin::Made)
+            }
+            _ => Ok(driver.create(volume).map(|()| Origin::Made)?),
+        })
+    }
+
+    /// Makes a qube: `make` brings each volume into being. After a failure nothing is left but what was adopted.
+    fn make(
+        &self,
+        new: &NewQube<'_>,
+        settings: &Settings<'_>,
+        make: &dyn Fn(&Volume, &dyn Driver) -> Result<Origin, LifecycleError>,
+    ) -> Result<TemplateInstalled, LifecycleError> {
+        let mut random = |below: u16| fastrand::u16(..below);
+        let qubes = self.read_for_creation(&new.class)?;
+        let name = qubes.plan_new(new, self, &mut random)?.name;
+        self.convert_if_old(&qubes)?;
+        drop(qubes);
+        let _lock = self.lock_qube(&name)?;
+        let qubes = self.read_for_creation(&new.class)?;
+        let planned = qubes.plan_new(new, self, &mut random)?;
+        let storage = VmStorage::of(&self.system, &qubes, &planned, self)?;
+        drop(qubes);
+        let mut made: Vec<&str> = Vec::new();
+        let mut save = || {
+            for (volume, driver) in storage.volumes() {
+                if make(volume, driver)? == Origin::Made {
+                    made.push(&volume.name);
+                }
+            }
+            super::qube_lock::make_shared_directory(&self.directory(&planned), &self.system)?;
+            let mut write = self.write()?;
+            write.choose_kernel(self);
+            let vm = write.plan_new(new, self, &mut random)?;
+            if vm.volumes != planned.volumes {
+                return Err(LifecycleError::ChangedMeanwhile { qube: name.clone() });
+            }
+            write.add(vm).map_err(|vm| CreationError::Exists(vm.name.to_string()))?;
+            set_sizes(&mut write, &name, &storage)?;
+            let (effects, notes) = settings.apply(&mut write, &name, self)?;
+            write.save()?;
+            Ok((effects, notes))
+        };
+        match save() {
+            Ok((effects, mut notes)) => {
+                notes.extend(self.apply(&effects)?);
+                Ok(TemplateInstalled { name, root_is_the_packages: !made.contains(&"root"), notes })
+            }
+            // Once it was saved the qube is there: its volumes are not taken from it.
+            Err(LifecycleError::Store(error)) if error.was_saved() => Err(error.into()),
+            Err(error) => {
+                // The first error is the one to tell; the next attempt clears what cannot be removed.
+                for (volume, driver) in storage.volumes().filter(|(v, _)| v.name != "root" || made.contains(&"root")) {
+                    let _orphan = driver.remove(volume);
+                }
+                let _not_empty = fs::remove_dir(self.directory(&planned));
+                Err(error)
+            }
+        }
+    }
+
+    fn install_again(&self, data: &TemplateData<'_>) -> Result<TemplateInstalled, LifecycleError> {
+        let qubes = self.read()?;
+        let name = super::start::known(&qubes, &VmName::for_new(data.name).map_err(CreationError::from)?)?.name.clone();
+        self.convert_if_old(&qubes)?;
+        drop(qubes);
+        let lock = self.lock_qube(&name)?;
+        self.require_halted(&lock)?;
+        let qubes = self.read()?;
+        let storage = VmStorage::of(&self.system, &qubes, super::start::known(&qubes, &name)?, self)?;
+        drop(qubes);
+        let (root, driver) = storage.volume("root")?;
+        let root_is_the_packages = data.root.is_in_place(root, driver)?;
+        match root_is_the_packages {
+            true => driver.adopt(root)?,
+            false => data.root.import(root, driver)?,
+        }
+        let (private, driver) = storage.volume("private")?;
+        driver.create(&Volume { size: driver.size(private)?, ..private.clone() })?;
+        let mut write = self.write()?;
+        set_sizes(&mut write, &name, &storage)?;
+        let (effects, mut notes) = data.settings().apply(&mut write, &name, self)?;
+        write.save()?;
+        drop(write);
+        notes.extend(self.apply(&effects)?);
+        Ok(TemplateInstalled { name, root_is_the_packages, notes })
+    }
+}
+
+/// Whose a volume's image was before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    Made,
+    Adopted,
+}
+
+impl TemplateData<'_> {
+    fn settings(&self) -> Settings<'_> {
+        Settings { installed_by_rpm: self.installed_by_rpm, features: self.features, properties: self.properties }
+    }
+}
+
+impl Settings<'_> {
+    /// What a package wants and a rule forbids is no reason to be without the template: it becomes a note.
+    fn apply(
+        &self,
+        write: &mut crate::store::Write,
+        name: &VmName,
+        session: &Session,
+    ) -> Result<(Vec<Effect>, Vec<String>), LifecycleError> {
+        let mut effects = Vec::new();
+        let mut notes = Vec::new();
+        if self.installed_by_rpm {
+            effects.extend(write.set_property(name.as_str(), "installed_by_rpm", "True", session)?);
+        }
+        for (property, text) in self.properties {
+            match write.set_property(name.as_str(), property, text, session) {
+                Ok(more) => effects.extend(more),
+                Err(error) => notes.push(format!("{property} is not set: {error}")),
+            }
+        }
+        for (feature, text) in self.features {
+            match write.set_feature(name.as_str(), feature, text) {
+                Ok(more) => effects.extend(more),
+                Err(error) => notes.push(error.to_string()),
+            }
+        }
+        Ok((effects, notes))
+    }
+}
+
+/// Writes down how large the volumes are that have an image of their own.
+fn set_sizes(write: &mut crate::store::Write, name: &VmName, storage: &VmStorage) -> Result<(), LifecycleError> {
+    for wanted in ["root", "private"] {
+        let (volume, driver) = storage.volume(wanted)?;
+        if volume.source.is_some() {
+            continue;
+        }
+        let size = driver.size(volume)?.to_string();
+        let Some(vm) = write.edit(name.as_str()) else { continue };
+        for config in vm.volumes.iter_mut().filter(|v| v.name() == wanted) {
+            config.attributes.set("size", &size);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,99 @@
+//! Whether dom0 and the qubes look for updates: feature `check-updates` of each, and `check_updates_vm` for those made
+//! later.
+
+use std::fs;
+use std::io;
+
+use crate::model::VmName;
+use crate::store::replace::{Access, directory_of, replace, sync_directory};
+
+use super::qube_lock::make_shared_directory;
+use super::{LifecycleError, Session};
+
+const FEATURE: &str = "check-updates";
+/// While it is there dom0's own timer does nothing (`spec/r3-tools.md` §4).
+const DOM0_FLAG: &str = "/var/lib/qubes/updates/disable-updates";
+
+/// Who looks for updates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Checks {
+    Enabled,
+    Disabled,
+    /// Some qubes do, some do not.
+    Mixed,
+}
+
+impl Checks {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Checks::Enabled => "enabled",
+            Checks::Disabled => "disabled",
+            Checks::Mixed => "mixed",
+        }
+    }
+}
+
+impl Session {
+    /// What dom0 does, and what the qubes do.
+    pub fn update_checks(&self) -> Result<(Checks, Checks), LifecycleError> {
+        let qubes = self.read()?;
+        let of = |on: bool| if on { Checks::Enabled } else { Checks::Disabled };
+        let dom0_is_off = qubes.get(VmName::DOM0).is_some_and(|dom0| dom0.features.get(FEATURE) == Some(""));
+        let dom0 = of(!dom0_is_off && !self.system.below_root(DOM0_FLAG).exists());
+        let guests: Vec<bool> = qubes
+            .iter()
+            .filter(|vm| vm.class.is_local_guest())
+            .map(|vm| vm.features.get(FEATURE) != Some(""))
+            .collect();
+        let qubes_do = match (guests.contains(&true), guests.contains(&false)) {
+            (true, true) => Checks::Mixed,
+            (false, false) => {
+                of(qubes.global_value("check_updates_vm", self).ok().and_then(|v| v.as_bool()) != Some(false))
+            }
+            (on, _) => of(on),
+        };
+        Ok((dom0, qubes_do))
+    }
+
+    /// Makes dom0 and every qube look for updates, or none. Returns what the user should know.
+    pub fn set_update_checks(&self, on: bool) -> Result<Vec<String>, LifecycleError> {
+        let mut effects = Vec::new();
+        {
+            let mut write = self.write()?;
+            let local = |class: &crate::model::Class| class.is_local_guest();
+            let names: Vec<VmName> = write
+                .briefs()
+                .filter(|(name, class)| name.is_dom0() || local(class))
+                .map(|(name, _)| name.clone())
+                .collect();
+            for name in names {
+                effects.extend(match on {
+                    true => write.remove_feature(name.as_str(), FEATURE)?,
+                    false => write.set_feature(name.as_str(), FEATURE, "")?,
+                });
+            }
+            effects.extend(match on {
+                true => write.reset_global("check_updates_vm", self)?,
+                false => write.set_global("check_updates_vm", "False", self)?,
+            });
+            write.save()?;
+        }
+        self.switch_flag(on)?;
+        self.apply(&effects)
+    }
+
+    fn switch_flag(&self, on: bool) -> Result<(), LifecycleError> {
+        let flag = self.system.below_root(DOM0_FLAG);
+        let failed = |source| LifecycleError::Io { what: format!("changing {}", flag.display()), source };
+        if !on {
+            make_shared_directory(directory_of(&flag), &self.system)?;
+            let access = Access::shared(self.system.qubes_group());
+            return replace(&flag, access, |_| Ok(())).map(drop).map_err(failed);
+        }
+        match fs::remove_file(&flag) {
+            Ok(()) => sync_directory(directory_of(&flag)).map_err(failed),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(failed(error)),
+        }
+    }
+}

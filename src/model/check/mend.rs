@@ -1,0 +1,101 @@
+//! Doing what a finding's remedy says.
+
+use super::{At, Finding, Part, Remedy};
+use crate::model::facts::Facts;
+use crate::model::property::{Property, Scope};
+use crate::model::qubes::Qubes;
+use crate::model::vm::Vm;
+use uuid::Uuid;
+
+impl Qubes {
+    /// Does what the remedies of `findings`, all of this collection as it is, say; returns for each whether it was done.
+    /// What is done by hand only, or to the text of the file, is left. `uuid` gives fresh ones.
+    pub fn mend(&mut self, findings: &[Finding], facts: &dyn Facts, uuid: &mut dyn FnMut() -> Uuid) -> Vec<bool> {
+        let mut done = vec![false; findings.len()];
+        // From the back: what is taken out by its position moves nothing that is still to be taken out.
+        for (finding, done) in findings.iter().zip(&mut done).rev() {
+            *done = match &finding.at {
+                At::Pool(position) => self.mend_pool(*position, &finding.remedy),
+                At::Global(name) => self.mend_global(name, &finding.remedy),
+                At::Qube { name, part } => self.mend_qube(name.as_str(), part, &finding.remedy, facts, uuid),
+            };
+        }
+        done
+    }
+
+    fn mend_pool(&mut self, position: usize, remedy: &Remedy) -> bool {
+        let Some(pool) = self.pools.0.get_mut(position) else { return false };
+        match remedy {
+            Remedy::TakeOut { .. } => drop(self.pools.0.remove(position)),
+            Remedy::TakeOutAttributes(names) => {
+                names.iter().for_each(|name| drop(pool.attributes.remove(name)));
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    fn mend_global(&mut self, name: &str, remedy: &Remedy) -> bool {
+        match remedy {
+            Remedy::Reset { .. } | Remedy::TakeOut { .. } => drop(self.globals.remove(name)),
+            Remedy::Set { value, .. } => self.globals.set(name, value),
+            _ => return false,
+        }
+        true
+    }
+
+    fn mend_qube(
+        &mut self,
+        name: &str,
+        part: &Part,
+        remedy: &Remedy,
+        facts: &dyn Facts,
+        uuid: &mut dyn FnMut() -> Uuid,
+    ) -> bool {
+        let free_qid = match remedy {
+            Remedy::NewQid => match self.free_qid(facts.release()) {
+                Ok(qid) => Some(qid),
+                Err(_full) => return false,
+            },
+            _ => None,
+        };
+        let Some(vm) = self.edit(name) else { return false };
+        match (remedy, part) {
+            (Remedy::Reset { property }, _) => forget(vm, property),
+            (Remedy::TakeOut { .. }, Part::Property(property)) => forget(vm, property),
+            (Remedy::Set { property, value }, _) => {
+                forget(vm, property);
+                vm.properties.set(property, value);
+                if property == "template" {
+                    self.repoint_snapshots(name, facts);
+                }
+            }
+            (Remedy::TakeOut { .. }, Part::Tag(tag)) => vm.tags.retain(|t| **t != **tag),
+            (Remedy::TakeOut { .. }, Part::Device { class, position }) => {
+                let Some(class) = vm.devices.get_mut(*class).filter(|c| *position < c.assignments.len()) else {
+                    return false;
+                };
+                class.assignments.remove(*position);
+            }
+            (Remedy::TakeOutAttributes(names), Part::Volume(volume)) => {
+                let Some(volume) = vm.volumes.iter_mut().find(|v| v.name() == volume) else { return false };
+                names.iter().for_each(|name| drop(volume.attributes.remove(name)));
+            }
+            (Remedy::NewUuid, _) => vm.properties.set("uuid", &uuid().to_string()),
+            (Remedy::NewQid, _) => {
+                let Some(qid) = free_qid else { return false };
+                vm.properties.set("qid", &qid.number().to_string());
+            }
+            _ => return false,
+        }
+        true
+    }
+}
+
+/// Takes a property out, also where an early store of R4 says it otherwise.
+fn forget(vm: &mut Vm, property: &str) {
+    if let Some(legacy) = Property::find(Scope::Class(&vm.class), property).and_then(|p| p.legacy) {
+        (legacy.forget)(vm);
+    }
+    vm.properties.remove(property);
+}

@@ -1,0 +1,206 @@
+//! Deciding what a clone of a qube is (`spec/r4-tools.md`, qvm-clone): a new qube of the same label and template that
+//! gets the source's explicit properties, tags, features and device assignments.
+
+use uuid::Uuid;
+
+use super::class::Class;
+use super::creation::{CreationError, NewQube, PoolChoice, in_written_order};
+use super::facts::Facts;
+use super::features::RESERVED;
+use super::power::PowerState;
+use super::property::{Effect, Property, PropertyError, Scope, properties_of};
+use super::qubes::Qubes;
+use super::release::Release;
+use super::tags::{CREATED_BY, is_tag};
+use super::vm::Vm;
+
+/// Properties that a clone has from its creation, or that are not true of it: the package manager knows the source only.
+const OF_THE_SOURCE_ALONE: [&str; 3] = ["installed_by_rpm", "label", "template"];
+
+/// Names that early stores of R4 have for properties; what they say is cloned under today's.
+const EARLIER_NAMES: [&str; 3] = ["name", "hvm", "dispvm_allowed"];
+const MEMINFO_WRITER: &str = "service.meminfo-writer";
+
+/// The one feature of that family that a person sets.
+const PRELOAD_MAX: &str = "preload-dispvm-max";
+
+/// A wish for a clone.
+pub struct CloneQube<'a> {
+    pub source: &'a str,
+    pub name: &'a str,
+    /// Without one: the source's.
+    pub class: Option<&'a Class>,
+    /// Without one: the source's.
+    pub label: Option<&'a str>,
+    pub pools: PoolChoice<'a>,
+    /// Volumes that are made empty although the source has them.
+    pub empty: &'a [&'a str],
+    /// Fresh: the hypervisor will know the clone by it.
+    pub uuid: Uuid,
+    /// Which qube asks: dom0 for the tools.
+    pub created_by: &'a str,
+    /// What of the source's settings the clone cannot have is left out; otherwise the first such is an error.
+    pub ignore_errors: bool,
+}
+
+/// A setting of the source that its clone cannot have.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotCloned {
+    #[error("Failed to set {property} property: {reason}")]
+    Property { property: &'static str, reason: PropertyError },
+    #[error("Failed to set {0} property: Qubes OS does not know it")]
+    UnknownProperty(String),
+    #[error("Failed to set tag '{0}': a tag is made of letters, digits, _ and -")]
+    Tag(String),
+}
+
+/// A clone as it is to be added, and what comes with it.
+#[derive(Debug)]
+pub struct PlannedClone {
+    pub vm: Vm,
+    /// What has to follow once it is saved.
+    pub effects: Vec<Effect>,
+    /// What was left out.
+    pub left_out: Vec<NotCloned>,
+}
+
+impl Qubes {
+    /// Decides everything about a clone and changes nothing. The caller makes the volumes, fills them with the
+    /// source's data ([`Qubes::origin`] says where those are) and then adds the qube ([`Qubes::add`]).
+    /// `random(n)` gives a number below n.
+    ///
+    /// # Errors
+    /// There is no such source, the wish breaks a rule, or a setting cannot be cloned and that is not to be ignored.
+    pub fn plan_clone(
+        &self,
+        wish: &CloneQube<'_>,
+        facts: &dyn Facts,
+        random: &mut dyn FnMut(u16) -> u16,
+    ) -> Result<PlannedClone, CreationError> {
+        let source = self.get(wish.source).ok_or_else(|| CreationError::NoSuchTemplate(wish.source.to_owned()))?;
+        let class = wish.class.unwrap_or(&source.class);
+        if source.class == Class::AdminVM {
+            return Err(CreationError::NotToBeCloned(source.name.clone()));
+        }
+        let label = self.label(source)?;
+        let template = source.properties.get("template").filter(|_| class.has_template());
+        let new = NewQube {
+            class: class.clone(),
+            name: wish.name,
+            label: wish.label.unwrap_or(&label.name),
+            template,
+            pools: wish.pools,
+            uuid: wish.uuid,
+            created_by: wish.created_by,
+            auto_cleanup: false,
+        };
+        let facts = &Unborn { name: wish.name, facts };
+        let (mut vm, template) = self.plan_identity(&new, facts, random)?;
+        let mut left_out = clone_tags(&mut vm, source);
+        self.mark_created(&mut vm, &new, facts)?;
+        left_out.extend(self.clone_properties(&mut vm, source, facts));
+        let first_error = left_out.iter().find(|n| !matches!(n, NotCloned::UnknownProperty(_)));
+        if let Some(first) = first_error.filter(|_| !wish.ignore_errors) {
+            return Err(first.clone().into());
+        }
+        clone_features(&mut vm, source);
+        self.tag_by_references(&mut vm, facts)?;
+        if vm.class.is_local_guest() {
+            vm.devices = source.devices.iter().map(|class| class.for_release(facts.release())).collect();
+        }
+        self.plan_volumes(&mut vm, template, wish.pools, facts)?;
+        vm.properties = in_written_order(&vm.class, &vm.properties);
+        let starts_at_boot = vm.properties.get("autostart") == Some("True");
+        let effect = Effect::Autostart { vm: vm.name.clone(), on: true };
+        Ok(PlannedClone { vm, effects: starts_at_boot.then_some(effect).into_iter().collect(), left_out })
+    }
+
+    /// Gives the clone the explicit properties of its source that its class has, each if it can be set.
+    fn clone_properties(&self, vm: &mut Vm, source: &Vm, facts: &dyn Facts) -> Vec<NotCloned> {
+        let mut left_out = Vec::new();
+        let known = properties_of(&source.class)
+            .filter(|p| p.cloned && !p.computed && !OF_THE_SOURCE_ALONE.contains(&p.name))
+            .filter(|p| Property::find(Scope::Class(&vm.class), p.name).is_some());
+        for (property, text) in known.filter_map(|p| Some((p.name, p.explicit(source)?))) {
+            match self.settable(vm, property, text, facts) {
+                Ok(stored) => vm.properties.set(property, &stored),
+                Err(reason) => left_out.push(NotCloned::Property { property, reason }),
+            }
+        }
+        let is_unknown = |name: &&str| Property::find(Scope::Class(&source.class), name).is_none();
+        let unknown = source.properties.names().filter(|name| !EARLIER_NAMES.contains(name)).filter(is_unknown);
+        left_out.extend(unknown.map(|name| NotCloned::UnknownProperty(name.to_owned())));
+        left_out
+    }
+}
+
+/// The source's tags but those that say who made it; upstream does not load others.
+fn clone_tags(vm: &mut Vm, source: &Vm) -> Vec<NotCloned> {
+    let (good, bad): (Vec<_>, Vec<_>) =
+        source.tags.iter().filter(|tag| !tag.starts_with(CREATED_BY)).partition(|tag| is_tag(tag));
+    for tag in good.into_iter().filter(|tag| !vm.has_tag(tag)).cloned().collect::<Vec<_>>() {
+        vm.tags.push(tag);
+    }
+    bad.into_iter().map(|tag| NotCloned::Tag(tag.to_string())).collect()
+}
+
+/// The source's features but those that the system keeps about it, and the one that is a property by now.
+fn clone_features(vm: &mut Vm, source: &Vm) {
+    if vm.properties.get("provides_network") == Some("True") {
+        vm.features.set("servicevm", "1");
+    }
+    for (name, value) in source.features.iter() {
+        let of_its_own = RESERVED.contains(&name) || name.starts_with("preload-dispvm") && name != PRELOAD_MAX;
+        if !of_its_own && name != MEMINFO_WRITER {
+            vm.features.set(name, value);
+        }
+    }
+}
+
+/// The world before the clone is there: it does not run, and nobody has to be asked for that.
+struct Unborn<'a> {
+    name: &'a str,
+    facts: &'a dyn Facts,
+}
+
+impl Facts for Unborn<'_> {
+    fn power_state(&self, vm: &Vm) -> PowerState {
+        if vm.name == self.name { PowerState::Halted } else { self.facts.power_state(vm) }
+    }
+
+    fn domain_id(&self, vm: &Vm) -> i64 {
+        if vm.name == self.name { -1 } else { self.facts.domain_id(vm) }
+    }
+
+    fn host_memory_mib(&self) -> u64 {
+        self.facts.host_memory_mib()
+    }
+
+    fn host_cpus(&self) -> u32 {
+        self.facts.host_cpus()
+    }
+
+    fn kernel_installed(&self, kernels_dir: &str, version: &str) -> bool {
+        self.facts.kernel_installed(kernels_dir, version)
+    }
+
+    fn kernel_file(&self, kernels_dir: &str, version: &str, file: &str) -> Option<String> {
+        self.facts.kernel_file(kernels_dir, version, file)
+    }
+
+    fn release(&self) -> Release {
+        self.facts.release()
+    }
+
+    fn base_dir(&self) -> &str {
+        self.facts.base_dir()
+    }
+
+    fn can_reflink(&self, dir: &str) -> bool {
+        self.facts.can_reflink(dir)
+    }
+
+    fn thin_pool_of_root(&self) -> Option<(Option<String>, String)> {
+        self.facts.thin_pool_of_root()
+    }
+}

@@ -1,0 +1,62 @@
+//! Temporary files that a kill or a power loss left beside their targets.
+//!
+//! Nothing that somebody may still be writing is touched: the caller holds the store's lock, under which such files are
+//! made; each is locked itself before it is filled, save for its first moment, so a young one is left alone; and only names
+//! that nobody but us gives are looked at.
+
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use nix::libc;
+
+use super::file_lock::{Exclusivity, try_lock};
+use super::replace::{RANDOM_LETTERS, TEMPORARY};
+
+/// How long nobody has written to a file before it is litter.
+const AGE: Duration = Duration::from_secs(60);
+
+/// Removes what was left behind in `directory` of writing those targets that `is_target` names. What cannot be removed
+/// is no reason to fail.
+pub fn clear(directory: &Path, is_target: impl Fn(&str) -> bool) {
+    let Ok(entries) = fs::read_dir(directory) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        if name.to_str().and_then(target_of).is_some_and(&is_target) && is_litter(&entry.path()) {
+            let _stays = fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// The name of the file that a temporary one of this name was to become.
+fn target_of(name: &str) -> Option<&str> {
+    let (target, random) = name.strip_suffix(TEMPORARY)?.rsplit_once('~')?;
+    let ours = random.len() == RANDOM_LETTERS && random.bytes().all(|b| b.is_ascii_alphanumeric());
+    ours.then_some(target)
+}
+
+fn is_litter(path: &Path) -> bool {
+    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+    let Ok(file) = OpenOptions::new().read(true).write(true).custom_flags(flags).open(path) else { return false };
+    is_old(&file) && try_lock(&file, Exclusivity::Exclusive).unwrap_or(false)
+}
+
+fn is_old(file: &File) -> bool {
+    let Ok(metadata) = file.metadata() else { return false };
+    // A time in the future is not old.
+    metadata.is_file() && metadata.modified().is_ok_and(|time| time.elapsed().is_ok_and(|age| age > AGE))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_of_our_own_making_are_temporary_files() {
+        assert_eq!(target_of("qubes.xml~aZ09aZ09.new"), Some("qubes.xml"));
+        for name in ["qubes.xml", "qubes.xml~", "qubes.xml~original", "qubes.xml~20261121", "qubes.xml~a.new"] {
+            assert_eq!(target_of(name), None, "{name}");
+        }
+    }
+}

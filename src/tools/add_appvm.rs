@@ -1,0 +1,35 @@
+//! qvm-add-appvm: makes a qube known whose private image lies in its place, as R3 did.
+
+use clap::Arg;
+
+use super::add_template::{options, own_directory};
+use super::arguments::needed;
+use super::failure::Failure;
+use super::invocation::Invocation;
+use crate::lifecycle::Session;
+use crate::lifecycle::template::Registration;
+use crate::model::Class;
+
+pub fn define(line: clap::Command) -> clap::Command {
+    options(line)
+        .arg(Arg::new("new-name").required(true).value_name("VMNAME").help("the name of the qube"))
+        .arg(Arg::new("template").required(true).value_name("TEMPLATE").help("the template it is based on"))
+}
+
+pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
+    let name = needed(&call.given, "new-name", "VMNAME")?.to_string();
+    let session = Session::new(call.system()?);
+    let directory = own_directory(call, &session, &Class::AppVM, &name)?;
+    if !directory.is_dir() {
+        return Err(Failure::error(format!("{}: there is no such directory to take {name} from", directory.display())));
+    }
+    session.register(&Registration {
+        class: Class::AppVM,
+        name: &name,
+        label: "red",
+        template: call.value("template"),
+        installed_by_rpm: false,
+        features: &[],
+    })?;
+    Ok(0)
+}

@@ -1,0 +1,69 @@
+//! qvm-add-template: makes a template known whose images were unpacked in their place, as R3's packages do.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::{Arg, value_parser};
+
+use super::arguments::{earlier, flag, needed, value};
+use super::failure::Failure;
+use super::invocation::Invocation;
+use crate::lifecycle::Session;
+use crate::lifecycle::template::Registration;
+use crate::lifecycle::template_package;
+use crate::model::Class;
+use crate::model::volume::directory_of;
+
+pub fn define(line: clap::Command) -> clap::Command {
+    options(line)
+        .arg(flag("rpm", None, "it came as a package, which alone may remove it"))
+        .arg(Arg::new("new-name").required(true).value_name("VMNAME").help("the name of the template"))
+}
+
+/// What both tools of this kind take.
+pub(super) fn options(line: clap::Command) -> clap::Command {
+    let directory = value("path", Some('p'), "DIR", "the directory of its images, if not the usual one");
+    line.arg(directory.value_parser(value_parser!(PathBuf)))
+        .arg(value("conf", Some('c'), "CONF_FILE", "accepted, without effect").hide(true))
+        .arg(earlier("no-verify", "accepted, without effect"))
+}
+
+pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
+    let name = needed(&call.given, "new-name", "VMNAME")?.to_string();
+    let session = Session::new(call.system()?);
+    let directory = own_directory(call, &session, &Class::TemplateVM, &name)?;
+    let (features, warnings) = template_package::menu_items_in(&directory)?;
+    warnings.iter().for_each(|warning| call.inform(&name, warning));
+    session.register(&Registration {
+        class: Class::TemplateVM,
+        name: &name,
+        label: "black",
+        template: None,
+        installed_by_rpm: call.has("rpm"),
+        features: &features,
+    })?;
+    Ok(0)
+}
+
+/// Where the images of a qube of this name lie. There is no other place for them, so one that is given must be this.
+pub(super) fn own_directory(
+    call: &Invocation,
+    session: &Session,
+    class: &Class,
+    name: &str,
+) -> Result<PathBuf, Failure> {
+    let own = session.system.below_root("/var/lib/qubes").join(directory_of(class)).join(name);
+    let Some(given) = call.given.get_one::<PathBuf>("path") else { return Ok(own) };
+    if given == &own || is_same(given, &own) {
+        return Ok(own);
+    }
+    Err(Failure::error(format!(
+        "{}: the images of {name} must lie in {}; move them there, or use qvm-template-postprocess",
+        given.display(),
+        own.display()
+    )))
+}
+
+fn is_same(a: &Path, b: &Path) -> bool {
+    fs::canonicalize(a).ok().zip(fs::canonicalize(b).ok()).is_some_and(|(a, b)| a == b)
+}

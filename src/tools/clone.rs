@@ -1,0 +1,106 @@
+//! qvm-clone: makes a copy of a qube.
+
+use clap::{Arg, ArgAction};
+use uuid::Uuid;
+
+use super::arguments::{THE_NEW_NAME, THE_QUBE, exclusive, flag, the_qube, value};
+use super::create::pairs;
+use super::failure::Failure;
+use super::invocation::Invocation;
+use super::table;
+use crate::exec::{self, Program};
+use crate::lifecycle::Session;
+use crate::model::{Class, CloneQube, PoolChoice, VmName};
+
+/// What makes the menu entries of a qube, where it is installed.
+const MENUS: &str = "qvm-appmenus";
+
+pub fn define(line: clap::Command) -> clap::Command {
+    let line = line
+        .arg(value("class", Some('C'), "CLS", "the class of the clone: the source's when unsaid"))
+        .arg(flag("ignore-errors", None, "leave out settings that the clone cannot have, instead of making none"))
+        .arg(Arg::new("all-pools").short('P').value_name("POOL").help("keep every volume in this pool"))
+        .arg(pool())
+        .arg(the_qube("the qube to clone"))
+        .arg(Arg::new(THE_NEW_NAME).value_name("NEWVM").help("the name of the clone"));
+    exclusive(line, "pools", &["all-pools", "pool"])
+}
+
+/// Its short form is the first one, which usage lines show.
+fn pool() -> Arg {
+    Arg::new("pool")
+        .short('p')
+        .visible_alias("pool")
+        .value_name("VOLUME=POOL")
+        .action(ArgAction::Append)
+        .help("keep this volume in this pool (can be repeated)")
+}
+
+pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
+    let name = names(call)?;
+    let form = |_: &str| "Pool argument must be of form: -p volume_name=pool_name".to_string();
+    let pools = pairs(call.values("pool"), form)?;
+    let class = call.value("class").map(Class::from_store);
+    let session = call.session_for_the_qube()?;
+    let source = {
+        let qubes = session.read()?;
+        call.the_qube(&qubes)?.name.clone()
+    };
+    let wish = CloneQube {
+        source: source.as_str(),
+        name,
+        class: class.as_ref(),
+        label: None,
+        pools: PoolChoice { all: call.value("all-pools"), by_volume: &pools },
+        empty: &[],
+        uuid: Uuid::new_v4(),
+        created_by: VmName::DOM0,
+        ignore_errors: call.has("ignore-errors"),
+    };
+    let clone = session.clone_qube(&wish, &|volume| call.inform(name, &format!("Cloning {volume} volume")))?;
+    clone.left_out.iter().for_each(|what| call.warn(name, what));
+    clone.notes.iter().for_each(|note| call.inform(name, note));
+    if let Some(failed) = menus(&session, &source, &clone.name) {
+        call.warn(name, &format!("Failed to clone appmenus: {failed}"));
+    }
+    Ok(0)
+}
+
+/// Both names, or all that are missing.
+fn names(call: &Invocation) -> Result<&str, Failure> {
+    match (call.value(THE_QUBE), call.value(THE_NEW_NAME)) {
+        (Some(_), Some(name)) => Ok(name),
+        (Some(_), None) => Err(Failure::usage("the following arguments are required: NEWVM")),
+        (None, _) => Err(Failure::usage("the following arguments are required: VMNAME, NEWVM")),
+    }
+}
+
+/// Makes the clone's menu entries after the source's, on a system that has menus. The clone is there whatever comes of
+/// it.
+fn menus(session: &Session, source: &VmName, clone: &VmName) -> Option<exec::ExecError> {
+    let system = &session.system;
+    let program = exec::find(MENUS, system.program_path()).filter(|_| system.root().is_none())?;
+    Program::new(program).args(["--init", "--update", "--source", source.as_str(), clone.as_str()]).output().err()
+}
+
+/// What is cloned, as a section of the manual page.
+pub fn manual() -> Vec<(&'static str, String)> {
+    let cloned = [
+        (
+            "volumes",
+            "those that are kept from start to start, as they were last committed: the qube may run. They go \
+          into the system's default pools unless -P or -p says otherwise. A root volume that the source has of its \
+          template is copied from there when the clone's class has one of its own",
+        ),
+        (
+            "properties",
+            "those that are set explicitly, but name, qid, uuid, template (the clone has the same), label (the \
+          same) and installed_by_rpm",
+        ),
+        ("tags", "all but created-by-*"),
+        ("features", "all but those in which the system keeps what it does with the qube"),
+        ("devices", "all assignments"),
+        ("files", "the firewall's rules and the notes"),
+    ];
+    vec![("what is cloned", table::explained(cloned.into_iter()))]
+}

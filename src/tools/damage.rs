@@ -1,0 +1,95 @@
+//! How tools speak of what is wrong with a store: in one line, whatever there is.
+
+use std::cell::RefCell;
+
+use super::invocation::Invocation;
+use crate::lifecycle::Session;
+use crate::model::check::Numbers;
+use crate::model::{Qubes, Vm, VmName};
+
+/// Looks at qubes as they come by, for what makes one unreliable.
+pub struct Watch<'q> {
+    qubes: &'q Qubes,
+    session: &'q Session,
+    /// What is wrong with the store outside any qube is told as well.
+    tells_of_store: bool,
+    /// Of all qubes, where all of them come by.
+    numbers: Option<RefCell<Numbers>>,
+    broken: RefCell<Vec<(VmName, Vec<String>)>>,
+}
+
+impl<'q> Watch<'q> {
+    /// Over all qubes, or some.
+    pub fn over(qubes: &'q Qubes, session: &'q Session, all: bool) -> Watch<'q> {
+        let numbers = all.then(RefCell::default);
+        Watch { qubes, session, tells_of_store: true, numbers, broken: RefCell::default() }
+    }
+
+    /// Over one, whatever else is wrong.
+    pub fn one(qubes: &'q Qubes, vm: &Vm, session: &'q Session) -> Watch<'q> {
+        let watch = Watch { tells_of_store: false, ..Watch::over(qubes, session, false) };
+        watch.look(vm);
+        watch
+    }
+
+    /// What is wrong with a qube; nothing with most.
+    pub fn look(&self, vm: &Vm) -> Vec<String> {
+        let mut texts = self.qubes.what_breaks(vm, self.session);
+        if let Some(numbers) = &self.numbers
+            && !self.qubes.needs_conversion
+        {
+            let twice = numbers.borrow_mut().clashes(vm);
+            texts.extend(twice.into_iter().filter(|f| f.breaks_the_qube()).map(|f| f.text));
+        }
+        if !texts.is_empty() {
+            self.broken.borrow_mut().push((vm.name.clone(), texts.clone()));
+        }
+        texts
+    }
+
+    /// Says in one line what was seen, if anything was. Of a store of R1 to R3 each thing is told: conversion will do
+    /// without it.
+    pub fn warn(&self, call: &Invocation, tool: &'static str) {
+        let of_store = self.qubes.diagnoses.iter().filter(|_| self.tells_of_store);
+        let of_store: Vec<&str> = of_store.map(|d| d.text.as_str()).collect();
+        let broken = self.broken.borrow();
+        if self.qubes.needs_conversion {
+            of_store.iter().for_each(|text| call.warn(tool, text));
+            let each = broken.iter().flat_map(|(name, texts)| texts.iter().map(move |text| (name, text)));
+            each.for_each(|(name, text)| call.warn(name.as_str(), text));
+        } else if let Some((who, text)) = line(tool, &of_store, &broken) {
+            call.warn(&who, &text);
+        }
+    }
+}
+
+/// Who says it, and the line; nothing where nothing is wrong.
+fn line(tool: &str, of_store: &[&str], broken: &[(VmName, Vec<String>)]) -> Option<(String, String)> {
+    let more = "qubes-db check tells more";
+    match (of_store, broken) {
+        ([], []) => None,
+        ([one], []) => Some((tool.to_owned(), (*one).to_owned())),
+        ([], [(name, texts)]) => {
+            let first = texts.first().map(String::as_str).unwrap_or_default();
+            let others = texts.len().saturating_sub(1);
+            let more = if others > 0 { format!(" (and {others} more; {more})") } else { String::new() };
+            Some((name.to_string(), format!("{first}{more}")))
+        }
+        (of_store, broken) => {
+            let names: Vec<&str> = broken.iter().map(|(name, _)| name.as_str()).take(5).collect();
+            let others = if broken.len() > names.len() { ", …" } else { "" };
+            let mut parts = Vec::new();
+            match names.as_slice() {
+                [] => {}
+                [name] => parts.push(format!("'{name}' is broken")),
+                _ => parts.push(format!("{} qubes are broken ({}{others})", broken.len(), names.join(", "))),
+            }
+            match of_store {
+                [] => {}
+                [one] => parts.push((*one).to_owned()),
+                [one, others @ ..] => parts.push(format!("{one}, and {} things more", others.len())),
+            }
+            Some((tool.to_owned(), format!("{}; {more}", parts.join("; "))))
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! qubes-db convert.
+
+use serde_json::{Value, json};
+
+use super::one_line;
+use crate::format;
+use crate::lifecycle::Session;
+use crate::lifecycle::conversion::Conversion;
+use crate::store::{StoreError, read_bytes};
+use crate::tools::failure::Failure;
+use crate::tools::invocation::Invocation;
+
+pub fn run(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
+    let file = session.system.store_file().display().to_string();
+    if call.has("dry-run") {
+        let bytes = read_bytes(session.system.store_file())?;
+        let wrong = |source| StoreError::Format { path: session.system.store_file().into(), source };
+        if !format::read(bytes.clone()).map_err(wrong)?.needs_conversion {
+            return nothing(call, &file, session);
+        }
+        let (_, conversion) = session.plan_conversion(&bytes)?;
+        if call.has("json") {
+            return call.print_json(&as_json(session, Some(&conversion))).map(|()| 0);
+        }
+        call.out
+            .line(&format!("{file} would be converted to R4 ({}), after it was kept in backup/", release(session)))?;
+        return tell(call, &conversion).map(|()| 0);
+    }
+    match session.convert() {
+        Ok(None) => nothing(call, &file, session),
+        Ok(Some(conversion)) if call.has("json") => call.print_json(&as_json(session, Some(&conversion))).map(|()| 0),
+        // What was done was told by the conversion itself, as it is where another command brings it about.
+        Ok(Some(_)) => Ok(0),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn release(session: &Session) -> String {
+    format!("release {}", session.system.release())
+}
+
+fn nothing(call: &mut Invocation, file: &str, session: &Session) -> Result<u8, Failure> {
+    if call.has("json") {
+        return call.print_json(&as_json(session, None)).map(|()| 0);
+    }
+    call.out.line(&format!("{file} is R4's already; there is nothing to do"))?;
+    Ok(0)
+}
+
+/// In words: what it becomes, then what is lost.
+fn tell(call: &mut Invocation, conversion: &Conversion) -> Result<(), Failure> {
+    let mut section = |heading: &str, lines: Vec<String>| {
+        if lines.is_empty() {
+            return Ok(());
+        }
+        call.out.line(heading)?;
+        lines.iter().try_for_each(|line| call.out.line(&format!("    {}", one_line(line))))
+    };
+    section("qubes:", conversion.qubes.iter().map(|(name, class)| format!("{name}: {class}")).collect())?;
+    section("pools:", conversion.pools.iter().map(|(name, directory)| format!("{name}: {directory}")).collect())?;
+    section("new directories:", conversion.directories.iter().map(|d| d.display().to_string()).collect())?;
+    let firewall = |f: &crate::lifecycle::conversion::Firewall| match &f.from {
+        Some(from) if *from == f.to => f.to.display().to_string(),
+        Some(from) => format!("{} from {}", f.to.display(), from.display()),
+        None => format!("{} (there is none; R3 let nothing through)", f.to.display()),
+    };
+    section("firewall files:", conversion.firewalls.iter().map(firewall).collect())?;
+    let loss = |l: &format::Loss| match &l.qube {
+        Some(name) => format!("{name}: {}", l.text),
+        None => l.text.clone(),
+    };
+    section("not taken over, or not understood:", conversion.losses.iter().map(loss).collect())
+}
+
+/// Described in `docs/migration.md`.
+fn as_json(session: &Session, conversion: Option<&Conversion>) -> Value {
+    let copy = conversion.and_then(|c| c.copy.borrow().clone());
+    let list = |of: fn(&Conversion) -> Vec<Value>| conversion.map(of).unwrap_or_default();
+    json!({
+        "store": session.system.store_file(),
+        "needs_conversion": conversion.is_some(),
+        "converted": copy.is_some(),
+        "release": session.system.release().to_string(),
+        "copy": copy,
+        "qubes": list(|c| c.qubes.iter().map(|(n, class)| json!({"name": n.as_str(), "class": class.as_str()})).collect()),
+        "pools": list(|c| c.pools.iter().map(|(n, d)| json!({"name": n, "dir_path": d})).collect()),
+        "directories": list(|c| c.directories.iter().map(|d| json!(d)).collect()),
+        "firewalls": list(|c| {
+            c.firewalls.iter().map(|f| json!({"qube": f.qube.as_str(), "from": f.from, "to": f.to})).collect()
+        }),
+        "losses": list(|c| {
+            c.losses.iter().map(|l| json!({"qube": l.qube.as_ref().map(|n| n.as_str()), "text": l.text})).collect()
+        }),
+    })
+}

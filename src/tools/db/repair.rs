@@ -1,0 +1,239 @@
+//! qubes-db repair: does what check says, after a copy. Nothing that can only be guessed is decided here: a person is
+//! asked, or has said it on the command line.
+
+use std::collections::BTreeSet;
+
+use super::told::{Said, summary, tell};
+use super::{copies, one_line};
+use crate::format::{self, Bytes, Damage, FormatError, Salvage, salvage};
+use crate::lifecycle::Session;
+use crate::store::{Restored, read_bytes};
+use crate::tools::failure::Failure;
+use crate::tools::invocation::Invocation;
+use crate::tools::output::ask;
+
+pub fn run(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
+    let file = session.system.store_file().display().to_string();
+    let bytes = read_bytes(session.system.store_file())
+        .map_err(|error| Failure::error(format!("{error}; {}", copies::way_out(session))))?;
+    let text = match format::check(&bytes) {
+        Ok(()) => Text::whole(bytes.clone()),
+        Err(FormatError::OldFormat) => {
+            let text = "written by Qubes R3 or older, which no release of R4 loads: qubes-db convert converts it";
+            return Err(Failure::error(format!("{file}: {text}; nothing was changed")));
+        }
+        Err(error) => match readable(call, session, &file, &bytes, &error)? {
+            Some(text) => text,
+            None => return Ok(1),
+        },
+    };
+    let repaired = format::repair(&text.bytes, session, &mut uuid::Uuid::new_v4)?;
+    let done: Vec<Damage> = repaired.done.into_iter().map(|damage| text.located(damage)).collect();
+    tell(call, &file, &done, if call.has("dry-run") { Said::WouldDo } else { Said::Does })?;
+    tell(call, &file, &repaired.left, Said::Left)?;
+    if done.is_empty() && !text.is_changed {
+        let left =
+            if repaired.left.is_empty() { String::new() } else { format!(" by itself; {}", summary(&repaired.left)) };
+        call.inform("qubes-db", &format!("{file}: there is nothing to repair{left}"));
+        return Ok(u8::from(!repaired.left.is_empty()));
+    }
+    refuse_what_is_no_better(&text, &repaired.bytes, done.len(), &repaired.left, session)?;
+    if call.has("dry-run") {
+        call.inform("qubes-db", &format!("{file}: nothing was written (--dry-run)"));
+        return Ok(1);
+    }
+    if !agreed(call, "Write this? [y/N] ")? {
+        call.inform("qubes-db", "nothing was changed");
+        return Ok(1);
+    }
+    write(call, session, &bytes, &repaired.bytes)?;
+    call.inform("qubes-db", &format!("{file}: {}", summary(&repaired.left)));
+    Ok(u8::from(!repaired.left.is_empty()))
+}
+
+/// A text that can be read, and how it came about.
+struct Text {
+    bytes: Bytes,
+    is_changed: bool,
+    /// What it was taken from, where its lines are that file's but for what is missing.
+    salvage: Option<Salvage>,
+    /// Whether lines mean anything.
+    has_lines: bool,
+}
+
+impl Text {
+    fn whole(bytes: Bytes) -> Text {
+        Text { bytes, is_changed: false, salvage: None, has_lines: true }
+    }
+
+    /// With the line of the file as it lies there.
+    fn located(&self, mut damage: Damage) -> Damage {
+        let line = damage.line.filter(|_| self.has_lines);
+        damage.line = line.map(|line| self.salvage.as_ref().map_or(line, |salvage| salvage.line_before(line)));
+        damage
+    }
+}
+
+/// Makes a file readable that is damaged as a text; `None` when nobody wants it, or that was all there was to do.
+fn readable(
+    call: &mut Invocation,
+    session: &Session,
+    file: &str,
+    bytes: &Bytes,
+    error: &FormatError,
+) -> Result<Option<Text>, Failure> {
+    call.out.line(&format!("{file}: {error}"))?;
+    let Some(salvage) = salvage(bytes) else {
+        let way = copies::way_out(session);
+        let text = "nothing of a store can be found in it";
+        return Err(Failure::error(format!("{file}: {text}; nothing was changed; {way}")));
+    };
+    for step in &salvage.steps {
+        let line = step.line.map(|line| format!(":{line}")).unwrap_or_default();
+        call.out.line(&format!("{file}{line}: {}", one_line(&step.text)))?;
+        call.out.line(&format!("    repaired: {}", step.done))?;
+    }
+    if salvage.lost.is_empty() {
+        let bytes = Bytes::from(salvage.bytes.clone());
+        return Ok(Some(Text { bytes, is_changed: true, salvage: Some(salvage), has_lines: true }));
+    }
+    for lost in &salvage.lost {
+        call.out.line(&format!("{file}:{}: {}", lost.line, one_line(&lost.text)))?;
+    }
+    choose(call, session, file, bytes, salvage)
+}
+
+/// The copy that may stand in for what is lost: the one that was named, else the newest that loads.
+fn substitute(call: &Invocation, session: &Session) -> Result<Option<(String, Bytes)>, Failure> {
+    if let Some(word) = call.value("from") {
+        let version = copies::find(session, word)?;
+        let bytes = copies::loads(&version.path)?;
+        return Ok(Some((version.title, bytes)));
+    }
+    let there = copies::all(session).unwrap_or_default();
+    let mut loading = there.iter().rev().filter_map(|copy| {
+        let bytes = copies::loads(&copy.path).ok().filter(|bytes| format::read_to_write(bytes.clone()).is_ok())?;
+        Some((copies::time_of(&copy.path).to_owned(), bytes))
+    });
+    Ok(loading.next())
+}
+
+/// Lets the person choose between what is whole and a copy.
+fn choose(
+    call: &mut Invocation,
+    session: &Session,
+    file: &str,
+    bytes: &Bytes,
+    salvage: Salvage,
+) -> Result<Option<Text>, Failure> {
+    let copy = substitute(call, session)?;
+    let completed = copy.as_ref().and_then(|(time, copy)| {
+        let (completed, names) = format::completed(&salvage.bytes, copy)?;
+        let qubes = format::read(copy.clone()).ok()?.len();
+        Some((time.clone(), completed, names, qubes))
+    });
+    let number = salvage.domains;
+    let alone = format!("the {number} domains that can be read, without the rest");
+    let with = completed.as_ref().map(|(time, _, names, _)| {
+        format!("the same, and from copy {time} what it has besides: {}", enumerated(names))
+    });
+    let back = completed.as_ref().map(|(time, _, _, qubes)| format!("copy {time} as a whole: {qubes} qubes"));
+    let chosen = if call.has("salvage") {
+        1
+    } else if call.value("from").is_some() {
+        2
+    } else {
+        call.out.line(&format!("  1  {alone}"))?;
+        with.iter().try_for_each(|text| call.out.line(&format!("  2  {text}")))?;
+        back.iter().try_for_each(|text| call.out.line(&format!("  3  {text}")))?;
+        if call.has("dry-run") {
+            call.inform("qubes-db", &format!("{file}: nothing was written (--dry-run)"));
+            return Ok(None);
+        }
+        if call.has("yes") {
+            let ways =
+                "choose: --salvage takes what can be read, --from COPY completes it, qubes-db restore COPY goes back";
+            return Err(Failure::error(format!("{file}: something is lost, and --yes cannot choose; {ways}")));
+        }
+        match ask(&mut call.out, "Which? [1-3, nothing: none of them] ")?.as_deref().map(str::trim) {
+            Some("1") => 1,
+            Some("2") if with.is_some() => 2,
+            Some("3") if back.is_some() => 3,
+            _ => 0,
+        }
+    };
+    match (chosen, completed, copy) {
+        (1, _, _) => {
+            call.out.line(&format!("taken: {alone}"))?;
+            let bytes = Bytes::from(salvage.bytes.clone());
+            Ok(Some(Text { bytes, is_changed: true, salvage: Some(salvage), has_lines: true }))
+        }
+        (2, Some((_, completed, _, _)), _) => {
+            call.out.line(&format!("taken: {}", with.unwrap_or_default()))?;
+            Ok(Some(Text { bytes: completed.into(), is_changed: true, salvage: None, has_lines: false }))
+        }
+        (3, Some(_), Some((_, copy))) => {
+            write(call, session, bytes, &copy)?;
+            Ok(None)
+        }
+        _ => {
+            call.inform("qubes-db", "nothing was changed");
+            Ok(None)
+        }
+    }
+}
+
+fn enumerated(names: &[String]) -> String {
+    match names {
+        [] => "nothing".to_owned(),
+        [..] if names.len() > 10 => format!("{} qubes, {} among them", names.len(), names[..8].join(", ")),
+        _ => names.join(", "),
+    }
+}
+
+/// What would be written must be well-formed, have every qube that could be read, and less that is wrong.
+fn refuse_what_is_no_better(
+    text: &Text,
+    new: &Bytes,
+    done: usize,
+    left: &[Damage],
+    session: &Session,
+) -> Result<(), Failure> {
+    let names = |bytes: &Bytes| -> Result<BTreeSet<String>, FormatError> {
+        Ok(format::read(bytes.clone())?.names().map(ToString::to_string).collect())
+    };
+    format::check(new)?;
+    let (before, after) = (names(&text.bytes)?, names(new)?);
+    let gone: Vec<&String> = before.difference(&after).collect();
+    let was = format::damage(&text.bytes, session).len();
+    if gone.is_empty() && (left.len() < was || (done == 0 && left.len() == was)) {
+        return Ok(());
+    }
+    let why = match gone.first() {
+        Some(name) => format!("'{name}' would be lost"),
+        None => format!("{} things would be wrong where {was} are", left.len()),
+    };
+    Err(Failure::error(format!("the repair would make it no better ({why}); nothing was changed")))
+}
+
+fn agreed(call: &mut Invocation, question: &str) -> Result<bool, Failure> {
+    if call.has("yes") {
+        return Ok(true);
+    }
+    Ok(ask(&mut call.out, question)?.is_some_and(|answer| answer.trim().eq_ignore_ascii_case("y")))
+}
+
+/// Puts `new` in place of the store, which still has to be `old`.
+fn write(call: &mut Invocation, session: &Session, old: &Bytes, new: &Bytes) -> Result<(), Failure> {
+    let file = session.system.store_file().display();
+    match session.replace_store(old, new.to_vec())? {
+        Restored::Unchanged => call.out.line("nothing was written"),
+        Restored::Written { store, kept } => {
+            call.out.line(&format!("{file} is repaired ({} qubes)", store.len()))?;
+            let Some(kept) = kept else { return Ok(()) };
+            let time = copies::time_of(&kept).to_owned();
+            call.out.line(&format!("what was there was kept as {}", kept.display()))?;
+            call.out.line(&format!("qubes-db diff {time} tells what changed, qubes-db restore {time} goes back"))
+        }
+    }
+}

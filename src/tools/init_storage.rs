@@ -1,0 +1,22 @@
+//! qvm-init-storage: R3's name for making a new store.
+
+use super::failure::Failure;
+use super::invocation::Invocation;
+use super::output::say;
+use crate::lifecycle::{LifecycleError, Session};
+use crate::store::StoreError;
+
+pub fn define(line: clap::Command) -> clap::Command {
+    line
+}
+
+pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
+    match Session::new(call.system()?).create_system() {
+        Ok(()) => Ok(0),
+        Err(LifecycleError::Store(StoreError::Exists { .. })) => {
+            say("Storage exists, not overwriting.");
+            Ok(1)
+        }
+        Err(error) => Err(error.into()),
+    }
+}

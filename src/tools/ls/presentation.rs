@@ -1,0 +1,180 @@
+//! How qvm-ls shows what it lists: tables and trees for people, plain forms for scripts, JSON for programs.
+
+use std::borrow::Cow;
+
+use anstyle::Style;
+use smol_str::SmolStr;
+
+use super::columns::Column;
+use super::layout::{self, Branches, Order};
+use crate::model::Vm;
+use crate::tools::damage::Watch;
+use crate::tools::failure::Failure;
+use crate::tools::invocation::Invocation;
+use crate::tools::label_color;
+use crate::tools::table;
+use crate::tools::values::Values;
+
+/// Behind the name of a qube that cannot be relied on.
+const BROKEN: &str = " !";
+
+/// One row of a table.
+struct Row {
+    cells: Vec<SmolStr>,
+    /// The colour of the qube's label.
+    label: Style,
+}
+
+impl AsRef<[SmolStr]> for Row {
+    fn as_ref(&self) -> &[SmolStr] {
+        &self.cells
+    }
+}
+
+/// Prints the qubes of these names, in byte order, in the form that was asked for. Those that can be read in part are
+/// shown as far as they can.
+pub fn print(
+    call: &mut Invocation,
+    columns: &[Column],
+    values: &Values,
+    names: &[&str],
+    watch: &Watch,
+) -> Result<(), Failure> {
+    if call.has("raw-list") {
+        return names.iter().try_for_each(|name| call.out.line(name));
+    }
+    if call.has("json") {
+        return print_json(call, columns, values, names, watch);
+    }
+    if call.has("raw-data") {
+        for name in names {
+            let Some(vm) = values.glance(name) else { continue };
+            // Scripts get names that are names: only people see the mark.
+            watch.look(&vm);
+            call.out.line(&cells(columns, values, &vm).join("|"))?;
+        }
+        return Ok(());
+    }
+    let mut rows = match call.has("tree") {
+        true => tree(call, columns, values, names, watch),
+        false => sorted(call, columns, values, names, watch),
+    };
+    if call.has("human-readable") {
+        rows.iter_mut().for_each(|row| measure(columns, &mut row.cells));
+    }
+    rows.insert(0, Row { cells: columns.iter().map(|c| c.heading.as_str().into()).collect(), label: Style::new() });
+    let is_colored: Vec<bool> = columns.iter().map(|c| c.is_name() || c.is_label()).collect();
+    let style = |row: usize, column: usize| if is_colored[column] { rows[row].label } else { Style::new() };
+    table::print_colored(&mut call.out, &rows, style)
+}
+
+fn row(call: &Invocation, columns: &[Column], values: &Values, vm: &Vm, watch: &Watch) -> Row {
+    let label = call.out.has_colors().then(|| values.label(vm)).flatten();
+    let label = label.map_or(Style::new(), |label| label_color::style_of(&label.color));
+    let mut cells = cells(columns, values, vm);
+    if !watch.look(vm).is_empty() {
+        let names = cells.iter_mut().zip(columns).filter(|(_, column)| column.is_name());
+        names.for_each(|(cell, _)| *cell = format!("{cell}{BROKEN}").into());
+    }
+    Row { cells, label }
+}
+
+fn cells(columns: &[Column], values: &Values, vm: &Vm) -> Vec<SmolStr> {
+    columns.iter().map(|c| shown(c.cell(values, vm))).collect()
+}
+
+/// A cell as it is printed: `-` for nothing.
+fn shown(cell: Cow<str>) -> SmolStr {
+    if cell.is_empty() { SmolStr::new_static("-") } else { SmolStr::new(cell) }
+}
+
+fn sorted(call: &Invocation, columns: &[Column], values: &Values, names: &[&str], watch: &Watch) -> Vec<Row> {
+    let mut rows: Vec<Row> = Vec::with_capacity(names.len() + 1);
+    rows.extend(names.iter().filter_map(|name| Some(row(call, columns, values, &*values.glance(name)?, watch))));
+    let by = call.value("sort").unwrap_or("NAME").to_uppercase();
+    if let Some(at) = columns.iter().position(|c| c.heading == by) {
+        let order = Order {
+            is_numeric: columns[at].is_numeric(),
+            is_reversed: call.has("reverse"),
+            ignores_case: call.has("ignore-case"),
+        };
+        layout::sort(&mut rows, at, order);
+    }
+    rows
+}
+
+fn tree(call: &Invocation, columns: &[Column], values: &Values, names: &[&str], watch: &Watch) -> Vec<Row> {
+    let vms: Vec<&Vm> = names.iter().filter_map(|name| values.get(name)).collect();
+    let tree = layout::tree(values, &vms);
+    let out = &call.out;
+    let levels: Vec<usize> = tree.iter().map(|(level, _)| *level).collect();
+    let branches = match (out.is_terminal(), out.is_unicode_terminal()) {
+        (false, _) => Branches::AsUpstream,
+        (true, true) => Branches::Drawn,
+        (true, false) => Branches::Ascii,
+    };
+    let mut rows: Vec<Row> = tree.iter().map(|(_, vm)| row(call, columns, values, vm, watch)).collect();
+    for (row, branch) in rows.iter_mut().zip(layout::branches(&levels, branches)) {
+        let names = row.cells.iter_mut().zip(columns).filter(|(_, column)| column.is_name());
+        names.for_each(|(cell, _)| *cell = format!("{branch}{cell}").into());
+    }
+    rows
+}
+
+/// Makes the MiB of a row's cells easy to read.
+fn measure(columns: &[Column], cells: &mut [SmolStr]) {
+    for (cell, _) in cells.iter_mut().zip(columns).filter(|(_, column)| column.is_mib()) {
+        if let Ok(mib) = cell.parse() {
+            *cell = human_readable(mib).into();
+        }
+    }
+}
+
+/// A number of MiB with the unit that leaves at most four digits: `750M`, `1.5G`, `20G`, `1.0T`.
+fn human_readable(mib: u64) -> String {
+    let (mut amount, mut unit) = (mib as f64, "M");
+    for larger in ["G", "T", "P"] {
+        if amount < 1000.0 {
+            break;
+        }
+        (amount, unit) = (amount / 1024.0, larger);
+    }
+    match (mib, unit) {
+        (0, _) => "0".to_string(),
+        (_, "M") => format!("{mib}M"),
+        _ if amount < 10.0 => format!("{amount:.1}{unit}"),
+        _ => format!("{amount:.0}{unit}"),
+    }
+}
+
+/// One object for each qube, sorted by name: its name, and the columns with real types; `broken` says what is wrong with
+/// one that cannot be relied on.
+fn print_json(
+    call: &mut Invocation,
+    columns: &[Column],
+    values: &Values,
+    names: &[&str],
+    watch: &Watch,
+) -> Result<(), Failure> {
+    let object = |vm: &Vm| {
+        let broken = Some(watch.look(vm)).filter(|texts| !texts.is_empty());
+        let name = ("name".to_string(), serde_json::Value::from(vm.name.as_str()));
+        let others = columns.iter().filter(|c| !c.is_name() && !c.heading.is_empty());
+        let fields = std::iter::once(name).chain(others.map(|c| (c.json_name(), c.json(values, vm))));
+        let fields = fields.chain(broken.map(|texts| ("broken".to_string(), texts.into())));
+        serde_json::Value::Object(fields.collect())
+    };
+    let list: serde_json::Value = names.iter().filter_map(|name| Some(object(&*values.glance(name)?))).collect();
+    call.out.line(&serde_json::to_string_pretty(&list)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::human_readable;
+
+    #[test]
+    fn sizes_are_short_and_of_the_right_unit() {
+        let shown = [0, 1, 750, 999, 1000, 2048, 20480, 1_048_576, 15_000_000_000].map(human_readable);
+        assert_eq!(shown, ["0", "1M", "750M", "999M", "1.0G", "2.0G", "20G", "1.0T", "14P"]);
+    }
+}

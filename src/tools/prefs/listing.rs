@@ -1,0 +1,77 @@
+//! Properties of several qubes: a line for each, and JSON.
+
+use serde_json::{Map, Value as Json, json};
+
+use super::several::View;
+use crate::model::{Class, Property, PropertyError, Scope, Value, Vm};
+use crate::tools::db::one_line;
+use crate::tools::failure::Failure;
+use crate::tools::invocation::Invocation;
+use crate::tools::table;
+use crate::tools::values::json_of;
+
+/// One property in JSON: its value, whether it is the default, and why it cannot be read.
+pub fn entry(value: Result<Value, PropertyError>, is_default: bool) -> Map<String, Json> {
+    let (value, error) = match value {
+        Ok(value) => (json_of(&value), None),
+        Err(error) => (Json::Null, Some(error.to_string())),
+    };
+    let mut entry = Map::new();
+    entry.insert("value".to_string(), value);
+    entry.insert("default".to_string(), is_default.into());
+    entry.extend(error.map(|e| ("error".to_string(), e.into())));
+    entry
+}
+
+/// One qube in JSON, with those of its properties that are listed.
+pub fn object(vm: &Vm, properties: Map<String, Json>) -> Json {
+    json!({"name": vm.name.as_str(), "class": vm.class.as_str(), "properties": properties})
+}
+
+/// A property itself in JSON: what it is, and which qubes have it.
+pub fn explained(property: &Property) -> Json {
+    // Properties of one name, of which each is some classes', are one to the reader; the system's are others.
+    let of_qubes = !property.is_of(Scope::Global);
+    let has_it = |class: &&Class| of_qubes && Property::find(Scope::Class(class), property.name).is_some();
+    let classes: Vec<&str> = Class::ALL.iter().filter(has_it).map(Class::as_str).collect();
+    json!({
+        "name": property.name,
+        "type": property.kind.api_name(),
+        "settable": !property.computed,
+        "since": property.since.to_string(),
+        "classes": classes,
+        "doc": property.doc,
+    })
+}
+
+/// `QUBE PROPERTY MARK VALUE`, a line for each property: the marks are those of one qube's list.
+pub fn print(call: &mut Invocation, view: &View) -> Result<u8, Failure> {
+    let explicit_only = call.has("hide-default");
+    let listed = |vm: &Vm, property: &Property| !(explicit_only && view.qubes.is_default(vm, property));
+    if call.has("json") {
+        let objects = view.vms.iter().filter_map(|(vm, properties)| {
+            let entries = properties.iter().filter(|p| listed(vm, p)).map(|property| {
+                let value = view.qubes.value(vm, property, view.session);
+                (property.name.to_string(), entry(value, view.qubes.is_default(vm, property)).into())
+            });
+            let entries: Map<String, Json> = entries.collect();
+            (!entries.is_empty()).then(|| object(vm, entries))
+        });
+        let objects = Json::Array(objects.collect());
+        return call.print_json(&objects).map(|()| 0);
+    }
+    let mut rows: Vec<[String; 4]> = Vec::new();
+    for (vm, properties) in &view.vms {
+        for property in properties.iter().filter(|p| listed(vm, p)) {
+            let value = view.qubes.value(vm, property, view.session).ok().and_then(|v| property.listed(&v));
+            let mark = match &value {
+                None => "U",
+                Some(_) if view.qubes.is_default(vm, property) => "D",
+                Some(_) => "-",
+            };
+            let value = one_line(&value.unwrap_or_default());
+            rows.push([vm.name.to_string(), property.name.to_string(), mark.to_string(), value]);
+        }
+    }
+    table::print(&mut call.out, &rows).map(|()| 0)
+}

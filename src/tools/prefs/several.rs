@@ -1,0 +1,181 @@
+//! qvm-prefs for several qubes: all of them, those that a pattern fits, or those named with commas between; of these
+//! only those of some class, tag or label.
+
+use clap::ArgAction;
+
+use super::{changed, listing, of_any_class};
+use crate::lifecycle::Session;
+use crate::model::{Property, Qubes, Scope, Vm, VmName};
+use crate::tools::arguments::{THE_QUBE, flag, of_listing, value};
+use crate::tools::earlier_prefs;
+use crate::tools::failure::{Failure, quoted};
+use crate::tools::invocation::{Invocation, read_for_good};
+use crate::tools::qubes_given::{Given, is_pattern};
+use crate::tools::values::Values;
+
+/// What the manual page says of several qubes.
+pub const MANUAL: &str = "\
+VMNAME may be a shell pattern (quoted, so that the shell leaves it alone), or several names and patterns with commas
+between: qvm-prefs 'sys-*,work' netvm. With --all there is no VMNAME, and the first word is the property. --class,
+--tags and --label leave only qubes of one of these; without VMNAME they choose from all.
+
+Several qubes are listed one property a line: qube, property, mark, value. The mark is D for a default, - for what is
+set, U for what has no value or cannot be read. A property that a qube does not have has no line.
+
+--changed lists what is set to something else than the default, as: qube, property, default -> value. What has no
+default (the name, the label, the template) is left out; what is set to the default's value is, too (--hide-default
+shows it).
+
+A value, or --default, for several qubes is for all of them or for none: it is one change of the store, and when one of
+the qubes cannot have the value nothing is changed. Qubes that do not have the property are left out, and with --all
+dom0 is. Which qubes were changed is said on standard error (not after -q).
+";
+
+/// The options that choose among qubes.
+const FILTERS: [&str; 3] = ["class", "tags", "label"];
+
+pub fn define(line: clap::Command) -> clap::Command {
+    let words = |id, name, help| of_listing(value(id, None, name, help)).action(ArgAction::Append);
+    line.arg(of_listing(flag("all", None, "all qubes; the first word is the property then")))
+        .arg(words("exclude", "EXCLUDE", "with --all: leave this qube out (can be repeated)"))
+        .arg(words("class", "CLASS,...", "only qubes of these classes"))
+        .arg(words("tags", "TAG,...", "only qubes with one of these tags"))
+        .arg(words("label", "LABEL,...", "only qubes with one of these labels"))
+}
+
+/// Whether the command line means several qubes, be they one in the end.
+pub fn are_meant(call: &Invocation) -> bool {
+    let chosen = call.has("all") || call.has("changed") || FILTERS.iter().any(|id| call.is_given(id));
+    chosen
+        || call.is_given("exclude")
+        || call.value(THE_QUBE).is_some_and(|name| is_pattern(name) || name.contains(','))
+}
+
+/// What the words of the command line mean.
+struct Wanted<'a> {
+    /// Names and patterns; `None` for all qubes.
+    names: Option<&'a str>,
+    property: Option<&'a str>,
+    value: Option<&'a str>,
+}
+
+impl<'a> Wanted<'a> {
+    fn of(call: &'a Invocation) -> Result<Wanted<'a>, Failure> {
+        let words = [call.value(THE_QUBE), call.value("property"), call.value("value")];
+        let wanted = match (call.has("all"), words) {
+            (true, [_, _, Some(more)]) => return Err(Failure::usage(format!("unrecognized arguments: {more}"))),
+            (true, [property, value, None]) => Wanted { names: None, property, value },
+            (false, [names, property, value]) => Wanted { names, property, value },
+        };
+        if call.has("changed") && (wanted.value.is_some() || call.has("default")) {
+            return Err(Failure::usage("--changed lists: it goes with neither a value nor --default"));
+        }
+        Ok(wanted)
+    }
+
+    fn changes(&self, call: &Invocation) -> bool {
+        self.property.is_some() && (self.value.is_some() || call.has("default"))
+    }
+}
+
+pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
+    if call.has("help-properties") {
+        return super::explain(call, of_any_class());
+    }
+    let session = Session::new(call.system()?);
+    let wanted = Wanted::of(call)?;
+    let property = wanted.property.map(any_of_this_name).transpose()?;
+    if wanted.changes(call)
+        && let Some(property) = property
+    {
+        let text = wanted.value.and_then(|text| earlier_prefs::wanted(property, text, call.has("set")));
+        return change(call, &session, &wanted, property, text);
+    }
+    let qubes = read_for_good(&session)?;
+    let vms = chosen(call, &session, &qubes, &wanted, true)?;
+    vms.iter().for_each(|vm| call.warn_of_damage(vm));
+    let of_qube = |vm: &Vm| -> Vec<&'static Property> {
+        match property {
+            Some(property) => Property::find(Scope::Class(&vm.class), property.name).into_iter().collect(),
+            None => crate::model::properties_of(&vm.class).collect(),
+        }
+    };
+    let view = View { qubes: &qubes, session: &session, vms: vms.iter().map(|vm| (*vm, of_qube(vm))).collect() };
+    match call.has("changed") {
+        true => changed::of_qubes(call, &view),
+        false => listing::print(call, &view),
+    }
+}
+
+/// The qubes that are listed, each with those of its properties that are.
+pub struct View<'a> {
+    pub qubes: &'a Qubes,
+    pub session: &'a Session,
+    pub vms: Vec<(&'a Vm, Vec<&'static Property>)>,
+}
+
+/// A property that some class has; other classes may have another of the same name.
+fn any_of_this_name(given: &str) -> Result<&'static Property, Failure> {
+    let name = given.replace('-', "_");
+    let found = of_any_class().into_iter().find(|p| p.name == name);
+    found.ok_or_else(|| Failure::usage(format!("no such property: {}", quoted(&name))))
+}
+
+/// The qubes that are meant, in the order of [`Given::resolve`].
+fn chosen<'q>(
+    call: &Invocation,
+    session: &Session,
+    qubes: &'q Qubes,
+    wanted: &Wanted,
+    with_dom0: bool,
+) -> Result<Vec<&'q Vm>, Failure> {
+    let excluded = call.values("exclude");
+    let given = match wanted.names {
+        Some(names) => Given { all: false, exclude: excluded, names: names.split(',').collect() },
+        None => Given { all: true, exclude: excluded, names: Vec::new() },
+    };
+    given.check_exclude()?;
+    let all: Vec<&str> = qubes.names().map(VmName::as_str).collect();
+    let names = given.resolve(&all, with_dom0)?;
+    if let (Some(pattern), []) = (wanted.names, names.as_slice()) {
+        return Err(Failure::usage(format!("no domain matches {}", quoted(pattern))));
+    }
+    let values = Values::new(qubes, session);
+    let [classes, tags, labels] = FILTERS.map(|id| words(call, id));
+    let passes = |vm: &&Vm| {
+        classes.as_ref().is_none_or(|c| c.contains(&vm.class.as_str()))
+            && tags.as_ref().is_none_or(|tags| tags.iter().any(|tag| vm.has_tag(tag)))
+            && labels.as_ref().is_none_or(|l| values.text(vm, "label").is_some_and(|label| l.contains(&&*label)))
+    };
+    Ok(names.into_iter().filter_map(|name| qubes.get(name)).filter(passes).collect())
+}
+
+/// The words of a filter, if it is given.
+fn words<'a>(call: &'a Invocation, id: &'static str) -> Option<Vec<&'a str>> {
+    let given = call.is_given(id).then(|| call.values(id));
+    given.map(|texts| texts.into_iter().flat_map(|text| text.split(',')).collect())
+}
+
+/// Sets a property of all chosen qubes that have it, or resets it: of all or of none.
+fn change(
+    call: &Invocation,
+    session: &Session,
+    wanted: &Wanted,
+    property: &Property,
+    text: Option<&str>,
+) -> Result<u8, Failure> {
+    let qubes = read_for_good(session)?;
+    let vms = chosen(call, session, &qubes, wanted, false)?;
+    let has = |vm: &&&Vm| Property::find(Scope::Class(&vm.class), property.name).is_some();
+    let names: Vec<VmName> = vms.iter().filter(has).map(|vm| vm.name.clone()).collect();
+    if names.is_empty() {
+        return Err(Failure::error(format!("none of the chosen qubes has {}; nothing was changed", property.name)));
+    }
+    for note in session.change_property_of_all(&names, property.name, text)? {
+        call.inform("qvm-prefs", &note);
+    }
+    let listed: Vec<&str> = names.iter().map(VmName::as_str).collect();
+    let what = if text.is_some() { "set" } else { "reset" };
+    call.inform("qvm-prefs", &format!("{} {what}: {}", property.name, listed.join(" ")));
+    Ok(0)
+}

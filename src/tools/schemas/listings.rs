@@ -1,0 +1,190 @@
+//! Schemas of what is listed of qubes and of the system.
+
+use serde_json::{Map, Value as Json, json};
+
+use super::{Schema, add, by_name, list, object, of_qubes, of_system, or_null, schema, set_of_texts, type_of, typed};
+use crate::model::{PowerState, Property};
+
+pub fn all() -> Vec<Schema> {
+    let of_qube = properties(&of_qubes(), &[]);
+    let changed_of_qube = properties(&of_qubes(), &["default_value"]);
+    vec![
+        schema(
+            "qvm-ls",
+            "qvm-ls --json",
+            "One object for each qube, sorted by name: its name and the columns.",
+            qvm_ls(),
+        ),
+        schema(
+            "qvm-prefs",
+            "qvm-prefs --json VMNAME",
+            "The properties of one qube, by name. With --hide-default only those that are set.",
+            of_qube.clone(),
+        ),
+        schema(
+            "qvm-prefs-several",
+            "qvm-prefs --json --all",
+            "One object for each qube that has one of the properties asked for; so also with a pattern, several names, \
+             --class, --tags or --label.",
+            qubes_with(of_qube),
+        ),
+        schema(
+            "qvm-prefs-changed",
+            "qvm-prefs --json --changed",
+            "One object for each qube that has a property that is set to something else than its default.",
+            qubes_with(changed_of_qube),
+        ),
+        schema(
+            "qubes-prefs",
+            "qubes-prefs --json",
+            "The properties of the system, by name. With --hide-default only those that are set.",
+            properties(&of_system(), &[]),
+        ),
+        schema(
+            "qubes-prefs-changed",
+            "qubes-prefs --json --changed",
+            "The properties of the system that are set to something else than their default.",
+            properties(&of_system(), &["default_value"]),
+        ),
+        schema(
+            "help-properties",
+            "qvm-prefs --json --help-properties, qubes-prefs --json --help-properties",
+            "One object for each property there is, sorted by name.",
+            list(object(json!({
+                "name": typed("string", "the property"),
+                "type": {"enum": ["bool", "int", "label", "str", "vm"]},
+                "settable": typed("boolean", "false: it is computed"),
+                "since": typed("string", "the first release that knows it, as 4.0"),
+                "classes": set_of_texts("the classes of qubes that have it; empty for a property of the system"),
+                "doc": typed("string", "what it means"),
+            }))),
+        ),
+        schema(
+            "qvm-features",
+            "qvm-features --json VMNAME",
+            "The features of one qube in the order of the store; an empty text means off.",
+            json!({"type": "object", "additionalProperties": {"type": "string"}}),
+        ),
+        schema(
+            "qvm-service",
+            "qvm-service --json VMNAME",
+            "The services of one qube in the order of the store: whether they are switched on.",
+            json!({"type": "object", "additionalProperties": {"type": "boolean"}}),
+        ),
+        schema(
+            "qvm-tags",
+            "qvm-tags --json VMNAME",
+            "The tags of one qube, sorted.",
+            set_of_texts("The tags of one qube, sorted."),
+        ),
+        schema(
+            "qvm-notes",
+            "qvm-notes --json VMNAME",
+            "The notes about one qube; with and without --print.",
+            object(json!({
+                "name": typed("string", "the qube"),
+                "notes": typed("string", "the whole text; empty where there are no notes"),
+            })),
+        ),
+        schema(
+            "qvm-check",
+            "qvm-check --json VMNAME...",
+            "One object for each qube that was named, sorted by name. The exit code is the same as without --json.",
+            list(object(json!({
+                "name": typed("string", "the name that was given"),
+                "exists": typed("boolean", "whether there is such a qube"),
+                "satisfied": typed("boolean", "whether it exists and is what was asked for"),
+            }))),
+        ),
+    ]
+}
+
+/// A property map: each may be missing, none may be another's.
+fn properties(of: &[&Property], further: &[&str]) -> Json {
+    let entry = |property: &Property| {
+        let kind = type_of(property);
+        json!({"$ref": format!("#/$defs/{kind}"), "description": property.doc})
+    };
+    let entries = |kind: &str| {
+        let mut fields = json!({
+            "value": or_null(kind, "the value in effect; null where there is none, or it cannot be read"),
+            "default": typed("boolean", "whether it is not set, so that the value is the default"),
+        });
+        for name in further {
+            fields[*name] = or_null(
+                kind,
+                "what the value would be if it were not set; null where that is nothing, or cannot be told",
+            );
+        }
+        let mut entry = object(fields);
+        entry["properties"]["error"] = typed("string", "why the value cannot be read; only where it cannot");
+        entry
+    };
+    let kinds = ["array", "boolean", "integer", "number", "string"].map(|kind| (kind.to_string(), entries(kind)));
+    let used = kinds.into_iter().filter(|(kind, _)| of.iter().any(|p| type_of(p) == kind));
+    json!({
+        "type": "object",
+        "properties": by_name(of, entry),
+        "additionalProperties": false,
+        "$defs": used.collect::<Map<String, Json>>(),
+    })
+}
+
+/// A list of qubes with their property maps, whose definitions move to the top, where references look for them.
+fn qubes_with(mut properties: Json) -> Json {
+    let definitions = properties.as_object_mut().and_then(|map| map.remove("$defs"));
+    let mut qubes = list(object(json!({
+        "name": typed("string", "the qube"),
+        "class": typed("string", "its class: AppVM, TemplateVM, ..."),
+        "properties": properties,
+    })));
+    qubes["$defs"] = definitions.unwrap_or_default();
+    qubes
+}
+
+fn qvm_ls() -> Json {
+    let mut fields = Json::Object(by_name(&of_qubes(), |p| or_null(type_of(p), p.doc)));
+    let bytes = |what: &str| or_null("integer", &format!("{what}; bytes"));
+    add(
+        &mut fields,
+        json!({
+            "name": typed("string", "the qube"),
+            "class": typed("string", "its class"),
+            "state": {
+                "enum": PowerState::ALL.map(PowerState::as_str),
+                "description": "what it is doing; NA where that cannot be told",
+            },
+            "flags": {
+                "type": "string",
+                "pattern": "^[0tasdTASD-][rtpshdc?-][U-][N-][R-][i-][D-][A-]$",
+                "description": "the letters of column FLAGS",
+            },
+            "gateway": or_null("string", "the gateway that its netvm offers"),
+            "memory": bytes("what it has now, null while it does not run; not the property"),
+            "disk": typed("integer", "what all its volumes take on disk; bytes"),
+            "priv_curr": bytes("what its private volume takes on disk"),
+            "priv_max": bytes("what its private volume may hold"),
+            "priv_used": or_null("integer", "how much of its private volume is in use; percent"),
+            "priv_pool": or_null("string", "the pool of its private volume"),
+            "root_curr": bytes("what its root volume takes on disk"),
+            "root_max": bytes("what its root volume may hold"),
+            "root_used": or_null("integer", "how much of its root volume is in use; percent"),
+            "root_pool": or_null("string", "the pool of its root volume"),
+            "broken": set_of_texts("what is wrong with it, in words; only where something is"),
+            "tags": set_of_texts("its tags, sorted"),
+            "connected_vms": set_of_texts("the qubes that get their network from it, sorted"),
+            "broken": {
+                "type": "array",
+                "items": {"type": "string"},
+                "minItems": 1,
+                "description": "what is wrong with a qube that cannot be relied on; absent from all others",
+            },
+        }),
+    );
+    list(json!({
+        "type": "object",
+        "properties": fields,
+        "required": ["name"],
+        "additionalProperties": {"type": "null", "description": "a column that means nothing for any qube"},
+    }))
+}

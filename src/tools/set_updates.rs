@@ -1,0 +1,33 @@
+//! qubes-set-updates: whether dom0 and the qubes look for updates, in R3's words.
+
+use clap::Arg;
+
+use super::arguments::{invalid_choice, needed};
+use super::failure::Failure;
+use super::invocation::Invocation;
+use crate::lifecycle::Session;
+
+pub(super) const ACTIONS: [&str; 3] = ["enable", "disable", "status"];
+
+pub fn define(line: clap::Command) -> clap::Command {
+    line.arg(Arg::new("updates").required(true).value_name("enable|disable|status").help("what to do"))
+}
+
+pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
+    let action = needed(&call.given, "updates", "enable|disable|status")?.to_string();
+    let wanted = match action.as_str() {
+        "enable" => Some(true),
+        "disable" => Some(false),
+        "status" => None,
+        _ => return Err(invalid_choice("enable|disable|status", &action, &ACTIONS)),
+    };
+    let session = Session::new(call.system()?);
+    match wanted {
+        Some(on) => session.set_update_checks(on)?.iter().for_each(|note| call.inform("dom0", note)),
+        None => {
+            let (dom0, qubes) = session.update_checks()?;
+            call.out.line(&format!("dom0: {}\nvms: {}", dom0.as_str(), qubes.as_str()))?;
+        }
+    }
+    Ok(0)
+}

@@ -1,0 +1,152 @@
+//! Tables for eyes: nothing in a cell reaches the terminal unseen, and long cells go on below themselves where the
+//! terminal is narrower than the table.
+
+use anstyle::Style;
+
+use super::{GAP, width_of, width_of_char, widths};
+use crate::tools::failure::Failure;
+use crate::tools::output::Output;
+
+/// A word of more columns than this may be broken.
+const LONG_WORD: usize = 24;
+
+pub fn print<R, C>(out: &mut Output, rows: &[R], style: impl Fn(usize, usize) -> Style) -> Result<(), Failure>
+where
+    R: AsRef<[C]>,
+    C: AsRef<str>,
+{
+    let cells = |row: &R| row.as_ref().iter().map(|cell| shown(out, cell.as_ref())).collect::<Vec<Shown>>();
+    let rows: Vec<Vec<Shown>> = rows.iter().map(cells).collect();
+    let lines: Vec<Vec<&str>> = rows.iter().flat_map(|row| each_line(row)).collect();
+    let mut widths = widths(&lines);
+    if let Some(room) = out.width() {
+        fit(&mut widths, |column| least(&lines, column), room);
+    }
+    for (at, row) in rows.iter().enumerate() {
+        print_row(out, row, &widths, |column| style(at, column))?;
+    }
+    Ok(())
+}
+
+/// The lines of a cell, as they may be shown.
+type Shown = Vec<String>;
+
+fn shown(out: &Output, cell: &str) -> Shown {
+    cell.split('\n').map(|line| out.shown(line).replace('\t', " ")).collect()
+}
+
+fn each_line(row: &[Shown]) -> Vec<Vec<&str>> {
+    let height = row.iter().map(Vec::len).max().unwrap_or(0);
+    let line = |at: usize| row.iter().map(|cell| cell.get(at).map_or("", String::as_str)).collect();
+    (0..height).map(line).collect()
+}
+
+/// How wide a column has to be so that no word of it is broken; words that are very long may be.
+fn least(lines: &[Vec<&str>], column: usize) -> usize {
+    let cells = lines.iter().filter_map(|line| line.get(column));
+    let words = cells.flat_map(|cell| cell.split_inclusive([' ', ',']));
+    words.map(|word| width_of(word.trim_end_matches(' '))).max().unwrap_or(0).min(LONG_WORD)
+}
+
+/// Makes the widest columns narrower until all have room together; not the first, which says whose row it is, and
+/// none narrower than it must be. Where that is not enough they stay as they are.
+fn fit(widths: &mut [usize], least: impl Fn(usize) -> usize, room: usize) {
+    let natural = widths.to_vec();
+    let least: Vec<usize> = (0..widths.len()).map(least).collect();
+    let gaps = GAP * widths.len().saturating_sub(1);
+    widths
+        .iter_mut()
+        .skip(1)
+        .zip(least.iter().skip(1))
+        .for_each(|(width, least)| *width = (*width).min(room.max(*least)));
+    while widths.iter().sum::<usize>() + gaps > room {
+        let may_shrink = |at: &usize| widths[*at] > least[*at];
+        match (1..widths.len()).filter(may_shrink).max_by_key(|at| widths[*at]) {
+            Some(widest) => widths[widest] -= 1,
+            None => return widths.copy_from_slice(&natural),
+        }
+    }
+}
+
+fn print_row(out: &mut Output, row: &[Shown], widths: &[usize], style: impl Fn(usize) -> Style) -> Result<(), Failure> {
+    let wrap_cell = |(cell, width): (&Shown, &usize)| cell.iter().flat_map(|line| wrap(line, *width)).collect();
+    let wrapped: Vec<Shown> = row.iter().zip(widths).map(wrap_cell).collect();
+    for line in each_line(&wrapped) {
+        // What would only be blanks at the end of a line is not printed.
+        let last = line.iter().rposition(|cell| !cell.is_empty()).unwrap_or(0);
+        for (at, cell) in line.iter().enumerate().take(last + 1) {
+            out.styled(cell, style(at))?;
+            if at < last {
+                out.text(&" ".repeat(widths[at].saturating_sub(width_of(cell)) + GAP))?;
+            }
+        }
+        out.text("\n")?;
+    }
+    Ok(())
+}
+
+/// Breaks a line into pieces of at most `width` columns: behind a comma or instead of a blank where there is one.
+fn wrap(line: &str, width: usize) -> Vec<String> {
+    let mut pieces = Vec::new();
+    let mut rest = line;
+    while width_of(rest) > width {
+        let end = fitting(rest, width);
+        let break_at = |c: char| c == ' ' || c == ',';
+        let soft = match rest[end..].starts_with(' ') {
+            true => end,
+            false => rest[..end].rfind(break_at).map_or(end, |at| at + 1),
+        };
+        pieces.push(rest[..soft].trim_end_matches(' ').to_owned());
+        rest = rest[soft..].trim_start_matches(' ');
+    }
+    if !rest.is_empty() || pieces.is_empty() {
+        pieces.push(rest.to_owned());
+    }
+    pieces
+}
+
+/// How many bytes at the beginning of a text fit into `width` columns; at least one character.
+fn fitting(text: &str, width: usize) -> usize {
+    let mut taken = 0;
+    for (at, c) in text.char_indices() {
+        taken += width_of_char(c);
+        if taken > width && at > 0 {
+            return at;
+        }
+    }
+    text.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_line_is_broken_at_blanks_and_commas_and_else_where_it_must() {
+        assert_eq!(wrap("quiet apparmor=1 security=apparmor", 16), ["quiet apparmor=1", "security=apparmo", "r"]);
+        assert_eq!(wrap("a-tag,b-tag,c-tag", 13), ["a-tag,b-tag,", "c-tag"]);
+        assert_eq!(wrap("漢字漢字", 5), ["漢字", "漢字"]);
+        assert_eq!(wrap("x", 0), ["x"]);
+        assert_eq!(wrap("", 5), [""]);
+    }
+
+    #[test]
+    fn a_column_has_room_for_its_words() {
+        let lines = [vec!["a", "x a-longer-word,y"], vec!["b", "z", "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"], vec![]];
+        assert_eq!([1, 2, 3].map(|column| least(&lines, column)), [14, 24, 0]);
+    }
+
+    #[test]
+    fn the_widest_columns_give_way_but_not_the_first() {
+        let fitted = |natural: &[usize], room| {
+            let mut widths = natural.to_vec();
+            fit(&mut widths, |_| 12, room);
+            widths
+        };
+        assert_eq!(fitted(&[20, 100, 5], 60), [20, 31, 5]);
+        assert_eq!(fitted(&[4, 40, 50], 60), [4, 26, 26]);
+        assert_eq!(fitted(&[4, 8, 500], 60), [4, 8, 44]);
+        assert_eq!(fitted(&[4, 10], 60), [4, 10]);
+        assert_eq!(fitted(&[50, 30], 40), [50, 30], "no room for anything: the terminal breaks the lines");
+    }
+}

@@ -1,0 +1,76 @@
+//! qvm-template-postprocess: what a template's package has done after its files are there, and before they go
+//! (`spec/installer.md`). Unlike upstream's it works in a chroot, where an installer unpacks packages.
+
+use std::path::PathBuf;
+
+use clap::{Arg, value_parser};
+
+use super::arguments::{flag, invalid_choice, needed, value};
+use super::failure::Failure;
+use super::invocation::Invocation;
+use super::remove::refused;
+use crate::lifecycle::Session;
+use crate::lifecycle::remove::Removal;
+use crate::lifecycle::template::TemplateData;
+use crate::lifecycle::template_package::TemplatePackage;
+
+pub(super) const ACTIONS: [&str; 2] = ["post-install", "pre-remove"];
+
+pub fn define(line: clap::Command) -> clap::Command {
+    line.arg(flag("really", None, "yes, this is the package manager"))
+        .arg(flag("skip-start", None, "do not start the template once"))
+        .arg(flag("keep-source", None, "leave the directory of the package alone"))
+        .arg(flag("no-installed-by-rpm", None, "it may be removed without its package"))
+        .arg(flag("allow-pv", None, "the package may ask for virt_mode pv"))
+        .arg(value("pool", None, "POOL", "keep its volumes in this pool"))
+        .arg(Arg::new("package-action").required(true).value_name("{post-install,pre-remove}").help("what to do"))
+        .arg(Arg::new("name").required(true).value_name("NAME").help("the name of the template"))
+        .arg(
+            Arg::new("dir")
+                .required(true)
+                .value_name("DIR")
+                .value_parser(value_parser!(PathBuf))
+                .help("the directory into which the package was unpacked"),
+        )
+}
+
+pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
+    if !call.has("really") {
+        return Err(Failure::usage("this is for the scripts of packages; --really says that you are one"));
+    }
+    let name = needed(&call.given, "name", "NAME")?.to_string();
+    let session = Session::new(call.system()?);
+    match call.value("package-action") {
+        Some("post-install") => post_install(call, &session, &name),
+        Some("pre-remove") => pre_remove(&session, &name),
+        other => Err(invalid_choice("{post-install,pre-remove}", other.unwrap_or_default(), &ACTIONS)),
+    }
+}
+
+fn post_install(call: &mut Invocation, session: &Session, name: &str) -> Result<u8, Failure> {
+    let directory = call.given.get_one::<PathBuf>("dir").cloned().unwrap_or_default();
+    let package = TemplatePackage::read(&directory, call.has("allow-pv"))?;
+    package.warnings.iter().for_each(|warning| call.warn(name, warning));
+    let installed = session.install_template(&TemplateData {
+        name,
+        pool: call.value("pool"),
+        root: &package.root,
+        installed_by_rpm: !call.has("no-installed-by-rpm"),
+        features: &package.features,
+        properties: &package.properties,
+    })?;
+    installed.notes.iter().for_each(|note| call.warn(name, note));
+    if !call.has("skip-start") {
+        call.inform(name, "it was not started: its service qubes.PostInstall runs when it is next started by hand");
+    }
+    if !call.has("keep-source") {
+        package.remove(session, &installed)?;
+    }
+    Ok(0)
+}
+
+fn pre_remove(session: &Session, name: &str) -> Result<u8, Failure> {
+    let known = session.read()?.name(name).cloned().ok_or_else(|| Failure::no_such_domain(name))?;
+    session.remove_as(&known, Removal::ByPackage).map_err(|error| refused(&known, error))?;
+    Ok(0)
+}

@@ -1,0 +1,496 @@
+//! One broken qube does not take the system down: it is marked, can be looked at, repaired with ordinary tools or removed,
+//! and everything else works as if nothing were wrong. Upstream refuses the whole file for nearly all of this.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+#[path = "support/ran.rs"]
+mod ran;
+
+use ran::{Ran, binary};
+
+/// One way in which `small.xml` is damaged.
+struct Damage {
+    what: &'static str,
+    /// The qube that is broken by it.
+    qube: &'static str,
+    /// What stands in its domain, and what stands there now.
+    change: (&'static str, &'static str),
+    /// What is told.
+    told: &'static str,
+    /// What the ordinary tools do about it; where they cannot, `qubes-db repair` does.
+    repair: &'static [&'static str],
+}
+
+const WITHOUT_NETVM: &[&str] = &["qvm-prefs personal netvm sys-firewall"];
+const TEMPLATE: &[&str] = &["qvm-prefs work template debian-12-xfce"];
+const BY_REPAIR: &[&str] = &["qubes-db repair --yes"];
+
+const DAMAGES: &[Damage] = &[
+    Damage {
+        what: "a bad value",
+        qube: "work",
+        change: ("\"vcpus\">4<", "\"vcpus\">many<"),
+        told: "vcpus is 'many': that is no number",
+        repair: &["qvm-prefs work vcpus 4"],
+    },
+    Damage {
+        what: "a bad value, forgotten",
+        qube: "work",
+        change: ("\"vcpus\">4<", "\"vcpus\">many<"),
+        told: "vcpus is 'many': that is no number",
+        repair: &["qvm-prefs -D work vcpus"],
+    },
+    Damage {
+        what: "an unknown property",
+        qube: "work",
+        change: ("\"vcpus\">4<", "\"wonder\">4<"),
+        told: "a qube of class AppVM has no property wonder",
+        repair: &["qvm-prefs -D work wonder"],
+    },
+    Damage {
+        what: "a computed property",
+        qube: "work",
+        change: ("\"vcpus\">4<", "\"xid\">4<"),
+        told: "xid is computed and cannot be set",
+        repair: &["qvm-prefs -D work xid"],
+    },
+    Damage {
+        what: "a template that is gone",
+        qube: "work",
+        change: ("\"template\">debian-12-xfce<", "\"template\">gone<"),
+        told: "template is 'gone': there is no such qube",
+        repair: TEMPLATE,
+    },
+    Damage {
+        what: "a template of the wrong class",
+        qube: "work",
+        change: ("\"template\">debian-12-xfce<", "\"template\">vault<"),
+        told: "template is 'vault': a AppVM cannot be the template",
+        repair: TEMPLATE,
+    },
+    Damage {
+        what: "a qube that is its own template",
+        qube: "work",
+        change: ("\"template\">debian-12-xfce<", "\"template\">work<"),
+        told: "template is 'work': a AppVM cannot be the template",
+        repair: TEMPLATE,
+    },
+    Damage {
+        what: "no template",
+        qube: "work",
+        change: ("        <property name=\"template\">debian-12-xfce</property>\n", ""),
+        told: "template is missing",
+        repair: TEMPLATE,
+    },
+    Damage {
+        what: "a netvm that is gone",
+        qube: "personal",
+        change: ("\"netvm\">sys-whonix<", "\"netvm\">gone<"),
+        told: "netvm is 'gone': there is no such qube",
+        repair: WITHOUT_NETVM,
+    },
+    Damage {
+        what: "a netvm that provides no network",
+        qube: "personal",
+        change: ("\"netvm\">sys-whonix<", "\"netvm\">vault<"),
+        told: "netvm is 'vault', which does not provide network",
+        repair: &["qvm-prefs personal netvm none"],
+    },
+    Damage {
+        what: "a qube that is its own netvm",
+        qube: "personal",
+        change: ("\"netvm\">sys-whonix<", "\"netvm\">personal<"),
+        told: "netvm is 'personal'",
+        repair: &["qvm-prefs -D personal netvm"],
+    },
+    Damage {
+        what: "a qid that another has",
+        qube: "work",
+        change: ("\"qid\">9<", "\"qid\">10<"),
+        told: "qid 10 is that of 'personal', too",
+        repair: BY_REPAIR,
+    },
+    Damage {
+        what: "a qid that is no number",
+        qube: "work",
+        change: ("\"qid\">9<", "\"qid\">nine<"),
+        told: "qid is 'nine': that is no number",
+        repair: BY_REPAIR,
+    },
+    Damage {
+        what: "no qid",
+        qube: "work",
+        change: ("        <property name=\"qid\">9</property>\n", ""),
+        told: "qid is missing",
+        repair: &["qvm-prefs work qid 9"],
+    },
+    Damage {
+        what: "no uuid",
+        qube: "work",
+        change: ("        <property name=\"uuid\">57243b89-0d63-4276-8143-798bdf698dee</property>\n", ""),
+        told: "uuid is missing",
+        repair: &["qvm-prefs work uuid 57243b89-0d63-4276-8143-798bdf698dee"],
+    },
+    Damage {
+        what: "a uuid that is none",
+        qube: "work",
+        change: ("57243b89-0d63-4276-8143-798bdf698dee", "57243b89"),
+        told: "uuid is '57243b89': that is no uuid",
+        repair: BY_REPAIR,
+    },
+    Damage {
+        what: "a uuid that another has",
+        qube: "work",
+        change: ("57243b89-0d63-4276-8143-798bdf698dee", "e97321da-93a2-4796-bd91-d87ab99c47ad"),
+        told: "uuid e97321da-93a2-4796-bd91-d87ab99c47ad is that of 'personal', too",
+        repair: BY_REPAIR,
+    },
+    Damage {
+        what: "a label that does not exist",
+        qube: "work",
+        change: ("\"label\">blue<", "\"label\">mauve<"),
+        told: "label is 'mauve': that is no label of this system",
+        repair: &["qvm-prefs work label blue"],
+    },
+    Damage {
+        what: "no label",
+        qube: "work",
+        change: ("        <property name=\"label\">blue</property>\n", ""),
+        told: "label is missing",
+        repair: &["qvm-prefs work label blue"],
+    },
+    Damage {
+        what: "an unknown class",
+        qube: "work",
+        change: ("class=\"AppVM\"", "class=\"FancyVM\""),
+        told: "'FancyVM' is not a class of qubes",
+        repair: &["qvm-remove --force work"],
+    },
+    Damage {
+        what: "no class",
+        qube: "work",
+        change: (" class=\"AppVM\"", ""),
+        told: "the domain has no class",
+        repair: &["qvm-remove --force work"],
+    },
+    Damage {
+        what: "a tag that is none",
+        qube: "work",
+        change: ("<tag name=\"job\"/>", "<tag name=\"j o b\"/>"),
+        told: "tag 'j o b' has other characters than",
+        repair: &["qvm-tags work del <j_o_b>"],
+    },
+    Damage {
+        what: "a device of a mode that is none",
+        qube: "work",
+        change: ("mode=\"ask-to-attach\"", "mode=\"manual\""),
+        told: "block device 'sda' has mode 'manual'",
+        repair: BY_REPAIR,
+    },
+    Damage {
+        what: "a property twice that is written once",
+        qube: "work",
+        change: ("<property name=\"qid\">9<", "<property name=\"qid\">8</property><property name=\"qid\">9<"),
+        told: "property 'qid' stands there twice",
+        repair: BY_REPAIR,
+    },
+    Damage {
+        what: "a volume in a pool that is gone",
+        qube: "work",
+        change: (
+            "pool=\"vm-pool\" vid=\"qubes_dom0/vm-work-private\"",
+            "pool=\"gone\" vid=\"qubes_dom0/vm-work-private\"",
+        ),
+        told: "volume private is in pool 'gone', which does not exist",
+        repair: &["qvm-remove --force work"],
+    },
+    Damage {
+        what: "a snapshot of a volume that is gone",
+        qube: "work",
+        change: ("source=\"vm-templates/debian-12-xfce/root\"", "source=\"vm-templates/gone/root\""),
+        told: "",
+        repair: TEMPLATE,
+    },
+    Damage {
+        what: "a size that is no number",
+        qube: "work",
+        change: ("size=\"2147483648\"", "size=\"2 GiB\""),
+        told: "volume private has size=\"2 GiB\", which is no number",
+        repair: BY_REPAIR,
+    },
+];
+
+/// `small.xml` with pools whose images lie in files below the root, so that they can be made and removed here.
+fn sample() -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/r4/small.xml");
+    let text = fs::read_to_string(path).unwrap();
+    let text = text.replace("driver=\"file\"", "driver=\"file-reflink\" setup_check=\"no\"");
+    let lvm = "volume_group=\"qubes_dom0\" thin_pool=\"vm-pool\" driver=\"lvm_thin\"";
+    text.replace(lvm, "dir_path=\"/var/lib/qubes-vm\" driver=\"file-reflink\" setup_check=\"no\"")
+        .replace("vid=\"qubes_dom0/vm-work-", "vid=\"appvms/work/")
+}
+
+fn damaged(damage: &Damage) -> String {
+    let (old, new) = damage.change;
+    let (old, new) = (in_sample(old), in_sample(new));
+    let mark = format!("\"name\">{}<", damage.qube);
+    let sample = sample();
+    let mut domains: Vec<String> = sample.split("    <domain ").map(str::to_owned).collect();
+    let domain = domains.iter_mut().find(|d| d.contains(&mark)).unwrap();
+    assert!(domain.contains(&old), "{}: {old}", damage.what);
+    *domain = domain.replacen(&old, &new, 1);
+    domains.join("    <domain ")
+}
+
+fn in_sample(text: &str) -> String {
+    text.replace("qubes_dom0/vm-work-", "appvms/work/")
+}
+
+struct System {
+    dir: tempfile::TempDir,
+}
+
+impl System {
+    fn of(text: &str) -> System {
+        let system = System { dir: tempfile::tempdir().unwrap() };
+        let kernel = system.dir.path().join("var/lib/qubes/vm-kernels/6.6.77-1.fc37");
+        fs::create_dir_all(&kernel).unwrap();
+        fs::write(kernel.join("vmlinuz"), "").unwrap();
+        for pool in ["qubes-vm", "qubes-reflink"] {
+            fs::create_dir_all(system.dir.path().join("var/lib").join(pool)).unwrap();
+        }
+        fs::write(system.file(), text).unwrap();
+        system
+    }
+
+    fn file(&self) -> PathBuf {
+        self.dir.path().join("var/lib/qubes/qubes.xml")
+    }
+
+    fn text(&self) -> String {
+        fs::read_to_string(self.file()).unwrap()
+    }
+
+    /// Runs a line of words; `<j_o_b>` is one word with blanks.
+    fn run(&self, line: &str) -> Ran {
+        let unquoted = |w: &str| match w.strip_prefix('<').and_then(|w| w.strip_suffix('>')) {
+            Some(word) => word.replace('_', " "),
+            None => w.to_owned(),
+        };
+        let words: Vec<String> = line.split_whitespace().map(unquoted).collect();
+        let mut command = Command::new(binary(&words[0]));
+        ran::run(command.args(&words[1..]).arg("--offline-mode").env("QUBES_ROOT", self.dir.path()))
+    }
+
+    fn ok(&self, line: &str) -> String {
+        let ran = self.run(line);
+        assert_eq!(ran.code, 0, "{line}: {ran:?}");
+        ran.stdout
+    }
+}
+
+/// The domains of a store by name, as they stand there.
+fn domains(text: &str) -> BTreeMap<String, String> {
+    let pieces = text.split("    <domain ").skip(1);
+    let named = pieces.map(|piece| {
+        let name = piece.split("\"name\">").nth(1).and_then(|rest| rest.split('<').next()).unwrap_or("dom0");
+        (name.to_owned(), piece.split("\n  </domains>").next().unwrap().trim_end().to_owned())
+    });
+    named.collect()
+}
+
+/// That two stores have the same domains, byte for byte, but for some.
+fn same_but_for(what: &str, before: &str, after: &str, but: &[&str]) {
+    let (mut before, mut after) = (domains(before), domains(after));
+    for name in but {
+        before.remove(*name);
+        after.remove(*name);
+    }
+    assert_eq!(before, after, "{what}");
+}
+
+fn errors(system: &System) -> Vec<String> {
+    let listed: serde_json::Value = serde_json::from_str(&system.run("qubes-db check --json").stdout).unwrap();
+    let errors = listed.as_array().unwrap().iter().filter(|d| d["severity"] == "error");
+    errors.map(|d| d["text"].as_str().unwrap().to_owned()).collect()
+}
+
+const NAMES: &str = "debian-12-xfce default-dvm dom0 fedora-41-xfce personal remote-work sys-firewall sys-net sys-usb \
+                     sys-whonix vault whonix-gateway-17 win10 work";
+
+#[test]
+fn a_sound_system_has_no_marks_and_no_warnings() {
+    let system = System::of(&sample());
+    assert_eq!(errors(&system), Vec::<String>::new());
+    for line in ["qvm-ls", "qvm-prefs work", "qvm-prefs vault memory 444", "qvm-ls --json"] {
+        let ran = system.run(line);
+        assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{line}: {ran:?}");
+        assert!(!ran.stdout.contains(" !") && !ran.stdout.contains("\"broken\""), "{line}: {ran:?}");
+    }
+}
+
+#[test]
+fn a_broken_qube_is_marked_for_people_and_in_json_and_not_for_scripts() {
+    for damage in DAMAGES.iter().filter(|d| !d.told.is_empty()) {
+        let system = System::of(&damaged(damage));
+        let what = damage.what;
+        let listed = system.run("qvm-ls");
+        assert_eq!(listed.code, 0, "{what}: {listed:?}");
+        let names: Vec<&str> = listed.stdout.lines().skip(1).filter_map(|l| l.split_whitespace().next()).collect();
+        assert_eq!(names.join(" "), NAMES, "{what}");
+        let marked: Vec<&str> = listed.stdout.lines().filter(|l| l.contains(" !")).collect();
+        assert_eq!(marked.len(), 1, "{what}: {listed:?}");
+        assert!(marked[0].starts_with(&format!("{} !", damage.qube)), "{what}: {listed:?}");
+        // One line says why.
+        assert_eq!(listed.stderr.lines().count(), 1, "{what}: {listed:?}");
+        assert!(listed.stderr.starts_with(&format!("{}: ", damage.qube)), "{what}: {listed:?}");
+        assert!(listed.stderr.contains(damage.told), "{what}: {listed:?}");
+
+        assert_eq!(system.ok("qvm-ls --raw-list").replace('\n', " ").trim(), NAMES, "{what}");
+        assert_eq!(system.ok("qvm-ls --raw-data --fields name").replace('\n', " ").trim(), NAMES, "{what}");
+        let json: serde_json::Value = serde_json::from_str(&system.ok("qvm-ls --json")).unwrap();
+        for qube in json.as_array().unwrap() {
+            let texts = qube.get("broken").map_or("", |texts| texts[0].as_str().unwrap());
+            assert_eq!(qube["name"] == damage.qube, texts.contains(damage.told) && !texts.is_empty(), "{what}: {qube}");
+        }
+    }
+}
+
+#[test]
+fn a_broken_qube_can_be_looked_at() {
+    for damage in DAMAGES.iter().filter(|d| !d.what.contains("class")) {
+        let system = System::of(&damaged(damage));
+        let ran = system.run(&format!("qvm-prefs {}", damage.qube));
+        assert_eq!(ran.code, 0, "{}: {ran:?}", damage.what);
+        assert!(ran.stdout.lines().count() > 40, "{}: {ran:?}", damage.what);
+        assert!(ran.stdout.lines().any(|l| l.ends_with(damage.qube) && l.starts_with("name ")), "{ran:?}");
+        let of_sound = System::of(&sample()).ok(&format!("qvm-prefs {}", damage.qube));
+        let differing = of_sound.lines().filter(|line| !ran.stdout.contains(line)).count();
+        assert!(differing <= 24, "{}: {differing} lines differ: {ran:?}", damage.what);
+        assert!(ran.stderr.lines().count() <= 1, "{}: {ran:?}", damage.what);
+        assert!(system.run(&format!("qvm-tags {}", damage.qube)).stdout.contains("created-by-dom0"), "{}", damage.what);
+        assert_eq!(system.run(&format!("qvm-features {}", damage.qube)).code, 0, "{}", damage.what);
+    }
+}
+
+#[test]
+fn all_others_work_and_damage_stays_with_one_warning() {
+    for damage in DAMAGES {
+        let text = damaged(damage);
+        let system = System::of(&text);
+        let what = damage.what;
+        let vault = system.run("qvm-prefs vault memory");
+        assert_eq!((vault.code, vault.stdout.as_str(), vault.stderr.as_str()), (0, "400\n", ""), "{what}: {vault:?}");
+        // What only shows beside the volumes of all others is left to qubes-db check.
+        let is_refused = !errors(&system).is_empty() && !damage.told.is_empty();
+        let set = system.run("qvm-prefs vault memory 444");
+        assert_eq!(set.code, 0, "{what}: {set:?}");
+        assert_eq!(set.stderr.lines().count(), usize::from(is_refused), "{what}: one line, or none: {set:?}");
+        if is_refused {
+            assert!(set.stderr.contains("qubesd would refuse it: ") && set.stderr.contains(damage.told), "{set:?}");
+        }
+        same_but_for(what, &text, &system.text(), &["vault"]);
+        assert_eq!(system.ok("qvm-prefs vault memory"), "444\n");
+        system.ok("qvm-features vault colour blue");
+        system.ok("qvm-tags vault add blue");
+        system.ok("qubes-prefs stats_interval 7");
+        same_but_for(what, &text, &system.text(), &["vault"]);
+        system.ok("qvm-create --label red new");
+        assert_eq!(system.ok("qvm-prefs new template"), "fedora-41-xfce\n", "{what}");
+        assert!(system.dir.path().join("var/lib/qubes/appvms/new/private.img").exists(), "{what}");
+        same_but_for(what, &text, &system.text(), &["vault", "new"]);
+        // Nothing came to what was wrong.
+        let (before, after) = (errors(&System::of(&text)), errors(&system));
+        assert_eq!(before, after, "{what}");
+        system.ok("qvm-remove --force new");
+        same_but_for(what, &text, &system.text(), &["vault"]);
+    }
+}
+
+#[test]
+fn a_broken_qube_is_repaired_by_the_ordinary_tools() {
+    for damage in DAMAGES {
+        let text = damaged(damage);
+        let system = System::of(&text);
+        let what = damage.what;
+        for line in damage.repair {
+            let ran = system.run(line);
+            assert!(ran.code == 0 || line.starts_with("qubes-db"), "{what}: {line}: {ran:?}");
+        }
+        assert_eq!(errors(&system), Vec::<String>::new(), "{what}");
+        let listed = system.run("qvm-ls");
+        assert!(!listed.stdout.contains(" !") && listed.stderr.is_empty(), "{what}: {listed:?}");
+        if !damage.repair[0].starts_with("qubes-db") {
+            same_but_for(what, &text, &system.text(), &[damage.qube]);
+        }
+    }
+}
+
+#[test]
+fn a_broken_qube_can_be_removed_with_the_images_that_can_be_found() {
+    for damage in DAMAGES {
+        let text = damaged(damage);
+        let system = System::of(&text);
+        let what = damage.what;
+        let images = system.dir.path().join("var/lib/qubes/appvms").join(damage.qube);
+        fs::create_dir_all(&images).unwrap();
+        fs::write(images.join("root.img"), "image").unwrap();
+        let ran = system.run(&format!("qvm-remove --force {}", damage.qube));
+        assert_eq!(ran.code, 0, "{what}: {ran:?}");
+        assert!(!domains(&system.text()).contains_key(damage.qube), "{what}");
+        same_but_for(what, &text, &system.text(), &[damage.qube]);
+        assert_eq!(errors(&system), Vec::<String>::new(), "{what}");
+        if !what.contains("class") {
+            assert!(!images.exists(), "{what}: its images stay: {ran:?}");
+        }
+    }
+}
+
+#[test]
+fn of_two_qubes_with_one_name_neither_takes_the_others_images() {
+    let text = sample();
+    let at = text.find("    <domain id=\"domain-9\"").unwrap();
+    let end = text.find("  </domains>").unwrap();
+    let work = text[at..end].to_owned();
+    let second = work.replace("\"vcpus\">4<", "\"vcpus\">7<");
+    let twice = text.replacen("  </domains>", &format!("{second}  </domains>"), 1);
+    let system = System::of(&twice);
+    let listed = system.run("qvm-ls");
+    assert!(listed.stderr.contains("a second qube is called 'work'"), "{listed:?}");
+    // Whichever it is meant to be: nothing is removed, and nothing of the second is lost by a write.
+    let ran = system.run("qvm-remove --force work");
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(ran.stderr.contains("qubes-db repair tells them apart"), "{ran:?}");
+    assert_eq!(system.text(), twice);
+    system.ok("qvm-prefs work memory 500");
+    assert!(system.text().contains(&second));
+    // Told apart, each is addressed by its name.
+    let ran = system.run("qubes-db repair --yes");
+    assert!(ran.stdout.contains("repaired: call it 'work-2'"), "{ran:?}");
+    assert_eq!(system.ok("qvm-prefs work-2 vcpus"), "7\n");
+    assert_eq!(system.ok("qvm-prefs work vcpus"), "4\n");
+    let kept = system.dir.path().join("var/lib/qubes-vm/appvms/work/private.img");
+    fs::create_dir_all(kept.parent().unwrap()).unwrap();
+    fs::write(&kept, "work's own").unwrap();
+    system.ok("qvm-remove --force work-2");
+    assert_eq!(fs::read_to_string(&kept).unwrap(), "work's own");
+}
+
+#[test]
+fn two_qubes_that_share_images_are_not_removed_before_that_is_mended() {
+    // The private volume of each, as the store has it.
+    let text = sample();
+    let private = |name: &str| {
+        let volume = domains(&text)[name].lines().find(|l| l.contains("name=\"private\"")).unwrap().to_owned();
+        volume.trim().split(" revisions").next().unwrap().to_owned()
+    };
+    let system = System::of(&text.replace(&private("work"), &private("vault")));
+    let ran = system.run("qvm-remove --force work");
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(ran.stderr.contains("volume 'private' of 'work' is the one of 'vault', too"), "{ran:?}");
+    system.run("qubes-db repair --yes");
+    system.ok("qvm-remove --force work");
+}

@@ -1,0 +1,162 @@
+//! Listings on a terminal: a real one, with its width, and the environment that says what it can do.
+
+use std::fs;
+use std::io::Read;
+use std::process::Stdio;
+
+use nix::pty::{Winsize, openpty};
+
+use crate::store::Store;
+
+const QVM_FEATURES: &str = env!("CARGO_BIN_EXE_qvm-features");
+const QVM_LS: &str = env!("CARGO_BIN_EXE_qvm-ls");
+const QVM_PREFS: &str = env!("CARGO_BIN_EXE_qvm-prefs");
+
+const RED: &str = "\x1b[38;5;160m";
+
+/// What a command writes to a terminal of so many columns.
+fn on_terminal(store: &Store, program: &str, line: &str, columns: u16, environment: &[(&str, &str)]) -> String {
+    let size = Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    let ends = openpty(&size, None).unwrap();
+    let mut command = store.command(program);
+    command.args(line.split_whitespace()).env_remove("NO_COLOR").env_remove("COLUMNS");
+    command.envs(environment.iter().copied()).stdin(Stdio::null()).stdout(Stdio::from(ends.slave));
+    let mut child = command.spawn().unwrap();
+    drop(command);
+    let mut bytes = Vec::new();
+    // The read ends with an error when the last writer is gone: that is a terminal's end of file.
+    let _closed = fs::File::from(ends.master).read_to_end(&mut bytes);
+    assert!(child.wait().unwrap().success(), "{line}");
+    String::from_utf8(bytes).unwrap().replace("\r\n", "\n")
+}
+
+fn piped(store: &Store, program: &str, line: &str) -> String {
+    let words: Vec<String> = line.split_whitespace().map(String::from).collect();
+    let run = store.run(program, &words, "", false);
+    assert_eq!(run.exit, 0, "{line}: {run:?}");
+    run.stdout
+}
+
+#[test]
+fn names_and_labels_have_the_labels_colour_on_a_terminal() {
+    let store = Store::small();
+    let shown = on_terminal(&store, QVM_LS, "-O name,label,class sys-net", 80, &[]);
+    assert_eq!(shown.lines().nth(1).unwrap(), format!("{RED}sys-net\x1b[0m  {RED}red\x1b[0m    AppVM"));
+    let black = on_terminal(&store, QVM_LS, "-O name vault dom0", 80, &[]);
+    assert!(black.contains("\x1b[1mdom0\x1b[0m"), "what cannot be read on a black terminal is bold: {black:?}");
+    assert!(black.contains("\x1b[38;5;37mvault\x1b[0m"), "a label of the store's own has its colour: {black:?}");
+}
+
+#[test]
+fn whoever_wants_no_colours_has_none() {
+    let store = Store::small();
+    let table = piped(&store, QVM_LS, "");
+    assert!(!table.contains('\x1b'));
+    for (line, environment) in [
+        ("", [("NO_COLOR", "1")].as_slice()),
+        ("", &[("TERM", "dumb")]),
+        ("", &[("TERM", "")]),
+        ("--color=never", &[]),
+        ("--color never", &[]),
+    ] {
+        assert_eq!(on_terminal(&store, QVM_LS, line, 100, environment), table, "{line} {environment:?}");
+    }
+    let asked = on_terminal(&store, QVM_LS, "--color=always", 100, &[("NO_COLOR", "1")]);
+    assert!(asked.contains(RED), "the command line comes before the environment");
+    assert!(on_terminal(&store, QVM_LS, "", 100, &[("NO_COLOR", "")]).contains(RED), "an empty NO_COLOR says nothing");
+}
+
+#[test]
+fn what_programs_read_has_no_colours() {
+    let store = Store::small();
+    for line in ["--raw-data", "--raw-list", "--json"] {
+        let plain = piped(&store, QVM_LS, line);
+        assert_eq!(piped(&store, QVM_LS, &format!("--color=always {line}")), plain);
+        assert_eq!(on_terminal(&store, QVM_LS, &format!("--color=always {line}"), 100, &[]), plain);
+    }
+    assert!(piped(&store, QVM_LS, "--color=always").contains(RED));
+    let run = store.run(QVM_LS, &["--color=sometimes".to_string()], "", false);
+    assert_eq!(run.exit, 2);
+    assert!(run.stderr.contains("argument --color: invalid choice: 'sometimes'"), "{run:?}");
+}
+
+#[test]
+fn a_tree_has_connected_branches_on_a_terminal() {
+    let store = Store::small();
+    let line = "--tree --color=never -O name sys-net sys-firewall personal sys-whonix work";
+    let drawn = on_terminal(&store, QVM_LS, line, 80, &[]);
+    assert_eq!(drawn, "NAME\nsys-net\n└─sys-firewall\n  ├─sys-whonix\n  │ └─personal\n  └─work\n");
+    let ascii = on_terminal(&store, QVM_LS, line, 80, &[("LC_ALL", "C")]);
+    assert_eq!(ascii, "NAME\nsys-net\n`-sys-firewall\n  |-sys-whonix\n  | `-personal\n  `-work\n");
+    let recorded = piped(&store, QVM_LS, line);
+    assert_eq!(recorded, "NAME\nsys-net\n└─sys-firewall\n  └─sys-whonix\n    └─personal\n  └─work\n");
+}
+
+#[test]
+fn a_loop_of_netvms_hides_no_qube_from_the_tree() {
+    let store = Store::small();
+    let text = fs::read_to_string(store.file()).unwrap();
+    let looped = text.replacen(
+        "<property name=\"netvm\">sys-net</property>",
+        "<property name=\"netvm\">sys-whonix</property>",
+        1,
+    );
+    assert_ne!(looped, text);
+    fs::write(store.file(), looped).unwrap();
+    let words: Vec<String> = ["--tree", "-O", "name"].map(String::from).to_vec();
+    let shown = store.run(QVM_LS, &words, "", false).stdout;
+    for line in ["sys-firewall !", "└─sys-whonix !", "  └─personal", "└─work"] {
+        assert!(shown.lines().any(|l| l == line), "{line}:\n{shown}");
+    }
+}
+
+#[test]
+fn long_cells_go_on_below_themselves_where_the_terminal_is_narrow() {
+    let store = Store::small();
+    let line = "--color=never -O name,kernelopts,tags work sys-net";
+    let shown = on_terminal(&store, QVM_LS, line, 56, &[]);
+    let expected = "\
+NAME     KERNELOPTS               TAGS
+sys-net  -                        audiovm-dom0,
+                                  guivm-dom0
+work     quiet apparmor=1         audiovm-dom0,
+         security=apparmor <x> &  created-by-dom0,
+         \"q\"                      guivm-dom0,job,zz-last
+";
+    assert_eq!(shown, expected);
+    assert_eq!(on_terminal(&store, QVM_LS, line, 300, &[]), piped(&store, QVM_LS, line));
+    assert_eq!(on_terminal(&store, QVM_LS, line, 300, &[("COLUMNS", "56")]), expected, "COLUMNS comes first");
+    assert_eq!(on_terminal(&store, QVM_LS, line, 0, &[]), piped(&store, QVM_LS, line), "a terminal that does not know");
+    assert_eq!(on_terminal(&store, QVM_LS, line, 20, &[]), piped(&store, QVM_LS, line), "no room for anything");
+    assert_eq!(on_terminal(&store, QVM_FEATURES, "remote-work", 20, &[]), "", "nothing to list");
+}
+
+#[test]
+fn what_a_qube_says_cannot_look_like_something_else() {
+    let store = Store::small();
+    let text = fs::read_to_string(store.file()).unwrap();
+    let hostile = "a\u{9b}31m\u{202e}b\u{200b}\nvault  Running";
+    let changed = text.replacen(">a\nb\ttab<", &format!(">{hostile}<"), 1).replacen(">quiet ", ">quiet\u{9b}31m ", 1);
+    assert_ne!(changed, text);
+    fs::write(store.file(), changed).unwrap();
+    let shown = on_terminal(&store, QVM_FEATURES, "work", 80, &[]);
+    assert!(shown.contains("multiline          a_31m_b_\n                   vault  Running\n"), "{shown}");
+    let raw = piped(&store, QVM_FEATURES, "work");
+    assert!(raw.contains("a\u{9b}31m\u{202e}b\u{200b}\n"), "a program gets what is there: {raw:?}");
+    for shown in [
+        on_terminal(&store, QVM_LS, "-O name,kernelopts work", 80, &[]),
+        piped(&store, QVM_LS, "--color=always -O name,kernelopts work"),
+        on_terminal(&store, QVM_LS, "--raw-data -O kernelopts work", 80, &[]),
+        on_terminal(&store, QVM_PREFS, "work,vault kernelopts", 80, &[]),
+    ] {
+        assert!(shown.contains("quiet") && !shown.contains('\u{9b}'), "{shown:?}");
+    }
+}
+
+#[test]
+fn sizes_can_be_read_by_people_and_are_sorted_as_numbers() {
+    let store = Store::small();
+    let line = "--human-readable -O name,priv-max,root-max --sort root-max work vault win10";
+    let expected = "NAME   PRIV-MAX  ROOT-MAX\nvault  5.0G      10G\nwork   2.0G      10G\nwin10  2.0G      60G\n";
+    assert_eq!(piped(&store, QVM_LS, line), expected);
+}

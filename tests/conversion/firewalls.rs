@@ -1,0 +1,90 @@
+//! R3's firewall files become R4's with the store.
+
+use std::fs;
+
+use crate::old_system::{CLOSED, CLOSED_IN_R4, OldSystem};
+
+const NOTHING_THROUGH: &str = "<firewall version=\"2\">\n  <rules>\n    <rule>\n      <properties>\n        \
+<property name=\"action\">drop</property>\n      </properties>\n    </rule>\n  </rules>\n</firewall>\n";
+
+#[test]
+fn rules_become_those_of_r4_where_r4_looks_for_them() {
+    let system = OldSystem::whole();
+    system.ok("qubes-db convert");
+    for file in ["appvms/work", "appvms/sys-firewall", "vm-templates/win-tpl"] {
+        assert_eq!(system.read(&format!("{file}/firewall.xml")), CLOSED_IN_R4, "{file}");
+    }
+    assert_eq!(system.read("servicevms/sys-firewall/firewall.xml"), CLOSED, "the old one stays where it is");
+    assert_eq!(system.read("vm-templates/fedora-23/firewall.xml"), NOTHING_THROUGH, "R3's default of templates");
+    assert!(!system.base().join("appvms/vault/firewall.xml").exists(), "the default of both is everything");
+    let kept = system.kept();
+    let copy = |qube: &str| kept.iter().find(|n| n.starts_with(&format!("{qube}-firewall-"))).unwrap();
+    for qube in ["work", "win-tpl"] {
+        assert_eq!(system.read(&format!("backup/{}", copy(qube))), CLOSED, "{qube}");
+    }
+}
+
+#[test]
+fn rules_of_r4_are_left_alone() {
+    let system = OldSystem::whole();
+    let own = NOTHING_THROUGH.replace("drop", "accept");
+    fs::write(system.base().join("appvms/work/firewall.xml"), &own).unwrap();
+    fs::create_dir_all(system.base().join("appvms/sys-firewall")).unwrap();
+    fs::write(system.base().join("appvms/sys-firewall/firewall.xml"), &own).unwrap();
+    system.ok("qubes-db convert");
+    assert_eq!(system.read("appvms/work/firewall.xml"), own);
+    assert_eq!(system.read("appvms/sys-firewall/firewall.xml"), own);
+}
+
+#[test]
+fn what_cannot_be_understood_lets_nothing_through_and_is_told() {
+    let system = OldSystem::whole();
+    fs::write(system.base().join("appvms/work/firewall.xml"), "<QubesFirewallRules policy=\"allow\"").unwrap();
+    fs::write(system.base().join("appvms/standalone/firewall.xml"), CLOSED.replace("10.0.0.0", "not an address"))
+        .unwrap();
+    let huge = format!("<QubesFirewallRules policy=\"allow\">{}</QubesFirewallRules>", " ".repeat(5 << 20));
+    fs::write(system.base().join("appvms/win7/firewall.xml"), &huge).unwrap();
+    fs::create_dir(system.base().join("appvms/win-app/firewall.xml")).unwrap();
+    let ran = system.run("qubes-db convert");
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert_eq!(system.read("appvms/work/firewall.xml"), NOTHING_THROUGH);
+    assert_eq!(system.read("appvms/win7/firewall.xml"), NOTHING_THROUGH);
+    assert!(!system.read("appvms/standalone/firewall.xml").contains("address"));
+    for (qube, why) in [
+        ("work", "nothing is let through"),
+        ("standalone", "rule 1: 'not an address' is neither an address nor a name; it is left out"),
+        ("win7", "it is larger than 4194304 bytes; nothing is let through"),
+        ("win-app", "it is not a regular file; it is left as it is"),
+    ] {
+        let line = ran.stderr.lines().find(|l| l.starts_with(&format!("{qube}: /"))).unwrap();
+        assert!(line.ends_with(why), "{line}");
+    }
+    let copy = system.kept().into_iter().find(|n| n.starts_with("win7-firewall-")).unwrap();
+    assert_eq!(system.read(&format!("backup/{copy}")), huge, "kept as a whole");
+}
+
+#[test]
+fn damage_anywhere_in_a_file_of_rules_never_lets_more_through() {
+    use qubes::firewall::{Action, Version, from_r3, version};
+    let mut random = fastrand::Rng::with_seed(20261121);
+    let odd = b"<>\"'&/=! 0169.-x\n\0\xc3\xa9";
+    for _ in 0..3000 {
+        let mut damaged = CLOSED.as_bytes().to_vec();
+        for _ in 0..random.usize(1..4) {
+            let at = random.usize(..damaged.len());
+            match random.u8(..3) {
+                0 => damaged[at] = odd[random.usize(..odd.len())],
+                1 => damaged.insert(at, odd[random.usize(..odd.len())]),
+                _ => drop(damaged.remove(at)),
+            }
+        }
+        let read = from_r3(&damaged, 1000);
+        let shown = String::from_utf8_lossy(&damaged).into_owned();
+        assert_eq!(version(&read.rules.to_file()), Version::R4, "{shown}");
+        assert_eq!(read.rules.0.last().map(|rule| rule.action), Some(Action::Drop), "{shown}");
+        // Whatever became of its parts, no rule lets everything through.
+        let open = read.rules.0.iter().filter(|r| r.action == Action::Accept && r.host.is_none() && !r.is_dns);
+        let about_everything = open.filter(|r| r.protocol.is_none());
+        assert_eq!(about_everything.count(), 0, "{shown}");
+    }
+}

@@ -1,0 +1,94 @@
+//! The images of the old system are the volumes of the new one, where they lie.
+
+use std::fs;
+
+use qubes::format;
+use qubes::model::{Vm, VmName};
+
+use crate::old_system::{OldSystem, PRIVATE, ROOT};
+
+fn volume<'v>(vm: &'v Vm, name: &str, attribute: &str) -> Option<&'v str> {
+    vm.volume(name)?.attributes.get(attribute)
+}
+
+#[test]
+fn volumes_have_the_size_of_the_images_that_lie_there() {
+    let system = OldSystem::whole();
+    system.image("appvms/work/volatile.img", 7 << 20);
+    system.ok("qubes-db convert");
+    let qubes = format::read(fs::read(system.store()).unwrap()).unwrap();
+    let (private, root) = (PRIVATE.to_string(), ROOT.to_string());
+    for vm in qubes.iter().filter(|vm| vm.name != VmName::dom0()) {
+        let names: Vec<&str> = vm.volumes.iter().map(|v| v.name()).collect();
+        assert_eq!(names, ["root", "private", "volatile", "kernel"], "{}", vm.name);
+        assert_eq!(volume(vm, "private", "size"), Some(&*private), "{}", vm.name);
+        assert_eq!(volume(vm, "root", "size"), Some(&*root), "{}: its template's", vm.name);
+        for own in vm.volumes.iter().filter(|v| v.attributes.get("save_on_stop").is_some()) {
+            let image = format!("{}.img", own.attributes.get("vid").unwrap());
+            assert!(system.base().join(&image).is_file(), "{image}");
+        }
+        assert!(!vm.volumes.iter().any(|v| v.attributes.iter().any(|(_, text)| text == "False")), "{}", vm.name);
+    }
+    let work = qubes.get("work").unwrap();
+    assert_eq!(volume(work, "volatile", "size"), Some("7340032"));
+    assert_eq!(volume(work, "root", "source"), Some("vm-templates/fedora-23/root"));
+    let net = qubes.get("sys-net").unwrap();
+    assert_eq!(volume(net, "private", "vid"), Some("servicevms/sys-net/private"), "left where it lies");
+    assert!(system.base().join("appvms/sys-net").is_dir(), "where R4 looks for its other files");
+    let pool = qubes.pools.get("varlibqubes").unwrap();
+    assert_eq!((pool.driver(), pool.option("dir_path")), ("file-reflink", Some("/var/lib/qubes")));
+}
+
+#[test]
+fn missing_images_are_told_in_one_line() {
+    let system = OldSystem::whole();
+    fs::remove_file(system.base().join("appvms/work/private.img")).unwrap();
+    let ran = system.run("qubes-db convert");
+    let line = format!(
+        "{}: images that are not there are taken to have the usual size: {}",
+        system.store().display(),
+        system.base().join("appvms/work/private.img").display()
+    );
+    assert!(ran.stderr.lines().any(|l| l == line), "{line}\nis not in\n{}", ran.stderr);
+    system.is_sound("without an image");
+}
+
+#[test]
+fn pools_of_storage_conf_are_taken_over() {
+    let text = String::from_utf8(OldSystem::own("saved.xml").before).unwrap();
+    let moved = text
+        .replace(
+            r#"name="work" netvm_qid="none" pci_e820_host="True" pci_strictreset="True" pcidevs="[]" pool_name="default""#,
+            r#"name="work" netvm_qid="none" pci_e820_host="True" pci_strictreset="True" pcidevs="[]" pool_name="big""#,
+        )
+        .replace("/var/lib/qubes/appvms/work", "/mnt/big/appvms/work")
+        .replace(
+            r#"name="vault" netvm_qid="none" pci_e820_host="True" pci_strictreset="True" pcidevs="[]" pool_name="default""#,
+            r#"name="vault" netvm_qid="none" pci_e820_host="True" pci_strictreset="True" pcidevs="[]" pool_name="derived""#,
+        )
+        .replace("/var/lib/qubes/appvms/vault", "/mnt/derived/appvms/vault");
+    let system = OldSystem::with(moved.as_bytes());
+    let conf = "[default]\ndriver=xen\n\n[big]\ndriver=xen\ndir_path=/mnt/big\n\n[unused]\ndriver=xen\ndir_path=/mnt/unused/\n";
+    fs::write(system.dir.path().join("etc/qubes/storage.conf"), conf).unwrap();
+    let image = system.dir.path().join("mnt/big/appvms/work/private.img");
+    fs::create_dir_all(image.parent().unwrap()).unwrap();
+    fs::File::create(&image).unwrap().set_len(PRIVATE).unwrap();
+    system.ok("qubes-db convert");
+    system.is_sound("with pools");
+    let qubes = format::read(fs::read(system.store()).unwrap()).unwrap();
+    let pools: Vec<_> = qubes.pools.iter().map(|p| (p.name(), p.option("dir_path").unwrap_or_default())).collect();
+    assert_eq!(
+        pools,
+        [
+            ("varlibqubes", "/var/lib/qubes"),
+            ("linux-kernel", "/var/lib/qubes/vm-kernels"),
+            ("big", "/mnt/big"),
+            ("unused", "/mnt/unused"),
+            ("derived", "/mnt/derived"),
+        ]
+    );
+    let work = qubes.get("work").unwrap();
+    assert_eq!((volume(work, "private", "pool"), volume(work, "private", "size")), (Some("big"), Some("3145728")));
+    assert_eq!(volume(work, "root", "pool"), Some("varlibqubes"), "a snapshot lies where its source does");
+    assert_eq!(volume(qubes.get("vault").unwrap(), "private", "vid"), Some("appvms/vault/private"));
+}

@@ -1,0 +1,159 @@
+//! An old system below a directory: its store where a system has it, images and firewall files beside it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::ran::{Ran, binary, run};
+
+pub struct OldSystem {
+    pub dir: tempfile::TempDir,
+    pub before: Vec<u8>,
+}
+
+/// What a private image of these tests has, and what a root image has.
+pub const PRIVATE: u64 = 3 << 20;
+pub const ROOT: u64 = 5 << 20;
+
+/// R3's rules of a qube that lets little through.
+pub const CLOSED: &str = r#"<QubesFirewallRules dns="allow" icmp="deny" policy="deny" yumProxy="deny">
+  <rule address="10.0.0.0" proto="tcp" netmask="8" port="22"/>
+  <rule address="5.6.7.8" proto="tcp" port="80" expire="1"/>
+</QubesFirewallRules>
+"#;
+
+/// Its rules as R4 has them: (what the rules are about, in order).
+pub const CLOSED_IN_R4: &str = "<firewall version=\"2\">\n  <rules>\n    <rule>\n      <properties>\n        \
+<property name=\"action\">accept</property>\n        <property name=\"specialtarget\">dns</property>\n      \
+</properties>\n    </rule>\n    <rule>\n      <properties>\n        <property name=\"action\">accept</property>\n        \
+<property name=\"dsthost\">10.0.0.0/8</property>\n        <property name=\"proto\">tcp</property>\n        \
+<property name=\"dstports\">22</property>\n      </properties>\n    </rule>\n    <rule>\n      <properties>\n        \
+<property name=\"action\">drop</property>\n        <property name=\"proto\">icmp</property>\n      </properties>\n    \
+</rule>\n    <rule>\n      <properties>\n        <property name=\"action\">drop</property>\n      </properties>\n    \
+</rule>\n  </rules>\n</firewall>\n";
+
+impl OldSystem {
+    pub fn with(bytes: &[u8]) -> OldSystem {
+        let dir = tempfile::Builder::new().prefix("qubes-conversion-").tempdir().unwrap();
+        let system = OldSystem { dir, before: bytes.to_vec() };
+        fs::create_dir_all(system.base()).unwrap();
+        fs::write(system.store(), bytes).unwrap();
+        system.configure("");
+        system
+    }
+
+    /// One of the repository's own samples.
+    pub fn own(name: &str) -> OldSystem {
+        OldSystem::with(&fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/r3").join(name)).unwrap())
+    }
+
+    /// What R3 wrote, with the images that it describes, and rules of three qubes.
+    pub fn whole() -> OldSystem {
+        let system = OldSystem::own("saved.xml");
+        for (directory, has_root) in [
+            ("vm-templates/fedora-23", true),
+            ("vm-templates/win-tpl", true),
+            ("servicevms/sys-net", false),
+            ("servicevms/sys-firewall", false),
+            ("appvms/work", false),
+            ("appvms/vault", false),
+            ("appvms/standalone", true),
+            ("appvms/win7", true),
+            ("appvms/win-app", false),
+        ] {
+            system.image(&format!("{directory}/private.img"), PRIVATE);
+            if has_root {
+                system.image(&format!("{directory}/root.img"), ROOT);
+            }
+        }
+        for directory in ["appvms/work", "servicevms/sys-firewall", "vm-templates/win-tpl"] {
+            fs::write(system.base().join(directory).join("firewall.xml"), CLOSED).unwrap();
+        }
+        system
+    }
+
+    /// What is computed from the machine is the same on every machine.
+    pub fn configure(&self, more: &str) {
+        let configuration = self.dir.path().join("etc/qubes");
+        fs::create_dir_all(&configuration).unwrap();
+        let text = format!("{more}\n[host]\nmemory_mib = 32404\ncpus = 16\n");
+        fs::write(configuration.join("core.toml"), text).unwrap();
+    }
+
+    pub fn image(&self, path: &str, size: u64) {
+        let path = self.base().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::File::create(path).unwrap().set_len(size).unwrap();
+    }
+
+    pub fn base(&self) -> PathBuf {
+        self.dir.path().join("var/lib/qubes")
+    }
+
+    pub fn store(&self) -> PathBuf {
+        self.base().join("qubes.xml")
+    }
+
+    /// A tool that may ask the hypervisor.
+    pub fn online(&self, line: &str) -> Command {
+        let mut words = line.split_whitespace();
+        let mut command = Command::new(binary(words.next().unwrap()));
+        command.env("QUBES_ROOT", self.dir.path()).args(words);
+        command
+    }
+
+    pub fn command(&self, line: &str) -> Command {
+        let mut command = self.online(line);
+        command.arg("--offline-mode");
+        command
+    }
+
+    pub fn run(&self, line: &str) -> Ran {
+        run(&mut self.command(line))
+    }
+
+    pub fn ok(&self, line: &str) -> String {
+        let ran = self.run(line);
+        assert_eq!(ran.code, 0, "{line}: {ran:?}");
+        ran.stdout
+    }
+
+    pub fn read(&self, path: &str) -> String {
+        fs::read_to_string(self.base().join(path)).unwrap_or_else(|e| panic!("{path}: {e}"))
+    }
+
+    pub fn text(&self) -> String {
+        self.read("qubes.xml")
+    }
+
+    pub fn is_old(&self) -> bool {
+        fs::read(self.store()).unwrap() == self.before
+    }
+
+    /// The names in `backup/`, sorted.
+    pub fn kept(&self) -> Vec<String> {
+        let Ok(entries) = fs::read_dir(self.base().join("backup")) else { return Vec::new() };
+        let mut names: Vec<String> = entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    /// The store is R4's, and nothing is wrong with it.
+    pub fn is_sound(&self, why: &str) {
+        assert!(self.text().starts_with("<qubes>\n"), "{why}: {}", self.text());
+        let checked = self.run("qubes-db check");
+        assert_eq!((checked.code, &*checked.stdout), (0, ""), "{why}: {checked:?}");
+    }
+}
+
+/// The samples that are not ours to give away lie beside the repository, where they lie at all.
+pub fn sample(name: &str) -> Option<OldSystem> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data").join(name);
+    match fs::read(&path) {
+        Ok(bytes) => Some(OldSystem::with(&bytes)),
+        Err(_) => {
+            crate::skip::skip(format_args!("there is no sample {}", path.display()));
+            None
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! The bodies of the fuzz targets, on damaged and mixed samples from fixed seeds: as many as take a few seconds.
+
+#[path = "support/fuzz_bodies.rs"]
+mod fuzz_bodies;
+#[path = "support/mutations.rs"]
+mod mutations;
+#[path = "support/xml_generator.rs"]
+mod xml_generator;
+
+use fastrand::Rng;
+use mutations::mutated;
+
+fn sample(name: &str) -> Vec<u8> {
+    std::fs::read(format!("{}/tests/data/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap()
+}
+
+/// Calls a body on every sample, and on as many mutations of them as are wanted.
+fn try_all(samples: &[Vec<u8>], rounds: u64, body: impl Fn(&[u8])) {
+    samples.iter().for_each(|sample| body(sample));
+    for seed in 0..rounds {
+        let mut rng = Rng::with_seed(seed);
+        let sample = &samples[rng.usize(..samples.len())];
+        let other = &samples[rng.usize(..samples.len())];
+        body(&mutated(&mut rng, sample, other));
+    }
+}
+
+/// Samples, and small stores full of what could mislead.
+fn r4_samples(generated: u64) -> Vec<Vec<u8>> {
+    let stores = (0..generated).map(|seed| xml_generator::store(&mut Rng::with_seed(seed)).into_bytes());
+    ["r4/r40-small.xml", "r4/small.xml"].map(sample).into_iter().chain(stores).collect()
+}
+
+#[test]
+fn r4_reader() {
+    try_all(&r4_samples(40), 1500, fuzz_bodies::r4_reader);
+}
+
+#[test]
+fn old_importer() {
+    let samples = ["r3/hostile.xml", "r3/r1.xml", "r3/r2.xml", "r3/saved.xml"].map(sample);
+    try_all(&samples, 1500, fuzz_bodies::old_importer);
+}
+
+#[test]
+fn index_and_parser() {
+    for seed in 0..2000 {
+        let mut rng = Rng::with_seed(seed);
+        let store = xml_generator::store(&mut rng);
+        fuzz_bodies::index_and_parser(&xml_generator::damaged(&mut rng, &store));
+    }
+    try_all(&r4_samples(200), 5000, fuzz_bodies::index_and_parser);
+}
+
+/// What the fuzzers have found, each with the body that it broke.
+#[test]
+fn what_was_found_once_stays_repaired() {
+    fuzz_bodies::index_and_parser(&sample("found/end-tag-cut-by-the-window.xml"));
+}

@@ -1,0 +1,338 @@
+//! What is changed loads in the release that is written for, and what nobody touched stays as it is: for each of 4.0 to 4.4,
+//! after what upstream's own history says of each (`introduced` is this test's own table).
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+#[path = "support/ran.rs"]
+mod ran;
+
+use ran::{Ran, binary};
+
+const RELEASES: [&str; 5] = ["4.0", "4.1", "4.2", "4.3", "4.4"];
+
+/// Property of work, a value, and the first release that loads it.
+const INTRODUCED: &[(&str, &str, &str)] = &[
+    ("memory", "444", "4.0"),
+    ("kernelopts", "quiet", "4.0"),
+    ("provides_network", "True", "4.0"),
+    ("netvm", "none", "4.0"),
+    ("template_for_dispvms", "True", "4.0"),
+    ("shutdown_timeout", "90", "4.0"),
+    ("management_dispvm", "default-dvm", "4.0"),
+    ("guivm", "dom0", "4.1"),
+    ("audiovm", "dom0", "4.1"),
+    ("keyboard_layout", "de++", "4.1"),
+    ("devices_denied", "b******", "4.3"),
+    ("bootmode", "default", "4.3"),
+];
+
+/// The same of the system.
+const INTRODUCED_GLOBALS: &[(&str, &str, &str)] = &[
+    ("stats_interval", "7", "4.0"),
+    ("default_shutdown_timeout", "70", "4.0"),
+    ("default_qrexec_timeout", "70", "4.0"),
+    ("default_guivm", "dom0", "4.1"),
+    ("default_audiovm", "dom0", "4.1"),
+];
+
+struct System {
+    dir: tempfile::TempDir,
+}
+
+impl System {
+    fn of(text: &str, release: &str) -> System {
+        let system = System { dir: tempfile::tempdir().unwrap() };
+        let kernel = system.dir.path().join("var/lib/qubes/vm-kernels/6.6.77-1.fc37");
+        fs::create_dir_all(&kernel).unwrap();
+        fs::write(kernel.join("vmlinuz"), "").unwrap();
+        fs::create_dir_all(system.dir.path().join("etc/qubes")).unwrap();
+        fs::write(system.dir.path().join("etc/qubes/core.toml"), format!("[store]\nrelease = \"{release}\"\n"))
+            .unwrap();
+        fs::write(system.file(), text).unwrap();
+        system
+    }
+
+    fn file(&self) -> PathBuf {
+        self.dir.path().join("var/lib/qubes/qubes.xml")
+    }
+
+    fn text(&self) -> String {
+        fs::read_to_string(self.file()).unwrap()
+    }
+
+    fn run(&self, line: &str) -> Ran {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let mut command = Command::new(binary(words[0]));
+        ran::run(command.args(&words[1..]).arg("--offline-mode").env("QUBES_ROOT", self.dir.path()))
+    }
+
+    fn ok(&self, line: &str) -> String {
+        let ran = self.run(line);
+        assert_eq!(ran.code, 0, "{line}: {ran:?}");
+        ran.stdout
+    }
+
+    /// The domain of a qube, as it stands there.
+    fn domain(&self, name: &str) -> String {
+        let text = self.text();
+        let mark = format!("\"name\">{name}<");
+        let domain = text.split("    <domain ").find(|d| d.contains(&mark)).unwrap();
+        domain.split("\n  </domains>").next().unwrap().trim_end().to_owned()
+    }
+
+    /// What check says of a qube, by kind.
+    fn kinds_of(&self, qube: &str) -> Vec<String> {
+        let listed: serde_json::Value = serde_json::from_str(&self.run("qubes-db check --json").stdout).unwrap();
+        let of_qube = listed.as_array().unwrap().iter().filter(|d| d["qube"] == qube);
+        of_qube.map(|d| d["kind"].as_str().unwrap().to_owned()).collect()
+    }
+}
+
+fn sample(name: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/r4").join(name)).unwrap()
+}
+
+/// `small.xml` with a pool in whose files images can be made here.
+fn small() -> String {
+    sample("small.xml").replace("driver=\"file\"", "driver=\"file-reflink\" setup_check=\"no\"")
+}
+
+#[test]
+fn a_property_is_set_where_the_release_knows_it_and_refused_with_the_reason_where_not() {
+    for release in RELEASES {
+        for (table, command) in [(INTRODUCED, "qvm-prefs work"), (INTRODUCED_GLOBALS, "qubes-prefs")] {
+            for (property, value, since) in table {
+                let system = System::of(&small(), release);
+                let before = system.text();
+                let ran = system.run(&format!("{command} {property} {value}"));
+                let stored = format!("<property name=\"{property}\">{}</property>", value.replace("none", ""));
+                if *since <= release {
+                    assert_eq!(ran.code, 0, "{release}: {property}: {ran:?}");
+                    let (has, had) = (system.text(), before);
+                    assert!(has != had || had.contains(&stored), "{release}: {property}");
+                    assert!(has.contains(&stored), "{release}: {property}");
+                } else {
+                    assert_eq!(ran.code, 1, "{release}: {property}: {ran:?}");
+                    let reason = format!("Qubes OS {release} does not know it (since {since})");
+                    assert!(ran.stderr.contains(property) && ran.stderr.contains(&reason), "{release}: {ran:?}");
+                    assert_eq!(system.text(), before, "{release}: {property}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_stands_there_and_is_too_new_is_told_and_can_be_taken_out() {
+    for (property, value, since) in INTRODUCED.iter().filter(|(_, _, since)| *since > "4.0") {
+        for release in RELEASES {
+            let line = format!("        <property name=\"{property}\">{value}</property>\n");
+            let text = small().replace("        <property name=\"vcpus\">4</property>\n", &line);
+            let system = System::of(&text, release);
+            let is_told = system.kinds_of("work").contains(&"too-new".to_owned());
+            assert_eq!(is_told, *since > release, "{release}: {property}");
+            if is_told {
+                system.ok("qvm-prefs vault memory 444");
+                assert!(system.text().contains(&line), "{release}: {property} stays while nobody touches it");
+                system.ok(&format!("qvm-prefs -D work {property}"));
+                assert!(!system.text().contains(&line), "{release}: {property}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_new_qube_loads_in_each_release() {
+    for release in RELEASES {
+        let system = System::of(&small(), release);
+        system.ok("qvm-create --label red new");
+        let new = system.domain("new");
+        assert!(!new.contains("\"False\""), "{release}: a false flag is left out, never written: {new}");
+        assert!(new.contains("<property name=\"uuid\">"), "{release}: {new}");
+        assert_eq!(system.kinds_of("new"), Vec::<String>::new(), "{release}: {new}");
+        for (property, _, since) in INTRODUCED {
+            let stands_there = new.contains(&format!("name=\"{property}\""));
+            assert!(!stands_there || *since <= release, "{release}: {property}: {new}");
+        }
+
+        let dotted = system.run("qvm-create --label red a.b");
+        assert_eq!(dotted.code == 0, release >= "4.3", "{release}: {dotted:?}");
+        let remote = system.run("qvm-create --class RemoteVM --label red far");
+        assert_eq!(remote.code == 0, release >= "4.3", "{release}: {remote:?}");
+        if release < "4.3" {
+            assert!(remote.stderr.contains(&format!("Qubes OS {release} does not know remote qubes")), "{remote:?}");
+        }
+    }
+}
+
+#[test]
+fn a_key_that_nobody_keeps_is_written_where_the_release_knows_it() {
+    for release in RELEASES {
+        let volatile = "<volume name=\"volatile\" pool=\"varlibqubes\" vid=\"appvms/default-dvm/volatile\"";
+        let text = small();
+        assert!(text.contains(volatile));
+        let text = text.replace(volatile, &volatile.replace("<volume ", "<volume ephemeral=\"True\" "));
+        let system = System::of(&text, release);
+        system.ok("qvm-create --class DispVM --template default-dvm --label red disp");
+        let disp = system.domain("disp");
+        assert_eq!(disp.contains("ephemeral=\"True\""), release >= "4.1", "{release}: {disp}");
+        assert!(!disp.contains("\"False\""), "{release}: {disp}");
+        assert_eq!(system.kinds_of("disp"), Vec::<String>::new(), "{release}: {disp}");
+        assert_eq!(system.kinds_of("default-dvm").contains(&"too-new".to_owned()), release < "4.1", "{release}");
+    }
+}
+
+#[test]
+fn numbers_end_where_the_release_ends_them() {
+    let mut text = small();
+    let taken: String = (1..255)
+        .filter(|n| !text.contains(&format!("\"qid\">{n}<")))
+        .map(|n| {
+            format!(
+                "    <domain id=\"domain-{n}\" class=\"StandaloneVM\">\n      <properties>\n        \
+                 <property name=\"label\">red</property>\n        <property name=\"name\">q{n}</property>\n        \
+                 <property name=\"qid\">{n}</property>\n        \
+                 <property name=\"uuid\">00000000-0000-4000-8000-{n:012}</property>\n      </properties>\n    </domain>\n"
+            )
+        })
+        .collect();
+    text = text.replacen("  </domains>", &format!("{taken}  </domains>"), 1);
+    for release in RELEASES {
+        let system = System::of(&text, release);
+        let ran = system.run("qvm-create --label red new");
+        assert_eq!(ran.code == 0, release >= "4.2", "{release}: {ran:?}");
+        if release < "4.2" {
+            assert!(ran.stderr.contains(&format!("Qubes OS {release} has room for 254")), "{ran:?}");
+            // One that stands there, of a later release, is told.
+            let later = System::of(&text.replacen("\"qid\">254<", "\"qid\">300<", 1), release);
+            assert_eq!(later.kinds_of("q254"), ["bad-value"], "{release}");
+        } else {
+            assert!(system.domain("new").contains("\"qid\">255<"), "{release}");
+        }
+    }
+}
+
+#[test]
+fn what_nobody_touches_stays_byte_for_byte_in_every_release() {
+    for name in ["small.xml", "random-1.xml", "r40-small.xml"] {
+        let text = sample(name);
+        for release in RELEASES {
+            let system = System::of(&text, release);
+            let qube =
+                if name == "random-1.xml" { system.ok("qvm-ls --raw-list --class AppVM") } else { "work".into() };
+            let qube = qube.lines().next().unwrap().to_owned();
+            let domain = system.domain(&qube);
+            system.ok(&format!("qvm-prefs {qube} memory 4321"));
+            let after = system.text();
+            let lines =
+                |text: &str| text.lines().filter(|l| !l.contains("\"memory\"")).map(str::to_owned).collect::<Vec<_>>();
+            assert_eq!(lines(&text), lines(&after), "{name} {release}: nothing but memory differs");
+            assert_ne!(domain, system.domain(&qube));
+        }
+    }
+}
+
+#[test]
+fn devices_of_every_generation_are_kept_and_what_the_release_would_misread_is_told() {
+    let devices = |devices: &str| {
+        let text = small();
+        let at = text.rfind("      <devices class=\"block\">").unwrap();
+        let end = at + text[at..].find("</devices>\n").unwrap() + "</devices>\n".len();
+        format!("{}{devices}{}", &text[..at], &text[end..])
+    };
+    let cases = [
+        // As 4.0 to 4.2 wrote it, early 4.3, 4.3.12 and later, and what nobody knows.
+        (
+            "<devices class=\"block\">\n        <device backend-domain=\"sys-usb\" id=\"sda\"/>\n      </devices>\n",
+            None,
+            None,
+        ),
+        (
+            "<devices class=\"block\">\n        <device backend-domain=\"sys-usb\" id=\"sda\" required=\"yes\"/>\n      </devices>\n",
+            None,
+            None,
+        ),
+        (
+            "<devices class=\"block\">\n        <device backend-domain=\"sys-usb\" id=\"sda\" required=\"no\"/>\n      </devices>\n",
+            Some("device-mode"),
+            None,
+        ),
+        (
+            "<devices class=\"block\">\n        <device backend-domain=\"sys-usb\" id=\"sda\" mode=\"required\" identity=\"*\"/>\n      </devices>\n",
+            None,
+            None,
+        ),
+        (
+            "<devices class=\"block\">\n        <device backend-domain=\"sys-usb\" id=\"sda\" mode=\"auto-attach\" identity=\"*\"/>\n      </devices>\n",
+            Some("device-mode"),
+            None,
+        ),
+        (
+            "<devices class=\"block\">\n        <device backend-domain=\"sys-usb\" id=\"sda\" mode=\"required\" identity=\"a:b\"/>\n      </devices>\n",
+            Some("device-identity"),
+            None,
+        ),
+        (
+            "<devices class=\"block\">\n        <device backend-domain=\"sys-usb\" id=\"sda\">\n          <option name=\"identity\">a:b</option>\n        </device>\n      </devices>\n",
+            Some("device-identity"),
+            None,
+        ),
+        (
+            "<devices class=\"usb\">\n        <device backend-domain=\"*\" id=\"2-1\" mode=\"required\" identity=\"*\"/>\n      </devices>\n",
+            None,
+            None,
+        ),
+        (
+            "<devices class=\"mtp\">\n        <device backend-domain=\"sys-usb\" id=\"x\" wonder=\"1\">\n          <option name=\"y\"></option>\n        </device>\n      </devices>\n",
+            None,
+            None,
+        ),
+        (
+            "<devices class=\"usb\">\n        <device backend-domain=\"gone\" id=\"2-1\"/>\n      </devices>\n",
+            Some("device-backend"),
+            Some("device-backend"),
+        ),
+    ];
+    for (text, before, since) in cases {
+        let text = format!("      {text}");
+        for release in RELEASES {
+            let system = System::of(&devices(&text), release);
+            let kinds = system.kinds_of("work");
+            let told: Vec<&String> = kinds.iter().filter(|k| k.starts_with("device-")).collect();
+            let expected: Vec<&str> = if release < "4.3" { before } else { since }.into_iter().collect();
+            assert_eq!(told, expected, "{release}: {text}");
+            // Another property of the same qube changes; the assignments stay as they are.
+            system.ok("qvm-prefs work memory 444");
+            system.ok("qvm-tags work add other");
+            assert!(system.text().contains(&text), "{release}: {text}");
+        }
+    }
+}
+
+#[test]
+fn a_qube_that_provides_devices_is_not_removed_whatever_they_are() {
+    for devices in [
+        "<devices class=\"block\"><device backend-domain=\"sys-spare\" id=\"sda\" mode=\"ask-to-attach\" identity=\"*\"/></devices>",
+        "<devices class=\"wonder\"><device backend-domain=\"sys-spare\" id=\"x\"/></devices>",
+    ] {
+        let system = System::of(&small(), "4.3");
+        system.ok("qvm-create --label red sys-spare");
+        let sound = system.text();
+        fs::write(
+            system.file(),
+            sound.replacen(
+                "      <devices class=\"block\">",
+                &format!("      {devices}\n      <devices class=\"block\">"),
+                1,
+            ),
+        )
+        .unwrap();
+        let ran = system.run("qvm-remove --force sys-spare");
+        assert_eq!(ran.code, 1, "{devices}: {ran:?}");
+        assert!(ran.stderr.contains("sys-spare cannot be removed. It is in use as:"), "{devices}: {ran:?}");
+        fs::write(system.file(), &sound).unwrap();
+        system.ok("qvm-remove --force sys-spare");
+    }
+}

@@ -1,0 +1,124 @@
+//! Sixty-four processes on one store, half of them readers: no change is lost, nothing half is read, nobody starves.
+
+#[path = "support/store_processes.rs"]
+mod store_processes;
+
+use std::fs;
+use std::io::{Read as _, stdin};
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use qubes::store::{Read, Saved, Wait, Write};
+use store_processes::{job, place_in, this_binary};
+
+const WRITERS: usize = 32;
+const READERS: usize = 32;
+const TRANSACTIONS: u64 = 200;
+
+/// How long anybody may wait for the store here, where everybody wants it all the time.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The counter that every writer adds to.
+const SHARED: &str = "counter-shared";
+
+/// Not a test of its own: what the other processes do.
+#[test]
+fn helper_process() {
+    let Some((job, dir)) = job() else { return };
+    // All begin together: when the last of them was started.
+    stdin().read_to_end(&mut Vec::new()).unwrap();
+    let longest = match job.as_str() {
+        "read" => read(&dir),
+        writer => write(&dir, &format!("counter-{writer}")),
+    };
+    println!("WAITED {}", longest.as_micros());
+}
+
+/// Adds one to a counter of its own and to the shared one, in one transaction. Returns the longest wait for the lock.
+fn write(dir: &Path, own: &str) -> Duration {
+    let place = place_in(dir, Wait::at_most(PATIENCE));
+    let mut longest = Duration::ZERO;
+    for _ in 0..TRANSACTIONS {
+        let begun = Instant::now();
+        let mut write = Write::open(&place).unwrap();
+        longest = longest.max(begun.elapsed());
+        for counter in [own, SHARED] {
+            let work = write.edit("work").unwrap();
+            let next = 1 + work.features.get(counter).map_or(0, |text| text.parse::<u64>().unwrap());
+            work.features.set(counter, &next.to_string());
+        }
+        assert_eq!(write.save().unwrap(), Saved::Written);
+    }
+    longest
+}
+
+/// Whatever it reads is whole: the counters make up the shared one, which never goes back. Returns the longest read.
+fn read(dir: &Path) -> Duration {
+    let place = place_in(dir, Wait::NO);
+    let (mut longest, mut last) = (Duration::ZERO, 0);
+    for _ in 0..TRANSACTIONS {
+        let begun = Instant::now();
+        let read = Read::open(&place).unwrap();
+        longest = longest.max(begun.elapsed());
+        let (own, shared) = counters(&read);
+        assert!(own == shared && shared >= last, "{own} of {shared} after {last}");
+        last = shared;
+    }
+    longest
+}
+
+/// The sum of the writers' own counters, and the shared one.
+fn counters(read: &Read) -> (u64, u64) {
+    let features = &read.get("work").unwrap().features;
+    let own = features.iter().filter(|(name, _)| name.starts_with("counter-") && *name != SHARED);
+    let own = own.map(|(_, text)| text.parse::<u64>().unwrap()).sum();
+    (own, features.get(SHARED).map_or(0, |text| text.parse().unwrap()))
+}
+
+/// Ends a process and returns how long it has waited at most.
+fn waited(child: Child) -> Duration {
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    let micros = said.lines().find_map(|line| Some(line.split_once("WAITED ")?.1.parse().unwrap()));
+    Duration::from_micros(micros.unwrap())
+}
+
+#[test]
+fn sixty_four_processes_lose_nothing_and_nobody_starves() {
+    // Thousands of syncs of a disk would say nothing more: in memory they cost nothing.
+    let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+    let place = place_in(dir.path(), Wait::NO);
+    fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/r4/small.xml"), &place.file).unwrap();
+    let jobs = (0..WRITERS).map(|n| n.to_string()).chain((0..READERS).map(|_| "read".to_string()));
+    let mut crowd: Vec<Child> = jobs
+        .map(|job| {
+            let mut command = this_binary(&job, dir.path());
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+        })
+        .collect();
+    let begun = Instant::now();
+    let start: Vec<_> = crowd.iter_mut().map(|child| child.stdin.take()).collect();
+    drop(start);
+    let readers = crowd.split_off(WRITERS);
+    let writers: Vec<Duration> = crowd.into_iter().map(waited).collect();
+    let readers: Vec<Duration> = readers.into_iter().map(waited).collect();
+    println!(
+        "{} transactions in {:.1} s; the longest wait of a writer {:.2} s, of a reader {:.3} s",
+        (WRITERS + READERS) as u64 * TRANSACTIONS,
+        begun.elapsed().as_secs_f32(),
+        writers.iter().max().unwrap().as_secs_f32(),
+        readers.iter().max().unwrap().as_secs_f32(),
+    );
+
+    let read = Read::open(&place).unwrap();
+    let all = WRITERS as u64 * TRANSACTIONS;
+    assert_eq!(counters(&read), (all, all), "a change was lost");
+    for writer in 0..WRITERS {
+        let counted = read.get("work").unwrap().features.get(&format!("counter-{writer}"));
+        assert_eq!(counted, Some(&*TRANSACTIONS.to_string()), "writer {writer}");
+    }
+    let names = fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+    assert!(names.into_iter().all(|name| !name.contains('~')), "temporary files are left");
+}

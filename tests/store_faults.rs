@@ -1,0 +1,451 @@
+//! The real tools with any system call of a save gone wrong: killed before it, or told EIO, ENOSPC or EINTR by it. The
+//! store is then the old one or the new one, whole, the tool said which, and the next command works.
+
+#[path = "support/skip.rs"]
+mod skip;
+#[path = "support/strace.rs"]
+mod strace;
+
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::io::ErrorKind;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use qubes::format;
+use qubes::store::{Read, Saved, StorePlace, Wait, Write};
+use strace::{Call, below_strace, calls};
+use tempfile::TempDir;
+
+/// A store of the sample's size, where fsync costs nothing: thousands of saves are made here.
+fn scratch() -> TempDir {
+    let memory = Path::new("/dev/shm");
+    let mut builder = tempfile::Builder::new();
+    builder.prefix("qubes-faults-");
+    if memory.is_dir() { builder.tempdir_in(memory) } else { builder.tempdir() }.unwrap()
+}
+
+/// A command that saves, and the system it works on.
+struct Case {
+    program: &'static str,
+    words: &'static [&'static str],
+    /// What is there before; none for who makes it.
+    store: Option<Vec<u8>>,
+    /// What lies in `backup/`.
+    copy: Option<(&'static str, Vec<u8>)>,
+    /// Whether these bytes are what the command makes of the store.
+    is_new: fn(&Case, &[u8]) -> bool,
+}
+
+const COPY: &str = "qubes-2025-01-02-03:04:05.xml";
+
+/// One run of a case in a system of its own.
+struct Run<'c> {
+    case: &'c Case,
+    dir: TempDir,
+}
+
+impl Case {
+    fn all() -> Vec<Case> {
+        let store = made_store();
+        let other = edited(&store, |write| write.edit("work").unwrap().properties.set("memory", "777"));
+        vec![
+            Case {
+                program: env!("CARGO_BIN_EXE_qvm-prefs"),
+                words: &["work", "memory", "801"],
+                store: Some(store.clone()),
+                copy: None,
+                is_new: |case, bytes| {
+                    bytes == edited(case.before(), |w| w.edit("work").unwrap().properties.set("memory", "801"))
+                },
+            },
+            Case {
+                program: env!("CARGO_BIN_EXE_qvm-create"),
+                words: &["--label", "red", "new"],
+                store: Some(store.clone()),
+                copy: None,
+                is_new: |case, bytes| {
+                    let (old, new) = (names(case.before()), names(bytes));
+                    format::check(bytes).is_ok() && new.contains("new") && new.len() == old.len() + 1
+                },
+            },
+            Case {
+                program: env!("CARGO_BIN_EXE_qubes-db"),
+                words: &["restore", "2025-01-02"],
+                store: Some(store),
+                copy: Some((COPY, other)),
+                is_new: |case, bytes| Some(bytes) == case.copy.as_ref().map(|(_, bytes)| &**bytes),
+            },
+            Case {
+                program: env!("CARGO_BIN_EXE_qubes-create"),
+                words: &[],
+                store: None,
+                copy: None,
+                is_new: |_, bytes| format::check(bytes).is_ok() && names(bytes) == HashSet::from(["dom0".to_string()]),
+            },
+        ]
+    }
+
+    fn before(&self) -> &[u8] {
+        self.store.as_deref().unwrap_or_default()
+    }
+
+    fn shown(&self) -> String {
+        let tool = Path::new(self.program).file_name().unwrap().to_string_lossy();
+        format!("{tool} {}", self.words.join(" "))
+    }
+
+    fn run(&self) -> Run<'_> {
+        let run = Run { case: self, dir: scratch() };
+        fs::create_dir_all(run.path("var/lib/qubes/vm-kernels/1")).unwrap();
+        fs::write(run.path("var/lib/qubes/vm-kernels/1/vmlinuz"), "never booted").unwrap();
+        if let Some(store) = &self.store {
+            fs::write(run.store(), store).unwrap();
+        }
+        if let Some((name, bytes)) = &self.copy {
+            fs::create_dir(run.path("var/lib/qubes/backup")).unwrap();
+            fs::write(run.path("var/lib/qubes/backup").join(name), bytes).unwrap();
+        }
+        run
+    }
+
+    /// Every system call of one run without a fault, which has to succeed.
+    fn calls(&self) -> Option<Vec<Call>> {
+        let run = self.run();
+        let log = run.path("log");
+        let output = below_strace(&run.command(), &["-y", "-o", log.to_str().unwrap()]).output().ok()?;
+        if !output.status.success() && !log.exists() {
+            return None;
+        }
+        assert!(output.status.success(), "{}: {output:?}", self.shown());
+        assert!((self.is_new)(self, &fs::read(run.store()).unwrap()), "{} makes something else", self.shown());
+        Some(calls(&log))
+    }
+}
+
+impl Run<'_> {
+    fn path(&self, below: &str) -> PathBuf {
+        self.dir.path().join(below)
+    }
+
+    fn store(&self) -> PathBuf {
+        self.path("var/lib/qubes/qubes.xml")
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(self.case.program);
+        command.args(self.case.words).env("QUBES_ROOT", self.dir.path()).env("QUBES_OFFLINE", "1");
+        command.env("RUST_BACKTRACE", "0").env_remove("QUBES_XML_PATH");
+        command
+    }
+
+    /// The command with a fault put into one call.
+    fn with_fault(&self, call: &Call, fault: &str) -> Output {
+        let inject = format!("inject={}:{fault}:when={}", call.name, call.number);
+        let trace = format!("trace={}", call.name);
+        let mut options = vec!["-o", "/dev/null", "-e", &trace, "-e", &inject];
+        // Only the calls of the name stop, which is faster; signals are not delivered so.
+        options.extend(fault.starts_with("error").then_some("--seccomp-bpf"));
+        let mut command = below_strace(&self.command(), &options);
+        command.stdin(Stdio::null()).output().unwrap()
+    }
+
+    fn place(&self) -> StorePlace {
+        StorePlace {
+            file: self.store(),
+            run_dir: self.path("run/qubes"),
+            backup_dir: self.path("var/lib/qubes/backup"),
+            qubesd_socket: None,
+            group: None,
+            wait: Wait::NO,
+            force: false,
+        }
+    }
+
+    /// The temporary files in the store's directory and in that of the copies.
+    fn litter(&self) -> Vec<PathBuf> {
+        let both = ["var/lib/qubes", "var/lib/qubes/backup"].map(|below| self.path(below));
+        let entries = both.iter().flat_map(fs::read_dir).flatten().map(|entry| entry.unwrap().path());
+        entries.filter(|path| path.file_name().unwrap().to_string_lossy().contains('~')).collect()
+    }
+
+    /// Which of the two stores is there: false for the old one. Panics when it is neither.
+    fn is_new(&self, at: &str) -> bool {
+        let bytes = match fs::read(self.store()) {
+            Err(error) if error.kind() == ErrorKind::NotFound && self.case.store.is_none() => return false,
+            read => read.unwrap(),
+        };
+        let is_new = self.case.store.as_ref() != Some(&bytes);
+        assert!(!is_new || (self.case.is_new)(self.case, &bytes), "{at}: {} bytes of neither store", bytes.len());
+        if is_new && self.case.words.contains(&"new") {
+            assert!(self.path("var/lib/qubes/appvms/new/private.img").is_file(), "{at}: a qube without its volume");
+        }
+        is_new
+    }
+
+    /// Whatever happened, copies are whole, and the next command reads, locks, copies and saves.
+    fn goes_on(&self, at: &str) {
+        for entry in fs::read_dir(self.path("var/lib/qubes/backup")).into_iter().flatten() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            if !name.contains('~') && name != COPY {
+                assert!(fs::read(&path).unwrap() == self.case.before(), "{at}: half a copy: {name}");
+            }
+        }
+        let long_ago = SystemTime::now() - Duration::from_secs(100);
+        for left in self.litter() {
+            File::options().write(true).open(left).unwrap().set_modified(long_ago).unwrap();
+        }
+        if !self.store().exists() {
+            let again = self.command().output().unwrap();
+            assert!(again.status.success(), "{at}, again: {again:?}");
+        }
+        let place = self.place();
+        assert!(Read::open(&place).unwrap().contains("dom0"), "{at}");
+        let mut write = Write::open(&place).unwrap_or_else(|e| panic!("{at}: {e}"));
+        write.globals.set("stats_interval", "7");
+        assert_eq!(write.save().unwrap(), Saved::Written, "{at}");
+        write.keep_copy().unwrap();
+        assert_eq!(self.litter(), Vec::<PathBuf>::new(), "{at}: the next writer clears what was left behind");
+    }
+}
+
+/// A store with a template and a qube, made by the tools; only the file is kept.
+fn made_store() -> Vec<u8> {
+    let dir = scratch();
+    let kernel = dir.path().join("var/lib/qubes/vm-kernels/1");
+    fs::create_dir_all(&kernel).unwrap();
+    fs::write(kernel.join("vmlinuz"), "never booted").unwrap();
+    let run = |program: &str, line: &str| {
+        let mut command = Command::new(program);
+        command.args(line.split_whitespace()).env("QUBES_ROOT", dir.path()).env_remove("QUBES_XML_PATH");
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{program} {line}: {output:?}");
+    };
+    run(env!("CARGO_BIN_EXE_qubes-create"), "");
+    run(env!("CARGO_BIN_EXE_qubes-prefs"), "default_kernel 1");
+    run(env!("CARGO_BIN_EXE_qvm-create"), "--class TemplateVM --label black tpl");
+    run(env!("CARGO_BIN_EXE_qubes-prefs"), "default_template tpl");
+    run(env!("CARGO_BIN_EXE_qvm-create"), "--label red work");
+    fs::read(dir.path().join("var/lib/qubes/qubes.xml")).unwrap()
+}
+
+fn edited(store: &[u8], edit: impl FnOnce(&mut qubes::model::Qubes)) -> Vec<u8> {
+    let mut qubes = format::read(store.to_vec()).unwrap();
+    edit(&mut qubes);
+    format::write(store, &qubes).unwrap()
+}
+
+fn names(store: &[u8]) -> HashSet<String> {
+    format::read(store.to_vec()).unwrap().names().map(|name| name.to_string()).collect()
+}
+
+/// Does `work` for each point, on as many threads as the machine has processors.
+fn at_each<T: Sync>(points: &[T], work: impl Fn(&T) + Sync) {
+    let next = AtomicUsize::new(0);
+    let threads = thread::available_parallelism().map_or(2, |n| n.get());
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while let Some(point) = points.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    work(point);
+                }
+            });
+        }
+    });
+}
+
+/// The calls of each case, or nothing where strace does not work.
+fn traced(cases: &[Case]) -> Option<Vec<(&Case, Vec<Call>)>> {
+    let traced: Option<Vec<_>> = cases.iter().map(|case| Some((case, case.calls()?))).collect();
+    if traced.is_none() {
+        skip::skip("strace is not installed or may not trace here");
+    }
+    traced
+}
+
+#[test]
+fn killed_before_any_system_call_a_tool_leaves_the_old_store_or_the_new_one() {
+    let cases = Case::all();
+    let Some(traced) = traced(&cases) else { return };
+    for (case, calls) in traced {
+        let (old, new) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        at_each(&calls, |call| {
+            let run = case.run();
+            let at = format!("{}, killed before {}", case.shown(), call.shown());
+            let ended = run.with_fault(call, "signal=KILL").status;
+            assert!(ended.signal() == Some(9) || ended.code() == Some(128 + 9), "{at}: it was not reached: {ended}");
+            if run.is_new(&at) { &new } else { &old }.fetch_add(1, Ordering::Relaxed);
+            run.goes_on(&at);
+        });
+        let (old, new) = (old.into_inner(), new.into_inner());
+        println!("{}: killed at {} calls, {old} left the old store, {new} the new one", case.shown(), calls.len());
+        assert!(old > 20 && new > 5, "{}: killed before ({old}) and after ({new}) the rename", case.shown());
+    }
+}
+
+/// Calls that cannot fail so, or that only the language's runtime makes.
+const NO_FAULTS: [&str; 17] = [
+    "brk",
+    "mmap",
+    "munmap",
+    "mprotect",
+    "mremap",
+    "madvise",
+    "rt_sigaction",
+    "rt_sigprocmask",
+    "sigaltstack",
+    "futex",
+    "exit_group",
+    "geteuid",
+    "getpid",
+    "gettid",
+    "prctl",
+    "prlimit64",
+    "sched_getaffinity",
+];
+
+/// A broken disk, a full one, a signal, and, where something is written, a quota that is used up.
+fn errors(call: &Call) -> &'static [&'static str] {
+    match &*call.name {
+        "write" | "fsync" | "copy_file_range" | "ftruncate" => &["EIO", "ENOSPC", "EINTR", "EDQUOT"],
+        _ => &["EIO", "ENOSPC", "EINTR"],
+    }
+}
+
+/// The calls in which an error is worth a run: one of those that are alike.
+fn worth_an_error(calls: &[Call]) -> Vec<&Call> {
+    let mut seen = HashSet::new();
+    let without_result = |line: &str| line.rsplit_once(" = ").map_or(line, |(call, _)| call).to_string();
+    let can_fail = calls.iter().filter(|call| !NO_FAULTS.contains(&&*call.name));
+    can_fail.filter(|call| seen.insert(without_result(&call.line))).collect()
+}
+
+/// What came of a run with an error in it.
+#[derive(Debug, PartialEq)]
+enum Outcome {
+    /// Saved, and silent.
+    NoHarm,
+    /// Saved; that the qube could not be read before it was to be changed was said.
+    Warned,
+    /// The old store, and one line that says why.
+    Refused,
+    /// The new store, and one line that says that it is there.
+    ToldAfterTheSave,
+    /// Rust's library ended the program. It does where a directory cannot be closed, or the system has no random numbers.
+    Ended,
+    Wrong,
+}
+
+fn outcome(output: &Output, is_new: bool) -> Outcome {
+    let said = String::from_utf8_lossy(&output.stderr);
+    let clean = !["panicked", "os error", "Os {"].iter().any(|word| said.contains(word));
+    let saved = said.contains("was saved, but") || said.contains("standard output");
+    match (output.status.code(), is_new, said.lines().count()) {
+        (Some(0), true, 0) => Outcome::NoHarm,
+        (Some(0), true, 1) if clean && said.contains("it cannot be read: ") => Outcome::Warned,
+        (Some(1), false, 1) if clean && !saved => Outcome::Refused,
+        (Some(1), true, 1) if clean && saved => Outcome::ToldAfterTheSave,
+        _ if ["during closedir", "random"].iter().any(|word| said.contains(word)) => Outcome::Ended,
+        _ => Outcome::Wrong,
+    }
+}
+
+#[test]
+fn an_error_of_any_system_call_is_told_or_does_no_harm() {
+    let cases = Case::all();
+    let Some(traced) = traced(&cases) else { return };
+    for (case, calls) in traced {
+        // Who makes a store opens none; then it is what is to become one.
+        let opened = calls.iter().position(|c| c.line.contains("qubes.xml\", O_RDWR"));
+        let begun = opened.or_else(|| calls.iter().position(|c| c.line.contains("qubes.xml~"))).unwrap();
+        let saving = &calls[begun..];
+        let tried = worth_an_error(&calls);
+        let points: Vec<(&Call, &str)> = tried.iter().flat_map(|c| errors(c).iter().map(|e| (*c, *e))).collect();
+        let outcomes = Mutex::new(Vec::new());
+        at_each(&points, |(call, error)| {
+            let run = case.run();
+            let at = format!("{}, {error} from {}", case.shown(), call.shown());
+            let output = run.with_fault(call, &format!("error={error}"));
+            let is_new = run.is_new(&at);
+            let outcome = outcome(&output, is_new);
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert_ne!(outcome, Outcome::Wrong, "{at}: the new store: {is_new}, {}: {said}", output.status);
+            let in_the_save = saving.iter().any(|c| (&c.name, c.number) == (&call.name, call.number));
+            // What is decided is decided on what was read under the lock.
+            assert!(!in_the_save || outcome != Outcome::Warned, "{at}: {said}");
+            // A signal may come at any time: it does not end a save.
+            assert!(!in_the_save || *error != "EINTR" || outcome == Outcome::NoHarm, "{at}: {outcome:?}: {said}");
+            run.goes_on(&at);
+            outcomes.lock().unwrap().push(outcome);
+        });
+        let outcomes = outcomes.into_inner().unwrap();
+        let count = |wanted: Outcome| outcomes.iter().filter(|outcome| **outcome == wanted).count();
+        println!(
+            "{}: {} errors in {} calls: {} did no harm, {} were told and changed nothing, {} were told after the save, {} ended it",
+            case.shown(),
+            points.len(),
+            tried.len(),
+            count(Outcome::NoHarm) + count(Outcome::Warned),
+            count(Outcome::Refused),
+            count(Outcome::ToldAfterTheSave),
+            count(Outcome::Ended),
+        );
+        assert!(count(Outcome::Refused) > 20 && count(Outcome::ToldAfterTheSave) >= 2, "{}", case.shown());
+    }
+}
+
+/// Where in the calls something first happens at or after another place.
+fn first(calls: &[Call], after: usize, what: &str, happens: impl Fn(&str) -> bool) -> usize {
+    let found = calls[after..].iter().position(|call| happens(&call.line));
+    after + found.unwrap_or_else(|| panic!("not after {}: {what}", calls[after].shown()))
+}
+
+/// The order in which a power loss cannot find a file half written: filled, synced, renamed, directory synced. A kill
+/// cannot show it, for the system's memory outlives the process.
+fn assert_durable(calls: &[Call], case: &Case, directory: &str, target: &str) -> (usize, usize) {
+    let shown = case.shown();
+    let is_rename = |line: &str| line.starts_with("rename") || line.starts_with("link");
+    let of_ours = |line: &str| is_rename(line) && line.contains(target) && line.contains('~');
+    let renamed = first(calls, 0, "the rename", of_ours);
+    let temporary = calls[renamed].line.split('"').nth(1).unwrap();
+    let on_it =
+        |line: &str, call: &str| line.starts_with(&format!("{call}(")) && line.contains(&format!("<{temporary}>"));
+    let made = first(calls, 0, "the temporary file", |l| l.contains(temporary) && l.contains("O_CREAT|O_EXCL"));
+    let synced = first(calls, made, "fsync of the temporary file", |line| on_it(line, "fsync"));
+    let written = calls.iter().rposition(|call| on_it(&call.line, "write")).unwrap();
+    assert!(made < written && written < synced && synced < renamed, "{shown}: {made} {written} {synced} {renamed}");
+    let durable = first(calls, renamed, "fsync of the directory", |line| {
+        line.starts_with("fsync(") && line.contains(&format!("{directory}>)"))
+    });
+    (renamed, durable)
+}
+
+#[test]
+fn what_is_saved_is_on_the_disk_before_it_is_seen_and_locked_from_the_first_moment() {
+    let cases = Case::all();
+    let Some(traced) = traced(&cases) else { return };
+    for (case, calls) in traced {
+        let shown = case.shown();
+        let (renamed, durable) = assert_durable(&calls, case, "/var/lib/qubes", "/qubes.xml~");
+        let is_lock = |line: &str, kind: &str, file: &str| {
+            line.starts_with("fcntl(") && line.contains(&format!("F_OFD_SETLK, {{l_type={kind}")) && line.contains(file)
+        };
+        let own = first(&calls, 0, "the lock of the new file", |l| is_lock(l, "F_WRLCK", "/qubes.xml~"));
+        assert!(own < renamed, "{shown}: the new file is seen before it is locked");
+        let given_back = first(&calls, renamed, "the unlock", |l| is_lock(l, "F_UNLCK", "/qubes.xml"));
+        assert!(durable < given_back, "{shown}: the lock is given back before the save is durable");
+        if case.store.is_some() {
+            let locked = first(&calls, 0, "the lock of the store", |l| is_lock(l, "F_WRLCK", "/qubes.xml>"));
+            let read = first(&calls, locked, "reading", |l| l.starts_with("read(") && l.contains("/qubes.xml>"));
+            assert!(read < renamed, "{shown}: decided on what was read before the lock");
+            let (_, copied) = assert_durable(&calls, case, "/backup", "/backup/qubes-");
+            assert!(read < copied && copied < renamed, "{shown}: the copy is durable before the store is replaced");
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! A reader fetches qubes when they are looked at: what happens to the file meanwhile must not show.
+
+use std::fs;
+use std::path::PathBuf;
+
+use qubes::store::{Read, StorePlace, Wait, Write};
+
+const SMALL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/r4/small.xml");
+
+struct Scratch {
+    place: StorePlace,
+    _dir: tempfile::TempDir,
+}
+
+impl Scratch {
+    fn new() -> Scratch {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("qubes.xml");
+        fs::copy(SMALL, &file).unwrap();
+        let place = StorePlace {
+            file,
+            run_dir: dir.path().join("run"),
+            backup_dir: dir.path().join("backup"),
+            qubesd_socket: None,
+            group: None,
+            wait: Wait::NO,
+            force: false,
+        };
+        Scratch { place, _dir: dir }
+    }
+
+    fn file(&self) -> &PathBuf {
+        &self.place.file
+    }
+}
+
+fn property<'a>(read: &'a Read, qube: &str, name: &str) -> Option<&'a str> {
+    read.get(qube)?.properties.get(name)
+}
+
+#[test]
+fn what_a_writer_of_ours_puts_in_place_meanwhile_is_not_seen() {
+    let scratch = Scratch::new();
+    let read = Read::open(&scratch.place).unwrap();
+    let mut write = Write::open(&scratch.place).unwrap();
+    write.edit("work").unwrap().properties.set("memory", "4321");
+    write.remove("vault").unwrap();
+    write.save().unwrap();
+    assert_ne!(property(&read, "work", "memory"), Some("4321"));
+    assert_eq!(property(&read, "vault", "name"), Some("vault"));
+}
+
+#[test]
+fn what_a_foreign_program_writes_in_place_is_read_again_and_whole() {
+    let scratch = Scratch::new();
+    let read = Read::open(&scratch.place).unwrap();
+    // Everything moves, so that what was found where is wrong now.
+    let before = fs::read_to_string(scratch.file()).unwrap();
+    let moved = before.replacen("<domains>", &format!("<domains>{}", " ".repeat(777)), 1);
+    let work = moved.find("<property name=\"name\">work<").unwrap();
+    let changed = format!("{}<property name=\"default_user\">moved</property>{}", &moved[..work], &moved[work..]);
+    fs::write(scratch.file(), changed).unwrap();
+    assert_eq!(property(&read, "work", "default_user"), Some("moved"));
+    for vm in read.iter() {
+        assert!(vm.diagnoses.is_empty(), "{}: {:?}", vm.name, vm.diagnoses);
+    }
+}
+
+#[test]
+fn a_qube_that_a_foreign_program_took_out_is_said_to_be_gone() {
+    let scratch = Scratch::new();
+    let read = Read::open(&scratch.place).unwrap();
+    let mut other = qubes::format::read(fs::read(scratch.file()).unwrap()).unwrap();
+    other.remove("vault").unwrap();
+    let without = qubes::format::write(&fs::read(scratch.file()).unwrap(), &other).unwrap();
+    fs::write(scratch.file(), without).unwrap();
+    let vault = read.get("vault").unwrap();
+    assert!(vault.diagnoses[0].text.contains("took it out of the file"), "{:?}", vault.diagnoses);
+    assert_eq!(property(&read, "work", "name"), Some("work"));
+}
+
+#[test]
+fn a_glance_gives_what_a_look_gives_and_keeps_nothing() {
+    let scratch = Scratch::new();
+    let read = Read::open(&scratch.place).unwrap();
+    let looked_at = Read::open(&scratch.place).unwrap();
+    let mut names: Vec<&str> = read.names().map(|name| name.as_str()).collect();
+    // In turn, backwards, and one after the other with a look aside.
+    let backwards: Vec<&str> = names.iter().rev().copied().collect();
+    let aside: Vec<&str> = names.iter().flat_map(|name| [*name, "dom0"]).collect();
+    names.extend(backwards);
+    names.extend(aside);
+    for name in names {
+        assert_eq!(read.glance(name).as_deref(), looked_at.get(name), "{name}");
+    }
+    assert!(read.glance("nobody").is_none());
+}

@@ -1,0 +1,184 @@
+//! What lies or lives beside the store: what a kill has left, and a qubesd that runs.
+
+#[path = "support/ran.rs"]
+mod ran;
+#[path = "support/small_system.rs"]
+mod small_system;
+
+use std::fs::{self, File};
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use qubes::store::file_lock::{Exclusivity, lock_within};
+use small_system::{SmallSystem, sample, stored};
+
+/// A file that nobody has written to for two minutes.
+fn left_behind(path: &Path) {
+    fs::write(path, "<qubes>\n  half a sto").unwrap();
+    let long_ago = SystemTime::now() - Duration::from_secs(120);
+    File::options().write(true).open(path).unwrap().set_modified(long_ago).unwrap();
+}
+
+#[test]
+fn the_next_writer_clears_what_a_kill_has_left_and_nothing_else() {
+    let system = SmallSystem::new();
+    let beside = |name: &str| system.store().with_file_name(name);
+    let litter = ["qubes.xml~aB3dE6gH.new", "qubes.xml~00000000.new"];
+    litter.iter().for_each(|name| left_behind(&beside(name)));
+    // Names that others give, upstream and people among them; and another file's.
+    let foreign = [
+        "qubes.xml~",
+        "qubes.xml~k3_9xw2a",
+        "qubes.xml~original",
+        "qubes.xml~20261121",
+        "qubes.xml~aB3dE6gH.new.txt",
+        "qubes.xml~a.new",
+        "notes~aB3dE6gH.new",
+    ];
+    foreign.iter().for_each(|name| left_behind(&beside(name)));
+    // What somebody is writing now, however long he has taken, or has only just begun; what is no file of ours at all.
+    let (locked, young) = (beside("qubes.xml~lockedXX.new"), beside("qubes.xml~youngXXX.new"));
+    left_behind(&locked);
+    let held = File::options().write(true).open(&locked).unwrap();
+    assert!(lock_within(&held, Exclusivity::Exclusive, Duration::ZERO).unwrap());
+    fs::write(&young, "").unwrap();
+    let (directory, link) = (beside("qubes.xml~directry.new"), beside("qubes.xml~linkXXXX.new"));
+    fs::create_dir(&directory).unwrap();
+    left_behind(&system.path("precious"));
+    std::os::unix::fs::symlink(system.path("precious"), &link).unwrap();
+
+    system.ok("qvm-ls --raw-list");
+    system.ok("qvm-prefs work memory");
+    assert!(beside(litter[0]).exists(), "who only reads changes nothing");
+    system.ok("qvm-prefs work memory 801");
+    for name in litter {
+        assert!(!beside(name).exists(), "{name} stays");
+    }
+    for kept in foreign.map(beside).iter().chain([&locked, &young, &directory, &link, &system.path("precious")]) {
+        assert!(kept.symlink_metadata().is_ok(), "{} was removed", kept.display());
+    }
+    drop(held);
+    system.ok("qvm-prefs work memory 802");
+    assert!(!locked.exists(), "who held it has died");
+}
+
+#[test]
+fn litter_among_the_copies_goes_when_a_copy_is_made() {
+    let system = SmallSystem::new();
+    let backup = system.path("var/lib/qubes/backup");
+    fs::create_dir(&backup).unwrap();
+    let (litter, foreign) = ("qubes-2026-01-02-03:04:05.xml~aB3dE6gH.new", "qubes-mine.xml~aB3dE6gH.new");
+    [litter, foreign].iter().for_each(|name| left_behind(&backup.join(name)));
+    system.ok("qvm-prefs work memory 801");
+    assert!(!backup.join(litter).exists() && backup.join(foreign).exists());
+}
+
+/// Commands that change the store, each in its way, and those that only read.
+const WRITING: [&str; 9] = [
+    "qvm-prefs work memory 801",
+    "qvm-prefs -D work memory",
+    "qubes-prefs stats_interval 7",
+    "qvm-features work gui 1",
+    "qvm-tags work add new-tag",
+    "qvm-service work cups on",
+    "qvm-create --label red new",
+    "qvm-remove --force vault",
+    "qubes-db restore 2025-01-02",
+];
+const READING: [&str; 6] = [
+    "qvm-ls",
+    "qvm-prefs work memory",
+    "qubes-prefs",
+    "qvm-features work",
+    "qvm-check work",
+    "qubes-db diff 2025-01-02",
+];
+
+fn with_a_copy() -> SmallSystem {
+    let system = SmallSystem::new();
+    // A pool that keeps images everywhere.
+    let text = String::from_utf8(sample()).unwrap().replace("driver=\"file\"", "driver=\"file-reflink\"");
+    fs::write(system.store(), &text).unwrap();
+    let backup = system.path("var/lib/qubes/backup");
+    fs::create_dir(&backup).unwrap();
+    fs::write(backup.join("qubes-2025-01-02-03:04:05.xml"), &text).unwrap();
+    fs::create_dir_all(system.path("run")).unwrap();
+    system.ok("qvm-prefs vault memory 444");
+    system
+}
+
+#[test]
+fn while_qubesd_runs_everything_reads_and_nothing_writes() {
+    let system = with_a_copy();
+    let before = fs::read(system.store()).unwrap();
+    let socket = system.path("run/qubesd.sock");
+    let qubesd = UnixListener::bind(&socket).unwrap();
+    for line in WRITING {
+        let said = system.refused(line);
+        assert!(said.contains(&format!("qubesd is running (it answers at {})", socket.display())), "{line}: {said}");
+        assert!(said.contains("--force-write"), "{line}: {said}");
+        assert!(fs::read(system.store()).unwrap() == before, "{line} wrote");
+    }
+    for line in READING {
+        let ran = system.run(line);
+        assert!(ran.code <= 1 && !ran.stderr.contains("qubesd"), "{line}: {ran:?}");
+    }
+    // Its queue is full, it answers nobody: it lives all the same.
+    let mut waiting = Vec::new();
+    while let Ok(connection) = nonblocking_connection(&socket) {
+        waiting.push(connection);
+        assert!(waiting.len() < 10_000);
+    }
+    assert!(system.refused(WRITING[0]).contains("qubesd is running"));
+    // A store that is not the system's own is none of its business.
+    let elsewhere = system.path("elsewhere.xml");
+    fs::write(&elsewhere, sample()).unwrap();
+    system.ok(&format!("qvm-prefs --qubesxml {} work memory 801", elsewhere.display()));
+    assert_eq!(stored(&elsewhere, "work", "memory"), "801");
+
+    // A socket that nobody listens at any more, or no socket at all, is what a qubesd that ended leaves.
+    drop(qubesd);
+    assert!(socket.exists());
+    system.ok("qvm-prefs work memory 801");
+    fs::remove_file(&socket).unwrap();
+    fs::write(&socket, "").unwrap();
+    system.ok("qvm-prefs work memory 802");
+    assert_eq!(stored(&system.store(), "work", "memory"), "802");
+}
+
+fn nonblocking_connection(path: &Path) -> nix::Result<std::os::fd::OwnedFd> {
+    use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
+    let socket = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_NONBLOCK, None)?;
+    connect(std::os::fd::AsRawFd::as_raw_fd(&socket), &UnixAddr::new(path)?)?;
+    Ok(socket)
+}
+
+#[test]
+fn who_forces_it_is_told_what_will_happen() {
+    let system = with_a_copy();
+    let _qubesd = UnixListener::bind(system.path("run/qubesd.sock")).unwrap();
+    let warned = |line: &str| {
+        let ran = system.run(line);
+        assert_eq!(ran.code, 0, "{line}: {ran:?}");
+        let lines: Vec<&str> = ran.stderr.lines().collect();
+        let tool = line.split(' ').next().unwrap();
+        assert_eq!(lines.len(), 1, "{line}: {ran:?}");
+        assert!(lines[0].starts_with(&format!("{tool}: qubesd is running and does not see")), "{line}: {ran:?}");
+        assert!(lines[0].contains("its next save takes it back unless it is restarted"), "{line}: {ran:?}");
+    };
+    warned("qvm-prefs --force work memory 801");
+    assert_eq!(stored(&system.store(), "work", "memory"), "801");
+    warned("qvm-prefs --force-write work memory 802");
+    warned("qubes-prefs --force stats_interval 7");
+    warned("qvm-tags work add new-tag --force");
+    warned("qubes-db restore 2025-01-02 --force");
+    assert_eq!(stored(&system.store(), "work", "memory"), "800");
+    // Where --force has had another meaning for long, it has it still.
+    assert!(system.refused("qvm-remove --force vault").contains("qubesd is running"));
+    assert_eq!(system.run("qvm-remove --force --force-write vault").code, 0);
+    assert!(!String::from_utf8(fs::read(system.store()).unwrap()).unwrap().contains(">vault<"));
+    // Without a qubesd there is nothing to say.
+    fs::remove_file(system.path("run/qubesd.sock")).unwrap();
+    system.ok("qvm-prefs --force work memory 445");
+}

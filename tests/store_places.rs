@@ -1,0 +1,334 @@
+//! A store in odd places, and in the hands of programs that know nothing of us: each command does the right thing, or
+//! says in one line why it cannot, with exit code 1, and then nothing has changed.
+
+#[path = "support/companions.rs"]
+mod companions;
+#[path = "support/loop_mount.rs"]
+mod loop_mount;
+#[path = "support/ran.rs"]
+mod ran;
+#[path = "support/skip.rs"]
+mod skip;
+#[path = "support/small_system.rs"]
+mod small_system;
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use companions::{Companion, python, wait_until};
+use loop_mount::{FileSystem, LoopMount};
+use nix::mount::{MsFlags, mount};
+use small_system::{SmallSystem, sample, stored};
+
+const CHANGE: &str = "qvm-prefs work memory 801";
+
+fn edited(from: &str, to: &str) -> Vec<u8> {
+    let text = String::from_utf8(sample()).unwrap();
+    assert!(text.contains(from));
+    text.replacen(from, to, 1).into_bytes()
+}
+
+/// What another program does to the store while a command of ours waits for its lock.
+fn while_we_wait(meddle: impl FnOnce(&Path)) -> (SmallSystem, ran::Ran) {
+    let system = SmallSystem::new();
+    let directory = system.store().parent().unwrap().to_path_buf();
+    let holder = Companion::start(python("f = lock()\nready()", &directory), "READY");
+    let mut command = system.command(CHANGE);
+    command.env("RUST_BACKTRACE", "0").stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    let waiting = command.spawn().unwrap();
+    let inode = fs::metadata(system.store()).unwrap().ino();
+    let descriptors = PathBuf::from(format!("/proc/{}/fd", waiting.id()));
+    // It has read the store by then, and sits in the queue; or tries again and again.
+    let queue = system.path("run/qubes/lock/database.queue");
+    wait_until("the command waits for the lock", || {
+        let open: Vec<_> = fs::read_dir(&descriptors).into_iter().flatten().flatten().collect();
+        let has = |wanted: u64| open.iter().any(|d| fs::metadata(d.path()).is_ok_and(|m| m.ino() == wanted));
+        queue.exists() && has(inode) && has(fs::metadata(&queue).unwrap().ino())
+    });
+    meddle(&system.store());
+    holder.finish();
+    let output = waiting.wait_with_output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    let (stdout, stderr) = (text(output.stdout), text(output.stderr));
+    (system, ran::Ran { code: output.status.code().unwrap(), stdout, stderr })
+}
+
+#[test]
+fn what_an_editor_made_of_the_store_while_we_waited_is_what_we_change() {
+    let vault = ("<property name=\"memory\">", "<!-- edited --><property name=\"memory\">");
+    let rename = |file: &Path| {
+        let new = file.with_extension("new");
+        fs::write(&new, edited(vault.0, vault.1)).unwrap();
+        fs::rename(new, file).unwrap();
+    };
+    let in_place = |file: &Path| {
+        fs::write(file, edited(vault.0, vault.1)).unwrap();
+    };
+    for (what, meddle) in [("renamed", &rename as &dyn Fn(&Path)), ("written in place", &in_place)] {
+        let (system, ran) = while_we_wait(meddle);
+        assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{what}");
+        assert_eq!(stored(&system.store(), "work", "memory"), "801", "{what}");
+        let text = fs::read_to_string(system.store()).unwrap();
+        assert!(text.contains("<!-- edited -->"), "{what}: the edit is lost");
+    }
+}
+
+#[test]
+fn what_was_broken_or_taken_away_while_we_waited_is_said() {
+    let truncate = |file: &Path| File::options().write(true).open(file).unwrap().set_len(0).unwrap();
+    let half = |file: &Path| File::options().write(true).open(file).unwrap().set_len(3000).unwrap();
+    let remove = |file: &Path| fs::remove_file(file).unwrap();
+    let directory = |file: &Path| {
+        fs::remove_file(file).unwrap();
+        fs::create_dir(file).unwrap();
+    };
+    for (meddle, expected) in [
+        (&truncate as &dyn Fn(&Path), "the file is empty"),
+        (&half, ": line "),
+        (&remove, "there is no store at"),
+        (&directory, "is not a regular file"),
+    ] {
+        let (system, ran) = while_we_wait(meddle);
+        assert_eq!((ran.code, ran.stderr.lines().count()), (1, 1), "{ran:?}");
+        assert!(ran.stderr.contains(expected), "{ran:?}");
+        let left: Vec<_> = fs::read_dir(system.store().parent().unwrap()).unwrap().map(|e| e.unwrap().path()).collect();
+        assert!(left.iter().all(|path| *path == system.store()), "{left:?}");
+    }
+}
+
+#[test]
+fn whatever_happens_to_the_file_between_our_reading_and_our_saving_is_not_overwritten() {
+    use qubes::store::{StoreError, StorePlace, Wait, Write};
+    let remove = |file: &Path| fs::remove_file(file).unwrap();
+    let truncate = |file: &Path| File::options().write(true).open(file).unwrap().set_len(0).unwrap();
+    let directory = |file: &Path| {
+        fs::remove_file(file).unwrap();
+        fs::create_dir(file).unwrap();
+    };
+    // The same file, but what a rename would replace is the link to it.
+    let link = |file: &Path| {
+        fs::rename(file, file.with_file_name("real.xml")).unwrap();
+        symlink("real.xml", file).unwrap();
+    };
+    for (what, meddle) in
+        [("removed", &remove as &dyn Fn(&Path)), ("emptied", &truncate), ("a directory", &directory), ("a link", &link)]
+    {
+        let system = SmallSystem::new();
+        let place = StorePlace {
+            file: system.store(),
+            run_dir: system.path("run"),
+            backup_dir: system.path("backup"),
+            qubesd_socket: None,
+            group: None,
+            wait: Wait::NO,
+            force: false,
+        };
+        let mut write = Write::open(&place).unwrap();
+        write.globals.set("stats_interval", "7");
+        meddle(&system.store());
+        let looks = |path: &Path| fs::symlink_metadata(path).map(|m| (m.ino(), m.len(), m.is_symlink())).ok();
+        let before = looks(&system.store());
+        match write.save() {
+            Err(error @ StoreError::ChangedBehind { .. }) => assert!(!error.to_string().contains('\n')),
+            other => panic!("{what}: {other:?}"),
+        }
+        assert_eq!(looks(&system.store()), before, "{what}");
+    }
+}
+
+#[test]
+fn a_link_stays_a_link_and_copies_lie_beside_what_it_leads_to() {
+    for absolute in [false, true] {
+        let system = SmallSystem::new();
+        let data = system.path("srv/data");
+        fs::create_dir_all(&data).unwrap();
+        fs::rename(system.store(), data.join("real.xml")).unwrap();
+        // Over one more link, and through a directory that is a link.
+        symlink(&data, system.path("srv/link")).unwrap();
+        symlink("real.xml", data.join("second.xml")).unwrap();
+        let target = if absolute { system.path("srv/link/second.xml") } else { "../../../srv/link/second.xml".into() };
+        symlink(&target, system.store()).unwrap();
+        system.ok(CHANGE);
+        system.ok("qvm-prefs work memory 802");
+        assert_eq!(fs::read_link(system.store()).unwrap(), target);
+        assert!(fs::symlink_metadata(data.join("second.xml")).unwrap().is_symlink());
+        assert_eq!(stored(&data.join("real.xml"), "work", "memory"), "802");
+        let copies: Vec<_> = fs::read_dir(data.join("backup")).unwrap().map(|e| e.unwrap().path()).collect();
+        assert_eq!(copies.len(), 1);
+        assert!(fs::read(&copies[0]).unwrap() == sample());
+        assert!(!system.store().with_file_name("backup").exists());
+    }
+}
+
+#[test]
+fn links_that_lead_nowhere_are_named_with_where_they_lead() {
+    let system = SmallSystem::new();
+    fs::remove_file(system.store()).unwrap();
+    symlink("../nowhere/real.xml", system.store()).unwrap();
+    let expected =
+        format!("{} is a symbolic link to ../nowhere/real.xml, which is not there", system.store().display());
+    for line in ["qvm-ls", CHANGE, "qvm-check work"] {
+        let said = system.refused(line);
+        assert!(said.ends_with(&expected), "{line}: {said}");
+    }
+    assert!(system.refused("qubes-create").contains("exists already"));
+    fs::remove_file(system.store()).unwrap();
+    symlink("qubes.xml", system.store()).unwrap();
+    for line in ["qvm-ls", CHANGE] {
+        assert!(
+            system.refused(line).ends_with("Too many symbolic links encountered"),
+            "{line}: {}",
+            system.refused(line)
+        );
+    }
+    assert!(fs::symlink_metadata(system.store()).unwrap().is_symlink());
+}
+
+#[test]
+fn what_is_no_file_is_said_to_be_none() {
+    let system = SmallSystem::new();
+    fs::remove_file(system.store()).unwrap();
+    let said_by_all = || {
+        for line in ["qvm-ls", CHANGE, "qvm-check work"] {
+            let said = system.refused(line);
+            assert!(
+                said.ends_with("qubes.xml is not a regular file") || said.ends_with("null is not a regular file"),
+                "{said}"
+            );
+        }
+        fs::remove_file(system.store()).unwrap();
+    };
+    let _listens = UnixListener::bind(system.store()).unwrap();
+    said_by_all();
+    symlink("/dev/null", system.store()).unwrap();
+    said_by_all();
+    nix::unistd::mkfifo(&system.store(), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    said_by_all();
+}
+
+#[test]
+fn another_name_of_the_file_keeps_what_was_there() {
+    let system = SmallSystem::new();
+    let other = system.path("other-name.xml");
+    fs::hard_link(system.store(), &other).unwrap();
+    system.ok(CHANGE);
+    assert_eq!(stored(&system.store(), "work", "memory"), "801");
+    assert!(fs::read(&other).unwrap() == sample());
+}
+
+#[test]
+fn where_copies_cannot_be_made_nothing_is_saved() {
+    let system = SmallSystem::new();
+    let backup = system.store().with_file_name("backup");
+    fs::write(&backup, "a file").unwrap();
+    let said = system.refused(CHANGE);
+    assert!(said.ends_with(&format!("cannot copy the store to {}: Not a directory", backup.display())), "{said}");
+    assert!(fs::read(system.store()).unwrap() == sample());
+    // A link to a directory is one.
+    fs::remove_file(&backup).unwrap();
+    fs::create_dir(system.path("copies")).unwrap();
+    symlink(system.path("copies"), &backup).unwrap();
+    system.ok(CHANGE);
+    assert_eq!(fs::read_dir(system.path("copies")).unwrap().count(), 1);
+}
+
+fn is_root(what: &str) -> bool {
+    let root = nix::unistd::geteuid().is_root();
+    if !root {
+        skip::skip(format_args!("{what} needs root"));
+    }
+    root
+}
+
+/// A file attribute, for as long as this lives.
+struct Attribute(PathBuf, char);
+
+impl Attribute {
+    fn set(path: &Path, letter: char) -> Option<Attribute> {
+        let set = Command::new("chattr").arg(format!("+{letter}")).arg(path).output();
+        set.is_ok_and(|o| o.status.success()).then(|| Attribute(path.to_path_buf(), letter))
+    }
+}
+
+impl Drop for Attribute {
+    fn drop(&mut self) {
+        let _gone = Command::new("chattr").arg(format!("-{}", self.1)).arg(&self.0).output();
+    }
+}
+
+#[test]
+fn what_even_root_may_not_change_is_read_and_not_changed() {
+    if !is_root("setting file attributes") {
+        return;
+    }
+    let system = SmallSystem::new();
+    let store = system.store();
+    let file = |letter| (store.clone(), letter, format!("cannot write {}: Operation not permitted", store.display()));
+    let directory = store.parent().unwrap();
+    let no_copy = format!("cannot copy the store to {}/backup: Operation not permitted", directory.display());
+    let cases = [file('i'), file('a'), (directory.to_path_buf(), 'i', no_copy)];
+    for (path, letter, expected) in cases {
+        let Some(_set) = Attribute::set(&path, letter) else {
+            return skip::skip("this file system has no attributes");
+        };
+        let said = system.refused(CHANGE);
+        assert!(said.ends_with(&expected), "{letter} of {}: {said}", path.display());
+        assert_eq!(system.ok("qvm-prefs work memory"), "800\n");
+    }
+    system.ok(CHANGE);
+}
+
+#[test]
+fn on_a_disk_that_is_full_or_read_only_the_store_is_read_and_stays_as_it_is() {
+    for kind in [FileSystem::Ext4, FileSystem::Btrfs, FileSystem::Xfs] {
+        match LoopMount::new(kind) {
+            Ok(disk) => full_and_read_only(&disk),
+            Err(reason) => skip::skip(reason),
+        }
+    }
+}
+
+fn full_and_read_only(disk: &LoopMount) {
+    let store = disk.path().join("qubes.xml");
+    fs::write(&store, sample()).unwrap();
+    let system = SmallSystem::new();
+    let on_disk = |line: &str| line.replacen(' ', &format!(" --qubesxml {} ", store.display()), 1);
+    let mut filler = File::create(disk.path().join("filler")).unwrap();
+    // By pieces that get smaller, to the last block.
+    for size in [1 << 22, 1 << 16, 1 << 12, 1] {
+        while filler.write_all(&vec![1; size]).and_then(|()| filler.sync_data()).is_ok() {}
+    }
+    let said = system.refused(&on_disk(CHANGE));
+    assert!(said.ends_with("No space left on device"), "{said}");
+    assert_eq!(system.ok(&on_disk("qvm-prefs work memory")), "800\n");
+    assert!(fs::read(&store).unwrap() == sample());
+    let litter =
+        fs::read_dir(disk.path()).unwrap().filter(|e| e.as_ref().unwrap().path().to_string_lossy().contains('~'));
+    assert_eq!(litter.count(), 0);
+    filler.set_len(0).unwrap();
+    system.ok(&on_disk(CHANGE));
+    drop(filler);
+
+    mount(None::<&str>, &disk.path(), None::<&str>, MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY, None::<&str>).unwrap();
+    let said = system.refused(&on_disk("qvm-prefs work memory 802"));
+    assert!(said.ends_with(&format!("cannot write {}: Read-only file system", store.display())), "{said}");
+    assert_eq!(system.ok(&on_disk("qvm-prefs work memory")), "801\n");
+}
+
+#[test]
+fn owner_and_group_of_the_store_stay() {
+    if !is_root("giving files away") {
+        return;
+    }
+    let system = SmallSystem::new();
+    let group = nix::unistd::Group::from_name("qubes").unwrap().map_or(4321, |group| group.gid.as_raw());
+    std::os::unix::fs::chown(system.store(), Some(1234), Some(group)).unwrap();
+    fs::set_permissions(system.store(), fs::Permissions::from_mode(0o600)).unwrap();
+    system.ok(CHANGE);
+    let now = fs::metadata(system.store()).unwrap();
+    assert_eq!((now.uid(), now.gid(), now.mode() & 0o7777), (1234, group, 0o660));
+}

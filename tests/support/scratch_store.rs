@@ -1,0 +1,32 @@
+//! A scratch store, and the one property that these tests change. To be included beside `store_processes.rs`.
+
+use std::fs;
+use std::path::Path;
+
+use qubes::store::{StorePlace, Wait, Write};
+
+use crate::store_processes::place_in;
+
+/// A directory with a copy of the small sample as its store.
+pub struct Scratch {
+    pub dir: tempfile::TempDir,
+    pub place: StorePlace,
+}
+
+impl Scratch {
+    pub fn new() -> Scratch {
+        let dir = tempfile::tempdir().unwrap();
+        let place = place_in(dir.path(), Wait::NO);
+        fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/r4/small.xml"), &place.file).unwrap();
+        Scratch { dir, place }
+    }
+}
+
+pub fn set_memory(write: &mut Write, text: &str) {
+    write.edit("work").unwrap().properties.set("memory", text);
+}
+
+pub fn memory_in(file: &Path) -> String {
+    let qubes = qubes::format::read(fs::read(file).unwrap()).unwrap();
+    qubes.get("work").unwrap().properties.get("memory").unwrap().to_string()
+}

@@ -1,0 +1,66 @@
+//! A system with the small sample as its store in a directory of its own, worked on with the real tools.
+//! To be included beside `ran.rs`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::ran::{self, Ran, binary};
+
+pub struct SmallSystem {
+    dir: tempfile::TempDir,
+}
+
+impl SmallSystem {
+    pub fn new() -> SmallSystem {
+        let dir = tempfile::Builder::new().prefix("qubes-small-").tempdir().unwrap();
+        let system = SmallSystem { dir };
+        fs::create_dir_all(system.store().parent().unwrap()).unwrap();
+        fs::write(system.store(), sample()).unwrap();
+        system
+    }
+
+    pub fn path(&self, below: &str) -> PathBuf {
+        self.dir.path().join(below)
+    }
+
+    pub fn store(&self) -> PathBuf {
+        self.path("var/lib/qubes/qubes.xml")
+    }
+
+    pub fn command(&self, line: &str) -> Command {
+        let mut words = line.split_whitespace();
+        let mut command = Command::new(binary(words.next().unwrap()));
+        command.args(words).env("QUBES_ROOT", self.dir.path()).arg("--offline-mode");
+        command
+    }
+
+    pub fn run(&self, line: &str) -> Ran {
+        ran::run(&mut self.command(line))
+    }
+
+    /// Runs a command that has to succeed without a word on standard error.
+    pub fn ok(&self, line: &str) -> String {
+        let ran = self.run(line);
+        assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{line}: {ran:?}");
+        ran.stdout
+    }
+
+    /// Runs a command that has to fail with exit code 1, and returns the line that it says.
+    pub fn refused(&self, line: &str) -> String {
+        let ran = self.run(line);
+        assert_eq!((ran.code, ran.stdout.as_str()), (1, ""), "{line}: {ran:?}");
+        assert_eq!(ran.stderr.lines().count(), 1, "{line}: {ran:?}");
+        ran.stderr.trim_end().to_string()
+    }
+}
+
+pub fn sample() -> Vec<u8> {
+    fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/r4/small.xml")).unwrap()
+}
+
+/// A property that stands explicitly in a store.
+pub fn stored(file: &Path, qube: &str, property: &str) -> String {
+    let qubes = qubes::format::read(fs::read(file).unwrap()).unwrap();
+    qubes.get(qube).unwrap().properties.get(property).unwrap_or_default().to_string()
+}

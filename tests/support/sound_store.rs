@@ -1,0 +1,128 @@
+//! A store in which nothing is wrong, to be damaged, and a system around it.
+//! For each test file to include by itself: `#[path = "support/sound_store.rs"] mod sound_store;`, beside `ran`.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::ran::{self, Ran, binary};
+
+/// A store in which nothing is wrong: a template, a qube that provides network, two others, a disposable.
+pub const SOUND: &str = r#"<qubes>
+  <labels>
+    <label id="label-1" color="0xcc0000">red</label>
+    <label id="label-8" color="0x000000">black</label>
+  </labels>
+  <pools>
+    <pool name="varlibqubes" dir_path="/var/lib/qubes" driver="file-reflink" revisions_to_keep="1"/>
+    <pool name="linux-kernel" dir_path="/var/lib/qubes/vm-kernels" driver="linux-kernel"/>
+  </pools>
+  <properties>
+    <property name="default_kernel">1.0</property>
+    <property name="default_netvm">sys-net</property>
+    <property name="default_pool_kernel">linux-kernel</property>
+  </properties>
+  <domains>
+    <domain id="domain-0" class="AdminVM">
+      <properties>
+        <property name="label">black</property>
+      </properties>
+    </domain>
+    <domain id="domain-1" class="TemplateVM">
+      <properties>
+        <property name="label">black</property>
+        <property name="name">fedora</property>
+        <property name="qid">1</property>
+        <property name="uuid">b426f560-25dc-4993-875e-6f7ad1398b59</property>
+      </properties>
+    </domain>
+    <domain id="domain-2" class="AppVM">
+      <properties>
+        <property name="label">red</property>
+        <property name="name">sys-net</property>
+        <property name="provides_network">True</property>
+        <property name="qid">2</property>
+        <property name="uuid">eb46c5a7-e2c2-4e1a-8a1e-657dc48557b3</property>
+        <property name="netvm"></property>
+        <property name="template">fedora</property>
+      </properties>
+    </domain>
+    <domain id="domain-3" class="AppVM">
+      <properties>
+        <property name="label">red</property>
+        <property name="memory">400</property>
+        <property name="name">work</property>
+        <property name="qid">3</property>
+        <property name="uuid">14cf2e5d-7025-41d7-a69c-dc4282cbdcff</property>
+        <property name="netvm">sys-net</property>
+        <property name="template">fedora</property>
+      </properties>
+      <features>
+        <feature name="service.cups"></feature>
+      </features>
+      <tags>
+        <tag name="mine"/>
+      </tags>
+      <devices class="block">
+        <device backend-domain="sys-net" id="sda" mode="required" identity="*"/>
+      </devices>
+      <volume-config>
+        <volume name="private" pool="varlibqubes" vid="appvms/work/private" revisions_to_keep="1" rw="True" save_on_stop="True" size="2147483648"/>
+      </volume-config>
+    </domain>
+  </domains>
+</qubes>
+"#;
+
+/// A directory with a store and its copies.
+pub struct Store {
+    pub dir: tempfile::TempDir,
+}
+
+impl Store {
+    pub fn of(text: &str) -> Store {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store { dir };
+        fs::create_dir_all(store.file().parent().unwrap()).unwrap();
+        fs::create_dir_all(store.dir.path().join("etc/qubes")).unwrap();
+        fs::write(store.file(), text).unwrap();
+        store
+    }
+
+    pub fn sound() -> Store {
+        Store::of(SOUND)
+    }
+
+    pub fn file(&self) -> PathBuf {
+        self.dir.path().join("var/lib/qubes/qubes.xml")
+    }
+
+    pub fn text(&self) -> String {
+        fs::read_to_string(self.file()).unwrap()
+    }
+
+    pub fn copy(&self, time: &str) -> PathBuf {
+        self.file().with_file_name("backup").join(format!("qubes-{time}.xml"))
+    }
+
+    pub fn keep(&self, time: &str, text: &str) {
+        fs::create_dir_all(self.copy(time).parent().unwrap()).unwrap();
+        fs::write(self.copy(time), text).unwrap();
+    }
+
+    pub fn copies(&self) -> Vec<PathBuf> {
+        let Ok(entries) = fs::read_dir(self.file().with_file_name("backup")) else { return Vec::new() };
+        let mut paths: Vec<_> = entries.map(|e| e.unwrap().path()).collect();
+        paths.sort();
+        paths
+    }
+
+    pub fn db(&self, words: &[&str]) -> Ran {
+        self.tool("qubes-db", words)
+    }
+
+    pub fn tool(&self, tool: &str, words: &[&str]) -> Ran {
+        let mut command = Command::new(binary(tool));
+        ran::run(command.args(words).arg("--offline-mode").env("QUBES_ROOT", self.dir.path()))
+    }
+}
