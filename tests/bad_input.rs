@@ -570,7 +570,15 @@ fn on_terminal(system: &System, words: &[&str]) -> String {
     let ends = nix::pty::openpty(None, None).unwrap();
     let mut command = system.command(words);
     let slave = || Stdio::from(ends.slave.try_clone().unwrap());
-    let mut child = command.env("RUST_BACKTRACE", "0").stdin(slave()).stdout(slave()).stderr(slave()).spawn().unwrap();
+    // Colours are ours; what is looked for here is not.
+    let mut child = command
+        .env("RUST_BACKTRACE", "0")
+        .env("NO_COLOR", "1")
+        .stdin(slave())
+        .stdout(slave())
+        .stderr(slave())
+        .spawn()
+        .unwrap();
     drop((command, ends.slave));
     let mut bytes = Vec::new();
     // The read ends with an error when the last writer is gone: that is a terminal's end of file.

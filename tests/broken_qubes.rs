@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 #[path = "support/ran.rs"]
 mod ran;
@@ -493,4 +494,22 @@ fn two_qubes_that_share_images_are_not_removed_before_that_is_mended() {
     assert!(ran.stderr.contains("volume 'private' of 'work' is the one of 'vault', too"), "{ran:?}");
     system.run("qubes-db repair --yes");
     system.ok("qvm-remove --force work");
+}
+
+#[test]
+fn what_a_listing_remembers_does_not_hide_what_breaks_later() {
+    let system = System::of(&sample());
+    fs::create_dir_all(system.dir.path().join("run/qubes")).unwrap();
+    let remark = system.dir.path().join("run/qubes/unbroken");
+    // Made only of a file that has been at rest for some seconds.
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !remark.exists() {
+        assert!(Instant::now() < deadline, "nothing is remembered");
+        assert_eq!(system.run("qvm-ls").stderr, "");
+    }
+    assert_eq!(system.run("qvm-ls").stderr, "");
+    // In place, and as long as before.
+    fs::write(system.file(), sample().replace("\"vcpus\">4<", "\"vcpus\">x<")).unwrap();
+    let seen = system.run("qvm-ls");
+    assert!(seen.stdout.contains("work !") && seen.stderr.contains("vcpus is 'x'"), "{seen:?}");
 }

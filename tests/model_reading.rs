@@ -1,7 +1,8 @@
 //! What properties are worth where the samples of `tests/conformance.rs` do not reach: kernels with option files, PCI
 //! devices, running domains, LVM, early stores of R4, features along their chains, tags.
 
-use qubes::model::{Effect, Qubes, Vm};
+use qubes::model::check::{Finding, NetvmWays};
+use qubes::model::{Effect, Qubes, Release, Vm, VmName, properties_of};
 
 #[path = "support/sample_host.rs"]
 mod sample_host;
@@ -198,4 +199,88 @@ fn tags_are_given_under_their_rules() {
     assert!(vm(&qubes, "work").has_tag("of-vault"));
     assert_eq!(qubes.remove_tag("work", "created-by-dom0"), Ok(true));
     assert_eq!(qubes.remove_tag("work", "created-by-dom0"), Ok(false));
+}
+
+/// The short look of listings must not clear a qube in which the thorough look of `qubes-db check` finds what breaks it.
+fn assert_short_look_misses_nothing(qubes: &Qubes, name: &str, host: &SampleHost, change: &str) -> bool {
+    let qube = vm(qubes, name);
+    let thorough = qubes.findings_of(qube, host).into_iter().filter(Finding::breaks_the_qube);
+    let thorough: Vec<String> = thorough.map(|finding| finding.text).collect();
+    assert_eq!(qubes.what_breaks(qube, host, &mut NetvmWays::default()), thorough, "{name}: {change}");
+    !thorough.is_empty()
+}
+
+#[test]
+fn the_short_look_of_listings_misses_nothing_that_breaks_a_qube() {
+    const TEXTS: [&str; 14] = [
+        "",
+        "0",
+        "01",
+        "-1",
+        "254",
+        "255",
+        "10001",
+        "99999999999999999999",
+        "True",
+        "False",
+        "work",
+        "sys-usb",
+        "dom0",
+        "a b",
+    ];
+    let names: Vec<VmName> = small().names().cloned().collect();
+    let mut broken = 0;
+    for release in [Release::R4_0, Release::R4_4] {
+        let host = SampleHost { release, ..SampleHost::default() };
+        for name in names.iter().map(VmName::as_str) {
+            let sound = small();
+            let original = vm(&sound, name).clone();
+            let mut qubes = small();
+            let properties: Vec<&str> =
+                properties_of(&original.class).map(|p| p.name).chain(["hvm", "wonder"]).collect();
+            for (property, text) in properties.iter().flat_map(|p| TEXTS.map(|text| (*p, text))) {
+                qubes.edit(name).unwrap().properties.set(property, text);
+                broken +=
+                    usize::from(assert_short_look_misses_nothing(&qubes, name, &host, &format!("{property}={text}")));
+                *qubes.edit(name).unwrap() = original.clone();
+            }
+            for property in original.properties.names() {
+                qubes.edit(name).unwrap().properties.remove(property);
+                broken += usize::from(assert_short_look_misses_nothing(&qubes, name, &host, property));
+                *qubes.edit(name).unwrap() = original.clone();
+            }
+            let attributes =
+                ["pool", "vid", "size", "revisions_to_keep", "snap_on_start", "source", "ephemeral", "wonder"];
+            for (volume, attribute) in (0..original.volumes.len()).flat_map(|v| attributes.map(|a| (v, a))) {
+                for text in TEXTS {
+                    qubes.edit(name).unwrap().volumes[volume].attributes.set(attribute, text);
+                    let change = format!("volume {volume}: {attribute}={text}");
+                    broken += usize::from(assert_short_look_misses_nothing(&qubes, name, &host, &change));
+                }
+                qubes.edit(name).unwrap().volumes[volume].attributes.remove(attribute);
+                broken += usize::from(assert_short_look_misses_nothing(&qubes, name, &host, attribute));
+                *qubes.edit(name).unwrap() = original.clone();
+            }
+        }
+    }
+    assert!(broken > 1000, "{broken} changes broke a qube");
+}
+
+#[test]
+fn what_a_qube_inherits_is_what_its_template_has() {
+    let host = SampleHost::default();
+    let mut inherited = 0;
+    for sample in ["small", "random-1", "random-2", "n1000"] {
+        let path = format!("{}/tests/data/r4/{sample}.xml", env!("CARGO_MANIFEST_DIR"));
+        let qubes = qubes::format::read(std::fs::read(path).unwrap()).unwrap();
+        for qube in qubes.iter() {
+            for property in properties_of(&qube.class).filter(|p| qubes.is_default(qube, p)) {
+                let Some(template) = qubes.inherits_from(qube, property, &host) else { continue };
+                let (own, given) = (qubes.value(qube, property, &host), qubes.value_of(template, property.name, &host));
+                assert_eq!(own, given, "{sample}: {} of {}", property.name, qube.name);
+                inherited += 1;
+            }
+        }
+    }
+    assert!(inherited > 1000, "{inherited} values are inherited");
 }

@@ -15,7 +15,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use qubes::format;
 use qubes::store::{Read, Saved, StorePlace, Wait, Write};
@@ -448,4 +448,59 @@ fn what_is_saved_is_on_the_disk_before_it_is_seen_and_locked_from_the_first_mome
             assert!(read < copied && copied < renamed, "{shown}: the copy is durable before the store is replaced");
         }
     }
+}
+
+/// Between the look at the store that comes before the copy and the rename lie syncs, which may take long.
+#[test]
+fn what_an_editor_writes_while_a_save_waits_for_the_disk_is_not_overwritten() {
+    let cases = Case::all();
+    let case = &cases[0];
+    let run = case.run();
+    // The copy, its directory, then the new store.
+    let slow = ["-o", "/dev/null", "-e", "trace=fsync", "-e", "inject=fsync:delay_enter=2000000:when=3"];
+    let mut command = below_strace(&run.command(), &slow);
+    let Ok(saving) = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn() else {
+        return skip::skip("strace is not installed");
+    };
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let is_filled = |path: &PathBuf| fs::metadata(path).is_ok_and(|m| m.len() > 3000);
+    while !run.litter().iter().any(|path| path.parent() == run.store().parent() && is_filled(path)) {
+        assert!(Instant::now() < deadline, "the new store is not written");
+        thread::yield_now();
+    }
+    let edited = [case.before(), b"<!-- by hand -->\n"].concat();
+    fs::write(run.store(), &edited).unwrap();
+    let ended = saving.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert!(
+        ended.status.code() == Some(1) && said.contains("was changed by a program that does not lock it"),
+        "{said}"
+    );
+    assert!(fs::read(run.store()).unwrap() == edited);
+    assert_eq!(run.litter(), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn a_property_that_cannot_be_read_is_an_error_and_no_default() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = dir.path().join("qubes.xml");
+    fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/r4/random-1.xml"), &store).unwrap();
+    let qubes = format::read(fs::read(&store).unwrap()).unwrap();
+    let name = qubes.names().find(|name| !name.is_dom0()).unwrap().to_string();
+    let strace = |options: &[&str]| {
+        let mut command = Command::new("strace");
+        command.args(["-f", "-e", "trace=pread64", "-P"]).arg(&store).args(options);
+        command.arg(env!("CARGO_BIN_EXE_qvm-prefs")).args([&name, "memory"]).env("QUBES_OFFLINE", "1");
+        command.env("QUBES_XML_PATH", &store).env("XDG_RUNTIME_DIR", dir.path()).env_remove("QUBES_ROOT").output()
+    };
+    let Ok(sound) = strace(&[]) else { return skip::skip("strace is not installed") };
+    assert!(sound.status.success(), "{sound:?}");
+    // The last piece that is read is the qube itself.
+    let reads = String::from_utf8_lossy(&sound.stderr).matches("pread64(").count();
+    assert!(reads > 1, "{sound:?}");
+    let failed = strace(&["-e", &format!("inject=pread64:error=EIO:when={reads}")]).unwrap();
+    let words = String::from_utf8_lossy(&failed.stderr).into_owned();
+    let told: Vec<&str> = words.lines().filter(|line| line.starts_with("qvm-prefs: ")).collect();
+    assert_eq!((failed.status.code(), failed.stdout.as_slice()), (Some(1), &b""[..]), "{words}");
+    assert!(told.len() == 1 && told[0].contains(&name) && told[0].contains("I/O error"), "{words}");
 }

@@ -6,7 +6,12 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
 use qubes::model::{Labels, Pools, Qubes, TextMap};
-use qubes::store::{Read, Restored, Saved, StoreError, StorePlace, Wait, Write};
+use qubes::store::{Read, Restored, Saved, StoreError, StorePlace, Write};
+
+#[path = "support/store_place.rs"]
+mod store_place;
+
+use store_place::store_place;
 
 const SMALL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/r4/small.xml");
 
@@ -19,17 +24,8 @@ struct Scratch {
 impl Scratch {
     fn new() -> Scratch {
         let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("qubes.xml");
-        fs::copy(SMALL, &file).unwrap();
-        let place = StorePlace {
-            file,
-            run_dir: dir.path().join("run"),
-            backup_dir: dir.path().join("backup"),
-            qubesd_socket: None,
-            group: None,
-            wait: Wait::NO,
-            force: false,
-        };
+        let place = store_place(dir.path());
+        fs::copy(SMALL, &place.file).unwrap();
         Scratch { dir, place }
     }
 

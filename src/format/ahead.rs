@@ -18,9 +18,6 @@ const MOST: usize = 1024;
 /// How the end tag of a domain begins.
 const END: &[u8] = b"</domain";
 
-/// Where something is found first.
-type Search = fn(&[u8]) -> Option<usize>;
-
 /// What lies ahead in the bytes of a window. When those change it is to be forgotten.
 pub(super) struct Ahead {
     end: Next<Needle>,
@@ -160,12 +157,15 @@ fn odd(bytes: &[u8]) -> Option<usize> {
     })
 }
 
+/// Finds the first place of something.
+type Search = fn(&[u8]) -> Option<usize>;
+
 /// How something is found.
 trait Find {
     fn find(&self, bytes: &[u8]) -> Option<usize>;
 }
 
-impl Find for fn(&[u8]) -> Option<usize> {
+impl Find for Search {
     fn find(&self, bytes: &[u8]) -> Option<usize> {
         self(bytes)
     }

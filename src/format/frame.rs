@@ -17,7 +17,7 @@ const DEPTH_OF_DOMAINS: usize = 2;
 /// Everything outside the domains, and where those lie. With each domain put back in its place behind its gap, this is
 /// the file.
 pub(crate) struct Frame {
-    pub sections: Vec<(Section, Span)>,
+    pub sections: Sections,
     pub domains: Vec<Span>,
     /// What stands before the first domain's gap.
     pub head: Vec<u8>,
@@ -32,6 +32,11 @@ impl Frame {
     pub fn uncut(bytes: Vec<u8>, index: &Index) -> Frame {
         let sections = index.sections.clone();
         Frame { sections, domains: Vec::new(), head: bytes, gaps: Vec::new(), tail: Vec::new() }
+    }
+
+    /// How long the store is.
+    pub fn length(&self) -> usize {
+        self.domains.last().map_or(self.head.len(), |last| last.end as usize) + self.tail.len()
     }
 
     /// The bytes of a section that holds no domains.
@@ -110,7 +115,47 @@ pub(crate) fn frame(
     Ok(known.then_some((frame, entries)))
 }
 
-/// Sections in the order of the file, each with its place.
+/// What stands around domains that are known to lie where the entries say, in a store of `length` bytes; none where
+/// something else stands there. Not for writing: the blanks between the domains are not read.
+pub(super) fn around(stored: &dyn Stored, length: usize, entries: &[Entry]) -> io::Result<Option<Frame>> {
+    let (Some(first), Some(last)) = (entries.first(), entries.last()) else { return Ok(None) };
+    let (Some(mut head), Some(tail)) = (
+        piece(stored, 0, first.span.start as usize)?,
+        // One byte more would show that the store is longer.
+        piece(stored, last.span.end as usize, (length + 1).saturating_sub(last.span.end as usize))?,
+    ) else {
+        return Ok(None);
+    };
+    let Some((mut sections, Some(tag))) = before_domains(&head, false) else { return Ok(None) };
+    let is_blank = skip_blank(&head, tag.end as usize) == head.len();
+    head.truncate(tag.end as usize);
+    let fits = is_blank
+        && last.span.end as usize + tail.len() == length
+        && behind_domains(&tail, 0, last.span.end as usize, tag, &mut sections).is_some()
+        && check_characters(&head, 0..head.len()).is_ok()
+        && check_characters(&tail, 0..tail.len()).is_ok();
+    let domains = entries.iter().map(|entry| entry.span).collect();
+    Ok(fits.then_some(Frame { sections, domains, head, gaps: Vec::new(), tail }))
+}
+
+/// What stands from `at` on, `long` bytes or up to the end; none where that is more than any store has.
+fn piece(stored: &dyn Stored, at: usize, long: usize) -> io::Result<Option<Vec<u8>>> {
+    if long > super::MAX_BYTES {
+        return Ok(None);
+    }
+    let mut piece = vec![0; long];
+    let mut filled = 0;
+    while filled < long {
+        match stored.read_at(&mut piece[filled..], at + filled)? {
+            0 => break,
+            read => filled += read,
+        }
+    }
+    piece.truncate(filled);
+    Ok(Some(piece))
+}
+
+/// Children of the root, and where they lie.
 type Sections = Vec<(Section, Span)>;
 
 /// The sections up to the first that holds domains, and that one's start tag; where there is none, all of them.
@@ -131,7 +176,7 @@ fn before_domains(bytes: &[u8], is_whole: bool) -> Option<(Sections, Option<Span
 }
 
 /// The rest from the end tag of the section with domains on; `start` is where `bytes` begin in the file.
-fn behind_domains(bytes: &[u8], at: usize, start: usize, tag: Span, found: &mut Vec<(Section, Span)>) -> Option<()> {
+fn behind_domains(bytes: &[u8], at: usize, start: usize, tag: Span, found: &mut Sections) -> Option<()> {
     let mut scanner = Scanner::new(bytes, skip_blank(bytes, at)..bytes.len());
     match scanner.next().ok()? {
         Token::Close { name, .. } if name.of(bytes) == b"domains" => {}
@@ -144,12 +189,7 @@ fn behind_domains(bytes: &[u8], at: usize, start: usize, tag: Span, found: &mut 
 
 /// Collects sections up to one that holds domains, whose start tag is returned, or past the end of the root. There can
 /// be one such section: a second is not ours to understand.
-fn sections(
-    scanner: &mut Scanner,
-    bytes: &[u8],
-    start: usize,
-    found: &mut Vec<(Section, Span)>,
-) -> Option<Option<Span>> {
+fn sections(scanner: &mut Scanner, bytes: &[u8], start: usize, found: &mut Sections) -> Option<Option<Span>> {
     loop {
         match scanner.next().ok()? {
             Token::Open { tag, name, empty, .. } => {

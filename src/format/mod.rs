@@ -6,10 +6,13 @@
 //!
 //! [`open`] and [`Original`] do the same over a file that stays where it is: domains are fetched one by one.
 
+use std::io;
 use std::sync::Arc;
 
 mod ahead;
 mod changed;
+mod characters;
+mod contents;
 mod damage;
 mod edit;
 mod emit;
@@ -87,7 +90,7 @@ pub fn read_to_write(bytes: impl Into<Bytes>) -> Result<Qubes, FormatError> {
 
 /// Reads a store and keeps what is outside the domains.
 fn open_framed(stored: &Arc<dyn Stored>, check: Option<Check>) -> Result<(Qubes, Frame), FormatError> {
-    let (frame, entries) = match frame::frame(&**stored, Window::ROOM, check).map_err(unreadable)? {
+    let (frame, entries) = match framed(&**stored, check).map_err(unreadable)? {
         Some(framed) => framed,
         None => {
             let bytes = whole(&**stored)?;
@@ -105,6 +108,26 @@ fn open_framed(stored: &Arc<dyn Stored>, check: Option<Check>) -> Result<(Qubes,
     let mut qubes = Qubes::over(head.labels, head.pools, head.globals, Box::new(source), briefs(entries));
     qubes.diagnoses.extend(diagnoses);
     Ok((qubes, frame))
+}
+
+/// By the table that somebody has left, else by looking; who looks leaves the table. Who has to check every domain has
+/// to look.
+fn framed(stored: &dyn Stored, check: Option<Check>) -> io::Result<Option<(Frame, Vec<Entry>)>> {
+    if check.is_some() {
+        return frame::frame(stored, Window::ROOM, check);
+    }
+    if let Some(table) = stored.contents()
+        && let Some(framed) = contents::framed(&table, stored)?
+    {
+        return Ok(Some(framed));
+    }
+    let found = frame::frame(stored, Window::ROOM, None)?;
+    if let Some((frame, entries)) = &found
+        && let Some(table) = contents::table(frame, entries, frame.length())
+    {
+        stored.keep_contents(&table);
+    }
+    Ok(found)
 }
 
 /// The bytes of `qubes`, which was read from `source` and may have been changed since. Where nothing differs, they are

@@ -2,18 +2,18 @@
 //! written twice, in another encoding, mistyped in an editor. First the characters are put right, which loses nothing;
 //! where that is not enough, every section and every domain that is whole by itself is taken, byte for byte.
 
-use std::borrow::Cow;
 use std::collections::HashSet;
 
 use memchr::memmem;
 
+use super::characters::{self, line_of};
 use super::edit::Edits;
 use super::error::FormatError;
 use super::full;
 use super::index::{self, Section};
 use super::places::LineStarts;
-use super::text::{is_space, resolve};
-use super::tree::{Tree, is_control};
+use super::text::is_space;
+use super::tree::Tree;
 use crate::model::{Class, Label, VmName};
 
 /// Something that was put right without losing anything.
@@ -72,7 +72,7 @@ impl Lines {
 /// What can be taken from `bytes`; `None` where nothing of a store is found in them.
 pub fn salvage(bytes: &[u8]) -> Option<Salvage> {
     let mut steps = Vec::new();
-    let text = characters(bytes, &mut steps)?;
+    let text = characters::put_right(bytes, &mut steps)?;
     let text = text.as_bytes();
     if memmem::find(text, b"<qubes").is_none() && memmem::find(text, b"<domain").is_none() {
         return None;
@@ -105,99 +105,6 @@ pub fn salvage(bytes: &[u8]) -> Option<Salvage> {
 fn whole_root(text: &[u8]) -> Option<usize> {
     let end = memmem::find(text, b"</qubes>")? + b"</qubes>".len();
     full::outline(&text[..end]).ok().map(|_| end)
-}
-
-/// The bytes as a text that XML could hold, with what had to be done for it.
-fn characters<'a>(bytes: &'a [u8], steps: &mut Vec<Step>) -> Option<Cow<'a, str>> {
-    let mut step = |line: Option<usize>, text: String, done: &str| steps.push(Step { line, text, done: done.into() });
-    let mut text = match wide(bytes) {
-        Some(text) => {
-            step(None, "the file is in UTF-16".into(), "write it in UTF-8");
-            Cow::Owned(text)
-        }
-        None => match std::str::from_utf8(bytes) {
-            Ok(text) => Cow::Borrowed(text),
-            // Noise is no text in another encoding.
-            Err(_) if memmem::find(bytes, b"<domain").is_none() => return None,
-            Err(error) => {
-                let line = line_of(bytes, error.valid_up_to());
-                step(Some(line), "there are bytes that are not UTF-8".into(), "take them for ISO 8859-1");
-                Cow::Owned(latin(bytes))
-            }
-        },
-    };
-    let controls = |c: char| (c.is_ascii() && is_control(c as u8)) || matches!(c, '\u{FFFE}' | '\u{FFFF}');
-    if let Some(first) = text.find(controls) {
-        let count = text.chars().filter(|c| controls(*c)).count();
-        let line = line_of(text.as_bytes(), first);
-        let what = if text[first..].starts_with('\0') {
-            "zeros (NUL), as a power loss leaves them"
-        } else {
-            "control characters"
-        };
-        step(Some(line), format!("{count} bytes are {what}"), "take them out");
-        text = Cow::Owned(text.replace(controls, ""));
-    }
-    if let Some(end) = text.strip_prefix("<?xml").and_then(|rest| rest.find("?>")) {
-        let end = end + b"<?xml?>".len();
-        if full::check_encoding(text.as_bytes()).is_err() {
-            step(Some(1), "the XML declaration is wrong, or names another encoding".into(), "leave it out");
-            text = Cow::Owned(text[end..].trim_start_matches('\n').to_owned());
-        }
-    }
-    let bare = if text.contains("<![CDATA[") { Vec::new() } else { bare_ampersands(&text) };
-    if let Some(first) = bare.first() {
-        let line = line_of(text.as_bytes(), *first);
-        step(Some(line), format!("'&' that begins nothing ({})", bare.len()), "write it as &amp;");
-        let mut escaped = String::with_capacity(text.len() + 4 * bare.len());
-        let mut from = 0;
-        for at in bare {
-            escaped.push_str(&text[from..at]);
-            escaped.push_str("&amp;");
-            from = at + 1;
-        }
-        escaped.push_str(&text[from..]);
-        text = Cow::Owned(escaped);
-    }
-    Some(text)
-}
-
-/// Where an `&` stands that is no reference a file without a DOCTYPE can have.
-fn bare_ampersands(text: &str) -> Vec<usize> {
-    let is_bare = |at: &usize| {
-        let rest = &text.as_bytes()[at + 1..];
-        let end = rest.iter().take(12).position(|b| *b == b';');
-        end.and_then(|end| resolve(&rest[..end])).is_none()
-    };
-    memchr::memchr_iter(b'&', text.as_bytes()).filter(is_bare).collect()
-}
-
-/// UTF-16, as some editors save.
-fn wide(bytes: &[u8]) -> Option<String> {
-    let (big, from) = match bytes {
-        [0xFE, 0xFF, ..] => (true, 2),
-        [0xFF, 0xFE, ..] => (false, 2),
-        [0, b'<', ..] => (true, 0),
-        [b'<', 0, ..] => (false, 0),
-        _ => return None,
-    };
-    let units = bytes[from..].as_chunks::<2>().0.iter();
-    let units: Vec<u16> = units.map(|b| if big { u16::from_be_bytes(*b) } else { u16::from_le_bytes(*b) }).collect();
-    String::from_utf16(&units).ok()
-}
-
-/// What is UTF-8 as it is, every other byte as the character of its number.
-fn latin(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len());
-    for chunk in bytes.utf8_chunks() {
-        text.push_str(chunk.valid());
-        text.extend(chunk.invalid().iter().map(|b| char::from(*b)));
-    }
-    text
-}
-
-fn line_of(bytes: &[u8], offset: usize) -> usize {
-    1 + memchr::memchr_iter(b'\n', &bytes[..offset.min(bytes.len())]).count()
 }
 
 /// `bytes`, a well-formed store, with the sections and the qubes that only `copy` has, byte for byte; and their names.

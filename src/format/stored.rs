@@ -10,6 +10,16 @@ pub trait Stored: Send + Sync {
     /// Reads what stands from `at` on into `piece`: as much as fits, less where the bytes end.
     fn read_at(&self, piece: &mut [u8], at: usize) -> io::Result<usize>;
 
+    /// What [`Stored::keep_contents`] was given for this very state of the bytes, by whomever.
+    fn contents(&self) -> Option<String> {
+        None
+    }
+
+    /// Is given a table of what lies where, to be kept for others who read the same bytes.
+    fn keep_contents(&self, table: &str) {
+        let _nobody_else_reads_them = table;
+    }
+
     /// The whole of what stands there now, where that is not any more what was read before.
     fn renewed(&self) -> Option<Bytes> {
         None

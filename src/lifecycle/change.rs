@@ -33,6 +33,9 @@ impl Session {
         in_order.dedup();
         let to_lock = in_order.iter().filter(|_| DEPEND_ON_POWER.contains(&property));
         let locks = to_lock.map(|name| self.lock_qube(name)).collect::<Result<Vec<_>, _>>()?;
+        if !locks.is_empty() {
+            self.gather_states();
+        }
         let effects = self.change_store(|write| {
             let mut effects = Vec::new();
             for name in in_order {
@@ -45,8 +48,10 @@ impl Session {
                 effects.extend(changed.map_err(failed)?);
             }
             Ok(effects)
-        })?;
+        });
+        self.forget_gathered();
         drop(locks);
+        let effects = effects?;
         self.apply(&effects)
     }
 
@@ -91,6 +96,7 @@ impl Session {
     /// Makes these (`bb:ss.f`), and no others of dom0's, the required PCI devices of a halted qube.
     pub fn set_pci_addresses(&self, name: &VmName, addresses: &[String]) -> Result<(), LifecycleError> {
         let _lock = self.lock_qube(name)?;
+        self.gather_states();
         let mut write = self.write()?;
         write.set_pci_addresses(name.as_str(), addresses, self)?;
         write.save()?;
@@ -100,6 +106,7 @@ impl Session {
     /// Says whether the required PCI devices of a halted qube must be able to forget what it left in them.
     pub fn set_pci_strict_reset(&self, name: &VmName, strict: bool) -> Result<(), LifecycleError> {
         let _lock = self.lock_qube(name)?;
+        self.gather_states();
         let mut write = self.write()?;
         write.set_pci_strict_reset(name.as_str(), strict, self)?;
         write.save()?;
@@ -113,8 +120,13 @@ impl Session {
         decide: impl FnOnce(&mut crate::store::Write) -> Result<Vec<Effect>, LifecycleError>,
     ) -> Result<Vec<String>, LifecycleError> {
         let lock = DEPEND_ON_POWER.contains(&property).then(|| self.lock_qube(name)).transpose()?;
-        let effects = self.change_store(decide)?;
+        if lock.is_some() {
+            self.gather_states();
+        }
+        let effects = self.change_store(decide);
+        self.forget_gathered();
         drop(lock);
+        let effects = effects?;
         self.apply(&effects)
     }
 

@@ -31,6 +31,11 @@ impl Session {
         name: &VmName,
         change: impl FnOnce(&str) -> Result<String, LifecycleError>,
     ) -> Result<(), LifecycleError> {
+        let qubes = self.read()?;
+        with_notes(&qubes, name)?;
+        // Notes are R4's: a store of R3 becomes one of R4 first, as by every other change.
+        self.convert_if_old(&qubes)?;
+        drop(qubes);
         let write = self.write()?;
         let vm = with_notes(&write, name)?;
         let file = self.notes_file(vm);

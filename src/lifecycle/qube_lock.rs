@@ -14,7 +14,8 @@ const WAIT: Duration = Duration::from_secs(120);
 
 /// Proof that nobody else changes this qube's storage or domain. Released when dropped.
 ///
-/// One at a time: a command that needs a second qube (its netvm) finishes with that one first.
+/// One at a time: a command that needs a second qube (its netvm) finishes with that one first. Only a change that is for
+/// several qubes or for none holds the locks of all, taken in the order of their names.
 #[derive(Debug)]
 pub struct QubeLock {
     name: VmName,

@@ -24,6 +24,8 @@ pub struct Session {
     thin_pool: OnceCell<Option<crate::storage::ThinPool>>,
     /// Files of kernels that were asked for: a thousand qubes share a few.
     kernel_files: RefCell<HashMap<PathBuf, Option<String>>>,
+    /// What the hypervisor said before the database was locked: nobody waits for it under that lock.
+    gathered: RefCell<Option<Result<HashMap<Uuid, Live>, HypervisorError>>>,
     /// Whether it was told that the store is damaged.
     pub(super) told_of_damage: Rc<Cell<bool>>,
 }
@@ -38,8 +40,9 @@ impl Session {
         .to_string();
         let hypervisor = lazily(&system, uri);
         let states = OnceCell::new();
-        let (kernel_files, told_of_damage) = (RefCell::default(), Rc::default());
-        Session { system, hypervisor, states, thin_pool: OnceCell::new(), kernel_files, told_of_damage }
+        let (kernel_files, gathered, told_of_damage) = (RefCell::default(), RefCell::default(), Rc::default());
+        let thin_pool = OnceCell::new();
+        Session { system, hypervisor, states, thin_pool, kernel_files, gathered, told_of_damage }
     }
 
     /// The same place with a connection of its own, for another thread.
@@ -77,6 +80,19 @@ impl Session {
         let (mut write, _) = self.open_for_writing()?;
         self.watch_over_damage(&mut write);
         Ok(write)
+    }
+
+    /// Asks the hypervisor for everything that rules may want to know of it, before the database is locked. Whoever calls
+    /// holds the locks of the qubes that must not start or stop meanwhile.
+    pub(super) fn gather_states(&self) {
+        if !self.system.is_offline() {
+            self.gathered.replace(Some(self.hypervisor.states()));
+        }
+    }
+
+    /// From now on the hypervisor is asked when somebody wants to know.
+    pub(super) fn forget_gathered(&self) {
+        self.gathered.replace(None);
     }
 
     /// How the person is told what no error is.
@@ -189,8 +205,11 @@ impl Facts for Session {
         if !vm.class.is_local_guest() || self.system.is_offline() {
             return self.shown_state(vm);
         }
-        let live = vm.uuid().map(|uuid| self.hypervisor.state(uuid)).transpose();
-        match live {
+        let ask = |uuid| match &*self.gathered.borrow() {
+            Some(said) => said.as_ref().map(|states| states.get(&uuid).copied()).map_err(Clone::clone),
+            None => self.hypervisor.state(uuid),
+        };
+        match vm.uuid().map(ask).transpose() {
             Ok(live) => live.flatten().map_or(PowerState::Halted, |l| l.state),
             Err(_) if !super::record::exists(&self.system, &vm.name) => PowerState::Halted,
             Err(_) => PowerState::Unknown,

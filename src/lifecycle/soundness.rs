@@ -2,11 +2,15 @@
 //! costs more than the write; so a store that was found sound, or made of a sound one by us (who add no damage), is
 //! remembered in `RUN/sound`. That note is of no value: whoever finds another looks again.
 
-use std::fs;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 
 use crate::model::check::{Harm, Numbers};
 use crate::model::{Facts as _, Finding, Qubes};
 use crate::store::Write;
+use crate::store::replace::Access;
 
 use super::Session;
 
@@ -18,14 +22,18 @@ impl Session {
         let front = format!("{} {}", env!("CARGO_PKG_VERSION"), self.release());
         let is_known = fs::read_to_string(&note).is_ok_and(|known| known == format!("{front} {}\n", write.stamp()));
         match if is_known { None } else { self.damage_in_words(write) } {
-            None => write.once_saved(move |stamp| {
-                let _looks_again = fs::write(&note, format!("{front} {stamp}\n"));
-            }),
+            None => {
+                let access = Access::shared(self.system.qubes_group());
+                write.once_saved(move |stamp| {
+                    let _looks_again = remember(&note, access, &format!("{front} {stamp}\n"));
+                });
+            }
             Some(text) => {
                 let (file, told) = (self.system.store_file().display().to_string(), self.told_of_damage.clone());
+                let tell = self.teller();
                 write.once_saved(move |_| {
                     if !told.replace(true) {
-                        eprintln!("{file}: {text}");
+                        tell(&format!("{file}: {text}"));
                     }
                 });
             }
@@ -51,4 +59,12 @@ impl Session {
         };
         Some(format!("qubesd would refuse it: {first}{others}; that stays as it was (qubes-db check, qubes-db repair)"))
     }
+}
+
+/// Writes the note, for every member of group qubes. One that was cut short is like none.
+fn remember(note: &Path, access: Access, text: &str) -> io::Result<()> {
+    let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o660).open(note)?;
+    // One of another member has had its access from him.
+    let _not_ours = access.apply(&file);
+    file.write_all(text.as_bytes())
 }

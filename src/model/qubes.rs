@@ -1,7 +1,7 @@
 //! The collection: every qube of a system, parsed when somebody looks at it.
 
 use std::borrow::Cow;
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::cmp::Ordering;
 
 use super::class::Class;
@@ -35,6 +35,9 @@ struct Slot {
     touched: bool,
 }
 
+/// How many places of names are remembered.
+const RECENT: usize = 16;
+
 /// All qubes of a system with its labels, pools and global properties.
 pub struct Qubes {
     pub labels: Labels,
@@ -50,6 +53,8 @@ pub struct Qubes {
     slots: Vec<Slot>,
     source: Option<Box<dyn DomainSource>>,
     removed: Vec<usize>,
+    /// Where some names were found last: the few templates and netvms that all qubes refer to are looked for all the time.
+    recent: [Cell<usize>; RECENT],
 }
 
 /// How one domain of the collection relates to the file it came from.
@@ -75,6 +80,7 @@ impl Qubes {
             slots: Vec::new(),
             source: None,
             removed: Vec::new(),
+            recent: Default::default(),
         }
     }
 
@@ -157,7 +163,7 @@ impl Qubes {
 
     /// One qube for a look that is over before the next: what nobody keeps is parsed and not kept.
     pub fn glance(&self, name: &str) -> Option<Cow<'_, Vm>> {
-        let slot = &self.slots[self.find(name)?];
+        let slot = &self.slots[self.search(name)?];
         Some(slot.vm.get().map_or_else(|| Cow::Owned(self.parsed(slot)), |vm| Cow::Borrowed(&**vm)))
     }
 
@@ -229,10 +235,23 @@ impl Qubes {
     }
 
     fn find(&self, name: &str) -> Option<usize> {
+        let last = name.bytes().last()?;
+        let recent = &self.recent[(name.len() ^ usize::from(last)) % RECENT];
+        // What was there may have moved since, so the place is only a guess.
+        if self.slots.get(recent.get()).is_some_and(|slot| slot.name == *name && !slot.name.is_dom0()) {
+            return Some(recent.get());
+        }
+        let found = self.search(name)?;
+        recent.set(found);
+        Some(found)
+    }
+
+    fn search(&self, name: &str) -> Option<usize> {
         if name == VmName::DOM0 {
             return self.slots.iter().position(|s| s.name.is_dom0());
         }
-        let from = self.slots.partition_point(|s| s.class == Class::AdminVM);
+        // It is one, and stands first.
+        let from = self.slots.iter().take_while(|s| s.class == Class::AdminVM).count();
         self.slots[from..].binary_search_by(|s| s.name.as_str().cmp(name)).ok().map(|at| from + at)
     }
 }

@@ -40,6 +40,15 @@ pub struct ResolvedVolume {
     pub own_ephemeral: Option<bool>,
 }
 
+/// A volume of which the store says where it lies and how large it is, so that nobody has to look at anything else.
+#[derive(Debug, Clone, Copy)]
+pub struct WrittenDown<'a> {
+    pub pool: &'a Pool,
+    pub vid: Option<&'a str>,
+    /// Configured size in bytes.
+    pub size: u64,
+}
+
 /// Why a qube's volumes cannot be told.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum VolumeError {
@@ -139,6 +148,29 @@ impl Qubes {
                 self.resolve(vm, name, class, own.map_or(&none, |v| &v.attributes), facts)
             }
         }
+    }
+
+    /// What a volume's own description says without a look at anything else: the same that [`Qubes::volume`] resolves,
+    /// except for the vid where the pool holds kernels. `None` where it does not tell all, or not plainly.
+    pub fn written_down<'a>(&'a self, vm: &Vm, own: &'a VolumeConfig) -> Option<WrittenDown<'a>> {
+        let class = class_volumes(&vm.class).iter().find(|v| v.name == own.name());
+        let (mut pool, mut vid, mut size) = (None, None, class.map_or(0, |c| c.size));
+        let (mut snaps, mut has_source) = (class.is_some_and(|c| c.snap_on_start), false);
+        for (name, text) in own.attributes.iter() {
+            match name {
+                "pool" => pool = Some(self.pools.get(text)?),
+                "vid" => vid = Some(text),
+                "size" => size = plain_number(text)?,
+                "revisions_to_keep" => drop(plain_number(text)?),
+                "snap_on_start" => snaps = is_true(text),
+                "source" => has_source = !text.is_empty(),
+                "name" | "rw" | "save_on_stop" | "ephemeral" | "internal" => {}
+                // What upstream's drivers do not know.
+                _ => return None,
+            }
+        }
+        let pool = pool.filter(|_| has_source || !snaps)?;
+        Some(WrittenDown { pool, vid, size })
     }
 
     pub(super) fn resolve(
@@ -315,6 +347,12 @@ pub(super) fn volume_names(vm: &Vm) -> impl Iterator<Item = &str> {
 /// What newer releases read: every text but these is true.
 fn is_true(text: &str) -> bool {
     !matches!(text, "False" | "")
+}
+
+/// A number that is nothing but digits, and surely none too large.
+fn plain_number(text: &str) -> Option<u64> {
+    let is_plain = (1..=18).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
+    if is_plain { text.parse().ok() } else { None }
 }
 
 fn number(vm: &Vm, volume: &str, own: &TextMap, attribute: &'static str) -> Result<Option<i64>, VolumeError> {

@@ -10,8 +10,10 @@ pub mod history;
 mod litter;
 mod lock;
 pub mod qubesd;
+mod remark;
 pub mod replace;
 mod transaction;
+mod version;
 
 pub use error::StoreError;
 pub use lock::Wait;

@@ -1,6 +1,7 @@
 //! Reading and changing the store: [`Read`] never waits, [`Write`] holds the lock from load to the last save.
 
 mod convert;
+mod read;
 mod restore;
 mod stored_file;
 
@@ -15,16 +16,18 @@ use nix::unistd::{Gid, Uid, fchown, geteuid};
 
 use super::content;
 use super::error::StoreError;
-use super::file_lock::{Exclusivity, try_lock, unlock};
+use super::file_lock::{Exclusivity, try_lock};
 use super::history;
 use super::litter;
 use super::lock::{HolderNote, Locked, Wait, is_still_at, lock_path, open};
 use super::qubesd;
 use super::replace::{Access, Replacement, directory_of, uninterrupted};
+use super::version::{Version, version_of};
 use crate::format::{self, Bytes, Changed, FormatError, MAX_BYTES, Original};
 use crate::model::Qubes;
 
 pub use convert::Companions;
+pub use read::Read;
 pub use restore::Restored;
 use stored_file::{ReadFrom, StoredFile, original};
 
@@ -62,62 +65,6 @@ impl StorePlace {
     }
 }
 
-/// The store as it was when it was read.
-pub struct Read {
-    qubes: Qubes,
-    _held: Option<Locked>,
-}
-
-impl Read {
-    /// Reads the store without waiting for anybody. Writers rename, so what one descriptor gives is one whole
-    /// version even where a writer holds the lock.
-    pub fn open(place: &StorePlace) -> Result<Read, StoreError> {
-        let file = open(&place.file, Exclusivity::Shared)?;
-        // Where writers wait, readers that overlap would keep them out for long.
-        let locked = place.note().nobody_queues()
-            && try_lock(&file, Exclusivity::Shared).map_err(StoreError::io("lock", &place.file))?;
-        let before = Version::of(&file);
-        let stored = Arc::new(StoredFile::new(file, Some((place.clone(), before))));
-        let read = index(stored.clone(), &place.file);
-        if locked {
-            let _closed_at_the_end = unlock(&stored.file);
-            return Ok(Read { qubes: read?, _held: None });
-        }
-        // A foreign program may write in place under its lock: then what was read is nothing whole. That a writer of ours
-        // renamed meanwhile shows in the change time alone, and is no reason to wait.
-        if let (Some(before), Some(after)) = (before, Version::of(&stored.file))
-            && !before.has_other_content(after)
-            && let Ok(qubes) = read
-        {
-            return Ok(Read { qubes, _held: None });
-        }
-        let locked = lock_path(&place.file, Exclusivity::Shared, place.wait, &place.note())?;
-        let unlocked = Some((place.clone(), Version::of(locked.file())));
-        let qubes = index(Arc::new(StoredFile::new(same_file(&locked, place)?, unlocked)), &place.file)?;
-        Ok(Read { qubes, _held: None })
-    }
-
-    /// Reads the store and keeps writers out until this is dropped. Waits for a writer as a writer would.
-    pub fn hold(place: &StorePlace) -> Result<Read, StoreError> {
-        let locked = lock_path(&place.file, Exclusivity::Shared, place.wait, &place.note())?;
-        let stored = StoredFile::new(same_file(&locked, place)?, None);
-        Ok(Read { qubes: index(Arc::new(stored), &place.file)?, _held: Some(locked) })
-    }
-
-    /// The collection without the transaction.
-    pub fn into_qubes(self) -> Qubes {
-        self.qubes
-    }
-}
-
-impl Deref for Read {
-    type Target = Qubes;
-
-    fn deref(&self) -> &Qubes {
-        &self.qubes
-    }
-}
-
 /// The bytes of a store or of a copy, whatever they mean; waits for nobody.
 pub fn read_bytes(path: &Path) -> Result<Bytes, StoreError> {
     read_all(&open(path, Exclusivity::Shared)?, path)
@@ -146,37 +93,6 @@ fn refuse_too_large(file: &File, path: &Path) -> Result<u64, StoreError> {
 fn read_all(file: &File, path: &Path) -> Result<Bytes, StoreError> {
     let size = refuse_too_large(file, path)?;
     content::read_whole(file, size as usize).map_err(StoreError::io("read", path))
-}
-
-/// By what a file can be told from a later state of itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Version {
-    device: u64,
-    inode: u64,
-    size: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
-}
-
-impl Version {
-    fn of(file: &File) -> Option<Version> {
-        file.metadata().ok().map(|m| Version::from(&m))
-    }
-
-    fn from(m: &fs::Metadata) -> Version {
-        Version {
-            device: m.dev(),
-            inode: m.ino(),
-            size: m.size(),
-            modified: (m.mtime(), m.mtime_nsec()),
-            changed: (m.ctime(), m.ctime_nsec()),
-        }
-    }
-
-    /// Whether the content can have changed; a mere chmod does not count.
-    fn has_other_content(self, other: Version) -> bool {
-        (self.device, self.inode, self.size, self.modified) != (other.device, other.inode, other.size, other.modified)
-    }
 }
 
 /// What a save did.
@@ -298,8 +214,7 @@ impl Write {
 
     /// By what this state of the file can be known again, by another process as well.
     pub fn stamp(&self) -> String {
-        let Version { device, inode, size, modified, .. } = self.version;
-        format!("{device} {inode} {size} {}.{:09}", modified.0, modified.1)
+        self.version.of_content()
     }
 
     /// Has something done after the first save that writes.
@@ -391,10 +306,6 @@ impl DerefMut for Write {
     fn deref_mut(&mut self) -> &mut Qubes {
         &mut self.qubes
     }
-}
-
-fn version_of(file: &File, path: &Path) -> Result<Version, StoreError> {
-    uninterrupted(|| file.metadata()).map(|m| Version::from(&m)).map_err(StoreError::io("read", path))
 }
 
 fn not_proven(path: &Path) -> impl FnOnce(io::Error) -> StoreError {

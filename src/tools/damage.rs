@@ -1,11 +1,15 @@
 //! How tools speak of what is wrong with a store: in one line, whatever there is.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use super::invocation::Invocation;
 use crate::lifecycle::Session;
-use crate::model::check::Numbers;
-use crate::model::{Qubes, Vm, VmName};
+use crate::model::check::{NetvmWays, Numbers};
+use crate::model::{Facts as _, Qubes, Vm, VmName};
+use crate::store::Read;
+
+/// The remark about a store in which all qubes were looked at and none is broken; its text says by whose rules.
+const UNBROKEN: &str = "unbroken";
 
 /// Looks at qubes as they come by, for what makes one unreliable.
 pub struct Watch<'q> {
@@ -15,26 +19,41 @@ pub struct Watch<'q> {
     tells_of_store: bool,
     /// Of all qubes, where all of them come by.
     numbers: Option<RefCell<Numbers>>,
+    ways: RefCell<NetvmWays<'q>>,
     broken: RefCell<Vec<(VmName, Vec<String>)>>,
+    /// How many were looked at.
+    looked: Cell<usize>,
+    /// The store, and whether somebody has found that no qube in it is broken.
+    known: Option<(&'q Read, bool)>,
 }
 
 impl<'q> Watch<'q> {
     /// Over all qubes, or some.
-    pub fn over(qubes: &'q Qubes, session: &'q Session, all: bool) -> Watch<'q> {
+    pub fn over(read: &'q Read, session: &'q Session, all: bool) -> Watch<'q> {
+        let is_known = read.remark(UNBROKEN).is_some_and(|rules| rules == session.release().to_string());
         let numbers = all.then(RefCell::default);
-        Watch { qubes, session, tells_of_store: true, numbers, broken: RefCell::default() }
+        Watch { tells_of_store: true, numbers, known: Some((read, is_known)), ..Watch::new(read, session) }
     }
 
     /// Over one, whatever else is wrong.
     pub fn one(qubes: &'q Qubes, vm: &Vm, session: &'q Session) -> Watch<'q> {
-        let watch = Watch { tells_of_store: false, ..Watch::over(qubes, session, false) };
+        let watch = Watch::new(qubes, session);
         watch.look(vm);
         watch
     }
 
+    fn new(qubes: &'q Qubes, session: &'q Session) -> Watch<'q> {
+        let (ways, broken, looked) = (RefCell::default(), RefCell::default(), Cell::default());
+        Watch { qubes, session, tells_of_store: false, numbers: None, ways, broken, looked, known: None }
+    }
+
     /// What is wrong with a qube; nothing with most.
     pub fn look(&self, vm: &Vm) -> Vec<String> {
-        let mut texts = self.qubes.what_breaks(vm, self.session);
+        self.looked.set(self.looked.get() + 1);
+        if self.known.is_some_and(|(_, is_unbroken)| is_unbroken) {
+            return Vec::new();
+        }
+        let mut texts = self.qubes.what_breaks(vm, self.session, &mut self.ways.borrow_mut());
         if let Some(numbers) = &self.numbers
             && !self.qubes.needs_conversion
         {
@@ -50,6 +69,7 @@ impl<'q> Watch<'q> {
     /// Says in one line what was seen, if anything was. Of a store of R1 to R3 each thing is told: conversion will do
     /// without it.
     pub fn warn(&self, call: &Invocation, tool: &'static str) {
+        self.remember();
         let of_store = self.qubes.diagnoses.iter().filter(|_| self.tells_of_store);
         let of_store: Vec<&str> = of_store.map(|d| d.text.as_str()).collect();
         let broken = self.broken.borrow();
@@ -59,6 +79,18 @@ impl<'q> Watch<'q> {
             each.for_each(|(name, text)| call.warn(name.as_str(), text));
         } else if let Some((who, text)) = line(tool, &of_store, &broken) {
             call.warn(&who, &text);
+        }
+    }
+
+    /// Spares the next one the look where every qube was looked at and none is broken.
+    fn remember(&self) {
+        if let Some((read, false)) = self.known
+            && self.numbers.is_some()
+            && self.looked.get() == self.qubes.len()
+            && self.broken.borrow().is_empty()
+            && !self.qubes.needs_conversion
+        {
+            read.leave_remark(UNBROKEN, &self.session.release().to_string());
         }
     }
 }

@@ -19,6 +19,7 @@ use super::table;
 use super::values::json_of;
 use crate::lifecycle::Session;
 use crate::model::{Class, Property, PropertyError, Qubes, Scope, Value, VmName, global_properties, properties_of};
+use crate::store::Read;
 
 /// Properties whose value `none` means no qube; for others it is a text like any other.
 pub(super) const NONE_IS_NO_QUBE: [&str; 5] = ["default_dispvm", "netvm", "template", "guivm", "audiovm"];
@@ -143,6 +144,10 @@ fn run(call: &mut Invocation, session: &Session, qube: Option<&str>) -> Result<u
     if let Owner::Qube { name, .. } = &owner
         && let Some(vm) = qubes.get(name.as_str())
     {
+        let asks_one = call.value("property").is_some() && call.value("value").is_none() && !call.has("default");
+        if asks_one {
+            refuse_unread(&qubes, name.as_str())?;
+        }
         match call.value("property") {
             // Whoever looks at all of them sees which are bad; one line says why.
             None => Watch::one(&qubes, vm, session).warn(call, "qvm-prefs"),
@@ -211,17 +216,32 @@ pub(super) fn stored_text<'a>(property: &Property, text: &'a str) -> &'a str {
     if text.eq_ignore_ascii_case("none") && NONE_IS_NO_QUBE.contains(&property.name) { "" } else { text }
 }
 
+/// Refuses to answer from what could not be read: a script would take a default for what is stored.
+fn refuse_unread(qubes: &Read, who: &str) -> Result<(), Failure> {
+    match qubes.unread() {
+        Some(reason) => Err(Failure::error(format!("{who}: the store could not be read: {reason}"))),
+        None => Ok(()),
+    }
+}
+
 fn show(
     call: &mut Invocation,
     owner: &Owner,
-    qubes: &Qubes,
+    qubes: &Read,
     property: &Property,
     session: &Session,
 ) -> Result<u8, Failure> {
     if call.has("hide-default") && owner.is_default(qubes, property) {
         return Ok(0);
     }
-    let value = owner.value(qubes, property, session)?;
+    let value = owner.value(qubes, property, session);
+    // A default may have come from another qube, or from no qube at all.
+    let who = match owner {
+        Owner::System => "app",
+        Owner::Qube { name, .. } => name.as_str(),
+    };
+    refuse_unread(qubes, who)?;
+    let value = value?;
     if call.has("json") {
         let text = serde_json::to_string_pretty(&json_of(&value))?;
         return call.out.line(&text).map(|()| 0);

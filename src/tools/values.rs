@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use serde_json::json;
+use smol_str::{SmolStr, ToSmolStr};
 
 use crate::hypervisor::HypervisorError;
 use crate::lifecycle::Session;
@@ -22,6 +23,9 @@ pub fn is_truthy(feature: &str) -> bool {
     matches!(feature, "1" | "true" | "True")
 }
 
+/// What properties of one qube print as, for those that were asked for.
+type Texts = Vec<(&'static str, Option<SmolStr>)>;
+
 /// A view on all qubes of one reading.
 pub struct Values<'a> {
     qubes: &'a Qubes,
@@ -31,7 +35,9 @@ pub struct Values<'a> {
     /// What became of each pool that was asked for.
     pools: RefCell<HashMap<String, Option<Arc<dyn Driver>>>>,
     /// The gateway that each netvm offers.
-    gateways: RefCell<HashMap<String, Option<String>>>,
+    gateways: RefCell<HashMap<SmolStr, Option<SmolStr>>>,
+    /// What each template gives to qubes that inherit: the texts of its properties, by their names.
+    inherited: RefCell<HashMap<&'a str, Texts>>,
     /// The volumes of the qube that was asked for last: several columns show them.
     volumes: RefCell<Option<(VmName, Rc<[VolumeShown]>)>>,
 }
@@ -39,8 +45,8 @@ pub struct Values<'a> {
 /// One volume in a listing; bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VolumeShown {
-    pub name: String,
-    pub pool: String,
+    pub name: SmolStr,
+    pub pool: SmolStr,
     pub size: u64,
     /// What it takes on disk; 0 where that cannot be told.
     pub usage: u64,
@@ -55,6 +61,7 @@ impl<'a> Values<'a> {
             drivers: RefCell::new(Drivers::to_look(&qubes.pools, &session.system)),
             pools: RefCell::default(),
             gateways: RefCell::default(),
+            inherited: RefCell::default(),
             volumes: RefCell::default(),
         }
     }
@@ -91,9 +98,41 @@ impl<'a> Values<'a> {
         }
     }
 
-    /// [`Values::text`] for a qube by its name.
-    pub fn text_of(&self, qube: &str, name: &str) -> Option<String> {
-        self.text(self.qubes.get(qube)?, name).map(Cow::into_owned)
+    /// [`Values::text`] for listings: what stands in the store as it is shown is not read, and what a template gives to
+    /// its qubes is computed once.
+    pub fn cell(&self, vm: &Vm, name: &str) -> Option<SmolStr> {
+        if name == "name" {
+            return Some(vm.name.as_str().into());
+        }
+        let property = Property::find(Scope::Class(&vm.class), name)?;
+        match property.explicit(vm) {
+            Some(text) if property.prints_as_stored(self.qubes, text) => return Some(text.into()),
+            Some(_) => {}
+            None => {
+                if let Some(template) = self.qubes.inherits_from(vm, property, self.session) {
+                    return self.given_by(template, property);
+                }
+            }
+        }
+        match self.qubes.value(vm, property, self.session).ok()? {
+            Value::None | Value::Qube(None) => None,
+            Value::Text(text) | Value::Label(text) | Value::Pool(text) => Some(text.into()),
+            Value::Qube(Some(name)) => Some(name.as_str().into()),
+            value => Some(value.to_smolstr()),
+        }
+    }
+
+    /// What a template gives to qubes that inherit a property.
+    fn given_by(&self, template: &'a Vm, property: &'static Property) -> Option<SmolStr> {
+        let known = |texts: &Vec<(&str, Option<SmolStr>)>| {
+            texts.iter().find(|(name, _)| *name == property.name).map(|(_, text)| text.clone())
+        };
+        if let Some(text) = self.inherited.borrow().get(template.name.as_str()).and_then(known) {
+            return text;
+        }
+        let text = self.cell(template, property.name);
+        self.inherited.borrow_mut().entry(template.name.as_str()).or_default().push((property.name, text.clone()));
+        text
     }
 
     /// A qube's label, if it has one of the system's.
@@ -102,13 +141,13 @@ impl<'a> Values<'a> {
     }
 
     /// The gateway that a qube's netvm offers.
-    pub fn gateway(&self, vm: &Vm) -> Option<String> {
-        let netvm = self.text(vm, "netvm")?;
+    pub fn gateway(&self, vm: &Vm) -> Option<SmolStr> {
+        let netvm = self.cell(vm, "netvm")?;
         if let Some(known) = self.gateways.borrow().get(&*netvm) {
             return known.clone();
         }
-        let gateway = self.text_of(&netvm, "gateway");
-        self.gateways.borrow_mut().insert(netvm.into_owned(), gateway.clone());
+        let gateway = self.cell(self.qubes.get(&netvm)?, "gateway");
+        self.gateways.borrow_mut().insert(netvm, gateway.clone());
         gateway
     }
 
@@ -192,11 +231,24 @@ impl<'a> Values<'a> {
         let further = vm.volumes.iter().map(VolumeConfig::name).filter(|n| of_class.iter().all(|v| v.name != *n));
         let names = of_class.iter().map(|v| v.name).chain(further).filter(|name| *name != "kernel");
         // A volume whose description is broken is nothing a listing stops at.
-        names.filter_map(|name| self.qubes.volume(vm, name, self.session).ok()).map(|v| self.shown(vm, v)).collect()
+        let shown = |name| self.written_down(vm, name).or_else(|| self.resolved(vm, name));
+        names.filter_map(shown).collect()
+    }
+
+    /// A volume that lies where nobody can look: then what the store says of it is all there is.
+    fn written_down(&self, vm: &Vm, name: &str) -> Option<VolumeShown> {
+        let own = self.qubes.written_down(vm, vm.volume(name)?)?;
+        let is_elsewhere =
+            own.vid.is_some() && own.pool.driver() != "linux-kernel" && self.pool(own.pool.name()).is_none();
+        is_elsewhere.then(|| VolumeShown { name: name.into(), pool: own.pool.name().into(), size: own.size, usage: 0 })
+    }
+
+    fn resolved(&self, vm: &Vm, name: &str) -> Option<VolumeShown> {
+        self.qubes.volume(vm, name, self.session).ok().map(|v| self.shown(vm, v))
     }
 
     fn shown(&self, vm: &Vm, volume: ResolvedVolume) -> VolumeShown {
-        let (name, pool, size) = (volume.name.clone(), volume.pool.clone(), volume.size);
+        let (name, pool, size) = (volume.name.as_str().into(), SmolStr::new(&volume.pool), volume.size);
         // Neither is a pool of a driver we do not have, or a file that is missing.
         let usage = self.pool(&pool).and_then(|d| d.usage(&Volume::resolved(&vm.name, volume).ok()?).ok()).unwrap_or(0);
         VolumeShown { name, pool, size, usage }

@@ -154,6 +154,15 @@ fn what_a_qube_says_cannot_look_like_something_else() {
 }
 
 #[test]
+fn the_words_of_a_filter_may_have_commas_between() {
+    let store = Store::small();
+    let listed = piped(&store, QVM_LS, "--raw-list --tags job,anon-vm --class DispVM,AppVM");
+    assert_eq!(listed, "personal\nwork\n");
+    assert_eq!(piped(&store, QVM_LS, "--raw-list --class=DispVM,RemoteVM"), "remote-work\nsys-usb\n");
+    assert_eq!(piped(&store, QVM_LS, "--raw-list --class=AppVM,DispVM work dom0"), "work\n");
+}
+
+#[test]
 fn sizes_can_be_read_by_people_and_are_sorted_as_numbers() {
     let store = Store::small();
     let line = "--human-readable -O name,priv-max,root-max --sort root-max work vault win10";

@@ -75,6 +75,7 @@ fn every_tool_that_writes_converts() {
         "qvm-tags work add mine",
         "qvm-features work vm-config.x 1",
         "qvm-service --enable work cups",
+        "qvm-notes --force work --set mine",
         "qubes-db convert",
     ] {
         let system = OldSystem::whole();

@@ -5,6 +5,7 @@ mod between;
 mod devices;
 mod kind;
 mod mend;
+mod plain;
 mod pools;
 mod properties;
 mod system;
@@ -12,6 +13,7 @@ mod volumes;
 
 pub use between::Numbers;
 pub use kind::Kind;
+pub use plain::NetvmWays;
 
 use std::fmt;
 
@@ -173,11 +175,15 @@ impl Qubes {
     }
 
     /// What makes a qube unreliable by itself: its diagnoses, and what upstream refuses the store for.
-    pub fn what_breaks(&self, vm: &Vm, facts: &dyn Facts) -> Vec<String> {
+    /// `ways` is for one look at many: it remembers their netvms.
+    pub fn what_breaks<'q>(&'q self, vm: &Vm, facts: &'q dyn Facts, ways: &mut NetvmWays<'q>) -> Vec<String> {
         let mut texts: Vec<String> = vm.diagnoses.iter().map(|d| d.text.clone()).collect();
         // What of a domain cannot be read at all has no values that could be wrong; and what R4 wants of a qube, one of
         // R1 to R3 gets when it is converted.
-        if (vm.diagnoses.is_empty() || !vm.properties.is_empty()) && !self.needs_conversion {
+        if (vm.diagnoses.is_empty() || !vm.properties.is_empty())
+            && !self.needs_conversion
+            && !self.is_plainly_right(vm, facts, ways)
+        {
             let own = self.findings_of(vm, facts);
             texts.extend(own.into_iter().filter(Finding::breaks_the_qube).map(|f| f.text));
         }

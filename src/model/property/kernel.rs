@@ -34,7 +34,7 @@ pub(super) const ROWS: &[Property] = &[
         "kernelopts",
         GUESTS,
         KERNELOPTS,
-        DefaultValue::OfQube(default_kernelopts),
+        DefaultValue::OfQubeOrTemplate { compute: default_kernelopts, inherits: inherits_kernelopts },
         "Command line of the kernel from dom0. Without one of its own, a qube takes its template's.",
     )
     .late(),
@@ -87,6 +87,13 @@ fn default_kernelopts(asked: &Asked<'_>) -> Result<Value, PropertyError> {
     }
     let options = file("default-kernelopts-nopci.txt");
     Ok(Value::text(options.as_deref().map_or("swiotlb=2048", str::trim)))
+}
+
+/// With a kernel of dom0 and without PCI devices.
+fn inherits_kernelopts(asked: &Asked<'_>) -> bool {
+    let Asked { qubes, vm, facts } = *asked;
+    let kernel = qubes.value_of(vm, "kernel", facts);
+    !qubes.has_pci(vm) && kernel.is_ok_and(|kernel| kernel.as_str().is_some_and(|kernel| !kernel.is_empty()))
 }
 
 /// `spec/r4-properties.md` §5.6.

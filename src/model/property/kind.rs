@@ -140,6 +140,41 @@ impl Property {
         }
     }
 
+    /// Whether the store's `text` can be read and its value is printed in just these letters. Cheaper than doing it; false
+    /// also where that would have to be tried.
+    pub(crate) fn prints_as_stored(&self, qubes: &Qubes, text: &str) -> bool {
+        match self.kind {
+            Kind::Bool => matches!(text, "True" | "False"),
+            Kind::Int { .. } => {
+                (1..=18).contains(&text.len())
+                    && text.bytes().all(|b| b.is_ascii_digit())
+                    && (text.len() == 1 || !text.starts_with('0'))
+            }
+            Kind::Text { .. } => !text.is_empty(),
+            Kind::Qube { class, .. } => {
+                qubes.class(text).is_some_and(|is| *is != Class::RemoteVM && class.is_none_or(|class| class == is))
+            }
+            Kind::Label => !text.starts_with("label-") && qubes.labels.iter().any(|label| &*label.name == text),
+            Kind::Uuid => {
+                text.len() == 36
+                    && text.bytes().enumerate().all(|(at, b)| match at {
+                        8 | 13 | 18 | 23 => b == b'-',
+                        _ => matches!(b, b'0'..=b'9' | b'a'..=b'f'),
+                    })
+            }
+            Kind::Pool | Kind::Ip4 | Kind::Ip6 => false,
+        }
+    }
+
+    /// Whether an empty text in the store can be read.
+    pub(crate) fn may_be_empty(&self) -> bool {
+        match self.kind {
+            Kind::Bool | Kind::Qube { required: false, .. } => true,
+            Kind::Text { empty, .. } => empty != EmptyText::Refused,
+            _ => false,
+        }
+    }
+
     /// What a user's `text` means, checked as the Admin API and upstream's setters check it.
     pub(super) fn parse(&self, qubes: &Qubes, owner: Owner<'_>, text: &str) -> Result<Value, PropertyError> {
         let no = |what: &str| PropertyError::refused(format!("Failed to parse property value as {what}"));

@@ -24,7 +24,10 @@ pub(super) const ROWS: &[Property] = &[
         "maxmem",
         GUESTS,
         Kind::Int { min: 0, max: i64::MAX },
-        DefaultValue::OfQube(maxmem),
+        DefaultValue::OfQubeOrTemplate {
+            compute: maxmem,
+            inherits: |asked| asked.qubes.can_balance_memory(asked.vm, asked.facts) == Ok(true),
+        },
         "Up to how much memory the balancer may give the qube, in MiB; 0 turns balancing off. \
          Without one of its own, a qube takes its template's where balancing is possible: not with PCI devices, nor for \
          hvm without an agent that supports it. The hypervisor is taken to be Xen, which alone can balance.",
@@ -46,7 +49,10 @@ pub(super) const ROWS: &[Property] = &[
         "virt_mode",
         GUESTS,
         VIRT_MODE,
-        DefaultValue::OfQube(default_virt_mode),
+        DefaultValue::OfQubeOrTemplate {
+            compute: default_virt_mode,
+            inherits: |asked| !asked.qubes.has_pci(asked.vm),
+        },
         "How the qube is virtualised: hvm, pvh or pv. hvm where a PCI device is assigned, else its template's, else pvh.",
     )
     .legacy(HVM)

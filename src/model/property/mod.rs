@@ -86,6 +86,11 @@ pub enum DefaultValue {
     Inherited(&'static DefaultValue),
     /// Computed from the qube.
     OfQube(fn(&Asked<'_>) -> Result<Value, PropertyError>),
+    /// Computed from the qube, and nothing but the template's value of the same property where `inherits` says so.
+    OfQubeOrTemplate {
+        compute: fn(&Asked<'_>) -> Result<Value, PropertyError>,
+        inherits: fn(&Asked<'_>) -> bool,
+    },
     /// Computed from the system (global properties only).
     OfSystem(fn(&Qubes, &dyn Facts) -> Result<Value, PropertyError>),
 }

@@ -24,6 +24,18 @@ impl Qubes {
         self.stand_in(&Asked { qubes: self, vm, facts }, property, &property.default)
     }
 
+    /// The template whose value a qube's property has where it is not set; `None` where the qube, or the system, decides.
+    pub fn inherits_from(&self, vm: &Vm, property: &Property, facts: &dyn Facts) -> Option<&Vm> {
+        let inherits = match property.default {
+            DefaultValue::Inherited(_) => vm.class.has_template(),
+            DefaultValue::OfQubeOrTemplate { inherits, .. } => {
+                vm.class.has_template() && inherits(&Asked { qubes: self, vm, facts })
+            }
+            _ => false,
+        };
+        if inherits { self.template(vm).ok().flatten() } else { None }
+    }
+
     /// Whether a qube's property is not explicitly set.
     pub fn is_default(&self, vm: &Vm, property: &Property) -> bool {
         property.explicit(vm).is_none()
@@ -81,7 +93,7 @@ impl Qubes {
                 Some(template) => self.value_of(template, property.name, asked.facts),
                 None => self.stand_in(asked, property, otherwise),
             },
-            DefaultValue::OfQube(compute) => compute(asked),
+            DefaultValue::OfQube(compute) | DefaultValue::OfQubeOrTemplate { compute, .. } => compute(asked),
             plain => plain.constant().ok_or_else(|| Owner::Qube(&asked.vm.name).lacks(property.name)),
         }
     }

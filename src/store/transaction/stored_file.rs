@@ -10,6 +10,7 @@ use crate::error::words_of;
 use crate::format::{self, Bytes, FormatError, Original, Stored};
 use crate::model::Qubes;
 use crate::store::file_lock::Exclusivity;
+use crate::store::remark;
 
 /// An open file with a store. What one descriptor gives is one whole version, because all writers of ours rename.
 pub(super) struct StoredFile {
@@ -25,6 +26,26 @@ impl StoredFile {
     pub fn new(file: File, unlocked: Option<(StorePlace, Option<Version>)>) -> StoredFile {
         StoredFile { file, unlocked, failed: OnceLock::new() }
     }
+
+    /// Why a piece could not be read, if that happened.
+    pub fn unread(&self) -> Option<&str> {
+        self.failed.get().map(String::as_str)
+    }
+
+    /// What an earlier reader has left under `name` about this state of the store.
+    pub fn remark(&self, name: &str) -> Option<String> {
+        let (place, version) = self.unlocked.as_ref()?;
+        remark::about(&place.run_dir, (*version)?, name)
+    }
+
+    /// Leaves a remark about what was read for the next reader.
+    pub fn leave_remark(&self, name: &str, text: &str) {
+        if let Some((place, Some(version))) = &self.unlocked
+            && Version::of(&self.file) == Some(*version)
+        {
+            remark::leave(&place.run_dir, place.group, *version, name, text);
+        }
+    }
 }
 
 impl Stored for StoredFile {
@@ -34,6 +55,14 @@ impl Stored for StoredFile {
             self.failed.get_or_init(|| words_of(error));
         }
         read
+    }
+
+    fn contents(&self) -> Option<String> {
+        self.remark("contents")
+    }
+
+    fn keep_contents(&self, table: &str) {
+        self.leave_remark("contents", table);
     }
 
     fn renewed(&self) -> Option<Bytes> {

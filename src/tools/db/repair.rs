@@ -29,7 +29,8 @@ pub fn run(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
     };
     let repaired = format::repair(&text.bytes, session, &mut uuid::Uuid::new_v4)?;
     let done: Vec<Damage> = repaired.done.into_iter().map(|damage| text.located(damage)).collect();
-    tell(call, &file, &done, if call.has("dry-run") { Said::WouldDo } else { Said::Does })?;
+    let is_decided = call.has("yes") && !call.has("dry-run");
+    tell(call, &file, &done, if is_decided { Said::Does } else { Said::WouldDo })?;
     tell(call, &file, &repaired.left, Said::Left)?;
     if done.is_empty() && !text.is_changed {
         let left =
@@ -91,7 +92,7 @@ fn readable(
     for step in &salvage.steps {
         let line = step.line.map(|line| format!(":{line}")).unwrap_or_default();
         call.out.line(&format!("{file}{line}: {}", one_line(&step.text)))?;
-        call.out.line(&format!("    repaired: {}", step.done))?;
+        call.out.line(&format!("    repair: {}", step.done))?;
     }
     if salvage.lost.is_empty() {
         let bytes = Bytes::from(salvage.bytes.clone());

@@ -1,6 +1,6 @@
 //! The columns of qvm-ls and the formats made of them (`spec/r4-tools.md`, qvm-ls).
 
-use std::borrow::Cow;
+use smol_str::{SmolStr, ToSmolStr, format_smolstr};
 
 use crate::model::{Class, PowerState, Vm};
 use crate::tools::values::{Values, is_truthy};
@@ -144,18 +144,18 @@ impl Column {
     }
 
     /// The cell of a qube; empty where there is nothing to say.
-    pub fn cell<'v>(&self, values: &Values, vm: &'v Vm) -> Cow<'v, str> {
+    pub fn cell(&self, values: &Values, vm: &Vm) -> SmolStr {
         match &self.content {
             Content::Class => vm.class.as_str().into(),
             Content::State => values.state(vm).as_str().into(),
-            Content::Flags => flags(values, vm).into(),
-            Content::Gateway => values.gateway(vm).unwrap_or_default().into(),
-            Content::Memory => values.memory_mib(vm).map_or(Cow::Borrowed(""), |m| m.to_string().into()),
-            Content::Disk => mib(values.volumes(vm).iter().map(|v| v.usage).sum()).to_string().into(),
+            Content::Flags => flags(values, vm),
+            Content::Gateway => values.gateway(vm).unwrap_or_default(),
+            Content::Memory => values.memory_mib(vm).map(|m| m.to_smolstr()).unwrap_or_default(),
+            Content::Disk => mib(values.volumes(vm).iter().map(|v| v.usage).sum()).to_smolstr(),
             Content::Volume { name, fact } => volume_cell(values, vm, name, *fact),
             Content::Tags => sorted_and_joined(vm.tags.iter().map(|t| &**t)).into(),
             Content::Clients => sorted_and_joined(values.clients(vm).into_iter()).into(),
-            Content::Property(property) => values.text(vm, property).unwrap_or_default(),
+            Content::Property(property) => values.cell(vm, property).unwrap_or_default(),
         }
     }
 
@@ -177,7 +177,7 @@ impl Column {
                     VolumeFact::Usage => json!(volume.usage),
                     VolumeFact::Size => json!(volume.size),
                     VolumeFact::Percent => json!(percent(volume.usage, volume.size)),
-                    VolumeFact::Pool => json!(volume.pool),
+                    VolumeFact::Pool => json!(volume.pool.as_str()),
                 }
             }
             Content::Tags => {
@@ -193,7 +193,7 @@ impl Column {
             Content::Property(property) => values.json(vm, property),
             Content::Class | Content::State | Content::Flags | Content::Gateway => {
                 let cell = self.cell(values, vm);
-                if cell.is_empty() { serde_json::Value::Null } else { json!(cell) }
+                if cell.is_empty() { serde_json::Value::Null } else { json!(cell.as_str()) }
             }
         }
     }
@@ -214,23 +214,23 @@ fn percent(usage: u64, size: u64) -> Option<u64> {
 }
 
 /// Classes without volumes show zeros for sizes and nothing for a pool.
-fn volume_cell(values: &Values, vm: &Vm, name: &str, fact: VolumeFact) -> Cow<'static, str> {
+fn volume_cell(values: &Values, vm: &Vm, name: &str, fact: VolumeFact) -> SmolStr {
     let volumes = values.volumes(vm);
     let volume = volumes.iter().find(|v| v.name == name);
     match (fact, volume) {
-        (VolumeFact::Pool, volume) => volume.map(|v| v.pool.clone()).unwrap_or_default().into(),
-        (_, None) => "0".into(),
-        (VolumeFact::Usage, Some(v)) => mib(v.usage).to_string().into(),
-        (VolumeFact::Size, Some(v)) => mib(v.size).to_string().into(),
+        (VolumeFact::Pool, volume) => volume.map(|v| v.pool.clone()).unwrap_or_default(),
+        (_, None) => SmolStr::new_static("0"),
+        (VolumeFact::Usage, Some(v)) => mib(v.usage).to_smolstr(),
+        (VolumeFact::Size, Some(v)) => mib(v.size).to_smolstr(),
         (VolumeFact::Percent, Some(v)) => match percent(v.usage, v.size) {
-            Some(p) => format!("{p}%").into(),
-            None => "0".into(),
+            Some(p) => format_smolstr!("{p}%"),
+            None => SmolStr::new_static("0"),
         },
     }
 }
 
 /// Eight letters: type, state, and six properties.
-fn flags(values: &Values, vm: &Vm) -> String {
+fn flags(values: &Values, vm: &Vm) -> SmolStr {
     let kind = match vm.class {
         Class::AdminVM => '0',
         Class::TemplateVM => 't',
@@ -239,7 +239,7 @@ fn flags(values: &Values, vm: &Vm) -> String {
         Class::DispVM => 'd',
         Class::RemoteVM | Class::Unknown(_) => '-',
     };
-    let is_hvm = values.text(vm, "virt_mode").is_some_and(|m| m == "hvm");
+    let is_hvm = values.cell(vm, "virt_mode").is_some_and(|m| m == "hvm");
     let state = match values.state(vm) {
         PowerState::Running => 'r',
         PowerState::Transient => 't',
@@ -262,7 +262,7 @@ fn flags(values: &Values, vm: &Vm) -> String {
         set('D', values.is_true(vm, "debug")),
         set('A', values.is_true(vm, "autostart")),
     ]
-    .iter()
+    .into_iter()
     .collect()
 }
 

@@ -32,13 +32,15 @@ enum Wanted<'a> {
 
 impl<'a> Filters<'a> {
     pub fn of(call: &'a Invocation) -> Result<Filters<'a>, Failure> {
-        let several = |id| call.is_given(id).then(|| call.values(id));
+        // No such word has a comma. After `--class=AppVM,DispVM` names of qubes may follow, which two words would swallow.
+        let words = |id| call.values(id).into_iter().flat_map(|word| word.split(',')).collect();
+        let several = |id| call.is_given(id).then(|| words(id));
         let states = [("running", PowerState::Running), ("paused", PowerState::Paused), ("halted", PowerState::Halted)];
         Ok(Filters {
             classes: several("class"),
             labels: several("label"),
             tags: several("tags"),
-            without_tags: call.values("exclude-tags"),
+            without_tags: words("exclude-tags"),
             states: states.into_iter().filter(|(id, _)| call.has(id)).map(|(_, state)| state).collect(),
             templates: several("template-source"),
             netvms: several("netvm-is"),

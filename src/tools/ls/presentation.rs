@@ -1,7 +1,5 @@
 //! How qvm-ls shows what it lists: tables and trees for people, plain forms for scripts, JSON for programs.
 
-use std::borrow::Cow;
-
 use anstyle::Style;
 use smol_str::SmolStr;
 
@@ -84,8 +82,8 @@ fn cells(columns: &[Column], values: &Values, vm: &Vm) -> Vec<SmolStr> {
 }
 
 /// A cell as it is printed: `-` for nothing.
-fn shown(cell: Cow<str>) -> SmolStr {
-    if cell.is_empty() { SmolStr::new_static("-") } else { SmolStr::new(cell) }
+fn shown(cell: SmolStr) -> SmolStr {
+    if cell.is_empty() { SmolStr::new_static("-") } else { cell }
 }
 
 fn sorted(call: &Invocation, columns: &[Column], values: &Values, names: &[&str], watch: &Watch) -> Vec<Row> {

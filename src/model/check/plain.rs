@@ -1,0 +1,74 @@
+//! A short look that suffices for nearly every qube. A listing looks at a thousand of them, and the thorough look, which
+//! tells what is wrong and what to do about it, costs more than all the rest of the listing.
+
+use std::collections::HashMap;
+
+use crate::model::class::Class;
+use crate::model::facts::Facts;
+use crate::model::property::{Property, Scope};
+use crate::model::qubes::Qubes;
+use crate::model::release::Release;
+use crate::model::tags::is_tag;
+use crate::model::vm::Vm;
+
+/// Which netvms stand behind each netvm that was met, itself among them: a few, that all other qubes share.
+#[derive(Default)]
+pub struct NetvmWays<'q>(HashMap<&'q str, Vec<&'q str>>);
+
+impl Qubes {
+    /// Whether a short look shows that nothing breaks the qube. Where it is false, the thorough look decides; where it is
+    /// true, the thorough one would find nothing that [`super::Finding::breaks_the_qube`].
+    pub(super) fn is_plainly_right<'q>(&'q self, vm: &Vm, facts: &'q dyn Facts, ways: &mut NetvmWays<'q>) -> bool {
+        let release = facts.release();
+        vm.class.is_local_guest()
+            && vm.devices.iter().all(|class| class.assignments.is_empty())
+            && vm.tags.iter().all(|tag| is_tag(tag))
+            && self.properties_are_plain(vm, release)
+            && self.netvm_is_plain(vm, facts, ways)
+            && self.volumes_are_plain(vm, release)
+    }
+
+    fn properties_are_plain(&self, vm: &Vm, release: Release) -> bool {
+        let (mut identities, scope) = (0, Scope::Class(&vm.class));
+        for (name, text) in vm.properties.iter() {
+            let Some(property) = Property::find(scope, name) else { return false };
+            let is_plain = match name {
+                "template" => self.template(vm).is_ok(),
+                "qid" => vm.qid().is_some_and(|qid| qid.number() <= release.highest_qid()),
+                // Looked at with the way to the network.
+                "netvm" => true,
+                _ if text.is_empty() => property.may_be_empty(),
+                _ => property.prints_as_stored(self, text),
+            };
+            if !is_plain || property.computed || property.since > release {
+                return false;
+            }
+            identities += usize::from(matches!(name, "label" | "qid" | "uuid" | "template"));
+        }
+        identities == if vm.class.has_template() { 4 } else { 3 }
+    }
+
+    fn netvm_is_plain<'q>(&'q self, vm: &Vm, facts: &'q dyn Facts, ways: &mut NetvmWays<'q>) -> bool {
+        let netvm = match vm.properties.get("netvm") {
+            Some("") => return true,
+            Some(text) => match self.get(text) {
+                Some(netvm) if netvm.class != Class::RemoteVM && self.provides_network(netvm, facts) => netvm,
+                _ => return false,
+            },
+            None => match self.netvm(vm, facts) {
+                Ok(Some(netvm)) => netvm,
+                Ok(None) => return true,
+                Err(_) => return false,
+            },
+        };
+        let way = ways.0.entry(netvm.name.as_str());
+        let way = way.or_insert_with(|| self.netvm_chain(netvm, facts).map(|v| v.name.as_str()).collect());
+        way.iter().all(|name| vm.name != **name)
+    }
+
+    fn volumes_are_plain(&self, vm: &Vm, release: Release) -> bool {
+        vm.volumes.iter().all(|own| {
+            (release.knows_ephemeral() || !own.attributes.contains("ephemeral")) && self.written_down(vm, own).is_some()
+        })
+    }
+}

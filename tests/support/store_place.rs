@@ -1,0 +1,19 @@
+//! A store in a directory of its own, for tests that call the library.
+//! For each test file to include by itself: `#[path = "support/store_place.rs"] mod store_place;`.
+
+use std::path::Path;
+
+use qubes::store::{StorePlace, Wait};
+
+/// `qubes.xml` in `directory`, its RUN and its copies beside it; nobody waits, no qubesd owns it.
+pub fn store_place(directory: &Path) -> StorePlace {
+    StorePlace {
+        file: directory.join("qubes.xml"),
+        run_dir: directory.join("run"),
+        backup_dir: directory.join("backup"),
+        qubesd_socket: None,
+        group: None,
+        wait: Wait::NO,
+        force: false,
+    }
+}
