@@ -125,7 +125,7 @@ fn every_description_for_qemu_is_valid() {
 
 #[test]
 fn every_description_for_xen_is_valid() {
-    let host = HostDescription { cpu_family: 6, cpu_model: 58, suspend_s0ix: true };
+    let host = HostDescription { cpu_family: 6, cpu_model: 58, suspend_s0ix: true, vanilla_xen: false };
     for mode in [VirtMode::Hvm, VirtMode::Pvh, VirtMode::Pv] {
         for vm in [qube(mode), with_everything(mode)] {
             for feature in ["uefi", "memory-hotplug", "audio-model"] {
@@ -194,10 +194,22 @@ fn what_xen_boots_follows_the_mode() {
     assert!(xen(VirtMode::Hvm, |vm| set(vm, "uefi", "1")).contains("OVMF.fd</loader>"));
     // An empty feature is off.
     assert!(xen(VirtMode::Hvm, |vm| set(vm, "uefi", "")).contains("hvmloader</loader>"));
-    let host = |family, model| HostDescription { cpu_family: family, cpu_model: model, suspend_s0ix: false };
+    let host = |family, model| HostDescription { cpu_family: family, cpu_model: model, ..HostDescription::default() };
     let rdrand = |host| render(Family::Xen, &qube(VirtMode::Pvh), &host).contains("rdrand");
     assert!(rdrand(host(6, 58)) && rdrand(host(6, 62)) && !rdrand(host(6, 60)) && !rdrand(host(0, 0)));
     assert!(!xen(VirtMode::Pv, |_| {}).contains("<cpu "));
+}
+
+#[test]
+fn a_xen_without_the_additions_of_qubes_is_not_given_their_scripts() {
+    let vm = with_everything(VirtMode::Pvh);
+    let xml = render(Family::Xen, &vm, &HostDescription { vanilla_xen: true, ..HostDescription::default() });
+    assert!(
+        !xml.contains("<script path=\"/etc/xen/scripts/qubes-block\"/></disk><disk")
+            && !xml.contains("vif-route-qubes"),
+        "{xml}"
+    );
+    assert!(xml.contains("<target dev=\"xvda\"/></disk>"), "{xml}");
 }
 
 #[test]

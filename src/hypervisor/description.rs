@@ -110,6 +110,8 @@ pub struct HostDescription {
     pub cpu_model: u32,
     /// Feature `suspend-s0ix` of dom0.
     pub suspend_s0ix: bool,
+    /// A Xen without what Qubes adds to it: see [`crate::hypervisor::toolstack`].
+    pub vanilla_xen: bool,
 }
 
 /// The user and group that own the images, by number.

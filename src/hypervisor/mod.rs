@@ -7,6 +7,7 @@ pub mod kvm;
 pub mod lazy;
 pub mod libvirt;
 pub mod owner;
+pub mod toolstack;
 pub mod uri;
 pub mod xml;
 

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::hypervisor::description::{Accelerator, DomainDescription, HostDescription, Kernel, Net};
 use crate::hypervisor::kvm::choose_accelerator;
+use crate::hypervisor::toolstack;
 use crate::hypervisor::uri::Family;
 use crate::hypervisor::xml::Templates;
 use crate::model::{Facts, PropertyError, Qubes, VirtMode, Vm};
@@ -159,5 +160,6 @@ fn host(session: &Session) -> Result<HostDescription, LifecycleError> {
         cpu_family: field("cpu family").unwrap_or(0),
         cpu_model: field("model").unwrap_or(0),
         suspend_s0ix: suspend,
+        vanilla_xen: toolstack::is_vanilla_xen(),
     })
 }

@@ -3,10 +3,10 @@
 use crate::hypervisor::description::{DomainDescription, Owner, disks_of_volumes};
 use crate::hypervisor::owner::owner_for_image;
 use crate::hypervisor::uri::Family;
-use crate::hypervisor::{HypervisorError, Outcome};
+use crate::hypervisor::{HypervisorError, Outcome, toolstack};
 use crate::model::device::Mode;
 use crate::model::{Class, Facts, PowerState, Qubes, Vm, VmName};
-use crate::storage::{Attachment, Disk, VmStorage};
+use crate::storage::{Attachment, Disk, LoopDevice, VmStorage};
 
 use super::drive::Drive;
 use super::qube_lock::QubeLock;
@@ -141,11 +141,25 @@ impl Session {
         if let Some(log) = &description.console_log {
             self.make_console_log(log)?;
         }
-        let disks = storage.disks()?;
+        let mut disks = storage.disks()?;
+        let loops = match Family::of_uri(self.hypervisor().uri()) == Family::Xen && toolstack::is_vanilla_xen() {
+            true => loop_devices_under(&mut disks)?,
+            false => Vec::new(),
+        };
         description.disks = disks_of_volumes(disks.iter().map(|d| (d.name.as_str(), d.attachment.clone(), d.rw)))?;
         description.owner = self.owner_of(&disks)?;
         let xml = self.domain_xml(&description)?;
-        Ok(self.hypervisor().create_paused(record.domain, &xml)?)
+        self.hypervisor().create_paused(record.domain, &xml)?;
+        self.hand_over(record, loops)
+    }
+
+    /// Lets go of loop devices once Xen's backend has them open; they vanish when it closes them.
+    fn hand_over(&self, record: &Record, loops: Vec<LoopDevice>) -> Result<(), LifecycleError> {
+        if loops.is_empty() {
+            return Ok(());
+        }
+        let domain = self.hypervisor().state(record.domain)?.and_then(|live| live.id);
+        Ok(toolstack::wait_for_disks(domain.unwrap_or_default(), loops.len())?)
     }
 
     /// Whom root's QEMU is to be: somebody who can open the images. An ordinary user's is that user.
@@ -191,6 +205,19 @@ impl Session {
             Err(second) => second,
         }
     }
+}
+
+/// Puts loop devices under the disks that are files: a Xen without Qubes' script for that takes only devices.
+fn loop_devices_under(disks: &mut [Disk]) -> Result<Vec<LoopDevice>, LifecycleError> {
+    let mut loops = Vec::new();
+    for disk in disks {
+        if let Attachment::File(image) = &disk.attachment {
+            let device = LoopDevice::over(image, disk.rw)?;
+            disk.attachment = Attachment::Device(device.path().to_path_buf());
+            loops.push(device);
+        }
+    }
+    Ok(loops)
 }
 
 /// The rules that forbid a start whatever the state.

@@ -12,7 +12,7 @@ use super::loop_device;
 use super::{StorageError, Volume};
 
 /// How long an image may still be open after the domain has gone: the kernel takes loop devices down lazily.
-const GRACE: Duration = Duration::from_secs(2);
+const GRACE: Duration = Duration::from_secs(10);
 
 /// Refuses when a loop device or a QEMU has the image open, after giving them a moment to let go.
 pub fn refuse_if_open(volume: &Volume, image: &Path) -> Result<(), StorageError> {

@@ -14,6 +14,7 @@ mod in_use;
 mod linux_kernel;
 mod locks;
 mod loop_device;
+mod lvm_thin;
 pub mod pools;
 mod reflink;
 mod sparse_copy;
@@ -23,6 +24,8 @@ mod vm_storage;
 pub use clone_range::can_reflink;
 pub use linux_kernel::LinuxKernel;
 pub use locks::VolumeLocks;
+pub use loop_device::LoopDevice;
+pub use lvm_thin::LvmThin;
 pub use pools::{Drivers, driver_of};
 pub use reflink::Reflink;
 pub use sparse_copy::write_sparse;
@@ -183,6 +186,10 @@ pub trait Driver: Send + Sync {
     fn setup(&self) -> Result<(), StorageError>;
     /// Size and use of the place in bytes, where the driver knows.
     fn capacity(&self) -> Result<Option<(u64, u64)>, StorageError>;
+    /// The same of the place for its own bookkeeping, where that can fill up apart (thin pools).
+    fn metadata_capacity(&self) -> Result<Option<(u64, u64)>, StorageError> {
+        Ok(None)
+    }
 
     fn create(&self, volume: &Volume) -> Result<(), StorageError>;
     fn remove(&self, volume: &Volume) -> Result<(), StorageError>;

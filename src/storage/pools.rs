@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use nix::unistd::Gid;
 
-use super::{Driver, LinuxKernel, Reflink, StorageError, VolumeLocks};
+use super::{Driver, LinuxKernel, LvmThin, Reflink, StorageError, VolumeLocks};
 use crate::model::{Pool, Pools};
 use crate::system::System;
 
@@ -29,9 +29,14 @@ fn driver_for(
             let locks = VolumeLocks::new(system.run_dir(), group, VolumeLocks::PATIENCE);
             Ok(Arc::new(Reflink::new(name, directory, setup_check(pool)?, group, locks)))
         }
+        "lvm_thin" => {
+            let (group, thin_pool) = (option(pool, "volume_group")?, option(pool, "thin_pool")?);
+            let locks = VolumeLocks::new(system.run_dir(), system.qubes_group(), VolumeLocks::PATIENCE);
+            Ok(Arc::new(LvmThin::new(name, group, thin_pool, locks)))
+        }
         "linux-kernel" => Ok(Arc::new(LinuxKernel::new(name, directory(pool, system)?))),
         driver => Err(StorageError::Refused(format!(
-            "pool {name}: driver '{}' is not supported by this version; it has 'file-reflink' and 'linux-kernel'",
+            "pool {name}: driver '{}' is not supported by this version; it has 'file-reflink', 'lvm_thin' and 'linux-kernel'",
             driver.escape_debug()
         ))),
     }
@@ -66,6 +71,19 @@ impl<'a> Drivers<'a> {
         let driver = driver_for(self.system, self.pools.get(name).ok_or_else(missing)?, group)?;
         self.open.insert(name.to_string(), driver.clone());
         Ok(driver)
+    }
+}
+
+/// An option that names part of a volume group, so it must be a name LVM could have given.
+fn option<'p>(pool: &'p Pool, name: &str) -> Result<&'p str, StorageError> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '+');
+    match pool.option(name) {
+        Some(text) if !text.is_empty() && text.chars().all(plain) && !text.starts_with(['-', '.']) => Ok(text),
+        Some(text) => {
+            let text = text.escape_debug();
+            Err(StorageError::Refused(format!("pool {}: {name} '{text}' is no name for LVM", pool.name())))
+        }
+        None => Err(StorageError::Refused(format!("pool {}: it has no {name}", pool.name()))),
     }
 }
 

@@ -13,21 +13,26 @@ const BUFFER: usize = 1 << 20;
 /// Runs of zeros of this many bytes become holes: the largest block size in common use on the file systems of images.
 const GRAIN: usize = 1 << 16;
 
-/// Copies `from`, read from its start, into the empty file `to`. A regular file's holes are skipped by asking for its
-/// data (lseek(2) SEEK_DATA) and the kernel moves the rest by itself; of anything else (a device, a pipe) every byte is
-/// read and zeros are left out.
+/// Copies `from`, read from its start, into `to`, an empty file or a fresh thin device. A regular file's holes are skipped
+/// by asking for its data (lseek(2) SEEK_DATA) and the kernel moves the rest by itself; of anything else (a device, a
+/// pipe) every byte is read and zeros are left out.
 pub fn sparse_copy(from: &File, to: &File) -> io::Result<()> {
     if !from.metadata()?.is_file() {
         return stream(from, to);
     }
     let length = from.metadata()?.len();
-    to.set_len(length)?;
+    lengthen(to, length)?;
     let mut at = 0;
     while let Some((data, end)) = next_data(from, at, length)? {
         copy_data(from, to, data, end)?;
         at = end;
     }
     Ok(())
+}
+
+/// Gives the target its length. A device has one, reads as zeros where nothing was written, and is long enough.
+fn lengthen(to: &File, length: u64) -> io::Result<()> {
+    if to.metadata()?.is_file() { to.set_len(length) } else { Ok(()) }
 }
 
 /// Where the data after `at` begin and end; none when only a hole is left.
@@ -90,7 +95,7 @@ pub fn write_sparse(mut from: impl Read, to: &File) -> io::Result<()> {
         buffer.clear();
         let got = from.by_ref().take(BUFFER as u64).read_to_end(&mut buffer)?;
         if got == 0 {
-            return to.set_len(at);
+            return lengthen(to, at);
         }
         write_unless_zero(to, &buffer, at)?;
         at += got as u64;

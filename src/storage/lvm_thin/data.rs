@@ -1,0 +1,167 @@
+//! Contents in, out, to another size, and back to a revision.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use super::names::Names;
+use super::report::Report;
+use super::{LvmThin, current, revisions};
+use crate::storage::sparse_copy::sparse_copy;
+use crate::storage::{Committed, Fill, Kind, StorageError, Volume};
+
+impl LvmThin {
+    /// Changes the size of what the running qube has, else of the committed data.
+    pub(super) fn resize_volume(&self, volume: &Volume, bytes: u64) -> Result<(), StorageError> {
+        let label = volume.label();
+        if !volume.rw {
+            return Err(StorageError::Refused(format!("{label}: it is read-only and cannot be resized")));
+        }
+        let names = self.names(&volume.vid)?;
+        let _alone = self.lock(volume)?;
+        let report = self.ask()?;
+        let live = report.get(&names.snap()).or_else(|| current(&report, &names));
+        let Some(live) = live else { return Ok(()) };
+        if bytes < live.size {
+            return Err(StorageError::Refused(format!(
+                "{label}: {bytes} bytes are less than the {} it has; logical volumes are not made smaller, the data \
+                 beyond would be lost",
+                live.size
+            )));
+        }
+        match bytes == live.size {
+            true => Ok(()),
+            false => self.change(&["lvresize", "--quiet", "-L", &format!("{bytes}B"), &names.path(&live.name)]),
+        }
+    }
+
+    pub(super) fn export_volume(&self, volume: &Volume) -> Result<PathBuf, StorageError> {
+        let names = self.kept(volume, "exported")?;
+        let report = self.ask()?;
+        let Some(now) = current(&report, &names) else {
+            let (label, path) = (volume.label(), names.path(&names.own));
+            return Err(StorageError::Refused(format!("{label}: logical volume {path} is missing")));
+        };
+        if volume.snapshots_disabled() && now.is_open {
+            let label = volume.label();
+            return Err(StorageError::Refused(format!(
+                "{label}: it is in use without snapshots (revisions_to_keep is -1); shut the qube down first"
+            )));
+        }
+        if !now.is_active {
+            self.activate(&names, &now.name)?;
+        }
+        Ok(names.device(&now.name))
+    }
+
+    /// Opened while nobody exchanges the committed data; a revision that somebody has open is not pruned.
+    pub(super) fn open_committed_volume(&self, volume: &Volume) -> Result<Committed, StorageError> {
+        let unchanged = self.locks.shared(&self.name, &volume.vid)?;
+        let device = self.export_volume(volume)?;
+        let failed = || StorageError::io(format!("opening {}", device.display()));
+        let mut file = File::open(&device).map_err(failed())?;
+        let size = length(&mut file).map_err(failed())?;
+        let kept_still = volume.snapshots_disabled().then_some(unchanged);
+        Ok(Committed { name: volume.name.clone(), file, size, kept_still })
+    }
+
+    pub(super) fn import_volume(&self, volume: &Volume, from: &Path) -> Result<(), StorageError> {
+        let report = self.ask()?;
+        let own = self.kept(volume, "imported to")?;
+        let same_pool = report.iter().find(|lv| lv.pool == self.thin_pool && own.device(&lv.name) == from);
+        if let Some(lv) = same_pool {
+            return self.replace_data(volume, |names| self.snapshot(names, &lv.name, &names.import()));
+        }
+        let failed = |verb: &str| StorageError::io(format!("{verb} {}", from.display()));
+        let mut source = File::open(from).map_err(failed("opening"))?;
+        let bytes = length(&mut source).map_err(failed("measuring"))?;
+        self.replace_data(volume, |names| self.fill_import(names, bytes, &mut |device| sparse_copy(&source, device)))
+    }
+
+    pub(super) fn import_written_volume(&self, volume: &Volume, fill: Fill<'_>) -> Result<(), StorageError> {
+        self.replace_data(volume, |names| self.fill_import(names, volume.size, fill))
+    }
+
+    /// Makes the logical volume that `make` makes for an import the volume's own.
+    fn replace_data(
+        &self,
+        volume: &Volume,
+        make: impl FnOnce(&Names) -> Result<(), StorageError>,
+    ) -> Result<(), StorageError> {
+        let names = self.kept(volume, "imported to")?;
+        let report = self.refuse_if_dirty(volume, &names, "importing")?;
+        self.remove_if_there(&report, &names, &names.import())?;
+        let done = make(&names).and_then(|()| {
+            let _alone = self.lock(volume)?;
+            self.commit(volume, &names, &names.import())
+        });
+        if done.is_err() {
+            // The first error is the one to tell; what stays behind is removed by the next start.
+            let _leftover = self.ask().and_then(|report| self.remove_if_there(&report, &names, &names.import()));
+        }
+        done
+    }
+
+    pub(super) fn revert_volume(&self, volume: &Volume, wanted: Option<&str>) -> Result<(), StorageError> {
+        let names = self.kept(volume, "reverted")?;
+        let report = self.refuse_if_dirty(volume, &names, "reverting")?;
+        let _alone = self.lock(volume)?;
+        let label = volume.label();
+        let times = revisions(&report, &names);
+        let chosen = match wanted {
+            Some(id) => times.iter().find(|time| format!("{time}-back") == id),
+            None => times.last(),
+        };
+        let Some(chosen) = chosen else {
+            let known = times.iter().map(|time| format!("{time}-back")).collect::<Vec<_>>().join(", ");
+            return Err(StorageError::Refused(match wanted {
+                Some(id) if !times.is_empty() => {
+                    format!("{label}: it has no revision '{}'; it has {known}", id.escape_debug())
+                }
+                _ => format!("{label}: it has no revision to revert to"),
+            }));
+        };
+        self.remove_if_there(&report, &names, &names.import())?;
+        self.snapshot(&names, &names.revision(*chosen), &names.import())?;
+        self.commit(volume, &names, &names.import())
+    }
+
+    /// A logical volume of `bytes` for an import, with what `fill` writes.
+    fn fill_import(&self, names: &Names, bytes: u64, fill: Fill<'_>) -> Result<(), StorageError> {
+        self.make_empty(names, &names.import(), bytes)?;
+        let device = names.device(&names.import());
+        let failed = |verb: &str| StorageError::io(format!("{verb} {}", device.display()));
+        let target = File::options().read(true).write(true).open(&device).map_err(failed("opening"))?;
+        fill(&target).and_then(|()| target.sync_all()).map_err(failed("writing"))
+    }
+
+    fn refuse_if_dirty(&self, volume: &Volume, names: &Names, verb: &str) -> Result<Report, StorageError> {
+        let report = self.ask()?;
+        let in_use = volume.snapshots_disabled() && report.get(&names.own).is_some_and(|lv| lv.is_open);
+        if report.get(&names.snap()).is_some() || in_use {
+            let label = volume.label();
+            return Err(StorageError::Refused(format!(
+                "{label}: it is in use or was not stopped cleanly; shut the qube down before {verb}"
+            )));
+        }
+        Ok(report)
+    }
+
+    /// The names of a volume that is kept from start to start; others are refused what `verb` says.
+    fn kept(&self, volume: &Volume, verb: &str) -> Result<Names, StorageError> {
+        match volume.kind {
+            Kind::Origin => self.names(&volume.vid),
+            Kind::Snapshot | Kind::Volatile => {
+                let label = volume.label();
+                Err(StorageError::Refused(format!("{label}: it is not kept from start to start and cannot be {verb}")))
+            }
+        }
+    }
+}
+
+/// The bytes in a file or a device.
+fn length(file: &mut File) -> std::io::Result<u64> {
+    use std::io::{Seek, SeekFrom};
+    let end = file.seek(SeekFrom::End(0))?;
+    file.seek(SeekFrom::Start(0))?;
+    Ok(end)
+}

@@ -1,0 +1,249 @@
+//! Driver `lvm_thin`: a thin pool whose volumes share their blocks (`spec/r4-storage.md` §7).
+//!
+//! `names` says which logical volumes a volume has, `report` what LVM knows of them, `lifecycle` goes from create over
+//! start and stop to remove, `data` moves contents in, out and to another size and back to a revision.
+//!
+//! Every step is one LVM command, which is atomic and durable in LVM's own metadata. Between any two of them the
+//! committed data are the volume's own logical volume, or, where that is missing, its newest revision.
+
+mod command;
+mod data;
+mod lifecycle;
+mod names;
+mod report;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use self::command::Lvm;
+use self::names::{Names, revision_of, volume_of};
+use self::report::{LogicalVolume, Report, part};
+use super::{Attachment, Committed, Driver, Fill, Kind, Revision, StorageError, Volume, VolumeLocks};
+use crate::store::file_lock::FileLock;
+
+/// One pool of driver `lvm_thin`.
+#[derive(Debug)]
+pub struct LvmThin {
+    name: String,
+    group: String,
+    thin_pool: String,
+    locks: VolumeLocks,
+    lvm: Lvm,
+    /// What LVM said last; forgotten with everything this process changes. Only for questions, never for decisions
+    /// under a lock: those ask anew.
+    known: Mutex<Option<Report>>,
+}
+
+impl LvmThin {
+    /// The pool `name` over the thin pool `thin_pool` of volume group `group`.
+    pub fn new(name: &str, group: &str, thin_pool: &str, locks: VolumeLocks) -> LvmThin {
+        LvmThin {
+            name: name.to_string(),
+            group: group.to_string(),
+            thin_pool: thin_pool.to_string(),
+            locks,
+            lvm: Lvm::new(),
+            known: Mutex::new(None),
+        }
+    }
+
+    /// What LVM knows now.
+    fn ask(&self) -> Result<Report, StorageError> {
+        let report = Report::of(&self.lvm, &self.group)?;
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some(report.clone());
+        Ok(report)
+    }
+
+    /// What LVM knew when first asked: one question for a listing of all volumes.
+    fn known(&self) -> Result<Report, StorageError> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        known.map_or_else(|| self.ask(), Ok)
+    }
+
+    /// Has LVM change something.
+    fn change(&self, arguments: &[&str]) -> Result<(), StorageError> {
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.lvm.run(arguments).map(drop)
+    }
+
+    fn names(&self, vid: &str) -> Result<Names, StorageError> {
+        Names::of(vid, &self.group)
+    }
+
+    /// Of a snapshot, the names of what it is made of.
+    fn source(&self, volume: &Volume) -> Result<Names, StorageError> {
+        let missing =
+            || StorageError::Refused(format!("{}: a snapshot needs a source, and it has none", volume.label()));
+        self.names(volume.source.as_deref().ok_or_else(missing)?)
+    }
+
+    /// Keeps others from the committed data while they are exchanged. Only of an origin can anybody take a snapshot.
+    fn lock(&self, volume: &Volume) -> Result<Option<FileLock>, StorageError> {
+        (volume.kind == Kind::Origin).then(|| self.locks.exclusive(&self.name, &volume.vid)).transpose()
+    }
+
+    fn thin_pool<'r>(&self, report: &'r Report) -> Result<&'r LogicalVolume, StorageError> {
+        let missing = || {
+            let (name, group, thin_pool) = (&self.name, &self.group, &self.thin_pool);
+            StorageError::Refused(format!("pool {name}: volume group {group} has no thin pool {thin_pool}"))
+        };
+        report.get(&self.thin_pool).filter(|lv| lv.is_pool).ok_or_else(missing)
+    }
+}
+
+/// The logical volume with the committed data: the volume's own, else its newest revision.
+fn current<'r>(report: &'r Report, names: &Names) -> Option<&'r LogicalVolume> {
+    report
+        .get(&names.own)
+        .or_else(|| revisions(report, names).last().and_then(|time| report.get(&names.revision(*time))))
+}
+
+/// When the revisions were current, oldest first.
+fn revisions(report: &Report, names: &Names) -> Vec<i64> {
+    let mut times: Vec<i64> = report.iter().filter_map(|lv| names.revision_time(&lv.name)).collect();
+    times.sort_unstable();
+    times
+}
+
+impl Driver for LvmThin {
+    fn setup(&self) -> Result<(), StorageError> {
+        self.thin_pool(&self.ask()?).map(drop)
+    }
+
+    fn capacity(&self) -> Result<Option<(u64, u64)>, StorageError> {
+        let report = self.known()?;
+        let pool = self.thin_pool(&report)?;
+        Ok(Some((pool.size, pool.used())))
+    }
+
+    fn metadata_capacity(&self) -> Result<Option<(u64, u64)>, StorageError> {
+        let report = self.known()?;
+        Ok(self.thin_pool(&report)?.metadata.map(|(size, filled)| (size, part(size, filled))))
+    }
+
+    fn create(&self, volume: &Volume) -> Result<(), StorageError> {
+        self.create_volume(volume)
+    }
+
+    fn remove(&self, volume: &Volume) -> Result<(), StorageError> {
+        self.remove_volume(volume)
+    }
+
+    fn verify(&self, volume: &Volume) -> Result<(), StorageError> {
+        let needed = match volume.kind {
+            Kind::Volatile => return Ok(()),
+            Kind::Snapshot => self.source(volume)?,
+            Kind::Origin => self.names(&volume.vid)?,
+        };
+        let report = self.known()?;
+        let there = current(&report, &needed).is_some()
+            || (volume.kind == Kind::Origin && report.get(&needed.snap()).is_some());
+        match there {
+            true => Ok(()),
+            false => {
+                let (label, path) = (volume.label(), needed.path(&needed.own));
+                Err(StorageError::Refused(format!("{label}: logical volume {path} is missing")))
+            }
+        }
+    }
+
+    fn start(&self, volume: &Volume) -> Result<(), StorageError> {
+        self.start_volume(volume)
+    }
+
+    fn stop(&self, volume: &Volume) -> Result<(), StorageError> {
+        self.stop_volume(volume)
+    }
+
+    fn discard(&self, volume: &Volume) -> Result<(), StorageError> {
+        self.discard_volume(volume)
+    }
+
+    fn attachment(&self, volume: &Volume) -> Result<Attachment, StorageError> {
+        let names = self.names(&volume.vid)?;
+        let in_place = volume.kind == Kind::Volatile || volume.snapshots_disabled();
+        Ok(Attachment::Device(names.device(&if in_place { names.own.clone() } else { names.snap() })))
+    }
+
+    fn is_dirty(&self, volume: &Volume) -> Result<bool, StorageError> {
+        if volume.kind != Kind::Origin || volume.snapshots_disabled() {
+            return Ok(false);
+        }
+        Ok(self.ask()?.get(&self.names(&volume.vid)?.snap()).is_some())
+    }
+
+    fn is_outdated(&self, volume: &Volume) -> Result<bool, StorageError> {
+        if volume.kind != Kind::Snapshot {
+            return Ok(false);
+        }
+        let (report, names) = (self.known()?, self.names(&volume.vid)?);
+        let now = current(&report, &self.source(volume)?).map(|lv| lv.name.clone());
+        Ok(report.get(&names.snap()).zip(now).is_some_and(|(snap, now)| snap.origin != now))
+    }
+
+    fn revisions(&self, volume: &Volume) -> Result<Vec<Revision>, StorageError> {
+        if volume.kind != Kind::Origin {
+            return Ok(Vec::new());
+        }
+        let times = revisions(&self.known()?, &self.names(&volume.vid)?);
+        Ok(times.into_iter().map(revision_of).collect())
+    }
+
+    fn revert(&self, volume: &Volume, revision: Option<&str>) -> Result<(), StorageError> {
+        self.revert_volume(volume, revision)
+    }
+
+    fn resize(&self, volume: &Volume, bytes: u64) -> Result<(), StorageError> {
+        self.resize_volume(volume, bytes)
+    }
+
+    fn export(&self, volume: &Volume) -> Result<PathBuf, StorageError> {
+        self.export_volume(volume)
+    }
+
+    fn import(&self, volume: &Volume, from: &Path) -> Result<(), StorageError> {
+        self.import_volume(volume, from)
+    }
+
+    fn open_committed(&self, volume: &Volume) -> Result<Committed, StorageError> {
+        self.open_committed_volume(volume)
+    }
+
+    fn import_written(&self, volume: &Volume, fill: Fill<'_>) -> Result<(), StorageError> {
+        self.import_written_volume(volume, fill)
+    }
+
+    /// Its data are in no file.
+    fn file(&self, _volume: &Volume) -> Result<Option<PathBuf>, StorageError> {
+        Ok(None)
+    }
+
+    fn adopt(&self, volume: &Volume) -> Result<(), StorageError> {
+        let (label, pool) = (volume.label(), &self.name);
+        Err(StorageError::Refused(format!("{label}: pool {pool} keeps volumes in no files that could be taken over")))
+    }
+
+    fn size(&self, volume: &Volume) -> Result<u64, StorageError> {
+        let (report, names) = (self.known()?, self.names(&volume.vid)?);
+        let source = || match volume.kind {
+            Kind::Snapshot => self.source(volume).ok().and_then(|source| current(&report, &source)),
+            _ => None,
+        };
+        let live = report.get(&names.snap()).or_else(|| current(&report, &names)).or_else(source);
+        Ok(live.map_or(volume.size, |lv| lv.size))
+    }
+
+    fn usage(&self, volume: &Volume) -> Result<u64, StorageError> {
+        let (report, names) = (self.known()?, self.names(&volume.vid)?);
+        Ok(report.get(&names.snap()).or_else(|| current(&report, &names)).map_or(0, LogicalVolume::used))
+    }
+
+    fn volumes(&self) -> Result<Vec<String>, StorageError> {
+        let report = self.known()?;
+        let mine = report.iter().filter(|lv| lv.pool == self.thin_pool && lv.name.starts_with("vm-"));
+        let mut vids: Vec<String> = mine.map(|lv| format!("{}/{}", self.group, volume_of(&lv.name))).collect();
+        vids.sort();
+        vids.dedup();
+        Ok(vids)
+    }
+}

@@ -1,0 +1,145 @@
+//! What `lvs` reports: one call for all volumes, as JSON (`spec/r4-storage.md` §7).
+
+use serde::Deserialize;
+
+use super::command::Lvm;
+use crate::storage::StorageError;
+
+const FIELDS: &str = "vg_name,pool_lv,lv_name,lv_size,data_percent,lv_attr,origin,metadata_percent,lv_metadata_size";
+
+/// One logical volume.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogicalVolume {
+    pub group: String,
+    /// The thin pool it takes its blocks from; empty for others, the thin pool itself among them.
+    pub pool: String,
+    pub name: String,
+    /// In bytes.
+    pub size: u64,
+    /// How much of it is filled, in hundredths of a percent.
+    pub filled: u64,
+    /// What it was made a snapshot of, by its present name; empty when of nothing or when that is gone.
+    pub origin: String,
+    /// Of a thin pool: its metadata's size in bytes and how much of that is filled, in hundredths of a percent.
+    pub metadata: Option<(u64, u64)>,
+    /// Whether it is a thin pool.
+    pub is_pool: bool,
+    /// Whether its device is there.
+    pub is_active: bool,
+    /// Whether somebody has its device open.
+    pub is_open: bool,
+}
+
+impl LogicalVolume {
+    /// Bytes that are really taken.
+    pub fn used(&self) -> u64 {
+        part(self.size, self.filled)
+    }
+}
+
+/// `hundredths` of a percent of `size`.
+pub fn part(size: u64, hundredths: u64) -> u64 {
+    u64::try_from(u128::from(size) * u128::from(hundredths) / 10_000).unwrap_or(u64::MAX)
+}
+
+/// The logical volumes of one volume group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report(Vec<LogicalVolume>);
+
+impl Report {
+    /// Asks LVM.
+    pub fn of(lvm: &Lvm, group: &str) -> Result<Report, StorageError> {
+        let asked = ["lvs", "--reportformat=json", "--units=b", "--nosuffix", "-a", "-o", FIELDS, group];
+        Report::parse(&lvm.run(&asked)?)
+    }
+
+    fn parse(json: &[u8]) -> Result<Report, StorageError> {
+        let unreadable = |e| StorageError::Refused(format!("lvs answered what is no report: {e}"));
+        let answer: Answer = serde_json::from_slice(json).map_err(unreadable)?;
+        Ok(Report(answer.report.into_iter().flat_map(|part| part.lv).map(LogicalVolume::from).collect()))
+    }
+
+    /// The volume called `name`.
+    pub fn get(&self, name: &str) -> Option<&LogicalVolume> {
+        self.0.iter().find(|lv| lv.name == name)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &LogicalVolume> {
+        self.0.iter()
+    }
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    report: Vec<Part>,
+}
+
+#[derive(Deserialize)]
+struct Part {
+    #[serde(default)]
+    lv: Vec<Row>,
+}
+
+#[derive(Deserialize)]
+struct Row {
+    vg_name: String,
+    pool_lv: String,
+    lv_name: String,
+    lv_size: String,
+    data_percent: String,
+    lv_attr: String,
+    origin: String,
+    metadata_percent: String,
+    lv_metadata_size: String,
+}
+
+impl From<Row> for LogicalVolume {
+    fn from(row: Row) -> LogicalVolume {
+        let attribute = |at: usize| row.lv_attr.as_bytes().get(at).copied().unwrap_or(b'-');
+        let is_pool = attribute(0) == b't';
+        LogicalVolume {
+            is_pool,
+            is_active: attribute(4) == b'a',
+            is_open: attribute(5) == b'o',
+            size: bytes(&row.lv_size),
+            filled: hundredths(&row.data_percent),
+            metadata: is_pool.then(|| (bytes(&row.lv_metadata_size), hundredths(&row.metadata_percent))),
+            group: row.vg_name,
+            pool: row.pool_lv,
+            // What belongs to LVM itself stands in brackets with -a.
+            name: row.lv_name.trim_matches(['[', ']']).to_string(),
+            origin: row.origin,
+        }
+    }
+}
+
+fn bytes(text: &str) -> u64 {
+    text.trim_end_matches('B').parse().unwrap_or(0)
+}
+
+/// `12.34` as 1234; nothing said is 0.
+fn hundredths(percent: &str) -> u64 {
+    let (whole, rest) = percent.split_once('.').unwrap_or((percent, ""));
+    let rest: String = rest.chars().chain("00".chars()).take(2).collect();
+    whole.parse::<u64>().unwrap_or(0) * 100 + rest.parse::<u64>().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_tells_sizes_origins_and_who_is_open() {
+        let json = br#"{"report":[{"lv":[
+            {"vg_name":"q","pool_lv":"","lv_name":"pool00","lv_size":"1073741824","data_percent":"1.56","lv_attr":"twi-aotz--","origin":"","metadata_percent":"10.94","lv_metadata_size":"4194304"},
+            {"vg_name":"q","pool_lv":"pool00","lv_name":"vm-work-private-snap","lv_size":"67108864","data_percent":"25.00","lv_attr":"Vwi-aotz--","origin":"vm-work-private","metadata_percent":"","lv_metadata_size":""},
+            {"vg_name":"q","pool_lv":"","lv_name":"[lvol0_pmspare]","lv_size":"4194304","data_percent":"","lv_attr":"ewi-------","origin":"","metadata_percent":"","lv_metadata_size":""}]}]}"#;
+        let report = Report::parse(json).unwrap();
+        let pool = report.get("pool00").unwrap();
+        assert_eq!((pool.is_pool, pool.used(), pool.metadata), (true, 16_750_372, Some((4_194_304, 1094))));
+        let snap = report.get("vm-work-private-snap").unwrap();
+        assert_eq!((snap.used(), snap.origin.as_str(), snap.is_open), (16_777_216, "vm-work-private", true));
+        assert!(!report.get("lvol0_pmspare").unwrap().is_active);
+        assert!(Report::parse(b"Volume group not found").unwrap_err().to_string().starts_with("lvs answered"));
+    }
+}
