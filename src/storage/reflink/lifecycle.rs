@@ -4,10 +4,11 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use super::Reflink;
 use super::images::Images;
-use super::{Reflink, exists, look, source_vid};
 use crate::storage::durable::{self, Copy};
 use crate::storage::in_use::refuse_if_open;
+use crate::storage::volume_files::{exists, look, make_directories, source_vid};
 use crate::storage::{Kind, StorageError, Volume};
 
 impl Reflink {
@@ -144,13 +145,7 @@ impl Reflink {
 
     /// Makes the volume's directory and what is missing between it and the pool's.
     pub(super) fn make_directory(&self, images: &Images) -> Result<(), StorageError> {
-        let inside = images.directory().strip_prefix(&self.directory).unwrap_or(images.directory());
-        let mut directory = self.directory.clone();
-        for part in inside {
-            directory.push(part);
-            durable::create_directory(&directory, self.group)?;
-        }
-        Ok(())
+        make_directories(&self.directory, images.directory(), self.group)
     }
 }
 
