@@ -12,6 +12,7 @@ mod clone_range;
 mod device_mapper;
 mod dm_file;
 mod durable;
+mod encryption;
 mod in_use;
 mod linux_kernel;
 mod locks;

@@ -68,6 +68,11 @@ impl<'a> Drivers<'a> {
         Drivers { only_to_look: true, ..Drivers::new(pools, system) }
     }
 
+    /// What names of devices that belong to the whole machine end in, so that a store of its own does not meet others.
+    pub fn suffix(&self) -> String {
+        self.system.domain_suffix()
+    }
+
     /// The driver of the pool `name`.
     pub fn get(&mut self, name: &str) -> Result<Arc<dyn Driver>, StorageError> {
         if let Some(driver) = self.open.get(name) {

@@ -7,10 +7,11 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 
 use crate::storage::StorageError;
+use crate::storage::volume_files::look;
 
 /// `SnAp`.
 const MAGIC: u32 = 0x7041_6e53;
@@ -37,6 +38,17 @@ pub fn enough_for(bytes: u64) -> u64 {
     let chunks = bytes.div_ceil(CHUNK);
     let areas = chunks.div_ceil(CHUNK / PAIR as u64).max(1);
     (chunks + areas + 1) * CHUNK
+}
+
+/// Whether the file is one of those, or an empty one that waits to become one.
+pub fn is_cow(path: &Path) -> Result<bool, StorageError> {
+    let Some(found) = look(path)? else { return Ok(false) };
+    if found.blocks() == 0 {
+        return Ok(true);
+    }
+    let mut magic = [0; 4];
+    let file = File::open(path).map_err(failed(path))?;
+    Ok(read(&file, &mut magic, 0).map_err(failed(path))? && u32_at(&magic, 0) == MAGIC)
 }
 
 /// Whether blocks are kept in the file; no where there is no file.
@@ -161,6 +173,7 @@ mod tests {
         assert_eq!(kept.len(), 300);
         assert_eq!(kept[2], Kept { device_at: 6 * 4096, file_at: 4 * 4096, length: 4096 });
         assert_eq!(kept[299], Kept { device_at: 897 * 4096, file_at: (1 + 257 + 1 + 43) * 4096, length: 4096 });
+        assert!(is_cow(file.path()).unwrap());
         assert!(has_data(file.path()).unwrap() && !is_given_up(file.path()).unwrap());
         assert!(is_given_up(written(0, 1).path()).unwrap());
     }
@@ -175,7 +188,9 @@ mod tests {
         file.set_len(1 << 20).unwrap();
         assert!(!has_data(&path).unwrap());
         assert!(!has_data(written(1, 0).path()).unwrap());
+        assert!(is_cow(&path).unwrap() && !is_cow(&dir.path().join("none")).unwrap());
         file.write_all_at(b"ext4", 0).unwrap();
+        assert!(!is_cow(&path).unwrap());
         let refused = has_data(&path).unwrap_err().to_string();
         assert!(refused.ends_with("cow is no file of dm-snapshot that this version understands"), "{refused}");
     }

@@ -3,13 +3,12 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use crate::storage::StorageError;
 use crate::storage::volume_files::{base_of, names_in};
+use crate::storage::{StorageError, reflink};
 use crate::store::replace::directory_of;
 
-/// What the names of a volume's files end in, the longest first.
-const TAILS: [&str; 7] =
-    ["-revert-cow.img", "-cow.img.old", "-revert.img", "-import.img", "-dirty.img", "-cow.img", ".img"];
+/// What the names of a volume's files end in beside those that driver file-reflink has too, the longest first.
+const TAILS: [&str; 4] = ["-revert-cow.img", "-cow.img.old", "-revert.img", "-cow.img"];
 
 /// Where the files of one volume are: `DIR/VID` and what is appended to it.
 #[derive(Debug, Clone)]
@@ -55,6 +54,11 @@ impl Files {
         self.with("-revert-cow.img")
     }
 
+    /// What driver `file-reflink` makes for the next start; nobody will use it.
+    pub fn reflink_precache(&self) -> PathBuf {
+        self.with("-precache.img")
+    }
+
     /// What driver `file-reflink` leaves of a qube that did not stop: data that are nowhere else.
     pub fn reflink_dirty(&self) -> PathBuf {
         self.with("-dirty.img")
@@ -70,7 +74,7 @@ impl Files {
         self.names(|name| name.contains('~') && is_of(name, &self.stem))
     }
 
-    /// Everything that belongs to the volume.
+    /// Everything that belongs to the volume, also what `file-reflink` had of it.
     pub fn all(&self) -> Result<Vec<PathBuf>, StorageError> {
         self.names(|name| is_of(name, &self.stem))
     }
@@ -90,13 +94,14 @@ impl Files {
 /// Whether the file called `name` is one of the volume `stem`.
 fn is_of(name: &str, stem: &str) -> bool {
     let name = name.split_once('~').map_or(name, |(name, _)| name);
-    name.strip_prefix(stem).is_some_and(|tail| TAILS.contains(&tail))
+    name.strip_prefix(stem).is_some_and(|tail| TAILS.contains(&tail) || reflink::is_tail(tail))
 }
 
 /// The name of the volume that a file belongs to, by the file's name alone.
 pub fn volume_of(name: &str) -> Option<&str> {
-    let name = name.split_once('~').map_or(name, |(name, _)| name);
-    TAILS.iter().find_map(|tail| name.strip_suffix(tail)).filter(|stem| !stem.is_empty())
+    let own = name.split_once('~').map_or(name, |(name, _)| name);
+    let stem = TAILS.iter().find_map(|tail| own.strip_suffix(tail)).filter(|stem| !stem.is_empty());
+    stem.or_else(|| reflink::volume_of(name))
 }
 
 #[cfg(test)]

@@ -157,7 +157,7 @@ impl DmFile {
     /// which is ours now.
     pub(super) fn finish_interrupted(&self, files: &Files) -> Result<(), StorageError> {
         durable::remove_all(&files.leftovers()?)?;
-        durable::remove(&files.import())?;
+        durable::remove_all(&[files.import(), files.reflink_precache()])?;
         self.finish_revert(files)
     }
 

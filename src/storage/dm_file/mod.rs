@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::Gid;
 
+pub(super) use self::cow::is_cow;
 use self::files::{Files, volume_of};
 use super::volume_files::{self, exists, look, source_vid};
 use super::{

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use jiff::Timestamp;
 
+use crate::storage::dm_file::is_cow;
 use crate::storage::volume_files::{base_of, names_in};
 use crate::storage::{Revision, StorageError};
 use crate::store::replace::directory_of;
@@ -58,6 +59,18 @@ impl Images {
     /// An import that is not complete.
     pub fn import(&self) -> PathBuf {
         self.with("-import.img")
+    }
+
+    /// What driver `file` has beside its images, if the pool was its: blocks that dm-snapshot kept. A volume may be
+    /// called like that, so what lies in them decides.
+    pub fn of_driver_file(&self) -> Result<Vec<PathBuf>, StorageError> {
+        let mut found = Vec::new();
+        for file in [self.with("-cow.img"), self.with("-cow.img.old")] {
+            if is_cow(&file)? {
+                found.push(file);
+            }
+        }
+        Ok(found)
     }
 
     /// The directory in which all of them lie.
@@ -128,7 +141,7 @@ pub fn volume_of(name: &str) -> Option<&str> {
 }
 
 /// Whether this is what a file's name has after the volume's.
-fn is_tail(tail: &str) -> bool {
+pub fn is_tail(tail: &str) -> bool {
     match tail {
         ".img" | "-precache.img" | "-dirty.img" | "-import.img" => true,
         _ => {

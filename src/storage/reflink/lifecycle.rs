@@ -102,6 +102,7 @@ impl Reflink {
         let _alone = self.lock(volume)?;
         let mut superfluous: Vec<_> = images.revisions()?.into_iter().map(|r| r.path).collect();
         superfluous.push(images.precache());
+        superfluous.extend(images.of_driver_file()?);
         durable::remove_all(&superfluous)?;
         if exists(&images.dirty())? {
             return Ok(());
@@ -115,6 +116,7 @@ impl Reflink {
             return Ok(());
         }
         refuse_if_missing(volume, images)?;
+        durable::remove_all(&images.of_driver_file()?)?;
         if is_precache_current(images)? {
             return durable::rename(&images.precache(), &images.dirty());
         }
@@ -140,6 +142,7 @@ impl Reflink {
     }
 
     fn remove_files(&self, images: &Images) -> Result<(), StorageError> {
+        durable::remove_all(&images.of_driver_file()?)?;
         durable::remove_all(&images.all()?)
     }
 

@@ -16,7 +16,8 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::Gid;
 
-use self::images::{Images, volume_of};
+use self::images::Images;
+pub(super) use self::images::{is_tail, volume_of};
 use super::clone_range::try_reflink;
 use super::durable;
 use super::volume_files::{self, exists, look, source_vid};
