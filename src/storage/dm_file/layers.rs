@@ -112,10 +112,9 @@ impl DmFile {
         opened
     }
 
-    /// Makes the device of a snapshot that is about to run, and returns its name. The source is locked.
+    /// Makes the device of a snapshot that is about to run. The source is locked.
     pub(super) fn map_snapshot(&self, volume: &Volume, source: &Files, own: &Files) -> Result<(), StorageError> {
         let _alone = self.locks.mapped_devices()?;
-        let base = LoopDevice::shared_over(&source.image())?;
         let two_layers = exists(&source.cow())?;
         if !two_layers && let Some(holder) = open_without_layers(&source.image()) {
             let (label, image) = (volume.label(), source.image());
@@ -125,6 +124,7 @@ impl DmFile {
                 image.display()
             )));
         }
+        let base = LoopDevice::shared_over(&source.image())?;
         let (below, name) = match two_layers {
             true => {
                 let committed = map_committed(source, &base)?;
