@@ -3,6 +3,7 @@
 mod crash;
 #[path = "../support/dying.rs"]
 mod dying;
+mod full;
 mod life;
 #[path = "../support/loop_mount.rs"]
 mod loop_mount;
