@@ -81,6 +81,13 @@ pub fn keep(name: &str) -> bool {
     exists(name) && run(&["message", name, "0", "@cancel_deferred_remove"]).is_ok()
 }
 
+/// Whether the kernel gave a snapshot up: there was no room for a block that it had to keep.
+pub fn is_given_up(name: &str) -> Result<bool, StorageError> {
+    // START LENGTH snapshot, then sectors, or one of these words (the kernel's Documentation, device-mapper/snapshot.rst).
+    let said = ask(&["status", name])?;
+    Ok(said.split_whitespace().nth(3).is_some_and(|word| matches!(word, "Invalid" | "Overflow" | "Unknown")))
+}
+
 fn is_open(name: &str) -> Result<bool, StorageError> {
     let said = ask(&["info", "-c", "--noheadings", "-o", "open", name])?;
     Ok(said.trim() != "0")

@@ -27,12 +27,16 @@ pub fn pool() -> Option<Pool> {
     if !is_the_machine() {
         return None;
     }
+    Some(pool_in(tempfile::tempdir().unwrap()))
+}
+
+/// A pool in this directory.
+pub fn pool_in(place: TempDir) -> Pool {
     assert_eq!(mapped(), [""; 0], "left by the test before");
-    let place = tempfile::tempdir().unwrap();
     let locks = VolumeLocks::new(&place.path().join("run"), None, Duration::from_secs(300));
     let driver = DmFile::new("files", place.path().join("pool"), None, locks);
     driver.setup().unwrap();
-    Some(Pool { driver, place })
+    Pool { driver, place }
 }
 
 pub fn origin(qube: &str, name: &str) -> Volume {

@@ -1,12 +1,15 @@
 //! What comes between: power that is lost, processes that die, devices that somebody has open.
 
-use std::fs::File;
+use std::fs::{self, File};
+use std::io::Write;
 use std::os::unix::fs::FileExt;
 
 use qubes::exec::Program;
 use qubes::storage::Driver;
 
-use crate::place::{mapped, origin, pool, power_is_lost, refusal, snapshot, text, write};
+use crate::place::{
+    MIB, is_the_machine, mapped, origin, pool, pool_in, power_is_lost, refusal, snapshot, text, write, write_at,
+};
 
 #[test]
 fn after_a_power_loss_the_guest_goes_on_or_its_data_are_committed() {
@@ -115,4 +118,49 @@ fn qubes_of_one_template_start_and_stop_at_once() {
         }
     });
     pool.assert_at_rest();
+}
+
+#[test]
+fn in_a_full_pool_the_data_go_on_and_no_way_leads_back() {
+    if !is_the_machine() {
+        return;
+    }
+    let outside = tempfile::tempdir().unwrap();
+    let (disk, mount) = (outside.path().join("disk"), outside.path().join("mounted"));
+    File::create(&disk).unwrap().set_len(60 * MIB).unwrap();
+    fs::create_dir(&mount).unwrap();
+    Program::new("mkfs.ext4").args(["-q", "-F"]).arg(&disk).output().unwrap();
+    Program::new("mount").args(["-o", "loop"]).arg(&disk).arg(&mount).output().unwrap();
+    let pool = pool_in(tempfile::tempdir_in(&mount).unwrap());
+    let (driver, private) = (&pool.driver, origin("work", "private"));
+    driver.create(&private).unwrap();
+    // An image without holes, and a revision.
+    let disk = pool.start(&private);
+    for at in 0..64 {
+        write_at(&disk, "committed", at * MIB / 8 + 4096);
+    }
+    driver.stop(&private).unwrap();
+    pool.run_once(&private, "committed");
+
+    let disk = pool.start(&private);
+    let filler = mount.join("filler");
+    for size in [MIB as usize, 4096] {
+        let mut file = File::options().append(true).create(true).open(&filler).unwrap();
+        while file.write_all(&vec![7; size]).is_ok() {}
+        let _full = file.sync_all();
+    }
+    for at in 0..64 {
+        write_at(&disk, "goes on", at * MIB / 8 + 4096);
+    }
+    assert_eq!(text(&disk), "goes on");
+    driver.stop(&private).unwrap();
+    fs::remove_file(&filler).unwrap();
+    assert_eq!(text(&pool.image(&private)), "goes on");
+    assert_eq!(refusal(driver.revert(&private, None)), "volume work:private: it has no revision to revert to");
+    pool.run_once(&private, "again");
+    driver.revert(&private, None).unwrap();
+    assert_eq!(text(&pool.image(&private)), "goes on");
+    pool.assert_at_rest();
+    drop(pool);
+    Program::new("umount").arg(&mount).output().unwrap();
 }

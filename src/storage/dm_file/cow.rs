@@ -51,10 +51,11 @@ pub fn is_cow(path: &Path) -> Result<bool, StorageError> {
     Ok(read(&file, &mut magic, 0).map_err(failed(path))? && u32_at(&magic, 0) == MAGIC)
 }
 
-/// Whether blocks are kept in the file; no where there is no file.
+/// Whether blocks were kept in the file, or were to be and found no room: what it is for was written to. No where there
+/// is no file.
 pub fn has_data(path: &Path) -> Result<bool, StorageError> {
     let Some(cow) = Cow::open(path)? else { return Ok(false) };
-    Ok(!cow.kept(1)?.is_empty())
+    Ok(!cow.valid || !cow.kept(1)?.is_empty())
 }
 
 /// Every block that is kept in the file.
@@ -175,7 +176,8 @@ mod tests {
         assert_eq!(kept[299], Kept { device_at: 897 * 4096, file_at: (1 + 257 + 1 + 43) * 4096, length: 4096 });
         assert!(is_cow(file.path()).unwrap());
         assert!(has_data(file.path()).unwrap() && !is_given_up(file.path()).unwrap());
-        assert!(is_given_up(written(0, 1).path()).unwrap());
+        let given_up = written(0, 0);
+        assert!(is_given_up(given_up.path()).unwrap() && has_data(given_up.path()).unwrap());
     }
 
     #[test]

@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 use super::files::Files;
 use super::{DmFile, cow};
 use crate::storage::device_mapper::{self, Removal};
+use crate::storage::durable;
 use crate::storage::in_use::open_without_layers;
 use crate::storage::volume_files::exists;
 use crate::storage::{LoopDevice, StorageError, Volume};
@@ -86,8 +87,14 @@ impl DmFile {
     /// Takes down the devices of an origin that ran.
     pub(super) fn unmap_origin(&self, volume: &Volume, files: &Files) -> Result<(), StorageError> {
         let Some(image) = known_id(&files.image())? else { return Ok(()) };
+        let given_up = self.is_mapped(files)? && device_mapper::is_given_up(&self.committed_device(files)?)?;
         self.take_down(volume, &origin_of(&image))?;
-        self.forget_committed(files)
+        self.forget_committed(files)?;
+        match given_up {
+            // Also where the full disk could not even take that: no way leads back any more.
+            true => durable::remove_all(&[files.old_cow(), files.cow()]),
+            false => Ok(()),
+        }
     }
 
     /// Nobody is given the device of what is committed now any more; who has it keeps it.
@@ -145,7 +152,7 @@ impl DmFile {
 
     fn map_own(&self, below: &Path, name: &str, own: &Files) -> Result<(), StorageError> {
         let bytes = length_of(below)?;
-        crate::storage::durable::create_sparse_scratch(&own.cow(), cow::enough_for(bytes), self.group)?;
+        durable::create_sparse_scratch(&own.cow(), cow::enough_for(bytes), self.group)?;
         let layer = LoopDevice::over(&own.cow(), true)?;
         let name = format!("{name}-{}", id_of(&own.cow())?);
         device_mapper::create(&name, &snapshot_table(bytes, below, layer.path()))

@@ -118,7 +118,7 @@ impl DmFile {
 
     fn start_origin(&self, volume: &Volume, files: &Files) -> Result<(), StorageError> {
         match look(&files.cow())? {
-            // A pool that was full: the data are whole, only the way back is lost.
+            // A pool that was full before the machine lost power: the data are whole, only the way back is lost.
             Some(_) if cow::is_given_up(&files.cow())? => {
                 durable::remove(&files.old_cow())?;
                 self.begin_cow(volume, files)?;
