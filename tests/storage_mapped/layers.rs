@@ -38,12 +38,15 @@ fn a_qube_stands_on_what_its_template_has_committed() {
     assert_eq!(mapped().len(), 3, "what others stand on stays");
 
     // It commits; who runs keeps what he began with, who starts gets the new.
+    assert!(!driver.is_outdated(&root).unwrap(), "nothing is committed");
     let old_cow = pool.id("vm-templates/debian/root-cow.img");
     driver.stop(&template).unwrap();
     assert_eq!(pool.names("vm-templates/debian"), ["root-cow.img", "root-cow.img.old", "root.img"]);
     assert_eq!(pool.id("vm-templates/debian/root-cow.img.old"), old_cow);
     assert_eq!((text(&disk), text_at(&disk, 3 * MIB)), ("my own".into(), String::new()));
+    assert!(driver.is_outdated(&root).unwrap());
     let new = pool.start(&late);
+    assert!(!driver.is_outdated(&late).unwrap());
     assert_eq!((text(&new), text_at(&new, 3 * MIB)), ("updated".into(), "updated".into()));
     write(&pool.start(&template), "again");
     assert_eq!((text_at(&disk, 3 * MIB), text(&new)), (String::new(), "updated".into()));

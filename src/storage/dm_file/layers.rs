@@ -67,6 +67,20 @@ impl DmFile {
         Ok(device_mapper::names().into_iter().find(mine))
     }
 
+    /// Whether the source of a running snapshot has committed since that started, or was exchanged.
+    pub(super) fn is_behind(&self, source: &Files, own: &Files) -> Result<bool, StorageError> {
+        let (Some(name), Some(image)) = (self.snapshot_device(own)?, known_id(&source.image())?) else {
+            return Ok(false);
+        };
+        Ok(match name.split('-').collect::<Vec<_>>()[..] {
+            [_, of_image, of_cow, _own] => {
+                of_image != image || known_id(&source.cow())?.is_some_and(|cow| of_cow != cow)
+            }
+            [_, of_image, _own] => of_image != image,
+            _ => false,
+        })
+    }
+
     /// Makes the devices of an origin that is about to run.
     pub(super) fn map_origin(&self, files: &Files) -> Result<(), StorageError> {
         let _alone = self.locks.mapped_devices()?;
