@@ -4,6 +4,8 @@ use std::process::Command;
 
 use qubes::hypervisor::{Hypervisor, LazyHypervisor};
 
+#[path = "lifecycle/discard.rs"]
+mod discard;
 #[path = "support/libvirt_daemon.rs"]
 mod libvirt_daemon;
 #[path = "support/scratch.rs"]

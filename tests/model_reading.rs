@@ -49,6 +49,25 @@ fn a_kernel_chosen_for_a_qube_is_its_kernel_volume() {
 }
 
 #[test]
+fn a_volume_that_a_class_does_not_have_is_absent_not_empty() {
+    let (qubes, host) = (small(), SampleHost::default());
+    let dom0 = vm(&qubes, "dom0");
+    assert_eq!(qubes.volumes(dom0, &host).unwrap(), []);
+    assert!(qubes.volumes_to_remove(dom0, &host).is_empty());
+    for name in ["root", "private", "volatile", "kernel"] {
+        let refused = qubes.volume(dom0, name, &host).unwrap_err().to_string();
+        assert!(refused.contains("dom0") && refused.contains(name), "{refused}");
+    }
+    let own = qubes.volume(vm(&qubes, "vault"), "windows", &host).unwrap_err().to_string();
+    assert!(own.contains("vault") && own.contains("windows"), "{own}");
+    // What it has stands in its class's order, each once.
+    let names = |name: &str| -> Vec<String> {
+        qubes.volumes(vm(&qubes, name), &host).unwrap().into_iter().map(|v| v.name).collect()
+    };
+    assert_eq!(names("vault"), ["root", "private", "volatile", "kernel"]);
+}
+
+#[test]
 fn the_default_kernel_stays_while_a_qube_counts_on_it() {
     let (mut qubes, host) = (small(), SampleHost::default());
     let refused = qubes.reset_global("default_kernel", &host).unwrap_err().to_string();

@@ -9,7 +9,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 mod clone_range;
+mod device_mapper;
+mod dm_file;
 mod durable;
+mod encryption;
 mod in_use;
 mod linux_kernel;
 mod locks;
@@ -20,8 +23,11 @@ mod reflink;
 mod sparse_copy;
 mod thin_pool;
 mod vm_storage;
+mod volume_files;
 
 pub use clone_range::can_reflink;
+pub use device_mapper::is_available as has_device_mapper;
+pub use dm_file::DmFile;
 pub use linux_kernel::LinuxKernel;
 pub use locks::VolumeLocks;
 pub use loop_device::LoopDevice;

@@ -1,0 +1,167 @@
+//! A pool of driver file in the machine that has a device mapper, and what guests do to mapped devices there.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use qubes::exec::Program;
+use qubes::storage::{Attachment, DmFile, Driver, Kind, StorageError, Volume, VolumeLocks};
+use tempfile::TempDir;
+
+pub const MIB: u64 = 1 << 20;
+
+/// Whether this is the machine that the tests are for.
+pub fn is_the_machine() -> bool {
+    std::env::var_os("MAPPED_DEVICES").is_some()
+}
+
+pub struct Pool {
+    pub driver: DmFile,
+    pub place: TempDir,
+}
+
+/// A pool; none where there is no device mapper. What one test leaves would be in the next one's way, so each looks.
+pub fn pool() -> Option<Pool> {
+    if !is_the_machine() {
+        return None;
+    }
+    Some(pool_in(tempfile::tempdir().unwrap()))
+}
+
+/// A pool in this directory.
+pub fn pool_in(place: TempDir) -> Pool {
+    assert_eq!(mapped(), [""; 0], "left by the test before");
+    let locks = VolumeLocks::new(&place.path().join("run"), None, Duration::from_secs(300));
+    let driver = DmFile::new("files", place.path().join("pool"), None, locks);
+    driver.setup().unwrap();
+    Pool { driver, place }
+}
+
+pub fn origin(qube: &str, name: &str) -> Volume {
+    let prefix = if qube == "debian" { "vm-templates" } else { "appvms" };
+    Volume {
+        owner: qube.into(),
+        name: name.into(),
+        pool: "files".into(),
+        vid: format!("{prefix}/{qube}/{name}"),
+        kind: Kind::Origin,
+        rw: true,
+        size: 8 * MIB,
+        revisions_to_keep: 1,
+        source: None,
+        ephemeral: false,
+    }
+}
+
+pub fn snapshot(qube: &str, of: &Volume) -> Volume {
+    Volume { kind: Kind::Snapshot, source: Some(of.vid.clone()), ..origin(qube, &of.name) }
+}
+
+pub fn refusal<T: std::fmt::Debug>(result: Result<T, StorageError>) -> String {
+    let text = result.unwrap_err().to_string();
+    assert!(!text.contains('\n'), "{text}");
+    text
+}
+
+/// The names of mapped devices that are there.
+pub fn mapped() -> Vec<String> {
+    let names = fs::read_dir("/dev/mapper").unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| name != "control").collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+/// Waits until it is so: the kernel takes devices down a moment after the last one closed them.
+pub fn eventually(what: &str, is_so: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !is_so() {
+        assert!(Instant::now() < deadline, "{what}: {:?}", mapped());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// The text that was written at `at`, as the disk has it.
+pub fn text_at(image: &Path, at: u64) -> String {
+    let mut bytes = [0; 16];
+    let file = File::open(image).unwrap();
+    file.read_exact_at(&mut bytes, at).unwrap();
+    String::from_utf8_lossy(&bytes).trim_end_matches('\0').to_string()
+}
+
+pub fn text(image: &Path) -> String {
+    text_at(image, 4096)
+}
+
+/// What a guest does to its disk, synced as a database would.
+pub fn write_at(disk: &Path, text: &str, at: u64) {
+    let file = File::options().write(true).open(disk).unwrap();
+    file.write_all_at(format!("{text:\0<16}").as_bytes(), at).unwrap();
+    file.sync_all().unwrap();
+}
+
+pub fn write(disk: &Path, text: &str) {
+    write_at(disk, text, 4096);
+}
+
+impl Pool {
+    pub fn path(&self, inside: &str) -> PathBuf {
+        self.place.path().join("pool").join(inside)
+    }
+
+    pub fn image(&self, volume: &Volume) -> PathBuf {
+        self.path(&format!("{}.img", volume.vid))
+    }
+
+    pub fn names(&self, qube_dir: &str) -> Vec<String> {
+        let entries = fs::read_dir(self.path(qube_dir)).into_iter().flatten();
+        let mut names: Vec<String> = entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    /// What names of devices call a file: its device in hexadecimal digits and its inode.
+    pub fn id(&self, inside: &str) -> String {
+        let file = fs::metadata(self.path(inside)).unwrap();
+        format!("{:x}:{}", file.dev(), file.ino())
+    }
+
+    pub fn disk(&self, volume: &Volume) -> PathBuf {
+        match self.driver.attachment(volume).unwrap() {
+            Attachment::Device(path) | Attachment::File(path) => path,
+            Attachment::Nothing => panic!("{}: nothing to attach", volume.label()),
+        }
+    }
+
+    pub fn start(&self, volume: &Volume) -> PathBuf {
+        self.driver.start(volume).unwrap();
+        self.disk(volume)
+    }
+
+    pub fn run_once(&self, volume: &Volume, text: &str) {
+        write(&self.start(volume), text);
+        self.driver.stop(volume).unwrap();
+    }
+
+    /// The loop devices that lie over files of this pool.
+    pub fn loops(&self) -> String {
+        let said = Program::new("losetup").args(["-n", "-O", "BACK-FILE"]).output().unwrap();
+        let pool = self.place.path().display().to_string();
+        String::from_utf8_lossy(&said).lines().filter(|line| line.contains(&pool)).collect::<Vec<_>>().join(" ")
+    }
+
+    /// Nothing of a run is left in the kernel.
+    pub fn assert_at_rest(&self) {
+        eventually("mapped devices are left", || mapped().is_empty());
+        eventually("loop devices are left", || self.loops().is_empty());
+    }
+}
+
+/// The machine lost power: every device is gone, the files are as they are. What stands on others goes first.
+pub fn power_is_lost() {
+    for _ in 0..3 {
+        for name in mapped() {
+            let _stands_below_another = Program::new("dmsetup").args(["remove", &name]).output();
+        }
+    }
+    assert_eq!(mapped(), [""; 0]);
+}

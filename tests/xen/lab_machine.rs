@@ -1,0 +1,33 @@
+//! What it takes to run something in the lab's machine.
+//! For each test file to include by itself: `#[path = "../xen/lab_machine.rs"] mod lab_machine;`.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Why there can be no lab here; none when there can.
+pub fn missing() -> Option<String> {
+    let found = |program: &str| qubes::exec::find(program, &std::env::var_os("PATH").unwrap_or_default()).is_some();
+    if !found("qemu-system-x86_64") {
+        return Some("the lab needs qemu-system-x86_64, which is not installed".to_string());
+    }
+    if !found("apt-get") {
+        return Some("the lab is made of Debian's packages, and this system has other ones".to_string());
+    }
+    if !nix::unistd::geteuid().is_root() {
+        return Some("making the lab's root file system needs root".to_string());
+    }
+    None
+}
+
+/// Where the lab's image is kept.
+pub fn directory() -> PathBuf {
+    let target = || Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join("xen");
+    std::env::var_os("QUBES_XEN_LAB").map_or_else(target, PathBuf::from)
+}
+
+/// The program without what only a debugger reads: in an emulator every page counts.
+pub fn stripped(program: &Path, to: &Path) -> PathBuf {
+    let done = Command::new("strip").arg("-o").arg(to).arg(program).status().unwrap();
+    assert!(done.success(), "strip {}", program.display());
+    to.to_path_buf()
+}
