@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 mod clone_range;
 mod durable;
+pub mod fullness;
 mod in_use;
 mod linux_kernel;
 mod locks;
