@@ -43,7 +43,7 @@ impl Session {
     pub fn set_pool_options(&self, name: &str, options: &[(&str, &str)]) -> Result<(), OptionNotSet> {
         let not_set = |option: &str| {
             let option = option.to_owned();
-            move |source: LifecycleError| OptionNotSet { option, source }
+            move |source: LifecycleError| OptionNotSet { option, source: Box::new(source) }
         };
         let Some((first, _)) = options.first() else { return Ok(()) };
         let mut write = self.write().map_err(not_set(first))?;
@@ -60,13 +60,13 @@ impl Session {
 #[error("{source}")]
 pub struct OptionNotSet {
     pub option: String,
-    pub source: LifecycleError,
+    pub source: Box<LifecycleError>,
 }
 
 impl OptionNotSet {
     /// Whether the pool has no such option that could be changed.
     pub fn is_not_to_be_set(&self) -> bool {
-        matches!(&self.source, LifecycleError::Pool(PoolError::NotToBeSet { .. }))
+        matches!(&*self.source, LifecycleError::Pool(PoolError::NotToBeSet { .. }))
     }
 }
 
@@ -121,7 +121,7 @@ impl Session {
             options,
             room: None,
             metadata: None,
-            included_in: self.included_in(qubes, pool),
+            included_in: self.pool_around(qubes, pool),
             warnings: Vec::new(),
             why_unknown: None,
         };
@@ -129,17 +129,6 @@ impl Session {
             shown.why_unknown = Some(error.to_string());
         }
         Some(shown)
-    }
-
-    /// What a person should hear before pools are full, each place once. A pool whose room cannot be told has no line.
-    pub fn warnings_of_pools(&self, qubes: &Qubes) -> Vec<String> {
-        let warnings = |pool: &Pool| {
-            let driver = driver_of(&self.system, pool).ok()?;
-            fullness::warnings(pool.name(), &*driver).ok()
-        };
-        // Kernels lie where packages put them, and a pool inside another one's place has that one's room.
-        let own = qubes.pools.iter().filter(|p| p.driver() != "linux-kernel" && self.included_in(qubes, p).is_none());
-        own.filter_map(warnings).flatten().collect()
     }
 
     fn look_at_room(&self, pool: &Pool, shown: &mut PoolShown) -> Result<(), StorageError> {
@@ -155,7 +144,7 @@ impl Session {
 
     /// The first other pool in whose directory this one's lies, else the pool of the thin volume that holds it
     /// (`spec/r4-storage.md` §4).
-    fn included_in(&self, qubes: &Qubes, pool: &Pool) -> Option<String> {
+    pub fn pool_around(&self, qubes: &Qubes, pool: &Pool) -> Option<String> {
         let own = self.place_of(pool)?;
         let holds = |other: &&Pool| {
             other.name() != pool.name() && self.place_of(other).is_some_and(|place| own.starts_with(place))

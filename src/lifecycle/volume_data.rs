@@ -136,7 +136,13 @@ impl Session {
             let wanted = Volume { size: size.unwrap_or(volume.size), ..volume.clone() };
             let outcome = RefCell::new(None);
             let done = driver.import_written(&wanted, &mut |to| {
-                data.write_into(to, size, &volume.name, watcher)?;
+                if let Err(error) = data.write_into(to, size, &volume.name, watcher) {
+                    // What is wrong with the data is told without the file they were to be written to.
+                    if error.raw_os_error().is_none() {
+                        outcome.replace(Some(Err(not_imported(volume, &error.to_string()))));
+                    }
+                    return Err(error);
+                }
                 // The source may be another volume's only image, whose start waits for this to be let go.
                 data.close();
                 let halted = self.lock_for_commit(name, volume, to);
@@ -217,7 +223,7 @@ impl NewData<'_> {
                     (Some(0), _) => Err(not_imported(volume, NO_DATA)),
                     (_, Some(0)) => Err(not_imported(volume, "a volume has at least one byte")),
                     (Some(available), Some(wanted)) if available > wanted => {
-                        Err(not_imported(volume, &too_long(&available.to_string(), wanted)))
+                        Err(not_imported(volume, &too_long(available, wanted)))
                     }
                     _ => Ok(wanted),
                 }
@@ -260,8 +266,8 @@ impl NewData<'_> {
 
 const NO_DATA: &str = "there are no data; qvm-volume clear empties a volume";
 
-fn too_long(available: &str, wanted: u64) -> String {
-    format!("the data have {available} bytes and the volume is to have {wanted}")
+fn too_long(available: u64, wanted: u64) -> String {
+    format!("the data have {available} bytes, and the volume is to have {wanted}")
 }
 
 fn write_from(mut file: &File, to: &File, size: Option<u64>, name: &str, watcher: &dyn CopyWatcher) -> io::Result<()> {
@@ -310,7 +316,9 @@ impl<R: Read> Read for Bounded<'_, R> {
         let got = self.from.read(buffer)?;
         self.passed.set(self.passed.get() + got as u64);
         match self.most {
-            Some(most) if self.passed.get() > most => Err(io::Error::other(too_long("more", most))),
+            Some(most) if self.passed.get() > most => {
+                Err(io::Error::other(format!("the data have more than the {most} bytes that the volume is to have")))
+            }
             _ => Ok(got),
         }
     }

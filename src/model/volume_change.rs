@@ -8,6 +8,7 @@ use super::pool_driver::PoolDriver;
 use super::power::PowerState;
 use super::qubes::Qubes;
 use super::release::Release;
+use super::text_map::TextMap;
 use super::vm::Vm;
 use super::volume::{ResolvedVolume, VolumeError};
 
@@ -121,11 +122,36 @@ impl Qubes {
         }
         for own in vm.volumes.iter_mut().filter(|own| own.name() == volume.name) {
             match text {
-                Some(text) => own.attributes.set(attribute, text),
+                Some(text) => {
+                    let is_new = !own.attributes.contains(attribute);
+                    own.attributes.set(attribute, text);
+                    if is_new {
+                        own.attributes = in_written_order(&own.attributes);
+                    }
+                }
                 None => drop(own.attributes.remove(attribute)),
             }
         }
     }
+}
+
+/// The attributes in upstream's order (`spec/r4-xml.md` §1.8), those that it does not have at the end.
+fn in_written_order(attributes: &TextMap) -> TextMap {
+    const ORDER: [&str; 10] = [
+        "name",
+        "pool",
+        "vid",
+        "revisions_to_keep",
+        "rw",
+        "save_on_stop",
+        "snap_on_start",
+        "ephemeral",
+        "size",
+        "source",
+    ];
+    let mut sorted: Vec<(&str, &str)> = attributes.iter().collect();
+    sorted.sort_by_key(|(name, _)| ORDER.iter().position(|known| known == name).unwrap_or(ORDER.len()));
+    sorted.into_iter().collect()
 }
 
 /// One change that is asked for.

@@ -7,6 +7,7 @@ use super::failure::{Failure, quoted};
 use super::invocation::Invocation;
 use super::size;
 use super::volume::resize_to;
+use crate::lifecycle::volumes::Shrinking;
 
 fn define(line: clap::Command) -> clap::Command {
     line.arg(the_qube("the qube")).arg(
@@ -49,5 +50,5 @@ fn grow(call: &mut Invocation, volume: &str) -> Result<u8, Failure> {
         let qubes = session.read()?;
         call.the_qube(&qubes)?.name.clone()
     };
-    resize_to(call, &session, &name, volume, bytes, &wanted)
+    resize_to(call, &session, (&name, volume), (bytes, &bytes.to_string()), Shrinking::Refused)
 }

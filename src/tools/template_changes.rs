@@ -52,8 +52,10 @@ pub fn revert(call: &mut Invocation) -> Result<u8, Failure> {
 
 pub fn trim(call: &mut Invocation) -> Result<u8, Failure> {
     let (session, name) = template(call)?;
-    let freed = session.trim_template(&name)?;
-    call.out.line(&format!("{name}: {} of zeros in its root volume are holes now", in_words(freed)))?;
+    call.out.line(&match session.trim_template(&name)? {
+        0 => format!("{name}: no part of its root volume is nothing but zeros"),
+        freed => format!("{name}: {} of zeros in its root volume are holes now", in_words(freed)),
+    })?;
     call.inform(
         call.command.name,
         "what its file system no longer uses, but has not overwritten, it gives back itself: sudo fstrim -av in the \

@@ -323,19 +323,18 @@ fn config(session: &Session, text: &str, property: &str, value: &str) -> Result<
 fn resize(call: &Invocation, session: &Session, text: &str, wanted: &str) -> Result<u8, Failure> {
     let (name, volume) = existing(session, text)?;
     let bytes = size::parse(wanted).ok_or_else(|| said(&format!("Invalid size: {wanted}.")))?;
-    resize_to(call, session, &name, &volume, bytes, wanted)
+    let shrinking = if call.has("force") { Shrinking::Allowed } else { Shrinking::Refused };
+    resize_to(call, session, (&name, &volume), (bytes, wanted), shrinking)
 }
 
-/// Resizes a volume, and says what is left to do.
+/// Resizes a volume of a qube, and says what is left to do; the size in bytes and in the person's words.
 pub fn resize_to(
     call: &Invocation,
     session: &Session,
-    name: &VmName,
-    volume: &str,
-    bytes: u64,
-    wanted: &str,
+    (name, volume): (&VmName, &str),
+    (bytes, wanted): (u64, &str),
+    shrinking: Shrinking,
 ) -> Result<u8, Failure> {
-    let shrinking = if call.is_given("force") { Shrinking::Allowed } else { Shrinking::Refused };
     match session.resize_volume(name, volume, bytes, shrinking) {
         Ok(Resized::Halted) => Ok(0),
         Ok(Resized::Running) => {

@@ -95,6 +95,11 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     let watch = Watch::over(&qubes, &session, names.len() == qubes.len());
     presentation::print(call, &columns, &values, &names, &watch)?;
     watch.warn(call, "qvm-ls");
+    // A script that wants names or cells wants nothing else.
+    if !call.has("raw-list") && !call.has("raw-data") {
+        let warnings = values.warnings_of_pools(columns.iter().any(Column::is_of_disk));
+        warnings.iter().for_each(|warning| call.warn("qvm-ls", warning));
+    }
     Ok(0)
 }
 
