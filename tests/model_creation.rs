@@ -269,6 +269,9 @@ fn a_new_system_has_labels_two_pools_and_dom0() {
     }
     let copying = new_system(&SampleHost { can_reflink: false, ..SampleHost::default() });
     assert_eq!(copying.pools.get("varlibqubes").unwrap().option("setup_check"), Some("no"));
+    let mapped = new_system(&SampleHost { can_reflink: false, can_map_devices: true, ..SampleHost::default() });
+    let pool = mapped.pools.get("varlibqubes").unwrap();
+    assert_eq!((pool.driver(), pool.option("setup_check")), ("file", None));
 }
 
 /// Upstream cannot save a store in which a qube inherits a default_kernel that is not there.

@@ -199,6 +199,12 @@ impl Facts for Session {
         crate::storage::can_reflink(&existing(&self.system.below_root(dir)))
     }
 
+    /// Another store on the machine (below a root, or an ordinary user's) is somebody's to try things, on any kernel.
+    fn can_map_devices(&self) -> bool {
+        let is_the_machines = self.system.is_superuser() && !self.system.is_foreign();
+        is_the_machines && crate::storage::has_device_mapper()
+    }
+
     /// For rules, as it is now. Without a record nothing was started since the machine booted, so a hypervisor that
     /// cannot be asked (an installer has none) does not matter.
     fn power_state(&self, vm: &Vm) -> PowerState {

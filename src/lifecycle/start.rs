@@ -169,7 +169,9 @@ impl Session {
             Attachment::File(image) => Some(image),
             _ => None,
         });
-        let Some(image) = image.filter(|_| is_roots_qemu) else { return Ok(None) };
+        // Devices belong to no group of ours: where there are any, libvirt gives QEMU what it needs.
+        let has_devices = disks.iter().any(|d| d.rw && matches!(d.attachment, Attachment::Device(_)));
+        let Some(image) = image.filter(|_| is_roots_qemu && !has_devices) else { return Ok(None) };
         let failed = |source| LifecycleError::Io { what: image.display().to_string(), source };
         owner_for_image(image).map(Some).map_err(failed)
     }

@@ -200,6 +200,10 @@ impl Facts for Unborn<'_> {
         self.facts.can_reflink(dir)
     }
 
+    fn can_map_devices(&self) -> bool {
+        self.facts.can_map_devices()
+    }
+
     fn thin_pool_of_root(&self) -> Option<(Option<String>, String)> {
         self.facts.thin_pool_of_root()
     }

@@ -328,13 +328,15 @@ pub fn in_written_order(class: &Class, properties: &TextMap) -> TextMap {
 
 /// What `qubes-create` makes (`spec/r4-xml.md` §5): labels, a pool of files, the pool of kernels, dom0.
 ///
-/// Where files cannot share blocks, upstream takes its `file` driver; the pool here is `file-reflink` with
-/// `setup_check="no"`, which copies instead and which every release of upstream can use, too.
+/// Where files cannot share blocks, the pool is of driver `file`, as upstream's, if its mapped devices can be had; else of
+/// `file-reflink` with `setup_check="no"`, which copies and which every release of upstream can use, too.
 pub fn new_system(facts: &dyn Facts) -> Qubes {
     let base = facts.base_dir().trim_end_matches('/');
-    let mut files = TextMap::from_iter([("name", "varlibqubes"), ("dir_path", base), ("driver", "file-reflink")]);
+    let shares_blocks = facts.can_reflink(base);
+    let driver = if !shares_blocks && facts.can_map_devices() { "file" } else { "file-reflink" };
+    let mut files = TextMap::from_iter([("name", "varlibqubes"), ("dir_path", base), ("driver", driver)]);
     files.set("revisions_to_keep", "1");
-    if !facts.can_reflink(base) {
+    if !shares_blocks && driver == "file-reflink" {
         files.set("setup_check", "no");
     }
     let kernels_dir = format!("{base}/vm-kernels");

@@ -33,6 +33,11 @@ pub trait Facts {
     fn base_dir(&self) -> &str;
     /// Whether files below `dir` can share blocks (decides how a new store's first pool is set up).
     fn can_reflink(&self, dir: &str) -> bool;
+    /// Whether qubes of this system can run on mapped devices, as driver `file` makes them: root's qubes on a kernel with a
+    /// device mapper.
+    fn can_map_devices(&self) -> bool {
+        false
+    }
     /// The power state of a qube; offline every qube is Halted, dom0 and remote ones Running.
     fn power_state(&self, vm: &Vm) -> PowerState;
     /// The live number that xenstore or libvirt knows: domain id, start time. −1 and `None` when there is none.

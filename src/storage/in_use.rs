@@ -35,6 +35,20 @@ fn holder(image: &Path) -> Option<String> {
     is_locked_by_qemu(&file).then(|| "a virtual machine".to_string())
 }
 
+/// Who writes to an image without anything that keeps what was there before: a QEMU, or a loop device on which the
+/// kernel has built nothing.
+pub fn open_without_layers(image: &Path) -> Option<String> {
+    let file = File::open(image).ok()?;
+    let bare = loop_device::devices_over(image).into_iter().find(|device| !loop_device::is_built_on(device));
+    bare.map(|device| device.display().to_string())
+        .or_else(|| is_locked_by_qemu(&file).then(|| "a virtual machine".to_string()))
+}
+
+/// Whether mapped devices are built on the image.
+pub fn open_in_layers(image: &Path) -> bool {
+    loop_device::devices_over(image).iter().any(|device| loop_device::is_built_on(device))
+}
+
 /// QEMU holds shared locks on single bytes from 100 (what it does) and from 200 (what it forbids others) of every image it has open
 /// (docs/devel/block locking in its `block/file-posix.c`: `RAW_LOCK_PERM_BASE`, `RAW_LOCK_SHARED_BASE`).
 fn is_locked_by_qemu(file: &File) -> bool {

@@ -44,6 +44,18 @@ impl VolumeLocks {
         self.acquire(pool, vid, Exclusivity::Exclusive)
     }
 
+    /// Keeps everybody else from making or taking down mapped devices of volumes.
+    pub fn mapped_devices(&self) -> Result<FileLock, StorageError> {
+        self.make_directories()?;
+        let file = self.run_dir.join("lock/mapped-devices");
+        FileLock::acquire(&file, Exclusivity::Exclusive, self.wait, self.group).map_err(|error| match error {
+            FileLockError::Io { file, source } => StorageError::io(format!("cannot lock {}", file.display()))(source),
+            FileLockError::Held { holder } => {
+                StorageError::Refused(format!("the mapped devices of volumes are locked by {holder}; try again later"))
+            }
+        })
+    }
+
     /// The lock file of a volume: its id as upstream writes ids in file names (`spec/r4-storage.md` §1).
     pub fn path(&self, pool: &str, vid: &str) -> PathBuf {
         let escaped = format!("{pool}:{vid}").replace('-', "--").replace('/', "-");

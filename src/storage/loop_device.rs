@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::StorageError;
@@ -12,6 +13,22 @@ mod ioctl {
     nix::ioctl_none_bad!(loop_set_capacity, 0x4C07);
     nix::ioctl_none_bad!(loop_ctl_get_free, 0x4C82);
     nix::ioctl_write_ptr_bad!(loop_configure, 0x4C0A, super::LoopConfig);
+    nix::ioctl_read_bad!(loop_get_status64, 0x4C05, super::LoopStatus);
+}
+
+/// `struct loop_info64` of <linux/loop.h>, up to what is looked at.
+#[repr(C)]
+pub struct LoopStatus {
+    device: u64,
+    inode: u64,
+    real_device: u64,
+    offset: u64,
+    size_limit: u64,
+    number: u32,
+    encryption: [u32; 2],
+    flags: u32,
+    names: [u8; 64 + 64 + 32],
+    init: [u64; 2],
 }
 
 /// `struct loop_config` of <linux/loop.h>, its `struct loop_info64` spelled out; what is not used is zero.
@@ -35,7 +52,7 @@ const AUTOCLEAR: u32 = 4;
 #[derive(Debug)]
 pub struct LoopDevice {
     path: PathBuf,
-    _open: File,
+    open: File,
 }
 
 impl LoopDevice {
@@ -53,7 +70,7 @@ impl LoopDevice {
             let path = PathBuf::from(format!("/dev/loop{number}"));
             let device = File::options().read(true).write(writable).open(&path).map_err(failed())?;
             match configure(&device, file.as_raw_fd(), writable) {
-                Ok(()) => return Ok(LoopDevice { path, _open: device }),
+                Ok(()) => return Ok(LoopDevice { path, open: device }),
                 // Somebody else took it in between.
                 Err(e) if e.raw_os_error() == Some(nix::libc::EBUSY) => {}
                 Err(e) => return Err(failed()(e)),
@@ -61,9 +78,55 @@ impl LoopDevice {
         }
     }
 
+    /// The writable one that lies over `image` already, under whatever name that was opened, else a new one: the device
+    /// mapper keeps a base's snapshots apart by its device, so all of them must see the same.
+    pub fn shared_over(image: &Path) -> Result<LoopDevice, StorageError> {
+        let failed = || StorageError::io(format!("looking at {}", image.display()));
+        let wanted = fs::metadata(image).map_err(failed())?;
+        let attached = fs::read_dir("/sys/block").into_iter().flatten().flatten();
+        for name in attached.filter(|entry| entry.path().join("loop").is_dir()).map(|entry| entry.file_name()) {
+            let path = Path::new("/dev").join(name);
+            // One that is just being taken down cannot be opened, or has nothing below it any more.
+            let Ok(device) = File::options().read(true).write(true).open(&path) else { continue };
+            let Ok(status) = status(&device) else { continue };
+            let is_whole = status.offset == 0 && status.size_limit == 0 && status.flags & READ_ONLY == 0;
+            if is_whole && (status.device, status.inode) == (wanted.dev(), wanted.ino()) {
+                // The file may have grown while nobody told the device.
+                take_size(&device).map_err(StorageError::io(format!("resizing {}", path.display())))?;
+                return Ok(LoopDevice { path, open: device });
+            }
+        }
+        LoopDevice::over(image, true)
+    }
+
     pub fn path(&self) -> &Path {
         &self.path
     }
+
+    /// Its size in sectors of 512 bytes.
+    pub fn sectors(&self) -> Result<u64, StorageError> {
+        let mut device = &self.open;
+        let end = io::Seek::seek(&mut device, io::SeekFrom::End(0));
+        Ok(end.map_err(StorageError::io(format!("measuring {}", self.path.display())))? / 512)
+    }
+}
+
+fn status(device: &File) -> io::Result<LoopStatus> {
+    let mut status = LoopStatus {
+        device: 0,
+        inode: 0,
+        real_device: 0,
+        offset: 0,
+        size_limit: 0,
+        number: 0,
+        encryption: [0; 2],
+        flags: 0,
+        names: [0; 160],
+        init: [0; 2],
+    };
+    // SAFETY: the descriptor is open, and the structure is laid out as the kernel's and outlives the call, which fills it.
+    unsafe { ioctl::loop_get_status64(device.as_raw_fd(), &mut status) }?;
+    Ok(status)
 }
 
 fn configure(device: &File, image: RawFd, writable: bool) -> io::Result<()> {
@@ -95,9 +158,19 @@ pub fn devices_over(image: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
+/// Whether the kernel has built another device on a loop device (as the device mapper does); not so where a program has it open.
+pub fn is_built_on(device: &Path) -> bool {
+    let name = device.file_name().unwrap_or_default();
+    let holders = fs::read_dir(Path::new("/sys/block").join(name).join("holders"));
+    holders.is_ok_and(|mut holders| holders.next().is_some())
+}
+
 /// Tells a loop device that its file has another length now.
 pub fn take_new_size(device: &Path) -> io::Result<()> {
-    let device = File::options().read(true).write(true).open(device)?;
+    take_size(&File::options().read(true).write(true).open(device)?)
+}
+
+fn take_size(device: &File) -> io::Result<()> {
     // SAFETY: the call takes an open descriptor and no further argument.
     unsafe { ioctl::loop_set_capacity(device.as_raw_fd()) }?;
     Ok(())
@@ -108,8 +181,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_structure_is_as_long_as_the_kernels_and_the_flags_are_where_it_looks() {
+    fn the_structures_are_as_long_as_the_kernels_and_their_flags_are_where_it_looks() {
         assert_eq!(size_of::<LoopConfig>(), 304);
         assert_eq!(std::mem::offset_of!(LoopConfig, flags), 8 + 52);
+        assert_eq!(size_of::<LoopStatus>(), 232);
+        assert_eq!(std::mem::offset_of!(LoopStatus, flags), 52);
     }
 }

@@ -9,7 +9,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 mod clone_range;
+mod device_mapper;
+mod dm_file;
 mod durable;
+mod encryption;
 pub mod fullness;
 mod holes;
 mod in_use;
@@ -22,9 +25,12 @@ mod reflink;
 mod sparse_copy;
 mod thin_pool;
 mod vm_storage;
+mod volume_files;
 pub mod watcher;
 
 pub use clone_range::can_reflink;
+pub use device_mapper::is_available as has_device_mapper;
+pub use dm_file::DmFile;
 pub use durable::copy_data_told;
 pub use holes::{dig_holes, zero_runs};
 pub use linux_kernel::LinuxKernel;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use nix::unistd::Gid;
 
-use super::{Driver, LinuxKernel, LvmThin, Reflink, StorageError, VolumeLocks};
+use super::{DmFile, Driver, LinuxKernel, LvmThin, Reflink, StorageError, VolumeLocks};
 use crate::model::{Pool, Pools};
 use crate::system::System;
 
@@ -29,6 +29,13 @@ fn driver_for(
             let locks = VolumeLocks::new(system.run_dir(), group, VolumeLocks::PATIENCE);
             Ok(Arc::new(Reflink::new(name, directory, setup_check(pool)?, group, locks)))
         }
+        "file" => {
+            let directory = directory(pool, system)?;
+            refuse_many_revisions(pool)?;
+            let group = group();
+            let locks = VolumeLocks::new(system.run_dir(), group, VolumeLocks::PATIENCE);
+            Ok(Arc::new(DmFile::new(name, directory, group, locks)))
+        }
         "lvm_thin" => {
             let (group, thin_pool) = (option(pool, "volume_group")?, option(pool, "thin_pool")?);
             let locks = VolumeLocks::new(system.run_dir(), system.qubes_group(), VolumeLocks::PATIENCE);
@@ -36,7 +43,7 @@ fn driver_for(
         }
         "linux-kernel" => Ok(Arc::new(LinuxKernel::new(name, directory(pool, system)?))),
         driver => Err(StorageError::Refused(format!(
-            "pool {name}: driver '{}' is not supported by this version; it has 'file-reflink', 'lvm_thin' and 'linux-kernel'",
+            "pool {name}: driver '{}' is not supported by this version; it has 'file', 'file-reflink', 'lvm_thin' and 'linux-kernel'",
             driver.escape_debug()
         ))),
     }
@@ -59,6 +66,11 @@ impl<'a> Drivers<'a> {
     /// For who makes nothing that a group could own: looking up the group costs more than looking at a hundred images.
     pub fn to_look(pools: &'a Pools, system: &'a System) -> Drivers<'a> {
         Drivers { only_to_look: true, ..Drivers::new(pools, system) }
+    }
+
+    /// What names of devices that belong to the whole machine end in, so that a store of its own does not meet others.
+    pub fn suffix(&self) -> String {
+        self.system.domain_suffix()
     }
 
     /// The driver of the pool `name`.
@@ -91,6 +103,18 @@ fn directory(pool: &Pool, system: &System) -> Result<PathBuf, StorageError> {
     match pool.option("dir_path") {
         Some(path) if !path.is_empty() => Ok(system.below_root(Path::new("/").join(path))),
         _ => Err(StorageError::Refused(format!("pool {}: it has no dir_path", pool.name()))),
+    }
+}
+
+/// Driver `file` has one COW of the past at most, and upstream refuses a pool that wants more, also when it loads.
+fn refuse_many_revisions(pool: &Pool) -> Result<(), StorageError> {
+    match pool.option("revisions_to_keep").unwrap_or("1") {
+        "-1" | "0" | "1" | "" => Ok(()),
+        other => Err(StorageError::Refused(format!(
+            "pool {}: driver 'file' keeps one revision at most, and revisions_to_keep is '{}'; set it to 1, 0 or -1",
+            pool.name(),
+            other.escape_debug()
+        ))),
     }
 }
 

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use super::durable::copy_data_told;
-use super::{Attachment, Committed, CopyWatcher, Driver, Drivers, Kind, StorageError, Volume, Watched};
+use super::{
+    Attachment, Committed, CopyWatcher, Driver, Drivers, Kind, StorageError, Volume, Watched, device_mapper, encryption,
+};
 use crate::model::{Facts, Qubes, Removable, Vm};
 use crate::system::System;
 
@@ -11,6 +13,8 @@ use crate::system::System;
 pub struct VmStorage {
     qube: String,
     volumes: Vec<(Volume, Arc<dyn Driver>)>,
+    /// What names of mappings end in.
+    suffix: String,
 }
 
 /// A volume as the domain gets it.
@@ -72,13 +76,9 @@ impl VmStorage {
             Ok(driver) => Ok((volume, driver)),
             Err(error) => Err(StorageError::Refused(format!("{}: {error}", volume.label()))),
         };
-        Ok(VmStorage::new(qube, volumes.into_iter().map(with_driver).collect::<Result<_, _>>()?))
-    }
-
-    /// The same from volumes whose drivers are open already.
-    pub fn new(qube: &str, mut volumes: Vec<(Volume, Arc<dyn Driver>)>) -> VmStorage {
+        let mut volumes: Vec<_> = volumes.into_iter().map(with_driver).collect::<Result<_, _>>()?;
         volumes.sort_by_key(|(volume, _)| rank(&volume.name));
-        VmStorage { qube: qube.to_string(), volumes }
+        Ok(VmStorage { qube: qube.to_string(), volumes, suffix: drivers.suffix() })
     }
 
     /// The volumes in the order in which the domain gets them.
@@ -128,14 +128,21 @@ impl VmStorage {
 
     /// Makes the images that the domain gets: all of them, or none and an error.
     pub fn start(&self) -> Result<Started, StorageError> {
-        self.volumes().try_for_each(|(volume, _)| refuse_ephemeral(volume))?;
         let mut started = Started { fresh: Vec::new() };
         for (at, (volume, driver)) in self.volumes().enumerate() {
-            let begun = driver.is_dirty(volume).and_then(|dirty| driver.start(volume).map(|()| dirty));
-            match begun {
-                Ok(true) => {}
-                Ok(false) => started.fresh.push(at),
-                Err(error) => return Err(joined(error, self.take_back(&started))),
+            // A mapping that a crash left has its image open.
+            let begun = self.close_mapping(volume, driver).and_then(|()| driver.is_dirty(volume)).and_then(|dirty| {
+                driver.start(volume)?;
+                Ok(dirty)
+            });
+            let done = begun.and_then(|dirty| {
+                if !dirty {
+                    started.fresh.push(at);
+                }
+                self.encrypt(volume, driver)
+            });
+            if let Err(error) = done {
+                return Err(joined(error, self.take_back(&started)));
             }
         }
         Ok(started)
@@ -145,17 +152,21 @@ impl VmStorage {
     /// What a crash had left dirty stays dirty.
     pub fn take_back(&self, started: &Started) -> Result<(), StorageError> {
         let fresh = started.fresh.iter().filter_map(|at| self.volumes.get(*at));
-        all(fresh.map(|(volume, driver)| driver.discard(volume)))
+        all(fresh.map(|(volume, driver)| self.close_mapping(volume, &**driver).and_then(|()| driver.discard(volume))))
     }
 
     /// Commits or discards every volume, also after a crash. One that fails does not keep the others from it.
     pub fn stop(&self) -> Result<(), StorageError> {
-        all(self.volumes().map(|(volume, driver)| driver.stop(volume)))
+        all(self
+            .volumes()
+            .map(|(volume, driver)| self.close_mapping(volume, driver).and_then(|()| driver.stop(volume))))
     }
 
     /// Removes every volume with its revisions. One that fails does not keep the others from it.
     pub fn remove(&self) -> Result<(), StorageError> {
-        all(self.volumes().map(|(volume, driver)| driver.remove(volume)))
+        all(self
+            .volumes()
+            .map(|(volume, driver)| self.close_mapping(volume, driver).and_then(|()| driver.remove(volume))))
     }
 
     /// Whether a volume has data that wait for being committed: the qube runs, or did not stop cleanly.
@@ -171,9 +182,34 @@ impl VmStorage {
     /// What the domain gets: root, private, volatile, kernel, then the user's own.
     pub fn disks(&self) -> Result<Vec<Disk>, StorageError> {
         let disk = |(volume, driver): (&Volume, &dyn Driver)| {
-            Ok(Disk { name: volume.name.clone(), attachment: driver.attachment(volume)?, rw: volume.rw })
+            let attachment = match self.mapping(volume, driver)?.filter(|_| volume.ephemeral) {
+                Some(mapping) => Attachment::Device(device_mapper::path(&mapping)),
+                None => driver.attachment(volume)?,
+            };
+            Ok(Disk { name: volume.name.clone(), attachment, rw: volume.rw })
         };
         self.volumes().map(disk).collect()
+    }
+
+    /// The name of the mapping that a volume has while it is started, if it is to be encrypted.
+    fn mapping(&self, volume: &Volume, driver: &dyn Driver) -> Result<Option<String>, StorageError> {
+        if volume.kind != Kind::Volatile || !volume.rw {
+            return Ok(None);
+        }
+        Ok(encryption::mapping_of(volume, &driver.attachment(volume)?, &self.suffix))
+    }
+
+    /// A volume that is to be encrypted is never started in the clear.
+    fn encrypt(&self, volume: &Volume, driver: &dyn Driver) -> Result<(), StorageError> {
+        match self.mapping(volume, driver)?.filter(|_| volume.ephemeral) {
+            Some(mapping) => encryption::open(volume, &driver.attachment(volume)?, &mapping).map(drop),
+            None => Ok(()),
+        }
+    }
+
+    /// Also of a volume that is not to be encrypted any more: it may have been when it was started.
+    fn close_mapping(&self, volume: &Volume, driver: &dyn Driver) -> Result<(), StorageError> {
+        self.mapping(volume, driver)?.map_or(Ok(()), |mapping| encryption::close(volume, &mapping))
     }
 
     fn make(&self, make: impl Fn(&Volume, &dyn Driver) -> Result<(), StorageError>) -> Result<(), StorageError> {
@@ -203,18 +239,6 @@ fn refuse_old_images(system: &System, qubes: &Qubes) -> Result<(), StorageError>
         )));
     }
     Ok(())
-}
-
-/// A volume that was to be encrypted must not be written in the clear.
-fn refuse_ephemeral(volume: &Volume) -> Result<(), StorageError> {
-    if !volume.ephemeral {
-        return Ok(());
-    }
-    let label = volume.label();
-    Err(StorageError::Refused(format!(
-        "{label}: this version cannot encrypt it with a throw-away key; set ephemeral (or the pool's ephemeral_volatile) \
-         to False to start it unencrypted"
-    )))
 }
 
 /// Does all of them; the errors of all become one line.

@@ -7,17 +7,11 @@
 use std::env;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 
 use crate::loop_mount::FileSystem;
 use crate::pool::{MIB, Pool, locks_beside, origin, pool_on, snapshot, text_in};
-use qubes::exec::Program;
 use qubes::storage::{Driver, Reflink, StorageError, Volume};
-
-/// Every call of ours that changes a file or a directory.
-const CHANGING: &str = "rename,renameat,renameat2,unlink,unlinkat,link,linkat,mkdir,mkdirat,rmdir,fsync,fdatasync,\
-                        ftruncate,fchmod,chmod,fchmodat,utimensat,copy_file_range,pwrite64";
 
 #[test]
 fn a_stop_that_dies_anywhere_keeps_what_the_guest_synced() {
@@ -206,21 +200,12 @@ const VOLUME: &str = "STORAGE_CRASH_VOLUME";
 
 /// Runs the step under strace until its `call`th changing call; says whether it got through.
 fn run_dying(pool: &Pool, step: Step, volume: &Volume, call: u32) -> bool {
-    let answer = Program::new("strace")
-        .args(["-f", "-qq", "-o", "/dev/null"])
-        .args(["-e".into(), format!("trace={CHANGING}")])
-        .args(["-e".into(), format!("inject={CHANGING}:signal=KILL:when={call}")])
-        .arg(env::current_exe().unwrap())
-        .args(["--exact", "crash::one_step_in_a_process_of_its_own", "--nocapture"])
-        .env(DIRECTORY, &pool.directory)
-        .env(STEP, format!("{step:?}"))
-        .env(VOLUME, format!("{} {}", volume.vid, volume.revisions_to_keep))
-        .answer()
-        .unwrap();
-    let died = answer.status.signal() == Some(9);
-    let words = String::from_utf8_lossy(&answer.stderr);
-    assert!(died || answer.status.success(), "{step:?} failed at call {call}: {words}");
-    !died
+    let environment = [
+        (DIRECTORY, pool.directory.clone().into_os_string()),
+        (STEP, format!("{step:?}").into()),
+        (VOLUME, format!("{} {}", volume.vid, volume.revisions_to_keep).into()),
+    ];
+    crate::dying::run_dying("crash::one_step_in_a_process_of_its_own", &environment, call)
 }
 
 /// Not a test by itself: what [`run_dying`] runs.

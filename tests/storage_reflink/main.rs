@@ -1,6 +1,8 @@
 //! Driver file-reflink on real file systems: btrfs and XFS, whose files share blocks, and ext4, whose files do not.
 
 mod crash;
+#[path = "../support/dying.rs"]
+mod dying;
 mod life;
 #[path = "../support/loop_mount.rs"]
 mod loop_mount;

@@ -8,6 +8,7 @@ use qubes::model::{Class, Facts, PowerState, Release, Vm};
 pub struct SampleHost {
     pub release: Release,
     pub can_reflink: bool,
+    pub can_map_devices: bool,
     /// Power states of qubes that are not halted.
     pub states: HashMap<String, PowerState>,
     /// Files in the directory of every kernel.
@@ -16,7 +17,13 @@ pub struct SampleHost {
 
 impl Default for SampleHost {
     fn default() -> SampleHost {
-        SampleHost { release: Release::R4_4, can_reflink: true, states: HashMap::new(), kernel_files: HashMap::new() }
+        SampleHost {
+            release: Release::R4_4,
+            can_reflink: true,
+            can_map_devices: false,
+            states: HashMap::new(),
+            kernel_files: HashMap::new(),
+        }
     }
 }
 
@@ -48,6 +55,10 @@ impl Facts for SampleHost {
 
     fn can_reflink(&self, _dir: &str) -> bool {
         self.can_reflink
+    }
+
+    fn can_map_devices(&self) -> bool {
+        self.can_map_devices
     }
 
     fn power_state(&self, vm: &Vm) -> PowerState {

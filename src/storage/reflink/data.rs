@@ -3,10 +3,11 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use super::Reflink;
 use super::images::Images;
-use super::{Reflink, exists};
 use crate::storage::durable::{self, Copy};
 use crate::storage::in_use::refuse_if_open;
+use crate::storage::volume_files::exists;
 use crate::storage::{Committed, Kind, StorageError, Volume, loop_device};
 
 impl Reflink {

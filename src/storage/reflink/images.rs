@@ -1,13 +1,13 @@
 //! The files of one volume and their names (`spec/r4-storage.md` §5).
 
 use std::ffi::OsString;
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use jiff::Timestamp;
 
+use crate::storage::dm_file::is_cow;
+use crate::storage::volume_files::{base_of, names_in};
 use crate::storage::{Revision, StorageError};
 use crate::store::replace::directory_of;
 
@@ -37,13 +37,8 @@ impl Images {
     /// The files of the volume `vid` in the pool at `directory`. A vid stands in qubes.xml: one that leads out of the
     /// pool is refused.
     pub fn new(directory: &Path, vid: &str) -> Result<Images, StorageError> {
-        let is_plain = |part: &str| !part.is_empty() && part != "." && part != "..";
-        let stem = vid.rsplit('/').next().unwrap_or_default();
-        if !vid.split('/').all(is_plain) || vid.chars().any(char::is_control) || stem.starts_with('~') {
-            let text = format!("volume id '{}' names no file inside {}", vid.escape_debug(), directory.display());
-            return Err(StorageError::Refused(text));
-        }
-        Ok(Images { base: directory.join(vid), stem: stem.to_string() })
+        let (base, stem) = base_of(directory, vid)?;
+        Ok(Images { base, stem })
     }
 
     /// The last committed state. For a snapshot: another name of its source's.
@@ -64,6 +59,18 @@ impl Images {
     /// An import that is not complete.
     pub fn import(&self) -> PathBuf {
         self.with("-import.img")
+    }
+
+    /// What driver `file` has beside its images, if the pool was its: blocks that dm-snapshot kept. A volume may be
+    /// called like that, so what lies in them decides.
+    pub fn of_driver_file(&self) -> Result<Vec<PathBuf>, StorageError> {
+        let mut found = Vec::new();
+        for file in [self.with("-cow.img"), self.with("-cow.img.old")] {
+            if is_cow(&file)? {
+                found.push(file);
+            }
+        }
+        Ok(found)
     }
 
     /// The directory in which all of them lie.
@@ -121,22 +128,6 @@ impl Images {
     }
 }
 
-/// The names of everything in a directory, sorted; none when there is no such directory.
-pub fn names_in(directory: &Path) -> Result<Vec<String>, StorageError> {
-    let failed = || StorageError::io(format!("reading directory {}", directory.display()));
-    let entries = match fs::read_dir(directory) {
-        Ok(entries) => entries,
-        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Ok(Vec::new()),
-        Err(e) => return Err(failed()(e)),
-    };
-    let mut names = Vec::new();
-    for entry in entries {
-        names.extend(entry.map_err(failed())?.file_name().into_string());
-    }
-    names.sort();
-    Ok(names)
-}
-
 /// The name of the volume that a file belongs to, by the file's name alone.
 pub fn volume_of(name: &str) -> Option<&str> {
     let name = name.split_once('~').map_or(name, |(name, _)| name);
@@ -150,7 +141,7 @@ pub fn volume_of(name: &str) -> Option<&str> {
 }
 
 /// Whether this is what a file's name has after the volume's.
-fn is_tail(tail: &str) -> bool {
+pub fn is_tail(tail: &str) -> bool {
     match tail {
         ".img" | "-precache.img" | "-dirty.img" | "-import.img" => true,
         _ => {
@@ -180,19 +171,9 @@ fn is_time(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::fs;
 
-    #[test]
-    fn a_vid_that_leads_out_of_the_pool_is_refused() {
-        let pool = Path::new("/pool");
-        for vid in ["", "/etc/passwd", "../x", "appvms/../../x", "appvms//x", "appvms/work/", "appvms/a\nb/x", "a/~x"] {
-            let error = Images::new(pool, vid).unwrap_err().to_string();
-            assert!(error.starts_with("volume id '") && !error.contains('\n'), "{error}");
-        }
-        let images = Images::new(pool, "appvms/work/private").unwrap();
-        assert_eq!(images.dirty(), Path::new("/pool/appvms/work/private-dirty.img"));
-        assert_eq!(images.directory(), Path::new("/pool/appvms/work"));
-    }
+    use super::*;
 
     #[test]
     fn a_volume_knows_its_own_files_among_its_neighbours() {

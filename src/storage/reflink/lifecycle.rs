@@ -4,10 +4,11 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use super::Reflink;
 use super::images::Images;
-use super::{Reflink, exists, look, source_vid};
 use crate::storage::durable::{self, Copy};
 use crate::storage::in_use::refuse_if_open;
+use crate::storage::volume_files::{exists, look, make_directories, source_vid};
 use crate::storage::{Kind, StorageError, Volume};
 
 impl Reflink {
@@ -101,6 +102,7 @@ impl Reflink {
         let _alone = self.lock(volume)?;
         let mut superfluous: Vec<_> = images.revisions()?.into_iter().map(|r| r.path).collect();
         superfluous.push(images.precache());
+        superfluous.extend(images.of_driver_file()?);
         durable::remove_all(&superfluous)?;
         if exists(&images.dirty())? {
             return Ok(());
@@ -114,6 +116,7 @@ impl Reflink {
             return Ok(());
         }
         refuse_if_missing(volume, images)?;
+        durable::remove_all(&images.of_driver_file()?)?;
         if is_precache_current(images)? {
             return durable::rename(&images.precache(), &images.dirty());
         }
@@ -139,18 +142,13 @@ impl Reflink {
     }
 
     fn remove_files(&self, images: &Images) -> Result<(), StorageError> {
+        durable::remove_all(&images.of_driver_file()?)?;
         durable::remove_all(&images.all()?)
     }
 
     /// Makes the volume's directory and what is missing between it and the pool's.
     pub(super) fn make_directory(&self, images: &Images) -> Result<(), StorageError> {
-        let inside = images.directory().strip_prefix(&self.directory).unwrap_or(images.directory());
-        let mut directory = self.directory.clone();
-        for part in inside {
-            directory.push(part);
-            durable::create_directory(&directory, self.group)?;
-        }
-        Ok(())
+        make_directories(&self.directory, images.directory(), self.group)
     }
 }
 

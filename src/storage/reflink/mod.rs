@@ -11,22 +11,18 @@ mod images;
 mod lifecycle;
 mod revisions;
 
-use std::fs;
-use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use nix::sys::statvfs::statvfs;
 use nix::unistd::Gid;
 
-use self::images::{Images, names_in, volume_of};
+use self::images::Images;
+pub(super) use self::images::{is_tail, volume_of};
 use super::clone_range::try_reflink;
 use super::durable;
+use super::volume_files::{self, exists, look, source_vid};
 use super::{Attachment, Committed, Driver, Fill, Kind, Revision, StorageError, Volume, VolumeLocks};
 use crate::store::file_lock::FileLock;
-
-/// The directories in a pool, by the kind of qube: upstream's `dir_path_prefix`.
-const PREFIXES: [&str; 2] = ["appvms", "vm-templates"];
 
 /// One pool of driver `file-reflink`.
 #[derive(Debug)]
@@ -56,9 +52,7 @@ impl Reflink {
 
     /// Of a snapshot, the images of what it is made of.
     fn source(&self, volume: &Volume) -> Result<Images, StorageError> {
-        let missing =
-            || StorageError::Refused(format!("{}: a snapshot needs a source, and it has none", volume.label()));
-        self.images(volume.source.as_deref().ok_or_else(missing)?)
+        self.images(source_vid(volume)?)
     }
 
     fn check_reflink(&self) -> Result<(), StorageError> {
@@ -75,25 +69,6 @@ impl Reflink {
     }
 }
 
-/// The vid of what a snapshot is made of.
-fn source_vid(volume: &Volume) -> Result<&str, StorageError> {
-    let missing = || StorageError::Refused(format!("{}: a snapshot needs a source, and it has none", volume.label()));
-    volume.source.as_deref().ok_or_else(missing)
-}
-
-/// What is known of a file, none when it does not exist.
-fn look(path: &Path) -> Result<Option<fs::Metadata>, StorageError> {
-    match fs::metadata(path) {
-        Ok(metadata) => Ok(Some(metadata)),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(e) => Err(StorageError::io(format!("looking at {}", path.display()))(e)),
-    }
-}
-
-fn exists(path: &Path) -> Result<bool, StorageError> {
-    Ok(look(path)?.is_some())
-}
-
 impl Driver for Reflink {
     fn setup(&self) -> Result<(), StorageError> {
         let new = durable::create_directory(&self.directory, self.group)?;
@@ -105,17 +80,11 @@ impl Driver for Reflink {
             }
             return Err(refused);
         }
-        for prefix in PREFIXES {
-            durable::create_directory(&self.directory.join(prefix), self.group)?;
-        }
-        Ok(())
+        volume_files::make_prefixes(&self.directory, self.group)
     }
 
     fn capacity(&self) -> Result<Option<(u64, u64)>, StorageError> {
-        let asked = statvfs(&self.directory).map_err(io::Error::from);
-        let place = asked.map_err(StorageError::io(format!("asking for the room in {}", self.directory.display())))?;
-        let unit = place.fragment_size();
-        Ok(Some((place.blocks() * unit, (place.blocks() - place.blocks_free()) * unit)))
+        volume_files::room_in(&self.directory).map(Some)
     }
 
     fn create(&self, volume: &Volume) -> Result<(), StorageError> {
@@ -226,15 +195,6 @@ impl Driver for Reflink {
     }
 
     fn volumes(&self) -> Result<Vec<String>, StorageError> {
-        let mut vids = Vec::new();
-        for prefix in PREFIXES {
-            for qube in names_in(&self.directory.join(prefix))? {
-                let files = names_in(&self.directory.join(prefix).join(&qube))?;
-                vids.extend(files.iter().filter_map(|f| volume_of(f)).map(|name| format!("{prefix}/{qube}/{name}")));
-            }
-        }
-        vids.sort();
-        vids.dedup();
-        Ok(vids)
+        volume_files::volumes_in(&self.directory, volume_of)
     }
 }

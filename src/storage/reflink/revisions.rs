@@ -1,9 +1,10 @@
 //! Saved states of a volume and the way back to one.
 
+use super::Reflink;
 use super::images::{Images, RevisionFile};
-use super::{Reflink, exists, look};
 use crate::storage::durable::{self, Copy};
 use crate::storage::in_use::refuse_if_open;
+use crate::storage::volume_files::{exists, look};
 use crate::storage::{Kind, StorageError, Volume};
 
 impl Reflink {

@@ -1,0 +1,205 @@
+//! What lies in a file in which dm-snapshot keeps blocks (the kernel's `drivers/md/dm-snap-persistent.c`, "on-disk
+//! structures"; all numbers little-endian).
+//!
+//! The first chunk is the header: magic, whether it is valid, version, sectors in a chunk. Then areas: one chunk of
+//! pairs (chunk of the device, chunk of this file), followed by the chunks that they name. A pair whose second is 0 is
+//! behind the last.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::Path;
+
+use crate::storage::StorageError;
+use crate::storage::volume_files::look;
+
+/// `SnAp`.
+const MAGIC: u32 = 0x7041_6e53;
+const SECTOR: u64 = 512;
+/// Sectors in a chunk, as upstream has it: 128 KiB.
+pub const CHUNK_SECTORS: u64 = 256;
+const CHUNK: u64 = CHUNK_SECTORS * SECTOR;
+const PAIR: usize = 16;
+
+/// A block that was kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kept {
+    /// Where in the device it belongs, in bytes.
+    pub device_at: u64,
+    /// Where in this file it lies, in bytes.
+    pub file_at: u64,
+    /// Bytes.
+    pub length: u64,
+}
+
+/// How long the file must be that it never is too small for a device of `bytes`: every chunk of it, the pairs that tell
+/// where they are, and the header.
+pub fn enough_for(bytes: u64) -> u64 {
+    let chunks = bytes.div_ceil(CHUNK);
+    let areas = chunks.div_ceil(CHUNK / PAIR as u64).max(1);
+    (chunks + areas + 1) * CHUNK
+}
+
+/// Whether the file is one of those, or an empty one that waits to become one.
+pub fn is_cow(path: &Path) -> Result<bool, StorageError> {
+    let Some(found) = look(path)? else { return Ok(false) };
+    if found.blocks() == 0 {
+        return Ok(true);
+    }
+    let mut magic = [0; 4];
+    let file = File::open(path).map_err(failed(path))?;
+    Ok(read(&file, &mut magic, 0).map_err(failed(path))? && u32_at(&magic, 0) == MAGIC)
+}
+
+/// Whether blocks are kept in the file; no where there is no file.
+pub fn has_data(path: &Path) -> Result<bool, StorageError> {
+    let Some(cow) = Cow::open(path)? else { return Ok(false) };
+    Ok(!cow.kept(1)?.is_empty())
+}
+
+/// Every block that is kept in the file.
+pub fn all_kept(path: &Path) -> Result<Vec<Kept>, StorageError> {
+    Cow::open(path)?.map_or_else(|| Ok(Vec::new()), |cow| cow.kept(usize::MAX))
+}
+
+/// Whether the kernel gave the file up because it was too small: what it keeps is of no use.
+pub fn is_given_up(path: &Path) -> Result<bool, StorageError> {
+    Ok(Cow::open(path)?.is_some_and(|cow| !cow.valid))
+}
+
+/// A file with a header.
+struct Cow<'p> {
+    path: &'p Path,
+    file: File,
+    valid: bool,
+    chunk: u64,
+}
+
+impl<'p> Cow<'p> {
+    /// None where there is no file, or nothing was ever kept in it.
+    fn open(path: &'p Path) -> Result<Option<Cow<'p>>, StorageError> {
+        let file = match File::open(path) {
+            Ok(file) => file,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(failed(path)(e)),
+        };
+        let mut header = [0; 16];
+        if !read(&file, &mut header, 0).map_err(failed(path))? {
+            return Ok(None);
+        }
+        let [magic, valid, version, sectors] = [0, 4, 8, 12].map(|at| u32_at(&header, at));
+        if header == [0; 16] {
+            return Ok(None);
+        }
+        if magic != MAGIC || version != 1 || !sectors.is_power_of_two() || !(8..=1 << 16).contains(&sectors) {
+            let text = format!("{} is no file of dm-snapshot that this version understands", path.display());
+            return Err(StorageError::Refused(text));
+        }
+        Ok(Some(Cow { path, file, valid: valid == 1, chunk: u64::from(sectors) * SECTOR }))
+    }
+
+    /// The first `most` blocks.
+    fn kept(&self, most: usize) -> Result<Vec<Kept>, StorageError> {
+        let mut kept = Vec::new();
+        let per_area = self.chunk / PAIR as u64;
+        let mut pairs = vec![0; usize::try_from(self.chunk).unwrap_or_default()];
+        for area in 0.. {
+            if !read(&self.file, &mut pairs, (1 + area * (per_area + 1)) * self.chunk).map_err(failed(self.path))? {
+                break;
+            }
+            for pair in pairs.chunks_exact(PAIR) {
+                let [device, file] = [0, 8].map(|at| u64_at(pair, at));
+                if file == 0 || kept.len() == most {
+                    return Ok(kept);
+                }
+                let at = |chunk: u64| chunk.checked_mul(self.chunk).ok_or_else(|| self.broken());
+                kept.push(Kept { device_at: at(device)?, file_at: at(file)?, length: self.chunk });
+            }
+        }
+        Ok(kept)
+    }
+
+    fn broken(&self) -> StorageError {
+        StorageError::Refused(format!("{} names blocks that no device has", self.path.display()))
+    }
+}
+
+/// Fills the buffer; false where the file ends before.
+fn read(file: &File, buffer: &mut [u8], at: u64) -> io::Result<bool> {
+    match file.read_exact_at(buffer, at) {
+        Ok(()) => Ok(true),
+        Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+        Err(e) => Err(e),
+    }
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    bytes.iter().skip(at).take(4).rev().fold(0, |number, byte| number << 8 | u32::from(*byte))
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    bytes.iter().skip(at).take(8).rev().fold(0, |number, byte| number << 8 | u64::from(*byte))
+}
+
+fn failed(path: &Path) -> impl FnOnce(io::Error) -> StorageError {
+    StorageError::io(format!("reading {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file as the kernel writes it: chunks of 4 KiB, more of them than one area can name.
+    fn written(valid: u32, kept: u64) -> tempfile::NamedTempFile {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        file.as_file().set_len(4 << 20).unwrap();
+        let write = |bytes: &[u8], at| file.as_file().write_all_at(bytes, at).unwrap();
+        for (at, number) in [(0, MAGIC), (4, valid), (8, 1), (12, 8)] {
+            write(&number.to_le_bytes(), at);
+        }
+        for number in 0..kept {
+            let (area, place) = (number / 256, number % 256);
+            let metadata = (1 + area * 257) * 4096 + place * 16;
+            write(&(number * 3).to_le_bytes(), metadata);
+            write(&(1 + area * 257 + 1 + place).to_le_bytes(), metadata + 8);
+        }
+        file
+    }
+
+    #[test]
+    fn every_block_is_found_over_all_areas() {
+        let file = written(1, 300);
+        let kept = all_kept(file.path()).unwrap();
+        assert_eq!(kept.len(), 300);
+        assert_eq!(kept[2], Kept { device_at: 6 * 4096, file_at: 4 * 4096, length: 4096 });
+        assert_eq!(kept[299], Kept { device_at: 897 * 4096, file_at: (1 + 257 + 1 + 43) * 4096, length: 4096 });
+        assert!(is_cow(file.path()).unwrap());
+        assert!(has_data(file.path()).unwrap() && !is_given_up(file.path()).unwrap());
+        assert!(is_given_up(written(0, 1).path()).unwrap());
+    }
+
+    #[test]
+    fn what_the_kernel_has_not_written_to_has_no_data() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("cow");
+        assert!(!has_data(&path).unwrap());
+        let file = File::create(&path).unwrap();
+        assert!(!has_data(&path).unwrap());
+        file.set_len(1 << 20).unwrap();
+        assert!(!has_data(&path).unwrap());
+        assert!(!has_data(written(1, 0).path()).unwrap());
+        assert!(is_cow(&path).unwrap() && !is_cow(&dir.path().join("none")).unwrap());
+        file.write_all_at(b"ext4", 0).unwrap();
+        assert!(!is_cow(&path).unwrap());
+        let refused = has_data(&path).unwrap_err().to_string();
+        assert!(refused.ends_with("cow is no file of dm-snapshot that this version understands"), "{refused}");
+    }
+
+    #[test]
+    fn there_is_room_for_every_block_and_where_they_are() {
+        assert_eq!(enough_for(0), 2 * CHUNK);
+        assert_eq!(enough_for(1), 3 * CHUNK);
+        assert_eq!(enough_for(8192 * CHUNK), (8192 + 2) * CHUNK);
+        assert_eq!(enough_for(8193 * CHUNK), (8193 + 3) * CHUNK);
+    }
+}

@@ -1,0 +1,177 @@
+//! Contents in, out, and to another size.
+
+use std::fs::File;
+use std::io::{Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use super::files::Files;
+use super::{DmFile, cow};
+use crate::storage::durable::{self, Copy};
+use crate::storage::in_use::{open_without_layers, refuse_if_open};
+use crate::storage::volume_files::{exists, look, make_directories};
+use crate::storage::{Committed, Kind, StorageError, Volume, device_mapper, loop_device};
+
+impl DmFile {
+    /// Makes a volume larger. A volatile one that is not there yet is given its size at its next start.
+    pub(super) fn resize_volume(&self, volume: &Volume, bytes: u64) -> Result<(), StorageError> {
+        let label = volume.label();
+        if !volume.rw || volume.kind == Kind::Snapshot {
+            let why = if volume.rw { "a snapshot has the size of what it is made of" } else { "it is read-only" };
+            return Err(StorageError::Refused(format!("{label}: {why} and cannot be resized")));
+        }
+        let files = self.files(&volume.vid)?;
+        let Some(image) = look(&files.image())? else { return Ok(()) };
+        if bytes < image.len() {
+            return Err(StorageError::Refused(format!(
+                "{label}: {bytes} bytes are less than the {} it has; images of driver 'file' are not made smaller, the data \
+                 beyond would be lost",
+                image.len()
+            )));
+        }
+        if !bytes.is_multiple_of(512) {
+            let text = format!("{label}: {bytes} bytes are no whole number of sectors (512 bytes)");
+            return Err(StorageError::Refused(text));
+        }
+        let _alone = self.lock(volume)?;
+        lengthen(&files.image(), bytes)?;
+        if exists(&files.cow())? {
+            lengthen(&files.cow(), cow::enough_for(bytes))?;
+        }
+        if volume.kind == Kind::Origin && self.is_mapped(&files)? {
+            return self.remap_origin(&files);
+        }
+        for device in loop_device::devices_over(&files.image()) {
+            let failed = StorageError::io(format!("resizing {}", device.display()));
+            loop_device::take_new_size(&device).map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn export_volume(&self, volume: &Volume) -> Result<PathBuf, StorageError> {
+        let files = self.kept(volume, "exported")?;
+        let (label, image) = (volume.label(), files.image());
+        if !exists(&image)? {
+            return Err(StorageError::Refused(format!("{label}: its image is missing ({})", image.display())));
+        }
+        if self.is_mapped(&files)? {
+            return Ok(device_mapper::path(&self.committed_device(&files)?));
+        }
+        self.refuse_if_written_to(volume, &files)?;
+        Ok(image)
+    }
+
+    /// Opened while nobody begins a run. Where the device mapper can show what is committed while the image is written
+    /// to, a start need not wait; else it waits until this is let go.
+    pub(super) fn open_committed_volume(&self, volume: &Volume) -> Result<Committed, StorageError> {
+        let unchanged = self.locks.shared(&self.name, &volume.vid)?;
+        let files = self.kept(volume, "read")?;
+        let image = self.export_volume(volume)?;
+        let can_map = device_mapper::is_available() && nix::unistd::geteuid().is_root() && exists(&files.cow())?;
+        let failed = || StorageError::io(format!("opening {}", image.display()));
+        let (mut file, kept_still) = match can_map && !volume.snapshots_disabled() {
+            true => (self.open_mapped(&files)?, None),
+            false => (File::open(&image).map_err(failed())?, Some(unchanged)),
+        };
+        let size = file.seek(SeekFrom::End(0)).and_then(|end| file.rewind().map(|()| end)).map_err(failed())?;
+        Ok(Committed { name: volume.name.clone(), file, size, kept_still })
+    }
+
+    pub(super) fn import_volume(&self, volume: &Volume, from: &Path) -> Result<(), StorageError> {
+        self.replace_data(volume, |import| durable::copy(from, import, self.group, Copy::Fresh))
+    }
+
+    /// Makes the image that `write` puts at the path it is given the volume's. What the volume had is gone: a COW keeps
+    /// blocks of one image.
+    pub(super) fn replace_data(
+        &self,
+        volume: &Volume,
+        write: impl FnOnce(&Path) -> Result<(), StorageError>,
+    ) -> Result<(), StorageError> {
+        let files = self.kept(volume, "imported to")?;
+        self.refuse_unless_at_rest(volume, &files, "importing")?;
+        make_directories(&self.directory, files.directory(), self.group)?;
+        self.finish_revert(&files)?;
+        let import = files.import();
+        let done = write(&import).and_then(|()| {
+            let _alone = self.lock(volume)?;
+            round_up(&import)?;
+            self.forget_committed(&files)?;
+            durable::remove_all(&[files.old_cow(), files.cow()])?;
+            durable::rename(&import, &files.image())?;
+            self.begin_cow(volume, &files)
+        });
+        if done.is_err() {
+            // The first error is the one to tell; what stays behind is removed by the next start.
+            let _leftover = durable::remove(&import);
+        }
+        done
+    }
+
+    /// The image is a package's: it belongs to members from now on, and what was overwritten before is no matter of it.
+    pub(super) fn adopt_image(&self, volume: &Volume) -> Result<(), StorageError> {
+        let files = self.kept(volume, "adopted")?;
+        self.refuse_unless_at_rest(volume, &files, "taking over its image")?;
+        let _alone = self.lock(volume)?;
+        self.forget_committed(&files)?;
+        durable::remove_all(&[files.old_cow(), files.cow()])?;
+        durable::adopt(&files.image(), self.group)?;
+        self.begin_cow(volume, &files)
+    }
+
+    /// The files of a volume that is kept from start to start; others are refused what `verb` says.
+    pub(super) fn kept(&self, volume: &Volume, verb: &str) -> Result<Files, StorageError> {
+        if volume.kind == Kind::Origin {
+            return self.files(&volume.vid);
+        }
+        let text = format!("{}: it is not kept from start to start and cannot be {verb}", volume.label());
+        Err(StorageError::Refused(text))
+    }
+
+    /// An error unless nobody works on the volume and nothing waits for being committed.
+    pub(super) fn refuse_unless_at_rest(&self, volume: &Volume, files: &Files, verb: &str) -> Result<(), StorageError> {
+        self.refuse_reflinks_data(volume, files)?;
+        if self.is_mapped(files)? || (!volume.snapshots_disabled() && cow::has_data(&files.cow())?) {
+            let label = volume.label();
+            return Err(StorageError::Refused(format!(
+                "{label}: it is in use or was not stopped cleanly; shut the qube down before {verb}"
+            )));
+        }
+        match volume.snapshots_disabled() {
+            true => refuse_if_open(volume, &files.image()),
+            false => Ok(()),
+        }
+    }
+
+    /// An error where the image is not what is committed.
+    fn refuse_if_written_to(&self, volume: &Volume, files: &Files) -> Result<(), StorageError> {
+        let label = volume.label();
+        self.refuse_reflinks_data(volume, files)?;
+        if let Some(holder) = open_without_layers(&files.image()) {
+            return Err(StorageError::Refused(format!(
+                "{label}: it is in use without snapshots in {holder} (revisions_to_keep is -1); shut the qube down first"
+            )));
+        }
+        if !volume.snapshots_disabled() && cow::has_data(&files.cow())? {
+            let text = format!("{label}: it was not stopped cleanly; qubes-recover commits it");
+            return Err(StorageError::Refused(text));
+        }
+        Ok(())
+    }
+}
+
+/// A disk has sectors of 512 bytes; what somebody imports need not.
+fn round_up(image: &Path) -> Result<(), StorageError> {
+    let length = look(image)?.map_or(0, |image| image.len());
+    if length % 512 == 0 { Ok(()) } else { lengthen(image, length.next_multiple_of(512)) }
+}
+
+fn lengthen(file: &Path, bytes: u64) -> Result<(), StorageError> {
+    let longer = || {
+        let opened = File::options().write(true).open(file)?;
+        if opened.metadata()?.len() < bytes {
+            opened.set_len(bytes)?;
+        }
+        opened.sync_all()
+    };
+    longer().map_err(StorageError::io(format!("resizing {}", file.display())))
+}

@@ -1,0 +1,246 @@
+//! The mapped devices of running volumes, with the names that upstream's scripts give them
+//! (`spec/r4-storage.md` §6, `spec/r3-start.md` §6).
+//!
+//! | device | what it is |
+//! |---|---|
+//! | `origin-IMAGE` | the image itself; before a block of it is overwritten, every snapshot below gets the old one |
+//! | `snapshot-IMAGE-COW` | the image as it was before the run in which COW is filled: what is committed |
+//! | `snapshot-IMAGE-COW-OWN` | two layers: a writable snapshot of that, which writes to OWN |
+//! | `snapshot-IMAGE-OWN` | one layer: a writable snapshot of an image that has no COW |
+//!
+//! Each part is `DEVICE:INODE` of a file. The kernel tells snapshots of one image by the loop device that they share.
+//! Whoever makes or takes down one of these devices holds the lock of mapped devices meanwhile.
+
+use std::fs::{self, File};
+use std::io::{Seek, SeekFrom};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::files::Files;
+use super::{DmFile, cow};
+use crate::storage::device_mapper::{self, Removal};
+use crate::storage::in_use::open_without_layers;
+use crate::storage::volume_files::exists;
+use crate::storage::{LoopDevice, StorageError, Volume};
+
+/// How long a device may still be open after the domain has gone: its backend and udev let go a moment later.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// A file in the names of devices: its device in hexadecimal digits and its inode.
+fn id_of(file: &Path) -> Result<String, StorageError> {
+    let metadata = fs::metadata(file).map_err(StorageError::io(format!("looking at {}", file.display())))?;
+    Ok(format!("{:x}:{}", metadata.dev(), metadata.ino()))
+}
+
+/// The same, none where there is no file.
+fn known_id(file: &Path) -> Result<Option<String>, StorageError> {
+    exists(file)?.then(|| id_of(file)).transpose()
+}
+
+fn origin_of(image: &str) -> String {
+    format!("origin-{image}")
+}
+
+impl DmFile {
+    /// The device that a running origin writes to.
+    pub(super) fn origin_device(&self, files: &Files) -> Result<String, StorageError> {
+        Ok(origin_of(&id_of(&files.image())?))
+    }
+
+    pub(super) fn is_mapped(&self, files: &Files) -> Result<bool, StorageError> {
+        let image = known_id(&files.image())?;
+        Ok(image.is_some_and(|image| device_mapper::exists(&origin_of(&image))))
+    }
+
+    /// The device that shows what is committed while the image is written to.
+    pub(super) fn committed_device(&self, files: &Files) -> Result<String, StorageError> {
+        Ok(format!("snapshot-{}-{}", id_of(&files.image())?, id_of(&files.cow())?))
+    }
+
+    /// The device of a running snapshot, by its own file: what it was made of may have been exchanged since.
+    pub(super) fn snapshot_device(&self, files: &Files) -> Result<Option<String>, StorageError> {
+        let Some(own) = known_id(&files.cow())? else { return Ok(None) };
+        let mine = |name: &String| name.starts_with("snapshot-") && name.ends_with(&format!("-{own}"));
+        Ok(device_mapper::names().into_iter().find(mine))
+    }
+
+    /// Makes the devices of an origin that is about to run.
+    pub(super) fn map_origin(&self, files: &Files) -> Result<(), StorageError> {
+        let _alone = self.locks.mapped_devices()?;
+        let base = LoopDevice::shared_over(&files.image())?;
+        let committed = map_committed(files, &base)?;
+        let origin = self.origin_device(files)?;
+        if device_mapper::exists(&origin) {
+            return Ok(());
+        }
+        let made = device_mapper::create(&origin, &origin_table(&base)?);
+        if made.is_err() {
+            // The first error is the one to tell; what stays is taken over by the next start.
+            let _stays = let_go(&committed);
+        }
+        made
+    }
+
+    /// Takes down the devices of an origin that ran.
+    pub(super) fn unmap_origin(&self, volume: &Volume, files: &Files) -> Result<(), StorageError> {
+        let Some(image) = known_id(&files.image())? else { return Ok(()) };
+        self.take_down(volume, &origin_of(&image))?;
+        self.forget_committed(files)
+    }
+
+    /// Nobody is given the device of what is committed now any more; who has it keeps it.
+    pub(super) fn forget_committed(&self, files: &Files) -> Result<(), StorageError> {
+        if !exists(&files.image())? || !exists(&files.cow())? {
+            return Ok(());
+        }
+        let _alone = self.locks.mapped_devices()?;
+        let_go(&self.committed_device(files)?)
+    }
+
+    /// Opens what is committed of an image that may be written to meanwhile: its device goes when it is closed.
+    pub(super) fn open_mapped(&self, files: &Files) -> Result<File, StorageError> {
+        let _alone = self.locks.mapped_devices()?;
+        let base = LoopDevice::shared_over(&files.image())?;
+        let committed = map_committed(files, &base)?;
+        let device = device_mapper::path(&committed);
+        let opened = File::open(&device).map_err(StorageError::io(format!("opening {}", device.display())));
+        if !device_mapper::exists(&self.origin_device(files)?) {
+            let_go(&committed)?;
+        }
+        opened
+    }
+
+    /// Makes the device of a snapshot that is about to run, and returns its name. The source is locked.
+    pub(super) fn map_snapshot(&self, volume: &Volume, source: &Files, own: &Files) -> Result<(), StorageError> {
+        let _alone = self.locks.mapped_devices()?;
+        let base = LoopDevice::shared_over(&source.image())?;
+        let two_layers = exists(&source.cow())?;
+        if !two_layers && let Some(holder) = open_without_layers(&source.image()) {
+            let (label, image) = (volume.label(), source.image());
+            return Err(StorageError::Refused(format!(
+                "{label}: its source {} is in use without snapshots in {holder} (revisions_to_keep is -1); shut that \
+                 qube down first",
+                image.display()
+            )));
+        }
+        let (below, name) = match two_layers {
+            true => {
+                let committed = map_committed(source, &base)?;
+                (device_mapper::path(&committed), committed)
+            }
+            false => (base.path().to_path_buf(), format!("snapshot-{}", id_of(&source.image())?)),
+        };
+        if !volume.rw {
+            return Ok(());
+        }
+        let made = self.map_own(&below, &name, own);
+        if made.is_err() && two_layers && !device_mapper::exists(&self.origin_device(source)?) {
+            // The first error is the one to tell; what stays is taken over by the next start.
+            let _stays = let_go(&name);
+        }
+        made
+    }
+
+    fn map_own(&self, below: &Path, name: &str, own: &Files) -> Result<(), StorageError> {
+        let bytes = length_of(below)?;
+        crate::storage::durable::create_sparse_scratch(&own.cow(), cow::enough_for(bytes), self.group)?;
+        let layer = LoopDevice::over(&own.cow(), true)?;
+        let name = format!("{name}-{}", id_of(&own.cow())?);
+        device_mapper::create(&name, &snapshot_table(bytes, below, layer.path()))
+    }
+
+    /// Takes down the device of a snapshot that ran, and what it alone stood on.
+    pub(super) fn unmap_snapshot(&self, volume: &Volume, own: &Files) -> Result<(), StorageError> {
+        let Some(name) = self.snapshot_device(own)? else { return Ok(()) };
+        self.take_down(volume, &name)?;
+        self.tidy_below(&name)
+    }
+
+    /// Lets go of the device of a read-only snapshot, which is its source's.
+    pub(super) fn unmap_read_only(&self, source: &Files) -> Result<(), StorageError> {
+        if self.is_mapped(source)? { Ok(()) } else { self.forget_committed(source) }
+    }
+
+    /// What a snapshot of that name stood on is needed no longer, unless its image is being written to.
+    fn tidy_below(&self, name: &str) -> Result<(), StorageError> {
+        let _alone = self.locks.mapped_devices()?;
+        match name.split('-').collect::<Vec<_>>()[..] {
+            [_, image, cow, _own] if !device_mapper::exists(&origin_of(image)) => {
+                let_go(&format!("snapshot-{image}-{cow}"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes a device down, after giving those who have it open a moment.
+    fn take_down(&self, volume: &Volume, name: &str) -> Result<(), StorageError> {
+        let deadline = Instant::now() + GRACE;
+        while self.remove_alone(name)? == Removal::InUse {
+            if Instant::now() >= deadline {
+                let (label, device) = (volume.label(), device_mapper::path(name));
+                let text = format!("{label}: {} is still open; end what has it first", device.display());
+                return Err(StorageError::Refused(text));
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+
+    fn remove_alone(&self, name: &str) -> Result<Removal, StorageError> {
+        if !device_mapper::exists(name) {
+            return Ok(Removal::Gone);
+        }
+        let _alone = self.locks.mapped_devices()?;
+        device_mapper::remove(name)
+    }
+
+    /// Gives the devices of a running origin the size that its files have now.
+    pub(super) fn remap_origin(&self, files: &Files) -> Result<(), StorageError> {
+        let _alone = self.locks.mapped_devices()?;
+        let base = LoopDevice::shared_over(&files.image())?;
+        let _longer = LoopDevice::shared_over(&files.cow())?;
+        device_mapper::replace_table(&self.origin_device(files)?, &origin_table(&base)?)
+    }
+
+    /// The device that a read-only snapshot shows: the committed state, or the image where nothing ever runs on it
+    /// with a COW.
+    pub(super) fn read_only_device(&self, source: &Files) -> Result<Option<PathBuf>, StorageError> {
+        exists(&source.cow())?.then(|| self.committed_device(source).map(|name| device_mapper::path(&name))).transpose()
+    }
+}
+
+/// The device of what is committed, made where it is not there yet; one that was to go stays.
+fn map_committed(files: &Files, base: &LoopDevice) -> Result<String, StorageError> {
+    let name = format!("snapshot-{}-{}", id_of(&files.image())?, id_of(&files.cow())?);
+    if !device_mapper::keep(&name) {
+        let cow = LoopDevice::shared_over(&files.cow())?;
+        let table = snapshot_table(base.sectors()? * 512, base.path(), cow.path());
+        device_mapper::create(&name, &table)?;
+    }
+    Ok(name)
+}
+
+/// Takes a device away, or has it go when the last one closes it.
+fn let_go(name: &str) -> Result<(), StorageError> {
+    match device_mapper::remove(name)? {
+        Removal::Gone => Ok(()),
+        Removal::InUse => device_mapper::remove_when_closed(name),
+    }
+}
+
+fn origin_table(base: &LoopDevice) -> Result<String, StorageError> {
+    Ok(format!("0 {} snapshot-origin {}", base.sectors()?, base.path().display()))
+}
+
+/// Persistent, so that what a run overwrote is still known after a power loss.
+fn snapshot_table(bytes: u64, base: &Path, cow: &Path) -> String {
+    let (sectors, base, cow, chunk) = (bytes / 512, base.display(), cow.display(), cow::CHUNK_SECTORS);
+    format!("0 {sectors} snapshot {base} {cow} P {chunk}")
+}
+
+fn length_of(device: &Path) -> Result<u64, StorageError> {
+    let end = File::open(device).and_then(|mut file| file.seek(SeekFrom::End(0)));
+    end.map_err(StorageError::io(format!("measuring {}", device.display())))
+}

@@ -1,0 +1,191 @@
+//! From create over start and stop to remove. The image is written in place, so what the guest has synced is in it
+//! whatever happens; what a commit does is to begin a new COW, and what a crash can cost is the way back.
+
+use super::files::Files;
+use super::{DmFile, cow};
+use crate::storage::durable;
+use crate::storage::in_use::{open_in_layers, refuse_if_open};
+use crate::storage::volume_files::{exists, look, make_directories, source_vid};
+use crate::storage::{Kind, StorageError, Volume};
+
+impl DmFile {
+    pub(super) fn create_volume(&self, volume: &Volume) -> Result<(), StorageError> {
+        if volume.size == 0 && volume.kind == Kind::Origin {
+            return Err(StorageError::Refused(format!("{}: an image of 0 bytes is of no use", volume.label())));
+        }
+        let files = self.files(&volume.vid)?;
+        let _alone = self.lock(volume)?;
+        self.remove_files(volume, &files)?;
+        if volume.kind != Kind::Origin {
+            return Ok(());
+        }
+        make_directories(&self.directory, files.directory(), self.group)?;
+        durable::create_sparse(&files.image(), volume.size, self.group)?;
+        self.begin_cow(volume, &files)
+    }
+
+    pub(super) fn remove_volume(&self, volume: &Volume) -> Result<(), StorageError> {
+        let files = self.files(&volume.vid)?;
+        let _alone = self.lock(volume)?;
+        self.remove_files(volume, &files)?;
+        durable::remove_directory(files.directory()).map(drop)
+    }
+
+    pub(super) fn start_volume(&self, volume: &Volume) -> Result<(), StorageError> {
+        let files = self.files(&volume.vid)?;
+        match volume.kind {
+            Kind::Volatile => {
+                refuse_if_open(volume, &files.image())?;
+                make_directories(&self.directory, files.directory(), self.group)?;
+                durable::create_sparse_scratch(&files.image(), volume.size, self.group)
+            }
+            Kind::Snapshot => self.start_snapshot(volume, &files),
+            Kind::Origin => {
+                let _alone = self.lock(volume)?;
+                self.finish_interrupted(&files)?;
+                self.refuse_if_unusable(volume, &files)?;
+                match volume.snapshots_disabled() {
+                    true => self.start_in_place(volume, &files),
+                    false => self.start_origin(volume, &files),
+                }
+            }
+        }
+    }
+
+    pub(super) fn stop_volume(&self, volume: &Volume) -> Result<(), StorageError> {
+        let files = self.files(&volume.vid)?;
+        match volume.kind {
+            Kind::Volatile => {
+                refuse_if_open(volume, &files.image())?;
+                durable::remove_scratch(&files.image()).map(drop)
+            }
+            Kind::Snapshot if volume.rw => {
+                self.unmap_snapshot(volume, &files)?;
+                durable::remove_scratch(&files.cow()).map(drop)
+            }
+            Kind::Snapshot => self.unmap_read_only(&self.files(source_vid(volume)?)?),
+            Kind::Origin => {
+                self.unmap_origin(volume, &files)?;
+                match volume.snapshots_disabled() || !cow::has_data(&files.cow())? {
+                    true => Ok(()),
+                    false => self.commit(volume, &files),
+                }
+            }
+        }
+    }
+
+    /// Nothing was written, so nothing is committed.
+    pub(super) fn discard_volume(&self, volume: &Volume) -> Result<(), StorageError> {
+        match volume.kind {
+            Kind::Origin => self.unmap_origin(volume, &self.files(&volume.vid)?),
+            Kind::Snapshot | Kind::Volatile => self.stop_volume(volume),
+        }
+    }
+
+    /// What the image was before this run becomes the revision, and the next run begins with nothing overwritten.
+    fn commit(&self, volume: &Volume, files: &Files) -> Result<(), StorageError> {
+        let _alone = self.lock(volume)?;
+        durable::sync_file(&files.image())?;
+        match volume.revisions_to_keep == 0 || cow::is_given_up(&files.cow())? {
+            // Behind the older revision are changes that this run's would have to undo first.
+            true => durable::remove_all(&[files.old_cow(), files.cow()])?,
+            false => durable::rename(&files.cow(), &files.old_cow())?,
+        }
+        self.begin_cow(volume, files)
+    }
+
+    /// A COW in which nothing is kept, large enough for an image that is overwritten as a whole.
+    pub(super) fn begin_cow(&self, volume: &Volume, files: &Files) -> Result<(), StorageError> {
+        if volume.snapshots_disabled() {
+            return Ok(());
+        }
+        let image = look(&files.image())?.map_or(volume.size, |image| image.len());
+        durable::create_sparse(&files.cow(), cow::enough_for(image), self.group)
+    }
+
+    /// The guest gets the image itself; nothing of before stays, and nobody can have a snapshot of it.
+    fn start_in_place(&self, volume: &Volume, files: &Files) -> Result<(), StorageError> {
+        if open_in_layers(&files.image()) {
+            return Err(StorageError::Refused(format!(
+                "{}: qubes run on snapshots of {}, which would be written to (revisions_to_keep is -1); shut them down first",
+                volume.label(),
+                files.image().display()
+            )));
+        }
+        refuse_if_open(volume, &files.image())?;
+        durable::remove_all(&[files.cow(), files.old_cow()])
+    }
+
+    fn start_origin(&self, volume: &Volume, files: &Files) -> Result<(), StorageError> {
+        match look(&files.cow())? {
+            // A pool that was full: the data are whole, only the way back is lost.
+            Some(_) if cow::is_given_up(&files.cow())? => {
+                durable::remove(&files.old_cow())?;
+                self.begin_cow(volume, files)?;
+            }
+            // After a crash the guest goes on with what it wrote.
+            Some(_) => {}
+            None => self.begin_cow(volume, files)?,
+        }
+        self.map_origin(files)
+    }
+
+    fn start_snapshot(&self, volume: &Volume, files: &Files) -> Result<(), StorageError> {
+        let source = self.files(source_vid(volume)?)?;
+        let _unchanged = self.locks.shared(&self.name, source_vid(volume)?)?;
+        if !exists(&source.image())? {
+            let (label, image) = (volume.label(), source.image());
+            return Err(StorageError::Refused(format!("{label}: its source {} is missing", image.display())));
+        }
+        make_directories(&self.directory, files.directory(), self.group)?;
+        // What a crash left of the run before.
+        self.unmap_snapshot(volume, files)?;
+        durable::remove_scratch(&files.cow())?;
+        self.map_snapshot(volume, &source, files)
+    }
+
+    fn remove_files(&self, volume: &Volume, files: &Files) -> Result<(), StorageError> {
+        self.unmap_origin(volume, files)?;
+        self.unmap_snapshot(volume, files)?;
+        if volume.kind == Kind::Volatile || volume.snapshots_disabled() {
+            refuse_if_open(volume, &files.image())?;
+        }
+        durable::remove_all(&files.all()?)
+    }
+
+    /// Temporary files, an import that nobody will finish, a revert that died: whoever began it held the qube's lock,
+    /// which is ours now.
+    pub(super) fn finish_interrupted(&self, files: &Files) -> Result<(), StorageError> {
+        durable::remove_all(&files.leftovers()?)?;
+        durable::remove_all(&[files.import(), files.reflink_precache()])?;
+        self.finish_revert(files)
+    }
+
+    fn refuse_if_unusable(&self, volume: &Volume, files: &Files) -> Result<(), StorageError> {
+        self.refuse_reflinks_data(volume, files)?;
+        let label = volume.label();
+        let image = files.image();
+        match look(&image)? {
+            None => Err(StorageError::Refused(format!("{label}: image {} is missing", image.display()))),
+            Some(found) if found.len() % 512 != 0 || found.len() == 0 => Err(StorageError::Refused(format!(
+                "{label}: image {} has {} bytes; a disk has sectors of 512, and at least one",
+                image.display(),
+                found.len()
+            ))),
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// A pool that was driver file-reflink's when a qube of it crashed: the newest data are where this driver never looks.
+    pub(super) fn refuse_reflinks_data(&self, volume: &Volume, files: &Files) -> Result<(), StorageError> {
+        let dirty = files.reflink_dirty();
+        if !exists(&dirty)? {
+            return Ok(());
+        }
+        let (label, pool, dirty) = (volume.label(), &self.name, dirty.display());
+        Err(StorageError::Refused(format!(
+            "{label}: {dirty} has data that driver 'file-reflink' has not committed; set the driver of pool {pool} to \
+             it and run qubes-recover"
+        )))
+    }
+}

@@ -1,0 +1,190 @@
+//! Driver `file`: images that are written in place, kept apart by dm-snapshot (`spec/r4-storage.md` §6).
+//!
+//! `files` says which files a volume has, `cow` what lies in those that dm-snapshot fills, `layers` which mapped devices
+//! a running volume has, `lifecycle` goes from create over start and stop to remove, `revisions` knows the way back,
+//! `data` moves contents in, out and to another size.
+
+mod cow;
+mod data;
+mod files;
+mod layers;
+mod lifecycle;
+mod revisions;
+
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use nix::unistd::Gid;
+
+pub(super) use self::cow::is_cow;
+use self::files::{Files, volume_of};
+use super::volume_files::{self, exists, look, source_vid};
+use super::{
+    Attachment, Committed, Driver, Fill, Kind, Revision, StorageError, Volume, VolumeLocks, device_mapper, durable,
+};
+use crate::store::file_lock::FileLock;
+
+/// One pool of driver `file`.
+#[derive(Debug)]
+pub struct DmFile {
+    name: String,
+    directory: PathBuf,
+    group: Option<Gid>,
+    locks: VolumeLocks,
+}
+
+impl DmFile {
+    /// The pool `name` in `directory`. What is made belongs to `group`.
+    pub fn new(name: &str, directory: PathBuf, group: Option<Gid>, locks: VolumeLocks) -> DmFile {
+        DmFile { name: name.to_string(), directory, group, locks }
+    }
+
+    /// Keeps others from the image while it is exchanged, or a run of it begins. Only of an origin can anybody take a
+    /// snapshot.
+    fn lock(&self, volume: &Volume) -> Result<Option<FileLock>, StorageError> {
+        (volume.kind == Kind::Origin).then(|| self.locks.exclusive(&self.name, &volume.vid)).transpose()
+    }
+
+    fn files(&self, vid: &str) -> Result<Files, StorageError> {
+        Files::new(&self.directory, vid)
+    }
+
+    /// Of a snapshot, the files of what it is made of.
+    fn source(&self, volume: &Volume) -> Result<Files, StorageError> {
+        self.files(source_vid(volume)?)
+    }
+
+    fn attachment_of_snapshot(&self, volume: &Volume) -> Result<Attachment, StorageError> {
+        if !volume.rw {
+            let source = self.source(volume)?;
+            let device = self.read_only_device(&source)?;
+            return Ok(device.map_or_else(|| Attachment::File(source.image()), Attachment::Device));
+        }
+        let missing = || StorageError::Refused(format!("{}: it has not been started", volume.label()));
+        let name = self.snapshot_device(&self.files(&volume.vid)?)?.ok_or_else(missing)?;
+        Ok(Attachment::Device(device_mapper::path(&name)))
+    }
+}
+
+impl Driver for DmFile {
+    fn setup(&self) -> Result<(), StorageError> {
+        durable::create_directory(&self.directory, self.group)?;
+        volume_files::make_prefixes(&self.directory, self.group)
+    }
+
+    fn capacity(&self) -> Result<Option<(u64, u64)>, StorageError> {
+        volume_files::room_in(&self.directory).map(Some)
+    }
+
+    fn create(&self, volume: &Volume) -> Result<(), StorageError> {
+        self.create_volume(volume)
+    }
+
+    fn remove(&self, volume: &Volume) -> Result<(), StorageError> {
+        self.remove_volume(volume)
+    }
+
+    fn verify(&self, volume: &Volume) -> Result<(), StorageError> {
+        let image = match volume.kind {
+            Kind::Volatile => return Ok(()),
+            Kind::Snapshot => self.source(volume)?.image(),
+            Kind::Origin => self.files(&volume.vid)?.image(),
+        };
+        if exists(&image)? {
+            return Ok(());
+        }
+        Err(StorageError::Refused(format!("{}: image {} is missing", volume.label(), image.display())))
+    }
+
+    fn start(&self, volume: &Volume) -> Result<(), StorageError> {
+        self.start_volume(volume)
+    }
+
+    fn stop(&self, volume: &Volume) -> Result<(), StorageError> {
+        self.stop_volume(volume)
+    }
+
+    fn discard(&self, volume: &Volume) -> Result<(), StorageError> {
+        self.discard_volume(volume)
+    }
+
+    fn attachment(&self, volume: &Volume) -> Result<Attachment, StorageError> {
+        let files = self.files(&volume.vid)?;
+        match volume.kind {
+            Kind::Snapshot => self.attachment_of_snapshot(volume),
+            Kind::Origin if !volume.snapshots_disabled() => {
+                Ok(Attachment::Device(device_mapper::path(&self.origin_device(&files)?)))
+            }
+            Kind::Origin | Kind::Volatile => Ok(Attachment::File(files.image())),
+        }
+    }
+
+    fn is_dirty(&self, volume: &Volume) -> Result<bool, StorageError> {
+        if volume.kind != Kind::Origin || volume.snapshots_disabled() {
+            return Ok(false);
+        }
+        cow::has_data(&self.files(&volume.vid)?.cow())
+    }
+
+    /// A qube shares its template's image: it is not told when that has moved on, as upstream does not tell it.
+    fn is_outdated(&self, _volume: &Volume) -> Result<bool, StorageError> {
+        Ok(false)
+    }
+
+    fn revisions(&self, volume: &Volume) -> Result<Vec<Revision>, StorageError> {
+        match volume.kind {
+            Kind::Origin => self.revisions_of(&self.files(&volume.vid)?),
+            Kind::Snapshot | Kind::Volatile => Ok(Vec::new()),
+        }
+    }
+
+    fn revert(&self, volume: &Volume, revision: Option<&str>) -> Result<(), StorageError> {
+        self.revert_volume(volume, revision)
+    }
+
+    fn resize(&self, volume: &Volume, bytes: u64) -> Result<(), StorageError> {
+        self.resize_volume(volume, bytes)
+    }
+
+    fn export(&self, volume: &Volume) -> Result<PathBuf, StorageError> {
+        self.export_volume(volume)
+    }
+
+    fn open_committed(&self, volume: &Volume) -> Result<Committed, StorageError> {
+        self.open_committed_volume(volume)
+    }
+
+    fn import(&self, volume: &Volume, from: &Path) -> Result<(), StorageError> {
+        self.import_volume(volume, from)
+    }
+
+    fn import_written(&self, volume: &Volume, fill: Fill<'_>) -> Result<(), StorageError> {
+        self.replace_data(volume, |import| durable::write(import, self.group, fill))
+    }
+
+    fn file(&self, volume: &Volume) -> Result<Option<PathBuf>, StorageError> {
+        Ok(Some(self.files(&volume.vid)?.image()))
+    }
+
+    fn adopt(&self, volume: &Volume) -> Result<(), StorageError> {
+        self.adopt_image(volume)
+    }
+
+    fn size(&self, volume: &Volume) -> Result<u64, StorageError> {
+        let image = match volume.kind {
+            Kind::Snapshot => self.source(volume)?.image(),
+            Kind::Origin | Kind::Volatile => self.files(&volume.vid)?.image(),
+        };
+        Ok(look(&image)?.map_or(volume.size, |image| image.len()))
+    }
+
+    fn usage(&self, volume: &Volume) -> Result<u64, StorageError> {
+        let files = self.files(&volume.vid)?;
+        let file = if volume.kind == Kind::Snapshot { files.cow() } else { files.image() };
+        Ok(look(&file)?.map_or(0, |file| file.blocks() * 512))
+    }
+
+    fn volumes(&self) -> Result<Vec<String>, StorageError> {
+        volume_files::volumes_in(&self.directory, volume_of)
+    }
+}

@@ -1,0 +1,108 @@
+//! The one revision, and the way back to it, which upstream has not.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::Path;
+
+use jiff::Timestamp;
+
+use super::DmFile;
+use super::cow::{self, Kept};
+use super::files::Files;
+use crate::storage::durable::{self, copy_data};
+use crate::storage::volume_files::{exists, look};
+use crate::storage::{Revision, StorageError, Volume};
+
+/// What upstream calls it.
+const ID: &str = "old";
+
+impl DmFile {
+    pub(super) fn revisions_of(&self, files: &Files) -> Result<Vec<Revision>, StorageError> {
+        let Some(old) = look(&files.old_cow())? else { return Ok(Vec::new()) };
+        let time = Timestamp::from_second(old.ctime()).unwrap_or(Timestamp::UNIX_EPOCH);
+        Ok(vec![Revision { id: ID.to_string(), time: time.strftime("%Y-%m-%dT%H:%M:%S").to_string() }])
+    }
+
+    /// Makes an image of what the revision keeps, and a revision of what the image had: doing it twice changes nothing.
+    pub(super) fn revert_volume(&self, volume: &Volume, wanted: Option<&str>) -> Result<(), StorageError> {
+        let files = self.kept(volume, "reverted")?;
+        self.refuse_unless_at_rest(volume, &files, "reverting")?;
+        let _alone = self.lock(volume)?;
+        self.finish_interrupted(&files)?;
+        self.refuse_unknown_revision(volume, &files, wanted)?;
+        let old = files.old_cow();
+        let kept = cow::all_kept(&old)?;
+        exchanged(&files.revert_image(), &files.image(), &old, &kept, self.group)?;
+        let back = |kept: &Kept| Kept { device_at: kept.file_at, file_at: kept.device_at, length: kept.length };
+        let kept: Vec<Kept> = kept.iter().map(back).collect();
+        exchanged(&files.revert_cow(), &old, &files.image(), &kept, self.group)?;
+        self.forget_committed(&files)?;
+        durable::rename(&files.revert_image(), &files.image())?;
+        durable::rename(&files.revert_cow(), &old)
+    }
+
+    /// A revert that died: done where its image has become the volume's, else as if it had never begun.
+    pub(super) fn finish_revert(&self, files: &Files) -> Result<(), StorageError> {
+        if exists(&files.revert_image())? {
+            // In this order: alone, the way back would mean that the revert is done.
+            durable::remove(&files.revert_cow())?;
+            return durable::remove(&files.revert_image());
+        }
+        match exists(&files.revert_cow())? {
+            true => durable::rename(&files.revert_cow(), &files.old_cow()),
+            false => Ok(()),
+        }
+    }
+
+    fn refuse_unknown_revision(
+        &self,
+        volume: &Volume,
+        files: &Files,
+        wanted: Option<&str>,
+    ) -> Result<(), StorageError> {
+        let label = volume.label();
+        let why = match (exists(&files.old_cow())?, wanted) {
+            (false, _) => format!("{label}: it has no revision to revert to"),
+            (true, Some(id)) if id != ID => {
+                format!("{label}: it has no revision '{}'; it has {ID}", id.escape_debug())
+            }
+            (true, _) if cow::is_given_up(&files.old_cow())? => {
+                format!("{label}: its revision is not whole: the pool was full when it was made")
+            }
+            (true, _) => return Ok(()),
+        };
+        Err(StorageError::Refused(why))
+    }
+}
+
+/// Puts at `to` a copy of `of` in which the blocks at `device_at` are those that `from` has at `file_at`. What `from` does
+/// not have is zeros, what `of` does not have is left out.
+fn exchanged(
+    to: &Path,
+    of: &Path,
+    from: &Path,
+    blocks: &[Kept],
+    group: Option<nix::unistd::Gid>,
+) -> Result<(), StorageError> {
+    let open = |path: &Path| File::open(path).map_err(StorageError::io(format!("opening {}", path.display())));
+    let (of, from) = (open(of)?, open(from)?);
+    durable::write(to, group, &mut |file| {
+        copy_data(&of, file)?;
+        let end = file.metadata()?.len();
+        blocks.iter().try_for_each(|block| copy_block(&from, file, *block, end))
+    })
+}
+
+fn copy_block(from: &File, to: &File, block: Kept, end: u64) -> io::Result<()> {
+    let inside = block.length.min(end.saturating_sub(block.device_at));
+    let mut bytes = vec![0; usize::try_from(inside).unwrap_or_default()];
+    let mut filled = 0;
+    while filled < bytes.len() {
+        match from.read_at(&mut bytes[filled..], block.file_at + filled as u64)? {
+            0 => break,
+            got => filled += got,
+        }
+    }
+    to.write_all_at(&bytes, block.device_at)
+}

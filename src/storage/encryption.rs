@@ -1,0 +1,122 @@
+//! Volumes encrypted with a key that nobody keeps (`spec/r4-storage.md` §3): the kernel has it while the mapping exists,
+//! and it never was anywhere else. What is left of the image after that is noise.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::device_mapper::{self, Removal};
+use super::{Attachment, Kind, LoopDevice, StorageError, Volume};
+use crate::exec::Program;
+
+/// How long a mapping may still be open after the domain has gone: its backend and udev let go a moment later.
+const GRACE: Duration = Duration::from_secs(10);
+const LIMIT: Duration = Duration::from_secs(120);
+/// At the start of a disk somebody may look for a file system or partitions: they are to find none, not noise.
+const ZEROED: usize = 64 << 10;
+
+/// The name of the mapping over what a volume is attached as: none for a volume that never has one. `suffix` keeps the
+/// names of a store of its own apart from the machine's.
+pub fn mapping_of(volume: &Volume, attachment: &Attachment, suffix: &str) -> Option<String> {
+    if volume.kind != Kind::Volatile || !volume.rw {
+        return None;
+    }
+    match attachment {
+        Attachment::Device(device) => Some(format!("{}@crypt", device.file_name()?.to_str()?)),
+        Attachment::File(_) => {
+            // Devices get names of which udev makes paths: upstream's way to keep qubes apart in them.
+            let qube = volume.owner.replace('_', "_u").replace('-', "_d");
+            Some(format!("vm-volatile-{qube}-crypt@{}{suffix}", volume.name))
+        }
+        Attachment::Nothing => None,
+    }
+}
+
+/// Puts the mapping over the volume; returns its device.
+pub fn open(volume: &Volume, attachment: &Attachment, mapping: &str) -> Result<PathBuf, StorageError> {
+    let opened = open_over(attachment, mapping);
+    opened.map_err(|error| {
+        let label = volume.label();
+        StorageError::Refused(format!(
+            "{label}: it cannot be encrypted with a throw-away key: {error}; set ephemeral (or the pool's \
+             ephemeral_volatile) to False to start it unencrypted"
+        ))
+    })
+}
+
+fn open_over(attachment: &Attachment, mapping: &str) -> Result<PathBuf, StorageError> {
+    match attachment {
+        Attachment::Device(device) => encrypt(device, mapping)?,
+        // The mapping holds the loop device, which goes with it.
+        Attachment::File(image) => encrypt(LoopDevice::over(image, true)?.path(), mapping)?,
+        Attachment::Nothing => return Err(StorageError::Refused("there is nothing to encrypt".into())),
+    }
+    let device = device_mapper::path(mapping);
+    let zeroed = File::options().write(true).open(&device).and_then(|mut disk| {
+        disk.write_all(&vec![0; ZEROED])?;
+        disk.sync_all()
+    });
+    if let Err(error) = zeroed {
+        // The first error is the one to tell; a mapping that stays is closed by the next start.
+        let _stays = device_mapper::remove(mapping);
+        return Err(StorageError::io(format!("writing {}", device.display()))(error));
+    }
+    Ok(device)
+}
+
+fn encrypt(device: &Path, mapping: &str) -> Result<(), StorageError> {
+    if !device_mapper::is_available() {
+        return Err(StorageError::Refused("this kernel has no device mapper".into()));
+    }
+    Program::new("cryptsetup")
+        .args(["open", "--batch-mode", "--type=plain", "--cipher=aes-xts-plain64", "--key-size=512"])
+        .args(["--key-file=/dev/urandom", "--"])
+        .arg(device)
+        .arg(mapping)
+        .env("LC_ALL", "C.UTF-8")
+        .limit(LIMIT)
+        .output()
+        .map(drop)
+        .map_err(|error| StorageError::Refused(error.to_string()))
+}
+
+/// Closes the mapping, if there is one, after giving those who have it open a moment: the key is gone then.
+pub fn close(volume: &Volume, mapping: &str) -> Result<(), StorageError> {
+    let deadline = Instant::now() + GRACE;
+    while device_mapper::remove(mapping)? == Removal::InUse {
+        if Instant::now() >= deadline {
+            let (label, device) = (volume.label(), device_mapper::path(mapping));
+            let text = format!("{label}: {} is still open; end what has it first", device.display());
+            return Err(StorageError::Refused(text));
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mapping_has_the_name_that_upstream_gives_it() {
+        let volume = |name: &str| Volume {
+            owner: name.into(),
+            name: "volatile".into(),
+            kind: Kind::Volatile,
+            ..Volume::orphan("pool", "appvms/x/volatile")
+        };
+        let file = Attachment::File("/var/lib/qubes/appvms/x/volatile-dirty.img".into());
+        let name = |owner: &str, suffix: &str| mapping_of(&volume(owner), &file, suffix);
+        assert_eq!(name("work", "").unwrap(), "vm-volatile-work-crypt@volatile");
+        assert_eq!(name("a_b-c", "").unwrap(), "vm-volatile-a_ub_dc-crypt@volatile");
+        assert_eq!(name("work", "-0123abcd").unwrap(), "vm-volatile-work-crypt@volatile-0123abcd");
+        let logical = Attachment::Device("/dev/mapper/dom0-vm--work--volatile".into());
+        assert_eq!(mapping_of(&volume("work"), &logical, "").unwrap(), "dom0-vm--work--volatile@crypt");
+        let kept = Volume { kind: Kind::Origin, ..volume("work") };
+        let kernel = Volume { rw: false, ..volume("work") };
+        assert_eq!((mapping_of(&kept, &file, ""), mapping_of(&kernel, &file, "")), (None, None));
+    }
+}

@@ -1,0 +1,116 @@
+//! Files of volumes in a pool's directory: what the drivers whose pools are directories have in common.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use nix::sys::statvfs::statvfs;
+use nix::unistd::Gid;
+
+use super::durable::create_directory;
+use super::{StorageError, Volume};
+
+/// The directories in a pool, by the kind of qube: upstream's `dir_path_prefix`.
+const PREFIXES: [&str; 2] = ["appvms", "vm-templates"];
+
+/// `DIR/VID`, to which the names of a volume's files append something, and its last part. A vid stands in qubes.xml: one
+/// that leads out of the pool is refused.
+pub fn base_of(directory: &Path, vid: &str) -> Result<(PathBuf, String), StorageError> {
+    let is_plain = |part: &str| !part.is_empty() && part != "." && part != "..";
+    let stem = vid.rsplit('/').next().unwrap_or_default();
+    if !vid.split('/').all(is_plain) || vid.chars().any(char::is_control) || stem.starts_with('~') {
+        let text = format!("volume id '{}' names no file inside {}", vid.escape_debug(), directory.display());
+        return Err(StorageError::Refused(text));
+    }
+    Ok((directory.join(vid), stem.to_string()))
+}
+
+/// The names of everything in a directory, sorted; none when there is no such directory. What is no text was not made
+/// by us.
+pub fn names_in(directory: &Path) -> Result<Vec<String>, StorageError> {
+    let failed = || StorageError::io(format!("reading directory {}", directory.display()));
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Ok(Vec::new()),
+        Err(e) => return Err(failed()(e)),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        names.extend(entry.map_err(failed())?.file_name().into_string());
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// What is known of a file, none when it does not exist.
+pub fn look(path: &Path) -> Result<Option<fs::Metadata>, StorageError> {
+    match fs::metadata(path) {
+        Ok(metadata) => Ok(Some(metadata)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(StorageError::io(format!("looking at {}", path.display()))(e)),
+    }
+}
+
+pub fn exists(path: &Path) -> Result<bool, StorageError> {
+    Ok(look(path)?.is_some())
+}
+
+/// The vid of what a snapshot is made of.
+pub fn source_vid(volume: &Volume) -> Result<&str, StorageError> {
+    let missing = || StorageError::Refused(format!("{}: a snapshot needs a source, and it has none", volume.label()));
+    volume.source.as_deref().ok_or_else(missing)
+}
+
+/// Makes the directories of a pool in which its qubes have theirs.
+pub fn make_prefixes(directory: &Path, group: Option<Gid>) -> Result<(), StorageError> {
+    PREFIXES.iter().try_for_each(|prefix| create_directory(&directory.join(prefix), group).map(drop))
+}
+
+/// Makes `wanted`, a directory below the pool's, and what is missing between the two.
+pub fn make_directories(directory: &Path, wanted: &Path, group: Option<Gid>) -> Result<(), StorageError> {
+    let inside = wanted.strip_prefix(directory).unwrap_or(wanted);
+    let mut directory = directory.to_path_buf();
+    for part in inside {
+        directory.push(part);
+        create_directory(&directory, group)?;
+    }
+    Ok(())
+}
+
+/// Size and use in bytes of the file system that holds a pool.
+pub fn room_in(directory: &Path) -> Result<(u64, u64), StorageError> {
+    let asked = statvfs(directory).map_err(io::Error::from);
+    let place = asked.map_err(StorageError::io(format!("asking for the room in {}", directory.display())))?;
+    let unit = place.fragment_size();
+    Ok((place.blocks() * unit, (place.blocks() - place.blocks_free()) * unit))
+}
+
+/// The vids of all volumes in a pool; `volume_of` tells a file's volume by the file's name alone.
+pub fn volumes_in(directory: &Path, volume_of: impl Fn(&str) -> Option<&str>) -> Result<Vec<String>, StorageError> {
+    let mut vids = Vec::new();
+    for prefix in PREFIXES {
+        for qube in names_in(&directory.join(prefix))? {
+            let files = names_in(&directory.join(prefix).join(&qube))?;
+            vids.extend(files.iter().filter_map(|f| volume_of(f)).map(|name| format!("{prefix}/{qube}/{name}")));
+        }
+    }
+    vids.sort();
+    vids.dedup();
+    Ok(vids)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_vid_that_leads_out_of_the_pool_is_refused() {
+        let pool = Path::new("/pool");
+        for vid in ["", "/etc/passwd", "../x", "appvms/../../x", "appvms//x", "appvms/work/", "appvms/a\nb/x", "a/~x"] {
+            let error = base_of(pool, vid).unwrap_err().to_string();
+            assert!(error.starts_with("volume id '") && !error.contains('\n'), "{error}");
+        }
+        let (base, stem) = base_of(pool, "appvms/work/private").unwrap();
+        assert_eq!((base.as_path(), stem.as_str()), (Path::new("/pool/appvms/work/private"), "private"));
+    }
+}

@@ -1,0 +1,205 @@
+//! The life of a volume: which files it has, what is kept, and the way back.
+
+use std::fs::{self, File};
+use std::os::unix::fs::{FileExt, MetadataExt};
+
+use qubes::storage::{Attachment, Driver, Kind, LoopDevice, Volume};
+
+use crate::pool::{MIB, Pool, origin, refusal, snapshot, text_in};
+
+#[test]
+fn a_volume_has_the_files_that_upstream_gives_it() {
+    let pool = Pool::new();
+    let driver = &pool.driver;
+    let private = origin("work", "private");
+    assert!(refusal(driver.create(&Volume { size: 0, ..private.clone() })).contains("0 bytes"));
+    driver.create(&private).unwrap();
+    assert_eq!(pool.names("appvms/work"), ["private-cow.img", "private.img"]);
+    for name in pool.names("appvms/work") {
+        let file = fs::metadata(pool.path("appvms/work").join(name)).unwrap();
+        assert_eq!((file.mode() & 0o7777, file.blocks()), (0o660, 0));
+    }
+    // Everything can be overwritten before the file with the old blocks is too small.
+    assert!(fs::metadata(pool.path("appvms/work/private-cow.img")).unwrap().len() > 8 * MIB);
+    assert!(!driver.is_dirty(&private).unwrap() && driver.revisions(&private).unwrap().is_empty());
+
+    pool.guest_writes(&private, "one", &[4096]);
+    assert!(driver.is_dirty(&private).unwrap());
+    driver.stop(&private).unwrap();
+    assert!(!driver.is_dirty(&private).unwrap());
+    assert_eq!(pool.names("appvms/work"), ["private-cow.img", "private-cow.img.old", "private.img"]);
+    let ids: Vec<String> = driver.revisions(&private).unwrap().into_iter().map(|r| r.id).collect();
+    assert_eq!((ids, pool.text(&private)), (vec!["old".to_string()], "one".to_string()));
+
+    let before = fs::metadata(pool.path("appvms/work/private-cow.img.old")).unwrap().ino();
+    driver.stop(&private).unwrap();
+    assert_eq!(
+        fs::metadata(pool.path("appvms/work/private-cow.img.old")).unwrap().ino(),
+        before,
+        "nothing was written"
+    );
+    assert_eq!(driver.volumes().unwrap(), ["appvms/work/private"]);
+    driver.remove(&private).unwrap();
+    assert!(!pool.path("appvms/work").exists());
+}
+
+#[test]
+fn the_way_back_and_forth_again() {
+    let pool = Pool::new();
+    let driver = &pool.driver;
+    let private = origin("work", "private");
+    driver.create(&private).unwrap();
+    assert_eq!(refusal(driver.revert(&private, None)), "volume work:private: it has no revision to revert to");
+    pool.run_once(&private, "one");
+    pool.guest_writes(&private, "two", &[4096, 3 * MIB, 5 * MIB, 8 * MIB - 16]);
+    assert!(refusal(driver.revert(&private, None)).contains("shut the qube down before reverting"));
+    driver.stop(&private).unwrap();
+    assert_eq!(refusal(driver.revert(&private, Some("1"))), "volume work:private: it has no revision '1'; it has old");
+    let texts = |at: &[u64]| -> Vec<String> { at.iter().map(|at| text_in(&pool.image(&private), *at)).collect() };
+    driver.revert(&private, Some("old")).unwrap();
+    assert_eq!(texts(&[4096, 3 * MIB, 5 * MIB, 8 * MIB - 16]), ["one", "", "", ""]);
+    driver.revert(&private, None).unwrap();
+    assert_eq!(texts(&[4096, 3 * MIB, 5 * MIB, 8 * MIB - 16]), ["two"; 4]);
+    // A volume that has grown since stays as large as it is.
+    driver.resize(&private, 16 * MIB).unwrap();
+    driver.revert(&private, None).unwrap();
+    assert_eq!((texts(&[4096]), driver.size(&private).unwrap()), (vec!["one".to_string()], 16 * MIB));
+}
+
+#[test]
+fn no_revision_is_kept_where_none_is_wanted() {
+    let pool = Pool::new();
+    let private = origin("work", "private");
+    pool.driver.create(&private).unwrap();
+    pool.run_once(&private, "one");
+    pool.run_once(&Volume { revisions_to_keep: 0, ..private.clone() }, "two");
+    assert_eq!(pool.names("appvms/work"), ["private-cow.img", "private.img"]);
+    // A file that the kernel gave up, because the pool was full, is no way back.
+    pool.run_once(&private, "three");
+    pool.guest_writes(&private, "four", &[4096]);
+    let cow = File::options().write(true).open(pool.path("appvms/work/private-cow.img")).unwrap();
+    cow.write_all_at(&0_u32.to_le_bytes(), 4).unwrap();
+    pool.driver.stop(&private).unwrap();
+    assert_eq!(pool.names("appvms/work"), ["private-cow.img", "private.img"]);
+    assert_eq!(pool.text(&private), "four");
+}
+
+#[test]
+fn an_import_is_whole_or_nothing() {
+    let pool = Pool::new();
+    let driver = &pool.driver;
+    let (private, elsewhere) = (origin("work", "private"), pool.place.path().join("elsewhere"));
+    fs::write(&elsewhere, format!("{:\0<4096}{:\0<1000}", "", "imported")).unwrap();
+    driver.create(&private).unwrap();
+    pool.run_once(&private, "one");
+    let missing = refusal(driver.import(&private, "/nonexistent/image".as_ref()));
+    assert!(missing.starts_with("opening /nonexistent/image: No such file"), "{missing}");
+    let failing = refusal(driver.import_written(&private, &mut |_| Err(std::io::ErrorKind::StorageFull.into())));
+    assert!(failing.starts_with("writing "), "{failing}");
+    assert_eq!(pool.names("appvms/work"), ["private-cow.img", "private-cow.img.old", "private.img"]);
+    pool.guest_writes(&private, "two", &[4096]);
+    assert!(refusal(driver.import(&private, &elsewhere)).contains("shut the qube down before importing"));
+    driver.stop(&private).unwrap();
+
+    driver.import(&private, &elsewhere).unwrap();
+    // What was kept belongs to another image; a disk ends with a whole sector.
+    assert_eq!(pool.names("appvms/work"), ["private-cow.img", "private.img"]);
+    assert_eq!((pool.text(&private), driver.size(&private).unwrap()), ("imported".to_string(), 5120));
+    let committed = driver.open_committed(&private).unwrap();
+    assert_eq!((committed.size, driver.export(&private).unwrap()), (5120, pool.image(&private)));
+}
+
+#[test]
+fn what_is_read_is_what_was_committed() {
+    let pool = Pool::new();
+    let driver = &pool.driver;
+    let private = origin("work", "private");
+    driver.create(&private).unwrap();
+    pool.run_once(&private, "one");
+    // Without a device mapper the image itself is read, so nobody may write to it meanwhile.
+    let reader = driver.open_committed(&private).unwrap();
+    assert!(reader.kept_still.is_some() || qubes::storage::has_device_mapper());
+    if reader.kept_still.is_some() {
+        assert!(refusal(driver.start(&private)).contains(" is locked by "));
+    }
+    drop(reader);
+    pool.guest_writes(&private, "two", &[4096]);
+    assert!(refusal(driver.export(&private)).contains("it was not stopped cleanly"));
+    assert!(refusal(driver.export(&snapshot("work", &private))).contains("not kept from start to start"));
+}
+
+#[test]
+fn without_snapshots_the_guest_has_the_image_itself() {
+    let pool = Pool::new();
+    let driver = &pool.driver;
+    let private = origin("work", "private");
+    driver.create(&private).unwrap();
+    pool.run_once(&private, "one");
+    let live = Volume { revisions_to_keep: -1, ..private.clone() };
+    let reader = driver.open_committed(&live).unwrap();
+    assert!(refusal(driver.start(&live)).contains(" is locked by "));
+    drop(reader);
+    driver.start(&live).unwrap();
+    assert_eq!(driver.attachment(&live).unwrap(), Attachment::File(pool.image(&private)));
+    assert_eq!(pool.names("appvms/work"), ["private.img"]);
+    if let Ok(device) = LoopDevice::over(&pool.image(&private), true) {
+        for refused in [refusal(driver.export(&live)), refusal(driver.start(&snapshot("dependent", &live)))] {
+            assert!(refused.contains(&format!("in use without snapshots in {}", device.path().display())), "{refused}");
+        }
+    } else {
+        crate::skip::skip("loop devices need root");
+    }
+    driver.stop(&live).unwrap();
+    assert!(!driver.is_dirty(&live).unwrap());
+    assert_eq!((pool.names("appvms/work"), pool.text(&private)), (vec!["private.img".to_string()], "one".to_string()));
+}
+
+#[test]
+fn a_volatile_volume_is_empty_at_each_start() {
+    let pool = Pool::new();
+    let driver = &pool.driver;
+    let scratch = Volume { kind: Kind::Volatile, ..origin("work", "volatile") };
+    driver.create(&scratch).unwrap();
+    assert!(!pool.path("appvms/work").exists());
+    for _ in 0..2 {
+        driver.start(&scratch).unwrap();
+        assert_eq!(driver.attachment(&scratch).unwrap(), Attachment::File(pool.image(&scratch)));
+        assert_eq!((pool.text(&scratch), driver.size(&scratch).unwrap()), (String::new(), 8 * MIB));
+        File::options().write(true).open(pool.image(&scratch)).unwrap().write_all_at(b"scratch", 4096).unwrap();
+    }
+    driver.stop(&scratch).unwrap();
+    assert!(pool.names("appvms/work").is_empty());
+}
+
+#[test]
+fn a_volume_grows_and_never_shrinks() {
+    let pool = Pool::new();
+    let driver = &pool.driver;
+    let private = origin("work", "private");
+    driver.create(&private).unwrap();
+    driver.resize(&private, 80 * MIB).unwrap();
+    assert_eq!(driver.size(&private).unwrap(), 80 * MIB);
+    assert!(fs::metadata(pool.path("appvms/work/private-cow.img")).unwrap().len() > 80 * MIB);
+    assert!(refusal(driver.resize(&private, 79 * MIB)).contains("not made smaller"));
+    assert!(refusal(driver.resize(&private, 80 * MIB + 1)).contains("sectors"));
+    assert!(refusal(driver.resize(&Volume { rw: false, ..private.clone() }, 90 * MIB)).contains("read-only"));
+    assert!(refusal(driver.resize(&snapshot("dependent", &private), 90 * MIB)).contains("a snapshot has the size"));
+}
+
+#[test]
+fn a_kernel_without_a_device_mapper_is_named() {
+    if qubes::storage::has_device_mapper() {
+        // Where there is one, qubes start: tests/xen/device_mapper.
+        return;
+    }
+    let pool = Pool::new();
+    let private = origin("work", "private");
+    pool.driver.create(&private).unwrap();
+    pool.run_once(&private, "one");
+    let before = pool.names("appvms/work");
+    for refused in [refusal(pool.driver.start(&private)), refusal(pool.driver.start(&snapshot("dependent", &private)))]
+    {
+        assert!(refused.contains("device mapper") || refused.contains("loop device"), "{refused}");
+    }
+    assert_eq!((pool.names("appvms/work"), pool.text(&private)), (before, "one".to_string()));
+}

@@ -1,0 +1,60 @@
+//! A pool of driver file becomes one of driver file-reflink when its driver is changed in qubes.xml, and the other way
+//! round.
+
+use qubes::storage::{Driver, Reflink};
+
+use crate::pool::{Pool, locks_in, origin, refusal, text_in};
+
+fn reflink(pool: &Pool) -> Reflink {
+    Reflink::new("files", pool.place.path().join("pool"), false, None, locks_in(pool.place.path()))
+}
+
+#[test]
+fn what_file_made_file_reflink_goes_on_with() {
+    let pool = Pool::new();
+    let private = origin("work", "private");
+    pool.driver.create(&private).unwrap();
+    pool.run_once(&private, "one");
+    let reflink = reflink(&pool);
+    reflink.verify(&private).unwrap();
+    reflink.start(&private).unwrap();
+    assert_eq!(text_in(&pool.path("appvms/work/private-dirty.img"), 4096), "one");
+    // The blocks that file kept are those of an image that is about to be replaced.
+    assert_eq!(pool.names("appvms/work"), ["private-dirty.img", "private.img"]);
+    reflink.stop(&private).unwrap();
+    assert_eq!(reflink.revisions(&private).unwrap().len(), 1);
+    assert_eq!(reflink.volumes().unwrap(), ["appvms/work/private"]);
+    reflink.remove(&private).unwrap();
+    assert!(!pool.path("appvms/work").exists());
+}
+
+#[test]
+fn a_qube_that_was_never_started_since_is_removed_whole() {
+    let pool = Pool::new();
+    let private = origin("work", "private");
+    pool.driver.create(&private).unwrap();
+    pool.run_once(&private, "one");
+    reflink(&pool).remove(&private).unwrap();
+    assert!(!pool.path("appvms/work").exists());
+}
+
+#[test]
+fn what_file_reflink_has_not_committed_file_does_not_pass_over() {
+    let pool = Pool::new();
+    let (reflink, private) = (reflink(&pool), origin("work", "private"));
+    reflink.create(&private).unwrap();
+    reflink.start(&private).unwrap();
+    let refused = refusal(pool.driver.start(&private));
+    assert!(refused.ends_with("set the driver of pool files to it and run qubes-recover"), "{refused}");
+    assert!(refusal(pool.driver.export(&private)).contains("private-dirty.img has data"));
+    reflink.stop(&private).unwrap();
+    assert_eq!(pool.driver.export(&private).unwrap(), pool.image(&private));
+    let _no_device_mapper = pool.driver.start(&private);
+    pool.driver.stop(&private).unwrap();
+    pool.run_once(&private, "two");
+    assert_eq!(pool.text(&private), "two");
+    let ids: Vec<String> = pool.driver.revisions(&private).unwrap().into_iter().map(|r| r.id).collect();
+    assert_eq!(ids, ["old"]);
+    pool.driver.remove(&private).unwrap();
+    assert!(!pool.path("appvms/work").exists());
+}

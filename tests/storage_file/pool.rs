@@ -1,0 +1,119 @@
+//! A pool of driver file, and a guest with the part of dm-snapshot below it.
+
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use qubes::storage::{DmFile, Driver, Kind, StorageError, Volume, VolumeLocks};
+use tempfile::TempDir;
+
+pub const MIB: u64 = 1 << 20;
+const CHUNK: u64 = 128 << 10;
+
+pub struct Pool {
+    pub driver: DmFile,
+    pub place: TempDir,
+}
+
+pub fn locks_in(place: &Path) -> VolumeLocks {
+    VolumeLocks::new(&place.join("run"), None, Duration::ZERO)
+}
+
+pub fn driver_in(place: &Path) -> DmFile {
+    DmFile::new("files", place.join("pool"), None, locks_in(place))
+}
+
+pub fn origin(qube: &str, name: &str) -> Volume {
+    let prefix = if qube == "debian" { "vm-templates" } else { "appvms" };
+    Volume {
+        owner: qube.into(),
+        name: name.into(),
+        pool: "files".into(),
+        vid: format!("{prefix}/{qube}/{name}"),
+        kind: Kind::Origin,
+        rw: true,
+        size: 8 * MIB,
+        revisions_to_keep: 1,
+        source: None,
+        ephemeral: false,
+    }
+}
+
+pub fn snapshot(qube: &str, of: &Volume) -> Volume {
+    Volume { kind: Kind::Snapshot, source: Some(of.vid.clone()), ..origin(qube, &of.name) }
+}
+
+pub fn refusal<T: std::fmt::Debug>(result: Result<T, StorageError>) -> String {
+    let text = result.unwrap_err().to_string();
+    assert!(!text.contains('\n'), "{text}");
+    text
+}
+
+/// The text that a guest wrote at `at`.
+pub fn text_in(image: &Path, at: u64) -> String {
+    let mut bytes = [0; 16];
+    File::open(image).unwrap().read_exact_at(&mut bytes, at).unwrap();
+    String::from_utf8_lossy(&bytes).trim_end_matches('\0').to_string()
+}
+
+impl Pool {
+    pub fn new() -> Pool {
+        let place = tempfile::tempdir().unwrap();
+        let driver = driver_in(place.path());
+        driver.setup().unwrap();
+        Pool { driver, place }
+    }
+
+    pub fn path(&self, inside: &str) -> PathBuf {
+        self.place.path().join("pool").join(inside)
+    }
+
+    pub fn names(&self, qube_dir: &str) -> Vec<String> {
+        let entries = fs::read_dir(self.path(qube_dir)).into_iter().flatten();
+        let mut names: Vec<String> = entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    pub fn text(&self, volume: &Volume) -> String {
+        text_in(&self.image(volume), 4096)
+    }
+
+    pub fn image(&self, volume: &Volume) -> PathBuf {
+        self.path(&format!("{}.img", volume.vid))
+    }
+
+    /// A run in which the guest writes `text` at each place: before a chunk is overwritten for the first time, what it
+    /// was goes into the COW, as the kernel's dm-snapshot does it.
+    pub fn guest_writes(&self, volume: &Volume, text: &str, places: &[u64]) {
+        let open = |path: &Path| File::options().read(true).write(true).open(path).unwrap();
+        let image = open(&self.image(volume));
+        let cow = open(&self.path(&format!("{}-cow.img", volume.vid)));
+        for (at, number) in [(0, 0x7041_6e53_u32), (4, 1), (8, 1), (12, 256)] {
+            cow.write_all_at(&number.to_le_bytes(), at).unwrap();
+        }
+        let mut kept: Vec<u64> = Vec::new();
+        for at in places {
+            let chunk = at / CHUNK;
+            if !kept.contains(&chunk) {
+                let mut old = vec![0; CHUNK as usize];
+                image.read_exact_at(&mut old, chunk * CHUNK).unwrap();
+                let (pair, place) = (CHUNK + kept.len() as u64 * 16, 2 + kept.len() as u64);
+                cow.write_all_at(&old, place * CHUNK).unwrap();
+                cow.write_all_at(&chunk.to_le_bytes(), pair).unwrap();
+                cow.write_all_at(&place.to_le_bytes(), pair + 8).unwrap();
+                kept.push(chunk);
+            }
+            image.write_all_at(format!("{text:\0<16}").as_bytes(), *at).unwrap();
+        }
+        image.sync_all().unwrap();
+        cow.sync_all().unwrap();
+    }
+
+    /// A whole run: a guest that writes at 4096, and the stop.
+    pub fn run_once(&self, volume: &Volume, text: &str) {
+        self.guest_writes(volume, text, &[4096]);
+        self.driver.stop(volume).unwrap();
+    }
+}
