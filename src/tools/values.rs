@@ -262,9 +262,14 @@ impl<'a> Values<'a> {
             // Kernels lie where packages put them.
             "linux-kernel" => false,
             "lvm_thin" => asks_pools,
-            _ => self.session.pool_around(self.qubes, pool).is_none(),
+            _ => true,
         };
-        let warnings = |pool: &Pool| fullness::warnings(pool.name(), &*self.pool(pool.name())?).ok();
+        let warnings = |pool: &Pool| {
+            let told = fullness::warnings(pool.name(), &*self.pool(pool.name())?).ok()?;
+            // A pool inside another one's place has that one's room.
+            let is_first = !told.is_empty() && self.session.pool_around(self.qubes, pool).is_none();
+            is_first.then_some(told)
+        };
         self.qubes.pools.iter().filter(is_asked).filter_map(warnings).flatten().collect()
     }
 
