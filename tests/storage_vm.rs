@@ -216,7 +216,7 @@ fn a_clone_has_the_last_committed_data() {
     write(&place.path("vm-templates/debian/root-dirty.img"), "unfinished");
     let own = |v: Volume| Volume { vid: v.vid.replace("debian", "copy"), owner: "copy".into(), ..v };
     let copy = place.storage("copy", volumes.into_iter().map(own).collect());
-    copy.create_from(&source.open_committed().unwrap(), &|_| ()).unwrap();
+    copy.create_from(&source.open_committed().unwrap(), &qubes::storage::Unwatched).unwrap();
     assert_eq!(text(&place.path("vm-templates/copy/root.img"), 9), "installed");
     assert!(!copy.is_dirty().unwrap());
 }

@@ -1,6 +1,7 @@
 //! The hypervisor that nobody has talked to yet.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -67,6 +68,10 @@ impl Hypervisor for LazyHypervisor {
 
     fn undefine(&self, uuid: Uuid) -> Result<Outcome, HypervisorError> {
         self.online("removing a domain")?.undefine(uuid)
+    }
+
+    fn resize_disk(&self, uuid: Uuid, source: &Path, bytes: u64) -> Result<Outcome, HypervisorError> {
+        self.online("resizing a disk")?.resize_disk(uuid, source, bytes)
     }
 
     fn wait_while(

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -233,6 +234,16 @@ impl Hypervisor for LibvirtHypervisor {
             return Err(HypervisorError::Refused { action, reason: "it runs".to_string() });
         }
         self.forget(&connection, &domain, &action).map(|()| Outcome::Done)
+    }
+
+    fn resize_disk(&self, uuid: Uuid, source: &Path, bytes: u64) -> Result<Outcome, HypervisorError> {
+        let unnamed = || HypervisorError::Refused {
+            action: "resize a disk".to_string(),
+            reason: format!("{} is no text that libvirt takes", source.display()),
+        };
+        let source = source.to_str().filter(|text| !text.contains('\0')).ok_or_else(unnamed)?;
+        let in_bytes = virt_sys::VIR_DOMAIN_BLOCK_RESIZE_BYTES;
+        self.order(uuid, "resize a disk of", |domain| domain.block_resize(source, bytes, in_bytes))
     }
 
     fn wait_while(

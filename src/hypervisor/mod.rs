@@ -12,6 +12,7 @@ pub mod uri;
 pub mod xml;
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -92,6 +93,9 @@ pub trait Hypervisor {
 
     /// Forgets the definition of a domain that does not run.
     fn undefine(&self, uuid: Uuid) -> Result<Outcome, HypervisorError>;
+
+    /// Tells a running domain that the file or device `source`, which is one of its disks, has `bytes` bytes now.
+    fn resize_disk(&self, uuid: Uuid, source: &Path, bytes: u64) -> Result<Outcome, HypervisorError>;
 
     /// Waits until the domain does not run, by the hypervisor's events (registered before the first look at the
     /// state), at most for `limit`, and as long as `goes_on`, asked at every event of the domain and now and then

@@ -8,7 +8,7 @@ use std::io::{self, Write as _};
 use std::path::Path;
 
 use crate::model::{Class, CloneQube, NotCloned, Qubes, Vm, VmName, VolumeError};
-use crate::storage::{Committed, Drivers, Kind, StorageError, VmStorage, Volume};
+use crate::storage::{Committed, CopyWatcher, Drivers, Kind, StorageError, VmStorage, Volume};
 use crate::store::replace::{Access, replace};
 
 use super::create::FILES;
@@ -26,12 +26,12 @@ pub struct Cloned {
 }
 
 impl Session {
-    /// Clones a qube with its settings, its firewall, its notes and the volumes that it keeps. `told` hears the name of
-    /// each volume before its data are copied.
+    /// Clones a qube with its settings, its firewall, its notes and the volumes that it keeps. `watcher` hears of
+    /// each volume whose data are copied.
     ///
     /// # Errors
     /// There is no such source, the wish breaks a rule, or something could not be copied: there is no clone then.
-    pub fn clone_qube(&self, wish: &CloneQube<'_>, told: &dyn Fn(&str)) -> Result<Cloned, LifecycleError> {
+    pub fn clone_qube(&self, wish: &CloneQube<'_>, watcher: &dyn CopyWatcher) -> Result<Cloned, LifecycleError> {
         let plan_on = |qubes: &Qubes| qubes.plan_clone(wish, self, &mut |below| fastrand::u16(..below));
         let missing = || LifecycleError::NoSuchQube(wish.source.to_string());
         let class: Class = match wish.class {
@@ -54,7 +54,7 @@ impl Session {
             Ok(planned.vm)
         };
         let make = |storage: &VmStorage, directory: &Path| {
-            storage.create_from(&data, told)?;
+            storage.create_from(&data, watcher)?;
             files_left_out.replace(self.copy_files(&source, directory, wish.ignore_errors)?);
             Ok(())
         };

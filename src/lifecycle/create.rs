@@ -80,28 +80,6 @@ impl Session {
         Ok(qubes)
     }
 
-    /// Fills a volume of a halted qube with the data of a file, atomically; the volume gets the file's size.
-    pub fn import_volume(&self, name: &VmName, volume: &str, file: &Path) -> Result<(), LifecycleError> {
-        let lock = self.lock_qube(name)?;
-        self.require_halted(&lock)?;
-        let qubes = self.read()?;
-        let vm = super::start::known(&qubes, name)?;
-        let storage = VmStorage::of(&self.system, &qubes, vm, self)?;
-        let (volume, driver) = storage.volume(volume)?;
-        driver.import(volume, file)?;
-        let size = driver.size(volume)?.to_string();
-        let volume = volume.name.clone();
-        drop(qubes);
-        let mut write = self.write()?;
-        if let Some(vm) = write.edit(name.as_str()) {
-            for config in vm.volumes.iter_mut().filter(|v| v.name() == volume) {
-                config.attributes.set("size", &size);
-            }
-        }
-        write.save()?;
-        Ok(())
-    }
-
     /// Where a qube's own files lie: its firewall, its notes, and the images of a pool that lies there.
     pub fn directory(&self, vm: &Vm) -> PathBuf {
         self.system.below_root("/var/lib/qubes").join(directory_of(&vm.class)).join(vm.name.as_str())

@@ -29,6 +29,23 @@ pub enum LifecycleError {
     #[error(transparent)]
     Tag(#[from] crate::model::TagError),
     #[error(transparent)]
+    Pool(#[from] crate::model::PoolError),
+    #[error(transparent)]
+    VolumeOption(#[from] crate::model::VolumeChangeError),
+    /// `QUBE:VOLUME` and why.
+    #[error("{volume}: {reason}")]
+    VolumeRefused { volume: String, reason: String },
+    /// Upstream's words; what a person may do about it says the tool.
+    #[error("Refusing to shrink volume {volume} from {now} to {bytes} bytes.")]
+    WouldShrink { volume: String, now: u64, bytes: u64 },
+    #[error("{qube} is no template but of class {class}")]
+    NoTemplate { qube: VmName, class: crate::model::Class },
+    /// Upstream's words.
+    #[error("No snapshots available")]
+    NoRevision,
+    #[error("{volume}: nothing was imported: {reason}")]
+    NotImported { volume: String, reason: String },
+    #[error(transparent)]
     Notes(#[from] crate::model::NotesError),
     #[error("the notes of {qube} were changed by somebody else meanwhile")]
     NotesChanged { qube: VmName },

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use nix::libc;
 
 use super::LifecycleError;
-use crate::storage::{Driver, Volume, write_sparse};
+use crate::storage::{CopyWatcher, Driver, Volume, Watched, copy_data_told, write_sparse};
 
 const IMAGE: &str = "root.img";
 /// More bytes than this are a mistake or an attack: 4 TiB.
@@ -64,21 +64,85 @@ impl RootData {
     }
 
     /// Fills the volume, atomically; holes stay holes.
-    pub fn import(&self, volume: &Volume, driver: &dyn Driver) -> Result<(), LifecycleError> {
+    pub fn import(
+        &self,
+        volume: &Volume,
+        driver: &dyn Driver,
+        watcher: &dyn CopyWatcher,
+    ) -> Result<(), LifecycleError> {
+        let mut image = self.open()?;
+        let volume = Volume { size: image.size().unwrap_or(volume.size), ..volume.clone() };
+        Ok(driver.import_written(&volume, &mut |to| image.write_into(to, &volume.name, watcher))?)
+    }
+
+    /// Opens the files.
+    ///
+    /// # Errors
+    /// One cannot be opened, is no regular file, or the image is too large.
+    pub fn open(&self) -> Result<OpenRootData, LifecycleError> {
         match self {
-            RootData::Image(image) if open(image)?.metadata().is_ok_and(|m| m.len() > LARGEST) => {
-                Err(LifecycleError::Package(format!("{}: {}", image.display(), too_large())))
+            RootData::Image(path) => {
+                let image = open(path)?;
+                match image.metadata() {
+                    Ok(metadata) if metadata.len() > LARGEST => {
+                        Err(LifecycleError::Package(format!("{}: {}", path.display(), too_large())))
+                    }
+                    Ok(metadata) => Ok(OpenRootData::Image { image, size: metadata.len() }),
+                    Err(source) => Err(LifecycleError::Io { what: format!("looking at {}", path.display()), source }),
+                }
             }
-            RootData::Image(image) => Ok(driver.import(volume, image)?),
-            RootData::Archive(pieces) => {
-                let archive = Pieces::open(pieces)?;
-                let mut archive = Some(archive);
-                Ok(driver.import_written(volume, &mut |to| match archive.take() {
-                    Some(archive) => unpack(archive, to, LARGEST),
-                    None => Err(io::Error::other("the archive was read already")),
-                })?)
+            RootData::Archive(files) => {
+                let bytes = files.iter().filter_map(|file| Some(fs::metadata(file).ok()?.len())).sum();
+                Ok(OpenRootData::Archive { pieces: Some(Pieces::open(files)?), bytes })
             }
         }
+    }
+}
+
+/// The same, open for being read once.
+pub enum OpenRootData {
+    Image { image: File, size: u64 },
+    Archive { pieces: Option<Pieces>, bytes: u64 },
+}
+
+impl OpenRootData {
+    /// How large the image is, where that is known before it is read.
+    pub fn size(&self) -> Option<u64> {
+        match self {
+            OpenRootData::Image { size, .. } => Some(*size),
+            OpenRootData::Archive { .. } => None,
+        }
+    }
+
+    /// Writes the image into an empty file; `watcher` hears how much of the package's files has been read.
+    pub fn write_into(&mut self, to: &File, volume: &str, watcher: &dyn CopyWatcher) -> io::Result<()> {
+        match self {
+            OpenRootData::Image { image, size } => {
+                let watched = Watched::begin(watcher, volume, Some(*size));
+                copy_data_told(image, to, &|at| watched.reached(at))
+            }
+            OpenRootData::Archive { pieces, bytes } => {
+                let pieces = pieces.take().ok_or_else(|| io::Error::other("the archive was read already"))?;
+                let watched = Watched::begin(watcher, volume, Some(*bytes));
+                unpack(Counted { from: pieces, passed: 0, told: &|at| watched.reached(at) }, to, LARGEST)
+            }
+        }
+    }
+}
+
+/// Tells how much was read.
+struct Counted<'a, R> {
+    from: R,
+    passed: u64,
+    told: &'a dyn Fn(u64),
+}
+
+impl<R: Read> Read for Counted<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let got = self.from.read(buffer)?;
+        self.passed += got as u64;
+        (self.told)(self.passed);
+        Ok(got)
     }
 }
 
@@ -118,8 +182,8 @@ pub(super) fn open(path: &Path) -> Result<File, LifecycleError> {
     }
 }
 
-/// Several files read as one.
-struct Pieces {
+/// The pieces of an archive, read as one.
+pub struct Pieces {
     files: std::vec::IntoIter<File>,
     current: Option<File>,
 }

@@ -6,9 +6,10 @@ use std::fs;
 use uuid::Uuid;
 
 use super::root_data::RootData;
+use super::volume_data::NewData;
 use super::{LifecycleError, Session};
 use crate::model::{Class, CreationError, Effect, NewQube, PoolChoice, VmName};
-use crate::storage::{Driver, VmStorage, Volume};
+use crate::storage::{CopyWatcher, Driver, VmStorage, Volume};
 
 /// A template about to be made, or made anew, of what a package brought.
 pub struct TemplateData<'a> {
@@ -20,6 +21,8 @@ pub struct TemplateData<'a> {
     pub installed_by_rpm: bool,
     pub features: &'a [(&'static str, String)],
     pub properties: &'a [(&'static str, String)],
+    /// Who hears how far the root volume is.
+    pub watcher: &'a dyn CopyWatcher,
 }
 
 /// What became of it.
@@ -106,7 +109,7 @@ impl Session {
             "root" => {
                 // What a crash left under the name; there shall be no revision of it.
                 driver.remove(volume)?;
-                data.root.import(volume, driver).map(|()| Origin::Made)
+                data.root.import(volume, driver, data.watcher).map(|()| Origin::Made)
             }
             _ => Ok(driver.create(volume).map(|()| Origin::Made)?),
         })
@@ -172,16 +175,24 @@ impl Session {
         let name = super::start::known(&qubes, &VmName::for_new(data.name).map_err(CreationError::from)?)?.name.clone();
         self.convert_if_old(&qubes)?;
         drop(qubes);
-        let lock = self.lock_qube(&name)?;
+        let is_in_place = {
+            let qubes = self.read()?;
+            self.with_volume(&qubes, super::start::known(&qubes, &name)?, "root", |root, driver| {
+                data.root.is_in_place(root, driver)
+            })?
+        };
+        // Copying takes long, and nobody is to wait for it: the lock comes with the end of it.
+        let lock = match is_in_place {
+            true => self.lock_qube(&name)?,
+            false => self.replace_data(&name, "root", NewData::Package(&mut data.root.open()?), data.watcher)?,
+        };
         self.require_halted(&lock)?;
         let qubes = self.read()?;
         let storage = VmStorage::of(&self.system, &qubes, super::start::known(&qubes, &name)?, self)?;
         drop(qubes);
-        let (root, driver) = storage.volume("root")?;
-        let root_is_the_packages = data.root.is_in_place(root, driver)?;
-        match root_is_the_packages {
-            true => driver.adopt(root)?,
-            false => data.root.import(root, driver)?,
+        if is_in_place {
+            let (root, driver) = storage.volume("root")?;
+            driver.adopt(root)?;
         }
         let (private, driver) = storage.volume("private")?;
         driver.create(&Volume { size: driver.size(private)?, ..private.clone() })?;
@@ -191,7 +202,7 @@ impl Session {
         write.save()?;
         drop(write);
         notes.extend(self.apply(&effects)?);
-        Ok(TemplateInstalled { name, root_is_the_packages, notes })
+        Ok(TemplateInstalled { name, root_is_the_packages: is_in_place, notes })
     }
 }
 

@@ -135,6 +135,11 @@ impl Qubes {
         volume_names(vm).map(|name| self.volume(vm, name, facts)).collect()
     }
 
+    /// The names of a qube's volumes: its class's in their order, then its own further ones.
+    pub fn volume_names<'v>(&self, vm: &'v Vm) -> impl Iterator<Item = &'v str> + use<'v> {
+        volume_names(vm)
+    }
+
     /// One volume of a qube.
     ///
     /// # Errors

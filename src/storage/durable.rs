@@ -12,7 +12,7 @@ use nix::libc;
 use nix::unistd::{Gid, chown};
 
 use super::clone_range::{Cloned, clone_file};
-use super::sparse_copy::sparse_copy;
+use super::sparse_copy::sparse_copy_told;
 use super::{Fill, StorageError};
 use crate::store::replace::{Access, Replacement, directory_of, sync_directory};
 
@@ -140,9 +140,14 @@ pub fn sync_file(path: &Path) -> Result<(), StorageError> {
 
 /// Gives an empty file the other's data: shared blocks where the file system can.
 pub fn copy_data(from: &File, to: &File) -> io::Result<()> {
+    copy_data_told(from, to, &|_| ())
+}
+
+/// The same; `told` hears how far it has come.
+pub fn copy_data_told(from: &File, to: &File, told: &dyn Fn(u64)) -> io::Result<()> {
     match clone_file(from, to)? {
         Cloned::Shared => Ok(()),
-        Cloned::Impossible => sparse_copy(from, to),
+        Cloned::Impossible => sparse_copy_told(from, to, told),
     }
 }
 

@@ -8,25 +8,33 @@ use nix::errno::Errno;
 use nix::fcntl::copy_file_range;
 use nix::unistd::{Whence, lseek};
 
+/// How much the kernel copies at once by itself: so little that who waits hears of it several times a second.
+const STEP: usize = 64 << 20;
 /// How much is held in memory where the kernel cannot copy by itself.
 const BUFFER: usize = 1 << 20;
 /// Runs of zeros of this many bytes become holes: the largest block size in common use on the file systems of images.
-const GRAIN: usize = 1 << 16;
+pub(super) const GRAIN: usize = 1 << 16;
 
 /// Copies `from`, read from its start, into `to`, an empty file or a fresh thin device. A regular file's holes are skipped
 /// by asking for its data (lseek(2) SEEK_DATA) and the kernel moves the rest by itself; of anything else (a device, a
 /// pipe) every byte is read and zeros are left out.
 pub fn sparse_copy(from: &File, to: &File) -> io::Result<()> {
+    sparse_copy_told(from, to, &|_| ())
+}
+
+/// The same; `told` hears how far it has come.
+pub fn sparse_copy_told(from: &File, to: &File, told: &dyn Fn(u64)) -> io::Result<()> {
     if !from.metadata()?.is_file() {
-        return stream(from, to);
+        return write_sparse_told(from, to, told);
     }
     let length = from.metadata()?.len();
     lengthen(to, length)?;
     let mut at = 0;
     while let Some((data, end)) = next_data(from, at, length)? {
-        copy_data(from, to, data, end)?;
+        copy_data(from, to, data, end, told)?;
         at = end;
     }
+    told(length);
     Ok(())
 }
 
@@ -36,7 +44,7 @@ fn lengthen(to: &File, length: u64) -> io::Result<()> {
 }
 
 /// Where the data after `at` begin and end; none when only a hole is left.
-fn next_data(from: &File, at: u64, length: u64) -> io::Result<Option<(u64, u64)>> {
+pub(super) fn next_data(from: &File, at: u64, length: u64) -> io::Result<Option<(u64, u64)>> {
     if at >= length {
         return Ok(None);
     }
@@ -51,17 +59,18 @@ fn next_data(from: &File, at: u64, length: u64) -> io::Result<Option<(u64, u64)>
     Ok((data < length).then_some((data, end.min(length))))
 }
 
-fn copy_data(from: &File, to: &File, mut at: u64, end: u64) -> io::Result<()> {
+fn copy_data(from: &File, to: &File, mut at: u64, end: u64, told: &dyn Fn(u64)) -> io::Result<()> {
     while at < end {
+        told(at);
         let (mut source, mut target) = (offset(at)?, offset(at)?);
-        let wanted = usize::try_from(end - at).unwrap_or(usize::MAX).min(1 << 30);
+        let wanted = usize::try_from(end - at).unwrap_or(STEP).min(STEP);
         match copy_file_range(from, Some(&mut source), to, Some(&mut target), wanted) {
             // Somebody cut the source short meanwhile; its end is zeros now, which is what the copy has there.
             Ok(0) => return Ok(()),
             Ok(copied) => at += copied as u64,
             Err(Errno::EINTR) => {}
             Err(Errno::EXDEV | Errno::EINVAL | Errno::EOPNOTSUPP | Errno::ENOSYS | Errno::EPERM | Errno::EBADF) => {
-                return copy_through_memory(from, to, at, end);
+                return copy_through_memory(from, to, at, end, told);
             }
             Err(errno) => return Err(errno.into()),
         }
@@ -69,7 +78,7 @@ fn copy_data(from: &File, to: &File, mut at: u64, end: u64) -> io::Result<()> {
     Ok(())
 }
 
-fn copy_through_memory(from: &File, to: &File, mut at: u64, end: u64) -> io::Result<()> {
+fn copy_through_memory(from: &File, to: &File, mut at: u64, end: u64, told: &dyn Fn(u64)) -> io::Result<()> {
     let mut buffer = vec![0; BUFFER];
     while at < end {
         let wanted = usize::try_from(end - at).unwrap_or(BUFFER).min(BUFFER);
@@ -79,16 +88,18 @@ fn copy_through_memory(from: &File, to: &File, mut at: u64, end: u64) -> io::Res
         }
         write_unless_zero(to, &buffer[..got], at)?;
         at += got as u64;
+        told(at);
     }
     Ok(())
 }
 
-fn stream(from: &File, to: &File) -> io::Result<()> {
-    write_sparse(from, to)
+/// Writes what `from` gives into the empty file `to`; zeros become holes.
+pub fn write_sparse(from: impl Read, to: &File) -> io::Result<()> {
+    write_sparse_told(from, to, &|_| ())
 }
 
-/// Writes what `from` gives into the empty file `to`; zeros become holes.
-pub fn write_sparse(mut from: impl Read, to: &File) -> io::Result<()> {
+/// The same; `told` hears how far it has come.
+pub fn write_sparse_told(mut from: impl Read, to: &File, told: &dyn Fn(u64)) -> io::Result<()> {
     let mut buffer = Vec::with_capacity(BUFFER);
     let mut at = 0;
     loop {
@@ -99,6 +110,7 @@ pub fn write_sparse(mut from: impl Read, to: &File) -> io::Result<()> {
         }
         write_unless_zero(to, &buffer, at)?;
         at += got as u64;
+        told(at);
     }
 }
 
@@ -114,11 +126,11 @@ fn write_unless_zero(to: &File, bytes: &[u8], at: u64) -> io::Result<()> {
 }
 
 /// Comparing a slice with itself shifted by one is one memcmp, fast in every build.
-fn is_zero(bytes: &[u8]) -> bool {
+pub(super) fn is_zero(bytes: &[u8]) -> bool {
     bytes.first().is_none_or(|first| *first == 0 && bytes[1..] == bytes[..bytes.len() - 1])
 }
 
-fn offset(at: u64) -> io::Result<i64> {
+pub(super) fn offset(at: u64) -> io::Result<i64> {
     i64::try_from(at).map_err(|_| io::ErrorKind::FileTooLarge.into())
 }
 
@@ -136,7 +148,7 @@ mod tests {
         from.write_all_at(b"first", 3).unwrap();
         from.write_all_at(b"last", (64 << 20) - 4).unwrap();
         from.sync_all().unwrap();
-        for copy in [sparse_copy, |from: &File, to: &File| stream(from, to)] {
+        for copy in [sparse_copy, |from: &File, to: &File| write_sparse(from, to)] {
             let from = File::open(dir.path().join("from")).unwrap();
             let copied = dir.path().join("to");
             copy(&from, &File::create(&copied).unwrap()).unwrap();

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use super::durable::copy_data;
-use super::{Attachment, Committed, Driver, Drivers, Kind, StorageError, Volume, device_mapper, encryption};
+use super::durable::copy_data_told;
+use super::{
+    Attachment, Committed, CopyWatcher, Driver, Drivers, Kind, StorageError, Volume, Watched, device_mapper, encryption,
+};
 use crate::model::{Facts, Qubes, Removable, Vm};
 use crate::system::System;
 
@@ -100,14 +102,14 @@ impl VmStorage {
     }
 
     /// Makes every volume anew; those of which `data` has one of the same name with its data. After a failure none is
-    /// there. `told` hears of each before its data are copied.
-    pub fn create_from(&self, data: &[Committed], told: &dyn Fn(&str)) -> Result<(), StorageError> {
+    /// there. `watcher` hears of each.
+    pub fn create_from(&self, data: &[Committed], watcher: &dyn CopyWatcher) -> Result<(), StorageError> {
         self.make(|volume, driver| match data.iter().find(|d| d.name == volume.name) {
             Some(data) if volume.kind == Kind::Origin => {
-                told(&volume.name);
+                let watched = Watched::begin(watcher, &volume.name, Some(data.size));
                 // Whatever a crash left under its name; an empty image first would only become a revision.
                 driver.remove(volume)?;
-                driver.import_written(volume, &mut |image| copy_data(&data.file, image))
+                driver.import_written(volume, &mut |image| copy_data_told(&data.file, image, &|at| watched.reached(at)))
             }
             _ => driver.create(volume),
         })

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use nix::sys::statvfs::statvfs;
 use nix::unistd::Gid;
 
-use super::durable::create_directory;
+use super::durable::{self, create_directory};
 use super::{StorageError, Volume};
+use crate::store::replace::directory_of;
 
 /// The directories in a pool, by the kind of qube: upstream's `dir_path_prefix`.
 const PREFIXES: [&str; 2] = ["appvms", "vm-templates"];
@@ -99,6 +100,17 @@ pub fn volumes_in(directory: &Path, volume_of: impl Fn(&str) -> Option<&str>) ->
     Ok(vids)
 }
 
+/// Removes what killed imports have left of the image `import`: `P-import.img~…`. No import into the volume is under way but
+/// the caller's, which has not begun to write.
+pub fn remove_import_leftovers(import: &Path) -> Result<(), StorageError> {
+    let Some(name) = import.file_name().and_then(|name| name.to_str()) else { return Ok(()) };
+    let directory = directory_of(import);
+    let is_left = |found: &&String| found.strip_prefix(name).is_some_and(|tail| tail.starts_with('~'));
+    for left in names_in(directory)?.iter().filter(is_left) {
+        durable::remove_scratch(&directory.join(left))?;
+    }
+    Ok(())
+}
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -22,6 +22,10 @@ pub enum Kind<'a> {
     Labels,
     Classes,
     Pools,
+    /// `VM:VOLUME` of every qube.
+    Volumes,
+    /// Revisions of one volume, `VM:VOLUME`.
+    Revisions(&'a str),
     Tags,
     /// Tags that one qube has.
     TagsOf(Option<&'a str>),
@@ -145,6 +149,22 @@ fn from_store(kind: &Kind, qubes: &Qubes, session: &Session) -> Vec<Candidate> {
         }
         Kind::Labels => qubes.labels.iter().map(|l| candidate(&l.name, "")).collect(),
         Kind::Pools => qubes.pools.iter().map(|p| candidate(p.name(), p.driver())).collect(),
+        Kind::Volumes => {
+            let guests = qubes.iter().filter(|vm| vm.class.is_local_guest());
+            let of = |vm: &Vm| -> Vec<Candidate> {
+                let names = qubes.volume_names(vm).filter(|name| *name != "kernel");
+                names.map(|name| candidate(&format!("{}:{name}", vm.name), vm.class.as_str())).collect()
+            };
+            guests.flat_map(of).collect()
+        }
+        Kind::Revisions(volume) => {
+            let found = volume
+                .split_once(':')
+                .and_then(|(vm, volume)| session.volume_details(qubes, qubes.get(vm)?, volume).ok());
+            found.map_or_else(Vec::new, |details| {
+                details.revisions.iter().map(|revision| candidate(&revision.id, &revision.time)).collect()
+            })
+        }
         Kind::Tags => {
             let mut tags: Vec<&str> = qubes.iter().flat_map(|vm| vm.tags.iter().map(|t| &**t)).collect();
             tags.sort_unstable();

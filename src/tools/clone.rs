@@ -7,6 +7,7 @@ use super::arguments::{THE_NEW_NAME, THE_QUBE, exclusive, flag, the_qube, value}
 use super::create::pairs;
 use super::failure::Failure;
 use super::invocation::Invocation;
+use super::progress::Bars;
 use super::table;
 use crate::exec::{self, Program};
 use crate::lifecycle::Session;
@@ -57,7 +58,8 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
         created_by: VmName::DOM0,
         ignore_errors: call.has("ignore-errors"),
     };
-    let clone = session.clone_qube(&wish, &|volume| call.inform(name, &format!("Cloning {volume} volume")))?;
+    let told = |volume: &str| call.inform(name, &format!("Cloning {volume} volume"));
+    let clone = session.clone_qube(&wish, &Bars::telling(call, name, &told))?;
     clone.left_out.iter().for_each(|what| call.warn(name, what));
     clone.notes.iter().for_each(|note| call.inform(name, note));
     if let Some(failed) = menus(&session, &source, &clone.name) {

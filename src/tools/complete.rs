@@ -9,8 +9,9 @@ use clap::{Arg, ArgAction};
 use super::arguments::{THE_COMMAND, THE_QUBE};
 use super::candidates::{self, Kind, Which};
 use super::output::Output;
+use super::subcommand::Subcommand;
 use super::{COMMANDS, Command, multicall};
-use crate::model::Class;
+use crate::model::{Class, POOL_DRIVERS, PoolDriver, VolumeOption};
 
 /// A word that would fit, with a few words about it.
 #[derive(Debug, PartialEq, Eq)]
@@ -54,8 +55,8 @@ fn shown(candidate: &Candidate, shell: &str) -> String {
     }
 }
 
-/// The candidates for the word at `index`. bash breaks words at `=`, so there only what follows it is wanted.
-pub fn complete(words: &[String], index: usize, breaks_at_equals: bool) -> Vec<Candidate> {
+/// The candidates for the word at `index`. bash breaks words at `=` and `:`, so there only what follows is wanted.
+pub fn complete(words: &[String], index: usize, breaks_words: bool) -> Vec<Candidate> {
     let mut words: Vec<String> = words.iter().take(index + 1).cloned().collect();
     if words.len() <= index {
         words.push(String::new());
@@ -71,36 +72,36 @@ pub fn complete(words: &[String], index: usize, breaks_at_equals: bool) -> Vec<C
         name = words[0].clone();
     }
     let Some(command) = Command::find(&name) else { return Vec::new() };
-    let before_equals = if breaks_at_equals { join_at_equals(&mut words) } else { 0 };
+    let before_break = if breaks_words { join_what_bash_breaks(&mut words) } else { 0 };
     let line = command.line();
     let mut found = at_cursor(&line, &words[1..]);
     for c in &mut found {
-        c.word = c.word.split_off(before_equals.min(c.word.len()));
+        c.word = c.word.split_off(before_break.min(c.word.len()));
     }
     found
 }
 
-/// Puts together what bash broke at `=`. Returns how many bytes of the last word bash takes for words of their own.
-fn join_at_equals(words: &mut Vec<String>) -> usize {
+/// Puts together what bash broke at `=` and `:`. Returns how many bytes of the last word bash takes for words of their own.
+fn join_what_bash_breaks(words: &mut Vec<String>) -> usize {
     let mut joined: Vec<String> = Vec::with_capacity(words.len());
-    let mut before_equals = 0;
+    let mut before_break = 0;
     let mut glue = false;
     for word in words.drain(..) {
-        let is_equals = word == "=";
-        match joined.last_mut().filter(|_| is_equals || glue) {
+        let is_break = matches!(word.as_str(), "=" | ":");
+        match joined.last_mut().filter(|_| is_break || glue) {
             Some(last) => {
-                before_equals = if is_equals { last.len() + 1 } else { last.len() };
+                before_break = if is_break { last.len() + 1 } else { last.len() };
                 last.push_str(&word);
             }
             None => {
-                before_equals = 0;
+                before_break = 0;
                 joined.push(word);
             }
         }
-        glue = is_equals;
+        glue = is_break;
     }
     *words = joined;
-    before_equals
+    before_break
 }
 
 fn at_cursor(line: &clap::Command, words: &[String]) -> Vec<Candidate> {
@@ -210,8 +211,12 @@ fn values(line: &clap::Command, arg: &Arg, current: &str, place: &Place, words: 
     let id = arg.get_id().as_str();
     if let "pool" | "property" = id
         && !arg.is_positional()
+        && line.get_name() != "qvm-volume"
     {
         return pairs(id, current, words);
+    }
+    if let "qvm-pool" | "qvm-volume" = line.get_name() {
+        return of_storage(line.get_name(), id, current, place, words);
     }
     let property = match id {
         "property" | "value" if has_qube(line) => place.positionals.get(1).copied(),
@@ -220,6 +225,7 @@ fn values(line: &clap::Command, arg: &Arg, current: &str, place: &Place, words: 
     let kind = match id {
         // The name of something new.
         "vmname" if line.get_name() == "qvm-create" => return Vec::new(),
+        THE_QUBE if line.get_name().contains("-template") => Kind::Templates,
         THE_QUBE | "vmname" | "exclude" => Kind::Qubes(serving(line.get_name())),
         "template" if new_class(words) == Class::DispVM => Kind::DisposableTemplates,
         "template" | "template-source" => Kind::Templates,
@@ -263,6 +269,40 @@ fn values(line: &clap::Command, arg: &Arg, current: &str, place: &Place, words: 
     found
 }
 
+/// What fits into a command line of the tools for pools and volumes.
+fn of_storage(tool: &str, id: &str, current: &str, place: &Place, words: &[String]) -> Vec<Candidate> {
+    let commands: &[Subcommand] = if tool == "qvm-pool" { &super::pool::COMMANDS } else { &super::volume::COMMANDS };
+    let command = place.positionals.first().and_then(|word| Subcommand::find(commands, word));
+    let command = command.and_then(|command| command.words.first()).copied().unwrap_or_default();
+    let after = place.positionals.get(1..).unwrap_or_default();
+    let kind = match (tool, id, command, after) {
+        (_, THE_COMMAND, ..) => Kind::Words(commands.iter().filter_map(|c| c.words.first().copied()).collect()),
+        ("qvm-pool", "info" | "remove" | "set", ..) | ("qvm-volume", "pool", ..) => Kind::Pools,
+        ("qvm-pool", "option", ..) => return options_of_pool(command, after, current),
+        ("qvm-pool", "word", "info" | "set", []) | ("qvm-pool", "word", "remove", _) => Kind::Pools,
+        ("qvm-pool", "word", "add", [_]) => Kind::Words(POOL_DRIVERS.iter().map(|driver| driver.name).collect()),
+        ("qvm-volume", "word", "list", _) => Kind::Qubes(Which::Guests),
+        ("qvm-volume", "word", "", _) => return Vec::new(),
+        ("qvm-volume", "word", "clone", [] | [_]) | ("qvm-volume", "word", _, []) => Kind::Volumes,
+        ("qvm-volume", "word", "info", [_]) => Kind::Words(super::volume::PROPERTIES.to_vec()),
+        ("qvm-volume", "word", "config", [_]) => Kind::Words(VolumeOption::ALL.map(VolumeOption::as_str).to_vec()),
+        ("qvm-volume", "word", "config", [_, "rw" | "ephemeral"]) => Kind::Words(vec!["True", "False"]),
+        ("qvm-volume", "word", "revert", [volume]) => Kind::Revisions(volume),
+        _ => return Vec::new(),
+    };
+    let mut found = candidates::of_kind(&kind, words);
+    found.retain(|c| c.word.starts_with(current));
+    found
+}
+
+/// `NAME=` of the options that a pool of this driver can be given, or that can be changed later.
+fn options_of_pool(command: &str, after: &[&str], current: &str) -> Vec<Candidate> {
+    let driver = after.get(1).and_then(|name| PoolDriver::find(name)).filter(|_| command == "add");
+    let options = driver.map_or(&["revisions_to_keep", "ephemeral_volatile"][..], |driver| driver.options);
+    let named = options.iter().map(|option| candidate(&format!("{option}="), ""));
+    named.filter(|c| c.word.starts_with(current)).collect()
+}
+
 /// `NAME=VALUE` options: first the names, each with its `=`, then the values.
 fn pairs(option: &str, current: &str, words: &[String]) -> Vec<Candidate> {
     let class = new_class(words);
@@ -292,7 +332,7 @@ fn serving(command: &str) -> Which {
         "qvm-start" => Which::Halted,
         "qvm-kill" | "qvm-shutdown" => Which::Running,
         "qvm-clone" | "qvm-remove" => Which::ButDom0,
-        "qvm-notes" => Which::Guests,
+        "qvm-notes" | "qvm-grow-private" | "qvm-grow-root" => Which::Guests,
         _ => Which::Any,
     }
 }

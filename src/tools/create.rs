@@ -1,5 +1,6 @@
 //! qvm-create: creates a qube.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use clap::{Arg, ArgAction, value_parser};
@@ -9,6 +10,9 @@ use super::arguments::{earlier, exclusive, flag, value};
 use super::failure::{Failure, quoted};
 use super::invocation::Invocation;
 use super::prefs::{find, stored_text};
+use super::progress::Bars;
+use crate::error::words_of;
+use crate::lifecycle::volume_data::NewLength;
 use crate::lifecycle::{LifecycleError, Session};
 use crate::model::{Class, CloneQube, NewQube, PoolChoice, Qubes, Scope, VmName};
 
@@ -57,7 +61,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     check_label(&order, &qubes)?;
     drop(qubes);
     let app = |text: String| call.warn("app", &text);
-    let name = match order.create(&session) {
+    let name = match order.create(&session, &Bars::new(call, order.name)) {
         Ok(name) => name,
         Err(error) => {
             app(format!("Error creating VM: {error}"));
@@ -77,7 +81,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
         return Ok(PROPERTY_FAILED);
     }
     if let Some(root) = &order.root
-        && let Err(reason) = root.import(&session, &name)
+        && let Err(reason) = root.import(&session, &name, &Bars::new(call, name.as_str()))
     {
         app(format!("Error importing root volume (but VM created): {reason}"));
         return Ok(ROOT_FAILED);
@@ -148,7 +152,7 @@ impl<'a> Order<'a> {
         Ok(Order { name, class, label, template, properties, pools, all_pools, root })
     }
 
-    fn create(&self, session: &Session) -> Result<VmName, LifecycleError> {
+    fn create(&self, session: &Session, watcher: &Bars<'_>) -> Result<VmName, LifecycleError> {
         let pools = PoolChoice { all: self.all_pools, by_volume: &self.pools };
         let uuid = Uuid::new_v4();
         if let Some(template) = self.template.filter(|_| self.class == Class::StandaloneVM) {
@@ -166,7 +170,7 @@ impl<'a> Order<'a> {
                 created_by,
                 ignore_errors: false,
             };
-            return session.clone_qube(&clone, &|_| ()).map(|clone| clone.name);
+            return session.clone_qube(&clone, watcher).map(|clone| clone.name);
         }
         session.create(&NewQube {
             class: self.class.clone(),
@@ -182,8 +186,10 @@ impl<'a> Order<'a> {
 }
 
 impl RootImage<'_> {
-    fn import(&self, session: &Session, name: &VmName) -> Result<(), String> {
-        session.import_volume(name, "root", self.file).map_err(|e| e.to_string())?;
+    fn import(&self, session: &Session, name: &VmName, watcher: &Bars<'_>) -> Result<(), String> {
+        let file = File::open(self.file).map_err(|e| format!("{}: {}", self.file.display(), words_of(&e)))?;
+        let imported = session.import_volume(name, "root", &file, NewLength::OfTheData, watcher);
+        imported.map_err(|e| e.to_string())?;
         if self.remove {
             let gone = std::fs::remove_file(self.file);
             gone.map_err(|e| format!("{} is imported but not removed: {e}", self.file.display()))?;

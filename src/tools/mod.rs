@@ -16,6 +16,7 @@ mod earlier_prefs;
 pub mod failure;
 mod features;
 pub mod generate;
+mod grow;
 mod init_storage;
 pub mod invocation;
 mod kill;
@@ -25,7 +26,9 @@ mod monitor;
 pub mod multicall;
 mod notes;
 pub mod output;
+mod pool;
 mod prefs;
+mod progress;
 mod qubes_create;
 pub mod qubes_given;
 mod recover;
@@ -34,12 +37,16 @@ pub mod schemas;
 mod service;
 mod set_updates;
 mod shutdown;
+mod size;
 mod start;
+mod subcommand;
 pub mod table;
 mod tags;
+mod template_changes;
 mod template_postprocess;
 pub mod usage;
 pub mod values;
+mod volume;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -110,6 +117,12 @@ pub const QVM_CLONE: Command =
 pub const QVM_CREATE: Command = Command::new("qvm-create", "Create a qube", create::define, create::run);
 /// `qvm-features`
 pub const QVM_FEATURES: Command = Command::new("qvm-features", "Features of a qube", features::define, features::run);
+/// `qvm-grow-private`
+pub const QVM_GROW_PRIVATE: Command =
+    Command::new("qvm-grow-private", "Make a qube's private volume larger", grow::define_private, grow::run_private);
+/// `qvm-grow-root`
+pub const QVM_GROW_ROOT: Command =
+    Command::new("qvm-grow-root", "Make a qube's root volume larger", grow::define_root, grow::run_root);
 /// `qvm-init-storage`
 pub const QVM_INIT_STORAGE: Command =
     Command::new("qvm-init-storage", "Make a new store with dom0", init_storage::define, init_storage::run);
@@ -120,6 +133,9 @@ pub const QVM_LS: Command = Command::new("qvm-ls", "List qubes", ls::define, ls:
 /// `qvm-notes`
 pub const QVM_NOTES: Command =
     Command::new("qvm-notes", "Notes about a qube", notes::define, notes::run).with_manual(notes::manual);
+/// `qvm-pool`
+pub const QVM_POOL: Command =
+    Command::new("qvm-pool", "Storage pools", pool::define, pool::run).with_manual(pool::manual);
 /// `qvm-prefs`
 pub const QVM_PREFS: Command =
     Command::new("qvm-prefs", "Properties of a qube", prefs::define_for_qube, prefs::run_for_qube)
@@ -127,6 +143,13 @@ pub const QVM_PREFS: Command =
 /// `qvm-remove`
 pub const QVM_REMOVE: Command =
     Command::new("qvm-remove", "Remove qubes with their volumes", remove::define, remove::run);
+/// `qvm-revert-template-changes`
+pub const QVM_REVERT_TEMPLATE_CHANGES: Command = Command::new(
+    "qvm-revert-template-changes",
+    "Undo the last change of a template",
+    template_changes::define_revert,
+    template_changes::revert,
+);
 /// `qvm-service`
 pub const QVM_SERVICE: Command = Command::new("qvm-service", "Services of a qube", service::define, service::run);
 /// `qvm-shutdown`
@@ -137,6 +160,13 @@ pub const QVM_START: Command = Command::new("qvm-start", "Start qubes", start::d
 /// `qvm-tags`
 pub const QVM_TAGS: Command =
     Command::new("qvm-tags", "Tags of a qube", tags::define, tags::run).with_manual(tags::manual);
+/// `qvm-template-commit`
+pub const QVM_TEMPLATE_COMMIT: Command = Command::new(
+    "qvm-template-commit",
+    "Commit what a halted template wrote",
+    template_changes::define,
+    template_changes::commit,
+);
 /// `qvm-template-postprocess`
 pub const QVM_TEMPLATE_POSTPROCESS: Command = Command::new(
     "qvm-template-postprocess",
@@ -144,6 +174,18 @@ pub const QVM_TEMPLATE_POSTPROCESS: Command = Command::new(
     template_postprocess::define,
     template_postprocess::run,
 );
+
+/// `qvm-trim-template`
+pub const QVM_TRIM_TEMPLATE: Command = Command::new(
+    "qvm-trim-template",
+    "Give back room that a template's root volume does not need",
+    template_changes::define,
+    template_changes::trim,
+)
+.with_manual(template_changes::manual_of_trim);
+/// `qvm-volume`
+pub const QVM_VOLUME: Command =
+    Command::new("qvm-volume", "Volumes of qubes", volume::define, volume::run).with_manual(volume::manual);
 
 /// Every command, in alphabetical order. Each has its constant, so that a program that is one command holds only that.
 pub const COMMANDS: &[Command] = &[
@@ -159,17 +201,24 @@ pub const COMMANDS: &[Command] = &[
     QVM_CLONE,
     QVM_CREATE,
     QVM_FEATURES,
+    QVM_GROW_PRIVATE,
+    QVM_GROW_ROOT,
     QVM_INIT_STORAGE,
     QVM_KILL,
     QVM_LS,
     QVM_NOTES,
+    QVM_POOL,
     QVM_PREFS,
     QVM_REMOVE,
+    QVM_REVERT_TEMPLATE_CHANGES,
     QVM_SERVICE,
     QVM_SHUTDOWN,
     QVM_START,
     QVM_TAGS,
+    QVM_TEMPLATE_COMMIT,
     QVM_TEMPLATE_POSTPROCESS,
+    QVM_TRIM_TEMPLATE,
+    QVM_VOLUME,
 ];
 
 impl Command {

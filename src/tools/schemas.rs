@@ -2,6 +2,7 @@
 //! `qubes generate` writes them to `docs/schemas/`; `docs/json.md` says what is promised.
 
 mod listings;
+mod storage;
 mod store;
 
 use serde_json::{Map, Value as Json, json};
@@ -17,7 +18,7 @@ pub struct Schema {
 
 /// Every schema.
 pub fn all() -> Vec<Schema> {
-    [listings::all(), store::all()].into_iter().flatten().collect()
+    [listings::all(), storage::all(), store::all()].into_iter().flatten().collect()
 }
 
 /// A schema with its heading; `body` says the type.

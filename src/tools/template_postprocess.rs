@@ -8,6 +8,7 @@ use clap::{Arg, value_parser};
 use super::arguments::{flag, invalid_choice, needed, value};
 use super::failure::Failure;
 use super::invocation::Invocation;
+use super::progress::Bars;
 use super::remove::refused;
 use crate::lifecycle::Session;
 use crate::lifecycle::remove::Removal;
@@ -58,6 +59,7 @@ fn post_install(call: &mut Invocation, session: &Session, name: &str) -> Result<
         installed_by_rpm: !call.has("no-installed-by-rpm"),
         features: &package.features,
         properties: &package.properties,
+        watcher: &Bars::new(call, name),
     })?;
     installed.notes.iter().for_each(|note| call.warn(name, note));
     if !call.has("skip-start") {

@@ -11,7 +11,8 @@ const WIDTH: usize = 78;
 /// their definition; those with a heading of their own (they are ours, not upstream's) stay in `--help`.
 pub fn usage(command: &Command) -> String {
     let options = options(command);
-    let positionals: Vec<String> = command.get_positionals().filter(|a| !a.is_hide_set()).map(positional).collect();
+    let positionals: Vec<String> =
+        command.get_positionals().filter(|a| !a.is_hide_set()).flat_map(parts_of_positional).collect();
     let program = command.get_name().to_string();
     let parts: Vec<&str> = std::iter::once(&program).chain(&options).chain(&positionals).map(String::as_str).collect();
     let one_line = format!("usage: {}", parts.join(" "));
@@ -98,6 +99,15 @@ fn option(arg: &Arg) -> String {
     match arg.get_num_args().is_some_and(|n| n.max_values() > 1) {
         true => format!("{name} {value} [{value} ...]"),
         false => format!("{name} {value}"),
+    }
+}
+
+/// A command and what follows it may stand on two lines; anything else stays together.
+fn parts_of_positional(arg: &Arg) -> Vec<String> {
+    let text = positional(arg);
+    match arg.get_id() == THE_COMMAND {
+        true => text.split(' ').map(String::from).collect(),
+        false => vec![text],
     }
 }
 

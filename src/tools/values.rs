@@ -14,9 +14,10 @@ use crate::hypervisor::HypervisorError;
 use crate::lifecycle::Session;
 use crate::model::volume::class_volumes;
 use crate::model::{
-    Class, Label, PowerState, Property, PropertyError, Qubes, ResolvedVolume, Scope, Value, Vm, VmName, VolumeConfig,
+    Class, Label, Pool, PowerState, Property, PropertyError, Qubes, ResolvedVolume, Scope, Value, Vm, VmName,
+    VolumeConfig,
 };
-use crate::storage::{Driver, Drivers, Volume};
+use crate::storage::{Driver, Drivers, Volume, fullness};
 
 /// The words that make a feature true for listings.
 pub fn is_truthy(feature: &str) -> bool {
@@ -255,6 +256,24 @@ impl<'a> Values<'a> {
         // Neither is a pool of a driver we do not have, or a file that is missing.
         let usage = self.pool(&pool).and_then(|d| d.usage(&Volume::resolved(&vm.name, volume).ok()?).ok()).unwrap_or(0);
         VolumeShown { name, pool, size, usage }
+    }
+
+    /// What a person should hear before pools are full, each place once. A pool whose room takes long to tell (LVM has to
+    /// be asked) has a line only where it was asked for its volumes anyway, and one whose room cannot be told has none.
+    pub fn warnings_of_pools(&self, asks_pools: bool) -> Vec<String> {
+        let is_asked = |pool: &&Pool| match pool.driver() {
+            // Kernels lie where packages put them.
+            "linux-kernel" => false,
+            "lvm_thin" => asks_pools,
+            _ => true,
+        };
+        let warnings = |pool: &Pool| {
+            let told = fullness::warnings(pool.name(), &*self.pool(pool.name())?).ok()?;
+            // A pool inside another one's place has that one's room.
+            let is_first = !told.is_empty() && self.session.pool_around(self.qubes, pool).is_none();
+            is_first.then_some(told)
+        };
+        self.qubes.pools.iter().filter(is_asked).filter_map(warnings).flatten().collect()
     }
 
     fn pool(&self, name: &str) -> Looked {

@@ -131,3 +131,22 @@ fn values_fit_their_property_and_pairs_come_in_two_steps() {
 fn a_store_that_cannot_be_read_offers_nothing_and_says_nothing() {
     assert_eq!(complete("bash", &["qvm-start", "--qubesxml", "/nonexistent", ""]), [""; 0]);
 }
+
+#[test]
+fn pools_volumes_drivers_and_their_options_are_completed() {
+    assert_eq!(complete("fish", &["qvm-pool", "re"]), ["remove"]);
+    assert_eq!(complete("bash", &["qvm-pool", "info", "v"]), ["varlibqubes", "vm-pool"]);
+    assert_eq!(complete("bash", &["qvm-pool", "-r", "slow"]), ["slow-hdd"]);
+    assert_eq!(complete("bash", &["qvm-pool", "remove", "vm-pool", "refl"]), ["reflinked"]);
+    assert_eq!(complete("bash", &["qvm-pool", "add", "new", "file"]), ["file", "file-reflink"]);
+    assert_eq!(complete("bash", &["qvm-pool", "add", "new", "lvm_thin", "-o", "v"]), ["volume_group="]);
+    assert_eq!(complete("bash", &["qvm-pool", "set", "vm-pool", "-o", "rev"]), ["revisions_to_keep="]);
+    assert_eq!(complete("fish", &["qvm-volume", "info", "work:p"]), ["work:private\tAppVM"]);
+    // bash makes three words of it and replaces the last.
+    assert_eq!(complete("bash", &["qvm-volume", "info", "work", ":", "p"]), ["private"]);
+    assert_eq!(complete("bash", &["qvm-volume", "info", "work:private", "rev"]), ["revisions_to_keep", "revisions"]);
+    assert_eq!(complete("bash", &["qvm-volume", "config", "work:private", "rw", ""]), ["True", "False"]);
+    assert_eq!(complete("bash", &["qvm-volume", "list", "-p", "slow"]), ["slow-hdd"]);
+    assert_eq!(complete("bash", &["qvm-template-commit", "fed"]), ["fedora-41-xfce"]);
+    assert_eq!(complete("bash", &["qvm-grow-private", "wo"]), ["work"]);
+}

@@ -16,16 +16,18 @@ const QVM_CHECK: &str = env!("CARGO_BIN_EXE_qvm-check");
 const QVM_FEATURES: &str = env!("CARGO_BIN_EXE_qvm-features");
 const QVM_LS: &str = env!("CARGO_BIN_EXE_qvm-ls");
 const QVM_NOTES: &str = env!("CARGO_BIN_EXE_qvm-notes");
+const QVM_POOL: &str = env!("CARGO_BIN_EXE_qvm-pool");
 const QVM_PREFS: &str = env!("CARGO_BIN_EXE_qvm-prefs");
 const QVM_SERVICE: &str = env!("CARGO_BIN_EXE_qvm-service");
 const QVM_TAGS: &str = env!("CARGO_BIN_EXE_qvm-tags");
+const QVM_VOLUME: &str = env!("CARGO_BIN_EXE_qvm-volume");
 
 /// Every column that has a name of its own, and one that has none.
 const COLUMNS: &str = "name,state,class,flags,gateway,memory,maxmem,disk,priv-curr,priv-max,priv-used,priv-pool,root-curr,\
                        root-max,root-used,root-pool,tags,connected_vms,label,netvm,kernelopts,dns,start_time,xid,nosuch";
 
 /// A schema, and a command that prints what it describes. QUBE stands for a qube of the store.
-const PRINTED: [(&str, &str, &str); 27] = [
+const PRINTED: [(&str, &str, &str); 33] = [
     ("qvm-ls", QVM_LS, "--json"),
     ("qvm-ls", QVM_LS, "--json -n"),
     ("qvm-ls", QVM_LS, "--json -o prefs"),
@@ -48,6 +50,12 @@ const PRINTED: [(&str, &str, &str); 27] = [
     ("qvm-notes", QVM_NOTES, "--json QUBE"),
     ("qvm-notes", QVM_NOTES, "-p --json QUBE"),
     ("qvm-check", QVM_CHECK, "--json --template QUBE nosuch dom0"),
+    ("qvm-pool", QVM_POOL, "--json"),
+    ("qvm-pool-info", QVM_POOL, "--json info varlibqubes"),
+    ("qvm-pool-drivers", QVM_POOL, "--json drivers"),
+    ("qvm-volume", QVM_VOLUME, "--json"),
+    ("qvm-volume-info", QVM_VOLUME, "--json info QUBE:root"),
+    ("qvm-volume-info", QVM_VOLUME, "--json info QUBE:kernel"),
     ("qubes-db-check", QUBES_DB, "check --json"),
     ("qubes-db-history", QUBES_DB, "history --json"),
     ("qubes-db-diff", QUBES_DB, "diff --json"),
@@ -193,6 +201,10 @@ fn a_missing_field_is_missed() {
         ("qubes-prefs-changed", "/clockvm", "default_value"),
         ("qvm-notes", "", "notes"),
         ("qvm-check", "/1", "satisfied"),
+        ("qvm-pool", "/0", "size"),
+        ("qvm-pool-info", "", "nearly_full"),
+        ("qvm-volume", "/0", "vid"),
+        ("qvm-volume-info", "", "revisions"),
         ("qubes-db-history", "/0", "error"),
         ("qubes-db-diff", "/0", "old"),
         ("qubes-db-dump", "/domains/work", "tags"),

@@ -49,7 +49,10 @@ impl Block {
         let mut wrong = String::new();
         // Upstream's progress spinner; we are done before it would turn.
         let stderr: String = self.stderr.split_inclusive('\n').filter(|l| *l != "<SPINNER>\n").collect();
-        for (name, wanted, got) in [("stdout", &self.stdout, &got.stdout), ("stderr", &stderr, &got.stderr)] {
+        // How full this machine's disk is.
+        let warned = got.stderr.split_inclusive('\n').filter(|l| !l.contains(" is nearly full: ")).collect();
+        let sizes = self.with_placeholders(&got.stdout);
+        for (name, wanted, got) in [("stdout", &self.stdout, &sizes), ("stderr", &stderr, &warned)] {
             if wanted != got {
                 wrong += &format!("{name}, recorded:\n{wanted}{name}, ours:\n{got}");
             }
@@ -58,6 +61,20 @@ impl Block {
             wrong += &format!("exit code {}, recorded {}\n", got.exit, self.exit);
         }
         if wrong.is_empty() { Ok(()) } else { Err(wrong) }
+    }
+}
+
+impl Block {
+    /// Sizes of the file system under a pool as they are recorded.
+    fn with_placeholders(&self, stdout: &str) -> String {
+        let line = |line: &str| {
+            let recorded = self.stdout.split_inclusive('\n').find(|recorded| {
+                let front = recorded.strip_suffix("<BYTES>\n").unwrap_or("\n");
+                line.strip_prefix(front).is_some_and(|bytes| bytes.trim_end().parse::<u64>().is_ok_and(|n| n > 0))
+            });
+            recorded.unwrap_or(line).to_string()
+        };
+        stdout.split_inclusive('\n').map(line).collect()
     }
 }
 

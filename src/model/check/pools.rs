@@ -2,20 +2,19 @@
 
 use super::{At, Finding, Harm, Kind, Remedy};
 use crate::model::facts::Facts;
+use crate::model::pool_driver::PoolDriver;
 use crate::model::qubes::Qubes;
 use crate::model::release::Release;
 
-/// The drivers that the releases of Qubes OS bring along, with the options each knows besides `name` and `driver`
-/// (`spec/r4-storage.md` §4); `None` where they are not known here.
-const DRIVERS: [(&str, Option<&[&str]>); 7] = [
-    ("file", Some(&["dir_path", "revisions_to_keep", "ephemeral_volatile"])),
-    ("file-reflink", Some(&["dir_path", "revisions_to_keep", "setup_check", "ephemeral_volatile"])),
-    ("linux-kernel", Some(&["dir_path"])),
-    ("lvm_thin", Some(&["volume_group", "thin_pool", "revisions_to_keep", "ephemeral_volatile"])),
-    ("zfs", Some(&["container", "revisions_to_keep", "ephemeral_volatile", "snap_on_start_forensics"])),
-    ("callback", None),
-    ("wipe", None),
-];
+/// The options that pools of a driver have besides `name` and `driver`, where they are known here; `None` for a driver
+/// that no release of Qubes OS brings along.
+fn options_of(driver: &str) -> Option<Option<&'static [&'static str]>> {
+    match driver {
+        // Those of what it wraps are in a file of its own, and of releases before 4.1 nothing more is known.
+        "callback" | "wipe" => Some(None),
+        other => PoolDriver::find(other).map(|driver| Some(driver.options)),
+    }
+}
 
 impl Qubes {
     pub(super) fn check_pools(&self, facts: &dyn Facts, found: &mut Vec<Finding>) {
@@ -36,8 +35,7 @@ impl Qubes {
                 };
                 add(Kind::PoolTwice, Harm::Misread, "stands there twice".into(), remedy);
             }
-            let driver = DRIVERS.iter().find(|(name, _)| *name == pool.driver());
-            match (pool.driver(), driver) {
+            match (pool.driver(), options_of(pool.driver())) {
                 ("", _) => add(
                     Kind::PoolDriver,
                     Harm::Misread,
@@ -55,7 +53,7 @@ impl Qubes {
                         Remedy::ByHand("install what provides the driver".into()),
                     );
                 }
-                (_, Some((driver, Some(known)))) => {
+                (driver, Some(Some(known))) => {
                     let is_known = |name: &str| matches!(name, "name" | "driver") || known.contains(&name);
                     let unknown: Vec<&str> = pool.attributes.names().filter(|name| !is_known(name)).collect();
                     if !unknown.is_empty() {
@@ -64,7 +62,7 @@ impl Qubes {
                         add(Kind::PoolOption, Harm::Refused, text, Remedy::TakeOutAttributes(names));
                     }
                 }
-                (_, Some((_, None))) => {}
+                (_, Some(None)) => {}
             }
             let taken_out = || Remedy::TakeOutAttributes(vec!["ephemeral_volatile".into()]);
             match pool.option("ephemeral_volatile") {

@@ -8,7 +8,7 @@ use super::files::Files;
 use super::{DmFile, cow};
 use crate::storage::durable::{self, Copy};
 use crate::storage::in_use::{open_without_layers, refuse_if_open};
-use crate::storage::volume_files::{exists, look, make_directories};
+use crate::storage::volume_files::{exists, look, make_directories, remove_import_leftovers};
 use crate::storage::{Committed, Kind, StorageError, Volume, device_mapper, loop_device};
 
 impl DmFile {
@@ -92,6 +92,7 @@ impl DmFile {
         make_directories(&self.directory, files.directory(), self.group)?;
         self.finish_revert(&files)?;
         let import = files.import();
+        remove_import_leftovers(&import)?;
         let done = write(&import).and_then(|()| {
             let _alone = self.lock(volume)?;
             round_up(&import)?;

@@ -7,7 +7,7 @@ use super::Reflink;
 use super::images::Images;
 use crate::storage::durable::{self, Copy};
 use crate::storage::in_use::refuse_if_open;
-use crate::storage::volume_files::exists;
+use crate::storage::volume_files::{exists, remove_import_leftovers};
 use crate::storage::{Committed, Kind, StorageError, Volume, loop_device};
 
 impl Reflink {
@@ -73,6 +73,7 @@ impl Reflink {
         refuse_if_open(volume, &images.clean())?;
         self.make_directory(&images)?;
         let import = images.import();
+        remove_import_leftovers(&import)?;
         let done = write(&import).and_then(|()| {
             let _alone = self.lock(volume)?;
             self.commit(volume, &images, &import)

@@ -120,6 +120,15 @@ impl Column {
         matches!(&self.content, Content::Property(p) if &**p == "label")
     }
 
+    /// Whether the pools of the volumes are asked for its cells.
+    pub fn is_of_disk(&self) -> bool {
+        match self.content {
+            Content::Disk => true,
+            Content::Volume { fact, .. } => matches!(fact, VolumeFact::Usage | VolumeFact::Percent),
+            _ => false,
+        }
+    }
+
     /// Whether its cells are numbers of MiB.
     pub fn is_mib(&self) -> bool {
         match self.content {

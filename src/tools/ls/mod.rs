@@ -99,6 +99,11 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     let rows = Rows { columns: &columns, values: &values, watch: &watch, read: &qubes, session: &session, colored };
     presentation::print(call, &rows, &names)?;
     watch.warn(call, "qvm-ls");
+    // A script that wants names or cells wants nothing else.
+    if !call.has("raw-list") && !call.has("raw-data") {
+        let warnings = values.warnings_of_pools(columns.iter().any(Column::is_of_disk));
+        warnings.iter().for_each(|warning| call.warn("qvm-ls", warning));
+    }
     Ok(0)
 }
 

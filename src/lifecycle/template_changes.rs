@@ -1,0 +1,73 @@
+//! R3's words about what a template's root volume has had done to it: commit, revert, trim (`spec/r3-start.md` §6), in
+//! today's meaning (`docs/earlier.md`).
+
+use super::settle::Settled;
+use super::start::known;
+use super::volume_data::NewData;
+use super::{LifecycleError, Session};
+use crate::model::{Class, RemovalError, VmName};
+use crate::storage::{Kind, VmStorage, zero_runs};
+
+impl Session {
+    /// Sees to it that what a halted template wrote is committed, and that nothing of it is missing. A template that stopped
+    /// in good order has nothing left to commit.
+    ///
+    /// # Errors
+    /// It is no template, it runs, or an image is missing.
+    pub fn commit_template(&self, name: &VmName) -> Result<(), LifecycleError> {
+        self.require_template(name)?;
+        let lock = self.lock_qube(name)?;
+        match self.settle(&lock)? {
+            Settled::Halted => {}
+            Settled::Active(_) => return Err(RemovalError::NotHalted(name.to_string()).into()),
+            Settled::Gone => return Err(LifecycleError::NoSuchQube(name.to_string())),
+        }
+        let qubes = self.read()?;
+        VmStorage::of(&self.system, &qubes, known(&qubes, name)?, self)?.verify()?;
+        Ok(())
+    }
+
+    /// Brings the root volume of a halted template back to what it was before the last change; what it is now becomes a
+    /// revision.
+    ///
+    /// # Errors
+    /// It is no template, it runs, or there is nothing to go back to.
+    pub fn revert_template(&self, name: &VmName) -> Result<(), LifecycleError> {
+        self.require_template(name)?;
+        self.revert_volume(name, "root", None)
+    }
+
+    /// Gives back the room of those parts of a halted template's root volume that are nothing but zeros; returns how many
+    /// bytes that were. What the volume was becomes a revision, and shares the rest with it.
+    ///
+    /// # Errors
+    /// It is no template, it runs, or its image cannot be read or written.
+    pub fn trim_template(&self, name: &VmName) -> Result<u64, LifecycleError> {
+        self.require_template(name)?;
+        let data = {
+            let lock = self.lock_qube(name)?;
+            self.require_halted(&lock)?;
+            let qubes = self.read()?;
+            self.with_volume(&qubes, known(&qubes, name)?, "root", |root, driver| match root.kind {
+                Kind::Origin => Ok(driver.open_committed(root)?),
+                _ => Err(super::volumes::refused(root, "it is not kept from start to start")),
+            })?
+        };
+        let failed = |source| LifecycleError::Io { what: format!("reading {name}:root"), source };
+        let zeros = zero_runs(&data.file).map_err(failed)?;
+        let bytes = zeros.iter().map(|run| run.end - run.start).sum();
+        if bytes > 0 {
+            self.replace_data(name, "root", NewData::Without { data: Some(data), zeros }, &crate::storage::Unwatched)?;
+        }
+        Ok(bytes)
+    }
+
+    fn require_template(&self, name: &VmName) -> Result<(), LifecycleError> {
+        let qubes = self.read()?;
+        let vm = known(&qubes, name)?;
+        if vm.class != Class::TemplateVM {
+            return Err(LifecycleError::NoTemplate { qube: name.clone(), class: vm.class.clone() });
+        }
+        self.convert_if_old(&qubes)
+    }
+}

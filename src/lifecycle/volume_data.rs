@@ -1,0 +1,325 @@
+//! New data for a volume that is there: imported, cloned from another, cleared.
+//!
+//! The data are copied beside the volume's own while no lock of the qube is held, so it can be listed, even started,
+//! meanwhile. Only when they are complete and on the disk the qube is locked, and unless it was started the volume gets
+//! them. Until then it has what it had, whatever happens.
+
+use std::cell::RefCell;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::ops::Range;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::time::Duration;
+
+use super::qube_lock::{QubeLock, make_run_directories};
+use super::root_data::OpenRootData;
+use super::settle::Settled;
+use super::start::known;
+use super::volumes::{full_name, refused};
+use super::{LifecycleError, Session};
+use crate::model::VmName;
+use crate::storage::{
+    Committed, CopyWatcher, Driver, Kind, Volume, Watched, copy_data_told, dig_holes, write_sparse_told,
+};
+use crate::store::file_lock::{Exclusivity, FileLock, FileLockError};
+
+/// How long a volume that gets new data is to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NewLength {
+    /// As long as the data.
+    OfTheData,
+    /// This many bytes; the data may be shorter, zeros follow them.
+    Bytes(u64),
+    /// As long as it is; the data may be shorter, zeros follow them.
+    AsItIs,
+}
+
+/// What a volume is to have in it.
+pub(super) enum NewData<'a> {
+    /// What a file, a device or a pipe has, from where it stands.
+    From {
+        file: &'a File,
+        length: NewLength,
+    },
+    Clone(Option<Committed>),
+    Package(&'a mut OpenRootData),
+    /// What it has, with holes where it has zeros.
+    Without {
+        data: Option<Committed>,
+        zeros: Vec<Range<u64>>,
+    },
+    Nothing,
+}
+
+impl Session {
+    /// Gives a volume of a halted qube the data that `file` has; atomically.
+    ///
+    /// # Errors
+    /// The qube runs, another import is under way, there are no data or more than the volume may have, or they cannot
+    /// all be read and written: the volume has what it had then.
+    pub fn import_volume(
+        &self,
+        name: &VmName,
+        volume: &str,
+        file: &File,
+        length: NewLength,
+        watcher: &dyn CopyWatcher,
+    ) -> Result<(), LifecycleError> {
+        self.replace_data(name, volume, NewData::From { file, length }, watcher).map(drop)
+    }
+
+    /// Gives a volume the last committed data of another one.
+    ///
+    /// # Errors
+    /// As [`Session::import_volume`]; the source is no volume that is kept from start to start.
+    pub fn clone_volume(
+        &self,
+        source: (&VmName, &str),
+        target: (&VmName, &str),
+        watcher: &dyn CopyWatcher,
+    ) -> Result<(), LifecycleError> {
+        if source == target {
+            let (volume, reason) = (format!("{}:{}", target.0, target.1), "it is the one to clone from".to_string());
+            return Err(LifecycleError::VolumeRefused { volume, reason });
+        }
+        // Whether it can have them is asked before the source is locked; it is asked again later.
+        self.require_volume_halted(target.0)?;
+        let data = {
+            let lock = self.lock_qube(source.0)?;
+            if self.settle(&lock)? == Settled::Gone {
+                return Err(LifecycleError::NoSuchQube(source.0.to_string()));
+            }
+            let qubes = self.read()?;
+            let vm = known(&qubes, source.0)?;
+            self.with_volume(&qubes, vm, source.1, |volume, driver| Ok(driver.open_committed(volume)?))?
+        };
+        self.replace_data(target.0, target.1, NewData::Clone(Some(data)), watcher).map(drop)
+    }
+
+    /// Empties a volume; it stays as large as it is.
+    ///
+    /// # Errors
+    /// As [`Session::import_volume`].
+    pub fn clear_volume(&self, name: &VmName, volume: &str) -> Result<(), LifecycleError> {
+        self.replace_data(name, volume, NewData::Nothing, &crate::storage::Unwatched).map(drop)
+    }
+
+    fn require_volume_halted(&self, name: &VmName) -> Result<(), LifecycleError> {
+        let qubes = self.read()?;
+        known(&qubes, name)?;
+        self.convert_if_old(&qubes)?;
+        drop(qubes);
+        let lock = self.lock_qube(name)?;
+        self.require_halted(&lock)
+    }
+
+    /// Replaces a volume's data. Whoever needs the qube as it is then goes on under the lock that is returned.
+    pub(super) fn replace_data(
+        &self,
+        name: &VmName,
+        volume: &str,
+        mut data: NewData<'_>,
+        watcher: &dyn CopyWatcher,
+    ) -> Result<QubeLock, LifecycleError> {
+        self.require_volume_halted(name)?;
+        let _alone = self.lock_for_import(name)?;
+        let qubes = self.read()?;
+        let vm = known(&qubes, name)?;
+        let (lock, size) = self.with_volume(&qubes, vm, volume, |volume, driver| {
+            if volume.kind != Kind::Origin {
+                return Err(refused(
+                    volume,
+                    "it is not kept from start to start, so there is nothing to put data into",
+                ));
+            }
+            let size = data.check(volume, driver)?;
+            let wanted = Volume { size: size.unwrap_or(volume.size), ..volume.clone() };
+            let outcome = RefCell::new(None);
+            let done = driver.import_written(&wanted, &mut |to| {
+                if let Err(error) = data.write_into(to, size, &volume.name, watcher) {
+                    // What is wrong with the data is told without the file they were to be written to.
+                    if error.raw_os_error().is_none() {
+                        outcome.replace(Some(Err(not_imported(volume, &error.to_string()))));
+                    }
+                    return Err(error);
+                }
+                // The source may be another volume's only image, whose start waits for this to be let go.
+                data.close();
+                let halted = self.lock_for_commit(name, volume, to);
+                let stop = halted.as_ref().err().map(|_| io::Error::other("the volume keeps what it had"));
+                outcome.replace(Some(halted));
+                stop.map_or(Ok(()), Err)
+            });
+            match (done, outcome.into_inner()) {
+                (_, Some(Err(error))) => Err(error),
+                (Ok(()), Some(Ok(lock))) => Ok((lock, driver.size(volume)?)),
+                (Ok(()), None) => Err(not_imported(volume, "the driver did not ask for the data")),
+                (Err(error), _) => Err(not_imported(volume, &error.to_string())),
+            }
+        })?;
+        drop(qubes);
+        self.change_volumes(name, |write, vm| Ok(write.set_volume_size(vm, volume, size, self)?))?;
+        Ok(lock)
+    }
+
+    /// The lock of a qube that is still what it was when the copying began.
+    fn lock_for_commit(&self, name: &VmName, began: &Volume, image: &File) -> Result<QubeLock, LifecycleError> {
+        let lock = self.lock_qube(name)?;
+        match self.settle(&lock)? {
+            Settled::Halted => {}
+            Settled::Active(_) => return Err(not_imported(began, "the qube was started meanwhile")),
+            Settled::Gone => return Err(not_imported(began, "the qube was removed meanwhile")),
+        }
+        // A start clears what it takes for the rest of an import that crashed.
+        if image.metadata().is_ok_and(|image| image.is_file() && image.nlink() == 0) {
+            return Err(not_imported(began, "the qube was started or removed meanwhile"));
+        }
+        let qubes = self.read()?;
+        self.with_volume(&qubes, known(&qubes, name)?, &began.name, |now, _| match now == began {
+            true => Ok(()),
+            false => Err(not_imported(began, "the volume's options were changed meanwhile")),
+        })?;
+        Ok(lock)
+    }
+
+    /// Two imports into one qube at once would each take what the other has begun for a leftover.
+    fn lock_for_import(&self, name: &VmName) -> Result<FileLock, LifecycleError> {
+        make_run_directories(&self.system)?;
+        let file = self.system.run_dir().join("lock").join(format!("import-{name}"));
+        FileLock::acquire(&file, Exclusivity::Exclusive, Duration::ZERO, self.system.qubes_group()).map_err(|error| {
+            match error {
+                FileLockError::Held { holder } => LifecycleError::Locked {
+                    qube: name.clone(),
+                    reason: format!("another import into it is under way ({holder})"),
+                },
+                FileLockError::Io { file, source } => {
+                    LifecycleError::Io { what: format!("cannot lock {}", file.display()), source }
+                }
+            }
+        })
+    }
+}
+
+fn not_imported(volume: &Volume, reason: &str) -> LifecycleError {
+    LifecycleError::NotImported { volume: full_name(volume), reason: reason.to_string() }
+}
+
+impl NewData<'_> {
+    /// How long the volume will be, where that can be told; an error where the data do not fit.
+    fn check(&mut self, volume: &Volume, driver: &dyn Driver) -> Result<Option<u64>, LifecycleError> {
+        match self {
+            NewData::Nothing => Ok(Some(driver.size(volume)?)),
+            NewData::Clone(data) | NewData::Without { data, .. } => Ok(data.as_ref().map(|data| data.size)),
+            NewData::Package(image) => Ok(image.size()),
+            NewData::From { file, length } => {
+                let failed = |source| LifecycleError::Io { what: "looking at the data to import".to_string(), source };
+                let available = length_of(file).map_err(failed)?;
+                let wanted = match length {
+                    NewLength::OfTheData => available,
+                    NewLength::Bytes(bytes) => Some(*bytes),
+                    NewLength::AsItIs => Some(driver.size(volume)?),
+                };
+                match (available, wanted) {
+                    (Some(0), _) => Err(not_imported(volume, NO_DATA)),
+                    (_, Some(0)) => Err(not_imported(volume, "a volume has at least one byte")),
+                    (Some(available), Some(wanted)) if available > wanted => {
+                        Err(not_imported(volume, &too_long(available, wanted)))
+                    }
+                    _ => Ok(wanted),
+                }
+            }
+        }
+    }
+
+    /// Writes the data into an empty image, which will have `size` bytes where that is known.
+    fn write_into(&mut self, to: &File, size: Option<u64>, name: &str, watcher: &dyn CopyWatcher) -> io::Result<()> {
+        match self {
+            NewData::Nothing => {}
+            NewData::Clone(None) | NewData::Without { data: None, .. } => {
+                return Err(io::Error::other("the data were read already"));
+            }
+            NewData::Without { data: Some(data), zeros } => {
+                copy_data_told(&data.file, to, &|_| ())?;
+                dig_holes(to, zeros)?;
+            }
+            NewData::Clone(Some(data)) => {
+                let watched = Watched::begin(watcher, name, Some(data.size));
+                copy_data_told(&data.file, to, &|at| watched.reached(at))?;
+            }
+            NewData::Package(image) => image.write_into(to, name, watcher)?,
+            NewData::From { file, .. } => write_from(file, to, size, name, watcher)?,
+        }
+        match size {
+            // A device has its length from when it was made.
+            Some(size) if to.metadata()?.is_file() => to.set_len(size),
+            _ => Ok(()),
+        }
+    }
+
+    /// Lets go of what was read.
+    fn close(&mut self) {
+        if let NewData::Clone(data) | NewData::Without { data, .. } = self {
+            *data = None;
+        }
+    }
+}
+
+const NO_DATA: &str = "there are no data; qvm-volume clear empties a volume";
+
+fn too_long(available: u64, wanted: u64) -> String {
+    format!("the data have {available} bytes, and the volume is to have {wanted}")
+}
+
+fn write_from(mut file: &File, to: &File, size: Option<u64>, name: &str, watcher: &dyn CopyWatcher) -> io::Result<()> {
+    let available = length_of(file)?;
+    let watched = Watched::begin(watcher, name, available.or(size));
+    let told = |at: u64| watched.reached(at);
+    if file.metadata()?.is_file() && file.stream_position()? == 0 {
+        return copy_data_told(file, to, &told);
+    }
+    let passed = std::cell::Cell::new(0);
+    write_sparse_told(Bounded { from: file, passed: &passed, most: size }, to, &told)?;
+    match passed.get() {
+        0 => Err(io::Error::other(NO_DATA)),
+        _ => Ok(()),
+    }
+}
+
+/// How many bytes can be read from here on; unknown of a pipe.
+fn length_of(mut file: &File) -> io::Result<Option<u64>> {
+    let kind = file.metadata()?.file_type();
+    if kind.is_file() {
+        let at = file.stream_position()?;
+        return Ok(Some(file.metadata()?.len().saturating_sub(at)));
+    }
+    if kind.is_block_device() {
+        let at = file.stream_position()?;
+        let end = file.seek(SeekFrom::End(0))?;
+        file.seek(SeekFrom::Start(at))?;
+        return Ok(Some(end.saturating_sub(at)));
+    }
+    match kind.is_dir() {
+        true => Err(io::ErrorKind::IsADirectory.into()),
+        false => Ok(None),
+    }
+}
+
+/// What comes out of a pipe, counted; an error instead of more than there may be.
+struct Bounded<'a, R> {
+    from: R,
+    passed: &'a std::cell::Cell<u64>,
+    most: Option<u64>,
+}
+
+impl<R: Read> Read for Bounded<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let got = self.from.read(buffer)?;
+        self.passed.set(self.passed.get() + got as u64);
+        match self.most {
+            Some(most) if self.passed.get() > most => {
+                Err(io::Error::other(format!("the data have more than the {most} bytes that the volume is to have")))
+            }
+            _ => Ok(got),
+        }
+    }
+}

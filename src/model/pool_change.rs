@@ -1,0 +1,264 @@
+//! Deciding about pools: adding one, removing one, changing its options (`spec/r4-storage.md` §4).
+
+use std::fmt;
+
+use super::facts::Facts;
+use super::pool::Pool;
+use super::pool_driver::{POOL_DRIVERS, PoolDriver};
+use super::property::{Kind, global_properties, parse_bool};
+use super::qubes::Qubes;
+use super::release::Release;
+use super::text_map::TextMap;
+use super::vm::Vm;
+use super::volume::volume_names;
+
+/// A wish for a new pool.
+#[derive(Debug, Clone, Copy)]
+pub struct NewPool<'a> {
+    pub name: &'a str,
+    pub driver: &'a str,
+    pub options: &'a [(&'a str, &'a str)],
+}
+
+/// Who needs a pool.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PoolUse {
+    /// It is what this global property evaluates to.
+    Default {
+        property: &'static str,
+    },
+    Volume {
+        vm: String,
+        volume: String,
+    },
+}
+
+impl fmt::Display for PoolUse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PoolUse::Default { property } => write!(f, "it is {property}"),
+            PoolUse::Volume { vm, volume } => write!(f, "{vm}:{volume} is in it"),
+        }
+    }
+}
+
+/// Why a pool cannot be added, removed or changed so.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PoolError {
+    #[error("No such pools: ['{0}']")]
+    NoSuchPool(String),
+    /// Upstream's words for a name that is taken.
+    #[error("Storage pool is in use: '{0}'")]
+    Exists(String),
+    #[error("'{}' is no name for a pool: it has 1 to 63 letters, digits, '-', '_' and '.', and does not begin with '-' or '.'", .0.escape_debug())]
+    Name(String),
+    #[error("there is no driver '{}'; there are {}", .0.escape_debug(), names_of_drivers())]
+    NoSuchDriver(String),
+    #[error("driver {driver} has no option '{}'; it has {}", option.escape_debug(), known.join(", "))]
+    NoSuchOption { driver: &'static str, option: String, known: &'static [&'static str] },
+    #[error("driver {driver} needs option {option}")]
+    MissingOption { driver: &'static str, option: &'static str },
+    #[error("{option} '{}' is {rule}", text.escape_debug())]
+    BadValue { option: String, text: String, rule: String },
+    #[error("Setting option {option} is not supported for pool {pool}")]
+    NotToBeSet { pool: String, option: String },
+    #[error("{option} is not known to Qubes OS {release}, for which the store is written")]
+    TooNew { option: &'static str, release: Release },
+    #[error("Storage pool is in use: '{pool}': {}", in_words(uses))]
+    InUse { pool: String, uses: Vec<PoolUse> },
+}
+
+fn names_of_drivers() -> String {
+    POOL_DRIVERS.iter().map(|driver| driver.name).collect::<Vec<_>>().join(", ")
+}
+
+/// The first few uses; there may be hundreds.
+fn in_words(uses: &[PoolUse]) -> String {
+    const SHOWN: usize = 5;
+    let mut words = uses.iter().take(SHOWN).map(PoolUse::to_string).collect::<Vec<_>>().join(", ");
+    if let Some(more) = uses.len().checked_sub(SHOWN).filter(|more| *more > 0) {
+        words.push_str(&format!(", and {more} more"));
+    }
+    words
+}
+
+impl Qubes {
+    /// Decides what a new pool is and changes nothing. Whoever calls prepares its place and then adds it
+    /// ([`Qubes::add_pool`]).
+    ///
+    /// # Errors
+    /// The name is taken or none, or the driver does not know such a pool.
+    pub fn plan_pool(&self, new: &NewPool<'_>, facts: &dyn Facts) -> Result<Pool, PoolError> {
+        if !is_name(new.name) {
+            return Err(PoolError::Name(new.name.to_owned()));
+        }
+        if self.pools.get(new.name).is_some() {
+            return Err(PoolError::Exists(new.name.to_owned()));
+        }
+        let driver = PoolDriver::find(new.driver).ok_or_else(|| PoolError::NoSuchDriver(new.driver.to_owned()))?;
+        if let Some((unknown, _)) = new.options.iter().find(|(name, _)| !driver.knows(name)) {
+            let (driver, known) = (driver.name, driver.options);
+            return Err(PoolError::NoSuchOption { driver, option: (*unknown).to_owned(), known });
+        }
+        // Of one that is given twice the last counts.
+        let given = |option: &str| new.options.iter().rev().find(|(name, _)| *name == option).map(|(_, text)| *text);
+        let mut attributes = TextMap::from_iter([("name", new.name)]);
+        for &option in driver.required {
+            let missing = || PoolError::MissingOption { driver: driver.name, option };
+            attributes.set(option, &checked_text(option, given(option).ok_or_else(missing)?)?);
+        }
+        attributes.set("driver", driver.name);
+        if let Some(most) = driver.most_revisions {
+            let number = given("revisions_to_keep").map_or(Ok(1), |text| revisions(text, most, facts.release()))?;
+            attributes.set("revisions_to_keep", &number.to_string());
+        }
+        if let Some(text) = given("setup_check") {
+            // Only for the moment in which the place is prepared: it is not saved, as upstream has it.
+            let checks = boolean("setup_check", text)?;
+            attributes.set("setup_check", if checks { "yes" } else { "no" });
+        }
+        for flag in ["ephemeral_volatile", "snap_on_start_forensics"] {
+            // A false one is left out: every release up to 4.4.0 takes the text `False` for true.
+            if given(flag).map(|text| boolean(flag, text)).transpose()? == Some(true) {
+                refuse_too_new(flag, facts.release())?;
+                attributes.set(flag, "True");
+            }
+        }
+        Ok(Pool { attributes })
+    }
+
+    /// Adds a pool whose place is prepared.
+    ///
+    /// # Errors
+    /// The name was taken meanwhile.
+    pub fn add_pool(&mut self, mut pool: Pool) -> Result<(), PoolError> {
+        if self.pools.get(pool.name()).is_some() {
+            return Err(PoolError::Exists(pool.name().to_owned()));
+        }
+        pool.attributes.remove("setup_check");
+        self.pools.0.push(pool);
+        Ok(())
+    }
+
+    /// Takes pools out of the store: all of them or, when one is in use or does not exist, none.
+    ///
+    /// # Errors
+    /// Nothing was changed.
+    pub fn remove_pools(&mut self, names: &[&str], facts: &dyn Facts) -> Result<(), PoolError> {
+        for name in names {
+            if self.pools.get(name).is_none() {
+                return Err(PoolError::NoSuchPool((*name).to_owned()));
+            }
+            let uses = self.uses_of_pool(name, facts);
+            if !uses.is_empty() {
+                return Err(PoolError::InUse { pool: (*name).to_owned(), uses });
+            }
+        }
+        self.pools.0.retain(|pool| !names.contains(&pool.name()));
+        Ok(())
+    }
+
+    /// Everything that needs a pool: the defaults that evaluate to it, then the volumes that are in it.
+    pub fn uses_of_pool(&self, name: &str, facts: &dyn Facts) -> Vec<PoolUse> {
+        let is_it = |property: &str| self.global_value(property, facts).is_ok_and(|value| value.to_string() == name);
+        let defaults = global_properties().filter(|p| matches!(p.kind, Kind::Pool) && is_it(p.name));
+        let mut uses: Vec<PoolUse> = defaults.map(|p| PoolUse::Default { property: p.name }).collect();
+        for vm in self.iter() {
+            let inside = volume_names(vm).filter(|volume| self.is_in_pool(vm, volume, name, facts));
+            let used = |volume: &str| PoolUse::Volume { vm: vm.name.to_string(), volume: volume.to_owned() };
+            uses.extend(inside.map(used));
+        }
+        uses
+    }
+
+    /// Whether a volume is in a pool, or, of one that cannot be told, says so.
+    fn is_in_pool(&self, vm: &Vm, volume: &str, pool: &str, facts: &dyn Facts) -> bool {
+        match self.volume(vm, volume, facts) {
+            Ok(volume) => volume.pool == pool,
+            Err(_) => vm.volume(volume).is_some_and(|own| own.attributes.get("pool") == Some(pool)),
+        }
+    }
+
+    /// Changes an option of a pool: `revisions_to_keep` or `ephemeral_volatile`. Volumes that are there keep what they
+    /// have of the first.
+    ///
+    /// # Errors
+    /// There is no such pool, it has no such option, or the value breaks a rule.
+    pub fn set_pool_option(
+        &mut self,
+        name: &str,
+        option: &str,
+        text: &str,
+        facts: &dyn Facts,
+    ) -> Result<(), PoolError> {
+        let pool = self.pools.get(name).ok_or_else(|| PoolError::NoSuchPool(name.to_owned()))?;
+        let driver = PoolDriver::find(pool.driver());
+        let fixed = || PoolError::NotToBeSet { pool: name.to_owned(), option: option.to_owned() };
+        let driver = driver.filter(|driver| driver.knows(option)).ok_or_else(fixed)?;
+        let stored = match (option, driver.most_revisions) {
+            ("revisions_to_keep", Some(most)) => Some(revisions(text, most, facts.release())?.to_string()),
+            ("ephemeral_volatile", _) => boolean("ephemeral_volatile", text)?.then(|| "True".to_owned()),
+            _ => return Err(fixed()),
+        };
+        if option == "ephemeral_volatile" && stored.is_some() {
+            refuse_too_new("ephemeral_volatile", facts.release())?;
+        }
+        for pool in self.pools.0.iter_mut().filter(|pool| pool.name() == name) {
+            match &stored {
+                Some(text) => pool.attributes.set(option, text),
+                None => drop(pool.attributes.remove(option)),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Letters, digits, `-_.`: what upstream's API takes, and nothing that reads as an option or a hidden file.
+fn is_name(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    (1..=63).contains(&name.len()) && name.chars().all(plain) && !name.starts_with(['-', '.'])
+}
+
+/// A text that can stand in an attribute; a directory has to be told from the root on.
+fn checked_text(option: &str, text: &str) -> Result<String, PoolError> {
+    let bad =
+        |rule: &str| PoolError::BadValue { option: option.to_owned(), text: text.to_owned(), rule: rule.to_owned() };
+    if text.is_empty() || text.chars().any(char::is_control) {
+        return Err(bad("empty, or has control characters"));
+    }
+    if option == "dir_path" && !text.starts_with('/') {
+        return Err(bad("no absolute path"));
+    }
+    Ok(text.to_owned())
+}
+
+/// How many revisions to keep: −1 (no snapshots at all), 0, or a number up to `most`.
+pub(super) fn revisions(text: &str, most: i64, release: Release) -> Result<i64, PoolError> {
+    let option = || "revisions_to_keep".to_owned();
+    let bad = |rule: String| PoolError::BadValue { option: option(), text: text.to_owned(), rule };
+    let number: i64 = text.trim().parse().map_err(|_| bad("no number".to_owned()))?;
+    match number {
+        ..-1 => Err(bad("less than -1 (no snapshots at all)".to_owned())),
+        -1 if release < Release::R4_3 => Err(PoolError::TooNew { option: "revisions_to_keep -1", release }),
+        number if number > most => Err(bad(format!("more than the {most} that the pool's driver can keep"))),
+        number => Ok(number),
+    }
+}
+
+pub(super) fn boolean(option: &str, text: &str) -> Result<bool, PoolError> {
+    if text.is_empty() {
+        return Ok(false);
+    }
+    parse_bool(text).ok_or_else(|| PoolError::BadValue {
+        option: option.to_owned(),
+        text: text.to_owned(),
+        rule: "neither True nor False".to_owned(),
+    })
+}
+
+fn refuse_too_new(option: &'static str, release: Release) -> Result<(), PoolError> {
+    match option {
+        "ephemeral_volatile" if !release.knows_ephemeral() => Err(PoolError::TooNew { option, release }),
+        _ => Ok(()),
+    }
+}

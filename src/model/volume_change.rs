@@ -1,0 +1,262 @@
+//! Deciding about a volume's options: how many revisions it keeps, whether it can be written to, whether its key is
+//! thrown away (`spec/r4-storage.md` §1, §3).
+
+use super::class::Class;
+use super::facts::Facts;
+use super::pool_change::{PoolError, boolean, revisions};
+use super::pool_driver::PoolDriver;
+use super::power::PowerState;
+use super::qubes::Qubes;
+use super::release::Release;
+use super::text_map::TextMap;
+use super::vm::Vm;
+use super::volume::{ResolvedVolume, VolumeError};
+
+/// An option of a volume that a person may set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum VolumeOption {
+    Rw,
+    RevisionsToKeep,
+    Ephemeral,
+}
+
+/// Why a volume's option cannot be set so.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum VolumeChangeError {
+    #[error("Invalid property: {0}")]
+    NoSuchOption(String),
+    /// Upstream's words for a number that is none, or less than -1.
+    #[error("Invalid value for revisions_to_keep")]
+    BadRevisions,
+    #[error("{vm}:{volume}: {source}")]
+    BadValue { vm: String, volume: String, source: PoolError },
+    #[error("{vm}:{volume}: {option} cannot be set: {reason}")]
+    NotToBeSet { vm: String, volume: String, option: &'static str, reason: &'static str },
+    #[error("{vm}:{volume}: {option} can be changed only while {vm} is halted, and it is {state}")]
+    NotHalted { vm: String, volume: String, option: &'static str, state: PowerState },
+    #[error(
+        "{vm}:{volume}: revisions_to_keep can be set to or from -1 (no snapshots) only while no disposable of {vm} runs, \
+         and {disposable} does"
+    )]
+    DisposableRuns { vm: String, volume: String, disposable: String },
+    #[error("{vm}:{volume}: {option} is not known to Qubes OS {release}, for which the store is written")]
+    TooNew { vm: String, volume: String, option: &'static str, release: Release },
+    #[error(transparent)]
+    Volume(#[from] VolumeError),
+}
+
+impl VolumeOption {
+    /// The option of this name.
+    pub fn parse(name: &str) -> Result<VolumeOption, VolumeChangeError> {
+        match name {
+            "rw" => Ok(VolumeOption::Rw),
+            "revisions_to_keep" => Ok(VolumeOption::RevisionsToKeep),
+            "ephemeral" => Ok(VolumeOption::Ephemeral),
+            other => Err(VolumeChangeError::NoSuchOption(other.to_owned())),
+        }
+    }
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            VolumeOption::Rw => "rw",
+            VolumeOption::RevisionsToKeep => "revisions_to_keep",
+            VolumeOption::Ephemeral => "ephemeral",
+        }
+    }
+
+    /// Every option, for lists.
+    pub const ALL: [VolumeOption; 3] = [VolumeOption::Rw, VolumeOption::RevisionsToKeep, VolumeOption::Ephemeral];
+}
+
+impl Qubes {
+    /// Sets an option of one volume of a qube.
+    ///
+    /// # Errors
+    /// The qube has no such volume, or the value breaks a rule; nothing was changed.
+    pub fn set_volume_option(
+        &mut self,
+        vm: &Vm,
+        volume: &str,
+        option: VolumeOption,
+        text: &str,
+        facts: &dyn Facts,
+    ) -> Result<(), VolumeChangeError> {
+        let resolved = self.volume(vm, volume, facts)?;
+        let change = Change { qubes: self, vm, volume: &resolved, option, facts };
+        let stored = change.decide(text)?;
+        let name = vm.name.to_string();
+        self.set_volume_attribute(&name, &resolved, option.as_str(), stored.as_deref(), facts);
+        Ok(())
+    }
+
+    /// Writes down how large a volume is.
+    ///
+    /// # Errors
+    /// The qube has no such volume.
+    pub fn set_volume_size(
+        &mut self,
+        vm: &Vm,
+        volume: &str,
+        bytes: u64,
+        facts: &dyn Facts,
+    ) -> Result<(), VolumeChangeError> {
+        let resolved = self.volume(vm, volume, facts)?;
+        let name = vm.name.to_string();
+        self.set_volume_attribute(&name, &resolved, "size", Some(&bytes.to_string()), facts);
+        Ok(())
+    }
+
+    /// Changes one attribute of a volume's description, which is written down in full where it was left to the class.
+    fn set_volume_attribute(
+        &mut self,
+        vm: &str,
+        volume: &ResolvedVolume,
+        attribute: &str,
+        text: Option<&str>,
+        facts: &dyn Facts,
+    ) {
+        let in_full = volume.config_for(facts.release());
+        let Some(vm) = self.edit(vm) else { return };
+        if vm.volume(&volume.name).is_none() {
+            vm.volumes.push(in_full);
+        }
+        for own in vm.volumes.iter_mut().filter(|own| own.name() == volume.name) {
+            match text {
+                Some(text) => {
+                    let is_new = !own.attributes.contains(attribute);
+                    own.attributes.set(attribute, text);
+                    if is_new {
+                        own.attributes = in_written_order(&own.attributes);
+                    }
+                }
+                None => drop(own.attributes.remove(attribute)),
+            }
+        }
+    }
+}
+
+/// The attributes in upstream's order (`spec/r4-xml.md` §1.8), those that it does not have at the end.
+fn in_written_order(attributes: &TextMap) -> TextMap {
+    const ORDER: [&str; 10] = [
+        "name",
+        "pool",
+        "vid",
+        "revisions_to_keep",
+        "rw",
+        "save_on_stop",
+        "snap_on_start",
+        "ephemeral",
+        "size",
+        "source",
+    ];
+    let mut sorted: Vec<(&str, &str)> = attributes.iter().collect();
+    sorted.sort_by_key(|(name, _)| ORDER.iter().position(|known| known == name).unwrap_or(ORDER.len()));
+    sorted.into_iter().collect()
+}
+
+/// One change that is asked for.
+struct Change<'a> {
+    qubes: &'a Qubes,
+    vm: &'a Vm,
+    volume: &'a ResolvedVolume,
+    option: VolumeOption,
+    facts: &'a dyn Facts,
+}
+
+impl Change<'_> {
+    /// What is to be stored; `None` to leave the attribute out.
+    fn decide(&self, text: &str) -> Result<Option<String>, VolumeChangeError> {
+        if self.volume.driver == "linux-kernel" {
+            return Err(self.not_to_be_set("kernels are read-only, and nothing of them is kept"));
+        }
+        match self.option {
+            VolumeOption::Rw => self.rw(text),
+            VolumeOption::RevisionsToKeep => self.revisions(text),
+            VolumeOption::Ephemeral => self.ephemeral(text),
+        }
+    }
+
+    fn rw(&self, text: &str) -> Result<Option<String>, VolumeChangeError> {
+        let rw = self.boolean(text)?;
+        if rw != self.volume.rw {
+            self.refuse_unless_halted("rw")?;
+        }
+        // Releases up to 4.4.0 read a false one as true, and so they do its absence where the class says true.
+        Ok(Some(if rw { "True" } else { "False" }.to_owned()))
+    }
+
+    fn revisions(&self, text: &str) -> Result<Option<String>, VolumeChangeError> {
+        let number: i64 = text.trim().parse().map_err(|_| VolumeChangeError::BadRevisions)?;
+        if number < -1 {
+            return Err(VolumeChangeError::BadRevisions);
+        }
+        let most = PoolDriver::find(&self.volume.driver).and_then(|d| d.most_revisions).unwrap_or(i64::MAX);
+        revisions(text, most, self.facts.release()).map_err(|source| self.bad_value(source))?;
+        let is_origin = self.volume.save_on_stop && !self.volume.snap_on_start;
+        if is_origin && (number == -1) != (self.volume.revisions_to_keep == -1) {
+            self.refuse_unless_halted("revisions_to_keep to or from -1 (no snapshots)")?;
+            self.refuse_with_disposables()?;
+        }
+        Ok(Some(number.to_string()))
+    }
+
+    fn ephemeral(&self, text: &str) -> Result<Option<String>, VolumeChangeError> {
+        let wanted = self.boolean(text)?;
+        let (vm, volume, release) = (self.vm.name.to_string(), self.volume.name.clone(), self.facts.release());
+        if !release.knows_ephemeral() {
+            return Err(VolumeChangeError::TooNew { vm, volume, option: "ephemeral", release });
+        }
+        let is_volatile = self.volume.rw && !self.volume.save_on_stop && !self.volume.snap_on_start;
+        if wanted && !is_volatile {
+            return Err(self.not_to_be_set("only a volatile volume that can be written to can have a throw-away key"));
+        }
+        if wanted != self.volume.ephemeral {
+            self.refuse_unless_halted("ephemeral")?;
+        }
+        let pools = self.qubes.pools.get(&self.volume.pool).is_some_and(super::Pool::ephemeral_volatile);
+        Ok(match wanted {
+            true => Some("True".to_owned()),
+            // Where the pool says the same, absence does; a later release reads a written one as false, too.
+            false => (is_volatile && pools).then(|| "False".to_owned()),
+        })
+    }
+
+    fn boolean(&self, text: &str) -> Result<bool, VolumeChangeError> {
+        boolean(self.option.as_str(), text).map_err(|source| self.bad_value(source))
+    }
+
+    fn bad_value(&self, source: PoolError) -> VolumeChangeError {
+        VolumeChangeError::BadValue { vm: self.vm.name.to_string(), volume: self.volume.name.clone(), source }
+    }
+
+    fn not_to_be_set(&self, reason: &'static str) -> VolumeChangeError {
+        let (vm, volume) = (self.vm.name.to_string(), self.volume.name.clone());
+        VolumeChangeError::NotToBeSet { vm, volume, option: self.option.as_str(), reason }
+    }
+
+    fn refuse_unless_halted(&self, option: &'static str) -> Result<(), VolumeChangeError> {
+        match self.facts.power_state(self.vm) {
+            PowerState::Halted => Ok(()),
+            state => {
+                let (vm, volume) = (self.vm.name.to_string(), self.volume.name.clone());
+                Err(VolumeChangeError::NotHalted { vm, volume, option, state })
+            }
+        }
+    }
+
+    fn refuse_with_disposables(&self) -> Result<(), VolumeChangeError> {
+        let of_this = |vm: &&Vm| vm.properties.get("template") == Some(self.vm.name.as_str());
+        let disposables = self.qubes.briefs().filter(|(_, class)| **class == Class::DispVM);
+        let mut running = disposables
+            .filter_map(|(name, _)| self.qubes.get(name.as_str()))
+            .filter(of_this)
+            .filter(|vm| self.facts.power_state(vm) != PowerState::Halted);
+        match running.next() {
+            None => Ok(()),
+            Some(disposable) => {
+                let (vm, volume) = (self.vm.name.to_string(), self.volume.name.clone());
+                Err(VolumeChangeError::DisposableRuns { vm, volume, disposable: disposable.name.to_string() })
+            }
+        }
+    }
+}

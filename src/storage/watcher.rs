@@ -1,0 +1,42 @@
+//! Telling whoever waits how far a copy has come.
+
+/// Hears of data that are being copied.
+pub trait CopyWatcher {
+    /// The data of a volume (or of whatever is called `what`) begin to be copied: this many bytes, holes among them, where
+    /// that is known.
+    fn begins(&self, what: &str, bytes: Option<u64>);
+    /// The copy has come this far.
+    fn reached(&self, bytes: u64);
+    /// The copy is complete, or there will be none.
+    fn ends(&self);
+}
+
+/// Nobody.
+#[derive(Debug, Clone, Copy)]
+pub struct Unwatched;
+
+impl CopyWatcher for Unwatched {
+    fn begins(&self, _what: &str, _bytes: Option<u64>) {}
+    fn reached(&self, _bytes: u64) {}
+    fn ends(&self) {}
+}
+
+/// One copy that is watched from here to where this is dropped.
+pub struct Watched<'a>(&'a dyn CopyWatcher);
+
+impl<'a> Watched<'a> {
+    pub fn begin(watcher: &'a dyn CopyWatcher, what: &str, bytes: Option<u64>) -> Watched<'a> {
+        watcher.begins(what, bytes);
+        Watched(watcher)
+    }
+
+    pub fn reached(&self, bytes: u64) {
+        self.0.reached(bytes);
+    }
+}
+
+impl Drop for Watched<'_> {
+    fn drop(&mut self) {
+        self.0.ends();
+    }
+}

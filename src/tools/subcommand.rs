@@ -1,0 +1,123 @@
+//! Tools with several commands (`qvm-pool info POOL`): which one is meant, and whether what follows fits it.
+
+use clap::{Arg, Command};
+
+use super::arguments;
+use super::failure::Failure;
+use super::output::say;
+use super::usage::usage;
+
+/// One command of a tool.
+pub struct Subcommand {
+    /// The tool's and the command's name: `qvm-pool info`.
+    pub program: &'static str,
+    /// Its words: the whole one, then its short forms, in the order of usage lines.
+    pub words: &'static [&'static str],
+    /// What follows it, in its order, and whether each may be left out or repeated.
+    pub positionals: &'static [(&'static str, Count)],
+    /// Adds what its own usage line has before them.
+    pub options: fn(Command) -> Command,
+    /// What it does.
+    pub about: &'static str,
+}
+
+/// How often a word follows a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Count {
+    One,
+    MayBeOne,
+    Any,
+    OneOrMore,
+}
+
+impl Count {
+    fn range(self) -> (usize, usize) {
+        match self {
+            Count::One => (1, 1),
+            Count::MayBeOne => (0, 1),
+            Count::Any => (0, usize::MAX),
+            Count::OneOrMore => (1, usize::MAX),
+        }
+    }
+}
+
+impl Subcommand {
+    /// No options of its own.
+    pub const PLAIN: fn(Command) -> Command = |line| line;
+
+    /// The command that `word` is, in any of its forms.
+    pub fn find<'s>(all: &'s [Subcommand], word: &str) -> Option<&'s Subcommand> {
+        all.iter().find(|command| command.words.contains(&word))
+    }
+
+    /// The command that is meant, if what follows it fits.
+    ///
+    /// # Errors
+    /// There is no such command, or there are too few or too many words.
+    pub fn choose<'s>(all: &'s [Subcommand], word: &str, words: &[&str]) -> Result<&'s Subcommand, Failure> {
+        let Some(command) = Subcommand::find(all, word) else {
+            let choices: Vec<&str> = all.iter().flat_map(|command| command.words).copied().collect();
+            return Err(arguments::invalid_choice("command", word, &choices));
+        };
+        let needed = |(_, count): &(&str, Count)| count.range().0;
+        let most = command.positionals.iter().fold(0_usize, |most, (_, count)| most.saturating_add(count.range().1));
+        let mut left = words.len();
+        let mut missing = Vec::new();
+        for positional in command.positionals.iter().filter(|p| needed(p) > 0) {
+            match left.checked_sub(needed(positional)) {
+                Some(more) => left = more,
+                None => missing.push(positional.0),
+            }
+        }
+        if !missing.is_empty() {
+            return Err(command.mistake(&format!("the following arguments are required: {}", missing.join(", "))));
+        }
+        match words.get(most..).filter(|more| !more.is_empty()) {
+            Some(more) => Err(Failure::usage(format!("unrecognized arguments: {}", more.join(" ")))),
+            None => Ok(command),
+        }
+    }
+
+    /// A usage error with the command's own usage line.
+    pub fn mistake(&self, text: &str) -> Failure {
+        let mut line = (self.options)(arguments::common(self.program));
+        for (at, (name, count)) in self.positionals.iter().enumerate() {
+            let (least, most) = count.range();
+            let arg = Arg::new(format!("{name}{at}")).value_name(*name).required(least > 0);
+            line = line.arg(if most > 1 { arg.num_args(least.max(1)..) } else { arg });
+        }
+        say(&format!("{}\n{}: error: {text}", usage(&line), self.program));
+        Failure::Said(2)
+    }
+
+    /// The words of all commands, as usage lines show the place of the command.
+    pub fn all_words(all: &[Subcommand]) -> String {
+        let words: Vec<&str> = all.iter().flat_map(|command| command.words).copied().collect();
+        format!("{{{}}} ...", words.join(","))
+    }
+
+    /// A section of the manual page.
+    pub fn manual(all: &'static [Subcommand]) -> String {
+        let shown = |command: &Subcommand| {
+            let mut text = command.words.first().copied().unwrap_or_default().to_string();
+            for (name, count) in command.positionals {
+                text.push_str(&match count {
+                    Count::One => format!(" {name}"),
+                    Count::MayBeOne => format!(" [{name}]"),
+                    Count::Any => format!(" [{name}...]"),
+                    Count::OneOrMore => format!(" {name}..."),
+                });
+            }
+            text
+        };
+        let entries: Vec<(String, String)> = all
+            .iter()
+            .map(|command| {
+                let others = command.words.get(1..).unwrap_or_default().join(", ");
+                let others = if others.is_empty() { others } else { format!(" (also: {others})") };
+                (shown(command), format!("{}{others}", command.about))
+            })
+            .collect();
+        super::table::explained(entries.iter().map(|(name, about)| (name.as_str(), about.as_str())))
+    }
+}

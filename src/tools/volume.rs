@@ -1,0 +1,420 @@
+//! qvm-volume: volumes of qubes.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
+
+use clap::{Arg, ArgAction, Command};
+use serde_json::{Value as Json, json};
+
+use super::arguments::{self, THE_COMMAND, flag, value};
+use super::failure::{Failure, quoted};
+use super::invocation::{Invocation, read_for_good};
+use super::output::{ask, say};
+use super::progress::Bars;
+use super::qubes_given::Given;
+use super::size;
+use super::subcommand::{Count, Subcommand};
+use super::table;
+use crate::error::words_of;
+use crate::lifecycle::volume_data::NewLength;
+use crate::lifecycle::volume_details::VolumeDetails;
+use crate::lifecycle::volumes::{Resized, Shrinking};
+use crate::lifecycle::{LifecycleError, Session};
+use crate::model::{Qubes, VmName};
+
+const VOLUME: (&str, Count) = ("VM:VOLUME", Count::One);
+
+/// The commands, in the order of usage lines.
+pub const COMMANDS: [Subcommand; 8] = [
+    Subcommand {
+        program: "qvm-volume info",
+        words: &["info", "i"],
+        positionals: &[VOLUME, ("PROPERTY", Count::MayBeOne)],
+        options: Subcommand::PLAIN,
+        about: "show everything about a volume, or one property of it; sizes are bytes",
+    },
+    Subcommand {
+        program: "qvm-volume config",
+        words: &["config", "c", "set", "s"],
+        positionals: &[VOLUME, ("property", Count::One), ("value", Count::One)],
+        options: Subcommand::PLAIN,
+        about: "set rw, revisions_to_keep (-1: no snapshots at all) or ephemeral",
+    },
+    Subcommand {
+        program: "qvm-volume resize",
+        words: &["resize", "extend"],
+        positionals: &[VOLUME, ("size", Count::One)],
+        options: with_force,
+        about: "give a volume another size: bytes, or a number with KB, MB, GB (1000) or KiB, MiB, GiB (1024); smaller only \
+                with --force",
+    },
+    Subcommand {
+        program: "qvm-volume list",
+        words: &["list", "ls", "l"],
+        positionals: &[("VMNAME", Count::Any)],
+        options: Subcommand::PLAIN,
+        about: "list the volumes of these qubes, or of all; what is done when no command is given",
+    },
+    Subcommand {
+        program: "qvm-volume revert",
+        words: &["revert", "rv", "r"],
+        positionals: &[VOLUME, ("revision", Count::MayBeOne)],
+        options: Subcommand::PLAIN,
+        about: "bring a volume of a halted qube back to a revision, the newest when none is named",
+    },
+    Subcommand {
+        program: "qvm-volume import",
+        words: &["import"],
+        positionals: &[VOLUME, ("PATH", Count::One)],
+        options: with_sizes,
+        about: "replace the data of a volume by those of a file, a device, or standard input (-); until all of them are there \
+                it keeps what it has",
+    },
+    Subcommand {
+        program: "qvm-volume clone",
+        words: &["clone"],
+        positionals: &[("SOURCE_VM:SOURCE_VOLUME", Count::One), ("DESTINATION_VM:DESTINATION_VOLUME", Count::One)],
+        options: with_force,
+        about: "replace the data of the second volume by what the first had when it was last committed",
+    },
+    Subcommand {
+        program: "qvm-volume clear",
+        words: &["clear"],
+        positionals: &[VOLUME],
+        options: with_force,
+        about: "empty a volume",
+    },
+];
+
+/// What `info` knows, in its order; `revisions` is the list at its end.
+pub const PROPERTIES: [&str; 12] = [
+    "pool",
+    "vid",
+    "rw",
+    "source",
+    "save_on_stop",
+    "snap_on_start",
+    "size",
+    "usage",
+    "revisions_to_keep",
+    "ephemeral",
+    "is_outdated",
+    "revisions",
+];
+
+fn with_force(line: Command) -> Command {
+    line.arg(flag("force", Some('f'), "do not ask"))
+}
+
+fn with_sizes(line: Command) -> Command {
+    line.arg(value("size", None, "SIZE", "")).arg(flag("no-resize", None, ""))
+}
+
+pub fn define(line: Command) -> Command {
+    let of_list = |arg: Arg| arg.help_heading("Command list");
+    let of_import = |arg: Arg| arg.help_heading("Command import");
+    let line = line
+        .arg(arguments::json())
+        .arg(
+            flag("force", Some('f'), "do not ask; resize: also make smaller")
+                .help_heading("Commands resize, clone and clear"),
+        )
+        .arg(of_list(
+            value("pool", Some('p'), "POOL_NAME", "only volumes in this pool (can be repeated)")
+                .action(ArgAction::Append),
+        ))
+        .arg(of_list(flag("full", None, "also on a terminal: write POOL:VOLUME on every line")))
+        .arg(of_list(flag("all", None, "the volumes of all qubes; the same as naming none")))
+        .arg(of_import(value("size", None, "SIZE", "the size that the volume is to have; the data's when unsaid")))
+        .arg(of_import(flag("no-resize", None, "leave the volume as large as it is")));
+    arguments::exclusive(line, "sizes", &["size", "no-resize"])
+        .arg(Arg::new(THE_COMMAND).value_name(Subcommand::all_words(&COMMANDS)).help(
+            "list, info VM:VOLUME, config VM:VOLUME PROPERTY VALUE, resize VM:VOLUME SIZE, revert VM:VOLUME, \
+                 import VM:VOLUME FILE, clone VM:VOLUME VM:VOLUME, or clear VM:VOLUME; list when left out",
+        ))
+        .arg(Arg::new("word").value_name("WORD").num_args(0..).allow_negative_numbers(true).hide(true))
+}
+
+pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
+    let words: Vec<String> = call.values("word").into_iter().map(String::from).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let command = Subcommand::choose(&COMMANDS, call.value(THE_COMMAND).unwrap_or("list"), &words)?;
+    let session = Session::new(call.system()?);
+    match (command.words.first().copied().unwrap_or_default(), words.as_slice()) {
+        ("info", [volume, property @ ..]) => info(call, &session, volume, property.first().copied()),
+        ("config", [volume, property, value]) => config(&session, volume, property, value),
+        ("resize", [volume, size]) => resize(call, &session, volume, size),
+        ("revert", [volume, revision @ ..]) => {
+            let (name, volume) = existing(&session, volume)?;
+            session.revert_volume(&name, &volume, revision.first().copied()).map_err(error)?;
+            Ok(0)
+        }
+        ("import", [volume, path]) => import(call, &session, volume, path),
+        ("clone", [source, target]) => clone(call, &session, source, target),
+        ("clear", [volume]) => clear(call, &session, volume),
+        (_, names) => list(call, &session, names),
+    }
+}
+
+/// Upstream's words for what could not be done with a volume.
+fn error(error: LifecycleError) -> Failure {
+    said(&error.to_string())
+}
+
+fn said(text: &str) -> Failure {
+    say(&format!("Error: {text}"));
+    Failure::Said(1)
+}
+
+/// The two parts of `VM:VOLUME`.
+fn parts(text: &str) -> Result<(&str, &str), Failure> {
+    match text.split(':').collect::<Vec<_>>().as_slice() {
+        [vm, volume] => Ok((vm, volume)),
+        _ => Err(Failure::usage("expected a vm & volume combination like foo:bar")),
+    }
+}
+
+/// The qube and the volume that `VM:VOLUME` names, both of which exist.
+fn existing(session: &Session, text: &str) -> Result<(VmName, String), Failure> {
+    let qubes = session.read()?;
+    find(&qubes, text)
+}
+
+fn find(qubes: &Qubes, text: &str) -> Result<(VmName, String), Failure> {
+    let (name, volume) = parts(text)?;
+    let Some(vm) = qubes.get(name) else { return Err(Failure::error(format!("no vm {}", quoted(name)))) };
+    if !qubes.volume_names(vm).any(|known| known == volume) {
+        let text = format!("vm {} has no volume {}", quoted(name), quoted(volume));
+        return Err(Failure::Error(text));
+    }
+    Ok((vm.name.clone(), volume.to_string()))
+}
+
+fn list(call: &mut Invocation, session: &Session, names: &[&str]) -> Result<u8, Failure> {
+    let qubes = read_for_good(session)?;
+    let pools: Vec<String> = call.values("pool").into_iter().map(String::from).collect();
+    if let Some(unknown) = pools.iter().find(|pool| qubes.pools.get(pool).is_none()) {
+        return Err(Failure::usage(format!("No such pools: [{}]", quoted(unknown))));
+    }
+    if call.has("all") && !names.is_empty() {
+        return Err(Failure::usage("argument VMNAME: not allowed with argument --all"));
+    }
+    let all: Vec<&str> = qubes.names().map(VmName::as_str).collect();
+    let mut chosen = Given { names: names.to_vec(), ..Given::default() }.resolve(&all, true)?;
+    // A pattern that fits nothing lists everything, as upstream's tool does.
+    if chosen.is_empty() {
+        chosen = all;
+    }
+    let mut volumes = session.list_volumes(&qubes, &chosen);
+    volumes.retain(|volume| pools.is_empty() || pools.contains(&volume.pool));
+    if call.has("json") {
+        let one = |volume: &crate::lifecycle::volume_details::ListedVolume| {
+            json!({
+                "pool": volume.pool,
+                "vid": volume.vid,
+                "qube": volume.qube.as_str(),
+                "volume": volume.name,
+                "revert_possible": volume.can_be_reverted,
+            })
+        };
+        return call.print_json(&volumes.iter().map(one).collect()).map(|()| 0);
+    }
+    let heading = ["POOL:VOLUME", "VMNAME", "VOLUME_NAME", "REVERT_POSSIBLE"].map(String::from);
+    let mut rows = vec![heading];
+    let is_short = call.out.is_terminal() && !call.has("full");
+    let mut last = None;
+    for volume in &volumes {
+        let place = format!("{}:{}", volume.pool, volume.vid);
+        let shown = if is_short && last.as_ref() == Some(&place) { String::new() } else { place.clone() };
+        last = Some(place);
+        let revert = if volume.can_be_reverted { "Yes" } else { "No" };
+        rows.push([shown, volume.qube.to_string(), volume.name.clone(), revert.to_string()]);
+    }
+    table::print(&mut call.out, &rows).map(|()| 0)
+}
+
+fn info(call: &mut Invocation, session: &Session, text: &str, property: Option<&str>) -> Result<u8, Failure> {
+    let qubes = read_for_good(session)?;
+    let (name, volume) = find(&qubes, text)?;
+    let Some(vm) = qubes.get(name.as_str()) else { return Err(Failure::no_such_domain(name.as_str())) };
+    let details = session.volume_details(&qubes, vm, &volume).map_err(|error| said(&error.to_string()))?;
+    if let Some(unknown) = property.filter(|property| !PROPERTIES.contains(property)) {
+        return Err(said(&format!("No such property: {unknown}")));
+    }
+    if let Some(reason) = &details.why_unknown
+        && arguments::verbosity(&call.given) > 1
+    {
+        say(&format!("{text}: {reason}"));
+    }
+    match property {
+        _ if call.has("json") => {
+            let all = json_of(&details);
+            call.print_json(property.map_or(&all, |property| &all[property]))?;
+        }
+        Some("revisions") => details.revisions.iter().try_for_each(|revision| call.out.line(&revision.id))?,
+        Some(property) => call.out.line(&text_of(&details, property))?,
+        None => {
+            let listed = PROPERTIES.iter().filter(|name| **name != "revisions");
+            let rows: Vec<[String; 2]> = listed.map(|name| [name.to_string(), in_list(&details, name)]).collect();
+            table::print(&mut call.out, &rows)?;
+            let none = if details.revisions.is_empty() { " none" } else { "" };
+            call.out.line(&format!("List of available revisions (for revert):{none}"))?;
+            details.revisions.iter().try_for_each(|revision| call.out.line(&format!("  {}", revision.id)))?;
+        }
+    }
+    Ok(0)
+}
+
+/// A property as the whole list shows it.
+fn in_list(details: &VolumeDetails, property: &str) -> String {
+    match text_of(details, property) {
+        minus if property == "revisions_to_keep" && minus == "-1" => "-1 (snapshot disabled)".to_string(),
+        text => text,
+    }
+}
+
+fn text_of(details: &VolumeDetails, property: &str) -> String {
+    let truth = |on: bool| if on { "True" } else { "False" }.to_string();
+    let volume = &details.volume;
+    match property {
+        "pool" => volume.pool.clone(),
+        "vid" => volume.vid.clone(),
+        "rw" => truth(volume.rw),
+        "source" => volume.source.clone().unwrap_or_default(),
+        "save_on_stop" => truth(volume.save_on_stop),
+        "snap_on_start" => truth(volume.snap_on_start),
+        "size" => details.size.to_string(),
+        "usage" => details.usage.unwrap_or(0).to_string(),
+        "revisions_to_keep" => volume.revisions_to_keep.to_string(),
+        "ephemeral" => truth(volume.ephemeral),
+        "is_outdated" => truth(details.is_outdated),
+        _ => String::new(),
+    }
+}
+
+fn json_of(details: &VolumeDetails) -> Json {
+    let volume = &details.volume;
+    let revision = |r: &crate::storage::Revision| json!({"id": r.id, "time": r.time});
+    json!({
+        "qube": details.qube.as_str(),
+        "volume": volume.name,
+        "pool": volume.pool,
+        "vid": volume.vid,
+        "rw": volume.rw,
+        "source": volume.source,
+        "save_on_stop": volume.save_on_stop,
+        "snap_on_start": volume.snap_on_start,
+        "size": details.size,
+        "usage": details.usage,
+        "revisions_to_keep": volume.revisions_to_keep,
+        "ephemeral": volume.ephemeral,
+        "is_outdated": details.is_outdated,
+        "revisions": details.revisions.iter().map(revision).collect::<Vec<_>>(),
+    })
+}
+
+fn config(session: &Session, text: &str, property: &str, value: &str) -> Result<u8, Failure> {
+    let (name, volume) = existing(session, text)?;
+    session.set_volume_option(&name, &volume, property, value).map_err(error)?;
+    Ok(0)
+}
+
+fn resize(call: &Invocation, session: &Session, text: &str, wanted: &str) -> Result<u8, Failure> {
+    let (name, volume) = existing(session, text)?;
+    let bytes = size::parse(wanted).ok_or_else(|| said(&format!("Invalid size: {wanted}.")))?;
+    let shrinking = if call.has("force") { Shrinking::Allowed } else { Shrinking::Refused };
+    resize_to(call, session, (&name, &volume), (bytes, wanted), shrinking)
+}
+
+/// Resizes a volume of a qube, and says what is left to do; the size in bytes and in the person's words.
+pub fn resize_to(
+    call: &Invocation,
+    session: &Session,
+    (name, volume): (&VmName, &str),
+    (bytes, wanted): (u64, &str),
+    shrinking: Shrinking,
+) -> Result<u8, Failure> {
+    match session.resize_volume(name, volume, bytes, shrinking) {
+        Ok(Resized::Halted) => Ok(0),
+        Ok(Resized::Running) => {
+            call.warn(
+                name.as_str(),
+                &format!(
+                    "its disk has {bytes} bytes now; its file system is made larger by running in it: \
+                     echo {volume} | sudo /etc/qubes-rpc/qubes.ResizeDisk"
+                ),
+            );
+            Ok(0)
+        }
+        Err(refused @ LifecycleError::WouldShrink { .. }) => {
+            say(&format!("Error: {refused}"));
+            say(&format!(
+                "If you really know what you are doing: Manually shrink the filesystem on the volume first, and \
+                 repartition the volume if it is partitioned. Do this in a VM, not in dom0. Then use 'qvm-volume resize \
+                 --force {name}:{volume} {wanted}'"
+            ));
+            Err(Failure::Said(1))
+        }
+        Err(other) => Err(error(other)),
+    }
+}
+
+fn import(call: &Invocation, session: &Session, text: &str, path: &str) -> Result<u8, Failure> {
+    let (name, volume) = existing(session, text)?;
+    let length = match call.value("size") {
+        _ if call.has("no-resize") => NewLength::AsItIs,
+        None => NewLength::OfTheData,
+        Some(text) => NewLength::Bytes(size::parse(text).ok_or_else(|| said(&format!("Invalid size: {text}.")))?),
+    };
+    let failed = |error: io::Error| said(&format!("{path}: {}", words_of(&error)));
+    let file = match path {
+        "-" => io::stdin().as_fd().try_clone_to_owned().map(File::from).map_err(failed)?,
+        path => File::open(path).map_err(failed)?,
+    };
+    let bars = Bars::new(call, name.as_str());
+    session.import_volume(&name, &volume, &file, length, &bars).map_err(error)?;
+    Ok(0)
+}
+
+fn clone(call: &mut Invocation, session: &Session, source: &str, target: &str) -> Result<u8, Failure> {
+    let (source, target) = (existing(session, source)?, existing(session, target)?);
+    let question = "This will overwrite the destination volume!";
+    if !agreed(call, question, "Clone cancelled.")? {
+        return Ok(0);
+    }
+    let bars = Bars::new(call, target.0.as_str());
+    session.clone_volume((&source.0, &source.1), (&target.0, &target.1), &bars).map_err(error)?;
+    Ok(0)
+}
+
+fn clear(call: &mut Invocation, session: &Session, text: &str) -> Result<u8, Failure> {
+    let (name, volume) = existing(session, text)?;
+    if !agreed(call, "This will empty the volume!", "Clear cancelled.")? {
+        return Ok(0);
+    }
+    session.clear_volume(&name, &volume).map_err(error)?;
+    Ok(0)
+}
+
+/// Whether the person wants it. Where nobody answers it is an error, so that a script notices.
+fn agreed(call: &mut Invocation, what: &str, cancelled: &str) -> Result<bool, Failure> {
+    if call.has("force") {
+        return Ok(true);
+    }
+    call.out.line(what)?;
+    call.out.line("(Data may be preserved in a revision.)")?;
+    match ask(&mut call.out, "Are you sure? [y/N] ")? {
+        Some(answer) if answer.eq_ignore_ascii_case("y") => Ok(true),
+        Some(_) => {
+            say(cancelled);
+            Ok(false)
+        }
+        None => Err(said(&format!("nobody answered, and --force was not given. {cancelled}"))),
+    }
+}
+
+/// The commands as a section of the manual page.
+pub fn manual() -> Vec<(&'static str, String)> {
+    vec![("commands", Subcommand::manual(&COMMANDS))]
+}

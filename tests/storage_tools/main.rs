@@ -1,0 +1,17 @@
+//! The tools for pools and volumes, on real file systems, down to the bytes on the disk.
+
+#[path = "../support/libvirt_daemon.rs"]
+mod libvirt_daemon;
+#[path = "../support/loop_mount.rs"]
+mod loop_mount;
+mod qvm_grow;
+mod qvm_pool;
+mod qvm_volume;
+mod qvm_volume_import;
+#[path = "../support/ran.rs"]
+mod ran;
+mod running;
+#[path = "../support/skip.rs"]
+mod skip;
+mod system;
+mod template_changes;

@@ -1,0 +1,126 @@
+//! Volumes of qubes that run.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::libvirt_daemon;
+use crate::ran::{self, Ran, binary};
+use crate::skip::skip;
+use crate::system::{MIB, System, random_bytes};
+
+/// A qube whose machine halts in its firmware: all that is needed of a guest here.
+struct Live {
+    system: System,
+    root: PathBuf,
+}
+
+impl Live {
+    fn new() -> Option<Live> {
+        if let Err(reason) = libvirt_daemon::uri() {
+            skip(format_args!("no libvirt: {reason}"));
+            return None;
+        }
+        let system = System::new();
+        for setting in ["virt_mode hvm", "memory 64", "maxmem 0", "vcpus 1"] {
+            system.ok(&format!("qvm-prefs work {setting}"));
+        }
+        for property in ["kernel", "netvm"] {
+            let set = system.command(&format!("qvm-prefs work {property}")).arg("").status().unwrap();
+            assert!(set.success());
+        }
+        let root = system.path("/");
+        Some(Live { system, root })
+    }
+
+    fn run(&self, line: &str) -> Ran {
+        let mut words = line.split_whitespace();
+        let mut command = Command::new(binary(words.next().unwrap()));
+        ran::run(command.args(words).env("QUBES_ROOT", &self.root))
+    }
+
+    fn ok(&self, line: &str) {
+        let ran = self.run(line);
+        assert_eq!(ran.code, 0, "{line}: {ran:?}");
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        self.run("qvm-kill work");
+        self.run("qvm-remove -f work");
+    }
+}
+
+#[test]
+fn a_running_qubes_disk_grows_at_once_and_its_data_are_nobody_elses() {
+    let Some(live) = Live::new() else { return };
+    let data = random_bytes(4 * MIB, 1);
+    let file = live.system.file("data", &data);
+    let file = file.display();
+    live.ok(&format!("qvm-volume import work:private {file}"));
+    live.ok("qvm-start work");
+    let dirty = live.system.image("appvms/work/private-dirty.img");
+
+    let grown = live.run("qvm-volume resize work:private 8MiB");
+    assert_eq!(grown.code, 0, "{grown:?}");
+    assert_eq!(
+        grown.stderr,
+        "work: its disk has 8388608 bytes now; its file system is made larger by running in it: \
+         echo private | sudo /etc/qubes-rpc/qubes.ResizeDisk\n"
+    );
+    assert_eq!(fs::metadata(&dirty).unwrap().len(), 8 * MIB);
+    assert_eq!(live.system.stored("work", "private", "size").unwrap(), (8 * MIB).to_string());
+
+    let cases = [
+        (format!("qvm-volume import work:private {file}"), "Domain is not powered off: 'work'"),
+        ("qvm-volume clear -f work:private".to_string(), "Domain is not powered off: 'work'"),
+        ("qvm-volume clone -f tpl:private work:private".to_string(), "Domain is not powered off: 'work'"),
+        ("qvm-volume config work:private revisions_to_keep -1".to_string(), "only while work is halted"),
+        ("qvm-volume config work:private rw False".to_string(), "only while work is halted"),
+    ];
+    for (line, words) in cases {
+        let refused = live.run(&line);
+        assert_eq!((refused.code, refused.stderr.lines().count()), (1, 1), "{line}: {refused:?}");
+        assert!(refused.stderr.contains(words), "{line}: {refused:?}");
+    }
+    live.ok("qvm-volume config work:private revisions_to_keep 2");
+    // What runs can be cloned from: as it was last committed.
+    live.ok("qvm-volume clone -f work:private tpl:private");
+    assert!(live.system.bytes("vm-templates/tpl/private.img") == data);
+
+    live.ok("qvm-kill work");
+    let image = live.system.bytes("appvms/work/private.img");
+    assert!(image.len() as u64 == 8 * MIB && image.starts_with(&data));
+    let reverted = live.run("qvm-volume revert work:private");
+    assert_eq!(reverted.code, 0, "{reverted:?}");
+    assert!(live.system.bytes("appvms/work/private.img") == data);
+}
+
+#[test]
+fn a_qube_that_starts_during_an_import_keeps_its_data() {
+    use std::io::Write as _;
+    use std::process::Stdio;
+    let Some(live) = Live::new() else { return };
+    let old = random_bytes(MIB, 1);
+    let file = live.system.file("data", &old);
+    live.ok(&format!("qvm-volume import work:private {}", file.display()));
+    for stops_again in [false, true] {
+        let mut import = Command::new(binary("qvm-volume"));
+        import.args(["import", "work:private", "-"]).env("QUBES_ROOT", &live.root).env("RUST_BACKTRACE", "0");
+        let mut import = import.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut pipe = import.stdin.take().unwrap();
+        pipe.write_all(&random_bytes(4 * MIB, 2)).unwrap();
+        live.ok("qvm-start work");
+        if stops_again {
+            live.ok("qvm-kill work");
+        }
+        drop(pipe);
+        let import = crate::system::finished(import);
+        assert_eq!(import.code, 1, "{import:?}");
+        let words = "Error: work:private: nothing was imported: the qube was started";
+        assert!(import.stderr.starts_with(words) && import.stderr.lines().count() == 1, "{import:?}");
+        live.ok("qvm-kill work");
+        assert!(live.system.bytes("appvms/work/private.img").starts_with(&old[..]));
+    }
+}
