@@ -57,6 +57,14 @@ impl Hypervisor for LazyHypervisor {
         self.online("pausing a qube")?.pause(uuid)
     }
 
+    fn suspend(&self, uuid: Uuid) -> Result<Outcome, HypervisorError> {
+        self.online("suspending a qube")?.suspend(uuid)
+    }
+
+    fn wake_up(&self, uuid: Uuid) -> Result<Outcome, HypervisorError> {
+        self.online("waking a qube")?.wake_up(uuid)
+    }
+
     fn shutdown(&self, uuid: Uuid) -> Result<Outcome, HypervisorError> {
         self.online("shutting down a qube")?.shutdown(uuid)
     }

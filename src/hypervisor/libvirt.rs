@@ -11,7 +11,7 @@ use virt::domain::Domain;
 use virt::error::{Error, ErrorNumber};
 use virt_sys::link::{Link, Statistics};
 
-use super::connection::{Connection, refused, says_no_domain, unreachable};
+use super::connection::{Connection, refused, refused_words, says_no_domain, unreachable};
 use super::uri::Family;
 use super::{Hypervisor, HypervisorError, Live, Outcome, events};
 use crate::model::PowerState;
@@ -19,6 +19,16 @@ use crate::model::PowerState;
 /// What stands in the metadata of the domains that we define: without it, a domain that only has the same name is
 /// somebody else's and left alone. (A Xen dom0 of Qubes has no domains but qubes.)
 pub const OUR_METADATA: &str = "urn:qubes:domain";
+
+/// How drivers say that a guest cannot sleep: QEMU's asks the guest's agent, and some have no such call.
+const CANNOT_SLEEP: [virt_sys::virErrorNumber; 6] = [
+    virt_sys::VIR_ERR_NO_SUPPORT,
+    virt_sys::VIR_ERR_OPERATION_UNSUPPORTED,
+    virt_sys::VIR_ERR_ARGUMENT_UNSUPPORTED,
+    virt_sys::VIR_ERR_CONFIG_UNSUPPORTED,
+    virt_sys::VIR_ERR_AGENT_UNRESPONSIVE,
+    virt_sys::VIR_ERR_AGENT_UNSYNCED,
+];
 
 /// libvirt at one URI. Connections are opened when first needed, and again after one was lost.
 #[derive(Debug)]
@@ -213,6 +223,26 @@ impl Hypervisor for LibvirtHypervisor {
 
     fn pause(&self, uuid: Uuid) -> Result<Outcome, HypervisorError> {
         self.order(uuid, "pause", Domain::suspend)
+    }
+
+    fn suspend(&self, uuid: Uuid) -> Result<Outcome, HypervisorError> {
+        match self.link()?.suspend_to_ram(uuid.as_bytes()) {
+            Ok(()) => Ok(Outcome::Done),
+            Err(error) if error.code == virt_sys::VIR_ERR_NO_DOMAIN => Ok(Outcome::Absent),
+            Err(error) if CANNOT_SLEEP.contains(&error.code) => self.pause(uuid),
+            Err(error) => {
+                // The next question connects anew, and this one tells whether there is still somebody to ask.
+                *self.link.borrow_mut() = None;
+                match self.state(uuid)?.is_some_and(|live| live.state.is_active()) {
+                    true => Err(refused_words(&format!("suspend domain {uuid}"), &error.message)),
+                    false => Ok(Outcome::Absent),
+                }
+            }
+        }
+    }
+
+    fn wake_up(&self, uuid: Uuid) -> Result<Outcome, HypervisorError> {
+        self.order(uuid, "wake", |domain| domain.pm_wakeup(0))
     }
 
     fn shutdown(&self, uuid: Uuid) -> Result<Outcome, HypervisorError> {

@@ -84,6 +84,12 @@ pub trait Hypervisor {
     /// Stops the processors of a running domain.
     fn pause(&self, uuid: Uuid) -> Result<Outcome, HypervisorError>;
 
+    /// Sends the guest to sleep (S3); one that cannot sleep is paused.
+    fn suspend(&self, uuid: Uuid) -> Result<Outcome, HypervisorError>;
+
+    /// Wakes a guest that sleeps.
+    fn wake_up(&self, uuid: Uuid) -> Result<Outcome, HypervisorError>;
+
     /// Asks the guest to power off (ACPI, or xenstore under Xen). Returns when it was asked, not when it is gone.
     fn shutdown(&self, uuid: Uuid) -> Result<Outcome, HypervisorError>;
 

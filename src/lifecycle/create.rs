@@ -20,14 +20,7 @@ pub(super) type Make<'a> = &'a dyn Fn(&VmStorage, &Path) -> Result<(), Lifecycle
 impl Session {
     /// Creates a qube with its volumes and its directory; returns its name.
     pub fn create(&self, new: &NewQube<'_>) -> Result<VmName, LifecycleError> {
-        let plan = |qubes: &Qubes| Ok(qubes.plan_new(new, self, &mut |below| fastrand::u16(..below))?);
-        // Asked before the lock, so that a wish that breaks a rule touches nothing.
-        let qubes = self.read_for_creation(&new.class)?;
-        let name = plan(&qubes)?.name;
-        self.convert_if_old(&qubes)?;
-        drop(qubes);
-        self.bring_into_being(&name, &new.class, &plan, &|storage, _| Ok(storage.create()?))?;
-        Ok(name)
+        self.create_numbered(new, None)
     }
 
     /// Makes a qube of this name as `plan` says: what `make` makes first, saved last. After a failure nothing of it is

@@ -29,12 +29,12 @@ pub enum Started {
 impl Session {
     /// Starts a qube and first its netvm. Of two starts at once one does it and the other finds it running.
     pub fn start(&self, name: &VmName) -> Result<Started, LifecycleError> {
-        self.start_chain(name, None, PATIENCE)
+        self.start_chain(name, None, PATIENCE).map_err(|error| self.dispose_of_failed_start(name, error))
     }
 
     /// The same, with a drive attached for this start.
     pub fn start_with_drive(&self, name: &VmName, drive: &Drive) -> Result<Started, LifecycleError> {
-        self.start_chain(name, Some(drive), PATIENCE)
+        self.start_chain(name, Some(drive), PATIENCE).map_err(|error| self.dispose_of_failed_start(name, error))
     }
 
     fn start_chain(&self, name: &VmName, drive: Option<&Drive>, depth: usize) -> Result<Started, LifecycleError> {

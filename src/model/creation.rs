@@ -197,7 +197,10 @@ impl Qubes {
     }
 
     /// A number that no disposable has, at random (`spec/r4-properties.md` §6).
-    fn free_dispid(&self, random: &mut dyn FnMut(u16) -> u16) -> Result<u16, CreationError> {
+    ///
+    /// # Errors
+    /// None was found in 100 tries.
+    pub fn free_dispid(&self, random: &mut dyn FnMut(u16) -> u16) -> Result<u16, CreationError> {
         let disposables = self.briefs().filter(|(_, class)| **class == Class::DispVM);
         let taken: Vec<u16> = disposables
             .filter_map(|(name, _)| self.get(name.as_str())?.properties.get("dispid")?.trim().parse().ok())

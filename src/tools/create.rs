@@ -43,7 +43,11 @@ pub fn define(line: clap::Command) -> clap::Command {
         .arg(earlier("net", "a qube with network hardware: provides_network, netvm none"))
         .arg(earlier("proxy", "a qube between others and the network: provides_network"))
         .arg(earlier("internal", "not for menus: feature internal"))
-        .arg(Arg::new("vmname").value_name("VMNAME").help("the name of the new qube"));
+        .arg(
+            Arg::new("vmname")
+                .value_name("VMNAME")
+                .help("the name of the new qube; a disposable without one is disp1234 and goes when it stops"),
+        );
     exclusive(line, "root", &["root-copy-from", "root-move-from"])
 }
 
@@ -51,6 +55,15 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     if call.has("help-classes") {
         return Class::ALL.iter().try_for_each(|class| call.out.line(class.as_str())).map(|()| 0);
     }
+    let (code, numbered) = create(call)?;
+    if let Some(name) = numbered {
+        call.out.line(name.as_str())?;
+    }
+    Ok(code)
+}
+
+/// Creates what the command line asks for. The exit code, and the name where it was not given.
+fn create(call: &Invocation) -> Result<(u8, Option<VmName>), Failure> {
     let order = Order::of(call)?;
     let session = Session::new(call.system()?);
     let qubes = session.read()?;
@@ -61,28 +74,29 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
         Ok(name) => name,
         Err(error) => {
             app(format!("Error creating VM: {error}"));
-            return Ok(1);
+            return Ok((1, None));
         }
     };
+    let numbered = order.name.is_none().then(|| name.clone());
     for (property, text) in &order.properties {
         if let Err(reason) = set(&session, &name, &order.class, property, text) {
             app(format!("Error setting property {property} (but VM created): {reason}"));
-            return Ok(PROPERTY_FAILED);
+            return Ok((PROPERTY_FAILED, numbered));
         }
     }
     if call.has("internal")
         && let Err(reason) = session.set_feature(&name, "internal", "1")
     {
         app(format!("Error setting feature internal (but VM created): {reason}"));
-        return Ok(PROPERTY_FAILED);
+        return Ok((PROPERTY_FAILED, numbered));
     }
     if let Some(root) = &order.root
         && let Err(reason) = root.import(&session, &name)
     {
         app(format!("Error importing root volume (but VM created): {reason}"));
-        return Ok(ROOT_FAILED);
+        return Ok((ROOT_FAILED, numbered));
     }
-    Ok(0)
+    Ok((0, numbered))
 }
 
 fn check_label(order: &Order, qubes: &Qubes) -> Result<(), Failure> {
@@ -103,7 +117,8 @@ fn set(session: &Session, name: &VmName, class: &Class, property: &str, text: &s
 /// What the command line asks for, checked as far as it can be without the store.
 #[derive(Debug)]
 struct Order<'a> {
-    name: &'a str,
+    /// A disposable may do without: it is called after its number.
+    name: Option<&'a str>,
     class: Class,
     label: &'a str,
     template: Option<&'a str>,
@@ -142,7 +157,10 @@ impl<'a> Order<'a> {
         let (label, template, name) = (of_property("label"), of_property("template"), of_property("name"));
         let label = call.value("label").or(label).or(call.has("disp").then_some("red"));
         let label = label.ok_or_else(|| Failure::usage("--label option is mandatory"))?;
-        let name = call.value("vmname").or(name).ok_or_else(|| Failure::usage("VMNAME is mandatory"))?;
+        let name = call.value("vmname").or(name);
+        if name.is_none() && class != Class::DispVM {
+            return Err(Failure::usage("VMNAME is mandatory"));
+        }
         let root = root_image(call, &class)?;
         let (template, all_pools) = (call.value("template").or(template), call.value("all-pools"));
         Ok(Order { name, class, label, template, properties, pools, all_pools, root })
@@ -151,10 +169,10 @@ impl<'a> Order<'a> {
     fn create(&self, session: &Session) -> Result<VmName, LifecycleError> {
         let pools = PoolChoice { all: self.all_pools, by_volume: &self.pools };
         let uuid = Uuid::new_v4();
+        let Some(name) = self.name else { return session.create_disposable(self.template, self.label, pools) };
         if let Some(template) = self.template.filter(|_| self.class == Class::StandaloneVM) {
             let empty: &[&str] = if self.root.is_some() { &["private", "root"] } else { &["private"] };
             let (class, label, created_by) = (Some(&self.class), Some(self.label), VmName::DOM0);
-            let name = self.name;
             let clone = CloneQube {
                 source: template,
                 name,
@@ -170,7 +188,7 @@ impl<'a> Order<'a> {
         }
         session.create(&NewQube {
             class: self.class.clone(),
-            name: self.name,
+            name,
             label: self.label,
             template: self.template,
             pools,

@@ -9,6 +9,7 @@ mod check;
 mod clone;
 pub mod complete;
 mod create;
+mod create_default_dvm;
 mod damage;
 mod db;
 mod earlier_list;
@@ -25,6 +26,7 @@ mod monitor;
 pub mod multicall;
 mod notes;
 pub mod output;
+mod pause;
 mod prefs;
 mod qubes_create;
 pub mod qubes_given;
@@ -108,6 +110,13 @@ pub const QVM_CLONE: Command =
     Command::new("qvm-clone", "Make a copy of a qube", clone::define, clone::run).with_manual(clone::manual);
 /// `qvm-create`
 pub const QVM_CREATE: Command = Command::new("qvm-create", "Create a qube", create::define, create::run);
+/// `qvm-create-default-dvm`
+pub const QVM_CREATE_DEFAULT_DVM: Command = Command::new(
+    "qvm-create-default-dvm",
+    "Make what disposables are made from",
+    create_default_dvm::define,
+    create_default_dvm::run,
+);
 /// `qvm-features`
 pub const QVM_FEATURES: Command = Command::new("qvm-features", "Features of a qube", features::define, features::run);
 /// `qvm-init-storage`
@@ -120,6 +129,8 @@ pub const QVM_LS: Command = Command::new("qvm-ls", "List qubes", ls::define, ls:
 /// `qvm-notes`
 pub const QVM_NOTES: Command =
     Command::new("qvm-notes", "Notes about a qube", notes::define, notes::run).with_manual(notes::manual);
+/// `qvm-pause`
+pub const QVM_PAUSE: Command = Command::new("qvm-pause", "Pause or suspend qubes", pause::define, pause::run);
 /// `qvm-prefs`
 pub const QVM_PREFS: Command =
     Command::new("qvm-prefs", "Properties of a qube", prefs::define_for_qube, prefs::run_for_qube)
@@ -144,6 +155,13 @@ pub const QVM_TEMPLATE_POSTPROCESS: Command = Command::new(
     template_postprocess::define,
     template_postprocess::run,
 );
+/// `qvm-unpause`
+pub const QVM_UNPAUSE: Command = Command::new(
+    "qvm-unpause",
+    "Let paused qubes go on, wake suspended ones",
+    pause::define_unpause,
+    pause::run_unpause,
+);
 
 /// Every command, in alphabetical order. Each has its constant, so that a program that is one command holds only that.
 pub const COMMANDS: &[Command] = &[
@@ -158,11 +176,13 @@ pub const COMMANDS: &[Command] = &[
     QVM_CHECK,
     QVM_CLONE,
     QVM_CREATE,
+    QVM_CREATE_DEFAULT_DVM,
     QVM_FEATURES,
     QVM_INIT_STORAGE,
     QVM_KILL,
     QVM_LS,
     QVM_NOTES,
+    QVM_PAUSE,
     QVM_PREFS,
     QVM_REMOVE,
     QVM_SERVICE,
@@ -170,6 +190,7 @@ pub const COMMANDS: &[Command] = &[
     QVM_START,
     QVM_TAGS,
     QVM_TEMPLATE_POSTPROCESS,
+    QVM_UNPAUSE,
 ];
 
 impl Command {

@@ -10,7 +10,7 @@ use std::sync::Mutex;
 use crate::recording::{self, Block};
 use crate::store::{Run, Store, repository};
 
-const TOOLS: [(&str, &str); 15] = [
+const TOOLS: [(&str, &str); 17] = [
     ("qubes-create", env!("CARGO_BIN_EXE_qubes-create")),
     ("qubes-prefs", env!("CARGO_BIN_EXE_qubes-prefs")),
     ("qvm-check", env!("CARGO_BIN_EXE_qvm-check")),
@@ -20,12 +20,14 @@ const TOOLS: [(&str, &str); 15] = [
     ("qvm-kill", env!("CARGO_BIN_EXE_qvm-kill")),
     ("qvm-ls", env!("CARGO_BIN_EXE_qvm-ls")),
     ("qvm-notes", env!("CARGO_BIN_EXE_qvm-notes")),
+    ("qvm-pause", env!("CARGO_BIN_EXE_qvm-pause")),
     ("qvm-prefs", env!("CARGO_BIN_EXE_qvm-prefs")),
     ("qvm-remove", env!("CARGO_BIN_EXE_qvm-remove")),
     ("qvm-service", env!("CARGO_BIN_EXE_qvm-service")),
     ("qvm-shutdown", env!("CARGO_BIN_EXE_qvm-shutdown")),
     ("qvm-start", env!("CARGO_BIN_EXE_qvm-start")),
     ("qvm-tags", env!("CARGO_BIN_EXE_qvm-tags")),
+    ("qvm-unpause", env!("CARGO_BIN_EXE_qvm-unpause")),
 ];
 
 fn program(name: &str) -> Option<&'static str> {
