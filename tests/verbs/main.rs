@@ -1,5 +1,6 @@
 //! The verbs of a qube's life beyond start and stop, on real libvirt with real QEMU guests.
 
+mod autostart;
 mod disposables;
 mod killed;
 #[path = "../support/libvirt_daemon.rs"]
