@@ -11,6 +11,7 @@ function __qubes_complete
 end
 complete --command qubes-create --no-files --arguments '(__qubes_complete)'
 complete --command qubes-db --no-files --arguments '(__qubes_complete)'
+complete --command qubes-domain-xml --no-files --arguments '(__qubes_complete)'
 complete --command qubes-prefs --no-files --arguments '(__qubes_complete)'
 complete --command qubes-recover --no-files --arguments '(__qubes_complete)'
 complete --command qubes-set-updates --no-files --arguments '(__qubes_complete)'

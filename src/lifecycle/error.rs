@@ -72,6 +72,8 @@ pub enum LifecycleError {
     Prohibited { qube: VmName, reason: String },
     #[error("{qube} cannot be started: {reason}")]
     CannotStart { qube: VmName, reason: String },
+    #[error("{qube} is of class {class}, which has no domain of its own here")]
+    NoDomain { qube: VmName, class: crate::model::Class },
     #[error("drive {drive}: {reason}")]
     Drive { drive: String, reason: String },
     #[error("its netvm {netvm} does not start: {reason}")]

@@ -12,6 +12,7 @@ mod create;
 mod create_default_dvm;
 mod damage;
 mod db;
+mod domain_xml;
 mod earlier_list;
 mod earlier_prefs;
 pub mod failure;
@@ -74,6 +75,14 @@ pub const QUBES_CREATE: Command =
 pub const QUBES_DB: Command =
     Command::new("qubes-db", "Check the store, compare it with its copies, go back to one", db::define, db::run)
         .with_manual(db::manual);
+/// `qubes-domain-xml`
+pub const QUBES_DOMAIN_XML: Command = Command::new(
+    "qubes-domain-xml",
+    "Print the description of a qube's domain, made from its template",
+    domain_xml::define,
+    domain_xml::run,
+)
+.with_manual(domain_xml::manual);
 /// `qubes-monitor`
 pub const QUBES_MONITOR: Command =
     Command::new("qubes-monitor", "Watch one running qube", monitor::define, monitor::run).hidden();
@@ -167,6 +176,7 @@ pub const QVM_UNPAUSE: Command = Command::new(
 pub const COMMANDS: &[Command] = &[
     QUBES_CREATE,
     QUBES_DB,
+    QUBES_DOMAIN_XML,
     QUBES_MONITOR,
     QUBES_PREFS,
     QUBES_RECOVER,

@@ -2,6 +2,7 @@
 
 mod autostart;
 mod disposables;
+mod domain_descriptions;
 mod killed;
 #[path = "../support/libvirt_daemon.rs"]
 mod libvirt_daemon;
