@@ -77,6 +77,10 @@ impl Hypervisor for LazyHypervisor {
         self.online("removing a domain")?.undefine(uuid)
     }
 
+    fn free_memory_mib(&self) -> Result<u64, HypervisorError> {
+        self.online("the free memory")?.free_memory_mib()
+    }
+
     fn wait_while(
         &self,
         uuid: Uuid,

@@ -265,6 +265,12 @@ impl Hypervisor for LibvirtHypervisor {
         self.forget(&connection, &domain, &action).map(|()| Outcome::Done)
     }
 
+    fn free_memory_mib(&self) -> Result<u64, HypervisorError> {
+        let connection = self.connection()?;
+        let bytes = connection.get().get_free_memory();
+        bytes.map(|bytes| bytes >> 20).map_err(|error| self.sort(&connection, "tell the free memory", &error))
+    }
+
     fn wait_while(
         &self,
         uuid: Uuid,

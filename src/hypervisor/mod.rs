@@ -7,8 +7,10 @@ pub mod kvm;
 pub mod lazy;
 pub mod libvirt;
 pub mod owner;
+pub mod qmemman;
 pub mod toolstack;
 pub mod uri;
+pub mod xenstore;
 pub mod xml;
 
 use std::collections::HashMap;
@@ -98,6 +100,9 @@ pub trait Hypervisor {
 
     /// Forgets the definition of a domain that does not run.
     fn undefine(&self, uuid: Uuid) -> Result<Outcome, HypervisorError>;
+
+    /// Memory that no domain has, MiB.
+    fn free_memory_mib(&self) -> Result<u64, HypervisorError>;
 
     /// Waits until the domain does not run, by the hypervisor's events (registered before the first look at the
     /// state), at most for `limit`, and as long as `goes_on`, asked at every event of the domain and now and then

@@ -74,6 +74,10 @@ pub enum LifecycleError {
     CannotStart { qube: VmName, reason: String },
     #[error("{qube} is of class {class}, which has no domain of its own here")]
     NoDomain { qube: VmName, class: crate::model::Class },
+    #[error(
+        "not enough memory to start {qube}: it needs {needed_mib} MiB, {free}; shut other qubes down, or give it less"
+    )]
+    NotEnoughMemory { qube: VmName, needed_mib: u64, free: String },
     #[error("drive {drive}: {reason}")]
     Drive { drive: String, reason: String },
     #[error("its netvm {netvm} does not start: {reason}")]

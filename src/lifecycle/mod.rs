@@ -22,6 +22,7 @@ pub mod qube_lock;
 pub mod record;
 pub mod recover;
 pub mod remove;
+mod room;
 pub mod root_data;
 pub mod session;
 pub mod settle;

@@ -9,10 +9,11 @@ use std::rc::Rc;
 use uuid::Uuid;
 
 use super::LifecycleError;
-use crate::hypervisor::uri::{UriFacts, choose_uri};
+use crate::hypervisor::uri::{Family, UriFacts, choose_uri};
+use crate::hypervisor::xenstore;
 use crate::hypervisor::{Hypervisor, HypervisorError, LazyHypervisor, Live};
 use crate::model::kernel_version;
-use crate::model::{Class, Facts, PowerState, Release, Vm};
+use crate::model::{Class, Facts, PowerState, Release, Stubdom, Vm};
 use crate::store::{Read, Restored, StorePlace, Wait, Write};
 use crate::system::System;
 
@@ -214,6 +215,20 @@ impl Facts for Session {
             Err(_) if !super::record::exists(&self.system, &vm.name) => PowerState::Halted,
             Err(_) => PowerState::Unknown,
         }
+    }
+
+    /// Where there is no Xen, or it does not say, none is known.
+    fn stubdom(&self, vm: &Vm) -> Option<Stubdom> {
+        if self.system.is_offline() || Family::of_uri(self.hypervisor.uri()) != Family::Xen {
+            return None;
+        }
+        let id = u32::try_from(self.domain_id(vm)).ok().filter(|id| *id != 0)?;
+        xenstore::stubdom_of(self.system.program_path(), id)
+    }
+
+    fn dom0_maxmem_mib(&self) -> Option<u64> {
+        let asks = !self.system.is_offline() && self.system.is_xen();
+        asks.then(|| xenstore::dom0_maxmem_mib(self.system.program_path())).flatten()
     }
 
     fn domain_id(&self, vm: &Vm) -> i64 {

@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use clap::{Arg, ArgAction, value_parser};
 use uuid::Uuid;
 
-use super::arguments::{earlier, exclusive, flag, value};
+use super::arguments::{earlier, exclusive, flag, of_listing, value};
 use super::failure::{Failure, quoted};
 use super::invocation::Invocation;
 use super::prefs::{find, stored_text};
 use crate::lifecycle::{LifecycleError, Session};
-use crate::model::{Class, CloneQube, NewQube, PoolChoice, Qubes, Scope, VmName};
+use crate::model::{Class, CloneQube, NewQube, PoolChoice, PropertyError, Qubes, Scope, VmName};
 
 /// The qube exists, but a property could not be set.
 const PROPERTY_FAILED: u8 = 2;
@@ -39,6 +39,7 @@ pub fn define(line: clap::Command) -> clap::Command {
         .arg(root("root-copy-from", 'r', "fill the root volume with a copy of this file"))
         .arg(root("root-move-from", 'R', "fill the root volume with this file and remove it"))
         .arg(flag("no-root", None, "accepted, without effect").hide(true))
+        .arg(of_listing(flag("dry-run", None, "only say whether it could be created so")))
         // R3's words, which installers still use (`spec/installer.md`).
         .arg(earlier("net", "a qube with network hardware: provides_network, netvm none"))
         .arg(earlier("proxy", "a qube between others and the network: provides_network"))
@@ -70,6 +71,11 @@ fn create(call: &Invocation) -> Result<(u8, Option<VmName>), Failure> {
     check_label(&order, &qubes)?;
     drop(qubes);
     let app = |text: String| call.warn("app", &text);
+    if call.has("dry-run") {
+        let refused = order.try_to_create(&session).err();
+        refused.iter().for_each(|error| app(format!("Error creating VM: {error}")));
+        return Ok((u8::from(refused.is_some()), None));
+    }
     let name = match order.create(&session) {
         Ok(name) => name,
         Err(error) => {
@@ -168,25 +174,45 @@ impl<'a> Order<'a> {
 
     fn create(&self, session: &Session) -> Result<VmName, LifecycleError> {
         let pools = PoolChoice { all: self.all_pools, by_volume: &self.pools };
-        let uuid = Uuid::new_v4();
         let Some(name) = self.name else { return session.create_disposable(self.template, self.label, pools) };
-        if let Some(template) = self.template.filter(|_| self.class == Class::StandaloneVM) {
-            let empty: &[&str] = if self.root.is_some() { &["private", "root"] } else { &["private"] };
-            let (class, label, created_by) = (Some(&self.class), Some(self.label), VmName::DOM0);
-            let clone = CloneQube {
-                source: template,
-                name,
-                class,
-                label,
-                pools,
-                empty,
-                uuid,
-                created_by,
-                ignore_errors: false,
-            };
-            return session.clone_qube(&clone, &|_| ()).map(|clone| clone.name);
+        match self.wish(name) {
+            Wish::Clone(wish) => session.clone_qube(&wish, &|_| ()).map(|clone| clone.name),
+            Wish::New(wish) => session.create(&wish),
         }
-        session.create(&NewQube {
+    }
+
+    /// Whether it could be created so, properties among that; nothing is.
+    fn try_to_create(&self, session: &Session) -> Result<(), LifecycleError> {
+        // A disposable without a name gets one that fits.
+        let (mut qubes, name) = match self.wish(self.name.unwrap_or("disposable")) {
+            Wish::Clone(wish) => session.try_to_clone(&wish)?,
+            Wish::New(wish) => session.try_to_create(&wish)?,
+        };
+        for (property, text) in &self.properties {
+            let known = find(Scope::Class(&self.class), property);
+            let known = known.map_err(|_| PropertyError::NoSuchProperty((*property).to_owned()))?;
+            qubes.set_property(name.as_str(), known.name, stored_text(known, text), session)?;
+        }
+        Ok(())
+    }
+
+    fn wish<'w>(&'w self, name: &'w str) -> Wish<'w> {
+        let pools = PoolChoice { all: self.all_pools, by_volume: &self.pools };
+        let uuid = Uuid::new_v4();
+        if let Some(source) = self.template.filter(|_| self.class == Class::StandaloneVM) {
+            return Wish::Clone(CloneQube {
+                source,
+                name,
+                class: Some(&self.class),
+                label: Some(self.label),
+                pools,
+                empty: if self.root.is_some() { &["private", "root"] } else { &["private"] },
+                uuid,
+                created_by: VmName::DOM0,
+                ignore_errors: false,
+            });
+        }
+        Wish::New(NewQube {
             class: self.class.clone(),
             name,
             label: self.label,
@@ -197,6 +223,12 @@ impl<'a> Order<'a> {
             auto_cleanup: false,
         })
     }
+}
+
+/// How a qube comes to be: a standalone one with a template is a clone of that.
+enum Wish<'a> {
+    New(NewQube<'a>),
+    Clone(CloneQube<'a>),
 }
 
 impl RootImage<'_> {

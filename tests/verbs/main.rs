@@ -6,6 +6,7 @@ mod domain_descriptions;
 mod killed;
 #[path = "../support/libvirt_daemon.rs"]
 mod libvirt_daemon;
+mod memory;
 mod order;
 mod pause;
 mod place;
@@ -13,5 +14,6 @@ mod place;
 mod scratch;
 #[path = "../support/skip.rs"]
 mod skip;
+mod templates;
 #[path = "../support/tiny_guest.rs"]
 mod tiny_guest;
