@@ -73,6 +73,20 @@ impl LibvirtHypervisor {
         }
     }
 
+    /// The domain of this uuid, if it is defined, with the connection on which it was found: a new one where the old was
+    /// lost, for a daemon that was restarted is there again and knows everything.
+    fn look_up(&self, uuid: Uuid) -> Result<(Rc<Connection>, Option<Domain>), HypervisorError> {
+        let connection = self.connection()?;
+        match self.find(&connection, uuid) {
+            Err(HypervisorError::Unreachable { .. }) => {
+                let anew = self.connection()?;
+                let found = self.find(&anew, uuid)?;
+                Ok((anew, found))
+            }
+            found => Ok((connection, found?)),
+        }
+    }
+
     /// Gives one order to a domain that may be gone before, or while, it is given.
     fn order<T>(
         &self,
@@ -80,10 +94,8 @@ impl LibvirtHypervisor {
         verb: &str,
         order: impl FnOnce(&Domain) -> Result<T, Error>,
     ) -> Result<Outcome, HypervisorError> {
-        let connection = self.connection()?;
-        let Some(domain) = self.find(&connection, uuid)? else {
-            return Ok(Outcome::Absent);
-        };
+        let (connection, domain) = self.look_up(uuid)?;
+        let Some(domain) = domain else { return Ok(Outcome::Absent) };
         match order(&domain) {
             Ok(_) => Ok(Outcome::Done),
             Err(error) if says_no_domain(&error) => Ok(Outcome::Absent),
@@ -166,7 +178,13 @@ impl Hypervisor for LibvirtHypervisor {
     }
 
     fn states(&self) -> Result<HashMap<Uuid, Live>, HypervisorError> {
+        let was_open = self.link.borrow().is_some();
         match self.link()?.statistics() {
+            // Its daemon may have been restarted since.
+            Err(error) if was_open && error.code != virt_sys::VIR_ERR_NO_SUPPORT => {
+                *self.link.borrow_mut() = None;
+                self.states()
+            }
             // A driver may have the call and not tell everything.
             Ok(all) if all.iter().all(|one| one.memory_kib.is_some()) => {
                 Ok(all.iter().map(|one| (Uuid::from_bytes(one.uuid), live_from_statistics(one))).collect())
@@ -182,10 +200,8 @@ impl Hypervisor for LibvirtHypervisor {
     }
 
     fn state(&self, uuid: Uuid) -> Result<Option<Live>, HypervisorError> {
-        let connection = self.connection()?;
-        let Some(domain) = self.find(&connection, uuid)? else {
-            return Ok(None);
-        };
+        let (connection, domain) = self.look_up(uuid)?;
+        let Some(domain) = domain else { return Ok(None) };
         match domain.get_info() {
             Ok(info) => {
                 // The handle's number may be older than its end.
@@ -199,7 +215,7 @@ impl Hypervisor for LibvirtHypervisor {
     }
 
     fn create_paused(&self, uuid: Uuid, xml: &str) -> Result<(), HypervisorError> {
-        let connection = self.connection()?;
+        let (connection, _) = self.look_up(uuid)?;
         let action = format!("start domain {uuid}");
         if xml.contains('\0') {
             let reason = "its description contains a NUL character".to_string();
@@ -226,12 +242,14 @@ impl Hypervisor for LibvirtHypervisor {
     }
 
     fn suspend(&self, uuid: Uuid) -> Result<Outcome, HypervisorError> {
+        // This is seldom done: not on a link whose daemon may have been restarted since.
+        *self.link.borrow_mut() = None;
         match self.link()?.suspend_to_ram(uuid.as_bytes()) {
             Ok(()) => Ok(Outcome::Done),
             Err(error) if error.code == virt_sys::VIR_ERR_NO_DOMAIN => Ok(Outcome::Absent),
             Err(error) if CANNOT_SLEEP.contains(&error.code) => self.pause(uuid),
             Err(error) => {
-                // The next question connects anew, and this one tells whether there is still somebody to ask.
+                // The next question connects anew, and tells whether there is still somebody to ask.
                 *self.link.borrow_mut() = None;
                 match self.state(uuid)?.is_some_and(|live| live.state.is_active()) {
                     true => Err(refused_words(&format!("suspend domain {uuid}"), &error.message)),
@@ -250,14 +268,22 @@ impl Hypervisor for LibvirtHypervisor {
     }
 
     fn destroy(&self, uuid: Uuid) -> Result<Outcome, HypervisorError> {
-        self.order(uuid, "kill", Domain::destroy)
+        let was_active = match self.look_up(uuid)? {
+            (_, Some(domain)) => is_active(&domain),
+            (_, None) => false,
+        };
+        match self.order(uuid, "kill", Domain::destroy)? {
+            // libvirt ends the machine first and then waits for whoever works on the domain: when that was somebody who
+            // noticed the end (a daemon that had just been restarted and was finding its domains again), it says that the
+            // domain does not run.
+            Outcome::Absent if was_active => Ok(Outcome::Done),
+            outcome => Ok(outcome),
+        }
     }
 
     fn undefine(&self, uuid: Uuid) -> Result<Outcome, HypervisorError> {
-        let connection = self.connection()?;
-        let Some(domain) = self.find(&connection, uuid)? else {
-            return Ok(Outcome::Absent);
-        };
+        let (connection, domain) = self.look_up(uuid)?;
+        let Some(domain) = domain else { return Ok(Outcome::Absent) };
         let action = format!("remove domain {uuid}");
         if is_active(&domain) {
             return Err(HypervisorError::Refused { action, reason: "it runs".to_string() });

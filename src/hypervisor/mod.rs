@@ -95,7 +95,7 @@ pub trait Hypervisor {
     /// Asks the guest to power off (ACPI, or xenstore under Xen). Returns when it was asked, not when it is gone.
     fn shutdown(&self, uuid: Uuid) -> Result<Outcome, HypervisorError>;
 
-    /// Ends the domain at once.
+    /// Ends the domain at once. Done: it ran and does not any more, whoever ended it.
     fn destroy(&self, uuid: Uuid) -> Result<Outcome, HypervisorError>;
 
     /// Forgets the definition of a domain that does not run.

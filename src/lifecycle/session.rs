@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
@@ -17,11 +18,20 @@ use crate::model::{Class, Facts, PowerState, Release, Stubdom, Vm};
 use crate::store::{Read, Restored, StorePlace, Wait, Write};
 use crate::system::System;
 
+/// How long what was seen of all domains counts as one look.
+const ONE_LOOK: Duration = Duration::from_secs(1);
+
+/// What the hypervisor said of all domains.
+struct Seen {
+    at: Instant,
+    states: Result<Rc<HashMap<Uuid, Live>>, HypervisorError>,
+}
+
 /// The system with its hypervisor: what every verb is called on.
 pub struct Session {
     pub system: System,
     hypervisor: LazyHypervisor,
-    states: OnceCell<Result<HashMap<Uuid, Live>, HypervisorError>>,
+    states: RefCell<Option<Seen>>,
     thin_pool: OnceCell<Option<crate::storage::ThinPool>>,
     /// Files of kernels that were asked for: a thousand qubes share a few.
     kernel_files: RefCell<HashMap<PathBuf, Option<String>>>,
@@ -40,7 +50,7 @@ impl Session {
         })
         .to_string();
         let hypervisor = lazily(&system, uri);
-        let states = OnceCell::new();
+        let states = RefCell::default();
         let (kernel_files, gathered, told_of_damage) = (RefCell::default(), RefCell::default(), Rc::default());
         let thin_pool = OnceCell::new();
         Session { system, hypervisor, states, thin_pool, kernel_files, gathered, told_of_damage }
@@ -121,10 +131,14 @@ impl Session {
         lazily(&self.system, uri.to_string())
     }
 
-    /// The state of all domains as they were when first asked for, in one call.
-    pub fn states(&self) -> Result<&HashMap<Uuid, Live>, HypervisorError> {
-        let states = self.states.get_or_init(|| self.hypervisor.states());
-        states.as_ref().map_err(HypervisorError::clone)
+    /// The state of all domains, in one call: a listing sees one moment, and a program that lives long never an old one.
+    pub fn states(&self) -> Result<Rc<HashMap<Uuid, Live>>, HypervisorError> {
+        if let Some(seen) = self.states.borrow().as_ref().filter(|seen| seen.at.elapsed() < ONE_LOOK) {
+            return seen.states.clone();
+        }
+        let states = self.hypervisor.states().map(Rc::new);
+        self.states.replace(Some(Seen { at: Instant::now(), states: states.clone() }));
+        states
     }
 
     /// What the hypervisor says of a qube in a listing; `None` for one that does not run.
