@@ -29,13 +29,18 @@ install-completions:
 		ln -sf qubes.fish $(OUT)/share/fish/vendor_completions.d/$$command.fish || exit; \
 	done
 
-# Libvirt templates and systemd units, as far as there are any.
+# Libvirt templates and systemd units. What puts qubes in order at boot, and stops them with the machine, is wanted by every
+# boot; which qubes start is up to their autostart.
 install-data:
 	$(INSTALL) -d $(OUT)/share/qubes $(OUT)/lib/systemd/system
 	if [ -d templates ]; then cp -R templates $(OUT)/share/qubes/; fi
 	for unit in $(notdir $(wildcard units/*)); do \
 		sed 's|/usr/bin/|$(PREFIX)/bin/|g' units/$$unit > $(OUT)/lib/systemd/system/$$unit && \
 		chmod 0644 $(OUT)/lib/systemd/system/$$unit || exit; \
+	done
+	$(INSTALL) -d $(OUT)/lib/systemd/system/multi-user.target.wants
+	for unit in qubes-recover qubes-shutdown; do \
+		ln -sf ../$$unit.service $(OUT)/lib/systemd/system/multi-user.target.wants/ || exit; \
 	done
 
 # Makes completions/ and man/ again; a test fails when they are not what the programs say.

@@ -6,4 +6,4 @@ _qubes() {
         compopt -o nospace
     fi
 }
-complete -o bashdefault -o default -F _qubes qubes-create qubes-db qubes-prefs qubes-recover qubes-set-updates qvm-add-appvm qvm-add-template qvm-check qvm-clone qvm-create qvm-features qvm-grow-private qvm-grow-root qvm-init-storage qvm-kill qvm-ls qvm-notes qvm-pool qvm-prefs qvm-remove qvm-revert-template-changes qvm-service qvm-shutdown qvm-start qvm-tags qvm-template-commit qvm-template-postprocess qvm-trim-template qvm-volume qubes
+complete -o bashdefault -o default -F _qubes qubes-create qubes-db qubes-domain-xml qubes-prefs qubes-recover qubes-set-updates qvm-add-appvm qvm-add-template qvm-check qvm-clone qvm-create qvm-create-default-dvm qvm-features qvm-grow-private qvm-grow-root qvm-init-storage qvm-kill qvm-ls qvm-notes qvm-pause qvm-pool qvm-prefs qvm-remove qvm-revert-template-changes qvm-service qvm-shutdown qvm-start qvm-tags qvm-template-commit qvm-template-postprocess qvm-trim-template qvm-unpause qvm-volume qubes

@@ -57,6 +57,7 @@ needs() {
     need "demo test" "has depmod"                    "kmod"                      "kmod"                     "finds the guest's disk driver"
     need "demo test" "has zstd"                      "zstd"                      "zstd"                     "unpacks the guest's kernel"
     need "demo test" "has xz"                        "xz-utils"                  "xz"                       "unpacks the guest's drivers"
+    need "test" "has systemd-analyze"                "systemd"                   "systemd"                  "says whether the units are what systemd takes"
     if [ $manager = dnf ]; then
         need "demo test" "has_dnf_download"          "-"                         "dnf-command(download)"    "fetches the kernel's package"
         need "demo test" "has rpm2cpio"              "-"                         "rpm"                      "unpacks the kernel's package"

@@ -239,6 +239,13 @@ impl System {
         self.configuration.host.memory_mib.unwrap_or_else(|| *self.memory.get_or_init(of_machine))
     }
 
+    /// Memory that programs could have now, MiB; `None` where the kernel does not tell.
+    pub fn available_memory_mib(&self) -> Option<u64> {
+        let meminfo = fs::read_to_string("/proc/meminfo").ok()?;
+        let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+        line.trim().trim_end_matches("kB").trim().parse::<u64>().ok().map(|kib| kib / 1024)
+    }
+
     /// Processors of the host.
     pub fn host_cpus(&self) -> u32 {
         let machine = || std::thread::available_parallelism().map_or(1, |n| n.get() as u32);

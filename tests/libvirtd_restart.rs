@@ -7,6 +7,9 @@ use std::process::{Child, Command, Stdio};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use qubes::hypervisor::{Hypervisor, LazyHypervisor, Outcome};
+use qubes::lifecycle::Session;
+use qubes::model::{Facts, VmName};
+use qubes::system::{Options, System};
 
 #[path = "support/scratch.rs"]
 mod scratch;
@@ -241,4 +244,75 @@ fn while_the_daemon_stays_away_images_are_left_alone() {
     assert_eq!(scratch.state("work"), "Halted");
     assert!(!scratch.record("work").exists() && !has_dirty_images(&scratch, "work"));
     scratch.ok("qvm-remove", &["--force", "work"]);
+}
+
+#[test]
+fn a_program_that_lives_long_finds_the_new_domain_and_the_new_daemon_by_itself() {
+    if !separate("a_program_that_lives_long_finds_the_new_domain_and_the_new_daemon_by_itself") {
+        return;
+    }
+    let _logs = Daemon::of_logs();
+    let daemon = Daemon::of_qemu();
+    let scratch = system_running(&["work"]);
+    let options = Options { root: Some(scratch.root().to_path_buf()), ..Options::default() };
+    let session = Session::new(System::new(options).unwrap());
+    let uuid = scratch.uuid("work");
+    let look = || {
+        let qubes = session.read().unwrap();
+        let known = session.hypervisor().state(uuid).unwrap().and_then(|live| live.id);
+        let listed = session.hypervisor().states().unwrap().get(&uuid).and_then(|live| live.id);
+        assert_eq!(known, listed);
+        (known, session.domain_id(qubes.get("work").unwrap()))
+    };
+    let (first, _) = look();
+    assert!(first.is_some());
+
+    // It was restarted: another number.
+    scratch.ok("qvm-kill", &["work"]);
+    scratch.ok("qvm-start", &["work"]);
+    let (second, _) = look();
+    assert!(second.is_some() && second != first, "{first:?} {second:?}");
+
+    // The daemon was restarted: the first question is answered, also those of a listing.
+    daemon.crash();
+    let daemon = Daemon::of_qemu();
+    let (third, _) = look();
+    assert_eq!(third, second);
+
+    // Both, and it was defined anew meanwhile.
+    scratch.ok("qvm-kill", &["work"]);
+    hypervisor().undefine(uuid).unwrap();
+    daemon.crash();
+    let _daemon = Daemon::of_qemu();
+    assert_eq!(look().0, None);
+    scratch.ok("qvm-start", &["work"]);
+    let name = VmName::from_store("work").unwrap();
+    session.pause(&name).unwrap();
+    assert_eq!(scratch.state("work"), "Paused");
+    let (fourth, _) = look();
+    assert!(fourth.is_some());
+    // What a listing saw counts for one look, not for good.
+    until("the number is the new one", || look().1 == i64::from(fourth.unwrap()));
+}
+
+#[test]
+fn ending_a_qube_that_a_new_daemon_is_still_finding_again_ends_it() {
+    if !separate("ending_a_qube_that_a_new_daemon_is_still_finding_again_ends_it") {
+        return;
+    }
+    let _logs = Daemon::of_logs();
+    let daemon = Daemon::of_qemu();
+    let scratch = system_running(&["work"]);
+    let uuid = scratch.uuid("work");
+    until("it has a monitor", || monitors("work").len() == 1);
+    daemon.crash();
+    // A machine that does not answer yet: the daemon finds it again and waits for its word.
+    let machine = processes(&["qemu-system", &uuid.to_string()]);
+    kill(Pid::from_raw(machine[0]), Signal::SIGSTOP).unwrap();
+    let _daemon = Daemon::of_qemu();
+    assert_eq!(scratch.state("work"), "Running");
+    assert_eq!(hypervisor().destroy(uuid), Ok(Outcome::Done), "it ran, and does not any more");
+    until("the machine is gone", || processes(&["qemu-system"]).is_empty());
+    until("the monitor did the after-work", || !scratch.record("work").exists());
+    assert!(!has_dirty_images(&scratch, "work"));
 }

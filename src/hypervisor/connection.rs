@@ -48,7 +48,12 @@ pub(super) fn unreachable(uri: &str, reason: &str) -> HypervisorError {
 
 /// The error for an order that libvirt declined.
 pub(super) fn refused(action: &str, error: &Error) -> HypervisorError {
-    let reason = one_line(error.message());
+    refused_words(action, error.message())
+}
+
+/// The same by libvirt's words alone.
+pub(super) fn refused_words(action: &str, words: &str) -> HypervisorError {
+    let reason = one_line(words);
     // Where no service manager starts it: the daemon that writes guests' consoles.
     let hint = if reason.contains("virtlogd-sock") { "; is virtlogd running?" } else { "" };
     HypervisorError::Refused { action: action.to_string(), reason: format!("{reason}{hint}") }

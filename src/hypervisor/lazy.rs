@@ -58,6 +58,14 @@ impl Hypervisor for LazyHypervisor {
         self.online("pausing a qube")?.pause(uuid)
     }
 
+    fn suspend(&self, uuid: Uuid) -> Result<Outcome, HypervisorError> {
+        self.online("suspending a qube")?.suspend(uuid)
+    }
+
+    fn wake_up(&self, uuid: Uuid) -> Result<Outcome, HypervisorError> {
+        self.online("waking a qube")?.wake_up(uuid)
+    }
+
     fn shutdown(&self, uuid: Uuid) -> Result<Outcome, HypervisorError> {
         self.online("shutting down a qube")?.shutdown(uuid)
     }
@@ -72,6 +80,10 @@ impl Hypervisor for LazyHypervisor {
 
     fn resize_disk(&self, uuid: Uuid, source: &Path, bytes: u64) -> Result<Outcome, HypervisorError> {
         self.online("resizing a disk")?.resize_disk(uuid, source, bytes)
+    }
+
+    fn free_memory_mib(&self) -> Result<u64, HypervisorError> {
+        self.online("the free memory")?.free_memory_mib()
     }
 
     fn wait_while(

@@ -12,7 +12,7 @@ use virt::domain::Domain;
 use virt::error::{Error, ErrorNumber};
 use virt_sys::link::{Link, Statistics};
 
-use super::connection::{Connection, refused, says_no_domain, unreachable};
+use super::connection::{Connection, refused, refused_words, says_no_domain, unreachable};
 use super::uri::Family;
 use super::{Hypervisor, HypervisorError, Live, Outcome, events};
 use crate::model::PowerState;
@@ -20,6 +20,16 @@ use crate::model::PowerState;
 /// What stands in the metadata of the domains that we define: without it, a domain that only has the same name is
 /// somebody else's and left alone. (A Xen dom0 of Qubes has no domains but qubes.)
 pub const OUR_METADATA: &str = "urn:qubes:domain";
+
+/// How drivers say that a guest cannot sleep: QEMU's asks the guest's agent, and some have no such call.
+const CANNOT_SLEEP: [virt_sys::virErrorNumber; 6] = [
+    virt_sys::VIR_ERR_NO_SUPPORT,
+    virt_sys::VIR_ERR_OPERATION_UNSUPPORTED,
+    virt_sys::VIR_ERR_ARGUMENT_UNSUPPORTED,
+    virt_sys::VIR_ERR_CONFIG_UNSUPPORTED,
+    virt_sys::VIR_ERR_AGENT_UNRESPONSIVE,
+    virt_sys::VIR_ERR_AGENT_UNSYNCED,
+];
 
 /// libvirt at one URI. Connections are opened when first needed, and again after one was lost.
 #[derive(Debug)]
@@ -64,6 +74,20 @@ impl LibvirtHypervisor {
         }
     }
 
+    /// The domain of this uuid, if it is defined, with the connection on which it was found: a new one where the old was
+    /// lost, for a daemon that was restarted is there again and knows everything.
+    fn look_up(&self, uuid: Uuid) -> Result<(Rc<Connection>, Option<Domain>), HypervisorError> {
+        let connection = self.connection()?;
+        match self.find(&connection, uuid) {
+            Err(HypervisorError::Unreachable { .. }) => {
+                let anew = self.connection()?;
+                let found = self.find(&anew, uuid)?;
+                Ok((anew, found))
+            }
+            found => Ok((connection, found?)),
+        }
+    }
+
     /// Gives one order to a domain that may be gone before, or while, it is given.
     fn order<T>(
         &self,
@@ -71,10 +95,8 @@ impl LibvirtHypervisor {
         verb: &str,
         order: impl FnOnce(&Domain) -> Result<T, Error>,
     ) -> Result<Outcome, HypervisorError> {
-        let connection = self.connection()?;
-        let Some(domain) = self.find(&connection, uuid)? else {
-            return Ok(Outcome::Absent);
-        };
+        let (connection, domain) = self.look_up(uuid)?;
+        let Some(domain) = domain else { return Ok(Outcome::Absent) };
         match order(&domain) {
             Ok(_) => Ok(Outcome::Done),
             Err(error) if says_no_domain(&error) => Ok(Outcome::Absent),
@@ -157,7 +179,13 @@ impl Hypervisor for LibvirtHypervisor {
     }
 
     fn states(&self) -> Result<HashMap<Uuid, Live>, HypervisorError> {
+        let was_open = self.link.borrow().is_some();
         match self.link()?.statistics() {
+            // Its daemon may have been restarted since.
+            Err(error) if was_open && error.code != virt_sys::VIR_ERR_NO_SUPPORT => {
+                *self.link.borrow_mut() = None;
+                self.states()
+            }
             // A driver may have the call and not tell everything.
             Ok(all) if all.iter().all(|one| one.memory_kib.is_some()) => {
                 Ok(all.iter().map(|one| (Uuid::from_bytes(one.uuid), live_from_statistics(one))).collect())
@@ -173,10 +201,8 @@ impl Hypervisor for LibvirtHypervisor {
     }
 
     fn state(&self, uuid: Uuid) -> Result<Option<Live>, HypervisorError> {
-        let connection = self.connection()?;
-        let Some(domain) = self.find(&connection, uuid)? else {
-            return Ok(None);
-        };
+        let (connection, domain) = self.look_up(uuid)?;
+        let Some(domain) = domain else { return Ok(None) };
         match domain.get_info() {
             Ok(info) => {
                 // The handle's number may be older than its end.
@@ -190,7 +216,7 @@ impl Hypervisor for LibvirtHypervisor {
     }
 
     fn create_paused(&self, uuid: Uuid, xml: &str) -> Result<(), HypervisorError> {
-        let connection = self.connection()?;
+        let (connection, _) = self.look_up(uuid)?;
         let action = format!("start domain {uuid}");
         if xml.contains('\0') {
             let reason = "its description contains a NUL character".to_string();
@@ -216,19 +242,49 @@ impl Hypervisor for LibvirtHypervisor {
         self.order(uuid, "pause", Domain::suspend)
     }
 
+    fn suspend(&self, uuid: Uuid) -> Result<Outcome, HypervisorError> {
+        // This is seldom done: not on a link whose daemon may have been restarted since.
+        *self.link.borrow_mut() = None;
+        match self.link()?.suspend_to_ram(uuid.as_bytes()) {
+            Ok(()) => Ok(Outcome::Done),
+            Err(error) if error.code == virt_sys::VIR_ERR_NO_DOMAIN => Ok(Outcome::Absent),
+            Err(error) if CANNOT_SLEEP.contains(&error.code) => self.pause(uuid),
+            Err(error) => {
+                // The next question connects anew, and tells whether there is still somebody to ask.
+                *self.link.borrow_mut() = None;
+                match self.state(uuid)?.is_some_and(|live| live.state.is_active()) {
+                    true => Err(refused_words(&format!("suspend domain {uuid}"), &error.message)),
+                    false => Ok(Outcome::Absent),
+                }
+            }
+        }
+    }
+
+    fn wake_up(&self, uuid: Uuid) -> Result<Outcome, HypervisorError> {
+        self.order(uuid, "wake", |domain| domain.pm_wakeup(0))
+    }
+
     fn shutdown(&self, uuid: Uuid) -> Result<Outcome, HypervisorError> {
         self.order(uuid, "shut down", Domain::shutdown)
     }
 
     fn destroy(&self, uuid: Uuid) -> Result<Outcome, HypervisorError> {
-        self.order(uuid, "kill", Domain::destroy)
+        let was_active = match self.look_up(uuid)? {
+            (_, Some(domain)) => is_active(&domain),
+            (_, None) => false,
+        };
+        match self.order(uuid, "kill", Domain::destroy)? {
+            // libvirt ends the machine first and then waits for whoever works on the domain: when that was somebody who
+            // noticed the end (a daemon that had just been restarted and was finding its domains again), it says that the
+            // domain does not run.
+            Outcome::Absent if was_active => Ok(Outcome::Done),
+            outcome => Ok(outcome),
+        }
     }
 
     fn undefine(&self, uuid: Uuid) -> Result<Outcome, HypervisorError> {
-        let connection = self.connection()?;
-        let Some(domain) = self.find(&connection, uuid)? else {
-            return Ok(Outcome::Absent);
-        };
+        let (connection, domain) = self.look_up(uuid)?;
+        let Some(domain) = domain else { return Ok(Outcome::Absent) };
         let action = format!("remove domain {uuid}");
         if is_active(&domain) {
             return Err(HypervisorError::Refused { action, reason: "it runs".to_string() });
@@ -244,6 +300,12 @@ impl Hypervisor for LibvirtHypervisor {
         let source = source.to_str().filter(|text| !text.contains('\0')).ok_or_else(unnamed)?;
         let in_bytes = virt_sys::VIR_DOMAIN_BLOCK_RESIZE_BYTES;
         self.order(uuid, "resize a disk of", |domain| domain.block_resize(source, bytes, in_bytes))
+    }
+
+    fn free_memory_mib(&self) -> Result<u64, HypervisorError> {
+        let connection = self.connection()?;
+        let bytes = connection.get().get_free_memory();
+        bytes.map(|bytes| bytes >> 20).map_err(|error| self.sort(&connection, "tell the free memory", &error))
     }
 
     fn wait_while(

@@ -7,8 +7,10 @@ pub mod kvm;
 pub mod lazy;
 pub mod libvirt;
 pub mod owner;
+pub mod qmemman;
 pub mod toolstack;
 pub mod uri;
+pub mod xenstore;
 pub mod xml;
 
 use std::collections::HashMap;
@@ -85,10 +87,16 @@ pub trait Hypervisor {
     /// Stops the processors of a running domain.
     fn pause(&self, uuid: Uuid) -> Result<Outcome, HypervisorError>;
 
+    /// Sends the guest to sleep (S3); one that cannot sleep is paused.
+    fn suspend(&self, uuid: Uuid) -> Result<Outcome, HypervisorError>;
+
+    /// Wakes a guest that sleeps.
+    fn wake_up(&self, uuid: Uuid) -> Result<Outcome, HypervisorError>;
+
     /// Asks the guest to power off (ACPI, or xenstore under Xen). Returns when it was asked, not when it is gone.
     fn shutdown(&self, uuid: Uuid) -> Result<Outcome, HypervisorError>;
 
-    /// Ends the domain at once.
+    /// Ends the domain at once. Done: it ran and does not any more, whoever ended it.
     fn destroy(&self, uuid: Uuid) -> Result<Outcome, HypervisorError>;
 
     /// Forgets the definition of a domain that does not run.
@@ -96,6 +104,9 @@ pub trait Hypervisor {
 
     /// Tells a running domain that the file or device `source`, which is one of its disks, has `bytes` bytes now.
     fn resize_disk(&self, uuid: Uuid, source: &Path, bytes: u64) -> Result<Outcome, HypervisorError>;
+
+    /// Memory that no domain has, MiB.
+    fn free_memory_mib(&self) -> Result<u64, HypervisorError>;
 
     /// Waits until the domain does not run, by the hypervisor's events (registered before the first look at the
     /// state), at most for `limit`, and as long as `goes_on`, asked at every event of the domain and now and then

@@ -51,16 +51,33 @@ impl Templates {
             let template = match environment.get_template(name) {
                 Ok(template) => template,
                 Err(error) if error.kind() == ErrorKind::TemplateNotFound => continue,
-                Err(error) => return Err(template_error(name, &error)),
+                Err(error) => return Err(self.error(name, &error)),
             };
             let vm = Value::from_object(Vm {
                 fields: Value::from(Serde(description.clone())),
                 features: Value::from_object(Features(description.features.clone())),
             });
             let rendered = template.render(context! { vm, host => Value::from(Serde(*host)) });
-            return rendered.map_err(|error| template_error(name, &error));
+            return rendered.map_err(|error| self.error(name, &error));
         }
         Err(HypervisorError::Template { template: names[3].clone(), reason: "there is no such template".to_string() })
+    }
+
+    /// The error a user sees: the file of the template that failed (an override or what it extends), the line, the words.
+    fn error(&self, asked_for: &str, error: &Error) -> HypervisorError {
+        // An error inside an extended template is wrapped; the innermost one knows the place.
+        let mut inner = error;
+        while let Some(next) = std::error::Error::source(inner).and_then(|e| e.downcast_ref::<Error>()) {
+            inner = next;
+        }
+        let name = inner.name().unwrap_or(asked_for);
+        let files = searched(&self.directories, name).iter().map(|directory| directory.join(name));
+        let file = files.into_iter().find(|file| file.exists()).unwrap_or_else(|| PathBuf::from(name));
+        let line = inner.line().map(|line| format!(" line {line}")).unwrap_or_default();
+        let kind = inner.kind().to_string();
+        let reason = inner.detail().map_or_else(|| kind.clone(), |detail| format!("{kind}: {detail}"));
+        let template = format!("{}{line}", file.display());
+        HypervisorError::Template { template, reason: reason.replace('\n', " ") }
     }
 
     fn environment(&self) -> Environment<'static> {
@@ -80,42 +97,36 @@ impl Templates {
 
 /// The text of a template: the user's file, the distribution's, the built-in one.
 fn load(directories: &[PathBuf; 2], name: &str) -> Result<Option<String>, Error> {
-    let built_in = match name {
-        "libvirt/xen.xml" => Some(XEN),
-        "libvirt/qemu.xml" => Some(QEMU),
-        _ => None,
-    };
     // A name comes from a template or from a qube's name: it stays below the directory.
     if name.split('/').any(|part| matches!(part, "" | "." | "..")) {
         return Ok(None);
     }
-    let searched = if built_in.is_some() { &directories[..1] } else { &directories[..] };
-    for directory in searched {
+    for directory in searched(directories, name) {
         match fs::read_to_string(directory.join(name)) {
             Ok(text) => return Ok(Some(text)),
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
             Err(error) => return Err(unreadable(directory, name, &error)),
         }
     }
-    Ok(built_in.map(str::to_string))
+    Ok(built_in(name).map(str::to_string))
+}
+
+/// The template of this name that needs no file.
+fn built_in(name: &str) -> Option<&'static str> {
+    match name {
+        "libvirt/xen.xml" => Some(XEN),
+        "libvirt/qemu.xml" => Some(QEMU),
+        _ => None,
+    }
+}
+
+/// Where a template of this name is looked for.
+fn searched<'a>(directories: &'a [PathBuf; 2], name: &str) -> &'a [PathBuf] {
+    if built_in(name).is_some() { &directories[..1] } else { &directories[..] }
 }
 
 fn unreadable(directory: &Path, name: &str, error: &io::Error) -> Error {
     Error::new(ErrorKind::InvalidOperation, format!("{}: {error}", directory.join(name).display()))
-}
-
-/// The error a user sees: the template that failed (an override or what it extends), the line, the words.
-fn template_error(asked_for: &str, error: &Error) -> HypervisorError {
-    // An error inside an extended template is wrapped; the innermost one knows the place.
-    let mut inner = error;
-    while let Some(next) = std::error::Error::source(inner).and_then(|e| e.downcast_ref::<Error>()) {
-        inner = next;
-    }
-    let template = inner.name().unwrap_or(asked_for);
-    let template = inner.line().map_or_else(|| template.to_string(), |line| format!("{template} line {line}"));
-    let kind = inner.kind().to_string();
-    let reason = inner.detail().map_or_else(|| kind.clone(), |detail| format!("{kind}: {detail}"));
-    HypervisorError::Template { template, reason: reason.replace('\n', " ") }
 }
 
 /// Writes a value into XML, in text or in an attribute.

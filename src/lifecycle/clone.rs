@@ -55,7 +55,7 @@ impl Session {
         };
         let make = |storage: &VmStorage, directory: &Path| {
             storage.create_from(&data, watcher)?;
-            files_left_out.replace(self.copy_files(&source, directory, wish.ignore_errors)?);
+            files_left_out.replace(self.copy_files(&source, &FILES, directory, wish.ignore_errors)?);
             Ok(())
         };
         self.bring_into_being(&clone.name, &class, &plan, &make)?;
@@ -96,10 +96,16 @@ impl Session {
     }
 
     /// Copies what lies beside the images of the source. Returns what could not be copied, if that is to be ignored.
-    fn copy_files(&self, source: &Vm, to: &Path, ignore_errors: bool) -> Result<Vec<String>, LifecycleError> {
+    pub(super) fn copy_files(
+        &self,
+        source: &Vm,
+        files: &[&str],
+        to: &Path,
+        ignore_errors: bool,
+    ) -> Result<Vec<String>, LifecycleError> {
         let mut left_out = Vec::new();
         let access = Access::shared(self.system.qubes_group());
-        for name in FILES.iter().filter(|_| source.class.is_local_guest() && to.is_dir()) {
+        for name in files.iter().filter(|_| source.class.is_local_guest() && to.is_dir()) {
             let from = self.directory(source).join(name);
             let copied = match fs::read(&from) {
                 Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),

@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::model::volume::directory_of;
-use crate::model::{Class, NewQube, Qubes, Vm, VmName};
+use crate::model::{Class, CloneQube, NewQube, Qubes, Vm, VmName};
 
 use super::{LifecycleError, Session};
 use crate::storage::VmStorage;
@@ -20,13 +20,38 @@ pub(super) type Make<'a> = &'a dyn Fn(&VmStorage, &Path) -> Result<(), Lifecycle
 impl Session {
     /// Creates a qube with its volumes and its directory; returns its name.
     pub fn create(&self, new: &NewQube<'_>) -> Result<VmName, LifecycleError> {
-        let plan = |qubes: &Qubes| Ok(qubes.plan_new(new, self, &mut |below| fastrand::u16(..below))?);
-        // Asked before the lock, so that a wish that breaks a rule touches nothing.
-        let qubes = self.read_for_creation(&new.class)?;
-        let name = plan(&qubes)?.name;
-        self.convert_if_old(&qubes)?;
-        drop(qubes);
-        self.bring_into_being(&name, &new.class, &plan, &|storage, _| Ok(storage.create()?))?;
+        self.create_numbered(new, None)
+    }
+
+    /// The store as it would be after this creation, and the new qube's name; nothing is made and nothing saved.
+    ///
+    /// # Errors
+    /// As [`Session::create`], as far as the store tells.
+    pub fn try_to_create(&self, new: &NewQube<'_>) -> Result<(Qubes, VmName), LifecycleError> {
+        let mut qubes = self.read_for_creation(&new.class)?;
+        let vm = qubes.plan_new(new, self, &mut |below| fastrand::u16(..below))?;
+        self.with_new(&mut qubes, vm).map(|name| (qubes, name))
+    }
+
+    /// The same for a clone.
+    pub fn try_to_clone(&self, wish: &CloneQube<'_>) -> Result<(Qubes, VmName), LifecycleError> {
+        let class = match wish.class {
+            Some(class) => class.clone(),
+            None => {
+                let missing = || LifecycleError::NoSuchQube(wish.source.to_string());
+                self.read()?.class(wish.source).ok_or_else(missing)?.clone()
+            }
+        };
+        let mut qubes = self.read_for_creation(&class)?;
+        let vm = qubes.plan_clone(wish, self, &mut |below| fastrand::u16(..below))?.vm;
+        self.with_new(&mut qubes, vm).map(|name| (qubes, name))
+    }
+
+    fn with_new(&self, qubes: &mut Qubes, vm: Vm) -> Result<VmName, LifecycleError> {
+        // Its pools have to be there, too.
+        VmStorage::of(&self.system, qubes, &vm, self)?;
+        let name = vm.name.clone();
+        qubes.add(vm).map_err(|vm| crate::model::CreationError::Exists(vm.name.to_string()))?;
         Ok(name)
     }
 

@@ -6,12 +6,16 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::hypervisor::description::{Accelerator, DomainDescription, HostDescription, Kernel, Net};
+use crate::hypervisor::description::{
+    Accelerator, DomainDescription, HostDescription, Kernel, Net, PciDevice, disks_of_volumes,
+};
 use crate::hypervisor::kvm::choose_accelerator;
 use crate::hypervisor::toolstack;
 use crate::hypervisor::uri::Family;
 use crate::hypervisor::xml::Templates;
-use crate::model::{Facts, PropertyError, Qubes, VirtMode, Vm};
+use crate::model::device::{Assignment, Mode};
+use crate::model::{Facts, PropertyError, Qubes, VirtMode, Vm, VmName};
+use crate::storage::VmStorage;
 use crate::store::replace::Access;
 
 use super::kernel_line::kernel_line;
@@ -35,7 +39,7 @@ impl Session {
             disks: Vec::new(),
             block_devices: Vec::new(),
             net: self.net_of(qubes, vm)?,
-            pci: Vec::new(),
+            pci: required_pci_devices(vm),
             console_log: (family == Family::Qemu).then(|| self.console_log(vm.name.as_str())),
             features: inherited_features(qubes, vm),
             debug: qubes.is_on(vm, "debug", self),
@@ -48,6 +52,19 @@ impl Session {
             guivm: self.running_guivm(qubes, vm)?,
             stubdom_mem: qubes.value_of(vm, "stubdom_mem", self)?.as_int().and_then(|n| u64::try_from(n).ok()),
         })
+    }
+
+    /// The XML of a qube as a start would make it, without starting anything. It says where images would lie.
+    pub fn domain_xml_of(&self, name: &VmName) -> Result<String, LifecycleError> {
+        let qubes = self.read()?;
+        let vm = super::start::known(&qubes, name)?;
+        if !vm.class.is_local_guest() {
+            return Err(LifecycleError::NoDomain { qube: name.clone(), class: vm.class.clone() });
+        }
+        let mut description = self.describe(&qubes, vm)?;
+        let disks = VmStorage::of(&self.system, &qubes, vm, self)?.disks()?;
+        description.disks = disks_of_volumes(disks.iter().map(|d| (d.name.as_str(), d.attachment.clone(), d.rw)))?;
+        self.domain_xml(&description)
     }
 
     /// The XML for the hypervisor that this session talks to.
@@ -139,6 +156,38 @@ fn inherited_features(qubes: &Qubes, vm: &Vm) -> BTreeMap<String, String> {
         }
     }
     features
+}
+
+/// The PCI devices of dom0's without which the qube does not start: ports `bb_ss.f`, a domain before them or not. One that
+/// is named otherwise (by the bridges before it) is only found by who looks at the machine.
+fn required_pci_devices(vm: &Vm) -> Vec<PciDevice> {
+    let required = vm.assignments("pci").filter(|a| a.mode() == Ok(Mode::Required));
+    let described = |assignment: &Assignment| {
+        let (rest, function) = assignment.port().split_once('.')?;
+        let mut parts = rest.rsplit('_');
+        let (slot, bus, domain) = (parts.next()?, parts.next()?, parts.next().unwrap_or("0000"));
+        let is_hex = |text: &&str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_hexdigit());
+        let all_hex = [domain, bus, slot, function].iter().all(is_hex) && parts.next().is_none();
+        let is_set = |option: &str| assignment.options.get(option).is_some_and(|text| !text.is_empty());
+        all_hex.then(|| PciDevice {
+            domain: domain.to_string(),
+            bus: bus.to_string(),
+            slot: slot.to_string(),
+            function: function.to_string(),
+            permissive: is_set("permissive"),
+            no_strict_reset: is_set("no-strict-reset"),
+        })
+    };
+    required.filter_map(described).collect()
+}
+
+/// How a user's template may change a description, for the manual page.
+pub fn templates_of_users() -> String {
+    "The first file of these is taken, below /etc/qubes/templates, then below /usr/share/qubes/templates; FAMILY is xen or qemu: \
+     libvirt/FAMILY/by-name/NAME.xml (one qube), libvirt/FAMILY-user.xml (every qube), libvirt/FAMILY-dist.xml (for \
+     distributions), then the one that is built in. A file that begins with {% extends 'libvirt/FAMILY.xml' %} changes blocks of \
+     it: basic, cpu, os, features, clock, on, devices, network. An error names file and line, and the qube does not start."
+        .to_string()
 }
 
 /// The two name servers, as upstream prints them: with a blank between.

@@ -64,8 +64,13 @@ pub enum LifecycleError {
     NotConverted { store: PathBuf },
     #[error("Domain is already running")]
     AlreadyRunning(VmName),
-    #[error("Domain not running (either powered off or paused): '{0}'; --force ends a paused one")]
+    #[error("Domain not running (either powered off or paused): '{0}'")]
     NotRunning(VmName),
+    /// It cannot hear that it is to shut down.
+    #[error("Domain not running (either powered off or paused): '{0}'; --force ends a paused one")]
+    Paused(VmName),
+    #[error("Domain is not paused: '{0}'")]
+    NotPaused(VmName),
     #[error("{qube} is being worked on by another command: {reason}")]
     Locked { qube: VmName, reason: String },
     #[error("the record of a start of {qube} ({file}) cannot be used: {reason}; qubes-recover says more")]
@@ -78,16 +83,24 @@ pub enum LifecycleError {
     /// Of several qubes that were to be changed together, one cannot be.
     #[error("{qube}: {source}; nothing was changed")]
     OneOfSeveral { qube: VmName, source: Box<LifecycleError> },
+    #[error("{qube} is there and is no AppVM of {template}; rename or remove it, or choose another template")]
+    NotOfTemplate { qube: String, template: String },
     #[error("{qube} must not be started: {reason}")]
     Prohibited { qube: VmName, reason: String },
     #[error("{qube} cannot be started: {reason}")]
     CannotStart { qube: VmName, reason: String },
+    #[error("{qube} is of class {class}, which has no domain of its own here")]
+    NoDomain { qube: VmName, class: crate::model::Class },
+    #[error(
+        "not enough memory to start {qube}: it needs {needed_mib} MiB, {free}; shut other qubes down, or give it less"
+    )]
+    NotEnoughMemory { qube: VmName, needed_mib: u64, free: String },
     #[error("drive {drive}: {reason}")]
     Drive { drive: String, reason: String },
     #[error("its netvm {netvm} does not start: {reason}")]
     Netvm { netvm: VmName, reason: String },
-    #[error("{qube} is the netvm of running qubes: {clients}; shut them down first, or use --force")]
-    HasClients { qube: VmName, clients: String },
+    #[error("{qube} is the {role} of running qubes: {clients}; shut them down first, or use --force", role = role.as_str())]
+    HasClients { qube: VmName, role: crate::model::Role, clients: String },
     #[error("{qube} did not shut down within {seconds} s")]
     ShutdownTimeout { qube: VmName, seconds: u64 },
     #[error("{0}")]

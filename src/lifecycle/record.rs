@@ -1,6 +1,7 @@
 //! The record of a start: `RUN/vm/NAME`, written before anything is touched, removed when everything is settled.
 //!
-//! It is one JSON object: `start_id`, `domain`, `uri`, `user`, `phase`. What it says is only ever compared: which start this
+//! It is one JSON object: `start_id`, `domain`, `uri`, `user`, `phase`, for a disposable that is
+//! being removed `volumes`. What it says is only ever compared: which start this
 //! was, which domain of which hypervisor to ask about.
 
 use std::fs;
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::LifecycleError;
+use super::recover::Orphan;
 use crate::error::words_of;
 use crate::model::VmName;
 use crate::store::replace::{Access, replace};
@@ -24,6 +26,8 @@ pub enum Phase {
     Starting,
     /// The domain was resumed.
     Running,
+    /// It stopped and was a disposable: it leaves the store and the disk.
+    Removing,
 }
 
 /// One start of one qube.
@@ -39,13 +43,23 @@ pub struct Record {
     #[serde(default)]
     pub user: Option<u32>,
     pub phase: Phase,
+    /// What goes from the disk while it is being removed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub volumes: Vec<Orphan>,
 }
 
 impl Record {
     /// A record for a start that begins now.
     pub fn of_new_start(system: &System, domain: Uuid, uri: &str) -> Record {
         let user = Some(system.user());
-        Record { start_id: Uuid::new_v4(), domain, uri: uri.to_string(), user, phase: Phase::Starting }
+        Record {
+            start_id: Uuid::new_v4(),
+            domain,
+            uri: uri.to_string(),
+            user,
+            phase: Phase::Starting,
+            volumes: Vec::new(),
+        }
     }
 
     /// The user whose session's hypervisor has the domain, where that is not the one we would reach by this URI.

@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::VmName;
 use crate::storage::Volume;
 use crate::storage::pools::driver_of;
@@ -11,7 +13,7 @@ use super::{LifecycleError, Session, record};
 use crate::storage::VmStorage;
 
 /// A volume that lies in a pool and belongs to no qube of the store.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Orphan {
     pub pool: String,
     pub vid: String,
@@ -24,8 +26,9 @@ pub struct Recovered {
 }
 
 impl Session {
-    /// Settles every qube that has a record or a dirty volume. One that cannot be settled does not stop the others.
-    pub fn recover(&self) -> Result<Vec<Recovered>, LifecycleError> {
+    /// Settles every qube that has a record or a dirty volume; at boot, when nothing was started yet, also every disposable
+    /// that goes when it stops. One that cannot be settled does not stop the others.
+    pub fn recover(&self, at_boot: bool) -> Result<Vec<Recovered>, LifecycleError> {
         let mut names: Vec<VmName> = record::all(&self.system)
             .map_err(|source| LifecycleError::Io { what: self.system.run_dir().display().to_string(), source })?;
         let recorded: HashSet<VmName> = names.iter().cloned().collect();
@@ -37,20 +40,23 @@ impl Session {
                 // A qube whose storage cannot even be looked at is listed with the reason.
                 let clean =
                     VmStorage::of(&self.system, &qubes, vm, self).is_ok_and(|s| s.is_dirty().is_ok_and(|dirty| !dirty));
-                if !clean {
+                if !clean || (at_boot && self.goes_when_it_stops(&qubes, vm)) {
                     names.push(vm.name.clone());
                 }
             }
         }
         let settle = |name: VmName| {
-            let outcome = self.lock_qube(&name).and_then(|lock| self.settle(&lock));
+            let outcome = self.lock_qube(&name).and_then(|lock| match at_boot {
+                true => self.dispose_if_halted(&lock),
+                false => self.settle(&lock),
+            });
             Recovered { name, outcome }
         };
         Ok(names.into_iter().map(settle).collect())
     }
 
-    /// The volumes that no qube of the store knows, in pools that can list theirs.
-    pub fn orphans(&self) -> Result<Vec<Orphan>, LifecycleError> {
+    /// The volumes that no qube of the store knows, in pools that can list theirs; and why others cannot, in words.
+    pub fn orphans(&self) -> Result<(Vec<Orphan>, Vec<String>), LifecycleError> {
         let qubes = self.read()?;
         self.refuse_old(&qubes)?;
         let mut known = HashSet::new();
@@ -61,20 +67,22 @@ impl Session {
                 }),
             );
         }
-        let mut orphans = Vec::new();
+        let (mut orphans, mut unlisted) = (Vec::new(), Vec::new());
         for pool in qubes.pools.iter().filter(|p| p.driver() != "linux-kernel") {
             let Ok(driver) = driver_of(&self.system, pool) else { continue };
+            let vids = match driver.volumes() {
+                Ok(vids) => vids,
+                Err(error) => {
+                    unlisted.push(format!("pool {}: {error}", pool.name()));
+                    continue;
+                }
+            };
             let of_pool = |vid: String| Orphan { pool: pool.name().to_string(), vid };
-            orphans.extend(
-                driver
-                    .volumes()?
-                    .into_iter()
-                    .map(of_pool)
-                    .filter(|o| !known.contains(&(o.pool.clone(), o.vid.clone()))),
-            );
+            let in_pool = vids.into_iter().map(of_pool);
+            orphans.extend(in_pool.filter(|o| !known.contains(&(o.pool.clone(), o.vid.clone()))));
         }
         orphans.sort();
-        Ok(orphans)
+        Ok((orphans, unlisted))
     }
 
     /// Removes an orphan, under the lock of the name it is filed under: a qube that is just being created has its
@@ -82,7 +90,7 @@ impl Session {
     pub fn remove_orphan(&self, orphan: &Orphan) -> Result<(), LifecycleError> {
         let owner = orphan.vid.split('/').nth(1).and_then(|name| VmName::from_store(name).ok());
         let _lock = owner.map(|name| self.lock_qube(&name)).transpose()?;
-        if !self.orphans()?.contains(orphan) {
+        if !self.orphans()?.0.contains(orphan) {
             return Ok(());
         }
         let qubes = self.read()?;

@@ -5,22 +5,33 @@ use std::collections::HashMap;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
 use super::LifecycleError;
-use crate::hypervisor::uri::{UriFacts, choose_uri};
+use crate::hypervisor::uri::{Family, UriFacts, choose_uri};
+use crate::hypervisor::xenstore;
 use crate::hypervisor::{Hypervisor, HypervisorError, LazyHypervisor, Live};
 use crate::model::kernel_version;
-use crate::model::{Class, Facts, PowerState, Release, Vm};
+use crate::model::{Class, Facts, PowerState, Release, Stubdom, Vm};
 use crate::store::{Read, Restored, StorePlace, Wait, Write};
 use crate::system::System;
+
+/// How long what was seen of all domains counts as one look.
+const ONE_LOOK: Duration = Duration::from_secs(1);
+
+/// What the hypervisor said of all domains.
+struct Seen {
+    at: Instant,
+    states: Result<Rc<HashMap<Uuid, Live>>, HypervisorError>,
+}
 
 /// The system with its hypervisor: what every verb is called on.
 pub struct Session {
     pub system: System,
     hypervisor: LazyHypervisor,
-    states: OnceCell<Result<HashMap<Uuid, Live>, HypervisorError>>,
+    states: RefCell<Option<Seen>>,
     thin_pool: OnceCell<Option<crate::storage::ThinPool>>,
     /// Files of kernels that were asked for: a thousand qubes share a few.
     kernel_files: RefCell<HashMap<PathBuf, Option<String>>>,
@@ -33,13 +44,13 @@ pub struct Session {
 /// A system with what its hypervisor has said, on the way to another thread.
 pub struct Known {
     system: System,
-    states: Option<Result<HashMap<Uuid, Live>, HypervisorError>>,
+    states: Option<(Instant, Result<HashMap<Uuid, Live>, HypervisorError>)>,
 }
 
 impl Known {
     pub fn session(self) -> Session {
-        let session = Session::new(self.system);
-        Session { states: self.states.map_or_else(OnceCell::new, OnceCell::from), ..session }
+        let seen = self.states.map(|(at, states)| Seen { at, states: states.map(Rc::new) });
+        Session { states: RefCell::new(seen), ..Session::new(self.system) }
     }
 }
 
@@ -52,7 +63,7 @@ impl Session {
         })
         .to_string();
         let hypervisor = lazily(&system, uri);
-        let states = OnceCell::new();
+        let states = RefCell::default();
         let (kernel_files, gathered, told_of_damage) = (RefCell::default(), RefCell::default(), Rc::default());
         let thin_pool = OnceCell::new();
         Session { system, hypervisor, states, thin_pool, kernel_files, gathered, told_of_damage }
@@ -65,7 +76,9 @@ impl Session {
 
     /// What another thread makes a session of that need not ask the hypervisor again.
     pub fn known(&self) -> Known {
-        Known { system: self.system.clone(), states: self.states.get().cloned() }
+        let plain =
+            |seen: &Seen| (seen.at, seen.states.as_ref().map(|states| (**states).clone()).map_err(Clone::clone));
+        Known { system: self.system.clone(), states: self.states.borrow().as_ref().map(plain) }
     }
 
     /// The store and how to treat it, for a transaction that may write.
@@ -138,10 +151,14 @@ impl Session {
         lazily(&self.system, uri.to_string())
     }
 
-    /// The state of all domains as they were when first asked for, in one call.
-    pub fn states(&self) -> Result<&HashMap<Uuid, Live>, HypervisorError> {
-        let states = self.states.get_or_init(|| self.hypervisor.states());
-        states.as_ref().map_err(HypervisorError::clone)
+    /// The state of all domains, in one call: a listing sees one moment, and a program that lives long never an old one.
+    pub fn states(&self) -> Result<Rc<HashMap<Uuid, Live>>, HypervisorError> {
+        if let Some(seen) = self.states.borrow().as_ref().filter(|seen| seen.at.elapsed() < ONE_LOOK) {
+            return seen.states.clone();
+        }
+        let states = self.hypervisor.states().map(Rc::new);
+        self.states.replace(Some(Seen { at: Instant::now(), states: states.clone() }));
+        states
     }
 
     /// What the hypervisor says of a qube in a listing; `None` for one that does not run.
@@ -238,6 +255,20 @@ impl Facts for Session {
             Err(_) if !super::record::exists(&self.system, &vm.name) => PowerState::Halted,
             Err(_) => PowerState::Unknown,
         }
+    }
+
+    /// Where there is no Xen, or it does not say, none is known.
+    fn stubdom(&self, vm: &Vm) -> Option<Stubdom> {
+        if self.system.is_offline() || Family::of_uri(self.hypervisor.uri()) != Family::Xen {
+            return None;
+        }
+        let id = u32::try_from(self.domain_id(vm)).ok().filter(|id| *id != 0)?;
+        xenstore::stubdom_of(self.system.program_path(), id)
+    }
+
+    fn dom0_maxmem_mib(&self) -> Option<u64> {
+        let asks = !self.system.is_offline() && self.system.is_xen();
+        asks.then(|| xenstore::dom0_maxmem_mib(self.system.program_path())).flatten()
     }
 
     fn domain_id(&self, vm: &Vm) -> i64 {

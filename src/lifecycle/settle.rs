@@ -3,7 +3,7 @@
 //! earlier boot and gets the same.
 
 use crate::hypervisor::{Hypervisor, HypervisorError, Live};
-use crate::model::{Class, Qubes, RemovalError, Vm, VmName};
+use crate::model::{PowerState, Qubes, Vm, VmName};
 
 use super::qube_lock::QubeLock;
 use super::record::{self, Phase, Record};
@@ -37,8 +37,12 @@ impl Session {
         }
         match Record::load(&self.system, lock.name())? {
             Some(record) => match self.ask_for(&record, lock.name())? {
+                Some(live) if record.phase == Phase::Starting && live.state == PowerState::Paused => {
+                    self.end_abandoned(&record, lock.name())?;
+                    self.after_work(lock, &qubes, vm)
+                }
                 Some(live) => {
-                    monitor::ensure_watched(self, lock.name(), &record)?;
+                    self.confirm_running(record, lock.name())?;
                     Ok(Settled::Active(live))
                 }
                 None => self.after_work(lock, &qubes, vm),
@@ -52,6 +56,34 @@ impl Session {
                 },
             },
         }
+    }
+
+    /// Ends the domain of a start that was killed between creating it and letting it run: whoever starts holds the lock,
+    /// so nobody will let it run. Its guest has done nothing yet.
+    fn end_abandoned(&self, record: &Record, name: &VmName) -> Result<(), LifecycleError> {
+        let end = |hypervisor: &dyn Hypervisor| {
+            hypervisor.destroy(record.domain)?;
+            hypervisor.undefine(record.domain)
+        };
+        let ended = match self.hypervisor().uri() == record.uri {
+            true => end(self.hypervisor()),
+            false => end(&self.hypervisor_at(&record.uri)),
+        };
+        let still_there = |e: HypervisorError| LifecycleError::StateUnknown {
+            qube: name.clone(),
+            uri: record.uri.clone(),
+            reason: e.to_string(),
+        };
+        ended.map(drop).map_err(still_there)
+    }
+
+    /// A start that was killed after letting the domain run had everything but to say so.
+    fn confirm_running(&self, mut record: Record, name: &VmName) -> Result<(), LifecycleError> {
+        if record.phase == Phase::Starting {
+            record.phase = Phase::Running;
+            record.store(&self.system, name)?;
+        }
+        monitor::ensure_watched(self, name, &record)
     }
 
     /// What the hypervisor that a record names says of its domain; `None` when that does not run.
@@ -93,30 +125,25 @@ impl Session {
 
     /// Commits or discards the volumes of a qube whose domain is gone; a disposable that was to go goes.
     pub fn after_work(&self, lock: &QubeLock, qubes: &Qubes, vm: &Vm) -> Result<Settled, LifecycleError> {
-        VmStorage::of(&self.system, qubes, vm, self)?.stop()?;
-        let was_started = Record::load(&self.system, lock.name())?.is_some();
-        let goes = was_started && vm.class == Class::DispVM && qubes.is_on(vm, "auto_cleanup", self);
-        let gone = goes && self.remove_disposable(lock)?;
+        let storage = VmStorage::of(&self.system, qubes, vm, self)?;
+        storage.stop()?;
+        // It was started: else it had neither a record nor a dirty volume.
+        let gone = self.goes_when_it_stops(qubes, vm) && self.remove_disposable(lock, vm, &storage)?;
         record::remove(&self.system, lock.name())?;
         Ok(if gone { Settled::Gone } else { Settled::Halted })
     }
 
-    /// Removes a disposable that stopped, unless somebody refers to it by now: then it stays as a halted qube.
-    fn remove_disposable(&self, lock: &QubeLock) -> Result<bool, LifecycleError> {
-        match self.remove_locked(lock, super::remove::Removal::ByHand) {
-            Ok(()) => Ok(true),
-            Err(LifecycleError::Removal(RemovalError::InUse { .. })) => Ok(false),
-            Err(error) => Err(error),
-        }
-    }
-
     /// A record of a qube that the store does not know (it was restored from a copy, say): when the domain is gone the
-    /// record goes, too; its volumes are orphans then, and dirty ones get their after-work once they are known again.
+    /// record goes, too; its volumes are orphans then, and dirty ones get their after-work once they are known again. Those of a
+    /// disposable that was being removed go.
     fn settle_unknown(&self, lock: &QubeLock) -> Result<Settled, LifecycleError> {
         let Some(record) = Record::load(&self.system, lock.name())? else { return Ok(Settled::Gone) };
         match self.ask_for(&record, lock.name())? {
             Some(live) => Ok(Settled::Active(live)),
             None => {
+                if record.phase == Phase::Removing {
+                    self.finish_removal(lock, &record)?;
+                }
                 record::remove(&self.system, lock.name())?;
                 Ok(Settled::Gone)
             }

@@ -5,8 +5,8 @@ use crate::hypervisor::owner::owner_for_image;
 use crate::hypervisor::uri::Family;
 use crate::hypervisor::{HypervisorError, Outcome, toolstack};
 use crate::model::device::Mode;
-use crate::model::{Class, Facts, PowerState, Qubes, Vm, VmName};
-use crate::storage::{Attachment, Disk, LoopDevice, VmStorage};
+use crate::model::{Class, Facts, PowerState, Qubes, ResolvedVolume, Vm, VmName};
+use crate::storage::{Attachment, Disk, LoopDevice, StorageError, VmStorage};
 
 use super::drive::Drive;
 use super::qube_lock::QubeLock;
@@ -29,12 +29,12 @@ pub enum Started {
 impl Session {
     /// Starts a qube and first its netvm. Of two starts at once one does it and the other finds it running.
     pub fn start(&self, name: &VmName) -> Result<Started, LifecycleError> {
-        self.start_chain(name, None, PATIENCE)
+        self.start_chain(name, None, PATIENCE).map_err(|error| self.dispose_of_failed_start(name, error))
     }
 
     /// The same, with a drive attached for this start.
     pub fn start_with_drive(&self, name: &VmName, drive: &Drive) -> Result<Started, LifecycleError> {
-        self.start_chain(name, Some(drive), PATIENCE)
+        self.start_chain(name, Some(drive), PATIENCE).map_err(|error| self.dispose_of_failed_start(name, error))
     }
 
     fn start_chain(&self, name: &VmName, drive: Option<&Drive>, depth: usize) -> Result<Started, LifecycleError> {
@@ -50,13 +50,14 @@ impl Session {
         self.refuse_old(&qubes)?;
         let uuid = known(&qubes, name)?.uuid();
         drop(qubes);
-        if let Some(uuid) = uuid {
-            self.hypervisor().state(uuid)?;
-        }
+        let live = uuid.map(|uuid| self.hypervisor().state(uuid)).transpose()?.flatten();
+        let runs = live.is_some_and(|live| live.state.is_active());
         for _ in 0..PATIENCE {
             if let Some(netvm) = self.netvm_to_start(name)? {
                 self.start_netvm(name, &netvm, depth)?;
             }
+            // Let go when the start is over, however it ends.
+            let _room = if runs { None } else { self.make_room(name)? };
             let lock = self.lock_qube(name)?;
             match self.settle(&lock)? {
                 Settled::Active(live) => return self.already(name, live.state),
@@ -102,6 +103,7 @@ impl Session {
         let qubes = self.read()?;
         let vm = known(&qubes, lock.name())?;
         may_start(&qubes, vm, self)?;
+        self.refuse_live_images(&qubes, vm)?;
         let storage = VmStorage::of(&self.system, &qubes, vm, self)?;
         storage.verify()?;
         let uuid = vm.uuid().ok_or_else(|| LifecycleError::CannotStart {
@@ -121,7 +123,7 @@ impl Session {
         };
         if let Err(error) = self.create_domain(&record, description, &storage) {
             let undone = self.give_up_domain(&record).and_then(|()| Ok(storage.take_back(&started)?));
-            return Err(self.undone(lock, undone, error));
+            return Err(self.undone(lock, undone, self.with_reason_of_memory(&qubes, vm, error)));
         }
         if let Err(error) = self.let_run(lock.name(), &record) {
             // It may have run, if only for a moment: what it wrote counts.
@@ -130,6 +132,35 @@ impl Session {
         }
         record.phase = Phase::Running;
         record.store(&self.system, lock.name())
+    }
+
+    /// A guest whose volume keeps no snapshots writes to the only image there is: nobody may begin with a copy of that
+    /// meanwhile (`spec/r4-storage.md` §3).
+    fn refuse_live_images(&self, qubes: &Qubes, vm: &Vm) -> Result<(), LifecycleError> {
+        let refused = |reason: String| Err(LifecycleError::CannotStart { qube: vm.name.clone(), reason });
+        let is_live = |volume: &ResolvedVolume| volume.save_on_stop && volume.revisions_to_keep == -1;
+        let volumes = qubes.volumes(vm, self).map_err(StorageError::from)?;
+        for volume in volumes.iter().filter(|volume| volume.source.is_some()) {
+            let (owner, origin) = qubes.origin(vm, &volume.name, self).map_err(StorageError::from)?;
+            if is_live(&origin) && self.power_state(owner).is_active() {
+                let name = &volume.name;
+                return refused(format!(
+                    "its volume {name} begins as that of {owner}, which runs and keeps no snapshots of it (revisions_to_keep \
+                     is -1): shut {owner} down first",
+                    owner = owner.name
+                ));
+            }
+        }
+        if volumes.iter().any(is_live)
+            && let Some(user) = qubes.disposables_of(&vm.name).find(|user| self.power_state(user).is_active())
+        {
+            return refused(format!(
+                "disposable {} began with its volumes and runs, and it keeps no snapshots of them (revisions_to_keep is -1): \
+                 shut that down first",
+                user.name
+            ));
+        }
+        Ok(())
     }
 
     fn create_domain(

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::hypervisor::Outcome;
-use crate::model::{PowerState, Vm, VmName};
+use crate::model::{PowerState, Role, Vm, VmName};
 
 use super::settle::Settled;
 use super::start::known;
@@ -22,7 +22,7 @@ impl Session {
     /// Asks a qube to shut down; returns at once.
     ///
     /// # Errors
-    /// Unless `force`: a netvm with running clients, and a paused qube, which cannot hear and would have to be ended.
+    /// Unless `force`: a netvm, guivm or audiovm with running clients, and a paused qube, which cannot hear and would have to be ended.
     pub fn shutdown(&self, name: &VmName, force: bool) -> Result<Stopped, LifecycleError> {
         let qubes = self.read()?;
         let vm = known(&qubes, name)?;
@@ -41,7 +41,7 @@ impl Session {
         if !force {
             self.refuse_with_clients(&qubes, vm)?;
             if live.state == PowerState::Paused {
-                return Err(LifecycleError::NotRunning(vm.name.clone()));
+                return Err(LifecycleError::Paused(vm.name.clone()));
             }
         }
         let hypervisor = self.hypervisor();
@@ -110,12 +110,18 @@ impl Session {
         let states = hypervisor.states()?;
         let is_running =
             |client: &Vm| client.uuid().and_then(|uuid| states.get(&uuid)).is_some_and(|live| live.state.is_active());
-        let is_client = |other: &Vm| qubes.netvm(other, self).is_ok_and(|n| n.is_some_and(|n| n.name == vm.name));
-        let clients = qubes.iter().filter(|other| is_running(other) && is_client(other));
-        let clients: Vec<&str> = clients.map(|c| c.name.as_str()).collect();
-        if clients.is_empty() {
-            return Ok(());
+        for role in Role::ALL {
+            // Disposables that wait for somebody to want one need no network and play nothing yet.
+            let is_client = |other: &Vm| {
+                qubes.provider(other, role, self).is_some_and(|provider| provider.name == vm.name)
+                    && (role == Role::Guivm || !qubes.is_preloaded(other))
+            };
+            let clients = qubes.iter().filter(|other| is_running(other) && is_client(other));
+            let clients: Vec<&str> = clients.map(|c| c.name.as_str()).collect();
+            if !clients.is_empty() {
+                return Err(LifecycleError::HasClients { qube: vm.name.clone(), role, clients: clients.join(", ") });
+            }
         }
-        Err(LifecycleError::HasClients { qube: vm.name.clone(), clients: clients.join(", ") })
+        Ok(())
     }
 }

@@ -174,7 +174,15 @@ impl Qubes {
             },
         };
         let template = self.get(&name).ok_or(CreationError::NoSuchTemplate(name))?;
-        match new.class {
+        self.check_template(&new.class, template, facts).map(|()| Some(template))
+    }
+
+    /// Whether a qube of this class can be based on this one: asked before there is a qube, by whoever offers a choice.
+    ///
+    /// # Errors
+    /// It cannot, with the rule. A class without templates has none to fit.
+    pub fn check_template(&self, class: &Class, template: &Vm, facts: &dyn Facts) -> Result<(), CreationError> {
+        match class {
             Class::AppVM if template.class != Class::TemplateVM => {
                 let (template, is) = (template.name.to_string(), template.class.clone());
                 Err(CreationError::WrongTemplate { template, is })
@@ -182,7 +190,8 @@ impl Qubes {
             Class::DispVM if !self.is_template_for_dispvms(template, facts) => {
                 Err(CreationError::NotForDisposables(template.name.clone()))
             }
-            _ => Ok(Some(template)),
+            Class::AppVM | Class::DispVM => Ok(()),
+            _ => Err(CreationError::TemplateNotWanted { class: class.clone() }),
         }
     }
 
@@ -197,7 +206,10 @@ impl Qubes {
     }
 
     /// A number that no disposable has, at random (`spec/r4-properties.md` §6).
-    fn free_dispid(&self, random: &mut dyn FnMut(u16) -> u16) -> Result<u16, CreationError> {
+    ///
+    /// # Errors
+    /// None was found in 100 tries.
+    pub fn free_dispid(&self, random: &mut dyn FnMut(u16) -> u16) -> Result<u16, CreationError> {
         let disposables = self.briefs().filter(|(_, class)| **class == Class::DispVM);
         let taken: Vec<u16> = disposables
             .filter_map(|(name, _)| self.get(name.as_str())?.properties.get("dispid")?.trim().parse().ok())

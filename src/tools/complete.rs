@@ -330,7 +330,7 @@ fn pairs(option: &str, current: &str, words: &[String]) -> Vec<Candidate> {
 fn serving(command: &str) -> Which {
     match command {
         "qvm-start" => Which::Halted,
-        "qvm-kill" | "qvm-shutdown" => Which::Running,
+        "qvm-kill" | "qvm-pause" | "qvm-shutdown" | "qvm-unpause" => Which::Running,
         "qvm-clone" | "qvm-remove" => Which::ButDom0,
         "qvm-notes" | "qvm-grow-private" | "qvm-grow-root" => Which::Guests,
         _ => Which::Any,

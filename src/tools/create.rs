@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::{Arg, ArgAction, value_parser};
 use uuid::Uuid;
 
-use super::arguments::{earlier, exclusive, flag, value};
+use super::arguments::{earlier, exclusive, flag, of_listing, value};
 use super::failure::{Failure, quoted};
 use super::invocation::Invocation;
 use super::prefs::{find, stored_text};
@@ -14,7 +14,7 @@ use super::progress::Bars;
 use crate::error::words_of;
 use crate::lifecycle::volume_data::NewLength;
 use crate::lifecycle::{LifecycleError, Session};
-use crate::model::{Class, CloneQube, NewQube, PoolChoice, Qubes, Scope, VmName};
+use crate::model::{Class, CloneQube, NewQube, PoolChoice, PropertyError, Qubes, Scope, VmName};
 
 /// The qube exists, but a property could not be set.
 const PROPERTY_FAILED: u8 = 2;
@@ -43,11 +43,16 @@ pub fn define(line: clap::Command) -> clap::Command {
         .arg(root("root-copy-from", 'r', "fill the root volume with a copy of this file"))
         .arg(root("root-move-from", 'R', "fill the root volume with this file and remove it"))
         .arg(flag("no-root", None, "accepted, without effect").hide(true))
+        .arg(of_listing(flag("dry-run", None, "only say whether it could be created so")))
         // R3's words, which installers still use (`spec/installer.md`).
         .arg(earlier("net", "a qube with network hardware: provides_network, netvm none"))
         .arg(earlier("proxy", "a qube between others and the network: provides_network"))
         .arg(earlier("internal", "not for menus: feature internal"))
-        .arg(Arg::new("vmname").value_name("VMNAME").help("the name of the new qube"));
+        .arg(
+            Arg::new("vmname")
+                .value_name("VMNAME")
+                .help("the name of the new qube; a disposable without one is disp1234 and goes when it stops"),
+        );
     exclusive(line, "root", &["root-copy-from", "root-move-from"])
 }
 
@@ -55,38 +60,53 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     if call.has("help-classes") {
         return Class::ALL.iter().try_for_each(|class| call.out.line(class.as_str())).map(|()| 0);
     }
+    let (code, numbered) = create(call)?;
+    if let Some(name) = numbered {
+        call.out.line(name.as_str())?;
+    }
+    Ok(code)
+}
+
+/// Creates what the command line asks for. The exit code, and the name where it was not given.
+fn create(call: &Invocation) -> Result<(u8, Option<VmName>), Failure> {
     let order = Order::of(call)?;
     let session = Session::new(call.system()?);
     let qubes = session.read()?;
     check_label(&order, &qubes)?;
     drop(qubes);
     let app = |text: String| call.warn("app", &text);
-    let name = match order.create(&session, &Bars::new(call, order.name)) {
+    if call.has("dry-run") {
+        let refused = order.try_to_create(&session).err();
+        refused.iter().for_each(|error| app(format!("Error creating VM: {error}")));
+        return Ok((u8::from(refused.is_some()), None));
+    }
+    let name = match order.create(&session, &Bars::new(call, order.name.unwrap_or("disposable"))) {
         Ok(name) => name,
         Err(error) => {
             app(format!("Error creating VM: {error}"));
-            return Ok(1);
+            return Ok((1, None));
         }
     };
+    let numbered = order.name.is_none().then(|| name.clone());
     for (property, text) in &order.properties {
         if let Err(reason) = set(&session, &name, &order.class, property, text) {
             app(format!("Error setting property {property} (but VM created): {reason}"));
-            return Ok(PROPERTY_FAILED);
+            return Ok((PROPERTY_FAILED, numbered));
         }
     }
     if call.has("internal")
         && let Err(reason) = session.set_feature(&name, "internal", "1")
     {
         app(format!("Error setting feature internal (but VM created): {reason}"));
-        return Ok(PROPERTY_FAILED);
+        return Ok((PROPERTY_FAILED, numbered));
     }
     if let Some(root) = &order.root
         && let Err(reason) = root.import(&session, &name, &Bars::new(call, name.as_str()))
     {
         app(format!("Error importing root volume (but VM created): {reason}"));
-        return Ok(ROOT_FAILED);
+        return Ok((ROOT_FAILED, numbered));
     }
-    Ok(0)
+    Ok((0, numbered))
 }
 
 fn check_label(order: &Order, qubes: &Qubes) -> Result<(), Failure> {
@@ -107,7 +127,8 @@ fn set(session: &Session, name: &VmName, class: &Class, property: &str, text: &s
 /// What the command line asks for, checked as far as it can be without the store.
 #[derive(Debug)]
 struct Order<'a> {
-    name: &'a str,
+    /// A disposable may do without: it is called after its number.
+    name: Option<&'a str>,
     class: Class,
     label: &'a str,
     template: Option<&'a str>,
@@ -146,7 +167,10 @@ impl<'a> Order<'a> {
         let (label, template, name) = (of_property("label"), of_property("template"), of_property("name"));
         let label = call.value("label").or(label).or(call.has("disp").then_some("red"));
         let label = label.ok_or_else(|| Failure::usage("--label option is mandatory"))?;
-        let name = call.value("vmname").or(name).ok_or_else(|| Failure::usage("VMNAME is mandatory"))?;
+        let name = call.value("vmname").or(name);
+        if name.is_none() && class != Class::DispVM {
+            return Err(Failure::usage("VMNAME is mandatory"));
+        }
         let root = root_image(call, &class)?;
         let (template, all_pools) = (call.value("template").or(template), call.value("all-pools"));
         Ok(Order { name, class, label, template, properties, pools, all_pools, root })
@@ -154,27 +178,47 @@ impl<'a> Order<'a> {
 
     fn create(&self, session: &Session, watcher: &Bars<'_>) -> Result<VmName, LifecycleError> {
         let pools = PoolChoice { all: self.all_pools, by_volume: &self.pools };
-        let uuid = Uuid::new_v4();
-        if let Some(template) = self.template.filter(|_| self.class == Class::StandaloneVM) {
-            let empty: &[&str] = if self.root.is_some() { &["private", "root"] } else { &["private"] };
-            let (class, label, created_by) = (Some(&self.class), Some(self.label), VmName::DOM0);
-            let name = self.name;
-            let clone = CloneQube {
-                source: template,
-                name,
-                class,
-                label,
-                pools,
-                empty,
-                uuid,
-                created_by,
-                ignore_errors: false,
-            };
-            return session.clone_qube(&clone, watcher).map(|clone| clone.name);
+        let Some(name) = self.name else { return session.create_disposable(self.template, self.label, pools) };
+        match self.wish(name) {
+            Wish::Clone(wish) => session.clone_qube(&wish, watcher).map(|clone| clone.name),
+            Wish::New(wish) => session.create(&wish),
         }
-        session.create(&NewQube {
+    }
+
+    /// Whether it could be created so, properties among that; nothing is.
+    fn try_to_create(&self, session: &Session) -> Result<(), LifecycleError> {
+        // A disposable without a name gets one that fits.
+        let (mut qubes, name) = match self.wish(self.name.unwrap_or("disposable")) {
+            Wish::Clone(wish) => session.try_to_clone(&wish)?,
+            Wish::New(wish) => session.try_to_create(&wish)?,
+        };
+        for (property, text) in &self.properties {
+            let known = find(Scope::Class(&self.class), property);
+            let known = known.map_err(|_| PropertyError::NoSuchProperty((*property).to_owned()))?;
+            qubes.set_property(name.as_str(), known.name, stored_text(known, text), session)?;
+        }
+        Ok(())
+    }
+
+    fn wish<'w>(&'w self, name: &'w str) -> Wish<'w> {
+        let pools = PoolChoice { all: self.all_pools, by_volume: &self.pools };
+        let uuid = Uuid::new_v4();
+        if let Some(source) = self.template.filter(|_| self.class == Class::StandaloneVM) {
+            return Wish::Clone(CloneQube {
+                source,
+                name,
+                class: Some(&self.class),
+                label: Some(self.label),
+                pools,
+                empty: if self.root.is_some() { &["private", "root"] } else { &["private"] },
+                uuid,
+                created_by: VmName::DOM0,
+                ignore_errors: false,
+            });
+        }
+        Wish::New(NewQube {
             class: self.class.clone(),
-            name: self.name,
+            name,
             label: self.label,
             template: self.template,
             pools,
@@ -183,6 +227,12 @@ impl<'a> Order<'a> {
             auto_cleanup: false,
         })
     }
+}
+
+/// How a qube comes to be: a standalone one with a template is a clone of that.
+enum Wish<'a> {
+    New(NewQube<'a>),
+    Clone(CloneQube<'a>),
 }
 
 impl RootImage<'_> {

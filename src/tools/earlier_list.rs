@@ -95,6 +95,8 @@ pub fn value(heading: &str, qubes: &Qubes, vm: &Vm, facts: &Session) -> Option<S
         "timezone" if kind.is_hvm() => Some(vm.features.get(heading).unwrap_or("localtime").to_owned()),
         "qrexec_installed" | "guiagent_installed" | "timezone" => None,
         "netvm" if kind == Type::Net => None,
+        // R3's dom0 had no such values, and said so.
+        "maxmem" | "vcpus" if kind == Type::Admin => Some("0".to_owned()),
         _ => text(qubes, vm, heading, facts),
     }
 }

@@ -16,11 +16,20 @@ pub fn define(line: clap::Command) -> clap::Command {
 pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     let session = Session::new(call.system()?);
     let names = names(call, &session)?;
-    let failures = in_parallel(&session, &names, |session, name| session.kill(name).err());
-    for (name, error) in &failures {
-        say(&format!("Error: Failed to kill: {name}: {error}"));
+    let mut failed = 0;
+    for group in in_stop_order(call, &session, names)? {
+        let failures = in_parallel(&session, &group, |session, name| session.kill(name).err());
+        for (name, error) in &failures {
+            say(&format!("Error: Failed to kill: {name}: {error}"));
+        }
+        failed += failures.len();
     }
-    Ok(exit_code(failures.len()))
+    Ok(exit_code(failed))
+}
+
+/// With `--all` netvms after their clients; those that were named all at once.
+fn in_stop_order(call: &Invocation, session: &Session, names: Vec<VmName>) -> Result<Vec<Vec<VmName>>, Failure> {
+    if call.has("all") { Ok(session.read()?.in_stop_order(&names, session)) } else { Ok(vec![names]) }
 }
 
 /// The qubes a command line means, for tools that act on a list of them.

@@ -9,8 +9,10 @@ mod check;
 mod clone;
 pub mod complete;
 mod create;
+mod create_default_dvm;
 mod damage;
 mod db;
+mod domain_xml;
 mod earlier_list;
 mod earlier_prefs;
 pub mod failure;
@@ -26,6 +28,7 @@ mod monitor;
 pub mod multicall;
 mod notes;
 pub mod output;
+mod pause;
 mod pool;
 mod prefs;
 mod progress;
@@ -79,6 +82,14 @@ pub const QUBES_CREATE: Command =
 pub const QUBES_DB: Command =
     Command::new("qubes-db", "Check the store, compare it with its copies, go back to one", db::define, db::run)
         .with_manual(db::manual);
+/// `qubes-domain-xml`
+pub const QUBES_DOMAIN_XML: Command = Command::new(
+    "qubes-domain-xml",
+    "Print the description of a qube's domain, made from its template",
+    domain_xml::define,
+    domain_xml::run,
+)
+.with_manual(domain_xml::manual);
 /// `qubes-monitor`
 pub const QUBES_MONITOR: Command =
     Command::new("qubes-monitor", "Watch one running qube", monitor::define, monitor::run).hidden();
@@ -115,6 +126,13 @@ pub const QVM_CLONE: Command =
     Command::new("qvm-clone", "Make a copy of a qube", clone::define, clone::run).with_manual(clone::manual);
 /// `qvm-create`
 pub const QVM_CREATE: Command = Command::new("qvm-create", "Create a qube", create::define, create::run);
+/// `qvm-create-default-dvm`
+pub const QVM_CREATE_DEFAULT_DVM: Command = Command::new(
+    "qvm-create-default-dvm",
+    "Make what disposables are made from",
+    create_default_dvm::define,
+    create_default_dvm::run,
+);
 /// `qvm-features`
 pub const QVM_FEATURES: Command = Command::new("qvm-features", "Features of a qube", features::define, features::run);
 /// `qvm-grow-private`
@@ -133,6 +151,8 @@ pub const QVM_LS: Command = Command::new("qvm-ls", "List qubes", ls::define, ls:
 /// `qvm-notes`
 pub const QVM_NOTES: Command =
     Command::new("qvm-notes", "Notes about a qube", notes::define, notes::run).with_manual(notes::manual);
+/// `qvm-pause`
+pub const QVM_PAUSE: Command = Command::new("qvm-pause", "Pause or suspend qubes", pause::define, pause::run);
 /// `qvm-pool`
 pub const QVM_POOL: Command =
     Command::new("qvm-pool", "Storage pools", pool::define, pool::run).with_manual(pool::manual);
@@ -174,6 +194,13 @@ pub const QVM_TEMPLATE_POSTPROCESS: Command = Command::new(
     template_postprocess::define,
     template_postprocess::run,
 );
+/// `qvm-unpause`
+pub const QVM_UNPAUSE: Command = Command::new(
+    "qvm-unpause",
+    "Let paused qubes go on, wake suspended ones",
+    pause::define_unpause,
+    pause::run_unpause,
+);
 
 /// `qvm-trim-template`
 pub const QVM_TRIM_TEMPLATE: Command = Command::new(
@@ -191,6 +218,7 @@ pub const QVM_VOLUME: Command =
 pub const COMMANDS: &[Command] = &[
     QUBES_CREATE,
     QUBES_DB,
+    QUBES_DOMAIN_XML,
     QUBES_MONITOR,
     QUBES_PREFS,
     QUBES_RECOVER,
@@ -200,6 +228,7 @@ pub const COMMANDS: &[Command] = &[
     QVM_CHECK,
     QVM_CLONE,
     QVM_CREATE,
+    QVM_CREATE_DEFAULT_DVM,
     QVM_FEATURES,
     QVM_GROW_PRIVATE,
     QVM_GROW_ROOT,
@@ -207,6 +236,7 @@ pub const COMMANDS: &[Command] = &[
     QVM_KILL,
     QVM_LS,
     QVM_NOTES,
+    QVM_PAUSE,
     QVM_POOL,
     QVM_PREFS,
     QVM_REMOVE,
@@ -218,6 +248,7 @@ pub const COMMANDS: &[Command] = &[
     QVM_TEMPLATE_COMMIT,
     QVM_TEMPLATE_POSTPROCESS,
     QVM_TRIM_TEMPLATE,
+    QVM_UNPAUSE,
     QVM_VOLUME,
 ];
 

@@ -11,9 +11,14 @@ use crate::lifecycle::recover::Orphan;
 use crate::lifecycle::settle::Settled;
 
 pub fn define(line: clap::Command) -> clap::Command {
-    line.arg(flag("list-orphans", None, "list the volumes that belong to no qube, as POOL:VID"))
-        .arg(flag("remove-orphans", None, "remove the volumes that belong to no qube"))
-        .arg(arguments::json())
+    line.arg(flag(
+        "at-boot",
+        None,
+        "nothing was started since the machine booted: disposables that go when they stop go",
+    ))
+    .arg(flag("list-orphans", None, "list the volumes that belong to no qube, as POOL:VID"))
+    .arg(flag("remove-orphans", None, "remove the volumes that belong to no qube"))
+    .arg(arguments::json())
 }
 
 /// Exit code 1 when some qube could not be brought into order; the others are.
@@ -30,7 +35,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     }
     let mut failed = 0;
     let mut qubes = Vec::new();
-    for qube in session.recover()? {
+    for qube in session.recover(call.has("at-boot"))? {
         let (outcome, words) = match &qube.outcome {
             Ok(Settled::Active(_)) => ("active", "runs, and is watched"),
             Ok(Settled::Halted) => ("halted", "halted, its volumes are in order"),
@@ -47,7 +52,10 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     }
     let mut orphans = Vec::new();
     if call.has("list-orphans") || call.has("remove-orphans") {
-        for orphan in session.orphans()? {
+        let (found, unlisted) = session.orphans()?;
+        unlisted.iter().for_each(|why| say(&format!("Error: {why}")));
+        failed += unlisted.len();
+        for orphan in found {
             orphans.push(treated(call, &session, &orphan)?);
         }
         failed += orphans.iter().filter(|orphan| !orphan["error"].is_null()).count();

@@ -33,7 +33,10 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     }
     let everything = call.has("all") && !call.is_given("exclude");
     let mut round = Round { session: &session, force: call.has("force") || everything, asked: Vec::new(), failed: 0 };
-    round.ask_all(names);
+    match everything {
+        true => round.ask_in_order(&names)?,
+        false => round.ask_all(names),
+    }
     if call.has("wait") || call.is_given("timeout") {
         round.wait_or_kill();
     }
@@ -50,6 +53,24 @@ struct Round<'a> {
 }
 
 impl Round<'_> {
+    /// Asks those that nobody uses, waits for them as long as they may take, then those that only they used, and so on:
+    /// a netvm goes after its clients, also when one of those does not stop.
+    fn ask_in_order(&mut self, names: &[VmName]) -> Result<(), Failure> {
+        let groups = self.session.read()?.in_stop_order(names, self.session);
+        let last = groups.len().saturating_sub(1);
+        for (at, group) in groups.into_iter().enumerate() {
+            let first = self.asked.len();
+            for (name, error) in self.ask(group) {
+                self.fail(&name, &error);
+            }
+            for (name, since) in self.asked[first..].iter().filter(|_| at < last) {
+                // Whoever does not stop is told of at the end, where that is asked for.
+                let _told_later = self.session.wait_for_shutdown(name, left(self.limit(name), *since));
+            }
+        }
+        Ok(())
+    }
+
     /// Asks each. Those in use are asked again when the others have stopped, as often as there are of them.
     fn ask_all(&mut self, names: Vec<VmName>) {
         let mut in_use = self.ask(names);

@@ -20,6 +20,7 @@ const TOOLS: [(&str, &str); 17] = [
     ("qvm-kill", env!("CARGO_BIN_EXE_qvm-kill")),
     ("qvm-ls", env!("CARGO_BIN_EXE_qvm-ls")),
     ("qvm-notes", env!("CARGO_BIN_EXE_qvm-notes")),
+    ("qvm-pause", env!("CARGO_BIN_EXE_qvm-pause")),
     ("qvm-pool", env!("CARGO_BIN_EXE_qvm-pool")),
     ("qvm-prefs", env!("CARGO_BIN_EXE_qvm-prefs")),
     ("qvm-remove", env!("CARGO_BIN_EXE_qvm-remove")),
@@ -27,6 +28,7 @@ const TOOLS: [(&str, &str); 17] = [
     ("qvm-shutdown", env!("CARGO_BIN_EXE_qvm-shutdown")),
     ("qvm-start", env!("CARGO_BIN_EXE_qvm-start")),
     ("qvm-tags", env!("CARGO_BIN_EXE_qvm-tags")),
+    ("qvm-unpause", env!("CARGO_BIN_EXE_qvm-unpause")),
     ("qvm-volume", env!("CARGO_BIN_EXE_qvm-volume")),
 ];
 

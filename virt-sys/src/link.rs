@@ -121,6 +121,24 @@ impl Link {
         }
     }
 
+    /// Sends a running domain to sleep (S3); it lives on in its memory and is woken by `virDomainPMWakeup`.
+    ///
+    /// # Errors
+    /// What libvirt says; the guest, or the driver, may not be able to.
+    pub fn suspend_to_ram(&self, uuid: &[u8; 16]) -> Result<(), LinkError> {
+        // SAFETY: the connection is open, the uuid is 16 bytes long.
+        let domain = unsafe { virDomainLookupByUUID(self.connection, uuid.as_ptr()) };
+        if domain.is_null() {
+            return Err(LinkError::last());
+        }
+        // SAFETY: a domain handle from libvirt; duration and flags must be 0.
+        let done = unsafe { virDomainPMSuspendForDuration(domain, VIR_NODE_SUSPEND_TARGET_MEM, 0, 0) };
+        let result = if done < 0 { Err(LinkError::last()) } else { Ok(()) };
+        // SAFETY: our only reference, given back once.
+        unsafe { virDomainFree(domain) };
+        result
+    }
+
     /// All running domains with their memory, processors and time, in one call.
     ///
     /// # Errors

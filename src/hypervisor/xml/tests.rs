@@ -104,7 +104,8 @@ fn what_a_template_does_wrong_is_told_with_its_place() {
     ] {
         write(&user, text);
         let error = render(place.path(), Family::Qemu, &work()).unwrap_err().to_string();
-        assert!(error.starts_with(&format!("template {place_told}")), "{text}: {error}");
+        let file = place.path().join("etc").join(place_told);
+        assert!(error.starts_with(&format!("template {}", file.display())), "{text}: {error}");
         assert!(error.contains(words) && !error.contains('\n'), "{text}: {error}");
     }
 }

@@ -223,7 +223,7 @@ impl Qubes {
     }
 
     /// The disposables made from a qube.
-    pub(in crate::model) fn disposables_of<'a>(&'a self, template: &'a VmName) -> impl Iterator<Item = &'a Vm> {
+    pub fn disposables_of<'a>(&'a self, template: &'a VmName) -> impl Iterator<Item = &'a Vm> {
         let disposables = self.briefs().filter(|(_, class)| **class == Class::DispVM);
         let vms = disposables.filter_map(|(name, _)| self.get(name.as_str()));
         vms.filter(move |vm| vm.properties.get("template") == Some(template.as_str()))

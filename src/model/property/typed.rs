@@ -165,6 +165,23 @@ impl Qubes {
             })
     }
 
+    /// Bytes that a start needs, with what Xen keeps for itself and an emulator's domain (`spec/r4-properties.md` §5.7).
+    pub fn memory_for_start(&self, vm: &Vm, facts: &dyn Facts) -> Result<u64, PropertyError> {
+        const MIB: u64 = 1 << 20;
+        let (memory, mode) = (self.memory(vm, facts)?, self.virt_mode(vm, facts)?);
+        let emulator = match mode {
+            VirtMode::Hvm => {
+                let explicit = self.value_of(vm, "stubdom_mem", facts)?.as_int().and_then(|n| u64::try_from(n).ok());
+                let is_linux = self.feature_with_template(vm, "linux-stubdom").is_none_or(|text| !text.is_empty());
+                explicit.unwrap_or(if is_linux { 128 } else { 28 }) + 16
+            }
+            VirtMode::Pvh | VirtMode::Pv => 0,
+        };
+        let most = Some(self.maxmem(vm, facts)?).filter(|maxmem| *maxmem != 0).unwrap_or(memory);
+        let tables = if mode == VirtMode::Pv { 0 } else { 8192 * most };
+        Ok((memory + emulator + 4) * MIB + u64::from(self.vcpus(vm, facts)?) * MIB * 3 / 2 + tables)
+    }
+
     /// A text property by name.
     pub fn text(&self, vm: &Vm, name: &str, facts: &dyn Facts) -> Result<String, PropertyError> {
         Ok(self.value_of(vm, name, facts)?.to_string())

@@ -1,0 +1,3 @@
+fn main() -> std::process::ExitCode {
+    qubes::tools::main(&qubes::tools::QVM_CREATE_DEFAULT_DVM)
+}

@@ -1,0 +1,223 @@
+//! Disposables: made from a template of their own, gone when they stop (`spec/r4-features.md` §9).
+
+use std::cell::Cell;
+use std::fs;
+use std::io;
+
+use uuid::Uuid;
+
+use crate::hypervisor::{Hypervisor as _, HypervisorError};
+use crate::model::volume::directory_of;
+use crate::model::{Class, CreationError, NewQube, PoolChoice, Qubes, RemovalError, Vm, VmName};
+use crate::storage::pools::driver_of;
+use crate::storage::{VmStorage, Volume};
+
+use super::qube_lock::QubeLock;
+use super::record::{Phase, Record};
+use super::recover::Orphan;
+use super::remove::Removal;
+use super::settle::Settled;
+use super::{LifecycleError, Session};
+
+/// How often another number is tried when somebody else takes the first.
+const TRIES: usize = 10;
+
+impl Session {
+    /// Makes a disposable called after its number, `disp1234`, that goes when it stops. Without a template: from the
+    /// system's default_dispvm.
+    pub fn create_disposable(
+        &self,
+        template: Option<&str>,
+        label: &str,
+        pools: PoolChoice<'_>,
+    ) -> Result<VmName, LifecycleError> {
+        let uuid = Uuid::new_v4();
+        let mut last = LifecycleError::Creation(CreationError::NoDispId);
+        for _ in 0..TRIES {
+            let number = self.read()?.free_dispid(&mut |below| fastrand::u16(..below))?;
+            let name = format!("disp{number}");
+            let new = NewQube {
+                class: Class::DispVM,
+                name: &name,
+                label,
+                template,
+                pools,
+                uuid,
+                created_by: VmName::DOM0,
+                auto_cleanup: true,
+            };
+            match self.create_numbered(&new, Some(number)) {
+                Err(error @ LifecycleError::Creation(CreationError::Exists(_))) => last = error,
+                other => return other,
+            }
+        }
+        Err(last)
+    }
+
+    /// As [`Session::create`], with this number if it is a disposable.
+    pub(super) fn create_numbered(&self, new: &NewQube<'_>, dispid: Option<u16>) -> Result<VmName, LifecycleError> {
+        // It is decided several times, and has to be the same each time.
+        let first = Cell::new(dispid);
+        let plan = |qubes: &Qubes| {
+            let next = Cell::new(first.get());
+            let vm = qubes.plan_new(new, self, &mut |below| next.take().unwrap_or_else(|| fastrand::u16(..below)))?;
+            first.set(vm.properties.get("dispid").and_then(|id| id.parse().ok()).or(first.get()));
+            if dispid.is_some() && first.get() != dispid {
+                return Err(CreationError::Exists(new.name.to_string()).into());
+            }
+            Ok(vm)
+        };
+        // Asked before the lock, so that a wish that breaks a rule touches nothing.
+        let qubes = self.read_for_creation(&new.class)?;
+        let planned = plan(&qubes)?;
+        let template = qubes.template(&planned)?.filter(|_| new.class == Class::DispVM).cloned();
+        self.convert_if_old(&qubes)?;
+        drop(qubes);
+        self.bring_into_being(&planned.name, &new.class, &plan, &|storage, directory| {
+            storage.create()?;
+            // A disposable may reach what its template may.
+            template
+                .iter()
+                .try_for_each(|template| self.copy_files(template, &["firewall.xml"], directory, false).map(drop))
+        })?;
+        Ok(planned.name)
+    }
+
+    /// Whether a qube goes when it stops.
+    pub(super) fn goes_when_it_stops(&self, qubes: &Qubes, vm: &Vm) -> bool {
+        vm.class == Class::DispVM && qubes.is_on(vm, "auto_cleanup", self)
+    }
+
+    /// Removes a disposable that stopped, unless somebody refers to it by now: then it stays as a halted qube. The record
+    /// says what is about to go, so that who comes after a crash finishes it.
+    pub(super) fn remove_disposable(
+        &self,
+        lock: &QubeLock,
+        vm: &Vm,
+        storage: &VmStorage,
+    ) -> Result<bool, LifecycleError> {
+        let found = Record::load(&self.system, lock.name())?;
+        let uri = self.hypervisor().uri();
+        let record = found.unwrap_or_else(|| Record::of_new_start(&self.system, vm.uuid().unwrap_or_default(), uri));
+        let volumes = storage.volumes().filter(|(volume, _)| !volume.vid.is_empty());
+        let volumes =
+            volumes.map(|(volume, _)| Orphan { pool: volume.pool.clone(), vid: volume.vid.clone() }).collect();
+        Record { phase: Phase::Removing, volumes, ..record }.store(&self.system, lock.name())?;
+        match self.remove_locked(lock, Removal::ByHand) {
+            Ok(()) => Ok(true),
+            Err(LifecycleError::Removal(RemovalError::InUse { .. })) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Finishes the removal of a disposable that left the store before its removal was cut off.
+    pub(super) fn finish_removal(&self, lock: &QubeLock, record: &Record) -> Result<(), LifecycleError> {
+        let name = lock.name();
+        match self.hypervisor_at(&record.uri).undefine(record.domain) {
+            Ok(_) | Err(HypervisorError::Offline(_) | HypervisorError::NoLibrary(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let qubes = self.read()?;
+        let is_anybodys = |orphan: &Orphan| {
+            let of = |vm: &Vm| {
+                vm.volumes.iter().any(|volume| {
+                    volume.attributes.get("pool") == Some(&orphan.pool)
+                        && volume.attributes.get("vid") == Some(&orphan.vid)
+                })
+            };
+            qubes.iter().any(of)
+        };
+        for orphan in record.volumes.iter().filter(|orphan| !is_anybodys(orphan)) {
+            let Some(pool) = qubes.pools.get(&orphan.pool).filter(|pool| pool.driver() != "linux-kernel") else {
+                continue;
+            };
+            driver_of(&self.system, pool)?.remove(&Volume::orphan(&orphan.pool, &orphan.vid))?;
+        }
+        let directory = self.system.below_root("/var/lib/qubes").join(directory_of(&Class::DispVM)).join(name.as_str());
+        match fs::remove_dir_all(&directory) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                Err(LifecycleError::Io { what: directory.display().to_string(), source: e })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// After a start that failed: a disposable that goes when it stops goes now. The error stays what it was; whoever
+    /// cannot be asked about the domain keeps the qube.
+    pub(super) fn dispose_of_failed_start(&self, name: &VmName, error: LifecycleError) -> LifecycleError {
+        let may_run = |error: &LifecycleError| {
+            matches!(
+                error,
+                LifecycleError::Hypervisor(_) | LifecycleError::Locked { .. } | LifecycleError::StateUnknown { .. }
+            )
+        };
+        let disposed = || -> Result<(), LifecycleError> {
+            let qubes = self.read()?;
+            let Some(vm) = qubes.get(name.as_str()).filter(|vm| self.goes_when_it_stops(&qubes, vm)) else {
+                return Ok(());
+            };
+            // A domain that was refused is not there; a hypervisor that does not answer may have one.
+            let uuid = vm.uuid().unwrap_or_default();
+            if may_run(&error) && self.hypervisor().state(uuid).is_err() {
+                return Ok(());
+            }
+            let lock = self.lock_qube(name)?;
+            self.dispose_if_halted(&lock).map(drop)
+        };
+        match disposed() {
+            Ok(()) => error,
+            Err(_it_stays_for_qubes_recover) => error,
+        }
+    }
+
+    /// Removes a disposable that goes when it stops and does not run. What a look at it found in the end.
+    pub(super) fn dispose_if_halted(&self, lock: &QubeLock) -> Result<Settled, LifecycleError> {
+        let settled = self.settle(lock)?;
+        if settled != Settled::Halted {
+            return Ok(settled);
+        }
+        let qubes = self.read()?;
+        let Some(vm) = qubes.get(lock.name().as_str()).filter(|vm| self.goes_when_it_stops(&qubes, vm)) else {
+            return Ok(settled);
+        };
+        let storage = VmStorage::of(&self.system, &qubes, vm, self)?;
+        let gone = self.remove_disposable(lock, vm, &storage)?;
+        super::record::remove(&self.system, lock.name())?;
+        Ok(if gone { Settled::Gone } else { Settled::Halted })
+    }
+
+    /// Makes `TEMPLATE-dvm`, or takes the one that is there, as what disposables are made from unless something else is
+    /// said: what R3's qvm-create-default-dvm did with a saved machine (`spec/r3-start.md` §14).
+    ///
+    /// # Errors
+    /// There is a qube of that name that is no AppVM of this template.
+    pub fn make_default_dispvm(&self, template: &str) -> Result<VmName, LifecycleError> {
+        let name = format!("{template}-dvm");
+        let qubes = self.read()?;
+        let existing = match qubes.get(&name) {
+            Some(vm) if vm.class == Class::AppVM && vm.properties.get("template") == Some(template) => {
+                Some(vm.name.clone())
+            }
+            Some(_) => return Err(LifecycleError::NotOfTemplate { qube: name, template: template.to_string() }),
+            None => None,
+        };
+        drop(qubes);
+        let name = match existing {
+            Some(name) => name,
+            None => self.create(&NewQube {
+                class: Class::AppVM,
+                name: &name,
+                label: "gray",
+                template: Some(template),
+                pools: PoolChoice::default(),
+                uuid: Uuid::new_v4(),
+                created_by: VmName::DOM0,
+                auto_cleanup: false,
+            })?,
+        };
+        self.set_property(&name, "template_for_dispvms", "True")?;
+        self.set_feature(&name, "appmenus-dispvm", "1")?;
+        self.set_global("default_dispvm", name.as_str())?;
+        Ok(name)
+    }
+}

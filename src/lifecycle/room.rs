@@ -1,0 +1,77 @@
+//! Memory for a qube that is to start: Qubes' memory manager makes room where it runs; elsewhere it is looked at before.
+
+use std::path::Path;
+
+use crate::hypervisor::qmemman::{self, Reservation, Room};
+use crate::hypervisor::uri::Family;
+use crate::model::{Qubes, Vm, VmName};
+
+use super::{LifecycleError, Session};
+
+/// Where the memory manager listens.
+const SOCKET: &str = "/run/qubes/qmemman.sock";
+const MIB: u64 = 1 << 20;
+
+impl Session {
+    /// Sees to it that there is memory for a start of this qube. What is returned has to live until the domain does.
+    ///
+    /// Called before the qube's lock is taken: making room takes as long as other qubes take to give memory away, and
+    /// whoever has the room may wait for a lock, but never the other way round.
+    ///
+    /// # Errors
+    /// There is not enough memory, or the memory manager does not answer.
+    pub(super) fn make_room(&self, name: &VmName) -> Result<Option<Reservation>, LifecycleError> {
+        let qubes = self.read()?;
+        let vm = super::start::known(&qubes, name)?;
+        let bytes = qubes.memory_for_start(vm, self)?;
+        let socket = self.system.below_root(SOCKET);
+        match self.ask_qmemman(&socket, name, bytes)? {
+            Room::Reserved(reservation) => Ok(Some(reservation)),
+            Room::NotEnough => Err(LifecycleError::NotEnoughMemory {
+                qube: name.clone(),
+                needed_mib: bytes.div_ceil(MIB),
+                free: "and other qubes cannot give so much".to_string(),
+            }),
+            Room::NobodyToAsk => self.look_for_room(&qubes, vm).map(|()| None),
+        }
+    }
+
+    fn ask_qmemman(&self, socket: &Path, name: &VmName, bytes: u64) -> Result<Room, LifecycleError> {
+        qmemman::request(socket, bytes).map_err(|source| LifecycleError::Io {
+            what: format!(
+                "{name}: the memory manager at {} cannot be asked (systemctl restart qubes-qmemman starts it again)",
+                socket.display()
+            ),
+            source,
+        })
+    }
+
+    /// Under QEMU a guest that gets more than there is would have the machine end some process.
+    fn look_for_room(&self, qubes: &Qubes, vm: &Vm) -> Result<(), LifecycleError> {
+        if Family::of_uri(self.hypervisor().uri()) != Family::Qemu {
+            return Ok(());
+        }
+        let needed = qubes.memory(vm, self)?;
+        match self.system.available_memory_mib() {
+            Some(available) if available < needed => Err(not_enough(&vm.name, needed, available)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The error of a domain that Xen did not make: where that has less memory than it needs, this is why.
+    pub(super) fn with_reason_of_memory(&self, qubes: &Qubes, vm: &Vm, error: LifecycleError) -> LifecycleError {
+        let refused = matches!(error, LifecycleError::Hypervisor(crate::hypervisor::HypervisorError::Refused { .. }));
+        if !refused || Family::of_uri(self.hypervisor().uri()) != Family::Xen {
+            return error;
+        }
+        let needed = qubes.memory_for_start(vm, self).map(|bytes| bytes.div_ceil(MIB));
+        match (needed, self.hypervisor().free_memory_mib()) {
+            (Ok(needed), Ok(free)) if free < needed => not_enough(&vm.name, needed, free),
+            _ => error,
+        }
+    }
+}
+
+fn not_enough(qube: &VmName, needed_mib: u64, free: u64) -> LifecycleError {
+    LifecycleError::NotEnoughMemory { qube: qube.clone(), needed_mib, free: format!("{free} MiB are free") }
+}

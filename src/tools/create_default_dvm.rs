@@ -1,0 +1,53 @@
+//! qvm-create-default-dvm: makes the qube that disposables are made from, as R3's installers ask for it.
+
+use clap::Arg;
+
+use super::arguments::{earlier, flag};
+use super::failure::Failure;
+use super::invocation::Invocation;
+use crate::lifecycle::Session;
+use crate::model::{Qubes, Value};
+
+pub fn define(line: clap::Command) -> clap::Command {
+    line.arg(flag("default-template", None, "from the system's default template"))
+        .arg(flag("used-template", None, "from the template of the present default_dispvm"))
+        // R3 ran it in the machine before it saved that; nothing is saved any more.
+        .arg(earlier("default-script", "accepted, without effect"))
+        .arg(Arg::new("template").value_name("TEMPLATE").help("the template it is based on"))
+        .arg(Arg::new("script").value_name("SCRIPT").hide(true))
+}
+
+pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
+    if call.is_given("script") {
+        let text = "no script is run: disposables begin with the files of the qube they are made from; start that, change it, \
+                    shut it down";
+        return Err(Failure::usage(text));
+    }
+    let session = Session::new(call.system()?);
+    let qubes = session.read()?;
+    let template = match (call.value("template"), call.has("default-template"), call.has("used-template")) {
+        (Some(template), false, false) => template.to_string(),
+        (None, true, false) => global(&qubes, &session, "default_template")?,
+        (None, false, true) => {
+            let name = global(&qubes, &session, "default_dispvm")?;
+            let vm = qubes.get(&name).ok_or_else(|| Failure::no_such_domain(&name))?;
+            let template = qubes.template(vm)?.map(|template| template.name.to_string());
+            template.ok_or_else(|| Failure::error(format!("{name} has no template")))?
+        }
+        _ => return Err(Failure::usage("one of TEMPLATE, --default-template and --used-template is required")),
+    };
+    if !qubes.contains(&template) {
+        return Err(Failure::no_such_domain(&template));
+    }
+    drop(qubes);
+    session.make_default_dispvm(&template)?;
+    Ok(0)
+}
+
+/// The qube that a property of the system names.
+fn global(qubes: &Qubes, session: &Session, property: &str) -> Result<String, Failure> {
+    match qubes.global_value(property, session) {
+        Ok(Value::Qube(Some(name))) => Ok(name.to_string()),
+        _ => Err(Failure::error(format!("the system has no {property}; name a TEMPLATE, or set it with qubes-prefs"))),
+    }
+}

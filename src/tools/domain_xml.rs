@@ -1,0 +1,26 @@
+//! qubes-domain-xml: prints the description of a qube's domain as the hypervisor would get it.
+
+use super::arguments::the_qube;
+use super::failure::Failure;
+use super::invocation::Invocation;
+use crate::lifecycle::describe::templates_of_users;
+
+pub fn define(line: clap::Command) -> clap::Command {
+    line.arg(the_qube("the qube"))
+}
+
+pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
+    let session = call.session_for_the_qube()?;
+    let qubes = session.read()?;
+    let name = call.the_qube(&qubes)?.name.clone();
+    drop(qubes);
+    let xml = session.domain_xml_of(&name)?;
+    call.out.text(&xml)?;
+    call.out.text("\n")?;
+    Ok(0)
+}
+
+/// Where a description may be changed.
+pub fn manual() -> Vec<(&'static str, String)> {
+    vec![("TEMPLATES", templates_of_users())]
+}

@@ -1,0 +1,58 @@
+//! qvm-pause and qvm-unpause: stop qubes' processors, or send qubes to sleep, and let them go on.
+
+use super::arguments::flag;
+use super::failure::Failure;
+use super::invocation::Invocation;
+use super::output::say;
+use super::qubes_given;
+use super::start::in_parallel;
+use crate::lifecycle::{LifecycleError, Session};
+use crate::model::VmName;
+
+pub fn define(line: clap::Command) -> clap::Command {
+    qubes_given::define(line).arg(flag("suspend", Some('S'), "send them to sleep (S3); those that cannot are paused"))
+}
+
+pub fn define_unpause(line: clap::Command) -> clap::Command {
+    qubes_given::define(line)
+}
+
+pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
+    match call.has("suspend") {
+        true => give(call, "suspend", Session::suspend),
+        false => give(call, "pause", Session::pause),
+    }
+}
+
+pub fn run_unpause(call: &mut Invocation) -> Result<u8, Failure> {
+    give(call, "unpause/resume", Session::unpause)
+}
+
+/// Gives the order to each, in parallel. With `--all` those whom it does not concern are left out: they are in no
+/// state for it, or are none of the person's (feature `internal`).
+fn give(
+    call: &mut Invocation,
+    verb: &str,
+    order: impl Fn(&Session, &VmName) -> Result<(), LifecycleError> + Sync,
+) -> Result<u8, Failure> {
+    let session = Session::new(call.system()?);
+    let mut names = super::kill::names(call, &session)?;
+    let all = call.has("all");
+    if all {
+        let qubes = session.read()?;
+        let is_internal = |name: &VmName| {
+            let feature = qubes.get(name.as_str()).and_then(|vm| vm.features.get("internal"));
+            feature.is_some_and(|text| !text.is_empty())
+        };
+        names.retain(|name| !is_internal(name));
+    }
+    let failures = in_parallel(&session, &names, |session, name| match order(session, name) {
+        Ok(()) => None,
+        Err(LifecycleError::NotRunning(_) | LifecycleError::NotPaused(_)) if all => None,
+        Err(error) => Some(error),
+    });
+    for (name, error) in &failures {
+        say(&format!("Error: Failed to {verb}: {name}: {error}"));
+    }
+    Ok(u8::from(!failures.is_empty()))
+}

@@ -1,0 +1,202 @@
+//! Disposables: made from a template of their own, gone when they stop, by whoever sees it first, once.
+
+use std::fs;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::process::Stdio;
+
+use qubes::hypervisor::Hypervisor;
+
+use crate::killed::{CHANGES, killed_at};
+use crate::place::{create, hypervisor, kill_monitor, monitors, system, wait_for_greetings};
+use crate::scratch::{Ran, Scratch, until};
+use crate::tiny_guest;
+
+/// A system that makes disposables from `dvm`, whose private volume begins with a sign.
+fn system_with_disposables() -> Option<Scratch> {
+    let scratch = system()?;
+    create(&scratch, "dvm", "");
+    scratch.ok("qvm-prefs", &["dvm", "template_for_dispvms", "True"]);
+    scratch.ok("qubes-prefs", &["default_dispvm", "dvm"]);
+    let private = fs::OpenOptions::new().write(true).open(scratch.path("/var/lib/qubes/appvms/dvm/private.img"));
+    private.unwrap().write_all_at(SIGN, 0).unwrap();
+    Some(scratch)
+}
+
+const SIGN: &[u8] = b"of the template for disposables";
+
+/// Makes a disposable without a name and returns the name it got.
+fn new_disposable(scratch: &Scratch) -> String {
+    scratch.ok("qvm-create", &["--disp"]).trim().to_string()
+}
+
+/// Nothing of it is anywhere.
+fn assert_gone(scratch: &Scratch, name: &str, uuid: uuid::Uuid) {
+    assert_eq!(scratch.run("qvm-check", &[name]).code, 1, "{name} is in the store");
+    assert!(!String::from_utf8_lossy(&scratch.store()).contains(&format!(">{name}<")), "{name} is in qubes.xml");
+    assert!(!scratch.images("appvms").contains(&name.to_string()), "{:?}", scratch.images(&format!("appvms/{name}")));
+    assert!(!scratch.record(name).exists(), "its record is there");
+    assert_eq!(hypervisor().state(uuid).unwrap(), None, "the hypervisor knows it");
+    assert_eq!(scratch.ok("qubes-recover", &["--list-orphans"]), "");
+}
+
+#[test]
+fn a_disposable_has_its_templates_files_and_is_gone_when_it_stops() {
+    let Some(scratch) = system_with_disposables() else { return };
+    scratch.ok("qvm-prefs", &["dvm", "vcpus", "1"]);
+    fs::write(scratch.path("/var/lib/qubes/appvms/dvm/firewall.xml"), "<firewall version=\"2\"/>").unwrap();
+    let name = new_disposable(&scratch);
+    let uuid = scratch.uuid(&name);
+    let prefs = |property: &str| scratch.ok("qvm-prefs", &[&name, property]).trim().to_string();
+    assert_eq!(name, format!("disp{}", prefs("dispid")));
+    let expected = [("template", "dvm"), ("auto_cleanup", "True"), ("label", "red"), ("vcpus", "1"), ("netvm", "")];
+    for (property, value) in expected {
+        assert_eq!(prefs(property), value, "{property}");
+    }
+    let own = format!("/var/lib/qubes/appvms/{name}");
+    assert_eq!(fs::read_to_string(scratch.path(&format!("{own}/firewall.xml"))).unwrap(), "<firewall version=\"2\"/>");
+    assert_eq!(scratch.run("qvm-remove", &["--force", "dvm"]).code, 1, "it is in use");
+
+    scratch.ok("qvm-start", &[&name]);
+    wait_for_greetings(&scratch, &name, 1);
+    let private = fs::read(scratch.path(&format!("{own}/private-dirty.img"))).unwrap();
+    assert!(private.starts_with(SIGN), "a snapshot of its template's private volume");
+    let volatile = fs::metadata(scratch.path(&format!("{own}/volatile-dirty.img"))).unwrap();
+    assert_eq!(volatile.size(), 12 << 30);
+    assert!(scratch.path(&format!("{own}/root-dirty.img")).exists());
+    let changed = fs::OpenOptions::new().write(true).open(scratch.path(&format!("{own}/private-dirty.img"))).unwrap();
+    changed.write_all_at(b"a secret", 0).unwrap();
+
+    scratch.ok("qvm-shutdown", &["--wait", &name]);
+    assert_gone(&scratch, &name, uuid);
+    let kept = fs::read(scratch.path("/var/lib/qubes/appvms/dvm/private.img")).unwrap();
+    assert!(kept.starts_with(SIGN), "the template's own is as it was");
+    until("its monitor has left", || monitors(&scratch, &name).is_empty());
+
+    // One with a name stays, and begins anew each time.
+    scratch.ok("qvm-create", &["--class", "DispVM", "--label", "red", "kept"]);
+    scratch.ok("qvm-start", &["kept"]);
+    scratch.ok("qvm-kill", &["kept"]);
+    assert_eq!(scratch.state("kept"), "Halted");
+    assert!(
+        scratch.images("appvms/kept").iter().all(|image| !image.contains("private")),
+        "{:?}",
+        scratch.images("appvms/kept")
+    );
+}
+
+#[test]
+fn whoever_sees_first_that_a_disposable_stopped_removes_it_and_the_others_find_it_gone() {
+    let Some(scratch) = system_with_disposables() else { return };
+    // Nobody but the monitor.
+    let name = new_disposable(&scratch);
+    let uuid = scratch.uuid(&name);
+    scratch.ok("qvm-start", &[&name]);
+    hypervisor().destroy(uuid).unwrap();
+    until("the monitor removed it", || !scratch.record(&name).exists());
+    assert_gone(&scratch, &name, uuid);
+
+    // The monitor was killed: the next command does it.
+    let name = new_disposable(&scratch);
+    let uuid = scratch.uuid(&name);
+    scratch.ok("qvm-start", &[&name]);
+    kill_monitor(&scratch, &name);
+    hypervisor().destroy(uuid).unwrap();
+    assert!(scratch.record(&name).exists());
+    scratch.ok("qubes-recover", &[]);
+    assert_gone(&scratch, &name, uuid);
+
+    // All at once, the monitor among them.
+    let name = new_disposable(&scratch);
+    let uuid = scratch.uuid(&name);
+    scratch.ok("qvm-start", &[&name]);
+    let spawn = |tool, arguments: &[&str]| {
+        scratch.command(tool, arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let both = [spawn("qvm-kill", &[&name]), spawn("qvm-kill", &[&name]), spawn("qubes-recover", &[])];
+    for ran in both.map(|child| Ran::of(child.wait_with_output().unwrap())) {
+        // Who comes after the name is gone says so; nobody fails otherwise.
+        assert!(ran.code == 0 || ran.stderr.contains(&format!("no such domain: '{name}'")), "{ran:?}");
+    }
+    until("the monitor has left", || monitors(&scratch, &name).is_empty());
+    assert_gone(&scratch, &name, uuid);
+}
+
+#[test]
+fn a_disposable_whose_start_fails_goes_and_one_with_a_name_stays() {
+    let Some(scratch) = system_with_disposables() else { return };
+    let name = new_disposable(&scratch);
+    let uuid = scratch.uuid(&name);
+    scratch.ok("qvm-create", &["--class", "DispVM", "--label", "red", "kept"]);
+    fs::write(scratch.path("/var/lib/qubes/vm-kernels/1.0/vmlinuz"), "no kernel").unwrap();
+    let ran = scratch.run("qvm-start", &[&name, "kept"]);
+    assert_eq!((ran.code, ran.stderr.lines().count()), (1, 2), "{ran:?}");
+    assert_gone(&scratch, &name, uuid);
+    assert_eq!(scratch.state("kept"), "Halted");
+
+    // Offline nobody can tell whether it runs.
+    let name = new_disposable(&scratch);
+    scratch.fails("qvm-start", &["--offline-mode", &name], 1);
+    assert_eq!(scratch.run("qvm-check", &[&name]).code, 0);
+    fs::write(scratch.path("/var/lib/qubes/vm-kernels/1.0/vmlinuz"), tiny_guest::KERNEL).unwrap();
+    let uuid = scratch.uuid(&name);
+    scratch.ok("qvm-start", &[&name]);
+
+    // The machine loses power: RUN does not survive. At boot it goes, and so does one that nobody ever started.
+    let never_started = new_disposable(&scratch);
+    kill_monitor(&scratch, &name);
+    hypervisor().destroy(uuid).unwrap();
+    fs::remove_dir_all(scratch.path("/run/qubes")).unwrap();
+    let uuid_of_other = scratch.uuid(&never_started);
+    scratch.ok("qubes-recover", &["--at-boot"]);
+    assert_gone(&scratch, &name, uuid);
+    assert_gone(&scratch, &never_started, uuid_of_other);
+    assert_eq!(scratch.state("kept"), "Halted");
+}
+
+#[test]
+fn a_removal_that_is_killed_at_any_change_of_the_disk_is_finished_by_the_next_command() {
+    let Some(scratch) = system_with_disposables() else { return };
+    let mut kills = 0;
+    loop {
+        let name = new_disposable(&scratch);
+        let uuid = scratch.uuid(&name);
+        scratch.ok("qvm-start", &[&name]);
+        kill_monitor(&scratch, &name);
+        hypervisor().destroy(uuid).unwrap();
+        let ran = killed_at(&scratch, "qubes-recover", &[], CHANGES, kills + 1);
+        scratch.ok("qubes-recover", &[]);
+        assert_gone(&scratch, &name, uuid);
+        if ran.code == 0 {
+            break;
+        }
+        kills += 1;
+    }
+    assert!(kills >= 5, "a removal changes the disk more often than {kills} times");
+}
+
+#[test]
+fn the_default_for_disposables_is_made_as_installers_ask_for_it() {
+    let scratch = Scratch::with_template();
+    let line = scratch.fails("qvm-create", &["--disp"], 1);
+    assert!(line.contains("default_dispvm"), "{line}");
+    scratch.ok("qvm-create-default-dvm", &["--default-template", "--default-script"]);
+    for (property, value) in [("template", "tpl"), ("label", "gray"), ("template_for_dispvms", "True")] {
+        assert_eq!(scratch.ok("qvm-prefs", &["tpl-dvm", property]).trim(), value);
+    }
+    assert_eq!(scratch.ok("qubes-prefs", &["default_dispvm"]).trim(), "tpl-dvm");
+    let store = scratch.store();
+    scratch.ok("qvm-create-default-dvm", &["--used-template"]);
+    assert_eq!(scratch.store(), store, "it is there already");
+    let name = new_disposable(&scratch);
+    assert_eq!(scratch.ok("qvm-prefs", &[&name, "template"]).trim(), "tpl-dvm");
+    scratch.ok("qvm-remove", &["--force", &name]);
+    for (arguments, code, words) in [
+        (&["--default-template", "tpl"][..], 2, "one of TEMPLATE"),
+        (&["nope"], 2, "no such domain: 'nope'"),
+        (&["tpl", "/some/script"], 2, "no script is run"),
+        (&["tpl-dvm"], 1, "not TemplateVM"),
+    ] {
+        let line = scratch.fails("qvm-create-default-dvm", arguments, code);
+        assert!(line.contains(words), "{line}");
+    }
+}

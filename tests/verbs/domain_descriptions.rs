@@ -1,0 +1,146 @@
+//! qubes-domain-xml: what the hypervisor gets, beside what R3.2's own code made of the same qubes; users' templates.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+use quick_xml::events::{BytesStart, Event};
+
+use crate::place::create;
+use crate::scratch::Scratch;
+
+/// The invented system of R3 that the recorded descriptions belong to, converted, on a host as theirs, under Xen.
+fn converted() -> Scratch {
+    let scratch = Scratch::empty();
+    let write = |path: &str, text: &[u8]| {
+        let file = scratch.path(path);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, text).unwrap();
+    };
+    let store = fs::read(data("saved.xml")).unwrap();
+    write("/var/lib/qubes/qubes.xml", &store);
+    for file in ["vmlinuz", "initramfs", "modules.img"] {
+        write(&format!("/var/lib/qubes/vm-kernels/4.1.13-6/{file}"), b"a kernel");
+    }
+    let host = "[host]\nmemory_mib = 8192\ncpus = 4\n[hypervisor]\nuri = \"xen:///system\"\n";
+    write("/etc/qubes/core.toml", host.as_bytes());
+    scratch.ok("qubes-db", &["convert"]);
+    scratch
+}
+
+fn data(name: &str) -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/r3").join(name)
+}
+
+/// How often each place of the document has each value: `devices/disk/source@dev` with its path.
+type Places = BTreeMap<String, BTreeMap<String, usize>>;
+
+fn places(xml: &str) -> Places {
+    let mut reader = quick_xml::Reader::from_str(xml);
+    let (mut path, mut found): (Vec<String>, Places) = (Vec::new(), Places::new());
+    let mut add = |place: String, value: &str| {
+        *found.entry(place).or_default().entry(value.to_string()).or_default() += 1;
+    };
+    let enter = |path: &mut Vec<String>, start: &BytesStart<'_>, add: &mut dyn FnMut(String, &str)| {
+        path.push(start.name().as_ref().to_string());
+        let place = path[1..].join("/");
+        let mut attributes = 0;
+        for attribute in start.attributes().map(Result::unwrap) {
+            let name = attribute.key.as_ref().to_string();
+            add(format!("{place}@{name}"), &attribute.value);
+            attributes += 1;
+        }
+        attributes
+    };
+    loop {
+        match reader.read_event().unwrap() {
+            Event::Start(start) => drop(enter(&mut path, &start, &mut add)),
+            Event::Empty(start) => {
+                if enter(&mut path, &start, &mut add) == 0 {
+                    add(path[1..].join("/"), "");
+                }
+                path.pop();
+            }
+            Event::End(_) => drop(path.pop()),
+            Event::Text(text) => {
+                let text = text.trim().to_string();
+                if !text.is_empty() {
+                    add(path[1..].join("/"), &text);
+                }
+            }
+            Event::Eof => return found,
+            _ => {}
+        }
+    }
+}
+
+/// The places where two descriptions differ.
+fn differences(theirs: &Places, ours: &Places) -> BTreeSet<String> {
+    let all: BTreeSet<&String> = theirs.keys().chain(ours.keys()).collect();
+    all.into_iter().filter(|place| theirs.get(*place) != ours.get(*place)).cloned().collect()
+}
+
+/// The places that docs/domain-xml.md lists: the first column of its table.
+fn listed() -> BTreeSet<String> {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/domain-xml.md")).unwrap();
+    let rows = text.lines().filter_map(|line| line.strip_prefix("| `")?.split(" | ").next());
+    rows.flat_map(|cell| cell.split(", ").map(|place| place.trim_matches('`').to_string())).collect()
+}
+
+#[test]
+fn what_differs_from_r3s_own_descriptions_is_what_the_document_lists() {
+    let scratch = converted();
+    let suffix = {
+        let xml = scratch.ok("qubes-domain-xml", &["--offline-mode", "work"]);
+        let name = xml.split("<name>work").nth(1).unwrap();
+        name.split('<').next().unwrap().to_string()
+    };
+    let mut differing = BTreeSet::new();
+    let mut compared = 0;
+    for entry in fs::read_dir(data("libvirt")).unwrap() {
+        let file = entry.unwrap().path();
+        let qube = file.file_stem().unwrap().to_str().unwrap().to_string();
+        let ours = scratch.ok("qubes-domain-xml", &["--offline-mode", &qube]);
+        // A store below a root has other names and paths.
+        let ours = ours.replace(&suffix, "").replace(scratch.root().to_str().unwrap(), "");
+        let differs = differences(&places(&fs::read_to_string(&file).unwrap()), &places(&ours));
+        for same in ["name", "memory", "currentMemory", "vcpu", "os/type", "os/kernel", "on_crash", "os/boot@dev"] {
+            assert!(!differs.contains(same), "{qube}: {same}: {ours}");
+        }
+        differing.extend(differs);
+        compared += 1;
+    }
+    assert_eq!(compared, 9);
+    let mut listed = listed();
+    if Path::new("/etc/xen/scripts/qubes-block").exists() {
+        listed.remove("devices/interface/script@path");
+    }
+    let unlisted: Vec<_> = differing.difference(&listed).collect();
+    let no_more: Vec<_> = listed.difference(&differing).collect();
+    assert!(unlisted.is_empty() && no_more.is_empty(), "not in the document: {unlisted:?}; only there: {no_more:?}");
+}
+
+#[test]
+fn a_users_template_changes_the_description_and_its_mistakes_have_file_and_line() {
+    let scratch = Scratch::with_template();
+    create(&scratch, "work", "");
+    create(&scratch, "vault", "");
+    let shown = |qube: &str| scratch.ok("qubes-domain-xml", &["--offline-mode", qube]);
+    assert!(shown("work").contains("<vcpu placement=\"static\">1</vcpu>"), "{}", shown("work"));
+    let file = scratch.path("/etc/qubes/templates/libvirt/qemu/by-name/work.xml");
+    fs::create_dir_all(file.parent().unwrap()).unwrap();
+    let every = scratch.path("/etc/qubes/templates/libvirt/qemu-user.xml");
+    fs::write(&every, "{% extends 'libvirt/qemu.xml' %}\n{% block on %}<on_crash>preserve</on_crash>{% endblock %}")
+        .unwrap();
+    fs::write(&file, "{% extends 'libvirt/qemu.xml' %}\n{% block cpu %}\n<cpu mode='{{ vm.nothing }}'/>{% endblock %}")
+        .unwrap();
+    assert!(shown("vault").contains("<on_crash>preserve</on_crash>"));
+    let line = scratch.fails("qubes-domain-xml", &["--offline-mode", "work"], 1);
+    assert!(line.contains(&format!("template {} line 3: ", file.display())), "{line}");
+    fs::write(&file, "{% extends 'libvirt/qemu.xml' %}{% block cpu %}<cpu mode='{{ vm.qube }}'/>{% endblock %}")
+        .unwrap();
+    let xml = shown("work");
+    assert!(xml.contains("<cpu mode='work'/>") && xml.contains("<on_crash>destroy</on_crash>"), "{xml}");
+    let line = scratch.fails("qubes-domain-xml", &["--offline-mode", "dom0"], 1);
+    assert!(line.contains("dom0 is of class AdminVM, which has no domain of its own here"), "{line}");
+}

@@ -1,0 +1,78 @@
+//! Memory for a start: asked of the memory manager where one listens, looked at elsewhere.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixListener;
+use std::thread;
+
+use qubes::hypervisor::Hypervisor;
+use qubes::model::PowerState;
+
+use crate::place::{create, hypervisor, system};
+use crate::scratch::Scratch;
+
+/// Stands in for the memory manager in one conversation: answers with the word. Returns the number of bytes it was asked
+/// for, the state of the qube before it answered, and when the other side hung up.
+fn answer(
+    scratch: &Scratch,
+    qube: &str,
+    word: &'static str,
+) -> thread::JoinHandle<(u64, Option<PowerState>, Option<PowerState>)> {
+    let socket = scratch.path("/run/qubes/qmemman.sock");
+    std::fs::create_dir_all(socket.parent().unwrap()).unwrap();
+    let _of_an_earlier_one = std::fs::remove_file(&socket);
+    let listener = UnixListener::bind(&socket).unwrap();
+    let uuid = scratch.uuid(qube);
+    thread::spawn(move || {
+        let (mut connection, _) = listener.accept().unwrap();
+        let mut line = String::new();
+        let mut reader = BufReader::new(connection.try_clone().unwrap());
+        reader.read_line(&mut line).unwrap();
+        let state = || hypervisor().state(uuid).unwrap().map(|live| live.state);
+        let before = state();
+        connection.write_all(word.as_bytes()).unwrap();
+        assert_eq!(reader.read(&mut [0]).unwrap(), 0, "one question in a conversation");
+        (line.strip_suffix('\n').unwrap().parse().unwrap(), before, state())
+    })
+}
+
+#[test]
+fn the_memory_manager_makes_room_and_keeps_it_until_the_qube_runs() {
+    let Some(scratch) = system() else { return };
+    create(&scratch, "work", "");
+    for (property, value) in [("memory", "64"), ("maxmem", "640"), ("vcpus", "2")] {
+        scratch.ok("qvm-prefs", &["work", property, value]);
+    }
+    // 64 MiB, 4 MiB, 1.5 MiB for each processor, 8 KiB for each MiB it may have.
+    let asked_for = (64 + 4 + 3) * (1 << 20) + 8192 * 640;
+
+    let manager = answer(&scratch, "work", "FAIL\n");
+    let line = scratch.fails("qvm-start", &["work"], 1);
+    let words = "not enough memory to start work: it needs 76 MiB, and other qubes cannot give so much";
+    assert!(line.starts_with(&format!("Error: Starting qube failed: work: {words}")), "{line}");
+    assert_eq!(manager.join().unwrap(), (asked_for, None, None));
+    assert!(!scratch.record("work").exists(), "nothing was begun");
+    assert!(scratch.images("appvms/work").iter().all(|image| !image.contains("dirty")));
+
+    let manager = answer(&scratch, "work", "OK\n");
+    scratch.ok("qvm-start", &["work"]);
+    assert_eq!(manager.join().unwrap(), (asked_for, None, Some(PowerState::Running)));
+
+    // One that runs needs no more; and a manager that is gone is told of.
+    scratch.ok("qvm-start", &["--skip-if-running", "work"]);
+    scratch.ok("qvm-kill", &["work"]);
+    let line = scratch.fails("qvm-start", &["work"], 1);
+    assert!(line.contains("the memory manager at") && line.contains("systemctl restart qubes-qmemman"), "{line}");
+}
+
+#[test]
+fn without_a_memory_manager_a_qube_that_needs_more_than_there_is_does_not_start() {
+    let Some(scratch) = system() else { return };
+    create(&scratch, "work", "");
+    std::fs::create_dir_all(scratch.path("/etc/qubes")).unwrap();
+    std::fs::write(scratch.path("/etc/qubes/core.toml"), "[host]\nmemory_mib = 100000000\n").unwrap();
+    scratch.ok("qvm-prefs", &["work", "memory", "20000000"]);
+    let line = scratch.fails("qvm-start", &["work"], 1);
+    assert!(line.contains("not enough memory to start work: it needs 20000000 MiB, "), "{line}");
+    assert!(line.contains("MiB are free; shut other qubes down, or give it less"), "{line}");
+    assert_eq!(hypervisor().state(scratch.uuid("work")).unwrap(), None);
+}

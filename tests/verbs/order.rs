@@ -1,0 +1,92 @@
+//! Several qubes at once: who starts and stops before whom, and who may not stop.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use qubes::hypervisor::Hypervisor;
+
+use crate::place::{create, create_netvm, hypervisor, system, wait_for_greetings};
+use crate::scratch::Scratch;
+
+/// A chain of netvms with two qubes behind it.
+fn chain() -> Option<Scratch> {
+    let scratch = system()?;
+    create_netvm(&scratch, "sys-net", "");
+    create_netvm(&scratch, "sys-firewall", "sys-net");
+    create(&scratch, "work", "sys-firewall");
+    create(&scratch, "mail", "sys-firewall");
+    Some(scratch)
+}
+
+const CHAIN: [&str; 4] = ["sys-net", "sys-firewall", "work", "mail"];
+
+/// Runs the tool while looking at all states; no netvm may ever have stopped before its clients. The tool's output.
+fn stops_clients_first(scratch: &Scratch, tool: &str, arguments: &[&str]) -> String {
+    let uuids = CHAIN.map(|qube| scratch.uuid(qube));
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let hypervisor = hypervisor();
+            while !done.load(Ordering::SeqCst) {
+                let states = hypervisor.states().unwrap();
+                let [net, firewall, work, mail] = uuids.map(|u| states.get(&u).is_some_and(|l| l.state.is_active()));
+                assert!(net || !(firewall || work || mail), "sys-net stopped first: {firewall} {work} {mail}");
+                assert!(firewall || !(work || mail), "sys-firewall stopped first: {work} {mail}");
+                std::thread::sleep(std::time::Duration::from_millis(2));
+            }
+        });
+        let ran = scratch.run(tool, arguments);
+        done.store(true, Ordering::SeqCst);
+        assert_eq!(ran.code, 0, "{ran:?}");
+        ran.stderr
+    })
+}
+
+#[test]
+fn all_stop_in_the_order_of_their_netvms_and_a_netvm_alone_does_not() {
+    let Some(scratch) = chain() else { return };
+    let line = scratch.fails("qvm-start", &["work", "mail", "--skip-if-running", "nope"], 2);
+    assert!(line.contains("no such domain: 'nope'"), "{line}");
+    scratch.ok("qvm-start", &["work", "mail"]);
+    for qube in CHAIN {
+        assert_eq!(scratch.state(qube), "Running", "{qube}");
+        wait_for_greetings(&scratch, qube, 1);
+    }
+    let line = scratch.fails("qvm-shutdown", &["sys-firewall"], 1);
+    let refused = "Error: Failed to shut down: sys-firewall: sys-firewall is the netvm of running qubes: mail, work; \
+                   shut them down first, or use --force";
+    assert_eq!(line, refused);
+    scratch.ok("qvm-shutdown", &["--dry-run", "--all"]);
+    assert!(CHAIN.iter().all(|qube| scratch.state(qube) == "Running"), "a dry run stops nobody");
+
+    assert_eq!(stops_clients_first(&scratch, "qvm-shutdown", &["--all", "--wait"]), "");
+    assert!(CHAIN.iter().all(|qube| scratch.state(qube) == "Halted"));
+
+    // The same for ends without asking. One that cannot start keeps nobody else from it.
+    scratch.ok("qvm-features", &["mail", "prohibit-start", "under repair"]);
+    let line = scratch.fails("qvm-start", &["mail", "work"], 1);
+    assert_eq!(line, "Error: Starting qube failed: mail: mail must not be started: under repair");
+    assert_eq!(scratch.state("work"), "Running");
+    assert_eq!(stops_clients_first(&scratch, "qvm-kill", &["--all"]), "");
+    assert!(CHAIN.iter().all(|qube| scratch.state(qube) == "Halted"));
+}
+
+#[test]
+fn force_takes_a_netvm_from_its_clients_and_a_netvm_that_does_not_start_is_named() {
+    let Some(scratch) = chain() else { return };
+    scratch.ok("qvm-features", &["sys-net", "prohibit-start", "no cable"]);
+    let line = scratch.fails("qvm-start", &["work"], 1);
+    let reason = "its netvm sys-firewall does not start: its netvm sys-net does not start: sys-net must not be started: \
+                  no cable";
+    assert_eq!(line, format!("Error: Starting qube failed: work: {reason}"));
+    scratch.ok("qvm-features", &["--unset", "sys-net", "prohibit-start"]);
+    scratch.ok("qvm-start", &["work"]);
+    wait_for_greetings(&scratch, "sys-net", 1);
+    // Clients of a netvm alone: the paused one does not hear, and is told so.
+    scratch.ok("qvm-shutdown", &["--force", "--wait", "sys-net"]);
+    assert_eq!((scratch.state("sys-net"), scratch.state("work")), ("Halted".to_string(), "Running".to_string()));
+    scratch.ok("qvm-prefs", &["mail", "netvm", ""]);
+    scratch.ok("qvm-prefs", &["mail", "guivm", "work"]);
+    scratch.ok("qvm-start", &["mail"]);
+    let line = scratch.fails("qvm-shutdown", &["work"], 1);
+    assert!(line.contains("work is the guivm of running qubes: mail"), "{line}");
+}

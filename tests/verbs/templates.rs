@@ -1,0 +1,62 @@
+//! What can be based on what, and what cannot run at the same time.
+
+use std::fs;
+
+use crate::place::{create, system};
+use crate::scratch::Scratch;
+
+#[test]
+fn whether_a_class_takes_a_template_is_asked_without_making_a_qube() {
+    let scratch = Scratch::with_template();
+    create(&scratch, "dvm", "");
+    let before = (scratch.store(), scratch.images("appvms"));
+    let asked = |arguments: &[&str]| scratch.run("qvm-create", &[&["--dry-run", "--label", "red"], arguments].concat());
+    for arguments in [
+        &["new"][..],
+        &["--template", "tpl", "--property", "memory=100", "new"],
+        &["--class", "StandaloneVM", "--template", "tpl", "new"],
+        &["--class", "TemplateVM", "new"],
+    ] {
+        let ran = asked(arguments);
+        assert_eq!((ran.code, &*ran.stdout, &*ran.stderr), (0, "", ""), "{arguments:?}");
+    }
+    for (arguments, words) in [
+        (&["--template", "dvm", "new"][..], "wrong VM class: domains['dvm'] is of type AppVM and not TemplateVM"),
+        (&["--class", "DispVM", "--template", "dvm"], "needs to be an AppVM with template_for_dispvms=True"),
+        (&["--class", "DispVM", "--template", "tpl", "new"], "needs to be an AppVM with template_for_dispvms=True"),
+        (&["--class", "TemplateVM", "--template", "tpl", "new"], "a TemplateVM has no template"),
+        (&["--property", "netvm=tpl", "new"], "tpl"),
+        (&["dvm"], "Qube already exists: dvm"),
+    ] {
+        let ran = asked(arguments);
+        assert_eq!((ran.code, ran.stderr.lines().count()), (1, 1), "{arguments:?}: {ran:?}");
+        assert!(ran.stderr.starts_with("app: Error creating VM: ") && ran.stderr.contains(words), "{ran:?}");
+    }
+    assert!(before == (scratch.store(), scratch.images("appvms")), "nothing was made");
+    scratch.ok("qvm-prefs", &["dvm", "template_for_dispvms", "True"]);
+    assert_eq!(asked(&["--class", "DispVM", "--template", "dvm"]).code, 0);
+}
+
+#[test]
+fn a_template_whose_volume_keeps_no_snapshots_and_its_qube_do_not_run_at_once() {
+    let Some(scratch) = system() else { return };
+    // A machine of its own kind, based on a template.
+    create(&scratch, "hvm", "");
+    scratch.ok("qvm-prefs", &["hvm", "virt_mode", "hvm"]);
+    scratch.ok("qvm-start", &["tpl", "hvm"]);
+    assert_eq!((scratch.state("tpl"), scratch.state("hvm")), ("Running".to_string(), "Running".to_string()));
+    scratch.ok("qvm-kill", &["--all"]);
+
+    let store = scratch.path("/var/lib/qubes/qubes.xml");
+    let text = String::from_utf8(scratch.store()).unwrap();
+    let root = "vid=\"vm-templates/tpl/root\" revisions_to_keep=\"1\"";
+    assert_eq!(text.matches(root).count(), 1, "{text}");
+    fs::write(&store, text.replace(root, &root.replace('1', "-1"))).unwrap();
+    scratch.ok("qvm-start", &["tpl"]);
+    let line = scratch.fails("qvm-start", &["hvm"], 1);
+    let reason = "its volume root begins as that of tpl, which runs and keeps no snapshots of it (revisions_to_keep is -1): \
+                  shut tpl down first";
+    assert_eq!(line, format!("Error: Starting qube failed: hvm: hvm cannot be started: {reason}"));
+    scratch.ok("qvm-kill", &["tpl"]);
+    scratch.ok("qvm-start", &["hvm"]);
+}
