@@ -11,11 +11,13 @@ use minijinja::value::{Object, Serde, Value};
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, UndefinedBehavior, context};
 
 use super::HypervisorError;
-use super::description::{DomainDescription, HostDescription};
+use super::description::{BlockDevice, DomainDescription, HostDescription};
 use super::uri::Family;
 
 const XEN: &str = include_str!("../../templates/libvirt/xen.xml");
 const QEMU: &str = include_str!("../../templates/libvirt/qemu.xml");
+const DISK: &str = include_str!("../../templates/libvirt/disk.xml");
+const DISK_NAME: &str = "libvirt/disk.xml";
 
 /// Where users' and distributions' templates lie, the user's first: `/etc/qubes/templates`, `/usr/share/qubes/templates`.
 #[derive(Debug, Clone)]
@@ -61,6 +63,18 @@ impl Templates {
             return rendered.map_err(|error| self.error(name, &error));
         }
         Err(HypervisorError::Template { template: names[3].clone(), reason: "there is no such template".to_string() })
+    }
+
+    /// The XML of a disk for a domain that runs already: `libvirt/disk.xml`, the user's or the built-in one.
+    ///
+    /// # Errors
+    /// As of [`Templates::render`].
+    pub fn render_disk(&self, family: Family, device: &BlockDevice) -> Result<String, HypervisorError> {
+        let failed = |error: Error| self.error(DISK_NAME, &error);
+        let environment = self.environment();
+        let template = environment.get_template(DISK_NAME).map_err(failed)?;
+        let device = Value::from(Serde(device.clone()));
+        template.render(context! { device, family => family.as_str() }).map_err(failed)
     }
 
     /// The error a user sees: the file of the template that failed (an override or what it extends), the line, the words.
@@ -116,6 +130,7 @@ fn built_in(name: &str) -> Option<&'static str> {
     match name {
         "libvirt/xen.xml" => Some(XEN),
         "libvirt/qemu.xml" => Some(QEMU),
+        DISK_NAME => Some(DISK),
         _ => None,
     }
 }

@@ -44,12 +44,13 @@ pub struct Session {
 /// A system with what its hypervisor has said, on the way to another thread.
 pub struct Known {
     system: System,
-    states: Option<(Instant, Result<HashMap<Uuid, Live>, HypervisorError>)>,
+    at: Instant,
+    states: Option<Result<HashMap<Uuid, Live>, HypervisorError>>,
 }
 
 impl Known {
     pub fn session(self) -> Session {
-        let seen = self.states.map(|(at, states)| Seen { at, states: states.map(Rc::new) });
+        let seen = self.states.map(|states| Seen { at: self.at, states: states.map(Rc::new) });
         Session { states: RefCell::new(seen), ..Session::new(self.system) }
     }
 }
@@ -76,9 +77,10 @@ impl Session {
 
     /// What another thread makes a session of that need not ask the hypervisor again.
     pub fn known(&self) -> Known {
-        let plain =
-            |seen: &Seen| (seen.at, seen.states.as_ref().map(|states| (**states).clone()).map_err(Clone::clone));
-        Known { system: self.system.clone(), states: self.states.borrow().as_ref().map(plain) }
+        let seen = self.states.borrow();
+        let at = seen.as_ref().map_or_else(Instant::now, |seen| seen.at);
+        let plain = |seen: &Seen| seen.states.as_ref().map(|states| (**states).clone()).map_err(Clone::clone);
+        Known { system: self.system.clone(), at, states: seen.as_ref().map(plain) }
     }
 
     /// The store and how to treat it, for a transaction that may write.

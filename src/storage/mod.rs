@@ -228,6 +228,11 @@ pub trait Driver: Send + Sync {
     /// Replaces the volume's data by what `fill` writes into an empty file, atomically: when it fails, nothing changed.
     /// What it leaves out is a hole.
     fn import_written(&self, volume: &Volume, fill: Fill<'_>) -> Result<(), StorageError>;
+    /// The same with the committed data of another volume; blocks are shared where that is possible. `told` hears how
+    /// many bytes are done.
+    fn import_committed(&self, volume: &Volume, data: &Committed, told: &dyn Fn(u64)) -> Result<(), StorageError> {
+        self.import_written(volume, &mut |image| copy_data_told(&data.file, image, told))
+    }
     /// The file that holds the volume's committed data, whether it is there or not; none where they are in no file.
     fn file(&self, volume: &Volume) -> Result<Option<PathBuf>, StorageError>;
     /// Takes what somebody else put into [`Driver::file`] (a package) as the volume's committed data.

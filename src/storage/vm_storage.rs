@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::durable::copy_data_told;
 use super::{
     Attachment, Committed, CopyWatcher, Driver, Drivers, Kind, StorageError, Volume, Watched, device_mapper, encryption,
 };
@@ -109,7 +108,7 @@ impl VmStorage {
                 let watched = Watched::begin(watcher, &volume.name, Some(data.size));
                 // Whatever a crash left under its name; an empty image first would only become a revision.
                 driver.remove(volume)?;
-                driver.import_written(volume, &mut |image| copy_data_told(&data.file, image, &|at| watched.reached(at)))
+                driver.import_committed(volume, data, &|at| watched.reached(at))
             }
             _ => driver.create(volume),
         })

@@ -10,7 +10,7 @@ use std::sync::Mutex;
 use crate::recording::{self, Block};
 use crate::store::{Run, Store, repository};
 
-const TOOLS: [(&str, &str); 17] = [
+const TOOLS: [(&str, &str); 19] = [
     ("qubes-create", env!("CARGO_BIN_EXE_qubes-create")),
     ("qubes-prefs", env!("CARGO_BIN_EXE_qubes-prefs")),
     ("qvm-check", env!("CARGO_BIN_EXE_qvm-check")),

@@ -19,7 +19,10 @@ impl LvmThin {
         let _alone = self.lock(volume)?;
         self.remove_all(volume, &names)?;
         match volume.kind {
-            Kind::Origin => self.make_empty(&names, &names.own, volume.size),
+            Kind::Origin => {
+                self.refuse_if_full(&self.ask()?)?;
+                self.make_empty(&names, &names.own, volume.size)
+            }
             Kind::Snapshot | Kind::Volatile => Ok(()),
         }
     }
@@ -34,6 +37,7 @@ impl LvmThin {
         let names = self.names(&volume.vid)?;
         let report = self.ask()?;
         self.remove_if_there(&report, &names, &names.import())?;
+        self.refuse_if_full(&report)?;
         match volume.kind {
             Kind::Volatile => {
                 self.remove_if_there(&report, &names, &names.own)?;

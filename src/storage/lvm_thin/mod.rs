@@ -82,6 +82,28 @@ impl LvmThin {
         (volume.kind == Kind::Origin).then(|| self.locks.exclusive(&self.name, &volume.vid)).transpose()
     }
 
+    /// Refuses what would need room where there is none. LVM itself lets a full pool have new volumes, and writes to them fail.
+    fn refuse_if_full(&self, report: &Report) -> Result<(), StorageError> {
+        let pool = self.thin_pool(report)?;
+        let metadata = pool.metadata.map_or(0, |(_, filled)| filled);
+        if pool.filled.max(metadata) < WHOLE {
+            return Ok(());
+        }
+        let (name, group, thin_pool) = (&self.name, &self.group, &self.thin_pool);
+        Err(StorageError::Refused(format!(
+            "pool {name}: thin pool {group}/{thin_pool} is full: remove volumes or revisions, or give it room with \
+             lvextend {group}/{thin_pool}"
+        )))
+    }
+
+    /// An error, with the reason where that is a full pool: what a full pool says itself is that a write failed.
+    fn or_full(&self, error: StorageError) -> StorageError {
+        match self.ask().and_then(|report| self.refuse_if_full(&report)) {
+            Err(full) => StorageError::Refused(format!("{error}; {full}")),
+            Ok(()) => error,
+        }
+    }
+
     fn thin_pool<'r>(&self, report: &'r Report) -> Result<&'r LogicalVolume, StorageError> {
         let missing = || {
             let (name, group, thin_pool) = (&self.name, &self.group, &self.thin_pool);
@@ -90,6 +112,9 @@ impl LvmThin {
         report.get(&self.thin_pool).filter(|lv| lv.is_pool).ok_or_else(missing)
     }
 }
+
+/// Hundredths of a percent.
+const WHOLE: u64 = 10_000;
 
 /// The logical volume with the committed data: the volume's own, else its newest revision.
 fn current<'r>(report: &'r Report, names: &Names) -> Option<&'r LogicalVolume> {
@@ -211,6 +236,10 @@ impl Driver for LvmThin {
 
     fn import_written(&self, volume: &Volume, fill: Fill<'_>) -> Result<(), StorageError> {
         self.import_written_volume(volume, fill)
+    }
+
+    fn import_committed(&self, volume: &Volume, data: &Committed, told: &dyn Fn(u64)) -> Result<(), StorageError> {
+        self.import_committed_volume(volume, data, told)
     }
 
     /// Its data are in no file.
