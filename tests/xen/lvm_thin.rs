@@ -182,7 +182,7 @@ fn a_clone_is_a_snapshot() {
     let committed = pool.open_committed(&source).unwrap();
     // The source goes on meanwhile: what was opened is a revision now.
     run_once(&pool, &source, "later");
-    pool.import_committed(&clone, &committed).unwrap();
+    pool.import_committed(&clone, &committed, &|_| ()).unwrap();
     assert_eq!(text(&pool.export(&clone).unwrap()), "original");
     assert!(lvs("origin", "vm-clone-private").ends_with("-back"), "it shares its blocks with what was opened");
     drop(committed);
@@ -192,7 +192,7 @@ fn a_clone_is_a_snapshot() {
     (&image).write_all(b"elsewhere").unwrap();
     image.set_len(64 * MIB).unwrap();
     let other = qubes::storage::Committed { name: "private".into(), file: image, size: 64 * MIB, kept_still: None };
-    pool.import_committed(&clone, &other).unwrap();
+    pool.import_committed(&clone, &other, &|_| ()).unwrap();
     assert_eq!(
         (text(&pool.export(&clone).unwrap()), lvs("origin", "vm-clone-private")),
         ("elsewhere".into(), String::new())
@@ -320,7 +320,7 @@ fn a_full_pool() {
     assert!((&guest).seek(SeekFrom::Start(MIB)).is_ok() && too_much(&guest).is_err());
     drop(guest);
     let committed = pool.open_committed(&kept).unwrap();
-    let cloned = refusal(pool.import_committed(&clone, &committed));
+    let cloned = refusal(pool.import_committed(&clone, &committed, &|_| ()));
     assert!(cloned.contains(words), "{cloned}");
     let other = origin("third", "private");
     let created = refusal(pool.create(&other));
