@@ -60,7 +60,7 @@ fn refusals() {
         let expected = format!("drive pvh:{target}: no such disk was attached to the qube");
         assert_eq!(refusal(session.detach_drive(&qube, target).unwrap_err()), expected);
     }
-    let halted = VmName::from_store("pv").unwrap();
+    let halted = VmName::from_store("debian").unwrap();
     let drive = Drive::parse("dom0:/lab/stick.img", DeviceKind::Disk).unwrap();
     assert!(refusal(session.attach_drive(&halted, &drive).unwrap_err()).starts_with("Domain not running"));
     assert!(refusal(session.disks(&halted).unwrap_err()).starts_with("Domain not running"));

@@ -67,7 +67,7 @@ fn qubes_live_on_images_that_share_blocks() {
     checks.extend(life_of("pv", "PV"));
     checks.extend(life_of("pvh", "PVH"));
     checks.extend(made_inside("attached"));
-    run(&Scenario { script: "reflink", seconds: 1500, checks });
+    run(&Scenario { script: "reflink", seconds: 1800, checks });
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn qubes_live_on_logical_volumes() {
     ]);
     checks.extend(life_of("work", "PV"));
     checks.extend(made_inside("lvm_thin"));
-    run(&Scenario { script: "lvm_thin", seconds: 1500, checks });
+    run(&Scenario { script: "lvm_thin", seconds: 1800, checks });
 }
 
 /// The checks of one subject that this program makes inside the lab.

@@ -29,8 +29,8 @@ pub struct LvmThin {
     thin_pool: String,
     locks: VolumeLocks,
     lvm: Lvm,
-    /// What LVM said last; forgotten with everything this process changes. Only for questions, never for decisions
-    /// under a lock: those ask anew.
+    /// What LVM said last; forgotten with everything this process changes. For questions, and for what only the holder of
+    /// the qube's lock changes; other decisions ask anew.
     known: Mutex<Option<Report>>,
 }
 
@@ -194,7 +194,7 @@ impl Driver for LvmThin {
         if volume.kind != Kind::Origin || volume.snapshots_disabled() {
             return Ok(false);
         }
-        Ok(self.ask()?.get(&self.names(&volume.vid)?.snap()).is_some())
+        Ok(self.known()?.get(&self.names(&volume.vid)?.snap()).is_some())
     }
 
     fn is_outdated(&self, volume: &Volume) -> Result<bool, StorageError> {
