@@ -120,19 +120,6 @@ impl DmFile {
         let_go(&self.committed_device(files)?)
     }
 
-    /// Opens what is committed of an image that may be written to meanwhile: its device goes when it is closed.
-    pub(super) fn open_mapped(&self, files: &Files) -> Result<File, StorageError> {
-        let _alone = self.locks.mapped_devices()?;
-        let base = LoopDevice::shared_over(&files.image())?;
-        let committed = map_committed(files, &base)?;
-        let device = device_mapper::path(&committed);
-        let opened = File::open(&device).map_err(StorageError::io(format!("opening {}", device.display())));
-        if !device_mapper::exists(&self.origin_device(files)?) {
-            let_go(&committed)?;
-        }
-        opened
-    }
-
     /// Makes the device of a snapshot that is about to run. The source is locked.
     pub(super) fn map_snapshot(&self, volume: &Volume, source: &Files, own: &Files) -> Result<(), StorageError> {
         let _alone = self.locks.mapped_devices()?;
