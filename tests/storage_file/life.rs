@@ -140,9 +140,8 @@ fn without_snapshots_the_guest_has_the_image_itself() {
     assert_eq!(driver.attachment(&live).unwrap(), Attachment::File(pool.image(&private)));
     assert_eq!(pool.names("appvms/work"), ["private.img"]);
     if let Ok(device) = LoopDevice::over(&pool.image(&private), true) {
-        for refused in [refusal(driver.export(&live)), refusal(driver.start(&snapshot("dependent", &live)))] {
-            assert!(refused.contains(&format!("in use without snapshots in {}", device.path().display())), "{refused}");
-        }
+        let refused = refusal(driver.export(&live));
+        assert!(refused.contains(&format!("in use without snapshots in {}", device.path().display())), "{refused}");
     } else {
         crate::skip::skip("loop devices need root");
     }
@@ -196,7 +195,7 @@ fn a_kernel_without_a_device_mapper_is_named() {
     let before = pool.names("appvms/work");
     for refused in [refusal(pool.driver.start(&private)), refusal(pool.driver.start(&snapshot("dependent", &private)))]
     {
-        assert!(refused.contains("device mapper") || refused.contains("loop device"), "{refused}");
+        assert!(refused.ends_with("; a pool of driver 'file' cannot run qubes here"), "{refused}");
     }
     assert_eq!((pool.names("appvms/work"), pool.text(&private)), (before, "one".to_string()));
 }

@@ -1,6 +1,6 @@
 //! Which devices stand on which while qubes run, and what each of them shows.
 
-use qubes::storage::{Attachment, Driver, Volume};
+use qubes::storage::{Attachment, Driver, LoopDevice, Volume};
 
 use crate::place::{MIB, eventually, mapped, origin, pool, refusal, snapshot, text, text_at, write, write_at};
 
@@ -68,6 +68,12 @@ fn a_template_without_snapshots_has_one_layer_and_does_not_run_beside_its_qubes(
     driver.start(&template).unwrap();
     assert_eq!(pool.disk(&template), pool.image(&template));
     write(&pool.image(&template), "installed");
+    // Xen has an image open through a loop device.
+    let running = LoopDevice::over(&pool.image(&template), true).unwrap();
+    let refused = refusal(driver.start(&snapshot("one", &template)));
+    assert!(refused.contains(&format!("in use without snapshots in {}", running.path().display())), "{refused}");
+    drop(running);
+    pool.assert_at_rest();
     driver.stop(&template).unwrap();
 
     let (one, two) = (snapshot("one", &template), snapshot("two", &template));

@@ -101,7 +101,7 @@ impl DmFile {
     /// Takes down the devices of an origin that ran.
     pub(super) fn unmap_origin(&self, volume: &Volume, files: &Files) -> Result<(), StorageError> {
         let Some(image) = known_id(&files.image())? else { return Ok(()) };
-        let given_up = self.is_mapped(files)? && device_mapper::is_given_up(&self.committed_device(files)?)?;
+        let given_up = self.is_mapped(files)? && !self.keeps_blocks(files)?;
         self.take_down(volume, &origin_of(&image))?;
         self.forget_committed(files)?;
         match given_up {
@@ -109,6 +109,15 @@ impl DmFile {
             true => durable::remove_all(&[files.old_cow(), files.cow()]),
             false => Ok(()),
         }
+    }
+
+    /// Whether whatever is overwritten in the image is still put aside.
+    fn keeps_blocks(&self, files: &Files) -> Result<bool, StorageError> {
+        if !exists(&files.cow())? {
+            return Ok(false);
+        }
+        let committed = self.committed_device(files)?;
+        Ok(device_mapper::exists(&committed) && !device_mapper::is_given_up(&committed)?)
     }
 
     /// Nobody is given the device of what is committed now any more; who has it keeps it.
