@@ -25,6 +25,15 @@ pub fn is_available() -> bool {
     listed.lines().any(|line| line.ends_with(" device-mapper")) || File::open("/dev/mapper/control").is_ok()
 }
 
+/// An error where devices cannot be made: by whom, or by which kernel.
+pub fn require() -> Result<(), StorageError> {
+    match (nix::unistd::geteuid().is_root(), is_available()) {
+        (false, _) => Err(StorageError::Refused("making mapped devices needs root".into())),
+        (true, false) => Err(StorageError::Refused("this kernel has no device mapper".into())),
+        (true, true) => Ok(()),
+    }
+}
+
 /// Where the device of that name is.
 pub fn path(name: &str) -> PathBuf {
     Path::new("/dev/mapper").join(name)
@@ -99,13 +108,9 @@ fn run(arguments: &[&str]) -> Result<(), StorageError> {
 
 fn ask(arguments: &[&str]) -> Result<String, StorageError> {
     let command = arguments.first().copied().unwrap_or_default();
-    if !is_available() && nix::unistd::geteuid().is_root() {
-        return Err(StorageError::Refused(format!("dmsetup {command}: this kernel has no device mapper")));
-    }
+    let failed = |why: String| StorageError::Refused(format!("dmsetup {command}: {why}"));
+    require().map_err(|error| failed(error.to_string()))?;
     let said = Program::new("dmsetup").args(arguments).env("LC_ALL", "C.UTF-8").limit(LIMIT).output();
-    let said = said.map_err(|error| {
-        let root = if nix::unistd::geteuid().is_root() { "" } else { "; the device mapper needs root" };
-        StorageError::Refused(format!("dmsetup {command}: {error}{root}"))
-    })?;
+    let said = said.map_err(|error| failed(error.to_string()))?;
     Ok(String::from_utf8_lossy(&said).into_owned())
 }

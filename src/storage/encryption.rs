@@ -67,9 +67,7 @@ fn open_over(attachment: &Attachment, mapping: &str) -> Result<PathBuf, StorageE
 }
 
 fn encrypt(device: &Path, mapping: &str) -> Result<(), StorageError> {
-    if !device_mapper::is_available() {
-        return Err(StorageError::Refused("this kernel has no device mapper".into()));
-    }
+    device_mapper::require()?;
     Program::new("cryptsetup")
         .args(["open", "--batch-mode", "--type=plain", "--cipher=aes-xts-plain64", "--key-size=512"])
         .args(["--key-file=/dev/urandom", "--"])

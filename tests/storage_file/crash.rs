@@ -6,6 +6,7 @@ use std::path::Path;
 
 use qubes::storage::{Driver, StorageError, Volume};
 
+use crate::dying::{calls_of, run_dying};
 use crate::pool::{MIB, Pool, driver_in, origin};
 
 #[test]
@@ -95,28 +96,33 @@ impl Step {
     }
 }
 
-/// Prepares the same pool again and again, lets `step` die at its first, second, … changing call, and has `check` look
-/// at what is left, until the step gets through, which is checked too.
+/// Has `check` look at what a `step` leaves that dies at its first, second, … changing call, and at what a whole one
+/// leaves. Each begins with the same pool.
 fn at_every_call(step: Step, check: impl Fn(&Pool, &Volume, &str)) {
+    const TEST: &str = "crash::one_step_in_a_process_of_its_own";
     let private = origin("work", "private");
-    for call in 1.. {
-        assert!(call < 200, "{step:?} never gets through");
-        let pool = Pool::new();
-        pool.driver.create(&private).unwrap();
-        pool.run_once(&private, "first");
-        pool.run_once(&private, "committed");
-        if step == Step::Stop {
-            pool.guest_writes(&private, "synced", &[4096]);
-        }
-        fs::write(pool.place.path().join(IMPORTED), format!("{:\0<4096}{:\0<4096}", "", "imported")).unwrap();
-        let environment = [(PLACE, pool.place.path().as_os_str().to_owned()), (STEP, format!("{step:?}").into())];
-        let through = crate::dying::run_dying("crash::one_step_in_a_process_of_its_own", &environment, call);
-        check(&pool, &private, &format!("{step:?} killed at call {call}"));
-        if through {
-            assert!(call > 1, "strace never killed anything");
-            return;
-        }
+    let environment =
+        |pool: &Pool| [(PLACE, pool.place.path().as_os_str().to_owned()), (STEP, format!("{step:?}").into())];
+    let pool = prepared(step, &private);
+    let calls = calls_of(TEST, &environment(&pool));
+    check(&pool, &private, &format!("{step:?} that nobody kills"));
+    for call in calls {
+        let pool = prepared(step, &private);
+        run_dying(TEST, &environment(&pool), &call);
+        check(&pool, &private, &format!("{step:?} killed at {call:?}"));
     }
+}
+
+fn prepared(step: Step, private: &Volume) -> Pool {
+    let pool = Pool::new();
+    pool.driver.create(private).unwrap();
+    pool.run_once(private, "first");
+    pool.run_once(private, "committed");
+    if step == Step::Stop {
+        pool.guest_writes(private, "synced", &[4096]);
+    }
+    fs::write(pool.place.path().join(IMPORTED), format!("{:\0<4096}{:\0<4096}", "", "imported")).unwrap();
+    pool
 }
 
 impl Pool {

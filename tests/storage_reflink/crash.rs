@@ -9,6 +9,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use crate::dying::{calls_of, run_dying};
 use crate::loop_mount::FileSystem;
 use crate::pool::{MIB, Pool, locks_beside, origin, pool_on, snapshot, text_in};
 use qubes::storage::{Driver, Reflink, StorageError, Volume};
@@ -139,19 +140,24 @@ fn imported() -> PathBuf {
     PathBuf::from(env::var_os(DIRECTORY).unwrap()).join(IMPORTED)
 }
 
-/// Prepares the same pool again and again, lets `step` die at its first, second, … changing call, and has `check` look
-/// at what is left, until the step gets through, which is checked too.
+/// Has `check` look at what a `step` leaves that dies at its first, second, … changing call, and at what a whole one
+/// leaves. Each begins with the same pool.
 fn at_every_call(kind: FileSystem, step: Step, volume: &Volume, check: impl Fn(&Pool, &Volume, &str)) {
+    const TEST: &str = "crash::one_step_in_a_process_of_its_own";
     let Some(pool) = pool_on(kind) else { return };
-    for call in 1.. {
-        assert!(call < 200, "{step:?} never gets through");
+    let environment = [
+        (DIRECTORY, pool.directory.clone().into_os_string()),
+        (STEP, format!("{step:?}").into()),
+        (VOLUME, format!("{} {}", volume.vid, volume.revisions_to_keep).into()),
+    ];
+    let what = format!("{kind:?}, {step:?} of {}", volume.name);
+    prepare(&pool, step, volume);
+    let calls = calls_of(TEST, &environment);
+    check(&pool, volume, &format!("{what} that nobody kills"));
+    for call in calls {
         prepare(&pool, step, volume);
-        let through = run_dying(&pool, step, volume, call);
-        check(&pool, volume, &format!("{kind:?}, {step:?} of {} killed at call {call}", volume.name));
-        if through {
-            assert!(call > 1, "strace never killed anything");
-            return;
-        }
+        run_dying(TEST, &environment, &call);
+        check(&pool, volume, &format!("{what} killed at {call:?}"));
     }
 }
 
@@ -198,17 +204,7 @@ const DIRECTORY: &str = "STORAGE_CRASH_DIRECTORY";
 const STEP: &str = "STORAGE_CRASH_STEP";
 const VOLUME: &str = "STORAGE_CRASH_VOLUME";
 
-/// Runs the step under strace until its `call`th changing call; says whether it got through.
-fn run_dying(pool: &Pool, step: Step, volume: &Volume, call: u32) -> bool {
-    let environment = [
-        (DIRECTORY, pool.directory.clone().into_os_string()),
-        (STEP, format!("{step:?}").into()),
-        (VOLUME, format!("{} {}", volume.vid, volume.revisions_to_keep).into()),
-    ];
-    crate::dying::run_dying("crash::one_step_in_a_process_of_its_own", &environment, call)
-}
-
-/// Not a test by itself: what [`run_dying`] runs.
+/// Not a test by itself: what [`at_every_call`] runs.
 #[test]
 fn one_step_in_a_process_of_its_own() {
     let (Ok(step), Ok(volume)) = (env::var(STEP), env::var(VOLUME)) else { return };

@@ -1,6 +1,7 @@
 //! Steps that die at one of their system calls: a test of this binary, run again under strace.
 //! For each test file to include by itself: `#[path = "support/dying.rs"] mod dying;`.
 
+use std::collections::HashMap;
 use std::env;
 use std::ffi::OsString;
 use std::os::unix::process::ExitStatusExt;
@@ -9,20 +10,51 @@ use qubes::exec::Program;
 
 /// Every call of ours that changes a file or a directory.
 const CHANGING: &str = "rename,renameat,renameat2,unlink,unlinkat,link,linkat,mkdir,mkdirat,rmdir,fsync,fdatasync,\
-                        ftruncate,fchmod,chmod,fchmodat,utimensat,copy_file_range,pwrite64";
+                        ftruncate,fallocate,fchmod,chmod,fchmodat,utimensat,copy_file_range,pwrite64,ioctl";
 
-/// Runs `test` in a process of its own with this environment until its `call`th changing call, on entering which it is
-/// killed; says whether it got through.
-pub fn run_dying(test: &str, environment: &[(&str, OsString)], call: u32) -> bool {
-    let program = Program::new("strace")
-        .args(["-f", "-qq", "-o", "/dev/null"])
-        .args(["-e".into(), format!("trace={CHANGING}")])
-        .args(["-e".into(), format!("inject={CHANGING}:signal=KILL:when={call}")])
-        .arg(env::current_exe().unwrap())
-        .args(["--exact", test, "--nocapture"]);
-    let answer = environment.iter().fold(program, |p, (name, value)| p.env(name, value)).answer().unwrap();
-    let died = answer.status.signal() == Some(9);
+/// One system call of a step: which of its name it is in its thread, which is what strace counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Call {
+    name: String,
+    number: usize,
+}
+
+/// Runs `test` in a process of its own with this environment to its end; returns every changing call that it made.
+pub fn calls_of(test: &str, environment: &[(&str, OsString)]) -> Vec<Call> {
+    let log = tempfile::NamedTempFile::new().unwrap();
+    let log_option = log.path().as_os_str().to_owned();
+    let trace = format!("trace={CHANGING}");
+    let answer = run(test, environment, &["-o".into(), log_option, "-e".into(), trace.into()]);
+    assert!(answer.status.success(), "{test}: {}", String::from_utf8_lossy(&answer.stderr));
+    let mut seen: HashMap<(String, String), usize> = HashMap::new();
+    let mut calls = Vec::new();
+    for line in std::fs::read_to_string(log.path()).unwrap().lines() {
+        let Some((thread, call)) = line.split_once(' ') else { continue };
+        let Some((name, _)) = call.trim_start().split_once('(') else { continue };
+        if !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
+            continue;
+        }
+        let number = seen.entry((thread.into(), name.into())).or_default();
+        *number += 1;
+        calls.push(Call { name: name.into(), number: *number });
+    }
+    assert!(calls.len() > 1, "{test} changed nothing");
+    calls
+}
+
+/// Runs `test` again and kills it when it is about to make that call.
+pub fn run_dying(test: &str, environment: &[(&str, OsString)], call: &Call) {
+    let Call { name, number } = call;
+    let inject = format!("inject={name}:signal=KILL:when={number}");
+    let options =
+        ["-o".into(), "/dev/null".into(), "-e".into(), format!("trace={name}").into(), "-e".into(), inject.into()];
+    let answer = run(test, environment, &options);
     let words = String::from_utf8_lossy(&answer.stderr);
-    assert!(died || answer.status.success(), "{test} failed at call {call}: {words}");
-    !died
+    assert_eq!(answer.status.signal(), Some(9), "{test} was not killed at {call:?}: {words}");
+}
+
+fn run(test: &str, environment: &[(&str, OsString)], options: &[OsString]) -> qubes::exec::Answer {
+    let program = Program::new("strace").args(["-f", "-qq"]).args(options).arg(env::current_exe().unwrap());
+    let program = program.args(["--exact", test, "--nocapture"]);
+    environment.iter().fold(program, |p, (name, value)| p.env(name, value)).answer().unwrap()
 }

@@ -60,18 +60,14 @@ impl DmFile {
         Ok(image)
     }
 
-    /// Opened while nobody begins a run. Where the device mapper can show what is committed while the image is written
-    /// to, a start need not wait; else it waits until this is let go.
+    /// Of a running volume, the device that shows what is committed. Of a halted one, the image: its holes need not be
+    /// read, and its start waits until this is let go.
     pub(super) fn open_committed_volume(&self, volume: &Volume) -> Result<Committed, StorageError> {
         let unchanged = self.locks.shared(&self.name, &volume.vid)?;
-        let files = self.kept(volume, "read")?;
+        let kept_still = (!self.is_mapped(&self.kept(volume, "read")?)?).then_some(unchanged);
         let image = self.export_volume(volume)?;
-        let can_map = device_mapper::is_available() && nix::unistd::geteuid().is_root() && exists(&files.cow())?;
         let failed = || StorageError::io(format!("opening {}", image.display()));
-        let (mut file, kept_still) = match can_map && !volume.snapshots_disabled() {
-            true => (self.open_mapped(&files)?, None),
-            false => (File::open(&image).map_err(failed())?, Some(unchanged)),
-        };
+        let mut file = File::open(&image).map_err(failed())?;
         let size = file.seek(SeekFrom::End(0)).and_then(|end| file.rewind().map(|()| end)).map_err(failed())?;
         Ok(Committed { name: volume.name.clone(), file, size, kept_still })
     }

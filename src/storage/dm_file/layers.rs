@@ -101,7 +101,7 @@ impl DmFile {
     /// Takes down the devices of an origin that ran.
     pub(super) fn unmap_origin(&self, volume: &Volume, files: &Files) -> Result<(), StorageError> {
         let Some(image) = known_id(&files.image())? else { return Ok(()) };
-        let given_up = self.is_mapped(files)? && device_mapper::is_given_up(&self.committed_device(files)?)?;
+        let given_up = self.is_mapped(files)? && !self.keeps_blocks(files)?;
         self.take_down(volume, &origin_of(&image))?;
         self.forget_committed(files)?;
         match given_up {
@@ -111,6 +111,15 @@ impl DmFile {
         }
     }
 
+    /// Whether whatever is overwritten in the image is still put aside.
+    fn keeps_blocks(&self, files: &Files) -> Result<bool, StorageError> {
+        if !exists(&files.cow())? {
+            return Ok(false);
+        }
+        let committed = self.committed_device(files)?;
+        Ok(device_mapper::exists(&committed) && !device_mapper::is_given_up(&committed)?)
+    }
+
     /// Nobody is given the device of what is committed now any more; who has it keeps it.
     pub(super) fn forget_committed(&self, files: &Files) -> Result<(), StorageError> {
         if !exists(&files.image())? || !exists(&files.cow())? {
@@ -118,19 +127,6 @@ impl DmFile {
         }
         let _alone = self.locks.mapped_devices()?;
         let_go(&self.committed_device(files)?)
-    }
-
-    /// Opens what is committed of an image that may be written to meanwhile: its device goes when it is closed.
-    pub(super) fn open_mapped(&self, files: &Files) -> Result<File, StorageError> {
-        let _alone = self.locks.mapped_devices()?;
-        let base = LoopDevice::shared_over(&files.image())?;
-        let committed = map_committed(files, &base)?;
-        let device = device_mapper::path(&committed);
-        let opened = File::open(&device).map_err(StorageError::io(format!("opening {}", device.display())));
-        if !device_mapper::exists(&self.origin_device(files)?) {
-            let_go(&committed)?;
-        }
-        opened
     }
 
     /// Makes the device of a snapshot that is about to run. The source is locked.

@@ -6,7 +6,7 @@ use super::{DmFile, cow};
 use crate::storage::durable;
 use crate::storage::in_use::{open_in_layers, refuse_if_open};
 use crate::storage::volume_files::{exists, look, make_directories, source_vid};
-use crate::storage::{Kind, StorageError, Volume};
+use crate::storage::{Kind, StorageError, Volume, device_mapper};
 
 impl DmFile {
     pub(super) fn create_volume(&self, volume: &Volume) -> Result<(), StorageError> {
@@ -117,6 +117,7 @@ impl DmFile {
     }
 
     fn start_origin(&self, volume: &Volume, files: &Files) -> Result<(), StorageError> {
+        require_mapper(volume)?;
         match look(&files.cow())? {
             // A pool that was full before the machine lost power: the data are whole, only the way back is lost.
             Some(_) if cow::is_given_up(&files.cow())? => {
@@ -137,6 +138,7 @@ impl DmFile {
             let (label, image) = (volume.label(), source.image());
             return Err(StorageError::Refused(format!("{label}: its source {} is missing", image.display())));
         }
+        require_mapper(volume)?;
         make_directories(&self.directory, files.directory(), self.group)?;
         // What a crash left of the run before.
         self.unmap_snapshot(volume, files)?;
@@ -188,4 +190,10 @@ impl DmFile {
              it and run qubes-recover"
         )))
     }
+}
+
+/// Said before anything is touched.
+fn require_mapper(volume: &Volume) -> Result<(), StorageError> {
+    let (label, way) = (volume.label(), "a pool of driver 'file' cannot run qubes here");
+    device_mapper::require().map_err(|error| StorageError::Refused(format!("{label}: {error}; {way}")))
 }
