@@ -347,6 +347,10 @@ pub fn resize_to(
             );
             Ok(0)
         }
+        Ok(Resized::NextStart) => {
+            call.inform(name.as_str(), &format!("its {volume} volume has {bytes} bytes from its next start on"));
+            Ok(0)
+        }
         Err(refused @ LifecycleError::WouldShrink { .. }) => {
             say(&format!("Error: {refused}"));
             say(&format!(
