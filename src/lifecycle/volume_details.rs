@@ -62,14 +62,26 @@ impl Session {
     pub fn list_volumes(&self, qubes: &Qubes, names: &[&str]) -> Vec<ListedVolume> {
         let mut drivers = Drivers::to_look(&qubes.pools, &self.system);
         let mut listed = Vec::new();
+        let mut unusable: Vec<String> = Vec::new();
         for vm in names.iter().filter_map(|name| qubes.get(name)).filter(|vm| vm.class.is_local_guest()) {
             for name in qubes.volume_names(vm) {
                 let Ok(volume) = qubes.volume(vm, name, self) else { continue };
                 let (pool, vid, qube, name) =
                     (volume.pool.clone(), volume.vid.clone(), vm.name.clone(), volume.name.clone());
+                let is_usable = !unusable.contains(&pool);
                 let revisions = || drivers.get(&volume.pool)?.revisions(&Volume::resolved(&vm.name, volume)?);
-                // A pool that cannot be used has nothing to revert to.
-                let can_be_reverted = revisions().is_ok_and(|revisions| !revisions.is_empty());
+                // A pool that cannot be used has nothing to revert to, and is not asked again.
+                let can_be_reverted = match is_usable.then(revisions) {
+                    Some(Ok(revisions)) => !revisions.is_empty(),
+                    Some(Err(_)) => {
+                        // Of a broken description only this volume suffers.
+                        if drivers.get(&pool).and_then(|driver| driver.capacity()).is_err() {
+                            unusable.push(pool.clone());
+                        }
+                        false
+                    }
+                    None => false,
+                };
                 listed.push(ListedVolume { pool, vid, qube, name, can_be_reverted });
             }
         }

@@ -21,6 +21,8 @@ pub enum Resized {
     Halted,
     /// The running qube has the larger disk now; its file system is still as large as before.
     Running,
+    /// The qube runs, and finds the volume so at its next start.
+    NextStart,
 }
 
 impl Session {
@@ -73,18 +75,31 @@ impl Session {
             if volume.kind == Kind::Snapshot && state == Settled::Halted {
                 return Err(refused(volume, "it is made anew from its template's at each start; resize that one"));
             }
+            if volume.ephemeral {
+                // What encrypts a running one with a throw-away key has its size for good; it is made anew anyway.
+                return Ok((Attachment::Nothing, Some(bytes)));
+            }
             driver.resize(volume, bytes)?;
             // A volume that is made at the next start has no size yet but the one that is wanted.
-            let size = if volume.kind == Kind::Volatile { bytes } else { driver.size(volume)? };
+            let size = match volume.kind {
+                Kind::Volatile => Some(bytes),
+                Kind::Origin => Some(driver.size(volume)?),
+                // Only for as long as the qube runs.
+                Kind::Snapshot => None,
+            };
             Ok((driver.attachment(volume)?, size))
         })?;
         let uuid = vm.uuid();
         drop(qubes);
-        self.change_volumes(name, |write, vm| Ok(write.set_volume_size(vm, volume, size, self)?))?;
+        if let Some(size) = size {
+            self.change_volumes(name, |write, vm| Ok(write.set_volume_size(vm, volume, size, self)?))?;
+        }
         let (Settled::Active(_), Some(uuid)) = (state, uuid) else { return Ok(Resized::Halted) };
         match image {
-            Attachment::File(image) | Attachment::Device(image) => self.tell_of_size(uuid, &image, size),
-            Attachment::Nothing => Ok(Resized::Halted),
+            Attachment::File(image) | Attachment::Device(image) => {
+                self.tell_of_size(uuid, &image, size.unwrap_or(bytes))
+            }
+            Attachment::Nothing => Ok(Resized::NextStart),
         }
     }
 

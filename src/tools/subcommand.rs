@@ -110,14 +110,15 @@ impl Subcommand {
             }
             text
         };
-        let entries: Vec<(String, String)> = all
-            .iter()
-            .map(|command| {
-                let others = command.words.get(1..).unwrap_or_default().join(", ");
-                let others = if others.is_empty() { others } else { format!(" (also: {others})") };
-                (shown(command), format!("{}{others}", command.about))
-            })
-            .collect();
-        super::table::explained(entries.iter().map(|(name, about)| (name.as_str(), about.as_str())))
+        let mut text = String::new();
+        for command in all {
+            let others = command.words.get(1..).unwrap_or_default().join(", ");
+            let others = if others.is_empty() { others } else { format!(" (also: {others})") };
+            let about = format!("{}{others}", command.about);
+            // What follows a command may be long, so that what it does stands below.
+            text.push_str(&format!("  {}\n", shown(command)));
+            text.push_str(&super::table::explained(std::iter::once(("  ", about.as_str()))));
+        }
+        text
     }
 }

@@ -4,6 +4,7 @@
 mod libvirt_daemon;
 #[path = "../support/loop_mount.rs"]
 mod loop_mount;
+mod progress;
 mod qvm_grow;
 mod qvm_pool;
 mod qvm_volume;

@@ -79,6 +79,10 @@ fn a_volume_grows_and_is_made_smaller_only_by_force() {
 #[test]
 fn options_are_checked_and_written_as_upstream_reads_them() {
     let system = System::new();
+    let before = system.store();
+    system.ok("qvm-volume config work:private revisions_to_keep 5");
+    system.ok("qvm-volume config work:private revisions_to_keep 1");
+    assert_eq!(system.store(), before, "what is set and set back leaves the same file");
     system.ok("qvm-volume config work:private revisions_to_keep 5");
     assert_eq!(system.stored("work", "private", "revisions_to_keep").unwrap(), "5");
     system.ok("qvm-volume set work:private revisions_to_keep -1");

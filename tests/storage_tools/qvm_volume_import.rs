@@ -200,3 +200,49 @@ fn what_changes_the_volume_meanwhile_stops_the_import() {
     );
     assert!(!system.image("appvms/work").exists(), "nothing is left of it");
 }
+
+/// Runs an import under strace, which kills it before its `number`th call of `call`; says whether it lived to see that.
+fn killed_before(system: &System, file: &std::path::Path, call: &str, number: usize) -> bool {
+    let plain = system.command("qvm-volume import work:private");
+    let mut traced = std::process::Command::new("strace");
+    traced.args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={call}"), "-e"]);
+    traced.arg(format!("inject={call}:signal=SIGKILL:when={number}")).arg(plain.get_program()).args(plain.get_args());
+    traced.arg(file).env("QUBES_ROOT", system.path("/")).stderr(std::process::Stdio::null());
+    !traced.status().unwrap().success()
+}
+
+#[test]
+fn killed_before_any_step_the_volume_has_the_old_data_or_the_new_and_the_next_import_works() {
+    if std::process::Command::new("strace").arg("-V").output().is_err() {
+        return crate::skip::skip("strace is not installed");
+    }
+    let Some(system) = System::on(FileSystem::Btrfs) else { return };
+    let contents = [random_bytes(MIB, 1), random_bytes(2 * MIB, 2)];
+    let files = [system.file("data0", &contents[0]), system.file("data1", &contents[1])];
+    system.ok(&format!("qvm-volume import work:private {}", files[0].display()));
+    let (mut now, mut kills) = (0, 0);
+    // Every call of ours that changes a file or a directory here, on its way to the end.
+    for call in ["openat", "ioctl", "fchmod", "fsync", "rename", "unlink", "fcntl"] {
+        for number in 1.. {
+            let wanted = 1 - now;
+            let is_killed = killed_before(&system, &files[wanted], call, number);
+            kills += usize::from(is_killed);
+            let image = system.bytes("appvms/work/private.img");
+            let is = contents.iter().position(|content| *content == image);
+            assert!(is.is_some(), "before {call} {number}: {} bytes that are neither", image.len());
+            now = is.unwrap_or(now);
+            if !is_killed {
+                assert_eq!(now, wanted, "it said that it was done");
+                break;
+            }
+            assert!(number < 400, "{call}: no end");
+        }
+    }
+    assert!(kills > 60, "only {kills}");
+    for wanted in [1 - now, now] {
+        system.ok(&format!("qvm-volume import work:private {}", files[wanted].display()));
+        assert!(system.bytes("appvms/work/private.img") == contents[wanted]);
+    }
+    assert_eq!(being_written(&system), [""; 0]);
+    assert_eq!(system.stored("work", "private", "size").unwrap(), contents[now].len().to_string());
+}

@@ -1,27 +1,27 @@
 //! qvm-volume: volumes of qubes.
 
+mod shown;
+
+pub use shown::PROPERTIES;
+
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
 
 use clap::{Arg, ArgAction, Command};
-use serde_json::{Value as Json, json};
 
-use super::arguments::{self, THE_COMMAND, flag, value};
-use super::failure::{Failure, quoted};
-use super::invocation::{Invocation, read_for_good};
-use super::output::{ask, say};
-use super::progress::Bars;
-use super::qubes_given::Given;
-use super::size;
-use super::subcommand::{Count, Subcommand};
-use super::table;
 use crate::error::words_of;
 use crate::lifecycle::volume_data::NewLength;
-use crate::lifecycle::volume_details::VolumeDetails;
 use crate::lifecycle::volumes::{Resized, Shrinking};
 use crate::lifecycle::{LifecycleError, Session};
 use crate::model::{Qubes, VmName};
+use crate::tools::arguments::{self, THE_COMMAND, flag, value};
+use crate::tools::failure::{Failure, quoted};
+use crate::tools::invocation::Invocation;
+use crate::tools::output::{ask, say};
+use crate::tools::progress::Bars;
+use crate::tools::size;
+use crate::tools::subcommand::{Count, Subcommand};
 
 const VOLUME: (&str, Count) = ("VM:VOLUME", Count::One);
 
@@ -87,22 +87,6 @@ pub const COMMANDS: [Subcommand; 8] = [
     },
 ];
 
-/// What `info` knows, in its order; `revisions` is the list at its end.
-pub const PROPERTIES: [&str; 12] = [
-    "pool",
-    "vid",
-    "rw",
-    "source",
-    "save_on_stop",
-    "snap_on_start",
-    "size",
-    "usage",
-    "revisions_to_keep",
-    "ephemeral",
-    "is_outdated",
-    "revisions",
-];
-
 fn with_force(line: Command) -> Command {
     line.arg(flag("force", Some('f'), "do not ask"))
 }
@@ -142,7 +126,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     let command = Subcommand::choose(&COMMANDS, call.value(THE_COMMAND).unwrap_or("list"), &words)?;
     let session = Session::new(call.system()?);
     match (command.words.first().copied().unwrap_or_default(), words.as_slice()) {
-        ("info", [volume, property @ ..]) => info(call, &session, volume, property.first().copied()),
+        ("info", [volume, property @ ..]) => shown::info(call, &session, volume, property.first().copied()),
         ("config", [volume, property, value]) => config(&session, volume, property, value),
         ("resize", [volume, size]) => resize(call, &session, volume, size),
         ("revert", [volume, revision @ ..]) => {
@@ -153,7 +137,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
         ("import", [volume, path]) => import(call, &session, volume, path),
         ("clone", [source, target]) => clone(call, &session, source, target),
         ("clear", [volume]) => clear(call, &session, volume),
-        (_, names) => list(call, &session, names),
+        (_, names) => shown::list(call, &session, names),
     }
 }
 
@@ -191,129 +175,6 @@ fn find(qubes: &Qubes, text: &str) -> Result<(VmName, String), Failure> {
     Ok((vm.name.clone(), volume.to_string()))
 }
 
-fn list(call: &mut Invocation, session: &Session, names: &[&str]) -> Result<u8, Failure> {
-    let qubes = read_for_good(session)?;
-    let pools: Vec<String> = call.values("pool").into_iter().map(String::from).collect();
-    if let Some(unknown) = pools.iter().find(|pool| qubes.pools.get(pool).is_none()) {
-        return Err(Failure::usage(format!("No such pools: [{}]", quoted(unknown))));
-    }
-    if call.has("all") && !names.is_empty() {
-        return Err(Failure::usage("argument VMNAME: not allowed with argument --all"));
-    }
-    let all: Vec<&str> = qubes.names().map(VmName::as_str).collect();
-    let mut chosen = Given { names: names.to_vec(), ..Given::default() }.resolve(&all, true)?;
-    // A pattern that fits nothing lists everything, as upstream's tool does.
-    if chosen.is_empty() {
-        chosen = all;
-    }
-    let mut volumes = session.list_volumes(&qubes, &chosen);
-    volumes.retain(|volume| pools.is_empty() || pools.contains(&volume.pool));
-    if call.has("json") {
-        let one = |volume: &crate::lifecycle::volume_details::ListedVolume| {
-            json!({
-                "pool": volume.pool,
-                "vid": volume.vid,
-                "qube": volume.qube.as_str(),
-                "volume": volume.name,
-                "revert_possible": volume.can_be_reverted,
-            })
-        };
-        return call.print_json(&volumes.iter().map(one).collect()).map(|()| 0);
-    }
-    let heading = ["POOL:VOLUME", "VMNAME", "VOLUME_NAME", "REVERT_POSSIBLE"].map(String::from);
-    let mut rows = vec![heading];
-    let is_short = call.out.is_terminal() && !call.has("full");
-    let mut last = None;
-    for volume in &volumes {
-        let place = format!("{}:{}", volume.pool, volume.vid);
-        let shown = if is_short && last.as_ref() == Some(&place) { String::new() } else { place.clone() };
-        last = Some(place);
-        let revert = if volume.can_be_reverted { "Yes" } else { "No" };
-        rows.push([shown, volume.qube.to_string(), volume.name.clone(), revert.to_string()]);
-    }
-    table::print(&mut call.out, &rows).map(|()| 0)
-}
-
-fn info(call: &mut Invocation, session: &Session, text: &str, property: Option<&str>) -> Result<u8, Failure> {
-    let qubes = read_for_good(session)?;
-    let (name, volume) = find(&qubes, text)?;
-    let Some(vm) = qubes.get(name.as_str()) else { return Err(Failure::no_such_domain(name.as_str())) };
-    let details = session.volume_details(&qubes, vm, &volume).map_err(|error| said(&error.to_string()))?;
-    if let Some(unknown) = property.filter(|property| !PROPERTIES.contains(property)) {
-        return Err(said(&format!("No such property: {unknown}")));
-    }
-    if let Some(reason) = &details.why_unknown
-        && arguments::verbosity(&call.given) > 1
-    {
-        say(&format!("{text}: {reason}"));
-    }
-    match property {
-        _ if call.has("json") => {
-            let all = json_of(&details);
-            call.print_json(property.map_or(&all, |property| &all[property]))?;
-        }
-        Some("revisions") => details.revisions.iter().try_for_each(|revision| call.out.line(&revision.id))?,
-        Some(property) => call.out.line(&text_of(&details, property))?,
-        None => {
-            let listed = PROPERTIES.iter().filter(|name| **name != "revisions");
-            let rows: Vec<[String; 2]> = listed.map(|name| [name.to_string(), in_list(&details, name)]).collect();
-            table::print(&mut call.out, &rows)?;
-            let none = if details.revisions.is_empty() { " none" } else { "" };
-            call.out.line(&format!("List of available revisions (for revert):{none}"))?;
-            details.revisions.iter().try_for_each(|revision| call.out.line(&format!("  {}", revision.id)))?;
-        }
-    }
-    Ok(0)
-}
-
-/// A property as the whole list shows it.
-fn in_list(details: &VolumeDetails, property: &str) -> String {
-    match text_of(details, property) {
-        minus if property == "revisions_to_keep" && minus == "-1" => "-1 (snapshot disabled)".to_string(),
-        text => text,
-    }
-}
-
-fn text_of(details: &VolumeDetails, property: &str) -> String {
-    let truth = |on: bool| if on { "True" } else { "False" }.to_string();
-    let volume = &details.volume;
-    match property {
-        "pool" => volume.pool.clone(),
-        "vid" => volume.vid.clone(),
-        "rw" => truth(volume.rw),
-        "source" => volume.source.clone().unwrap_or_default(),
-        "save_on_stop" => truth(volume.save_on_stop),
-        "snap_on_start" => truth(volume.snap_on_start),
-        "size" => details.size.to_string(),
-        "usage" => details.usage.unwrap_or(0).to_string(),
-        "revisions_to_keep" => volume.revisions_to_keep.to_string(),
-        "ephemeral" => truth(volume.ephemeral),
-        "is_outdated" => truth(details.is_outdated),
-        _ => String::new(),
-    }
-}
-
-fn json_of(details: &VolumeDetails) -> Json {
-    let volume = &details.volume;
-    let revision = |r: &crate::storage::Revision| json!({"id": r.id, "time": r.time});
-    json!({
-        "qube": details.qube.as_str(),
-        "volume": volume.name,
-        "pool": volume.pool,
-        "vid": volume.vid,
-        "rw": volume.rw,
-        "source": volume.source,
-        "save_on_stop": volume.save_on_stop,
-        "snap_on_start": volume.snap_on_start,
-        "size": details.size,
-        "usage": details.usage,
-        "revisions_to_keep": volume.revisions_to_keep,
-        "ephemeral": volume.ephemeral,
-        "is_outdated": details.is_outdated,
-        "revisions": details.revisions.iter().map(revision).collect::<Vec<_>>(),
-    })
-}
-
 fn config(session: &Session, text: &str, property: &str, value: &str) -> Result<u8, Failure> {
     let (name, volume) = existing(session, text)?;
     session.set_volume_option(&name, &volume, property, value).map_err(error)?;
@@ -345,6 +206,10 @@ pub fn resize_to(
                      echo {volume} | sudo /etc/qubes-rpc/qubes.ResizeDisk"
                 ),
             );
+            Ok(0)
+        }
+        Ok(Resized::NextStart) => {
+            call.inform(name.as_str(), &format!("its {volume} volume has {bytes} bytes from its next start on"));
             Ok(0)
         }
         Err(refused @ LifecycleError::WouldShrink { .. }) => {

@@ -1,0 +1,153 @@
+//! qvm-volume: the list, and everything about one volume.
+
+use serde_json::{Value as Json, json};
+
+use super::{find, said};
+use crate::lifecycle::Session;
+use crate::lifecycle::volume_details::{ListedVolume, VolumeDetails};
+use crate::model::VmName;
+use crate::tools::arguments;
+use crate::tools::failure::{Failure, quoted};
+use crate::tools::invocation::{Invocation, read_for_good};
+use crate::tools::output::say;
+use crate::tools::qubes_given::Given;
+use crate::tools::table;
+
+/// What `info` knows, in its order; `revisions` is the list at its end.
+pub const PROPERTIES: [&str; 12] = [
+    "pool",
+    "vid",
+    "rw",
+    "source",
+    "save_on_stop",
+    "snap_on_start",
+    "size",
+    "usage",
+    "revisions_to_keep",
+    "ephemeral",
+    "is_outdated",
+    "revisions",
+];
+
+pub fn list(call: &mut Invocation, session: &Session, names: &[&str]) -> Result<u8, Failure> {
+    let qubes = read_for_good(session)?;
+    let pools: Vec<String> = call.values("pool").into_iter().map(String::from).collect();
+    if let Some(unknown) = pools.iter().find(|pool| qubes.pools.get(pool).is_none()) {
+        return Err(Failure::usage(format!("No such pools: [{}]", quoted(unknown))));
+    }
+    if call.has("all") && !names.is_empty() {
+        return Err(Failure::usage("argument VMNAME: not allowed with argument --all"));
+    }
+    let all: Vec<&str> = qubes.names().map(VmName::as_str).collect();
+    let mut chosen = Given { names: names.to_vec(), ..Given::default() }.resolve(&all, true)?;
+    // A pattern that fits nothing lists everything, as upstream's tool does.
+    if chosen.is_empty() {
+        chosen = all;
+    }
+    let mut volumes = session.list_volumes(&qubes, &chosen);
+    volumes.retain(|volume| pools.is_empty() || pools.contains(&volume.pool));
+    if call.has("json") {
+        let one = |volume: &ListedVolume| {
+            json!({
+                "pool": volume.pool,
+                "vid": volume.vid,
+                "qube": volume.qube.as_str(),
+                "volume": volume.name,
+                "revert_possible": volume.can_be_reverted,
+            })
+        };
+        return call.print_json(&volumes.iter().map(one).collect()).map(|()| 0);
+    }
+    let heading = ["POOL:VOLUME", "VMNAME", "VOLUME_NAME", "REVERT_POSSIBLE"].map(String::from);
+    let mut rows = vec![heading];
+    let is_short = call.out.is_terminal() && !call.has("full");
+    let mut last = None;
+    for volume in &volumes {
+        let place = format!("{}:{}", volume.pool, volume.vid);
+        let shown = if is_short && last.as_ref() == Some(&place) { String::new() } else { place.clone() };
+        last = Some(place);
+        let revert = if volume.can_be_reverted { "Yes" } else { "No" };
+        rows.push([shown, volume.qube.to_string(), volume.name.clone(), revert.to_string()]);
+    }
+    table::print(&mut call.out, &rows).map(|()| 0)
+}
+
+pub fn info(call: &mut Invocation, session: &Session, text: &str, property: Option<&str>) -> Result<u8, Failure> {
+    let qubes = read_for_good(session)?;
+    let (name, volume) = find(&qubes, text)?;
+    let Some(vm) = qubes.get(name.as_str()) else { return Err(Failure::no_such_domain(name.as_str())) };
+    let details = session.volume_details(&qubes, vm, &volume).map_err(|error| said(&error.to_string()))?;
+    if let Some(unknown) = property.filter(|property| !PROPERTIES.contains(property)) {
+        return Err(said(&format!("No such property: {unknown}")));
+    }
+    if let Some(reason) = &details.why_unknown
+        && arguments::verbosity(&call.given) > 1
+    {
+        say(&format!("{text}: {reason}"));
+    }
+    match property {
+        _ if call.has("json") => {
+            let all = json_of(&details);
+            call.print_json(property.map_or(&all, |property| &all[property]))?;
+        }
+        Some("revisions") => details.revisions.iter().try_for_each(|revision| call.out.line(&revision.id))?,
+        Some(property) => call.out.line(&text_of(&details, property))?,
+        None => {
+            let listed = PROPERTIES.iter().filter(|name| **name != "revisions");
+            let rows: Vec<[String; 2]> = listed.map(|name| [name.to_string(), in_list(&details, name)]).collect();
+            table::print(&mut call.out, &rows)?;
+            let none = if details.revisions.is_empty() { " none" } else { "" };
+            call.out.line(&format!("List of available revisions (for revert):{none}"))?;
+            details.revisions.iter().try_for_each(|revision| call.out.line(&format!("  {}", revision.id)))?;
+        }
+    }
+    Ok(0)
+}
+
+/// A property as the whole list shows it.
+fn in_list(details: &VolumeDetails, property: &str) -> String {
+    match text_of(details, property) {
+        minus if property == "revisions_to_keep" && minus == "-1" => "-1 (snapshot disabled)".to_string(),
+        text => text,
+    }
+}
+
+fn text_of(details: &VolumeDetails, property: &str) -> String {
+    let truth = |on: bool| if on { "True" } else { "False" }.to_string();
+    let volume = &details.volume;
+    match property {
+        "pool" => volume.pool.clone(),
+        "vid" => volume.vid.clone(),
+        "rw" => truth(volume.rw),
+        "source" => volume.source.clone().unwrap_or_default(),
+        "save_on_stop" => truth(volume.save_on_stop),
+        "snap_on_start" => truth(volume.snap_on_start),
+        "size" => details.size.to_string(),
+        "usage" => details.usage.unwrap_or(0).to_string(),
+        "revisions_to_keep" => volume.revisions_to_keep.to_string(),
+        "ephemeral" => truth(volume.ephemeral),
+        "is_outdated" => truth(details.is_outdated),
+        _ => String::new(),
+    }
+}
+
+fn json_of(details: &VolumeDetails) -> Json {
+    let volume = &details.volume;
+    let revision = |r: &crate::storage::Revision| json!({"id": r.id, "time": r.time});
+    json!({
+        "qube": details.qube.as_str(),
+        "volume": volume.name,
+        "pool": volume.pool,
+        "vid": volume.vid,
+        "rw": volume.rw,
+        "source": volume.source,
+        "save_on_stop": volume.save_on_stop,
+        "snap_on_start": volume.snap_on_start,
+        "size": details.size,
+        "usage": details.usage,
+        "revisions_to_keep": volume.revisions_to_keep,
+        "ephemeral": volume.ephemeral,
+        "is_outdated": details.is_outdated,
+        "revisions": details.revisions.iter().map(revision).collect::<Vec<_>>(),
+    })
+}
