@@ -166,11 +166,10 @@ fn a_removal_that_is_killed_at_any_change_of_the_disk_is_finished_by_the_next_co
     };
     stopped();
     let calls = calls_of(&scratch, "qubes-recover", &[], CHANGES);
-    let points = telling(&calls, 0);
-    assert!(points.len() >= 8, "{calls:#?}");
-    for when in points {
+    assert!(telling(&calls).len() >= 8, "{calls:#?}");
+    for call in telling(&calls) {
         let (name, uuid) = stopped();
-        killed_at(&scratch, "qubes-recover", &[], CHANGES, when);
+        killed_at(&scratch, "qubes-recover", &[], call);
         scratch.ok("qubes-recover", &[]);
         assert_gone(&scratch, &name, uuid);
     }

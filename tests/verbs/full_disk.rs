@@ -8,7 +8,7 @@ use nix::fcntl::{FallocateFlags, fallocate};
 use qubes::hypervisor::Hypervisor;
 
 use crate::faults::{committed, runs_in_order, sign, sync_in_guest, works_again};
-use crate::killed::{CHANGES_AND_ORDERS, calls_before_the_record, calls_of, stopped_at};
+use crate::killed::{calls_of_start, stopped_at, telling};
 use crate::loop_mount::{FileSystem, LoopMount};
 use crate::place::{create, hypervisor};
 use crate::scratch::Scratch;
@@ -69,12 +69,12 @@ fn a_disk_that_runs_full_in_any_phase_costs_nothing_that_was_synced() {
 fn runs_full_in_any_phase(mount: &LoopMount, share: usize) {
     let scratch = Scratch::empty_in(&mount.path()).filled();
     create(&scratch, "work", "");
-    let calls = calls_of(&scratch, "qvm-start", &["work"], CHANGES_AND_ORDERS);
+    let calls = calls_of_start(&scratch);
     works_again(&scratch, &sign(0), "the start that was watched");
     let mut failed = 0;
-    for when in (calls_before_the_record(&calls) + 1 + 4 * share..=calls.len()).step_by(8) {
-        let said = format!("{when}: {}", calls[when - 1]);
-        let starter = stopped_at(&scratch, "qvm-start", &["work"], CHANGES_AND_ORDERS, when);
+    for (when, call) in telling(&calls).into_iter().enumerate().skip(3 * share).step_by(6) {
+        let said = format!("{when}: {}", call.line);
+        let starter = stopped_at(&scratch, "qvm-start", &["work"], call);
         let full = Filler::new(&mount.path());
         let ran = starter.go_on();
         failed += usize::from(ran.code != 0);

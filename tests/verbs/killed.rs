@@ -12,10 +12,20 @@ pub const CHANGES: &str = "rename,renameat,renameat2,unlink,unlinkat,rmdir";
 /// The same and the waits of a conversation with libvirt: before an order is sent, and before it is answered.
 pub const CHANGES_AND_ORDERS: &str = "rename,renameat,renameat2,unlink,unlinkat,rmdir,poll";
 
-/// Runs a tool that is killed when it is about to make the call number `when` of those named `calls`, in its first
-/// thread; a tool with fewer of them goes through. Programs that it starts are not concerned.
-pub fn killed_at(scratch: &Scratch, tool: &str, arguments: &[&str], calls: &str, when: usize) -> Ran {
-    let inject = format!("inject={calls}:signal=KILL:when={when}");
+/// A system call that a run made in its first thread.
+#[derive(Debug)]
+pub struct Call {
+    name: String,
+    /// Which of its name it is.
+    number: usize,
+    /// With its arguments and its result.
+    pub line: String,
+}
+
+/// Runs a tool that is killed when it is about to make this call; one that does not come to it goes through. Programs that
+/// it starts are not concerned.
+pub fn killed_at(scratch: &Scratch, tool: &str, arguments: &[&str], call: &Call) -> Ran {
+    let inject = format!("inject={}:signal=KILL:when={}", call.name, call.number);
     Ran::of(traced(scratch, tool, arguments, &["-o", "/dev/null", "-e", &inject]).output().unwrap())
 }
 
@@ -27,8 +37,8 @@ pub struct Stopped {
 }
 
 /// Starts a tool that stops (SIGSTOP) at that call, and waits until it has.
-pub fn stopped_at(scratch: &Scratch, tool: &str, arguments: &[&str], calls: &str, when: usize) -> Stopped {
-    let inject = format!("inject={calls}:signal=STOP:when={when}");
+pub fn stopped_at(scratch: &Scratch, tool: &str, arguments: &[&str], call: &Call) -> Stopped {
+    let inject = format!("inject={}:signal=STOP:when={}", call.name, call.number);
     // Not in the scratch directory, whose disk may be about to run full.
     let log = tempfile::NamedTempFile::new().unwrap();
     let mut command = traced(scratch, tool, arguments, &["-o", log.path().to_str().unwrap(), "-e", &inject]);
@@ -51,34 +61,41 @@ impl Stopped {
     }
 }
 
-/// The calls of these names that a run makes, each with its arguments.
-pub fn calls_of(scratch: &Scratch, tool: &str, arguments: &[&str], calls: &str) -> Vec<String> {
-    let log = scratch.path("/trace");
-    let only = format!("trace={calls}");
-    let ran = Ran::of(traced(scratch, tool, arguments, &["-o", log.to_str().unwrap(), "-e", &only]).output().unwrap());
+/// The calls of these names that a run makes.
+pub fn calls_of(scratch: &Scratch, tool: &str, arguments: &[&str], names: &str) -> Vec<Call> {
+    let log = tempfile::NamedTempFile::new().unwrap();
+    let only = format!("trace={names}");
+    let ran =
+        Ran::of(traced(scratch, tool, arguments, &["-o", log.path().to_str().unwrap(), "-e", &only]).output().unwrap());
     assert_eq!(ran.code, 0, "{ran:?}");
-    let text = std::fs::read_to_string(log).unwrap();
-    text.lines().filter(|line| line.contains('(')).map(str::to_string).collect()
-}
-
-/// How many of these calls a start makes before it writes its record: until then it leaves no trace.
-pub fn calls_before_the_record(calls: &[String]) -> usize {
-    calls.iter().position(|call| call.starts_with("rename") && call.contains("/run/qubes/vm/")).unwrap()
-}
-
-/// The numbers of those calls, from the one behind `first` on, at which a kill leaves another state than at the one
-/// before: changes that were made, and orders to libvirt that are sent and not answered.
-pub fn telling(calls: &[String], first: usize) -> Vec<usize> {
-    let mut numbers = Vec::new();
-    let mut waits = 0;
-    for (at, call) in calls.iter().enumerate().skip(first) {
-        let is_wait = call.starts_with("poll");
-        waits = if is_wait { waits + 1 } else { 0 };
-        if (is_wait && waits % 2 == 0) || (!is_wait && !call.contains("ENOENT")) {
-            numbers.push(at + 1);
-        }
+    let mut calls: Vec<Call> = Vec::new();
+    for line in std::fs::read_to_string(log.path()).unwrap().lines() {
+        let Some((name, _)) = line.split_once('(') else { continue };
+        let number = calls.iter().filter(|call| call.name == name).count() + 1;
+        calls.push(Call { name: name.to_string(), number, line: line.to_string() });
     }
-    numbers
+    calls
+}
+
+/// The calls of a start from its record on: until then it leaves no trace.
+pub fn calls_of_start(scratch: &Scratch) -> Vec<Call> {
+    let mut calls = calls_of(scratch, "qvm-start", &["work"], CHANGES_AND_ORDERS);
+    let is_record = |call: &Call| call.name.starts_with("rename") && call.line.contains("/run/qubes/vm/");
+    let first = calls.iter().position(is_record).unwrap();
+    calls.drain(..first);
+    calls
+}
+
+/// Those at which a kill leaves another state than at the one before: changes that were made, and orders to libvirt
+/// that are sent and not answered.
+pub fn telling(calls: &[Call]) -> Vec<&Call> {
+    let mut waits = 0;
+    let tells = |call: &&Call| {
+        let is_wait = call.name == "poll";
+        waits = if is_wait { waits + 1 } else { 0 };
+        if is_wait { waits % 2 == 0 } else { !call.line.contains("ENOENT") }
+    };
+    calls.iter().filter(tells).collect()
 }
 
 fn traced(scratch: &Scratch, tool: &str, arguments: &[&str], options: &[&str]) -> Command {
