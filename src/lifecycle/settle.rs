@@ -37,7 +37,7 @@ impl Session {
         }
         match Record::load(&self.system, lock.name())? {
             Some(record) => match self.ask_for(&record, lock.name())? {
-                Some(live) if record.phase == Phase::Starting && live.state == PowerState::Paused => {
+                live if record.phase == Phase::Starting && live.is_none_or(|l| l.state == PowerState::Paused) => {
                     self.end_abandoned(&record, lock.name())?;
                     self.after_work(lock, &qubes, vm)
                 }
@@ -58,8 +58,9 @@ impl Session {
         }
     }
 
-    /// Ends the domain of a start that was killed between creating it and letting it run: whoever starts holds the lock,
-    /// so nobody will let it run. Its guest has done nothing yet.
+    /// Ends the domain of a start that was killed before letting it run: whoever starts holds the lock, so nobody will let
+    /// it run, and its guest has done nothing yet. Also one that does not run: the order to create it may still be
+    /// carried out, and the order to end it waits for that.
     fn end_abandoned(&self, record: &Record, name: &VmName) -> Result<(), LifecycleError> {
         let end = |hypervisor: &dyn Hypervisor| {
             hypervisor.destroy(record.domain)?;

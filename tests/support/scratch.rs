@@ -20,14 +20,24 @@ pub struct Ran {
 impl Scratch {
     /// A directory without a store.
     pub fn empty() -> Scratch {
-        let dir = tempfile::Builder::new().prefix("qubes-test-").tempdir().unwrap();
+        Scratch::empty_in(&std::env::temp_dir())
+    }
+
+    /// The same in this directory, for another file system.
+    pub fn empty_in(directory: &Path) -> Scratch {
+        let dir = tempfile::Builder::new().prefix("qubes-test-").tempdir_in(directory).unwrap();
         Scratch { dir }
     }
 
     /// A store with a template `tpl` and qubes that boot nothing: a machine without a system on its disks halts in its
     /// firmware, which costs no processor time and is all that the life of a domain needs.
     pub fn with_template() -> Scratch {
-        let scratch = Scratch::empty();
+        Scratch::empty().filled()
+    }
+
+    /// The same in this directory, still empty.
+    pub fn filled(self) -> Scratch {
+        let scratch = self;
         scratch.ok("qubes-create", &[]);
         let kernel = scratch.path("/var/lib/qubes/vm-kernels/1.0");
         std::fs::create_dir_all(&kernel).unwrap();

@@ -1,15 +1,23 @@
 //! The verbs of a qube's life beyond start and stop, on real libvirt with real QEMU guests.
 
 mod autostart;
+mod crowd;
 mod disposables;
 mod domain_descriptions;
+mod faults;
+mod full_disk;
 mod killed;
 #[path = "../support/libvirt_daemon.rs"]
 mod libvirt_daemon;
+#[path = "../support/loop_mount.rs"]
+mod loop_mount;
 mod memory;
 mod order;
+#[path = "../support/own_daemon.rs"]
+mod own_daemon;
 mod pause;
 mod place;
+mod removal;
 #[path = "../support/scratch.rs"]
 mod scratch;
 #[path = "../support/skip.rs"]

@@ -1,0 +1,67 @@
+//! Twenty qubes started at once while others read.
+
+use std::process::Stdio;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::place::{create, create_netvm, monitors};
+use crate::scratch::{Ran, Scratch, until};
+use crate::{libvirt_daemon, skip};
+
+#[test]
+fn twenty_qubes_start_at_once_and_who_reads_meanwhile_gets_right_answers() {
+    if let Err(reason) = libvirt_daemon::uri() {
+        return skip::skip(format_args!("no libvirt: {reason}"));
+    }
+    let scratch = Scratch::with_template();
+    create_netvm(&scratch, "sys-net", "");
+    let names: Vec<String> = (0..20).map(|number| format!("q{number:02}")).collect();
+    create(&scratch, "q00", "sys-net");
+    for name in &names[1..] {
+        scratch.ok("qvm-clone", &["-q", "q00", name]);
+    }
+    let uuids: Vec<String> = names.iter().map(|name| scratch.uuid(name).to_string()).collect();
+    let done = AtomicBool::new(false);
+    let longest = Mutex::new(Duration::ZERO);
+    std::thread::scope(|scope| {
+        for reader in 0..2 {
+            let (scratch, uuids, done, longest) = (&scratch, &uuids, &done, &longest);
+            scope.spawn(move || {
+                while !done.load(Ordering::SeqCst) {
+                    for number in (reader..20).step_by(2) {
+                        let begun = Instant::now();
+                        let ran = scratch.run("qvm-prefs", &[&format!("q{number:02}"), "uuid"]);
+                        assert_eq!(
+                            (ran.code, ran.stdout.trim(), &*ran.stderr),
+                            (0, uuids[number].as_str(), ""),
+                            "{ran:?}"
+                        );
+                        let took = begun.elapsed();
+                        let mut longest = longest.lock().unwrap();
+                        *longest = took.max(*longest);
+                    }
+                    let listed = scratch.ok("qvm-ls", &["--raw-data", "--fields", "name,state"]);
+                    assert_eq!(listed.lines().count(), 23, "{listed}");
+                }
+            });
+        }
+        let pipe = Stdio::piped;
+        let start = |name: &String| scratch.command("qvm-start", &[name]).stderr(pipe()).spawn().unwrap();
+        let starters: Vec<_> = names.iter().map(start).collect();
+        let ran: Vec<Ran> = starters.into_iter().map(|child| Ran::of(child.wait_with_output().unwrap())).collect();
+        done.store(true, Ordering::SeqCst);
+        for ran in ran {
+            assert_eq!((ran.code, &*ran.stderr), (0, ""), "{ran:?}");
+        }
+    });
+    for name in names.iter().map(String::as_str).chain(["sys-net"]) {
+        assert_eq!(scratch.state(name), "Running", "{name}");
+        until("it is watched once", || monitors(&scratch, name).len() == 1);
+    }
+    // A start takes seconds; whoever waited for one would have taken as long.
+    println!("the longest read took {:?}", longest.into_inner().unwrap());
+    scratch.ok("qvm-kill", &["--all"]);
+    let images = scratch.images("appvms/sys-net");
+    assert!(images.iter().any(|image| image.starts_with("private.img.1@")), "the netvm was started once: {images:?}");
+}
