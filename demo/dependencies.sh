@@ -64,6 +64,11 @@ needs() {
     need "test" "has mkfs.btrfs"                     "btrfs-progs"               "btrfs-progs"              "tests of reflink storage"
     need "test" "has mkfs.xfs"                       "xfsprogs"                  "xfsprogs"                 "tests of reflink storage"
     need "test" "has losetup"                        "mount"                     "util-linux"               "file systems of the tests"
+    # The Xen lab is made of this machine's own packages, where it is a Debian.
+    if [ $manager = apt ]; then
+        need "test" "has mmdebstrap"                 "mmdebstrap"                "-"                        "makes the Xen dom0 of the tests"
+    fi
+    need "test" "has strip"                          "binutils"                  "binutils"                 "makes what goes into the Xen dom0 smaller"
     need "test" "has strace"                         "strace"                    "strace"                   "tests that stop a writer at every system call"
     need "test" "has python3"                        "python3-minimal"           "python3"                  "tests of the lock against Qubes' own kind"
     need "test" "has virt-xml-validate"              "libvirt-clients"           "libvirt-client"           "checks the domain XML against libvirt's schema"

@@ -11,7 +11,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "$1"
 out=$(cd "$1" && pwd)
 # What decides the result; the guest is built anew when any of it changed.
-stamp=$(cat "$here/guest.sh" "$here/kernel.sh" "$here"/guest/* | cksum)
+stamp=$(cat "$here/guest.sh" "$here/kernel.sh" "$here/vmlinux.sh" "$here"/guest/* | cksum)
 if [ "$(cat "$out/stamp" 2>/dev/null)" = "$stamp" ]; then exit 0; fi
 export PATH=$PATH:/usr/sbin:/sbin
 
@@ -27,29 +27,8 @@ rm -rf "$out/vm-kernels"
 mkdir -p "$kernel_dir"
 
 # --- the kernel, uncompressed: an emulated processor needs seconds to unpack it at every start -----------------------
-# Where the payload lies: Documentation/arch/x86/boot.rst of the kernel, fields setup_sects, payload_offset, payload_length.
-number_at() { od -An -v -t "u$3" -j "$2" -N "$3" "$1" | tr -d ' '; }
 image=$work/kernel/vmlinuz
-setup=$(number_at "$image" $((0x1f1)) 1)
-offset=$(( (setup + 1) * 512 + $(number_at "$image" $((0x248)) 4) ))
-length=$(number_at "$image" $((0x24c)) 4)
-payload() { tail -c +$((offset + 1)) "$image" | head -c "$1"; }
-case $(payload 4 | od -An -v -t x1 | tr -d ' ') in
-    # All but gzip have the unpacked size appended as four bytes that the unpacker does not know.
-    28b52ffd) unpack="zstd -dcq"; length=$((length - 4)) ;;
-    fd377a58) unpack="xz -dcq"; length=$((length - 4)) ;;
-    1f8b*)    unpack="gzip -dcq" ;;
-    02214c18) unpack="lz4 -dcq"; length=$((length - 4)) ;;
-    *)        unpack= ;;
-esac
-set +o pipefail
-if [ -n "$unpack" ] && payload "$length" | $unpack > "$work/vmlinux" 2> /dev/null \
-    && [ "$(head -c 4 "$work/vmlinux" | od -An -c | tr -d ' ')" = '177ELF' ]; then
-    mv "$work/vmlinux" "$kernel_dir/vmlinuz"
-else
-    cp "$image" "$kernel_dir/vmlinuz"
-fi
-set -o pipefail
+"$here/vmlinux.sh" "$image" "$kernel_dir/vmlinuz" || cp "$image" "$kernel_dir/vmlinuz"
 
 # --- the initramfs: busybox and the modules for the disk and the power button, where they are modules ----------------
 tree=$work/initramfs

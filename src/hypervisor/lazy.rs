@@ -6,7 +6,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::libvirt::LibvirtHypervisor;
-use super::{Hypervisor, HypervisorError, Live, Outcome};
+use super::{Hypervisor, HypervisorError, Live, LiveDisk, Outcome};
 
 /// libvirt, opened when first asked; in offline mode every question is an error that says so.
 #[derive(Debug)]
@@ -67,6 +67,18 @@ impl Hypervisor for LazyHypervisor {
 
     fn undefine(&self, uuid: Uuid) -> Result<Outcome, HypervisorError> {
         self.online("removing a domain")?.undefine(uuid)
+    }
+
+    fn disks(&self, uuid: Uuid) -> Result<Option<Vec<LiveDisk>>, HypervisorError> {
+        self.online("the disks of a qube")?.disks(uuid)
+    }
+
+    fn attach_disk(&self, uuid: Uuid, xml: &str) -> Result<Outcome, HypervisorError> {
+        self.online("attaching a disk")?.attach_disk(uuid, xml)
+    }
+
+    fn detach_disk(&self, uuid: Uuid, target: &str) -> Result<Outcome, HypervisorError> {
+        self.online("detaching a disk")?.detach_disk(uuid, target)
     }
 
     fn wait_while(

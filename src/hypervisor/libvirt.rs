@@ -13,7 +13,7 @@ use virt_sys::link::{Link, Statistics};
 
 use super::connection::{Connection, refused, says_no_domain, unreachable};
 use super::uri::Family;
-use super::{Hypervisor, HypervisorError, Live, Outcome, events};
+use super::{Hypervisor, HypervisorError, Live, LiveDisk, Outcome, device_xml, events};
 use crate::model::PowerState;
 
 /// What stands in the metadata of the domains that we define: without it, a domain that only has the same name is
@@ -233,6 +233,37 @@ impl Hypervisor for LibvirtHypervisor {
             return Err(HypervisorError::Refused { action, reason: "it runs".to_string() });
         }
         self.forget(&connection, &domain, &action).map(|()| Outcome::Done)
+    }
+
+    fn disks(&self, uuid: Uuid) -> Result<Option<Vec<LiveDisk>>, HypervisorError> {
+        let connection = self.connection()?;
+        let Some(domain) = self.find(&connection, uuid)? else { return Ok(None) };
+        match domain.get_xml_desc(0) {
+            Ok(xml) if is_active(&domain) => Ok(Some(device_xml::disks(&xml).into_iter().map(|d| d.disk).collect())),
+            Ok(_) => Ok(None),
+            Err(error) if says_no_domain(&error) => Ok(None),
+            Err(error) => Err(self.sort(&connection, &format!("list the disks of domain {uuid}"), &error)),
+        }
+    }
+
+    fn attach_disk(&self, uuid: Uuid, xml: &str) -> Result<Outcome, HypervisorError> {
+        if xml.contains('\0') {
+            let (action, reason) =
+                ("attach a disk".to_string(), "its description contains a NUL character".to_string());
+            return Err(HypervisorError::Refused { action, reason });
+        }
+        self.order(uuid, "attach a disk to", |domain| domain.attach_device_flags(xml, virt_sys::VIR_DOMAIN_AFFECT_LIVE))
+    }
+
+    fn detach_disk(&self, uuid: Uuid, target: &str) -> Result<Outcome, HypervisorError> {
+        self.order(uuid, &format!("detach disk {target} from"), |domain| {
+            let xml = domain.get_xml_desc(0)?;
+            match device_xml::disks(&xml).into_iter().find(|d| d.disk.target == target) {
+                Some(found) => domain.detach_device_flags(found.xml, virt_sys::VIR_DOMAIN_AFFECT_LIVE).map(drop),
+                // Somebody else was faster; gone is what was wanted.
+                None => Ok(()),
+            }
+        })
     }
 
     fn wait_while(

@@ -2,6 +2,7 @@
 
 mod connection;
 pub mod description;
+mod device_xml;
 mod events;
 pub mod kvm;
 pub mod lazy;
@@ -12,6 +13,7 @@ pub mod uri;
 pub mod xml;
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -39,6 +41,15 @@ pub struct Live {
     pub vcpus: u32,
     /// Processor time used, nanoseconds.
     pub cpu_time_ns: u64,
+}
+
+/// A disk that a running domain has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LiveDisk {
+    /// Its name in the domain's description: `xvdi`, `vdi`.
+    pub target: String,
+    /// The file or device of the backend that its data lie in; none for an empty drive.
+    pub source: Option<PathBuf>,
 }
 
 /// What came of an order to a domain that may have gone meanwhile: gone is a normal case, no error.
@@ -92,6 +103,16 @@ pub trait Hypervisor {
 
     /// Forgets the definition of a domain that does not run.
     fn undefine(&self, uuid: Uuid) -> Result<Outcome, HypervisorError>;
+
+    /// The disks of a running domain; `None` when it does not run.
+    fn disks(&self, uuid: Uuid) -> Result<Option<Vec<LiveDisk>>, HypervisorError>;
+
+    /// Gives a running domain the disk that `xml` describes, until it stops.
+    fn attach_disk(&self, uuid: Uuid, xml: &str) -> Result<Outcome, HypervisorError>;
+
+    /// Asks a running domain to let go of the disk `target`, which may take the guest a moment: gone it is when
+    /// [`Hypervisor::disks`] no longer has it.
+    fn detach_disk(&self, uuid: Uuid, target: &str) -> Result<Outcome, HypervisorError>;
 
     /// Waits until the domain does not run, by the hypervisor's events (registered before the first look at the
     /// state), at most for `limit`, and as long as `goes_on`, asked at every event of the domain and now and then

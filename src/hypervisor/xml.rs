@@ -11,11 +11,13 @@ use minijinja::value::{Object, Serde, Value};
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, UndefinedBehavior, context};
 
 use super::HypervisorError;
-use super::description::{DomainDescription, HostDescription};
+use super::description::{BlockDevice, DomainDescription, HostDescription};
 use super::uri::Family;
 
 const XEN: &str = include_str!("../../templates/libvirt/xen.xml");
 const QEMU: &str = include_str!("../../templates/libvirt/qemu.xml");
+const DISK: &str = include_str!("../../templates/libvirt/disk.xml");
+const DISK_NAME: &str = "libvirt/disk.xml";
 
 /// Where users' and distributions' templates lie, the user's first: `/etc/qubes/templates`, `/usr/share/qubes/templates`.
 #[derive(Debug, Clone)]
@@ -63,6 +65,18 @@ impl Templates {
         Err(HypervisorError::Template { template: names[3].clone(), reason: "there is no such template".to_string() })
     }
 
+    /// The XML of a disk for a domain that runs already: `libvirt/disk.xml`, the user's or the built-in one.
+    ///
+    /// # Errors
+    /// As of [`Templates::render`].
+    pub fn render_disk(&self, family: Family, device: &BlockDevice) -> Result<String, HypervisorError> {
+        let failed = |error: Error| template_error(DISK_NAME, &error);
+        let environment = self.environment();
+        let template = environment.get_template(DISK_NAME).map_err(failed)?;
+        let device = Value::from(Serde(device.clone()));
+        template.render(context! { device, family => family.as_str() }).map_err(failed)
+    }
+
     fn environment(&self) -> Environment<'static> {
         let directories = self.directories.clone();
         let mut environment = Environment::new();
@@ -83,6 +97,7 @@ fn load(directories: &[PathBuf; 2], name: &str) -> Result<Option<String>, Error>
     let built_in = match name {
         "libvirt/xen.xml" => Some(XEN),
         "libvirt/qemu.xml" => Some(QEMU),
+        DISK_NAME => Some(DISK),
         _ => None,
     };
     // A name comes from a template or from a qube's name: it stays below the directory.

@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::hypervisor::description::{Accelerator, DomainDescription, HostDescription, Kernel, Net};
+use crate::hypervisor::description::{Accelerator, BlockDevice, DomainDescription, HostDescription, Kernel, Net};
 use crate::hypervisor::kvm::choose_accelerator;
 use crate::hypervisor::toolstack;
 use crate::hypervisor::uri::Family;
@@ -52,10 +52,18 @@ impl Session {
 
     /// The XML for the hypervisor that this session talks to.
     pub(super) fn domain_xml(&self, description: &DomainDescription) -> Result<String, LifecycleError> {
-        let below = |path| self.system.below_root(path);
-        let templates = Templates::new(below("/etc/qubes/templates"), below("/usr/share/qubes/templates"));
         let family = Family::of_uri(self.hypervisor().uri());
-        Ok(templates.render(family, description, &host(self)?)?)
+        Ok(self.templates().render(family, description, &host(self)?)?)
+    }
+
+    /// The XML of a disk for a domain that runs.
+    pub(super) fn disk_xml(&self, device: &BlockDevice) -> Result<String, LifecycleError> {
+        Ok(self.templates().render_disk(Family::of_uri(self.hypervisor().uri()), device)?)
+    }
+
+    fn templates(&self) -> Templates {
+        let below = |path| self.system.below_root(path);
+        Templates::new(below("/etc/qubes/templates"), below("/usr/share/qubes/templates"))
     }
 
     /// What the guest says on its console, where the hypervisor is QEMU.

@@ -1,11 +1,12 @@
-//! A drive for one start of a qube: a CD or a disk of dom0's that is attached from the beginning and not remembered
-//! (`spec/r4-tools.md`, qvm-start).
+//! A drive: a CD or a disk of dom0's that is attached from the beginning of a start (`spec/r4-tools.md`, qvm-start) or
+//! while the qube runs ([`super::attach`]), and not remembered.
 
 use std::fs;
 use std::os::unix::fs::FileTypeExt;
 use std::path::PathBuf;
 
 use crate::hypervisor::description::{BlockDevice, DeviceKind, SourceKind};
+use crate::hypervisor::toolstack;
 use crate::hypervisor::uri::Family;
 use crate::model::VmName;
 
@@ -44,32 +45,32 @@ impl Drive {
         Ok(Drive { kind, backend, path: PathBuf::from(path) })
     }
 
+    /// The error that says why it cannot be.
+    pub(super) fn refused(&self, reason: &str) -> LifecycleError {
+        LifecycleError::Drive { drive: self.path.display().to_string(), reason: reason.to_string() }
+    }
+
     /// The CD with the Windows tools.
     pub fn windows_tools() -> Drive {
         Drive { kind: DeviceKind::Cdrom, backend: VmName::dom0(), path: PathBuf::from(WINDOWS_TOOLS) }
     }
 
-    /// The drive as the domain gets it: the first letter that is no volume's.
+    /// The drive as the domain gets it, under the name that ends in `letter`.
     ///
     /// # Errors
-    /// It does not exist, or this hypervisor takes no plain files.
-    pub(super) fn device(&self, family: Family) -> Result<BlockDevice, LifecycleError> {
-        let refused = |reason: String| LifecycleError::Drive { drive: self.path.display().to_string(), reason };
-        let metadata = fs::metadata(&self.path).map_err(|e| refused(e.to_string()))?;
+    /// It does not exist.
+    pub(super) fn device(&self, family: Family, letter: char) -> Result<BlockDevice, LifecycleError> {
+        let metadata = fs::metadata(&self.path).map_err(|e| self.refused(&e.to_string()))?;
         let source = if metadata.file_type().is_block_device() { SourceKind::Block } else { SourceKind::File };
-        if family == Family::Xen && source == SourceKind::File {
-            let way = "under Xen a file needs a loop device: losetup --find --show FILE, then give the device";
-            return Err(refused(way.to_string()));
-        }
         Ok(BlockDevice {
             source,
-            path: fs::canonicalize(&self.path).map_err(|e| refused(e.to_string()))?,
+            path: fs::canonicalize(&self.path).map_err(|e| self.refused(&e.to_string()))?,
             kind: self.kind,
-            target: "xvdi".to_string(),
-            letter: 'i',
+            target: format!("xvd{letter}"),
+            letter,
             read_only: self.kind == DeviceKind::Cdrom,
             backend: None,
-            script: None,
+            script: (family == Family::Xen).then(toolstack::block_script).flatten(),
         })
     }
 }

@@ -5,6 +5,7 @@
 //! Whoever holds the lock and finds a record whose domain is inactive does the after-work ([`settle`]).
 
 pub mod apply;
+pub mod attach;
 pub mod change;
 pub mod clone;
 pub mod conversion;

@@ -1,6 +1,10 @@
 //! Starting a qube: the netvm first, then its storage, its domain, and somebody who watches it.
 
-use crate::hypervisor::description::{DomainDescription, Owner, disks_of_volumes};
+use std::path::Path;
+
+use uuid::Uuid;
+
+use crate::hypervisor::description::{BlockDevice, DomainDescription, Owner, SourceKind, disks_of_volumes};
 use crate::hypervisor::owner::owner_for_image;
 use crate::hypervisor::uri::Family;
 use crate::hypervisor::{HypervisorError, Outcome, toolstack};
@@ -111,7 +115,7 @@ impl Session {
         // Everything that can be found out is found out before anything is touched.
         let mut description = self.describe(&qubes, vm)?;
         let family = Family::of_uri(self.hypervisor().uri());
-        description.block_devices = drive.map(|d| d.device(family)).transpose()?.into_iter().collect();
+        description.block_devices = drive.map(|d| d.device(family, 'i')).transpose()?.into_iter().collect();
         let mut record = Record::of_new_start(&self.system, uuid, self.hypervisor().uri());
         record.store(&self.system, lock.name())?;
         let begun = monitor::spawn(self, lock.name(), &record).and_then(|()| Ok(storage.start()?));
@@ -142,24 +146,29 @@ impl Session {
             self.make_console_log(log)?;
         }
         let mut disks = storage.disks()?;
-        let loops = match Family::of_uri(self.hypervisor().uri()) == Family::Xen && toolstack::is_vanilla_xen() {
+        let is_xen = Family::of_uri(self.hypervisor().uri()) == Family::Xen;
+        let mut loops = match is_xen && toolstack::is_vanilla_xen() {
             true => loop_devices_under(&mut disks)?,
             false => Vec::new(),
         };
+        for device in description.block_devices.iter_mut().filter(|_| is_xen) {
+            loops.extend(loop_device_under(device)?);
+        }
         description.disks = disks_of_volumes(disks.iter().map(|d| (d.name.as_str(), d.attachment.clone(), d.rw)))?;
         description.owner = self.owner_of(&disks)?;
         let xml = self.domain_xml(&description)?;
         self.hypervisor().create_paused(record.domain, &xml)?;
-        self.hand_over(record, loops)
+        self.hand_over(record.domain, loops)
     }
 
     /// Lets go of loop devices once Xen's backend has them open; they vanish when it closes them.
-    fn hand_over(&self, record: &Record, loops: Vec<LoopDevice>) -> Result<(), LifecycleError> {
+    pub(super) fn hand_over(&self, domain: Uuid, loops: Vec<LoopDevice>) -> Result<(), LifecycleError> {
         if loops.is_empty() {
             return Ok(());
         }
-        let domain = self.hypervisor().state(record.domain)?.and_then(|live| live.id);
-        Ok(toolstack::wait_for_disks(domain.unwrap_or_default(), loops.len())?)
+        let number = self.hypervisor().state(domain)?.and_then(|live| live.id);
+        let devices: Vec<&Path> = loops.iter().map(LoopDevice::path).collect();
+        Ok(toolstack::wait_until_open(number.unwrap_or_default(), &devices)?)
     }
 
     /// Whom root's QEMU is to be: somebody who can open the images. An ordinary user's is that user.
@@ -220,6 +229,17 @@ fn loop_devices_under(disks: &mut [Disk]) -> Result<Vec<LoopDevice>, LifecycleEr
         }
     }
     Ok(loops)
+}
+
+/// Puts a loop device under a drive that is a file: Xen takes only devices.
+pub(super) fn loop_device_under(drive: &mut BlockDevice) -> Result<Option<LoopDevice>, LifecycleError> {
+    if drive.source != SourceKind::File {
+        return Ok(None);
+    }
+    let device = LoopDevice::over(&drive.path, !drive.read_only)?;
+    drive.path = device.path().to_path_buf();
+    drive.source = SourceKind::Block;
+    Ok(Some(device))
 }
 
 /// The rules that forbid a start whatever the state.

@@ -38,6 +38,7 @@ pub use sparse_copy::write_sparse;
 pub use thin_pool::{ThinPool, thin_pool_of};
 pub use vm_storage::{Disk, Started, VmStorage};
 
+use self::durable::copy_data;
 use crate::model::VmName;
 use crate::model::volume::{ResolvedVolume, VolumeError};
 use crate::store::file_lock::FileLock;
@@ -222,6 +223,10 @@ pub trait Driver: Send + Sync {
     /// Replaces the volume's data by what `fill` writes into an empty file, atomically: when it fails, nothing changed.
     /// What it leaves out is a hole.
     fn import_written(&self, volume: &Volume, fill: Fill<'_>) -> Result<(), StorageError>;
+    /// The same with the committed data of another volume; blocks are shared where that is possible.
+    fn import_committed(&self, volume: &Volume, data: &Committed) -> Result<(), StorageError> {
+        self.import_written(volume, &mut |image| copy_data(&data.file, image))
+    }
     /// The file that holds the volume's committed data, whether it is there or not; none where they are in no file.
     fn file(&self, volume: &Volume) -> Result<Option<PathBuf>, StorageError>;
     /// Takes what somebody else put into [`Driver::file`] (a package) as the volume's committed data.

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::durable::copy_data;
 use super::{Attachment, Committed, Driver, Drivers, Kind, StorageError, Volume, device_mapper, encryption};
 use crate::model::{Facts, Qubes, Removable, Vm};
 use crate::system::System;
@@ -107,7 +106,7 @@ impl VmStorage {
                 told(&volume.name);
                 // Whatever a crash left under its name; an empty image first would only become a revision.
                 driver.remove(volume)?;
-                driver.import_written(volume, &mut |image| copy_data(&data.file, image))
+                driver.import_committed(volume, data)
             }
             _ => driver.create(volume),
         })

@@ -1,10 +1,15 @@
 //! Contents in, out, to another size, and back to a revision.
 
-use std::fs::File;
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use nix::sys::stat::{major, minor};
+
 use super::names::Names;
-use super::report::Report;
+use super::report::{LogicalVolume, Report};
 use super::{LvmThin, current, revisions};
 use crate::storage::sparse_copy::sparse_copy;
 use crate::storage::{Committed, Fill, Kind, StorageError, Volume};
@@ -77,6 +82,20 @@ impl LvmThin {
         self.replace_data(volume, |names| self.fill_import(names, bytes, &mut |device| sparse_copy(&source, device)))
     }
 
+    /// A volume of this pool is taken over as a snapshot, whatever it is called by now; of others the data are copied.
+    pub(super) fn import_committed_volume(&self, volume: &Volume, data: &Committed) -> Result<(), StorageError> {
+        let own = self.kept(volume, "imported to")?;
+        let mapped = mapped_name(&data.file).map_err(StorageError::io("asking which device is to be copied"))?;
+        let report = self.ask()?;
+        let is_it = |lv: &LogicalVolume| own.device(&lv.name).file_name() == mapped.as_deref().map(OsStr::new);
+        match report.iter().filter(|lv| lv.pool == self.thin_pool).find(|lv| is_it(lv)) {
+            Some(lv) => self.replace_data(volume, |names| self.snapshot(names, &lv.name, &names.import())),
+            None => self.replace_data(volume, |names| {
+                self.fill_import(names, volume.size.max(data.size), &mut |device| sparse_copy(&data.file, device))
+            }),
+        }
+    }
+
     pub(super) fn import_written_volume(&self, volume: &Volume, fill: Fill<'_>) -> Result<(), StorageError> {
         self.replace_data(volume, |names| self.fill_import(names, volume.size, fill))
     }
@@ -90,15 +109,18 @@ impl LvmThin {
         let names = self.kept(volume, "imported to")?;
         let report = self.refuse_if_dirty(volume, &names, "importing")?;
         self.remove_if_there(&report, &names, &names.import())?;
+        self.refuse_if_full(&report)?;
         let done = make(&names).and_then(|()| {
             let _alone = self.lock(volume)?;
             self.commit(volume, &names, &names.import())
         });
-        if done.is_err() {
+        done.map_err(|error| {
+            // Asked before the import goes, and its blocks with it.
+            let error = self.or_full(error);
             // The first error is the one to tell; what stays behind is removed by the next start.
             let _leftover = self.ask().and_then(|report| self.remove_if_there(&report, &names, &names.import()));
-        }
-        done
+            error
+        })
     }
 
     pub(super) fn revert_volume(&self, volume: &Volume, wanted: Option<&str>) -> Result<(), StorageError> {
@@ -155,6 +177,21 @@ impl LvmThin {
                 Err(StorageError::Refused(format!("{label}: it is not kept from start to start and cannot be {verb}")))
             }
         }
+    }
+}
+
+/// What device-mapper calls the open device (`/sys/dev/block/MAJOR:MINOR/dm/name`); none where it is none of its devices.
+fn mapped_name(device: &File) -> io::Result<Option<String>> {
+    let metadata = device.metadata()?;
+    if !metadata.file_type().is_block_device() {
+        return Ok(None);
+    }
+    let number = metadata.rdev();
+    let name = format!("/sys/dev/block/{}:{}/dm/name", major(number), minor(number));
+    match fs::read_to_string(name) {
+        Ok(name) => Ok(Some(name.trim_end().to_string())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

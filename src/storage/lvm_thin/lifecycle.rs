@@ -19,7 +19,10 @@ impl LvmThin {
         let _alone = self.lock(volume)?;
         self.remove_all(volume, &names)?;
         match volume.kind {
-            Kind::Origin => self.make_empty(&names, &names.own, volume.size),
+            Kind::Origin => {
+                self.refuse_if_full(&self.ask()?)?;
+                self.make_empty(&names, &names.own, volume.size)
+            }
             Kind::Snapshot | Kind::Volatile => Ok(()),
         }
     }
@@ -32,8 +35,12 @@ impl LvmThin {
 
     pub(super) fn start_volume(&self, volume: &Volume) -> Result<(), StorageError> {
         let names = self.names(&volume.vid)?;
+        if volume.kind == Kind::Snapshot {
+            return self.start_snapshot(volume, &names);
+        }
         let report = self.ask()?;
         self.remove_if_there(&report, &names, &names.import())?;
+        self.refuse_if_full(&report)?;
         match volume.kind {
             Kind::Volatile => {
                 self.remove_if_there(&report, &names, &names.own)?;
@@ -42,15 +49,17 @@ impl LvmThin {
             Kind::Origin if volume.snapshots_disabled() => self.start_in_place(volume, &names),
             // After a crash the guest goes on with what it wrote.
             Kind::Origin if report.get(&names.snap()).is_some() => self.activate(&names, &names.snap()),
-            Kind::Origin => self.snapshot_of_current(volume, &report, &names, &names),
-            Kind::Snapshot => {
-                let source = self.source(volume)?;
-                let _unchanged = self.locks.shared(&self.name, &format!("{}/{}", source.group, source.own))?;
-                let report = self.ask()?;
-                self.remove_if_there(&report, &names, &names.snap())?;
-                self.snapshot_of_current(volume, &report, &source, &names)
-            }
+            Kind::Origin | Kind::Snapshot => self.snapshot_of_current(volume, &report, &names, &names),
         }
+    }
+
+    fn start_snapshot(&self, volume: &Volume, names: &Names) -> Result<(), StorageError> {
+        let source = self.source(volume)?;
+        let _unchanged = self.locks.shared(&self.name, &format!("{}/{}", source.group, source.own))?;
+        let report = self.ask()?;
+        self.refuse_if_full(&report)?;
+        self.remove_if_there(&report, names, &names.snap())?;
+        self.snapshot_of_current(volume, &report, &source, names)
     }
 
     pub(super) fn stop_volume(&self, volume: &Volume) -> Result<(), StorageError> {
@@ -80,28 +89,26 @@ impl LvmThin {
     /// Makes the logical volume `from` the volume's own, and what that was a revision. The volume is locked.
     pub(super) fn commit(&self, volume: &Volume, names: &Names, from: &str) -> Result<(), StorageError> {
         let report = self.ask()?;
+        let is_open = |name: &str| report.get(name).is_some_and(|lv| lv.is_open);
+        let mut kept: Vec<(i64, bool)> =
+            revisions(&report, names).into_iter().map(|time| (time, is_open(&names.revision(time)))).collect();
         if report.get(&names.own).is_some() {
-            let last = revisions(&report, names).last().copied().unwrap_or(0);
-            let revision = names.revision(Timestamp::now().as_second().max(last + 1));
-            self.rename(names, &names.own, &revision)?;
+            let last = kept.last().map_or(0, |(time, _)| *time);
+            let time = Timestamp::now().as_second().max(last + 1);
+            self.rename(names, &names.own, &names.revision(time))?;
+            kept.push((time, is_open(&names.own)));
         }
         self.rename(names, from, &names.own)?;
-        self.prune(volume, names)
+        self.prune(volume, names, &kept)
     }
 
-    /// Removes all but the newest revisions. One that somebody still reads (a copy of it is under way) is left to the
-    /// next commit.
-    fn prune(&self, volume: &Volume, names: &Names) -> Result<(), StorageError> {
-        let report = self.ask()?;
+    /// Removes all but the newest of these revisions, told by their times and whether somebody has them open. One that
+    /// somebody reads (a copy of it is under way) is left to the next commit.
+    fn prune(&self, volume: &Volume, names: &Names, revisions: &[(i64, bool)]) -> Result<(), StorageError> {
         let keep = usize::try_from(volume.revisions_to_keep).unwrap_or(0);
-        let times = revisions(&report, names);
-        for time in &times[..times.len().saturating_sub(keep)] {
-            let name = names.revision(*time);
-            if report.get(&name).is_some_and(|lv| !lv.is_open) {
-                self.remove_logical(names, &name)?;
-            }
-        }
-        Ok(())
+        let superfluous = &revisions[..revisions.len().saturating_sub(keep)];
+        let closed = superfluous.iter().filter(|(_, is_open)| !is_open);
+        closed.map(|(time, _)| names.revision(*time)).try_for_each(|name| self.remove_logical(names, &name))
     }
 
     /// The guest gets the volume's own data; nothing of before stays.

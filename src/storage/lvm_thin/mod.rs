@@ -29,8 +29,8 @@ pub struct LvmThin {
     thin_pool: String,
     locks: VolumeLocks,
     lvm: Lvm,
-    /// What LVM said last; forgotten with everything this process changes. Only for questions, never for decisions
-    /// under a lock: those ask anew.
+    /// What LVM said last; forgotten with everything this process changes. For questions, and for what only the holder of
+    /// the qube's lock changes; other decisions ask anew.
     known: Mutex<Option<Report>>,
 }
 
@@ -82,6 +82,28 @@ impl LvmThin {
         (volume.kind == Kind::Origin).then(|| self.locks.exclusive(&self.name, &volume.vid)).transpose()
     }
 
+    /// Refuses what would need room where there is none. LVM itself lets a full pool have new volumes, and writes to them fail.
+    fn refuse_if_full(&self, report: &Report) -> Result<(), StorageError> {
+        let pool = self.thin_pool(report)?;
+        let metadata = pool.metadata.map_or(0, |(_, filled)| filled);
+        if pool.filled.max(metadata) < WHOLE {
+            return Ok(());
+        }
+        let (name, group, thin_pool) = (&self.name, &self.group, &self.thin_pool);
+        Err(StorageError::Refused(format!(
+            "pool {name}: thin pool {group}/{thin_pool} is full: remove volumes or revisions, or give it room with \
+             lvextend {group}/{thin_pool}"
+        )))
+    }
+
+    /// An error, with the reason where that is a full pool: what a full pool says itself is that a write failed.
+    fn or_full(&self, error: StorageError) -> StorageError {
+        match self.ask().and_then(|report| self.refuse_if_full(&report)) {
+            Err(full) => StorageError::Refused(format!("{error}; {full}")),
+            Ok(()) => error,
+        }
+    }
+
     fn thin_pool<'r>(&self, report: &'r Report) -> Result<&'r LogicalVolume, StorageError> {
         let missing = || {
             let (name, group, thin_pool) = (&self.name, &self.group, &self.thin_pool);
@@ -90,6 +112,9 @@ impl LvmThin {
         report.get(&self.thin_pool).filter(|lv| lv.is_pool).ok_or_else(missing)
     }
 }
+
+/// Hundredths of a percent.
+const WHOLE: u64 = 10_000;
 
 /// The logical volume with the committed data: the volume's own, else its newest revision.
 fn current<'r>(report: &'r Report, names: &Names) -> Option<&'r LogicalVolume> {
@@ -169,7 +194,7 @@ impl Driver for LvmThin {
         if volume.kind != Kind::Origin || volume.snapshots_disabled() {
             return Ok(false);
         }
-        Ok(self.ask()?.get(&self.names(&volume.vid)?.snap()).is_some())
+        Ok(self.known()?.get(&self.names(&volume.vid)?.snap()).is_some())
     }
 
     fn is_outdated(&self, volume: &Volume) -> Result<bool, StorageError> {
@@ -211,6 +236,10 @@ impl Driver for LvmThin {
 
     fn import_written(&self, volume: &Volume, fill: Fill<'_>) -> Result<(), StorageError> {
         self.import_written_volume(volume, fill)
+    }
+
+    fn import_committed(&self, volume: &Volume, data: &Committed) -> Result<(), StorageError> {
+        self.import_committed_volume(volume, data)
     }
 
     /// Its data are in no file.

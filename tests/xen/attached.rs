@@ -1,0 +1,90 @@
+//! Disks that come and go while a qube runs. These run inside the lab, where qube `pvh` runs on a real Xen and says on
+//! its console which disks it sees.
+
+use std::fs;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use qubes::exec::Program;
+use qubes::hypervisor::description::DeviceKind;
+use qubes::lifecycle::Session;
+use qubes::lifecycle::drive::Drive;
+use qubes::model::VmName;
+use qubes::system::{Options, System};
+
+/// The checks with their names.
+pub const CHECKS: [(&str, fn()); 3] = [
+    ("an image file comes and goes", an_image_comes_and_goes),
+    ("a logical volume comes and goes", a_device_comes_and_goes),
+    ("what cannot be attached or detached is told", refusals),
+];
+
+fn an_image_comes_and_goes() {
+    fs::write("/lab/stick.img", "HELLO-FROM-THE-STICK").unwrap();
+    fs::File::options().write(true).open("/lab/stick.img").unwrap().set_len(4 << 20).unwrap();
+    comes_and_goes("dom0:/lab/stick.img", "HELLO-FROM-THE-STICK");
+    let left = Program::new("losetup").args(["-n", "-O", "BACK-FILE"]).output().unwrap();
+    assert!(!String::from_utf8(left).unwrap().contains("stick.img"), "a loop device is left");
+}
+
+fn a_device_comes_and_goes() {
+    Program::new("lvcreate").args(["-qq", "-L", "4M", "-n", "stick", "qubes_dom0"]).output().unwrap();
+    fs::write("/dev/qubes_dom0/stick", "HELLO-FROM-A-VOLUME").unwrap();
+    comes_and_goes("dom0:/dev/qubes_dom0/stick", "HELLO-FROM-A-VOLUME");
+    Program::new("lvremove").args(["-qq", "-f", "qubes_dom0/stick"]).output().unwrap();
+}
+
+fn comes_and_goes(drive: &str, words: &str) {
+    let (session, qube) = (session(), qube());
+    let before = session.disks(&qube).unwrap();
+    let target = session.attach_drive(&qube, &Drive::parse(drive, DeviceKind::Disk).unwrap()).unwrap();
+    assert_eq!(target, "xvdi");
+    guest_says(&format!("GUEST-READS xvdi {words}"));
+    assert_eq!(session.disks(&qube).unwrap().len(), before.len() + 1);
+    session.detach_drive(&qube, &target).unwrap();
+    guest_says("GUEST-LOST xvdi");
+    assert_eq!(session.disks(&qube).unwrap(), before);
+    fs::write(CONSOLE, "").unwrap();
+}
+
+fn refusals() {
+    let (session, qube) = (session(), qube());
+    let refusal = |error: qubes::lifecycle::LifecycleError| error.to_string();
+    let attach = |drive: &str| session.attach_drive(&qube, &Drive::parse(drive, DeviceKind::Disk).unwrap());
+    assert_eq!(
+        refusal(attach("dom0:/lab/missing.img").unwrap_err()),
+        "drive /lab/missing.img: No such file or directory (os error 2)"
+    );
+    for target in ["xvda", "xvdi"] {
+        let expected = format!("drive pvh:{target}: no such disk was attached to the qube");
+        assert_eq!(refusal(session.detach_drive(&qube, target).unwrap_err()), expected);
+    }
+    let halted = VmName::from_store("debian").unwrap();
+    let drive = Drive::parse("dom0:/lab/stick.img", DeviceKind::Disk).unwrap();
+    assert!(refusal(session.attach_drive(&halted, &drive).unwrap_err()).starts_with("Domain not running"));
+    assert!(refusal(session.disks(&halted).unwrap_err()).starts_with("Domain not running"));
+}
+
+const CONSOLE: &str = "/var/log/xen/console/guest-pvh.log";
+
+fn session() -> Session {
+    Session::new(System::new(Options::default()).unwrap())
+}
+
+fn qube() -> VmName {
+    VmName::from_store("pvh").unwrap()
+}
+
+/// Waits for the guest to see it.
+fn guest_says(words: &str) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let said = fs::read(Path::new(CONSOLE)).unwrap();
+        if String::from_utf8_lossy(&said).contains(words) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "the guest never said '{words}', but: {}", String::from_utf8_lossy(&said));
+        thread::sleep(Duration::from_millis(200));
+    }
+}

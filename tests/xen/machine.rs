@@ -1,0 +1,111 @@
+//! Running a script in the lab's dom0 and reading what it found.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::skip::skip;
+
+/// What a script in the lab is to find.
+pub struct Scenario {
+    /// The script below `scenarios/`.
+    pub script: &'static str,
+    /// How long the machine may take, by the clock on the wall, until it is cut off.
+    pub seconds: u32,
+    /// The name of every check that the script makes. One that is not made is as bad as one that fails.
+    pub checks: Vec<String>,
+}
+
+/// Boots the lab, runs the script there with this build's programs, and asserts on every one of its checks.
+pub fn run(scenario: &Scenario) {
+    if let Some(reason) = missing() {
+        return skip(reason);
+    }
+    let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/xen");
+    let lab = std::env::var_os("QUBES_XEN_LAB").map_or_else(|| target().join("xen"), PathBuf::from);
+    let programs = tempfile::tempdir().unwrap();
+    let payload = [
+        stripped(Path::new(env!("CARGO_BIN_EXE_qubes")), &programs.path().join("qubes")),
+        stripped(&std::env::current_exe().unwrap(), &programs.path().join("inside")),
+    ];
+    let ran = Command::new(here.join("run"))
+        .arg(scenario.seconds.to_string())
+        .arg(here.join("scenarios").join(scenario.script))
+        .args(payload)
+        .env("QUBES_XEN_LAB", &lab)
+        // Beside other scenarios, in files of its own.
+        .env("QUBES_XEN_RUN", scenario.script)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let results = lab.join(scenario.script).join("results");
+    let said = std::fs::read_to_string(results.join("output")).unwrap_or_default();
+    let words = String::from_utf8_lossy(&ran.stderr);
+    let whole = format!("{said}\n{words}\nall of it is in {}", results.display());
+    assert!(results.join("status").is_file(), "the script did not come to its end\n{whole}");
+    let wrong = differences(&scenario.checks, &said);
+    assert!(wrong.is_empty(), "{}\n\n{whole}", wrong.join("\n"));
+    assert!(ran.status.success(), "every check passed, but the script ended with {}\n{whole}", ran.status);
+}
+
+/// What is not as it is to be in the output: checks that failed, were not made, were made twice, or are not known.
+fn differences(expected: &[String], output: &str) -> Vec<String> {
+    let mut made: BTreeMap<&str, Vec<bool>> = BTreeMap::new();
+    for line in output.lines() {
+        // What follows a tab is for people.
+        let line = line.split('\t').next().unwrap_or_default();
+        if let Some(name) = line.strip_prefix("ok ") {
+            made.entry(name).or_default().push(true);
+        } else if let Some(name) = line.strip_prefix("not ok ") {
+            made.entry(name).or_default().push(false);
+        }
+    }
+    let mut wrong = Vec::new();
+    for name in expected {
+        match made.remove(name.as_str()).as_deref() {
+            Some([true]) => {}
+            Some([false]) => wrong.push(format!("failed: {name}")),
+            Some(_) => wrong.push(format!("made more than once: {name}")),
+            None => wrong.push(format!("never made: {name}")),
+        }
+    }
+    wrong.extend(made.keys().map(|name| format!("made, but not expected: {name}")));
+    wrong
+}
+
+/// Why there can be no lab on this machine; none when there can.
+fn missing() -> Option<String> {
+    let found = |program: &str| qubes::exec::find(program, &std::env::var_os("PATH").unwrap_or_default()).is_some();
+    if !found("qemu-system-x86_64") {
+        return Some("the Xen lab needs qemu-system-x86_64, which is not installed".to_string());
+    }
+    let release = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
+    if !release.lines().any(|line| line == "ID=debian") {
+        return Some("the Xen lab is made of Debian's packages, and this system has other ones".to_string());
+    }
+    if !nix::unistd::geteuid().is_root() {
+        return Some("making the Xen lab's root file system needs root".to_string());
+    }
+    None
+}
+
+/// The program without what only a debugger reads: in an emulator every page counts.
+fn stripped(program: &Path, to: &Path) -> PathBuf {
+    let done = Command::new("strip").arg("-o").arg(to).arg(program).status().unwrap();
+    assert!(done.success(), "strip {}", program.display());
+    to.to_path_buf()
+}
+
+/// Where this build lies.
+fn target() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().to_path_buf()
+}
+
+#[test]
+fn a_check_that_failed_or_is_missing_or_new_is_told() {
+    let output = "# 1.0 words\nok a\t1.5\nnot ok b: x\nok twice\nok twice\nok new\nokay no\n";
+    let expected = ["a", "b: x", "c", "twice"].map(str::to_string);
+    let wrong = differences(&expected, output);
+    assert_eq!(wrong, ["failed: b: x", "never made: c", "made more than once: twice", "made, but not expected: new"]);
+    assert_eq!(differences(&expected[..1], "ok a"), Vec::<String>::new());
+}
