@@ -515,19 +515,19 @@ fn what_a_listing_remembers_does_not_hide_what_breaks_later() {
 }
 
 #[test]
-fn what_several_processors_list_is_what_one_lists() {
+fn what_is_remembered_of_a_store_changes_no_listing() {
     let large = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/r4/n1000.xml")).unwrap();
     let system = System::of(&large);
     let listing = "qvm-ls --fields name,state,class,label,template,netvm,qid,uuid,flags,disk,priv-max,ip,gateway,kernel,maxmem,tags";
-    // Without RUN nobody has looked whether a qube is broken, so that has to be done in turn.
-    let by_one = system.run(listing);
-    assert!(by_one.stdout.lines().count() > 1000, "{by_one:?}");
+    // Without RUN nothing is remembered.
+    let looked = system.run(listing);
+    assert!(looked.stdout.lines().count() > 1000, "{looked:?}");
     fs::create_dir_all(system.dir.path().join("run/qubes")).unwrap();
     system.ok("qvm-prefs work-998 memory 444");
     let remark = system.dir.path().join("run/qubes/unbroken");
-    assert_eq!(system.run(listing).stdout, by_one.stdout);
+    assert_eq!(system.run(listing).stdout, looked.stdout);
     assert!(remark.exists(), "after a write of ours nobody has to wait before something is remembered");
-    assert_eq!(system.run(listing).stdout, by_one.stdout);
+    assert_eq!(system.run(listing).stdout, looked.stdout);
     // Handed on by the next writer.
     system.ok("qvm-prefs work-998 memory 445");
     let text = fs::read_to_string(&remark).unwrap();

@@ -1,7 +1,7 @@
 //! Readers in a crowd: what a reader's slowest hundredth waits while others write.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crate::sample;
@@ -21,7 +21,9 @@ const READS: usize = 300;
 pub fn reader_beside_writers(tools: &Path) -> io::Result<Row> {
     let disk = tempfile::Builder::new().prefix("budget-").tempdir_in(tools)?;
     let store = store_in(disk.path(), "crowd", sample::THOUSAND)?;
-    let mut reader = Job::new(tools.join("qvm-prefs"), &[QUBE, "netvm"], &store);
+    // /run is in memory wherever a system is up.
+    let run = tempfile::Builder::new().prefix("qubes-budget-").tempdir_in("/dev/shm")?;
+    let mut reader = Job::new(tools.join("qvm-prefs"), &[QUBE, "netvm"], &store).with_run(run.path());
     let idle = sorted_times(&mut reader, READS)?;
 
     let end = AtomicBool::new(false);
@@ -30,8 +32,10 @@ pub fn reader_beside_writers(tools: &Path) -> io::Result<Row> {
         let writers: Vec<_> = WRITTEN
             .into_iter()
             .map(|qube| {
-                let (end, written, tools, store) = (&end, &written, tools.to_path_buf(), store.clone());
-                scope.spawn(move || write_until(end, written, tools, store, qube))
+                let writer = Job::new(tools.join("qvm-prefs"), &[qube, "memory", "%"], &store);
+                let writer = writer.with_values(&["410", "420"]).with_run(run.path());
+                let (end, written) = (&end, &written);
+                scope.spawn(move || write_until(end, written, writer))
             })
             .collect();
         // The measurement begins when the writers are at it.
@@ -59,8 +63,7 @@ pub fn reader_beside_writers(tools: &Path) -> io::Result<Row> {
     })
 }
 
-fn write_until(end: &AtomicBool, written: &AtomicUsize, tools: PathBuf, store: PathBuf, qube: &str) -> io::Result<()> {
-    let mut writer = Job::new(tools.join("qvm-prefs"), &[qube, "memory", "%"], &store).with_values(&["410", "420"]);
+fn write_until(end: &AtomicBool, written: &AtomicUsize, mut writer: Job) -> io::Result<()> {
     while !end.load(Ordering::Relaxed) {
         writer.run()?;
         written.fetch_add(1, Ordering::Relaxed);

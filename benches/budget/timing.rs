@@ -23,9 +23,17 @@ pub struct Job {
 }
 
 impl Job {
-    /// A command that works on a store, offline.
+    /// A command that works on a store, offline; RUN is beside the store.
     pub fn new(program: impl Into<PathBuf>, arguments: &[&str], store: &Path) -> Job {
-        Job::within(program, arguments, vec![("QUBES_XML_PATH", store.into()), ("QUBES_OFFLINE", "1".into())])
+        let run = store.parent().unwrap_or(store);
+        let place = [("QUBES_XML_PATH", store.into()), ("XDG_RUNTIME_DIR", run.into()), ("QUBES_OFFLINE", "1".into())];
+        Job::within(program, arguments, place.into())
+    }
+
+    /// The same, with RUN in another place.
+    pub fn with_run(mut self, directory: &Path) -> Job {
+        self.environment.push(("XDG_RUNTIME_DIR", directory.into()));
+        self
     }
 
     /// A command that works on the whole system below a directory, with guests.

@@ -40,4 +40,4 @@ pub mod volume_details;
 pub mod volumes;
 
 pub use error::LifecycleError;
-pub use session::{Known, Session};
+pub use session::Session;

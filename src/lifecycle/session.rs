@@ -41,20 +41,6 @@ pub struct Session {
     pub(super) told_of_damage: Rc<Cell<bool>>,
 }
 
-/// A system with what its hypervisor has said, on the way to another thread.
-pub struct Known {
-    system: System,
-    at: Instant,
-    states: Option<Result<HashMap<Uuid, Live>, HypervisorError>>,
-}
-
-impl Known {
-    pub fn session(self) -> Session {
-        let seen = self.states.map(|states| Seen { at: self.at, states: states.map(Rc::new) });
-        Session { states: RefCell::new(seen), ..Session::new(self.system) }
-    }
-}
-
 impl Session {
     pub fn new(system: System) -> Session {
         let uri = choose_uri(&UriFacts {
@@ -73,14 +59,6 @@ impl Session {
     /// The same place with a connection of its own, for another thread.
     pub fn fork(&self) -> Session {
         Session::new(self.system.clone())
-    }
-
-    /// What another thread makes a session of that need not ask the hypervisor again.
-    pub fn known(&self) -> Known {
-        let seen = self.states.borrow();
-        let at = seen.as_ref().map_or_else(Instant::now, |seen| seen.at);
-        let plain = |seen: &Seen| seen.states.as_ref().map(|states| (**states).clone()).map_err(Clone::clone);
-        Known { system: self.system.clone(), at, states: seen.as_ref().map(plain) }
     }
 
     /// The store and how to treat it, for a transaction that may write.
@@ -126,6 +104,11 @@ impl Session {
     /// From now on the hypervisor is asked when somebody wants to know.
     pub(super) fn forget_gathered(&self) {
         self.gathered.replace(None);
+    }
+
+    /// Whether there is a program that could be asked about logical volumes.
+    pub fn has_lvm(&self) -> bool {
+        crate::exec::find("lvm", self.system.program_path()).is_some()
     }
 
     /// How the person is told what no error is.

@@ -37,9 +37,9 @@ fn driver_for(
             Ok(Arc::new(DmFile::new(name, directory, group, locks)))
         }
         "lvm_thin" => {
-            let (group, thin_pool) = (option(pool, "volume_group")?, option(pool, "thin_pool")?);
-            let locks = VolumeLocks::new(system.run_dir(), system.qubes_group(), VolumeLocks::PATIENCE);
-            Ok(Arc::new(LvmThin::new(name, group, thin_pool, locks)))
+            let (volume_group, thin_pool) = (option(pool, "volume_group")?, option(pool, "thin_pool")?);
+            let locks = VolumeLocks::new(system.run_dir(), group(), VolumeLocks::PATIENCE);
+            Ok(Arc::new(LvmThin::new(name, volume_group, thin_pool, locks)))
         }
         "linux-kernel" => Ok(Arc::new(LinuxKernel::new(name, directory(pool, system)?))),
         driver => Err(StorageError::Refused(format!(

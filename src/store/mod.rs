@@ -17,4 +17,4 @@ mod version;
 
 pub use error::StoreError;
 pub use lock::Wait;
-pub use transaction::{Companions, Read, Restored, Saved, StorePlace, Twin, Write, read_bytes};
+pub use transaction::{Companions, Read, Restored, Saved, StorePlace, Write, read_bytes};

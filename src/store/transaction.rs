@@ -28,7 +28,7 @@ use crate::model::Qubes;
 
 pub use convert::Companions;
 use new_file::{begin, clear_litter, fill, keep_owner};
-pub use read::{Read, Twin};
+pub use read::Read;
 pub use restore::Restored;
 use stored_file::{CONTENTS, ReadFrom, StoredFile, original};
 

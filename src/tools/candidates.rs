@@ -2,6 +2,7 @@
 
 use super::arguments::{self, Parsed};
 use super::complete::{Candidate, candidate};
+use super::invocation::read_for_good;
 use super::prefs::NONE_IS_NO_QUBE;
 use super::qubes_given::is_pattern;
 use super::values::Values;
@@ -103,9 +104,15 @@ const KNOWN_FEATURES: [&str; 26] = [
     "video-model",
 ];
 
-/// All words of a kind, in their order. A store that cannot be read offers nothing: completion is no place for
-/// error messages. `words` is the command line, which may say where the store is.
-pub fn of_kind(kind: &Kind, words: &[String]) -> Vec<Candidate> {
+/// The words of a kind that begin with what is there, in their order. A store that cannot be read offers nothing:
+/// completion is no place for error messages. `words` is the command line, which may say where the store is.
+pub fn of_kind(kind: &Kind, begun: &str, words: &[String]) -> Vec<Candidate> {
+    let mut all = all_of_kind(kind, begun, words);
+    all.retain(|candidate| candidate.word.starts_with(begun));
+    all
+}
+
+fn all_of_kind(kind: &Kind, begun: &str, words: &[String]) -> Vec<Candidate> {
     if let Kind::Words(words) = kind {
         return words.iter().map(|w| candidate(w, "")).collect();
     }
@@ -118,8 +125,12 @@ pub fn of_kind(kind: &Kind, words: &[String]) -> Vec<Candidate> {
     if let Kind::Copies = kind {
         return super::db::names_of_copies(&session).iter().map(|name| candidate(name, "")).collect();
     }
-    let Ok(qubes) = session.read() else { return Vec::new() };
-    from_store(kind, &qubes, &session)
+    let Ok(qubes) = read_for_good(&session) else { return Vec::new() };
+    match kind {
+        // Of a thousand names few are meant.
+        Kind::Qubes(which) => of_these(*which, begun, &qubes, &session),
+        _ => from_store(kind, &qubes, &session),
+    }
 }
 
 /// The classes of the qubes that a word means: of one, or of any where it may mean several.
@@ -136,7 +147,7 @@ fn from_store(kind: &Kind, qubes: &Qubes, session: &Session) -> Vec<Candidate> {
         fitting.map(|(name, class)| candidate(name.as_str(), class.as_str())).collect()
     };
     match *kind {
-        Kind::Qubes(which) => of_these(which, qubes, session),
+        Kind::Qubes(which) => of_these(which, "", qubes, session),
         Kind::DisposableTemplates => {
             let templates = qubes.iter().filter(|vm| qubes.is_template_for_dispvms(vm, session));
             templates.map(|vm| candidate(vm.name.as_str(), vm.class.as_str())).collect()
@@ -223,7 +234,7 @@ fn from_store(kind: &Kind, qubes: &Qubes, session: &Session) -> Vec<Candidate> {
 }
 
 /// Names with classes of some of the qubes. No hypervisor is asked: the records of starts tell what runs.
-fn of_these(which: Which, qubes: &Qubes, session: &Session) -> Vec<Candidate> {
+fn of_these(which: Which, begun: &str, qubes: &Qubes, session: &Session) -> Vec<Candidate> {
     let started = match which {
         Which::Halted | Which::Running => record::all(&session.system).unwrap_or_default(),
         _ => Vec::new(),
@@ -235,7 +246,7 @@ fn of_these(which: Which, qubes: &Qubes, session: &Session) -> Vec<Candidate> {
         Which::Halted => class.is_local_guest() && !started.contains(name),
         Which::Running => class.is_local_guest() && (started.is_empty() || started.contains(name)),
     };
-    let fitting = qubes.briefs().filter(|(name, class)| fits(name, class));
+    let fitting = qubes.briefs().filter(|(name, class)| name.as_str().starts_with(begun) && fits(name, class));
     fitting.map(|(name, class)| candidate(name.as_str(), class.as_str())).collect()
 }
 

@@ -261,8 +261,7 @@ fn values(line: &clap::Command, arg: &Arg, current: &str, place: &Place, words: 
         ("fields" | "class" | "label" | "tags" | THE_QUBE, Some((front, last))) => (format!("{front},"), last),
         _ => (String::new(), current),
     };
-    let mut found = candidates::of_kind(&kind, words);
-    found.retain(|c| c.word.starts_with(last));
+    let mut found = candidates::of_kind(&kind, last, words);
     for c in &mut found {
         c.word.insert_str(0, &front);
     }
@@ -290,9 +289,7 @@ fn of_storage(tool: &str, id: &str, current: &str, place: &Place, words: &[Strin
         ("qvm-volume", "word", "revert", [volume]) => Kind::Revisions(volume),
         _ => return Vec::new(),
     };
-    let mut found = candidates::of_kind(&kind, words);
-    found.retain(|c| c.word.starts_with(current));
-    found
+    candidates::of_kind(&kind, current, words)
 }
 
 /// `NAME=` of the options that a pool of this driver can be given, or that can be changed later.
@@ -311,8 +308,7 @@ fn pairs(option: &str, current: &str, words: &[String]) -> Vec<Candidate> {
             "pool" => Kind::Words(vec!["root", "private", "volatile"]),
             _ => Kind::PropertiesOfClass(class),
         };
-        let mut names = candidates::of_kind(&names, words);
-        names.retain(|c| c.word.starts_with(current));
+        let mut names = candidates::of_kind(&names, current, words);
         names.iter_mut().for_each(|c| c.word.push('='));
         return names;
     };
@@ -320,8 +316,7 @@ fn pairs(option: &str, current: &str, words: &[String]) -> Vec<Candidate> {
         "pool" => Kind::Pools,
         _ => Kind::ValuesOfClass { class, property: name },
     };
-    let mut values = candidates::of_kind(&values, words);
-    values.retain(|c| c.word.starts_with(value));
+    let mut values = candidates::of_kind(&values, value, words);
     values.iter_mut().for_each(|c| c.word.insert_str(0, &format!("{name}=")));
     values
 }

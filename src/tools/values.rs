@@ -38,6 +38,8 @@ pub struct Values<'a> {
     drivers: RefCell<Drivers<'a>>,
     /// What became of each pool that was asked for.
     pools: RefCell<Vec<(SmolStr, Looked)>>,
+    /// The directory that was looked for last, by its pool and its path there, and whether it is there.
+    directory: RefCell<Option<(SmolStr, String, bool)>>,
     /// The gateway that each netvm offers.
     gateways: RefCell<HashMap<SmolStr, Option<SmolStr>>>,
     /// What each template gives to qubes that inherit: the texts of its properties, by their names.
@@ -64,6 +66,7 @@ impl<'a> Values<'a> {
             clients: OnceCell::new(),
             drivers: RefCell::new(Drivers::to_look(&qubes.pools, &session.system)),
             pools: RefCell::default(),
+            directory: RefCell::default(),
             gateways: RefCell::default(),
             inherited: RefCell::default(),
             volumes: RefCell::default(),
@@ -242,9 +245,23 @@ impl<'a> Values<'a> {
     /// A volume that lies where nobody can look: then what the store says of it is all there is.
     fn written_down(&self, vm: &Vm, name: &str) -> Option<VolumeShown> {
         let own = self.qubes.written_down(vm, vm.volume(name)?)?;
-        let is_elsewhere =
-            own.vid.is_some() && own.pool.driver() != "linux-kernel" && self.pool(own.pool.name()).is_none();
+        let is_elsewhere = own.pool.driver() != "linux-kernel" && self.is_elsewhere(own.pool.name(), own.vid?);
         is_elsewhere.then(|| VolumeShown { name: name.into(), pool: own.pool.name().into(), size: own.size, usage: 0 })
+    }
+
+    /// Whether nothing can be where a volume lies. The volumes of a qube share a directory, which is looked at once.
+    fn is_elsewhere(&self, pool: &str, vid: &str) -> bool {
+        let (Some(driver), Some((directory, _))) = (self.pool(pool), vid.rsplit_once('/')) else { return true };
+        if let Some((of, known, is_there)) = &*self.directory.borrow()
+            && (of.as_str(), known.as_str()) == (pool, directory)
+        {
+            return !is_there;
+        }
+        let file = driver.file(&Volume::orphan(pool, vid));
+        // What is in no file is not for us to say.
+        let is_there = !matches!(file, Ok(Some(file)) if file.parent().is_some_and(|parent| !parent.is_dir()));
+        self.directory.replace(Some((pool.into(), directory.to_string(), is_there)));
+        !is_there
     }
 
     fn resolved(&self, vm: &Vm, name: &str) -> Option<VolumeShown> {
@@ -281,6 +298,9 @@ impl<'a> Values<'a> {
             return known.clone();
         }
         let driver = self.drivers.borrow_mut().get(name).ok();
+        // LVM that cannot be asked is not asked for each volume.
+        let is_on_lvm = self.qubes.pools.get(name).is_some_and(|pool| pool.driver() == "lvm_thin");
+        let driver = driver.filter(|driver| !is_on_lvm || (self.session.has_lvm() && driver.capacity().is_ok()));
         self.pools.borrow_mut().push((name.into(), driver.clone()));
         driver
     }

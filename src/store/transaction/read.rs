@@ -52,11 +52,6 @@ impl Read {
         Ok(Read { qubes: index(stored.clone(), &place.file)?, stored, _held: Some(locked) })
     }
 
-    /// What another thread reads the same state of the store from.
-    pub fn twin(&self) -> Twin {
-        Twin(self.stored.clone())
-    }
-
     /// What an earlier reader has left in RUN under `name` about this very state of the store.
     pub fn remark(&self, name: &str) -> Option<String> {
         self.stored.remark(name)
@@ -77,17 +72,6 @@ impl Read {
     /// The collection without the transaction.
     pub fn into_qubes(self) -> Qubes {
         self.qubes
-    }
-}
-
-/// A state of the store, on the way to another thread.
-pub struct Twin(Arc<StoredFile>);
-
-impl Twin {
-    /// Reads it through the descriptor that was there first.
-    pub fn read(self) -> Result<Qubes, StoreError> {
-        let path = self.0.path().to_path_buf();
-        index(self.0, &path)
     }
 }
 

@@ -46,11 +46,6 @@ impl StoredFile {
         StoredFile { place: Some((place.clone(), version)), unlocked: true, ..StoredFile::locked(file) }
     }
 
-    /// For messages; nothing of one that nobody remarks upon.
-    pub fn path(&self) -> &Path {
-        self.place.as_ref().map_or(Path::new(""), |(place, _)| &place.file)
-    }
-
     /// What the file was when it was opened.
     pub fn version(&self) -> Option<Version> {
         self.place.as_ref()?.1

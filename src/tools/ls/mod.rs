@@ -96,7 +96,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     drop(filters);
     let watch = Watch::over(&qubes, &session, names.len() == qubes.len());
     let colored = call.out.has_colors();
-    let rows = Rows { columns: &columns, values: &values, watch: &watch, read: &qubes, session: &session, colored };
+    let rows = Rows { columns: &columns, values: &values, watch: &watch, colored };
     presentation::print(call, &rows, &names)?;
     watch.warn(call, "qvm-ls");
     // A script that wants names or cells wants nothing else.
