@@ -6,20 +6,15 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
-use quick_xml::events::Event;
 use uuid::Uuid;
 use virt::domain::Domain;
 use virt::error::{Error, ErrorNumber};
-use virt_sys::link::{Link, Statistics};
+use virt_sys::link::Link;
 
 use super::connection::{Connection, refused, refused_words, says_no_domain, unreachable};
+use super::domain::{domain_name, is_active, is_ours, live, live_from_statistics, undefine};
 use super::uri::Family;
 use super::{Hypervisor, HypervisorError, Live, LiveDisk, Outcome, device_xml, events};
-use crate::model::PowerState;
-
-/// What stands in the metadata of the domains that we define: without it, a domain that only has the same name is
-/// somebody else's and left alone. (A Xen dom0 of Qubes has no domains but qubes.)
-pub const OUR_METADATA: &str = "urn:qubes:domain";
 
 /// How drivers say that a guest cannot sleep: QEMU's asks the guest's agent, and some have no such call.
 const CANNOT_SLEEP: [virt_sys::virErrorNumber; 6] = [
@@ -346,107 +341,5 @@ impl Hypervisor for LibvirtHypervisor {
         goes_on: &mut dyn FnMut() -> bool,
     ) -> Result<bool, HypervisorError> {
         events::wait_while(&self.uri, uuid, limit, goes_on)
-    }
-}
-
-/// Whether the domain runs; one that vanished does not.
-fn is_active(domain: &Domain) -> bool {
-    domain.is_active().unwrap_or(false)
-}
-
-/// Whether the definition says that it is a qube's.
-fn is_ours(domain: &Domain) -> bool {
-    domain.get_xml_desc(0).is_ok_and(|xml| xml.contains(OUR_METADATA))
-}
-
-fn undefine(domain: &Domain) -> Result<(), Error> {
-    // Not every driver knows the flags; the plain call does where nothing of the kind can exist.
-    let everything = virt_sys::VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
-        | virt_sys::VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
-        | virt_sys::VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA
-        | virt_sys::VIR_DOMAIN_UNDEFINE_NVRAM;
-    match domain.undefine_flags(everything) {
-        Err(error) if matches!(error.code(), ErrorNumber::InvalidArg | ErrorNumber::NoSupport) => domain.undefine(),
-        other => other,
-    }
-}
-
-/// The text of `<domain><name>`.
-fn domain_name(xml: &str) -> Option<String> {
-    let mut reader = quick_xml::Reader::from_str(xml);
-    let mut depth = 0_usize;
-    loop {
-        match reader.read_event().ok()? {
-            Event::Start(start) if depth == 1 && start.name().as_ref() == "name" => {
-                let text = reader.read_text(start.name()).ok()?;
-                return Some(quick_xml::escape::unescape(&text).ok()?.trim().to_string());
-            }
-            Event::Start(_) => depth += 1,
-            Event::End(_) => depth = depth.checked_sub(1)?,
-            Event::Eof => return None,
-            _ => {}
-        }
-    }
-}
-
-/// The power state that libvirt's state means for an active domain (`spec/r4-features.md` §7).
-fn power_state(state: virt_sys::virDomainState) -> PowerState {
-    match state {
-        virt_sys::VIR_DOMAIN_RUNNING | virt_sys::VIR_DOMAIN_BLOCKED => PowerState::Running,
-        virt_sys::VIR_DOMAIN_PAUSED => PowerState::Paused,
-        virt_sys::VIR_DOMAIN_SHUTDOWN => PowerState::Halting,
-        virt_sys::VIR_DOMAIN_SHUTOFF => PowerState::Dying,
-        virt_sys::VIR_DOMAIN_CRASHED => PowerState::Crashed,
-        virt_sys::VIR_DOMAIN_PMSUSPENDED => PowerState::Suspended,
-        _ => PowerState::Transient,
-    }
-}
-
-/// As [`power_state`]; without a number the domain is defined and does not run.
-fn state_of(id: Option<u32>, state: virt_sys::virDomainState) -> PowerState {
-    if id.is_some() { power_state(state) } else { PowerState::Halted }
-}
-
-fn live(id: Option<u32>, info: &virt::domain::DomainInfo) -> Live {
-    Live {
-        state: state_of(id, info.state),
-        id,
-        memory_kib: info.memory,
-        max_memory_kib: info.max_mem,
-        vcpus: info.nr_virt_cpu,
-        cpu_time_ns: info.cpu_time,
-    }
-}
-
-fn live_from_statistics(statistics: &Statistics) -> Live {
-    let state = statistics.state.map_or(PowerState::Transient, |state| state_of(statistics.id, state));
-    Live {
-        state,
-        id: statistics.id,
-        memory_kib: statistics.memory_kib.unwrap_or(0),
-        max_memory_kib: statistics.max_memory_kib.unwrap_or(0),
-        vcpus: statistics.vcpus.unwrap_or(0),
-        cpu_time_ns: statistics.cpu_time_ns.unwrap_or(0),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_name_is_the_domains_own() {
-        let xml = "<?xml version='1.0'?><domain><!-- <name>x</name> --><metadata><a><name>no</name></a></metadata>\
-                   <name>a &amp; b</name></domain>";
-        assert_eq!(domain_name(xml).as_deref(), Some("a & b"));
-        assert_eq!(domain_name("<domain/>"), None);
-        assert_eq!(domain_name("no xml <"), None);
-    }
-
-    #[test]
-    fn a_domain_without_a_number_is_halted_whatever_its_last_state() {
-        assert_eq!(state_of(None, virt_sys::VIR_DOMAIN_CRASHED), PowerState::Halted);
-        assert_eq!(state_of(Some(3), virt_sys::VIR_DOMAIN_SHUTOFF), PowerState::Dying);
-        assert_eq!(state_of(Some(3), virt_sys::VIR_DOMAIN_PAUSED), PowerState::Paused);
     }
 }

@@ -3,6 +3,7 @@
 mod connection;
 pub mod description;
 mod device_xml;
+mod domain;
 mod events;
 pub mod kvm;
 pub mod lazy;

@@ -10,7 +10,8 @@ pub fn missing() -> Option<String> {
     if !found("qemu-system-x86_64") {
         return Some("the lab needs qemu-system-x86_64, which is not installed".to_string());
     }
-    if !found("apt-get") {
+    let release = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
+    if !release.lines().any(|line| line == "ID=debian") {
         return Some("the lab is made of Debian's packages, and this system has other ones".to_string());
     }
     if !nix::unistd::geteuid().is_root() {

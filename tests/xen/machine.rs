@@ -1,9 +1,10 @@
 //! Running a script in the lab's dom0 and reading what it found.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
+use crate::lab_machine::{directory, missing, stripped};
 use crate::skip::skip;
 
 /// What a script in the lab is to find.
@@ -22,7 +23,7 @@ pub fn run(scenario: &Scenario) {
         return skip(reason);
     }
     let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/xen");
-    let lab = std::env::var_os("QUBES_XEN_LAB").map_or_else(|| target().join("xen"), PathBuf::from);
+    let lab = directory();
     let programs = tempfile::tempdir().unwrap();
     let payload = [
         stripped(Path::new(env!("CARGO_BIN_EXE_qubes")), &programs.path().join("qubes")),
@@ -71,34 +72,6 @@ fn differences(expected: &[String], output: &str) -> Vec<String> {
     }
     wrong.extend(made.keys().map(|name| format!("made, but not expected: {name}")));
     wrong
-}
-
-/// Why there can be no lab on this machine; none when there can.
-fn missing() -> Option<String> {
-    let found = |program: &str| qubes::exec::find(program, &std::env::var_os("PATH").unwrap_or_default()).is_some();
-    if !found("qemu-system-x86_64") {
-        return Some("the Xen lab needs qemu-system-x86_64, which is not installed".to_string());
-    }
-    let release = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
-    if !release.lines().any(|line| line == "ID=debian") {
-        return Some("the Xen lab is made of Debian's packages, and this system has other ones".to_string());
-    }
-    if !nix::unistd::geteuid().is_root() {
-        return Some("making the Xen lab's root file system needs root".to_string());
-    }
-    None
-}
-
-/// The program without what only a debugger reads: in an emulator every page counts.
-fn stripped(program: &Path, to: &Path) -> PathBuf {
-    let done = Command::new("strip").arg("-o").arg(to).arg(program).status().unwrap();
-    assert!(done.success(), "strip {}", program.display());
-    to.to_path_buf()
-}
-
-/// Where this build lies.
-fn target() -> PathBuf {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().to_path_buf()
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::panic::catch_unwind;
 mod skip;
 
 mod attached;
+mod lab_machine;
 mod lvm_thin;
 mod machine;
 
@@ -89,8 +90,7 @@ fn qubes_live_on_logical_volumes() {
         "no orphan is left",
     ]);
     checks.extend(life_of("work", "PV"));
-    checks.extend(made_inside("lvm_thin"));
-    run(&Scenario { script: "lvm_thin", seconds: 1800, checks });
+    run(&Scenario { script: "lvm_thin", seconds: 1500, checks });
 }
 
 /// The checks of one subject that this program makes inside the lab.
