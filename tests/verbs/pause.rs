@@ -63,7 +63,9 @@ fn a_guest_that_went_to_sleep_is_suspended_until_it_is_woken() {
     let line = scratch.fails("qvm-start", &["work"], 1);
     assert!(line.contains("it is Suspended"), "{line}");
     scratch.ok("qvm-unpause", &["work"]);
-    until("it is awake", || scratch.state("work") == "Running");
-    scratch.ok("qvm-kill", &["work"]);
-    assert_eq!(scratch.state("work"), "Halted");
+    // This one has no place to go on from, so the firmware resets it, which ends it: soon after it woke up, or at once.
+    until("it is awake", || scratch.state("work") != "Suspended");
+    // Whoever of the two is first.
+    scratch.run("qvm-kill", &["work"]);
+    until("it ended", || scratch.state("work") == "Halted");
 }
