@@ -50,11 +50,11 @@ impl Source {
         self.renewed.get().is_none()
     }
 
-    fn parse(&self, fetched: &mut Fetched, span: Span, name: &VmName, class: &Class) -> Result<Vm, Fault> {
+    fn parse(&self, fetched: &mut Fetched, span: Span, mut vm: Vm) -> Result<Vm, Fault> {
         let range = span.range();
         if let Some((place, text)) = &fetched.piece {
             let range = range.start - place.start..range.end - place.start;
-            if let Some(vm) = plain::vm(text, range, name, class) {
+            if plain::read(text, range, &mut vm).is_some() {
                 return Ok(vm);
             }
         }
@@ -65,7 +65,7 @@ impl Source {
         let range = range.start - start..range.end - start;
         let parts = std::mem::take(&mut fetched.parts);
         let tree = Tree::parse(bytes, range, Shape::Element, MAX_DEPTH, parts).map_err(|f| f.further(start as u32))?;
-        let vm = reader::vm(&tree, name.clone(), class.clone());
+        let vm = reader::vm(&tree, vm.name, vm.class);
         fetched.parts = tree.into_parts();
         Ok(vm)
     }
@@ -117,7 +117,7 @@ impl Source {
 }
 
 impl DomainSource for Source {
-    fn domain(&self, position: usize, name: &VmName, class: &Class) -> Vm {
+    fn domain(&self, position: usize, name: &VmName, class: &Class, passed: Option<Vm>) -> Vm {
         let Some(span) = self.domains.get(position) else {
             return Vm::new(name.clone(), class.clone());
         };
@@ -131,7 +131,7 @@ impl DomainSource for Source {
         if let Err(error) = found {
             return Source::broken(name, class, unreadable(error).to_string());
         }
-        let parsed = self.parse(&mut fetched, *span, name, class);
+        let parsed = self.parse(&mut fetched, *span, Vm::in_memory_of(passed, name, class));
         if let Some(piece) = fetched.aside.take() {
             fetched.piece = Some(piece);
         }

@@ -1,10 +1,10 @@
 //! The collection: every qube of a system, parsed when somebody looks at it.
 
-use std::borrow::Cow;
 use std::cell::{Cell, OnceCell};
 use std::cmp::Ordering;
 
 use super::class::Class;
+use super::glance::Glance;
 use super::label::Labels;
 use super::name::VmName;
 use super::pool::Pools;
@@ -13,8 +13,9 @@ use super::vm::{Diagnosis, Vm};
 
 /// Where qubes come from that nobody has looked at yet: the format room implements it over the bytes of the file.
 pub trait DomainSource {
-    /// Parses the domain that stands at `position` of the source, where the index has found this name and class.
-    fn domain(&self, position: usize, name: &VmName, class: &Class) -> Vm;
+    /// Parses the domain that stands at `position` of the source, where the index has found this name and class. The
+    /// memory of `passed`, at which nobody looks any more, may be used for it.
+    fn domain(&self, position: usize, name: &VmName, class: &Class, passed: Option<Vm>) -> Vm;
 }
 
 /// What the index knows of a domain without parsing it.
@@ -55,6 +56,10 @@ pub struct Qubes {
     removed: Vec<usize>,
     /// Where some names were found last: the few templates and netvms that all qubes refer to are looked for all the time.
     recent: [Cell<usize>; RECENT],
+    /// Where the last look went.
+    glanced: Cell<usize>,
+    /// What was looked at last and is not kept: the next one is parsed into its memory.
+    passed: Cell<Option<Vm>>,
 }
 
 /// How one domain of the collection relates to the file it came from.
@@ -81,6 +86,8 @@ impl Qubes {
             source: None,
             removed: Vec::new(),
             recent: Default::default(),
+            glanced: Cell::default(),
+            passed: Cell::default(),
         }
     }
 
@@ -162,9 +169,16 @@ impl Qubes {
     }
 
     /// One qube for a look that is over before the next: what nobody keeps is parsed and not kept.
-    pub fn glance(&self, name: &str) -> Option<Cow<'_, Vm>> {
-        let slot = &self.slots[self.search(name)?];
-        Some(slot.vm.get().map_or_else(|| Cow::Owned(self.parsed(slot)), |vm| Cow::Borrowed(&**vm)))
+    pub fn glance(&self, name: &str) -> Option<Glance<'_>> {
+        // Who looks at all of them looks at one after the other.
+        let next = self.glanced.get() + 1;
+        let at = if self.slots.get(next).is_some_and(|s| s.name == *name) { next } else { self.search(name)? };
+        self.glanced.set(at);
+        let slot = &self.slots[at];
+        Some(match slot.vm.get() {
+            Some(vm) => Glance::kept(vm),
+            None => Glance::passing(self.parsed(slot, self.passed.take()), &self.passed),
+        })
     }
 
     /// All qubes in the order of [`Qubes::names`].
@@ -223,12 +237,12 @@ impl Qubes {
 
     fn vm(&self, at: usize) -> &Vm {
         let slot = &self.slots[at];
-        slot.vm.get_or_init(|| Box::new(self.parsed(slot)))
+        slot.vm.get_or_init(|| Box::new(self.parsed(slot, None)))
     }
 
-    fn parsed(&self, slot: &Slot) -> Vm {
+    fn parsed(&self, slot: &Slot, passed: Option<Vm>) -> Vm {
         match (&self.source, slot.origin) {
-            (Some(source), Some(position)) => source.domain(position, &slot.name, &slot.class),
+            (Some(source), Some(position)) => source.domain(position, &slot.name, &slot.class, passed),
             // A qube without an origin was put in parsed; this is what it would be without anything.
             _ => Vm::new(slot.name.clone(), slot.class.clone()),
         }

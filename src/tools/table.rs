@@ -41,6 +41,7 @@ where
     Ok(())
 }
 
+/// Of the columns.
 fn widths<R: AsRef<[C]>, C: AsRef<str>>(rows: &[R]) -> Vec<usize> {
     let mut widths = vec![0; rows.iter().map(|r| r.as_ref().len()).max().unwrap_or(0)];
     for row in rows {
@@ -73,8 +74,16 @@ fn pad(line: &mut String, mut width: usize) {
 
 /// How many columns of a terminal a text takes. Controls take none in the eyes of `column`, tabs among them.
 fn width_of(text: &str) -> usize {
-    let is_plain = |byte: u8| (b' '..=b'~').contains(&byte);
-    if text.bytes().all(is_plain) { text.len() } else { text.chars().map(width_of_char).sum() }
+    if is_plain(text.as_bytes()) { text.len() } else { text.chars().map(width_of_char).sum() }
+}
+
+/// Whether all of it is printable ASCII: eight bytes at once, for a listing has many.
+fn is_plain(text: &[u8]) -> bool {
+    const ONES: u64 = u64::MAX / 255;
+    let (eights, last) = text.as_chunks::<8>();
+    // The highest bit of a byte tells: its own, that of 0x7f and one, or that of a control less the blank.
+    let odd = |eight: u64| (eight | eight.wrapping_add(ONES) | eight.wrapping_sub(ONES * 0x20)) & (ONES << 7);
+    eights.iter().all(|eight| odd(u64::from_le_bytes(*eight)) == 0) && last.iter().all(|b| matches!(b, b' '..=b'~'))
 }
 
 fn width_of_char(c: char) -> usize {
@@ -128,6 +137,19 @@ pub fn explained<'a>(entries: impl Iterator<Item = (&'a str, &'a str)> + Clone) 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn printable_ascii_is_told_from_everything_else_wherever_it_stands() {
+        for byte in 0..=255u8 {
+            for at in 0..20 {
+                for (len, filler) in [(20, b'a'), (20, b' '), (20, b'~'), (at + 1, b'0')] {
+                    let mut text = vec![filler; len];
+                    text[at] = byte;
+                    assert_eq!(is_plain(&text), (b' '..=b'~').contains(&byte), "{byte} at {at} of {len}");
+                }
+            }
+        }
+    }
 
     fn laid_out(rows: &[&[&str]]) -> Vec<String> {
         let widths = widths(rows);

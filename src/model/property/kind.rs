@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use smol_str::SmolStr;
 use uuid::Uuid;
 
 use super::value::{Value, parse_bool, parse_int};
@@ -131,7 +132,7 @@ impl Property {
                 None => Err(bad("there is no such qube".into())),
             },
             Kind::Label => {
-                needed(qubes.labels.find(text).map(|l| Value::Label(l.name.clone())), "no label of this system")
+                needed(qubes.labels.find(text).map(|l| Value::Label(SmolStr::new(&l.name))), "no label of this system")
             }
             Kind::Pool => needed(qubes.pools.get(text).map(|p| Value::Pool(p.name().into())), "no pool of this system"),
             Kind::Uuid => needed(Uuid::try_parse(text.trim()).ok().map(Value::Uuid), "no uuid"),
@@ -203,7 +204,7 @@ impl Property {
             Kind::Label => qubes
                 .labels
                 .find(text)
-                .map(|l| Value::Label(l.name.clone()))
+                .map(|l| Value::Label(SmolStr::new(&l.name)))
                 .ok_or_else(|| PropertyError::refused(format!("Label does not exist: {text}"))),
             Kind::Pool => qubes
                 .pools

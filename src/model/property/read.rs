@@ -1,5 +1,7 @@
 //! Reading properties: the explicit value, or what stands in for it.
 
+use smol_str::SmolStr;
+
 use super::kind::Owner;
 use super::{Asked, DefaultValue, Property, PropertyError, Scope, Value};
 use crate::model::facts::Facts;
@@ -108,7 +110,7 @@ impl DefaultValue {
             DefaultValue::Dom0 => Some(Value::Qube(Some(VmName::dom0()))),
             DefaultValue::Bool(b) => Some(Value::Bool(b)),
             DefaultValue::Int(n) => Some(Value::Int(n)),
-            DefaultValue::Text(t) => Some(Value::text(t)),
+            DefaultValue::Text(t) => Some(Value::Text(SmolStr::new_static(t))),
             _ => None,
         }
     }
