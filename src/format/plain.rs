@@ -349,7 +349,7 @@ impl<'a> Cursor<'a> {
         let letters = self.bytes.get(name.start as usize..name.end as usize)?;
         (!letters.is_empty()).then_some(())?;
         let mark = Mark::of(letters);
-        let is_double = !names.is_new(mark) && map.contains(&*self.meaning(name)?);
+        let is_double = !names.is_new(mark) && map.contains(&self.meaning(name)?);
         (!is_double && map.len() < MOST).then_some(())?;
         self.append(map, name, mark, text)
     }

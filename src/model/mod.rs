@@ -48,7 +48,7 @@ pub use pool_change::{NewPool, PoolError, PoolUse};
 pub use pool_driver::{POOL_DRIVERS, PoolDriver};
 pub use power::PowerState;
 pub use property::{Effect, Named, Property, PropertyError, Scope, Value, VirtMode, global_properties, properties_of};
-pub use qubes::{Brief, DomainSource, Qubes, Written};
+pub use qubes::{Brief, DomainSource, Qubes, Wanted, Written};
 pub use release::Release;
 pub use removal::{Removable, RemovalError, Use};
 pub use shared_bytes::SharedBytes;

@@ -16,6 +16,22 @@ pub trait DomainSource {
     /// Parses the domain that stands at `position` of the source, where the index has found this name and class. The
     /// memory of `passed`, at which nobody looks any more, may be used for it.
     fn domain(&self, position: usize, name: &VmName, class: &Class, passed: Option<Vm>) -> Vm;
+
+    /// Gives the domains of `wanted` to `look`, one after the other; nothing instead of one that is to be asked for by
+    /// itself. `look` gives it back when nobody looks at it any more.
+    fn in_turn(&self, wanted: &[Wanted], look: &mut dyn FnMut(Option<Vm>) -> Option<Vm>) {
+        wanted.iter().fold(None, |passed, Wanted { position, name, class }| {
+            look(Some(self.domain(*position, name, class, passed)))
+        });
+    }
+}
+
+/// A domain to be parsed: where it stands in a [`DomainSource`], and what the index has found.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    pub position: usize,
+    pub name: &'a VmName,
+    pub class: &'a Class,
 }
 
 /// What the index knows of a domain without parsing it.
@@ -34,6 +50,14 @@ struct Slot {
     /// Apart, so that those who only want names go through little memory.
     vm: OnceCell<Box<Vm>>,
     touched: bool,
+}
+
+impl Slot {
+    /// What is to be parsed, unless it is there.
+    fn to_parse(&self) -> Option<Wanted<'_>> {
+        let position = self.origin.filter(|_| self.vm.get().is_none())?;
+        Some(Wanted { position, name: &self.name, class: &self.class })
+    }
 }
 
 /// How many places of names are remembered.
@@ -170,15 +194,36 @@ impl Qubes {
 
     /// One qube for a look that is over before the next: what nobody keeps is parsed and not kept.
     pub fn glance(&self, name: &str) -> Option<Glance<'_>> {
-        // Who looks at all of them looks at one after the other.
-        let next = self.glanced.get() + 1;
-        let at = if self.slots.get(next).is_some_and(|s| s.name == *name) { next } else { self.search(name)? };
-        self.glanced.set(at);
-        let slot = &self.slots[at];
-        Some(match slot.vm.get() {
-            Some(vm) => Glance::kept(vm),
-            None => Glance::passing(self.parsed(slot, self.passed.take()), &self.passed),
-        })
+        Some(self.glance_of(&self.slots[self.search_next(name)?]))
+    }
+
+    fn glance_of<'q>(&'q self, slot: &'q Slot) -> Glance<'q> {
+        let kept = slot.vm.get().map(|vm| &**vm);
+        Glance::new(kept, &self.passed, |passed| self.parsed(slot, passed))
+    }
+
+    /// [`Qubes::glance`] at many, one after the other; names that nobody has are left out.
+    pub fn glance_at_each(&self, names: &[&str], mut look: impl FnMut(&Vm)) {
+        let slots: Vec<&Slot> = names.iter().filter_map(|name| Some(&self.slots[self.search_next(name)?])).collect();
+        let planned: Vec<Option<Wanted>> = slots.iter().map(|slot| slot.to_parse()).collect();
+        let in_turn: Vec<Wanted> = planned.iter().flatten().copied().collect();
+        let mut all = slots.iter().zip(&planned);
+        if let Some(source) = &self.source {
+            source.in_turn(&in_turn, &mut |vm| {
+                // What is kept stands between those that are parsed.
+                for (slot, planned) in all.by_ref() {
+                    match (planned, &vm) {
+                        (Some(_), Some(vm)) => look(vm),
+                        _ => look(&self.glance_of(slot)),
+                    }
+                    if planned.is_some() {
+                        break;
+                    }
+                }
+                vm
+            });
+        }
+        all.for_each(|(slot, _)| look(&self.glance_of(slot)));
     }
 
     /// All qubes in the order of [`Qubes::names`].
@@ -257,6 +302,14 @@ impl Qubes {
         }
         let found = self.search(name)?;
         recent.set(found);
+        Some(found)
+    }
+
+    /// Who looks at many looks at one after the other.
+    fn search_next(&self, name: &str) -> Option<usize> {
+        let next = self.glanced.get() + 1;
+        let found = if self.slots.get(next).is_some_and(|s| s.name == *name) { next } else { self.search(name)? };
+        self.glanced.set(found);
         Some(found)
     }
 

@@ -80,8 +80,14 @@ impl TextMap {
         self.entries.push(Entry { name: (name.start, name.end), text: (text.start, text.end), mark });
     }
 
+    #[inline]
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.position(name).map(|at| self.at(self.entries[at].text))
+        self.found(Mark::of(name.as_bytes()), name)
+    }
+
+    fn found(&self, mark: Mark, name: &str) -> Option<&str> {
+        let is_it = |entry: &&Entry| entry.mark == mark && self.bytes_at(entry.name) == name.as_bytes();
+        self.entries.iter().find(is_it).map(|entry| self.at(entry.text))
     }
 
     pub fn contains(&self, name: &str) -> bool {
@@ -133,11 +139,19 @@ impl TextMap {
 
     fn position(&self, name: &str) -> Option<usize> {
         let mark = Mark::of(name.as_bytes());
-        self.entries.iter().position(|entry| entry.mark == mark && self.at(entry.name) == name)
+        self.entries.iter().position(|entry| entry.mark == mark && self.bytes_at(entry.name) == name.as_bytes())
     }
 
     fn file(&self) -> &str {
         self.file.as_deref().unwrap_or_default()
+    }
+
+    fn bytes_at(&self, (start, end): (u32, u32)) -> &[u8] {
+        let (file, start, end) = (self.file().as_bytes(), start as usize, end as usize);
+        match start < file.len() {
+            true => file.get(start..end).unwrap_or_default(),
+            false => self.store.as_bytes().get(start - file.len()..end - file.len()).unwrap_or_default(),
+        }
     }
 
     fn at(&self, (start, end): (u32, u32)) -> &str {

@@ -31,18 +31,27 @@ where
     if out.is_for_eyes() {
         return narrow::print(out, rows, style);
     }
-    let widths = widths(rows);
+    let is_plain = rows.iter().all(|row| row.as_ref().iter().all(|cell| is_plain(cell.as_ref().as_bytes())));
+    // Nearly every table: nobody has to ask for the width of a character.
+    if is_plain { print_by(out, rows, str::len) } else { print_by(out, rows, width_of) }
+}
+
+fn print_by<R, C>(out: &mut Output, rows: &[R], width_of: impl Fn(&str) -> usize) -> Result<(), Failure>
+where
+    R: AsRef<[C]>,
+    C: AsRef<str>,
+{
+    let widths = widths(rows, &width_of);
     let mut line = String::new();
-    for row in rows {
+    rows.iter().try_for_each(|row| {
         line.clear();
-        lay_out(&mut line, row.as_ref(), &widths);
-        out.text(&line)?;
-    }
-    Ok(())
+        lay_out(&mut line, row.as_ref(), &widths, &width_of);
+        out.text(&line)
+    })
 }
 
 /// Of the columns.
-fn widths<R: AsRef<[C]>, C: AsRef<str>>(rows: &[R]) -> Vec<usize> {
+fn widths<R: AsRef<[C]>, C: AsRef<str>>(rows: &[R], width_of: impl Fn(&str) -> usize) -> Vec<usize> {
     let mut widths = vec![0; rows.iter().map(|r| r.as_ref().len()).max().unwrap_or(0)];
     for row in rows {
         for (width, cell) in widths.iter_mut().zip(row.as_ref()) {
@@ -52,7 +61,7 @@ fn widths<R: AsRef<[C]>, C: AsRef<str>>(rows: &[R]) -> Vec<usize> {
     widths
 }
 
-fn lay_out<C: AsRef<str>>(line: &mut String, row: &[C], widths: &[usize]) {
+fn lay_out<C: AsRef<str>>(line: &mut String, row: &[C], widths: &[usize], width_of: impl Fn(&str) -> usize) {
     for (at, width) in widths.iter().enumerate() {
         let cell = row.get(at).map_or("", AsRef::as_ref);
         line.push_str(cell);
@@ -65,11 +74,11 @@ fn lay_out<C: AsRef<str>>(line: &mut String, row: &[C], widths: &[usize]) {
 
 fn pad(line: &mut String, mut width: usize) {
     const BLANKS: &str = "                                ";
-    while width > 0 {
-        let some = width.min(BLANKS.len());
-        line.push_str(&BLANKS[..some]);
-        width -= some;
+    while let Some(rest) = width.checked_sub(BLANKS.len()) {
+        line.push_str(BLANKS);
+        width = rest;
     }
+    line.push_str(&BLANKS[..width]);
 }
 
 /// How many columns of a terminal a text takes. Controls take none in the eyes of `column`, tabs among them.
@@ -152,10 +161,10 @@ mod tests {
     }
 
     fn laid_out(rows: &[&[&str]]) -> Vec<String> {
-        let widths = widths(rows);
+        let widths = widths(rows, width_of);
         let print = |row: &&[&str]| {
             let mut line = String::new();
-            lay_out(&mut line, row, &widths);
+            lay_out(&mut line, row, &widths, width_of);
             line.trim_end_matches('\n').to_string()
         };
         rows.iter().map(print).collect()

@@ -48,6 +48,8 @@ pub struct Values<'a> {
     missing: RefCell<Vec<(SmolStr, String)>>,
     /// The gateway that each netvm offers.
     gateways: RefCell<HashMap<SmolStr, Option<SmolStr>>>,
+    /// The template of the qube that was asked for last.
+    template: RefCell<Option<(VmName, Option<&'a Vm>)>>,
     /// What each template gives to qubes that inherit.
     inherited: RefCell<Vec<(&'a Vm, Texts)>>,
     /// The volumes of the qube that was asked for last: several columns show them.
@@ -75,6 +77,7 @@ impl<'a> Values<'a> {
             directory: RefCell::default(),
             missing: RefCell::default(),
             gateways: RefCell::default(),
+            template: RefCell::default(),
             inherited: RefCell::default(),
             volumes: RefCell::default(),
         }
@@ -83,6 +86,11 @@ impl<'a> Values<'a> {
     /// A qube for one look at it: a listing of a thousand needs none of them twice.
     pub fn glance(&self, name: &str) -> Option<Glance<'a>> {
         self.qubes.glance(name)
+    }
+
+    /// [`Values::glance`] at many, one after the other.
+    pub fn glance_at_each(&self, names: &[&str], look: impl FnMut(&Vm)) {
+        self.qubes.glance_at_each(names, look);
     }
 
     /// A qube that stays in memory.
@@ -127,7 +135,9 @@ impl<'a> Values<'a> {
             Some(text) if property.prints_as_stored(self.qubes, text) => return Some(text.into()),
             Some(_) => {}
             None => {
-                if let Some(template) = self.qubes.inherits_from(vm, property, self.session) {
+                if self.qubes.is_inherited(vm, property, self.session)
+                    && let Some(template) = self.template(vm)
+                {
                     return self.given_by(template, property);
                 }
             }
@@ -139,6 +149,16 @@ impl<'a> Values<'a> {
             Value::Int(n) => Some(number(n)),
             value => Some(value.to_smolstr()),
         }
+    }
+
+    /// A qube's template, if it has one that it can have.
+    fn template(&self, vm: &Vm) -> Option<&'a Vm> {
+        if let Some((_, template)) = self.template.borrow().as_ref().filter(|(of, _)| *of == vm.name) {
+            return *template;
+        }
+        let template = self.qubes.template(vm).ok().flatten();
+        self.template.replace(Some((vm.name.clone(), template)));
+        template
     }
 
     /// What a template gives to qubes that inherit a property.
@@ -271,9 +291,11 @@ impl<'a> Values<'a> {
             let own = own_at(at, class.name).or_else(|| vm.volume(class.name));
             volumes.extend(shown(class.name, Some(class), own));
         }
-        for own in &vm.volumes {
-            if of_class.iter().all(|class| class.name != own.name()) {
-                volumes.extend(shown(own.name(), None, Some(own)));
+        for (at, own) in vm.volumes.iter().enumerate() {
+            let name = own.name();
+            let is_in_order = of_class.get(at).is_some_and(|class| class.name == name);
+            if !is_in_order && of_class.iter().all(|class| class.name != name) {
+                volumes.extend(shown(name, None, Some(own)));
             }
         }
     }
