@@ -104,3 +104,42 @@ impl<'a> Parser<'a> {
         read.map(|()| vm)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::model::{Qubes, Vm};
+
+    const N1000: &[u8] = include_bytes!("../../tests/data/r4/n1000.xml");
+
+    fn looks(qubes: &Qubes, names: &[&str]) -> Vec<Vm> {
+        let mut looks = Vec::new();
+        qubes.glance_at_each(names, |vm| looks.push(vm.clone()));
+        looks
+    }
+
+    /// As those see it who ask for one after the other.
+    fn asked(bytes: &[u8], names: &[&str]) -> Vec<Vm> {
+        let qubes = crate::format::read(bytes.to_vec()).unwrap();
+        names.iter().filter_map(|name| qubes.get(name).cloned()).collect()
+    }
+
+    #[test]
+    fn what_another_thread_parses_is_what_everybody_sees() {
+        let mut bytes = N1000.to_vec();
+        let mut change = |at: &[u8], by: &[u8]| {
+            let found = memchr::memmem::find(&bytes, at).unwrap();
+            bytes.splice(found..found + at.len(), by.iter().copied());
+        };
+        change(b">300</property>", b" odd=\"1\">300<!-- no --></property>");
+        change(b">500</property>", b">500</property><property name=\"qid\">501</property>");
+        change(b">700</property>", b">700</property><oops/>");
+        let qubes = crate::format::read(bytes.clone()).unwrap();
+        let names: Vec<&str> = qubes.names().map(|name| name.as_str()).collect();
+        assert_eq!(looks(&qubes, &names), asked(&bytes, &names));
+        // Some are kept, some are nobody's, some come twice, and not in order.
+        let again: Vec<&str> =
+            names.iter().rev().copied().chain(["nobody"]).chain(names[..250].iter().copied()).collect();
+        names.iter().step_by(7).for_each(|name| assert!(qubes.get(name).is_some()));
+        assert_eq!(looks(&qubes, &again), asked(&bytes, &again));
+    }
+}

@@ -69,10 +69,10 @@ impl Sections {
     /// Takes out of `vm` what stands in no section of its own.
     fn clear_others(&self, file: &SharedText, vm: &mut Vm) {
         if !self.properties {
-            vm.properties.start_over(file);
+            vm.properties.start_over(file, 0);
         }
         if !self.features {
-            vm.features.start_over(file);
+            vm.features.start_over(file, 0);
         }
         if !self.tags {
             vm.tags.clear();
@@ -209,7 +209,7 @@ impl<'a> Cursor<'a> {
         close: &[u8; B],
         end: &[u8; C],
     ) -> Option<()> {
-        map.start_over(self.file);
+        map.start_over(self.file, 14);
         let mut names = Names::default();
         loop {
             self.blanks();
@@ -290,7 +290,7 @@ impl<'a> Cursor<'a> {
 
     /// The attributes up to the end of the tag, and whether the tag ends the element.
     fn attributes(&mut self, map: &mut TextMap) -> Option<bool> {
-        map.start_over(self.file);
+        map.start_over(self.file, 9);
         let mut names = Names::default();
         self.known_attributes(map, &mut names)?;
         loop {

@@ -165,15 +165,15 @@ impl Qubes {
     pub fn written_down<'a>(&'a self, class: Option<&ClassVolume>, own: &'a VolumeConfig) -> Option<WrittenDown<'a>> {
         let (mut pool, mut vid, mut size) = (None, None, class.map_or(0, |c| c.size));
         let (mut snaps, mut has_source) = (class.is_some_and(|c| c.snap_on_start), false);
-        for (name, text) in own.attributes.iter() {
+        for (name, text) in own.attributes.lazily() {
             // As bytes: then the compiler asks for the length first, which nearly always decides.
-            match name.as_bytes() {
-                b"pool" => pool = Some(self.pools.get(text)?),
-                b"vid" => vid = Some(text),
-                b"size" => size = plain_number(text)?,
-                b"revisions_to_keep" if is_plain_number(text) => {}
-                b"snap_on_start" => snaps = is_true(text),
-                b"source" => has_source = !text.is_empty(),
+            match name {
+                b"pool" => pool = Some(self.pools.get(text())?),
+                b"vid" => vid = Some(text()),
+                b"size" => size = plain_number(text())?,
+                b"revisions_to_keep" if is_plain_number(text()) => {}
+                b"snap_on_start" => snaps = is_true(text()),
+                b"source" => has_source = !text().is_empty(),
                 b"name" | b"rw" | b"save_on_stop" | b"ephemeral" | b"internal" => {}
                 // What upstream's drivers do not know.
                 _ => return None,

@@ -4,10 +4,11 @@
 use std::borrow::Cow;
 use std::cell::{OnceCell, Ref, RefCell};
 use std::collections::HashMap;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use serde_json::json;
-use smol_str::{SmolStr, ToSmolStr};
+use smol_str::{SmolStr, SmolStrBuilder, ToSmolStr};
 
 use crate::hypervisor::HypervisorError;
 use crate::lifecycle::Session;
@@ -32,6 +33,18 @@ type Looked = Option<Arc<dyn Driver>>;
 /// A number as a cell.
 pub fn number(number: impl itoa::Integer) -> SmolStr {
     SmolStr::new(itoa::Buffer::new().format(number))
+}
+
+/// An IPv4 address as a cell.
+fn dotted(ip: Ipv4Addr) -> SmolStr {
+    let mut text = SmolStrBuilder::new();
+    for (at, byte) in ip.octets().into_iter().enumerate() {
+        if at > 0 {
+            text.push('.');
+        }
+        text.push_str(itoa::Buffer::new().format(byte));
+    }
+    text.finish()
 }
 
 /// A view on all qubes of one reading.
@@ -147,6 +160,7 @@ impl<'a> Values<'a> {
             Value::Text(text) | Value::Label(text) | Value::Pool(text) => Some(text),
             Value::Qube(Some(name)) => Some(name.as_str().into()),
             Value::Int(n) => Some(number(n)),
+            Value::Ip4(ip) => Some(dotted(ip)),
             value => Some(value.to_smolstr()),
         }
     }

@@ -157,11 +157,12 @@ impl Property {
             }
             Kind::Label => !text.starts_with("label-") && qubes.labels.iter().any(|label| &*label.name == text),
             Kind::Uuid => {
+                let hyphens = [8, 13, 18, 23];
+                // Without a way out in between, all bytes are looked at together.
+                let digits = |n, b: u8| n + usize::from(matches!(b, b'0'..=b'9' | b'a'..=b'f'));
                 text.len() == 36
-                    && text.bytes().enumerate().all(|(at, b)| match at {
-                        8 | 13 | 18 | 23 => b == b'-',
-                        _ => matches!(b, b'0'..=b'9' | b'a'..=b'f'),
-                    })
+                    && text.bytes().fold(0, digits) == 36 - hyphens.len()
+                    && hyphens.iter().all(|at| text.as_bytes().get(*at) == Some(&b'-'))
             }
             Kind::Pool | Kind::Ip4 | Kind::Ip6 => false,
         }
