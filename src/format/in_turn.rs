@@ -42,18 +42,19 @@ fn parse_aside(
 ) -> bool {
     let (ready, next) = sync_channel(AHEAD);
     let (passed, used) = channel();
-    thread::scope(|scope| {
+    thread::scope(move |scope| {
         let parser = Parser::new(stored, domains);
         let aside = thread::Builder::new().spawn_scoped(scope, move || parser.parse_all(wanted, &ready, &used));
         if aside.is_ok() {
-            look_at_all(&next, &passed, look);
+            look_at_all(next, passed, look);
         }
         aside.is_ok()
     })
 }
 
-/// Gives everything that comes to `look`, and its memory back.
-fn look_at_all(next: &Receiver<Batch>, passed: &Sender<Batch>, look: &mut dyn FnMut(Option<Vm>) -> Option<Vm>) {
+/// Gives everything that comes to `look`, and its memory back. Both ends are gone when it returns, however it does: the
+/// other thread must not wait for anybody then.
+fn look_at_all(next: Receiver<Batch>, passed: Sender<Batch>, look: &mut dyn FnMut(Option<Vm>) -> Option<Vm>) {
     while let Ok(mut batch) = next.recv() {
         for vm in &mut batch {
             *vm = look(vm.take());
