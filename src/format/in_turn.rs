@@ -11,11 +11,11 @@ use crate::model::{Vm, Wanted};
 
 /// So many are handed over at once, and so many times before they are taken: a thread that has to be woken for each
 /// costs more than it saves.
-const AT_ONCE: usize = 32;
-const AHEAD: usize = 3;
+const AT_ONCE: usize = 16;
+const AHEAD: usize = 2;
 
 /// Of fewer than these, whoever looks parses them.
-const MANY: usize = 6 * AT_ONCE;
+const MANY: usize = 12 * AT_ONCE;
 
 type Batch = Vec<Option<Vm>>;
 
