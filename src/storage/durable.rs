@@ -109,6 +109,42 @@ pub fn copy(from: &Path, to: &Path, group: Option<Gid>, how: Copy) -> Result<(),
     fill_with_copy(from, to, group, how)?.commit().map(drop).map_err(cannot_write(to))
 }
 
+/// Puts a copy of `from` with this many bytes in the place of `to` if the two can share their blocks; says whether they
+/// can. Otherwise nothing changes.
+pub fn share(from: &Path, to: &Path, group: Option<Gid>, size: u64) -> Result<bool, StorageError> {
+    let source = File::open(from).map_err(StorageError::io(format!("opening {}", from.display())))?;
+    let mut is_shared = false;
+    let replacement = fill(to, group, |file| {
+        is_shared = clone_file(&source, file)? == Cloned::Shared;
+        file.set_len(size)
+    })?;
+    if is_shared {
+        replacement.commit().map_err(cannot_write(to))?;
+    }
+    Ok(is_shared)
+}
+
+/// Makes a file that is shorter this long: a hole follows what it has.
+pub fn lengthen(path: &Path, size: u64) -> Result<(), StorageError> {
+    let longer = || {
+        let file = File::options().write(true).open(path)?;
+        if file.metadata()?.len() < size {
+            file.set_len(size)?;
+        }
+        file.sync_all()
+    };
+    longer().map_err(StorageError::io(format!("resizing {}", path.display())))
+}
+
+/// Gives a file the modification time of another.
+pub fn take_time(path: &Path, of: &Path) -> Result<(), StorageError> {
+    let take = || {
+        let time = fs::metadata(of)?.modified()?;
+        File::options().write(true).open(path)?.set_times(FileTimes::new().set_modified(time))
+    };
+    take().map_err(StorageError::io(format!("setting the time of {}", path.display())))
+}
+
 /// Puts what `write` writes into an empty file in the place of `to`.
 pub fn write(to: &Path, group: Option<Gid>, write: Fill<'_>) -> Result<(), StorageError> {
     fill(to, group, |file| write(file))?.commit().map(drop).map_err(cannot_write(to))

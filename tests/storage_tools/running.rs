@@ -10,36 +10,42 @@ use crate::skip::skip;
 use crate::system::{MIB, System, random_bytes};
 
 /// A qube whose machine halts in its firmware: all that is needed of a guest here.
-struct Live {
-    system: System,
+pub struct Live {
+    pub system: System,
     root: PathBuf,
 }
 
 impl Live {
-    fn new() -> Option<Live> {
+    pub fn new() -> Option<Live> {
         if let Err(reason) = libvirt_daemon::uri() {
             skip(format_args!("no libvirt: {reason}"));
             return None;
         }
         let system = System::new();
-        for setting in ["virt_mode hvm", "memory 64", "maxmem 0", "vcpus 1"] {
-            system.ok(&format!("qvm-prefs work {setting}"));
-        }
-        for property in ["kernel", "netvm"] {
-            let set = system.command(&format!("qvm-prefs work {property}")).arg("").status().unwrap();
-            assert!(set.success());
-        }
         let root = system.path("/");
-        Some(Live { system, root })
+        let live = Live { system, root };
+        live.needs_no_system("work");
+        Some(live)
     }
 
-    fn run(&self, line: &str) -> Ran {
+    /// Lets a qube be started although there is nothing on its disks that could boot.
+    pub fn needs_no_system(&self, qube: &str) {
+        for setting in ["virt_mode hvm", "memory 64", "maxmem 0", "vcpus 1"] {
+            self.system.ok(&format!("qvm-prefs {qube} {setting}"));
+        }
+        for property in ["kernel", "netvm"] {
+            let set = self.system.command(&format!("qvm-prefs {qube} {property}")).arg("").status().unwrap();
+            assert!(set.success());
+        }
+    }
+
+    pub fn run(&self, line: &str) -> Ran {
         let mut words = line.split_whitespace();
         let mut command = Command::new(binary(words.next().unwrap()));
         ran::run(command.args(words).env("QUBES_ROOT", &self.root))
     }
 
-    fn ok(&self, line: &str) {
+    pub fn ok(&self, line: &str) {
         let ran = self.run(line);
         assert_eq!(ran.code, 0, "{line}: {ran:?}");
     }

@@ -33,9 +33,9 @@ impl DmFile {
             return Err(StorageError::Refused(text));
         }
         let _alone = self.lock(volume)?;
-        lengthen(&files.image(), bytes)?;
+        durable::lengthen(&files.image(), bytes)?;
         if exists(&files.cow())? {
-            lengthen(&files.cow(), cow::enough_for(bytes))?;
+            durable::lengthen(&files.cow(), cow::enough_for(bytes))?;
         }
         if volume.kind == Kind::Origin && self.is_mapped(&files)? {
             return self.remap_origin(&files);
@@ -159,16 +159,5 @@ impl DmFile {
 /// A disk has sectors of 512 bytes; what somebody imports need not.
 fn round_up(image: &Path) -> Result<(), StorageError> {
     let length = look(image)?.map_or(0, |image| image.len());
-    if length % 512 == 0 { Ok(()) } else { lengthen(image, length.next_multiple_of(512)) }
-}
-
-fn lengthen(file: &Path, bytes: u64) -> Result<(), StorageError> {
-    let longer = || {
-        let opened = File::options().write(true).open(file)?;
-        if opened.metadata()?.len() < bytes {
-            opened.set_len(bytes)?;
-        }
-        opened.sync_all()
-    };
-    longer().map_err(StorageError::io(format!("resizing {}", file.display())))
+    if length % 512 == 0 { Ok(()) } else { durable::lengthen(image, length.next_multiple_of(512)) }
 }
