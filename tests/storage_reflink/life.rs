@@ -96,6 +96,8 @@ fn revisions_are_numbered_pruned_and_reverted_to() {
         }
         let ids: Vec<String> = driver.revisions(&three).unwrap().into_iter().map(|r| r.id).collect();
         assert_eq!(ids, ["2", "3", "4"]);
+        driver.revert(&three, None).unwrap();
+        assert_eq!(text_in(&pool.path("appvms/work/private.img")), "c", "the newest");
         driver.revert(&three, Some("2")).unwrap();
         assert_eq!(text_in(&pool.path("appvms/work/private.img")), "a");
     }
@@ -155,8 +157,14 @@ fn where_blocks_are_not_shared_a_volume_grows_without_being_copied() {
         (101 * MIB, 101 * MIB),
         "who runs or reads notices nothing"
     );
+    let image = |name: &str| fs::metadata(pool.path("vm-templates/debian").join(name)).unwrap();
+    let in_advance = image("root-precache.img");
+    assert_eq!(
+        (in_advance.ino(), in_advance.len(), in_advance.modified().unwrap()),
+        (precache, 150 * MIB, image("root.img").modified().unwrap()),
+        "the next start is one rename as before"
+    );
     driver.start(&root).unwrap();
-    assert_eq!(inode("root-dirty.img"), precache, "a start is one rename as before");
     let dirty = pool.path("vm-templates/debian/root-dirty.img");
     assert_eq!((fs::metadata(&dirty).unwrap().len(), &*text_in(&dirty)), (150 * MIB, "committed"));
 }
@@ -344,13 +352,20 @@ fn a_dirty_image_of_a_machine_that_died_is_continued_or_committed() {
         let driver = &pool.driver;
         let private = origin("work", "private");
         driver.create(&private).unwrap();
+        let scratch = volatile("work");
+        driver.create(&scratch).unwrap();
+        driver.start(&scratch).unwrap();
+        pool.guest_writes(&scratch, "before the crash");
         driver.start(&private).unwrap();
         pool.guest_writes(&private, "before the crash");
         fs::write(pool.path("appvms/work/private-dirty.img~x1"), "half").unwrap();
         fs::write(pool.path("appvms/work/private-import.img"), "half").unwrap();
         driver.start(&private).unwrap();
-        assert_eq!(pool.names("appvms/work"), ["private-dirty.img", "private.img"]);
+        driver.start(&scratch).unwrap();
+        assert_eq!(pool.names("appvms/work"), ["private-dirty.img", "private.img", "volatile-dirty.img"]);
         assert_eq!(text_in(&pool.path("appvms/work/private-dirty.img")), "before the crash");
+        assert_eq!(text_in(&pool.path("appvms/work/volatile-dirty.img")), "", "a volatile volume begins anew");
+        driver.stop(&scratch).unwrap();
         driver.stop(&private).unwrap();
         driver.stop(&private).unwrap();
         assert_eq!(text_in(&pool.path("appvms/work/private.img")), "before the crash");
@@ -380,7 +395,8 @@ fn shared_blocks_make_a_large_image_cost_nothing() {
         driver.create(&copy).unwrap();
         driver.import(&copy, &driver.export(&root).unwrap()).unwrap();
         assert_eq!(driver.size(&copy).unwrap(), 10 << 30);
-        assert!(driver.usage(&copy).unwrap() >= 220 * MIB);
+        let usage = driver.usage(&copy).unwrap();
+        assert!((220 * MIB..300 * MIB).contains(&usage), "what it takes, shared or not: {usage}");
         let grown = used(&pool).saturating_sub(before);
         assert!(grown < 16 * MIB, "{kind:?}: {grown} bytes more");
     }

@@ -1,7 +1,7 @@
 //! Volumes of qubes that run.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::libvirt_daemon;
@@ -51,6 +51,16 @@ impl Live {
     }
 }
 
+impl Live {
+    /// How large the machine says that the disk is, which does not look at the image again by itself.
+    fn size_for_the_guest(&self, image: &Path) -> u64 {
+        let uuid = self.run("qvm-prefs work uuid").stdout;
+        let hypervisor = virt::connect::Connect::open(Some(libvirt_daemon::uri().unwrap())).unwrap();
+        let domain = virt::domain::Domain::lookup_by_uuid_string(&hypervisor, uuid.trim()).unwrap();
+        domain.get_block_info(image.to_str().unwrap(), 0).unwrap().capacity
+    }
+}
+
 impl Drop for Live {
     fn drop(&mut self) {
         self.run("qvm-kill work");
@@ -76,6 +86,7 @@ fn a_running_qubes_disk_grows_at_once_and_its_data_are_nobody_elses() {
          echo private | sudo /etc/qubes-rpc/qubes.ResizeDisk\n"
     );
     assert_eq!(fs::metadata(&dirty).unwrap().len(), 8 * MIB);
+    assert_eq!(live.size_for_the_guest(&dirty), 8 * MIB);
     assert_eq!(live.system.stored("work", "private", "size").unwrap(), (8 * MIB).to_string());
 
     let cases = [
