@@ -16,6 +16,7 @@ mod ran;
 mod running;
 #[path = "../support/skip.rs"]
 mod skip;
+mod small_pool;
 #[path = "../support/strace.rs"]
 mod strace;
 mod system;

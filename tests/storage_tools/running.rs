@@ -39,10 +39,15 @@ impl Live {
         }
     }
 
-    pub fn run(&self, line: &str) -> Ran {
+    pub fn command(&self, line: &str) -> Command {
         let mut words = line.split_whitespace();
         let mut command = Command::new(binary(words.next().unwrap()));
-        ran::run(command.args(words).env("QUBES_ROOT", &self.root))
+        command.args(words).env("QUBES_ROOT", &self.root);
+        command
+    }
+
+    pub fn run(&self, line: &str) -> Ran {
+        ran::run(&mut self.command(line))
     }
 
     pub fn ok(&self, line: &str) {

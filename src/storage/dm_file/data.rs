@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::files::Files;
 use super::{DmFile, cow};
-use crate::storage::durable::{self, Copy};
+use crate::storage::durable::{self, Audience, Copy};
 use crate::storage::in_use::{open_without_layers, refuse_if_open};
 use crate::storage::volume_files::{exists, look, make_directories, remove_import_leftovers};
 use crate::storage::{Committed, Kind, StorageError, Volume, device_mapper, loop_device};
@@ -73,7 +73,9 @@ impl DmFile {
     }
 
     pub(super) fn import_volume(&self, volume: &Volume, from: &Path) -> Result<(), StorageError> {
-        self.replace_data(volume, |import| durable::copy(from, import, self.group, Copy::Fresh))
+        let what = volume.full_name();
+        let told = Audience { watcher: &self.watcher, what: &what };
+        self.replace_data(volume, |import| durable::copy(from, import, self.group, Copy::Fresh, told))
     }
 
     /// Makes the image that `write` puts at the path it is given the volume's. What the volume had is gone: a COW keeps

@@ -30,7 +30,7 @@ impl Reflink {
         let clean = images.clean();
         let is_shorter = look(&clean)?.is_some_and(|image| bytes < image.len());
         if is_shorter {
-            durable::copy(&clean, &clean, self.group, Copy::Resized(bytes))?;
+            self.copy(volume, &clean, &clean, Copy::Resized(bytes))?;
         } else if !durable::share(&clean, &clean, self.group, bytes)? {
             return lengthen_in_place(&images, bytes);
         }
@@ -62,7 +62,7 @@ impl Reflink {
     }
 
     pub(super) fn import_volume(&self, volume: &Volume, from: &Path) -> Result<(), StorageError> {
-        self.replace_data(volume, |import| durable::copy(from, import, self.group, Copy::Fresh))
+        self.replace_data(volume, |import| self.copy(volume, from, import, Copy::Fresh))
     }
 
     /// Makes the image that `write` puts at the path it is given the clean one.

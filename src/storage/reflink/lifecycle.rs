@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::Reflink;
 use super::images::Images;
-use crate::storage::durable::{self, Copy};
+use crate::storage::durable::{self, Audience, Copy};
 use crate::storage::in_use::refuse_if_open;
 use crate::storage::volume_files::{exists, look, make_directories, source_vid};
 use crate::storage::{Kind, StorageError, Volume};
@@ -93,7 +93,7 @@ impl Reflink {
     /// and must not count as failed because there was no room for this: the next start copies then, or says why not.
     pub(super) fn precache(&self, volume: &Volume, images: &Images) {
         if !volume.snapshots_disabled() {
-            let _no_room = durable::copy(&images.clean(), &images.precache(), self.group, Copy::SameTime);
+            let _no_room = self.copy(volume, &images.clean(), &images.precache(), Copy::SameTime);
         }
     }
 
@@ -122,7 +122,7 @@ impl Reflink {
             return durable::rename(&images.precache(), &images.dirty());
         }
         durable::remove(&images.precache())?;
-        durable::copy(&images.clean(), &images.dirty(), self.group, Copy::Fresh)
+        self.copy(volume, &images.clean(), &images.dirty(), Copy::Fresh)
     }
 
     fn start_snapshot(&self, volume: &Volume, images: &Images) -> Result<(), StorageError> {
@@ -142,7 +142,9 @@ impl Reflink {
         self.make_directory(images)?;
         durable::remove_scratch(&images.clean())?;
         durable::hard_link_scratch(&source.clean(), &images.clean())?;
-        let copied = durable::copy_scratch(&images.clean(), &images.dirty(), self.group);
+        let what = volume.full_name();
+        let told = Audience { watcher: &self.watcher, what: &what };
+        let copied = durable::copy_scratch(&images.clean(), &images.dirty(), self.group, told);
         if copied.is_err() {
             // As a second name it would keep what the source was from being freed. The first error is the one to tell.
             let _until_the_next_start = durable::remove_scratch(&images.clean());
