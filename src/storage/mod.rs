@@ -39,7 +39,7 @@ pub use loop_device::LoopDevice;
 pub use lvm_thin::LvmThin;
 pub use pools::{Drivers, driver_of};
 pub use reflink::Reflink;
-pub use sparse_copy::{write_sparse, write_sparse_told};
+pub use sparse_copy::{write_sparse, write_sparse_at, write_sparse_told};
 pub use thin_pool::{ThinPool, thin_pool_of};
 pub use vm_storage::{Disk, Started, VmStorage};
 
