@@ -135,6 +135,16 @@ impl System {
         self.root.as_deref()
     }
 
+    /// The same, and whenever data are copied on it, `watcher` hears of that.
+    pub fn watched_by(self, watcher: Arc<dyn CopyWatcher + Send + Sync>) -> System {
+        System { watcher: SharedWatcher::new(watcher), ..self }
+    }
+
+    /// Who hears of copies of data.
+    pub fn watcher(&self) -> SharedWatcher {
+        self.watcher.clone()
+    }
+
     /// qubes.xml, symbolic links resolved.
     pub fn store_file(&self) -> &Path {
         &self.store
@@ -248,16 +258,6 @@ impl System {
         let meminfo = fs::read_to_string("/proc/meminfo").ok()?;
         let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
         line.trim().trim_end_matches("kB").trim().parse::<u64>().ok().map(|kib| kib / 1024)
-    }
-
-    /// The same, and whenever data are copied on it, `watcher` hears of that.
-    pub fn watched_by(self, watcher: Arc<dyn CopyWatcher + Send + Sync>) -> System {
-        System { watcher: SharedWatcher::new(watcher), ..self }
-    }
-
-    /// Who hears of copies of data.
-    pub fn watcher(&self) -> SharedWatcher {
-        self.watcher.clone()
     }
 
     /// Processors of the host.
