@@ -16,3 +16,4 @@ pub mod storage;
 pub mod store;
 pub mod system;
 pub mod tools;
+pub mod watcher;

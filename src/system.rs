@@ -6,6 +6,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use nix::unistd::{Gid, Group, geteuid};
@@ -13,6 +14,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::model::Release;
+use crate::watcher::{CopyWatcher, SharedWatcher};
 
 /// What the command line said of the place to work on; the environment answers for what it left open.
 #[derive(Debug, Clone, Default)]
@@ -85,6 +87,7 @@ pub struct System {
     release: OnceCell<Release>,
     group: OnceCell<Option<Gid>>,
     memory: OnceCell<u64>,
+    watcher: SharedWatcher,
 }
 
 /// Where a store of our own making is, below the root.
@@ -119,6 +122,7 @@ impl System {
             release: OnceCell::new(),
             group: OnceCell::new(),
             memory: OnceCell::new(),
+            watcher: SharedWatcher::default(),
         })
     }
 
@@ -129,6 +133,16 @@ impl System {
 
     pub fn root(&self) -> Option<&Path> {
         self.root.as_deref()
+    }
+
+    /// The same, and whenever data are copied on it, `watcher` hears of that.
+    pub fn watched_by(self, watcher: Arc<dyn CopyWatcher + Send + Sync>) -> System {
+        System { watcher: SharedWatcher::new(watcher), ..self }
+    }
+
+    /// Who hears of copies of data.
+    pub fn watcher(&self) -> SharedWatcher {
+        self.watcher.clone()
     }
 
     /// qubes.xml, symbolic links resolved.

@@ -52,6 +52,26 @@ fn index_and_parser() {
     try_all(&r4_samples(200), 5000, fuzz_bodies::index_and_parser);
 }
 
+#[test]
+fn firewall_of_r3() {
+    let files = [
+        r#"<QubesFirewallRules dns="allow" icmp="allow" policy="deny" yumProxy="deny">
+  <rule address="10.0.0.0" proto="tcp" netmask="8" port="22"/>
+  <rule address="Example.org" proto="udp" port="1000" toport="2000"/>
+  <rule address="1.2.3.4" port="80" toport="80" expire="4102444800"/>
+  <rule address="5.6.7.8/24" proto="any" expire="1000"/>
+</QubesFirewallRules>"#,
+        r#"<QubesFirewallRules policy="allow" dns="deny" icmp="deny"><rule address="10.139.1.1" proto="icmp"/></QubesFirewallRules>"#,
+        r#"<firewall version="2"><rules><rule><properties><property name="action">accept</property></properties></rule></rules></firewall>"#,
+    ];
+    try_all(&files.map(|file| file.as_bytes().to_vec()), 20_000, fuzz_bodies::firewall_of_r3);
+}
+
+#[test]
+fn salvage() {
+    try_all(&r4_samples(40), 1500, fuzz_bodies::salvage);
+}
+
 /// What the fuzzers have found, each with the body that it broke.
 #[test]
 fn what_was_found_once_stays_repaired() {

@@ -216,8 +216,13 @@ fn a_clone_has_the_last_committed_data() {
     write(&place.path("vm-templates/debian/root-dirty.img"), "unfinished");
     let own = |v: Volume| Volume { vid: v.vid.replace("debian", "copy"), owner: "copy".into(), ..v };
     let copy = place.storage("copy", volumes.into_iter().map(own).collect());
+    // What a crash left under the name is nobody's, and no revision of the clone.
+    copy.create().unwrap();
+    write(&place.path("vm-templates/copy/root.img"), "another's");
     copy.create_from(&source.open_committed().unwrap(), &qubes::storage::Unwatched).unwrap();
     assert_eq!(text(&place.path("vm-templates/copy/root.img"), 9), "installed");
+    let images = ["private-precache.img", "private.img", "root-precache.img", "root.img"];
+    assert_eq!(place.names("vm-templates/copy"), images);
     assert!(!copy.is_dirty().unwrap());
 }
 

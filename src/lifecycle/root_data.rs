@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use nix::libc;
 
 use super::LifecycleError;
-use crate::storage::{CopyWatcher, Driver, Volume, Watched, copy_data_told, write_sparse};
+use super::image_archive::{too_large, unpack};
+use crate::storage::{CopyWatcher, Driver, Volume, Watched, copy_data_told};
 
 const IMAGE: &str = "root.img";
 /// More bytes than this are a mistake or an attack: 4 TiB.
@@ -85,7 +86,7 @@ impl RootData {
                 let image = open(path)?;
                 match image.metadata() {
                     Ok(metadata) if metadata.len() > LARGEST => {
-                        Err(LifecycleError::Package(format!("{}: {}", path.display(), too_large())))
+                        Err(LifecycleError::Package(format!("{}: {}", path.display(), too_large(IMAGE, LARGEST))))
                     }
                     Ok(metadata) => Ok(OpenRootData::Image { image, size: metadata.len() }),
                     Err(source) => Err(LifecycleError::Io { what: format!("looking at {}", path.display()), source }),
@@ -124,7 +125,7 @@ impl OpenRootData {
             OpenRootData::Archive { pieces, bytes } => {
                 let pieces = pieces.take().ok_or_else(|| io::Error::other("the archive was read already"))?;
                 let watched = Watched::begin(watcher, volume, Some(*bytes));
-                unpack(Counted { from: pieces, passed: 0, told: &|at| watched.reached(at) }, to, LARGEST)
+                unpack(Counted { from: pieces, passed: 0, told: &|at| watched.reached(at) }, IMAGE, to, LARGEST)
             }
         }
     }
@@ -212,52 +213,6 @@ impl Read for Pieces {
     }
 }
 
-/// Writes the image of an archive, of at most `largest` bytes, into an empty file.
-fn unpack(archive: impl Read, to: &File, largest: u64) -> io::Result<()> {
-    let mut archive = tar::Archive::new(archive);
-    for entry in archive.entries()? {
-        let mut entry = entry?;
-        if has_other_form(&mut entry)? {
-            let text =
-                format!("holes of {IMAGE} are described in another form than old GNU's (tar --format=gnu --sparse)");
-            return Err(io::Error::other(text));
-        }
-        let path = entry.path_bytes();
-        if path.strip_prefix(b"./").unwrap_or(&path) != IMAGE.as_bytes() {
-            continue;
-        }
-        let kind = entry.header().entry_type();
-        if !(kind.is_file() || kind.is_gnu_sparse()) {
-            return Err(io::Error::other(format!("{IMAGE} in the archive is no file")));
-        }
-        let size = entry.size();
-        if size > largest {
-            return Err(io::Error::other(too_large()));
-        }
-        write_sparse(&mut entry, to)?;
-        return match to.metadata()?.len() {
-            written if written == size => Ok(()),
-            written => Err(io::Error::other(format!("{IMAGE} in the archive ends after {written} of {size} bytes"))),
-        };
-    }
-    Err(io::Error::other(format!("there is no {IMAGE} in the archive")))
-}
-
-/// Whether holes are described in a way that would be taken for data.
-fn has_other_form(entry: &mut tar::Entry<'_, impl Read>) -> io::Result<bool> {
-    let Some(extensions) = entry.pax_extensions()? else { return Ok(false) };
-    for extension in extensions {
-        if extension?.key_bytes().starts_with(b"GNU.sparse.") {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
-fn too_large() -> String {
-    format!("{IMAGE} has more than {} TiB", LARGEST >> 40)
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::Write;
@@ -290,7 +245,7 @@ mod tests {
             let RootData::Archive(pieces) = RootData::find_in(dir.path()).unwrap() else { panic!("an archive") };
             assert_eq!(pieces.len(), 4);
             let to = File::create(dir.path().join("to")).unwrap();
-            unpack(Pieces::open(&pieces).unwrap(), &to, LARGEST).unwrap();
+            unpack(Pieces::open(&pieces).unwrap(), IMAGE, &to, LARGEST).unwrap();
             let (made, unpacked) = (scratch.path().join("made"), dir.path().join("to"));
             assert!(fs::read(made).unwrap() == fs::read(&unpacked).unwrap());
             to.sync_all().unwrap();
@@ -303,19 +258,19 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let to = File::create(dir.path().join("to")).unwrap();
         let bytes = sparse_tar(dir.path(), "root.img");
-        let cut = unpack(&bytes[..bytes.len() / 2], &to, LARGEST).unwrap_err().to_string();
+        let cut = unpack(&bytes[..bytes.len() / 2], IMAGE, &to, LARGEST).unwrap_err().to_string();
         assert!(!cut.is_empty());
         let other = tempfile::tempdir().unwrap();
-        let error = unpack(&*sparse_tar(other.path(), "other.img"), &to, LARGEST).unwrap_err().to_string();
+        let error = unpack(&*sparse_tar(other.path(), "other.img"), IMAGE, &to, LARGEST).unwrap_err().to_string();
         assert_eq!(error, "there is no root.img in the archive");
-        assert!(unpack(&b"no archive at all"[..], &to, LARGEST).is_err());
+        assert!(unpack(&b"no archive at all"[..], IMAGE, &to, LARGEST).is_err());
 
         let mut builder = tar::Builder::new(Vec::new());
         let mut header = tar::Header::new_gnu();
         header.set_entry_type(tar::EntryType::Symlink);
         header.set_size(0);
         builder.append_link(&mut header, "root.img", "/etc/shadow").unwrap();
-        let error = unpack(&*builder.into_inner().unwrap(), &to, LARGEST).unwrap_err().to_string();
+        let error = unpack(&*builder.into_inner().unwrap(), IMAGE, &to, LARGEST).unwrap_err().to_string();
         assert!(error.starts_with("root.img in the archive is no file"), "{error}");
     }
 
@@ -336,7 +291,7 @@ mod tests {
             }
             bytes.truncate(random.usize(bytes.len() / 2..bytes.len() * 2).min(bytes.len()));
             let to = tempfile::tempfile_in(dir.path()).unwrap();
-            match unpack(&*bytes, &to, 64 << 20) {
+            match unpack(&*bytes, IMAGE, &to, 64 << 20) {
                 Ok(()) => images += 1,
                 Err(_) => errors += 1,
             }

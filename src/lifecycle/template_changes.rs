@@ -6,7 +6,7 @@ use super::start::known;
 use super::volume_data::NewData;
 use super::{LifecycleError, Session};
 use crate::model::{Class, RemovalError, VmName};
-use crate::storage::{Kind, VmStorage, zero_runs};
+use crate::storage::{CopyWatcher, Kind, VmStorage, zero_runs};
 
 impl Session {
     /// Sees to it that what a halted template wrote is committed, and that nothing of it is missing. A template that stopped
@@ -38,11 +38,11 @@ impl Session {
     }
 
     /// Gives back the room of those parts of a halted template's root volume that are nothing but zeros; returns how many
-    /// bytes that were. What the volume was becomes a revision, and shares the rest with it.
+    /// bytes that were; `watcher` hears of the copy. What the volume was becomes a revision, and shares the rest with it.
     ///
     /// # Errors
     /// It is no template, it runs, or its image cannot be read or written.
-    pub fn trim_template(&self, name: &VmName) -> Result<u64, LifecycleError> {
+    pub fn trim_template(&self, name: &VmName, watcher: &dyn CopyWatcher) -> Result<u64, LifecycleError> {
         self.require_template(name)?;
         let data = {
             let lock = self.lock_qube(name)?;
@@ -57,7 +57,7 @@ impl Session {
         let zeros = zero_runs(&data.file).map_err(failed)?;
         let bytes = zeros.iter().map(|run| run.end - run.start).sum();
         if bytes > 0 {
-            self.replace_data(name, "root", NewData::Without { data: Some(data), zeros }, &crate::storage::Unwatched)?;
+            self.replace_data(name, "root", NewData::Without { data: Some(data), zeros }, watcher)?;
         }
         Ok(bytes)
     }

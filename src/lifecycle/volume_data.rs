@@ -15,7 +15,7 @@ use super::qube_lock::{QubeLock, make_run_directories};
 use super::root_data::OpenRootData;
 use super::settle::Settled;
 use super::start::known;
-use super::volumes::{full_name, refused};
+use super::volumes::refused;
 use super::{LifecycleError, Session};
 use crate::model::VmName;
 use crate::storage::{
@@ -201,7 +201,7 @@ impl Session {
 }
 
 fn not_imported(volume: &Volume, reason: &str) -> LifecycleError {
-    LifecycleError::NotImported { volume: full_name(volume), reason: reason.to_string() }
+    LifecycleError::NotImported { volume: volume.full_name(), reason: reason.to_string() }
 }
 
 impl NewData<'_> {
@@ -239,7 +239,8 @@ impl NewData<'_> {
                 return Err(io::Error::other("the data were read already"));
             }
             NewData::Without { data: Some(data), zeros } => {
-                copy_data_told(&data.file, to, &|_| ())?;
+                let watched = Watched::begin(watcher, name, Some(data.size));
+                copy_data_told(&data.file, to, &|at| watched.reached(at))?;
                 dig_holes(to, zeros)?;
             }
             NewData::Clone(Some(data)) => {

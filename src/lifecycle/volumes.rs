@@ -192,16 +192,11 @@ fn refuse_size(volume: &Volume, driver: &dyn Driver, bytes: u64, shrinking: Shri
         Err(error) => return Err(error.into()),
     };
     match bytes < now {
-        true => Err(LifecycleError::WouldShrink { volume: full_name(volume), now, bytes }),
+        true => Err(LifecycleError::WouldShrink { volume: volume.full_name(), now, bytes }),
         false => Ok(()),
     }
 }
 
-/// A volume as tools name it: `work:private`.
-pub(super) fn full_name(volume: &Volume) -> String {
-    format!("{}:{}", volume.owner, volume.name)
-}
-
 pub(super) fn refused(volume: &Volume, reason: &str) -> LifecycleError {
-    LifecycleError::VolumeRefused { volume: full_name(volume), reason: reason.to_string() }
+    LifecycleError::VolumeRefused { volume: volume.full_name(), reason: reason.to_string() }
 }

@@ -13,7 +13,7 @@ use nix::unistd::{Gid, chown};
 
 use super::clone_range::{Cloned, clone_file};
 use super::sparse_copy::sparse_copy_told;
-use super::{Fill, StorageError};
+use super::{CopyWatcher, Fill, StorageError, Watched};
 use crate::store::replace::{Access, Replacement, directory_of, sync_directory};
 
 /// How a copy differs from its original.
@@ -104,9 +104,52 @@ pub fn create_sparse_scratch(path: &Path, size: u64, group: Option<Gid>) -> Resu
     fill(path, group, |file| file.set_len(size))?.commit_unsynced().map(drop).map_err(cannot_write(path))
 }
 
+/// Who hears of a copy, and what that is called.
+#[derive(Clone, Copy)]
+pub struct Audience<'a> {
+    pub watcher: &'a dyn CopyWatcher,
+    pub what: &'a str,
+}
+
 /// Puts a copy of `from` in the place of `to`: shared blocks where the file system can, else its data.
-pub fn copy(from: &Path, to: &Path, group: Option<Gid>, how: Copy) -> Result<(), StorageError> {
-    fill_with_copy(from, to, group, how)?.commit().map(drop).map_err(cannot_write(to))
+pub fn copy(from: &Path, to: &Path, group: Option<Gid>, how: Copy, told: Audience<'_>) -> Result<(), StorageError> {
+    fill_with_copy(from, to, group, how, told)?.commit().map(drop).map_err(cannot_write(to))
+}
+
+/// Puts a copy of `from` with this many bytes in the place of `to` if the two can share their blocks; says whether they
+/// can. Otherwise nothing changes.
+pub fn share(from: &Path, to: &Path, group: Option<Gid>, size: u64) -> Result<bool, StorageError> {
+    let source = File::open(from).map_err(StorageError::io(format!("opening {}", from.display())))?;
+    let mut is_shared = false;
+    let replacement = fill(to, group, |file| {
+        is_shared = clone_file(&source, file)? == Cloned::Shared;
+        file.set_len(size)
+    })?;
+    if is_shared {
+        replacement.commit().map_err(cannot_write(to))?;
+    }
+    Ok(is_shared)
+}
+
+/// Makes a file that is shorter this long: a hole follows what it has.
+pub fn lengthen(path: &Path, size: u64) -> Result<(), StorageError> {
+    let longer = || {
+        let file = File::options().write(true).open(path)?;
+        if file.metadata()?.len() < size {
+            file.set_len(size)?;
+        }
+        file.sync_all()
+    };
+    longer().map_err(StorageError::io(format!("resizing {}", path.display())))
+}
+
+/// Gives a file the modification time of another.
+pub fn take_time(path: &Path, of: &Path) -> Result<(), StorageError> {
+    let take = || {
+        let time = fs::metadata(of)?.modified()?;
+        File::options().write(true).open(path)?.set_times(FileTimes::new().set_modified(time))
+    };
+    take().map_err(StorageError::io(format!("setting the time of {}", path.display())))
 }
 
 /// Puts what `write` writes into an empty file in the place of `to`.
@@ -128,8 +171,8 @@ pub fn adopt(path: &Path, group: Option<Gid>) -> Result<(), StorageError> {
 }
 
 /// The same, not waiting for the disk.
-pub fn copy_scratch(from: &Path, to: &Path, group: Option<Gid>) -> Result<(), StorageError> {
-    fill_with_copy(from, to, group, Copy::Fresh)?.commit_unsynced().map(drop).map_err(cannot_write(to))
+pub fn copy_scratch(from: &Path, to: &Path, group: Option<Gid>, told: Audience<'_>) -> Result<(), StorageError> {
+    fill_with_copy(from, to, group, Copy::Fresh, told)?.commit_unsynced().map(drop).map_err(cannot_write(to))
 }
 
 /// Makes what was written to a file, by whomever, survive a power loss.
@@ -138,12 +181,19 @@ pub fn sync_file(path: &Path) -> Result<(), StorageError> {
     synced.map_err(StorageError::io(format!("syncing {}", path.display())))
 }
 
-/// Gives an empty file the other's data: shared blocks where the file system can.
-pub fn copy_data(from: &File, to: &File) -> io::Result<()> {
-    copy_data_told(from, to, &|_| ())
+/// Gives an empty file the other's data: shared blocks where the file system can. Of data that have to be copied somebody
+/// hears.
+pub fn copy_data(from: &File, to: &File, told: Audience<'_>) -> io::Result<()> {
+    match clone_file(from, to)? {
+        Cloned::Shared => Ok(()),
+        Cloned::Impossible => {
+            let watched = Watched::begin(told.watcher, told.what, Some(from.metadata()?.len()));
+            sparse_copy_told(from, to, &|at| watched.reached(at))
+        }
+    }
 }
 
-/// The same; `told` hears how far it has come.
+/// The same; `told` hears how far it has come, also when it is there at once.
 pub fn copy_data_told(from: &File, to: &File, told: &dyn Fn(u64)) -> io::Result<()> {
     match clone_file(from, to)? {
         Cloned::Shared => Ok(()),
@@ -151,11 +201,17 @@ pub fn copy_data_told(from: &File, to: &File, told: &dyn Fn(u64)) -> io::Result<
     }
 }
 
-fn fill_with_copy(from: &Path, to: &Path, group: Option<Gid>, how: Copy) -> Result<Replacement, StorageError> {
+fn fill_with_copy(
+    from: &Path,
+    to: &Path,
+    group: Option<Gid>,
+    how: Copy,
+    told: Audience<'_>,
+) -> Result<Replacement, StorageError> {
     let source = File::open(from).map_err(StorageError::io(format!("opening {}", from.display())))?;
     fill(to, group, |file| {
         if how != Copy::Resized(0) {
-            copy_data(&source, file)?;
+            copy_data(&source, file, told)?;
         }
         match how {
             Copy::Fresh => Ok(()),

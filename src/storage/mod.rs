@@ -26,8 +26,8 @@ mod sparse_copy;
 mod thin_pool;
 mod vm_storage;
 mod volume_files;
-pub mod watcher;
 
+pub use crate::watcher::{CopyWatcher, SharedWatcher, Unwatched, Watched};
 pub use clone_range::can_reflink;
 pub use device_mapper::is_available as has_device_mapper;
 pub use dm_file::DmFile;
@@ -39,10 +39,9 @@ pub use loop_device::LoopDevice;
 pub use lvm_thin::LvmThin;
 pub use pools::{Drivers, driver_of};
 pub use reflink::Reflink;
-pub use sparse_copy::{write_sparse, write_sparse_told};
+pub use sparse_copy::{write_sparse, write_sparse_at, write_sparse_told};
 pub use thin_pool::{ThinPool, thin_pool_of};
 pub use vm_storage::{Disk, Started, VmStorage};
-pub use watcher::{CopyWatcher, Unwatched, Watched};
 
 use crate::model::VmName;
 use crate::model::volume::{ResolvedVolume, VolumeError};
@@ -129,6 +128,11 @@ impl Volume {
     /// Whether the guest writes to the only image there is (`spec/r4-storage.md` §1).
     pub fn snapshots_disabled(&self) -> bool {
         self.revisions_to_keep == -1 && self.kind == Kind::Origin
+    }
+
+    /// The volume as tools name it: `work:private`.
+    pub fn full_name(&self) -> String {
+        format!("{}:{}", self.owner, self.name)
     }
 
     /// The volume as messages call it: `volume work:private`.

@@ -27,14 +27,15 @@ fn driver_for(
             let directory = directory(pool, system)?;
             let group = group();
             let locks = VolumeLocks::new(system.run_dir(), group, VolumeLocks::PATIENCE);
-            Ok(Arc::new(Reflink::new(name, directory, setup_check(pool)?, group, locks)))
+            let driver = Reflink::new(name, directory, setup_check(pool)?, group, locks);
+            Ok(Arc::new(driver.watched_by(system.watcher())))
         }
         "file" => {
             let directory = directory(pool, system)?;
             refuse_many_revisions(pool)?;
             let group = group();
             let locks = VolumeLocks::new(system.run_dir(), group, VolumeLocks::PATIENCE);
-            Ok(Arc::new(DmFile::new(name, directory, group, locks)))
+            Ok(Arc::new(DmFile::new(name, directory, group, locks).watched_by(system.watcher())))
         }
         "lvm_thin" => {
             let (volume_group, thin_pool) = (option(pool, "volume_group")?, option(pool, "thin_pool")?);

@@ -99,14 +99,22 @@ pub fn write_sparse(from: impl Read, to: &File) -> io::Result<()> {
 }
 
 /// The same; `told` hears how far it has come.
-pub fn write_sparse_told(mut from: impl Read, to: &File, told: &dyn Fn(u64)) -> io::Result<()> {
+pub fn write_sparse_told(from: impl Read, to: &File, told: &dyn Fn(u64)) -> io::Result<()> {
+    lengthen(to, write_from(from, to, 0, told)?)
+}
+
+/// Writes what `from` gives at this place of a file in which nothing stands there; zeros become holes. Returns where it ends.
+pub fn write_sparse_at(from: impl Read, to: &File, at: u64) -> io::Result<u64> {
+    write_from(from, to, at, &|_| ())
+}
+
+fn write_from(mut from: impl Read, to: &File, mut at: u64, told: &dyn Fn(u64)) -> io::Result<u64> {
     let mut buffer = Vec::with_capacity(BUFFER);
-    let mut at = 0;
     loop {
         buffer.clear();
         let got = from.by_ref().take(BUFFER as u64).read_to_end(&mut buffer)?;
         if got == 0 {
-            return lengthen(to, at);
+            return Ok(at);
         }
         write_unless_zero(to, &buffer, at)?;
         at += got as u64;

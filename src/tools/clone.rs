@@ -59,7 +59,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
         ignore_errors: call.has("ignore-errors"),
     };
     let told = |volume: &str| call.inform(name, &format!("Cloning {volume} volume"));
-    let clone = session.clone_qube(&wish, &Bars::telling(call, name, &told))?;
+    let clone = session.clone_qube(&wish, &Bars::telling(&session, name, &told))?;
     clone.left_out.iter().for_each(|what| call.warn(name, what));
     clone.notes.iter().for_each(|note| call.inform(name, note));
     if let Some(failed) = menus(&session, &source, &clone.name) {

@@ -80,7 +80,7 @@ fn create(call: &Invocation) -> Result<(u8, Option<VmName>), Failure> {
         refused.iter().for_each(|error| app(format!("Error creating VM: {error}")));
         return Ok((u8::from(refused.is_some()), None));
     }
-    let name = match order.create(&session, &Bars::new(call, order.name.unwrap_or("disposable"))) {
+    let name = match order.create(&session, &Bars::new(&session, order.name.unwrap_or("disposable"))) {
         Ok(name) => name,
         Err(error) => {
             app(format!("Error creating VM: {error}"));
@@ -101,7 +101,7 @@ fn create(call: &Invocation) -> Result<(u8, Option<VmName>), Failure> {
         return Ok((PROPERTY_FAILED, numbered));
     }
     if let Some(root) = &order.root
-        && let Err(reason) = root.import(&session, &name, &Bars::new(call, name.as_str()))
+        && let Err(reason) = root.import(&session, &name, &Bars::new(&session, name.as_str()))
     {
         app(format!("Error importing root volume (but VM created): {reason}"));
         return Ok((ROOT_FAILED, numbered));

@@ -9,6 +9,7 @@ use super::Command;
 use super::arguments::{self, THE_QUBE, needed};
 use super::failure::Failure;
 use super::output::{Output, say};
+use super::progress;
 use super::qubes_given::resolve_one;
 use crate::lifecycle::Session;
 use crate::model::{Qubes, Vm, VmName};
@@ -37,7 +38,7 @@ impl Invocation {
 
     /// The place to work on that these options mean.
     pub fn system_at(&self, options: Options) -> Result<System, Failure> {
-        let system = System::new(options)?;
+        let system = progress::shown_on(System::new(options)?, self.is_talkative());
         if system.is_forced() && system.qubesd_socket().is_some_and(|s| answers_at(&s).unwrap_or(false)) {
             let text = "qubesd is running and does not see what is written now; its next save takes it back unless it is \
                         restarted before (systemctl restart qubesd)";

@@ -7,6 +7,7 @@ pub mod arguments;
 mod candidates;
 mod check;
 mod clone;
+mod command_line;
 pub mod complete;
 mod create;
 mod create_default_dvm;

@@ -1,70 +1,114 @@
 //! Showing how far a copy has come: on standard error, where that is a terminal, and nowhere else.
 
-use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::io::{self, IsTerminal as _};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, ThreadId};
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::invocation::Invocation;
-use crate::storage::CopyWatcher;
+use crate::lifecycle::Session;
+use crate::system::System;
+use crate::watcher::{CopyWatcher, SharedWatcher};
 
-/// A bar for each volume whose data are copied, one after the other.
+/// The system with a bar for every copy of data on it, if somebody looks and did not ask for silence.
+pub fn shown_on(system: System, is_wanted: bool) -> System {
+    if is_wanted && io::stderr().is_terminal() { system.watched_by(Arc::new(Terminal::new())) } else { system }
+}
+
+/// A terminal with a bar for each thread that copies.
+struct Terminal {
+    bars: MultiProgress,
+    shown: Mutex<HashMap<ThreadId, Shown>>,
+}
+
+struct Shown {
+    bar: ProgressBar,
+    reached: u64,
+}
+
+impl Terminal {
+    fn new() -> Terminal {
+        let bars = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(5));
+        Terminal { bars, shown: Mutex::default() }
+    }
+
+    /// Puts a bar, or none, in the place of this thread's.
+    fn replace(&self, new: Option<ProgressBar>) {
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        let thread = thread::current().id();
+        if let Some(old) = shown.remove(&thread) {
+            old.bar.finish_and_clear();
+            self.bars.remove(&old.bar);
+        }
+        if let Some(bar) = new {
+            shown.insert(thread, Shown { bar, reached: 0 });
+        }
+    }
+}
+
+impl CopyWatcher for Terminal {
+    fn begins(&self, what: &str, bytes: Option<u64>) {
+        let bar = match bytes {
+            Some(bytes) => ProgressBar::new(bytes).with_style(style(KNOWN)),
+            None => ProgressBar::new_spinner().with_style(style(UNKNOWN)),
+        };
+        let bar = self.bars.add(bar.with_message(what.to_string()));
+        bar.enable_steady_tick(Duration::from_millis(500));
+        self.replace(Some(bar));
+    }
+
+    fn reached(&self, bytes: u64) {
+        // A copy that is shown every few MiB costs nothing; one that is shown every few KiB does.
+        const WORTH_SHOWING: u64 = 1 << 20;
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(shown) = shown.get_mut(&thread::current().id())
+            && bytes.saturating_sub(shown.reached) >= WORTH_SHOWING
+        {
+            shown.reached = bytes;
+            shown.bar.set_position(bytes);
+        }
+    }
+
+    fn ends(&self) {
+        self.replace(None);
+    }
+}
+
+/// Hears of volumes by their own names, and shows them with that of their qube.
 pub struct Bars<'a> {
+    watcher: SharedWatcher,
     /// Whose volumes they are.
     qube: &'a str,
-    is_shown: bool,
-    /// Hears of each volume before its data are copied.
+    /// Hears of each volume before its data are copied, whether somebody looks or not.
     told: &'a dyn Fn(&str),
-    bar: RefCell<Option<ProgressBar>>,
-    reached: Cell<u64>,
 }
 
 impl<'a> Bars<'a> {
-    /// Bars for volumes of `qube`, if somebody looks and did not ask for silence.
-    pub fn new(call: &Invocation, qube: &'a str) -> Bars<'a> {
-        Bars::telling(call, qube, &|_| ())
+    /// Bars for volumes of `qube` where those of its drivers are shown.
+    pub fn new(session: &Session, qube: &'a str) -> Bars<'a> {
+        Bars::telling(session, qube, &|_| ())
     }
 
-    /// The same; `told` hears of each volume, whether somebody looks or not.
-    pub fn telling(call: &Invocation, qube: &'a str, told: &'a dyn Fn(&str)) -> Bars<'a> {
-        let is_shown = call.is_talkative() && io::stderr().is_terminal();
-        Bars { qube, is_shown, told, bar: RefCell::new(None), reached: Cell::new(0) }
+    /// The same; `told` hears of each volume.
+    pub fn telling(session: &Session, qube: &'a str, told: &'a dyn Fn(&str)) -> Bars<'a> {
+        Bars { watcher: session.system.watcher(), qube, told }
     }
 }
 
 impl CopyWatcher for Bars<'_> {
     fn begins(&self, what: &str, bytes: Option<u64>) {
         (self.told)(what);
-        if !self.is_shown {
-            return;
-        }
-        let bar = match bytes {
-            Some(bytes) => ProgressBar::new(bytes).with_style(style(KNOWN)),
-            None => ProgressBar::new_spinner().with_style(style(UNKNOWN)),
-        };
-        bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(5));
-        bar.set_message(format!("{}:{what}", self.qube));
-        bar.enable_steady_tick(Duration::from_millis(500));
-        self.reached.set(0);
-        self.bar.replace(Some(bar));
+        self.watcher.begins(&format!("{}:{what}", self.qube), bytes);
     }
 
     fn reached(&self, bytes: u64) {
-        // A copy that is shown every few MiB costs nothing; one that is shown every few KiB does.
-        const WORTH_SHOWING: u64 = 1 << 20;
-        if let Some(bar) = &*self.bar.borrow()
-            && bytes.saturating_sub(self.reached.get()) >= WORTH_SHOWING
-        {
-            self.reached.set(bytes);
-            bar.set_position(bytes);
-        }
+        self.watcher.reached(bytes);
     }
 
     fn ends(&self) {
-        if let Some(bar) = self.bar.take() {
-            bar.finish_and_clear();
-        }
+        self.watcher.ends();
     }
 }
 

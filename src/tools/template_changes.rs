@@ -6,6 +6,7 @@ use super::arguments::{flag, the_qube};
 use super::failure::Failure;
 use super::invocation::Invocation;
 use super::output::ask;
+use super::progress::Bars;
 use crate::lifecycle::Session;
 use crate::model::VmName;
 use crate::storage::fullness::in_words;
@@ -52,7 +53,7 @@ pub fn revert(call: &mut Invocation) -> Result<u8, Failure> {
 
 pub fn trim(call: &mut Invocation) -> Result<u8, Failure> {
     let (session, name) = template(call)?;
-    call.out.line(&match session.trim_template(&name)? {
+    call.out.line(&match session.trim_template(&name, &Bars::new(&session, name.as_str()))? {
         0 => format!("{name}: no part of its root volume is nothing but zeros"),
         freed => format!("{name}: {} of zeros in its root volume are holes now", in_words(freed)),
     })?;

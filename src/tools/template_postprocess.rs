@@ -59,7 +59,7 @@ fn post_install(call: &mut Invocation, session: &Session, name: &str) -> Result<
         installed_by_rpm: !call.has("no-installed-by-rpm"),
         features: &package.features,
         properties: &package.properties,
-        watcher: &Bars::new(call, name),
+        watcher: &Bars::new(session, name),
     })?;
     installed.notes.iter().for_each(|note| call.warn(name, note));
     if !call.has("skip-start") {

@@ -1,12 +1,13 @@
 //! A process that dies at any of its system calls leaves a volume that the next one can go on with, nothing lost.
 
 use std::env;
+use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 
 use qubes::storage::{Driver, StorageError, Volume};
 
-use crate::dying::{calls_of, run_dying};
+use crate::dying::{calls_of, run_dying, trace_of};
 use crate::pool::{MIB, Pool, driver_in, origin};
 
 #[test]
@@ -66,6 +67,24 @@ fn a_creation_or_a_removal_that_dies_anywhere_can_be_repeated() {
     }
 }
 
+/// What a process that dies cannot show: whether a power loss right after a step would find it on the disk.
+#[test]
+fn the_image_is_on_the_disk_before_the_way_back_is_another() {
+    for (step, synced, renamed) in [
+        (Step::Stop, "private.img", "private-cow.img.old"),
+        (Step::Import, "private-import.img", "private.img"),
+        (Step::Revert, "private-revert.img", "private.img"),
+    ] {
+        let pool = prepared(step, &origin("work", "private"));
+        let calls = trace_of(TEST, &environment(&pool, step));
+        let is_rename = |call: &String| call.contains("rename") && call.contains(&format!("/{renamed}\")"));
+        let at = calls.iter().position(is_rename).unwrap_or_else(|| panic!("{step:?}: {calls:#?}"));
+        let is_sync = |call: &String, name: &str| call.contains(" fsync(") && call.contains(&format!("/{name}"));
+        assert!(calls[..at].iter().any(|call| is_sync(call, synced)), "{step:?}: the data: {calls:#?}");
+        assert!(calls[at..].iter().any(|call| is_sync(call, "work>")), "{step:?}: the directory: {calls:#?}");
+    }
+}
+
 /// What is done in a process of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
@@ -99,18 +118,21 @@ impl Step {
 /// Has `check` look at what a `step` leaves that dies at its first, second, … changing call, and at what a whole one
 /// leaves. Each begins with the same pool.
 fn at_every_call(step: Step, check: impl Fn(&Pool, &Volume, &str)) {
-    const TEST: &str = "crash::one_step_in_a_process_of_its_own";
     let private = origin("work", "private");
-    let environment =
-        |pool: &Pool| [(PLACE, pool.place.path().as_os_str().to_owned()), (STEP, format!("{step:?}").into())];
     let pool = prepared(step, &private);
-    let calls = calls_of(TEST, &environment(&pool));
+    let calls = calls_of(TEST, &environment(&pool, step));
     check(&pool, &private, &format!("{step:?} that nobody kills"));
     for call in calls {
         let pool = prepared(step, &private);
-        run_dying(TEST, &environment(&pool), &call);
+        run_dying(TEST, &environment(&pool, step), &call);
         check(&pool, &private, &format!("{step:?} killed at {call:?}"));
     }
+}
+
+const TEST: &str = "crash::one_step_in_a_process_of_its_own";
+
+fn environment(pool: &Pool, step: Step) -> [(&'static str, OsString); 2] {
+    [(PLACE, pool.place.path().as_os_str().to_owned()), (STEP, format!("{step:?}").into())]
 }
 
 fn prepared(step: Step, private: &Volume) -> Pool {

@@ -5,11 +5,12 @@
 //! the disk does not change, so these are all the states that a crash can leave.
 
 use std::env;
+use std::ffi::OsString;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use crate::dying::{calls_of, run_dying};
+use crate::dying::{calls_of, run_dying, trace_of};
 use crate::loop_mount::FileSystem;
 use crate::pool::{MIB, Pool, locks_beside, origin, pool_on, snapshot, text_in};
 use qubes::storage::{Driver, Reflink, StorageError, Volume};
@@ -19,6 +20,9 @@ fn a_stop_that_dies_anywhere_keeps_what_the_guest_synced() {
     for kind in [FileSystem::Btrfs, FileSystem::Ext4] {
         for recover in [Step::Stop, Step::Start] {
             at_every_call(kind, Step::Stop, &origin("work", "private"), |pool, volume, when| {
+                // Before anybody recovers it, somebody may clone it or begin with it.
+                let clean = text_in(&pool.path("appvms/work/private.img"));
+                assert!(["committed", "synced"].contains(&clean.as_str()), "{when}: {clean}");
                 recover.run(&pool.driver, volume).unwrap();
                 pool.driver.stop(volume).unwrap();
                 assert_eq!(text_in(&pool.path("appvms/work/private.img")), "synced", "{when}");
@@ -45,12 +49,26 @@ fn a_stop_without_snapshots_that_dies_anywhere_keeps_what_the_guest_synced() {
 fn a_start_that_dies_anywhere_can_be_repeated() {
     let private = origin("work", "private");
     let live = Volume { revisions_to_keep: -1, ..private.clone() };
-    for volume in [&private, &live, &snapshot("work", &origin("debian", "root"))] {
-        at_every_call(FileSystem::Btrfs, Step::Start, volume, |pool, volume, when| {
-            pool.driver.start(volume).unwrap();
-            let image = pool.path(&format!("{}-dirty.img", volume.vid));
-            assert_eq!(text_in(&image), "committed", "{when}");
+    for kind in [FileSystem::Btrfs, FileSystem::Ext4] {
+        for volume in [&private, &live, &snapshot("work", &origin("debian", "root"))] {
+            at_every_call(kind, Step::Start, volume, |pool, volume, when| {
+                pool.driver.start(volume).unwrap();
+                let image = pool.path(&format!("{}-dirty.img", volume.vid));
+                assert_eq!(text_in(&image), "committed", "{when}");
+                pool.driver.stop(volume).unwrap();
+                assert_tidy(pool, volume, when);
+            });
+        }
+    }
+}
+
+#[test]
+fn a_start_that_is_taken_back_and_dies_anywhere_costs_nothing() {
+    let private = origin("work", "private");
+    for volume in [&private, &Volume { revisions_to_keep: -1, ..private.clone() }] {
+        at_every_call(FileSystem::Btrfs, Step::Discard, volume, |pool, volume, when| {
             pool.driver.stop(volume).unwrap();
+            assert_eq!(text_in(&pool.path("appvms/work/private.img")), "committed", "{when}");
             assert_tidy(pool, volume, when);
         });
     }
@@ -58,15 +76,17 @@ fn a_start_that_dies_anywhere_can_be_repeated() {
 
 #[test]
 fn a_revert_that_dies_anywhere_loses_neither_state() {
-    at_every_call(FileSystem::Btrfs, Step::Revert, &origin("work", "private"), |pool, volume, when| {
-        let mut states: Vec<String> =
-            pool.driver.revisions(volume).unwrap().iter().map(|r| state(pool, &r.id)).collect();
-        states.push(text_in(&pool.path("appvms/work/private.img")));
-        for kept in ["first", "committed"] {
-            assert!(states.iter().any(|s| s == kept), "{when}: {states:?}");
-        }
-        assert_tidy(pool, volume, when);
-    });
+    for kind in [FileSystem::Btrfs, FileSystem::Ext4] {
+        at_every_call(kind, Step::Revert, &origin("work", "private"), |pool, volume, when| {
+            let mut states: Vec<String> =
+                pool.driver.revisions(volume).unwrap().iter().map(|r| state(pool, &r.id)).collect();
+            states.push(text_in(&pool.path("appvms/work/private.img")));
+            for kept in ["first", "committed"] {
+                assert!(states.iter().any(|s| s == kept), "{when}: {states:?}");
+            }
+            assert_tidy(pool, volume, when);
+        });
+    }
 }
 
 #[test]
@@ -84,11 +104,53 @@ fn an_import_that_dies_anywhere_leaves_the_old_image_or_the_new_one() {
 
 #[test]
 fn a_resize_that_dies_anywhere_leaves_the_old_size_or_the_new_one() {
-    at_every_call(FileSystem::Btrfs, Step::Resize, &origin("work", "private"), |pool, volume, when| {
-        assert!([64 * MIB, 96 * MIB].contains(&pool.driver.size(volume).unwrap()), "{when}");
-        assert_eq!(text_in(&pool.path("appvms/work/private.img")), "committed", "{when}");
-        assert_tidy(pool, volume, when);
-    });
+    for (kind, step, size) in [
+        (FileSystem::Btrfs, Step::Resize, 96 * MIB),
+        (FileSystem::Ext4, Step::Resize, 96 * MIB),
+        (FileSystem::Ext4, Step::Shrink, 32 * MIB),
+    ] {
+        at_every_call(kind, step, &origin("work", "private"), |pool, volume, when| {
+            let now = pool.driver.size(volume).unwrap();
+            assert!([64 * MIB, size].contains(&now), "{when}");
+            assert_eq!(text_in(&pool.path("appvms/work/private.img")), "committed", "{when}");
+            pool.driver.start(volume).unwrap();
+            let dirty = pool.path("appvms/work/private-dirty.img");
+            assert_eq!((text_in(&dirty).as_str(), pool.driver.size(volume).unwrap()), ("committed", now), "{when}");
+            assert_tidy(pool, volume, when);
+        });
+    }
+}
+
+/// What a process that dies cannot show: whether a power loss right after a step would find it on the disk.
+#[test]
+fn what_takes_an_images_place_is_on_the_disk_before_and_its_name_after() {
+    for (step, from, to) in [
+        (Step::Stop, "private-dirty.img", "private.img"),
+        (Step::Import, "private-import.img", "private.img"),
+        (Step::Import, "private-import.img~", "private-import.img"),
+        (Step::Stop, "private.img.3@", "private.img.3@"),
+    ] {
+        let Some(pool) = pool_on(FileSystem::Btrfs) else { return };
+        let volume = origin("work", "private");
+        prepare(&pool, step, &volume);
+        let calls = trace_of(TEST, &environment(&pool, step, &volume));
+        let renames = |call: &&String| {
+            let names: Vec<&str> =
+                call.split('"').skip(1).step_by(2).filter_map(|path| path.rsplit('/').next()).collect();
+            call.contains("rename") && matches!(names[..], [a, b] if a.starts_with(from) && b.starts_with(to))
+        };
+        let renamed = calls.iter().position(|call| renames(&call)).unwrap_or_else(|| panic!("{step:?}: {calls:#?}"));
+        let is_synced = |call: &String, name: &str| {
+            let path = call.split_once('<').and_then(|(_, rest)| rest.split_once('>')).map_or("", |(path, _)| path);
+            call.contains(" fsync(") && path.rsplit('/').next().is_some_and(|last| last.starts_with(name))
+        };
+        let all = calls.join("\n");
+        assert!(calls[..renamed].iter().any(|call| is_synced(call, from)), "{step:?}: the data of {from}: {all}");
+        assert!(
+            calls[renamed..].iter().any(|call| is_synced(call, "work")),
+            "{step:?}: the directory after {to}: {all}"
+        );
+    }
 }
 
 #[test]
@@ -113,6 +175,8 @@ enum Step {
     Revert,
     Import,
     Resize,
+    Shrink,
+    Discard,
     Remove,
 }
 
@@ -120,8 +184,17 @@ enum Step {
 const IMPORTED: &str = "to-import";
 
 impl Step {
-    const ALL: [Step; 7] =
-        [Step::Create, Step::Start, Step::Stop, Step::Revert, Step::Import, Step::Resize, Step::Remove];
+    const ALL: [Step; 9] = [
+        Step::Create,
+        Step::Start,
+        Step::Stop,
+        Step::Revert,
+        Step::Import,
+        Step::Resize,
+        Step::Shrink,
+        Step::Discard,
+        Step::Remove,
+    ];
 
     fn run(self, driver: &Reflink, volume: &Volume) -> Result<(), StorageError> {
         match self {
@@ -131,6 +204,8 @@ impl Step {
             Step::Revert => driver.revert(volume, None),
             Step::Import => driver.import(volume, &imported()),
             Step::Resize => driver.resize(volume, 96 * MIB),
+            Step::Shrink => driver.resize(volume, 32 * MIB),
+            Step::Discard => driver.discard(volume),
             Step::Remove => driver.remove(volume),
         }
     }
@@ -143,13 +218,8 @@ fn imported() -> PathBuf {
 /// Has `check` look at what a `step` leaves that dies at its first, second, … changing call, and at what a whole one
 /// leaves. Each begins with the same pool.
 fn at_every_call(kind: FileSystem, step: Step, volume: &Volume, check: impl Fn(&Pool, &Volume, &str)) {
-    const TEST: &str = "crash::one_step_in_a_process_of_its_own";
     let Some(pool) = pool_on(kind) else { return };
-    let environment = [
-        (DIRECTORY, pool.directory.clone().into_os_string()),
-        (STEP, format!("{step:?}").into()),
-        (VOLUME, format!("{} {}", volume.vid, volume.revisions_to_keep).into()),
-    ];
+    let environment = environment(&pool, step, volume);
     let what = format!("{kind:?}, {step:?} of {}", volume.name);
     prepare(&pool, step, volume);
     let calls = calls_of(TEST, &environment);
@@ -159,6 +229,16 @@ fn at_every_call(kind: FileSystem, step: Step, volume: &Volume, check: impl Fn(&
         run_dying(TEST, &environment, &call);
         check(&pool, volume, &format!("{what} killed at {call:?}"));
     }
+}
+
+const TEST: &str = "crash::one_step_in_a_process_of_its_own";
+
+fn environment(pool: &Pool, step: Step, volume: &Volume) -> [(&'static str, OsString); 3] {
+    [
+        (DIRECTORY, pool.directory.clone().into_os_string()),
+        (STEP, format!("{step:?}").into()),
+        (VOLUME, format!("{} {}", volume.vid, volume.revisions_to_keep).into()),
+    ]
 }
 
 /// A template and a qube with two committed states, running with a third when the step is its stop.
@@ -180,6 +260,7 @@ fn prepare(pool: &Pool, step: Step, volume: &Volume) {
             image.set_len(32 * MIB).unwrap();
             image.write_all_at(b"imported", 4096).unwrap();
         }
+        Step::Discard => pool.driver.start(volume).unwrap(),
         _ => {}
     }
 }

@@ -1,7 +1,8 @@
 //! The life of a volume: what is on disk after each step, and what a guest finds there.
 
-use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::fs::{self, File, FileTimes};
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::Path;
 
 use crate::loop_mount::FileSystem;
 use crate::pool::{MIB, Pool, all_pools, locks_beside, origin, pool_on, snapshot, text_in, volatile};
@@ -95,9 +96,77 @@ fn revisions_are_numbered_pruned_and_reverted_to() {
         }
         let ids: Vec<String> = driver.revisions(&three).unwrap().into_iter().map(|r| r.id).collect();
         assert_eq!(ids, ["2", "3", "4"]);
+        driver.revert(&three, None).unwrap();
+        assert_eq!(text_in(&pool.path("appvms/work/private.img")), "c", "the newest");
         driver.revert(&three, Some("2")).unwrap();
         assert_eq!(text_in(&pool.path("appvms/work/private.img")), "a");
     }
+}
+
+#[test]
+fn the_copy_made_in_advance_is_used_as_long_as_it_is_one() {
+    for pool in all_pools() {
+        let driver = &pool.driver;
+        let private = origin("work", "private");
+        let inode = |name: &str| fs::metadata(pool.path("appvms/work").join(name)).unwrap().ino();
+        driver.create(&private).unwrap();
+        pool.run_once(&private, "committed");
+        let made_in_advance = inode("private-precache.img");
+        driver.start(&private).unwrap();
+        assert_eq!(inode("private-dirty.img"), made_in_advance, "a start is one rename");
+        driver.stop(&private).unwrap();
+
+        // Somebody puts another image there, as a person does who restores one by hand.
+        write_text(&pool.path("appvms/work/private.img"), "by hand");
+        driver.start(&private).unwrap();
+        assert_eq!(text_in(&pool.path("appvms/work/private-dirty.img")), "by hand");
+        driver.stop(&private).unwrap();
+
+        // Or one as old as the other and longer.
+        let clean = File::options().write(true).open(pool.path("appvms/work/private.img")).unwrap();
+        let time = clean.metadata().unwrap().modified().unwrap();
+        clean.set_len(80 * MIB).unwrap();
+        clean.set_times(FileTimes::new().set_modified(time)).unwrap();
+        driver.start(&private).unwrap();
+        assert_eq!(fs::metadata(pool.path("appvms/work/private-dirty.img")).unwrap().len(), 80 * MIB);
+        driver.stop(&private).unwrap();
+    }
+}
+
+#[test]
+fn where_blocks_are_not_shared_a_volume_grows_without_being_copied() {
+    let Some(pool) = pool_on(FileSystem::Ext4) else { return };
+    let driver = &pool.driver;
+    let root = origin("debian", "root");
+    let inode = |name: &str| fs::metadata(pool.path("vm-templates/debian").join(name)).unwrap().ino();
+    driver.create(&root).unwrap();
+    driver.start(&root).unwrap();
+    // With the copies made in advance and for the qube more than half of the file system: there is no room for one more.
+    pool.guest_fills(&root, 100 * MIB);
+    pool.guest_writes(&root, "committed");
+    driver.stop(&root).unwrap();
+    let snapshot = snapshot("work", &root);
+    driver.start(&snapshot).unwrap();
+    let (clean, precache) = (inode("root.img"), inode("root-precache.img"));
+    let reader = driver.open_committed(&root).unwrap();
+
+    driver.resize(&root, 150 * MIB).unwrap();
+    assert_eq!((driver.size(&root).unwrap(), inode("root.img")), (150 * MIB, clean));
+    assert_eq!(
+        (driver.size(&snapshot).unwrap(), reader.size),
+        (101 * MIB, 101 * MIB),
+        "who runs or reads notices nothing"
+    );
+    let image = |name: &str| fs::metadata(pool.path("vm-templates/debian").join(name)).unwrap();
+    let in_advance = image("root-precache.img");
+    assert_eq!(
+        (in_advance.ino(), in_advance.len(), in_advance.modified().unwrap()),
+        (precache, 150 * MIB, image("root.img").modified().unwrap()),
+        "the next start is one rename as before"
+    );
+    driver.start(&root).unwrap();
+    let dirty = pool.path("vm-templates/debian/root-dirty.img");
+    assert_eq!((fs::metadata(&dirty).unwrap().len(), &*text_in(&dirty)), (150 * MIB, "committed"));
 }
 
 #[test]
@@ -123,9 +192,29 @@ fn without_snapshots_the_guest_has_the_only_image() {
 
         driver.start(&snapshot).unwrap();
         assert_eq!(text_in(&pool.path("appvms/work/root-dirty.img")), "after");
+        let fill = driver.export(&live).unwrap();
+        driver.import(&live, &fill).unwrap();
+        driver.resize(&live, 72 * MIB).unwrap();
+        assert_eq!(pool.names("vm-templates/debian"), ["root.img"], "nothing is kept of what it was");
+        assert_eq!((driver.size(&live).unwrap(), driver.is_dirty(&live).unwrap()), (72 * MIB, false));
+        assert!(driver.is_outdated(&snapshot).unwrap());
         pool.run_once(&root, "again");
         assert_eq!(pool.shapes("vm-templates/debian"), ["root-precache.img", "root.img", "root.img.1"]);
     }
+}
+
+#[test]
+fn revisions_of_an_image_that_is_missing_outlive_a_start_without_snapshots() {
+    let Some(pool) = pool_on(FileSystem::Btrfs) else { return };
+    let private = origin("work", "private");
+    pool.driver.create(&private).unwrap();
+    pool.run_once(&private, "one");
+    pool.run_once(&private, "two");
+    fs::remove_file(pool.path("appvms/work/private.img")).unwrap();
+    let live = Volume { revisions_to_keep: -1, ..private.clone() };
+    assert!(refusal(pool.driver.start(&live)).ends_with("private.img is missing"));
+    pool.driver.revert(&private, None).unwrap();
+    assert_eq!(text_in(&pool.path("appvms/work/private.img")), "one");
 }
 
 #[test]
@@ -263,13 +352,20 @@ fn a_dirty_image_of_a_machine_that_died_is_continued_or_committed() {
         let driver = &pool.driver;
         let private = origin("work", "private");
         driver.create(&private).unwrap();
+        let scratch = volatile("work");
+        driver.create(&scratch).unwrap();
+        driver.start(&scratch).unwrap();
+        pool.guest_writes(&scratch, "before the crash");
         driver.start(&private).unwrap();
         pool.guest_writes(&private, "before the crash");
         fs::write(pool.path("appvms/work/private-dirty.img~x1"), "half").unwrap();
         fs::write(pool.path("appvms/work/private-import.img"), "half").unwrap();
         driver.start(&private).unwrap();
-        assert_eq!(pool.names("appvms/work"), ["private-dirty.img", "private.img"]);
+        driver.start(&scratch).unwrap();
+        assert_eq!(pool.names("appvms/work"), ["private-dirty.img", "private.img", "volatile-dirty.img"]);
         assert_eq!(text_in(&pool.path("appvms/work/private-dirty.img")), "before the crash");
+        assert_eq!(text_in(&pool.path("appvms/work/volatile-dirty.img")), "", "a volatile volume begins anew");
+        driver.stop(&scratch).unwrap();
         driver.stop(&private).unwrap();
         driver.stop(&private).unwrap();
         assert_eq!(text_in(&pool.path("appvms/work/private.img")), "before the crash");
@@ -299,7 +395,8 @@ fn shared_blocks_make_a_large_image_cost_nothing() {
         driver.create(&copy).unwrap();
         driver.import(&copy, &driver.export(&root).unwrap()).unwrap();
         assert_eq!(driver.size(&copy).unwrap(), 10 << 30);
-        assert!(driver.usage(&copy).unwrap() >= 220 * MIB);
+        let usage = driver.usage(&copy).unwrap();
+        assert!((220 * MIB..300 * MIB).contains(&usage), "what it takes, shared or not: {usage}");
         let grown = used(&pool).saturating_sub(before);
         assert!(grown < 16 * MIB, "{kind:?}: {grown} bytes more");
     }
@@ -346,6 +443,12 @@ fn a_full_disk_loses_nothing() {
     assert!(error.contains("private-dirty.img: No space left on device"), "{error}");
     assert_eq!(pool.shapes("appvms/work"), ["private.img", "private.img.1"]);
     assert_eq!(text_in(&pool.path("appvms/work/private.img")), "precious");
+}
+
+/// What somebody does to an image by hand.
+fn write_text(image: &Path, text: &str) {
+    let image = File::options().write(true).open(image).unwrap();
+    image.write_all_at(format!("{text:\0<16}").as_bytes(), 4096).unwrap();
 }
 
 fn refusal<T: std::fmt::Debug>(result: Result<T, StorageError>) -> String {

@@ -13,6 +13,7 @@ pub const MIB: u64 = 1 << 20;
 
 /// A pool that is set up, with the file system it lies on.
 pub struct Pool {
+    pub kind: FileSystem,
     pub driver: Reflink,
     pub directory: PathBuf,
     pub mount: LoopMount,
@@ -31,7 +32,7 @@ pub fn pool_on(kind: FileSystem) -> Option<Pool> {
     let locks = locks_beside(&directory);
     let driver = Reflink::new("vm-pool", directory.clone(), kind != FileSystem::Ext4, None, locks);
     driver.setup().unwrap();
-    Some(Pool { driver, directory, mount })
+    Some(Pool { kind, driver, directory, mount })
 }
 
 /// Locks of nobody else, for which nobody waits.

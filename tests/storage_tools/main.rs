@@ -1,5 +1,7 @@
 //! The tools for pools and volumes, on real file systems, down to the bytes on the disk.
 
+mod absent;
+mod full;
 #[path = "../support/libvirt_daemon.rs"]
 mod libvirt_daemon;
 #[path = "../support/loop_mount.rs"]
@@ -14,5 +16,8 @@ mod ran;
 mod running;
 #[path = "../support/skip.rs"]
 mod skip;
+mod small_pool;
+#[path = "../support/strace.rs"]
+mod strace;
 mod system;
 mod template_changes;

@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use crate::loop_mount::FileSystem;
+use crate::strace::{Call, below_strace, calls};
 use crate::system::{MIB, System, finished, random_bytes};
 
 /// The files in which an import is being written.
@@ -201,14 +202,26 @@ fn what_changes_the_volume_meanwhile_stops_the_import() {
     assert!(!system.image("appvms/work").exists(), "nothing is left of it");
 }
 
-/// Runs an import under strace, which kills it before its `number`th call of `call`; says whether it lived to see that.
-fn killed_before(system: &System, file: &std::path::Path, call: &str, number: usize) -> bool {
-    let plain = system.command("qvm-volume import work:private");
-    let mut traced = std::process::Command::new("strace");
-    traced.args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={call}"), "-e"]);
-    traced.arg(format!("inject={call}:signal=SIGKILL:when={number}")).arg(plain.get_program()).args(plain.get_args());
-    traced.arg(file).env("QUBES_ROOT", system.path("/")).stderr(std::process::Stdio::null());
-    !traced.status().unwrap().success()
+/// Which calls change a file or a directory. A new file is empty until the next of them.
+const CHANGING: [&str; 12] = [
+    "ioctl",
+    "fchmod",
+    "fchown",
+    "ftruncate",
+    "pwrite64",
+    "copy_file_range",
+    "fsync",
+    "rename",
+    "renameat2",
+    "unlink",
+    "mkdir",
+    "utimensat",
+];
+
+fn imported(system: &System, file: &std::path::Path) -> std::process::Command {
+    let mut command = system.command("qvm-volume import work:private");
+    command.arg(file);
+    command
 }
 
 #[test]
@@ -216,33 +229,41 @@ fn killed_before_any_step_the_volume_has_the_old_data_or_the_new_and_the_next_im
     if std::process::Command::new("strace").arg("-V").output().is_err() {
         return crate::skip::skip("strace is not installed");
     }
-    let Some(system) = System::on(FileSystem::Btrfs) else { return };
     let contents = [random_bytes(MIB, 1), random_bytes(2 * MIB, 2)];
-    let files = [system.file("data0", &contents[0]), system.file("data1", &contents[1])];
-    system.ok(&format!("qvm-volume import work:private {}", files[0].display()));
-    let (mut now, mut kills) = (0, 0);
-    // Every call of ours that changes a file or a directory here, on its way to the end.
-    for call in ["openat", "ioctl", "fchmod", "fsync", "rename", "unlink", "fcntl"] {
-        for number in 1.. {
-            let wanted = 1 - now;
-            let is_killed = killed_before(&system, &files[wanted], call, number);
-            kills += usize::from(is_killed);
-            let image = system.bytes("appvms/work/private.img");
-            let is = contents.iter().position(|content| *content == image);
-            assert!(is.is_some(), "before {call} {number}: {} bytes that are neither", image.len());
-            now = is.unwrap_or(now);
-            if !is_killed {
-                assert_eq!(now, wanted, "it said that it was done");
-                break;
+    // Where blocks are shared, and where they are copied.
+    for (kind, call_of_its_own) in [(FileSystem::Btrfs, "ioctl"), (FileSystem::Ext4, "copy_file_range")] {
+        let Some(system) = System::on(kind) else { return };
+        let files = [system.file("data0", &contents[0]), system.file("data1", &contents[1])];
+        let import_whole = |which: usize| {
+            system.ok(&format!("qvm-volume import work:private {}", files[which].display()));
+            assert!(system.bytes("appvms/work/private.img") == contents[which], "{kind:?}");
+        };
+        // The second time the directories of locks are there, and a copy of the store for the day.
+        [0, 1, 0].into_iter().for_each(import_whole);
+        let log = system.path("/trace");
+        let traced = below_strace(&imported(&system, &files[1]), &["-o", &log.display().to_string()]).status();
+        assert!(traced.unwrap().success());
+        let steps: Vec<Call> = calls(&log).into_iter().filter(|call| CHANGING.contains(&&*call.name)).collect();
+        assert!(steps.iter().any(|call| call.name == call_of_its_own), "{kind:?}: {steps:?}");
+        let (mut old, mut new) = (0, 0);
+        for call in &steps {
+            import_whole(0);
+            let inject = format!("inject={}:signal=KILL:when={}", call.name, call.number);
+            let trace = format!("trace={}", call.name);
+            let options = ["-o", "/dev/null", "-e", &trace, "-e", &inject];
+            let mut killed = below_strace(&imported(&system, &files[1]), &options);
+            let killed = killed.stderr(std::process::Stdio::null()).status().unwrap();
+            let when = format!("{kind:?}: killed before {}", call.shown());
+            assert_eq!(std::os::unix::process::ExitStatusExt::signal(&killed), Some(9), "{when}: it was not reached");
+            match system.bytes("appvms/work/private.img") {
+                image if image == contents[0] => old += 1,
+                image if image == contents[1] => new += 1,
+                image => panic!("{when}: {} bytes that are neither", image.len()),
             }
-            assert!(number < 400, "{call}: no end");
         }
+        assert!(old > 10 && new > 3, "{kind:?}: {old} kept the old data, {new} had the new");
+        import_whole(1);
+        assert_eq!(being_written(&system), [""; 0]);
+        assert_eq!(system.stored("work", "private", "size").unwrap(), contents[1].len().to_string());
     }
-    assert!(kills > 60, "only {kills}");
-    for wanted in [1 - now, now] {
-        system.ok(&format!("qvm-volume import work:private {}", files[wanted].display()));
-        assert!(system.bytes("appvms/work/private.img") == contents[wanted]);
-    }
-    assert_eq!(being_written(&system), [""; 0]);
-    assert_eq!(system.stored("work", "private", "size").unwrap(), contents[now].len().to_string());
 }

@@ -1,7 +1,7 @@
 //! Volumes of qubes that run.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::libvirt_daemon;
@@ -10,38 +10,59 @@ use crate::skip::skip;
 use crate::system::{MIB, System, random_bytes};
 
 /// A qube whose machine halts in its firmware: all that is needed of a guest here.
-struct Live {
-    system: System,
+pub struct Live {
+    pub system: System,
     root: PathBuf,
 }
 
 impl Live {
-    fn new() -> Option<Live> {
+    pub fn new() -> Option<Live> {
         if let Err(reason) = libvirt_daemon::uri() {
             skip(format_args!("no libvirt: {reason}"));
             return None;
         }
         let system = System::new();
+        let root = system.path("/");
+        let live = Live { system, root };
+        live.needs_no_system("work");
+        Some(live)
+    }
+
+    /// Lets a qube be started although there is nothing on its disks that could boot.
+    pub fn needs_no_system(&self, qube: &str) {
         for setting in ["virt_mode hvm", "memory 64", "maxmem 0", "vcpus 1"] {
-            system.ok(&format!("qvm-prefs work {setting}"));
+            self.system.ok(&format!("qvm-prefs {qube} {setting}"));
         }
         for property in ["kernel", "netvm"] {
-            let set = system.command(&format!("qvm-prefs work {property}")).arg("").status().unwrap();
+            let set = self.system.command(&format!("qvm-prefs {qube} {property}")).arg("").status().unwrap();
             assert!(set.success());
         }
-        let root = system.path("/");
-        Some(Live { system, root })
     }
 
-    fn run(&self, line: &str) -> Ran {
+    pub fn command(&self, line: &str) -> Command {
         let mut words = line.split_whitespace();
         let mut command = Command::new(binary(words.next().unwrap()));
-        ran::run(command.args(words).env("QUBES_ROOT", &self.root))
+        command.args(words).env("QUBES_ROOT", &self.root);
+        command
     }
 
-    fn ok(&self, line: &str) {
+    pub fn run(&self, line: &str) -> Ran {
+        ran::run(&mut self.command(line))
+    }
+
+    pub fn ok(&self, line: &str) {
         let ran = self.run(line);
         assert_eq!(ran.code, 0, "{line}: {ran:?}");
+    }
+}
+
+impl Live {
+    /// How large the machine says that the disk is, which does not look at the image again by itself.
+    fn size_for_the_guest(&self, image: &Path) -> u64 {
+        let uuid = self.run("qvm-prefs work uuid").stdout;
+        let hypervisor = virt::connect::Connect::open(Some(libvirt_daemon::uri().unwrap())).unwrap();
+        let domain = virt::domain::Domain::lookup_by_uuid_string(&hypervisor, uuid.trim()).unwrap();
+        domain.get_block_info(image.to_str().unwrap(), 0).unwrap().capacity
     }
 }
 
@@ -70,6 +91,7 @@ fn a_running_qubes_disk_grows_at_once_and_its_data_are_nobody_elses() {
          echo private | sudo /etc/qubes-rpc/qubes.ResizeDisk\n"
     );
     assert_eq!(fs::metadata(&dirty).unwrap().len(), 8 * MIB);
+    assert_eq!(live.size_for_the_guest(&dirty), 8 * MIB);
     assert_eq!(live.system.stored("work", "private", "size").unwrap(), (8 * MIB).to_string());
 
     let cases = [

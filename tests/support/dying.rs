@@ -19,16 +19,22 @@ pub struct Call {
     number: usize,
 }
 
-/// Runs `test` in a process of its own with this environment to its end; returns every changing call that it made.
-pub fn calls_of(test: &str, environment: &[(&str, OsString)]) -> Vec<Call> {
+/// The changing calls of `test` in a process of its own with this environment, as strace writes them: thread, name,
+/// arguments with the paths of descriptors, result.
+pub fn trace_of(test: &str, environment: &[(&str, OsString)]) -> Vec<String> {
     let log = tempfile::NamedTempFile::new().unwrap();
     let log_option = log.path().as_os_str().to_owned();
     let trace = format!("trace={CHANGING}");
-    let answer = run(test, environment, &["-o".into(), log_option, "-e".into(), trace.into()]);
+    let answer = run(test, environment, &["-y".into(), "-o".into(), log_option, "-e".into(), trace.into()]);
     assert!(answer.status.success(), "{test}: {}", String::from_utf8_lossy(&answer.stderr));
+    std::fs::read_to_string(log.path()).unwrap().lines().map(String::from).collect()
+}
+
+/// Runs `test` in a process of its own with this environment to its end; returns every changing call that it made.
+pub fn calls_of(test: &str, environment: &[(&str, OsString)]) -> Vec<Call> {
     let mut seen: HashMap<(String, String), usize> = HashMap::new();
     let mut calls = Vec::new();
-    for line in std::fs::read_to_string(log.path()).unwrap().lines() {
+    for line in trace_of(test, environment) {
         let Some((thread, call)) = line.split_once(' ') else { continue };
         let Some((name, _)) = call.trim_start().split_once('(') else { continue };
         if !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {

@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 
+use qubes::firewall::{self, Action, FromR3, Version};
 use qubes::format::{self, index};
 use qubes::model::{Class, Qubes, VmName};
 use quick_xml::Reader;
@@ -44,6 +45,82 @@ pub fn old_importer(bytes: &[u8]) {
     format::check(&written).unwrap();
     let read = format::read(written).unwrap();
     assert_eq!(meaning(&read), meaning(&qubes), "from {}", String::from_utf8_lossy(bytes));
+}
+
+/// The rules of R1 to R3: whatever stands in their file, what comes of it is a file of R4 that lets nothing through which
+/// the old one, as far as it can be understood, kept away.
+pub fn firewall_of_r3(bytes: &[u8]) {
+    const NOW: u64 = 1_500_000_000;
+    let FromR3 { rules, left_out } = firewall::from_r3(bytes, NOW);
+    let told = || format!("{rules:?}, {left_out:?} from {}", String::from_utf8_lossy(bytes));
+    let (last, others) = rules.0.split_last().unwrap_or_else(|| panic!("no rule at all: {}", told()));
+    assert_eq!(*last, firewall::Rule::all(last.action), "the last is about everything: {}", told());
+    if firewall::version(bytes) != Version::R3 {
+        assert_eq!(rules, firewall::closed(), "{}", told());
+    }
+    assert!(last.action == Action::Drop || left_out.is_empty(), "open, and not understood: {}", told());
+    let is_own = |rule: &&firewall::Rule| !rule.is_dns && **rule != firewall::Rule::icmp(rule.action);
+    for rule in others.iter().filter(is_own) {
+        assert!(rule.action != last.action, "a rule that is no exception: {}", told());
+        assert!(rule.expire.is_none_or(|end| end > NOW), "{}", told());
+    }
+    assert!(left_out.iter().all(|line| !line.is_empty() && !line.contains(char::is_control)), "{}", told());
+    let file = rules.to_file();
+    assert_eq!(firewall::version(&file), Version::R4, "{}", told());
+    assert!(is_well_formed(&file), "{}", told());
+    // With time rules end, and nothing else changes.
+    let later = firewall::from_r3(bytes, u64::MAX).rules;
+    let kept = rules.0.iter().filter(|rule| rule.expire.is_none());
+    assert!(later.0.iter().eq(kept), "{later:?} is left of {}", told());
+}
+
+/// What is saved of a damaged store: a well-formed one, from which there is nothing more to save, and of which each line has
+/// one of the damaged store's.
+pub fn salvage(bytes: &[u8]) {
+    let Some(saved) = format::salvage(bytes) else { return };
+    let text = String::from_utf8_lossy(&saved.bytes);
+    let shown = || format!("{text}\n{:?}, {:?} from {:?}", saved.steps, saved.lost, String::from_utf8_lossy(bytes));
+    assert!(is_well_formed(&saved.bytes), "{}", shown());
+    quick_agrees_with_careful(&saved.bytes);
+    let last_line = lines_of(bytes);
+    let is_inside = |line: usize| (1..=last_line).contains(&line);
+    assert!(saved.lost.iter().all(|lost| is_inside(lost.line) && !lost.text.is_empty()), "{}", shown());
+    assert!(saved.steps.iter().all(|step| step.line.is_none_or(is_inside)), "{}", shown());
+    let lines: Vec<usize> = (1..=lines_of(&saved.bytes)).map(|line| saved.line_before(line)).collect();
+    assert!(lines.iter().all(|line| *line >= 1), "{lines:?}: {}", shown());
+    if index::careful(bytes).is_ok() && saved.steps.is_empty() {
+        assert_eq!(saved.bytes, bytes, "{}", shown());
+    }
+    let again = format::salvage(&saved.bytes).unwrap_or_else(|| panic!("nothing the second time: {}", shown()));
+    assert_eq!(again.bytes, saved.bytes, "{}", shown());
+    assert!(again.steps.is_empty() && again.lost.is_empty(), "{again:?} after {}", shown());
+    // A copy that has nothing more adds nothing.
+    if let Some((completed, taken)) = format::completed(&saved.bytes, &saved.bytes) {
+        assert!(taken.is_empty() && completed == saved.bytes, "{taken:?}: {}", shown());
+    }
+}
+
+/// As quick-xml has it: one root, and every end fits its beginning.
+fn is_well_formed(bytes: &[u8]) -> bool {
+    let mut reader = Reader::from_reader(bytes);
+    let (mut depth, mut roots) = (0_usize, 0);
+    loop {
+        match reader.read_event() {
+            Ok(Event::Start(_)) => {
+                roots += usize::from(depth == 0);
+                depth += 1;
+            }
+            Ok(Event::Empty(_)) => roots += usize::from(depth == 0),
+            Ok(Event::End(_)) => depth -= 1,
+            Ok(Event::Eof) => return depth == 0 && roots == 1,
+            Ok(_) => {}
+            Err(_) => return false,
+        }
+    }
+}
+
+fn lines_of(bytes: &[u8]) -> usize {
+    bytes.iter().filter(|byte| **byte == b'\n').count() + 1
 }
 
 /// The index beside two full parsers: our own and quick-xml's. In every well-formed file it finds exactly the domains that

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::files::Files;
 use super::{DmFile, cow};
-use crate::storage::durable::{self, Copy};
+use crate::storage::durable::{self, Audience, Copy};
 use crate::storage::in_use::{open_without_layers, refuse_if_open};
 use crate::storage::volume_files::{exists, look, make_directories, remove_import_leftovers};
 use crate::storage::{Committed, Kind, StorageError, Volume, device_mapper, loop_device};
@@ -33,9 +33,9 @@ impl DmFile {
             return Err(StorageError::Refused(text));
         }
         let _alone = self.lock(volume)?;
-        lengthen(&files.image(), bytes)?;
+        durable::lengthen(&files.image(), bytes)?;
         if exists(&files.cow())? {
-            lengthen(&files.cow(), cow::enough_for(bytes))?;
+            durable::lengthen(&files.cow(), cow::enough_for(bytes))?;
         }
         if volume.kind == Kind::Origin && self.is_mapped(&files)? {
             return self.remap_origin(&files);
@@ -73,7 +73,9 @@ impl DmFile {
     }
 
     pub(super) fn import_volume(&self, volume: &Volume, from: &Path) -> Result<(), StorageError> {
-        self.replace_data(volume, |import| durable::copy(from, import, self.group, Copy::Fresh))
+        let what = volume.full_name();
+        let told = Audience { watcher: &self.watcher, what: &what };
+        self.replace_data(volume, |import| durable::copy(from, import, self.group, Copy::Fresh, told))
     }
 
     /// Makes the image that `write` puts at the path it is given the volume's. What the volume had is gone: a COW keeps
@@ -159,16 +161,5 @@ impl DmFile {
 /// A disk has sectors of 512 bytes; what somebody imports need not.
 fn round_up(image: &Path) -> Result<(), StorageError> {
     let length = look(image)?.map_or(0, |image| image.len());
-    if length % 512 == 0 { Ok(()) } else { lengthen(image, length.next_multiple_of(512)) }
-}
-
-fn lengthen(file: &Path, bytes: u64) -> Result<(), StorageError> {
-    let longer = || {
-        let opened = File::options().write(true).open(file)?;
-        if opened.metadata()?.len() < bytes {
-            opened.set_len(bytes)?;
-        }
-        opened.sync_all()
-    };
-    longer().map_err(StorageError::io(format!("resizing {}", file.display())))
+    if length % 512 == 0 { Ok(()) } else { durable::lengthen(image, length.next_multiple_of(512)) }
 }

@@ -20,7 +20,8 @@ pub(super) use self::cow::is_cow;
 use self::files::{Files, volume_of};
 use super::volume_files::{self, exists, look, source_vid};
 use super::{
-    Attachment, Committed, Driver, Fill, Kind, Revision, StorageError, Volume, VolumeLocks, device_mapper, durable,
+    Attachment, Committed, Driver, Fill, Kind, Revision, SharedWatcher, StorageError, Volume, VolumeLocks,
+    device_mapper, durable,
 };
 use crate::store::file_lock::FileLock;
 
@@ -31,12 +32,18 @@ pub struct DmFile {
     directory: PathBuf,
     group: Option<Gid>,
     locks: VolumeLocks,
+    watcher: SharedWatcher,
 }
 
 impl DmFile {
     /// The pool `name` in `directory`. What is made belongs to `group`.
     pub fn new(name: &str, directory: PathBuf, group: Option<Gid>, locks: VolumeLocks) -> DmFile {
-        DmFile { name: name.to_string(), directory, group, locks }
+        DmFile { name: name.to_string(), directory, group, locks, watcher: SharedWatcher::default() }
+    }
+
+    /// The same, and `watcher` hears of data that have to be copied.
+    pub fn watched_by(self, watcher: SharedWatcher) -> DmFile {
+        DmFile { watcher, ..self }
     }
 
     /// Keeps others from the image while it is exchanged, or a run of it begins. Only of an origin can anybody take a

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::DmFile;
 use super::cow::{self, Kept};
 use super::files::Files;
-use crate::storage::durable::{self, copy_data};
+use crate::storage::durable::{self, Audience, copy_data};
 use crate::storage::volume_files::{exists, look};
 use crate::storage::{Revision, StorageError, Volume};
 
@@ -33,10 +33,12 @@ impl DmFile {
         self.refuse_unknown_revision(volume, &files, wanted)?;
         let old = files.old_cow();
         let kept = cow::all_kept(&old)?;
-        exchanged(&files.revert_image(), &files.image(), &old, &kept, self.group)?;
+        let what = volume.full_name();
+        let told = Audience { watcher: &self.watcher, what: &what };
+        exchanged(&files.revert_image(), (&files.image(), &old), &kept, self.group, told)?;
         let back = |kept: &Kept| Kept { device_at: kept.file_at, file_at: kept.device_at, length: kept.length };
         let kept: Vec<Kept> = kept.iter().map(back).collect();
-        exchanged(&files.revert_cow(), &old, &files.image(), &kept, self.group)?;
+        exchanged(&files.revert_cow(), (&old, &files.image()), &kept, self.group, told)?;
         self.forget_committed(&files)?;
         durable::rename(&files.revert_image(), &files.image())?;
         durable::rename(&files.revert_cow(), &old)
@@ -80,15 +82,15 @@ impl DmFile {
 /// not have is zeros, what `of` does not have is left out.
 fn exchanged(
     to: &Path,
-    of: &Path,
-    from: &Path,
+    (of, from): (&Path, &Path),
     blocks: &[Kept],
     group: Option<nix::unistd::Gid>,
+    told: Audience<'_>,
 ) -> Result<(), StorageError> {
     let open = |path: &Path| File::open(path).map_err(StorageError::io(format!("opening {}", path.display())));
     let (of, from) = (open(of)?, open(from)?);
     durable::write(to, group, &mut |file| {
-        copy_data(&of, file)?;
+        copy_data(&of, file, told)?;
         let end = file.metadata()?.len();
         blocks.iter().try_for_each(|block| copy_block(&from, file, *block, end))
     })

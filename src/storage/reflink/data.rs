@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use super::Reflink;
 use super::images::Images;
+use super::lifecycle::is_precache_current;
 use crate::storage::durable::{self, Copy};
 use crate::storage::in_use::refuse_if_open;
-use crate::storage::volume_files::{exists, remove_import_leftovers};
+use crate::storage::volume_files::{exists, look, remove_import_leftovers};
 use crate::storage::{Committed, Kind, StorageError, Volume, loop_device};
 
 impl Reflink {
@@ -26,7 +27,13 @@ impl Reflink {
             return Ok(());
         }
         let _alone = self.lock(volume)?;
-        durable::copy(&images.clean(), &images.clean(), self.group, Copy::Resized(bytes))?;
+        let clean = images.clean();
+        let is_shorter = look(&clean)?.is_some_and(|image| bytes < image.len());
+        if is_shorter {
+            self.copy(volume, &clean, &clean, Copy::Resized(bytes))?;
+        } else if !durable::share(&clean, &clean, self.group, bytes)? {
+            return lengthen_in_place(&images, bytes);
+        }
         self.precache(volume, &images);
         Ok(())
     }
@@ -55,7 +62,7 @@ impl Reflink {
     }
 
     pub(super) fn import_volume(&self, volume: &Volume, from: &Path) -> Result<(), StorageError> {
-        self.replace_data(volume, |import| durable::copy(from, import, self.group, Copy::Fresh))
+        self.replace_data(volume, |import| self.copy(volume, from, import, Copy::Fresh))
     }
 
     /// Makes the image that `write` puts at the path it is given the clean one.
@@ -108,6 +115,20 @@ impl Reflink {
         let text = format!("{}: it is not kept from start to start and cannot be {verb}", volume.label());
         Err(StorageError::Refused(text))
     }
+}
+
+/// Where a copy would take the time and room of a whole image. A hole behind its end changes nothing for whoever reads the
+/// clean image or has a snapshot of it; the copy made in advance grows with it.
+fn lengthen_in_place(images: &Images, bytes: u64) -> Result<(), StorageError> {
+    let (clean, precache) = (images.clean(), images.precache());
+    let is_current = is_precache_current(images)?;
+    durable::lengthen(&clean, bytes)?;
+    // A copy that is not as the clean image is now is never used: a crash here costs only time.
+    if is_current && durable::lengthen(&precache, bytes).and_then(|()| durable::take_time(&precache, &clean)).is_err() {
+        // The times of a file are its owner's alone to set; the next start copies.
+        durable::remove(&precache)?;
+    }
+    Ok(())
 }
 
 fn resize_in_place(image: &Path, bytes: u64) -> Result<(), StorageError> {

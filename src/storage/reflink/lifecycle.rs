@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::Reflink;
 use super::images::Images;
-use crate::storage::durable::{self, Copy};
+use crate::storage::durable::{self, Audience, Copy};
 use crate::storage::in_use::refuse_if_open;
 use crate::storage::volume_files::{exists, look, make_directories, source_vid};
 use crate::storage::{Kind, StorageError, Volume};
@@ -93,22 +93,23 @@ impl Reflink {
     /// and must not count as failed because there was no room for this: the next start copies then, or says why not.
     pub(super) fn precache(&self, volume: &Volume, images: &Images) {
         if !volume.snapshots_disabled() {
-            let _no_room = durable::copy(&images.clean(), &images.precache(), self.group, Copy::SameTime);
+            let _no_room = self.copy(volume, &images.clean(), &images.precache(), Copy::SameTime);
         }
     }
 
     /// The guest gets the clean image itself; nothing of before stays.
     fn start_in_place(&self, volume: &Volume, images: &Images) -> Result<(), StorageError> {
         let _alone = self.lock(volume)?;
+        let goes_on = exists(&images.dirty())?;
+        if !goes_on {
+            // Asked before anything goes: where the image is missing, the revisions are all there is.
+            refuse_if_missing(volume, images)?;
+        }
         let mut superfluous: Vec<_> = images.revisions()?.into_iter().map(|r| r.path).collect();
         superfluous.push(images.precache());
         superfluous.extend(images.of_driver_file()?);
         durable::remove_all(&superfluous)?;
-        if exists(&images.dirty())? {
-            return Ok(());
-        }
-        refuse_if_missing(volume, images)?;
-        durable::rename(&images.clean(), &images.dirty())
+        if goes_on { Ok(()) } else { durable::rename(&images.clean(), &images.dirty()) }
     }
 
     fn start_origin(&self, volume: &Volume, images: &Images) -> Result<(), StorageError> {
@@ -121,7 +122,7 @@ impl Reflink {
             return durable::rename(&images.precache(), &images.dirty());
         }
         durable::remove(&images.precache())?;
-        durable::copy(&images.clean(), &images.dirty(), self.group, Copy::Fresh)
+        self.copy(volume, &images.clean(), &images.dirty(), Copy::Fresh)
     }
 
     fn start_snapshot(&self, volume: &Volume, images: &Images) -> Result<(), StorageError> {
@@ -130,7 +131,10 @@ impl Reflink {
         if !exists(&source.clean())? {
             let (label, image) = (volume.label(), source.clean());
             let why = match exists(&source.dirty())? {
-                true => "is in use without snapshots (revisions_to_keep is -1); shut that qube down first",
+                true => {
+                    "is in use without snapshots (revisions_to_keep is -1), or was not stopped cleanly; shut that qube down, \
+                     or run qubes-recover, first"
+                }
                 false => "is missing",
             };
             return Err(StorageError::Refused(format!("{label}: its source {} {why}", image.display())));
@@ -138,7 +142,14 @@ impl Reflink {
         self.make_directory(images)?;
         durable::remove_scratch(&images.clean())?;
         durable::hard_link_scratch(&source.clean(), &images.clean())?;
-        durable::copy_scratch(&images.clean(), &images.dirty(), self.group)
+        let what = volume.full_name();
+        let told = Audience { watcher: &self.watcher, what: &what };
+        let copied = durable::copy_scratch(&images.clean(), &images.dirty(), self.group, told);
+        if copied.is_err() {
+            // As a second name it would keep what the source was from being freed. The first error is the one to tell.
+            let _until_the_next_start = durable::remove_scratch(&images.clean());
+        }
+        copied
     }
 
     fn remove_files(&self, images: &Images) -> Result<(), StorageError> {
@@ -169,7 +180,7 @@ fn refuse_if_missing(volume: &Volume, images: &Images) -> Result<(), StorageErro
 }
 
 /// Whether the precache is a copy of the clean image as it is now.
-fn is_precache_current(images: &Images) -> Result<bool, StorageError> {
+pub(super) fn is_precache_current(images: &Images) -> Result<bool, StorageError> {
     let (clean, precache) = (look(&images.clean())?, look(&images.precache())?);
     Ok(clean
         .zip(precache)

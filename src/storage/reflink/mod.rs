@@ -19,9 +19,9 @@ use nix::unistd::Gid;
 use self::images::Images;
 pub(super) use self::images::{is_tail, volume_of};
 use super::clone_range::try_reflink;
-use super::durable;
+use super::durable::{self, Audience, Copy};
 use super::volume_files::{self, exists, look, source_vid};
-use super::{Attachment, Committed, Driver, Fill, Kind, Revision, StorageError, Volume, VolumeLocks};
+use super::{Attachment, Committed, Driver, Fill, Kind, Revision, SharedWatcher, StorageError, Volume, VolumeLocks};
 use crate::store::file_lock::FileLock;
 
 /// One pool of driver `file-reflink`.
@@ -32,18 +32,30 @@ pub struct Reflink {
     setup_check: bool,
     group: Option<Gid>,
     locks: VolumeLocks,
+    watcher: SharedWatcher,
 }
 
 impl Reflink {
     /// The pool `name` in `directory`. With `setup_check`, [`Driver::setup`] insists on shared blocks; without, images
     /// are copied where they cannot be shared. What is made belongs to `group`.
     pub fn new(name: &str, directory: PathBuf, setup_check: bool, group: Option<Gid>, locks: VolumeLocks) -> Reflink {
-        Reflink { name: name.to_string(), directory, setup_check, group, locks }
+        Reflink { name: name.to_string(), directory, setup_check, group, locks, watcher: SharedWatcher::default() }
+    }
+
+    /// The same, and `watcher` hears of data that have to be copied.
+    pub fn watched_by(self, watcher: SharedWatcher) -> Reflink {
+        Reflink { watcher, ..self }
     }
 
     /// Keeps others from the clean image while it is exchanged. Only of an origin can anybody take a snapshot.
     fn lock(&self, volume: &Volume) -> Result<Option<FileLock>, StorageError> {
         (volume.kind == Kind::Origin).then(|| self.locks.exclusive(&self.name, &volume.vid)).transpose()
+    }
+
+    /// Puts a copy of an image of the volume in the place of another.
+    fn copy(&self, volume: &Volume, from: &Path, to: &Path, how: Copy) -> Result<(), StorageError> {
+        let what = volume.full_name();
+        durable::copy(from, to, self.group, how, Audience { watcher: &self.watcher, what: &what })
     }
 
     fn images(&self, vid: &str) -> Result<Images, StorageError> {

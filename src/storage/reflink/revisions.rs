@@ -15,7 +15,7 @@ impl Reflink {
             return Ok(());
         }
         let time = clean.modified().map_err(StorageError::io(format!("looking at {}", images.clean().display())))?;
-        durable::copy(&images.clean(), &images.next_revision(time)?, self.group, Copy::SameTime)
+        self.copy(volume, &images.clean(), &images.next_revision(time)?, Copy::SameTime)
     }
 
     /// Removes all but the newest revisions; the commit that follows in the same directory waits for the disk.

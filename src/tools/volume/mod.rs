@@ -237,7 +237,7 @@ fn import(call: &Invocation, session: &Session, text: &str, path: &str) -> Resul
         "-" => io::stdin().as_fd().try_clone_to_owned().map(File::from).map_err(failed)?,
         path => File::open(path).map_err(failed)?,
     };
-    let bars = Bars::new(call, name.as_str());
+    let bars = Bars::new(session, name.as_str());
     session.import_volume(&name, &volume, &file, length, &bars).map_err(error)?;
     Ok(0)
 }
@@ -248,7 +248,7 @@ fn clone(call: &mut Invocation, session: &Session, source: &str, target: &str) -
     if !agreed(call, question, "Clone cancelled.")? {
         return Ok(0);
     }
-    let bars = Bars::new(call, target.0.as_str());
+    let bars = Bars::new(session, target.0.as_str());
     session.clone_volume((&source.0, &source.1), (&target.0, &target.1), &bars).map_err(error)?;
     Ok(0)
 }

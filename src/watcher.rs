@@ -1,5 +1,8 @@
 //! Telling whoever waits how far a copy has come.
 
+use std::fmt;
+use std::sync::Arc;
+
 /// Hears of data that are being copied.
 pub trait CopyWatcher {
     /// The data of a volume (or of whatever is called `what`) begin to be copied: this many bytes, holes among them, where
@@ -9,6 +12,42 @@ pub trait CopyWatcher {
     fn reached(&self, bytes: u64);
     /// The copy is complete, or there will be none.
     fn ends(&self);
+}
+
+/// Who hears of every copy on a system, also of those by which a driver starts, commits and brings back volumes.
+#[derive(Clone)]
+pub struct SharedWatcher(Arc<dyn CopyWatcher + Send + Sync>);
+
+impl SharedWatcher {
+    pub fn new(watcher: Arc<dyn CopyWatcher + Send + Sync>) -> SharedWatcher {
+        SharedWatcher(watcher)
+    }
+}
+
+impl Default for SharedWatcher {
+    fn default() -> SharedWatcher {
+        SharedWatcher(Arc::new(Unwatched))
+    }
+}
+
+impl fmt::Debug for SharedWatcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SharedWatcher")
+    }
+}
+
+impl CopyWatcher for SharedWatcher {
+    fn begins(&self, what: &str, bytes: Option<u64>) {
+        self.0.begins(what, bytes);
+    }
+
+    fn reached(&self, bytes: u64) {
+        self.0.reached(bytes);
+    }
+
+    fn ends(&self) {
+        self.0.ends();
+    }
 }
 
 /// Nobody.

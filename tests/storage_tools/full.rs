@@ -1,0 +1,52 @@
+//! A pool without any room left: each tool that needs some says so in one line, and everything is as it was.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+
+use crate::small_pool::{OLD, SmallPool};
+use crate::system::random_bytes;
+
+#[test]
+fn start_commit_clone_and_import_fail_with_a_line_and_leave_the_old_data() {
+    let Some(pool) = SmallPool::new() else { return };
+    let live = &pool.live;
+    let (old, new) = (random_bytes(OLD, 1), live.system.file("new", &random_bytes(OLD, 2)));
+    live.ok("qvm-start busy");
+    let disk = File::options().write(true).open(pool.image("busy/private-dirty.img")).unwrap();
+    disk.write_all_at(b"synced by the guest", 0).unwrap();
+    disk.sync_all().unwrap();
+
+    let before = live.run("qvm-pool");
+    assert_eq!((before.code, &*before.stderr), (0, ""), "there is room");
+    pool.fill();
+    for line in ["qvm-pool", "qvm-pool info small", "qvm-ls"] {
+        let warned = live.run(line);
+        assert!(warned.code == 0 && warned.stderr.contains("pool small is nearly full: 9"), "{line}: {warned:?}");
+    }
+    let names = pool.names();
+    pool.fails("qvm-start idle", &["idle"]);
+    pool.fails("qvm-clone -q -P small idle copy", &["copy"]);
+    pool.fails(&format!("qvm-volume import idle:private {}", new.display()), &["idle:private"]);
+    pool.fails("qvm-volume clone -f busy:private idle:private", &["idle:private"]);
+    assert_eq!(pool.names(), names, "nothing is left of what failed");
+    assert!(!live.run("qvm-ls --raw-list").stdout.contains("copy"), "there is no half a qube");
+    assert!(pool.bytes("idle/private.img") == old);
+
+    // The guest ends, and what it wrote cannot be committed: it stays where it is, and nothing else changes.
+    live.run("qvm-kill busy");
+    pool.fails("qubes-recover", &["busy"]);
+    assert!(pool.bytes("busy/private.img") == old);
+    assert!(pool.bytes("busy/private-dirty.img").starts_with(b"synced by the guest"));
+
+    pool.make_room();
+    live.ok("qubes-recover");
+    assert!(pool.bytes("busy/private.img").starts_with(b"synced by the guest"));
+    live.ok("qvm-clone -q -P small busy copy");
+    live.ok(&format!("qvm-volume import idle:private {}", new.display()));
+    live.ok("qvm-start idle");
+    for qube in ["idle", "busy", "copy"] {
+        live.run(&format!("qvm-kill {qube}"));
+        live.ok(&format!("qvm-remove -f {qube}"));
+    }
+    assert!(pool.names().iter().all(|name| name.starts_with("base/")), "{:?}", pool.names());
+}

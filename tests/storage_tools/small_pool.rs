@@ -1,0 +1,109 @@
+//! A pool on a small file system of its own, with qubes that can be started.
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+
+use crate::loop_mount::{FileSystem, LoopMount};
+use crate::running::Live;
+use crate::skip::skip;
+use crate::system::{MIB, random_bytes};
+
+/// What private images have.
+pub const OLD: u64 = 24 * MIB;
+
+/// A pool on a small file system of its own, whose files share no blocks: so that everything needs room for a whole image.
+pub struct SmallPool {
+    pub live: Live,
+    mount: LoopMount,
+}
+
+impl SmallPool {
+    pub fn new() -> Option<SmallPool> {
+        let mount = match LoopMount::new(FileSystem::Ext4) {
+            Ok(mount) => mount,
+            Err(reason) => {
+                skip(format_args!("ext4: {reason}"));
+                return None;
+            }
+        };
+        let live = Live::new()?;
+        symlink(mount.path(), live.system.path("/small")).unwrap();
+        live.ok("qvm-pool add small file-reflink -o dir_path=/small -o setup_check=no");
+        live.ok("qvm-create -C TemplateVM -l black -P small base");
+        let data = live.system.file("data", &random_bytes(8 * MIB, 1));
+        live.ok(&format!("qvm-volume import base:root {}", data.display()));
+        // Larger than the root image, whose room a stop gives back first.
+        let data = live.system.file("data", &random_bytes(OLD, 1));
+        for qube in ["busy", "idle"] {
+            live.ok(&format!("qvm-create -l red -t base -P small {qube}"));
+            live.ok(&format!("qvm-volume import {qube}:private {}", data.display()));
+            live.needs_no_system(qube);
+        }
+        Some(SmallPool { live, mount })
+    }
+
+    pub fn image(&self, image: &str) -> PathBuf {
+        self.mount.path().join("appvms").join(image)
+    }
+
+    pub fn bytes(&self, image: &str) -> Vec<u8> {
+        fs::read(self.image(image)).unwrap()
+    }
+
+    /// The names of all that is in the pool, without the times of revisions.
+    pub fn names(&self) -> Vec<String> {
+        let mut names = Vec::new();
+        for kind in ["appvms", "vm-templates"] {
+            for qube in fs::read_dir(self.mount.path().join(kind)).unwrap() {
+                let qube = qube.unwrap();
+                for image in fs::read_dir(qube.path()).unwrap() {
+                    let image = image.unwrap().file_name().into_string().unwrap();
+                    let image = image.split('@').next().unwrap_or_default();
+                    names.push(format!("{}/{image}", qube.file_name().into_string().unwrap()));
+                }
+            }
+        }
+        names.sort();
+        names
+    }
+
+    /// Fills the file system to the last byte.
+    pub fn fill(&self) {
+        let mut random = fastrand::Rng::with_seed(3);
+        for (number, size) in [MIB as usize, 4096, 1].into_iter().enumerate() {
+            let Ok(mut file) = File::create(self.mount.path().join(format!("filler-{number}"))) else { break };
+            let mut piece = vec![0; size];
+            random.fill(&mut piece);
+            while file.write_all(&piece).is_ok() {}
+            let _full = file.sync_all();
+        }
+    }
+
+    pub fn make_room(&self) {
+        for number in 0..3 {
+            let _may_not_be_there = fs::remove_file(self.mount.path().join(format!("filler-{number}")));
+        }
+    }
+
+    /// A command that fails for want of room with one line of its own, in which these words are.
+    pub fn fails(&self, line: &str, words: &[&str]) {
+        let ran = self.live.run(line);
+        let told: Vec<&str> = ran.stderr.lines().filter(|told| !told.contains("is nearly full")).collect();
+        assert!(ran.code != 0 && told.len() == 1, "{line}: {ran:?}");
+        for word in words.iter().chain(&["No space left on device"]) {
+            assert!(told[0].contains(word), "{line}: no '{word}': {ran:?}");
+        }
+    }
+}
+
+impl Drop for SmallPool {
+    fn drop(&mut self) {
+        self.make_room();
+        for qube in ["busy", "idle"] {
+            self.live.run(&format!("qvm-kill {qube}"));
+            self.live.run(&format!("qvm-remove -f {qube}"));
+        }
+    }
+}
