@@ -5,16 +5,12 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::place::{create, create_netvm, monitors};
-use crate::scratch::{Ran, Scratch, until};
-use crate::{libvirt_daemon, skip};
+use crate::place::{create, create_netvm, monitors, system_that_boots_nothing};
+use crate::scratch::{Ran, until};
 
 #[test]
 fn twenty_qubes_start_at_once_and_who_reads_meanwhile_gets_right_answers() {
-    if let Err(reason) = libvirt_daemon::uri() {
-        return skip::skip(format_args!("no libvirt: {reason}"));
-    }
-    let scratch = Scratch::with_template();
+    let Some(scratch) = system_that_boots_nothing() else { return };
     create_netvm(&scratch, "sys-net", "");
     let names: Vec<String> = (0..20).map(|number| format!("q{number:02}")).collect();
     create(&scratch, "q00", "sys-net");

@@ -10,17 +10,12 @@ use qubes::model::PowerState;
 
 use crate::killed::{CHANGES, calls_of, calls_of_start, killed_at, stopped_at, telling};
 use crate::own_daemon::{self, Daemon};
-use crate::place::{create, hypervisor, kill_monitor, monitors};
+use crate::place::{create, hypervisor, kill_monitor, monitors, system_that_boots_nothing};
 use crate::scratch::{Scratch, until};
-use crate::{libvirt_daemon, skip};
 
 /// A system with the qube `work`, which boots nothing.
 fn system_with_work() -> Option<Scratch> {
-    if let Err(reason) = libvirt_daemon::uri() {
-        skip::skip(format_args!("no libvirt: {reason}"));
-        return None;
-    }
-    let scratch = Scratch::with_template();
+    let scratch = system_that_boots_nothing()?;
     create(&scratch, "work", "");
     Some(scratch)
 }
