@@ -121,14 +121,18 @@ fn a_guest_finds_required_disks_from_its_start_and_sees_others_come_and_go() {
         wait_for_words(&scratch, words);
     }
 
-    for (path, sign) in [(file.path(), "A-FILE"), (&device.node, "A-DEVICE")] {
-        assert_eq!(session.attach_drive(&work(), &disk(path)).unwrap(), "vdl", "the first name that is free");
-        assert_eq!(disks(&session).last().unwrap(), &("vdl".to_string(), path.to_path_buf()));
+    let come = [(file.path(), "A-FILE", "vdl"), (&device.node, "A-DEVICE", "vdm")];
+    for (path, sign, name) in come {
+        assert_eq!(session.attach_drive(&work(), &disk(path)).unwrap(), name, "the first name that is free");
         wait_for_words(&scratch, &format!("DISK {sign} ro=0"));
-        session.detach_drive(&work(), "vdl").unwrap();
-        wait_for_words(&scratch, &format!("LOST {sign}"));
-        assert_eq!(disks(&session), from_the_start);
     }
+    let come = come.map(|(path, sign, name)| (sign, (name.to_string(), path.to_path_buf())));
+    assert_eq!(disks(&session)[3..], come.clone().map(|(_, disk)| disk));
+    for (sign, (name, _)) in come {
+        session.detach_drive(&work(), &name).unwrap();
+        wait_for_words(&scratch, &format!("LOST {sign}"));
+    }
+    assert_eq!(disks(&session), from_the_start);
 
     let refusal = |error: LifecycleError| error.to_string();
     let missing = refusal(session.attach_drive(&work(), &disk(Path::new("/nonexistent.img"))).unwrap_err());
