@@ -27,6 +27,9 @@ pub struct Options {
     pub no_wait: bool,
     /// Write although a live qubesd owns the file.
     pub force: bool,
+    /// Who hears, in one line each, what a person should know and what is no error: a tool's standard error, a monitor's
+    /// log. Nobody unless said.
+    pub tell: Option<fn(&str)>,
 }
 
 /// Why the place to work on cannot be told.
@@ -45,6 +48,7 @@ struct Configuration {
     store: StoreSection,
     host: HostSection,
     hypervisor: HypervisorSection,
+    storage: StorageSection,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -66,6 +70,12 @@ struct HypervisorSection {
     uri: Option<String>,
 }
 
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct StorageSection {
+    nearly_full: Option<u64>,
+}
+
 /// The place one invocation works on.
 #[derive(Debug, Clone)]
 pub struct System {
@@ -76,6 +86,7 @@ pub struct System {
     offline: bool,
     no_wait: bool,
     force: bool,
+    tell: Option<fn(&str)>,
     uri: Option<String>,
     lvm_pool: Option<String>,
     cache: PathBuf,
@@ -109,6 +120,7 @@ impl System {
             offline: options.offline || env::var_os("QUBES_OFFLINE").is_some_and(|v| !v.is_empty() && v != "0"),
             no_wait: options.no_wait,
             force: options.force,
+            tell: options.tell,
             uri: env::var("QUBES_LIBVIRT_URI").ok().filter(|u| !u.is_empty()),
             lvm_pool: env::var("DEFAULT_LVM_POOL").ok().filter(|p| !p.is_empty()),
             cache: cache_directory(),
@@ -120,6 +132,13 @@ impl System {
             group: OnceCell::new(),
             memory: OnceCell::new(),
         })
+    }
+
+    /// Tells whoever uses this system what is no error.
+    pub fn tell(&self, line: &str) {
+        if let Some(tell) = self.tell {
+            tell(line);
+        }
     }
 
     /// A built-in path, below the root where there is one.
@@ -244,6 +263,11 @@ impl System {
         let meminfo = fs::read_to_string("/proc/meminfo").ok()?;
         let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
         line.trim().trim_end_matches("kB").trim().parse::<u64>().ok().map(|kib| kib / 1024)
+    }
+
+    /// From this share of its room in use on, in percent, a pool is told of (`[storage] nearly_full`); above 100 never.
+    pub fn nearly_full(&self) -> Option<u64> {
+        self.configuration.storage.nearly_full
     }
 
     /// Processors of the host.
