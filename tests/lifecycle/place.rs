@@ -1,6 +1,7 @@
 //! Systems whose qubes boot something.
 
 use std::fs;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -50,6 +51,13 @@ pub fn create_netvm(scratch: &Scratch, name: &str, netvm: &str) {
 
 pub fn hypervisor() -> LazyHypervisor {
     LazyHypervisor::new(libvirt_daemon::uri().unwrap())
+}
+
+/// The first bytes of an image, of which most is empty.
+pub fn beginning(image: &Path, count: usize) -> Vec<u8> {
+    let mut bytes = vec![0; count];
+    fs::File::open(image).unwrap().read_exact_at(&mut bytes, 0).unwrap();
+    bytes
 }
 
 /// Waits until the guest has said its greeting `times` times since the console was made.
