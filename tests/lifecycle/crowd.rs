@@ -1,6 +1,6 @@
 //! Twenty qubes started at once while others read.
 
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -19,23 +19,22 @@ fn twenty_qubes_start_at_once_and_who_reads_meanwhile_gets_right_answers() {
     }
     let uuids: Vec<String> = names.iter().map(|name| scratch.uuid(name).to_string()).collect();
     let done = AtomicBool::new(false);
-    let longest = Mutex::new(Duration::ZERO);
+    // Each read beside a process that does nothing: how long both took.
+    let (reads, bare) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {
         for reader in 0..2 {
-            let (scratch, uuids, done, longest) = (&scratch, &uuids, &done, &longest);
+            let (scratch, uuids, done, reads, bare) = (&scratch, &uuids, &done, &reads, &bare);
             scope.spawn(move || {
                 while !done.load(Ordering::SeqCst) {
                     for number in (reader..20).step_by(2) {
                         let begun = Instant::now();
                         let ran = scratch.run("qvm-prefs", &[&format!("q{number:02}"), "uuid"]);
-                        assert_eq!(
-                            (ran.code, ran.stdout.trim(), &*ran.stderr),
-                            (0, uuids[number].as_str(), ""),
-                            "{ran:?}"
-                        );
-                        let took = begun.elapsed();
-                        let mut longest = longest.lock().unwrap();
-                        *longest = took.max(*longest);
+                        reads.lock().unwrap().push(begun.elapsed());
+                        let right = (0, uuids[number].as_str(), "");
+                        assert_eq!((ran.code, ran.stdout.trim(), &*ran.stderr), right, "{ran:?}");
+                        let begun = Instant::now();
+                        assert!(Command::new("true").output().unwrap().status.success());
+                        bare.lock().unwrap().push(begun.elapsed());
                     }
                     let listed = scratch.ok("qvm-ls", &["--raw-data", "--fields", "name,state"]);
                     assert_eq!(listed.lines().count(), 23, "{listed}");
@@ -51,13 +50,23 @@ fn twenty_qubes_start_at_once_and_who_reads_meanwhile_gets_right_answers() {
             assert_eq!((ran.code, &*ran.stderr), (0, ""), "{ran:?}");
         }
     });
+    let states = scratch.ok("qvm-ls", &["--raw-data", "--fields", "state", "--exclude", "tpl", "--all"]);
+    assert!(states.lines().count() == 22 && states.lines().all(|state| state == "Running"), "{states}");
     for name in names.iter().map(String::as_str).chain(["sys-net"]) {
-        assert_eq!(scratch.state(name), "Running", "{name}");
         until("it is watched once", || monitors(&scratch, name).len() == 1);
     }
-    // A start takes seconds; whoever waited for one would have taken as long.
-    println!("the longest read took {:?}", longest.into_inner().unwrap());
+    // A start takes seconds; whoever waited for one would have taken as long. `make bench` measures the budget more exactly.
+    let of_reads = nineteen_of_twenty(reads.into_inner().unwrap());
+    let of_bare = nineteen_of_twenty(bare.into_inner().unwrap());
+    println!("19 of 20 reads took at most {of_reads:?}, of processes that do nothing {of_bare:?}");
+    assert!(of_reads <= 4 * of_bare + Duration::from_millis(20), "{of_reads:?} beside {of_bare:?}");
     scratch.ok("qvm-kill", &["--all"]);
     let images = scratch.images("appvms/sys-net");
     assert!(images.iter().any(|image| image.starts_with("private.img.1@")), "the netvm was started once: {images:?}");
+}
+
+/// The time within which nineteen of twenty were done.
+fn nineteen_of_twenty(mut took: Vec<Duration>) -> Duration {
+    took.sort_unstable();
+    took[took.len() * 19 / 20]
 }

@@ -9,7 +9,7 @@ use nix::fcntl::{FallocateFlags, fallocate};
 use crate::faults::{committed, runs_in_order, sign, stopped_unwatched, works_again};
 use crate::killed::{CHANGES, Stopped, calls_of, calls_of_start, stopped_at, telling};
 use crate::loop_mount::{FileSystem, LoopMount};
-use crate::place::create;
+use crate::place::{create, in_shares};
 use crate::scratch::{Ran, Scratch};
 use crate::{libvirt_daemon, skip};
 
@@ -61,11 +61,7 @@ fn a_disk_that_runs_full_in_any_phase_costs_nothing_that_was_synced() {
         Err(reason) => return skip::skip(reason),
     };
     // Each file system has every other phase.
-    std::thread::scope(|scope| {
-        for (share, mount) in mounts.iter().enumerate() {
-            scope.spawn(move || runs_full_in_phases(mount, &|phase| phase % kinds.len() == share));
-        }
-    });
+    in_shares(kinds.len(), |is_mine| runs_full_in_phases(&mounts[usize::from(!is_mine(0))], is_mine));
 }
 
 fn runs_full_in_phases(mount: &LoopMount, is_mine: &dyn Fn(usize) -> bool) {

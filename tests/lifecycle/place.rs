@@ -19,7 +19,7 @@ pub fn system() -> Option<Scratch> {
 }
 
 /// Whether there is libvirt; says why a test skips where there is not.
-fn has_libvirt() -> bool {
+pub fn has_libvirt() -> bool {
     libvirt_daemon::uri().inspect_err(|reason| skip::skip(format_args!("no libvirt: {reason}"))).is_ok()
 }
 
@@ -36,6 +36,17 @@ pub fn system_booting(kernel: &[u8]) -> Option<Scratch> {
         scratch.ok("qvm-prefs", &["tpl", property, value]);
     }
     Some(scratch)
+}
+
+/// Does the same in several systems at once, each told which of the cases are its own: what takes the time is waiting for
+/// libvirt.
+pub fn in_shares(shares: usize, work: impl Fn(&dyn Fn(usize) -> bool) + Sync) {
+    std::thread::scope(|scope| {
+        for share in 0..shares {
+            let work = &work;
+            scope.spawn(move || work(&|case| case % shares == share));
+        }
+    });
 }
 
 /// Creates a red AppVM with this netvm, which may be empty.
