@@ -89,6 +89,7 @@ pub struct System {
     tell: Option<fn(&str)>,
     uri: Option<String>,
     lvm_pool: Option<String>,
+    nearly_full: Option<u64>,
     cache: PathBuf,
     path: OsString,
     libexec: Option<PathBuf>,
@@ -103,7 +104,7 @@ const STORE: &str = "/var/lib/qubes/qubes.xml";
 
 impl System {
     /// Looks at the environment (`QUBES_ROOT`, `QUBES_XML_PATH`, `QUBES_OFFLINE`, `QUBES_LIBVIRT_URI`,
-    /// `DEFAULT_LVM_POOL`) and core.toml.
+    /// `DEFAULT_LVM_POOL`, `QUBES_NEARLY_FULL`) and core.toml.
     pub fn new(options: Options) -> Result<System, SystemError> {
         let root = options.root.or_else(|| path_from("QUBES_ROOT"));
         let root = root.map(|path| fs::canonicalize(&path).map_err(|source| SystemError::Root { path, source }));
@@ -123,6 +124,7 @@ impl System {
             tell: options.tell,
             uri: env::var("QUBES_LIBVIRT_URI").ok().filter(|u| !u.is_empty()),
             lvm_pool: env::var("DEFAULT_LVM_POOL").ok().filter(|p| !p.is_empty()),
+            nearly_full: env::var("QUBES_NEARLY_FULL").ok().and_then(|percent| percent.parse().ok()),
             cache: cache_directory(),
             path: env::var_os("PATH").unwrap_or_else(|| "/usr/sbin:/usr/bin:/sbin:/bin".into()),
             libexec: env::current_exe().ok().and_then(|exe| Some(exe.parent()?.to_path_buf())),
@@ -265,9 +267,10 @@ impl System {
         line.trim().trim_end_matches("kB").trim().parse::<u64>().ok().map(|kib| kib / 1024)
     }
 
-    /// From this share of its room in use on, in percent, a pool is told of (`[storage] nearly_full`); above 100 never.
+    /// The share of its room in use, in percent, from which on a pool is told of: `QUBES_NEARLY_FULL`, else `[storage]
+    /// nearly_full` of core.toml; above 100 never.
     pub fn nearly_full(&self) -> Option<u64> {
-        self.configuration.storage.nearly_full
+        self.nearly_full.or(self.configuration.storage.nearly_full)
     }
 
     /// Processors of the host.
