@@ -24,7 +24,7 @@ install-completions:
 	$(INSTALL) -m 0644 completions/qubes.bash $(OUT)/share/bash-completion/completions/qubes
 	$(INSTALL) -m 0644 completions/_qubes $(OUT)/share/zsh/site-functions
 	$(INSTALL) -m 0644 completions/qubes.fish $(OUT)/share/fish/vendor_completions.d
-	for command in $(filter-out qubes,$(COMMANDS)); do \
+	for command in $(filter-out qubes qubes-complete,$(COMMANDS)); do \
 		ln -sf qubes $(OUT)/share/bash-completion/completions/$$command && \
 		ln -sf qubes.fish $(OUT)/share/fish/vendor_completions.d/$$command.fish || exit; \
 	done

@@ -294,7 +294,8 @@ fn what_a_qube_inherits_is_what_its_template_has() {
         let qubes = qubes::format::read(std::fs::read(path).unwrap()).unwrap();
         for qube in qubes.iter() {
             for property in properties_of(&qube.class).filter(|p| qubes.is_default(qube, p)) {
-                let Some(template) = qubes.inherits_from(qube, property, &host) else { continue };
+                let template = Some(qube).filter(|qube| qubes.is_inherited(qube, property, &host));
+                let Some(template) = template.and_then(|qube| qubes.template(qube).ok()?) else { continue };
                 let (own, given) = (qubes.value(qube, property, &host), qubes.value_of(template, property.name, &host));
                 assert_eq!(own, given, "{sample}: {} of {}", property.name, qube.name);
                 inherited += 1;

@@ -91,3 +91,30 @@ fn a_glance_gives_what_a_look_gives_and_keeps_nothing() {
     }
     assert!(read.glance("nobody").is_none());
 }
+
+#[test]
+fn whoever_looks_at_many_sees_what_a_foreign_program_writes_meanwhile_or_what_was_there() {
+    const N1000: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/r4/n1000.xml");
+    let scratch = Scratch::new();
+    let before = fs::read_to_string(N1000).unwrap();
+    fs::write(scratch.file(), &before).unwrap();
+    // Everything moves, and every label becomes another one.
+    let moved = before.replacen("<domains>", &format!("<domains>{}", " ".repeat(777)), 1);
+    let after = moved.replace("name=\"label\">", "name=\"label\">label-");
+    let old = qubes::format::read(before.clone().into_bytes()).unwrap();
+    let new = qubes::format::read(after.clone().into_bytes()).unwrap();
+    let read = Read::open(&scratch.place).unwrap();
+    let names: Vec<&str> = read.names().map(|name| name.as_str()).collect();
+    let (mut seen, mut renewed) = (0, 0);
+    read.glance_at_each(&names, |vm| {
+        if seen == 0 {
+            fs::write(scratch.file(), &after).unwrap();
+        }
+        seen += 1;
+        let name = vm.name.as_str();
+        renewed += usize::from(Some(vm) == new.get(name) && Some(vm) != old.get(name));
+        assert!([old.get(name), new.get(name)].contains(&Some(vm)), "{vm:?}");
+    });
+    assert_eq!(seen, names.len());
+    assert!(renewed > 500, "{renewed} of {seen}");
+}

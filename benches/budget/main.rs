@@ -83,7 +83,7 @@ fn reading(tools: &Path, store: &Path) -> Vec<(&'static str, f64, Job)> {
         ("`qvm-prefs VM PROP`", 0.05, job("qvm-prefs", &[QUBE, "netvm"])),
         ("`qvm-check VM`", 0.05, job("qvm-check", &[QUBE])),
         ("`qvm-ls --raw-list`", 0.05, job("qvm-ls", &["--raw-list"])),
-        ("name completion", 0.05, job("qubes", &["complete", "bash", "1", "qvm-prefs", "work-9"])),
+        ("name completion", 0.05, job("qubes-complete", &["bash", "1", "qvm-prefs", "work-9"])),
         ("`qvm-ls` offline, every column", 0.2, job("qvm-ls", &["--fields", COLUMNS])),
     ]
 }

@@ -1,5 +1,7 @@
 //! Model → text, for what the file does not have yet: upstream's form (`spec/r4-xml.md` §0, §1).
 
+use smol_str::SmolStr;
+
 use super::error::FormatError;
 use super::text::{Place, escape, is_name};
 use crate::model::device::{Assignment, DeviceClass};
@@ -161,7 +163,7 @@ impl Emitter {
         self.section(section, indent, items, |e, (name, text), _| e.item(item, name, text))
     }
 
-    pub fn tags(&mut self, indent: &Indent, tags: &[Box<str>]) -> Emitted {
+    pub fn tags(&mut self, indent: &Indent, tags: &[SmolStr]) -> Emitted {
         let mut sorted: Vec<&str> = tags.iter().map(|t| &**t).collect();
         sorted.sort_unstable();
         sorted.dedup();

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use smol_str::SmolStr;
+
 use super::edit::{Addition, Edits, change_children, child_indent, place_before};
 use super::emit::{Indent, place_of, property_order};
 use super::error::FormatError;
@@ -84,7 +86,7 @@ impl Patch<'_, '_> {
         Ok(())
     }
 
-    fn tags(&mut self, old: &[Box<str>], wanted: &[Box<str>]) -> Patched {
+    fn tags(&mut self, old: &[SmolStr], wanted: &[SmolStr]) -> Patched {
         let sections = self.sections("tags");
         let Some(first) = sections.first() else {
             let mut e = self.emitter();
@@ -229,7 +231,7 @@ fn key(assignment: &Assignment) -> [Option<&str>; 3] {
 
 /// Tags in whose place another one stands now. The order of tags means nothing; keeping it keeps the file what it was
 /// when a qube's guivm, say, is changed and changed back.
-fn renamed<'a>(old: &'a [Box<str>], new: &'a [Box<str>]) -> BTreeMap<&'a str, &'a str> {
+fn renamed<'a>(old: &'a [SmolStr], new: &'a [SmolStr]) -> BTreeMap<&'a str, &'a str> {
     if old.len() != new.len() {
         return BTreeMap::new();
     }

@@ -8,83 +8,131 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use smol_str::SmolStr;
+
 use super::text::{Place, decode, ordinary};
 use super::tree::{is_control, unholdable};
 use crate::model::device::{Assignment, DeviceClass};
-use crate::model::{Class, SharedText, TextMap, Vm, VmName, VolumeConfig};
+use crate::model::text_map::Mark;
+use crate::model::{Class, SharedText, TextMap, Vm, VolumeConfig};
 
 /// More items of one kind than this are the tree's business, so that looking for doubles stays cheap.
 const MOST: usize = 128;
 
-/// The qube that the whole domain element at `range` of `file`, a piece of the store, describes; `None` where only a tree can tell.
-pub(super) fn vm(file: &SharedText, range: Range<usize>, name: &VmName, class: &Class) -> Option<Vm> {
-    if matches!(class, Class::Unknown(_)) {
+/// Makes `vm`, whose name and class are known, the qube that the whole domain element at `range` of `file`, a piece of the
+/// store, describes. `None` where only a tree can tell; then `vm` has something of both.
+pub(super) fn read(file: &SharedText, range: Range<usize>, vm: &mut Vm) -> Option<()> {
+    if matches!(vm.class, Class::Unknown(_)) {
         return None;
     }
-    let base = range.start;
-    let source = file.get(range)?;
-    if unholdable(source.as_bytes()).is_some() {
+    let domain = file.get(range.clone())?.as_bytes();
+    if unholdable(domain).is_some() {
         return None;
     }
-    let mut vm = Vm::of_file(name.clone(), class.clone());
-    let mut at = Cursor { file, base, source, position: 0 };
+    let mut at = Cursor { file, bytes: file.as_bytes().get(..range.end)?, position: range.start };
+    vm.diagnoses.clear();
+    vm.devices.clear();
+    let mut seen = Sections::default();
     at.start_of_domain()?;
-    let mut seen = [false; 4];
-    let mut first = |section: usize| !std::mem::replace(&mut seen[section], true);
     loop {
         at.blanks();
-        if at.take(b"<properties>") && first(0) {
-            vm.properties = at.items(b"<property name=\"", b"</property>", b"</properties>")?;
-        } else if at.take(b"<features>") && first(1) {
-            vm.features = at.items(b"<feature name=\"", b"</feature>", b"</features>")?;
-        } else if at.take(b"<tags>") && first(2) {
-            vm.tags = at.tags()?;
-        } else if at.take(b"<volume-config>") && first(3) {
-            vm.volumes = at.volumes()?;
+        if at.take(b"<properties>") && first(&mut seen.properties) {
+            at.items(&mut vm.properties, b"<property name=\"", b"</property>", b"</properties>")?;
+        } else if at.take(b"<features>") && first(&mut seen.features) {
+            at.items(&mut vm.features, b"<feature name=\"", b"</feature>", b"</features>")?;
+        } else if at.take(b"<tags>") && first(&mut seen.tags) {
+            at.tags(&mut vm.tags)?;
+        } else if at.take(b"<volume-config>") && first(&mut seen.volumes) {
+            at.volumes(&mut vm.volumes)?;
         } else if at.take(b"<devices class=\"") {
             vm.devices.push(at.device_class()?);
         } else if at.take(b"<features/>") || at.take(b"<tags/>") {
-        } else if at.take(b"</domain>") && at.position == source.len() {
-            return Some(vm);
+        } else if at.take(b"</domain>") && at.position == range.end {
+            seen.clear_others(file, vm);
+            return Some(());
         } else {
             return None;
         }
     }
 }
 
+/// Which sections a domain has.
+#[derive(Default)]
+struct Sections {
+    properties: bool,
+    features: bool,
+    tags: bool,
+    volumes: bool,
+}
+
+impl Sections {
+    /// Takes out of `vm` what stands in no section of its own.
+    fn clear_others(&self, file: &SharedText, vm: &mut Vm) {
+        if !self.properties {
+            vm.properties.start_over(file, 0);
+        }
+        if !self.features {
+            vm.features.start_over(file, 0);
+        }
+        if !self.tags {
+            vm.tags.clear();
+        }
+        if !self.volumes {
+            vm.volumes.clear();
+        }
+    }
+}
+
+fn first(seen: &mut bool) -> bool {
+    !std::mem::replace(seen, true)
+}
+
 struct Cursor<'a> {
     file: &'a SharedText,
-    /// Where `source`, the domain, begins in the file.
-    base: usize,
-    source: &'a str,
+    /// The file up to the end of the domain.
+    bytes: &'a [u8],
     position: usize,
 }
 
-/// A name or a value: where it stands in the file, and what it means where that is not what stands there.
-struct Piece<'a> {
-    range: Range<u32>,
-    text: Cow<'a, str>,
+/// A name or a value: where it stands in the file.
+#[derive(Clone, Copy)]
+struct Piece {
+    start: u32,
+    end: u32,
+    /// Where it stands if not all its bytes mean themselves.
+    odd: Option<Place>,
 }
 
 impl<'a> Cursor<'a> {
     #[inline]
     fn rest(&self) -> &'a [u8] {
-        self.source.as_bytes().get(self.position..).unwrap_or_default()
+        self.bytes.get(self.position..).unwrap_or_default()
     }
 
-    /// The next `length` bytes, which are passed. `odd` says that they do not stand for themselves in this place.
+    /// The next `length` bytes, which are passed.
     #[inline]
-    fn piece(&mut self, length: usize, odd: Option<Place>) -> Option<Piece<'a>> {
-        let text = self.source.get(self.position..self.position + length)?;
-        let start = (self.base + self.position) as u32;
+    fn piece(&mut self, length: usize, odd: Option<Place>) -> Piece {
+        let start = self.position as u32;
         self.position += length;
-        let text = match odd {
-            None => Cow::Borrowed(text),
+        Piece { start, end: self.position as u32, odd }
+    }
+
+    /// The letters of a piece.
+    #[inline]
+    fn letters(&self, piece: Piece) -> &'a str {
+        self.file.get(piece.start as usize..piece.end as usize).unwrap_or_default()
+    }
+
+    /// What a piece means.
+    #[inline]
+    fn meaning(&self, piece: Piece) -> Option<Cow<'a, str>> {
+        let letters = self.letters(piece);
+        match piece.odd {
+            None => Some(Cow::Borrowed(letters)),
             // All other bytes of a plain domain are looked at one by one.
-            Some(_) if text.bytes().any(is_control) => return None,
-            Some(place) => decode(text, place)?,
-        };
-        Some(Piece { range: start..start + length as u32, text })
+            Some(_) if letters.bytes().any(is_control) => None,
+            Some(place) => decode(letters, place),
+        }
     }
 
     /// Goes past `expected` if it stands here.
@@ -99,67 +147,70 @@ impl<'a> Cursor<'a> {
 
     #[inline]
     fn blanks(&mut self) {
-        if self.rest().first() == Some(&b'\n') {
-            self.position += 1;
+        // As upstream indents what stands in a section.
+        if self.take(b"\n        ") && self.rest().first() == Some(&b'<') {
+            return;
         }
-        while self.take(b"    ") {}
-        let blanks = self.rest().iter().take_while(|b| matches!(b, b' ' | b'\n' | b'\t')).count();
-        self.position += blanks;
+        self.position += self.rest().iter().take_while(|b| matches!(b, b' ' | b'\n' | b'\t')).count();
     }
 
     /// Past `<domain …>`, whose attributes the index has read.
     fn start_of_domain(&mut self) -> Option<()> {
         self.take(b"<domain").then_some(())?;
         while !self.take(b">") {
-            self.attribute()?;
+            let (name, value) = self.attribute()?;
+            self.meaning(name)?;
+            self.meaning(value)?;
         }
         Some(())
     }
 
     /// Past ` name="value"`.
-    fn attribute(&mut self) -> Option<(Piece<'a>, Piece<'a>)> {
+    fn attribute(&mut self) -> Option<(Piece, Piece)> {
         self.take(b" ").then_some(())?;
         let length = self.rest().iter().take_while(|b| b.is_ascii_lowercase() || matches!(b, b'_' | b'-')).count();
         let begins = self.rest().first()?.is_ascii_lowercase();
-        let name = self.piece(length, None)?;
+        let name = self.piece(length, None);
         (begins && self.take(b"=\"")).then_some(())?;
         Some((name, self.quoted()?))
     }
 
     /// The value up to the closing quote, which is passed.
     #[inline]
-    fn quoted(&mut self) -> Option<Piece<'a>> {
+    fn quoted(&mut self) -> Option<Piece> {
         let mut length = ordinary(self.rest(), b'"', b'<');
         let mut odd = None;
-        if self.rest().get(length) != Some(&b'"') {
+        if self.bytes.get(self.position + length) != Some(&b'"') {
             odd = Some(Place::Attribute);
-            length += self.rest()[length..].iter().take_while(|b| !matches!(b, b'"' | b'<')).count();
+            length += memchr::memchr2(b'"', b'<', self.rest().get(length..)?)?;
         }
-        let value = self.piece(length, odd)?;
+        let value = self.piece(length, odd);
         self.take(b"\"").then_some(value)
     }
 
     /// The text up to the next tag. A `]` could be part of what must not stand in a text.
     #[inline]
-    fn text(&mut self) -> Option<Piece<'a>> {
+    fn text(&mut self) -> Option<Piece> {
         let mut length = ordinary(self.rest(), b'<', b']');
         let mut odd = None;
-        if self.rest().get(length) != Some(&b'<') {
+        if self.bytes.get(self.position + length) != Some(&b'<') {
             odd = Some(Place::Text);
-            length += self.rest()[length..].iter().take_while(|b| !matches!(b, b'<' | b']')).count();
+            length += memchr::memchr2(b'<', b']', self.rest().get(length..)?)?;
         }
-        let text = self.piece(length, odd)?;
-        (self.rest().first() != Some(&b']')).then_some(text)
+        let text = self.piece(length, odd);
+        (self.bytes.get(self.position) != Some(&b']')).then_some(text)
     }
 
     /// `OPEN name">text CLOSE` or `OPEN name"/>`, up to `end`.
     fn items<const A: usize, const B: usize, const C: usize>(
         &mut self,
+        map: &mut TextMap,
         open: &[u8; A],
         close: &[u8; B],
         end: &[u8; C],
-    ) -> Option<TextMap> {
-        let mut map = self.map(12);
+    ) -> Option<()> {
+        map.start_over(self.file, 14);
+        let mut names = Names::default();
         loop {
             self.blanks();
             if self.take(open) {
@@ -169,47 +220,54 @@ impl<'a> Cursor<'a> {
                     self.take(close).then_some(text)?
                 } else {
                     self.take(b"/>").then_some(())?;
-                    self.piece(0, None)?
+                    self.piece(0, None)
                 };
-                map.add(&name, &text)?;
+                self.add(map, &mut names, name, text)?;
             } else {
-                return self.take(end).then_some(map.map);
+                return self.take(end).then_some(());
             }
         }
     }
 
-    fn tags(&mut self) -> Option<Vec<Box<str>>> {
-        let mut tags = Vec::with_capacity(4);
+    fn tags(&mut self, tags: &mut Vec<SmolStr>) -> Option<()> {
+        tags.clear();
         loop {
             self.blanks();
             if self.take(b"</tags>") {
-                return Some(tags);
+                return Some(());
             }
             self.take(b"<tag name=\"").then_some(())?;
-            tags.push(self.quoted()?.text.into());
+            let name = self.quoted()?;
+            tags.push(SmolStr::new(self.meaning(name)?));
             self.take(b"/>").then_some(())?;
             (tags.len() <= MOST).then_some(())?;
         }
     }
 
-    fn volumes(&mut self) -> Option<Vec<VolumeConfig>> {
-        let mut volumes = Vec::with_capacity(4);
+    /// Into the maps that are there.
+    fn volumes(&mut self, volumes: &mut Vec<VolumeConfig>) -> Option<()> {
+        let mut count = 0;
         loop {
             self.blanks();
             if self.take(b"</volume-config>") {
-                return Some(volumes);
+                volumes.truncate(count);
+                return Some(());
             }
             self.take(b"<volume").then_some(())?;
-            let (attributes, is_empty) = self.attributes()?;
-            let volume = VolumeConfig { attributes };
-            (is_empty && !volume.name().is_empty() && volumes.len() < MOST).then_some(())?;
-            volumes.push(volume);
+            if volumes.len() == count {
+                volumes.push(VolumeConfig::default());
+            }
+            let volume = volumes.get_mut(count)?;
+            let is_empty = self.attributes(&mut volume.attributes)?;
+            (is_empty && !volume.name().is_empty() && count < MOST).then_some(())?;
+            count += 1;
         }
     }
 
     /// Behind `<devices class="`.
     fn device_class(&mut self) -> Option<DeviceClass> {
-        let class = self.quoted()?.text.into();
+        let class = self.quoted()?;
+        let class = self.meaning(class)?.into();
         let mut assignments = Vec::new();
         if self.take(b"/>") {
             return Some(DeviceClass { class, assignments });
@@ -221,93 +279,113 @@ impl<'a> Cursor<'a> {
                 return Some(DeviceClass { class, assignments });
             }
             self.take(b"<device").then_some(())?;
-            let (attributes, is_empty) = self.attributes()?;
-            let options = match is_empty {
-                true => TextMap::new(),
-                false => self.items(b"<option name=\"", b"</option>", b"</device>")?,
-            };
-            assignments.push(Assignment { attributes, options });
+            let mut assignment = Assignment { attributes: TextMap::new(), options: TextMap::new() };
+            if !self.attributes(&mut assignment.attributes)? {
+                self.items(&mut assignment.options, b"<option name=\"", b"</option>", b"</device>")?;
+            }
+            assignments.push(assignment);
             (assignments.len() <= MOST).then_some(())?;
         }
     }
 
     /// The attributes up to the end of the tag, and whether the tag ends the element.
-    fn attributes(&mut self) -> Option<(TextMap, bool)> {
-        let mut map = self.map(9);
-        self.known_attributes(&mut map)?;
+    fn attributes(&mut self, map: &mut TextMap) -> Option<bool> {
+        map.start_over(self.file, 9);
+        let mut names = Names::default();
+        self.known_attributes(map, &mut names)?;
         loop {
             if self.rest().first() == Some(&b' ') {
                 let (name, value) = self.attribute()?;
-                map.add(&name, &value)?;
+                self.add(map, &mut names, name, value)?;
             } else if self.take(b"/>") {
-                return Some((map.map, true));
+                return Some(true);
             } else {
-                return self.take(b">").then_some((map.map, false));
+                return self.take(b">").then_some(false);
             }
         }
     }
 
     /// The attributes of a volume as long as they come in the order in which upstream writes them: then no name need be
     /// read letter by letter, nor compared with those before it.
-    fn known_attributes(&mut self, map: &mut Unique) -> Option<()> {
-        self.known_attribute(b" name=\"", map)?;
-        self.known_attribute(b" pool=\"", map)?;
-        self.known_attribute(b" vid=\"", map)?;
-        self.known_attribute(b" revisions_to_keep=\"", map)?;
-        self.known_attribute(b" rw=\"", map)?;
-        self.known_attribute(b" save_on_stop=\"", map)?;
-        self.known_attribute(b" snap_on_start=\"", map)?;
-        self.known_attribute(b" size=\"", map)?;
-        self.known_attribute(b" source=\"", map)?;
-        self.known_attribute(b" ephemeral=\"", map)
+    fn known_attributes(&mut self, map: &mut TextMap, names: &mut Names) -> Option<()> {
+        self.known_attribute(b" name=\"", map, names)?;
+        self.known_attribute(b" pool=\"", map, names)?;
+        self.known_attribute(b" vid=\"", map, names)?;
+        self.known_attribute(b" revisions_to_keep=\"", map, names)?;
+        self.known_attribute(b" rw=\"", map, names)?;
+        self.known_attribute(b" save_on_stop=\"", map, names)?;
+        self.known_attribute(b" snap_on_start=\"", map, names)?;
+        self.known_attribute(b" size=\"", map, names)?;
+        self.known_attribute(b" source=\"", map, names)?;
+        self.known_attribute(b" ephemeral=\"", map, names)
     }
 
     #[inline]
-    fn known_attribute<const N: usize>(&mut self, opening: &[u8; N], map: &mut Unique) -> Option<()> {
+    fn known_attribute<const N: usize>(
+        &mut self,
+        opening: &[u8; N],
+        map: &mut TextMap,
+        names: &mut Names,
+    ) -> Option<()> {
         if self.rest().first_chunk() == Some(opening) {
             self.position += 1;
-            let name = self.piece(N - 3, None)?;
+            let name = self.piece(N - 3, None);
             self.position += 2;
-            map.append(&name, &self.quoted()?);
-            map.seen = u64::MAX;
+            let value = self.quoted()?;
+            let mark = Mark::of(opening.get(1..N - 2).unwrap_or_default());
+            self.append(map, name, mark, value)?;
+            // Every name is compared with these from now on.
+            names.seen = u64::MAX;
         }
         Some(())
     }
 
-    fn map(&self, entries: usize) -> Unique {
-        Unique { map: TextMap::over(self.file.clone(), entries), seen: 0 }
+    /// Takes each name once; one that comes twice is the tree's business.
+    #[inline]
+    fn add(&self, map: &mut TextMap, names: &mut Names, name: Piece, text: Piece) -> Option<()> {
+        if name.odd.is_some() {
+            names.seen = u64::MAX;
+        }
+        let letters = self.bytes.get(name.start as usize..name.end as usize)?;
+        (!letters.is_empty()).then_some(())?;
+        let mark = Mark::of(letters);
+        let is_double = !names.is_new(mark) && map.contains(&self.meaning(name)?);
+        (!is_double && map.len() < MOST).then_some(())?;
+        self.append(map, name, mark, text)
+    }
+
+    /// Under a name that is new, and has this mark.
+    #[inline]
+    fn append(&self, map: &mut TextMap, name: Piece, mark: Mark, text: Piece) -> Option<()> {
+        if name.odd.is_none() && text.odd.is_none() {
+            map.append_piece(name.start..name.end, mark, text.start..text.end);
+            return Some(());
+        }
+        match (self.meaning(name)?, self.meaning(text)?) {
+            (Cow::Borrowed(_), Cow::Borrowed(_)) => {
+                map.append_piece(name.start..name.end, mark, text.start..text.end);
+            }
+            (name, text) => map.append(&name, &text),
+        }
+        Some(())
     }
 }
 
-/// A map that takes each name once; one that comes twice is the tree's business.
-struct Unique {
-    map: TextMap,
-    /// A bit for each name that was added, by length and ends: only where it is set already is the name searched for.
+/// The names of a map, told apart without reading them: only where two may be the same are they compared.
+#[derive(Default)]
+struct Names {
+    /// A bit for each that was added, by its mark.
     seen: u64,
 }
 
-impl Unique {
-    fn bit(name: &[u8]) -> Option<u64> {
-        let ends = usize::from(*name.first()?) * 5 + usize::from(*name.last()?) * 3 + name.len();
-        Some(1 << (ends % 64))
-    }
-
+impl Names {
+    /// Whether a name of this mark is surely none of those before it.
     #[inline]
-    fn add(&mut self, name: &Piece, text: &Piece) -> Option<()> {
-        let bit = Unique::bit(name.text.as_bytes())?;
-        let double = self.seen & bit != 0 && self.map.contains(&name.text);
+    fn is_new(&mut self, mark: Mark) -> bool {
+        let bit = 1 << mark.number();
+        let is_new = self.seen & bit == 0;
         self.seen |= bit;
-        (!double && self.map.len() < MOST).then_some(())?;
-        self.append(name, text);
-        Some(())
-    }
-
-    #[inline]
-    fn append(&mut self, name: &Piece, text: &Piece) {
-        match (&name.text, &text.text) {
-            (Cow::Borrowed(_), Cow::Borrowed(_)) => self.map.append_piece(name.range.clone(), text.range.clone()),
-            _ => self.map.append(&name.text, &text.text),
-        }
+        is_new
     }
 }
 
@@ -317,6 +395,7 @@ mod tests {
     use super::super::reader;
     use super::super::tree::Tree;
     use super::*;
+    use crate::model::VmName;
 
     fn samples() -> Vec<Vec<u8>> {
         let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/r4");
@@ -329,9 +408,25 @@ mod tests {
         Some(reader::vm(&tree, name.clone(), class.clone()))
     }
 
+    /// A qube whose memory is used again: nothing of what it has may stay.
+    fn used() -> Vm {
+        let mut vm = Vm::new(VmName::from_store("used").unwrap(), Class::AppVM);
+        vm.properties.set("label", "red");
+        vm.features.set("old", "1");
+        vm.tags.push("old".into());
+        let attributes: TextMap = [("name", "root"), ("ephemeral", "True")].into_iter().collect();
+        vm.volumes = vec![VolumeConfig { attributes }; 5];
+        let assignment = Assignment { attributes: TextMap::new(), options: TextMap::new() };
+        vm.devices.push(DeviceClass { class: "usb".into(), assignments: vec![assignment] });
+        vm.diagnoses.push(crate::model::Diagnosis { text: "old".to_string() });
+        vm
+    }
+
     fn read(domain: &[u8], name: &VmName, class: &Class) -> Option<Vm> {
         let text = SharedText::from(std::str::from_utf8(domain).ok()?);
-        vm(&text, 0..text.len(), name, class)
+        let mut vm = used();
+        (vm.name, vm.class) = (name.clone(), class.clone());
+        super::read(&text, 0..text.len(), &mut vm).map(|()| vm)
     }
 
     #[test]

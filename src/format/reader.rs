@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use smol_str::SmolStr;
+
 use super::tree::{Id, Tree};
 use crate::model::device::{Assignment, DeviceClass};
 use crate::model::{Class, Diagnosis, Label, Pool, TextMap, Vm, VmName, VolumeConfig};
@@ -122,7 +124,7 @@ pub(crate) fn vm(tree: &Tree, name: VmName, class: Class) -> Vm {
             b"features" => collect(&mut vm.features, tree, section, "feature", &mut features),
             b"tags" => {
                 let left = MOST - vm.tags.len();
-                vm.tags.extend(items(tree, section, "tag").take(left).map(|t| Box::<str>::from(t.name)));
+                vm.tags.extend(items(tree, section, "tag").take(left).map(|t| SmolStr::from(t.name)));
             }
             b"devices" if vm.devices.len() < MOST => {
                 vm.devices.extend(tree.attribute(section, "class").map(|class| device_class(tree, section, &class)));

@@ -29,19 +29,28 @@ pub(crate) fn after<const N: usize>(bytes: &[u8], at: usize, expected: &[u8; N])
 pub(crate) fn ordinary(bytes: &[u8], end: u8, other: u8) -> usize {
     const ONES: u64 = u64::MAX / 255;
     const HIGHEST: u64 = ONES << 7;
-    let below = |eight: u64, limit: u8| eight.wrapping_sub(ONES * u64::from(limit)) & !eight;
-    let equal = |eight: u64, byte: u8| below(eight ^ (ONES * u64::from(byte)), 1);
+    debug_assert!(end < 0x80 && other < 0x80);
+    // The highest bit of a byte says that it was less than what was taken away; but for those that had it before.
+    let equal = |eight: u64, byte: u8| (eight ^ (ONES * u64::from(byte))).wrapping_sub(ONES);
+    // These two differ in one bit only.
+    let end_or_reference = |eight: u64| match end {
+        b'"' => equal(eight | (ONES * 4), b'&'),
+        _ => equal(eight, end) | equal(eight, b'&'),
+    };
     let (eights, last) = bytes.as_chunks::<8>();
+    let mut passed = 0;
     // Eight bytes at once: the highest bit of a byte is set in `stops` where it is one of those; the first is exact.
-    for (n, eight) in eights.iter().enumerate() {
+    for eight in eights {
         let eight = u64::from_le_bytes(*eight);
-        let stops = (below(eight, b' ') | equal(eight, end) | equal(eight, other) | equal(eight, b'&')) & HIGHEST;
+        let below = eight.wrapping_sub(ONES * u64::from(b' '));
+        let stops = (below | equal(eight, other) | end_or_reference(eight)) & !eight & HIGHEST;
         if stops != 0 {
-            return 8 * n + stops.trailing_zeros() as usize / 8;
+            return passed + stops.trailing_zeros() as usize / 8;
         }
+        passed += 8;
     }
     let stops = |b: &u8| *b < b' ' || *b == end || *b == other || *b == b'&';
-    8 * eights.len() + last.iter().take_while(|b| !stops(b)).count()
+    passed + last.iter().take_while(|b| !stops(b)).count()
 }
 
 /// Whether XML 1.0 can hold the character at all (§2.2, Char).
@@ -91,16 +100,19 @@ fn number(digits: &[u8], base: u32) -> Option<char> {
 /// The value that stands as `text` in the file: references resolved, line ends and attribute blanks normalised.
 /// `None` when a reference means nothing.
 pub(crate) fn decode(text: &str, place: Place) -> Option<Cow<'_, str>> {
-    let special = |b: u8| match place {
-        Place::Text => matches!(b, b'&' | b'\r'),
-        Place::Attribute => matches!(b, b'&' | b'\r' | b'\n' | b'\t'),
+    let next = |text: &str| {
+        let (bytes, is_special) = (text.as_bytes(), |b: u8| b == b'&' || (b < b' ' && normalised(b, place)));
+        // Nearly all of a text is nothing of that kind.
+        let mut at = ordinary(bytes, b'&', b'&');
+        while at < bytes.len() && !is_special(bytes[at]) {
+            at += 1 + ordinary(&bytes[at + 1..], b'&', b'&');
+        }
+        (at < bytes.len()).then_some(at)
     };
-    if !text.bytes().any(special) {
-        return Some(Cow::Borrowed(text));
-    }
+    let Some(first) = next(text) else { return Some(Cow::Borrowed(text)) };
     let mut value = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.bytes().position(special) {
+    let (mut rest, mut found) = (text, Some(first));
+    while let Some(at) = found {
         value.push_str(&rest[..at]);
         match rest.as_bytes()[at] {
             b'&' => {
@@ -118,9 +130,18 @@ pub(crate) fn decode(text: &str, place: Place) -> Option<Cow<'_, str>> {
                 rest = &rest[at + 1..];
             }
         }
+        found = next(rest);
     }
     value.push_str(rest);
     Some(Cow::Owned(value))
+}
+
+/// Whether a control character stands for another one in this place.
+fn normalised(byte: u8, place: Place) -> bool {
+    match place {
+        Place::Text => byte == b'\r',
+        Place::Attribute => matches!(byte, b'\r' | b'\n' | b'\t'),
+    }
 }
 
 /// Appends `value` so that [`decode`] gives it back; in the form upstream's writer has. `quote` is the attribute's own

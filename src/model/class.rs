@@ -23,6 +23,19 @@ impl Class {
         Class::ALL.iter().find(|c| c.as_str() == text).cloned().unwrap_or_else(|| Class::Unknown(text.into()))
     }
 
+    /// Where the class stands in [`Class::ALL`].
+    pub fn position(&self) -> Option<usize> {
+        match self {
+            Class::AdminVM => Some(0),
+            Class::AppVM => Some(1),
+            Class::DispVM => Some(2),
+            Class::RemoteVM => Some(3),
+            Class::StandaloneVM => Some(4),
+            Class::TemplateVM => Some(5),
+            Class::Unknown(_) => None,
+        }
+    }
+
     pub fn as_str(&self) -> &str {
         match self {
             Class::AdminVM => "AdminVM",

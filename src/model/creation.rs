@@ -1,5 +1,6 @@
 //! Deciding what a new qube is (`spec/r4-properties.md` §7, `spec/r4-features.md` §9, §10), and a new system.
 
+use smol_str::format_smolstr;
 use uuid::Uuid;
 
 use super::class::Class;
@@ -231,7 +232,7 @@ impl Qubes {
             }
             self.tag_by_references(vm, facts)?;
         }
-        let mut tags: Vec<Box<str>> = vec![format!("{CREATED_BY}{}", new.created_by).into()];
+        let mut tags = vec![format_smolstr!("{CREATED_BY}{}", new.created_by)];
         if new.auto_cleanup {
             tags.push(format!("disp-{CREATED_BY}{}", new.created_by).into());
         }
@@ -252,7 +253,7 @@ impl Qubes {
             }
             let of = self.value_of(vm, property, facts)?;
             vm.tags.retain(|t| !t.starts_with(prefix));
-            vm.tags.extend(of.as_qube().map(|of| format!("{prefix}{of}").into_boxed_str()));
+            vm.tags.extend(of.as_qube().map(|of| format_smolstr!("{prefix}{of}")));
         }
         Ok(())
     }

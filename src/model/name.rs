@@ -3,13 +3,16 @@
 use std::borrow::Borrow;
 use std::fmt;
 
+use smol_str::SmolStr;
+
 /// The name of a qube.
 ///
 /// Two ways in: [`VmName::from_store`] for names that already stand in a file (never re-checked by any release of
 /// Qubes, so only what could harm us is refused), and [`VmName::for_new`] for a qube about to be created
 /// (`spec/r4-properties.md` §6).
+/// Nearly every name is so short that it lies in the value itself.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct VmName(Box<str>);
+pub struct VmName(SmolStr);
 
 /// Why a text is not acceptable as a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -73,7 +76,7 @@ impl VmName {
 
     /// `dom0`.
     pub fn dom0() -> VmName {
-        VmName(Self::DOM0.into())
+        VmName(SmolStr::new_static(Self::DOM0))
     }
 
     pub fn as_str(&self) -> &str {
@@ -87,13 +90,13 @@ impl VmName {
 
 impl fmt::Display for VmName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
+        f.pad(self.as_str())
     }
 }
 
 impl fmt::Debug for VmName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}", &self.0)
+        write!(f, "{:?}", self.as_str())
     }
 }
 

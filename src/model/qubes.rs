@@ -1,10 +1,10 @@
 //! The collection: every qube of a system, parsed when somebody looks at it.
 
-use std::borrow::Cow;
 use std::cell::{Cell, OnceCell};
 use std::cmp::Ordering;
 
 use super::class::Class;
+use super::glance::Glance;
 use super::label::Labels;
 use super::name::VmName;
 use super::pool::Pools;
@@ -13,8 +13,25 @@ use super::vm::{Diagnosis, Vm};
 
 /// Where qubes come from that nobody has looked at yet: the format room implements it over the bytes of the file.
 pub trait DomainSource {
-    /// Parses the domain that stands at `position` of the source, where the index has found this name and class.
-    fn domain(&self, position: usize, name: &VmName, class: &Class) -> Vm;
+    /// Parses the domain that stands at `position` of the source, where the index has found this name and class. The
+    /// memory of `passed`, at which nobody looks any more, may be used for it.
+    fn domain(&self, position: usize, name: &VmName, class: &Class, passed: Option<Vm>) -> Vm;
+
+    /// Gives the domains of `wanted` to `look`, one after the other; nothing instead of one that is to be asked for by
+    /// itself. `look` gives it back when nobody looks at it any more.
+    fn in_turn(&self, wanted: &[Wanted], look: &mut dyn FnMut(Option<Vm>) -> Option<Vm>) {
+        wanted.iter().fold(None, |passed, Wanted { position, name, class }| {
+            look(Some(self.domain(*position, name, class, passed)))
+        });
+    }
+}
+
+/// A domain to be parsed: where it stands in a [`DomainSource`], and what the index has found.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    pub position: usize,
+    pub name: &'a VmName,
+    pub class: &'a Class,
 }
 
 /// What the index knows of a domain without parsing it.
@@ -33,6 +50,14 @@ struct Slot {
     /// Apart, so that those who only want names go through little memory.
     vm: OnceCell<Box<Vm>>,
     touched: bool,
+}
+
+impl Slot {
+    /// What is to be parsed, unless it is there.
+    fn to_parse(&self) -> Option<Wanted<'_>> {
+        let position = self.origin.filter(|_| self.vm.get().is_none())?;
+        Some(Wanted { position, name: &self.name, class: &self.class })
+    }
 }
 
 /// How many places of names are remembered.
@@ -55,6 +80,10 @@ pub struct Qubes {
     removed: Vec<usize>,
     /// Where some names were found last: the few templates and netvms that all qubes refer to are looked for all the time.
     recent: [Cell<usize>; RECENT],
+    /// Where the last look went.
+    glanced: Cell<usize>,
+    /// What was looked at last and is not kept: the next one is parsed into its memory.
+    passed: Cell<Option<Vm>>,
 }
 
 /// How one domain of the collection relates to the file it came from.
@@ -81,6 +110,8 @@ impl Qubes {
             source: None,
             removed: Vec::new(),
             recent: Default::default(),
+            glanced: Cell::default(),
+            passed: Cell::default(),
         }
     }
 
@@ -162,9 +193,37 @@ impl Qubes {
     }
 
     /// One qube for a look that is over before the next: what nobody keeps is parsed and not kept.
-    pub fn glance(&self, name: &str) -> Option<Cow<'_, Vm>> {
-        let slot = &self.slots[self.search(name)?];
-        Some(slot.vm.get().map_or_else(|| Cow::Owned(self.parsed(slot)), |vm| Cow::Borrowed(&**vm)))
+    pub fn glance(&self, name: &str) -> Option<Glance<'_>> {
+        Some(self.glance_of(&self.slots[self.search_next(name)?]))
+    }
+
+    fn glance_of<'q>(&'q self, slot: &'q Slot) -> Glance<'q> {
+        let kept = slot.vm.get().map(|vm| &**vm);
+        Glance::new(kept, &self.passed, |passed| self.parsed(slot, passed))
+    }
+
+    /// [`Qubes::glance`] at many, one after the other; names that nobody has are left out.
+    pub fn glance_at_each(&self, names: &[&str], mut look: impl FnMut(&Vm)) {
+        let slots: Vec<&Slot> = names.iter().filter_map(|name| Some(&self.slots[self.search_next(name)?])).collect();
+        let planned: Vec<Option<Wanted>> = slots.iter().map(|slot| slot.to_parse()).collect();
+        let in_turn: Vec<Wanted> = planned.iter().flatten().copied().collect();
+        let mut all = slots.iter().zip(&planned);
+        if let Some(source) = &self.source {
+            source.in_turn(&in_turn, &mut |vm| {
+                // What is kept stands between those that are parsed.
+                for (slot, planned) in all.by_ref() {
+                    match (planned, &vm) {
+                        (Some(_), Some(vm)) => look(vm),
+                        _ => look(&self.glance_of(slot)),
+                    }
+                    if planned.is_some() {
+                        break;
+                    }
+                }
+                vm
+            });
+        }
+        all.for_each(|(slot, _)| look(&self.glance_of(slot)));
     }
 
     /// All qubes in the order of [`Qubes::names`].
@@ -223,12 +282,12 @@ impl Qubes {
 
     fn vm(&self, at: usize) -> &Vm {
         let slot = &self.slots[at];
-        slot.vm.get_or_init(|| Box::new(self.parsed(slot)))
+        slot.vm.get_or_init(|| Box::new(self.parsed(slot, None)))
     }
 
-    fn parsed(&self, slot: &Slot) -> Vm {
+    fn parsed(&self, slot: &Slot, passed: Option<Vm>) -> Vm {
         match (&self.source, slot.origin) {
-            (Some(source), Some(position)) => source.domain(position, &slot.name, &slot.class),
+            (Some(source), Some(position)) => source.domain(position, &slot.name, &slot.class, passed),
             // A qube without an origin was put in parsed; this is what it would be without anything.
             _ => Vm::new(slot.name.clone(), slot.class.clone()),
         }
@@ -243,6 +302,14 @@ impl Qubes {
         }
         let found = self.search(name)?;
         recent.set(found);
+        Some(found)
+    }
+
+    /// Who looks at many looks at one after the other.
+    fn search_next(&self, name: &str) -> Option<usize> {
+        let next = self.glanced.get() + 1;
+        let found = if self.slots.get(next).is_some_and(|s| s.name == *name) { next } else { self.search(name)? };
+        self.glanced.set(found);
         Some(found)
     }
 

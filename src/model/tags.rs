@@ -1,5 +1,7 @@
 //! Tags (`spec/r4-properties.md` §6, `spec/r4-features.md` §4, §10).
 
+use smol_str::SmolStr;
+
 use super::qubes::Qubes;
 
 /// Why a tag cannot be given.
@@ -35,7 +37,7 @@ impl Qubes {
         if qube.has_tag(tag) {
             return Ok(false);
         }
-        let mut new: Vec<Box<str>> = vec![tag.into()];
+        let mut new: Vec<SmolStr> = vec![tag.into()];
         if let Some(creator) = tag.strip_prefix(CREATED_BY) {
             let creator = self.get(creator).ok_or_else(|| TagError::NoSuchCreator {
                 vm: vm.to_owned(),
@@ -71,7 +73,7 @@ impl Qubes {
 }
 
 /// The tags that a qube wants on what it creates.
-pub(super) fn tags_of_creations(creator: &super::Vm) -> impl Iterator<Item = Box<str>> {
+pub(super) fn tags_of_creations(creator: &super::Vm) -> impl Iterator<Item = SmolStr> {
     let wanted = creator.features.get("tag-created-vm-with").unwrap_or_default();
     wanted.split_whitespace().filter(|t| is_tag(t)).map(Into::into)
 }

@@ -23,14 +23,29 @@ pub struct TextMap {
 struct Entry {
     name: (u32, u32),
     text: (u32, u32),
-    /// The name's.
-    mark: u32,
+    mark: Mark,
 }
 
 /// What tells names apart without reading them, nearly always: the length, the first byte, the last one.
-fn mark_of(name: &[u8]) -> u32 {
-    let byte = |byte: Option<&u8>| u32::from(byte.copied().unwrap_or_default());
-    (name.len() as u32) << 16 | byte(name.first()) << 8 | byte(name.last())
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark(u32);
+
+impl Mark {
+    /// Of a name.
+    #[inline]
+    pub const fn of(name: &[u8]) -> Mark {
+        match name {
+            [first, .., last] => Mark((name.len() as u32) << 16 | (*first as u32) << 8 | *last as u32),
+            [one] => Mark(1 << 16 | (*one as u32) << 8 | *one as u32),
+            [] => Mark(0),
+        }
+    }
+
+    /// A number below 64 that is the same for the same mark, and seldom for two.
+    #[inline]
+    pub fn number(self) -> u32 {
+        ((self.0 >> 16) + (self.0 >> 8 & 0xFF) * 5 + (self.0 & 0xFF) * 3) % 64
+    }
 }
 
 impl TextMap {
@@ -49,14 +64,31 @@ impl TextMap {
         TextMap { entries: Vec::with_capacity(entries), file: Some(file), store: String::new() }
     }
 
-    /// Appends what stands at two places of the text that the map lies over, under a name that the caller knows to be new.
-    pub fn append_piece(&mut self, name: Range<u32>, text: Range<u32>) {
-        let mark = mark_of(self.file().as_bytes().get(name.start as usize..name.end as usize).unwrap_or_default());
+    /// Makes the map one over `file` without entries, in the memory that it has, with room for `entries`.
+    pub fn start_over(&mut self, file: &SharedText, entries: usize) {
+        self.entries.clear();
+        self.entries.reserve(entries);
+        self.store.clear();
+        if !self.file.as_ref().is_some_and(|old| Arc::ptr_eq(old, file)) {
+            self.file = Some(file.clone());
+        }
+    }
+
+    /// Appends what stands at two places of the text that the map lies over, under a name, with its mark, that the caller
+    /// knows to be new.
+    #[inline]
+    pub fn append_piece(&mut self, name: Range<u32>, mark: Mark, text: Range<u32>) {
         self.entries.push(Entry { name: (name.start, name.end), text: (text.start, text.end), mark });
     }
 
+    #[inline]
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.position(name).map(|at| self.at(self.entries[at].text))
+        self.found(Mark::of(name.as_bytes()), name)
+    }
+
+    fn found(&self, mark: Mark, name: &str) -> Option<&str> {
+        let is_it = |entry: &&Entry| entry.mark == mark && self.bytes_at(entry.name) == name.as_bytes();
+        self.entries.iter().find(is_it).map(|entry| self.at(entry.text))
     }
 
     pub fn contains(&self, name: &str) -> bool {
@@ -77,7 +109,7 @@ impl TextMap {
     /// Stores `text` at the end, under a `name` that the caller knows to be new: [`TextMap::set`] without the search.
     pub fn append(&mut self, name: &str, text: &str) {
         debug_assert!(!self.contains(name), "{name} is there already");
-        let mark = mark_of(name.as_bytes());
+        let mark = Mark::of(name.as_bytes());
         let name = self.keep(name);
         let text = self.keep(text);
         self.entries.push(Entry { name, text, mark });
@@ -94,6 +126,11 @@ impl TextMap {
         self.entries.iter().map(|e| (self.at(e.name), self.at(e.text)))
     }
 
+    /// The names as bytes, with what tells their texts: cheaper than [`TextMap::iter`] for who wants few of the texts.
+    pub fn lazily<'m>(&'m self) -> impl Iterator<Item = (&'m [u8], impl Fn() -> &'m str)> {
+        self.entries.iter().map(move |e| (self.bytes_at(e.name), move || self.at(e.text)))
+    }
+
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.entries.iter().map(|e| self.at(e.name))
     }
@@ -107,12 +144,20 @@ impl TextMap {
     }
 
     fn position(&self, name: &str) -> Option<usize> {
-        let mark = mark_of(name.as_bytes());
-        self.entries.iter().position(|entry| entry.mark == mark && self.at(entry.name) == name)
+        let mark = Mark::of(name.as_bytes());
+        self.entries.iter().position(|entry| entry.mark == mark && self.bytes_at(entry.name) == name.as_bytes())
     }
 
     fn file(&self) -> &str {
         self.file.as_deref().unwrap_or_default()
+    }
+
+    fn bytes_at(&self, (start, end): (u32, u32)) -> &[u8] {
+        let (file, start, end) = (self.file().as_bytes(), start as usize, end as usize);
+        match start < file.len() {
+            true => file.get(start..end).unwrap_or_default(),
+            false => self.store.as_bytes().get(start - file.len()..end - file.len()).unwrap_or_default(),
+        }
     }
 
     fn at(&self, (start, end): (u32, u32)) -> &str {
@@ -181,8 +226,8 @@ mod tests {
     #[test]
     fn a_map_over_a_file_takes_other_texts_as_well() {
         let mut map = TextMap::over(SharedText::from("a=1 b=\u{17C}"), 2);
-        map.append_piece(0..1, 2..3);
-        map.append_piece(4..5, 6..8);
+        map.append_piece(0..1, Mark::of(b"a"), 2..3);
+        map.append_piece(4..5, Mark::of(b"b"), 6..8);
         let before = map.clone();
         assert_eq!((map.get("a"), map.get("b"), map.get("c")), (Some("1"), Some("\u{17C}"), None));
         map.set("a", "");

@@ -1,5 +1,7 @@
 //! One qube as the store describes it.
 
+use smol_str::SmolStr;
+
 use super::class::Class;
 use super::device::DeviceClass;
 use super::name::VmName;
@@ -52,7 +54,7 @@ pub struct Vm {
     pub properties: TextMap,
     pub features: TextMap,
     /// Tags in the order of the file.
-    pub tags: Vec<Box<str>>,
+    pub tags: Vec<SmolStr>,
     pub devices: Vec<DeviceClass>,
     pub volumes: Vec<VolumeConfig>,
     /// What is wrong with this qube's part of the file.
@@ -80,6 +82,15 @@ impl Vm {
             devices: Vec::new(),
             volumes: Vec::new(),
             diagnoses: Vec::new(),
+        }
+    }
+
+    /// A qube whose properties and all the rest the caller puts in the place of what `passed`, if there is one, still has.
+    pub(crate) fn in_memory_of(passed: Option<Vm>, name: &VmName, class: &Class) -> Vm {
+        let (name, class) = (name.clone(), class.clone());
+        match passed {
+            Some(vm) => Vm { name, class, ..vm },
+            None => Vm::of_file(name, class),
         }
     }
 

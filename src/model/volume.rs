@@ -105,6 +105,11 @@ pub fn class_volumes(class: &Class) -> &'static [ClassVolume] {
     }
 }
 
+/// What a class gives to its volume of this name.
+pub fn class_volume(class: &Class, name: &str) -> Option<&'static ClassVolume> {
+    class_volumes(class).iter().find(|v| v.name == name)
+}
+
 /// The directory of a qube's files below `/var/lib/qubes`: `appvms` or `vm-templates`.
 pub fn directory_of(class: &Class) -> &'static str {
     match class {
@@ -145,7 +150,7 @@ impl Qubes {
     /// # Errors
     /// There is none of this name, its pool or source does not exist, or the store's numbers are none.
     pub fn volume(&self, vm: &Vm, name: &str, facts: &dyn Facts) -> Result<ResolvedVolume, VolumeError> {
-        let class = class_volumes(&vm.class).iter().find(|v| v.name == name);
+        let class = class_volume(&vm.class, name);
         match (class, vm.volume(name)) {
             (None, None) => Err(VolumeError::NoSuchVolume { vm: vm.name.to_string(), volume: name.to_owned() }),
             (class, own) => {
@@ -156,20 +161,19 @@ impl Qubes {
     }
 
     /// What a volume's own description says without a look at anything else: the same that [`Qubes::volume`] resolves,
-    /// except for the vid where the pool holds kernels. `None` where it does not tell all, or not plainly.
-    pub fn written_down<'a>(&'a self, vm: &Vm, own: &'a VolumeConfig) -> Option<WrittenDown<'a>> {
-        let class = class_volumes(&vm.class).iter().find(|v| v.name == own.name());
+    /// except for the vid where the pool holds kernels. `class` is what its qube's class gives to it. `None` where it does not tell all, or not plainly.
+    pub fn written_down<'a>(&'a self, class: Option<&ClassVolume>, own: &'a VolumeConfig) -> Option<WrittenDown<'a>> {
         let (mut pool, mut vid, mut size) = (None, None, class.map_or(0, |c| c.size));
         let (mut snaps, mut has_source) = (class.is_some_and(|c| c.snap_on_start), false);
-        for (name, text) in own.attributes.iter() {
+        for (name, text) in own.attributes.lazily() {
             // As bytes: then the compiler asks for the length first, which nearly always decides.
-            match name.as_bytes() {
-                b"pool" => pool = Some(self.pools.get(text)?),
-                b"vid" => vid = Some(text),
-                b"size" => size = plain_number(text)?,
-                b"revisions_to_keep" => drop(plain_number(text)?),
-                b"snap_on_start" => snaps = is_true(text),
-                b"source" => has_source = !text.is_empty(),
+            match name {
+                b"pool" => pool = Some(self.pools.get(text())?),
+                b"vid" => vid = Some(text()),
+                b"size" => size = plain_number(text())?,
+                b"revisions_to_keep" if is_plain_number(text()) => {}
+                b"snap_on_start" => snaps = is_true(text()),
+                b"source" => has_source = !text().is_empty(),
                 b"name" | b"rw" | b"save_on_stop" | b"ephemeral" | b"internal" => {}
                 // What upstream's drivers do not know.
                 _ => return None,
@@ -357,8 +361,12 @@ fn is_true(text: &str) -> bool {
 
 /// A number that is nothing but digits, and surely none too large.
 fn plain_number(text: &str) -> Option<u64> {
-    let is_plain = (1..=18).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
-    if is_plain { text.parse().ok() } else { None }
+    let add = |number, digit: u8| 10 * number + u64::from(digit - b'0');
+    is_plain_number(text).then(|| text.bytes().fold(0, add))
+}
+
+fn is_plain_number(text: &str) -> bool {
+    (1..=18).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit())
 }
 
 fn number(vm: &Vm, volume: &str, own: &TextMap, attribute: &'static str) -> Result<Option<i64>, VolumeError> {

@@ -1,7 +1,7 @@
-//! What could stand at a place of a command line: `qubes complete SHELL INDEX WORD...`, called by the completion
-//! files. Reads qubes.xml only, asks no hypervisor, and says nothing when there is nothing to say.
+//! What could stand at a place of a command line: `qubes-complete SHELL INDEX WORD...`, called by the completion
+//! files. A program of its own, because somebody waits for it at every key: it has of each command no more than the
+//! definition. Reads qubes.xml only, asks no hypervisor, and says nothing when there is nothing to say.
 
-use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Arg, ArgAction};
@@ -10,7 +10,7 @@ use super::arguments::{THE_COMMAND, THE_QUBE};
 use super::candidates::{self, Kind, Which};
 use super::output::Output;
 use super::subcommand::Subcommand;
-use super::{COMMANDS, Command, multicall};
+use super::{DEFINITIONS, Definition, multicall};
 use crate::model::{Class, POOL_DRIVERS, PoolDriver, VolumeOption};
 
 /// A word that would fit, with a few words about it.
@@ -29,9 +29,9 @@ struct Place<'a> {
     options_ended: bool,
 }
 
-/// `complete SHELL INDEX WORD...`: WORDs from the command's name on, INDEX of the one at the cursor.
-pub fn main(arguments: &[OsString]) -> ExitCode {
-    let texts: Vec<String> = arguments.iter().map(|a| a.to_string_lossy().into_owned()).collect();
+/// The whole of `qubes-complete SHELL INDEX WORD...`: WORDs from the command's name on, INDEX of the one at the cursor.
+pub fn main() -> ExitCode {
+    let texts: Vec<String> = std::env::args_os().skip(1).map(|a| a.to_string_lossy().into_owned()).collect();
     let [shell, index, words @ ..] = texts.as_slice() else { return ExitCode::from(2) };
     let Ok(index) = index.parse::<usize>() else { return ExitCode::from(2) };
     let mut out = Output::new();
@@ -65,13 +65,13 @@ pub fn complete(words: &[String], index: usize, breaks_words: bool) -> Vec<Candi
     let mut name = multicall::name_of(program.as_ref());
     if name == "qubes" {
         if words.len() == 2 {
-            let fits = |c: &&Command| !c.hidden && c.name.starts_with(&words[1]);
-            return COMMANDS.iter().filter(fits).map(|c| candidate(c.name, c.about)).collect();
+            let fits = |c: &&Definition| !c.hidden && c.name.starts_with(&words[1]);
+            return DEFINITIONS.iter().filter(fits).map(|c| candidate(c.name, c.about)).collect();
         }
         words.remove(0);
         name = words[0].clone();
     }
-    let Some(command) = Command::find(&name) else { return Vec::new() };
+    let Some(command) = DEFINITIONS.iter().find(|d| d.name == name) else { return Vec::new() };
     let before_break = if breaks_words { join_what_bash_breaks(&mut words) } else { 0 };
     let line = command.line();
     let mut found = at_cursor(&line, &words[1..]);

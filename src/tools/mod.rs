@@ -252,6 +252,35 @@ pub const COMMANDS: &[Command] = &[
     QVM_VOLUME,
 ];
 
+/// What is known of a command without being able to do it. A program that knows all of these is small.
+#[derive(Clone, Copy)]
+pub struct Definition {
+    /// See [`Command`].
+    pub name: &'static str,
+    pub about: &'static str,
+    pub define: fn(clap::Command) -> clap::Command,
+    pub hidden: bool,
+}
+
+/// The definition of every command, in alphabetical order.
+pub static DEFINITIONS: [Definition; COMMANDS.len()] = {
+    let mut definitions = [COMMANDS[0].definition(); COMMANDS.len()];
+    let mut at = 0;
+    while at < COMMANDS.len() {
+        definitions[at] = COMMANDS[at].definition();
+        at += 1;
+    }
+    definitions
+};
+
+impl Definition {
+    /// The command line, with the common options.
+    pub fn line(&self) -> clap::Command {
+        let line = (self.define)(arguments::common(self.name)).about(self.about).hide(self.hidden);
+        arguments::with_force(line)
+    }
+}
+
 impl Command {
     const fn new(
         name: &'static str,
@@ -275,10 +304,13 @@ impl Command {
         COMMANDS.iter().find(|c| c.name == name)
     }
 
+    const fn definition(&self) -> Definition {
+        Definition { name: self.name, about: self.about, define: self.define, hidden: self.hidden }
+    }
+
     /// Its command line, with the common options.
     pub fn line(&self) -> clap::Command {
-        let line = (self.define)(arguments::common(self.name)).about(self.about).hide(self.hidden);
-        arguments::with_force(line)
+        self.definition().line()
     }
 }
 

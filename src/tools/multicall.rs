@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use super::output::{Output, say};
-use super::{COMMANDS, Command, complete, generate, run};
+use super::{COMMANDS, Command, generate, run};
 
 const NAME: &str = "qubes";
 
@@ -21,7 +21,6 @@ pub fn main() -> ExitCode {
         None => help(2),
         Some("-h" | "--help" | "help") => help(0),
         Some("--version") => finish(super::version(NAME)),
-        Some("complete") => complete::main(&rest),
         Some("generate") => match rest.as_slice() {
             [directory] => write_all(Path::new(directory)),
             _ => wrong("usage: qubes generate DIRECTORY"),

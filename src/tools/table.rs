@@ -31,17 +31,27 @@ where
     if out.is_for_eyes() {
         return narrow::print(out, rows, style);
     }
-    let widths = widths(rows);
-    let mut line = String::new();
-    for row in rows {
-        line.clear();
-        lay_out(&mut line, row.as_ref(), &widths);
-        out.text(&line)?;
-    }
-    Ok(())
+    let is_plain = rows.iter().all(|row| row.as_ref().iter().all(|cell| is_plain(cell.as_ref().as_bytes())));
+    // Nearly every table: nobody has to ask for the width of a character.
+    if is_plain { print_by(out, rows, str::len) } else { print_by(out, rows, width_of) }
 }
 
-fn widths<R: AsRef<[C]>, C: AsRef<str>>(rows: &[R]) -> Vec<usize> {
+fn print_by<R, C>(out: &mut Output, rows: &[R], width_of: impl Fn(&str) -> usize) -> Result<(), Failure>
+where
+    R: AsRef<[C]>,
+    C: AsRef<str>,
+{
+    let widths = widths(rows, &width_of);
+    let mut line = String::new();
+    rows.iter().try_for_each(|row| {
+        line.clear();
+        lay_out(&mut line, row.as_ref(), &widths, &width_of);
+        out.text(&line)
+    })
+}
+
+/// Of the columns.
+fn widths<R: AsRef<[C]>, C: AsRef<str>>(rows: &[R], width_of: impl Fn(&str) -> usize) -> Vec<usize> {
     let mut widths = vec![0; rows.iter().map(|r| r.as_ref().len()).max().unwrap_or(0)];
     for row in rows {
         for (width, cell) in widths.iter_mut().zip(row.as_ref()) {
@@ -51,7 +61,7 @@ fn widths<R: AsRef<[C]>, C: AsRef<str>>(rows: &[R]) -> Vec<usize> {
     widths
 }
 
-fn lay_out<C: AsRef<str>>(line: &mut String, row: &[C], widths: &[usize]) {
+fn lay_out<C: AsRef<str>>(line: &mut String, row: &[C], widths: &[usize], width_of: impl Fn(&str) -> usize) {
     for (at, width) in widths.iter().enumerate() {
         let cell = row.get(at).map_or("", AsRef::as_ref);
         line.push_str(cell);
@@ -64,17 +74,25 @@ fn lay_out<C: AsRef<str>>(line: &mut String, row: &[C], widths: &[usize]) {
 
 fn pad(line: &mut String, mut width: usize) {
     const BLANKS: &str = "                                ";
-    while width > 0 {
-        let some = width.min(BLANKS.len());
-        line.push_str(&BLANKS[..some]);
-        width -= some;
+    while let Some(rest) = width.checked_sub(BLANKS.len()) {
+        line.push_str(BLANKS);
+        width = rest;
     }
+    line.push_str(&BLANKS[..width]);
 }
 
 /// How many columns of a terminal a text takes. Controls take none in the eyes of `column`, tabs among them.
 fn width_of(text: &str) -> usize {
-    let is_plain = |byte: u8| (b' '..=b'~').contains(&byte);
-    if text.bytes().all(is_plain) { text.len() } else { text.chars().map(width_of_char).sum() }
+    if is_plain(text.as_bytes()) { text.len() } else { text.chars().map(width_of_char).sum() }
+}
+
+/// Whether all of it is printable ASCII: eight bytes at once, for a listing has many.
+fn is_plain(text: &[u8]) -> bool {
+    const ONES: u64 = u64::MAX / 255;
+    let (eights, last) = text.as_chunks::<8>();
+    // The highest bit of a byte tells: its own, that of 0x7f and one, or that of a control less the blank.
+    let odd = |eight: u64| (eight | eight.wrapping_add(ONES) | eight.wrapping_sub(ONES * 0x20)) & (ONES << 7);
+    eights.iter().all(|eight| odd(u64::from_le_bytes(*eight)) == 0) && last.iter().all(|b| matches!(b, b' '..=b'~'))
 }
 
 fn width_of_char(c: char) -> usize {
@@ -129,11 +147,24 @@ pub fn explained<'a>(entries: impl Iterator<Item = (&'a str, &'a str)> + Clone) 
 mod tests {
     use super::*;
 
+    #[test]
+    fn printable_ascii_is_told_from_everything_else_wherever_it_stands() {
+        for byte in 0..=255u8 {
+            for at in 0..20 {
+                for (len, filler) in [(20, b'a'), (20, b' '), (20, b'~'), (at + 1, b'0')] {
+                    let mut text = vec![filler; len];
+                    text[at] = byte;
+                    assert_eq!(is_plain(&text), (b' '..=b'~').contains(&byte), "{byte} at {at} of {len}");
+                }
+            }
+        }
+    }
+
     fn laid_out(rows: &[&[&str]]) -> Vec<String> {
-        let widths = widths(rows);
+        let widths = widths(rows, width_of);
         let print = |row: &&[&str]| {
             let mut line = String::new();
-            lay_out(&mut line, row, &widths);
+            lay_out(&mut line, row, &widths, width_of);
             line.trim_end_matches('\n').to_string()
         };
         rows.iter().map(print).collect()

@@ -2,19 +2,19 @@
 //! the hypervisor is asked when a live fact is first wanted, once for all qubes.
 
 use std::borrow::Cow;
-use std::cell::{OnceCell, RefCell};
+use std::cell::{OnceCell, Ref, RefCell};
 use std::collections::HashMap;
-use std::rc::Rc;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use serde_json::json;
-use smol_str::{SmolStr, ToSmolStr};
+use smol_str::{SmolStr, SmolStrBuilder, ToSmolStr};
 
 use crate::hypervisor::HypervisorError;
 use crate::lifecycle::Session;
-use crate::model::volume::class_volumes;
+use crate::model::volume::{ClassVolume, class_volumes};
 use crate::model::{
-    Class, Label, Pool, PowerState, Property, PropertyError, Qubes, ResolvedVolume, Scope, Value, Vm, VmName,
+    Class, Glance, Label, Pool, PowerState, Property, PropertyError, Qubes, ResolvedVolume, Scope, Value, Vm, VmName,
     VolumeConfig,
 };
 use crate::storage::{Driver, Drivers, Volume, fullness};
@@ -24,11 +24,28 @@ pub fn is_truthy(feature: &str) -> bool {
     matches!(feature, "1" | "true" | "True")
 }
 
-/// What properties of one qube print as, for those that were asked for.
-type Texts = Vec<(&'static str, Option<SmolStr>)>;
+/// What properties of one qube print as in others' cells, for those that were asked for.
+type Texts = Vec<(&'static Property, Option<SmolStr>)>;
 
 /// The driver of a pool, where there is one that can look.
 type Looked = Option<Arc<dyn Driver>>;
+
+/// A number as a cell.
+pub fn number(number: impl itoa::Integer) -> SmolStr {
+    SmolStr::new(itoa::Buffer::new().format(number))
+}
+
+/// An IPv4 address as a cell.
+fn dotted(ip: Ipv4Addr) -> SmolStr {
+    let mut text = SmolStrBuilder::new();
+    for (at, byte) in ip.octets().into_iter().enumerate() {
+        if at > 0 {
+            text.push('.');
+        }
+        text.push_str(itoa::Buffer::new().format(byte));
+    }
+    text.finish()
+}
 
 /// A view on all qubes of one reading.
 pub struct Values<'a> {
@@ -40,12 +57,16 @@ pub struct Values<'a> {
     pools: RefCell<Vec<(SmolStr, Looked)>>,
     /// The directory that was looked for last, by its pool and its path there, and whether it is there.
     directory: RefCell<Option<(SmolStr, String, bool)>>,
+    /// What is not there: pools, with the beginning of the paths in them.
+    missing: RefCell<Vec<(SmolStr, String)>>,
     /// The gateway that each netvm offers.
     gateways: RefCell<HashMap<SmolStr, Option<SmolStr>>>,
-    /// What each template gives to qubes that inherit: the texts of its properties, by their names.
-    inherited: RefCell<HashMap<&'a str, Texts>>,
+    /// The template of the qube that was asked for last.
+    template: RefCell<Option<(VmName, Option<&'a Vm>)>>,
+    /// What each template gives to qubes that inherit.
+    inherited: RefCell<Vec<(&'a Vm, Texts)>>,
     /// The volumes of the qube that was asked for last: several columns show them.
-    volumes: RefCell<Option<(VmName, Rc<[VolumeShown]>)>>,
+    volumes: RefCell<(Option<VmName>, Vec<VolumeShown>)>,
 }
 
 /// One volume in a listing; bytes.
@@ -67,15 +88,22 @@ impl<'a> Values<'a> {
             drivers: RefCell::new(Drivers::to_look(&qubes.pools, &session.system)),
             pools: RefCell::default(),
             directory: RefCell::default(),
+            missing: RefCell::default(),
             gateways: RefCell::default(),
+            template: RefCell::default(),
             inherited: RefCell::default(),
             volumes: RefCell::default(),
         }
     }
 
     /// A qube for one look at it: a listing of a thousand needs none of them twice.
-    pub fn glance(&self, name: &str) -> Option<Cow<'a, Vm>> {
+    pub fn glance(&self, name: &str) -> Option<Glance<'a>> {
         self.qubes.glance(name)
+    }
+
+    /// [`Values::glance`] at many, one after the other.
+    pub fn glance_at_each(&self, names: &[&str], look: impl FnMut(&Vm)) {
+        self.qubes.glance_at_each(names, look);
     }
 
     /// A qube that stays in memory.
@@ -100,7 +128,7 @@ impl<'a> Values<'a> {
         }
         match self.value(vm, name) {
             Ok(Value::None | Value::Qube(None)) | Err(_) => None,
-            Ok(Value::Text(text) | Value::Label(text) | Value::Pool(text)) => Some(text.into_string().into()),
+            Ok(Value::Text(text) | Value::Label(text) | Value::Pool(text)) => Some(text.to_string().into()),
             Ok(value) => Some(value.to_string().into()),
         }
     }
@@ -108,37 +136,61 @@ impl<'a> Values<'a> {
     /// [`Values::text`] for listings: what stands in the store as it is shown is not read, and what a template gives to
     /// its qubes is computed once.
     pub fn cell(&self, vm: &Vm, name: &str) -> Option<SmolStr> {
-        if name == "name" {
+        self.cell_of(vm, Property::find(Scope::Class(&vm.class), name)?)
+    }
+
+    /// [`Values::cell`] of a property that qubes of this class have.
+    pub fn cell_of(&self, vm: &Vm, property: &'static Property) -> Option<SmolStr> {
+        if property.name == "name" {
             return Some(vm.name.as_str().into());
         }
-        let property = Property::find(Scope::Class(&vm.class), name)?;
         match property.explicit(vm) {
             Some(text) if property.prints_as_stored(self.qubes, text) => return Some(text.into()),
             Some(_) => {}
             None => {
-                if let Some(template) = self.qubes.inherits_from(vm, property, self.session) {
+                if self.qubes.is_inherited(vm, property, self.session)
+                    && let Some(template) = self.template(vm)
+                {
                     return self.given_by(template, property);
                 }
             }
         }
         match self.qubes.value(vm, property, self.session).ok()? {
             Value::None | Value::Qube(None) => None,
-            Value::Text(text) | Value::Label(text) | Value::Pool(text) => Some(text.into()),
+            Value::Text(text) | Value::Label(text) | Value::Pool(text) => Some(text),
             Value::Qube(Some(name)) => Some(name.as_str().into()),
+            Value::Int(n) => Some(number(n)),
+            Value::Ip4(ip) => Some(dotted(ip)),
             value => Some(value.to_smolstr()),
         }
     }
 
+    /// A qube's template, if it has one that it can have.
+    fn template(&self, vm: &Vm) -> Option<&'a Vm> {
+        if let Some((_, template)) = self.template.borrow().as_ref().filter(|(of, _)| *of == vm.name) {
+            return *template;
+        }
+        let template = self.qubes.template(vm).ok().flatten();
+        self.template.replace(Some((vm.name.clone(), template)));
+        template
+    }
+
     /// What a template gives to qubes that inherit a property.
     fn given_by(&self, template: &'a Vm, property: &'static Property) -> Option<SmolStr> {
-        let known = |texts: &Vec<(&str, Option<SmolStr>)>| {
-            texts.iter().find(|(name, _)| *name == property.name).map(|(_, text)| text.clone())
-        };
-        if let Some(text) = self.inherited.borrow().get(template.name.as_str()).and_then(known) {
+        let known =
+            |texts: &Texts| texts.iter().find(|(of, _)| std::ptr::eq(*of, property)).map(|(_, text)| text.clone());
+        let place = self.inherited.borrow().iter().position(|(of, _)| std::ptr::eq(*of, template));
+        if let Some(text) = place.and_then(|at| known(&self.inherited.borrow().get(at)?.1)) {
             return text;
         }
+        // The template may be of another class, with another property of this name.
         let text = self.cell(template, property.name);
-        self.inherited.borrow_mut().entry(template.name.as_str()).or_default().push((property.name, text.clone()));
+        let mut inherited = self.inherited.borrow_mut();
+        // Asking its template may have added others meanwhile, never this one: following templates ends.
+        match place.and_then(|at| inherited.get_mut(at)) {
+            Some((_, texts)) => texts.push((property, text.clone())),
+            None => inherited.push((template, vec![(property, text.clone())])),
+        }
         text
     }
 
@@ -168,7 +220,16 @@ impl<'a> Values<'a> {
 
     /// Whether a property is true.
     pub fn is_true(&self, vm: &Vm, name: &str) -> bool {
-        matches!(self.value(vm, name), Ok(Value::Bool(true)))
+        Property::find(Scope::Class(&vm.class), name).is_some_and(|property| self.is_true_of(vm, property))
+    }
+
+    /// Whether a property that qubes of this class have is true.
+    pub fn is_true_of(&self, vm: &Vm, property: &Property) -> bool {
+        match property.explicit(vm) {
+            Some("True") => true,
+            Some("False") => false,
+            _ => matches!(self.qubes.value(vm, property, self.session), Ok(Value::Bool(true))),
+        }
     }
 
     /// A property with its own type; null when it has no value or the qube has no such property.
@@ -219,39 +280,58 @@ impl<'a> Values<'a> {
     }
 
     /// The volumes a qube has on this machine, kernels left out. Looks at the disk, without locks.
-    pub fn volumes(&self, vm: &Vm) -> Rc<[VolumeShown]> {
-        if let Some((name, volumes)) = &*self.volumes.borrow()
-            && *name == vm.name
-        {
-            return volumes.clone();
+    pub fn volumes(&self, vm: &Vm) -> Ref<'_, [VolumeShown]> {
+        if self.volumes.borrow().0.as_ref() != Some(&vm.name) {
+            let (_, mut volumes) = self.volumes.take();
+            volumes.clear();
+            self.look_at_volumes(vm, &mut volumes);
+            self.volumes.replace((Some(vm.name.clone()), volumes));
         }
-        let volumes: Rc<[VolumeShown]> = self.volumes_on_disk(vm).into();
-        self.volumes.replace(Some((vm.name.clone(), volumes.clone())));
-        volumes
+        Ref::map(self.volumes.borrow(), |(_, volumes)| volumes.as_slice())
     }
 
-    fn volumes_on_disk(&self, vm: &Vm) -> Vec<VolumeShown> {
+    fn look_at_volumes(&self, vm: &Vm, volumes: &mut Vec<VolumeShown>) {
         if !vm.class.is_local_guest() {
-            return Vec::new();
+            return;
         }
-        let of_class = class_volumes(&vm.class);
-        let further = vm.volumes.iter().map(VolumeConfig::name).filter(|n| of_class.iter().all(|v| v.name != *n));
-        let names = of_class.iter().map(|v| v.name).chain(further).filter(|name| *name != "kernel");
         // A volume whose description is broken is nothing a listing stops at.
-        let shown = |name| self.written_down(vm, name).or_else(|| self.resolved(vm, name));
-        names.filter_map(shown).collect()
+        let shown = |name, class, own: Option<&VolumeConfig>| {
+            own.and_then(|own| self.written_down(name, class, own)).or_else(|| self.resolved(vm, name))
+        };
+        let of_class = class_volumes(&vm.class);
+        // Nearly always they stand in the class's order.
+        let own_at = |at: usize, name: &str| vm.volumes.get(at).filter(|own| own.name() == name);
+        for (at, class) in of_class.iter().enumerate().filter(|(_, class)| class.name != "kernel") {
+            let own = own_at(at, class.name).or_else(|| vm.volume(class.name));
+            volumes.extend(shown(class.name, Some(class), own));
+        }
+        for (at, own) in vm.volumes.iter().enumerate() {
+            let name = own.name();
+            let is_in_order = of_class.get(at).is_some_and(|class| class.name == name);
+            if !is_in_order && of_class.iter().all(|class| class.name != name) {
+                volumes.extend(shown(name, None, Some(own)));
+            }
+        }
     }
 
     /// A volume that lies where nobody can look: then what the store says of it is all there is.
-    fn written_down(&self, vm: &Vm, name: &str) -> Option<VolumeShown> {
-        let own = self.qubes.written_down(vm, vm.volume(name)?)?;
+    fn written_down(&self, name: &str, class: Option<&ClassVolume>, own: &VolumeConfig) -> Option<VolumeShown> {
+        let own = self.qubes.written_down(class, own)?;
         let is_elsewhere = own.pool.driver() != "linux-kernel" && self.is_elsewhere(own.pool.name(), own.vid?);
         is_elsewhere.then(|| VolumeShown { name: name.into(), pool: own.pool.name().into(), size: own.size, usage: 0 })
     }
 
-    /// Whether nothing can be where a volume lies. The volumes of a qube share a directory, which is looked at once.
+    /// Whether nothing can be where a volume lies. The volumes of a qube share a directory, which is looked at once; and
+    /// where the directory around it is missing as well, no other one in there is looked for.
     fn is_elsewhere(&self, pool: &str, vid: &str) -> bool {
-        let (Some(driver), Some((directory, _))) = (self.pool(pool), vid.rsplit_once('/')) else { return true };
+        if self.missing.borrow().iter().any(|(of, path)| of == pool && vid.starts_with(path.as_str())) {
+            return true;
+        }
+        let Some(driver) = self.pool(pool) else {
+            self.missing.borrow_mut().push((pool.into(), String::new()));
+            return true;
+        };
+        let Some((directory, _)) = vid.rsplit_once('/') else { return true };
         if let Some((of, known, is_there)) = &*self.directory.borrow()
             && (of.as_str(), known.as_str()) == (pool, directory)
         {
@@ -259,9 +339,15 @@ impl<'a> Values<'a> {
         }
         let file = driver.file(&Volume::orphan(pool, vid));
         // What is in no file is not for us to say.
-        let is_there = !matches!(file, Ok(Some(file)) if file.parent().is_some_and(|parent| !parent.is_dir()));
-        self.directory.replace(Some((pool.into(), directory.to_string(), is_there)));
-        !is_there
+        let missing = file.ok().flatten().and_then(|file| Some(file.parent()?.to_path_buf())).filter(|d| !d.is_dir());
+        if let Some(missing) = &missing
+            && let Some((around, _)) = directory.rsplit_once('/')
+            && missing.parent().is_some_and(|parent| !parent.is_dir())
+        {
+            self.missing.borrow_mut().push((pool.into(), format!("{around}/")));
+        }
+        self.directory.replace(Some((pool.into(), directory.to_string(), missing.is_none())));
+        missing.is_some()
     }
 
     fn resolved(&self, vm: &Vm, name: &str) -> Option<VolumeShown> {

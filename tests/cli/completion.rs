@@ -8,9 +8,9 @@ fn complete(shell: &str, line: &[&str]) -> Vec<String> {
 
 fn complete_on(store: &Store, shell: &str, line: &[&str]) -> Vec<String> {
     let index = (line.len() - 1).to_string();
-    let words = ["complete", shell, &index].into_iter().chain(line.iter().copied());
+    let words = [shell, &index].into_iter().chain(line.iter().copied());
     let words: Vec<String> = words.map(String::from).collect();
-    let run = store.run(env!("CARGO_BIN_EXE_qubes"), &words, "", false);
+    let run = store.run(env!("CARGO_BIN_EXE_qubes-complete"), &words, "", false);
     assert_eq!((run.exit, run.stderr.as_str()), (0, ""), "{line:?}");
     run.stdout.lines().map(String::from).collect()
 }

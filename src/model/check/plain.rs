@@ -10,6 +10,7 @@ use crate::model::qubes::Qubes;
 use crate::model::release::Release;
 use crate::model::tags::is_tag;
 use crate::model::vm::Vm;
+use crate::model::volume::class_volume;
 
 /// Which netvms stand behind each netvm that was met, itself among them: a few, that all other qubes share.
 #[derive(Default)]
@@ -68,7 +69,8 @@ impl Qubes {
 
     fn volumes_are_plain(&self, vm: &Vm, release: Release) -> bool {
         vm.volumes.iter().all(|own| {
-            (release.knows_ephemeral() || !own.attributes.contains("ephemeral")) && self.written_down(vm, own).is_some()
+            (release.knows_ephemeral() || !own.attributes.contains("ephemeral"))
+                && self.written_down(class_volume(&vm.class, own.name()), own).is_some()
         })
     }
 }

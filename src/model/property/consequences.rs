@@ -146,7 +146,7 @@ impl Qubes {
         let place = qube.tags.iter().position(|t| t.starts_with(prefix)).unwrap_or(qube.tags.len());
         qube.tags.retain(|t| !t.starts_with(prefix));
         if let Some(tag) = wanted {
-            qube.tags.insert(place, tag.into_boxed_str());
+            qube.tags.insert(place, tag.into());
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use smol_str::SmolStr;
 use uuid::Uuid;
 
 use super::value::{Value, parse_bool, parse_int};
@@ -131,7 +132,7 @@ impl Property {
                 None => Err(bad("there is no such qube".into())),
             },
             Kind::Label => {
-                needed(qubes.labels.find(text).map(|l| Value::Label(l.name.clone())), "no label of this system")
+                needed(qubes.labels.find(text).map(|l| Value::Label(SmolStr::new(&l.name))), "no label of this system")
             }
             Kind::Pool => needed(qubes.pools.get(text).map(|p| Value::Pool(p.name().into())), "no pool of this system"),
             Kind::Uuid => needed(Uuid::try_parse(text.trim()).ok().map(Value::Uuid), "no uuid"),
@@ -156,11 +157,12 @@ impl Property {
             }
             Kind::Label => !text.starts_with("label-") && qubes.labels.iter().any(|label| &*label.name == text),
             Kind::Uuid => {
+                let hyphens = [8, 13, 18, 23];
+                // Without a way out in between, all bytes are looked at together.
+                let digits = |n, b: u8| n + usize::from(matches!(b, b'0'..=b'9' | b'a'..=b'f'));
                 text.len() == 36
-                    && text.bytes().enumerate().all(|(at, b)| match at {
-                        8 | 13 | 18 | 23 => b == b'-',
-                        _ => matches!(b, b'0'..=b'9' | b'a'..=b'f'),
-                    })
+                    && text.bytes().fold(0, digits) == 36 - hyphens.len()
+                    && hyphens.iter().all(|at| text.as_bytes().get(*at) == Some(&b'-'))
             }
             Kind::Pool | Kind::Ip4 | Kind::Ip6 => false,
         }
@@ -203,7 +205,7 @@ impl Property {
             Kind::Label => qubes
                 .labels
                 .find(text)
-                .map(|l| Value::Label(l.name.clone()))
+                .map(|l| Value::Label(SmolStr::new(&l.name)))
                 .ok_or_else(|| PropertyError::refused(format!("Label does not exist: {text}"))),
             Kind::Pool => qubes
                 .pools

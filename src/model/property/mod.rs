@@ -12,6 +12,7 @@ mod kernel;
 mod kind;
 mod legacy;
 mod memory;
+mod named;
 mod network;
 mod read;
 mod references;
@@ -23,6 +24,7 @@ pub use effect::Effect;
 pub use error::PropertyError;
 pub use kind::{EmptyText, Kind};
 pub use legacy::Legacy;
+pub use named::Named;
 pub use typed::VirtMode;
 pub use value::{Value, parse_bool};
 
@@ -204,8 +206,11 @@ impl Property {
 
     /// The text that says explicitly what the property of a qube is.
     pub fn explicit<'a>(&self, vm: &'a Vm) -> Option<&'a str> {
+        if self.computed {
+            return None;
+        }
         let legacy = self.legacy.and_then(|legacy| (legacy.read)(vm));
-        legacy.or_else(|| vm.properties.get(self.name)).filter(|_| !self.computed)
+        legacy.or_else(|| vm.properties.get(self.name))
     }
 
     /// The property of this name that the system, or a qube of a class, has.

@@ -1,5 +1,7 @@
 //! Reading properties: the explicit value, or what stands in for it.
 
+use smol_str::SmolStr;
+
 use super::kind::Owner;
 use super::{Asked, DefaultValue, Property, PropertyError, Scope, Value};
 use crate::model::facts::Facts;
@@ -24,16 +26,16 @@ impl Qubes {
         self.stand_in(&Asked { qubes: self, vm, facts }, property, &property.default)
     }
 
-    /// The template whose value a qube's property has where it is not set; `None` where the qube, or the system, decides.
-    pub fn inherits_from(&self, vm: &Vm, property: &Property, facts: &dyn Facts) -> Option<&Vm> {
-        let inherits = match property.default {
+    /// Whether a qube's property has, where it is not set, the value that its template gives it; else the qube, or the
+    /// system, decides.
+    pub fn is_inherited(&self, vm: &Vm, property: &Property, facts: &dyn Facts) -> bool {
+        match property.default {
             DefaultValue::Inherited(_) => vm.class.has_template(),
             DefaultValue::OfQubeOrTemplate { inherits, .. } => {
                 vm.class.has_template() && inherits(&Asked { qubes: self, vm, facts })
             }
             _ => false,
-        };
-        if inherits { self.template(vm).ok().flatten() } else { None }
+        }
     }
 
     /// Whether a qube's property is not explicitly set.
@@ -108,7 +110,7 @@ impl DefaultValue {
             DefaultValue::Dom0 => Some(Value::Qube(Some(VmName::dom0()))),
             DefaultValue::Bool(b) => Some(Value::Bool(b)),
             DefaultValue::Int(n) => Some(Value::Int(n)),
-            DefaultValue::Text(t) => Some(Value::text(t)),
+            DefaultValue::Text(t) => Some(Value::Text(SmolStr::new_static(t))),
             _ => None,
         }
     }

@@ -3,6 +3,7 @@
 use core::net::{Ipv4Addr, Ipv6Addr};
 use std::fmt;
 
+use smol_str::SmolStr;
 use uuid::Uuid;
 
 use crate::model::name::VmName;
@@ -16,19 +17,20 @@ pub enum Value {
     Int(i64),
     /// Seconds with fractions.
     Float(f64),
-    Text(Box<str>),
+    /// Nearly every text is so short that it lies in the value itself; so it is with names.
+    Text(SmolStr),
     Qube(Option<VmName>),
-    Label(Box<str>),
-    Pool(Box<str>),
+    Label(SmolStr),
+    Pool(SmolStr),
     Uuid(Uuid),
     Ip4(Ipv4Addr),
     Ip6(Ipv6Addr),
     /// Printed with a blank between.
-    Words(Vec<Box<str>>),
+    Words(Vec<SmolStr>),
 }
 
 impl Value {
-    pub fn text(text: impl Into<Box<str>>) -> Value {
+    pub fn text(text: impl Into<SmolStr>) -> Value {
         Value::Text(text.into())
     }
 
@@ -89,15 +91,19 @@ impl fmt::Display for Value {
 
 /// Reads a boolean literal: 0, no, false, off, 1, yes, true, on in any case.
 pub fn parse_bool(text: &str) -> Option<bool> {
-    match text.to_ascii_lowercase().as_str() {
-        "0" | "no" | "false" | "off" => Some(false),
-        "1" | "yes" | "true" | "on" => Some(true),
+    let is_one_of = |words: [&str; 4]| words.iter().any(|word| text.eq_ignore_ascii_case(word));
+    match text {
+        _ if is_one_of(["true", "1", "yes", "on"]) => Some(true),
+        _ if is_one_of(["false", "0", "no", "off"]) => Some(false),
         _ => None,
     }
 }
 
 /// Reads an integer as Python's `int()` does: blanks around it, a sign, single underscores between digits.
 pub(super) fn parse_int(text: &str) -> Option<i64> {
+    if (1..=18).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit()) {
+        return text.parse().ok();
+    }
     let text = text.trim();
     let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
     let groups_are_digits = digits.split('_').all(|g| !g.is_empty() && g.bytes().all(|b| b.is_ascii_digit()));

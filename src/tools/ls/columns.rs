@@ -1,9 +1,9 @@
 //! The columns of qvm-ls and the formats made of them (`spec/r4-tools.md`, qvm-ls).
 
-use smol_str::{SmolStr, ToSmolStr, format_smolstr};
+use smol_str::{SmolStr, format_smolstr};
 
-use crate::model::{Class, PowerState, Vm};
-use crate::tools::values::{Values, is_truthy};
+use crate::model::{Class, Named, PowerState, Vm};
+use crate::tools::values::{Values, is_truthy, number};
 
 /// Formats by name, with the columns as `--help-formats` shows them.
 pub const FORMATS: [(&str, &str); 6] = [
@@ -55,14 +55,38 @@ const NUMERIC: [&str; 13] = [
 enum Content {
     Class,
     State,
-    Flags,
+    Flags(Box<FlagProperties>),
     Gateway,
     Memory,
     Disk,
     Volume { name: &'static str, fact: VolumeFact },
     Tags,
     Clients,
-    Property(Box<str>),
+    Property(Named),
+}
+
+/// What the letters of FLAGS are made of, but for type and state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct FlagProperties {
+    virt_mode: Named,
+    updateable: Named,
+    provides_network: Named,
+    installed_by_rpm: Named,
+    debug: Named,
+    autostart: Named,
+}
+
+impl FlagProperties {
+    fn new() -> FlagProperties {
+        FlagProperties {
+            virt_mode: Named::new("virt_mode"),
+            updateable: Named::new("updateable"),
+            provides_network: Named::new("provides_network"),
+            installed_by_rpm: Named::new("installed_by_rpm"),
+            debug: Named::new("debug"),
+            autostart: Named::new("autostart"),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,7 +112,7 @@ impl Column {
         let content = match upper.as_str() {
             "CLASS" => Content::Class,
             "STATE" => Content::State,
-            "FLAGS" => Content::Flags,
+            "FLAGS" => Content::Flags(Box::new(FlagProperties::new())),
             "GATEWAY" => Content::Gateway,
             "MEMORY" => Content::Memory,
             "DISK" => Content::Disk,
@@ -102,7 +126,7 @@ impl Column {
             "ROOT-POOL" => volume("root", VolumeFact::Pool),
             "TAGS" => Content::Tags,
             "CONNECTED_VMS" | "CONNECTED-VMS" => Content::Clients,
-            property => Content::Property(property.to_lowercase().replace('-', "_").into()),
+            property => Content::Property(Named::new(&property.to_lowercase().replace('-', "_"))),
         };
         Column { heading: upper.replace('_', "-"), content }
     }
@@ -113,11 +137,11 @@ impl Column {
     }
 
     pub fn is_name(&self) -> bool {
-        matches!(&self.content, Content::Property(p) if &**p == "name")
+        matches!(&self.content, Content::Property(p) if p.name() == "name")
     }
 
     pub fn is_label(&self) -> bool {
-        matches!(&self.content, Content::Property(p) if &**p == "label")
+        matches!(&self.content, Content::Property(p) if p.name() == "label")
     }
 
     /// Whether the pools of the volumes are asked for its cells.
@@ -146,8 +170,8 @@ impl Column {
     /// Whether it can only be told by asking the hypervisor.
     pub fn is_live(&self) -> bool {
         match &self.content {
-            Content::State | Content::Flags | Content::Memory => true,
-            Content::Property(p) => matches!(&**p, "xid" | "start_time" | "stubdom_xid" | "stubdom_uuid"),
+            Content::State | Content::Flags(_) | Content::Memory => true,
+            Content::Property(p) => matches!(p.name(), "xid" | "start_time" | "stubdom_xid" | "stubdom_uuid"),
             _ => false,
         }
     }
@@ -157,14 +181,16 @@ impl Column {
         match &self.content {
             Content::Class => vm.class.as_str().into(),
             Content::State => values.state(vm).as_str().into(),
-            Content::Flags => flags(values, vm),
+            Content::Flags(of) => flags(values, vm, of),
             Content::Gateway => values.gateway(vm).unwrap_or_default(),
-            Content::Memory => values.memory_mib(vm).map(|m| m.to_smolstr()).unwrap_or_default(),
-            Content::Disk => mib(values.volumes(vm).iter().map(|v| v.usage).sum()).to_smolstr(),
+            Content::Memory => values.memory_mib(vm).map(number).unwrap_or_default(),
+            Content::Disk => number(mib(values.volumes(vm).iter().map(|v| v.usage).sum())),
             Content::Volume { name, fact } => volume_cell(values, vm, name, *fact),
             Content::Tags => sorted_and_joined(vm.tags.iter().map(|t| &**t)).into(),
             Content::Clients => sorted_and_joined(values.clients(vm).into_iter()).into(),
-            Content::Property(property) => values.cell(vm, property).unwrap_or_default(),
+            Content::Property(name) => {
+                name.of(&vm.class).and_then(|property| values.cell_of(vm, property)).unwrap_or_default()
+            }
         }
     }
 
@@ -199,8 +225,8 @@ impl Column {
                 clients.sort_unstable();
                 json!(clients)
             }
-            Content::Property(property) => values.json(vm, property),
-            Content::Class | Content::State | Content::Flags | Content::Gateway => {
+            Content::Property(property) => values.json(vm, property.name()),
+            Content::Class | Content::State | Content::Flags(_) | Content::Gateway => {
                 let cell = self.cell(values, vm);
                 if cell.is_empty() { serde_json::Value::Null } else { json!(cell.as_str()) }
             }
@@ -229,9 +255,10 @@ fn volume_cell(values: &Values, vm: &Vm, name: &str, fact: VolumeFact) -> SmolSt
     match (fact, volume) {
         (VolumeFact::Pool, volume) => volume.map(|v| v.pool.clone()).unwrap_or_default(),
         (_, None) => SmolStr::new_static("0"),
-        (VolumeFact::Usage, Some(v)) => mib(v.usage).to_smolstr(),
-        (VolumeFact::Size, Some(v)) => mib(v.size).to_smolstr(),
+        (VolumeFact::Usage, Some(v)) => number(mib(v.usage)),
+        (VolumeFact::Size, Some(v)) => number(mib(v.size)),
         (VolumeFact::Percent, Some(v)) => match percent(v.usage, v.size) {
+            Some(0) => SmolStr::new_static("0%"),
             Some(p) => format_smolstr!("{p}%"),
             None => SmolStr::new_static("0"),
         },
@@ -239,7 +266,7 @@ fn volume_cell(values: &Values, vm: &Vm, name: &str, fact: VolumeFact) -> SmolSt
 }
 
 /// Eight letters: type, state, and six properties.
-fn flags(values: &Values, vm: &Vm) -> SmolStr {
+fn flags(values: &Values, vm: &Vm, of: &FlagProperties) -> SmolStr {
     let kind = match vm.class {
         Class::AdminVM => '0',
         Class::TemplateVM => 't',
@@ -248,7 +275,7 @@ fn flags(values: &Values, vm: &Vm) -> SmolStr {
         Class::DispVM => 'd',
         Class::RemoteVM | Class::Unknown(_) => '-',
     };
-    let is_hvm = values.cell(vm, "virt_mode").is_some_and(|m| m == "hvm");
+    let is_hvm = of.virt_mode.of(&vm.class).and_then(|mode| values.cell_of(vm, mode)).is_some_and(|m| m == "hvm");
     let state = match values.state(vm) {
         PowerState::Running => 'r',
         PowerState::Transient => 't',
@@ -261,15 +288,16 @@ fn flags(values: &Values, vm: &Vm) -> SmolStr {
         PowerState::Halted => '-',
     };
     let set = |letter: char, is_set: bool| if is_set { letter } else { '-' };
+    let is_true = |name: &Named| name.of(&vm.class).is_some_and(|property| values.is_true_of(vm, property));
     [
         if is_hvm { kind.to_ascii_uppercase() } else { kind },
         state,
-        set('U', values.is_true(vm, "updateable")),
-        set('N', values.is_true(vm, "provides_network")),
-        set('R', values.is_true(vm, "installed_by_rpm")),
+        set('U', is_true(&of.updateable)),
+        set('N', is_true(&of.provides_network)),
+        set('R', is_true(&of.installed_by_rpm)),
         set('i', vm.features.get("internal").is_some_and(is_truthy)),
-        set('D', values.is_true(vm, "debug")),
-        set('A', values.is_true(vm, "autostart")),
+        set('D', is_true(&of.debug)),
+        set('A', is_true(&of.autostart)),
     ]
     .into_iter()
     .collect()
@@ -283,7 +311,7 @@ mod tests {
     fn columns_are_known_in_any_spelling_and_others_are_properties() {
         assert_eq!(Column::parse("State").content, Content::State);
         assert_eq!(Column::parse(" priv-max ").heading, "PRIV-MAX");
-        assert_eq!(Column::parse("priv_max").content, Content::Property("priv_max".into()));
+        assert_eq!(Column::parse("priv_max").content, Content::Property(Named::new("priv_max")));
         assert_eq!(Column::parse("virt-mode"), Column::parse("VIRT_MODE"));
         assert!(Column::parse("NAME").is_name() && Column::parse("maxmem").is_numeric());
     }

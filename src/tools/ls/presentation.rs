@@ -24,13 +24,15 @@ pub fn print(call: &mut Invocation, rows: &Rows, names: &[&str]) -> Result<(), F
         return print_json(call, columns, values, names, watch);
     }
     if call.has("raw-data") {
-        for name in names {
-            let Some(vm) = values.glance(name) else { continue };
+        let mut result = Ok(());
+        values.glance_at_each(names, |vm| {
             // Scripts get names that are names: only people see the mark.
-            watch.look(&vm);
-            call.out.line(&rows::cells(columns, values, &vm).join("|"))?;
-        }
-        return Ok(());
+            watch.look(vm);
+            if result.is_ok() {
+                result = call.out.line(&rows::cells(columns, values, vm).join("|"));
+            }
+        });
+        return result;
     }
     let mut rows = match call.has("tree") {
         true => tree(call, rows, names),
@@ -140,12 +142,11 @@ fn print_json(
         serde_json::Value::Object(fields.collect())
     };
     let order = order(call, columns);
-    let listed = |name: &&str| {
-        let vm = values.glance(name)?;
-        let cell = order.map_or_else(SmolStr::default, |(at, _)| columns[at].cell(values, &vm));
-        Some(Listed { cell: [cell], object: object(&vm) })
-    };
-    let mut list: Vec<Listed> = names.iter().filter_map(listed).collect();
+    let mut list: Vec<Listed> = Vec::with_capacity(names.len());
+    values.glance_at_each(names, |vm| {
+        let cell = order.map_or_else(SmolStr::default, |(at, _)| columns[at].cell(values, vm));
+        list.push(Listed { cell: [cell], object: object(vm) });
+    });
     if let Some((_, order)) = order {
         layout::sort(&mut list, 0, order);
     }

@@ -47,7 +47,7 @@ impl Rows<'_> {
     /// The rows of the qubes of these names, in their order.
     pub fn of(&self, names: &[&str]) -> Vec<Row> {
         let mut rows = Vec::with_capacity(names.len() + 1);
-        rows.extend(names.iter().filter_map(|name| Some(self.row(&*self.values.glance(name)?))));
+        self.values.glance_at_each(names, |vm| rows.push(self.row(vm)));
         rows
     }
 }

@@ -18,7 +18,7 @@ where
     let cells = |row: &R| row.as_ref().iter().map(|cell| shown(out, cell.as_ref())).collect::<Vec<Shown>>();
     let rows: Vec<Vec<Shown>> = rows.iter().map(cells).collect();
     let lines: Vec<Vec<&str>> = rows.iter().flat_map(|row| each_line(row)).collect();
-    let mut widths = widths(&lines);
+    let mut widths = widths(&lines, width_of);
     if let Some(room) = out.width() {
         fit(&mut widths, |column| least(&lines, column), room);
     }
