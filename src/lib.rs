@@ -2,9 +2,11 @@
 //!
 //! The rooms, from the bottom up (arrows point up this list only; `docs/` tells more):
 //! [`model`] what a Qubes system is, [`format`] qubes.xml, [`store`] the file with its lock, [`hypervisor`] libvirt,
-//! [`storage`] pools and volumes on disk, [`firewall`] rules of the network, [`lifecycle`] the verbs, [`tools`] one command per file.
+//! [`storage`] pools and volumes on disk,
+//! [`devices`] what of this machine qubes can be given, [`firewall`] rules of the network, [`lifecycle`] the verbs, [`tools`] one command per file.
 //! [`system`] says where everything is; [`exec`] is the only place that runs another program.
 
+pub mod devices;
 pub mod error;
 pub mod exec;
 pub mod firewall;

@@ -29,6 +29,9 @@ pub struct Options {
     pub no_wait: bool,
     /// Write although a live qubesd owns the file.
     pub force: bool,
+    /// Who hears, in one line each, what a person should know and what is no error: a tool's standard error, a monitor's
+    /// log. Nobody unless said.
+    pub tell: Option<fn(&str)>,
 }
 
 /// Why the place to work on cannot be told.
@@ -47,6 +50,7 @@ struct Configuration {
     store: StoreSection,
     host: HostSection,
     hypervisor: HypervisorSection,
+    storage: StorageSection,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -68,6 +72,12 @@ struct HypervisorSection {
     uri: Option<String>,
 }
 
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct StorageSection {
+    nearly_full: Option<u64>,
+}
+
 /// The place one invocation works on.
 #[derive(Debug, Clone)]
 pub struct System {
@@ -78,8 +88,10 @@ pub struct System {
     offline: bool,
     no_wait: bool,
     force: bool,
+    tell: Option<fn(&str)>,
     uri: Option<String>,
     lvm_pool: Option<String>,
+    nearly_full: Option<u64>,
     cache: PathBuf,
     path: OsString,
     libexec: Option<PathBuf>,
@@ -95,7 +107,7 @@ const STORE: &str = "/var/lib/qubes/qubes.xml";
 
 impl System {
     /// Looks at the environment (`QUBES_ROOT`, `QUBES_XML_PATH`, `QUBES_OFFLINE`, `QUBES_LIBVIRT_URI`,
-    /// `DEFAULT_LVM_POOL`) and core.toml.
+    /// `DEFAULT_LVM_POOL`, `QUBES_NEARLY_FULL`) and core.toml.
     pub fn new(options: Options) -> Result<System, SystemError> {
         let root = options.root.or_else(|| path_from("QUBES_ROOT"));
         let root = root.map(|path| fs::canonicalize(&path).map_err(|source| SystemError::Root { path, source }));
@@ -112,8 +124,10 @@ impl System {
             offline: options.offline || env::var_os("QUBES_OFFLINE").is_some_and(|v| !v.is_empty() && v != "0"),
             no_wait: options.no_wait,
             force: options.force,
+            tell: options.tell,
             uri: env::var("QUBES_LIBVIRT_URI").ok().filter(|u| !u.is_empty()),
             lvm_pool: env::var("DEFAULT_LVM_POOL").ok().filter(|p| !p.is_empty()),
+            nearly_full: env::var("QUBES_NEARLY_FULL").ok().and_then(|percent| percent.parse().ok()),
             cache: cache_directory(),
             path: env::var_os("PATH").unwrap_or_else(|| "/usr/sbin:/usr/bin:/sbin:/bin".into()),
             libexec: env::current_exe().ok().and_then(|exe| Some(exe.parent()?.to_path_buf())),
@@ -124,6 +138,13 @@ impl System {
             memory: OnceCell::new(),
             watcher: SharedWatcher::default(),
         })
+    }
+
+    /// Tells whoever uses this system what is no error.
+    pub fn tell(&self, line: &str) {
+        if let Some(tell) = self.tell {
+            tell(line);
+        }
     }
 
     /// A built-in path, below the root where there is one.
@@ -258,6 +279,12 @@ impl System {
         let meminfo = fs::read_to_string("/proc/meminfo").ok()?;
         let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
         line.trim().trim_end_matches("kB").trim().parse::<u64>().ok().map(|kib| kib / 1024)
+    }
+
+    /// The share of its room in use, in percent, from which on a pool is told of: `QUBES_NEARLY_FULL`, else `[storage]
+    /// nearly_full` of core.toml; above 100 never.
+    pub fn nearly_full(&self) -> Option<u64> {
+        self.nearly_full.or(self.configuration.storage.nearly_full)
     }
 
     /// Processors of the host.

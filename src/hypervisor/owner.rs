@@ -35,6 +35,26 @@ pub fn owner_for_image(image: &Path) -> io::Result<Owner> {
     })
 }
 
+/// The owner, if he can open these files and devices of dom0's, given with whether they are written to; else root, whom the
+/// nodes of devices belong to.
+pub fn owner_who_opens<'a>(owner: Owner, drives: impl IntoIterator<Item = (&'a Path, bool)>) -> Owner {
+    let opens = |(path, writes): (&Path, bool)| {
+        // What cannot be looked at is told by the start.
+        fs::metadata(path).map_or(true, |metadata| may_open(owner, &metadata, writes) && reaches(owner, path))
+    };
+    if drives.into_iter().all(opens) { owner } else { Owner { uid: 0, gid: owner.gid } }
+}
+
+fn may_open(owner: Owner, file: &Metadata, writes: bool) -> bool {
+    let bits = if writes { 0o6 } else { 0o4 };
+    let wanted = match file {
+        f if f.uid() == owner.uid => bits << 6,
+        f if f.gid() == owner.gid => bits << 3,
+        _ => bits,
+    };
+    file.mode() & wanted == wanted
+}
+
 /// Whether every directory on the way lets this user and group through.
 fn reaches(owner: Owner, image: &Path) -> bool {
     image.ancestors().skip(1).all(|directory| fs::metadata(directory).is_ok_and(|m| may_search(owner, &m)))
@@ -67,6 +87,26 @@ mod tests {
         fs::set_permissions(&image, fs::Permissions::from_mode(0o660)).unwrap();
         assert_eq!(owner_for_image(&image).unwrap(), own);
         assert!(owner_for_image(&place.path().join("missing.img")).is_err());
+    }
+
+    #[test]
+    fn a_drive_that_the_images_owner_cannot_open_makes_it_root() {
+        let place = tempfile::tempdir().unwrap();
+        let drive = place.path().join("drive.img");
+        fs::write(&drive, "").unwrap();
+        let metadata = fs::metadata(&drive).unwrap();
+        let owner = Owner { uid: metadata.uid() + 1, gid: metadata.gid() };
+        let root = Owner { uid: 0, gid: owner.gid };
+        let who = |place_mode, mode, writes| {
+            fs::set_permissions(place.path(), fs::Permissions::from_mode(place_mode)).unwrap();
+            fs::set_permissions(&drive, fs::Permissions::from_mode(mode)).unwrap();
+            owner_who_opens(owner, [(drive.as_path(), writes)])
+        };
+        assert_eq!(who(0o750, 0o660, true), owner);
+        assert_eq!(who(0o750, 0o640, false), owner);
+        assert_eq!(who(0o750, 0o640, true), root, "it is written to");
+        assert_eq!(who(0o700, 0o660, true), root, "its directory lets nobody through");
+        assert_eq!(owner_who_opens(owner, []), owner);
     }
 
     #[test]

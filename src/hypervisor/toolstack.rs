@@ -3,6 +3,7 @@
 //! Qubes adds to Xen a block script that takes image files, a script for network interfaces, emulators in domains of their
 //! own, and elements of libvirt's XML for these. Without the scripts, images reach guests through loop devices of ours.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use std::time::{Duration, Instant};
 use nix::sys::stat::{major, minor};
 
 use super::HypervisorError;
+use crate::exec::{self, Program};
 
 /// Qubes' script for disks (`spec/r4-features.md` §6).
 const BLOCK_SCRIPT: &str = "/etc/xen/scripts/qubes-block";
@@ -28,6 +30,16 @@ pub fn is_vanilla_xen() -> bool {
 /// The script that a disk of dom0's is given where there is Qubes' own; else Xen's is used, unsaid.
 pub fn block_script() -> Option<PathBuf> {
     (!is_vanilla_xen()).then(|| PathBuf::from(BLOCK_SCRIPT))
+}
+
+/// Whether Xen says that the machine cannot keep a device's memory accesses to its qube: `virt_caps` of `xl info` without
+/// `directio`. One that says nothing has said nothing against it.
+pub fn lacks_iommu(program_path: &OsStr) -> bool {
+    let Some(program) = exec::find("xl", program_path) else { return false };
+    let Ok(answer) = Program::new(program).arg("info").limit(PATIENCE).output() else { return false };
+    let answer = String::from_utf8_lossy(&answer);
+    let capabilities = answer.lines().find_map(|line| line.strip_prefix("virt_caps")?.trim_start().strip_prefix(':'));
+    capabilities.is_some_and(|words| !words.split_whitespace().any(|word| word.contains("directio")))
 }
 
 /// Waits until the kernel has opened these block devices for the domain number `domain`.
@@ -61,4 +73,26 @@ fn is_open(domain: u32, number: &str) -> bool {
     let mut of_mine = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(&mine));
     of_mine
         .any(|entry| fs::read_to_string(entry.path().join("physical_device")).is_ok_and(|open| open.trim() == number))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn xl_tells_of_an_iommu_that_is_not_there() {
+        let place = tempfile::tempdir().unwrap();
+        let program = place.path().join("xl");
+        let lacks = |capabilities: &str| {
+            let said = format!("host : dom0\n{capabilities}\ntotal_memory : 8192");
+            fs::write(&program, format!("#!/bin/sh\n[ \"$1\" = info ] && cat <<'END'\n{said}\nEND\n")).unwrap();
+            fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+            lacks_iommu(place.path().as_os_str())
+        };
+        assert!(lacks("virt_caps              : pv hvm hap"));
+        assert!(!lacks("virt_caps              : pv hvm hvm_directio pv_directio hap"));
+        assert!(!lacks("xen_caps : xen-3.0-x86_64"), "it does not say");
+        assert!(!lacks_iommu(OsStr::new("/nonexistent")));
+    }
 }

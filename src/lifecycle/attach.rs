@@ -10,6 +10,7 @@ use crate::hypervisor::{LiveDisk, Outcome};
 use crate::model::VmName;
 
 use super::drive::Drive;
+use super::required_devices::NO_NAME_LEFT;
 use super::settle::Settled;
 use super::start::{known, loop_device_under};
 use super::{LifecycleError, Session};
@@ -35,7 +36,7 @@ impl Session {
         let Settled::Active(_) = self.settle(&lock)? else { return Err(not_running()) };
         let taken = self.hypervisor().disks(uuid)?.ok_or_else(not_running)?;
         let is_free = |letter: &char| !taken.iter().any(|disk| disk.target.ends_with(*letter));
-        let full = || drive.refused("the qube has no name left for another disk (i to z)");
+        let full = || drive.refused(NO_NAME_LEFT);
         let letter = ('i'..='z').find(is_free).ok_or_else(full)?;
         let family = Family::of_uri(self.hypervisor().uri());
         let mut device = drive.device(family, letter)?;

@@ -7,13 +7,12 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::hypervisor::description::{
-    Accelerator, BlockDevice, DomainDescription, HostDescription, Kernel, Net, PciDevice, disks_of_volumes,
+    Accelerator, BlockDevice, DomainDescription, HostDescription, Kernel, Net, disks_of_volumes,
 };
 use crate::hypervisor::kvm::choose_accelerator;
 use crate::hypervisor::toolstack;
 use crate::hypervisor::uri::Family;
 use crate::hypervisor::xml::Templates;
-use crate::model::device::{Assignment, Mode};
 use crate::model::{Facts, PropertyError, Qubes, VirtMode, Vm, VmName};
 use crate::storage::VmStorage;
 use crate::store::replace::Access;
@@ -22,7 +21,8 @@ use super::kernel_line::kernel_line;
 use super::{LifecycleError, Session};
 
 impl Session {
-    /// The domain of a qube, but for its disks: those are known when its storage was started.
+    /// The domain of a qube, but for its disks, which are known when its storage was started, and for the devices that it
+    /// requires.
     pub(super) fn describe(&self, qubes: &Qubes, vm: &Vm) -> Result<DomainDescription, LifecycleError> {
         let family = Family::of_uri(self.hypervisor().uri());
         let virt_mode = qubes.virt_mode(vm, self)?;
@@ -39,7 +39,7 @@ impl Session {
             disks: Vec::new(),
             block_devices: Vec::new(),
             net: self.net_of(qubes, vm)?,
-            pci: required_pci_devices(vm),
+            pci: Vec::new(),
             console_log: (family == Family::Qemu).then(|| self.console_log(vm.name.as_str())),
             features: inherited_features(qubes, vm),
             debug: qubes.is_on(vm, "debug", self),
@@ -54,7 +54,8 @@ impl Session {
         })
     }
 
-    /// The XML of a qube as a start would make it, without starting anything. It says where images would lie.
+    /// The XML of a qube as a start would make it, without starting anything. It says where images would lie, and names the
+    /// devices that the qube requires whether they are there or not.
     pub fn domain_xml_of(&self, name: &VmName) -> Result<String, LifecycleError> {
         let qubes = self.read()?;
         let vm = super::start::known(&qubes, name)?;
@@ -62,6 +63,7 @@ impl Session {
             return Err(LifecycleError::NoDomain { qube: name.clone(), class: vm.class.clone() });
         }
         let mut description = self.describe(&qubes, vm)?;
+        self.name_required_devices(vm, &mut description);
         let disks = VmStorage::of(&self.system, &qubes, vm, self)?.disks()?;
         description.disks = disks_of_volumes(disks.iter().map(|d| (d.name.as_str(), d.attachment.clone(), d.rw)))?;
         self.domain_xml(&description)
@@ -164,29 +166,6 @@ fn inherited_features(qubes: &Qubes, vm: &Vm) -> BTreeMap<String, String> {
         }
     }
     features
-}
-
-/// The PCI devices of dom0's without which the qube does not start: ports `bb_ss.f`, a domain before them or not. One that
-/// is named otherwise (by the bridges before it) is only found by who looks at the machine.
-fn required_pci_devices(vm: &Vm) -> Vec<PciDevice> {
-    let required = vm.assignments("pci").filter(|a| a.mode() == Ok(Mode::Required));
-    let described = |assignment: &Assignment| {
-        let (rest, function) = assignment.port().split_once('.')?;
-        let mut parts = rest.rsplit('_');
-        let (slot, bus, domain) = (parts.next()?, parts.next()?, parts.next().unwrap_or("0000"));
-        let is_hex = |text: &&str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_hexdigit());
-        let all_hex = [domain, bus, slot, function].iter().all(is_hex) && parts.next().is_none();
-        let is_set = |option: &str| assignment.options.get(option).is_some_and(|text| !text.is_empty());
-        all_hex.then(|| PciDevice {
-            domain: domain.to_string(),
-            bus: bus.to_string(),
-            slot: slot.to_string(),
-            function: function.to_string(),
-            permissive: is_set("permissive"),
-            no_strict_reset: is_set("no-strict-reset"),
-        })
-    };
-    required.filter_map(described).collect()
 }
 
 /// How a user's template may change a description, for the manual page.

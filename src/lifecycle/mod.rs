@@ -25,6 +25,7 @@ pub mod qube_lock;
 pub mod record;
 pub mod recover;
 pub mod remove;
+mod required_devices;
 mod room;
 pub mod root_data;
 pub mod session;

@@ -83,7 +83,7 @@ pub fn watch(session: &Session, name: &VmName, start_id: Uuid) -> Result<(), Lif
         match wait_for_stop(session, name, &record) {
             Ok(()) => pause = Duration::from_millis(100),
             Err(error) => {
-                eprintln!("{name}: {error}");
+                session.system.tell(&format!("{name}: {error}"));
                 thread::sleep(pause);
                 pause = (pause * 2).min(LONGEST_PAUSE);
                 continue;
@@ -149,7 +149,7 @@ fn act(session: &Session, name: &VmName, start_id: Uuid) -> Result<bool, Lifecyc
         // It runs after all: the start had not come to creating it when we looked.
         Ok(Some(_)) => return Ok(false),
         Err(error) => {
-            eprintln!("{error}");
+            session.system.tell(&format!("{name}: {error}"));
             return Ok(false);
         }
     }

@@ -138,7 +138,7 @@ impl Session {
         let driver = driver_of(&self.system, pool)?;
         shown.room = driver.capacity()?.map(Room::from);
         shown.metadata = driver.metadata_capacity()?.map(Room::from);
-        shown.warnings = fullness::warnings(pool.name(), &*driver)?;
+        shown.warnings = fullness::warnings(pool.name(), &*driver, self.system.nearly_full())?;
         Ok(())
     }
 

@@ -91,7 +91,7 @@ impl Session {
         }
         if let Some((storage, left)) = storage {
             storage.remove()?;
-            left.iter().for_each(|left| eprintln!("{name}: {left}: if it has images, they stay"));
+            left.iter().for_each(|left| self.system.tell(&format!("{name}: {left}: if it has images, they stay")));
         }
         self.remove_directory(&vm)?;
         self.apply(&effects).map(drop)
@@ -113,7 +113,9 @@ impl Session {
         match self.hypervisor().undefine(uuid) {
             Ok(_) | Err(HypervisorError::Offline(_) | HypervisorError::NoLibrary(_)) => Ok(()),
             Err(error @ HypervisorError::Unreachable { .. }) => {
-                eprintln!("{}: if it is still defined there, 'virsh undefine {uuid}' forgets it: {error}", vm.name);
+                let name = &vm.name;
+                let how = format!("{name}: if it is still defined there, 'virsh undefine {uuid}' forgets it: {error}");
+                self.system.tell(&how);
                 Ok(())
             }
             Err(error) => Err(error.into()),

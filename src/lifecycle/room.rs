@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::hypervisor::HypervisorError;
 use crate::hypervisor::qmemman::{self, Reservation, Room};
 use crate::hypervisor::uri::Family;
 use crate::model::{Qubes, Vm, VmName};
@@ -60,18 +61,52 @@ impl Session {
 
     /// The error of a domain that Xen did not make: where that has less memory than it needs, this is why.
     pub(super) fn with_reason_of_memory(&self, qubes: &Qubes, vm: &Vm, error: LifecycleError) -> LifecycleError {
-        let refused = matches!(error, LifecycleError::Hypervisor(crate::hypervisor::HypervisorError::Refused { .. }));
-        if !refused || Family::of_uri(self.hypervisor().uri()) != Family::Xen {
-            return error;
-        }
-        let needed = qubes.memory_for_start(vm, self).map(|bytes| bytes.div_ceil(MIB));
-        match (needed, self.hypervisor().free_memory_mib()) {
-            (Ok(needed), Ok(free)) if free < needed => not_enough(&vm.name, needed, free),
+        let refused = matches!(error, LifecycleError::Hypervisor(HypervisorError::Refused { .. }));
+        let is_xen = Family::of_uri(self.hypervisor().uri()) == Family::Xen;
+        match qubes.memory_for_start(vm, self) {
+            Ok(bytes) if refused && is_xen => {
+                explained_by_memory(error, &vm.name, bytes, || self.hypervisor().free_memory_mib())
+            }
             _ => error,
         }
     }
 }
 
+/// The error of a start that the hypervisor refused, or that there is less memory than the start needs.
+fn explained_by_memory(
+    error: LifecycleError,
+    qube: &VmName,
+    needed: u64,
+    free_mib: impl FnOnce() -> Result<u64, HypervisorError>,
+) -> LifecycleError {
+    let needed_mib = needed.div_ceil(MIB);
+    match free_mib() {
+        Ok(free) if free < needed_mib => not_enough(qube, needed_mib, free),
+        // Whoever cannot be asked has said no more than he had.
+        Ok(_) | Err(_) => error,
+    }
+}
+
 fn not_enough(qube: &VmName, needed_mib: u64, free: u64) -> LifecycleError {
     LifecycleError::NotEnoughMemory { qube: qube.clone(), needed_mib, free: format!("{free} MiB are free") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_start_that_xen_refused_is_explained_by_memory_only_where_there_is_too_little() {
+        let qube = VmName::from_store("work").unwrap();
+        let told = |free: Result<u64, HypervisorError>| {
+            let (action, reason) = ("start domain 1".to_string(), "libxenlight failed to create domain".to_string());
+            let refused = HypervisorError::Refused { action, reason }.into();
+            explained_by_memory(refused, &qube, 400 * MIB + 1, || free).to_string()
+        };
+        let short = "not enough memory to start work: it needs 401 MiB, 400 MiB are free; shut other qubes down, or give it less";
+        assert_eq!(told(Ok(400)), short);
+        let refused = "libvirt refused to start domain 1: libxenlight failed to create domain";
+        assert_eq!(told(Ok(401)), refused);
+        assert_eq!(told(Err(HypervisorError::Offline("the free memory"))), refused);
+    }
 }

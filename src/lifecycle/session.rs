@@ -2,7 +2,6 @@
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
-use std::io::Write as _;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -109,11 +108,6 @@ impl Session {
     /// Whether there is a program that could be asked about logical volumes.
     pub fn has_lvm(&self) -> bool {
         crate::exec::find("lvm", self.system.program_path()).is_some()
-    }
-
-    /// How the person is told what no error is.
-    pub(super) fn teller(&self) -> fn(&str) {
-        say
     }
 
     /// Puts other bytes in place of the store, also of one that cannot be read or is missing.
@@ -278,12 +272,6 @@ impl Session {
 /// The directory, or the nearest one above it that exists.
 fn existing(directory: &std::path::Path) -> std::path::PathBuf {
     directory.ancestors().find(|d| d.is_dir()).unwrap_or(directory).to_path_buf()
-}
-
-/// One line on standard error. Where that is closed there is nobody to tell.
-fn say(line: &str) {
-    let shown: String = line.chars().map(|c| if c.is_control() { '_' } else { c }).collect();
-    let _nobody = writeln!(std::io::stderr().lock(), "{shown}");
 }
 
 fn lazily(system: &System, uri: String) -> LazyHypervisor {

@@ -46,11 +46,10 @@ impl Session {
                 });
             }
             Some(text) => {
-                let (file, told) = (self.system.store_file().display().to_string(), self.told_of_damage.clone());
-                let tell = self.teller();
+                let (system, told) = (self.system.clone(), self.told_of_damage.clone());
                 write.once_saved(move |_| {
                     if !told.replace(true) {
-                        tell(&format!("{file}: {text}"));
+                        system.tell(&format!("{}: {text}", system.store_file().display()));
                     }
                 });
             }

@@ -5,16 +5,16 @@ use std::path::Path;
 use uuid::Uuid;
 
 use crate::hypervisor::description::{BlockDevice, DomainDescription, Owner, SourceKind, disks_of_volumes};
-use crate::hypervisor::owner::owner_for_image;
+use crate::hypervisor::owner::{owner_for_image, owner_who_opens};
 use crate::hypervisor::uri::Family;
 use crate::hypervisor::{HypervisorError, Outcome, toolstack};
-use crate::model::device::Mode;
 use crate::model::{Class, Facts, PowerState, Qubes, ResolvedVolume, Vm, VmName};
 use crate::storage::{Attachment, Disk, LoopDevice, StorageError, VmStorage};
 
 use super::drive::Drive;
 use super::qube_lock::QubeLock;
 use super::record::{Phase, Record};
+use super::required_devices::{Letters, NO_NAME_LEFT};
 use super::settle::Settled;
 use super::{LifecycleError, Session, monitor};
 
@@ -116,8 +116,12 @@ impl Session {
         })?;
         // Everything that can be found out is found out before anything is touched.
         let mut description = self.describe(&qubes, vm)?;
-        let family = Family::of_uri(self.hypervisor().uri());
-        description.block_devices = drive.map(|d| d.device(family, 'i')).transpose()?.into_iter().collect();
+        self.find_required_devices(&qubes, vm, &mut description)?;
+        if let Some(drive) = drive {
+            let family = Family::of_uri(self.hypervisor().uri());
+            let letter = Letters::beside(&description).next().ok_or_else(|| drive.refused(NO_NAME_LEFT))?;
+            description.block_devices.push(drive.device(family, letter)?);
+        }
         let mut record = Record::of_new_start(&self.system, uuid, self.hypervisor().uri());
         record.store(&self.system, lock.name())?;
         let begun = monitor::spawn(self, lock.name(), &record).and_then(|()| Ok(storage.start()?));
@@ -125,9 +129,10 @@ impl Session {
             Ok(begun) => begun,
             Err(error) => return Err(self.without_record(lock, error)),
         };
-        if let Err(error) = self.create_domain(&record, description, &storage) {
+        if let Err(error) = self.create_domain(&record, &mut description, &storage) {
             let undone = self.give_up_domain(&record).and_then(|()| Ok(storage.take_back(&started)?));
-            return Err(self.undone(lock, undone, self.with_reason_of_memory(&qubes, vm, error)));
+            let error = self.with_reason_of_iommu(&description, self.with_reason_of_memory(&qubes, vm, error));
+            return Err(self.undone(lock, undone, error));
         }
         if let Err(error) = self.let_run(lock.name(), &record) {
             // It may have run, if only for a moment: what it wrote counts.
@@ -170,7 +175,7 @@ impl Session {
     fn create_domain(
         &self,
         record: &Record,
-        mut description: DomainDescription,
+        description: &mut DomainDescription,
         storage: &VmStorage,
     ) -> Result<(), LifecycleError> {
         if let Some(log) = &description.console_log {
@@ -186,8 +191,8 @@ impl Session {
             loops.extend(loop_device_under(device)?);
         }
         description.disks = disks_of_volumes(disks.iter().map(|d| (d.name.as_str(), d.attachment.clone(), d.rw)))?;
-        description.owner = self.owner_of(&disks)?;
-        let xml = self.domain_xml(&description)?;
+        description.owner = self.owner_of(&disks, &description.block_devices)?;
+        let xml = self.domain_xml(description)?;
         self.hypervisor().create_paused(record.domain, &xml)?;
         self.hand_over(record.domain, loops)
     }
@@ -203,7 +208,7 @@ impl Session {
     }
 
     /// Whom root's QEMU is to be: somebody who can open the images. An ordinary user's is that user.
-    fn owner_of(&self, disks: &[Disk]) -> Result<Option<Owner>, LifecycleError> {
+    fn owner_of(&self, disks: &[Disk], drives: &[BlockDevice]) -> Result<Option<Owner>, LifecycleError> {
         let is_roots_qemu = Family::of_uri(self.hypervisor().uri()) == Family::Qemu && self.system.is_superuser();
         let image = disks.iter().filter(|d| d.rw).find_map(|d| match &d.attachment {
             Attachment::File(image) => Some(image),
@@ -213,7 +218,8 @@ impl Session {
         let has_devices = disks.iter().any(|d| d.rw && matches!(d.attachment, Attachment::Device(_)));
         let Some(image) = image.filter(|_| is_roots_qemu && !has_devices) else { return Ok(None) };
         let failed = |source| LifecycleError::Io { what: image.display().to_string(), source };
-        owner_for_image(image).map(Some).map_err(failed)
+        let drives = drives.iter().map(|drive| (drive.path.as_path(), !drive.read_only));
+        owner_for_image(image).map(|owner| Some(owner_who_opens(owner, drives))).map_err(failed)
     }
 
     fn let_run(&self, name: &VmName, record: &Record) -> Result<(), LifecycleError> {
@@ -281,13 +287,6 @@ fn may_start(qubes: &Qubes, vm: &Vm, facts: &dyn Facts) -> Result<(), LifecycleE
     if vm.has_tag("backup-restore-in-progress") {
         let reason = "it is being restored from a backup (tag backup-restore-in-progress)".to_string();
         return Err(LifecycleError::Prohibited { qube: vm.name.clone(), reason });
-    }
-    let required = vm.devices.iter().flat_map(|d| d.assignments.iter().map(move |a| (&d.class, a)));
-    let mut required = required.filter(|(_, a)| a.mode() == Ok(Mode::Required));
-    if let Some((class, assignment)) = required.next() {
-        let device = format!("{}:{}", assignment.backend().unwrap_or("*"), assignment.port());
-        let reason = format!("its required {class} device {device} is not available: this version attaches no devices");
-        return Err(LifecycleError::CannotStart { qube: vm.name.clone(), reason });
     }
     if vm.class == Class::DispVM && !qubes.template(vm)?.is_some_and(|t| qubes.is_template_for_dispvms(t, facts)) {
         let reason = "its template no longer is one for disposables (template_for_dispvms)".to_string();

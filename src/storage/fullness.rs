@@ -2,8 +2,8 @@
 
 use super::{Driver, StorageError};
 
-/// From this share of a place on, in percent, its pool counts as nearly full. The share at which Qubes' own disk space
-/// widget begins to warn.
+/// From this share of a place on, in percent, its pool counts as nearly full unless core.toml says otherwise. The share at
+/// which Qubes' own disk space widget begins to warn.
 pub const NEARLY_FULL: u64 = 90;
 
 /// How large a place is and how much of it is in use, in bytes.
@@ -25,9 +25,9 @@ impl Room {
         u64::try_from(share).unwrap_or(u64::MAX)
     }
 
-    /// Whether somebody should hear of it.
-    pub fn is_nearly_full(self) -> bool {
-        self.percent() >= NEARLY_FULL
+    /// Whether somebody should hear of it who wants to from this share on, in percent.
+    pub fn is_nearly_full(self, from: u64) -> bool {
+        self.percent() >= from
     }
 }
 
@@ -39,21 +39,22 @@ impl From<(u64, u64)> for Room {
 }
 
 /// What a person should hear before the pool `name` is full: one line for its data and one for its bookkeeping, each
-/// only when that is nearly full.
+/// only when that is nearly full: from so many percent on, [`NEARLY_FULL`] unless said.
 ///
 /// # Errors
 /// The driver cannot tell how much room there is.
-pub fn warnings(name: &str, driver: &dyn Driver) -> Result<Vec<String>, StorageError> {
+pub fn warnings(name: &str, driver: &dyn Driver, from: Option<u64>) -> Result<Vec<String>, StorageError> {
+    let from = from.unwrap_or(NEARLY_FULL);
     let data = driver.capacity()?.map(Room::from);
     let metadata = driver.metadata_capacity()?.map(Room::from);
-    let of_data = data.and_then(|room| warning(name, "", room));
-    let of_metadata = metadata.and_then(|room| warning(name, " for its bookkeeping (metadata)", room));
+    let of_data = data.and_then(|room| warning(name, "", room, from));
+    let of_metadata = metadata.and_then(|room| warning(name, " for its bookkeeping (metadata)", room, from));
     Ok(of_data.into_iter().chain(of_metadata).collect())
 }
 
 /// The line about one place; `purpose` follows the word room.
-fn warning(name: &str, purpose: &str, room: Room) -> Option<String> {
-    if !room.is_nearly_full() {
+fn warning(name: &str, purpose: &str, room: Room, from: u64) -> Option<String> {
+    if !room.is_nearly_full(from) {
         return None;
     }
     let (percent, left) = (room.percent(), in_words(room.free()));
@@ -82,11 +83,12 @@ mod tests {
     #[test]
     fn a_pool_is_told_of_from_nine_tenths_on() {
         let room = |size, used| Room { size, used };
-        assert_eq!(warning("p", "", room(1000, 899)), None);
-        let told = warning("p", "", room(10 << 30, 9 << 30)).unwrap();
+        let warning = |room| warning("p", "", room, NEARLY_FULL);
+        assert_eq!(warning(room(1000, 899)), None);
+        let told = warning(room(10 << 30, 9 << 30)).unwrap();
         assert!(told.starts_with("pool p is nearly full: 90% of its room is in use, 1 GiB are left; "), "{told}");
-        assert!(warning("p", "", room(u64::MAX, u64::MAX)).unwrap().contains(" 100% "));
-        assert_eq!(warning("p", "", room(0, 0)), None, "nothing is known of it");
+        assert!(warning(room(u64::MAX, u64::MAX)).unwrap().contains(" 100% "));
+        assert_eq!(warning(room(0, 0)), None, "nothing is known of it");
         assert_eq!(room(10, 12).free(), 0);
     }
 

@@ -138,21 +138,21 @@ impl Write {
     /// The store in the file that is locked.
     fn over(place: StorePlace, lock: Locked, version: Version) -> Result<Write, StoreError> {
         let stored = Arc::new(StoredFile::to_change(same_file(&lock, &place)?, &place, version));
-        let (qubes, original) = original(stored.clone(), &place.file)?;
-        let read_from = ReadFrom { file: same_file(&lock, &place)?, version, stored: Some(stored) };
-        let saved = Changed::default();
-        Ok(Write {
-            qubes,
-            place,
-            original,
-            read_from,
-            saved,
-            lock,
-            version,
-            companions: None,
-            then: None,
-            is_apart: false,
-        })
+        let content = original(stored.clone(), &place.file)?;
+        Write::with(place, lock, version, content, Some(stored))
+    }
+
+    /// The locked file with the content that stands in it, or is about to.
+    fn with(
+        place: StorePlace,
+        lock: Locked,
+        version: Version,
+        (qubes, original): (Qubes, Option<Original>),
+        stored: Option<Arc<StoredFile>>,
+    ) -> Result<Write, StoreError> {
+        let read_from = ReadFrom { file: same_file(&lock, &place)?, version, stored };
+        let (saved, companions, then, is_apart) = (Changed::default(), None, None, false);
+        Ok(Write { qubes, place, original, read_from, saved, lock, version, companions, then, is_apart })
     }
 
     /// The store with its links resolved, locked, whatever it holds.

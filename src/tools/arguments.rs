@@ -141,6 +141,7 @@ pub fn place(matches: &ArgMatches) -> system::Options {
         offline: matches.get_flag("offline-mode"),
         no_wait: matches.get_flag("no-wait"),
         force: matches.get_flag("force-write"),
+        tell: Some(super::output::say),
     }
 }
 

@@ -371,7 +371,8 @@ impl<'a> Values<'a> {
             _ => true,
         };
         let warnings = |pool: &Pool| {
-            let told = fullness::warnings(pool.name(), &*self.pool(pool.name())?).ok()?;
+            let told =
+                fullness::warnings(pool.name(), &*self.pool(pool.name())?, self.session.system.nearly_full()).ok()?;
             // A pool inside another one's place has that one's room.
             let is_first = !told.is_empty() && self.session.pool_around(self.qubes, pool).is_none();
             is_first.then_some(told)

@@ -4,6 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use qubes::lifecycle::Session;
+use qubes::system::{Options, System};
+
 /// Everything below one directory; what still runs is killed when it is dropped.
 pub struct Scratch {
     dir: tempfile::TempDir,
@@ -125,15 +128,18 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        if self.path("/run/qubes/vm").is_dir() {
-            let _all_halted = self.command("qvm-kill", &["--all"]).output();
-            let names = self.command("qvm-ls", &["--raw-list"]).output().map(Ran::of);
-            // Those that others refer to go in a later round.
-            for _ in 0..3 {
-                for name in names.iter().flat_map(|ran| ran.stdout.lines()).filter(|name| *name != "dom0") {
-                    let _refused_while_in_use = self.command("qvm-remove", &["--force", name]).output();
-                }
-            }
+        if !self.path("/run/qubes/vm").is_dir() {
+            return;
+        }
+        let _all_halted = self.command("qvm-kill", &["--all"]).output();
+        // Their definitions are all of them that is not below the directory.
+        let Ok(system) = System::new(Options { root: Some(self.root().to_path_buf()), ..Options::default() }) else {
+            return;
+        };
+        let session = Session::new(system);
+        let Ok(qubes) = session.read() else { return };
+        for uuid in qubes.iter().filter_map(|vm| vm.uuid()) {
+            let _forgotten = session.hypervisor().undefine(uuid);
         }
     }
 }

@@ -24,7 +24,6 @@ pub use firewalls::Firewall;
 /// What a conversion does, and what it did.
 pub struct Conversion {
     system: System,
-    tell: fn(&str),
     /// Names with classes, dom0 first.
     pub qubes: Vec<(VmName, Class)>,
     /// Every pool of the new store with its directory.
@@ -58,7 +57,6 @@ impl Session {
         losses.extend(refused(&qubes, self));
         let conversion = Conversion {
             system: self.system.clone(),
-            tell: self.teller(),
             qubes: qubes.briefs().map(|(name, class)| (name.clone(), class.clone())).collect(),
             pools: qubes
                 .pools
@@ -194,7 +192,7 @@ impl Companions for Rc<Conversion> {
     fn converted(&self, copy: &Path) {
         let file = self.system.store_file().display();
         let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
-        (self.tell)(&format!(
+        self.system.tell(&format!(
             "{file}: was written by Qubes R3 or older and is converted to R4 ({}, {}); it was kept as {}",
             count(self.qubes.len(), "qube"),
             count(self.firewalls.len(), "firewall file"),
@@ -202,7 +200,7 @@ impl Companions for Rc<Conversion> {
         ));
         for loss in &self.losses {
             let who = loss.qube.as_ref().map_or_else(|| file.to_string(), VmName::to_string);
-            (self.tell)(&format!("{who}: {}", loss.text));
+            self.system.tell(&format!("{who}: {}", loss.text));
         }
         *self.copy.borrow_mut() = Some(copy.to_path_buf());
     }

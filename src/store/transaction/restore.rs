@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::stored_file::{ReadFrom, opened};
-use super::{Replaced, StoreError, StorePlace, Write, same_file};
-use crate::format::{Bytes, Changed};
+use super::{Replaced, StoreError, StorePlace, Write};
+use crate::format::Bytes;
 
 /// What became of restoring.
 pub enum Restored {
@@ -46,22 +46,9 @@ impl Write {
             Err(error) => return Err(error),
         };
         let new = Bytes::from(bytes);
-        let (qubes, original) =
-            opened(Arc::new(new.clone())).map_err(|source| StoreError::Format { path: place.file.clone(), source })?;
-        let read_from = ReadFrom { file: same_file(&lock, &place)?, version, stored: None };
-        let saved = Changed::default();
-        let mut store = Write {
-            qubes,
-            place,
-            original,
-            read_from,
-            saved,
-            lock,
-            version,
-            companions: None,
-            then: None,
-            is_apart: false,
-        };
+        let content = opened(Arc::new(new.clone()));
+        let content = content.map_err(|source| StoreError::Format { path: place.file.clone(), source })?;
+        let mut store = Write::with(place, lock, version, content, None)?;
         let old = store.current().map_err(StoreError::io("read", &store.place.file))?;
         if expected.is_some_and(|expected| expected != &*old) {
             return Err(StoreError::ChangedBehind { path: store.place.file.clone() });

@@ -1,60 +1,18 @@
-//! Start, stop, kill, and everything that can come between: on real libvirt with real QEMU guests.
+//! Start, stop, kill, and everything that can come between.
 
-use std::process::Command;
+use nix::sys::signal::Signal;
+use qubes::hypervisor::Hypervisor;
 
-use qubes::hypervisor::{Hypervisor, LazyHypervisor};
+use crate::place::{
+    beginning, create, create_netvm, hypervisor, monitors, signal, system_that_boots_nothing, the_monitor,
+};
+use crate::scratch::{Ran, Scratch, until};
 
-#[path = "lifecycle/discard.rs"]
-mod discard;
-#[path = "support/libvirt_daemon.rs"]
-mod libvirt_daemon;
-#[path = "support/scratch.rs"]
-mod scratch;
-#[path = "support/skip.rs"]
-mod skip;
-
-use scratch::{Ran, Scratch, until};
-
-/// A system with one qube, or none where libvirt cannot be had.
+/// A system with these qubes, or none where libvirt cannot be had.
 fn system_with(qubes: &[&str]) -> Option<Scratch> {
-    if let Err(reason) = libvirt_daemon::uri() {
-        skip::skip(format_args!("no libvirt: {reason}"));
-        return None;
-    }
-    let scratch = Scratch::with_template();
-    for qube in qubes {
-        scratch.ok("qvm-create", &["--label", "red", "--property", "netvm=", qube]);
-    }
+    let scratch = system_that_boots_nothing()?;
+    qubes.iter().for_each(|qube| create(&scratch, qube, ""));
     Some(scratch)
-}
-
-fn hypervisor() -> LazyHypervisor {
-    LazyHypervisor::new(libvirt_daemon::uri().unwrap())
-}
-
-/// The pids of the monitors of a qube.
-fn monitors(scratch: &Scratch, qube: &str) -> Vec<i32> {
-    let root = scratch.root().to_string_lossy().into_owned();
-    let mut pids = Vec::new();
-    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|n| n.parse::<i32>().ok()) else { continue };
-        let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
-        let words: Vec<_> = line.split(|b| *b == 0).map(String::from_utf8_lossy).collect();
-        let is_monitor = words.first().is_some_and(|w| w.ends_with("qubes-monitor"));
-        if is_monitor && words.iter().any(|w| w == qube) && words.iter().any(|w| w.starts_with(&root)) {
-            pids.push(pid);
-        }
-    }
-    pids
-}
-
-fn signal(pid: i32, name: &str) {
-    assert!(Command::new("kill").args([name, &pid.to_string()]).status().unwrap().success());
-}
-
-fn the_monitor(scratch: &Scratch, qube: &str) -> i32 {
-    until("there is one monitor", || monitors(scratch, qube).len() == 1);
-    monitors(scratch, qube)[0]
 }
 
 #[test]
@@ -126,7 +84,7 @@ fn a_killed_monitor_is_replaced_by_the_next_command_or_its_work_done() {
     let Some(scratch) = system_with(&["work"]) else { return };
     scratch.ok("qvm-start", &["work"]);
     let first = the_monitor(&scratch, "work");
-    signal(first, "-KILL");
+    signal(first, Signal::SIGKILL);
     until("it is dead", || monitors(&scratch, "work").is_empty());
 
     // It runs unwatched: whoever looks at it under its lock gives it a new one.
@@ -135,7 +93,7 @@ fn a_killed_monitor_is_replaced_by_the_next_command_or_its_work_done() {
     assert_ne!(first, second);
 
     // And if it stops unwatched, the next command does what the monitor would have done.
-    signal(second, "-KILL");
+    signal(second, Signal::SIGKILL);
     until("it is dead", || monitors(&scratch, "work").is_empty());
     hypervisor().destroy(scratch.uuid("work")).unwrap();
     assert!(scratch.images("appvms/work").contains(&"private-dirty.img".to_string()));
@@ -149,11 +107,11 @@ fn a_second_start_while_the_old_monitor_waits_is_not_disturbed_by_it() {
     let Some(scratch) = system_with(&["work"]) else { return };
     scratch.ok("qvm-start", &["work"]);
     let old = the_monitor(&scratch, "work");
-    signal(old, "-STOP");
+    signal(old, Signal::SIGSTOP);
     hypervisor().destroy(scratch.uuid("work")).unwrap();
     scratch.ok("qvm-start", &["work"]);
     let record = std::fs::read(scratch.record("work")).unwrap();
-    signal(old, "-CONT");
+    signal(old, Signal::SIGCONT);
     until("the old monitor has ended", || !monitors(&scratch, "work").contains(&old));
     assert_eq!(std::fs::read(scratch.record("work")).unwrap(), record, "the record of the second start stands");
     assert_eq!(scratch.state("work"), "Running");
@@ -165,7 +123,7 @@ fn a_second_start_while_the_old_monitor_waits_is_not_disturbed_by_it() {
 fn a_domain_that_runs_without_a_record_is_taken_up() {
     let Some(scratch) = system_with(&["work"]) else { return };
     scratch.ok("qvm-start", &["work"]);
-    signal(the_monitor(&scratch, "work"), "-KILL");
+    signal(the_monitor(&scratch, "work"), Signal::SIGKILL);
     until("it is dead", || monitors(&scratch, "work").is_empty());
     std::fs::remove_file(scratch.record("work")).unwrap();
 
@@ -180,7 +138,7 @@ fn a_dirty_image_without_a_record_is_committed_by_the_next_command_that_touches_
     let Some(scratch) = system_with(&["work"]) else { return };
     scratch.ok("qvm-start", &["work"]);
     // The machine loses power: no monitor, no domain, and RUN does not survive.
-    signal(the_monitor(&scratch, "work"), "-KILL");
+    signal(the_monitor(&scratch, "work"), Signal::SIGKILL);
     until("it is dead", || monitors(&scratch, "work").is_empty());
     hypervisor().destroy(scratch.uuid("work")).unwrap();
     std::fs::remove_file(scratch.record("work")).unwrap();
@@ -189,8 +147,8 @@ fn a_dirty_image_without_a_record_is_committed_by_the_next_command_that_touches_
 
     scratch.ok("qubes-recover", &[]);
     assert!(!dirty.exists());
-    let clean = std::fs::read(scratch.path("/var/lib/qubes/appvms/work/private.img")).unwrap();
-    assert!(clean.starts_with(b"synced by the guest"));
+    let synced = b"synced by the guest";
+    assert_eq!(beginning(&scratch.path("/var/lib/qubes/appvms/work/private.img"), synced.len()), synced);
 }
 
 fn write_at(file: &std::fs::File, bytes: &[u8]) {
@@ -233,8 +191,8 @@ fn offline_a_recorded_qube_is_left_alone_and_a_start_says_why_not() {
 #[test]
 fn a_netvm_starts_first_and_does_not_shut_down_under_its_clients() {
     let Some(scratch) = system_with(&[]) else { return };
-    scratch.ok("qvm-create", &["--label", "red", "--prop", "netvm=", "--prop", "provides_network=True", "sys-net"]);
-    scratch.ok("qvm-create", &["--label", "red", "--prop", "netvm=sys-net", "work"]);
+    create_netvm(&scratch, "sys-net", "");
+    create(&scratch, "work", "sys-net");
     scratch.ok("qvm-start", &["work"]);
     assert_eq!(scratch.state("sys-net"), "Running");
     let line = scratch.fails("qvm-shutdown", &["sys-net"], 1);
@@ -282,10 +240,8 @@ fn removing_a_running_qube_is_refused_and_a_halted_one_leaves_nothing() {
 /// Four qubes behind one netvm.
 fn system_with_four_clients() -> Option<Scratch> {
     let scratch = system_with(&[])?;
-    scratch.ok("qvm-create", &["--label", "red", "--prop", "netvm=", "--prop", "provides_network=True", "sys-net"]);
-    for client in CLIENTS {
-        scratch.ok("qvm-create", &["--label", "red", "--prop", "netvm=sys-net", client]);
-    }
+    create_netvm(&scratch, "sys-net", "");
+    CLIENTS.iter().for_each(|client| create(&scratch, client, "sys-net"));
     Some(scratch)
 }
 

@@ -1,10 +1,11 @@
-//! Removing a qube while others look at it or want it to run.
+//! Removing a qube while others look at it or want it to run, and renaming one.
 
+use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use qubes::hypervisor::Hypervisor;
 
-use crate::place::{create, hypervisor, system};
+use crate::place::{beginning, create, create_netvm, hypervisor, system, wait_for_greetings};
 
 #[test]
 fn who_looks_at_a_qube_that_is_removed_gets_an_answer_and_makes_no_domain() {
@@ -50,4 +51,44 @@ fn who_looks_at_a_qube_that_is_removed_gets_an_answer_and_makes_no_domain() {
     assert_eq!(hypervisor().state(uuid).unwrap().is_some(), started);
     assert_eq!(scratch.run("qvm-check", &["work"]).code == 0, started);
     assert_eq!(scratch.record("work").exists(), started);
+}
+
+#[test]
+fn a_qube_is_renamed_by_cloning_it_and_removing_the_old_one() {
+    let Some(scratch) = system() else { return };
+    create_netvm(&scratch, "sys-net", "");
+    create(&scratch, "work", "sys-net");
+    for (property, value) in [("vcpus", "1"), ("autostart", "True")] {
+        scratch.ok("qvm-prefs", &["work", property, value]);
+    }
+    scratch.ok("qvm-tags", &["work", "add", "important"]);
+    scratch.ok("qvm-notes", &["work", "--set", "about my work"]);
+    scratch.ok("qvm-start", &["work"]);
+    let old = scratch.uuid("work");
+    let dirty = scratch.path("/var/lib/qubes/appvms/work/private-dirty.img");
+    let image = std::fs::OpenOptions::new().write(true).open(dirty).unwrap();
+    image.write_all_at(b"what the guest wrote", 0).unwrap();
+    scratch.ok("qvm-kill", &["work"]);
+
+    scratch.ok("qvm-clone", &["--quiet", "work", "office"]);
+    scratch.ok("qvm-remove", &["--force", "work"]);
+    let new = scratch.uuid("office");
+    assert_ne!(new, old, "the hypervisor is to tell them apart");
+    assert_eq!(hypervisor().state(old).unwrap(), None);
+    for (property, value) in [("vcpus", "1"), ("autostart", "True"), ("netvm", "sys-net"), ("template", "tpl")] {
+        assert_eq!(scratch.ok("qvm-prefs", &["office", property]).trim(), value, "{property}");
+    }
+    assert!(scratch.ok("qvm-tags", &["office"]).contains("important"));
+    assert_eq!(scratch.ok("qvm-notes", &["office", "--print"]).trim(), "about my work");
+    let links = scratch.path("/etc/systemd/system/multi-user.target.wants");
+    let linked: Vec<_> = std::fs::read_dir(links).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(linked, ["qubes-vm@office.service"]);
+    let left = String::from_utf8(scratch.store()).unwrap();
+    assert!(!left.contains(">work<") && !left.contains("/work/"), "{left}");
+    assert!(!scratch.images("appvms").contains(&"work".to_string()));
+
+    scratch.ok("qvm-start", &["office"]);
+    wait_for_greetings(&scratch, "office", 1);
+    let private = scratch.path("/var/lib/qubes/appvms/office/private-dirty.img");
+    assert_eq!(beginning(&private, 20), b"what the guest wrote");
 }

@@ -1,7 +1,9 @@
-//! The verbs of a qube's life beyond start and stop, on real libvirt with real QEMU guests.
+//! The verbs of a qube's life, on real libvirt with real QEMU guests.
 
 mod autostart;
 mod crowd;
+mod devices;
+mod discard;
 mod disposables;
 mod domain_descriptions;
 mod faults;
@@ -22,6 +24,7 @@ mod removal;
 mod scratch;
 #[path = "../support/skip.rs"]
 mod skip;
+mod start_and_stop;
 mod templates;
 #[path = "../support/tiny_guest.rs"]
 mod tiny_guest;

@@ -39,7 +39,8 @@ fn a_paused_qube_waits_and_goes_on() {
 
     // It was there all the time: it hears its power button.
     wait_for_greetings(&scratch, "work", 1);
-    scratch.ok("qvm-shutdown", &["--wait", "work"]);
+    let ran = scratch.run("qvm-shutdown", &["--wait", "work"]);
+    assert_eq!((ran.code, &*ran.stderr), (0, ""), "it was not asked twice, nor killed");
     assert_eq!(scratch.state("work"), "Halted");
     assert!(scratch.images("appvms/work").iter().all(|image| !image.contains("dirty")));
 }

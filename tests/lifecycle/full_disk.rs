@@ -5,13 +5,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{FallocateFlags, fallocate};
-use qubes::hypervisor::Hypervisor;
 
-use crate::faults::{committed, runs_in_order, sign, sync_in_guest, works_again};
-use crate::killed::{calls_of_start, stopped_at, telling};
+use crate::faults::{committed, runs_in_order, sign, stopped_unwatched, works_again};
+use crate::killed::{CHANGES, Stopped, calls_of, calls_of_start, stopped_at, telling};
 use crate::loop_mount::{FileSystem, LoopMount};
-use crate::place::{create, hypervisor};
-use crate::scratch::Scratch;
+use crate::place::{create, in_shares};
+use crate::scratch::{Ran, Scratch};
 use crate::{libvirt_daemon, skip};
 
 /// A file that takes all the room there is.
@@ -56,45 +55,50 @@ fn a_disk_that_runs_full_in_any_phase_costs_nothing_that_was_synced() {
         return skip::skip(format_args!("no libvirt: {reason}"));
     }
     // Where files share no blocks, images are whole copies: that costs time and shows nothing else.
-    let kinds = [FileSystem::Btrfs, FileSystem::Xfs, FileSystem::Ext4].into_iter().filter(|k| *k != FileSystem::Ext4);
-    for (number, kind) in kinds.enumerate() {
-        match LoopMount::new(kind) {
-            Ok(mount) => runs_full_in_any_phase(&mount, number),
-            Err(reason) => return skip::skip(reason),
-        }
-    }
+    let kinds = [FileSystem::Btrfs, FileSystem::Xfs];
+    let mounts: Vec<LoopMount> = match kinds.into_iter().map(LoopMount::new).collect() {
+        Ok(mounts) => mounts,
+        Err(reason) => return skip::skip(reason),
+    };
+    // Each file system has every other phase.
+    in_shares(kinds.len(), |is_mine| runs_full_in_phases(&mounts[usize::from(!is_mine(0))], is_mine));
 }
 
-/// Each file system has its share of the phases.
-fn runs_full_in_any_phase(mount: &LoopMount, share: usize) {
+fn runs_full_in_phases(mount: &LoopMount, is_mine: &dyn Fn(usize) -> bool) {
     let scratch = Scratch::empty_in(&mount.path()).filled();
     create(&scratch, "work", "");
     let calls = calls_of_start(&scratch);
     works_again(&scratch, &sign(0), "the start that was watched");
     let mut failed = 0;
-    for (when, call) in telling(&calls).into_iter().enumerate().skip(3 * share).step_by(6) {
-        let said = format!("{when}: {}", call.line);
-        let starter = stopped_at(&scratch, "qvm-start", &["work"], call);
-        let full = Filler::new(&mount.path());
-        let ran = starter.go_on();
+    for (phase, call) in telling(&calls).into_iter().enumerate().filter(|(phase, _)| is_mine(*phase)) {
+        let said = format!("start, {phase}: {}", call.line);
+        let ran = goes_on_with_full_disk(mount, stopped_at(&scratch, "qvm-start", &["work"], call));
         failed += usize::from(ran.code != 0);
         assert!(ran.code == 0 || ran.stderr.lines().count() == 1, "{said}: {ran:?}");
-        drop(full);
         scratch.ok("qubes-recover", &[]);
-        if !runs_in_order(&scratch, &said) {
-            scratch.ok("qvm-start", &["work"]);
+        if runs_in_order(&scratch, &said) {
+            scratch.ok("qvm-kill", &["work"]);
         }
-        // And in its stop.
-        sync_in_guest(&scratch, &sign(when));
-        let full = Filler::new(&mount.path());
-        hypervisor().destroy(scratch.uuid("work")).unwrap();
-        let recovered = scratch.run("qubes-recover", &[]);
-        assert!(recovered.code == 0 || !recovered.stderr.is_empty(), "{said}: {recovered:?}");
-        drop(full);
+        assert_eq!(committed(&scratch), sign(0), "{said}");
+    }
+    assert!(failed > 0, "the disk was never full enough for a start to fail");
+
+    let calls = calls_of(&scratch, "qubes-monitor", &["work", &stopped_unwatched(&scratch, &sign(1))], CHANGES);
+    assert!(telling(&calls).len() > 4, "{calls:#?}");
+    for (phase, call) in telling(&calls).into_iter().enumerate().filter(|(phase, _)| is_mine(*phase)) {
+        let said = format!("stop, {phase}: {}", call.line);
+        let start = stopped_unwatched(&scratch, &sign(2 + phase));
+        let ran = goes_on_with_full_disk(mount, stopped_at(&scratch, "qubes-monitor", &["work", &start], call));
+        assert!(ran.code == 0 || !ran.stderr.is_empty(), "{said}: {ran:?}");
         scratch.ok("qubes-recover", &[]);
         assert!(!runs_in_order(&scratch, &said));
-        assert_eq!(committed(&scratch), sign(when), "{said}");
+        assert_eq!(committed(&scratch), sign(2 + phase), "{said}");
     }
-    assert!(failed > 0, "the disk was never full enough");
     works_again(&scratch, &sign(9999), "the last");
+}
+
+/// Lets a tool go on that stopped, on a disk without room; then there is room again.
+fn goes_on_with_full_disk(mount: &LoopMount, tool: Stopped) -> Ran {
+    let _full = Filler::new(&mount.path());
+    tool.go_on()
 }

@@ -1,0 +1,86 @@
+//! Block devices of dom0 (`spec/r4-devices.md` §5).
+
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use nix::libc::{ENOMEDIUM, ENXIO, O_EXCL};
+use nix::sys::stat::{major, minor};
+
+use super::DeviceError;
+use crate::error::words_of;
+
+/// A block device of dom0 that is there and that nobody in dom0 uses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FreeDevice {
+    /// Its node, with no link on the way.
+    pub node: PathBuf,
+    /// It cannot be written to.
+    pub is_read_only: bool,
+}
+
+/// The node of a port: `sda1` is /dev/sda1, `mapper_backup` is /dev/mapper/backup.
+///
+/// # Errors
+/// The text names no port.
+pub fn node_of(port: &str) -> Result<PathBuf, DeviceError> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
+    let is_plain = |part: &str| !matches!(part, "" | "." | "..");
+    match port.bytes().all(allowed) && port.split('_').all(is_plain) {
+        true => Ok(Path::new("/dev").join(port.replace('_', "/"))),
+        false => Err(DeviceError::Port(port.escape_debug().to_string())),
+    }
+}
+
+/// The block device at a port, if a qube may have it.
+///
+/// # Errors
+/// There is none, it is something else, or dom0 uses it: two who write to one file system destroy it.
+pub fn free_device(port: &str) -> Result<FreeDevice, DeviceError> {
+    let node = match fs::canonicalize(node_of(port)?) {
+        Ok(node) => node,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(DeviceError::Missing),
+        Err(error) => return Err(DeviceError::Io(words_of(&error))),
+    };
+    let failed = |error: io::Error| DeviceError::Io(words_of(&error));
+    let metadata = fs::metadata(&node).map_err(failed)?;
+    if !metadata.file_type().is_block_device() {
+        return Err(DeviceError::NoBlockDevice(node.display().to_string()));
+    }
+    // Of a block device that is opened so, the kernel tells whether it is mounted, or held by a mapping of devices.
+    match OpenOptions::new().read(true).custom_flags(O_EXCL).open(&node) {
+        Ok(_not_kept) => {}
+        Err(error) if error.kind() == io::ErrorKind::ResourceBusy => return Err(DeviceError::InUse),
+        // A drive without a disk.
+        Err(error) if matches!(error.raw_os_error(), Some(ENXIO | ENOMEDIUM)) => return Err(DeviceError::Missing),
+        Err(error) => return Err(failed(error)),
+    }
+    let number = metadata.rdev();
+    let shown = |file| fs::read_to_string(format!("/sys/dev/block/{}:{}/{file}", major(number), minor(number)));
+    // A loop device without a file can be opened, too.
+    if shown("size").is_ok_and(|text| text.trim() == "0") {
+        return Err(DeviceError::Missing);
+    }
+    Ok(FreeDevice { node, is_read_only: shown("ro").is_ok_and(|text| text.trim() != "0") })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_is_a_node_below_dev_and_nowhere_else() {
+        assert_eq!(node_of("sda1"), Ok(PathBuf::from("/dev/sda1")));
+        assert_eq!(node_of("mapper_backup-2"), Ok(PathBuf::from("/dev/mapper/backup-2")));
+        for port in ["", "*", "_etc_shadow", ".._etc_shadow", "a/b", "mapper__x", "a b", "a:b"] {
+            assert!(matches!(node_of(port), Err(DeviceError::Port(_))), "{port}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_block_device_or_not_there_is_told() {
+        assert_eq!(free_device("nosuchdevice"), Err(DeviceError::Missing));
+        assert_eq!(free_device("null"), Err(DeviceError::NoBlockDevice("/dev/null".to_string())));
+    }
+}

@@ -1,0 +1,151 @@
+//! Systems whose qubes boot something.
+
+use std::fs;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use qubes::hypervisor::LazyHypervisor;
+
+use crate::scratch::{Scratch, until};
+use crate::{libvirt_daemon, skip, tiny_guest};
+
+/// A system whose template `tpl` boots the tiny guest, or none where libvirt cannot be had.
+pub fn system() -> Option<Scratch> {
+    system_booting(&tiny_guest::KERNEL)
+}
+
+/// Whether there is libvirt; says why a test skips where there is not.
+pub fn has_libvirt() -> bool {
+    libvirt_daemon::uri().inspect_err(|reason| skip::skip(format_args!("no libvirt: {reason}"))).is_ok()
+}
+
+/// A system whose template `tpl` boots nothing and so costs no processor time, or none where libvirt cannot be had.
+pub fn system_that_boots_nothing() -> Option<Scratch> {
+    has_libvirt().then(Scratch::with_template)
+}
+
+/// The same with another kernel.
+pub fn system_booting(kernel: &[u8]) -> Option<Scratch> {
+    let scratch = system_that_boots_nothing()?;
+    fs::write(scratch.path("/var/lib/qubes/vm-kernels/1.0/vmlinuz"), kernel).unwrap();
+    for (property, value) in [("virt_mode", "pvh"), ("kernel", "1.0")] {
+        scratch.ok("qvm-prefs", &["tpl", property, value]);
+    }
+    Some(scratch)
+}
+
+/// Does the same in several systems at once, each told which of the cases are its own: what takes the time is waiting for
+/// libvirt.
+pub fn in_shares(shares: usize, work: impl Fn(&dyn Fn(usize) -> bool) + Sync) {
+    std::thread::scope(|scope| {
+        for share in 0..shares {
+            let work = &work;
+            scope.spawn(move || work(&|case| case % shares == share));
+        }
+    });
+}
+
+/// Creates a red AppVM with this netvm, which may be empty.
+pub fn create(scratch: &Scratch, name: &str, netvm: &str) {
+    scratch.ok("qvm-create", &["--label", "red", "--property", &format!("netvm={netvm}"), name]);
+}
+
+/// The same that others may have as their netvm.
+pub fn create_netvm(scratch: &Scratch, name: &str, netvm: &str) {
+    create(scratch, name, netvm);
+    scratch.ok("qvm-prefs", &[name, "provides_network", "True"]);
+}
+
+pub fn hypervisor() -> LazyHypervisor {
+    LazyHypervisor::new(libvirt_daemon::uri().unwrap())
+}
+
+/// The first bytes of an image, of which most is empty.
+pub fn beginning(image: &Path, count: usize) -> Vec<u8> {
+    let mut bytes = vec![0; count];
+    fs::File::open(image).unwrap().read_exact_at(&mut bytes, 0).unwrap();
+    bytes
+}
+
+/// Waits until the guest has said its greeting `times` times since the console was made.
+pub fn wait_for_greetings(scratch: &Scratch, qube: &str, times: usize) {
+    let console = scratch.path("/run/qubes/console").join(format!("{qube}.log"));
+    until(&format!("{qube} says its greeting"), || {
+        fs::read_to_string(&console).is_ok_and(|text| text.matches(tiny_guest::GREETING).count() >= times)
+    });
+}
+
+/// The pids of the monitors of a qube.
+pub fn monitors(scratch: &Scratch, qube: &str) -> Vec<i32> {
+    let root = scratch.root().to_string_lossy().into_owned();
+    let mut pids = Vec::new();
+    for entry in fs::read_dir("/proc").unwrap().flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|n| n.parse::<i32>().ok()) else { continue };
+        let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        let words: Vec<_> = line.split(|b| *b == 0).map(String::from_utf8_lossy).collect();
+        let is_monitor = words.first().is_some_and(|w| w.ends_with("qubes-monitor"));
+        if is_monitor && words.iter().any(|w| w == qube) && words.iter().any(|w| w.starts_with(&root)) {
+            pids.push(pid);
+        }
+    }
+    pids
+}
+
+/// The one monitor of a qube, once it is there.
+pub fn the_monitor(scratch: &Scratch, qube: &str) -> i32 {
+    until("there is one monitor", || monitors(scratch, qube).len() == 1);
+    monitors(scratch, qube)[0]
+}
+
+pub fn signal(pid: i32, signal: Signal) {
+    kill(Pid::from_raw(pid), signal).unwrap();
+}
+
+/// Kills the one monitor of a qube, once it is there.
+pub fn kill_monitor(scratch: &Scratch, qube: &str) {
+    signal(the_monitor(scratch, qube), Signal::SIGKILL);
+    until("it is dead", || monitors(scratch, qube).is_empty());
+}
+
+/// A system whose template boots the small Linux of the demonstration, with the qube `work`.
+pub fn system_with_linux() -> Option<Scratch> {
+    let guest = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/guest");
+    let Ok(version) = fs::read_to_string(guest.join("kernel-version")) else {
+        skip::skip("there is no target/guest, which `make guest` makes");
+        return None;
+    };
+    if !has_libvirt() {
+        return None;
+    }
+    let version = version.trim();
+    let scratch = Scratch::empty();
+    scratch.ok("qubes-create", &[]);
+    let kernels = scratch.path("/var/lib/qubes/vm-kernels");
+    fs::create_dir_all(&kernels).unwrap();
+    let copied = Command::new("cp").arg("-r").arg(guest.join("vm-kernels").join(version)).arg(&kernels).status();
+    assert!(copied.unwrap().success());
+    scratch.ok("qubes-prefs", &["default_kernel", version]);
+    let root = guest.join("root.img").to_string_lossy().into_owned();
+    scratch.ok("qvm-create", &["--class", "TemplateVM", "--label", "black", "--root-copy-from", &root, "tiny"]);
+    scratch.ok("qubes-prefs", &["default_template", "tiny"]);
+    scratch.ok("qvm-create", &["--label", "red", "--property", "netvm=", "--property", "memory=160", "work"]);
+    Some(scratch)
+}
+
+/// Waits until the Linux of `work` says the words.
+pub fn wait_for_words(scratch: &Scratch, words: &str) {
+    let log = scratch.path("/run/qubes/console/work.log");
+    let deadline = Instant::now() + Duration::from_secs(300);
+    loop {
+        let said = fs::read_to_string(&log).unwrap_or_default();
+        if said.contains(words) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "the guest does not say {words}: {said}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
