@@ -104,7 +104,7 @@ fn qvm_volume_imports_resizes_reverts_and_clones() {
 
     system.ok("qvm-volume clone -f work:private tpl:private");
     assert_eq!((words("vm-tpl-private"), lvs("origin", "vm-tpl-private")), ("two".into(), "vm-work-private".into()));
-    system.ok("qvm-clone work copy");
+    system.ok("qvm-clone -P thin work copy");
     assert_eq!((words("vm-copy-private"), lvs("origin", "vm-copy-private")), ("two".into(), "vm-work-private".into()));
     system.ok("qvm-volume clear -f work:private");
     assert_eq!((words("vm-work-private"), words("vm-copy-private")), (String::new(), "two".into()));
