@@ -67,7 +67,7 @@ fn qubes_live_on_images_that_share_blocks() {
     checks.extend(life_of("pv", "PV"));
     checks.extend(life_of("pvh", "PVH"));
     checks.extend(made_inside("attached"));
-    run(&Scenario { script: "reflink", seconds: 1800, checks });
+    run(&Scenario { script: "reflink", seconds: 3000, checks });
 }
 
 #[test]
@@ -135,7 +135,7 @@ fn qubes_live_on_mapped_devices() {
         ];
         checks.extend(hides.map(|check| format!("{qube}: {check}")));
     }
-    run(&Scenario { script: "mapped", seconds: 1800, checks });
+    run(&Scenario { script: "mapped", seconds: 3000, checks });
 }
 
 /// The checks of one subject that this program makes inside the lab.

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 
 use qubes::storage::{Committed, Driver, Volume};
 
-use super::{committed, device, length, lvs, names, origin, pool, refusal, run_once, snapshot, text, volatile, write};
+use super::{
+    committed, device, length, lvs, names, origin, pool, refusal, run_once, snapshot, text, the_pool, volatile, write,
+};
 use crate::place::MIB;
 
 #[test]
@@ -151,6 +153,7 @@ fn an_import_replaces_the_data_or_changes_nothing() {
 
     let failed = pool.import_written(&private, &mut |mut image| {
         image.write_all(b"half of it")?;
+        assert!(refusal(the_pool().start(&private)).ends_with("start the qube when that is done"));
         Err(std::io::Error::other("the pipe broke"))
     });
     assert!(refusal(failed).ends_with("the pipe broke"));
