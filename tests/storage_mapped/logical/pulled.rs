@@ -53,31 +53,29 @@ impl Place {
         place
     }
 
-    /// The machine is switched off, and the disk is there when it is switched on.
+    /// The machine is switched off, and the disk is there when it is switched on. Nothing of what it had in its memory
+    /// reaches the disk.
     fn comes_back(&self) {
+        // What stands on others goes first.
+        for _ in 0..4 {
+            for name in above(self.kind) {
+                let _stands_below_another = Program::new("dmsetup").args(["remove", &name]).output();
+            }
+        }
+        assert_eq!(above(self.kind), [""; 0]);
+        if self.kind != "thin" {
+            let deadline = Instant::now() + Duration::from_secs(20);
+            while let Err(error) = Program::new("umount").arg(mounted()).output() {
+                assert!(Instant::now() < deadline, "{error}");
+                std::thread::sleep(Duration::from_millis(50));
+            }
+        }
         dmsetup(&["suspend", "--noflush", "--nolockfs", "pulled"]);
         dmsetup(&["load", "pulled", "--table", &format!("0 {SECTORS} linear /dev/qubes_dom0/disk 0")]);
         dmsetup(&["resume", "pulled"]);
         match self.kind {
-            "thin" => {
-                lvm(&["vgchange", "-qq", "-an", "pulled"]);
-                lvm(&["vgchange", "-qq", "-ay", "pulled"]);
-            }
-            _ => {
-                // What stands on others goes first.
-                for _ in 0..3 {
-                    for name in layers() {
-                        let _stands_below_another = Program::new("dmsetup").args(["remove", &name]).output();
-                    }
-                }
-                assert_eq!(layers(), [""; 0]);
-                let deadline = Instant::now() + Duration::from_secs(20);
-                while let Err(error) = Program::new("umount").arg(mounted()).output() {
-                    assert!(Instant::now() < deadline, "{error}");
-                    std::thread::sleep(Duration::from_millis(50));
-                }
-                mount();
-            }
+            "thin" => drop(lvm(&["vgchange", "-qq", "-ay", "pulled"])),
+            _ => mount(),
         }
     }
 
@@ -154,10 +152,11 @@ fn dmsetup(arguments: &[&str]) {
     Program::new("dmsetup").args(arguments).output().unwrap();
 }
 
-/// The devices of driver file.
-fn layers() -> Vec<String> {
+/// The devices that stand on the disk: those of driver file, or logical volumes.
+fn above(kind: &str) -> Vec<String> {
     let names = fs::read_dir("/dev/mapper").unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    names.filter(|name| name.starts_with("snapshot-") || name.starts_with("origin-")).collect()
+    let beginnings: &[&str] = if kind == "thin" { &["pulled-"] } else { &["snapshot-", "origin-"] };
+    names.filter(|name| beginnings.iter().any(|beginning| name.starts_with(beginning))).collect()
 }
 
 fn driver(kind: &str) -> Box<dyn Driver> {
@@ -286,8 +285,8 @@ fn pulled_everywhere(kind: &'static str, skip: usize, step: usize) -> Vec<String
             place.comes_back();
             driver(kind).verify(&private(kind)).unwrap();
             let wanted = if work == "stop" { &synced } else { &last };
-            // The qube goes on; every other time it is only stopped.
-            if pulled.len() % 2 == 0 {
+            // The qube goes on; every third time it is only stopped.
+            if pulled.len() % 3 != 2 {
                 driver(kind).start(&private(kind)).unwrap();
                 assert_eq!(text(&disk(kind)), *wanted, "{when}");
             }
@@ -309,6 +308,8 @@ fn pulled_everywhere(kind: &'static str, skip: usize, step: usize) -> Vec<String
     let refused = refusal(driver(kind).stop(&private(kind)));
     assert!(!refused.is_empty());
     place.comes_back();
+    driver(kind).start(&private(kind)).unwrap();
+    assert_eq!(text(&disk(kind)), "synced", "{kind}");
     driver(kind).stop(&private(kind)).unwrap();
     assert_eq!(committed(kind), "synced", "{kind}");
     pulled
