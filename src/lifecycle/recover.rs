@@ -88,8 +88,7 @@ impl Session {
     /// Removes an orphan, under the lock of the name it is filed under: a qube that is just being created has its
     /// volumes before it is in the store.
     pub fn remove_orphan(&self, orphan: &Orphan) -> Result<(), LifecycleError> {
-        let owner = orphan.vid.split('/').nth(1).and_then(|name| VmName::from_store(name).ok());
-        let _lock = owner.map(|name| self.lock_qube(&name)).transpose()?;
+        let _lock = filed_under(&orphan.vid).map(|name| self.lock_qube(&name)).transpose()?;
         if !self.orphans()?.0.contains(orphan) {
             return Ok(());
         }
@@ -97,5 +96,29 @@ impl Session {
         let Some(pool) = qubes.pools.get(&orphan.pool) else { return Ok(()) };
         let driver = driver_of(&self.system, pool)?;
         Ok(driver.remove(&Volume::orphan(&orphan.pool, &orphan.vid))?)
+    }
+}
+
+/// The qube that a volume of this id is filed under: `appvms/QUBE/VOLUME`, or `GROUP/vm-QUBE-VOLUME` where volumes are
+/// logical ones.
+fn filed_under(vid: &str) -> Option<VmName> {
+    let mut parts = vid.split('/').skip(1);
+    let name = match (parts.next()?, parts.next()) {
+        (qube, Some(_volume)) => qube,
+        (logical, None) => logical.strip_prefix("vm-")?.rsplit_once('-')?.0,
+    };
+    VmName::from_store(name).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_orphan_is_removed_under_the_lock_of_the_qube_that_its_id_names() {
+        let qube = |vid: &str| filed_under(vid).map(|name| name.to_string());
+        assert_eq!(qube("appvms/work/private").as_deref(), Some("work"));
+        assert_eq!(qube("qubes_dom0/vm-sys-net-private").as_deref(), Some("sys-net"));
+        assert_eq!((qube("qubes_dom0/root"), qube("stray")), (None, None));
     }
 }

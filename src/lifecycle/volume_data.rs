@@ -135,7 +135,8 @@ impl Session {
             let size = data.check(volume, driver)?;
             let wanted = Volume { size: size.unwrap_or(volume.size), ..volume.clone() };
             let outcome = RefCell::new(None);
-            let done = driver.import_written(&wanted, &mut |to| {
+            let base = data.base();
+            let mut fill = |to: &File| {
                 if let Err(error) = data.write_into(to, size, &volume.name, watcher) {
                     // What is wrong with the data is told without the file they were to be written to.
                     if error.raw_os_error().is_none() {
@@ -143,13 +144,20 @@ impl Session {
                     }
                     return Err(error);
                 }
-                // The source may be another volume's only image, whose start waits for this to be let go.
-                data.close();
                 let halted = self.lock_for_commit(name, volume, to);
                 let stop = halted.as_ref().err().map(|_| io::Error::other("the volume keeps what it had"));
                 outcome.replace(Some(halted));
                 stop.map_or(Ok(()), Err)
-            });
+            };
+            let done = match base {
+                // It may be another volume's only image, whose start waits for it to be let go: it is before the lock is
+                // waited for.
+                Some(base) => {
+                    let watched = Watched::begin(watcher, &volume.name, Some(base.size));
+                    driver.import_changed(&wanted, base, &mut fill, &|at| watched.reached(at))
+                }
+                None => driver.import_written(&wanted, &mut fill),
+            };
             match (done, outcome.into_inner()) {
                 (_, Some(Err(error))) => Err(error),
                 (Ok(()), Some(Ok(lock))) => Ok((lock, driver.size(volume)?)),
@@ -235,18 +243,9 @@ impl NewData<'_> {
     fn write_into(&mut self, to: &File, size: Option<u64>, name: &str, watcher: &dyn CopyWatcher) -> io::Result<()> {
         match self {
             NewData::Nothing => {}
-            NewData::Clone(None) | NewData::Without { data: None, .. } => {
-                return Err(io::Error::other("the data were read already"));
-            }
-            NewData::Without { data: Some(data), zeros } => {
-                let watched = Watched::begin(watcher, name, Some(data.size));
-                copy_data_told(&data.file, to, &|at| watched.reached(at))?;
-                dig_holes(to, zeros)?;
-            }
-            NewData::Clone(Some(data)) => {
-                let watched = Watched::begin(watcher, name, Some(data.size));
-                copy_data_told(&data.file, to, &|at| watched.reached(at))?;
-            }
+            // What they have to begin with is there already.
+            NewData::Clone(_) => {}
+            NewData::Without { zeros, .. } => dig_holes(to, zeros)?,
             NewData::Package(image) => image.write_into(to, name, watcher)?,
             NewData::From { file, .. } => write_from(file, to, size, name, watcher)?,
         }
@@ -257,10 +256,11 @@ impl NewData<'_> {
         }
     }
 
-    /// Lets go of what was read.
-    fn close(&mut self) {
-        if let NewData::Clone(data) | NewData::Without { data, .. } = self {
-            *data = None;
+    /// The data of another volume that these begin with.
+    fn base(&mut self) -> Option<Committed> {
+        match self {
+            NewData::Clone(data) | NewData::Without { data, .. } => data.take(),
+            NewData::From { .. } | NewData::Package(_) | NewData::Nothing => None,
         }
     }
 }

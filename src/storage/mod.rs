@@ -237,6 +237,22 @@ pub trait Driver: Send + Sync {
     fn import_committed(&self, volume: &Volume, data: &Committed, told: &dyn Fn(u64)) -> Result<(), StorageError> {
         self.import_written(volume, &mut |image| copy_data_told(&data.file, image, told))
     }
+    /// The same, and `change` may still change what came of it, or stop it all. `data` are let go before it is asked.
+    fn import_changed(
+        &self,
+        volume: &Volume,
+        data: Committed,
+        change: Fill<'_>,
+        told: &dyn Fn(u64),
+    ) -> Result<(), StorageError> {
+        let mut data = Some(data);
+        self.import_written(volume, &mut |image| {
+            if let Some(data) = data.take() {
+                copy_data_told(&data.file, image, told)?;
+            }
+            change(image)
+        })
+    }
     /// The file that holds the volume's committed data, whether it is there or not; none where they are in no file.
     fn file(&self, volume: &Volume) -> Result<Option<PathBuf>, StorageError>;
     /// Takes what somebody else put into [`Driver::file`] (a package) as the volume's committed data.

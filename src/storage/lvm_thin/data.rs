@@ -89,16 +89,48 @@ impl LvmThin {
         data: &Committed,
         told: &dyn Fn(u64),
     ) -> Result<(), StorageError> {
+        let own = self.of_this_pool(volume, data)?;
+        self.replace_data(volume, |names| self.take_over(names, volume, own.as_deref(), data, told))
+    }
+
+    /// The same; `change` is asked when `data` are closed.
+    pub(super) fn import_changed_volume(
+        &self,
+        volume: &Volume,
+        data: Committed,
+        change: Fill<'_>,
+        told: &dyn Fn(u64),
+    ) -> Result<(), StorageError> {
+        let own = self.of_this_pool(volume, &data)?;
+        self.replace_data(volume, |names| {
+            self.take_over(names, volume, own.as_deref(), &data, told)?;
+            drop(data);
+            self.write_import(names, change)
+        })
+    }
+
+    /// The logical volume of this pool that the data are, by its present name.
+    fn of_this_pool(&self, volume: &Volume, data: &Committed) -> Result<Option<String>, StorageError> {
         let own = self.kept(volume, "imported to")?;
         let mapped = mapped_name(&data.file).map_err(StorageError::io("asking which device is to be copied"))?;
         let report = self.ask()?;
         let is_it = |lv: &LogicalVolume| own.device(&lv.name).file_name() == mapped.as_deref().map(OsStr::new);
-        match report.iter().filter(|lv| lv.pool == self.thin_pool).find(|lv| is_it(lv)) {
-            Some(lv) => self.replace_data(volume, |names| self.snapshot(names, &lv.name, &names.import())),
-            None => self.replace_data(volume, |names| {
-                self.fill_import(names, volume.size.max(data.size), &mut |device| {
-                    sparse_copy_told(&data.file, device, told)
-                })
+        Ok(report.iter().filter(|lv| lv.pool == self.thin_pool).find(|lv| is_it(lv)).map(|lv| lv.name.clone()))
+    }
+
+    /// A logical volume for an import, with these data: those of the logical volume `own`, or a copy.
+    fn take_over(
+        &self,
+        names: &Names,
+        volume: &Volume,
+        own: Option<&str>,
+        data: &Committed,
+        told: &dyn Fn(u64),
+    ) -> Result<(), StorageError> {
+        match own {
+            Some(own) => self.snapshot(names, own, &names.import()),
+            None => self.fill_import(names, volume.size.max(data.size), &mut |device| {
+                sparse_copy_told(&data.file, device, told)
             }),
         }
     }
@@ -157,6 +189,11 @@ impl LvmThin {
     /// A logical volume of `bytes` for an import, with what `fill` writes.
     fn fill_import(&self, names: &Names, bytes: u64, fill: Fill<'_>) -> Result<(), StorageError> {
         self.make_empty(names, &names.import(), bytes)?;
+        self.write_import(names, fill)
+    }
+
+    /// Has `fill` write to the logical volume of an import.
+    fn write_import(&self, names: &Names, fill: Fill<'_>) -> Result<(), StorageError> {
         let device = names.device(&names.import());
         let failed = |verb: &str| StorageError::io(format!("{verb} {}", device.display()));
         let target = File::options().read(true).write(true).open(&device).map_err(failed("opening"))?;

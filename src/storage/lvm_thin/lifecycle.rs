@@ -39,6 +39,11 @@ impl LvmThin {
             return self.start_snapshot(volume, &names);
         }
         let report = self.ask()?;
+        if report.get(&names.import()).is_some_and(|lv| lv.is_open) {
+            let label = volume.label();
+            let text = format!("{label}: data are being imported to it; start the qube when that is done");
+            return Err(StorageError::Refused(text));
+        }
         self.remove_if_there(&report, &names, &names.import())?;
         self.refuse_if_full(&report)?;
         match volume.kind {

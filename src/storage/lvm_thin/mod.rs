@@ -242,6 +242,16 @@ impl Driver for LvmThin {
         self.import_committed_volume(volume, data, told)
     }
 
+    fn import_changed(
+        &self,
+        volume: &Volume,
+        data: Committed,
+        change: Fill<'_>,
+        told: &dyn Fn(u64),
+    ) -> Result<(), StorageError> {
+        self.import_changed_volume(volume, data, change, told)
+    }
+
     /// Its data are in no file.
     fn file(&self, _volume: &Volume) -> Result<Option<PathBuf>, StorageError> {
         Ok(None)

@@ -1,0 +1,209 @@
+//! Power that is lost and processes that are killed between any two changes of LVM's: what was committed or synced is there,
+//! and the next one finds its way.
+
+use std::io::Write;
+use std::process::Command;
+
+use qubes::storage::{Driver, Volume};
+
+use super::steps::Steps;
+use super::{committed, device, lvm, names, origin, pool, run_once, snapshot, text, the_pool, words, write};
+
+type Work = fn(&Volume);
+
+/// What a process does to a volume of qube `crash` until it is killed.
+const WORK: [(&str, Work); 5] = [
+    ("stop", |private| the_pool().stop(private).unwrap()),
+    ("revert", |private| the_pool().revert(private, None).unwrap()),
+    ("import", |private| {
+        let imported = the_pool().import_written(private, &mut |mut image| image.write_all(b"imported\0"));
+        imported.unwrap();
+    }),
+    ("start without snapshots", |private| {
+        the_pool().start(&Volume { revisions_to_keep: -1, ..private.clone() }).unwrap();
+    }),
+    ("remove", |private| the_pool().remove(private).unwrap()),
+];
+
+fn private() -> Volume {
+    origin("crash", "private")
+}
+
+/// In a process of its own, which the tests below start.
+#[test]
+fn killed() {
+    let Ok(wanted) = std::env::var("QUBES_KILLED_AT") else { return };
+    let (_, work) = WORK.iter().find(|(name, _)| *name == wanted).unwrap();
+    work(&private());
+}
+
+/// Has a process do this work and kills it before its change number `last`; whether it was killed, and before what.
+fn killed_at(work: &str, last: usize) -> Option<String> {
+    let steps = Steps::until(last);
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "logical::crashes::killed", "--nocapture"]).env("QUBES_KILLED_AT", work);
+    let ended = steps.seen_by(&mut command).output().unwrap();
+    let changes = steps.changes();
+    if ended.status.success() {
+        assert_eq!(changes.len(), last - 1, "{work}: {changes:?}");
+        return None;
+    }
+    assert_eq!(changes.len(), last, "{work}: it failed by itself: {}", String::from_utf8_lossy(&ended.stderr));
+    changes.last().cloned()
+}
+
+/// Kills this work before each of its changes, each time on a volume that was committed twice; `check` looks at what it
+/// finds, and has to leave the volume so again. Says before which changes that was.
+fn killed_everywhere(
+    work: &str,
+    prepare: impl Fn(&Volume, usize),
+    check: impl Fn(&Volume, usize, &str),
+) -> Vec<String> {
+    let private = committed_twice();
+    let mut killed = Vec::new();
+    loop {
+        prepare(&private, killed.len());
+        let Some(change) = killed_at(work, killed.len() + 1) else { break };
+        check(&private, killed.len(), &format!("{work}, killed before {change}"));
+        killed.push(change.split(' ').next().unwrap_or_default().to_string());
+    }
+    the_pool().remove(&private).unwrap();
+    killed
+}
+
+/// A volume whose newest revision is "old"; "new" is committed.
+fn committed_twice() -> Volume {
+    let (pool, private) = (the_pool(), private());
+    pool.create(&private).unwrap();
+    run_once(&pool, &private, "old");
+    run_once(&pool, &private, "new");
+    private
+}
+
+/// Writes and commits; nothing is left of what came between.
+fn works_again(private: &Volume, text: &str, when: &str) {
+    run_once(&the_pool(), private, text);
+    assert_eq!(names("crash"), ["private", "private-T-back"], "{when}");
+    assert_eq!(words("vm-crash-private"), text, "{when}");
+}
+
+#[test]
+fn a_stop_that_is_killed_is_finished_by_the_next_command() {
+    if pool().is_none() {
+        return;
+    }
+    // The volume becomes a revision, the running copy the volume, and the oldest revision goes.
+    let text_of = |run: usize| format!("synced {run}");
+    let prepare = |private: &Volume, run: usize| {
+        the_pool().start(private).unwrap();
+        write(&device(&the_pool(), private), &text_of(run));
+    };
+    let killed = killed_everywhere("stop", prepare, |private, run, when| {
+        let pool = the_pool();
+        pool.verify(private).unwrap();
+        assert_eq!(pool.is_dirty(private).unwrap(), run < 2, "{when}");
+        // The qube goes on; at the other one it is only stopped.
+        if run != 1 {
+            pool.start(private).unwrap();
+            assert_eq!(text(&device(&pool, private)), text_of(run), "{when}");
+        }
+        pool.stop(private).unwrap();
+        assert_eq!(words("vm-crash-private"), text_of(run), "{when}");
+    });
+    assert_eq!(killed, ["lvrename", "lvrename", "lvremove"]);
+    assert_eq!(names("crash"), [""; 0]);
+}
+
+#[test]
+fn a_revert_that_is_killed_is_done_or_not_begun() {
+    if pool().is_none() {
+        return;
+    }
+    let killed = killed_everywhere(
+        "revert",
+        |_, _| (),
+        |private, run, when| {
+            let pool = the_pool();
+            assert!(!pool.is_dirty(private).unwrap(), "{when}");
+            // Between the two renames the newest revision is the current state, which is the one before.
+            let before = |run: usize| ["new", "again 0", "again 1", "again 2"][run].to_string();
+            let wanted = if run < 3 { before(run) } else { before(2) };
+            assert_eq!(committed(&pool, private), wanted, "{when}");
+            works_again(private, &format!("again {run}"), when);
+        },
+    );
+    assert_eq!(killed, ["lvcreate", "lvrename", "lvrename", "lvremove"]);
+}
+
+#[test]
+fn an_import_that_is_killed_is_not_begun_until_all_of_it_is_there() {
+    if pool().is_none() {
+        return;
+    }
+    let private = committed_twice();
+    for (last, change) in [(2, "lvrename"), (3, "lvrename")] {
+        assert_eq!(killed_at("import", last).unwrap().split(' ').next(), Some(change));
+        assert_eq!(committed(&the_pool(), &private), "new", "killed before change {last}");
+        works_again(&private, "new", "after the import");
+    }
+}
+
+#[test]
+fn a_start_without_snapshots_that_is_killed_keeps_the_newest_data() {
+    if pool().is_none() {
+        return;
+    }
+    // The revision goes, the volume is activated.
+    let killed = killed_everywhere(
+        "start without snapshots",
+        |_, _| (),
+        |private, _, when| {
+            assert_eq!(words("vm-crash-private"), "new", "{when}");
+            works_again(private, "new", when);
+        },
+    );
+    assert_eq!(killed, ["lvremove", "lvchange"]);
+}
+
+#[test]
+fn a_removal_that_is_killed_is_finished_by_the_next() {
+    if pool().is_none() {
+        return;
+    }
+    let private = private();
+    the_pool().create(&private).unwrap();
+    run_once(&the_pool(), &private, "old");
+    assert_eq!(killed_at("remove", 2).unwrap().split(' ').next(), Some("lvremove"));
+    assert_eq!(the_pool().volumes().unwrap(), ["qubes_dom0/vm-crash-private"]);
+    the_pool().remove(&private).unwrap();
+    assert_eq!(names("crash"), [""; 0]);
+}
+
+#[test]
+fn after_a_power_loss_the_guest_goes_on_or_its_data_are_committed() {
+    let Some(pool) = pool() else { return };
+    let (template, root) = (origin("tpl", "root"), snapshot("crash", "tpl"));
+    let (goes_on, stopped) = (private(), origin("halted", "private"));
+    pool.create(&template).unwrap();
+    run_once(&pool, &template, "installed");
+    for volume in [&root, &goes_on, &stopped] {
+        pool.create(volume).unwrap();
+        pool.start(volume).unwrap();
+        write(&device(&pool, volume), "synced");
+    }
+    // Nothing of the kernel's survives; LVM finds its volumes again, and an import that was cut off.
+    lvm(&["lvcreate", "-qq", "-V", "64M", "-T", "qubes_dom0/vm-pool", "-n", "vm-crash-private-import"]);
+    lvm(&["vgchange", "-qq", "-an", "qubes_dom0"]);
+    lvm(&["vgchange", "-qq", "-ay", "qubes_dom0"]);
+    let pool = the_pool();
+    assert!(pool.is_dirty(&goes_on).unwrap() && !pool.is_dirty(&root).unwrap());
+    for volume in [&root, &goes_on] {
+        pool.start(volume).unwrap();
+    }
+    assert_eq!((words("vm-crash-private-snap"), words("vm-crash-root-snap")), ("synced".into(), "installed".into()));
+    for volume in [&root, &goes_on, &stopped] {
+        pool.stop(volume).unwrap();
+    }
+    assert_eq!((words("vm-crash-private"), words("vm-halted-private")), ("synced".into(), "synced".into()));
+    assert_eq!(names("crash"), ["private", "private-T-back"], "what was left of an import is gone, too");
+}

@@ -1,0 +1,75 @@
+//! Booting the machine, running a part of these tests there, and reading what came of each.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::lab_machine::{directory, missing, stripped};
+use crate::place::is_the_machine;
+use crate::skip;
+
+/// Some of the tests of this program, in a machine of their own.
+pub struct Part {
+    /// What its files are called in the lab's directory.
+    pub name: &'static str,
+    /// What the machine runs, beside this file.
+    pub script: &'static str,
+    pub of: fn(&str) -> bool,
+}
+
+/// Boots a machine and has it run these tests. Each has to say there that it passed: one of which nothing was heard did not.
+pub fn run(part: &Part) {
+    if is_the_machine() {
+        return;
+    }
+    if let Some(reason) = missing() {
+        return skip::skip(reason);
+    }
+    let tests: Vec<String> = own_tests().into_iter().filter(|test| (part.of)(test)).collect();
+    assert!(tests.len() > 5, "{tests:?}");
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let programs = tempfile::tempdir().unwrap();
+    let payload = [
+        stripped(&std::env::current_exe().unwrap(), &programs.path().join("tests")),
+        stripped(Path::new(env!("CARGO_BIN_EXE_qubes")), &programs.path().join("qubes")),
+    ];
+    let tracer = strace();
+    let names = programs.path().join("names");
+    std::fs::write(&names, tests.join("\n")).unwrap();
+    let lab = directory();
+    let ran = Command::new(here.join("tests/xen/bare"))
+        .arg("1800")
+        .arg(here.join("tests/storage_mapped").join(part.script))
+        .args(payload)
+        .args(tracer)
+        .arg(names)
+        .env("QUBES_XEN_LAB", &lab)
+        .env("QUBES_XEN_RUN", part.name)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let said = std::fs::read_to_string(lab.join(part.name).join("results/output")).unwrap_or_default();
+    let whole = format!("{said}\n{}", String::from_utf8_lossy(&ran.stderr));
+    let passed = |test: &&String| said.lines().any(|line| line == format!("test {test} ... ok"));
+    let others: Vec<&String> = tests.iter().filter(|test| !passed(test)).collect();
+    assert!(others.is_empty(), "these did not pass: {others:#?}\n{whole}");
+    assert!(ran.status.success(), "every test passed, but the script ended with {}\n{whole}", ran.status);
+}
+
+/// The names of this program's tests that are for the machine: all that lie in a module.
+fn own_tests() -> Vec<String> {
+    let listed = Command::new(std::env::current_exe().unwrap()).args(["--list", "--format=terse"]).output().unwrap();
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    let tests = listed.lines().filter_map(|line| line.strip_suffix(": test"));
+    tests.filter(|test| test.contains("::")).map(str::to_string).collect()
+}
+
+/// strace with the libraries that the machine lacks.
+fn strace() -> Vec<PathBuf> {
+    let strace = qubes::exec::find("strace", &std::env::var_os("PATH").unwrap_or_default());
+    let strace = strace.expect("strace is not installed; demo/dependencies.sh test installs it");
+    let libraries = Command::new("ldd").arg(&strace).output().unwrap();
+    let libraries = String::from_utf8(libraries.stdout).unwrap();
+    let paths = libraries.lines().filter_map(|line| line.split_once(" => ")?.1.split(' ').next());
+    let unwinding = paths.filter(|path| path.contains("unwind")).map(PathBuf::from);
+    unwinding.chain([strace]).collect()
+}
