@@ -1,6 +1,9 @@
 //! Tables as `column -t` lays them out, which upstream's tools pipe theirs through (`spec/r4-tools.md` §2).
 
+mod cells;
 mod narrow;
+
+pub use cells::{Cells, Loose, Packed};
 
 use anstyle::Style;
 use unicode_width::UnicodeWidthChar;
@@ -14,56 +17,48 @@ const GAP: usize = 2;
 /// Prints rows of cells: left aligned, two spaces between columns, each as wide as its longest cell. The last column
 /// is not padded; a shorter row gets empty cells. No rows, no output. On a terminal that is too narrow, long cells go
 /// on below themselves.
-pub fn print<R, C>(out: &mut Output, rows: &[R]) -> Result<(), Failure>
-where
-    R: AsRef<[C]>,
-    C: AsRef<str>,
-{
+pub fn print<R: Cells>(out: &mut Output, rows: &[R]) -> Result<(), Failure> {
     print_colored(out, rows, |_, _| Style::new())
 }
 
 /// [`print`], where there are colours with a style for each cell, by its row and column.
-pub fn print_colored<R, C>(out: &mut Output, rows: &[R], style: impl Fn(usize, usize) -> Style) -> Result<(), Failure>
-where
-    R: AsRef<[C]>,
-    C: AsRef<str>,
-{
+pub fn print_colored<R: Cells>(
+    out: &mut Output,
+    rows: &[R],
+    style: impl Fn(usize, usize) -> Style,
+) -> Result<(), Failure> {
     if out.is_for_eyes() {
         return narrow::print(out, rows, style);
     }
-    let is_plain = rows.iter().all(|row| row.as_ref().iter().all(|cell| is_plain(cell.as_ref().as_bytes())));
+    let is_plain = rows.iter().all(|row| row.each().all(|cell| is_plain(cell.as_bytes())));
     // Nearly every table: nobody has to ask for the width of a character.
     if is_plain { print_by(out, rows, str::len) } else { print_by(out, rows, width_of) }
 }
 
-fn print_by<R, C>(out: &mut Output, rows: &[R], width_of: impl Fn(&str) -> usize) -> Result<(), Failure>
-where
-    R: AsRef<[C]>,
-    C: AsRef<str>,
-{
+fn print_by<R: Cells>(out: &mut Output, rows: &[R], width_of: impl Fn(&str) -> usize) -> Result<(), Failure> {
     let widths = widths(rows, &width_of);
     let mut line = String::new();
     rows.iter().try_for_each(|row| {
         line.clear();
-        lay_out(&mut line, row.as_ref(), &widths, &width_of);
+        lay_out(&mut line, row, &widths, &width_of);
         out.text(&line)
     })
 }
 
 /// Of the columns.
-fn widths<R: AsRef<[C]>, C: AsRef<str>>(rows: &[R], width_of: impl Fn(&str) -> usize) -> Vec<usize> {
-    let mut widths = vec![0; rows.iter().map(|r| r.as_ref().len()).max().unwrap_or(0)];
+fn widths<R: Cells>(rows: &[R], width_of: impl Fn(&str) -> usize) -> Vec<usize> {
+    let mut widths = vec![0; rows.iter().map(Cells::count).max().unwrap_or(0)];
     for row in rows {
-        for (width, cell) in widths.iter_mut().zip(row.as_ref()) {
-            *width = (*width).max(width_of(cell.as_ref()));
+        for (width, cell) in widths.iter_mut().zip(row.each()) {
+            *width = (*width).max(width_of(cell));
         }
     }
     widths
 }
 
-fn lay_out<C: AsRef<str>>(line: &mut String, row: &[C], widths: &[usize], width_of: impl Fn(&str) -> usize) {
+fn lay_out(line: &mut String, row: &impl Cells, widths: &[usize], width_of: impl Fn(&str) -> usize) {
     for (at, width) in widths.iter().enumerate() {
-        let cell = row.get(at).map_or("", AsRef::as_ref);
+        let cell = row.cell(at);
         line.push_str(cell);
         if at + 1 < widths.len() {
             pad(line, width.saturating_sub(width_of(cell)) + GAP);
@@ -161,8 +156,9 @@ mod tests {
     }
 
     fn laid_out(rows: &[&[&str]]) -> Vec<String> {
-        let widths = widths(rows, width_of);
-        let print = |row: &&[&str]| {
+        let rows: Vec<Vec<&str>> = rows.iter().map(|row| row.to_vec()).collect();
+        let widths = widths(&rows, width_of);
+        let print = |row: &Vec<&str>| {
             let mut line = String::new();
             lay_out(&mut line, row, &widths, width_of);
             line.trim_end_matches('\n').to_string()

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::model::Vm;
+use crate::tools::table::Cells;
 use crate::tools::values::Values;
 
 /// How to sort.
@@ -14,9 +15,9 @@ pub struct Order {
 }
 
 /// Sorts rows, which come in the order of names, by the column at `at`. Equal ones keep their order, also reversed.
-pub fn sort<R: AsRef<[C]>, C: AsRef<str>>(rows: &mut [R], at: usize, by: Order) {
+pub fn sort<R: Cells>(rows: &mut [R], at: usize, by: Order) {
     let compare = |a: &R, b: &R| {
-        let (a, b) = (a.as_ref()[at].as_ref(), b.as_ref()[at].as_ref());
+        let (a, b) = (a.cell(at), b.cell(at));
         let order = match by.is_numeric {
             true => number(a).total_cmp(&number(b)),
             false if by.ignores_case => a.to_lowercase().cmp(&b.to_lowercase()),

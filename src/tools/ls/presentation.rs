@@ -10,7 +10,7 @@ use crate::model::Vm;
 use crate::tools::damage::Watch;
 use crate::tools::failure::Failure;
 use crate::tools::invocation::Invocation;
-use crate::tools::table;
+use crate::tools::table::{self, Cells, Packed};
 use crate::tools::values::Values;
 
 /// Prints the qubes of these names, in byte order, in the form that was asked for. Those that can be read in part are
@@ -41,7 +41,7 @@ pub fn print(call: &mut Invocation, rows: &Rows, names: &[&str]) -> Result<(), F
     if call.has("human-readable") {
         rows.iter_mut().for_each(|row| measure(columns, &mut row.cells));
     }
-    rows.insert(0, Row { cells: columns.iter().map(|c| c.heading.as_str().into()).collect(), label: Style::new() });
+    rows.insert(0, Row { cells: Packed::of(columns.iter().map(|c| c.heading.as_str())), label: Style::new() });
     let is_colored: Vec<bool> = columns.iter().map(|c| c.is_name() || c.is_label()).collect();
     let style = |row: usize, column: usize| if is_colored[column] { rows[row].label } else { Style::new() };
     table::print_colored(&mut call.out, &rows, style)
@@ -80,17 +80,18 @@ fn tree(call: &Invocation, of: &Rows, names: &[&str]) -> Vec<Row> {
     };
     let mut rows: Vec<Row> = tree.iter().map(|(_, vm)| of.row(vm)).collect();
     for (row, branch) in rows.iter_mut().zip(layout::branches(&levels, branches)) {
-        let names = row.cells.iter_mut().zip(of.columns).filter(|(_, column)| column.is_name());
-        names.for_each(|(cell, _)| *cell = format!("{branch}{cell}").into());
+        for (at, _) in of.columns.iter().enumerate().filter(|(_, column)| column.is_name()) {
+            row.cells.replace(at, &format!("{branch}{}", row.cells.cell(at)));
+        }
     }
     rows
 }
 
 /// Makes the MiB of a row's cells easy to read.
-fn measure(columns: &[Column], cells: &mut [SmolStr]) {
-    for (cell, _) in cells.iter_mut().zip(columns).filter(|(_, column)| column.is_mib()) {
-        if let Ok(mib) = cell.parse() {
-            *cell = human_readable(mib).into();
+fn measure(columns: &[Column], cells: &mut Packed) {
+    for (at, _) in columns.iter().enumerate().filter(|(_, column)| column.is_mib()) {
+        if let Ok(mib) = cells.cell(at).parse() {
+            cells.replace(at, &human_readable(mib));
         }
     }
 }
@@ -114,12 +115,16 @@ fn human_readable(mib: u64) -> String {
 
 /// What stands in a list of JSON, with the cell that it is sorted by.
 struct Listed {
-    cell: [SmolStr; 1],
+    cell: SmolStr,
     object: serde_json::Value,
 }
 
-impl AsRef<[SmolStr]> for Listed {
-    fn as_ref(&self) -> &[SmolStr] {
+impl Cells for Listed {
+    fn count(&self) -> usize {
+        1
+    }
+
+    fn cell(&self, _column: usize) -> &str {
         &self.cell
     }
 }
@@ -145,7 +150,7 @@ fn print_json(
     let mut list: Vec<Listed> = Vec::with_capacity(names.len());
     values.glance_at_each(names, |vm| {
         let cell = order.map_or_else(SmolStr::default, |(at, _)| columns[at].cell(values, vm));
-        list.push(Listed { cell: [cell], object: object(vm) });
+        list.push(Listed { cell, object: object(vm) });
     });
     if let Some((_, order)) = order {
         layout::sort(&mut list, 0, order);

@@ -7,6 +7,7 @@ use super::columns::Column;
 use crate::model::Vm;
 use crate::tools::damage::Watch;
 use crate::tools::label_color;
+use crate::tools::table::{Cells, Loose, Packed};
 use crate::tools::values::Values;
 
 /// Behind the name of a qube that cannot be relied on.
@@ -14,14 +15,18 @@ const BROKEN: &str = " !";
 
 /// One row of a table.
 pub struct Row {
-    pub cells: Vec<SmolStr>,
+    pub cells: Packed,
     /// The colour of the qube's label.
     pub label: Style,
 }
 
-impl AsRef<[SmolStr]> for Row {
-    fn as_ref(&self) -> &[SmolStr] {
-        &self.cells
+impl Cells for Row {
+    fn count(&self) -> usize {
+        self.cells.count()
+    }
+
+    fn cell(&self, column: usize) -> &str {
+        self.cells.cell(column)
     }
 }
 
@@ -36,26 +41,30 @@ pub struct Rows<'a> {
 impl Rows<'_> {
     /// The row of one qube; its name carries a mark where something is wrong with it.
     pub fn row(&self, vm: &Vm) -> Row {
-        let mut row = row(self.columns, self.values, vm, self.colored);
-        if !self.watch.look(vm).is_empty() {
-            let names = row.cells.iter_mut().zip(self.columns).filter(|(_, column)| column.is_name());
-            names.for_each(|(cell, _)| *cell = format!("{cell}{BROKEN}").into());
+        self.row_by(vm, &mut Loose::default())
+    }
+
+    fn row_by(&self, vm: &Vm, loose: &mut Loose) -> Row {
+        let label = self.colored.then(|| self.values.label(vm)).flatten();
+        let label = label.map_or(Style::new(), |label| label_color::style_of(&label.color));
+        let is_broken = !self.watch.look(vm).is_empty();
+        for column in self.columns {
+            let cell = shown(column.cell(self.values, vm));
+            match is_broken && column.is_name() {
+                true => loose.push(&format!("{cell}{BROKEN}")),
+                false => loose.push(&cell),
+            }
         }
-        row
+        Row { cells: loose.pack(), label }
     }
 
     /// The rows of the qubes of these names, in their order.
     pub fn of(&self, names: &[&str]) -> Vec<Row> {
         let mut rows = Vec::with_capacity(names.len() + 1);
-        self.values.glance_at_each(names, |vm| rows.push(self.row(vm)));
+        let mut loose = Loose::default();
+        self.values.glance_at_each(names, |vm| rows.push(self.row_by(vm, &mut loose)));
         rows
     }
-}
-
-fn row(columns: &[Column], values: &Values, vm: &Vm, colored: bool) -> Row {
-    let label = colored.then(|| values.label(vm)).flatten();
-    let label = label.map_or(Style::new(), |label| label_color::style_of(&label.color));
-    Row { cells: cells(columns, values, vm), label }
 }
 
 /// The cells of a qube.

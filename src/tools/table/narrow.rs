@@ -3,19 +3,15 @@
 
 use anstyle::Style;
 
-use super::{GAP, width_of, width_of_char, widths};
+use super::{Cells, GAP, width_of, width_of_char, widths};
 use crate::tools::failure::Failure;
 use crate::tools::output::Output;
 
 /// A word of more columns than this may be broken.
 const LONG_WORD: usize = 24;
 
-pub fn print<R, C>(out: &mut Output, rows: &[R], style: impl Fn(usize, usize) -> Style) -> Result<(), Failure>
-where
-    R: AsRef<[C]>,
-    C: AsRef<str>,
-{
-    let cells = |row: &R| row.as_ref().iter().map(|cell| shown(out, cell.as_ref())).collect::<Vec<Shown>>();
+pub fn print<R: Cells>(out: &mut Output, rows: &[R], style: impl Fn(usize, usize) -> Style) -> Result<(), Failure> {
+    let cells = |row: &R| row.each().map(|cell| shown(out, cell)).collect::<Vec<Shown>>();
     let rows: Vec<Vec<Shown>> = rows.iter().map(cells).collect();
     let lines: Vec<Vec<&str>> = rows.iter().flat_map(|row| each_line(row)).collect();
     let mut widths = widths(&lines, width_of);
