@@ -12,7 +12,10 @@ use crate::model::{Vm, Wanted};
 /// So many are handed over at once, and so many times before they are taken: a thread that has to be woken for each
 /// costs more than it saves.
 const AT_ONCE: usize = 16;
-const AHEAD: usize = 2;
+const AHEAD: usize = 1;
+
+/// Bytes that are fetched at once. Every qube that somebody looks at keeps what was fetched with it.
+const ROOM: usize = 6 << 10;
 
 /// Of fewer than these, whoever looks parses them.
 const MANY: usize = 12 * AT_ONCE;
@@ -92,7 +95,7 @@ impl<'a> Parser<'a> {
 
     fn parse(&mut self, wanted: &Wanted, passed: Option<Vm>) -> Option<Vm> {
         let span = *self.domains.get(wanted.position).filter(|_| !self.is_over)?;
-        match self.fetched.fetch(self.stored, self.domains, wanted.position) {
+        match self.fetched.fetch(self.stored, self.domains, wanted.position, ROOM) {
             // Programs of ours never write into a file that is there.
             Ok(looked) => self.is_over = looked && self.stored.renewed().is_some(),
             Err(_) => self.is_over = true,

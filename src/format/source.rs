@@ -7,7 +7,7 @@ use super::error::Fault;
 use super::fetched::Fetched;
 use super::reader::{self, diagnosis};
 use super::scan::Span;
-use super::stored::Stored;
+use super::stored::{Stored, Window};
 use super::tree::{MAX_DEPTH, Shape, Tree};
 use super::{in_turn, plain, read, unreadable, whole};
 use crate::model::{Class, DomainSource, Qubes, Vm, VmName, Wanted};
@@ -69,7 +69,7 @@ impl DomainSource for Source {
             return Vm::new(name.clone(), class.clone());
         };
         let mut fetched = self.fetched.borrow_mut();
-        let found = fetched.fetch(&*self.stored, &self.domains, position);
+        let found = fetched.fetch(&*self.stored, &self.domains, position, Window::ROOM);
         if self.renewed.get().is_some() || (!matches!(found, Ok(false)) && !self.is_as_indexed()) {
             let renewed = self.renewed.get().and_then(|qubes| qubes.get(name.as_str())).cloned();
             let gone = || Source::broken(name, class, "another program took it out of the file meanwhile".to_string());

@@ -18,7 +18,7 @@ pub fn define(line: clap::Command) -> clap::Command {
 
 pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     let name = needed(&call.given, "new-name", "VMNAME")?.to_string();
-    let session = Session::new(call.system()?);
+    let session = Session::new(call.system_with_bars()?);
     let directory = own_directory(call, &session, &Class::AppVM, &name)?;
     if !directory.is_dir() {
         return Err(Failure::error(format!("{}: there is no such directory to take {name} from", directory.display())));

@@ -30,7 +30,7 @@ pub(super) fn options(line: clap::Command) -> clap::Command {
 
 pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     let name = needed(&call.given, "new-name", "VMNAME")?.to_string();
-    let session = Session::new(call.system()?);
+    let session = Session::new(call.system_with_bars()?);
     let directory = own_directory(call, &session, &Class::TemplateVM, &name)?;
     let (features, warnings) = template_package::menu_items_in(&directory)?;
     warnings.iter().for_each(|warning| call.inform(&name, warning));

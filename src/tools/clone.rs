@@ -42,7 +42,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     let form = |_: &str| "Pool argument must be of form: -p volume_name=pool_name".to_string();
     let pools = pairs(call.values("pool"), form)?;
     let class = call.value("class").map(Class::from_store);
-    let session = call.session_for_the_qube()?;
+    let session = call.session_with_bars_for_the_qube()?;
     let source = {
         let qubes = session.read()?;
         call.the_qube(&qubes)?.name.clone()

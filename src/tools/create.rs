@@ -70,7 +70,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
 /// Creates what the command line asks for. The exit code, and the name where it was not given.
 fn create(call: &Invocation) -> Result<(u8, Option<VmName>), Failure> {
     let order = Order::of(call)?;
-    let session = Session::new(call.system()?);
+    let session = Session::new(call.system_with_bars()?);
     let qubes = session.read()?;
     check_label(&order, &qubes)?;
     drop(qubes);

@@ -23,7 +23,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
                     shut it down";
         return Err(Failure::usage(text));
     }
-    let session = Session::new(call.system()?);
+    let session = Session::new(call.system_with_bars()?);
     let qubes = session.read()?;
     let template = match (call.value("template"), call.has("default-template"), call.has("used-template")) {
         (Some(template), false, false) => template.to_string(),

@@ -45,7 +45,7 @@ fn grow(call: &mut Invocation, volume: &str) -> Result<u8, Failure> {
     let wanted = needed(&call.given, "size", "SIZE")?.to_string();
     let bytes = size::parse_as_r3(&wanted)
         .ok_or_else(|| Failure::usage(format!("{} is no size: bytes, or a number with K, M or G", quoted(&wanted))))?;
-    let session = call.session_for_the_qube()?;
+    let session = call.session_with_bars_for_the_qube()?;
     let name = {
         let qubes = session.read()?;
         call.the_qube(&qubes)?.name.clone()

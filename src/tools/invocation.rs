@@ -36,9 +36,15 @@ impl Invocation {
         self.system_at(arguments::place(&self.given))
     }
 
+    /// The place to work on, with a bar on the terminal for every copy of data there. Only for tools that copy: bars make a
+    /// program larger by a tenth.
+    pub fn system_with_bars(&self) -> Result<System, Failure> {
+        Ok(progress::shown_on(self.system()?, self.is_talkative()))
+    }
+
     /// The place to work on that these options mean.
     pub fn system_at(&self, options: Options) -> Result<System, Failure> {
-        let system = progress::shown_on(System::new(options)?, self.is_talkative());
+        let system = System::new(options)?;
         if system.is_forced() && system.qubesd_socket().is_some_and(|s| answers_at(&s).unwrap_or(false)) {
             let text = "qubesd is running and does not see what is written now; its next save takes it back unless it is \
                         restarted before (systemctl restart qubesd)";
@@ -51,6 +57,12 @@ impl Invocation {
     pub fn session_for_the_qube(&self) -> Result<Session, Failure> {
         needed(&self.given, THE_QUBE, "VMNAME")?;
         Ok(Session::new(self.system()?))
+    }
+
+    /// The same, with bars.
+    pub fn session_with_bars_for_the_qube(&self) -> Result<Session, Failure> {
+        needed(&self.given, THE_QUBE, "VMNAME")?;
+        Ok(Session::new(self.system_with_bars()?))
     }
 
     /// The qube that was named; what is wrong with it is said.

@@ -14,7 +14,7 @@ pub fn define(line: clap::Command) -> clap::Command {
 
 /// The exit code is the number of qubes that could not be killed.
 pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
-    let session = Session::new(call.system()?);
+    let session = Session::new(call.system_with_bars()?);
     let names = names(call, &session)?;
     let mut failed = 0;
     for group in in_stop_order(call, &session, names)? {

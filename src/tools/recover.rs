@@ -23,7 +23,7 @@ pub fn define(line: clap::Command) -> clap::Command {
 
 /// Exit code 1 when some qube could not be brought into order; the others are.
 pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
-    let session = Session::new(call.system()?);
+    let session = Session::new(call.system_with_bars()?);
     if session.read()?.needs_conversion {
         let store = session.system.store_file().display();
         call.inform(

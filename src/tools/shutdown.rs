@@ -23,7 +23,7 @@ pub fn define(line: clap::Command) -> clap::Command {
 
 /// The exit code is the number of qubes that failed.
 pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
-    let session = Session::new(call.system()?);
+    let session = Session::new(call.system_with_bars()?);
     let names = super::kill::names(call, &session)?;
     if call.has("dry-run") {
         return Ok(0);

@@ -29,7 +29,7 @@ pub fn define(line: clap::Command) -> clap::Command {
 }
 
 pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
-    let session = Session::new(call.system()?);
+    let session = Session::new(call.system_with_bars()?);
     let names = super::kill::names(call, &session)?;
     let drive = drive(call)?;
     let skip = call.has("skip-if-running");

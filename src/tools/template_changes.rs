@@ -20,7 +20,7 @@ pub fn define_revert(line: Command) -> Command {
 }
 
 fn template(call: &Invocation) -> Result<(Session, VmName), Failure> {
-    let session = call.session_for_the_qube()?;
+    let session = call.session_with_bars_for_the_qube()?;
     let name = {
         let qubes = session.read()?;
         call.the_qube(&qubes)?.name.clone()

@@ -40,7 +40,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
         return Err(Failure::usage("this is for the scripts of packages; --really says that you are one"));
     }
     let name = needed(&call.given, "name", "NAME")?.to_string();
-    let session = Session::new(call.system()?);
+    let session = Session::new(call.system_with_bars()?);
     match call.value("package-action") {
         Some("post-install") => post_install(call, &session, &name),
         Some("pre-remove") => pre_remove(&session, &name),

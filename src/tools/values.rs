@@ -144,18 +144,19 @@ impl<'a> Values<'a> {
         if property.name == "name" {
             return Some(vm.name.as_str().into());
         }
-        match property.explicit(vm) {
+        let value = match property.explicit(vm) {
             Some(text) if property.prints_as_stored(self.qubes, text) => return Some(text.into()),
-            Some(_) => {}
+            Some(_) => self.qubes.value(vm, property, self.session),
             None => {
                 if self.qubes.is_inherited(vm, property, self.session)
                     && let Some(template) = self.template(vm)
                 {
                     return self.given_by(template, property);
                 }
+                self.qubes.default_value(vm, property, self.session)
             }
-        }
-        match self.qubes.value(vm, property, self.session).ok()? {
+        };
+        match value.ok()? {
             Value::None | Value::Qube(None) => None,
             Value::Text(text) | Value::Label(text) | Value::Pool(text) => Some(text),
             Value::Qube(Some(name)) => Some(name.as_str().into()),
@@ -225,11 +226,13 @@ impl<'a> Values<'a> {
 
     /// Whether a property that qubes of this class have is true.
     pub fn is_true_of(&self, vm: &Vm, property: &Property) -> bool {
-        match property.explicit(vm) {
-            Some("True") => true,
-            Some("False") => false,
-            _ => matches!(self.qubes.value(vm, property, self.session), Ok(Value::Bool(true))),
-        }
+        let value = match property.explicit(vm) {
+            Some("True") => return true,
+            Some("False") => return false,
+            Some(_) => self.qubes.value(vm, property, self.session),
+            None => self.qubes.default_value(vm, property, self.session),
+        };
+        matches!(value, Ok(Value::Bool(true)))
     }
 
     /// A property with its own type; null when it has no value or the qube has no such property.

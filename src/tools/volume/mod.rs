@@ -124,7 +124,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     let words: Vec<String> = call.values("word").into_iter().map(String::from).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let command = Subcommand::choose(&COMMANDS, call.value(THE_COMMAND).unwrap_or("list"), &words)?;
-    let session = Session::new(call.system()?);
+    let session = Session::new(call.system_with_bars()?);
     match (command.words.first().copied().unwrap_or_default(), words.as_slice()) {
         ("info", [volume, property @ ..]) => shown::info(call, &session, volume, property.first().copied()),
         ("config", [volume, property, value]) => config(&session, volume, property, value),
