@@ -155,11 +155,12 @@ impl<'t> Line<'t> {
 
 /// The number before the first blank, and what stands behind that.
 fn number(text: &str) -> Option<(u32, &str)> {
-    let mut number: u32 = 0;
-    for (at, byte) in text.bytes().enumerate() {
+    let mut number: u64 = 0;
+    // More digits than these are too many, and these are not too many to add up.
+    for (at, byte) in text.bytes().enumerate().take(12) {
         match byte {
-            b'0'..=b'9' => number = number.checked_mul(10)?.checked_add(u32::from(byte - b'0'))?,
-            b' ' if at > 0 => return Some((number, text.get(at + 1..)?)),
+            b'0'..=b'9' => number = 10 * number + u64::from(byte - b'0'),
+            b' ' if at > 0 => return Some((number.try_into().ok()?, text.get(at + 1..)?)),
             _ => return None,
         }
     }

@@ -21,7 +21,6 @@ mod fetched;
 mod frame;
 mod full;
 mod import;
-mod in_turn;
 pub mod index;
 mod leaf;
 mod patch;

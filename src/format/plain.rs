@@ -145,7 +145,7 @@ impl<'a> Cursor<'a> {
         found
     }
 
-    #[inline]
+    #[inline(always)]
     fn blanks(&mut self) {
         // As upstream indents what stands in a section.
         if self.take(b"\n        ") && self.rest().first() == Some(&b'<') {
@@ -176,7 +176,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// The value up to the closing quote, which is passed.
-    #[inline]
+    #[inline(always)]
     fn quoted(&mut self) -> Option<Piece> {
         let mut length = ordinary(self.rest(), b'"', b'<');
         let mut odd = None;
@@ -185,11 +185,13 @@ impl<'a> Cursor<'a> {
             length += memchr::memchr2(b'"', b'<', self.rest().get(length..)?)?;
         }
         let value = self.piece(length, odd);
-        self.take(b"\"").then_some(value)
+        (self.bytes.get(self.position) == Some(&b'"')).then_some(())?;
+        self.position += 1;
+        Some(value)
     }
 
     /// The text up to the next tag. A `]` could be part of what must not stand in a text.
-    #[inline]
+    #[inline(always)]
     fn text(&mut self) -> Option<Piece> {
         let mut length = ordinary(self.rest(), b'<', b']');
         let mut odd = None;
@@ -210,7 +212,6 @@ impl<'a> Cursor<'a> {
         end: &[u8; C],
     ) -> Option<()> {
         map.start_over(self.file, 14);
-        let mut names = Names::default();
         loop {
             self.blanks();
             if self.take(open) {
@@ -222,7 +223,7 @@ impl<'a> Cursor<'a> {
                     self.take(b"/>").then_some(())?;
                     self.piece(0, None)
                 };
-                self.add(map, &mut names, name, text)?;
+                self.add(map, name, text)?;
             } else {
                 return self.take(end).then_some(());
             }
@@ -291,12 +292,11 @@ impl<'a> Cursor<'a> {
     /// The attributes up to the end of the tag, and whether the tag ends the element.
     fn attributes(&mut self, map: &mut TextMap) -> Option<bool> {
         map.start_over(self.file, 9);
-        let mut names = Names::default();
-        self.known_attributes(map, &mut names)?;
+        self.known_attributes(map)?;
         loop {
             if self.rest().first() == Some(&b' ') {
                 let (name, value) = self.attribute()?;
-                self.add(map, &mut names, name, value)?;
+                self.add(map, name, value)?;
             } else if self.take(b"/>") {
                 return Some(true);
             } else {
@@ -307,26 +307,21 @@ impl<'a> Cursor<'a> {
 
     /// The attributes of a volume as long as they come in the order in which upstream writes them: then no name need be
     /// read letter by letter, nor compared with those before it.
-    fn known_attributes(&mut self, map: &mut TextMap, names: &mut Names) -> Option<()> {
-        self.known_attribute(b" name=\"", map, names)?;
-        self.known_attribute(b" pool=\"", map, names)?;
-        self.known_attribute(b" vid=\"", map, names)?;
-        self.known_attribute(b" revisions_to_keep=\"", map, names)?;
-        self.known_attribute(b" rw=\"", map, names)?;
-        self.known_attribute(b" save_on_stop=\"", map, names)?;
-        self.known_attribute(b" snap_on_start=\"", map, names)?;
-        self.known_attribute(b" size=\"", map, names)?;
-        self.known_attribute(b" source=\"", map, names)?;
-        self.known_attribute(b" ephemeral=\"", map, names)
+    fn known_attributes(&mut self, map: &mut TextMap) -> Option<()> {
+        self.known_attribute(b" name=\"", map)?;
+        self.known_attribute(b" pool=\"", map)?;
+        self.known_attribute(b" vid=\"", map)?;
+        self.known_attribute(b" revisions_to_keep=\"", map)?;
+        self.known_attribute(b" rw=\"", map)?;
+        self.known_attribute(b" save_on_stop=\"", map)?;
+        self.known_attribute(b" snap_on_start=\"", map)?;
+        self.known_attribute(b" size=\"", map)?;
+        self.known_attribute(b" source=\"", map)?;
+        self.known_attribute(b" ephemeral=\"", map)
     }
 
     #[inline]
-    fn known_attribute<const N: usize>(
-        &mut self,
-        opening: &[u8; N],
-        map: &mut TextMap,
-        names: &mut Names,
-    ) -> Option<()> {
+    fn known_attribute<const N: usize>(&mut self, opening: &[u8; N], map: &mut TextMap) -> Option<()> {
         if self.rest().first_chunk() == Some(opening) {
             self.position += 1;
             let name = self.piece(N - 3, None);
@@ -334,33 +329,34 @@ impl<'a> Cursor<'a> {
             let value = self.quoted()?;
             let mark = Mark::of(opening.get(1..N - 2).unwrap_or_default());
             self.append(map, name, mark, value)?;
-            // Every name is compared with these from now on.
-            names.seen = u64::MAX;
         }
         Some(())
     }
 
     /// Takes each name once; one that comes twice is the tree's business.
-    #[inline]
-    fn add(&self, map: &mut TextMap, names: &mut Names, name: Piece, text: Piece) -> Option<()> {
-        if name.odd.is_some() {
-            names.seen = u64::MAX;
-        }
+    #[inline(always)]
+    fn add(&self, map: &mut TextMap, name: Piece, text: Piece) -> Option<()> {
         let letters = self.bytes.get(name.start as usize..name.end as usize)?;
-        (!letters.is_empty()).then_some(())?;
         let mark = Mark::of(letters);
-        let is_double = !names.is_new(mark) && map.contains(&self.meaning(name)?);
-        (!is_double && map.len() < MOST).then_some(())?;
+        if name.odd.is_some() || map.may_have(mark) {
+            (!map.contains(&self.meaning(name)?)).then_some(())?;
+        }
+        (!letters.is_empty() && map.len() < MOST).then_some(())?;
         self.append(map, name, mark, text)
     }
 
     /// Under a name that is new, and has this mark.
-    #[inline]
+    #[inline(always)]
     fn append(&self, map: &mut TextMap, name: Piece, mark: Mark, text: Piece) -> Option<()> {
-        if name.odd.is_none() && text.odd.is_none() {
-            map.append_piece(name.start..name.end, mark, text.start..text.end);
-            return Some(());
+        if name.odd.is_some() || text.odd.is_some() {
+            return self.append_odd(map, name, mark, text);
         }
+        map.append_piece(name.start..name.end, mark, text.start..text.end);
+        Some(())
+    }
+
+    #[inline(never)]
+    fn append_odd(&self, map: &mut TextMap, name: Piece, mark: Mark, text: Piece) -> Option<()> {
         match (self.meaning(name)?, self.meaning(text)?) {
             (Cow::Borrowed(_), Cow::Borrowed(_)) => {
                 map.append_piece(name.start..name.end, mark, text.start..text.end);
@@ -368,24 +364,6 @@ impl<'a> Cursor<'a> {
             (name, text) => map.append(&name, &text),
         }
         Some(())
-    }
-}
-
-/// The names of a map, told apart without reading them: only where two may be the same are they compared.
-#[derive(Default)]
-struct Names {
-    /// A bit for each that was added, by its mark.
-    seen: u64,
-}
-
-impl Names {
-    /// Whether a name of this mark is surely none of those before it.
-    #[inline]
-    fn is_new(&mut self, mark: Mark) -> bool {
-        let bit = 1 << mark.number();
-        let is_new = self.seen & bit == 0;
-        self.seen |= bit;
-        is_new
     }
 }
 

@@ -7,10 +7,13 @@ use super::error::Fault;
 use super::fetched::Fetched;
 use super::reader::{self, diagnosis};
 use super::scan::Span;
-use super::stored::{Stored, Window};
+use super::stored::Stored;
 use super::tree::{MAX_DEPTH, Shape, Tree};
-use super::{in_turn, plain, read, unreadable, whole};
-use crate::model::{Class, DomainSource, Qubes, Vm, VmName, Wanted};
+use super::{plain, read, unreadable, whole};
+use crate::model::{DomainSource, Qubes, Vm};
+
+/// Bytes that are fetched at once where one domain after the other is looked at.
+const ROOM: usize = 32 << 10;
 
 pub(super) struct Source {
     stored: Arc<dyn Stored>,
@@ -36,12 +39,12 @@ impl Source {
         self.renewed.get().is_none()
     }
 
-    fn parse(&self, fetched: &mut Fetched, span: Span, mut vm: Vm) -> Result<Vm, Fault> {
+    fn parse(&self, fetched: &mut Fetched, span: Span, vm: &mut Vm) -> Result<(), Fault> {
         let range = span.range();
         if let Some((place, text)) = &fetched.piece {
             let range = range.start - place.start..range.end - place.start;
-            if plain::read(text, range, &mut vm).is_some() {
-                return Ok(vm);
+            if plain::read(text, range, vm).is_some() {
+                return Ok(());
             }
         }
         let (bytes, start) = match &fetched.piece {
@@ -51,42 +54,42 @@ impl Source {
         let range = range.start - start..range.end - start;
         let parts = std::mem::take(&mut fetched.parts);
         let tree = Tree::parse(bytes, range, Shape::Element, MAX_DEPTH, parts).map_err(|f| f.further(start as u32))?;
-        let vm = reader::vm(&tree, vm.name, vm.class);
+        *vm = reader::vm(&tree, vm.name.clone(), vm.class.clone());
         fetched.parts = tree.into_parts();
-        Ok(vm)
-    }
-
-    fn broken(name: &VmName, class: &Class, text: String) -> Vm {
-        let mut vm = Vm::new(name.clone(), class.clone());
-        vm.diagnoses.push(diagnosis(text));
-        vm
+        Ok(())
     }
 }
 
 impl DomainSource for Source {
-    fn domain(&self, position: usize, name: &VmName, class: &Class, passed: Option<Vm>) -> Vm {
-        let Some(span) = self.domains.get(position) else {
-            return Vm::new(name.clone(), class.clone());
-        };
+    fn read(&self, position: usize, vm: &mut Vm) {
+        let Some(span) = self.domains.get(position) else { return empty(vm) };
         let mut fetched = self.fetched.borrow_mut();
-        let found = fetched.fetch(&*self.stored, &self.domains, position, Window::ROOM);
+        let found = fetched.fetch(&*self.stored, &self.domains, position, ROOM);
         if self.renewed.get().is_some() || (!matches!(found, Ok(false)) && !self.is_as_indexed()) {
-            let renewed = self.renewed.get().and_then(|qubes| qubes.get(name.as_str())).cloned();
-            let gone = || Source::broken(name, class, "another program took it out of the file meanwhile".to_string());
-            return renewed.unwrap_or_else(gone);
+            match self.renewed.get().and_then(|qubes| qubes.get(vm.name.as_str())) {
+                Some(renewed) => vm.clone_from(renewed),
+                None => broken(vm, "another program took it out of the file meanwhile".to_string()),
+            }
+            return;
         }
         if let Err(error) = found {
-            return Source::broken(name, class, unreadable(error).to_string());
+            return broken(vm, unreadable(error).to_string());
         }
-        let parsed = self.parse(&mut fetched, *span, Vm::in_memory_of(passed, name, class));
+        let parsed = self.parse(&mut fetched, *span, vm);
         fetched.back_in_turn();
-        parsed.unwrap_or_else(|fault| {
-            let text = whole(&*self.stored).map_or_else(|e| e.to_string(), |bytes| fault.locate(&bytes).to_string());
-            Source::broken(name, class, text)
-        })
+        if let Err(fault) = parsed {
+            broken(vm, whole(&*self.stored).map_or_else(|e| e.to_string(), |bytes| fault.locate(&bytes).to_string()));
+        }
     }
+}
 
-    fn in_turn(&self, wanted: &[Wanted], look: &mut dyn FnMut(Option<Vm>) -> Option<Vm>) {
-        in_turn::parse(&*self.stored, &self.domains, wanted, look);
-    }
+/// Leaves nothing but name and class.
+fn empty(vm: &mut Vm) {
+    *vm = Vm::new(vm.name.clone(), vm.class.clone());
+}
+
+/// Leaves nothing but what is wrong.
+fn broken(vm: &mut Vm, text: String) {
+    empty(vm);
+    vm.diagnoses.push(diagnosis(text));
 }

@@ -116,7 +116,7 @@ pub(crate) fn decode(text: &str, place: Place) -> Option<Cow<'_, str>> {
         value.push_str(&rest[..at]);
         match rest.as_bytes()[at] {
             b'&' => {
-                let end = rest[at..].find(';')? + at;
+                let end = at + memchr::memchr(b';', &rest.as_bytes()[at..])?;
                 value.push(resolve(&rest.as_bytes()[at + 1..end])?);
                 rest = &rest[end + 1..];
             }

@@ -72,10 +72,12 @@ impl Session {
         let mut found: Vec<String> = qubes.diagnoses.iter().map(|d| d.text.clone()).collect();
         let mut numbers = Numbers::default();
         let refused = |finding: Finding| (finding.harm == Harm::Refused).then_some(finding.text);
-        for vm in qubes.names().filter_map(|name| qubes.glance(name.as_str())) {
-            let of_form = vm.diagnoses.iter().map(|d| d.text.clone());
-            let own = qubes.findings_of(&vm, self).into_iter().chain(numbers.clashes(&vm)).filter_map(refused);
-            found.extend(of_form.chain(own).map(|text| format!("{}: {text}", vm.name)));
+        for name in qubes.names() {
+            qubes.glance(name.as_str(), |vm| {
+                let of_form = vm.diagnoses.iter().map(|d| d.text.clone());
+                let own = qubes.findings_of(vm, self).into_iter().chain(numbers.clashes(vm)).filter_map(refused);
+                found.extend(of_form.chain(own).map(|text| format!("{}: {text}", vm.name)));
+            });
         }
         found.extend(qubes.findings_of_system(self).into_iter().filter_map(refused));
         let mut all = found.iter();

@@ -59,6 +59,10 @@ impl Qubes {
             Class::DispVM => ("dispid", DISPOSABLE),
             _ => ("qid", ORDINARY),
         };
+        // Nearly always a plain number.
+        if let Some(id) = vm.properties.get(property).and_then(|text| text.parse().ok()) {
+            return Ok((id, nets));
+        }
         let number = self.value_of(vm, property, facts)?;
         let id = number.as_int().and_then(|n| u16::try_from(n).ok()).ok_or_else(|| {
             PropertyError::refused(format!("{property} {number} of qube '{}' gives no address", vm.name))

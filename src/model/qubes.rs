@@ -4,7 +4,6 @@ use std::cell::{Cell, OnceCell};
 use std::cmp::Ordering;
 
 use super::class::Class;
-use super::glance::Glance;
 use super::label::Labels;
 use super::name::VmName;
 use super::pool::Pools;
@@ -13,25 +12,9 @@ use super::vm::{Diagnosis, Vm};
 
 /// Where qubes come from that nobody has looked at yet: the format room implements it over the bytes of the file.
 pub trait DomainSource {
-    /// Parses the domain that stands at `position` of the source, where the index has found this name and class. The
-    /// memory of `passed`, at which nobody looks any more, may be used for it.
-    fn domain(&self, position: usize, name: &VmName, class: &Class, passed: Option<Vm>) -> Vm;
-
-    /// Gives the domains of `wanted` to `look`, one after the other; nothing instead of one that is to be asked for by
-    /// itself. `look` gives it back when nobody looks at it any more.
-    fn in_turn(&self, wanted: &[Wanted], look: &mut dyn FnMut(Option<Vm>) -> Option<Vm>) {
-        wanted.iter().fold(None, |passed, Wanted { position, name, class }| {
-            look(Some(self.domain(*position, name, class, passed)))
-        });
-    }
-}
-
-/// A domain to be parsed: where it stands in a [`DomainSource`], and what the index has found.
-#[derive(Debug, Clone, Copy)]
-pub struct Wanted<'a> {
-    pub position: usize,
-    pub name: &'a VmName,
-    pub class: &'a Class,
+    /// Makes `vm`, of which only name and class are to be relied on (the index has found them), what the domain at
+    /// `position` says. The memory of what else it has may be used.
+    fn read(&self, position: usize, vm: &mut Vm);
 }
 
 /// What the index knows of a domain without parsing it.
@@ -52,16 +35,8 @@ struct Slot {
     touched: bool,
 }
 
-impl Slot {
-    /// What is to be parsed, unless it is there.
-    fn to_parse(&self) -> Option<Wanted<'_>> {
-        let position = self.origin.filter(|_| self.vm.get().is_none())?;
-        Some(Wanted { position, name: &self.name, class: &self.class })
-    }
-}
-
 /// How many places of names are remembered.
-const RECENT: usize = 16;
+const RECENT: usize = 256;
 
 /// All qubes of a system with its labels, pools and global properties.
 pub struct Qubes {
@@ -79,11 +54,11 @@ pub struct Qubes {
     source: Option<Box<dyn DomainSource>>,
     removed: Vec<usize>,
     /// Where some names were found last: the few templates and netvms that all qubes refer to are looked for all the time.
-    recent: [Cell<usize>; RECENT],
+    recent: [Cell<u32>; RECENT],
     /// Where the last look went.
     glanced: Cell<usize>,
     /// What was looked at last and is not kept: the next one is parsed into its memory.
-    passed: Cell<Option<Vm>>,
+    passed: Cell<Option<Box<Vm>>>,
 }
 
 /// How one domain of the collection relates to the file it came from.
@@ -109,7 +84,7 @@ impl Qubes {
             slots: Vec::new(),
             source: None,
             removed: Vec::new(),
-            recent: Default::default(),
+            recent: [const { Cell::new(0) }; RECENT],
             glanced: Cell::default(),
             passed: Cell::default(),
         }
@@ -192,38 +167,17 @@ impl Qubes {
         self.find(name).map(|at| self.vm(at))
     }
 
-    /// One qube for a look that is over before the next: what nobody keeps is parsed and not kept.
-    pub fn glance(&self, name: &str) -> Option<Glance<'_>> {
-        Some(self.glance_of(&self.slots[self.search_next(name)?]))
-    }
-
-    fn glance_of<'q>(&'q self, slot: &'q Slot) -> Glance<'q> {
-        let kept = slot.vm.get().map(|vm| &**vm);
-        Glance::new(kept, &self.passed, |passed| self.parsed(slot, passed))
-    }
-
-    /// [`Qubes::glance`] at many, one after the other; names that nobody has are left out.
-    pub fn glance_at_each(&self, names: &[&str], mut look: impl FnMut(&Vm)) {
-        let slots: Vec<&Slot> = names.iter().filter_map(|name| Some(&self.slots[self.search_next(name)?])).collect();
-        let planned: Vec<Option<Wanted>> = slots.iter().map(|slot| slot.to_parse()).collect();
-        let in_turn: Vec<Wanted> = planned.iter().flatten().copied().collect();
-        let mut all = slots.iter().zip(&planned);
-        if let Some(source) = &self.source {
-            source.in_turn(&in_turn, &mut |vm| {
-                // What is kept stands between those that are parsed.
-                for (slot, planned) in all.by_ref() {
-                    match (planned, &vm) {
-                        (Some(_), Some(vm)) => look(vm),
-                        _ => look(&self.glance_of(slot)),
-                    }
-                    if planned.is_some() {
-                        break;
-                    }
-                }
-                vm
-            });
+    /// A look at one qube; nothing where there is none of this name. Who looks at a thousand needs none of them twice: one
+    /// that nobody has asked for is not kept, and leaves its memory to the next.
+    pub fn glance<T>(&self, name: &str, look: impl FnOnce(&Vm) -> T) -> Option<T> {
+        let slot = &self.slots[self.search_next(name)?];
+        if let Some(kept) = slot.vm.get() {
+            return Some(look(kept));
         }
-        all.for_each(|(slot, _)| look(&self.glance_of(slot)));
+        let vm = self.parsed(slot, self.passed.take());
+        let seen = look(&vm);
+        self.passed.set(Some(vm));
+        Some(seen)
     }
 
     /// All qubes in the order of [`Qubes::names`].
@@ -282,26 +236,40 @@ impl Qubes {
 
     fn vm(&self, at: usize) -> &Vm {
         let slot = &self.slots[at];
-        slot.vm.get_or_init(|| Box::new(self.parsed(slot, None)))
+        slot.vm.get_or_init(|| self.parsed(slot, None))
     }
 
-    fn parsed(&self, slot: &Slot, passed: Option<Vm>) -> Vm {
-        match (&self.source, slot.origin) {
-            (Some(source), Some(position)) => source.domain(position, &slot.name, &slot.class, passed),
+    fn parsed(&self, slot: &Slot, passed: Option<Box<Vm>>) -> Box<Vm> {
+        let (Some(source), Some(position)) = (&self.source, slot.origin) else {
             // A qube without an origin was put in parsed; this is what it would be without anything.
-            _ => Vm::new(slot.name.clone(), slot.class.clone()),
-        }
+            return Box::new(Vm::new(slot.name.clone(), slot.class.clone()));
+        };
+        let mut vm = match passed {
+            Some(mut vm) => {
+                vm.name.clone_from(&slot.name);
+                vm.class.clone_from(&slot.class);
+                vm
+            }
+            None => Box::new(Vm::of_file(slot.name.clone(), slot.class.clone())),
+        };
+        source.read(position, &mut vm);
+        vm
     }
 
     fn find(&self, name: &str) -> Option<usize> {
-        let last = name.bytes().last()?;
-        let recent = &self.recent[(name.len() ^ usize::from(last)) % RECENT];
+        // Names that are numbered differ in these.
+        let ends = match name.as_bytes() {
+            [.., one, two] => usize::from(*one) * 11 + usize::from(*two),
+            short => short.len(),
+        };
+        let recent = &self.recent[(ends + name.len() * 89) % RECENT];
         // What was there may have moved since, so the place is only a guess.
-        if self.slots.get(recent.get()).is_some_and(|slot| slot.name == *name && !slot.name.is_dom0()) {
-            return Some(recent.get());
+        let guess = recent.get() as usize;
+        if self.slots.get(guess).is_some_and(|slot| slot.name == *name && !slot.name.is_dom0()) {
+            return Some(guess);
         }
         let found = self.search(name)?;
-        recent.set(found);
+        recent.set(found as u32);
         Some(found)
     }
 

@@ -1,5 +1,6 @@
 //! An ordered map from names to texts: explicit properties, features, options of a device or a volume.
 
+use std::cell::Cell;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -16,6 +17,8 @@ pub struct TextMap {
     file: Option<SharedText>,
     /// Its first byte counts as the one behind the file's last.
     store: String,
+    /// A bit for the mark of each name that was ever there: most names that somebody asks for never were.
+    marks: u64,
 }
 
 /// Where a name and its text lie: start and end, bytes.
@@ -41,10 +44,11 @@ impl Mark {
         }
     }
 
-    /// A number below 64 that is the same for the same mark, and seldom for two.
+    /// One of 64 bits: the same for the same mark, and seldom for two.
     #[inline]
-    pub fn number(self) -> u32 {
-        ((self.0 >> 16) + (self.0 >> 8 & 0xFF) * 5 + (self.0 & 0xFF) * 3) % 64
+    const fn bit(self) -> u64 {
+        // Found by trying: with this number few names of properties have a bit in common, and no attributes of volumes.
+        1 << (self.0.wrapping_mul(0xAEDE_2125) >> 26)
     }
 }
 
@@ -55,13 +59,13 @@ impl TextMap {
 
     /// An empty map with room for `entries` whose names and texts have `bytes` together.
     pub fn with_capacity(entries: usize, bytes: usize) -> TextMap {
-        TextMap { entries: Vec::with_capacity(entries), file: None, store: String::with_capacity(bytes) }
+        TextMap { entries: Vec::with_capacity(entries), store: String::with_capacity(bytes), ..TextMap::new() }
     }
 
     /// An empty map with room for `entries` whose names and texts lie in `file`, a piece of the store: see
     /// [`TextMap::append_piece`].
     pub fn over(file: SharedText, entries: usize) -> TextMap {
-        TextMap { entries: Vec::with_capacity(entries), file: Some(file), store: String::new() }
+        TextMap { entries: Vec::with_capacity(entries), file: Some(file), ..TextMap::new() }
     }
 
     /// Makes the map one over `file` without entries, in the memory that it has, with room for `entries`.
@@ -69,6 +73,7 @@ impl TextMap {
         self.entries.clear();
         self.entries.reserve(entries);
         self.store.clear();
+        self.marks = 0;
         if !self.file.as_ref().is_some_and(|old| Arc::ptr_eq(old, file)) {
             self.file = Some(file.clone());
         }
@@ -78,17 +83,30 @@ impl TextMap {
     /// knows to be new.
     #[inline]
     pub fn append_piece(&mut self, name: Range<u32>, mark: Mark, text: Range<u32>) {
+        self.marks |= mark.bit();
         self.entries.push(Entry { name: (name.start, name.end), text: (text.start, text.end), mark });
     }
 
     #[inline]
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.found(Mark::of(name.as_bytes()), name)
+        let mark = Mark::of(name.as_bytes());
+        if self.may_have(mark) { self.found(mark, name) } else { None }
+    }
+
+    /// Whether a name of this mark was ever there: cheaper than [`TextMap::get`].
+    #[inline]
+    pub fn may_have(&self, mark: Mark) -> bool {
+        self.marks & mark.bit() != 0
     }
 
     fn found(&self, mark: Mark, name: &str) -> Option<&str> {
-        let is_it = |entry: &&Entry| entry.mark == mark && self.bytes_at(entry.name) == name.as_bytes();
-        self.entries.iter().find(is_it).map(|entry| self.at(entry.text))
+        let entry = self.entries.iter().find(|entry| self.is_called(entry, mark, name))?;
+        Some(self.texts().at(entry.text))
+    }
+
+    #[inline(always)]
+    fn is_called(&self, entry: &Entry, mark: Mark, name: &str) -> bool {
+        entry.mark == mark && same(self.texts().bytes_at(entry.name), name.as_bytes())
     }
 
     pub fn contains(&self, name: &str) -> bool {
@@ -112,6 +130,7 @@ impl TextMap {
         let mark = Mark::of(name.as_bytes());
         let name = self.keep(name);
         let text = self.keep(text);
+        self.marks |= mark.bit();
         self.entries.push(Entry { name, text, mark });
     }
 
@@ -126,9 +145,42 @@ impl TextMap {
         self.entries.iter().map(|e| (self.at(e.name), self.at(e.text)))
     }
 
-    /// The names as bytes, with what tells their texts: cheaper than [`TextMap::iter`] for who wants few of the texts.
-    pub fn lazily<'m>(&'m self) -> impl Iterator<Item = (&'m [u8], impl Fn() -> &'m str)> {
-        self.entries.iter().map(move |e| (self.bytes_at(e.name), move || self.at(e.text)))
+    /// [`TextMap::get`] of what probably is the entry at `place`, counted from 0.
+    #[inline(always)]
+    pub fn get_near(&self, place: usize, name: &str) -> Option<&str> {
+        match self.entries.get(place) {
+            Some(entry) if self.is_called(entry, Mark::of(name.as_bytes()), name) => Some(self.at(entry.text)),
+            _ => self.get(name),
+        }
+    }
+
+    /// [`TextMap::get`] of what probably is the last entry.
+    #[inline]
+    pub fn get_at_end(&self, name: &str) -> Option<&str> {
+        self.get_near(self.entries.len().wrapping_sub(1), name)
+    }
+
+    /// [`TextMap::get`] of what probably stands at `place`, where it stood last in a map like this one; there the place goes
+    /// where it is now.
+    #[inline]
+    pub fn get_where_last(&self, place: &Cell<usize>, mark: Mark, name: &str) -> Option<&str> {
+        if !self.may_have(mark) {
+            return None;
+        }
+        let is_it = |entry: &&Entry| self.is_called(entry, mark, name);
+        let entry = self.entries.get(place.get()).filter(is_it).or_else(|| {
+            let at = self.position(name)?;
+            place.set(at);
+            self.entries.get(at)
+        });
+        entry.map(|entry| self.at(entry.text))
+    }
+
+    /// [`TextMap::contains`] of what probably is the entry at `place`.
+    #[inline(always)]
+    pub fn has_near(&self, place: usize, name: &str) -> bool {
+        self.entries.get(place).is_some_and(|entry| self.is_called(entry, Mark::of(name.as_bytes()), name))
+            || self.contains(name)
     }
 
     pub fn names(&self) -> impl Iterator<Item = &str> {
@@ -145,27 +197,20 @@ impl TextMap {
 
     fn position(&self, name: &str) -> Option<usize> {
         let mark = Mark::of(name.as_bytes());
-        self.entries.iter().position(|entry| entry.mark == mark && self.bytes_at(entry.name) == name.as_bytes())
+        self.entries.iter().position(|entry| self.is_called(entry, mark, name))
     }
 
     fn file(&self) -> &str {
         self.file.as_deref().unwrap_or_default()
     }
 
-    fn bytes_at(&self, (start, end): (u32, u32)) -> &[u8] {
-        let (file, start, end) = (self.file().as_bytes(), start as usize, end as usize);
-        match start < file.len() {
-            true => file.get(start..end).unwrap_or_default(),
-            false => self.store.as_bytes().get(start - file.len()..end - file.len()).unwrap_or_default(),
-        }
+    #[inline(always)]
+    fn texts(&self) -> Texts<'_> {
+        Texts { file: self.file(), store: &self.store }
     }
 
-    fn at(&self, (start, end): (u32, u32)) -> &str {
-        let (file, start, end) = (self.file(), start as usize, end as usize);
-        match start < file.len() {
-            true => file.get(start..end).unwrap_or_default(),
-            false => self.store.get(start - file.len()..end - file.len()).unwrap_or_default(),
-        }
+    fn at(&self, place: (u32, u32)) -> &str {
+        self.texts().at(place)
     }
 
     fn keep(&mut self, text: &str) -> (u32, u32) {
@@ -181,6 +226,47 @@ impl TextMap {
             *self = self.iter().collect();
         }
     }
+}
+
+/// Where the names and texts of a map lie.
+#[derive(Clone, Copy)]
+struct Texts<'m> {
+    file: &'m str,
+    store: &'m str,
+}
+
+impl<'m> Texts<'m> {
+    #[inline]
+    fn bytes_at(self, (start, end): (u32, u32)) -> &'m [u8] {
+        let (file, start, end) = (self.file.as_bytes(), start as usize, end as usize);
+        match start < file.len() {
+            true => file.get(start..end).unwrap_or_default(),
+            false => self.store.as_bytes().get(start - file.len()..end - file.len()).unwrap_or_default(),
+        }
+    }
+
+    #[inline]
+    fn at(self, (start, end): (u32, u32)) -> &'m str {
+        let (file, start, end) = (self.file, start as usize, end as usize);
+        match start < file.len() {
+            true => file.get(start..end).unwrap_or_default(),
+            false => self.store.get(start - file.len()..end - file.len()).unwrap_or_default(),
+        }
+    }
+}
+
+/// Whether two names are the same. Most have 4 to 16 bytes: two words tell it sooner than a call could.
+#[inline(always)]
+fn same(a: &[u8], b: &[u8]) -> bool {
+    fn ends<const N: usize>(a: &[u8], b: &[u8]) -> bool {
+        a.first_chunk::<N>() == b.first_chunk() && a.last_chunk::<N>() == b.last_chunk()
+    }
+    a.len() == b.len()
+        && match a.len() {
+            4..8 => ends::<4>(a, b),
+            8..=16 => ends::<8>(a, b),
+            _ => a == b,
+        }
 }
 
 impl PartialEq for TextMap {

@@ -40,7 +40,7 @@ pub struct VolumeConfig {
 impl VolumeConfig {
     /// `root`, `private`, `volatile`, `kernel`, or a name of the user's own.
     pub fn name(&self) -> &str {
-        self.attributes.get("name").unwrap_or_default()
+        self.attributes.get_near(0, "name").unwrap_or_default()
     }
 }
 
@@ -82,15 +82,6 @@ impl Vm {
             devices: Vec::new(),
             volumes: Vec::new(),
             diagnoses: Vec::new(),
-        }
-    }
-
-    /// A qube whose properties and all the rest the caller puts in the place of what `passed`, if there is one, still has.
-    pub(crate) fn in_memory_of(passed: Option<Vm>, name: &VmName, class: &Class) -> Vm {
-        let (name, class) = (name.clone(), class.clone());
-        match passed {
-            Some(vm) => Vm { name, class, ..vm },
-            None => Vm::of_file(name, class),
         }
     }
 

@@ -43,10 +43,43 @@ pub struct ResolvedVolume {
 /// A volume of which the store says where it lies and how large it is, so that nobody has to look at anything else.
 #[derive(Debug, Clone, Copy)]
 pub struct WrittenDown<'a> {
-    pub pool: &'a Pool,
+    /// The name of its pool, which need not exist.
+    pub pool: &'a str,
     pub vid: Option<&'a str>,
     /// Configured size in bytes.
     pub size: u64,
+}
+
+impl VolumeConfig {
+    /// What the description says without a look at anything else: the same that [`Qubes::volume`] resolves, except for the
+    /// vid where the pool holds kernels. `class` is what the qube's class gives to it. `None` where it does not tell all,
+    /// or not plainly.
+    pub fn written_down(&self, class: Option<&ClassVolume>) -> Option<WrittenDown<'_>> {
+        let own = &self.attributes;
+        // Where upstream writes them.
+        let (pool, vid) = (own.get_near(1, "pool"), own.get_near(2, "vid"));
+        let (keep, snap) = (own.get_near(3, "revisions_to_keep"), own.get_near(6, "snap_on_start"));
+        let (size, source) = (own.get_near(7, "size"), own.get_near(8, "source"));
+        let used = [pool, vid, keep, snap, size, source].iter().flatten().count();
+        let others = usize::from(own.has_near(0, "name"))
+            + usize::from(own.has_near(4, "rw"))
+            + usize::from(own.has_near(5, "save_on_stop"))
+            + usize::from(own.has_near(8, "ephemeral"))
+            + usize::from(own.has_near(9, "internal"));
+        // What upstream's drivers do not know.
+        (used + others == own.len()).then_some(())?;
+        if let Some(keep) = keep {
+            plain_number(keep)?;
+        }
+        let size = match size {
+            Some(size) => plain_number(size)?,
+            None => class.map_or(0, |class| class.size),
+        };
+        let snaps = snap.map_or(class.is_some_and(|c| c.snap_on_start), is_true);
+        let has_source = source.is_some_and(|source| !source.is_empty());
+        let pool = pool.filter(|_| has_source || !snaps)?;
+        Some(WrittenDown { pool, vid, size })
+    }
 }
 
 /// Why a qube's volumes cannot be told.
@@ -158,29 +191,6 @@ impl Qubes {
                 self.resolve(vm, name, class, own.map_or(&none, |v| &v.attributes), facts)
             }
         }
-    }
-
-    /// What a volume's own description says without a look at anything else: the same that [`Qubes::volume`] resolves,
-    /// except for the vid where the pool holds kernels. `class` is what its qube's class gives to it. `None` where it does not tell all, or not plainly.
-    pub fn written_down<'a>(&'a self, class: Option<&ClassVolume>, own: &'a VolumeConfig) -> Option<WrittenDown<'a>> {
-        let (mut pool, mut vid, mut size) = (None, None, class.map_or(0, |c| c.size));
-        let (mut snaps, mut has_source) = (class.is_some_and(|c| c.snap_on_start), false);
-        for (name, text) in own.attributes.lazily() {
-            // As bytes: then the compiler asks for the length first, which nearly always decides.
-            match name {
-                b"pool" => pool = Some(self.pools.get(text())?),
-                b"vid" => vid = Some(text()),
-                b"size" => size = plain_number(text())?,
-                b"revisions_to_keep" if is_plain_number(text()) => {}
-                b"snap_on_start" => snaps = is_true(text()),
-                b"source" => has_source = !text().is_empty(),
-                b"name" | b"rw" | b"save_on_stop" | b"ephemeral" | b"internal" => {}
-                // What upstream's drivers do not know.
-                _ => return None,
-            }
-        }
-        let pool = pool.filter(|_| has_source || !snaps)?;
-        Some(WrittenDown { pool, vid, size })
     }
 
     pub(super) fn resolve(
@@ -361,12 +371,11 @@ fn is_true(text: &str) -> bool {
 
 /// A number that is nothing but digits, and surely none too large.
 fn plain_number(text: &str) -> Option<u64> {
-    let add = |number, digit: u8| 10 * number + u64::from(digit - b'0');
-    is_plain_number(text).then(|| text.bytes().fold(0, add))
-}
-
-fn is_plain_number(text: &str) -> bool {
-    (1..=18).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit())
+    let add = |number, byte: u8| match byte {
+        b'0'..=b'9' => Some(10 * number + u64::from(byte - b'0')),
+        _ => None,
+    };
+    if (1..=18).contains(&text.len()) { text.bytes().try_fold(0, add) } else { None }
 }
 
 fn number(vm: &Vm, volume: &str, own: &TextMap, attribute: &'static str) -> Result<Option<i64>, VolumeError> {

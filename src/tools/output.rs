@@ -77,6 +77,12 @@ impl Output {
         self.flush_pieces()
     }
 
+    /// Bytes of a text as they are, where [`Output::is_for_eyes`] says that nobody looks.
+    pub fn bytes(&mut self, text: &[u8]) -> Result<(), Failure> {
+        self.pending.extend_from_slice(text);
+        self.flush_pieces()
+    }
+
     pub fn line(&mut self, text: &str) -> Result<(), Failure> {
         self.text(text)?;
         self.text("\n")

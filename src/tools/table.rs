@@ -3,7 +3,7 @@
 mod cells;
 mod narrow;
 
-pub use cells::{Cells, Loose, Packed};
+pub use cells::{Cells, Grid, GridRow};
 
 use anstyle::Style;
 use unicode_width::UnicodeWidthChar;
@@ -30,50 +30,59 @@ pub fn print_colored<R: Cells>(
     if out.is_for_eyes() {
         return narrow::print(out, rows, style);
     }
-    let is_plain = rows.iter().all(|row| row.each().all(|cell| is_plain(cell.as_bytes())));
+    let is_plain = rows.iter().all(|row| row.all_text(|text| is_plain(text.as_bytes())));
     // Nearly every table: nobody has to ask for the width of a character.
-    if is_plain { print_by(out, rows, str::len) } else { print_by(out, rows, width_of) }
-}
-
-fn print_by<R: Cells>(out: &mut Output, rows: &[R], width_of: impl Fn(&str) -> usize) -> Result<(), Failure> {
-    let widths = widths(rows, &width_of);
-    let mut line = String::new();
+    let widths = if is_plain { widths(rows, R::lengths) } else { widths(rows, |row| row.each().map(width_of)) };
+    let mut line = Vec::with_capacity(widths.iter().map(|width| width + GAP + BLANKS.len()).sum());
     rows.iter().try_for_each(|row| {
         line.clear();
-        lay_out(&mut line, row, &widths, &width_of);
-        out.text(&line)
+        match is_plain {
+            true => lay_out(&mut line, row.each_in_bytes().map(|cell| (cell, cell.len())), &widths),
+            false => lay_out(&mut line, with_widths(row), &widths),
+        }
+        out.bytes(&line)
     })
 }
 
-/// Of the columns.
-fn widths<R: Cells>(rows: &[R], width_of: impl Fn(&str) -> usize) -> Vec<usize> {
+/// The cells of a row, with how many columns of a terminal each takes.
+fn with_widths(row: &impl Cells) -> impl Iterator<Item = (&[u8], usize)> {
+    row.each().map(|cell| (cell.as_bytes(), width_of(cell)))
+}
+
+/// Of the columns, from those of each row's cells.
+fn widths<'r, R: Cells, W: Iterator<Item = usize>>(rows: &'r [R], of: impl Fn(&'r R) -> W) -> Vec<usize> {
     let mut widths = vec![0; rows.iter().map(Cells::count).max().unwrap_or(0)];
     for row in rows {
-        for (width, cell) in widths.iter_mut().zip(row.each()) {
-            *width = (*width).max(width_of(cell));
+        for (widest, width) in widths.iter_mut().zip(of(row)) {
+            *widest = (*widest).max(width);
         }
     }
     widths
 }
 
-fn lay_out(line: &mut String, row: &impl Cells, widths: &[usize], width_of: impl Fn(&str) -> usize) {
+fn lay_out<'c>(line: &mut Vec<u8>, mut cells: impl Iterator<Item = (&'c [u8], usize)>, widths: &[usize]) {
     for (at, width) in widths.iter().enumerate() {
-        let cell = row.cell(at);
-        line.push_str(cell);
+        let (cell, own) = cells.next().unwrap_or_default();
+        line.extend_from_slice(cell);
         if at + 1 < widths.len() {
-            pad(line, width.saturating_sub(width_of(cell)) + GAP);
+            pad(line, width.saturating_sub(own) + GAP);
         }
     }
-    line.push('\n');
+    line.push(b'\n');
 }
 
-fn pad(line: &mut String, mut width: usize) {
-    const BLANKS: &str = "                                ";
+/// What cells are padded with, so many at once.
+const BLANKS: [u8; 32] = [b' '; 32];
+
+fn pad(line: &mut Vec<u8>, mut width: usize) {
     while let Some(rest) = width.checked_sub(BLANKS.len()) {
-        line.push_str(BLANKS);
+        line.extend_from_slice(&BLANKS);
         width = rest;
     }
-    line.push_str(&BLANKS[..width]);
+    // All of them at once and back: so many can be copied without a call.
+    let end = line.len() + width;
+    line.extend_from_slice(&BLANKS);
+    line.truncate(end);
 }
 
 /// How many columns of a terminal a text takes. Controls take none in the eyes of `column`, tabs among them.
@@ -81,13 +90,9 @@ fn width_of(text: &str) -> usize {
     if is_plain(text.as_bytes()) { text.len() } else { text.chars().map(width_of_char).sum() }
 }
 
-/// Whether all of it is printable ASCII: eight bytes at once, for a listing has many.
+/// Whether all of it is printable ASCII. Without a way out in between, many bytes are looked at together.
 fn is_plain(text: &[u8]) -> bool {
-    const ONES: u64 = u64::MAX / 255;
-    let (eights, last) = text.as_chunks::<8>();
-    // The highest bit of a byte tells: its own, that of 0x7f and one, or that of a control less the blank.
-    let odd = |eight: u64| (eight | eight.wrapping_add(ONES) | eight.wrapping_sub(ONES * 0x20)) & (ONES << 7);
-    eights.iter().all(|eight| odd(u64::from_le_bytes(*eight)) == 0) && last.iter().all(|b| matches!(b, b' '..=b'~'))
+    text.iter().fold(true, |is_plain, byte| is_plain & (b' '..=b'~').contains(byte))
 }
 
 fn width_of_char(c: char) -> usize {
@@ -157,11 +162,11 @@ mod tests {
 
     fn laid_out(rows: &[&[&str]]) -> Vec<String> {
         let rows: Vec<Vec<&str>> = rows.iter().map(|row| row.to_vec()).collect();
-        let widths = widths(&rows, width_of);
+        let widths = widths(&rows, |row| row.each().map(width_of));
         let print = |row: &Vec<&str>| {
-            let mut line = String::new();
-            lay_out(&mut line, row, &widths, width_of);
-            line.trim_end_matches('\n').to_string()
+            let mut line = Vec::new();
+            lay_out(&mut line, with_widths(row), &widths);
+            String::from_utf8(line).unwrap().trim_end_matches('\n').to_string()
         };
         rows.iter().map(print).collect()
     }

@@ -1,23 +1,20 @@
 //! What qubes are worth, as tools show it: properties, power states, volumes, clients. Over one reading of the store;
 //! the hypervisor is asked when a live fact is first wanted, once for all qubes.
 
+mod volumes;
+
 use std::borrow::Cow;
-use std::cell::{OnceCell, Ref, RefCell};
+use std::cell::{Cell, OnceCell, Ref, RefCell};
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
-use std::sync::Arc;
 
 use serde_json::json;
-use smol_str::{SmolStr, SmolStrBuilder, ToSmolStr};
+use smol_str::{SmolStr, ToSmolStr};
 
 use crate::hypervisor::HypervisorError;
 use crate::lifecycle::Session;
-use crate::model::volume::{ClassVolume, class_volumes};
-use crate::model::{
-    Class, Glance, Label, Pool, PowerState, Property, PropertyError, Qubes, ResolvedVolume, Scope, Value, Vm, VmName,
-    VolumeConfig,
-};
-use crate::storage::{Driver, Drivers, Volume, fullness};
+use crate::model::{Class, Label, PowerState, Property, PropertyError, Qubes, Scope, Value, Vm, VmName};
+use volumes::{VolumeShown, Volumes};
 
 /// The words that make a feature true for listings.
 pub fn is_truthy(feature: &str) -> bool {
@@ -25,26 +22,21 @@ pub fn is_truthy(feature: &str) -> bool {
 }
 
 /// What properties of one qube print as in others' cells, for those that were asked for.
-type Texts = Vec<(&'static Property, Option<SmolStr>)>;
+type Texts = Vec<(&'static Property, SmolStr)>;
 
-/// The driver of a pool, where there is one that can look.
-type Looked = Option<Arc<dyn Driver>>;
-
-/// A number as a cell.
-pub fn number(number: impl itoa::Integer) -> SmolStr {
-    SmolStr::new(itoa::Buffer::new().format(number))
+/// Appends a number to a cell.
+pub fn push_number(cell: &mut String, number: impl itoa::Integer) {
+    cell.push_str(itoa::Buffer::new().format(number));
 }
 
-/// An IPv4 address as a cell.
-fn dotted(ip: Ipv4Addr) -> SmolStr {
-    let mut text = SmolStrBuilder::new();
+/// Appends an IPv4 address to a cell.
+fn push_dotted(cell: &mut String, ip: Ipv4Addr) {
     for (at, byte) in ip.octets().into_iter().enumerate() {
         if at > 0 {
-            text.push('.');
+            cell.push('.');
         }
-        text.push_str(itoa::Buffer::new().format(byte));
+        push_number(cell, byte);
     }
-    text.finish()
 }
 
 /// A view on all qubes of one reading.
@@ -52,31 +44,13 @@ pub struct Values<'a> {
     qubes: &'a Qubes,
     session: &'a Session,
     clients: OnceCell<HashMap<VmName, Vec<&'a str>>>,
-    drivers: RefCell<Drivers<'a>>,
-    /// What became of each pool that was asked for.
-    pools: RefCell<Vec<(SmolStr, Looked)>>,
-    /// The directory that was looked for last, by its pool and its path there, and whether it is there.
-    directory: RefCell<Option<(SmolStr, String, bool)>>,
-    /// What is not there: pools, with the beginning of the paths in them.
-    missing: RefCell<Vec<(SmolStr, String)>>,
     /// The gateway that each netvm offers.
-    gateways: RefCell<HashMap<SmolStr, Option<SmolStr>>>,
+    gateways: RefCell<Vec<(&'a Vm, SmolStr)>>,
     /// The template of the qube that was asked for last.
     template: RefCell<Option<(VmName, Option<&'a Vm>)>>,
     /// What each template gives to qubes that inherit.
     inherited: RefCell<Vec<(&'a Vm, Texts)>>,
-    /// The volumes of the qube that was asked for last: several columns show them.
-    volumes: RefCell<(Option<VmName>, Vec<VolumeShown>)>,
-}
-
-/// One volume in a listing; bytes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct VolumeShown {
-    pub name: SmolStr,
-    pub pool: SmolStr,
-    pub size: u64,
-    /// What it takes on disk; 0 where that cannot be told.
-    pub usage: u64,
+    volumes: Volumes<'a>,
 }
 
 impl<'a> Values<'a> {
@@ -85,25 +59,16 @@ impl<'a> Values<'a> {
             qubes,
             session,
             clients: OnceCell::new(),
-            drivers: RefCell::new(Drivers::to_look(&qubes.pools, &session.system)),
-            pools: RefCell::default(),
-            directory: RefCell::default(),
-            missing: RefCell::default(),
             gateways: RefCell::default(),
             template: RefCell::default(),
             inherited: RefCell::default(),
-            volumes: RefCell::default(),
+            volumes: Volumes::new(qubes, session),
         }
     }
 
-    /// A qube for one look at it: a listing of a thousand needs none of them twice.
-    pub fn glance(&self, name: &str) -> Option<Glance<'a>> {
-        self.qubes.glance(name)
-    }
-
-    /// [`Values::glance`] at many, one after the other.
-    pub fn glance_at_each(&self, names: &[&str], look: impl FnMut(&Vm)) {
-        self.qubes.glance_at_each(names, look);
+    /// A look at a qube; see [`Qubes::glance`].
+    pub fn glance<T>(&self, name: &str, look: impl FnOnce(&Vm) -> T) -> Option<T> {
+        self.qubes.glance(name, look)
     }
 
     /// A qube that stays in memory.
@@ -133,37 +98,42 @@ impl<'a> Values<'a> {
         }
     }
 
-    /// [`Values::text`] for listings: what stands in the store as it is shown is not read, and what a template gives to
-    /// its qubes is computed once.
-    pub fn cell(&self, vm: &Vm, name: &str) -> Option<SmolStr> {
-        self.cell_of(vm, Property::find(Scope::Class(&vm.class), name)?)
-    }
-
-    /// [`Values::cell`] of a property that qubes of this class have.
-    pub fn cell_of(&self, vm: &Vm, property: &'static Property) -> Option<SmolStr> {
+    /// Appends [`Values::text`] of a property that qubes of this class have to a cell. For listings: what stands in the
+    /// store as it is shown is not read, and what a template gives to its qubes is computed once.
+    /// `last` is where the property stood in the qube before.
+    pub fn push(&self, cell: &mut String, vm: &Vm, property: &'static Property, last: &Cell<usize>) {
         if property.name == "name" {
-            return Some(vm.name.as_str().into());
+            return cell.push_str(vm.name.as_str());
         }
-        let value = match property.explicit(vm) {
-            Some(text) if property.prints_as_stored(self.qubes, text) => return Some(text.into()),
+        let value = match property.explicit_where_last(vm, last) {
+            Some(text) if property.prints_as_stored(self.qubes, text) => return cell.push_str(text),
             Some(_) => self.qubes.value(vm, property, self.session),
             None => {
                 if self.qubes.is_inherited(vm, property, self.session)
                     && let Some(template) = self.template(vm)
                 {
-                    return self.given_by(template, property);
+                    return self.push_given(cell, template, property);
                 }
                 self.qubes.default_value(vm, property, self.session)
             }
         };
-        match value.ok()? {
-            Value::None | Value::Qube(None) => None,
-            Value::Text(text) | Value::Label(text) | Value::Pool(text) => Some(text),
-            Value::Qube(Some(name)) => Some(name.as_str().into()),
-            Value::Int(n) => Some(number(n)),
-            Value::Ip4(ip) => Some(dotted(ip)),
-            value => Some(value.to_smolstr()),
+        match value {
+            Ok(Value::Text(text) | Value::Label(text) | Value::Pool(text)) => cell.push_str(&text),
+            Ok(Value::Qube(Some(name))) => cell.push_str(name.as_str()),
+            Ok(Value::Int(n)) => push_number(cell, n),
+            Ok(Value::Ip4(ip)) => push_dotted(cell, ip),
+            Ok(Value::None | Value::Qube(None)) | Err(_) => {}
+            Ok(value) => cell.push_str(&value.to_smolstr()),
         }
+    }
+
+    /// [`Values::push`] by name; nothing where there is no such property.
+    fn cell(&self, vm: &Vm, name: &str) -> SmolStr {
+        let mut cell = String::new();
+        if let Some(property) = Property::find(Scope::Class(&vm.class), name) {
+            self.push(&mut cell, vm, property, &Cell::default());
+        }
+        cell.into()
     }
 
     /// A qube's template, if it has one that it can have.
@@ -176,23 +146,24 @@ impl<'a> Values<'a> {
         template
     }
 
-    /// What a template gives to qubes that inherit a property.
-    fn given_by(&self, template: &'a Vm, property: &'static Property) -> Option<SmolStr> {
-        let known =
-            |texts: &Texts| texts.iter().find(|(of, _)| std::ptr::eq(*of, property)).map(|(_, text)| text.clone());
-        let place = self.inherited.borrow().iter().position(|(of, _)| std::ptr::eq(*of, template));
-        if let Some(text) = place.and_then(|at| known(&self.inherited.borrow().get(at)?.1)) {
-            return text;
+    /// Appends what a template gives to qubes that inherit a property.
+    fn push_given(&self, cell: &mut String, template: &'a Vm, property: &'static Property) {
+        let inherited = self.inherited.borrow();
+        let place = inherited.iter().position(|(of, _)| std::ptr::eq(*of, template));
+        let known = place.and_then(|at| inherited[at].1.iter().find(|(of, _)| std::ptr::eq(*of, property)));
+        if let Some((_, text)) = known {
+            return cell.push_str(text);
         }
+        drop(inherited);
         // The template may be of another class, with another property of this name.
         let text = self.cell(template, property.name);
+        cell.push_str(&text);
         let mut inherited = self.inherited.borrow_mut();
         // Asking its template may have added others meanwhile, never this one: following templates ends.
         match place.and_then(|at| inherited.get_mut(at)) {
-            Some((_, texts)) => texts.push((property, text.clone())),
-            None => inherited.push((template, vec![(property, text.clone())])),
+            Some((_, texts)) => texts.push((property, text)),
+            None => inherited.push((template, vec![(property, text)])),
         }
-        text
     }
 
     /// A qube's label, if it has one of the system's.
@@ -200,15 +171,15 @@ impl<'a> Values<'a> {
         self.qubes.label(vm).ok()
     }
 
-    /// The gateway that a qube's netvm offers.
-    pub fn gateway(&self, vm: &Vm) -> Option<SmolStr> {
-        let netvm = self.cell(vm, "netvm")?;
-        if let Some(known) = self.gateways.borrow().get(&*netvm) {
-            return known.clone();
+    /// Appends the gateway that a qube's netvm offers.
+    pub fn push_gateway(&self, cell: &mut String, vm: &Vm) {
+        let Some(netvm) = self.qubes.netvm(vm, self.session).ok().flatten() else { return };
+        if let Some((_, gateway)) = self.gateways.borrow().iter().find(|(of, _)| std::ptr::eq(*of, netvm)) {
+            return cell.push_str(gateway);
         }
-        let gateway = self.cell(self.qubes.get(&netvm)?, "gateway");
-        self.gateways.borrow_mut().insert(netvm, gateway.clone());
-        gateway
+        let gateway = self.cell(netvm, "gateway");
+        cell.push_str(&gateway);
+        self.gateways.borrow_mut().push((netvm, gateway));
     }
 
     /// A property's text as upstream's client compares it: `None` for no value and also where there is no property.
@@ -226,13 +197,7 @@ impl<'a> Values<'a> {
 
     /// Whether a property that qubes of this class have is true.
     pub fn is_true_of(&self, vm: &Vm, property: &Property) -> bool {
-        let value = match property.explicit(vm) {
-            Some("True") => return true,
-            Some("False") => return false,
-            Some(_) => self.qubes.value(vm, property, self.session),
-            None => self.qubes.default_value(vm, property, self.session),
-        };
-        matches!(value, Ok(Value::Bool(true)))
+        self.qubes.is_true(vm, property, self.session)
     }
 
     /// A property with its own type; null when it has no value or the qube has no such property.
@@ -271,9 +236,8 @@ impl<'a> Values<'a> {
         let clients = self.clients.get_or_init(|| {
             let mut clients: HashMap<VmName, Vec<&'a str>> = HashMap::new();
             for name in self.qubes.names() {
-                if let Some(client) = self.glance(name.as_str())
-                    && let Ok(Value::Qube(Some(netvm))) = self.value(&client, "netvm")
-                {
+                let netvm = self.glance(name.as_str(), |client| self.value(client, "netvm"));
+                if let Some(Ok(Value::Qube(Some(netvm)))) = netvm {
                     clients.entry(netvm).or_default().push(name.as_str());
                 }
             }
@@ -283,116 +247,14 @@ impl<'a> Values<'a> {
     }
 
     /// The volumes a qube has on this machine, kernels left out. Looks at the disk, without locks.
-    pub fn volumes(&self, vm: &Vm) -> Ref<'_, [VolumeShown]> {
-        if self.volumes.borrow().0.as_ref() != Some(&vm.name) {
-            let (_, mut volumes) = self.volumes.take();
-            volumes.clear();
-            self.look_at_volumes(vm, &mut volumes);
-            self.volumes.replace((Some(vm.name.clone()), volumes));
-        }
-        Ref::map(self.volumes.borrow(), |(_, volumes)| volumes.as_slice())
-    }
-
-    fn look_at_volumes(&self, vm: &Vm, volumes: &mut Vec<VolumeShown>) {
-        if !vm.class.is_local_guest() {
-            return;
-        }
-        // A volume whose description is broken is nothing a listing stops at.
-        let shown = |name, class, own: Option<&VolumeConfig>| {
-            own.and_then(|own| self.written_down(name, class, own)).or_else(|| self.resolved(vm, name))
-        };
-        let of_class = class_volumes(&vm.class);
-        // Nearly always they stand in the class's order.
-        let own_at = |at: usize, name: &str| vm.volumes.get(at).filter(|own| own.name() == name);
-        for (at, class) in of_class.iter().enumerate().filter(|(_, class)| class.name != "kernel") {
-            let own = own_at(at, class.name).or_else(|| vm.volume(class.name));
-            volumes.extend(shown(class.name, Some(class), own));
-        }
-        for (at, own) in vm.volumes.iter().enumerate() {
-            let name = own.name();
-            let is_in_order = of_class.get(at).is_some_and(|class| class.name == name);
-            if !is_in_order && of_class.iter().all(|class| class.name != name) {
-                volumes.extend(shown(name, None, Some(own)));
-            }
-        }
-    }
-
-    /// A volume that lies where nobody can look: then what the store says of it is all there is.
-    fn written_down(&self, name: &str, class: Option<&ClassVolume>, own: &VolumeConfig) -> Option<VolumeShown> {
-        let own = self.qubes.written_down(class, own)?;
-        let is_elsewhere = own.pool.driver() != "linux-kernel" && self.is_elsewhere(own.pool.name(), own.vid?);
-        is_elsewhere.then(|| VolumeShown { name: name.into(), pool: own.pool.name().into(), size: own.size, usage: 0 })
-    }
-
-    /// Whether nothing can be where a volume lies. The volumes of a qube share a directory, which is looked at once; and
-    /// where the directory around it is missing as well, no other one in there is looked for.
-    fn is_elsewhere(&self, pool: &str, vid: &str) -> bool {
-        if self.missing.borrow().iter().any(|(of, path)| of == pool && vid.starts_with(path.as_str())) {
-            return true;
-        }
-        let Some(driver) = self.pool(pool) else {
-            self.missing.borrow_mut().push((pool.into(), String::new()));
-            return true;
-        };
-        let Some((directory, _)) = vid.rsplit_once('/') else { return true };
-        if let Some((of, known, is_there)) = &*self.directory.borrow()
-            && (of.as_str(), known.as_str()) == (pool, directory)
-        {
-            return !is_there;
-        }
-        let file = driver.file(&Volume::orphan(pool, vid));
-        // What is in no file is not for us to say.
-        let missing = file.ok().flatten().and_then(|file| Some(file.parent()?.to_path_buf())).filter(|d| !d.is_dir());
-        if let Some(missing) = &missing
-            && let Some((around, _)) = directory.rsplit_once('/')
-            && missing.parent().is_some_and(|parent| !parent.is_dir())
-        {
-            self.missing.borrow_mut().push((pool.into(), format!("{around}/")));
-        }
-        self.directory.replace(Some((pool.into(), directory.to_string(), missing.is_none())));
-        missing.is_some()
-    }
-
-    fn resolved(&self, vm: &Vm, name: &str) -> Option<VolumeShown> {
-        self.qubes.volume(vm, name, self.session).ok().map(|v| self.shown(vm, v))
-    }
-
-    fn shown(&self, vm: &Vm, volume: ResolvedVolume) -> VolumeShown {
-        let (name, pool, size) = (volume.name.as_str().into(), SmolStr::new(&volume.pool), volume.size);
-        // Neither is a pool of a driver we do not have, or a file that is missing.
-        let usage = self.pool(&pool).and_then(|d| d.usage(&Volume::resolved(&vm.name, volume).ok()?).ok()).unwrap_or(0);
-        VolumeShown { name, pool, size, usage }
+    pub fn volumes(&self, vm: &Vm) -> Ref<'_, [VolumeShown<'a>]> {
+        self.volumes.of(vm)
     }
 
     /// What a person should hear before pools are full, each place once. A pool whose room takes long to tell (LVM has to
     /// be asked) has a line only where it was asked for its volumes anyway, and one whose room cannot be told has none.
     pub fn warnings_of_pools(&self, asks_pools: bool) -> Vec<String> {
-        let is_asked = |pool: &&Pool| match pool.driver() {
-            // Kernels lie where packages put them.
-            "linux-kernel" => false,
-            "lvm_thin" => asks_pools,
-            _ => true,
-        };
-        let warnings = |pool: &Pool| {
-            let told =
-                fullness::warnings(pool.name(), &*self.pool(pool.name())?, self.session.system.nearly_full()).ok()?;
-            // A pool inside another one's place has that one's room.
-            let is_first = !told.is_empty() && self.session.pool_around(self.qubes, pool).is_none();
-            is_first.then_some(told)
-        };
-        self.qubes.pools.iter().filter(is_asked).filter_map(warnings).flatten().collect()
-    }
-
-    fn pool(&self, name: &str) -> Looked {
-        if let Some((_, known)) = self.pools.borrow().iter().find(|(pool, _)| pool == name) {
-            return known.clone();
-        }
-        let driver = self.drivers.borrow_mut().get(name).ok();
-        // LVM that cannot be asked is not asked for each volume.
-        let is_on_lvm = self.qubes.pools.get(name).is_some_and(|pool| pool.driver() == "lvm_thin");
-        let driver = driver.filter(|driver| !is_on_lvm || (self.session.has_lvm() && driver.capacity().is_ok()));
-        self.pools.borrow_mut().push((name.into(), driver.clone()));
-        driver
+        self.volumes.warnings_of_pools(asks_pools)
     }
 }
 

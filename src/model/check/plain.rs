@@ -70,7 +70,9 @@ impl Qubes {
     fn volumes_are_plain(&self, vm: &Vm, release: Release) -> bool {
         vm.volumes.iter().all(|own| {
             (release.knows_ephemeral() || !own.attributes.contains("ephemeral"))
-                && self.written_down(class_volume(&vm.class, own.name()), own).is_some()
+                && own
+                    .written_down(class_volume(&vm.class, own.name()))
+                    .is_some_and(|own| self.pools.get(own.pool).is_some())
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use super::kind::{Kind, as_it_is};
 use super::rules::kernel_is_installed;
-use super::{After, Asked, DefaultValue, EmptyText, GUESTS, Of, Property, PropertyError, Rule, Value};
+use super::{After, Asked, DefaultValue, EmptyText, GUESTS, Of, Property, PropertyError, Rule, Value, the};
 use crate::model::class::Class;
 use crate::model::facts::Facts;
 use crate::model::qubes::Qubes;
@@ -12,6 +12,8 @@ use crate::model::vm::Vm;
 /// The longest kernel command line that upstream takes, characters.
 const KERNELOPTS_MAX: usize = 512;
 
+const KERNEL_ROW: &Property = the("kernel");
+const DEFAULT_KERNEL: &Property = the("default_kernel");
 const KERNEL: Kind = Kind::Text { normal: kernel, empty: EmptyText::Empty };
 const KERNELOPTS: Kind = Kind::Text { normal: kernelopts, empty: EmptyText::Empty };
 const MODE: Kind = Kind::Text { normal: as_it_is, empty: EmptyText::TheWordNone };
@@ -92,8 +94,13 @@ fn default_kernelopts(asked: &Asked<'_>) -> Result<Value, PropertyError> {
 /// With a kernel of dom0 and without PCI devices.
 fn inherits_kernelopts(asked: &Asked<'_>) -> bool {
     let Asked { qubes, vm, facts } = *asked;
-    let kernel = qubes.value_of(vm, "kernel", facts);
-    !qubes.has_pci(vm) && kernel.is_ok_and(|kernel| kernel.as_str().is_some_and(|kernel| !kernel.is_empty()))
+    let has_kernel = |kernel: Value| kernel.as_str().is_some_and(|kernel| !kernel.is_empty());
+    !qubes.has_pci(vm)
+        && match qubes.given(vm, KERNEL_ROW) {
+            Ok(Some(kernel)) => !kernel.is_empty(),
+            Ok(None) => qubes.global(DEFAULT_KERNEL, facts).is_ok_and(has_kernel),
+            Err(_) => false,
+        }
 }
 
 /// `spec/r4-properties.md` §5.6.

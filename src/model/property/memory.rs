@@ -1,15 +1,16 @@
 //! Memory, processors, virtualisation, and the numbers of a running domain.
 
-use super::kind::{INT, Kind, POSITIVE, TEXT};
+use super::kind::{INT, Kind, Owner, POSITIVE, TEXT};
 use super::legacy::{HVM, MEMINFO_WRITER};
 use super::rules::{maxmem_while_running, pvh_without_pci};
 use super::{ADMIN, After, Asked, DefaultValue, Effect, EmptyText, GUESTS, Property, PropertyError, Rule, Value};
-use super::{Of, Release};
+use super::{Of, Release, the};
 use crate::model::class::Class;
 
 /// dom0's maxmem where xenstore cannot be asked, MiB (`spec/r4-properties.md` §4).
 const DOM0_MAXMEM_MIB: i64 = 4096;
 
+const VIRT_MODE_ROW: &Property = the("virt_mode");
 const VIRT_MODE: Kind = Kind::Text { normal: virt_mode, empty: EmptyText::Refused };
 
 pub(super) const ROWS: &[Property] = &[
@@ -26,7 +27,7 @@ pub(super) const ROWS: &[Property] = &[
         Kind::Int { min: 0, max: i64::MAX },
         DefaultValue::OfQubeOrTemplate {
             compute: maxmem,
-            inherits: |asked| asked.qubes.can_balance_memory(asked.vm, asked.facts) == Ok(true),
+            inherits: |asked| asked.qubes.can_balance_memory(asked.vm) == Ok(true),
         },
         "Up to how much memory the balancer may give the qube, in MiB; 0 turns balancing off. \
          Without one of its own, a qube takes its template's where balancing is possible: not with PCI devices, nor for \
@@ -121,19 +122,13 @@ fn virt_mode(text: &str) -> Result<String, PropertyError> {
 
 /// `spec/r4-properties.md` §5.1.
 fn default_virt_mode(asked: &Asked<'_>) -> Result<Value, PropertyError> {
-    if asked.qubes.has_pci(asked.vm) {
-        return Ok(Value::text("hvm"));
-    }
-    match asked.qubes.template(asked.vm)? {
-        Some(template) => asked.qubes.value_of(template, "virt_mode", asked.facts),
-        None => Ok(Value::text("pvh")),
-    }
+    Ok(Value::text(asked.qubes.default_mode(asked.vm)?))
 }
 
 /// `spec/r4-properties.md` §5.3.
 fn maxmem(asked: &Asked<'_>) -> Result<Value, PropertyError> {
     let Asked { qubes, vm, facts } = *asked;
-    if !qubes.can_balance_memory(vm, facts)? {
+    if !qubes.can_balance_memory(vm)? {
         return Ok(Value::Int(0));
     }
     if let Some(template) = qubes.template(vm)? {
@@ -168,15 +163,11 @@ fn start_time(asked: &Asked<'_>) -> Result<Value, PropertyError> {
 impl crate::model::Qubes {
     /// Whether the qube's memory can be balanced, if the hypervisor is Xen (`spec/r4-properties.md` §5.2): no PCI
     /// device, and a fully virtualised guest must have an agent, which must support it if it says what it supports.
-    pub fn can_balance_memory(
-        &self,
-        vm: &crate::model::Vm,
-        facts: &dyn crate::model::Facts,
-    ) -> Result<bool, PropertyError> {
+    pub fn can_balance_memory(&self, vm: &crate::model::Vm) -> Result<bool, PropertyError> {
         if self.has_pci(vm) {
             return Ok(false);
         }
-        if !self.value_of(vm, "virt_mode", facts).is_ok_and(|m| m.as_str() == Some("hvm")) {
+        if self.mode(vm) != Ok("hvm") {
             return Ok(true);
         }
         if !self.feature_is_on(self.feature_with_template(vm, "qrexec")) {
@@ -187,6 +178,21 @@ impl crate::model::Qubes {
         let supports_balancing =
             || self.feature_is_on(self.feature_with_template(vm, "supported-service.meminfo-writer"));
         Ok(!says_what_it_supports || supports_balancing())
+    }
+
+    fn mode<'a>(&'a self, vm: &'a crate::model::Vm) -> Result<&'a str, PropertyError> {
+        match VIRT_MODE_ROW.explicit(vm) {
+            Some(text) if !text.is_empty() => Ok(text),
+            Some(text) => VIRT_MODE_ROW.read(self, Owner::Qube(&vm.name), text).map(|_| text),
+            None => self.default_mode(vm),
+        }
+    }
+
+    fn default_mode<'a>(&'a self, vm: &'a crate::model::Vm) -> Result<&'a str, PropertyError> {
+        if self.has_pci(vm) {
+            return Ok("hvm");
+        }
+        self.template(vm)?.map_or(Ok("pvh"), |template| self.mode(template))
     }
 
     /// Whether a PCI device is assigned to the qube, in any mode, whose backend exists.

@@ -30,11 +30,14 @@ pub use value::{Value, parse_bool};
 
 pub(super) use rules::not_for_disposables;
 
+use std::cell::Cell;
+
 use super::class::Class;
 use super::facts::Facts;
 use super::name::VmName;
 use super::qubes::Qubes;
 use super::release::Release;
+use super::text_map::Mark;
 use super::vm::Vm;
 
 /// Where a property is looked for: in the system's own or in those of a class of qubes.
@@ -133,6 +136,8 @@ pub struct Changed<'a> {
 #[derive(Clone, Copy)]
 pub struct Property {
     pub name: &'static str,
+    /// Of the name.
+    mark: Mark,
     pub of: Of,
     pub kind: Kind,
     /// When upstream loads it: 2 basic, 3 global, 4 references. Properties are written in the order of (stage, name).
@@ -157,6 +162,7 @@ impl Property {
     const fn new(name: &'static str, of: Of, kind: Kind, default: DefaultValue, doc: &'static str) -> Property {
         Property {
             name,
+            mark: Mark::of(name.as_bytes()),
             of,
             kind,
             stage: match of {
@@ -206,11 +212,20 @@ impl Property {
 
     /// The text that says explicitly what the property of a qube is.
     pub fn explicit<'a>(&self, vm: &'a Vm) -> Option<&'a str> {
+        self.explicit_by(vm, || vm.properties.get(self.name))
+    }
+
+    /// [`Property::explicit`] for who asks one qube after the other: `last` is the place where it stood in the last one.
+    pub fn explicit_where_last<'a>(&self, vm: &'a Vm, last: &Cell<usize>) -> Option<&'a str> {
+        self.explicit_by(vm, || vm.properties.get_where_last(last, self.mark, self.name))
+    }
+
+    fn explicit_by<'a>(&self, vm: &'a Vm, get: impl FnOnce() -> Option<&'a str>) -> Option<&'a str> {
         if self.computed {
             return None;
         }
         let legacy = self.legacy.and_then(|legacy| (legacy.read)(vm));
-        legacy.or_else(|| vm.properties.get(self.name))
+        legacy.or_else(get)
     }
 
     /// The property of this name that the system, or a qube of a class, has.
@@ -312,6 +327,17 @@ static LETTERS: [usize; 27] = {
     }
     starts
 };
+
+/// The only property of this name, looked up when the program is built: what the program itself asks for all the time.
+const fn the(name: &str) -> &'static Property {
+    let mut row = 0;
+    while row < COUNT && is_before(SORTED[row].name, name) {
+        row += 1;
+    }
+    assert!(!is_before(name, SORTED[row].name), "there is no such property");
+    assert!(row + 1 == COUNT || is_before(name, SORTED[row + 1].name), "there are two of this name");
+    &SORTED[row]
+}
 
 /// Byte order of two texts, at build time.
 const fn is_before(a: &str, b: &str) -> bool {

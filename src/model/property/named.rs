@@ -1,5 +1,7 @@
 //! A property's name, looked up once for all classes: listings ask the same of a thousand qubes.
 
+use std::cell::Cell;
+
 use super::{Property, Scope};
 use crate::model::class::Class;
 
@@ -9,15 +11,23 @@ pub struct Named {
     name: Box<str>,
     /// In the order of [`Class::ALL`].
     of: [Option<&'static Property>; Class::ALL.len()],
+    /// Where it stood in the qube that was asked last.
+    last: Cell<usize>,
 }
 
 impl Named {
     pub fn new(name: &str) -> Named {
-        Named { name: name.into(), of: Class::ALL.each_ref().map(|class| Property::find(Scope::Class(class), name)) }
+        let of = Class::ALL.each_ref().map(|class| Property::find(Scope::Class(class), name));
+        Named { name: name.into(), of, last: Cell::default() }
     }
 
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The place for [`Property::explicit_where_last`].
+    pub fn last(&self) -> &Cell<usize> {
+        &self.last
     }
 
     /// The property of this name that qubes of the class have.

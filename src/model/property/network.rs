@@ -2,8 +2,9 @@
 
 use super::kind::{Kind, QUBE, TEXT};
 use super::rules::{netvm_provides_and_does_not_loop, nobody_uses_its_network};
-use super::{After, Asked, DefaultValue, EmptyText, GUESTS, Property, PropertyError, Rule, Value};
+use super::{After, Asked, DefaultValue, EmptyText, GUESTS, Property, PropertyError, Rule, Value, the};
 use crate::model::class::Class;
+use crate::model::vm::Vm;
 
 const MAC: Kind = Kind::Text { normal: mac, empty: EmptyText::Refused };
 
@@ -12,9 +13,9 @@ pub(super) const ROWS: &[Property] = &[
         "netvm",
         GUESTS,
         QUBE,
-        DefaultValue::OfQube(|asked| match asked.vm.class {
-            Class::TemplateVM => Ok(Value::Qube(None)),
-            _ => asked.qubes.global_value("default_netvm", asked.facts),
+        DefaultValue::OfQube(|asked| match default_netvm(asked.vm) {
+            Some(property) => asked.qubes.global(property, asked.facts),
+            None => Ok(Value::Qube(None)),
         }),
         "The qube that connects this one to the network; none: not connected. \
          Unset, it is the system's default_netvm, and none for a TemplateVM.",
@@ -117,6 +118,12 @@ pub(super) const ROWS: &[Property] = &[
     )
     .computed(),
 ];
+
+/// The property of the system that gives a qube its netvm, unless it chooses one.
+pub(super) fn default_netvm(vm: &Vm) -> Option<&'static Property> {
+    const DEFAULT: &Property = the("default_netvm");
+    (vm.class != Class::TemplateVM).then_some(DEFAULT)
+}
 
 fn mac(text: &str) -> Result<String, PropertyError> {
     let mac = text.to_ascii_lowercase();

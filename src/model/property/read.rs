@@ -21,6 +21,28 @@ impl Qubes {
         }
     }
 
+    /// Whether a qube's property is true; not where it cannot be read.
+    pub fn is_true(&self, vm: &Vm, property: &Property, facts: &dyn Facts) -> bool {
+        let value = match (property.explicit(vm), &property.default) {
+            (Some("True"), _) => return true,
+            (Some("False"), _) => return false,
+            (None, DefaultValue::Bool(default)) => return *default,
+            _ => self.value(vm, property, facts),
+        };
+        matches!(value, Ok(Value::Bool(true)))
+    }
+
+    /// The explicit text of a property that qubes inherit: the qube's own, or what a template gives it.
+    ///
+    /// # Errors
+    /// Its template, or that one's, cannot be told.
+    pub(super) fn given<'a>(&'a self, vm: &'a Vm, property: &Property) -> Result<Option<&'a str>, PropertyError> {
+        match property.explicit(vm) {
+            Some(text) => Ok(Some(text)),
+            None => self.template(vm)?.map_or(Ok(None), |template| self.given(template, property)),
+        }
+    }
+
     /// What a qube's property is worth where it is not set.
     pub fn default_value(&self, vm: &Vm, property: &Property, facts: &dyn Facts) -> Result<Value, PropertyError> {
         self.stand_in(&Asked { qubes: self, vm, facts }, property, &property.default)
@@ -92,6 +114,9 @@ impl Qubes {
         match default {
             DefaultValue::System(name) => self.global_value(name, asked.facts),
             DefaultValue::Inherited(otherwise) => match self.template(asked.vm)? {
+                Some(template) if property.is_of(Scope::Class(&template.class)) => {
+                    self.value(template, property, asked.facts)
+                }
                 Some(template) => self.value_of(template, property.name, asked.facts),
                 None => self.stand_in(asked, property, otherwise),
             },

@@ -1,13 +1,17 @@
 //! Properties that the program itself asks for, with their types.
 
 use super::kind::Owner;
-use super::{Property, PropertyError, Scope, Value};
+use super::network::default_netvm;
+use super::{Property, PropertyError, Scope, Value, the};
 use crate::model::class::Class;
 use crate::model::facts::Facts;
 use crate::model::label::Label;
 use crate::model::name::VmName;
 use crate::model::qubes::Qubes;
 use crate::model::vm::Vm;
+
+const NETVM: &Property = the("netvm");
+const PROVIDES_NETWORK: &Property = the("provides_network");
 
 /// How a qube is virtualised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -43,7 +47,8 @@ impl Qubes {
         if !vm.class.has_template() {
             return Ok(None);
         }
-        let text = vm.properties.get("template").ok_or_else(|| Owner::Qube(&vm.name).lacks("template"))?;
+        // The last in the order in which properties are written.
+        let text = vm.properties.get_at_end("template").ok_or_else(|| Owner::Qube(&vm.name).lacks("template"))?;
         let template = self.get(text).ok_or_else(|| stored(vm, "template", text, "there is no such qube"))?;
         let fits = match vm.class {
             Class::AppVM => template.class == Class::TemplateVM,
@@ -62,7 +67,18 @@ impl Qubes {
 
     /// The qube that connects this one to the network.
     pub fn netvm(&self, vm: &Vm, facts: &dyn Facts) -> Result<Option<&Vm>, PropertyError> {
-        self.reference(vm, "netvm", facts)
+        if !NETVM.is_of(Scope::Class(&vm.class)) {
+            return Ok(None);
+        }
+        let text = match NETVM.explicit(vm) {
+            Some(text) => Some(text),
+            None => default_netvm(vm).and_then(|property| self.globals.get(property.name)),
+        };
+        // Nearly always it says it plainly.
+        match text.filter(|text| NETVM.prints_as_stored(self, text)).and_then(|text| self.get(text)) {
+            Some(netvm) => Ok(Some(netvm)),
+            None => self.referred(vm, NETVM, facts),
+        }
     }
 
     /// The qube, its netvm, its netvm's netvm, each once; ends where one is missing or comes again.
@@ -143,12 +159,12 @@ impl Qubes {
 
     /// A property that is on or off; off where qubes of this class have none or it cannot be read.
     pub fn is_on(&self, vm: &Vm, name: &str, facts: &dyn Facts) -> bool {
-        self.value_of(vm, name, facts).is_ok_and(|v| v.as_bool() == Some(true))
+        Property::find(Scope::Class(&vm.class), name).is_some_and(|property| self.is_true(vm, property, facts))
     }
 
     /// Whether the qube provides network to others.
     pub fn provides_network(&self, vm: &Vm, facts: &dyn Facts) -> bool {
-        self.is_on(vm, "provides_network", facts)
+        PROVIDES_NETWORK.is_of(Scope::Class(&vm.class)) && self.is_true(vm, PROVIDES_NETWORK, facts)
     }
 
     /// Whether disposables may be made from the qube.
@@ -190,6 +206,10 @@ impl Qubes {
     /// The qube that a property refers to; none for classes without the property.
     pub fn reference(&self, vm: &Vm, name: &str, facts: &dyn Facts) -> Result<Option<&Vm>, PropertyError> {
         let Some(property) = Property::find(Scope::Class(&vm.class), name) else { return Ok(None) };
+        self.referred(vm, property, facts)
+    }
+
+    fn referred(&self, vm: &Vm, property: &Property, facts: &dyn Facts) -> Result<Option<&Vm>, PropertyError> {
         Ok(self.value(vm, property, facts)?.as_qube().and_then(|q| self.get(q.as_str())))
     }
 

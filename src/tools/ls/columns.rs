@@ -1,9 +1,7 @@
 //! The columns of qvm-ls and the formats made of them (`spec/r4-tools.md`, qvm-ls).
 
-use smol_str::{SmolStr, format_smolstr};
-
 use crate::model::{Class, Named, PowerState, Vm};
-use crate::tools::values::{Values, is_truthy, number};
+use crate::tools::values::{Values, is_truthy, push_number};
 
 /// Formats by name, with the columns as `--help-formats` shows them.
 pub const FORMATS: [(&str, &str); 6] = [
@@ -176,22 +174,35 @@ impl Column {
         }
     }
 
-    /// The cell of a qube; empty where there is nothing to say.
-    pub fn cell(&self, values: &Values, vm: &Vm) -> SmolStr {
+    /// Appends the cell of a qube; nothing where there is nothing to say.
+    pub fn push(&self, cell: &mut String, values: &Values, vm: &Vm) {
         match &self.content {
-            Content::Class => vm.class.as_str().into(),
-            Content::State => values.state(vm).as_str().into(),
-            Content::Flags(of) => flags(values, vm, of),
-            Content::Gateway => values.gateway(vm).unwrap_or_default(),
-            Content::Memory => values.memory_mib(vm).map(number).unwrap_or_default(),
-            Content::Disk => number(mib(values.volumes(vm).iter().map(|v| v.usage).sum())),
-            Content::Volume { name, fact } => volume_cell(values, vm, name, *fact),
-            Content::Tags => sorted_and_joined(vm.tags.iter().map(|t| &**t)).into(),
-            Content::Clients => sorted_and_joined(values.clients(vm).into_iter()).into(),
+            Content::Class => cell.push_str(vm.class.as_str()),
+            Content::State => cell.push_str(values.state(vm).as_str()),
+            Content::Flags(of) => push_flags(cell, values, vm, of),
+            Content::Gateway => values.push_gateway(cell, vm),
+            Content::Memory => {
+                if let Some(mib) = values.memory_mib(vm) {
+                    push_number(cell, mib);
+                }
+            }
+            Content::Disk => push_number(cell, mib(values.volumes(vm).iter().map(|v| v.usage).sum())),
+            Content::Volume { name, fact } => push_volume(cell, values, vm, name, *fact),
+            Content::Tags => push_sorted(cell, vm.tags.iter().map(|t| &**t)),
+            Content::Clients => push_sorted(cell, values.clients(vm).into_iter()),
             Content::Property(name) => {
-                name.of(&vm.class).and_then(|property| values.cell_of(vm, property)).unwrap_or_default()
+                if let Some(property) = name.of(&vm.class) {
+                    values.push(cell, vm, property, name.last());
+                }
             }
         }
+    }
+
+    /// [`Column::push`] into an empty cell.
+    pub fn cell(&self, values: &Values, vm: &Vm) -> String {
+        let mut cell = String::new();
+        self.push(&mut cell, values, vm);
+        cell
     }
 
     /// The name of its value in JSON: the property's, or the heading's in the same spelling.
@@ -212,7 +223,7 @@ impl Column {
                     VolumeFact::Usage => json!(volume.usage),
                     VolumeFact::Size => json!(volume.size),
                     VolumeFact::Percent => json!(percent(volume.usage, volume.size)),
-                    VolumeFact::Pool => json!(volume.pool.as_str()),
+                    VolumeFact::Pool => json!(volume.pool),
                 }
             }
             Content::Tags => {
@@ -228,16 +239,21 @@ impl Column {
             Content::Property(property) => values.json(vm, property.name()),
             Content::Class | Content::State | Content::Flags(_) | Content::Gateway => {
                 let cell = self.cell(values, vm);
-                if cell.is_empty() { serde_json::Value::Null } else { json!(cell.as_str()) }
+                if cell.is_empty() { serde_json::Value::Null } else { json!(cell) }
             }
         }
     }
 }
 
-fn sorted_and_joined<'a>(words: impl Iterator<Item = &'a str>) -> String {
+fn push_sorted<'a>(cell: &mut String, words: impl Iterator<Item = &'a str>) {
     let mut words: Vec<&str> = words.collect();
     words.sort_unstable();
-    words.join(",")
+    for (at, word) in words.into_iter().enumerate() {
+        if at > 0 {
+            cell.push(',');
+        }
+        cell.push_str(word);
+    }
 }
 
 fn mib(bytes: u64) -> u64 {
@@ -249,24 +265,25 @@ fn percent(usage: u64, size: u64) -> Option<u64> {
 }
 
 /// Classes without volumes show zeros for sizes and nothing for a pool.
-fn volume_cell(values: &Values, vm: &Vm, name: &str, fact: VolumeFact) -> SmolStr {
+fn push_volume(cell: &mut String, values: &Values, vm: &Vm, name: &str, fact: VolumeFact) {
     let volumes = values.volumes(vm);
-    let volume = volumes.iter().find(|v| v.name == name);
-    match (fact, volume) {
-        (VolumeFact::Pool, volume) => volume.map(|v| v.pool.clone()).unwrap_or_default(),
-        (_, None) => SmolStr::new_static("0"),
-        (VolumeFact::Usage, Some(v)) => number(mib(v.usage)),
-        (VolumeFact::Size, Some(v)) => number(mib(v.size)),
+    match (fact, volumes.iter().find(|v| v.name == name)) {
+        (VolumeFact::Pool, volume) => cell.push_str(volume.map_or("", |v| v.pool)),
+        (_, None) => cell.push('0'),
+        (VolumeFact::Usage, Some(v)) => push_number(cell, mib(v.usage)),
+        (VolumeFact::Size, Some(v)) => push_number(cell, mib(v.size)),
         (VolumeFact::Percent, Some(v)) => match percent(v.usage, v.size) {
-            Some(0) => SmolStr::new_static("0%"),
-            Some(p) => format_smolstr!("{p}%"),
-            None => SmolStr::new_static("0"),
+            Some(percent) => {
+                push_number(cell, percent);
+                cell.push('%');
+            }
+            None => cell.push('0'),
         },
     }
 }
 
 /// Eight letters: type, state, and six properties.
-fn flags(values: &Values, vm: &Vm, of: &FlagProperties) -> SmolStr {
+fn push_flags(cell: &mut String, values: &Values, vm: &Vm, of: &FlagProperties) {
     let kind = match vm.class {
         Class::AdminVM => '0',
         Class::TemplateVM => 't',
@@ -275,7 +292,12 @@ fn flags(values: &Values, vm: &Vm, of: &FlagProperties) -> SmolStr {
         Class::DispVM => 'd',
         Class::RemoteVM | Class::Unknown(_) => '-',
     };
-    let is_hvm = of.virt_mode.of(&vm.class).and_then(|mode| values.cell_of(vm, mode)).is_some_and(|m| m == "hvm");
+    let start = cell.len();
+    if let Some(property) = of.virt_mode.of(&vm.class) {
+        values.push(cell, vm, property, of.virt_mode.last());
+    }
+    let is_hvm = &cell[start..] == "hvm";
+    cell.truncate(start);
     let state = match values.state(vm) {
         PowerState::Running => 'r',
         PowerState::Transient => 't',
@@ -289,7 +311,7 @@ fn flags(values: &Values, vm: &Vm, of: &FlagProperties) -> SmolStr {
     };
     let set = |letter: char, is_set: bool| if is_set { letter } else { '-' };
     let is_true = |name: &Named| name.of(&vm.class).is_some_and(|property| values.is_true_of(vm, property));
-    [
+    let letters = [
         if is_hvm { kind.to_ascii_uppercase() } else { kind },
         state,
         set('U', is_true(&of.updateable)),
@@ -298,9 +320,8 @@ fn flags(values: &Values, vm: &Vm, of: &FlagProperties) -> SmolStr {
         set('i', vm.features.get("internal").is_some_and(is_truthy)),
         set('D', is_true(&of.debug)),
         set('A', is_true(&of.autostart)),
-    ]
-    .into_iter()
-    .collect()
+    ];
+    cell.extend(letters);
 }
 
 #[cfg(test)]

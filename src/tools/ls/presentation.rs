@@ -1,16 +1,15 @@
 //! How qvm-ls shows what it lists: tables and trees for people, plain forms for scripts, JSON for programs.
 
 use anstyle::Style;
-use smol_str::SmolStr;
 
 use super::columns::Column;
 use super::layout::{self, Branches, Order};
-use super::rows::{self, Row, Rows};
+use super::rows::{self, Rows, Table};
 use crate::model::Vm;
 use crate::tools::damage::Watch;
 use crate::tools::failure::Failure;
 use crate::tools::invocation::Invocation;
-use crate::tools::table::{self, Cells, Packed};
+use crate::tools::table::{self, Cells, Grid, GridRow};
 use crate::tools::values::Values;
 
 /// Prints the qubes of these names, in byte order, in the form that was asked for. Those that can be read in part are
@@ -24,36 +23,32 @@ pub fn print(call: &mut Invocation, rows: &Rows, names: &[&str]) -> Result<(), F
         return print_json(call, columns, values, names, watch);
     }
     if call.has("raw-data") {
-        let mut result = Ok(());
-        values.glance_at_each(names, |vm| {
+        let line = |vm: &Vm| {
             // Scripts get names that are names: only people see the mark.
             watch.look(vm);
-            if result.is_ok() {
-                result = call.out.line(&rows::cells(columns, values, vm).join("|"));
-            }
-        });
-        return result;
+            rows::line(columns, values, vm)
+        };
+        let mut lines = names.iter().filter_map(|name| values.glance(name, line));
+        return lines.try_for_each(|line| call.out.line(&line));
     }
-    let mut rows = match call.has("tree") {
+    let table = match call.has("tree") {
         true => tree(call, rows, names),
-        false => sorted(call, rows, names),
+        false => rows.of(names),
     };
-    if call.has("human-readable") {
-        rows.iter_mut().for_each(|row| measure(columns, &mut row.cells));
+    let mut shown: Vec<GridRow> = table.cells.rows().collect();
+    if let Some((at, order)) = order(call, columns).filter(|_| !call.has("tree")) {
+        layout::sort(&mut shown[1..], at, order);
     }
-    rows.insert(0, Row { cells: Packed::of(columns.iter().map(|c| c.heading.as_str())), label: Style::new() });
     let is_colored: Vec<bool> = columns.iter().map(|c| c.is_name() || c.is_label()).collect();
-    let style = |row: usize, column: usize| if is_colored[column] { rows[row].label } else { Style::new() };
-    table::print_colored(&mut call.out, &rows, style)
-}
-
-fn sorted(call: &Invocation, rows: &Rows, names: &[&str]) -> Vec<Row> {
-    let order = order(call, rows.columns);
-    let mut rows = rows.of(names);
-    if let Some((at, order)) = order {
-        layout::sort(&mut rows, at, order);
+    let label = |row: usize| table.labels.get(shown[row].at).copied().unwrap_or_default();
+    let style = |row: usize, column: usize| if is_colored[column] { label(row) } else { Style::new() };
+    match call.has("human-readable") {
+        true => {
+            let measured = measured(columns, &shown);
+            table::print_colored(&mut call.out, &measured.rows().collect::<Vec<_>>(), style)
+        }
+        false => table::print_colored(&mut call.out, &shown, style),
     }
-    rows
 }
 
 /// By which column to sort, and how; nothing where it is not shown.
@@ -68,7 +63,7 @@ fn order(call: &Invocation, columns: &[Column]) -> Option<(usize, Order)> {
     Some((at, order))
 }
 
-fn tree(call: &Invocation, of: &Rows, names: &[&str]) -> Vec<Row> {
+fn tree(call: &Invocation, of: &Rows, names: &[&str]) -> Table {
     let vms: Vec<&Vm> = names.iter().filter_map(|name| of.values.get(name)).collect();
     let tree = layout::tree(of.values, &vms);
     let out = &call.out;
@@ -78,22 +73,23 @@ fn tree(call: &Invocation, of: &Rows, names: &[&str]) -> Vec<Row> {
         (true, true) => Branches::Drawn,
         (true, false) => Branches::Ascii,
     };
-    let mut rows: Vec<Row> = tree.iter().map(|(_, vm)| of.row(vm)).collect();
-    for (row, branch) in rows.iter_mut().zip(layout::branches(&levels, branches)) {
-        for (at, _) in of.columns.iter().enumerate().filter(|(_, column)| column.is_name()) {
-            row.cells.replace(at, &format!("{branch}{}", row.cells.cell(at)));
-        }
+    let mut table = of.headings(tree.len());
+    for ((_, vm), branch) in tree.iter().zip(layout::branches(&levels, branches)) {
+        of.add(&mut table, &branch, vm);
     }
-    rows
+    table
 }
 
-/// Makes the MiB of a row's cells easy to read.
-fn measure(columns: &[Column], cells: &mut Packed) {
-    for (at, _) in columns.iter().enumerate().filter(|(_, column)| column.is_mib()) {
-        if let Ok(mib) = cells.cell(at).parse() {
-            cells.replace(at, &human_readable(mib));
+/// The same rows with MiB that are easy to read.
+fn measured(columns: &[Column], rows: &[GridRow]) -> Grid {
+    let mut measured = Grid::new(columns.len(), rows.len());
+    for row in rows {
+        for (column, cell) in columns.iter().zip(row.each()) {
+            let mib = cell.parse().ok().filter(|_| column.is_mib());
+            measured.cell(|text| text.push_str(mib.map(human_readable).as_deref().unwrap_or(cell)));
         }
     }
+    measured
 }
 
 /// A number of MiB with the unit that leaves at most four digits: `750M`, `1.5G`, `20G`, `1.0T`.
@@ -115,7 +111,7 @@ fn human_readable(mib: u64) -> String {
 
 /// What stands in a list of JSON, with the cell that it is sorted by.
 struct Listed {
-    cell: SmolStr,
+    cell: String,
     object: serde_json::Value,
 }
 
@@ -147,11 +143,11 @@ fn print_json(
         serde_json::Value::Object(fields.collect())
     };
     let order = order(call, columns);
-    let mut list: Vec<Listed> = Vec::with_capacity(names.len());
-    values.glance_at_each(names, |vm| {
-        let cell = order.map_or_else(SmolStr::default, |(at, _)| columns[at].cell(values, vm));
-        list.push(Listed { cell, object: object(vm) });
-    });
+    let listed = |vm: &Vm| {
+        let cell = order.map_or_else(String::new, |(at, _)| columns[at].cell(values, vm));
+        Listed { cell, object: object(vm) }
+    };
+    let mut list: Vec<Listed> = names.iter().filter_map(|name| values.glance(name, listed)).collect();
     if let Some((_, order)) = order {
         layout::sort(&mut list, 0, order);
     }

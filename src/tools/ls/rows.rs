@@ -1,34 +1,16 @@
 //! The rows of a listing: a cell for each column.
 
 use anstyle::Style;
-use smol_str::SmolStr;
 
 use super::columns::Column;
 use crate::model::Vm;
 use crate::tools::damage::Watch;
 use crate::tools::label_color;
-use crate::tools::table::{Cells, Loose, Packed};
+use crate::tools::table::Grid;
 use crate::tools::values::Values;
 
 /// Behind the name of a qube that cannot be relied on.
 const BROKEN: &str = " !";
-
-/// One row of a table.
-pub struct Row {
-    pub cells: Packed,
-    /// The colour of the qube's label.
-    pub label: Style,
-}
-
-impl Cells for Row {
-    fn count(&self) -> usize {
-        self.cells.count()
-    }
-
-    fn cell(&self, column: usize) -> &str {
-        self.cells.cell(column)
-    }
-}
 
 /// What rows are made of.
 pub struct Rows<'a> {
@@ -38,41 +20,65 @@ pub struct Rows<'a> {
     pub colored: bool,
 }
 
+/// The headings and the rows below them.
+pub struct Table {
+    pub cells: Grid,
+    /// The colour of the label for each row.
+    pub labels: Vec<Style>,
+}
+
 impl Rows<'_> {
-    /// The row of one qube; its name carries a mark where something is wrong with it.
-    pub fn row(&self, vm: &Vm) -> Row {
-        self.row_by(vm, &mut Loose::default())
+    /// Only the headings, with room for so many rows.
+    pub fn headings(&self, rows: usize) -> Table {
+        let mut cells = Grid::new(self.columns.len(), rows + 1);
+        self.columns.iter().for_each(|column| cells.cell(|cell| cell.push_str(&column.heading)));
+        Table { cells, labels: vec![Style::new()] }
     }
 
-    fn row_by(&self, vm: &Vm, loose: &mut Loose) -> Row {
+    /// Adds the row of one qube; `before` stands before its name, and behind it a mark where something is wrong with it.
+    pub fn add(&self, table: &mut Table, before: &str, vm: &Vm) {
         let label = self.colored.then(|| self.values.label(vm)).flatten();
-        let label = label.map_or(Style::new(), |label| label_color::style_of(&label.color));
+        table.labels.push(label.map_or(Style::new(), |label| label_color::style_of(&label.color)));
         let is_broken = !self.watch.look(vm).is_empty();
         for column in self.columns {
-            let cell = shown(column.cell(self.values, vm));
-            match is_broken && column.is_name() {
-                true => loose.push(&format!("{cell}{BROKEN}")),
-                false => loose.push(&cell),
-            }
+            table.cells.cell(|cell| match column.is_name() {
+                true => {
+                    cell.push_str(before);
+                    push(cell, column, self.values, vm);
+                    cell.push_str(if is_broken { BROKEN } else { "" });
+                }
+                false => push(cell, column, self.values, vm),
+            });
         }
-        Row { cells: loose.pack(), label }
     }
 
-    /// The rows of the qubes of these names, in their order.
-    pub fn of(&self, names: &[&str]) -> Vec<Row> {
-        let mut rows = Vec::with_capacity(names.len() + 1);
-        let mut loose = Loose::default();
-        self.values.glance_at_each(names, |vm| rows.push(self.row_by(vm, &mut loose)));
-        rows
+    /// Headings, and the rows of the qubes of these names in their order.
+    pub fn of(&self, names: &[&str]) -> Table {
+        let mut table = self.headings(names.len());
+        for name in names {
+            self.values.glance(name, |vm| self.add(&mut table, "", vm));
+        }
+        table
     }
 }
 
-/// The cells of a qube.
-pub fn cells(columns: &[Column], values: &Values, vm: &Vm) -> Vec<SmolStr> {
-    columns.iter().map(|c| shown(c.cell(values, vm))).collect()
+/// A qube's cells in a line, for scripts.
+pub fn line(columns: &[Column], values: &Values, vm: &Vm) -> String {
+    let mut line = String::new();
+    for (at, column) in columns.iter().enumerate() {
+        if at > 0 {
+            line.push('|');
+        }
+        push(&mut line, column, values, vm);
+    }
+    line
 }
 
-/// A cell as it is printed: `-` for nothing.
-fn shown(cell: SmolStr) -> SmolStr {
-    if cell.is_empty() { SmolStr::new_static("-") } else { cell }
+/// Appends a cell as it is printed: `-` for nothing.
+fn push(text: &mut String, column: &Column, values: &Values, vm: &Vm) {
+    let start = text.len();
+    column.push(text, values, vm);
+    if text.len() == start {
+        text.push('-');
+    }
 }

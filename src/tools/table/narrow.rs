@@ -14,7 +14,7 @@ pub fn print<R: Cells>(out: &mut Output, rows: &[R], style: impl Fn(usize, usize
     let cells = |row: &R| row.each().map(|cell| shown(out, cell)).collect::<Vec<Shown>>();
     let rows: Vec<Vec<Shown>> = rows.iter().map(cells).collect();
     let lines: Vec<Vec<&str>> = rows.iter().flat_map(|row| each_line(row)).collect();
-    let mut widths = widths(&lines, width_of);
+    let mut widths = widths(&lines, |row| row.each().map(width_of));
     if let Some(room) = out.width() {
         fit(&mut widths, |column| least(&lines, column), room);
     }

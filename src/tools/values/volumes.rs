@@ -1,0 +1,188 @@
+//! The volumes of qubes as listings show them. Looks at the disk, without locks, and only where something can be.
+
+use std::cell::{OnceCell, Ref, RefCell};
+use std::sync::Arc;
+
+use smol_str::SmolStr;
+
+use crate::lifecycle::Session;
+use crate::model::volume::{ClassVolume, class_volumes};
+use crate::model::{Pool, Qubes, ResolvedVolume, Vm, VmName, VolumeConfig};
+use crate::storage::{Driver, Drivers, Volume, fullness};
+
+/// One volume in a listing; bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VolumeShown<'a> {
+    pub name: SmolStr,
+    pub pool: &'a str,
+    pub size: u64,
+    /// What it takes on disk; 0 where that cannot be told.
+    pub usage: u64,
+}
+
+/// The volumes of all qubes, one qube after the other.
+pub(super) struct Volumes<'a> {
+    qubes: &'a Qubes,
+    session: &'a Session,
+    drivers: RefCell<Drivers<'a>>,
+    places: Vec<Place<'a>>,
+    /// Those of the qube that was asked for last: several columns show them.
+    last: RefCell<(Option<VmName>, Vec<VolumeShown<'a>>)>,
+}
+
+/// A pool, and what is known of it by now.
+struct Place<'a> {
+    name: &'a str,
+    pool: &'a Pool,
+    /// The name of its driver.
+    kind: &'a str,
+    /// Where there is one that can look.
+    driver: OnceCell<Option<Arc<dyn Driver>>>,
+    /// The beginnings of paths that nothing is at.
+    missing: RefCell<Vec<String>>,
+    /// The directory that was looked for last, and whether it is there.
+    directory: RefCell<Option<(String, bool)>>,
+}
+
+impl<'a> Volumes<'a> {
+    pub fn new(qubes: &'a Qubes, session: &'a Session) -> Volumes<'a> {
+        let place = |pool: &'a Pool| Place {
+            name: pool.name(),
+            pool,
+            kind: pool.driver(),
+            driver: OnceCell::new(),
+            missing: RefCell::default(),
+            directory: RefCell::default(),
+        };
+        Volumes {
+            qubes,
+            session,
+            drivers: RefCell::new(Drivers::to_look(&qubes.pools, &session.system)),
+            places: qubes.pools.iter().map(place).collect(),
+            last: RefCell::default(),
+        }
+    }
+
+    /// Those of one qube, kernels left out.
+    pub fn of(&self, vm: &Vm) -> Ref<'_, [VolumeShown<'a>]> {
+        if self.last.borrow().0.as_ref() != Some(&vm.name) {
+            let (_, mut volumes) = self.last.take();
+            volumes.clear();
+            self.look(vm, &mut volumes);
+            self.last.replace((Some(vm.name.clone()), volumes));
+        }
+        Ref::map(self.last.borrow(), |(_, volumes)| volumes.as_slice())
+    }
+
+    fn look(&self, vm: &Vm, volumes: &mut Vec<VolumeShown<'a>>) {
+        if !vm.class.is_local_guest() {
+            return;
+        }
+        let of_class = class_volumes(&vm.class);
+        let mut in_order = 0;
+        for (at, class) in of_class.iter().enumerate() {
+            // Nearly always they stand in the class's order.
+            let own = vm.volumes.get(at).filter(|own| own.name() == class.name);
+            in_order += usize::from(own.is_some());
+            if class.name != "kernel" {
+                let own = own.or_else(|| vm.volume(class.name));
+                volumes.extend(self.shown(vm, SmolStr::new_static(class.name), Some(class), own));
+            }
+        }
+        let others = vm.volumes.iter().filter(|_| in_order < vm.volumes.len());
+        for own in others.filter(|own| of_class.iter().all(|class| class.name != own.name())) {
+            volumes.extend(self.shown(vm, own.name().into(), None, Some(own)));
+        }
+    }
+
+    /// Nothing where the description is broken: a listing does not stop there.
+    fn shown(
+        &self,
+        vm: &Vm,
+        name: SmolStr,
+        class: Option<&ClassVolume>,
+        own: Option<&VolumeConfig>,
+    ) -> Option<VolumeShown<'a>> {
+        match own.and_then(|own| self.elsewhere(class, own)) {
+            Some((pool, size)) => Some(VolumeShown { name, pool, size, usage: 0 }),
+            None => self.resolved(self.qubes.volume(vm, &name, self.session).ok()?, vm, name),
+        }
+    }
+
+    /// Pool and size of a volume that lies where nobody can look: then what the store says of it is all there is.
+    fn elsewhere(&self, class: Option<&ClassVolume>, own: &VolumeConfig) -> Option<(&'a str, u64)> {
+        let own = own.written_down(class)?;
+        let place = self.place(own.pool)?;
+        let is_elsewhere = place.kind != "linux-kernel" && self.is_missing(place, own.vid?);
+        is_elsewhere.then_some((place.name, own.size))
+    }
+
+    /// Whether nothing can be where a volume lies. The volumes of a qube share a directory, which is looked at once; and
+    /// where the directory around it is missing as well, no other one in there is looked for.
+    fn is_missing(&self, place: &Place<'a>, vid: &str) -> bool {
+        if place.missing.borrow().iter().any(|path| vid.starts_with(path.as_str())) {
+            return true;
+        }
+        let (Some(driver), Some(slash)) = (self.driver(place), memchr::memrchr(b'/', vid.as_bytes())) else {
+            return true;
+        };
+        let directory = &vid[..slash];
+        if let Some((known, is_there)) = &*place.directory.borrow()
+            && known == directory
+        {
+            return !is_there;
+        }
+        let file = driver.file(&Volume::orphan(place.name, vid));
+        // What is in no file is not for us to say.
+        let missing = file.ok().flatten().and_then(|file| Some(file.parent()?.to_path_buf())).filter(|d| !d.is_dir());
+        if let Some(missing) = &missing
+            && let Some((around, _)) = directory.rsplit_once('/')
+            && missing.parent().is_some_and(|parent| !parent.is_dir())
+        {
+            place.missing.borrow_mut().push(format!("{around}/"));
+        }
+        place.directory.replace(Some((directory.to_string(), missing.is_none())));
+        missing.is_some()
+    }
+
+    /// As its pool's driver finds it.
+    fn resolved(&self, volume: ResolvedVolume, vm: &Vm, name: SmolStr) -> Option<VolumeShown<'a>> {
+        let (place, size) = (self.place(&volume.pool)?, volume.size);
+        let usage = |driver: &Arc<dyn Driver>| driver.usage(&Volume::resolved(&vm.name, volume).ok()?).ok();
+        // Neither is a pool of a driver we do not have, or a file that is missing.
+        let usage = self.driver(place).and_then(usage).unwrap_or(0);
+        Some(VolumeShown { name, pool: place.name, size, usage })
+    }
+
+    /// See [`super::Values::warnings_of_pools`].
+    pub fn warnings_of_pools(&self, asks_pools: bool) -> Vec<String> {
+        let is_asked = |place: &&Place| match place.kind {
+            // Kernels lie where packages put them.
+            "linux-kernel" => false,
+            "lvm_thin" => asks_pools,
+            _ => true,
+        };
+        let warnings = |place: &Place<'a>| {
+            let driver = self.driver(place)?;
+            let told = fullness::warnings(place.name, &**driver, self.session.system.nearly_full()).ok()?;
+            // A pool inside another one's place has that one's room.
+            let is_first = !told.is_empty() && self.session.pool_around(self.qubes, place.pool).is_none();
+            is_first.then_some(told)
+        };
+        self.places.iter().filter(is_asked).filter_map(warnings).flatten().collect()
+    }
+
+    fn place(&self, name: &str) -> Option<&Place<'a>> {
+        self.places.iter().find(|place| place.name == name)
+    }
+
+    fn driver<'p>(&self, place: &'p Place<'a>) -> Option<&'p Arc<dyn Driver>> {
+        let driver = place.driver.get_or_init(|| {
+            let driver = self.drivers.borrow_mut().get(place.name).ok()?;
+            // LVM that cannot be asked is not asked for each volume.
+            let can_look = place.kind != "lvm_thin" || (self.session.has_lvm() && driver.capacity().is_ok());
+            can_look.then_some(driver)
+        });
+        driver.as_ref()
+    }
+}
