@@ -407,6 +407,25 @@ fn a_damaged_text_is_put_right_where_nothing_is_lost() {
 }
 
 #[test]
+fn what_somebody_put_beside_the_sections_stays_when_the_root_is_put_right_and_is_told_where_it_cannot() {
+    let (before, behind) = ("<wonder since=\"1\"><of>it</of></wonder>", "<wonder/>");
+    let text = SOUND.replacen("  <domains>", &format!("  {before}\n  <domains>"), 1).replacen(
+        "  </domains>",
+        &format!("  </domains>\n  {behind}"),
+        1,
+    );
+    for root in ["<qubes version=3>", "<qubes><qubes>", "\0\0\0\0\0\0\0"] {
+        let store = Store::of(&text.replacen("<qubes>", root, 1));
+        let ran = store.db(&["repair", "--yes"]);
+        assert_eq!((ran.code, store.text().as_str()), (0, text.as_str()), "{root:?}: {ran:?}");
+    }
+
+    let store = Store::of(&text.replacen("<qubes>", "<qubes version=3>", 1).replacen("</of>", "", 1));
+    let ran = store.db(&["repair", "--salvage", "--yes"]);
+    assert!(ran.stdout.contains("<wonder>, which no store of this program has, cannot be read"), "{ran:?}");
+}
+
+#[test]
 fn what_is_lost_is_taken_from_a_copy_or_not_as_the_person_says() {
     let at = SOUND.find("<tag name=\"mine\"/>").unwrap();
     let cut = &SOUND[..at];

@@ -144,10 +144,12 @@ struct Pieces<'a> {
     text: &'a [u8],
     sections: Vec<(Section, (usize, usize))>,
     domains: Vec<(usize, usize)>,
+    /// What else stands beside the sections: nobody here knows what it is for, but somebody put it there.
+    others: Vec<(usize, usize)>,
     /// Sections of which only some items are whole, put together anew.
     mended: Vec<(Section, String)>,
     lost: Vec<Lost>,
-    /// The domains taken so far, to know one when it comes again.
+    /// The domains and other elements taken so far, to know one when it comes again.
     seen: HashSet<&'a [u8]>,
     lines: LineStarts,
 }
@@ -159,12 +161,34 @@ const HEAD: [(Section, &[u8], &[u8]); 3] = [
     (Section::Properties, b"<properties", b"</properties>"),
 ];
 
+/// Every other element of a store: the parts of a domain whose own tag is gone belong to no one.
+const KNOWN: [&[u8]; 17] = [
+    b"qubes",
+    b"label",
+    b"pool",
+    b"property",
+    b"domains",
+    b"domain",
+    b"features",
+    b"feature",
+    b"tags",
+    b"tag",
+    b"devices",
+    b"device",
+    b"option",
+    b"volume-config",
+    b"volume",
+    b"firewall",
+    b"QubesVmCollection",
+];
+
 impl<'a> Pieces<'a> {
     fn of(text: &'a [u8]) -> Pieces<'a> {
         let mut pieces = Pieces {
             text,
             sections: Vec::new(),
             domains: Vec::new(),
+            others: Vec::new(),
             mended: Vec::new(),
             lost: Vec::new(),
             seen: HashSet::new(),
@@ -189,8 +213,44 @@ impl<'a> Pieces<'a> {
         }
         match HEAD.iter().find(|(_, open, _)| begins(rest, open)) {
             Some((section, _, close)) => self.section(*section, at, close),
-            None => at + 1,
+            None => self.other(at).unwrap_or(at + 1),
         }
+    }
+
+    /// Takes an element that no store of ours has, where it is whole and no part of what is known.
+    fn other(&mut self, at: usize) -> Option<usize> {
+        let rest = &self.text[at..];
+        let name = rest[1..].split(|b| is_space(*b) || matches!(b, b'>' | b'/')).next().unwrap_or_default();
+        let is_known = name.is_empty() || !name[0].is_ascii_alphabetic() || KNOWN.contains(&name);
+        let tag = memchr::memchr(b'>', rest).filter(|_| !is_known)? + 1;
+        let close = [b"</", name, b">"].concat();
+        let end = match rest[..tag].ends_with(b"/>") {
+            true => Some(at + tag),
+            false => memmem::find(rest, &close).map(|n| at + n + close.len()),
+        };
+        let is_whole = |end: &usize| {
+            memmem::find(&self.text[at..*end], b"<domain").is_none() && Tree::of_element(self.text, at..*end).is_ok()
+        };
+        match end.filter(is_whole) {
+            Some(end) => {
+                if self.seen.insert(&self.text[at..end]) {
+                    self.others.push((at, end));
+                }
+                Some(end)
+            }
+            None => {
+                let name = String::from_utf8_lossy(name);
+                let text = format!("<{name}>, which no store of this program has, cannot be read");
+                self.lost.push(Lost { line: self.lines.line(at), name: None, text });
+                Some(self.next_known(at + tag).unwrap_or(self.text.len()))
+            }
+        }
+    }
+
+    /// Where from `at` on something begins, or ends, that stands in every store.
+    fn next_known(&self, at: usize) -> Option<usize> {
+        let starts = [&b"<labels"[..], b"<pools", b"<properties", b"<domain", b"</qubes>"];
+        starts.iter().filter_map(|start| memmem::find(&self.text[at..], start)).min().map(|n| at + n)
     }
 
     fn domain(&mut self, at: usize) -> usize {
@@ -259,9 +319,7 @@ impl<'a> Pieces<'a> {
             Err(_) => {
                 let name = String::from_utf8_lossy(&close[2..close.len() - 1]).into_owned();
                 // Not further than where something else begins.
-                let others = [&b"<labels"[..], b"<pools", b"<properties", b"<domain", b"</qubes>"];
-                let inside = &self.text[at + tag..];
-                let end = others.iter().filter_map(|o| memmem::find(inside, o)).min().map_or(end, |n| at + tag + n);
+                let end = self.next_known(at + tag).unwrap_or(end);
                 let items = self.items((at + tag, end), section);
                 let whole = items.len();
                 let items: String = items.iter().map(|item| format!("    {item}\n")).collect();
@@ -316,9 +374,14 @@ impl<'a> Pieces<'a> {
                 (None, None) => {}
             }
         }
+        let first = self.domains[0].0;
+        let (before, behind): (Vec<_>, Vec<_>) = self.others.iter().partition(|(start, _)| *start < first);
+        before.iter().for_each(|span| out.piece("  ", self.text, *span, &self.lines));
         out.text("  <domains>\n");
         self.domains.iter().for_each(|span| out.piece("    ", self.text, *span, &self.lines));
-        out.text("  </domains>\n</qubes>\n");
+        out.text("  </domains>\n");
+        behind.iter().for_each(|span| out.piece("  ", self.text, *span, &self.lines));
+        out.text("</qubes>\n");
         let mut lost = self.lost;
         lost.sort_by_key(|lost| lost.line);
         let salvage = Salvage { bytes: out.bytes, steps, lost, domains: self.domains.len(), lines: Lines(out.lines) };
