@@ -25,6 +25,7 @@ pub mod index;
 mod leaf;
 mod patch;
 mod patch_domain;
+mod pieces;
 mod places;
 mod plain;
 mod reader;

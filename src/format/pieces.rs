@@ -1,0 +1,301 @@
+//! The pieces of a damaged store that are whole by themselves, and a store put together from them.
+
+use std::collections::HashSet;
+
+use memchr::memmem;
+
+use super::error::FormatError;
+use super::full;
+use super::index::Section;
+use super::places::LineStarts;
+use super::salvage::{Lines, Lost, Salvage, Step};
+use super::text::is_space;
+use super::tree::Tree;
+use crate::model::{Label, VmName};
+
+/// Sections and domains that are whole by themselves.
+pub(super) struct Pieces<'a> {
+    text: &'a [u8],
+    sections: Vec<(Section, (usize, usize))>,
+    domains: Vec<(usize, usize)>,
+    /// What else stands beside the sections: nobody here knows what it is for, but somebody put it there.
+    others: Vec<(usize, usize)>,
+    /// Sections of which only some items are whole, put together anew.
+    mended: Vec<(Section, String)>,
+    lost: Vec<Lost>,
+    /// The domains and other elements taken so far, to know one when it comes again.
+    seen: HashSet<&'a [u8]>,
+    lines: LineStarts,
+}
+
+/// The sections before the domains, with how they begin and end.
+pub(super) const HEAD: [(Section, &[u8], &[u8]); 3] = [
+    (Section::Labels, b"<labels", b"</labels>"),
+    (Section::Pools, b"<pools", b"</pools>"),
+    (Section::Properties, b"<properties", b"</properties>"),
+];
+
+/// Every other element of a store: the parts of a domain whose own tag is gone belong to no one.
+const KNOWN: [&[u8]; 17] = [
+    b"qubes",
+    b"label",
+    b"pool",
+    b"property",
+    b"domains",
+    b"domain",
+    b"features",
+    b"feature",
+    b"tags",
+    b"tag",
+    b"devices",
+    b"device",
+    b"option",
+    b"volume-config",
+    b"volume",
+    b"firewall",
+    b"QubesVmCollection",
+];
+
+impl<'a> Pieces<'a> {
+    pub fn of(text: &'a [u8]) -> Pieces<'a> {
+        let mut pieces = Pieces {
+            text,
+            sections: Vec::new(),
+            domains: Vec::new(),
+            others: Vec::new(),
+            mended: Vec::new(),
+            lost: Vec::new(),
+            seen: HashSet::new(),
+            lines: LineStarts::of(text),
+        };
+        let mut at = 0;
+        while let Some(next) = memchr::memchr(b'<', &text[at..]).map(|n| at + n) {
+            at = pieces.take(next);
+        }
+        pieces
+    }
+
+    /// Looks at what begins at `at`; returns where to go on.
+    fn take(&mut self, at: usize) -> usize {
+        let rest = &self.text[at..];
+        if rest.starts_with(b"<!--") {
+            // A comment that never ends hides nothing.
+            return memmem::find(rest, b"-->").map_or(at + 4, |n| at + n + 3);
+        }
+        if begins(rest, b"<domain") {
+            return self.domain(at);
+        }
+        match HEAD.iter().find(|(_, open, _)| begins(rest, open)) {
+            Some((section, _, close)) => self.section(*section, at, close),
+            None => self.other(at).unwrap_or(at + 1),
+        }
+    }
+
+    /// Takes an element that no store of ours has, where it is whole and no part of what is known.
+    fn other(&mut self, at: usize) -> Option<usize> {
+        let rest = &self.text[at..];
+        let name = rest[1..].split(|b| is_space(*b) || matches!(b, b'>' | b'/')).next().unwrap_or_default();
+        let is_known = name.is_empty() || !name[0].is_ascii_alphabetic() || KNOWN.contains(&name);
+        let tag = memchr::memchr(b'>', rest).filter(|_| !is_known)? + 1;
+        let close = [b"</", name, b">"].concat();
+        let end = match rest[..tag].ends_with(b"/>") {
+            true => Some(at + tag),
+            false => memmem::find(rest, &close).map(|n| at + n + close.len()),
+        };
+        let is_whole = |end: &usize| {
+            memmem::find(&self.text[at..*end], b"<domain").is_none() && Tree::of_element(self.text, at..*end).is_ok()
+        };
+        match end.filter(is_whole) {
+            Some(end) => {
+                if self.seen.insert(&self.text[at..end]) {
+                    self.others.push((at, end));
+                }
+                Some(end)
+            }
+            None => {
+                let name = String::from_utf8_lossy(name);
+                let text = format!("<{name}>, which no store of this program has, cannot be read");
+                self.lost.push(Lost { line: self.lines.line(at), name: None, text });
+                Some(self.next_known(at + tag).unwrap_or(self.text.len()))
+            }
+        }
+    }
+
+    /// Where from `at` on something begins, or ends, that stands in every store.
+    fn next_known(&self, at: usize) -> Option<usize> {
+        let starts = [&b"<labels"[..], b"<pools", b"<properties", b"<domain", b"</qubes>"];
+        starts.iter().filter_map(|start| memmem::find(&self.text[at..], start)).min().map(|n| at + n)
+    }
+
+    fn domain(&mut self, at: usize) -> usize {
+        let close = b"</domain>";
+        let rest = &self.text[at + 1..];
+        let next =
+            memmem::find_iter(rest, b"<domain").map(|n| at + 1 + n).find(|n| begins(&self.text[*n..], b"<domain"));
+        let end = memmem::find(rest, close).map(|n| at + 1 + n + close.len());
+        let end = match (end, next) {
+            (Some(end), next) if next.is_none_or(|next| end <= next) => end,
+            (_, next) => {
+                let end = next.unwrap_or(self.text.len());
+                self.lose(at, end, "it is cut off");
+                return end;
+            }
+        };
+        match Tree::of_element(self.text, at..end) {
+            Ok(_) => self.keep_domain(at, end),
+            Err(fault) => {
+                let reason = match fault.locate(self.text) {
+                    FormatError::NotWellFormed { line, column, reason } => {
+                        format!("not well-formed XML at line {line}, column {column}: {reason}")
+                    }
+                    other => other.to_string(),
+                };
+                self.lose(at, end, &reason);
+            }
+        }
+        end
+    }
+
+    /// A domain that was taken already is taken once; another of the same name is left to whoever mends names, but for
+    /// those of a file that was written twice.
+    fn keep_domain(&mut self, at: usize, end: usize) {
+        if self.seen.insert(&self.text[at..end]) {
+            self.domains.push((at, end));
+        }
+    }
+
+    fn lose(&mut self, at: usize, end: usize, why: &str) {
+        let name = name_in(&self.text[at..end]);
+        let whose = name.as_ref().map(|name| format!(" of '{name}'")).unwrap_or_default();
+        let text = format!("the domain{whose} cannot be read: {why}");
+        self.lost.push(Lost { line: self.lines.line(at), name, text });
+    }
+
+    fn section(&mut self, section: Section, at: usize, close: &[u8]) -> usize {
+        let rest = &self.text[at..];
+        let tag = memchr::memchr(b'>', rest).map_or(rest.len(), |n| n + 1);
+        let end = match rest[..tag].ends_with(b"/>") {
+            true => at + tag,
+            false => memmem::find(rest, close).map_or(self.text.len(), |n| at + n + close.len()),
+        };
+        let known = self.sections.iter().any(|(known, _)| *known == section)
+            || self.mended.iter().any(|(known, _)| *known == section);
+        // Those of a cut-off domain would be met here, too: they hold what no system has.
+        let of_a_qube = section == Section::Properties && memmem::find(&self.text[at..end], b"name=\"qid\"").is_some();
+        if known || of_a_qube {
+            return at + tag;
+        }
+        match Tree::of_element(self.text, at..end) {
+            Ok(_) => {
+                self.sections.push((section, (at, end)));
+                end
+            }
+            Err(_) => {
+                let name = String::from_utf8_lossy(&close[2..close.len() - 1]).into_owned();
+                // Not further than where something else begins.
+                let end = self.next_known(at + tag).unwrap_or(end);
+                let items = self.items((at + tag, end), section);
+                let whole = items.len();
+                let items: String = items.iter().map(|item| format!("    {item}\n")).collect();
+                self.mended.push((section, format!("  <{name}>\n{items}  </{name}>\n")));
+                let text = format!("the section <{name}> cannot be read as a whole; {whole} of its items can");
+                self.lost.push(Lost { line: self.lines.line(at), name: None, text });
+                end
+            }
+        }
+    }
+
+    /// The items of a damaged section that are whole.
+    fn items(&self, (start, end): (usize, usize), section: Section) -> Vec<&'a str> {
+        let (open, close): (&[u8], &[u8]) = match section {
+            Section::Labels => (b"<label ", b"</label>"),
+            Section::Pools => (b"<pool ", b"/>"),
+            _ => (b"<property ", b"</property>"),
+        };
+        let text = &self.text[start..end];
+        let whole = |from: usize| {
+            let to = from + memmem::find(&text[from..], close)? + close.len();
+            Tree::of_element(self.text, start + from..start + to).ok()?;
+            std::str::from_utf8(&text[from..to]).ok()
+        };
+        memmem::find_iter(text, open).filter_map(whole).collect()
+    }
+
+    pub fn put_together(self, steps: Vec<Step>) -> Option<Salvage> {
+        if self.domains.is_empty() {
+            return None;
+        }
+        let mut out = Out { bytes: b"<qubes>\n".to_vec(), lines: Vec::new(), line: 2 };
+        let mut steps = steps;
+        for (section, _, _) in HEAD {
+            let whole = self.sections.iter().find(|(known, _)| *known == section);
+            let mended = self.mended.iter().find(|(known, _)| *known == section);
+            match (whole, mended) {
+                (Some((_, span)), _) => out.piece("  ", self.text, *span, &self.lines),
+                (None, Some((_, mended))) => out.text(mended),
+                (None, None) if section == Section::Labels => {
+                    out.text("  <labels>\n");
+                    for (index, color, name) in Label::BUILT_IN {
+                        out.text(&format!("    <label id=\"label-{index}\" color=\"{color}\">{name}</label>\n"));
+                    }
+                    out.text("  </labels>\n");
+                    steps.push(Step {
+                        line: None,
+                        text: "no labels are left".into(),
+                        done: "write those of a new system".into(),
+                    });
+                }
+                (None, None) => {}
+            }
+        }
+        let first = self.domains[0].0;
+        let (before, behind): (Vec<_>, Vec<_>) = self.others.iter().partition(|(start, _)| *start < first);
+        before.iter().for_each(|span| out.piece("  ", self.text, *span, &self.lines));
+        out.text("  <domains>\n");
+        self.domains.iter().for_each(|span| out.piece("    ", self.text, *span, &self.lines));
+        out.text("  </domains>\n");
+        behind.iter().for_each(|span| out.piece("  ", self.text, *span, &self.lines));
+        out.text("</qubes>\n");
+        let mut lost = self.lost;
+        lost.sort_by_key(|lost| lost.line);
+        let salvage = Salvage { bytes: out.bytes, steps, lost, domains: self.domains.len(), lines: Lines(out.lines) };
+        full::outline(&salvage.bytes).is_ok().then_some(salvage)
+    }
+}
+
+/// A text under way with the lines its pieces come from.
+struct Out {
+    bytes: Vec<u8>,
+    lines: Vec<(usize, usize)>,
+    line: usize,
+}
+
+impl Out {
+    fn text(&mut self, text: &str) {
+        self.bytes.extend_from_slice(text.as_bytes());
+        self.line += text.matches('\n').count();
+    }
+
+    fn piece(&mut self, indent: &str, source: &[u8], (start, end): (usize, usize), lines: &LineStarts) {
+        self.lines.push((self.line, lines.line(start)));
+        self.text(indent);
+        let piece = &source[start..end];
+        self.bytes.extend_from_slice(piece);
+        self.line += memchr::memchr_iter(b'\n', piece).count();
+        self.text("\n");
+    }
+}
+
+/// Whether a tag of exactly this name begins here.
+fn begins(text: &[u8], tag: &[u8]) -> bool {
+    text.strip_prefix(tag).is_some_and(|rest| rest.first().is_some_and(|b| is_space(*b) || matches!(b, b'>' | b'/')))
+}
+
+/// The name that stands in a piece of a domain, if one does.
+fn name_in(piece: &[u8]) -> Option<String> {
+    let before = b"<property name=\"name\">";
+    let at = memmem::find(piece, before)? + before.len();
+    let length = memchr::memchr(b'<', &piece[at..])?;
+    let name = std::str::from_utf8(&piece[at..at + length]).ok()?;
+    VmName::from_store(name).ok().map(|name| name.to_string())
+}
