@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crate::sample;
 use crate::table::Row;
-use crate::timing::{Job, alternately, median, quantile};
+use crate::timing::{Job, alternately, median, quantile, sorted};
 use crate::{QUBE, milliseconds, ratio, store_in};
 
 /// The qubes that are changed, each by a writer of its own.
@@ -24,7 +24,7 @@ pub fn reader_beside_writers(tools: &Path) -> io::Result<Row> {
     // /run is in memory wherever a system is up.
     let run = tempfile::Builder::new().prefix("qubes-budget-").tempdir_in("/dev/shm")?;
     let mut reader = Job::new(tools.join("qvm-prefs"), &[QUBE, "netvm"], &store).with_run(run.path());
-    let idle = sorted_times(&mut reader, READS)?;
+    let idle = (0..READS).map(|_| reader.run()).collect::<io::Result<Vec<_>>>()?;
 
     let end = AtomicBool::new(false);
     let written = AtomicUsize::new(0);
@@ -50,6 +50,7 @@ pub fn reader_beside_writers(tools: &Path) -> io::Result<Row> {
         }
         crowded
     })?;
+    let crowded = crowded.into_iter().map(sorted).collect::<Vec<_>>();
     let (slowest, bare) = (quantile(&crowded[0], 0.99), quantile(&crowded[1], 0.99));
     Ok(Row {
         what: format!(
@@ -69,10 +70,4 @@ fn write_until(end: &AtomicBool, written: &AtomicUsize, mut writer: Job) -> io::
         written.fetch_add(1, Ordering::Relaxed);
     }
     Ok(())
-}
-
-fn sorted_times(job: &mut Job, count: usize) -> io::Result<Vec<std::time::Duration>> {
-    let mut times = (0..count).map(|_| job.run()).collect::<io::Result<Vec<_>>>()?;
-    times.sort_unstable();
-    Ok(times)
 }

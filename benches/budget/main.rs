@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use table::Row;
-use timing::{Job, alternately, median};
+use timing::{Job, alternately, median, paired};
 
 /// Rounds of each comparison; odd, so that the median was really measured.
 const ROUNDS: usize = 51;
@@ -101,17 +101,17 @@ fn compared_with_xmllint(tools: &Path, store: &Path, unseen: &Path, reference: J
     let mut jobs = vec![reference, Job::new("/bin/true", &[], store), first_look];
     jobs.extend(named.iter().map(|(_, _, job)| job.clone()));
     let times = alternately(&mut jobs, ROUNDS)?;
-    let xmllint = median(&times[0]);
     println!(
         "xmllint --noout: {}; a process that does nothing: {}; `qvm-prefs VM PROP` where nobody has looked before: {}, {:.3} ×\n",
-        milliseconds(xmllint),
+        milliseconds(median(&times[0])),
         milliseconds(median(&times[1])),
         milliseconds(median(&times[2])),
-        ratio(median(&times[2]), xmllint)
+        paired(&times[2], &times[0])
     );
+    let reference = &times[0];
     let rows = named.iter().zip(&times[3..]).map(|((what, limit, _), times)| Row {
         what: (*what).to_string(),
-        measured: ratio(median(times), xmllint),
+        measured: paired(times, reference),
         limit: *limit,
         unit: "×",
         plain: milliseconds(median(times)),
@@ -121,13 +121,13 @@ fn compared_with_xmllint(tools: &Path, store: &Path, unseen: &Path, reference: J
 
 fn growth(tools: &Path, small: &Path, large: &Path) -> io::Result<Row> {
     let times = alternately(&mut [writing(tools, small), writing(tools, large)], ROUNDS)?;
-    let (small, large) = (median(&times[0]), median(&times[1]));
+    let (small, large) = (&times[0], &times[1]);
     Ok(Row {
         what: "the same at 5000 qubes".to_string(),
-        measured: ratio(large, small),
+        measured: paired(large, small),
         limit: 5.0,
         unit: "× the time at 1000",
-        plain: milliseconds(large),
+        plain: milliseconds(median(large)),
     })
 }
 

@@ -1,5 +1,5 @@
 //! Measuring processes beside each other. Ratios, not seconds: each round runs every command once, so that whatever
-//! else the machine does meets all of them alike, and medians are compared.
+//! else the machine does meets all of them alike.
 
 use std::ffi::OsString;
 use std::io;
@@ -136,7 +136,8 @@ pub fn print_usage(words: &[String]) -> ExitCode {
     }
 }
 
-/// Runs the jobs alternately, `rounds` times after one round that does not count, and gives each one's times, sorted.
+/// Runs the jobs alternately, `rounds` times after one round that does not count, and gives each one's times, in the order
+/// of the rounds.
 pub fn alternately(jobs: &mut [Job], rounds: usize) -> io::Result<Vec<Vec<Duration>>> {
     let mut times = vec![Vec::with_capacity(rounds); jobs.len()];
     for round in 0..=rounds {
@@ -147,8 +148,21 @@ pub fn alternately(jobs: &mut [Job], rounds: usize) -> io::Result<Vec<Vec<Durati
             }
         }
     }
-    times.iter_mut().for_each(|t| t.sort_unstable());
     Ok(times)
+}
+
+/// How often a time of `reference` goes into one of `times`: the median over the rounds. A machine that is now fast and now
+/// slow is as fast for both of a round, which medians taken apart would not know.
+pub fn paired(times: &[Duration], reference: &[Duration]) -> f64 {
+    let ratio = |(a, b): (&Duration, &Duration)| a.as_secs_f64() / b.as_secs_f64().max(f64::MIN_POSITIVE);
+    let mut ratios: Vec<f64> = times.iter().zip(reference).map(ratio).collect();
+    ratios.sort_unstable_by(f64::total_cmp);
+    ratios.get(ratios.len() / 2).copied().unwrap_or_default()
+}
+
+pub fn sorted(mut times: Vec<Duration>) -> Vec<Duration> {
+    times.sort_unstable();
+    times
 }
 
 /// The value that `share` of the sorted times do not exceed.
@@ -158,6 +172,6 @@ pub fn quantile(sorted: &[Duration], share: f64) -> Duration {
     sorted.get(position.min(last)).copied().unwrap_or_default()
 }
 
-pub fn median(sorted: &[Duration]) -> Duration {
-    quantile(sorted, 0.5)
+pub fn median(times: &[Duration]) -> Duration {
+    quantile(&sorted(times.to_vec()), 0.5)
 }

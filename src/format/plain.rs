@@ -130,7 +130,8 @@ impl<'a> Cursor<'a> {
         match piece.odd {
             None => Some(Cow::Borrowed(letters)),
             // All other bytes of a plain domain are looked at one by one.
-            Some(_) if letters.bytes().any(is_control) => None,
+            // Without a way out in between, many are looked at together.
+            Some(_) if letters.bytes().fold(false, |found, b| found | is_control(b)) => None,
             Some(place) => decode(letters, place),
         }
     }

@@ -100,14 +100,10 @@ fn number(digits: &[u8], base: u32) -> Option<char> {
 /// The value that stands as `text` in the file: references resolved, line ends and attribute blanks normalised.
 /// `None` when a reference means nothing.
 pub(crate) fn decode(text: &str, place: Place) -> Option<Cow<'_, str>> {
-    let next = |text: &str| {
-        let (bytes, is_special) = (text.as_bytes(), |b: u8| b == b'&' || (b < b' ' && normalised(b, place)));
-        // Nearly all of a text is nothing of that kind.
-        let mut at = ordinary(bytes, b'&', b'&');
-        while at < bytes.len() && !is_special(bytes[at]) {
-            at += 1 + ordinary(&bytes[at + 1..], b'&', b'&');
-        }
-        (at < bytes.len()).then_some(at)
+    // Where the next stands that is not itself.
+    let next = |text: &str| match place {
+        Place::Text => memchr::memchr2(b'&', b'\r', text.as_bytes()),
+        Place::Attribute => text.bytes().position(|b| matches!(b, b'&' | b'\r' | b'\n' | b'\t')),
     };
     let Some(first) = next(text) else { return Some(Cow::Borrowed(text)) };
     let mut value = String::with_capacity(text.len());
@@ -134,14 +130,6 @@ pub(crate) fn decode(text: &str, place: Place) -> Option<Cow<'_, str>> {
     }
     value.push_str(rest);
     Some(Cow::Owned(value))
-}
-
-/// Whether a control character stands for another one in this place.
-fn normalised(byte: u8, place: Place) -> bool {
-    match place {
-        Place::Text => byte == b'\r',
-        Place::Attribute => matches!(byte, b'\r' | b'\n' | b'\t'),
-    }
 }
 
 /// Appends `value` so that [`decode`] gives it back; in the form upstream's writer has. `quote` is the attribute's own
