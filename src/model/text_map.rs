@@ -327,6 +327,26 @@ mod tests {
     }
 
     #[test]
+    fn a_guess_where_an_entry_stands_changes_nothing_of_what_is_found() {
+        let names = ["qid", "rw", "ip", "name", "label", "revisions_to_keep", "a-name-of-more-than-sixteen", "qod"];
+        let map: TextMap = names.iter().enumerate().map(|(at, name)| (*name, at.to_string())).collect();
+        for (at, name) in names.into_iter().enumerate() {
+            let text = at.to_string();
+            for guess in 0..names.len() + 2 {
+                let last = Cell::new(guess);
+                assert_eq!(map.get_near(guess, name), Some(text.as_str()), "{name} near {guess}");
+                assert_eq!(map.get_where_last(&last, Mark::of(name.as_bytes()), name), Some(text.as_str()), "{name}");
+                assert_eq!(last.get(), at, "{name} from {guess}");
+                assert!(map.has_near(guess, name) && !map.has_near(guess, "qad"), "{name} near {guess}");
+            }
+            assert_eq!(map.get_at_end(name), Some(text.as_str()), "{name}");
+        }
+        let other = Mark::of(b"qad");
+        assert_eq!((map.get_near(0, "qad"), map.get_where_last(&Cell::new(0), other, "qad")), (None, None));
+        assert_eq!(TextMap::new().get_at_end("qid"), None);
+    }
+
+    #[test]
     fn a_text_that_is_replaced_for_ever_does_not_grow_the_map() {
         let mut map = TextMap::new();
         for n in 0..10_000 {
