@@ -423,6 +423,8 @@ fn what_somebody_put_beside_the_sections_stays_when_the_root_is_put_right_and_is
     let store = Store::of(&text.replacen("<qubes>", "<qubes version=3>", 1).replacen("</of>", "", 1));
     let ran = store.db(&["repair", "--salvage", "--yes"]);
     assert!(ran.stdout.contains("<wonder>, which no store of this program has, cannot be read"), "{ran:?}");
+    let without = text.replacen(&format!("  {before}\n"), "", 1);
+    assert_eq!((ran.code, store.text()), (0, without), "all the rest is there");
 }
 
 #[test]

@@ -88,7 +88,6 @@ fn own_work(scratch: &Scratch) -> io::Result<Row> {
         times.push(scratch.job("qvm-start", &[qube]).usage()?.processor);
         scratch.run("qvm-kill", &[qube])?;
     }
-    times.sort_unstable();
     Ok(Row {
         what: "work of our own in `qvm-start` (processor time)".to_string(),
         measured: median(&times).as_secs_f64() * 1e3,

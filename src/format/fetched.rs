@@ -8,6 +8,9 @@ use super::stored::Stored;
 use super::tree::Parts;
 use crate::model::SharedText;
 
+/// Bytes that are fetched at once where one domain after the other is looked at.
+const ROOM: usize = 32 << 10;
+
 /// What was fetched last, and memory that one look after the other uses.
 #[derive(Default)]
 pub(super) struct Fetched {
@@ -23,8 +26,8 @@ pub(super) struct Fetched {
 
 impl Fetched {
     /// Fetches the one of `domains` at `position` if it is not there; those behind it as well, where one after the other is
-    /// looked at: as many as have `room`, bytes. Returns whether the store was looked into.
-    pub fn fetch(&mut self, stored: &dyn Stored, domains: &[Span], position: usize, room: usize) -> io::Result<bool> {
+    /// looked at: as many as have [`ROOM`]. Returns whether the store was looked into.
+    pub fn fetch(&mut self, stored: &dyn Stored, domains: &[Span], position: usize) -> io::Result<bool> {
         let span = domains[position];
         let in_turn = position == self.next;
         self.next = position + 1;
@@ -32,7 +35,7 @@ impl Fetched {
         if self.piece.as_ref().is_some_and(has) {
             return Ok(false);
         }
-        let fits = |end: &Span| end.end as usize <= span.start as usize + room && end.start >= span.start;
+        let fits = |end: &Span| end.end as usize <= span.start as usize + ROOM && end.start >= span.start;
         let further = domains[position..].iter().take_while(|s| in_turn && fits(s)).last();
         let range = span.range().start..further.unwrap_or(&span).range().end;
         // Who goes through all of them and looks aside does not have to begin again.

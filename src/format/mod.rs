@@ -13,6 +13,7 @@ mod ahead;
 mod changed;
 mod characters;
 mod contents;
+mod cursor;
 mod damage;
 mod edit;
 mod emit;

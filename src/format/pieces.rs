@@ -36,7 +36,7 @@ pub(super) const HEAD: [(Section, &[u8], &[u8]); 3] = [
 ];
 
 /// Every other element of a store: the parts of a domain whose own tag is gone belong to no one.
-const KNOWN: [&[u8]; 17] = [
+const KNOWN: [&[u8]; 15] = [
     b"qubes",
     b"label",
     b"pool",
@@ -52,8 +52,6 @@ const KNOWN: [&[u8]; 17] = [
     b"option",
     b"volume-config",
     b"volume",
-    b"firewall",
-    b"QubesVmCollection",
 ];
 
 impl<'a> Pieces<'a> {
@@ -94,16 +92,20 @@ impl<'a> Pieces<'a> {
     /// Takes an element that no store of ours has, where it is whole and no part of what is known.
     fn other(&mut self, at: usize) -> Option<usize> {
         let rest = &self.text[at..];
-        let name = rest[1..].split(|b| is_space(*b) || matches!(b, b'>' | b'/')).next().unwrap_or_default();
-        let is_known = name.is_empty() || !name[0].is_ascii_alphabetic() || KNOWN.contains(&name);
-        let tag = memchr::memchr(b'>', rest).filter(|_| !is_known)? + 1;
+        let name = rest[1..].split(|b| is_space(*b) || matches!(b, b'>' | b'/')).next()?;
+        if !name.first()?.is_ascii_alphabetic() || KNOWN.contains(&name) {
+            return None;
+        }
+        let tag = memchr::memchr(b'>', rest)? + 1;
         let close = [b"</", name, b">"].concat();
         let end = match rest[..tag].ends_with(b"/>") {
             true => Some(at + tag),
             false => memmem::find(rest, &close).map(|n| at + n + close.len()),
         };
         let is_whole = |end: &usize| {
-            memmem::find(&self.text[at..*end], b"<domain").is_none() && Tree::of_element(self.text, at..*end).is_ok()
+            // Not one that swallows qubes, for want of an end of its own.
+            memmem::find(&self.text[at + 1..*end], b"<domain").is_none()
+                && Tree::of_element(self.text, at..*end).is_ok()
         };
         match end.filter(is_whole) {
             Some(end) => {
@@ -123,8 +125,8 @@ impl<'a> Pieces<'a> {
 
     /// Where from `at` on something begins, or ends, that stands in every store.
     fn next_known(&self, at: usize) -> Option<usize> {
-        let starts = [&b"<labels"[..], b"<pools", b"<properties", b"<domain", b"</qubes>"];
-        starts.iter().filter_map(|start| memmem::find(&self.text[at..], start)).min().map(|n| at + n)
+        let starts = HEAD.iter().map(|(_, open, _)| *open).chain([&b"<domain"[..], b"</qubes>"]);
+        starts.filter_map(|start| memmem::find(&self.text[at..], start)).min().map(|n| at + n)
     }
 
     fn domain(&mut self, at: usize) -> usize {

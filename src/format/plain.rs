@@ -10,8 +10,8 @@ use std::ops::Range;
 
 use smol_str::SmolStr;
 
-use super::text::{Place, decode, ordinary};
-use super::tree::{is_control, unholdable};
+use super::cursor::{Cursor, Piece};
+use super::tree::unholdable;
 use crate::model::device::{Assignment, DeviceClass};
 use crate::model::text_map::Mark;
 use crate::model::{Class, SharedText, TextMap, Vm, VolumeConfig};
@@ -87,74 +87,7 @@ fn first(seen: &mut bool) -> bool {
     !std::mem::replace(seen, true)
 }
 
-struct Cursor<'a> {
-    file: &'a SharedText,
-    /// The file up to the end of the domain.
-    bytes: &'a [u8],
-    position: usize,
-}
-
-/// A name or a value: where it stands in the file.
-#[derive(Clone, Copy)]
-struct Piece {
-    start: u32,
-    end: u32,
-    /// Where it stands if not all its bytes mean themselves.
-    odd: Option<Place>,
-}
-
 impl<'a> Cursor<'a> {
-    #[inline]
-    fn rest(&self) -> &'a [u8] {
-        self.bytes.get(self.position..).unwrap_or_default()
-    }
-
-    /// The next `length` bytes, which are passed.
-    #[inline]
-    fn piece(&mut self, length: usize, odd: Option<Place>) -> Piece {
-        let start = self.position as u32;
-        self.position += length;
-        Piece { start, end: self.position as u32, odd }
-    }
-
-    /// The letters of a piece.
-    #[inline]
-    fn letters(&self, piece: Piece) -> &'a str {
-        self.file.get(piece.start as usize..piece.end as usize).unwrap_or_default()
-    }
-
-    /// What a piece means.
-    #[inline]
-    fn meaning(&self, piece: Piece) -> Option<Cow<'a, str>> {
-        let letters = self.letters(piece);
-        match piece.odd {
-            None => Some(Cow::Borrowed(letters)),
-            // All other bytes of a plain domain are looked at one by one.
-            // Without a way out in between, many are looked at together.
-            Some(_) if letters.bytes().fold(false, |found, b| found | is_control(b)) => None,
-            Some(place) => decode(letters, place),
-        }
-    }
-
-    /// Goes past `expected` if it stands here.
-    #[inline]
-    fn take<const N: usize>(&mut self, expected: &[u8; N]) -> bool {
-        let found = self.rest().first_chunk() == Some(expected);
-        if found {
-            self.position += N;
-        }
-        found
-    }
-
-    #[inline(always)]
-    fn blanks(&mut self) {
-        // As upstream indents what stands in a section.
-        if self.take(b"\n        ") && self.rest().first() == Some(&b'<') {
-            return;
-        }
-        self.position += self.rest().iter().take_while(|b| matches!(b, b' ' | b'\n' | b'\t')).count();
-    }
-
     /// Past `<domain …>`, whose attributes the index has read.
     fn start_of_domain(&mut self) -> Option<()> {
         self.take(b"<domain").then_some(())?;
@@ -164,44 +97,6 @@ impl<'a> Cursor<'a> {
             self.meaning(value)?;
         }
         Some(())
-    }
-
-    /// Past ` name="value"`.
-    fn attribute(&mut self) -> Option<(Piece, Piece)> {
-        self.take(b" ").then_some(())?;
-        let length = self.rest().iter().take_while(|b| b.is_ascii_lowercase() || matches!(b, b'_' | b'-')).count();
-        let begins = self.rest().first()?.is_ascii_lowercase();
-        let name = self.piece(length, None);
-        (begins && self.take(b"=\"")).then_some(())?;
-        Some((name, self.quoted()?))
-    }
-
-    /// The value up to the closing quote, which is passed.
-    #[inline(always)]
-    fn quoted(&mut self) -> Option<Piece> {
-        let mut length = ordinary(self.rest(), b'"', b'<');
-        let mut odd = None;
-        if self.bytes.get(self.position + length) != Some(&b'"') {
-            odd = Some(Place::Attribute);
-            length += memchr::memchr2(b'"', b'<', self.rest().get(length..)?)?;
-        }
-        let value = self.piece(length, odd);
-        (self.bytes.get(self.position) == Some(&b'"')).then_some(())?;
-        self.position += 1;
-        Some(value)
-    }
-
-    /// The text up to the next tag. A `]` could be part of what must not stand in a text.
-    #[inline(always)]
-    fn text(&mut self) -> Option<Piece> {
-        let mut length = ordinary(self.rest(), b'<', b']');
-        let mut odd = None;
-        if self.bytes.get(self.position + length) != Some(&b'<') {
-            odd = Some(Place::Text);
-            length += memchr::memchr2(b'<', b']', self.rest().get(length..)?)?;
-        }
-        let text = self.piece(length, odd);
-        (self.bytes.get(self.position) != Some(&b']')).then_some(text)
     }
 
     /// `OPEN name">text CLOSE` or `OPEN name"/>`, up to `end`.

@@ -12,12 +12,9 @@ use super::tree::{MAX_DEPTH, Shape, Tree};
 use super::{plain, read, unreadable, whole};
 use crate::model::{DomainSource, Qubes, Vm};
 
-/// Bytes that are fetched at once where one domain after the other is looked at.
-const ROOM: usize = 32 << 10;
-
 pub(super) struct Source {
     stored: Arc<dyn Stored>,
-    domains: Arc<[Span]>,
+    domains: Vec<Span>,
     fetched: RefCell<Fetched>,
     /// The store as somebody has written it in place since it was indexed.
     renewed: OnceCell<Qubes>,
@@ -25,7 +22,7 @@ pub(super) struct Source {
 
 impl Source {
     pub fn new(stored: Arc<dyn Stored>, domains: Vec<Span>) -> Source {
-        Source { stored, domains: domains.into(), fetched: RefCell::default(), renewed: OnceCell::new() }
+        Source { stored, domains, fetched: RefCell::default(), renewed: OnceCell::new() }
     }
 
     /// Whether the store is still what was indexed. Programs of ours never write into a file that is there.
@@ -64,7 +61,7 @@ impl DomainSource for Source {
     fn read(&self, position: usize, vm: &mut Vm) {
         let Some(span) = self.domains.get(position) else { return empty(vm) };
         let mut fetched = self.fetched.borrow_mut();
-        let found = fetched.fetch(&*self.stored, &self.domains, position, ROOM);
+        let found = fetched.fetch(&*self.stored, &self.domains, position);
         if self.renewed.get().is_some() || (!matches!(found, Ok(false)) && !self.is_as_indexed()) {
             match self.renewed.get().and_then(|qubes| qubes.get(vm.name.as_str())) {
                 Some(renewed) => vm.clone_from(renewed),
@@ -92,4 +89,41 @@ fn empty(vm: &mut Vm) {
 fn broken(vm: &mut Vm, text: String) {
     empty(vm);
     vm.diagnoses.push(diagnosis(text));
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::model::{Qubes, Vm};
+
+    const N1000: &[u8] = include_bytes!("../../tests/data/r4/n1000.xml");
+
+    fn looks(qubes: &Qubes, names: &[&str]) -> Vec<Vm> {
+        names.iter().filter_map(|name| qubes.glance(name, Vm::clone)).collect()
+    }
+
+    /// As those see it who ask for one after the other, and keep each.
+    fn asked(bytes: &[u8], names: &[&str]) -> Vec<Vm> {
+        let qubes = crate::format::read(bytes.to_vec()).unwrap();
+        names.iter().filter_map(|name| qubes.get(name).cloned()).collect()
+    }
+
+    #[test]
+    fn a_look_leaves_nothing_of_a_qube_in_the_next_whatever_is_wrong_with_either() {
+        let mut bytes = N1000.to_vec();
+        let mut change = |at: &[u8], by: &[u8]| {
+            let found = memchr::memmem::find(&bytes, at).unwrap();
+            bytes.splice(found..found + at.len(), by.iter().copied());
+        };
+        change(b">300</property>", b" odd=\"1\">300<!-- no --></property>");
+        change(b">500</property>", b">500</property><property name=\"qid\">501</property>");
+        change(b">700</property>", b">700</property><oops/>");
+        let qubes = crate::format::read(bytes.clone()).unwrap();
+        let names: Vec<&str> = qubes.names().map(|name| name.as_str()).collect();
+        assert_eq!(looks(&qubes, &names), asked(&bytes, &names));
+        // Some are kept, some are nobody's, some come twice, and not in order.
+        let again: Vec<&str> =
+            names.iter().rev().copied().chain(["nobody"]).chain(names[..250].iter().copied()).collect();
+        names.iter().step_by(7).for_each(|name| assert!(qubes.get(name).is_some()));
+        assert_eq!(looks(&qubes, &again), asked(&bytes, &again));
+    }
 }
