@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 /// Why another program did not do its work.
 #[derive(Debug, thiserror::Error)]
 pub enum ExecError {
-    #[error("cannot run {program}: {}", crate::error::words_of(source))]
+    #[error("cannot run {program}: {}", crate::fs::errno_text(source))]
     Start { program: String, source: io::Error },
     #[error("{program} did not finish within {seconds} s and was ended")]
     TimedOut { program: String, seconds: u64 },

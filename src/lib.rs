@@ -1,6 +1,7 @@
 //! The dom0 management core of Qubes OS: the collection of qubes, its file, their storage and their life.
 //!
 //! The rooms, from the bottom up (arrows point up this list only; `docs/` tells more):
+//! [`fs`] files, locks and directories,
 //! [`model`] what a Qubes system is, [`format`] qubes.xml, [`store`] the file with its lock, [`hypervisor`] libvirt,
 //! [`storage`] pools and volumes on disk,
 //! [`devices`] what of this machine qubes can be given, [`firewall`] rules of the network, [`lifecycle`] the verbs, [`tools`] one command per file.
@@ -11,6 +12,7 @@ pub mod error;
 pub mod exec;
 pub mod firewall;
 pub mod format;
+pub mod fs;
 pub mod hypervisor;
 pub mod lifecycle;
 pub mod model;

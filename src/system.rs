@@ -37,7 +37,7 @@ pub struct Options {
 /// Why the place to work on cannot be told.
 #[derive(Debug, thiserror::Error)]
 pub enum SystemError {
-    #[error("root directory {path}: {}", crate::error::words_of(source))]
+    #[error("root directory {path}: {}", crate::fs::errno_text(source))]
     Root { path: PathBuf, source: io::Error },
     #[error("{path}: {reason}")]
     Configuration { path: PathBuf, reason: String },
@@ -365,7 +365,7 @@ fn configuration(file: &Path) -> Result<Configuration, SystemError> {
     let text = match fs::read_to_string(file) {
         Ok(text) => text,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Configuration::default()),
-        Err(e) => return Err(SystemError::Configuration { path: file.into(), reason: crate::error::words_of(&e) }),
+        Err(e) => return Err(SystemError::Configuration { path: file.into(), reason: crate::fs::errno_text(&e) }),
     };
     let wrong = |reason: String| SystemError::Configuration { path: file.into(), reason };
     let configuration: Configuration =

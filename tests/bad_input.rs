@@ -127,13 +127,13 @@ impl System {
 
     fn refuse_all(&self, cases: &[(&str, i32, &str)]) {
         for (line, code, words) in cases {
-            self.refuses(&words_of(line), *code, &[words]);
+            self.refuses(&errno_text(line), *code, &[words]);
         }
     }
 }
 
 /// A command line as words; `''` is an empty one.
-fn words_of(line: &str) -> Vec<&str> {
+fn errno_text(line: &str) -> Vec<&str> {
     line.split_whitespace().map(|w| if w == "''" { "" } else { w }).collect()
 }
 
@@ -178,7 +178,7 @@ fn refused_by_all(system: &System, reason: &str) {
     let file = system.store().display().to_string();
     for line in ALL_KINDS {
         if line != "qubes-recover" || system.store().exists() {
-            system.refuses(&words_of(line), 1, &[&file, reason]);
+            system.refuses(&errno_text(line), 1, &[&file, reason]);
         }
     }
 }
@@ -190,7 +190,7 @@ fn refused_cheaply(system: &mut System, what: &str, content: &[u8], reason: &str
     let file = system.store().display().to_string();
     for line in ["qvm-ls", "qvm-prefs work memory 300"] {
         eprintln!("{what}: {line}");
-        system.refuses(&words_of(line), 1, &[&file, reason]);
+        system.refuses(&errno_text(line), 1, &[&file, reason]);
     }
     system.within.clear();
 }
@@ -401,7 +401,7 @@ fn a_directory_that_may_not_be_written() {
     let tools = tempfile::tempdir().unwrap();
     fs::set_permissions(tools.path(), fs::Permissions::from_mode(0o755)).unwrap();
     for line in ALL_KINDS.iter().chain(&["qubes-create"]) {
-        let tool = words_of(line)[0];
+        let tool = errno_text(line)[0];
         let there = tools.path().join(tool);
         if !there.exists() {
             fs::hard_link(binary(tool), &there).or_else(|_| fs::copy(binary(tool), &there).map(drop)).unwrap();
@@ -414,7 +414,7 @@ fn a_directory_that_may_not_be_written() {
 
     // As it was made: others see nothing.
     for line in ALL_KINDS.iter().filter(|l| **l != "qubes-recover") {
-        system.refuses(&words_of(line), 1, &[&store, "Permission denied"]);
+        system.refuses(&errno_text(line), 1, &[&store, "Permission denied"]);
     }
     system.refuses(&["qubes-create"], 1, &["/var/lib/qubes", "Permission denied"]);
 

@@ -10,7 +10,7 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use qubes::store::file_lock::{Exclusivity, lock_within};
+use qubes::fs::file_lock::{Exclusivity, lock_within};
 use small_system::{SmallSystem, sample, stored};
 
 /// A file that nobody has written to for two minutes.

@@ -9,7 +9,7 @@ use nix::libc::{ENOMEDIUM, ENXIO, O_EXCL};
 use nix::sys::stat::{major, minor};
 
 use super::DeviceError;
-use crate::error::words_of;
+use crate::fs::errno_text;
 
 /// A block device of dom0 that is there and that nobody in dom0 uses.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,9 +41,9 @@ pub fn free_device(port: &str) -> Result<FreeDevice, DeviceError> {
     let node = match fs::canonicalize(node_of(port)?) {
         Ok(node) => node,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(DeviceError::Missing),
-        Err(error) => return Err(DeviceError::Io(words_of(&error))),
+        Err(error) => return Err(DeviceError::Io(errno_text(&error))),
     };
-    let failed = |error: io::Error| DeviceError::Io(words_of(&error));
+    let failed = |error: io::Error| DeviceError::Io(errno_text(&error));
     let metadata = fs::metadata(&node).map_err(failed)?;
     if !metadata.file_type().is_block_device() {
         return Err(DeviceError::NoBlockDevice(node.display().to_string()));

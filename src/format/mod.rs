@@ -169,7 +169,7 @@ fn whole(stored: &dyn Stored) -> Result<Vec<u8>, FormatError> {
 }
 
 fn unreadable(error: std::io::Error) -> FormatError {
-    FormatError::Unreadable { reason: crate::error::words_of(&error) }
+    FormatError::Unreadable { reason: crate::fs::errno_text(&error) }
 }
 
 /// The bytes of a file that does not exist yet, in the form upstream writes.

@@ -5,8 +5,8 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::symlink;
 
+use crate::fs::replace::{directory_of, sync_directory};
 use crate::model::{Effect, Facts, VmName};
-use crate::store::replace::{directory_of, sync_directory};
 
 use super::{LifecycleError, Session};
 

@@ -7,9 +7,9 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::Path;
 
+use crate::fs::replace::{Access, replace};
 use crate::model::{Class, CloneQube, NotCloned, Qubes, Vm, VmName, VolumeError};
 use crate::storage::{Committed, CopyWatcher, Drivers, Kind, StorageError, VmStorage, Volume};
-use crate::store::replace::{Access, replace};
 
 use super::create::FILES;
 use super::settle::Settled;
@@ -115,7 +115,7 @@ impl Session {
             match copied {
                 Ok(()) => {}
                 Err(error) if ignore_errors => {
-                    left_out.push(format!("Failed to copy {}: {}", from.display(), crate::error::words_of(&error)));
+                    left_out.push(format!("Failed to copy {}: {}", from.display(), crate::fs::errno_text(&error)));
                 }
                 Err(source) => {
                     return Err(LifecycleError::Io { what: format!("copying {}", from.display()), source });

@@ -6,6 +6,7 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use crate::fs::replace::Access;
 use crate::hypervisor::description::{
     Accelerator, BlockDevice, DomainDescription, HostDescription, Kernel, Net, disks_of_volumes,
 };
@@ -15,7 +16,6 @@ use crate::hypervisor::uri::Family;
 use crate::hypervisor::xml::Templates;
 use crate::model::{Facts, PropertyError, Qubes, VirtMode, Vm, VmName};
 use crate::storage::VmStorage;
-use crate::store::replace::Access;
 
 use super::kernel_line::kernel_line;
 use super::{LifecycleError, Session};

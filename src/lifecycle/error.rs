@@ -107,6 +107,6 @@ pub enum LifecycleError {
     Package(String),
     #[error("{0}")]
     Dom0(&'static str),
-    #[error("{what}: {}", crate::error::words_of(source))]
+    #[error("{what}: {}", crate::fs::errno_text(source))]
     Io { what: String, source: std::io::Error },
 }

@@ -12,10 +12,10 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::exec::{self, Program};
+use crate::fs::file_lock::{Exclusivity, FileLock};
+use crate::fs::replace::Access;
 use crate::hypervisor::Hypervisor;
 use crate::model::VmName;
-use crate::store::file_lock::{Exclusivity, FileLock};
-use crate::store::replace::Access;
 
 use super::record::Record;
 use super::{LifecycleError, Session};

@@ -19,7 +19,7 @@ impl Session {
             return Err(StoreError::Exists { path: place.file }.into());
         }
         let base = self.system.below_root("/var/lib/qubes");
-        for directory in [base.as_path(), crate::store::replace::directory_of(&place.file)] {
+        for directory in [base.as_path(), crate::fs::replace::directory_of(&place.file)] {
             make_shared_directory(directory, &self.system)?;
         }
         let qubes = new_system(self);

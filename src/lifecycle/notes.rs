@@ -4,9 +4,9 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use crate::fs::replace::{Access, directory_of, replace, sync_directory};
 use crate::model::notes::{MAX_BYTES, displayable};
 use crate::model::{NotesError, Qubes, Vm, VmName};
-use crate::store::replace::{Access, directory_of, replace, sync_directory};
 
 use super::{LifecycleError, Session};
 

@@ -4,9 +4,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::{LifecycleError, Session};
+use crate::fs::file_lock::{Exclusivity, FileLock, FileLockError};
+use crate::fs::replace;
 use crate::model::VmName;
-use crate::store::file_lock::{Exclusivity, FileLock, FileLockError};
-use crate::store::replace;
 use crate::system::System;
 
 /// How long a command waits for another one that works on the same qube. A start on a busy machine takes a while.

@@ -13,9 +13,9 @@ use uuid::Uuid;
 
 use super::LifecycleError;
 use super::recover::Orphan;
-use crate::error::words_of;
+use crate::fs::errno_text;
+use crate::fs::replace::{Access, replace};
 use crate::model::VmName;
-use crate::store::replace::{Access, replace};
 use crate::system::System;
 
 /// How far a start came.
@@ -78,7 +78,7 @@ impl Record {
         match fs::read(&file) {
             Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|e| unusable(e.to_string())),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(e) => Err(unusable(words_of(&e))),
+            Err(e) => Err(unusable(errno_text(&e))),
         }
     }
 

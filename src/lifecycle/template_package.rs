@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use super::root_data::{self, RootData};
 use super::template::TemplateInstalled;
 use super::{LifecycleError, Session};
+use crate::fs::replace::sync_directory;
 use crate::model::Class;
 use crate::model::volume::directory_of;
-use crate::store::replace::sync_directory;
 
 /// No list or configuration is longer than this.
 const LONGEST: u64 = 64 << 10;

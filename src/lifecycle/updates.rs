@@ -4,8 +4,8 @@
 use std::fs;
 use std::io;
 
+use crate::fs::replace::{Access, directory_of, replace, sync_directory};
 use crate::model::VmName;
-use crate::store::replace::{Access, directory_of, replace, sync_directory};
 
 use super::qube_lock::make_shared_directory;
 use super::{LifecycleError, Session};

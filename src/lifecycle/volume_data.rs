@@ -17,11 +17,11 @@ use super::settle::Settled;
 use super::start::known;
 use super::volumes::refused;
 use super::{LifecycleError, Session};
+use crate::fs::file_lock::{Exclusivity, FileLock, FileLockError};
 use crate::model::VmName;
 use crate::storage::{
     Committed, CopyWatcher, Driver, Kind, Volume, Watched, copy_data_told, dig_holes, write_sparse_told,
 };
-use crate::store::file_lock::{Exclusivity, FileLock, FileLockError};
 
 /// How long a volume that gets new data is to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -14,7 +14,7 @@ use nix::unistd::{Gid, chown};
 use super::clone_range::{Cloned, clone_file};
 use super::sparse_copy::sparse_copy_told;
 use super::{CopyWatcher, Fill, StorageError, Watched};
-use crate::store::replace::{Access, Replacement, directory_of, sync_directory};
+use crate::fs::replace::{Access, Replacement, directory_of, sync_directory};
 
 /// How a copy differs from its original.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

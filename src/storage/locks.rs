@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::StorageError;
 use super::durable::create_directory;
-use crate::store::file_lock::{Exclusivity, FileLock, FileLockError};
+use crate::fs::file_lock::{Exclusivity, FileLock, FileLockError};
 
 /// Where the locks of volumes are and how long to wait for one.
 #[derive(Debug, Clone)]

@@ -43,9 +43,9 @@ pub use sparse_copy::{write_sparse, write_sparse_at, write_sparse_told};
 pub use thin_pool::{ThinPool, thin_pool_of};
 pub use vm_storage::{Disk, Started, VmStorage};
 
+use crate::fs::file_lock::FileLock;
 use crate::model::VmName;
 use crate::model::volume::{ResolvedVolume, VolumeError};
-use crate::store::file_lock::FileLock;
 
 /// What a volume is for: the two flags of `spec/r4-storage.md` §1 as one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -181,7 +181,7 @@ pub enum StorageError {
     Refused(String),
     #[error(transparent)]
     Volumes(#[from] VolumeError),
-    #[error("{what}: {}", crate::error::words_of(source))]
+    #[error("{what}: {}", crate::fs::errno_text(source))]
     Io { what: String, source: io::Error },
 }
 

@@ -9,7 +9,7 @@ use nix::unistd::Gid;
 
 use super::durable::{self, create_directory};
 use super::{StorageError, Volume};
-use crate::store::replace::directory_of;
+use crate::fs::replace::directory_of;
 
 /// The directories in a pool, by the kind of qube: upstream's `dir_path_prefix`.
 const PREFIXES: [&str; 2] = ["appvms", "vm-templates"];

@@ -4,8 +4,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::error::words_of;
 use crate::format::FormatError;
+use crate::fs::errno_text;
 
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -30,11 +30,11 @@ pub enum StoreError {
     #[error("{path} was changed by a program that does not lock it; nothing was written: run the command again")]
     ChangedBehind { path: PathBuf },
     /// The new content is in place: whoever reads finds it.
-    #[error("{path} was saved, but a power loss may take the change back: {}", words_of(source))]
+    #[error("{path} was saved, but a power loss may take the change back: {}", errno_text(source))]
     NotProvenDurable { path: PathBuf, source: io::Error },
     #[error("cannot read {path}: {reason}")]
     Unread { path: PathBuf, reason: String },
-    #[error("cannot {action} {path}: {}", words_of(source))]
+    #[error("cannot {action} {path}: {}", errno_text(source))]
     Io { action: &'static str, path: PathBuf, source: io::Error },
 }
 

@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use jiff::ToSpan;
 use jiff::civil::{Date, DateTime};
 
-use super::litter;
-use super::replace::{Access, make_shared_directory, replace, uninterrupted};
+use crate::fs::replace::{Access, make_shared_directory, replace, uninterrupted};
+use crate::fs::stale_files;
 
 const FORM: &str = "qubes-%Y-%m-%d-%H:%M:%S.xml";
 
@@ -70,7 +70,7 @@ pub fn keep_daily<B: AsRef<[u8]>>(
 /// Copies `bytes`, whatever copies there are.
 pub fn keep(directory: &Path, access: Access, bytes: &[u8], now: DateTime) -> io::Result<PathBuf> {
     uninterrupted(|| make_shared_directory(directory, access.group))?;
-    litter::clear(directory, |target| DateTime::strptime(FORM, target).is_ok());
+    stale_files::clear(directory, |target| DateTime::strptime(FORM, target).is_ok());
     let mut made = now;
     loop {
         let path = directory.join(made.strftime(FORM).to_string());

@@ -1,4 +1,4 @@
-//! The lock on the store: an OFD record lock on qubes.xml itself ([`super::file_lock`]; `docs/locks.md` tells why).
+//! The lock on the store: an OFD record lock on qubes.xml itself ([`crate::fs::file_lock`]; `docs/locks.md` tells why).
 //!
 //! Writers replace the file by renaming, so what a lock was granted on may not be the store any more: then all begins
 //! again.
@@ -13,10 +13,10 @@ use nix::libc;
 use nix::unistd::Gid;
 
 use super::error::StoreError;
-use super::file_lock::{
+use crate::fs::file_lock::{
     Exclusivity, is_locked, lock_in_turn, lock_within, open_or_make, posix_holder, process, try_lock, unlock,
 };
-use super::replace::{Access, make_shared_directory, uninterrupted};
+use crate::fs::replace::{Access, make_shared_directory, uninterrupted};
 
 /// How long to wait for a lock that somebody else holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,13 +5,10 @@
 
 mod content;
 mod error;
-pub mod file_lock;
 pub mod history;
-mod litter;
 mod lock;
 pub mod qubesd;
 mod remark;
-pub mod replace;
 mod transaction;
 mod version;
 

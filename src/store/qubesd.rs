@@ -8,7 +8,7 @@ use std::path::Path;
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
 
-use super::replace::uninterrupted;
+use crate::fs::replace::uninterrupted;
 
 /// Whether somebody listens at a socket. Asked without waiting: a queue that is full has an owner too, and so has a
 /// socket that we may not use. One that a qubesd left behind when it ended has none.

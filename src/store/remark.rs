@@ -14,8 +14,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use nix::unistd::Gid;
 
-use super::replace::{Access, Replacement};
 use super::version::Version;
+use crate::fs::replace::{Access, Replacement};
 
 /// Seconds.
 const REST: i64 = 2;

@@ -16,18 +16,18 @@ use nix::unistd::Gid;
 
 use super::content;
 use super::error::StoreError;
-use super::file_lock::Exclusivity;
 use super::history;
 use super::lock::{HolderNote, Locked, Wait, is_still_at, lock_path, open};
 use super::qubesd;
 use super::remark;
-use super::replace::{Access, uninterrupted};
 use super::version::{Version, set_apart, version_of};
 use crate::format::{self, Bytes, Changed, FormatError, MAX_BYTES, Original};
+use crate::fs::file_lock::Exclusivity;
+use crate::fs::replace::{Access, uninterrupted};
 use crate::model::Qubes;
 
 pub use convert::Companions;
-use new_file::{begin, clear_litter, fill, keep_owner};
+use new_file::{begin, clear_stale_files, fill, keep_owner};
 pub use read::Read;
 pub use restore::Restored;
 use stored_file::{CONTENTS, ReadFrom, StoredFile, original};
@@ -183,7 +183,7 @@ impl Write {
 
     /// Writes a store that does not exist yet.
     fn put_new(place: &StorePlace, bytes: Vec<u8>) -> Result<Write, StoreError> {
-        clear_litter(&place.file);
+        clear_stale_files(&place.file);
         let mut replacement = begin(place)?;
         let lock = fill(&mut replacement, |file| file.write_all(&bytes), &place.file)?;
         let version = version_of(lock.file(), &place.file)?;
@@ -297,7 +297,7 @@ impl Write {
     fn replace(&mut self, put: impl FnOnce(&mut File) -> io::Result<()>) -> Result<Replaced, StoreError> {
         let path = self.place.file.clone();
         // What a kill left behind may be what fills the disk, so it goes first.
-        clear_litter(&path);
+        clear_stale_files(&path);
         let mut replacement = begin(&self.place)?;
         keep_owner(self.lock.file(), replacement.file(), self.place.group)
             .map_err(StoreError::io("keep the owner of", &path))?;

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::error::StoreError;
-use super::replace::uninterrupted;
+use crate::fs::replace::uninterrupted;
 
 /// By what a file can be told from a later state of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

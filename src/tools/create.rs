@@ -11,7 +11,7 @@ use super::failure::{Failure, quoted};
 use super::invocation::Invocation;
 use super::prefs::{find, stored_text};
 use super::progress::Bars;
-use crate::error::words_of;
+use crate::fs::errno_text;
 use crate::lifecycle::volume_data::NewLength;
 use crate::lifecycle::{LifecycleError, Session};
 use crate::model::{Class, CloneQube, NewQube, PoolChoice, PropertyError, Qubes, Scope, VmName};
@@ -237,7 +237,7 @@ enum Wish<'a> {
 
 impl RootImage<'_> {
     fn import(&self, session: &Session, name: &VmName, watcher: &Bars<'_>) -> Result<(), String> {
-        let file = File::open(self.file).map_err(|e| format!("{}: {}", self.file.display(), words_of(&e)))?;
+        let file = File::open(self.file).map_err(|e| format!("{}: {}", self.file.display(), errno_text(&e)))?;
         let imported = session.import_volume(name, "root", &file, NewLength::OfTheData, watcher);
         imported.map_err(|e| e.to_string())?;
         if self.remove {

@@ -34,7 +34,7 @@ impl Failure {
     pub fn of_output(error: &io::Error) -> Failure {
         match error.kind() {
             io::ErrorKind::BrokenPipe => Failure::NobodyReads,
-            _ => Failure::Error(format!("cannot write to standard output: {}", crate::error::words_of(error))),
+            _ => Failure::Error(format!("cannot write to standard output: {}", crate::fs::errno_text(error))),
         }
     }
 }

@@ -124,7 +124,7 @@ fn kept(copy: NamedTempFile, error: &dyn std::fmt::Display) -> Failure {
 
 /// The text of a file; of one that is too long, enough to see that it is.
 fn text_of(file: &Path) -> Result<String, Failure> {
-    let cannot = |error| Failure::error(format!("cannot read {}: {}", file.display(), crate::error::words_of(&error)));
+    let cannot = |error| Failure::error(format!("cannot read {}: {}", file.display(), crate::fs::errno_text(&error)));
     let mut bytes = Vec::new();
     File::open(file).and_then(|f| f.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes)).map_err(cannot)?;
     if bytes.len() > MAX_BYTES {

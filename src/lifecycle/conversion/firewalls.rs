@@ -9,10 +9,10 @@ use jiff::ToSpan;
 
 use crate::firewall::{FILE, MAX_BYTES, Version, closed, from_r3, version};
 use crate::format::{Loss, OldFiles};
+use crate::fs::replace::{Access, make_shared_directory, replace};
 use crate::lifecycle::Session;
 use crate::model::{Class, Qubes, VmName};
 use crate::store::StoreError;
-use crate::store::replace::{Access, make_shared_directory, replace};
 use crate::system::System;
 
 /// A file of rules that is written.
@@ -74,7 +74,7 @@ fn of_qube(session: &Session, qubes: &Qubes, files: &OldFiles, now: u64, losses:
 
 /// A file that may be anything. None where it does not exist; what is larger than any is cut.
 fn content(path: &Path) -> Result<Option<Vec<u8>>, String> {
-    let words = |error: io::Error| crate::error::words_of(&error);
+    let words = |error: io::Error| crate::fs::errno_text(&error);
     match fs::metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(words(error)),

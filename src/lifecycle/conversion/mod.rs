@@ -13,9 +13,9 @@ use uuid::Uuid;
 
 use super::{LifecycleError, Session};
 use crate::format::{Loss, OldFiles, OldPools, Surroundings, old_store};
+use crate::fs::replace::make_shared_directory;
 use crate::model::check::Harm;
 use crate::model::{Class, Facts, Qid, Qubes, Release, Vm, VmName};
-use crate::store::replace::make_shared_directory;
 use crate::store::{Companions, StoreError, Write};
 use crate::system::System;
 

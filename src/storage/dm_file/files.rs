@@ -3,9 +3,9 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use crate::fs::replace::directory_of;
 use crate::storage::volume_files::{base_of, names_in};
 use crate::storage::{StorageError, reflink};
-use crate::store::replace::directory_of;
 
 /// What the names of a volume's files end in beside those that driver file-reflink has too, the longest first.
 const TAILS: [&str; 4] = ["-revert-cow.img", "-cow.img.old", "-revert.img", "-cow.img"];

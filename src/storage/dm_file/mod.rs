@@ -23,7 +23,7 @@ use super::{
     Attachment, Committed, Driver, Fill, Kind, Revision, SharedWatcher, StorageError, Volume, VolumeLocks,
     device_mapper, durable,
 };
-use crate::store::file_lock::FileLock;
+use crate::fs::file_lock::FileLock;
 
 /// One pool of driver `file`.
 #[derive(Debug)]

@@ -19,7 +19,7 @@ use self::command::Lvm;
 use self::names::{Names, revision_of, volume_of};
 use self::report::{LogicalVolume, Report, part};
 use super::{Attachment, Committed, Driver, Fill, Kind, Revision, StorageError, Volume, VolumeLocks};
-use crate::store::file_lock::FileLock;
+use crate::fs::file_lock::FileLock;
 
 /// One pool of driver `lvm_thin`.
 #[derive(Debug)]

@@ -6,10 +6,10 @@ use std::time::SystemTime;
 
 use jiff::Timestamp;
 
+use crate::fs::replace::directory_of;
 use crate::storage::dm_file::is_cow;
 use crate::storage::volume_files::{base_of, names_in};
 use crate::storage::{Revision, StorageError};
-use crate::store::replace::directory_of;
 
 /// Where the files of one volume are: `DIR/VID` and what is appended to it.
 #[derive(Debug, Clone)]

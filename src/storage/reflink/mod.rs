@@ -22,7 +22,7 @@ use super::clone_range::try_reflink;
 use super::durable::{self, Audience, Copy};
 use super::volume_files::{self, exists, look, source_vid};
 use super::{Attachment, Committed, Driver, Fill, Kind, Revision, SharedWatcher, StorageError, Volume, VolumeLocks};
-use crate::store::file_lock::FileLock;
+use crate::fs::file_lock::FileLock;
 
 /// One pool of driver `file-reflink`.
 #[derive(Debug)]

@@ -8,13 +8,13 @@ use std::path::Path;
 use nix::unistd::{Gid, Uid, fchown, geteuid};
 
 use super::{Locked, StoreError, StorePlace};
-use crate::store::file_lock::{Exclusivity, try_lock};
-use crate::store::litter;
-use crate::store::replace::{Access, Replacement, directory_of, uninterrupted};
+use crate::fs::file_lock::{Exclusivity, try_lock};
+use crate::fs::replace::{Access, Replacement, directory_of, uninterrupted};
+use crate::fs::stale_files;
 
 /// Removes what kills have left of earlier saves.
-pub(super) fn clear_litter(path: &Path) {
-    litter::clear(directory_of(path), |target| path.file_name().is_some_and(|name| name == target));
+pub(super) fn clear_stale_files(path: &Path) {
+    stale_files::clear(directory_of(path), |target| path.file_name().is_some_and(|name| name == target));
 }
 
 pub(super) fn begin(place: &StorePlace) -> Result<Replacement, StoreError> {

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use super::stored_file::StoredFile;
 use super::{StorePlace, index, same_file};
+use crate::fs::file_lock::{Exclusivity, try_lock, unlock};
 use crate::model::Qubes;
 use crate::store::error::StoreError;
-use crate::store::file_lock::{Exclusivity, try_lock, unlock};
 use crate::store::lock::{Locked, lock_path, open};
 use crate::store::version::Version;
 

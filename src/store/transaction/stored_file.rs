@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use super::{StoreError, StorePlace, Version, content, lock_path, read_all, refuse_too_large};
-use crate::error::words_of;
 use crate::format::{self, Bytes, FormatError, Original, Stored};
+use crate::fs::errno_text;
+use crate::fs::file_lock::Exclusivity;
 use crate::model::Qubes;
-use crate::store::file_lock::Exclusivity;
 use crate::store::remark::{self, Remark};
 
 /// The remark that says where the domains lie.
@@ -81,7 +81,7 @@ impl Stored for StoredFile {
     fn read_at(&self, piece: &mut [u8], at: usize) -> io::Result<usize> {
         let read = content::read_piece(&self.file, piece, at);
         if let Err(error) = &read {
-            self.failed.get_or_init(|| words_of(error));
+            self.failed.get_or_init(|| errno_text(error));
         }
         read
     }

@@ -19,7 +19,7 @@ pub struct Version {
 pub fn all(session: &Session) -> Result<Vec<Copy>, Failure> {
     let directory = session.system.backup_dir();
     copies(&directory).map_err(|e| {
-        let reason = crate::error::words_of(&e);
+        let reason = crate::fs::errno_text(&e);
         Failure::error(format!("cannot list the copies in {}: {reason}", directory.display()))
     })
 }

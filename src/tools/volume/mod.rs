@@ -10,7 +10,7 @@ use std::os::fd::AsFd;
 
 use clap::{Arg, ArgAction, Command};
 
-use crate::error::words_of;
+use crate::fs::errno_text;
 use crate::lifecycle::volume_data::NewLength;
 use crate::lifecycle::volumes::{Resized, Shrinking};
 use crate::lifecycle::{LifecycleError, Session};
@@ -232,7 +232,7 @@ fn import(call: &Invocation, session: &Session, text: &str, path: &str) -> Resul
         None => NewLength::OfTheData,
         Some(text) => NewLength::Bytes(size::parse(text).ok_or_else(|| said(&format!("Invalid size: {text}.")))?),
     };
-    let failed = |error: io::Error| said(&format!("{path}: {}", words_of(&error)));
+    let failed = |error: io::Error| said(&format!("{path}: {}", errno_text(&error)));
     let file = match path {
         "-" => io::stdin().as_fd().try_clone_to_owned().map(File::from).map_err(failed)?,
         path => File::open(path).map_err(failed)?,

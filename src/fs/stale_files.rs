@@ -14,7 +14,7 @@ use nix::libc;
 use super::file_lock::{Exclusivity, try_lock};
 use super::replace::{RANDOM_LETTERS, TEMPORARY};
 
-/// How long nobody has written to a file before it is litter.
+/// How long nobody has written to a file before it is stale.
 const AGE: Duration = Duration::from_secs(60);
 
 /// Removes what was left behind in `directory` of writing those targets that `is_target` names. What cannot be removed
@@ -23,7 +23,7 @@ pub fn clear(directory: &Path, is_target: impl Fn(&str) -> bool) {
     let Ok(entries) = fs::read_dir(directory) else { return };
     for entry in entries.flatten() {
         let name = entry.file_name();
-        if name.to_str().and_then(target_of).is_some_and(&is_target) && is_litter(&entry.path()) {
+        if name.to_str().and_then(target_of).is_some_and(&is_target) && is_stale(&entry.path()) {
             let _stays = fs::remove_file(entry.path());
         }
     }
@@ -36,7 +36,7 @@ fn target_of(name: &str) -> Option<&str> {
     ours.then_some(target)
 }
 
-fn is_litter(path: &Path) -> bool {
+fn is_stale(path: &Path) -> bool {
     let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
     let Ok(file) = OpenOptions::new().read(true).write(true).custom_flags(flags).open(path) else { return false };
     is_old(&file) && try_lock(&file, Exclusivity::Exclusive).unwrap_or(false)

@@ -192,7 +192,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_replacement_that_fails_leaves_the_old_file_and_no_litter() {
+    fn a_replacement_that_fails_leaves_the_old_file_and_no_temporary_file() {
         let dir = tempfile::tempdir().unwrap();
         let target = dir.path().join("data");
         std::fs::write(&target, "old").unwrap();

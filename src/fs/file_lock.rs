@@ -16,7 +16,7 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::unistd::{Gid, fchown};
 
-use crate::error::words_of;
+use crate::fs::errno_text;
 
 /// Who else may hold a lock of the same file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub enum Exclusivity {
 /// Why a lock was not granted.
 #[derive(Debug, thiserror::Error)]
 pub enum FileLockError {
-    #[error("cannot lock {file}: {}", words_of(source))]
+    #[error("cannot lock {file}: {}", errno_text(source))]
     Io { file: PathBuf, source: io::Error },
     #[error("locked by {holder}")]
     Held { holder: String },
@@ -188,7 +188,7 @@ fn try_portably(file: &File, exclusivity: Exclusivity) -> io::Result<bool> {
 }
 
 /// Opens a lock file, or makes it: 0660 and of `group`.
-pub(super) fn open_or_make(path: &Path, group: Option<Gid>) -> io::Result<File> {
+pub(crate) fn open_or_make(path: &Path, group: Option<Gid>) -> io::Result<File> {
     let open = || OpenOptions::new().read(true).write(true).open(path);
     match open() {
         Err(e) if e.kind() == io::ErrorKind::NotFound => {}

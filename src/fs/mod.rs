@@ -1,0 +1,20 @@
+//! Files, locks and directories. Knows nothing of Qubes.
+//!
+//! [`replace`] is the durable replace, [`file_lock`] the record locks, [`stale_files`] removes
+//! temporary files that a kill left behind.
+
+pub mod file_lock;
+pub mod replace;
+pub mod stale_files;
+
+use std::io;
+
+use nix::errno::Errno;
+
+/// Returns the system's text for an error, without its number and what a library adds to it.
+pub fn errno_text(error: &io::Error) -> String {
+    match error.raw_os_error() {
+        Some(code) => Errno::from_raw(code).desc().to_string(),
+        None => error.to_string().split(" (os error").next().unwrap_or_default().to_string(),
+    }
+}
