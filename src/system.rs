@@ -191,6 +191,11 @@ impl System {
         (self.store == self.below_root(STORE)).then(|| self.below_root("/run/qubesd.sock"))
     }
 
+    /// The system's own store, whichever one this invocation works on.
+    pub fn system_store(&self) -> PathBuf {
+        resolved(self.below_root(STORE))
+    }
+
     /// Whether the store is not the machine's own: then domain names carry [`System::domain_suffix`].
     pub fn is_foreign(&self) -> bool {
         self.foreign

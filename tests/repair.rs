@@ -129,6 +129,7 @@ const CASES: &[Case] = &[
     ),
     ("driver=\"file-reflink\" ", "", "pool-driver", None),
     ("keep=\"1\"/>", "keep=\"1\" ephemeral_volatile=\"False\"/>", "pool-flag", Some("keep=\"1\"/>")),
+    ("dir_path=\"/var/lib/qubes\"", "dir_path=\"/var/lib/x/../qubes\"", "pool-path", None),
     ("keep=\"1\"/>", "keep=\"1\" colour=\"blue\"/>", "pool-option", Some("keep=\"1\"/>")),
     (
         "        <property name=\"label\">black</property>\n      </properties>\n    </domain>\n    <domain id=\"domain-1\"",

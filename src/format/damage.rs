@@ -28,6 +28,14 @@ pub struct Damage {
     pub(super) target: Target,
 }
 
+impl Damage {
+    /// A warning about what only a person can mend, found elsewhere than in the text.
+    pub fn by_hand(line: Option<usize>, qube: Option<VmName>, kind: Kind, text: String, what: &str) -> Damage {
+        let remedy = Remedy::ByHand(what.to_owned());
+        Damage { line, qube, kind, harm: Harm::Misread, text, remedy, target: Target::Text }
+    }
+}
+
 /// What a repair changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Target {

@@ -15,6 +15,7 @@ mod characters;
 mod contents;
 mod cursor;
 mod damage;
+mod domains;
 mod edit;
 mod emit;
 mod error;
@@ -41,6 +42,7 @@ mod writer;
 
 pub use changed::{Changed, Original, Part};
 pub use damage::{Damage, damage};
+pub use domains::every_domain;
 pub use error::FormatError;
 pub(crate) use import::literal::list as device_list;
 pub use import::{Loss, OldFiles, OldPools, OldStore, Surroundings, old_store};
@@ -162,6 +164,14 @@ pub fn write(source: &[u8], qubes: &Qubes) -> Result<Vec<u8>, FormatError> {
         }
     }
     Ok(written)
+}
+
+/// Fetches all of a store that stays where it is.
+///
+/// # Errors
+/// A piece of it cannot be read.
+pub fn fetch_all(stored: &dyn Stored) -> Result<Bytes, FormatError> {
+    whole(stored).map(Bytes::from)
 }
 
 fn whole(stored: &dyn Stored) -> Result<Vec<u8>, FormatError> {

@@ -141,6 +141,16 @@ impl<'a> Tree<'a> {
         })
     }
 
+    /// How many elements were kept.
+    pub fn len(&self) -> usize {
+        self.parts.elements.len()
+    }
+
+    /// An element and everything inside it, in document order.
+    pub fn subtree(&self, id: Id) -> Range<Id> {
+        id..self.parts.elements[id].next as usize
+    }
+
     /// The child elements of one name.
     pub fn children_named<'t>(&'t self, id: Id, name: &'t [u8]) -> impl Iterator<Item = Id> + 't {
         self.children(id).filter(move |c| self.name(*c) == name)

@@ -12,6 +12,7 @@ use crate::model::{Class, CloneQube, NotCloned, Qubes, Vm, VmName, VolumeError};
 use crate::storage::{Committed, CopyWatcher, Drivers, Kind, StorageError, VmStorage, Volume};
 
 use super::create::FILES;
+use super::images::ExistingImages;
 use super::settle::Settled;
 use super::{LifecycleError, Session};
 
@@ -32,6 +33,20 @@ impl Session {
     /// # Errors
     /// There is no such source, the wish breaks a rule, or something could not be copied: there is no clone then.
     pub fn clone_qube(&self, wish: &CloneQube<'_>, watcher: &dyn CopyWatcher) -> Result<Cloned, LifecycleError> {
+        self.clone_over(wish, ExistingImages::Refuse, watcher)
+    }
+
+    /// Clones a qube where images may lie already that no qube of the store means. They cannot be
+    /// adopted: the clone has its source's data.
+    ///
+    /// # Errors
+    /// As [`Session::clone_qube`].
+    pub fn clone_over(
+        &self,
+        wish: &CloneQube<'_>,
+        existing: ExistingImages,
+        watcher: &dyn CopyWatcher,
+    ) -> Result<Cloned, LifecycleError> {
         let plan_on = |qubes: &Qubes| qubes.plan_clone(wish, self, &mut |below| fastrand::u16(..below));
         let missing = || LifecycleError::NoSuchQube(wish.source.to_string());
         let class: Class = match wish.class {
@@ -58,7 +73,7 @@ impl Session {
             files_left_out.replace(self.copy_files(&source, &FILES, directory, wish.ignore_errors)?);
             Ok(())
         };
-        self.bring_into_being(&clone.name, &class, &plan, &make)?;
+        self.bring_into_being(&clone.name, &class, (existing, &[]), &plan, &make)?;
         let (effects, settings) = decided.into_inner();
         let mut left_out: Vec<String> = settings.iter().map(NotCloned::to_string).collect();
         left_out.extend(files_left_out.into_inner());

@@ -1,5 +1,5 @@
 //! Creating a qube: volumes first, under the name's lock, saved last. A crash leaves orphan volumes at worst, and the
-//! next creation of the name clears them.
+//! next creation of the name clears them: it knows them by a note ([`super::images::leftovers`]).
 
 use std::fs;
 use std::io;
@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::model::volume::directory_of;
 use crate::model::{Class, CloneQube, NewQube, Qubes, Vm, VmName};
 
+use super::images::ExistingImages;
 use super::{LifecycleError, Session};
 use crate::storage::VmStorage;
 
@@ -20,21 +21,37 @@ pub(super) type Make<'a> = &'a dyn Fn(&VmStorage, &Path) -> Result<(), Lifecycle
 impl Session {
     /// Creates a qube with its volumes and its directory; returns its name.
     pub fn create(&self, new: &NewQube<'_>) -> Result<VmName, LifecycleError> {
-        self.create_numbered(new, None)
+        self.create_numbered(new, None, ExistingImages::Refuse)
+    }
+
+    /// Creates a qube where images may lie already that no qube of the store means.
+    ///
+    /// # Errors
+    /// As [`Session::create`].
+    pub fn create_over(&self, new: &NewQube<'_>, existing: ExistingImages) -> Result<VmName, LifecycleError> {
+        self.create_numbered(new, None, existing)
     }
 
     /// The store as it would be after this creation, and the new qube's name; nothing is made and nothing saved.
     ///
     /// # Errors
     /// As [`Session::create`], as far as the store tells.
-    pub fn try_to_create(&self, new: &NewQube<'_>) -> Result<(Qubes, VmName), LifecycleError> {
+    pub fn try_to_create(
+        &self,
+        new: &NewQube<'_>,
+        existing: ExistingImages,
+    ) -> Result<(Qubes, VmName), LifecycleError> {
         let mut qubes = self.read_for_creation(&new.class)?;
         let vm = qubes.plan_new(new, self, &mut |below| fastrand::u16(..below))?;
-        self.with_new(&mut qubes, vm).map(|name| (qubes, name))
+        self.with_new(&mut qubes, vm, existing).map(|name| (qubes, name))
     }
 
     /// The same for a clone.
-    pub fn try_to_clone(&self, wish: &CloneQube<'_>) -> Result<(Qubes, VmName), LifecycleError> {
+    pub fn try_to_clone(
+        &self,
+        wish: &CloneQube<'_>,
+        existing: ExistingImages,
+    ) -> Result<(Qubes, VmName), LifecycleError> {
         let class = match wish.class {
             Some(class) => class.clone(),
             None => {
@@ -44,23 +61,26 @@ impl Session {
         };
         let mut qubes = self.read_for_creation(&class)?;
         let vm = qubes.plan_clone(wish, self, &mut |below| fastrand::u16(..below))?.vm;
-        self.with_new(&mut qubes, vm).map(|name| (qubes, name))
+        self.with_new(&mut qubes, vm, existing).map(|name| (qubes, name))
     }
 
-    fn with_new(&self, qubes: &mut Qubes, vm: Vm) -> Result<VmName, LifecycleError> {
-        // Its pools have to be there, too.
-        VmStorage::of(&self.system, qubes, &vm, self)?;
+    fn with_new(&self, qubes: &mut Qubes, vm: Vm, existing: ExistingImages) -> Result<VmName, LifecycleError> {
+        // Its pools have to be there, too, and its images be nobody else's.
+        let storage = VmStorage::of(&self.system, qubes, &vm, self)?;
+        let adopted = self.names_to_adopt(&storage, existing)?;
+        self.check_images(qubes, &vm, &storage, existing, &adopted)?;
         let name = vm.name.clone();
         qubes.add(vm).map_err(|vm| crate::model::CreationError::Exists(vm.name.to_string()))?;
         Ok(name)
     }
 
-    /// Makes a qube of this name as `plan` says: what `make` makes first, saved last. After a failure nothing of it is
-    /// there.
+    /// Makes a qube of this name as `plan` says: what `make` makes first, saved last. After a
+    /// failure nothing of it is there but the volumes `adopted`, whose images were there before.
     pub(super) fn bring_into_being(
         &self,
         name: &VmName,
         class: &Class,
+        (existing, adopted): (ExistingImages, &[String]),
         plan: Plan<'_>,
         make: Make<'_>,
     ) -> Result<(), LifecycleError> {
@@ -68,10 +88,11 @@ impl Session {
         let qubes = self.read_for_creation(class)?;
         let planned = plan(&qubes)?;
         let storage = VmStorage::of(&self.system, &qubes, &planned, self)?;
+        let prepared = self.prepare_images(&qubes, &planned, &storage, existing, adopted)?;
         drop(qubes);
         let directory = self.directory(&planned);
         clear_files(&directory)?;
-        let added = self.make_directory(&planned).and_then(|()| make(&storage, &directory)).and_then(|()| {
+        let added = make(&storage, &directory).and_then(|()| {
             let mut write = self.write()?;
             if class.is_local_guest() {
                 write.choose_kernel(self);
@@ -83,14 +104,19 @@ impl Session {
             }
             write.add(vm).map_err(|vm| crate::model::CreationError::Exists(vm.name.to_string()))?;
             write.save()?;
+            drop(write);
+            prepared.forget();
             Ok(())
         });
         // Once it was saved the qube is there: its volumes are not taken from it.
         let was_saved = |error: &LifecycleError| matches!(error, LifecycleError::Store(store) if store.was_saved());
         if added.as_ref().is_err_and(|error| !was_saved(error)) {
-            // The error that counts is the first; what cannot be removed is an orphan that the next creation clears.
+            // The error that counts is the first; what cannot be removed the next creation clears,
+            // or tells of.
             let _leftovers = clear_files(&directory);
-            let _orphans = storage.remove();
+            if storage.without(adopted).remove(&prepared.owners).is_ok() {
+                prepared.forget();
+            }
             let _not_empty = fs::remove_dir(&directory);
         }
         added
@@ -110,7 +136,7 @@ impl Session {
         self.system.below_root("/var/lib/qubes").join(directory_of(&vm.class)).join(vm.name.as_str())
     }
 
-    fn make_directory(&self, vm: &Vm) -> Result<(), LifecycleError> {
+    pub(super) fn make_directory(&self, vm: &Vm) -> Result<(), LifecycleError> {
         if !vm.class.is_local_guest() {
             return Ok(());
         }

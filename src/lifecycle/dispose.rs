@@ -1,6 +1,6 @@
 //! Disposables: made from a template of their own, gone when they stop (`spec/r4-features.md` §9).
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fs;
 use std::io;
 
@@ -12,6 +12,7 @@ use crate::model::{Class, CreationError, NewQube, PoolChoice, Qubes, RemovalErro
 use crate::storage::pools::driver_of;
 use crate::storage::{VmStorage, Volume};
 
+use super::images::ExistingImages;
 use super::qube_lock::QubeLock;
 use super::record::{Phase, Record};
 use super::recover::Orphan;
@@ -46,7 +47,7 @@ impl Session {
                 created_by: VmName::DOM0,
                 auto_cleanup: true,
             };
-            match self.create_numbered(&new, Some(number)) {
+            match self.create_numbered(&new, Some(number), ExistingImages::Refuse) {
                 Err(error @ LifecycleError::Creation(CreationError::Exists(_))) => last = error,
                 other => return other,
             }
@@ -55,12 +56,25 @@ impl Session {
     }
 
     /// As [`Session::create`], with this number if it is a disposable.
-    pub(super) fn create_numbered(&self, new: &NewQube<'_>, dispid: Option<u16>) -> Result<VmName, LifecycleError> {
+    pub(super) fn create_numbered(
+        &self,
+        new: &NewQube<'_>,
+        dispid: Option<u16>,
+        existing: ExistingImages,
+    ) -> Result<VmName, LifecycleError> {
         // It is decided several times, and has to be the same each time.
         let first = Cell::new(dispid);
+        // What lies there is as large as it is.
+        let adopted: RefCell<Vec<(String, u64)>> = RefCell::default();
         let plan = |qubes: &Qubes| {
             let next = Cell::new(first.get());
-            let vm = qubes.plan_new(new, self, &mut |below| next.take().unwrap_or_else(|| fastrand::u16(..below)))?;
+            let mut vm =
+                qubes.plan_new(new, self, &mut |below| next.take().unwrap_or_else(|| fastrand::u16(..below)))?;
+            for (name, size) in &*adopted.borrow() {
+                for volume in vm.volumes.iter_mut().filter(|volume| volume.name() == name) {
+                    volume.attributes.set("size", &size.to_string());
+                }
+            }
             first.set(vm.properties.get("dispid").and_then(|id| id.parse().ok()).or(first.get()));
             if dispid.is_some() && first.get() != dispid {
                 return Err(CreationError::Exists(new.name.to_string()).into());
@@ -72,9 +86,14 @@ impl Session {
         let planned = plan(&qubes)?;
         let template = qubes.template(&planned)?.filter(|_| new.class == Class::DispVM).cloned();
         self.convert_if_old(&qubes)?;
+        if existing == ExistingImages::Adopt {
+            let storage = VmStorage::of(&self.system, &qubes, &planned, self)?;
+            adopted.replace(self.adoptable(&storage)?);
+        }
         drop(qubes);
-        self.bring_into_being(&planned.name, &new.class, &plan, &|storage, directory| {
-            storage.create()?;
+        let names: Vec<String> = adopted.borrow().iter().map(|(name, _)| name.clone()).collect();
+        self.bring_into_being(&planned.name, &new.class, (existing, &names), &plan, &|storage, directory| {
+            storage.adopt_or_create(&names)?;
             // A disposable may reach what its template may.
             template
                 .iter()
@@ -118,20 +137,13 @@ impl Session {
             Err(error) => return Err(error.into()),
         }
         let qubes = self.read()?;
-        let is_anybodys = |orphan: &Orphan| {
-            let of = |vm: &Vm| {
-                vm.volumes.iter().any(|volume| {
-                    volume.attributes.get("pool") == Some(&orphan.pool)
-                        && volume.attributes.get("vid") == Some(&orphan.vid)
-                })
-            };
-            qubes.iter().any(of)
-        };
-        for orphan in record.volumes.iter().filter(|orphan| !is_anybodys(orphan)) {
+        let owners = self.image_owners()?;
+        for orphan in &record.volumes {
             let Some(pool) = qubes.pools.get(&orphan.pool).filter(|pool| pool.driver() != "linux-kernel") else {
                 continue;
             };
-            driver_of(&self.system, pool)?.remove(&Volume::orphan(&orphan.pool, &orphan.vid))?;
+            let driver = driver_of(&self.system, pool)?;
+            self.remove_unowned(&*driver, &Volume::orphan(&orphan.pool, &orphan.vid), &owners)?;
         }
         let directory = self.system.below_root("/var/lib/qubes").join(directory_of(&Class::DispVM)).join(name.as_str());
         match fs::remove_dir_all(&directory) {
@@ -191,7 +203,7 @@ impl Session {
     ///
     /// # Errors
     /// There is a qube of that name that is no AppVM of this template.
-    pub fn make_default_dispvm(&self, template: &str) -> Result<VmName, LifecycleError> {
+    pub fn make_default_dispvm(&self, template: &str, images: ExistingImages) -> Result<VmName, LifecycleError> {
         let name = format!("{template}-dvm");
         let qubes = self.read()?;
         let existing = match qubes.get(&name) {
@@ -204,16 +216,19 @@ impl Session {
         drop(qubes);
         let name = match existing {
             Some(name) => name,
-            None => self.create(&NewQube {
-                class: Class::AppVM,
-                name: &name,
-                label: "gray",
-                template: Some(template),
-                pools: PoolChoice::default(),
-                uuid: Uuid::new_v4(),
-                created_by: VmName::DOM0,
-                auto_cleanup: false,
-            })?,
+            None => self.create_over(
+                &NewQube {
+                    class: Class::AppVM,
+                    name: &name,
+                    label: "gray",
+                    template: Some(template),
+                    pools: PoolChoice::default(),
+                    uuid: Uuid::new_v4(),
+                    created_by: VmName::DOM0,
+                    auto_cleanup: false,
+                },
+                images,
+            )?,
         };
         self.set_property(&name, "template_for_dispvms", "True")?;
         self.set_feature(&name, "appmenus-dispvm", "1")?;

@@ -45,6 +45,22 @@ pub enum LifecycleError {
     NoRevision,
     #[error("{volume}: nothing was imported: {reason}")]
     NotImported { volume: String, reason: String },
+    /// Whatever is done to the one volume would be done to the other.
+    #[error(
+        "cannot {verb}: volume {volume} has the image of volume {owner}; qubes-db check tells what is \
+         wrong with the store"
+    )]
+    ImageOwned { verb: String, volume: String, owner: String },
+    #[error(
+        "cannot remove orphans: {reason}, so what looks like an orphan may be its image; qubes-db check \
+         tells how to mend the store"
+    )]
+    OrphansUnknown { reason: String },
+    #[error(
+        "cannot create {qube}: {image} holds data, and no qube of the store means it: qvm-create \
+         --adopt-existing takes the images over, --discard-existing deletes them"
+    )]
+    ImageHoldsData { qube: VmName, image: String },
     #[error(transparent)]
     Notes(#[from] crate::model::NotesError),
     #[error("the notes of {qube} were changed by somebody else meanwhile")]

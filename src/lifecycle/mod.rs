@@ -15,6 +15,7 @@ pub mod dispose;
 pub mod drive;
 pub mod error;
 pub mod image_archive;
+pub mod images;
 mod kernel_line;
 pub mod monitor;
 mod new_system;

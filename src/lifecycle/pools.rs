@@ -3,9 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use super::{LifecycleError, Session};
-use crate::model::{NewPool, Pool, PoolDriver, PoolError, Qubes};
+use crate::format::every_domain;
+use crate::model::{NewPool, Pool, PoolDriver, PoolError, PoolUse, Qubes};
 use crate::storage::fullness::{self, Room};
+use crate::storage::overlap::overlap;
 use crate::storage::{StorageError, driver_of, thin_pool_of};
+use crate::store::{StoreError, read_bytes};
 
 impl Session {
     /// Prepares the place of a new pool and adds it.
@@ -16,12 +19,44 @@ impl Session {
         let qubes = self.read()?;
         // Asked before anything is made, so that a wish that breaks a rule touches nothing.
         let pool = qubes.plan_pool(new, self)?;
+        let driver = driver_of(&self.system, &pool)?;
+        self.refuse_overlap(&qubes, &pool)?;
         self.convert_if_old(&qubes)?;
         drop(qubes);
-        driver_of(&self.system, &pool)?.setup()?;
+        driver.setup()?;
         let mut write = self.write()?;
+        // Another one may have been added meanwhile.
+        self.refuse_overlap(&write, &pool)?;
         write.add_pool(pool)?;
         write.save()?;
+        Ok(())
+    }
+
+    /// An error where the pool would have an image in common with one that is there.
+    fn refuse_overlap(&self, qubes: &Qubes, pool: &Pool) -> Result<(), LifecycleError> {
+        for other in qubes.pools.iter() {
+            if let Some(how) = overlap(pool, other, &self.system)? {
+                return Err(PoolError::Overlaps(how).into());
+            }
+        }
+        Ok(())
+    }
+
+    /// An error where a domain that is not among the qubes, because it cannot be used, has a volume
+    /// in one of these pools.
+    fn refuse_hidden_uses(&self, names: &[&str]) -> Result<(), LifecycleError> {
+        let file = self.system.store_file();
+        let failed = |source| StoreError::Format { path: file.to_path_buf(), source };
+        let domains = every_domain(&read_bytes(file)?).map_err(failed)?;
+        for domain in domains.iter().filter(|domain| domain.usable.is_none()) {
+            for volume in &domain.volumes {
+                let Some(pool) = volume.get("pool").filter(|pool| names.contains(pool)) else { continue };
+                let vm = format!("the domain at line {}", domain.line);
+                let volume = volume.get("name").unwrap_or_default().to_owned();
+                let uses = vec![PoolUse::Volume { vm, volume }];
+                return Err(PoolError::InUse { pool: pool.to_owned(), uses }.into());
+            }
+        }
         Ok(())
     }
 
@@ -32,6 +67,7 @@ impl Session {
     pub fn remove_pools(&self, names: &[&str]) -> Result<(), LifecycleError> {
         let mut write = self.write()?;
         write.remove_pools(names, self)?;
+        self.refuse_hidden_uses(names)?;
         write.save()?;
         Ok(())
     }

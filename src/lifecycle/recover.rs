@@ -5,8 +5,9 @@ use std::collections::HashSet;
 use serde::{Deserialize, Serialize};
 
 use crate::model::VmName;
-use crate::storage::Volume;
+use crate::storage::identity::ImageIdentity;
 use crate::storage::pools::driver_of;
+use crate::storage::{Driver, ImageOwners, StorageError, Volume};
 
 use super::settle::Settled;
 use super::{LifecycleError, Session, record};
@@ -17,6 +18,25 @@ use crate::storage::VmStorage;
 pub struct Orphan {
     pub pool: String,
     pub vid: String,
+}
+
+/// An orphan with its images on disk.
+#[derive(Debug, Clone)]
+pub struct FoundOrphan {
+    pub orphan: Orphan,
+    /// The files or logical volumes that belong to no qube.
+    pub images: Vec<String>,
+}
+
+/// The orphans of all pools.
+#[derive(Debug, Default)]
+pub struct Orphans {
+    pub orphans: Vec<FoundOrphan>,
+    /// Why some pools could not be looked at, in words.
+    pub unlisted: Vec<String>,
+    /// Volumes of the store of which nobody can tell where their images are, in words. While
+    /// there are any, what looks like an orphan may be theirs.
+    pub hidden: Vec<String>,
 }
 
 /// What recovery did for one qube, or why it could not.
@@ -55,47 +75,68 @@ impl Session {
         Ok(names.into_iter().map(settle).collect())
     }
 
-    /// The volumes that no qube of the store knows, in pools that can list theirs; and why others cannot, in words.
-    pub fn orphans(&self) -> Result<(Vec<Orphan>, Vec<String>), LifecycleError> {
+    /// The volumes in pools that no volume of any domain of the store means, told by their images
+    /// and not by the texts that name them.
+    ///
+    /// # Errors
+    /// The store cannot be read as a whole.
+    pub fn orphans(&self) -> Result<Orphans, LifecycleError> {
         let qubes = self.read()?;
         self.refuse_old(&qubes)?;
-        let mut known = HashSet::new();
-        for vm in qubes.iter() {
-            known.extend(
-                vm.volumes.iter().filter_map(|v| {
-                    Some((v.attributes.get("pool")?.to_string(), v.attributes.get("vid")?.to_string()))
-                }),
-            );
-        }
-        let (mut orphans, mut unlisted) = (Vec::new(), Vec::new());
+        let owners = self.image_owners_of(&qubes)?;
+        let mut found = Orphans { hidden: owners.untold.clone(), ..Orphans::default() };
+        // Two pools over one directory list the same images.
+        let mut seen = HashSet::new();
         for pool in qubes.pools.iter().filter(|p| p.driver() != "linux-kernel") {
             let Ok(driver) = driver_of(&self.system, pool) else { continue };
-            let vids = match driver.volumes() {
-                Ok(vids) => vids,
-                Err(error) => {
-                    unlisted.push(format!("pool {}: {error}", pool.name()));
-                    continue;
-                }
-            };
-            let of_pool = |vid: String| Orphan { pool: pool.name().to_string(), vid };
-            let in_pool = vids.into_iter().map(of_pool);
-            orphans.extend(in_pool.filter(|o| !known.contains(&(o.pool.clone(), o.vid.clone()))));
+            let in_pool = self.orphans_in(pool.name(), &*driver, &owners, &mut seen);
+            match in_pool {
+                Ok(orphans) => found.orphans.extend(orphans),
+                Err(error) => found.unlisted.push(format!("pool {}: {error}", pool.name())),
+            }
         }
-        orphans.sort();
-        Ok((orphans, unlisted))
+        found.orphans.sort_by(|a, b| a.orphan.cmp(&b.orphan));
+        Ok(found)
+    }
+
+    fn orphans_in(
+        &self,
+        pool: &str,
+        driver: &dyn Driver,
+        owners: &ImageOwners,
+        seen: &mut HashSet<ImageIdentity>,
+    ) -> Result<Vec<FoundOrphan>, StorageError> {
+        let mut orphans = Vec::new();
+        for vid in driver.volumes()? {
+            let mut images = Vec::new();
+            for image in driver.images(&Volume::orphan(pool, &vid))? {
+                if owners.owner(&image)?.is_none() && seen.insert(image.identity()?) {
+                    images.push(image.to_string());
+                }
+            }
+            if !images.is_empty() {
+                orphans.push(FoundOrphan { orphan: Orphan { pool: pool.to_string(), vid }, images });
+            }
+        }
+        Ok(orphans)
     }
 
     /// Removes an orphan, under the lock of the name it is filed under: a qube that is just being created has its
     /// volumes before it is in the store.
+    ///
+    /// # Errors
+    /// Of some volume of the store nobody can tell where its images are: it may be this one.
     pub fn remove_orphan(&self, orphan: &Orphan) -> Result<(), LifecycleError> {
         let _lock = filed_under(&orphan.vid).map(|name| self.lock_qube(&name)).transpose()?;
-        if !self.orphans()?.0.contains(orphan) {
-            return Ok(());
-        }
         let qubes = self.read()?;
+        let owners = self.image_owners_of(&qubes)?;
+        if let Some(reason) = owners.untold.first() {
+            return Err(LifecycleError::OrphansUnknown { reason: reason.clone() });
+        }
         let Some(pool) = qubes.pools.get(&orphan.pool) else { return Ok(()) };
         let driver = driver_of(&self.system, pool)?;
-        Ok(driver.remove(&Volume::orphan(&orphan.pool, &orphan.vid))?)
+        let volume = Volume::orphan(&orphan.pool, &orphan.vid);
+        Ok(self.remove_unowned(&*driver, &volume, &owners)?)
     }
 }
 

@@ -90,7 +90,7 @@ impl Session {
             return self.apply(&effects).map(drop);
         }
         if let Some((storage, left)) = storage {
-            storage.remove()?;
+            self.remove_images(&storage)?;
             left.iter().for_each(|left| self.system.tell(&format!("{name}: {left}: if it has images, they stay")));
         }
         self.remove_directory(&vm)?;

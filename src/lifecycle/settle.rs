@@ -5,6 +5,7 @@
 use crate::hypervisor::{Hypervisor, HypervisorError, Live};
 use crate::model::{PowerState, Qubes, Vm, VmName};
 
+use super::images::leftovers::Note;
 use super::qube_lock::QubeLock;
 use super::record::{self, Phase, Record};
 use super::{LifecycleError, Session, monitor};
@@ -35,6 +36,9 @@ impl Session {
         if !vm.class.is_local_guest() {
             return Ok(Settled::Halted);
         }
+        // A qube that is in the store has data of its own from now on: what a creation said of its
+        // images is over.
+        Note::in_directory(&self.directory(vm)).remove()?;
         match Record::load(&self.system, lock.name())? {
             Some(record) => match self.ask_for(&record, lock.name())? {
                 live if record.phase == Phase::Starting && live.is_none_or(|l| l.state == PowerState::Paused) => {

@@ -5,6 +5,7 @@ use std::fs;
 
 use uuid::Uuid;
 
+use super::images::ExistingImages;
 use super::root_data::RootData;
 use super::volume_data::NewData;
 use super::{LifecycleError, Session};
@@ -42,6 +43,8 @@ pub struct Registration<'a> {
     pub template: Option<&'a str>,
     pub installed_by_rpm: bool,
     pub features: &'a [(&'static str, String)],
+    /// What becomes of images that are not those to be taken over.
+    pub existing: ExistingImages,
 }
 
 /// What is written about a qube besides what its creation says.
@@ -82,13 +85,16 @@ impl Session {
         let is_there = |volume: &Volume, driver: &dyn Driver| {
             Ok::<_, LifecycleError>(driver.file(volume)?.is_some_and(|file| fs::symlink_metadata(file).is_ok()))
         };
-        let made = self.make(&new, &settings, &|volume, driver| match volume.name.as_str() {
-            "root" | "private" if is_there(volume, driver)? => Ok(driver.adopt(volume).map(|()| Origin::Adopted)?),
+        let how = Making {
+            existing: wanted.existing,
+            adopts: &|volume, driver| Ok(matches!(&*volume.name, "root" | "private") && is_there(volume, driver)?),
+        };
+        let made = self.make(&new, &settings, &how, &|volume, driver| match volume.name.as_str() {
             "root" if volume.source.is_none() => {
                 let place = driver.file(volume)?.map(|p| p.display().to_string()).unwrap_or_default();
                 Err(LifecycleError::Package(format!("{}: there is no image {place}", volume.label())))
             }
-            _ => Ok(driver.create(volume).map(|()| Origin::Made)?),
+            _ => Ok(driver.create(volume)?),
         })?;
         Ok(made.name)
     }
@@ -104,23 +110,28 @@ impl Session {
             created_by: VmName::DOM0,
             auto_cleanup: false,
         };
-        self.make(&new, &data.settings(), &|volume, driver| match volume.name.as_str() {
-            "root" if data.root.is_in_place(volume, driver)? => Ok(driver.adopt(volume).map(|()| Origin::Adopted)?),
+        let how = Making {
+            existing: ExistingImages::Refuse,
+            adopts: &|volume, driver| Ok(volume.name == "root" && data.root.is_in_place(volume, driver)?),
+        };
+        self.make(&new, &data.settings(), &how, &|volume, driver| match volume.name.as_str() {
             "root" => {
                 // What a crash left under the name; there shall be no revision of it.
                 driver.remove(volume)?;
-                data.root.import(volume, driver, data.watcher).map(|()| Origin::Made)
+                data.root.import(volume, driver, data.watcher)
             }
-            _ => Ok(driver.create(volume).map(|()| Origin::Made)?),
+            _ => Ok(driver.create(volume)?),
         })
     }
 
-    /// Makes a qube: `make` brings each volume into being. After a failure nothing is left but what was adopted.
+    /// Makes a qube: `make` brings each volume into being that is not adopted. After a failure
+    /// nothing is left but what was adopted.
     fn make(
         &self,
         new: &NewQube<'_>,
         settings: &Settings<'_>,
-        make: &dyn Fn(&Volume, &dyn Driver) -> Result<Origin, LifecycleError>,
+        how: &Making<'_>,
+        make: &dyn Fn(&Volume, &dyn Driver) -> Result<(), LifecycleError>,
     ) -> Result<TemplateInstalled, LifecycleError> {
         let mut random = |below: u16| fastrand::u16(..below);
         let qubes = self.read_for_creation(&new.class)?;
@@ -131,15 +142,21 @@ impl Session {
         let qubes = self.read_for_creation(&new.class)?;
         let planned = qubes.plan_new(new, self, &mut random)?;
         let storage = VmStorage::of(&self.system, &qubes, &planned, self)?;
+        let mut adopted = Vec::new();
+        for (volume, driver) in storage.volumes() {
+            if (how.adopts)(volume, driver)? {
+                adopted.push(volume.name.clone());
+            }
+        }
+        let prepared = self.prepare_images(&qubes, &planned, &storage, how.existing, &adopted)?;
         drop(qubes);
-        let mut made: Vec<&str> = Vec::new();
         let mut save = || {
             for (volume, driver) in storage.volumes() {
-                if make(volume, driver)? == Origin::Made {
-                    made.push(&volume.name);
+                match adopted.contains(&volume.name) {
+                    true => driver.adopt(volume)?,
+                    false => make(volume, driver)?,
                 }
             }
-            super::qube_lock::make_shared_directory(&self.directory(&planned), &self.system)?;
             let mut write = self.write()?;
             write.choose_kernel(self);
             let vm = write.plan_new(new, self, &mut random)?;
@@ -150,19 +167,25 @@ impl Session {
             set_sizes(&mut write, &name, &storage)?;
             let (effects, notes) = settings.apply(&mut write, &name, self)?;
             write.save()?;
+            drop(write);
+            prepared.forget();
             Ok((effects, notes))
         };
         match save() {
             Ok((effects, mut notes)) => {
                 notes.extend(self.apply(&effects)?);
-                Ok(TemplateInstalled { name, root_is_the_packages: !made.contains(&"root"), notes })
+                Ok(TemplateInstalled {
+                    name,
+                    root_is_the_packages: adopted.iter().any(|volume| volume == "root"),
+                    notes,
+                })
             }
             // Once it was saved the qube is there: its volumes are not taken from it.
             Err(LifecycleError::Store(error)) if error.was_saved() => Err(error.into()),
             Err(error) => {
                 // The first error is the one to tell; the next attempt clears what cannot be removed.
-                for (volume, driver) in storage.volumes().filter(|(v, _)| v.name != "root" || made.contains(&"root")) {
-                    let _orphan = driver.remove(volume);
+                if storage.without(&adopted).remove(&prepared.owners).is_ok() {
+                    prepared.forget();
                 }
                 let _not_empty = fs::remove_dir(self.directory(&planned));
                 Err(error)
@@ -189,6 +212,11 @@ impl Session {
         self.require_halted(&lock)?;
         let qubes = self.read()?;
         let storage = VmStorage::of(&self.system, &qubes, super::start::known(&qubes, &name)?, self)?;
+        let others = self.images_of_others(&name)?;
+        for volume in ["root", "private"] {
+            let (volume, _) = storage.volume(volume)?;
+            self.refuse_shared_image(&qubes, &others, volume, &format!("install {name} again"))?;
+        }
         drop(qubes);
         if is_in_place {
             let (root, driver) = storage.volume("root")?;
@@ -206,11 +234,11 @@ impl Session {
     }
 }
 
-/// Whose a volume's image was before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Origin {
-    Made,
-    Adopted,
+/// What a creation does with images that are there.
+struct Making<'a> {
+    existing: ExistingImages,
+    /// Whether a volume's image is taken over.
+    adopts: &'a dyn Fn(&Volume, &dyn Driver) -> Result<bool, LifecycleError>,
 }
 
 impl TemplateData<'_> {

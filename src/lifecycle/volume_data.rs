@@ -125,6 +125,7 @@ impl Session {
         let _alone = self.lock_for_import(name)?;
         let qubes = self.read()?;
         let vm = known(&qubes, name)?;
+        self.require_own_image(&qubes, vm, volume, "replace the data of")?;
         let (lock, size) = self.with_volume(&qubes, vm, volume, |volume, driver| {
             if volume.kind != Kind::Origin {
                 return Err(refused(

@@ -70,6 +70,7 @@ impl Session {
         }
         let qubes = self.read()?;
         let vm = known(&qubes, name)?;
+        self.require_own_image(&qubes, vm, volume, "resize")?;
         let (image, size) = self.with_volume(&qubes, vm, volume, |volume, driver| {
             refuse_size(volume, driver, bytes, shrinking)?;
             if volume.kind == Kind::Snapshot && state == Settled::Halted {
@@ -136,6 +137,7 @@ impl Session {
         self.require_halted(&lock)?;
         let qubes = self.read()?;
         let vm = known(&qubes, name)?;
+        self.require_own_image(&qubes, vm, volume, "revert")?;
         let size = self.with_volume(&qubes, vm, volume, |volume, driver| {
             driver.revert(volume, revision)?;
             Ok(driver.size(volume)?)

@@ -9,6 +9,7 @@ pub mod differences;
 pub mod dump;
 pub mod facts;
 pub mod features;
+pub mod image_claims;
 pub mod kernel_version;
 pub mod label;
 pub mod name;

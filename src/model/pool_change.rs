@@ -64,6 +64,10 @@ pub enum PoolError {
     NotToBeSet { pool: String, option: String },
     #[error("{option} is not known to Qubes OS {release}, for which the store is written")]
     TooNew { option: &'static str, release: Release },
+    #[error("{0}; two pools over one place would delete each other's images")]
+    Overlaps(String),
+    #[error("dir_path '{}' is a directory of the system; give it one that has only images", .0.escape_debug())]
+    SystemDirectory(String),
     #[error("Storage pool is in use: '{pool}': {}", in_words(uses))]
     InUse { pool: String, uses: Vec<PoolUse> },
 }
@@ -229,7 +233,22 @@ fn checked_text(option: &str, text: &str) -> Result<String, PoolError> {
     if option == "dir_path" && !text.starts_with('/') {
         return Err(bad("no absolute path"));
     }
+    if option == "dir_path" && text.split('/').any(|part| matches!(part, "." | "..")) {
+        return Err(bad("a path with '.' or '..'"));
+    }
+    if option == "dir_path" && is_system_directory(text) {
+        return Err(PoolError::SystemDirectory(text.to_owned()));
+    }
     Ok(text.to_owned())
+}
+
+/// Whether a pool in this directory would have files of the system for its images.
+fn is_system_directory(path: &str) -> bool {
+    const WITH_ALL_BELOW: [&str; 9] = ["etc", "usr", "boot", "dev", "proc", "sys", "bin", "sbin", "lib"];
+    const ALONE: [&str; 9] = ["", "home", "root", "var", "var/lib", "var/log", "run", "tmp", "opt"];
+    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+    let is_below = parts.first().is_some_and(|first| WITH_ALL_BELOW.contains(first));
+    is_below || ALONE.contains(&parts.join("/").as_str())
 }
 
 /// How many revisions to keep: −1 (no snapshots at all), 0, or a number up to `most`.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use nix::sys::statvfs::statvfs;
 
-use super::{Attachment, Committed, Driver, Fill, Revision, StorageError, Volume};
+use super::{Attachment, Committed, Driver, Fill, Image, ImageOwners, Revision, StorageError, Volume};
 
 /// One pool of kernels. The vid of a volume is the kernel's version, empty for a qube that brings its own.
 #[derive(Debug)]
@@ -62,8 +62,13 @@ impl Driver for LinuxKernel {
         Ok(())
     }
 
-    fn remove(&self, _volume: &Volume) -> Result<(), StorageError> {
-        Ok(())
+    fn remove_unowned(&self, _: &Volume, _: &ImageOwners) -> Result<Vec<String>, StorageError> {
+        Ok(Vec::new())
+    }
+
+    /// A kernel is no qube's.
+    fn images(&self, _volume: &Volume) -> Result<Vec<Image>, StorageError> {
+        Ok(Vec::new())
     }
 
     fn verify(&self, volume: &Volume) -> Result<(), StorageError> {

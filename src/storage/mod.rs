@@ -15,11 +15,13 @@ mod durable;
 mod encryption;
 pub mod fullness;
 mod holes;
+pub mod identity;
 mod in_use;
 mod linux_kernel;
 mod locks;
 mod loop_device;
 mod lvm_thin;
+pub mod overlap;
 pub mod pools;
 mod reflink;
 mod sparse_copy;
@@ -33,6 +35,7 @@ pub use device_mapper::is_available as has_device_mapper;
 pub use dm_file::DmFile;
 pub use durable::copy_data_told;
 pub use holes::{dig_holes, zero_runs};
+pub use identity::{Image, ImageOwners, Owner};
 pub use linux_kernel::LinuxKernel;
 pub use locks::VolumeLocks;
 pub use loop_device::LoopDevice;
@@ -208,7 +211,15 @@ pub trait Driver: Send + Sync {
     }
 
     fn create(&self, volume: &Volume) -> Result<(), StorageError>;
-    fn remove(&self, volume: &Volume) -> Result<(), StorageError>;
+    /// Removes every image of a volume but those that belong to `owners`; lists what stays, in
+    /// words.
+    fn remove_unowned(&self, volume: &Volume, owners: &ImageOwners) -> Result<Vec<String>, StorageError>;
+    /// Removes every image of a volume that is nobody else's.
+    fn remove(&self, volume: &Volume) -> Result<(), StorageError> {
+        self.remove_unowned(volume, &ImageOwners::default()).map(drop)
+    }
+    /// Every image of a volume that is there, also what a crash left of it.
+    fn images(&self, volume: &Volume) -> Result<Vec<Image>, StorageError>;
     fn verify(&self, volume: &Volume) -> Result<(), StorageError>;
     /// Makes the image that the guest gets. On a dirty origin (a leftover of a crash) the dirty data stay in use.
     fn start(&self, volume: &Volume) -> Result<(), StorageError>;

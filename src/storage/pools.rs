@@ -100,7 +100,7 @@ fn option<'p>(pool: &'p Pool, name: &str) -> Result<&'p str, StorageError> {
     }
 }
 
-fn directory(pool: &Pool, system: &System) -> Result<PathBuf, StorageError> {
+pub(super) fn directory(pool: &Pool, system: &System) -> Result<PathBuf, StorageError> {
     match pool.option("dir_path") {
         Some(path) if !path.is_empty() => Ok(system.below_root(Path::new("/").join(path))),
         _ => Err(StorageError::Refused(format!("pool {}: it has no dir_path", pool.name()))),

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    Attachment, Committed, CopyWatcher, Driver, Drivers, Kind, StorageError, Volume, Watched, device_mapper, encryption,
+    Attachment, Committed, CopyWatcher, Driver, Drivers, ImageOwners, Kind, StorageError, Volume, Watched,
+    device_mapper, encryption,
 };
 use crate::model::{Facts, Qubes, Removable, Vm};
 use crate::system::System;
@@ -60,6 +61,12 @@ impl VmStorage {
         let (mut volumes, mut left) = (Vec::new(), Vec::new());
         for volume in qubes.volumes_to_remove(vm, facts) {
             match volume {
+                Ok(Removable::Told(volume)) if is_misplaced(qubes, &volume.pool, &volume.vid) => {
+                    left.push(misplaced(&volume.pool, &volume.vid));
+                }
+                Ok(Removable::Place { pool, vid }) if is_misplaced(qubes, &pool, &vid) => {
+                    left.push(misplaced(&pool, &vid));
+                }
                 Ok(Removable::Told(volume)) => volumes.push(Volume::resolved(&vm.name, *volume)?),
                 Ok(Removable::Place { pool, vid }) => volumes.push(Volume::orphan(&pool, &vid)),
                 Ok(Removable::Kernel) => {}
@@ -161,11 +168,38 @@ impl VmStorage {
             .map(|(volume, driver)| self.close_mapping(volume, driver).and_then(|()| driver.stop(volume))))
     }
 
-    /// Removes every volume with its revisions. One that fails does not keep the others from it.
-    pub fn remove(&self) -> Result<(), StorageError> {
-        all(self
-            .volumes()
-            .map(|(volume, driver)| self.close_mapping(volume, driver).and_then(|()| driver.remove(volume))))
+    /// Removes every volume with its revisions, but the images that belong to `owners`; lists
+    /// those, in words. One that fails does not keep the others from it.
+    pub fn remove(&self, owners: &ImageOwners) -> Result<Vec<String>, StorageError> {
+        let mut kept = Vec::new();
+        all(self.volumes().map(|(volume, driver)| {
+            self.close_mapping(volume, driver)?;
+            kept.extend(driver.remove_unowned(volume, owners)?);
+            Ok(())
+        }))?;
+        Ok(kept)
+    }
+
+    /// Leaves out the volumes of these names.
+    #[must_use]
+    pub fn without(mut self, names: &[String]) -> VmStorage {
+        self.volumes.retain(|(volume, _)| !names.contains(&volume.name));
+        self
+    }
+
+    /// Makes every volume anew but those of these names, whose images are taken over as they are.
+    /// After a failure none of the others is there.
+    pub fn adopt_or_create(&self, adopted: &[String]) -> Result<(), StorageError> {
+        let is_adopted = |volume: &Volume| adopted.contains(&volume.name);
+        for (volume, driver) in self.volumes().filter(|(volume, _)| is_adopted(volume)) {
+            // What a crash left uncommitted is committed as that of any qube is.
+            if driver.file(volume)?.is_some() && !driver.is_dirty(volume)? {
+                driver.adopt(volume)?;
+            }
+        }
+        let made = self.volumes.iter().filter(|(volume, _)| !is_adopted(volume)).cloned().collect();
+        let made = VmStorage { qube: self.qube.clone(), volumes: made, suffix: self.suffix.clone() };
+        made.create()
     }
 
     /// Whether a volume has data that wait for being committed: the qube runs, or did not stop cleanly.
@@ -220,6 +254,20 @@ impl VmStorage {
         }
         Ok(())
     }
+}
+
+/// Whether an image lies in a directory where no version of Qubes puts any: an editor did.
+fn is_misplaced(qubes: &Qubes, pool: &str, vid: &str) -> bool {
+    let has_directory =
+        |pool: &crate::model::Pool| pool.option("dir_path").is_some() && pool.driver() != "linux-kernel";
+    let parts: Vec<&str> = vid.split('/').collect();
+    let is_usual = matches!(parts[..], ["appvms" | "vm-templates" | "servicevms", _, _, ..]);
+    qubes.pools.get(pool).is_some_and(has_directory) && !is_usual
+}
+
+fn misplaced(pool: &str, vid: &str) -> String {
+    let vid = vid.escape_debug();
+    format!("volume id '{vid}' of pool {pool} is none that a pool of files gives (appvms/QUBE/VOLUME)")
 }
 
 /// The order in which a domain's disks get their letters (`spec/r4-storage.md` §1).

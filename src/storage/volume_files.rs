@@ -8,7 +8,7 @@ use nix::sys::statvfs::statvfs;
 use nix::unistd::Gid;
 
 use super::durable::{self, create_directory};
-use super::{StorageError, Volume};
+use super::{Image, ImageOwners, Owner, StorageError, Volume};
 use crate::fs::replace::directory_of;
 
 /// The directories in a pool, by the kind of qube: upstream's `dir_path_prefix`.
@@ -100,6 +100,25 @@ pub fn volumes_in(directory: &Path, volume_of: impl Fn(&str) -> Option<&str>) ->
     Ok(vids)
 }
 
+/// Divides the files of a volume into those that are nobody else's, and in words the others that
+/// are there.
+pub fn unowned(files: Vec<PathBuf>, owners: &ImageOwners) -> Result<(Vec<PathBuf>, Vec<String>), StorageError> {
+    let (mut unowned, mut kept) = (Vec::new(), Vec::new());
+    for file in files {
+        let image = Image::File(file.clone());
+        match owners.owner(&image)? {
+            Some(owner) => kept.push(kept_for(&image, owner)),
+            None => unowned.push(file),
+        }
+    }
+    Ok((unowned, kept))
+}
+
+/// Why an image stays, in words.
+pub fn kept_for(image: &Image, owner: &Owner) -> String {
+    format!("{image} stays: volume {} means it", owner.volume)
+}
+
 /// Removes what killed imports have left of the image `import`: `P-import.img~…`. No import into the volume is under way but
 /// the caller's, which has not begun to write.
 pub fn remove_import_leftovers(import: &Path) -> Result<(), StorageError> {
@@ -111,6 +130,7 @@ pub fn remove_import_leftovers(import: &Path) -> Result<(), StorageError> {
     }
     Ok(())
 }
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,6 +5,7 @@ use clap::Arg;
 use super::add_template::{options, own_directory};
 use super::arguments::needed;
 use super::failure::Failure;
+use super::images;
 use super::invocation::Invocation;
 use crate::lifecycle::Session;
 use crate::lifecycle::template::Registration;
@@ -30,6 +31,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
         template: call.value("template"),
         installed_by_rpm: false,
         features: &[],
+        existing: images::existing(call),
     })?;
     Ok(0)
 }

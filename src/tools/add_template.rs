@@ -7,6 +7,7 @@ use clap::{Arg, value_parser};
 
 use super::arguments::{earlier, flag, needed, value};
 use super::failure::Failure;
+use super::images;
 use super::invocation::Invocation;
 use crate::lifecycle::Session;
 use crate::lifecycle::template::Registration;
@@ -26,6 +27,7 @@ pub(super) fn options(line: clap::Command) -> clap::Command {
     line.arg(directory.value_parser(value_parser!(PathBuf)))
         .arg(value("conf", Some('c'), "CONF_FILE", "accepted, without effect").hide(true))
         .arg(earlier("no-verify", "accepted, without effect"))
+        .arg(images::discard_existing())
 }
 
 pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
@@ -41,6 +43,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
         template: None,
         installed_by_rpm: call.has("rpm"),
         features: &features,
+        existing: images::existing(call),
     })?;
     Ok(0)
 }

@@ -6,6 +6,7 @@ use uuid::Uuid;
 use super::arguments::{THE_NEW_NAME, THE_QUBE, exclusive, flag, the_qube, value};
 use super::create::pairs;
 use super::failure::Failure;
+use super::images;
 use super::invocation::Invocation;
 use super::progress::Bars;
 use super::table;
@@ -22,6 +23,7 @@ pub fn define(line: clap::Command) -> clap::Command {
         .arg(flag("ignore-errors", None, "leave out settings that the clone cannot have, instead of making none"))
         .arg(Arg::new("all-pools").short('P').value_name("POOL").help("keep every volume in this pool"))
         .arg(pool())
+        .arg(images::discard_existing())
         .arg(the_qube("the qube to clone"))
         .arg(Arg::new(THE_NEW_NAME).value_name("NEWVM").help("the name of the clone"));
     exclusive(line, "pools", &["all-pools", "pool"])
@@ -59,7 +61,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
         ignore_errors: call.has("ignore-errors"),
     };
     let told = |volume: &str| call.inform(name, &format!("Cloning {volume} volume"));
-    let clone = session.clone_qube(&wish, &Bars::telling(&session, name, &told))?;
+    let clone = session.clone_over(&wish, images::existing(call), &Bars::telling(&session, name, &told))?;
     clone.left_out.iter().for_each(|what| call.warn(name, what));
     clone.notes.iter().for_each(|note| call.inform(name, note));
     if let Some(failed) = menus(&session, &source, &clone.name) {

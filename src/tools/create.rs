@@ -8,10 +8,12 @@ use uuid::Uuid;
 
 use super::arguments::{earlier, exclusive, flag, of_listing, value};
 use super::failure::{Failure, quoted};
+use super::images;
 use super::invocation::Invocation;
 use super::prefs::{find, stored_text};
 use super::progress::Bars;
 use crate::fs::errno_text;
+use crate::lifecycle::images::ExistingImages;
 use crate::lifecycle::volume_data::NewLength;
 use crate::lifecycle::{LifecycleError, Session};
 use crate::model::{Class, CloneQube, NewQube, PoolChoice, PropertyError, Qubes, Scope, VmName};
@@ -44,6 +46,7 @@ pub fn define(line: clap::Command) -> clap::Command {
         .arg(root("root-move-from", 'R', "fill the root volume with this file and remove it"))
         .arg(flag("no-root", None, "accepted, without effect").hide(true))
         .arg(of_listing(flag("dry-run", None, "only say whether it could be created so")))
+        .args([images::discard_existing(), images::adopt_existing()])
         // R3's words, which installers still use (`spec/installer.md`).
         .arg(earlier("net", "a qube with network hardware: provides_network, netvm none"))
         .arg(earlier("proxy", "a qube between others and the network: provides_network"))
@@ -53,6 +56,7 @@ pub fn define(line: clap::Command) -> clap::Command {
                 .value_name("VMNAME")
                 .help("the name of the new qube; a disposable without one is disp1234 and goes when it stops"),
         );
+    let line = exclusive(line, "images", &[images::DISCARD, images::ADOPT]);
     exclusive(line, "root", &["root-copy-from", "root-move-from"])
 }
 
@@ -136,6 +140,7 @@ struct Order<'a> {
     pools: Vec<(&'a str, &'a str)>,
     all_pools: Option<&'a str>,
     root: Option<RootImage<'a>>,
+    existing: ExistingImages,
 }
 
 /// A file that becomes the root volume.
@@ -173,15 +178,35 @@ impl<'a> Order<'a> {
         }
         let root = root_image(call, &class)?;
         let (template, all_pools) = (call.value("template").or(template), call.value("all-pools"));
-        Ok(Order { name, class, label, template, properties, pools, all_pools, root })
+        let existing = images::existing(call);
+        let order = Order { name, class, label, template, properties, pools, all_pools, root, existing };
+        order.refuse_to_adopt_in_vain()?;
+        Ok(order)
+    }
+
+    /// Images are taken over where the new qube would have empty ones.
+    fn refuse_to_adopt_in_vain(&self) -> Result<(), Failure> {
+        let filled = if self.name.is_none() || self.class == Class::DispVM {
+            "a disposable keeps no volumes"
+        } else if self.class == Class::StandaloneVM && self.template.is_some() {
+            "the volumes are copied from the template"
+        } else if self.root.is_some() {
+            "the root volume is filled with another file"
+        } else {
+            return Ok(());
+        };
+        match self.existing {
+            ExistingImages::Adopt => Err(Failure::usage(format!("--{} cannot be used here: {filled}", images::ADOPT))),
+            ExistingImages::Refuse | ExistingImages::Discard => Ok(()),
+        }
     }
 
     fn create(&self, session: &Session, watcher: &Bars<'_>) -> Result<VmName, LifecycleError> {
         let pools = PoolChoice { all: self.all_pools, by_volume: &self.pools };
         let Some(name) = self.name else { return session.create_disposable(self.template, self.label, pools) };
         match self.wish(name) {
-            Wish::Clone(wish) => session.clone_qube(&wish, watcher).map(|clone| clone.name),
-            Wish::New(wish) => session.create(&wish),
+            Wish::Clone(wish) => session.clone_over(&wish, self.existing, watcher).map(|clone| clone.name),
+            Wish::New(wish) => session.create_over(&wish, self.existing),
         }
     }
 
@@ -189,8 +214,8 @@ impl<'a> Order<'a> {
     fn try_to_create(&self, session: &Session) -> Result<(), LifecycleError> {
         // A disposable without a name gets one that fits.
         let (mut qubes, name) = match self.wish(self.name.unwrap_or("disposable")) {
-            Wish::Clone(wish) => session.try_to_clone(&wish)?,
-            Wish::New(wish) => session.try_to_create(&wish)?,
+            Wish::Clone(wish) => session.try_to_clone(&wish, self.existing)?,
+            Wish::New(wish) => session.try_to_create(&wish, self.existing)?,
         };
         for (property, text) in &self.properties {
             let known = find(Scope::Class(&self.class), property);

@@ -4,6 +4,7 @@ use clap::Arg;
 
 use super::arguments::{earlier, flag};
 use super::failure::Failure;
+use super::images;
 use super::invocation::Invocation;
 use crate::lifecycle::Session;
 use crate::model::{Qubes, Value};
@@ -13,6 +14,7 @@ pub fn define(line: clap::Command) -> clap::Command {
         .arg(flag("used-template", None, "from the template of the present default_dispvm"))
         // R3 ran it in the machine before it saved that; nothing is saved any more.
         .arg(earlier("default-script", "accepted, without effect"))
+        .args([images::discard_existing(), images::adopt_existing().conflicts_with(images::DISCARD)])
         .arg(Arg::new("template").value_name("TEMPLATE").help("the template it is based on"))
         .arg(Arg::new("script").value_name("SCRIPT").hide(true))
 }
@@ -40,7 +42,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
         return Err(Failure::no_such_domain(&template));
     }
     drop(qubes);
-    session.make_default_dispvm(&template)?;
+    session.make_default_dispvm(&template, images::existing(call))?;
     Ok(0)
 }
 

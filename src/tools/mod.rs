@@ -20,6 +20,7 @@ pub mod failure;
 mod features;
 pub mod generate;
 mod grow;
+mod images;
 mod init_storage;
 pub mod invocation;
 mod kill;

@@ -5,9 +5,9 @@ use serde_json::{Value as Json, json};
 use super::arguments::{self, flag};
 use super::failure::Failure;
 use super::invocation::Invocation;
-use super::output::say;
+use super::output::{ask, say};
 use crate::lifecycle::Session;
-use crate::lifecycle::recover::Orphan;
+use crate::lifecycle::recover::{FoundOrphan, Orphan};
 use crate::lifecycle::settle::Settled;
 
 pub fn define(line: clap::Command) -> clap::Command {
@@ -17,12 +17,16 @@ pub fn define(line: clap::Command) -> clap::Command {
         "nothing was started since the machine booted: disposables that go when they stop go",
     ))
     .arg(flag("list-orphans", None, "list the volumes that belong to no qube, as POOL:VID"))
-    .arg(flag("remove-orphans", None, "remove the volumes that belong to no qube"))
+    .arg(flag("remove-orphans", None, "remove the volumes that belong to no qube, after asking about each"))
+    .arg(flag("yes", Some('y'), "remove orphans without asking").requires("remove-orphans"))
     .arg(arguments::json())
 }
 
 /// Exit code 1 when some qube could not be brought into order; the others are.
 pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
+    if call.has("json") && call.has("remove-orphans") && !call.has("yes") {
+        return Err(Failure::usage("--remove-orphans asks about each orphan: with --json, add --yes"));
+    }
     let session = Session::new(call.system_with_bars()?);
     if session.read()?.needs_conversion {
         let store = session.system.store_file().display();
@@ -52,13 +56,19 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     }
     let mut orphans = Vec::new();
     if call.has("list-orphans") || call.has("remove-orphans") {
-        let (found, unlisted) = session.orphans()?;
-        unlisted.iter().for_each(|why| say(&format!("Error: {why}")));
-        failed += unlisted.len();
-        for orphan in found {
+        let found = session.orphans()?;
+        found.unlisted.iter().for_each(|why| say(&format!("Error: {why}")));
+        failed += found.unlisted.len();
+        for orphan in found.orphans {
             orphans.push(treated(call, &session, &orphan)?);
         }
         failed += orphans.iter().filter(|orphan| !orphan["error"].is_null()).count();
+        // Without any orphan nothing can go by mistake.
+        if !call.has("remove-orphans") && !orphans.is_empty() {
+            found.hidden.iter().for_each(|why| {
+                call.warn("qubes-recover", &format!("{why}: what is listed may be its image"));
+            });
+        }
     }
     if call.has("json") {
         call.print_json(&json!({"qubes": qubes, "orphans": orphans}))?;
@@ -67,15 +77,27 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
 }
 
 /// Lists or removes an orphan, as it was asked for; what became of it, in JSON.
-fn treated(call: &mut Invocation, session: &Session, orphan: &Orphan) -> Result<Json, Failure> {
+fn treated(call: &mut Invocation, session: &Session, found: &FoundOrphan) -> Result<Json, Failure> {
+    let FoundOrphan { orphan, images } = found;
     let (pool, vid) = (&orphan.pool, &orphan.vid);
     if call.has("list-orphans") && !call.has("json") {
         call.out.line(&format!("{pool}:{vid}"))?;
     }
-    let removes = call.has("remove-orphans");
+    let removes = call.has("remove-orphans") && is_agreed(call, found)?;
     let error = removes.then(|| session.remove_orphan(orphan).err()).flatten().map(|e| e.to_string());
     if let Some(error) = &error {
         say(&format!("Error: {pool}:{vid}: {error}"));
     }
-    Ok(json!({"pool": pool, "vid": vid, "removed": removes && error.is_none(), "error": error}))
+    let removed = removes && error.is_none();
+    Ok(json!({"pool": pool, "vid": vid, "images": images, "removed": removed, "error": error}))
+}
+
+/// Whether an orphan is to go. The end of the input is a no.
+fn is_agreed(call: &mut Invocation, found: &FoundOrphan) -> Result<bool, Failure> {
+    if call.has("yes") {
+        return Ok(true);
+    }
+    let Orphan { pool, vid } = &found.orphan;
+    let question = format!("Remove {pool}:{vid} ({})? [y/N] ", found.images.join(", "));
+    Ok(ask(&mut call.out, &question)?.is_some_and(|answer| answer.trim().eq_ignore_ascii_case("y")))
 }

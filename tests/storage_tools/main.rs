@@ -1,11 +1,14 @@
 //! The tools for pools and volumes, on real file systems, down to the bytes on the disk.
 
 mod absent;
+mod existing_images;
 mod full;
+mod identity;
 #[path = "../support/libvirt_daemon.rs"]
 mod libvirt_daemon;
 #[path = "../support/loop_mount.rs"]
 mod loop_mount;
+mod pools_apart;
 mod progress;
 mod qvm_grow;
 mod qvm_pool;

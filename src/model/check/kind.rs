@@ -17,6 +17,10 @@ pub enum Kind {
     PoolOption,
     /// A flag of a pool that says `False`.
     PoolFlag,
+    /// A directory with `.` or `..`.
+    PoolPath,
+    /// Two pools in which one image can lie.
+    PoolOverlap,
     DefaultKernel,
     NoDom0,
     QubeName,
@@ -53,11 +57,13 @@ pub enum Kind {
     VolumeSource,
     VolumeNumber,
     VolumeShared,
+    /// An id of images with `.` or `..`, or from `/`.
+    VolumePath,
 }
 
 impl Kind {
     /// Each once, in the order of a file.
-    pub const ALL: [Kind; 40] = [
+    pub const ALL: [Kind; 43] = [
         Kind::Form,
         Kind::OldFormat,
         Kind::LabelNumber,
@@ -67,6 +73,8 @@ impl Kind {
         Kind::PoolDriver,
         Kind::PoolOption,
         Kind::PoolFlag,
+        Kind::PoolPath,
+        Kind::PoolOverlap,
         Kind::DefaultKernel,
         Kind::NoDom0,
         Kind::QubeName,
@@ -98,6 +106,7 @@ impl Kind {
         Kind::VolumeSource,
         Kind::VolumeNumber,
         Kind::VolumeShared,
+        Kind::VolumePath,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -111,6 +120,8 @@ impl Kind {
             Kind::PoolDriver => "pool-driver",
             Kind::PoolOption => "pool-option",
             Kind::PoolFlag => "pool-flag",
+            Kind::PoolPath => "pool-path",
+            Kind::PoolOverlap => "pool-overlap",
             Kind::DefaultKernel => "default-kernel",
             Kind::NoDom0 => "no-dom0",
             Kind::QubeName => "qube-name",
@@ -142,6 +153,7 @@ impl Kind {
             Kind::VolumeSource => "volume-source",
             Kind::VolumeNumber => "volume-number",
             Kind::VolumeShared => "volume-shared",
+            Kind::VolumePath => "volume-path",
         }
     }
 }

@@ -5,6 +5,7 @@ mod between;
 mod devices;
 mod kind;
 mod mend;
+mod paths;
 mod plain;
 mod pools;
 mod properties;

@@ -91,8 +91,9 @@ impl Files {
     }
 }
 
-/// Whether the file called `name` is one of the volume `stem`.
-fn is_of(name: &str, stem: &str) -> bool {
+/// Whether the file called `name` is one of the volume `stem`, with this driver or with
+/// `file-reflink`.
+pub fn is_of(name: &str, stem: &str) -> bool {
     let name = name.split_once('~').map_or(name, |(name, _)| name);
     name.strip_prefix(stem).is_some_and(|tail| TAILS.contains(&tail) || reflink::is_tail(tail))
 }

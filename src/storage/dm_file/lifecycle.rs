@@ -6,7 +6,7 @@ use super::{DmFile, cow};
 use crate::storage::durable;
 use crate::storage::in_use::{open_in_layers, refuse_if_open};
 use crate::storage::volume_files::{exists, look, make_directories, source_vid};
-use crate::storage::{Kind, StorageError, Volume, device_mapper};
+use crate::storage::{ImageOwners, Kind, StorageError, Volume, device_mapper, volume_files};
 
 impl DmFile {
     pub(super) fn create_volume(&self, volume: &Volume) -> Result<(), StorageError> {
@@ -24,11 +24,17 @@ impl DmFile {
         self.begin_cow(volume, &files)
     }
 
-    pub(super) fn remove_volume(&self, volume: &Volume) -> Result<(), StorageError> {
+    pub(super) fn remove_volume(&self, volume: &Volume, owners: &ImageOwners) -> Result<Vec<String>, StorageError> {
         let files = self.files(&volume.vid)?;
         let _alone = self.lock(volume)?;
-        self.remove_files(volume, &files)?;
-        durable::remove_directory(files.directory()).map(drop)
+        let (unowned, kept) = volume_files::unowned(files.all()?, owners)?;
+        match kept.is_empty() {
+            true => self.remove_files(volume, &files)?,
+            // Devices over an image that stays may be those of its owner.
+            false => durable::remove_all(&unowned)?,
+        }
+        durable::remove_directory(files.directory())?;
+        Ok(kept)
     }
 
     pub(super) fn start_volume(&self, volume: &Volume) -> Result<(), StorageError> {

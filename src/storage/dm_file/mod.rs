@@ -17,11 +17,12 @@ use std::path::{Path, PathBuf};
 use nix::unistd::Gid;
 
 pub(super) use self::cow::is_cow;
+pub(super) use self::files::is_of as is_file_of;
 use self::files::{Files, volume_of};
 use super::volume_files::{self, exists, look, source_vid};
 use super::{
-    Attachment, Committed, Driver, Fill, Kind, Revision, SharedWatcher, StorageError, Volume, VolumeLocks,
-    device_mapper, durable,
+    Attachment, Committed, Driver, Fill, Image, ImageOwners, Kind, Revision, SharedWatcher, StorageError, Volume,
+    VolumeLocks, device_mapper, durable,
 };
 use crate::fs::file_lock::FileLock;
 
@@ -87,8 +88,12 @@ impl Driver for DmFile {
         self.create_volume(volume)
     }
 
-    fn remove(&self, volume: &Volume) -> Result<(), StorageError> {
-        self.remove_volume(volume)
+    fn remove_unowned(&self, volume: &Volume, owners: &ImageOwners) -> Result<Vec<String>, StorageError> {
+        self.remove_volume(volume, owners)
+    }
+
+    fn images(&self, volume: &Volume) -> Result<Vec<Image>, StorageError> {
+        Ok(self.files(&volume.vid)?.all()?.into_iter().map(Image::File).collect())
     }
 
     fn verify(&self, volume: &Volume) -> Result<(), StorageError> {

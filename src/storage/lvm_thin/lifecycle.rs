@@ -7,8 +7,9 @@ use jiff::Timestamp;
 
 use super::names::Names;
 use super::report::Report;
-use super::{LvmThin, current, revisions};
-use crate::storage::{Kind, StorageError, Volume};
+use super::{LvmThin, current, images_in, revisions};
+use crate::storage::volume_files::kept_for;
+use crate::storage::{Image, ImageOwners, Kind, StorageError, Volume};
 
 /// How long a device may still be open after the domain has gone: the backend and udev let go a moment later.
 const GRACE: Duration = Duration::from_secs(10);
@@ -27,10 +28,26 @@ impl LvmThin {
         }
     }
 
-    pub(super) fn remove_volume(&self, volume: &Volume) -> Result<(), StorageError> {
+    pub(super) fn remove_volume(&self, volume: &Volume, owners: &ImageOwners) -> Result<Vec<String>, StorageError> {
         let names = self.names(&volume.vid)?;
         let _alone = self.lock(volume)?;
-        self.remove_all(volume, &names)
+        let mut kept = Vec::new();
+        let mut unowned = Vec::new();
+        for image in images_in(&self.ask()?, &names) {
+            match owners.owner(&image)? {
+                Some(owner) => kept.push(kept_for(&image, owner)),
+                None => unowned.push(image),
+            }
+        }
+        if kept.is_empty() {
+            return self.remove_all(volume, &names).map(|()| kept);
+        }
+        for image in unowned {
+            if let Image::Logical { name, .. } = image {
+                self.remove_logical(&names, &name)?;
+            }
+        }
+        Ok(kept)
     }
 
     pub(super) fn start_volume(&self, volume: &Volume) -> Result<(), StorageError> {

@@ -16,9 +16,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use self::command::Lvm;
-use self::names::{Names, revision_of, volume_of};
+pub(super) use self::names::Names;
+use self::names::{revision_of, volume_of};
 use self::report::{LogicalVolume, Report, part};
-use super::{Attachment, Committed, Driver, Fill, Kind, Revision, StorageError, Volume, VolumeLocks};
+use super::{
+    Attachment, Committed, Driver, Fill, Image, ImageOwners, Kind, Revision, StorageError, Volume, VolumeLocks,
+};
 use crate::fs::file_lock::FileLock;
 
 /// One pool of driver `lvm_thin`.
@@ -123,6 +126,12 @@ fn current<'r>(report: &'r Report, names: &Names) -> Option<&'r LogicalVolume> {
         .or_else(|| revisions(report, names).last().and_then(|time| report.get(&names.revision(*time))))
 }
 
+/// The logical volumes that a volume has.
+fn images_in(report: &Report, names: &Names) -> Vec<Image> {
+    let mine = report.iter().filter(|lv| names.is_mine(&lv.name));
+    mine.map(|lv| Image::Logical { group: names.group.clone(), name: lv.name.clone() }).collect()
+}
+
 /// When the revisions were current, oldest first.
 fn revisions(report: &Report, names: &Names) -> Vec<i64> {
     let mut times: Vec<i64> = report.iter().filter_map(|lv| names.revision_time(&lv.name)).collect();
@@ -150,8 +159,12 @@ impl Driver for LvmThin {
         self.create_volume(volume)
     }
 
-    fn remove(&self, volume: &Volume) -> Result<(), StorageError> {
-        self.remove_volume(volume)
+    fn remove_unowned(&self, volume: &Volume, owners: &ImageOwners) -> Result<Vec<String>, StorageError> {
+        self.remove_volume(volume, owners)
+    }
+
+    fn images(&self, volume: &Volume) -> Result<Vec<Image>, StorageError> {
+        Ok(images_in(&self.ask()?, &self.names(&volume.vid)?))
     }
 
     fn verify(&self, volume: &Volume) -> Result<(), StorageError> {

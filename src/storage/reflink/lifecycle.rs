@@ -9,7 +9,7 @@ use super::images::Images;
 use crate::storage::durable::{self, Audience, Copy};
 use crate::storage::in_use::refuse_if_open;
 use crate::storage::volume_files::{exists, look, make_directories, source_vid};
-use crate::storage::{Kind, StorageError, Volume};
+use crate::storage::{ImageOwners, Kind, StorageError, Volume, volume_files};
 
 impl Reflink {
     pub(super) fn create_volume(&self, volume: &Volume) -> Result<(), StorageError> {
@@ -26,12 +26,18 @@ impl Reflink {
         Ok(())
     }
 
-    pub(super) fn remove_volume(&self, volume: &Volume) -> Result<(), StorageError> {
+    pub(super) fn remove_volume(&self, volume: &Volume, owners: &ImageOwners) -> Result<Vec<String>, StorageError> {
         let images = self.images(&volume.vid)?;
         let _alone = self.lock(volume)?;
-        refuse_if_open(volume, &images.dirty())?;
-        self.remove_files(&images)?;
-        durable::remove_directory(images.directory()).map(drop)
+        let mut files = images.of_driver_file()?;
+        files.extend(images.all()?);
+        let (unowned, kept) = volume_files::unowned(files, owners)?;
+        if unowned.contains(&images.dirty()) {
+            refuse_if_open(volume, &images.dirty())?;
+        }
+        durable::remove_all(&unowned)?;
+        durable::remove_directory(images.directory())?;
+        Ok(kept)
     }
 
     pub(super) fn start_volume(&self, volume: &Volume) -> Result<(), StorageError> {

@@ -21,7 +21,10 @@ pub(super) use self::images::{is_tail, volume_of};
 use super::clone_range::try_reflink;
 use super::durable::{self, Audience, Copy};
 use super::volume_files::{self, exists, look, source_vid};
-use super::{Attachment, Committed, Driver, Fill, Kind, Revision, SharedWatcher, StorageError, Volume, VolumeLocks};
+use super::{
+    Attachment, Committed, Driver, Fill, Image, ImageOwners, Kind, Revision, SharedWatcher, StorageError, Volume,
+    VolumeLocks,
+};
 use crate::fs::file_lock::FileLock;
 
 /// One pool of driver `file-reflink`.
@@ -103,8 +106,15 @@ impl Driver for Reflink {
         self.create_volume(volume)
     }
 
-    fn remove(&self, volume: &Volume) -> Result<(), StorageError> {
-        self.remove_volume(volume)
+    fn remove_unowned(&self, volume: &Volume, owners: &ImageOwners) -> Result<Vec<String>, StorageError> {
+        self.remove_volume(volume, owners)
+    }
+
+    fn images(&self, volume: &Volume) -> Result<Vec<Image>, StorageError> {
+        let images = self.images(&volume.vid)?;
+        let mut files = images.all()?;
+        files.extend(images.of_driver_file()?);
+        Ok(files.into_iter().map(Image::File).collect())
     }
 
     fn verify(&self, volume: &Volume) -> Result<(), StorageError> {

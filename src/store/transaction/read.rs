@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::stored_file::StoredFile;
 use super::{StorePlace, index, same_file};
+use crate::format;
 use crate::fs::file_lock::{Exclusivity, try_lock, unlock};
 use crate::model::Qubes;
 use crate::store::error::StoreError;
@@ -61,6 +62,15 @@ impl Read {
     /// possible, he finds it out for himself.
     pub fn leave_remark(&self, name: &str, text: &str) {
         self.stored.leave_remark(name, text);
+    }
+
+    /// Fetches the whole text that the collection was read from.
+    ///
+    /// # Errors
+    /// A piece of it cannot be read.
+    pub fn bytes(&self, path: &std::path::Path) -> Result<format::Bytes, StoreError> {
+        let fetched = format::fetch_all(&*self.stored);
+        fetched.map_err(|source| StoreError::Format { path: path.into(), source })
     }
 
     /// Why a piece of the file could not be read, if one was looked at that could not. Its qube is then a diagnosis, and

@@ -6,6 +6,7 @@ use super::copies;
 use super::told::{Said, summary, tell, word};
 use crate::format::{self, Damage, FormatError};
 use crate::lifecycle::Session;
+use crate::model::check::Kind;
 use crate::store::read_bytes;
 use crate::tools::failure::Failure;
 use crate::tools::invocation::Invocation;
@@ -21,7 +22,8 @@ pub fn run(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
         Err(error) if is_store => return Err(Failure::error(format!("{error}; {}", copies::way_out(session)))),
         Err(error) => return Err(error.into()),
     };
-    let damages = format::damage(&bytes, session);
+    let mut damages = format::damage(&bytes, session);
+    add_found_on_disk(&mut damages, session.damage_on_disk(&bytes));
     if call.has("json") {
         let listed: Vec<_> = damages.iter().map(as_json).collect();
         call.out.line(&serde_json::to_string_pretty(&listed)?)?;
@@ -35,6 +37,17 @@ pub fn run(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
     }
     call.inform("qubes-db", &format!("{file}: {}", summary(&damages)));
     Ok(u8::from(!damages.is_empty()))
+}
+
+/// Adds what the disk tells, but that two volumes have one image where the text says it already.
+fn add_found_on_disk(damages: &mut Vec<Damage>, found: Vec<Damage>) {
+    let told: Vec<_> = damages.iter().filter(|d| d.kind == Kind::VolumeShared).cloned().collect();
+    let is_told = |new: &Damage| {
+        let names = |told: &&Damage| told.qube.as_ref().is_some_and(|qube| new.text.contains(&format!("{qube}:")));
+        new.kind == Kind::VolumeShared && told.iter().any(|told| names(&told))
+    };
+    damages.extend(found.into_iter().filter(|new| !is_told(new)));
+    damages.sort_by_key(|damage| damage.line);
 }
 
 fn as_json(damage: &Damage) -> serde_json::Value {

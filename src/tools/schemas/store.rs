@@ -63,6 +63,7 @@ pub fn all() -> Vec<Schema> {
                 "orphans": list(object(json!({
                     "pool": typed("string", "the pool"),
                     "vid": typed("string", "the volume in the pool"),
+                    "images": list(typed("string", "a file or logical volume of it")),
                     "removed": typed("boolean", "whether it was removed now (--remove-orphans)"),
                     "error": or_null("string", "why it could not be removed"),
                 }))),

@@ -186,7 +186,7 @@ fn what_is_removed_leaves_nothing_and_what_belongs_to_nobody_is_found() {
     let lost = origin("lost", "private");
     the_pool().create(&lost).unwrap();
     assert_eq!(system.ok("qubes-recover --list-orphans"), "thin:qubes_dom0/vm-lost-private\n");
-    system.ok("qubes-recover --remove-orphans");
+    system.ok("qubes-recover --remove-orphans --yes");
     assert_eq!(names("lost"), Vec::<String>::new());
     assert_eq!(names("tpl"), ["private", "root"]);
 }

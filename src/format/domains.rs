@@ -1,0 +1,123 @@
+//! Every `<domain>` of a file, wherever it stands and whether it can be used or not, with the
+//! volumes it names. [`crate::model::Qubes`] has only the domains that can be used; this list is
+//! for those who must not overlook one, because they delete or overwrite images.
+
+use std::collections::HashSet;
+use std::ops::Range;
+
+use super::full::check_encoding;
+use super::index::Section;
+use super::places::LineStarts;
+use super::reader::attributes;
+use super::tree::{Id, MAX_DEPTH, Parts, Shape, Tree};
+use super::{FormatError, check};
+use crate::model::image_claims::StoredDomain;
+use crate::model::{Class, VmName};
+
+/// Lists the domains of `bytes` in the order of the file. `<volume>` elements outside any domain
+/// that name an image are a domain of their own, without a name.
+///
+/// # Errors
+/// The bytes are not a whole store of R4.
+pub fn every_domain(bytes: &[u8]) -> Result<Vec<StoredDomain>, FormatError> {
+    check(bytes)?;
+    let start = check_encoding(bytes).map_err(|fault| fault.locate(bytes))?;
+    let range = start..bytes.len();
+    let tree =
+        Tree::parse(bytes, range, Shape::Document, MAX_DEPTH, Parts::default()).map_err(|fault| fault.locate(bytes))?;
+    let lines = LineStarts::of(bytes);
+    let usable = usable_domains(&tree);
+    let mut found = Vec::new();
+    let mut inside_domains = 0;
+    for id in 0..tree.len() {
+        let is_domain = tree.name(id) == b"domain";
+        // What a nested domain has belongs to both: nobody can tell whose it is.
+        let is_stray = tree.name(id) == b"volume" && id >= inside_domains && names_image(&tree, id);
+        if !is_domain && !is_stray {
+            continue;
+        }
+        let within = if is_domain { tree.subtree(id) } else { id..id + 1 };
+        inside_domains = inside_domains.max(within.end);
+        let class = tree.attribute(id, "class").filter(|_| is_domain).unwrap_or_default();
+        let class = Class::from_store(&class);
+        let names = if is_domain { names_of(&tree, within.clone(), &class) } else { Vec::new() };
+        let volumes = within.filter(|at| tree.name(*at) == b"volume");
+        found.push(StoredDomain {
+            line: lines.line(tree.whole(id).start),
+            usable: usable.iter().find(|(at, _)| *at == id).map(|(_, name)| name.clone()),
+            volumes: volumes.map(|at| attributes(&tree, at)).collect(),
+            names,
+            class,
+            is_domain,
+        });
+    }
+    Ok(found)
+}
+
+/// The domains that the collection of qubes has: the first of each usable name.
+fn usable_domains(tree: &Tree) -> Vec<(Id, VmName)> {
+    let mut seen = HashSet::new();
+    let sections = tree.children(Tree::ROOT);
+    let sections = sections.filter(|id| Section::of_name(tree.name(*id)) == Section::Domains);
+    let domains = sections.flat_map(|section| tree.children_named(section, b"domain"));
+    let named = domains.filter_map(|id| {
+        let class = Class::from_store(&tree.attribute(id, "class").unwrap_or_default());
+        let name = match class {
+            Class::AdminVM => VmName::dom0(),
+            _ => VmName::from_store(&super::reader::last_property(tree, id, "name")?).ok()?,
+        };
+        (!name.is_dom0() || class == Class::AdminVM).then_some((id, name))
+    });
+    named.filter(|(_, name)| seen.insert(name.clone())).collect()
+}
+
+/// Whether a `<volume>` says where its image lies.
+fn names_image(tree: &Tree, id: Id) -> bool {
+    tree.attribute(id, "vid").is_some_and(|vid| !vid.is_empty())
+}
+
+/// Every name that a domain gives itself; the last one counts for whoever can use the domain.
+fn names_of(tree: &Tree, within: Range<Id>, class: &Class) -> Vec<String> {
+    if *class == Class::AdminVM {
+        return vec![VmName::DOM0.to_owned()];
+    }
+    let is_name = |id: &Id| tree.name(*id) == b"property" && tree.attribute(*id, "name").as_deref() == Some("name");
+    let text = |id: Id| {
+        let reference = tree.attribute(id, "ref").filter(|text| !text.is_empty());
+        reference.unwrap_or_else(|| tree.text(id)).into_owned()
+    };
+    let mut names: Vec<String> = within.filter(is_name).map(text).collect();
+    names.retain(|name| !name.is_empty());
+    names.dedup();
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_domain_is_overlooked() {
+        let store = br#"<qubes><domains>
+<domain id="domain-1" class="AppVM"><properties><property name="name">work</property></properties>
+ <volume-config><volume name="private" pool="p" vid="appvms/work/private"/></volume-config></domain>
+<domain id="domain-2" class="AppVM"><properties><property name="name">work</property></properties></domain>
+<domain id="domain-3" class="AppVM"><properties><property name="name"></property></properties>
+ <old><volume-config><volume name="private" vid="b"/></volume-config></old></domain>
+<group><domain class="AppVM"><properties><property name="name">x</property>
+ <property name="name">y</property></properties></domain></group>
+</domains><volume-config><volume vid="stray" pool="p"/></volume-config>
+<!-- <domain class="AppVM"/> --></qubes>"#;
+        let found = every_domain(store).unwrap();
+        let told = found.iter().map(|d| format!("{} {:?} {:?} {}", d.line, d.usable, d.names, d.volumes.len()));
+        let expected = [
+            r#"2 Some("work") ["work"] 1"#,
+            r#"4 None ["work"] 0"#,
+            r#"5 None [] 1"#,
+            r#"7 None ["x", "y"] 0"#,
+            r#"9 None [] 1"#,
+        ];
+        assert_eq!(told.collect::<Vec<_>>(), expected);
+        assert!(every_domain(b"<qubes><domains>").is_err());
+    }
+}

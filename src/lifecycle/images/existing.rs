@@ -1,0 +1,178 @@
+//! What a creation does with images that lie where those of the new qube are to be.
+
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+
+use uuid::Uuid;
+
+use super::leftovers::Note;
+use crate::fs::replace::Access;
+use crate::lifecycle::recover::Orphan;
+use crate::lifecycle::{LifecycleError, Session};
+use crate::model::{Qubes, Vm};
+use crate::storage::pools::driver_of;
+use crate::storage::{Driver, ImageOwners, Kind, StorageError, VmStorage, Volume};
+use crate::store::read_bytes;
+
+/// What is to become of images that hold data and that no qube of the store means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ExistingImages {
+    /// Nothing: the creation is refused.
+    #[default]
+    Refuse,
+    /// They are deleted.
+    Discard,
+    /// They become the new qube's, where its volumes are kept from start to start.
+    Adopt,
+}
+
+/// What was found before a creation.
+pub(in crate::lifecycle) struct Prepared {
+    /// Whose the images of all other qubes are.
+    pub owners: ImageOwners,
+    /// To be taken away once the qube is saved.
+    pub note: Option<Note>,
+}
+
+impl Prepared {
+    /// Takes the note away. The qube is there, so that it stays is no error: it counts for nothing.
+    pub fn forget(&self) {
+        let _counts_for_nothing = self.note.iter().try_for_each(Note::remove);
+    }
+}
+
+impl Session {
+    /// Refuses a new qube whose volumes would have an image that another volume means, or one with
+    /// data that nobody gave up. Nothing is changed.
+    ///
+    /// # Errors
+    /// It would, or nobody can tell.
+    pub(in crate::lifecycle) fn check_images(
+        &self,
+        qubes: &Qubes,
+        planned: &Vm,
+        storage: &VmStorage,
+        existing: ExistingImages,
+        adopted: &[String],
+    ) -> Result<ImageOwners, LifecycleError> {
+        let owners = self.image_owners()?;
+        for (volume, _) in storage.volumes() {
+            self.refuse_shared_image(qubes, &owners, volume, &format!("create {}", planned.name))?;
+        }
+        let left = self.left_by_killed_creation(planned)?;
+        let made = storage.volumes().filter(|(volume, _)| !adopted.contains(&volume.name));
+        for (volume, driver) in made.filter(|_| existing != ExistingImages::Discard) {
+            let is_left = |orphan: &Orphan| orphan.pool == volume.pool && orphan.vid == volume.vid;
+            if left.iter().any(is_left) {
+                continue;
+            }
+            for image in driver.images(volume)? {
+                if image.holds_data()? {
+                    let (qube, image) = (planned.name.clone(), image.to_string());
+                    return Err(LifecycleError::ImageHoldsData { qube, image });
+                }
+            }
+        }
+        Ok(owners)
+    }
+
+    /// Makes the place of a new qube ready, once its images were checked: clears what a killed
+    /// creation has left and writes down what this one is about to make.
+    ///
+    /// # Errors
+    /// As [`Session::check_images`]; or the directory cannot be written to.
+    pub(in crate::lifecycle) fn prepare_images(
+        &self,
+        qubes: &Qubes,
+        planned: &Vm,
+        storage: &VmStorage,
+        existing: ExistingImages,
+        adopted: &[String],
+    ) -> Result<Prepared, LifecycleError> {
+        let owners = self.check_images(qubes, planned, storage, existing, adopted)?;
+        if !planned.class.is_local_guest() {
+            return Ok(Prepared { owners, note: None });
+        }
+        let note = Note::in_directory(&self.directory(planned));
+        for orphan in self.left_by_killed_creation(planned)? {
+            let is_adopted = |(volume, _): (&Volume, &dyn Driver)| {
+                volume.pool == orphan.pool && volume.vid == orphan.vid && adopted.contains(&volume.name)
+            };
+            let pool = qubes.pools.get(&orphan.pool).filter(|pool| pool.driver() != "linux-kernel");
+            if let Some(pool) = pool.filter(|_| !storage.volumes().any(is_adopted)) {
+                let driver = driver_of(&self.system, pool)?;
+                let volume = Volume::orphan(&orphan.pool, &orphan.vid);
+                self.remove_unowned(&*driver, &volume, &owners)?;
+            }
+        }
+        self.make_directory(planned)?;
+        let made = storage.volumes().filter(|(volume, _)| {
+            !volume.vid.is_empty() && !adopted.contains(&volume.name) && !is_kernel(qubes, volume)
+        });
+        let made = made.map(|(volume, _)| Orphan { pool: volume.pool.clone(), vid: volume.vid.clone() });
+        let access = Access::shared(self.system.qubes_group());
+        if let Err(error) = note.write(planned.uuid().unwrap_or_default(), made.collect(), access) {
+            let _not_empty = std::fs::remove_dir(self.directory(planned));
+            return Err(error);
+        }
+        Ok(Prepared { owners, note: Some(note) })
+    }
+
+    fn left_by_killed_creation(&self, planned: &Vm) -> Result<Vec<Orphan>, LifecycleError> {
+        Note::in_directory(&self.directory(planned)).read(|uuid| self.was_saved(uuid))
+    }
+
+    /// Whether the store or a copy of it has this uuid.
+    fn was_saved(&self, uuid: Uuid) -> Result<bool, LifecycleError> {
+        let text = uuid.to_string();
+        let mut files = vec![self.system.store_file().to_path_buf()];
+        let backup = self.system.backup_dir();
+        match fs::read_dir(&backup) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(source) => {
+                return Err(LifecycleError::Io { what: backup.display().to_string(), source });
+            }
+            Ok(entries) => files.extend(entries.filter_map(|entry| Some(entry.ok()?.path()))),
+        }
+        let has_it = |file: &PathBuf| -> Result<bool, LifecycleError> {
+            // Whatever else lies there is no copy.
+            let is_file = fs::metadata(file).is_ok_and(|found| found.is_file());
+            Ok(is_file && memchr::memmem::find(&read_bytes(file)?, text.as_bytes()).is_some())
+        };
+        files.iter().map(has_it).try_fold(false, |found, has| Ok(found || has?))
+    }
+
+    /// The names of the volumes of a new qube whose images are to be taken over.
+    ///
+    /// # Errors
+    /// Nobody can look.
+    pub(in crate::lifecycle) fn names_to_adopt(
+        &self,
+        storage: &VmStorage,
+        existing: ExistingImages,
+    ) -> Result<Vec<String>, StorageError> {
+        match existing {
+            ExistingImages::Refuse | ExistingImages::Discard => Ok(Vec::new()),
+            ExistingImages::Adopt => Ok(self.adoptable(storage)?.into_iter().map(|(name, _)| name).collect()),
+        }
+    }
+
+    /// The kept volumes of a new qube whose images are there already, with their sizes in bytes.
+    ///
+    /// # Errors
+    /// Nobody can look.
+    pub(in crate::lifecycle) fn adoptable(&self, storage: &VmStorage) -> Result<Vec<(String, u64)>, StorageError> {
+        let mut found = Vec::new();
+        for (volume, driver) in storage.volumes().filter(|(volume, _)| volume.kind == Kind::Origin) {
+            if driver.is_dirty(volume)? || driver.verify(volume).is_ok() {
+                found.push((volume.name.clone(), driver.size(volume)?));
+            }
+        }
+        Ok(found)
+    }
+}
+
+fn is_kernel(qubes: &Qubes, volume: &Volume) -> bool {
+    qubes.pools.get(&volume.pool).is_some_and(|pool| pool.driver() == "linux-kernel")
+}

@@ -1,0 +1,49 @@
+//! What `qubes-db check` cannot see in the text of a store alone: pools and volumes that meet on
+//! disk.
+
+use crate::format::{self, Bytes, Damage, Places};
+use crate::lifecycle::Session;
+use crate::model::At;
+use crate::model::check::Kind;
+use crate::storage::overlap::overlap;
+
+impl Session {
+    /// Tells which pools and which volumes of the store `bytes` have images in common. Of what
+    /// cannot be looked at nothing is told.
+    pub fn damage_on_disk(&self, bytes: &Bytes) -> Vec<Damage> {
+        let Ok(qubes) = format::read(bytes.clone()) else { return Vec::new() };
+        if qubes.needs_conversion {
+            return Vec::new();
+        }
+        let places = Places::of(bytes);
+        let pools: Vec<_> = qubes.pools.iter().collect();
+        let mut found = Vec::new();
+        for (position, pool) in pools.iter().enumerate() {
+            let earlier = pools[..position].iter().filter(|other| other.name() != pool.name());
+            let met = earlier.filter_map(|other| overlap(pool, other, &self.system).ok().flatten());
+            for how in met {
+                found.push(Damage::by_hand(
+                    places.line(&At::Pool(position)),
+                    None,
+                    Kind::PoolOverlap,
+                    format!("pool '{}': {how}", pool.name()),
+                    "move its volumes to a pool with a directory of its own, and remove it",
+                ));
+            }
+        }
+        let Ok(owners) = self.owners_in(&qubes, bytes) else { return found };
+        for (later, first) in owners.shared() {
+            found.push(Damage::by_hand(
+                Some(later.line),
+                later.qube.clone(),
+                Kind::VolumeShared,
+                format!(
+                    "volume {} has the image of volume {}: what one does to them, it does to both",
+                    later.volume, first.volume
+                ),
+                "give one of them a vid or pool of its own",
+            ));
+        }
+        found
+    }
+}

@@ -1,0 +1,156 @@
+//! From the store's text to the owners of images.
+
+use std::io;
+use std::path::Path;
+
+use crate::format::{self, Bytes, FormatError};
+use crate::lifecycle::{LifecycleError, Session};
+use crate::model::image_claims::{Role, image_claims};
+use crate::model::{Qubes, Vm, VmName};
+use crate::storage::{Driver, ImageOwners, StorageError, VmStorage, Volume};
+use crate::store::{Read, StoreError, read_bytes};
+
+impl Session {
+    /// Looks up whose the images on disk are, by the store as it is now and, for a store that is
+    /// not the system's own, by that one, too: two stores may be over one pool.
+    ///
+    /// # Errors
+    /// The store cannot be read as a whole.
+    pub(in crate::lifecycle) fn image_owners(&self) -> Result<ImageOwners, LifecycleError> {
+        let read = self.read()?;
+        self.image_owners_of(&read)
+    }
+
+    /// Looks up whose the images are that are not those of `qube`.
+    ///
+    /// # Errors
+    /// The store cannot be read as a whole.
+    pub(in crate::lifecycle) fn images_of_others(&self, qube: &VmName) -> Result<ImageOwners, LifecycleError> {
+        Ok(self.image_owners()?.without(qube))
+    }
+
+    /// As [`Session::image_owners`], by a store that was read before.
+    pub(in crate::lifecycle) fn image_owners_of(&self, read: &Read) -> Result<ImageOwners, LifecycleError> {
+        let file = self.system.store_file();
+        let failed = |source| StoreError::Format { path: file.to_path_buf(), source };
+        let bytes = read.bytes(file)?;
+        let mut owners = self.owners_in(read, &bytes).map_err(failed)?;
+        if let Some(others) = self.owners_in_system_store() {
+            owners.join(others);
+        }
+        Ok(owners)
+    }
+
+    /// Looks up whose the images are by a text of the store.
+    pub(in crate::lifecycle) fn owners_in(&self, qubes: &Qubes, bytes: &Bytes) -> Result<ImageOwners, FormatError> {
+        let domains = format::every_domain(bytes)?;
+        Ok(ImageOwners::of(&image_claims(qubes, &domains, self), &self.system))
+    }
+
+    /// The owners that the system's own store has, where this store is another one.
+    fn owners_in_system_store(&self) -> Option<ImageOwners> {
+        let file = self.system.system_store();
+        if file == self.system.store_file() || !is_readable(&file) {
+            return None;
+        }
+        let untold = |reason: String| {
+            ImageOwners::unknown(format!("the volumes of {} cannot be told: {reason}", file.display()))
+        };
+        let bytes = match read_bytes(&file) {
+            Ok(bytes) => bytes,
+            Err(error) => return Some(untold(error.to_string())),
+        };
+        let found = format::read(bytes.clone()).and_then(|qubes| self.owners_in(&qubes, &bytes));
+        let owners = match found {
+            Ok(owners) => owners,
+            // Its images are not those of R4.
+            Err(FormatError::OldFormat) => return None,
+            Err(error) => untold(error.to_string()),
+        };
+        Some(owners.of_store(&file))
+    }
+
+    /// An error where the own image of a volume is another volume's, too: whoever would write to
+    /// the one would write to the other.
+    ///
+    /// # Errors
+    /// It is, or nobody can tell.
+    pub(in crate::lifecycle) fn refuse_shared_image(
+        &self,
+        qubes: &Qubes,
+        owners: &ImageOwners,
+        volume: &Volume,
+        verb: &str,
+    ) -> Result<(), LifecycleError> {
+        let Some(pool) = qubes.pools.get(&volume.pool) else { return Ok(()) };
+        if pool.driver() == "linux-kernel" || volume.vid.is_empty() {
+            return Ok(());
+        }
+        let sharers = owners.sharers(pool, &volume.vid, &self.system)?;
+        // A snapshot needs its source's images and changes none of them.
+        match sharers.into_iter().find(|owner| owner.role == Role::Own) {
+            None => Ok(()),
+            Some(owner) => Err(LifecycleError::ImageOwned {
+                verb: verb.to_owned(),
+                volume: volume.full_name(),
+                owner: owner.volume.clone(),
+            }),
+        }
+    }
+
+    /// An error where the own image of a qube's volume is another volume's, too.
+    ///
+    /// # Errors
+    /// It is, or nobody can tell.
+    pub(in crate::lifecycle) fn require_own_image(
+        &self,
+        read: &Read,
+        vm: &Vm,
+        volume: &str,
+        verb: &str,
+    ) -> Result<(), LifecycleError> {
+        let resolved = read.volume(vm, volume, self).map_err(StorageError::from)?;
+        let resolved = Volume::resolved(&vm.name, resolved)?;
+        let others = self.image_owners_of(read)?.without(&vm.name);
+        let verb = format!("{verb} {}", resolved.full_name());
+        self.refuse_shared_image(read, &others, &resolved, &verb)
+    }
+
+    /// Removes the images of a qube that left the store, but those that another volume means.
+    /// These are told.
+    ///
+    /// # Errors
+    /// Nobody can tell whose the images are: all of them stay. Or one cannot be removed.
+    pub(in crate::lifecycle) fn remove_images(&self, storage: &VmStorage) -> Result<(), LifecycleError> {
+        let owners = self.image_owners()?;
+        for kept in storage.remove(&owners)? {
+            self.system.tell(&kept);
+        }
+        Ok(())
+    }
+
+    /// Removes one volume of which only the place is known, as [`Session::remove_images`] does.
+    ///
+    /// # Errors
+    /// An image of it cannot be removed.
+    pub(in crate::lifecycle) fn remove_unowned(
+        &self,
+        driver: &dyn Driver,
+        volume: &Volume,
+        owners: &ImageOwners,
+    ) -> Result<(), StorageError> {
+        for kept in driver.remove_unowned(volume, owners)? {
+            self.system.tell(&kept);
+        }
+        Ok(())
+    }
+}
+
+/// Whether there is a file that we may read: who may not read the system's store has no write
+/// access to its images either.
+fn is_readable(file: &Path) -> bool {
+    match std::fs::File::open(file) {
+        Ok(_) => true,
+        Err(error) => !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied),
+    }
+}

@@ -1,0 +1,394 @@
+//! What an image is on disk, whatever texts name it: a directory by device and inode with a
+//! file's name in it, or a logical volume of a group. Pools with two names, links, bind mounts and
+//! ids like `appvms/work/private-dirty` come out at the same image here.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::fmt;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Component, Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::libc;
+use nix::unistd::{Whence, lseek};
+
+use super::StorageError;
+use super::dm_file::is_file_of;
+use super::lvm_thin::Names;
+use crate::fs::replace::directory_of;
+use crate::model::image_claims::{ImageClaims, Role};
+use crate::model::{Pool, VmName};
+use crate::system::System;
+
+/// One thing that a driver keeps of a volume.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Image {
+    File(PathBuf),
+    Logical { group: String, name: String },
+}
+
+impl fmt::Display for Image {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Image::File(path) => path.display().fmt(f),
+            Image::Logical { group, name } => write!(f, "{group}/{name}"),
+        }
+    }
+}
+
+impl Image {
+    /// Looks up where the image lies.
+    ///
+    /// # Errors
+    /// Its directory cannot be looked at.
+    pub fn identity(&self) -> Result<ImageIdentity, StorageError> {
+        Ok(match self {
+            Image::File(path) => {
+                let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                ImageIdentity { home: Home::directory(directory_of(path))?, name }
+            }
+            Image::Logical { group, name } => ImageIdentity { home: Home::Group(group.clone()), name: name.clone() },
+        })
+    }
+
+    /// Whether something would be lost with it: a regular file without another name that has more
+    /// than holes. What a logical volume holds is not told exactly enough, so each counts.
+    ///
+    /// # Errors
+    /// Nobody can look at it.
+    pub fn holds_data(&self) -> Result<bool, StorageError> {
+        let Image::File(path) = self else { return Ok(true) };
+        let has_data = || -> io::Result<bool> {
+            let found = match fs::symlink_metadata(path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+                found => found?,
+            };
+            if !found.is_file() || found.nlink() > 1 || found.len() == 0 {
+                return Ok(false);
+            }
+            let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+            let file = File::options().read(true).custom_flags(flags).open(path)?;
+            match lseek(&file, 0, Whence::SeekData) {
+                Ok(_) => Ok(true),
+                // Nothing but a hole up to the end.
+                Err(Errno::ENXIO) => Ok(false),
+                // A file system that does not tell holes: what takes no blocks has no data.
+                Err(_) => Ok(found.blocks() > 0),
+            }
+        };
+        has_data().map_err(StorageError::io(format!("looking at {}", path.display())))
+    }
+}
+
+/// What tells an image from every other one, by whatever path it was found.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ImageIdentity {
+    home: Home,
+    name: String,
+}
+
+/// Where images lie side by side.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Home {
+    /// A directory: the nearest one that exists, and the way from there.
+    Directory { device: u64, inode: u64, rest: PathBuf },
+    /// A volume group.
+    Group(String),
+}
+
+/// A volume to which an image belongs.
+#[derive(Debug, Clone)]
+pub struct Owner {
+    /// For messages: `work:private`.
+    pub volume: String,
+    /// The qube, where its domain can be used.
+    pub qube: Option<VmName>,
+    /// The line of its domain, from 1.
+    pub line: usize,
+    pub role: Role,
+    /// Whether a start would use the image.
+    pub is_certain: bool,
+    stem: OsString,
+}
+
+/// Whose the images on disk are, for the volumes of one or more stores.
+#[derive(Debug, Default)]
+pub struct ImageOwners {
+    by_home: HashMap<Home, Vec<Owner>>,
+    /// Volumes of which nobody can tell where their images are, each with the reason.
+    pub untold: Vec<String>,
+}
+
+impl ImageOwners {
+    /// Looks on the disk for what the volumes of a store mean.
+    pub fn of(claims: &ImageClaims<'_>, system: &System) -> ImageOwners {
+        let mut owners = ImageOwners { untold: claims.untold.clone(), ..ImageOwners::default() };
+        let mut known = HashMap::new();
+        for claim in &claims.claims {
+            let place = match place(claim.pool, &claim.vid, system, &mut known) {
+                Ok(place) => place,
+                Err(error) => {
+                    owners.untold.push(format!("volume {}: {error}", claim.volume));
+                    continue;
+                }
+            };
+            let Some((home, stem)) = place else { continue };
+            owners.by_home.entry(home).or_default().push(Owner {
+                volume: claim.volume.clone(),
+                qube: claim.qube.clone(),
+                line: claim.line,
+                role: claim.role,
+                is_certain: claim.is_certain,
+                stem,
+            });
+        }
+        owners.untold.sort();
+        owners.untold.dedup();
+        owners
+    }
+
+    /// Knows only why nothing can be told.
+    pub fn unknown(reason: String) -> ImageOwners {
+        ImageOwners { untold: vec![reason], ..ImageOwners::default() }
+    }
+
+    /// Adds the owners that another store has.
+    pub fn join(&mut self, others: ImageOwners) {
+        for (home, owners) in others.by_home {
+            self.by_home.entry(home).or_default().extend(owners);
+        }
+        self.untold.extend(others.untold);
+    }
+
+    /// Says of each owner that it is one of another store.
+    #[must_use]
+    pub fn of_store(mut self, file: &Path) -> ImageOwners {
+        for owner in self.by_home.values_mut().flatten() {
+            owner.volume.push_str(&format!(" of {}", file.display()));
+            owner.qube = None;
+        }
+        self
+    }
+
+    /// Leaves out what belongs to a qube.
+    #[must_use]
+    pub fn without(mut self, qube: &VmName) -> ImageOwners {
+        for owners in self.by_home.values_mut() {
+            owners.retain(|owner| owner.qube.as_ref() != Some(qube));
+        }
+        self
+    }
+
+    /// A volume to which this image belongs.
+    ///
+    /// # Errors
+    /// Its directory cannot be looked at.
+    pub fn owner(&self, image: &Image) -> Result<Option<&Owner>, StorageError> {
+        if self.by_home.is_empty() {
+            return Ok(None);
+        }
+        let ImageIdentity { home, name } = image.identity()?;
+        let owners = self.by_home.get(&home).map(Vec::as_slice).unwrap_or_default();
+        let mut fitting = owners.iter().filter(|owner| owner.has(&home, &name));
+        Ok(fitting.clone().find(|owner| owner.is_certain).or_else(|| fitting.next()))
+    }
+
+    /// The volumes that have an image in common with the volume `vid` of `pool`, of which none
+    /// need exist.
+    ///
+    /// # Errors
+    /// Its directory cannot be looked at.
+    pub fn sharers(&self, pool: &Pool, vid: &str, system: &System) -> Result<Vec<&Owner>, StorageError> {
+        let Some((home, stem)) = place(pool, vid, system, &mut HashMap::new())? else {
+            return Ok(Vec::new());
+        };
+        let stem = stem.to_string_lossy();
+        let owners = self.by_home.get(&home).map(Vec::as_slice).unwrap_or_default();
+        let meets = |owner: &&Owner| share_names(&home, &stem, &owner.stem.to_string_lossy());
+        Ok(owners.iter().filter(meets).collect())
+    }
+
+    /// Every two volumes that surely mean one image of their own, the later one first.
+    pub fn shared(&self) -> Vec<(&Owner, &Owner)> {
+        let mut pairs = Vec::new();
+        for (home, owners) in &self.by_home {
+            let own: Vec<&Owner> = owners.iter().filter(|owner| owner.is_certain && owner.role == Role::Own).collect();
+            for (at, later) in own.iter().enumerate() {
+                let later_stem = later.stem.to_string_lossy();
+                let meets = |first: &&&Owner| {
+                    first.volume != later.volume && share_names(home, &first.stem.to_string_lossy(), &later_stem)
+                };
+                pairs.extend(own[..at].iter().find(meets).map(|first| (*later, *first)));
+            }
+        }
+        pairs.sort_by_key(|(later, first)| (later.line, first.line));
+        pairs
+    }
+}
+
+impl Owner {
+    /// Whether what is called `name` in `home` is one of the volume's images.
+    fn has(&self, home: &Home, name: &str) -> bool {
+        is_of(home, name, &self.stem.to_string_lossy())
+    }
+}
+
+impl Home {
+    /// # Errors
+    /// It cannot be looked at.
+    fn directory(path: &Path) -> Result<Home, StorageError> {
+        let failed = || StorageError::io(format!("looking at {}", path.display()));
+        let mut at = path.to_path_buf();
+        let mut rest = Vec::new();
+        loop {
+            match fs::metadata(&at) {
+                Ok(found) if found.is_dir() => {
+                    let rest = rest.iter().rev().collect();
+                    return Ok(Home::Directory { device: found.dev(), inode: found.ino(), rest });
+                }
+                Ok(_) => {}
+                Err(error) => match error.raw_os_error() {
+                    Some(libc::ENOENT | libc::ENOTDIR | libc::ENAMETOOLONG) => {}
+                    _ => return Err(failed()(error)),
+                },
+            }
+            match at.components().next_back() {
+                Some(Component::Normal(name)) => rest.push(name.to_os_string()),
+                // Behind what does not exist, `..` can only be taken as a text.
+                Some(Component::ParentDir) => {
+                    at = lexically_normal(&rest.iter().rev().fold(at, |at, name| at.join(name)));
+                    rest.clear();
+                    continue;
+                }
+                _ => return Err(failed()(io::ErrorKind::NotFound.into())),
+            }
+            at.pop();
+            if at.as_os_str().is_empty() {
+                at.push(".");
+            }
+        }
+    }
+}
+
+/// The path without `.` and `..`.
+fn lexically_normal(path: &Path) -> PathBuf {
+    let mut normal = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir => drop(normal.pop()),
+            Component::CurDir => {}
+            other => normal.push(other),
+        }
+    }
+    normal
+}
+
+type Known = HashMap<PathBuf, Home>;
+
+/// Where the images of a volume lie and how their names begin; none where the driver keeps them
+/// in no file and no logical volume.
+fn place(pool: &Pool, vid: &str, system: &System, known: &mut Known) -> Result<Option<(Home, OsString)>, StorageError> {
+    if let Some(directory) = pool.option("dir_path").filter(|text| !text.is_empty()) {
+        // As upstream joins the two: a vid may lead anywhere.
+        let base = system.below_root(Path::new("/").join(directory)).join(vid);
+        let Some(stem) = base.file_name() else { return Ok(None) };
+        let above = directory_of(&base).to_path_buf();
+        let home = match known.get(&above) {
+            Some(home) => home.clone(),
+            None => {
+                let home = Home::directory(&above)?;
+                known.insert(above, home.clone());
+                home
+            }
+        };
+        return Ok(Some((home, stem.to_os_string())));
+    }
+    if pool.option("volume_group").is_none() {
+        return Ok(None);
+    }
+    let (group, name) = vid.split_once('/').unwrap_or((pool.option("volume_group").unwrap_or_default(), vid));
+    Ok(Some((Home::Group(group.to_owned()), name.into())))
+}
+
+/// Whether `name` in `home` belongs to the volume whose images begin with `stem`.
+fn is_of(home: &Home, name: &str, stem: &str) -> bool {
+    match home {
+        Home::Directory { .. } => is_file_of(name, stem),
+        Home::Group(group) => Names { group: group.clone(), own: stem.to_owned() }.is_mine(name),
+    }
+}
+
+/// Whether one name can be that of an image of both volumes.
+fn share_names(home: &Home, one: &str, other: &str) -> bool {
+    const TIME: &str = "2000-01-01T00:00:00";
+    let (short, long) = if one.len() <= other.len() { (one, other) } else { (other, one) };
+    if !long.starts_with(short) {
+        return false;
+    }
+    let revision = format!(".img.1@{TIME}Z");
+    let tails: &[&str] = match home {
+        Home::Directory { .. } => {
+            &[".img", "-dirty.img", "-precache.img", "-import.img", "-cow.img", "-cow.img.old", &revision]
+        }
+        Home::Group(_) => &["", "-snap", "-import", "-1-back"],
+    };
+    tails.iter().any(|tail| is_of(home, &format!("{long}{tail}"), short))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_is_the_same_by_every_path() {
+        let dir = tempfile::tempdir().unwrap();
+        let pool = dir.path().join("pool");
+        fs::create_dir_all(pool.join("appvms/work")).unwrap();
+        std::os::unix::fs::symlink(&pool, dir.path().join("other")).unwrap();
+        let home = |path: &str| Home::directory(&dir.path().join(path)).unwrap();
+        assert_eq!(home("pool/appvms/work"), home("other/appvms/work"));
+        assert_eq!(home("pool/appvms/work"), home("other/./appvms/../appvms/work"));
+        assert_eq!(home("pool/appvms/new"), home("other/appvms/new"));
+        assert_eq!(home("pool/appvms/work"), home("pool/missing/../appvms/work"));
+        assert_ne!(home("pool/appvms/new"), home("pool/appvms/work"));
+        assert_ne!(home("pool/appvms/new/deep"), home("pool/appvms/new"));
+    }
+
+    #[test]
+    fn two_volumes_meet_where_a_name_can_be_of_both() {
+        let directory = Home::Directory { device: 1, inode: 1, rest: PathBuf::new() };
+        for (one, other) in [
+            ("private", "private"),
+            ("private", "private-dirty"),
+            ("private-precache", "private"),
+            ("private", "private-revert-cow"),
+            ("private", "private-revert"),
+            ("private", "private.img~x"),
+        ] {
+            assert!(share_names(&directory, one, other), "{one} {other}");
+        }
+        for (one, other) in [("private", "private2"), ("root", "private"), ("a", "a-b"), ("a", "a.b")] {
+            assert!(!share_names(&directory, one, other), "{one} {other}");
+        }
+        let group = Home::Group("vg".into());
+        assert!(share_names(&group, "vm-a-root", "vm-a-root-snap"));
+        assert!(share_names(&group, "vm-a-root-7-back", "vm-a-root"));
+        assert!(!share_names(&group, "vm-a-root", "vm-a-root2"));
+    }
+
+    #[test]
+    fn only_a_file_with_more_than_holes_holds_data() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = |name: &str| dir.path().join(name);
+        let holds = |name: &str| Image::File(file(name)).holds_data().unwrap();
+        File::create(file("hole")).unwrap().set_len(1 << 20).unwrap();
+        fs::write(file("data"), "x").unwrap();
+        fs::write(file("first"), "x").unwrap();
+        fs::hard_link(file("first"), file("second")).unwrap();
+        std::os::unix::fs::symlink(file("data"), file("link")).unwrap();
+        let found = ["hole", "data", "first", "link", "missing"].map(holds);
+        assert_eq!(found, [false, true, false, false, false]);
+    }
+}

@@ -1,0 +1,161 @@
+//! Whether two pools can have an image in common: one's directory is, contains or lies in the
+//! other's, by whatever path, or both are over one thin pool.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::StorageError;
+use super::pools::directory;
+use crate::model::Pool;
+use crate::system::System;
+
+/// A directory as its file system knows it: the device, and the path from the root of that.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Position {
+    device: String,
+    path: PathBuf,
+}
+
+/// Tells in words how `one` meets `other`, after links and bind mounts; none where it does not.
+/// A pool of kernels may lie in one of images beside those.
+///
+/// # Errors
+/// A directory cannot be looked at.
+pub fn overlap(one: &Pool, other: &Pool, system: &System) -> Result<Option<String>, StorageError> {
+    let name = other.name();
+    if let Some(thin) = thin_pool(one).filter(|thin| thin_pool(other) == Some(*thin)) {
+        let (group, pool) = thin;
+        return Ok(Some(format!("thin pool {group}/{pool} is pool '{name}' already")));
+    }
+    let (Some(_), Some(_)) = (one.option("dir_path"), other.option("dir_path")) else {
+        return Ok(None);
+    };
+    let mounts = Mounts::read()?;
+    let directories = [directory(one, system)?, directory(other, system)?];
+    let [at, there] = directories.clone().map(|path| mounts.positions(&path));
+    let shown = directory(one, system)?.display().to_string();
+    let is_in = |inner: &[Position], outer: &[Position]| {
+        inner.iter().any(|inner| outer.iter().any(|outer| inner.lies_in(outer)))
+    };
+    let how = match (is_in(&at, &there), is_in(&there, &at)) {
+        (false, false) => return Ok(None),
+        (true, true) => format!("{shown} is the directory of pool '{name}'"),
+        (true, false) if is_beside_images(one, &at, other, &directories[1], &mounts) => return Ok(None),
+        (false, true) if is_beside_images(other, &there, one, &directories[0], &mounts) => {
+            return Ok(None);
+        }
+        (true, false) => format!("{shown} lies in the directory of pool '{name}'"),
+        (false, true) => format!("{shown} contains the directory of pool '{name}'"),
+    };
+    Ok(Some(how))
+}
+
+fn thin_pool(pool: &Pool) -> Option<(&str, &str)> {
+    Some((pool.option("volume_group")?, pool.option("thin_pool")?))
+}
+
+/// Whether `kernels`, which lies at `at`, has only kernels, and lies in the pool `images` where
+/// that keeps none of its images.
+fn is_beside_images(kernels: &Pool, at: &[Position], images: &Pool, directory: &Path, mounts: &Mounts) -> bool {
+    let of_images = ["appvms", "vm-templates"].map(|name| mounts.positions(&directory.join(name)));
+    let is_among =
+        |places: &Vec<Position>| at.iter().any(|at| places.iter().any(|place| at.lies_in(place) || place.lies_in(at)));
+    kernels.driver() == "linux-kernel" && images.driver() != "linux-kernel" && !of_images.iter().any(is_among)
+}
+
+impl Position {
+    fn lies_in(&self, outer: &Position) -> bool {
+        self.device == outer.device && self.path.starts_with(&outer.path)
+    }
+}
+
+/// What is mounted where, in the order of mounting.
+struct Mounts(Vec<(PathBuf, Position)>);
+
+impl Mounts {
+    fn read() -> Result<Mounts, StorageError> {
+        const TABLE: &str = "/proc/self/mountinfo";
+        let table = fs::read_to_string(TABLE).map_err(StorageError::io(format!("reading {TABLE}")))?;
+        Ok(Mounts(table.lines().filter_map(parse).collect()))
+    }
+
+    /// Where a directory, which need not exist, lies: on its own file system, and on those that
+    /// are mounted around it, since a pool is over all of them.
+    fn positions(&self, directory: &Path) -> Vec<Position> {
+        let real = real_path(directory);
+        let mut found = Vec::new();
+        let mut at = real.as_path();
+        while let Some((point, root)) = self.around(at) {
+            let inside = real.strip_prefix(point).unwrap_or(Path::new(""));
+            // Below a mount point the file system around it has nothing but an empty directory.
+            let path = if found.is_empty() { root.path.join(inside) } else { at_mount(root, point, at) };
+            found.push(Position { device: root.device.clone(), path });
+            let Some(above) = point.parent() else { break };
+            at = above;
+        }
+        found
+    }
+
+    /// The mount that shows `path`: of those around it the innermost, of several there the last.
+    fn around(&self, path: &Path) -> Option<(&Path, &Position)> {
+        let around = self.0.iter().filter(|(point, _)| path.starts_with(point));
+        let innermost = around.max_by_key(|(point, _)| point.components().count())?;
+        let last = self.0.iter().rfind(|(point, _)| *point == innermost.0)?;
+        Some((&last.0, &last.1))
+    }
+}
+
+/// The place on the outer file system at which something else is mounted.
+fn at_mount(root: &Position, point: &Path, at: &Path) -> PathBuf {
+    root.path.join(at.strip_prefix(point).unwrap_or(Path::new("")))
+}
+
+/// `ID PARENT MAJOR:MINOR ROOT POINT …`, with octal escapes.
+fn parse(line: &str) -> Option<(PathBuf, Position)> {
+    let mut fields = line.split(' ').skip(2);
+    let device = fields.next()?.to_owned();
+    let path = PathBuf::from(unescaped(fields.next()?));
+    Some((PathBuf::from(unescaped(fields.next()?)), Position { device, path }))
+}
+
+fn unescaped(text: &str) -> String {
+    let plain = [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")];
+    plain.iter().fold(text.to_owned(), |text, (escaped, plain)| text.replace(escaped, plain))
+}
+
+/// The path with every link resolved, as far as it exists.
+fn real_path(path: &Path) -> PathBuf {
+    let mut missing = Vec::new();
+    for above in path.ancestors() {
+        if let Ok(real) = fs::canonicalize(above) {
+            return missing.iter().rev().fold(real, |real, name| real.join(name));
+        }
+        missing.extend(above.file_name());
+    }
+    path.to_path_buf()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_the_table_tells_device_root_and_point() {
+        let line = r"36 35 98:0 /mnt1 /mnt\0402 rw,noatime master:1 - ext3 /dev/root rw";
+        let (point, position) = parse(line).unwrap();
+        assert_eq!(point, Path::new("/mnt 2"));
+        assert_eq!(position, Position { device: "98:0".into(), path: "/mnt1".into() });
+        assert!(parse("36 35").is_none());
+    }
+
+    #[test]
+    fn a_bind_mount_lies_where_its_source_lies() {
+        let mount = |point: &str, device: &str, path: &str| {
+            (PathBuf::from(point), Position { device: device.into(), path: path.into() })
+        };
+        let mounts = Mounts(vec![mount("/", "8:1", "/"), mount("/zz/bind", "8:1", "/zz/pool/inner")]);
+        let at = |path: &str| mounts.positions(Path::new(path));
+        assert!(at("/zz/bind/x")[0].lies_in(&at("/zz/pool")[0]));
+        assert!(!at("/zz/other")[0].lies_in(&at("/zz/pool")[0]));
+    }
+}

@@ -1,0 +1,34 @@
+//! The options that say what becomes of images that lie in the way of a new qube.
+
+use clap::Arg;
+
+use super::arguments::flag;
+use super::invocation::Invocation;
+use crate::lifecycle::images::ExistingImages;
+
+/// The option that deletes them.
+pub const DISCARD: &str = "discard-existing";
+/// The option that takes them over.
+pub const ADOPT: &str = "adopt-existing";
+
+/// Defines `--discard-existing`.
+pub fn discard_existing() -> Arg {
+    let help = "delete images that lie where the new ones are to be and that no qube means";
+    flag(DISCARD, None, help)
+}
+
+/// Defines `--adopt-existing`.
+pub fn adopt_existing() -> Arg {
+    let help = "take over images that lie where the new ones are to be and that no qube means";
+    flag(ADOPT, None, help)
+}
+
+/// What the command line says; nothing of them is lost when it says nothing.
+pub fn existing(call: &Invocation) -> ExistingImages {
+    let is_given = |option| call.given.try_get_one::<bool>(option).is_ok_and(|set| set == Some(&true));
+    match (is_given(DISCARD), is_given(ADOPT)) {
+        (true, _) => ExistingImages::Discard,
+        (false, true) => ExistingImages::Adopt,
+        (false, false) => ExistingImages::Refuse,
+    }
+}

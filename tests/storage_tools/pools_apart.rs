@@ -1,0 +1,143 @@
+//! Two pools have no image in common: `qvm-pool add` refuses one that would, by whatever path, and
+//! `qubes-db check` tells of those that an editor made.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::process::Command;
+
+use serde_json::Value as Json;
+
+use crate::skip::skip;
+use crate::system::System;
+
+/// Why a pool in this directory is refused.
+fn refused(system: &System, directory: &str) -> String {
+    system.refuses(1, &format!("qvm-pool add p2 file -o dir_path={directory}"))
+}
+
+#[test]
+fn a_pool_that_meets_another_is_refused() {
+    let system = System::new();
+    symlink("qubes", system.path("/var/lib/link")).unwrap();
+    symlink("../lib/qubes/appvms", system.path("/var/lib/inside")).unwrap();
+    for (directory, words) in [
+        ("/var/lib/qubes", "is the directory of pool 'varlibqubes'"),
+        ("/var/lib//qubes/", "is the directory of pool 'varlibqubes'"),
+        ("/var/lib/link", "is the directory of pool 'varlibqubes'"),
+        ("/var/lib/inside", "lies in the directory of pool 'varlibqubes'"),
+        ("/var/lib/qubes/appvms/work", "lies in the directory of pool 'varlibqubes'"),
+        ("/var/lib/qubes/more", "lies in the directory of pool 'varlibqubes'"),
+        ("/var/lib/link/not/there/yet", "lies in the directory of pool 'varlibqubes'"),
+        ("/var/lib/qubes/vm-kernels", "lies in the directory of pool 'varlibqubes'"),
+        ("/var/lib/qubes/../qubes", "is a path with '.' or '..'"),
+        ("/var/lib", "is a directory of the system"),
+        ("/", "is a directory of the system"),
+        ("/etc", "is a directory of the system"),
+        ("/etc/qubes/pool", "is a directory of the system"),
+    ] {
+        let refused = refused(&system, directory);
+        assert!(refused.contains(words), "{directory}: {refused}");
+    }
+    // Above: nothing is known but the pool inside it.
+    fs::create_dir(system.path("/data")).unwrap();
+    system.ok("qvm-pool add inner file -o dir_path=/data/deep/inner".replace("/deep", "").as_str());
+    let above = refused(&system, "/data");
+    assert!(above.contains("contains the directory of pool 'inner'"), "{above}");
+    // Names that only begin alike are two directories.
+    system.ok("qvm-pool add beside file -o dir_path=/data/inner-2");
+    system.ok("qvm-pool add other file -o dir_path=/var/lib/qubes-2");
+}
+
+#[test]
+fn the_pool_of_kernels_lies_beside_images_and_nowhere_else() {
+    let system = System::new();
+    system.ok("qvm-pool add kernels linux-kernel -o dir_path=/var/lib/qubes/more-kernels");
+    for directory in ["/var/lib/qubes/appvms", "/var/lib/qubes/vm-templates/tpl", "/var/lib/qubes"] {
+        system.refuses(1, &format!("qvm-pool add k2 linux-kernel -o dir_path={directory}"));
+    }
+    system.refuses(1, "qvm-pool add images file -o dir_path=/var/lib/qubes/more-kernels/images");
+}
+
+#[test]
+fn a_bind_mount_of_a_pool_is_the_pool() {
+    let system = System::new();
+    for (source, point) in [("/var/lib/qubes", "/bound"), ("/var/lib/qubes/appvms", "/inside")] {
+        fs::create_dir(system.path(point)).unwrap();
+        let mount = |program: &str, of: &[&std::path::Path]| {
+            Command::new(program).args(of).status().is_ok_and(|status| status.success())
+        };
+        let bound = Command::new("mount").arg("--bind").args([system.path(source), system.path(point)]).status();
+        if !bound.is_ok_and(|status| status.success()) {
+            return skip("bind mounts need root");
+        }
+        let refused = system.run(&format!("qvm-pool add p2 file -o dir_path={point}"));
+        let deeper = system.run(&format!("qvm-pool add p2 file -o dir_path={point}/work"));
+        // A store that an editor gave such a pool loses nothing by it.
+        let store = system.store();
+        let pool = format!("<pool name=\"p2\" dir_path=\"{point}\" driver=\"file-reflink\"/></pools>");
+        fs::write(system.image("qubes.xml"), store.replace("</pools>", &pool)).unwrap();
+        let orphans = system.run("qubes-recover --remove-orphans --yes");
+        let checked = system.run("qubes-db check");
+        let is_there = system.image("appvms/work/private.img").exists();
+        fs::write(system.image("qubes.xml"), store).unwrap();
+        assert!(mount("umount", &[&system.path(point)]));
+        assert!(refused.code == 1 && refused.stderr.contains("the directory of pool 'varlibqubes'"), "{refused:?}");
+        assert!(deeper.code == 1, "{deeper:?}");
+        assert!(orphans.code == 0 && is_there, "{orphans:?}");
+        assert!(checked.stdout.contains("of pool 'varlibqubes'"), "{checked:?}");
+    }
+}
+
+#[test]
+fn a_thin_pool_is_one_pool() {
+    let system = System::new();
+    let store = system.store();
+    let pool = "<pool name=\"thin\" volume_group=\"vg\" thin_pool=\"tp\" driver=\"lvm_thin\"/></pools>";
+    fs::write(system.image("qubes.xml"), store.replace("</pools>", pool)).unwrap();
+    let refused = system.refuses(1, "qvm-pool add again lvm_thin -o volume_group=vg -o thin_pool=tp");
+    assert!(refused.contains("thin pool vg/tp is pool 'thin' already"), "{refused}");
+}
+
+#[test]
+fn a_pool_stays_while_a_domain_that_cannot_be_used_is_in_it() {
+    let system = System::new();
+    system.ok("qvm-pool add more file-reflink -o dir_path=/more -o setup_check=no");
+    system.ok("qvm-create -l red -P more vault");
+    let store = system.store();
+    let nameless = store.replace("<property name=\"name\">vault</property>", "");
+    fs::write(system.image("qubes.xml"), nameless).unwrap();
+    let refused = system.refuses(1, "qvm-pool remove more");
+    assert!(refused.contains("Storage pool is in use: 'more': the domain at line "), "{refused}");
+}
+
+/// The kinds that `qubes-db check` finds.
+fn kinds(system: &System) -> Vec<String> {
+    let checked: Json = serde_json::from_str(&system.run("qubes-db check --json").stdout).unwrap();
+    let all = checked.as_array().unwrap().iter();
+    all.map(|found| found["kind"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn check_tells_of_images_that_two_volumes_have() {
+    let system = System::new();
+    system.ok("qvm-create -l red vault");
+    assert!(kinds(&system).is_empty());
+    let sound = system.store();
+    let pool = |path: &str| format!("<pool name=\"p2\" dir_path=\"{path}\" driver=\"file-reflink\"/></pools>");
+    let vid = "pool=\"varlibqubes\" vid=\"appvms/vault/private\"";
+    for (path, to, expected) in [
+        ("/elsewhere", vid, vec![]),
+        ("/var/lib/qubes", vid, vec!["pool-overlap"]),
+        ("/var/lib", vid, vec!["pool-overlap"]),
+        ("/elsewhere", "pool=\"varlibqubes\" vid=\"appvms/work/private-dirty\"", vec!["volume-shared"]),
+        ("/elsewhere", "pool=\"varlibqubes\" vid=\"appvms/work/private\"", vec!["volume-shared"]),
+        ("/elsewhere", "pool=\"varlibqubes\" vid=\"appvms/x/../work/private\"", vec!["volume-path", "volume-shared"]),
+        ("/var/lib/qubes", "pool=\"p2\" vid=\"appvms/work/private\"", vec!["pool-overlap", "volume-shared"]),
+    ] {
+        let store = sound.replace("</pools>", &pool(path)).replace(vid, to);
+        fs::write(system.image("qubes.xml"), store).unwrap();
+        let mut found = kinds(&system);
+        found.sort();
+        assert_eq!(found, expected, "{path} {to}");
+    }
+}
