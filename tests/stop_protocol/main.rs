@@ -100,7 +100,7 @@ impl Model for Protocol {
                     .collect::<Vec<_>>()
                     .into_iter()
                     .for_each(|at| end_process(&mut next, at));
-                (next.domain, next.ordered, next.record, next.killed) = (None, None, None, None);
+                (next.domain, next.ordered, next.record) = (None, None, None);
             }
         }
         Some(next)
@@ -176,7 +176,7 @@ type Removal = (&'static str, fn(&mut Rules));
 
 const REMOVALS: [Removal; 11] = [
     ("look_again_under_the_lock", |rules| rules.look_again_under_the_lock = false),
-    ("starts_heed_a_kill", |rules| rules.starts_heed_a_kill = false),
+    ("starts_compare_the_mark", |rules| rules.starts_compare_the_mark = false),
     ("starts_settle_first", |rules| rules.starts_settle_first = false),
     ("record_before_storage", |rules| rules.record_before_storage = false),
     ("record_removed_last", |rules| rules.record_removed_last = false),

@@ -9,8 +9,8 @@ pub const STARTS: usize = 3;
 pub struct Rules {
     /// Whoever wants a qube stopped looks at it again once the lock is granted.
     pub look_again_under_the_lock: bool,
-    /// A start gives up when it finds that it was killed.
-    pub starts_heed_a_kill: bool,
+    /// A start gives up when the stop mark is another one than it remembers.
+    pub starts_compare_the_mark: bool,
     /// A start looks under its lock whether the qube runs already.
     pub starts_settle_first: bool,
     /// The record is written before the storage is touched.
@@ -35,7 +35,7 @@ pub struct Rules {
 impl Rules {
     pub const ALL: Rules = Rules {
         look_again_under_the_lock: true,
-        starts_heed_a_kill: true,
+        starts_compare_the_mark: true,
         starts_settle_first: true,
         record_before_storage: true,
         record_removed_last: true,
@@ -79,6 +79,7 @@ pub enum Step {
     Commit,
     RemoveRecord,
     // Under the lock: the start.
+    CompareMark,
     WriteRecord,
     SpawnMonitor,
     PrepareStorage,
@@ -108,11 +109,13 @@ pub struct Process {
     pub outcome: Outcome,
     /// The start that this process makes.
     pub own: Option<Start>,
+    /// The stop mark that a start remembers.
+    pub remembered: u8,
 }
 
 impl Process {
     pub fn new(verb: Verb) -> Process {
-        Process { verb, step: Step::Begin, outcome: Outcome::Open, own: None }
+        Process { verb, step: Step::Begin, outcome: Outcome::Open, own: None, remembered: 0 }
     }
 }
 
@@ -150,8 +153,8 @@ pub struct State {
     /// The holder of the operation lock, by its place among the processes.
     pub lock: Option<usize>,
     pub record: Option<Record>,
-    /// The start that a kill has told to give up.
-    pub killed: Option<Start>,
+    /// `RUN/stop/NAME`: another number each time it is renewed.
+    pub mark: u8,
     pub domain: Option<Domain>,
     /// An order to create a domain that the hypervisor has and has not carried out.
     pub ordered: Option<Start>,
@@ -171,7 +174,7 @@ impl State {
             processes: verbs.iter().copied().map(Process::new).collect(),
             lock: None,
             record: None,
-            killed: None,
+            mark: 0,
             domain: None,
             ordered: None,
             dirty: None,

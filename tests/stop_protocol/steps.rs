@@ -44,7 +44,7 @@ pub fn advance(state: &State, at: usize, rules: &Rules) -> State {
             next.domain = None;
             next.processes[at].step = Step::Lock;
         }
-        Step::AskGuest => next.processes[at].step = ask_guest(&next),
+        Step::AskGuest => next.processes[at].step = ask_guest(&mut next),
         // Waiting ends: it stopped, or the time is over and it is killed.
         Step::AwaitStop if state.domain.is_some() => next.processes[at].step = Step::EndDomain,
         Step::AwaitStop => next.processes[at].step = Step::Lock,
@@ -88,13 +88,15 @@ pub fn advance(state: &State, at: usize, rules: &Rules) -> State {
 
 fn begin(state: &mut State, at: usize, rules: &Rules) {
     let step = match state.processes[at].verb {
-        Verb::Start | Verb::Recover => Step::Lock,
+        Verb::Recover => Step::Lock,
+        Verb::Start => {
+            state.processes[at].remembered = state.mark;
+            Step::Lock
+        }
         Verb::Kill => {
-            // Told before the domain is ended: a start that has not looked yet gives up, one that
-            // has looked made its domain before.
-            if let Some(record) = state.record.filter(|record| record.phase == Phase::Starting) {
-                state.killed = Some(record.start);
-            }
+            // Before the domain is ended: a start that has not compared yet gives up, one that has
+            // made its domain before.
+            state.mark += 1;
             Step::EndDomain
         }
         Verb::Shutdown => Step::AskGuest,
@@ -104,14 +106,18 @@ fn begin(state: &mut State, at: usize, rules: &Rules) {
     state.processes[at].step = step;
 }
 
-/// A guest that runs hears the power button; one without a domain is looked at under the lock.
-fn ask_guest(state: &State) -> Step {
-    if state.domain.is_some_and(|domain| !domain.is_paused) { Step::AwaitStop } else { Step::Lock }
+/// A guest that runs hears the power button; a start that has none yet is told to give up.
+fn ask_guest(state: &mut State) -> Step {
+    if state.domain.is_some_and(|domain| !domain.is_paused) {
+        return Step::AwaitStop;
+    }
+    state.mark += 1;
+    Step::Lock
 }
 
 fn first_under_the_lock(process: Process, rules: &Rules) -> Step {
     match process.verb {
-        Verb::Start if !rules.starts_settle_first => Step::WriteRecord,
+        Verb::Start if !rules.starts_settle_first => Step::CompareMark,
         Verb::Kill | Verb::Shutdown if rules.look_again_under_the_lock => Step::LookAgain,
         Verb::Monitor(_) if rules.monitor_asks_again => Step::LookAgain,
         _ => Step::Settle,
@@ -191,7 +197,7 @@ fn ensure_watched(state: &mut State, start: u8, rules: &Rules) {
 /// A start that was taken back has failed; one that found the qube halted goes on.
 fn after_halted(process: Process) -> Step {
     match process.verb {
-        Verb::Start if process.own.is_none() => Step::WriteRecord,
+        Verb::Start if process.own.is_none() => Step::CompareMark,
         _ => Step::Unlock,
     }
 }
@@ -199,8 +205,13 @@ fn after_halted(process: Process) -> Step {
 fn start(state: &mut State, at: usize, rules: &Rules) {
     let process = state.processes[at];
     let own = process.own;
-    let is_killed = rules.starts_heed_a_kill && own.is_some() && state.killed == own;
+    let is_stopped = rules.starts_compare_the_mark && state.mark != process.remembered;
     let step = match process.step {
+        Step::CompareMark if is_stopped => {
+            state.processes[at].outcome = Outcome::Failure;
+            Step::Unlock
+        }
+        Step::CompareMark => Step::WriteRecord,
         Step::WriteRecord => {
             let own = state.next_start;
             state.next_start += 1;
@@ -222,7 +233,7 @@ fn start(state: &mut State, at: usize, rules: &Rules) {
             state.dirty.get_or_insert(Dirty { start, is_written: false });
             Step::OrderDomain
         }
-        Step::OrderDomain if is_killed => Step::DestroyOwn,
+        Step::OrderDomain if is_stopped => Step::DestroyOwn,
         Step::OrderDomain => {
             if state.domain.is_some() || state.ordered.is_some() {
                 state.break_rule("two domains of one qube");
@@ -231,12 +242,12 @@ fn start(state: &mut State, at: usize, rules: &Rules) {
             Step::AwaitDomain
         }
         Step::AwaitDomain => Step::Resume,
-        Step::Resume if is_killed => Step::DestroyOwn,
+        Step::Resume if is_stopped => Step::DestroyOwn,
         Step::Resume => match state.domain.as_mut().filter(|domain| Some(domain.start) == own) {
             Some(domain) => {
                 domain.is_paused = false;
-                if state.killed == own {
-                    state.break_rule("a start that was told to give up lets its guest run");
+                if state.mark != process.remembered {
+                    state.break_rule("a start lets its guest run after a stop was wanted");
                 }
                 Step::ConfirmRunning
             }
