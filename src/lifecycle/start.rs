@@ -116,6 +116,7 @@ impl Session {
         self.refuse_live_images(&qubes, vm)?;
         let storage = VmStorage::of(&self.system, &qubes, vm, self)?;
         storage.verify()?;
+        self.require_own_images(&qubes, vm, &storage)?;
         let copying = VmStorage::of(&mark.ending_copies(&self.system), &qubes, vm, self)?;
         let uuid = vm.uuid().ok_or_else(|| LifecycleError::CannotStart {
             qube: vm.name.clone(),

@@ -181,6 +181,13 @@ impl ImageOwners {
         self
     }
 
+    /// Leaves out what volumes may mean, but a start would not use.
+    #[must_use]
+    pub fn only_certain(mut self) -> ImageOwners {
+        self.by_home.values_mut().for_each(|owners| owners.retain(|owner| owner.is_certain));
+        self
+    }
+
     /// A volume to which this image belongs.
     ///
     /// # Errors

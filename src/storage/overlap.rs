@@ -34,9 +34,6 @@ pub fn overlap(one: &Pool, other: &Pool, system: &System) -> Result<Option<Strin
     let directories = [directory(one, system)?, directory(other, system)?];
     let [at, there] = directories.clone().map(|path| mounts.positions(&path));
     let shown = directory(one, system)?.display().to_string();
-    let is_in = |inner: &[Position], outer: &[Position]| {
-        inner.iter().any(|inner| outer.iter().any(|outer| inner.lies_in(outer)))
-    };
     let how = match (is_in(&at, &there), is_in(&there, &at)) {
         (false, false) => return Ok(None),
         (true, true) => format!("{shown} is the directory of pool '{name}'"),
@@ -48,6 +45,11 @@ pub fn overlap(one: &Pool, other: &Pool, system: &System) -> Result<Option<Strin
         (false, true) => format!("{shown} contains the directory of pool '{name}'"),
     };
     Ok(Some(how))
+}
+
+/// Whether a directory with these positions lies in the other one, or is it.
+fn is_in(inner: &[Position], outer: &[Position]) -> bool {
+    outer.first().is_some_and(|outer| inner.iter().any(|inner| inner.lies_in(outer)))
 }
 
 fn thin_pool(pool: &Pool) -> Option<(&str, &str)> {
@@ -79,8 +81,8 @@ impl Mounts {
         Ok(Mounts(table.lines().filter_map(parse).collect()))
     }
 
-    /// Where a directory, which need not exist, lies: on its own file system, and on those that
-    /// are mounted around it, since a pool is over all of them.
+    /// Where a directory, which need not exist, lies: first on its own file system, then where the
+    /// file systems around it have that mounted. A pool around it may be on any of them.
     fn positions(&self, directory: &Path) -> Vec<Position> {
         let real = real_path(directory);
         let mut found = Vec::new();
@@ -157,5 +159,17 @@ mod tests {
         let at = |path: &str| mounts.positions(Path::new(path));
         assert!(at("/zz/bind/x")[0].lies_in(&at("/zz/pool")[0]));
         assert!(!at("/zz/other")[0].lies_in(&at("/zz/pool")[0]));
+    }
+
+    #[test]
+    fn two_directories_of_one_mounted_disk_are_apart_and_a_disk_lies_in_what_is_around_it() {
+        let mount =
+            |point: &str, device: &str| (PathBuf::from(point), Position { device: device.into(), path: "/".into() });
+        let mounts = Mounts(vec![mount("/", "8:1"), mount("/zz/disk", "8:2")]);
+        let at = |path: &str| mounts.positions(Path::new(path));
+        assert!(!is_in(&at("/zz/disk/a"), &at("/zz/disk/b")));
+        assert!(!is_in(&at("/zz/disk"), &at("/zz/disk/b")));
+        assert!(is_in(&at("/zz/disk/a"), &at("/zz")));
+        assert!(!is_in(&at("/zz"), &at("/zz/disk/a")));
     }
 }

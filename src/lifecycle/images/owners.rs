@@ -7,7 +7,7 @@ use crate::format::{self, Bytes, FormatError};
 use crate::lifecycle::{LifecycleError, Session};
 use crate::model::image_claims::{Role, image_claims};
 use crate::model::{Qubes, Vm, VmName};
-use crate::storage::{Driver, ImageOwners, StorageError, VmStorage, Volume};
+use crate::storage::{Driver, ImageOwners, Kind, StorageError, VmStorage, Volume};
 use crate::store::{Read, StoreError, read_bytes};
 
 impl Session {
@@ -114,6 +114,27 @@ impl Session {
         let others = self.image_owners_of(read)?.without(&vm.name);
         let verb = format!("{verb} {}", resolved.full_name());
         self.refuse_shared_image(read, &others, &resolved, &verb)
+    }
+
+    /// An error where a start would write to an image that another volume surely means, too: both
+    /// guests would have it, or the one's commit would take the other's data away.
+    ///
+    /// # Errors
+    /// It would.
+    pub(in crate::lifecycle) fn require_own_images(
+        &self,
+        read: &Read,
+        vm: &Vm,
+        storage: &VmStorage,
+    ) -> Result<(), LifecycleError> {
+        // A store that is damaged elsewhere is in no start's way.
+        let Ok(owners) = self.image_owners_of(read) else { return Ok(()) };
+        let others = owners.without(&vm.name).only_certain();
+        let kept = storage.volumes().filter(|(volume, _)| volume.kind == Kind::Origin);
+        for (volume, _) in kept {
+            self.refuse_shared_image(read, &others, volume, &format!("start {}", vm.name))?;
+        }
+        Ok(())
     }
 
     /// Removes the images of a qube that left the store, but those that another volume means.
