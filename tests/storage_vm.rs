@@ -158,7 +158,7 @@ fn a_qube_has_its_disks_in_the_order_of_its_letters() {
     assert_eq!(text(&place.path("appvms/work/root-dirty.img"), 9), "installed");
     work.stop().unwrap();
     assert!(!work.is_dirty().unwrap());
-    work.remove().unwrap();
+    work.remove(&Default::default()).unwrap();
     assert!(!place.path("appvms/work").exists() && place.path("vm-kernels/6.1/modules.img").exists());
     let gone = line(work.start());
     assert!(gone.starts_with("volume work:private: image ") && gone.ends_with("private.img is missing"), "{gone}");

@@ -127,7 +127,7 @@ fn what_a_guest_writes_is_on_no_disk_and_gone_with_the_mapping() {
         storage.stop().unwrap();
         assert_eq!(crypts(), [""; 0]);
         assert!(!below.exists(), "{pool}");
-        storage.remove().unwrap();
+        storage.remove(&Default::default()).unwrap();
     }
     eventually("loop devices are left", || {
         let said = Program::new("losetup").args(["-n", "-O", "BACK-FILE"]).output().unwrap();
@@ -150,7 +150,7 @@ fn a_mapping_is_closed_also_when_it_is_not_wanted_any_more_and_when_the_start_is
     let _started = open.start().unwrap();
     assert!(matches!(open.disks().unwrap()[0].attachment, Attachment::File(_)));
     assert_eq!(crypts(), [""; 0]);
-    open.remove().unwrap();
+    open.remove(&Default::default()).unwrap();
 }
 
 #[test]
