@@ -137,14 +137,16 @@ impl Session {
         Ok(())
     }
 
-    /// Removes the images of a qube that left the store, but those that another volume means.
-    /// These are told.
+    /// Removes the images of a qube that goes, but those that belong to `owners`. These are told.
     ///
     /// # Errors
-    /// Nobody can tell whose the images are: all of them stay. Or one cannot be removed.
-    pub(in crate::lifecycle) fn remove_images(&self, storage: &VmStorage) -> Result<(), LifecycleError> {
-        let owners = self.image_owners()?;
-        for kept in storage.remove(&owners)? {
+    /// One cannot be removed.
+    pub(in crate::lifecycle) fn remove_images(
+        &self,
+        storage: &VmStorage,
+        owners: &ImageOwners,
+    ) -> Result<(), LifecycleError> {
+        for kept in storage.remove(owners)? {
             self.system.tell(&kept);
         }
         Ok(())

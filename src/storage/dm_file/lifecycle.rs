@@ -5,7 +5,7 @@ use super::files::Files;
 use super::{DmFile, cow};
 use crate::storage::durable;
 use crate::storage::in_use::{open_in_layers, refuse_if_open};
-use crate::storage::volume_files::{exists, look, make_directories, source_vid};
+use crate::storage::volume_files::{exists, look, make_directories, remove_directory_of, source_vid};
 use crate::storage::{ImageOwners, Kind, StorageError, Volume, device_mapper, volume_files};
 
 impl DmFile {
@@ -33,7 +33,7 @@ impl DmFile {
             // Devices over an image that stays may be those of its owner.
             false => durable::remove_all(&unowned)?,
         }
-        durable::remove_directory(files.directory())?;
+        remove_directory_of(&self.directory, files.directory())?;
         Ok(kept)
     }
 

@@ -8,7 +8,7 @@ use super::Reflink;
 use super::images::Images;
 use crate::storage::durable::{self, Audience, Copy};
 use crate::storage::in_use::refuse_if_open;
-use crate::storage::volume_files::{exists, look, make_directories, source_vid};
+use crate::storage::volume_files::{exists, look, make_directories, remove_directory_of, source_vid};
 use crate::storage::{ImageOwners, Kind, StorageError, Volume, volume_files};
 
 impl Reflink {
@@ -36,7 +36,7 @@ impl Reflink {
             refuse_if_open(volume, &images.dirty())?;
         }
         durable::remove_all(&unowned)?;
-        durable::remove_directory(images.directory())?;
+        remove_directory_of(&self.directory, images.directory())?;
         Ok(kept)
     }
 
