@@ -147,10 +147,10 @@ fn at_cursor(line: &clap::Command, words: &[String]) -> Offer {
             file: takes_file(line, arg, value, &place),
         };
     }
-    if let Some((arg, alone)) = place.option {
-        if alone || !current.starts_with('-') {
-            return offer(line, arg, current, &place, words);
-        }
+    if let Some((arg, alone)) = place.option
+        && (alone || !current.starts_with('-'))
+    {
+        return offer(line, arg, current, &place, words);
     }
     if !place.options_ended && current.starts_with('-') {
         return options(line, current).into();
