@@ -449,7 +449,7 @@ const IN_VAIN: &[Mistake] = &[
             "warning: there is no class 'work'; it is a qube: name qubes before the option, or join its words with commas",
         ],
     ),
-    ("qvm-ls --raw-list --label zz,teal", 0, "", &["warning: there is no label 'zz'"]),
+    ("qvm-ls --raw-list --label zz,teal", 0, "vault\n", &["warning: there is no label 'zz'"]),
     ("qvm-ls --raw-list --tags jbo", 0, "", &["warning: no qube has the tag 'jbo'; did you mean 'job'?"]),
     ("qvm-ls --raw-list --netvm-is sys-nte", 0, "", &["warning: there is no qube 'sys-nte'; did you mean 'sys-net'?"]),
     ("qvm-ls --raw-list --template-source zz", 0, "", &["warning: there is no qube 'zz'"]),
