@@ -4,14 +4,15 @@
 //! before its first step and gives up as soon as it finds another one. Marks are only compared, and never removed: a
 //! start that begins later remembers the new one and is not affected.
 
-use std::io;
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::io::{self, Write};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use uuid::Uuid;
 
 use super::LifecycleError;
-use crate::fs::run_directory::RunDirectory;
+use crate::fs::replace::{Access, Replacement};
 use crate::model::VmName;
 use crate::system::System;
 use crate::watcher::{CopyWatcher, SharedWatcher};
@@ -19,10 +20,10 @@ use crate::watcher::{CopyWatcher, SharedWatcher};
 /// The stop mark of a qube as a start found it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StopMark {
-    run: RunDirectory,
+    file: PathBuf,
     qube: VmName,
     /// `None`: nobody has stopped the qube yet.
-    content: Option<String>,
+    content: Option<Vec<u8>>,
 }
 
 impl StopMark {
@@ -31,18 +32,23 @@ impl StopMark {
     /// # Errors
     /// A mark that is there and cannot be read: a start could not be told to give up.
     pub fn read(system: &System, qube: &VmName) -> Result<StopMark, LifecycleError> {
-        let run = system.run_dir().clone();
-        let content = run.read(&place(qube)).map_err(failed("read", &run, qube))?;
-        Ok(StopMark { run, qube: qube.clone(), content })
+        let file = path(system, qube);
+        let failed = |source| LifecycleError::Io { what: format!("cannot read {}", file.display()), source };
+        let content = content(&file).map_err(failed)?;
+        Ok(StopMark { file, qube: qube.clone(), content })
     }
 
     /// Puts a new mark in place: every start of the qube that has begun gives up.
     pub fn renew(system: &System, qube: &VmName) -> Result<(), LifecycleError> {
         super::qube_lock::make_run_directories(system)?;
-        let run = system.run_dir();
-        // Not synced: after a power loss no start is under way.
-        let written = run.write_note(&place(qube), system.qubes_group(), &format!("{}\n", Uuid::new_v4()));
-        written.map(drop).map_err(failed("write", run, qube))
+        let file = path(system, qube);
+        let write = || {
+            let mut replacement = Replacement::begin(&file, Access::shared(system.qubes_group()))?;
+            writeln!(replacement.file(), "{}", Uuid::new_v4())?;
+            // After a power loss no start is under way.
+            replacement.commit_unsynced().map(drop)
+        };
+        write().map_err(|source| LifecycleError::Io { what: format!("cannot write {}", file.display()), source })
     }
 
     /// The qube whose mark this is.
@@ -55,10 +61,10 @@ impl StopMark {
     /// # Errors
     /// [`LifecycleError::StartEnded`]; also when the mark cannot be read any more.
     pub fn check(&self) -> Result<(), LifecycleError> {
-        match self.run.read(&place(&self.qube)) {
+        match content(&self.file) {
             Ok(now) if now == self.content => Ok(()),
             Ok(_) => Err(LifecycleError::StartEnded { qube: self.qube.clone() }),
-            Err(source) => Err(failed("read", &self.run, &self.qube)(source)),
+            Err(source) => Err(LifecycleError::Io { what: format!("cannot read {}", self.file.display()), source }),
         }
     }
 
@@ -93,11 +99,14 @@ impl CopyWatcher for EndingCopies {
     }
 }
 
-fn place(qube: &VmName) -> PathBuf {
-    Path::new("stop").join(qube.as_str())
+fn content(file: &std::path::Path) -> io::Result<Option<Vec<u8>>> {
+    match fs::read(file) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
-fn failed(verb: &str, run: &RunDirectory, qube: &VmName) -> impl FnOnce(io::Error) -> LifecycleError {
-    let what = format!("cannot {verb} {}", run.path().join(place(qube)).display());
-    |source| LifecycleError::Io { what, source }
+fn path(system: &System, qube: &VmName) -> PathBuf {
+    system.run_dir().join("stop").join(qube.as_str())
 }

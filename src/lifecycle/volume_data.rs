@@ -11,7 +11,7 @@ use std::ops::Range;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::time::Duration;
 
-use super::qube_lock::QubeLock;
+use super::qube_lock::{QubeLock, make_run_directories};
 use super::root_data::OpenRootData;
 use super::settle::Settled;
 use super::start::known;
@@ -28,7 +28,7 @@ use crate::storage::{
 pub enum NewLength {
     /// As long as the data.
     OfTheData,
-    /// This many bytes; the data may be shorter, zeros follow them.
+    /// This many bytes, and so many the data must have: a pipe that breaks shows.
     Bytes(u64),
     /// As long as it is; the data may be shorter, zeros follow them.
     AsItIs,
@@ -206,15 +206,17 @@ impl Session {
 
     /// Two imports into one qube at once would each take what the other has begun for a leftover.
     fn lock_for_import(&self, name: &VmName) -> Result<FileLock, LifecycleError> {
-        let (run, group) = (self.system.run_dir(), self.system.qubes_group());
-        let lock = run.lock(&format!("import-{name}"), Exclusivity::Exclusive, Duration::ZERO, group);
-        lock.map_err(|error| match error {
-            FileLockError::Held { holder } => LifecycleError::Locked {
-                qube: name.clone(),
-                reason: format!("another import into it is under way ({holder})"),
-            },
-            FileLockError::Io { file, source } => {
-                LifecycleError::Io { what: format!("cannot lock {}", file.display()), source }
+        make_run_directories(&self.system)?;
+        let file = self.system.run_dir().join("lock").join(format!("import-{name}"));
+        FileLock::acquire(&file, Exclusivity::Exclusive, Duration::ZERO, self.system.qubes_group()).map_err(|error| {
+            match error {
+                FileLockError::Held { holder } => LifecycleError::Locked {
+                    qube: name.clone(),
+                    reason: format!("another import into it is under way ({holder})"),
+                },
+                FileLockError::Io { file, source } => {
+                    LifecycleError::Io { what: format!("cannot lock {}", file.display()), source }
+                }
             }
         })
     }
@@ -245,6 +247,9 @@ impl NewData<'_> {
                     (Some(available), Some(wanted)) if available > wanted => {
                         Err(not_imported(volume, &too_long(available, wanted)))
                     }
+                    (Some(available), Some(wanted)) if available < wanted && matches!(length, NewLength::Bytes(_)) => {
+                        Err(not_imported(volume, &too_short(available, wanted)))
+                    }
                     _ => Ok(wanted),
                 }
             }
@@ -259,7 +264,10 @@ impl NewData<'_> {
             NewData::Clone(_) => {}
             NewData::Without { zeros, .. } => dig_holes(to, zeros)?,
             NewData::Package(image) => image.write_into(to, name, watcher)?,
-            NewData::From { file, .. } => write_from(file, to, size, name, watcher)?,
+            NewData::From { file, length } => {
+                let is_exact = matches!(length, NewLength::Bytes(_));
+                write_from(file, to, Extent { size, is_exact }, name, watcher)?;
+            }
         }
         match size {
             // A device has its length from when it was made.
@@ -283,7 +291,19 @@ fn too_long(available: u64, wanted: u64) -> String {
     format!("the data have {available} bytes, and the volume is to have {wanted}")
 }
 
-fn write_from(mut file: &File, to: &File, size: Option<u64>, name: &str, watcher: &dyn CopyWatcher) -> io::Result<()> {
+fn too_short(available: u64, wanted: u64) -> String {
+    format!("not enough data ({available} bytes, expected {wanted})")
+}
+
+/// How many bytes there may be, and whether there must be so many.
+#[derive(Clone, Copy)]
+struct Extent {
+    size: Option<u64>,
+    is_exact: bool,
+}
+
+fn write_from(mut file: &File, to: &File, extent: Extent, name: &str, watcher: &dyn CopyWatcher) -> io::Result<()> {
+    let size = extent.size;
     let available = length_of(file)?;
     let watched = Watched::begin(watcher, name, available.or(size));
     let told = |at: u64| watched.reached(at);
@@ -294,7 +314,10 @@ fn write_from(mut file: &File, to: &File, size: Option<u64>, name: &str, watcher
     write_sparse_told(Bounded { from: file, passed: &passed, most: size }, to, &told)?;
     match passed.get() {
         0 => Err(io::Error::other(NO_DATA)),
-        _ => Ok(()),
+        passed => match size.filter(|size| extent.is_exact && passed < *size) {
+            Some(size) => Err(io::Error::other(too_short(passed, size))),
+            None => Ok(()),
+        },
     }
 }
 
