@@ -53,13 +53,11 @@ pub enum Kind {
     VolumeSource,
     VolumeNumber,
     VolumeShared,
-    /// A path with `..` in it.
-    UnsafePath,
 }
 
 impl Kind {
     /// Each once, in the order of a file.
-    pub const ALL: [Kind; 41] = [
+    pub const ALL: [Kind; 40] = [
         Kind::Form,
         Kind::OldFormat,
         Kind::LabelNumber,
@@ -100,7 +98,6 @@ impl Kind {
         Kind::VolumeSource,
         Kind::VolumeNumber,
         Kind::VolumeShared,
-        Kind::UnsafePath,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -145,7 +142,6 @@ impl Kind {
             Kind::VolumeSource => "volume-source",
             Kind::VolumeNumber => "volume-number",
             Kind::VolumeShared => "volume-shared",
-            Kind::UnsafePath => "unsafe-path",
         }
     }
 }
