@@ -11,6 +11,7 @@ use crate::storage::pools::driver_of;
 use crate::storage::{VmStorage, Volume};
 
 use super::images::ExistingImages;
+use super::images::leftovers::Note;
 use super::qube_lock::QubeLock;
 use super::record::Record;
 use super::remove::{Removal, Removed};
@@ -137,6 +138,7 @@ impl Session {
         }
         let directory = self.system.below_root("/var/lib/qubes").join(directory_of(&Class::DispVM)).join(name.as_str());
         qube_directory::remove_files(&directory)?;
+        Note::in_directory(&directory).remove()?;
         if let Some(left) = qube_directory::remove(&directory)? {
             self.system.tell(&format!("{name}: {left}"));
         }

@@ -5,7 +5,6 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use super::images::leftovers::NOTE;
 use crate::fs::stale_files::target_of;
 use crate::storage::{DirectoryRemoval, StorageError, names_in, remove_directory};
 
@@ -20,10 +19,7 @@ const NAMED: usize = 5;
 /// # Errors
 /// The first one that cannot be removed, or that the directory cannot be read.
 pub(super) fn remove_files(directory: &Path) -> Result<(), StorageError> {
-    let known = |name: &str| {
-        let name = target_of(name).unwrap_or(name);
-        FILES.contains(&name) || name == NOTE
-    };
+    let known = |name: &str| FILES.contains(&target_of(name).unwrap_or(name));
     let names = names_in(directory)?;
     let mut outcome = Ok(());
     for name in names.iter().filter(|name| known(name)) {

@@ -5,6 +5,7 @@ use crate::hypervisor::HypervisorError;
 use crate::model::property::Effect;
 use crate::model::{Qubes, RemovalError, Vm, VmName};
 
+use super::images::leftovers::Note;
 use super::qube_lock::QubeLock;
 use super::record::{self, Phase, Record};
 use super::recover::Orphan;
@@ -201,6 +202,7 @@ impl Session {
     fn remove_directories(&self, vm: &Vm, storage: &VmStorage, problems: &mut Vec<String>) -> Vec<String> {
         let own = self.directory(vm);
         problems.extend(qube_directory::remove_files(&own).err().map(|error| error.to_string()));
+        problems.extend(Note::in_directory(&own).remove().err().map(|error| error.to_string()));
         let mut directories = storage.directories();
         directories.retain(|directory| *directory != own);
         directories.push(own);

@@ -233,9 +233,6 @@ fn checked_text(option: &str, text: &str) -> Result<String, PoolError> {
     if option == "dir_path" && !text.starts_with('/') {
         return Err(bad("no absolute path"));
     }
-    if option == "dir_path" && text.split('/').any(|part| matches!(part, "." | "..")) {
-        return Err(bad("a path with '.' or '..'"));
-    }
     if option == "dir_path" && is_system_directory(text) {
         return Err(PoolError::SystemDirectory(text.to_owned()));
     }
@@ -265,9 +262,6 @@ pub(super) fn revisions(text: &str, most: i64, release: Release) -> Result<i64, 
 }
 
 pub(super) fn boolean(option: &str, text: &str) -> Result<bool, PoolError> {
-    if text.is_empty() {
-        return Ok(false);
-    }
     parse_bool(text).ok_or_else(|| PoolError::BadValue {
         option: option.to_owned(),
         text: text.to_owned(),

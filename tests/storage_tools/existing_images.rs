@@ -36,7 +36,6 @@ fn a_creation_over_data_is_refused_and_says_what_to_do() {
         "qvm-create -l red new",
         "qvm-create -l red -C StandaloneVM new",
         "qvm-create -l red -C StandaloneVM -t tpl new",
-        "qvm-create --disp new",
         "qvm-clone work new",
     ] {
         let refused = system.refuses(1, line);

@@ -33,8 +33,7 @@ impl Session {
     pub(in crate::lifecycle) fn image_owners_of(&self, read: &Read) -> Result<ImageOwners, LifecycleError> {
         let file = self.system.store_file();
         let failed = |source| StoreError::Format { path: file.to_path_buf(), source };
-        let bytes = read.bytes(file)?;
-        let mut owners = self.owners_in(read, &bytes).map_err(failed)?;
+        let mut owners = self.owners_in(read, read.bytes()).map_err(failed)?;
         if let Some(others) = self.owners_in_system_store() {
             owners.join(others);
         }

@@ -17,8 +17,6 @@ pub enum Kind {
     PoolOption,
     /// A flag of a pool that says `False`.
     PoolFlag,
-    /// A directory with `.` or `..`.
-    PoolPath,
     /// Two pools in which one image can lie.
     PoolOverlap,
     DefaultKernel,
@@ -57,13 +55,11 @@ pub enum Kind {
     VolumeSource,
     VolumeNumber,
     VolumeShared,
-    /// An id of images with `.` or `..`, or from `/`.
-    VolumePath,
 }
 
 impl Kind {
     /// Each once, in the order of a file.
-    pub const ALL: [Kind; 43] = [
+    pub const ALL: [Kind; 41] = [
         Kind::Form,
         Kind::OldFormat,
         Kind::LabelNumber,
@@ -73,7 +69,6 @@ impl Kind {
         Kind::PoolDriver,
         Kind::PoolOption,
         Kind::PoolFlag,
-        Kind::PoolPath,
         Kind::PoolOverlap,
         Kind::DefaultKernel,
         Kind::NoDom0,
@@ -106,7 +101,6 @@ impl Kind {
         Kind::VolumeSource,
         Kind::VolumeNumber,
         Kind::VolumeShared,
-        Kind::VolumePath,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -120,7 +114,6 @@ impl Kind {
             Kind::PoolDriver => "pool-driver",
             Kind::PoolOption => "pool-option",
             Kind::PoolFlag => "pool-flag",
-            Kind::PoolPath => "pool-path",
             Kind::PoolOverlap => "pool-overlap",
             Kind::DefaultKernel => "default-kernel",
             Kind::NoDom0 => "no-dom0",
@@ -153,7 +146,6 @@ impl Kind {
             Kind::VolumeSource => "volume-source",
             Kind::VolumeNumber => "volume-number",
             Kind::VolumeShared => "volume-shared",
-            Kind::VolumePath => "volume-path",
         }
     }
 }

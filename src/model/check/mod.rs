@@ -5,7 +5,6 @@ mod between;
 mod devices;
 mod kind;
 mod mend;
-mod paths;
 mod plain;
 mod pools;
 mod properties;

@@ -19,7 +19,6 @@ fn options_of(driver: &str) -> Option<Option<&'static [&'static str]>> {
 impl Qubes {
     pub(super) fn check_pools(&self, facts: &dyn Facts, found: &mut Vec<Finding>) {
         for (position, pool) in self.pools.iter().enumerate() {
-            super::paths::check_pool(position, pool, found);
             let mut add = |kind, harm, text: String, remedy| {
                 found.push(Finding {
                     at: At::Pool(position),

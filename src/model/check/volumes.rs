@@ -76,7 +76,6 @@ fn is_called_after(vid: &str, name: &VmName) -> bool {
 impl Qubes {
     pub(super) fn check_volumes(&self, vm: &Vm, vids: Option<&Vids>, facts: &dyn Facts, found: &mut Vec<Finding>) {
         for own in &vm.volumes {
-            super::paths::check_volume(vm, own, found);
             let name = own.name();
             let mut add = |kind, harm, text: String, remedy| {
                 let at = At::Qube { name: vm.name.clone(), part: Part::Volume(name.to_owned()) };
