@@ -15,8 +15,10 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::fs::replace::{Access, directory_of, replace, sync_directory};
+use crate::fs::stale_files::target_of;
 use crate::lifecycle::LifecycleError;
 use crate::lifecycle::recover::Orphan;
+use crate::storage::names_in;
 
 /// The note's name in the qube's directory.
 pub const NOTE: &str = "creation.json";
@@ -65,6 +67,7 @@ impl Note {
     /// # Errors
     /// It cannot be written.
     pub fn write(&self, uuid: Uuid, volumes: Vec<Orphan>, access: Access) -> Result<(), LifecycleError> {
+        self.remove_unfinished()?;
         let text = serde_json::to_vec(&Content { uuid, volumes });
         let text = text.map_err(|error| self.failed("write", error.into()))?;
         let written = replace(&self.file, access, |file| file.write_all(&text));
@@ -84,6 +87,17 @@ impl Note {
             Err(source) => return Err(self.failed("remove", source)),
         }
         sync_directory(directory_of(&self.file)).map_err(|source| self.failed("remove", source))
+    }
+
+    /// Removes what killed writers of the note left. Whoever calls holds the qube's lock.
+    fn remove_unfinished(&self) -> Result<(), LifecycleError> {
+        for name in names_in(directory_of(&self.file))? {
+            if target_of(&name) == Some(NOTE) {
+                let file = self.file.with_file_name(&name);
+                fs::remove_file(&file).map_err(|source| self.failed("clear", source))?;
+            }
+        }
+        Ok(())
     }
 
     fn failed(&self, verb: &str, source: io::Error) -> LifecycleError {
