@@ -8,11 +8,17 @@ use super::output::{Output, say};
 use super::{COMMANDS, Command, generate, run};
 
 const NAME: &str = "qubes";
+/// Has no command line of its own: the completions of the shells call it.
+const COMPLETER: &str = "qubes-complete";
 
 /// The whole of `qubes`.
 pub fn main() -> ExitCode {
     let mut words = std::env::args_os();
-    if let Some(command) = Command::find(&name_of(&words.next().unwrap_or_default())) {
+    let called_as = name_of(&words.next().unwrap_or_default());
+    if called_as == COMPLETER {
+        return super::complete::main();
+    }
+    if let Some(command) = Command::find(&called_as) {
         return run(command, words.collect());
     }
     let first = words.next().map(|w| w.to_string_lossy().into_owned());
