@@ -1,9 +1,11 @@
 # make install and make uninstall: included by Makefile. DESTDIR= and PREFIX=/usr say where to.
 #   MULTICALL=1   one binary with a link for each command
+#   NO_UNITS=1    no units and nothing else that a boot reads: beside upstream in a dom0
 #   FORCE=1       also over files that a package or somebody else put there
 
 INSTALL ?= install
 FORCE =
+NO_UNITS =
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 COMMANDS = $(filter-out qubes-monitor,$(notdir $(basename $(wildcard src/bin/*.rs))))
 BUILT = $(addprefix $(TARGET)/release/,$(if $(MULTICALL),qubes,$(COMMANDS) qubes-monitor))
@@ -65,8 +67,10 @@ install-completions:
 # Libvirt templates, systemd units, the group and the directories that a boot makes. What puts qubes in order
 # at boot, and stops them with the machine, is wanted by every boot; which qubes start is up to their autostart.
 install-data:
-	$(INSTALL) -d $(OUT)/share/qubes $(OUT)/lib/systemd/system
+	$(INSTALL) -d $(OUT)/share/qubes
 	if [ -d templates ]; then cp -R templates $(OUT)/share/qubes/; fi
+ifeq ($(NO_UNITS),)
+	$(INSTALL) -d $(OUT)/lib/systemd/system
 	for unit in $(notdir $(wildcard units/*.service)); do \
 		sed 's|/usr/bin/|$(PREFIX)/bin/|g' units/$$unit > $(OUT)/lib/systemd/system/$$unit && \
 		chmod 0644 $(OUT)/lib/systemd/system/$$unit || exit; \
@@ -78,6 +82,7 @@ install-data:
 	for file in $(wildcard sysusers.d/*.conf tmpfiles.d/*.conf); do \
 		$(INSTALL) -d $(OUT)/lib/$${file%/*} && $(INSTALL) -m 0644 $$file $(OUT)/lib/$$file || exit; \
 	done
+endif
 
 # Makes completions/ and man/ again; a test fails when they are not what the programs say.
 generated:

@@ -90,9 +90,24 @@ uninstall() {
     remove_directories
 }
 
+# The file of the distribution that a unit or a configuration below another prefix would take the place of.
+shadowed_by() {
+    local name=${1#"$prefix"/lib/} directory
+    case $name in systemd/system/*.service | sysusers.d/* | tmpfiles.d/*) ;; *) return 0 ;; esac
+    for directory in /usr/lib /lib; do
+        if [ "$directory/$name" != "$1" ] && [ -e "$root$directory/$name" ]; then
+            # /lib is a link to /usr/lib nearly everywhere.
+            [ "$root$directory/$name" -ef "$root$1" ] || echo "$root$directory/$name"
+            return 0
+        fi
+    done
+}
+
 refuse_foreign() {
-    local path owner foreign=()
+    local path owner shadowed foreign=()
     for path in "${paths[@]}"; do
+        shadowed=$(shadowed_by "$path")
+        if [ -n "$shadowed" ]; then foreign+=("$shadowed, whose place $root$path would take"); fi
         if [ ! -e "$root$path" ] && [ ! -L "$root$path" ]; then continue; fi
         if [ -n "${was[$path]:-}" ]; then continue; fi
         owner=$(package_of "$path")
@@ -104,7 +119,7 @@ refuse_foreign() {
         echo "make install: replacing these ${#foreign[@]} files, because of FORCE" >&2
         return 0
     fi
-    echo "make install: cannot replace these ${#foreign[@]} files, which make install did not put there: remove the packages that they belong to (docs/dom0.md), install with another PREFIX, or replace them with FORCE=1; nothing was installed" >&2
+    echo "make install: cannot replace these ${#foreign[@]} files, which make install did not put there: remove the packages that they belong to, install with another PREFIX or without units (NO_UNITS=1), see docs/dom0.md, or replace them with FORCE=1; nothing was installed" >&2
     exit 1
 }
 

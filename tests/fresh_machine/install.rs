@@ -160,6 +160,20 @@ fn files_of_others_are_not_replaced_unless_forced() {
 }
 
 #[test]
+fn a_unit_of_the_distribution_is_not_overridden_from_another_prefix() {
+    let system = System::with_stubs();
+    fs::create_dir_all(system.path("usr/lib/systemd/system")).unwrap();
+    fs::write(system.path("usr/lib/systemd/system/qubes-vm@.service"), "upstream's").unwrap();
+    let before = system.tree();
+    let words = system.fails(&["install", "PREFIX=/usr/local"]);
+    assert!(words.contains("/usr/lib/systemd/system/qubes-vm@.service, whose place"), "{words}");
+    assert_eq!(system.tree(), before);
+    system.ok(&["install", "PREFIX=/usr/local", "NO_UNITS=1"]);
+    assert!(system.path("usr/local/bin/qvm-ls").exists());
+    assert!(!system.path("usr/local/lib/systemd").exists());
+}
+
+#[test]
 fn the_package_that_owns_a_file_is_named() {
     if !Path::new("/usr/bin/dpkg-query").exists() {
         return;
