@@ -5,6 +5,7 @@ mod dependencies;
 mod install;
 mod pipes;
 mod programs;
+mod runner;
 mod shell;
 mod sources;
 mod units;
