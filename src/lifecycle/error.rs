@@ -44,7 +44,12 @@ pub enum LifecycleError {
     #[error("No snapshots available")]
     NoRevision,
     #[error("{volume}: nothing was imported: {reason}")]
-    NotImported { volume: String, reason: String },
+    NotImported {
+        volume: String,
+        reason: String,
+        #[source]
+        source: Option<Box<crate::storage::StorageError>>,
+    },
     #[error(transparent)]
     Notes(#[from] crate::model::NotesError),
     #[error("the notes of {qube} were changed by somebody else meanwhile")]
@@ -87,6 +92,10 @@ pub enum LifecycleError {
     NotOfTemplate { qube: String, template: String },
     #[error("{qube} must not be started: {reason}")]
     Prohibited { qube: VmName, reason: String },
+    #[error("cannot start {qube}: it was killed or shut down while it started")]
+    StartEnded { qube: VmName },
+    #[error("cannot stop {qube}: its domain still runs after {tries} tries; run qvm-kill {qube} again")]
+    StillRuns { qube: VmName, tries: usize },
     #[error("{qube} cannot be started: {reason}")]
     CannotStart { qube: VmName, reason: String },
     #[error("{qube} is of class {class}, which has no domain of its own here")]
@@ -109,4 +118,11 @@ pub enum LifecycleError {
     Dom0(&'static str),
     #[error("{what}: {}", crate::fs::errno_text(source))]
     Io { what: String, source: std::io::Error },
+}
+
+impl LifecycleError {
+    /// Whether there was no room on the disk for what was to be written.
+    pub fn is_disk_full(&self) -> bool {
+        crate::fs::is_disk_full(self)
+    }
 }
