@@ -217,7 +217,11 @@ impl VmStorage {
             // The hypervisor opens it by its path, so this is the last moment to look where that leads.
             if let Attachment::File(image) = &attachment {
                 let failed = || StorageError::io(format!("{}: cannot use {}", volume.label(), image.display()));
-                pool_files::open(image, Use::Read).map_err(failed())?;
+                match pool_files::open(image, Use::Read) {
+                    // Of a qube that is only described the image comes with its start.
+                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                    opened => drop(opened.map_err(failed())?),
+                }
             }
             Ok(Disk { name: volume.name.clone(), attachment, rw: volume.rw })
         };
