@@ -86,7 +86,7 @@ fn on_a_full_disk_the_old_file_stays_and_a_later_save_succeeds() {
         fs::create_dir(&dir).unwrap();
         let _disk = SmallDisk::mount(&dir, 100);
         let mut place = place_in(&dir, Wait::NO);
-        place.run_dir = elsewhere.path().join("run");
+        place.run_dir = elsewhere.path().join("run").into();
         if !backup_on_the_full_disk {
             place.backup_dir = elsewhere.path().join("backup");
         }
@@ -154,8 +154,7 @@ fn who_may_not_write_is_told_so_and_changes_nothing() {
     mode(dir, 0o755);
     mode(file, 0o644);
     let Some(message) = message_of_nobody(dir) else {
-        println!("skipped: another user cannot run this test's binary");
-        return;
+        return skip::skip("another user cannot run this test's binary");
     };
     assert_eq!(message, format!("cannot write {}: Permission denied", file.display()));
 

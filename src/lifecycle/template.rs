@@ -187,7 +187,7 @@ impl Session {
                 if storage.without(&adopted).remove(&prepared.owners).is_ok() {
                     prepared.forget();
                 }
-                let _not_empty = super::qube_directory::remove(&self.directory(&planned));
+                let _not_empty = crate::storage::remove_real_directory(&self.directory(&planned));
                 Err(error)
             }
         }

@@ -19,7 +19,7 @@ impl DmFile {
         if volume.kind != Kind::Origin {
             return Ok(());
         }
-        make_directories(&self.directory, files.directory(), self.group)?;
+        make_directories(&self.place.directory, files.directory(), self.group)?;
         durable::create_sparse(&files.image(), volume.size, self.group)?;
         self.begin_cow(volume, &files)
     }
@@ -33,7 +33,7 @@ impl DmFile {
             // Devices over an image that stays may be those of its owner.
             false => durable::remove_all(&unowned)?,
         }
-        remove_directory_of(&self.directory, files.directory())?;
+        remove_directory_of(&self.place.directory, files.directory())?;
         Ok(kept)
     }
 
@@ -42,7 +42,7 @@ impl DmFile {
         match volume.kind {
             Kind::Volatile => {
                 refuse_if_open(volume, &files.image())?;
-                make_directories(&self.directory, files.directory(), self.group)?;
+                make_directories(&self.place.directory, files.directory(), self.group)?;
                 durable::create_sparse_scratch(&files.image(), volume.size, self.group)
             }
             Kind::Snapshot => self.start_snapshot(volume, &files),
@@ -145,7 +145,7 @@ impl DmFile {
             return Err(StorageError::Refused(format!("{label}: its source {} is missing", image.display())));
         }
         require_mapper(volume)?;
-        make_directories(&self.directory, files.directory(), self.group)?;
+        make_directories(&self.place.directory, files.directory(), self.group)?;
         // What a crash left of the run before.
         self.unmap_snapshot(volume, files)?;
         durable::remove_scratch(&files.cow())?;

@@ -36,7 +36,7 @@ impl Reflink {
             refuse_if_open(volume, &images.dirty())?;
         }
         durable::remove_all(&unowned)?;
-        remove_directory_of(&self.directory, images.directory())?;
+        remove_directory_of(&self.place.directory, images.directory())?;
         Ok(kept)
     }
 
@@ -165,7 +165,7 @@ impl Reflink {
 
     /// Makes the volume's directory and what is missing between it and the pool's.
     pub(super) fn make_directory(&self, images: &Images) -> Result<(), StorageError> {
-        make_directories(&self.directory, images.directory(), self.group)
+        make_directories(&self.place.directory, images.directory(), self.group)
     }
 }
 
