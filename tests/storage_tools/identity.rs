@@ -269,7 +269,7 @@ fn no_data_are_put_into_an_image_that_another_volume_means() {
     let data = system.file("other", b"other data");
     for line in [
         format!("qvm-volume import vault:private {}", data.display()),
-        "qvm-volume clear vault:private".to_owned(),
+        "qvm-volume clear --force vault:private".to_owned(),
         "qvm-volume revert vault:private".to_owned(),
         "qvm-volume resize vault:private 3GiB".to_owned(),
     ] {
