@@ -120,12 +120,17 @@ pub struct Write {
     /// Of a store of R1 to R3: what is to be converted beside it.
     companions: Option<Box<dyn Companions>>,
     then: Option<AfterSave>,
+    check: Option<BeforeSave>,
     /// Whether the file, as it was saved, is known by its time from any content that comes after.
     is_apart: bool,
 }
 
 /// What is to be done once, after the first save that wrote something.
 type AfterSave = Box<dyn FnOnce(&Write)>;
+
+/// Decides whether what was changed may be saved: the collection as it is, and how it was read, fetched when it is asked
+/// for. An error is why not.
+type BeforeSave = Box<dyn Fn(&Qubes, &dyn Fn() -> Result<Qubes, StoreError>) -> Result<(), String>>;
 
 impl Write {
     /// Takes the exclusive lock, waiting at most [`StorePlace::wait`], and reads the store. One of R1 to R3 can be saved
@@ -151,8 +156,9 @@ impl Write {
         stored: Option<Arc<StoredFile>>,
     ) -> Result<Write, StoreError> {
         let read_from = ReadFrom { file: same_file(&lock, &place)?, version, stored };
-        let (saved, companions, then, is_apart) = (Changed::default(), None, None, false);
-        Ok(Write { qubes, place, original, read_from, saved, lock, version, companions, then, is_apart })
+        let (saved, companions, is_apart) = (Changed::default(), None, false);
+        let (then, check) = (None, None);
+        Ok(Write { qubes, place, original, read_from, saved, lock, version, companions, then, check, is_apart })
     }
 
     /// The store with its links resolved, locked, whatever it holds.
@@ -212,6 +218,10 @@ impl Write {
         if changed == self.saved {
             return Ok(Saved::Unchanged);
         }
+        if let Some(check) = &self.check {
+            let refused = |reason| StoreError::Refused { path: path.clone(), reason };
+            check(&self.qubes, &|| self.as_read()).map_err(refused)?;
+        }
         self.place.refuse_beside_qubesd()?;
         self.refuse_changed_behind()?;
         history::keep_daily(&self.place.backup_dir, self.access(), || self.current(), now())
@@ -252,6 +262,22 @@ impl Write {
     /// By what this state of the file can be known again, by another process as well.
     pub fn stamp(&self) -> String {
         self.version.of_content()
+    }
+
+    /// Has each save asked for first, when it would write something.
+    pub fn check_before_save(
+        &mut self,
+        check: impl Fn(&Qubes, &dyn Fn() -> Result<Qubes, StoreError>) -> Result<(), String> + 'static,
+    ) {
+        self.check = Some(Box::new(check));
+    }
+
+    /// The collection as it was read, from the file that it was read from.
+    fn as_read(&self) -> Result<Qubes, StoreError> {
+        match &self.read_from.stored {
+            Some(stored) => index(stored.clone(), &self.place.file),
+            None => Err(StoreError::Unread { path: self.place.file.clone(), reason: "it is not of R4".into() }),
+        }
     }
 
     /// Has something done after the first save that writes.

@@ -41,6 +41,8 @@ pub enum Kind {
     UuidTwice,
     DispidTwice,
     BadTag,
+    /// A feature with a value that qubesd cannot work with.
+    BadFeature,
     DeviceBackend,
     DeviceMode,
     DeviceIdentity,
@@ -51,13 +53,17 @@ pub enum Kind {
     VolumeAttribute,
     VolumePool,
     VolumeSource,
+    /// A volume that its pool cannot hold.
+    VolumeUnfit,
+    /// An id of a volume that is not a path inside its pool.
+    VolumeId,
     VolumeNumber,
     VolumeShared,
 }
 
 impl Kind {
     /// Each once, in the order of a file.
-    pub const ALL: [Kind; 40] = [
+    pub const ALL: [Kind; 43] = [
         Kind::Form,
         Kind::OldFormat,
         Kind::LabelNumber,
@@ -87,6 +93,7 @@ impl Kind {
         Kind::UuidTwice,
         Kind::DispidTwice,
         Kind::BadTag,
+        Kind::BadFeature,
         Kind::DeviceBackend,
         Kind::DeviceMode,
         Kind::DeviceIdentity,
@@ -96,6 +103,8 @@ impl Kind {
         Kind::VolumeAttribute,
         Kind::VolumePool,
         Kind::VolumeSource,
+        Kind::VolumeUnfit,
+        Kind::VolumeId,
         Kind::VolumeNumber,
         Kind::VolumeShared,
     ];
@@ -131,6 +140,7 @@ impl Kind {
             Kind::UuidTwice => "uuid-twice",
             Kind::DispidTwice => "dispid-twice",
             Kind::BadTag => "bad-tag",
+            Kind::BadFeature => "bad-feature",
             Kind::DeviceBackend => "device-backend",
             Kind::DeviceMode => "device-mode",
             Kind::DeviceIdentity => "device-identity",
@@ -140,6 +150,8 @@ impl Kind {
             Kind::VolumeAttribute => "volume-attribute",
             Kind::VolumePool => "volume-pool",
             Kind::VolumeSource => "volume-source",
+            Kind::VolumeUnfit => "volume-unfit",
+            Kind::VolumeId => "volume-id",
             Kind::VolumeNumber => "volume-number",
             Kind::VolumeShared => "volume-shared",
         }
