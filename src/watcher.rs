@@ -1,6 +1,7 @@
 //! Telling whoever waits how far a copy has come.
 
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 
 /// Hears of data that are being copied.
@@ -12,6 +13,11 @@ pub trait CopyWatcher {
     fn reached(&self, bytes: u64);
     /// The copy is complete, or there will be none.
     fn ends(&self);
+
+    /// Whether the copy is still wanted; asked while it is made, and an error ends it.
+    fn check(&self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Who hears of every copy on a system, also of those by which a driver starts, commits and brings back volumes.
@@ -47,6 +53,10 @@ impl CopyWatcher for SharedWatcher {
 
     fn ends(&self) {
         self.0.ends();
+    }
+
+    fn check(&self) -> io::Result<()> {
+        self.0.check()
     }
 }
 

@@ -1,9 +1,11 @@
 //! Files, locks and directories. Knows nothing of Qubes.
 //!
-//! [`replace`] is the durable replace, [`file_lock`] the record locks, [`stale_files`] removes
+//! [`beneath`] opens what lies below a directory where others can write, [`replace`] is the durable replace, [`file_lock`] the record locks, [`stale_files`] removes
 //! temporary files that a kill left behind.
 
+pub mod beneath;
 pub mod file_lock;
+mod links;
 pub mod replace;
 pub mod stale_files;
 

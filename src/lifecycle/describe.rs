@@ -126,7 +126,7 @@ impl Session {
         if !kernel.is_empty() {
             let directory = kernels.join(&kernel);
             let initrd = Some(directory.join("initramfs")).filter(|f| f.is_file());
-            let cmdline = kernel_line(qubes, vm, self)?;
+            let cmdline = kernel_line(qubes, vm, self, family)?;
             return Ok(Some(Kernel { image: directory.join("vmlinuz"), initrd, cmdline }));
         }
         let loader = match (family, mode) {

@@ -90,6 +90,10 @@ pub enum LifecycleError {
     NotOfTemplate { qube: String, template: String },
     #[error("{qube} must not be started: {reason}")]
     Prohibited { qube: VmName, reason: String },
+    #[error("cannot start {qube}: it was killed or shut down while it started")]
+    StartEnded { qube: VmName },
+    #[error("cannot stop {qube}: its domain still runs after {tries} tries; run qvm-kill {qube} again")]
+    StillRuns { qube: VmName, tries: usize },
     #[error("{qube} cannot be started: {reason}")]
     CannotStart { qube: VmName, reason: String },
     #[error("{qube} is of class {class}, which has no domain of its own here")]

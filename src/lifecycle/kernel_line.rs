@@ -1,15 +1,20 @@
 //! The command line of a qube's kernel (`spec/r4-properties.md` §5.5, §5.6, `spec/r4-features.md` §6).
 
+use crate::hypervisor::uri::Family;
 use crate::model::{Facts, PropertyError, Qubes, Vm};
 
 /// What every kernel of dom0's is told where its directory has no `default-kernelopts-common.txt`.
 const COMMON: &str = "root=/dev/mapper/dmroot ro nomodeset console=hvc0 rd_NO_PLYMOUTH rd.plymouth.enable=0 \
                       plymouth.enable=0 xen_privcmd.unrestricted ";
 
+/// The same where QEMU is in Xen's place: the first disk is the root volume, not a device that a
+/// Qubes initramfs makes, and the console is a serial port.
+const COMMON_UNDER_QEMU: &str = "root=/dev/vda rw console=ttyS0 ";
+
 /// The whole line: what is common, the qube's own options, its security module, its boot mode.
-pub fn kernel_line(qubes: &Qubes, vm: &Vm, facts: &dyn Facts) -> Result<String, PropertyError> {
+pub fn kernel_line(qubes: &Qubes, vm: &Vm, facts: &dyn Facts, family: Family) -> Result<String, PropertyError> {
     let plain = qubes.feature_with_template(vm, "no-default-kernelopts").is_some_and(|f| !f.is_empty());
-    let mut line = if plain { String::new() } else { common(qubes, vm, facts)? };
+    let mut line = if plain { String::new() } else { common(qubes, vm, facts, family)? };
     line.push_str(&qubes.kernelopts(vm, facts)?);
     if !plain {
         line.push_str(security_module(qubes, vm));
@@ -21,7 +26,7 @@ pub fn kernel_line(qubes: &Qubes, vm: &Vm, facts: &dyn Facts) -> Result<String, 
     Ok(line)
 }
 
-fn common(qubes: &Qubes, vm: &Vm, facts: &dyn Facts) -> Result<String, PropertyError> {
+fn common(qubes: &Qubes, vm: &Vm, facts: &dyn Facts, family: Family) -> Result<String, PropertyError> {
     let kernel = qubes.kernel(vm, facts)?;
     if kernel.is_empty() {
         return Ok(String::new());
@@ -31,7 +36,8 @@ fn common(qubes: &Qubes, vm: &Vm, facts: &dyn Facts) -> Result<String, PropertyE
         line = format!("systemd.machine_id={} ", uuid.simple());
     }
     let file = facts.kernel_file(&qubes.kernels_dir(vm, facts), &kernel, "default-kernelopts-common.txt");
-    let text = file.as_deref().map_or(COMMON, |t| t.strip_suffix('\n').unwrap_or(t));
+    let default = if family == Family::Qemu { COMMON_UNDER_QEMU } else { COMMON };
+    let text = file.as_deref().map_or(default, |t| t.strip_suffix('\n').unwrap_or(t));
     match qubes.feature_with_template(vm, "no-nomodeset").is_some_and(|f| !f.is_empty()) {
         true => line.push_str(&text.replace("nomodeset ", "")),
         false => line.push_str(text),

@@ -33,6 +33,7 @@ pub mod settle;
 mod soundness;
 pub mod start;
 pub mod stop;
+pub mod stop_mark;
 pub mod template;
 mod template_changes;
 pub mod template_package;

@@ -7,7 +7,7 @@ use std::fs::{self, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
@@ -15,9 +15,11 @@ use crate::exec::{self, Program};
 use crate::fs::file_lock::{Exclusivity, FileLock};
 use crate::fs::replace::Access;
 use crate::hypervisor::Hypervisor;
+use crate::hypervisor::uri::Family;
 use crate::model::VmName;
 
 use super::record::Record;
+use super::stop::ASK_AGAIN;
 use super::{LifecycleError, Session};
 
 /// The program's name; it lies beside the tools or in the built-in directory.
@@ -28,6 +30,20 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Starts the monitor of a start: in a session of its own, in a scope of its own where systemd runs.
 pub fn spawn(session: &Session, name: &VmName, record: &Record) -> Result<(), LifecycleError> {
+    run_detached(session, name, record, &[])
+}
+
+/// Repeats, in a process of its own, the request to shut down that a running qube was given, until its domain stops or
+/// `limit` is over. Does nothing under Xen, where the first one waits in xenstore until the guest reads it.
+pub fn repeat_shutdown(session: &Session, name: &VmName, limit: Duration) -> Result<(), LifecycleError> {
+    let Some(record) = Record::load(&session.system, name)? else { return Ok(()) };
+    if Family::of_uri(&record.uri) == Family::Xen {
+        return Ok(());
+    }
+    run_detached(session, name, &record, &["--shutdown", &limit.as_secs().to_string()])
+}
+
+fn run_detached(session: &Session, name: &VmName, record: &Record, options: &[&str]) -> Result<(), LifecycleError> {
     let system = &session.system;
     let log = system.run_dir().join("log").join(format!("monitor-{name}.log"));
     let log = OpenOptions::new()
@@ -47,6 +63,7 @@ pub fn spawn(session: &Session, name: &VmName, record: &Record) -> Result<(), Li
     }
     program
         .env("QUBES_OFFLINE", "")
+        .args(options)
         .arg("--")
         .arg(name.as_str())
         .arg(record.start_id.to_string())
@@ -91,6 +108,35 @@ pub fn watch(session: &Session, name: &VmName, start_id: Uuid) -> Result<(), Lif
         }
         if act(session, name, start_id)? {
             return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// Presses the power button of a qube again every few seconds until its domain stops, its record is another one's, or
+/// `limit` is over.
+pub fn ask_until_stopped(
+    session: &Session,
+    name: &VmName,
+    start_id: Uuid,
+    limit: Duration,
+) -> Result<(), LifecycleError> {
+    let _leads_one = nix::unistd::setsid();
+    let begun = Instant::now();
+    while let Some(record) = ours(session, name, start_id)? {
+        let left = limit.saturating_sub(begun.elapsed());
+        let hypervisor = session.hypervisor_at(&record.uri);
+        if left.is_zero() || hypervisor.wait_until_inactive(record.domain, Some(left.min(ASK_AGAIN)))? {
+            return Ok(());
+        }
+        // Under the lock nobody starts it anew between the look at the record and the request. Who works on the qube
+        // is not waited for: there is a next time.
+        match session.lock_qube_within(name, Duration::ZERO) {
+            Ok(_lock) if ours(session, name, start_id)?.is_some() => {
+                hypervisor.shutdown(record.domain)?;
+            }
+            Ok(_) | Err(LifecycleError::Locked { .. }) => {}
+            Err(error) => return Err(error),
         }
     }
     Ok(())

@@ -58,7 +58,7 @@ pub(super) fn refused(name: &VmName, error: FileLockError) -> LifecycleError {
 
 /// Makes `RUN` and its parts, 2770 and group qubes where that exists.
 pub fn make_run_directories(system: &System) -> Result<(), LifecycleError> {
-    ["", "lock", "vm", "console", "log"]
+    ["", "lock", "vm", "stop", "console", "log"]
         .iter()
         .try_for_each(|part| make_shared_directory(&system.run_dir().join(part), system))
 }

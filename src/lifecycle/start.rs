@@ -16,6 +16,7 @@ use super::qube_lock::QubeLock;
 use super::record::{Phase, Record};
 use super::required_devices::{Letters, NO_NAME_LEFT};
 use super::settle::Settled;
+use super::stop_mark::StopMark;
 use super::{LifecycleError, Session, monitor};
 
 /// How deep a chain of netvms may be, and how often one may stop while its client waits for its own lock.
@@ -33,15 +34,18 @@ pub enum Started {
 impl Session {
     /// Starts a qube and first its netvm. Of two starts at once one does it and the other finds it running.
     pub fn start(&self, name: &VmName) -> Result<Started, LifecycleError> {
-        self.start_chain(name, None, PATIENCE).map_err(|error| self.dispose_of_failed_start(name, error))
+        self.start_unless_stopped(&StopMark::read(&self.system, name)?, None)
     }
 
-    /// The same, with a drive attached for this start.
-    pub fn start_with_drive(&self, name: &VmName, drive: &Drive) -> Result<Started, LifecycleError> {
-        self.start_chain(name, Some(drive), PATIENCE).map_err(|error| self.dispose_of_failed_start(name, error))
+    /// Starts the qube of a mark, with a drive attached for this start. The start counts as begun when the mark was read:
+    /// a kill or shutdown since then ends it.
+    pub fn start_unless_stopped(&self, mark: &StopMark, drive: Option<&Drive>) -> Result<Started, LifecycleError> {
+        let started = self.start_chain(mark, drive, PATIENCE);
+        started.map_err(|error| self.dispose_of_failed_start(mark.qube(), error))
     }
 
-    fn start_chain(&self, name: &VmName, drive: Option<&Drive>, depth: usize) -> Result<Started, LifecycleError> {
+    fn start_chain(&self, mark: &StopMark, drive: Option<&Drive>, depth: usize) -> Result<Started, LifecycleError> {
+        let name = mark.qube();
         if name.is_dom0() {
             return Ok(Started::Already);
         }
@@ -63,6 +67,7 @@ impl Session {
             // Let go when the start is over, however it ends.
             let _room = if runs { None } else { self.make_room(name)? };
             let lock = self.lock_qube(name)?;
+            mark.check()?;
             match self.settle(&lock)? {
                 Settled::Active(live) => return self.already(name, live.state),
                 Settled::Gone => return Err(LifecycleError::NoSuchQube(name.to_string())),
@@ -72,7 +77,7 @@ impl Session {
             if self.netvm_to_start(name)?.is_some() {
                 continue;
             }
-            return self.start_locked(&lock, drive).map(|()| Started::Now);
+            return self.start_locked(&lock, mark, drive).map(|()| Started::Now);
         }
         Err(LifecycleError::CannotStart { qube: name.clone(), reason: "its netvm stops again and again".into() })
     }
@@ -100,16 +105,18 @@ impl Session {
         if depth == 0 || netvm == client {
             return Err(failed("the netvms form a loop".into()));
         }
-        self.start_chain(netvm, None, depth - 1).map(drop).map_err(|e| failed(e.to_string()))
+        let started = StopMark::read(&self.system, netvm).and_then(|mark| self.start_chain(&mark, None, depth - 1));
+        started.map(drop).map_err(|e| failed(e.to_string()))
     }
 
-    fn start_locked(&self, lock: &QubeLock, drive: Option<&Drive>) -> Result<(), LifecycleError> {
+    fn start_locked(&self, lock: &QubeLock, mark: &StopMark, drive: Option<&Drive>) -> Result<(), LifecycleError> {
         let qubes = self.read()?;
         let vm = known(&qubes, lock.name())?;
         may_start(&qubes, vm, self)?;
         self.refuse_live_images(&qubes, vm)?;
         let storage = VmStorage::of(&self.system, &qubes, vm, self)?;
         storage.verify()?;
+        let copying = VmStorage::of(&mark.ending_copies(&self.system), &qubes, vm, self)?;
         let uuid = vm.uuid().ok_or_else(|| LifecycleError::CannotStart {
             qube: vm.name.clone(),
             reason: "it has no uuid in qubes.xml".into(),
@@ -124,12 +131,13 @@ impl Session {
         }
         let mut record = Record::of_new_start(&self.system, uuid, self.hypervisor().uri());
         record.store(&self.system, lock.name())?;
-        let begun = monitor::spawn(self, lock.name(), &record).and_then(|()| Ok(storage.start()?));
+        let begun = monitor::spawn(self, lock.name(), &record).and_then(|()| Ok(copying.start()?));
         let started = match begun {
             Ok(begun) => begun,
-            Err(error) => return Err(self.without_record(lock, error)),
+            Err(error) => return Err(self.without_record(lock, ended_or(mark, error))),
         };
-        if let Err(error) = self.create_domain(&record, &mut description, &storage) {
+        if let Err(error) = self.create_domain(&record, mark, &mut description, &storage) {
+            let error = ended_or(mark, error);
             let undone = self.give_up_domain(&record).and_then(|()| Ok(storage.take_back(&started)?));
             let error = self.with_reason_of_iommu(&description, self.with_reason_of_memory(&qubes, vm, error));
             return Err(self.undone(lock, undone, error));
@@ -137,7 +145,7 @@ impl Session {
         if let Err(error) = self.let_run(lock.name(), &record) {
             // It may have run, if only for a moment: what it wrote counts.
             let undone = self.give_up_domain(&record).and_then(|()| Ok(storage.stop()?));
-            return Err(self.undone(lock, undone, error));
+            return Err(self.undone(lock, undone, ended_or(mark, error)));
         }
         record.phase = Phase::Running;
         record.store(&self.system, lock.name())
@@ -175,6 +183,7 @@ impl Session {
     fn create_domain(
         &self,
         record: &Record,
+        mark: &StopMark,
         description: &mut DomainDescription,
         storage: &VmStorage,
     ) -> Result<(), LifecycleError> {
@@ -193,8 +202,11 @@ impl Session {
         description.disks = disks_of_volumes(disks.iter().map(|d| (d.name.as_str(), d.attachment.clone(), d.rw)))?;
         description.owner = self.owner_of(&disks, &description.block_devices)?;
         let xml = self.domain_xml(description)?;
+        mark.check()?;
         self.hypervisor().create_paused(record.domain, &xml)?;
-        self.hand_over(record.domain, loops)
+        self.hand_over(record.domain, loops)?;
+        // A kill that came before there was a domain found none to destroy.
+        mark.check()
     }
 
     /// Lets go of loop devices once Xen's backend has them open; they vanish when it closes them.
@@ -253,6 +265,11 @@ impl Session {
             Err(second) => second,
         }
     }
+}
+
+/// Why a start failed: because it was ended, if it was, and whatever else that led to.
+fn ended_or(mark: &StopMark, error: LifecycleError) -> LifecycleError {
+    mark.check().err().unwrap_or(error)
 }
 
 /// Puts loop devices under the disks that are files: a Xen without Qubes' script for that takes only devices.

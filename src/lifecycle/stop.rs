@@ -1,13 +1,28 @@
 //! Stopping qubes: asking the guest, waiting for it, ending it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::hypervisor::Outcome;
+use uuid::Uuid;
+
+use crate::hypervisor::uri::Family;
+use crate::hypervisor::{Hypervisor, HypervisorError, Outcome};
 use crate::model::{PowerState, Role, Vm, VmName};
 
+use super::qube_lock::QubeLock;
+use super::record::{Phase, Record};
 use super::settle::Settled;
 use super::start::known;
+use super::stop_mark::StopMark;
 use super::{LifecycleError, Session};
+
+/// How often a qube is ended that somebody starts again and again.
+const TRIES: usize = 16;
+
+/// How long a domain that was destroyed may take to go.
+const DYING: Duration = Duration::from_secs(10);
+
+/// Between two presses of the power button of a guest that was asked to shut down.
+pub(super) const ASK_AGAIN: Duration = Duration::from_secs(3);
 
 /// What an order to stop came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,8 +33,69 @@ pub enum Stopped {
     Ordered,
 }
 
+impl Stopped {
+    fn of(outcome: Outcome) -> Stopped {
+        if outcome == Outcome::Done { Stopped::Ordered } else { Stopped::NotRunning }
+    }
+
+    /// What two orders, one after the other, came to.
+    fn or(self, outcome: Outcome) -> Stopped {
+        if self == Stopped::Ordered { self } else { Stopped::of(outcome) }
+    }
+}
+
+/// A domain to stop and the hypervisor that has it.
+struct Target {
+    domain: Uuid,
+    uri: String,
+    /// Its start has not let it run yet.
+    is_starting: bool,
+}
+
+impl Target {
+    fn of(record: Record) -> Target {
+        Target { domain: record.domain, uri: record.uri, is_starting: record.phase == Phase::Starting }
+    }
+
+    fn order<T>(
+        &self,
+        session: &Session,
+        order: impl FnOnce(&dyn Hypervisor, Uuid) -> Result<T, HypervisorError>,
+    ) -> Result<T, LifecycleError> {
+        Ok(match session.hypervisor().uri() == self.uri {
+            true => order(session.hypervisor(), self.domain)?,
+            false => order(&session.hypervisor_at(&self.uri), self.domain)?,
+        })
+    }
+
+    /// The state of the domain; `None` when it does not run.
+    fn state(&self, session: &Session) -> Result<Option<PowerState>, LifecycleError> {
+        let live = self.order(session, |hypervisor, domain| hypervisor.state(domain))?;
+        Ok(live.map(|live| live.state).filter(|state| state.is_active()))
+    }
+}
+
+/// Waits until the domain does not run, at most for `limit`; presses its power button every few seconds. False when it
+/// still runs. Under Xen the request waits in xenstore until the guest reads it, so once is enough.
+fn ask_until_inactive(hypervisor: &dyn Hypervisor, domain: Uuid, limit: Duration) -> Result<bool, HypervisorError> {
+    if Family::of_uri(hypervisor.uri()) == Family::Xen {
+        return hypervisor.wait_until_inactive(domain, Some(limit));
+    }
+    let begun = Instant::now();
+    loop {
+        let left = limit.saturating_sub(begun.elapsed());
+        if hypervisor.wait_until_inactive(domain, Some(left.min(ASK_AGAIN)))? {
+            return Ok(true);
+        }
+        if left <= ASK_AGAIN {
+            return Ok(false);
+        }
+        hypervisor.shutdown(domain)?;
+    }
+}
+
 impl Session {
-    /// Asks a qube to shut down; returns at once.
+    /// Asks a qube to shut down; returns at once. A start of it that has no domain yet gives up.
     ///
     /// # Errors
     /// Unless `force`: a netvm, guivm or audiovm with running clients, and a paused qube, which cannot hear and would have to be ended.
@@ -29,25 +105,27 @@ impl Session {
         if !vm.class.is_local_guest() {
             return Err(LifecycleError::Dom0("only qubes of this machine can be shut down from here"));
         }
-        let Some(uuid) = vm.uuid() else { return Ok(Stopped::NotRunning) };
-        let live = match self.system.is_offline() {
-            true => None,
-            false => self.hypervisor().state(uuid)?.filter(|l| l.state.is_active()),
-        };
-        let Some(live) = live else {
+        let Some(target) = self.target(vm) else {
             self.settle_now(name)?;
             return Ok(Stopped::NotRunning);
         };
+        let mut state = target.state(self)?;
+        // A domain that a start has not let run yet is no guest that could be asked.
+        if state.is_none() || (state == Some(PowerState::Paused) && target.is_starting) {
+            self.end_starts(name);
+            let lock = self.lock_qube(name)?;
+            state = match self.settle(&lock)? {
+                Settled::Active(live) => Some(live.state),
+                Settled::Halted | Settled::Gone => return Ok(Stopped::NotRunning),
+            };
+        }
         if !force {
             self.refuse_with_clients(&qubes, vm)?;
-            if live.state == PowerState::Paused {
-                return Err(LifecycleError::Paused(vm.name.clone()));
-            }
         }
-        let hypervisor = self.hypervisor();
-        let outcome = match live.state {
-            PowerState::Paused => hypervisor.destroy(uuid)?,
-            _ => hypervisor.shutdown(uuid)?,
+        let outcome = match state {
+            Some(PowerState::Paused) if !force => return Err(LifecycleError::Paused(name.clone())),
+            Some(PowerState::Paused) => target.order(self, |hypervisor, domain| hypervisor.destroy(domain))?,
+            _ => target.order(self, |hypervisor, domain| hypervisor.shutdown(domain))?,
         };
         match outcome {
             Outcome::Done => Ok(Stopped::Ordered),
@@ -58,7 +136,8 @@ impl Session {
         }
     }
 
-    /// Waits until a qube that was asked has stopped, and for its after-work.
+    /// Waits until a qube that was asked has stopped, and for its after-work; asks again every few seconds, for a guest
+    /// that is still booting does not hear it. Returns once the qube was seen halted under its lock.
     ///
     /// # Errors
     /// [`LifecycleError::ShutdownTimeout`] after `limit`; the qube goes on.
@@ -66,31 +145,83 @@ impl Session {
         if self.system.is_offline() {
             return Ok(());
         }
-        let uuid = self.read()?.get(name.as_str()).and_then(Vm::uuid);
-        if let Some(uuid) = uuid
-            && !self.hypervisor().wait_until_inactive(uuid, Some(limit))?
-        {
-            return Err(LifecycleError::ShutdownTimeout { qube: name.clone(), seconds: limit.as_secs() });
+        let begun = Instant::now();
+        let timeout = || LifecycleError::ShutdownTimeout { qube: name.clone(), seconds: limit.as_secs() };
+        loop {
+            let target = self.read()?.get(name.as_str()).and_then(|vm| self.target(vm));
+            let Some(target) = target else { return self.settle_now(name) };
+            let left = limit.saturating_sub(begun.elapsed());
+            if !target.order(self, |hypervisor, domain| ask_until_inactive(hypervisor, domain, left))? {
+                return Err(timeout());
+            }
+            let lock = self.lock_qube(name)?;
+            match self.settle(&lock)? {
+                Settled::Halted | Settled::Gone => return Ok(()),
+                // Somebody started it again. It was not asked in this run.
+                Settled::Active(_) if begun.elapsed() < limit => {}
+                Settled::Active(_) => return Err(timeout()),
+            }
         }
-        self.settle_now(name)
     }
 
-    /// Ends a qube at once: the domain first, then the lock, then its after-work.
+    /// Ends a qube at once. A start that has no domain yet gives up; the domain is destroyed, then the lock taken, and
+    /// what a start has made meanwhile is destroyed, too. Returns once the qube was seen halted under its lock.
+    ///
+    /// # Errors
+    /// Besides those of the hypervisor: [`LifecycleError::Locked`] when somebody works on the qube for too long, and
+    /// [`LifecycleError::StillRuns`].
     pub fn kill(&self, name: &VmName) -> Result<Stopped, LifecycleError> {
         let qubes = self.read()?;
         let vm = known(&qubes, name)?;
         if vm.name.is_dom0() {
             return Err(LifecycleError::Dom0("Cannot kill Dom0 fake domain!"));
         }
-        let mut outcome = Outcome::Absent;
-        if let Some(uuid) = vm.uuid()
-            && vm.class.is_local_guest()
-            && !self.system.is_offline()
-        {
-            outcome = self.hypervisor().destroy(uuid)?;
+        let Some(target) = self.target(vm) else {
+            self.settle_now(name)?;
+            return Ok(Stopped::NotRunning);
+        };
+        drop(qubes);
+        let destroy = |target: &Target| target.order(self, |hypervisor, domain| hypervisor.destroy(domain));
+        self.end_starts(name);
+        // Before the lock: whoever holds it may be waiting for an answer of this domain's.
+        let mut stopped = Stopped::of(destroy(&target)?);
+        for _ in 0..TRIES {
+            let lock = self.lock_qube(name)?;
+            for _ in 0..2 {
+                let Settled::Active(_) = self.settle(&lock)? else { return Ok(stopped) };
+                let Some(target) = self.locked_target(&lock)? else { break };
+                stopped = stopped.or(destroy(&target)?);
+            }
+            drop(lock);
+            // A hypervisor may need a moment to take away what it has ended (Xen frees the memory).
+            target.order(self, |hypervisor, domain| hypervisor.wait_until_inactive(domain, Some(DYING)))?;
         }
-        self.settle_now(name)?;
-        Ok(if outcome == Outcome::Done { Stopped::Ordered } else { Stopped::NotRunning })
+        Err(LifecycleError::StillRuns { qube: name.clone(), tries: TRIES })
+    }
+
+    /// Ends the starts of a qube that have no domain yet. Where that cannot be written (a full disk), they are waited for.
+    fn end_starts(&self, name: &VmName) {
+        if let Err(error) = StopMark::renew(&self.system, name) {
+            self.system.tell(&format!("{name}: a start of it that has begun will not be cut short: {error}"));
+        }
+    }
+
+    /// The domain to stop, by the record where there is one; `None` for what has no domain here or cannot be asked.
+    fn target(&self, vm: &Vm) -> Option<Target> {
+        if self.system.is_offline() || !vm.class.is_local_guest() {
+            return None;
+        }
+        // One that cannot be read is told under the lock; its domain can be ended all the same.
+        if let Ok(Some(record)) = Record::load(&self.system, &vm.name) {
+            return Some(Target::of(record));
+        }
+        let uri = self.hypervisor().uri().to_string();
+        vm.uuid().map(|domain| Target { domain, uri, is_starting: false })
+    }
+
+    /// The domain that a look under the lock found active: it has a record.
+    fn locked_target(&self, lock: &QubeLock) -> Result<Option<Target>, LifecycleError> {
+        Ok(Record::load(&self.system, lock.name())?.map(Target::of))
     }
 
     /// Takes the lock and settles what is to be settled.

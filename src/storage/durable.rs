@@ -12,7 +12,7 @@ use nix::libc;
 use nix::unistd::{Gid, chown};
 
 use super::clone_range::{Cloned, clone_file};
-use super::sparse_copy::sparse_copy_told;
+use super::sparse_copy::{sparse_copy_checked, sparse_copy_told};
 use super::{CopyWatcher, Fill, StorageError, Watched};
 use crate::fs::replace::{Access, Replacement, directory_of, sync_directory};
 
@@ -188,7 +188,10 @@ pub fn copy_data(from: &File, to: &File, told: Audience<'_>) -> io::Result<()> {
         Cloned::Shared => Ok(()),
         Cloned::Impossible => {
             let watched = Watched::begin(told.watcher, told.what, Some(from.metadata()?.len()));
-            sparse_copy_told(from, to, &|at| watched.reached(at))
+            sparse_copy_checked(from, to, &|at| {
+                watched.reached(at);
+                told.watcher.check()
+            })
         }
     }
 }

@@ -24,18 +24,32 @@ pub fn sparse_copy(from: &File, to: &File) -> io::Result<()> {
 
 /// The same; `told` hears how far it has come.
 pub fn sparse_copy_told(from: &File, to: &File, told: &dyn Fn(u64)) -> io::Result<()> {
+    sparse_copy_checked(from, to, &unchecked(told))
+}
+
+/// As [`sparse_copy_told`], and ends with the first error that `reached` returns.
+pub fn sparse_copy_checked(from: &File, to: &File, reached: Reached<'_>) -> io::Result<()> {
     if !from.metadata()?.is_file() {
-        return write_sparse_told(from, to, told);
+        return lengthen(to, write_from(from, to, 0, reached)?);
     }
     let length = from.metadata()?.len();
     lengthen(to, length)?;
     let mut at = 0;
     while let Some((data, end)) = next_data(from, at, length)? {
-        copy_data(from, to, data, end, told)?;
+        copy_data(from, to, data, end, reached)?;
         at = end;
     }
-    told(length);
-    Ok(())
+    reached(length)
+}
+
+/// Told how far a copy has come; an error ends it.
+type Reached<'a> = &'a dyn Fn(u64) -> io::Result<()>;
+
+fn unchecked(told: &dyn Fn(u64)) -> impl Fn(u64) -> io::Result<()> {
+    move |at| {
+        told(at);
+        Ok(())
+    }
 }
 
 /// Gives the target its length. A device has one, reads as zeros where nothing was written, and is long enough.
@@ -59,9 +73,9 @@ pub(super) fn next_data(from: &File, at: u64, length: u64) -> io::Result<Option<
     Ok((data < length).then_some((data, end.min(length))))
 }
 
-fn copy_data(from: &File, to: &File, mut at: u64, end: u64, told: &dyn Fn(u64)) -> io::Result<()> {
+fn copy_data(from: &File, to: &File, mut at: u64, end: u64, reached: Reached<'_>) -> io::Result<()> {
     while at < end {
-        told(at);
+        reached(at)?;
         let (mut source, mut target) = (offset(at)?, offset(at)?);
         let wanted = usize::try_from(end - at).unwrap_or(STEP).min(STEP);
         match copy_file_range(from, Some(&mut source), to, Some(&mut target), wanted) {
@@ -70,7 +84,7 @@ fn copy_data(from: &File, to: &File, mut at: u64, end: u64, told: &dyn Fn(u64)) 
             Ok(copied) => at += copied as u64,
             Err(Errno::EINTR) => {}
             Err(Errno::EXDEV | Errno::EINVAL | Errno::EOPNOTSUPP | Errno::ENOSYS | Errno::EPERM | Errno::EBADF) => {
-                return copy_through_memory(from, to, at, end, told);
+                return copy_through_memory(from, to, at, end, reached);
             }
             Err(errno) => return Err(errno.into()),
         }
@@ -78,7 +92,7 @@ fn copy_data(from: &File, to: &File, mut at: u64, end: u64, told: &dyn Fn(u64)) 
     Ok(())
 }
 
-fn copy_through_memory(from: &File, to: &File, mut at: u64, end: u64, told: &dyn Fn(u64)) -> io::Result<()> {
+fn copy_through_memory(from: &File, to: &File, mut at: u64, end: u64, reached: Reached<'_>) -> io::Result<()> {
     let mut buffer = vec![0; BUFFER];
     while at < end {
         let wanted = usize::try_from(end - at).unwrap_or(BUFFER).min(BUFFER);
@@ -88,7 +102,7 @@ fn copy_through_memory(from: &File, to: &File, mut at: u64, end: u64, told: &dyn
         }
         write_unless_zero(to, &buffer[..got], at)?;
         at += got as u64;
-        told(at);
+        reached(at)?;
     }
     Ok(())
 }
@@ -100,15 +114,15 @@ pub fn write_sparse(from: impl Read, to: &File) -> io::Result<()> {
 
 /// The same; `told` hears how far it has come.
 pub fn write_sparse_told(from: impl Read, to: &File, told: &dyn Fn(u64)) -> io::Result<()> {
-    lengthen(to, write_from(from, to, 0, told)?)
+    lengthen(to, write_from(from, to, 0, &unchecked(told))?)
 }
 
 /// Writes what `from` gives at this place of a file in which nothing stands there; zeros become holes. Returns where it ends.
 pub fn write_sparse_at(from: impl Read, to: &File, at: u64) -> io::Result<u64> {
-    write_from(from, to, at, &|_| ())
+    write_from(from, to, at, &|_| Ok(()))
 }
 
-fn write_from(mut from: impl Read, to: &File, mut at: u64, told: &dyn Fn(u64)) -> io::Result<u64> {
+fn write_from(mut from: impl Read, to: &File, mut at: u64, reached: Reached<'_>) -> io::Result<u64> {
     let mut buffer = Vec::with_capacity(BUFFER);
     loop {
         buffer.clear();
@@ -118,7 +132,7 @@ fn write_from(mut from: impl Read, to: &File, mut at: u64, told: &dyn Fn(u64)) -
         }
         write_unless_zero(to, &buffer, at)?;
         at += got as u64;
-        told(at);
+        reached(at)?;
     }
 }
 

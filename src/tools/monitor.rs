@@ -1,8 +1,11 @@
 //! qubes-monitor: started by qvm-start, watches one running qube and does the after-work of its stop.
 
+use std::time::Duration;
+
 use clap::Arg;
 use uuid::Uuid;
 
+use super::arguments::value;
 use super::failure::Failure;
 use super::invocation::Invocation;
 use crate::lifecycle::{Session, monitor};
@@ -11,12 +14,19 @@ use crate::model::VmName;
 pub fn define(line: clap::Command) -> clap::Command {
     line.arg(Arg::new("vmname").value_name("VMNAME").required(true).help("the qube"))
         .arg(Arg::new("start").value_name("START").required(true).help("the id of the start to watch"))
+        .arg(
+            value("shutdown", None, "SECONDS", "instead of watching, repeat a request to shut down for this long")
+                .value_parser(clap::value_parser!(u32)),
+        )
 }
 
 pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     let session = Session::new(call.system()?);
     let name = VmName::from_store(call.value("vmname").unwrap_or_default())?;
     let start = Uuid::try_parse(call.value("start").unwrap_or_default())?;
-    monitor::watch(&session, &name, start)?;
+    match call.given.get_one::<u32>("shutdown") {
+        Some(seconds) => monitor::ask_until_stopped(&session, &name, start, Duration::from_secs(u64::from(*seconds)))?,
+        None => monitor::watch(&session, &name, start)?,
+    }
     Ok(0)
 }

@@ -9,6 +9,7 @@ use super::kill::exit_code;
 use super::output::say;
 use super::qubes_given;
 use super::values::Values;
+use crate::lifecycle::monitor::repeat_shutdown;
 use crate::lifecycle::stop::Stopped;
 use crate::lifecycle::{LifecycleError, Session};
 use crate::model::VmName;
@@ -39,6 +40,8 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     }
     if call.has("wait") || call.is_given("timeout") {
         round.wait_or_kill();
+    } else {
+        round.leave();
     }
     Ok(exit_code(round.failed))
 }
@@ -107,6 +110,15 @@ impl Round<'_> {
             }
         }
         in_use
+    }
+
+    /// Leaves those that were asked to a process that asks them again: a guest that is still booting heard nothing.
+    fn leave(&mut self) {
+        for (name, since) in std::mem::take(&mut self.asked) {
+            if let Err(error) = repeat_shutdown(self.session, &name, left(self.limit(&name), since)) {
+                self.fail(&name, &error);
+            }
+        }
     }
 
     /// Waits for all; those that are too slow are asked once more, then killed.

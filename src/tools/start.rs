@@ -1,5 +1,6 @@
 //! qvm-start: starts qubes, several at a time.
 
+use std::collections::HashMap;
 use std::sync::Mutex;
 use std::thread;
 
@@ -9,9 +10,10 @@ use super::invocation::Invocation;
 use super::output::say;
 use super::qubes_given;
 use crate::hypervisor::description::DeviceKind;
-use crate::lifecycle::Session;
 use crate::lifecycle::drive::Drive;
 use crate::lifecycle::start::Started;
+use crate::lifecycle::stop_mark::StopMark;
+use crate::lifecycle::{LifecycleError, Session};
 use crate::model::VmName;
 
 /// So many qubes are started at the same time.
@@ -33,8 +35,11 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     let names = super::kill::names(call, &session)?;
     let drive = drive(call)?;
     let skip = call.has("skip-if-running");
-    let start = |session: &Session, name: &VmName| match &drive {
-        Some(drive) => session.start_with_drive(name, drive),
+    // Read for all before the first starts: who is killed while he waits for his turn is not started any more.
+    let marks = names.iter().map(|name| Ok((name.clone(), StopMark::read(&session.system, name)?)));
+    let marks = marks.collect::<Result<HashMap<VmName, StopMark>, LifecycleError>>()?;
+    let start = |session: &Session, name: &VmName| match marks.get(name) {
+        Some(mark) => session.start_unless_stopped(mark, drive.as_ref()),
         None => session.start(name),
     };
     let failures = in_parallel(&session, &names, |session, name| match start(session, name) {

@@ -144,3 +144,25 @@ fn a_users_template_changes_the_description_and_its_mistakes_have_file_and_line(
     let line = scratch.fails("qubes-domain-xml", &["--offline-mode", "dom0"], 1);
     assert!(line.contains("dom0 is of class AdminVM, which has no domain of its own here"), "{line}");
 }
+
+#[test]
+fn kernel_options_fit_the_hypervisor_unless_the_kernel_brings_its_own() {
+    let scratch = Scratch::with_template();
+    for (property, value) in [("virt_mode", "pvh"), ("kernel", "1.0")] {
+        scratch.ok("qvm-prefs", &["tpl", property, value]);
+    }
+    create(&scratch, "work", "");
+    let line = |uri: &str| {
+        let output = scratch.command("qubes-domain-xml", &["work"]).env("QUBES_LIBVIRT_URI", uri).output().unwrap();
+        let xml = String::from_utf8(output.stdout).unwrap();
+        let start = xml.find("<cmdline>").unwrap() + "<cmdline>".len();
+        xml[start..xml.find("</cmdline>").unwrap()].to_string()
+    };
+    assert_eq!(line("qemu:///system"), "root=/dev/vda rw console=ttyS0 swiotlb=2048");
+    assert!(line("xen:///system").starts_with("root=/dev/mapper/dmroot ro nomodeset console=hvc0 "));
+    let own = scratch.path("/var/lib/qubes/vm-kernels/1.0/default-kernelopts-common.txt");
+    fs::write(own, "root=LABEL=mine ").unwrap();
+    for uri in ["qemu:///system", "xen:///system"] {
+        assert_eq!(line(uri), "root=LABEL=mine swiotlb=2048");
+    }
+}

@@ -32,6 +32,7 @@ pub fn killed_at(scratch: &Scratch, tool: &str, arguments: &[&str], call: &Call)
 /// A tool that stopped at a call.
 pub struct Stopped {
     tracer: Child,
+    log: tempfile::NamedTempFile,
     /// `None`: it went through, with fewer calls than expected.
     tool: Option<Pid>,
 }
@@ -50,14 +51,20 @@ pub fn stopped_at(scratch: &Scratch, tool: &str, arguments: &[&str], call: &Call
     });
     let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", tracer.id())).unwrap_or_default();
     let tool = children.split_whitespace().next().and_then(|pid| pid.parse().ok()).filter(|_| !through);
-    Stopped { tracer, tool: tool.map(Pid::from_raw) }
+    Stopped { tracer, log, tool: tool.map(Pid::from_raw) }
 }
 
 impl Stopped {
     /// Lets it go on to its end.
     pub fn go_on(self) -> Ran {
+        self.go_on_traced().0
+    }
+
+    /// The same; also returns what strace wrote of it: all calls of the name at which it stopped.
+    pub fn go_on_traced(self) -> (Ran, String) {
         self.tool.iter().for_each(|tool| kill(*tool, Signal::SIGCONT).unwrap());
-        Ran::of(self.tracer.wait_with_output().unwrap())
+        let ran = Ran::of(self.tracer.wait_with_output().unwrap());
+        (ran, std::fs::read_to_string(self.log.path()).unwrap())
     }
 }
 

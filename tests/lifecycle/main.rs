@@ -25,6 +25,7 @@ mod scratch;
 #[path = "../support/skip.rs"]
 mod skip;
 mod start_and_stop;
+mod stopping;
 mod templates;
 #[path = "../support/tiny_guest.rs"]
 mod tiny_guest;

@@ -1,0 +1,121 @@
+#!/bin/bash
+# Builds a template from the distribution's own packages, a real Debian:
+#   OUTDIR/vm-kernels/VERSION/{vmlinuz,initramfs,default-kernelopts-nopci.txt}   a kernel as Qubes keeps it
+#   OUTDIR/root.img                                                              the root volume, ext4
+#   OUTDIR/kernel-version                                                        VERSION
+# Packages come from this machine's own sources. As an ordinary user it needs user namespaces
+# (sysctl kernel.unprivileged_userns_clone, /etc/subuid) and newuidmap (package uidmap).
+# About three minutes, 2 GiB of disk below TMPDIR, and 600 MiB in OUTDIR.
+set -euo pipefail
+
+usage() { echo "usage: debian-template.sh OUTDIR [PACKAGE...]" >&2; exit 2; }
+[ $# -ge 1 ] || usage
+case $1 in -*) usage ;; esac
+export PATH=$PATH:/usr/sbin:/sbin LC_ALL=C
+for program in mmdebstrap mke2fs; do
+    command -v "$program" > /dev/null || {
+        echo "debian-template.sh: cannot find $program; install it (packages mmdebstrap, e2fsprogs)" >&2
+        exit 1
+    }
+done
+# shellcheck disable=SC1091 # the machine's file
+suite=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
+[ -n "$suite" ] || { echo "debian-template.sh: /etc/os-release names no release of Debian" >&2; exit 1; }
+mkdir -p "$1"
+out=$(cd "$1" && pwd)
+shift
+# udev and systemd boot it; the rest is what a person misses first.
+packages=systemd-sysv,udev,initramfs-tools,linux-image-cloud-amd64,login,passwd,procps,iproute2,less
+for package in "$@"; do packages+=,$package; done
+
+work=$(mktemp -d "${TMPDIR:-/var/tmp}/debian-template.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+# mmdebstrap's user in the namespace is another one.
+chmod 755 "$work"
+
+# Runs in the new system: an account without password on the serial console, and the private
+# volume (/dev/vdb) as /rw with the home directories, made when it is empty.
+cat > "$work/customize" << 'CUSTOMIZE'
+set -eu
+root=$1
+echo debian > "$root/etc/hostname"
+printf '%s\n' '/dev/vda / ext4 rw,noatime,discard 0 1' '/dev/vdb /rw ext4 noatime,discard,nofail 0 2' \
+    '/rw/home /home none bind,nofail 0 0' > "$root/etc/fstab"
+mkdir -p "$root/rw"
+chroot "$root" passwd -d root > /dev/null
+chroot "$root" useradd -m -s /bin/bash -G sudo user 2> /dev/null || chroot "$root" useradd -m -s /bin/bash user
+chroot "$root" passwd -d user > /dev/null
+cat > "$root/etc/systemd/system/private-volume.service" << 'UNIT'
+[Unit]
+Description=Format an empty private volume
+DefaultDependencies=no
+Before=rw.mount
+ConditionPathExists=/dev/vdb
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/bin/sh -c 'blkid /dev/vdb > /dev/null || mkfs.ext4 -q -L private /dev/vdb'
+
+[Install]
+WantedBy=rw.mount
+UNIT
+cat > "$root/etc/systemd/system/private-home.service" << 'UNIT'
+[Unit]
+Description=Keep home directories on the private volume
+DefaultDependencies=no
+RequiresMountsFor=/rw
+Before=home.mount
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/bin/sh -c '[ -d /rw/home ] || cp -a /home /rw/home'
+
+[Install]
+WantedBy=home.mount
+UNIT
+chroot "$root" systemctl -q enable private-volume.service private-home.service serial-getty@ttyS0.service
+# All that QEMU's disks need is in the initramfs, whatever machine this is made on.
+printf '%s\n' virtio_pci virtio_blk ext4 >> "$root/etc/initramfs-tools/modules"
+chroot "$root" update-initramfs -u > /dev/null 2>&1
+rm -rf "$root"/var/cache/apt/archives/*.deb "$root"/var/lib/apt/lists/*
+version=$(basename "$(readlink -f "$root/vmlinuz")"); version=${version#vmlinuz-}
+mkdir "$root/.template"
+echo "$version" > "$root/.template/kernel-version"
+cp "$root/boot/vmlinuz-$version" "$root/.template/vmlinuz"
+cp "$root/boot/initrd.img-$version" "$root/.template/initramfs"
+CUSTOMIZE
+# Made while owners are still those of the new system.
+cat > "$work/image" << 'IMAGE'
+set -eu
+image=$(mktemp)
+mv "$1/.template" "$image.parts"
+truncate -s 2G "$image"
+# A second view without what is mounted in it: /proc, /sys, /dev.
+mkdir "$image.tree"
+mount --bind "$1" "$image.tree"
+mke2fs -q -t ext4 -L root -E root_owner=0:0,lazy_itable_init=1 -d "$image.tree" "$image"
+umount "$image.tree"
+rmdir "$image.tree"
+mv "$image" "$image.parts/root.img"
+tar -C "$image.parts" -Sc -f "$1/.template.tar" .
+rm -rf "$image.parts"
+IMAGE
+
+echo "debian-template.sh: making a Debian $suite from this machine's package sources"
+mmdebstrap --quiet --variant=minbase --format=null --include="$packages" \
+    --customize-hook="sh $work/customize \"\$1\"" \
+    --customize-hook="sh $work/image \"\$1\"" \
+    --customize-hook="download /.template.tar $work/template.tar" \
+    "$suite" /dev/null
+tar -C "$work" -xSf "$work/template.tar"
+version=$(cat "$work/kernel-version")
+kernel_dir=$out/vm-kernels/$version
+mkdir -p "$kernel_dir"
+mv "$work/vmlinuz" "$work/initramfs" "$kernel_dir/"
+# Nothing beyond what every qube's kernel is told under QEMU.
+: > "$kernel_dir/default-kernelopts-nopci.txt"
+mv "$work/root.img" "$out/root.img"
+echo "$version" > "$out/kernel-version"
+echo "debian-template.sh: kernel $version and a root volume of $(du -k "$out/root.img" | cut -f1) KiB are in $out"

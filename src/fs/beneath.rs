@@ -1,0 +1,460 @@
+//! A directory that is held open, and the files below it.
+//!
+//! Where others can write (RUN, pools, a root below `--root`), a path is not opened by its text:
+//! a name below a [`Directory`] is resolved with `openat2`, follows no link but those that
+//! [`Links`] allows, and what is opened is looked at through its descriptor before it is used.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{File, Metadata};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::{AtFlags, OFlag, ResolveFlag, openat, renameat};
+use nix::sys::stat::{Mode, SFlag, fstatat, mkdirat};
+use nix::unistd::{UnlinkatFlags, geteuid, linkat, unlinkat};
+
+pub use super::links::Links;
+use super::links::{open, open_below, refused};
+use super::replace::{Access, RANDOM_LETTERS, TEMPORARY, uninterrupted};
+
+/// A directory that is held open. Paths given to its methods are relative, without `..`.
+#[derive(Debug)]
+pub struct Directory {
+    handle: File,
+    /// Where absolute targets of links begin, if not at `/`.
+    root: Option<File>,
+    links: Links,
+    /// For messages.
+    path: PathBuf,
+}
+
+/// What an opened file is used for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Use {
+    Read,
+    Write,
+    /// Reading and writing.
+    Both,
+}
+
+impl Directory {
+    /// Opens a directory by a path that nobody but its owner can change; links are followed.
+    pub fn open(path: &Path, links: Links) -> io::Result<Directory> {
+        let handle = File::open(path)?;
+        Directory::held(handle, None, links, path)
+    }
+
+    /// Opens `path` as a process in a chroot at `root` would: neither a link nor `..` leads out.
+    pub fn open_in_root(root: &Path, path: &Path, links: Links) -> io::Result<Directory> {
+        let root_handle = File::open(root)?;
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY;
+        let handle = open(&root_handle, path, flags, ResolveFlag::RESOLVE_IN_ROOT)?;
+        let shown = root.join(path.strip_prefix("/").unwrap_or(path));
+        Directory::held(handle, Some(root_handle), links, &shown)
+    }
+
+    fn held(handle: File, root: Option<File>, links: Links, path: &Path) -> io::Result<Directory> {
+        match handle.metadata()?.is_dir() {
+            true => Ok(Directory { handle, root, links, path: path.to_path_buf() }),
+            false => Err(io::ErrorKind::NotADirectory.into()),
+        }
+    }
+
+    /// Opens the directory at `path`; the empty path and `.` are this one.
+    pub fn subdirectory(&self, path: &Path) -> io::Result<Directory> {
+        let handle = self.resolve(path, OFlag::O_RDONLY | OFlag::O_DIRECTORY)?;
+        let root = self.root.as_ref().map(File::try_clone).transpose()?;
+        Directory::held(handle, root, self.links, &self.path.join(path))
+    }
+
+    /// The path it was opened by, for messages only.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The open directory.
+    pub fn handle(&self) -> &File {
+        &self.handle
+    }
+
+    /// Opens the regular file at `path`. A FIFO, device or socket is refused without waiting for
+    /// it or touching it.
+    pub fn open_file(&self, path: &Path, used: Use) -> io::Result<File> {
+        let flags = match used {
+            Use::Read => OFlag::O_RDONLY,
+            Use::Write => OFlag::O_WRONLY,
+            Use::Both => OFlag::O_RDWR,
+        };
+        // Opening a socket, or a FIFO without reader, for writing answers ENXIO.
+        let file = self.resolve(path, flags | OFlag::O_NONBLOCK).map_err(|error| {
+            match error.raw_os_error() == Some(nix::libc::ENXIO) {
+                true => refused(&format!("{} is not a regular file", path.display())),
+                false => error,
+            }
+        })?;
+        match uninterrupted(|| file.metadata())?.is_file() {
+            true => Ok(file),
+            false => Err(refused(&format!("{} is not a regular file", path.display()))),
+        }
+    }
+
+    /// As [`Directory::open_file`], for a file that only we have: no second name, and owned by the
+    /// effective user or root.
+    pub fn open_own_file(&self, path: &Path, used: Use) -> io::Result<File> {
+        let file = self.open_file(path, used)?;
+        let metadata = uninterrupted(|| file.metadata())?;
+        refuse_foreign(path, &metadata)?;
+        Ok(file)
+    }
+
+    /// Creates the file at `path`, which must not exist, with this access; opened for both uses.
+    pub fn create_file(&self, path: &Path, access: Access) -> io::Result<File> {
+        let (parent, name) = self.parent(path)?;
+        let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let made = retried(|| openat(&parent, name, flags, Mode::S_IRUSR | Mode::S_IWUSR))?;
+        let file = File::from(made);
+        access.apply(&file)?;
+        Ok(file)
+    }
+
+    /// Opens the file at `path` for both uses, or creates it with `access`. One that is there
+    /// keeps its mode and group and must be regular with one name; whose it is, is not asked.
+    pub fn open_or_create(&self, path: &Path, access: Access) -> io::Result<File> {
+        loop {
+            match self.open_file(path, Use::Both) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Ok(file) => {
+                    let metadata = uninterrupted(|| file.metadata())?;
+                    // Without a name it was removed since it was opened.
+                    if metadata.nlink() == 0 {
+                        continue;
+                    }
+                    refuse_second_name(path, &metadata)?;
+                    return Ok(file);
+                }
+                Err(error) => return Err(error),
+            }
+            match self.create_file(path, access) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                made => return made,
+            }
+        }
+    }
+
+    /// Creates the directory at `path`, whose parent exists; returns whether it is new. One that is
+    /// there stays as it is; anything else there is an error.
+    pub fn create_directory(&self, path: &Path, mode: u32, access: Access) -> io::Result<bool> {
+        let (parent, name) = self.parent(path)?;
+        match retried(|| mkdirat(&parent, name, Mode::S_IRWXU)) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                return self.subdirectory(path).map(|_| false);
+            }
+            Err(error) => return Err(error),
+        }
+        let resolve = ResolveFlag::RESOLVE_NO_SYMLINKS;
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY;
+        let made = open(&parent, Path::new(name), flags, resolve)?;
+        // Somebody who may write here can have exchanged it for a directory of his own.
+        if made.metadata()?.uid() != geteuid().as_raw() {
+            return Err(refused(&format!("{} belongs to another user", path.display())));
+        }
+        Access { mode, ..access }.apply(&made)?;
+        Ok(true)
+    }
+
+    /// Looks at what is at `path` without following it; `None` where nothing is.
+    pub fn look(&self, path: &Path) -> io::Result<Option<Metadata>> {
+        let (parent, name) = match self.parent(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            found => found?,
+        };
+        let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW;
+        match open(&parent, Path::new(name), flags, ResolveFlag::empty()) {
+            Ok(found) => found.metadata().map(Some),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The names in this directory, in no order.
+    pub fn names(&self) -> io::Result<Vec<OsString>> {
+        // A descriptor of its own: reading moves a directory's position.
+        let own = open(&self.handle, Path::new("."), OFlag::O_RDONLY, ResolveFlag::empty())?;
+        let mut listing = nix::dir::Dir::from_fd(own.into())?;
+        let mut names = Vec::new();
+        for entry in listing.iter() {
+            let entry = entry?;
+            let name = entry.file_name().to_bytes();
+            if name != b"." && name != b".." {
+                names.push(OsStr::from_bytes(name).to_os_string());
+            }
+        }
+        Ok(names)
+    }
+
+    /// Unlinks a file, or a symbolic link itself; false where nothing was.
+    pub fn remove_file(&self, path: &Path) -> io::Result<bool> {
+        self.unlink(path, UnlinkatFlags::NoRemoveDir)
+    }
+
+    /// Removes an empty directory; false where nothing was. A link is not a directory.
+    pub fn remove_directory(&self, path: &Path) -> io::Result<bool> {
+        self.unlink(path, UnlinkatFlags::RemoveDir)
+    }
+
+    fn unlink(&self, path: &Path, flags: UnlinkatFlags) -> io::Result<bool> {
+        let gone = self.parent(path).and_then(|(parent, name)| retried(|| unlinkat(&parent, name, flags)));
+        match gone {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Renames within this directory; a file that has the new name is replaced.
+    pub fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let ((old, from), (new, to)) = (self.parent(from)?, self.parent(to)?);
+        retried(|| renameat(&old, from, &new, to))
+    }
+
+    /// Gives the file at `from` a second name; a link as `from` is not followed.
+    pub fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let ((old, from), (new, to)) = (self.parent(from)?, self.parent(to)?);
+        retried(|| linkat(&old, from, &new, to, AtFlags::empty()))
+    }
+
+    /// Replaces the file at `path` by what `fill` writes: complete and durable, or as it was.
+    /// Whatever had the name is unlinked by the rename, not followed.
+    pub fn replace(
+        &self,
+        path: &Path,
+        access: Access,
+        fill: impl FnOnce(&mut File) -> io::Result<()>,
+    ) -> io::Result<File> {
+        let file = self.replace_unsynced(path, access, |file| {
+            fill(file)?;
+            uninterrupted(|| file.sync_all())
+        })?;
+        self.subdirectory(path.parent().unwrap_or(Path::new("")))?.sync()?;
+        Ok(file)
+    }
+
+    /// As [`Directory::replace`] without waiting for the disk, for what a reboot forgets anyway.
+    pub fn replace_unsynced(
+        &self,
+        path: &Path,
+        access: Access,
+        fill: impl FnOnce(&mut File) -> io::Result<()>,
+    ) -> io::Result<File> {
+        let mut name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_os_string();
+        let random = std::iter::repeat_with(fastrand::alphanumeric).take(RANDOM_LETTERS);
+        name.push(format!("~{}{TEMPORARY}", random.collect::<String>()));
+        let temporary = path.with_file_name(name);
+        let mut file = self.create_file(&temporary, access)?;
+        match fill(&mut file).and_then(|()| self.rename(&temporary, path)) {
+            Ok(()) => Ok(file),
+            Err(error) => {
+                // The first error is the one to tell; a stale file is cleared by the next writer.
+                let _stays = self.remove_file(&temporary);
+                Err(error)
+            }
+        }
+    }
+
+    /// Makes renames, links and unlinks in this directory survive a power loss.
+    pub fn sync(&self) -> io::Result<()> {
+        uninterrupted(|| self.handle.sync_all())
+    }
+
+    /// Whether `path` still means the open `file`.
+    pub fn is_still_at(&self, file: &File, path: &Path) -> io::Result<bool> {
+        let (parent, name) = self.parent(path)?;
+        let ours = uninterrupted(|| file.metadata())?;
+        match fstatat(&parent, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
+            Ok(there) => {
+                let is_regular = SFlag::from_bits_truncate(there.st_mode) & SFlag::S_IFMT == SFlag::S_IFREG;
+                Ok(is_regular && (there.st_dev, there.st_ino) == (ours.dev(), ours.ino()))
+            }
+            Err(nix::Error::ENOENT) => Ok(false),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    fn resolve(&self, path: &Path, flags: OFlag) -> io::Result<File> {
+        open_below(&self.handle, self.root.as_ref(), path, self.links, flags)
+    }
+
+    /// The open directory in which the last component of `path` lies, and that component.
+    fn parent<'a>(&self, path: &'a Path) -> io::Result<(File, &'a OsStr)> {
+        let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+        let directory = path.parent().unwrap_or(Path::new(""));
+        let parent = self.resolve(directory, OFlag::O_PATH | OFlag::O_DIRECTORY)?;
+        Ok((parent, name))
+    }
+}
+
+/// Refuses a file that has another name, by which somebody else may mean it.
+fn refuse_second_name(path: &Path, metadata: &Metadata) -> io::Result<()> {
+    match metadata.nlink() {
+        1 => Ok(()),
+        _ => Err(refused(&format!("{} has a second name (hard link)", path.display()))),
+    }
+}
+
+fn refuse_foreign(path: &Path, metadata: &Metadata) -> io::Result<()> {
+    refuse_second_name(path, metadata)?;
+    let owner = metadata.uid();
+    match owner == 0 || owner == geteuid().as_raw() {
+        true => Ok(()),
+        false => Err(refused(&format!("{} belongs to user {owner}", path.display()))),
+    }
+}
+
+fn retried<T>(mut call: impl FnMut() -> nix::Result<T>) -> io::Result<T> {
+    uninterrupted(|| call().map_err(io::Error::from))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::Write as _;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    struct Place {
+        dir: tempfile::TempDir,
+    }
+
+    impl Place {
+        fn new() -> Place {
+            let place = Place { dir: tempfile::tempdir().unwrap() };
+            fs::create_dir_all(place.at("pool/appvms/work")).unwrap();
+            fs::create_dir_all(place.at("elsewhere/inner")).unwrap();
+            fs::write(place.at("elsewhere/secret"), "secret").unwrap();
+            fs::write(place.at("pool/appvms/work/private.img"), "data").unwrap();
+            place
+        }
+
+        fn at(&self, path: &str) -> PathBuf {
+            self.dir.path().join(path)
+        }
+
+        fn pool(&self, links: Links) -> Directory {
+            Directory::open(&self.at("pool"), links).unwrap()
+        }
+    }
+
+    #[test]
+    fn strict_directory_follows_no_link_anywhere_in_a_path() {
+        let place = Place::new();
+        let pool = place.pool(Links::Never);
+        symlink(place.at("elsewhere"), place.at("pool/appvms/x")).unwrap();
+        symlink(place.at("elsewhere/secret"), place.at("pool/appvms/work/linked.img")).unwrap();
+        for path in ["appvms/x/secret", "appvms/work/linked.img"] {
+            let path = Path::new(path);
+            let error = pool.open_file(path, Use::Read).unwrap_err();
+            assert!(error.to_string().contains("symbolic link"), "{error}");
+            assert!(pool.open_or_create(path, Access::shared(None)).is_err());
+        }
+        assert!(pool.create_file(Path::new("appvms/x/new"), Access::shared(None)).is_err());
+        assert!(!place.at("elsewhere/new").exists());
+        assert!(pool.open_file(Path::new("appvms/work/private.img"), Use::Both).is_ok());
+        for out in ["../elsewhere/secret", "/etc/passwd", "appvms/../../elsewhere/secret"] {
+            assert!(pool.open_file(Path::new(out), Use::Read).is_err(), "{out}");
+        }
+    }
+
+    #[test]
+    fn owned_links_are_followed_and_those_of_others_are_not() {
+        let place = Place::new();
+        let pool = place.pool(Links::Owned);
+        symlink(place.at("elsewhere"), place.at("pool/appvms/x")).unwrap();
+        symlink("../../elsewhere/inner", place.at("pool/appvms/y")).unwrap();
+        assert!(pool.open_file(Path::new("appvms/x/secret"), Use::Read).is_ok());
+        assert!(pool.create_file(Path::new("appvms/y/new"), Access::shared(None)).is_ok());
+        assert!(place.at("elsewhere/inner/new").exists());
+        symlink("loop", place.at("pool/loop")).unwrap();
+        assert!(pool.open_file(Path::new("loop"), Use::Read).is_err());
+        if geteuid().is_root() {
+            std::os::unix::fs::lchown(place.at("pool/appvms/x"), Some(4242), None).unwrap();
+            let error = pool.open_file(Path::new("appvms/x/secret"), Use::Read).unwrap_err();
+            assert!(error.to_string().contains("symbolic link of user 4242"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_root_is_resolved_as_a_chroot_would() {
+        let place = Place::new();
+        symlink("/elsewhere", place.at("pool/absolute")).unwrap();
+        symlink("../../../../elsewhere", place.at("pool/dots")).unwrap();
+        for path in ["/pool/absolute", "/pool/dots", "/pool/../../../elsewhere"] {
+            let found = Directory::open_in_root(place.dir.path(), Path::new(path), Links::Owned);
+            assert!(found.unwrap().look(Path::new("secret")).unwrap().is_some(), "{path}");
+        }
+        let pool = Directory::open_in_root(place.dir.path(), Path::new("/pool"), Links::Owned);
+        let pool = pool.unwrap();
+        for path in ["absolute/secret", "dots/secret"] {
+            assert!(pool.open_file(Path::new(path), Use::Read).is_ok(), "{path}");
+        }
+    }
+
+    #[test]
+    fn only_regular_files_with_one_name_are_opened_and_none_is_waited_for() {
+        let place = Place::new();
+        let pool = place.pool(Links::Owned);
+        nix::unistd::mkfifo(&place.at("pool/fifo"), Mode::S_IRWXU).unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(place.at("pool/socket")).unwrap();
+        for name in ["fifo", "socket", "appvms"] {
+            for used in [Use::Read, Use::Write, Use::Both] {
+                assert!(pool.open_file(Path::new(name), used).is_err(), "{name}");
+            }
+            assert!(pool.open_or_create(Path::new(name), Access::shared(None)).is_err());
+        }
+        fs::hard_link(place.at("elsewhere/secret"), place.at("pool/second")).unwrap();
+        let mode = || fs::metadata(place.at("elsewhere/secret")).unwrap().mode();
+        let before = mode();
+        assert!(pool.open_file(Path::new("second"), Use::Read).is_ok());
+        assert!(pool.open_own_file(Path::new("second"), Use::Read).is_err());
+        assert!(pool.open_or_create(Path::new("second"), Access::shared(None)).is_err());
+        assert_eq!(mode(), before);
+    }
+
+    #[test]
+    fn replacing_unlinks_a_link_and_leaves_what_it_led_to() {
+        let place = Place::new();
+        let pool = place.pool(Links::Never);
+        symlink(place.at("elsewhere/secret"), place.at("pool/note")).unwrap();
+        let written = pool.replace(Path::new("note"), Access::shared(None), |f| f.write_all(b"ours"));
+        written.unwrap();
+        assert_eq!(fs::read(place.at("pool/note")).unwrap(), b"ours");
+        assert!(!place.at("pool/note").is_symlink());
+        assert_eq!(fs::read(place.at("elsewhere/secret")).unwrap(), b"secret");
+        let failed = pool.replace(Path::new("note"), Access::shared(None), |_| Err(io::Error::other("no")));
+        assert!(failed.is_err());
+        assert_eq!(fs::read(place.at("pool/note")).unwrap(), b"ours");
+        let mut names = pool.names().unwrap();
+        names.sort();
+        assert_eq!(names, ["appvms", "note"]);
+    }
+
+    #[test]
+    fn directories_are_made_once_and_removed_when_empty() {
+        let place = Place::new();
+        let pool = place.pool(Links::Never);
+        let make = |name: &str| pool.create_directory(Path::new(name), 0o2770, Access::shared(None));
+        assert!(make("new").unwrap());
+        assert!(!make("new").unwrap());
+        assert_eq!(fs::metadata(place.at("pool/new")).unwrap().permissions().mode() & 0o7777, 0o2770);
+        symlink(place.at("elsewhere"), place.at("pool/linked")).unwrap();
+        assert!(make("linked").is_err());
+        assert!(pool.remove_directory(Path::new("appvms")).is_err());
+        assert!(pool.remove_directory(Path::new("new")).unwrap());
+        assert!(!pool.remove_directory(Path::new("new")).unwrap());
+        assert!(pool.remove_file(Path::new("linked")).unwrap());
+        assert!(place.at("elsewhere/secret").exists());
+    }
+}

@@ -1,0 +1,136 @@
+//! Path resolution below a directory, one component at a time, so that each symbolic link can be
+//! judged by its owner before it is followed.
+
+use std::collections::VecDeque;
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Component, Path};
+
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2, readlinkat};
+use nix::unistd::geteuid;
+
+/// Which symbolic links are followed below a directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Links {
+    /// None.
+    Never,
+    /// Those that root or the effective user owns. Nobody else can make such a link, so it says
+    /// where they want it to lead: a qube's directory on another disk, say.
+    Owned,
+}
+
+/// As many links as the kernel follows in one path.
+const MOST_LINKS: usize = 40;
+
+/// Opens `path` below `base` with `flags`; absolute link targets begin at `root`, else at `/`.
+///
+/// The last component is never followed with [`Links::Never`], and judged like any other with
+/// [`Links::Owned`]. `..` is refused in `path`; a followed link may contain it.
+pub(super) fn open_below(
+    base: &File,
+    root: Option<&File>,
+    path: &Path,
+    links: Links,
+    flags: OFlag,
+) -> io::Result<File> {
+    refuse_dots(path)?;
+    let strict = ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS;
+    match open(base, path, flags, strict) {
+        Err(error) if error.raw_os_error() == Some(nix::libc::ELOOP) => match links {
+            Links::Never => Err(refused(&format!("{} leads over a symbolic link", path.display()))),
+            Links::Owned => walk(base, root, path, flags),
+        },
+        opened => opened,
+    }
+}
+
+/// Opens one path with `resolve`; repeats what a signal, or a rename under way, interrupted.
+pub(super) fn open(base: &File, path: &Path, flags: OFlag, resolve: ResolveFlag) -> io::Result<File> {
+    let how = OpenHow::new().flags(flags | OFlag::O_CLOEXEC).resolve(resolve);
+    let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+    loop {
+        match openat2(base, path, how) {
+            Err(nix::Error::EINTR | nix::Error::EAGAIN) => {}
+            opened => return Ok(File::from(opened?)),
+        }
+    }
+}
+
+fn walk(base: &File, root: Option<&File>, path: &Path, flags: OFlag) -> io::Result<File> {
+    let mut parts: VecDeque<OsString> = parts_of(path).collect();
+    let mut place = base.try_clone()?;
+    let mut followed = 0;
+    while let Some(part) = parts.pop_front() {
+        let last = parts.is_empty();
+        let found = step(&place, root, &part)?;
+        let metadata = found.metadata()?;
+        if !metadata.file_type().is_symlink() {
+            if last {
+                // Opened by name once more: what was made of it meanwhile must not be a link.
+                return open(&place, Path::new(&part), flags, ResolveFlag::RESOLVE_NO_SYMLINKS);
+            }
+            place = found;
+            continue;
+        }
+        let owner = metadata.uid();
+        followed += 1;
+        if owner != 0 && owner != geteuid().as_raw() {
+            let link = part.to_string_lossy();
+            return Err(refused(&format!("{link} is a symbolic link of user {owner}, not followed")));
+        }
+        if followed > MOST_LINKS {
+            return Err(io::Error::from_raw_os_error(nix::libc::ELOOP));
+        }
+        // Of the descriptor, not of the name: the link that was judged is the one that is read.
+        let target = readlinkat(&found, OsStr::new(""))?;
+        let target = Path::new(&target);
+        if target.is_absolute() {
+            place = match root {
+                Some(root) => root.try_clone()?,
+                None => File::open("/")?,
+            };
+        }
+        for part in parts_of(target).collect::<Vec<_>>().into_iter().rev() {
+            parts.push_front(part);
+        }
+    }
+    open(&place, Path::new("."), flags, ResolveFlag::RESOLVE_NO_SYMLINKS)
+}
+
+/// Looks at one name without following or opening it. `..` of the root is the root.
+fn step(place: &File, root: Option<&File>, part: &OsStr) -> io::Result<File> {
+    if part == ".."
+        && let Some(root) = root
+        && is_same(place, root)?
+    {
+        return root.try_clone();
+    }
+    let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW;
+    open(place, Path::new(part), flags, ResolveFlag::RESOLVE_NO_MAGICLINKS)
+}
+
+fn is_same(one: &File, other: &File) -> io::Result<bool> {
+    let (one, other) = (one.metadata()?, other.metadata()?);
+    Ok((one.dev(), one.ino()) == (other.dev(), other.ino()))
+}
+
+fn parts_of(path: &Path) -> impl Iterator<Item = OsString> + '_ {
+    path.components().filter_map(|part| match part {
+        Component::Normal(_) | Component::ParentDir => Some(part.as_os_str().to_os_string()),
+        Component::RootDir | Component::CurDir | Component::Prefix(_) => None,
+    })
+}
+
+fn refuse_dots(path: &Path) -> io::Result<()> {
+    let plain = |part: Component| matches!(part, Component::Normal(_) | Component::CurDir);
+    match path.components().all(plain) {
+        true => Ok(()),
+        false => Err(refused(&format!("{} is not a path below a directory", path.display()))),
+    }
+}
+
+pub(super) fn refused(reason: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::PermissionDenied, reason.to_string())
+}
