@@ -24,7 +24,7 @@ pub struct System {
 impl System {
     /// One of a few kinds of systems, by the seed.
     pub fn new(seed: u64) -> System {
-        let (release, word) = if seed % 2 == 0 { (Release::R4_4, "4.4") } else { (Release::R4_3, "4.3") };
+        let (release, word) = if seed.is_multiple_of(2) { (Release::R4_4, "4.4") } else { (Release::R4_3, "4.3") };
         let dir = tempfile::Builder::new().prefix("qubes-loadable-").tempdir().unwrap();
         let mut system = System { dir, release, known: HashSet::new() };
         let kernels = system.path("var/lib/qubes/vm-kernels");
