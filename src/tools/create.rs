@@ -101,7 +101,7 @@ fn create(call: &Invocation) -> Result<(u8, Option<VmName>), Failure> {
         && let Err(reason) = root.import(&session, &name, &Bars::new(&session, name.as_str()))
     {
         let left = match session.remove(&name) {
-            Ok(()) => "no VM created".to_owned(),
+            Ok(_removed) => "no VM created".to_owned(),
             Err(error) => format!("VM created and not removed: {error}"),
         };
         app(format!("Error importing root volume ({left}): {reason}"));

@@ -50,7 +50,7 @@ pub(super) fn default_kernel_serves(qubes: &Qubes, facts: &dyn Facts, wanted: &W
 pub(super) fn netvm_provides_and_does_not_loop(asked: &Asked<'_>, wanted: &Wanted<'_>) -> Checked {
     let Asked { qubes, vm, facts } = *asked;
     let Some(netvm) = wanted.value.as_qube().and_then(|n| qubes.get(n.as_str())) else { return Ok(()) };
-    if !can_have_network(&netvm.class) {
+    if !wanted.reset && !qubes.provides_network(netvm, facts) {
         return refuse(format!("The {} qube does not provide network", netvm.name));
     }
     if qubes.netvm_chain(netvm, facts).any(|v| v.name == vm.name) {
@@ -85,7 +85,7 @@ pub(super) fn default_netvm_serves(qubes: &Qubes, facts: &dyn Facts, wanted: &Wa
         seen.push(&vm.name);
         at = qubes.netvm(vm, facts)?;
     }
-    if !wanted.reset && !qubes.provides_network(netvm, facts) {
+    if !can_have_network(&netvm.class) {
         return refuse(format!("The {} qube does not provide network", netvm.name));
     }
     qubes.iter().filter(|vm| qubes.uses_default_netvm(vm)).try_for_each(|vm| netvm_runs_if_needed(vm, netvm, facts))
