@@ -118,7 +118,7 @@ mod tests {
         let error = hypervisor.states().unwrap_err();
         assert_eq!(
             error.to_string(),
-            "offline mode: the state of the qubes needs the hypervisor; run it without --offline-mode"
+            "offline mode: the state of the qubes needs the hypervisor; run it without --offline-mode and QUBES_OFFLINE"
         );
         assert!(matches!(hypervisor.create_paused(Uuid::nil(), "<domain/>"), Err(HypervisorError::Offline(_))));
         assert!(matches!(hypervisor.destroy(Uuid::nil()), Err(HypervisorError::Offline(_))));

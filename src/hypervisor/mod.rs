@@ -66,7 +66,7 @@ pub enum Outcome {
 /// Why the hypervisor could not do it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HypervisorError {
-    #[error("offline mode: {0} needs the hypervisor; run it without --offline-mode")]
+    #[error("offline mode: {0} needs the hypervisor; run it without --offline-mode and QUBES_OFFLINE")]
     Offline(&'static str),
     #[error("libvirt is not installed ({0}); install the package that brings libvirt.so.0")]
     NoLibrary(String),

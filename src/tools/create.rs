@@ -8,9 +8,11 @@ use uuid::Uuid;
 
 use super::arguments::{earlier, exclusive, flag, of_listing, value};
 use super::failure::{Failure, quoted};
+use super::hint::Hint;
 use super::invocation::Invocation;
 use super::prefs::{find, stored_text};
 use super::progress::Bars;
+use super::suggestion::did_you_mean;
 use crate::fs::errno_text;
 use crate::lifecycle::create::{Created, InitialSettings};
 use crate::lifecycle::volume_data::NewLength;
@@ -78,7 +80,10 @@ fn create(call: &Invocation) -> Result<(u8, Option<VmName>), Failure> {
     let app = |text: String| call.warn("app", &text);
     if call.has("dry-run") {
         let refused = order.try_to_create(&session).err();
-        refused.iter().for_each(|error| app(format!("Error creating VM: {error}")));
+        if let Some(error) = &refused {
+            app(format!("Error creating VM: {}", call.in_words(error)));
+            call.hint_for(error);
+        }
         return Ok((u8::from(refused.is_some()), None));
     }
     let created = match order.create(&session, &Bars::new(&session, order.name.unwrap_or("disposable"))) {
@@ -91,7 +96,8 @@ fn create(call: &Invocation) -> Result<(u8, Option<VmName>), Failure> {
             return Ok((PROPERTY_FAILED, None));
         }
         Err(error) => {
-            app(format!("Error creating VM: {error}"));
+            app(format!("Error creating VM: {}", call.in_words(&error)));
+            call.hint_for(&error);
             return Ok((1, None));
         }
     };
@@ -111,12 +117,20 @@ fn create(call: &Invocation) -> Result<(u8, Option<VmName>), Failure> {
 }
 
 fn check_label(order: &Order, qubes: &Qubes) -> Result<(), Failure> {
-    if qubes.labels.find(order.label).is_some() {
+    // Upstream takes an empty word for none at all.
+    if order.label.is_empty() {
+        return Err(Failure::usage("--label option is mandatory"));
+    }
+    if order.name == Some("") {
+        return Err(Failure::usage("VMNAME is mandatory"));
+    }
+    // A number has an error of its own.
+    if qubes.labels.named(order.label).is_some() || order.label.bytes().all(|byte| byte.is_ascii_digit()) {
         return Ok(());
     }
     let available: Vec<&str> = qubes.labels.iter().map(|l| &*l.name).collect();
     let text = format!("no such label: {}; available: {}", quoted(order.label), available.join(", "));
-    Err(Failure::Usage(text))
+    Err(Failure::Usage(text).with_hint(did_you_mean(order.label, available).map(Hint::Text)))
 }
 
 /// What the command line asks for, checked as far as it can be without the store.
@@ -200,7 +214,7 @@ impl<'a> Order<'a> {
     fn wish<'w>(&'w self, name: &'w str) -> Wish<'w> {
         let pools = PoolChoice { all: self.all_pools, by_volume: &self.pools };
         let uuid = Uuid::new_v4();
-        if let Some(source) = self.template.filter(|_| self.class == Class::StandaloneVM) {
+        if let Some(source) = self.template.filter(|t| self.class == Class::StandaloneVM && !t.is_empty()) {
             return Wish::Clone(CloneQube {
                 source,
                 name,

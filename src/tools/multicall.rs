@@ -4,16 +4,28 @@ use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::process::ExitCode;
 
-use super::output::{Output, say};
+use super::failure::quoted;
+use super::output::{Output, hint, say};
+use super::suggestion::closest;
 use super::{COMMANDS, Command, generate, run};
 
 const NAME: &str = "qubes";
+/// Has no command line of its own: the completions of the shells call it.
+const COMPLETER: &str = "qubes-complete";
 
 /// The whole of `qubes`.
 pub fn main() -> ExitCode {
     let mut words = std::env::args_os();
-    if let Some(command) = Command::find(&name_of(&words.next().unwrap_or_default())) {
+    let called_as = name_of(&words.next().unwrap_or_default());
+    if called_as == COMPLETER {
+        return super::complete::main();
+    }
+    if let Some(command) = Command::find(&called_as) {
         return run(command, words.collect());
+    }
+    if called_as.starts_with("qvm-") || called_as.starts_with("qubes-") {
+        // A link of the name of a command that does not exist.
+        return unknown(&called_as);
     }
     let first = words.next().map(|w| w.to_string_lossy().into_owned());
     let rest: Vec<OsString> = words.collect();
@@ -27,9 +39,26 @@ pub fn main() -> ExitCode {
         },
         Some(name) => match Command::find(name) {
             Some(command) => run(command, rest),
-            None => wrong(&format!("{NAME}: error: no such command: {}", super::failure::quoted(name))),
+            None => unknown(name),
         },
     }
+}
+
+fn unknown(name: &str) -> ExitCode {
+    say(&format!("{NAME}: error: no such command: {}", quoted(name)));
+    let shown = || COMMANDS.iter().filter(|c| !c.hidden).map(|c| c.name);
+    // Most people mean a command for qubes by the word alone.
+    let short = |prefix: &'static str| {
+        let words = shown().filter_map(move |full| full.strip_prefix(prefix));
+        closest(name, words).map(|word| format!("{prefix}{word}"))
+    };
+    let full = || closest(name, shown()).map(String::from);
+    let close = short("qvm-").or_else(|| short("qubes-")).or_else(full);
+    match close {
+        Some(close) => hint(&format!("did you mean {}?", quoted(&close))),
+        None => hint("qubes --help lists the commands"),
+    }
+    ExitCode::from(2)
 }
 
 fn help(code: u8) -> ExitCode {

@@ -2,6 +2,7 @@
 
 mod changed;
 mod listing;
+pub(super) mod refused;
 mod several;
 
 use std::mem::ManuallyDrop;
@@ -13,6 +14,7 @@ use super::damage::Watch;
 use super::db::one_line;
 use super::earlier_prefs;
 use super::failure::{Failure, quoted};
+use super::hint;
 use super::invocation::{Invocation, read_for_good};
 use super::qubes_given::resolve_one;
 use super::table;
@@ -20,6 +22,7 @@ use super::values::json_of;
 use crate::lifecycle::Session;
 use crate::model::{Class, Property, PropertyError, Qubes, Scope, Value, VmName, global_properties, properties_of};
 use crate::store::Read;
+use refused::Refused;
 
 /// Properties whose value `none` means no qube; for others it is a text like any other.
 pub(super) const NONE_IS_NO_QUBE: [&str; 5] = ["default_dispvm", "netvm", "template", "guivm", "audiovm"];
@@ -75,7 +78,12 @@ impl Owner {
 
     fn value(&self, qubes: &Qubes, property: &Property, session: &Session) -> Result<Value, PropertyError> {
         match self {
-            Owner::System => qubes.global(property, session),
+            // Two have no default (default_kernel, default_template): a store that lacks them is a new one, not a broken one.
+            Owner::System => match (qubes.global(property, session), property.kind.api_name()) {
+                (Err(PropertyError::Unset { .. }), "vm") => Ok(Value::Qube(None)),
+                (Err(PropertyError::Unset { .. }), "str") => Ok(Value::text("")),
+                (value, _) => value,
+            },
             Owner::Qube { name, .. } => {
                 let vm = qubes.get(name.as_str()).ok_or_else(|| PropertyError::NoSuchQube(name.to_string()))?;
                 qubes.value(vm, property, session)
@@ -108,10 +116,20 @@ impl Owner {
     }
 }
 
+/// A change prints nothing, so that JSON of it is a mistake.
+fn refuse_json_of_change(call: &Invocation) -> Result<(), Failure> {
+    let value = if call.has_option("all") { "property" } else { "value" };
+    match call.value(value).is_some() || call.has("default") && call.value("property").is_some() {
+        true => call.refuse_json("a change of a property"),
+        false => Ok(()),
+    }
+}
+
 pub fn run_for_system(call: &mut Invocation) -> Result<u8, Failure> {
     if call.has("help-properties") {
         return explain(call, global_properties().collect());
     }
+    refuse_json_of_change(call)?;
     let session = Session::new(call.system()?);
     run(call, &session, None)
 }
@@ -120,6 +138,7 @@ pub fn run_for_qube(call: &mut Invocation) -> Result<u8, Failure> {
     if call.has("help-properties") && !call.is_given(THE_QUBE) {
         return explain(call, of_any_class());
     }
+    refuse_json_of_change(call)?;
     if several::are_meant(call) {
         return several::run(call);
     }
@@ -144,10 +163,6 @@ fn run(call: &mut Invocation, session: &Session, qube: Option<&str>) -> Result<u
     if let Owner::Qube { name, .. } = &owner
         && let Some(vm) = qubes.get(name.as_str())
     {
-        let asks_one = call.value("property").is_some() && call.value("value").is_none() && !call.has("default");
-        if asks_one {
-            refuse_unread(&qubes, name.as_str())?;
-        }
         match call.value("property") {
             // Whoever looks at all of them sees which are bad; one line says why.
             None => Watch::one(&qubes, vm, session).warn(call, "qvm-prefs"),
@@ -208,20 +223,14 @@ fn in_earlier_words(
 /// The property that was meant; `-` stands for `_`.
 pub(super) fn find(scope: Scope, given: &str) -> Result<&'static Property, Failure> {
     let name = given.replace('-', "_");
-    Property::find(scope, &name).ok_or_else(|| Failure::usage(format!("no such property: {}", quoted(&name))))
+    Property::find(scope, &name).ok_or_else(|| {
+        Failure::usage(format!("no such property: {}", quoted(&name))).with_hint(hint::property(given, Some(scope)))
+    })
 }
 
 /// What is stored for a text: the word `none` for no qube, in any case, becomes empty.
 pub(super) fn stored_text<'a>(property: &Property, text: &'a str) -> &'a str {
     if text.eq_ignore_ascii_case("none") && NONE_IS_NO_QUBE.contains(&property.name) { "" } else { text }
-}
-
-/// Refuses to answer from what could not be read: a script would take a default for what is stored.
-fn refuse_unread(qubes: &Read, who: &str) -> Result<(), Failure> {
-    match qubes.unread() {
-        Some(reason) => Err(Failure::error(format!("{who}: the store could not be read: {reason}"))),
-        None => Ok(()),
-    }
 }
 
 fn show(
@@ -234,22 +243,19 @@ fn show(
     if call.has("hide-default") && owner.is_default(qubes, property) {
         return Ok(0);
     }
-    let value = owner.value(qubes, property, session);
-    // A default may have come from another qube, or from no qube at all.
-    let who = match owner {
-        Owner::System => "app",
-        Owner::Qube { name, .. } => name.as_str(),
-    };
-    refuse_unread(qubes, who)?;
-    let value = value?;
+    let value = owner.value(qubes, property, session)?;
     if call.has("json") {
         let text = serde_json::to_string_pretty(&json_of(&value))?;
         return call.out.line(&text).map(|()| 0);
     }
-    if let Some(text) = property.printed(&value) {
-        call.out.line(&text)?;
+    match property.printed(&value) {
+        // Not an empty line: a script would take it for a number.
+        _ if value == Value::None && property.kind.api_name() == "int" => {
+            Err(Failure::error(format!("{} has no value; set one, or read it with --json", property.name)))
+        }
+        Some(text) => call.out.line(&text).map(|()| 0),
+        None => Ok(0),
     }
-    Ok(0)
 }
 
 /// Every property with a mark: `D` default, `-` set, `U` not readable.
@@ -302,12 +308,13 @@ fn set(
         (Owner::Qube { name, .. }, Some(text)) => session.set_property(name, property.name, text),
         (Owner::Qube { name, .. }, None) => session.reset_property(name, property.name),
     };
-    for note in notes? {
-        let who = match owner {
-            Owner::System => "app",
-            Owner::Qube { name, .. } => name.as_str(),
-        };
-        call.inform(who, &note);
+    let qube = match owner {
+        Owner::System => None,
+        Owner::Qube { name, .. } => Some(name.as_str()),
+    };
+    let refused = Refused { session, qube, property, text: text.unwrap_or_default() };
+    for note in notes.map_err(|error| refused.failure(error))? {
+        call.inform(qube.unwrap_or("app"), &note);
     }
     Ok(0)
 }

@@ -4,9 +4,11 @@ mod behaviour;
 mod completion;
 mod generated;
 mod json_schemas;
+mod messages;
 mod prefs_of_several;
 mod recording;
 mod recordings;
+mod refused;
 mod set_unset;
 mod shells;
 #[path = "../support/skip.rs"]
