@@ -3,18 +3,17 @@
 //! leaves orphan volumes at worst, which the next creation of the name clears and `qubes-recover` lists.
 
 use std::cell::RefCell;
-use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::Path;
 
-use crate::fs::replace::{Access, replace};
+use crate::fs::replace::Access;
 use crate::model::{Class, CloneQube, NotCloned, Qubes, Vm, VmName, VolumeError};
 use crate::storage::{Committed, CopyWatcher, Drivers, Kind, StorageError, VmStorage, Volume};
 
 use super::create::InitialSettings;
 use super::qube_directory::FILES;
 use super::settle::Settled;
-use super::{LifecycleError, Session};
+use super::{LifecycleError, Session, notes};
 
 /// A clone that was made.
 #[derive(Debug)]
@@ -116,10 +115,10 @@ impl Session {
         let access = Access::shared(self.system.qubes_group());
         for name in files.iter().filter(|_| source.class.is_local_guest() && to.is_dir()) {
             let from = self.directory(source).join(name);
-            let copied = match fs::read(&from) {
+            let copied = match notes::read_bytes(&from) {
                 Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
                 Err(e) => Err(e),
-                Ok(bytes) => replace(&to.join(name), access, |file| file.write_all(&bytes)).map(drop),
+                Ok(bytes) => notes::replace_bytes(&to.join(name), access, &bytes),
             };
             match copied {
                 Ok(()) => {}

@@ -1,14 +1,15 @@
 //! Notes about a qube: the file `notes.txt` in its directory (`spec/r4-adminapi.md`, admin.vm.notes).
 
-use std::fs;
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use crate::fs::replace::{Access, directory_of, replace, sync_directory};
+use crate::fs::beneath::Use;
+use crate::fs::replace::{Access, directory_of};
 use crate::model::notes::{MAX_BYTES, displayable};
 use crate::model::{NotesError, Qubes, Vm, VmName};
 
 use super::{LifecycleError, Session};
+use crate::storage::pool_files;
 
 impl Session {
     /// The notes about a qube; empty when there are none.
@@ -52,7 +53,7 @@ impl Session {
         }
         super::qube_lock::make_shared_directory(directory_of(&file), &self.system)?;
         let access = Access::shared(self.system.qubes_group());
-        replace(&file, access, |f| f.write_all(new.as_bytes())).map(drop).map_err(failed(&file, "writing"))
+        replace_bytes(&file, access, new.as_bytes()).map_err(failed(&file, "writing"))
     }
 
     fn notes_file(&self, vm: &Vm) -> PathBuf {
@@ -69,15 +70,32 @@ fn with_notes<'q>(qubes: &'q Qubes, name: &VmName) -> Result<&'q Vm, LifecycleEr
 }
 
 fn read(file: &Path) -> Result<String, LifecycleError> {
-    match fs::read(file) {
+    match read_bytes(file) {
         Ok(bytes) => Ok(displayable(&String::from_utf8_lossy(&bytes))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
         Err(error) => Err(failed(file, "reading")(error)),
     }
 }
 
+/// The bytes of a file in a qube's directory; not of one that somebody else's link leads to.
+pub(super) fn read_bytes(file: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    pool_files::open(file, Use::Read)?.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Replaces a file in a qube's directory.
+pub(super) fn replace_bytes(file: &Path, access: Access, bytes: &[u8]) -> io::Result<()> {
+    let (directory, name) = pool_files::parent_of(file)?;
+    directory.replace(Path::new(&name), access, |file| file.write_all(bytes)).map(drop)
+}
+
 fn remove(file: &Path) -> Result<(), LifecycleError> {
-    match fs::remove_file(file).and_then(|()| sync_directory(directory_of(file))) {
+    let removed = || {
+        let (directory, name) = pool_files::parent_of(file)?;
+        if directory.remove_file(Path::new(&name))? { directory.sync() } else { Ok(()) }
+    };
+    match removed() {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(file, "removing")(error)),
         _ => Ok(()),
     }

@@ -205,7 +205,7 @@ fn what_changes_the_volume_meanwhile_stops_the_import() {
 }
 
 /// Which calls change a file or a directory. A new file is empty until the next of them.
-const CHANGING: [&str; 12] = [
+const CHANGING: [&str; 15] = [
     "ioctl",
     "fchmod",
     "fchown",
@@ -214,9 +214,12 @@ const CHANGING: [&str; 12] = [
     "copy_file_range",
     "fsync",
     "rename",
+    "renameat",
     "renameat2",
     "unlink",
+    "unlinkat",
     "mkdir",
+    "mkdirat",
     "utimensat",
 ];
 
