@@ -124,8 +124,9 @@ fn check_label(order: &Order, qubes: &Qubes) -> Result<(), Failure> {
     if order.name == Some("") {
         return Err(Failure::usage("VMNAME is mandatory"));
     }
-    // A number has an error of its own.
-    if qubes.labels.named(order.label).is_some() || order.label.bytes().all(|byte| byte.is_ascii_digit()) {
+    // The number of a label has an error of its own.
+    let is_number = order.label.bytes().all(|byte| byte.is_ascii_digit()) && qubes.labels.find(order.label).is_some();
+    if is_number || qubes.labels.named(order.label).is_some() {
         return Ok(());
     }
     let available: Vec<&str> = qubes.labels.iter().map(|l| &*l.name).collect();
