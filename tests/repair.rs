@@ -104,7 +104,7 @@ const CASES: &[Case] = &[
         "volume-unfit",
         Some("<volume-config>\n        <volume name=\"kernel\" pool=\"linux-kernel\" vid=\"1.0\"/>"),
     ),
-    ("vid=\"appvms/work/private\"", "vid=\"appvms/../private\"", "volume-id", None),
+    ("vid=\"appvms/work/private\"", "vid=\"appvms/../private\"", "unsafe-path", None),
     ("dir_path=\"/var/lib/qubes\" driver", "driver", "pool-option", None),
     (" revisions_to_keep=\"1\"/>", " revisions_to_keep=\"x\"/>", "pool-option", Some("/>")),
     (

@@ -214,7 +214,7 @@ fn a_remark_is_about_the_content_however_it_was_changed() {
     for directory in ["/dev/shm", "/var/tmp"] {
         let Ok(dir) = tempfile::tempdir_in(directory) else { continue };
         let place = store_place(dir.path());
-        fs::create_dir(&place.run_dir).unwrap();
+        fs::create_dir(dir.path().join("run")).unwrap();
         fs::copy(SMALL, &place.file).unwrap();
         Read::open(&place).unwrap().leave_remark("unbroken", "rules");
         assert_eq!(Read::open(&place).unwrap().remark("unbroken").as_deref(), Some("rules"));

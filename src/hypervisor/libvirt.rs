@@ -9,10 +9,11 @@ use std::time::Duration;
 use uuid::Uuid;
 use virt::domain::Domain;
 use virt::error::{Error, ErrorNumber};
-use virt_sys::link::Link;
+use virt_sys::link::{Link, Statistics};
 
 use super::connection::{Connection, refused, refused_words, says_no_domain, unreachable};
-use super::domain::{domain_name, is_active, is_ours, live, live_from_statistics, undefine};
+use super::domain::{domain_name, is_active, is_qubes, live, live_from_statistics, stated_store, undefine};
+use super::store_identity::StoreIdentity;
 use super::uri::Family;
 use super::{Hypervisor, HypervisorError, Live, LiveDisk, Outcome, device_xml, events};
 
@@ -30,6 +31,8 @@ const CANNOT_SLEEP: [virt_sys::virErrorNumber; 6] = [
 #[derive(Debug)]
 pub struct LibvirtHypervisor {
     uri: String,
+    /// Whose domains these are; without one every domain counts.
+    identity: Option<StoreIdentity>,
     /// For orders, through crate `virt`.
     connection: RefCell<Option<Rc<Connection>>>,
     /// For the statistics of all domains, which crate `virt` does not read.
@@ -39,7 +42,12 @@ pub struct LibvirtHypervisor {
 impl LibvirtHypervisor {
     /// Nothing is opened yet.
     pub fn new(uri: impl Into<String>) -> LibvirtHypervisor {
-        LibvirtHypervisor { uri: uri.into(), connection: RefCell::new(None), link: RefCell::new(None) }
+        LibvirtHypervisor { uri: uri.into(), identity: None, connection: RefCell::new(None), link: RefCell::new(None) }
+    }
+
+    /// Takes only domains of this store for those of its qubes. A copy of a store has the same uuids.
+    pub fn of_store(self, identity: StoreIdentity) -> LibvirtHypervisor {
+        LibvirtHypervisor { identity: Some(identity), ..self }
     }
 
     fn connection(&self) -> Result<Rc<Connection>, HypervisorError> {
@@ -60,8 +68,20 @@ impl LibvirtHypervisor {
         unreachable(&self.uri, error.message())
     }
 
-    /// The domain of this uuid, if it is defined.
+    /// The domain of this uuid, if it is defined and belongs to our store.
     fn find(&self, connection: &Connection, uuid: Uuid) -> Result<Option<Domain>, HypervisorError> {
+        let found = self.find_anybodys(connection, uuid)?;
+        Ok(found.filter(|domain| self.is_of_store(domain)))
+    }
+
+    fn is_of_store(&self, domain: &Domain) -> bool {
+        let Some(identity) = &self.identity else { return true };
+        // Without a name it has gone meanwhile.
+        domain.get_name().is_ok_and(|name| identity.claims(&name, || stated_store(domain)))
+    }
+
+    /// The domain of this uuid, whosever it is.
+    fn find_anybodys(&self, connection: &Connection, uuid: Uuid) -> Result<Option<Domain>, HypervisorError> {
         match Domain::lookup_by_uuid(connection.get(), uuid) {
             Ok(domain) => Ok(Some(domain)),
             Err(error) if says_no_domain(&error) => Ok(None),
@@ -104,9 +124,17 @@ impl LibvirtHypervisor {
     fn clear_the_way(&self, connection: &Connection, uuid: Uuid, name: Option<&str>) -> Result<(), HypervisorError> {
         let action = format!("start domain {uuid}");
         let refuse = |reason: String| HypervisorError::Refused { action: action.clone(), reason };
-        if let Some(domain) = self.find(connection, uuid)? {
+        if let Some(domain) = self.find_anybodys(connection, uuid)? {
+            let is_of_store = self.is_of_store(&domain);
+            let its_name = || domain.get_name().unwrap_or_default();
             if is_active(&domain) {
-                return Err(refuse("it runs already".to_string()));
+                return Err(match is_of_store {
+                    true => refuse("it runs already".to_string()),
+                    false => HypervisorError::SameUuid { uuid, name: its_name() },
+                });
+            }
+            if !is_of_store && Family::of_uri(&self.uri) == Family::Qemu && !is_qubes(&domain) {
+                return Err(refuse(not_a_qube(&its_name())));
             }
             self.forget(connection, &domain, &action)?;
         }
@@ -119,10 +147,8 @@ impl LibvirtHypervisor {
         if is_active(&namesake) {
             return Err(refuse(format!("another domain called {name} runs")));
         }
-        if Family::of_uri(&self.uri) == Family::Qemu && !is_ours(&namesake) {
-            return Err(refuse(format!(
-                "libvirt has a domain called {name} that is no qube; rename it there (virsh domrename) or rename the qube"
-            )));
+        if Family::of_uri(&self.uri) == Family::Qemu && !is_qubes(&namesake) {
+            return Err(refuse(not_a_qube(name)));
         }
         self.forget(connection, &namesake, &action)
     }
@@ -144,7 +170,7 @@ impl LibvirtHypervisor {
             .list_all_domains(virt_sys::VIR_CONNECT_LIST_DOMAINS_ACTIVE)
             .map_err(|error| self.sort(&connection, action, &error))?;
         let mut states = HashMap::with_capacity(domains.len());
-        for domain in &domains {
+        for domain in domains.iter().filter(|domain| self.is_of_store(domain)) {
             let uuid = domain.get_uuid().map_err(|error| self.sort(&connection, action, &error))?;
             match domain.get_info() {
                 Ok(info) => {
@@ -155,6 +181,14 @@ impl LibvirtHypervisor {
             }
         }
         Ok(states)
+    }
+
+    fn claims(&self, one: &Statistics) -> bool {
+        let stated = || {
+            let connection = self.connection().ok()?;
+            stated_store(&self.find_anybodys(&connection, Uuid::from_bytes(one.uuid)).ok()??)
+        };
+        self.identity.as_ref().is_none_or(|identity| identity.claims(&one.name, stated))
     }
 
     fn link(&self) -> Result<Rc<Link>, HypervisorError> {
@@ -183,7 +217,8 @@ impl Hypervisor for LibvirtHypervisor {
             }
             // A driver may have the call and not tell everything.
             Ok(all) if all.iter().all(|one| one.memory_kib.is_some()) => {
-                Ok(all.iter().map(|one| (Uuid::from_bytes(one.uuid), live_from_statistics(one))).collect())
+                let ours = all.iter().filter(|one| self.claims(one));
+                Ok(ours.map(|one| (Uuid::from_bytes(one.uuid), live_from_statistics(one))).collect())
             }
             Ok(_) => self.states_one_by_one(),
             Err(error) if error.code == virt_sys::VIR_ERR_NO_SUPPORT => self.states_one_by_one(),
@@ -238,6 +273,9 @@ impl Hypervisor for LibvirtHypervisor {
     }
 
     fn suspend(&self, uuid: Uuid) -> Result<Outcome, HypervisorError> {
+        if self.look_up(uuid)?.1.is_none() {
+            return Ok(Outcome::Absent);
+        }
         // This is seldom done: not on a link whose daemon may have been restarted since.
         *self.link.borrow_mut() = None;
         match self.link()?.suspend_to_ram(uuid.as_bytes()) {
@@ -314,6 +352,24 @@ impl Hypervisor for LibvirtHypervisor {
         }
     }
 
+    fn disks_in_use(&self) -> Result<Vec<(Uuid, LiveDisk)>, HypervisorError> {
+        let connection = self.connection()?;
+        let action = "list the disks of the domains";
+        let domains = connection
+            .get()
+            .list_all_domains(virt_sys::VIR_CONNECT_LIST_DOMAINS_ACTIVE)
+            .map_err(|error| self.sort(&connection, action, &error))?;
+        let mut in_use = Vec::new();
+        for domain in &domains {
+            match domain.get_uuid().and_then(|uuid| Ok((uuid, domain.get_xml_desc(0)?))) {
+                Ok((uuid, xml)) => in_use.extend(device_xml::disks(&xml).into_iter().map(|d| (uuid, d.disk))),
+                Err(error) if says_no_domain(&error) => {}
+                Err(error) => return Err(self.sort(&connection, action, &error)),
+            }
+        }
+        Ok(in_use)
+    }
+
     fn attach_disk(&self, uuid: Uuid, xml: &str) -> Result<Outcome, HypervisorError> {
         if xml.contains('\0') {
             let (action, reason) =
@@ -340,6 +396,18 @@ impl Hypervisor for LibvirtHypervisor {
         limit: Option<Duration>,
         goes_on: &mut dyn FnMut() -> bool,
     ) -> Result<bool, HypervisorError> {
-        events::wait_while(&self.uri, uuid, limit, goes_on)
+        let is_of_store = |name: &str| {
+            let stated = || {
+                // Not kept open: a monitor waits here as long as its qube runs.
+                let connection = Connection::open(&self.uri).ok()?;
+                stated_store(&self.find_anybodys(&connection, uuid).ok()??)
+            };
+            self.identity.as_ref().is_none_or(|identity| identity.claims(name, stated))
+        };
+        events::wait_while(&self.uri, uuid, limit, &is_of_store, goes_on)
     }
+}
+
+fn not_a_qube(name: &str) -> String {
+    format!("libvirt has a domain called {name} that is no qube; rename it there (virsh domrename) or rename the qube")
 }

@@ -3,17 +3,17 @@
 //! leaves orphan volumes at worst, which the next creation of the name clears and `qubes-recover` lists.
 
 use std::cell::RefCell;
-use std::io;
+use std::io::Write as _;
 use std::path::Path;
 
-use crate::fs::replace::Access;
+use crate::fs::replace::{Access, replace};
 use crate::model::{Class, CloneQube, NotCloned, Qubes, Vm, VmName, VolumeError};
 use crate::storage::{Committed, CopyWatcher, Drivers, Kind, StorageError, VmStorage, Volume};
 
 use super::create::InitialSettings;
 use super::qube_directory::FILES;
 use super::settle::Settled;
-use super::{LifecycleError, Session, notes};
+use super::{LifecycleError, Session};
 
 /// A clone that was made.
 #[derive(Debug)]
@@ -115,10 +115,10 @@ impl Session {
         let access = Access::shared(self.system.qubes_group());
         for name in files.iter().filter(|_| source.class.is_local_guest() && to.is_dir()) {
             let from = self.directory(source).join(name);
-            let copied = match notes::read_bytes(&from) {
-                Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+            let copied = match self.read_own_file(source, name) {
+                Ok(None) => Ok(()),
                 Err(e) => Err(e),
-                Ok(bytes) => notes::replace_bytes(&to.join(name), access, &bytes),
+                Ok(Some(bytes)) => replace(&to.join(name), access, |file| file.write_all(&bytes)).map(drop),
             };
             match copied {
                 Ok(()) => {}

@@ -1,15 +1,16 @@
 //! Notes about a qube: the file `notes.txt` in its directory (`spec/r4-adminapi.md`, admin.vm.notes).
 
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use crate::fs::beneath::Use;
 use crate::fs::replace::{Access, directory_of};
 use crate::model::notes::{MAX_BYTES, displayable};
 use crate::model::{NotesError, Qubes, Vm, VmName};
 
 use super::{LifecycleError, Session};
-use crate::storage::pool_files;
+
+/// The file's name.
+const NAME: &str = "notes.txt";
 
 impl Session {
     /// The notes about a qube; empty when there are none.
@@ -18,7 +19,7 @@ impl Session {
     /// There is no such qube, it has no notes (dom0, a RemoteVM), or the file cannot be read.
     pub fn notes(&self, name: &VmName) -> Result<String, LifecycleError> {
         let qubes = self.read()?;
-        read(&self.notes_file(with_notes(&qubes, name)?))
+        self.read_notes(with_notes(&qubes, name)?)
     }
 
     /// Changes the notes about a qube to what `change` makes of those there are. While it looks at them nobody else
@@ -40,7 +41,7 @@ impl Session {
         let write = self.write()?;
         let vm = with_notes(&write, name)?;
         let file = self.notes_file(vm);
-        let old = read(&file)?;
+        let old = self.read_notes(vm)?;
         let new = displayable(&change(&old)?);
         if new == old {
             return Ok(());
@@ -49,15 +50,27 @@ impl Session {
             return Err(NotesError::TooLong { qube: name.to_string(), bytes: new.len() }.into());
         }
         if new.is_empty() {
-            return remove(&file);
+            let removed =
+                self.open_directory(vm).and_then(|directory| match directory.remove_file(Path::new(NAME))? {
+                    true => directory.sync(),
+                    false => Ok(()),
+                });
+            return removed.map_err(failed(&file, "removing"));
         }
         super::qube_lock::make_shared_directory(directory_of(&file), &self.system)?;
         let access = Access::shared(self.system.qubes_group());
-        replace_bytes(&file, access, new.as_bytes()).map_err(failed(&file, "writing"))
+        let directory = self.open_directory(vm).map_err(failed(&file, "writing"))?;
+        let written = directory.replace(Path::new(NAME), access, |f| f.write_all(new.as_bytes()));
+        written.map(drop).map_err(failed(&file, "writing"))
+    }
+
+    fn read_notes(&self, vm: &Vm) -> Result<String, LifecycleError> {
+        let bytes = self.read_own_file(vm, NAME).map_err(failed(&self.notes_file(vm), "reading"))?;
+        Ok(displayable(&String::from_utf8_lossy(&bytes.unwrap_or_default())))
     }
 
     fn notes_file(&self, vm: &Vm) -> PathBuf {
-        self.directory(vm).join("notes.txt")
+        self.directory(vm).join(NAME)
     }
 }
 
@@ -66,38 +79,6 @@ fn with_notes<'q>(qubes: &'q Qubes, name: &VmName) -> Result<&'q Vm, LifecycleEr
     match vm.class.is_local_guest() {
         true => Ok(vm),
         false => Err(NotesError::NoPlace { qube: name.to_string() }.into()),
-    }
-}
-
-fn read(file: &Path) -> Result<String, LifecycleError> {
-    match read_bytes(file) {
-        Ok(bytes) => Ok(displayable(&String::from_utf8_lossy(&bytes))),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
-        Err(error) => Err(failed(file, "reading")(error)),
-    }
-}
-
-/// The bytes of a file in a qube's directory; not of one that somebody else's link leads to.
-pub(super) fn read_bytes(file: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    pool_files::open(file, Use::Read)?.read_to_end(&mut bytes)?;
-    Ok(bytes)
-}
-
-/// Replaces a file in a qube's directory.
-pub(super) fn replace_bytes(file: &Path, access: Access, bytes: &[u8]) -> io::Result<()> {
-    let (directory, name) = pool_files::parent_of(file)?;
-    directory.replace(Path::new(&name), access, |file| file.write_all(bytes)).map(drop)
-}
-
-fn remove(file: &Path) -> Result<(), LifecycleError> {
-    let removed = || {
-        let (directory, name) = pool_files::parent_of(file)?;
-        if directory.remove_file(Path::new(&name))? { directory.sync() } else { Ok(()) }
-    };
-    match removed() {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(file, "removing")(error)),
-        _ => Ok(()),
     }
 }
 

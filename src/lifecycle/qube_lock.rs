@@ -38,10 +38,9 @@ impl Session {
 
     /// The same with a bound of the caller's own.
     pub fn lock_qube_within(&self, name: &VmName, wait: Duration) -> Result<QubeLock, LifecycleError> {
-        make_run_directories(&self.system)?;
-        let file = self.system.run_dir().join("lock").join(format!("vm-{name}"));
-        let lock = FileLock::acquire(&file, Exclusivity::Exclusive, wait, self.system.qubes_group())
-            .map_err(|error| refused(name, error))?;
+        let (run, group) = (self.system.run_dir(), self.system.qubes_group());
+        let lock = run.lock(&format!("vm-{name}"), Exclusivity::Exclusive, wait, group);
+        let lock = lock.map_err(|error| refused(name, error))?;
         Ok(QubeLock { name: name.clone(), _lock: lock })
     }
 }
@@ -58,9 +57,11 @@ pub(super) fn refused(name: &VmName, error: FileLockError) -> LifecycleError {
 
 /// Makes `RUN` and its parts, 2770 and group qubes where that exists.
 pub fn make_run_directories(system: &System) -> Result<(), LifecycleError> {
-    ["", "lock", "vm", "stop", "console", "log"]
-        .iter()
-        .try_for_each(|part| make_shared_directory(&system.run_dir().join(part), system))
+    let run = system.run_dir();
+    run.make(&["lock", "vm", "stop", "console", "log"], system.qubes_group()).map(drop).map_err(|source| {
+        let what = format!("cannot make directory {}", run.path().display());
+        LifecycleError::Io { what, source }
+    })
 }
 
 /// Makes a directory, with those above it, for members of group qubes.

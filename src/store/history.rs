@@ -18,7 +18,7 @@ use jiff::{ToSpan, Zoned};
 
 use crate::fs::names_in;
 use crate::fs::replace::{Access, make_shared_directory, replace, uninterrupted};
-use crate::fs::stale_files;
+use crate::fs::{refuse_foreign_link, stale_files};
 
 const FORM: &str = "qubes-%Y-%m-%d-%H:%M:%S";
 
@@ -115,6 +115,7 @@ pub fn keep_daily<B: AsRef<[u8]>>(
 
 /// Copies `bytes`, whatever copies there are.
 pub fn keep(directory: &Path, access: Access, bytes: &[u8], now: DateTime) -> io::Result<PathBuf> {
+    uninterrupted(|| refuse_foreign_link(directory))?;
     uninterrupted(|| make_shared_directory(directory, access.group))?;
     stale_files::clear(directory, |target| parsed(target).is_some());
     let path = free_name(directory, &now.strftime(FORM).to_string())?;

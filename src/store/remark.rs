@@ -5,17 +5,13 @@
 //! A remark names the content that it is about by a checksum of all its bytes. Times would not do: a program that writes
 //! through a mapping of the file leaves none on tmpfs, and not always one elsewhere.
 
-use std::io::{self, Read as _, Write as _};
 use std::path::Path;
 
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::transaction::StorePlace;
-use crate::fs::beneath::{Directory, Links, Use};
-use crate::fs::replace::Access;
-
-/// No remark is longer, bytes.
-const LONGEST: u64 = 4096;
+use crate::fs::run_directory::RunDirectory;
+use crate::fs::stale_files;
 
 /// The length and checksum of a content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,26 +34,20 @@ impl Digest {
 /// Returns what somebody has left under `name` about the content with this digest, which is computed only if there is
 /// a remark at all.
 pub(super) fn about(place: &StorePlace, digest: impl FnOnce() -> Digest, name: &str) -> Option<String> {
-    let text = read(place, name).ok()?;
+    let text = place.run_dir.read(Path::new(name)).ok()??;
     let (first, rest) = text.split_once('\n')?;
     (first == digest().stamp()).then(|| rest.to_string())
 }
 
-fn read(place: &StorePlace, name: &str) -> io::Result<String> {
-    let file = Directory::open(&place.run_dir, Links::Never)?.open_file(Path::new(name), Use::Read)?;
-    let mut text = String::new();
-    file.take(LONGEST).read_to_string(&mut text)?;
-    Ok(text)
-}
-
 /// Leaves a remark for others, where there is a RUN.
 pub(super) fn leave(place: &StorePlace, digest: Digest, name: &str, text: &str) {
-    let write = || {
-        let run = Directory::open(&place.run_dir, Links::Never)?;
-        run.replace_unsynced(Path::new(name), Access::shared(place.group), |file| {
-            file.write_all(format!("{}\n{text}", digest.stamp()).as_bytes())
-        })
-    };
     // Where it cannot be left, the next command looks for itself.
-    let _looks_again = write();
+    let _looks_again = place.run_dir.write_note(Path::new(name), place.group, &format!("{}\n{text}", digest.stamp()));
+}
+
+/// Removes what writers of remarks left when they were killed. Remarks are the only files that lie in RUN itself.
+pub(super) fn clear_stale_files(run_dir: &RunDirectory) {
+    if let Ok(directory) = run_dir.open() {
+        stale_files::clear_in(&directory, |_| true);
+    }
 }

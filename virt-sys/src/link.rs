@@ -54,6 +54,7 @@ impl LinkError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statistics {
     pub uuid: [u8; 16],
+    pub name: String,
     /// The hypervisor's number; `None` once the domain is gone.
     pub id: Option<u32>,
     /// `VIR_DOMAIN_RUNNING` and its like.
@@ -98,25 +99,26 @@ impl Link {
         Link::open(uri)
     }
 
-    /// Whether a domain of this uuid runs (paused ones run too). A domain that is not defined does not.
+    /// The name of the domain of this uuid if it runs (paused ones run too); `None` for one that is not
+    /// defined or does not run.
     ///
     /// # Errors
     /// What libvirt says, a lost connection among it.
-    pub fn is_active(&self, uuid: &[u8; 16]) -> Result<bool, LinkError> {
+    pub fn running_name(&self, uuid: &[u8; 16]) -> Result<Option<String>, LinkError> {
         // SAFETY: the connection is open, the uuid is 16 bytes long.
         let domain = unsafe { virDomainLookupByUUID(self.connection, uuid.as_ptr()) };
-        let active = if domain.is_null() {
+        let name = if domain.is_null() {
             Err(LinkError::last())
         } else {
             // SAFETY: a domain handle from libvirt.
             let active = unsafe { virDomainIsActive(domain) };
-            let result = if active < 0 { Err(LinkError::last()) } else { Ok(active == 1) };
+            let name = if active < 0 { Err(LinkError::last()) } else { Ok((active == 1).then(|| name_of(domain))) };
             // SAFETY: our only reference, given back once.
             unsafe { virDomainFree(domain) };
-            result
+            name
         };
-        match active {
-            Err(error) if error.code == VIR_ERR_NO_DOMAIN => Ok(false),
+        match name {
+            Err(error) if error.code == VIR_ERR_NO_DOMAIN => Ok(None),
             other => other,
         }
     }
@@ -169,6 +171,17 @@ impl Drop for Link {
     }
 }
 
+/// The name that a domain handle carries; empty if it has none.
+fn name_of(domain: virDomainPtr) -> String {
+    // SAFETY: a domain handle from libvirt; the name lives as long as the handle.
+    let name = unsafe { virDomainGetName(domain) };
+    if name.is_null() {
+        return String::new();
+    }
+    // SAFETY: not null, so it is libvirt's C string, copied before the handle is given back.
+    unsafe { CStr::from_ptr(name) }.to_string_lossy().into_owned()
+}
+
 /// Reads one record; `None` when libvirt cannot even tell its uuid.
 fn read_record(record: &virDomainStatsRecord) -> Option<Statistics> {
     let mut uuid = [0; 16];
@@ -189,6 +202,7 @@ fn read_record(record: &virDomainStatsRecord) -> Option<Statistics> {
     let small = |name: &CStr| number(name).and_then(|n| u32::try_from(n).ok());
     Some(Statistics {
         uuid,
+        name: name_of(record.dom),
         id: (id != c_uint::MAX).then_some(id),
         state: small(c"state.state"),
         memory_kib: number(c"balloon.current"),

@@ -55,10 +55,10 @@ pub enum Kind {
     VolumeSource,
     /// A volume that its pool cannot hold.
     VolumeUnfit,
-    /// An id of a volume that is not a path inside its pool.
-    VolumeId,
     VolumeNumber,
     VolumeShared,
+    /// A path with `..` in it.
+    UnsafePath,
 }
 
 impl Kind {
@@ -104,9 +104,9 @@ impl Kind {
         Kind::VolumePool,
         Kind::VolumeSource,
         Kind::VolumeUnfit,
-        Kind::VolumeId,
         Kind::VolumeNumber,
         Kind::VolumeShared,
+        Kind::UnsafePath,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -151,9 +151,9 @@ impl Kind {
             Kind::VolumePool => "volume-pool",
             Kind::VolumeSource => "volume-source",
             Kind::VolumeUnfit => "volume-unfit",
-            Kind::VolumeId => "volume-id",
             Kind::VolumeNumber => "volume-number",
             Kind::VolumeShared => "volume-shared",
+            Kind::UnsafePath => "unsafe-path",
         }
     }
 }

@@ -4,7 +4,6 @@ use std::collections::{HashMap, HashSet};
 
 use super::{At, Finding, Harm, Kind, Part, Remedy};
 use crate::model::facts::Facts;
-use crate::model::loadable::is_file_vid;
 use crate::model::name::VmName;
 use crate::model::qubes::Qubes;
 use crate::model::release::Release;
@@ -96,7 +95,6 @@ impl Qubes {
                 continue;
             }
             self.check_fit(own.name(), &own.attributes, vm, facts, &mut add);
-            check_id(own, self, &mut add);
             if own.attributes.get("source") == Some("") {
                 let remedy = Remedy::TakeOutAttributes(vec!["source".into()]);
                 add(Kind::VolumeSource, Harm::Refused, "has an empty source".into(), remedy);
@@ -232,18 +230,6 @@ fn check_flags(vm: &Vm, own: &VolumeConfig, release: Release, add: &mut impl FnM
     if !wrong.is_empty() {
         let text = format!("has {}, which no release up to 4.4.0 can be told: it is true in this class", told(&wrong));
         add(Kind::VolumeFlag, Harm::Misread, text, Remedy::ByHand("accept it as true, or use a later release".into()));
-    }
-}
-
-/// An id that leads out of its pool: every tool of ours refuses it.
-fn check_id(own: &VolumeConfig, qubes: &Qubes, add: &mut impl FnMut(Kind, Harm, String, Remedy)) {
-    let pool = own.attributes.get("pool").and_then(|pool| qubes.pools.get(pool));
-    let is_directory = pool.is_some_and(|pool| matches!(pool.driver(), "file" | "file-reflink"));
-    let vid = own.attributes.get("vid").filter(|vid| is_directory && !vid.is_empty() && !is_file_vid(vid));
-    if let Some(vid) = vid {
-        let text = format!("has the id '{}', which is not a path inside its pool", vid.escape_debug());
-        let by_hand = "write the path of its image in the pool, without .img, as its vid".to_owned();
-        add(Kind::VolumeId, Harm::Misread, text, Remedy::ByHand(by_hand));
     }
 }
 
