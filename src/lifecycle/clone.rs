@@ -11,6 +11,7 @@ use crate::model::{Class, CloneQube, NotCloned, Qubes, Vm, VmName, VolumeError};
 use crate::storage::pool_files;
 use crate::storage::{Committed, CopyWatcher, Drivers, Kind, StorageError, VmStorage, Volume};
 
+use super::create::InitialSettings;
 use super::qube_directory::FILES;
 use super::settle::Settled;
 use super::{LifecycleError, Session};
@@ -31,7 +32,12 @@ impl Session {
     ///
     /// # Errors
     /// There is no such source, the wish breaks a rule, or something could not be copied: there is no clone then.
-    pub fn clone_qube(&self, wish: &CloneQube<'_>, watcher: &dyn CopyWatcher) -> Result<Cloned, LifecycleError> {
+    pub fn clone_qube(
+        &self,
+        wish: &CloneQube<'_>,
+        settings: InitialSettings<'_>,
+        watcher: &dyn CopyWatcher,
+    ) -> Result<Cloned, LifecycleError> {
         let plan_on = |qubes: &Qubes| qubes.plan_clone(wish, self, &mut |below| fastrand::u16(..below));
         let missing = || LifecycleError::NoSuchQube(wish.source.to_string());
         let class: Class = match wish.class {
@@ -42,6 +48,7 @@ impl Session {
         // Asked before any lock, so that a wish that breaks a rule touches nothing.
         let clone = plan_on(&qubes)?.vm;
         let source = qubes.get(wish.source).ok_or_else(missing)?.clone();
+        let mut notes = Session::notes_of_creation(&qubes, wish.created_by);
         self.convert_if_old(&qubes)?;
         drop(qubes);
         let data = self.committed_data(&source.name, &clone, wish.empty)?;
@@ -58,11 +65,13 @@ impl Session {
             files_left_out.replace(self.copy_files(&source, &FILES, directory, wish.ignore_errors)?);
             Ok(())
         };
-        self.bring_into_being(&clone.name, &class, &plan, &make)?;
-        let (effects, settings) = decided.into_inner();
-        let mut left_out: Vec<String> = settings.iter().map(NotCloned::to_string).collect();
+        let set = self.bring_into_being(&clone.name, &class, &plan, settings, &make)?;
+        let (mut effects, not_cloned) = decided.into_inner();
+        effects.extend(set);
+        let mut left_out: Vec<String> = not_cloned.iter().map(NotCloned::to_string).collect();
         left_out.extend(files_left_out.into_inner());
-        Ok(Cloned { left_out, notes: self.apply(&effects)?, name: clone.name })
+        notes.extend(self.apply(&effects)?);
+        Ok(Cloned { left_out, notes, name: clone.name })
     }
 
     /// The data for the volumes that the clone keeps, opened under the source's lock, after what a crash had left to do.

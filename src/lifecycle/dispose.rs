@@ -10,6 +10,7 @@ use crate::model::{Class, CreationError, NewQube, PoolChoice, Qubes, RemovalErro
 use crate::storage::pools::driver_of;
 use crate::storage::{VmStorage, Volume};
 
+use super::create::{Created, InitialSettings};
 use super::qube_lock::QubeLock;
 use super::record::Record;
 use super::recover::Orphan;
@@ -28,7 +29,8 @@ impl Session {
         template: Option<&str>,
         label: &str,
         pools: PoolChoice<'_>,
-    ) -> Result<VmName, LifecycleError> {
+        settings: InitialSettings<'_>,
+    ) -> Result<Created, LifecycleError> {
         let uuid = Uuid::new_v4();
         let mut last = LifecycleError::Creation(CreationError::NoDispId);
         for _ in 0..TRIES {
@@ -44,7 +46,7 @@ impl Session {
                 created_by: VmName::DOM0,
                 auto_cleanup: true,
             };
-            match self.create_numbered(&new, Some(number)) {
+            match self.create_numbered(&new, Some(number), settings) {
                 Err(error @ LifecycleError::Creation(CreationError::Exists(_))) => last = error,
                 other => return other,
             }
@@ -53,7 +55,12 @@ impl Session {
     }
 
     /// As [`Session::create`], with this number if it is a disposable.
-    pub(super) fn create_numbered(&self, new: &NewQube<'_>, dispid: Option<u16>) -> Result<VmName, LifecycleError> {
+    pub(super) fn create_numbered(
+        &self,
+        new: &NewQube<'_>,
+        dispid: Option<u16>,
+        settings: InitialSettings<'_>,
+    ) -> Result<Created, LifecycleError> {
         // It is decided several times, and has to be the same each time.
         let first = Cell::new(dispid);
         let plan = |qubes: &Qubes| {
@@ -69,16 +76,18 @@ impl Session {
         let qubes = self.read_for_creation(&new.class)?;
         let planned = plan(&qubes)?;
         let template = qubes.template(&planned)?.filter(|_| new.class == Class::DispVM).cloned();
+        let mut notes = Session::notes_of_creation(&qubes, new.created_by);
         self.convert_if_old(&qubes)?;
         drop(qubes);
-        self.bring_into_being(&planned.name, &new.class, &plan, &|storage, directory| {
+        let effects = self.bring_into_being(&planned.name, &new.class, &plan, settings, &|storage, directory| {
             storage.create()?;
             // A disposable may reach what its template may.
             template
                 .iter()
                 .try_for_each(|template| self.copy_files(template, &["firewall.xml"], directory, false).map(drop))
         })?;
-        Ok(planned.name)
+        notes.extend(self.apply(&effects)?);
+        Ok(Created { notes, name: planned.name })
     }
 
     /// Whether a qube goes when it stops.
@@ -196,16 +205,19 @@ impl Session {
         drop(qubes);
         let name = match existing {
             Some(name) => name,
-            None => self.create(&NewQube {
-                class: Class::AppVM,
-                name: &name,
-                label: "gray",
-                template: Some(template),
-                pools: PoolChoice::default(),
-                uuid: Uuid::new_v4(),
-                created_by: VmName::DOM0,
-                auto_cleanup: false,
-            })?,
+            None => {
+                let new = NewQube {
+                    class: Class::AppVM,
+                    name: &name,
+                    label: "gray",
+                    template: Some(template),
+                    pools: PoolChoice::default(),
+                    uuid: Uuid::new_v4(),
+                    created_by: VmName::DOM0,
+                    auto_cleanup: false,
+                };
+                self.create(&new, InitialSettings::default())?.name
+            }
         };
         self.set_property(&name, "template_for_dispvms", "True")?;
         self.set_feature(&name, "appmenus-dispvm", "1")?;

@@ -125,6 +125,7 @@ impl Session {
         let mut random = |below: u16| fastrand::u16(..below);
         let qubes = self.read_for_creation(&new.class)?;
         let name = qubes.plan_new(new, self, &mut random)?.name;
+        let of_creation = Session::notes_of_creation(&qubes, new.created_by);
         self.convert_if_old(&qubes)?;
         drop(qubes);
         let _lock = self.lock_qube(&name)?;
@@ -155,6 +156,7 @@ impl Session {
         match save() {
             Ok((effects, mut notes)) => {
                 notes.extend(self.apply(&effects)?);
+                notes.extend(of_creation);
                 Ok(TemplateInstalled { name, root_is_the_packages: !made.contains(&"root"), notes })
             }
             // Once it was saved the qube is there: its volumes are not taken from it.
@@ -239,7 +241,7 @@ impl Settings<'_> {
             }
         }
         for (feature, text) in self.features {
-            match write.set_feature(name.as_str(), feature, text) {
+            match write.set_feature(name.as_str(), feature, text, session) {
                 Ok(more) => effects.extend(more),
                 Err(error) => notes.push(error.to_string()),
             }

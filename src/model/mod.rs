@@ -11,6 +11,7 @@ pub mod facts;
 pub mod features;
 pub mod kernel_version;
 pub mod label;
+pub mod loadable;
 pub mod name;
 pub mod network;
 pub mod notes;

@@ -41,6 +41,8 @@ pub enum Kind {
     UuidTwice,
     DispidTwice,
     BadTag,
+    /// A feature with a value that qubesd cannot work with.
+    BadFeature,
     DeviceBackend,
     DeviceMode,
     DeviceIdentity,
@@ -51,6 +53,8 @@ pub enum Kind {
     VolumeAttribute,
     VolumePool,
     VolumeSource,
+    /// A volume that its pool cannot hold.
+    VolumeUnfit,
     VolumeNumber,
     VolumeShared,
     /// A path with `..` in it.
@@ -59,7 +63,7 @@ pub enum Kind {
 
 impl Kind {
     /// Each once, in the order of a file.
-    pub const ALL: [Kind; 41] = [
+    pub const ALL: [Kind; 43] = [
         Kind::Form,
         Kind::OldFormat,
         Kind::LabelNumber,
@@ -89,6 +93,7 @@ impl Kind {
         Kind::UuidTwice,
         Kind::DispidTwice,
         Kind::BadTag,
+        Kind::BadFeature,
         Kind::DeviceBackend,
         Kind::DeviceMode,
         Kind::DeviceIdentity,
@@ -98,6 +103,7 @@ impl Kind {
         Kind::VolumeAttribute,
         Kind::VolumePool,
         Kind::VolumeSource,
+        Kind::VolumeUnfit,
         Kind::VolumeNumber,
         Kind::VolumeShared,
         Kind::UnsafePath,
@@ -134,6 +140,7 @@ impl Kind {
             Kind::UuidTwice => "uuid-twice",
             Kind::DispidTwice => "dispid-twice",
             Kind::BadTag => "bad-tag",
+            Kind::BadFeature => "bad-feature",
             Kind::DeviceBackend => "device-backend",
             Kind::DeviceMode => "device-mode",
             Kind::DeviceIdentity => "device-identity",
@@ -143,6 +150,7 @@ impl Kind {
             Kind::VolumeAttribute => "volume-attribute",
             Kind::VolumePool => "volume-pool",
             Kind::VolumeSource => "volume-source",
+            Kind::VolumeUnfit => "volume-unfit",
             Kind::VolumeNumber => "volume-number",
             Kind::VolumeShared => "volume-shared",
             Kind::UnsafePath => "unsafe-path",
