@@ -18,6 +18,9 @@ use nix::unistd::{Gid, fchown};
 
 use crate::fs::errno_text;
 
+/// How long a command waits for somebody else's lock without a word.
+pub const SILENCE: Duration = Duration::from_secs(2);
+
 /// Who else may hold a lock of the same file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exclusivity {
@@ -54,9 +57,25 @@ impl FileLock {
         wait: Duration,
         group: Option<Gid>,
     ) -> Result<FileLock, FileLockError> {
+        FileLock::acquire_telling(path, exclusivity, wait, group, &|_| ())
+    }
+
+    /// As [`FileLock::acquire`]; `tell` is called with the holder, once, when the wait takes longer than [`SILENCE`].
+    pub fn acquire_telling(
+        path: &Path,
+        exclusivity: Exclusivity,
+        wait: Duration,
+        group: Option<Gid>,
+        tell: &dyn Fn(&str),
+    ) -> Result<FileLock, FileLockError> {
         let failed = |source: io::Error| FileLockError::Io { file: path.to_path_buf(), source };
         let mut file = open_or_make(path, group).map_err(failed)?;
-        if !lock_within(&file, exclusivity, wait).map_err(failed)? {
+        let mut granted = lock_within(&file, exclusivity, wait.min(SILENCE)).map_err(failed)?;
+        if !granted && wait > SILENCE {
+            tell(&holder_written(&mut file));
+            granted = lock_within(&file, exclusivity, wait - SILENCE).map_err(failed)?;
+        }
+        if !granted {
             return Err(FileLockError::Held { holder: holder_written(&mut file) });
         }
         if exclusivity == Exclusivity::Exclusive {
@@ -99,7 +118,8 @@ fn pause(waited: Duration) -> Duration {
 
 /// Waits for the exclusive lock in the order in which processes came to wait for it; `None` when the time is over. Only
 /// the system keeps such an order, and its way to wait knows no end: so a thread waits, and gives back what it gets too late.
-pub fn lock_in_turn(file: File, wait: Duration) -> io::Result<Option<File>> {
+/// `tell` is called, once, when it takes longer than [`SILENCE`].
+pub fn lock_in_turn(file: File, wait: Duration, tell: &dyn Fn()) -> io::Result<Option<File>> {
     if try_lock(&file, Exclusivity::Exclusive)? {
         return Ok(Some(file));
     }
@@ -110,7 +130,12 @@ pub fn lock_in_turn(file: File, wait: Duration) -> io::Result<Option<File>> {
             let _closed_next = unlock(&too_late);
         }
     })?;
-    get.recv_timeout(wait).ok().transpose()
+    if let Ok(locked) = get.recv_timeout(wait.min(SILENCE)) {
+        return locked.map(Some);
+    }
+    let Some(left) = wait.checked_sub(SILENCE).filter(|left| !left.is_zero()) else { return Ok(None) };
+    tell();
+    get.recv_timeout(left).ok().transpose()
 }
 
 fn wait_for_lock(file: &File) -> io::Result<()> {

@@ -4,6 +4,8 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -12,7 +14,7 @@ use virt::error::{Error, ErrorNumber};
 use virt_sys::link::Link;
 
 use super::connection::{Connection, refused, refused_words, says_no_domain, unreachable};
-use super::domain::{domain_name, is_active, is_ours, live, live_from_statistics, undefine};
+use super::domain::{domain_name, is_active, is_ours, live, undefine};
 use super::uri::Family;
 use super::{Hypervisor, HypervisorError, Live, LiveDisk, Outcome, device_xml, events};
 
@@ -26,13 +28,16 @@ const CANNOT_SLEEP: [virt_sys::virErrorNumber; 6] = [
     virt_sys::VIR_ERR_AGENT_UNSYNCED,
 ];
 
+/// How long QEMU may take to answer an order, on a machine that has much else to do.
+const ANSWER_LIMIT: Duration = Duration::from_secs(15);
+
 /// libvirt at one URI. Connections are opened when first needed, and again after one was lost.
 #[derive(Debug)]
 pub struct LibvirtHypervisor {
     uri: String,
     /// For orders, through crate `virt`.
     connection: RefCell<Option<Rc<Connection>>>,
-    /// For the statistics of all domains, which crate `virt` does not read.
+    /// For what crate `virt` cannot order.
     link: RefCell<Option<Rc<Link>>>,
 }
 
@@ -100,6 +105,26 @@ impl LibvirtHypervisor {
         }
     }
 
+    /// Gives an order that waits for an answer of the domain's QEMU, which may hang. On a connection of its own: the
+    /// thread that waits outlives the order, and goes when QEMU answers, ends, or this process ends.
+    fn order_in_time<T>(
+        &self,
+        uuid: Uuid,
+        verb: &'static str,
+        order: impl FnOnce(&Domain) -> Result<T, Error> + Send + 'static,
+    ) -> Result<Outcome, HypervisorError> {
+        let action = || format!("{verb} domain {uuid}");
+        let own = self.uri.clone();
+        let (send, receive) = mpsc::channel();
+        let asking = thread::Builder::new().spawn(move || {
+            // Whoever asked may have given up.
+            let _too_late = send.send(LibvirtHypervisor::new(own).order(uuid, verb, order));
+        });
+        asking.map_err(|error| HypervisorError::Refused { action: action(), reason: error.to_string() })?;
+        let no_answer = |_| HypervisorError::NoAnswer { action: action(), seconds: ANSWER_LIMIT.as_secs() };
+        receive.recv_timeout(ANSWER_LIMIT).map_err(no_answer)?
+    }
+
     /// Takes away the definitions that stand in the way of a new one: of the same uuid, and of the same name if it is ours.
     fn clear_the_way(&self, connection: &Connection, uuid: Uuid, name: Option<&str>) -> Result<(), HypervisorError> {
         let action = format!("start domain {uuid}");
@@ -135,28 +160,6 @@ impl LibvirtHypervisor {
         }
     }
 
-    /// The states where the driver has no call for the statistics of all: one call for the list, one per domain.
-    fn states_one_by_one(&self) -> Result<HashMap<Uuid, Live>, HypervisorError> {
-        let connection = self.connection()?;
-        let action = "list the domains";
-        let domains = connection
-            .get()
-            .list_all_domains(virt_sys::VIR_CONNECT_LIST_DOMAINS_ACTIVE)
-            .map_err(|error| self.sort(&connection, action, &error))?;
-        let mut states = HashMap::with_capacity(domains.len());
-        for domain in &domains {
-            let uuid = domain.get_uuid().map_err(|error| self.sort(&connection, action, &error))?;
-            match domain.get_info() {
-                Ok(info) => {
-                    states.insert(uuid, live(domain.get_id(), &info));
-                }
-                Err(error) if says_no_domain(&error) => {}
-                Err(error) => return Err(self.sort(&connection, action, &error)),
-            }
-        }
-        Ok(states)
-    }
-
     fn link(&self) -> Result<Rc<Link>, HypervisorError> {
         if let Some(open) = &*self.link.borrow() {
             return Ok(Rc::clone(open));
@@ -173,26 +176,36 @@ impl Hypervisor for LibvirtHypervisor {
         &self.uri
     }
 
+    /// One call for the list and one for each domain: virConnectGetAllDomainStats asks each QEMU for its memory and
+    /// processors, also with VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT, which only spares those that are busy. One that
+    /// hangs would keep everybody waiting; virDomainGetInfo answers from what libvirt knows.
     fn states(&self) -> Result<HashMap<Uuid, Live>, HypervisorError> {
-        let was_open = self.link.borrow().is_some();
-        match self.link()?.statistics() {
+        let mut connection = self.connection()?;
+        let list = |connection: &Connection| {
+            let listed = connection.get().list_all_domains(virt_sys::VIR_CONNECT_LIST_DOMAINS_ACTIVE);
+            listed.map_err(|error| self.sort(connection, "list the domains", &error))
+        };
+        let domains = match list(&connection) {
             // Its daemon may have been restarted since.
-            Err(error) if was_open && error.code != virt_sys::VIR_ERR_NO_SUPPORT => {
-                *self.link.borrow_mut() = None;
-                self.states()
+            Err(HypervisorError::Unreachable { .. }) => {
+                connection = self.connection()?;
+                list(&connection)?
             }
-            // A driver may have the call and not tell everything.
-            Ok(all) if all.iter().all(|one| one.memory_kib.is_some()) => {
-                Ok(all.iter().map(|one| (Uuid::from_bytes(one.uuid), live_from_statistics(one))).collect())
-            }
-            Ok(_) => self.states_one_by_one(),
-            Err(error) if error.code == virt_sys::VIR_ERR_NO_SUPPORT => self.states_one_by_one(),
-            Err(error) => {
-                // The next question connects anew.
-                *self.link.borrow_mut() = None;
-                Err(unreachable(&self.uri, &error.message))
+            listed => listed?,
+        };
+        let mut states = HashMap::with_capacity(domains.len());
+        for domain in &domains {
+            let failed = |error: &Error| self.sort(&connection, "tell the state of a domain", error);
+            let uuid = domain.get_uuid().map_err(|error| failed(&error))?;
+            match domain.get_info() {
+                Ok(info) => {
+                    states.insert(uuid, live(domain.get_id(), &info));
+                }
+                Err(error) if says_no_domain(&error) => {}
+                Err(error) => return Err(failed(&error)),
             }
         }
+        Ok(states)
     }
 
     fn state(&self, uuid: Uuid) -> Result<Option<Live>, HypervisorError> {
@@ -230,11 +243,11 @@ impl Hypervisor for LibvirtHypervisor {
     }
 
     fn resume(&self, uuid: Uuid) -> Result<Outcome, HypervisorError> {
-        self.order(uuid, "unpause", Domain::resume)
+        self.order_in_time(uuid, "unpause", Domain::resume)
     }
 
     fn pause(&self, uuid: Uuid) -> Result<Outcome, HypervisorError> {
-        self.order(uuid, "pause", Domain::suspend)
+        self.order_in_time(uuid, "pause", Domain::suspend)
     }
 
     fn suspend(&self, uuid: Uuid) -> Result<Outcome, HypervisorError> {
@@ -256,11 +269,11 @@ impl Hypervisor for LibvirtHypervisor {
     }
 
     fn wake_up(&self, uuid: Uuid) -> Result<Outcome, HypervisorError> {
-        self.order(uuid, "wake", |domain| domain.pm_wakeup(0))
+        self.order_in_time(uuid, "wake", |domain| domain.pm_wakeup(0))
     }
 
     fn shutdown(&self, uuid: Uuid) -> Result<Outcome, HypervisorError> {
-        self.order(uuid, "shut down", Domain::shutdown)
+        self.order_in_time(uuid, "shut down", Domain::shutdown)
     }
 
     fn destroy(&self, uuid: Uuid) -> Result<Outcome, HypervisorError> {
@@ -294,7 +307,8 @@ impl Hypervisor for LibvirtHypervisor {
         };
         let source = source.to_str().filter(|text| !text.contains('\0')).ok_or_else(unnamed)?;
         let in_bytes = virt_sys::VIR_DOMAIN_BLOCK_RESIZE_BYTES;
-        self.order(uuid, "resize a disk of", |domain| domain.block_resize(source, bytes, in_bytes))
+        let source = source.to_string();
+        self.order_in_time(uuid, "resize a disk of", move |domain| domain.block_resize(&source, bytes, in_bytes))
     }
 
     fn free_memory_mib(&self) -> Result<u64, HypervisorError> {

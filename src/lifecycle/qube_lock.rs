@@ -33,14 +33,22 @@ impl Session {
     /// Takes the operation lock of `name`, whether the qube exists (yet) or not.
     pub fn lock_qube(&self, name: &VmName) -> Result<QubeLock, LifecycleError> {
         let wait = if self.system.lock_wait().is_zero() { Duration::ZERO } else { WAIT };
-        self.lock_qube_within(name, wait)
+        self.system.step(|| format!("{name}: taking its lock"));
+        self.lock_telling(name, wait, &|holder| {
+            self.system.tell(&format!("waiting for {holder}, which works on {name}"));
+        })
     }
 
-    /// The same with a bound of the caller's own.
+    /// The same with a bound of the caller's own, and without a word.
     pub fn lock_qube_within(&self, name: &VmName, wait: Duration) -> Result<QubeLock, LifecycleError> {
+        self.lock_telling(name, wait, &|_| ())
+    }
+
+    fn lock_telling(&self, name: &VmName, wait: Duration, tell: &dyn Fn(&str)) -> Result<QubeLock, LifecycleError> {
         make_run_directories(&self.system)?;
         let file = self.system.run_dir().join("lock").join(format!("vm-{name}"));
-        let lock = FileLock::acquire(&file, Exclusivity::Exclusive, wait, self.system.qubes_group())
+        let group = self.system.qubes_group();
+        let lock = FileLock::acquire_telling(&file, Exclusivity::Exclusive, wait, group, tell)
             .map_err(|error| refused(name, error))?;
         Ok(QubeLock { name: name.clone(), _lock: lock })
     }

@@ -85,6 +85,7 @@ impl Session {
             write.save()?;
             removed
         };
+        self.system.step(|| format!("{name}: removing its domain's definition and its volumes"));
         self.forget_domain(&vm)?;
         if removal == Removal::EntryAlone {
             return self.apply(&effects).map(drop);

@@ -126,6 +126,7 @@ impl Session {
 
     /// Commits or discards the volumes of a qube whose domain is gone; a disposable that was to go goes.
     pub fn after_work(&self, lock: &QubeLock, qubes: &Qubes, vm: &Vm) -> Result<Settled, LifecycleError> {
+        self.system.step(|| format!("{}: committing its volumes", vm.name));
         let storage = VmStorage::of(&self.system, qubes, vm, self)?;
         storage.stop()?;
         // It was started: else it had neither a record nor a dirty volume.
