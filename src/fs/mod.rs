@@ -20,3 +20,16 @@ pub fn errno_text(error: &io::Error) -> String {
         None => error.to_string().split(" (os error").next().unwrap_or_default().to_string(),
     }
 }
+
+/// Whether an error comes of a file system, or a quota, without any room left.
+pub fn is_disk_full(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
+        if matches!(kind, Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)) {
+            return true;
+        }
+        next = error.source();
+    }
+    false
+}

@@ -30,7 +30,7 @@ pub fn clear(directory: &Path, is_target: impl Fn(&str) -> bool) {
 }
 
 /// The name of the file that a temporary one of this name was to become.
-fn target_of(name: &str) -> Option<&str> {
+pub fn target_of(name: &str) -> Option<&str> {
     let (target, random) = name.strip_suffix(TEMPORARY)?.rsplit_once('~')?;
     let ours = random.len() == RANDOM_LETTERS && random.bytes().all(|b| b.is_ascii_alphanumeric());
     ours.then_some(target)

@@ -11,7 +11,7 @@ use crate::fs::replace::{Access, replace};
 use crate::model::{Class, CloneQube, NotCloned, Qubes, Vm, VmName, VolumeError};
 use crate::storage::{Committed, CopyWatcher, Drivers, Kind, StorageError, VmStorage, Volume};
 
-use super::create::FILES;
+use super::qube_directory::FILES;
 use super::settle::Settled;
 use super::{LifecycleError, Session};
 

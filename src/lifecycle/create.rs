@@ -1,14 +1,12 @@
 //! Creating a qube: volumes first, under the name's lock, saved last. A crash leaves orphan volumes at worst, and the
 //! next creation of the name clears them.
 
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::model::volume::directory_of;
 use crate::model::{Class, CloneQube, NewQube, Qubes, Vm, VmName};
 
-use super::{LifecycleError, Session};
+use super::{LifecycleError, Session, qube_directory};
 use crate::storage::VmStorage;
 
 /// A decision about a new qube, taken again whenever the store may have changed.
@@ -70,7 +68,7 @@ impl Session {
         let storage = VmStorage::of(&self.system, &qubes, &planned, self)?;
         drop(qubes);
         let directory = self.directory(&planned);
-        clear_files(&directory)?;
+        qube_directory::remove_files(&directory)?;
         self.system.step(|| format!("{name}: creating its volumes"));
         let added = self.make_directory(&planned).and_then(|()| make(&storage, &directory)).and_then(|()| {
             let mut write = self.write()?;
@@ -90,9 +88,9 @@ impl Session {
         let was_saved = |error: &LifecycleError| matches!(error, LifecycleError::Store(store) if store.was_saved());
         if added.as_ref().is_err_and(|error| !was_saved(error)) {
             // The error that counts is the first; what cannot be removed is an orphan that the next creation clears.
-            let _leftovers = clear_files(&directory);
+            let _leftovers = qube_directory::remove_files(&directory);
             let _orphans = storage.remove();
-            let _not_empty = fs::remove_dir(&directory);
+            let _not_empty = qube_directory::remove(&directory);
         }
         added
     }
@@ -117,26 +115,4 @@ impl Session {
         }
         super::qube_lock::make_shared_directory(&self.directory(vm), &self.system)
     }
-}
-
-/// The files beside the images that describe a qube.
-pub(super) const FILES: [&str; 2] = ["firewall.xml", "notes.txt"];
-
-/// Removes what a creation that crashed may have left of them in the directory of a name that nobody has.
-fn clear_files(directory: &Path) -> Result<(), LifecycleError> {
-    let failed = |source| LifecycleError::Io { what: format!("clearing {}", directory.display()), source };
-    let entries = match fs::read_dir(directory) {
-        Ok(entries) => entries,
-        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Ok(()),
-        Err(e) => return Err(failed(e)),
-    };
-    for entry in entries {
-        let entry = entry.map_err(failed)?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        // `NAME~…` is one that was not complete yet.
-        if FILES.contains(&name.split('~').next().unwrap_or_default()) {
-            fs::remove_file(entry.path()).map_err(failed)?;
-        }
-    }
-    Ok(())
 }

@@ -1,8 +1,6 @@
 //! Disposables: made from a template of their own, gone when they stop (`spec/r4-features.md` §9).
 
 use std::cell::Cell;
-use std::fs;
-use std::io;
 
 use uuid::Uuid;
 
@@ -13,11 +11,11 @@ use crate::storage::pools::driver_of;
 use crate::storage::{VmStorage, Volume};
 
 use super::qube_lock::QubeLock;
-use super::record::{Phase, Record};
+use super::record::Record;
 use super::recover::Orphan;
-use super::remove::Removal;
+use super::remove::{Removal, Removed};
 use super::settle::Settled;
-use super::{LifecycleError, Session};
+use super::{LifecycleError, Session, qube_directory};
 
 /// How often another number is tried when somebody else takes the first.
 const TRIES: usize = 10;
@@ -88,24 +86,17 @@ impl Session {
         vm.class == Class::DispVM && qubes.is_on(vm, "auto_cleanup", self)
     }
 
-    /// Removes a disposable that stopped, unless somebody refers to it by now: then it stays as a halted qube. The record
+    /// Removes a disposable that stopped, unless somebody refers to it by now: then it stays as a halted qube, and nothing is returned. The record
     /// says what is about to go, so that who comes after a crash finishes it.
     pub(super) fn remove_disposable(
         &self,
         lock: &QubeLock,
-        vm: &Vm,
         storage: &VmStorage,
-    ) -> Result<bool, LifecycleError> {
-        let found = Record::load(&self.system, lock.name())?;
-        let uri = self.hypervisor().uri();
-        let record = found.unwrap_or_else(|| Record::of_new_start(&self.system, vm.uuid().unwrap_or_default(), uri));
-        let volumes = storage.volumes().filter(|(volume, _)| !volume.vid.is_empty());
-        let volumes =
-            volumes.map(|(volume, _)| Orphan { pool: volume.pool.clone(), vid: volume.vid.clone() }).collect();
-        Record { phase: Phase::Removing, volumes, ..record }.store(&self.system, lock.name())?;
+    ) -> Result<Option<Removed>, LifecycleError> {
+        self.mark_removal(lock.name(), storage)?;
         match self.remove_locked(lock, Removal::ByHand) {
-            Ok(()) => Ok(true),
-            Err(LifecycleError::Removal(RemovalError::InUse { .. })) => Ok(false),
+            Ok(removed) => Ok(Some(removed)),
+            Err(LifecycleError::Removal(RemovalError::InUse { .. })) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -134,12 +125,11 @@ impl Session {
             driver_of(&self.system, pool)?.remove(&Volume::orphan(&orphan.pool, &orphan.vid))?;
         }
         let directory = self.system.below_root("/var/lib/qubes").join(directory_of(&Class::DispVM)).join(name.as_str());
-        match fs::remove_dir_all(&directory) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => {
-                Err(LifecycleError::Io { what: directory.display().to_string(), source: e })
-            }
-            _ => Ok(()),
+        qube_directory::remove_files(&directory)?;
+        if let Some(left) = qube_directory::remove(&directory)? {
+            self.system.tell(&format!("{name}: {left}"));
         }
+        Ok(())
     }
 
     /// After a start that failed: a disposable that goes when it stops goes now. The error stays what it was; whoever
@@ -181,9 +171,11 @@ impl Session {
             return Ok(settled);
         };
         let storage = VmStorage::of(&self.system, &qubes, vm, self)?;
-        let gone = self.remove_disposable(lock, vm, &storage)?;
+        if let Some(removed) = self.remove_disposable(lock, &storage)? {
+            return self.end_record(lock, removed).map(|()| Settled::Gone);
+        }
         super::record::remove(&self.system, lock.name())?;
-        Ok(if gone { Settled::Gone } else { Settled::Halted })
+        Ok(Settled::Halted)
     }
 
     /// Makes `TEMPLATE-dvm`, or takes the one that is there, as what disposables are made from unless something else is

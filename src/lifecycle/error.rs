@@ -44,7 +44,12 @@ pub enum LifecycleError {
     #[error("No snapshots available")]
     NoRevision,
     #[error("{volume}: nothing was imported: {reason}")]
-    NotImported { volume: String, reason: String },
+    NotImported {
+        volume: String,
+        reason: String,
+        #[source]
+        source: Option<Box<crate::storage::StorageError>>,
+    },
     #[error(transparent)]
     Notes(#[from] crate::model::NotesError),
     #[error("the notes of {qube} were changed by somebody else meanwhile")]
@@ -113,4 +118,11 @@ pub enum LifecycleError {
     Dom0(&'static str),
     #[error("{what}: {}", crate::fs::errno_text(source))]
     Io { what: String, source: std::io::Error },
+}
+
+impl LifecycleError {
+    /// Whether there was no room on the disk for what was to be written.
+    pub fn is_disk_full(&self) -> bool {
+        crate::fs::is_disk_full(self)
+    }
 }

@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use serde::{Deserialize, Serialize};
 
 use crate::model::VmName;
-use crate::storage::Volume;
 use crate::storage::pools::driver_of;
+use crate::storage::{StorageError, Volume};
 
 use super::settle::Settled;
 use super::{LifecycleError, Session, record};
@@ -26,7 +26,7 @@ pub struct Recovered {
 }
 
 impl Session {
-    /// Settles every qube that has a record or a dirty volume; at boot, when nothing was started yet, also every disposable
+    /// Settles every qube that has a record, a dirty volume or images of a run that is over; at boot, when nothing was started yet, also every disposable
     /// that goes when it stops. One that cannot be settled does not stop the others.
     pub fn recover(&self, at_boot: bool) -> Result<Vec<Recovered>, LifecycleError> {
         let mut names: Vec<VmName> = record::all(&self.system)
@@ -38,8 +38,8 @@ impl Session {
             let qubes_of_r4 = qubes.iter().filter(|_| !qubes.needs_conversion);
             for vm in qubes_of_r4.filter(|vm| vm.class.is_local_guest() && !recorded.contains(&vm.name)) {
                 // A qube whose storage cannot even be looked at is listed with the reason.
-                let clean =
-                    VmStorage::of(&self.system, &qubes, vm, self).is_ok_and(|s| s.is_dirty().is_ok_and(|dirty| !dirty));
+                let is_clean = |s: VmStorage| Ok::<_, StorageError>(!s.is_dirty()? && !s.has_stale_run()?);
+                let clean = VmStorage::of(&self.system, &qubes, vm, self).and_then(is_clean).unwrap_or(false);
                 if !clean || (at_boot && self.goes_when_it_stops(&qubes, vm)) {
                     names.push(vm.name.clone());
                 }

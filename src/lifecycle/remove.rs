@@ -1,15 +1,15 @@
-//! Removing a qube: saved first, deleted last.
-
-use std::fs;
-use std::io;
+//! Removing a qube: saved first, deleted last. On a full disk, on which nothing can be saved, its images go first, and
+//! its record says so.
 
 use crate::hypervisor::HypervisorError;
+use crate::model::property::Effect;
 use crate::model::{Qubes, RemovalError, Vm, VmName};
 
 use super::qube_lock::QubeLock;
-use super::record::Record;
+use super::record::{self, Phase, Record};
+use super::recover::Orphan;
 use super::settle::Settled;
-use super::{LifecycleError, Session};
+use super::{LifecycleError, Session, qube_directory};
 use crate::storage::VmStorage;
 
 /// Who removes a qube, and what of it.
@@ -22,6 +22,16 @@ pub enum Removal {
     /// R3's package, which removes the files itself: the qube leaves the store and the hypervisor. That it is the default
     /// template or netvm does not keep it, as in R3: there is none then.
     EntryAlone,
+}
+
+/// What is left of a qube that is out of the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use = "files that could not be deleted make a command fail"]
+pub enum Removed {
+    /// Nothing that Qubes made.
+    Completely,
+    /// Something that could not be deleted; a warning named it.
+    WithLeftovers,
 }
 
 impl Removal {
@@ -45,17 +55,22 @@ impl Removal {
 
 impl Session {
     /// Removes a halted qube that nothing refers to: from the store, from the hypervisor, from the disk.
-    pub fn remove(&self, name: &VmName) -> Result<(), LifecycleError> {
+    ///
+    /// # Errors
+    /// It may not go, or the store cannot be saved. What fails after that is told as a warning.
+    pub fn remove(&self, name: &VmName) -> Result<Removed, LifecycleError> {
         self.remove_as(name, Removal::ByHand)
     }
 
     /// The same for whoever has other rights or duties.
-    pub fn remove_as(&self, name: &VmName, removal: Removal) -> Result<(), LifecycleError> {
+    pub fn remove_as(&self, name: &VmName, removal: Removal) -> Result<Removed, LifecycleError> {
         let mut qubes = self.read()?.into_qubes();
         super::start::known(&qubes, name)?;
         removal.clear_the_way(&mut qubes, name);
         // That nobody can be asked is another reason than that it runs.
-        if let Some(record) = Record::load(&self.system, name)? {
+        if let Some(record) = Record::load(&self.system, name)?
+            && !self.is_cut_off_removal(&record)
+        {
             self.ask_for(&record, name)?;
         }
         // What forbids it whatever the state is told before the lock is waited for.
@@ -63,12 +78,16 @@ impl Session {
         self.convert_if_old(&qubes)?;
         drop(qubes);
         let lock = self.lock_qube(name)?;
-        self.require_halted(&lock)?;
-        self.remove_locked(&lock, removal)
+        match self.settle(&lock)? {
+            Settled::Halted => self.remove_locked(&lock, removal),
+            // Settling it has finished a removal that was cut off.
+            Settled::Gone => Ok(Removed::Completely),
+            Settled::Active(_) => Err(RemovalError::NotHalted(name.to_string()).into()),
+        }
     }
 
     /// The removal itself, for whoever holds the lock and knows that the domain is gone.
-    pub(super) fn remove_locked(&self, lock: &QubeLock, removal: Removal) -> Result<(), LifecycleError> {
+    pub(super) fn remove_locked(&self, lock: &QubeLock, removal: Removal) -> Result<Removed, LifecycleError> {
         let name = lock.name();
         // Opened before the qube is gone from the store: a volume is described there, and in its templates.
         let storage = {
@@ -78,24 +97,121 @@ impl Session {
             let has_to_go = vm.class.is_local_guest() && removal != Removal::EntryAlone;
             has_to_go.then(|| VmStorage::to_remove(&self.system, &qubes, vm, self)).transpose()?
         };
-        let (vm, effects) = {
-            let mut write = self.write()?;
-            removal.clear_the_way(&mut write, name);
-            let removed = write.remove_if_unused(name.as_str(), self)?;
-            write.save()?;
-            removed
+        let (vm, effects) = match &storage {
+            Some((storage, _)) => self.take_out_of_store_or_make_room(name, removal, storage)?,
+            None => self.take_out_of_store(name, removal)?,
         };
         self.system.step(|| format!("{name}: removing its domain's definition and its volumes"));
-        self.forget_domain(&vm)?;
-        if removal == Removal::EntryAlone {
-            return self.apply(&effects).map(drop);
+        // From here on nothing takes the removal back, so nothing keeps the next step from being tried.
+        let mut problems = Vec::new();
+        problems.extend(self.forget_domain(&vm).err().map(|error| error.to_string()));
+        if let Some((storage, unknown)) = storage {
+            unknown.iter().for_each(|left| self.system.tell(&format!("{name}: {left}: if it has images, they stay")));
+            problems.extend(storage.remove().err().map(|error| error.to_string()));
+            let kept = self.remove_directories(&vm, &storage, &mut problems);
+            // What could not be deleted keeps its directory, and is named anyway.
+            if !kept.is_empty() && problems.is_empty() {
+                self.system.tell(&format!("{name}: {}", kept.join("; ")));
+            }
         }
-        if let Some((storage, left)) = storage {
-            storage.remove()?;
-            left.iter().for_each(|left| self.system.tell(&format!("{name}: {left}: if it has images, they stay")));
+        problems.extend(self.apply(&effects).err().map(|error| error.to_string()));
+        // A record, which a removal on a full disk has left, has whoever comes next try again.
+        if problems.is_empty() && vm.class.is_local_guest() {
+            problems.extend(record::remove(&self.system, name).err().map(|error| error.to_string()));
         }
-        self.remove_directory(&vm)?;
-        self.apply(&effects).map(drop)
+        if problems.is_empty() {
+            return Ok(Removed::Completely);
+        }
+        self.system.tell(&format!("{name} is removed, but not all of it could be deleted: {}", problems.join("; ")));
+        Ok(Removed::WithLeftovers)
+    }
+
+    fn take_out_of_store(&self, name: &VmName, removal: Removal) -> Result<(Vm, Vec<Effect>), LifecycleError> {
+        let mut write = self.write()?;
+        removal.clear_the_way(&mut write, name);
+        let removed = write.remove_if_unused(name.as_str(), self)?;
+        match write.save() {
+            Err(error) if error.was_saved() => self.system.tell(&error.to_string()),
+            saved => drop(saved?),
+        }
+        Ok(removed)
+    }
+
+    /// Takes a qube out of the store. Where that cannot be saved because the disk is full, what nobody misses goes first;
+    /// where that is not enough, the images of the qube, which are to go anyway.
+    fn take_out_of_store_or_make_room(
+        &self,
+        name: &VmName,
+        removal: Removal,
+        storage: &VmStorage,
+    ) -> Result<(Vm, Vec<Effect>), LifecycleError> {
+        let save = || self.take_out_of_store(name, removal);
+        let full = match self.save_on_full_disk(name, save, || Ok(storage.remove_spare()?)) {
+            Err(error) if error.is_disk_full() => error,
+            taken => return taken,
+        };
+        if let Err(error) = self.mark_removal(name, storage)
+            && !error.is_disk_full()
+        {
+            return Err(full);
+        }
+        // Without a record (RUN is on the full disk, too) a crash here leaves a qube whose start says that its image is
+        // missing.
+        storage.remove()?;
+        // The record was refused for want of room, and the store may still be.
+        let _no_room = self.mark_removal(name, storage);
+        save()
+    }
+
+    /// Notes in the record of a halted qube that its images are about to go, so that whoever comes after a crash finishes
+    /// the removal.
+    pub(super) fn mark_removal(&self, name: &VmName, storage: &VmStorage) -> Result<(), LifecycleError> {
+        let found = Record::load(&self.system, name)?;
+        let uuid = self.read()?.get(name.as_str()).and_then(Vm::uuid).unwrap_or_default();
+        let uri = self.hypervisor().uri();
+        let record = found.unwrap_or_else(|| Record::of_new_start(&self.system, uuid, uri));
+        let named = storage.volumes().filter(|(volume, _)| !volume.vid.is_empty());
+        let volumes = named.map(|(volume, _)| Orphan { pool: volume.pool.clone(), vid: volume.vid.clone() }).collect();
+        Record { phase: Phase::Removing, volumes, ..record }.store(&self.system, name)
+    }
+
+    /// Whether a record says that a removal was cut off, in a system where no hypervisor is asked: the domain was inactive
+    /// when the record said so, and no start goes past such a record.
+    pub(super) fn is_cut_off_removal(&self, record: &Record) -> bool {
+        record.phase == Phase::Removing && self.system.is_offline()
+    }
+
+    /// Finishes the removal of a qube whose images a removal on a full disk has deleted before it was cut off.
+    pub(super) fn resume_removal(&self, lock: &QubeLock) -> Result<Settled, LifecycleError> {
+        match self.remove_locked(lock, Removal::ByHand) {
+            Ok(Removed::Completely | Removed::WithLeftovers) => Ok(Settled::Gone),
+            Err(LifecycleError::Removal(refused)) => {
+                let name = lock.name();
+                let images = "it stays without the images that were deleted";
+                self.system
+                    .tell(&format!("{name}: its removal was cut off, and now it cannot go: {refused}; {images}"));
+                record::remove(&self.system, name)?;
+                Ok(Settled::Halted)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Removes the directories of a qube and of its volumes. Returns in words what keeps which of them there.
+    fn remove_directories(&self, vm: &Vm, storage: &VmStorage, problems: &mut Vec<String>) -> Vec<String> {
+        let own = self.directory(vm);
+        problems.extend(qube_directory::remove_files(&own).err().map(|error| error.to_string()));
+        let mut directories = storage.directories();
+        directories.retain(|directory| *directory != own);
+        directories.push(own);
+        let mut kept = Vec::new();
+        for directory in directories {
+            match qube_directory::remove(&directory) {
+                Ok(left) => kept.extend(left),
+                Err(error) => problems.push(error.to_string()),
+            }
+        }
+        kept
     }
 
     /// An error that says what it does unless the qube is halted, with everything settled.
@@ -120,19 +236,6 @@ impl Session {
                 Ok(())
             }
             Err(error) => Err(error.into()),
-        }
-    }
-
-    fn remove_directory(&self, vm: &Vm) -> Result<(), LifecycleError> {
-        if !vm.class.is_local_guest() {
-            return Ok(());
-        }
-        let directory = self.directory(vm);
-        match fs::remove_dir_all(&directory) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => {
-                Err(LifecycleError::Io { what: directory.display().to_string(), source: e })
-            }
-            _ => Ok(()),
         }
     }
 }

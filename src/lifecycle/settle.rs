@@ -7,6 +7,7 @@ use crate::model::{PowerState, Qubes, Vm, VmName};
 
 use super::qube_lock::QubeLock;
 use super::record::{self, Phase, Record};
+use super::remove::Removed;
 use super::{LifecycleError, Session, monitor};
 use crate::storage::VmStorage;
 
@@ -36,6 +37,7 @@ impl Session {
             return Ok(Settled::Halted);
         }
         match Record::load(&self.system, lock.name())? {
+            Some(record) if self.is_cut_off_removal(&record) => self.after_work(lock, &qubes, vm),
             Some(record) => match self.ask_for(&record, lock.name())? {
                 live if record.phase == Phase::Starting && live.is_none_or(|l| l.state == PowerState::Paused) => {
                     self.end_abandoned(&record, lock.name())?;
@@ -51,7 +53,7 @@ impl Session {
                 Some(live) => Ok(Settled::Active(live)),
                 // Of a qube whose volumes cannot be told nothing can be settled; what needs them says so.
                 None => match VmStorage::of(&self.system, &qubes, vm, self) {
-                    Ok(storage) if storage.is_dirty()? => self.after_work(lock, &qubes, vm),
+                    Ok(storage) if storage.is_dirty()? || storage.has_stale_run()? => self.after_work(lock, &qubes, vm),
                     Ok(_) | Err(_) => Ok(Settled::Halted),
                 },
             },
@@ -126,13 +128,29 @@ impl Session {
 
     /// Commits or discards the volumes of a qube whose domain is gone; a disposable that was to go goes.
     pub fn after_work(&self, lock: &QubeLock, qubes: &Qubes, vm: &Vm) -> Result<Settled, LifecycleError> {
+        let is_disposable = self.goes_when_it_stops(qubes, vm);
+        let record = Record::load(&self.system, lock.name())?;
+        if !is_disposable && record.is_some_and(|record| record.phase == Phase::Removing) {
+            return self.resume_removal(lock);
+        }
         self.system.step(|| format!("{}: committing its volumes", vm.name));
         let storage = VmStorage::of(&self.system, qubes, vm, self)?;
         storage.stop()?;
-        // It was started: else it had neither a record nor a dirty volume.
-        let gone = self.goes_when_it_stops(qubes, vm) && self.remove_disposable(lock, vm, &storage)?;
+        // It was started: else it had neither a record nor anything of a run.
+        if is_disposable && let Some(removed) = self.remove_disposable(lock, &storage)? {
+            return self.end_record(lock, removed).map(|()| Settled::Gone);
+        }
         record::remove(&self.system, lock.name())?;
-        Ok(if gone { Settled::Gone } else { Settled::Halted })
+        Ok(Settled::Halted)
+    }
+
+    /// Removes the record of a disposable that is out of the store, unless some of its files are left: then whoever comes
+    /// next tries again.
+    pub(super) fn end_record(&self, lock: &QubeLock, removed: Removed) -> Result<(), LifecycleError> {
+        match removed {
+            Removed::Completely => record::remove(&self.system, lock.name()),
+            Removed::WithLeftovers => Ok(()),
+        }
     }
 
     /// A record of a qube that the store does not know (it was restored from a copy, say): when the domain is gone the
@@ -140,7 +158,8 @@ impl Session {
     /// disposable that was being removed go.
     fn settle_unknown(&self, lock: &QubeLock) -> Result<Settled, LifecycleError> {
         let Some(record) = Record::load(&self.system, lock.name())? else { return Ok(Settled::Gone) };
-        match self.ask_for(&record, lock.name())? {
+        let live = if self.is_cut_off_removal(&record) { None } else { self.ask_for(&record, lock.name())? };
+        match live {
             Some(live) => Ok(Settled::Active(live)),
             None => {
                 if record.phase == Phase::Removing {

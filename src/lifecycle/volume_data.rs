@@ -101,7 +101,17 @@ impl Session {
     /// # Errors
     /// As [`Session::import_volume`].
     pub fn clear_volume(&self, name: &VmName, volume: &str) -> Result<(), LifecycleError> {
-        self.replace_data(name, volume, NewData::Nothing, &crate::storage::Unwatched).map(drop)
+        let clear = || self.replace_data(name, volume, NewData::Nothing, &crate::storage::Unwatched).map(drop);
+        self.save_on_full_disk(name, clear, || {
+            let lock = self.lock_qube(name)?;
+            self.require_halted(&lock)?;
+            let kept = {
+                let qubes = self.read()?;
+                self.with_volume(&qubes, known(&qubes, name)?, volume, |volume, _| Ok(volume.revisions_to_keep))?
+            };
+            // What the volume has becomes a revision, and the oldest would go for it.
+            self.release_volume(name, volume, Some(kept.saturating_sub(1)))
+        })
     }
 
     fn require_volume_halted(&self, name: &VmName) -> Result<(), LifecycleError> {
@@ -162,7 +172,11 @@ impl Session {
                 (_, Some(Err(error))) => Err(error),
                 (Ok(()), Some(Ok(lock))) => Ok((lock, driver.size(volume)?)),
                 (Ok(()), None) => Err(not_imported(volume, "the driver did not ask for the data")),
-                (Err(error), _) => Err(not_imported(volume, &error.to_string())),
+                (Err(error), _) => Err(LifecycleError::NotImported {
+                    volume: volume.full_name(),
+                    reason: error.to_string(),
+                    source: Some(Box::new(error)),
+                }),
             }
         })?;
         drop(qubes);
@@ -209,7 +223,7 @@ impl Session {
 }
 
 fn not_imported(volume: &Volume, reason: &str) -> LifecycleError {
-    LifecycleError::NotImported { volume: volume.full_name(), reason: reason.to_string() }
+    LifecycleError::NotImported { volume: volume.full_name(), reason: reason.to_string(), source: None }
 }
 
 impl NewData<'_> {

@@ -41,7 +41,12 @@ impl Session {
         // Nobody may start or stop it between the question whether it runs and the save.
         let _lock = self.lock_qube(name)?;
         self.gather_states();
-        let saved = self.change_volumes(name, |write, vm| Ok(write.set_volume_option(vm, volume, option, text, self)?));
+        let save =
+            || self.change_volumes(name, |write, vm| Ok(write.set_volume_option(vm, volume, option, text, self)?));
+        let saved = self.save_on_full_disk(name, save, || {
+            let keep = text.parse().ok().filter(|keep| option == VolumeOption::RevisionsToKeep && *keep >= 0);
+            self.release_volume(name, volume, keep)
+        });
         self.forget_gathered();
         saved
     }

@@ -6,7 +6,7 @@
 use std::fs::{self, File, FileTimes, Permissions};
 use std::io;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::libc;
 use nix::unistd::{Gid, chown};
@@ -40,15 +40,19 @@ pub fn remove(path: &Path) -> Result<(), StorageError> {
     if remove_scratch(path)? { sync(directory_of(path)) } else { Ok(()) }
 }
 
-/// Removes those files of one directory that exist.
+/// Removes those files of one directory that exist. One that cannot be removed does not keep the others; its error is
+/// returned.
 pub fn remove_all<P: AsRef<Path>>(paths: &[P]) -> Result<(), StorageError> {
-    let mut removed = None;
-    for path in paths {
-        if remove_scratch(path.as_ref())? {
-            removed = Some(directory_of(path.as_ref()));
+    let (mut removed, mut outcome) = (None, Ok(()));
+    for path in paths.iter().map(AsRef::as_ref) {
+        match remove_scratch(path) {
+            Ok(true) => removed = Some(directory_of(path)),
+            Ok(false) => {}
+            Err(error) if outcome.is_ok() => outcome = Err(error),
+            Err(_the_first_is_told) => {}
         }
     }
-    removed.map_or(Ok(()), sync)
+    removed.map_or(Ok(()), sync).and(outcome)
 }
 
 /// Removes a file, for a start without waiting, or before another step in the same directory that waits; says whether
@@ -61,13 +65,38 @@ pub fn remove_scratch(path: &Path) -> Result<bool, StorageError> {
     }
 }
 
-/// Removes a directory if it is empty; says whether it is gone.
-pub fn remove_directory(path: &Path) -> Result<bool, StorageError> {
+/// What became of a directory that was to go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DirectoryRemoval {
+    /// It is gone, with the link that stood for it if there was one.
+    Gone,
+    /// Something lies in the directory of this path. A link that led there is gone.
+    NotEmpty(PathBuf),
+}
+
+/// Removes an empty directory. Of a symbolic link, removes the link, and the directory that it leads to if that is empty.
+pub fn remove_directory(path: &Path) -> Result<DirectoryRemoval, StorageError> {
+    let failed = |path: &Path| StorageError::io(format!("cannot remove {}", path.display()));
+    let Ok(found) = fs::symlink_metadata(path) else { return remove_real_directory(path) };
+    if !found.is_symlink() {
+        return remove_real_directory(path);
+    }
+    // A link to nowhere, or to something that is no directory, has nothing behind it that is the qube's.
+    let target = fs::canonicalize(path).ok().filter(|target| target.is_dir());
+    fs::remove_file(path).map_err(failed(path))?;
+    sync(directory_of(path))?;
+    target.map_or(Ok(DirectoryRemoval::Gone), |target| remove_real_directory(&target))
+}
+
+/// Removes a directory if it is empty. A link that stands for one stays.
+pub fn remove_real_directory(path: &Path) -> Result<DirectoryRemoval, StorageError> {
     match fs::remove_dir(path) {
-        Ok(()) => sync(directory_of(path)).map(|()| true),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(true),
-        Err(e) if e.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(false),
-        Err(e) => Err(StorageError::io(format!("removing {}", path.display()))(e)),
+        Ok(()) => sync(directory_of(path)).map(|()| DirectoryRemoval::Gone),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(DirectoryRemoval::Gone),
+        Err(e) if matches!(e.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::NotADirectory) => {
+            Ok(DirectoryRemoval::NotEmpty(path.to_path_buf()))
+        }
+        Err(e) => Err(StorageError::io(format!("cannot remove {}", path.display()))(e)),
     }
 }
 
@@ -236,6 +265,11 @@ fn fill(
 
 fn cannot_write(path: &Path) -> impl FnOnce(io::Error) -> StorageError {
     StorageError::io(format!("writing {}", path.display()))
+}
+
+/// Makes changes of names in the directory of a file survive a power loss.
+pub fn sync_directory_of(path: &Path) -> Result<(), StorageError> {
+    sync(directory_of(path))
 }
 
 fn sync(directory: &Path) -> Result<(), StorageError> {

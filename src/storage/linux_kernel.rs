@@ -92,6 +92,10 @@ impl Driver for LinuxKernel {
         Ok(self.modules(volume)?.map_or(Attachment::Nothing, |(image, _)| Attachment::File(image)))
     }
 
+    fn has_run(&self, _volume: &Volume) -> Result<bool, StorageError> {
+        Ok(false)
+    }
+
     fn is_dirty(&self, _volume: &Volume) -> Result<bool, StorageError> {
         Ok(false)
     }

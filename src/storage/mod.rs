@@ -31,7 +31,7 @@ pub use crate::watcher::{CopyWatcher, SharedWatcher, Unwatched, Watched};
 pub use clone_range::can_reflink;
 pub use device_mapper::is_available as has_device_mapper;
 pub use dm_file::DmFile;
-pub use durable::copy_data_told;
+pub use durable::{DirectoryRemoval, copy_data_told, remove_directory};
 pub use holes::{dig_holes, zero_runs};
 pub use linux_kernel::LinuxKernel;
 pub use locks::VolumeLocks;
@@ -42,6 +42,7 @@ pub use reflink::Reflink;
 pub use sparse_copy::{write_sparse, write_sparse_at, write_sparse_told};
 pub use thin_pool::{ThinPool, thin_pool_of};
 pub use vm_storage::{Disk, Started, VmStorage};
+pub use volume_files::names_in;
 
 use crate::fs::file_lock::FileLock;
 use crate::model::VmName;
@@ -186,7 +187,12 @@ pub enum StorageError {
 }
 
 impl StorageError {
-    fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> StorageError {
+    /// Whether there was no room on the disk for what was to be written.
+    pub fn is_disk_full(&self) -> bool {
+        crate::fs::is_disk_full(self)
+    }
+
+    pub(crate) fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> StorageError {
         let what = what.into();
         move |source| StorageError::Io { what, source }
     }
@@ -219,6 +225,8 @@ pub trait Driver: Send + Sync {
     fn attachment(&self, volume: &Volume) -> Result<Attachment, StorageError>;
 
     fn is_dirty(&self, volume: &Volume) -> Result<bool, StorageError>;
+    /// Whether there are images of a run of a volume that is not kept ([`Kind::Snapshot`], [`Kind::Volatile`]).
+    fn has_run(&self, volume: &Volume) -> Result<bool, StorageError>;
     fn is_outdated(&self, volume: &Volume) -> Result<bool, StorageError>;
     fn revisions(&self, volume: &Volume) -> Result<Vec<Revision>, StorageError>;
     fn revert(&self, volume: &Volume, revision: Option<&str>) -> Result<(), StorageError>;
@@ -257,6 +265,19 @@ pub trait Driver: Send + Sync {
     fn file(&self, volume: &Volume) -> Result<Option<PathBuf>, StorageError>;
     /// Takes what somebody else put into [`Driver::file`] (a package) as the volume's committed data.
     fn adopt(&self, volume: &Volume) -> Result<(), StorageError>;
+
+    /// Removes what only saves time at the next start, or what no start would use: a full disk needs the room.
+    fn remove_spare(&self, _volume: &Volume) -> Result<(), StorageError> {
+        Ok(())
+    }
+    /// Removes all but the newest `keep` revisions at once, where a full disk gets room by it.
+    fn prune_revisions(&self, _volume: &Volume, _keep: usize) -> Result<(), StorageError> {
+        Ok(())
+    }
+    /// The directory that goes with the qube's last volume; none where volumes are in no directory of the qube's own.
+    fn own_directory(&self, _volume: &Volume) -> Option<PathBuf> {
+        None
+    }
 
     fn size(&self, volume: &Volume) -> Result<u64, StorageError>;
     fn usage(&self, volume: &Volume) -> Result<u64, StorageError>;

@@ -78,6 +78,16 @@ pub fn make_directories(directory: &Path, wanted: &Path, group: Option<Gid>) -> 
     Ok(())
 }
 
+/// Removes the directory of a volume's files if it is empty, but neither the pool's nor those in which its qubes have theirs.
+pub fn remove_directory_of(pool: &Path, directory: &Path) -> Result<(), StorageError> {
+    if is_qubes_own(pool, directory) { durable::remove_real_directory(directory).map(drop) } else { Ok(()) }
+}
+
+/// Whether a directory in a pool is one qube's: `appvms/NAME`.
+pub fn is_qubes_own(pool: &Path, directory: &Path) -> bool {
+    directory.strip_prefix(pool).is_ok_and(|inside| inside.components().count() >= 2)
+}
+
 /// Size and use in bytes of the file system that holds a pool.
 pub fn room_in(directory: &Path) -> Result<(u64, u64), StorageError> {
     let asked = statvfs(directory).map_err(io::Error::from);

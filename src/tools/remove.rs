@@ -5,7 +5,7 @@ use super::failure::{Failure, quoted};
 use super::invocation::Invocation;
 use super::output::{ask, say};
 use super::qubes_given;
-use crate::lifecycle::remove::Removal;
+use crate::lifecycle::remove::{Removal, Removed};
 use crate::lifecycle::{LifecycleError, Session};
 use crate::model::{RemovalError, Use, VmName};
 
@@ -30,8 +30,11 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
         return Ok(1);
     }
     let removal = if call.has("just-db") { Removal::EntryAlone } else { Removal::ByHand };
-    remove_all(&session, names, removal)?;
-    Ok(0)
+    // A warning has named what is left.
+    Ok(match remove_all(&session, names, removal)? {
+        Removed::Completely => 0,
+        Removed::WithLeftovers => 1,
+    })
 }
 
 /// Whether there is nothing to ask. R3 never asked, and the scripts of its packages have nobody to answer: they say
@@ -41,27 +44,35 @@ fn is_settled(call: &Invocation) -> bool {
     call.has("force") || call.has("just-db") || by_script
 }
 
-/// Removes qubes in the order given, but one that only others of them use after those. Stops at the first that cannot
-/// be removed.
-fn remove_all(session: &Session, mut names: Vec<VmName>, removal: Removal) -> Result<(), Failure> {
+/// Removes qubes in the order given, but one that only others of them use after those. Stops at the first that may not be
+/// removed; files that cannot be deleted keep no other from it.
+fn remove_all(session: &Session, mut names: Vec<VmName>, removal: Removal) -> Result<Removed, Failure> {
+    let mut outcome = Removed::Completely;
+    let mut note = |removed| {
+        if removed == Removed::WithLeftovers {
+            outcome = removed;
+        }
+    };
     while !names.is_empty() {
         let mut later = Vec::new();
         for name in &names {
             match session.remove_as(name, removal) {
-                Ok(()) => {}
+                Ok(removed) => note(removed),
                 Err(LifecycleError::Removal(RemovalError::InUse { uses, .. })) if only_by(&uses, &names) => {
                     later.push(name.clone());
                 }
+                // Another of them may make room.
+                Err(error) if error.is_disk_full() && names.len() > 1 => later.push(name.clone()),
                 Err(error) => return Err(refused(name, error)),
             }
         }
         if let Some(name) = later.first().filter(|_| later.len() == names.len()) {
-            // They use each other.
+            // They use each other, or none of them made room.
             return session.remove_as(name, removal).map_err(|error| refused(name, error));
         }
         names = later;
     }
-    Ok(())
+    Ok(outcome)
 }
 
 fn only_by(uses: &[Use], names: &[VmName]) -> bool {

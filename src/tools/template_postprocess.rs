@@ -73,6 +73,7 @@ fn post_install(call: &mut Invocation, session: &Session, name: &str) -> Result<
 
 fn pre_remove(session: &Session, name: &str) -> Result<u8, Failure> {
     let known = session.read()?.name(name).cloned().ok_or_else(|| Failure::no_such_domain(name))?;
-    session.remove_as(&known, Removal::ByPackage).map_err(|error| refused(&known, error))?;
+    // Files that are left were told; they are no reason to keep a package whose template is gone.
+    let _told = session.remove_as(&known, Removal::ByPackage).map_err(|error| refused(&known, error))?;
     Ok(0)
 }

@@ -13,6 +13,7 @@ mod qvm_volume;
 mod qvm_volume_import;
 #[path = "../support/ran.rs"]
 mod ran;
+mod removal;
 mod running;
 #[path = "../support/skip.rs"]
 mod skip;

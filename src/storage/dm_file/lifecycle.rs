@@ -5,7 +5,7 @@ use super::files::Files;
 use super::{DmFile, cow};
 use crate::storage::durable;
 use crate::storage::in_use::{open_in_layers, refuse_if_open};
-use crate::storage::volume_files::{exists, look, make_directories, source_vid};
+use crate::storage::volume_files::{exists, look, make_directories, remove_directory_of, source_vid};
 use crate::storage::{Kind, StorageError, Volume, device_mapper};
 
 impl DmFile {
@@ -28,7 +28,7 @@ impl DmFile {
         let files = self.files(&volume.vid)?;
         let _alone = self.lock(volume)?;
         self.remove_files(volume, &files)?;
-        durable::remove_directory(files.directory()).map(drop)
+        remove_directory_of(&self.directory, files.directory())
     }
 
     pub(super) fn start_volume(&self, volume: &Volume) -> Result<(), StorageError> {

@@ -133,6 +133,15 @@ impl Driver for DmFile {
         cow::has_data(&self.files(&volume.vid)?.cow())
     }
 
+    fn has_run(&self, volume: &Volume) -> Result<bool, StorageError> {
+        let files = self.files(&volume.vid)?;
+        match volume.kind {
+            Kind::Volatile => exists(&files.image()),
+            Kind::Snapshot if volume.rw => exists(&files.cow()),
+            Kind::Snapshot | Kind::Origin => Ok(false),
+        }
+    }
+
     /// By the names of devices, as R3 found it out (`spec/r3-start.md` §6); upstream's R4 never tells.
     fn is_outdated(&self, volume: &Volume) -> Result<bool, StorageError> {
         if volume.kind != Kind::Snapshot || !volume.rw {
@@ -178,6 +187,11 @@ impl Driver for DmFile {
 
     fn adopt(&self, volume: &Volume) -> Result<(), StorageError> {
         self.adopt_image(volume)
+    }
+
+    fn own_directory(&self, volume: &Volume) -> Option<PathBuf> {
+        let directory = self.files(&volume.vid).ok()?.directory().to_path_buf();
+        volume_files::is_qubes_own(&self.directory, &directory).then_some(directory)
     }
 
     fn size(&self, volume: &Volume) -> Result<u64, StorageError> {

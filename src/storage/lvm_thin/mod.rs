@@ -197,6 +197,15 @@ impl Driver for LvmThin {
         Ok(self.known()?.get(&self.names(&volume.vid)?.snap()).is_some())
     }
 
+    fn has_run(&self, volume: &Volume) -> Result<bool, StorageError> {
+        let (report, names) = (self.known()?, self.names(&volume.vid)?);
+        let run = match volume.kind {
+            Kind::Volatile => names.own.clone(),
+            Kind::Snapshot | Kind::Origin => names.snap(),
+        };
+        Ok(report.get(&run).is_some())
+    }
+
     fn is_outdated(&self, volume: &Volume) -> Result<bool, StorageError> {
         if volume.kind != Kind::Snapshot {
             return Ok(false);

@@ -8,7 +8,7 @@ use super::Reflink;
 use super::images::Images;
 use crate::storage::durable::{self, Audience, Copy};
 use crate::storage::in_use::refuse_if_open;
-use crate::storage::volume_files::{exists, look, make_directories, source_vid};
+use crate::storage::volume_files::{exists, look, make_directories, remove_directory_of, source_vid};
 use crate::storage::{Kind, StorageError, Volume};
 
 impl Reflink {
@@ -31,7 +31,7 @@ impl Reflink {
         let _alone = self.lock(volume)?;
         refuse_if_open(volume, &images.dirty())?;
         self.remove_files(&images)?;
-        durable::remove_directory(images.directory()).map(drop)
+        remove_directory_of(&self.directory, images.directory())
     }
 
     pub(super) fn start_volume(&self, volume: &Volume) -> Result<(), StorageError> {

@@ -18,8 +18,10 @@ use nix::unistd::Gid;
 
 use self::images::Images;
 pub(super) use self::images::{is_tail, volume_of};
+use self::revisions::prune_to;
 use super::clone_range::try_reflink;
 use super::durable::{self, Audience, Copy};
+use super::in_use::refuse_if_open;
 use super::volume_files::{self, exists, look, source_vid};
 use super::{Attachment, Committed, Driver, Fill, Kind, Revision, SharedWatcher, StorageError, Volume, VolumeLocks};
 use crate::fs::file_lock::FileLock;
@@ -139,6 +141,13 @@ impl Driver for Reflink {
         Ok(volume.kind == Kind::Origin && exists(&self.images(&volume.vid)?.dirty())?)
     }
 
+    fn has_run(&self, volume: &Volume) -> Result<bool, StorageError> {
+        let images = self.images(&volume.vid)?;
+        // A snapshot that a crash cut off may have the second name of its source alone.
+        let has_second_name = volume.kind == Kind::Snapshot && exists(&images.clean())?;
+        Ok(has_second_name || exists(&images.dirty())?)
+    }
+
     fn is_outdated(&self, volume: &Volume) -> Result<bool, StorageError> {
         if volume.kind != Kind::Snapshot {
             return Ok(false);
@@ -185,6 +194,29 @@ impl Driver for Reflink {
 
     fn adopt(&self, volume: &Volume) -> Result<(), StorageError> {
         self.adopt_image(volume)
+    }
+
+    fn remove_spare(&self, volume: &Volume) -> Result<(), StorageError> {
+        let images = self.images(&volume.vid)?;
+        let _alone = self.lock(volume)?;
+        durable::remove(&images.precache())?;
+        if volume.kind == Kind::Origin {
+            return Ok(());
+        }
+        refuse_if_open(volume, &images.dirty())?;
+        durable::remove_all(&[images.dirty(), images.clean()])
+    }
+
+    fn prune_revisions(&self, volume: &Volume, keep: usize) -> Result<(), StorageError> {
+        let images = self.images(&volume.vid)?;
+        let _alone = self.lock(volume)?;
+        prune_to(&images, keep)?;
+        durable::sync_directory_of(&images.clean())
+    }
+
+    fn own_directory(&self, volume: &Volume) -> Option<PathBuf> {
+        let directory = self.images(&volume.vid).ok()?.directory().to_path_buf();
+        volume_files::is_qubes_own(&self.directory, &directory).then_some(directory)
     }
 
     fn size(&self, volume: &Volume) -> Result<u64, StorageError> {

@@ -15,17 +15,17 @@ impl Reflink {
             return Ok(());
         }
         let time = clean.modified().map_err(StorageError::io(format!("looking at {}", images.clean().display())))?;
-        self.copy(volume, &images.clean(), &images.next_revision(time)?, Copy::SameTime)
+        let (clean, revision) = (images.clean(), images.next_revision(time)?);
+        match self.copy(volume, &clean, &revision, Copy::SameTime) {
+            // The clean image is replaced next, never written to, so a second name of it is as good, and takes no room.
+            Err(error) if error.is_disk_full() => durable::hard_link_scratch(&clean, &revision).map_err(|_| error),
+            copied => copied,
+        }
     }
 
     /// Removes all but the newest revisions; the commit that follows in the same directory waits for the disk.
     pub(super) fn prune(&self, volume: &Volume, images: &Images) -> Result<(), StorageError> {
-        let keep = usize::try_from(volume.revisions_to_keep).unwrap_or(0);
-        let revisions = images.revisions()?;
-        for revision in &revisions[..revisions.len().saturating_sub(keep)] {
-            durable::remove_scratch(&revision.path)?;
-        }
-        Ok(())
+        prune_to(images, usize::try_from(volume.revisions_to_keep).unwrap_or(0))
     }
 
     pub(super) fn revert_volume(&self, volume: &Volume, wanted: Option<&str>) -> Result<(), StorageError> {
@@ -49,6 +49,15 @@ impl Reflink {
         self.precache(volume, &images);
         Ok(())
     }
+}
+
+/// Removes all but the newest `keep` revisions.
+pub(super) fn prune_to(images: &Images, keep: usize) -> Result<(), StorageError> {
+    let revisions = images.revisions()?;
+    for revision in &revisions[..revisions.len().saturating_sub(keep)] {
+        durable::remove_scratch(&revision.path)?;
+    }
+    Ok(())
 }
 
 /// The wanted revision, else the newest.

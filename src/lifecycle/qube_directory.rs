@@ -1,0 +1,55 @@
+//! What lies beside a qube's images in its directory, and how that directory goes: only files that Qubes makes are
+//! deleted, and only directories that are empty then.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use crate::fs::stale_files::target_of;
+use crate::storage::{DirectoryRemoval, StorageError, names_in, remove_directory};
+
+/// The files beside the images that describe a qube.
+pub(super) const FILES: [&str; 2] = ["firewall.xml", "notes.txt"];
+
+/// How many names of files a warning has room for.
+const NAMED: usize = 5;
+
+/// Removes the files that describe a qube, with what killed writers of them left.
+///
+/// # Errors
+/// The first one that cannot be removed, or that the directory cannot be read.
+pub(super) fn remove_files(directory: &Path) -> Result<(), StorageError> {
+    let known = |name: &str| FILES.contains(&target_of(name).unwrap_or(name));
+    let names = names_in(directory)?;
+    let mut outcome = Ok(());
+    for name in names.iter().filter(|name| known(name)) {
+        let file = directory.join(name);
+        match fs::remove_file(&file) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound && outcome.is_ok() => {
+                outcome = Err(StorageError::io(format!("cannot remove {}", file.display()))(error));
+            }
+            _ => {}
+        }
+    }
+    outcome
+}
+
+/// Removes a qube's directory, or the link that stands for it. Returns in words what keeps it there, if anything does.
+///
+/// # Errors
+/// It is empty, or a link, and cannot be removed.
+pub(super) fn remove(directory: &Path) -> Result<Option<String>, StorageError> {
+    match remove_directory(directory)? {
+        DirectoryRemoval::Gone => Ok(None),
+        DirectoryRemoval::NotEmpty(kept) => {
+            let names = names_in(&kept)?;
+            let shown: Vec<String> = names.iter().take(NAMED).map(|name| name.escape_debug().to_string()).collect();
+            let more = match names.len().saturating_sub(NAMED) {
+                0 => String::new(),
+                count => format!(" and {count} more"),
+            };
+            let reason = "which Qubes did not make, or another volume means";
+            Ok(Some(format!("{} stays, with {}{more}, {reason}", kept.display(), shown.join(", "))))
+        }
+    }
+}

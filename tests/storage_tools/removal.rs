@@ -1,0 +1,219 @@
+//! qvm-remove deletes what Qubes made and nothing else, whatever stands for a qube's directory, and also on a full disk.
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+
+use crate::system::{MIB, System, random_bytes};
+
+/// Moves a directory of the pool to another place below the root and leaves a link, as R2 and R3 had users do it.
+fn move_away(system: &System, directory: &str) -> PathBuf {
+    let drive = system.path("/drive");
+    fs::create_dir_all(&drive).unwrap();
+    let moved = drive.join(directory.rsplit('/').next().unwrap());
+    fs::rename(system.image(directory), &moved).unwrap();
+    let inside = format!("/drive/{}", moved.file_name().unwrap().to_str().unwrap());
+    // What is relative means the same in the system and for whoever looks from outside.
+    symlink(format!("../../../..{inside}"), system.image(directory)).unwrap();
+    moved
+}
+
+fn is_there(system: &System, directory: &str) -> bool {
+    fs::symlink_metadata(system.image(directory)).is_ok()
+}
+
+fn edit_store(system: &System, from: &str, to: &str) {
+    let store = system.store();
+    assert!(store.contains(from), "{from}: {store}");
+    fs::write(system.image("qubes.xml"), store.replace(from, to)).unwrap();
+}
+
+#[test]
+fn link_that_stands_for_a_directory_goes_and_takes_the_directory_along() {
+    let system = System::new();
+    system.ok("qvm-create -l red two");
+    system.ok("qvm-create -C TemplateVM -l black other");
+    let moved = ["appvms/work", "vm-templates/other"].map(|directory| move_away(&system, directory));
+    assert!(moved[0].join("private.img").exists());
+    system.ok("qvm-remove -f work two other");
+    for directory in ["appvms/work", "appvms/two", "vm-templates/other"] {
+        assert!(!is_there(&system, directory), "{directory}");
+    }
+    assert!(moved.iter().all(|directory| !directory.exists()));
+
+    // A link that leads nowhere (the drive is not there) goes, too, and is in nobody's way afterwards.
+    system.ok("qvm-create -l red two");
+    fs::remove_dir_all(move_away(&system, "appvms/two")).unwrap();
+    system.ok("qvm-remove -f two");
+    assert!(!is_there(&system, "appvms/two"));
+    system.ok("qvm-create -l red two");
+    assert!(system.image("appvms/two/private.img").is_file());
+}
+
+#[test]
+fn what_qubes_did_not_make_stays_and_is_named_in_one_warning() {
+    let system = System::new();
+    system.ok("qvm-create -l red two");
+    fs::write(system.image("appvms/work/thesis.odt"), "mine").unwrap();
+    fs::write(system.image("appvms/work/firewall.xml"), "<x/>").unwrap();
+    fs::write(system.image("appvms/work/firewall.xml~aB3dE6gH.new"), "<x").unwrap();
+    fs::write(system.image("appvms/work/firewall.xml~"), "an editor's").unwrap();
+    fs::create_dir(system.image("appvms/work/photos")).unwrap();
+    let ran = system.run("qvm-remove -f work two");
+    assert_eq!((ran.code, ran.stderr.lines().count()), (0, 1), "{ran:?}");
+    for named in ["work: ", "appvms/work stays", "thesis.odt", "photos", "firewall.xml~,"] {
+        assert!(ran.stderr.contains(named), "{named}: {ran:?}");
+    }
+    assert_eq!(system.names("appvms/work"), ["firewall.xml~", "photos", "thesis.odt"]);
+    assert!(!is_there(&system, "appvms/two"));
+
+    // A link is no reason to lose what lies behind it, and none to keep the link.
+    system.ok("qvm-create -l red two");
+    let moved = move_away(&system, "appvms/two");
+    fs::write(moved.join("thesis.odt"), "mine").unwrap();
+    let ran = system.run("qvm-remove -f two");
+    assert_eq!((ran.code, ran.stderr.lines().count()), (0, 1), "{ran:?}");
+    assert!(ran.stderr.contains("/drive/two stays, with thesis.odt"), "{ran:?}");
+    assert!(!is_there(&system, "appvms/two") && moved.join("thesis.odt").exists());
+}
+
+#[test]
+fn images_of_others_in_the_directory_stay() {
+    let system = System::new();
+    system.ok("qvm-create -l red vault");
+    // One whose image was moved there by hand, and a pool that lies there.
+    fs::rename(system.image("appvms/vault/private.img"), system.image("appvms/work/b.img")).unwrap();
+    edit_store(&system, "vid=\"appvms/vault/private\"", "vid=\"appvms/work/b\"");
+    let inner = system.image("appvms/work/pool");
+    for directory in ["appvms/inner", "vm-templates"] {
+        fs::create_dir_all(inner.join(directory)).unwrap();
+    }
+    fs::write(inner.join("appvms/inner/private.img"), "data").unwrap();
+    let ran = system.run("qvm-remove -f work");
+    assert_eq!((ran.code, ran.stderr.lines().count()), (0, 1), "{ran:?}");
+    assert!(ran.stderr.contains("with b.img, pool"), "{ran:?}");
+    assert!(system.image("appvms/work/b.img").exists());
+    assert!(inner.join("appvms/inner/private.img").exists());
+    assert!(!system.image("appvms/work/private.img").exists());
+}
+
+#[test]
+fn file_that_cannot_be_deleted_is_named_once_the_qube_is_gone_and_keeps_no_other() {
+    let system = System::new();
+    system.ok("qvm-create -l red two");
+    // Nobody, not root either, unlinks a directory.
+    let stuck = system.image("appvms/work/private.img.1@2026-01-01T00:00:00Z");
+    fs::create_dir(&stuck).unwrap();
+    let ran = system.run("qvm-remove -f work two");
+    assert_eq!((ran.code, ran.stdout.as_str()), (1, ""), "{ran:?}");
+    assert_eq!(ran.stderr.lines().count(), 1, "{ran:?}");
+    assert!(ran.stderr.contains("work is removed, but not all of it could be deleted"), "{ran:?}");
+    assert!(ran.stderr.contains("private.img.1@2026-01-01T00:00:00Z"), "{ran:?}");
+    assert!(stuck.exists() && !system.image("appvms/work/private.img").exists(), "the rest is deleted");
+    assert_eq!(system.ok("qvm-ls --raw-list"), "dom0\ntpl\n");
+}
+
+/// Fills the file system to the last block.
+fn fill(system: &System, name: &str) {
+    let mut file = File::create(system.path("/").join(name)).unwrap();
+    for piece in [MIB as usize, 4096] {
+        let zeros = vec![1; piece];
+        while file.write_all(&zeros).and_then(|()| file.sync_data()).is_ok() {}
+    }
+    for number in 0..1000 {
+        if fs::write(system.path("/").join(format!("{name}.{number}")), "small").is_err() {
+            break;
+        }
+    }
+}
+
+#[test]
+fn full_disk_is_no_reason_to_keep_a_qube_or_its_revisions() {
+    for (kind, system) in System::everywhere() {
+        for qube in ["two", "three", "work"] {
+            if qube != "work" {
+                system.ok(&format!("qvm-create -l red {qube}"));
+            }
+            for seed in 1..3 {
+                let data = system.file("data", &random_bytes(6 * MIB, seed));
+                system.ok(&format!("qvm-volume import {qube}:private {}", data.display()));
+                fs::remove_file(data).unwrap();
+            }
+        }
+        fill(&system, "filler");
+        let before = system.store();
+        let refused = system.run("qvm-prefs work label blue");
+        assert!(refused.code == 1 && refused.stderr.contains("No space left"), "{kind:?}: {refused:?}");
+        assert_eq!(system.store(), before);
+
+        system.ok("qvm-volume config work:private revisions_to_keep 0");
+        assert_eq!(system.stored("work", "private", "revisions_to_keep").as_deref(), Some("0"), "{kind:?}");
+        fill(&system, "again");
+        system.ok("qvm-volume clear -f two:private");
+        assert!(system.bytes("appvms/two/private.img").iter().all(|byte| *byte == 0), "{kind:?}");
+        fill(&system, "once-more");
+        system.ok("qvm-remove -f three");
+        fill(&system, "at-last");
+        system.ok("qvm-remove -f two work");
+        assert_eq!(system.names("appvms"), [""; 0], "{kind:?}");
+        assert_eq!(fs::read_dir(system.path("/run/qubes/vm")).into_iter().flatten().count(), 0, "{kind:?}: no record");
+    }
+}
+
+/// What a removal leaves that was killed after it had deleted the images on a full disk: a record that says so.
+fn cut_off(system: &System, qube: &str) {
+    fs::remove_file(system.image(&format!("appvms/{qube}/private.img"))).unwrap();
+    fs::create_dir_all(system.path("/run/qubes/vm")).unwrap();
+    let nil = "00000000-0000-0000-0000-000000000000";
+    let record = format!(
+        r#"{{"start_id":"{nil}","domain":"{nil}","uri":"qemu:///system","user":0,"phase":"removing",
+            "volumes":[{{"pool":"varlibqubes","vid":"appvms/{qube}/private"}}]}}"#
+    );
+    fs::write(system.path("/run/qubes/vm").join(qube), record).unwrap();
+}
+
+#[test]
+fn removal_that_was_cut_off_on_a_full_disk_is_finished_by_whoever_comes_next() {
+    for next in ["qubes-recover", "qvm-remove -f work", "qvm-volume clear -f work:private"] {
+        let system = System::new();
+        cut_off(&system, "work");
+        let ran = system.run(next);
+        assert!(ran.code == 0 || next.contains("clear"), "{next}: {ran:?}");
+        assert_eq!(system.ok("qvm-ls --raw-list"), "dom0\ntpl\n", "{next}");
+        assert!(!is_there(&system, "appvms/work") && !system.path("/run/qubes/vm/work").exists(), "{next}");
+    }
+    // Somebody refers to it by now: it stays, without its images, and somebody hears of it.
+    let system = System::new();
+    system.ok("qvm-prefs work provides_network True");
+    system.ok("qvm-create -l red --prop netvm=work client");
+    cut_off(&system, "work");
+    let ran = system.run("qubes-recover");
+    assert!(ran.code == 0 && ran.stderr.contains("work: its removal was cut off"), "{ran:?}");
+    assert!(system.ok("qvm-ls --raw-list").contains("work") && !system.path("/run/qubes/vm/work").exists());
+}
+
+#[test]
+fn recovery_drops_what_dead_runs_wrote_to_volumes_that_are_not_kept() {
+    let system = System::new();
+    system.ok("qvm-prefs work template_for_dispvms True");
+    system.ok("qvm-create -C DispVM -t work -l red named");
+    system.ok("qvm-create -l red other");
+    fs::create_dir_all(system.image("appvms/named")).unwrap();
+    for at_boot in ["", " --at-boot"] {
+        let dead = ["named/root", "named/private", "named/volatile", "work/root", "work/volatile", "other/volatile"];
+        for volume in dead {
+            fs::write(system.image(&format!("appvms/{volume}-dirty.img")), "secret").unwrap();
+        }
+        // Of a start that was cut off: the second name of the template's image alone.
+        fs::hard_link(system.image("vm-templates/tpl/root.img"), system.image("appvms/other/root.img")).unwrap();
+        let ran = system.run(&format!("qubes-recover{at_boot}"));
+        assert_eq!((ran.code, ran.stderr.lines().count()), (0, 3), "{ran:?}");
+        for volume in dead {
+            assert!(!system.image(&format!("appvms/{volume}-dirty.img")).exists(), "{at_boot}: {volume}");
+        }
+        assert!(!system.image("appvms/other/root.img").exists());
+    }
+    assert!(system.image("vm-templates/tpl/root.img").exists());
+    assert_eq!(system.ok("qvm-ls --raw-list"), "dom0\nnamed\nother\ntpl\nwork\n");
+}
