@@ -2,8 +2,12 @@
 _qubes() {
     local IFS=$'\n'
     COMPREPLY=($(qubes-complete bash "$COMP_CWORD" "${COMP_WORDS[@]}" 2>/dev/null))
+    # 3: the name of a file fits here.
+    if [[ $? -eq 3 ]]; then
+        compopt -o bashdefault -o default
+    fi
     if [[ ${#COMPREPLY[@]} -eq 1 && ${COMPREPLY[0]} == *[=,] ]]; then
         compopt -o nospace
     fi
 }
-complete -o bashdefault -o default -F _qubes qubes-create qubes-db qubes-domain-xml qubes-prefs qubes-recover qubes-set-updates qvm-add-appvm qvm-add-template qvm-check qvm-clone qvm-create qvm-create-default-dvm qvm-features qvm-grow-private qvm-grow-root qvm-init-storage qvm-kill qvm-ls qvm-notes qvm-pause qvm-pool qvm-prefs qvm-remove qvm-revert-template-changes qvm-service qvm-shutdown qvm-start qvm-tags qvm-template-commit qvm-template-postprocess qvm-trim-template qvm-unpause qvm-volume qubes
+complete -F _qubes qubes-create qubes-db qubes-domain-xml qubes-prefs qubes-recover qubes-set-updates qvm-add-appvm qvm-add-template qvm-check qvm-clone qvm-create qvm-create-default-dvm qvm-features qvm-grow-private qvm-grow-root qvm-init-storage qvm-kill qvm-ls qvm-notes qvm-pause qvm-pool qvm-prefs qvm-remove qvm-revert-template-changes qvm-service qvm-shutdown qvm-start qvm-tags qvm-template-commit qvm-template-postprocess qvm-trim-template qvm-unpause qvm-volume qubes

@@ -3,9 +3,12 @@ function __qubes_complete
     set -l words (commandline --current-process --tokenize --cut-at-cursor)
     set -l current (commandline --current-token --cut-at-cursor)
     set -l candidates (qubes-complete fish (count $words) $words $current 2>/dev/null)
+    set -l fits $status
     if test (count $candidates) -gt 0
         printf '%s\n' $candidates
-    else
+    end
+    # 3: the name of a file fits here.
+    if test $fits -eq 3
         __fish_complete_path $current
     end
 end

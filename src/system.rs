@@ -13,6 +13,9 @@ use nix::unistd::{Gid, Group, geteuid};
 use serde::Deserialize;
 use uuid::Uuid;
 
+use crate::fs::replace::directory_of;
+use crate::fs::run_directory::{self, RunDirectory};
+use crate::fs::{refuse_foreign_link, rooted};
 use crate::model::Release;
 use crate::watcher::{CopyWatcher, SharedWatcher};
 
@@ -40,7 +43,7 @@ pub struct Options {
 /// Why the place to work on cannot be told.
 #[derive(Debug, thiserror::Error)]
 pub enum SystemError {
-    #[error("root directory {path}: {}", crate::fs::errno_text(source))]
+    #[error("cannot use {path}: {}", crate::fs::errno_text(source))]
     Root { path: PathBuf, source: io::Error },
     #[error("{path}: {reason}")]
     Configuration { path: PathBuf, reason: String },
@@ -86,7 +89,9 @@ struct StorageSection {
 pub struct System {
     root: Option<PathBuf>,
     store: PathBuf,
-    run: PathBuf,
+    /// The store lies where a system of its own has it, below the root if there is one.
+    is_own_store: bool,
+    run: RunDirectory,
     foreign: bool,
     offline: bool,
     no_wait: bool,
@@ -109,6 +114,13 @@ pub struct System {
 /// Where a store of our own making is, below the root.
 const STORE: &str = "/var/lib/qubes/qubes.xml";
 
+/// Where root keeps locks and records of other people's stores. Not below /run/qubes, where members of
+/// group qubes may make directories.
+const ROOTS_STORES: &str = "/run/qubes-stores";
+
+/// Where root has consoles logged whose RUN lies below a directory of somebody else.
+const ROOTS_CONSOLES: &str = "/run/qubes-consoles";
+
 impl System {
     /// Looks at the environment (`QUBES_ROOT`, `QUBES_XML_PATH`, `QUBES_OFFLINE`, `QUBES_LIBVIRT_URI`,
     /// `DEFAULT_LVM_POOL`, `QUBES_NEARLY_FULL`) and core.toml.
@@ -116,12 +128,27 @@ impl System {
         let root = options.root.or_else(|| path_from("QUBES_ROOT"));
         let root = root.map(|path| fs::canonicalize(&path).map_err(|source| SystemError::Root { path, source }));
         let root = root.transpose()?;
-        let configuration = configuration(&below(root.as_deref(), "/etc/qubes/core.toml"))?;
+        let built_in = |path| resolved_below(root.as_deref(), path);
+        let configuration = configuration(&built_in("/etc/qubes/core.toml")?)?;
+        let own_store = built_in(STORE)?;
         let given = options.qubesxml.or_else(|| path_from("QUBES_XML_PATH"));
-        let store = resolved(given.unwrap_or_else(|| below(root.as_deref(), STORE)));
+        let store = match given {
+            Some(given) => given_store(root.as_deref(), given)?,
+            None if root.is_some() => own_store.clone(),
+            None => {
+                let failed = |source| SystemError::Root { path: own_store.clone(), source };
+                refuse_foreign_link(&own_store).map_err(failed)?;
+                resolved(own_store.clone())
+            }
+        };
         let foreign = root.is_some() || store != Path::new(STORE);
-        let run = run_directory(root.as_deref(), &store, foreign);
+        let run = match &root {
+            Some(root) if store.starts_with(root) => RunDirectory::shared(built_in("/run/qubes")?),
+            _ if !foreign => RunDirectory::shared("/run/qubes".into()),
+            _ => private_directory(&fingerprint(&store)[..16]),
+        };
         Ok(System {
+            is_own_store: store == own_store,
             store,
             run,
             foreign,
@@ -164,9 +191,16 @@ impl System {
         }
     }
 
-    /// A built-in path, below the root where there is one.
-    pub fn below_root(&self, built_in: impl AsRef<Path>) -> PathBuf {
-        below(self.root.as_deref(), built_in)
+    /// Returns where a path of the system lies: without a root the path itself; with one the path
+    /// below it, resolved as `chroot` would: no link and no `..` leads out of the root.
+    pub fn below_root(&self, path: impl AsRef<Path>) -> PathBuf {
+        below(self.root.as_deref(), path.as_ref(), rooted::resolve)
+    }
+
+    /// As [`System::below_root`], but a link that the path itself names is not followed: for who
+    /// reads, makes or removes that link.
+    pub fn link_below_root(&self, path: impl AsRef<Path>) -> PathBuf {
+        below(self.root.as_deref(), path.as_ref(), rooted::resolve_parent)
     }
 
     pub fn root(&self) -> Option<&Path> {
@@ -194,8 +228,22 @@ impl System {
     }
 
     /// Locks, records and logs of running qubes.
-    pub fn run_dir(&self) -> &Path {
+    pub fn run_dir(&self) -> &RunDirectory {
         &self.run
+    }
+
+    /// Where the consoles of guests are logged. Whatever we check, libvirt's log daemon opens a log by
+    /// its path, as root where we are root: so it lies where nobody else can put a link.
+    pub fn console_dir(&self) -> RunDirectory {
+        let run = self.run.path();
+        let beside = run.with_file_name("qubes-consoles");
+        match run.parent().is_some_and(run_directory::is_safe_for_user) {
+            true => RunDirectory::private(beside, Path::new("")).readable_by_group(),
+            false if self.is_superuser() => {
+                RunDirectory::private(ROOTS_CONSOLES.into(), Path::new(&fingerprint(&self.store)[..16]))
+            }
+            false => private_directory(&format!("{}/console", &fingerprint(&self.store)[..16])),
+        }
     }
 
     /// What is remembered between runs and may be lost.
@@ -205,7 +253,7 @@ impl System {
 
     /// The socket on which a live qubesd would answer: only the system's own store can have one.
     pub fn qubesd_socket(&self) -> Option<PathBuf> {
-        (self.store == self.below_root(STORE)).then(|| self.below_root("/run/qubesd.sock"))
+        self.is_own_store.then(|| self.below_root("/run/qubesd.sock"))
     }
 
     /// Whether the store is not the machine's own: then domain names carry [`System::domain_suffix`].
@@ -326,7 +374,7 @@ impl System {
     pub fn qubes_group(&self) -> Option<Gid> {
         // Where there is no such group, looking it up takes longer than reading the store.
         let look_up = || Group::from_name("qubes").ok().flatten().map(|g| g.gid);
-        *self.group.get_or_init(|| (self.store == self.below_root(STORE)).then(look_up).flatten())
+        *self.group.get_or_init(|| self.is_own_store.then(look_up).flatten())
     }
 }
 
@@ -358,12 +406,38 @@ fn path_from(variable: &str) -> Option<PathBuf> {
     env::var_os(variable).filter(|v| !v.is_empty()).map(PathBuf::from)
 }
 
-fn below(root: Option<&Path>, built_in: impl AsRef<Path>) -> PathBuf {
-    let built_in = built_in.as_ref();
-    match root {
-        Some(root) => root.join(built_in.strip_prefix("/").unwrap_or(built_in)),
-        None => built_in.to_path_buf(),
-    }
+fn below(root: Option<&Path>, path: &Path, resolve: impl Fn(&Path, &Path) -> io::Result<PathBuf>) -> PathBuf {
+    let Some(root) = root else { return path.to_path_buf() };
+    // A loop of links leads nowhere in the root. On the machine the same links may lead somewhere,
+    // so they are not handed on.
+    let nowhere = |_loop| root.join("too many symbolic links").join(path.strip_prefix("/").unwrap_or(path));
+    resolve(root, path).unwrap_or_else(nowhere)
+}
+
+fn resolved_below(root: Option<&Path>, path: &str) -> Result<PathBuf, SystemError> {
+    let Some(root) = root else { return Ok(PathBuf::from(path)) };
+    let failed = |source| SystemError::Root { path: root.join(path.trim_start_matches('/')), source };
+    rooted::resolve(root, path.as_ref()).map_err(failed)
+}
+
+/// The store that the command line or the environment names. One below the root is a file of that
+/// system: its links are resolved there.
+fn given_store(root: Option<&Path>, given: PathBuf) -> Result<PathBuf, SystemError> {
+    let Some(root) = root else { return Ok(resolved(given)) };
+    let absolute = std::path::absolute(&given).unwrap_or_else(|_| given.clone());
+    let in_root = absolute.ancestors().find(|above| fs::canonicalize(above).is_ok_and(|real| real == root));
+    let Some(below) = in_root.and_then(|above| absolute.strip_prefix(above).ok().map(Path::to_path_buf)) else {
+        // Its directory may be a link into the root.
+        let directory = fs::canonicalize(directory_of(&given)).ok();
+        return match directory.zip(given.file_name()) {
+            Some((directory, name)) if directory.starts_with(root) => {
+                let below = directory.strip_prefix(root).unwrap_or(&directory).join(name);
+                rooted::resolve(root, &below).map_err(|source| SystemError::Root { path: given.clone(), source })
+            }
+            _ => Ok(resolved(given)),
+        };
+    };
+    rooted::resolve(root, &below).map_err(|source| SystemError::Root { path: given.clone(), source })
 }
 
 /// The file a path means: links followed as far as they lead somewhere, the last part may be missing yet.
@@ -371,8 +445,7 @@ fn resolved(path: PathBuf) -> PathBuf {
     if let Ok(real) = fs::canonicalize(&path) {
         return real;
     }
-    let directory = path.parent().filter(|d| !d.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    match (fs::canonicalize(directory), path.file_name()) {
+    match (fs::canonicalize(directory_of(&path)), path.file_name()) {
         (Ok(real), Some(name)) => real.join(name),
         _ => path,
     }
@@ -395,18 +468,21 @@ fn configuration(file: &Path) -> Result<Configuration, SystemError> {
     }
 }
 
-fn run_directory(root: Option<&Path>, store: &Path, foreign: bool) -> PathBuf {
-    match root {
-        Some(root) if store.starts_with(root) => root.join("run/qubes"),
-        _ if !foreign => PathBuf::from("/run/qubes"),
-        _ => {
-            let uid = geteuid();
-            let base = path_from("XDG_RUNTIME_DIR").map(|d| d.join("qubes"));
-            let base = base.unwrap_or_else(|| match uid.is_root() {
-                true => PathBuf::from("/run/qubes/stores"),
-                false => env::temp_dir().join(format!("qubes-{uid}")),
-            });
-            base.join(&fingerprint(store)[..16])
+/// A directory called `name` that belongs to the effective user alone: in that user's runtime
+/// directory, else in one that is made. `$XDG_RUNTIME_DIR` may be another user's (`su`, `sudo -E`) or
+/// no directory at all: then it is not used.
+fn private_directory(name: &str) -> RunDirectory {
+    let uid = geteuid();
+    let usual = || Some(PathBuf::from(format!("/run/user/{uid}")));
+    let is_ours = |directory: &PathBuf| directory.is_absolute() && run_directory::is_of_user_alone(directory);
+    let runtime = path_from("XDG_RUNTIME_DIR").filter(is_ours).or_else(|| usual().filter(is_ours));
+    match runtime {
+        Some(runtime) => RunDirectory::private(runtime, &Path::new("qubes").join(name)),
+        None if uid.is_root() => RunDirectory::private(ROOTS_STORES.into(), name.as_ref()),
+        None => {
+            let temporary = Some(env::temp_dir()).filter(|directory| directory.is_absolute());
+            let temporary = temporary.unwrap_or_else(|| PathBuf::from("/tmp"));
+            RunDirectory::private(temporary.join(format!("qubes-{uid}")), name.as_ref())
         }
     }
 }

@@ -137,9 +137,9 @@ fn errno_text(line: &str) -> Vec<&str> {
     line.split_whitespace().map(|w| if w == "''" { "" } else { w }).collect()
 }
 
-/// The one line of a complaint, usage aside.
+/// The one line of a complaint, usage and hint aside.
 fn the_line(what: &str, stderr: &str) -> String {
-    let usage = |line: &&str| line.starts_with("usage: ") || line.starts_with("  ");
+    let usage = |line: &&str| ["usage: ", "  ", "hint: "].iter().any(|front| line.starts_with(front));
     let lines: Vec<&str> = stderr.lines().filter(|l| !usage(l)).collect();
     assert_eq!(lines.len(), 1, "{what} is to complain in one line: {stderr}");
     for technical in ["os error", "panicked", "Some(", "Err(", " { ", "caused by", "\u{1b}"] {

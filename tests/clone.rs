@@ -89,7 +89,7 @@ impl Place {
         let ran = self.run(tool, arguments);
         assert_eq!(ran.code, 1, "{tool} {arguments:?}: {ran:?}");
         assert_eq!(self.files(), before, "{arguments:?} left something behind");
-        ran.stderr.lines().last().unwrap_or_default().to_string()
+        ran.complaints().next_back().unwrap_or_default().to_string()
     }
 
     fn store(&self) -> String {

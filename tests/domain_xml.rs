@@ -10,6 +10,7 @@ fn qube(virt_mode: VirtMode) -> DomainDescription {
     DomainDescription {
         name: "work-0123abcd".to_string(),
         qube: "work".to_string(),
+        store: None,
         uuid: uuid::uuid!("67e92c87-65a9-4c7f-b2d3-35c459de9eb5"),
         memory: 400,
         maxmem: 4000,

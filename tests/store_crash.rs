@@ -86,7 +86,7 @@ fn on_a_full_disk_the_old_file_stays_and_a_later_save_succeeds() {
         fs::create_dir(&dir).unwrap();
         let _disk = SmallDisk::mount(&dir, 100);
         let mut place = place_in(&dir, Wait::NO);
-        place.run_dir = elsewhere.path().join("run");
+        place.run_dir = elsewhere.path().join("run").into();
         if !backup_on_the_full_disk {
             place.backup_dir = elsewhere.path().join("backup");
         }

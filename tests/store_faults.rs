@@ -158,7 +158,7 @@ impl Run<'_> {
     fn place(&self) -> StorePlace {
         StorePlace {
             file: self.store(),
-            run_dir: self.path("run/qubes"),
+            run_dir: self.path("run/qubes").into(),
             backup_dir: self.path("var/lib/qubes/backup"),
             qubesd_socket: None,
             group: None,

@@ -253,7 +253,7 @@ fn a_reader_that_holds_keeps_writers_out_but_no_other_reader() {
 #[test]
 fn a_note_of_a_dead_holder_misleads_nobody() {
     let scratch = Scratch::new();
-    let note = scratch.place.run_dir.join("lock/database.holder");
+    let note = scratch.place.run_dir.path().join("lock/database.holder");
     let _held = Read::hold(&scratch.place).unwrap();
     fs::create_dir_all(note.parent().unwrap()).unwrap();
     fs::write(&note, "4194303 pid 4194303 (long gone)\n").unwrap();

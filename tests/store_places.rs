@@ -120,7 +120,7 @@ fn whatever_happens_to_the_file_between_our_reading_and_our_saving_is_not_overwr
         let system = SmallSystem::new();
         let place = StorePlace {
             file: system.store(),
-            run_dir: system.path("run"),
+            run_dir: system.path("run").into(),
             backup_dir: system.path("backup"),
             qubesd_socket: None,
             group: None,

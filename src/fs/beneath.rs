@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use nix::fcntl::{AtFlags, OFlag, ResolveFlag, openat, renameat};
 use nix::sys::stat::{Mode, SFlag, fstatat, mkdirat};
-use nix::unistd::{UnlinkatFlags, geteuid, linkat, unlinkat};
+use nix::unistd::{UnlinkatFlags, geteuid, linkat, symlinkat, unlinkat};
 
 pub use super::links::Links;
 use super::links::{open, open_below, refused};
@@ -224,6 +224,13 @@ impl Directory {
     pub fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()> {
         let ((old, from), (new, to)) = (self.parent(from)?, self.parent(to)?);
         retried(|| linkat(&old, from, &new, to, AtFlags::empty()))
+    }
+
+    /// Makes a symbolic link at `path` to `target`, in the place of whatever file had the name.
+    pub fn replace_link(&self, path: &Path, target: &Path) -> io::Result<()> {
+        self.remove_file(path)?;
+        let (parent, name) = self.parent(path)?;
+        retried(|| symlinkat(target, &parent, name))
     }
 
     /// Replaces the file at `path` by what `fill` writes: complete and durable, or as it was.

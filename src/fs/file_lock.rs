@@ -4,17 +4,15 @@
 //! them (POSIX record locks would go), and they exclude POSIX record locks of others (`flock` would not). Where the
 //! system has no OFD locks at all, crate fs2 locks portably.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::mpsc::{self, SendError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
-use nix::unistd::{Gid, fchown};
 
 use crate::fs::errno_text;
 
@@ -47,29 +45,23 @@ pub struct FileLock {
 }
 
 impl FileLock {
-    /// Takes the lock, waiting at most `wait`. The file is made when it is missing, 0660 and of `group`.
+    /// Takes the lock of an open file, waiting at most `wait`. An exclusive holder writes its pid into
+    /// the file, so the file must be one that is only a lock.
     ///
     /// # Errors
     /// [`FileLockError::Held`] names the pid and the command that hold it.
-    pub fn acquire(
-        path: &Path,
-        exclusivity: Exclusivity,
-        wait: Duration,
-        group: Option<Gid>,
-    ) -> Result<FileLock, FileLockError> {
-        FileLock::acquire_telling(path, exclusivity, wait, group, &|_| ())
+    pub fn take(file: File, exclusivity: Exclusivity, wait: Duration) -> Result<FileLock, FileLockError> {
+        FileLock::take_telling(file, exclusivity, wait, &|_| ())
     }
 
-    /// As [`FileLock::acquire`]; `tell` is called with the holder, once, when the wait takes longer than [`SILENCE`].
-    pub fn acquire_telling(
-        path: &Path,
+    /// As [`FileLock::take`]; `tell` is called with the holder, once, when the wait takes longer than [`SILENCE`].
+    pub fn take_telling(
+        mut file: File,
         exclusivity: Exclusivity,
         wait: Duration,
-        group: Option<Gid>,
         tell: &dyn Fn(&str),
     ) -> Result<FileLock, FileLockError> {
-        let failed = |source: io::Error| FileLockError::Io { file: path.to_path_buf(), source };
-        let mut file = open_or_make(path, group).map_err(failed)?;
+        let failed = |source: io::Error| FileLockError::Io { file: PathBuf::new(), source };
         let mut granted = lock_within(&file, exclusivity, wait.min(SILENCE)).map_err(failed)?;
         if !granted && wait > SILENCE {
             tell(&holder_written(&mut file));
@@ -212,25 +204,6 @@ fn try_portably(file: &File, exclusivity: Exclusivity) -> io::Result<bool> {
     }
 }
 
-/// Opens a lock file, or makes it: 0660 and of `group`.
-pub(crate) fn open_or_make(path: &Path, group: Option<Gid>) -> io::Result<File> {
-    let open = || OpenOptions::new().read(true).write(true).open(path);
-    match open() {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-        opened => return opened,
-    }
-    match OpenOptions::new().read(true).write(true).create_new(true).mode(0o660).open(path) {
-        Ok(file) => {
-            // The umask may have taken the group's rights; who may not give the file away keeps it.
-            file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o660))?;
-            let _refused = group.map(|group| fchown(&file, None, Some(group)));
-            Ok(file)
-        }
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => open(),
-        Err(e) => Err(e),
-    }
-}
-
 fn write_holder(file: &mut File) -> io::Result<()> {
     file.set_len(0)?;
     file.seek(SeekFrom::Start(0))?;
@@ -242,7 +215,7 @@ fn holder_written(file: &mut File) -> String {
         return process(pid);
     }
     let mut text = String::new();
-    let read = file.seek(SeekFrom::Start(0)).and_then(|_| file.read_to_string(&mut text));
+    let read = file.seek(SeekFrom::Start(0)).and_then(|_| file.take(32).read_to_string(&mut text));
     match (read, text.trim().parse()) {
         (Ok(_), Ok(pid)) => process(pid),
         _ => "another process".to_string(),
@@ -257,7 +230,8 @@ mod tests {
     fn a_lock_excludes_names_its_holder_and_is_given_back() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("vm-work");
-        let take = |exclusivity| FileLock::acquire(&path, exclusivity, Duration::ZERO, None);
+        let open = || File::options().read(true).write(true).create(true).truncate(false).open(&path).unwrap();
+        let take = |exclusivity| FileLock::take(open(), exclusivity, Duration::ZERO);
         let held = take(Exclusivity::Exclusive).unwrap();
         let error = take(Exclusivity::Exclusive).unwrap_err().to_string();
         assert!(error.starts_with(&format!("locked by pid {} (", std::process::id())), "{error}");

@@ -131,6 +131,20 @@ fn refuse_dots(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Refuses a symbolic link that is neither root's nor the effective user's: nobody else decides where we
+/// write. What is no link, or missing, is right.
+pub fn refuse_foreign_link(path: &Path) -> io::Result<()> {
+    let metadata = match std::fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        found => found?,
+    };
+    let owner = metadata.uid();
+    match metadata.is_symlink() && owner != 0 && owner != geteuid().as_raw() {
+        true => Err(refused(&format!("{} is a symbolic link of user {owner}, not followed", path.display()))),
+        false => Ok(()),
+    }
+}
+
 pub(super) fn refused(reason: &str) -> io::Error {
     io::Error::new(io::ErrorKind::PermissionDenied, reason.to_string())
 }

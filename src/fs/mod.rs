@@ -1,13 +1,18 @@
 //! Files, locks and directories. Knows nothing of Qubes.
 //!
-//! [`beneath`] opens what lies below a directory where others can write, [`replace`] is the durable replace, [`file_lock`] the record locks, [`stale_files`] removes
-//! temporary files that a kill left behind.
+//! [`beneath`] opens what lies below a directory where others can write, [`run_directory`] one of
+//! locks and notes, [`rooted`] resolves paths of another system, [`replace`] is the durable replace,
+//! [`file_lock`] the record locks, [`stale_files`] removes temporary files that a kill left behind.
 
 pub mod beneath;
 pub mod file_lock;
 mod links;
 pub mod replace;
+pub mod rooted;
+pub mod run_directory;
 pub mod stale_files;
+
+pub use links::refuse_foreign_link;
 
 use std::io;
 

@@ -4,12 +4,13 @@
 //! directory is synced. A crash at any instruction leaves the old file or the new one; a temporary file that is not
 //! committed is unlinked.
 
-use std::fs::{self, DirBuilder, File, Permissions};
+use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use nix::unistd::{Gid, chown, fchown};
+use nix::libc;
+use nix::unistd::{Gid, fchown, geteuid};
 use tempfile::NamedTempFile;
 
 /// Who may use a file that we make.
@@ -56,9 +57,13 @@ pub fn make_shared_directory(path: &Path, group: Option<Gid>) -> io::Result<()> 
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => return Ok(()),
         Err(error) => return Err(error),
     }
-    // Only root and members may give a directory to a group; who is neither keeps it in his own.
-    let _refused = group.map(|group| chown(path, None, Some(group)));
-    fs::set_permissions(path, Permissions::from_mode(0o2770))
+    // Through a descriptor of what was made: whoever may write above it can have put a link in its place.
+    let flags = libc::O_NOFOLLOW | libc::O_DIRECTORY;
+    let made = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    match made.metadata()?.uid() == geteuid().as_raw() {
+        true => Access { mode: 0o2770, group }.apply(&made),
+        false => Err(io::Error::new(io::ErrorKind::PermissionDenied, "somebody else has exchanged it")),
+    }
 }
 
 /// What the name of a temporary file ends in: nobody else makes files called `TARGET~RANDOM.new`.

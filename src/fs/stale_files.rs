@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use nix::libc;
 
+use super::beneath::{Directory, Use};
 use super::file_lock::{Exclusivity, try_lock};
 use super::replace::{RANDOM_LETTERS, TEMPORARY};
 
@@ -29,6 +30,17 @@ pub fn clear(directory: &Path, is_target: impl Fn(&str) -> bool) {
     }
 }
 
+/// As [`clear`], in a directory where others can write: what is removed is the name, whatever it leads to.
+pub fn clear_in(directory: &Directory, is_target: impl Fn(&str) -> bool) {
+    for name in directory.names().unwrap_or_default() {
+        let is_temporary = name.to_str().and_then(target_of).is_some_and(&is_target);
+        let opened = || directory.open_file(Path::new(&name), Use::Both);
+        if is_temporary && opened().is_ok_and(|file| is_abandoned(&file)) {
+            let _stays = directory.remove_file(Path::new(&name));
+        }
+    }
+}
+
 /// The name of the file that a temporary one of this name was to become.
 pub fn target_of(name: &str) -> Option<&str> {
     let (target, random) = name.strip_suffix(TEMPORARY)?.rsplit_once('~')?;
@@ -39,7 +51,11 @@ pub fn target_of(name: &str) -> Option<&str> {
 fn is_stale(path: &Path) -> bool {
     let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
     let Ok(file) = OpenOptions::new().read(true).write(true).custom_flags(flags).open(path) else { return false };
-    is_old(&file) && try_lock(&file, Exclusivity::Exclusive).unwrap_or(false)
+    is_abandoned(&file)
+}
+
+fn is_abandoned(file: &File) -> bool {
+    is_old(file) && try_lock(file, Exclusivity::Exclusive).unwrap_or(false)
 }
 
 fn is_old(file: &File) -> bool {
@@ -51,6 +67,30 @@ fn is_old(file: &File) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn old_temporary_files_of_the_targets_go_and_nothing_else() {
+        let place = tempfile::tempdir().unwrap();
+        let old = std::time::SystemTime::now() - 2 * AGE;
+        let make = |name: &str, is_old: bool| {
+            let file = File::create(place.path().join(name)).unwrap();
+            if is_old {
+                file.set_modified(old).unwrap();
+            }
+            file
+        };
+        make("work~aZ09aZ09.new", true);
+        make("work~young123.new", false);
+        make("other~aZ09aZ09.new", true);
+        make("work", true);
+        let held = make("work~held1234.new", true);
+        assert!(try_lock(&held, Exclusivity::Exclusive).unwrap());
+        let directory = Directory::open(place.path(), crate::fs::beneath::Links::Never).unwrap();
+        clear_in(&directory, |target| target == "work");
+        let mut names = directory.names().unwrap();
+        names.sort();
+        assert_eq!(names, ["other~aZ09aZ09.new", "work", "work~held1234.new", "work~young123.new"]);
+    }
 
     #[test]
     fn only_names_of_our_own_making_are_temporary_files() {

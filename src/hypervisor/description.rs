@@ -128,6 +128,8 @@ pub struct DomainDescription {
     pub name: String,
     /// The qube's name; templates of one qube are found by it.
     pub qube: String,
+    /// The path of the store, for the domain's metadata; none where they say nothing of it.
+    pub store: Option<String>,
     #[serde(serialize_with = "as_text")]
     pub uuid: Uuid,
     /// MiB at the start.

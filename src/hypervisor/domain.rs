@@ -16,9 +16,30 @@ pub(super) fn is_active(domain: &Domain) -> bool {
     domain.is_active().unwrap_or(false)
 }
 
-/// Whether the definition says that it is a qube's.
-pub(super) fn is_ours(domain: &Domain) -> bool {
+/// Whether the definition says that it is a qube's, of whatever store.
+pub(super) fn is_qubes(domain: &Domain) -> bool {
     domain.get_xml_desc(0).is_ok_and(|xml| xml.contains(OUR_METADATA))
+}
+
+/// The store that a domain's metadata names; `None` where they name none.
+pub(super) fn stated_store(domain: &Domain) -> Option<String> {
+    let element = virt_sys::VIR_DOMAIN_METADATA_ELEMENT as i32;
+    store_attribute(&domain.get_metadata(element, Some(OUR_METADATA), 0).ok()?)
+}
+
+/// The attribute `store` of our element.
+fn store_attribute(xml: &str) -> Option<String> {
+    let mut reader = quick_xml::Reader::from_str(xml);
+    loop {
+        match reader.read_event().ok()? {
+            Event::Start(start) | Event::Empty(start) => {
+                let store = start.try_get_attribute("store").ok()??;
+                return Some(quick_xml::escape::unescape(&store.value).ok()?.into_owned());
+            }
+            Event::Eof => return None,
+            _ => {}
+        }
+    }
 }
 
 pub(super) fn undefine(domain: &Domain) -> Result<(), Error> {
@@ -91,6 +112,14 @@ mod tests {
         assert_eq!(domain_name(xml).as_deref(), Some("a & b"));
         assert_eq!(domain_name("<domain/>"), None);
         assert_eq!(domain_name("no xml <"), None);
+    }
+
+    #[test]
+    fn the_store_is_read_from_our_element() {
+        let xml = r#"<qubes:domain xmlns:qubes="urn:qubes:domain" qube="f0" store="/a&amp;b/qubes.xml"/>"#;
+        assert_eq!(store_attribute(xml).as_deref(), Some("/a&b/qubes.xml"));
+        assert_eq!(store_attribute(r#"<domain qube="f0"/>"#), None);
+        assert_eq!(store_attribute("no xml <"), None);
     }
 
     #[test]

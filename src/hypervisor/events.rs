@@ -12,7 +12,7 @@ use super::connection::unreachable;
 /// Between two looks at the state while no event comes: a net below the events, not the way to notice.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
-/// Waits until the domain is not active, on a connection of its own: one that takes part in libvirt's event loop.
+/// Waits until no domain of this uuid is active whose name `is_of_store` takes for ours, on a connection of its own: one that takes part in libvirt's event loop.
 /// False when `limit` ran out or `goes_on`, asked at each look while the domain is active, said no.
 ///
 /// # Errors
@@ -21,6 +21,7 @@ pub(super) fn wait_while(
     uri: &str,
     uuid: Uuid,
     limit: Option<Duration>,
+    is_of_store: &dyn Fn(&str) -> bool,
     goes_on: &mut dyn FnMut() -> bool,
 ) -> Result<bool, HypervisorError> {
     virt_sys::load().map_err(|error| HypervisorError::NoLibrary(error.to_string()))?;
@@ -30,7 +31,8 @@ pub(super) fn wait_while(
     // Registered before the first look: a stop between the two is an event, one before them is seen by the look.
     let watch = link.watch().map_err(failed)?;
     loop {
-        if !link.is_active(uuid.as_bytes()).map_err(failed)? {
+        // A domain of another store that has the uuid now means that ours is gone.
+        if link.running_name(uuid.as_bytes()).map_err(failed)?.is_none_or(|name| !is_of_store(&name)) {
             return Ok(true);
         }
         if !goes_on() {

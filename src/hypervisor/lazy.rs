@@ -7,7 +7,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::libvirt::LibvirtHypervisor;
-use super::{Hypervisor, HypervisorError, Live, LiveDisk, Outcome};
+use super::{Hypervisor, HypervisorError, Live, LiveDisk, Outcome, StoreIdentity};
 
 /// libvirt, opened when first asked; in offline mode every question is an error that says so.
 #[derive(Debug)]
@@ -20,6 +20,11 @@ impl LazyHypervisor {
     /// The hypervisor at `uri`. Nothing is opened.
     pub fn new(uri: impl Into<String>) -> LazyHypervisor {
         LazyHypervisor { libvirt: LibvirtHypervisor::new(uri), offline: false }
+    }
+
+    /// Takes only domains of this store for those of its qubes.
+    pub fn of_store(self, identity: StoreIdentity) -> LazyHypervisor {
+        LazyHypervisor { libvirt: self.libvirt.of_store(identity), ..self }
     }
 
     /// The hypervisor that would be at `uri`, were we not offline.
@@ -90,6 +95,10 @@ impl Hypervisor for LazyHypervisor {
         self.online("the disks of a qube")?.disks(uuid)
     }
 
+    fn disks_in_use(&self) -> Result<Vec<(Uuid, LiveDisk)>, HypervisorError> {
+        self.online("the disks of the domains")?.disks_in_use()
+    }
+
     fn attach_disk(&self, uuid: Uuid, xml: &str) -> Result<Outcome, HypervisorError> {
         self.online("attaching a disk")?.attach_disk(uuid, xml)
     }
@@ -118,7 +127,7 @@ mod tests {
         let error = hypervisor.states().unwrap_err();
         assert_eq!(
             error.to_string(),
-            "offline mode: the state of the qubes needs the hypervisor; run it without --offline-mode"
+            "offline mode: the state of the qubes needs the hypervisor; run it without --offline-mode and QUBES_OFFLINE"
         );
         assert!(matches!(hypervisor.create_paused(Uuid::nil(), "<domain/>"), Err(HypervisorError::Offline(_))));
         assert!(matches!(hypervisor.destroy(Uuid::nil()), Err(HypervisorError::Offline(_))));

@@ -14,7 +14,8 @@ use virt::error::{Error, ErrorNumber};
 use virt_sys::link::Link;
 
 use super::connection::{Connection, refused, refused_words, says_no_domain, unreachable};
-use super::domain::{domain_name, is_active, is_ours, live, undefine};
+use super::domain::{domain_name, is_active, is_qubes, live, stated_store, undefine};
+use super::store_identity::StoreIdentity;
 use super::uri::Family;
 use super::{Hypervisor, HypervisorError, Live, LiveDisk, Outcome, device_xml, events};
 
@@ -35,6 +36,8 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(15);
 #[derive(Debug)]
 pub struct LibvirtHypervisor {
     uri: String,
+    /// Whose domains these are; without one every domain counts.
+    identity: Option<StoreIdentity>,
     /// For orders, through crate `virt`.
     connection: RefCell<Option<Rc<Connection>>>,
     /// For what crate `virt` cannot order.
@@ -44,7 +47,12 @@ pub struct LibvirtHypervisor {
 impl LibvirtHypervisor {
     /// Nothing is opened yet.
     pub fn new(uri: impl Into<String>) -> LibvirtHypervisor {
-        LibvirtHypervisor { uri: uri.into(), connection: RefCell::new(None), link: RefCell::new(None) }
+        LibvirtHypervisor { uri: uri.into(), identity: None, connection: RefCell::new(None), link: RefCell::new(None) }
+    }
+
+    /// Takes only domains of this store for those of its qubes. A copy of a store has the same uuids.
+    pub fn of_store(self, identity: StoreIdentity) -> LibvirtHypervisor {
+        LibvirtHypervisor { identity: Some(identity), ..self }
     }
 
     fn connection(&self) -> Result<Rc<Connection>, HypervisorError> {
@@ -65,8 +73,20 @@ impl LibvirtHypervisor {
         unreachable(&self.uri, error.message())
     }
 
-    /// The domain of this uuid, if it is defined.
+    /// The domain of this uuid, if it is defined and belongs to our store.
     fn find(&self, connection: &Connection, uuid: Uuid) -> Result<Option<Domain>, HypervisorError> {
+        let found = self.find_anybodys(connection, uuid)?;
+        Ok(found.filter(|domain| self.is_of_store(domain)))
+    }
+
+    fn is_of_store(&self, domain: &Domain) -> bool {
+        let Some(identity) = &self.identity else { return true };
+        // Without a name it has gone meanwhile.
+        domain.get_name().is_ok_and(|name| identity.claims(&name, || stated_store(domain)))
+    }
+
+    /// The domain of this uuid, whosever it is.
+    fn find_anybodys(&self, connection: &Connection, uuid: Uuid) -> Result<Option<Domain>, HypervisorError> {
         match Domain::lookup_by_uuid(connection.get(), uuid) {
             Ok(domain) => Ok(Some(domain)),
             Err(error) if says_no_domain(&error) => Ok(None),
@@ -114,11 +134,12 @@ impl LibvirtHypervisor {
         order: impl FnOnce(&Domain) -> Result<T, Error> + Send + 'static,
     ) -> Result<Outcome, HypervisorError> {
         let action = || format!("{verb} domain {uuid}");
-        let own = self.uri.clone();
+        let (uri, identity) = (self.uri.clone(), self.identity.clone());
         let (send, receive) = mpsc::channel();
         let asking = thread::Builder::new().spawn(move || {
+            let own = LibvirtHypervisor { identity, ..LibvirtHypervisor::new(uri) };
             // Whoever asked may have given up.
-            let _too_late = send.send(LibvirtHypervisor::new(own).order(uuid, verb, order));
+            let _too_late = send.send(own.order(uuid, verb, order));
         });
         asking.map_err(|error| HypervisorError::Refused { action: action(), reason: error.to_string() })?;
         let no_answer = |_| HypervisorError::NoAnswer { action: action(), seconds: ANSWER_LIMIT.as_secs() };
@@ -129,9 +150,17 @@ impl LibvirtHypervisor {
     fn clear_the_way(&self, connection: &Connection, uuid: Uuid, name: Option<&str>) -> Result<(), HypervisorError> {
         let action = format!("start domain {uuid}");
         let refuse = |reason: String| HypervisorError::Refused { action: action.clone(), reason };
-        if let Some(domain) = self.find(connection, uuid)? {
+        if let Some(domain) = self.find_anybodys(connection, uuid)? {
+            let is_of_store = self.is_of_store(&domain);
+            let its_name = || domain.get_name().unwrap_or_default();
             if is_active(&domain) {
-                return Err(refuse("it runs already".to_string()));
+                return Err(match is_of_store {
+                    true => refuse("it runs already".to_string()),
+                    false => HypervisorError::SameUuid { uuid, name: its_name() },
+                });
+            }
+            if !is_of_store && Family::of_uri(&self.uri) == Family::Qemu && !is_qubes(&domain) {
+                return Err(refuse(not_a_qube(&its_name())));
             }
             self.forget(connection, &domain, &action)?;
         }
@@ -144,10 +173,8 @@ impl LibvirtHypervisor {
         if is_active(&namesake) {
             return Err(refuse(format!("another domain called {name} runs")));
         }
-        if Family::of_uri(&self.uri) == Family::Qemu && !is_ours(&namesake) {
-            return Err(refuse(format!(
-                "libvirt has a domain called {name} that is no qube; rename it there (virsh domrename) or rename the qube"
-            )));
+        if Family::of_uri(&self.uri) == Family::Qemu && !is_qubes(&namesake) {
+            return Err(refuse(not_a_qube(name)));
         }
         self.forget(connection, &namesake, &action)
     }
@@ -194,7 +221,7 @@ impl Hypervisor for LibvirtHypervisor {
             listed => listed?,
         };
         let mut states = HashMap::with_capacity(domains.len());
-        for domain in &domains {
+        for domain in domains.iter().filter(|domain| self.is_of_store(domain)) {
             let failed = |error: &Error| self.sort(&connection, "tell the state of a domain", error);
             let uuid = domain.get_uuid().map_err(|error| failed(&error))?;
             match domain.get_info() {
@@ -251,6 +278,9 @@ impl Hypervisor for LibvirtHypervisor {
     }
 
     fn suspend(&self, uuid: Uuid) -> Result<Outcome, HypervisorError> {
+        if self.look_up(uuid)?.1.is_none() {
+            return Ok(Outcome::Absent);
+        }
         // This is seldom done: not on a link whose daemon may have been restarted since.
         *self.link.borrow_mut() = None;
         match self.link()?.suspend_to_ram(uuid.as_bytes()) {
@@ -328,6 +358,24 @@ impl Hypervisor for LibvirtHypervisor {
         }
     }
 
+    fn disks_in_use(&self) -> Result<Vec<(Uuid, LiveDisk)>, HypervisorError> {
+        let connection = self.connection()?;
+        let action = "list the disks of the domains";
+        let domains = connection
+            .get()
+            .list_all_domains(virt_sys::VIR_CONNECT_LIST_DOMAINS_ACTIVE)
+            .map_err(|error| self.sort(&connection, action, &error))?;
+        let mut in_use = Vec::new();
+        for domain in &domains {
+            match domain.get_uuid().and_then(|uuid| Ok((uuid, domain.get_xml_desc(0)?))) {
+                Ok((uuid, xml)) => in_use.extend(device_xml::disks(&xml).into_iter().map(|d| (uuid, d.disk))),
+                Err(error) if says_no_domain(&error) => {}
+                Err(error) => return Err(self.sort(&connection, action, &error)),
+            }
+        }
+        Ok(in_use)
+    }
+
     fn attach_disk(&self, uuid: Uuid, xml: &str) -> Result<Outcome, HypervisorError> {
         if xml.contains('\0') {
             let (action, reason) =
@@ -354,6 +402,18 @@ impl Hypervisor for LibvirtHypervisor {
         limit: Option<Duration>,
         goes_on: &mut dyn FnMut() -> bool,
     ) -> Result<bool, HypervisorError> {
-        events::wait_while(&self.uri, uuid, limit, goes_on)
+        let is_of_store = |name: &str| {
+            let stated = || {
+                // Not kept open: a monitor waits here as long as its qube runs.
+                let connection = Connection::open(&self.uri).ok()?;
+                stated_store(&self.find_anybodys(&connection, uuid).ok()??)
+            };
+            self.identity.as_ref().is_none_or(|identity| identity.claims(name, stated))
+        };
+        events::wait_while(&self.uri, uuid, limit, &is_of_store, goes_on)
     }
+}
+
+fn not_a_qube(name: &str) -> String {
+    format!("libvirt has a domain called {name} that is no qube; rename it there (virsh domrename) or rename the qube")
 }

@@ -10,6 +10,7 @@ pub mod lazy;
 pub mod libvirt;
 pub mod owner;
 pub mod qmemman;
+pub mod store_identity;
 pub mod toolstack;
 pub mod uri;
 pub mod xenstore;
@@ -26,6 +27,7 @@ pub use kvm::choose_accelerator;
 pub use lazy::LazyHypervisor;
 pub use libvirt::LibvirtHypervisor;
 pub use owner::owner_for_image;
+pub use store_identity::StoreIdentity;
 pub use uri::{Family, UriFacts, choose_uri};
 pub use xml::Templates;
 
@@ -66,7 +68,7 @@ pub enum Outcome {
 /// Why the hypervisor could not do it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HypervisorError {
-    #[error("offline mode: {0} needs the hypervisor; run it without --offline-mode")]
+    #[error("offline mode: {0} needs the hypervisor; run it without --offline-mode and QUBES_OFFLINE")]
     Offline(&'static str),
     #[error("libvirt is not installed ({0}); install the package that brings libvirt.so.0")]
     NoLibrary(String),
@@ -74,6 +76,11 @@ pub enum HypervisorError {
     Unreachable { uri: String, reason: String },
     #[error("template {template}: {reason}")]
     Template { template: String, reason: String },
+    #[error(
+        "cannot start domain {uuid}: {name} runs under the same uuid and belongs to another store, of which this one is a \
+         copy; shut it down there first"
+    )]
+    SameUuid { uuid: Uuid, name: String },
     #[error("libvirt refused to {action}: {reason}")]
     Refused { action: String, reason: String },
     #[error("cannot {action}: no answer within {seconds} s; if its QEMU hangs, qvm-kill ends it")]
@@ -85,11 +92,11 @@ pub trait Hypervisor {
     /// The connection's URI, as the record of a start keeps it.
     fn uri(&self) -> &str;
 
-    /// The state of all domains that run. A uuid that is not among them is Halted. Does not wait for a domain that does
-    /// not answer.
+    /// The state of all domains of our store that run. A uuid that is not among them is Halted. Does not wait for a domain
+    /// that does not answer.
     fn states(&self) -> Result<HashMap<Uuid, Live>, HypervisorError>;
 
-    /// The state of one domain; `None` when it is not defined.
+    /// The state of one domain; `None` when it is not defined, or is another store's.
     fn state(&self, uuid: Uuid) -> Result<Option<Live>, HypervisorError>;
 
     /// Defines the domain from `xml`, replacing a stale definition of the same uuid or name, and creates it paused.
@@ -124,6 +131,9 @@ pub trait Hypervisor {
 
     /// The disks of a running domain; `None` when it does not run.
     fn disks(&self, uuid: Uuid) -> Result<Option<Vec<LiveDisk>>, HypervisorError>;
+
+    /// Every disk of every running domain, with its domain: also of domains that are no qubes of ours.
+    fn disks_in_use(&self) -> Result<Vec<(Uuid, LiveDisk)>, HypervisorError>;
 
     /// Gives a running domain the disk that `xml` describes, until it stops.
     fn attach_disk(&self, uuid: Uuid, xml: &str) -> Result<Outcome, HypervisorError>;

@@ -22,6 +22,12 @@ pub fn choose_uri<'a>(facts: &UriFacts<'a>) -> &'a str {
     }
 }
 
+/// Whether a URI only names a hypervisor of this machine by one of libvirt's usual addresses: no
+/// transport, no parameter, so nothing that libvirt would run, or connect to, on its account.
+pub fn is_plain_uri(uri: &str) -> bool {
+    ["xen:///system", "qemu:///system", "qemu:///session"].contains(&uri)
+}
+
 /// A family of domain descriptions: the name of the templates' directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Family {
@@ -57,6 +63,26 @@ mod tests {
         assert_eq!(choose(None, true, false), "xen:///system");
         assert_eq!(choose(None, false, true), "qemu:///system");
         assert_eq!(choose(None, false, false), "qemu:///session");
+    }
+
+    #[test]
+    fn only_usual_addresses_are_plain() {
+        assert!(["xen:///system", "qemu:///system", "qemu:///session"].into_iter().all(is_plain_uri));
+        for uri in [
+            "",
+            "qemu+ext:///system?command=/tmp/evil",
+            "qemu:///system?command=/tmp/evil",
+            "qemu:///session?socket=/tmp/evil",
+            "qemu+ssh://host/system",
+            "qemu://host/system",
+            "QEMU:///system",
+            "qemu:///system ",
+            "xen:///",
+            "test:///default",
+            "lxc:///system",
+        ] {
+            assert!(!is_plain_uri(uri), "{uri}");
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@ use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, Undefi
 use super::HypervisorError;
 use super::description::{BlockDevice, DomainDescription, HostDescription};
 use super::uri::Family;
+use crate::fs::rooted;
 
 const XEN: &str = include_str!("../../templates/libvirt/xen.xml");
 const QEMU: &str = include_str!("../../templates/libvirt/qemu.xml");
@@ -23,11 +24,18 @@ const DISK_NAME: &str = "libvirt/disk.xml";
 #[derive(Debug, Clone)]
 pub struct Templates {
     directories: [PathBuf; 2],
+    /// The `/` of the system whose templates these are, where that is not the machine's.
+    root: Option<PathBuf>,
 }
 
 impl Templates {
     pub fn new(users: impl Into<PathBuf>, distributions: impl Into<PathBuf>) -> Templates {
-        Templates { directories: [users.into(), distributions.into()] }
+        Templates { directories: [users.into(), distributions.into()], root: None }
+    }
+
+    /// Takes the directories for paths of the system at `root`: links in them do not lead out of it.
+    pub fn below(self, root: Option<&Path>) -> Templates {
+        Templates { root: root.map(Path::to_path_buf), ..self }
     }
 
     /// The XML of a domain by the first template there is (`spec/r4-features.md` §6): `libvirt/FAMILY/by-name/QUBE.xml`,
@@ -85,7 +93,8 @@ impl Templates {
             inner = next;
         }
         let name = inner.name().unwrap_or(asked_for);
-        let files = searched(&self.directories, name).iter().map(|directory| directory.join(name));
+        let places = searched(&self.directories, name).iter();
+        let files = places.filter_map(|directory| located(self.root.as_deref(), directory, name).ok());
         let file = files.into_iter().find(|file| file.exists()).unwrap_or_else(|| PathBuf::from(name));
         let line = inner.line().map(|line| format!(" line {line}")).unwrap_or_default();
         let kind = inner.kind().to_string();
@@ -95,9 +104,9 @@ impl Templates {
     }
 
     fn environment(&self) -> Environment<'static> {
-        let directories = self.directories.clone();
+        let (directories, root) = (self.directories.clone(), self.root.clone());
         let mut environment = Environment::new();
-        environment.set_loader(move |name| load(&directories, name));
+        environment.set_loader(move |name| load(&directories, root.as_deref(), name));
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         environment.set_auto_escape_callback(|_| AutoEscape::Custom("xml".into()));
         environment.set_formatter(write_for_xml);
@@ -110,19 +119,24 @@ impl Templates {
 }
 
 /// The text of a template: the user's file, the distribution's, the built-in one.
-fn load(directories: &[PathBuf; 2], name: &str) -> Result<Option<String>, Error> {
+fn load(directories: &[PathBuf; 2], root: Option<&Path>, name: &str) -> Result<Option<String>, Error> {
     // A name comes from a template or from a qube's name: it stays below the directory.
     if name.split('/').any(|part| matches!(part, "" | "." | "..")) {
         return Ok(None);
     }
     for directory in searched(directories, name) {
-        match fs::read_to_string(directory.join(name)) {
+        match located(root, directory, name).and_then(fs::read_to_string) {
             Ok(text) => return Ok(Some(text)),
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
             Err(error) => return Err(unreadable(directory, name, &error)),
         }
     }
     Ok(built_in(name).map(str::to_string))
+}
+
+fn located(root: Option<&Path>, directory: &Path, name: &str) -> io::Result<PathBuf> {
+    let file = directory.join(name);
+    root.map_or_else(|| Ok(file.clone()), |root| rooted::resolve(root, &file))
 }
 
 /// The template of this name that needs no file.

@@ -4,6 +4,7 @@
 use std::fs;
 use std::io;
 use std::os::unix::fs::symlink;
+use std::path::Path;
 
 use crate::fs::replace::{directory_of, sync_directory};
 use crate::model::{Effect, Facts, VmName};
@@ -33,7 +34,7 @@ impl Session {
 
     /// A link for each qube that starts at boot.
     fn reconcile_autostart(&self, name: &VmName) -> Result<(), LifecycleError> {
-        let link = self.system.below_root(WANTS).join(format!("qubes-vm@{name}.service"));
+        let link = self.system.link_below_root(Path::new(WANTS).join(format!("qubes-vm@{name}.service")));
         let failed = |source: io::Error| {
             let what = format!("autostart of {name} is saved, but root has to change its link {}", link.display());
             LifecycleError::Io { what, source }
@@ -55,10 +56,24 @@ impl Session {
 
     /// A file for each service of dom0 that is on.
     fn switch_dom0_service(&self, service: &str, on: bool) -> Result<(), LifecycleError> {
-        let directory = self.system.below_root("/run/qubes-service");
-        let file = directory.join(service);
+        // Whatever has the name goes first: it may be a link.
+        let file = self.system.link_below_root(Path::new("/run/qubes-service").join(service));
+        if Path::new(service).components().count() != 1 || service.contains("..") {
+            let source = io::ErrorKind::InvalidFilename.into();
+            return Err(LifecycleError::Io {
+                what: format!("cannot switch service '{}'", service.escape_debug()),
+                source,
+            });
+        }
         let done = match on {
-            true => fs::create_dir_all(&directory).and_then(|()| fs::File::create(&file).map(drop)),
+            true if fs::symlink_metadata(&file).is_ok_and(|found| found.is_file()) => Ok(()),
+            true => {
+                let make = || fs::File::create_new(&file).map(drop);
+                fs::create_dir_all(directory_of(&file)).and_then(|()| match make() {
+                    Err(e) if e.kind() == io::ErrorKind::AlreadyExists => fs::remove_file(&file).and_then(|()| make()),
+                    made => made,
+                })
+            }
             false => {
                 fs::remove_file(&file).or_else(|e| if e.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(e) })
             }

@@ -3,8 +3,7 @@
 //! leaves orphan volumes at worst, which the next creation of the name clears and `qubes-recover` lists.
 
 use std::cell::RefCell;
-use std::fs;
-use std::io::{self, Write as _};
+use std::io::Write as _;
 use std::path::Path;
 
 use crate::fs::replace::{Access, replace};
@@ -108,10 +107,10 @@ impl Session {
         let access = Access::shared(self.system.qubes_group());
         for name in files.iter().filter(|_| source.class.is_local_guest() && to.is_dir()) {
             let from = self.directory(source).join(name);
-            let copied = match fs::read(&from) {
-                Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+            let copied = match self.read_own_file(source, name) {
+                Ok(None) => Ok(()),
                 Err(e) => Err(e),
-                Ok(bytes) => replace(&to.join(name), access, |file| file.write_all(&bytes)).map(drop),
+                Ok(Some(bytes)) => replace(&to.join(name), access, |file| file.write_all(&bytes)).map(drop),
             };
             match copied {
                 Ok(()) => {}

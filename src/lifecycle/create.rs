@@ -1,8 +1,10 @@
 //! Creating a qube: volumes first, under the name's lock, saved last. A crash leaves orphan volumes at worst, and the
 //! next creation of the name clears them.
 
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
+use crate::fs::beneath::{Directory, Links, Use};
 use crate::model::volume::directory_of;
 use crate::model::{Class, CloneQube, NewQube, Qubes, Vm, VmName};
 
@@ -107,6 +109,28 @@ impl Session {
     /// Where a qube's own files lie: its firewall, its notes, and the images of a pool that lies there.
     pub fn directory(&self, vm: &Vm) -> PathBuf {
         self.system.below_root("/var/lib/qubes").join(directory_of(&vm.class)).join(vm.name.as_str())
+    }
+
+    /// Opens the directory of a qube's own files. Members of group qubes write in it and above it: only
+    /// links of root or of ours lead elsewhere, to another disk say.
+    pub(super) fn open_directory(&self, vm: &Vm) -> io::Result<Directory> {
+        let base = Path::new("/var/lib/qubes");
+        let directory = match self.system.root() {
+            Some(root) => Directory::open_in_root(root, base, Links::Owned),
+            None => Directory::open(base, Links::Owned),
+        }?;
+        directory.subdirectory(&Path::new(directory_of(&vm.class)).join(vm.name.as_str()))
+    }
+
+    /// Reads one of a qube's own files; `None` where there is none.
+    pub(super) fn read_own_file(&self, vm: &Vm, name: &str) -> io::Result<Option<Vec<u8>>> {
+        let opened = self.open_directory(vm).and_then(|directory| directory.open_file(Path::new(name), Use::Read));
+        let mut bytes = Vec::new();
+        match opened.and_then(|mut file| file.read_to_end(&mut bytes)) {
+            Ok(_) => Ok(Some(bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     fn make_directory(&self, vm: &Vm) -> Result<(), LifecycleError> {

@@ -1,12 +1,9 @@
 //! From a qube of the store to the description of its domain.
 
 use std::collections::BTreeMap;
-use std::fs::{self, OpenOptions};
-use std::io;
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::fs::replace::Access;
 use crate::hypervisor::description::{
     Accelerator, BlockDevice, DomainDescription, HostDescription, Kernel, Net, disks_of_volumes,
 };
@@ -29,6 +26,7 @@ impl Session {
         Ok(DomainDescription {
             name: self.domain_name(vm),
             qube: vm.name.to_string(),
+            store: self.stated_store(family),
             uuid: vm.uuid().unwrap_or_default(),
             memory: qubes.memory(vm, self)?,
             maxmem: qubes.maxmem(vm, self)?,
@@ -81,27 +79,37 @@ impl Session {
     }
 
     fn templates(&self) -> Templates {
-        let below = |path| self.system.below_root(path);
-        Templates::new(below("/etc/qubes/templates"), below("/usr/share/qubes/templates"))
+        Templates::new("/etc/qubes/templates", "/usr/share/qubes/templates").below(self.system.root())
+    }
+
+    /// The store that the domain's metadata name. Xen's domains of the machine's own store have none, as
+    /// upstream's.
+    fn stated_store(&self, family: Family) -> Option<String> {
+        let is_stated = family == Family::Qemu || self.system.is_foreign();
+        is_stated.then(|| self.system.store_file().to_string_lossy().into_owned())
     }
 
     /// What the guest says on its console, where the hypervisor is QEMU.
     pub fn console_log(&self, qube: &str) -> PathBuf {
-        self.system.run_dir().join("console").join(format!("{qube}.log"))
+        self.system.console_dir().path().join(log_name(qube))
     }
 
-    /// The log of the guest's console, for whoever of group qubes starts it next: libvirt would keep it to its own user.
-    pub(super) fn make_console_log(&self, log: &Path) -> Result<(), LifecycleError> {
-        let failed = |source| LifecycleError::Io { what: format!("cannot make {}", log.display()), source };
-        let open = || OpenOptions::new().create(true).append(true).mode(0o660).open(log);
-        let file = match open() {
-            // It is of somebody who left group qubes, or libvirt began a new one after so many bytes.
-            Err(e) if e.kind() == io::ErrorKind::PermissionDenied => fs::remove_file(log).and_then(|()| open()),
-            opened => opened,
-        }
-        .map_err(failed)?;
-        // One of another member has had its access from him.
-        let _not_ours = Access::shared(self.system.qubes_group()).apply(&file);
+    /// Makes the log of the guest's console, for members of group qubes to read: libvirt would keep it to its own user.
+    /// `RUN/console/NAME.log` is a link to it for people; nothing of ours follows that.
+    pub(super) fn make_console_log(&self, qube: &str) -> Result<(), LifecycleError> {
+        let (consoles, run, group) = (self.system.console_dir(), self.system.run_dir(), self.system.qubes_group());
+        let name = log_name(qube);
+        let failed = |source| {
+            let log = consoles.path().join(&name);
+            LifecycleError::Io { what: format!("cannot make {}", log.display()), source }
+        };
+        let directory = consoles.make(&[], group).map_err(failed)?;
+        directory.open_or_create(Path::new(&name), consoles.access(group)).map_err(failed)?;
+        let link = Path::new("console").join(&name);
+        let linked =
+            run.make(&["console"], group).and_then(|run| run.replace_link(&link, &consoles.path().join(&name)));
+        // A start does not fail over it: `qubes-domain-xml` names the log, too.
+        let _nobody_reads_there = linked;
         Ok(())
     }
 
@@ -120,19 +128,19 @@ impl Session {
         family: Family,
     ) -> Result<Option<Kernel>, LifecycleError> {
         let kernel = qubes.kernel(vm, self)?;
-        let kernels = self.system.below_root(qubes.kernels_dir(vm, self));
+        let kernels = Path::new("/").join(qubes.kernels_dir(vm, self));
+        let file = |version: &str, file| self.system.below_root(kernels.join(version).join(file));
         if !kernel.is_empty() {
-            let directory = kernels.join(&kernel);
-            let initrd = Some(directory.join("initramfs")).filter(|f| f.is_file());
+            let initrd = Some(file(&kernel, "initramfs")).filter(|f| f.is_file());
             let cmdline = kernel_line(qubes, vm, self, family)?;
-            return Ok(Some(Kernel { image: directory.join("vmlinuz"), initrd, cmdline }));
+            return Ok(Some(Kernel { image: file(&kernel, "vmlinuz"), initrd, cmdline }));
         }
         let loader = match (family, mode) {
             (Family::Xen, VirtMode::Pvh) => "pvgrub2-pvh",
             (Family::Xen, VirtMode::Pv) => "pvgrub2",
             _ => return Ok(None),
         };
-        Ok(Some(Kernel { image: kernels.join(loader).join("vmlinuz"), initrd: None, cmdline: String::new() }))
+        Ok(Some(Kernel { image: file(loader, "vmlinuz"), initrd: None, cmdline: String::new() }))
     }
 
     fn net_of(&self, qubes: &Qubes, vm: &Vm) -> Result<Option<Net>, PropertyError> {
@@ -175,6 +183,10 @@ pub fn templates_of_users() -> String {
      distributions), then the one that is built in. A file that begins with {% extends 'libvirt/FAMILY.xml' %} changes blocks of \
      it: basic, cpu, os, features, clock, on, devices, network. An error names file and line, and the qube does not start."
         .to_string()
+}
+
+fn log_name(qube: &str) -> String {
+    format!("{qube}.log")
 }
 
 /// The two name servers, as upstream prints them: with a blank between.

@@ -78,7 +78,9 @@ pub enum LifecycleError {
     NotPaused(VmName),
     #[error("{qube} is being worked on by another command: {reason}")]
     Locked { qube: VmName, reason: String },
-    #[error("the record of a start of {qube} ({file}) cannot be used: {reason}; qubes-recover says more")]
+    #[error(
+        "cannot use {file}, the record of the start of {qube}: {reason}; if {qube} is known to be off, remove that file"
+    )]
     Record { qube: VmName, file: PathBuf, reason: String },
     #[error(
         "{qube} was started at {uri} and that hypervisor cannot be asked whether it still runs: {reason}; its images \

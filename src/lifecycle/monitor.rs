@@ -3,17 +3,16 @@
 //! It acts only if the record still carries its start id and the domain is inactive; else it ends. A lost connection
 //! to the hypervisor is not a stop. While it lives it holds a lock of its own, so that others can tell.
 
-use std::fs::{self, OpenOptions};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::fs::File;
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use uuid::Uuid;
 
 use crate::exec::{self, Program};
 use crate::fs::file_lock::{Exclusivity, FileLock};
-use crate::fs::replace::Access;
 use crate::hypervisor::Hypervisor;
 use crate::hypervisor::uri::Family;
 use crate::model::VmName;
@@ -51,19 +50,7 @@ pub fn repeat_shutdown(session: &Session, name: &VmName, limit: Duration) -> Res
 
 fn run_detached(session: &Session, name: &VmName, record: &Record, options: &[&str]) -> Result<(), LifecycleError> {
     let system = &session.system;
-    let log = system.run_dir().join("log").join(format!("monitor-{name}.log"));
-    let log = OpenOptions::new()
-        .create(true)
-        .append(true)
-        .mode(0o660)
-        .open(&log)
-        .map_err(|source| LifecycleError::Io { what: log.display().to_string(), source })?;
-    // One of somebody else's has had its access from him.
-    let _not_ours = Access::shared(system.qubes_group()).apply(&log);
-    if log.metadata().is_ok_and(|log| log.len() > LARGEST_LOG) {
-        // What older monitors said is the least that anybody needs.
-        let _longer = log.set_len(0);
-    }
+    let log = open_log(session, name)?;
     let monitor = system.own_program(PROGRAM);
     let scoped = system.has_service_manager() && exec::find("systemd-run", system.program_path()).is_some();
     let mut program = if scoped { in_scope(session, &monitor) } else { Program::new(&monitor) };
@@ -71,8 +58,11 @@ fn run_detached(session: &Session, name: &VmName, record: &Record, options: &[&s
     if let Some(root) = system.root() {
         program = program.arg("--root").arg(root);
     }
+    // The monitor believes a record's URI that is not one of the usual ones only if it is configured.
+    let configured = system.configured_uri().unwrap_or_default();
     program
         .env("QUBES_OFFLINE", "")
+        .env("QUBES_LIBVIRT_URI", configured)
         .args(options)
         .arg("--")
         .arg(name.as_str())
@@ -102,6 +92,27 @@ fn is_kept(variable: &str) -> bool {
     ];
     // systemd-run --user asks the session's bus.
     NAMES.contains(&variable) || variable == "DBUS_SESSION_BUS_ADDRESS" || variable.starts_with("LIBVIRT_")
+}
+
+/// Opens the monitor's log to append to it. What has its name and is no log of ours is replaced.
+fn open_log(session: &Session, name: &VmName) -> Result<File, LifecycleError> {
+    let (run, group) = (session.system.run_dir(), session.system.qubes_group());
+    let place = Path::new("log").join(format!("monitor-{name}.log"));
+    let opened = run.make(&["log"], group).and_then(|directory| {
+        let open = || directory.open_or_create(&place, run.access(group));
+        let file = match open() {
+            Err(_not_a_log) => directory.remove_file(&place).and_then(|_| open()),
+            opened => opened,
+        }?;
+        fcntl(&file, FcntlArg::F_SETFL(OFlag::O_APPEND))?;
+        if file.metadata()?.len() > LARGEST_LOG {
+            // What older monitors said is the least that anybody needs.
+            file.set_len(0)?;
+        }
+        Ok(file)
+    });
+    let what = || format!("cannot open {}", run.path().join(&place).display());
+    opened.map_err(|source| LifecycleError::Io { what: what(), source })
 }
 
 fn in_scope(session: &Session, monitor: &std::path::Path) -> Program {
@@ -209,18 +220,21 @@ pub fn ask_until_stopped(
 /// Waits until the monitor of an earlier start has left; `None` when there is nothing of ours to watch any more, or
 /// another monitor of the same start watches already.
 fn take_over(session: &Session, name: &VmName, start_id: Uuid) -> Result<Option<FileLock>, LifecycleError> {
-    let watched = session.system.run_dir().join("lock").join(format!("monitor-{name}.start"));
+    let (run, group) = (session.system.run_dir(), session.system.qubes_group());
+    // Not beside the lock as `monitor-NAME.start`: that is the lock of a qube called `NAME.start`.
+    let watched = Path::new("lock").join(format!("watches-{name}"));
     while ours(session, name, start_id)?.is_some() {
         match own_lock(session, name, Duration::from_secs(1)) {
             Ok(lock) => {
                 // Without it a second monitor of this start waits until this one ends: no harm.
-                let _unsaid = fs::write(&watched, start_id.to_string());
+                let _unsaid = run.write_note(&watched, group, &start_id.to_string());
                 return Ok(Some(lock));
             }
             Err(LifecycleError::Locked { .. }) => {}
             Err(error) => return Err(error),
         }
-        if fs::read_to_string(&watched).is_ok_and(|holder| holder == start_id.to_string()) {
+        let holder = run.read(&watched).ok().flatten();
+        if holder.is_some_and(|holder| holder == start_id.to_string()) {
             return Ok(None);
         }
     }
@@ -272,14 +286,9 @@ fn ours(session: &Session, name: &VmName, start_id: Uuid) -> Result<Option<Recor
 }
 
 fn own_lock(session: &Session, name: &VmName, wait: Duration) -> Result<FileLock, LifecycleError> {
-    super::qube_lock::make_run_directories(&session.system)?;
-    FileLock::acquire(&lock_file(session, name), Exclusivity::Exclusive, wait, session.system.qubes_group())
-        .map_err(|error| super::qube_lock::refused(name, error))
-}
-
-/// Held by the living monitor.
-fn lock_file(session: &Session, name: &VmName) -> PathBuf {
-    session.system.run_dir().join("lock").join(format!("monitor-{name}"))
+    let (run, group) = (session.system.run_dir(), session.system.qubes_group());
+    let lock = run.lock(&format!("monitor-{name}"), Exclusivity::Exclusive, wait, group);
+    lock.map_err(|error| super::qube_lock::refused(name, error))
 }
 
 #[cfg(test)]

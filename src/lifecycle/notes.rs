@@ -1,14 +1,16 @@
 //! Notes about a qube: the file `notes.txt` in its directory (`spec/r4-adminapi.md`, admin.vm.notes).
 
-use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use crate::fs::replace::{Access, directory_of, replace, sync_directory};
+use crate::fs::replace::{Access, directory_of};
 use crate::model::notes::{MAX_BYTES, displayable};
 use crate::model::{NotesError, Qubes, Vm, VmName};
 
 use super::{LifecycleError, Session};
+
+/// The file's name.
+const NAME: &str = "notes.txt";
 
 impl Session {
     /// The notes about a qube; empty when there are none.
@@ -17,7 +19,7 @@ impl Session {
     /// There is no such qube, it has no notes (dom0, a RemoteVM), or the file cannot be read.
     pub fn notes(&self, name: &VmName) -> Result<String, LifecycleError> {
         let qubes = self.read()?;
-        read(&self.notes_file(with_notes(&qubes, name)?))
+        self.read_notes(with_notes(&qubes, name)?)
     }
 
     /// Changes the notes about a qube to what `change` makes of those there are. While it looks at them nobody else
@@ -39,7 +41,7 @@ impl Session {
         let write = self.write()?;
         let vm = with_notes(&write, name)?;
         let file = self.notes_file(vm);
-        let old = read(&file)?;
+        let old = self.read_notes(vm)?;
         let new = displayable(&change(&old)?);
         if new == old {
             return Ok(());
@@ -48,15 +50,27 @@ impl Session {
             return Err(NotesError::TooLong { qube: name.to_string(), bytes: new.len() }.into());
         }
         if new.is_empty() {
-            return remove(&file);
+            let removed =
+                self.open_directory(vm).and_then(|directory| match directory.remove_file(Path::new(NAME))? {
+                    true => directory.sync(),
+                    false => Ok(()),
+                });
+            return removed.map_err(failed(&file, "removing"));
         }
         super::qube_lock::make_shared_directory(directory_of(&file), &self.system)?;
         let access = Access::shared(self.system.qubes_group());
-        replace(&file, access, |f| f.write_all(new.as_bytes())).map(drop).map_err(failed(&file, "writing"))
+        let directory = self.open_directory(vm).map_err(failed(&file, "writing"))?;
+        let written = directory.replace(Path::new(NAME), access, |f| f.write_all(new.as_bytes()));
+        written.map(drop).map_err(failed(&file, "writing"))
+    }
+
+    fn read_notes(&self, vm: &Vm) -> Result<String, LifecycleError> {
+        let bytes = self.read_own_file(vm, NAME).map_err(failed(&self.notes_file(vm), "reading"))?;
+        Ok(displayable(&String::from_utf8_lossy(&bytes.unwrap_or_default())))
     }
 
     fn notes_file(&self, vm: &Vm) -> PathBuf {
-        self.directory(vm).join("notes.txt")
+        self.directory(vm).join(NAME)
     }
 }
 
@@ -65,21 +79,6 @@ fn with_notes<'q>(qubes: &'q Qubes, name: &VmName) -> Result<&'q Vm, LifecycleEr
     match vm.class.is_local_guest() {
         true => Ok(vm),
         false => Err(NotesError::NoPlace { qube: name.to_string() }.into()),
-    }
-}
-
-fn read(file: &Path) -> Result<String, LifecycleError> {
-    match fs::read(file) {
-        Ok(bytes) => Ok(displayable(&String::from_utf8_lossy(&bytes))),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
-        Err(error) => Err(failed(file, "reading")(error)),
-    }
-}
-
-fn remove(file: &Path) -> Result<(), LifecycleError> {
-    match fs::remove_file(file).and_then(|()| sync_directory(directory_of(file))) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(file, "removing")(error)),
-        _ => Ok(()),
     }
 }
 

@@ -45,11 +45,9 @@ impl Session {
     }
 
     fn lock_telling(&self, name: &VmName, wait: Duration, tell: &dyn Fn(&str)) -> Result<QubeLock, LifecycleError> {
-        make_run_directories(&self.system)?;
-        let file = self.system.run_dir().join("lock").join(format!("vm-{name}"));
-        let group = self.system.qubes_group();
-        let lock = FileLock::acquire_telling(&file, Exclusivity::Exclusive, wait, group, tell)
-            .map_err(|error| refused(name, error))?;
+        let (run, group) = (self.system.run_dir(), self.system.qubes_group());
+        let lock = run.lock_telling(&format!("vm-{name}"), Exclusivity::Exclusive, wait, group, tell);
+        let lock = lock.map_err(|error| refused(name, error))?;
         Ok(QubeLock { name: name.clone(), _lock: lock })
     }
 }
@@ -66,9 +64,11 @@ pub(super) fn refused(name: &VmName, error: FileLockError) -> LifecycleError {
 
 /// Makes `RUN` and its parts, 2770 and group qubes where that exists.
 pub fn make_run_directories(system: &System) -> Result<(), LifecycleError> {
-    ["", "lock", "vm", "stop", "console", "log"]
-        .iter()
-        .try_for_each(|part| make_shared_directory(&system.run_dir().join(part), system))
+    let run = system.run_dir();
+    run.make(&["lock", "vm", "stop", "console", "log"], system.qubes_group()).map(drop).map_err(|source| {
+        let what = format!("cannot make directory {}", run.path().display());
+        LifecycleError::Io { what, source }
+    })
 }
 
 /// Makes a directory, with those above it, for members of group qubes.

@@ -4,17 +4,17 @@
 //! being removed `volumes`. What it says is only ever compared: which start this
 //! was, which domain of which hypervisor to ask about.
 
-use std::fs;
+use std::ffi::OsString;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::LifecycleError;
-use super::recover::Orphan;
-use crate::fs::errno_text;
-use crate::fs::replace::{Access, replace};
+use super::recover::{Orphan, is_filed_under};
+use crate::fs::{errno_text, stale_files};
+use crate::hypervisor::uri::is_plain_uri;
 use crate::model::VmName;
 use crate::system::System;
 
@@ -73,18 +73,35 @@ impl Record {
     /// # Errors
     /// One that cannot be read or understood: nothing may be done to the qube's images then.
     pub fn load(system: &System, name: &VmName) -> Result<Option<Record>, LifecycleError> {
-        let file = path(system, name);
+        let run = system.run_dir();
+        let file = run.path().join(place(name));
         let unusable = |reason: String| LifecycleError::Record { qube: name.clone(), file: file.clone(), reason };
-        match fs::read(&file) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|e| unusable(e.to_string())),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(e) => Err(unusable(errno_text(&e))),
+        let Some(text) = run.read(&place(name)).map_err(|e| unusable(errno_text(&e)))? else { return Ok(None) };
+        let record: Record = serde_json::from_str(&text).map_err(|e| unusable(e.to_string()))?;
+        record.refuse_astray(system, name).map_err(unusable)?;
+        Ok(Some(record))
+    }
+
+    /// Members of group qubes can write records, and root acts on them: so one may neither have us ask
+    /// anybody but a hypervisor of this machine, nor name volumes of another qube.
+    fn refuse_astray(&self, system: &System, name: &VmName) -> Result<(), String> {
+        let uri = &self.uri;
+        if !is_plain_uri(uri) && system.configured_uri() != Some(uri) {
+            return Err(format!("it names the hypervisor '{}', which a record may not", uri.escape_debug()));
+        }
+        match self.volumes.iter().find(|volume| !is_filed_under(&volume.vid, name)) {
+            Some(Orphan { pool, vid }) => {
+                let (pool, vid) = (pool.escape_debug(), vid.escape_debug());
+                Err(format!("it names volume {pool}:{vid}, which is not one of {name}"))
+            }
+            None => Ok(()),
         }
     }
 
     /// Writes the record, over an older one of the same qube.
     pub fn store(&self, system: &System, name: &VmName) -> Result<(), LifecycleError> {
-        let file = path(system, name);
+        let run = system.run_dir();
+        let file = run.path().join(place(name));
         let failed = |source: io::Error| {
             let what = format!("cannot write the record of the start, {}", file.display());
             LifecycleError::Io { what, source }
@@ -92,17 +109,28 @@ impl Record {
         let mut bytes = serde_json::to_vec(self).map_err(|e| failed(e.into()))?;
         bytes.push(b'\n');
         super::qube_lock::make_run_directories(system)?;
-        replace(&file, Access::shared(system.qubes_group()), |f| f.write_all(&bytes)).map(drop).map_err(failed)
+        let directory = run.open().map_err(failed)?;
+        let access = run.access(system.qubes_group());
+        directory.replace(&place(name), access, |f| f.write_all(&bytes)).map(drop).map_err(failed)
+    }
+}
+
+/// Removes the temporary files that writers of records left when they were killed.
+pub fn clear_stale_files(system: &System) {
+    let directory = system.run_dir().open().and_then(|run| run.subdirectory(Path::new(DIRECTORY)));
+    if let Ok(directory) = directory {
+        stale_files::clear_in(&directory, |target| VmName::from_store(target).is_ok());
     }
 }
 
 /// Takes the record away: the last step of the after-work.
 pub fn remove(system: &System, name: &VmName) -> Result<(), LifecycleError> {
-    let file = path(system, name);
-    match fs::remove_file(&file) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => {
+    let run = system.run_dir();
+    match run.open().and_then(|directory| directory.remove_file(&place(name))) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            let file = run.path().join(place(name));
             let what = format!("cannot remove the record of the start, {}", file.display());
-            Err(LifecycleError::Io { what, source: e })
+            Err(LifecycleError::Io { what, source })
         }
         _ => Ok(()),
     }
@@ -110,27 +138,29 @@ pub fn remove(system: &System, name: &VmName) -> Result<(), LifecycleError> {
 
 /// Whether a qube has a record, readable or not.
 pub fn exists(system: &System, name: &VmName) -> bool {
-    path(system, name).exists()
+    let found = system.run_dir().open().and_then(|directory| directory.look(&place(name)));
+    // One that cannot be looked at may be there.
+    found.map_or_else(|error| error.kind() != io::ErrorKind::NotFound, |found| found.is_some())
 }
 
 /// The names of all qubes that have a record.
 pub fn all(system: &System) -> io::Result<Vec<VmName>> {
-    let entries = match fs::read_dir(system.run_dir().join("vm")) {
-        Ok(entries) => entries,
+    let directory = system.run_dir().open().and_then(|run| run.subdirectory(Path::new(DIRECTORY)));
+    let entries = match directory.and_then(|directory| directory.names()) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(e) => return Err(e),
+        entries => entries?,
     };
-    let mut names = Vec::new();
-    for entry in entries {
-        let file = entry?.file_name();
-        // A `~` marks the temporary file of a record being written; no name of a qube has one.
-        let name = file.to_str().filter(|f| !f.contains('~')).and_then(|f| VmName::from_store(f).ok());
-        names.extend(name);
-    }
+    // A `~` marks the temporary file of a record being written; no name of a qube has one.
+    let is_record = |file: &&str| !file.contains('~');
+    let name = |file: OsString| file.to_str().filter(is_record).and_then(|f| VmName::from_store(f).ok());
+    let mut names: Vec<VmName> = entries.into_iter().filter_map(name).collect();
     names.sort();
     Ok(names)
 }
 
-fn path(system: &System, name: &VmName) -> PathBuf {
-    system.run_dir().join("vm").join(name.as_str())
+/// Where records are, below RUN.
+const DIRECTORY: &str = "vm";
+
+fn place(name: &VmName) -> PathBuf {
+    Path::new(DIRECTORY).join(name.as_str())
 }

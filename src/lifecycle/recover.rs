@@ -29,8 +29,15 @@ impl Session {
     /// Settles every qube that has a record, a dirty volume or images of a run that is over; at boot, when nothing was started yet, also every disposable
     /// that goes when it stops. One that cannot be settled does not stop the others.
     pub fn recover(&self, at_boot: bool) -> Result<Vec<Recovered>, LifecycleError> {
-        let mut names: Vec<VmName> = record::all(&self.system)
-            .map_err(|source| LifecycleError::Io { what: self.system.run_dir().display().to_string(), source })?;
+        if at_boot {
+            // Members of group qubes may not make RUN themselves.
+            super::qube_lock::make_run_directories(&self.system)?;
+        }
+        record::clear_stale_files(&self.system);
+        let mut names: Vec<VmName> = record::all(&self.system).map_err(|source| LifecycleError::Io {
+            what: self.system.run_dir().path().display().to_string(),
+            source,
+        })?;
         let recorded: HashSet<VmName> = names.iter().cloned().collect();
         {
             let qubes = self.read()?;
@@ -97,6 +104,12 @@ impl Session {
         let driver = driver_of(&self.system, pool)?;
         Ok(driver.remove(&Volume::orphan(&orphan.pool, &orphan.vid))?)
     }
+}
+
+/// Whether a volume of this id is filed under the qube `name`.
+pub(super) fn is_filed_under(vid: &str, name: &VmName) -> bool {
+    let is_plain = vid.split('/').all(|part| !matches!(part, "" | "." | ".."));
+    is_plain && filed_under(vid).is_some_and(|qube| qube == *name)
 }
 
 /// The qube that a volume of this id is filed under: `appvms/QUBE/VOLUME`, or `GROUP/vm-QUBE-VOLUME` where volumes are

@@ -7,7 +7,7 @@ use crate::model::{Qubes, RemovalError, Vm, VmName};
 
 use super::qube_lock::QubeLock;
 use super::record::{self, Phase, Record};
-use super::recover::Orphan;
+use super::recover::{Orphan, is_filed_under};
 use super::settle::Settled;
 use super::{LifecycleError, Session, qube_directory};
 use crate::storage::VmStorage;
@@ -170,7 +170,8 @@ impl Session {
         let uuid = self.read()?.get(name.as_str()).and_then(Vm::uuid).unwrap_or_default();
         let uri = self.hypervisor().uri();
         let record = found.unwrap_or_else(|| Record::of_new_start(&self.system, uuid, uri));
-        let named = storage.volumes().filter(|(volume, _)| !volume.vid.is_empty());
+        // A record may name no others. Those that somebody gave it by hand are orphans if this is cut off.
+        let named = storage.volumes().filter(|(volume, _)| is_filed_under(&volume.vid, name));
         let volumes = named.map(|(volume, _)| Orphan { pool: volume.pool.clone(), vid: volume.vid.clone() }).collect();
         Record { phase: Phase::Removing, volumes, ..record }.store(&self.system, name)
     }

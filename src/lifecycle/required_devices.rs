@@ -5,6 +5,7 @@
 //! QubesDB, which is not asked yet, so those refuse the start.
 
 use std::fs;
+use std::path::PathBuf;
 
 use crate::devices::pci::{Address, PciBus};
 use crate::devices::{DeviceError, block};
@@ -194,18 +195,15 @@ impl Session {
 
     /// The other qube that has this device of dom0's, by the hypervisor's word.
     fn who_has(&self, qubes: &Qubes, vm: &Vm, device: &BlockDevice) -> Result<Option<String>, LifecycleError> {
-        for (uuid, live) in self.hypervisor().states()? {
-            if !live.state.is_active() || Some(uuid) == vm.uuid() {
-                continue;
-            }
-            let disks = self.hypervisor().disks(uuid)?.unwrap_or_default();
-            let mut sources = disks.into_iter().filter_map(|disk| disk.source);
-            if sources.any(|source| fs::canonicalize(source).is_ok_and(|source| source == device.path)) {
-                let known = qubes.iter().find(|other| other.uuid() == Some(uuid));
-                return Ok(Some(known.map_or_else(|| format!("domain {uuid}"), |other| other.name.to_string())));
-            }
-        }
-        Ok(None)
+        let in_use = self.hypervisor().disks_in_use()?;
+        let is_device = |source: PathBuf| fs::canonicalize(source).is_ok_and(|source| source == device.path);
+        let others = in_use.into_iter().filter(|(uuid, _)| Some(*uuid) != vm.uuid());
+        let mut holders = others.filter(|(_, disk)| disk.source.clone().is_some_and(is_device));
+        let holder = holders.next().map(|(uuid, _)| {
+            let known = qubes.iter().find(|other| other.uuid() == Some(uuid));
+            known.map_or_else(|| format!("domain {uuid}"), |other| other.name.to_string())
+        });
+        Ok(holder)
     }
 
     /// The error of a domain that Xen did not make: with a PCI device and without an IOMMU, this is why.

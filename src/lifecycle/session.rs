@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::LifecycleError;
 use crate::hypervisor::uri::{Family, UriFacts, choose_uri};
 use crate::hypervisor::xenstore;
-use crate::hypervisor::{Hypervisor, HypervisorError, LazyHypervisor, Live};
+use crate::hypervisor::{Hypervisor, HypervisorError, LazyHypervisor, Live, StoreIdentity};
 use crate::model::kernel_version;
 use crate::model::{Class, Facts, PowerState, Release, Stubdom, Vm};
 use crate::store::{Read, Restored, StorePlace, Wait, Write};
@@ -75,7 +75,7 @@ impl Session {
         let system = &self.system;
         StorePlace {
             file: system.store_file().to_path_buf(),
-            run_dir: system.run_dir().to_path_buf(),
+            run_dir: system.run_dir().clone(),
             backup_dir: system.backup_dir(),
             qubesd_socket: system.qubesd_socket(),
             group: None,
@@ -204,7 +204,7 @@ impl Facts for Session {
     }
 
     fn newest_kernel(&self, kernels_dir: &str) -> Option<String> {
-        let entries = std::fs::read_dir(self.system.below_root(kernels_dir)).ok()?;
+        let entries = std::fs::read_dir(self.system.below_root(Path::new("/").join(kernels_dir))).ok()?;
         let versions = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
         let usable = versions.filter(|version| {
             !version.chars().any(|c| c.is_control() || c == '~') && self.kernel_installed(kernels_dir, version)
@@ -294,7 +294,7 @@ impl Facts for Session {
 impl Session {
     fn kernel_path(&self, kernels_dir: &str, version: &str, file: &str) -> Option<PathBuf> {
         let plain = !version.is_empty() && !version.contains('/') && version != "." && version != "..";
-        plain.then(|| self.system.below_root(kernels_dir).join(version).join(file))
+        plain.then(|| self.system.below_root(Path::new("/").join(kernels_dir).join(version).join(file)))
     }
 }
 
@@ -304,5 +304,8 @@ fn existing(directory: &std::path::Path) -> std::path::PathBuf {
 }
 
 fn lazily(system: &System, uri: String) -> LazyHypervisor {
-    if system.is_offline() { LazyHypervisor::offline(uri) } else { LazyHypervisor::new(uri) }
+    let identity =
+        StoreIdentity { suffix: system.domain_suffix(), store: system.store_file().to_string_lossy().into_owned() };
+    let hypervisor = if system.is_offline() { LazyHypervisor::offline(uri) } else { LazyHypervisor::new(uri) };
+    hypervisor.of_store(identity)
 }

@@ -195,8 +195,8 @@ impl Session {
         description: &mut DomainDescription,
         storage: &VmStorage,
     ) -> Result<(), LifecycleError> {
-        if let Some(log) = &description.console_log {
-            self.make_console_log(log)?;
+        if description.console_log.is_some() {
+            self.make_console_log(&description.qube)?;
         }
         let mut disks = storage.disks()?;
         let is_xen = Family::of_uri(self.hypervisor().uri()) == Family::Xen;

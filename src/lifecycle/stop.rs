@@ -107,7 +107,10 @@ impl Session {
         let qubes = self.read()?;
         let vm = known(&qubes, name)?;
         if !vm.class.is_local_guest() {
-            return Err(LifecycleError::Dom0("only qubes of this machine can be shut down from here"));
+            return Err(LifecycleError::Dom0(match vm.name.is_dom0() {
+                true => "dom0 is the machine itself, which poweroff shuts down",
+                false => "a remote qube runs on another machine, which alone can shut it down",
+            }));
         }
         let Some(target) = self.target(vm) else {
             self.settle_now(name)?;

@@ -4,15 +4,14 @@
 //! before its first step and gives up as soon as it finds another one. Marks are only compared, and never removed: a
 //! start that begins later remembers the new one and is not affected.
 
-use std::fs;
-use std::io::{self, Write};
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use uuid::Uuid;
 
 use super::LifecycleError;
-use crate::fs::replace::{Access, Replacement};
+use crate::fs::run_directory::RunDirectory;
 use crate::model::VmName;
 use crate::system::System;
 use crate::watcher::{CopyWatcher, SharedWatcher};
@@ -20,10 +19,10 @@ use crate::watcher::{CopyWatcher, SharedWatcher};
 /// The stop mark of a qube as a start found it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StopMark {
-    file: PathBuf,
+    run: RunDirectory,
     qube: VmName,
     /// `None`: nobody has stopped the qube yet.
-    content: Option<Vec<u8>>,
+    content: Option<String>,
 }
 
 impl StopMark {
@@ -32,23 +31,18 @@ impl StopMark {
     /// # Errors
     /// A mark that is there and cannot be read: a start could not be told to give up.
     pub fn read(system: &System, qube: &VmName) -> Result<StopMark, LifecycleError> {
-        let file = path(system, qube);
-        let failed = |source| LifecycleError::Io { what: format!("cannot read {}", file.display()), source };
-        let content = content(&file).map_err(failed)?;
-        Ok(StopMark { file, qube: qube.clone(), content })
+        let run = system.run_dir().clone();
+        let content = run.read(&place(qube)).map_err(failed("read", &run, qube))?;
+        Ok(StopMark { run, qube: qube.clone(), content })
     }
 
     /// Puts a new mark in place: every start of the qube that has begun gives up.
     pub fn renew(system: &System, qube: &VmName) -> Result<(), LifecycleError> {
         super::qube_lock::make_run_directories(system)?;
-        let file = path(system, qube);
-        let write = || {
-            let mut replacement = Replacement::begin(&file, Access::shared(system.qubes_group()))?;
-            writeln!(replacement.file(), "{}", Uuid::new_v4())?;
-            // After a power loss no start is under way.
-            replacement.commit_unsynced().map(drop)
-        };
-        write().map_err(|source| LifecycleError::Io { what: format!("cannot write {}", file.display()), source })
+        let run = system.run_dir();
+        // Not synced: after a power loss no start is under way.
+        let written = run.write_note(&place(qube), system.qubes_group(), &format!("{}\n", Uuid::new_v4()));
+        written.map(drop).map_err(failed("write", run, qube))
     }
 
     /// The qube whose mark this is.
@@ -61,10 +55,10 @@ impl StopMark {
     /// # Errors
     /// [`LifecycleError::StartEnded`]; also when the mark cannot be read any more.
     pub fn check(&self) -> Result<(), LifecycleError> {
-        match content(&self.file) {
+        match self.run.read(&place(&self.qube)) {
             Ok(now) if now == self.content => Ok(()),
             Ok(_) => Err(LifecycleError::StartEnded { qube: self.qube.clone() }),
-            Err(source) => Err(LifecycleError::Io { what: format!("cannot read {}", self.file.display()), source }),
+            Err(source) => Err(failed("read", &self.run, &self.qube)(source)),
         }
     }
 
@@ -99,14 +93,11 @@ impl CopyWatcher for EndingCopies {
     }
 }
 
-fn content(file: &std::path::Path) -> io::Result<Option<Vec<u8>>> {
-    match fs::read(file) {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
+fn place(qube: &VmName) -> PathBuf {
+    Path::new("stop").join(qube.as_str())
 }
 
-fn path(system: &System, qube: &VmName) -> PathBuf {
-    system.run_dir().join("stop").join(qube.as_str())
+fn failed(verb: &str, run: &RunDirectory, qube: &VmName) -> impl FnOnce(io::Error) -> LifecycleError {
+    let what = format!("cannot {verb} {}", run.path().join(place(qube)).display());
+    |source| LifecycleError::Io { what, source }
 }

@@ -11,7 +11,7 @@ use std::ops::Range;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::time::Duration;
 
-use super::qube_lock::{QubeLock, make_run_directories};
+use super::qube_lock::QubeLock;
 use super::root_data::OpenRootData;
 use super::settle::Settled;
 use super::start::known;
@@ -206,17 +206,15 @@ impl Session {
 
     /// Two imports into one qube at once would each take what the other has begun for a leftover.
     fn lock_for_import(&self, name: &VmName) -> Result<FileLock, LifecycleError> {
-        make_run_directories(&self.system)?;
-        let file = self.system.run_dir().join("lock").join(format!("import-{name}"));
-        FileLock::acquire(&file, Exclusivity::Exclusive, Duration::ZERO, self.system.qubes_group()).map_err(|error| {
-            match error {
-                FileLockError::Held { holder } => LifecycleError::Locked {
-                    qube: name.clone(),
-                    reason: format!("another import into it is under way ({holder})"),
-                },
-                FileLockError::Io { file, source } => {
-                    LifecycleError::Io { what: format!("cannot lock {}", file.display()), source }
-                }
+        let (run, group) = (self.system.run_dir(), self.system.qubes_group());
+        let lock = run.lock(&format!("import-{name}"), Exclusivity::Exclusive, Duration::ZERO, group);
+        lock.map_err(|error| match error {
+            FileLockError::Held { holder } => LifecycleError::Locked {
+                qube: name.clone(),
+                reason: format!("another import into it is under way ({holder})"),
+            },
+            FileLockError::Io { file, source } => {
+                LifecycleError::Io { what: format!("cannot lock {}", file.display()), source }
             }
         })
     }

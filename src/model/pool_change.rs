@@ -229,6 +229,9 @@ fn checked_text(option: &str, text: &str) -> Result<String, PoolError> {
     if option == "dir_path" && !text.starts_with('/') {
         return Err(bad("no absolute path"));
     }
+    if option == "dir_path" && text.split('/').any(|part| part == "..") {
+        return Err(bad("a path with '..'; write the directory that is meant"));
+    }
     Ok(text.to_owned())
 }
 

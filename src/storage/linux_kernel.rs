@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use nix::sys::statvfs::statvfs;
 
+use crate::fs::rooted;
+
 use super::{Attachment, Committed, Driver, Fill, Revision, StorageError, Volume};
 
 /// One pool of kernels. The vid of a volume is the kernel's version, empty for a qube that brings its own.
@@ -14,11 +16,18 @@ use super::{Attachment, Committed, Driver, Fill, Revision, StorageError, Volume}
 pub struct LinuxKernel {
     name: String,
     directory: PathBuf,
+    /// The `/` of the system whose kernels these are, where that is not the machine's.
+    root: Option<PathBuf>,
 }
 
 impl LinuxKernel {
     pub fn new(name: &str, directory: PathBuf) -> LinuxKernel {
-        LinuxKernel { name: name.to_string(), directory }
+        LinuxKernel { name: name.to_string(), directory, root: None }
+    }
+
+    /// Takes the directory for one of the system at `root`: links in it do not lead out of it.
+    pub fn below(self, root: Option<&Path>) -> LinuxKernel {
+        LinuxKernel { root: root.map(Path::to_path_buf), ..self }
     }
 
     /// A file of the volume's kernel; none for a qube that brings its own. A version that leads elsewhere is refused.
@@ -31,7 +40,11 @@ impl LinuxKernel {
             let text = format!("{}: '{}' is no kernel version", volume.label(), version.escape_debug());
             return Err(StorageError::Refused(text));
         }
-        Ok(Some(self.directory.join(version).join(name)))
+        let file = self.directory.join(version).join(name);
+        let Some(root) = &self.root else { return Ok(Some(file)) };
+        let below = file.strip_prefix(root).unwrap_or(&file);
+        let failed = StorageError::io(format!("opening {}", file.display()));
+        rooted::resolve(root, below).map(Some).map_err(failed)
     }
 
     /// The kernel's modules image, where it has one.

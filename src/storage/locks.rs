@@ -4,23 +4,19 @@
 //! Shared to snapshot, exclusive to change which image is the clean one. Whoever holds one waits for nothing else, and
 //! who needs several takes them in the order of their ids, so nobody waits in a circle.
 
-use std::fs::DirBuilder;
-use std::io;
-use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::unistd::Gid;
 use uuid::Uuid;
 
 use super::StorageError;
-use super::durable::create_directory;
 use crate::fs::file_lock::{Exclusivity, FileLock, FileLockError};
+use crate::fs::run_directory::RunDirectory;
 
 /// Where the locks of volumes are and how long to wait for one.
 #[derive(Debug, Clone)]
 pub struct VolumeLocks {
-    run_dir: PathBuf,
+    run_dir: RunDirectory,
     group: Option<Gid>,
     wait: Duration,
 }
@@ -30,8 +26,8 @@ impl VolumeLocks {
     pub const PATIENCE: Duration = Duration::from_secs(600);
 
     /// Locks in `run_dir/lock`, which is made when first needed.
-    pub fn new(run_dir: &Path, group: Option<Gid>, wait: Duration) -> VolumeLocks {
-        VolumeLocks { run_dir: run_dir.to_path_buf(), group, wait }
+    pub fn new(run_dir: impl Into<RunDirectory>, group: Option<Gid>, wait: Duration) -> VolumeLocks {
+        VolumeLocks { run_dir: run_dir.into(), group, wait }
     }
 
     /// Keeps the volume's clean image what it is.
@@ -46,9 +42,8 @@ impl VolumeLocks {
 
     /// Keeps everybody else from making or taking down mapped devices of volumes.
     pub fn mapped_devices(&self) -> Result<FileLock, StorageError> {
-        self.make_directories()?;
-        let file = self.run_dir.join("lock/mapped-devices");
-        FileLock::acquire(&file, Exclusivity::Exclusive, self.wait, self.group).map_err(|error| match error {
+        let locked = self.run_dir.lock("mapped-devices", Exclusivity::Exclusive, self.wait, self.group);
+        locked.map_err(|error| match error {
             FileLockError::Io { file, source } => StorageError::io(format!("cannot lock {}", file.display()))(source),
             FileLockError::Held { holder } => {
                 StorageError::Refused(format!("the mapped devices of volumes are locked by {holder}; try again later"))
@@ -56,37 +51,25 @@ impl VolumeLocks {
         })
     }
 
-    /// The lock file of a volume: its id as upstream writes ids in file names (`spec/r4-storage.md` §1).
-    pub fn path(&self, pool: &str, vid: &str) -> PathBuf {
+    /// The name of a volume's lock file: its id as upstream writes ids in file names (`spec/r4-storage.md` §1).
+    fn name(pool: &str, vid: &str) -> String {
         let escaped = format!("{pool}:{vid}").replace('-', "--").replace('/', "-");
         let name = match escaped.len() {
             // The longest name of a file is 255 bytes, and names in a store may be that long themselves.
             0..=200 => escaped,
             _ => Uuid::new_v5(&Uuid::NAMESPACE_URL, escaped.as_bytes()).simple().to_string(),
         };
-        self.run_dir.join("lock").join(format!("volume-{name}"))
+        format!("volume-{name}")
     }
 
     fn acquire(&self, pool: &str, vid: &str, exclusivity: Exclusivity) -> Result<FileLock, StorageError> {
-        self.make_directories()?;
-        FileLock::acquire(&self.path(pool, vid), exclusivity, self.wait, self.group).map_err(|error| match error {
+        let locked = self.run_dir.lock(&VolumeLocks::name(pool, vid), exclusivity, self.wait, self.group);
+        locked.map_err(|error| match error {
             FileLockError::Io { file, source } => StorageError::io(format!("cannot lock {}", file.display()))(source),
             FileLockError::Held { holder } => {
                 StorageError::Refused(format!("volume {vid} of pool {pool} is locked by {holder}; try again later"))
             }
         })
-    }
-
-    fn make_directories(&self) -> Result<(), StorageError> {
-        let lock = self.run_dir.join("lock");
-        if lock.is_dir() {
-            return Ok(());
-        }
-        let above = self.run_dir.parent().unwrap_or(Path::new("/"));
-        let made: io::Result<()> = DirBuilder::new().recursive(true).mode(0o755).create(above);
-        made.map_err(StorageError::io(format!("creating directory {}", above.display())))?;
-        create_directory(&self.run_dir, self.group)?;
-        create_directory(&lock, self.group).map(drop)
     }
 }
 
@@ -98,11 +81,11 @@ mod tests {
     fn a_volume_is_locked_by_its_id_and_others_are_not() {
         let dir = tempfile::tempdir().unwrap();
         let run = dir.path().join("run/qubes");
-        let locks = VolumeLocks::new(&run, None, Duration::ZERO);
-        let path = locks.path("vm-pool", "appvms/sys-net/private");
-        assert_eq!(path, run.join("lock/volume-vm--pool:appvms-sys--net-private"));
-        let long = locks.path("p", &"a".repeat(300));
-        assert!(long.file_name().unwrap().len() < 100 && long != locks.path("p", &"a".repeat(301)));
+        let locks = VolumeLocks::new(run, None, Duration::ZERO);
+        let name = VolumeLocks::name("vm-pool", "appvms/sys-net/private");
+        assert_eq!(name, "volume-vm--pool:appvms-sys--net-private");
+        let long = VolumeLocks::name("p", &"a".repeat(300));
+        assert!(long.len() < 100 && long != VolumeLocks::name("p", &"a".repeat(301)));
 
         let snapshots = [locks.shared("p", "v").unwrap(), locks.shared("p", "v").unwrap()];
         let refused = locks.exclusive("p", "v").unwrap_err().to_string();

@@ -42,7 +42,7 @@ fn driver_for(
             let locks = VolumeLocks::new(system.run_dir(), group(), VolumeLocks::PATIENCE);
             Ok(Arc::new(LvmThin::new(name, volume_group, thin_pool, locks)))
         }
-        "linux-kernel" => Ok(Arc::new(LinuxKernel::new(name, directory(pool, system)?))),
+        "linux-kernel" => Ok(Arc::new(LinuxKernel::new(name, directory(pool, system)?).below(system.root()))),
         driver => Err(StorageError::Refused(format!(
             "pool {name}: driver '{}' is not supported by this version; it has 'file', 'file-reflink', 'lvm_thin' and 'linux-kernel'",
             driver.escape_debug()

@@ -12,7 +12,7 @@ use jiff::ToSpan;
 use jiff::civil::{Date, DateTime};
 
 use crate::fs::replace::{Access, make_shared_directory, replace, uninterrupted};
-use crate::fs::stale_files;
+use crate::fs::{refuse_foreign_link, stale_files};
 
 const FORM: &str = "qubes-%Y-%m-%d-%H:%M:%S.xml";
 
@@ -69,6 +69,7 @@ pub fn keep_daily<B: AsRef<[u8]>>(
 
 /// Copies `bytes`, whatever copies there are.
 pub fn keep(directory: &Path, access: Access, bytes: &[u8], now: DateTime) -> io::Result<PathBuf> {
+    uninterrupted(|| refuse_foreign_link(directory))?;
     uninterrupted(|| make_shared_directory(directory, access.group))?;
     stale_files::clear(directory, |target| DateTime::strptime(FORM, target).is_ok());
     let mut made = now;

@@ -7,17 +7,19 @@ use std::cell::Cell;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use nix::libc;
 use nix::unistd::Gid;
 
 use super::error::StoreError;
+use crate::fs::beneath::Use;
 use crate::fs::file_lock::{
-    Exclusivity, SILENCE, is_locked, lock_in_turn, lock_within, open_or_make, posix_holder, process, try_lock, unlock,
+    Exclusivity, SILENCE, is_locked, lock_in_turn, lock_within, posix_holder, process, try_lock, unlock,
 };
-use crate::fs::replace::{Access, make_shared_directory, uninterrupted};
+use crate::fs::replace::uninterrupted;
+use crate::fs::run_directory::RunDirectory;
 
 /// How long to wait for a lock that somebody else holds, and who hears that it takes long.
 #[derive(Debug, Clone, Copy)]
@@ -162,17 +164,16 @@ pub(crate) fn is_still_at(file: &File, path: &Path) -> Result<bool, StoreError> 
 /// messages, and the queue of those who wait, `RUN/lock/database.queue`. Nothing fails over them.
 #[derive(Debug, Clone)]
 pub struct HolderNote {
-    run_dir: PathBuf,
+    run_dir: RunDirectory,
     group: Option<Gid>,
 }
 
-impl HolderNote {
-    pub fn in_run_dir(run_dir: &Path, group: Option<Gid>) -> HolderNote {
-        HolderNote { run_dir: run_dir.to_path_buf(), group }
-    }
+const HOLDER: &str = "lock/database.holder";
+const QUEUE: &str = "lock/database.queue";
 
-    fn path(&self) -> PathBuf {
-        self.run_dir.join("lock/database.holder")
+impl HolderNote {
+    pub fn in_run_dir(run_dir: &RunDirectory, group: Option<Gid>) -> HolderNote {
+        HolderNote { run_dir: run_dir.clone(), group }
     }
 
     /// Leaves this process's number and command.
@@ -180,24 +181,16 @@ impl HolderNote {
         let _no_matter = self.try_leave();
     }
 
-    fn make_directories(&self) -> io::Result<()> {
-        make_shared_directory(&self.run_dir, self.group)?;
-        make_shared_directory(&self.run_dir.join("lock"), self.group)
-    }
-
-    /// The lock of those who wait for the store's.
-    fn queue_path(&self) -> PathBuf {
-        self.run_dir.join("lock/database.queue")
-    }
-
     /// Whether nobody waits for the lock.
     pub fn nobody_queues(&self) -> bool {
-        File::open(self.queue_path()).map_or(true, |queue| !is_locked(&queue))
+        let queue = self.run_dir.open().and_then(|run| run.open_file(Path::new(QUEUE), Use::Read));
+        queue.map_or(true, |queue| !is_locked(&queue))
     }
 
     /// Waits until nobody waits longer; `None` when the time is over.
     fn queue(&self, wait: Duration, tell: &dyn Fn()) -> Option<Turn> {
-        let file = self.make_directories().and_then(|()| open_or_make(&self.queue_path(), self.group));
+        let run = self.run_dir.make(&["lock"], self.group);
+        let file = run.and_then(|run| run.open_or_create(Path::new(QUEUE), self.run_dir.access(self.group)));
         match file.and_then(|file| lock_in_turn(file, wait, tell)) {
             Ok(locked) => Some(Turn { _locked: Some(Locked(locked?)) }),
             // It is about who comes first, not about who is alone.
@@ -206,22 +199,35 @@ impl HolderNote {
     }
 
     fn try_leave(&self) -> io::Result<()> {
-        self.make_directories()?;
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o660).open(self.path())?;
-        // A file of somebody else's has had its mode from him.
-        let _not_ours = Access::shared(self.group).apply(&file);
+        let run = self.run_dir.make(&["lock"], self.group)?;
+        let mut file = match run.open_or_create(Path::new(HOLDER), self.run_dir.access(self.group)) {
+            Ok(file) => file,
+            // A link or the like in its place says nothing to anybody: it goes, and is not followed.
+            Err(_not_a_note) => {
+                run.remove_file(Path::new(HOLDER))?;
+                run.open_or_create(Path::new(HOLDER), self.run_dir.access(self.group))?
+            }
+        };
+        file.set_len(0)?;
         let pid = std::process::id();
         file.write_all(format!("{pid} {}\n", process(pid as i32)).as_bytes())
     }
 
     /// Empties the note, before the lock is given back.
     pub fn withdraw(&self) {
-        let _no_matter = OpenOptions::new().write(true).truncate(true).open(self.path());
+        let run = self.run_dir.open();
+        let note = run.and_then(|run| run.open_file(Path::new(HOLDER), Use::Write));
+        // One with a second name is somebody's file.
+        let _no_matter = note.and_then(|note| match note.metadata()?.nlink() {
+            1 => note.set_len(0),
+            _ => Ok(()),
+        });
     }
 
     /// Who holds the lock, in words: the process that the kernel named, else the living one that left the note.
     fn holder(&self, posix: Option<i32>) -> String {
-        let noted = || fs::read_to_string(self.path()).ok()?.split_whitespace().next()?.parse().ok();
+        let read = || self.run_dir.read(Path::new(HOLDER)).ok().flatten();
+        let noted = || read()?.split_whitespace().next()?.parse().ok();
         match posix.or_else(noted) {
             Some(pid) if Path::new("/proc").join(pid.to_string()).exists() => process(pid),
             _ => "another process".to_string(),
@@ -238,7 +244,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("store");
         fs::write(&path, "").unwrap();
-        let note = HolderNote::in_run_dir(dir.path(), None);
+        let note = HolderNote::in_run_dir(&dir.path().into(), None);
         let take = || lock_path(&path, Exclusivity::Exclusive, Wait::NO, &note);
         let held = take().unwrap();
         // A duplicate shares the lock, as a forked child would.

@@ -7,15 +7,14 @@
 //! only about a file that has been at rest for some seconds: whatever changes later has another time. A writer sets
 //! the file apart, and need not wait.
 
-use std::fs;
-use std::io::Write as _;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use nix::unistd::Gid;
 
 use super::version::Version;
-use crate::fs::replace::{Access, Replacement};
+use crate::fs::run_directory::RunDirectory;
+use crate::fs::stale_files;
 
 /// Seconds.
 const REST: i64 = 2;
@@ -31,8 +30,8 @@ pub(super) struct Remark {
 }
 
 /// What somebody has left under `name` about this state of the file.
-pub(super) fn about(run_dir: &Path, version: Version, name: &str) -> Option<Remark> {
-    let mut text = fs::read_to_string(run_dir.join(name)).ok()?;
+pub(super) fn about(run_dir: &RunDirectory, version: Version, name: &str) -> Option<Remark> {
+    let mut text = run_dir.read(Path::new(name)).ok()??;
     let (first, _) = text.split_once('\n')?;
     let behind = first.strip_prefix(stamp(version).as_str())?;
     let is_apart = behind == APART;
@@ -42,7 +41,7 @@ pub(super) fn about(run_dir: &Path, version: Version, name: &str) -> Option<Rema
 }
 
 /// Leaves a remark for others, where there is a RUN and the file has been at rest.
-pub(super) fn leave(run_dir: &Path, group: Option<Gid>, version: Version, name: &str, text: &str) {
+pub(super) fn leave(run_dir: &RunDirectory, group: Option<Gid>, version: Version, name: &str, text: &str) {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     if i64::try_from(now).is_ok_and(|now| now - version.last_change() > REST) {
         put(run_dir, group, name, &format!("{}\n{text}", stamp(version)));
@@ -50,19 +49,19 @@ pub(super) fn leave(run_dir: &Path, group: Option<Gid>, version: Version, name: 
 }
 
 /// The same about a file that was [set apart](super::version::set_apart), however short a time ago.
-pub(super) fn leave_at_once(run_dir: &Path, group: Option<Gid>, version: Version, name: &str, text: &str) {
+pub(super) fn leave_at_once(run_dir: &RunDirectory, group: Option<Gid>, version: Version, name: &str, text: &str) {
     put(run_dir, group, name, &format!("{}{APART}\n{text}", stamp(version)));
 }
 
-fn put(run_dir: &Path, group: Option<Gid>, name: &str, text: &str) {
-    let write = || {
-        let mut new = Replacement::begin(&run_dir.join(name), Access::shared(group))?;
-        new.file().write_all(text.as_bytes())?;
-        new.commit_unsynced()
-    };
-    if run_dir.is_dir() {
-        // Where it cannot be left, the next reader looks for himself.
-        let _looks_again = write();
+fn put(run_dir: &RunDirectory, group: Option<Gid>, name: &str, text: &str) {
+    // Where it cannot be left, the next reader looks for himself.
+    let _looks_again = run_dir.write_note(Path::new(name), group, text);
+}
+
+/// Removes what writers of remarks left when they were killed. Remarks are the only files that lie in RUN itself.
+pub(super) fn clear_stale_files(run_dir: &RunDirectory) {
+    if let Ok(directory) = run_dir.open() {
+        stale_files::clear_in(&directory, |_| true);
     }
 }
 

@@ -24,6 +24,7 @@ use super::version::{Version, set_apart, version_of};
 use crate::format::{self, Bytes, Changed, FormatError, MAX_BYTES, Original};
 use crate::fs::file_lock::Exclusivity;
 use crate::fs::replace::{Access, uninterrupted};
+use crate::fs::run_directory::RunDirectory;
 use crate::model::Qubes;
 
 pub use convert::Companions;
@@ -38,7 +39,7 @@ pub struct StorePlace {
     /// qubes.xml.
     pub file: PathBuf,
     /// Where lock notes go: RUN.
-    pub run_dir: PathBuf,
+    pub run_dir: RunDirectory,
     /// Copies of the store.
     pub backup_dir: PathBuf,
     /// Where a live qubesd answers; only the system's own store has one.
@@ -229,7 +230,7 @@ impl Write {
 
     /// Tells who comes next where the domains lie now, so that nobody looks who need not.
     fn leave_contents(&self, changed: &Changed, file: File) {
-        if let Some(original) = self.original.as_ref().filter(|_| self.is_apart && self.place.run_dir.is_dir())
+        if let Some(original) = self.original.as_ref().filter(|_| self.is_apart && self.place.run_dir.open().is_ok())
             && let Some(table) = original.contents_of(&StoredFile::locked(file), changed)
         {
             self.leave_remark(CONTENTS, &table);
@@ -298,6 +299,7 @@ impl Write {
         let path = self.place.file.clone();
         // What a kill left behind may be what fills the disk, so it goes first.
         clear_stale_files(&path);
+        remark::clear_stale_files(&self.place.run_dir);
         let mut replacement = begin(&self.place)?;
         keep_owner(self.lock.file(), replacement.file(), self.place.group)
             .map_err(StoreError::io("keep the owner of", &path))?;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Command, value_parser};
 
-pub use super::command_line::{Parsed, invalid_choice, name_of, parse};
+pub use super::command_line::{Parsed, help, invalid_choice, name_of, parse};
 use super::failure::Failure;
 use super::output::Colors;
 use crate::system;
@@ -22,10 +22,10 @@ pub const THE_COMMAND: &str = "the-command";
 
 /// The heading of the options that upstream's client tools do not have; they are not part of usage lines, and an
 /// abbreviation means upstream's options first.
-const OURS: &str = "Where to work";
+const OURS: &str = "Common options";
 
-/// Another such heading: the options that say how to print.
-const PRINTING: &str = "How to print";
+/// Another such heading: the options that choose what is printed, and in which form.
+const PRINTING: &str = "Output options";
 
 /// The prefix of the ids of groups of which only one member may be given.
 const EXCLUSIVE: &str = "only-one-";
@@ -104,7 +104,7 @@ pub(super) fn is_exclusive(group: &ArgGroup) -> bool {
 }
 
 /// The options every tool has.
-pub fn common(name: &'static str) -> Command {
+pub fn common(name: impl Into<clap::builder::Str>) -> Command {
     let ours = |arg: Arg| arg.help_heading(OURS);
     Command::new(name)
         .infer_long_args(false)

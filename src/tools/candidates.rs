@@ -75,7 +75,7 @@ pub enum Which {
 }
 
 /// Features that the core asks for (`spec/r4-features.md` §2) and that a person sets.
-const KNOWN_FEATURES: [&str; 26] = [
+pub const KNOWN_FEATURES: [&str; 26] = [
     "anon-timezone",
     "apparmor",
     "audio-model",
@@ -248,6 +248,11 @@ fn of_these(which: Which, begun: &str, qubes: &Qubes, session: &Session) -> Vec<
     };
     let fitting = qubes.briefs().filter(|(name, class)| name.as_str().starts_with(begun) && fits(name, class));
     fitting.map(|(name, class)| candidate(name.as_str(), class.as_str())).collect()
+}
+
+/// What a property can be set to, where that is one of several names.
+pub fn words_of_values(property: &Property, qubes: &Qubes, session: &Session) -> Vec<String> {
+    values_of(property, qubes, session).into_iter().map(|candidate| candidate.word).collect()
 }
 
 fn values_of(property: &Property, qubes: &Qubes, session: &Session) -> Vec<Candidate> {

@@ -4,9 +4,10 @@ use serde_json::json;
 
 use super::arguments::{self, flag};
 use super::failure::Failure;
+use super::hint::{Hint, Name};
 use super::invocation::{Invocation, read_for_good};
 use super::output::Output;
-use super::qubes_given::{self, Given};
+use super::qubes_given::{self, Given, is_pattern};
 use super::values::Values;
 use crate::lifecycle::Session;
 use crate::model::{Class, PowerState, Vm, VmName};
@@ -94,6 +95,10 @@ fn tell(call: &Invocation, word: &str, satisfied: &[&str], missing: &[&str]) {
     }
     for name in missing {
         call.warn("qvm-check", &format!("{name}: non-existent!"));
+        call.hint(&match is_pattern(name) {
+            true => Hint::text("qvm-check takes names, not patterns"),
+            false => Hint::Unknown(Name::Qube, name.to_string()),
+        });
     }
 }
 

@@ -5,9 +5,11 @@ use std::ffi::OsString;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgMatches, Command};
 
-use super::arguments::is_exclusive;
+use super::arguments::{THE_NEW_NAME, THE_QUBE, is_exclusive};
 use super::failure::Failure;
-use super::usage::value_name;
+use super::hint::{self, Hint};
+use super::suggestion::did_you_mean;
+use super::usage::{self, value_name};
 
 /// What came of reading a command line.
 pub enum Parsed {
@@ -28,25 +30,46 @@ pub fn parse(command: &mut Command, words: Vec<OsString>) -> Result<Parsed, Fail
                 return if unknown.is_empty() {
                     Ok(Parsed::Matches(Box::new(matches)))
                 } else {
-                    Err(unrecognized(&unknown))
+                    Err(unrecognized(command, &words, &unknown))
                 };
             }
             Err(error) => error,
         };
         match error.kind() {
-            ErrorKind::DisplayHelp => return Ok(Parsed::Help(error.to_string())),
+            ErrorKind::DisplayHelp => return Ok(Parsed::Help(help(command))),
             // As argparse does: what is unknown is set aside, other mistakes are reported first.
             ErrorKind::UnknownArgument => match set_aside(&mut words, &text_of(&error, ContextKind::InvalidArg)) {
                 Some(word) => unknown.push(word),
-                None => return Err(unrecognized(&[text_of(&error, ContextKind::InvalidArg)])),
+                None => {
+                    let unknown = text_of(&error, ContextKind::InvalidArg);
+                    return Err(unrecognized(command, &words, &[unknown]));
+                }
             },
             _ => return Err(Failure::Usage(reworded(command, &error))),
         }
     }
 }
 
-fn unrecognized(words: &[String]) -> Failure {
-    Failure::usage(format!("unrecognized arguments: {}", words.join(" ")))
+/// What `--help` prints. What must be given is shown so, also where the tool itself asks for it.
+pub fn help(command: &Command) -> String {
+    let positionals = usage::positionals(command);
+    let mut shown = command
+        .clone()
+        .override_usage(format!("{} [OPTIONS] {positionals}", command.get_name()).trim_end().to_string());
+    for id in [THE_QUBE, THE_NEW_NAME] {
+        if command.get_arguments().any(|arg| arg.get_id() == id) {
+            shown = shown.mut_arg(id, |arg| arg.required(true));
+        }
+    }
+    shown.render_help().to_string()
+}
+
+/// The usage error for words that mean nothing to a command, with a hint for the first option among them, or for an `=` that
+/// stands alone.
+fn unrecognized(command: &Command, words: &[OsString], unknown: &[String]) -> Failure {
+    let option = unknown.iter().find(|word| word.starts_with('-')).map(|word| hint::option(command, word));
+    let equals = words.iter().any(|word| word == "=").then(|| Hint::text("leave the '=' out: NAME VALUE"));
+    Failure::usage(format!("unrecognized arguments: {}", unknown.join(" "))).with_hint(option.or(equals))
 }
 
 /// Takes the word that clap calls `unknown` out of `words`.
@@ -162,10 +185,10 @@ pub fn name_of(arg: &Arg) -> String {
 
 /// The usage error of a value that is none of the choices.
 pub fn invalid_choice(argument: &str, value: &str, choices: &[&str]) -> Failure {
-    let choices: Vec<String> = choices.iter().map(|c| super::failure::quoted(c)).collect();
-    let value = super::failure::quoted(value);
-    let text = format!("argument {argument}: invalid choice: {value} (choose from {})", choices.join(", "));
-    Failure::Usage(text)
+    let list: Vec<String> = choices.iter().map(|c| super::failure::quoted(c)).collect();
+    let shown = super::failure::quoted(value);
+    let text = format!("argument {argument}: invalid choice: {shown} (choose from {})", list.join(", "));
+    Failure::Usage(text).with_hint(did_you_mean(value, choices.iter().copied()).map(Hint::Text))
 }
 
 fn reworded(command: &Command, error: &clap::Error) -> String {
@@ -232,6 +255,10 @@ mod tests {
     fn mistake(words: &[&str]) -> String {
         match parse(&mut tool(), words.iter().map(OsString::from).collect()) {
             Err(Failure::Usage(text)) => text,
+            Err(Failure::Hinted(failure, _)) => match *failure {
+                Failure::Usage(text) => text,
+                other => panic!("{other:?}"),
+            },
             _ => panic!("{words:?} is accepted"),
         }
     }

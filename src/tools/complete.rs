@@ -4,7 +4,7 @@
 
 use std::process::ExitCode;
 
-use clap::{Arg, ArgAction};
+use clap::{Arg, ArgAction, ValueHint};
 
 use super::arguments::{THE_COMMAND, THE_QUBE};
 use super::candidates::{self, Kind, Which};
@@ -18,6 +18,23 @@ use crate::model::{Class, POOL_DRIVERS, PoolDriver, VolumeOption};
 pub struct Candidate {
     pub word: String,
     pub about: String,
+}
+
+/// The exit code that says: a file's name fits here, which the shell completes itself.
+const A_FILE: u8 = 3;
+
+/// What fits at the cursor.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Offer {
+    pub candidates: Vec<Candidate>,
+    /// Whether the name of a file fits.
+    pub file: bool,
+}
+
+impl From<Vec<Candidate>> for Offer {
+    fn from(candidates: Vec<Candidate>) -> Offer {
+        Offer { candidates, file: false }
+    }
 }
 
 /// Where the cursor is, after looking at the words before it.
@@ -35,12 +52,17 @@ pub fn main() -> ExitCode {
     let [shell, index, words @ ..] = texts.as_slice() else { return ExitCode::from(2) };
     let Ok(index) = index.parse::<usize>() else { return ExitCode::from(2) };
     let mut out = Output::new();
-    for candidate in complete(words, index, shell == "bash") {
+    let offer = complete(words, index, shell == "bash");
+    for candidate in offer.candidates {
         if out.line(&shown(&candidate, shell)).is_err() {
             return ExitCode::FAILURE;
         }
     }
-    if out.flush().is_err() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    match out.flush() {
+        Err(_) => ExitCode::FAILURE,
+        Ok(()) if offer.file => ExitCode::from(A_FILE),
+        Ok(()) => ExitCode::SUCCESS,
+    }
 }
 
 fn shown(candidate: &Candidate, shell: &str) -> String {
@@ -55,27 +77,30 @@ fn shown(candidate: &Candidate, shell: &str) -> String {
     }
 }
 
-/// The candidates for the word at `index`. bash breaks words at `=` and `:`, so there only what follows is wanted.
-pub fn complete(words: &[String], index: usize, breaks_words: bool) -> Vec<Candidate> {
+/// What fits at the word at `index`. bash breaks words at `=` and `:`, so there only what follows is wanted.
+pub fn complete(words: &[String], index: usize, breaks_words: bool) -> Offer {
     let mut words: Vec<String> = words.iter().take(index + 1).cloned().collect();
     if words.len() <= index {
         words.push(String::new());
     }
-    let Some(program) = words.first() else { return Vec::new() };
+    let Some(program) = words.first() else { return Offer::default() };
     let mut name = multicall::name_of(program.as_ref());
     if name == "qubes" {
         if words.len() == 2 {
             let fits = |c: &&Definition| !c.hidden && c.name.starts_with(&words[1]);
-            return DEFINITIONS.iter().filter(fits).map(|c| candidate(c.name, c.about)).collect();
+            return DEFINITIONS.iter().filter(fits).map(|c| candidate(c.name, c.about)).collect::<Vec<_>>().into();
+        }
+        if words[1] == "generate" {
+            return Offer { candidates: Vec::new(), file: words.len() == 3 };
         }
         words.remove(0);
         name = words[0].clone();
     }
-    let Some(command) = DEFINITIONS.iter().find(|d| d.name == name) else { return Vec::new() };
+    let Some(command) = DEFINITIONS.iter().find(|d| d.name == name) else { return Offer::default() };
     let before_break = if breaks_words { join_what_bash_breaks(&mut words) } else { 0 };
     let line = command.line();
     let mut found = at_cursor(&line, &words[1..]);
-    for c in &mut found {
+    for c in &mut found.candidates {
         c.word = c.word.split_off(before_break.min(c.word.len()));
     }
     found
@@ -104,8 +129,8 @@ fn join_what_bash_breaks(words: &mut Vec<String>) -> usize {
     before_break
 }
 
-fn at_cursor(line: &clap::Command, words: &[String]) -> Vec<Candidate> {
-    let Some((current, before)) = words.split_last() else { return Vec::new() };
+fn at_cursor(line: &clap::Command, words: &[String]) -> Offer {
+    let Some((current, before)) = words.split_last() else { return Offer::default() };
     let mut place = place(line, before);
     // `qvm-prefs --all`: the qubes have been named, as with a pattern that fits every name.
     if has_qube(line) && find_long(line, "all").is_some() && before.iter().any(|word| word == "--all") {
@@ -114,22 +139,42 @@ fn at_cursor(line: &clap::Command, words: &[String]) -> Vec<Candidate> {
     if !place.options_ended
         && let Some((name, value)) = current.strip_prefix("--").and_then(|c| c.split_once('='))
     {
-        let Some(arg) = find_long(line, name) else { return Vec::new() };
+        let Some(arg) = find_long(line, name) else { return Offer::default() };
         let values = values(line, arg, value, &place, words);
         let whole = |c: Candidate| Candidate { word: format!("--{name}={}", c.word), about: c.about };
-        return values.into_iter().map(whole).collect();
+        return Offer {
+            candidates: values.into_iter().map(whole).collect(),
+            file: takes_file(line, arg, value, &place),
+        };
     }
-    if let Some((arg, alone)) = place.option {
-        let found = values(line, arg, current, &place, words);
-        if alone || !current.starts_with('-') {
-            return found;
-        }
+    if let Some((arg, alone)) = place.option
+        && (alone || !current.starts_with('-'))
+    {
+        return offer(line, arg, current, &place, words);
     }
     if !place.options_ended && current.starts_with('-') {
-        return options(line, current);
+        return options(line, current).into();
     }
-    let Some(positional) = positional_at(line, place.positionals.len()) else { return Vec::new() };
-    values(line, positional, current, &place, words)
+    match positional_at(line, place.positionals.len()) {
+        Some(positional) => offer(line, positional, current, &place, words),
+        None => Offer::default(),
+    }
+}
+
+fn offer(line: &clap::Command, arg: &Arg, current: &str, place: &Place, words: &[String]) -> Offer {
+    Offer { candidates: values(line, arg, current, place, words), file: takes_file(line, arg, current, place) }
+}
+
+/// Whether an argument's value is the name of a file, or may be.
+fn takes_file(line: &clap::Command, arg: &Arg, current: &str, place: &Place) -> bool {
+    match (line.get_name(), arg.get_id().as_str()) {
+        ("qvm-notes", "import") | ("qvm-start", "hddisk" | "cdrom" | "drive") => true,
+        // A copy is named by its time, or as a file: with a slash.
+        ("qubes-db", "copy" | "from") => current.contains('/'),
+        ("qvm-volume", "word") => matches!(place.positionals.as_slice(), ["import", _]),
+        ("qvm-pool", "option") => current.starts_with("dir_path="),
+        _ => matches!(arg.get_value_hint(), ValueHint::AnyPath | ValueHint::FilePath | ValueHint::DirPath),
+    }
 }
 
 fn positional_at(line: &clap::Command, position: usize) -> Option<&Arg> {

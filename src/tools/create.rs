@@ -8,9 +8,11 @@ use uuid::Uuid;
 
 use super::arguments::{earlier, exclusive, flag, of_listing, value};
 use super::failure::{Failure, quoted};
+use super::hint::Hint;
 use super::invocation::Invocation;
 use super::prefs::{find, stored_text};
 use super::progress::Bars;
+use super::suggestion::did_you_mean;
 use crate::fs::errno_text;
 use crate::lifecycle::volume_data::NewLength;
 use crate::lifecycle::{LifecycleError, Session};
@@ -77,13 +79,17 @@ fn create(call: &Invocation) -> Result<(u8, Option<VmName>), Failure> {
     let app = |text: String| call.warn("app", &text);
     if call.has("dry-run") {
         let refused = order.try_to_create(&session).err();
-        refused.iter().for_each(|error| app(format!("Error creating VM: {error}")));
+        if let Some(error) = &refused {
+            app(format!("Error creating VM: {}", call.in_words(error)));
+            call.hint_for(error);
+        }
         return Ok((u8::from(refused.is_some()), None));
     }
     let name = match order.create(&session, &Bars::new(&session, order.name.unwrap_or("disposable"))) {
         Ok(name) => name,
         Err(error) => {
-            app(format!("Error creating VM: {error}"));
+            app(format!("Error creating VM: {}", call.in_words(&error)));
+            call.hint_for(&error);
             return Ok((1, None));
         }
     };
@@ -115,7 +121,7 @@ fn check_label(order: &Order, qubes: &Qubes) -> Result<(), Failure> {
     }
     let available: Vec<&str> = qubes.labels.iter().map(|l| &*l.name).collect();
     let text = format!("no such label: {}; available: {}", quoted(order.label), available.join(", "));
-    Err(Failure::Usage(text))
+    Err(Failure::Usage(text).with_hint(did_you_mean(order.label, available).map(Hint::Text)))
 }
 
 fn set(session: &Session, name: &VmName, class: &Class, property: &str, text: &str) -> Result<(), String> {

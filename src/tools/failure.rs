@@ -3,6 +3,8 @@
 use std::fmt;
 use std::io;
 
+use super::hint::{Hint, Name};
+
 /// Why a command stops. `main` prints the words and turns it into the exit code.
 #[derive(Debug)]
 pub enum Failure {
@@ -14,6 +16,8 @@ pub enum Failure {
     Said(u8),
     /// Nobody reads our standard output any more.
     NobodyReads,
+    /// One of these, and what to do about it.
+    Hinted(Box<Failure>, Hint),
 }
 
 impl Failure {
@@ -27,7 +31,17 @@ impl Failure {
 
     /// The usage error for a qube that does not exist.
     pub fn no_such_domain(name: &str) -> Failure {
-        Failure::Usage(format!("no such domain: {}", quoted(name)))
+        let text = format!("no such domain: {}", quoted(name));
+        Failure::Usage(text).with_hint(Hint::Unknown(Name::Qube, name.to_string()))
+    }
+
+    /// The same failure with a hint, unless there is none or it has one already.
+    pub fn with_hint(self, hint: impl Into<Option<Hint>>) -> Failure {
+        match (self, hint.into()) {
+            (hinted @ Failure::Hinted(..), _) => hinted,
+            (failure, Some(hint)) => Failure::Hinted(Box::new(failure), hint),
+            (failure, None) => failure,
+        }
     }
 
     /// What became of writing to standard output.
@@ -39,9 +53,9 @@ impl Failure {
     }
 }
 
-impl<E: std::error::Error> From<E> for Failure {
+impl<E: std::error::Error + 'static> From<E> for Failure {
     fn from(error: E) -> Failure {
-        Failure::Error(error.to_string())
+        Failure::Error(error.to_string()).with_hint(Hint::of(&error))
     }
 }
 

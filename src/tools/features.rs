@@ -3,11 +3,14 @@
 use clap::Arg;
 
 use super::arguments::{self, the_qube};
-use super::failure::Failure;
+use super::candidates::KNOWN_FEATURES;
+use super::failure::{Failure, quoted};
+use super::hint::Hint;
 use super::invocation::{Invocation, read_for_good};
+use super::suggestion::did_you_mean;
 use super::table;
 use crate::lifecycle::Session;
-use crate::model::Vm;
+use crate::model::{Qubes, Vm};
 
 pub fn define(line: clap::Command) -> clap::Command {
     line.arg(arguments::unset("take the feature away"))
@@ -23,6 +26,9 @@ pub fn define(line: clap::Command) -> clap::Command {
 }
 
 pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
+    if call.value("feature-value").is_some() || call.has("unset") {
+        call.refuse_json("a change of a feature")?;
+    }
     let session = call.session_for_the_qube()?;
     let qubes = read_for_good(&session)?;
     let vm = call.the_qube(&qubes)?;
@@ -30,8 +36,19 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
         (None, _, true) => Err(Failure::usage("--unset requires a feature")),
         (Some(_), Some(_), true) => Err(Failure::usage("cannot both set and unset a value")),
         (None, _, false) => list(call, vm),
-        (Some(feature), None, false) => show(call, vm.features.get(feature)),
-        (Some(feature), value, _) => change(call, &session, vm, feature, value),
+        (Some(feature), None, false) => {
+            let value = vm.features.get(feature);
+            if value.is_none() {
+                hint_of_feature(call, &qubes, vm, feature);
+            }
+            show(call, value)
+        }
+        (Some(feature), value, _) => {
+            if value.is_none() && vm.features.get(feature).is_none() {
+                hint_of_feature(call, &qubes, vm, feature);
+            }
+            change(call, &session, vm, feature, value)
+        }
     }
 }
 
@@ -43,6 +60,20 @@ fn list(call: &mut Invocation, vm: &Vm) -> Result<u8, Failure> {
         table::print_values(&mut call.out, vm.features.iter())?;
     }
     Ok(0)
+}
+
+/// Says what a person may have meant by a feature that the qube does not have. Scripts ask for features that are not set all the
+/// time: of those that any qube has, or that the core knows, nothing is said.
+fn hint_of_feature(call: &Invocation, qubes: &Qubes, vm: &Vm, feature: &str) {
+    if let Some((name, value)) = feature.split_once('=') {
+        return call.hint(&Hint::Text(format!("feature and value are two words: {name} {value}")));
+    }
+    let is_used = KNOWN_FEATURES.contains(&feature)
+        || qubes.names().any(|name| qubes.glance(name.as_str(), |vm| vm.features.contains(feature)) == Some(true));
+    let close = did_you_mean(feature, vm.features.names().chain(KNOWN_FEATURES)).filter(|_| !is_used);
+    close
+        .iter()
+        .for_each(|close| call.hint(&Hint::Text(format!("{} has no feature {}; {close}", vm.name, quoted(feature)))));
 }
 
 /// The exit code tells a feature that is off from one that is absent.

@@ -46,11 +46,15 @@ fn bash() -> String {
 _qubes() {{
     local IFS=$'\n'
     COMPREPLY=($(qubes-complete bash "$COMP_CWORD" "${{COMP_WORDS[@]}}" 2>/dev/null))
+    # 3: the name of a file fits here.
+    if [[ $? -eq 3 ]]; then
+        compopt -o bashdefault -o default
+    fi
     if [[ ${{#COMPREPLY[@]}} -eq 1 && ${{COMPREPLY[0]}} == *[=,] ]]; then
         compopt -o nospace
     fi
 }}
-complete -o bashdefault -o default -F _qubes {}
+complete -F _qubes {}
 "#,
         names()
     )
@@ -64,7 +68,10 @@ _qubes() {{
     setopt localoptions extendedglob
     local -a candidates
     local -a unfinished
-    candidates=("${{(@f)$(qubes-complete zsh "$((CURRENT - 1))" "${{(@Q)words}}" 2>/dev/null)}}")
+    local found fits
+    found=$(qubes-complete zsh "$((CURRENT - 1))" "${{(@Q)words}}" 2>/dev/null)
+    fits=$?
+    candidates=("${{(@f)found}}")
     # `NAME=` waits for its value: no blank behind it.
     unfinished=("${{(@M)candidates:#[^:]#=(|:*)}}")
     candidates=("${{(@)candidates:#[^:]#=(|:*)}}")
@@ -73,7 +80,9 @@ _qubes() {{
     fi
     if [[ -n ${{candidates[1]}} ]]; then
         _describe 'candidate' candidates
-    elif [[ -z ${{unfinished[1]}} ]]; then
+    fi
+    # 3: the name of a file fits here.
+    if [[ $fits -eq 3 ]]; then
         _files
     fi
 }}
@@ -90,9 +99,12 @@ function __qubes_complete
     set -l words (commandline --current-process --tokenize --cut-at-cursor)
     set -l current (commandline --current-token --cut-at-cursor)
     set -l candidates (qubes-complete fish (count $words) $words $current 2>/dev/null)
+    set -l fits $status
     if test (count $candidates) -gt 0
         printf '%s\n' $candidates
-    else
+    end
+    # 3: the name of a file fits here.
+    if test $fits -eq 3
         __fish_complete_path $current
     end
 end

@@ -8,7 +8,8 @@ use clap::parser::ValueSource;
 use super::Command;
 use super::arguments::{self, THE_QUBE, needed};
 use super::failure::Failure;
-use super::output::{Output, say};
+use super::hint::Hint;
+use super::output::{self, Output, say};
 use super::progress;
 use super::qubes_given::resolve_one;
 use crate::lifecycle::Session;
@@ -109,6 +110,19 @@ impl Invocation {
         self.given.get_flag(id)
     }
 
+    /// Whether a switch is given that not every command line has.
+    pub fn has_option(&self, id: &str) -> bool {
+        self.given.try_get_one::<bool>(id).ok().flatten().is_some_and(|on| *on)
+    }
+
+    /// The usage error of `--json` for what prints nothing: whoever gives it expects something.
+    pub fn refuse_json(&self, what: &str) -> Result<(), Failure> {
+        match self.has("json") {
+            true => Err(Failure::usage(format!("argument --json: {what} prints nothing"))),
+            false => Ok(()),
+        }
+    }
+
     /// The value of an option or positional; `None` when it was not given.
     pub fn value(&self, id: &str) -> Option<&str> {
         self.given.get_one::<String>(id).map(String::as_str)
@@ -133,6 +147,28 @@ impl Invocation {
     pub fn inform(&self, who: &str, text: &str) {
         if self.is_talkative() {
             say(&format!("{who}: {text}"));
+        }
+    }
+
+    /// An error in words, with what to do about it where that belongs to its line.
+    pub fn in_words(&self, error: &(impl std::error::Error + 'static)) -> String {
+        let hint = Hint::of(error).filter(Hint::is_inline);
+        let words = hint.and_then(|hint| hint.words(self.command.name, &arguments::place(&self.given)));
+        words.map_or_else(|| error.to_string(), |words| format!("{error}; {words}"))
+    }
+
+    /// Says what to do about an error that has been told, where that has a line of its own; nothing after `-q`.
+    pub fn hint_for(&self, error: &(dyn std::error::Error + 'static)) {
+        if let Some(hint) = Hint::of(error) {
+            self.hint(&hint);
+        }
+    }
+
+    /// Says what to do next; nothing after `-q`.
+    pub fn hint(&self, hint: &Hint) {
+        let options = (self.is_talkative() && !hint.is_inline()).then(|| arguments::place(&self.given));
+        if let Some(words) = options.and_then(|options| hint.words(self.command.name, &options)) {
+            output::hint(&words);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::failure::Failure;
 use super::invocation::Invocation;
-use super::output::say;
+use super::output::{say, warning};
 use super::qubes_given::{self, Given};
 use super::start::in_parallel;
 use crate::lifecycle::Session;
@@ -20,7 +20,8 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     for group in in_stop_order(call, &session, names)? {
         let failures = in_parallel(&session, &group, |session, name| session.kill(name).err());
         for (name, error) in &failures {
-            say(&format!("Error: Failed to kill: {name}: {error}"));
+            say(&format!("Error: Failed to kill: {name}: {}", call.in_words(error)));
+            call.hint_for(error);
         }
         failed += failures.len();
     }
@@ -32,13 +33,14 @@ fn in_stop_order(call: &Invocation, session: &Session, names: Vec<VmName>) -> Re
     if call.has("all") { Ok(session.read()?.in_stop_order(&names, session)) } else { Ok(vec![names]) }
 }
 
-/// The qubes a command line means, for tools that act on a list of them.
+/// The qubes a command line means, for tools that act on a list of them. What means none is told.
 pub fn names(call: &Invocation, session: &Session) -> Result<Vec<VmName>, Failure> {
     let given = Given::of(&call.given);
     given.check()?;
     let qubes = session.read()?;
     let all: Vec<&str> = qubes.names().map(VmName::as_str).collect();
     let names = given.resolve(&all, false)?;
+    given.in_vain(&all).iter().for_each(|text| warning(text));
     Ok(names.into_iter().filter_map(|n| qubes.name(n).cloned()).collect())
 }
 

@@ -18,8 +18,10 @@ mod earlier_list;
 mod earlier_prefs;
 pub mod failure;
 mod features;
+mod filter_words;
 pub mod generate;
 mod grow;
+mod hint;
 mod init_storage;
 pub mod invocation;
 mod kill;
@@ -44,6 +46,7 @@ mod shutdown;
 mod size;
 mod start;
 mod subcommand;
+mod suggestion;
 pub mod table;
 mod tags;
 mod template_changes;
@@ -60,6 +63,8 @@ use failure::Failure;
 use invocation::Invocation;
 use output::{Output, say};
 
+use crate::system::Options;
+
 /// One command.
 pub struct Command {
     /// The program's name.
@@ -74,6 +79,8 @@ pub struct Command {
     pub hidden: bool,
     /// Further sections of its manual page: heading and text.
     pub more: fn() -> Vec<(&'static str, String)>,
+    /// The help of one of its commands, where it has several (`qvm-pool add`).
+    pub help_of: fn(&str) -> Option<String>,
 }
 
 /// `qubes-create`
@@ -82,7 +89,8 @@ pub const QUBES_CREATE: Command =
 /// `qubes-db`
 pub const QUBES_DB: Command =
     Command::new("qubes-db", "Check the store, compare it with its copies, go back to one", db::define, db::run)
-        .with_manual(db::manual);
+        .with_manual(db::manual)
+        .with_commands(db::help_of);
 /// `qubes-domain-xml`
 pub const QUBES_DOMAIN_XML: Command = Command::new(
     "qubes-domain-xml",
@@ -155,8 +163,9 @@ pub const QVM_NOTES: Command =
 /// `qvm-pause`
 pub const QVM_PAUSE: Command = Command::new("qvm-pause", "Pause or suspend qubes", pause::define, pause::run);
 /// `qvm-pool`
-pub const QVM_POOL: Command =
-    Command::new("qvm-pool", "Storage pools", pool::define, pool::run).with_manual(pool::manual);
+pub const QVM_POOL: Command = Command::new("qvm-pool", "Storage pools", pool::define, pool::run)
+    .with_manual(pool::manual)
+    .with_commands(pool::help_of);
 /// `qvm-prefs`
 pub const QVM_PREFS: Command =
     Command::new("qvm-prefs", "Properties of a qube", prefs::define_for_qube, prefs::run_for_qube)
@@ -179,8 +188,9 @@ pub const QVM_SHUTDOWN: Command =
 /// `qvm-start`
 pub const QVM_START: Command = Command::new("qvm-start", "Start qubes", start::define, start::run);
 /// `qvm-tags`
-pub const QVM_TAGS: Command =
-    Command::new("qvm-tags", "Tags of a qube", tags::define, tags::run).with_manual(tags::manual);
+pub const QVM_TAGS: Command = Command::new("qvm-tags", "Tags of a qube", tags::define, tags::run)
+    .with_manual(tags::manual)
+    .with_commands(tags::help_of);
 /// `qvm-template-commit`
 pub const QVM_TEMPLATE_COMMIT: Command = Command::new(
     "qvm-template-commit",
@@ -212,8 +222,9 @@ pub const QVM_TRIM_TEMPLATE: Command = Command::new(
 )
 .with_manual(template_changes::manual_of_trim);
 /// `qvm-volume`
-pub const QVM_VOLUME: Command =
-    Command::new("qvm-volume", "Volumes of qubes", volume::define, volume::run).with_manual(volume::manual);
+pub const QVM_VOLUME: Command = Command::new("qvm-volume", "Volumes of qubes", volume::define, volume::run)
+    .with_manual(volume::manual)
+    .with_commands(volume::help_of);
 
 /// Every command, in alphabetical order. Each has its constant, so that a program that is one command holds only that.
 pub const COMMANDS: &[Command] = &[
@@ -289,7 +300,7 @@ impl Command {
         define: fn(clap::Command) -> clap::Command,
         run: fn(&mut Invocation) -> Result<u8, Failure>,
     ) -> Command {
-        Command { name, about, define, run, hidden: false, more: Vec::new }
+        Command { name, about, define, run, hidden: false, more: Vec::new, help_of: |_| None }
     }
 
     const fn hidden(self) -> Command {
@@ -298,6 +309,10 @@ impl Command {
 
     const fn with_manual(self, more: fn() -> Vec<(&'static str, String)>) -> Command {
         Command { more, ..self }
+    }
+
+    const fn with_commands(self, help_of: fn(&str) -> Option<String>) -> Command {
+        Command { help_of, ..self }
     }
 
     /// The command of this name.
@@ -324,12 +339,18 @@ pub fn main(command: &'static Command) -> ExitCode {
 pub fn run(command: &'static Command, words: Vec<OsString>) -> ExitCode {
     let mut line = command.line();
     let mut out = Output::new();
+    let mut options = Some(Options::default());
+    let given = words.clone();
     let result = match arguments::parse(&mut line, words) {
-        Ok(Parsed::Help(text)) => out.text(&text).map(|()| 0),
+        Ok(Parsed::Help(text)) => {
+            let of_command = given.iter().filter_map(|word| word.to_str()).find_map(command.help_of);
+            out.text(&of_command.unwrap_or(text)).map(|()| 0)
+        }
         Ok(Parsed::Matches(given)) if given.get_flag("version") => out.text(&version(command.name)).map(|()| 0),
         Ok(Parsed::Matches(given)) => {
             let mut invocation = Invocation { command, given: *given, out };
             let result = (command.run)(&mut invocation);
+            options = invocation.is_talkative().then(|| arguments::place(&invocation.given));
             out = invocation.out;
             result
         }
@@ -339,12 +360,13 @@ pub fn run(command: &'static Command, words: Vec<OsString>) -> ExitCode {
     let result = out.flush().and(result);
     ExitCode::from(match result {
         Ok(code) => code,
-        Err(failure) => tell(command.name, &line, failure),
+        Err(failure) => tell(command.name, &line, failure, options.as_ref()),
     })
 }
 
-/// Says why a command failed and returns its exit code.
-fn tell(name: &str, line: &clap::Command, failure: Failure) -> u8 {
+/// Says why a command failed and returns its exit code. Hints need the options that say where the store is; without them
+/// nobody wants a hint.
+fn tell(name: &str, line: &clap::Command, failure: Failure, options: Option<&Options>) -> u8 {
     match failure {
         Failure::Usage(text) => {
             say(&format!("{}\n{name}: error: {text}", usage::usage(line)));
@@ -357,6 +379,20 @@ fn tell(name: &str, line: &clap::Command, failure: Failure) -> u8 {
         Failure::Said(code) => code,
         // As if the signal that Rust programs ignore had ended it.
         Failure::NobodyReads => 128 + 13,
+        Failure::Hinted(failure, hint) if hint.is_inline() => {
+            let failure = match (*failure, hint.words(name, options.unwrap_or(&Options::default()))) {
+                (Failure::Error(text), Some(words)) => Failure::Error(format!("{text}; {words}")),
+                (failure, _) => failure,
+            };
+            tell(name, line, failure, None)
+        }
+        Failure::Hinted(failure, hint) => {
+            let code = tell(name, line, *failure, None);
+            if let Some(words) = options.and_then(|options| hint.words(name, options)) {
+                output::hint(&words);
+            }
+            code
+        }
     }
 }
 

@@ -4,7 +4,9 @@ use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::process::ExitCode;
 
-use super::output::{Output, say};
+use super::failure::quoted;
+use super::output::{Output, hint, say};
+use super::suggestion::closest;
 use super::{COMMANDS, Command, generate, run};
 
 const NAME: &str = "qubes";
@@ -12,8 +14,13 @@ const NAME: &str = "qubes";
 /// The whole of `qubes`.
 pub fn main() -> ExitCode {
     let mut words = std::env::args_os();
-    if let Some(command) = Command::find(&name_of(&words.next().unwrap_or_default())) {
+    let called = name_of(&words.next().unwrap_or_default());
+    if let Some(command) = Command::find(&called) {
         return run(command, words.collect());
+    }
+    if called.starts_with("qvm-") || called.starts_with("qubes-") {
+        // A link of the name of a command that does not exist.
+        return unknown(&called);
     }
     let first = words.next().map(|w| w.to_string_lossy().into_owned());
     let rest: Vec<OsString> = words.collect();
@@ -27,9 +34,26 @@ pub fn main() -> ExitCode {
         },
         Some(name) => match Command::find(name) {
             Some(command) => run(command, rest),
-            None => wrong(&format!("{NAME}: error: no such command: {}", super::failure::quoted(name))),
+            None => unknown(name),
         },
     }
+}
+
+fn unknown(name: &str) -> ExitCode {
+    say(&format!("{NAME}: error: no such command: {}", quoted(name)));
+    let shown = || COMMANDS.iter().filter(|c| !c.hidden).map(|c| c.name);
+    // Most people mean a command for qubes by the word alone.
+    let short = |prefix: &'static str| {
+        let words = shown().filter_map(move |full| full.strip_prefix(prefix));
+        closest(name, words).map(|word| format!("{prefix}{word}"))
+    };
+    let full = || closest(name, shown()).map(String::from);
+    let close = short("qvm-").or_else(|| short("qubes-")).or_else(full);
+    match close {
+        Some(close) => hint(&format!("did you mean {}?", quoted(&close))),
+        None => hint("qubes --help lists the commands"),
+    }
+    ExitCode::from(2)
 }
 
 fn help(code: u8) -> ExitCode {

@@ -136,6 +136,17 @@ pub fn say(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{}", harmless(text));
 }
 
+/// Says what to do next, on a line of its own that upstream's tools do not have.
+pub fn hint(text: &str) {
+    say(&format!("hint: {text}"));
+}
+
+/// Says that a command line means nothing that there is, on a line of its own that upstream's tools do not have: a pattern that
+/// fits nothing, an unknown column.
+pub fn warning(text: &str) {
+    say(&format!("warning: {text}"));
+}
+
 /// Asks on standard output and reads one line from standard input; `None` at its end.
 pub fn ask(out: &mut Output, question: &str) -> Result<Option<String>, Failure> {
     out.text(question)?;

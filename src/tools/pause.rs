@@ -52,7 +52,8 @@ fn give(
         Err(error) => Some(error),
     });
     for (name, error) in &failures {
-        say(&format!("Error: Failed to {verb}: {name}: {error}"));
+        say(&format!("Error: Failed to {verb}: {name}: {}", call.in_words(error)));
+        call.hint_for(error);
     }
     Ok(u8::from(!failures.is_empty()))
 }

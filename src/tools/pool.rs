@@ -5,6 +5,7 @@ use serde_json::{Value as Json, json};
 
 use super::arguments::{self, THE_COMMAND, exclusive, flag, of_listing};
 use super::failure::{Failure, quoted};
+use super::hint::Hint;
 use super::invocation::{Invocation, read_for_good};
 use super::output::say;
 use super::subcommand::{Count, Subcommand};
@@ -64,7 +65,13 @@ const EARLIER_USAGE: &str = "usage: qvm-pool [--verbose] [--quiet] [--help] [--v
                 [-l | -i POOLNAME | -a NAME DRIVER | -r NAME | -s POOLNAME | --help-drivers]";
 
 fn with_options(line: Command) -> Command {
-    line.arg(Arg::new("option").long("option").short('o').value_name("OPTION").action(ArgAction::Append))
+    let help = "an option of the pool, NAME=VALUE (can be repeated)";
+    line.arg(Arg::new("option").long("option").short('o').value_name("OPTION").action(ArgAction::Append).help(help))
+}
+
+/// What `--help` prints for one of the commands.
+pub fn help_of(word: &str) -> Option<String> {
+    Subcommand::help(&COMMANDS, word)
 }
 
 pub fn define(line: Command) -> Command {
@@ -129,6 +136,9 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     if let Wanted::Drivers = wanted {
         return drivers(call);
     }
+    if !matches!(wanted, Wanted::List | Wanted::Info(_)) {
+        call.refuse_json("a change of a pool")?;
+    }
     let session = Session::new(call.system()?);
     match wanted {
         Wanted::Drivers => drivers(call),
@@ -192,17 +202,18 @@ fn separated(text: &str, is_earlier: bool) -> Vec<String> {
 
 /// Upstream ends these texts with a line feed of their own.
 fn failed(what: &str, error: &LifecycleError) -> Failure {
-    Failure::Error(format!("Failed to {what}: {error}\n"))
+    Failure::Error(format!("Failed to {what}: {error}\n")).with_hint(Hint::of(error))
 }
 
 fn no_such_pool(error: &PoolError, is_earlier: bool) -> Failure {
-    match is_earlier {
+    let failure = match is_earlier {
         false => Failure::usage(error.to_string()),
         true => {
             say(&format!("{EARLIER_USAGE}\nqvm-pool: error: {error}"));
             Failure::Said(2)
         }
-    }
+    };
+    failure.with_hint(Hint::of_pool(error))
 }
 
 fn set(session: &Session, name: &str, options: &[(&str, &str)], is_earlier: bool) -> Result<u8, Failure> {
@@ -210,7 +221,14 @@ fn set(session: &Session, name: &str, options: &[(&str, &str)], is_earlier: bool
         return Err(no_such_pool(&PoolError::NoSuchPool(name.to_string()), is_earlier));
     }
     session.set_pool_options(name, options).map(|()| 0).map_err(|error| match error.is_not_to_be_set() {
-        true => Failure::Error(format!("{error}\n")),
+        true => {
+            let options = ["revisions_to_keep", "ephemeral_volatile"];
+            Failure::Error(format!("{error}\n")).with_hint(Hint::one_of(
+                &error.option,
+                "it can be changed only in",
+                &options,
+            ))
+        }
         false => failed(&format!("set option {} for pool {name}", error.option), &error.source),
     })
 }

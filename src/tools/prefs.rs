@@ -2,6 +2,7 @@
 
 mod changed;
 mod listing;
+pub(super) mod refused;
 mod several;
 
 use std::mem::ManuallyDrop;
@@ -13,6 +14,7 @@ use super::damage::Watch;
 use super::db::one_line;
 use super::earlier_prefs;
 use super::failure::{Failure, quoted};
+use super::hint;
 use super::invocation::{Invocation, read_for_good};
 use super::qubes_given::resolve_one;
 use super::table;
@@ -20,6 +22,7 @@ use super::values::json_of;
 use crate::lifecycle::Session;
 use crate::model::{Class, Property, PropertyError, Qubes, Scope, Value, VmName, global_properties, properties_of};
 use crate::store::Read;
+use refused::Refused;
 
 /// Properties whose value `none` means no qube; for others it is a text like any other.
 pub(super) const NONE_IS_NO_QUBE: [&str; 5] = ["default_dispvm", "netvm", "template", "guivm", "audiovm"];
@@ -108,10 +111,20 @@ impl Owner {
     }
 }
 
+/// A change prints nothing, so that JSON of it is a mistake.
+fn refuse_json_of_change(call: &Invocation) -> Result<(), Failure> {
+    let value = if call.has_option("all") { "property" } else { "value" };
+    match call.value(value).is_some() || call.has("default") && call.value("property").is_some() {
+        true => call.refuse_json("a change of a property"),
+        false => Ok(()),
+    }
+}
+
 pub fn run_for_system(call: &mut Invocation) -> Result<u8, Failure> {
     if call.has("help-properties") {
         return explain(call, global_properties().collect());
     }
+    refuse_json_of_change(call)?;
     let session = Session::new(call.system()?);
     run(call, &session, None)
 }
@@ -120,6 +133,7 @@ pub fn run_for_qube(call: &mut Invocation) -> Result<u8, Failure> {
     if call.has("help-properties") && !call.is_given(THE_QUBE) {
         return explain(call, of_any_class());
     }
+    refuse_json_of_change(call)?;
     if several::are_meant(call) {
         return several::run(call);
     }
@@ -208,7 +222,9 @@ fn in_earlier_words(
 /// The property that was meant; `-` stands for `_`.
 pub(super) fn find(scope: Scope, given: &str) -> Result<&'static Property, Failure> {
     let name = given.replace('-', "_");
-    Property::find(scope, &name).ok_or_else(|| Failure::usage(format!("no such property: {}", quoted(&name))))
+    Property::find(scope, &name).ok_or_else(|| {
+        Failure::usage(format!("no such property: {}", quoted(&name))).with_hint(hint::property(given, Some(scope)))
+    })
 }
 
 /// What is stored for a text: the word `none` for no qube, in any case, becomes empty.
@@ -302,12 +318,13 @@ fn set(
         (Owner::Qube { name, .. }, Some(text)) => session.set_property(name, property.name, text),
         (Owner::Qube { name, .. }, None) => session.reset_property(name, property.name),
     };
-    for note in notes? {
-        let who = match owner {
-            Owner::System => "app",
-            Owner::Qube { name, .. } => name.as_str(),
-        };
-        call.inform(who, &note);
+    let qube = match owner {
+        Owner::System => None,
+        Owner::Qube { name, .. } => Some(name.as_str()),
+    };
+    let refused = Refused { session, qube, property, text: text.unwrap_or_default() };
+    for note in notes.map_err(|error| refused.failure(error))? {
+        call.inform(qube.unwrap_or("app"), &note);
     }
     Ok(0)
 }

@@ -3,7 +3,9 @@
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use super::arguments;
-use super::failure::Failure;
+use super::failure::{Failure, quoted};
+use super::hint::Hint;
+use super::suggestion::did_you_mean;
 
 /// What was said on the command line.
 #[derive(Debug, Default)]
@@ -46,9 +48,29 @@ impl<'a> Given<'a> {
         Ok(())
     }
 
+    /// What was said and means no qube: patterns that fit none, and what `--exclude` names in vain. One line for each.
+    pub fn in_vain(&self, names: &[&str]) -> Vec<String> {
+        let fits_none = |given: &&&str| is_pattern(given) && !names.iter().any(|name| matches_pattern(given, name));
+        let patterns = self.names.iter().filter(fits_none).map(|given| format!("no qube matches {}", quoted(given)));
+        let unknown = self.exclude.iter().filter(|given| !names.contains(given)).map(|given| {
+            let quoted = quoted(given);
+            match is_pattern(given) {
+                true => format!("--exclude takes names, not patterns: {quoted} leaves nothing out"),
+                false => {
+                    let close = did_you_mean(given, names.iter().copied());
+                    format!(
+                        "there is no qube {quoted} to leave out{}",
+                        close.map_or_else(String::new, |c| format!("; {c}"))
+                    )
+                }
+            }
+        });
+        patterns.chain(unknown).collect()
+    }
+
     /// The names that are meant, of all `names` of the system (dom0 among them). `with_dom0` says whether `--all`
     /// has dom0. Order: as given, each once; `--all` and what a pattern finds in byte order. A pattern that finds
-    /// nothing is no error; a name that does not exist is.
+    /// nothing is no error ([`Given::in_vain`] tells it); a name that does not exist is.
     pub fn resolve<'n>(&self, names: &[&'n str], with_dom0: bool) -> Result<Vec<&'n str>, Failure> {
         let mut found: Vec<&'n str> = Vec::new();
         if self.all {
@@ -79,12 +101,15 @@ impl<'a> Given<'a> {
 /// The one qube a single-name tool means: a name, or a pattern; of several that fit it, the last.
 pub fn resolve_one<'n>(given: &str, mut names: impl Iterator<Item = &'n str>) -> Result<&'n str, Failure> {
     if is_pattern(given) {
-        return names
-            .filter(|n| matches_pattern(given, n))
-            .max()
-            .ok_or_else(|| Failure::usage(format!("no domain matches {}", super::failure::quoted(given))));
+        return names.filter(|n| matches_pattern(given, n)).max().ok_or_else(|| no_match(given));
     }
     names.find(|n| *n == given).ok_or_else(|| Failure::no_such_domain(given))
+}
+
+/// The usage error for a pattern that fits no qube.
+pub fn no_match(pattern: &str) -> Failure {
+    let text = format!("no domain matches {}", quoted(pattern));
+    Failure::usage(text).with_hint(Hint::text("qvm-ls lists the qubes"))
 }
 
 /// Whether a name given is a shell pattern.
@@ -195,8 +220,21 @@ mod tests {
     #[test]
     fn a_name_that_does_not_exist_is_an_error() {
         let given = Given { names: vec!["nope"], ..Given::default() };
-        let error = given.resolve(&NAMES, false).unwrap_err();
-        assert!(matches!(error, Failure::Usage(text) if text == "no such domain: 'nope'"));
+        let Err(Failure::Hinted(error, _)) = given.resolve(&NAMES, false) else { panic!("no hint") };
+        assert!(matches!(*error, Failure::Usage(text) if text == "no such domain: 'nope'"));
+    }
+
+    #[test]
+    fn what_means_no_qube_is_told() {
+        let given = Given { names: vec!["work", "zz*", "sys-*", "[q]"], ..Given::default() };
+        assert_eq!(given.in_vain(&NAMES), ["no qube matches 'zz*'", "no qube matches '[q]'"]);
+        let given = Given { all: true, exclude: vec!["wrk", "work", "sys-*", "nope"], ..Given::default() };
+        let told = [
+            "there is no qube 'wrk' to leave out; did you mean 'work'?",
+            "--exclude takes names, not patterns: 'sys-*' leaves nothing out",
+            "there is no qube 'nope' to leave out",
+        ];
+        assert_eq!(given.in_vain(&NAMES), told);
     }
 
     #[test]

@@ -21,6 +21,10 @@ pub fn define(line: clap::Command) -> clap::Command {
 pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     let session = Session::new(call.system_with_bars()?);
     let names = super::kill::names(call, &session)?;
+    if names.is_empty() {
+        // Nobody is asked about nothing.
+        return Ok(0);
+    }
     if names.iter().any(VmName::is_dom0) {
         say("Domain 'dom0' cannot be removed.");
         return Ok(1);

@@ -1,13 +1,17 @@
 //! qvm-service: services that run in a qube or do not. They are features whose names begin with `service.`.
 
+use std::collections::BTreeSet;
+
 use clap::Arg;
 
 use super::arguments::{self, flag, the_qube};
 use super::failure::{Failure, quoted};
 use super::features;
+use super::hint::Hint;
 use super::invocation::{Invocation, read_for_good};
+use super::suggestion::did_you_mean;
 use super::table;
-use crate::model::Vm;
+use crate::model::{Qubes, Vm};
 
 const PREFIX: &str = "service.";
 
@@ -23,6 +27,9 @@ pub fn define(line: clap::Command) -> clap::Command {
 }
 
 pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
+    if ["unset", "enable", "disable"].into_iter().any(|id| call.has(id)) || call.value("switch").is_some() {
+        call.refuse_json("a change of a service")?;
+    }
     let session = call.session_for_the_qube()?;
     let qubes = read_for_good(&session)?;
     let vm = call.the_qube(&qubes)?;
@@ -36,9 +43,37 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     let wanted = wanted(call)?;
     match (wanted, call.has("unset")) {
         (Some(_), true) => Err(Failure::usage("cannot both set and unset a value")),
-        (None, true) => features::change(call, &session, vm, &feature, None),
+        (None, true) => {
+            hint_of_service(call, &qubes, vm, service);
+            features::change(call, &session, vm, &feature, None)
+        }
         (Some(on), false) => features::change(call, &session, vm, &feature, Some(if on { "1" } else { "" })),
-        (None, false) => show(call, vm.features.get(&feature)),
+        (None, false) => {
+            hint_of_service(call, &qubes, vm, service);
+            show(call, vm.features.get(&feature))
+        }
+    }
+}
+
+/// Says what a person may have meant by a service that is neither on nor off for the qube, unless another qube has it or a
+/// template supports it.
+fn hint_of_service(call: &Invocation, qubes: &Qubes, vm: &Vm, service: &str) {
+    if let Some((name, value)) = service.split_once('=') {
+        return call.hint(&Hint::Text(format!("service and value are two words: {name} {value}")));
+    }
+    const SUPPORTED: &str = "supported-service.";
+    let mut known: BTreeSet<String> = BTreeSet::new();
+    for name in qubes.names() {
+        qubes.glance(name.as_str(), |vm| {
+            let services =
+                vm.features.names().filter_map(|n| n.strip_prefix(PREFIX).or_else(|| n.strip_prefix(SUPPORTED)));
+            known.extend(services.map(String::from));
+        });
+    }
+    if !known.contains(service)
+        && let Some(close) = did_you_mean(service, known.iter().map(String::as_str))
+    {
+        call.hint(&Hint::Text(format!("{} has no service {}; {close}", vm.name, quoted(service))));
     }
 }
 
@@ -62,7 +97,10 @@ fn on_or_off(word: &str) -> Result<bool, Failure> {
     match word.to_ascii_lowercase().as_str() {
         "1" | "yes" | "true" | "on" => Ok(true),
         "0" | "no" | "false" | "off" => Ok(false),
-        _ => Err(Failure::error(format!("Invalid literal for boolean value: {}", quoted(word)))),
+        _ => {
+            let failure = Failure::error(format!("Invalid literal for boolean value: {}", quoted(word)));
+            Err(failure.with_hint(Hint::text("a service is on or off")))
+        }
     }
 }
 

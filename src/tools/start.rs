@@ -6,6 +6,7 @@ use std::thread;
 
 use super::arguments::{earlier, exclusive, flag, value};
 use super::failure::Failure;
+use super::hint::Hint;
 use super::invocation::Invocation;
 use super::output::say;
 use super::qubes_given;
@@ -45,11 +46,12 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     let failures = in_parallel(&session, &names, |session, name| match start(session, name) {
         Ok(Started::Now) => None,
         Ok(Started::Already) if skip => None,
-        Ok(Started::Already) => Some("Domain is already running".to_string()),
-        Err(error) => Some(error.to_string()),
+        Ok(Started::Already) => Some(("Domain is already running".to_string(), None)),
+        Err(error) => Some((call.in_words(&error), Hint::of(&error))),
     });
-    for (name, reason) in &failures {
+    for (name, (reason, hint)) in &failures {
         say(&format!("Error: Starting qube failed: {name}: {reason}"));
+        hint.iter().for_each(|hint| call.hint(hint));
     }
     Ok(u8::from(!failures.is_empty()))
 }

@@ -78,14 +78,27 @@ impl Subcommand {
         }
     }
 
-    /// A usage error with the command's own usage line.
-    pub fn mistake(&self, text: &str) -> Failure {
+    /// What `--help` prints for the command that `word` is.
+    pub fn help(all: &[Subcommand], word: &str) -> Option<String> {
+        let command = Subcommand::find(all, word)?;
+        let others = command.words.get(1..).unwrap_or_default().join(", ");
+        let others = if others.is_empty() { others } else { format!(" (also: {others})") };
+        Some(arguments::help(&command.line().about(format!("{}{others}", command.about))))
+    }
+
+    fn line(&self) -> Command {
         let mut line = (self.options)(arguments::common(self.program));
         for (at, (name, count)) in self.positionals.iter().enumerate() {
             let (least, most) = count.range();
             let arg = Arg::new(format!("{name}{at}")).value_name(*name).required(least > 0);
             line = line.arg(if most > 1 { arg.num_args(least.max(1)..) } else { arg });
         }
+        line
+    }
+
+    /// A usage error with the command's own usage line.
+    pub fn mistake(&self, text: &str) -> Failure {
+        let line = self.line();
         say(&format!("{}\n{}: error: {text}", usage(&line), self.program));
         Failure::Said(2)
     }

@@ -3,9 +3,12 @@
 use clap::{Arg, ArgMatches};
 
 use super::arguments::{self, THE_COMMAND, the_qube};
-use super::failure::Failure;
+use super::failure::{Failure, quoted};
+use super::hint::Hint;
 use super::invocation::{Invocation, read_for_good};
 use super::output::{Output, say};
+use super::subcommand::{Count, Subcommand};
+use super::suggestion::did_you_mean;
 use super::table;
 use super::usage::usage;
 use crate::model::Vm;
@@ -17,6 +20,36 @@ enum Wanted<'a> {
     List(Option<&'a str>),
     Add(Vec<&'a str>),
     Remove(&'a str),
+}
+
+/// The commands, for their help.
+const HELP: [Subcommand; 3] = [
+    Subcommand {
+        program: "qvm-tags VMNAME list",
+        words: &["list", "ls", "l"],
+        positionals: &[("TAG", Count::MayBeOne)],
+        options: Subcommand::PLAIN,
+        about: "list the tags, or tell whether the qube has this one",
+    },
+    Subcommand {
+        program: "qvm-tags VMNAME add",
+        words: &["add", "a", "set"],
+        positionals: &[("TAG", Count::OneOrMore)],
+        options: Subcommand::PLAIN,
+        about: "give the qube these tags",
+    },
+    Subcommand {
+        program: "qvm-tags VMNAME del",
+        words: &["del", "d", "unset", "u"],
+        positionals: &[("TAG", Count::One)],
+        options: Subcommand::PLAIN,
+        about: "take the tag away",
+    },
+];
+
+/// What `--help` prints for one of the commands.
+pub fn help_of(word: &str) -> Option<String> {
+    Subcommand::help(&HELP, word)
 }
 
 /// Whether this command gives tags to the qube.
@@ -37,18 +70,36 @@ pub fn define(line: clap::Command) -> clap::Command {
 
 pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     let wanted = wanted(&call.given)?;
+    if let Wanted::Add(_) | Wanted::Remove(_) = wanted {
+        call.refuse_json("a change of tags")?;
+    }
     let session = call.session_for_the_qube()?;
     let qubes = read_for_good(&session)?;
     let vm = call.the_qube(&qubes)?;
     match wanted {
         Wanted::List(None) => list(&mut call.out, call.given.get_flag("json"), vm)?,
-        Wanted::List(Some(tag)) if !vm.has_tag(tag) => return Ok(1),
+        Wanted::List(Some(tag)) if !vm.has_tag(tag) => {
+            hint_of_tag(call, vm, tag);
+            return Ok(1);
+        }
         Wanted::List(Some(tag)) if call.has("json") => call.print_json(&tag.into())?,
         Wanted::List(Some(tag)) => call.out.line(tag)?,
         Wanted::Add(tags) => session.add_tags(&vm.name, &tags)?,
-        Wanted::Remove(tag) => session.remove_tag(&vm.name, tag)?,
+        Wanted::Remove(tag) => {
+            hint_of_tag(call, vm, tag);
+            session.remove_tag(&vm.name, tag)?;
+        }
     }
     Ok(0)
+}
+
+/// Says what a person may have meant by a tag that the qube does not have.
+fn hint_of_tag(call: &Invocation, vm: &Vm, tag: &str) {
+    if !vm.has_tag(tag)
+        && let Some(close) = did_you_mean(tag, vm.tags.iter().map(|tag| &**tag))
+    {
+        call.hint(&Hint::Text(format!("{} has no tag {}; {close}", vm.name, quoted(tag))));
+    }
 }
 
 fn wanted(given: &ArgMatches) -> Result<Wanted<'_>, Failure> {

@@ -32,6 +32,12 @@ pub fn usage(command: &Command) -> String {
     text
 }
 
+/// The positionals alone, as usage lines have them.
+pub fn positionals(command: &Command) -> String {
+    let shown = command.get_positionals().filter(|a| !a.is_hide_set());
+    shown.flat_map(parts_of_positional).collect::<Vec<_>>().join(" ")
+}
+
 /// Lines of parts; the first begins at column `first`, the others at `indent`.
 fn wrap<'a>(parts: impl Iterator<Item = &'a String>, first: usize, indent: usize) -> Vec<String> {
     let mut lines = Vec::new();

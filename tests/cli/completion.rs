@@ -15,6 +15,59 @@ fn complete_on(store: &Store, shell: &str, line: &[&str]) -> Vec<String> {
     run.stdout.lines().map(String::from).collect()
 }
 
+/// The exit code that says that the name of a file fits.
+const A_FILE: i32 = 3;
+
+#[test]
+fn names_of_files_are_offered_only_where_one_fits() {
+    let store = Store::small();
+    let exit = |line: &[&str]| {
+        let index = (line.len() - 1).to_string();
+        let words = ["bash", &index].into_iter().chain(line.iter().copied()).map(String::from);
+        store.run(env!("CARGO_BIN_EXE_qubes-complete"), &words.collect::<Vec<_>>(), "", false).exit
+    };
+    for line in [
+        &["qvm-volume", "import", "work:private", ""][..],
+        &["qvm-create", "--root-copy-from", "/"],
+        &["qvm-create", "--root-copy-from=/"],
+        &["qvm-notes", "work", "--import", ""],
+        &["qvm-start", "--hddisk", ""],
+        &["qvm-ls", "--qubesxml", ""],
+        &["qvm-ls", "--root", ""],
+        &["qvm-pool", "add", "new", "file", "-o", "dir_path=/"],
+        &["qubes-db", "diff", "./"],
+        &["qvm-template-postprocess", "--really", "post-install", "tpl", ""],
+        &["qubes", "generate", ""],
+        &["qubes", "qvm-ls", "--root", ""],
+    ] {
+        assert_eq!(exit(line), A_FILE, "{line:?}");
+    }
+    let nowhere = |store: &Store, line: &[&str]| {
+        let index = (line.len() - 1).to_string();
+        let words = ["bash", &index].into_iter().chain(line.iter().copied()).map(String::from);
+        let run = store.run(env!("CARGO_BIN_EXE_qubes-complete"), &words.collect::<Vec<_>>(), "", false);
+        assert_eq!((run.exit, run.stdout.as_str(), run.stderr.as_str()), (0, "", ""), "{line:?}");
+    };
+    let lines = [
+        &["qvm-start", ""][..],
+        &["qvm-prefs", "work", "netvm", ""],
+        &["qvm-create", "-t", ""],
+        &["qvm-volume", "info", ""],
+        &["qvm-tags", "work", "del", ""],
+        &["qubes-db", "restore", ""],
+    ];
+    for broken in ["", "<qubes><domains>", "no xml"] {
+        std::fs::write(store.file(), broken).unwrap();
+        lines.iter().for_each(|line| nowhere(&store, line));
+    }
+    std::fs::remove_file(store.file()).unwrap();
+    lines.iter().for_each(|line| nowhere(&store, line));
+    let sound = Store::small();
+    for line in [&["qvm-create", "-l", "red", "ne"][..], &["qvm-clone", "work", "ne"], &["qvm-ls", "zz"]] {
+        nowhere(&sound, line);
+    }
+}
+
 #[test]
 fn qubes_properties_and_values_come_from_the_store() {
     assert_eq!(complete("bash", &["qvm-start", "sys-"]), ["sys-firewall", "sys-net", "sys-usb", "sys-whonix"]);

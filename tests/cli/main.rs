@@ -4,6 +4,7 @@ mod behaviour;
 mod completion;
 mod generated;
 mod json_schemas;
+mod messages;
 mod prefs_of_several;
 mod recording;
 mod recordings;

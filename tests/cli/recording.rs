@@ -50,7 +50,8 @@ impl Block {
         // Upstream's progress spinner; we are done before it would turn.
         let stderr: String = self.stderr.split_inclusive('\n').filter(|l| *l != "<SPINNER>\n").collect();
         let sizes = self.with_placeholders(&got.stdout);
-        for (name, wanted, got) in [("stdout", &self.stdout, &sizes), ("stderr", &stderr, &got.stderr)] {
+        let said = without_ours(&got.stderr);
+        for (name, wanted, got) in [("stdout", &self.stdout, &sizes), ("stderr", &stderr, &said)] {
             if wanted != got {
                 wrong += &format!("{name}, recorded:\n{wanted}{name}, ours:\n{got}");
             }
@@ -74,6 +75,13 @@ impl Block {
         };
         stdout.split_inclusive('\n').map(line).collect()
     }
+}
+
+/// Standard error without the lines that upstream's tools do not have: hints, and warnings about words that mean nothing
+/// (`docs/differences.md`). `tests/cli/messages.rs` has those.
+pub fn without_ours(stderr: &str) -> String {
+    let is_ours = |line: &&str| line.starts_with("hint: ") || line.starts_with("warning: ");
+    stderr.split_inclusive('\n').filter(|line| !is_ours(line)).collect()
 }
 
 /// Reads a file of blocks.

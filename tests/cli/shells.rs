@@ -26,6 +26,14 @@ const LINES: [(&str, &[&str]); 12] = [
     ("qubes-db chec\t", &["check"]),
 ];
 
+/// Where the name of a file fits, and where it does not, whatever files there are (the shell stands in the store's root). The
+/// store is one that cannot be read.
+const FILES: [(&str, &[&str]); 3] = [
+    ("qvm-ls --qubesxml etc/qubes/core.t\t", &["--qubesxml", "etc/qubes/core.toml"]),
+    ("qvm-start et\tc", &["etc"]),
+    ("qvm-prefs work template et\tc", &["work", "template", "etc"]),
+];
+
 /// The programs of a shell's setting, with functions in their place that write down what they are called with.
 fn setting(store: &Store) -> (PathBuf, PathBuf) {
     let (entered, home) = (store.root().join("entered"), store.root().join("home"));
@@ -128,8 +136,12 @@ fn recorders(entered: &Path) -> String {
     tools().into_iter().map(record).collect()
 }
 
-fn check(shell: &mut Typed, entered: &Path) {
+fn check(shell: &mut Typed, store: &Store, entered: &Path) {
     for (line, words) in LINES {
+        assert_eq!(shell.enter(line, entered), words, "{line:?}\n{}", shell.screen);
+    }
+    fs::write(store.file(), "<qubes><domains>").unwrap();
+    for (line, words) in FILES {
         assert_eq!(shell.enter(line, entered), words, "{line:?}\n{}", shell.screen);
     }
 }
@@ -150,7 +162,7 @@ fn bash_completes() {
     );
     fs::write(&rc, text).unwrap();
     let mut bash = Typed::new(&store, &["bash", "--noprofile", "--rcfile", rc.to_str().unwrap(), "-i"]);
-    check(&mut bash, &entered);
+    check(&mut bash, &store, &entered);
 }
 
 #[test]
@@ -168,7 +180,7 @@ fn zsh_completes() {
     );
     fs::write(home.join(".zshrc"), text).unwrap();
     let mut zsh = Typed::new(&store, &["zsh", "-d", "-i"]);
-    check(&mut zsh, &entered);
+    check(&mut zsh, &store, &entered);
 }
 
 /// What fish says it would offer; its own engine, without keys.
@@ -208,4 +220,5 @@ fn fish_completes() {
     );
     assert_eq!(offered("qvm-clone -p private=slow"), "private=slow-hdd\tfile\n");
     assert!(offered("qvm-ls --qubesxml /et").contains("/etc/"), "where a file is wanted, files are offered");
+    assert_eq!(offered("qvm-start et"), "", "and nowhere else");
 }

@@ -36,6 +36,7 @@ impl Domain {
         let description = DomainDescription {
             name: format!("test-{}", uuid.simple()),
             qube: "test".to_string(),
+            store: None,
             uuid,
             memory: 32,
             maxmem: 64,

@@ -73,7 +73,7 @@ impl Store {
     fn fails(&self, line: &str) -> String {
         let before = self.bytes();
         let ran = self.run(line);
-        assert!(ran.code == 1 && ran.stdout.is_empty() && ran.stderr.lines().count() == 1, "{line}: {ran:?}");
+        assert!(ran.code == 1 && ran.stdout.is_empty() && ran.complaints().count() == 1, "{line}: {ran:?}");
         assert!(before == self.bytes(), "{line} changed something");
         ran.stderr
     }

@@ -164,7 +164,7 @@ impl Installer {
     pub fn fails(&self, line: &str) -> String {
         let ran = self.run(line);
         assert_eq!((ran.code, ran.stdout.as_str()), (1, ""), "{:?}: {line}: {ran:?}", self.place);
-        assert_eq!(ran.stderr.lines().count(), 1, "{line}: {ran:?}");
+        assert_eq!(ran.complaints().count(), 1, "{line}: {ran:?}");
         ran.stderr
     }
 

@@ -29,7 +29,7 @@ fn whether_a_class_takes_a_template_is_asked_without_making_a_qube() {
         (&["dvm"], "Qube already exists: dvm"),
     ] {
         let ran = asked(arguments);
-        assert_eq!((ran.code, ran.stderr.lines().count()), (1, 1), "{arguments:?}: {ran:?}");
+        assert_eq!((ran.code, ran.complaints().count()), (1, 1), "{arguments:?}: {ran:?}");
         assert!(ran.stderr.starts_with("app: Error creating VM: ") && ran.stderr.contains(words), "{ran:?}");
     }
     assert!(before == (scratch.store(), scratch.images("appvms")), "nothing was made");

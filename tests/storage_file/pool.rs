@@ -17,7 +17,7 @@ pub struct Pool {
 }
 
 pub fn locks_in(place: &Path) -> VolumeLocks {
-    VolumeLocks::new(&place.join("run"), None, Duration::ZERO)
+    VolumeLocks::new(place.join("run"), None, Duration::ZERO)
 }
 
 pub fn driver_in(place: &Path) -> DmFile {

@@ -33,7 +33,7 @@ pub fn pool() -> Option<Pool> {
 /// A pool in this directory.
 pub fn pool_in(place: TempDir) -> Pool {
     assert_eq!(mapped(), [""; 0], "left by the test before");
-    let locks = VolumeLocks::new(&place.path().join("run"), None, Duration::from_secs(300));
+    let locks = VolumeLocks::new(place.path().join("run"), None, Duration::from_secs(300));
     let driver = DmFile::new("files", place.path().join("pool"), None, locks);
     driver.setup().unwrap();
     Pool { driver, place }

@@ -37,7 +37,7 @@ pub fn pool_on(kind: FileSystem) -> Option<Pool> {
 
 /// Locks of nobody else, for which nobody waits.
 pub fn locks_beside(directory: &Path) -> VolumeLocks {
-    VolumeLocks::new(&directory.with_file_name("run"), None, Duration::ZERO)
+    VolumeLocks::new(directory.with_file_name("run"), None, Duration::ZERO)
 }
 
 /// One pool on each file system.

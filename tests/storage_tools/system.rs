@@ -129,7 +129,7 @@ impl System {
         let ran = self.run(line);
         assert_eq!(ran.code, exit, "{line}: {ran:?}");
         assert_eq!(self.everything(), before, "{line} left something behind");
-        ran.stderr.lines().rfind(|line| !line.is_empty()).unwrap_or_default().replace(&*self.root.to_string_lossy(), "")
+        ran.complaints().rfind(|line| !line.is_empty()).unwrap_or_default().replace(&*self.root.to_string_lossy(), "")
     }
 
     /// The same with something on standard input.
@@ -138,7 +138,7 @@ impl System {
         let ran = self.run_with_input(line, input);
         assert_eq!(ran.code, 1, "{line}: {ran:?}");
         assert_eq!(self.everything(), before, "{line} left something behind");
-        ran.stderr.lines().last().unwrap_or_default().to_string()
+        ran.complaints().next_back().unwrap_or_default().to_string()
     }
 
     pub fn run_with_input(&self, line: &str, input: &[u8]) -> Ran {

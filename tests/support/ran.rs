@@ -12,6 +12,14 @@ pub struct Ran {
     pub stderr: String,
 }
 
+impl Ran {
+    /// The lines of standard error that complain: hints on what to do next aside.
+    #[allow(dead_code, reason = "each test program includes this file, and not every one asks")]
+    pub fn complaints(&self) -> impl DoubleEndedIterator<Item = &str> {
+        self.stderr.lines().filter(|line| !line.starts_with("hint: "))
+    }
+}
+
 /// Runs it to its end, without our place to work in its environment.
 pub fn run(command: &mut Command) -> Ran {
     for variable in ["QUBES_XML_PATH", "QUBES_OFFLINE"] {

@@ -98,7 +98,7 @@ impl Scratch {
         let ran = self.run(tool, arguments);
         assert_eq!(ran.code, code, "{tool} {arguments:?}: {}{}", ran.stdout, ran.stderr);
         assert_eq!(ran.stdout, "", "{tool} {arguments:?} printed data although it failed");
-        let words: Vec<_> = ran.stderr.lines().filter(|l| !l.starts_with("usage:") && !l.starts_with(' ')).collect();
+        let words: Vec<_> = ran.complaints().filter(|l| !l.starts_with("usage:") && !l.starts_with(' ')).collect();
         assert_eq!(words.len(), 1, "{tool} {arguments:?} is to fail with one line: {}", ran.stderr);
         words[0].to_string()
     }
@@ -145,6 +145,12 @@ impl Drop for Scratch {
 }
 
 impl Ran {
+    /// The lines of standard error that complain: hints on what to do next aside.
+    #[allow(dead_code, reason = "each test program includes this file, and not every one asks")]
+    pub fn complaints(&self) -> impl DoubleEndedIterator<Item = &str> {
+        self.stderr.lines().filter(|line| !line.starts_with("hint: "))
+    }
+
     pub fn of(output: Output) -> Ran {
         Ran {
             code: output.status.code().unwrap_or(-1),

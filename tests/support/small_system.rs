@@ -50,8 +50,8 @@ impl SmallSystem {
     pub fn refused(&self, line: &str) -> String {
         let ran = self.run(line);
         assert_eq!((ran.code, ran.stdout.as_str()), (1, ""), "{line}: {ran:?}");
-        assert_eq!(ran.stderr.lines().count(), 1, "{line}: {ran:?}");
-        ran.stderr.trim_end().to_string()
+        assert_eq!(ran.complaints().count(), 1, "{line}: {ran:?}");
+        ran.complaints().collect()
     }
 }
 

@@ -9,7 +9,7 @@ use qubes::store::{StorePlace, Wait};
 pub fn store_place(directory: &Path) -> StorePlace {
     StorePlace {
         file: directory.join("qubes.xml"),
-        run_dir: directory.join("run"),
+        run_dir: directory.join("run").into(),
         backup_dir: directory.join("backup"),
         qubesd_socket: None,
         group: None,

@@ -9,7 +9,7 @@ use qubes::store::{StorePlace, Wait};
 pub fn place_in(dir: &Path, wait: Wait) -> StorePlace {
     StorePlace {
         file: dir.join("qubes.xml"),
-        run_dir: dir.join("run"),
+        run_dir: dir.join("run").into(),
         backup_dir: dir.join("backup"),
         qubesd_socket: None,
         group: None,

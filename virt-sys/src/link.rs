@@ -80,25 +80,26 @@ impl Link {
         Link::open(uri)
     }
 
-    /// Whether a domain of this uuid runs (paused ones run too). A domain that is not defined does not.
+    /// The name of the domain of this uuid if it runs (paused ones run too); `None` for one that is not
+    /// defined or does not run.
     ///
     /// # Errors
     /// What libvirt says, a lost connection among it.
-    pub fn is_active(&self, uuid: &[u8; 16]) -> Result<bool, LinkError> {
+    pub fn running_name(&self, uuid: &[u8; 16]) -> Result<Option<String>, LinkError> {
         // SAFETY: the connection is open, the uuid is 16 bytes long.
         let domain = unsafe { virDomainLookupByUUID(self.connection, uuid.as_ptr()) };
-        let active = if domain.is_null() {
+        let name = if domain.is_null() {
             Err(LinkError::last())
         } else {
             // SAFETY: a domain handle from libvirt.
             let active = unsafe { virDomainIsActive(domain) };
-            let result = if active < 0 { Err(LinkError::last()) } else { Ok(active == 1) };
+            let name = if active < 0 { Err(LinkError::last()) } else { Ok((active == 1).then(|| name_of(domain))) };
             // SAFETY: our only reference, given back once.
             unsafe { virDomainFree(domain) };
-            result
+            name
         };
-        match active {
-            Err(error) if error.code == VIR_ERR_NO_DOMAIN => Ok(false),
+        match name {
+            Err(error) if error.code == VIR_ERR_NO_DOMAIN => Ok(None),
             other => other,
         }
     }
@@ -127,4 +128,15 @@ impl Drop for Link {
         // SAFETY: our reference, given back once. A connection that was lost is closed like any other.
         unsafe { virConnectClose(self.connection) };
     }
+}
+
+/// The name that a domain handle carries; empty if it has none.
+fn name_of(domain: virDomainPtr) -> String {
+    // SAFETY: a domain handle from libvirt; the name lives as long as the handle.
+    let name = unsafe { virDomainGetName(domain) };
+    if name.is_null() {
+        return String::new();
+    }
+    // SAFETY: not null, so it is libvirt's C string, copied before the handle is given back.
+    unsafe { CStr::from_ptr(name) }.to_string_lossy().into_owned()
 }

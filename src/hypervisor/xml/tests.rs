@@ -7,6 +7,7 @@ fn work() -> DomainDescription {
     DomainDescription {
         name: "work".to_string(),
         qube: "work".to_string(),
+        store: None,
         uuid: uuid::uuid!("67e92c87-65a9-4c7f-b2d3-35c459de9eb5"),
         memory: 400,
         maxmem: 4000,

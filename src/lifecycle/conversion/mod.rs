@@ -108,7 +108,7 @@ impl Session {
     /// What of the old system does not stand in its store. What cannot be read says nothing.
     fn surroundings(&self) -> Surroundings {
         let pools = fs::read_to_string(self.system.below_root("/etc/qubes/storage.conf"));
-        let link = fs::read_link(self.system.below_root("/var/lib/qubes/dvmdata/vmdir"));
+        let link = fs::read_link(self.system.link_below_root("/var/lib/qubes/dvmdata/vmdir"));
         let name = |target: PathBuf| Some(target.file_name()?.to_str()?.to_owned());
         Surroundings {
             pools: pools.map(|text| OldPools::parse(&text)).unwrap_or_default(),

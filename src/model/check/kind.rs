@@ -53,11 +53,13 @@ pub enum Kind {
     VolumeSource,
     VolumeNumber,
     VolumeShared,
+    /// A path with `..` in it.
+    UnsafePath,
 }
 
 impl Kind {
     /// Each once, in the order of a file.
-    pub const ALL: [Kind; 40] = [
+    pub const ALL: [Kind; 41] = [
         Kind::Form,
         Kind::OldFormat,
         Kind::LabelNumber,
@@ -98,6 +100,7 @@ impl Kind {
         Kind::VolumeSource,
         Kind::VolumeNumber,
         Kind::VolumeShared,
+        Kind::UnsafePath,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -142,6 +145,7 @@ impl Kind {
             Kind::VolumeSource => "volume-source",
             Kind::VolumeNumber => "volume-number",
             Kind::VolumeShared => "volume-shared",
+            Kind::UnsafePath => "unsafe-path",
         }
     }
 }

@@ -5,6 +5,7 @@ mod between;
 mod devices;
 mod kind;
 mod mend;
+mod paths;
 mod plain;
 mod pools;
 mod properties;
@@ -163,6 +164,7 @@ impl Qubes {
     pub fn findings_of_system(&self, facts: &dyn Facts) -> Vec<Finding> {
         let mut found = Vec::new();
         self.check_pools(facts, &mut found);
+        self.check_pool_paths(&mut found);
         self.check_globals(facts, &mut found);
         found
     }
@@ -196,5 +198,6 @@ impl Qubes {
         self.check_tags(vm, found);
         self.check_devices(vm, facts, found);
         self.check_volumes(vm, vids, facts, found);
+        self.check_volume_paths(vm, found);
     }
 }

@@ -13,9 +13,11 @@ mod told;
 
 use clap::Arg;
 
-use super::arguments::{flag, json, needed, value};
+use super::arguments::{self, flag, json, needed, value};
 use super::failure::{Failure, quoted};
+use super::hint::Hint;
 use super::invocation::Invocation;
+use super::suggestion::did_you_mean;
 use crate::lifecycle::Session;
 use crate::system::Options;
 
@@ -72,7 +74,8 @@ const VERBS: [Verb; 7] = [
     },
     Verb {
         name: "restore",
-        about: "Put a copy in place of the store, after keeping a copy of what is there.",
+        about: "Put a copy in place of the store, after keeping a copy of what is there. On a terminal, tells what changes and \
+                asks, unless --yes is given.",
         copies: (1, 1),
         run: restore::run,
     },
@@ -87,11 +90,14 @@ pub fn define(line: clap::Command) -> clap::Command {
     line.arg(json())
         .arg(flag("all", None, "check, repair: tell each of many things of one kind"))
         .arg(flag("dry-run", Some('n'), "convert, repair: tell what would be done, and write nothing"))
-        .arg(flag("yes", Some('y'), "repair: do not ask"))
+        .arg(flag("yes", Some('y'), "repair, restore: do not ask"))
         .arg(flag("salvage", None, "repair: take what can be read of a damaged file, and do without the rest"))
         .arg(value("from", None, "COPY", "repair: take what cannot be read from this copy"))
         .arg(
-            Arg::new("db-command").value_name("COMMAND").help("check, convert, diff, dump, history, repair or restore"),
+            Arg::new("db-command")
+                .required(true)
+                .value_name("COMMAND")
+                .help("check, convert, diff, dump, history, repair or restore"),
         )
         .arg(
             Arg::new("copy")
@@ -105,8 +111,8 @@ pub fn define(line: clap::Command) -> clap::Command {
 pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     let word = needed(&call.given, "db-command", "COMMAND")?;
     let Some(verb) = VERBS.iter().find(|v| v.name == word) else {
-        let words = words().join(", ");
-        return Err(Failure::usage(format!("no such command: {} (there are: {words})", quoted(word))));
+        let text = format!("no such command: {} (there are: {})", quoted(word), words().join(", "));
+        return Err(Failure::usage(text).with_hint(did_you_mean(word, words()).map(Hint::Text)));
     };
     refuse_foreign_options(call, word)?;
     let (least, most) = verb.copies;
@@ -124,17 +130,33 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     }
 }
 
+/// Which commands have which options.
+const OPTIONS: [(&str, &[&str]); 6] = [
+    ("all", &["check", "repair"]),
+    ("dry-run", &["convert", "repair"]),
+    ("yes", &["repair", "restore"]),
+    ("salvage", &["repair"]),
+    ("from", &["repair"]),
+    ("json", &["check", "convert", "diff", "dump", "history"]),
+];
+
+/// What `--help` prints for one of the commands.
+pub fn help_of(word: &str) -> Option<String> {
+    let verb = VERBS.iter().find(|verb| verb.name == word)?;
+    let whole = define(clap::Command::new("qubes-db"));
+    let has = |id: &str| OPTIONS.iter().any(|(option, verbs)| *option == id && verbs.contains(&word));
+    let options = whole.get_arguments().filter(|arg| has(arg.get_id().as_str())).cloned();
+    let line = arguments::common(format!("qubes-db {word}")).about(verb.about).args(options);
+    let copy = Arg::new("copy").value_name("COPY").help("a copy of the store: its time, its name, or a file");
+    Some(arguments::help(&match verb.copies {
+        (_, 0) => line,
+        (least, most) => line.arg(copy.required(least > 0).num_args(1..=most)),
+    }))
+}
+
 /// Options that the command has no use for: who gives one expects something.
 fn refuse_foreign_options(call: &Invocation, word: &str) -> Result<(), Failure> {
-    let options: [(&str, &[&str]); 6] = [
-        ("all", &["check", "repair"]),
-        ("dry-run", &["convert", "repair"]),
-        ("yes", &["repair"]),
-        ("salvage", &["repair"]),
-        ("from", &["repair"]),
-        ("json", &["check", "convert", "diff", "dump", "history"]),
-    ];
-    match options.into_iter().find(|(option, verbs)| call.is_given(option) && !verbs.contains(&word)) {
+    match OPTIONS.into_iter().find(|(option, verbs)| call.is_given(option) && !verbs.contains(&word)) {
         Some((option, _)) => Err(Failure::usage(format!("{word} has no option --{option}"))),
         None => Ok(()),
     }

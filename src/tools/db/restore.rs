@@ -1,11 +1,33 @@
 //! qubes-db restore.
 
+use std::io::IsTerminal;
+
 use super::{copies, diff};
-use crate::format;
+use crate::format::{self, Bytes};
 use crate::lifecycle::Session;
 use crate::store::{Restored, read_bytes};
 use crate::tools::failure::Failure;
 use crate::tools::invocation::Invocation;
+use crate::tools::output::{ask, say};
+
+/// Whether the person at a terminal wants it, told what changes. Nobody else is asked.
+fn agreed(call: &mut Invocation, title: &str, before: Option<&Bytes>, after: &Bytes) -> Result<bool, Failure> {
+    if call.has("yes") || !std::io::stdin().is_terminal() {
+        return Ok(true);
+    }
+    let read = |bytes: &Bytes| format::read(bytes.clone()).ok();
+    match before.and_then(read).zip(read(after)) {
+        Some((before, after)) => {
+            for line in diff::words(&before, &after) {
+                call.out.line(&format!("    {line}"))?;
+            }
+        }
+        // What cannot be read cannot be compared.
+        None => call.out.line("    what is there now cannot be read")?,
+    }
+    let answer = ask(&mut call.out, &format!("Put {title} in place of the store? [y/N] "))?;
+    Ok(answer.is_some_and(|answer| answer.eq_ignore_ascii_case("y")))
+}
 
 pub fn run(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
     let word = call.value("copy").unwrap_or_default();
@@ -13,6 +35,10 @@ pub fn run(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
     let bytes = copies::loads(&version.path)
         .map_err(|e| Failure::error(format!("{e}; nothing was changed; {}", copies::way_out(session))))?;
     let before = read_bytes(session.system.store_file());
+    if !agreed(call, &version.title, before.as_ref().ok(), &bytes)? {
+        say("nothing was changed");
+        return Ok(1);
+    }
     let restored = session.restore(bytes.to_vec())?;
     let (store, kept) = match restored {
         Restored::Unchanged => {

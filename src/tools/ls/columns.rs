@@ -1,6 +1,7 @@
 //! The columns of qvm-ls and the formats made of them (`spec/r4-tools.md`, qvm-ls).
 
-use crate::model::{Class, Named, PowerState, Vm};
+use crate::model::property::PROPERTIES;
+use crate::model::{Class, Named, PowerState, Scope, Vm};
 use crate::tools::values::{Values, is_truthy, push_number};
 
 /// Formats by name, with the columns as `--help-formats` shows them.
@@ -132,6 +133,21 @@ impl Column {
     /// The columns of a list of words.
     pub fn parse_all(words: &str) -> Vec<Column> {
         words.split(',').map(Column::parse).collect()
+    }
+
+    /// Whether there is a column of this name: qubes of some class have the property.
+    pub fn is_known(&self) -> bool {
+        match &self.content {
+            Content::Property(of) => PROPERTIES.iter().any(|p| p.name == of.name() && !p.is_of(Scope::Global)),
+            _ => true,
+        }
+    }
+
+    /// The names of all columns, in small letters.
+    pub fn names() -> Vec<String> {
+        let headings = HEADINGS.iter().map(|(heading, _)| heading.to_lowercase());
+        let properties = PROPERTIES.iter().filter(|p| !p.is_of(Scope::Global)).map(|p| p.name.to_string());
+        headings.chain(["tags".to_string(), "connected_vms".to_string()]).chain(properties).collect()
     }
 
     pub fn is_name(&self) -> bool {

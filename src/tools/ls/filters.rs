@@ -2,6 +2,8 @@
 
 use crate::model::{PowerState, Vm};
 use crate::tools::failure::{Failure, quoted};
+use crate::tools::filter_words::FilterWords;
+use crate::tools::hint::Hint;
 use crate::tools::invocation::Invocation;
 use crate::tools::values::{Values, is_truthy};
 
@@ -50,6 +52,20 @@ impl<'a> Filters<'a> {
             features: wanted(call, "features")?,
             properties: wanted(call, "prefs")?,
         })
+    }
+
+    /// The words that name something.
+    pub fn words(&self) -> FilterWords<'_> {
+        let tags = [self.tags.as_deref().unwrap_or_default(), &self.without_tags].concat();
+        FilterWords {
+            class: self.classes.as_deref(),
+            label: self.labels.as_deref(),
+            tags,
+            template: self.templates.as_deref(),
+            netvm: self.netvms.as_deref(),
+            features: self.features.iter().map(|(name, _)| *name).collect(),
+            properties: self.properties.iter().map(|(name, _)| *name).collect(),
+        }
     }
 
     /// Whether power states must be known.
@@ -141,7 +157,10 @@ fn wanted<'a>(call: &'a Invocation, id: &'static str) -> Result<Vec<(&'a str, Wa
                 value => Wanted::Value(value),
             },
         )),
-        _ => Err(Failure::usage(format!("Invalid argument: --{id} {text}"))),
+        _ => {
+            let hint = format!("--{id} takes NAME=VALUE, and every word up to the next option; name qubes before it");
+            Err(Failure::usage(format!("Invalid argument: --{id} {text}")).with_hint(Hint::Text(hint)))
+        }
     });
     pairs.collect()
 }

@@ -10,10 +10,11 @@ pub use columns::{FORMATS, HEADINGS};
 
 use super::arguments::{self, exclusive, flag, greedy, of_listing, value};
 use super::damage::Watch;
-use super::failure::Failure;
+use super::failure::{Failure, quoted};
 use super::invocation::{Invocation, read_for_good};
-use super::output::Output;
+use super::output::{Output, warning};
 use super::qubes_given::{self, Given};
+use super::suggestion::did_you_mean;
 use super::table;
 use super::values::Values;
 use crate::lifecycle::Session;
@@ -44,6 +45,8 @@ pub fn define(line: clap::Command) -> clap::Command {
         .arg(arguments::color())
         .arg(of_listing(flag("human-readable", None, "in tables: MiB as 750M, 1.5G, 20G")));
     let line = exclusive(line, "format", &["format", "fields", "disk", "network", "kernel"]);
+    let line = exclusive(line, "json-formats", &["help-formats", "json"]);
+    let line = exclusive(line, "json-columns", &["help-columns", "json"]);
     exclusive(line, "layout", &["raw-data", "raw-list", "json"])
 }
 
@@ -75,9 +78,9 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     call.out.choose_colors(arguments::colors(&call.given)?);
     let session = Session::new(call.system()?);
     let qubes = read_for_good(&session)?;
-    let Invocation { given, .. } = &*call;
-    let mut names = names(&Given::of(given), &qubes)?;
+    let mut names = names(call, &qubes)?;
     let filters = Filters::of(call)?;
+    in_vain(call, &columns).iter().chain(&filters.words().in_vain(&qubes)).for_each(|text| warning(text));
     if call.has("raw-list") && filters.need_only_class() {
         let passes =
             |name: &&str| filters.are_none() || qubes.class(name).is_some_and(|c| filters.pass_class(c.as_str()));
@@ -107,18 +110,59 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// Names in byte order: those given, else all.
-fn names<'q>(given: &Given, qubes: &'q Qubes) -> Result<Vec<&'q str>, Failure> {
+/// Names in byte order: those given, else all. What was given and means no qube is told.
+fn names<'q>(call: &Invocation, qubes: &'q Qubes) -> Result<Vec<&'q str>, Failure> {
+    let given = Given::of(&call.given);
     given.check_exclude()?;
     let all: Vec<&str> = qubes.names().map(VmName::as_str).collect();
     let mut names = given.resolve(&all, true)?;
-    // A pattern that fits nothing lists everything, as upstream's tool does.
+    let in_vain = given.in_vain(&all);
     if names.is_empty() && !given.all {
-        names = all;
+        // Upstream's tool lists everything where no pattern fits. A table does so here; a script, which would do something to
+        // each, gets nothing.
+        let for_scripts = ["raw-list", "raw-data", "json"].into_iter().any(|id| call.has(id));
+        if given.names.is_empty() || !for_scripts {
+            names = all;
+        }
+        match in_vain.as_slice() {
+            [] => {}
+            texts if for_scripts => texts.iter().for_each(|text| warning(text)),
+            texts => texts.iter().for_each(|text| warning(&format!("{text}; all qubes are listed"))),
+        }
+    } else {
+        in_vain.iter().for_each(|text| warning(text));
     }
     // In order already, but for dom0: a sort that keeps what is in order has next to nothing to do.
     names.sort();
     Ok(names)
+}
+
+/// Columns that do not exist, among those that are shown and the one to sort by. One line for each.
+fn in_vain(call: &Invocation, columns: &[Column]) -> Vec<String> {
+    let close = |given: &str| {
+        let names = Column::names();
+        let close = did_you_mean(given, names.iter().map(String::as_str));
+        close.unwrap_or_else(|| "qvm-ls --help-columns lists the columns".to_string())
+    };
+    let unknown = columns.iter().filter(|column| !column.heading.is_empty() && !column.is_known());
+    let mut told: Vec<String> = unknown
+        .map(|column| column.heading.to_lowercase())
+        .map(|name| format!("there is no column {}; {}", quoted(&name), close(&name)))
+        .collect();
+    if let Some(by) = call.value("sort").filter(|_| call.is_given("sort") && !call.has("raw-list"))
+        && presentation::place_of(by, columns).is_none()
+    {
+        let shown: Vec<String> = columns.iter().map(|column| column.heading.to_lowercase()).collect();
+        let is_shown = did_you_mean(by, shown.iter().map(String::as_str));
+        told.push(match is_shown {
+            Some(close) => format!("cannot sort by {}: {close}", quoted(by)),
+            None if Column::parse(by).is_known() => {
+                format!("cannot sort by {}: the column is not shown; --fields chooses the columns", quoted(by))
+            }
+            None => format!("cannot sort by {}: there is no such column; {}", quoted(by), close(by)),
+        });
+    }
+    told
 }
 
 fn columns_of(call: &Invocation) -> Result<Vec<Column>, Failure> {

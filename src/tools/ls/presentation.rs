@@ -51,10 +51,15 @@ pub fn print(call: &mut Invocation, rows: &Rows, names: &[&str]) -> Result<(), F
     }
 }
 
+/// Where the column that `--sort` names stands among those shown.
+pub fn place_of(sort: &str, columns: &[Column]) -> Option<usize> {
+    let by = sort.to_uppercase();
+    columns.iter().position(|column| column.heading == by)
+}
+
 /// By which column to sort, and how; nothing where it is not shown.
 fn order(call: &Invocation, columns: &[Column]) -> Option<(usize, Order)> {
-    let by = call.value("sort").unwrap_or("NAME").to_uppercase();
-    let at = columns.iter().position(|c| c.heading == by)?;
+    let at = place_of(call.value("sort").unwrap_or("NAME"), columns)?;
     let order = Order {
         is_numeric: columns[at].is_numeric(),
         is_reversed: call.has("reverse"),

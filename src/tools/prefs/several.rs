@@ -3,14 +3,18 @@
 
 use clap::ArgAction;
 
+use super::refused::Refused;
 use super::{changed, listing, of_any_class};
 use crate::lifecycle::Session;
 use crate::model::{Property, Qubes, Scope, Vm, VmName};
 use crate::tools::arguments::{THE_QUBE, flag, of_listing, value};
 use crate::tools::earlier_prefs;
 use crate::tools::failure::{Failure, quoted};
+use crate::tools::filter_words::FilterWords;
+use crate::tools::hint;
 use crate::tools::invocation::{Invocation, read_for_good};
-use crate::tools::qubes_given::{Given, is_pattern};
+use crate::tools::output::warning;
+use crate::tools::qubes_given::{Given, is_pattern, no_match};
 use crate::tools::values::Values;
 
 /// What the manual page says of several qubes.
@@ -118,7 +122,9 @@ pub struct View<'a> {
 fn any_of_this_name(given: &str) -> Result<&'static Property, Failure> {
     let name = given.replace('-', "_");
     let found = of_any_class().into_iter().find(|p| p.name == name);
-    found.ok_or_else(|| Failure::usage(format!("no such property: {}", quoted(&name))))
+    found.ok_or_else(|| {
+        Failure::usage(format!("no such property: {}", quoted(&name))).with_hint(hint::property(given, None))
+    })
 }
 
 /// The qubes that are meant, in the order of [`Given::resolve`].
@@ -138,10 +144,18 @@ fn chosen<'q>(
     let all: Vec<&str> = qubes.names().map(VmName::as_str).collect();
     let names = given.resolve(&all, with_dom0)?;
     if let (Some(pattern), []) = (wanted.names, names.as_slice()) {
-        return Err(Failure::usage(format!("no domain matches {}", quoted(pattern))));
+        return Err(no_match(pattern));
     }
+    given.in_vain(&all).iter().for_each(|text| warning(text));
     let values = Values::new(qubes, session);
     let [classes, tags, labels] = FILTERS.map(|id| words(call, id));
+    let filters = FilterWords {
+        class: classes.as_deref(),
+        tags: tags.clone().unwrap_or_default(),
+        label: labels.as_deref(),
+        ..FilterWords::default()
+    };
+    filters.in_vain(qubes).iter().for_each(|text| warning(text));
     let passes = |vm: &&Vm| {
         classes.as_ref().is_none_or(|c| c.contains(&vm.class.as_str()))
             && tags.as_ref().is_none_or(|tags| tags.iter().any(|tag| vm.has_tag(tag)))
@@ -161,7 +175,7 @@ fn change(
     call: &Invocation,
     session: &Session,
     wanted: &Wanted,
-    property: &Property,
+    property: &'static Property,
     text: Option<&str>,
 ) -> Result<u8, Failure> {
     let qubes = read_for_good(session)?;
@@ -171,7 +185,9 @@ fn change(
     if names.is_empty() {
         return Err(Failure::error(format!("none of the chosen qubes has {}; nothing was changed", property.name)));
     }
-    for note in session.change_property_of_all(&names, property.name, text)? {
+    let notes = session.change_property_of_all(&names, property.name, text);
+    let refused = Refused { session, qube: None, property, text: text.unwrap_or_default() };
+    for note in notes.map_err(|error| refused.failure(error))? {
         call.inform("qvm-prefs", &note);
     }
     let listed: Vec<&str> = names.iter().map(VmName::as_str).collect();

@@ -17,6 +17,7 @@ use crate::lifecycle::{LifecycleError, Session};
 use crate::model::{Qubes, VmName};
 use crate::tools::arguments::{self, THE_COMMAND, flag, value};
 use crate::tools::failure::{Failure, quoted};
+use crate::tools::hint::{Hint, Name};
 use crate::tools::invocation::Invocation;
 use crate::tools::output::{ask, say};
 use crate::tools::progress::Bars;
@@ -92,7 +93,16 @@ fn with_force(line: Command) -> Command {
 }
 
 fn with_sizes(line: Command) -> Command {
-    line.arg(value("size", None, "SIZE", "")).arg(flag("no-resize", None, ""))
+    line.arg(value("size", None, "SIZE", "the size that the volume is to have; the data's when unsaid")).arg(flag(
+        "no-resize",
+        None,
+        "leave the volume as large as it is",
+    ))
+}
+
+/// What `--help` prints for one of the commands.
+pub fn help_of(word: &str) -> Option<String> {
+    Subcommand::help(&COMMANDS, word)
 }
 
 pub fn define(line: Command) -> Command {
@@ -124,6 +134,9 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     let words: Vec<String> = call.values("word").into_iter().map(String::from).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let command = Subcommand::choose(&COMMANDS, call.value(THE_COMMAND).unwrap_or("list"), &words)?;
+    if !matches!(command.words, ["info" | "list", ..]) {
+        call.refuse_json("a change of a volume")?;
+    }
     let session = Session::new(call.system_with_bars()?);
     match (command.words.first().copied().unwrap_or_default(), words.as_slice()) {
         ("info", [volume, property @ ..]) => shown::info(call, &session, volume, property.first().copied()),
@@ -143,7 +156,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
 
 /// Upstream's words for what could not be done with a volume.
 fn error(error: LifecycleError) -> Failure {
-    said(&error.to_string())
+    said(&error.to_string()).with_hint(Hint::of(&error))
 }
 
 fn said(text: &str) -> Failure {
@@ -152,10 +165,21 @@ fn said(text: &str) -> Failure {
 }
 
 /// The two parts of `VM:VOLUME`.
-fn parts(text: &str) -> Result<(&str, &str), Failure> {
+fn parts<'t>(qubes: &Qubes, text: &'t str) -> Result<(&'t str, &'t str), Failure> {
     match text.split(':').collect::<Vec<_>>().as_slice() {
         [vm, volume] => Ok((vm, volume)),
-        _ => Err(Failure::usage("expected a vm & volume combination like foo:bar")),
+        _ => {
+            let failure = Failure::usage("expected a vm & volume combination like foo:bar");
+            let hint = qubes.get(text).map(|vm| {
+                let volumes: Vec<String> = qubes.volume_names(vm).map(|name| format!("{text}:{name}")).collect();
+                match volumes.is_empty() {
+                    true => format!("{} has no volumes", quoted(text)),
+                    false => format!("{} is a qube; its volumes are {}", quoted(text), volumes.join(", ")),
+                }
+            });
+            let hint = hint.unwrap_or_else(|| "qvm-volume list shows the volumes; write QUBE:VOLUME".to_string());
+            Err(failure.with_hint(Hint::Text(hint)))
+        }
     }
 }
 
@@ -166,11 +190,15 @@ fn existing(session: &Session, text: &str) -> Result<(VmName, String), Failure> 
 }
 
 fn find(qubes: &Qubes, text: &str) -> Result<(VmName, String), Failure> {
-    let (name, volume) = parts(text)?;
-    let Some(vm) = qubes.get(name) else { return Err(Failure::error(format!("no vm {}", quoted(name)))) };
-    if !qubes.volume_names(vm).any(|known| known == volume) {
+    let (name, volume) = parts(qubes, text)?;
+    let Some(vm) = qubes.get(name) else {
+        let failure = Failure::error(format!("no vm {}", quoted(name)));
+        return Err(failure.with_hint(Hint::Unknown(Name::Qube, name.to_string())));
+    };
+    let volumes: Vec<&str> = qubes.volume_names(vm).collect();
+    if !volumes.contains(&volume) {
         let text = format!("vm {} has no volume {}", quoted(name), quoted(volume));
-        return Err(Failure::Error(text));
+        return Err(Failure::Error(text).with_hint(Hint::one_of(volume, "it has", &volumes)));
     }
     Ok((vm.name.clone(), volume.to_string()))
 }
@@ -181,9 +209,14 @@ fn config(session: &Session, text: &str, property: &str, value: &str) -> Result<
     Ok(0)
 }
 
+fn invalid_size(text: &str) -> Failure {
+    let rule = "a size is a whole number of bytes, or one with KiB, MiB, GiB (1024) or KB, MB, GB (1000)";
+    said(&format!("Invalid size: {text}.")).with_hint(Hint::text(rule))
+}
+
 fn resize(call: &Invocation, session: &Session, text: &str, wanted: &str) -> Result<u8, Failure> {
     let (name, volume) = existing(session, text)?;
-    let bytes = size::parse(wanted).ok_or_else(|| said(&format!("Invalid size: {wanted}.")))?;
+    let bytes = size::parse(wanted).ok_or_else(|| invalid_size(wanted))?;
     let shrinking = if call.has("force") { Shrinking::Allowed } else { Shrinking::Refused };
     resize_to(call, session, (&name, &volume), (bytes, wanted), shrinking)
 }
@@ -230,7 +263,7 @@ fn import(call: &Invocation, session: &Session, text: &str, path: &str) -> Resul
     let length = match call.value("size") {
         _ if call.has("no-resize") => NewLength::AsItIs,
         None => NewLength::OfTheData,
-        Some(text) => NewLength::Bytes(size::parse(text).ok_or_else(|| said(&format!("Invalid size: {text}.")))?),
+        Some(text) => NewLength::Bytes(size::parse(text).ok_or_else(|| invalid_size(text))?),
     };
     let failed = |error: io::Error| said(&format!("{path}: {}", errno_text(&error)));
     let file = match path {

@@ -8,8 +8,9 @@ use crate::lifecycle::volume_details::{ListedVolume, VolumeDetails};
 use crate::model::VmName;
 use crate::tools::arguments;
 use crate::tools::failure::{Failure, quoted};
+use crate::tools::hint::{Hint, Name};
 use crate::tools::invocation::{Invocation, read_for_good};
-use crate::tools::output::say;
+use crate::tools::output::{say, warning};
 use crate::tools::qubes_given::Given;
 use crate::tools::table;
 
@@ -33,15 +34,20 @@ pub fn list(call: &mut Invocation, session: &Session, names: &[&str]) -> Result<
     let qubes = read_for_good(session)?;
     let pools: Vec<String> = call.values("pool").into_iter().map(String::from).collect();
     if let Some(unknown) = pools.iter().find(|pool| qubes.pools.get(pool).is_none()) {
-        return Err(Failure::usage(format!("No such pools: [{}]", quoted(unknown))));
+        let failure = Failure::usage(format!("No such pools: [{}]", quoted(unknown)));
+        return Err(failure.with_hint(Hint::Unknown(Name::Pool, unknown.clone())));
     }
     if call.has("all") && !names.is_empty() {
         return Err(Failure::usage("argument VMNAME: not allowed with argument --all"));
     }
     let all: Vec<&str> = qubes.names().map(VmName::as_str).collect();
-    let mut chosen = Given { names: names.to_vec(), ..Given::default() }.resolve(&all, true)?;
-    // A pattern that fits nothing lists everything, as upstream's tool does.
-    if chosen.is_empty() {
+    let given = Given { names: names.to_vec(), ..Given::default() };
+    let mut chosen = given.resolve(&all, true)?;
+    // Upstream's tool lists everything where no pattern fits. A table does so here; a script gets nothing.
+    let lists_all = chosen.is_empty() && (names.is_empty() || !call.has("json"));
+    let more = if lists_all { "; the volumes of all qubes are listed" } else { "" };
+    given.in_vain(&all).iter().for_each(|text| warning(&format!("{text}{more}")));
+    if lists_all {
         chosen = all;
     }
     let mut volumes = session.list_volumes(&qubes, &chosen);
@@ -78,7 +84,11 @@ pub fn info(call: &mut Invocation, session: &Session, text: &str, property: Opti
     let Some(vm) = qubes.get(name.as_str()) else { return Err(Failure::no_such_domain(name.as_str())) };
     let details = session.volume_details(&qubes, vm, &volume).map_err(|error| said(&error.to_string()))?;
     if let Some(unknown) = property.filter(|property| !PROPERTIES.contains(property)) {
-        return Err(said(&format!("No such property: {unknown}")));
+        return Err(said(&format!("No such property: {unknown}")).with_hint(Hint::one_of(
+            unknown,
+            "it is one of",
+            &PROPERTIES,
+        )));
     }
     if let Some(reason) = &details.why_unknown
         && arguments::verbosity(&call.given) > 1
@@ -98,7 +108,13 @@ pub fn info(call: &mut Invocation, session: &Session, text: &str, property: Opti
             table::print(&mut call.out, &rows)?;
             let none = if details.revisions.is_empty() { " none" } else { "" };
             call.out.line(&format!("List of available revisions (for revert):{none}"))?;
-            details.revisions.iter().try_for_each(|revision| call.out.line(&format!("  {}", revision.id)))?;
+            // Scripts know the line with the identifier alone.
+            let dated = call.out.is_terminal();
+            for revision in &details.revisions {
+                let time =
+                    if dated && revision.time != revision.id { format!("  {}", revision.time) } else { String::new() };
+                call.out.line(&format!("  {}{time}", revision.id))?;
+            }
         }
     }
     Ok(0)

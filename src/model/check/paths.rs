@@ -1,0 +1,58 @@
+//! Paths in a store that lead elsewhere than they seem to: `..` in a pool's directory or a volume's id.
+
+use super::{At, Finding, Harm, Kind, Part, Remedy};
+use crate::model::qubes::Qubes;
+use crate::model::vm::Vm;
+
+impl Qubes {
+    pub(super) fn check_pool_paths(&self, found: &mut Vec<Finding>) {
+        for (position, pool) in self.pools.iter().enumerate() {
+            let Some(directory) = pool.option("dir_path").filter(|path| has_dots(path)) else { continue };
+            found.push(Finding {
+                at: At::Pool(position),
+                kind: Kind::UnsafePath,
+                harm: Harm::Misread,
+                text: format!(
+                    "pool '{}' has dir_path=\"{directory}\": '..' leads where links make it lead",
+                    pool.name()
+                ),
+                remedy: Remedy::ByHand("write the directory that is meant".into()),
+            });
+        }
+    }
+
+    pub(super) fn check_volume_paths(&self, vm: &Vm, found: &mut Vec<Finding>) {
+        for volume in &vm.volumes {
+            let Some(vid) = volume.attributes.get("vid").filter(|vid| is_astray(vid)) else { continue };
+            found.push(Finding {
+                at: At::Qube { name: vm.name.clone(), part: Part::Volume(volume.name().to_owned()) },
+                kind: Kind::UnsafePath,
+                harm: Harm::Misread,
+                text: format!(
+                    "volume {} has vid=\"{vid}\", which leads out of its pool: no command here uses it",
+                    volume.name()
+                ),
+                remedy: Remedy::ByHand("write the id of the image that is meant, below its pool".into()),
+            });
+        }
+    }
+}
+
+fn has_dots(path: &str) -> bool {
+    path.split('/').any(|part| part == "..")
+}
+
+fn is_astray(vid: &str) -> bool {
+    vid.starts_with('/') || has_dots(vid)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_whole_parts_of_dots_lead_out() {
+        assert!(["..", "a/../b", "../a", "/a", "a/.."].into_iter().all(is_astray));
+        assert!(["appvms/work/private", "a..b/c", "...", "a/.b"].into_iter().all(|vid| !is_astray(vid)));
+    }
+}

@@ -1,0 +1,91 @@
+//! Words of filters that no qube can have: an unknown class or label, a tag that nobody has. A filter with such a word leaves
+//! qubes out without a word, so the tool says it on standard error.
+
+use std::collections::BTreeSet;
+
+use super::failure::quoted;
+use super::suggestion::did_you_mean;
+use crate::model::property::PROPERTIES;
+use crate::model::{Class, Qubes, Scope, Vm, VmName};
+
+/// The words of filters; `None` where the filter was not given.
+#[derive(Debug, Default)]
+pub struct FilterWords<'a> {
+    pub class: Option<&'a [&'a str]>,
+    pub label: Option<&'a [&'a str]>,
+    pub tags: Vec<&'a str>,
+    pub template: Option<&'a [&'a str]>,
+    pub netvm: Option<&'a [&'a str]>,
+    pub features: Vec<&'a str>,
+    pub properties: Vec<&'a str>,
+}
+
+impl FilterWords<'_> {
+    /// One line for each word that nothing of this system is called by.
+    pub fn in_vain(&self, qubes: &Qubes) -> Vec<String> {
+        let mut told = Vec::new();
+        if let Some(words) = self.class {
+            // A class that this program does not know may stand in the store.
+            let mut known: Vec<&str> = Class::ALL.iter().map(Class::as_str).collect();
+            known.extend(qubes.briefs().map(|(_, class)| class.as_str()));
+            tell_unknown(&mut told, qubes, "there is no class", words, &known);
+        }
+        if let Some(words) = self.label {
+            let known: Vec<&str> = qubes.labels.iter().map(|label| &*label.name).collect();
+            tell_unknown(&mut told, qubes, "there is no label", words, &known);
+        }
+        for words in [self.template, self.netvm].into_iter().flatten() {
+            let known: Vec<&str> = qubes.names().map(VmName::as_str).chain([""]).collect();
+            tell_unknown(&mut told, qubes, "there is no qube", words, &known);
+        }
+        if !self.properties.is_empty() {
+            let known: Vec<&str> = PROPERTIES.iter().filter(|p| !p.is_of(Scope::Global)).map(|p| p.name).collect();
+            tell_unknown(&mut told, qubes, "qubes have no property", &self.properties, &known);
+        }
+        let names_of_tags = |vm: &Vm, see: &mut dyn FnMut(&str)| vm.tags.iter().for_each(|tag| see(tag));
+        tell_nobodys(&mut told, "no qube has the tag", &self.tags, qubes, names_of_tags);
+        let names_of_features = |vm: &Vm, see: &mut dyn FnMut(&str)| vm.features.names().for_each(see);
+        tell_nobodys(&mut told, "no qube has the feature", &self.features, qubes, names_of_features);
+        told
+    }
+}
+
+fn tell_unknown(told: &mut Vec<String>, qubes: &Qubes, what: &str, words: &[&str], known: &[&str]) {
+    for word in words.iter().filter(|word| !known.contains(word)) {
+        let close = did_you_mean(word, known.iter().copied().filter(|name| !name.is_empty()));
+        let close = match qubes.contains(word) {
+            // Such an option takes every word up to the next one.
+            true => Some("it is a qube: name qubes before the option, or join its words with commas".to_string()),
+            false => close,
+        };
+        let more = close.map_or_else(String::new, |close| format!("; {close}"));
+        told.push(format!("{what} {}{more}", quoted(word)));
+    }
+}
+
+/// The same for words that stand with qubes. These are read one after the other, and no further than until each word was seen.
+fn tell_nobodys(
+    told: &mut Vec<String>,
+    what: &str,
+    words: &[&str],
+    qubes: &Qubes,
+    names_of: impl Fn(&Vm, &mut dyn FnMut(&str)),
+) {
+    let mut unseen: Vec<&str> = words.to_vec();
+    let mut known: BTreeSet<String> = BTreeSet::new();
+    for qube in qubes.names() {
+        if unseen.is_empty() {
+            return;
+        }
+        qubes.glance(qube.as_str(), |vm| {
+            names_of(vm, &mut |name| {
+                unseen.retain(|word| *word != name);
+                if !known.contains(name) {
+                    known.insert(name.to_string());
+                }
+            });
+        });
+    }
+    let known: Vec<&str> = known.iter().map(String::as_str).collect();
+    tell_unknown(told, qubes, what, &unseen, &known);
+}

@@ -1,0 +1,294 @@
+//! What a person can do about a failure: a line of its own on standard error, `hint: TEXT`, after the words that upstream's
+//! tools have for it. Standard output and exit codes never depend on it.
+
+use std::error::Error;
+use std::io;
+
+use nix::unistd::{Uid, User, geteuid};
+
+use super::failure::quoted;
+use super::suggestion::did_you_mean;
+use crate::lifecycle::{LifecycleError, Session};
+use crate::model::property::PROPERTIES;
+use crate::model::{
+    Class, CreationError, FeatureError, POOL_DRIVERS, PoolError, Property, PropertyError, Qubes, Scope, TagError,
+    Value, VmName, VolumeChangeError, VolumeError, VolumeOption,
+};
+use crate::store::StoreError;
+use crate::system::{Options, System};
+
+/// What to do next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Hint {
+    /// These words.
+    Text(String),
+    /// A name that does not exist: one that is close, or where to look.
+    Unknown(Name, String),
+    /// A file that this user may not read or write.
+    Permission,
+    /// A kernel is needed: which there are, and where they lie.
+    Kernels,
+    /// The store cannot be read.
+    Damaged,
+}
+
+/// What a name is the name of. The names there are come from the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Name {
+    Qube,
+    Template,
+    Label,
+    Pool,
+}
+
+impl Hint {
+    pub fn text(text: impl Into<String>) -> Hint {
+        Hint::Text(text.into())
+    }
+
+    /// The hint for an unknown name of a kind whose names are always the same: one that is close, else all.
+    pub fn one_of(given: &str, what: &str, names: &[&str]) -> Hint {
+        Hint::Text(
+            did_you_mean(given, names.iter().copied()).unwrap_or_else(|| format!("{what}: {}", names.join(", "))),
+        )
+    }
+
+    /// The hint for a class that does not exist.
+    pub fn class(given: &str) -> Hint {
+        Hint::one_of(given, "the classes are", &Class::ALL.each_ref().map(Class::as_str))
+    }
+
+    /// The hint for an error of the library, where something helps.
+    pub fn of(error: &(dyn Error + 'static)) -> Option<Hint> {
+        if let Some(error) = error.downcast_ref::<LifecycleError>() {
+            return of_lifecycle(error);
+        }
+        if let Some(error) = error.downcast_ref::<StoreError>() {
+            return of_store(error);
+        }
+        if let Some(error) = error.downcast_ref::<PropertyError>() {
+            return of_property(error);
+        }
+        error.downcast_ref::<io::Error>().and_then(of_io)
+    }
+
+    /// The hint for an error about a pool.
+    pub fn of_pool(error: &PoolError) -> Option<Hint> {
+        match error {
+            PoolError::NoSuchPool(name) => Some(Hint::Unknown(Name::Pool, name.clone())),
+            // The message lists what there is.
+            PoolError::NoSuchDriver(name) => did_you_mean(name, POOL_DRIVERS.iter().map(|d| d.name)).map(Hint::Text),
+            PoolError::NoSuchOption { option, known, .. } => {
+                did_you_mean(option, known.iter().copied()).map(Hint::Text)
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether the words belong to the error's own line: those of upstream's tools leave no room for more, ours do.
+    pub fn is_inline(&self) -> bool {
+        matches!(self, Hint::Permission | Hint::Kernels | Hint::Damaged)
+    }
+
+    /// The words, for a command with these options; `None` where there is nothing to say after all.
+    pub fn words(&self, command: &str, options: &Options) -> Option<String> {
+        match self {
+            Hint::Text(text) => Some(text.clone()),
+            Hint::Unknown(kind, name) => Some(unknown(*kind, name, options)),
+            Hint::Permission => permission(command, options),
+            Hint::Damaged => Some(
+                "qubes-db check tells more, qubes-db repair mends it, qubes-db history lists the copies to go back to"
+                    .to_string(),
+            ),
+            Hint::Kernels => {
+                let session = session(options)?;
+                Some(kernels(&session, &*session.read().ok()?))
+            }
+        }
+    }
+}
+
+fn of_lifecycle(error: &LifecycleError) -> Option<Hint> {
+    match error {
+        LifecycleError::NoSuchQube(name)
+        | LifecycleError::Feature(FeatureError::NoSuchQube(name))
+        | LifecycleError::Tag(TagError::NoSuchQube(name)) => Some(Hint::Unknown(Name::Qube, name.clone())),
+        LifecycleError::OneOfSeveral { source, .. } => of_lifecycle(source),
+        LifecycleError::Property(error) => of_property(error),
+        LifecycleError::Creation(error) => of_creation(error),
+        LifecycleError::Pool(error) => Hint::of_pool(error),
+        LifecycleError::VolumeOption(VolumeChangeError::NoSuchOption(name)) => {
+            Some(Hint::one_of(name, "it is one of", &VolumeOption::ALL.map(VolumeOption::as_str)))
+        }
+        LifecycleError::Store(error) => of_store(error),
+        LifecycleError::Io { source, .. } => of_io(source),
+        _ => None,
+    }
+}
+
+fn of_property(error: &PropertyError) -> Option<Hint> {
+    match error {
+        PropertyError::NoSuchQube(name) => Some(Hint::Unknown(Name::Qube, name.clone())),
+        PropertyError::NoSuchProperty(name) => Some(property(name, None)),
+        PropertyError::Unset { property: "default_kernel" | "kernel", .. } => Some(Hint::Kernels),
+        _ => None,
+    }
+}
+
+/// The hint for a property that the system or the class of `scope` does not have (without a scope: that no class has): who
+/// has it, or one that is close.
+pub fn property(given: &str, scope: Option<Scope>) -> Hint {
+    if let Some((name, value)) = given.split_once('=') {
+        let value = if value.is_empty() { "VALUE" } else { value };
+        return Hint::Text(format!("property and value are two words: {} {value}", name.trim_end()));
+    }
+    let name = given.replace('-', "_");
+    let of_system = |name: &str| PROPERTIES.iter().any(|p| p.name == name && p.is_of(Scope::Global));
+    let of_qubes = |name: &str| PROPERTIES.iter().any(|p| p.name == name && !p.is_of(Scope::Global));
+    let text = match scope {
+        Some(Scope::Global) if of_qubes(&name) => format!("{name} is a property of qubes: qvm-prefs VMNAME {name}"),
+        Some(Scope::Class(class)) if of_qubes(&name) => format!("a qube of class {class} has no {name}"),
+        Some(Scope::Class(_)) | None if of_system(&name) => {
+            format!("{name} is a property of the system: qubes-prefs {name}")
+        }
+        _ => {
+            let has = |p: &&Property| scope.map_or(!p.is_of(Scope::Global), |scope| p.is_of(scope));
+            let close = did_you_mean(&name, PROPERTIES.iter().filter(has).map(|p| p.name));
+            close.unwrap_or_else(|| "--help-properties lists the properties".to_string())
+        }
+    };
+    Hint::Text(text)
+}
+
+fn of_creation(error: &CreationError) -> Option<Hint> {
+    match error {
+        CreationError::NoSuchTemplate(name) => Some(Hint::Unknown(Name::Template, name.clone())),
+        CreationError::WrongTemplate { template, .. } => Some(Hint::Unknown(Name::Template, template.clone())),
+        CreationError::NotForDisposables(name) => {
+            Some(Hint::Text(format!("qvm-prefs {name} template_for_dispvms True allows it")))
+        }
+        CreationError::NoSuchLabel(name) => Some(Hint::Unknown(Name::Label, name.clone())),
+        CreationError::NoSuchPool(name) => Some(Hint::Unknown(Name::Pool, name.clone())),
+        CreationError::Class(Class::Unknown(name)) => Some(Hint::class(name)),
+        CreationError::Property(error) | CreationError::Volume(VolumeError::Property(error)) => of_property(error),
+        _ => None,
+    }
+}
+
+fn of_store(error: &StoreError) -> Option<Hint> {
+    match error {
+        StoreError::Format { path, .. } => {
+            let is_copy = path.parent().is_some_and(|directory| directory.ends_with("backup"));
+            (!is_copy).then_some(Hint::Damaged)
+        }
+        StoreError::Io { source, .. } => of_io(source),
+        _ => None,
+    }
+}
+
+fn of_io(error: &io::Error) -> Option<Hint> {
+    (error.kind() == io::ErrorKind::PermissionDenied).then_some(Hint::Permission)
+}
+
+/// A session that looks, without asking a hypervisor or saying anything.
+fn session(options: &Options) -> Option<Session> {
+    System::new(Options { offline: true, tell: None, ..options.clone() }).ok().map(Session::new)
+}
+
+/// The kernels that qubes can have, and where they lie: one directory each.
+pub fn kernels(session: &Session, qubes: &Qubes) -> String {
+    let pool = qubes.global_value("default_pool_kernel", session).ok();
+    let pool = pool.as_ref().and_then(Value::as_str).and_then(|name| qubes.pools.get(name));
+    let directory = pool.and_then(|pool| pool.option("dir_path")).unwrap_or("/var/lib/qubes/vm-kernels");
+    let directory = session.system.below_root(directory);
+    let entries = std::fs::read_dir(&directory).into_iter().flatten().filter_map(Result::ok);
+    let installed = entries.filter(|entry| entry.path().join("vmlinuz").exists());
+    let mut names: Vec<String> = installed.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    match names.as_slice() {
+        [] => format!(
+            "no kernel is installed: each has a directory with vmlinuz and initramfs in {}",
+            directory.display()
+        ),
+        names => format!("the kernels in {} are {}", directory.display(), names.join(", ")),
+    }
+}
+
+/// What there is instead of a name that does not exist.
+fn unknown(kind: Name, given: &str, options: &Options) -> String {
+    let qubes = session(options).and_then(|session| session.read().ok());
+    let Some(qubes) = qubes else { return elsewhere(kind).to_string() };
+    let names = names(kind, &qubes);
+    match did_you_mean(given, names.iter().copied()) {
+        Some(text) => text,
+        None if kind == Name::Qube || names.is_empty() => elsewhere(kind).to_string(),
+        None => format!("{}: {}", plural(kind), names.join(", ")),
+    }
+}
+
+fn names(kind: Name, qubes: &Qubes) -> Vec<&str> {
+    match kind {
+        Name::Qube => qubes.names().map(VmName::as_str).collect(),
+        Name::Template => {
+            qubes.briefs().filter(|(_, class)| **class == Class::TemplateVM).map(|(name, _)| name.as_str()).collect()
+        }
+        Name::Label => qubes.labels.iter().map(|label| &*label.name).collect(),
+        Name::Pool => qubes.pools.iter().map(|pool| pool.name()).collect(),
+    }
+}
+
+fn plural(kind: Name) -> &'static str {
+    match kind {
+        Name::Qube => "the qubes are",
+        Name::Template => "the templates are",
+        Name::Label => "the labels are",
+        Name::Pool => "the pools are",
+    }
+}
+
+fn elsewhere(kind: Name) -> &'static str {
+    match kind {
+        Name::Qube => "qvm-ls lists the qubes",
+        Name::Template => "qvm-ls --class TemplateVM lists the templates",
+        Name::Label => "qubes-db dump lists the labels",
+        Name::Pool => "qvm-pool lists the pools",
+    }
+}
+
+/// Who may, and how to become one of them. Root may everything, so it is told nothing.
+fn permission(command: &str, options: &Options) -> Option<String> {
+    if geteuid().is_root() {
+        return None;
+    }
+    if command == "qubes-create" {
+        return Some("run it as root, or make a store of your own: qubes-create --root DIR".to_string());
+    }
+    let Some(group) = session(options)?.system.qubes_group() else {
+        return Some("run it as root, or work on a store of your own with --root DIR".to_string());
+    };
+    let is_member = nix::unistd::getgroups().is_ok_and(|groups| groups.contains(&group));
+    let user = User::from_uid(Uid::effective()).ok().flatten().map_or_else(|| "USER".to_string(), |user| user.name);
+    Some(match is_member {
+        true => "run it as root".to_string(),
+        false => format!(
+            "root and members of group qubes may: as root, run usermod -aG qubes {user}, then log in again; or work on a \
+             store of your own with --root DIR"
+        ),
+    })
+}
+
+/// The hint for an option that a command does not have.
+pub fn option(line: &clap::Command, given: &str) -> Hint {
+    let Some(given) = given.strip_prefix("--") else {
+        return Hint::Text(format!("{} --help lists the options", line.get_name()));
+    };
+    let name = given.split('=').next().unwrap_or(given);
+    let shown = line.get_arguments().filter(|arg| !arg.is_hide_set());
+    let names: Vec<&str> =
+        shown.flat_map(|arg| arg.get_long().into_iter().chain(arg.get_visible_aliases().unwrap_or_default())).collect();
+    let close = super::suggestion::closest(name, names);
+    Hint::Text(match close {
+        Some(close) => format!("did you mean {}?", quoted(&format!("--{close}"))),
+        None => format!("{} --help lists the options", line.get_name()),
+    })
+}

@@ -1,0 +1,136 @@
+//! What to do about a value that a property does not take: upstream's words for it often name neither property, value nor rule.
+
+use crate::lifecycle::{LifecycleError, Session};
+use crate::model::property::Kind;
+use crate::model::{Property, PropertyError, Qubes};
+use crate::tools::candidates::words_of_values;
+use crate::tools::failure::{Failure, quoted};
+use crate::tools::hint::{self, Hint};
+use crate::tools::size;
+use crate::tools::suggestion::did_you_mean;
+
+/// So many names are listed; of more than that a person looks for the right one elsewhere.
+const LISTED: usize = 12;
+
+/// A value that somebody wanted a property to have.
+pub struct Refused<'a> {
+    pub session: &'a Session,
+    /// The qube, or `None` for the system.
+    pub qube: Option<&'a str>,
+    pub property: &'static Property,
+    pub text: &'a str,
+}
+
+impl Refused<'_> {
+    /// The failure for an error, with a hint where the value was the reason.
+    pub fn failure(&self, error: LifecycleError) -> Failure {
+        let hint = self.hint(&error);
+        Failure::from(error).with_hint(hint)
+    }
+
+    /// What to do, where the value was the reason.
+    pub fn hint(&self, error: &LifecycleError) -> Option<Hint> {
+        match error {
+            LifecycleError::OneOfSeveral { source, .. } => self.hint(source),
+            LifecycleError::Property(PropertyError::Inaccessible(_)) => Some(Hint::Text(self.inaccessible())),
+            LifecycleError::Property(PropertyError::Computed { property, .. }) => {
+                Some(Hint::Text(format!("{property} follows from other settings and can only be read")))
+            }
+            LifecycleError::Property(PropertyError::Refused(_)) => {
+                let qubes = self.session.read().ok()?;
+                self.rule(&qubes).map(Hint::Text)
+            }
+            error => Hint::of(error),
+        }
+    }
+
+    fn inaccessible(&self) -> String {
+        let name = self.property.name;
+        match (name, self.qube) {
+            ("mac", _) => format!(
+                "{}takes six pairs of hexadecimal digits, such as 00:16:3e:5e:6c:00{}",
+                self.whose(),
+                self.not()
+            ),
+            ("name", Some(qube)) => format!(
+                "a qube keeps its name: make a copy with 'qvm-clone {qube} {}', then remove the old one with 'qvm-remove {qube}'",
+                self.text
+            ),
+            _ => format!("{}was given when the qube was made, and stays", self.whose()),
+        }
+    }
+
+    /// `memory of 'work' `
+    fn whose(&self) -> String {
+        let name = self.property.name;
+        match self.qube {
+            Some(qube) => format!("{name} of {} ", quoted(qube)),
+            None => format!("{name} "),
+        }
+    }
+
+    /// `, not 'VALUE'`
+    fn not(&self) -> String {
+        format!(", not {}", quoted(self.text))
+    }
+
+    /// What the property takes, where the value is nothing like it.
+    fn rule(&self, qubes: &Qubes) -> Option<String> {
+        let text = self.text;
+        if let Some(value) = text.strip_prefix('=') {
+            return Some(format!("leave the '=' out: {} {}", self.property.name, value.trim_start()));
+        }
+        let takes = |what: &str| Some(format!("{}takes {what}{}", self.whose(), self.not()));
+        match self.property.kind {
+            Kind::Bool => takes("True or False"),
+            Kind::Int { .. } if text.trim().parse::<i64>().is_ok() => None,
+            Kind::Int { .. } => {
+                let unit = unit(self.property);
+                let number = in_mib(text).filter(|_| unit == " of MiB").map(|mib| format!("; {text} is {mib}"));
+                takes(&format!("a whole number{unit}")).map(|words| words + &number.unwrap_or_default())
+            }
+            Kind::Qube { .. } | Kind::Label | Kind::Pool => self.one_of(qubes),
+            Kind::Uuid => takes("a UUID such as 6a1c0e1d-9a4e-4b6e-8d5f-0f1d2c3b4a59"),
+            Kind::Ip4 => takes("an IPv4 address such as 10.137.0.20"),
+            Kind::Ip6 => takes("an IPv6 address such as fd09:24ef:4179::a89:14"),
+            Kind::Text { .. } => match self.property.name {
+                "kernel" | "default_kernel" => Some(hint::kernels(self.session, qubes)),
+                // The message lists what there is.
+                "virt_mode" => None,
+                name => Some(format!("{name}: {}", self.property.doc)),
+            },
+        }
+    }
+
+    /// A close name, or all that there are; `None` where the value is one of them, so that something else was wrong.
+    fn one_of(&self, qubes: &Qubes) -> Option<String> {
+        let words = words_of_values(self.property, qubes, self.session);
+        let words: Vec<&str> = words.iter().map(String::as_str).filter(|word| Some(*word) != self.qube).collect();
+        if words.contains(&self.text) {
+            return None;
+        }
+        let close = did_you_mean(self.text, words.iter().copied());
+        Some(close.unwrap_or_else(|| match words.len() {
+            0 => format!("there is nothing that {} could be", self.property.name),
+            1..=LISTED => format!("{}can be {}", self.whose(), words.join(", ")),
+            _ => format!("{}can be one of {}: qvm-ls lists them", self.whose(), words.len()),
+        }))
+    }
+}
+
+/// ` of MiB` or ` of seconds`, as the explanation of the property says.
+fn unit(property: &Property) -> &'static str {
+    match property.doc {
+        doc if doc.contains("MiB") => " of MiB",
+        doc if doc.contains("econds") => " of seconds",
+        _ => "",
+    }
+}
+
+/// `400M`, `2 GiB`, `1G` as MiB; a unit is a power of 1024 then.
+fn in_mib(text: &str) -> Option<u64> {
+    let text = text.trim();
+    text.ends_with(|c: char| c.is_ascii_alphabetic())
+        .then(|| size::parse_as_r3(&text.replace(['i', 'I'], "")))?
+        .map(|b| b >> 20)
+}

@@ -1,0 +1,122 @@
+//! A copy of a whole system has the same uuids, and its qubes are others.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::Path;
+use std::process::Command;
+
+use crate::ran::{self, Ran, binary};
+use crate::scratch::Scratch;
+use crate::victim::{CONTENT, Trap, Victim};
+use crate::{libvirt_daemon, skip};
+
+fn system_with(qube: &str) -> Option<Scratch> {
+    if let Err(reason) = libvirt_daemon::uri() {
+        skip::skip(format_args!("no libvirt: {reason}"));
+        return None;
+    }
+    let scratch = Scratch::with_template();
+    scratch.ok("qvm-create", &["--label", "red", "--property", "netvm=", qube]);
+    Some(scratch)
+}
+
+fn in_root(root: &Path, line: &str) -> Ran {
+    let mut words = line.split_whitespace();
+    let mut command = Command::new(binary(words.next().unwrap()));
+    ran::run(command.args(words).env("QUBES_ROOT", root))
+}
+
+fn copy(scratch: &Scratch, with_run: bool) -> tempfile::TempDir {
+    let copy = tempfile::Builder::new().prefix("qubes-copy-").tempdir().unwrap();
+    let copied = Command::new("cp").arg("-a").arg(scratch.root().join(".")).arg(copy.path()).status().unwrap();
+    assert!(copied.success());
+    if !with_run {
+        fs::remove_dir_all(copy.path().join("run")).unwrap();
+    }
+    copy
+}
+
+/// With its records copied and without.
+#[test]
+fn the_qubes_of_a_copied_root_are_not_those_of_the_first() {
+    let Some(first) = system_with("f0") else { return };
+    first.ok("qvm-start", &["f0"]);
+    for with_run in [false, true] {
+        let copy = copy(&first, with_run);
+        let second = |line: &str| in_root(copy.path(), line);
+        assert_eq!(second("qvm-ls --raw-data --fields STATE f0").stdout, "Halted\n", "{with_run}");
+        assert_ne!(second("qvm-check --running f0").code, 0, "{with_run}");
+        for line in ["qvm-kill f0", "qvm-shutdown --wait f0", "qvm-shutdown --force f0", "qubes-recover"] {
+            second(line);
+            assert_eq!(first.state("f0"), "Running", "{line} {with_run}");
+        }
+        for line in ["qvm-pause f0", "qvm-unpause f0", "qvm-prefs f0 memory 80"] {
+            second(line);
+            assert_eq!(first.state("f0"), "Running", "{line} {with_run}");
+        }
+        let refused = second("qvm-start f0");
+        assert_eq!((refused.code, refused.stderr.lines().count()), (1, 1), "{refused:?}");
+        assert!(refused.stderr.contains("runs under the same uuid and belongs to another store"), "{refused:?}");
+        assert_eq!(first.state("f0"), "Running", "{with_run}");
+        assert!(!copy.path().join("run/qubes/vm/f0").exists(), "{with_run}");
+        let removed = second("qvm-remove --force f0");
+        assert_eq!((removed.code, removed.stderr.as_str()), (0, ""), "{with_run}: {removed:?}");
+        assert_eq!(first.state("f0"), "Running", "{with_run}");
+    }
+    // When it is off there, the copy's may start; then it is off in the first, and stays.
+    first.ok("qvm-kill", &["f0"]);
+    let copy = copy(&first, false);
+    let started = in_root(copy.path(), "qvm-start f0");
+    assert_eq!((started.code, started.stderr.as_str()), (0, ""), "{started:?}");
+    assert_eq!(first.state("f0"), "Halted");
+    first.ok("qvm-kill", &["f0"]);
+    assert_eq!(in_root(copy.path(), "qvm-ls --raw-data --fields STATE f0").stdout, "Running\n");
+    assert_eq!(in_root(copy.path(), "qvm-kill f0").code, 0);
+    let gone = in_root(copy.path(), "qvm-remove --force f0");
+    assert_eq!((gone.code, gone.stderr.as_str()), (0, ""), "{gone:?}");
+}
+
+/// What somebody has put where a start writes: logs and locks of monitor and console.
+#[test]
+fn a_start_writes_to_no_file_of_somebody_elses() {
+    let Some(system) = system_with("f0") else { return };
+    let victim = Victim::new(system.path("victim"));
+    let run = system.path("run/qubes");
+    let (log, console) = (run.join("log/monitor-f0.log"), run.join("console/f0.log"));
+    for trap in [&log, &console, &run.join("lock/watches-f0"), &run.join("contents")] {
+        Trap::Link.set(trap, &victim);
+    }
+    system.ok("qvm-start", &["f0"]);
+    system.ok("qvm-kill", &["f0"]);
+    victim.is_untouched("links");
+    assert!(fs::symlink_metadata(&log).unwrap().is_file());
+    // For people, who look where it was always.
+    assert!(fs::metadata(&console).is_ok_and(|log| log.is_file()));
+    for trap in [&log, &console] {
+        fs::remove_file(trap).unwrap();
+        fs::hard_link(&victim.path, trap).unwrap();
+    }
+    system.ok("qvm-start", &["f0"]);
+    system.ok("qvm-kill", &["f0"]);
+    assert_eq!(fs::read_to_string(&victim.path).unwrap(), CONTENT);
+    assert_eq!(fs::metadata(&victim.path).unwrap().mode() & 0o7777, 0o600);
+    // What may not be exchanged under libvirt's log daemon lies where only we may write.
+    let real = fs::canonicalize(&console).unwrap();
+    let directory = fs::metadata(real.parent().unwrap()).unwrap();
+    assert_eq!(directory.uid(), nix::unistd::geteuid().as_raw());
+    assert_eq!(directory.permissions().mode() & 0o022, 0, "{}", real.display());
+}
+
+#[test]
+fn a_lock_of_a_monitor_that_is_something_else_is_told() {
+    let Some(system) = system_with("f0") else { return };
+    let victim = Victim::new(system.path("victim"));
+    let lock = system.path("run/qubes/lock/monitor-f0");
+    fs::create_dir_all(lock.parent().unwrap()).unwrap();
+    symlink(&victim.path, &lock).unwrap();
+    // The start itself has no need of it; the monitor says why it does not watch.
+    system.run("qvm-start", &["f0"]);
+    system.run("qvm-kill", &["f0"]);
+    victim.is_untouched("a link");
+    assert_eq!(system.state("f0"), "Halted");
+}

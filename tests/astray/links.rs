@@ -1,0 +1,65 @@
+//! Links that a member of group qubes puts into the directories of the store and of qubes.
+
+use std::fs;
+use std::os::unix::fs::{lchown, symlink};
+use std::path::Path;
+
+use crate::small_system::SmallSystem;
+use crate::victim::{CONTENT, Victim, run_in_time};
+
+const MEMBER: u32 = 54_322;
+
+fn members_link(target: &Path, link: &Path) {
+    fs::create_dir_all(link.parent().unwrap()).unwrap();
+    symlink(target, link).unwrap();
+    lchown(link, Some(MEMBER), Some(MEMBER)).unwrap();
+}
+
+fn is_root() -> bool {
+    let is_root = nix::unistd::geteuid().is_root();
+    if !is_root {
+        crate::skip::skip("making a link of another user needs root");
+    }
+    is_root
+}
+
+#[test]
+fn copies_of_the_store_go_nowhere_else() {
+    if !is_root() {
+        return;
+    }
+    let system = SmallSystem::new();
+    let elsewhere = system.path("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    let backup = system.path("var/lib/qubes/backup");
+    members_link(&elsewhere, &backup);
+    let line = system.refused("qvm-prefs work memory 405");
+    assert!(line.contains(&format!("backup is a symbolic link of user {MEMBER}, not followed")), "{line}");
+    assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0);
+    // One of root's own leads where root wants it.
+    lchown(&backup, Some(0), Some(0)).unwrap();
+    system.ok("qvm-prefs work memory 405");
+    assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 1);
+}
+
+#[test]
+fn files_of_a_qube_are_not_read_or_written_over_a_members_link() {
+    if !is_root() {
+        return;
+    }
+    let system = SmallSystem::new();
+    let victim = Victim::new(system.path("victim"));
+    let elsewhere = system.path("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    fs::write(elsewhere.join("notes.txt"), CONTENT).unwrap();
+    members_link(&victim.path, &system.path("var/lib/qubes/appvms/work/notes.txt"));
+    members_link(&elsewhere, &system.path("var/lib/qubes/appvms/vault"));
+    for qube in ["work", "vault"] {
+        let ran = run_in_time(&system.command(&format!("qvm-notes --print {qube}")));
+        assert!(ran.code == 1 && !ran.stdout.contains("secret"), "{qube}: {ran:?}");
+        let ran = run_in_time(&system.command(&format!("qvm-notes --set new {qube}")));
+        assert_eq!(ran.code, 1, "{qube}: {ran:?}");
+    }
+    victim.is_untouched("notes");
+    assert_eq!(fs::read_to_string(elsewhere.join("notes.txt")).unwrap(), CONTENT);
+}

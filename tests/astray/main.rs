@@ -1,0 +1,21 @@
+//! Nothing leads astray: what others put into RUN, into a root below `--root`, or into a copied store.
+
+mod boot;
+mod copies;
+#[path = "../support/libvirt_daemon.rs"]
+mod libvirt_daemon;
+mod links;
+mod private;
+#[path = "../support/ran.rs"]
+mod ran;
+mod records;
+mod roots;
+mod run;
+#[path = "../support/scratch.rs"]
+#[allow(dead_code, reason = "the lifecycle tests use the rest")]
+mod scratch;
+#[path = "../support/skip.rs"]
+mod skip;
+#[path = "../support/small_system.rs"]
+mod small_system;
+mod victim;

@@ -1,0 +1,162 @@
+//! RUN of a store that is not the machine's own belongs to its user alone.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::ran::{Ran, binary};
+use crate::small_system::{sample, stored};
+use crate::victim::{Victim, run_in_time};
+
+/// A user who is not root, and another.
+const USER: u32 = 54_321;
+const ATTACKER: u32 = 54_322;
+
+struct Home {
+    dir: tempfile::TempDir,
+}
+
+impl Home {
+    /// A store in a directory of this user.
+    fn of(user: u32) -> Home {
+        let home = Home { dir: tempfile::Builder::new().prefix("qubes-private-").tempdir().unwrap() };
+        fs::set_permissions(home.path(""), fs::Permissions::from_mode(0o755)).unwrap();
+        for (directory, owner) in [("store", user), ("store/backup", user), ("tmp", 0), ("runtime", user)] {
+            fs::create_dir(home.path(directory)).unwrap();
+            chown(home.path(directory), Some(owner), Some(owner)).unwrap();
+        }
+        fs::set_permissions(home.path("tmp"), fs::Permissions::from_mode(0o1777)).unwrap();
+        fs::set_permissions(home.path("runtime"), fs::Permissions::from_mode(0o700)).unwrap();
+        fs::write(home.path("store/qubes.xml"), sample()).unwrap();
+        chown(home.path("store/qubes.xml"), Some(user), Some(user)).unwrap();
+        home
+    }
+
+    fn path(&self, below: &str) -> PathBuf {
+        self.dir.path().join(below)
+    }
+
+    /// Runs a tool on the store as this user, with or without a runtime directory.
+    fn run(&self, user: u32, runtime: Option<&Path>, line: &str) -> Ran {
+        let mut words = line.split_whitespace();
+        let tool = binary(words.next().unwrap());
+        let mut command = match user {
+            0 => Command::new(tool),
+            _ => {
+                let mut command = Command::new("setpriv");
+                let user = user.to_string();
+                command.args(["--reuid", &user, "--regid", &user, "--clear-groups"]).arg(tool);
+                command
+            }
+        };
+        command.args(words).arg("--offline-mode");
+        command.args(["--qubesxml", self.path("store/qubes.xml").to_str().unwrap()]);
+        command.env("TMPDIR", self.path("tmp")).env_remove("QUBES_ROOT").env_remove("XDG_RUNTIME_DIR");
+        if let Some(runtime) = runtime {
+            command.env("XDG_RUNTIME_DIR", runtime);
+        }
+        run_in_time(&command)
+    }
+
+    /// The one directory of a store below this one.
+    fn hashed(&self, base: &str) -> PathBuf {
+        let found: Vec<_> = fs::read_dir(self.path(base)).unwrap().flatten().collect();
+        assert_eq!(found.len(), 1, "{base}");
+        found[0].path()
+    }
+}
+
+/// Whether another user can run our programs at all: the directory of the build may be root's alone.
+fn can_be_another_user() -> bool {
+    if !nix::unistd::geteuid().is_root() {
+        crate::skip::skip("acting as another user needs root");
+        return false;
+    }
+    let ran = Command::new("setpriv")
+        .args(["--reuid", "54321", "--regid", "54321", "--clear-groups"])
+        .arg(binary("qvm-ls"))
+        .arg("--version")
+        .output();
+    let can = ran.is_ok_and(|ran| ran.status.success());
+    if !can {
+        crate::skip::skip("another user cannot reach the programs");
+    }
+    can
+}
+
+#[test]
+fn a_directory_that_another_user_made_first_is_not_used() {
+    if !can_be_another_user() {
+        return;
+    }
+    let home = Home::of(USER);
+    // Where it would be is told by a first run.
+    let ran = home.run(USER, None, "qvm-prefs work memory 410");
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{ran:?}");
+    let base = format!("tmp/qubes-{USER}");
+    let made = fs::metadata(home.path(&base)).unwrap();
+    assert_eq!((made.uid(), made.mode() & 0o7777), (USER, 0o700));
+    let hashed = home.hashed(&base);
+    let run = Path::new(&base).join(hashed.file_name().unwrap());
+    fs::remove_dir_all(home.path(&base)).unwrap();
+
+    let victim = Victim::new(home.path("authorized_keys"));
+    chown(&victim.path, Some(USER), Some(USER)).unwrap();
+    let lock = home.path(run.to_str().unwrap()).join("lock");
+    fs::create_dir_all(&lock).unwrap();
+    for directory in home.path(run.to_str().unwrap()).ancestors().take(2).chain([lock.as_path()]) {
+        chown(directory, Some(ATTACKER), Some(ATTACKER)).unwrap();
+        fs::set_permissions(directory, fs::Permissions::from_mode(0o777)).unwrap();
+    }
+    symlink(&victim.path, lock.join("database.holder")).unwrap();
+    // The change of the store needs no note; what needs a lock says what to set.
+    let ran = home.run(USER, None, "qvm-prefs work memory 411");
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{ran:?}");
+    assert_eq!(stored(&home.path("store/qubes.xml"), "work", "memory"), "411");
+    let ran = home.run(USER, None, "qvm-remove --force work");
+    assert_eq!((ran.code, ran.stderr.lines().count()), (1, 1), "{ran:?}");
+    assert!(ran.stderr.contains(&format!("belongs to user {ATTACKER}: set XDG_RUNTIME_DIR")), "{ran:?}");
+    let unchanged = fs::metadata(&victim.path).unwrap();
+    assert_eq!((unchanged.len(), unchanged.mode() & 0o777), (crate::victim::CONTENT.len() as u64, 0o600));
+    assert_eq!(fs::read_dir(&lock).unwrap().count(), 1);
+}
+
+#[test]
+fn a_runtime_directory_of_another_user_is_not_used() {
+    if !can_be_another_user() {
+        return;
+    }
+    let home = Home::of(USER);
+    let runtime = home.path("runtime");
+    // Root with the user's environment (`su`, `sudo -E`), and another user with it.
+    let ran = home.run(0, Some(&runtime), "qvm-prefs work memory 420");
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{ran:?}");
+    assert_eq!(fs::read_dir(&runtime).unwrap().count(), 0);
+    // His own is.
+    let ran = home.run(USER, Some(&runtime), "qvm-prefs work memory 421");
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{ran:?}");
+    assert_eq!(fs::read_dir(runtime.join("qubes")).unwrap().count(), 1);
+    // Not one in which others may write.
+    fs::remove_dir_all(runtime.join("qubes")).unwrap();
+    fs::set_permissions(&runtime, fs::Permissions::from_mode(0o777)).unwrap();
+    let ran = home.run(USER, Some(&runtime), "qvm-prefs work memory 422");
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{ran:?}");
+    assert_eq!(fs::read_dir(&runtime).unwrap().count(), 0);
+}
+
+#[test]
+fn a_relative_runtime_directory_makes_nothing_in_the_current_one() {
+    let place = tempfile::tempdir().unwrap();
+    fs::write(place.path().join("q.xml"), sample()).unwrap();
+    fs::create_dir(place.path().join("relative")).unwrap();
+    fs::set_permissions(place.path().join("relative"), fs::Permissions::from_mode(0o700)).unwrap();
+    let mut command = Command::new("env");
+    command.arg("--chdir").arg(place.path()).arg(binary("qvm-prefs"));
+    command.args(["--qubesxml", "q.xml", "--offline-mode", "work", "memory", "430"]);
+    command.env("XDG_RUNTIME_DIR", "relative").env_remove("QUBES_ROOT").env("TMPDIR", place.path());
+    let ran = run_in_time(&command);
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{ran:?}");
+    assert_eq!(stored(&place.path().join("q.xml"), "work", "memory"), "430");
+    assert_eq!(fs::read_dir(place.path().join("relative")).unwrap().count(), 0);
+}

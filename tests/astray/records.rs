@@ -1,0 +1,108 @@
+//! A record says what to ask whom; whoever writes one cannot have anything else done.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use crate::small_system::SmallSystem;
+use crate::victim::{Trap, Victim, clear, run_in_time};
+
+fn record(uri: &str, phase: &str, volumes: &str) -> String {
+    format!(
+        r#"{{"start_id":"6e2ab9a4-0a6c-4b39-8b52-0b1c0a2f0d11","domain":"14cf2e5d-7025-41d7-a69c-dc4282cbdcff","uri":"{uri}","user":0,"phase":"{phase}"{volumes}}}"#
+    )
+}
+
+fn with_record(text: &str) -> SmallSystem {
+    let system = SmallSystem::new();
+    fs::create_dir_all(system.path("run/qubes/vm")).unwrap();
+    fs::write(system.path("run/qubes/vm/work"), text).unwrap();
+    system
+}
+
+/// As a user would run it, libvirt installed or not: the record is judged before anybody is asked.
+fn online(system: &SmallSystem, line: &str) -> std::process::Command {
+    let offline = system.command(line);
+    let mut command = std::process::Command::new(offline.get_program());
+    command.args(offline.get_args().filter(|argument| *argument != "--offline-mode"));
+    command.env("QUBES_ROOT", system.path("")).env_remove("QUBES_LIBVIRT_URI");
+    command
+}
+
+/// The sample has qubes on LVM, of which a machine without it says something, too.
+fn about_records(ran: &crate::ran::Ran) -> Vec<&str> {
+    ran.stderr.lines().filter(|line| line.contains("the record of the start")).collect()
+}
+
+#[test]
+fn a_record_cannot_have_libvirt_run_or_reach_anything() {
+    let system = with_record("");
+    let (program, ran_it) = (system.path("evil"), system.path("evil-ran"));
+    fs::write(&program, format!("#!/bin/sh\ntouch {}\n", ran_it.display())).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let evil = program.display();
+    for uri in [
+        format!("qemu+ext:///system?command={evil}"),
+        format!("qemu+ssh://localhost/system?command={evil}"),
+        format!("xen+ssh://localhost/?netcat={evil}"),
+        "qemu:///system?socket=/tmp/nowhere".to_string(),
+        "qemu+tcp://192.0.2.1/system".to_string(),
+        "test:///default".to_string(),
+        "bhyve:///system".to_string(),
+        String::new(),
+    ] {
+        for phase in ["starting", "running", "removing"] {
+            fs::write(system.path("run/qubes/vm/work"), record(&uri, phase, "")).unwrap();
+            for line in ["qubes-recover", "qvm-remove --force work", "qvm-kill work"] {
+                let ran = run_in_time(&online(&system, line));
+                assert_eq!(ran.code, 1, "{line}: {uri}: {ran:?}");
+                let told =
+                    ran.stderr.contains("run/qubes/vm/work, the record of the start of work: it names the hypervisor");
+                // Where there is no libvirt, that may be told first.
+                assert!(told || line == "qvm-kill work", "{line}: {uri}: {ran:?}");
+                assert!(!ran_it.exists(), "{line}: {uri}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_record_that_cannot_be_used_says_which_file_why_and_what_helps() {
+    let system = with_record("no json");
+    let victim = Victim::new(system.path("victim"));
+    let file = system.path("run/qubes/vm/work");
+    let told = |line: &str, ran: &crate::ran::Ran| {
+        assert_eq!((ran.code, about_records(ran).len()), (1, 1), "{line}: {ran:?}");
+        assert!(ran.stderr.contains(file.to_str().unwrap()), "{line}: {ran:?}");
+        assert!(ran.stderr.contains("if work is known to be off, remove that file"), "{line}: {ran:?}");
+    };
+    let lines = ["qubes-recover", "qvm-remove --force work"];
+    for line in lines {
+        told(line, &run_in_time(&system.command(line)));
+    }
+    for trap in [Trap::Link, Trap::DanglingLink, Trap::HardLink, Trap::Fifo, Trap::Directory, Trap::Socket] {
+        trap.set(&file, &victim);
+        for line in lines {
+            told(line, &run_in_time(&system.command(line)));
+        }
+        victim.is_untouched(&format!("{trap:?}"));
+        clear(&file);
+    }
+    // The advice is true.
+    let ran = run_in_time(&system.command("qubes-recover"));
+    assert!(about_records(&ran).is_empty(), "{ran:?}");
+}
+
+#[test]
+fn a_record_cannot_name_volumes_of_another_qube() {
+    let of_another = r#","volumes":[{"pool":"varlibqubes","vid":"VID"}]"#;
+    for vid in ["appvms/vault/private", "appvms/gone/../vault/private", "vm-templates/fedora/root", "/etc/passwd"] {
+        let system = with_record("");
+        fs::remove_file(system.path("run/qubes/vm/work")).unwrap();
+        let text = record("qemu:///session", "removing", &of_another.replace("VID", vid));
+        // `gone` is not in the store: its removal would be finished.
+        fs::write(system.path("run/qubes/vm/gone"), text).unwrap();
+        let ran = run_in_time(&online(&system, "qubes-recover"));
+        assert_eq!((ran.code, about_records(&ran).len()), (1, 1), "{vid}: {ran:?}");
+        assert!(ran.stderr.contains("which is not one of gone"), "{vid}: {ran:?}");
+    }
+}

@@ -1,0 +1,126 @@
+//! What lies in RUN in the place of our files is not followed, waited for or changed.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, symlink};
+
+use crate::small_system::{SmallSystem, stored};
+use crate::victim::{Trap, Victim, clear, run_in_time};
+
+/// Files that only help messages or save time: no command fails over what is in their place.
+const NOTES: [&str; 5] = ["lock/database.holder", "lock/database.queue", "contents", "unbroken", "sound"];
+
+fn system_with_victim() -> (SmallSystem, Victim) {
+    let system = SmallSystem::new();
+    let victim = Victim::new(system.path("victim"));
+    (system, victim)
+}
+
+#[test]
+fn a_note_that_is_something_else_stops_nobody_and_leads_nowhere() {
+    let (system, victim) = system_with_victim();
+    let mut memory = 400;
+    let lines = ["qvm-ls", "qvm-prefs work memory", "qubes-db check"];
+    let said = |line: &str| {
+        let ran = run_in_time(&system.command(line));
+        (ran.code, ran.stderr)
+    };
+    let before = lines.map(said);
+    for note in NOTES {
+        for trap in Trap::ALL {
+            let when = format!("{trap:?} as {note}");
+            trap.set(&system.path("run/qubes").join(note), &victim);
+            for (line, before) in lines.into_iter().zip(&before) {
+                assert_eq!(said(line), *before, "{line}: {when}");
+            }
+            memory += 1;
+            let ran = run_in_time(&system.command(&format!("qvm-prefs work memory {memory}")));
+            assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{when}: {ran:?}");
+            assert_eq!(stored(&system.store(), "work", "memory"), memory.to_string(), "{when}");
+            victim.is_untouched(&when);
+            assert!(!victim.path.with_extension("made").exists(), "{when}");
+            clear(&system.path("run/qubes").join(note));
+            assert_eq!(fs::metadata(&victim.path).unwrap().nlink(), 1, "{when}");
+        }
+    }
+}
+
+/// The queue is used only while somebody waits.
+#[test]
+fn a_queue_that_is_something_else_keeps_nobody_from_waiting_for_the_store() {
+    use qubes::fs::file_lock::{Exclusivity, try_lock, unlock};
+    let (system, victim) = system_with_victim();
+    for trap in Trap::ALL {
+        trap.set(&system.path("run/qubes/lock/database.queue"), &victim);
+        let store = fs::File::options().read(true).write(true).open(system.store()).unwrap();
+        assert!(try_lock(&store, Exclusivity::Exclusive).unwrap());
+        let command = system.command("qvm-prefs work memory 500");
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| run_in_time(&command));
+            // It is not said when it waits; either way it ends well.
+            unlock(&store).unwrap();
+            let ran = waiting.join().unwrap();
+            assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{trap:?}: {ran:?}");
+        });
+        victim.is_untouched(&format!("{trap:?}"));
+    }
+}
+
+#[test]
+fn a_lock_that_is_something_else_is_refused_in_one_line() {
+    let (system, victim) = system_with_victim();
+    for trap in Trap::ALL {
+        trap.set(&system.path("run/qubes/lock/vm-work"), &victim);
+        let ran = run_in_time(&system.command("qvm-remove --force work"));
+        assert_eq!((ran.code, ran.stderr.lines().count()), (1, 1), "{trap:?}: {ran:?}");
+        assert!(ran.stderr.contains("run/qubes/lock/vm-work"), "{trap:?}: {ran:?}");
+        victim.is_untouched(&format!("{trap:?}"));
+        assert!(!victim.path.with_extension("made").exists(), "{trap:?}");
+    }
+}
+
+#[test]
+fn no_directory_of_run_is_a_link() {
+    let (system, victim) = system_with_victim();
+    let elsewhere = system.path("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    for name in ["database.holder", "database.queue", "vm-work", "work", "work.log"] {
+        fs::hard_link(&victim.path, elsewhere.join(name)).unwrap();
+    }
+    let run = system.path("run/qubes");
+    for part in ["lock", "vm", "stop", "log", "console"] {
+        clear(&run.join(part));
+        fs::create_dir_all(&run).unwrap();
+        symlink(&elsewhere, run.join(part)).unwrap();
+    }
+    for line in ["qvm-ls", "qvm-prefs work memory 444"] {
+        let ran = run_in_time(&system.command(line));
+        assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{line}: {ran:?}");
+    }
+    for line in ["qvm-remove --force work", "qubes-recover"] {
+        let ran = run_in_time(&system.command(line));
+        assert_eq!((ran.code, ran.stderr.lines().count()), (1, 1), "{line}: {ran:?}");
+    }
+    assert_eq!(fs::read_to_string(&victim.path).unwrap(), crate::victim::CONTENT);
+    assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 5);
+}
+
+#[test]
+fn what_killed_writers_left_in_run_goes() {
+    let (system, _victim) = system_with_victim();
+    system.ok("qvm-prefs work memory 401");
+    let run = system.path("run/qubes");
+    fs::create_dir_all(run.join("vm")).unwrap();
+    let stale = ["contents~aB3dE6gH.new", "sound~aB3dE6gH.new", "vm/work~aB3dE6gH.new"];
+    let young = "contents~yyyyyyyy.new";
+    for name in stale {
+        let file = fs::File::create(run.join(name)).unwrap();
+        file.set_modified(std::time::SystemTime::now() - std::time::Duration::from_secs(600)).unwrap();
+    }
+    fs::write(run.join(young), "").unwrap();
+    system.ok("qvm-prefs work memory 402");
+    system.run("qubes-recover");
+    for name in stale {
+        assert!(!run.join(name).exists(), "{name}");
+    }
+    assert!(run.join(young).exists());
+}

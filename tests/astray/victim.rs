@@ -1,0 +1,91 @@
+//! A file that belongs to somebody, and everything that can be put in the place of one of ours.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
+
+use crate::ran::{self, Ran};
+
+pub const CONTENT: &str = "root:secret\n";
+
+/// A file of mode 0600 that nothing of ours may read into a place of its own or change.
+pub struct Victim {
+    pub path: PathBuf,
+}
+
+impl Victim {
+    pub fn new(path: PathBuf) -> Victim {
+        fs::write(&path, CONTENT).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        Victim { path }
+    }
+
+    /// Fails when its content, mode, owner or group changed.
+    pub fn is_untouched(&self, when: &str) {
+        let metadata = fs::metadata(&self.path).unwrap();
+        assert_eq!(fs::read_to_string(&self.path).unwrap(), CONTENT, "{when}");
+        assert_eq!(metadata.mode() & 0o7777, 0o600, "{when}");
+        let us = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
+        assert_eq!((metadata.uid(), metadata.gid()), us, "{when}");
+    }
+}
+
+/// What somebody puts in the place of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trap {
+    Link,
+    /// To a file that does not exist and must not be made.
+    DanglingLink,
+    HardLink,
+    Fifo,
+    Directory,
+    Socket,
+}
+
+impl Trap {
+    pub const ALL: [Trap; 6] =
+        [Trap::Link, Trap::DanglingLink, Trap::HardLink, Trap::Fifo, Trap::Directory, Trap::Socket];
+
+    /// Puts it at `path`, in the place of whatever is there.
+    pub fn set(self, path: &Path, victim: &Victim) {
+        clear(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        match self {
+            Trap::Link => symlink(&victim.path, path).unwrap(),
+            Trap::DanglingLink => symlink(victim.path.with_extension("made"), path).unwrap(),
+            Trap::HardLink => fs::hard_link(&victim.path, path).unwrap(),
+            Trap::Fifo => mkfifo(path, Mode::S_IRUSR | Mode::S_IWUSR).unwrap(),
+            Trap::Directory => fs::create_dir(path).unwrap(),
+            // It stays when the listener is gone.
+            Trap::Socket => drop(UnixListener::bind(path).unwrap()),
+        }
+    }
+}
+
+pub fn clear(path: &Path) {
+    if fs::symlink_metadata(path).is_ok_and(|there| there.is_dir()) {
+        fs::remove_dir_all(path).unwrap();
+    } else {
+        let _nothing_there = fs::remove_file(path);
+    }
+}
+
+/// Runs a command that must not wait for anything that was put in its way.
+pub fn run_in_time(command: &Command) -> Ran {
+    let mut timed = Command::new("timeout");
+    timed.args(["--kill-after=1", "60"]).arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => timed.env(name, value),
+            None => timed.env_remove(name),
+        };
+    }
+    let ran = ran::run(&mut timed);
+    assert!(ran.code != 124 && ran.code != 137, "it waits: {command:?}: {ran:?}");
+    ran
+}
