@@ -1,21 +1,29 @@
 # make demo      from nothing to running qubes in a scratch directory; installs what is missing
-# make test      installs what the tests need and runs everything: rustfmt, clippy, all tests
+# make test      installs what the tests need and runs everything to the end: rustfmt, clippy, all tests
+# make check     the same
 # make bench     the budget table, measured here
-# make build     the release binaries
-# make install   DESTDIR= PREFIX=/usr: binaries, man pages, completions, templates, units
+# make build     the release binaries; MULTICALL=1: only the one that is every command
+# make install   DESTDIR= PREFIX=/usr: what `make build` made, man pages, completions, documents, templates,
+#                units; MULTICALL=1: one binary with a link for each command
+# make uninstall DESTDIR= PREFIX=/usr: removes what `make install` put there
 
 CARGO ?= cargo
 PREFIX ?= /usr
 DESTDIR ?=
+MULTICALL ?=
 # An error chain must not cost a stack trace in the tools that the tests run.
 export RUST_BACKTRACE ?= 0
 
-.PHONY: all build demo test bench install guest
+.PHONY: all build demo test check bench install uninstall guest
 
 all: build
 
+# The same source gives the same bytes in whichever directory, and by whomever, it is built: paths are told
+# from the top of the source and of cargo's own directory.
+CARGO_DIRECTORY = $(or $(CARGO_HOME),$(HOME)/.cargo)
+build bench: export RUSTFLAGS := $(RUSTFLAGS) --remap-path-prefix=$(CURDIR)=/qubes --remap-path-prefix=$(CARGO_DIRECTORY)=/cargo
 build:
-	$(CARGO) build --release --locked
+	$(CARGO) build --release --locked $(if $(MULTICALL),--bin qubes)
 
 demo:
 	@demo/dependencies.sh demo
@@ -26,13 +34,9 @@ demo:
 guest:
 	@demo/guest.sh target/guest
 
-test:
+test check:
 	@demo/dependencies.sh test
-	@demo/guest.sh target/guest
-	@demo/libvirt.sh
-	$(CARGO) fmt --all --check
-	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
-	$(CARGO) test --locked --workspace
+	@tests/all.sh
 
 bench:
 	@demo/dependencies.sh bench demo

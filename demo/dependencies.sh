@@ -1,93 +1,170 @@
 #!/bin/bash
-# dependencies.sh demo|test|bench...: installs what these need and this machine lacks, with the system's package manager.
-# Says what is installed and what for. Asks nothing as root; otherwise it goes through sudo.
+# dependencies.sh [--yes] demo|test|bench...: installs what these need and this machine lacks, with the
+# system's package manager. Says what is installed and what for. As root it does so without asking,
+# otherwise through sudo.
+#   --yes   also replaces or removes installed packages that stand in the way, after saying which;
+#           without it, it asks on a terminal and refuses elsewhere. CI=true in the environment means
+#           the same.
 set -euo pipefail
 
-export PATH=$PATH:/usr/sbin:/sbin LC_ALL=C DEBIAN_FRONTEND=noninteractive
-[ $# -gt 0 ] || { echo "usage: dependencies.sh demo|test|bench..." >&2; exit 2; }
-for set in "$@"; do
-    case $set in demo | test | bench) ;; *) echo "dependencies.sh: no such set: '$set' (demo, test, bench)" >&2; exit 2 ;; esac
+here=$(cd "$(dirname "$0")" && pwd)
+export PATH=$PATH:/usr/sbin:/sbin LC_ALL=C
+
+die() { echo "dependencies.sh: $*" >&2; exit 1; }
+usage() { echo "usage: dependencies.sh [--yes] demo|test|bench..." >&2; exit 2; }
+
+sets=() yes=
+if [ "${CI:-false}" != false ]; then yes=yes; fi
+for word in "$@"; do
+    case $word in
+        --yes) yes=yes ;;
+        demo | test | bench) sets+=("$word") ;;
+        *) echo "dependencies.sh: unknown set '$word'" >&2; usage ;;
+    esac
 done
-wanted=" $* "
+[ ${#sets[@]} -gt 0 ] || usage
+wanted=" ${sets[*]} "
 
 has() { command -v "$1" > /dev/null; }
-has_library() { ldconfig -p 2> /dev/null | grep -q "$1"; }
-has_file() { compgen -G "$1" > /dev/null; }
-# The guest has no libraries: its busybox must be linked statically and know what the guest's scripts call.
-has_busybox() { has busybox && ! ldd "$(command -v busybox)" > /dev/null 2>&1 && busybox --list | grep -qx mke2fs; }
+has_header() { [ -e "/usr/include/$1" ]; }
+# Outputs are compared as a whole. A reader that ends early (grep -q, head) kills its writer by SIGPIPE
+# now and then, which pipefail takes for a failure.
+has_library() { [[ $(ldconfig -p 2> /dev/null) == *"$1 "* ]]; }
+# The guest has no libraries: its busybox must be linked statically and have what the guest's scripts call.
+has_busybox() {
+    has busybox && ! ldd "$(command -v busybox)" > /dev/null 2>&1 \
+        && [[ $'\n'$(busybox --list)$'\n' == *$'\nmke2fs\n'* ]]
+}
 has_dnf_download() { dnf download --help > /dev/null 2>&1; }
 # libvirt's QEMU driver, in the one big daemon or in a daemon of its own, as a module or built in.
 has_libvirt_qemu() {
-    { has libvirtd || has virtqemud; } && for directory in /usr/lib/*/libvirt /usr/lib64/libvirt /usr/lib/libvirt; do
-        if has_file "$directory/connection-driver/libvirt_driver_qemu.so"; then return 0; fi
+    local directory
+    has libvirtd || has virtqemud || return 1
+    for directory in /usr/lib/*/libvirt /usr/lib64/libvirt /usr/lib/libvirt; do
+        if [ -e "$directory/connection-driver/libvirt_driver_qemu.so" ]; then return 0; fi
     done
     return 1
 }
 
-missing=()
-# need SETS CHECK DEBIAN FEDORA WHAT-FOR: adds the packages when one of SETS is wanted and CHECK fails.
-need() {
-    local set check=$2 debian=$3 fedora=$4 reason=$5 packages
-    for set in $1; do
-        case $wanted in
-            *" $set "*)
-                if $check; then return; fi
-                packages=$debian; [ "$manager" = dnf ] && packages=$fedora
-                echo "  $packages: $reason"
-                # shellcheck disable=SC2206 # several packages in one word are meant
-                missing+=($packages)
-                return ;;
-        esac
+# --- Rust, before anything is installed -------------------------------------------------------------------
+cargo=${CARGO:-cargo}
+
+# is_at_least VERSION MINIMUM: compares MAJOR.MINOR.
+is_at_least() {
+    local major minor wanted_major wanted_minor
+    IFS=. read -r major minor _ <<< "$1"
+    IFS=. read -r wanted_major wanted_minor _ <<< "$2"
+    [ "$major" -gt "$wanted_major" ] || { [ "$major" -eq "$wanted_major" ] && [ "$minor" -ge "$wanted_minor" ]; }
+}
+
+check_rust() {
+    local minimum version program advice component
+    minimum=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' "$here/../Cargo.toml")
+    advice="install Rust $minimum or newer, with rustup for example: 'rustup toolchain install stable' (https://www.rust-lang.org/tools/install; package rustup of Debian 13, Ubuntu 24.04 and Fedora); nothing was installed"
+    for program in "$cargo" "${RUSTC:-rustc}"; do
+        has "$program" && continue
+        if [ -n "${SUDO_USER:-}" ]; then die "cannot find $program: sudo does not keep the PATH of $SUDO_USER; run this without sudo, it calls sudo for what needs it"; fi
+        die "cannot find $program: $advice"
+    done
+    version=$("${RUSTC:-rustc}" --version) || die "cannot run $(command -v "${RUSTC:-rustc}"): $advice"
+    version=${version#rustc } version=${version%%[ -]*}
+    is_at_least "$version" "$minimum" \
+        || die "cannot build with Rust $version ($(command -v "${RUSTC:-rustc}")): qubes needs $minimum; $advice"
+    [[ $wanted == *" test "* ]] || return 0
+    # Parts of the toolchain that its smallest profile lacks.
+    for component in rustfmt clippy; do
+        if "$cargo" "${component/rustfmt/fmt}" --version > /dev/null 2>&1; then continue; fi
+        has rustup || die "cannot find $component, a part of the Rust toolchain: install it (packages rustfmt and rust-clippy on Debian, rustfmt and clippy on Fedora), or use rustup; nothing was installed"
+        echo "Missing in the Rust toolchain, to be installed: $component"
+        rustup component add "$component"
     done
 }
 
+# --- what is needed ---------------------------------------------------------------------------------------
 if has apt-get; then manager=apt
 elif has dnf; then manager=dnf
 else manager=none
 fi
 
-needs() {
-    need "demo test bench" "has cc"                  "gcc libc6-dev"             "gcc"                      "links what Rust compiles"
-    need "demo test" "has qemu-system-x86_64"        "qemu-system-x86"           "qemu-system-x86-core"     "the machine the qubes run on"
-    need "demo test" "has_libvirt_qemu"              "libvirt-daemon-system libvirt-daemon-driver-qemu" "libvirt-daemon libvirt-daemon-driver-qemu" "starts and watches QEMU"
-    need "demo test" "has virtlogd"                  "$virtlogd_on_debian"       "libvirt-daemon-log"       "keeps what a guest prints"
-    need "demo test" "has_library libvirt.so.0"      "libvirt0"                  "libvirt-libs"             "how the tools talk to libvirt"
-    need "demo test" "has_busybox"                   "busybox-static"            "busybox"                  "user space of the small guest"
-    need "demo test" "has mke2fs"                    "e2fsprogs"                 "e2fsprogs"                "makes the guest's root volume without root"
-    need "demo test" "has depmod"                    "kmod"                      "kmod"                     "finds the guest's disk driver"
-    need "demo test" "has zstd"                      "zstd"                      "zstd"                     "unpacks the guest's kernel"
-    need "demo test" "has xz"                        "xz-utils"                  "xz"                       "unpacks the guest's drivers"
-    need "test" "has systemd-analyze"                "systemd"                   "systemd"                  "says whether the units are what systemd takes"
-    if [ $manager = dnf ]; then
-        need "demo test" "has_dnf_download"          "-"                         "dnf-command(download)"    "fetches the kernel's package"
-        need "demo test" "has rpm2cpio"              "-"                         "rpm"                      "unpacks the kernel's package"
+# On older releases virtlogd is part of the daemon's package; asked only where it matters.
+virtlogd_on_debian=libvirt-daemon
+choose_names() {
+    if [ $manager = apt ] && ! has virtlogd && apt-cache show libvirt-daemon-log > /dev/null 2>&1; then
+        virtlogd_on_debian=libvirt-daemon-log
     fi
-    need "test" "has mkfs.btrfs"                     "btrfs-progs"               "btrfs-progs"              "tests of reflink storage"
-    need "test" "has mkfs.xfs"                       "xfsprogs"                  "xfsprogs"                 "tests of reflink storage"
-    need "test" "has losetup"                        "mount"                     "util-linux"               "file systems of the tests"
+}
+
+missing=() list=
+# need SETS CHECK DEBIAN FEDORA REASON: adds the packages when one of SETS is wanted and CHECK fails.
+need() {
+    local set check=$2 packages=$3 reason=$5
+    if [ "$manager" = dnf ]; then packages=$4; fi
+    for set in $1; do
+        [[ $wanted == *" $set "* ]] || continue
+        if ! $check; then
+            list+="  $packages: $reason"$'\n'
+            # shellcheck disable=SC2206 # several packages in one word are meant
+            missing+=($packages)
+        fi
+        return 0
+    done
+}
+
+needs() {
+    missing=() list=
+    need "demo test bench" "has cc"                  "gcc libc6-dev"         "gcc"                    "links what Rust compiles"
+    need "demo test" "has qemu-system-x86_64"        "qemu-system-x86"       "qemu-system-x86-core"   "the machine the qubes run on"
+    need "demo test" "has_libvirt_qemu"              "libvirt-daemon-system libvirt-daemon-driver-qemu" "libvirt-daemon libvirt-daemon-driver-qemu" "starts and watches QEMU"
+    need "demo test" "has virtlogd"                  "$virtlogd_on_debian"   "libvirt-daemon-log"     "keeps what a guest prints"
+    need "demo test" "has_library libvirt.so.0"      "libvirt0"              "libvirt-libs"           "how the tools talk to libvirt"
+    need "demo test" "has_busybox"                   "busybox-static"        "busybox"                "user space of the small guest"
+    need "demo test" "has mke2fs"                    "e2fsprogs"             "e2fsprogs"              "makes the guest's root volume without root"
+    need "demo test" "has modprobe"                  "kmod"                  "kmod"                   "finds the guest's disk driver"
+    need "demo test" "has zstd"                      "zstd"                  "zstd"                   "unpacks the guest's kernel"
+    need "demo test" "has xz"                        "xz-utils"              "xz"                     "unpacks the guest's drivers"
+    need "demo test" "has lz4"                       "lz4"                   "lz4"                    "unpacks the guest's kernel"
+    need "demo test" "has awk"                       "mawk"                  "gawk"                   "puts the guest's drivers in order"
+    if [ $manager = dnf ]; then
+        need "demo test" "has_dnf_download"          "-"                     "dnf-command(download)"  "fetches the kernel's package"
+        need "demo test" "has rpm2cpio"              "-"                     "rpm"                    "unpacks the kernel's package"
+    fi
+    need "test" "has make"                           "make"                  "make"                   "installs for the tests"
+    need "test" "has systemd-analyze"                "systemd"               "systemd"                "checks the units"
+    need "test" "has mkfs.btrfs"                     "btrfs-progs"           "btrfs-progs"            "tests of reflink storage"
+    need "test" "has mkfs.xfs"                       "xfsprogs"              "xfsprogs"               "tests of reflink storage"
+    need "test" "has losetup"                        "mount"                 "util-linux"             "file systems of the tests"
+    need "test" "has setpriv"                        "util-linux"            "util-linux"             "tests as another user"
+    need "test" "has qemu-nbd"                       "qemu-utils"            "qemu-img"               "a process that has an image open"
     # The Xen lab is made of this machine's own packages, where it is a Debian.
     if [ $manager = apt ]; then
-        need "test" "has mmdebstrap"                 "mmdebstrap"                "-"                        "makes the Xen dom0 of the tests"
+        need "test" "has mmdebstrap"                 "mmdebstrap"            "-"                      "makes the Xen dom0 of the tests"
     fi
-    need "test" "has strip"                          "binutils"                  "binutils"                 "makes what goes into the Xen dom0 smaller"
-    need "test" "has strace"                         "strace"                    "strace"                   "tests that stop a writer at every system call"
-    need "test" "has python3"                        "python3-minimal"           "python3"                  "tests of the lock against Qubes' own kind"
-    need "test" "has virt-xml-validate"              "libvirt-clients"           "libvirt-client"           "checks the domain XML against libvirt's schema"
-    need "test bench" "has xmllint"                  "libxml2-utils"             "libxml2"                  "what the budgets are compared with"
+    need "test" "has strip"                          "binutils"              "binutils"               "makes what goes into the Xen dom0 smaller"
+    need "test" "has strace"                         "strace"                "strace"                 "tests that stop a writer at every system call"
+    need "test" "has python3"                        "python3-minimal"       "python3"                "tests of the lock against Qubes' own kind"
+    need "test" "has virt-xml-validate"              "libvirt-clients"       "libvirt-client"         "checks the domain XML against libvirt's schema"
+    need "test" "has_header libvirt/libvirt.h"       "libvirt-dev"           "libvirt-devel"          "compares the bindings with libvirt's headers"
+    need "test" "has zsh"                            "zsh"                   "zsh"                    "tests of its completion"
+    need "test" "has fish"                           "fish"                  "fish"                   "tests of its completion"
+    need "test bench" "has xmllint"                  "libxml2-utils"         "libxml2"                "what the budgets are compared with"
 }
 
-as_root() {
-    if [ "$(id -u)" = 0 ]; then "$@"
-    elif has sudo; then sudo "$@"
-    else
-        echo "dependencies.sh: not root and no sudo here; as root, run: $*" >&2
-        return 1
-    fi
-}
-
+# --- installing -------------------------------------------------------------------------------------------
 apt_log=$(mktemp)
 trap 'rm -f "$apt_log"' EXIT
-apt_install() { as_root env DEBIAN_FRONTEND=noninteractive LC_ALL=C apt-get install -y --no-install-recommends "$@" > "$apt_log" 2>&1; }
+
+as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
+
+# Ends with the command that whoever is root can type, when this user cannot become root.
+require_root() {
+    if [ "$(id -u)" = 0 ] || { has sudo && sudo true; }; then return 0; fi
+    die "cannot install this as $(id -un) without sudo; as root, run: $*"
+}
+
+apt_install() {
+    as_root env DEBIAN_FRONTEND=noninteractive LC_ALL=C \
+        apt-get install -y --no-install-recommends "$@" > "$apt_log" 2>&1
+}
 
 # The highest version of a package that the distribution itself offers and that is not the installed one.
 own_version() {
@@ -96,75 +173,115 @@ own_version() {
     codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
     installed=$(dpkg-query -W -f '${Version}' "$1" 2> /dev/null || true)
     apt-cache madison "$1" | awk -F ' *[|] *' -v suite=" ${codename}[-a-z]*/" -v installed="$installed" \
-        '$3 ~ suite && $2 != installed { print $2 }' | sort -rV | head -n 1
+        '$3 ~ suite && $2 != installed { print $2 }' | sort -rV | sed -n 1p
 }
 
-# Packages that apt would remove.
-to_be_removed() { sed -n '/^The following packages will be REMOVED/,/^[^ ]/p' "$apt_log" | grep '^ ' | tr -d '*' | tr ' ' '\n' | grep . || true; }
+# The packages below a heading of apt's, a line each.
+listed_by_apt() {
+    sed -n "/^The following packages will be $1/,/^[^ ]/p" "$apt_log" | sed -n '/^ /{s/[*]//g;s/^ *//;s/  */\n/g;p}'
+}
 
-# Packages that stand in apt's way and that are installed in a version the distribution does not have.
+# Installed packages that apt names as being in its way and whose version the distribution does not have.
 conflicting() {
-    local package codename
+    local package codename status policy
     # shellcheck disable=SC1091 # the machine's file
     codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
     {
         sed -nE 's/^.*(Depends|PreDepends|Breaks|Conflicts): ([a-z0-9.+-]+).*$/\2/p' "$apt_log"
-        to_be_removed
+        listed_by_apt REMOVED
     } | sort -u | while read -r package; do
-        dpkg-query -W -f '${db:Status-Status}' "$package" 2> /dev/null | grep -qx installed || continue
-        apt-cache policy "$package" | grep -A 2 -F '***' | grep -q "://.* ${codename}[-a-z]*/" && continue
-        echo "$package"
+        status=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2> /dev/null) || continue
+        [ "$status" = installed ] || continue
+        # Where the installed version comes from: the two lines after the mark.
+        policy=$(apt-cache policy "$package" | grep -A 2 -F "***" || true)
+        [[ $policy =~ ://.*\ ${codename}[-a-z]*/ ]] || echo "$package"
+    done
+}
+
+# Asks before installed packages are replaced or removed.
+confirm() {
+    local answer
+    if [ -n "$yes" ]; then return 0; fi
+    if [ -t 0 ] && [ -t 1 ]; then
+        read -r -p "Go on? [y/N] " answer
+        case $answer in [yY] | [yY][eE][sS]) return 0 ;; esac
+        die "nothing was changed"
+    fi
+    die "cannot ask whether to replace or remove packages without a terminal; run: demo/dependencies.sh --yes ${sets[*]}"
+}
+
+# Fetches the package lists when they lack one of the packages.
+refresh_lists() {
+    local package
+    for package in "$@"; do
+        apt-cache show "$package" > /dev/null 2>&1 && continue
+        echo "The package lists are missing or too old: apt-get update"
+        as_root apt-get update -q > "$apt_log" 2>&1 || cat "$apt_log" >&2
+        return 0
     done
 }
 
 install_with_apt() {
     local package version replaced=()
-    if apt_install --no-remove "$@"; then return; fi
-    # Lists that are missing or too old: the only reason to fetch them.
+    if apt_install --no-remove "$@"; then return 0; fi
+    # Lists that are too old.
     if grep -qE 'Unable to locate package|has no installation candidate|Failed to fetch|404 ' "$apt_log"; then
-        echo "The package lists are missing or too old: apt-get update"
+        echo "The package lists are too old: apt-get update"
         as_root apt-get update -q > "$apt_log" 2>&1 || cat "$apt_log" >&2
-        if apt_install --no-remove "$@"; then return; fi
+        if apt_install --no-remove "$@"; then return 0; fi
     fi
-    # Installed packages from elsewhere that the distribution's do not fit: go back to the distribution's own.
+    # Installed packages from elsewhere that the distribution's do not fit: back to the distribution's own.
     for package in $(conflicting); do
         version=$(own_version "$package")
         [ -n "$version" ] || continue
-        echo "$package $(dpkg-query -W -f '${Version}' "$package") does not come from this distribution and stands in the way: replaced by its $version"
+        echo "$package $(dpkg-query -W -f '${Version}' "$package") does not come from this distribution and stands in the way; to be replaced by its $version"
         replaced+=("$package=$version")
     done
-    set -- --allow-downgrades "$@" ${replaced[@]+"${replaced[@]}"}
-    if apt_install --no-remove "$@"; then return; fi
     # What is left: a package with another that does the same (busybox and busybox-static).
-    if apt_install --simulate "$@"; then
-        echo "Removed, because the above takes its place: $(to_be_removed | xargs)"
-        if apt_install "$@"; then return; fi
+    if ! apt_install --simulate --allow-downgrades "$@" ${replaced[@]+"${replaced[@]}"}; then
+        cat "$apt_log" >&2
+        die "cannot install with apt-get: $*"
     fi
-    cat "$apt_log" >&2
-    echo "dependencies.sh: apt-get could not install this: $*" >&2
-    return 1
+    for package in $(listed_by_apt REMOVED); do
+        echo "$package stands in the way; to be removed"
+    done
+    for package in $(listed_by_apt DOWNGRADED); do
+        echo "$package $(dpkg-query -W -f '${Version}' "$package"): to be replaced by an older version"
+    done
+    confirm
+    if ! apt_install --allow-downgrades "$@" ${replaced[@]+"${replaced[@]}"}; then
+        cat "$apt_log" >&2
+        die "cannot install with apt-get: $*"
+    fi
 }
 
-# On older releases virtlogd is part of the daemon's package; asked only where it matters.
-virtlogd_on_debian=libvirt-daemon
-if [ $manager = apt ] && ! has virtlogd && apt-cache show libvirt-daemon-log > /dev/null 2>&1; then virtlogd_on_debian=libvirt-daemon-log; fi
-
-# Parts of the Rust toolchain that its smallest profile lacks.
-case $wanted in *" test "*)
-    for component in rustfmt clippy; do
-        if "cargo-${component/rustfmt/fmt}" --version > /dev/null 2>&1 || ! has rustup; then continue; fi
-        echo "Missing in the Rust toolchain, to be installed: $component"
-        rustup component add "$component"
-    done ;;
-esac
-
-list=$(mktemp); trap 'rm -f "$apt_log" "$list"' EXIT
-needs > "$list"
+# ==========================================================================================================
+check_rust
+choose_names
+needs
 if [ ${#missing[@]} = 0 ]; then exit 0; fi
-echo "Missing here, to be installed:"
-cat "$list"
 case $manager in
-    apt) install_with_apt "${missing[@]}" ;;
-    dnf) as_root dnf install -y -q --setopt=install_weak_deps=False "${missing[@]}" ;;
-    none) echo "dependencies.sh: neither apt-get nor dnf here; install the above in this system's own way" >&2; exit 1 ;;
+    apt)
+        command="apt-get install --no-install-recommends"
+        require_root "apt-get update && $command ${missing[*]}"
+        refresh_lists "${missing[@]}"
+        # The lists that were just fetched may have another package for the same thing.
+        choose_names
+        needs ;;
+    dnf)
+        command="dnf install --setopt=install_weak_deps=False"
+        require_root "$command ${missing[*]}" ;;
+    none)
+        printf 'Missing here:\n%s' "$list" >&2
+        die "cannot install without apt-get or dnf; install the above in this system's own way" ;;
 esac
+printf 'Missing here, to be installed:\n%s' "$list"
+if [ $manager = apt ]; then install_with_apt "${missing[@]}"
+else as_root dnf install -y -q --setopt=install_weak_deps=False "${missing[@]}"
+fi
+hash -r
+needs
+if [ ${#missing[@]} != 0 ]; then
+    printf '%s' "$list" >&2
+    die "cannot go on: the packages above are installed and what they should bring is still missing"
+fi

@@ -17,7 +17,7 @@ debian_candidates() {
     architecture=$(dpkg --print-architecture)
     for flavour in "cloud-$architecture" "$architecture" kvm generic; do
         apt-cache pkgnames linux-image- \
-            | sed -nE "s/^linux-image-([0-9.]+(-[0-9]+)?(\+[a-z0-9]+)?-$flavour)\$/\1/p" | sort -rV | head -n 2
+            | sed -nE "s/^linux-image-([0-9.]+(-[0-9]+)?(\+[a-z0-9]+)?-$flavour)\$/\1/p" | sort -rV | sed -n 1,2p
     done
 }
 
@@ -25,7 +25,7 @@ from_debian() {
     local version deb
     for version in $(debian_candidates); do
         # A package of lists that are a little old may have left the mirror: then the next one.
-        deb=$(find "$downloads" -name "linux-image-${version}_*.deb" | head -n 1)
+        deb=$(find "$downloads" -name "linux-image-${version}_*.deb" -print -quit)
         if [ -z "$deb" ]; then
             echo "kernel.sh: downloading linux-image-$version (unpacked for the guest only, not installed)"
             ( cd "$downloads" && apt-get download "linux-image-$version" > /dev/null 2>&1 ) || continue

@@ -1,35 +1,75 @@
 #!/bin/bash
-# Sees to it that libvirt answers. For an ordinary user it starts by itself (qemu:///session); as root it is a service,
-# and where no service manager runs (a container, CI) somebody has to start its two daemons: this does, and says so.
-# The names of the daemons that were started are written to the file named as the argument, for whoever wants to stop them.
+# libvirt.sh [FILE]: sees to it that libvirt answers. For an ordinary user it starts by itself
+#   (qemu:///session); as root it is a service, and where no service manager runs (a container, CI) somebody
+#   has to start its two daemons: this does, and says so. What was started or changed is written to FILE.
+# libvirt.sh --stop FILE: stops and restores what FILE says, and nothing else.
 set -euo pipefail
 
 export PATH=$PATH:/usr/sbin:/sbin
-started=${1:-/dev/null}
-: > "$started"
-[ "$(id -u)" = 0 ] || exit 0
 
-if command -v libvirtd > /dev/null; then daemon=libvirtd; else daemon=virtqemud; fi
 runs() {
     local pid
     pid=$(cat "/run/$1.pid" 2> /dev/null) && kill -0 "$pid" 2> /dev/null
 }
 
-if [ -d /run/systemd/system ]; then
-    systemctl start virtlogd.socket "$daemon.socket"
+stop() {
+    local kind name value _
+    while read -r kind name value; do
+        case $kind in
+            daemon)
+                # The number may belong to another process by now.
+                if [ "$(cat "/proc/$value/comm" 2> /dev/null)" != "$name" ]; then continue; fi
+                echo "libvirt.sh: stopping $name, which was started for this"
+                kill "$value" 2> /dev/null || continue
+                for _ in $(seq 100); do
+                    [ -e "/proc/$value" ] || break
+                    sleep 0.1
+                done ;;
+            unit) systemctl stop "$name.socket" "$name.service" || true ;;
+            kvm) chown root:root /dev/kvm && chmod 600 /dev/kvm ;;
+        esac
+    done < <(tac "$1")
+    rm -f "$1"
+}
+
+if [ "${1:-}" = --stop ]; then
+    [ $# = 2 ] || { echo "usage: libvirt.sh --stop FILE" >&2; exit 2; }
+    if [ -e "$2" ]; then stop "$2"; fi
     exit 0
 fi
-# No udev either: then /dev/kvm is root's alone. libvirt looks for KVM as root, finds that its QEMU user has none, throws away
-# what it learnt of QEMU and asks again at each request: five seconds instead of a twentieth. udev's own rule heals that.
+
+started=${1:-/dev/null}
+: > "$started"
+[ "$(id -u)" = 0 ] || exit 0
+
+if command -v libvirtd > /dev/null; then daemon=libvirtd; else daemon=virtqemud; fi
+
+if [ -d /run/systemd/system ]; then
+    for name in virtlogd "$daemon"; do
+        if systemctl is-active --quiet "$name.socket" "$name.service"; then continue; fi
+        systemctl start "$name.socket"
+        echo "unit $name" >> "$started"
+    done
+    exit 0
+fi
+# No udev either: then /dev/kvm is root's alone. libvirt looks for KVM as root, finds that its QEMU user has
+# none, throws away what it learnt of QEMU and asks again at each request: five seconds instead of a twentieth.
+# udev's own rule heals that.
 if [ -c /dev/kvm ] && getent group kvm > /dev/null && [ "$(stat -c %a%G /dev/kvm)" = 600root ]; then
     echo "libvirt.sh: /dev/kvm is root's alone: giving it to group kvm, as udev would"
     chgrp kvm /dev/kvm && chmod 660 /dev/kvm
+    echo kvm >> "$started"
 fi
 for name in virtlogd "$daemon"; do
-    runs "$name" && continue
+    if runs "$name"; then continue; fi
     echo "libvirt.sh: no service manager here: starting $name"
-    "$name" -d
-    echo "$name" >> "$started"
+    # No descriptor of the caller's: a pipe that it reads would never end.
+    "$name" -d 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
+    for _ in $(seq 100); do
+        if runs "$name"; then break; fi
+        sleep 0.1
+    done
+    echo "daemon $name $(cat "/run/$name.pid")" >> "$started"
 done
 # The socket is there before the daemon has let go of the terminal, but another starter may have been quicker.
 for _ in $(seq 100); do

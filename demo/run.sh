@@ -58,7 +58,7 @@ chmod 755 "$scratch"
 daemons=$(mktemp)
 
 clean_up() {
-    local code=$? log pid name
+    local code=$? log name
     trap - EXIT
     set +e
     if [ $code != 0 ]; then
@@ -69,11 +69,7 @@ clean_up() {
         for name in work sys-net tiny; do qvm-remove --force "$name" > /dev/null 2>&1; done
     fi
     [ -n "$keep" ] || rm -rf "$scratch"
-    # Only what this script started is stopped.
-    for name in $(tac "$daemons"); do
-        pid=$(cat "/run/$name.pid" 2> /dev/null) && kill "$pid"
-    done
-    rm -f "$daemons"
+    "$here/libvirt.sh" --stop "$daemons"
     exit $code
 }
 trap clean_up EXIT
@@ -91,7 +87,7 @@ wait_for_console() {
 }
 # must_say QUBE TEXT: the guest said it, word for word.
 must_say() {
-    tr -d '\r' < "$(console "$1")" | grep -aqxF "$2" || fail "$1 did not say '$2' on its console"
+    [ "$(tr -d '\r' < "$(console "$1")" | grep -acxF "$2")" != 0 ] || fail "$1 did not say '$2' on its console"
 }
 show_console() {
     show cat "$(console "$1")"
@@ -144,7 +140,7 @@ for qube in sys-net work; do
     must_say "$qube" "ROOT boots=1"
     must_say "$qube" "PRIVATE boots=1"
     uuid=$(qvm-prefs "$qube" uuid)
-    tr -d '\r' < "$(console "$qube")" | grep -aq "^GUEST-UP uuid=$uuid memory=[0-9]* template=tiny-linux\$" \
+    [ "$(tr -d '\r' < "$(console "$qube")" | grep -ac "^GUEST-UP uuid=$uuid memory=[0-9]* template=tiny-linux\$")" != 0 ] \
         || fail "the console of $qube does not name its uuid $uuid"
 done
 

@@ -10,7 +10,7 @@ number_at() { od -An -v -t "u$2" -j "$1" -N "$2" "$image" | tr -d ' '; }
 setup=$(number_at $((0x1f1)) 1)
 offset=$(( (setup + 1) * 512 + $(number_at $((0x248)) 4) ))
 length=$(number_at $((0x24c)) 4)
-payload() { tail -c +$((offset + 1)) "$image" | head -c "$1"; }
+payload() { dd if="$image" iflag=skip_bytes,count_bytes bs=64K skip="$offset" count="$1" status=none; }
 case $(payload 4 | od -An -v -t x1 | tr -d ' ') in
     # All but gzip have the unpacked size appended as four bytes that the unpacker does not know.
     28b52ffd) unpack="zstd -dcq"; length=$((length - 4)) ;;

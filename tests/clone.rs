@@ -422,7 +422,7 @@ fn a_clone_that_is_killed_is_not_there_and_the_next_one_clears_what_is_left() {
     place.ok("qvm-notes", &["-s", "remember", "work"]);
     let before = place.store();
     let mut with_orphans = 0;
-    for call in ["fsync", "rename", "unlink"] {
+    for call in ["fsync", "renameat", "unlinkat"] {
         for number in 1.. {
             if !killed_before(&place, call, number) {
                 assert!(number > 1, "qvm-clone never calls {call}");

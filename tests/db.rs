@@ -420,3 +420,30 @@ fn there_are_words_for_every_part_of_a_store() {
     let ran = store.db(&["diff"]);
     assert!(ran.code == 0 && ran.stderr.contains("say the same, though not in the same bytes"), "{ran:?}");
 }
+
+#[test]
+fn where_no_store_can_be_the_way_back_begins_with_moving_away_what_is_there() {
+    type Make = fn(&Path);
+    let make: [(&str, Make); 4] = [
+        ("FIFO", |path| nix::unistd::mkfifo(path, nix::sys::stat::Mode::S_IRWXU).unwrap()),
+        ("directory", |path| fs::create_dir(path).unwrap()),
+        ("link to itself", |path| std::os::unix::fs::symlink("qubes.xml", path).unwrap()),
+        ("link to nothing", |path| std::os::unix::fs::symlink("nothing", path).unwrap()),
+    ];
+    for (what, make) in make {
+        let store = Store::sound();
+        store.keep("2026-11-18-08:00:00", SOUND);
+        fs::remove_file(store.file()).unwrap();
+        make(&store.file());
+        let said = store.db(&["check"]).stderr;
+        let command = said.split("move it away first: ").nth(1).and_then(|rest| rest.split(';').next());
+        let command = command.unwrap_or_else(|| panic!("{what}: {said}"));
+        assert!(
+            std::process::Command::new("sh").arg("-c").arg(command).status().unwrap().success(),
+            "{what}: {command}"
+        );
+        let restore = said.split("qubes-db restore ").nth(1).unwrap().trim().to_owned();
+        let ran = store.db(&["restore", &restore]);
+        assert_eq!(ran.code, 0, "{what}: {ran:?}");
+    }
+}

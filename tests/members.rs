@@ -1,7 +1,7 @@
 //! Members of group qubes work without root, on what root made and the other way round.
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, lchown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -42,12 +42,15 @@ impl Machine {
             "qubes-create",
             "qubes-monitor",
             "qubes-prefs",
+            "qvm-clone",
             "qvm-create",
             "qvm-kill",
             "qvm-ls",
+            "qvm-notes",
             "qvm-prefs",
             "qvm-remove",
             "qvm-start",
+            "qvm-volume",
         ] {
             let there = machine.path("tools").join(tool);
             fs::hard_link(binary(tool), &there).or_else(|_| fs::copy(binary(tool), &there).map(drop)).unwrap();
@@ -165,4 +168,202 @@ fn a_member_of_the_group_works_without_root_and_beside_it() {
     let refused = machine.run(member, "qvm-prefs tpl autostart True");
     assert_eq!((refused.code, refused.stderr.lines().count()), (1, 1), "{refused:?}");
     assert!(refused.stderr.contains("root has to change its link"), "{refused:?}");
+}
+
+/// Links, pipes and second names that a member left in a pool, which lead to what is not his.
+struct Traps {
+    machine: Machine,
+}
+
+impl Traps {
+    /// A template and two qubes, and a file and a directory of root's.
+    fn new() -> Traps {
+        let machine = Machine::new();
+        machine.ok(false, "qubes-create");
+        let kernel = machine.path("root/var/lib/qubes/vm-kernels/1.0");
+        fs::create_dir_all(&kernel).unwrap();
+        fs::write(kernel.join("vmlinuz"), "never booted").unwrap();
+        machine.ok(
+            false,
+            "qubes-prefs default_kernel 1.0
+             qvm-create --class TemplateVM --label black tpl
+             qubes-prefs default_template tpl
+             qvm-create --label red work
+             qvm-create --label red vault",
+        );
+        let traps = Traps { machine };
+        fs::create_dir(traps.secret().parent().unwrap()).unwrap();
+        fs::write(traps.secret(), "root:secret").unwrap();
+        fs::set_permissions(traps.secret(), fs::Permissions::from_mode(0o600)).unwrap();
+        traps
+    }
+
+    fn secret(&self) -> PathBuf {
+        self.machine.path("of-root/private.img")
+    }
+
+    fn pool(&self, below: &str) -> PathBuf {
+        self.machine.path("root/var/lib/qubes").join(below)
+    }
+
+    /// A link of the member's in the place of whatever is there.
+    fn link(&self, place: &str, target: &Path) {
+        let place = self.pool(place);
+        let away = place.with_extension("away");
+        // The member may rename what lies in a directory of his group's.
+        let _nothing_there = fs::rename(&place, away);
+        symlink(target, &place).unwrap();
+        lchown(&place, Some(NOBODY), Some(QUBES)).unwrap();
+    }
+
+    /// Root's command, which has to fail with one line that says why.
+    fn refused(&self, line: &str, reason: &str) {
+        let ran = self.machine.run(false, line);
+        assert_eq!((ran.code, ran.stderr.lines().count()), (1, 1), "{line}: {ran:?}");
+        assert!(ran.stderr.contains(reason), "{line}: {ran:?}");
+        self.nothing_happened(line);
+    }
+
+    fn nothing_happened(&self, line: &str) {
+        assert_eq!(fs::read_to_string(self.secret()).unwrap(), "root:secret", "{line}");
+        let metadata = fs::metadata(self.secret()).unwrap();
+        assert_eq!((metadata.mode() & 0o7777, metadata.gid(), metadata.nlink()), (0o600, 0, 1), "{line}");
+        let beside = fs::read_dir(self.secret().parent().unwrap()).unwrap().count();
+        assert_eq!(beside, 1, "{line} made something beside it");
+    }
+}
+
+#[test]
+fn link_of_a_member_leads_root_to_no_file_that_is_not_an_image() {
+    if !nix::unistd::geteuid().is_root() {
+        return skip::skip("acting as root and as another user needs root");
+    }
+    let of_member = "is a symbolic link of user 65534";
+    let traps = Traps::new();
+    traps.link("appvms/vault/private.img", &traps.secret());
+    let data = traps.machine.path("data");
+    fs::write(&data, "data").unwrap();
+    for line in ["qvm-clone -q vault copy", "qvm-volume clone -f vault:private work:private"] {
+        traps.refused(line, of_member);
+    }
+    assert!(!traps.pool("appvms/copy").exists());
+    traps.refused("qvm-volume resize vault:private 3GiB", of_member);
+    traps.refused("qvm-volume resize -f vault:private 1MiB", of_member);
+    // New data take the place of the link, not of what it leads to.
+    let _either = traps.machine.run(false, &format!("qvm-volume import vault:private {}", data.display()));
+    traps.nothing_happened("import");
+
+    // The notes of a qube are copied to its clone, too.
+    traps.link("appvms/work/notes.txt", &traps.secret());
+    traps.refused("qvm-notes work --print", of_member);
+    traps.refused("qvm-clone -q work copy", of_member);
+
+    // The same of the template's image, of which a start takes a snapshot.
+    let traps = Traps::new();
+    traps.link("vm-templates/tpl/root.img", &traps.secret());
+    traps.refused("qvm-clone -q tpl copy", of_member);
+    let started = traps.machine.run(false, "qvm-start work");
+    assert_ne!(started.code, 0, "{started:?}");
+    traps.nothing_happened("qvm-start");
+}
+
+#[test]
+fn directory_that_is_a_members_link_is_not_worked_in() {
+    if !nix::unistd::geteuid().is_root() {
+        return skip::skip("acting as root and as another user needs root");
+    }
+    let of_member = "is a symbolic link of user 65534";
+    let traps = Traps::new();
+    let of_root = traps.secret().parent().unwrap().to_path_buf();
+    for name in ["new", "copy", "vault"] {
+        traps.link(&format!("appvms/{name}"), &of_root);
+    }
+    traps.refused("qvm-create --label red new", of_member);
+    traps.refused("qvm-clone -q work copy", of_member);
+    traps.refused("qvm-clone -q vault other", of_member);
+    traps.refused("qvm-volume clear -f vault:private", of_member);
+    traps.refused("qvm-volume resize vault:private 3GiB", of_member);
+    traps.refused("qvm-notes vault --set text", of_member);
+    traps.refused("qvm-remove --force vault", of_member);
+    fs::remove_file(traps.pool("appvms/vault")).unwrap();
+    traps.machine.ok(false, "qvm-remove --force vault\nqvm-create --label red vault");
+    // A directory above, exchanged as a whole.
+    traps.link("appvms", &traps.machine.path("home"));
+    traps.refused("qvm-create --label red new", of_member);
+}
+
+#[test]
+fn image_with_a_second_name_and_pipes_are_left_alone() {
+    if !nix::unistd::geteuid().is_root() {
+        return skip::skip("acting as root and as another user needs root");
+    }
+    let traps = Traps::new();
+    let image = traps.pool("appvms/vault/private.img");
+    fs::remove_file(&image).unwrap();
+    fs::hard_link(traps.secret(), &image).unwrap();
+    let ran = traps.machine.run(false, "qvm-volume resize vault:private 3GiB");
+    assert_eq!((ran.code, ran.stderr.lines().count()), (1, 1), "{ran:?}");
+    assert!(ran.stderr.contains("second name"), "{ran:?}");
+    assert_eq!(fs::read_to_string(traps.secret()).unwrap(), "root:secret");
+    assert_eq!(fs::metadata(traps.secret()).unwrap().mode() & 0o7777, 0o600);
+    traps.machine.ok(false, "qvm-remove --force vault");
+    traps.nothing_happened("qvm-remove");
+
+    // Nobody waits for a pipe.
+    let image = traps.pool("appvms/work/private.img");
+    fs::remove_file(&image).unwrap();
+    nix::unistd::mkfifo(&image, nix::sys::stat::Mode::from_bits_truncate(0o660)).unwrap();
+    for line in ["qvm-clone -q work copy", "qvm-volume resize work:private 3GiB"] {
+        traps.refused(line, "not a regular file");
+    }
+    traps.machine.ok(false, "qvm-remove --force work");
+}
+
+#[test]
+fn links_of_root_and_of_the_user_himself_are_followed() {
+    if !nix::unistd::geteuid().is_root() {
+        return skip::skip("acting as root and as another user needs root");
+    }
+    let traps = Traps::new();
+    let drive = traps.machine.path("root/drive");
+    fs::create_dir(&drive).unwrap();
+    chown(&drive, Some(NOBODY), Some(QUBES)).unwrap();
+    fs::rename(traps.pool("appvms/vault"), drive.join("vault")).unwrap();
+    // Absolute links begin at the root of the system that they are in.
+    symlink("/drive/vault", traps.pool("appvms/vault")).unwrap();
+    fs::rename(traps.pool("appvms/work/private.img"), drive.join("work.img")).unwrap();
+    symlink("../../../../../drive/work.img", traps.pool("appvms/work/private.img")).unwrap();
+    for as_member in [false, true] {
+        traps.machine.ok(as_member, "qvm-clone -q vault copy\nqvm-clone -q work other\nqvm-remove --force copy other");
+        traps.machine.ok(as_member, "qvm-volume clear -f vault:private");
+    }
+    assert!(drive.join("vault/private.img").exists());
+    lchown(traps.pool("appvms/vault"), Some(NOBODY), None).unwrap();
+    traps.machine.ok(true, "qvm-clone -q vault copy\nqvm-remove --force copy vault");
+    assert!(!drive.join("vault").exists());
+}
+
+#[test]
+fn absolute_link_in_a_system_below_a_root_leads_nowhere_outside() {
+    if !nix::unistd::geteuid().is_root() {
+        return skip::skip("acting as root and as another user needs root");
+    }
+    let traps = Traps::new();
+    let of_root = traps.secret().parent().unwrap().to_path_buf();
+    for name in ["new", "vault"] {
+        let place = traps.pool(&format!("appvms/{name}"));
+        let _nothing_there = fs::rename(&place, place.with_extension("away"));
+        symlink(&of_root, place).unwrap();
+    }
+    let made = traps.machine.run(false, "qvm-create --label red new");
+    assert_ne!(made.code, 0, "{made:?}");
+    traps.nothing_happened("qvm-create");
+    for line in ["qvm-clone -q vault copy", "qvm-volume resize vault:private 3GiB", "qvm-volume clear -f vault:private"]
+    {
+        let ran = traps.machine.run(false, line);
+        assert_ne!(ran.code, 0, "{line}: {ran:?}");
+        traps.nothing_happened(line);
+    }
+    traps.machine.ok(false, "qvm-remove --force vault");
+    traps.nothing_happened("qvm-remove");
 }

@@ -216,7 +216,7 @@ fn the_default_netvm_must_not_hang_on_itself() {
     let effects = set_global(&mut qubes, "default_netvm", "sys-whonix").unwrap();
     assert!(effects_on("work", &effects) && !effects_on("vault", &effects) && !effects_on("sys-firewall", &effects));
     set(&mut qubes, "win10", "provides_network", "True").unwrap();
-    assert_eq!(set_global(&mut qubes, "default_netvm", "win10"), Err("Loops in network are unsupported".into()));
+    assert_eq!(set_global(&mut qubes, "default_netvm", "win10"), Err("Network loop on 'win10'".into()));
     set_global(&mut qubes, "default_netvm", "").unwrap();
     set_global(&mut qubes, "default_netvm", "vault").unwrap();
 }

@@ -7,6 +7,8 @@ use std::process::Command;
 
 #[path = "support/ran.rs"]
 mod ran;
+#[path = "support/skip.rs"]
+mod skip;
 
 use qubes::format;
 use qubes::model::{Qubes, Vm};
@@ -292,7 +294,7 @@ fn sample(name: &str) -> Option<OldSystem> {
     match fs::read(&path) {
         Ok(bytes) => Some(OldSystem::with(&bytes)),
         Err(_) => {
-            println!("skipped: there is no sample {}", path.display());
+            skip::skip(format_args!("there is no sample {}", path.display()));
             None
         }
     }

@@ -555,10 +555,18 @@ fn it_works_where_nothing_else_does_and_refuses_where_it_must() {
     assert_eq!(store.db(&["check"]).code, 1, "looking is allowed");
     assert_eq!(store.db(&["repair", "--yes", "--force-write"]).code, 0);
     drop(qubesd);
-    // Missing altogether.
+    // Missing altogether; the only copy is the one from before the repair.
     fs::remove_file(store.file()).unwrap();
     let ran = store.db(&["repair", "--yes"]);
-    assert!(ran.code == 1 && ran.stderr.contains("qubes-db restore"), "{ran:?}");
+    assert!(ran.code == 1 && ran.stderr.contains("qubesd would refuse every copy"), "{ran:?}");
+    assert!(!ran.stderr.contains("qubes-db restore"), "{ran:?}");
+    let history = store.db(&["history"]).stdout;
+    assert!(history.contains("qubesd refuses it for 1 error"), "{history}");
+    // One that qubesd loads is preferred to a newer one that it refuses.
+    let good = text.replacen("much", "400", 1);
+    fs::write(store.dir.path().join("var/lib/qubes/backup/qubes-2020-02-02-02:02:02.xml"), good).unwrap();
+    let ran = store.db(&["check"]);
+    assert!(ran.stderr.contains("the newest copy that loads is 2020-02-02-02:02:02"), "{ran:?}");
 }
 
 #[test]

@@ -251,3 +251,54 @@ fn a_restored_store_is_locked_and_can_be_changed_further() {
     drop(store);
     assert_eq!(Read::open(&scratch.place).unwrap().globals.get("updatevm"), Some("sys-net"));
 }
+
+/// The largest store that is read, with a domain at its end that can be changed.
+fn padded_to_the_limit(text: &str) -> String {
+    let room = qubes::format::MAX_BYTES - text.len() - "<!---->".len();
+    text.replacen("<labels>", &format!("<!--{}--><labels>", " ".repeat(room)), 1)
+}
+
+#[test]
+fn a_change_that_would_make_the_store_too_large_to_be_read_is_refused() {
+    let scratch = Scratch::new();
+    let text = padded_to_the_limit(&fs::read_to_string(&scratch.place.file).unwrap());
+    fs::write(&scratch.place.file, &text).unwrap();
+    let mut write = Write::open(&scratch.place).unwrap();
+    write.edit("work").unwrap().features.set("x", &"y".repeat(3000));
+    let refused = write.save().unwrap_err().to_string();
+    assert!(refused.contains("bytes are more than a store can have"), "{refused}");
+    drop(write);
+    assert!(fs::read_to_string(&scratch.place.file).unwrap() == text);
+    assert!(Read::open(&scratch.place).unwrap().contains("work"));
+    // What does not grow can be saved.
+    let mut write = Write::open(&scratch.place).unwrap();
+    write.edit("work").unwrap().features.remove("x");
+    write.edit("work").unwrap().properties.set("memory", "801");
+    write.save().unwrap();
+}
+
+#[test]
+fn an_item_that_a_reader_would_not_see_is_refused() {
+    let scratch = Scratch::new();
+    let mut write = Write::open(&scratch.place).unwrap();
+    for number in 0..4096 {
+        write.edit("vault").unwrap().features.set(&format!("f{number:04}"), "1");
+    }
+    // It may have had some of its own.
+    while write.get("vault").unwrap().features.len() > 4096 {
+        let last = write.get("vault").unwrap().features.iter().last().unwrap().0.to_owned();
+        write.edit("vault").unwrap().features.remove(&last);
+    }
+    write.save().unwrap();
+    let before = fs::read(&scratch.place.file).unwrap();
+    write.edit("vault").unwrap().features.set("one-more", "1");
+    let refused = write.save().unwrap_err().to_string();
+    assert!(refused.contains("vault: 4096 features of 4097"), "{refused}");
+    write.edit("vault").unwrap().features.remove("one-more");
+    for number in 0..4097 {
+        write.edit("work").unwrap().tags.push(format!("t{number}").into());
+    }
+    assert!(write.save().unwrap_err().to_string().contains("work: 4096 tags of"));
+    drop(write);
+    assert!(fs::read(&scratch.place.file).unwrap() == before);
+}

@@ -10,7 +10,7 @@ use super::error::FormatError;
 use super::frame::{Check, Frame};
 use super::stored::Stored;
 use super::tree::Parts;
-use super::{Opened, contents, full, open_framed, unreadable, whole, writer};
+use super::{Opened, full, open_framed, unreadable, whole, writer};
 use crate::model::{Qubes, Written};
 
 /// A store that was read to be changed.
@@ -19,8 +19,6 @@ pub struct Original {
     frame: Frame,
     /// Whether every domain is.
     is_well_formed: bool,
-    /// Where the domains lie, if they are.
-    table: Option<String>,
 }
 
 /// A piece of what is to be written.
@@ -40,22 +38,8 @@ impl Original {
     pub fn open(stored: Arc<dyn Stored>) -> Result<(Qubes, Original), FormatError> {
         let mut is_well_formed = true;
         let check = Check { is_passed: &mut is_well_formed, parts: Parts::default() };
-        let Opened { qubes, frame, table } = open_framed(&stored, Some(check))?;
-        let table = table.filter(|_| is_well_formed);
-        Ok((qubes, Original { stored, frame, is_well_formed, table }))
-    }
-
-    /// Where the domains lie in this.
-    #[cfg(test)]
-    pub(super) fn table(&self) -> Option<&str> {
-        self.table.as_deref()
-    }
-
-    /// Where the domains lie in `new`, which is this after the change, for [`Stored::contents`]; none where somebody has
-    /// to look.
-    pub fn contents_of(&self, new: &dyn Stored, changed: &Changed) -> Option<String> {
-        // What cannot be read again is looked for by whoever can.
-        contents::carried_over(self.table.as_ref()?, changed, new).ok()?
+        let Opened { qubes, frame } = open_framed(&stored, Some(check))?;
+        Ok((qubes, Original { stored, frame, is_well_formed }))
     }
 
     /// How `qubes`, which was read from this, differs from it. Fails where the original is not well-formed: nothing is
@@ -140,11 +124,6 @@ impl Skeleton {
 }
 
 impl Changed {
-    /// What is replaced, by what.
-    pub(super) fn edits(&self) -> &[(Range<usize>, String)] {
-        &self.0
-    }
-
     /// The new content, piece by piece.
     pub fn parts(&self) -> impl Iterator<Item = Part<'_>> {
         let mut done = 0;
@@ -161,5 +140,17 @@ impl Changed {
     /// How many bytes are added at most.
     pub fn growth(&self) -> usize {
         self.0.iter().map(|(_, text)| text.len()).sum()
+    }
+
+    /// The new content.
+    pub fn applied_to(&self, source: &[u8]) -> Vec<u8> {
+        let mut new = Vec::with_capacity(source.len() + self.growth());
+        for part in self.parts() {
+            match part {
+                Part::Kept(range) => new.extend_from_slice(&source[range.start..range.end.min(source.len())]),
+                Part::New(text) => new.extend_from_slice(text.as_bytes()),
+            }
+        }
+        new
     }
 }

@@ -26,14 +26,14 @@ pub(super) struct Fetched {
 
 impl Fetched {
     /// Fetches the one of `domains` at `position` if it is not there; those behind it as well, where one after the other is
-    /// looked at: as many as have [`ROOM`]. Returns whether the store was looked into.
-    pub fn fetch(&mut self, stored: &dyn Stored, domains: &[Span], position: usize) -> io::Result<bool> {
+    /// looked at: as many as have [`ROOM`].
+    pub fn fetch(&mut self, stored: &dyn Stored, domains: &[Span], position: usize) -> io::Result<()> {
         let span = domains[position];
         let in_turn = position == self.next;
         self.next = position + 1;
         let has = |piece: &(Range<usize>, _)| piece.0.start <= span.range().start && span.range().end <= piece.0.end;
         if self.piece.as_ref().is_some_and(has) {
-            return Ok(false);
+            return Ok(());
         }
         let fits = |end: &Span| end.end as usize <= span.start as usize + ROOM && end.start >= span.start;
         let further = domains[position..].iter().take_while(|s| in_turn && fits(s)).last();
@@ -44,7 +44,7 @@ impl Fetched {
             // What is not UTF-8 may be another domain of the piece.
             self.fetch_text(stored, span.range())?;
         }
-        Ok(true)
+        Ok(())
     }
 
     /// After a look aside, what was there before.

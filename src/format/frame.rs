@@ -6,7 +6,7 @@ use std::io;
 use super::ahead::Ahead;
 use super::index::{Entry, Index, Section, entry, parsed_entry};
 use super::scan::{Scanner, Span, Token};
-use super::stored::{Stored, Window, piece};
+use super::stored::{Stored, Window};
 use super::text::{Place, decode, skip_blank};
 use super::tree::{Parts, Tree, check_characters};
 use super::{DEPTH_OF_DOMAINS, full, leaf};
@@ -29,11 +29,6 @@ impl Frame {
     pub fn uncut(bytes: Vec<u8>, index: &Index) -> Frame {
         let sections = index.sections.clone();
         Frame { sections, domains: Vec::new(), head: bytes, gaps: Vec::new(), tail: Vec::new() }
-    }
-
-    /// How long the store is.
-    pub fn length(&self) -> usize {
-        self.domains.last().map_or(self.head.len(), |last| last.end as usize) + self.tail.len()
     }
 
     /// The bytes of a section that holds no domains.
@@ -110,41 +105,6 @@ pub(crate) fn frame(
         && check_characters(&frame.head, 0..frame.head.len()).is_ok()
         && check_characters(&frame.tail, 0..frame.tail.len()).is_ok();
     Ok(known.then_some((frame, entries)))
-}
-
-/// What stands around domains that are known to lie where the entries say, in a store of `length` bytes; none where
-/// something else stands there. For writing it must be known what stands before each domain, which is not read.
-pub(super) fn around(
-    stored: &dyn Stored,
-    length: usize,
-    entries: &[Entry],
-    gap: Option<Vec<u8>>,
-) -> io::Result<Option<Frame>> {
-    let (Some(first), Some(last)) = (entries.first(), entries.last()) else { return Ok(None) };
-    let (Some(mut head), Some(tail)) = (
-        piece(stored, 0, first.span.start as usize)?,
-        // One byte more would show that the store is longer.
-        piece(stored, last.span.end as usize, (length + 1).saturating_sub(last.span.end as usize))?,
-    ) else {
-        return Ok(None);
-    };
-    let Some((mut sections, Some(tag))) = before_domains(&head, false) else { return Ok(None) };
-    let is_blank = skip_blank(&head, tag.end as usize) == head.len();
-    let is_apart = |gap: &Vec<u8>| {
-        let mut neighbours = entries.iter().zip(&entries[1..]);
-        head[tag.end as usize..] == **gap && neighbours.all(|(a, b)| b.span.start - a.span.end == gap.len() as u32)
-    };
-    let fits_between = gap.as_ref().is_none_or(is_apart);
-    head.truncate(tag.end as usize);
-    let fits = is_blank
-        && fits_between
-        && last.span.end as usize + tail.len() == length
-        && behind_domains(&tail, 0, last.span.end as usize, tag, &mut sections).is_some()
-        && check_characters(&head, 0..head.len()).is_ok()
-        && check_characters(&tail, 0..tail.len()).is_ok();
-    let domains = entries.iter().map(|entry| entry.span).collect();
-    let gaps = gap.map_or_else(Vec::new, |gap| gap.repeat(entries.len()));
-    Ok(fits.then_some(Frame { sections, domains, head, gaps, tail }))
 }
 
 /// Children of the root, and where they lie.

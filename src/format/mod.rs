@@ -6,13 +6,11 @@
 //!
 //! [`open`] and [`Original`] do the same over a file that stays where it is: domains are fetched one by one.
 
-use std::io;
 use std::sync::Arc;
 
 mod ahead;
 mod changed;
 mod characters;
-mod contents;
 mod cursor;
 mod damage;
 mod edit;
@@ -37,6 +35,7 @@ mod source;
 mod stored;
 mod text;
 mod tree;
+mod verify;
 mod writer;
 
 pub use changed::{Changed, Original, Part};
@@ -51,7 +50,6 @@ pub use scan::Span;
 pub use stored::Stored;
 
 use crate::model::{Brief, Class, Diagnosis, Labels, Pools, Qubes, SharedBytes, TextMap, VmName};
-use contents::Look;
 use frame::{Check, Frame};
 use index::{Entry, Section};
 use reader::diagnosis;
@@ -99,17 +97,15 @@ pub fn read_to_write(bytes: impl Into<Bytes>) -> Result<Qubes, FormatError> {
 struct Opened {
     qubes: Qubes,
     frame: Frame,
-    /// Where the domains lie; none where nobody is helped by it.
-    table: Option<String>,
 }
 
 fn open_framed(stored: &Arc<dyn Stored>, check: Option<Check>) -> Result<Opened, FormatError> {
-    let Framed { frame, entries, table } = match framed(&**stored, check).map_err(unreadable)? {
-        Some(framed) => framed,
+    let (frame, entries) = match frame::frame(&**stored, Window::ROOM, check).map_err(unreadable)? {
+        Some(found) => found,
         None => {
             let bytes = whole(&**stored)?;
             let index = index::careful(&bytes)?;
-            Framed { frame: Frame::uncut(bytes, &index), entries: index.domains, table: None }
+            (Frame::uncut(bytes, &index), index.domains)
         }
     };
     let head = head(&**stored, &frame)?;
@@ -121,32 +117,7 @@ fn open_framed(stored: &Arc<dyn Stored>, check: Option<Check>) -> Result<Opened,
     let source = Source::new(stored.clone(), spans);
     let mut qubes = Qubes::over(head.labels, head.pools, head.globals, Box::new(source), briefs(entries));
     qubes.diagnoses.extend(diagnoses);
-    Ok(Opened { qubes, frame, table })
-}
-
-/// A store whose domains were found.
-struct Framed {
-    frame: Frame,
-    entries: Vec<Entry>,
-    /// For who comes next; none where nobody is helped by it.
-    table: Option<String>,
-}
-
-/// By the table that somebody has left, else by looking; who looks to read leaves the table. Who looks to write believes
-/// only a table of somebody who checked every byte.
-fn framed(stored: &dyn Stored, check: Option<Check>) -> io::Result<Option<Framed>> {
-    let look = if check.is_some() { Look::Checked } else { Look::Found };
-    if let Some(table) = stored.contents()
-        && let Some((frame, entries)) = contents::framed(&table, stored, look)?
-    {
-        return Ok(Some(Framed { frame, entries, table: Some(table) }));
-    }
-    let Some((frame, entries)) = frame::frame(stored, Window::ROOM, check)? else { return Ok(None) };
-    let table = contents::table(&frame, &entries, frame.length(), look);
-    if let (Some(table), Look::Found) = (&table, look) {
-        stored.keep_contents(table);
-    }
-    Ok(Some(Framed { frame, entries, table }))
+    Ok(Opened { qubes, frame })
 }
 
 /// The bytes of `qubes`, which was read from `source` and may have been changed since. Where nothing differs, they are
@@ -154,13 +125,16 @@ fn framed(stored: &dyn Stored, check: Option<Check>) -> io::Result<Option<Framed
 pub fn write(source: &[u8], qubes: &Qubes) -> Result<Vec<u8>, FormatError> {
     let bytes: Bytes = source.to_vec().into();
     let changed = Original::open(Arc::new(bytes))?.1.changed(qubes)?;
-    let mut written = Vec::with_capacity(source.len() + changed.growth());
-    for part in changed.parts() {
-        match part {
-            Part::Kept(range) => written.extend_from_slice(&source[range.start..range.end.min(source.len())]),
-            Part::New(text) => written.extend_from_slice(text.as_bytes()),
-        }
-    }
+    result(source, &changed, qubes).map(|new| new.to_vec())
+}
+
+/// The bytes that `source` becomes by what was `changed`. They are read again before anybody writes them.
+///
+/// # Errors
+/// They would not be read as a store, or not as what `qubes` says.
+pub fn result(source: &[u8], changed: &Changed, qubes: &Qubes) -> Result<Bytes, FormatError> {
+    let written = Bytes::from(changed.applied_to(source));
+    verify::verify(&written, qubes)?;
     Ok(written)
 }
 

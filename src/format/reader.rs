@@ -10,7 +10,7 @@ use crate::model::{Class, Diagnosis, Label, Pool, TextMap, Vm, VmName, VolumeCon
 
 /// How many entries of one kind a qube can have; a hostile file shall cost neither time nor memory. The rest is kept
 /// in the file and not seen.
-const MOST: usize = 4096;
+pub(super) const MOST: usize = 4096;
 
 /// Properties whose second occurrence makes upstream refuse the store (`spec/r4-xml.md` §1.3).
 pub(crate) const WRITE_ONCE: [&str; 4] = ["name", "qid", "uuid", "dispid"];

@@ -1,6 +1,6 @@
 //! A store's domains, fetched and parsed when somebody looks at them.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use super::error::Fault;
@@ -9,31 +9,18 @@ use super::reader::{self, diagnosis};
 use super::scan::Span;
 use super::stored::Stored;
 use super::tree::{MAX_DEPTH, Shape, Tree};
-use super::{plain, read, unreadable, whole};
-use crate::model::{DomainSource, Qubes, Vm};
+use super::{plain, unreadable, whole};
+use crate::model::{DomainSource, Vm};
 
 pub(super) struct Source {
     stored: Arc<dyn Stored>,
     domains: Vec<Span>,
     fetched: RefCell<Fetched>,
-    /// The store as somebody has written it in place since it was indexed.
-    renewed: OnceCell<Qubes>,
 }
 
 impl Source {
     pub fn new(stored: Arc<dyn Stored>, domains: Vec<Span>) -> Source {
-        Source { stored, domains, fetched: RefCell::default(), renewed: OnceCell::new() }
-    }
-
-    /// Whether the store is still what was indexed. Programs of ours never write into a file that is there.
-    fn is_as_indexed(&self) -> bool {
-        if self.renewed.get().is_none()
-            && let Some(bytes) = self.stored.renewed()
-            && let Ok(qubes) = read(bytes)
-        {
-            return self.renewed.set(qubes).is_err();
-        }
-        self.renewed.get().is_none()
+        Source { stored, domains, fetched: RefCell::default() }
     }
 
     fn parse(&self, fetched: &mut Fetched, span: Span, vm: &mut Vm) -> Result<(), Fault> {
@@ -61,15 +48,7 @@ impl DomainSource for Source {
     fn read(&self, position: usize, vm: &mut Vm) {
         let Some(span) = self.domains.get(position) else { return empty(vm) };
         let mut fetched = self.fetched.borrow_mut();
-        let found = fetched.fetch(&*self.stored, &self.domains, position);
-        if self.renewed.get().is_some() || (!matches!(found, Ok(false)) && !self.is_as_indexed()) {
-            match self.renewed.get().and_then(|qubes| qubes.get(vm.name.as_str())) {
-                Some(renewed) => vm.clone_from(renewed),
-                None => broken(vm, "another program took it out of the file meanwhile".to_string()),
-            }
-            return;
-        }
-        if let Err(error) = found {
+        if let Err(error) = fetched.fetch(&*self.stored, &self.domains, position) {
             return broken(vm, unreadable(error).to_string());
         }
         let parsed = self.parse(&mut fetched, *span, vm);

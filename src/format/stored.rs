@@ -9,21 +9,6 @@ use super::Bytes;
 pub trait Stored: Send + Sync {
     /// Reads what stands from `at` on into `piece`: as much as fits, less where the bytes end.
     fn read_at(&self, piece: &mut [u8], at: usize) -> io::Result<usize>;
-
-    /// What [`Stored::keep_contents`] was given for this very state of the bytes, by whomever.
-    fn contents(&self) -> Option<String> {
-        None
-    }
-
-    /// Is given a table of what lies where, to be kept for others who read the same bytes.
-    fn keep_contents(&self, table: &str) {
-        let _nobody_else_reads_them = table;
-    }
-
-    /// The whole of what stands there now, where that is not any more what was read before.
-    fn renewed(&self) -> Option<Bytes> {
-        None
-    }
 }
 
 impl Stored for [u8] {
@@ -63,23 +48,6 @@ pub(super) fn whole(stored: &dyn Stored) -> io::Result<Vec<u8>> {
             bytes.resize(2 * length, 0);
         }
     }
-}
-
-/// What stands from `at` on, `long` bytes or up to the end; none where that is more than any store has.
-pub(super) fn piece(stored: &dyn Stored, at: usize, long: usize) -> io::Result<Option<Vec<u8>>> {
-    if long > super::MAX_BYTES {
-        return Ok(None);
-    }
-    let mut piece = vec![0; long];
-    let mut filled = 0;
-    while filled < long {
-        match stored.read_at(&mut piece[filled..], at + filled)? {
-            0 => break,
-            read => filled += read,
-        }
-    }
-    piece.truncate(filled);
-    Ok(Some(piece))
 }
 
 /// A part of the bytes that moves from their beginning to their end.

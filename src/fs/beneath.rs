@@ -58,7 +58,7 @@ impl Directory {
     fn held(handle: File, root: Option<File>, links: Links, path: &Path) -> io::Result<Directory> {
         match handle.metadata()?.is_dir() {
             true => Ok(Directory { handle, root, links, path: path.to_path_buf() }),
-            false => Err(io::ErrorKind::NotADirectory.into()),
+            false => Err(nix::Error::ENOTDIR.into()),
         }
     }
 

@@ -165,10 +165,14 @@ pub fn try_lock(file: &File, exclusivity: Exclusivity) -> io::Result<bool> {
 
 /// Gives the lock back.
 pub fn unlock(file: &File) -> io::Result<()> {
-    match fcntl(file, FcntlArg::F_OFD_SETLK(&whole_file(nix::libc::F_UNLCK))) {
-        Ok(_) => Ok(()),
-        Err(Errno::EINVAL | Errno::ENOSYS) => fs2::FileExt::unlock(file),
-        Err(errno) => Err(errno.into()),
+    loop {
+        match fcntl(file, FcntlArg::F_OFD_SETLK(&whole_file(nix::libc::F_UNLCK))) {
+            Ok(_) => return Ok(()),
+            // Network file systems ask a server, and a signal may come meanwhile.
+            Err(Errno::EINTR) => {}
+            Err(Errno::EINVAL | Errno::ENOSYS) => return fs2::FileExt::unlock(file),
+            Err(errno) => return Err(errno.into()),
+        }
     }
 }
 

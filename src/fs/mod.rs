@@ -14,9 +14,17 @@ pub mod stale_files;
 
 pub use links::refuse_foreign_link;
 
+use std::ffi::OsString;
 use std::io;
+use std::path::Path;
 
 use nix::errno::Errno;
+
+/// Returns the names in a directory, in no order. The standard library's `read_dir` would end the program where a
+/// directory cannot be closed.
+pub fn names_in(directory: &Path) -> io::Result<Vec<OsString>> {
+    replace::uninterrupted(|| beneath::Directory::open(directory, beneath::Links::Never)?.names())
+}
 
 /// Returns the system's text for an error, without its number and what a library adds to it.
 pub fn errno_text(error: &io::Error) -> String {

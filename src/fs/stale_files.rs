@@ -13,6 +13,7 @@ use nix::libc;
 
 use super::beneath::{Directory, Use};
 use super::file_lock::{Exclusivity, try_lock};
+use super::names_in;
 use super::replace::{RANDOM_LETTERS, TEMPORARY};
 
 /// How long nobody has written to a file before it is stale.
@@ -21,11 +22,10 @@ const AGE: Duration = Duration::from_secs(60);
 /// Removes what was left behind in `directory` of writing those targets that `is_target` names. What cannot be removed
 /// is no reason to fail.
 pub fn clear(directory: &Path, is_target: impl Fn(&str) -> bool) {
-    let Ok(entries) = fs::read_dir(directory) else { return };
-    for entry in entries.flatten() {
-        let name = entry.file_name();
-        if name.to_str().and_then(target_of).is_some_and(&is_target) && is_stale(&entry.path()) {
-            let _stays = fs::remove_file(entry.path());
+    for name in names_in(directory).unwrap_or_default() {
+        let path = directory.join(&name);
+        if name.to_str().and_then(target_of).is_some_and(&is_target) && is_stale(&path) {
+            let _stays = fs::remove_file(path);
         }
     }
 }

@@ -77,6 +77,8 @@ mod tests {
     #[test]
     fn a_private_image_belongs_to_its_owner() {
         let place = tempfile::tempdir().unwrap();
+        // Its mode would be up to the umask.
+        fs::set_permissions(place.path(), fs::Permissions::from_mode(0o700)).unwrap();
         let image = place.path().join("private.img");
         fs::write(&image, "").unwrap();
         fs::set_permissions(&image, fs::Permissions::from_mode(0o600)).unwrap();

@@ -9,7 +9,7 @@ use crate::model::volume::directory_of;
 use crate::model::{Class, CloneQube, NewQube, Qubes, Vm, VmName};
 
 use super::{LifecycleError, Session, qube_directory};
-use crate::storage::VmStorage;
+use crate::storage::{VmStorage, remove_real_directory};
 
 /// A decision about a new qube, taken again whenever the store may have changed.
 pub(super) type Plan<'a> = &'a dyn Fn(&Qubes) -> Result<Vm, LifecycleError>;
@@ -92,7 +92,7 @@ impl Session {
             // The error that counts is the first; what cannot be removed is an orphan that the next creation clears.
             let _leftovers = qube_directory::remove_files(&directory);
             let _orphans = storage.remove();
-            let _not_empty = qube_directory::remove(&directory);
+            let _not_empty = remove_real_directory(&directory);
         }
         added
     }

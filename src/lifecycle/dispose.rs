@@ -126,7 +126,7 @@ impl Session {
         }
         let directory = self.system.below_root("/var/lib/qubes").join(directory_of(&Class::DispVM)).join(name.as_str());
         qube_directory::remove_files(&directory)?;
-        if let Some(left) = qube_directory::remove(&directory)? {
+        if let Some(left) = qube_directory::remove(&directory, self.system.root())? {
             self.system.tell(&format!("{name}: {left}"));
         }
         Ok(())

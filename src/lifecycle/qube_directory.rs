@@ -1,12 +1,11 @@
 //! What lies beside a qube's images in its directory, and how that directory goes: only files that Qubes makes are
 //! deleted, and only directories that are empty then.
 
-use std::fs;
 use std::io;
 use std::path::Path;
 
 use crate::fs::stale_files::target_of;
-use crate::storage::{DirectoryRemoval, StorageError, names_in, remove_directory};
+use crate::storage::{DirectoryRemoval, StorageError, names_in, pool_files, remove_directory};
 
 /// The files beside the images that describe a qube.
 pub(super) const FILES: [&str; 2] = ["firewall.xml", "notes.txt"];
@@ -20,15 +19,19 @@ const NAMED: usize = 5;
 /// The first one that cannot be removed, or that the directory cannot be read.
 pub(super) fn remove_files(directory: &Path) -> Result<(), StorageError> {
     let known = |name: &str| FILES.contains(&target_of(name).unwrap_or(name));
-    let names = names_in(directory)?;
+    let failed = || StorageError::io(format!("cannot remove files in {}", directory.display()));
+    let opened = match pool_files::open_directory(directory) {
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Ok(()),
+        opened => opened.map_err(failed())?,
+    };
     let mut outcome = Ok(());
-    for name in names.iter().filter(|name| known(name)) {
-        let file = directory.join(name);
-        match fs::remove_file(&file) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound && outcome.is_ok() => {
-                outcome = Err(StorageError::io(format!("cannot remove {}", file.display()))(error));
-            }
-            _ => {}
+    for name in opened.names().map_err(failed())? {
+        if name.to_str().is_some_and(known)
+            && let Err(error) = opened.remove_file(Path::new(&name))
+            && outcome.is_ok()
+        {
+            let file = directory.join(&name);
+            outcome = Err(StorageError::io(format!("cannot remove {}", file.display()))(error));
         }
     }
     outcome
@@ -38,8 +41,8 @@ pub(super) fn remove_files(directory: &Path) -> Result<(), StorageError> {
 ///
 /// # Errors
 /// It is empty, or a link, and cannot be removed.
-pub(super) fn remove(directory: &Path) -> Result<Option<String>, StorageError> {
-    match remove_directory(directory)? {
+pub(super) fn remove(directory: &Path, root: Option<&Path>) -> Result<Option<String>, StorageError> {
+    match remove_directory(directory, root)? {
         DirectoryRemoval::Gone => Ok(None),
         DirectoryRemoval::NotEmpty(kept) => {
             let names = names_in(&kept)?;

@@ -207,7 +207,7 @@ impl Session {
         directories.push(own);
         let mut kept = Vec::new();
         for directory in directories {
-            match qube_directory::remove(&directory) {
+            match qube_directory::remove(&directory, self.system.root()) {
                 Ok(left) => kept.extend(left),
                 Err(error) => problems.push(error.to_string()),
             }

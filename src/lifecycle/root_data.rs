@@ -11,6 +11,7 @@ use nix::libc;
 
 use super::LifecycleError;
 use super::image_archive::{too_large, unpack};
+use crate::fs::names_in;
 use crate::storage::{CopyWatcher, Driver, Volume, Watched, copy_data_told};
 
 const IMAGE: &str = "root.img";
@@ -151,12 +152,10 @@ impl<R: Read> Read for Counted<'_, R> {
 fn pieces_in(directory: &Path) -> Result<Vec<PathBuf>, LifecycleError> {
     let failed = |source| LifecycleError::Io { what: format!("reading directory {}", directory.display()), source };
     let mut numbers: Vec<(usize, PathBuf)> = Vec::new();
-    for entry in fs::read_dir(directory).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        let name = entry.file_name();
+    for name in names_in(directory).map_err(failed)? {
         let digits = name.to_str().and_then(|n| n.strip_prefix(IMAGE)?.strip_prefix(".part."));
         let number = digits.filter(|d| (2..=4).contains(&d.len())).and_then(|d| d.parse().ok());
-        numbers.extend(number.map(|n| (n, entry.path())));
+        numbers.extend(number.map(|n| (n, directory.join(&name))));
     }
     numbers.sort();
     match numbers.iter().enumerate().find(|(at, (number, _))| at != number) {

@@ -204,8 +204,8 @@ impl Facts for Session {
     }
 
     fn newest_kernel(&self, kernels_dir: &str) -> Option<String> {
-        let entries = std::fs::read_dir(self.system.below_root(Path::new("/").join(kernels_dir))).ok()?;
-        let versions = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        let names = crate::fs::names_in(&self.system.below_root(Path::new("/").join(kernels_dir))).ok()?;
+        let versions = names.into_iter().filter_map(|name| name.into_string().ok());
         let usable = versions.filter(|version| {
             !version.chars().any(|c| c.is_control() || c == '~') && self.kernel_installed(kernels_dir, version)
         });

@@ -164,7 +164,7 @@ impl Session {
                 for (volume, driver) in storage.volumes().filter(|(v, _)| v.name != "root" || made.contains(&"root")) {
                     let _orphan = driver.remove(volume);
                 }
-                let _not_empty = super::qube_directory::remove(&self.directory(&planned));
+                let _not_empty = crate::storage::remove_real_directory(&self.directory(&planned));
                 Err(error)
             }
         }

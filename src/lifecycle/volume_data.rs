@@ -28,7 +28,7 @@ use crate::storage::{
 pub enum NewLength {
     /// As long as the data.
     OfTheData,
-    /// This many bytes; the data may be shorter, zeros follow them.
+    /// This many bytes, and so many the data must have: a pipe that breaks shows.
     Bytes(u64),
     /// As long as it is; the data may be shorter, zeros follow them.
     AsItIs,
@@ -245,6 +245,9 @@ impl NewData<'_> {
                     (Some(available), Some(wanted)) if available > wanted => {
                         Err(not_imported(volume, &too_long(available, wanted)))
                     }
+                    (Some(available), Some(wanted)) if available < wanted && matches!(length, NewLength::Bytes(_)) => {
+                        Err(not_imported(volume, &too_short(available, wanted)))
+                    }
                     _ => Ok(wanted),
                 }
             }
@@ -259,7 +262,10 @@ impl NewData<'_> {
             NewData::Clone(_) => {}
             NewData::Without { zeros, .. } => dig_holes(to, zeros)?,
             NewData::Package(image) => image.write_into(to, name, watcher)?,
-            NewData::From { file, .. } => write_from(file, to, size, name, watcher)?,
+            NewData::From { file, length } => {
+                let is_exact = matches!(length, NewLength::Bytes(_));
+                write_from(file, to, Extent { size, is_exact }, name, watcher)?;
+            }
         }
         match size {
             // A device has its length from when it was made.
@@ -283,7 +289,19 @@ fn too_long(available: u64, wanted: u64) -> String {
     format!("the data have {available} bytes, and the volume is to have {wanted}")
 }
 
-fn write_from(mut file: &File, to: &File, size: Option<u64>, name: &str, watcher: &dyn CopyWatcher) -> io::Result<()> {
+fn too_short(available: u64, wanted: u64) -> String {
+    format!("not enough data ({available} bytes, expected {wanted})")
+}
+
+/// How many bytes there may be, and whether there must be so many.
+#[derive(Clone, Copy)]
+struct Extent {
+    size: Option<u64>,
+    is_exact: bool,
+}
+
+fn write_from(mut file: &File, to: &File, extent: Extent, name: &str, watcher: &dyn CopyWatcher) -> io::Result<()> {
+    let size = extent.size;
     let available = length_of(file)?;
     let watched = Watched::begin(watcher, name, available.or(size));
     let told = |at: u64| watched.reached(at);
@@ -294,7 +312,10 @@ fn write_from(mut file: &File, to: &File, size: Option<u64>, name: &str, watcher
     write_sparse_told(Bounded { from: file, passed: &passed, most: size }, to, &told)?;
     match passed.get() {
         0 => Err(io::Error::other(NO_DATA)),
-        _ => Ok(()),
+        passed => match size.filter(|size| extent.is_exact && passed < *size) {
+            Some(size) => Err(io::Error::other(too_short(passed, size))),
+            None => Ok(()),
+        },
     }
 }
 

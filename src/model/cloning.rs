@@ -82,6 +82,9 @@ impl Qubes {
         if source.class == Class::AdminVM {
             return Err(CreationError::NotToBeCloned(source.name.clone()));
         }
+        if *class == Class::RemoteVM && source.class != Class::RemoteVM {
+            return Err(CreationError::NotClonedAs { source_qube: source.name.clone(), is: source.class.clone() });
+        }
         let label = self.label(source)?;
         let template = source.properties.get("template").filter(|_| class.has_template());
         let new = NewQube {

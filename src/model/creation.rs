@@ -27,6 +27,8 @@ pub enum CreationError {
     Exists(String),
     #[error("Label does not exist: {0}")]
     NoSuchLabel(String),
+    #[error("Label must not be a digit: '{0}'; a new qube's label is given by name")]
+    LabelIsNumber(String),
     #[error("No such domain: '{0}'")]
     NoSuchTemplate(String),
     #[error("wrong VM class: domains['{template}'] is of type {is} and not TemplateVM")]
@@ -43,6 +45,10 @@ pub enum CreationError {
     RemoteTooNew(Release),
     #[error("{0} cannot be cloned")]
     NotToBeCloned(VmName),
+    #[error(
+        "'{source_qube}' is of class {is} and cannot be cloned as a RemoteVM, which has neither volumes nor a domain"
+    )]
+    NotClonedAs { source_qube: VmName, is: Class },
     #[error("{0}")]
     NotCloned(#[from] super::cloning::NotCloned),
     #[error("Unknown storage pool {0}")]
@@ -119,7 +125,10 @@ impl Qubes {
         if release < Release::R4_3 && new.name.contains('.') {
             return Err(CreationError::DottedName(new.name.to_owned(), release));
         }
-        let label = self.labels.find(new.label).ok_or_else(|| CreationError::NoSuchLabel(new.label.to_owned()))?;
+        if new.label.bytes().all(|byte| byte.is_ascii_digit()) && !new.label.is_empty() {
+            return Err(CreationError::LabelIsNumber(new.label.to_owned()));
+        }
+        let label = self.labels.named(new.label).ok_or_else(|| CreationError::NoSuchLabel(new.label.to_owned()))?;
         let template = self.template_for_new(new, facts)?;
         let mut vm = Vm::new(name, new.class.clone());
         vm.properties.set("label", &label.name);
@@ -154,7 +163,8 @@ impl Qubes {
     }
 
     fn template_for_new(&self, new: &NewQube<'_>, facts: &dyn Facts) -> Result<Option<&Vm>, CreationError> {
-        let (property, wanted) = match (&new.class, new.template) {
+        // Upstream takes the empty word for none.
+        let (property, wanted) = match (&new.class, new.template.filter(|template| !template.is_empty())) {
             (Class::AppVM, template) => ("default_template", template),
             (Class::DispVM, template) => ("default_dispvm", template),
             (Class::AdminVM | Class::Unknown(_), _) => return Err(CreationError::Class(new.class.clone())),

@@ -5,6 +5,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::class::Class;
 use super::facts::Facts;
+use super::label::Label;
 use super::property::{Value, global_properties, properties_of};
 use super::qubes::Qubes;
 use super::text_map::TextMap;
@@ -54,7 +55,7 @@ impl Qubes {
     }
 
     fn dump_labels(&self) -> Json {
-        let labels = self.labels.iter().map(|l| (l.index.to_string(), json!({"color": l.color, "name": l.name})));
+        let labels = self.labels.iter().map(|l| (l.index.to_string(), json!({"color": color(l), "name": l.name})));
         sorted(labels.collect())
     }
 
@@ -83,6 +84,9 @@ impl Qubes {
                         "name": volume.name, "pool": volume.pool, "revisions_to_keep": volume.revisions_to_keep,
                         "rw": volume.rw, "save_on_stop": volume.save_on_stop,
                     });
+                    if volume.own_ephemeral == Some(true) {
+                        all["ephemeral"] = json!(true);
+                    }
                     if volume.size != 0 {
                         all["size"] = json!(volume.size);
                     }
@@ -97,6 +101,14 @@ impl Qubes {
             (name.to_owned(), all)
         });
         sorted(volumes.collect())
+    }
+}
+
+/// A label's colour as it counts: every release since 4.1 takes the grey of 4.0 for today's.
+fn color(label: &Label) -> &str {
+    match (label.index, &*label.color) {
+        (5, "0x555753") => "0x555555",
+        (_, color) => color,
     }
 }
 

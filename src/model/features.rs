@@ -92,7 +92,16 @@ impl Qubes {
         let qube = self.get(vm).ok_or_else(|| FeatureError::NoSuchQube(vm.to_owned()))?;
         check_reserved(qube, name)?;
         if !qube.features.contains(name) {
-            return Ok(Vec::new());
+            // A name that no feature can have is a mistake; a stored one can be taken away, whatever its name.
+            return match check(name, "") {
+                Err(rule) if !name.starts_with("custom-persist.") => Err(FeatureError::Refused {
+                    vm: vm.to_owned(),
+                    feature: name.to_owned(),
+                    value: String::new(),
+                    rule,
+                }),
+                _ => Ok(Vec::new()),
+            };
         }
         let owner = qube.name.clone();
         if let Some(qube) = self.edit(vm) {

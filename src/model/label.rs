@@ -55,6 +55,11 @@ impl Labels {
         self.0.iter()
     }
 
+    /// The label of this name; numbers do not count.
+    pub fn named(&self, name: &str) -> Option<&Label> {
+        self.0.iter().find(|label| &*label.name == name)
+    }
+
     /// The label that `text` means: a `label-N`, an index, or a name, in the order upstream tries them.
     pub fn find(&self, text: &str) -> Option<&Label> {
         if let Some(index) = text.strip_prefix("label-").and_then(|n| n.parse::<u32>().ok()) {

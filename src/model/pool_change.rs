@@ -249,9 +249,6 @@ pub(super) fn revisions(text: &str, most: i64, release: Release) -> Result<i64, 
 }
 
 pub(super) fn boolean(option: &str, text: &str) -> Result<bool, PoolError> {
-    if text.is_empty() {
-        return Ok(false);
-    }
     parse_bool(text).ok_or_else(|| PoolError::BadValue {
         option: option.to_owned(),
         text: text.to_owned(),

@@ -59,11 +59,14 @@ impl Qubes {
     /// Takes a tag away. True when the qube had it.
     ///
     /// # Errors
-    /// There is no such qube.
+    /// There is no such qube, or the qube does not have the text as a tag and no qube can.
     pub fn remove_tag(&mut self, vm: &str, tag: &str) -> Result<bool, TagError> {
         let qube = self.get(vm).ok_or_else(|| TagError::NoSuchQube(vm.to_owned()))?;
         if !qube.has_tag(tag) {
-            return Ok(false);
+            return match is_tag(tag) {
+                true => Ok(false),
+                false => Err(TagError::Invalid { vm: vm.to_owned(), tag: tag.to_owned() }),
+            };
         }
         if let Some(qube) = self.edit(vm) {
             qube.tags.retain(|t| &**t != tag);

@@ -3,18 +3,17 @@
 //! Those with `scratch` in their name do not wait for the disk: for images that a power loss ends anyway, because the
 //! next start makes them anew. Waiting is what takes the time in a start.
 
-use std::fs::{self, File, FileTimes, Permissions};
+use std::fs::{File, FileTimes};
 use std::io;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use nix::libc;
-use nix::unistd::{Gid, chown};
+use nix::unistd::Gid;
 
 use super::clone_range::{Cloned, clone_file};
 use super::sparse_copy::{sparse_copy_checked, sparse_copy_told};
-use super::{CopyWatcher, Fill, StorageError, Watched};
-use crate::fs::replace::{Access, Replacement, directory_of, sync_directory};
+use super::{CopyWatcher, Fill, StorageError, Watched, pool_files};
+use crate::fs::beneath::{Links, Use};
+use crate::fs::replace::{Access, directory_of};
 
 /// How a copy differs from its original.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +29,11 @@ pub enum Copy {
 /// Renames over whatever has the new name.
 pub fn rename(from: &Path, to: &Path) -> Result<(), StorageError> {
     let failed = || format!("renaming {} to {}", from.display(), to.display());
-    fs::rename(from, to).map_err(StorageError::io(failed()))?;
+    let renamed = || {
+        let (slash, old) = pool_files::locate(from, Links::Owned)?;
+        slash.rename(&old, &pool_files::locate(to, Links::Owned)?.1)
+    };
+    renamed().map_err(StorageError::io(failed()))?;
     sync(directory_of(to))?;
     if directory_of(from) == directory_of(to) { Ok(()) } else { sync(directory_of(from)) }
 }
@@ -58,10 +61,13 @@ pub fn remove_all<P: AsRef<Path>>(paths: &[P]) -> Result<(), StorageError> {
 /// Removes a file, for a start without waiting, or before another step in the same directory that waits; says whether
 /// there was one.
 pub fn remove_scratch(path: &Path) -> Result<bool, StorageError> {
-    match fs::remove_file(path) {
-        Ok(()) => Ok(true),
+    let removed = || {
+        let (directory, name) = pool_files::parent_of(path)?;
+        directory.remove_file(Path::new(&name))
+    };
+    match removed() {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(e) => Err(StorageError::io(format!("removing {}", path.display()))(e)),
+        removed => removed.map_err(StorageError::io(format!("removing {}", path.display()))),
     }
 }
 
@@ -74,24 +80,33 @@ pub enum DirectoryRemoval {
     NotEmpty(PathBuf),
 }
 
-/// Removes an empty directory. Of a symbolic link, removes the link, and the directory that it leads to if that is empty.
-pub fn remove_directory(path: &Path) -> Result<DirectoryRemoval, StorageError> {
-    let failed = |path: &Path| StorageError::io(format!("cannot remove {}", path.display()));
-    let Ok(found) = fs::symlink_metadata(path) else { return remove_real_directory(path) };
+/// Removes an empty directory. Of a symbolic link, removes the link, and the directory that it leads to if that is empty
+/// and the link is not somebody else's. An absolute link begins at `root`, where there is one.
+pub fn remove_directory(path: &Path, root: Option<&Path>) -> Result<DirectoryRemoval, StorageError> {
+    let failed = || StorageError::io(format!("cannot remove {}", path.display()));
+    let (parent, name) = match pool_files::parent_of(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(DirectoryRemoval::Gone),
+        opened => opened.map_err(failed())?,
+    };
+    let name = Path::new(&name);
+    let Some(found) = parent.look(name).map_err(failed())? else { return Ok(DirectoryRemoval::Gone) };
     if !found.is_symlink() {
         return remove_real_directory(path);
     }
     // A link to nowhere, or to something that is no directory, has nothing behind it that is the qube's.
-    let target = fs::canonicalize(path).ok().filter(|target| target.is_dir());
-    fs::remove_file(path).map_err(failed(path))?;
-    sync(directory_of(path))?;
+    let target = pool_files::resolve(directory_of(path), root, name).ok().filter(|target| target.is_dir());
+    parent.remove_file(name).and_then(|_| parent.sync()).map_err(failed())?;
     target.map_or(Ok(DirectoryRemoval::Gone), |target| remove_real_directory(&target))
 }
 
 /// Removes a directory if it is empty. A link that stands for one stays.
 pub fn remove_real_directory(path: &Path) -> Result<DirectoryRemoval, StorageError> {
-    match fs::remove_dir(path) {
-        Ok(()) => sync(directory_of(path)).map(|()| DirectoryRemoval::Gone),
+    let removed = || {
+        let (parent, name) = pool_files::parent_of(path)?;
+        if parent.remove_directory(Path::new(&name))? { parent.sync() } else { Ok(()) }
+    };
+    match removed() {
+        Ok(()) => Ok(DirectoryRemoval::Gone),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(DirectoryRemoval::Gone),
         Err(e) if matches!(e.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::NotADirectory) => {
             Ok(DirectoryRemoval::NotEmpty(path.to_path_buf()))
@@ -103,34 +118,31 @@ pub fn remove_real_directory(path: &Path) -> Result<DirectoryRemoval, StorageErr
 /// Gives a file a second name, which must be free.
 pub fn hard_link_scratch(from: &Path, to: &Path) -> Result<(), StorageError> {
     let failed = || format!("linking {} to {}", from.display(), to.display());
-    fs::hard_link(from, to).map_err(StorageError::io(failed()))
+    let linked = || {
+        let (slash, old) = pool_files::locate(from, Links::Owned)?;
+        slash.hard_link(&old, &pool_files::locate(to, Links::Owned)?.1)
+    };
+    linked().map_err(StorageError::io(failed()))
 }
 
 /// Makes a directory for members of group qubes, 2770, in one that exists; says whether it was new.
 pub fn create_directory(path: &Path, group: Option<Gid>) -> Result<bool, StorageError> {
-    match fs::create_dir(path) {
-        Ok(()) => {}
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => return Ok(false),
-        Err(e) => return Err(StorageError::io(format!("creating directory {}", path.display()))(e)),
-    }
-    if group.is_some() {
-        // Only root and members may give a directory to a group; who is neither keeps it in his own.
-        let _refused = chown(path, None, group);
-    }
-    let access = fs::set_permissions(path, Permissions::from_mode(0o2770));
-    access.map_err(StorageError::io(format!("setting the mode of {}", path.display())))?;
-    sync(directory_of(path))?;
-    Ok(true)
+    let created = || {
+        let (parent, name) = pool_files::parent_of(path)?;
+        let is_new = parent.create_directory(Path::new(&name), 0o2770, Access::shared(group))?;
+        if is_new { parent.sync().map(|()| true) } else { Ok(false) }
+    };
+    created().map_err(StorageError::io(format!("creating directory {}", path.display())))
 }
 
 /// An image of `size` bytes that is one hole, in the place of whatever was there.
 pub fn create_sparse(path: &Path, size: u64, group: Option<Gid>) -> Result<(), StorageError> {
-    fill(path, group, |file| file.set_len(size))?.commit().map(drop).map_err(cannot_write(path))
+    put(path, group, Durability::Synced, |file| file.set_len(size))
 }
 
 /// The same, not waiting for the disk.
 pub fn create_sparse_scratch(path: &Path, size: u64, group: Option<Gid>) -> Result<(), StorageError> {
-    fill(path, group, |file| file.set_len(size))?.commit_unsynced().map(drop).map_err(cannot_write(path))
+    put(path, group, Durability::Scratch, |file| file.set_len(size))
 }
 
 /// Who hears of a copy, and what that is called.
@@ -142,28 +154,36 @@ pub struct Audience<'a> {
 
 /// Puts a copy of `from` in the place of `to`: shared blocks where the file system can, else its data.
 pub fn copy(from: &Path, to: &Path, group: Option<Gid>, how: Copy, told: Audience<'_>) -> Result<(), StorageError> {
-    fill_with_copy(from, to, group, how, told)?.commit().map(drop).map_err(cannot_write(to))
+    copy_opened(&open_source(from)?, to, group, how, told)
+}
+
+/// The same of a file that is open.
+pub fn copy_opened(
+    from: &File,
+    to: &Path,
+    group: Option<Gid>,
+    how: Copy,
+    told: Audience<'_>,
+) -> Result<(), StorageError> {
+    put(to, group, Durability::Synced, |file| fill_with_copy(from, file, how, told))
 }
 
 /// Puts a copy of `from` with this many bytes in the place of `to` if the two can share their blocks; says whether they
 /// can. Otherwise nothing changes.
 pub fn share(from: &Path, to: &Path, group: Option<Gid>, size: u64) -> Result<bool, StorageError> {
-    let source = File::open(from).map_err(StorageError::io(format!("opening {}", from.display())))?;
-    let mut is_shared = false;
-    let replacement = fill(to, group, |file| {
+    let source = open_source(from)?;
+    let mut is_shared = true;
+    let shared = put(to, group, Durability::Synced, |file| {
         is_shared = clone_file(&source, file)? == Cloned::Shared;
-        file.set_len(size)
-    })?;
-    if is_shared {
-        replacement.commit().map_err(cannot_write(to))?;
-    }
-    Ok(is_shared)
+        if is_shared { file.set_len(size) } else { Err(io::ErrorKind::Unsupported.into()) }
+    });
+    if is_shared { shared.map(|()| true) } else { Ok(false) }
 }
 
 /// Makes a file that is shorter this long: a hole follows what it has.
-pub fn lengthen(path: &Path, size: u64) -> Result<(), StorageError> {
+pub fn lengthen(path: &Path, size: u64, group: Option<Gid>) -> Result<(), StorageError> {
     let longer = || {
-        let file = File::options().write(true).open(path)?;
+        let file = pool_files::open_to_change(path, group)?;
         if file.metadata()?.len() < size {
             file.set_len(size)?;
         }
@@ -173,26 +193,23 @@ pub fn lengthen(path: &Path, size: u64) -> Result<(), StorageError> {
 }
 
 /// Gives a file the modification time of another.
-pub fn take_time(path: &Path, of: &Path) -> Result<(), StorageError> {
+pub fn take_time(path: &Path, of: &Path, group: Option<Gid>) -> Result<(), StorageError> {
     let take = || {
-        let time = fs::metadata(of)?.modified()?;
-        File::options().write(true).open(path)?.set_times(FileTimes::new().set_modified(time))
+        let time = pool_files::open(of, Use::Read)?.metadata()?.modified()?;
+        pool_files::open_to_change(path, group)?.set_times(FileTimes::new().set_modified(time))
     };
     take().map_err(StorageError::io(format!("setting the time of {}", path.display())))
 }
 
 /// Puts what `write` writes into an empty file in the place of `to`.
 pub fn write(to: &Path, group: Option<Gid>, write: Fill<'_>) -> Result<(), StorageError> {
-    fill(to, group, |file| write(file))?.commit().map(drop).map_err(cannot_write(to))
+    put(to, group, Durability::Synced, |file| write(file))
 }
 
 /// Gives a regular file that somebody else put there the access that images have, and makes it durable.
 pub fn adopt(path: &Path, group: Option<Gid>) -> Result<(), StorageError> {
     let failed = || StorageError::io(format!("taking over {}", path.display()));
-    let file = File::options().read(true).custom_flags(libc::O_NOFOLLOW).open(path).map_err(failed())?;
-    if !file.metadata().map_err(failed())?.is_file() {
-        return Err(StorageError::Refused(format!("{} is no regular file", path.display())));
-    }
+    let file = pool_files::open_foreign(path).map_err(failed())?;
     // Only its owner may; a member who is not goes on with the access that the package gave.
     let _refused = Access::shared(group).apply(&file);
     file.sync_all().map_err(failed())?;
@@ -201,12 +218,13 @@ pub fn adopt(path: &Path, group: Option<Gid>) -> Result<(), StorageError> {
 
 /// The same, not waiting for the disk.
 pub fn copy_scratch(from: &Path, to: &Path, group: Option<Gid>, told: Audience<'_>) -> Result<(), StorageError> {
-    fill_with_copy(from, to, group, Copy::Fresh, told)?.commit_unsynced().map(drop).map_err(cannot_write(to))
+    let source = open_source(from)?;
+    put(to, group, Durability::Scratch, |file| fill_with_copy(&source, file, Copy::Fresh, told))
 }
 
 /// Makes what was written to a file, by whomever, survive a power loss.
 pub fn sync_file(path: &Path) -> Result<(), StorageError> {
-    let synced = File::open(path).and_then(|file| file.sync_all());
+    let synced = pool_files::open(path, Use::Read).and_then(|file| file.sync_all());
     synced.map_err(StorageError::io(format!("syncing {}", path.display())))
 }
 
@@ -233,34 +251,44 @@ pub fn copy_data_told(from: &File, to: &File, told: &dyn Fn(u64)) -> io::Result<
     }
 }
 
-fn fill_with_copy(
-    from: &Path,
-    to: &Path,
-    group: Option<Gid>,
-    how: Copy,
-    told: Audience<'_>,
-) -> Result<Replacement, StorageError> {
-    let source = File::open(from).map_err(StorageError::io(format!("opening {}", from.display())))?;
-    fill(to, group, |file| {
-        if how != Copy::Resized(0) {
-            copy_data(&source, file, told)?;
-        }
-        match how {
-            Copy::Fresh => Ok(()),
-            Copy::SameTime => file.set_times(FileTimes::new().set_modified(source.metadata()?.modified()?)),
-            Copy::Resized(size) => file.set_len(size),
-        }
-    })
+fn fill_with_copy(source: &File, file: &File, how: Copy, told: Audience<'_>) -> io::Result<()> {
+    if how != Copy::Resized(0) {
+        copy_data(source, file, told)?;
+    }
+    match how {
+        Copy::Fresh => Ok(()),
+        Copy::SameTime => file.set_times(FileTimes::new().set_modified(source.metadata()?.modified()?)),
+        Copy::Resized(size) => file.set_len(size),
+    }
 }
 
-fn fill(
+fn open_source(path: &Path) -> Result<File, StorageError> {
+    pool_files::open(path, Use::Read).map_err(StorageError::io(format!("opening {}", path.display())))
+}
+
+/// Whether a step waits for the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Durability {
+    Synced,
+    Scratch,
+}
+
+/// Puts a new file that `fill` fills in the place of whatever has this path.
+fn put(
     path: &Path,
     group: Option<Gid>,
+    durability: Durability,
     fill: impl FnOnce(&mut File) -> io::Result<()>,
-) -> Result<Replacement, StorageError> {
-    let mut replacement = Replacement::begin(path, Access::shared(group)).map_err(cannot_write(path))?;
-    fill(replacement.file()).map_err(cannot_write(path))?;
-    Ok(replacement)
+) -> Result<(), StorageError> {
+    let written = || {
+        let (directory, name) = pool_files::parent_of(path)?;
+        let (name, access) = (Path::new(&name), Access::shared(group));
+        match durability {
+            Durability::Synced => directory.replace(name, access, fill),
+            Durability::Scratch => directory.replace_unsynced(name, access, fill),
+        }
+    };
+    written().map(drop).map_err(cannot_write(path))
 }
 
 fn cannot_write(path: &Path) -> impl FnOnce(io::Error) -> StorageError {
@@ -273,5 +301,7 @@ pub fn sync_directory_of(path: &Path) -> Result<(), StorageError> {
 }
 
 fn sync(directory: &Path) -> Result<(), StorageError> {
-    sync_directory(directory).map_err(StorageError::io(format!("syncing {}", directory.display())))
+    pool_files::open_directory(directory)
+        .and_then(|opened| opened.sync())
+        .map_err(StorageError::io(format!("syncing {}", directory.display())))
 }

@@ -9,7 +9,8 @@ use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 
 use super::loop_device;
-use super::{StorageError, Volume};
+use super::{StorageError, Volume, pool_files};
+use crate::fs::beneath::Use;
 
 /// How long an image may still be open after the domain has gone: the kernel takes loop devices down lazily.
 const GRACE: Duration = Duration::from_secs(10);
@@ -28,7 +29,7 @@ pub fn refuse_if_open(volume: &Volume, image: &Path) -> Result<(), StorageError>
 }
 
 fn holder(image: &Path) -> Option<String> {
-    let file = File::open(image).ok()?;
+    let file = pool_files::open(image, Use::Read).ok()?;
     if let Some(device) = loop_device::devices_over(image).first() {
         return Some(device.display().to_string());
     }
@@ -38,7 +39,7 @@ fn holder(image: &Path) -> Option<String> {
 /// Who writes to an image without anything that keeps what was there before: a QEMU, or a loop device on which the
 /// kernel has built nothing.
 pub fn open_without_layers(image: &Path) -> Option<String> {
-    let file = File::open(image).ok()?;
+    let file = pool_files::open(image, Use::Read).ok()?;
     let bare = loop_device::devices_over(image).into_iter().find(|device| !loop_device::is_built_on(device));
     bare.map(|device| device.display().to_string())
         .or_else(|| is_locked_by_qemu(&file).then(|| "a virtual machine".to_string()))

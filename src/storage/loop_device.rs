@@ -6,7 +6,8 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::StorageError;
+use super::{StorageError, pool_files};
+use crate::fs::beneath::Use;
 
 mod ioctl {
     // Plain numbers of <linux/loop.h>.
@@ -62,7 +63,8 @@ impl LoopDevice {
     /// There are no loop devices here, or they are for root alone.
     pub fn over(image: &Path, writable: bool) -> Result<LoopDevice, StorageError> {
         let failed = || StorageError::io(format!("setting up a loop device over {}", image.display()));
-        let file = File::options().read(true).write(writable).open(image).map_err(failed())?;
+        let used = if writable { Use::Both } else { Use::Read };
+        let file = pool_files::open(image, used).map_err(failed())?;
         let control = File::options().read(true).write(true).open("/dev/loop-control").map_err(failed())?;
         loop {
             // SAFETY: the call takes an open descriptor and no further argument.
@@ -82,7 +84,7 @@ impl LoopDevice {
     /// mapper keeps a base's snapshots apart by its device, so all of them must see the same.
     pub fn shared_over(image: &Path) -> Result<LoopDevice, StorageError> {
         let failed = || StorageError::io(format!("looking at {}", image.display()));
-        let wanted = fs::metadata(image).map_err(failed())?;
+        let wanted = pool_files::open(image, Use::Read).and_then(|file| file.metadata()).map_err(failed())?;
         let attached = fs::read_dir("/sys/block").into_iter().flatten().flatten();
         for name in attached.filter(|entry| entry.path().join("loop").is_dir()).map(|entry| entry.file_name()) {
             let path = Path::new("/dev").join(name);

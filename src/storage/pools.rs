@@ -12,13 +12,14 @@ use crate::system::System;
 
 /// The driver of one pool. A relative `dir_path` counts from `/`, where upstream's daemon runs.
 pub fn driver_of(system: &System, pool: &Pool) -> Result<Arc<dyn Driver>, StorageError> {
-    driver_for(system, pool, || system.qubes_group())
+    driver_for(system, pool, false, || system.qubes_group())
 }
 
 /// The driver of one pool, with the group to which belongs what it makes.
 fn driver_for(
     system: &System,
     pool: &Pool,
+    only_to_look: bool,
     group: impl FnOnce() -> Option<Gid>,
 ) -> Result<Arc<dyn Driver>, StorageError> {
     let name = pool.name();
@@ -28,6 +29,7 @@ fn driver_for(
             let group = group();
             let locks = VolumeLocks::new(system.run_dir(), group, VolumeLocks::PATIENCE);
             let driver = Reflink::new(name, directory, setup_check(pool)?, group, locks);
+            let driver = driver.below(system.root(), only_to_look);
             Ok(Arc::new(driver.watched_by(system.watcher())))
         }
         "file" => {
@@ -35,7 +37,8 @@ fn driver_for(
             refuse_many_revisions(pool)?;
             let group = group();
             let locks = VolumeLocks::new(system.run_dir(), group, VolumeLocks::PATIENCE);
-            Ok(Arc::new(DmFile::new(name, directory, group, locks).watched_by(system.watcher())))
+            let driver = DmFile::new(name, directory, group, locks).below(system.root(), only_to_look);
+            Ok(Arc::new(driver.watched_by(system.watcher())))
         }
         "lvm_thin" => {
             let (volume_group, thin_pool) = (option(pool, "volume_group")?, option(pool, "thin_pool")?);
@@ -81,7 +84,7 @@ impl<'a> Drivers<'a> {
         }
         let missing = || StorageError::Refused(format!("there is no pool '{}'", name.escape_debug()));
         let group = || if self.only_to_look { None } else { self.system.qubes_group() };
-        let driver = driver_for(self.system, self.pools.get(name).ok_or_else(missing)?, group)?;
+        let driver = driver_for(self.system, self.pools.get(name).ok_or_else(missing)?, self.only_to_look, group)?;
         self.open.insert(name.to_string(), driver.clone());
         Ok(driver)
     }

@@ -4,8 +4,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{
-    Attachment, Committed, CopyWatcher, Driver, Drivers, Kind, StorageError, Volume, Watched, device_mapper, encryption,
+    Attachment, Committed, CopyWatcher, Driver, Drivers, Kind, StorageError, Volume, Watched, device_mapper,
+    encryption, pool_files,
 };
+use crate::fs::beneath::Use;
 use crate::model::{Facts, Qubes, Removable, Vm};
 use crate::system::System;
 
@@ -212,6 +214,15 @@ impl VmStorage {
                 Some(mapping) => Attachment::Device(device_mapper::path(&mapping)),
                 None => driver.attachment(volume)?,
             };
+            // The hypervisor opens it by its path, so this is the last moment to look where that leads.
+            if let Attachment::File(image) = &attachment {
+                let failed = || StorageError::io(format!("{}: cannot use {}", volume.label(), image.display()));
+                match pool_files::open(image, Use::Read) {
+                    // Of a qube that is only described the image comes with its start.
+                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                    opened => drop(opened.map_err(failed())?),
+                }
+            }
             Ok(Disk { name: volume.name.clone(), attachment, rw: volume.rw })
         };
         self.volumes().map(disk).collect()

@@ -8,6 +8,7 @@ use nix::sys::statvfs::statvfs;
 use nix::unistd::Gid;
 
 use super::durable::{self, create_directory};
+use super::pool_files::{self, NOWHERE};
 use super::{StorageError, Volume};
 use crate::fs::replace::directory_of;
 
@@ -26,30 +27,46 @@ pub fn base_of(directory: &Path, vid: &str) -> Result<(PathBuf, String), Storage
     Ok((directory.join(vid), stem.to_string()))
 }
 
+/// Where the files of the volume `vid` are, with the links that lead there resolved, and the last part of the vid.
+pub fn resolve(place: &PoolPlace, vid: &str) -> Result<(PathBuf, String), StorageError> {
+    let (base, stem) = base_of(&place.directory, vid)?;
+    if place.only_to_look {
+        return Ok((base, stem));
+    }
+    let nominal = directory_of(&base);
+    let inside = nominal.strip_prefix(&place.directory).unwrap_or(Path::new(""));
+    let real = pool_files::resolve(&place.directory, place.root.as_deref(), inside);
+    let real = real.map_err(StorageError::io(format!("cannot use {}", nominal.display())))?;
+    Ok((real.join(&stem), stem))
+}
+
+/// Where a pool lies.
+#[derive(Debug, Clone)]
+pub struct PoolPlace {
+    pub directory: PathBuf,
+    /// The root of the system that the pool belongs to, where that is not the machine's: absolute links begin there.
+    pub root: Option<PathBuf>,
+    /// Whether files are only looked at, never opened: then links may lead anywhere.
+    pub only_to_look: bool,
+}
+
 /// The names of everything in a directory, sorted; none when there is no such directory. What is no text was not made
 /// by us.
 pub fn names_in(directory: &Path) -> Result<Vec<String>, StorageError> {
     let failed = || StorageError::io(format!("reading directory {}", directory.display()));
-    let entries = match fs::read_dir(directory) {
-        Ok(entries) => entries,
+    let names = pool_files::open_directory(directory).and_then(|opened| opened.names());
+    let names = match names {
         Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Ok(Vec::new()),
-        Err(e) => return Err(failed()(e)),
+        names => names.map_err(failed())?,
     };
-    let mut names = Vec::new();
-    for entry in entries {
-        names.extend(entry.map_err(failed())?.file_name().into_string());
-    }
+    let mut names: Vec<String> = names.into_iter().filter_map(|name| name.into_string().ok()).collect();
     names.sort();
     Ok(names)
 }
 
 /// What is known of a file, none when it does not exist.
 pub fn look(path: &Path) -> Result<Option<fs::Metadata>, StorageError> {
-    match fs::metadata(path) {
-        Ok(metadata) => Ok(Some(metadata)),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(e) => Err(StorageError::io(format!("looking at {}", path.display()))(e)),
-    }
+    pool_files::metadata(path).map_err(StorageError::io(format!("looking at {}", path.display())))
 }
 
 pub fn exists(path: &Path) -> Result<bool, StorageError> {
@@ -69,7 +86,13 @@ pub fn make_prefixes(directory: &Path, group: Option<Gid>) -> Result<(), Storage
 
 /// Makes `wanted`, a directory below the pool's, and what is missing between the two.
 pub fn make_directories(directory: &Path, wanted: &Path, group: Option<Gid>) -> Result<(), StorageError> {
-    let inside = wanted.strip_prefix(directory).unwrap_or(wanted);
+    if let Some(link) = wanted.to_str().and_then(|path| path.strip_suffix(NOWHERE)) {
+        return Err(StorageError::Refused(format!("{link} is a symbolic link that leads nowhere")));
+    }
+    let Ok(inside) = wanted.strip_prefix(directory) else {
+        // Behind a link, where nothing but the qube's own directory is made.
+        return create_directory(wanted, group).map(drop);
+    };
     let mut directory = directory.to_path_buf();
     for part in inside {
         directory.push(part);

@@ -1,51 +1,97 @@
 //! Copies of the store: one before the first save of a day, one before every conversion or repair, thinned with age.
 //!
 //! They lie in `backup/` beside the store under the names that upstream gives its copies,
-//! `qubes-YYYY-MM-DD-HH:MM:SS.xml`, local time (`spec/r4-xml.md` §3).
+//! `qubes-YYYY-MM-DD-HH:MM:SS.xml`, local time (`spec/r4-xml.md` §3); of several within a second the later ones have a
+//! number, `qubes-YYYY-MM-DD-HH:MM:SS-2.xml`.
+//!
+//! The clock may be wrong by years and right again. So how old a copy is counts from the newest other one, not from the
+//! clock, and a long time without copies makes those before it hardly older.
 
 use std::collections::HashSet;
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
-use jiff::ToSpan;
 use jiff::civil::{Date, DateTime};
+use jiff::{ToSpan, Zoned};
 
+use crate::fs::names_in;
 use crate::fs::replace::{Access, make_shared_directory, replace, uninterrupted};
 use crate::fs::{refuse_foreign_link, stale_files};
 
-const FORM: &str = "qubes-%Y-%m-%d-%H:%M:%S.xml";
+const FORM: &str = "qubes-%Y-%m-%d-%H:%M:%S";
+
+/// Days between two copies count as at most so many: whoever comes back after a year, or has a clock that went ahead by one,
+/// keeps the copies of the last weeks before.
+const LONGEST_PAUSE: i32 = 7;
+
+/// A save removes at most so many copies.
+const MOST_AT_ONCE: usize = 8;
+
+/// Hours by which local time can go back: the largest difference between two time zones.
+const TIME_ZONES: i64 = 26;
 
 /// One copy.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Copy {
     /// When it was made, local time.
     pub made: DateTime,
+    /// Which of the copies of that second, from 1.
+    pub number: u32,
     pub path: PathBuf,
+}
+
+impl Copy {
+    /// The copy that has this path; `None` where its name is not that of a copy.
+    fn at(path: PathBuf) -> Option<Copy> {
+        let (made, number) = parsed(path.file_name()?.to_str()?)?;
+        Some(Copy { made, number, path })
+    }
+
+    /// Whether it was made by a clock that was ahead of `now`. That local time has gone back (another time zone, the end
+    /// of summer time) is not meant.
+    pub fn is_from_future(&self, now: &Zoned) -> bool {
+        let local = now.datetime();
+        if self.made <= local {
+            return false;
+        }
+        let written = fs::metadata(&self.path).and_then(|metadata| metadata.modified());
+        let is_ahead = written.is_ok_and(|written| written > SystemTime::from(now.timestamp()));
+        is_ahead || self.made > local.saturating_add(TIME_ZONES.hours())
+    }
+}
+
+/// Time and number in the name of a copy.
+fn parsed(name: &str) -> Option<(DateTime, u32)> {
+    let stem = name.strip_suffix(".xml")?;
+    let plain = |stem| DateTime::strptime(FORM, stem).ok();
+    match plain(stem) {
+        Some(made) => Some((made, 1)),
+        None => {
+            let (stem, number) = stem.rsplit_once('-')?;
+            Some((plain(stem)?, number.parse().ok().filter(|number| *number > 1)?))
+        }
+    }
 }
 
 /// The copies in `directory`, oldest first; none when there is no such directory.
 pub fn copies(directory: &Path) -> io::Result<Vec<Copy>> {
-    let entries = match uninterrupted(|| fs::read_dir(directory)) {
-        Ok(entries) => entries,
+    let names = match names_in(directory) {
+        Ok(names) => names,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(error),
     };
-    let mut copies = Vec::new();
-    for entry in entries {
-        let path = match entry {
-            Ok(entry) => entry.path(),
-            // The next one asks again.
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(error),
-        };
-        let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
-        if let Ok(made) = DateTime::strptime(FORM, name) {
-            copies.push(Copy { made, path });
-        }
-    }
+    let mut copies: Vec<Copy> = names.iter().filter_map(|name| Copy::at(directory.join(name))).collect();
     copies.sort();
     Ok(copies)
+}
+
+/// The copies from the newest to the oldest. Those that a clock made that was ahead of `now` come last: which of them
+/// is how old cannot be told.
+pub fn newest_first<'c>(copies: &'c [Copy], now: &Zoned) -> Vec<&'c Copy> {
+    let (ahead, others): (Vec<&Copy>, Vec<&Copy>) = copies.iter().rev().partition(|copy| copy.is_from_future(now));
+    others.into_iter().chain(ahead).collect()
 }
 
 /// Copies what `bytes` gives unless there is a copy of this day already; then thins. Returns the copy that was made.
@@ -60,7 +106,7 @@ pub fn keep_daily<B: AsRef<[u8]>>(
         return Ok(None);
     }
     let made = keep(directory, access, bytes()?.as_ref(), now)?;
-    for old in dispensable(&there, now.date()) {
+    for old in dispensable(&there, now.date()).into_iter().take(MOST_AT_ONCE) {
         // A copy that cannot be removed is no reason not to save.
         let _stays = fs::remove_file(&old.path);
     }
@@ -71,38 +117,56 @@ pub fn keep_daily<B: AsRef<[u8]>>(
 pub fn keep(directory: &Path, access: Access, bytes: &[u8], now: DateTime) -> io::Result<PathBuf> {
     uninterrupted(|| refuse_foreign_link(directory))?;
     uninterrupted(|| make_shared_directory(directory, access.group))?;
-    stale_files::clear(directory, |target| DateTime::strptime(FORM, target).is_ok());
-    let mut made = now;
-    loop {
-        let path = directory.join(made.strftime(FORM).to_string());
-        match uninterrupted(|| path.try_exists())? {
-            // Two within a second: a name that is taken is never written over.
-            true => made = made.saturating_add(1.second()),
-            false => {
-                replace(&path, access, |file| file.write_all(bytes))?;
-                return Ok(path);
-            }
-        }
+    stale_files::clear(directory, |target| parsed(target).is_some());
+    let path = free_name(directory, &now.strftime(FORM).to_string())?;
+    replace(&path, access, |file| file.write_all(bytes))?;
+    Ok(path)
+}
+
+/// `STEM.xml` in a directory, or the first of `STEM-2.xml`, … that nothing has: a name that is taken is never written
+/// over.
+pub fn free_name(directory: &Path, stem: &str) -> io::Result<PathBuf> {
+    let mut path = directory.join(format!("{stem}.xml"));
+    let mut number = 1_u32;
+    while exists(&path)? {
+        number += 1;
+        path = directory.join(format!("{stem}-{number}.xml"));
+    }
+    Ok(path)
+}
+
+fn exists(path: &Path) -> io::Result<bool> {
+    match uninterrupted(|| fs::symlink_metadata(path)) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
     }
 }
 
-/// What may go: all of the last week stay, the last of each day for a month, of each week for a year, of each month
-/// for ever.
+/// What may go, oldest first: all of the last week stay, the last of each day for a month, of each week for a year, of
+/// each month for ever. Ages count from the newest of `copies` up to `today`; later ones stay.
 pub fn dispensable(copies: &[Copy], today: Date) -> Vec<&Copy> {
-    let mut periods = HashSet::new();
-    let mut gone: Vec<&Copy> = copies.iter().rev().filter(|copy| !periods.insert(period(copy, today))).collect();
+    let (mut periods, mut gone) = (HashSet::new(), Vec::new());
+    let (mut age, mut later) = (0, None);
+    for copy in copies.iter().rev().filter(|copy| copy.made.date() <= today) {
+        let date = copy.made.date();
+        let pause = later.map_or(0, |later: Date| (later - date).get_days());
+        age += pause.min(LONGEST_PAUSE);
+        later = Some(date);
+        if !periods.insert(period(copy, age)) {
+            gone.push(copy);
+        }
+    }
     gone.reverse();
     gone
 }
 
-/// The span of time of which one copy stays, as something to compare; a copy of the last week has its own.
-fn period(copy: &Copy, today: Date) -> (u8, i32, i32, Option<&Path>) {
+/// The span of time of which one copy stays, as something to compare; a copy of the last week has its own. `age` in days.
+fn period(copy: &Copy, age: i32) -> (u8, i32, i32, Option<&Path>) {
     let date = copy.made.date();
-    let age = (today - date).get_days();
-    let ordinal = i32::from(date.day_of_year());
     match age {
         ..7 => (0, 0, 0, Some(&copy.path)),
-        7..31 => (1, i32::from(date.year()), ordinal, None),
+        7..31 => (1, i32::from(date.year()), i32::from(date.day_of_year()), None),
         31..366 => {
             let week = date.iso_week_date();
             (2, i32::from(week.year()), i32::from(week.week()), None)
@@ -116,7 +180,7 @@ mod tests {
     use super::*;
 
     fn copy(made: DateTime) -> Copy {
-        Copy { made, path: PathBuf::from(made.strftime(FORM).to_string()) }
+        Copy { made, number: 1, path: PathBuf::from(made.strftime(FORM).to_string()) }
     }
 
     #[test]
@@ -149,10 +213,91 @@ mod tests {
         assert!(first.ends_with("qubes-2026-03-04-05:06:07.xml"));
         assert_eq!(keep_daily(&backup, access, || Ok(b"two"), now).unwrap(), None);
         let second = keep(&backup, access, b"two", now).unwrap();
-        assert!(second.ends_with("qubes-2026-03-04-05:06:08.xml"));
+        assert!(second.ends_with("qubes-2026-03-04-05:06:07-2.xml"));
         assert_eq!(fs::read(first).unwrap(), b"one");
         let tomorrow = now.saturating_add(1.day());
         assert!(keep_daily(&backup, access, || Ok(b"three"), tomorrow).unwrap().is_some());
         assert_eq!(copies(&backup).unwrap().len(), 3);
+    }
+
+    /// Makes a copy each day for `days` days from `first` on, at noon.
+    fn daily(backup: &Path, first: Date, days: i32) {
+        for day in 0..days {
+            let now = (first + day.days()).at(12, 0, 0, 0);
+            keep_daily(backup, Access::shared(None), || Ok(b"content"), now).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_clock_that_is_wrong_by_years_takes_next_to_no_copies() {
+        let dir = tempfile::tempdir().unwrap();
+        let backup = dir.path().join("backup");
+        let today = jiff::civil::date(2026, 11, 21);
+        daily(&backup, today - 400.days(), 400);
+        let before = copies(&backup).unwrap();
+        assert!(before.len() > 70, "{}", before.len());
+        // Once; then for a month; then back at the beginning of time; then right again.
+        daily(&backup, today + 2.years(), 1);
+        assert!(before.len() - copies(&backup).unwrap().iter().filter(|c| before.contains(c)).count() <= 1);
+        daily(&backup, today + 3.years(), 30);
+        daily(&backup, jiff::civil::date(1970, 1, 1), 30);
+        daily(&backup, today, 1);
+        let after = copies(&backup).unwrap();
+        let left = before.iter().filter(|copy| after.contains(copy)).count();
+        // Forty days of true time take as many: of each week one stays of seven.
+        assert!(left + 40 >= before.len(), "{left} of {}", before.len());
+        let recent = |copies: &[Copy]| copies.iter().filter(|c| (today - c.made.date()).get_days() < 7).count();
+        assert!(recent(&after) >= 6);
+    }
+
+    #[test]
+    fn copies_that_many_restores_made_go_few_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let backup = dir.path().join("backup");
+        let day = jiff::civil::date(2026, 3, 4);
+        for _ in 0..50 {
+            keep(&backup, Access::shared(None), b"content", day.at(5, 6, 7, 0)).unwrap();
+        }
+        assert!(copies(&backup).unwrap().iter().all(|copy| copy.made == day.at(5, 6, 7, 0)));
+        assert_eq!(copies(&backup).unwrap().last().unwrap().number, 50);
+        daily(&backup, day + 1.days(), 7);
+        assert_eq!(copies(&backup).unwrap().len(), 57, "all of a week");
+        daily(&backup, day + 8.days(), 1);
+        assert_eq!(copies(&backup).unwrap().len(), 50);
+        daily(&backup, day + 9.days(), 12);
+        assert_eq!(copies(&backup).unwrap().iter().filter(|copy| copy.made.date() == day).count(), 1);
+    }
+
+    #[test]
+    fn the_newest_copy_is_not_one_from_the_future() {
+        let dir = tempfile::tempdir().unwrap();
+        let now = crate::clock::now();
+        let name = |span: jiff::Span| {
+            let made = now.datetime().saturating_add(span);
+            let path = dir.path().join(format!("{}.xml", made.strftime(FORM)));
+            fs::write(&path, "").unwrap();
+            path
+        };
+        let (ahead, yesterday, old) = (name(2.years()), name(-1.days()), name(-9.days()));
+        // Made in a time zone further east, a moment ago.
+        let east = name(9.hours());
+        // Made by a clock that was an hour ahead.
+        let hasty = name(1.hours());
+        let soon = SystemTime::now() + std::time::Duration::from_secs(3600);
+        fs::File::options().write(true).open(&hasty).unwrap().set_modified(soon).unwrap();
+        let later = crate::clock::now();
+        let there = copies(dir.path()).unwrap();
+        let order: Vec<&PathBuf> = newest_first(&there, &later).iter().map(|copy| &copy.path).collect();
+        assert_eq!(order, [&east, &yesterday, &old, &ahead, &hasty]);
+    }
+
+    #[test]
+    fn the_ends_of_the_calendar_are_times_like_others() {
+        let dir = tempfile::tempdir().unwrap();
+        for now in [DateTime::MAX, DateTime::MIN, DateTime::MAX] {
+            keep_daily(dir.path(), Access::shared(None), || Ok(b"content"), now).unwrap();
+            keep(dir.path(), Access::shared(None), b"content", now).unwrap();
+        }
+        assert!(copies(dir.path()).unwrap().len() >= 3);
     }
 }

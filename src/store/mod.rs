@@ -3,7 +3,6 @@
 //! `Read` and `Write` are different types and only `Write` has `save()`: there is no way from the one to the other,
 //! so nothing is decided on what was read before the lock was taken.
 
-mod content;
 mod error;
 pub mod history;
 mod lock;

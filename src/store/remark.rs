@@ -1,61 +1,48 @@
-//! Remarks that are left in RUN about one state of the store, for whoever comes next: where the domains lie
-//! (`RUN/contents`), that no qube is broken (`RUN/unbroken`). Of no value by themselves: whoever finds one of another state
-//! looks for himself.
+//! Remarks that are left in RUN about one content of the store, for the next command: that upstream would not refuse it
+//! (`RUN/sound`), that no qube is broken (`RUN/unbroken`). They spare a look at every qube, and decide nothing else: no
+//! name and no value comes from them.
 //!
-//! A remark is believed only for the very file it was made about: device, inode, length, and both times to the nanosecond, of
-//! which nobody can set the time of change. Two changes within one tick of the clock have the same times, so a reader leaves it
-//! only about a file that has been at rest for some seconds: whatever changes later has another time. A writer sets
-//! the file apart, and need not wait.
+//! A remark names the content that it is about by a checksum of all its bytes. Times would not do: a program that writes
+//! through a mapping of the file leaves none on tmpfs, and not always one elsewhere.
 
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use nix::unistd::Gid;
+use xxhash_rust::xxh3::xxh3_128;
 
-use super::version::Version;
+use super::transaction::StorePlace;
 use crate::fs::run_directory::RunDirectory;
 use crate::fs::stale_files;
 
-/// Seconds.
-const REST: i64 = 2;
-
-/// Behind the state of a file that was set apart: who finds this may leave remarks of his own at once.
-const APART: &str = " apart";
-
-/// What somebody said about a state of the file.
-pub(super) struct Remark {
-    pub text: String,
-    /// The file in this state was set apart.
-    pub is_apart: bool,
+/// The length and checksum of a content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Digest {
+    length: usize,
+    sum: u128,
 }
 
-/// What somebody has left under `name` about this state of the file.
-pub(super) fn about(run_dir: &RunDirectory, version: Version, name: &str) -> Option<Remark> {
-    let mut text = run_dir.read(Path::new(name)).ok()??;
-    let (first, _) = text.split_once('\n')?;
-    let behind = first.strip_prefix(stamp(version).as_str())?;
-    let is_apart = behind == APART;
-    let length = (is_apart || behind.is_empty()).then_some(first.len() + 1)?;
-    text.drain(..length);
-    Some(Remark { text, is_apart })
-}
+impl Digest {
+    pub fn of(bytes: &[u8]) -> Digest {
+        Digest { length: bytes.len(), sum: xxh3_128(bytes) }
+    }
 
-/// Leaves a remark for others, where there is a RUN and the file has been at rest.
-pub(super) fn leave(run_dir: &RunDirectory, group: Option<Gid>, version: Version, name: &str, text: &str) {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    if i64::try_from(now).is_ok_and(|now| now - version.last_change() > REST) {
-        put(run_dir, group, name, &format!("{}\n{text}", stamp(version)));
+    /// The first line of a remark: which version of ours looked at which content.
+    fn stamp(self) -> String {
+        format!("{} {} {:032x}", env!("CARGO_PKG_VERSION"), self.length, self.sum)
     }
 }
 
-/// The same about a file that was [set apart](super::version::set_apart), however short a time ago.
-pub(super) fn leave_at_once(run_dir: &RunDirectory, group: Option<Gid>, version: Version, name: &str, text: &str) {
-    put(run_dir, group, name, &format!("{}{APART}\n{text}", stamp(version)));
+/// Returns what somebody has left under `name` about the content with this digest, which is computed only if there is
+/// a remark at all.
+pub(super) fn about(place: &StorePlace, digest: impl FnOnce() -> Digest, name: &str) -> Option<String> {
+    let text = place.run_dir.read(Path::new(name)).ok()??;
+    let (first, rest) = text.split_once('\n')?;
+    (first == digest().stamp()).then(|| rest.to_string())
 }
 
-fn put(run_dir: &RunDirectory, group: Option<Gid>, name: &str, text: &str) {
-    // Where it cannot be left, the next reader looks for himself.
-    let _looks_again = run_dir.write_note(Path::new(name), group, text);
+/// Leaves a remark for others, where there is a RUN.
+pub(super) fn leave(place: &StorePlace, digest: Digest, name: &str, text: &str) {
+    // Where it cannot be left, the next command looks for itself.
+    let _looks_again = place.run_dir.write_note(Path::new(name), place.group, &format!("{}\n{text}", digest.stamp()));
 }
 
 /// Removes what writers of remarks left when they were killed. Remarks are the only files that lie in RUN itself.
@@ -63,9 +50,4 @@ pub(super) fn clear_stale_files(run_dir: &RunDirectory) {
     if let Ok(directory) = run_dir.open() {
         stale_files::clear_in(&directory, |_| true);
     }
-}
-
-/// The file's state, and which version of ours has looked.
-fn stamp(version: Version) -> String {
-    format!("{} {}", env!("CARGO_PKG_VERSION"), version.in_full())
 }

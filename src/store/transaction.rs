@@ -4,23 +4,22 @@ mod convert;
 mod new_file;
 mod read;
 mod restore;
-mod stored_file;
 
 use std::fs::{self, File};
-use std::io::{self, Seek as _, Write as _};
+use std::io;
 use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use nix::unistd::Gid;
 
-use super::content;
 use super::error::StoreError;
 use super::history;
-use super::lock::{HolderNote, Locked, Wait, is_still_at, lock_path, open};
+use super::lock::{HolderNote, Locked, Wait, is_still_at, lock_path};
 use super::qubesd;
-use super::remark;
-use super::version::{Version, set_apart, version_of};
+use super::remark::{self, Digest};
+use super::version::{Version, version_of};
+use crate::clock;
 use crate::format::{self, Bytes, Changed, FormatError, MAX_BYTES, Original};
 use crate::fs::file_lock::Exclusivity;
 use crate::fs::replace::{Access, uninterrupted};
@@ -29,9 +28,9 @@ use crate::model::Qubes;
 
 pub use convert::Companions;
 use new_file::{begin, clear_stale_files, fill, keep_owner};
-pub use read::Read;
+use read::{Content, read_stable, read_whole, too_large};
+pub use read::{Read, read_bytes};
 pub use restore::Restored;
-use stored_file::{CONTENTS, ReadFrom, StoredFile, original};
 
 /// Where a store and what belongs to it lie, and how to treat them.
 #[derive(Debug, Clone)]
@@ -67,34 +66,19 @@ impl StorePlace {
     }
 }
 
-/// The bytes of a store or of a copy, whatever they mean; waits for nobody.
-pub fn read_bytes(path: &Path) -> Result<Bytes, StoreError> {
-    read_all(&open(path, Exclusivity::Shared)?, path)
-}
-
-/// Finds the domains; they are fetched when somebody looks at them.
-fn index(stored: Arc<StoredFile>, path: &Path) -> Result<Qubes, StoreError> {
-    refuse_too_large(&stored.file, path)?;
-    format::open(stored).map_err(|source| StoreError::Format { path: path.into(), source })
-}
-
-/// A descriptor of its own for the file that is locked.
-fn same_file(locked: &Locked, place: &StorePlace) -> Result<File, StoreError> {
-    uninterrupted(|| locked.file().try_clone()).map_err(StoreError::io("read", &place.file))
-}
-
 fn refuse_too_large(file: &File, path: &Path) -> Result<u64, StoreError> {
     match uninterrupted(|| file.metadata()).map_err(StoreError::io("read", path))?.len() {
-        bytes if bytes > MAX_BYTES as u64 => {
-            Err(StoreError::Format { path: path.into(), source: FormatError::TooLarge { bytes } })
-        }
+        bytes if bytes > MAX_BYTES as u64 => Err(too_large(path, bytes)),
         bytes => Ok(bytes),
     }
 }
 
-fn read_all(file: &File, path: &Path) -> Result<Bytes, StoreError> {
-    let size = refuse_too_large(file, path)?;
-    content::read_whole(file, size as usize).map_err(StoreError::io("read", path))
+/// A store that is to be changed; of one of R1 to R3, which is only read, there is no original.
+fn opened(bytes: &Bytes) -> Result<(Qubes, Option<Original>), FormatError> {
+    match Original::open(Arc::new(bytes.clone())) {
+        Err(FormatError::OldFormat) => Ok((format::open(Arc::new(bytes.clone()))?, None)),
+        opened => opened.map(|(qubes, original)| (qubes, Some(original))),
+    }
 }
 
 /// What a save did.
@@ -110,9 +94,10 @@ pub enum Saved {
 pub struct Write {
     qubes: Qubes,
     place: StorePlace,
-    /// What the collection was read from, and the file that it still lies in. None of a store of R1 to R3.
+    /// What the collection was read from. None of a store of R1 to R3.
     original: Option<Original>,
-    read_from: ReadFrom,
+    /// The bytes that it was read from, and what was said about them.
+    content: Content,
     /// How what stands in the file differs from that.
     saved: Changed,
     /// The store as it lies there, locked.
@@ -121,8 +106,8 @@ pub struct Write {
     /// Of a store of R1 to R3: what is to be converted beside it.
     companions: Option<Box<dyn Companions>>,
     then: Option<AfterSave>,
-    /// Whether the file, as it was saved, is known by its time from any content that comes after.
-    is_apart: bool,
+    /// Of the content that was saved last.
+    digest: Option<Digest>,
 }
 
 /// What is to be done once, after the first save that wrote something.
@@ -138,22 +123,17 @@ impl Write {
 
     /// The store in the file that is locked.
     fn over(place: StorePlace, lock: Locked, version: Version) -> Result<Write, StoreError> {
-        let stored = Arc::new(StoredFile::to_change(same_file(&lock, &place)?, &place, version));
-        let content = original(stored.clone(), &place.file)?;
-        Write::with(place, lock, version, content, Some(stored))
+        let bytes = read_stable(lock.file(), &place.file)?;
+        Write::with(place, lock, version, bytes)
     }
 
     /// The locked file with the content that stands in it, or is about to.
-    fn with(
-        place: StorePlace,
-        lock: Locked,
-        version: Version,
-        (qubes, original): (Qubes, Option<Original>),
-        stored: Option<Arc<StoredFile>>,
-    ) -> Result<Write, StoreError> {
-        let read_from = ReadFrom { file: same_file(&lock, &place)?, version, stored };
-        let (saved, companions, then, is_apart) = (Changed::default(), None, None, false);
-        Ok(Write { qubes, place, original, read_from, saved, lock, version, companions, then, is_apart })
+    fn with(place: StorePlace, lock: Locked, version: Version, bytes: Bytes) -> Result<Write, StoreError> {
+        let wrong = |source| StoreError::Format { path: place.file.clone(), source };
+        let (qubes, original) = opened(&bytes).map_err(wrong)?;
+        let content = Content::new(bytes, &place);
+        let (saved, companions, then, digest) = (Changed::default(), None, None, None);
+        Ok(Write { qubes, place, original, content, saved, lock, version, companions, then, digest })
     }
 
     /// The store with its links resolved, locked, whatever it holds.
@@ -179,6 +159,7 @@ impl Write {
         }
         let format = |source| StoreError::Format { path: place.file.clone(), source };
         let bytes = format::new_store(qubes).map_err(format)?;
+        format::check(&bytes).map_err(format)?;
         Write::put_new(place, bytes)
     }
 
@@ -186,7 +167,7 @@ impl Write {
     fn put_new(place: &StorePlace, bytes: Vec<u8>) -> Result<Write, StoreError> {
         clear_stale_files(&place.file);
         let mut replacement = begin(place)?;
-        let lock = fill(&mut replacement, |file| file.write_all(&bytes), &place.file)?;
+        let lock = fill(&mut replacement, &bytes, &place.file)?;
         let version = version_of(lock.file(), &place.file)?;
         let store = Write::over(place.clone(), lock, version)?;
         let published = replacement.sync().and_then(|()| replacement.publish_new());
@@ -207,52 +188,36 @@ impl Write {
             return self.save_converted();
         };
         let path = &self.place.file;
-        self.read_from.refuse_unread(path)?;
-        let changed =
-            original.changed(&self.qubes).map_err(|source| StoreError::Format { path: path.clone(), source })?;
+        let wrong = |source| StoreError::Format { path: path.clone(), source };
+        let changed = original.changed(&self.qubes).map_err(wrong)?;
         if changed == self.saved {
             return Ok(Saved::Unchanged);
         }
+        let new = format::result(&self.content.bytes, &changed, &self.qubes).map_err(wrong)?;
         self.place.refuse_beside_qubesd()?;
         self.refuse_changed_behind()?;
-        history::keep_daily(&self.place.backup_dir, self.access(), || self.current(), now())
+        history::keep_daily(&self.place.backup_dir, self.access(), || self.before_save(), clock::now().datetime())
             .map_err(StoreError::io("copy the store to", &self.place.backup_dir))?;
-        let old = uninterrupted(|| self.read_from.file.try_clone()).map_err(StoreError::io("read", path))?;
-        let replaced = self.replace(|new| content::write_changed(&changed, &old, new))?;
-        self.leave_contents(&changed, replaced.file);
+        let durable = self.replace(&new)?;
         self.saved = changed;
-        replaced.durable?;
+        durable?;
         if let Some(then) = self.then.take() {
             then(self);
         }
         Ok(Saved::Written)
     }
 
-    /// Tells who comes next where the domains lie now, so that nobody looks who need not.
-    fn leave_contents(&self, changed: &Changed, file: File) {
-        if let Some(original) = self.original.as_ref().filter(|_| self.is_apart && self.place.run_dir.open().is_ok())
-            && let Some(table) = original.contents_of(&StoredFile::locked(file), changed)
-        {
-            self.leave_remark(CONTENTS, &table);
-        }
-    }
-
     /// What somebody has left in RUN under `name` about the store as it was opened.
     pub fn remark(&self, name: &str) -> Option<String> {
-        self.read_from.stored.as_ref()?.remark(name)
+        self.content.remark(name)
     }
 
-    /// Leaves in RUN under `name` what is known of the store as it was saved. Where that is not possible, who wants to
-    /// know finds it out for himself.
+    /// Leaves in RUN under `name` what is known of the store as it was saved. Where that is not possible, the next command
+    /// finds out by itself.
     pub fn leave_remark(&self, name: &str, text: &str) {
-        if self.is_apart {
-            remark::leave_at_once(&self.place.run_dir, self.place.group, self.version, name, text);
+        if let Some(digest) = self.digest {
+            remark::leave(&self.place, digest, name, text);
         }
-    }
-
-    /// By what this state of the file can be known again, by another process as well.
-    pub fn stamp(&self) -> String {
-        self.version.of_content()
     }
 
     /// Has something done after the first save that writes.
@@ -264,15 +229,21 @@ impl Write {
     pub fn keep_copy(&self) -> Result<PathBuf, StoreError> {
         let directory = &self.place.backup_dir;
         self.current()
-            .and_then(|bytes| history::keep(directory, self.access(), &bytes, now()))
+            .and_then(|bytes| history::keep(directory, self.access(), &bytes, clock::now().datetime()))
             .map_err(StoreError::io("copy the store to", directory))
+    }
+
+    /// What stands in the file when nothing has changed it behind our back.
+    fn before_save(&self) -> io::Result<Bytes> {
+        match self.saved == Changed::default() {
+            true => Ok(self.content.bytes.clone()),
+            false => self.current(),
+        }
     }
 
     /// The bytes in the file, however many: what is no store may still hold what somebody needs.
     fn current(&self) -> io::Result<Bytes> {
-        let mut file = self.lock.file();
-        uninterrupted(|| file.rewind())?;
-        content::read_whole(file, 0)
+        read_whole(self.lock.file(), 0)
     }
 
     fn access(&self) -> Access {
@@ -285,17 +256,16 @@ impl Write {
         let there = is_still_at(self.lock.file(), path)?;
         // A link to the same file would be replaced, and the file behind it not.
         let became_link = fs::symlink_metadata(path).is_ok_and(|m| m.is_symlink());
-        let was_edited = version_of(self.lock.file(), path)?.has_other_content(self.version)
-            || version_of(&self.read_from.file, path)?.has_other_content(self.read_from.version);
+        let was_edited = version_of(self.lock.file(), path)?.has_other_content(self.version);
         if !there || became_link || was_edited {
             return Err(StoreError::ChangedBehind { path: path.clone() });
         }
         Ok(())
     }
 
-    /// Puts what `put` writes into place. The new file is locked before it is visible, so that the lock is
-    /// never open.
-    fn replace(&mut self, put: impl FnOnce(&mut File) -> io::Result<()>) -> Result<Replaced, StoreError> {
+    /// Puts `new` into place. The new file is locked before it is visible, so that the lock is never open. Returns whether
+    /// it is proven to be durable ([`StoreError::NotProvenDurable`]).
+    fn replace(&mut self, new: &[u8]) -> Result<Result<(), StoreError>, StoreError> {
         let path = self.place.file.clone();
         // What a kill left behind may be what fills the disk, so it goes first.
         clear_stale_files(&path);
@@ -303,12 +273,10 @@ impl Write {
         let mut replacement = begin(&self.place)?;
         keep_owner(self.lock.file(), replacement.file(), self.place.group)
             .map_err(StoreError::io("keep the owner of", &path))?;
-        let lock = fill(&mut replacement, put, &path)?;
-        let file = same_file(&lock, &self.place)?;
+        let lock = fill(&mut replacement, new, &path)?;
         replacement.sync().map_err(StoreError::io("write", &path))?;
-        self.is_apart = set_apart(lock.file());
         let version = version_of(lock.file(), &path)?;
-        // Copying and syncing took their time, and who edits in place may have changed what was copied.
+        // Writing and syncing took their time, and who edits in place may have changed what this was made of.
         self.refuse_changed_behind()?;
         let durable = match replacement.publish() {
             Ok(published) => published.make_durable().map(drop),
@@ -318,15 +286,9 @@ impl Write {
         };
         self.version = version_of(lock.file(), &path).unwrap_or(version);
         self.lock = lock;
-        Ok(Replaced { file, durable: durable.map_err(not_proven(&path)) })
+        self.digest = Some(Digest::of(new));
+        Ok(durable.map_err(not_proven(&path)))
     }
-}
-
-/// The store after it was replaced.
-struct Replaced {
-    file: File,
-    /// [`StoreError::NotProvenDurable`]
-    durable: Result<(), StoreError>,
 }
 
 impl Drop for Write {
@@ -351,9 +313,4 @@ impl DerefMut for Write {
 
 fn not_proven(path: &Path) -> impl FnOnce(io::Error) -> StoreError {
     move |source| StoreError::NotProvenDurable { path: path.to_path_buf(), source }
-}
-
-/// Local time, for the names of copies.
-fn now() -> jiff::civil::DateTime {
-    jiff::Zoned::now().datetime()
 }

@@ -116,7 +116,15 @@ fn create(call: &Invocation) -> Result<(u8, Option<VmName>), Failure> {
 }
 
 fn check_label(order: &Order, qubes: &Qubes) -> Result<(), Failure> {
-    if qubes.labels.find(order.label).is_some() {
+    // Upstream takes an empty word for none at all.
+    if order.label.is_empty() {
+        return Err(Failure::usage("--label option is mandatory"));
+    }
+    if order.name == Some("") {
+        return Err(Failure::usage("VMNAME is mandatory"));
+    }
+    // A number has an error of its own.
+    if qubes.labels.named(order.label).is_some() || order.label.bytes().all(|byte| byte.is_ascii_digit()) {
         return Ok(());
     }
     let available: Vec<&str> = qubes.labels.iter().map(|l| &*l.name).collect();
@@ -209,7 +217,7 @@ impl<'a> Order<'a> {
     fn wish<'w>(&'w self, name: &'w str) -> Wish<'w> {
         let pools = PoolChoice { all: self.all_pools, by_volume: &self.pools };
         let uuid = Uuid::new_v4();
-        if let Some(source) = self.template.filter(|_| self.class == Class::StandaloneVM) {
+        if let Some(source) = self.template.filter(|t| self.class == Class::StandaloneVM && !t.is_empty()) {
             return Wish::Clone(CloneQube {
                 source,
                 name,

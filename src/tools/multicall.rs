@@ -10,17 +10,22 @@ use super::suggestion::closest;
 use super::{COMMANDS, Command, generate, run};
 
 const NAME: &str = "qubes";
+/// Has no command line of its own: the completions of the shells call it.
+const COMPLETER: &str = "qubes-complete";
 
 /// The whole of `qubes`.
 pub fn main() -> ExitCode {
     let mut words = std::env::args_os();
-    let called = name_of(&words.next().unwrap_or_default());
-    if let Some(command) = Command::find(&called) {
+    let called_as = name_of(&words.next().unwrap_or_default());
+    if called_as == COMPLETER {
+        return super::complete::main();
+    }
+    if let Some(command) = Command::find(&called_as) {
         return run(command, words.collect());
     }
-    if called.starts_with("qvm-") || called.starts_with("qubes-") {
+    if called_as.starts_with("qvm-") || called_as.starts_with("qubes-") {
         // A link of the name of a command that does not exist.
-        return unknown(&called);
+        return unknown(&called_as);
     }
     let first = words.next().map(|w| w.to_string_lossy().into_owned());
     let rest: Vec<OsString> = words.collect();

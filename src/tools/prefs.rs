@@ -78,7 +78,12 @@ impl Owner {
 
     fn value(&self, qubes: &Qubes, property: &Property, session: &Session) -> Result<Value, PropertyError> {
         match self {
-            Owner::System => qubes.global(property, session),
+            // Two have no default (default_kernel, default_template): a store that lacks them is a new one, not a broken one.
+            Owner::System => match (qubes.global(property, session), property.kind.api_name()) {
+                (Err(PropertyError::Unset { .. }), "vm") => Ok(Value::Qube(None)),
+                (Err(PropertyError::Unset { .. }), "str") => Ok(Value::text("")),
+                (value, _) => value,
+            },
             Owner::Qube { name, .. } => {
                 let vm = qubes.get(name.as_str()).ok_or_else(|| PropertyError::NoSuchQube(name.to_string()))?;
                 qubes.value(vm, property, session)
@@ -158,10 +163,6 @@ fn run(call: &mut Invocation, session: &Session, qube: Option<&str>) -> Result<u
     if let Owner::Qube { name, .. } = &owner
         && let Some(vm) = qubes.get(name.as_str())
     {
-        let asks_one = call.value("property").is_some() && call.value("value").is_none() && !call.has("default");
-        if asks_one {
-            refuse_unread(&qubes, name.as_str())?;
-        }
         match call.value("property") {
             // Whoever looks at all of them sees which are bad; one line says why.
             None => Watch::one(&qubes, vm, session).warn(call, "qvm-prefs"),
@@ -232,14 +233,6 @@ pub(super) fn stored_text<'a>(property: &Property, text: &'a str) -> &'a str {
     if text.eq_ignore_ascii_case("none") && NONE_IS_NO_QUBE.contains(&property.name) { "" } else { text }
 }
 
-/// Refuses to answer from what could not be read: a script would take a default for what is stored.
-fn refuse_unread(qubes: &Read, who: &str) -> Result<(), Failure> {
-    match qubes.unread() {
-        Some(reason) => Err(Failure::error(format!("{who}: the store could not be read: {reason}"))),
-        None => Ok(()),
-    }
-}
-
 fn show(
     call: &mut Invocation,
     owner: &Owner,
@@ -250,22 +243,19 @@ fn show(
     if call.has("hide-default") && owner.is_default(qubes, property) {
         return Ok(0);
     }
-    let value = owner.value(qubes, property, session);
-    // A default may have come from another qube, or from no qube at all.
-    let who = match owner {
-        Owner::System => "app",
-        Owner::Qube { name, .. } => name.as_str(),
-    };
-    refuse_unread(qubes, who)?;
-    let value = value?;
+    let value = owner.value(qubes, property, session)?;
     if call.has("json") {
         let text = serde_json::to_string_pretty(&json_of(&value))?;
         return call.out.line(&text).map(|()| 0);
     }
-    if let Some(text) = property.printed(&value) {
-        call.out.line(&text)?;
+    match property.printed(&value) {
+        // Not an empty line: a script would take it for a number.
+        _ if value == Value::None && property.kind.api_name() == "int" => {
+            Err(Failure::error(format!("{} has no value; set one, or read it with --json", property.name)))
+        }
+        Some(text) => call.out.line(&text).map(|()| 0),
+        None => Ok(0),
     }
-    Ok(0)
 }
 
 /// Every property with a mark: `D` default, `-` set, `U` not readable.

@@ -183,11 +183,15 @@ impl<'a> Values<'a> {
         self.gateways.borrow_mut().push((netvm, gateway));
     }
 
-    /// A property's text as upstream's client compares it: `None` for no value and also where there is no property.
-    pub fn python_text(&self, vm: &Vm, name: &str) -> Option<String> {
-        match self.value(vm, name) {
-            Ok(Value::None | Value::Qube(None)) | Err(_) => Some("None".to_string()),
-            Ok(value) => Some(value.to_string()),
+    /// A property's text as upstream's client compares it. Where there is no property, or it refers to no qube or has no
+    /// number, that is the word `None`; an address, time or other text that there is not is empty.
+    pub fn python_text(&self, vm: &Vm, name: &str) -> String {
+        const NONE: &str = "None";
+        let Some(property) = Property::find(Scope::Class(&vm.class), name) else { return NONE.to_string() };
+        match self.qubes.value(vm, property, self.session) {
+            Ok(Value::None) if property.kind.api_name() == "str" => String::new(),
+            Ok(Value::None | Value::Qube(None)) | Err(_) => NONE.to_string(),
+            Ok(value) => value.to_string(),
         }
     }
 

@@ -8,6 +8,7 @@ mod messages;
 mod prefs_of_several;
 mod recording;
 mod recordings;
+mod refused;
 mod set_unset;
 mod shells;
 #[path = "../support/skip.rs"]

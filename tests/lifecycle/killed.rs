@@ -9,8 +9,9 @@ use crate::scratch::{Ran, Scratch, until};
 
 /// The system calls with which names of files and directories change or go.
 pub const CHANGES: &str = "rename,renameat,renameat2,unlink,unlinkat,rmdir";
-/// The same and the waits of a conversation with libvirt: before an order is sent, and before it is answered.
-pub const CHANGES_AND_ORDERS: &str = "rename,renameat,renameat2,unlink,unlinkat,rmdir,poll";
+/// The same and the waits of a conversation with libvirt: before an order is sent, and before it is answered. Which
+/// call libvirt waits with depends on how it was compiled (Debian 13: ppoll).
+pub const CHANGES_AND_ORDERS: &str = "rename,renameat,renameat2,unlink,unlinkat,rmdir,poll,ppoll";
 
 /// A system call that a run made in its first thread.
 #[derive(Debug)]
@@ -98,7 +99,7 @@ pub fn calls_of_start(scratch: &Scratch) -> Vec<Call> {
 pub fn telling(calls: &[Call]) -> Vec<&Call> {
     let mut waits = 0;
     let tells = |call: &&Call| {
-        let is_wait = call.name == "poll";
+        let is_wait = ["poll", "ppoll"].contains(&call.name.as_str());
         waits = if is_wait { waits + 1 } else { 0 };
         if is_wait { waits % 2 == 0 } else { !call.line.contains("ENOENT") }
     };

@@ -77,7 +77,8 @@ fn the_image_is_on_the_disk_before_the_way_back_is_another() {
     ] {
         let pool = prepared(step, &origin("work", "private"));
         let calls = trace_of(TEST, &environment(&pool, step));
-        let is_rename = |call: &String| call.contains("rename") && call.contains(&format!("/{renamed}\")"));
+        let names = |call: &String| ['/', '"'].iter().any(|before| call.contains(&format!("{before}{renamed}\")")));
+        let is_rename = |call: &String| call.contains("rename") && names(call);
         let at = calls.iter().position(is_rename).unwrap_or_else(|| panic!("{step:?}: {calls:#?}"));
         let is_sync = |call: &String, name: &str| call.contains(" fsync(") && call.contains(&format!("/{name}"));
         assert!(calls[..at].iter().any(|call| is_sync(call, synced)), "{step:?}: the data: {calls:#?}");

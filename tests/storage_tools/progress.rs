@@ -56,7 +56,7 @@ fn shown(system: &System, line: &str, input: &[u8], wanted: &str) -> String {
 #[test]
 fn a_terminal_shows_a_bar_that_is_gone_at_the_end() {
     let system = System::new();
-    let seen = shown(&system, "qvm-volume import --size 8MiB work:private -", &random_bytes(4 * MIB, 1), "/8.00 MiB");
+    let seen = shown(&system, "qvm-volume import --size 8MiB work:private -", &random_bytes(8 * MIB, 1), "/8.00 MiB");
     assert!(seen.contains("work:private "), "{seen:?}");
     let last = seen.rsplit('\r').next().unwrap();
     assert_eq!(last.trim_start_matches("\u{1b}[2K"), "", "the line is cleared: {seen:?}");

@@ -1,11 +1,12 @@
 //! Other processes that lock a store and wait to be told to go on; and Python, which locks as Qubes' own code does.
 
-use std::io::{BufRead, BufReader, Read as _};
+use std::io::{BufRead, BufReader, Read as _, Write as _};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Waits for what another process or thread is about to do.
+#[allow(dead_code, reason = "not every test file that includes this needs it")]
 pub fn wait_until(what: &str, condition: impl Fn() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(60);
     while !condition() {
@@ -18,7 +19,7 @@ pub fn wait_until(what: &str, condition: impl Fn() -> bool) {
 pub struct Companion {
     pub child: Child,
     // Kept open: who writes to a pipe that nobody reads is killed.
-    _output: BufReader<ChildStdout>,
+    output: BufReader<ChildStdout>,
 }
 
 impl Companion {
@@ -28,7 +29,15 @@ impl Companion {
         let mut output = BufReader::new(child.stdout.take().unwrap());
         let said = output.by_ref().lines().map(Result::unwrap).find(|line| line.contains(ready));
         assert!(said.is_some(), "the other process ended before it was ready");
-        Companion { child, _output: output }
+        Companion { child, output }
+    }
+
+    /// Says a line to it and waits until it has said `answer`.
+    #[allow(dead_code, reason = "not every test file that includes this needs it")]
+    pub fn say(&mut self, line: &str, answer: &str) {
+        writeln!(self.child.stdin.as_mut().unwrap(), "{line}").unwrap();
+        let mut lines = self.output.by_ref().lines().map(Result::unwrap);
+        assert!(lines.any(|line| line.contains(answer)), "the other process ended before it answered");
     }
 
     /// Lets it go on, and waits until it has ended.

@@ -5,14 +5,13 @@ use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use jiff::ToSpan;
-
+use crate::clock;
 use crate::firewall::{FILE, MAX_BYTES, Version, closed, from_r3, version};
 use crate::format::{Loss, OldFiles};
 use crate::fs::replace::{Access, make_shared_directory, replace};
 use crate::lifecycle::Session;
 use crate::model::{Class, Qubes, VmName};
-use crate::store::StoreError;
+use crate::store::{StoreError, history};
 use crate::system::System;
 
 /// A file of rules that is written.
@@ -31,7 +30,7 @@ pub struct Firewall {
 
 /// What is to be written for every qube. A file of R4 stays as it is: somebody was here before.
 pub(super) fn plan(session: &Session, qubes: &Qubes, files: &[OldFiles], losses: &mut Vec<Loss>) -> Vec<Firewall> {
-    let now = jiff::Timestamp::now().as_second().max(0).unsigned_abs();
+    let now = clock::now_utc().as_second().max(0).unsigned_abs();
     files.iter().filter_map(|old| of_qube(session, qubes, old, now, losses)).collect()
 }
 
@@ -109,20 +108,9 @@ impl Firewall {
         let directory = system.backup_dir();
         let group = system.qubes_group();
         make_shared_directory(&directory, group).map_err(StoreError::io("make directory", &directory))?;
-        let mut time = jiff::Zoned::now().datetime();
-        loop {
-            let copy = directory.join(format!("{}-firewall-{}.xml", self.qube, time.strftime("%Y-%m-%d-%H:%M:%S")));
-            match copy.try_exists() {
-                // A name that is taken is never written over.
-                Ok(true) => time = time.saturating_add(1.second()),
-                Ok(false) => {
-                    let fill = |copy: &mut File| io::copy(&mut File::open(&self.to)?, copy).map(drop);
-                    return replace(&copy, Access::shared(group), fill)
-                        .map(drop)
-                        .map_err(StoreError::io("write", &copy));
-                }
-                Err(source) => return Err(StoreError::Io { action: "look at", path: copy, source }),
-            }
-        }
+        let name = format!("{}-firewall-{}", self.qube, clock::now().strftime("%Y-%m-%d-%H:%M:%S"));
+        let copy = history::free_name(&directory, &name).map_err(StoreError::io("look at", &directory))?;
+        let fill = |copy: &mut File| io::copy(&mut File::open(&self.to)?, copy).map(drop);
+        replace(&copy, Access::shared(group), fill).map(drop).map_err(StoreError::io("write", &copy))
     }
 }

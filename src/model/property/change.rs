@@ -66,14 +66,14 @@ impl Qubes {
         let default = self.default_value(qube, property, facts).ok();
         let value = default.as_ref().unwrap_or(&Value::None);
         self.check(qube, &Wanted { property, value, reset: true, before: before.as_ref() }, facts)?;
-        if self.is_default(qube, property) {
-            return Ok(Vec::new());
-        }
         let name = qube.name.clone();
-        if let Some(qube) = self.edit(vm) {
+        if !self.is_default(qube, property)
+            && let Some(qube) = self.edit(vm)
+        {
             forget_legacy(qube, property);
             qube.properties.remove(property.name);
         }
+        // What follows may be due although nothing was set: a feature that somebody has given by hand goes.
         Ok(self.follow(&name, property, Changed { before, after: default, facts }))
     }
 

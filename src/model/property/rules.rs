@@ -53,12 +53,10 @@ pub(super) fn netvm_provides_and_does_not_loop(asked: &Asked<'_>, wanted: &Wante
         return refuse(format!("The {} qube does not provide network", netvm.name));
     }
     if qubes.netvm_chain(netvm, facts).any(|v| v.name == vm.name) {
-        return refuse(NETWORK_LOOP.to_owned());
+        return refuse("Loops in network are unsupported".to_owned());
     }
     netvm_runs_if_needed(vm, netvm, facts)
 }
-
-const NETWORK_LOOP: &str = "Loops in network are unsupported";
 
 fn netvm_runs_if_needed(vm: &Vm, netvm: &Vm, facts: &dyn Facts) -> Checked {
     let needs_it = facts.power_state(vm) == PowerState::Running;
@@ -78,7 +76,7 @@ pub(super) fn default_netvm_does_not_loop(qubes: &Qubes, facts: &dyn Facts, want
     let mut at = Some(netvm);
     while let Some(vm) = at {
         if qubes.uses_default_netvm(vm) || seen.contains(&&vm.name) {
-            return refuse(NETWORK_LOOP.to_owned());
+            return refuse(format!("Network loop on '{}'", vm.name));
         }
         seen.push(&vm.name);
         at = qubes.netvm(vm, facts)?;
@@ -134,7 +132,7 @@ pub(super) fn is_disposable_template(asked: &Asked<'_>, wanted: &Wanted<'_>) -> 
 
 /// The same for the system's.
 pub(super) fn global_is_disposable_template(qubes: &Qubes, facts: &dyn Facts, wanted: &Wanted<'_>) -> Checked {
-    points_to_disposable_template(qubes, "the system", facts, wanted)
+    points_to_disposable_template(qubes, "system", facts, wanted)
 }
 
 fn points_to_disposable_template(qubes: &Qubes, owner: &str, facts: &dyn Facts, wanted: &Wanted<'_>) -> Checked {

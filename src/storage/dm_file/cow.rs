@@ -10,8 +10,9 @@ use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 
-use crate::storage::StorageError;
+use crate::fs::beneath::Use;
 use crate::storage::volume_files::look;
+use crate::storage::{StorageError, pool_files};
 
 /// `SnAp`.
 const MAGIC: u32 = 0x7041_6e53;
@@ -47,7 +48,7 @@ pub fn is_cow(path: &Path) -> Result<bool, StorageError> {
         return Ok(true);
     }
     let mut magic = [0; 4];
-    let file = File::open(path).map_err(failed(path))?;
+    let file = pool_files::open(path, Use::Read).map_err(failed(path))?;
     Ok(read(&file, &mut magic, 0).map_err(failed(path))? && u32_at(&magic, 0) == MAGIC)
 }
 
@@ -79,7 +80,7 @@ struct Cow<'p> {
 impl<'p> Cow<'p> {
     /// None where there is no file, or nothing was ever kept in it.
     fn open(path: &'p Path) -> Result<Option<Cow<'p>>, StorageError> {
-        let file = match File::open(path) {
+        let file = match pool_files::open(path, Use::Read) {
             Ok(file) => file,
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(e) => return Err(failed(path)(e)),

@@ -4,12 +4,15 @@ use std::fs::File;
 use std::io::{Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
+use nix::unistd::Gid;
+
 use super::files::Files;
 use super::{DmFile, cow};
+use crate::fs::beneath::Use;
 use crate::storage::durable::{self, Audience, Copy};
 use crate::storage::in_use::{open_without_layers, refuse_if_open};
 use crate::storage::volume_files::{exists, look, make_directories, remove_import_leftovers};
-use crate::storage::{Committed, Kind, StorageError, Volume, device_mapper, loop_device};
+use crate::storage::{Committed, Kind, StorageError, Volume, device_mapper, loop_device, pool_files};
 
 impl DmFile {
     /// Makes a volume larger. A volatile one that is not there yet is given its size at its next start.
@@ -33,9 +36,9 @@ impl DmFile {
             return Err(StorageError::Refused(text));
         }
         let _alone = self.lock(volume)?;
-        durable::lengthen(&files.image(), bytes)?;
+        durable::lengthen(&files.image(), bytes, self.group)?;
         if exists(&files.cow())? {
-            durable::lengthen(&files.cow(), cow::enough_for(bytes))?;
+            durable::lengthen(&files.cow(), cow::enough_for(bytes), self.group)?;
         }
         if volume.kind == Kind::Origin && self.is_mapped(&files)? {
             return self.remap_origin(&files);
@@ -64,10 +67,16 @@ impl DmFile {
     /// read, and its start waits until this is let go.
     pub(super) fn open_committed_volume(&self, volume: &Volume) -> Result<Committed, StorageError> {
         let unchanged = self.locks.shared(&self.name, &volume.vid)?;
-        let kept_still = (!self.is_mapped(&self.kept(volume, "read")?)?).then_some(unchanged);
+        let files = self.kept(volume, "read")?;
+        let kept_still = (!self.is_mapped(&files)?).then_some(unchanged);
         let image = self.export_volume(volume)?;
         let failed = || StorageError::io(format!("opening {}", image.display()));
-        let mut file = File::open(&image).map_err(failed())?;
+        let opened = match image == files.image() {
+            true => pool_files::open(&image, Use::Read),
+            // A device of the kernel's, which no member can exchange.
+            false => File::open(&image),
+        };
+        let mut file = opened.map_err(failed())?;
         let size = file.seek(SeekFrom::End(0)).and_then(|end| file.rewind().map(|()| end)).map_err(failed())?;
         Ok(Committed { name: volume.name.clone(), file, size, kept_still })
     }
@@ -75,7 +84,10 @@ impl DmFile {
     pub(super) fn import_volume(&self, volume: &Volume, from: &Path) -> Result<(), StorageError> {
         let what = volume.full_name();
         let told = Audience { watcher: &self.watcher, what: &what };
-        self.replace_data(volume, |import| durable::copy(from, import, self.group, Copy::Fresh, told))
+        // Whoever imports says which file, wherever it lies.
+        let failed = StorageError::io(format!("opening {}", from.display()));
+        let from = File::open(from).map_err(failed)?;
+        self.replace_data(volume, |import| durable::copy_opened(&from, import, self.group, Copy::Fresh, told))
     }
 
     /// Makes the image that `write` puts at the path it is given the volume's. What the volume had is gone: a COW keeps
@@ -87,13 +99,13 @@ impl DmFile {
     ) -> Result<(), StorageError> {
         let files = self.kept(volume, "imported to")?;
         self.refuse_unless_at_rest(volume, &files, "importing")?;
-        make_directories(&self.directory, files.directory(), self.group)?;
+        make_directories(&self.place.directory, files.directory(), self.group)?;
         self.finish_revert(&files)?;
         let import = files.import();
         remove_import_leftovers(&import)?;
         let done = write(&import).and_then(|()| {
             let _alone = self.lock(volume)?;
-            round_up(&import)?;
+            round_up(&import, self.group)?;
             self.forget_committed(&files)?;
             durable::remove_all(&[files.old_cow(), files.cow()])?;
             durable::rename(&import, &files.image())?;
@@ -159,7 +171,7 @@ impl DmFile {
 }
 
 /// A disk has sectors of 512 bytes; what somebody imports need not.
-fn round_up(image: &Path) -> Result<(), StorageError> {
+fn round_up(image: &Path, group: Option<Gid>) -> Result<(), StorageError> {
     let length = look(image)?.map_or(0, |image| image.len());
-    if length % 512 == 0 { Ok(()) } else { durable::lengthen(image, length.next_multiple_of(512)) }
+    if length % 512 == 0 { Ok(()) } else { durable::lengthen(image, length.next_multiple_of(512), group) }
 }

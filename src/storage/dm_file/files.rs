@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use crate::fs::replace::directory_of;
-use crate::storage::volume_files::{base_of, names_in};
+use crate::storage::volume_files::{PoolPlace, names_in, resolve};
 use crate::storage::{StorageError, reflink};
 
 /// What the names of a volume's files end in beside those that driver file-reflink has too, the longest first.
@@ -18,9 +18,16 @@ pub struct Files {
 }
 
 impl Files {
+    #[cfg(test)]
     /// The files of the volume `vid` in the pool at `directory`.
     pub fn new(directory: &Path, vid: &str) -> Result<Files, StorageError> {
-        let (base, stem) = base_of(directory, vid)?;
+        let (base, stem) = crate::storage::volume_files::base_of(directory, vid)?;
+        Ok(Files { base, stem })
+    }
+
+    /// The files of a volume of a pool.
+    pub fn of(place: &PoolPlace, vid: &str) -> Result<Files, StorageError> {
+        let (base, stem) = resolve(place, vid)?;
         Ok(Files { base, stem })
     }
 

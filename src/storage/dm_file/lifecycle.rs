@@ -19,7 +19,7 @@ impl DmFile {
         if volume.kind != Kind::Origin {
             return Ok(());
         }
-        make_directories(&self.directory, files.directory(), self.group)?;
+        make_directories(&self.place.directory, files.directory(), self.group)?;
         durable::create_sparse(&files.image(), volume.size, self.group)?;
         self.begin_cow(volume, &files)
     }
@@ -28,7 +28,7 @@ impl DmFile {
         let files = self.files(&volume.vid)?;
         let _alone = self.lock(volume)?;
         self.remove_files(volume, &files)?;
-        remove_directory_of(&self.directory, files.directory())
+        remove_directory_of(&self.place.directory, files.directory())
     }
 
     pub(super) fn start_volume(&self, volume: &Volume) -> Result<(), StorageError> {
@@ -36,7 +36,7 @@ impl DmFile {
         match volume.kind {
             Kind::Volatile => {
                 refuse_if_open(volume, &files.image())?;
-                make_directories(&self.directory, files.directory(), self.group)?;
+                make_directories(&self.place.directory, files.directory(), self.group)?;
                 durable::create_sparse_scratch(&files.image(), volume.size, self.group)
             }
             Kind::Snapshot => self.start_snapshot(volume, &files),
@@ -139,7 +139,7 @@ impl DmFile {
             return Err(StorageError::Refused(format!("{label}: its source {} is missing", image.display())));
         }
         require_mapper(volume)?;
-        make_directories(&self.directory, files.directory(), self.group)?;
+        make_directories(&self.place.directory, files.directory(), self.group)?;
         // What a crash left of the run before.
         self.unmap_snapshot(volume, files)?;
         durable::remove_scratch(&files.cow())?;

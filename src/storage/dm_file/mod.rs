@@ -18,18 +18,19 @@ use nix::unistd::Gid;
 
 pub(super) use self::cow::is_cow;
 use self::files::{Files, volume_of};
-use super::volume_files::{self, exists, look, source_vid};
+use super::volume_files::{self, PoolPlace, exists, look, source_vid};
 use super::{
     Attachment, Committed, Driver, Fill, Kind, Revision, SharedWatcher, StorageError, Volume, VolumeLocks,
     device_mapper, durable,
 };
 use crate::fs::file_lock::FileLock;
+use crate::fs::replace::directory_of;
 
 /// One pool of driver `file`.
 #[derive(Debug)]
 pub struct DmFile {
     name: String,
-    directory: PathBuf,
+    place: PoolPlace,
     group: Option<Gid>,
     locks: VolumeLocks,
     watcher: SharedWatcher,
@@ -38,7 +39,14 @@ pub struct DmFile {
 impl DmFile {
     /// The pool `name` in `directory`. What is made belongs to `group`.
     pub fn new(name: &str, directory: PathBuf, group: Option<Gid>, locks: VolumeLocks) -> DmFile {
-        DmFile { name: name.to_string(), directory, group, locks, watcher: SharedWatcher::default() }
+        let place = PoolPlace { directory, root: None, only_to_look: false };
+        DmFile { name: name.to_string(), place, group, locks, watcher: SharedWatcher::default() }
+    }
+
+    /// The same in a system below `root`, in which absolute links begin there; for who makes nothing if `only_to_look`.
+    pub fn below(self, root: Option<&Path>, only_to_look: bool) -> DmFile {
+        let place = PoolPlace { root: root.map(Path::to_path_buf), only_to_look, ..self.place };
+        DmFile { place, ..self }
     }
 
     /// The same, and `watcher` hears of data that have to be copied.
@@ -53,7 +61,7 @@ impl DmFile {
     }
 
     fn files(&self, vid: &str) -> Result<Files, StorageError> {
-        Files::new(&self.directory, vid)
+        Files::of(&self.place, vid)
     }
 
     /// Of a snapshot, the files of what it is made of.
@@ -75,12 +83,12 @@ impl DmFile {
 
 impl Driver for DmFile {
     fn setup(&self) -> Result<(), StorageError> {
-        durable::create_directory(&self.directory, self.group)?;
-        volume_files::make_prefixes(&self.directory, self.group)
+        durable::create_directory(&self.place.directory, self.group)?;
+        volume_files::make_prefixes(&self.place.directory, self.group)
     }
 
     fn capacity(&self) -> Result<Option<(u64, u64)>, StorageError> {
-        volume_files::room_in(&self.directory).map(Some)
+        volume_files::room_in(&self.place.directory).map(Some)
     }
 
     fn create(&self, volume: &Volume) -> Result<(), StorageError> {
@@ -190,8 +198,9 @@ impl Driver for DmFile {
     }
 
     fn own_directory(&self, volume: &Volume) -> Option<PathBuf> {
-        let directory = self.files(&volume.vid).ok()?.directory().to_path_buf();
-        volume_files::is_qubes_own(&self.directory, &directory).then_some(directory)
+        let (base, _) = volume_files::base_of(&self.place.directory, &volume.vid).ok()?;
+        let directory = directory_of(&base).to_path_buf();
+        volume_files::is_qubes_own(&self.place.directory, &directory).then_some(directory)
     }
 
     fn size(&self, volume: &Volume) -> Result<u64, StorageError> {
@@ -209,6 +218,6 @@ impl Driver for DmFile {
     }
 
     fn volumes(&self) -> Result<Vec<String>, StorageError> {
-        volume_files::volumes_in(&self.directory, volume_of)
+        volume_files::volumes_in(&self.place.directory, volume_of)
     }
 }

@@ -10,9 +10,10 @@ use jiff::Timestamp;
 use super::DmFile;
 use super::cow::{self, Kept};
 use super::files::Files;
+use crate::fs::beneath::Use;
 use crate::storage::durable::{self, Audience, copy_data};
 use crate::storage::volume_files::{exists, look};
-use crate::storage::{Revision, StorageError, Volume};
+use crate::storage::{Revision, StorageError, Volume, pool_files};
 
 /// What upstream calls it.
 const ID: &str = "old";
@@ -87,7 +88,9 @@ fn exchanged(
     group: Option<nix::unistd::Gid>,
     told: Audience<'_>,
 ) -> Result<(), StorageError> {
-    let open = |path: &Path| File::open(path).map_err(StorageError::io(format!("opening {}", path.display())));
+    let open = |path: &Path| {
+        pool_files::open(path, Use::Read).map_err(StorageError::io(format!("opening {}", path.display())))
+    };
     let (of, from) = (open(of)?, open(from)?);
     durable::write(to, group, &mut |file| {
         copy_data(&of, file, told)?;

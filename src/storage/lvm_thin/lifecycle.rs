@@ -3,8 +3,6 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
-
 use super::names::Names;
 use super::report::Report;
 use super::{LvmThin, current, revisions};
@@ -99,7 +97,7 @@ impl LvmThin {
             revisions(&report, names).into_iter().map(|time| (time, is_open(&names.revision(time)))).collect();
         if report.get(&names.own).is_some() {
             let last = kept.last().map_or(0, |(time, _)| *time);
-            let time = Timestamp::now().as_second().max(last + 1);
+            let time = crate::clock::now_utc().as_second().max(last + 1);
             self.rename(names, &names.own, &names.revision(time))?;
             kept.push((time, is_open(&names.own)));
         }

@@ -3,13 +3,16 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use nix::unistd::Gid;
+
 use super::Reflink;
 use super::images::Images;
 use super::lifecycle::is_precache_current;
-use crate::storage::durable::{self, Copy};
+use crate::fs::beneath::Use;
+use crate::storage::durable::{self, Audience, Copy};
 use crate::storage::in_use::refuse_if_open;
 use crate::storage::volume_files::{exists, look, remove_import_leftovers};
-use crate::storage::{Committed, Kind, StorageError, Volume, loop_device};
+use crate::storage::{Committed, Kind, StorageError, Volume, loop_device, pool_files};
 
 impl Reflink {
     /// Changes the size of what the running qube has, else of the clean image. A volume that has no image yet is given
@@ -21,7 +24,7 @@ impl Reflink {
         }
         let images = self.images(&volume.vid)?;
         if exists(&images.dirty())? {
-            return resize_in_place(&images.dirty(), bytes);
+            return resize_in_place(&images.dirty(), bytes, self.group);
         }
         if volume.kind != Kind::Origin {
             return Ok(());
@@ -32,7 +35,7 @@ impl Reflink {
         if is_shorter {
             self.copy(volume, &clean, &clean, Copy::Resized(bytes))?;
         } else if !durable::share(&clean, &clean, self.group, bytes)? {
-            return lengthen_in_place(&images, bytes);
+            return lengthen_in_place(&images, bytes, self.group);
         }
         self.precache(volume, &images);
         Ok(())
@@ -55,14 +58,19 @@ impl Reflink {
         let unchanged = self.locks.shared(&self.name, &volume.vid)?;
         let clean = self.export_volume(volume)?;
         let failed = || StorageError::io(format!("opening {}", clean.display()));
-        let file = File::open(&clean).map_err(failed())?;
+        let file = pool_files::open(&clean, Use::Read).map_err(failed())?;
         let size = file.metadata().map_err(failed())?.len();
         let kept_still = volume.snapshots_disabled().then_some(unchanged);
         Ok(Committed { name: volume.name.clone(), file, size, kept_still })
     }
 
     pub(super) fn import_volume(&self, volume: &Volume, from: &Path) -> Result<(), StorageError> {
-        self.replace_data(volume, |import| self.copy(volume, from, import, Copy::Fresh))
+        let failed = StorageError::io(format!("opening {}", from.display()));
+        // Whoever imports says which file, wherever it lies.
+        let from = File::open(from).map_err(failed)?;
+        let what = volume.full_name();
+        let told = Audience { watcher: &self.watcher, what: &what };
+        self.replace_data(volume, |import| durable::copy_opened(&from, import, self.group, Copy::Fresh, told))
     }
 
     /// Makes the image that `write` puts at the path it is given the clean one.
@@ -119,21 +127,23 @@ impl Reflink {
 
 /// Where a copy would take the time and room of a whole image. A hole behind its end changes nothing for whoever reads the
 /// clean image or has a snapshot of it; the copy made in advance grows with it.
-fn lengthen_in_place(images: &Images, bytes: u64) -> Result<(), StorageError> {
+fn lengthen_in_place(images: &Images, bytes: u64, group: Option<Gid>) -> Result<(), StorageError> {
     let (clean, precache) = (images.clean(), images.precache());
     let is_current = is_precache_current(images)?;
-    durable::lengthen(&clean, bytes)?;
+    durable::lengthen(&clean, bytes, group)?;
     // A copy that is not as the clean image is now is never used: a crash here costs only time.
-    if is_current && durable::lengthen(&precache, bytes).and_then(|()| durable::take_time(&precache, &clean)).is_err() {
+    let grown =
+        || durable::lengthen(&precache, bytes, group).and_then(|()| durable::take_time(&precache, &clean, group));
+    if is_current && grown().is_err() {
         // The times of a file are its owner's alone to set; the next start copies.
         durable::remove(&precache)?;
     }
     Ok(())
 }
 
-fn resize_in_place(image: &Path, bytes: u64) -> Result<(), StorageError> {
+fn resize_in_place(image: &Path, bytes: u64, group: Option<Gid>) -> Result<(), StorageError> {
     let failed = |what: &Path| StorageError::io(format!("resizing {}", what.display()));
-    let file = File::options().write(true).open(image).map_err(failed(image))?;
+    let file = pool_files::open_to_change(image, group).map_err(failed(image))?;
     file.set_len(bytes).and_then(|()| file.sync_all()).map_err(failed(image))?;
     for device in loop_device::devices_over(image) {
         loop_device::take_new_size(&device).map_err(failed(&device))?;

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use crate::fs::replace::directory_of;
 use crate::storage::dm_file::is_cow;
-use crate::storage::volume_files::{base_of, names_in};
+use crate::storage::volume_files::{PoolPlace, names_in, resolve};
 use crate::storage::{Revision, StorageError};
 
 /// Where the files of one volume are: `DIR/VID` and what is appended to it.
@@ -34,10 +34,17 @@ impl From<&RevisionFile> for Revision {
 }
 
 impl Images {
+    #[cfg(test)]
     /// The files of the volume `vid` in the pool at `directory`. A vid stands in qubes.xml: one that leads out of the
     /// pool is refused.
     pub fn new(directory: &Path, vid: &str) -> Result<Images, StorageError> {
-        let (base, stem) = base_of(directory, vid)?;
+        let (base, stem) = crate::storage::volume_files::base_of(directory, vid)?;
+        Ok(Images { base, stem })
+    }
+
+    /// The files of a volume of a pool.
+    pub fn of(place: &PoolPlace, vid: &str) -> Result<Images, StorageError> {
+        let (base, stem) = resolve(place, vid)?;
         Ok(Images { base, stem })
     }
 

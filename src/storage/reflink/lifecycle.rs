@@ -31,7 +31,7 @@ impl Reflink {
         let _alone = self.lock(volume)?;
         refuse_if_open(volume, &images.dirty())?;
         self.remove_files(&images)?;
-        remove_directory_of(&self.directory, images.directory())
+        remove_directory_of(&self.place.directory, images.directory())
     }
 
     pub(super) fn start_volume(&self, volume: &Volume) -> Result<(), StorageError> {
@@ -159,7 +159,7 @@ impl Reflink {
 
     /// Makes the volume's directory and what is missing between it and the pool's.
     pub(super) fn make_directory(&self, images: &Images) -> Result<(), StorageError> {
-        make_directories(&self.directory, images.directory(), self.group)
+        make_directories(&self.place.directory, images.directory(), self.group)
     }
 }
 

@@ -22,15 +22,16 @@ use self::revisions::prune_to;
 use super::clone_range::try_reflink;
 use super::durable::{self, Audience, Copy};
 use super::in_use::refuse_if_open;
-use super::volume_files::{self, exists, look, source_vid};
+use super::volume_files::{self, PoolPlace, exists, look, source_vid};
 use super::{Attachment, Committed, Driver, Fill, Kind, Revision, SharedWatcher, StorageError, Volume, VolumeLocks};
 use crate::fs::file_lock::FileLock;
+use crate::fs::replace::directory_of;
 
 /// One pool of driver `file-reflink`.
 #[derive(Debug)]
 pub struct Reflink {
     name: String,
-    directory: PathBuf,
+    place: PoolPlace,
     setup_check: bool,
     group: Option<Gid>,
     locks: VolumeLocks,
@@ -41,7 +42,14 @@ impl Reflink {
     /// The pool `name` in `directory`. With `setup_check`, [`Driver::setup`] insists on shared blocks; without, images
     /// are copied where they cannot be shared. What is made belongs to `group`.
     pub fn new(name: &str, directory: PathBuf, setup_check: bool, group: Option<Gid>, locks: VolumeLocks) -> Reflink {
-        Reflink { name: name.to_string(), directory, setup_check, group, locks, watcher: SharedWatcher::default() }
+        let place = PoolPlace { directory, root: None, only_to_look: false };
+        Reflink { name: name.to_string(), place, setup_check, group, locks, watcher: SharedWatcher::default() }
+    }
+
+    /// The same in a system below `root`, in which absolute links begin there; for who makes nothing if `only_to_look`.
+    pub fn below(self, root: Option<&Path>, only_to_look: bool) -> Reflink {
+        let place = PoolPlace { root: root.map(Path::to_path_buf), only_to_look, ..self.place };
+        Reflink { place, ..self }
     }
 
     /// The same, and `watcher` hears of data that have to be copied.
@@ -61,7 +69,7 @@ impl Reflink {
     }
 
     fn images(&self, vid: &str) -> Result<Images, StorageError> {
-        Images::new(&self.directory, vid)
+        Images::of(&self.place, vid)
     }
 
     /// Of a snapshot, the images of what it is made of.
@@ -70,8 +78,8 @@ impl Reflink {
     }
 
     fn check_reflink(&self) -> Result<(), StorageError> {
-        let directory = self.directory.display();
-        let tried = try_reflink(&self.directory);
+        let directory = self.place.directory.display();
+        let tried = try_reflink(&self.place.directory);
         match tried.map_err(StorageError::io(format!("trying to share blocks between files in {directory}")))? {
             true => Ok(()),
             false => Err(StorageError::Refused(format!(
@@ -85,20 +93,20 @@ impl Reflink {
 
 impl Driver for Reflink {
     fn setup(&self) -> Result<(), StorageError> {
-        let new = durable::create_directory(&self.directory, self.group)?;
+        let new = durable::create_directory(&self.place.directory, self.group)?;
         if self.setup_check
             && let Err(refused) = self.check_reflink()
         {
             if new {
-                durable::remove_directory(&self.directory)?;
+                durable::remove_real_directory(&self.place.directory)?;
             }
             return Err(refused);
         }
-        volume_files::make_prefixes(&self.directory, self.group)
+        volume_files::make_prefixes(&self.place.directory, self.group)
     }
 
     fn capacity(&self) -> Result<Option<(u64, u64)>, StorageError> {
-        volume_files::room_in(&self.directory).map(Some)
+        volume_files::room_in(&self.place.directory).map(Some)
     }
 
     fn create(&self, volume: &Volume) -> Result<(), StorageError> {
@@ -215,8 +223,9 @@ impl Driver for Reflink {
     }
 
     fn own_directory(&self, volume: &Volume) -> Option<PathBuf> {
-        let directory = self.images(&volume.vid).ok()?.directory().to_path_buf();
-        volume_files::is_qubes_own(&self.directory, &directory).then_some(directory)
+        let (base, _) = volume_files::base_of(&self.place.directory, &volume.vid).ok()?;
+        let directory = directory_of(&base).to_path_buf();
+        volume_files::is_qubes_own(&self.place.directory, &directory).then_some(directory)
     }
 
     fn size(&self, volume: &Volume) -> Result<u64, StorageError> {
@@ -239,6 +248,6 @@ impl Driver for Reflink {
     }
 
     fn volumes(&self) -> Result<Vec<String>, StorageError> {
-        volume_files::volumes_in(&self.directory, volume_of)
+        volume_files::volumes_in(&self.place.directory, volume_of)
     }
 }

@@ -1,12 +1,9 @@
 //! From the form of R1 to R3 to that of R4: a copy, what lies beside the store, then the store itself, last. Whatever
 //! stops it, the store is the old one, and the next save does it again, or the new one, and everything is done.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use super::stored_file::{ReadFrom, opened};
-use super::{Replaced, Saved, StoreError, Write};
+use super::{Content, Saved, StoreError, Write, opened};
 use crate::format::{self, Bytes, FormatError};
 use crate::model::Qubes;
 
@@ -61,17 +58,16 @@ impl Write {
         let wrong = |source| StoreError::Format { path: path.clone(), source };
         let new = Bytes::from(format::new_store(&self.qubes).map_err(wrong)?);
         format::check(&new).map_err(wrong)?;
-        let (qubes, original) = opened(Arc::new(new.clone())).map_err(wrong)?;
+        let (qubes, original) = opened(&new).map_err(wrong)?;
         self.place.refuse_beside_qubesd()?;
         self.refuse_changed_behind()?;
         let copy = self.keep_copy()?;
         companions.convert()?;
         // Other files may have taken their time.
         self.refuse_changed_behind()?;
-        let replaced = self.replace(|file| file.write_all(&new))?;
-        let Replaced { file, durable } = replaced;
+        let durable = self.replace(&new)?;
         (self.qubes, self.original) = (qubes, original);
-        self.read_from = ReadFrom { file, version: self.version, stored: None };
+        self.content = Content::new(new, &self.place);
         Ok((copy, durable))
     }
 }

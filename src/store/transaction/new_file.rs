@@ -1,7 +1,7 @@
 //! The file that takes the store's place: beside it, filled, locked, and owned as the old one was.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Write as _};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -24,13 +24,9 @@ pub(super) fn begin(place: &StorePlace) -> Result<Replacement, StoreError> {
 
 /// Writes the content of a replacement and locks it. The lock lives in a duplicate of the descriptor: it outlasts
 /// what committing does with the original.
-pub(super) fn fill(
-    replacement: &mut Replacement,
-    put: impl FnOnce(&mut File) -> io::Result<()>,
-    path: &Path,
-) -> Result<Locked, StoreError> {
+pub(super) fn fill(replacement: &mut Replacement, content: &[u8], path: &Path) -> Result<Locked, StoreError> {
     let write = |replacement: &mut Replacement| {
-        put(replacement.file())?;
+        replacement.file().write_all(content)?;
         let lock = uninterrupted(|| replacement.file().try_clone())?;
         match try_lock(&lock, Exclusivity::Exclusive)? {
             true => Ok(Locked::adopt(lock)),

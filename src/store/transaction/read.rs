@@ -1,72 +1,120 @@
-//! Reading the store without waiting for anybody.
+//! Reading the store without waiting for writers of ours.
 
+use std::cell::OnceCell;
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _};
 use std::ops::Deref;
+use std::path::Path;
 use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
 
-use super::stored_file::StoredFile;
-use super::{StorePlace, index, same_file};
-use crate::fs::file_lock::{Exclusivity, try_lock, unlock};
+use super::{StorePlace, refuse_too_large};
+use crate::format::{self, Bytes, FormatError};
+use crate::fs::file_lock::{Exclusivity, lock_within, posix_holder, try_lock, unlock};
+use crate::fs::replace::uninterrupted;
 use crate::model::Qubes;
 use crate::store::error::StoreError;
 use crate::store::lock::{Locked, lock_path, open};
-use crate::store::version::Version;
+use crate::store::remark::{self, Digest};
+use crate::store::version::{Version, version_of};
+
+/// A file that a foreign program has locked is taken for complete when nobody has written to it for this long.
+const REST: Duration = Duration::from_secs(5);
+
+/// How often a file is read again because somebody without a lock writes to it.
+const ATTEMPTS: usize = 8;
 
 /// The store as it was when it was read.
 pub struct Read {
     qubes: Qubes,
-    stored: Arc<StoredFile>,
+    content: Content,
     _held: Option<Locked>,
 }
 
 impl Read {
-    /// Reads the store without waiting for anybody. Writers rename, so what one descriptor gives is one whole
-    /// version even where a writer holds the lock.
+    /// Reads the store. Never waits for a writer of ours: they rename, so what one descriptor gives is one whole version
+    /// even where a writer holds the lock. Waits for a foreign program that has just written to the file under its lock.
     pub fn open(place: &StorePlace) -> Result<Read, StoreError> {
         let file = open(&place.file, Exclusivity::Shared)?;
         // Where writers wait, readers that overlap would keep them out for long.
-        let locked = place.note().nobody_queues()
-            && try_lock(&file, Exclusivity::Shared).map_err(StoreError::io("lock", &place.file))?;
-        let stored = Arc::new(StoredFile::unlocked(file, place));
-        let read = index(stored.clone(), &place.file);
-        if locked {
-            let _closed_at_the_end = unlock(&stored.file);
-            return Ok(Read { qubes: read?, stored, _held: None });
+        if place.note().nobody_queues() && is_granted(&file) {
+            let read = Read::of(&file, place, None);
+            // The descriptor is closed next, which releases the lock as well.
+            let _closed_next = unlock(&file);
+            return read;
         }
-        // A foreign program may write in place under its lock: then what was read is nothing whole. That a writer of ours
-        // renamed meanwhile shows in the change time alone, and is no reason to wait.
-        if let (Some(before), Some(after)) = (stored.version(), Version::of(&stored.file))
-            && !before.has_other_content(after)
-            && let Ok(qubes) = read
-        {
-            return Ok(Read { qubes, stored, _held: None });
+        if posix_holder(&file).is_some() {
+            return Read::beside_foreign_holder(&file, place);
         }
+        let before = Version::of(&file);
+        let read = Read::of(&file, place, None);
+        let is_same = before.zip(Version::of(&file)).is_some_and(|(before, after)| !before.has_other_content(after));
+        if let (true, Ok(_)) = (is_same, &read) {
+            return read;
+        }
+        // A foreign program may write in place under its lock: then what was read is not a whole version.
         let locked = lock_path(&place.file, Exclusivity::Shared, place.wait, &place.note())?;
-        let stored = Arc::new(StoredFile::unlocked(same_file(&locked, place)?, place));
-        Ok(Read { qubes: index(stored.clone(), &place.file)?, stored, _held: None })
+        Read::of(locked.file(), place, None)
     }
 
     /// Reads the store and keeps writers out until this is dropped. Waits for a writer as a writer would.
     pub fn hold(place: &StorePlace) -> Result<Read, StoreError> {
         let locked = lock_path(&place.file, Exclusivity::Shared, place.wait, &place.note())?;
-        let stored = Arc::new(StoredFile::locked(same_file(&locked, place)?));
-        Ok(Read { qubes: index(stored.clone(), &place.file)?, stored, _held: Some(locked) })
+        let file = uninterrupted(|| locked.file().try_clone()).map_err(StoreError::io("read", &place.file))?;
+        Read::of(&file, place, Some(locked))
     }
 
-    /// What an earlier reader has left in RUN under `name` about this very state of the store.
+    /// Qubes' own Python holds its lock while it prepares a file that it renames into place: waiting for that could take
+    /// long and gain nothing. A program that writes in place shows in the time of the last change: then the lock is waited
+    /// for, until the file has been at rest.
+    fn beside_foreign_holder(file: &File, place: &StorePlace) -> Result<Read, StoreError> {
+        let begun = Instant::now();
+        loop {
+            let seen = version_of(file, &place.file)?;
+            let rest = REST.saturating_sub(age_of(file)).min(place.wait.limit());
+            if !rest.is_zero() && lock_within(file, Exclusivity::Shared, rest).unwrap_or(false) {
+                let read = Read::of(file, place, None);
+                let _closed_next = unlock(file);
+                return read;
+            }
+            let first = read_once(file, &place.file)?;
+            let is_whole = age_of(file) >= REST && !seen.has_other_content(version_of(file, &place.file)?);
+            if is_whole
+                && *first == *read_once(file, &place.file)?
+                && let Ok(read) = Read::of_bytes(first, place, None)
+            {
+                return Ok(read);
+            }
+            let left = place.wait.limit().saturating_sub(begun.elapsed());
+            if left.is_zero() || rest.is_zero() {
+                // It keeps changing, or is not a store as it stands: only the lock helps.
+                let place = StorePlace { wait: crate::store::Wait::at_most(left), ..place.clone() };
+                let locked = lock_path(&place.file, Exclusivity::Shared, place.wait, &place.note())?;
+                return Read::of(locked.file(), &place, None);
+            }
+        }
+    }
+
+    fn of(file: &File, place: &StorePlace, held: Option<Locked>) -> Result<Read, StoreError> {
+        Read::of_bytes(read_stable(file, &place.file)?, place, held)
+    }
+
+    fn of_bytes(bytes: Bytes, place: &StorePlace, held: Option<Locked>) -> Result<Read, StoreError> {
+        let wrong = |source| StoreError::Format { path: place.file.clone(), source };
+        let qubes = format::open(Arc::new(bytes.clone())).map_err(wrong)?;
+        Ok(Read { qubes, content: Content::new(bytes, place), _held: held })
+    }
+
+    /// What an earlier reader has left in RUN under `name` about a store of this very content.
     pub fn remark(&self, name: &str) -> Option<String> {
-        self.stored.remark(name)
+        self.content.remark(name)
     }
 
-    /// Leaves in RUN under `name` what was found out about this state of the store, for the next reader. Where that is not
-    /// possible, he finds it out for himself.
+    /// Leaves in RUN under `name` what was found out about this content, for the next reader. Where that is not possible,
+    /// the next reader finds out by itself.
     pub fn leave_remark(&self, name: &str, text: &str) {
-        self.stored.leave_remark(name, text);
-    }
-
-    /// Why a piece of the file could not be read, if one was looked at that could not. Its qube is then a diagnosis, and
-    /// its values are not what is stored.
-    pub fn unread(&self) -> Option<&str> {
-        self.stored.unread()
+        remark::leave(&self.content.place, self.content.digest(), name, text);
     }
 
     /// The collection without the transaction.
@@ -81,4 +129,82 @@ impl Deref for Read {
     fn deref(&self) -> &Qubes {
         &self.qubes
     }
+}
+
+/// The bytes of a store, and what others have said about them.
+pub(super) struct Content {
+    pub bytes: Bytes,
+    place: StorePlace,
+    digest: OnceCell<Digest>,
+}
+
+impl Content {
+    pub fn new(bytes: Bytes, place: &StorePlace) -> Content {
+        Content { bytes, place: place.clone(), digest: OnceCell::new() }
+    }
+
+    fn digest(&self) -> Digest {
+        *self.digest.get_or_init(|| Digest::of(&self.bytes))
+    }
+
+    pub fn remark(&self, name: &str) -> Option<String> {
+        remark::about(&self.place, || self.digest(), name)
+    }
+}
+
+/// Reads a store or a copy of one, whatever the bytes mean, with the same care as [`Read::open`] but without waiting.
+pub fn read_bytes(path: &Path) -> Result<Bytes, StoreError> {
+    let file = open(path, Exclusivity::Shared)?;
+    let is_locked = is_granted(&file);
+    let bytes = read_stable(&file, path);
+    if is_locked {
+        let _closed_next = unlock(&file);
+    }
+    bytes
+}
+
+/// Whether the shared lock was granted. Where files cannot be locked (NFS without lockd) nobody else has a lock either.
+fn is_granted(file: &File) -> bool {
+    try_lock(file, Exclusivity::Shared).unwrap_or(false)
+}
+
+/// Reads the whole file, and again while somebody who does not lock it writes to it.
+pub(super) fn read_stable(file: &File, path: &Path) -> Result<Bytes, StoreError> {
+    for attempt in 1_u64.. {
+        let before = version_of(file, path)?;
+        let bytes = read_once(file, path)?;
+        if !before.has_other_content(version_of(file, path)?) || attempt >= ATTEMPTS as u64 {
+            return Ok(bytes);
+        }
+        thread::sleep(Duration::from_millis(attempt));
+    }
+    read_once(file, path)
+}
+
+fn read_once(file: &File, path: &Path) -> Result<Bytes, StoreError> {
+    let size = refuse_too_large(file, path)?;
+    let bytes = read_whole(file, size as usize).map_err(StoreError::io("read", path))?;
+    // It may have grown meanwhile.
+    match bytes.len() > format::MAX_BYTES {
+        true => Err(too_large(path, bytes.len() as u64)),
+        false => Ok(bytes),
+    }
+}
+
+pub(super) fn too_large(path: &Path, bytes: u64) -> StoreError {
+    StoreError::Format { path: path.into(), source: FormatError::TooLarge { bytes } }
+}
+
+/// Reads `file`, which is said to have `size` bytes, from its beginning to its end.
+pub(super) fn read_whole(mut file: &File, size: usize) -> io::Result<Bytes> {
+    uninterrupted(|| file.rewind())?;
+    let mut bytes = Vec::with_capacity(size + 1);
+    file.read_to_end(&mut bytes)?;
+    Ok(bytes.into())
+}
+
+/// How long ago the content changed; zero for a time in the future.
+fn age_of(file: &File) -> Duration {
+    let changed = file.metadata().and_then(|metadata| metadata.modified());
+    changed.ok().and_then(|changed| SystemTime::now().duration_since(changed).ok()).unwrap_or_default()
 }

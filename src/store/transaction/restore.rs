@@ -1,11 +1,8 @@
 //! Going back to an earlier state of the store.
 
-use std::io::Write as _;
 use std::path::PathBuf;
-use std::sync::Arc;
 
-use super::stored_file::{ReadFrom, opened};
-use super::{Replaced, StoreError, StorePlace, Write};
+use super::{StoreError, StorePlace, Write};
 use crate::format::Bytes;
 
 /// What became of restoring.
@@ -46,9 +43,7 @@ impl Write {
             Err(error) => return Err(error),
         };
         let new = Bytes::from(bytes);
-        let content = opened(Arc::new(new.clone()));
-        let content = content.map_err(|source| StoreError::Format { path: place.file.clone(), source })?;
-        let mut store = Write::with(place, lock, version, content, None)?;
+        let mut store = Write::with(place, lock, version, new.clone())?;
         let old = store.current().map_err(StoreError::io("read", &store.place.file))?;
         if expected.is_some_and(|expected| expected != &*old) {
             return Err(StoreError::ChangedBehind { path: store.place.file.clone() });
@@ -60,9 +55,7 @@ impl Write {
         // The lock may have been waited for.
         store.place.refuse_beside_qubesd()?;
         store.refuse_changed_behind()?;
-        let Replaced { file, durable } = store.replace(|file| file.write_all(&new))?;
-        store.read_from = ReadFrom { file, version: store.version, stored: None };
-        durable?;
+        store.replace(&new)??;
         Ok(Restored::Written { store: Box::new(store), kept: Some(kept) })
     }
 }

@@ -18,7 +18,10 @@ pub fn run(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
     let is_store = call.values("copy").is_empty();
     let bytes = match read_bytes(&version.path) {
         Ok(bytes) => bytes,
-        Err(error) if is_store => return Err(Failure::error(format!("{error}; {}", copies::way_out(session)))),
+        Err(error) if is_store => {
+            let way = copies::way_out_of(session, &error);
+            return Err(Failure::error(format!("{error}; {way}")));
+        }
         Err(error) => return Err(error.into()),
     };
     let damages = format::damage(&bytes, session);

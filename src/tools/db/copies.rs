@@ -2,9 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use super::told::count_of_errors;
+use crate::clock;
 use crate::format::{self, Bytes};
 use crate::lifecycle::Session;
-use crate::store::history::{Copy, copies};
+use crate::store::history::{Copy, copies, newest_first};
 use crate::store::{StoreError, read_bytes};
 use crate::tools::failure::{Failure, quoted};
 
@@ -46,7 +48,7 @@ pub fn find(session: &Session, word: &str) -> Result<Version, Failure> {
     let wanted = time_of(Path::new(word));
     let exact = there.iter().find(|c| time_of(&c.path) == wanted);
     let fitting: Vec<&Copy> = match (word, exact) {
-        ("last", _) => there.last().into_iter().collect(),
+        ("last", _) => newest_first(&there, &clock::now()).first().copied().into_iter().collect(),
         (_, Some(copy)) => vec![copy],
         _ => there.iter().filter(|c| time_of(&c.path).starts_with(wanted)).collect(),
     };
@@ -81,14 +83,60 @@ pub fn loads(path: &Path) -> Result<Bytes, StoreError> {
     Ok(bytes)
 }
 
-/// What to do where the store itself is of no use: the newest copy that loads.
+/// A copy that can be read, and what qubesd would say to it.
+pub struct Readable {
+    /// The time by which it is named.
+    pub time: String,
+    pub bytes: Bytes,
+    /// How many things qubesd would refuse it for.
+    pub errors: usize,
+}
+
+/// The best copy among those that `is_usable` and can be read: the newest that qubesd would load, else the newest.
+pub fn best(session: &Session, is_usable: impl Fn(&Bytes) -> bool) -> Option<Readable> {
+    let there = all(session).unwrap_or_default();
+    let readable = newest_first(&there, &clock::now()).into_iter().filter_map(|copy| {
+        let bytes = loads(&copy.path).ok().filter(&is_usable)?;
+        let errors = count_of_errors(&format::damage(&bytes, session));
+        Some(Readable { time: time_of(&copy.path).to_owned(), bytes, errors })
+    });
+    let mut newest = None;
+    for copy in readable {
+        if copy.errors == 0 {
+            return Some(copy);
+        }
+        newest.get_or_insert(copy);
+    }
+    newest
+}
+
+/// What to do where the store itself is of no use: go back to the newest copy that qubesd would load.
 pub fn way_out(session: &Session) -> String {
-    let Ok(there) = all(session) else { return String::new() };
-    match there.iter().rev().find(|copy| loads(&copy.path).is_ok()) {
-        Some(copy) => {
-            let time = time_of(&copy.path);
+    match best(session, |_| true) {
+        Some(Readable { time, errors: 0, .. }) => {
             format!("the newest copy that loads is {time}: qubes-db diff {time}, qubes-db restore {time}")
         }
-        None => format!("no copy in {} loads", session.system.backup_dir().display()),
+        Some(Readable { time, errors, .. }) => {
+            let things = if errors == 1 { "one thing".to_owned() } else { format!("{errors} things") };
+            format!(
+                "qubesd would refuse every copy; the newest that can be read is {time}, with {things} to repair: \
+                 qubes-db check {time}"
+            )
+        }
+        None => format!("no copy in {} can be read", session.system.backup_dir().display()),
+    }
+}
+
+/// As [`way_out`], for a store that cannot even be opened: what is there may have to be moved away first.
+pub fn way_out_of(session: &Session, error: &StoreError) -> String {
+    let file = session.system.store_file().display();
+    match error {
+        StoreError::NotAFile { .. } | StoreError::DanglingLink { .. } => {
+            format!("move it away first: mv {file} {file}.odd; {}", way_out(session))
+        }
+        StoreError::Io { source, .. } if source.raw_os_error() == Some(nix::libc::ELOOP) => {
+            format!("move it away first: mv {file} {file}.odd; {}", way_out(session))
+        }
+        _ => way_out(session),
     }
 }

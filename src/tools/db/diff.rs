@@ -22,8 +22,9 @@ pub fn run(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
     let is_store = words.len() < 2;
     let (old_bytes, new_bytes) = (read_bytes(&old.path)?, read_bytes(&new.path));
     let new_bytes = match new_bytes {
-        Err(error @ StoreError::Missing { .. }) if is_store => {
-            return Err(Failure::error(format!("{error}; {}", copies::way_out(session))));
+        Err(error) if is_store => {
+            let way = copies::way_out_of(session, &error);
+            return Err(Failure::error(format!("{error}; {way}")));
         }
         read => read?,
     };

@@ -3,6 +3,8 @@
 use serde_json::json;
 
 use super::copies;
+use super::told::count_of_errors;
+use crate::clock;
 use crate::format;
 use crate::lifecycle::Session;
 use crate::tools::failure::Failure;
@@ -10,12 +12,13 @@ use crate::tools::invocation::Invocation;
 use crate::tools::table;
 
 pub fn run(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
-    let there = copies::all(session)?;
+    let (there, now) = (copies::all(session)?, clock::now());
     let mut rows = vec![["COPY", "BYTES", "QUBES", "STATE"].map(String::from)];
     let mut listed = Vec::new();
     for copy in &there {
         let loaded = copies::loads(&copy.path);
-        let state = loaded.as_ref().err().map(ToString::to_string);
+        let error = loaded.as_ref().err().map(ToString::to_string);
+        let errors = loaded.as_ref().ok().map(|bytes| count_of_errors(&format::damage(bytes, session)));
         let bytes = std::fs::metadata(&copy.path).map(|m| m.len()).ok();
         let qubes = loaded.ok().and_then(|bytes| Some(format::read(bytes).ok()?.len()));
         let time = copies::time_of(&copy.path).to_owned();
@@ -24,10 +27,12 @@ pub fn run(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
             time.clone(),
             number(bytes),
             number(qubes.map(|n| n as u64)),
-            state.clone().unwrap_or_else(|| "loads".into()),
+            state(error.as_deref(), errors.unwrap_or_default(), copy.is_from_future(&now)),
         ]);
         let path = copy.path.to_string_lossy();
-        listed.push(json!({"copy": time, "path": path, "bytes": bytes, "qubes": qubes, "error": state}));
+        listed.push(
+            json!({"copy": time, "path": path, "bytes": bytes, "qubes": qubes, "error": error, "refused_for": errors}),
+        );
     }
     if call.has("json") {
         call.out.line(&serde_json::to_string_pretty(&listed)?)?;
@@ -37,4 +42,15 @@ pub fn run(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
         table::print(&mut call.out, &rows)?;
     }
     Ok(0)
+}
+
+/// What a copy is good for.
+fn state(error: Option<&str>, errors: usize, is_from_future: bool) -> String {
+    let state = match (error, errors) {
+        (Some(error), _) => error.to_owned(),
+        (None, 0) => "loads".to_owned(),
+        (None, 1) => "qubesd refuses it for 1 error".to_owned(),
+        (None, errors) => format!("qubesd refuses it for {errors} errors"),
+    };
+    if is_from_future { format!("{state}; its time is in the future") } else { state }
 }

@@ -15,7 +15,7 @@ use crate::tools::output::ask;
 pub fn run(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
     let file = session.system.store_file().display().to_string();
     let bytes = read_bytes(session.system.store_file())
-        .map_err(|error| Failure::error(format!("{error}; {}", copies::way_out(session))))?;
+        .map_err(|error| Failure::error(format!("{error}; {}", copies::way_out_of(session, &error))))?;
     let text = match format::check(&bytes) {
         Ok(()) => Text::whole(bytes.clone()),
         Err(FormatError::OldFormat) => {
@@ -104,19 +104,16 @@ fn readable(
     choose(call, session, file, bytes, salvage)
 }
 
-/// The copy that may stand in for what is lost: the one that was named, else the newest that loads.
+/// The copy that may stand in for what is lost: the one that was named, else the newest that qubesd loads,
+/// else the newest that can be read.
 fn substitute(call: &Invocation, session: &Session) -> Result<Option<(String, Bytes)>, Failure> {
     if let Some(word) = call.value("from") {
         let version = copies::find(session, word)?;
         let bytes = copies::loads(&version.path)?;
         return Ok(Some((version.title, bytes)));
     }
-    let there = copies::all(session).unwrap_or_default();
-    let mut loading = there.iter().rev().filter_map(|copy| {
-        let bytes = copies::loads(&copy.path).ok().filter(|bytes| format::read_to_write(bytes.clone()).is_ok())?;
-        Some((copies::time_of(&copy.path).to_owned(), bytes))
-    });
-    Ok(loading.next())
+    let is_usable = |bytes: &Bytes| format::read_to_write(bytes.clone()).is_ok();
+    Ok(copies::best(session, is_usable).map(|copy| (copy.time, copy.bytes)))
 }
 
 /// Lets the person choose between what is whole and a copy.

@@ -72,10 +72,15 @@ pub fn word(harm: Harm) -> &'static str {
     }
 }
 
+/// How many things qubesd refuses the store for.
+pub fn count_of_errors(damages: &[Damage]) -> usize {
+    damages.iter().filter(|damage| damage.harm == Harm::Refused).count()
+}
+
 /// `3 errors that qubesd refuses it for, 1 warning`.
 pub fn summary(damages: &[Damage]) -> String {
     let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
-    let errors = damages.iter().filter(|d| d.harm == Harm::Refused).count();
+    let errors = count_of_errors(damages);
     let warnings = damages.len() - errors;
     match (errors, warnings) {
         (0, 0) => "nothing is wrong".to_owned(),

@@ -113,7 +113,7 @@ impl<'a> Filters<'a> {
             && self.properties.iter().all(|(name, wanted)| match wanted {
                 // Upstream's text of a property is never absent, so nothing is unset.
                 Wanted::Unset => false,
-                Wanted::Value(value) => values.python_text(vm, name).is_some_and(|text| text == *value),
+                Wanted::Value(value) => values.python_text(vm, name) == *value,
             })
     }
 }

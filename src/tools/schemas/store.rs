@@ -34,7 +34,8 @@ pub fn all() -> Vec<Schema> {
                 "path": typed("string", "the file"),
                 "bytes": or_null("integer", "its size"),
                 "qubes": or_null("integer", "how many qubes it has; null where it does not load"),
-                "error": or_null("string", "why it does not load; null where it does"),
+                "error": or_null("string", "why it cannot be read; null where it can"),
+                "refused_for": or_null("integer", "how many things qubesd refuses it for; null where it cannot be read"),
             }))),
         ),
         schema(

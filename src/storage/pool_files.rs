@@ -1,0 +1,135 @@
+//! Files below a pool's directory, where every member of group qubes can write.
+//!
+//! A path is resolved anew by each function, component by component: a symbolic link is followed only if root or the
+//! effective user owns it, so nobody else can lead a command out of the pool, whenever he exchanges what.
+
+use std::fs::{self, File, Metadata};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use nix::unistd::{Gid, geteuid};
+
+use crate::fs::beneath::{Directory, Links, Use};
+
+/// The directory from which absolute paths are resolved, and such a path below it.
+pub fn locate(path: &Path, links: Links) -> io::Result<(Directory, PathBuf)> {
+    let path = std::path::absolute(path)?;
+    let below = path.strip_prefix("/").unwrap_or(&path).to_path_buf();
+    Ok((Directory::open(Path::new("/"), links)?, below))
+}
+
+/// Opens a regular file.
+pub fn open(path: &Path, used: Use) -> io::Result<File> {
+    let (slash, below) = locate(path, Links::Owned)?;
+    slash.open_file(&below, used)
+}
+
+/// Opens an image for changing it where it is. One with a second name is refused unless that is the name by which a
+/// snapshot keeps it: then it is of the pool's `group`, as every image that Qubes makes.
+pub fn open_to_change(path: &Path, group: Option<Gid>) -> io::Result<File> {
+    let file = open(path, Use::Both)?;
+    let metadata = file.metadata()?;
+    let of_qubes = match group {
+        Some(group) => metadata.gid() == group.as_raw(),
+        None => metadata.uid() == geteuid().as_raw(),
+    };
+    if metadata.nlink() > 1 && !of_qubes {
+        return Err(io::Error::other("it has a second name (hard link), by which it is no image of Qubes'"));
+    }
+    Ok(file)
+}
+
+/// Opens a regular file that somebody else put there; not by a link, and not if it has a second name.
+pub fn open_foreign(path: &Path) -> io::Result<File> {
+    let (parent, name) = parent_of(path)?;
+    let parent = real_path(&parent)?;
+    let (slash, below) = locate(&parent.join(name), Links::Never)?;
+    slash.open_own_file(&below, Use::Read)
+}
+
+/// What is at `path`, where links that are followed lead; `None` where nothing is.
+pub fn metadata(path: &Path) -> io::Result<Option<Metadata>> {
+    let found = match fs::symlink_metadata(path) {
+        // Most files are no links, and what is only looked at does no harm.
+        Ok(found) if !found.is_symlink() => return Ok(Some(found)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        found => found?,
+    };
+    refuse_link_of_others(path, &found)?;
+    match fs::metadata(path) {
+        Ok(metadata) => Ok(Some(metadata)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Opens a directory.
+pub fn open_directory(path: &Path) -> io::Result<Directory> {
+    let (slash, below) = locate(path, Links::Owned)?;
+    slash.subdirectory(&below)
+}
+
+/// The open directory in which `path` lies, and the name there.
+pub fn parent_of(path: &Path) -> io::Result<(Directory, std::ffi::OsString)> {
+    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_os_string();
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    Ok((open_directory(parent)?, name))
+}
+
+/// The path of `inside`, a directory below a pool's, with the links in it resolved; of what is not there yet, the path that
+/// it will have.
+pub fn resolve(pool: &Path, root: Option<&Path>, inside: &Path) -> io::Result<PathBuf> {
+    let opened = match root.and_then(|root| Some((root, pool.strip_prefix(root).ok()?))) {
+        Some((root, below)) => Directory::open_in_root(root, &Path::new("/").join(below), Links::Owned),
+        None => Directory::open(pool, Links::Owned),
+    };
+    let pool_directory = match opened {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(pool.join(inside)),
+        opened => opened?,
+    };
+    for part in inside.ancestors() {
+        match pool_directory.subdirectory(part) {
+            Ok(found) => {
+                let real = if has_link(pool, part) { real_path(&found)? } else { pool.join(part) };
+                let mut rest = inside.strip_prefix(part).unwrap_or(Path::new("")).components();
+                let Some(first) = rest.next() else { return Ok(real) };
+                let mut next = first.as_os_str().to_os_string();
+                if fs::symlink_metadata(real.join(&next)).is_ok() {
+                    // A link to nowhere: its path must not be used, because it may lead somewhere outside of the root.
+                    next.push(NOWHERE);
+                }
+                return Ok(real.join(next).join(rest.as_path()));
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(pool.join(inside))
+}
+
+/// What is appended to the name of a link that leads nowhere: nothing has such a name, and nothing is made by it.
+pub const NOWHERE: &str = "~nowhere";
+
+/// Whether a component of `inside` is a link. Without one, paths stay as they are written.
+fn has_link(pool: &Path, inside: &Path) -> bool {
+    let parts = inside.ancestors().filter(|part| !part.as_os_str().is_empty());
+    parts.map(|part| pool.join(part)).any(|path| fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink()))
+}
+
+fn real_path(directory: &Directory) -> io::Result<PathBuf> {
+    use std::os::fd::AsRawFd;
+    fs::read_link(format!("/proc/self/fd/{}", directory.handle().as_raw_fd()))
+}
+
+/// Refuses a link that neither root nor the effective user owns.
+pub fn refuse_link_of_others(path: &Path, link: &Metadata) -> io::Result<()> {
+    let owner = link.uid();
+    match owner == 0 || owner == geteuid().as_raw() {
+        true => Ok(()),
+        false => {
+            let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
+            Err(io::Error::other(format!("{name} is a symbolic link of user {owner}, not followed")))
+        }
+    }
+}

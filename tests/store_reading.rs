@@ -1,0 +1,264 @@
+//! A reader sees one version of the store, whoever writes meanwhile and however, and whatever lies in RUN.
+
+use std::fs;
+use std::path::PathBuf;
+use std::thread;
+use std::time::Duration;
+
+use qubes::model::Vm;
+use qubes::store::{Read, StoreError, StorePlace, Wait, Write};
+
+#[path = "support/companions.rs"]
+mod companions;
+#[path = "support/skip.rs"]
+mod skip;
+#[path = "support/store_place.rs"]
+mod store_place;
+
+use companions::{Companion, python};
+use store_place::store_place;
+
+const SMALL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/r4/small.xml");
+
+struct Scratch {
+    place: StorePlace,
+    dir: tempfile::TempDir,
+}
+
+impl Scratch {
+    fn new() -> Scratch {
+        let dir = tempfile::tempdir().unwrap();
+        let place = store_place(dir.path());
+        fs::copy(SMALL, &place.file).unwrap();
+        Scratch { place, dir }
+    }
+
+    fn file(&self) -> &PathBuf {
+        &self.place.file
+    }
+}
+
+fn property<'a>(read: &'a Read, qube: &str, name: &str) -> Option<&'a str> {
+    read.get(qube)?.properties.get(name)
+}
+
+#[test]
+fn what_a_writer_of_ours_puts_in_place_meanwhile_is_not_seen() {
+    let scratch = Scratch::new();
+    let read = Read::open(&scratch.place).unwrap();
+    let mut write = Write::open(&scratch.place).unwrap();
+    write.edit("work").unwrap().properties.set("memory", "4321");
+    write.remove("vault").unwrap();
+    write.save().unwrap();
+    assert_ne!(property(&read, "work", "memory"), Some("4321"));
+    assert_eq!(property(&read, "vault", "name"), Some("vault"));
+}
+
+#[test]
+fn what_a_foreign_program_writes_in_place_after_the_reading_is_not_mixed_in() {
+    let scratch = Scratch::new();
+    let before = fs::read_to_string(scratch.file()).unwrap();
+    let read = Read::open(&scratch.place).unwrap();
+    let first = property(&read, "work", "memory").map(str::to_owned);
+    // Everything moves, so that what was found where is wrong in the file now.
+    let moved = before.replacen("<domains>", &format!("<domains>{}", " ".repeat(777)), 1);
+    let changed = moved.replace("name=\"memory\">", "name=\"memory\">7").replace(">vault<", ">thief<");
+    fs::write(scratch.file(), changed).unwrap();
+    let old = qubes::format::read(before.into_bytes()).unwrap();
+    assert!(read.iter().eq(old.iter()));
+    assert_eq!(property(&read, "work", "memory").map(str::to_owned), first);
+}
+
+#[test]
+fn a_glance_gives_what_a_look_gives_and_keeps_nothing() {
+    let scratch = Scratch::new();
+    let read = Read::open(&scratch.place).unwrap();
+    let looked_at = Read::open(&scratch.place).unwrap();
+    let mut names: Vec<&str> = read.names().map(|name| name.as_str()).collect();
+    // In turn, backwards, and one after the other with a look aside.
+    let backwards: Vec<&str> = names.iter().rev().copied().collect();
+    let aside: Vec<&str> = names.iter().flat_map(|name| [*name, "dom0"]).collect();
+    names.extend(backwards);
+    names.extend(aside);
+    for name in names {
+        assert_eq!(read.glance(name, Vm::clone).as_ref(), looked_at.get(name), "{name}");
+    }
+    assert!(read.glance("nobody", |_| ()).is_none());
+}
+
+/// Both qubes' memory, as one reader sees it.
+fn pair(place: &StorePlace) -> Result<(String, String), StoreError> {
+    let read = Read::open(place)?;
+    let memory = |name| property(&read, name, "memory").unwrap().to_owned();
+    Ok((memory("work"), memory("personal")))
+}
+
+/// A store in which both qubes have this memory, whatever the other parts.
+fn with_memory(value: &str) -> String {
+    let mut qubes = qubes::format::read(fs::read(SMALL).unwrap()).unwrap();
+    for name in ["work", "personal"] {
+        qubes.edit(name).unwrap().properties.set("memory", value);
+    }
+    String::from_utf8(qubes::format::write(&fs::read(SMALL).unwrap(), &qubes).unwrap()).unwrap()
+}
+
+fn patient(scratch: &Scratch) -> StorePlace {
+    StorePlace { wait: Wait::at_most(Duration::from_secs(60)), ..scratch.place.clone() }
+}
+
+#[test]
+fn half_of_a_new_version_that_a_foreign_program_has_written_under_its_lock_is_not_read() {
+    let scratch = Scratch::new();
+    let (old, new) = (with_memory("111"), with_memory("222"));
+    let (work, personal) = (new.find(">work<").unwrap(), new.find(">personal<").unwrap());
+    let half = work.min(personal) + 400;
+    assert!(old.len() == new.len() && half < work.max(personal), "the store has them far apart");
+    fs::write(scratch.file(), &old).unwrap();
+    fs::write(scratch.dir.path().join("new"), &new).unwrap();
+    let program = format!(
+        "new = open(os.path.dirname(PATH) + '/new', 'rb').read()\nf = lock()\nf.write(new[:{half}])\nf.flush()\nready()\n\
+         f.write(new[{half}:])\nf.close()"
+    );
+    let python = Companion::start(python(&program, scratch.dir.path()), "READY");
+    let impatient = pair(&scratch.place).unwrap_err().to_string();
+    assert!(impatient.contains(&format!("locked by pid {}", python.child.id())), "{impatient}");
+    let place = patient(&scratch);
+    let reader = thread::spawn(move || pair(&place).unwrap());
+    python.finish();
+    assert_eq!(reader.join().unwrap(), ("222".to_owned(), "222".to_owned()));
+}
+
+#[test]
+fn beside_foreign_programs_that_write_in_place_each_reader_sees_one_version() {
+    let scratch = Scratch::new();
+    for value in ["111", "222"] {
+        fs::write(scratch.dir.path().join(value), with_memory(value)).unwrap();
+    }
+    fs::write(scratch.file(), with_memory("111")).unwrap();
+    let program = "\
+versions = [open(os.path.dirname(PATH) + name, 'rb').read() for name in ('/111', '/222')]
+print('READY', flush=True)
+import select, time
+turn = 0
+while not select.select([sys.stdin], [], [], 0)[0]:
+    f = lock()
+    turn += 1
+    text = versions[turn % 2]
+    half = len(text) // 2
+    os.pwrite(f.fileno(), text[:half], 0)
+    if turn % 3 == 0: time.sleep(0.002)
+    os.pwrite(f.fileno(), text[half:], half)
+    f.close()
+    time.sleep(0.0005)
+";
+    let python = Companion::start(python(program, scratch.dir.path()), "READY");
+    let place = patient(&scratch);
+    let torn: Vec<_> = (0..1500).map(|_| pair(&place).unwrap()).filter(|(work, personal)| work != personal).collect();
+    python.finish();
+    assert!(torn.is_empty(), "{} torn: {:?}", torn.len(), torn[0]);
+}
+
+/// A lock that is held for long over a file at rest, as Qubes' own Python holds it, keeps nobody waiting.
+#[test]
+fn a_foreign_lock_over_a_file_at_rest_keeps_no_reader_waiting() {
+    let scratch = Scratch::new();
+    let past = std::time::SystemTime::now() - Duration::from_secs(3600);
+    fs::File::options().write(true).open(scratch.file()).unwrap().set_modified(past).unwrap();
+    let python = Companion::start(python("f = lock()\nready()", scratch.dir.path()), "READY");
+    // This place forbids to wait: whoever would, ends as Busy.
+    for _ in 0..50 {
+        Read::open(&scratch.place).unwrap();
+    }
+    python.finish();
+}
+
+/// What `name` in RUN says decides no name and no value, and is not waited for.
+#[test]
+fn nothing_in_run_makes_a_reader_or_writer_take_one_qube_for_another() {
+    let scratch = Scratch::new();
+    let run = scratch.dir.path().join("run");
+    fs::create_dir(&run).unwrap();
+    let text = fs::read_to_string(scratch.file()).unwrap();
+    let expected: Vec<Vm> = Read::open(&scratch.place).unwrap().iter().cloned().collect();
+    let names = ["contents", "sound", "unbroken"];
+    let exchanged = text.replace(">work<", ">\u{1}<").replace(">vault<", ">work<").replace(">\u{1}<", ">vault<");
+    for poison in [&b""[..], b"\n", exchanged.as_bytes(), &[0xff; 70000]] {
+        for name in names {
+            fs::write(run.join(name), poison).unwrap();
+        }
+        assert!(Read::open(&scratch.place).unwrap().iter().eq(expected.iter()));
+    }
+    for name in names {
+        fs::remove_file(run.join(name)).unwrap();
+        nix::unistd::mkfifo(&run.join(name), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let read = Read::open(&scratch.place).unwrap();
+        assert_eq!(read.remark(name), None);
+    }
+    let mut write = Write::open(&scratch.place).unwrap();
+    write.edit("work").unwrap().properties.set("memory", "4321");
+    write.save().unwrap();
+    write.leave_remark("sound", "rules");
+    drop(write);
+    let read = Read::open(&scratch.place).unwrap();
+    assert_eq!(property(&read, "work", "memory"), Some("4321"));
+    assert_eq!(
+        property(&read, "vault", "memory"),
+        expected.iter().find(|vm| vm.name == "vault").unwrap().properties.get("memory")
+    );
+    assert_eq!(read.remark("sound").as_deref(), Some("rules"), "a remark takes the place of what is none");
+}
+
+/// A mapping leaves no time on tmpfs, and not always one elsewhere.
+#[test]
+fn a_remark_is_about_the_content_however_it_was_changed() {
+    for directory in ["/dev/shm", "/var/tmp"] {
+        let Ok(dir) = tempfile::tempdir_in(directory) else { continue };
+        let place = store_place(dir.path());
+        fs::create_dir(dir.path().join("run")).unwrap();
+        fs::copy(SMALL, &place.file).unwrap();
+        Read::open(&place).unwrap().leave_remark("unbroken", "rules");
+        assert_eq!(Read::open(&place).unwrap().remark("unbroken").as_deref(), Some("rules"));
+        let program = "\
+import mmap
+f = open(PATH, 'r+b')
+m = mmap.mmap(f.fileno(), 0)
+at = m.find(b'name=\"name\">work<') + 12
+m[at:at + 4] = b'work'
+print('READY', flush=True)
+sys.stdin.readline()
+m[at:at + 4] = b'wark'
+print('CHANGED', flush=True)
+sys.stdin.read()
+";
+        let mut python = Companion::start(python(program, dir.path()), "READY");
+        assert!(Read::open(&place).unwrap().contains("work"));
+        python.say("go", "CHANGED");
+        let read = Read::open(&place).unwrap();
+        assert!(read.contains("wark") && !read.contains("work"), "{directory}");
+        assert_eq!(read.remark("unbroken"), None, "{directory}");
+        python.finish();
+    }
+}
+
+/// Where files cannot be locked at all (NFS without lockd), reading needs no lock.
+#[test]
+fn a_reader_does_not_need_a_lock() {
+    let scratch = Scratch::new();
+    for error in ["ENOLCK", "EOPNOTSUPP", "EIO"] {
+        for (command, arguments) in [
+            (env!("CARGO_BIN_EXE_qvm-prefs"), &["work", "memory"][..]),
+            (env!("CARGO_BIN_EXE_qvm-ls"), &["--raw-list"]),
+        ] {
+            let mut traced = std::process::Command::new("strace");
+            traced.args(["-f", "-o", "/dev/null", "-e", "trace=fcntl", "-e", &format!("inject=fcntl:error={error}")]);
+            traced.arg(command).args(arguments).env("QUBES_OFFLINE", "1").env("RUST_BACKTRACE", "0");
+            traced
+                .env("QUBES_XML_PATH", scratch.file())
+                .env("XDG_RUNTIME_DIR", scratch.dir.path())
+                .env_remove("QUBES_ROOT");
+            let Ok(output) = traced.output() else { return skip::skip("strace is not installed") };
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success() && said.is_empty() && !output.stdout.is_empty(), "{error}: {said}");
+        }
+    }
+}
