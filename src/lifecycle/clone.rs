@@ -80,6 +80,7 @@ impl Session {
             return Ok(Vec::new());
         }
         let lock = self.lock_qube(source)?;
+        self.system.step(|| format!("{source}: opening its volumes"));
         if self.settle(&lock)? == Settled::Gone {
             return Err(LifecycleError::NoSuchQube(source.to_string()));
         }

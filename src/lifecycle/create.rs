@@ -151,6 +151,7 @@ impl Session {
         drop(qubes);
         let directory = self.directory(&planned);
         qube_directory::remove_files(&directory)?;
+        self.system.step(|| format!("{name}: creating its volumes"));
         let added = self.make_directory(&planned).and_then(|()| make(&storage, &directory)).and_then(|()| {
             let mut write = self.write()?;
             if class.is_local_guest() {
