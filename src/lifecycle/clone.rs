@@ -6,8 +6,9 @@ use std::cell::RefCell;
 use std::io::Write as _;
 use std::path::Path;
 
-use crate::fs::replace::{Access, replace};
+use crate::fs::replace::Access;
 use crate::model::{Class, CloneQube, NotCloned, Qubes, Vm, VmName, VolumeError};
+use crate::storage::pool_files;
 use crate::storage::{Committed, CopyWatcher, Drivers, Kind, StorageError, VmStorage, Volume};
 
 use super::qube_directory::FILES;
@@ -110,7 +111,9 @@ impl Session {
             let copied = match self.read_own_file(source, name) {
                 Ok(None) => Ok(()),
                 Err(e) => Err(e),
-                Ok(Some(bytes)) => replace(&to.join(name), access, |file| file.write_all(&bytes)).map(drop),
+                Ok(Some(bytes)) => pool_files::parent_of(&to.join(name)).and_then(|(directory, name)| {
+                    directory.replace(Path::new(&name), access, |file| file.write_all(&bytes)).map(drop)
+                }),
             };
             match copied {
                 Ok(()) => {}
