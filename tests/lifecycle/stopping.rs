@@ -120,7 +120,7 @@ fn a_qube_that_is_killed_while_its_netvm_starts_is_not_started_afterwards() {
     create(&scratch, "work", "net");
     let calls = calls_of(&scratch, "qvm-start", &["work"], "rename,renameat,renameat2");
     scratch.ok("qvm-kill", &["work", "net"]);
-    let netvms_record = calls.iter().find(|call| call.line.contains("/run/qubes/vm/net")).unwrap();
+    let netvms_record = calls.iter().find(|call| call.publishes_record_of("net")).unwrap();
     let [start, kill] = stop_in_start(&scratch, netvms_record, VERBS[0]);
     assert_eq!((kill.code, start.code), (0, 1), "{kill:?} {start:?}");
     assert!(start.stderr.contains(ENDED), "{start:?}");
@@ -134,7 +134,7 @@ fn a_netvm_that_is_killed_in_its_start_ends_the_start_of_its_client() {
     create(&scratch, "client", "net");
     let calls = calls_of(&scratch, "qvm-start", &["client"], "rename,renameat,renameat2");
     scratch.ok("qvm-kill", &["client", "net"]);
-    let netvms_record = calls.iter().find(|call| call.line.contains("/run/qubes/vm/net")).unwrap();
+    let netvms_record = calls.iter().find(|call| call.publishes_record_of("net")).unwrap();
     let mark = || fs::read(scratch.path("/run/qubes/stop/net")).unwrap();
     let before = mark();
     let start = stopped_at(&scratch, "qvm-start", &["client"], netvms_record);
