@@ -24,8 +24,8 @@ suite=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
 mkdir -p "$1"
 out=$(cd "$1" && pwd)
 shift
-# udev and systemd boot it; the rest is what a person misses first.
-packages=systemd-sysv,udev,initramfs-tools,linux-image-cloud-amd64,login,passwd,procps,iproute2,less
+# udev and systemd boot it, logind (with dbus) hears the power button; the rest is what a person misses first.
+packages=systemd-sysv,udev,dbus,initramfs-tools,linux-image-cloud-amd64,login,passwd,procps,iproute2,less
 for package in "$@"; do packages+=,$package; done
 
 work=$(mktemp -d "${TMPDIR:-/var/tmp}/debian-template.XXXXXX")

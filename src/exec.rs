@@ -78,6 +78,13 @@ impl Program {
 
     /// Runs it to its end and returns what it said, whatever its status.
     pub fn answer(&self) -> Result<Answer, ExecError> {
+        let begun = Instant::now();
+        let answer = self.run();
+        self.log(begun, answer.as_ref().map_or_else(ExecError::to_string, |answer| describe(answer.status)));
+        answer
+    }
+
+    fn run(&self) -> Result<Answer, ExecError> {
         let mut child = self
             .command()
             .stdin(Stdio::piped())
@@ -114,20 +121,42 @@ impl Program {
         })
     }
 
-    /// Starts it without waiting: standard input and output closed, words into `log`.
-    pub fn detach(&self, log: File) -> Result<(), ExecError> {
+    /// Starts it without waiting, for a life of its own: in `/`, with standard input and output closed and words into
+    /// `log`, without any other descriptor that this process may have been given, and of its environment only the
+    /// variables for which `keeps` is true and those of [`Program::env`].
+    pub fn detach(&self, log: File, keeps: impl Fn(&str) -> bool) -> Result<(), ExecError> {
+        // Ours are close-on-exec. Of what we were given (a lock, a pipe, a terminal) only the caller knows the purpose.
+        close_fds::set_fds_cloexec_threadsafe(3, &[]);
+        let kept = std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(&keeps));
         self.command()
+            .env_clear()
+            .envs(kept)
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .current_dir("/")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
-            .map(drop)
+            .map(|child| log::debug!("started {} as process {}", self.line(), child.id()))
             .map_err(|source| self.cannot_start(source))
     }
 
     /// Runs it for the person at the terminal, whose input and output it has, and waits as long as it takes.
     pub fn attended(&self) -> Result<ExitStatus, ExecError> {
-        self.command().status().map_err(|source| self.cannot_start(source))
+        let begun = Instant::now();
+        let status = self.command().status().map_err(|source| self.cannot_start(source));
+        self.log(begun, status.as_ref().map_or_else(ExecError::to_string, |status| describe(*status)));
+        status
+    }
+
+    fn log(&self, begun: Instant, outcome: String) {
+        log::debug!("ran {}: {outcome}, {} ms", self.line(), begun.elapsed().as_millis());
+    }
+
+    /// Program and arguments as a person would type them, were there nothing to quote.
+    fn line(&self) -> String {
+        let words = std::iter::once(&self.program).chain(&self.arguments);
+        words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
     }
 
     fn command(&self) -> Command {

@@ -35,6 +35,9 @@ pub struct Options {
     /// Who hears, in one line each, what a person should know and what is no error: a tool's standard error, a monitor's
     /// log. Nobody unless said.
     pub tell: Option<fn(&str)>,
+    /// `-v`, as often as it was given: from 1 on steps are told. (Programs that are run are
+    /// messages of crate `log`, at level debug.)
+    pub verbosity: u8,
 }
 
 /// Why the place to work on cannot be told.
@@ -94,6 +97,7 @@ pub struct System {
     no_wait: bool,
     force: bool,
     tell: Option<fn(&str)>,
+    verbosity: u8,
     uri: Option<String>,
     lvm_pool: Option<String>,
     nearly_full: Option<u64>,
@@ -152,6 +156,7 @@ impl System {
             no_wait: options.no_wait,
             force: options.force,
             tell: options.tell,
+            verbosity: options.verbosity,
             uri: env::var("QUBES_LIBVIRT_URI").ok().filter(|u| !u.is_empty()),
             lvm_pool: env::var("DEFAULT_LVM_POOL").ok().filter(|p| !p.is_empty()),
             nearly_full: env::var("QUBES_NEARLY_FULL").ok().and_then(|percent| percent.parse().ok()),
@@ -171,6 +176,18 @@ impl System {
     pub fn tell(&self, line: &str) {
         if let Some(tell) = self.tell {
             tell(line);
+        }
+    }
+
+    /// Who is told by [`System::tell`].
+    pub fn teller(&self) -> Option<fn(&str)> {
+        self.tell
+    }
+
+    /// With `-v`: tells a step of what changes something.
+    pub fn step(&self, line: impl FnOnce() -> String) {
+        if self.verbosity >= 1 {
+            self.tell(&line());
         }
     }
 

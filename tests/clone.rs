@@ -168,6 +168,10 @@ fn a_clone_has_its_sources_settings_and_data_but_is_somebody_else() {
     place.ok("qvm-prefs", &["work", "installed_by_rpm", "True"]);
     place.ok("qvm-features", &["work", "menu", "a b"]);
     place.ok("qvm-features", &["work", "empty", ""]);
+    let template = place.ok("qvm-prefs", &["work", "template"]);
+    for feature in ["qrexec", "supported-rpc.qubes.WaitForRunningSystem", "supported-rpc.qubes.WaitForSession"] {
+        place.ok("qvm-features", &[template.trim(), feature, "1"]);
+    }
     place.ok("qvm-features", &["work", "preload-dispvm-max", "2"]);
     place.ok("qvm-service", &["-e", "work", "cups"]);
     place.ok("qvm-tags", &["work", "add", "mine"]);

@@ -424,10 +424,9 @@ fn there_are_words_for_every_part_of_a_store() {
 #[test]
 fn where_no_store_can_be_the_way_back_begins_with_moving_away_what_is_there() {
     type Make = fn(&Path);
-    let make: [(&str, Make); 4] = [
+    let make: [(&str, Make); 3] = [
         ("FIFO", |path| nix::unistd::mkfifo(path, nix::sys::stat::Mode::S_IRWXU).unwrap()),
         ("directory", |path| fs::create_dir(path).unwrap()),
-        ("link to itself", |path| std::os::unix::fs::symlink("qubes.xml", path).unwrap()),
         ("link to nothing", |path| std::os::unix::fs::symlink("nothing", path).unwrap()),
     ];
     for (what, make) in make {
@@ -436,12 +435,12 @@ fn where_no_store_can_be_the_way_back_begins_with_moving_away_what_is_there() {
         fs::remove_file(store.file()).unwrap();
         make(&store.file());
         let said = store.db(&["check"]).stderr;
+        // A copy can be put where the link leads.
         let command = said.split("move it away first: ").nth(1).and_then(|rest| rest.split(';').next());
-        let command = command.unwrap_or_else(|| panic!("{what}: {said}"));
-        assert!(
-            std::process::Command::new("sh").arg("-c").arg(command).status().unwrap().success(),
-            "{what}: {command}"
-        );
+        assert!(command.is_some() || what == "link to nothing", "{what}: {said}");
+        let moved = command
+            .is_none_or(|command| std::process::Command::new("sh").arg("-c").arg(command).status().unwrap().success());
+        assert!(moved, "{what}: {command:?}");
         let restore = said.split("qubes-db restore ").nth(1).unwrap().trim().to_owned();
         let ran = store.db(&["restore", &restore]);
         assert_eq!(ran.code, 0, "{what}: {ran:?}");

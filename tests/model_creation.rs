@@ -190,7 +190,7 @@ fn a_disposable_takes_over_what_its_template_says() {
 #[test]
 fn tags_that_the_creator_wants_are_given() {
     let mut qubes = small();
-    qubes.set_feature("dom0", "tag-created-vm-with", "one two").unwrap();
+    qubes.set_feature("dom0", "tag-created-vm-with", "one two", &SampleHost::default()).unwrap();
     let vm = plan(&qubes, &wish(Class::AppVM, "new")).unwrap();
     assert_eq!(tags(&vm), ["audiovm-dom0", "created-by-dom0", "guivm-dom0", "one", "two"]);
 }

@@ -29,7 +29,7 @@ fn the_kernels_own_files_give_its_options() {
     host.kernel_files.insert("default-kernelopts-pci.txt".into(), " iommu=soft \n".into());
     assert_eq!(value(&qubes, "vault", "kernelopts", &host), "nopat quiet", "the template's, which has no PCI device");
     assert_eq!(value(&qubes, "sys-usb", "kernelopts", &host), "iommu=soft", "it has one");
-    qubes.set_feature("dom0", "suspend-s0ix", "1").unwrap();
+    qubes.set_feature("dom0", "suspend-s0ix", "1", &SampleHost::default()).unwrap();
     assert_eq!(value(&qubes, "sys-usb", "kernelopts", &host), "iommu=soft qubes_exp_pm_use_suspend=1");
     qubes.set_property("sys-usb", "kernel", "", &host).unwrap();
     assert_eq!(value(&qubes, "sys-usb", "kernelopts", &host), "");
@@ -84,6 +84,8 @@ fn memory_of_a_windows_qube_is_not_balanced_without_an_agent_that_says_so() {
     let (mut qubes, host) = (small(), SampleHost::default());
     qubes.reset_property("win10", "maxmem", &host).unwrap();
     qubes.set_property("win10", "virt_mode", "pvh", &host).unwrap();
+    assert_eq!(value(&qubes, "win10", "maxmem", &host), "4096", "never below memory");
+    qubes.set_property("win10", "memory", "3000", &host).unwrap();
     assert_eq!(value(&qubes, "win10", "maxmem", &host), "4000");
     qubes.set_property("win10", "virt_mode", "hvm", &host).unwrap();
     for (feature, text, maxmem) in [
@@ -92,10 +94,10 @@ fn memory_of_a_windows_qube_is_not_balanced_without_an_agent_that_says_so() {
         ("supported-service.cups", "1", "0"),
         ("supported-service.meminfo-writer", "1", "4000"),
     ] {
-        qubes.set_feature("win10", feature, text).unwrap();
+        qubes.set_feature("win10", feature, text, &SampleHost::default()).unwrap();
         assert_eq!(value(&qubes, "win10", "maxmem", &host), maxmem, "{feature}={text}");
     }
-    qubes.set_feature("win10", "os", "Linux").unwrap();
+    qubes.set_feature("win10", "os", "Linux", &SampleHost::default()).unwrap();
     assert_eq!(value(&qubes, "win10", "maxmem", &host), "16202", "half of the host's");
     qubes.set_property("win10", "memory", "700", &host).unwrap();
     assert_eq!(value(&qubes, "win10", "maxmem", &host), "7000");
@@ -104,10 +106,10 @@ fn memory_of_a_windows_qube_is_not_balanced_without_an_agent_that_says_so() {
 #[test]
 fn ipv6_is_on_along_the_netvms() {
     let (mut qubes, host) = (small(), SampleHost::default());
-    qubes.set_feature("sys-net", "ipv6", "1").unwrap();
+    qubes.set_feature("sys-net", "ipv6", "1", &SampleHost::default()).unwrap();
     assert_eq!(value(&qubes, "work", "ip6", &host), "fd09:24ef:4179::a89:9");
     assert_eq!(value(&qubes, "work", "visible_gateway6", &host), "fd09:24ef:4179::a89:5");
-    qubes.set_feature("sys-firewall", "ipv6", "").unwrap();
+    qubes.set_feature("sys-firewall", "ipv6", "", &SampleHost::default()).unwrap();
     assert_eq!(value(&qubes, "work", "ip6", &host), "");
     assert_eq!(value(&qubes, "sys-firewall", "ip6", &host), "", "its own word counts first");
 }
@@ -125,13 +127,13 @@ fn features_are_found_along_templates_netvms_and_dom0() {
         )
     };
     assert_eq!(look(&qubes), (None, None, None, None));
-    qubes.set_feature("dom0", "x", "admin").unwrap();
+    qubes.set_feature("dom0", "x", "admin", &SampleHost::default()).unwrap();
     assert_eq!(look(&qubes), (None, Some("admin".into()), Some("admin".into()), None));
-    qubes.set_feature("fedora-41-xfce", "x", "template").unwrap();
-    qubes.set_feature("sys-net", "x", "net").unwrap();
+    qubes.set_feature("fedora-41-xfce", "x", "template", &SampleHost::default()).unwrap();
+    qubes.set_feature("sys-net", "x", "net", &SampleHost::default()).unwrap();
     let template = Some("template".to_owned());
     assert_eq!(look(&qubes), (template.clone(), template, Some("admin".into()), Some("net".into())));
-    qubes.set_feature("default-dvm", "x", "").unwrap();
+    qubes.set_feature("default-dvm", "x", "", &SampleHost::default()).unwrap();
     assert_eq!(look(&qubes).0.as_deref(), Some(""), "the first that has it wins, also when it is off");
 }
 
@@ -187,20 +189,20 @@ fn what_early_stores_say_elsewhere_counts_until_it_is_set() {
 #[test]
 fn features_are_set_under_their_rules() {
     let mut qubes = small();
-    let refused = qubes.set_feature("work", "preload-dispvm", "x").unwrap_err().to_string();
+    let refused = qubes.set_feature("work", "preload-dispvm", "x", &SampleHost::default()).unwrap_err().to_string();
     assert_eq!(refused, "feature 'preload-dispvm' of qube 'work' is kept by the system; it cannot be changed by hand");
-    let refused = qubes.set_feature("work", "bad name", "1").unwrap_err().to_string();
+    let refused = qubes.set_feature("work", "bad name", "1", &SampleHost::default()).unwrap_err().to_string();
     assert_eq!(
         refused,
         "feature 'bad name' of qube 'work' cannot be set to '1': a feature's name is made of letters, digits, . _ and -"
     );
     assert!(qubes.remove_feature("work", "nosuch").unwrap().is_empty());
     let work = vm(&qubes, "work").name.clone();
-    let effects = qubes.set_feature("work", "service.cups", "1").unwrap();
+    let effects = qubes.set_feature("work", "service.cups", "1", &SampleHost::default()).unwrap();
     assert_eq!(effects, [Effect::QubesDbFeature { vm: work.clone(), feature: "service.cups".into() }]);
-    let effects = qubes.set_feature("dom0", "service.cups", "").unwrap();
+    let effects = qubes.set_feature("dom0", "service.cups", "", &SampleHost::default()).unwrap();
     assert_eq!(effects, [Effect::Dom0Service { service: "cups".into(), on: false }]);
-    let effects = qubes.set_feature("work", "service.meminfo-writer", "").unwrap();
+    let effects = qubes.set_feature("work", "service.meminfo-writer", "", &SampleHost::default()).unwrap();
     assert_eq!(effects, [Effect::MaxmemHotplug { vm: work }]);
     let work = vm(&qubes, "work");
     assert_eq!((work.properties.get("maxmem"), work.features.get("service.meminfo-writer")), (Some("0"), None));
@@ -213,7 +215,7 @@ fn tags_are_given_under_their_rules() {
     assert_eq!(qubes.add_tag("work", "new-tag"), Ok(false));
     assert!(qubes.add_tag("work", "bad tag").is_err() && qubes.add_tag("nope", "x").is_err());
     assert!(qubes.add_tag("work", "created-by-x").is_err(), "there is no qube x");
-    qubes.set_feature("vault", "tag-created-vm-with", "of-vault").unwrap();
+    qubes.set_feature("vault", "tag-created-vm-with", "of-vault", &SampleHost::default()).unwrap();
     assert_eq!(qubes.add_tag("work", "created-by-vault"), Ok(true));
     assert!(vm(&qubes, "work").has_tag("of-vault"));
     assert_eq!(qubes.remove_tag("work", "created-by-dom0"), Ok(true));

@@ -97,6 +97,28 @@ const CASES: &[Case] = &[
     ("rw=\"True\" save", "rw=\"True\" snap_on_start=\"False\" save", "volume-flag", Some("rw=\"True\" save")),
     ("rw=\"True\" save", "rw=\"False\" save", "volume-flag", None),
     ("pool=\"varlibqubes\" vid", "pool=\"gone\" vid", "volume-pool", None),
+    ("pool=\"varlibqubes\" vid", "pool=\"linux-kernel\" vid", "volume-unfit", None),
+    (
+        "<volume-config>",
+        "<volume-config>\n        <volume name=\"kernel\" pool=\"varlibqubes\" vid=\"1.0\"/>",
+        "volume-unfit",
+        Some("<volume-config>\n        <volume name=\"kernel\" pool=\"linux-kernel\" vid=\"1.0\"/>"),
+    ),
+    ("vid=\"appvms/work/private\"", "vid=\"appvms/../private\"", "unsafe-path", None),
+    ("dir_path=\"/var/lib/qubes\" driver", "driver", "pool-option", None),
+    (" revisions_to_keep=\"1\"/>", " revisions_to_keep=\"x\"/>", "pool-option", Some("/>")),
+    (
+        "<features>\n        <feature name=\"service.cups\"></feature>\n      </features>",
+        "<features>\n        <feature name=\"preload-dispvm-max\">abc</feature>\n      </features>",
+        "bad-feature",
+        Some("<features/>"),
+    ),
+    (
+        "\n    <property name=\"default_netvm\">sys-net</property>",
+        "\n    <property name=\"default_netvm\">dom0</property>",
+        "unfit",
+        Some(""),
+    ),
     (" size=\"2147483648\"", " size=\"2 GiB\"", "volume-number", Some("")),
     (" size=\"2147483648\"", " wonder=\"1\" size=\"2147483648\"", "volume-attribute", Some(" size=\"2147483648\"")),
     (

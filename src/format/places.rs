@@ -122,6 +122,7 @@ fn within(tree: &Tree, part: &Part) -> Option<usize> {
         Part::Domain => Some(Tree::ROOT),
         Part::Property(name) => named("properties", "property", name),
         Part::Tag(name) => named("tags", "tag", name),
+        Part::Feature(name) => named("features", "feature", name),
         Part::Volume(name) => named("volume-config", "volume", name),
         Part::Device { class, position } => {
             let classes = tree.children_named(Tree::ROOT, b"devices");

@@ -16,6 +16,9 @@ use nix::fcntl::{FcntlArg, fcntl};
 
 use crate::fs::errno_text;
 
+/// How long a command waits for somebody else's lock without a word.
+pub const SILENCE: Duration = Duration::from_secs(2);
+
 /// Who else may hold a lock of the same file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exclusivity {
@@ -47,9 +50,24 @@ impl FileLock {
     ///
     /// # Errors
     /// [`FileLockError::Held`] names the pid and the command that hold it.
-    pub fn take(mut file: File, exclusivity: Exclusivity, wait: Duration) -> Result<FileLock, FileLockError> {
+    pub fn take(file: File, exclusivity: Exclusivity, wait: Duration) -> Result<FileLock, FileLockError> {
+        FileLock::take_telling(file, exclusivity, wait, &|_| ())
+    }
+
+    /// As [`FileLock::take`]; `tell` is called with the holder, once, when the wait takes longer than [`SILENCE`].
+    pub fn take_telling(
+        mut file: File,
+        exclusivity: Exclusivity,
+        wait: Duration,
+        tell: &dyn Fn(&str),
+    ) -> Result<FileLock, FileLockError> {
         let failed = |source: io::Error| FileLockError::Io { file: PathBuf::new(), source };
-        if !lock_within(&file, exclusivity, wait).map_err(failed)? {
+        let mut granted = lock_within(&file, exclusivity, wait.min(SILENCE)).map_err(failed)?;
+        if !granted && wait > SILENCE {
+            tell(&holder_written(&mut file));
+            granted = lock_within(&file, exclusivity, wait - SILENCE).map_err(failed)?;
+        }
+        if !granted {
             return Err(FileLockError::Held { holder: holder_written(&mut file) });
         }
         if exclusivity == Exclusivity::Exclusive {
@@ -92,7 +110,8 @@ fn pause(waited: Duration) -> Duration {
 
 /// Waits for the exclusive lock in the order in which processes came to wait for it; `None` when the time is over. Only
 /// the system keeps such an order, and its way to wait knows no end: so a thread waits, and gives back what it gets too late.
-pub fn lock_in_turn(file: File, wait: Duration) -> io::Result<Option<File>> {
+/// `tell` is called, once, when it takes longer than [`SILENCE`].
+pub fn lock_in_turn(file: File, wait: Duration, tell: &dyn Fn()) -> io::Result<Option<File>> {
     if try_lock(&file, Exclusivity::Exclusive)? {
         return Ok(Some(file));
     }
@@ -103,7 +122,12 @@ pub fn lock_in_turn(file: File, wait: Duration) -> io::Result<Option<File>> {
             let _closed_next = unlock(&too_late);
         }
     })?;
-    get.recv_timeout(wait).ok().transpose()
+    if let Ok(locked) = get.recv_timeout(wait.min(SILENCE)) {
+        return locked.map(Some);
+    }
+    let Some(left) = wait.checked_sub(SILENCE).filter(|left| !left.is_zero()) else { return Ok(None) };
+    tell();
+    get.recv_timeout(left).ok().transpose()
 }
 
 fn wait_for_lock(file: &File) -> io::Result<()> {

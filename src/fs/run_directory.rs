@@ -156,11 +156,23 @@ impl RunDirectory {
         wait: Duration,
         group: Option<Gid>,
     ) -> Result<FileLock, FileLockError> {
+        self.lock_telling(name, exclusivity, wait, group, &|_| ())
+    }
+
+    /// As [`RunDirectory::lock`]; `tell` is called with the holder, once, when the wait takes long.
+    pub fn lock_telling(
+        &self,
+        name: &str,
+        exclusivity: Exclusivity,
+        wait: Duration,
+        group: Option<Gid>,
+        tell: &dyn Fn(&str),
+    ) -> Result<FileLock, FileLockError> {
         let place = Path::new("lock").join(name);
         let failed = |source: io::Error| FileLockError::Io { file: self.path.join(&place), source };
         let directory = self.make(&["lock"], group).map_err(failed)?;
         let file = directory.open_or_create(&place, self.access(group)).map_err(failed)?;
-        FileLock::take(file, exclusivity, wait).map_err(|error| match error {
+        FileLock::take_telling(file, exclusivity, wait, tell).map_err(|error| match error {
             FileLockError::Io { source, .. } => failed(source),
             held => held,
         })

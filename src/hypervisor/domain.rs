@@ -3,7 +3,6 @@
 use quick_xml::events::Event;
 use virt::domain::Domain;
 use virt::error::{Error, ErrorNumber};
-use virt_sys::link::Statistics;
 
 use super::Live;
 use crate::model::PowerState;
@@ -99,18 +98,6 @@ pub(super) fn live(id: Option<u32>, info: &virt::domain::DomainInfo) -> Live {
         max_memory_kib: info.max_mem,
         vcpus: info.nr_virt_cpu,
         cpu_time_ns: info.cpu_time,
-    }
-}
-
-pub(super) fn live_from_statistics(statistics: &Statistics) -> Live {
-    let state = statistics.state.map_or(PowerState::Transient, |state| state_of(statistics.id, state));
-    Live {
-        state,
-        id: statistics.id,
-        memory_kib: statistics.memory_kib.unwrap_or(0),
-        max_memory_kib: statistics.max_memory_kib.unwrap_or(0),
-        vcpus: statistics.vcpus.unwrap_or(0),
-        cpu_time_ns: statistics.cpu_time_ns.unwrap_or(0),
     }
 }
 

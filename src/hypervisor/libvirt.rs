@@ -4,15 +4,17 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 
 use uuid::Uuid;
 use virt::domain::Domain;
 use virt::error::{Error, ErrorNumber};
-use virt_sys::link::{Link, Statistics};
+use virt_sys::link::Link;
 
 use super::connection::{Connection, refused, refused_words, says_no_domain, unreachable};
-use super::domain::{domain_name, is_active, is_qubes, live, live_from_statistics, stated_store, undefine};
+use super::domain::{domain_name, is_active, is_qubes, live, stated_store, undefine};
 use super::store_identity::StoreIdentity;
 use super::uri::Family;
 use super::{Hypervisor, HypervisorError, Live, LiveDisk, Outcome, device_xml, events};
@@ -27,6 +29,9 @@ const CANNOT_SLEEP: [virt_sys::virErrorNumber; 6] = [
     virt_sys::VIR_ERR_AGENT_UNSYNCED,
 ];
 
+/// How long QEMU may take to answer an order, on a machine that has much else to do.
+const ANSWER_LIMIT: Duration = Duration::from_secs(15);
+
 /// libvirt at one URI. Connections are opened when first needed, and again after one was lost.
 #[derive(Debug)]
 pub struct LibvirtHypervisor {
@@ -35,7 +40,7 @@ pub struct LibvirtHypervisor {
     identity: Option<StoreIdentity>,
     /// For orders, through crate `virt`.
     connection: RefCell<Option<Rc<Connection>>>,
-    /// For the statistics of all domains, which crate `virt` does not read.
+    /// For what crate `virt` cannot order.
     link: RefCell<Option<Rc<Link>>>,
 }
 
@@ -120,6 +125,27 @@ impl LibvirtHypervisor {
         }
     }
 
+    /// Gives an order that waits for an answer of the domain's QEMU, which may hang. On a connection of its own: the
+    /// thread that waits outlives the order, and goes when QEMU answers, ends, or this process ends.
+    fn order_in_time<T>(
+        &self,
+        uuid: Uuid,
+        verb: &'static str,
+        order: impl FnOnce(&Domain) -> Result<T, Error> + Send + 'static,
+    ) -> Result<Outcome, HypervisorError> {
+        let action = || format!("{verb} domain {uuid}");
+        let (uri, identity) = (self.uri.clone(), self.identity.clone());
+        let (send, receive) = mpsc::channel();
+        let asking = thread::Builder::new().spawn(move || {
+            let own = LibvirtHypervisor { identity, ..LibvirtHypervisor::new(uri) };
+            // Whoever asked may have given up.
+            let _too_late = send.send(own.order(uuid, verb, order));
+        });
+        asking.map_err(|error| HypervisorError::Refused { action: action(), reason: error.to_string() })?;
+        let no_answer = |_| HypervisorError::NoAnswer { action: action(), seconds: ANSWER_LIMIT.as_secs() };
+        receive.recv_timeout(ANSWER_LIMIT).map_err(no_answer)?
+    }
+
     /// Takes away the definitions that stand in the way of a new one: of the same uuid, and of the same name if it is ours.
     fn clear_the_way(&self, connection: &Connection, uuid: Uuid, name: Option<&str>) -> Result<(), HypervisorError> {
         let action = format!("start domain {uuid}");
@@ -161,36 +187,6 @@ impl LibvirtHypervisor {
         }
     }
 
-    /// The states where the driver has no call for the statistics of all: one call for the list, one per domain.
-    fn states_one_by_one(&self) -> Result<HashMap<Uuid, Live>, HypervisorError> {
-        let connection = self.connection()?;
-        let action = "list the domains";
-        let domains = connection
-            .get()
-            .list_all_domains(virt_sys::VIR_CONNECT_LIST_DOMAINS_ACTIVE)
-            .map_err(|error| self.sort(&connection, action, &error))?;
-        let mut states = HashMap::with_capacity(domains.len());
-        for domain in domains.iter().filter(|domain| self.is_of_store(domain)) {
-            let uuid = domain.get_uuid().map_err(|error| self.sort(&connection, action, &error))?;
-            match domain.get_info() {
-                Ok(info) => {
-                    states.insert(uuid, live(domain.get_id(), &info));
-                }
-                Err(error) if says_no_domain(&error) => {}
-                Err(error) => return Err(self.sort(&connection, action, &error)),
-            }
-        }
-        Ok(states)
-    }
-
-    fn claims(&self, one: &Statistics) -> bool {
-        let stated = || {
-            let connection = self.connection().ok()?;
-            stated_store(&self.find_anybodys(&connection, Uuid::from_bytes(one.uuid)).ok()??)
-        };
-        self.identity.as_ref().is_none_or(|identity| identity.claims(&one.name, stated))
-    }
-
     fn link(&self) -> Result<Rc<Link>, HypervisorError> {
         if let Some(open) = &*self.link.borrow() {
             return Ok(Rc::clone(open));
@@ -207,27 +203,36 @@ impl Hypervisor for LibvirtHypervisor {
         &self.uri
     }
 
+    /// One call for the list and one for each domain: virConnectGetAllDomainStats asks each QEMU for its memory and
+    /// processors, also with VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT, which only spares those that are busy. One that
+    /// hangs would keep everybody waiting; virDomainGetInfo answers from what libvirt knows.
     fn states(&self) -> Result<HashMap<Uuid, Live>, HypervisorError> {
-        let was_open = self.link.borrow().is_some();
-        match self.link()?.statistics() {
+        let mut connection = self.connection()?;
+        let list = |connection: &Connection| {
+            let listed = connection.get().list_all_domains(virt_sys::VIR_CONNECT_LIST_DOMAINS_ACTIVE);
+            listed.map_err(|error| self.sort(connection, "list the domains", &error))
+        };
+        let domains = match list(&connection) {
             // Its daemon may have been restarted since.
-            Err(error) if was_open && error.code != virt_sys::VIR_ERR_NO_SUPPORT => {
-                *self.link.borrow_mut() = None;
-                self.states()
+            Err(HypervisorError::Unreachable { .. }) => {
+                connection = self.connection()?;
+                list(&connection)?
             }
-            // A driver may have the call and not tell everything.
-            Ok(all) if all.iter().all(|one| one.memory_kib.is_some()) => {
-                let ours = all.iter().filter(|one| self.claims(one));
-                Ok(ours.map(|one| (Uuid::from_bytes(one.uuid), live_from_statistics(one))).collect())
-            }
-            Ok(_) => self.states_one_by_one(),
-            Err(error) if error.code == virt_sys::VIR_ERR_NO_SUPPORT => self.states_one_by_one(),
-            Err(error) => {
-                // The next question connects anew.
-                *self.link.borrow_mut() = None;
-                Err(unreachable(&self.uri, &error.message))
+            listed => listed?,
+        };
+        let mut states = HashMap::with_capacity(domains.len());
+        for domain in domains.iter().filter(|domain| self.is_of_store(domain)) {
+            let failed = |error: &Error| self.sort(&connection, "tell the state of a domain", error);
+            let uuid = domain.get_uuid().map_err(|error| failed(&error))?;
+            match domain.get_info() {
+                Ok(info) => {
+                    states.insert(uuid, live(domain.get_id(), &info));
+                }
+                Err(error) if says_no_domain(&error) => {}
+                Err(error) => return Err(failed(&error)),
             }
         }
+        Ok(states)
     }
 
     fn state(&self, uuid: Uuid) -> Result<Option<Live>, HypervisorError> {
@@ -265,11 +270,11 @@ impl Hypervisor for LibvirtHypervisor {
     }
 
     fn resume(&self, uuid: Uuid) -> Result<Outcome, HypervisorError> {
-        self.order(uuid, "unpause", Domain::resume)
+        self.order_in_time(uuid, "unpause", Domain::resume)
     }
 
     fn pause(&self, uuid: Uuid) -> Result<Outcome, HypervisorError> {
-        self.order(uuid, "pause", Domain::suspend)
+        self.order_in_time(uuid, "pause", Domain::suspend)
     }
 
     fn suspend(&self, uuid: Uuid) -> Result<Outcome, HypervisorError> {
@@ -294,11 +299,11 @@ impl Hypervisor for LibvirtHypervisor {
     }
 
     fn wake_up(&self, uuid: Uuid) -> Result<Outcome, HypervisorError> {
-        self.order(uuid, "wake", |domain| domain.pm_wakeup(0))
+        self.order_in_time(uuid, "wake", |domain| domain.pm_wakeup(0))
     }
 
     fn shutdown(&self, uuid: Uuid) -> Result<Outcome, HypervisorError> {
-        self.order(uuid, "shut down", Domain::shutdown)
+        self.order_in_time(uuid, "shut down", Domain::shutdown)
     }
 
     fn destroy(&self, uuid: Uuid) -> Result<Outcome, HypervisorError> {
@@ -332,7 +337,8 @@ impl Hypervisor for LibvirtHypervisor {
         };
         let source = source.to_str().filter(|text| !text.contains('\0')).ok_or_else(unnamed)?;
         let in_bytes = virt_sys::VIR_DOMAIN_BLOCK_RESIZE_BYTES;
-        self.order(uuid, "resize a disk of", |domain| domain.block_resize(source, bytes, in_bytes))
+        let source = source.to_string();
+        self.order_in_time(uuid, "resize a disk of", move |domain| domain.block_resize(&source, bytes, in_bytes))
     }
 
     fn free_memory_mib(&self) -> Result<u64, HypervisorError> {

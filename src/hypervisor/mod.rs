@@ -83,6 +83,8 @@ pub enum HypervisorError {
     SameUuid { uuid: Uuid, name: String },
     #[error("libvirt refused to {action}: {reason}")]
     Refused { action: String, reason: String },
+    #[error("cannot {action}: no answer within {seconds} s; if its QEMU hangs, qvm-kill ends it")]
+    NoAnswer { action: String, seconds: u64 },
 }
 
 /// The conversation with one hypervisor. Every domain is named by the uuid that qubes.xml holds.
@@ -90,7 +92,8 @@ pub trait Hypervisor {
     /// The connection's URI, as the record of a start keeps it.
     fn uri(&self) -> &str;
 
-    /// The state of all domains of our store, in one call. A uuid that is not among them is Halted.
+    /// The state of all domains of our store that run. A uuid that is not among them is Halted. Does not wait for a domain
+    /// that does not answer.
     fn states(&self) -> Result<HashMap<Uuid, Live>, HypervisorError>;
 
     /// The state of one domain; `None` when it is not defined, or is another store's.

@@ -26,6 +26,7 @@ impl Session {
                 Effect::Dom0Service { service, on } => self.switch_dom0_service(service, *on)?,
                 Effect::ReattachNetwork { vm } => notes.extend(self.at_next_start(vm, "its network")?),
                 Effect::MaxmemHotplug { vm } => notes.extend(self.at_next_start(vm, "maxmem")?),
+                Effect::CompareMemory { vm } => notes.extend(self.memory_note(vm)?),
                 Effect::QubesDbFeature { vm, feature } => notes.extend(self.at_next_start(vm, feature)?),
             }
         }
@@ -79,6 +80,15 @@ impl Session {
             }
         };
         done.map_err(|source| LifecycleError::Io { what: file.display().to_string(), source })
+    }
+
+    /// Explains a maxmem that has no effect: a domain always has room for the memory that it starts with.
+    fn memory_note(&self, name: &VmName) -> Result<Option<String>, LifecycleError> {
+        let qubes = self.read()?;
+        let Some(vm) = qubes.get(name.as_str()) else { return Ok(None) };
+        let (Ok(memory), Ok(maxmem)) = (qubes.memory(vm, self), qubes.maxmem(vm, self)) else { return Ok(None) };
+        Ok((maxmem != 0 && maxmem < memory)
+            .then(|| format!("maxmem {maxmem} of {name} has no effect: its memory is {memory} MiB")))
     }
 
     /// What to tell when a change waits for the next start of a qube that runs.

@@ -67,7 +67,7 @@ impl Session {
 
     /// Sets a qube's feature and applies what follows.
     pub fn set_feature(&self, name: &VmName, feature: &str, text: &str) -> Result<Vec<String>, LifecycleError> {
-        self.change_and_apply(|write| Ok(write.set_feature(name.as_str(), feature, text)?))
+        self.change_and_apply(|write| Ok(write.set_feature(name.as_str(), feature, text, self)?))
     }
 
     /// Takes a qube's feature away and applies what follows. Legal where it is absent.

@@ -6,11 +6,12 @@ use std::cell::RefCell;
 use std::io::Write as _;
 use std::path::Path;
 
-use crate::fs::replace::{Access, replace};
+use crate::fs::replace::Access;
 use crate::model::{Class, CloneQube, NotCloned, Qubes, Vm, VmName, VolumeError};
+use crate::storage::pool_files;
 use crate::storage::{Committed, CopyWatcher, Drivers, Kind, StorageError, VmStorage, Volume};
 
-use super::images::ExistingImages;
+use super::create::InitialSettings;
 use super::qube_directory::FILES;
 use super::settle::Settled;
 use super::{LifecycleError, Session};
@@ -31,19 +32,10 @@ impl Session {
     ///
     /// # Errors
     /// There is no such source, the wish breaks a rule, or something could not be copied: there is no clone then.
-    pub fn clone_qube(&self, wish: &CloneQube<'_>, watcher: &dyn CopyWatcher) -> Result<Cloned, LifecycleError> {
-        self.clone_over(wish, ExistingImages::Refuse, watcher)
-    }
-
-    /// Clones a qube where images may lie already that no qube of the store means. They cannot be
-    /// adopted: the clone has its source's data.
-    ///
-    /// # Errors
-    /// As [`Session::clone_qube`].
-    pub fn clone_over(
+    pub fn clone_qube(
         &self,
         wish: &CloneQube<'_>,
-        existing: ExistingImages,
+        settings: InitialSettings<'_>,
         watcher: &dyn CopyWatcher,
     ) -> Result<Cloned, LifecycleError> {
         let plan_on = |qubes: &Qubes| qubes.plan_clone(wish, self, &mut |below| fastrand::u16(..below));
@@ -56,6 +48,7 @@ impl Session {
         // Asked before any lock, so that a wish that breaks a rule touches nothing.
         let clone = plan_on(&qubes)?.vm;
         let source = qubes.get(wish.source).ok_or_else(missing)?.clone();
+        let mut notes = Session::notes_of_creation(&qubes, wish.created_by);
         self.convert_if_old(&qubes)?;
         drop(qubes);
         let data = self.committed_data(&source.name, &clone, wish.empty)?;
@@ -72,11 +65,13 @@ impl Session {
             files_left_out.replace(self.copy_files(&source, &FILES, directory, wish.ignore_errors)?);
             Ok(())
         };
-        self.bring_into_being(&clone.name, &class, (existing, &[]), &plan, &make)?;
-        let (effects, settings) = decided.into_inner();
-        let mut left_out: Vec<String> = settings.iter().map(NotCloned::to_string).collect();
+        let set = self.bring_into_being(&clone.name, &class, &[], &plan, settings, &make)?;
+        let (mut effects, not_cloned) = decided.into_inner();
+        effects.extend(set);
+        let mut left_out: Vec<String> = not_cloned.iter().map(NotCloned::to_string).collect();
         left_out.extend(files_left_out.into_inner());
-        Ok(Cloned { left_out, notes: self.apply(&effects)?, name: clone.name })
+        notes.extend(self.apply(&effects)?);
+        Ok(Cloned { left_out, notes, name: clone.name })
     }
 
     /// The data for the volumes that the clone keeps, opened under the source's lock, after what a crash had left to do.
@@ -85,6 +80,7 @@ impl Session {
             return Ok(Vec::new());
         }
         let lock = self.lock_qube(source)?;
+        self.system.step(|| format!("{source}: opening its volumes"));
         if self.settle(&lock)? == Settled::Gone {
             return Err(LifecycleError::NoSuchQube(source.to_string()));
         }
@@ -124,7 +120,9 @@ impl Session {
             let copied = match self.read_own_file(source, name) {
                 Ok(None) => Ok(()),
                 Err(e) => Err(e),
-                Ok(Some(bytes)) => replace(&to.join(name), access, |file| file.write_all(&bytes)).map(drop),
+                Ok(Some(bytes)) => pool_files::parent_of(&to.join(name)).and_then(|(directory, name)| {
+                    directory.replace(Path::new(&name), access, |file| file.write_all(&bytes)).map(drop)
+                }),
             };
             match copied {
                 Ok(()) => {}

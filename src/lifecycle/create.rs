@@ -5,8 +5,9 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use crate::fs::beneath::{Directory, Links, Use};
+use crate::model::cloning::Unborn;
 use crate::model::volume::directory_of;
-use crate::model::{Class, CloneQube, NewQube, Qubes, Vm, VmName};
+use crate::model::{Class, CloneQube, Effect, NewQube, Qubes, Vm, VmName};
 
 use super::images::ExistingImages;
 use super::{LifecycleError, Session, qube_directory};
@@ -18,18 +19,68 @@ pub(super) type Plan<'a> = &'a dyn Fn(&Qubes) -> Result<Vm, LifecycleError>;
 /// Makes the volumes of a new qube, and what else belongs into its directory.
 pub(super) type Make<'a> = &'a dyn Fn(&VmStorage, &Path) -> Result<(), LifecycleError>;
 
-impl Session {
-    /// Creates a qube with its volumes and its directory; returns its name.
-    pub fn create(&self, new: &NewQube<'_>) -> Result<VmName, LifecycleError> {
-        self.create_numbered(new, None, ExistingImages::Refuse)
-    }
+/// What a new qube is to have besides what its creation gives it, in the order in which it is set.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct InitialSettings<'a> {
+    /// Properties and their texts.
+    pub properties: &'a [(&'a str, &'a str)],
+    /// Features and their texts.
+    pub features: &'a [(&'a str, &'a str)],
+    /// What becomes of images that lie where the new ones are to be.
+    pub existing: ExistingImages,
+}
 
-    /// Creates a qube where images may lie already that no qube of the store means.
+/// A setting that a new qube cannot have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusedSetting {
+    /// `property NAME` or `feature NAME`.
+    pub setting: String,
+    pub reason: String,
+}
+
+/// A qube that was created.
+#[derive(Debug)]
+pub struct Created {
+    pub name: VmName,
+    /// What the user should know.
+    pub notes: Vec<String>,
+}
+
+impl InitialSettings<'_> {
+    /// Sets everything of a qube that was just added to `qubes`.
     ///
     /// # Errors
-    /// As [`Session::create`].
-    pub fn create_over(&self, new: &NewQube<'_>, existing: ExistingImages) -> Result<VmName, LifecycleError> {
-        self.create_numbered(new, None, existing)
+    /// [`LifecycleError::SettingsRefused`] with everything that was refused.
+    fn apply(&self, qubes: &mut Qubes, name: &VmName, session: &Session) -> Result<Vec<Effect>, LifecycleError> {
+        let (mut effects, mut refused) = (Vec::new(), Vec::new());
+        // The store may be locked: nobody asks a hypervisor whether the new qube runs.
+        let facts = Unborn::new(name.as_str(), session);
+        for (property, text) in self.properties {
+            match qubes.set_property(name.as_str(), property, text, &facts) {
+                Ok(more) => effects.extend(more),
+                Err(reason) => {
+                    let (setting, reason) = (format!("property {property}"), reason.to_string());
+                    refused.push(RefusedSetting { setting, reason });
+                }
+            }
+        }
+        for (feature, text) in self.features {
+            match qubes.set_feature(name.as_str(), feature, text, &facts) {
+                Ok(more) => effects.extend(more),
+                Err(reason) => {
+                    let (setting, reason) = (format!("feature {feature}"), reason.to_string());
+                    refused.push(RefusedSetting { setting, reason });
+                }
+            }
+        }
+        if refused.is_empty() { Ok(effects) } else { Err(LifecycleError::SettingsRefused(refused)) }
+    }
+}
+
+impl Session {
+    /// Creates a qube with its volumes, its directory and its settings: all of it or nothing.
+    pub fn create(&self, new: &NewQube<'_>, settings: InitialSettings<'_>) -> Result<Created, LifecycleError> {
+        self.create_numbered(new, None, settings)
     }
 
     /// The store as it would be after this creation, and the new qube's name; nothing is made and nothing saved.
@@ -39,18 +90,18 @@ impl Session {
     pub fn try_to_create(
         &self,
         new: &NewQube<'_>,
-        existing: ExistingImages,
+        settings: InitialSettings<'_>,
     ) -> Result<(Qubes, VmName), LifecycleError> {
         let mut qubes = self.read_for_creation(&new.class)?;
         let vm = qubes.plan_new(new, self, &mut |below| fastrand::u16(..below))?;
-        self.with_new(&mut qubes, vm, existing).map(|name| (qubes, name))
+        self.with_new(&mut qubes, vm, settings).map(|name| (qubes, name))
     }
 
     /// The same for a clone.
     pub fn try_to_clone(
         &self,
         wish: &CloneQube<'_>,
-        existing: ExistingImages,
+        settings: InitialSettings<'_>,
     ) -> Result<(Qubes, VmName), LifecycleError> {
         let class = match wish.class {
             Some(class) => class.clone(),
@@ -61,17 +112,29 @@ impl Session {
         };
         let mut qubes = self.read_for_creation(&class)?;
         let vm = qubes.plan_clone(wish, self, &mut |below| fastrand::u16(..below))?.vm;
-        self.with_new(&mut qubes, vm, existing).map(|name| (qubes, name))
+        self.with_new(&mut qubes, vm, settings).map(|name| (qubes, name))
     }
 
-    fn with_new(&self, qubes: &mut Qubes, vm: Vm, existing: ExistingImages) -> Result<VmName, LifecycleError> {
+    fn with_new(&self, qubes: &mut Qubes, vm: Vm, settings: InitialSettings<'_>) -> Result<VmName, LifecycleError> {
         // Its pools have to be there, too, and its images be nobody else's.
         let storage = VmStorage::of(&self.system, qubes, &vm, self)?;
-        let adopted = self.names_to_adopt(&storage, existing)?;
-        self.check_images(qubes, &vm, &storage, existing, &adopted)?;
+        let adopted = self.names_to_adopt(&storage, settings.existing)?;
+        self.check_images(qubes, &vm, &storage, settings.existing, &adopted)?;
+        let name = vm.name.clone();
+        self.add_with_settings(qubes, vm, settings)?;
+        Ok(name)
+    }
+
+    /// Adds a planned qube and sets what it is to have.
+    fn add_with_settings(
+        &self,
+        qubes: &mut Qubes,
+        vm: Vm,
+        settings: InitialSettings<'_>,
+    ) -> Result<Vec<Effect>, LifecycleError> {
         let name = vm.name.clone();
         qubes.add(vm).map_err(|vm| crate::model::CreationError::Exists(vm.name.to_string()))?;
-        Ok(name)
+        settings.apply(qubes, &name, self)
     }
 
     /// Makes a qube of this name as `plan` says: what `make` makes first, saved last. After a
@@ -80,18 +143,22 @@ impl Session {
         &self,
         name: &VmName,
         class: &Class,
-        (existing, adopted): (ExistingImages, &[String]),
+        adopted: &[String],
         plan: Plan<'_>,
+        settings: InitialSettings<'_>,
         make: Make<'_>,
-    ) -> Result<(), LifecycleError> {
+    ) -> Result<Vec<Effect>, LifecycleError> {
         let _lock = self.lock_qube(name)?;
-        let qubes = self.read_for_creation(class)?;
+        let mut qubes = self.read_for_creation(class)?;
         let planned = plan(&qubes)?;
+        // What is refused is refused before any volume is made.
+        self.add_with_settings(&mut qubes, planned.clone(), settings)?;
         let storage = VmStorage::of(&self.system, &qubes, &planned, self)?;
-        let prepared = self.prepare_images(&qubes, &planned, &storage, existing, adopted)?;
+        let prepared = self.prepare_images(&qubes, &planned, &storage, settings.existing, adopted)?;
         drop(qubes);
         let directory = self.directory(&planned);
         qube_directory::remove_files(&directory)?;
+        self.system.step(|| format!("{name}: creating its volumes"));
         let added = make(&storage, &directory).and_then(|()| {
             let mut write = self.write()?;
             if class.is_local_guest() {
@@ -102,11 +169,11 @@ impl Session {
             if vm.volumes != planned.volumes {
                 return Err(LifecycleError::ChangedMeanwhile { qube: name.clone() });
             }
-            write.add(vm).map_err(|vm| crate::model::CreationError::Exists(vm.name.to_string()))?;
+            let effects = self.add_with_settings(&mut write, vm, settings)?;
             write.save()?;
             drop(write);
             prepared.forget();
-            Ok(())
+            Ok(effects)
         });
         // Once it was saved the qube is there: its volumes are not taken from it.
         let was_saved = |error: &LifecycleError| matches!(error, LifecycleError::Store(store) if store.was_saved());
@@ -120,6 +187,12 @@ impl Session {
             let _not_empty = remove_real_directory(&directory);
         }
         added
+    }
+
+    /// Tells which tags that the creator wants on a new qube it cannot have.
+    pub(super) fn notes_of_creation(qubes: &Qubes, creator: &str) -> Vec<String> {
+        let misfits = qubes.creation_misfits(creator).into_iter();
+        misfits.map(|misfit| format!("feature tag-created-vm-with of {creator}: {misfit}; left out")).collect()
     }
 
     /// The store as it will be when the next qube is added.

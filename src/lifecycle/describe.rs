@@ -23,13 +23,15 @@ impl Session {
     pub(super) fn describe(&self, qubes: &Qubes, vm: &Vm) -> Result<DomainDescription, LifecycleError> {
         let family = Family::of_uri(self.hypervisor().uri());
         let virt_mode = qubes.virt_mode(vm, self)?;
+        let (memory, maxmem) = (qubes.memory(vm, self)?, qubes.maxmem(vm, self)?);
         Ok(DomainDescription {
             name: self.domain_name(vm),
             qube: vm.name.to_string(),
             store: self.stated_store(family),
             uuid: vm.uuid().unwrap_or_default(),
-            memory: qubes.memory(vm, self)?,
-            maxmem: qubes.maxmem(vm, self)?,
+            memory,
+            // libvirt refuses a domain that has less room than memory.
+            maxmem: if maxmem == 0 { 0 } else { maxmem.max(memory) },
             memory_hotplug: qubes.has_memory_hotplug(vm, self)?,
             vcpus: qubes.vcpus(vm, self)?,
             virt_mode,

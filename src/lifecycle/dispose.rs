@@ -10,6 +10,7 @@ use crate::model::{Class, CreationError, NewQube, PoolChoice, Qubes, RemovalErro
 use crate::storage::pools::driver_of;
 use crate::storage::{VmStorage, Volume};
 
+use super::create::{Created, InitialSettings};
 use super::images::ExistingImages;
 use super::images::leftovers::Note;
 use super::qube_lock::QubeLock;
@@ -29,7 +30,8 @@ impl Session {
         template: Option<&str>,
         label: &str,
         pools: PoolChoice<'_>,
-    ) -> Result<VmName, LifecycleError> {
+        settings: InitialSettings<'_>,
+    ) -> Result<Created, LifecycleError> {
         let uuid = Uuid::new_v4();
         let mut last = LifecycleError::Creation(CreationError::NoDispId);
         for _ in 0..TRIES {
@@ -45,7 +47,7 @@ impl Session {
                 created_by: VmName::DOM0,
                 auto_cleanup: true,
             };
-            match self.create_numbered(&new, Some(number), ExistingImages::Refuse) {
+            match self.create_numbered(&new, Some(number), settings) {
                 Err(error @ LifecycleError::Creation(CreationError::Exists(_))) => last = error,
                 other => return other,
             }
@@ -58,8 +60,8 @@ impl Session {
         &self,
         new: &NewQube<'_>,
         dispid: Option<u16>,
-        existing: ExistingImages,
-    ) -> Result<VmName, LifecycleError> {
+        settings: InitialSettings<'_>,
+    ) -> Result<Created, LifecycleError> {
         // It is decided several times, and has to be the same each time.
         let first = Cell::new(dispid);
         // What lies there is as large as it is.
@@ -83,21 +85,24 @@ impl Session {
         let qubes = self.read_for_creation(&new.class)?;
         let planned = plan(&qubes)?;
         let template = qubes.template(&planned)?.filter(|_| new.class == Class::DispVM).cloned();
+        let mut notes = Session::notes_of_creation(&qubes, new.created_by);
         self.convert_if_old(&qubes)?;
-        if existing == ExistingImages::Adopt {
+        if settings.existing == ExistingImages::Adopt {
             let storage = VmStorage::of(&self.system, &qubes, &planned, self)?;
             adopted.replace(self.adoptable(&storage)?);
         }
         drop(qubes);
         let names: Vec<String> = adopted.borrow().iter().map(|(name, _)| name.clone()).collect();
-        self.bring_into_being(&planned.name, &new.class, (existing, &names), &plan, &|storage, directory| {
+        let make = |storage: &VmStorage, directory: &std::path::Path| {
             storage.adopt_or_create(&names)?;
             // A disposable may reach what its template may.
             template
                 .iter()
                 .try_for_each(|template| self.copy_files(template, &["firewall.xml"], directory, false).map(drop))
-        })?;
-        Ok(planned.name)
+        };
+        let effects = self.bring_into_being(&planned.name, &new.class, &names, &plan, settings, &make)?;
+        notes.extend(self.apply(&effects)?);
+        Ok(Created { notes, name: planned.name })
     }
 
     /// Whether a qube goes when it stops.
@@ -209,8 +214,8 @@ impl Session {
         drop(qubes);
         let name = match existing {
             Some(name) => name,
-            None => self.create_over(
-                &NewQube {
+            None => {
+                let new = NewQube {
                     class: Class::AppVM,
                     name: &name,
                     label: "gray",
@@ -219,9 +224,9 @@ impl Session {
                     uuid: Uuid::new_v4(),
                     created_by: VmName::DOM0,
                     auto_cleanup: false,
-                },
-                images,
-            )?,
+                };
+                self.create(&new, InitialSettings { existing: images, ..InitialSettings::default() })?.name
+            }
         };
         self.set_property(&name, "template_for_dispvms", "True")?;
         self.set_feature(&name, "appmenus-dispvm", "1")?;

@@ -72,6 +72,9 @@ pub enum LifecycleError {
     NotesChanged { qube: VmName },
     #[error(transparent)]
     Creation(#[from] crate::model::CreationError),
+    /// Settings of a new qube, which was not made.
+    #[error("{}", refused_settings(.0))]
+    SettingsRefused(Vec<super::create::RefusedSetting>),
     #[error(transparent)]
     Removal(#[from] crate::model::RemovalError),
     #[error("the pools that {qube} was to use were changed meanwhile; nothing was created: run the command again")]
@@ -136,6 +139,11 @@ pub enum LifecycleError {
     Dom0(&'static str),
     #[error("{what}: {}", crate::fs::errno_text(source))]
     Io { what: String, source: std::io::Error },
+}
+
+fn refused_settings(refused: &[super::create::RefusedSetting]) -> String {
+    let texts: Vec<String> = refused.iter().map(|r| format!("{} is refused: {}", r.setting, r.reason)).collect();
+    texts.join("; ")
 }
 
 impl LifecycleError {

@@ -24,6 +24,12 @@ use super::{LifecycleError, Session};
 /// The program's name; it lies beside the tools or in the built-in directory.
 pub const PROGRAM: &str = "qubes-monitor";
 
+/// From this many bytes on a log begins anew with the next start.
+const LARGEST_LOG: u64 = 64 << 10;
+
+/// So many lines does one monitor write.
+const MOST_LINES: u32 = 100;
+
 /// How long a monitor waits before it tries to reach a lost hypervisor again, at most.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
@@ -61,8 +67,31 @@ fn run_detached(session: &Session, name: &VmName, record: &Record, options: &[&s
         .arg("--")
         .arg(name.as_str())
         .arg(record.start_id.to_string())
-        .detach(log)
+        .detach(log, is_kept)
         .map_err(LifecycleError::from)
+}
+
+/// Whether a monitor keeps a variable of whoever started the qube: what says where things are and how to reach the
+/// hypervisor. Anything else (tokens, agents, displays) is no business of a process that lives as long as the qube.
+fn is_kept(variable: &str) -> bool {
+    const NAMES: [&str; 14] = [
+        "PATH",
+        "HOME",
+        "USER",
+        "LOGNAME",
+        "LANG",
+        "TMPDIR",
+        "TZ",
+        "LD_LIBRARY_PATH",
+        "DEFAULT_LVM_POOL",
+        "QUBES_LIBVIRT_URI",
+        "QUBES_NEARLY_FULL",
+        "XDG_RUNTIME_DIR",
+        "XDG_CACHE_HOME",
+        "XDG_CONFIG_HOME",
+    ];
+    // systemd-run --user asks the session's bus.
+    NAMES.contains(&variable) || variable == "DBUS_SESSION_BUS_ADDRESS" || variable.starts_with("LIBVIRT_")
 }
 
 /// Opens the monitor's log to append to it. What has its name and is no log of ours is replaced.
@@ -76,6 +105,10 @@ fn open_log(session: &Session, name: &VmName) -> Result<File, LifecycleError> {
             opened => opened,
         }?;
         fcntl(&file, FcntlArg::F_SETFL(OFlag::O_APPEND))?;
+        if file.metadata()?.len() > LARGEST_LOG {
+            // What older monitors said is the least that anybody needs.
+            file.set_len(0)?;
+        }
         Ok(file)
     });
     let what = || format!("cannot open {}", run.path().join(&place).display());
@@ -107,21 +140,52 @@ pub fn watch(session: &Session, name: &VmName, start_id: Uuid) -> Result<(), Lif
     // The monitor of the start before this one may still be finding out that it is not needed any more.
     let Some(_alone) = take_over(session, name, start_id)? else { return Ok(()) };
     let mut pause = Duration::from_millis(100);
+    let mut log = Log::new();
     while let Some(record) = ours(session, name, start_id)? {
         match wait_for_stop(session, name, &record) {
             Ok(()) => pause = Duration::from_millis(100),
             Err(error) => {
-                session.system.tell(&format!("{name}: {error}"));
+                log.write(session, format!("{name}: {error}"));
                 thread::sleep(pause);
                 pause = (pause * 2).min(LONGEST_PAUSE);
                 continue;
             }
         }
-        if act(session, name, start_id)? {
+        if act(session, name, start_id, &mut log)? {
             return Ok(());
         }
     }
     Ok(())
+}
+
+/// What a monitor says: only what it did not say last, and only so much.
+struct Log {
+    last: String,
+    left: u32,
+}
+
+impl Log {
+    fn new() -> Log {
+        Log { last: String::new(), left: MOST_LINES }
+    }
+
+    fn write(&mut self, session: &Session, line: String) {
+        self.lines_for(line).iter().for_each(|line| session.system.tell(line));
+    }
+
+    /// What is to be written where `line` is to be said.
+    fn lines_for(&mut self, line: String) -> Vec<String> {
+        if self.left == 0 || line == self.last {
+            return Vec::new();
+        }
+        self.left -= 1;
+        self.last.clone_from(&line);
+        let mut lines = vec![line];
+        if self.left == 0 {
+            lines.push("this is all that this monitor writes; it goes on watching".to_string());
+        }
+        lines
+    }
 }
 
 /// Presses the power button of a qube again every few seconds until its domain stops, its record is another one's, or
@@ -189,7 +253,7 @@ fn wait_for_stop(session: &Session, name: &VmName, record: &Record) -> Result<()
 }
 
 /// Under the qube's lock: does the after-work if it is still ours to do. True when the monitor's work is done.
-fn act(session: &Session, name: &VmName, start_id: Uuid) -> Result<bool, LifecycleError> {
+fn act(session: &Session, name: &VmName, start_id: Uuid, log: &mut Log) -> Result<bool, LifecycleError> {
     // Looked at first without the lock: where everything is gone, nothing is to be made anew for locking it.
     if ours(session, name, start_id)?.is_none() {
         return Ok(true);
@@ -209,7 +273,7 @@ fn act(session: &Session, name: &VmName, start_id: Uuid) -> Result<bool, Lifecyc
         // It runs after all: the start had not come to creating it when we looked.
         Ok(Some(_)) => return Ok(false),
         Err(error) => {
-            session.system.tell(&format!("{name}: {error}"));
+            log.write(session, format!("{name}: {error}"));
             return Ok(false);
         }
     }
@@ -225,4 +289,28 @@ fn own_lock(session: &Session, name: &VmName, wait: Duration) -> Result<FileLock
     let (run, group) = (session.system.run_dir(), session.system.qubes_group());
     let lock = run.lock(&format!("monitor-{name}"), Exclusivity::Exclusive, wait, group);
     lock.map_err(|error| super::qube_lock::refused(name, error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_monitor_says_what_changed_and_only_so_much() {
+        let mut log = Log::new();
+        let mut said = |line: &str| log.lines_for(line.to_string());
+        assert_eq!(said("libvirtd is away"), ["libvirtd is away"]);
+        assert_eq!(said("libvirtd is away"), [""; 0]);
+        assert_eq!(said("it hangs"), ["it hangs"]);
+        let written: usize = (0..1000).map(|n| said(if n % 2 == 0 { "away" } else { "hangs" }).len()).sum();
+        assert_eq!(written, MOST_LINES as usize - 2 + 1);
+    }
+
+    #[test]
+    fn a_monitor_keeps_no_secrets_of_whoever_started_the_qube() {
+        let kept = ["PATH", "XDG_RUNTIME_DIR", "LIBVIRT_AUTH_FILE", "QUBES_LIBVIRT_URI"];
+        assert!(kept.into_iter().all(is_kept));
+        let dropped = ["AWS_SECRET_ACCESS_KEY", "SSH_AUTH_SOCK", "DISPLAY", "QUBES_OFFLINE", "QUBES_ROOT"];
+        assert!(!dropped.into_iter().any(is_kept));
+    }
 }

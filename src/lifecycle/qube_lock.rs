@@ -33,13 +33,20 @@ impl Session {
     /// Takes the operation lock of `name`, whether the qube exists (yet) or not.
     pub fn lock_qube(&self, name: &VmName) -> Result<QubeLock, LifecycleError> {
         let wait = if self.system.lock_wait().is_zero() { Duration::ZERO } else { WAIT };
-        self.lock_qube_within(name, wait)
+        self.system.step(|| format!("{name}: taking its lock"));
+        self.lock_telling(name, wait, &|holder| {
+            self.system.tell(&format!("waiting for {holder}, which works on {name}"));
+        })
     }
 
-    /// The same with a bound of the caller's own.
+    /// The same with a bound of the caller's own, and without a word.
     pub fn lock_qube_within(&self, name: &VmName, wait: Duration) -> Result<QubeLock, LifecycleError> {
+        self.lock_telling(name, wait, &|_| ())
+    }
+
+    fn lock_telling(&self, name: &VmName, wait: Duration, tell: &dyn Fn(&str)) -> Result<QubeLock, LifecycleError> {
         let (run, group) = (self.system.run_dir(), self.system.qubes_group());
-        let lock = run.lock(&format!("vm-{name}"), Exclusivity::Exclusive, wait, group);
+        let lock = run.lock_telling(&format!("vm-{name}"), Exclusivity::Exclusive, wait, group, tell);
         let lock = lock.map_err(|error| refused(name, error))?;
         Ok(QubeLock { name: name.clone(), _lock: lock })
     }

@@ -102,6 +102,7 @@ impl Session {
             Some((storage, _)) => self.take_out_of_store_or_make_room(name, removal, storage)?,
             None => self.take_out_of_store(name, removal)?,
         };
+        self.system.step(|| format!("{name}: removing its domain's definition and its volumes"));
         // From here on nothing takes the removal back, so nothing keeps the next step from being tried.
         let mut problems = Vec::new();
         problems.extend(self.forget_domain(&vm).err().map(|error| error.to_string()));

@@ -20,6 +20,9 @@ use crate::system::System;
 /// How long what was seen of all domains counts as one look.
 const ONE_LOOK: Duration = Duration::from_secs(1);
 
+/// So many qubes are asked for one by one.
+pub const FEW: usize = 4;
+
 /// What the hypervisor said of all domains.
 struct Seen {
     at: Instant,
@@ -31,6 +34,8 @@ pub struct Session {
     pub system: System,
     hypervisor: LazyHypervisor,
     states: RefCell<Option<Seen>>,
+    /// What it said of single domains, and when.
+    few: RefCell<HashMap<Uuid, (Instant, Option<Live>)>>,
     thin_pool: OnceCell<Option<crate::storage::ThinPool>>,
     /// Files of kernels that were asked for: a thousand qubes share a few.
     kernel_files: RefCell<HashMap<PathBuf, Option<String>>>,
@@ -49,10 +54,10 @@ impl Session {
         })
         .to_string();
         let hypervisor = lazily(&system, uri);
-        let states = RefCell::default();
+        let (states, few) = (RefCell::default(), RefCell::default());
         let (kernel_files, gathered, told_of_damage) = (RefCell::default(), RefCell::default(), Rc::default());
         let thin_pool = OnceCell::new();
-        Session { system, hypervisor, states, thin_pool, kernel_files, gathered, told_of_damage }
+        Session { system, hypervisor, states, few, thin_pool, kernel_files, gathered, told_of_damage }
     }
 
     /// The same place with a connection of its own, for another thread.
@@ -74,7 +79,7 @@ impl Session {
             backup_dir: system.backup_dir(),
             qubesd_socket: system.qubesd_socket(),
             group: None,
-            wait: Wait::at_most(system.lock_wait()),
+            wait: Wait::at_most(system.lock_wait()).telling(system.teller()),
             force: system.is_forced(),
         }
     }
@@ -87,6 +92,7 @@ impl Session {
     /// Takes the store for changing it. One of R1 to R3 is converted when it is saved; what is wrong with it already is
     /// told in one line then.
     pub fn write(&self) -> Result<Write, LifecycleError> {
+        self.system.step(|| format!("locking {}", self.system.store_file().display()));
         let (mut write, _) = self.open_for_writing()?;
         self.watch_over_damage(&mut write);
         Ok(write)
@@ -140,10 +146,33 @@ impl Session {
         states
     }
 
-    /// What the hypervisor says of a qube in a listing; `None` for one that does not run.
+    /// What the hypervisor says of a qube in a listing; `None` for one that does not run. Who wants to know of a few qubes
+    /// asks for those only, who wants to know of more asks for all at once.
     pub fn live(&self, vm: &Vm) -> Result<Option<Live>, HypervisorError> {
         let Some(uuid) = vm.uuid() else { return Ok(None) };
-        Ok(self.states()?.get(&uuid).copied())
+        if let Some(seen) = self.states.borrow().as_ref().filter(|seen| seen.at.elapsed() < ONE_LOOK) {
+            return seen.states.clone().map(|states| states.get(&uuid).copied());
+        }
+        let mut few = self.few.borrow_mut();
+        few.retain(|_, (at, _)| at.elapsed() < ONE_LOOK);
+        if let Some((_, live)) = few.get(&uuid) {
+            return Ok(*live);
+        }
+        if few.len() >= FEW {
+            return Ok(self.states()?.get(&uuid).copied());
+        }
+        match self.hypervisor.state(uuid) {
+            Ok(live) => {
+                let live = live.filter(|live| live.state.is_active());
+                few.insert(uuid, (Instant::now(), live));
+                Ok(live)
+            }
+            Err(error) => {
+                // It says no more of another one.
+                self.states.replace(Some(Seen { at: Instant::now(), states: Err(error.clone()) }));
+                Err(error)
+            }
+        }
     }
 
     /// The power state for display and for rules of the database: offline every local guest is Halted.

@@ -137,6 +137,7 @@ impl Session {
         if !is_disposable && record.is_some_and(|record| record.phase == Phase::Removing) {
             return self.resume_removal(lock);
         }
+        self.system.step(|| format!("{}: committing its volumes", vm.name));
         let storage = VmStorage::of(&self.system, qubes, vm, self)?;
         storage.stop()?;
         // It was started: else it had neither a record nor anything of a run.

@@ -3,14 +3,31 @@
 //! remembered in `RUN/sound`, and one in which no qube is broken in `RUN/unbroken`. These remarks are of no value: whoever
 //! finds others looks again.
 
+use std::collections::HashSet;
+
 use crate::model::check::{Harm, NetvmWays, Numbers};
-use crate::model::{Facts as _, Finding, Qubes, Written};
-use crate::store::{Read, Write};
+use crate::model::text_map::TextMap;
+use crate::model::{Facts as _, Finding, Labels, Pools, Qubes, VmName, Written};
+use crate::store::{Read, StoreError, Write};
 
 use super::Session;
 
 /// The remark about a store that upstream would not refuse; its text says by whose rules.
 const SOUND: &str = "sound";
+/// What of a store every qube may depend on.
+#[derive(PartialEq)]
+struct SystemPart {
+    labels: Labels,
+    pools: Pools,
+    globals: TextMap,
+}
+
+impl SystemPart {
+    fn of(qubes: &Qubes) -> SystemPart {
+        SystemPart { labels: qubes.labels.clone(), pools: qubes.pools.clone(), globals: qubes.globals.clone() }
+    }
+}
+
 /// The remark about a store in which all qubes were looked at and none is broken; its text says by whose rules.
 const UNBROKEN: &str = "unbroken";
 
@@ -30,8 +47,10 @@ impl Session {
         read.leave_remark(UNBROKEN, &self.rules());
     }
 
-    /// Sees to it that damage is told when `write` is saved, and that its absence is remembered.
+    /// Sees to it that no change adds damage, that damage is told when `write` is saved, and that its absence is remembered.
     pub(super) fn watch_over_damage(&self, write: &mut Write) {
+        let (session, system) = (self.fork(), SystemPart::of(write));
+        write.check_before_save(move |after, before| session.refuse_new_damage(after, &system, before));
         let rules = self.rules();
         let is_known = |name| write.remark(name).is_some_and(|known| known == rules);
         let was_unbroken = is_known(UNBROKEN);
@@ -54,6 +73,55 @@ impl Session {
                 });
             }
         }
+    }
+
+    /// Refuses a change after which qubesd would refuse the store for something that was not wrong before. The rules of
+    /// each change say so first, and better; this is what makes it sure.
+    fn refuse_new_damage(
+        &self,
+        after: &Qubes,
+        system: &SystemPart,
+        before: &dyn Fn() -> Result<Qubes, StoreError>,
+    ) -> Result<(), String> {
+        // Other qubes may depend on a pool, a label, a global property, or a qube that is gone.
+        let all = SystemPart::of(after) != *system || !after.removed().is_empty();
+        let touched: Vec<VmName> = after
+            .written()
+            .filter_map(|written| match written {
+                Written::Changed { vm, .. } | Written::New { vm, .. } => Some(vm.name.clone()),
+                Written::Unchanged { .. } => None,
+            })
+            .collect();
+        let found = self.refusals(after, (!all).then_some(&touched));
+        if found.is_empty() {
+            return Ok(());
+        }
+        // Positions of pools may have moved, so what was there is known by its text.
+        let key = |finding: &Finding| (finding.at.qube().cloned(), finding.text.clone());
+        let before = before().map_err(|error| error.to_string())?;
+        let known: HashSet<_> = self.refusals(&before, (!all).then_some(&touched)).iter().map(key).collect();
+        match found.iter().find(|finding| !known.contains(&key(finding))) {
+            None => Ok(()),
+            Some(new) => {
+                let qube = new.at.qube().map(|name| format!("{name}: ")).unwrap_or_default();
+                Err(format!("qubesd would refuse the store after this change: {qube}{}", new.text))
+            }
+        }
+    }
+
+    /// What qubesd refuses the store for in the system and in the qubes of these names; in all where none are named.
+    fn refusals(&self, qubes: &Qubes, names: Option<&Vec<VmName>>) -> Vec<Finding> {
+        let mut found = qubes.findings_of_system(self);
+        found.retain(|finding| finding.harm == Harm::Refused);
+        let mut ways = NetvmWays::default();
+        match names {
+            Some(names) => {
+                let vms = names.iter().filter_map(|name| qubes.get(name.as_str()));
+                vms.for_each(|vm| found.extend(qubes.refusals_of(vm, self, &mut ways)));
+            }
+            None => qubes.iter().for_each(|vm| found.extend(qubes.refusals_of(vm, self, &mut ways))),
+        }
+        found
     }
 
     /// Whether nothing is wrong with what was changed, where no qube came or went. That it does no harm to others is

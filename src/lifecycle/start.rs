@@ -62,6 +62,7 @@ impl Session {
         let runs = live.is_some_and(|live| live.state.is_active());
         for _ in 0..PATIENCE {
             if let Some(netvm) = self.netvm_to_start(name)? {
+                self.system.step(|| format!("{name}: starting its netvm {netvm}"));
                 self.start_netvm(name, &netvm, depth)?;
             }
             // Let go when the start is over, however it ends.
@@ -132,17 +133,24 @@ impl Session {
         }
         let mut record = Record::of_new_start(&self.system, uuid, self.hypervisor().uri());
         record.store(&self.system, lock.name())?;
-        let begun = monitor::spawn(self, lock.name(), &record).and_then(|()| Ok(copying.start()?));
+        let step = |what: &str| self.system.step(|| format!("{}: {what}", lock.name()));
+        step("starting its monitor");
+        let begun = monitor::spawn(self, lock.name(), &record).and_then(|()| {
+            step("starting its storage");
+            Ok(copying.start()?)
+        });
         let started = match begun {
             Ok(begun) => begun,
             Err(error) => return Err(self.without_record(lock, ended_or(mark, error))),
         };
+        step("creating its domain");
         if let Err(error) = self.create_domain(&record, mark, &mut description, &storage) {
             let error = ended_or(mark, error);
             let undone = self.give_up_domain(&record).and_then(|()| Ok(storage.take_back(&started)?));
             let error = self.with_reason_of_iommu(&description, self.with_reason_of_memory(&qubes, vm, error));
             return Err(self.undone(lock, undone, error));
         }
+        step("letting its domain run");
         if let Err(error) = self.let_run(lock.name(), &record) {
             // It may have run, if only for a moment: what it wrote counts.
             let undone = self.give_up_domain(&record).and_then(|()| Ok(storage.stop()?));

@@ -90,7 +90,11 @@ fn ask_until_inactive(hypervisor: &dyn Hypervisor, domain: Uuid, limit: Duration
         if left <= ASK_AGAIN {
             return Ok(false);
         }
-        hypervisor.shutdown(domain)?;
+        match hypervisor.shutdown(domain) {
+            // It may answer again; when the time is over it has not.
+            Ok(_) | Err(HypervisorError::NoAnswer { .. }) => {}
+            Err(error) => return Err(error),
+        }
     }
 }
 
@@ -125,6 +129,7 @@ impl Session {
         if !force {
             self.refuse_with_clients(&qubes, vm)?;
         }
+        self.system.step(|| format!("{name}: asking its guest to shut down"));
         let outcome = match state {
             Some(PowerState::Paused) if !force => return Err(LifecycleError::Paused(name.clone())),
             Some(PowerState::Paused) => target.order(self, |hypervisor, domain| hypervisor.destroy(domain))?,
@@ -154,6 +159,7 @@ impl Session {
             let target = self.read()?.get(name.as_str()).and_then(|vm| self.target(vm));
             let Some(target) = target else { return self.settle_now(name) };
             let left = limit.saturating_sub(begun.elapsed());
+            self.system.step(|| format!("{name}: waiting for the end of its domain, at most {} s", left.as_secs()));
             if !target.order(self, |hypervisor, domain| ask_until_inactive(hypervisor, domain, left))? {
                 return Err(timeout());
             }
@@ -186,6 +192,7 @@ impl Session {
         drop(qubes);
         let destroy = |target: &Target| target.order(self, |hypervisor, domain| hypervisor.destroy(domain));
         self.end_starts(name);
+        self.system.step(|| format!("{name}: destroying its domain"));
         // Before the lock: whoever holds it may be waiting for an answer of this domain's.
         let mut stopped = Stopped::of(destroy(&target)?);
         for _ in 0..TRIES {

@@ -136,6 +136,7 @@ impl Session {
         let mut random = |below: u16| fastrand::u16(..below);
         let qubes = self.read_for_creation(&new.class)?;
         let name = qubes.plan_new(new, self, &mut random)?.name;
+        let of_creation = Session::notes_of_creation(&qubes, new.created_by);
         self.convert_if_old(&qubes)?;
         drop(qubes);
         let _lock = self.lock_qube(&name)?;
@@ -174,6 +175,7 @@ impl Session {
         match save() {
             Ok((effects, mut notes)) => {
                 notes.extend(self.apply(&effects)?);
+                notes.extend(of_creation);
                 Ok(TemplateInstalled {
                     name,
                     root_is_the_packages: adopted.iter().any(|volume| volume == "root"),
@@ -267,7 +269,7 @@ impl Settings<'_> {
             }
         }
         for (feature, text) in self.features {
-            match write.set_feature(name.as_str(), feature, text) {
+            match write.set_feature(name.as_str(), feature, text, session) {
                 Ok(more) => effects.extend(more),
                 Err(error) => notes.push(error.to_string()),
             }

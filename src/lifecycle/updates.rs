@@ -69,7 +69,7 @@ impl Session {
             for name in names {
                 effects.extend(match on {
                     true => write.remove_feature(name.as_str(), FEATURE)?,
-                    false => write.set_feature(name.as_str(), FEATURE, "")?,
+                    false => write.set_feature(name.as_str(), FEATURE, "", self)?,
                 });
             }
             effects.extend(match on {

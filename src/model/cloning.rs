@@ -7,6 +7,7 @@ use super::class::Class;
 use super::creation::{CreationError, NewQube, PoolChoice, in_written_order};
 use super::facts::Facts;
 use super::features::RESERVED;
+use super::loadable::feature_misfit;
 use super::power::PowerState;
 use super::property::{Effect, Property, PropertyError, Scope, properties_of};
 use super::qubes::Qubes;
@@ -97,7 +98,7 @@ impl Qubes {
             created_by: wish.created_by,
             auto_cleanup: false,
         };
-        let facts = &Unborn { name: wish.name, facts };
+        let facts = &Unborn::new(wish.name, facts);
         let (mut vm, template) = self.plan_identity(&new, facts, random)?;
         let mut left_out = clone_tags(&mut vm, source);
         self.mark_created(&mut vm, &new, facts)?;
@@ -106,7 +107,7 @@ impl Qubes {
         if let Some(first) = first_error.filter(|_| !wish.ignore_errors) {
             return Err(first.clone().into());
         }
-        clone_features(&mut vm, source);
+        clone_features(&mut vm, source, facts.release());
         self.tag_by_references(&mut vm, facts)?;
         if vm.class.is_local_guest() {
             vm.devices = source.devices.iter().map(|class| class.for_release(facts.release())).collect();
@@ -148,22 +149,30 @@ fn clone_tags(vm: &mut Vm, source: &Vm) -> Vec<NotCloned> {
 }
 
 /// The source's features but those that the system keeps about it, and the one that is a property by now.
-fn clone_features(vm: &mut Vm, source: &Vm) {
+fn clone_features(vm: &mut Vm, source: &Vm, release: Release) {
     if vm.properties.get("provides_network") == Some("True") {
         vm.features.set("servicevm", "1");
     }
     for (name, value) in source.features.iter() {
         let of_its_own = RESERVED.contains(&name) || name.starts_with("preload-dispvm") && name != PRELOAD_MAX;
-        if !of_its_own && name != MEMINFO_WRITER {
+        let is_fit = feature_misfit(vm, name, value, release).is_none();
+        if !of_its_own && name != MEMINFO_WRITER && is_fit {
             vm.features.set(name, value);
         }
     }
 }
 
-/// The world before the clone is there: it does not run, and nobody has to be asked for that.
-struct Unborn<'a> {
+/// The world before a new qube is there: it does not run, and nobody has to be asked for that.
+pub struct Unborn<'a> {
     name: &'a str,
     facts: &'a dyn Facts,
+}
+
+impl<'a> Unborn<'a> {
+    /// The world of `facts` before there is a qube of this name.
+    pub fn new(name: &'a str, facts: &'a dyn Facts) -> Unborn<'a> {
+        Unborn { name, facts }
+    }
 }
 
 impl Facts for Unborn<'_> {

@@ -6,15 +6,16 @@ use uuid::Uuid;
 use super::class::Class;
 use super::facts::Facts;
 use super::label::Labels;
+use super::loadable::{TAGGED_REFERENCES, reference_misfit, reference_tag};
 use super::name::VmName;
 use super::pool::{Pool, Pools};
 use super::property::{Property, PropertyError, Scope, Value, not_for_disposables};
 use super::qubes::Qubes;
 use super::release::Release;
-use super::tags::{CREATED_BY, tags_of_creations};
+use super::tags::{CREATED_BY, is_tag};
 use super::text_map::TextMap;
 use super::vm::{Qid, Vm};
-use super::volume::{VolumeError, class_volumes, volume_names};
+use super::volume::{ClassVolume, ResolvedVolume, VolumeError, class_volumes, volume_names, volume_traits};
 
 /// Why a qube cannot be made. Texts are upstream's where they are recorded (`data/r4/cli/qvm-create.txt`).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -55,6 +56,8 @@ pub enum CreationError {
     NoSuchPool(String),
     #[error("volume '{volume}' of '{vm}' is a snapshot of its template's; its pool cannot be chosen")]
     SnapshotPool { vm: String, volume: String },
+    #[error("volume '{volume}' of '{vm}' cannot be in pool '{pool}': {rule}; choose another with --pool {volume}=POOL")]
+    UnfitPool { vm: String, volume: String, pool: String, rule: &'static str },
     #[error("no number is free for another qube: Qubes OS {release} has room for {max}")]
     Full { release: Release, max: u16 },
     #[error("no free number found for another disposable in 100 tries; remove some")]
@@ -236,9 +239,9 @@ impl Qubes {
             if checks.as_bool() == Some(false) {
                 vm.features.set("check-updates", "");
             }
-            let guivm = creator.and_then(|c| c.features.get("set-created-guivm")).filter(|name| self.contains(name));
-            if let Some(guivm) = guivm {
-                vm.properties.set("guivm", guivm);
+            let guivm = creator.and_then(|c| self.name(c.features.get("set-created-guivm")?));
+            if let Some(guivm) = guivm.filter(|name| reference_misfit("guivm", name).is_none()) {
+                vm.properties.set("guivm", guivm.as_str());
             }
             self.tag_by_references(vm, facts)?;
         }
@@ -246,8 +249,9 @@ impl Qubes {
         if new.auto_cleanup {
             tags.push(format!("disp-{CREATED_BY}{}", new.created_by).into());
         }
-        tags.extend(creator.into_iter().flat_map(tags_of_creations));
-        for tag in tags {
+        tags.extend(creator.into_iter().flat_map(|creator| self.tags_of_creations(creator)));
+        // A creator's name may have a dot, which no tag has.
+        for tag in tags.into_iter().filter(|tag| is_tag(tag)) {
             if !vm.has_tag(&tag) {
                 vm.tags.push(tag);
             }
@@ -257,13 +261,13 @@ impl Qubes {
 
     /// The tags that say which qubes show it, let it sound, and relay to it.
     pub(super) fn tag_by_references(&self, vm: &mut Vm, facts: &dyn Facts) -> Result<(), CreationError> {
-        for (property, prefix) in [("audiovm", "audiovm-"), ("guivm", "guivm-"), ("relayvm", "relayvm-")] {
+        for (property, prefix) in TAGGED_REFERENCES {
             if Property::find(Scope::Class(&vm.class), property).is_none() {
                 continue;
             }
             let of = self.value_of(vm, property, facts)?;
             vm.tags.retain(|t| !t.starts_with(prefix));
-            vm.tags.extend(of.as_qube().map(|of| format_smolstr!("{prefix}{of}")));
+            vm.tags.extend(of.as_qube().and_then(|of| reference_tag(prefix, of)));
         }
         Ok(())
     }
@@ -309,9 +313,30 @@ impl Qubes {
                 own.set("pool", pool);
             }
             let resolved = self.resolve(vm, name, class, &own, facts)?;
+            self.check_pool_of_new(vm, class, &own, &resolved)?;
             vm.volumes.push(resolved.config_for(facts.release()));
         }
         Ok(())
+    }
+
+    /// Refuses a pool that cannot hold the volume.
+    fn check_pool_of_new(
+        &self,
+        vm: &Vm,
+        class: Option<&ClassVolume>,
+        own: &TextMap,
+        resolved: &ResolvedVolume,
+    ) -> Result<(), CreationError> {
+        let Some(pool) = self.pools.get(&resolved.pool) else { return Ok(()) };
+        match volume_traits(&resolved.name, class, own).misfit(pool) {
+            None => Ok(()),
+            Some(misfit) => Err(CreationError::UnfitPool {
+                vm: vm.name.to_string(),
+                volume: resolved.name.clone(),
+                pool: pool.name().to_owned(),
+                rule: misfit.rule,
+            }),
+        }
     }
 
     /// What a disposable's volume takes over from its template's: pool, rw, and whether the key is thrown away.

@@ -3,7 +3,9 @@
 
 use core::net::Ipv4Addr;
 
+use super::class::Class;
 use super::facts::Facts;
+use super::loadable::{feature_misfit, has_disposables};
 use super::name::VmName;
 use super::property::Effect;
 use super::qubes::Qubes;
@@ -23,6 +25,14 @@ pub enum FeatureError {
 /// Features that only the system writes (`spec/r4-features.md` §1).
 pub(super) const RESERVED: [&str; 4] =
     ["deferred-netvm-original", "preload-dispvm", "preload-dispvm-completed", "preload-dispvm-in-progress"];
+
+const PRELOAD_MAX: &str = "preload-dispvm-max";
+
+/// The services by which a preloaded disposable says that it is ready.
+const READY_SERVICES: [&str; 2] = ["qubes.WaitForRunningSystem", "qubes.WaitForSession"];
+
+/// The tags that a qube wants on what it creates.
+pub(super) const TAG_CREATED_WITH: &str = "tag-created-vm-with";
 
 /// Longest names below a QubesDB directory: keys have at most 63 bytes (`spec/r4-features.md` §4, §5).
 const SERVICE_MAX: usize = 48;
@@ -59,14 +69,17 @@ impl Qubes {
     ///
     /// # Errors
     /// Nothing was changed: there is no such qube, the system keeps the feature itself, or name or value break a rule.
-    pub fn set_feature(&mut self, vm: &str, name: &str, value: &str) -> Result<Vec<Effect>, FeatureError> {
+    pub fn set_feature(
+        &mut self,
+        vm: &str,
+        name: &str,
+        value: &str,
+        facts: &dyn Facts,
+    ) -> Result<Vec<Effect>, FeatureError> {
         let qube = self.get(vm).ok_or_else(|| FeatureError::NoSuchQube(vm.to_owned()))?;
         check_reserved(qube, name)?;
-        check(name, value).map_err(|rule| FeatureError::Refused {
-            vm: vm.to_owned(),
-            feature: name.to_owned(),
-            value: value.to_owned(),
-            rule,
+        check(name, value).and_then(|()| self.check_feature_of(qube, name, value, facts)).map_err(|rule| {
+            FeatureError::Refused { vm: vm.to_owned(), feature: name.to_owned(), value: value.to_owned(), rule }
         })?;
         let owner = qube.name.clone();
         let Some(qube) = self.edit(vm) else { return Ok(Vec::new()) };
@@ -108,6 +121,56 @@ impl Qubes {
             qube.features.remove(name);
         }
         Ok(effects(owner, name, false))
+    }
+}
+
+impl Qubes {
+    /// The rules for a feature that depend on whose it is.
+    fn check_feature_of(&self, vm: &Vm, name: &str, value: &str, facts: &dyn Facts) -> Result<(), String> {
+        if let Some(misfit) = feature_misfit(vm, name, value, facts.release()) {
+            return Err(misfit.rule);
+        }
+        match name {
+            PRELOAD_MAX => self.check_preloads(vm, value, facts),
+            TAG_CREATED_WITH => self.check_tags_of_creations(value),
+            _ => Ok(()),
+        }
+    }
+
+    /// Disposables can be preloaded only where their agent says when they are ready; of dom0's feature the qube that it
+    /// is about decides, the system's default_dispvm.
+    fn check_preloads(&self, vm: &Vm, value: &str, facts: &dyn Facts) -> Result<(), String> {
+        let template = match vm.class {
+            Class::AdminVM if vm.features.get(PRELOAD_MAX) == Some(value) => None,
+            Class::AdminVM => {
+                let default = self.global_value("default_dispvm", facts).ok();
+                default.and_then(|value| self.get(value.as_qube()?.as_str()))
+            }
+            _ => Some(vm).filter(|vm| has_disposables(&vm.class)),
+        };
+        let Some(template) = template else { return Ok(()) };
+        let is_on = |feature: &str| self.feature_is_on(self.feature_with_template(template, feature));
+        if !is_on("qrexec") {
+            return Err(format!("disposables of '{}' cannot be preloaded: it does not support qrexec", template.name));
+        }
+        let missing: Vec<&str> =
+            READY_SERVICES.into_iter().filter(|service| !is_on(&format!("supported-rpc.{service}"))).collect();
+        match missing.is_empty() {
+            true => Ok(()),
+            false => Err(format!(
+                "disposables of '{}' cannot be preloaded: it does not support the RPC(s) {}",
+                template.name,
+                missing.join(", ")
+            )),
+        }
+    }
+
+    /// Every word is a tag that a new qube can get.
+    fn check_tags_of_creations(&self, value: &str) -> Result<(), String> {
+        match value.split_whitespace().find_map(|word| self.creation_tag_misfit(word)) {
+            Some(misfit) => Err(misfit),
+            None => Ok(()),
+        }
     }
 }
 

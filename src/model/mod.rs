@@ -12,6 +12,7 @@ pub mod features;
 pub mod image_claims;
 pub mod kernel_version;
 pub mod label;
+pub mod loadable;
 pub mod name;
 pub mod network;
 pub mod notes;

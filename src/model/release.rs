@@ -26,6 +26,11 @@ impl Release {
         if self < Release::R4_2 { 254 } else { Qid::MAX }
     }
 
+    /// Whether it reads the text `False` of a volume's flag as false; earlier ones take it for true.
+    pub fn reads_false_flags(self) -> bool {
+        self >= Release::R4_4
+    }
+
     /// Whether it knows volumes whose key nobody keeps (`spec/r4-xml.md` §1.8).
     pub fn knows_ephemeral(self) -> bool {
         self >= Release::R4_1

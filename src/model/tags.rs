@@ -2,7 +2,9 @@
 
 use smol_str::SmolStr;
 
+use super::features::TAG_CREATED_WITH;
 use super::qubes::Qubes;
+use super::vm::Vm;
 
 /// Why a tag cannot be given.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -44,7 +46,7 @@ impl Qubes {
                 tag: tag.to_owned(),
                 creator: creator.to_owned(),
             })?;
-            new.extend(tags_of_creations(creator));
+            new.extend(self.tags_of_creations(creator));
         }
         if let Some(qube) = self.edit(vm) {
             for tag in new {
@@ -75,8 +77,29 @@ impl Qubes {
     }
 }
 
-/// The tags that a qube wants on what it creates.
-pub(super) fn tags_of_creations(creator: &super::Vm) -> impl Iterator<Item = SmolStr> {
-    let wanted = creator.features.get("tag-created-vm-with").unwrap_or_default();
-    wanted.split_whitespace().filter(|t| is_tag(t)).map(Into::into)
+/// The words of the feature by which a qube says which tags it wants on what it creates.
+fn words_for_creations(creator: &Vm) -> impl Iterator<Item = &str> {
+    creator.features.get(TAG_CREATED_WITH).unwrap_or_default().split_whitespace()
+}
+
+impl Qubes {
+    /// The tags that a qube wants on what it creates, without what is not a tag ([`Qubes::creation_misfits`]).
+    pub(super) fn tags_of_creations<'a>(&'a self, creator: &'a Vm) -> impl Iterator<Item = SmolStr> + 'a {
+        words_for_creations(creator).filter(|word| self.creation_tag_misfit(word).is_none()).map(Into::into)
+    }
+
+    /// Explains each word of a qube's feature `tag-created-vm-with` that what it creates does not get.
+    pub fn creation_misfits(&self, creator: &str) -> Vec<String> {
+        let words = self.get(creator).into_iter().flat_map(words_for_creations);
+        words.filter_map(|word| self.creation_tag_misfit(word)).collect()
+    }
+
+    /// Explains why a word cannot be a tag of what a qube creates: the rules of [`Qubes::add_tag`].
+    pub(super) fn creation_tag_misfit(&self, word: &str) -> Option<String> {
+        if !is_tag(word) {
+            return Some(format!("'{word}' is not a tag: a tag is made of letters, digits, _ and -"));
+        }
+        let creator = word.strip_prefix(CREATED_BY)?;
+        (!self.contains(creator)).then(|| format!("'{word}' says which qube made another, and there is no '{creator}'"))
+    }
 }

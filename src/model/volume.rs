@@ -3,9 +3,10 @@
 
 use super::class::Class;
 use super::facts::Facts;
+use super::loadable::VolumeTraits;
 use super::name::VmName;
 use super::pool::Pool;
-use super::property::PropertyError;
+use super::property::{PropertyError, read_int};
 use super::qubes::Qubes;
 use super::release::Release;
 use super::text_map::TextMap;
@@ -319,6 +320,8 @@ impl ResolvedVolume {
         let mut config = self.config();
         if !release.knows_ephemeral() {
             config.attributes.remove("ephemeral");
+        } else if self.own_ephemeral == Some(false) && release.reads_false_flags() {
+            config.attributes.set("ephemeral", "False");
         }
         config
     }
@@ -357,6 +360,20 @@ impl Pool {
     }
 }
 
+/// What decides whether a pool can hold a volume, from its own attributes and what its class gives it.
+pub(super) fn volume_traits<'a>(name: &'a str, class: Option<&ClassVolume>, own: &TextMap) -> VolumeTraits<'a> {
+    let on = |attribute: &str, default: Option<bool>| own.get(attribute).map_or(default == Some(true), is_true);
+    let has_source = own.get("source").is_some_and(|source| !source.is_empty());
+    VolumeTraits {
+        name,
+        rw: on("rw", class.map(|c| c.rw)),
+        save_on_stop: on("save_on_stop", class.map(|c| c.save_on_stop)),
+        snap_on_start: on("snap_on_start", class.map(|c| c.snap_on_start)),
+        has_source,
+        revisions_to_keep: own.get("revisions_to_keep").and_then(|text| read_int(text)?.as_int()),
+    }
+}
+
 /// The names of a qube's volumes: its class's, then its own further ones.
 pub(super) fn volume_names(vm: &Vm) -> impl Iterator<Item = &str> {
     let class = class_volumes(&vm.class).iter().map(|v| v.name);
@@ -380,10 +397,12 @@ fn plain_number(text: &str) -> Option<u64> {
 
 fn number(vm: &Vm, volume: &str, own: &TextMap, attribute: &'static str) -> Result<Option<i64>, VolumeError> {
     let Some(text) = own.get(attribute) else { return Ok(None) };
-    text.trim().parse().map(Some).map_err(|_| VolumeError::BadNumber {
+    let bad = || VolumeError::BadNumber {
         vm: vm.name.to_string(),
         volume: volume.to_owned(),
         attribute,
         text: text.to_owned(),
-    })
+    };
+    // As qubesd reads it; of one beyond 64 bits the nearest.
+    read_int(text).and_then(|number| number.as_int()).map(Some).ok_or_else(bad)
 }

@@ -216,8 +216,8 @@ impl Change<'_> {
         let pools = self.qubes.pools.get(&self.volume.pool).is_some_and(super::Pool::ephemeral_volatile);
         Ok(match wanted {
             true => Some("True".to_owned()),
-            // Where the pool says the same, absence does; a later release reads a written one as false, too.
-            false => (is_volatile && pools).then(|| "False".to_owned()),
+            // Up to 4.3 a written one is read as true; it says no more than the pool where that is on.
+            false => (is_volatile && (pools || release.reads_false_flags())).then(|| "False".to_owned()),
         })
     }
 

@@ -10,6 +10,7 @@ use nix::sys::statvfs::statvfs;
 use crate::fs::rooted;
 
 use super::{Attachment, Committed, Driver, Fill, Image, ImageOwners, Revision, StorageError, Volume};
+use crate::model::loadable::is_kernel_name;
 
 /// One pool of kernels. The vid of a volume is the kernel's version, empty for a qube that brings its own.
 #[derive(Debug)]
@@ -36,7 +37,7 @@ impl LinuxKernel {
         if version.is_empty() {
             return Ok(None);
         }
-        if version == "." || version == ".." || version.chars().any(|c| c == '/' || c.is_control()) {
+        if !is_kernel_name(version) {
             let text = format!("{}: '{}' is no kernel version", volume.label(), version.escape_debug());
             return Err(StorageError::Refused(text));
         }

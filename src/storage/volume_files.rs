@@ -11,6 +11,7 @@ use super::durable::{self, create_directory};
 use super::pool_files::{self, NOWHERE};
 use super::{Image, ImageOwners, Owner, StorageError, Volume};
 use crate::fs::replace::directory_of;
+use crate::model::loadable::is_file_vid;
 
 /// The directories in a pool, by the kind of qube: upstream's `dir_path_prefix`.
 const PREFIXES: [&str; 2] = ["appvms", "vm-templates"];
@@ -18,9 +19,8 @@ const PREFIXES: [&str; 2] = ["appvms", "vm-templates"];
 /// `DIR/VID`, to which the names of a volume's files append something, and its last part. A vid stands in qubes.xml: one
 /// that leads out of the pool is refused.
 pub fn base_of(directory: &Path, vid: &str) -> Result<(PathBuf, String), StorageError> {
-    let is_plain = |part: &str| !part.is_empty() && part != "." && part != "..";
     let stem = vid.rsplit('/').next().unwrap_or_default();
-    if !vid.split('/').all(is_plain) || vid.chars().any(char::is_control) || stem.starts_with('~') {
+    if !is_file_vid(vid) {
         let text = format!("volume id '{}' names no file inside {}", vid.escape_debug(), directory.display());
         return Err(StorageError::Refused(text));
     }

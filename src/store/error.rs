@@ -29,6 +29,9 @@ pub enum StoreError {
     QubesdLives { path: PathBuf, socket: PathBuf },
     #[error("{path} was changed by a program that does not lock it; nothing was written: run the command again")]
     ChangedBehind { path: PathBuf },
+    /// Who opened the store does not let it be saved so ([`super::Write::check_before_save`]).
+    #[error("cannot save {path}: {reason}")]
+    Refused { path: PathBuf, reason: String },
     /// The new content is in place: whoever reads finds it.
     #[error("{path} was saved, but a power loss may take the change back: {}", errno_text(source))]
     NotProvenDurable { path: PathBuf, source: io::Error },

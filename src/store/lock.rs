@@ -3,6 +3,7 @@
 //! Writers replace the file by renaming, so what a lock was granted on may not be the store any more: then all begins
 //! again.
 
+use std::cell::Cell;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -15,32 +16,40 @@ use nix::unistd::Gid;
 use super::error::StoreError;
 use crate::fs::beneath::Use;
 use crate::fs::file_lock::{
-    Exclusivity, is_locked, lock_in_turn, lock_within, posix_holder, process, try_lock, unlock,
+    Exclusivity, SILENCE, is_locked, lock_in_turn, lock_within, posix_holder, process, try_lock, unlock,
 };
 use crate::fs::replace::uninterrupted;
 use crate::fs::run_directory::RunDirectory;
 
-/// How long to wait for a lock that somebody else holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Wait(Duration);
+/// How long to wait for a lock that somebody else holds, and who hears that it takes long.
+#[derive(Debug, Clone, Copy)]
+pub struct Wait {
+    limit: Duration,
+    tell: Option<fn(&str)>,
+}
 
 impl Wait {
     /// `--no-wait`
-    pub const NO: Wait = Wait(Duration::ZERO);
+    pub const NO: Wait = Wait::at_most(Duration::ZERO);
 
-    pub fn at_most(limit: Duration) -> Wait {
-        Wait(limit)
+    pub const fn at_most(limit: Duration) -> Wait {
+        Wait { limit, tell: None }
+    }
+
+    /// The same, with one line for `tell` when it takes longer than [`SILENCE`].
+    pub fn telling(self, tell: Option<fn(&str)>) -> Wait {
+        Wait { tell, ..self }
     }
 
     pub fn limit(self) -> Duration {
-        self.0
+        self.limit
     }
 }
 
 impl Default for Wait {
     /// 30 seconds.
     fn default() -> Wait {
-        Wait(Duration::from_secs(30))
+        Wait::at_most(Duration::from_secs(30))
     }
 }
 
@@ -74,11 +83,23 @@ impl Drop for Locked {
 pub fn lock_path(path: &Path, mode: Exclusivity, wait: Wait, note: &HolderNote) -> Result<Locked, StoreError> {
     let begun = Instant::now();
     let mut turn: Option<Turn> = None;
+    let told = Cell::new(false);
+    let tell = |file: &File| {
+        if let Some(tell) = wait.tell.filter(|_| !told.replace(true)) {
+            tell(&format!("waiting for {}, which writes {}", note.holder(posix_holder(file)), path.display()));
+        }
+    };
     loop {
         let file = open(path, mode)?;
         let left = wait.limit().saturating_sub(begun.elapsed());
         let granted = match turn {
-            Some(_) => lock_within(&file, mode, left),
+            Some(_) => lock_within(&file, mode, left.min(SILENCE)).and_then(|granted| {
+                if granted || left <= SILENCE {
+                    return Ok(granted);
+                }
+                tell(&file);
+                lock_within(&file, mode, left - SILENCE)
+            }),
             None if left.is_zero() || note.nobody_queues() => try_lock(&file, mode),
             None => Ok(false),
         };
@@ -90,7 +111,7 @@ pub fn lock_path(path: &Path, mode: Exclusivity, wait: Wait, note: &HolderNote) 
             continue;
         }
         if turn.is_none() && !left.is_zero() {
-            turn = note.queue(left);
+            turn = note.queue(left, &|| tell(&file));
             if turn.is_some() {
                 continue;
             }
@@ -167,10 +188,10 @@ impl HolderNote {
     }
 
     /// Waits until nobody waits longer; `None` when the time is over.
-    fn queue(&self, wait: Duration) -> Option<Turn> {
+    fn queue(&self, wait: Duration, tell: &dyn Fn()) -> Option<Turn> {
         let run = self.run_dir.make(&["lock"], self.group);
         let file = run.and_then(|run| run.open_or_create(Path::new(QUEUE), self.run_dir.access(self.group)));
-        match file.and_then(|file| lock_in_turn(file, wait)) {
+        match file.and_then(|file| lock_in_turn(file, wait, tell)) {
             Ok(locked) => Some(Turn { _locked: Some(Locked(locked?)) }),
             // It is about who comes first, not about who is alone.
             Err(_) => Some(Turn { _locked: None }),

@@ -106,12 +106,17 @@ pub struct Write {
     /// Of a store of R1 to R3: what is to be converted beside it.
     companions: Option<Box<dyn Companions>>,
     then: Option<AfterSave>,
+    check: Option<BeforeSave>,
     /// Of the content that was saved last.
     digest: Option<Digest>,
 }
 
 /// What is to be done once, after the first save that wrote something.
 type AfterSave = Box<dyn FnOnce(&Write)>;
+
+/// Decides whether what was changed may be saved: the collection as it is, and how it was read, fetched when it is asked
+/// for. An error is why not.
+type BeforeSave = Box<dyn Fn(&Qubes, &dyn Fn() -> Result<Qubes, StoreError>) -> Result<(), String>>;
 
 impl Write {
     /// Takes the exclusive lock, waiting at most [`StorePlace::wait`], and reads the store. One of R1 to R3 can be saved
@@ -132,8 +137,9 @@ impl Write {
         let wrong = |source| StoreError::Format { path: place.file.clone(), source };
         let (qubes, original) = opened(&bytes).map_err(wrong)?;
         let content = Content::new(bytes, &place);
-        let (saved, companions, then, digest) = (Changed::default(), None, None, None);
-        Ok(Write { qubes, place, original, content, saved, lock, version, companions, then, digest })
+        let (saved, companions, digest) = (Changed::default(), None, None);
+        let (then, check) = (None, None);
+        Ok(Write { qubes, place, original, content, saved, lock, version, companions, then, check, digest })
     }
 
     /// The store with its links resolved, locked, whatever it holds.
@@ -193,6 +199,10 @@ impl Write {
         if changed == self.saved {
             return Ok(Saved::Unchanged);
         }
+        if let Some(check) = &self.check {
+            let refused = |reason| StoreError::Refused { path: path.clone(), reason };
+            check(&self.qubes, &|| self.as_read()).map_err(refused)?;
+        }
         let new = format::result(&self.content.bytes, &changed, &self.qubes).map_err(wrong)?;
         self.place.refuse_beside_qubesd()?;
         self.refuse_changed_behind()?;
@@ -218,6 +228,20 @@ impl Write {
         if let Some(digest) = self.digest {
             remark::leave(&self.place, digest, name, text);
         }
+    }
+
+    /// Has each save asked for first, when it would write something.
+    pub fn check_before_save(
+        &mut self,
+        check: impl Fn(&Qubes, &dyn Fn() -> Result<Qubes, StoreError>) -> Result<(), String> + 'static,
+    ) {
+        self.check = Some(Box::new(check));
+    }
+
+    /// The collection as it was read.
+    fn as_read(&self) -> Result<Qubes, StoreError> {
+        let wrong = |source| StoreError::Format { path: self.place.file.clone(), source };
+        opened(&self.content.bytes).map(|(qubes, _)| qubes).map_err(wrong)
     }
 
     /// Has something done after the first save that writes.

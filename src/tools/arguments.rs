@@ -111,7 +111,10 @@ pub fn common(name: impl Into<clap::builder::Str>) -> Command {
         .args_override_self(true)
         .disable_help_flag(true)
         .disable_version_flag(true)
-        .arg(flag("verbose", Some('v'), "say more (can be repeated)").action(ArgAction::Count))
+        .arg(
+            flag("verbose", Some('v'), "tell each step of a change; -vv: also each program that is run")
+                .action(ArgAction::Count),
+        )
         .arg(flag("quiet", Some('q'), "say less (can be repeated)").action(ArgAction::Count))
         .arg(flag("help", Some('h'), "show this help").action(ArgAction::Help))
         .arg(flag("version", None, "show the version"))
@@ -142,6 +145,7 @@ pub fn place(matches: &ArgMatches) -> system::Options {
         no_wait: matches.get_flag("no-wait"),
         force: matches.get_flag("force-write"),
         tell: Some(super::output::say),
+        verbosity: matches.get_count("verbose"),
     }
 }
 

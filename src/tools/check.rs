@@ -62,7 +62,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     let asked = filters.iter().map(|f| f.id).collect::<Vec<_>>().join(", ");
     let values = Values::new(&qubes, &session);
     if (call.has("running") || call.has("paused"))
-        && let Some(error) = values.why_states_are_unknown()
+        && let Some(error) = values.why_states_are_unknown(&present)
     {
         return Err(Failure::error(format!("power states are not available: {error}")));
     }

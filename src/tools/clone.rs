@@ -12,6 +12,7 @@ use super::progress::Bars;
 use super::table;
 use crate::exec::{self, Program};
 use crate::lifecycle::Session;
+use crate::lifecycle::create::InitialSettings;
 use crate::model::{Class, CloneQube, PoolChoice, VmName};
 
 /// What makes the menu entries of a qube, where it is installed.
@@ -61,7 +62,8 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
         ignore_errors: call.has("ignore-errors"),
     };
     let told = |volume: &str| call.inform(name, &format!("Cloning {volume} volume"));
-    let clone = session.clone_over(&wish, images::existing(call), &Bars::telling(&session, name, &told))?;
+    let settings = InitialSettings { existing: images::existing(call), ..InitialSettings::default() };
+    let clone = session.clone_qube(&wish, settings, &Bars::telling(&session, name, &told))?;
     clone.left_out.iter().for_each(|what| call.warn(name, what));
     clone.notes.iter().for_each(|note| call.inform(name, note));
     if let Some(failed) = menus(&session, &source, &clone.name) {

@@ -15,14 +15,15 @@ use super::prefs::{find, stored_text};
 use super::progress::Bars;
 use super::suggestion::did_you_mean;
 use crate::fs::errno_text;
+use crate::lifecycle::create::{Created, InitialSettings};
 use crate::lifecycle::images::ExistingImages;
 use crate::lifecycle::volume_data::NewLength;
 use crate::lifecycle::{LifecycleError, Session};
-use crate::model::{Class, CloneQube, NewQube, PoolChoice, PropertyError, Qubes, Scope, VmName};
+use crate::model::{Class, CloneQube, NewQube, PoolChoice, Qubes, Scope, VmName};
 
-/// The qube exists, but a property could not be set.
+/// Nothing was made, because a property cannot be set.
 const PROPERTY_FAILED: u8 = 2;
-/// The qube exists, but its root volume could not be filled.
+/// Nothing was made, because the root volume could not be filled.
 const ROOT_FAILED: u8 = 3;
 
 pub fn define(line: clap::Command) -> clap::Command {
@@ -89,34 +90,34 @@ fn create(call: &Invocation) -> Result<(u8, Option<VmName>), Failure> {
         }
         return Ok((u8::from(refused.is_some()), None));
     }
-    let name = match order.create(&session, &Bars::new(&session, order.name.unwrap_or("disposable"))) {
-        Ok(name) => name,
+    let created = match order.create(&session, &Bars::new(&session, order.name.unwrap_or("disposable"))) {
+        Ok(created) => created,
+        Err(LifecycleError::SettingsRefused(refused)) => {
+            let tell = |r: crate::lifecycle::create::RefusedSetting| {
+                app(format!("Error setting {} (no VM created): {}", r.setting, r.reason));
+            };
+            refused.into_iter().for_each(tell);
+            return Ok((PROPERTY_FAILED, None));
+        }
         Err(error) => {
             app(format!("Error creating VM: {}", call.in_words(&error)));
             call.hint_for(&error);
             return Ok((1, None));
         }
     };
-    let numbered = order.name.is_none().then(|| name.clone());
-    for (property, text) in &order.properties {
-        if let Err(reason) = set(&session, &name, &order.class, property, text) {
-            app(format!("Error setting property {property} (but VM created): {reason}"));
-            return Ok((PROPERTY_FAILED, numbered));
-        }
-    }
-    if call.has("internal")
-        && let Err(reason) = session.set_feature(&name, "internal", "1")
-    {
-        app(format!("Error setting feature internal (but VM created): {reason}"));
-        return Ok((PROPERTY_FAILED, numbered));
-    }
+    created.notes.into_iter().for_each(app);
+    let name = created.name;
     if let Some(root) = &order.root
         && let Err(reason) = root.import(&session, &name, &Bars::new(&session, name.as_str()))
     {
-        app(format!("Error importing root volume (but VM created): {reason}"));
-        return Ok((ROOT_FAILED, numbered));
+        let left = match session.remove(&name) {
+            Ok(_removed) => "no VM created".to_owned(),
+            Err(error) => format!("VM created and not removed: {error}"),
+        };
+        app(format!("Error importing root volume ({left}): {reason}"));
+        return Ok((ROOT_FAILED, None));
     }
-    Ok((0, numbered))
+    Ok((0, order.name.is_none().then_some(name)))
 }
 
 fn check_label(order: &Order, qubes: &Qubes) -> Result<(), Failure> {
@@ -127,19 +128,14 @@ fn check_label(order: &Order, qubes: &Qubes) -> Result<(), Failure> {
     if order.name == Some("") {
         return Err(Failure::usage("VMNAME is mandatory"));
     }
-    // A number has an error of its own.
-    if qubes.labels.named(order.label).is_some() || order.label.bytes().all(|byte| byte.is_ascii_digit()) {
+    // The number of a label has an error of its own.
+    let is_number = order.label.bytes().all(|byte| byte.is_ascii_digit()) && qubes.labels.find(order.label).is_some();
+    if is_number || qubes.labels.named(order.label).is_some() {
         return Ok(());
     }
     let available: Vec<&str> = qubes.labels.iter().map(|l| &*l.name).collect();
     let text = format!("no such label: {}; available: {}", quoted(order.label), available.join(", "));
     Err(Failure::Usage(text).with_hint(did_you_mean(order.label, available).map(Hint::Text)))
-}
-
-fn set(session: &Session, name: &VmName, class: &Class, property: &str, text: &str) -> Result<(), String> {
-    let property =
-        find(Scope::Class(class), property).map_err(|_| format!("no such property: {}", quoted(property)))?;
-    session.set_property(name, property.name, stored_text(property, text)).map(drop).map_err(|e| e.to_string())
 }
 
 /// What the command line asks for, checked as far as it can be without the store.
@@ -150,7 +146,9 @@ struct Order<'a> {
     class: Class,
     label: &'a str,
     template: Option<&'a str>,
+    /// Each once; of one that is given twice the last.
     properties: Vec<(&'a str, &'a str)>,
+    features: Vec<(&'a str, &'a str)>,
     pools: Vec<(&'a str, &'a str)>,
     all_pools: Option<&'a str>,
     root: Option<RootImage<'a>>,
@@ -167,8 +165,10 @@ struct RootImage<'a> {
 impl<'a> Order<'a> {
     /// Checks in upstream's order (`spec/r4-tools.md`, qvm-create).
     fn of(call: &'a Invocation) -> Result<Order<'a>, Failure> {
-        let mut properties = in_earlier_words(call);
-        properties.extend(pairs(call.values("property"), |t| format!("Invalid property token: {}", quoted(t)))?);
+        let given = pairs(call.values("property"), |t| format!("Invalid property token: {}", quoted(t)))?;
+        let last = LastGiven { call, given: &given };
+        let (label, template) = (last.of("label", "label"), last.of("template", "template"));
+        let name = last.of("vmname", "name");
         let form = |_: &str| "Pool argument must be of form: -p volume_name=pool_name".to_string();
         let pools = pairs(call.values("pool"), form)?;
         let class = match (call.has("standalone"), call.has("disp"), call.value("class")) {
@@ -177,23 +177,17 @@ impl<'a> Order<'a> {
             (_, _, Some(text)) => Class::from_store(text),
             _ => Class::AppVM,
         };
-        // Upstream's options for these three are the same as the properties of their names.
-        let mut of_property = |name: &str| {
-            let last = properties.iter().rev().find(|(property, _)| *property == name).map(|(_, text)| *text);
-            properties.retain(|(property, _)| *property != name);
-            last
-        };
-        let (label, template, name) = (of_property("label"), of_property("template"), of_property("name"));
-        let label = call.value("label").or(label).or(call.has("disp").then_some("red"));
+        let label = label.or(call.has("disp").then_some("red"));
         let label = label.ok_or_else(|| Failure::usage("--label option is mandatory"))?;
-        let name = call.value("vmname").or(name);
         if name.is_none() && class != Class::DispVM {
             return Err(Failure::usage("VMNAME is mandatory"));
         }
         let root = root_image(call, &class)?;
-        let (template, all_pools) = (call.value("template").or(template), call.value("all-pools"));
+        let all_pools = call.value("all-pools");
+        let properties = initial_properties(&class, in_earlier_words(call).into_iter().chain(given));
+        let features = call.has("internal").then_some(("internal", "1")).into_iter().collect();
         let existing = images::existing(call);
-        let order = Order { name, class, label, template, properties, pools, all_pools, root, existing };
+        let order = Order { name, class, label, template, properties, features, pools, all_pools, root, existing };
         order.refuse_to_adopt_in_vain()?;
         Ok(order)
     }
@@ -215,28 +209,32 @@ impl<'a> Order<'a> {
         }
     }
 
-    fn create(&self, session: &Session, watcher: &Bars<'_>) -> Result<VmName, LifecycleError> {
+    fn settings(&self) -> InitialSettings<'_> {
+        InitialSettings { properties: &self.properties, features: &self.features, existing: self.existing }
+    }
+
+    fn create(&self, session: &Session, watcher: &Bars<'_>) -> Result<Created, LifecycleError> {
         let pools = PoolChoice { all: self.all_pools, by_volume: &self.pools };
-        let Some(name) = self.name else { return session.create_disposable(self.template, self.label, pools) };
+        let settings = self.settings();
+        let Some(name) = self.name else {
+            return session.create_disposable(self.template, self.label, pools, settings);
+        };
         match self.wish(name) {
-            Wish::Clone(wish) => session.clone_over(&wish, self.existing, watcher).map(|clone| clone.name),
-            Wish::New(wish) => session.create_over(&wish, self.existing),
+            Wish::Clone(wish) => {
+                let clone = session.clone_qube(&wish, settings, watcher)?;
+                Ok(Created { name: clone.name, notes: clone.notes })
+            }
+            Wish::New(wish) => session.create(&wish, settings),
         }
     }
 
     /// Whether it could be created so, properties among that; nothing is.
     fn try_to_create(&self, session: &Session) -> Result<(), LifecycleError> {
         // A disposable without a name gets one that fits.
-        let (mut qubes, name) = match self.wish(self.name.unwrap_or("disposable")) {
-            Wish::Clone(wish) => session.try_to_clone(&wish, self.existing)?,
-            Wish::New(wish) => session.try_to_create(&wish, self.existing)?,
-        };
-        for (property, text) in &self.properties {
-            let known = find(Scope::Class(&self.class), property);
-            let known = known.map_err(|_| PropertyError::NoSuchProperty((*property).to_owned()))?;
-            qubes.set_property(name.as_str(), known.name, stored_text(known, text), session)?;
+        match self.wish(self.name.unwrap_or("disposable")) {
+            Wish::Clone(wish) => session.try_to_clone(&wish, self.settings()).map(drop),
+            Wish::New(wish) => session.try_to_create(&wish, self.settings()).map(drop),
         }
-        Ok(())
     }
 
     fn wish<'w>(&'w self, name: &'w str) -> Wish<'w> {
@@ -285,6 +283,36 @@ impl RootImage<'_> {
         }
         Ok(())
     }
+}
+
+/// The options and properties that say the same of a new qube, as upstream has it: the last one on the command line counts.
+struct LastGiven<'a, 'g> {
+    call: &'a Invocation,
+    given: &'g [(&'a str, &'a str)],
+}
+
+impl<'a> LastGiven<'a, '_> {
+    fn of(&self, argument: &str, property: &str) -> Option<&'a str> {
+        let positions = self.call.given.indices_of("property").into_iter().flatten();
+        let as_property = positions.zip(self.given).filter(|(_, (name, _))| *name == property);
+        let as_property = as_property.map(|(position, (_, text))| (position, *text)).last();
+        let position = self.call.given.index_of(argument);
+        let as_argument = position.and_then(|position| Some((position, self.call.value(argument)?)));
+        as_property.into_iter().chain(as_argument).max_by_key(|(position, _)| *position).map(|(_, text)| text)
+    }
+}
+
+/// The properties to set, with their names and texts as they are stored: each once, of one that is given twice the last.
+fn initial_properties<'a>(class: &Class, given: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<(&'a str, &'a str)> {
+    let mut properties: Vec<(&str, &str)> = Vec::new();
+    for (name, text) in given.filter(|(name, _)| !matches!(*name, "label" | "template" | "name")) {
+        // One that is unknown is refused with the others.
+        let known = find(Scope::Class(class), name).map(|known| (known.name, stored_text(known, text)));
+        let (name, text) = known.unwrap_or((name, text));
+        properties.retain(|(earlier, _)| *earlier != name);
+        properties.push((name, text));
+    }
+    properties
 }
 
 /// The properties that R3's switches stand for.

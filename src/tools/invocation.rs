@@ -24,6 +24,29 @@ pub fn read_for_good(session: &Session) -> Result<ManuallyDrop<Read>, Failure> {
     Ok(ManuallyDrop::new(session.read()?))
 }
 
+/// Writes messages of crate `log` to standard error: with `-vv`, each program that is run.
+struct StandardError;
+
+impl log::Log for StandardError {
+    fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
+        metadata.target().starts_with("qubes")
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        if self.enabled(record.metadata()) {
+            say(&record.args().to_string());
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+fn log_programs() {
+    // A second system of the same command finds it set already.
+    let _already_set = log::set_logger(&StandardError);
+    log::set_max_level(log::LevelFilter::Debug);
+}
+
 /// What a command's `run` works with.
 pub struct Invocation {
     pub command: &'static Command,
@@ -45,6 +68,9 @@ impl Invocation {
 
     /// The place to work on that these options mean.
     pub fn system_at(&self, options: Options) -> Result<System, Failure> {
+        if options.verbosity >= 2 {
+            log_programs();
+        }
         let system = System::new(options)?;
         if system.is_forced() && system.qubesd_socket().is_some_and(|s| answers_at(&s).unwrap_or(false)) {
             let text = "qubesd is running and does not see what is written now; its next save takes it back unless it is \

@@ -9,6 +9,7 @@ use super::kill::exit_code;
 use super::output::say;
 use super::qubes_given;
 use super::values::Values;
+use crate::hypervisor::HypervisorError;
 use crate::lifecycle::monitor::repeat_shutdown;
 use crate::lifecycle::stop::Stopped;
 use crate::lifecycle::{LifecycleError, Session};
@@ -33,12 +34,14 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
         call.warn("qvm-shutdown", "--timeout is deprecated and its value ignored; the qubes' shutdown_timeout counts");
     }
     let everything = call.has("all") && !call.is_given("exclude");
-    let mut round = Round { session: &session, force: call.has("force") || everything, asked: Vec::new(), failed: 0 };
+    let waits = call.has("wait") || call.is_given("timeout");
+    let force = call.has("force") || everything;
+    let mut round = Round { session: &session, force, waits, asked: Vec::new(), failed: 0 };
     match everything {
         true => round.ask_in_order(&names)?,
         false => round.ask_all(names),
     }
-    if call.has("wait") || call.is_given("timeout") {
+    if waits {
         round.wait_or_kill();
     } else {
         round.leave();
@@ -50,6 +53,8 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
 struct Round<'a> {
     session: &'a Session,
     force: bool,
+    /// Those that do not stop in time are killed.
+    waits: bool,
     /// Those that were asked, and when.
     asked: Vec<(VmName, Instant)>,
     failed: usize,
@@ -105,6 +110,9 @@ impl Round<'_> {
             match self.session.shutdown(&name, self.force) {
                 Ok(Stopped::Ordered) => self.asked.push((name, Instant::now())),
                 Ok(Stopped::NotRunning) => {}
+                Err(LifecycleError::Hypervisor(HypervisorError::NoAnswer { .. })) if self.waits => {
+                    self.asked.push((name, Instant::now()));
+                }
                 Err(error @ LifecycleError::HasClients { .. }) => in_use.push((name, error)),
                 Err(error) => self.fail(&name, &error),
             }

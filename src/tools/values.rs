@@ -13,6 +13,7 @@ use smol_str::{SmolStr, ToSmolStr};
 
 use crate::hypervisor::HypervisorError;
 use crate::lifecycle::Session;
+use crate::lifecycle::session::FEW;
 use crate::model::{Class, Label, PowerState, Property, PropertyError, Qubes, Scope, Value, Vm, VmName};
 use volumes::{VolumeShown, Volumes};
 
@@ -214,12 +215,16 @@ impl<'a> Values<'a> {
         self.session.shown_state(vm)
     }
 
-    /// Why power states are not available, if they are not. Asks the hypervisor.
-    pub fn why_states_are_unknown(&self) -> Option<HypervisorError> {
+    /// Why the power states of these qubes are not available, if they are not. Asks the hypervisor.
+    pub fn why_states_are_unknown(&self, names: &[&str]) -> Option<HypervisorError> {
         if self.session.system.is_offline() {
             return None;
         }
-        self.session.states().err()
+        if names.len() > FEW {
+            return self.session.states().err();
+        }
+        let why = |vm: &Vm| self.session.live(vm).err().filter(|_| vm.class.is_local_guest());
+        names.iter().find_map(|name| self.glance(name, why).flatten())
     }
 
     /// MiB that a qube has now; `None` when it does not run.

@@ -65,7 +65,7 @@ const OF_QUBES: &[Row] = &[
     row("label", "purple", "pink", "Label does not exist: pink"),
     row("mac", "00:16:3E:5E:6C:07", "00:16", "Failed to access 'mac' property"),
     names("management_dispvm", ["default-dvm", "dvm.1"], "dom0", NO_DVM),
-    row("maxmem", "1234", "-1", "maxmem must be positive or zero"),
+    row("maxmem", "20001", "-1", "maxmem must be positive or zero"),
     row("memory", "1234", "0", "memory must be positive"),
     names("netvm", ["sys-net", "net_1"], "dom0", "The dom0 qube does not provide network"),
     row("provides_network", "True", "maybe", NO_BOOL),

@@ -23,6 +23,14 @@ pub struct Call {
     pub line: String,
 }
 
+impl Call {
+    /// Whether it puts the record of this qube in place.
+    pub fn publishes_record_of(&self, qube: &str) -> bool {
+        let is_target = format!("\"{qube}\")");
+        self.name.starts_with("rename") && self.line.contains("/run/qubes/vm>") && self.line.contains(&is_target)
+    }
+}
+
 /// Runs a tool that is killed when it is about to make this call; one that does not come to it goes through. Programs that
 /// it starts are not concerned.
 pub fn killed_at(scratch: &Scratch, tool: &str, arguments: &[&str], call: &Call) -> Ran {
@@ -73,8 +81,9 @@ impl Stopped {
 pub fn calls_of(scratch: &Scratch, tool: &str, arguments: &[&str], names: &str) -> Vec<Call> {
     let log = tempfile::NamedTempFile::new().unwrap();
     let only = format!("trace={names}");
-    let ran =
-        Ran::of(traced(scratch, tool, arguments, &["-o", log.path().to_str().unwrap(), "-e", &only]).output().unwrap());
+    let ran = Ran::of(
+        traced(scratch, tool, arguments, &["-y", "-o", log.path().to_str().unwrap(), "-e", &only]).output().unwrap(),
+    );
     assert_eq!(ran.code, 0, "{ran:?}");
     let mut calls: Vec<Call> = Vec::new();
     for line in std::fs::read_to_string(log.path()).unwrap().lines() {
@@ -88,8 +97,7 @@ pub fn calls_of(scratch: &Scratch, tool: &str, arguments: &[&str], names: &str) 
 /// The calls of a start from its record on: until then it leaves no trace.
 pub fn calls_of_start(scratch: &Scratch) -> Vec<Call> {
     let mut calls = calls_of(scratch, "qvm-start", &["work"], CHANGES_AND_ORDERS);
-    let is_record = |call: &Call| call.name.starts_with("rename") && call.line.contains("/run/qubes/vm/");
-    let first = calls.iter().position(is_record).unwrap();
+    let first = calls.iter().position(|call| call.publishes_record_of("work")).unwrap();
     calls.drain(..first);
     calls
 }

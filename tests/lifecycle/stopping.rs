@@ -1,14 +1,18 @@
 //! Stopped means stopped: a kill or shutdown that ends with 0 leaves the qube off, whatever a start does meanwhile.
 
 use std::fs;
-use std::process::{Child, Stdio};
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use qubes::hypervisor::Hypervisor;
+use qubes::lifecycle::Session;
+use qubes::system::{Options, System};
 
-use crate::killed::{Call, calls_of, calls_of_start, stopped_at, telling};
+use crate::killed::{CHANGES_AND_ORDERS, Call, calls_of, calls_of_start, killed_at, stopped_at, telling};
 use crate::place::{
     create, create_netvm, hypervisor, in_shares, monitors, signal, system_booting, system_that_boots_nothing,
-    wait_for_greetings,
+    the_monitor, wait_for_greetings,
 };
 use crate::scratch::{Ran, Scratch, until};
 use crate::tiny_guest;
@@ -116,7 +120,7 @@ fn a_qube_that_is_killed_while_its_netvm_starts_is_not_started_afterwards() {
     create(&scratch, "work", "net");
     let calls = calls_of(&scratch, "qvm-start", &["work"], "rename,renameat,renameat2");
     scratch.ok("qvm-kill", &["work", "net"]);
-    let netvms_record = calls.iter().find(|call| call.line.contains("/run/qubes/vm/net")).unwrap();
+    let netvms_record = calls.iter().find(|call| call.publishes_record_of("net")).unwrap();
     let [start, kill] = stop_in_start(&scratch, netvms_record, VERBS[0]);
     assert_eq!((kill.code, start.code), (0, 1), "{kill:?} {start:?}");
     assert!(start.stderr.contains(ENDED), "{start:?}");
@@ -130,7 +134,7 @@ fn a_netvm_that_is_killed_in_its_start_ends_the_start_of_its_client() {
     create(&scratch, "client", "net");
     let calls = calls_of(&scratch, "qvm-start", &["client"], "rename,renameat,renameat2");
     scratch.ok("qvm-kill", &["client", "net"]);
-    let netvms_record = calls.iter().find(|call| call.line.contains("/run/qubes/vm/net")).unwrap();
+    let netvms_record = calls.iter().find(|call| call.publishes_record_of("net")).unwrap();
     let mark = || fs::read(scratch.path("/run/qubes/stop/net")).unwrap();
     let before = mark();
     let start = stopped_at(&scratch, "qvm-start", &["client"], netvms_record);
@@ -251,4 +255,139 @@ fn a_kill_ends_the_domain_of_a_qube_whose_record_cannot_be_read_and_says_so() {
     fs::remove_file(scratch.record("work")).unwrap();
     monitors(&scratch, "work").into_iter().for_each(|pid| signal(pid, nix::sys::signal::Signal::SIGKILL));
     scratch.ok("qubes-recover", &[]);
+}
+
+#[test]
+fn a_kill_that_is_killed_at_any_point_is_finished_by_the_next() {
+    let Some(scratch) = system_that_boots_nothing() else { return };
+    create(&scratch, "work", "");
+    scratch.ok("qvm-start", &["work"]);
+    let calls = calls_of(&scratch, "qvm-kill", &["work"], CHANGES_AND_ORDERS);
+    let mut killed = 0;
+    for call in telling(&calls) {
+        scratch.ok("qvm-start", &["--skip-if-running", "work"]);
+        killed += usize::from(killed_at(&scratch, "qvm-kill", &["work"], call).code != 0);
+        scratch.ok("qvm-kill", &["work"]);
+        assert!(!is_active(&scratch), "{}", call.line);
+        until("it is settled", || !scratch.record("work").exists());
+    }
+    assert!(killed > 2, "{killed} of {} were killed", calls.len());
+}
+
+/// Reads what a command says on standard error until it has said this.
+fn wait_for_line(running: &mut Running, words: &str) -> String {
+    let lines = BufReader::new(running.0.stderr.take().unwrap()).lines();
+    lines.map(Result::unwrap).find(|line| line.contains(words)).unwrap_or_else(|| panic!("it never said: {words}"))
+}
+
+#[test]
+fn who_waits_for_a_lock_says_after_a_moment_for_whom() {
+    let Some(scratch) = system_that_boots_nothing() else { return };
+    create(&scratch, "work", "");
+    let calls = calls_of_start(&scratch);
+    scratch.ok("qvm-kill", &["work"]);
+    let start = stopped_at(&scratch, "qvm-start", &["work"], telling(&calls)[1]);
+    let mut kill = Running::begin(&scratch, "qvm-kill", &["work"]);
+    let line = wait_for_line(&mut kill, "waiting for ");
+    assert!(line.starts_with("waiting for pid ") && line.contains("qvm-start work"), "{line}");
+    start.go_on();
+    assert_eq!(kill.end().code, 0);
+
+    // The store's lock, in the hands of this process.
+    let system = System::new(Options { root: Some(scratch.root().to_path_buf()), ..Options::default() }).unwrap();
+    let session = Session::new(system);
+    let write = session.write().unwrap();
+    let mut change = Running::begin(&scratch, "qvm-prefs", &["work", "memory", "500"]);
+    let line = wait_for_line(&mut change, "waiting for ");
+    assert!(line.starts_with(&format!("waiting for pid {} (", std::process::id())), "{line}");
+    assert!(line.ends_with("qubes.xml"), "{line}");
+    drop(write);
+    assert_eq!(change.end().code, 0);
+}
+
+#[test]
+fn a_monitor_has_nothing_of_whoever_started_its_qube() {
+    let Some(scratch) = system_that_boots_nothing() else { return };
+    create(&scratch, "work", "");
+    let held = scratch.path("/held");
+    let start = scratch.command("qvm-start", &["work"]);
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "exec 7>>\"$0\"; exec \"$@\""]).arg(&held).arg(start.get_program()).args(start.get_args());
+    shell.envs(start.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let directory = scratch.path("/var/lib");
+    let ran = Ran::of(shell.env("SECRET", "token").current_dir(&directory).output().unwrap());
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let monitor = the_monitor(&scratch, "work");
+    let of_monitor = |what: &str| std::path::PathBuf::from(format!("/proc/{monitor}/{what}"));
+    let open = fs::read_dir(of_monitor("fd")).unwrap().filter_map(|fd| fs::read_link(fd.unwrap().path()).ok());
+    assert!(!open.into_iter().any(|file| file == held), "it keeps the caller's file");
+    assert_eq!(fs::read_link(of_monitor("cwd")).unwrap(), std::path::Path::new("/"));
+    let environment = fs::read(of_monitor("environ")).unwrap();
+    let environment = String::from_utf8_lossy(&environment).into_owned();
+    assert!(environment.contains("PATH=") && !environment.contains("SECRET"), "{environment}");
+    scratch.ok("qvm-kill", &["work"]);
+}
+
+#[test]
+fn a_machine_that_does_not_answer_keeps_nobody_waiting_but_who_orders_it_something() {
+    let Some(scratch) = system_that_boots_nothing() else { return };
+    create(&scratch, "work", "");
+    create(&scratch, "other", "");
+    scratch.ok("qvm-start", &["work", "other"]);
+    let uuid = scratch.uuid("work").to_string();
+    let machines = crate::own_daemon::processes(&["qemu-system", &uuid]);
+    assert_eq!(machines.len(), 1, "{machines:?}");
+    signal(machines[0], nix::sys::signal::Signal::SIGSTOP);
+    // Were one of them to wait for that machine, it would never end.
+    let questions: [(&str, &[&str]); 7] = [
+        ("qvm-ls", &[]),
+        ("qvm-ls", &["other"]),
+        ("qvm-ls", &["--fields", "name,state,memory", "work"]),
+        ("qvm-prefs", &["other"]),
+        ("qvm-prefs", &["work"]),
+        ("qvm-check", &["--running", "work"]),
+        ("qvm-kill", &["other"]),
+    ];
+    for (tool, arguments) in questions {
+        let begun = Instant::now();
+        let mut question = Running::begin(&scratch, tool, arguments);
+        until(&format!("{tool} {arguments:?} ends"), || question.is_over());
+        assert_eq!(question.end().code, 0, "{tool} {arguments:?}");
+        assert!(begun.elapsed() < Duration::from_secs(10), "{tool} {arguments:?}: {:?}", begun.elapsed());
+    }
+    let ran = scratch.run("qvm-shutdown", &["work"]);
+    assert!(ran.code == 1 && ran.stderr.contains("no answer within"), "{ran:?}");
+    scratch.ok("qvm-kill", &["work"]);
+    assert!(!is_active(&scratch));
+}
+
+#[test]
+fn with_v_each_step_is_told_and_without_none() {
+    let Some(scratch) = system_that_boots_nothing() else { return };
+    create_netvm(&scratch, "net", "");
+    create(&scratch, "work", "net");
+    let words = |tool: &str, arguments: &[&str]| {
+        let ran = scratch.run(tool, arguments);
+        assert_eq!(ran.code, 0, "{ran:?}");
+        ran.stderr
+    };
+    let said = words("qvm-start", &["-v", "work"]);
+    let steps = [
+        "netvm net",
+        "net: creating its domain",
+        "work: taking its lock",
+        "work: starting its monitor",
+        "work: starting its storage",
+        "work: creating its domain",
+        "work: letting its domain run",
+    ];
+    let at: Vec<usize> =
+        steps.iter().map(|step| said.rfind(step).unwrap_or_else(|| panic!("{step}: {said}"))).collect();
+    assert!(at.is_sorted(), "{said}");
+    assert!(words("qvm-kill", &["-v", "work"]).contains("work: destroying its domain"));
+    assert!(words("qvm-clone", &["-v", "work", "copy"]).contains("copy: creating its volumes"));
+    assert!(words("qvm-remove", &["-v", "--force", "copy"]).contains("copy: removing"));
+    let programs = words("qvm-start", &["-vv", "work"]);
+    assert!(programs.contains("started ") && programs.contains("qubes-monitor"), "{programs}");
+    assert_eq!(words("qvm-kill", &["work"]) + &words("qvm-start", &["work"]), "");
 }

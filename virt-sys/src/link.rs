@@ -1,8 +1,7 @@
-//! A safe connection for what crate `virt` has no wrapper for: the statistics of all domains, and their events.
+//! A safe connection for what crate `virt` has no wrapper for: events of domains, and their sleep.
 
-use std::ffi::{CStr, CString, c_uint};
+use std::ffi::{CStr, CString};
 use std::fmt;
-use std::ptr::null_mut;
 
 use crate::bindings::*;
 use crate::events;
@@ -48,24 +47,6 @@ impl LinkError {
         };
         LinkError { code: code as virErrorNumber, message }
     }
-}
-
-/// One running domain, as the statistics call reports it. What the driver does not tell is `None`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Statistics {
-    pub uuid: [u8; 16],
-    pub name: String,
-    /// The hypervisor's number; `None` once the domain is gone.
-    pub id: Option<u32>,
-    /// `VIR_DOMAIN_RUNNING` and its like.
-    pub state: Option<virDomainState>,
-    /// KiB the domain has now.
-    pub memory_kib: Option<u64>,
-    /// KiB it may have.
-    pub max_memory_kib: Option<u64>,
-    pub vcpus: Option<u32>,
-    /// Nanoseconds of processor time.
-    pub cpu_time_ns: Option<u64>,
 }
 
 /// A connection to libvirt, closed when dropped.
@@ -140,28 +121,6 @@ impl Link {
         unsafe { virDomainFree(domain) };
         result
     }
-
-    /// All running domains with their memory, processors and time, in one call.
-    ///
-    /// # Errors
-    /// What libvirt says; `VIR_ERR_NO_SUPPORT` where the driver has no such call (Xen's).
-    pub fn statistics(&self) -> Result<Vec<Statistics>, LinkError> {
-        let wanted =
-            VIR_DOMAIN_STATS_STATE | VIR_DOMAIN_STATS_CPU_TOTAL | VIR_DOMAIN_STATS_BALLOON | VIR_DOMAIN_STATS_VCPU;
-        // Not waiting: a domain that is busy starting or stopping still reports its state.
-        let flags = VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE | VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT;
-        let mut records: *mut virDomainStatsRecordPtr = null_mut();
-        // SAFETY: the connection is open; libvirt stores an array of its own in `records`.
-        let count = unsafe { virConnectGetAllDomainStats(self.connection, wanted, &mut records, flags as c_uint) };
-        let Ok(count) = usize::try_from(count) else {
-            return Err(LinkError::last());
-        };
-        // SAFETY: libvirt's array has `count` pointers to records that live until the list is freed below.
-        let found = (0..count).filter_map(|at| unsafe { (*records.add(at)).as_ref() }.and_then(read_record)).collect();
-        // SAFETY: the array is libvirt's and nobody keeps a pointer into it.
-        unsafe { virDomainStatsRecordListFree(records) };
-        Ok(found)
-    }
 }
 
 impl Drop for Link {
@@ -180,53 +139,4 @@ fn name_of(domain: virDomainPtr) -> String {
     }
     // SAFETY: not null, so it is libvirt's C string, copied before the handle is given back.
     unsafe { CStr::from_ptr(name) }.to_string_lossy().into_owned()
-}
-
-/// Reads one record; `None` when libvirt cannot even tell its uuid.
-fn read_record(record: &virDomainStatsRecord) -> Option<Statistics> {
-    let mut uuid = [0; 16];
-    // SAFETY: the record's domain handle lives as long as the record; the buffer has VIR_UUID_BUFLEN bytes.
-    if unsafe { virDomainGetUUID(record.dom, uuid.as_mut_ptr()) } < 0 {
-        return None;
-    }
-    // SAFETY: as above. Without an id (u32::MAX) the domain does not run any more.
-    let id = unsafe { virDomainGetID(record.dom) };
-    let parameters: &[virTypedParameter] = match usize::try_from(record.nparams) {
-        Ok(count) if !record.params.is_null() => {
-            // SAFETY: libvirt's array of `nparams` parameters, alive as long as the record.
-            unsafe { std::slice::from_raw_parts(record.params, count) }
-        }
-        _ => &[],
-    };
-    let number = |name: &CStr| parameters.iter().find(|p| is_named(p, name)).and_then(read_number);
-    let small = |name: &CStr| number(name).and_then(|n| u32::try_from(n).ok());
-    Some(Statistics {
-        uuid,
-        name: name_of(record.dom),
-        id: (id != c_uint::MAX).then_some(id),
-        state: small(c"state.state"),
-        memory_kib: number(c"balloon.current"),
-        max_memory_kib: number(c"balloon.maximum"),
-        vcpus: small(c"vcpu.current"),
-        cpu_time_ns: number(c"cpu.time"),
-    })
-}
-
-fn is_named(parameter: &virTypedParameter, name: &CStr) -> bool {
-    let wanted = name.to_bytes_with_nul();
-    parameter.field.len() >= wanted.len() && parameter.field.iter().zip(wanted).all(|(a, b)| *a as u8 == *b)
-}
-
-/// The value of a parameter that holds a whole number, not negative.
-fn read_number(parameter: &virTypedParameter) -> Option<u64> {
-    // SAFETY: the type tells which member of the union is set.
-    unsafe {
-        match parameter.type_ as virTypedParameterType {
-            VIR_TYPED_PARAM_INT => u64::try_from(parameter.value.i).ok(),
-            VIR_TYPED_PARAM_UINT => Some(u64::from(parameter.value.ui)),
-            VIR_TYPED_PARAM_LLONG => u64::try_from(parameter.value.l).ok(),
-            VIR_TYPED_PARAM_ULLONG => Some(parameter.value.ul),
-            _ => None,
-        }
-    }
 }

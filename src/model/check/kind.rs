@@ -43,6 +43,8 @@ pub enum Kind {
     UuidTwice,
     DispidTwice,
     BadTag,
+    /// A feature with a value that qubesd cannot work with.
+    BadFeature,
     DeviceBackend,
     DeviceMode,
     DeviceIdentity,
@@ -53,6 +55,8 @@ pub enum Kind {
     VolumeAttribute,
     VolumePool,
     VolumeSource,
+    /// A volume that its pool cannot hold.
+    VolumeUnfit,
     VolumeNumber,
     VolumeShared,
     /// A path with `..` in it.
@@ -61,7 +65,7 @@ pub enum Kind {
 
 impl Kind {
     /// Each once, in the order of a file.
-    pub const ALL: [Kind; 42] = [
+    pub const ALL: [Kind; 44] = [
         Kind::Form,
         Kind::OldFormat,
         Kind::LabelNumber,
@@ -92,6 +96,7 @@ impl Kind {
         Kind::UuidTwice,
         Kind::DispidTwice,
         Kind::BadTag,
+        Kind::BadFeature,
         Kind::DeviceBackend,
         Kind::DeviceMode,
         Kind::DeviceIdentity,
@@ -101,6 +106,7 @@ impl Kind {
         Kind::VolumeAttribute,
         Kind::VolumePool,
         Kind::VolumeSource,
+        Kind::VolumeUnfit,
         Kind::VolumeNumber,
         Kind::VolumeShared,
         Kind::UnsafePath,
@@ -138,6 +144,7 @@ impl Kind {
             Kind::UuidTwice => "uuid-twice",
             Kind::DispidTwice => "dispid-twice",
             Kind::BadTag => "bad-tag",
+            Kind::BadFeature => "bad-feature",
             Kind::DeviceBackend => "device-backend",
             Kind::DeviceMode => "device-mode",
             Kind::DeviceIdentity => "device-identity",
@@ -147,6 +154,7 @@ impl Kind {
             Kind::VolumeAttribute => "volume-attribute",
             Kind::VolumePool => "volume-pool",
             Kind::VolumeSource => "volume-source",
+            Kind::VolumeUnfit => "volume-unfit",
             Kind::VolumeNumber => "volume-number",
             Kind::VolumeShared => "volume-shared",
             Kind::UnsafePath => "unsafe-path",

@@ -71,6 +71,11 @@ impl Qubes {
                 }
             }
             (Remedy::TakeOut { .. }, Part::Tag(tag)) => vm.tags.retain(|t| **t != **tag),
+            (Remedy::TakeOut { .. }, Part::Feature(feature)) => drop(vm.features.remove(feature)),
+            (Remedy::SetAttribute { name, value }, Part::Volume(volume)) => {
+                let Some(volume) = vm.volumes.iter_mut().find(|v| v.name() == volume) else { return false };
+                volume.attributes.set(name, value);
+            }
             (Remedy::TakeOut { .. }, Part::Device { class, position }) => {
                 let Some(class) = vm.devices.get_mut(*class).filter(|c| *position < c.assignments.len()) else {
                     return false;

@@ -43,6 +43,7 @@ pub enum Part {
     Domain,
     Property(String),
     Tag(String),
+    Feature(String),
     /// The assignment at this position of the device class at that one.
     Device {
         class: usize,
@@ -176,6 +177,17 @@ impl Qubes {
         found
     }
 
+    /// What upstream refuses the store for in one qube: what of [`Qubes::findings_of`] is [`Harm::Refused`]. `ways` is for
+    /// one look at many: it remembers their netvms.
+    pub fn refusals_of<'q>(&'q self, vm: &Vm, facts: &'q dyn Facts, ways: &mut NetvmWays<'q>) -> Vec<Finding> {
+        if self.is_plainly_right(vm, facts, ways) {
+            return Vec::new();
+        }
+        let mut found = self.findings_of(vm, facts);
+        found.retain(|finding| finding.harm == Harm::Refused);
+        found
+    }
+
     /// What makes a qube unreliable by itself: its diagnoses, and what upstream refuses the store for.
     /// `ways` is for one look at many: it remembers their netvms.
     pub fn what_breaks<'q>(&'q self, vm: &Vm, facts: &'q dyn Facts, ways: &mut NetvmWays<'q>) -> Vec<String> {
@@ -196,6 +208,7 @@ impl Qubes {
         self.check_properties(vm, facts, found);
         self.check_network(vm, facts, found);
         self.check_tags(vm, found);
+        self.check_features(vm, facts, found);
         self.check_devices(vm, facts, found);
         self.check_volumes(vm, vids, facts, found);
         self.check_volume_paths(vm, found);

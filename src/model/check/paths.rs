@@ -1,6 +1,7 @@
 //! Paths in a store that lead elsewhere than they seem to: `..` in a pool's directory or a volume's id.
 
 use super::{At, Finding, Harm, Kind, Part, Remedy};
+use crate::model::loadable::is_file_vid;
 use crate::model::qubes::Qubes;
 use crate::model::vm::Vm;
 
@@ -23,13 +24,18 @@ impl Qubes {
 
     pub(super) fn check_volume_paths(&self, vm: &Vm, found: &mut Vec<Finding>) {
         for volume in &vm.volumes {
-            let Some(vid) = volume.attributes.get("vid").filter(|vid| is_astray(vid)) else { continue };
+            let pool = volume.attributes.get("pool").and_then(|pool| self.pools.get(pool));
+            let is_directory = pool.is_some_and(|pool| matches!(pool.driver(), "file" | "file-reflink"));
+            // An empty one is as good as none: the driver gives the volume an id.
+            let names_no_file = |vid: &str| is_directory && !vid.is_empty() && !is_file_vid(vid);
+            let vid = volume.attributes.get("vid").filter(|vid| is_astray(vid) || names_no_file(vid));
+            let Some(vid) = vid else { continue };
             found.push(Finding {
                 at: At::Qube { name: vm.name.clone(), part: Part::Volume(volume.name().to_owned()) },
                 kind: Kind::UnsafePath,
                 harm: Harm::Misread,
                 text: format!(
-                    "volume {} has vid=\"{vid}\", which leads out of its pool: no command here uses it",
+                    "volume {} has vid=\"{vid}\", which is not a path inside its pool: no command here uses it",
                     volume.name()
                 ),
                 remedy: Remedy::ByHand("write the id of the image that is meant, below its pool".into()),

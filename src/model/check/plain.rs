@@ -10,7 +10,7 @@ use crate::model::qubes::Qubes;
 use crate::model::release::Release;
 use crate::model::tags::is_tag;
 use crate::model::vm::Vm;
-use crate::model::volume::class_volume;
+use crate::model::volume::{class_volume, class_volumes, volume_traits};
 
 /// Which netvms stand behind each netvm that was met, itself among them: a few, that all other qubes share.
 #[derive(Default)]
@@ -38,6 +38,8 @@ impl Qubes {
                 "qid" => vm.qid().is_some_and(|qid| qid.number() <= release.highest_qid()),
                 // Looked at with the way to the network.
                 "netvm" => true,
+                // A name with a dot cannot be marked with a tag.
+                "guivm" | "audiovm" if text.contains('.') => false,
                 _ if text.is_empty() => property.may_be_empty(),
                 _ => property.prints_as_stored(self, text),
             };
@@ -68,11 +70,16 @@ impl Qubes {
     }
 
     fn volumes_are_plain(&self, vm: &Vm, release: Release) -> bool {
-        vm.volumes.iter().all(|own| {
-            (release.knows_ephemeral() || !own.attributes.contains("ephemeral"))
-                && own
-                    .written_down(class_volume(&vm.class, own.name()))
-                    .is_some_and(|own| self.pools.get(own.pool).is_some())
-        })
+        let is_whole = class_volumes(&vm.class).iter().all(|class| vm.volume(class.name).is_some());
+        is_whole
+            && vm.volumes.iter().all(|own| {
+                let class = class_volume(&vm.class, own.name());
+                own.attributes.get("source") != Some("")
+                    && (release.knows_ephemeral() || !own.attributes.contains("ephemeral"))
+                    && own
+                        .written_down(class)
+                        .and_then(|written| self.pools.get(written.pool))
+                        .is_some_and(|pool| volume_traits(own.name(), class, &own.attributes).misfit(pool).is_none())
+            })
     }
 }

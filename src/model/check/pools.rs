@@ -2,7 +2,9 @@
 
 use super::{At, Finding, Harm, Kind, Remedy};
 use crate::model::facts::Facts;
+use crate::model::pool::Pool;
 use crate::model::pool_driver::PoolDriver;
+use crate::model::property::{parse_bool, read_int};
 use crate::model::qubes::Qubes;
 use crate::model::release::Release;
 
@@ -13,6 +15,36 @@ fn options_of(driver: &str) -> Option<Option<&'static [&'static str]>> {
         // Those of what it wraps are in a file of its own, and of releases before 4.1 nothing more is known.
         "callback" | "wipe" => Some(None),
         other => PoolDriver::find(other).map(|driver| Some(driver.options)),
+    }
+}
+
+/// Options that a driver needs, or that it cannot read: qubesd refuses the store for them.
+fn check_options(pool: &Pool, driver: &str, release: Release, add: &mut impl FnMut(Kind, Harm, String, Remedy)) {
+    let Some(driver) = PoolDriver::find(driver) else { return };
+    for missing in driver.required.iter().filter(|option| pool.option(option).is_none()) {
+        let text = format!("has no {missing}, which driver {} needs", driver.name);
+        add(Kind::PoolOption, Harm::Refused, text, Remedy::ByHand(format!("add {missing}")));
+    }
+    if let (Some(text), Some(most)) = (pool.option("revisions_to_keep"), driver.most_revisions) {
+        let rule = match read_int(text).and_then(|number| number.as_int()) {
+            None => Some("which is not a number".to_owned()),
+            Some(number) if number > most => Some(format!("and driver {} keeps at most {most}", driver.name)),
+            Some(_) => None,
+        };
+        if let Some(rule) = rule {
+            let remedy = Remedy::TakeOutAttributes(vec!["revisions_to_keep".into()]);
+            add(Kind::PoolOption, Harm::Refused, format!("has revisions_to_keep=\"{text}\", {rule}"), remedy);
+        }
+    }
+    if let Some(text) = pool.option("setup_check").filter(|text| !text.is_empty() && parse_bool(text).is_none()) {
+        let remedy = Remedy::TakeOutAttributes(vec!["setup_check".into()]);
+        add(Kind::PoolOption, Harm::Refused, format!("has setup_check=\"{text}\", which is not a boolean"), remedy);
+    }
+    let is_flag = |text: &&str| matches!(*text, "True" | "1" | "on" | "False" | "0" | "off" | "");
+    if let Some(text) = pool.option("ephemeral_volatile").filter(|text| release >= Release::R4_4 && !is_flag(text)) {
+        let remedy = Remedy::TakeOutAttributes(vec!["ephemeral_volatile".into()]);
+        let text = format!("has ephemeral_volatile=\"{text}\", which is neither True nor False");
+        add(Kind::PoolOption, Harm::Refused, text, remedy);
     }
 }
 
@@ -61,6 +93,7 @@ impl Qubes {
                         let names = unknown.into_iter().map(str::to_owned).collect();
                         add(Kind::PoolOption, Harm::Refused, text, Remedy::TakeOutAttributes(names));
                     }
+                    check_options(pool, driver, facts.release(), &mut add);
                 }
                 (_, Some(None)) => {}
             }

@@ -4,6 +4,7 @@ use super::system::told;
 use super::{At, Finding, Harm, Kind as Of, Part, Remedy};
 use crate::model::class::Class;
 use crate::model::facts::Facts;
+use crate::model::loadable::{TAGGED_REFERENCES, feature_misfit, is_kernel_name, reference_misfit};
 use crate::model::name::VmName;
 use crate::model::property::{Kind, Property, PropertyError, Scope};
 use crate::model::qubes::Qubes;
@@ -87,9 +88,30 @@ impl Qubes {
                 };
                 add(name, Of::BadValue, Harm::Refused, text, Remedy::NewQid);
             }
+            if name == "kernel" && !is_kernel_name(text) {
+                let text = format!("kernel is '{text}', which cannot name one of dom0's kernels");
+                add(name, Of::BadValue, Harm::Misread, text, Remedy::Reset { property: name.into() });
+            }
             if matches!(property.kind, Kind::Qube { .. }) {
+                self.check_tagged_reference(property, text, add);
                 self.check_disposable_template(vm, property, text, facts, add);
             }
+        }
+    }
+
+    /// qubesd marks some references with a tag while it loads the store.
+    fn check_tagged_reference(
+        &self,
+        property: &Property,
+        text: &str,
+        add: &mut impl FnMut(&str, Of, Harm, String, Remedy),
+    ) {
+        let name = property.name;
+        let is_tagged = TAGGED_REFERENCES.iter().any(|(tagged, _)| *tagged == name);
+        let misfit = self.name(text).filter(|_| is_tagged).and_then(|named| reference_misfit(name, named));
+        if let Some(misfit) = misfit {
+            let text = format!("{name} is '{text}': {misfit}");
+            add(name, Of::Unfit, Harm::Refused, text, Remedy::Reset { property: name.into() });
         }
     }
 
@@ -161,6 +183,22 @@ impl Qubes {
                 text: format!("tag '{tag}' has other characters than letters, digits, '_' and '-'"),
                 remedy: Remedy::TakeOut { what: "the tag".into() },
             });
+        }
+    }
+}
+
+impl Qubes {
+    pub(super) fn check_features(&self, vm: &Vm, facts: &dyn Facts, found: &mut Vec<Finding>) {
+        for (name, value) in vm.features.iter() {
+            if let Some(misfit) = feature_misfit(vm, name, value, facts.release()) {
+                found.push(Finding {
+                    at: At::Qube { name: vm.name.clone(), part: Part::Feature(name.to_owned()) },
+                    kind: Of::BadFeature,
+                    harm: if misfit.is_refused { Harm::Refused } else { Harm::Misread },
+                    text: format!("feature {name} is '{value}': {}", misfit.rule),
+                    remedy: Remedy::TakeOut { what: "the feature".into() },
+                });
+            }
         }
     }
 }

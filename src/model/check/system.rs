@@ -1,9 +1,13 @@
 //! Global properties.
 
 use super::{At, Finding, Harm, Kind as Of, Remedy};
+use crate::model::class::Class;
 use crate::model::facts::Facts;
-use crate::model::property::{Kind, Property, PropertyError, Scope};
+use crate::model::loadable::{can_have_network, is_kernel_name, reference_misfit};
+use crate::model::property::{Kind, Property, PropertyError, Scope, Value};
 use crate::model::qubes::Qubes;
+use crate::model::text_map::TextMap;
+use crate::model::volume::{class_volume, volume_traits};
 
 impl Qubes {
     pub(super) fn check_globals(&self, facts: &dyn Facts, found: &mut Vec<Finding>) {
@@ -39,6 +43,7 @@ impl Qubes {
                     add(if is_name { Of::Dangling } else { Of::BadValue }, Harm::Refused, told(&error), reset());
                 }
                 Ok(value) => {
+                    self.check_default_fits(property, &value, &mut add);
                     let for_disposables = matches!(name, "default_dispvm" | "management_dispvm");
                     if let Some(vm) = value.as_qube().filter(|_| for_disposables).and_then(|q| self.get(q.as_str()))
                         && !self.is_template_for_dispvms(vm, facts)
@@ -52,6 +57,54 @@ impl Qubes {
             }
         }
         self.check_default_kernel(facts, found);
+    }
+
+    /// A default that is a value of its property, and does not serve the qubes that follow it.
+    fn check_default_fits(&self, property: &Property, value: &Value, add: &mut impl FnMut(Of, Harm, String, Remedy)) {
+        let name = property.name;
+        let reset = || Remedy::Reset { property: name.to_owned() };
+        let qube = value.as_qube().and_then(|qube| self.get(qube.as_str()));
+        match (name, qube) {
+            ("default_guivm" | "default_audiovm", Some(vm)) => {
+                if let Some(misfit) = reference_misfit(name, &vm.name) {
+                    let follower = name.trim_start_matches("default_");
+                    let is_followed =
+                        self.iter().any(|vm| vm.class.is_local_guest() && !vm.properties.contains(follower));
+                    let harm = if is_followed { Harm::Refused } else { Harm::Misread };
+                    add(Of::Unfit, harm, format!("{name} is '{value}': {misfit}"), reset());
+                }
+            }
+            ("default_netvm", Some(vm)) if !can_have_network(&vm.class) => {
+                let text = format!(
+                    "{name} is '{value}', which has no network: qubesd cannot tell the addresses of qubes that follow it"
+                );
+                add(Of::Unfit, Harm::Misread, text, reset());
+            }
+            ("default_kernel", _) if value.as_str().is_some_and(|text| !is_kernel_name(text)) => {
+                let text = format!("{name} is '{value}', which cannot name one of dom0's kernels");
+                let by_hand = Remedy::ByHand("qubes-prefs default_kernel VERSION".into());
+                add(Of::BadValue, Harm::Misread, text, by_hand);
+            }
+            _ if matches!(property.kind, Kind::Pool) => self.check_default_pool(name, &value.to_string(), add),
+            _ => {}
+        }
+    }
+
+    /// A default pool in which nothing can be made.
+    fn check_default_pool(&self, name: &str, pool: &str, add: &mut impl FnMut(Of, Harm, String, Remedy)) {
+        let Some(pool) = self.pools.get(pool) else { return };
+        let volume = name.strip_prefix("default_pool_").unwrap_or("volatile");
+        let Some(class) = class_volume(&Class::TemplateVM, volume) else { return };
+        if let Some(misfit) = volume_traits(volume, Some(class), &TextMap::new()).misfit(pool) {
+            let text = format!("{name} is '{}', in which no qube can be made: {}", pool.name(), misfit.rule);
+            let remedy = match self.pools.iter().find(|pool| pool.driver() == "linux-kernel") {
+                Some(kernels) if volume == "kernel" => {
+                    Remedy::Set { property: name.to_owned(), value: kernels.name().to_owned() }
+                }
+                _ => Remedy::Reset { property: name.to_owned() },
+            };
+            add(Of::Unfit, Harm::Misread, text, remedy);
+        }
     }
 
     /// Without one, qubesd loads the store and cannot save it.

@@ -7,8 +7,9 @@ use crate::model::facts::Facts;
 use crate::model::name::VmName;
 use crate::model::qubes::Qubes;
 use crate::model::release::Release;
+use crate::model::text_map::TextMap;
 use crate::model::vm::{Vm, VolumeConfig};
-use crate::model::volume::{VolumeError, class_volumes};
+use crate::model::volume::{VolumeError, class_volume, class_volumes, volume_traits};
 
 /// The attributes that every release up to 4.4.0 takes for true when they say `False` (`spec/r4-xml.md` §1.8).
 const FLAGS: [&str; 4] = ["rw", "save_on_stop", "snap_on_start", "ephemeral"];
@@ -75,6 +76,13 @@ fn is_called_after(vid: &str, name: &VmName) -> bool {
 
 impl Qubes {
     pub(super) fn check_volumes(&self, vm: &Vm, vids: Option<&Vids>, facts: &dyn Facts, found: &mut Vec<Finding>) {
+        let unwritten = class_volumes(&vm.class).iter().filter(|class| vm.volume(class.name).is_none());
+        for class in unwritten {
+            let at = || At::Qube { name: vm.name.clone(), part: Part::Volume(class.name.to_owned()) };
+            self.check_fit(class.name, &TextMap::new(), vm, facts, &mut |kind, harm, text: String, remedy| {
+                found.push(Finding { at: at(), kind, harm, text: format!("volume {} {text}", class.name), remedy });
+            });
+        }
         for own in &vm.volumes {
             let name = own.name();
             let mut add = |kind, harm, text: String, remedy| {
@@ -85,6 +93,11 @@ impl Qubes {
             check_attributes(own, &mut add);
             if !vm.class.is_local_guest() {
                 continue;
+            }
+            self.check_fit(own.name(), &own.attributes, vm, facts, &mut add);
+            if own.attributes.get("source") == Some("") {
+                let remedy = Remedy::TakeOutAttributes(vec!["source".into()]);
+                add(Kind::VolumeSource, Harm::Refused, "has an empty source".into(), remedy);
             }
             match self.resolved_as_far_as_needed(vm, own, facts) {
                 Err(VolumeError::NoSuchPool { pool, .. }) => {
@@ -115,6 +128,36 @@ impl Qubes {
                 }
             }
         }
+    }
+
+    /// That the pool can hold the volume, whether it is written down or follows a default.
+    fn check_fit(
+        &self,
+        name: &str,
+        own: &TextMap,
+        vm: &Vm,
+        facts: &dyn Facts,
+        add: &mut impl FnMut(Kind, Harm, String, Remedy),
+    ) {
+        let default = || self.global_value(&format!("default_pool_{name}"), facts).ok();
+        let traits = volume_traits(name, class_volume(&vm.class, name), own);
+        let pool = match own.get("pool") {
+            Some(pool) => self.pools.get(pool),
+            // A snapshot is where its source is.
+            None if traits.snap_on_start && !traits.has_source => return,
+            None => default().and_then(|value| self.pools.get(value.as_str()?)),
+        };
+        let Some((pool, misfit)) = pool.and_then(|pool| Some((pool, traits.misfit(pool)?))) else { return };
+        let harm = if misfit.is_refused { Harm::Refused } else { Harm::Misread };
+        let kernels = self.pools.iter().find(|pool| pool.driver() == "linux-kernel");
+        let remedy = match (misfit.to_take_out, kernels) {
+            ([], Some(kernels)) if name == "kernel" && own.contains("pool") => {
+                Remedy::SetAttribute { name: "pool", value: kernels.name().to_owned() }
+            }
+            ([], _) => Remedy::ByHand(format!("give it another pool, or qvm-remove {}", vm.name)),
+            (names, _) => Remedy::TakeOutAttributes(names.iter().map(|name| (*name).to_owned()).collect()),
+        };
+        add(Kind::VolumeUnfit, harm, format!("is in pool '{}': {}", pool.name(), misfit.rule), remedy);
     }
 
     /// Whether the volume can be told. Where its pool and what it is made of are written down, it needs no look at others.
@@ -171,7 +214,9 @@ fn check_flags(vm: &Vm, own: &VolumeConfig, release: Release, add: &mut impl FnM
             _ => false,
         })
     };
-    let mut said = FLAGS.into_iter().filter(|flag| own.attributes.get(flag) == Some("False")).peekable();
+    let is_read = |flag: &str| flag == "ephemeral" && release.reads_false_flags();
+    let said = FLAGS.into_iter().filter(|flag| own.attributes.get(flag) == Some("False") && !is_read(flag));
+    let mut said = said.peekable();
     if said.peek().is_none() {
         return;
     }

@@ -2,6 +2,7 @@
 //! that follow a property.
 
 use super::{Changed, Effect, Value};
+use crate::model::loadable::reference_tag;
 use crate::model::name::VmName;
 use crate::model::power::PowerState;
 use crate::model::qubes::Qubes;
@@ -138,7 +139,7 @@ impl Qubes {
     /// Gives a qube the tag `prefix` + name of the qube it depends on, in the place of the one of that prefix that it
     /// had, and takes every other of that prefix away.
     pub(in crate::model) fn follow_with_tag(&mut self, vm: &str, prefix: &str, of: Option<&VmName>) {
-        let wanted = of.map(|name| format!("{prefix}{name}"));
+        let wanted = of.and_then(|name| reference_tag(prefix, name));
         let Some(qube) = self.get(vm) else { return };
         let has: Vec<&str> = qube.tags.iter().map(|t| &**t).filter(|t| t.starts_with(prefix)).collect();
         let is_right = has.iter().copied().eq(wanted.as_deref());
@@ -146,7 +147,7 @@ impl Qubes {
         let place = qube.tags.iter().position(|t| t.starts_with(prefix)).unwrap_or(qube.tags.len());
         qube.tags.retain(|t| !t.starts_with(prefix));
         if let Some(tag) = wanted {
-            qube.tags.insert(place, tag.into());
+            qube.tags.insert(place, tag);
         }
     }
 }

@@ -12,6 +12,8 @@ pub enum Effect {
     Autostart { vm: VmName, on: bool },
     /// The hypervisor has to learn up to what a running qube's memory may grow.
     MaxmemHotplug { vm: VmName },
+    /// The user has to know where a qube's maxmem is below its memory.
+    CompareMemory { vm: VmName },
     /// The running qube's QubesDB has to follow a feature (`service.*`, `vm-config.*`, `custom-persist.*`).
     QubesDbFeature { vm: VmName, feature: Box<str> },
     /// The file of a service of dom0 (`qubes-service/NAME`) has to follow dom0's feature.

@@ -2,7 +2,9 @@
 
 use super::consequences::{clockvm_changed, default_audiovm_changed, default_guivm_changed, default_netvm_changed};
 use super::kind::{INT, Kind, Owner, QUBE, as_it_is};
-use super::rules::{default_kernel_serves, default_netvm_does_not_loop, global_is_disposable_template};
+use super::rules::{
+    default_kernel_serves, default_netvm_serves, default_reference_has_tag, global_is_disposable_template,
+};
 use super::{After, DefaultValue, EmptyText, Of, Property, PropertyError, Rule, Value};
 use crate::model::class::Class;
 use crate::model::facts::Facts;
@@ -28,9 +30,11 @@ pub(super) const ROWS: &[Property] = &[
         .after(After::OfSystem(clockvm_changed)),
     global("default_audiovm", QUBE, DefaultValue::Dom0, "The audiovm of qubes that do not choose one.")
         .since(Release::R4_1)
+        .rule(Rule::OfSystem(default_reference_has_tag))
         .after(After::OfSystem(default_audiovm_changed)),
     global("default_guivm", QUBE, DefaultValue::Dom0, "The guivm of qubes that do not choose one.")
         .since(Release::R4_1)
+        .rule(Rule::OfSystem(default_reference_has_tag))
         .after(After::OfSystem(default_guivm_changed)),
     global(
         "default_dispvm",
@@ -43,7 +47,7 @@ pub(super) const ROWS: &[Property] = &[
          that is installed.")
         .rule(Rule::OfSystem(default_kernel_serves)),
     global("default_netvm", QUBE, DefaultValue::NoQube, "The netvm of qubes that do not choose one.")
-        .rule(Rule::OfSystem(default_netvm_does_not_loop))
+        .rule(Rule::OfSystem(default_netvm_serves))
         .after(After::OfSystem(default_netvm_changed)),
     global(
         "default_pool",

@@ -5,7 +5,7 @@ use std::fmt;
 use smol_str::SmolStr;
 use uuid::Uuid;
 
-use super::value::{Value, parse_bool, parse_int};
+use super::value::{Value, parse_bool, parse_int, read_int, read_ip6};
 use super::{Property, PropertyError};
 use crate::model::class::Class;
 use crate::model::name::VmName;
@@ -115,7 +115,7 @@ impl Property {
         match self.kind {
             Kind::Bool if text.is_empty() => Ok(Value::Bool(false)),
             Kind::Bool => needed(parse_bool(text).map(Value::Bool), "no boolean"),
-            Kind::Int { .. } => needed(parse_int(text).map(Value::Int), "no number"),
+            Kind::Int { .. } => needed(read_int(text), "no number"),
             Kind::Text { empty, .. } if text.is_empty() => match empty {
                 EmptyText::Empty => Ok(Value::text("")),
                 EmptyText::TheWordNone => Ok(Value::text("None")),
@@ -137,7 +137,7 @@ impl Property {
             Kind::Pool => needed(qubes.pools.get(text).map(|p| Value::Pool(p.name().into())), "no pool of this system"),
             Kind::Uuid => needed(Uuid::try_parse(text.trim()).ok().map(Value::Uuid), "no uuid"),
             Kind::Ip4 => needed(text.parse().ok().map(Value::Ip4), "no IPv4 address"),
-            Kind::Ip6 => needed(text.parse().ok().map(Value::Ip6), "no IPv6 address"),
+            Kind::Ip6 => needed(read_ip6(text), "no IPv6 address"),
         }
     }
 

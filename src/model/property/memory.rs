@@ -20,14 +20,18 @@ pub(super) const ROWS: &[Property] = &[
         POSITIVE,
         DefaultValue::Inherited(&DefaultValue::Int(400)),
         "Memory at start, in MiB. Without one of its own, a qube takes its template's.",
-    ),
+    )
+    .after(After::OfQube(|_, vm, _| vec![Effect::CompareMemory { vm: vm.clone() }])),
     Property::new(
         "maxmem",
         GUESTS,
         Kind::Int { min: 0, max: i64::MAX },
         DefaultValue::OfQubeOrTemplate {
             compute: maxmem,
-            inherits: |asked| asked.qubes.can_balance_memory(asked.vm) == Ok(true),
+            // With memory of its own it may need more than its template.
+            inherits: |asked| {
+                !asked.vm.properties.contains("memory") && asked.qubes.can_balance_memory(asked.vm) == Ok(true)
+            },
         },
         "Up to how much memory the balancer may give the qube, in MiB; 0 turns balancing off. \
          Without one of its own, a qube takes its template's where balancing is possible: not with PCI devices, nor for \
@@ -35,7 +39,9 @@ pub(super) const ROWS: &[Property] = &[
     )
     .legacy(MEMINFO_WRITER)
     .rule(Rule::OfQube(maxmem_while_running))
-    .after(After::OfQube(|_, vm, _| vec![Effect::MaxmemHotplug { vm: vm.clone() }])),
+    .after(After::OfQube(|_, vm, _| {
+        vec![Effect::MaxmemHotplug { vm: vm.clone() }, Effect::CompareMemory { vm: vm.clone() }]
+    })),
     Property::new("maxmem", ADMIN, INT, DefaultValue::OfQube(dom0_maxmem), "Memory that dom0 may have, in MiB; 4096 where Xen cannot be asked.")
         .computed()
         .since(Release::R4_4),
@@ -131,12 +137,18 @@ fn maxmem(asked: &Asked<'_>) -> Result<Value, PropertyError> {
     if !qubes.can_balance_memory(vm)? {
         return Ok(Value::Int(0));
     }
+    // A default leaves room for the memory that the qube starts with.
+    let memory = i64::try_from(qubes.memory(vm, facts)?).unwrap_or(i64::MAX);
     if let Some(template) = qubes.template(vm)? {
-        return qubes.value_of(template, "maxmem", facts);
+        return Ok(match qubes.value_of(template, "maxmem", facts)? {
+            Value::Int(maxmem) if maxmem != 0 && vm.properties.contains("memory") => Value::Int(maxmem.max(memory)),
+            of_template => of_template,
+        });
     }
     let is_linux = vm.features.get("os") == Some("Linux");
     let base = if is_linux { qubes.memory(vm, facts)?.saturating_mul(10) } else { 4000 };
-    Ok(Value::Int(i64::try_from(base.min(facts.host_memory_mib() / 2)).unwrap_or(i64::MAX)))
+    let default = i64::try_from(base.min(facts.host_memory_mib() / 2)).unwrap_or(i64::MAX);
+    Ok(Value::Int(default.max(memory)))
 }
 
 fn dom0_maxmem(asked: &Asked<'_>) -> Result<Value, PropertyError> {

@@ -28,6 +28,8 @@ pub use named::Named;
 pub use typed::VirtMode;
 pub use value::{Value, parse_bool};
 
+pub(super) use value::read_int;
+
 pub(super) use rules::not_for_disposables;
 
 use std::cell::Cell;

@@ -3,7 +3,7 @@
 use super::consequences::{audiovm_changed, guivm_changed, relayvm_changed, template_changed};
 use super::kind::{Kind, QUBE, as_it_is};
 use super::legacy::DISPVM_ALLOWED;
-use super::rules::{is_disposable_template, nobody_uses_it_for_disposables, template_may_change};
+use super::rules::{is_disposable_template, nobody_uses_it_for_disposables, reference_has_tag, template_may_change};
 use super::{ADMIN, After, Asked, DefaultValue, EmptyText, GUESTS, Of, Property, PropertyError, Rule, Value};
 use crate::model::class::Class;
 use crate::model::release::Release;
@@ -44,6 +44,7 @@ pub(super) const ROWS: &[Property] = &[
     )
     .late()
     .since(Release::R4_1)
+    .rule(Rule::OfQube(reference_has_tag))
     .after(After::OfQube(audiovm_changed)),
     Property::new(
         "guivm",
@@ -54,6 +55,7 @@ pub(super) const ROWS: &[Property] = &[
     )
     .late()
     .since(Release::R4_1)
+    .rule(Rule::OfQube(reference_has_tag))
     .after(After::OfQube(guivm_changed)),
     Property::new(
         "default_dispvm",
@@ -91,6 +93,7 @@ pub(super) const ROWS: &[Property] = &[
     )
     .late()
     .since(Release::R4_3)
+    .rule(Rule::OfQube(reference_has_tag))
     .after(After::OfQube(relayvm_changed)),
     Property::new(
         "transport_rpc",

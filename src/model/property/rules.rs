@@ -5,6 +5,7 @@ use super::kernel::default_kernels_dir;
 use super::{Asked, PropertyError, Value, VirtMode, Wanted};
 use crate::model::class::Class;
 use crate::model::facts::Facts;
+use crate::model::loadable::{can_have_network, is_kernel_name, reference_misfit};
 use crate::model::name::VmName;
 use crate::model::power::PowerState;
 use crate::model::qubes::Qubes;
@@ -20,7 +21,7 @@ fn refuse(text: String) -> Checked {
 pub(super) fn kernel_is_installed(facts: &dyn Facts, wanted: &Wanted<'_>) -> Checked {
     match wanted.value.as_str() {
         Some(kernel) if !wanted.reset && !kernel.is_empty() => {
-            match !kernel.contains('/') && facts.kernel_installed(&default_kernels_dir(facts), kernel) {
+            match is_kernel_name(kernel) && facts.kernel_installed(&default_kernels_dir(facts), kernel) {
                 true => Ok(()),
                 false => refuse(format!("Kernel '{kernel}' not installed")),
             }
@@ -69,8 +70,9 @@ fn netvm_runs_if_needed(vm: &Vm, netvm: &Vm, facts: &dyn Facts) -> Checked {
     }
 }
 
-/// The default netvm must not get its own network through the default.
-pub(super) fn default_netvm_does_not_loop(qubes: &Qubes, facts: &dyn Facts, wanted: &Wanted<'_>) -> Checked {
+/// The default netvm must not get its own network through the default, and must be a qube that can have a network: for
+/// one that does not provide it yet upstream waits.
+pub(super) fn default_netvm_serves(qubes: &Qubes, facts: &dyn Facts, wanted: &Wanted<'_>) -> Checked {
     let Some(netvm) = wanted.value.as_qube().and_then(|n| qubes.get(n.as_str())) else { return Ok(()) };
     let mut seen: Vec<&VmName> = Vec::new();
     let mut at = Some(netvm);
@@ -81,7 +83,26 @@ pub(super) fn default_netvm_does_not_loop(qubes: &Qubes, facts: &dyn Facts, want
         seen.push(&vm.name);
         at = qubes.netvm(vm, facts)?;
     }
+    if !can_have_network(&netvm.class) {
+        return refuse(format!("The {} qube does not provide network", netvm.name));
+    }
     qubes.iter().filter(|vm| qubes.uses_default_netvm(vm)).try_for_each(|vm| netvm_runs_if_needed(vm, netvm, facts))
+}
+
+/// The tag that goes with the reference can be made.
+pub(super) fn reference_has_tag(_: &Asked<'_>, wanted: &Wanted<'_>) -> Checked {
+    match wanted.value.as_qube().and_then(|name| reference_misfit(wanted.property.name, name)) {
+        Some(misfit) => refuse(format!("{} cannot be '{}': {misfit}", wanted.property.name, wanted.value)),
+        None => Ok(()),
+    }
+}
+
+/// The tag that goes with the reference of every qube that follows the default can be made.
+pub(super) fn default_reference_has_tag(_: &Qubes, _: &dyn Facts, wanted: &Wanted<'_>) -> Checked {
+    match wanted.value.as_qube().and_then(|name| reference_misfit(wanted.property.name, name)) {
+        Some(misfit) => refuse(format!("{} cannot be '{}': {misfit}", wanted.property.name, wanted.value)),
+        None => Ok(()),
+    }
 }
 
 /// A qube keeps providing network while others use it.

@@ -2,7 +2,7 @@
 
 use super::kind::Owner;
 use super::network::default_netvm;
-use super::{Property, PropertyError, Scope, Value, the};
+use super::{Property, PropertyError, Scope, the};
 use crate::model::class::Class;
 use crate::model::facts::Facts;
 use crate::model::label::Label;
@@ -189,13 +189,15 @@ impl Qubes {
             VirtMode::Hvm => {
                 let explicit = self.value_of(vm, "stubdom_mem", facts)?.as_int().and_then(|n| u64::try_from(n).ok());
                 let is_linux = self.feature_with_template(vm, "linux-stubdom").is_none_or(|text| !text.is_empty());
-                explicit.unwrap_or(if is_linux { 128 } else { 28 }) + 16
+                explicit.unwrap_or(if is_linux { 128 } else { 28 }).saturating_add(16)
             }
             VirtMode::Pvh | VirtMode::Pv => 0,
         };
         let most = Some(self.maxmem(vm, facts)?).filter(|maxmem| *maxmem != 0).unwrap_or(memory);
-        let tables = if mode == VirtMode::Pv { 0 } else { 8192 * most };
-        Ok((memory + emulator + 4) * MIB + u64::from(self.vcpus(vm, facts)?) * MIB * 3 / 2 + tables)
+        let tables = if mode == VirtMode::Pv { 0 } else { most.saturating_mul(8192) };
+        let given = memory.saturating_add(emulator).saturating_add(4).saturating_mul(MIB);
+        let for_processors = u64::from(self.vcpus(vm, facts)?) * MIB * 3 / 2;
+        Ok(given.saturating_add(for_processors).saturating_add(tables))
     }
 
     /// A text property by name.
@@ -214,13 +216,12 @@ impl Qubes {
     }
 
     fn number(&self, vm: &Vm, name: &str, facts: &dyn Facts) -> Result<u64, PropertyError> {
-        match self.value_of(vm, name, facts)? {
-            Value::Int(n) => u64::try_from(n).map_err(|_| match Property::find(Scope::Class(&vm.class), name) {
-                Some(p) => stored(vm, p.name, &n.to_string(), "it must not be negative"),
-                None => PropertyError::NoSuchProperty(name.to_owned()),
-            }),
-            _ => Err(PropertyError::NoSuchProperty(name.to_owned())),
-        }
+        let no_such = || PropertyError::NoSuchProperty(name.to_owned());
+        let number = self.value_of(vm, name, facts)?.as_int().ok_or_else(no_such)?;
+        u64::try_from(number).map_err(|_negative| match Property::find(Scope::Class(&vm.class), name) {
+            Some(p) => stored(vm, p.name, &number.to_string(), "it must not be negative"),
+            None => no_such(),
+        })
     }
 }
 

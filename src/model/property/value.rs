@@ -3,7 +3,7 @@
 use core::net::{Ipv4Addr, Ipv6Addr};
 use std::fmt;
 
-use smol_str::SmolStr;
+use smol_str::{SmolStr, format_smolstr};
 use uuid::Uuid;
 
 use crate::model::name::VmName;
@@ -15,6 +15,8 @@ pub enum Value {
     None,
     Bool(bool),
     Int(i64),
+    /// A whole number beyond 64 bits, in decimal digits: qubesd takes it, and no tool sets one.
+    LargeInt(SmolStr),
     /// Seconds with fractions.
     Float(f64),
     /// Nearly every text is so short that it lies in the value itself; so it is with names.
@@ -46,9 +48,11 @@ impl Value {
         }
     }
 
+    /// The number; of one beyond 64 bits the nearest that is not.
     pub fn as_int(&self) -> Option<i64> {
         match self {
             Value::Int(n) => Some(*n),
+            Value::LargeInt(digits) => Some(if digits.starts_with('-') { i64::MIN } else { i64::MAX }),
             _ => None,
         }
     }
@@ -79,7 +83,7 @@ impl fmt::Display for Value {
             Value::Bool(false) => f.pad("False"),
             Value::Int(n) => n.fmt(f),
             Value::Float(n) => write!(f, "{n:?}"),
-            Value::Text(t) | Value::Label(t) | Value::Pool(t) => f.pad(t),
+            Value::Text(t) | Value::Label(t) | Value::Pool(t) | Value::LargeInt(t) => f.pad(t),
             Value::Qube(Some(name)) => name.fmt(f),
             Value::Uuid(uuid) => uuid.fmt(f),
             Value::Ip4(ip) => ip.fmt(f),
@@ -99,18 +103,48 @@ pub fn parse_bool(text: &str) -> Option<bool> {
     }
 }
 
-/// Reads an integer as Python's `int()` does: blanks around it, a sign, single underscores between digits.
+/// Reads an integer as Python's `int()` does: blanks around it, a sign, single underscores between digits. One beyond 64
+/// bits is not read.
 pub(super) fn parse_int(text: &str) -> Option<i64> {
     if (1..=18).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit()) {
         return text.parse().ok();
     }
+    plain_int(text)?.parse().ok()
+}
+
+/// Reads an integer of any size as Python's `int()` does: [`Value::Int`] or [`Value::LargeInt`].
+pub(in crate::model) fn read_int(text: &str) -> Option<Value> {
+    if let Some(number) = parse_int(text) {
+        return Some(Value::Int(number));
+    }
+    // More digits Python does not convert, and so refuses the store.
+    const MOST_DIGITS: usize = 4300;
+    let digits = plain_int(text)?;
+    let (sign, digits) = match digits.strip_prefix('-') {
+        Some(digits) => ("-", digits),
+        None => ("", digits.trim_start_matches('+')),
+    };
+    (digits.len() <= MOST_DIGITS).then(|| Value::LargeInt(format_smolstr!("{sign}{}", digits.trim_start_matches('0'))))
+}
+
+/// The sign and the digits.
+fn plain_int(text: &str) -> Option<String> {
     let text = text.trim();
     let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
     let groups_are_digits = digits.split('_').all(|g| !g.is_empty() && g.bytes().all(|b| b.is_ascii_digit()));
-    if !groups_are_digits {
-        return None;
+    groups_are_digits.then(|| text.replace('_', ""))
+}
+
+/// Reads an IPv6 address as Python does, which also takes one with a zone (`fe80::1%eth0`); that one is a text.
+pub(super) fn read_ip6(text: &str) -> Option<Value> {
+    match text.split_once('%') {
+        None => text.parse().ok().map(Value::Ip6),
+        Some((address, zone)) if !zone.is_empty() && !zone.contains('%') => {
+            let address: Ipv6Addr = address.parse().ok()?;
+            Some(Value::text(format_smolstr!("{address}%{zone}")))
+        }
+        Some(_) => None,
     }
-    text.replace('_', "").parse().ok()
 }
 
 #[cfg(test)]
@@ -123,6 +157,20 @@ mod tests {
         assert_eq!(Value::Qube(None).to_string(), "");
         assert_eq!(Value::Float(12.0).to_string(), "12.0");
         assert_eq!(Value::Words(vec!["a".into(), "b".into()]).to_string(), "a b");
+    }
+
+    #[test]
+    fn what_python_takes_beyond_us_is_read() {
+        let large = |text: &str| Value::LargeInt(text.into());
+        assert_eq!(read_int("99999999999999999999"), Some(large("99999999999999999999")));
+        assert_eq!(read_int("-0_9223372036854775809"), Some(large("-9223372036854775809")));
+        assert_eq!(read_int("9223372036854775807"), Some(Value::Int(i64::MAX)));
+        assert_eq!(read_int(&"9".repeat(4301)), None);
+        assert_eq!(large("99999999999999999999").as_int(), Some(i64::MAX));
+        assert_eq!(read_ip6("FE80::1%eth0"), Some(Value::text("fe80::1%eth0")));
+        for bad in ["fe80::1%", "fe80::1%a%b", "%eth0"] {
+            assert_eq!(read_ip6(bad), None, "{bad}");
+        }
     }
 
     #[test]

@@ -91,7 +91,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     }
     let values = Values::new(&qubes, &session);
     if (columns.iter().any(Column::is_live) || filters.ask_for_states()) && !call.has("raw-list") {
-        warn_when_unreachable(call, &values);
+        warn_when_unreachable(call, &values, &names);
     }
     if !filters.are_none() {
         names.retain(|name| values.glance(name, |vm| filters.pass(&values, vm)) == Some(true));
@@ -179,8 +179,8 @@ fn columns_of(call: &Invocation) -> Result<Vec<Column>, Failure> {
 }
 
 /// One warning for a whole listing whose states are not available.
-fn warn_when_unreachable(call: &Invocation, values: &Values) {
-    if let Some(error) = values.why_states_are_unknown() {
+fn warn_when_unreachable(call: &Invocation, values: &Values, names: &[&str]) {
+    if let Some(error) = values.why_states_are_unknown(names) {
         call.warn("qvm-ls", &format!("power states are not available: {error}"));
     }
 }

@@ -1,0 +1,195 @@
+//! What qubesd refuses to load, or cannot work with, as predicates. The rules for changes and the checks of a store ask the
+//! same ones, so that a command accepts only what a check finds right.
+
+use smol_str::{SmolStr, format_smolstr};
+
+use super::class::Class;
+use super::name::VmName;
+use super::pool::Pool;
+use super::release::Release;
+use super::tags::is_tag;
+use super::vm::Vm;
+
+/// The properties whose value qubesd marks with a tag on the qube, each with the tag's prefix. It makes the tag while it
+/// loads the store, and refuses the store where it cannot.
+pub(super) const TAGGED_REFERENCES: [(&str, &str); 3] =
+    [("audiovm", "audiovm-"), ("guivm", "guivm-"), ("relayvm", "relayvm-")];
+
+/// Returns the tag that marks a reference to `name`; none where the name has a character that tags have not.
+pub(super) fn reference_tag(prefix: &str, name: &VmName) -> Option<SmolStr> {
+    Some(format_smolstr!("{prefix}{name}")).filter(|tag| is_tag(tag))
+}
+
+/// Explains why a qube cannot be the value of `property`, one of [`TAGGED_REFERENCES`] or a default of one.
+pub(super) fn reference_misfit(property: &str, name: &VmName) -> Option<String> {
+    let prefix = format!("{}-", property.strip_prefix("default_").unwrap_or(property));
+    match reference_tag(&prefix, name) {
+        Some(_) => None,
+        None => Some(format!(
+            "its name has a dot, and Qubes OS cannot make the tag '{prefix}{name}' that goes with {property}"
+        )),
+    }
+}
+
+/// How qubesd takes a feature that it cannot work with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct FeatureMisfit {
+    /// Whether it refuses the store for it; else it fails later.
+    pub is_refused: bool,
+    pub rule: String,
+}
+
+/// The features that count preloaded disposables: the name, whether only dom0 has it, and what its value must be.
+const PRELOAD_COUNTS: [(&str, bool); 2] = [("preload-dispvm-max", false), ("preload-dispvm-threshold", true)];
+const PRELOAD_DELAY: &str = "preload-dispvm-delay";
+
+/// Longest name of a file; qubesd makes one for each service of dom0 while it loads the store.
+const FILE_NAME_MAX: usize = 255;
+
+/// Explains why qubesd cannot work with a feature of a qube.
+pub(super) fn feature_misfit(vm: &Vm, name: &str, value: &str, release: Release) -> Option<FeatureMisfit> {
+    let refused = |rule: &str| Some(FeatureMisfit { is_refused: true, rule: rule.to_owned() });
+    let later = |rule: &str| Some(FeatureMisfit { is_refused: false, rule: rule.to_owned() });
+    let is_admin = vm.class == Class::AdminVM;
+    if is_admin && let Some(service) = name.strip_prefix("service.") {
+        if service == "meminfo-writer" && value.is_empty() {
+            let is_refused = release >= Release::R4_4;
+            let rule = "it would turn memory balancing off for dom0, and Qubes OS cannot set dom0's maxmem".to_owned();
+            return Some(FeatureMisfit { is_refused, rule });
+        }
+        if service.len() > FILE_NAME_MAX && !value.is_empty() {
+            return refused("the name of a service of dom0 has at most 255 characters");
+        }
+    }
+    if !is_admin && !has_disposables(&vm.class) {
+        return None;
+    }
+    if PRELOAD_COUNTS.iter().any(|(count, of_dom0)| *count == name && (is_admin || !of_dom0)) {
+        return match is_count(value) {
+            true => None,
+            false => later("it is a number of digits only"),
+        };
+    }
+    if name == PRELOAD_DELAY && !is_delay(value) {
+        return later("it is a number of seconds");
+    }
+    None
+}
+
+/// Whether qubes of the class have network properties, so that another can be connected through one.
+pub(super) fn can_have_network(class: &Class) -> bool {
+    class.is_local_guest()
+}
+
+/// Whether disposables can be made from qubes of the class.
+pub(super) fn has_disposables(class: &Class) -> bool {
+    matches!(class, Class::AppVM | Class::StandaloneVM)
+}
+
+/// Whether qubesd reads the text as a count: digits, or nothing, which is 0. More digits than Python converts fail there.
+fn is_count(text: &str) -> bool {
+    const MOST_DIGITS: usize = 18;
+    text.len() <= MOST_DIGITS && text.bytes().all(|b| b.is_ascii_digit())
+}
+
+/// Whether qubesd reads the text as seconds: a number with or without fraction and sign, or nothing, which is 0.
+fn is_delay(text: &str) -> bool {
+    text.is_empty() || text.trim().parse::<f64>().is_ok_and(f64::is_finite)
+}
+
+/// What decides whether a driver takes a volume, as the store and the class say it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct VolumeTraits<'a> {
+    pub name: &'a str,
+    pub rw: bool,
+    pub save_on_stop: bool,
+    pub snap_on_start: bool,
+    pub has_source: bool,
+    /// The volume's own number, where it has one.
+    pub revisions_to_keep: Option<i64>,
+}
+
+/// How qubesd takes a volume that its pool cannot hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct VolumeMisfit {
+    /// Whether it refuses the store for it; else it cannot start the qube.
+    pub is_refused: bool,
+    pub rule: &'static str,
+    /// The attributes without which it would fit.
+    pub to_take_out: &'static [&'static str],
+}
+
+/// The name of the volume that chooses among dom0's kernels.
+const KERNEL: &str = "kernel";
+
+impl VolumeTraits<'_> {
+    /// Explains why a pool cannot hold the volume.
+    pub(super) fn misfit(&self, pool: &Pool) -> Option<VolumeMisfit> {
+        let refused =
+            |rule, to_take_out: &'static [&'static str]| Some(VolumeMisfit { is_refused: true, rule, to_take_out });
+        match pool.driver() {
+            "linux-kernel" if self.rw => refused("a pool of kernels holds nothing that can be written to", &[]),
+            "linux-kernel" if self.save_on_stop => refused("a pool of kernels keeps nothing that a qube wrote", &[]),
+            "linux-kernel" if self.revisions_to_keep.is_some_and(|n| n != 0) => {
+                refused("a pool of kernels keeps no revisions", &["revisions_to_keep"])
+            }
+            "file" | "file-reflink" | "lvm_thin" | "zfs" if self.name == KERNEL => {
+                let rule = "the kernel volume needs a pool of driver linux-kernel";
+                Some(VolumeMisfit { is_refused: false, rule, to_take_out: &[] })
+            }
+            "file" if self.snap_on_start && self.save_on_stop => {
+                refused("driver file keeps no changes of a snapshot", &[])
+            }
+            "file" if self.save_on_stop && self.revisions_to_keep.is_some_and(|n| !(-1..=1).contains(&n)) => {
+                refused("driver file keeps at most one revision", &["revisions_to_keep"])
+            }
+            _ if self.has_source && !self.snap_on_start => {
+                refused("it has a source and is not a snapshot", &["source"])
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Whether the text can be the id of a volume in a pool of files: a path below the pool's directory.
+pub fn is_file_vid(vid: &str) -> bool {
+    let stem = vid.rsplit('/').next().unwrap_or_default();
+    vid.split('/').all(|part| !matches!(part, "" | "." | ".."))
+        && !vid.chars().any(char::is_control)
+        && !stem.starts_with('~')
+}
+
+/// Whether the text can name one of dom0's kernels, or none.
+pub fn is_kernel_name(text: &str) -> bool {
+    !text.contains('/') && text != "." && text != ".." && !text.chars().any(char::is_control)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn dom0() -> Vm {
+        Vm::new(VmName::dom0(), Class::AdminVM)
+    }
+
+    #[test]
+    fn preload_counts_are_digits() {
+        for (value, is_right) in [("", true), ("3", true), ("abc", false), ("-1", false), ("1.5", false), ("٣", false)]
+        {
+            for name in ["preload-dispvm-max", "preload-dispvm-threshold"] {
+                let misfit = feature_misfit(&dom0(), name, value, Release::R4_3);
+                assert_eq!(misfit.is_none(), is_right, "{name} {value}");
+            }
+        }
+        for (value, is_right) in [("", true), ("-1.5", true), ("soon", false), ("nan", false)] {
+            assert_eq!(feature_misfit(&dom0(), PRELOAD_DELAY, value, Release::R4_3).is_none(), is_right, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_service_of_dom0_is_the_name_of_a_file() {
+        let long = format!("service.app-dispvm.{}", "a".repeat(250));
+        assert!(feature_misfit(&dom0(), &long, "1", Release::R4_3).is_some_and(|m| m.is_refused));
+        assert!(feature_misfit(&dom0(), &long, "", Release::R4_3).is_none());
+    }
+}
