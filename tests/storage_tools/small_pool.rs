@@ -2,8 +2,9 @@
 
 use std::fs::{self, File};
 use std::io::Write as _;
-use std::os::unix::fs::symlink;
 use std::path::PathBuf;
+
+use qubes::exec::Program;
 
 use crate::loop_mount::{FileSystem, LoopMount};
 use crate::running::Live;
@@ -29,7 +30,11 @@ impl SmallPool {
             }
         };
         let live = Live::new()?;
-        symlink(mount.path(), live.system.path("/small")).unwrap();
+        // A link would lead out of the root, and is not followed there.
+        let place = live.system.path("/small");
+        fs::create_dir(&place).unwrap();
+        let bound = Program::new("mount").arg("--bind").arg(mount.path()).arg(&place).output();
+        bound.unwrap();
         live.ok("qvm-pool add small file-reflink -o dir_path=/small -o setup_check=no");
         live.ok("qvm-create -C TemplateVM -l black -P small base");
         let data = live.system.file("data", &random_bytes(8 * MIB, 1));
@@ -104,6 +109,10 @@ impl Drop for SmallPool {
         for qube in ["busy", "idle"] {
             self.live.run(&format!("qvm-kill {qube}"));
             self.live.run(&format!("qvm-remove -f {qube}"));
+        }
+        let unmounted = Program::new("umount").arg("--lazy").arg(self.live.system.path("/small")).output();
+        if let Err(error) = unmounted {
+            eprintln!("the small pool stays mounted: {error}");
         }
     }
 }
