@@ -2,6 +2,7 @@
 //! other's, by whatever path, or both are over one thin pool.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::StorageError;
@@ -77,8 +78,15 @@ struct Mounts(Vec<(PathBuf, Position)>);
 impl Mounts {
     fn read() -> Result<Mounts, StorageError> {
         const TABLE: &str = "/proc/self/mountinfo";
-        let table = fs::read_to_string(TABLE).map_err(StorageError::io(format!("reading {TABLE}")))?;
-        Ok(Mounts(table.lines().filter_map(parse).collect()))
+        let table = match fs::read_to_string(TABLE) {
+            // Without /proc, as in an installer's chroot, paths are all that is known.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            table => table.map_err(StorageError::io(format!("reading {TABLE}")))?,
+        };
+        // Below a chroot no mount shows the root itself.
+        let root = Position { device: String::new(), path: "/".into() };
+        let mounts = table.lines().filter_map(parse);
+        Ok(Mounts([(PathBuf::from("/"), root)].into_iter().chain(mounts).collect()))
     }
 
     /// Where a directory, which need not exist, lies: first on its own file system, then where the
