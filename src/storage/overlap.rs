@@ -60,8 +60,7 @@ fn thin_pool(pool: &Pool) -> Option<(&str, &str)> {
 /// Whether a pool that lies at `at` is in the pool `images` where that keeps none of its images.
 fn is_beside_images(at: &[Position], images: &Pool, directory: &Path, mounts: &Mounts) -> bool {
     let of_images = ["appvms", "vm-templates"].map(|name| mounts.positions(&directory.join(name)));
-    let is_among =
-        |places: &Vec<Position>| at.iter().any(|at| places.iter().any(|place| at.lies_in(place) || place.lies_in(at)));
+    let is_among = |place: &Vec<Position>| is_in(at, place) || is_in(place, at);
     images.driver() != "linux-kernel" && !of_images.iter().any(is_among)
 }
 
