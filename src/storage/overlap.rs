@@ -2,6 +2,7 @@
 //! other's, by whatever path, or both are over one thin pool.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::StorageError;
@@ -17,7 +18,7 @@ struct Position {
 }
 
 /// Tells in words how `one` meets `other`, after links and bind mounts; none where it does not.
-/// A pool of kernels may lie in one of images beside those.
+/// A pool may lie in one of images where that keeps none, as upstream's users have it.
 ///
 /// # Errors
 /// A directory cannot be looked at.
@@ -37,8 +38,8 @@ pub fn overlap(one: &Pool, other: &Pool, system: &System) -> Result<Option<Strin
     let how = match (is_in(&at, &there), is_in(&there, &at)) {
         (false, false) => return Ok(None),
         (true, true) => format!("{shown} is the directory of pool '{name}'"),
-        (true, false) if is_beside_images(one, &at, other, &directories[1], &mounts) => return Ok(None),
-        (false, true) if is_beside_images(other, &there, one, &directories[0], &mounts) => {
+        (true, false) if is_beside_images(&at, other, &directories[1], &mounts) => return Ok(None),
+        (false, true) if is_beside_images(&there, one, &directories[0], &mounts) => {
             return Ok(None);
         }
         (true, false) => format!("{shown} lies in the directory of pool '{name}'"),
@@ -56,13 +57,11 @@ fn thin_pool(pool: &Pool) -> Option<(&str, &str)> {
     Some((pool.option("volume_group")?, pool.option("thin_pool")?))
 }
 
-/// Whether `kernels`, which lies at `at`, has only kernels, and lies in the pool `images` where
-/// that keeps none of its images.
-fn is_beside_images(kernels: &Pool, at: &[Position], images: &Pool, directory: &Path, mounts: &Mounts) -> bool {
+/// Whether a pool that lies at `at` is in the pool `images` where that keeps none of its images.
+fn is_beside_images(at: &[Position], images: &Pool, directory: &Path, mounts: &Mounts) -> bool {
     let of_images = ["appvms", "vm-templates"].map(|name| mounts.positions(&directory.join(name)));
-    let is_among =
-        |places: &Vec<Position>| at.iter().any(|at| places.iter().any(|place| at.lies_in(place) || place.lies_in(at)));
-    kernels.driver() == "linux-kernel" && images.driver() != "linux-kernel" && !of_images.iter().any(is_among)
+    let is_among = |place: &Vec<Position>| is_in(at, place) || is_in(place, at);
+    images.driver() != "linux-kernel" && !of_images.iter().any(is_among)
 }
 
 impl Position {
@@ -77,8 +76,15 @@ struct Mounts(Vec<(PathBuf, Position)>);
 impl Mounts {
     fn read() -> Result<Mounts, StorageError> {
         const TABLE: &str = "/proc/self/mountinfo";
-        let table = fs::read_to_string(TABLE).map_err(StorageError::io(format!("reading {TABLE}")))?;
-        Ok(Mounts(table.lines().filter_map(parse).collect()))
+        let table = match fs::read_to_string(TABLE) {
+            // Without /proc, as in an installer's chroot, paths are all that is known.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            table => table.map_err(StorageError::io(format!("reading {TABLE}")))?,
+        };
+        // Below a chroot no mount shows the root itself.
+        let root = Position { device: String::new(), path: "/".into() };
+        let mounts = table.lines().filter_map(parse);
+        Ok(Mounts([(PathBuf::from("/"), root)].into_iter().chain(mounts).collect()))
     }
 
     /// Where a directory, which need not exist, lies: first on its own file system, then where the

@@ -43,8 +43,12 @@ pub fn open_to_change(path: &Path, group: Option<Gid>) -> io::Result<File> {
 /// Opens a regular file that somebody else put there; not by a link, and not if it has a second name.
 pub fn open_foreign(path: &Path) -> io::Result<File> {
     let (parent, name) = parent_of(path)?;
-    let parent = real_path(&parent)?;
-    let (slash, below) = locate(&parent.join(name), Links::Never)?;
+    let real = match real_path(&parent) {
+        // Without /proc, as in an installer's chroot, the path tells, if it leads to the same.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => same_by_path(path, &parent)?,
+        real => real?,
+    };
+    let (slash, below) = locate(&real.join(name), Links::Never)?;
     slash.open_own_file(&below, Use::Read)
 }
 
@@ -120,6 +124,18 @@ fn has_link(pool: &Path, inside: &Path) -> bool {
 fn real_path(directory: &Directory) -> io::Result<PathBuf> {
     use std::os::fd::AsRawFd;
     fs::read_link(format!("/proc/self/fd/{}", directory.handle().as_raw_fd()))
+}
+
+/// The path without links of the directory in which `path` lies, which is open as `parent`.
+fn same_by_path(path: &Path, parent: &Directory) -> io::Result<PathBuf> {
+    use std::os::unix::fs::MetadataExt;
+    let above = path.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let real = fs::canonicalize(above)?;
+    let (found, opened) = (fs::metadata(&real)?, parent.handle().metadata()?);
+    match (found.dev(), found.ino()) == (opened.dev(), opened.ino()) {
+        true => Ok(real),
+        false => Err(io::ErrorKind::NotFound.into()),
+    }
 }
 
 /// Refuses a link that neither root nor the effective user owns.

@@ -11,16 +11,19 @@ pub const DISCARD: &str = "discard-existing";
 /// The option that takes them over.
 pub const ADOPT: &str = "adopt-existing";
 
+/// Upstream's tools have none of these options, so their usage lines do not show them.
+const HEADING: &str = "Images that are there already";
+
 /// Defines `--discard-existing`.
 pub fn discard_existing() -> Arg {
     let help = "delete images that lie where the new ones are to be and that no qube means";
-    flag(DISCARD, None, help)
+    flag(DISCARD, None, help).help_heading(HEADING)
 }
 
 /// Defines `--adopt-existing`.
 pub fn adopt_existing() -> Arg {
     let help = "take over images that lie where the new ones are to be and that no qube means";
-    flag(ADOPT, None, help)
+    flag(ADOPT, None, help).help_heading(HEADING)
 }
 
 /// What the command line says; nothing of them is lost when it says nothing.

@@ -26,9 +26,10 @@ fn a_pool_that_meets_another_is_refused() {
         ("/var/lib/link", "is the directory of pool 'varlibqubes'"),
         ("/var/lib/inside", "lies in the directory of pool 'varlibqubes'"),
         ("/var/lib/qubes/appvms/work", "lies in the directory of pool 'varlibqubes'"),
-        ("/var/lib/qubes/more", "lies in the directory of pool 'varlibqubes'"),
-        ("/var/lib/link/not/there/yet", "lies in the directory of pool 'varlibqubes'"),
-        ("/var/lib/qubes/vm-kernels", "lies in the directory of pool 'varlibqubes'"),
+        ("/var/lib/qubes/vm-templates/new", "lies in the directory of pool 'varlibqubes'"),
+        ("/var/lib/link/appvms/not/there/yet", "lies in the directory of pool 'varlibqubes'"),
+        ("/var/lib/qubes/vm-kernels", "is the directory of pool 'linux-kernel'"),
+        ("/var/lib/qubes/vm-kernels/images", "lies in the directory of pool 'linux-kernel'"),
         ("/var/lib/qubes/../qubes", "'..'"),
         ("/var/lib", "is a directory of the system"),
         ("/", "is a directory of the system"),
@@ -38,13 +39,16 @@ fn a_pool_that_meets_another_is_refused() {
         let refused = refused(&system, directory);
         assert!(refused.contains(words), "{directory}: {refused}");
     }
-    // Above: nothing is known but the pool inside it.
+    // Above.
     fs::create_dir(system.path("/data")).unwrap();
-    system.ok("qvm-pool add inner file -o dir_path=/data/deep/inner".replace("/deep", "").as_str());
+    fs::create_dir(system.path("/data/appvms")).unwrap();
+    system.ok("qvm-pool add deep file -o dir_path=/data/appvms/inner");
     let above = refused(&system, "/data");
-    assert!(above.contains("contains the directory of pool 'inner'"), "{above}");
+    assert!(above.contains("contains the directory of pool 'deep'"), "{above}");
+    // Where a pool keeps no images another may lie, as with upstream.
+    system.ok("qvm-pool add within file -o dir_path=/var/lib/qubes/newpool");
     // Names that only begin alike are two directories.
-    system.ok("qvm-pool add beside file -o dir_path=/data/inner-2");
+    system.ok("qvm-pool add beside file -o dir_path=/data/appvms/inner-2");
     system.ok("qvm-pool add other file -o dir_path=/var/lib/qubes-2");
 }
 
@@ -128,7 +132,7 @@ fn check_tells_of_images_that_two_volumes_have() {
     for (path, to, expected) in [
         ("/elsewhere", vid, vec![]),
         ("/var/lib/qubes", vid, vec!["pool-overlap"]),
-        ("/var/lib", vid, vec!["pool-overlap"]),
+        ("/var/lib/qubes/appvms", vid, vec!["pool-overlap"]),
         ("/elsewhere", "pool=\"varlibqubes\" vid=\"appvms/work/private-dirty\"", vec!["volume-shared"]),
         ("/elsewhere", "pool=\"varlibqubes\" vid=\"appvms/work/private\"", vec!["volume-shared"]),
         ("/elsewhere", "pool=\"varlibqubes\" vid=\"appvms/x/../work/private\"", vec!["unsafe-path", "volume-shared"]),
