@@ -74,7 +74,7 @@ fn a_release_is_told_only_what_it_knows() {
 }
 
 #[test]
-fn what_the_pool_says_differently_is_written_down_and_what_it_says_too_is_not() {
+fn an_explicit_ephemeral_is_written_down_whatever_the_pool_says() {
     let mut qubes = small();
     let host = SampleHost::default();
     // slow-hdd encrypts volatile volumes.
@@ -85,7 +85,8 @@ fn what_the_pool_says_differently_is_written_down_and_what_it_says_too_is_not() 
     set(&mut qubes, "win10:volatile", "ephemeral", "off", &host).unwrap();
     assert_eq!((attribute(&qubes, "win10", "volatile", "ephemeral").as_deref(), of(&qubes)), (Some("False"), false));
     set(&mut qubes, "work:volatile", "ephemeral", "off", &host).unwrap();
-    assert_eq!(attribute(&qubes, "work", "volatile", "ephemeral"), None);
+    // An explicit False is kept whatever the pool says now.
+    assert_eq!(attribute(&qubes, "work", "volatile", "ephemeral").as_deref(), Some("False"));
     let refused = set(&mut qubes, "work:volatile", "ephemeral", "on", &running(&["work"])).unwrap_err();
     assert_eq!(refused, "work:volatile: ephemeral can be changed only while work is halted, and it is Running");
 }

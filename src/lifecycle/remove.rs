@@ -111,8 +111,9 @@ impl Session {
             let removed = self.image_owners().and_then(|owners| self.remove_images(&storage, &owners));
             problems.extend(removed.err().map(|error| error.to_string()));
             let kept = self.remove_directories(&vm, &storage, &mut problems);
-            // What could not be deleted keeps its directory, and is named anyway.
-            if !kept.is_empty() && problems.is_empty() {
+            // What could not be deleted keeps its directory, and is named anyway. What a package put
+            // beside the images goes with the package.
+            if !kept.is_empty() && problems.is_empty() && removal == Removal::ByHand {
                 self.system.tell(&format!("{name}: {}", kept.join("; ")));
             }
         }

@@ -47,7 +47,9 @@ fn twenty_qubes_start_at_once_and_who_reads_meanwhile_gets_right_answers() {
         let ran: Vec<Ran> = starters.into_iter().map(|child| Ran::of(child.wait_with_output().unwrap())).collect();
         done.store(true, Ordering::SeqCst);
         for ran in ran {
-            assert_eq!((ran.code, &*ran.stderr), (0, ""), "{ran:?}");
+            // Who waits for another start of the netvm for long says so.
+            let complaints = ran.stderr.lines().filter(|line| !line.starts_with("waiting for pid "));
+            assert_eq!((ran.code, complaints.count()), (0, 0), "{ran:?}");
         }
     });
     let states = scratch.ok("qvm-ls", &["--raw-data", "--fields", "state", "--exclude", "tpl", "--all"]);

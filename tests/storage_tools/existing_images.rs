@@ -26,7 +26,7 @@ fn lost() -> System {
 }
 
 fn has_data(system: &System) -> bool {
-    system.bytes(IMAGE).starts_with(DATA)
+    system.begins_with(IMAGE, DATA)
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn what_a_crash_left_uncommitted_is_taken_over_and_committed() {
     fs::write(system.image("appvms/new/private-dirty.img"), "written since").unwrap();
     system.ok("qvm-create -l red --adopt-existing new");
     system.run("qubes-recover");
-    assert!(system.bytes(IMAGE).starts_with(b"written since"));
+    assert!(system.begins_with(IMAGE, b"written since"));
     let names = system.names("appvms/new");
     assert!(names.iter().any(|name| name.starts_with("private.img.")), "a revision of before: {names:?}");
 }
@@ -93,7 +93,7 @@ fn the_disposable_template_is_made_over_no_data_either() {
     let refused = system.refuses(1, "qvm-create-default-dvm tpl");
     assert!(refused.contains("tpl-dvm/private.img holds data"), "{refused}");
     system.ok("qvm-create-default-dvm --adopt-existing tpl");
-    assert!(system.bytes("appvms/tpl-dvm/private.img").starts_with(DATA));
+    assert!(system.begins_with("appvms/tpl-dvm/private.img", DATA));
 }
 
 #[test]

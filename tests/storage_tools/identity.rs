@@ -26,7 +26,7 @@ fn keep_data(system: &System, qube: &str) {
 }
 
 fn has_data(system: &System, image: &str) -> bool {
-    system.image(image).exists() && system.bytes(image).starts_with(DATA)
+    system.image(image).exists() && system.begins_with(image, DATA)
 }
 
 /// Changes the text of the store as somebody does in an editor.

@@ -70,6 +70,13 @@ impl System {
         fs::read(self.image(image)).unwrap()
     }
 
+    /// Whether the image begins with these bytes. Images are large: no more of one is read.
+    pub fn begins_with(&self, image: &str, bytes: &[u8]) -> bool {
+        let mut begin = vec![0; bytes.len()];
+        let file = fs::File::open(self.image(image)).unwrap();
+        std::os::unix::fs::FileExt::read_exact_at(&file, &mut begin, 0).is_ok() && begin == bytes
+    }
+
     /// What the image takes on the disk.
     pub fn room_of(&self, image: &str) -> u64 {
         fs::File::open(self.image(image)).unwrap().sync_all().unwrap();
