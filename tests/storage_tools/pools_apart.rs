@@ -65,7 +65,9 @@ fn the_pool_of_kernels_lies_beside_images_and_nowhere_else() {
 #[test]
 fn a_bind_mount_of_a_pool_is_the_pool() {
     let system = System::new();
-    for (source, point) in [("/var/lib/qubes", "/bound"), ("/var/lib/qubes/appvms", "/inside")] {
+    for (source, point, below) in
+        [("/var/lib/qubes", "/bound", "appvms/work"), ("/var/lib/qubes/appvms", "/inside", "work")]
+    {
         fs::create_dir(system.path(point)).unwrap();
         let mount = |program: &str, of: &[&std::path::Path]| {
             Command::new(program).args(of).status().is_ok_and(|status| status.success())
@@ -75,7 +77,7 @@ fn a_bind_mount_of_a_pool_is_the_pool() {
             return skip("bind mounts need root");
         }
         let refused = system.run(&format!("qvm-pool add p2 file -o dir_path={point}"));
-        let deeper = system.run(&format!("qvm-pool add p2 file -o dir_path={point}/work"));
+        let deeper = system.run(&format!("qvm-pool add p2 file -o dir_path={point}/{below}"));
         // A store that an editor gave such a pool loses nothing by it.
         let store = system.store();
         let pool = format!("<pool name=\"p2\" dir_path=\"{point}\" driver=\"file-reflink\"/></pools>");
