@@ -26,7 +26,8 @@ impl Session {
                 Effect::Dom0Service { service, on } => self.switch_dom0_service(service, *on)?,
                 Effect::ReattachNetwork { vm } => notes.extend(self.at_next_start(vm, "its network")?),
                 Effect::MaxmemHotplug { vm } => notes.extend(self.at_next_start(vm, "maxmem")?),
-                Effect::CompareMemory { vm } => notes.extend(self.memory_note(vm)?),
+                // Only a note: where the store cannot be read again, the change is saved all the same.
+                Effect::CompareMemory { vm } => notes.extend(self.memory_note(vm).ok().flatten()),
                 Effect::QubesDbFeature { vm, feature } => notes.extend(self.at_next_start(vm, feature)?),
             }
         }
