@@ -148,7 +148,7 @@ impl Session {
 }
 
 /// Whether a volume of this id is filed under the qube `name`.
-pub(super) fn is_filed_under(vid: &str, name: &VmName) -> bool {
+pub(in crate::lifecycle) fn is_filed_under(vid: &str, name: &VmName) -> bool {
     let is_plain = vid.split('/').all(|part| !matches!(part, "" | "." | ".."));
     is_plain && filed_under(vid).is_some_and(|qube| qube == *name)
 }

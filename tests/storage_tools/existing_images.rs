@@ -170,3 +170,16 @@ fn a_note_of_a_qube_that_was_saved_gives_no_data_up() {
     let refused = system.refuses(1, "qvm-create -l red new");
     assert!(refused.contains(".img holds data"), "{refused}");
 }
+
+/// Members of group qubes can write the note, and root deletes what it names.
+#[test]
+fn a_note_that_names_images_of_another_name_deletes_none_of_them() {
+    let system = lost();
+    let directory = system.image("appvms/other");
+    fs::create_dir(&directory).unwrap();
+    let note = r#"{"uuid":"7e7c1a7e-0000-4000-8000-000000000000","volumes":[{"pool":"varlibqubes","vid":"appvms/new/private"}]}"#;
+    fs::write(directory.join(NOTE), note).unwrap();
+    system.ok("qvm-create -l red other");
+    assert!(has_data(&system));
+    assert!(!directory.join(NOTE).exists());
+}

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::leftovers::Note;
 use crate::fs::replace::Access;
-use crate::lifecycle::recover::Orphan;
+use crate::lifecycle::recover::{Orphan, is_filed_under};
 use crate::lifecycle::{LifecycleError, Session};
 use crate::model::{Qubes, Vm};
 use crate::storage::pools::driver_of;
@@ -119,8 +119,13 @@ impl Session {
         Ok(Prepared { owners, note: Some(note) })
     }
 
+    /// Members of group qubes can write the note, and root deletes what it names: so it counts only
+    /// for volumes of this very qube.
     fn left_by_killed_creation(&self, planned: &Vm) -> Result<Vec<Orphan>, LifecycleError> {
-        Note::in_directory(&self.directory(planned)).read(|uuid| self.was_saved(uuid))
+        let note = Note::in_directory(&self.directory(planned));
+        let mut left = note.read(|uuid| self.was_saved(uuid))?;
+        left.retain(|orphan| is_filed_under(&orphan.vid, &planned.name));
+        Ok(left)
     }
 
     /// Whether the store or a copy of it has this uuid.
