@@ -147,7 +147,8 @@ done
 say "A restart of work: what it wrote to its root is gone (boots=1 again), its private volume is still there (boots=2)."
 run qvm-shutdown --wait work
 must_end_with 1 qvm-check --running work
-rm -f "$(console work)"
+# What RUN has under this name is a link to it.
+rm -f "$(readlink -f "$(console work)")"
 run qvm-start work
 wait_for_console work GUEST-READY 120
 show_console work

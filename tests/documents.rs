@@ -1,4 +1,4 @@
-//! The shell blocks of README.md and of the pages for beginners, run as they stand.
+//! The shell blocks of README.md and of the pages for beginners, and the demonstration, run as they stand.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -95,6 +95,19 @@ fn the_tour_of_the_readme_runs_as_it_stands() {
 #[test]
 fn the_first_steps_run_as_they_stand() {
     run("docs/first-steps.md");
+}
+
+#[test]
+fn the_demonstration_works() {
+    if place().is_none() {
+        return;
+    }
+    let tools = Path::new(env!("CARGO_BIN_EXE_qvm-start")).parent().unwrap();
+    let mut demonstration = Command::new(checkout().join("demo/run.sh"));
+    demonstration.arg(tools).env("RUST_BACKTRACE", "0").env_remove("QUBES_DEMO_DIR").stdin(Stdio::null());
+    let output = demonstration.output().unwrap();
+    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{}\n{stdout}\n{stderr}", output.status);
 }
 
 /// Blocks that are indented instead of fenced run by no test: only what installs and builds may be.
