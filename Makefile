@@ -1,9 +1,8 @@
-# make demo      from nothing to running qubes in a scratch directory; installs what is missing
-# make test      installs what the tests need and runs everything to the end: rustfmt, clippy, all tests
-# make check     the same
-# make bench     the budget table, measured here
-# make build     the release binaries; MULTICALL=1: only the one that is every command
-# make install   DESTDIR= PREFIX=/usr: what `make build` made, man pages, completions, documents, templates,
+# make demo      from nothing to running qubes in a scratch directory; installs what is missing make
+# test      installs what the tests need and runs everything to the end: rustfmt, clippy, all tests
+# make check     the same make bench     the budget table, measured here make build     the release
+# binaries; MULTICALL=1: only the one that is every command make install   DESTDIR= PREFIX=/usr:
+# what `make build` made, man pages, completions, documents, templates,
 #                units; MULTICALL=1: one binary with a link for each command
 # make uninstall DESTDIR= PREFIX=/usr: removes what `make install` put there
 
@@ -18,8 +17,8 @@ export RUST_BACKTRACE ?= 0
 
 all: build
 
-# The same source gives the same bytes in whichever directory, and by whomever, it is built: paths are told
-# from the top of the source and of cargo's own directory.
+# The same source gives the same bytes in whichever directory, and by whomever, it is built: paths
+# are told from the top of the source and of cargo's own directory.
 CARGO_DIRECTORY = $(or $(CARGO_HOME),$(HOME)/.cargo)
 build bench: export RUSTFLAGS := $(RUSTFLAGS) --remap-path-prefix=$(CURDIR)=/qubes --remap-path-prefix=$(CARGO_DIRECTORY)=/cargo
 build:

@@ -9,7 +9,8 @@ NO_UNITS =
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 COMMANDS = $(filter-out qubes-monitor,$(notdir $(basename $(wildcard src/bin/*.rs))))
 BUILT = $(addprefix $(TARGET)/release/,$(if $(MULTICALL),qubes,$(COMMANDS) qubes-monitor))
-# Everything is laid out in a directory of its own first, so that what is installed can be written down.
+# Everything is laid out in a directory of its own first, so that what is installed can be written
+# down.
 STAGE = $(DESTDIR)
 OUT = $(STAGE)$(PREFIX)
 
@@ -64,8 +65,9 @@ install-completions:
 		ln -sf qubes.fish $(OUT)/share/fish/vendor_completions.d/$$command.fish || exit; \
 	done
 
-# Libvirt templates, systemd units, the group and the directories that a boot makes. What puts qubes in order
-# at boot, and stops them with the machine, is wanted by every boot; which qubes start is up to their autostart.
+# Libvirt templates, systemd units, the group and the directories that a boot makes. What puts qubes
+# in order at boot, and stops them with the machine, is wanted by every boot; which qubes start is
+# up to their autostart.
 install-data:
 	$(INSTALL) -d $(OUT)/share/qubes
 	if [ -d templates ]; then cp -R templates $(OUT)/share/qubes/; fi

@@ -4,8 +4,8 @@
 #   OUTDIR/root.img                                                              the root volume, ext4
 #   OUTDIR/kernel-version                                                        VERSION
 # Packages come from this machine's own sources. As an ordinary user it needs user namespaces
-# (sysctl kernel.unprivileged_userns_clone, /etc/subuid) and newuidmap (package uidmap).
-# About three minutes, 2 GiB of disk below TMPDIR, and 600 MiB in OUTDIR.
+# (sysctl kernel.unprivileged_userns_clone, /etc/subuid) and newuidmap (package uidmap). About three
+# minutes, 2 GiB of disk below TMPDIR, and 600 MiB in OUTDIR.
 set -euo pipefail
 
 usage() { echo "usage: debian-template.sh OUTDIR [PACKAGE...]" >&2; exit 2; }
@@ -24,7 +24,8 @@ suite=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
 mkdir -p "$1"
 out=$(cd "$1" && pwd)
 shift
-# udev and systemd boot it, logind (with dbus) hears the power button; the rest is what a person misses first.
+# udev and systemd boot it, logind (with dbus) hears the power button; the rest is what a person
+# misses first.
 packages=systemd-sysv,udev,dbus,initramfs-tools,linux-image-cloud-amd64,login,passwd,procps,iproute2,less
 for package in "$@"; do packages+=,$package; done
 

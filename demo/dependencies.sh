@@ -1,7 +1,7 @@
 #!/bin/bash
-# dependencies.sh [--yes] demo|test|bench...: installs what these need and this machine lacks, with the
-# system's package manager. Says what is installed and what for. As root it does so without asking,
-# otherwise through sudo.
+# dependencies.sh [--yes] demo|test|bench...: installs what these need and this machine lacks, with
+# the system's package manager. Says what is installed and what for. As root it does so without
+# asking, otherwise through sudo.
 #   --yes   also replaces or removes installed packages that stand in the way, after saying which;
 #           without it, it asks on a terminal and refuses elsewhere. CI=true in the environment means
 #           the same.
@@ -27,10 +27,11 @@ wanted=" ${sets[*]} "
 
 has() { command -v "$1" > /dev/null; }
 has_header() { [ -e "/usr/include/$1" ]; }
-# Outputs are compared as a whole. A reader that ends early (grep -q, head) kills its writer by SIGPIPE
-# now and then, which pipefail takes for a failure.
+# Outputs are compared as a whole. A reader that ends early (grep -q, head) kills its writer by
+# SIGPIPE now and then, which pipefail takes for a failure.
 has_library() { [[ $(ldconfig -p 2> /dev/null) == *"$1 "* ]]; }
-# The guest has no libraries: its busybox must be linked statically and have what the guest's scripts call.
+# The guest has no libraries: its busybox must be linked statically and have what the guest's
+# scripts call.
 has_busybox() {
     has busybox && ! ldd "$(command -v busybox)" > /dev/null 2>&1 \
         && [[ $'\n'$(busybox --list)$'\n' == *$'\nmke2fs\n'* ]]
@@ -46,7 +47,8 @@ has_libvirt_qemu() {
     return 1
 }
 
-# --- Rust, before anything is installed -------------------------------------------------------------------
+# --- Rust, before anything is installed
+# -------------------------------------------------------------------
 cargo=${CARGO:-cargo}
 
 # is_at_least VERSION MINIMUM: compares MAJOR.MINOR.
@@ -80,7 +82,8 @@ check_rust() {
     done
 }
 
-# --- what is needed ---------------------------------------------------------------------------------------
+# --- what is needed
+# ---------------------------------------------------------------------------------------
 if has apt-get; then manager=apt
 elif has dnf; then manager=dnf
 else manager=none
@@ -95,7 +98,8 @@ choose_names() {
 }
 
 missing=() list=
-# need SETS CHECK DEBIAN FEDORA REASON: adds the packages when one of SETS is wanted and CHECK fails.
+# need SETS CHECK DEBIAN FEDORA REASON: adds the packages when one of SETS is wanted and CHECK
+# fails.
 need() {
     local set check=$2 packages=$3 reason=$5
     if [ "$manager" = dnf ]; then packages=$4; fi
@@ -149,7 +153,8 @@ needs() {
     need "test bench" "has xmllint"                  "libxml2-utils"         "libxml2"                "what the budgets are compared with"
 }
 
-# --- installing -------------------------------------------------------------------------------------------
+# --- installing
+# -------------------------------------------------------------------------------------------
 apt_log=$(mktemp)
 trap 'rm -f "$apt_log"' EXIT
 
@@ -181,7 +186,8 @@ listed_by_apt() {
     sed -n "/^The following packages will be $1/,/^[^ ]/p" "$apt_log" | sed -n '/^ /{s/[*]//g;s/^ *//;s/  */\n/g;p}'
 }
 
-# Installed packages that apt names as being in its way and whose version the distribution does not have.
+# Installed packages that apt names as being in its way and whose version the distribution does not
+# have.
 conflicting() {
     local package codename status policy
     # shellcheck disable=SC1091 # the machine's file
@@ -230,7 +236,8 @@ install_with_apt() {
         as_root apt-get update -q > "$apt_log" 2>&1 || cat "$apt_log" >&2
         if apt_install --no-remove "$@"; then return 0; fi
     fi
-    # Installed packages from elsewhere that the distribution's do not fit: back to the distribution's own.
+    # Installed packages from elsewhere that the distribution's do not fit: back to the
+    # distribution's own.
     for package in $(conflicting); do
         version=$(own_version "$package")
         [ -n "$version" ] || continue

@@ -52,9 +52,9 @@ if [ -d /run/systemd/system ]; then
     done
     exit 0
 fi
-# No udev either: then /dev/kvm is root's alone. libvirt looks for KVM as root, finds that its QEMU user has
-# none, throws away what it learnt of QEMU and asks again at each request: five seconds instead of a twentieth.
-# udev's own rule heals that.
+# No udev either: then /dev/kvm is root's alone. libvirt looks for KVM as root, finds that its QEMU
+# user has none, throws away what it learnt of QEMU and asks again at each request: five seconds
+# instead of a twentieth. udev's own rule heals that.
 if [ -c /dev/kvm ] && getent group kvm > /dev/null && [ "$(stat -c %a%G /dev/kvm)" = 600root ]; then
     echo "libvirt.sh: /dev/kvm is root's alone: giving it to group kvm, as udev would"
     chgrp kvm /dev/kvm && chmod 660 /dev/kvm

@@ -1,10 +1,11 @@
 #!/bin/bash
-# place.sh install DESTDIR PREFIX COMMAND...   COMMAND lays the files out below $STAGE, an empty directory; they
+# place.sh install DESTDIR PREFIX COMMAND...   COMMAND lays the files out below $STAGE, an empty
+# directory; they
 #                                              are put below DESTDIR and written down in
 #                                              DESTDIR/PREFIX/share/qubes/installed-files
-# place.sh uninstall DESTDIR PREFIX            removes what is written down there
-# A file that is not written down is somebody else's, and is replaced with FORCE=1 only. A file that was changed
-# since it was installed stays, and is told of.
+# place.sh uninstall DESTDIR PREFIX            removes what is written down there A file that is not
+# written down is somebody else's, and is replaced with FORCE=1 only. A file that was changed since
+# it was installed stays, and is told of.
 set -euo pipefail
 
 usage() { echo "usage: place.sh install DESTDIR PREFIX COMMAND... | uninstall DESTDIR PREFIX" >&2; exit 2; }
@@ -16,7 +17,8 @@ case $prefix in
     '' | /*) ;;
     *) echo "make $action: cannot use PREFIX=$prefix: it does not begin with /" >&2; exit 2 ;;
 esac
-# Lines of words with tabs between: `file PATH SUM`, `link PATH TARGET`, `directory PATH`; paths below DESTDIR.
+# Lines of words with tabs between: `file PATH SUM`, `link PATH TARGET`, `directory PATH`; paths
+# below DESTDIR.
 list=$prefix/share/qubes/installed-files
 
 # describe DIRECTORY PATH...: sets found[PATH] to what lies there, for each PATH below DIRECTORY.
@@ -90,7 +92,8 @@ uninstall() {
     remove_directories
 }
 
-# The file of the distribution that a unit or a configuration below another prefix would take the place of.
+# The file of the distribution that a unit or a configuration below another prefix would take the
+# place of.
 shadowed_by() {
     local name=${1#"$prefix"/lib/} directory
     case $name in systemd/system/*.service | sysusers.d/* | tmpfiles.d/*) ;; *) return 0 ;; esac
@@ -167,7 +170,8 @@ install_files() {
     done
     remove ${old[@]+"${old[@]}"}
     describe "$stage" "${paths[@]}"
-    # Before the first file is there, so that an install that was interrupted knows its files the next time.
+    # Before the first file is there, so that an install that was interrupted knows its files the
+    # next time.
     make_directory "${list%/*}"
     write_list
     for path in "${paths[@]}"; do put "$path"; done

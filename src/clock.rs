@@ -5,7 +5,8 @@ use jiff::Zoned;
 use jiff::tz::TimeZone;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Returns the time. A clock outside the years that a calendar has (-9999 to 9999) counts as the nearest of them.
+/// Returns the time. A clock outside the years that a calendar has (-9999 to 9999) counts as the
+/// nearest of them.
 pub fn now_utc() -> Timestamp {
     nearest(SystemTime::now())
 }

@@ -121,11 +121,13 @@ impl Program {
         })
     }
 
-    /// Starts it without waiting, for a life of its own: in `/`, with standard input and output closed and words into
-    /// `log`, without any other descriptor that this process may have been given, and of its environment only the
-    /// variables for which `keeps` is true and those of [`Program::env`].
+    /// Starts it without waiting, for a life of its own: in `/`, with standard input and output
+    /// closed and words into `log`, without any other descriptor that this process may have been
+    /// given, and of its environment only the variables for which `keeps` is true and those of
+    /// [`Program::env`].
     pub fn detach(&self, log: File, keeps: impl Fn(&str) -> bool) -> Result<(), ExecError> {
-        // Ours are close-on-exec. Of what we were given (a lock, a pipe, a terminal) only the caller knows the purpose.
+        // Ours are close-on-exec. Of what we were given (a lock, a pipe, a terminal) only the
+        // caller knows the purpose.
         close_fds::set_fds_cloexec_threadsafe(3, &[]);
         let kept = std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(&keeps));
         self.command()

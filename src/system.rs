@@ -114,8 +114,8 @@ pub struct System {
 /// Where a store of our own making is, below the root.
 const STORE: &str = "/var/lib/qubes/qubes.xml";
 
-/// Where root keeps locks and records of other people's stores. Not below /run/qubes, where members of
-/// group qubes may make directories.
+/// Where root keeps locks and records of other people's stores. Not below /run/qubes, where members
+/// of group qubes may make directories.
 const ROOTS_STORES: &str = "/run/qubes-stores";
 
 /// Where root has consoles logged whose RUN lies below a directory of somebody else.
@@ -232,8 +232,8 @@ impl System {
         &self.run
     }
 
-    /// Where the consoles of guests are logged. Whatever we check, libvirt's log daemon opens a log by
-    /// its path, as root where we are root: so it lies where nobody else can put a link.
+    /// Where the consoles of guests are logged. Whatever we check, libvirt's log daemon opens a log
+    /// by its path, as root where we are root: so it lies where nobody else can put a link.
     pub fn console_dir(&self) -> RunDirectory {
         let run = self.run.path();
         let beside = run.with_file_name("qubes-consoles");
@@ -474,8 +474,8 @@ fn configuration(file: &Path) -> Result<Configuration, SystemError> {
 }
 
 /// A directory called `name` that belongs to the effective user alone: in that user's runtime
-/// directory, else in one that is made. `$XDG_RUNTIME_DIR` may be another user's (`su`, `sudo -E`) or
-/// no directory at all: then it is not used.
+/// directory, else in one that is made. `$XDG_RUNTIME_DIR` may be another user's (`su`, `sudo -E`)
+/// or no directory at all: then it is not used.
 fn private_directory(name: &str) -> RunDirectory {
     let uid = geteuid();
     let usual = || Some(PathBuf::from(format!("/run/user/{uid}")));

@@ -1,6 +1,6 @@
 #!/bin/bash
-# all.sh: runs rustfmt, clippy and all tests to the end, whatever fails, and says at the end what failed,
-# what was skipped and why. The words of the tests are in target/test.log as well.
+# all.sh: runs rustfmt, clippy and all tests to the end, whatever fails, and says at the end what
+# failed, what was skipped and why. The words of the tests are in target/test.log as well.
 #   CARGO   the cargo to use
 set -euo pipefail
 

@@ -451,7 +451,8 @@ fn a_full_disk() {
     system.refuses(&["qvm-prefs", "work", "memory", "300"], 1, &["qubes.xml", full]);
     system.refuses(&["qubes-prefs", "stats_interval", "5"], 1, &["qubes.xml", full]);
     system.refuses(&["qvm-create", "--label", "red", "new"], 1, &["Error creating VM", full]);
-    // Its images hold nothing: deleting them first makes no room. The store stays as it is, and says so.
+    // Its images hold nothing: deleting them first makes no room. The store stays as it is, and
+    // says so.
     let store = fs::read(system.path("/var/lib/qubes/qubes.xml")).unwrap();
     let removal = system.run(&["qvm-remove", "--offline-mode", "--force", "work"]);
     assert_eq!((removal.code, removal.stdout.as_str()), (1, ""), "{removal:?}");

@@ -1,4 +1,5 @@
-//! The shell blocks of README.md and of the pages for beginners, and the demonstration, run as they stand.
+//! The shell blocks of README.md and of the pages for beginners, and the demonstration, run as they
+//! stand.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};

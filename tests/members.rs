@@ -150,7 +150,8 @@ fn a_member_of_the_group_works_without_root_and_beside_it() {
         for path in all(&machine.path(place)) {
             let metadata = fs::metadata(&path).unwrap();
             let mode = metadata.mode() & 0o7777;
-            // The kernel's package, and logs of consoles: they lie where only who started the qube may write.
+            // The kernel's package, and logs of consoles: they lie where only who started the qube
+            // may write.
             let others = ["vm-kernels", "run/qubes/console/"].iter().any(|p| path.to_string_lossy().contains(p));
             let ours = if metadata.is_dir() { 0o2770 } else { 0o660 };
             assert!(

@@ -1,4 +1,5 @@
-//! A reader sees one version of the store, whoever writes meanwhile and however, and whatever lies in RUN.
+//! A reader sees one version of the store, whoever writes meanwhile and however, and whatever lies
+//! in RUN.
 
 use std::fs;
 use std::path::PathBuf;
@@ -158,7 +159,8 @@ while not select.select([sys.stdin], [], [], 0)[0]:
     assert!(torn.is_empty(), "{} torn: {:?}", torn.len(), torn[0]);
 }
 
-/// A lock that is held for long over a file at rest, as Qubes' own Python holds it, keeps nobody waiting.
+/// A lock that is held for long over a file at rest, as Qubes' own Python holds it, keeps nobody
+/// waiting.
 #[test]
 fn a_foreign_lock_over_a_file_at_rest_keeps_no_reader_waiting() {
     let scratch = Scratch::new();

@@ -6,7 +6,8 @@ use super::text::{Place, decode, ordinary};
 use super::tree::is_control;
 use crate::model::SharedText;
 
-/// A way through a domain in upstream's own form. What is not as it asks for, it leaves to the tree.
+/// A way through a domain in upstream's own form. What is not as it asks for, it leaves to the
+/// tree.
 pub(super) struct Cursor<'a> {
     pub file: &'a SharedText,
     /// The file up to the end of the domain.
@@ -49,7 +50,8 @@ impl<'a> Cursor<'a> {
         let letters = self.letters(piece);
         match piece.odd {
             None => Some(Cow::Borrowed(letters)),
-            // Of all other pieces every byte is known. Without a way out in between, many are looked at together.
+            // Of all other pieces every byte is known. Without a way out in between, many are
+            // looked at together.
             Some(_) if letters.bytes().fold(false, |found, b| found | is_control(b)) => None,
             Some(place) => decode(letters, place),
         }

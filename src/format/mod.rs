@@ -130,7 +130,8 @@ pub fn write(source: &[u8], qubes: &Qubes) -> Result<Vec<u8>, FormatError> {
     result(source, &changed, qubes).map(|new| new.to_vec())
 }
 
-/// The bytes that `source` becomes by what was `changed`. They are read again before anybody writes them.
+/// The bytes that `source` becomes by what was `changed`. They are read again before anybody writes
+/// them.
 ///
 /// # Errors
 /// They would not be read as a store, or not as what `qubes` says.

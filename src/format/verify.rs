@@ -1,6 +1,6 @@
-//! Reads what is about to be written, and compares it with what was meant: a store that a reader would refuse, or take for
-//! another, never gets to the disk. In builds for users this is done near the limits only, for it takes as long as reading a store;
-//! in those for tests always.
+//! Reads what is about to be written, and compares it with what was meant: a store that a reader
+//! would refuse, or take for another, never gets to the disk. In builds for users this is done near
+//! the limits only, for it takes as long as reading a store; in those for tests always.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,7 +12,8 @@ use crate::model::{Class, Qubes, TextMap, Vm, VmName, Written};
 /// More items of one kind than these are near the limit.
 const MANY: usize = super::reader::MOST / 4;
 
-/// Whether a reader could see less than is written: of each kind of item it looks at a limited number.
+/// Whether a reader could see less than is written: of each kind of item it looks at a limited
+/// number.
 fn is_near_a_limit(qubes: &Qubes) -> bool {
     let of_system = [qubes.globals.len(), qubes.labels.iter().count(), qubes.pools.iter().count()];
     let of_qubes = qubes.written().any(|change| match change {
@@ -28,8 +29,8 @@ fn is_near_a_limit(qubes: &Qubes) -> bool {
     of_qubes || of_system.into_iter().any(|count| count > MANY)
 }
 
-/// Compares the bytes of a new store with the collection that they were made of. Domains that nobody touched were copied,
-/// and are not looked into.
+/// Compares the bytes of a new store with the collection that they were made of. Domains that
+/// nobody touched were copied, and are not looked into.
 ///
 /// # Errors
 /// The bytes are more than a store can have, cannot be read, or say something else.

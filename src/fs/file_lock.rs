@@ -45,8 +45,8 @@ pub struct FileLock {
 }
 
 impl FileLock {
-    /// Takes the lock of an open file, waiting at most `wait`. An exclusive holder writes its pid into
-    /// the file, so the file must be one that is only a lock.
+    /// Takes the lock of an open file, waiting at most `wait`. An exclusive holder writes its pid
+    /// into the file, so the file must be one that is only a lock.
     ///
     /// # Errors
     /// [`FileLockError::Held`] names the pid and the command that hold it.
@@ -54,7 +54,8 @@ impl FileLock {
         FileLock::take_telling(file, exclusivity, wait, &|_| ())
     }
 
-    /// As [`FileLock::take`]; `tell` is called with the holder, once, when the wait takes longer than [`SILENCE`].
+    /// As [`FileLock::take`]; `tell` is called with the holder, once, when the wait takes longer
+    /// than [`SILENCE`].
     pub fn take_telling(
         mut file: File,
         exclusivity: Exclusivity,

@@ -131,8 +131,8 @@ fn refuse_dots(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Refuses a symbolic link that is neither root's nor the effective user's: nobody else decides where we
-/// write. What is no link, or missing, is right.
+/// Refuses a symbolic link that is neither root's nor the effective user's: nobody else decides
+/// where we write. What is no link, or missing, is right.
 pub fn refuse_foreign_link(path: &Path) -> io::Result<()> {
     let metadata = match std::fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),

@@ -1,8 +1,9 @@
 //! Files, locks and directories. Knows nothing of Qubes.
 //!
 //! [`beneath`] opens what lies below a directory where others can write, [`run_directory`] one of
-//! locks and notes, [`rooted`] resolves paths of another system, [`replace`] is the durable replace,
-//! [`file_lock`] the record locks, [`stale_files`] removes temporary files that a kill left behind.
+//! locks and notes, [`rooted`] resolves paths of another system, [`replace`] is the durable
+//! replace, [`file_lock`] the record locks, [`stale_files`] removes temporary files that a kill
+//! left behind.
 
 pub mod beneath;
 pub mod file_lock;
@@ -20,8 +21,8 @@ use std::path::Path;
 
 use nix::errno::Errno;
 
-/// Returns the names in a directory, in no order. The standard library's `read_dir` would end the program where a
-/// directory cannot be closed.
+/// Returns the names in a directory, in no order. The standard library's `read_dir` would end the
+/// program where a directory cannot be closed.
 pub fn names_in(directory: &Path) -> io::Result<Vec<OsString>> {
     replace::uninterrupted(|| beneath::Directory::open(directory, beneath::Links::Never)?.names())
 }

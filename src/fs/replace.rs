@@ -57,7 +57,8 @@ pub fn make_shared_directory(path: &Path, group: Option<Gid>) -> io::Result<()> 
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => return Ok(()),
         Err(error) => return Err(error),
     }
-    // Through a descriptor of what was made: whoever may write above it can have put a link in its place.
+    // Through a descriptor of what was made: whoever may write above it can have put a link in its
+    // place.
     let flags = libc::O_NOFOLLOW | libc::O_DIRECTORY;
     let made = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
     match made.metadata()?.uid() == geteuid().as_raw() {

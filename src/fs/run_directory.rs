@@ -36,8 +36,8 @@ impl RunDirectory {
         RunDirectory { path, own: None, is_readable: false }
     }
 
-    /// `own/name`, for the effective user alone: `own` is made when it is missing, and otherwise must
-    /// belong to that user and be writable by nobody else.
+    /// `own/name`, for the effective user alone: `own` is made when it is missing, and otherwise
+    /// must belong to that user and be writable by nobody else.
     pub fn private(own: PathBuf, name: &Path) -> RunDirectory {
         let path = if name.as_os_str().is_empty() { own.clone() } else { own.join(name) };
         RunDirectory { path, own: Some(own), is_readable: false }
@@ -137,15 +137,15 @@ impl RunDirectory {
         Ok(Some(text))
     }
 
-    /// Writes a note that others may read and nobody depends on: whatever has the name, and is not a
-    /// directory, is replaced and not followed. The directories must exist.
+    /// Writes a note that others may read and nobody depends on: whatever has the name, and is not
+    /// a directory, is replaced and not followed. The directories must exist.
     pub fn write_note(&self, name: &Path, group: Option<Gid>, text: &str) -> io::Result<File> {
         let write = |file: &mut File| file.write_all(text.as_bytes());
         self.open()?.replace_unsynced(name, self.access(group), write)
     }
 
-    /// Takes the lock of the file `lock/NAME`, waiting at most `wait`. Made when it is missing, with
-    /// its directory.
+    /// Takes the lock of the file `lock/NAME`, waiting at most `wait`. Made when it is missing,
+    /// with its directory.
     ///
     /// # Errors
     /// [`FileLockError::Held`] names who holds it.

@@ -1,8 +1,8 @@
 //! Temporary files that a kill or a power loss left beside their targets.
 //!
-//! Nothing that somebody may still be writing is touched: the caller holds the store's lock, under which such files are
-//! made; each is locked itself before it is filled, save for its first moment, so a young one is left alone; and only names
-//! that nobody but us gives are looked at.
+//! Nothing that somebody may still be writing is touched: the caller holds the store's lock, under
+//! which such files are made; each is locked itself before it is filled, save for its first moment,
+//! so a young one is left alone; and only names that nobody but us gives are looked at.
 
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
@@ -19,8 +19,8 @@ use super::replace::{RANDOM_LETTERS, TEMPORARY};
 /// How long nobody has written to a file before it is stale.
 const AGE: Duration = Duration::from_secs(60);
 
-/// Removes what was left behind in `directory` of writing those targets that `is_target` names. What cannot be removed
-/// is no reason to fail.
+/// Removes what was left behind in `directory` of writing those targets that `is_target` names.
+/// What cannot be removed is no reason to fail.
 pub fn clear(directory: &Path, is_target: impl Fn(&str) -> bool) {
     for name in names_in(directory).unwrap_or_default() {
         let path = directory.join(&name);
@@ -30,7 +30,8 @@ pub fn clear(directory: &Path, is_target: impl Fn(&str) -> bool) {
     }
 }
 
-/// As [`clear`], in a directory where others can write: what is removed is the name, whatever it leads to.
+/// As [`clear`], in a directory where others can write: what is removed is the name, whatever it
+/// leads to.
 pub fn clear_in(directory: &Directory, is_target: impl Fn(&str) -> bool) {
     for name in directory.names().unwrap_or_default() {
         let is_temporary = name.to_str().and_then(target_of).is_some_and(&is_target);

@@ -12,8 +12,9 @@ use super::connection::unreachable;
 /// Between two looks at the state while no event comes: a net below the events, not the way to notice.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
-/// Waits until no domain of this uuid is active whose name `is_of_store` takes for ours, on a connection of its own: one that takes part in libvirt's event loop.
-/// False when `limit` ran out or `goes_on`, asked at each look while the domain is active, said no.
+/// Waits until no domain of this uuid is active whose name `is_of_store` takes for ours, on a
+/// connection of its own: one that takes part in libvirt's event loop. False when `limit` ran out
+/// or `goes_on`, asked at each look while the domain is active, said no.
 ///
 /// # Errors
 /// The library is missing, the hypervisor cannot be reached, or the connection was lost.

@@ -50,7 +50,8 @@ impl LibvirtHypervisor {
         LibvirtHypervisor { uri: uri.into(), identity: None, connection: RefCell::new(None), link: RefCell::new(None) }
     }
 
-    /// Takes only domains of this store for those of its qubes. A copy of a store has the same uuids.
+    /// Takes only domains of this store for those of its qubes. A copy of a store has the same
+    /// uuids.
     pub fn of_store(self, identity: StoreIdentity) -> LibvirtHypervisor {
         LibvirtHypervisor { identity: Some(identity), ..self }
     }
@@ -125,8 +126,9 @@ impl LibvirtHypervisor {
         }
     }
 
-    /// Gives an order that waits for an answer of the domain's QEMU, which may hang. On a connection of its own: the
-    /// thread that waits outlives the order, and goes when QEMU answers, ends, or this process ends.
+    /// Gives an order that waits for an answer of the domain's QEMU, which may hang. On a
+    /// connection of its own: the thread that waits outlives the order, and goes when QEMU answers,
+    /// ends, or this process ends.
     fn order_in_time<T>(
         &self,
         uuid: Uuid,
@@ -203,9 +205,10 @@ impl Hypervisor for LibvirtHypervisor {
         &self.uri
     }
 
-    /// One call for the list and one for each domain: virConnectGetAllDomainStats asks each QEMU for its memory and
-    /// processors, also with VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT, which only spares those that are busy. One that
-    /// hangs would keep everybody waiting; virDomainGetInfo answers from what libvirt knows.
+    /// One call for the list and one for each domain: virConnectGetAllDomainStats asks each QEMU
+    /// for its memory and processors, also with VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT, which
+    /// only spares those that are busy. One that hangs would keep everybody waiting;
+    /// virDomainGetInfo answers from what libvirt knows.
     fn states(&self) -> Result<HashMap<Uuid, Live>, HypervisorError> {
         let mut connection = self.connection()?;
         let list = |connection: &Connection| {

@@ -92,8 +92,8 @@ pub trait Hypervisor {
     /// The connection's URI, as the record of a start keeps it.
     fn uri(&self) -> &str;
 
-    /// The state of all domains of our store that run. A uuid that is not among them is Halted. Does not wait for a domain
-    /// that does not answer.
+    /// The state of all domains of our store that run. A uuid that is not among them is Halted.
+    /// Does not wait for a domain that does not answer.
     fn states(&self) -> Result<HashMap<Uuid, Live>, HypervisorError>;
 
     /// The state of one domain; `None` when it is not defined, or is another store's.
@@ -132,7 +132,8 @@ pub trait Hypervisor {
     /// The disks of a running domain; `None` when it does not run.
     fn disks(&self, uuid: Uuid) -> Result<Option<Vec<LiveDisk>>, HypervisorError>;
 
-    /// Every disk of every running domain, with its domain: also of domains that are no qubes of ours.
+    /// Every disk of every running domain, with its domain: also of domains that are no qubes of
+    /// ours.
     fn disks_in_use(&self) -> Result<Vec<(Uuid, LiveDisk)>, HypervisorError>;
 
     /// Gives a running domain the disk that `xml` describes, until it stops.

@@ -1,5 +1,5 @@
-//! Which domains belong to the qubes of one store. A copy of a store has the same uuids, and libvirt
-//! has one name space for all.
+//! Which domains belong to the qubes of one store. A copy of a store has the same uuids, and
+//! libvirt has one name space for all.
 
 /// By what the domains of one store are told from those of its copies.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,15 +11,15 @@ pub struct StoreIdentity {
 }
 
 impl StoreIdentity {
-    /// Whether the domain `name`, which has the uuid of a qube of this store, is that qube's. `stated`
-    /// asks for the store that the domain's metadata name; it is called only where the name does not
-    /// decide.
+    /// Whether the domain `name`, which has the uuid of a qube of this store, is that qube's.
+    /// `stated` asks for the store that the domain's metadata name; it is called only where the
+    /// name does not decide.
     pub fn claims(&self, name: &str, stated: impl FnOnce() -> Option<String>) -> bool {
         if !self.suffix.is_empty() {
             return name.ends_with(&self.suffix);
         }
-        // A qube of the machine's own store may be called like a domain of another store. Its domain
-        // may have no metadata: Xen's and those of a user's own template have none.
+        // A qube of the machine's own store may be called like a domain of another store. Its
+        // domain may have no metadata: Xen's and those of a user's own template have none.
         !has_suffix(name) || stated().is_none_or(|store| store == self.store)
     }
 }

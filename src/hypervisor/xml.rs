@@ -33,7 +33,8 @@ impl Templates {
         Templates { directories: [users.into(), distributions.into()], root: None }
     }
 
-    /// Takes the directories for paths of the system at `root`: links in them do not lead out of it.
+    /// Takes the directories for paths of the system at `root`: links in them do not lead out of
+    /// it.
     pub fn below(self, root: Option<&Path>) -> Templates {
         Templates { root: root.map(Path::to_path_buf), ..self }
     }

@@ -26,7 +26,8 @@ impl Session {
                 Effect::Dom0Service { service, on } => self.switch_dom0_service(service, *on)?,
                 Effect::ReattachNetwork { vm } => notes.extend(self.at_next_start(vm, "its network")?),
                 Effect::MaxmemHotplug { vm } => notes.extend(self.at_next_start(vm, "maxmem")?),
-                // Only a note: where the store cannot be read again, the change is saved all the same.
+                // Only a note: where the store cannot be read again, the change is saved all the
+                // same.
                 Effect::CompareMemory { vm } => notes.extend(self.memory_note(vm).ok().flatten()),
                 Effect::QubesDbFeature { vm, feature } => notes.extend(self.at_next_start(vm, feature)?),
             }
@@ -83,7 +84,8 @@ impl Session {
         done.map_err(|source| LifecycleError::Io { what: file.display().to_string(), source })
     }
 
-    /// Explains a maxmem that has no effect: a domain always has room for the memory that it starts with.
+    /// Explains a maxmem that has no effect: a domain always has room for the memory that it starts
+    /// with.
     fn memory_note(&self, name: &VmName) -> Result<Option<String>, LifecycleError> {
         let qubes = self.read()?;
         let Some(vm) = qubes.get(name.as_str()) else { return Ok(None) };

@@ -209,8 +209,8 @@ impl Session {
         self.system.below_root("/var/lib/qubes").join(directory_of(&vm.class)).join(vm.name.as_str())
     }
 
-    /// Opens the directory of a qube's own files. Members of group qubes write in it and above it: only
-    /// links of root or of ours lead elsewhere, to another disk say.
+    /// Opens the directory of a qube's own files. Members of group qubes write in it and above it:
+    /// only links of root or of ours lead elsewhere, to another disk say.
     pub(super) fn open_directory(&self, vm: &Vm) -> io::Result<Directory> {
         let base = Path::new("/var/lib/qubes");
         let directory = match self.system.root() {

@@ -84,8 +84,8 @@ impl Session {
         Templates::new("/etc/qubes/templates", "/usr/share/qubes/templates").below(self.system.root())
     }
 
-    /// The store that the domain's metadata name. Xen's domains of the machine's own store have none, as
-    /// upstream's.
+    /// The store that the domain's metadata name. Xen's domains of the machine's own store have
+    /// none, as upstream's.
     fn stated_store(&self, family: Family) -> Option<String> {
         let is_stated = family == Family::Qemu || self.system.is_foreign();
         is_stated.then(|| self.system.store_file().to_string_lossy().into_owned())
@@ -96,8 +96,9 @@ impl Session {
         self.system.console_dir().path().join(log_name(qube))
     }
 
-    /// Makes the log of the guest's console, for members of group qubes to read: libvirt would keep it to its own user.
-    /// `RUN/console/NAME.log` is a link to it for people; nothing of ours follows that.
+    /// Makes the log of the guest's console, for members of group qubes to read: libvirt would keep
+    /// it to its own user. `RUN/console/NAME.log` is a link to it for people; nothing of ours
+    /// follows that.
     pub(super) fn make_console_log(&self, qube: &str) -> Result<(), LifecycleError> {
         let (consoles, run, group) = (self.system.console_dir(), self.system.run_dir(), self.system.qubes_group());
         let name = log_name(qube);

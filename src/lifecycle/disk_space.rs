@@ -1,4 +1,5 @@
-//! Room on a full disk, for saves that are to make more of it: what no qube misses is deleted first.
+//! Room on a full disk, for saves that are to make more of it: what no qube misses is deleted
+//! first.
 
 use std::time::Duration;
 
@@ -8,8 +9,8 @@ use crate::model::VmName;
 use crate::storage::{Kind, VmStorage};
 
 impl Session {
-    /// Saves with `save`; where the disk is full, deletes what `release` names, then every qube's copies that only save
-    /// time, and tries again after each.
+    /// Saves with `save`; where the disk is full, deletes what `release` names, then every qube's
+    /// copies that only save time, and tries again after each.
     ///
     /// # Errors
     /// Those of `save` and `release`.
@@ -30,8 +31,8 @@ impl Session {
         save()
     }
 
-    /// Removes of every qube but `locked` the images that only save time at its next start. One that is worked on keeps
-    /// them.
+    /// Removes of every qube but `locked` the images that only save time at its next start. One
+    /// that is worked on keeps them.
     fn remove_spare_images(&self, locked: &VmName) -> Result<(), LifecycleError> {
         let qubes = self.read()?;
         for vm in qubes.iter().filter(|vm| vm.class.is_local_guest() && vm.name != *locked) {
@@ -45,8 +46,8 @@ impl Session {
         Ok(())
     }
 
-    /// Removes what the next start of a qube would copy anew, and of one of its volumes the revisions that are not to be
-    /// kept. The qube is locked.
+    /// Removes what the next start of a qube would copy anew, and of one of its volumes the
+    /// revisions that are not to be kept. The qube is locked.
     pub(super) fn release_volume(&self, name: &VmName, volume: &str, keep: Option<i64>) -> Result<(), LifecycleError> {
         let qubes = self.read()?;
         self.with_volume(&qubes, known(&qubes, name)?, volume, |volume, driver| {

@@ -110,8 +110,9 @@ impl Session {
         vm.class == Class::DispVM && qubes.is_on(vm, "auto_cleanup", self)
     }
 
-    /// Removes a disposable that stopped, unless somebody refers to it by now: then it stays as a halted qube, and nothing is returned. The record
-    /// says what is about to go, so that who comes after a crash finishes it.
+    /// Removes a disposable that stopped, unless somebody refers to it by now: then it stays as a
+    /// halted qube, and nothing is returned. The record says what is about to go, so that who comes
+    /// after a crash finishes it.
     pub(super) fn remove_disposable(
         &self,
         lock: &QubeLock,

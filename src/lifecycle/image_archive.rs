@@ -1,8 +1,9 @@
-//! One image out of a tar that somebody else made, whose holes may be described in each of the forms that GNU tar has
-//! (its manual, "Storing Sparse Files"): that of old GNU, and the three of POSIX archives.
+//! One image out of a tar that somebody else made, whose holes may be described in each of the
+//! forms that GNU tar has (its manual, "Storing Sparse Files"): that of old GNU, and the three of
+//! POSIX archives.
 //!
-//! Headers are read one by one, and none of them whole before its size is known to be reasonable: a compressed package
-//! may unpack to a header of any length.
+//! Headers are read one by one, and none of them whole before its size is known to be reasonable: a
+//! compressed package may unpack to a header of any length.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
@@ -14,7 +15,8 @@ use crate::storage::{write_sparse, write_sparse_at};
 /// More pieces than this are a mistake or an attack; a file system has seldom more in one file.
 const MOST_PIECES: usize = 1 << 20;
 const BLOCK: u64 = 512;
-/// The longest description of one member (long name, long link, POSIX extension), bytes: 1 MiB. Names have at most 4 KiB.
+/// The longest description of one member (long name, long link, POSIX extension), bytes: 1 MiB.
+/// Names have at most 4 KiB.
 const LONGEST_DESCRIPTION: u64 = 1 << 20;
 /// All headers and descriptions before the image together, bytes: 64 MiB.
 const MOST_HEADERS: u64 = 64 << 20;
@@ -22,7 +24,8 @@ const MOST_HEADERS: u64 = 64 << 20;
 /// Writes the file called `name` of an archive, of at most `largest` bytes, into an empty file.
 ///
 /// # Errors
-/// There is no such file, it is not whole, its description contradicts itself, or headers are too long.
+/// There is no such file, it is not whole, its description contradicts itself, or headers are too
+/// long.
 pub fn unpack(archive: impl Read, name: &str, to: &File, largest: u64) -> io::Result<()> {
     let wrong = |text: String| Err(io::Error::other(text));
     let mut members = Members { archive, headers: 0 };
@@ -121,7 +124,8 @@ impl<R: Read> Members<R> {
         Ok(Member { kind, path, stored, sparse })
     }
 
-    /// The pieces of a file in the form of old GNU: four in its header, the others in blocks between that and the data.
+    /// The pieces of a file in the form of old GNU: four in its header, the others in blocks
+    /// between that and the data.
     fn old_sparse(&mut self, header: &Header, stored: u64) -> io::Result<Sparse> {
         let gnu = header.as_gnu().ok_or_else(|| contradiction("the header is not one of GNU"))?;
         let mut sparse = Sparse { size: gnu.real_size()?, ..Sparse::default() };
@@ -404,7 +408,8 @@ mod tests {
         assert!(later.ends_with("its form 7.0 is not known"), "{later}");
     }
 
-    /// A header of type `kind` that says that `size` bytes follow, as a compressed package could have it for nothing.
+    /// A header of type `kind` that says that `size` bytes follow, as a compressed package could
+    /// have it for nothing.
     fn header(kind: tar::EntryType, size: u64) -> Vec<u8> {
         let mut header = Header::new_gnu();
         header.set_entry_type(kind);

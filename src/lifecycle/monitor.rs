@@ -38,8 +38,9 @@ pub fn spawn(session: &Session, name: &VmName, record: &Record) -> Result<(), Li
     run_detached(session, name, record, &[])
 }
 
-/// Repeats, in a process of its own, the request to shut down that a running qube was given, until its domain stops or
-/// `limit` is over. Does nothing under Xen, where the first one waits in xenstore until the guest reads it.
+/// Repeats, in a process of its own, the request to shut down that a running qube was given, until
+/// its domain stops or `limit` is over. Does nothing under Xen, where the first one waits in
+/// xenstore until the guest reads it.
 pub fn repeat_shutdown(session: &Session, name: &VmName, limit: Duration) -> Result<(), LifecycleError> {
     let Some(record) = Record::load(&session.system, name)? else { return Ok(()) };
     if Family::of_uri(&record.uri) == Family::Xen {
@@ -58,7 +59,8 @@ fn run_detached(session: &Session, name: &VmName, record: &Record, options: &[&s
     if let Some(root) = system.root() {
         program = program.arg("--root").arg(root);
     }
-    // The monitor believes a record's URI that is not one of the usual ones only if it is configured.
+    // The monitor believes a record's URI that is not one of the usual ones only if it is
+    // configured.
     let configured = system.configured_uri().unwrap_or_default();
     program
         .env("QUBES_OFFLINE", "")
@@ -71,8 +73,9 @@ fn run_detached(session: &Session, name: &VmName, record: &Record, options: &[&s
         .map_err(LifecycleError::from)
 }
 
-/// Whether a monitor keeps a variable of whoever started the qube: what says where things are and how to reach the
-/// hypervisor. Anything else (tokens, agents, displays) is no business of a process that lives as long as the qube.
+/// Whether a monitor keeps a variable of whoever started the qube: what says where things are and
+/// how to reach the hypervisor. Anything else (tokens, agents, displays) is no business of a
+/// process that lives as long as the qube.
 fn is_kept(variable: &str) -> bool {
     const NAMES: [&str; 14] = [
         "PATH",
@@ -188,8 +191,8 @@ impl Log {
     }
 }
 
-/// Presses the power button of a qube again every few seconds until its domain stops, its record is another one's, or
-/// `limit` is over.
+/// Presses the power button of a qube again every few seconds until its domain stops, its record is
+/// another one's, or `limit` is over.
 pub fn ask_until_stopped(
     session: &Session,
     name: &VmName,
@@ -204,8 +207,8 @@ pub fn ask_until_stopped(
         if left.is_zero() || hypervisor.wait_until_inactive(record.domain, Some(left.min(ASK_AGAIN)))? {
             return Ok(());
         }
-        // Under the lock nobody starts it anew between the look at the record and the request. Who works on the qube
-        // is not waited for: there is a next time.
+        // Under the lock nobody starts it anew between the look at the record and the request. Who
+        // works on the qube is not waited for: there is a next time.
         match session.lock_qube_within(name, Duration::ZERO) {
             Ok(_lock) if ours(session, name, start_id)?.is_some() => {
                 hypervisor.shutdown(record.domain)?;

@@ -1,5 +1,5 @@
-//! What lies beside a qube's images in its directory, and how that directory goes: only files that Qubes makes are
-//! deleted, and only directories that are empty then.
+//! What lies beside a qube's images in its directory, and how that directory goes: only files that
+//! Qubes makes are deleted, and only directories that are empty then.
 
 use std::io;
 use std::path::Path;
@@ -37,7 +37,8 @@ pub(super) fn remove_files(directory: &Path) -> Result<(), StorageError> {
     outcome
 }
 
-/// Removes a qube's directory, or the link that stands for it. Returns in words what keeps it there, if anything does.
+/// Removes a qube's directory, or the link that stands for it. Returns in words what keeps it
+/// there, if anything does.
 ///
 /// # Errors
 /// It is empty, or a link, and cannot be removed.

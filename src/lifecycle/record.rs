@@ -82,8 +82,8 @@ impl Record {
         Ok(Some(record))
     }
 
-    /// Members of group qubes can write records, and root acts on them: so one may neither have us ask
-    /// anybody but a hypervisor of this machine, nor name volumes of another qube.
+    /// Members of group qubes can write records, and root acts on them: so one may neither have us
+    /// ask anybody but a hypervisor of this machine, nor name volumes of another qube.
     fn refuse_astray(&self, system: &System, name: &VmName) -> Result<(), String> {
         let uri = &self.uri;
         if !is_plain_uri(uri) && system.configured_uri() != Some(uri) {

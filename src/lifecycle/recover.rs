@@ -46,8 +46,9 @@ pub struct Recovered {
 }
 
 impl Session {
-    /// Settles every qube that has a record, a dirty volume or images of a run that is over; at boot, when nothing was started yet, also every disposable
-    /// that goes when it stops. One that cannot be settled does not stop the others.
+    /// Settles every qube that has a record, a dirty volume or images of a run that is over; at
+    /// boot, when nothing was started yet, also every disposable that goes when it stops. One that
+    /// cannot be settled does not stop the others.
     pub fn recover(&self, at_boot: bool) -> Result<Vec<Recovered>, LifecycleError> {
         if at_boot {
             // Members of group qubes may not make RUN themselves.

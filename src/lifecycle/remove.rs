@@ -1,5 +1,5 @@
-//! Removing a qube: saved first, deleted last. On a full disk, on which nothing can be saved, its images go first, and
-//! its record says so.
+//! Removing a qube: saved first, deleted last. On a full disk, on which nothing can be saved, its
+//! images go first, and its record says so.
 
 use crate::hypervisor::HypervisorError;
 use crate::model::property::Effect;
@@ -103,7 +103,8 @@ impl Session {
             None => self.take_out_of_store(name, removal)?,
         };
         self.system.step(|| format!("{name}: removing its domain's definition and its volumes"));
-        // From here on nothing takes the removal back, so nothing keeps the next step from being tried.
+        // From here on nothing takes the removal back, so nothing keeps the next step from being
+        // tried.
         let mut problems = Vec::new();
         problems.extend(self.forget_domain(&vm).err().map(|error| error.to_string()));
         if let Some((storage, unknown)) = storage {
@@ -111,8 +112,8 @@ impl Session {
             let removed = self.image_owners().and_then(|owners| self.remove_images(&storage, &owners));
             problems.extend(removed.err().map(|error| error.to_string()));
             let kept = self.remove_directories(&vm, &storage, &mut problems);
-            // What could not be deleted keeps its directory, and is named anyway. What a package put
-            // beside the images goes with the package.
+            // What could not be deleted keeps its directory, and is named anyway. What a package
+            // put beside the images goes with the package.
             if !kept.is_empty() && problems.is_empty() && removal == Removal::ByHand {
                 self.system.tell(&format!("{name}: {}", kept.join("; ")));
             }
@@ -140,8 +141,9 @@ impl Session {
         Ok(removed)
     }
 
-    /// Takes a qube out of the store. Where that cannot be saved because the disk is full, what nobody misses goes first;
-    /// where that is not enough, the images of the qube, which are to go anyway.
+    /// Takes a qube out of the store. Where that cannot be saved because the disk is full, what
+    /// nobody misses goes first; where that is not enough, the images of the qube, which are to go
+    /// anyway.
     fn take_out_of_store_or_make_room(
         &self,
         name: &VmName,
@@ -158,34 +160,36 @@ impl Session {
         {
             return Err(full);
         }
-        // Without a record (RUN is on the full disk, too) a crash here leaves a qube whose start says that its image is
-        // missing.
+        // Without a record (RUN is on the full disk, too) a crash here leaves a qube whose start
+        // says that its image is missing.
         self.remove_images(storage, &self.images_of_others(name)?)?;
         // The record was refused for want of room, and the store may still be.
         let _no_room = self.mark_removal(name, storage);
         save()
     }
 
-    /// Notes in the record of a halted qube that its images are about to go, so that whoever comes after a crash finishes
-    /// the removal.
+    /// Notes in the record of a halted qube that its images are about to go, so that whoever comes
+    /// after a crash finishes the removal.
     pub(super) fn mark_removal(&self, name: &VmName, storage: &VmStorage) -> Result<(), LifecycleError> {
         let found = Record::load(&self.system, name)?;
         let uuid = self.read()?.get(name.as_str()).and_then(Vm::uuid).unwrap_or_default();
         let uri = self.hypervisor().uri();
         let record = found.unwrap_or_else(|| Record::of_new_start(&self.system, uuid, uri));
-        // A record may name no others. Those that somebody gave it by hand are orphans if this is cut off.
+        // A record may name no others. Those that somebody gave it by hand are orphans if this is
+        // cut off.
         let named = storage.volumes().filter(|(volume, _)| is_filed_under(&volume.vid, name));
         let volumes = named.map(|(volume, _)| Orphan { pool: volume.pool.clone(), vid: volume.vid.clone() }).collect();
         Record { phase: Phase::Removing, volumes, ..record }.store(&self.system, name)
     }
 
-    /// Whether a record says that a removal was cut off, in a system where no hypervisor is asked: the domain was inactive
-    /// when the record said so, and no start goes past such a record.
+    /// Whether a record says that a removal was cut off, in a system where no hypervisor is asked:
+    /// the domain was inactive when the record said so, and no start goes past such a record.
     pub(super) fn is_cut_off_removal(&self, record: &Record) -> bool {
         record.phase == Phase::Removing && self.system.is_offline()
     }
 
-    /// Finishes the removal of a qube whose images a removal on a full disk has deleted before it was cut off.
+    /// Finishes the removal of a qube whose images a removal on a full disk has deleted before it
+    /// was cut off.
     pub(super) fn resume_removal(&self, lock: &QubeLock) -> Result<Settled, LifecycleError> {
         match self.remove_locked(lock, Removal::ByHand) {
             Ok(Removed::Completely | Removed::WithLeftovers) => Ok(Settled::Gone),
@@ -201,7 +205,8 @@ impl Session {
         }
     }
 
-    /// Removes the directories of a qube and of its volumes. Returns in words what keeps which of them there.
+    /// Removes the directories of a qube and of its volumes. Returns in words what keeps which of
+    /// them there.
     fn remove_directories(&self, vm: &Vm, storage: &VmStorage, problems: &mut Vec<String>) -> Vec<String> {
         let own = self.directory(vm);
         problems.extend(qube_directory::remove_files(&own).err().map(|error| error.to_string()));

@@ -146,8 +146,8 @@ impl Session {
         states
     }
 
-    /// What the hypervisor says of a qube in a listing; `None` for one that does not run. Who wants to know of a few qubes
-    /// asks for those only, who wants to know of more asks for all at once.
+    /// What the hypervisor says of a qube in a listing; `None` for one that does not run. Who wants
+    /// to know of a few qubes asks for those only, who wants to know of more asks for all at once.
     pub fn live(&self, vm: &Vm) -> Result<Option<Live>, HypervisorError> {
         let Some(uuid) = vm.uuid() else { return Ok(None) };
         if let Some(seen) = self.states.borrow().as_ref().filter(|seen| seen.at.elapsed() < ONE_LOOK) {

@@ -148,8 +148,8 @@ impl Session {
         Ok(Settled::Halted)
     }
 
-    /// Removes the record of a disposable that is out of the store, unless some of its files are left: then whoever comes
-    /// next tries again.
+    /// Removes the record of a disposable that is out of the store, unless some of its files are
+    /// left: then whoever comes next tries again.
     pub(super) fn end_record(&self, lock: &QubeLock, removed: Removed) -> Result<(), LifecycleError> {
         match removed {
             Removed::Completely => record::remove(&self.system, lock.name()),

@@ -47,7 +47,8 @@ impl Session {
         read.leave_remark(UNBROKEN, &self.rules());
     }
 
-    /// Sees to it that no change adds damage, that damage is told when `write` is saved, and that its absence is remembered.
+    /// Sees to it that no change adds damage, that damage is told when `write` is saved, and that
+    /// its absence is remembered.
     pub(super) fn watch_over_damage(&self, write: &mut Write) {
         let (session, system) = (self.fork(), SystemPart::of(write));
         write.check_before_save(move |after, before| session.refuse_new_damage(after, &system, before));
@@ -75,8 +76,8 @@ impl Session {
         }
     }
 
-    /// Refuses a change after which qubesd would refuse the store for something that was not wrong before. The rules of
-    /// each change say so first, and better; this is what makes it sure.
+    /// Refuses a change after which qubesd would refuse the store for something that was not wrong
+    /// before. The rules of each change say so first, and better; this is what makes it sure.
     fn refuse_new_damage(
         &self,
         after: &Qubes,
@@ -109,7 +110,8 @@ impl Session {
         }
     }
 
-    /// What qubesd refuses the store for in the system and in the qubes of these names; in all where none are named.
+    /// What qubesd refuses the store for in the system and in the qubes of these names; in all
+    /// where none are named.
     fn refusals(&self, qubes: &Qubes, names: Option<&Vec<VmName>>) -> Vec<Finding> {
         let mut found = qubes.findings_of_system(self);
         found.retain(|finding| finding.harm == Harm::Refused);

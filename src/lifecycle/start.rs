@@ -37,8 +37,8 @@ impl Session {
         self.start_unless_stopped(&StopMark::read(&self.system, name)?, None)
     }
 
-    /// Starts the qube of a mark, with a drive attached for this start. The start counts as begun when the mark was read:
-    /// a kill or shutdown since then ends it.
+    /// Starts the qube of a mark, with a drive attached for this start. The start counts as begun
+    /// when the mark was read: a kill or shutdown since then ends it.
     pub fn start_unless_stopped(&self, mark: &StopMark, drive: Option<&Drive>) -> Result<Started, LifecycleError> {
         let started = self.start_chain(mark, drive, PATIENCE);
         started.map_err(|error| self.dispose_of_failed_start(mark.qube(), error))

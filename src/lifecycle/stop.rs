@@ -75,8 +75,9 @@ impl Target {
     }
 }
 
-/// Waits until the domain does not run, at most for `limit`; presses its power button every few seconds. False when it
-/// still runs. Under Xen the request waits in xenstore until the guest reads it, so once is enough.
+/// Waits until the domain does not run, at most for `limit`; presses its power button every few
+/// seconds. False when it still runs. Under Xen the request waits in xenstore until the guest reads
+/// it, so once is enough.
 fn ask_until_inactive(hypervisor: &dyn Hypervisor, domain: Uuid, limit: Duration) -> Result<bool, HypervisorError> {
     if Family::of_uri(hypervisor.uri()) == Family::Xen {
         return hypervisor.wait_until_inactive(domain, Some(limit));
@@ -144,8 +145,9 @@ impl Session {
         }
     }
 
-    /// Waits until a qube that was asked has stopped, and for its after-work; asks again every few seconds, for a guest
-    /// that is still booting does not hear it. Returns once the qube was seen halted under its lock.
+    /// Waits until a qube that was asked has stopped, and for its after-work; asks again every few
+    /// seconds, for a guest that is still booting does not hear it. Returns once the qube was seen
+    /// halted under its lock.
     ///
     /// # Errors
     /// [`LifecycleError::ShutdownTimeout`] after `limit`; the qube goes on.
@@ -173,12 +175,13 @@ impl Session {
         }
     }
 
-    /// Ends a qube at once. A start that has no domain yet gives up; the domain is destroyed, then the lock taken, and
-    /// what a start has made meanwhile is destroyed, too. Returns once the qube was seen halted under its lock.
+    /// Ends a qube at once. A start that has no domain yet gives up; the domain is destroyed, then
+    /// the lock taken, and what a start has made meanwhile is destroyed, too. Returns once the qube
+    /// was seen halted under its lock.
     ///
     /// # Errors
-    /// Besides those of the hypervisor: [`LifecycleError::Locked`] when somebody works on the qube for too long, and
-    /// [`LifecycleError::StillRuns`].
+    /// Besides those of the hypervisor: [`LifecycleError::Locked`] when somebody works on the qube
+    /// for too long, and [`LifecycleError::StillRuns`].
     pub fn kill(&self, name: &VmName) -> Result<Stopped, LifecycleError> {
         let qubes = self.read()?;
         let vm = known(&qubes, name)?;
@@ -209,14 +212,16 @@ impl Session {
         Err(LifecycleError::StillRuns { qube: name.clone(), tries: TRIES })
     }
 
-    /// Ends the starts of a qube that have no domain yet. Where that cannot be written (a full disk), they are waited for.
+    /// Ends the starts of a qube that have no domain yet. Where that cannot be written (a full
+    /// disk), they are waited for.
     fn end_starts(&self, name: &VmName) {
         if let Err(error) = StopMark::renew(&self.system, name) {
             self.system.tell(&format!("{name}: a start of it that has begun will not be cut short: {error}"));
         }
     }
 
-    /// The domain to stop, by the record where there is one; `None` for what has no domain here or cannot be asked.
+    /// The domain to stop, by the record where there is one; `None` for what has no domain here or
+    /// cannot be asked.
     fn target(&self, vm: &Vm) -> Option<Target> {
         if self.system.is_offline() || !vm.class.is_local_guest() {
             return None;

@@ -1,8 +1,9 @@
 //! The stop mark of a qube, `RUN/stop/NAME`: ends the starts that are under way.
 //!
-//! A command that wants a qube stopped replaces the mark before it does anything else. A start remembers the mark from
-//! before its first step and gives up as soon as it finds another one. Marks are only compared, and never removed: a
-//! start that begins later remembers the new one and is not affected.
+//! A command that wants a qube stopped replaces the mark before it does anything else. A start
+//! remembers the mark from before its first step and gives up as soon as it finds another one.
+//! Marks are only compared, and never removed: a start that begins later remembers the new one and
+//! is not affected.
 
 use std::io;
 use std::path::{Path, PathBuf};

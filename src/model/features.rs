@@ -105,7 +105,8 @@ impl Qubes {
         let qube = self.get(vm).ok_or_else(|| FeatureError::NoSuchQube(vm.to_owned()))?;
         check_reserved(qube, name)?;
         if !qube.features.contains(name) {
-            // A name that no feature can have is a mistake; a stored one can be taken away, whatever its name.
+            // A name that no feature can have is a mistake; a stored one can be taken away,
+            // whatever its name.
             return match check(name, "") {
                 Err(rule) if !name.starts_with("custom-persist.") => Err(FeatureError::Refused {
                     vm: vm.to_owned(),
@@ -137,8 +138,8 @@ impl Qubes {
         }
     }
 
-    /// Disposables can be preloaded only where their agent says when they are ready; of dom0's feature the qube that it
-    /// is about decides, the system's default_dispvm.
+    /// Disposables can be preloaded only where their agent says when they are ready; of dom0's
+    /// feature the qube that it is about decides, the system's default_dispvm.
     fn check_preloads(&self, vm: &Vm, value: &str, facts: &dyn Facts) -> Result<(), String> {
         let template = match vm.class {
             Class::AdminVM if vm.features.get(PRELOAD_MAX) == Some(value) => None,

@@ -1,5 +1,5 @@
-//! What qubesd refuses to load, or cannot work with, as predicates. The rules for changes and the checks of a store ask the
-//! same ones, so that a command accepts only what a check finds right.
+//! What qubesd refuses to load, or cannot work with, as predicates. The rules for changes and the
+//! checks of a store ask the same ones, so that a command accepts only what a check finds right.
 
 use smol_str::{SmolStr, format_smolstr};
 
@@ -10,17 +10,19 @@ use super::release::Release;
 use super::tags::is_tag;
 use super::vm::Vm;
 
-/// The properties whose value qubesd marks with a tag on the qube, each with the tag's prefix. It makes the tag while it
-/// loads the store, and refuses the store where it cannot.
+/// The properties whose value qubesd marks with a tag on the qube, each with the tag's prefix. It
+/// makes the tag while it loads the store, and refuses the store where it cannot.
 pub(super) const TAGGED_REFERENCES: [(&str, &str); 3] =
     [("audiovm", "audiovm-"), ("guivm", "guivm-"), ("relayvm", "relayvm-")];
 
-/// Returns the tag that marks a reference to `name`; none where the name has a character that tags have not.
+/// Returns the tag that marks a reference to `name`; none where the name has a character that tags
+/// have not.
 pub(super) fn reference_tag(prefix: &str, name: &VmName) -> Option<SmolStr> {
     Some(format_smolstr!("{prefix}{name}")).filter(|tag| is_tag(tag))
 }
 
-/// Explains why a qube cannot be the value of `property`, one of [`TAGGED_REFERENCES`] or a default of one.
+/// Explains why a qube cannot be the value of `property`, one of [`TAGGED_REFERENCES`] or a default
+/// of one.
 pub(super) fn reference_misfit(property: &str, name: &VmName) -> Option<String> {
     let prefix = format!("{}-", property.strip_prefix("default_").unwrap_or(property));
     match reference_tag(&prefix, name) {
@@ -39,7 +41,8 @@ pub(super) struct FeatureMisfit {
     pub rule: String,
 }
 
-/// The features that count preloaded disposables: the name, whether only dom0 has it, and what its value must be.
+/// The features that count preloaded disposables: the name, whether only dom0 has it, and what its
+/// value must be.
 const PRELOAD_COUNTS: [(&str, bool); 2] = [("preload-dispvm-max", false), ("preload-dispvm-threshold", true)];
 const PRELOAD_DELAY: &str = "preload-dispvm-delay";
 
@@ -76,7 +79,8 @@ pub(super) fn feature_misfit(vm: &Vm, name: &str, value: &str, release: Release)
     None
 }
 
-/// Whether qubes of the class have network properties, so that another can be connected through one.
+/// Whether qubes of the class have network properties, so that another can be connected through
+/// one.
 pub(super) fn can_have_network(class: &Class) -> bool {
     class.is_local_guest()
 }
@@ -86,13 +90,15 @@ pub(super) fn has_disposables(class: &Class) -> bool {
     matches!(class, Class::AppVM | Class::StandaloneVM)
 }
 
-/// Whether qubesd reads the text as a count: digits, or nothing, which is 0. More digits than Python converts fail there.
+/// Whether qubesd reads the text as a count: digits, or nothing, which is 0. More digits than
+/// Python converts fail there.
 fn is_count(text: &str) -> bool {
     const MOST_DIGITS: usize = 18;
     text.len() <= MOST_DIGITS && text.bytes().all(|b| b.is_ascii_digit())
 }
 
-/// Whether qubesd reads the text as seconds: a number with or without fraction and sign, or nothing, which is 0.
+/// Whether qubesd reads the text as seconds: a number with or without fraction and sign, or
+/// nothing, which is 0.
 fn is_delay(text: &str) -> bool {
     text.is_empty() || text.trim().parse::<f64>().is_ok_and(f64::is_finite)
 }
@@ -151,7 +157,8 @@ impl VolumeTraits<'_> {
     }
 }
 
-/// Whether the text can be the id of a volume in a pool of files: a path below the pool's directory.
+/// Whether the text can be the id of a volume in a pool of files: a path below the pool's
+/// directory.
 pub fn is_file_vid(vid: &str) -> bool {
     let stem = vid.rsplit('/').next().unwrap_or_default();
     vid.split('/').all(|part| !matches!(part, "" | "." | ".."))

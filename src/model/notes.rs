@@ -15,9 +15,9 @@ pub enum NotesError {
     NoPlace { qube: String },
 }
 
-/// The text with `_` for every character that could deceive who reads it: controls other than tab and line feed,
-/// invisible and direction-changing ones (general category Cf and their like), private ones, and those to which Unicode
-/// 16.0 assigns no character.
+/// The text with `_` for every character that could deceive who reads it: controls other than tab
+/// and line feed, invisible and direction-changing ones (general category Cf and their like),
+/// private ones, and those to which Unicode 16.0 assigns no character.
 pub fn displayable(text: &str) -> String {
     text.chars().map(|c| if is_displayable(c) { c } else { '_' }).collect()
 }

@@ -26,7 +26,8 @@ impl Release {
         if self < Release::R4_2 { 254 } else { Qid::MAX }
     }
 
-    /// Whether it reads the text `False` of a volume's flag as false; earlier ones take it for true.
+    /// Whether it reads the text `False` of a volume's flag as false; earlier ones take it for
+    /// true.
     pub fn reads_false_flags(self) -> bool {
         self >= Release::R4_4
     }

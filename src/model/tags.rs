@@ -83,12 +83,14 @@ fn words_for_creations(creator: &Vm) -> impl Iterator<Item = &str> {
 }
 
 impl Qubes {
-    /// The tags that a qube wants on what it creates, without what is not a tag ([`Qubes::creation_misfits`]).
+    /// The tags that a qube wants on what it creates, without what is not a tag
+    /// ([`Qubes::creation_misfits`]).
     pub(super) fn tags_of_creations<'a>(&'a self, creator: &'a Vm) -> impl Iterator<Item = SmolStr> + 'a {
         words_for_creations(creator).filter(|word| self.creation_tag_misfit(word).is_none()).map(Into::into)
     }
 
-    /// Explains each word of a qube's feature `tag-created-vm-with` that what it creates does not get.
+    /// Explains each word of a qube's feature `tag-created-vm-with` that what it creates does not
+    /// get.
     pub fn creation_misfits(&self, creator: &str) -> Vec<String> {
         let words = self.get(creator).into_iter().flat_map(words_for_creations);
         words.filter_map(|word| self.creation_tag_misfit(word)).collect()

@@ -360,7 +360,8 @@ impl Pool {
     }
 }
 
-/// What decides whether a pool can hold a volume, from its own attributes and what its class gives it.
+/// What decides whether a pool can hold a volume, from its own attributes and what its class gives
+/// it.
 pub(super) fn volume_traits<'a>(name: &'a str, class: Option<&ClassVolume>, own: &TextMap) -> VolumeTraits<'a> {
     let on = |attribute: &str, default: Option<bool>| own.get(attribute).map_or(default == Some(true), is_true);
     let has_source = own.get("source").is_some_and(|source| !source.is_empty());

@@ -216,7 +216,8 @@ impl Change<'_> {
         let pools = self.qubes.pools.get(&self.volume.pool).is_some_and(super::Pool::ephemeral_volatile);
         Ok(match wanted {
             true => Some("True".to_owned()),
-            // Up to 4.3 a written one is read as true; it says no more than the pool where that is on.
+            // Up to 4.3 a written one is read as true; it says no more than the pool where that is
+            // on.
             false => (is_volatile && (pools || release.reads_false_flags())).then(|| "False".to_owned()),
         })
     }

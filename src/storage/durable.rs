@@ -43,8 +43,8 @@ pub fn remove(path: &Path) -> Result<(), StorageError> {
     if remove_scratch(path)? { sync(directory_of(path)) } else { Ok(()) }
 }
 
-/// Removes those files of one directory that exist. One that cannot be removed does not keep the others; its error is
-/// returned.
+/// Removes those files of one directory that exist. One that cannot be removed does not keep the
+/// others; its error is returned.
 pub fn remove_all<P: AsRef<Path>>(paths: &[P]) -> Result<(), StorageError> {
     let (mut removed, mut outcome) = (None, Ok(()));
     for path in paths.iter().map(AsRef::as_ref) {
@@ -80,8 +80,9 @@ pub enum DirectoryRemoval {
     NotEmpty(PathBuf),
 }
 
-/// Removes an empty directory. Of a symbolic link, removes the link, and the directory that it leads to if that is empty
-/// and the link is not somebody else's. An absolute link begins at `root`, where there is one.
+/// Removes an empty directory. Of a symbolic link, removes the link, and the directory that it
+/// leads to if that is empty and the link is not somebody else's. An absolute link begins at
+/// `root`, where there is one.
 pub fn remove_directory(path: &Path, root: Option<&Path>) -> Result<DirectoryRemoval, StorageError> {
     let failed = || StorageError::io(format!("cannot remove {}", path.display()));
     let (parent, name) = match pool_files::parent_of(path) {
@@ -93,7 +94,8 @@ pub fn remove_directory(path: &Path, root: Option<&Path>) -> Result<DirectoryRem
     if !found.is_symlink() {
         return remove_real_directory(path);
     }
-    // A link to nowhere, or to something that is no directory, has nothing behind it that is the qube's.
+    // A link to nowhere, or to something that is no directory, has nothing behind it that is the
+    // qube's.
     let target = pool_files::resolve(directory_of(path), root, name).ok().filter(|target| target.is_dir());
     parent.remove_file(name).and_then(|_| parent.sync()).map_err(failed())?;
     target.map_or(Ok(DirectoryRemoval::Gone), |target| remove_real_directory(&target))

@@ -237,7 +237,8 @@ pub trait Driver: Send + Sync {
     fn attachment(&self, volume: &Volume) -> Result<Attachment, StorageError>;
 
     fn is_dirty(&self, volume: &Volume) -> Result<bool, StorageError>;
-    /// Whether there are images of a run of a volume that is not kept ([`Kind::Snapshot`], [`Kind::Volatile`]).
+    /// Whether there are images of a run of a volume that is not kept ([`Kind::Snapshot`],
+    /// [`Kind::Volatile`]).
     fn has_run(&self, volume: &Volume) -> Result<bool, StorageError>;
     fn is_outdated(&self, volume: &Volume) -> Result<bool, StorageError>;
     fn revisions(&self, volume: &Volume) -> Result<Vec<Revision>, StorageError>;
@@ -278,7 +279,8 @@ pub trait Driver: Send + Sync {
     /// Takes what somebody else put into [`Driver::file`] (a package) as the volume's committed data.
     fn adopt(&self, volume: &Volume) -> Result<(), StorageError>;
 
-    /// Removes what only saves time at the next start, or what no start would use: a full disk needs the room.
+    /// Removes what only saves time at the next start, or what no start would use: a full disk
+    /// needs the room.
     fn remove_spare(&self, _volume: &Volume) -> Result<(), StorageError> {
         Ok(())
     }
@@ -286,7 +288,8 @@ pub trait Driver: Send + Sync {
     fn prune_revisions(&self, _volume: &Volume, _keep: usize) -> Result<(), StorageError> {
         Ok(())
     }
-    /// The directory that goes with the qube's last volume; none where volumes are in no directory of the qube's own.
+    /// The directory that goes with the qube's last volume; none where volumes are in no directory
+    /// of the qube's own.
     fn own_directory(&self, _volume: &Volume) -> Option<PathBuf> {
         None
     }

@@ -1,7 +1,8 @@
 //! Files below a pool's directory, where every member of group qubes can write.
 //!
-//! A path is resolved anew by each function, component by component: a symbolic link is followed only if root or the
-//! effective user owns it, so nobody else can lead a command out of the pool, whenever he exchanges what.
+//! A path is resolved anew by each function, component by component: a symbolic link is followed
+//! only if root or the effective user owns it, so nobody else can lead a command out of the pool,
+//! whenever he exchanges what.
 
 use std::fs::{self, File, Metadata};
 use std::io;
@@ -25,8 +26,9 @@ pub fn open(path: &Path, used: Use) -> io::Result<File> {
     slash.open_file(&below, used)
 }
 
-/// Opens an image for changing it where it is. One with a second name is refused unless that is the name by which a
-/// snapshot keeps it: then it is of the pool's `group`, as every image that Qubes makes.
+/// Opens an image for changing it where it is. One with a second name is refused unless that is the
+/// name by which a snapshot keeps it: then it is of the pool's `group`, as every image that Qubes
+/// makes.
 pub fn open_to_change(path: &Path, group: Option<Gid>) -> io::Result<File> {
     let file = open(path, Use::Both)?;
     let metadata = file.metadata()?;
@@ -40,7 +42,8 @@ pub fn open_to_change(path: &Path, group: Option<Gid>) -> io::Result<File> {
     Ok(file)
 }
 
-/// Opens a regular file that somebody else put there; not by a link, and not if it has a second name.
+/// Opens a regular file that somebody else put there; not by a link, and not if it has a second
+/// name.
 pub fn open_foreign(path: &Path) -> io::Result<File> {
     let (parent, name) = parent_of(path)?;
     let real = match real_path(&parent) {
@@ -81,8 +84,8 @@ pub fn parent_of(path: &Path) -> io::Result<(Directory, std::ffi::OsString)> {
     Ok((open_directory(parent)?, name))
 }
 
-/// The path of `inside`, a directory below a pool's, with the links in it resolved; of what is not there yet, the path that
-/// it will have.
+/// The path of `inside`, a directory below a pool's, with the links in it resolved; of what is not
+/// there yet, the path that it will have.
 pub fn resolve(pool: &Path, root: Option<&Path>, inside: &Path) -> io::Result<PathBuf> {
     let opened = match root.and_then(|root| Some((root, pool.strip_prefix(root).ok()?))) {
         Some((root, below)) => Directory::open_in_root(root, &Path::new("/").join(below), Links::Owned),
@@ -100,7 +103,8 @@ pub fn resolve(pool: &Path, root: Option<&Path>, inside: &Path) -> io::Result<Pa
                 let Some(first) = rest.next() else { return Ok(real) };
                 let mut next = first.as_os_str().to_os_string();
                 if fs::symlink_metadata(real.join(&next)).is_ok() {
-                    // A link to nowhere: its path must not be used, because it may lead somewhere outside of the root.
+                    // A link to nowhere: its path must not be used, because it may lead somewhere
+                    // outside of the root.
                     next.push(NOWHERE);
                 }
                 return Ok(real.join(next).join(rest.as_path()));
@@ -112,7 +116,8 @@ pub fn resolve(pool: &Path, root: Option<&Path>, inside: &Path) -> io::Result<Pa
     Ok(pool.join(inside))
 }
 
-/// What is appended to the name of a link that leads nowhere: nothing has such a name, and nothing is made by it.
+/// What is appended to the name of a link that leads nowhere: nothing has such a name, and nothing
+/// is made by it.
 pub const NOWHERE: &str = "~nowhere";
 
 /// Whether a component of `inside` is a link. Without one, paths stay as they are written.

@@ -204,7 +204,8 @@ impl VmStorage {
         made.create()
     }
 
-    /// Removes what only saves time at the next start, or what no start would use, of every volume of a halted qube.
+    /// Removes what only saves time at the next start, or what no start would use, of every volume
+    /// of a halted qube.
     pub fn remove_spare(&self) -> Result<(), StorageError> {
         all(self
             .volumes()
@@ -230,7 +231,8 @@ impl VmStorage {
         Ok(false)
     }
 
-    /// Whether there are images of a run of a volume that is not kept. Of a halted qube a crash has left them.
+    /// Whether there are images of a run of a volume that is not kept. Of a halted qube a crash has
+    /// left them.
     pub fn has_stale_run(&self) -> Result<bool, StorageError> {
         for (volume, driver) in self.volumes() {
             if volume.kind != Kind::Origin && driver.has_run(volume)? {
@@ -247,7 +249,8 @@ impl VmStorage {
                 Some(mapping) => Attachment::Device(device_mapper::path(&mapping)),
                 None => driver.attachment(volume)?,
             };
-            // The hypervisor opens it by its path, so this is the last moment to look where that leads.
+            // The hypervisor opens it by its path, so this is the last moment to look where that
+            // leads.
             if let Attachment::File(image) = &attachment {
                 let failed = || StorageError::io(format!("{}: cannot use {}", volume.label(), image.display()));
                 match pool_files::open(image, Use::Read) {

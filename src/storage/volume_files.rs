@@ -27,7 +27,8 @@ pub fn base_of(directory: &Path, vid: &str) -> Result<(PathBuf, String), Storage
     Ok((directory.join(vid), stem.to_string()))
 }
 
-/// Where the files of the volume `vid` are, with the links that lead there resolved, and the last part of the vid.
+/// Where the files of the volume `vid` are, with the links that lead there resolved, and the last
+/// part of the vid.
 pub fn resolve(place: &PoolPlace, vid: &str) -> Result<(PathBuf, String), StorageError> {
     let (base, stem) = base_of(&place.directory, vid)?;
     if place.only_to_look {
@@ -44,7 +45,8 @@ pub fn resolve(place: &PoolPlace, vid: &str) -> Result<(PathBuf, String), Storag
 #[derive(Debug, Clone)]
 pub struct PoolPlace {
     pub directory: PathBuf,
-    /// The root of the system that the pool belongs to, where that is not the machine's: absolute links begin there.
+    /// The root of the system that the pool belongs to, where that is not the machine's: absolute
+    /// links begin there.
     pub root: Option<PathBuf>,
     /// Whether files are only looked at, never opened: then links may lead anywhere.
     pub only_to_look: bool,
@@ -101,7 +103,8 @@ pub fn make_directories(directory: &Path, wanted: &Path, group: Option<Gid>) -> 
     Ok(())
 }
 
-/// Removes the directory of a volume's files if it is empty, but neither the pool's nor those in which its qubes have theirs.
+/// Removes the directory of a volume's files if it is empty, but neither the pool's nor those in
+/// which its qubes have theirs.
 pub fn remove_directory_of(pool: &Path, directory: &Path) -> Result<(), StorageError> {
     if is_qubes_own(pool, directory) { durable::remove_real_directory(directory).map(drop) } else { Ok(()) }
 }

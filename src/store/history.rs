@@ -1,11 +1,13 @@
-//! Copies of the store: one before the first save of a day, one before every conversion or repair, thinned with age.
+//! Copies of the store: one before the first save of a day, one before every conversion or repair,
+//! thinned with age.
 //!
 //! They lie in `backup/` beside the store under the names that upstream gives its copies,
-//! `qubes-YYYY-MM-DD-HH:MM:SS.xml`, local time (`spec/r4-xml.md` §3); of several within a second the later ones have a
-//! number, `qubes-YYYY-MM-DD-HH:MM:SS-2.xml`.
+//! `qubes-YYYY-MM-DD-HH:MM:SS.xml`, local time (`spec/r4-xml.md` §3); of several within a second
+//! the later ones have a number, `qubes-YYYY-MM-DD-HH:MM:SS-2.xml`.
 //!
-//! The clock may be wrong by years and right again. So how old a copy is counts from the newest other one, not from the
-//! clock, and a long time without copies makes those before it hardly older.
+//! The clock may be wrong by years and right again. So how old a copy is counts from the newest
+//! other one, not from the clock, and a long time without copies makes those before it hardly
+//! older.
 
 use std::collections::HashSet;
 use std::fs;
@@ -22,8 +24,8 @@ use crate::fs::{refuse_foreign_link, stale_files};
 
 const FORM: &str = "qubes-%Y-%m-%d-%H:%M:%S";
 
-/// Days between two copies count as at most so many: whoever comes back after a year, or has a clock that went ahead by one,
-/// keeps the copies of the last weeks before.
+/// Days between two copies count as at most so many: whoever comes back after a year, or has a
+/// clock that went ahead by one, keeps the copies of the last weeks before.
 const LONGEST_PAUSE: i32 = 7;
 
 /// A save removes at most so many copies.
@@ -49,8 +51,8 @@ impl Copy {
         Some(Copy { made, number, path })
     }
 
-    /// Whether it was made by a clock that was ahead of `now`. That local time has gone back (another time zone, the end
-    /// of summer time) is not meant.
+    /// Whether it was made by a clock that was ahead of `now`. That local time has gone back
+    /// (another time zone, the end of summer time) is not meant.
     pub fn is_from_future(&self, now: &Zoned) -> bool {
         let local = now.datetime();
         if self.made <= local {
@@ -87,8 +89,8 @@ pub fn copies(directory: &Path) -> io::Result<Vec<Copy>> {
     Ok(copies)
 }
 
-/// The copies from the newest to the oldest. Those that a clock made that was ahead of `now` come last: which of them
-/// is how old cannot be told.
+/// The copies from the newest to the oldest. Those that a clock made that was ahead of `now` come
+/// last: which of them is how old cannot be told.
 pub fn newest_first<'c>(copies: &'c [Copy], now: &Zoned) -> Vec<&'c Copy> {
     let (ahead, others): (Vec<&Copy>, Vec<&Copy>) = copies.iter().rev().partition(|copy| copy.is_from_future(now));
     others.into_iter().chain(ahead).collect()
@@ -123,8 +125,8 @@ pub fn keep(directory: &Path, access: Access, bytes: &[u8], now: DateTime) -> io
     Ok(path)
 }
 
-/// `STEM.xml` in a directory, or the first of `STEM-2.xml`, … that nothing has: a name that is taken is never written
-/// over.
+/// `STEM.xml` in a directory, or the first of `STEM-2.xml`, … that nothing has: a name that is
+/// taken is never written over.
 pub fn free_name(directory: &Path, stem: &str) -> io::Result<PathBuf> {
     let mut path = directory.join(format!("{stem}.xml"));
     let mut number = 1_u32;
@@ -143,8 +145,9 @@ fn exists(path: &Path) -> io::Result<bool> {
     }
 }
 
-/// What may go, oldest first: all of the last week stay, the last of each day for a month, of each week for a year, of
-/// each month for ever. Ages count from the newest of `copies` up to `today`; later ones stay.
+/// What may go, oldest first: all of the last week stay, the last of each day for a month, of each
+/// week for a year, of each month for ever. Ages count from the newest of `copies` up to `today`;
+/// later ones stay.
 pub fn dispensable(copies: &[Copy], today: Date) -> Vec<&Copy> {
     let (mut periods, mut gone) = (HashSet::new(), Vec::new());
     let (mut age, mut later) = (0, None);
@@ -161,7 +164,8 @@ pub fn dispensable(copies: &[Copy], today: Date) -> Vec<&Copy> {
     gone
 }
 
-/// The span of time of which one copy stays, as something to compare; a copy of the last week has its own. `age` in days.
+/// The span of time of which one copy stays, as something to compare; a copy of the last week has
+/// its own. `age` in days.
 fn period(copy: &Copy, age: i32) -> (u8, i32, i32, Option<&Path>) {
     let date = copy.made.date();
     match age {

@@ -1,7 +1,8 @@
-//! The lock on the store: an OFD record lock on qubes.xml itself ([`crate::fs::file_lock`]; `docs/locks.md` tells why).
+//! The lock on the store: an OFD record lock on qubes.xml itself ([`crate::fs::file_lock`];
+//! `docs/locks.md` tells why).
 //!
-//! Writers replace the file by renaming, so what a lock was granted on may not be the store any more: then all begins
-//! again.
+//! Writers replace the file by renaming, so what a lock was granted on may not be the store any
+//! more: then all begins again.
 
 use std::cell::Cell;
 use std::fs::{self, File, OpenOptions};
@@ -202,7 +203,8 @@ impl HolderNote {
         let run = self.run_dir.make(&["lock"], self.group)?;
         let mut file = match run.open_or_create(Path::new(HOLDER), self.run_dir.access(self.group)) {
             Ok(file) => file,
-            // A link or the like in its place says nothing to anybody: it goes, and is not followed.
+            // A link or the like in its place says nothing to anybody: it goes, and is not
+            // followed.
             Err(_not_a_note) => {
                 run.remove_file(Path::new(HOLDER))?;
                 run.open_or_create(Path::new(HOLDER), self.run_dir.access(self.group))?

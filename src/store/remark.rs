@@ -1,9 +1,10 @@
-//! Remarks that are left in RUN about one content of the store, for the next command: that upstream would not refuse it
-//! (`RUN/sound`), that no qube is broken (`RUN/unbroken`). They spare a look at every qube, and decide nothing else: no
-//! name and no value comes from them.
+//! Remarks that are left in RUN about one content of the store, for the next command: that upstream
+//! would not refuse it (`RUN/sound`), that no qube is broken (`RUN/unbroken`). They spare a look at
+//! every qube, and decide nothing else: no name and no value comes from them.
 //!
-//! A remark names the content that it is about by a checksum of all its bytes. Times would not do: a program that writes
-//! through a mapping of the file leaves none on tmpfs, and not always one elsewhere.
+//! A remark names the content that it is about by a checksum of all its bytes. Times would not do:
+//! a program that writes through a mapping of the file leaves none on tmpfs, and not always one
+//! elsewhere.
 
 use std::path::Path;
 
@@ -31,8 +32,8 @@ impl Digest {
     }
 }
 
-/// Returns what somebody has left under `name` about the content with this digest, which is computed only if there is
-/// a remark at all.
+/// Returns what somebody has left under `name` about the content with this digest, which is
+/// computed only if there is a remark at all.
 pub(super) fn about(place: &StorePlace, digest: impl FnOnce() -> Digest, name: &str) -> Option<String> {
     let text = place.run_dir.read(Path::new(name)).ok()??;
     let (first, rest) = text.split_once('\n')?;
@@ -45,7 +46,8 @@ pub(super) fn leave(place: &StorePlace, digest: Digest, name: &str, text: &str) 
     let _looks_again = place.run_dir.write_note(Path::new(name), place.group, &format!("{}\n{text}", digest.stamp()));
 }
 
-/// Removes what writers of remarks left when they were killed. Remarks are the only files that lie in RUN itself.
+/// Removes what writers of remarks left when they were killed. Remarks are the only files that lie
+/// in RUN itself.
 pub(super) fn clear_stale_files(run_dir: &RunDirectory) {
     if let Ok(directory) = run_dir.open() {
         stale_files::clear_in(&directory, |_| true);

@@ -114,8 +114,8 @@ pub struct Write {
 /// What is to be done once, after the first save that wrote something.
 type AfterSave = Box<dyn FnOnce(&Write)>;
 
-/// Decides whether what was changed may be saved: the collection as it is, and how it was read, fetched when it is asked
-/// for. An error is why not.
+/// Decides whether what was changed may be saved: the collection as it is, and how it was read,
+/// fetched when it is asked for. An error is why not.
 type BeforeSave = Box<dyn Fn(&Qubes, &dyn Fn() -> Result<Qubes, StoreError>) -> Result<(), String>>;
 
 impl Write {
@@ -222,8 +222,8 @@ impl Write {
         self.content.remark(name)
     }
 
-    /// Leaves in RUN under `name` what is known of the store as it was saved. Where that is not possible, the next command
-    /// finds out by itself.
+    /// Leaves in RUN under `name` what is known of the store as it was saved. Where that is not
+    /// possible, the next command finds out by itself.
     pub fn leave_remark(&self, name: &str, text: &str) {
         if let Some(digest) = self.digest {
             remark::leave(&self.place, digest, name, text);
@@ -287,8 +287,8 @@ impl Write {
         Ok(())
     }
 
-    /// Puts `new` into place. The new file is locked before it is visible, so that the lock is never open. Returns whether
-    /// it is proven to be durable ([`StoreError::NotProvenDurable`]).
+    /// Puts `new` into place. The new file is locked before it is visible, so that the lock is
+    /// never open. Returns whether it is proven to be durable ([`StoreError::NotProvenDurable`]).
     fn replace(&mut self, new: &[u8]) -> Result<Result<(), StoreError>, StoreError> {
         let path = self.place.file.clone();
         // What a kill left behind may be what fills the disk, so it goes first.
@@ -300,7 +300,8 @@ impl Write {
         let lock = fill(&mut replacement, new, &path)?;
         replacement.sync().map_err(StoreError::io("write", &path))?;
         let version = version_of(lock.file(), &path)?;
-        // Writing and syncing took their time, and who edits in place may have changed what this was made of.
+        // Writing and syncing took their time, and who edits in place may have changed what this
+        // was made of.
         self.refuse_changed_behind()?;
         let durable = match replacement.publish() {
             Ok(published) => published.make_durable().map(drop),

@@ -64,8 +64,8 @@ pub fn help(command: &Command) -> String {
     shown.render_help().to_string()
 }
 
-/// The usage error for words that mean nothing to a command, with a hint for the first option among them, or for an `=` that
-/// stands alone.
+/// The usage error for words that mean nothing to a command, with a hint for the first option among
+/// them, or for an `=` that stands alone.
 fn unrecognized(command: &Command, words: &[OsString], unknown: &[String]) -> Failure {
     let option = unknown.iter().find(|word| word.starts_with('-')).map(|word| hint::option(command, word));
     let equals = words.iter().any(|word| word == "=").then(|| Hint::text("leave the '=' out: NAME VALUE"));

@@ -77,7 +77,8 @@ fn shown(candidate: &Candidate, shell: &str) -> String {
     }
 }
 
-/// What fits at the word at `index`. bash breaks words at `=` and `:`, so there only what follows is wanted.
+/// What fits at the word at `index`. bash breaks words at `=` and `:`, so there only what follows
+/// is wanted.
 pub fn complete(words: &[String], index: usize, breaks_words: bool) -> Offer {
     let mut words: Vec<String> = words.iter().take(index + 1).cloned().collect();
     if words.len() <= index {

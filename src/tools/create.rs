@@ -285,7 +285,8 @@ impl RootImage<'_> {
     }
 }
 
-/// The options and properties that say the same of a new qube, as upstream has it: the last one on the command line counts.
+/// The options and properties that say the same of a new qube, as upstream has it: the last one on
+/// the command line counts.
 struct LastGiven<'a, 'g> {
     call: &'a Invocation,
     given: &'g [(&'a str, &'a str)],
@@ -302,7 +303,8 @@ impl<'a> LastGiven<'a, '_> {
     }
 }
 
-/// The properties to set, with their names and texts as they are stored: each once, of one that is given twice the last.
+/// The properties to set, with their names and texts as they are stored: each once, of one that is
+/// given twice the last.
 fn initial_properties<'a>(class: &Class, given: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<(&'a str, &'a str)> {
     let mut properties: Vec<(&str, &str)> = Vec::new();
     for (name, text) in given.filter(|(name, _)| !matches!(*name, "label" | "template" | "name")) {

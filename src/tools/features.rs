@@ -62,8 +62,9 @@ fn list(call: &mut Invocation, vm: &Vm) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// Says what a person may have meant by a feature that the qube does not have. Scripts ask for features that are not set all the
-/// time: of those that any qube has, or that the core knows, nothing is said.
+/// Says what a person may have meant by a feature that the qube does not have. Scripts ask for
+/// features that are not set all the time: of those that any qube has, or that the core knows,
+/// nothing is said.
 fn hint_of_feature(call: &Invocation, qubes: &Qubes, vm: &Vm, feature: &str) {
     if let Some((name, value)) = feature.split_once('=') {
         return call.hint(&Hint::Text(format!("feature and value are two words: {name} {value}")));

@@ -1,5 +1,5 @@
-//! Words of filters that no qube can have: an unknown class or label, a tag that nobody has. A filter with such a word leaves
-//! qubes out without a word, so the tool says it on standard error.
+//! Words of filters that no qube can have: an unknown class or label, a tag that nobody has. A
+//! filter with such a word leaves qubes out without a word, so the tool says it on standard error.
 
 use std::collections::BTreeSet;
 
@@ -63,7 +63,8 @@ fn tell_unknown(told: &mut Vec<String>, qubes: &Qubes, what: &str, words: &[&str
     }
 }
 
-/// The same for words that stand with qubes. These are read one after the other, and no further than until each word was seen.
+/// The same for words that stand with qubes. These are read one after the other, and no further
+/// than until each word was seen.
 fn tell_nobodys(
     told: &mut Vec<String>,
     what: &str,

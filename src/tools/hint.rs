@@ -1,5 +1,5 @@
-//! What a person can do about a failure: a line of its own on standard error, `hint: TEXT`, after the words that upstream's
-//! tools have for it. Standard output and exit codes never depend on it.
+//! What a person can do about a failure: a line of its own on standard error, `hint: TEXT`, after
+//! the words that upstream's tools have for it. Standard output and exit codes never depend on it.
 
 use std::error::Error;
 use std::io;
@@ -46,7 +46,8 @@ impl Hint {
         Hint::Text(text.into())
     }
 
-    /// The hint for an unknown name of a kind whose names are always the same: one that is close, else all.
+    /// The hint for an unknown name of a kind whose names are always the same: one that is close,
+    /// else all.
     pub fn one_of(given: &str, what: &str, names: &[&str]) -> Hint {
         Hint::Text(
             did_you_mean(given, names.iter().copied()).unwrap_or_else(|| format!("{what}: {}", names.join(", "))),
@@ -85,7 +86,8 @@ impl Hint {
         }
     }
 
-    /// Whether the words belong to the error's own line: those of upstream's tools leave no room for more, ours do.
+    /// Whether the words belong to the error's own line: those of upstream's tools leave no room
+    /// for more, ours do.
     pub fn is_inline(&self) -> bool {
         matches!(self, Hint::Permission | Hint::Kernels | Hint::Damaged)
     }
@@ -135,8 +137,8 @@ fn of_property(error: &PropertyError) -> Option<Hint> {
     }
 }
 
-/// The hint for a property that the system or the class of `scope` does not have (without a scope: that no class has): who
-/// has it, or one that is close.
+/// The hint for a property that the system or the class of `scope` does not have (without a scope:
+/// that no class has): who has it, or one that is close.
 pub fn property(given: &str, scope: Option<Scope>) -> Hint {
     if let Some((name, value)) = given.split_once('=') {
         let value = if value.is_empty() { "VALUE" } else { value };

@@ -157,7 +157,8 @@ impl Invocation {
         words.map_or_else(|| error.to_string(), |words| format!("{error}; {words}"))
     }
 
-    /// Says what to do about an error that has been told, where that has a line of its own; nothing after `-q`.
+    /// Says what to do about an error that has been told, where that has a line of its own; nothing
+    /// after `-q`.
     pub fn hint_for(&self, error: &(dyn std::error::Error + 'static)) {
         if let Some(hint) = Hint::of(error) {
             self.hint(&hint);

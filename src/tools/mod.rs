@@ -365,8 +365,8 @@ pub fn run(command: &'static Command, words: Vec<OsString>) -> ExitCode {
     })
 }
 
-/// Says why a command failed and returns its exit code. Hints need the options that say where the store is; without them
-/// nobody wants a hint.
+/// Says why a command failed and returns its exit code. Hints need the options that say where the
+/// store is; without them nobody wants a hint.
 fn tell(name: &str, line: &clap::Command, failure: Failure, options: Option<&Options>) -> u8 {
     match failure {
         Failure::Usage(text) => {

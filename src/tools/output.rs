@@ -141,8 +141,8 @@ pub fn hint(text: &str) {
     say(&format!("hint: {text}"));
 }
 
-/// Says that a command line means nothing that there is, on a line of its own that upstream's tools do not have: a pattern that
-/// fits nothing, an unknown column.
+/// Says that a command line means nothing that there is, on a line of its own that upstream's tools
+/// do not have: a pattern that fits nothing, an unknown column.
 pub fn warning(text: &str) {
     say(&format!("warning: {text}"));
 }

@@ -78,7 +78,8 @@ impl Owner {
 
     fn value(&self, qubes: &Qubes, property: &Property, session: &Session) -> Result<Value, PropertyError> {
         match self {
-            // Two have no default (default_kernel, default_template): a store that lacks them is a new one, not a broken one.
+            // Two have no default (default_kernel, default_template): a store that lacks them is a
+            // new one, not a broken one.
             Owner::System => match (qubes.global(property, session), property.kind.api_name()) {
                 (Err(PropertyError::Unset { .. }), "vm") => Ok(Value::Qube(None)),
                 (Err(PropertyError::Unset { .. }), "str") => Ok(Value::text("")),

@@ -48,7 +48,8 @@ impl<'a> Given<'a> {
         Ok(())
     }
 
-    /// What was said and means no qube: patterns that fit none, and what `--exclude` names in vain. One line for each.
+    /// What was said and means no qube: patterns that fit none, and what `--exclude` names in vain.
+    /// One line for each.
     pub fn in_vain(&self, names: &[&str]) -> Vec<String> {
         let fits_none = |given: &&&str| is_pattern(given) && !names.iter().any(|name| matches_pattern(given, name));
         let patterns = self.names.iter().filter(fits_none).map(|given| format!("no qube matches {}", quoted(given)));

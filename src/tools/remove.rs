@@ -48,8 +48,8 @@ fn is_settled(call: &Invocation) -> bool {
     call.has("force") || call.has("just-db") || by_script
 }
 
-/// Removes qubes in the order given, but one that only others of them use after those. Stops at the first that may not be
-/// removed; files that cannot be deleted keep no other from it.
+/// Removes qubes in the order given, but one that only others of them use after those. Stops at the
+/// first that may not be removed; files that cannot be deleted keep no other from it.
 fn remove_all(session: &Session, mut names: Vec<VmName>, removal: Removal) -> Result<Removed, Failure> {
     let mut outcome = Removed::Completely;
     let mut note = |removed| {

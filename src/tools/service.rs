@@ -55,8 +55,8 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     }
 }
 
-/// Says what a person may have meant by a service that is neither on nor off for the qube, unless another qube has it or a
-/// template supports it.
+/// Says what a person may have meant by a service that is neither on nor off for the qube, unless
+/// another qube has it or a template supports it.
 fn hint_of_service(call: &Invocation, qubes: &Qubes, vm: &Vm, service: &str) {
     if let Some((name, value)) = service.split_once('=') {
         return call.hint(&Hint::Text(format!("service and value are two words: {name} {value}")));

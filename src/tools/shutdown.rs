@@ -120,7 +120,8 @@ impl Round<'_> {
         in_use
     }
 
-    /// Leaves those that were asked to a process that asks them again: a guest that is still booting heard nothing.
+    /// Leaves those that were asked to a process that asks them again: a guest that is still
+    /// booting heard nothing.
     fn leave(&mut self) {
         for (name, since) in std::mem::take(&mut self.asked) {
             if let Err(error) = repeat_shutdown(self.session, &name, left(self.limit(&name), since)) {

@@ -36,7 +36,8 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     let names = super::kill::names(call, &session)?;
     let drive = drive(call)?;
     let skip = call.has("skip-if-running");
-    // Read for all before the first starts: who is killed while he waits for his turn is not started any more.
+    // Read for all before the first starts: who is killed while he waits for his turn is not
+    // started any more.
     let marks = names.iter().map(|name| Ok((name.clone(), StopMark::read(&session.system, name)?)));
     let marks = marks.collect::<Result<HashMap<VmName, StopMark>, LifecycleError>>()?;
     let start = |session: &Session, name: &VmName| match marks.get(name) {

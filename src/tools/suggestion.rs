@@ -2,9 +2,10 @@
 
 use super::failure::quoted;
 
-/// Returns the name that `given` most likely stands for, if one is close: the same but for case and for `-` and `_`; else the
-/// nearest by insertions, deletions, substitutions and swaps of neighbours, at most one in three characters; else the only one
-/// that begins with it or has it as one of its parts (`reflink` in `file-reflink`).
+/// Returns the name that `given` most likely stands for, if one is close: the same but for case and
+/// for `-` and `_`; else the nearest by insertions, deletions, substitutions and swaps of
+/// neighbours, at most one in three characters; else the only one that begins with it or has it as
+/// one of its parts (`reflink` in `file-reflink`).
 pub fn closest<'n>(given: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
     let given = normalized(given);
     let length = given.chars().count();
@@ -41,7 +42,8 @@ fn normalized(name: &str) -> String {
     name.to_lowercase().replace('_', "-")
 }
 
-/// Whether a name begins with `part`, or has it between two separators. Of one or two letters too many do.
+/// Whether a name begins with `part`, or has it between two separators. Of one or two letters too
+/// many do.
 fn has_part(name: &str, part: &str) -> bool {
     let is_long = part.len() >= 3;
     is_long && name.starts_with(part) || part.len() >= 2 && name.split(['-', '.', ':']).any(|word| word == part)

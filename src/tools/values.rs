@@ -183,8 +183,9 @@ impl<'a> Values<'a> {
         self.gateways.borrow_mut().push((netvm, gateway));
     }
 
-    /// A property's text as upstream's client compares it. Where there is no property, or it refers to no qube or has no
-    /// number, that is the word `None`; an address, time or other text that there is not is empty.
+    /// A property's text as upstream's client compares it. Where there is no property, or it refers
+    /// to no qube or has no number, that is the word `None`; an address, time or other text that
+    /// there is not is empty.
     pub fn python_text(&self, vm: &Vm, name: &str) -> String {
         const NONE: &str = "None";
         let Some(property) = Property::find(Scope::Class(&vm.class), name) else { return NONE.to_string() };

@@ -1,4 +1,5 @@
-//! Nothing leads astray: what others put into RUN, into a root below `--root`, or into a copied store.
+//! Nothing leads astray: what others put into RUN, into a root below `--root`, or into a copied
+//! store.
 
 mod boot;
 mod copies;

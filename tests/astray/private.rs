@@ -67,7 +67,8 @@ impl Home {
     }
 }
 
-/// Whether another user can run our programs at all: the directory of the build may be root's alone.
+/// Whether another user can run our programs at all: the directory of the build may be root's
+/// alone.
 fn can_be_another_user() -> bool {
     if !nix::unistd::geteuid().is_root() {
         crate::skip::skip("acting as another user needs root");

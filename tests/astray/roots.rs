@@ -10,15 +10,16 @@ use crate::scratch::Scratch;
 use crate::small_system::{SmallSystem, sample, stored};
 use crate::victim::run_in_time;
 
-/// Two places of the same shape: what a link means on the machine, and what it means below the root.
+/// Two places of the same shape: what a link means on the machine, and what it means below the
+/// root.
 struct Places {
     system: SmallSystem,
     host: tempfile::TempDir,
 }
 
 impl Places {
-    /// `moved` is a path below the root that becomes an absolute link to a place outside `/var`, `/etc` and `/run`, which
-    /// exists on the machine and in the root.
+    /// `moved` is a path below the root that becomes an absolute link to a place outside `/var`,
+    /// `/etc` and `/run`, which exists on the machine and in the root.
     fn new() -> Places {
         let host = tempfile::Builder::new().prefix("qubes-host-").tempdir().unwrap();
         Places { system: SmallSystem::new(), host }
@@ -33,7 +34,8 @@ impl Places {
         self.system.path(self.host(name).to_str().unwrap().trim_start_matches('/'))
     }
 
-    /// A store on the machine where a link would lead that is not resolved below the root, and the root's own there.
+    /// A store on the machine where a link would lead that is not resolved below the root, and the
+    /// root's own there.
     fn stores(&self) {
         fs::create_dir_all(self.host("qubes")).unwrap();
         fs::write(self.host("qubes/qubes.xml"), sample()).unwrap();

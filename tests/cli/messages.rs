@@ -1,5 +1,5 @@
-//! What a person reads after a mistake: upstream's line where it is recorded, then one of ours that says the rule and the next
-//! step. Standard output and exit codes are upstream's throughout.
+//! What a person reads after a mistake: upstream's line where it is recorded, then one of ours that
+//! says the rule and the next step. Standard output and exit codes are upstream's throughout.
 
 use std::fs;
 
@@ -391,7 +391,8 @@ const VALUES: &[Mistake] = &[
     ),
 ];
 
-/// Words that choose nothing: what is done with them is upstream's, and a line says that they mean nothing.
+/// Words that choose nothing: what is done with them is upstream's, and a line says that they mean
+/// nothing.
 const IN_VAIN: &[Mistake] = &[
     ("qvm-ls --raw-list zz*", 0, "", &["warning: no qube matches 'zz*'"]),
     ("qvm-ls --raw-data -O name zz*", 0, "", &["warning: no qube matches 'zz*'"]),

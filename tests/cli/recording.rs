@@ -77,8 +77,8 @@ impl Block {
     }
 }
 
-/// Standard error without the lines that upstream's tools do not have: hints, and warnings about words that mean nothing
-/// (`docs/differences.md`). `tests/cli/messages.rs` has those.
+/// Standard error without the lines that upstream's tools do not have: hints, and warnings about
+/// words that mean nothing (`docs/differences.md`). `tests/cli/messages.rs` has those.
 pub fn without_ours(stderr: &str) -> String {
     let is_ours = |line: &&str| line.starts_with("hint: ") || line.starts_with("warning: ");
     stderr.split_inclusive('\n').filter(|line| !is_ours(line)).collect()

@@ -1,4 +1,5 @@
-//! Names and values that no qube, volume or pool can have, and what a new store lacks: each ends as upstream's tools end.
+//! Names and values that no qube, volume or pool can have, and what a new store lacks: each ends as
+//! upstream's tools end.
 
 use std::fs;
 

@@ -26,8 +26,8 @@ const LINES: [(&str, &[&str]); 12] = [
     ("qubes-db chec\t", &["check"]),
 ];
 
-/// Where the name of a file fits, and where it does not, whatever files there are (the shell stands in the store's root). The
-/// store is one that cannot be read.
+/// Where the name of a file fits, and where it does not, whatever files there are (the shell stands
+/// in the store's root). The store is one that cannot be read.
 const FILES: [(&str, &[&str]); 3] = [
     ("qvm-ls --qubesxml etc/qubes/core.t\t", &["--qubesxml", "etc/qubes/core.toml"]),
     ("qvm-start et\tc", &["etc"]),

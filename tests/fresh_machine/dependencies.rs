@@ -1,5 +1,5 @@
-//! `demo/dependencies.sh` says what is wrong before it changes anything. The package manager is a script that
-//! writes down how it is called: the real one would change this machine.
+//! `demo/dependencies.sh` says what is wrong before it changes anything. The package manager is a
+//! script that writes down how it is called: the real one would change this machine.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -48,8 +48,8 @@ impl Machine {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
     }
 
-    /// Runs the script without a terminal. It looks into the directories of system programs as well; those of
-    /// this machine are there, whatever is missing.
+    /// Runs the script without a terminal. It looks into the directories of system programs as
+    /// well; those of this machine are there, whatever is missing.
     fn run(&self, arguments: &[&str], is_ci: bool) -> Output {
         let mut command = Command::new("bash");
         command.arg(repository("demo/dependencies.sh")).args(arguments);

@@ -1,4 +1,5 @@
-//! A pipe whose reader ends early fails at random under `pipefail`: the writer is killed by SIGPIPE.
+//! A pipe whose reader ends early fails at random under `pipefail`: the writer is killed by
+//! SIGPIPE.
 
 use crate::shell::{self, Command};
 use crate::sources::{recipes, scripts};

@@ -6,8 +6,8 @@ use std::path::Path;
 use crate::shell;
 use crate::sources::{Source, recipes, repository, scripts, tests};
 
-/// Programs of packages that no Debian and no Fedora is without, however small: coreutils, util-linux, the
-/// C library's, grep, sed, tar, findutils, diffutils, shadow.
+/// Programs of packages that no Debian and no Fedora is without, however small: coreutils,
+/// util-linux, the C library's, grep, sed, tar, findutils, diffutils, shadow.
 const EVERYWHERE: &str = "basename bash sh cat chgrp chmod chown chroot cksum cmp cp cut date dd df diff dirname du env find findmnt \
     flock getconf getent grep groupadd gunzip gzip hostname id install kill ldconfig ldd ln ls mkdir mknod mktemp \
     mount mv nproc od prlimit readlink realpath rm rmdir sed seq setsid sha256sum sleep sort stat sync tac tail tar \
@@ -28,7 +28,8 @@ const TOOLCHAIN: &str = "cargo rustc rustfmt";
 /// Called only in the lab's machine, which is made with them.
 const INSIDE_LAB: &str = "dmsetup lvm lvcreate lvremove vgcreate vgremove";
 
-/// Called only where they are: the systems' own package managers and service managers, and git in a clone.
+/// Called only where they are: the systems' own package managers and service managers, and git in a
+/// clone.
 const WHERE_THEY_ARE: &str = "apt-get apt-cache apt-config dpkg dpkg-query dnf rpm rpm2cpio rustup sudo systemctl \
     systemd-sysusers systemd-tmpfiles git";
 

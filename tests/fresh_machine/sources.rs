@@ -43,7 +43,8 @@ pub fn scripts() -> Vec<Source> {
     found
 }
 
-/// The recipes of the makefiles as scripts: other lines are empty, and `$(NAME)` is a word that is no command.
+/// The recipes of the makefiles as scripts: other lines are empty, and `$(NAME)` is a word that is
+/// no command.
 pub fn recipes() -> Vec<Source> {
     let recipe = |line: &str| match line.strip_prefix('\t') {
         Some(command) => plain_shell(command.trim_start_matches(['@', '-'])),

@@ -9,8 +9,8 @@ use crate::scratch::{Ran, Scratch, until};
 
 /// The system calls with which names of files and directories change or go.
 pub const CHANGES: &str = "rename,renameat,renameat2,unlink,unlinkat,rmdir";
-/// The same and the waits of a conversation with libvirt: before an order is sent, and before it is answered. Which
-/// call libvirt waits with depends on how it was compiled (Debian 13: ppoll).
+/// The same and the waits of a conversation with libvirt: before an order is sent, and before it is
+/// answered. Which call libvirt waits with depends on how it was compiled (Debian 13: ppoll).
 pub const CHANGES_AND_ORDERS: &str = "rename,renameat,renameat2,unlink,unlinkat,rmdir,poll,ppoll";
 
 /// A system call that a run made in its first thread.

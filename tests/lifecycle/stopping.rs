@@ -1,4 +1,5 @@
-//! Stopped means stopped: a kill or shutdown that ends with 0 leaves the qube off, whatever a start does meanwhile.
+//! Stopped means stopped: a kill or shutdown that ends with 0 leaves the qube off, whatever a start
+//! does meanwhile.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -54,12 +55,14 @@ fn is_active(scratch: &Scratch) -> bool {
     hypervisor().state(scratch.uuid("work")).unwrap().is_some_and(|live| live.state.is_active())
 }
 
-/// Stops a start at `call`, begins the verb, lets the start go on; returns what both said, the start first.
+/// Stops a start at `call`, begins the verb, lets the start go on; returns what both said, the
+/// start first.
 fn stop_in_start(scratch: &Scratch, call: &Call, (tool, arguments): (&str, &[&str])) -> [Ran; 2] {
     let before = stop_mark(scratch);
     let start = stopped_at(scratch, "qvm-start", &["work"], call);
     let mut verb = Running::begin(scratch, tool, arguments);
-    // The mark is the first thing that it leaves; a shutdown leaves none when the guest can be asked.
+    // The mark is the first thing that it leaves; a shutdown leaves none when the guest can be
+    // asked.
     until("the verb has begun", || stop_mark(scratch) != before || verb.is_over());
     [start.go_on(), verb.end()]
 }
@@ -75,7 +78,8 @@ fn a_stop_that_comes_at_any_point_of_a_start_ends_with_the_qube_off() {
         assert!(points.len() > 8, "{calls:#?}");
         let mut ended = 0;
         for (when, call) in points.into_iter().enumerate().filter(|(when, _)| is_mine(*when)) {
-            // A guest that boots nothing never hears a request: those that wait for it come in another test.
+            // A guest that boots nothing never hears a request: those that wait for it come in
+            // another test.
             let verb = if when % 4 < 2 { VERBS[0] } else { VERBS[2] };
             let [start, stop] = stop_in_start(&scratch, call, verb);
             let said = format!("{when}: {} {verb:?} {start:?} {stop:?}", call.line);
@@ -172,7 +176,8 @@ fn a_kill_ends_the_copy_of_a_volume_that_a_start_waits_for() {
     assert_eq!(trace.lines().filter(copied).count(), 1, "it copied on: {trace}");
 }
 
-/// A kernel that powers off when the power button is pressed for the second time: one that was not listening.
+/// A kernel that powers off when the power button is pressed for the second time: one that was not
+/// listening.
 fn kernel_that_hears_the_second_press() -> Vec<u8> {
     /// Where the interrupt is handled.
     const HANDLER: usize = 0x59;

@@ -1,4 +1,5 @@
-//! What qubesd refuses to load, or cannot work with, by name: refused where it is set, found where it stands in a store.
+//! What qubesd refuses to load, or cannot work with, by name: refused where it is set, found where
+//! it stands in a store.
 
 use std::fs;
 

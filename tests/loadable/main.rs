@@ -1,8 +1,10 @@
-//! Whatever a command of ours accepts, qubesd loads: random commands of all tools, with good and bad values, and after each
-//! that changed the store `qubes-db check` finds nothing new for which qubesd refuses it.
+//! Whatever a command of ours accepts, qubesd loads: random commands of all tools, with good and
+//! bad values, and after each that changed the store `qubes-db check` finds nothing new for which
+//! qubesd refuses it.
 //!
-//! `QUBES_LOADABLE_SEED` repeats a run, `QUBES_LOADABLE_SECONDS` makes it longer. Where `QUBES_ADMIN` names a checkout of
-//! qubes-core-admin, that loads every result, too, with the Python that `QUBES_ADMIN_PYTHON` names.
+//! `QUBES_LOADABLE_SEED` repeats a run, `QUBES_LOADABLE_SECONDS` makes it longer. Where
+//! `QUBES_ADMIN` names a checkout of qubes-core-admin, that loads every result, too, with the
+//! Python that `QUBES_ADMIN_PYTHON` names.
 
 mod accepted;
 mod commands;

@@ -42,8 +42,9 @@ fn says_why(what: &str, done: &Result<(), StorageError>) {
     assert!(line.contains("No space left on device") && names_the_qube && !line.contains('\n'), "{what}: {line}");
 }
 
-/// Where blocks are shared there may be room for the little that a start or a commit takes: then it has to be whole. Where
-/// they are not, a start needs room for a whole image, and has to fail; a commit makes its revision without any.
+/// Where blocks are shared there may be room for the little that a start or a commit takes: then it
+/// has to be whole. Where they are not, a start needs room for a whole image, and has to fail; a
+/// commit makes its revision without any.
 #[test]
 fn a_full_pool_refuses_and_keeps_what_it_has() {
     for pool in all_pools() {

@@ -34,7 +34,8 @@ fn start_clone_and_import_fail_with_a_line_and_leave_the_old_data_and_a_commit_n
     assert!(!live.run("qvm-ls --raw-list").stdout.contains("copy"), "there is no half a qube");
     assert!(pool.bytes("idle/private.img") == old);
 
-    // The guest ends, and what it wrote is committed: the old image becomes a revision without being copied.
+    // The guest ends, and what it wrote is committed: the old image becomes a revision without
+    // being copied.
     live.ok("qvm-kill busy");
     assert!(pool.bytes("busy/private.img").starts_with(b"synced by the guest"));
     assert!(!pool.image("busy/private-dirty.img").exists());

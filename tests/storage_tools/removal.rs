@@ -1,4 +1,5 @@
-//! qvm-remove deletes what Qubes made and nothing else, whatever stands for a qube's directory, and also on a full disk.
+//! qvm-remove deletes what Qubes made and nothing else, whatever stands for a qube's directory, and
+//! also on a full disk.
 
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -7,7 +8,8 @@ use std::path::PathBuf;
 
 use crate::system::{MIB, System, random_bytes};
 
-/// Moves a directory of the pool to another place below the root and leaves a link, as R2 and R3 had users do it.
+/// Moves a directory of the pool to another place below the root and leaves a link, as R2 and R3
+/// had users do it.
 fn move_away(system: &System, directory: &str) -> PathBuf {
     let drive = system.path("/drive");
     fs::create_dir_all(&drive).unwrap();
@@ -42,7 +44,8 @@ fn link_that_stands_for_a_directory_goes_and_takes_the_directory_along() {
     }
     assert!(moved.iter().all(|directory| !directory.exists()));
 
-    // A link that leads nowhere (the drive is not there) goes, too, and is in nobody's way afterwards.
+    // A link that leads nowhere (the drive is not there) goes, too, and is in nobody's way
+    // afterwards.
     system.ok("qvm-create -l red two");
     fs::remove_dir_all(move_away(&system, "appvms/two")).unwrap();
     system.ok("qvm-remove -f two");
@@ -161,7 +164,8 @@ fn full_disk_is_no_reason_to_keep_a_qube_or_its_revisions() {
     }
 }
 
-/// What a removal leaves that was killed after it had deleted the images on a full disk: a record that says so.
+/// What a removal leaves that was killed after it had deleted the images on a full disk: a record
+/// that says so.
 fn cut_off(system: &System, qube: &str) {
     fs::remove_file(system.image(&format!("appvms/{qube}/private.img"))).unwrap();
     fs::create_dir_all(system.path("/run/qubes/vm")).unwrap();

@@ -3,8 +3,8 @@
 use std::fmt::Display;
 use std::io::Write;
 
-/// The file to which every skip appends a line, test and reason with a tab between: `make test` sets it, because cargo
-/// hides what a test that passes printed.
+/// The file to which every skip appends a line, test and reason with a tab between: `make test`
+/// sets it, because cargo hides what a test that passes printed.
 const LIST: &str = "QUBES_SKIPPED";
 
 /// Says why a test does not run on this machine. Where CI says that it is one, everything is there, and nothing may be

@@ -80,8 +80,8 @@ impl Link {
         Link::open(uri)
     }
 
-    /// The name of the domain of this uuid if it runs (paused ones run too); `None` for one that is not
-    /// defined or does not run.
+    /// The name of the domain of this uuid if it runs (paused ones run too); `None` for one that is
+    /// not defined or does not run.
     ///
     /// # Errors
     /// What libvirt says, a lost connection among it.

@@ -177,8 +177,8 @@ impl Qubes {
         found
     }
 
-    /// What upstream refuses the store for in one qube: what of [`Qubes::findings_of`] is [`Harm::Refused`]. `ways` is for
-    /// one look at many: it remembers their netvms.
+    /// What upstream refuses the store for in one qube: what of [`Qubes::findings_of`] is
+    /// [`Harm::Refused`]. `ways` is for one look at many: it remembers their netvms.
     pub fn refusals_of<'q>(&'q self, vm: &Vm, facts: &'q dyn Facts, ways: &mut NetvmWays<'q>) -> Vec<Finding> {
         if self.is_plainly_right(vm, facts, ways) {
             return Vec::new();

@@ -1,4 +1,5 @@
-//! Paths in a store that lead elsewhere than they seem to: `..` in a pool's directory or a volume's id.
+//! Paths in a store that lead elsewhere than they seem to: `..` in a pool's directory or a volume's
+//! id.
 
 use super::{At, Finding, Harm, Kind, Part, Remedy};
 use crate::model::loadable::is_file_vid;

@@ -73,7 +73,8 @@ impl Qubes {
             forget_legacy(qube, property);
             qube.properties.remove(property.name);
         }
-        // What follows may be due although nothing was set: a feature that somebody has given by hand goes.
+        // What follows may be due although nothing was set: a feature that somebody has given by
+        // hand goes.
         Ok(self.follow(&name, property, Changed { before, after: default, facts }))
     }
 

@@ -70,8 +70,8 @@ fn netvm_runs_if_needed(vm: &Vm, netvm: &Vm, facts: &dyn Facts) -> Checked {
     }
 }
 
-/// The default netvm must not get its own network through the default, and must be a qube that can have a network: for
-/// one that does not provide it yet upstream waits.
+/// The default netvm must not get its own network through the default, and must be a qube that can
+/// have a network: for one that does not provide it yet upstream waits.
 pub(super) fn default_netvm_serves(qubes: &Qubes, facts: &dyn Facts, wanted: &Wanted<'_>) -> Checked {
     let Some(netvm) = wanted.value.as_qube().and_then(|n| qubes.get(n.as_str())) else { return Ok(()) };
     let mut seen: Vec<&VmName> = Vec::new();

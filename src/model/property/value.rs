@@ -103,8 +103,8 @@ pub fn parse_bool(text: &str) -> Option<bool> {
     }
 }
 
-/// Reads an integer as Python's `int()` does: blanks around it, a sign, single underscores between digits. One beyond 64
-/// bits is not read.
+/// Reads an integer as Python's `int()` does: blanks around it, a sign, single underscores between
+/// digits. One beyond 64 bits is not read.
 pub(super) fn parse_int(text: &str) -> Option<i64> {
     if (1..=18).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit()) {
         return text.parse().ok();
@@ -135,7 +135,8 @@ fn plain_int(text: &str) -> Option<String> {
     groups_are_digits.then(|| text.replace('_', ""))
 }
 
-/// Reads an IPv6 address as Python does, which also takes one with a zone (`fe80::1%eth0`); that one is a text.
+/// Reads an IPv6 address as Python does, which also takes one with a zone (`fe80::1%eth0`); that
+/// one is a text.
 pub(super) fn read_ip6(text: &str) -> Option<Value> {
     match text.split_once('%') {
         None => text.parse().ok().map(Value::Ip6),

@@ -44,7 +44,8 @@ impl DmFile {
         DmFile { name: name.to_string(), place, group, locks, watcher: SharedWatcher::default() }
     }
 
-    /// The same in a system below `root`, in which absolute links begin there; for who makes nothing if `only_to_look`.
+    /// The same in a system below `root`, in which absolute links begin there; for who makes
+    /// nothing if `only_to_look`.
     pub fn below(self, root: Option<&Path>, only_to_look: bool) -> DmFile {
         let place = PoolPlace { root: root.map(Path::to_path_buf), only_to_look, ..self.place };
         DmFile { place, ..self }

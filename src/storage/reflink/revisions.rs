@@ -17,7 +17,8 @@ impl Reflink {
         let time = clean.modified().map_err(StorageError::io(format!("looking at {}", images.clean().display())))?;
         let (clean, revision) = (images.clean(), images.next_revision(time)?);
         match self.copy(volume, &clean, &revision, Copy::SameTime) {
-            // The clean image is replaced next, never written to, so a second name of it is as good, and takes no room.
+            // The clean image is replaced next, never written to, so a second name of it is as
+            // good, and takes no room.
             Err(error) if error.is_disk_full() => durable::hard_link_scratch(&clean, &revision).map_err(|_| error),
             copied => copied,
         }

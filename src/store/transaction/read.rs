@@ -19,7 +19,8 @@ use crate::store::lock::{Locked, lock_path, open};
 use crate::store::remark::{self, Digest};
 use crate::store::version::{Version, version_of};
 
-/// A file that a foreign program has locked is taken for complete when nobody has written to it for this long.
+/// A file that a foreign program has locked is taken for complete when nobody has written to it for
+/// this long.
 const REST: Duration = Duration::from_secs(5);
 
 /// How often a file is read again because somebody without a lock writes to it.
@@ -33,8 +34,9 @@ pub struct Read {
 }
 
 impl Read {
-    /// Reads the store. Never waits for a writer of ours: they rename, so what one descriptor gives is one whole version
-    /// even where a writer holds the lock. Waits for a foreign program that has just written to the file under its lock.
+    /// Reads the store. Never waits for a writer of ours: they rename, so what one descriptor gives
+    /// is one whole version even where a writer holds the lock. Waits for a foreign program that
+    /// has just written to the file under its lock.
     pub fn open(place: &StorePlace) -> Result<Read, StoreError> {
         let file = open(&place.file, Exclusivity::Shared)?;
         // Where writers wait, readers that overlap would keep them out for long.
@@ -53,7 +55,8 @@ impl Read {
         if let (true, Ok(_)) = (is_same, &read) {
             return read;
         }
-        // A foreign program may write in place under its lock: then what was read is not a whole version.
+        // A foreign program may write in place under its lock: then what was read is not a whole
+        // version.
         let locked = lock_path(&place.file, Exclusivity::Shared, place.wait, &place.note())?;
         Read::of(locked.file(), place, None)
     }
@@ -65,9 +68,9 @@ impl Read {
         Read::of(&file, place, Some(locked))
     }
 
-    /// Qubes' own Python holds its lock while it prepares a file that it renames into place: waiting for that could take
-    /// long and gain nothing. A program that writes in place shows in the time of the last change: then the lock is waited
-    /// for, until the file has been at rest.
+    /// Qubes' own Python holds its lock while it prepares a file that it renames into place:
+    /// waiting for that could take long and gain nothing. A program that writes in place shows in
+    /// the time of the last change: then the lock is waited for, until the file has been at rest.
     fn beside_foreign_holder(file: &File, place: &StorePlace) -> Result<Read, StoreError> {
         let begun = Instant::now();
         loop {
@@ -111,8 +114,8 @@ impl Read {
         self.content.remark(name)
     }
 
-    /// Leaves in RUN under `name` what was found out about this content, for the next reader. Where that is not possible,
-    /// the next reader finds out by itself.
+    /// Leaves in RUN under `name` what was found out about this content, for the next reader. Where
+    /// that is not possible, the next reader finds out by itself.
     pub fn leave_remark(&self, name: &str, text: &str) {
         remark::leave(&self.content.place, self.content.digest(), name, text);
     }
@@ -157,7 +160,8 @@ impl Content {
     }
 }
 
-/// Reads a store or a copy of one, whatever the bytes mean, with the same care as [`Read::open`] but without waiting.
+/// Reads a store or a copy of one, whatever the bytes mean, with the same care as [`Read::open`]
+/// but without waiting.
 pub fn read_bytes(path: &Path) -> Result<Bytes, StoreError> {
     let file = open(path, Exclusivity::Shared)?;
     let is_locked = is_granted(&file);
@@ -168,7 +172,8 @@ pub fn read_bytes(path: &Path) -> Result<Bytes, StoreError> {
     bytes
 }
 
-/// Whether the shared lock was granted. Where files cannot be locked (NFS without lockd) nobody else has a lock either.
+/// Whether the shared lock was granted. Where files cannot be locked (NFS without lockd) nobody
+/// else has a lock either.
 fn is_granted(file: &File) -> bool {
     try_lock(file, Exclusivity::Shared).unwrap_or(false)
 }

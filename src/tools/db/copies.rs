@@ -92,7 +92,8 @@ pub struct Readable {
     pub errors: usize,
 }
 
-/// The best copy among those that `is_usable` and can be read: the newest that qubesd would load, else the newest.
+/// The best copy among those that `is_usable` and can be read: the newest that qubesd would load,
+/// else the newest.
 pub fn best(session: &Session, is_usable: impl Fn(&Bytes) -> bool) -> Option<Readable> {
     let there = all(session).unwrap_or_default();
     let readable = newest_first(&there, &clock::now()).into_iter().filter_map(|copy| {
@@ -110,7 +111,8 @@ pub fn best(session: &Session, is_usable: impl Fn(&Bytes) -> bool) -> Option<Rea
     newest
 }
 
-/// What to do where the store itself is of no use: go back to the newest copy that qubesd would load.
+/// What to do where the store itself is of no use: go back to the newest copy that qubesd would
+/// load.
 pub fn way_out(session: &Session) -> String {
     match best(session, |_| true) {
         Some(Readable { time, errors: 0, .. }) => {
@@ -127,7 +129,8 @@ pub fn way_out(session: &Session) -> String {
     }
 }
 
-/// As [`way_out`], for a store that cannot even be opened: what is there may have to be moved away first.
+/// As [`way_out`], for a store that cannot even be opened: what is there may have to be moved away
+/// first.
 pub fn way_out_of(session: &Session, error: &StoreError) -> String {
     let file = session.system.store_file().display();
     match error {

@@ -104,8 +104,8 @@ fn readable(
     choose(call, session, file, bytes, salvage)
 }
 
-/// The copy that may stand in for what is lost: the one that was named, else the newest that qubesd loads,
-/// else the newest that can be read.
+/// The copy that may stand in for what is lost: the one that was named, else the newest that qubesd
+/// loads, else the newest that can be read.
 fn substitute(call: &Invocation, session: &Session) -> Result<Option<(String, Bytes)>, Failure> {
     if let Some(word) = call.value("from") {
         let version = copies::find(session, word)?;

@@ -118,8 +118,8 @@ fn names<'q>(call: &Invocation, qubes: &'q Qubes) -> Result<Vec<&'q str>, Failur
     let mut names = given.resolve(&all, true)?;
     let in_vain = given.in_vain(&all);
     if names.is_empty() && !given.all {
-        // Upstream's tool lists everything where no pattern fits. A table does so here; a script, which would do something to
-        // each, gets nothing.
+        // Upstream's tool lists everything where no pattern fits. A table does so here; a script,
+        // which would do something to each, gets nothing.
         let for_scripts = ["raw-list", "raw-data", "json"].into_iter().any(|id| call.has(id));
         if given.names.is_empty() || !for_scripts {
             names = all;

@@ -1,4 +1,5 @@
-//! What to do about a value that a property does not take: upstream's words for it often name neither property, value nor rule.
+//! What to do about a value that a property does not take: upstream's words for it often name
+//! neither property, value nor rule.
 
 use crate::lifecycle::{LifecycleError, Session};
 use crate::model::property::Kind;
@@ -102,7 +103,8 @@ impl Refused<'_> {
         }
     }
 
-    /// A close name, or all that there are; `None` where the value is one of them, so that something else was wrong.
+    /// A close name, or all that there are; `None` where the value is one of them, so that
+    /// something else was wrong.
     fn one_of(&self, qubes: &Qubes) -> Option<String> {
         let words = words_of_values(self.property, qubes, self.session);
         let words: Vec<&str> = words.iter().map(String::as_str).filter(|word| Some(*word) != self.qube).collect();

@@ -43,7 +43,8 @@ pub fn list(call: &mut Invocation, session: &Session, names: &[&str]) -> Result<
     let all: Vec<&str> = qubes.names().map(VmName::as_str).collect();
     let given = Given { names: names.to_vec(), ..Given::default() };
     let mut chosen = given.resolve(&all, true)?;
-    // Upstream's tool lists everything where no pattern fits. A table does so here; a script gets nothing.
+    // Upstream's tool lists everything where no pattern fits. A table does so here; a script gets
+    // nothing.
     let lists_all = chosen.is_empty() && (names.is_empty() || !call.has("json"));
     let more = if lists_all { "; the volumes of all qubes are listed" } else { "" };
     given.in_vain(&all).iter().for_each(|text| warning(&format!("{text}{more}")));
