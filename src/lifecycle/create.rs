@@ -10,6 +10,7 @@ use crate::model::volume::directory_of;
 use crate::model::{Class, CloneQube, Effect, NewQube, Qubes, Vm, VmName};
 
 use super::images::ExistingImages;
+use super::images::existing::PlannedImages;
 use super::{LifecycleError, Session, qube_directory};
 use crate::storage::{VmStorage, remove_real_directory};
 
@@ -119,7 +120,8 @@ impl Session {
         // Its pools have to be there, too, and its images be nobody else's.
         let storage = VmStorage::of(&self.system, qubes, &vm, self)?;
         let adopted = self.names_to_adopt(&storage, settings.existing)?;
-        self.check_images(qubes, &vm, &storage, settings.existing, &adopted)?;
+        let existing = settings.existing;
+        self.check_images(PlannedImages { qubes, vm: &vm, storage: &storage, existing, adopted: &adopted })?;
         let name = vm.name.clone();
         self.add_with_settings(qubes, vm, settings)?;
         Ok(name)
@@ -154,7 +156,9 @@ impl Session {
         // What is refused is refused before any volume is made.
         self.add_with_settings(&mut qubes, planned.clone(), settings)?;
         let storage = VmStorage::of(&self.system, &qubes, &planned, self)?;
-        let prepared = self.prepare_images(&qubes, &planned, &storage, settings.existing, adopted)?;
+        let existing = settings.existing;
+        let images = PlannedImages { qubes: &qubes, vm: &planned, storage: &storage, existing, adopted };
+        let prepared = self.prepare_images(images)?;
         drop(qubes);
         let directory = self.directory(&planned);
         qube_directory::remove_files(&directory)?;

@@ -35,22 +35,31 @@ impl Session {
     /// that is worked on keeps them.
     fn remove_spare_images(&self, locked: &VmName) -> Result<(), LifecycleError> {
         let qubes = self.read()?;
+        let owners = self.image_owners_of(&qubes)?;
         for vm in qubes.iter().filter(|vm| vm.class.is_local_guest() && vm.name != *locked) {
             let Ok(_lock) = self.lock_qube_within(&vm.name, Duration::ZERO) else { continue };
             let Ok(storage) = VmStorage::of(&self.system, &qubes, vm, self) else { continue };
             for (volume, driver) in storage.volumes().filter(|(volume, _)| volume.kind == Kind::Origin) {
-                // Whether it was enough is seen at the next try.
-                let _kept = driver.remove_spare(volume);
+                let are_shared = driver.images(volume).and_then(|images| owners.others_have(&images, &vm.name));
+                if let Ok(false) = are_shared {
+                    // Whether it was enough is seen at the next try.
+                    let _kept = driver.remove_spare(volume);
+                }
             }
         }
         Ok(())
     }
 
     /// Removes what the next start of a qube would copy anew, and of one of its volumes the
-    /// revisions that are not to be kept. The qube is locked.
+    /// revisions that are not to be kept, unless another qube has an image of it, too. The qube is
+    /// locked.
     pub(super) fn release_volume(&self, name: &VmName, volume: &str, keep: Option<i64>) -> Result<(), LifecycleError> {
         let qubes = self.read()?;
+        let owners = self.image_owners_of(&qubes)?;
         self.with_volume(&qubes, known(&qubes, name)?, volume, |volume, driver| {
+            if owners.others_have(&driver.images(volume)?, name)? {
+                return Ok(());
+            }
             if let Some(keep) = keep {
                 driver.prune_revisions(volume, usize::try_from(keep).unwrap_or(0))?;
             }

@@ -139,7 +139,8 @@ impl Session {
         }
         self.system.step(|| format!("{}: committing its volumes", vm.name));
         let storage = VmStorage::of(&self.system, qubes, vm, self)?;
-        storage.stop()?;
+        self.without_shared_images(vm, storage)?.stop()?;
+        let storage = VmStorage::of(&self.system, qubes, vm, self)?;
         // It was started: else it had neither a record nor anything of a run.
         if is_disposable && let Some(removed) = self.remove_disposable(lock, &storage)? {
             return self.end_record(lock, removed).map(|()| Settled::Gone);

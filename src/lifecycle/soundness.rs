@@ -14,6 +14,7 @@ use super::Session;
 
 /// The remark about a store that upstream would not refuse; its text says by whose rules.
 const SOUND: &str = "sound";
+
 /// What of a store every qube may depend on.
 #[derive(PartialEq)]
 struct SystemPart {

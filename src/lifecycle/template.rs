@@ -6,6 +6,7 @@ use std::fs;
 use uuid::Uuid;
 
 use super::images::ExistingImages;
+use super::images::existing::PlannedImages;
 use super::root_data::RootData;
 use super::volume_data::NewData;
 use super::{LifecycleError, Session};
@@ -149,7 +150,9 @@ impl Session {
                 adopted.push(volume.name.clone());
             }
         }
-        let prepared = self.prepare_images(&qubes, &planned, &storage, how.existing, &adopted)?;
+        let existing = how.existing;
+        let images = PlannedImages { qubes: &qubes, vm: &planned, storage: &storage, existing, adopted: &adopted };
+        let prepared = self.prepare_images(images)?;
         drop(qubes);
         let mut save = || {
             for (volume, driver) in storage.volumes() {

@@ -202,6 +202,22 @@ impl ImageOwners {
         Ok(fitting.clone().find(|owner| owner.is_certain).or_else(|| fitting.next()))
     }
 
+    /// Whether one of these images is one of its own to a volume of another qube than `qube`.
+    ///
+    /// # Errors
+    /// Its directory cannot be looked at.
+    pub fn others_have(&self, images: &[Image], qube: &VmName) -> Result<bool, StorageError> {
+        for image in images {
+            let ImageIdentity { home, name } = image.identity()?;
+            let owners = self.by_home.get(&home).map(Vec::as_slice).unwrap_or_default();
+            let is_other = |owner: &Owner| owner.role == Role::Own && owner.qube.as_ref() != Some(qube);
+            if owners.iter().any(|owner| is_other(owner) && owner.has(&home, &name)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// The volumes that have an image in common with the volume `vid` of `pool`, of which none
     /// need exist.
     ///

@@ -8,7 +8,7 @@ use super::{
     device_mapper, encryption, pool_files,
 };
 use crate::fs::beneath::Use;
-use crate::model::{Facts, Qubes, Removable, Vm};
+use crate::model::{Facts, Qubes, Removable, Vm, VmName};
 use crate::system::System;
 
 /// A qube's volumes with the drivers that work on them. Whoever calls holds the qube's operation lock.
@@ -205,11 +205,15 @@ impl VmStorage {
     }
 
     /// Removes what only saves time at the next start, or what no start would use, of every volume
-    /// of a halted qube.
-    pub fn remove_spare(&self) -> Result<(), StorageError> {
-        all(self
-            .volumes()
-            .map(|(volume, driver)| self.close_mapping(volume, driver).and_then(|()| driver.remove_spare(volume))))
+    /// of the halted qube `qube`, unless another one has an image of it, too.
+    pub fn remove_spare(&self, qube: &VmName, owners: &ImageOwners) -> Result<(), StorageError> {
+        all(self.volumes().map(|(volume, driver)| {
+            if owners.others_have(&driver.images(volume)?, qube)? {
+                return Ok(());
+            }
+            self.close_mapping(volume, driver)?;
+            driver.remove_spare(volume)
+        }))
     }
 
     /// The directories in which volumes of the qube lie, and that are the qube's own.

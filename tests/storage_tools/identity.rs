@@ -317,3 +317,26 @@ fn another_store_over_the_same_pool_takes_nothing_from_the_systems_own() {
     assert_eq!(created.code, 1, "{created:?}");
     assert!(has_data(&system, WORK));
 }
+
+/// The directory of one of `vault`'s volumes that are not kept is changed to that of `work`'s private.
+fn lend_to_vault(volume: &str) -> System {
+    let system = system();
+    edit(&system, &format!("vid=\"appvms/vault/{volume}\""), "vid=\"appvms/work/private\"");
+    system
+}
+
+#[test]
+fn an_image_that_a_volume_which_is_not_kept_is_said_to_have_stays() {
+    for volume in ["root", "volatile"] {
+        for line in
+            ["qubes-recover --at-boot", "qubes-recover", "qvm-volume revert vault:private", "qvm-remove -f vault"]
+        {
+            let system = lend_to_vault(volume);
+            // What a crash of the machine leaves of a run of `work` has what its guest has synced.
+            let dirty = "appvms/work/private-dirty.img";
+            fs::copy(system.image(WORK), system.image(dirty)).unwrap();
+            let ran = system.run(line);
+            assert!(has_data(&system, WORK) || has_data(&system, dirty), "{volume}, {line}: {ran:?}");
+        }
+    }
+}

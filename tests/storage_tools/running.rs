@@ -146,3 +146,25 @@ fn a_qube_that_starts_during_an_import_keeps_its_data() {
         assert!(live.system.bytes("appvms/work/private.img").starts_with(&old[..]));
     }
 }
+
+/// A volume that is not kept gets a new image with each start: in the place of somebody's data.
+#[test]
+fn a_qube_does_not_start_over_an_image_that_another_ones_volume_has() {
+    let Some(live) = Live::new() else { return };
+    live.ok("qvm-create -l red vault");
+    live.needs_no_system("vault");
+    let data = live.system.file("data", &random_bytes(MIB, 1));
+    live.ok(&format!("qvm-volume import work:private {}", data.display()));
+    let before = live.system.bytes("appvms/work/private.img");
+    let (store, file) = (live.system.store(), live.system.image("qubes.xml"));
+    for volume in ["root", "private", "volatile"] {
+        let vid = format!("vid=\"appvms/vault/{volume}\"");
+        assert!(store.contains(&vid), "{volume}");
+        fs::write(&file, store.replace(&vid, "vid=\"appvms/work/private\"")).unwrap();
+        let ran = live.run("qvm-start vault");
+        assert!(ran.code != 0 && ran.stderr.contains("has the image of volume work:private"), "{volume}: {ran:?}");
+        assert!(live.system.bytes("appvms/work/private.img") == before, "{volume}");
+    }
+    fs::write(&file, &store).unwrap();
+    live.ok("qvm-remove -f vault");
+}

@@ -27,6 +27,17 @@ pub enum ExistingImages {
     Adopt,
 }
 
+/// A new qube that is to get its images.
+#[derive(Clone, Copy)]
+pub(in crate::lifecycle) struct PlannedImages<'a> {
+    pub qubes: &'a Qubes,
+    pub vm: &'a Vm,
+    pub storage: &'a VmStorage,
+    pub existing: ExistingImages,
+    /// The names of the volumes whose images are taken over.
+    pub adopted: &'a [String],
+}
+
 /// What was found before a creation.
 pub(in crate::lifecycle) struct Prepared {
     /// Whose the images of all other qubes are.
@@ -48,14 +59,8 @@ impl Session {
     ///
     /// # Errors
     /// It would, or nobody can tell.
-    pub(in crate::lifecycle) fn check_images(
-        &self,
-        qubes: &Qubes,
-        planned: &Vm,
-        storage: &VmStorage,
-        existing: ExistingImages,
-        adopted: &[String],
-    ) -> Result<ImageOwners, LifecycleError> {
+    pub(in crate::lifecycle) fn check_images(&self, planned: PlannedImages<'_>) -> Result<ImageOwners, LifecycleError> {
+        let PlannedImages { qubes, vm: planned, storage, existing, adopted } = planned;
         let owners = self.image_owners()?;
         for (volume, _) in storage.volumes() {
             self.refuse_shared_image(qubes, &owners, volume, &format!("create {}", planned.name))?;
@@ -82,15 +87,9 @@ impl Session {
     ///
     /// # Errors
     /// As [`Session::check_images`]; or the directory cannot be written to.
-    pub(in crate::lifecycle) fn prepare_images(
-        &self,
-        qubes: &Qubes,
-        planned: &Vm,
-        storage: &VmStorage,
-        existing: ExistingImages,
-        adopted: &[String],
-    ) -> Result<Prepared, LifecycleError> {
-        let owners = self.check_images(qubes, planned, storage, existing, adopted)?;
+    pub(in crate::lifecycle) fn prepare_images(&self, planned: PlannedImages<'_>) -> Result<Prepared, LifecycleError> {
+        let owners = self.check_images(planned)?;
+        let PlannedImages { qubes, vm: planned, storage, adopted, .. } = planned;
         if !planned.class.is_local_guest() {
             return Ok(Prepared { owners, note: None });
         }

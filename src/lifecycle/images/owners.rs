@@ -7,7 +7,7 @@ use crate::format::{self, Bytes, FormatError};
 use crate::lifecycle::{LifecycleError, Session};
 use crate::model::image_claims::{Role, image_claims};
 use crate::model::{Qubes, Vm, VmName};
-use crate::storage::{Driver, ImageOwners, Kind, StorageError, VmStorage, Volume};
+use crate::storage::{Driver, ImageOwners, StorageError, VmStorage, Volume};
 use crate::store::{Read, StoreError, read_bytes};
 
 impl Session {
@@ -129,11 +129,36 @@ impl Session {
         // A store that is damaged elsewhere is in no start's way.
         let Ok(owners) = self.image_owners_of(read) else { return Ok(()) };
         let others = owners.without(&vm.name).only_certain();
-        let kept = storage.volumes().filter(|(volume, _)| volume.kind == Kind::Origin);
-        for (volume, _) in kept {
+        // Also of those that are not kept: a start makes their images anew.
+        for (volume, _) in storage.volumes() {
             self.refuse_shared_image(read, &others, volume, &format!("start {}", vm.name))?;
         }
         Ok(())
+    }
+
+    /// Leaves out the volumes of a halted qube whose own image is another qube's volume's, too, and
+    /// tells which: what a run has left of them may be that one's data.
+    ///
+    /// # Errors
+    /// The store cannot be read, or nobody can tell.
+    pub(in crate::lifecycle) fn without_shared_images(
+        &self,
+        vm: &Vm,
+        storage: VmStorage,
+    ) -> Result<VmStorage, LifecycleError> {
+        let read = self.read()?;
+        let others = self.image_owners_of(&read)?.without(&vm.name);
+        let mut shared = Vec::new();
+        for (volume, _) in storage.volumes() {
+            match self.refuse_shared_image(&read, &others, volume, &format!("clean up {}", volume.full_name())) {
+                Err(error @ LifecycleError::ImageOwned { .. }) => {
+                    self.system.tell(&error.to_string());
+                    shared.push(volume.name.clone());
+                }
+                checked => checked?,
+            }
+        }
+        Ok(storage.without(&shared))
     }
 
     /// Removes the images of a qube that goes, but those that belong to `owners`. These are told.

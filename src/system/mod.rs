@@ -1,5 +1,9 @@
 //! Where everything is: built once in `main`, passed down. The only place that reads the environment.
 
+mod configuration;
+mod places;
+mod terminal;
+
 use std::cell::OnceCell;
 use std::env;
 use std::ffi::OsString;
@@ -10,14 +14,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nix::unistd::{Gid, Group, geteuid};
-use serde::Deserialize;
-use uuid::Uuid;
 
-use crate::fs::replace::directory_of;
 use crate::fs::run_directory::{self, RunDirectory};
 use crate::fs::{refuse_foreign_link, rooted};
 use crate::model::Release;
 use crate::watcher::{CopyWatcher, SharedWatcher};
+
+pub use terminal::TerminalSettings;
+
+use configuration::{Configuration, read_configuration};
+use places::{
+    below, cache_directory, fingerprint, given_store, path_from, private_directory, resolved, resolved_below,
+};
 
 /// What the command line said of the place to work on; the environment answers for what it left open.
 #[derive(Debug, Clone, Default)]
@@ -47,41 +55,6 @@ pub enum SystemError {
     Root { path: PathBuf, source: io::Error },
     #[error("{path}: {reason}")]
     Configuration { path: PathBuf, reason: String },
-}
-
-/// `/etc/qubes/core.toml`.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct Configuration {
-    store: StoreSection,
-    host: HostSection,
-    hypervisor: HypervisorSection,
-    storage: StorageSection,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct StoreSection {
-    release: Option<String>,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct HostSection {
-    memory_mib: Option<u64>,
-    cpus: Option<u32>,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct HypervisorSection {
-    uri: Option<String>,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct StorageSection {
-    nearly_full: Option<u64>,
 }
 
 /// The place one invocation works on.
@@ -114,10 +87,6 @@ pub struct System {
 /// Where a store of our own making is, below the root.
 const STORE: &str = "/var/lib/qubes/qubes.xml";
 
-/// Where root keeps locks and records of other people's stores. Not below /run/qubes, where members
-/// of group qubes may make directories.
-const ROOTS_STORES: &str = "/run/qubes-stores";
-
 /// Where root has consoles logged whose RUN lies below a directory of somebody else.
 const ROOTS_CONSOLES: &str = "/run/qubes-consoles";
 
@@ -129,7 +98,7 @@ impl System {
         let root = root.map(|path| fs::canonicalize(&path).map_err(|source| SystemError::Root { path, source }));
         let root = root.transpose()?;
         let built_in = |path| resolved_below(root.as_deref(), path);
-        let configuration = configuration(&built_in("/etc/qubes/core.toml")?)?;
+        let configuration = read_configuration(&built_in("/etc/qubes/core.toml")?)?;
         let own_store = built_in(STORE)?;
         let given = options.qubesxml.or_else(|| path_from("QUBES_XML_PATH"));
         let store = match given {
@@ -381,128 +350,4 @@ impl System {
         let look_up = || Group::from_name("qubes").ok().flatten().map(|g| g.gid);
         *self.group.get_or_init(|| self.is_own_store.then(look_up).flatten())
     }
-}
-
-/// What the environment says about writing to the person's terminal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TerminalSettings {
-    /// Colours are not wanted (`NO_COLOR` is set and not empty), or not understood (`TERM` is missing or `dumb`).
-    pub is_plain: bool,
-    /// The locale's characters are UTF-8.
-    pub is_unicode: bool,
-    /// `COLUMNS`, which comes before what the terminal says of its width.
-    pub columns: Option<usize>,
-}
-
-impl TerminalSettings {
-    pub fn from_environment() -> TerminalSettings {
-        let set = |name| env::var(name).ok().filter(|v| !v.is_empty());
-        let locale = set("LC_ALL").or_else(|| set("LC_CTYPE")).or_else(|| set("LANG")).unwrap_or_default();
-        let locale = locale.to_ascii_lowercase();
-        TerminalSettings {
-            is_plain: set("NO_COLOR").is_some() || set("TERM").is_none_or(|term| term == "dumb"),
-            is_unicode: locale.contains("utf-8") || locale.contains("utf8"),
-            columns: set("COLUMNS").and_then(|n| n.parse().ok()).filter(|n| *n > 0),
-        }
-    }
-}
-
-fn path_from(variable: &str) -> Option<PathBuf> {
-    env::var_os(variable).filter(|v| !v.is_empty()).map(PathBuf::from)
-}
-
-fn below(root: Option<&Path>, path: &Path, resolve: impl Fn(&Path, &Path) -> io::Result<PathBuf>) -> PathBuf {
-    let Some(root) = root else { return path.to_path_buf() };
-    // A loop of links leads nowhere in the root. On the machine the same links may lead somewhere,
-    // so they are not handed on.
-    let nowhere = |_loop| root.join("too many symbolic links").join(path.strip_prefix("/").unwrap_or(path));
-    resolve(root, path).unwrap_or_else(nowhere)
-}
-
-fn resolved_below(root: Option<&Path>, path: &str) -> Result<PathBuf, SystemError> {
-    let Some(root) = root else { return Ok(PathBuf::from(path)) };
-    let failed = |source| SystemError::Root { path: root.join(path.trim_start_matches('/')), source };
-    rooted::resolve(root, path.as_ref()).map_err(failed)
-}
-
-/// The store that the command line or the environment names. One below the root is a file of that
-/// system: its links are resolved there.
-fn given_store(root: Option<&Path>, given: PathBuf) -> Result<PathBuf, SystemError> {
-    let Some(root) = root else { return Ok(resolved(given)) };
-    let absolute = std::path::absolute(&given).unwrap_or_else(|_| given.clone());
-    let in_root = absolute.ancestors().find(|above| fs::canonicalize(above).is_ok_and(|real| real == root));
-    let Some(below) = in_root.and_then(|above| absolute.strip_prefix(above).ok().map(Path::to_path_buf)) else {
-        // Its directory may be a link into the root.
-        let directory = fs::canonicalize(directory_of(&given)).ok();
-        return match directory.zip(given.file_name()) {
-            Some((directory, name)) if directory.starts_with(root) => {
-                let below = directory.strip_prefix(root).unwrap_or(&directory).join(name);
-                rooted::resolve(root, &below).map_err(|source| SystemError::Root { path: given.clone(), source })
-            }
-            _ => Ok(resolved(given)),
-        };
-    };
-    rooted::resolve(root, &below).map_err(|source| SystemError::Root { path: given.clone(), source })
-}
-
-/// The file a path means: links followed as far as they lead somewhere, the last part may be missing yet.
-fn resolved(path: PathBuf) -> PathBuf {
-    if let Ok(real) = fs::canonicalize(&path) {
-        return real;
-    }
-    match (fs::canonicalize(directory_of(&path)), path.file_name()) {
-        (Ok(real), Some(name)) => real.join(name),
-        _ => path,
-    }
-}
-
-fn configuration(file: &Path) -> Result<Configuration, SystemError> {
-    let text = match fs::read_to_string(file) {
-        Ok(text) => text,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Configuration::default()),
-        Err(e) => return Err(SystemError::Configuration { path: file.into(), reason: crate::fs::errno_text(&e) }),
-    };
-    let wrong = |reason: String| SystemError::Configuration { path: file.into(), reason };
-    let configuration: Configuration =
-        toml::from_str(&text).map_err(|e| wrong(e.message().lines().next().unwrap_or_default().to_string()))?;
-    match &configuration.store.release {
-        Some(release) if Release::parse(release).is_none() => {
-            Err(wrong(format!("[store] release = \"{release}\" is not one of 4.0 to 4.4")))
-        }
-        _ => Ok(configuration),
-    }
-}
-
-/// A directory called `name` that belongs to the effective user alone: in that user's runtime
-/// directory, else in one that is made. `$XDG_RUNTIME_DIR` may be another user's (`su`, `sudo -E`)
-/// or no directory at all: then it is not used.
-fn private_directory(name: &str) -> RunDirectory {
-    let uid = geteuid();
-    let usual = || Some(PathBuf::from(format!("/run/user/{uid}")));
-    let is_ours = |directory: &PathBuf| directory.is_absolute() && run_directory::is_of_user_alone(directory);
-    let runtime = path_from("XDG_RUNTIME_DIR").filter(is_ours).or_else(|| usual().filter(is_ours));
-    match runtime {
-        Some(runtime) => RunDirectory::private(runtime, &Path::new("qubes").join(name)),
-        None if uid.is_root() => RunDirectory::private(ROOTS_STORES.into(), name.as_ref()),
-        None => {
-            let temporary = Some(env::temp_dir()).filter(|directory| directory.is_absolute());
-            let temporary = temporary.unwrap_or_else(|| PathBuf::from("/tmp"));
-            RunDirectory::private(temporary.join(format!("qubes-{uid}")), name.as_ref())
-        }
-    }
-}
-
-/// The machine's, root directory or not: what is remembered is how this machine behaves.
-fn cache_directory() -> PathBuf {
-    if geteuid().is_root() {
-        return PathBuf::from("/var/cache/qubes");
-    }
-    let home = || path_from("HOME").map(|h| h.join(".cache"));
-    path_from("XDG_CACHE_HOME").or_else(home).unwrap_or_else(env::temp_dir).join("qubes")
-}
-
-/// 32 hexadecimal digits that stand for a path.
-fn fingerprint(path: &Path) -> String {
-    use std::os::unix::ffi::OsStrExt;
-    Uuid::new_v5(&Uuid::NAMESPACE_URL, path.as_os_str().as_bytes()).simple().to_string()
 }
