@@ -114,14 +114,20 @@ impl LibvirtHypervisor {
         &self,
         uuid: Uuid,
         verb: &str,
-        order: impl FnOnce(&Domain) -> Result<T, Error>,
+        order: impl Fn(&Domain) -> Result<T, Error>,
     ) -> Result<Outcome, HypervisorError> {
         let (connection, domain) = self.look_up(uuid)?;
         let Some(domain) = domain else { return Ok(Outcome::Absent) };
-        match order(&domain) {
+        let is_missed = |error: &Error| error.code() == ErrorNumber::OperationInvalid;
+        let mut answer = order(&domain);
+        if answer.as_ref().is_err_and(is_missed) && is_active(&domain) {
+            // It may not have run when the order came, and somebody has just started it.
+            answer = order(&domain);
+        }
+        match answer {
             Ok(_) => Ok(Outcome::Done),
             Err(error) if says_no_domain(&error) => Ok(Outcome::Absent),
-            Err(error) if error.code() == ErrorNumber::OperationInvalid && !is_active(&domain) => Ok(Outcome::Absent),
+            Err(error) if is_missed(&error) && !is_active(&domain) => Ok(Outcome::Absent),
             Err(error) => Err(self.sort(&connection, &format!("{verb} domain {uuid}"), &error)),
         }
     }
@@ -133,7 +139,7 @@ impl LibvirtHypervisor {
         &self,
         uuid: Uuid,
         verb: &'static str,
-        order: impl FnOnce(&Domain) -> Result<T, Error> + Send + 'static,
+        order: impl Fn(&Domain) -> Result<T, Error> + Send + 'static,
     ) -> Result<Outcome, HypervisorError> {
         let action = || format!("{verb} domain {uuid}");
         let (uri, identity) = (self.uri.clone(), self.identity.clone());
@@ -420,3 +426,6 @@ impl Hypervisor for LibvirtHypervisor {
 fn not_a_qube(name: &str) -> String {
     format!("libvirt has a domain called {name} that is no qube; rename it there (virsh domrename) or rename the qube")
 }
+
+#[cfg(test)]
+mod tests;

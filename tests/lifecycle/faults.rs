@@ -98,12 +98,7 @@ fn starts_that_are_killed(is_mine: &dyn Fn(usize) -> bool, [ran_on, undone, left
         let said = format!("{when}: {}", call.line);
         let before = committed(&scratch);
         killed_at(&scratch, "qvm-start", &["work"], call);
-        let look = || hypervisor().state(uuid).unwrap().filter(|live| live.state.is_active());
-        // Now and then libvirt is given the time to do what it was told last.
-        if when % 2 == 0 {
-            until("libvirt made the machine", || look().is_some() || processes_with(&uuid.to_string()).is_empty());
-        }
-        let live = look();
+        let live = hypervisor().state(uuid).unwrap().filter(|live| live.state.is_active());
         count(left_paused, live.is_some_and(|live| live.state == PowerState::Paused));
         let runs = live.is_some_and(|live| live.state == PowerState::Running);
         if runs {

@@ -9,9 +9,11 @@ use crate::scratch::{Ran, Scratch, until};
 
 /// The system calls with which names of files and directories change or go.
 pub const CHANGES: &str = "rename,renameat,renameat2,unlink,unlinkat,rmdir";
-/// The same and the waits of a conversation with libvirt: before an order is sent, and before it is
-/// answered. Which call libvirt waits with depends on how it was compiled (Debian 13: ppoll).
-pub const CHANGES_AND_ORDERS: &str = "rename,renameat,renameat2,unlink,unlinkat,rmdir,poll,ppoll";
+/// The same and the orders to libvirt: the waits of a conversation, before an order is sent and
+/// before it is answered, and the threads and programs that are started, for some orders are given
+/// in a thread of their own. Which call libvirt waits with depends on how it was compiled (Debian
+/// 13: ppoll).
+pub const CHANGES_AND_ORDERS: &str = "rename,renameat,renameat2,unlink,unlinkat,rmdir,poll,ppoll,clone,clone3";
 
 /// A system call that a run made in its first thread.
 #[derive(Debug)]
@@ -28,6 +30,11 @@ impl Call {
     pub fn publishes_record_of(&self, qube: &str) -> bool {
         let is_target = format!("\"{qube}\")");
         self.name.starts_with("rename") && self.line.contains("/run/qubes/vm>") && self.line.contains(&is_target)
+    }
+
+    /// Whether it waits in a conversation with libvirt.
+    pub fn is_wait(&self) -> bool {
+        ["poll", "ppoll"].contains(&self.name.as_str())
     }
 }
 
@@ -91,6 +98,8 @@ pub fn calls_of(scratch: &Scratch, tool: &str, arguments: &[&str], names: &str) 
         let number = calls.iter().filter(|call| call.name == name).count() + 1;
         calls.push(Call { name: name.to_string(), number, line: line.to_string() });
     }
+    // Rust's runtime looks at the standard streams before anything else.
+    calls.retain(|call| !call.is_wait() || call.line.contains("<socket:"));
     calls
 }
 
@@ -107,9 +116,8 @@ pub fn calls_of_start(scratch: &Scratch) -> Vec<Call> {
 pub fn telling(calls: &[Call]) -> Vec<&Call> {
     let mut waits = 0;
     let tells = |call: &&Call| {
-        let is_wait = ["poll", "ppoll"].contains(&call.name.as_str());
-        waits = if is_wait { waits + 1 } else { 0 };
-        if is_wait { waits % 2 == 0 } else { !call.line.contains("ENOENT") }
+        waits = if call.is_wait() { waits + 1 } else { 0 };
+        if call.is_wait() { waits % 2 == 0 } else { !call.line.contains("ENOENT") }
     };
     calls.iter().filter(tells).collect()
 }
