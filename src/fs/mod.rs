@@ -12,6 +12,7 @@ pub mod replace;
 pub mod rooted;
 pub mod run_directory;
 pub mod stale_files;
+pub mod text_file;
 
 pub use links::refuse_foreign_link;
 

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,7 +12,7 @@ use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, Undefi
 use super::HypervisorError;
 use super::description::{BlockDevice, DomainDescription, HostDescription};
 use super::uri::Family;
-use crate::fs::rooted;
+use crate::fs::{rooted, text_file};
 
 const XEN: &str = include_str!("../../templates/libvirt/xen.xml");
 const QEMU: &str = include_str!("../../templates/libvirt/qemu.xml");
@@ -126,7 +125,7 @@ fn load(directories: &[PathBuf; 2], root: Option<&Path>, name: &str) -> Result<O
         return Ok(None);
     }
     for directory in searched(directories, name) {
-        match located(root, directory, name).and_then(fs::read_to_string) {
+        match located(root, directory, name).and_then(|file| text_file::read(&file)) {
             Ok(text) => return Ok(Some(text)),
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
             Err(error) => return Err(unreadable(directory, name, &error)),

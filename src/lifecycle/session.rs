@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 use super::LifecycleError;
+use crate::fs::text_file;
 use crate::hypervisor::uri::{Family, UriFacts, choose_uri};
 use crate::hypervisor::xenstore;
 use crate::hypervisor::{Hypervisor, HypervisorError, LazyHypervisor, Live, StoreIdentity};
@@ -215,7 +216,7 @@ impl Facts for Session {
     fn kernel_file(&self, kernels_dir: &str, version: &str, file: &str) -> Option<String> {
         let path = self.kernel_path(kernels_dir, version, file)?;
         let mut known = self.kernel_files.borrow_mut();
-        known.entry(path).or_insert_with_key(|path| std::fs::read_to_string(path).ok()).clone()
+        known.entry(path).or_insert_with_key(|path| text_file::read(path).ok()).clone()
     }
 
     fn release(&self) -> Release {

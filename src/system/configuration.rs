@@ -1,12 +1,12 @@
 //! `/etc/qubes/core.toml`.
 
-use std::fs;
 use std::io;
 use std::path::Path;
 
 use serde::Deserialize;
 
 use super::SystemError;
+use crate::fs::text_file;
 use crate::model::Release;
 
 /// `/etc/qubes/core.toml`.
@@ -45,7 +45,7 @@ pub(super) struct StorageSection {
 }
 
 pub(super) fn read_configuration(file: &Path) -> Result<Configuration, SystemError> {
-    let text = match fs::read_to_string(file) {
+    let text = match text_file::read(file) {
         Ok(text) => text,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Configuration::default()),
         Err(e) => return Err(SystemError::Configuration { path: file.into(), reason: crate::fs::errno_text(&e) }),

@@ -16,7 +16,7 @@ use std::time::Duration;
 use nix::unistd::{Gid, Group, geteuid};
 
 use crate::fs::run_directory::{self, RunDirectory};
-use crate::fs::{refuse_foreign_link, rooted};
+use crate::fs::{refuse_foreign_link, rooted, text_file};
 use crate::model::Release;
 use crate::watcher::{CopyWatcher, SharedWatcher};
 
@@ -337,7 +337,7 @@ impl System {
         *self.release.get_or_init(|| {
             let configured = self.configuration.store.release.as_deref().and_then(Release::parse);
             let installed = || {
-                let text = fs::read_to_string(self.below_root("/etc/qubes-release")).ok()?;
+                let text = text_file::read(&self.below_root("/etc/qubes-release")).ok()?;
                 Release::parse(&text)
             };
             configured.or_else(installed).unwrap_or(Release::DEFAULT)

@@ -147,3 +147,17 @@ fn check_tells_of_images_that_two_volumes_have() {
         assert_eq!(found, expected, "{path} {to}");
     }
 }
+
+#[test]
+fn check_tells_of_a_shared_image_beside_another_whose_qube_ends_the_same() {
+    let system = System::new();
+    for name in ["base", "load", "download", "copy"] {
+        system.ok(&format!("qvm-create -l red {name}"));
+    }
+    let own = |name: &str| format!("pool=\"varlibqubes\" vid=\"appvms/{name}/private\"");
+    // The text tells that load has base's image; only the disk that copy has download's.
+    let store = system.store().replace(&own("load"), &own("base"));
+    let store = store.replace(&own("copy"), "pool=\"varlibqubes\" vid=\"appvms/download/private-dirty\"");
+    fs::write(system.image("qubes.xml"), store).unwrap();
+    assert_eq!(kinds(&system), ["volume-shared", "volume-shared"]);
+}

@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::{LifecycleError, Session};
 use crate::format::{Loss, OldFiles, OldPools, Surroundings, old_store};
 use crate::fs::replace::make_shared_directory;
+use crate::fs::text_file;
 use crate::model::check::Harm;
 use crate::model::{Class, Facts, Qid, Qubes, Release, Vm, VmName};
 use crate::store::{Companions, StoreError, Write};
@@ -107,7 +108,7 @@ impl Session {
 
     /// What of the old system does not stand in its store. What cannot be read says nothing.
     fn surroundings(&self) -> Surroundings {
-        let pools = fs::read_to_string(self.system.below_root("/etc/qubes/storage.conf"));
+        let pools = text_file::read(&self.system.below_root("/etc/qubes/storage.conf"));
         let link = fs::read_link(self.system.link_below_root("/var/lib/qubes/dvmdata/vmdir"));
         let name = |target: PathBuf| Some(target.file_name()?.to_str()?.to_owned());
         Surroundings {

@@ -1,5 +1,7 @@
 //! qubes-db check.
 
+use std::collections::HashSet;
+
 use serde_json::json;
 
 use super::copies;
@@ -44,11 +46,13 @@ pub fn run(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
 
 /// Adds what the disk tells, but that two volumes have one image where the text says it already.
 fn add_found_on_disk(damages: &mut Vec<Damage>, found: Vec<Damage>) {
-    let told: Vec<_> = damages.iter().filter(|d| d.kind == Kind::VolumeShared).cloned().collect();
-    let is_told = |new: &Damage| {
-        let names = |told: &&Damage| told.qube.as_ref().is_some_and(|qube| new.text.contains(&format!("{qube}:")));
-        new.kind == Kind::VolumeShared && told.iter().any(|told| names(&told))
-    };
+    let shared = damages.iter().filter(|damage| damage.kind == Kind::VolumeShared);
+    // Of the text's findings the qube stands beside the text: `volume private has …`.
+    let label = |told: &Damage| Some(format!("{}:{}", told.qube.as_ref()?, told.text.split(' ').nth(1)?));
+    let told: HashSet<String> = shared.filter_map(label).collect();
+    // Of the disk's both volumes are named in it.
+    let names_one = |text: &str| text.split(' ').any(|word| told.contains(word.trim_end_matches(':')));
+    let is_told = |new: &Damage| new.kind == Kind::VolumeShared && names_one(&new.text);
     damages.extend(found.into_iter().filter(|new| !is_told(new)));
     damages.sort_by_key(|damage| damage.line);
 }

@@ -1,0 +1,56 @@
+//! Small text files that a person writes, below a root directory that may be somebody else's.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use nix::libc;
+
+/// The longest file that is read, bytes.
+const LONGEST: u64 = 1 << 20;
+
+/// Reads a regular file. A FIFO or a device in its place is refused without waiting for it.
+///
+/// # Errors
+/// It cannot be opened or read, is no regular file, is longer than 1 MiB, or is not UTF-8.
+pub fn read(path: &Path) -> io::Result<String> {
+    let refused = |rule: &str| io::Error::new(io::ErrorKind::InvalidInput, rule);
+    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
+    let found = file.metadata()?;
+    if !found.is_file() {
+        return Err(refused("it is not a regular file"));
+    }
+    if found.len() > LONGEST {
+        return Err(refused("it is longer than 1 MiB"));
+    }
+    let mut text = String::new();
+    file.take(LONGEST).read_to_string(&mut text)?;
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use nix::sys::stat::Mode;
+
+    use super::*;
+
+    #[test]
+    fn only_regular_files_are_read_and_none_is_waited_for() {
+        let scratch = tempfile::tempdir().unwrap();
+        let at = |name: &str| scratch.path().join(name);
+        std::fs::write(at("text"), "a\n").unwrap();
+        assert_eq!(read(&at("text")).unwrap(), "a\n");
+        nix::unistd::mkfifo(&at("fifo"), Mode::S_IRWXU).unwrap();
+        File::create(at("long")).unwrap().set_len(LONGEST + 1).unwrap();
+        for (path, words) in [
+            (at("fifo"), "it is not a regular file"),
+            (scratch.path().to_path_buf(), "it is not a regular file"),
+            ("/dev/zero".into(), "it is not a regular file"),
+            (at("long"), "it is longer than 1 MiB"),
+        ] {
+            assert_eq!(read(&path).unwrap_err().to_string(), words, "{}", path.display());
+        }
+        assert_eq!(read(&at("missing")).unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+}
