@@ -314,15 +314,15 @@ type Known = HashMap<PathBuf, Home>;
 /// in no file and no logical volume.
 fn place(pool: &Pool, vid: &str, system: &System, known: &mut Known) -> Result<Option<(Home, OsString)>, StorageError> {
     if let Some(directory) = pool.option("dir_path").filter(|text| !text.is_empty()) {
-        // As upstream joins the two: a vid may lead anywhere.
-        let base = system.below_root(Path::new("/").join(directory)).join(vid);
+        // As upstream joins the two: a vid may lead anywhere, but not out of the root.
+        let base = Path::new("/").join(directory).join(vid);
         let Some(stem) = base.file_name() else { return Ok(None) };
-        let above = directory_of(&base).to_path_buf();
-        let home = match known.get(&above) {
+        let above = directory_of(&base);
+        let home = match known.get(above) {
             Some(home) => home.clone(),
             None => {
-                let home = Home::directory(&above)?;
-                known.insert(above, home.clone());
+                let home = Home::directory(&system.below_root(above))?;
+                known.insert(above.to_path_buf(), home.clone());
                 home
             }
         };

@@ -161,3 +161,21 @@ fn check_tells_of_a_shared_image_beside_another_whose_qube_ends_the_same() {
     fs::write(system.image("qubes.xml"), store).unwrap();
     assert_eq!(kinds(&system), ["volume-shared", "volume-shared"]);
 }
+
+#[test]
+fn an_image_is_shared_over_an_absolute_link_below_the_root() {
+    let system = System::new();
+    system.ok("qvm-create -l red vault");
+    let (elsewhere, own) = (system.path("elsewhere"), system.image("appvms/vault"));
+    fs::create_dir(&elsewhere).unwrap();
+    fs::rename(&own, elsewhere.join("vault")).unwrap();
+    // As the system itself sees it: its `/` is the root here.
+    symlink("/elsewhere/vault", &own).unwrap();
+    let pool = "<pool name=\"p2\" dir_path=\"/elsewhere\" driver=\"file-reflink\"/></pools>";
+    let vid = "pool=\"varlibqubes\" vid=\"appvms/work/private\"";
+    let store = system.store().replace("</pools>", pool).replace(vid, "pool=\"p2\" vid=\"vault/private\"");
+    fs::write(system.image("qubes.xml"), store).unwrap();
+    assert_eq!(kinds(&system), ["volume-shared"]);
+    let cleared = system.run("qvm-volume clear work:private");
+    assert!(cleared.code == 1 && cleared.stderr.contains("vault:private"), "{cleared:?}");
+}
