@@ -176,6 +176,6 @@ fn an_image_is_shared_over_an_absolute_link_below_the_root() {
     let store = system.store().replace("</pools>", pool).replace(vid, "pool=\"p2\" vid=\"vault/private\"");
     fs::write(system.image("qubes.xml"), store).unwrap();
     assert_eq!(kinds(&system), ["volume-shared"]);
-    let cleared = system.run("qvm-volume clear work:private");
+    let cleared = system.run("qvm-volume clear --force work:private");
     assert!(cleared.code == 1 && cleared.stderr.contains("vault:private"), "{cleared:?}");
 }
