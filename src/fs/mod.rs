@@ -8,6 +8,7 @@
 pub mod beneath;
 pub mod file_lock;
 mod links;
+pub mod owned_paths;
 pub mod replace;
 pub mod rooted;
 pub mod run_directory;

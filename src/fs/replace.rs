@@ -4,13 +4,12 @@
 //! directory is synced. A crash at any instruction leaves the old file or the new one; a temporary file that is not
 //! committed is unlinked.
 
-use std::fs::{DirBuilder, File, OpenOptions, Permissions};
+use std::fs::{File, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use nix::libc;
-use nix::unistd::{Gid, fchown, geteuid};
+use nix::unistd::{Gid, fchown};
 use tempfile::NamedTempFile;
 
 /// Who may use a file that we make.
@@ -39,32 +38,9 @@ impl Access {
 }
 
 /// Makes a directory for members of group qubes, 2770. Those that are missing above it are anybody's, as installers
-/// make them; one that exists stays as it is.
+/// make them; one that exists stays as it is. Links of other users are refused.
 pub fn make_shared_directory(path: &Path, group: Option<Gid>) -> io::Result<()> {
-    if path.is_dir() {
-        return Ok(());
-    }
-    let make = || uninterrupted(|| DirBuilder::new().mode(0o770).create(path));
-    let made = match make() {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            DirBuilder::new().recursive(true).mode(0o755).create(directory_of(path))?;
-            make()
-        }
-        made => made,
-    };
-    match made {
-        Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => return Ok(()),
-        Err(error) => return Err(error),
-    }
-    // Through a descriptor of what was made: whoever may write above it can have put a link in its
-    // place.
-    let flags = libc::O_NOFOLLOW | libc::O_DIRECTORY;
-    let made = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
-    match made.metadata()?.uid() == geteuid().as_raw() {
-        true => Access { mode: 0o2770, group }.apply(&made),
-        false => Err(io::Error::new(io::ErrorKind::PermissionDenied, "somebody else has exchanged it")),
-    }
+    super::owned_paths::make_directory(path, Access { mode: 0o2770, group })
 }
 
 /// What the name of a temporary file ends in: nobody else makes files called `TARGET~RANDOM.new`.

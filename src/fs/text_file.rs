@@ -7,6 +7,9 @@ use std::path::Path;
 
 use nix::libc;
 
+use super::beneath::Use;
+use super::owned_paths;
+
 /// The longest file that is read, bytes.
 const LONGEST: u64 = 1 << 20;
 
@@ -15,8 +18,19 @@ const LONGEST: u64 = 1 << 20;
 /// # Errors
 /// It cannot be opened or read, is no regular file, is longer than 1 MiB, or is not UTF-8.
 pub fn read(path: &Path) -> io::Result<String> {
+    read_opened(File::options().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?)
+}
+
+/// As [`read`], where others may write: their links are not followed.
+///
+/// # Errors
+/// As [`read`], and a link of somebody else.
+pub fn read_owned(path: &Path) -> io::Result<String> {
+    read_opened(owned_paths::open(path, Use::Read)?)
+}
+
+fn read_opened(file: File) -> io::Result<String> {
     let refused = |rule: &str| io::Error::new(io::ErrorKind::InvalidInput, rule);
-    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
     let found = file.metadata()?;
     if !found.is_file() {
         return Err(refused("it is not a regular file"));

@@ -185,7 +185,8 @@ impl Session {
             // The error that counts is the first; what cannot be removed the next creation clears,
             // or tells of.
             let _leftovers = qube_directory::remove_files(&directory);
-            if storage.without(adopted).remove(&prepared.owners).is_ok() {
+            // Of images that were to be discarded nobody may take what stays for a creation's own.
+            if storage.without(adopted).remove(&prepared.owners).is_ok() || existing == ExistingImages::Discard {
                 prepared.forget();
             }
             let _not_empty = remove_real_directory(&directory);

@@ -40,7 +40,7 @@ impl Session {
             let Ok(_lock) = self.lock_qube_within(&vm.name, Duration::ZERO) else { continue };
             let Ok(storage) = VmStorage::of(&self.system, &qubes, vm, self) else { continue };
             for (volume, driver) in storage.volumes().filter(|(volume, _)| volume.kind == Kind::Origin) {
-                let are_shared = driver.images(volume).and_then(|images| owners.others_have(&images, &vm.name));
+                let are_shared = driver.images(volume).and_then(|images| owners.others_have(&images, volume));
                 if let Ok(false) = are_shared {
                     // Whether it was enough is seen at the next try.
                     let _kept = driver.remove_spare(volume);
@@ -57,7 +57,7 @@ impl Session {
         let qubes = self.read()?;
         let owners = self.image_owners_of(&qubes)?;
         self.with_volume(&qubes, known(&qubes, name)?, volume, |volume, driver| {
-            if owners.others_have(&driver.images(volume)?, name)? {
+            if owners.others_have(&driver.images(volume)?, volume)? {
                 return Ok(());
             }
             if let Some(keep) = keep {

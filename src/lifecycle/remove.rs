@@ -151,7 +151,7 @@ impl Session {
         storage: &VmStorage,
     ) -> Result<(Vm, Vec<Effect>), LifecycleError> {
         let save = || self.take_out_of_store(name, removal);
-        let release = || Ok(storage.remove_spare(name, &self.image_owners()?)?);
+        let release = || Ok(storage.remove_spare(&self.image_owners()?)?);
         let full = match self.save_on_full_disk(name, save, release) {
             Err(error) if error.is_disk_full() => error,
             taken => return taken,

@@ -216,7 +216,7 @@ impl Facts for Session {
     fn kernel_file(&self, kernels_dir: &str, version: &str, file: &str) -> Option<String> {
         let path = self.kernel_path(kernels_dir, version, file)?;
         let mut known = self.kernel_files.borrow_mut();
-        known.entry(path).or_insert_with_key(|path| text_file::read(path).ok()).clone()
+        known.entry(path).or_insert_with_key(|path| text_file::read_owned(path).ok()).clone()
     }
 
     fn release(&self) -> Release {

@@ -10,7 +10,7 @@ use super::qube_lock::QubeLock;
 use super::record::{self, Phase, Record};
 use super::remove::Removed;
 use super::{LifecycleError, Session, monitor};
-use crate::storage::VmStorage;
+use crate::storage::{StorageError, VmStorage};
 
 /// What a look at a qube under its lock found, once nothing was left to settle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +57,7 @@ impl Session {
                 Some(live) => Ok(Settled::Active(live)),
                 // Of a qube whose volumes cannot be told nothing can be settled; what needs them says so.
                 None => match VmStorage::of(&self.system, &qubes, vm, self) {
-                    Ok(storage) if storage.is_dirty()? || storage.has_stale_run()? => self.after_work(lock, &qubes, vm),
+                    Ok(storage) if needs_after_work(&storage)? => self.after_work(lock, &qubes, vm),
                     Ok(_) | Err(_) => Ok(Settled::Halted),
                 },
             },
@@ -139,7 +139,7 @@ impl Session {
         }
         self.system.step(|| format!("{}: committing its volumes", vm.name));
         let storage = VmStorage::of(&self.system, qubes, vm, self)?;
-        self.without_shared_images(vm, storage)?.stop()?;
+        self.without_shared_images(storage)?.stop()?;
         let storage = VmStorage::of(&self.system, qubes, vm, self)?;
         // It was started: else it had neither a record nor anything of a run.
         if is_disposable && let Some(removed) = self.remove_disposable(lock, &storage)? {
@@ -174,5 +174,15 @@ impl Session {
                 Ok(Settled::Gone)
             }
         }
+    }
+}
+
+/// Whether a run has left something in the volumes of a qube that is off. A volume with an id that
+/// names no image has nothing; who needs it says so.
+fn needs_after_work(storage: &VmStorage) -> Result<bool, LifecycleError> {
+    let found = storage.is_dirty().and_then(|is_dirty| Ok(is_dirty || storage.has_stale_run()?));
+    match found {
+        Err(StorageError::Refused(_)) => Ok(false),
+        found => Ok(found?),
     }
 }

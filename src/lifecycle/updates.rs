@@ -1,10 +1,11 @@
 //! Whether dom0 and the qubes look for updates: feature `check-updates` of each, and `check_updates_vm` for those made
 //! later.
 
-use std::fs;
 use std::io;
+use std::path::Path;
 
-use crate::fs::replace::{Access, directory_of, replace, sync_directory};
+use crate::fs::owned_paths::{parent_of, replace};
+use crate::fs::replace::{Access, directory_of};
 use crate::model::VmName;
 
 use super::qube_lock::make_shared_directory;
@@ -90,10 +91,13 @@ impl Session {
             let access = Access::shared(self.system.qubes_group());
             return replace(&flag, access, |_| Ok(())).map(drop).map_err(failed);
         }
-        match fs::remove_file(&flag) {
-            Ok(()) => sync_directory(directory_of(&flag)).map_err(failed),
+        let remove = || {
+            let (directory, name) = parent_of(&flag)?;
+            if directory.remove_file(Path::new(&name))? { directory.sync() } else { Ok(()) }
+        };
+        match remove() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(failed(error)),
+            removed => removed.map_err(failed),
         }
     }
 }

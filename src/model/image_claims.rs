@@ -8,6 +8,7 @@ use super::name::VmName;
 use super::pool::Pool;
 use super::qubes::Qubes;
 use super::text_map::TextMap;
+use super::volume::{class_volume, volume_traits};
 
 /// A `<domain>` of the file as it stands there, or a `<volume>` that stands in none.
 #[derive(Debug, Clone)]
@@ -46,6 +47,8 @@ pub struct ImageClaim<'a> {
     pub pool: &'a Pool,
     pub vid: String,
     pub role: Role,
+    /// Whether the image is the volume's own and what is written to it stays.
+    pub is_kept: bool,
     /// Whether a start of the qube would use this image. Others are what the volume may have
     /// meant before, or would mean after a repair.
     pub is_certain: bool,
@@ -78,6 +81,23 @@ pub fn image_claims<'a>(qubes: &'a Qubes, domains: &[StoredDomain], facts: &dyn 
     found
 }
 
+/// How a volume means an image.
+#[derive(Clone, Copy)]
+struct Use {
+    role: Role,
+    is_kept: bool,
+    is_certain: bool,
+}
+
+impl Use {
+    const OWN: Use = Use { role: Role::Own, is_kept: false, is_certain: false };
+    const SOURCE: Use = Use { role: Role::Source, ..Use::OWN };
+
+    fn kept(self, is_kept: bool) -> Use {
+        Use { is_kept, ..self }
+    }
+}
+
 struct Look<'a, 'd> {
     qubes: &'a Qubes,
     domain: &'d StoredDomain,
@@ -88,23 +108,23 @@ impl<'a> Look<'a, '_> {
     fn take(&self, attributes: &TextMap, found: &mut ImageClaims<'a>) {
         let written = |name: &str| attributes.get(name).filter(|text| !text.is_empty());
         let volume = written("name").unwrap_or_default();
-        let is_kernel = written("pool").map_or(volume == "kernel", |name| self.pools_called(name).any(is_kernel_pool));
-        if is_kernel {
+        if written("pool").map_or(volume == "kernel", |name| self.is_of_kernels(name)) {
             return;
         }
+        let is_kept = volume_traits(volume, class_volume(&self.domain.class, volume), attributes).save_on_stop;
         self.take_certain(volume, found);
         let pools = self.pools(volume, written("pool"), found);
         for pool in &pools {
             match written("vid") {
-                Some(vid) => self.add(volume, pool, vid.to_owned(), Role::Own, false, found),
+                Some(vid) => self.add(volume, pool, vid.to_owned(), Use::OWN.kept(is_kept), found),
                 None => {
                     for vid in self.default_vids(pool, volume) {
-                        self.add(volume, pool, vid, Role::Own, false, found);
+                        self.add(volume, pool, vid, Use::OWN.kept(is_kept), found);
                     }
                 }
             }
             if let Some(source) = written("source") {
-                self.add(volume, pool, source.to_owned(), Role::Source, false, found);
+                self.add(volume, pool, source.to_owned(), Use::SOURCE, found);
             }
         }
         if written("vid").is_none() && self.domain.names.is_empty() {
@@ -125,9 +145,10 @@ impl<'a> Look<'a, '_> {
         let Some(pool) = self.qubes.pools.get(&resolved.pool).filter(|pool| !is_kernel_pool(pool)) else {
             return;
         };
-        self.add(volume, pool, resolved.vid, Role::Own, true, found);
+        let own = Use { is_certain: true, ..Use::OWN.kept(resolved.save_on_stop) };
+        self.add(volume, pool, resolved.vid, own, found);
         if let Some(source) = resolved.source {
-            self.add(volume, pool, source, Role::Source, true, found);
+            self.add(volume, pool, source, Use { is_certain: true, ..Use::SOURCE }, found);
         }
     }
 
@@ -159,6 +180,13 @@ impl<'a> Look<'a, '_> {
         self.qubes.pools.iter().filter(move |pool| pool.name() == name)
     }
 
+    /// Whether a volume in the pool of this name is a kernel. Of several pools of one name each may
+    /// be meant.
+    fn is_of_kernels(&self, name: &str) -> bool {
+        let mut called = self.pools_called(name).peekable();
+        called.peek().is_some() && called.all(is_kernel_pool)
+    }
+
     /// The vids that drivers give to a volume of this name, whatever the class was then.
     fn default_vids(&self, pool: &Pool, volume: &str) -> Vec<String> {
         let names = self.domain.names.iter();
@@ -171,18 +199,14 @@ impl<'a> Look<'a, '_> {
         }
     }
 
-    fn add(
-        &self,
-        volume: &str,
-        pool: &'a Pool,
-        vid: String,
-        role: Role,
-        is_certain: bool,
-        found: &mut ImageClaims<'a>,
-    ) {
+    fn add(&self, volume: &str, pool: &'a Pool, vid: String, meant: Use, found: &mut ImageClaims<'a>) {
+        if is_kernel_pool(pool) {
+            return;
+        }
         let (qube, line) = (self.domain.usable.clone(), self.domain.line);
         let volume = self.label(volume);
-        found.claims.push(ImageClaim { qube, volume, line, pool, vid, role, is_certain });
+        let Use { role, is_kept, is_certain } = meant;
+        found.claims.push(ImageClaim { qube, volume, line, pool, vid, role, is_kept, is_certain });
     }
 
     /// The volume for messages.

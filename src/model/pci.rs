@@ -18,6 +18,11 @@ pub fn is_pci_address(text: &str) -> bool {
     [b1, b2, s1, s2].iter().all(|b| b.is_ascii_hexdigit()) && matches!(f, b'0'..=b'7')
 }
 
+/// The port in the store for `bb:ss.f`. Releases from 4.3 on refuse a store with capitals in one.
+pub fn port_of(address: &str) -> String {
+    address.replacen(':', "_", 1).to_ascii_lowercase()
+}
+
 impl Vm {
     /// The required PCI devices of dom0, `bb:ss.f`, in their order.
     pub fn pci_addresses(&self) -> Vec<String> {
@@ -41,7 +46,7 @@ impl Qubes {
             let text = format!("'{}' is no PCI device: bus:slot.function in hexadecimal digits", bad.escape_debug());
             return Err(PropertyError::Refused(text));
         }
-        let ports: Vec<String> = wanted.iter().map(|address| address.replacen(':', "_", 1)).collect();
+        let ports: Vec<String> = wanted.iter().map(|address| port_of(address)).collect();
         let Some(vm) = self.edit(vm) else { return Ok(()) };
         for class in vm.devices.iter_mut().filter(|d| &*d.class == CLASS) {
             class.assignments.retain(|a| !is_dom0s(a) || ports.iter().any(|port| port == a.port()));

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fmt;
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
@@ -14,9 +14,9 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::unistd::{Whence, lseek};
 
-use super::StorageError;
 use super::dm_file::is_file_of;
 use super::lvm_thin::Names;
+use super::{StorageError, Volume};
 use crate::fs::replace::directory_of;
 use crate::model::image_claims::{ImageClaims, Role};
 use crate::model::{Pool, VmName};
@@ -53,33 +53,34 @@ impl Image {
         })
     }
 
-    /// Whether something would be lost with it: a regular file without another name that has more
-    /// than holes. What a logical volume holds is not told exactly enough, so each counts.
-    ///
-    /// # Errors
-    /// Nobody can look at it.
-    pub fn holds_data(&self) -> Result<bool, StorageError> {
-        let Image::File(path) = self else { return Ok(true) };
-        let has_data = || -> io::Result<bool> {
-            let found = match fs::symlink_metadata(path) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-                found => found?,
-            };
-            if !found.is_file() || found.nlink() > 1 || found.len() == 0 {
-                return Ok(false);
-            }
-            let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
-            let file = File::options().read(true).custom_flags(flags).open(path)?;
-            match lseek(&file, 0, Whence::SeekData) {
-                Ok(_) => Ok(true),
-                // Nothing but a hole up to the end.
-                Err(Errno::ENXIO) => Ok(false),
-                // A file system that does not tell holes: what takes no blocks has no data.
-                Err(_) => Ok(found.blocks() > 0),
-            }
-        };
-        has_data().map_err(StorageError::io(format!("looking at {}", path.display())))
+    /// The path of a file; none of a logical volume.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Image::File(path) => Some(path),
+            Image::Logical { .. } => None,
+        }
     }
+}
+
+/// Whether the regular file at `path`, of which this was `found`, has more than holes.
+///
+/// # Errors
+/// Nobody can look at it.
+pub(super) fn has_data(path: &Path, found: &Metadata) -> Result<bool, StorageError> {
+    let look = || -> io::Result<bool> {
+        if found.len() == 0 {
+            return Ok(false);
+        }
+        let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+        match lseek(&file, 0, Whence::SeekData) {
+            Ok(_) => Ok(true),
+            // Nothing but a hole up to the end.
+            Err(Errno::ENXIO) => Ok(false),
+            // A file system that does not tell holes: what takes no blocks has no data.
+            Err(_) => Ok(found.blocks() > 0),
+        }
+    };
+    look().map_err(StorageError::io(format!("looking at {}", path.display())))
 }
 
 /// What tells an image from every other one, by whatever path it was found.
@@ -91,7 +92,7 @@ pub struct ImageIdentity {
 
 /// Where images lie side by side.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Home {
+pub(super) enum Home {
     /// A directory: the nearest one that exists, and the way from there.
     Directory { device: u64, inode: u64, rest: PathBuf },
     /// A volume group.
@@ -108,6 +109,8 @@ pub struct Owner {
     /// The line of its domain, from 1.
     pub line: usize,
     pub role: Role,
+    /// Whether the image is the volume's own and what is written to it stays.
+    pub is_kept: bool,
     /// Whether a start would use the image.
     pub is_certain: bool,
     stem: OsString,
@@ -116,7 +119,9 @@ pub struct Owner {
 /// Whose the images on disk are, for the volumes of one or more stores.
 #[derive(Debug, Default)]
 pub struct ImageOwners {
-    by_home: HashMap<Home, Vec<Owner>>,
+    pub(super) by_home: HashMap<Home, Vec<Owner>>,
+    /// A path by which each of the homes that are directories was found.
+    pub(super) directories: HashMap<Home, PathBuf>,
     /// Volumes of which nobody can tell where their images are, each with the reason.
     pub untold: Vec<String>,
 }
@@ -140,10 +145,12 @@ impl ImageOwners {
                 qube: claim.qube.clone(),
                 line: claim.line,
                 role: claim.role,
+                is_kept: claim.is_kept,
                 is_certain: claim.is_certain,
                 stem,
             });
         }
+        owners.directories = known.into_values().collect();
         owners.untold.sort();
         owners.untold.dedup();
         owners
@@ -159,6 +166,7 @@ impl ImageOwners {
         for (home, owners) in others.by_home {
             self.by_home.entry(home).or_default().extend(owners);
         }
+        self.directories.extend(others.directories);
         self.untold.extend(others.untold);
     }
 
@@ -202,15 +210,15 @@ impl ImageOwners {
         Ok(fitting.clone().find(|owner| owner.is_certain).or_else(|| fitting.next()))
     }
 
-    /// Whether one of these images is one of its own to a volume of another qube than `qube`.
+    /// Whether one of these images is one of its own to another volume than `volume`.
     ///
     /// # Errors
     /// Its directory cannot be looked at.
-    pub fn others_have(&self, images: &[Image], qube: &VmName) -> Result<bool, StorageError> {
+    pub fn others_have(&self, images: &[Image], volume: &Volume) -> Result<bool, StorageError> {
         for image in images {
             let ImageIdentity { home, name } = image.identity()?;
             let owners = self.by_home.get(&home).map(Vec::as_slice).unwrap_or_default();
-            let is_other = |owner: &Owner| owner.role == Role::Own && owner.qube.as_ref() != Some(qube);
+            let is_other = |owner: &Owner| owner.role == Role::Own && !owner.is(volume);
             if owners.iter().any(|owner| is_other(owner) && owner.has(&home, &name)) {
                 return Ok(true);
             }
@@ -252,8 +260,13 @@ impl ImageOwners {
 }
 
 impl Owner {
+    /// Whether it is this volume of the store: no other domain of its qube's name, and no other store.
+    pub fn is(&self, volume: &Volume) -> bool {
+        self.qube.as_ref().is_some_and(|qube| *qube == volume.owner.as_str()) && self.volume == volume.full_name()
+    }
+
     /// Whether what is called `name` in `home` is one of the volume's images.
-    fn has(&self, home: &Home, name: &str) -> bool {
+    pub(super) fn has(&self, home: &Home, name: &str) -> bool {
         is_of(home, name, &self.stem.to_string_lossy())
     }
 }
@@ -308,7 +321,8 @@ fn lexically_normal(path: &Path) -> PathBuf {
     normal
 }
 
-type Known = HashMap<PathBuf, Home>;
+/// Directories as pools and vids name them, each with its home and the path that leads there.
+type Known = HashMap<PathBuf, (Home, PathBuf)>;
 
 /// Where the images of a volume lie and how their names begin; none where the driver keeps them
 /// in no file and no logical volume.
@@ -319,10 +333,11 @@ fn place(pool: &Pool, vid: &str, system: &System, known: &mut Known) -> Result<O
         let Some(stem) = base.file_name() else { return Ok(None) };
         let above = directory_of(&base);
         let home = match known.get(above) {
-            Some(home) => home.clone(),
+            Some((home, _)) => home.clone(),
             None => {
-                let home = Home::directory(&system.below_root(above))?;
-                known.insert(above.to_path_buf(), home.clone());
+                let directory = system.below_root(above);
+                let home = Home::directory(&directory)?;
+                known.insert(above.to_path_buf(), (home.clone(), directory));
                 home
             }
         };
@@ -399,19 +414,5 @@ mod tests {
         assert!(share_names(&group, "vm-a-root", "vm-a-root-snap"));
         assert!(share_names(&group, "vm-a-root-7-back", "vm-a-root"));
         assert!(!share_names(&group, "vm-a-root", "vm-a-root2"));
-    }
-
-    #[test]
-    fn only_a_file_with_more_than_holes_holds_data() {
-        let dir = tempfile::tempdir().unwrap();
-        let file = |name: &str| dir.path().join(name);
-        let holds = |name: &str| Image::File(file(name)).holds_data().unwrap();
-        File::create(file("hole")).unwrap().set_len(1 << 20).unwrap();
-        fs::write(file("data"), "x").unwrap();
-        fs::write(file("first"), "x").unwrap();
-        fs::hard_link(file("first"), file("second")).unwrap();
-        std::os::unix::fs::symlink(file("data"), file("link")).unwrap();
-        let found = ["hole", "data", "first", "link", "missing"].map(holds);
-        assert_eq!(found, [false, true, false, false, false]);
     }
 }

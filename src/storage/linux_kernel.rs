@@ -1,12 +1,14 @@
 //! Driver `linux-kernel`: a directory with one directory per kernel, read-only (`spec/r4-storage.md` §8).
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use nix::sys::statvfs::statvfs;
 
+use super::pool_files;
+use crate::fs::beneath::Use;
 use crate::fs::rooted;
 
 use super::{Attachment, Committed, Driver, Fill, Image, ImageOwners, Revision, StorageError, Volume};
@@ -51,7 +53,8 @@ impl LinuxKernel {
     /// The kernel's modules image, where it has one.
     fn modules(&self, volume: &Volume) -> Result<Option<(PathBuf, fs::Metadata)>, StorageError> {
         let image = self.file(volume, "modules.img")?;
-        Ok(image.and_then(|image| fs::metadata(&image).ok().filter(fs::Metadata::is_file).map(|m| (image, m))))
+        let found = |image: PathBuf| Some((pool_files::metadata(&image).ok()??, image));
+        Ok(image.and_then(found).filter(|(found, _)| found.is_file()).map(|(found, image)| (image, found)))
     }
 
     fn read_only(&self, volume: &Volume, verb: &str) -> Result<(), StorageError> {
@@ -142,7 +145,8 @@ impl Driver for LinuxKernel {
 
     fn open_committed(&self, volume: &Volume) -> Result<Committed, StorageError> {
         let path = self.export(volume)?;
-        let file = File::open(&path).map_err(StorageError::io(format!("opening {}", path.display())))?;
+        let file =
+            pool_files::open(&path, Use::Read).map_err(StorageError::io(format!("opening {}", path.display())))?;
         Ok(Committed { name: volume.name.clone(), file, size: self.size(volume)?, kept_still: None })
     }
 

@@ -25,6 +25,7 @@ pub mod overlap;
 pub(crate) mod pool_files;
 pub mod pools;
 mod reflink;
+pub mod second_names;
 mod sparse_copy;
 mod thin_pool;
 mod vm_storage;

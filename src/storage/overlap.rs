@@ -35,13 +35,15 @@ pub fn overlap(one: &Pool, other: &Pool, system: &System) -> Result<Option<Strin
     let directories = [directory(one, system)?, directory(other, system)?];
     let [at, there] = directories.clone().map(|path| mounts.positions(&path));
     let shown = directory(one, system)?.display().to_string();
+    let images = [(one, &at), (other, &there)].map(|(pool, own)| image_places(pool, own, &mounts, system));
     let how = match (is_in(&at, &there), is_in(&there, &at)) {
-        (false, false) => return Ok(None),
+        (false, false) => match images_meet(&images, &at, &there) {
+            true => format!("images of {shown} lie where pool '{name}' has its own, or may have"),
+            false => return Ok(None),
+        },
         (true, true) => format!("{shown} is the directory of pool '{name}'"),
-        (true, false) if is_beside_images(&at, other, &directories[1], &mounts) => return Ok(None),
-        (false, true) if is_beside_images(&there, one, &directories[0], &mounts) => {
-            return Ok(None);
-        }
+        (true, false) if is_beside_images(&at, &images[1]) => return Ok(None),
+        (false, true) if is_beside_images(&there, &images[0]) => return Ok(None),
         (true, false) => format!("{shown} lies in the directory of pool '{name}'"),
         (false, true) => format!("{shown} contains the directory of pool '{name}'"),
     };
@@ -57,11 +59,31 @@ fn thin_pool(pool: &Pool) -> Option<(&str, &str)> {
     Some((pool.option("volume_group")?, pool.option("thin_pool")?))
 }
 
-/// Whether a pool that lies at `at` is in the pool `images` where that keeps none of its images.
-fn is_beside_images(at: &[Position], images: &Pool, directory: &Path, mounts: &Mounts) -> bool {
-    let of_images = ["appvms", "vm-templates"].map(|name| mounts.positions(&directory.join(name)));
-    let is_among = |place: &Vec<Position>| is_in(at, place) || is_in(place, at);
-    images.driver() != "linux-kernel" && !of_images.iter().any(is_among)
+/// The places in which a pool that lies at `own` keeps images. Links there may lead anywhere.
+fn image_places(pool: &Pool, own: &[Position], mounts: &Mounts, system: &System) -> Vec<Vec<Position>> {
+    if pool.driver() == "linux-kernel" {
+        return vec![own.to_vec()];
+    }
+    let directory = Path::new("/").join(pool.option("dir_path").unwrap_or_default());
+    let place = |name: &str| mounts.positions(&system.below_root(directory.join(name)));
+    ["appvms", "vm-templates"].map(place).to_vec()
+}
+
+/// Whether one is, contains or lies in the other.
+fn meet(one: &[Position], other: &[Position]) -> bool {
+    is_in(one, other) || is_in(other, one)
+}
+
+/// Whether a pool that lies at `at` is in another one where that keeps none of its images.
+fn is_beside_images(at: &[Position], images: &[Vec<Position>]) -> bool {
+    !images.iter().any(|place| meet(at, place))
+}
+
+/// Whether the images of one of two pools lie in the other's directory, or where that one's do.
+fn images_meet(images: &[Vec<Vec<Position>>; 2], at: &[Position], there: &[Position]) -> bool {
+    let [one, other] = images;
+    one.iter().any(|place| meet(place, there) || other.iter().any(|own| meet(place, own)))
+        || other.iter().any(|place| meet(place, at))
 }
 
 impl Position {

@@ -1,8 +1,7 @@
 //! Files below a pool's directory, where every member of group qubes can write.
 //!
-//! A path is resolved anew by each function, component by component: a symbolic link is followed
-//! only if root or the effective user owns it, so nobody else can lead a command out of the pool,
-//! whenever he exchanges what.
+//! Paths are resolved as [`crate::fs::owned_paths`] does it, so nobody else can lead a command out of
+//! the pool.
 
 use std::fs::{self, File, Metadata};
 use std::io;
@@ -12,19 +11,7 @@ use std::path::{Path, PathBuf};
 use nix::unistd::{Gid, geteuid};
 
 use crate::fs::beneath::{Directory, Links, Use};
-
-/// The directory from which absolute paths are resolved, and such a path below it.
-pub fn locate(path: &Path, links: Links) -> io::Result<(Directory, PathBuf)> {
-    let path = std::path::absolute(path)?;
-    let below = path.strip_prefix("/").unwrap_or(&path).to_path_buf();
-    Ok((Directory::open(Path::new("/"), links)?, below))
-}
-
-/// Opens a regular file.
-pub fn open(path: &Path, used: Use) -> io::Result<File> {
-    let (slash, below) = locate(path, Links::Owned)?;
-    slash.open_file(&below, used)
-}
+pub use crate::fs::owned_paths::{locate, open, open_directory, parent_of};
 
 /// Opens an image for changing it where it is. One with a second name is refused unless that is the
 /// name by which a snapshot keeps it: then it is of the pool's `group`, as every image that Qubes
@@ -69,19 +56,6 @@ pub fn metadata(path: &Path) -> io::Result<Option<Metadata>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
-}
-
-/// Opens a directory.
-pub fn open_directory(path: &Path) -> io::Result<Directory> {
-    let (slash, below) = locate(path, Links::Owned)?;
-    slash.subdirectory(&below)
-}
-
-/// The open directory in which `path` lies, and the name there.
-pub fn parent_of(path: &Path) -> io::Result<(Directory, std::ffi::OsString)> {
-    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_os_string();
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    Ok((open_directory(parent)?, name))
 }
 
 /// The path of `inside`, a directory below a pool's, with the links in it resolved; of what is not

@@ -8,7 +8,8 @@ use super::{
     device_mapper, encryption, pool_files,
 };
 use crate::fs::beneath::Use;
-use crate::model::{Facts, Qubes, Removable, Vm, VmName};
+use crate::model::loadable::is_file_vid;
+use crate::model::{Facts, Qubes, Removable, Vm};
 use crate::system::System;
 
 /// A qube's volumes with the drivers that work on them. Whoever calls holds the qube's operation lock.
@@ -205,10 +206,10 @@ impl VmStorage {
     }
 
     /// Removes what only saves time at the next start, or what no start would use, of every volume
-    /// of the halted qube `qube`, unless another one has an image of it, too.
-    pub fn remove_spare(&self, qube: &VmName, owners: &ImageOwners) -> Result<(), StorageError> {
+    /// of the halted qube, unless another one has an image of it, too.
+    pub fn remove_spare(&self, owners: &ImageOwners) -> Result<(), StorageError> {
         all(self.volumes().map(|(volume, driver)| {
-            if owners.others_have(&driver.images(volume)?, qube)? {
+            if owners.others_have(&driver.images(volume)?, volume)? {
                 return Ok(());
             }
             self.close_mapping(volume, driver)?;
@@ -305,7 +306,7 @@ fn is_misplaced(qubes: &Qubes, pool: &str, vid: &str) -> bool {
     let has_directory =
         |pool: &crate::model::Pool| pool.option("dir_path").is_some() && pool.driver() != "linux-kernel";
     let parts: Vec<&str> = vid.split('/').collect();
-    let is_usual = matches!(parts[..], ["appvms" | "vm-templates" | "servicevms", _, _, ..]);
+    let is_usual = matches!(parts[..], ["appvms" | "vm-templates" | "servicevms", _, _, ..]) && is_file_vid(vid);
     qubes.pools.get(pool).is_some_and(has_directory) && !is_usual
 }
 

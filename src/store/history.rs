@@ -19,7 +19,8 @@ use jiff::civil::{Date, DateTime};
 use jiff::{ToSpan, Zoned};
 
 use crate::fs::names_in;
-use crate::fs::replace::{Access, make_shared_directory, replace, uninterrupted};
+use crate::fs::owned_paths;
+use crate::fs::replace::{Access, make_shared_directory, uninterrupted};
 use crate::fs::{refuse_foreign_link, stale_files};
 
 const FORM: &str = "qubes-%Y-%m-%d-%H:%M:%S";
@@ -121,7 +122,7 @@ pub fn keep(directory: &Path, access: Access, bytes: &[u8], now: DateTime) -> io
     uninterrupted(|| make_shared_directory(directory, access.group))?;
     stale_files::clear(directory, |target| parsed(target).is_some());
     let path = free_name(directory, &now.strftime(FORM).to_string())?;
-    replace(&path, access, |file| file.write_all(bytes))?;
+    owned_paths::replace(&path, access, |file| file.write_all(bytes))?;
     Ok(path)
 }
 

@@ -18,6 +18,7 @@ mod qvm_volume_import;
 mod ran;
 mod removal;
 mod running;
+mod second_names;
 #[path = "../support/skip.rs"]
 mod skip;
 mod small_pool;

@@ -179,3 +179,16 @@ fn an_image_is_shared_over_an_absolute_link_below_the_root() {
     let cleared = system.run("qvm-volume clear --force work:private");
     assert!(cleared.code == 1 && cleared.stderr.contains("vault:private"), "{cleared:?}");
 }
+
+#[test]
+fn a_pool_over_the_images_of_another_is_refused_also_where_links_lead_there() {
+    for target in ["elsewhere", "/elsewhere"] {
+        let system = System::new();
+        fs::create_dir(system.path("elsewhere")).unwrap();
+        fs::rename(system.image("appvms"), system.path("elsewhere/appvms")).unwrap();
+        let to = if target.starts_with('/') { "/elsewhere/appvms" } else { "../../../elsewhere/appvms" };
+        symlink(to, system.image("appvms")).unwrap();
+        let ran = system.run("qvm-pool add p2 file-reflink -o dir_path=/elsewhere -o setup_check=no");
+        assert!(ran.code == 1 && ran.stderr.contains("pool 'varlibqubes'"), "{to}: {ran:?}");
+    }
+}

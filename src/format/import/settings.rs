@@ -7,7 +7,7 @@ use super::literal;
 use super::old::{Old, shown};
 use super::pools::Place;
 use crate::model::device::{Assignment, DeviceClass};
-use crate::model::pci::is_pci_address;
+use crate::model::pci::{is_pci_address, port_of};
 use crate::model::{Class, Labels, TextMap, Vm, VolumeConfig};
 
 /// R3's limit of maxmem, times memory.
@@ -144,7 +144,7 @@ fn devices(old: &Old, vm: &mut Vm) -> bool {
             vm.diagnoses.push(diagnosis(text));
             continue;
         }
-        let id = address.replace(':', "_");
+        let id = port_of(&address);
         if assignments.iter().any(|a| a.port() == id) {
             continue;
         }

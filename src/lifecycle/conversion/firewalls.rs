@@ -1,14 +1,16 @@
 //! The firewall files of R3's qubes. Each becomes R4's where R4 looks for it; the old one is kept: in `backup/` where it
 //! lay in that place, else where it is.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use crate::clock;
 use crate::firewall::{FILE, MAX_BYTES, Version, closed, from_r3, version};
 use crate::format::{Loss, OldFiles};
-use crate::fs::replace::{Access, make_shared_directory, replace};
+use crate::fs::beneath::Use;
+use crate::fs::owned_paths;
+use crate::fs::replace::{Access, make_shared_directory};
 use crate::lifecycle::Session;
 use crate::model::{Class, Qubes, VmName};
 use crate::store::{StoreError, history};
@@ -74,15 +76,11 @@ fn of_qube(session: &Session, qubes: &Qubes, files: &OldFiles, now: u64, losses:
 /// A file that may be anything. None where it does not exist; what is larger than any is cut.
 fn content(path: &Path) -> Result<Option<Vec<u8>>, String> {
     let words = |error: io::Error| crate::fs::errno_text(&error);
-    match fs::metadata(path) {
+    let file = match owned_paths::open(path, Use::Read) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(words(error)),
-        // Opening a pipe would wait for ever.
-        Ok(file) if !file.is_file() => return Err("it is not a regular file".into()),
-        Ok(_) => {}
-    }
+        opened => opened.map_err(words)?,
+    };
     let mut bytes = Vec::new();
-    let file = File::open(path).map_err(words)?;
     file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(words)?;
     Ok(Some(bytes))
 }
@@ -98,7 +96,7 @@ impl Firewall {
             make_shared_directory(directory, group).map_err(StoreError::io("make directory", directory))?;
         }
         let access = Access { mode: 0o664, group };
-        replace(&self.to, access, |file| file.write_all(&self.content))
+        owned_paths::replace(&self.to, access, |file| file.write_all(&self.content))
             .map(drop)
             .map_err(StoreError::io("write", &self.to))
     }
@@ -110,7 +108,10 @@ impl Firewall {
         make_shared_directory(&directory, group).map_err(StoreError::io("make directory", &directory))?;
         let name = format!("{}-firewall-{}", self.qube, clock::now().strftime("%Y-%m-%d-%H:%M:%S"));
         let copy = history::free_name(&directory, &name).map_err(StoreError::io("look at", &directory))?;
-        let fill = |copy: &mut File| io::copy(&mut File::open(&self.to)?, copy).map(drop);
-        replace(&copy, Access::shared(group), fill).map(drop).map_err(StoreError::io("write", &copy))
+        let fill = |copy: &mut File| {
+            let old = owned_paths::open(&self.to, Use::Read)?;
+            io::copy(&mut old.take(MAX_BYTES), copy).map(drop)
+        };
+        owned_paths::replace(&copy, Access::shared(group), fill).map(drop).map_err(StoreError::io("write", &copy))
     }
 }

@@ -12,6 +12,7 @@ use crate::lifecycle::recover::{Orphan, is_filed_under};
 use crate::lifecycle::{LifecycleError, Session};
 use crate::model::{Qubes, Vm};
 use crate::storage::pools::driver_of;
+use crate::storage::second_names::that_holds_data;
 use crate::storage::{Driver, ImageOwners, Kind, StorageError, VmStorage, Volume};
 use crate::store::read_bytes;
 
@@ -67,19 +68,20 @@ impl Session {
         }
         let left = self.left_by_killed_creation(planned)?;
         let made = storage.volumes().filter(|(volume, _)| !adopted.contains(&volume.name));
+        let mut images = Vec::new();
         for (volume, driver) in made.filter(|_| existing != ExistingImages::Discard) {
             let is_left = |orphan: &Orphan| orphan.pool == volume.pool && orphan.vid == volume.vid;
-            if left.iter().any(is_left) {
-                continue;
-            }
-            for image in driver.images(volume)? {
-                if image.holds_data()? {
-                    let (qube, image) = (planned.name.clone(), image.to_string());
-                    return Err(LifecycleError::ImageHoldsData { qube, image });
-                }
+            if !left.iter().any(is_left) {
+                images.extend(driver.images(volume)?);
             }
         }
-        Ok(owners)
+        match that_holds_data(&images)? {
+            None => Ok(owners),
+            Some(image) => {
+                let (qube, image) = (planned.name.clone(), image.to_string());
+                Err(LifecycleError::ImageHoldsData { qube, image })
+            }
+        }
     }
 
     /// Makes the place of a new qube ready, once its images were checked: clears what a killed

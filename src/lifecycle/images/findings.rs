@@ -32,7 +32,9 @@ impl Session {
             }
         }
         let Ok(owners) = self.owners_in(&qubes, bytes) else { return found };
-        for (later, first) in owners.shared() {
+        let mut pairs = owners.shared();
+        pairs.extend(owners.joined_by_second_names().unwrap_or_default());
+        for (later, first) in pairs {
             found.push(Damage::by_hand(
                 Some(later.line),
                 later.qube.clone(),

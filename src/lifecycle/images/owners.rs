@@ -7,7 +7,8 @@ use crate::format::{self, Bytes, FormatError};
 use crate::lifecycle::{LifecycleError, Session};
 use crate::model::image_claims::{Role, image_claims};
 use crate::model::{Qubes, Vm, VmName};
-use crate::storage::{Driver, ImageOwners, StorageError, VmStorage, Volume};
+use crate::storage::pools::driver_of;
+use crate::storage::{Driver, ImageOwners, Kind, StorageError, VmStorage, Volume};
 use crate::store::{Read, StoreError, read_bytes};
 
 impl Session {
@@ -69,8 +70,8 @@ impl Session {
         Some(owners.of_store(&file))
     }
 
-    /// An error where the own image of a volume is another volume's, too: whoever would write to
-    /// the one would write to the other.
+    /// An error where the own image of a volume is another volume's, too, also by a second name:
+    /// whoever would write to the one would write to the other.
     ///
     /// # Errors
     /// It is, or nobody can tell.
@@ -87,7 +88,14 @@ impl Session {
         }
         let sharers = owners.sharers(pool, &volume.vid, &self.system)?;
         // A snapshot needs its source's images and changes none of them.
-        match sharers.into_iter().find(|owner| owner.role == Role::Own) {
+        let sharer = sharers.into_iter().find(|owner| owner.role == Role::Own && !owner.is(volume));
+        let sharer = match volume.kind {
+            Kind::Origin if sharer.is_none() => {
+                owners.keeper(&driver_of(&self.system, pool)?.images(volume)?, volume)?
+            }
+            _ => sharer,
+        };
+        match sharer {
             None => Ok(()),
             Some(owner) => Err(LifecycleError::ImageOwned {
                 verb: verb.to_owned(),
@@ -110,9 +118,9 @@ impl Session {
     ) -> Result<(), LifecycleError> {
         let resolved = read.volume(vm, volume, self).map_err(StorageError::from)?;
         let resolved = Volume::resolved(&vm.name, resolved)?;
-        let others = self.image_owners_of(read)?.without(&vm.name);
+        let owners = self.image_owners_of(read)?;
         let verb = format!("{verb} {}", resolved.full_name());
-        self.refuse_shared_image(read, &others, &resolved, &verb)
+        self.refuse_shared_image(read, &owners, &resolved, &verb)
     }
 
     /// An error where a start would write to an image that another volume surely means, too: both
@@ -128,29 +136,25 @@ impl Session {
     ) -> Result<(), LifecycleError> {
         // A store that is damaged elsewhere is in no start's way.
         let Ok(owners) = self.image_owners_of(read) else { return Ok(()) };
-        let others = owners.without(&vm.name).only_certain();
+        let owners = owners.only_certain();
         // Also of those that are not kept: a start makes their images anew.
         for (volume, _) in storage.volumes() {
-            self.refuse_shared_image(read, &others, volume, &format!("start {}", vm.name))?;
+            self.refuse_shared_image(read, &owners, volume, &format!("start {}", vm.name))?;
         }
         Ok(())
     }
 
-    /// Leaves out the volumes of a halted qube whose own image is another qube's volume's, too, and
+    /// Leaves out the volumes of a halted qube whose own image is another volume's, too, and
     /// tells which: what a run has left of them may be that one's data.
     ///
     /// # Errors
     /// The store cannot be read, or nobody can tell.
-    pub(in crate::lifecycle) fn without_shared_images(
-        &self,
-        vm: &Vm,
-        storage: VmStorage,
-    ) -> Result<VmStorage, LifecycleError> {
+    pub(in crate::lifecycle) fn without_shared_images(&self, storage: VmStorage) -> Result<VmStorage, LifecycleError> {
         let read = self.read()?;
-        let others = self.image_owners_of(&read)?.without(&vm.name);
+        let owners = self.image_owners_of(&read)?;
         let mut shared = Vec::new();
         for (volume, _) in storage.volumes() {
-            match self.refuse_shared_image(&read, &others, volume, &format!("clean up {}", volume.full_name())) {
+            match self.refuse_shared_image(&read, &owners, volume, &format!("clean up {}", volume.full_name())) {
                 Err(error @ LifecycleError::ImageOwned { .. }) => {
                     self.system.tell(&error.to_string());
                     shared.push(volume.name.clone());

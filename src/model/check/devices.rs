@@ -59,8 +59,13 @@ impl Qubes {
                 if class.assignments.iter().take(position).any(same) {
                     add(Kind::DeviceTwice, Harm::Refused, "is assigned twice".into(), taken_out());
                 }
-                if &*class.class == "pci" && !is_pci_port(device.port()) {
-                    add(Kind::DevicePort, Harm::Refused, "has no PCI address".into(), taken_out());
+                let port = device.port();
+                if &*class.class == "pci" && !is_pci_port(port) {
+                    let (text, remedy) = match is_pci_port(&port.to_ascii_lowercase()) {
+                        true => ("has capitals in its PCI address", Remedy::ByHand("write small letters".into())),
+                        false => ("has no PCI address", taken_out()),
+                    };
+                    add(Kind::DevicePort, Harm::Refused, text.into(), remedy);
                 }
             }
         }
@@ -72,10 +77,11 @@ fn key(device: &Assignment) -> (Option<&str>, &str, &str) {
     (device.backend(), device.port(), device.identity())
 }
 
-/// `*`, `BB_DD.F`, `BB:DD.F`, `SSSS:BB:DD.F`, or a path of `BB_DD.F` with dashes between and `SSSS_` in front of the
+/// `*`, `BB_DD.F` in small letters, `BB:DD.F`, `SSSS:BB:DD.F`, or a path of `BB_DD.F` with dashes between and `SSSS_` in front of the
 /// first.
 fn is_pci_port(port: &str) -> bool {
-    let is_hex = |text: &str, length: usize| text.len() == length && text.bytes().all(|b| b.is_ascii_hexdigit());
+    let is_digit = |b: u8| b.is_ascii_hexdigit() && !b.is_ascii_uppercase();
+    let is_hex = |text: &str, length: usize| text.len() == length && text.bytes().all(is_digit);
     let is_hop = |hop: &str| {
         let parts: Vec<&str> = hop.split(['_', ':', '.']).collect();
         match parts.as_slice() {

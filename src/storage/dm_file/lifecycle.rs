@@ -5,6 +5,7 @@ use super::files::Files;
 use super::{DmFile, cow};
 use crate::storage::durable;
 use crate::storage::in_use::{open_in_layers, refuse_if_open};
+use crate::storage::second_names::told_of_links;
 use crate::storage::volume_files::{exists, look, make_directories, remove_directory_of, source_vid};
 use crate::storage::{ImageOwners, Kind, StorageError, Volume, device_mapper, volume_files};
 
@@ -27,13 +28,15 @@ impl DmFile {
     pub(super) fn remove_volume(&self, volume: &Volume, owners: &ImageOwners) -> Result<Vec<String>, StorageError> {
         let files = self.files(&volume.vid)?;
         let _alone = self.lock(volume)?;
-        let (unowned, kept) = volume_files::unowned(files.all()?, owners)?;
+        let (unowned, mut kept) = volume_files::unowned(files.all()?, owners)?;
+        let links = told_of_links(&unowned)?;
         match kept.is_empty() {
             true => self.remove_files(volume, &files)?,
             // Devices over an image that stays may be those of its owner.
             false => durable::remove_all(&unowned)?,
         }
         remove_directory_of(&self.place.directory, files.directory())?;
+        kept.extend(links);
         Ok(kept)
     }
 

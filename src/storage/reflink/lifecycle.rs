@@ -8,6 +8,7 @@ use super::Reflink;
 use super::images::Images;
 use crate::storage::durable::{self, Audience, Copy};
 use crate::storage::in_use::refuse_if_open;
+use crate::storage::second_names::told_of_links;
 use crate::storage::volume_files::{exists, look, make_directories, remove_directory_of, source_vid};
 use crate::storage::{ImageOwners, Kind, StorageError, Volume, volume_files};
 
@@ -31,13 +32,14 @@ impl Reflink {
         let _alone = self.lock(volume)?;
         let mut files = images.of_driver_file()?;
         files.extend(images.all()?);
-        let (unowned, kept) = volume_files::unowned(files, owners)?;
+        let (unowned, mut told) = volume_files::unowned(files, owners)?;
+        told.extend(told_of_links(&unowned)?);
         if unowned.contains(&images.dirty()) {
             refuse_if_open(volume, &images.dirty())?;
         }
         durable::remove_all(&unowned)?;
         remove_directory_of(&self.place.directory, images.directory())?;
-        Ok(kept)
+        Ok(told)
     }
 
     pub(super) fn start_volume(&self, volume: &Volume) -> Result<(), StorageError> {

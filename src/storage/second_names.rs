@@ -1,0 +1,149 @@
+//! Images that have two names: hard links, and symbolic links in place of an image.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::{self, Metadata};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use super::identity::{Image, ImageOwners, Owner, has_data};
+use super::{StorageError, Volume};
+use crate::model::image_claims::Role;
+
+/// What a file is, whatever its name: device and inode.
+type Inode = (u64, u64);
+
+impl ImageOwners {
+    /// A volume other than `volume` that keeps its data in a file that one of `images` is a second
+    /// name of. Snapshots do not count: their images are second names of their source's by design.
+    ///
+    /// # Errors
+    /// Nobody can look.
+    pub fn keeper(&self, images: &[Image], volume: &Volume) -> Result<Option<&Owner>, StorageError> {
+        let mut wanted = HashSet::new();
+        for path in images.iter().filter_map(Image::path) {
+            let found = look(path)?;
+            let has_another = found.as_ref().is_some_and(|found| found.is_link || found.target.nlink() > 1);
+            wanted.extend(found.filter(|_| has_another).map(|found| inode(&found.target)));
+        }
+        if wanted.is_empty() {
+            return Ok(None);
+        }
+        let kept = self.kept_files()?;
+        let mut fitting = kept.into_iter().filter(|(owner, inode)| !owner.is(volume) && wanted.contains(inode));
+        Ok(fitting.next().map(|(owner, _)| owner))
+    }
+
+    /// Every two volumes that surely keep their data in one file by two names, the later one first.
+    ///
+    /// # Errors
+    /// Nobody can look.
+    pub fn joined_by_second_names(&self) -> Result<Vec<(&Owner, &Owner)>, StorageError> {
+        let mut first_of: HashMap<Inode, &Owner> = HashMap::new();
+        let mut pairs = Vec::new();
+        let mut kept = self.kept_files()?;
+        kept.retain(|(owner, _)| owner.is_certain);
+        kept.sort_by_key(|(owner, _)| owner.line);
+        for (owner, inode) in kept {
+            let first = *first_of.entry(inode).or_insert(owner);
+            if first.volume != owner.volume {
+                pairs.push((owner, first));
+            }
+        }
+        pairs.dedup_by_key(|(later, first)| (later.volume.clone(), first.volume.clone()));
+        Ok(pairs)
+    }
+
+    /// The files of volumes that keep what is written to them.
+    fn kept_files(&self) -> Result<Vec<(&Owner, Inode)>, StorageError> {
+        let mut files = Vec::new();
+        for (home, owners) in &self.by_home {
+            let keeps = |owner: &&Owner| owner.is_kept && owner.role == Role::Own;
+            let keepers: Vec<&Owner> = owners.iter().filter(keeps).collect();
+            let Some(directory) = self.directories.get(home).filter(|_| !keepers.is_empty()) else { continue };
+            for name in names_in(directory)? {
+                let Some(owner) = keepers.iter().find(|owner| owner.has(home, &name)) else { continue };
+                if let Some(found) = look(&directory.join(&name))? {
+                    files.push((*owner, inode(&found.target)));
+                }
+            }
+        }
+        Ok(files)
+    }
+}
+
+/// Finds the image among `images`, all of which would be replaced, with which data would be lost:
+/// those of a file that has more than holes and no name but these, or those that a link leads to.
+/// What a logical volume holds is not told exactly enough, so each counts.
+///
+/// # Errors
+/// Nobody can look.
+pub fn that_holds_data(images: &[Image]) -> Result<Option<&Image>, StorageError> {
+    let mut names: HashMap<Inode, u64> = HashMap::new();
+    for path in images.iter().filter_map(Image::path) {
+        if let Some(found) = look(path)?.filter(|found| !found.is_link) {
+            *names.entry(inode(&found.target)).or_default() += 1;
+        }
+    }
+    for image in images {
+        let Some(path) = image.path() else { return Ok(Some(image)) };
+        let Some(found) = look(path)? else { continue };
+        let goes = found.is_link || names.get(&inode(&found.target)) == Some(&found.target.nlink());
+        if goes && has_data(path, &found.target)? {
+            return Ok(Some(image));
+        }
+    }
+    Ok(None)
+}
+
+/// Says of each file that is a link where the data stay when the link is removed.
+///
+/// # Errors
+/// Nobody can look.
+pub fn told_of_links(files: &[PathBuf]) -> Result<Vec<String>, StorageError> {
+    let mut told = Vec::new();
+    for file in files {
+        if look(file)?.is_some_and(|found| found.is_link) {
+            let target = fs::read_link(file).map_err(failed(file))?;
+            told.push(format!("{} was a link; {} stays", file.display(), target.display()));
+        }
+    }
+    Ok(told)
+}
+
+/// A regular file that was found at a path.
+struct Found {
+    /// Whether the path is a link to it.
+    is_link: bool,
+    target: Metadata,
+}
+
+/// `None` where there is no regular file, nor a link to one.
+fn look(path: &Path) -> Result<Option<Found>, StorageError> {
+    let look = || -> io::Result<Option<Found>> {
+        let found = fs::symlink_metadata(path)?;
+        let is_link = found.is_symlink();
+        let target = if is_link { fs::metadata(path)? } else { found };
+        Ok(Some(Found { is_link, target }).filter(|found| found.target.is_file()))
+    };
+    match look() {
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+        found => found.map_err(failed(path)),
+    }
+}
+
+fn inode(of: &Metadata) -> Inode {
+    (of.dev(), of.ino())
+}
+
+fn names_in(directory: &Path) -> Result<Vec<String>, StorageError> {
+    let names = match crate::fs::names_in(directory) {
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Vec::new(),
+        names => names.map_err(failed(directory))?,
+    };
+    Ok(names.into_iter().filter_map(|name| name.into_string().ok()).collect())
+}
+
+fn failed(path: &Path) -> impl FnOnce(io::Error) -> StorageError {
+    StorageError::io(format!("looking at {}", path.display()))
+}
