@@ -1,10 +1,13 @@
-# make demo      from nothing to running qubes in a scratch directory; installs what is missing make
-# test      installs what the tests need and runs everything to the end: rustfmt, clippy, all tests
-# make check     the same make bench     the budget table, measured here make build     the release
-# binaries; MULTICALL=1: only the one that is every command make install   DESTDIR= PREFIX=/usr:
-# what `make build` made, man pages, completions, documents, templates,
-#                units; MULTICALL=1: one binary with a link for each command
-# make uninstall DESTDIR= PREFIX=/usr: removes what `make install` put there
+# make demo       from nothing to running qubes in a scratch directory; installs what is missing
+# make test       installs what the tests need and runs everything to the end: rustfmt, clippy,
+#                 all tests
+# make check      the same
+# make bench      the budget table, measured here
+# make build      the release binaries; MULTICALL=1: only the one that is every command
+# make install    DESTDIR= PREFIX=/usr: what `make build` made, man pages, completions, documents,
+#                 templates, units; MULTICALL=1: one binary with a link for each command
+# make uninstall  DESTDIR= PREFIX=/usr: removes what `make install` put there
+# make help       this list
 
 CARGO ?= cargo
 PREFIX ?= /usr
@@ -13,9 +16,12 @@ MULTICALL ?=
 # An error chain must not cost a stack trace in the tools that the tests run.
 export RUST_BACKTRACE ?= 0
 
-.PHONY: all build demo test check bench install uninstall guest
+.PHONY: all help build demo test check bench install uninstall guest
 
 all: build
+
+help:
+	@sed -n 's/^# \(make \|  \)/\1/p; /^$$/q' Makefile
 
 # The same source gives the same bytes in whichever directory, and by whomever, it is built: paths
 # are told from the top of the source and of cargo's own directory.

@@ -12,9 +12,11 @@ usage() { echo "usage: debian-template.sh OUTDIR [PACKAGE...]" >&2; exit 2; }
 [ $# -ge 1 ] || usage
 case $1 in -*) usage ;; esac
 export PATH=$PATH:/usr/sbin:/sbin LC_ALL=C
-for program in mmdebstrap mke2fs; do
+programs=(mmdebstrap mke2fs)
+if [ "$(id -u)" != 0 ]; then programs+=(newuidmap); fi
+for program in "${programs[@]}"; do
     command -v "$program" > /dev/null || {
-        echo "debian-template.sh: cannot find $program; install it (packages mmdebstrap, e2fsprogs)" >&2
+        echo "debian-template.sh: cannot find $program; install it (packages mmdebstrap, e2fsprogs, uidmap)" >&2
         exit 1
     }
 done

@@ -47,8 +47,7 @@ has_libvirt_qemu() {
     return 1
 }
 
-# --- Rust, before anything is installed
-# -------------------------------------------------------------------
+# --- Rust, before anything is installed -----------------------------------------------------------
 cargo=${CARGO:-cargo}
 
 # is_at_least VERSION MINIMUM: compares MAJOR.MINOR.
@@ -82,8 +81,7 @@ check_rust() {
     done
 }
 
-# --- what is needed
-# ---------------------------------------------------------------------------------------
+# --- what is needed -------------------------------------------------------------------------------
 if has apt-get; then manager=apt
 elif has dnf; then manager=dnf
 else manager=none
@@ -153,8 +151,7 @@ needs() {
     need "test bench" "has xmllint"                  "libxml2-utils"         "libxml2"                "what the budgets are compared with"
 }
 
-# --- installing
-# -------------------------------------------------------------------------------------------
+# --- installing -----------------------------------------------------------------------------------
 apt_log=$(mktemp)
 trap 'rm -f "$apt_log"' EXIT
 

@@ -53,7 +53,7 @@ done
 
 # What goes on the kernel's command line; the common part ends in a blank because Qubes appends without one.
 # mitigations=off, nokaslr and no tests at start: what an emulated processor would spend seconds on.
-printf 'root=/dev/vda console=ttyS0 quiet loglevel=3 mitigations=off nokaslr panic=-1 tsc=reliable cryptomgr.notests random.trust_cpu=on ' \
+printf 'root=/dev/vda console=ttyS0 quiet loglevel=3 mitigations=off nokaslr panic=-1 tsc=reliable no_timer_check cryptomgr.notests random.trust_cpu=on ' \
     > "$kernel_dir/default-kernelopts-common.txt"
 printf 'reboot=t' > "$kernel_dir/default-kernelopts-nopci.txt"
 

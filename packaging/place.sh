@@ -1,11 +1,11 @@
 #!/bin/bash
-# place.sh install DESTDIR PREFIX COMMAND...   COMMAND lays the files out below $STAGE, an empty
-# directory; they
-#                                              are put below DESTDIR and written down in
-#                                              DESTDIR/PREFIX/share/qubes/installed-files
-# place.sh uninstall DESTDIR PREFIX            removes what is written down there A file that is not
-# written down is somebody else's, and is replaced with FORCE=1 only. A file that was changed since
-# it was installed stays, and is told of.
+# place.sh install DESTDIR PREFIX COMMAND...
+#       COMMAND lays the files out below $STAGE, an empty directory; they are put below DESTDIR and
+#       written down in DESTDIR/PREFIX/share/qubes/installed-files
+# place.sh uninstall DESTDIR PREFIX
+#       removes what is written down there
+# A file that is not written down is somebody else's, and is replaced with FORCE=1 only. A file that
+# was changed since it was installed stays, and is told of.
 set -euo pipefail
 
 usage() { echo "usage: place.sh install DESTDIR PREFIX COMMAND... | uninstall DESTDIR PREFIX" >&2; exit 2; }
@@ -177,6 +177,14 @@ install_files() {
     for path in "${paths[@]}"; do put "$path"; done
     write_list
     if [ -z "$root" ]; then
+        case $prefix in
+            '' | /usr | /usr/local) ;;
+            *)
+                echo "Installed below $prefix. systemd reads no units, groups and directories there:"
+                echo "copy or link what lies in $prefix/lib/{systemd/system,sysusers.d,tmpfiles.d} to /etc."
+                return
+                ;;
+        esac
         echo "Installed below $prefix. The next boot does the following, or do it now:"
         echo "  systemd-sysusers && systemd-tmpfiles --create qubes.conf && systemctl daemon-reload"
     fi

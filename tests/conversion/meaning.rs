@@ -173,3 +173,23 @@ fn a_store_for_4_0_has_nothing_that_4_0_refuses() {
     let net = read.get("sys-net").unwrap();
     assert_eq!((net.properties.get("maxmem"), net.features.get("service.meminfo-writer")), (None, Some("")));
 }
+
+#[test]
+fn what_r4_would_refuse_is_left_out_and_told() {
+    for (attribute, text) in
+        [("vcpus", "0"), ("memory", "0"), ("qrexec_timeout", "0"), ("default_user", "a b"), ("pcidevs", "['00:1F.3']")]
+    {
+        let store = format!(
+            "<QubesVmCollection><QubesHVm qid=\"3\" name=\"win\" label=\"red\" dir_path=\"/var/lib/qubes/appvms/win\" \
+             {attribute}=\"{text}\"/></QubesVmCollection>"
+        );
+        let system = OldSystem::with(store.as_bytes());
+        let ran = system.run("qubes-db convert");
+        assert_eq!(ran.code, 0, "{ran:?}");
+        if attribute != "pcidevs" {
+            assert!(ran.stderr.contains(&format!("win: {attribute}='{text}': ")), "{ran:?}");
+        }
+        let checked = system.run("qubes-db check").stdout;
+        assert!(!checked.contains(attribute) && !checked.contains("1F"), "{attribute}: {checked}");
+    }
+}

@@ -264,3 +264,27 @@ fn a_maxmem_below_memory_has_no_effect_and_that_is_told() {
     accepts(&system, &["qvm-create -l red --property memory=50000 n2"]);
     assert_eq!(system.run(&words("qvm-prefs n2 maxmem")).stdout, "50000\n");
 }
+
+#[test]
+fn what_a_setter_of_qubesd_refuses_is_found_in_the_store() {
+    let system = System::new(SMALL);
+    let label = r#"<property name="label">"#;
+    for (name, text) in
+        [("vcpus", "0"), ("memory", "0"), ("qrexec_timeout", "-5"), ("shutdown_timeout", "0"), ("default_user", "a b")]
+    {
+        let added = format!(r#"<property name="{name}">{text}</property>{label}"#);
+        let said = checked(&system, label, &added);
+        assert!(said.contains(&format!("{name} is '{text}': ")), "{said}");
+    }
+    assert_eq!(system.new_refusals(), []);
+}
+
+#[test]
+fn pci_devices_are_written_in_small_letters() {
+    let system = System::new(SMALL);
+    accepts(&system, &["qvm-prefs personal pcidevs ['00:1F.3','00:1f.3']"]);
+    let text = String::from_utf8(system.bytes()).unwrap();
+    assert_eq!(text.matches("00_1f.3").count(), 1, "{text}");
+    let said = checked(&system, "00_1f.3", "00_1F.3");
+    assert!(said.contains("has capitals in its PCI address"), "{said}");
+}

@@ -8,6 +8,7 @@ use super::old::{Old, shown};
 use super::pools::Place;
 use crate::model::device::{Assignment, DeviceClass};
 use crate::model::pci::{is_pci_address, port_of};
+use crate::model::property::{Property, Scope};
 use crate::model::{Class, Labels, TextMap, Vm, VolumeConfig};
 
 /// R3's limit of maxmem, times memory.
@@ -29,6 +30,22 @@ pub(super) fn take_over(old: &Old, vm: &mut Vm, labels: &Labels, place: Option<&
     memory(old, vm, balances);
     agents(old, vm);
     volumes(vm, place);
+    leave_out_misfits(vm);
+}
+
+/// Takes out what R3 had and R4 would refuse the store for.
+fn leave_out_misfits(vm: &mut Vm) {
+    let misfit = |name: &str| {
+        let property = Property::find(Scope::Class(&vm.class), name)?;
+        let text = vm.properties.get(name)?;
+        let rule = property.setter_misfit(text)?;
+        Some((name.to_owned(), format!("{name}='{}': {rule}; the default is used", shown(text))))
+    };
+    let found: Vec<(String, String)> = vm.properties.names().filter_map(misfit).collect();
+    for (name, text) in found {
+        vm.properties.remove(&name);
+        vm.diagnoses.push(diagnosis(text));
+    }
 }
 
 fn label(old: &Old, vm: &mut Vm, labels: &Labels) {

@@ -109,8 +109,8 @@ impl Firewall {
         let name = format!("{}-firewall-{}", self.qube, clock::now().strftime("%Y-%m-%d-%H:%M:%S"));
         let copy = history::free_name(&directory, &name).map_err(StoreError::io("look at", &directory))?;
         let fill = |copy: &mut File| {
-            let old = owned_paths::open(&self.to, Use::Read)?;
-            io::copy(&mut old.take(MAX_BYTES), copy).map(drop)
+            let mut old = owned_paths::open(&self.to, Use::Read)?;
+            io::copy(&mut old, copy).map(drop)
         };
         owned_paths::replace(&copy, Access::shared(group), fill).map(drop).map_err(StoreError::io("write", &copy))
     }

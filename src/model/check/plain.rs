@@ -41,7 +41,7 @@ impl Qubes {
                 // A name with a dot cannot be marked with a tag.
                 "guivm" | "audiovm" if text.contains('.') => false,
                 _ if text.is_empty() => property.may_be_empty(),
-                _ => property.prints_as_stored(self, text),
+                _ => property.prints_as_stored(self, text) && property.setter_misfit(text).is_none(),
             };
             if !is_plain || property.computed || property.since > release {
                 return false;

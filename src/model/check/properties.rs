@@ -80,6 +80,10 @@ impl Qubes {
             let harm = if name == "label" && stored.is_none() { Harm::Misread } else { Harm::Refused };
             add(name, kind, harm, told(&error), self.remedy(property, vm, facts));
         } else if let Some(text) = stored {
+            if let Some(rule) = property.setter_misfit(text) {
+                let text = format!("{name} is '{}': {rule}", text.escape_debug());
+                add(name, Of::BadValue, Harm::Refused, text, Remedy::Reset { property: name.into() });
+            }
             let max = facts.release().highest_qid();
             if name == "qid" && vm.qid().is_none_or(|qid| qid.number() > max) {
                 let text = match vm.qid() {

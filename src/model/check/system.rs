@@ -43,6 +43,10 @@ impl Qubes {
                     add(if is_name { Of::Dangling } else { Of::BadValue }, Harm::Refused, told(&error), reset());
                 }
                 Ok(value) => {
+                    if let Some(rule) = property.setter_misfit(text) {
+                        let text = format!("{name} is '{}': {rule}", text.escape_debug());
+                        add(Of::BadValue, Harm::Refused, text, reset());
+                    }
                     self.check_default_fits(property, &value, &mut add);
                     let for_disposables = matches!(name, "default_dispvm" | "management_dispvm");
                     if let Some(vm) = value.as_qube().filter(|_| for_disposables).and_then(|q| self.get(q.as_str()))

@@ -218,6 +218,18 @@ impl Property {
         }
     }
 
+    /// Explains why upstream's setter refuses a stored text that can be read. It is called for each
+    /// property while the store is loaded, and refuses the store then. Of references and the like
+    /// reading tells.
+    pub(crate) fn setter_misfit(&self, text: &str) -> Option<String> {
+        let misfit = match self.kind {
+            Kind::Int { min, max } => self.in_range(read_int(text)?.as_int()?, min, max).err()?,
+            Kind::Text { normal, .. } if !text.is_empty() => normal(text).err()?,
+            _ => return None,
+        };
+        Some(misfit.to_string())
+    }
+
     fn in_range(&self, number: i64, min: i64, max: i64) -> Result<i64, PropertyError> {
         let name = self.name;
         match (min, max) {
