@@ -20,11 +20,15 @@ pub fn open_to_change(path: &Path, group: Option<Gid>) -> io::Result<File> {
     let file = open(path, Use::Both)?;
     let metadata = file.metadata()?;
     let of_qubes = match group {
-        Some(group) => metadata.gid() == group.as_raw(),
+        // Who is not in the group cannot give it to what he makes.
+        Some(group) => metadata.gid() == group.as_raw() || !geteuid().is_root() && metadata.uid() == geteuid().as_raw(),
         None => metadata.uid() == geteuid().as_raw(),
     };
     if metadata.nlink() > 1 && !of_qubes {
-        return Err(io::Error::other("it has a second name (hard link), by which it is no image of Qubes'"));
+        return Err(io::Error::other(
+            "it has a second name (hard link) and is not of group qubes, as images are; shut down the qubes that run on it, \
+             or give it to the group (chgrp qubes)",
+        ));
     }
     Ok(file)
 }

@@ -181,6 +181,7 @@ fn in_earlier_form(call: &Invocation) -> Option<Wanted> {
 fn in_todays_form(call: &Invocation) -> Result<Wanted, Failure> {
     let words = call.values("word");
     let command = Subcommand::choose(&COMMANDS, call.value(THE_COMMAND).unwrap_or("list"), &words)?;
+    command.refuse_options_of_others(&COMMANDS, call)?;
     let texts = || words.iter().map(ToString::to_string).collect::<Vec<_>>();
     Ok(match (command.words.first(), words.as_slice()) {
         (Some(&"drivers"), _) => Wanted::Drivers,

@@ -4,6 +4,7 @@ use clap::{Arg, Command};
 
 use super::arguments;
 use super::failure::Failure;
+use super::invocation::Invocation;
 use super::output::say;
 use super::usage::usage;
 
@@ -75,6 +76,22 @@ impl Subcommand {
         match words.get(most..).filter(|more| !more.is_empty()) {
             Some(more) => Err(Failure::usage(format!("unrecognized arguments: {}", more.join(" ")))),
             None => Ok(command),
+        }
+    }
+
+    /// Refuses an option that only other commands of the tool have: who gives one expects something.
+    ///
+    /// # Errors
+    /// One was given.
+    pub fn refuse_options_of_others(&self, all: &[Subcommand], call: &Invocation) -> Result<(), Failure> {
+        let ids = |command: &Subcommand| -> Vec<String> {
+            let line = (command.options)(Command::new(command.program));
+            line.get_arguments().map(|arg| arg.get_id().to_string()).collect()
+        };
+        let own = ids(self);
+        match all.iter().flat_map(ids).find(|id| !own.contains(id) && call.is_given(id)) {
+            Some(option) => Err(self.mistake(&format!("{} has no option --{option}", self.program))),
+            None => Ok(()),
         }
     }
 

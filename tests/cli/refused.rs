@@ -130,3 +130,21 @@ fn a_dump_has_what_is_thrown_away_and_todays_grey() {
     assert_eq!(dump["domains"]["work"]["volumes"]["private"].get("ephemeral"), None);
     assert_eq!(dump["labels"]["5"]["color"], "0x555555");
 }
+
+#[test]
+fn an_option_of_another_command_of_the_tool_is_refused() {
+    let store = Store::small();
+    for (tool, line, option) in [
+        (QVM_VOLUME, "list --size 3", "--size"),
+        (QVM_VOLUME, "info --full work:private", "--full"),
+        (QVM_VOLUME, "resize --pool x work:private 3GiB", "--pool"),
+        (QVM_VOLUME, "config --force work:private revisions_to_keep 2", "--force"),
+        (QVM_VOLUME, "clear --no-resize work:private", "--no-resize"),
+        (QVM_POOL, "list -o x=1", "--option"),
+        (QVM_POOL, "remove -o x=1 nope", "--option"),
+    ] {
+        let words: Vec<&str> = line.split(' ').collect();
+        let ran = run(&store, tool, &words);
+        assert!(ran.exit == 2 && ran.stderr.contains(&format!("has no option {option}")), "{line}: {ran:?}");
+    }
+}

@@ -54,7 +54,7 @@ pub const COMMANDS: [Subcommand; 8] = [
         program: "qvm-volume list",
         words: &["list", "ls", "l"],
         positionals: &[("VMNAME", Count::Any)],
-        options: Subcommand::PLAIN,
+        options: with_listing,
         about: "list the volumes of these qubes, or of all; what is done when no command is given",
     },
     Subcommand {
@@ -87,6 +87,14 @@ pub const COMMANDS: [Subcommand; 8] = [
         about: "empty a volume",
     },
 ];
+
+fn with_listing(line: Command) -> Command {
+    line.arg(
+        value("pool", Some('p'), "POOL_NAME", "only volumes in this pool (can be repeated)").action(ArgAction::Append),
+    )
+    .arg(flag("full", None, "also on a terminal: write POOL:VOLUME on every line"))
+    .arg(flag("all", None, "the volumes of all qubes; the same as naming none"))
+}
 
 fn with_force(line: Command) -> Command {
     line.arg(flag("force", Some('f'), "do not ask"))
@@ -134,6 +142,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     let words: Vec<String> = call.values("word").into_iter().map(String::from).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let command = Subcommand::choose(&COMMANDS, call.value(THE_COMMAND).unwrap_or("list"), &words)?;
+    command.refuse_options_of_others(&COMMANDS, call)?;
     if !matches!(command.words, ["info" | "list", ..]) {
         call.refuse_json("a change of a volume")?;
     }
