@@ -209,7 +209,7 @@ fn an_explicit_false_ephemeral_stays_where_the_release_can_be_told() {
 fn what_qubesd_takes_is_not_called_broken() {
     let system = System::new(SMALL);
     for property in ["memory\">99999999999999999999", "ip6\">fe80::1%eth0", "backup_timestamp\">9223372036854775808"] {
-        let label = r#"<property name="label">"#;
+        let label = r#"<property name="name">personal</property>"#;
         let text = String::from_utf8(system.bytes()).unwrap();
         let work = text.find(r#"<property name="name">work<"#).unwrap();
         let (before, after) = text.split_at(work);
@@ -276,6 +276,17 @@ fn what_a_setter_of_qubesd_refuses_is_found_in_the_store() {
         let said = checked(&system, label, &added);
         assert!(said.contains(&format!("{name} is '{text}': ")), "{said}");
     }
+    for (name, text) in [("mac", "x"), ("virt_mode", "xen"), ("keyboard_layout", "us"), ("kernel", "a/b")] {
+        let added = format!(r#"<property name="{name}">{text}</property>{label}"#);
+        let said = checked(&system, label, &added);
+        assert!(said.contains("error") && said.contains(&format!("{name} is '{text}'")), "{said}");
+    }
+    // Of the system's own properties qubesd takes any number, and refuses those that it computes.
+    let said =
+        checked(&system, "</properties>", r#"<property name="default_qrexec_timeout">0</property></properties>"#);
+    assert!(!said.contains("default_qrexec_timeout"), "{said}");
+    let said = checked(&system, "</properties>", r#"<property name="no_cpus">5</property></properties>"#);
+    assert!(said.contains("property no_cpus of the system cannot be set"), "{said}");
     assert_eq!(system.new_refusals(), []);
 }
 

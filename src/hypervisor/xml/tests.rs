@@ -1,5 +1,7 @@
 //! What the built-in templates write, and what users' templates may do. The schema is libvirt's own: tests/domain_xml.rs.
 
+use std::fs;
+
 use super::*;
 use crate::hypervisor::description::*;
 

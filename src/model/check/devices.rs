@@ -33,6 +33,10 @@ impl Qubes {
                     Err("manual") => {
                         add(Kind::DeviceMode, Harm::Refused, "has mode 'manual'".into(), taken_out());
                     }
+                    Err(text) if device.attributes.contains("required") => {
+                        let text = format!("has required='{}', which is no boolean", text.escape_debug());
+                        add(Kind::DeviceMode, Harm::Refused, text, taken_out());
+                    }
                     Err(mode) => {
                         let text = format!("has mode '{mode}': qubesd drops the assignment");
                         add(Kind::DeviceMode, Harm::Misread, text, taken_out());

@@ -92,7 +92,7 @@ impl Qubes {
                 };
                 add(name, Of::BadValue, Harm::Refused, text, Remedy::NewQid);
             }
-            if name == "kernel" && !is_kernel_name(text) {
+            if name == "kernel" && !is_kernel_name(text) && property.setter_misfit(text).is_none() {
                 let text = format!("kernel is '{text}', which cannot name one of dom0's kernels");
                 add(name, Of::BadValue, Harm::Misread, text, Remedy::Reset { property: name.into() });
             }

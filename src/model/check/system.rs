@@ -9,6 +9,9 @@ use crate::model::qubes::Qubes;
 use crate::model::text_map::TextMap;
 use crate::model::volume::{class_volume, volume_traits};
 
+/// What qubesd computes and therefore refuses in a store; other names that it does not know it ignores.
+const READ_ONLY_GLOBALS: [&str; 2] = ["maxmem", "no_cpus"];
+
 impl Qubes {
     pub(super) fn check_globals(&self, facts: &dyn Facts, found: &mut Vec<Finding>) {
         for (name, text) in self.globals.iter() {
@@ -19,6 +22,11 @@ impl Qubes {
             let taken_out = || Remedy::TakeOut { what: format!("property {name}") };
             if name == "default_fw_netvm" {
                 // Of R3: upstream turns it into netvms when it loads.
+                continue;
+            }
+            if READ_ONLY_GLOBALS.contains(&name) {
+                let text = format!("property {name} of the system cannot be set");
+                add(Of::ComputedProperty, Harm::Refused, text, taken_out());
                 continue;
             }
             let Some(property) = Property::find(Scope::Global, name) else {
@@ -43,10 +51,6 @@ impl Qubes {
                     add(if is_name { Of::Dangling } else { Of::BadValue }, Harm::Refused, told(&error), reset());
                 }
                 Ok(value) => {
-                    if let Some(rule) = property.setter_misfit(text) {
-                        let text = format!("{name} is '{}': {rule}", text.escape_debug());
-                        add(Of::BadValue, Harm::Refused, text, reset());
-                    }
                     self.check_default_fits(property, &value, &mut add);
                     let for_disposables = matches!(name, "default_dispvm" | "management_dispvm");
                     if let Some(vm) = value.as_qube().filter(|_| for_disposables).and_then(|q| self.get(q.as_str()))
