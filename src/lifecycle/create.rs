@@ -9,8 +9,8 @@ use crate::model::cloning::Unborn;
 use crate::model::volume::directory_of;
 use crate::model::{Class, CloneQube, Effect, NewQube, Qubes, Vm, VmName};
 
-use super::images::ExistingImages;
 use super::images::existing::PlannedImages;
+use super::images::{DataSource, ExistingImages};
 use super::{LifecycleError, Session, qube_directory};
 use crate::storage::{VmStorage, remove_real_directory};
 
@@ -29,6 +29,8 @@ pub struct InitialSettings<'a> {
     pub features: &'a [(&'a str, &'a str)],
     /// What becomes of images that lie where the new ones are to be.
     pub existing: ExistingImages,
+    /// Where the caller takes the data of the root volume from.
+    pub source: Option<DataSource<'a>>,
 }
 
 /// A setting that a new qube cannot have.
@@ -120,8 +122,9 @@ impl Session {
         // Its pools have to be there, too, and its images be nobody else's.
         let storage = VmStorage::of(&self.system, qubes, &vm, self)?;
         let adopted = self.names_to_adopt(&storage, settings.existing)?;
-        let existing = settings.existing;
-        self.check_images(PlannedImages { qubes, vm: &vm, storage: &storage, existing, adopted: &adopted })?;
+        let InitialSettings { existing, source, .. } = settings;
+        let images = PlannedImages { qubes, vm: &vm, storage: &storage, existing, adopted: &adopted, source };
+        self.check_images(images)?;
         let name = vm.name.clone();
         self.add_with_settings(qubes, vm, settings)?;
         Ok(name)
@@ -156,8 +159,8 @@ impl Session {
         // What is refused is refused before any volume is made.
         self.add_with_settings(&mut qubes, planned.clone(), settings)?;
         let storage = VmStorage::of(&self.system, &qubes, &planned, self)?;
-        let existing = settings.existing;
-        let images = PlannedImages { qubes: &qubes, vm: &planned, storage: &storage, existing, adopted };
+        let InitialSettings { existing, source, .. } = settings;
+        let images = PlannedImages { qubes: &qubes, vm: &planned, storage: &storage, existing, adopted, source };
         let prepared = self.prepare_images(images)?;
         drop(qubes);
         let directory = self.directory(&planned);

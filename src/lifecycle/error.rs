@@ -56,6 +56,13 @@ pub enum LifecycleError {
          wrong with the store"
     )]
     ImageOwned { verb: String, volume: String, owner: String },
+    #[error("cannot move {file}: {reason}; qvm-create --root-copy-from copies it", file = file.display())]
+    NotMovable { file: PathBuf, reason: String },
+    #[error(
+        "cannot create {qube} with the data of {file}: {reason}; move that file elsewhere first, or create \
+         {qube} with --adopt-existing instead, which takes it over as it is", file = file.display()
+    )]
+    SourceInPlace { qube: VmName, file: PathBuf, reason: String },
     #[error(
         "cannot remove orphans: {reason}, so what looks like an orphan may be its image; qubes-db check \
          tells how to mend the store"

@@ -151,7 +151,8 @@ impl Session {
             }
         }
         let existing = how.existing;
-        let images = PlannedImages { qubes: &qubes, vm: &planned, storage: &storage, existing, adopted: &adopted };
+        let images =
+            PlannedImages { qubes: &qubes, vm: &planned, storage: &storage, existing, adopted: &adopted, source: None };
         let prepared = self.prepare_images(images)?;
         drop(qubes);
         let mut save = || {

@@ -34,6 +34,23 @@ impl ImageOwners {
         Ok(fitting.next().map(|(owner, _)| owner))
     }
 
+    /// The volume that means a file that may lie anywhere: by its name, by where a link of that name
+    /// leads, or because it keeps its data there by another name.
+    ///
+    /// # Errors
+    /// There is no such file, or nobody can look.
+    pub fn owner_of_file(&self, path: &Path) -> Result<Option<&Owner>, StorageError> {
+        let real = fs::canonicalize(path).map_err(failed(path))?;
+        for name in [path.to_path_buf(), real] {
+            if let Some(owner) = self.owner(&Image::File(name))? {
+                return Ok(Some(owner));
+            }
+        }
+        let Some(found) = look(path)? else { return Ok(None) };
+        let wanted = inode(&found.target);
+        Ok(self.kept_files()?.into_iter().find(|(_, inode)| *inode == wanted).map(|(owner, _)| owner))
+    }
+
     /// Every two volumes that surely keep their data in one file by two names, the later one first.
     ///
     /// # Errors

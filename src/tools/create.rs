@@ -16,7 +16,7 @@ use super::progress::Bars;
 use super::suggestion::did_you_mean;
 use crate::fs::errno_text;
 use crate::lifecycle::create::{Created, InitialSettings};
-use crate::lifecycle::images::ExistingImages;
+use crate::lifecycle::images::{DataSource, ExistingImages};
 use crate::lifecycle::volume_data::NewLength;
 use crate::lifecycle::{LifecycleError, Session};
 use crate::model::{Class, CloneQube, NewQube, PoolChoice, Qubes, Scope, VmName};
@@ -210,7 +210,8 @@ impl<'a> Order<'a> {
     }
 
     fn settings(&self) -> InitialSettings<'_> {
-        InitialSettings { properties: &self.properties, features: &self.features, existing: self.existing }
+        let source = self.root.as_ref().map(|root| DataSource { file: root.file, is_moved: root.remove });
+        InitialSettings { properties: &self.properties, features: &self.features, existing: self.existing, source }
     }
 
     fn create(&self, session: &Session, watcher: &Bars<'_>) -> Result<Created, LifecycleError> {
@@ -278,7 +279,7 @@ impl RootImage<'_> {
         let imported = session.import_volume(name, "root", &file, NewLength::OfTheData, watcher);
         imported.map_err(|e| e.to_string())?;
         if self.remove {
-            let gone = std::fs::remove_file(self.file);
+            let gone = session.remove_source(self.file, &file);
             gone.map_err(|e| format!("{} is imported but not removed: {e}", self.file.display()))?;
         }
         Ok(())

@@ -22,6 +22,7 @@ mod second_names;
 #[path = "../support/skip.rs"]
 mod skip;
 mod small_pool;
+mod sources;
 #[path = "../support/strace.rs"]
 mod strace;
 mod system;

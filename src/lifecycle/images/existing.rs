@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use uuid::Uuid;
 
+use super::data_source::DataSource;
 use super::leftovers::Note;
 use crate::fs::replace::Access;
 use crate::lifecycle::recover::{Orphan, is_filed_under};
@@ -37,6 +38,8 @@ pub(in crate::lifecycle) struct PlannedImages<'a> {
     pub existing: ExistingImages,
     /// The names of the volumes whose images are taken over.
     pub adopted: &'a [String],
+    /// Where the data of its root volume come from, if not from another volume.
+    pub source: Option<DataSource<'a>>,
 }
 
 /// What was found before a creation.
@@ -61,8 +64,11 @@ impl Session {
     /// # Errors
     /// It would, or nobody can tell.
     pub(in crate::lifecycle) fn check_images(&self, planned: PlannedImages<'_>) -> Result<ImageOwners, LifecycleError> {
-        let PlannedImages { qubes, vm: planned, storage, existing, adopted } = planned;
+        let PlannedImages { qubes, vm: planned, storage, existing, adopted, source } = planned;
         let owners = self.image_owners()?;
+        if let Some(source) = source {
+            source.check(&planned.name, storage, &owners)?;
+        }
         for (volume, _) in storage.volumes() {
             self.refuse_shared_image(qubes, &owners, volume, &format!("create {}", planned.name))?;
         }
