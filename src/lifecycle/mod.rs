@@ -21,6 +21,7 @@ mod kernel_line;
 pub mod monitor;
 mod new_system;
 pub mod notes;
+mod package_files;
 pub mod pause;
 pub mod pools;
 mod qube_directory;

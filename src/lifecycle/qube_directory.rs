@@ -1,6 +1,7 @@
 //! What lies beside a qube's images in its directory, and how that directory goes: only files that
 //! Qubes makes are deleted, and only directories that are empty then.
 
+use std::ffi::OsString;
 use std::io;
 use std::path::Path;
 
@@ -46,14 +47,21 @@ pub(super) fn remove(directory: &Path, root: Option<&Path>) -> Result<Option<Str
     match remove_directory(directory, root)? {
         DirectoryRemoval::Gone => Ok(None),
         DirectoryRemoval::NotEmpty(kept) => {
-            let names = names_in(&kept)?;
-            let shown: Vec<String> = names.iter().take(NAMED).map(|name| name.escape_debug().to_string()).collect();
-            let more = match names.len().saturating_sub(NAMED) {
-                0 => String::new(),
-                count => format!(" and {count} more"),
-            };
+            let names: Vec<OsString> = names_in(&kept)?.into_iter().map(OsString::from).collect();
             let reason = "which Qubes did not make, or another volume means";
-            Ok(Some(format!("{} stays, with {}{more}, {reason}", kept.display(), shown.join(", "))))
+            Ok(Some(format!("{} stays, with {}, {reason}", kept.display(), listed(&names))))
         }
     }
+}
+
+/// Names of files, sorted, as a message has room for them.
+pub(super) fn listed(names: &[OsString]) -> String {
+    let mut names: Vec<String> = names.iter().map(|name| name.to_string_lossy().escape_debug().to_string()).collect();
+    names.sort();
+    let more = match names.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        count => format!(" and {count} more"),
+    };
+    names.truncate(NAMED);
+    format!("{}{more}", names.join(", "))
 }

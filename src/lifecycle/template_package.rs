@@ -1,17 +1,16 @@
 //! What a template's package says of the template (`spec/installer.md`, "R4 template package"). It was made by others:
 //! each name and value is one that is known, or it is left out with a warning.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Read};
 use std::net::Ipv4Addr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use super::package_files::PackageFiles;
 use super::root_data::{self, RootData};
 use super::template::TemplateInstalled;
 use super::{LifecycleError, Session};
-use crate::fs::replace::sync_directory;
-use crate::model::Class;
-use crate::model::volume::directory_of;
 
 /// No list or configuration is longer than this.
 const LONGEST: u64 = 64 << 10;
@@ -24,6 +23,7 @@ const LISTS: [(&str, &str); 3] = [
     ("whitelisted-appmenus.list", "menu-items"),
     ("netvm-whitelisted-appmenus.list", "netvm-menu-items"),
 ];
+const CONFIGURATION: &str = "template.conf";
 /// Features that template.conf may switch on.
 const SWITCHES: [&str; 7] =
     ["no-monitor-layout", "pci-e820-host", "linux-stubdom", "gui", "selinux", "gui-emulated", "qrexec"];
@@ -33,7 +33,7 @@ const ADDRESSES: [&str; 3] = ["net.fake-ip", "net.fake-gateway", "net.fake-netma
 /// A package that was unpacked.
 #[derive(Debug)]
 pub struct TemplatePackage {
-    directory: PathBuf,
+    files: PackageFiles,
     pub root: RootData,
     pub features: Vec<(&'static str, String)>,
     pub properties: Vec<(&'static str, String)>,
@@ -49,8 +49,10 @@ impl TemplatePackage {
     /// There is no root image in it, or something in it cannot be read.
     pub fn read(directory: &Path, allow_pv: bool) -> Result<TemplatePackage, LifecycleError> {
         let root = RootData::find_in(directory)?;
+        let names = root.files().iter().filter_map(|file| file.file_name()).map(OsString::from);
+        let names = names.chain(LISTS.map(|(file, _)| file.into())).chain([CONFIGURATION.into()]);
         let mut package = TemplatePackage {
-            directory: directory.to_path_buf(),
+            files: PackageFiles::find_in(directory, names.collect())?,
             root,
             features: Vec::new(),
             properties: Vec::new(),
@@ -65,7 +67,7 @@ impl TemplatePackage {
                 None => package.warnings.push(format!("{file} is not there; no {feature} set")),
             }
         }
-        if let Some(text) = text_of(&directory.join("template.conf"))? {
+        if let Some(text) = text_of(&directory.join(CONFIGURATION))? {
             package.take_configuration(&text, allow_pv);
         }
         Ok(package)
@@ -89,30 +91,12 @@ impl TemplatePackage {
         }
     }
 
-    /// Removes the package's directory; of one that holds more, the template's own or a pool's, what was imported.
+    /// Removes the files of the package, and its directory if nothing else lies in it.
+    ///
+    /// # Errors
+    /// The store cannot be read, or something of the package cannot be removed.
     pub fn remove(&self, session: &Session, installed: &TemplateInstalled) -> Result<(), LifecycleError> {
-        let failed = |what: &Path| {
-            let what = format!("removing {}", what.display());
-            move |source: io::Error| LifecycleError::Io { what, source }
-        };
-        let directory = fs::canonicalize(&self.directory).map_err(failed(&self.directory))?;
-        let system = &session.system;
-        let mut kept = vec![system.store_file().to_path_buf()];
-        kept.push(
-            system.below_root("/var/lib/qubes").join(directory_of(&Class::TemplateVM)).join(installed.name.as_str()),
-        );
-        let qubes = session.read()?;
-        kept.extend(qubes.pools.iter().filter_map(|pool| pool.option("dir_path")).map(|dir| system.below_root(dir)));
-        if !kept.iter().any(|kept| kept.starts_with(&directory)) {
-            return fs::remove_dir_all(&directory).map_err(failed(&directory));
-        }
-        if installed.root_is_the_packages {
-            return Ok(());
-        }
-        for piece in self.root.files() {
-            fs::remove_file(piece).map_err(failed(piece))?;
-        }
-        sync_directory(&directory).map_err(failed(&directory))
+        self.files.remove(session, installed)
     }
 }
 

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 
 mod earlier_words;
+mod package_files;
 mod packages;
 mod place;
 #[path = "../support/ran.rs"]

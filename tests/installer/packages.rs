@@ -8,13 +8,13 @@ use std::process::Command;
 use crate::place::{Installer, Where};
 use crate::tree;
 
-const NAME: &str = "fedora-41-xfce";
+pub const NAME: &str = "fedora-41-xfce";
 const SIZE: u64 = 768 << 20;
 /// Of a small one, for what is done many times.
-const SMALL: u64 = 2 << 20;
+pub const SMALL: u64 = 2 << 20;
 
 /// A root image with data here and there in holes.
-fn make_image(path: &Path, mark: &[u8], size: u64) {
+pub fn make_image(path: &Path, mark: &[u8], size: u64) {
     let image = File::create(path).unwrap();
     image.set_len(size).unwrap();
     for at in marks(size) {
@@ -32,7 +32,7 @@ pub fn unpack(installer: &Installer, directory: &str) {
     unpack_with(installer, directory, b"first", SIZE);
 }
 
-fn unpack_with(installer: &Installer, directory: &str, mark: &[u8], size: u64) {
+pub fn unpack_with(installer: &Installer, directory: &str, mark: &[u8], size: u64) {
     let directory = installer.path(directory);
     fs::create_dir_all(&directory).unwrap();
     make_image(&directory.join("root.img"), mark, size);
@@ -48,23 +48,23 @@ fn unpack_with(installer: &Installer, directory: &str, mark: &[u8], size: u64) {
 }
 
 /// A system that has nothing but a kernel.
-fn installed(place: Where) -> Option<Installer> {
+pub fn installed(place: Where) -> Option<Installer> {
     let installer = Installer::new(place)?;
     installer.ok("qubes-create --offline-mode");
     installer.install_kernel("6.6.77-1.fc37");
     Some(installer)
 }
 
-fn post_install(installer: &Installer, options: &str, directory: &str) -> String {
+pub fn post_install(installer: &Installer, options: &str, directory: &str) -> String {
     let directory = installer.named(directory);
     format!("qvm-template-postprocess --really {options} post-install {NAME} {directory}")
 }
 
-fn image(installer: &Installer) -> std::path::PathBuf {
+pub fn image(installer: &Installer) -> std::path::PathBuf {
     installer.path("/var/lib/qubes/vm-templates").join(NAME).join("root.img")
 }
 
-fn check_image(installer: &Installer, mark: &[u8], size: u64) {
+pub fn check_image(installer: &Installer, mark: &[u8], size: u64) {
     let path = image(installer);
     let file = File::open(&path).unwrap();
     assert_eq!(file.metadata().unwrap().len(), size);
@@ -159,7 +159,7 @@ fn what_was_unpacked_in_the_templates_own_directory_stays_or_goes_as_it_must() {
     installer.ok(&post_install(&installer, "--skip-start", &own));
     check_image(&installer, b"first", SIZE);
     assert!(!installer.path(&own).join("root.img.tar").exists(), "imported, and not needed any more");
-    assert!(installer.path(&own).join("whitelisted-appmenus.list").exists());
+    assert!(!installer.path(&own).join("whitelisted-appmenus.list").exists(), "it is in the store");
 
     // The image lies where the pool wants it: it is taken as it is.
     installer.ok(&format!("qvm-template-postprocess --really pre-remove {NAME} {own}"));
@@ -260,12 +260,19 @@ fn holes_of_posix_archives_are_holes_too() {
 #[test]
 fn a_directory_that_holds_more_than_the_package_is_not_removed() {
     let Some(installer) = installed(Where::BelowRoot) else { return };
+    let stays = format!("{} stays, with qubes, which the package did not bring", installer.named("/var/lib"));
+    let install = |complaints: usize| {
+        let done = installer.run(&post_install(&installer, "--skip-start", "/var/lib"));
+        assert_eq!((done.code, done.complaints().last()), (0, Some(&*stays)), "{done:?}");
+        assert_eq!(done.complaints().count(), complaints, "{done:?}");
+    };
     unpack_with(&installer, "/var/lib", b"first", SMALL);
-    installer.ok(&post_install(&installer, "--skip-start", "/var/lib"));
+    install(1);
     assert!(!installer.path("/var/lib/root.img.tar").exists());
     check_image(&installer, b"first", SMALL);
     make_image(&installer.path("/var/lib/root.img"), b"second", SMALL);
-    installer.ok(&post_install(&installer, "--skip-start", "/var/lib"));
+    // Its three lists are gone.
+    install(4);
     assert!(!installer.path("/var/lib/root.img").exists());
     check_image(&installer, b"second", SMALL);
     installer.check_system();
