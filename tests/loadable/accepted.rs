@@ -209,7 +209,7 @@ fn an_explicit_false_ephemeral_stays_where_the_release_can_be_told() {
 fn what_qubesd_takes_is_not_called_broken() {
     let system = System::new(SMALL);
     for property in ["memory\">99999999999999999999", "ip6\">fe80::1%eth0", "backup_timestamp\">9223372036854775808"] {
-        let label = r#"<property name="name">personal</property>"#;
+        let label = r#"<property name="label">"#;
         let text = String::from_utf8(system.bytes()).unwrap();
         let work = text.find(r#"<property name="name">work<"#).unwrap();
         let (before, after) = text.split_at(work);
@@ -268,7 +268,7 @@ fn a_maxmem_below_memory_has_no_effect_and_that_is_told() {
 #[test]
 fn what_a_setter_of_qubesd_refuses_is_found_in_the_store() {
     let system = System::new(SMALL);
-    let label = r#"<property name="label">"#;
+    let label = r#"<property name="name">personal</property>"#;
     for (name, text) in
         [("vcpus", "0"), ("memory", "0"), ("qrexec_timeout", "-5"), ("shutdown_timeout", "0"), ("default_user", "a b")]
     {
