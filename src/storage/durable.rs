@@ -14,6 +14,7 @@ use super::sparse_copy::{sparse_copy_checked, sparse_copy_told};
 use super::{CopyWatcher, Fill, StorageError, Watched, pool_files};
 use crate::fs::beneath::{Links, Use};
 use crate::fs::replace::{Access, directory_of};
+use crate::fs::rooted;
 
 /// How a copy differs from its original.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,9 +83,13 @@ pub enum DirectoryRemoval {
 
 /// Removes an empty directory. Of a symbolic link, removes the link, and the directory that it
 /// leads to if that is empty and the link is not somebody else's. An absolute link begins at
-/// `root`, where there is one.
+/// `root`, where there is one, also of the links above it.
 pub fn remove_directory(path: &Path, root: Option<&Path>) -> Result<DirectoryRemoval, StorageError> {
     let failed = || StorageError::io(format!("cannot remove {}", path.display()));
+    let path = &match root.and_then(|root| Some((root, path.strip_prefix(root).ok()?))) {
+        Some((root, below)) => rooted::resolve_parent(root, below).map_err(failed())?,
+        None => path.to_path_buf(),
+    };
     let (parent, name) = match pool_files::parent_of(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(DirectoryRemoval::Gone),
         opened => opened.map_err(failed())?,

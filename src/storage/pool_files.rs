@@ -104,7 +104,8 @@ fn has_link(pool: &Path, inside: &Path) -> bool {
     parts.map(|part| pool.join(part)).any(|path| fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink()))
 }
 
-fn real_path(directory: &Directory) -> io::Result<PathBuf> {
+/// The path of an open directory, without links.
+pub fn real_path(directory: &Directory) -> io::Result<PathBuf> {
     use std::os::fd::AsRawFd;
     fs::read_link(format!("/proc/self/fd/{}", directory.handle().as_raw_fd()))
 }
