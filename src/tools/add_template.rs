@@ -55,7 +55,7 @@ pub(super) fn own_directory(
     class: &Class,
     name: &str,
 ) -> Result<PathBuf, Failure> {
-    let own = session.system.below_root("/var/lib/qubes").join(directory_of(class)).join(name);
+    let own = session.system.below_root(Path::new("/var/lib/qubes").join(directory_of(class)).join(name));
     let Some(given) = call.given.get_one::<PathBuf>("path") else { return Ok(own) };
     if given == &own || is_same(given, &own) {
         return Ok(own);
