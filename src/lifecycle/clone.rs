@@ -3,16 +3,13 @@
 //! leaves orphan volumes at worst, which the next creation of the name clears and `qubes-recover` lists.
 
 use std::cell::RefCell;
-use std::io::Write as _;
-use std::path::Path;
 
 use crate::fs::replace::Access;
 use crate::model::{Class, CloneQube, NotCloned, Qubes, Vm, VmName, VolumeError};
-use crate::storage::pool_files;
 use crate::storage::{Committed, CopyWatcher, Drivers, Kind, StorageError, VmStorage, Volume};
 
 use super::create::InitialSettings;
-use super::qube_directory::FILES;
+use super::qube_directory::{FILES, QubeDirectory};
 use super::settle::Settled;
 use super::{LifecycleError, Session};
 
@@ -60,7 +57,7 @@ impl Session {
             decided.replace((planned.effects, planned.left_out));
             Ok(planned.vm)
         };
-        let make = |storage: &VmStorage, directory: &Path| {
+        let make = |storage: &VmStorage, directory: Option<&QubeDirectory>| {
             storage.create_from(&data, watcher)?;
             files_left_out.replace(self.copy_files(&source, &FILES, directory, wish.ignore_errors)?);
             Ok(())
@@ -110,27 +107,23 @@ impl Session {
         &self,
         source: &Vm,
         files: &[&str],
-        to: &Path,
+        to: Option<&QubeDirectory>,
         ignore_errors: bool,
     ) -> Result<Vec<String>, LifecycleError> {
         let mut left_out = Vec::new();
         let access = Access::shared(self.system.qubes_group());
-        for name in files.iter().filter(|_| source.class.is_local_guest() && to.is_dir()) {
-            let from = self.directory(source).join(name);
-            let copied = match self.read_own_file(source, name) {
-                Ok(None) => Ok(()),
-                Err(e) => Err(e),
-                Ok(Some(bytes)) => pool_files::parent_of(&to.join(name)).and_then(|(directory, name)| {
-                    directory.replace(Path::new(&name), access, |file| file.write_all(&bytes)).map(drop)
-                }),
-            };
+        let Some(to) = to.filter(|_| source.class.is_local_guest()) else { return Ok(left_out) };
+        let from = self.qube_directory(source);
+        for name in files {
+            let copied = from.read(name).and_then(|read| read.map_or(Ok(()), |bytes| to.write(name, access, &bytes)));
+            let from = from.shown(name);
             match copied {
                 Ok(()) => {}
                 Err(error) if ignore_errors => {
-                    left_out.push(format!("Failed to copy {}: {}", from.display(), crate::fs::errno_text(&error)));
+                    left_out.push(format!("Failed to copy {from}: {}", crate::fs::errno_text(&error)));
                 }
                 Err(source) => {
-                    return Err(LifecycleError::Io { what: format!("copying {}", from.display()), source });
+                    return Err(LifecycleError::Io { what: format!("copying {from}"), source });
                 }
             }
         }

@@ -1,24 +1,20 @@
 //! Creating a qube: volumes first, under the name's lock, saved last. A crash leaves orphan volumes at worst, and the
 //! next creation of the name clears them: it knows them by a note ([`super::images::leftovers`]).
 
-use std::io::{self, Read as _};
-use std::path::{Path, PathBuf};
-
-use crate::fs::beneath::{Directory, Links, Use};
 use crate::model::cloning::Unborn;
-use crate::model::volume::directory_of;
 use crate::model::{Class, CloneQube, Effect, NewQube, Qubes, Vm, VmName};
 
 use super::images::existing::PlannedImages;
 use super::images::{DataSource, ExistingImages};
-use super::{LifecycleError, Session, qube_directory};
-use crate::storage::{VmStorage, remove_real_directory};
+use super::qube_directory::QubeDirectory;
+use super::{LifecycleError, Session};
+use crate::storage::VmStorage;
 
 /// A decision about a new qube, taken again whenever the store may have changed.
 pub(super) type Plan<'a> = &'a dyn Fn(&Qubes) -> Result<Vm, LifecycleError>;
 
-/// Makes the volumes of a new qube, and what else belongs into its directory.
-pub(super) type Make<'a> = &'a dyn Fn(&VmStorage, &Path) -> Result<(), LifecycleError>;
+/// Makes the volumes of a new qube, and what else belongs into its directory, where it has one.
+pub(super) type Make<'a> = &'a dyn Fn(&VmStorage, Option<&QubeDirectory>) -> Result<(), LifecycleError>;
 
 /// What a new qube is to have besides what its creation gives it, in the order in which it is set.
 #[derive(Debug, Clone, Copy, Default)]
@@ -163,10 +159,13 @@ impl Session {
         let images = PlannedImages { qubes: &qubes, vm: &planned, storage: &storage, existing, adopted, source };
         let prepared = self.prepare_images(images)?;
         drop(qubes);
-        let directory = self.directory(&planned);
-        qube_directory::remove_files(&directory)?;
+        let directory = prepared.directory.as_ref();
+        // Rules and notes of a qube whose images are taken over are taken over, too.
+        let is_anew = existing != ExistingImages::Adopt;
+        let remove_files = || directory.filter(|_| is_anew).map_or(Ok(()), QubeDirectory::remove_files);
+        remove_files()?;
         self.system.step(|| format!("{name}: creating its volumes"));
-        let added = make(&storage, &directory).and_then(|()| {
+        let added = make(&storage, directory).and_then(|()| {
             let mut write = self.write()?;
             if class.is_local_guest() {
                 write.choose_kernel(self);
@@ -187,12 +186,12 @@ impl Session {
         if added.as_ref().is_err_and(|error| !was_saved(error)) {
             // The error that counts is the first; what cannot be removed the next creation clears,
             // or tells of.
-            let _leftovers = qube_directory::remove_files(&directory);
+            let _leftovers = remove_files();
             // Of images that were to be discarded nobody may take what stays for a creation's own.
             if storage.without(adopted).remove(&prepared.owners).is_ok() || existing == ExistingImages::Discard {
                 prepared.forget();
             }
-            let _not_empty = remove_real_directory(&directory);
+            let _not_empty = directory.map(QubeDirectory::remove_if_empty);
         }
         added
     }
@@ -210,39 +209,5 @@ impl Session {
             qubes.choose_kernel(self);
         }
         Ok(qubes)
-    }
-
-    /// Where a qube's own files lie: its firewall, its notes, and the images of a pool that lies there.
-    pub fn directory(&self, vm: &Vm) -> PathBuf {
-        self.system.below_root("/var/lib/qubes").join(directory_of(&vm.class)).join(vm.name.as_str())
-    }
-
-    /// Opens the directory of a qube's own files. Members of group qubes write in it and above it:
-    /// only links of root or of ours lead elsewhere, to another disk say.
-    pub(super) fn open_directory(&self, vm: &Vm) -> io::Result<Directory> {
-        let base = Path::new("/var/lib/qubes");
-        let directory = match self.system.root() {
-            Some(root) => Directory::open_in_root(root, base, Links::Owned),
-            None => Directory::open(base, Links::Owned),
-        }?;
-        directory.subdirectory(&Path::new(directory_of(&vm.class)).join(vm.name.as_str()))
-    }
-
-    /// Reads one of a qube's own files; `None` where there is none.
-    pub(super) fn read_own_file(&self, vm: &Vm, name: &str) -> io::Result<Option<Vec<u8>>> {
-        let opened = self.open_directory(vm).and_then(|directory| directory.open_file(Path::new(name), Use::Read));
-        let mut bytes = Vec::new();
-        match opened.and_then(|mut file| file.read_to_end(&mut bytes)) {
-            Ok(_) => Ok(Some(bytes)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
-    pub(super) fn make_directory(&self, vm: &Vm) -> Result<(), LifecycleError> {
-        if !vm.class.is_local_guest() {
-            return Ok(());
-        }
-        super::qube_lock::make_shared_directory(&self.directory(vm), &self.system)
     }
 }

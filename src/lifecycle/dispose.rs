@@ -5,19 +5,18 @@ use std::cell::{Cell, RefCell};
 use uuid::Uuid;
 
 use crate::hypervisor::{Hypervisor as _, HypervisorError};
-use crate::model::volume::directory_of;
 use crate::model::{Class, CreationError, NewQube, PoolChoice, Qubes, RemovalError, Vm, VmName};
 use crate::storage::pools::driver_of;
 use crate::storage::{VmStorage, Volume};
 
 use super::create::{Created, InitialSettings};
 use super::images::ExistingImages;
-use super::images::leftovers::Note;
+use super::qube_directory::QubeDirectory;
 use super::qube_lock::QubeLock;
 use super::record::Record;
 use super::remove::{Removal, Removed};
 use super::settle::Settled;
-use super::{LifecycleError, Session, qube_directory};
+use super::{LifecycleError, Session};
 
 /// How often another number is tried when somebody else takes the first.
 const TRIES: usize = 10;
@@ -48,7 +47,11 @@ impl Session {
                 auto_cleanup: true,
             };
             match self.create_numbered(&new, Some(number), settings) {
-                Err(error @ LifecycleError::Creation(CreationError::Exists(_))) => last = error,
+                // Of another store's disposables only their directories tell the numbers.
+                Err(
+                    error
+                    @ (LifecycleError::Creation(CreationError::Exists(_)) | LifecycleError::DirectoryOwned { .. }),
+                ) => last = error,
                 other => return other,
             }
         }
@@ -93,7 +96,7 @@ impl Session {
         }
         drop(qubes);
         let names: Vec<String> = adopted.borrow().iter().map(|(name, _)| name.clone()).collect();
-        let make = |storage: &VmStorage, directory: &std::path::Path| {
+        let make = |storage: &VmStorage, directory: Option<&QubeDirectory>| {
             storage.adopt_or_create(&names)?;
             // A disposable may reach what its template may.
             template
@@ -142,10 +145,10 @@ impl Session {
             let driver = driver_of(&self.system, pool)?;
             self.remove_unowned(&*driver, &Volume::orphan(&orphan.pool, &orphan.vid), &owners)?;
         }
-        let directory = self.system.below_root("/var/lib/qubes").join(directory_of(&Class::DispVM)).join(name.as_str());
-        qube_directory::remove_files(&directory)?;
-        Note::in_directory(&directory).remove()?;
-        if let Some(left) = qube_directory::remove(&directory, self.system.root())? {
+        let directory = QubeDirectory::open(&self.system, &Class::DispVM, name);
+        let other = self.other_owner(&directory)?;
+        self.remove_own_files(&directory, other.as_ref())?;
+        if let Some(left) = self.remove_own_directory(&directory, other.as_ref())? {
             self.system.tell(&format!("{name}: {left}"));
         }
         Ok(())

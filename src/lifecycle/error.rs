@@ -63,6 +63,12 @@ pub enum LifecycleError {
          {qube} with --adopt-existing instead, which takes it over as it is", file = file.display()
     )]
     SourceInPlace { qube: VmName, file: PathBuf, reason: String },
+    /// Files beside the images of the one would be those of the other.
+    #[error(
+        "cannot {verb}: {directory} is the directory of {owner}, too; give one of the two another name, \
+         a directory of its own or, with --root, a system of its own"
+    )]
+    DirectoryOwned { verb: String, directory: String, owner: String },
     #[error(
         "cannot remove orphans: {reason}, so what looks like an orphan may be its image; qubes-db check \
          tells how to mend the store"

@@ -1,12 +1,12 @@
 //! Notes about a qube: the file `notes.txt` in its directory (`spec/r4-adminapi.md`, admin.vm.notes).
 
-use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::io;
 
-use crate::fs::replace::{Access, directory_of};
+use crate::fs::replace::Access;
 use crate::model::notes::{MAX_BYTES, displayable};
 use crate::model::{NotesError, Qubes, Vm, VmName};
 
+use super::qube_directory::QubeDirectory;
 use super::{LifecycleError, Session};
 
 /// The file's name.
@@ -19,7 +19,7 @@ impl Session {
     /// There is no such qube, it has no notes (dom0, a RemoteVM), or the file cannot be read.
     pub fn notes(&self, name: &VmName) -> Result<String, LifecycleError> {
         let qubes = self.read()?;
-        self.read_notes(with_notes(&qubes, name)?)
+        read_notes(&self.qube_directory(with_notes(&qubes, name)?))
     }
 
     /// Changes the notes about a qube to what `change` makes of those there are. While it looks at them nobody else
@@ -37,11 +37,15 @@ impl Session {
         with_notes(&qubes, name)?;
         // Notes are R4's: a store of R3 becomes one of R4 first, as by every other change.
         self.convert_if_old(&qubes)?;
+        self.refuse_shared_directory(
+            &self.qube_directory(with_notes(&qubes, name)?),
+            &format!("change the notes of {name}"),
+        )?;
         drop(qubes);
         let write = self.write()?;
         let vm = with_notes(&write, name)?;
-        let file = self.notes_file(vm);
-        let old = self.read_notes(vm)?;
+        let directory = self.qube_directory(vm);
+        let old = read_notes(&directory)?;
         let new = displayable(&change(&old)?);
         if new == old {
             return Ok(());
@@ -50,28 +54,17 @@ impl Session {
             return Err(NotesError::TooLong { qube: name.to_string(), bytes: new.len() }.into());
         }
         if new.is_empty() {
-            let removed =
-                self.open_directory(vm).and_then(|directory| match directory.remove_file(Path::new(NAME))? {
-                    true => directory.sync(),
-                    false => Ok(()),
-                });
-            return removed.map_err(failed(&file, "removing"));
+            return directory.remove_file(NAME).map_err(failed(&directory, "removing"));
         }
-        super::qube_lock::make_shared_directory(directory_of(&file), &self.system)?;
         let access = Access::shared(self.system.qubes_group());
-        let directory = self.open_directory(vm).map_err(failed(&file, "writing"))?;
-        let written = directory.replace(Path::new(NAME), access, |f| f.write_all(new.as_bytes()));
-        written.map(drop).map_err(failed(&file, "writing"))
+        let directory = self.make_qube_directory(vm)?;
+        directory.write(NAME, access, new.as_bytes()).map_err(failed(&directory, "writing"))
     }
+}
 
-    fn read_notes(&self, vm: &Vm) -> Result<String, LifecycleError> {
-        let bytes = self.read_own_file(vm, NAME).map_err(failed(&self.notes_file(vm), "reading"))?;
-        Ok(displayable(&String::from_utf8_lossy(&bytes.unwrap_or_default())))
-    }
-
-    fn notes_file(&self, vm: &Vm) -> PathBuf {
-        self.directory(vm).join(NAME)
-    }
+fn read_notes(directory: &QubeDirectory) -> Result<String, LifecycleError> {
+    let bytes = directory.read(NAME).map_err(failed(directory, "reading"))?;
+    Ok(displayable(&String::from_utf8_lossy(&bytes.unwrap_or_default())))
 }
 
 fn with_notes<'q>(qubes: &'q Qubes, name: &VmName) -> Result<&'q Vm, LifecycleError> {
@@ -82,7 +75,7 @@ fn with_notes<'q>(qubes: &'q Qubes, name: &VmName) -> Result<&'q Vm, LifecycleEr
     }
 }
 
-fn failed(file: &Path, what: &str) -> impl FnOnce(io::Error) -> LifecycleError {
-    let what = format!("{what} {}", file.display());
+fn failed(directory: &QubeDirectory, what: &str) -> impl FnOnce(io::Error) -> LifecycleError + use<> {
+    let what = format!("{what} {}", directory.shown(NAME));
     |source| LifecycleError::Io { what, source }
 }

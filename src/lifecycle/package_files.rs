@@ -139,14 +139,14 @@ impl PackageFiles {
     /// Whether the directory is to stay though nothing lies in it: the template's own, or a pool's.
     fn is_in_use(&self, session: &Session, template: &VmName) -> Result<bool, LifecycleError> {
         let qubes = session.read()?;
-        let own = qubes.get(template.as_str()).map(|vm| session.directory(vm));
         let pools = qubes.pools.iter().filter_map(|pool| pool.option("dir_path"));
-        let pools = pools.map(|path| session.system.below_root(path));
+        let mut pools = pools.map(|path| session.system.below_root(path));
         let this = self.directory.handle().metadata().map_err(failed("looking at", &self.path))?;
         let is_this = |path: PathBuf| {
             fs::metadata(path).is_ok_and(|found| (found.dev(), found.ino()) == (this.dev(), this.ino()))
         };
-        Ok(pools.chain(own).any(is_this))
+        let is_own = qubes.get(template.as_str()).is_some_and(|vm| session.qube_directory(vm).is(&this));
+        Ok(is_own || pools.any(is_this))
     }
 
     /// Removes the directory of the package with those that a package has in it, if they are empty.

@@ -5,12 +5,11 @@ use crate::hypervisor::HypervisorError;
 use crate::model::property::Effect;
 use crate::model::{Qubes, RemovalError, Vm, VmName};
 
-use super::images::leftovers::Note;
 use super::qube_lock::QubeLock;
 use super::record::{self, Phase, Record};
 use super::recover::{Orphan, is_filed_under};
 use super::settle::Settled;
-use super::{LifecycleError, Session, qube_directory};
+use super::{LifecycleError, Session};
 use crate::storage::VmStorage;
 
 /// Who removes a qube, and what of it.
@@ -209,15 +208,18 @@ impl Session {
     /// Removes the directories of a qube and of its volumes. Returns in words what keeps which of
     /// them there.
     fn remove_directories(&self, vm: &Vm, storage: &VmStorage, problems: &mut Vec<String>) -> Vec<String> {
-        let own = self.directory(vm);
-        problems.extend(qube_directory::remove_files(&own).err().map(|error| error.to_string()));
-        problems.extend(Note::in_directory(&own).remove().err().map(|error| error.to_string()));
-        let mut directories = storage.directories();
-        directories.retain(|directory| *directory != own);
-        directories.push(own);
+        let own = self.qube_directory(vm);
+        let owner = self.other_owner(&own);
+        if let Ok(other) = &owner {
+            let removed = self.remove_own_files(&own, other.as_ref());
+            problems.extend(removed.err().map(|error| error.to_string()));
+        }
+        let pools = storage.directories().into_iter().filter(|directory| !own.is_called(directory));
+        let mut removed: Vec<_> = pools.map(|directory| Ok(self.remove_pool_directory(&directory)?)).collect();
+        removed.push(owner.and_then(|other| self.remove_own_directory(&own, other.as_ref())));
         let mut kept = Vec::new();
-        for directory in directories {
-            match qube_directory::remove(&directory, self.system.root()) {
+        for removed in removed {
+            match removed {
                 Ok(left) => kept.extend(left),
                 Err(error) => problems.push(error.to_string()),
             }

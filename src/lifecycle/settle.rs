@@ -39,7 +39,7 @@ impl Session {
         }
         // A qube that is in the store has data of its own from now on: what a creation said of its
         // images is over.
-        Note::in_directory(&self.directory(vm)).remove()?;
+        Note::in_directory(&self.qube_directory(vm)).remove()?;
         match Record::load(&self.system, lock.name())? {
             Some(record) if self.is_cut_off_removal(&record) => self.after_work(lock, &qubes, vm),
             Some(record) => match self.ask_for(&record, lock.name())? {

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::images::ExistingImages;
 use super::images::existing::PlannedImages;
+use super::qube_directory::QubeDirectory;
 use super::root_data::RootData;
 use super::volume_data::NewData;
 use super::{LifecycleError, Session};
@@ -193,7 +194,7 @@ impl Session {
                 if storage.without(&adopted).remove(&prepared.owners).is_ok() {
                     prepared.forget();
                 }
-                let _not_empty = crate::storage::remove_real_directory(&self.directory(&planned));
+                let _not_empty = prepared.directory.as_ref().map(QubeDirectory::remove_if_empty);
                 Err(error)
             }
         }

@@ -1,6 +1,7 @@
 //! R3's firewall files become R4's with the store.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 
 use crate::old_system::{CLOSED, CLOSED_IN_R4, OldSystem};
 
@@ -86,5 +87,51 @@ fn damage_anywhere_in_a_file_of_rules_never_lets_more_through() {
         let open = read.rules.0.iter().filter(|r| r.action == Action::Accept && r.host.is_none() && !r.is_dns);
         let about_everything = open.filter(|r| r.protocol.is_none());
         assert_eq!(about_everything.count(), 0, "{shown}");
+    }
+}
+
+#[test]
+fn rules_behind_an_absolute_link_are_those_below_the_root() {
+    let system = OldSystem::whole();
+    let machine = tempfile::Builder::new().prefix("qubes-machine-").tempdir().unwrap();
+    let inside = system.dir.path().join(machine.path().strip_prefix("/").unwrap());
+    fs::create_dir_all(&inside).unwrap();
+    for qube in ["work", "sys-firewall"] {
+        fs::create_dir(machine.path().join(qube)).unwrap();
+        fs::write(machine.path().join(qube).join("firewall.xml"), "the machine's").unwrap();
+    }
+    fs::rename(system.base().join("appvms/work"), inside.join("work")).unwrap();
+    fs::create_dir(inside.join("sys-firewall")).unwrap();
+    for qube in ["work", "sys-firewall"] {
+        symlink(machine.path().join(qube), system.base().join("appvms").join(qube)).unwrap();
+    }
+    system.ok("qubes-db convert");
+    for qube in ["work", "sys-firewall"] {
+        let file = format!("{qube}/firewall.xml");
+        assert_eq!(fs::read_to_string(inside.join(&file)).unwrap(), CLOSED_IN_R4, "{qube}");
+        assert_eq!(fs::read_to_string(machine.path().join(&file)).unwrap(), "the machine's", "{qube}");
+    }
+    let copy = system.kept().into_iter().find(|name| name.starts_with("work-firewall-")).unwrap();
+    assert_eq!(system.read(&format!("backup/{copy}")), CLOSED);
+}
+
+/// A conversion is tried on a copy.
+#[test]
+fn rules_of_the_systems_own_qubes_stay_when_a_copy_of_the_store_is_converted() {
+    for is_converted in [false, true] {
+        let system = OldSystem::whole();
+        let copy = system.dir.path().join("copy.xml");
+        fs::copy(system.store(), &copy).unwrap();
+        if is_converted {
+            system.ok("qubes-db convert");
+        }
+        fs::write(system.base().join("appvms/work/firewall.xml"), CLOSED).unwrap();
+        let ran = system.run(&format!("qubes-db convert --qubesxml {}", copy.display()));
+        assert_eq!(ran.code, 0, "{ran:?}");
+        assert_eq!(system.read("appvms/work/firewall.xml"), CLOSED);
+        assert_eq!(system.base().join("appvms/sys-firewall").exists(), is_converted);
+        let line = ran.stderr.lines().find(|line| line.starts_with("work: ")).unwrap();
+        assert!(line.contains("/appvms/work is the directory of work of "), "{line}");
+        assert!(line.ends_with(", too: no firewall rules are written there"), "{line}");
     }
 }

@@ -2,17 +2,18 @@
 //! lay in that place, else where it is.
 
 use std::fs::File;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use crate::clock;
 use crate::firewall::{FILE, MAX_BYTES, Version, closed, from_r3, version};
 use crate::format::{Loss, OldFiles};
-use crate::fs::beneath::Use;
 use crate::fs::owned_paths;
 use crate::fs::replace::{Access, make_shared_directory};
 use crate::lifecycle::Session;
-use crate::model::{Class, Qubes, VmName};
+use crate::lifecycle::qube_directory::owners::DirectoryOwners;
+use crate::lifecycle::qube_directory::{QubeDirectory, open_in_system};
+use crate::model::{Class, Qubes, Vm, VmName};
 use crate::store::{StoreError, history};
 use crate::system::System;
 
@@ -20,9 +21,10 @@ use crate::system::System;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Firewall {
     pub qube: VmName,
-    /// Where R3's rules are; none where R3 had some without a file.
+    class: Class,
+    /// Where R3's rules are, for messages; none where R3 had some without a file.
     pub from: Option<PathBuf>,
-    /// Where R4's go.
+    /// Where R4's go, for messages.
     pub to: PathBuf,
     /// The new file.
     content: Vec<u8>,
@@ -31,17 +33,36 @@ pub struct Firewall {
 }
 
 /// What is to be written for every qube. A file of R4 stays as it is: somebody was here before.
-pub(super) fn plan(session: &Session, qubes: &Qubes, files: &[OldFiles], losses: &mut Vec<Loss>) -> Vec<Firewall> {
+pub(super) fn plan(
+    session: &Session,
+    qubes: &Qubes,
+    files: &[OldFiles],
+    others: &DirectoryOwners,
+    losses: &mut Vec<Loss>,
+) -> Vec<Firewall> {
     let now = clock::now_utc().as_second().max(0).unsigned_abs();
-    files.iter().filter_map(|old| of_qube(session, qubes, old, now, losses)).collect()
+    let mut planned = Vec::new();
+    for old in files {
+        let Some(vm) = qubes.get(old.name.as_str()) else { continue };
+        let Some(firewall) = of_qube(session, vm, old, now, losses) else { continue };
+        match others.owner(&session.qube_directory(vm)) {
+            None => planned.push(firewall),
+            Some(owner) => {
+                let directory = session.qube_directory(vm);
+                let text = format!("{directory} is the directory of {owner}, too: no firewall rules are written there");
+                losses.push(Loss { qube: Some(old.name.clone()), text });
+            }
+        }
+    }
+    planned
 }
 
-fn of_qube(session: &Session, qubes: &Qubes, files: &OldFiles, now: u64, losses: &mut Vec<Loss>) -> Option<Firewall> {
-    let vm = qubes.get(files.name.as_str())?;
+fn of_qube(session: &Session, vm: &Vm, files: &OldFiles, now: u64, losses: &mut Vec<Loss>) -> Option<Firewall> {
     let from = session.system.below_root(&files.firewall);
-    let to = session.directory(vm).join(FILE);
+    let directory = session.qube_directory(vm);
+    let to = PathBuf::from(directory.shown(FILE));
     let mut lose = |text: String| losses.push(Loss { qube: Some(files.name.clone()), text });
-    let there = match content(&to) {
+    let there = match content(directory.open_file(FILE)) {
         Ok(there) => there,
         Err(reason) => {
             lose(format!("{}: {reason}; it is left as it is", to.display()));
@@ -51,7 +72,11 @@ fn of_qube(session: &Session, qubes: &Qubes, files: &OldFiles, now: u64, losses:
     if there.as_deref().is_some_and(|bytes| version(bytes) == Version::R4) {
         return None;
     }
-    let old = if from == to { Ok(there.clone()) } else { content(&from) };
+    let old = if from == to {
+        Ok(there.clone())
+    } else {
+        content(open_in_system(&session.system, Path::new(&files.firewall)))
+    };
     let (content, from) = match old {
         Ok(Some(bytes)) if version(&bytes) == Version::R4 => (bytes, Some(from)),
         Ok(Some(bytes)) => {
@@ -70,16 +95,14 @@ fn of_qube(session: &Session, qubes: &Qubes, files: &OldFiles, now: u64, losses:
             (closed().to_file(), Some(from))
         }
     };
-    Some(Firewall { qube: files.name.clone(), from, to, content, replaces: there.is_some() })
+    Some(Firewall { qube: files.name.clone(), class: vm.class.clone(), from, to, content, replaces: there.is_some() })
 }
 
-/// A file that may be anything. None where it does not exist; what is larger than any is cut.
-fn content(path: &Path) -> Result<Option<Vec<u8>>, String> {
+/// The content of a file that may be anything. None where it does not exist; what is larger than
+/// any is cut.
+fn content(opened: io::Result<Option<File>>) -> Result<Option<Vec<u8>>, String> {
     let words = |error: io::Error| crate::fs::errno_text(&error);
-    let file = match owned_paths::open(path, Use::Read) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        opened => opened.map_err(words)?,
-    };
+    let Some(file) = opened.map_err(words)? else { return Ok(None) };
     let mut bytes = Vec::new();
     file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(words)?;
     Ok(Some(bytes))
@@ -88,30 +111,25 @@ fn content(path: &Path) -> Result<Option<Vec<u8>>, String> {
 impl Firewall {
     /// Keeps what lies there, then writes the new file.
     pub(super) fn write(&self, system: &System) -> Result<(), StoreError> {
-        let group = system.qubes_group();
-        if self.replaces {
-            self.keep(system)?;
+        let failed = || StoreError::io("write", &self.to);
+        let directory = QubeDirectory::make(system, &self.class, &self.qube).map_err(failed())?;
+        if self.replaces
+            && let Some(old) = directory.open_file(FILE).map_err(failed())?
+        {
+            self.keep(old, system)?;
         }
-        if let Some(directory) = self.to.parent() {
-            make_shared_directory(directory, group).map_err(StoreError::io("make directory", directory))?;
-        }
-        let access = Access { mode: 0o664, group };
-        owned_paths::replace(&self.to, access, |file| file.write_all(&self.content))
-            .map(drop)
-            .map_err(StoreError::io("write", &self.to))
+        let access = Access { mode: 0o664, group: system.qubes_group() };
+        directory.write(FILE, access, &self.content).map_err(failed())
     }
 
     /// A copy in `backup/`, named as R2 named its own: `NAME-firewall-TIME.xml`.
-    fn keep(&self, system: &System) -> Result<(), StoreError> {
+    fn keep(&self, mut old: File, system: &System) -> Result<(), StoreError> {
         let directory = system.backup_dir();
         let group = system.qubes_group();
         make_shared_directory(&directory, group).map_err(StoreError::io("make directory", &directory))?;
         let name = format!("{}-firewall-{}", self.qube, clock::now().strftime("%Y-%m-%d-%H:%M:%S"));
         let copy = history::free_name(&directory, &name).map_err(StoreError::io("look at", &directory))?;
-        let fill = |copy: &mut File| {
-            let mut old = owned_paths::open(&self.to, Use::Read)?;
-            io::copy(&mut old, copy).map(drop)
-        };
+        let fill = |copy: &mut File| io::copy(&mut old, copy).map(drop);
         owned_paths::replace(&copy, Access::shared(group), fill).map(drop).map_err(StoreError::io("write", &copy))
     }
 }

@@ -11,9 +11,10 @@ use std::rc::Rc;
 
 use uuid::Uuid;
 
+use super::qube_directory::QubeDirectory;
+use super::qube_directory::owners::DirectoryOwners;
 use super::{LifecycleError, Session};
-use crate::format::{Loss, OldFiles, OldPools, Surroundings, old_store};
-use crate::fs::replace::make_shared_directory;
+use crate::format::{FormatError, Loss, OldFiles, OldPools, OldStore, Surroundings, old_store};
 use crate::fs::text_file;
 use crate::model::check::Harm;
 use crate::model::{Class, Facts, Qid, Qubes, Release, Vm, VmName};
@@ -31,8 +32,8 @@ pub struct Conversion {
     pub pools: Vec<(String, String)>,
     /// The files of rules that are written.
     pub firewalls: Vec<Firewall>,
-    /// Directories that R4 wants and R3 has elsewhere.
-    pub directories: Vec<PathBuf>,
+    /// The qubes whose directories R4 wants and R3 has elsewhere.
+    missing: Vec<(VmName, Class)>,
     /// What is not taken over, or cannot be understood.
     pub losses: Vec<Loss>,
     /// The copy of the old store, once it is made.
@@ -47,12 +48,13 @@ impl Session {
     pub fn plan_conversion(&self, bytes: &[u8]) -> Result<(Qubes, Conversion), LifecycleError> {
         let file = self.system.store_file();
         let wrong = |source| StoreError::Format { path: file.into(), source };
-        let old = old_store(bytes, &self.surroundings()).map_err(wrong)?;
+        let old = self.read_old(bytes).map_err(wrong)?;
         let (mut qubes, mut losses) = (old.qubes, old.losses);
         losses.extend(of_diagnoses(&qubes));
         self.complete(&mut qubes);
         losses.extend(images::complete(&mut qubes, self));
-        let firewalls = firewalls::plan(self, &qubes, &old.files, &mut losses);
+        let others = self.directories_of_other_store();
+        let firewalls = firewalls::plan(self, &qubes, &old.files, &others, &mut losses);
         // From here on it is judged as what it becomes.
         qubes.needs_conversion = false;
         losses.extend(refused(&qubes, self));
@@ -65,7 +67,7 @@ impl Session {
                 .map(|p| (p.name().to_owned(), p.option("dir_path").unwrap_or_default().to_owned()))
                 .collect(),
             firewalls,
-            directories: self.directories(&qubes, &old.files),
+            missing: self.missing_directories(&qubes, &old.files, &others),
             losses,
             copy: RefCell::new(None),
         };
@@ -146,17 +148,26 @@ impl Session {
         }
     }
 
-    /// The directories that R4 looks in for a qube's own files, where R3's lie elsewhere and exist.
-    fn directories(&self, qubes: &Qubes, files: &[OldFiles]) -> Vec<PathBuf> {
+    /// The qubes whose directories of R4 are missing, where R3's lie elsewhere and exist.
+    fn missing_directories(&self, qubes: &Qubes, files: &[OldFiles], others: &DirectoryOwners) -> Vec<(VmName, Class)> {
         let mut missing = Vec::new();
         for old in files {
             let Some(vm) = qubes.get(old.name.as_str()) else { continue };
-            let new = self.directory(vm);
-            if self.system.below_root(&old.directory).is_dir() && !new.exists() {
-                missing.push(new);
+            let new = self.qube_directory(vm);
+            let is_missing = self.system.below_root(&old.directory).is_dir() && new.exists().is_ok_and(|there| !there);
+            if is_missing && others.owner(&new).is_none() {
+                missing.push((vm.name.clone(), vm.class.clone()));
             }
         }
         missing
+    }
+
+    /// A store of R1 to R3 as R4 has it, and what else there is to know of it.
+    ///
+    /// # Errors
+    /// The bytes are not such a store.
+    pub(super) fn read_old(&self, bytes: &[u8]) -> Result<OldStore, FormatError> {
+        old_store(bytes, &self.surroundings())
     }
 }
 
@@ -181,11 +192,20 @@ fn refused(qubes: &Qubes, facts: &dyn Facts) -> Vec<Loss> {
         .collect()
 }
 
+impl Conversion {
+    /// The directories that R4 wants and R3 has elsewhere, as messages name them.
+    pub fn directories(&self) -> Vec<String> {
+        let shown = |(name, class): &(VmName, Class)| QubeDirectory::open(&self.system, class, name).to_string();
+        self.missing.iter().map(shown).collect()
+    }
+}
+
 impl Companions for Rc<Conversion> {
     fn convert(&self) -> Result<(), StoreError> {
-        let group = self.system.qubes_group();
-        for directory in &self.directories {
-            make_shared_directory(directory, group).map_err(StoreError::io("make directory", directory))?;
+        for (name, class) in &self.missing {
+            let shown = QubeDirectory::open(&self.system, class, name).to_string();
+            QubeDirectory::make(&self.system, class, name)
+                .map_err(StoreError::io("make directory", Path::new(&shown)))?;
         }
         self.firewalls.iter().try_for_each(|firewall| firewall.write(&self.system))
     }

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::data_source::DataSource;
 use super::leftovers::Note;
 use crate::fs::replace::Access;
+use crate::lifecycle::qube_directory::QubeDirectory;
 use crate::lifecycle::recover::{Orphan, is_filed_under};
 use crate::lifecycle::{LifecycleError, Session};
 use crate::model::{Qubes, Vm};
@@ -46,20 +47,22 @@ pub(in crate::lifecycle) struct PlannedImages<'a> {
 pub(in crate::lifecycle) struct Prepared {
     /// Whose the images of all other qubes are.
     pub owners: ImageOwners,
-    /// To be taken away once the qube is saved.
-    pub note: Option<Note>,
+    /// The directory of the new qube's own files, with the note that is to be taken away once the
+    /// qube is saved; none of a class without files.
+    pub directory: Option<QubeDirectory>,
 }
 
 impl Prepared {
     /// Takes the note away. The qube is there, so that it stays is no error: it counts for nothing.
     pub fn forget(&self) {
-        let _counts_for_nothing = self.note.iter().try_for_each(Note::remove);
+        let _counts_for_nothing =
+            self.directory.iter().try_for_each(|directory| Note::in_directory(directory).remove());
     }
 }
 
 impl Session {
     /// Refuses a new qube whose volumes would have an image that another volume means, or one with
-    /// data that nobody gave up. Nothing is changed.
+    /// data that nobody gave up, or whose directory another qube means. Nothing is changed.
     ///
     /// # Errors
     /// It would, or nobody can tell.
@@ -71,6 +74,9 @@ impl Session {
         }
         for (volume, _) in storage.volumes() {
             self.refuse_shared_image(qubes, &owners, volume, &format!("create {}", planned.name))?;
+        }
+        if planned.class.is_local_guest() {
+            self.refuse_shared_directory(&self.qube_directory(planned), &format!("create {}", planned.name))?;
         }
         let left = self.left_by_killed_creation(planned)?;
         let made = storage.volumes().filter(|(volume, _)| !adopted.contains(&volume.name));
@@ -99,9 +105,8 @@ impl Session {
         let owners = self.check_images(planned)?;
         let PlannedImages { qubes, vm: planned, storage, adopted, .. } = planned;
         if !planned.class.is_local_guest() {
-            return Ok(Prepared { owners, note: None });
+            return Ok(Prepared { owners, directory: None });
         }
-        let note = Note::in_directory(&self.directory(planned));
         for orphan in self.left_by_killed_creation(planned)? {
             let is_adopted = |(volume, _): (&Volume, &dyn Driver)| {
                 volume.pool == orphan.pool && volume.vid == orphan.vid && adopted.contains(&volume.name)
@@ -113,24 +118,25 @@ impl Session {
                 self.remove_unowned(&*driver, &volume, &owners)?;
             }
         }
-        self.make_directory(planned)?;
+        let directory = self.make_qube_directory(planned)?;
         let made = storage.volumes().filter(|(volume, _)| {
             !volume.vid.is_empty() && !adopted.contains(&volume.name) && !is_kernel(qubes, volume)
         });
         let made = made.map(|(volume, _)| Orphan { pool: volume.pool.clone(), vid: volume.vid.clone() });
         let access = Access::shared(self.system.qubes_group());
+        let note = Note::in_directory(&directory);
         if let Err(error) = note.write(planned.uuid().unwrap_or_default(), made.collect(), access) {
-            let _not_empty = std::fs::remove_dir(self.directory(planned));
+            let _not_empty = directory.remove_if_empty();
             return Err(error);
         }
-        Ok(Prepared { owners, note: Some(note) })
+        Ok(Prepared { owners, directory: Some(directory) })
     }
 
     /// Members of group qubes can write the note, and root deletes what it names: so it counts only
     /// for volumes of this very qube.
     fn left_by_killed_creation(&self, planned: &Vm) -> Result<Vec<Orphan>, LifecycleError> {
-        let note = Note::in_directory(&self.directory(planned));
-        let mut left = note.read(|uuid| self.was_saved(uuid))?;
+        let directory = self.qube_directory(planned);
+        let mut left = Note::in_directory(&directory).read(|uuid| self.was_saved(uuid))?;
         left.retain(|orphan| is_filed_under(&orphan.vid, &planned.name));
         Ok(left)
     }

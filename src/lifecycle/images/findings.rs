@@ -1,5 +1,7 @@
-//! What `qubes-db check` cannot see in the text of a store alone: pools and volumes that meet on
-//! disk.
+//! What `qubes-db check` cannot see in the text of a store alone: pools, volumes and directories of
+//! qubes that meet on disk.
+
+use std::collections::HashMap;
 
 use crate::format::{self, Bytes, Damage, Places};
 use crate::lifecycle::Session;
@@ -8,8 +10,8 @@ use crate::model::check::Kind;
 use crate::storage::overlap::overlap;
 
 impl Session {
-    /// Tells which pools and which volumes of the store `bytes` have images in common. Of what
-    /// cannot be looked at nothing is told.
+    /// Tells which pools and which volumes of the store `bytes` have images in common, and which
+    /// qubes the files beside them. Of what cannot be looked at nothing is told.
     pub fn damage_on_disk(&self, bytes: &Bytes) -> Vec<Damage> {
         let Ok(qubes) = format::read(bytes.clone()) else { return Vec::new() };
         if qubes.needs_conversion {
@@ -44,6 +46,32 @@ impl Session {
                     later.volume, first.volume
                 ),
                 "give one of them a vid or pool of its own",
+            ));
+        }
+        found.extend(self.shared_directories(bytes));
+        found
+    }
+
+    fn shared_directories(&self, bytes: &Bytes) -> Vec<Damage> {
+        let claims = self.directories_in(bytes).unwrap_or_default();
+        let mut firsts = HashMap::new();
+        let mut found = Vec::new();
+        for (later, identity) in claims.iter().filter_map(|(claim, identity)| Some((claim, (*identity)?))) {
+            let first = *firsts.entry(identity).or_insert(later);
+            // Two domains of one name are told as that.
+            if first.names_the_same(later) {
+                continue;
+            }
+            found.push(Damage::by_hand(
+                Some(later.line),
+                later.qube.clone(),
+                Kind::DirectoryShared,
+                format!(
+                    "{} is the directory of {}, too: they have one firewall and one set of notes",
+                    later.shown(&self.system),
+                    first.label()
+                ),
+                "give one of them a directory of its own, in the place of the link",
             ));
         }
         found

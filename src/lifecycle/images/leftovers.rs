@@ -7,18 +7,15 @@
 //! the next command that has to do with the qube's images ([`crate::lifecycle::settle`]); and a
 //! note counts for nothing where the store, or a copy of it, knows the uuid of its qube.
 
-use std::fs;
-use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::io;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::fs::replace::{Access, directory_of, replace, sync_directory};
-use crate::fs::stale_files::target_of;
+use crate::fs::replace::Access;
 use crate::lifecycle::LifecycleError;
+use crate::lifecycle::qube_directory::QubeDirectory;
 use crate::lifecycle::recover::Orphan;
-use crate::storage::names_in;
 
 /// The note's name in the qube's directory.
 pub const NOTE: &str = "creation.json";
@@ -33,14 +30,14 @@ struct Content {
 
 /// The note of a creation that is under way or was killed.
 #[derive(Debug)]
-pub struct Note {
-    file: PathBuf,
+pub(in crate::lifecycle) struct Note<'a> {
+    directory: &'a QubeDirectory,
 }
 
-impl Note {
+impl Note<'_> {
     /// The note of the qube whose files are in `directory`, whether it is there or not.
-    pub fn in_directory(directory: &Path) -> Note {
-        Note { file: directory.join(NOTE) }
+    pub fn in_directory(directory: &QubeDirectory) -> Note<'_> {
+        Note { directory }
     }
 
     /// The volumes that a killed creation was about to make; none where there is no such note, or
@@ -52,11 +49,11 @@ impl Note {
         &self,
         was_saved: impl FnOnce(Uuid) -> Result<bool, LifecycleError>,
     ) -> Result<Vec<Orphan>, LifecycleError> {
-        let is_file = fs::symlink_metadata(&self.file).is_ok_and(|found| found.is_file());
-        if !is_file {
+        let failed = |source| self.failed("read", source);
+        if !self.directory.has_file(NOTE).map_err(failed)? {
             return Ok(Vec::new());
         }
-        let bytes = fs::read(&self.file).map_err(|source| self.failed("read", source))?;
+        let Some(bytes) = self.directory.read(NOTE).map_err(failed)? else { return Ok(Vec::new()) };
         // What is no note says nothing: the images tell.
         let Ok(content) = serde_json::from_slice::<Content>(&bytes) else { return Ok(Vec::new()) };
         Ok(if was_saved(content.uuid)? { Vec::new() } else { content.volumes })
@@ -67,11 +64,11 @@ impl Note {
     /// # Errors
     /// It cannot be written.
     pub fn write(&self, uuid: Uuid, volumes: Vec<Orphan>, access: Access) -> Result<(), LifecycleError> {
-        self.remove_unfinished()?;
+        // Whoever calls holds the qube's lock: nobody else writes one.
+        self.directory.remove_unfinished(NOTE).map_err(|source| self.failed("clear", source))?;
         let text = serde_json::to_vec(&Content { uuid, volumes });
         let text = text.map_err(|error| self.failed("write", error.into()))?;
-        let written = replace(&self.file, access, |file| file.write_all(&text));
-        written.map(drop).map_err(|source| self.failed("write", source))
+        self.directory.write(NOTE, access, &text).map_err(|source| self.failed("write", source))
     }
 
     /// Takes the note away, durably, if it is there.
@@ -79,28 +76,10 @@ impl Note {
     /// # Errors
     /// It stays.
     pub fn remove(&self) -> Result<(), LifecycleError> {
-        match fs::remove_file(&self.file) {
-            Ok(()) => {}
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-                return Ok(());
-            }
-            Err(source) => return Err(self.failed("remove", source)),
-        }
-        sync_directory(directory_of(&self.file)).map_err(|source| self.failed("remove", source))
-    }
-
-    /// Removes what killed writers of the note left. Whoever calls holds the qube's lock.
-    fn remove_unfinished(&self) -> Result<(), LifecycleError> {
-        for name in names_in(directory_of(&self.file))? {
-            if target_of(&name) == Some(NOTE) {
-                let file = self.file.with_file_name(&name);
-                fs::remove_file(&file).map_err(|source| self.failed("clear", source))?;
-            }
-        }
-        Ok(())
+        self.directory.remove_file(NOTE).map_err(|source| self.failed("remove", source))
     }
 
     fn failed(&self, verb: &str, source: io::Error) -> LifecycleError {
-        LifecycleError::Io { what: format!("cannot {verb} {}", self.file.display()), source }
+        LifecycleError::Io { what: format!("cannot {verb} {}", self.directory.shown(NOTE)), source }
     }
 }

@@ -199,7 +199,7 @@ impl Session {
 
 /// Whether there is a file that we may read: who may not read the system's store has no write
 /// access to its images either.
-fn is_readable(file: &Path) -> bool {
+pub(in crate::lifecycle) fn is_readable(file: &Path) -> bool {
     match std::fs::File::open(file) {
         Ok(_) => true,
         Err(error) => !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied),

@@ -59,13 +59,15 @@ pub enum Kind {
     VolumeUnfit,
     VolumeNumber,
     VolumeShared,
+    /// Two qubes with one directory of files beside the images.
+    DirectoryShared,
     /// A path with `..` in it.
     UnsafePath,
 }
 
 impl Kind {
     /// Each once, in the order of a file.
-    pub const ALL: [Kind; 44] = [
+    pub const ALL: [Kind; 45] = [
         Kind::Form,
         Kind::OldFormat,
         Kind::LabelNumber,
@@ -109,6 +111,7 @@ impl Kind {
         Kind::VolumeUnfit,
         Kind::VolumeNumber,
         Kind::VolumeShared,
+        Kind::DirectoryShared,
         Kind::UnsafePath,
     ];
 
@@ -157,6 +160,7 @@ impl Kind {
             Kind::VolumeUnfit => "volume-unfit",
             Kind::VolumeNumber => "volume-number",
             Kind::VolumeShared => "volume-shared",
+            Kind::DirectoryShared => "directory-shared",
             Kind::UnsafePath => "unsafe-path",
         }
     }

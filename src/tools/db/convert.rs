@@ -58,7 +58,7 @@ fn tell(call: &mut Invocation, conversion: &Conversion) -> Result<(), Failure> {
     };
     section("qubes:", conversion.qubes.iter().map(|(name, class)| format!("{name}: {class}")).collect())?;
     section("pools:", conversion.pools.iter().map(|(name, directory)| format!("{name}: {directory}")).collect())?;
-    section("new directories:", conversion.directories.iter().map(|d| d.display().to_string()).collect())?;
+    section("new directories:", conversion.directories())?;
     let firewall = |f: &crate::lifecycle::conversion::Firewall| match &f.from {
         Some(from) if *from == f.to => f.to.display().to_string(),
         Some(from) => format!("{} from {}", f.to.display(), from.display()),
@@ -84,7 +84,7 @@ fn as_json(session: &Session, conversion: Option<&Conversion>) -> Value {
         "copy": copy,
         "qubes": list(|c| c.qubes.iter().map(|(n, class)| json!({"name": n.as_str(), "class": class.as_str()})).collect()),
         "pools": list(|c| c.pools.iter().map(|(n, d)| json!({"name": n, "dir_path": d})).collect()),
-        "directories": list(|c| c.directories.iter().map(|d| json!(d)).collect()),
+        "directories": list(|c| c.directories().into_iter().map(Value::from).collect()),
         "firewalls": list(|c| {
             c.firewalls.iter().map(|f| json!({"qube": f.qube.as_str(), "from": f.from, "to": f.to})).collect()
         }),
