@@ -92,3 +92,24 @@ fn pools_of_storage_conf_are_taken_over() {
     assert_eq!(volume(work, "root", "pool"), Some("varlibqubes"), "a snapshot lies where its source does");
     assert_eq!(volume(qubes.get("vault").unwrap(), "private", "vid"), Some("appvms/vault/private"));
 }
+
+#[test]
+fn a_store_beside_the_old_one_takes_none_of_its_images() {
+    let system = OldSystem::whole();
+    let (work, copy) = (system.base().join("appvms/work/private.img"), system.dir.path().join("try.xml"));
+    fs::write(&work, "of the old system").unwrap();
+    fs::copy(system.store(), &copy).unwrap();
+    let with_copy = |tool: &str, rest: &str| system.run(&format!("{tool} --qubesxml {} {rest}", copy.display()));
+    let converted = with_copy("qubes-db", "convert");
+    assert_eq!(converted.code, 0, "{converted:?}");
+
+    let removed = with_copy("qvm-remove", "-f work");
+    let words = format!("{} stays: volume work:private of {} means it", work.display(), system.store().display());
+    assert!(removed.code == 0 && removed.stderr.contains(&words), "{removed:?}");
+    let recovered = with_copy("qubes-recover", "--remove-orphans --yes");
+    assert!(work.exists() && recovered.code == 0, "{recovered:?}");
+    assert!(system.is_old(), "it is read, not converted");
+    for image in ["appvms/vault/private.img", "servicevms/sys-net/private.img", "vm-templates/fedora-23/root.img"] {
+        assert!(system.base().join(image).exists(), "{image}");
+    }
+}

@@ -63,11 +63,25 @@ impl Session {
         let found = format::read(bytes.clone()).and_then(|qubes| self.owners_in(&qubes, &bytes));
         let owners = match found {
             Ok(owners) => owners,
-            // Its images are not those of R4.
-            Err(FormatError::OldFormat) => return None,
+            Err(FormatError::OldFormat) => match self.owners_in_old_store(&bytes) {
+                Ok(owners) => owners,
+                Err(error) => untold(error.to_string()),
+            },
             Err(error) => untold(error.to_string()),
         };
         Some(owners.of_store(&file))
+    }
+
+    /// The owners by the text of a store of R1 to R3: its images are those of the store that a
+    /// conversion would make.
+    fn owners_in_old_store(&self, bytes: &Bytes) -> Result<ImageOwners, LifecycleError> {
+        let (qubes, _) = self.plan_conversion(bytes)?;
+        let failed = |source| StoreError::Format { path: self.system.system_store(), source };
+        let written = Bytes::from(format::new_store(&qubes).map_err(failed)?);
+        let mut owners = self.owners_in(&qubes, &written).map_err(failed)?;
+        // What cannot be taken over may be a qube with images.
+        owners.untold.extend(qubes.diagnoses.iter().map(|diagnosis| diagnosis.text.clone()));
+        Ok(owners)
     }
 
     /// An error where the own image of a volume is another volume's, too, also by a second name:
