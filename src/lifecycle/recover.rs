@@ -60,16 +60,23 @@ impl Session {
             source,
         })?;
         let recorded: HashSet<VmName> = names.iter().cloned().collect();
+        let mut beside = Vec::new();
         {
             let qubes = self.read()?;
             // Of an old system nothing was started here, and its images are not ours yet.
             let qubes_of_r4 = qubes.iter().filter(|_| !qubes.needs_conversion);
             for vm in qubes_of_r4.filter(|vm| vm.class.is_local_guest() && !recorded.contains(&vm.name)) {
                 // A qube whose storage cannot even be looked at is listed with the reason.
-                let is_clean = |s: VmStorage| Ok::<_, StorageError>(!s.is_dirty()? && !s.has_stale_run()?);
-                let clean = VmStorage::of(&self.system, &qubes, vm, self).and_then(is_clean).unwrap_or(false);
-                if !clean || (at_boot && self.goes_when_it_stops(&qubes, vm)) {
-                    names.push(vm.name.clone());
+                let look = || -> Result<Option<Vec<String>>, LifecycleError> {
+                    let storage = VmStorage::of(&self.system, &qubes, vm, self)?;
+                    if storage.is_dirty()? || storage.has_stale_run()? {
+                        return Ok(None);
+                    }
+                    storage.foreign_images(|| self.image_owners_of(&qubes)).map(Some)
+                };
+                match look() {
+                    Ok(Some(stay)) if !(at_boot && self.goes_when_it_stops(&qubes, vm)) => beside.extend(stay),
+                    Ok(_) | Err(_) => names.push(vm.name.clone()),
                 }
             }
         }
@@ -80,6 +87,8 @@ impl Session {
             });
             Recovered { name, outcome }
         };
+        // What has nothing to settle is told of here, the others by what settles them.
+        beside.iter().for_each(|stays| self.system.tell(stays));
         Ok(names.into_iter().map(settle).collect())
     }
 

@@ -175,10 +175,15 @@ impl Session {
         let uuid = self.read()?.get(name.as_str()).and_then(Vm::uuid).unwrap_or_default();
         let uri = self.hypervisor().uri();
         let record = found.unwrap_or_else(|| Record::of_new_start(&self.system, uuid, uri));
-        // A record may name no others. Those that somebody gave it by hand are orphans if this is
-        // cut off.
-        let named = storage.volumes().filter(|(volume, _)| is_filed_under(&volume.vid, name));
-        let volumes = named.map(|(volume, _)| Orphan { pool: volume.pool.clone(), vid: volume.vid.clone() }).collect();
+        let mut volumes = Vec::new();
+        for (volume, driver) in storage.volumes() {
+            // A record may name no others. Those that somebody gave it by hand are orphans if this
+            // is cut off, as are those beside which lies what stays.
+            if is_filed_under(&volume.vid, name) && driver.foreign_images(volume).is_ok_and(|images| images.is_empty())
+            {
+                volumes.push(Orphan { pool: volume.pool.clone(), vid: volume.vid.clone() });
+            }
+        }
         Record { phase: Phase::Removing, volumes, ..record }.store(&self.system, name)
     }
 

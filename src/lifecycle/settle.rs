@@ -141,6 +141,10 @@ impl Session {
         let storage = VmStorage::of(&self.system, qubes, vm, self)?;
         self.without_shared_images(storage)?.stop()?;
         let storage = VmStorage::of(&self.system, qubes, vm, self)?;
+        // A removal tells of them itself.
+        if !is_disposable {
+            storage.foreign_images(|| self.image_owners())?.iter().for_each(|stays| self.system.tell(stays));
+        }
         // It was started: else it had neither a record nor anything of a run.
         if is_disposable && let Some(removed) = self.remove_disposable(lock, &storage)? {
             return self.end_record(lock, removed).map(|()| Settled::Gone);

@@ -118,6 +118,7 @@ impl Session {
         let storage = VmStorage::of(&self.system, &qubes, vm, self)?;
         storage.verify()?;
         self.require_own_images(&qubes, vm, &storage)?;
+        storage.refuse_foreign_images()?;
         let copying = VmStorage::of(&mark.ending_copies(&self.system), &qubes, vm, self)?;
         let uuid = vm.uuid().ok_or_else(|| LifecycleError::CannotStart {
             qube: vm.name.clone(),

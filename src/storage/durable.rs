@@ -1,15 +1,18 @@
 //! Steps on files that hold after a power loss once they return (`spec/r4-storage.md` §5, primitive operations).
 //!
 //! Those with `scratch` in their name do not wait for the disk: for images that a power loss ends anyway, because the
-//! next start makes them anew. Waiting is what takes the time in a start.
+//! next start makes them anew. Waiting is what takes the time in a start. What they make is marked as
+//! a run's (`runs`).
 
-use std::fs::{File, FileTimes};
+use std::fs::{File, FileTimes, Permissions};
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use nix::unistd::Gid;
 
 use super::clone_range::{Cloned, clone_file};
+use super::runs::{MARK, is_marked};
 use super::sparse_copy::{sparse_copy_checked, sparse_copy_told};
 use super::{CopyWatcher, Fill, StorageError, Watched, pool_files};
 use crate::fs::beneath::{Links, Use};
@@ -229,9 +232,16 @@ pub fn copy_scratch(from: &Path, to: &Path, group: Option<Gid>, told: Audience<'
     put(to, group, Durability::Scratch, |file| fill_with_copy(&source, file, Copy::Fresh, told))
 }
 
-/// Makes what was written to a file, by whomever, survive a power loss.
+/// Makes what was written to a file, by whomever, survive a power loss: it is kept from now on,
+/// also where a run of a volume that was not has made it.
 pub fn sync_file(path: &Path) -> Result<(), StorageError> {
-    let synced = pool_files::open(path, Use::Read).and_then(|file| file.sync_all());
+    let synced = pool_files::open(path, Use::Read).and_then(|file| {
+        if is_marked(&file.metadata()?) {
+            // Only its owner may. The mark counts where a volume is not kept.
+            let _stays = file.set_permissions(Permissions::from_mode(0o660));
+        }
+        file.sync_all()
+    });
     synced.map_err(StorageError::io(format!("syncing {}", path.display())))
 }
 
@@ -290,9 +300,10 @@ fn put(
     let written = || {
         let (directory, name) = pool_files::parent_of(path)?;
         let (name, access) = (Path::new(&name), Access::shared(group));
+        let of_run = Access { mode: access.mode | MARK, ..access };
         match durability {
             Durability::Synced => directory.replace(name, access, fill),
-            Durability::Scratch => directory.replace_unsynced(name, access, fill),
+            Durability::Scratch => directory.replace_unsynced(name, of_run, fill),
         }
     };
     written().map(drop).map_err(cannot_write(path))

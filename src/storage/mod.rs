@@ -25,6 +25,7 @@ pub mod overlap;
 pub(crate) mod pool_files;
 pub mod pools;
 mod reflink;
+mod runs;
 pub mod second_names;
 mod sparse_copy;
 mod thin_pool;
@@ -44,6 +45,7 @@ pub use loop_device::LoopDevice;
 pub use lvm_thin::LvmThin;
 pub use pools::{Drivers, driver_of};
 pub use reflink::Reflink;
+pub use runs::ForeignImage;
 pub use sparse_copy::{write_sparse, write_sparse_at, write_sparse_told};
 pub use thin_pool::{ThinPool, thin_pool_of};
 pub use vm_storage::{Disk, Started, VmStorage};
@@ -219,10 +221,10 @@ pub trait Driver: Send + Sync {
     }
 
     fn create(&self, volume: &Volume) -> Result<(), StorageError>;
-    /// Removes every image of a volume but those that belong to `owners`; lists what stays, in
-    /// words.
+    /// Removes every image of a volume but those that belong to `owners` and its
+    /// [`Driver::foreign_images`]; lists what stays, in words.
     fn remove_unowned(&self, volume: &Volume, owners: &ImageOwners) -> Result<Vec<String>, StorageError>;
-    /// Removes every image of a volume that is nobody else's.
+    /// The same where no image can be anybody's.
     fn remove(&self, volume: &Volume) -> Result<(), StorageError> {
         self.remove_unowned(volume, &ImageOwners::default()).map(drop)
     }
@@ -241,6 +243,11 @@ pub trait Driver: Send + Sync {
     /// Whether there are images of a run of a volume that is not kept ([`Kind::Snapshot`],
     /// [`Kind::Volatile`]).
     fn has_run(&self, volume: &Volume) -> Result<bool, StorageError>;
+    /// The images with data that lie beside a volume that is not kept and are not of a run of it.
+    /// No stop and no removal takes them, and no start.
+    fn foreign_images(&self, _volume: &Volume) -> Result<Vec<ForeignImage>, StorageError> {
+        Ok(Vec::new())
+    }
     fn is_outdated(&self, volume: &Volume) -> Result<bool, StorageError>;
     fn revisions(&self, volume: &Volume) -> Result<Vec<Revision>, StorageError>;
     fn revert(&self, volume: &Volume, revision: Option<&str>) -> Result<(), StorageError>;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{
     Attachment, Committed, CopyWatcher, Driver, Drivers, ImageOwners, Kind, StorageError, Volume, Watched,
-    device_mapper, encryption, pool_files,
+    device_mapper, encryption, pool_files, runs,
 };
 use crate::fs::beneath::Use;
 use crate::model::loadable::is_file_vid;
@@ -133,6 +133,43 @@ impl VmStorage {
     /// Whether everything is there that a start needs.
     pub fn verify(&self) -> Result<(), StorageError> {
         self.volumes().try_for_each(|(volume, driver)| driver.verify(volume))
+    }
+
+    /// An error where a start would make images beside those that no run of a volume has made and
+    /// that may be wanted.
+    ///
+    /// # Errors
+    /// It would.
+    pub fn refuse_foreign_images(&self) -> Result<(), StorageError> {
+        self.volumes().try_for_each(|(volume, driver)| runs::refuse_beside(volume, &driver.foreign_images(volume)?))
+    }
+
+    /// The images that lie beside volumes that are not kept and that stay there, in words, but
+    /// those that belong to other volumes. Some may be a running qube's.
+    ///
+    /// # Errors
+    /// Nobody can look at them, or `owners` cannot tell.
+    pub fn foreign_images<E: From<StorageError>>(
+        &self,
+        owners: impl FnOnce() -> Result<ImageOwners, E>,
+    ) -> Result<Vec<String>, E> {
+        let mut foreign = Vec::new();
+        for (volume, driver) in self.volumes() {
+            let images = driver.foreign_images(volume)?;
+            foreign.extend(images.into_iter().map(|foreign| (volume, foreign)));
+        }
+        // Most qubes have none, and whose images are whose takes a look at all of them.
+        if foreign.is_empty() {
+            return Ok(Vec::new());
+        }
+        let owners = owners()?;
+        let mut stay = Vec::new();
+        for (volume, foreign) in foreign {
+            if !owners.others_have(std::slice::from_ref(&foreign.image), volume)? {
+                stay.push(runs::kept_beside(volume, &foreign));
+            }
+        }
+        Ok(stay)
     }
 
     /// Makes the images that the domain gets: all of them, or none and an error.

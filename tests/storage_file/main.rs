@@ -8,5 +8,6 @@ mod dying;
 mod life;
 mod neighbours;
 mod pool;
+mod runs;
 #[path = "../support/skip.rs"]
 mod skip;

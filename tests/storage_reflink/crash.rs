@@ -63,6 +63,28 @@ fn a_start_that_dies_anywhere_can_be_repeated() {
 }
 
 #[test]
+fn a_snapshots_start_or_stop_that_dies_anywhere_is_cleaned_up_though_its_source_goes_on() {
+    let (template, root) = (origin("debian", "root"), snapshot("work", &origin("debian", "root")));
+    for (kind, step) in
+        [(FileSystem::Btrfs, Step::Start), (FileSystem::Ext4, Step::Start), (FileSystem::Btrfs, Step::Stop)]
+    {
+        at_every_call(kind, step, &root, |pool, volume, when| {
+            // No revision is left of what the run began with.
+            ["a", "b", "c"].iter().for_each(|text| pool.run_once(&template, text));
+            pool.driver.stop(volume).unwrap();
+            assert!(!pool.driver.has_run(volume).unwrap(), "{when}");
+            let images: Vec<String> = pool.names("appvms/work").into_iter().filter(|n| n.starts_with("root")).collect();
+            // A temporary file goes with the next start.
+            assert!(images.iter().all(|name| name.contains('~')), "{when}: {images:?}");
+            pool.driver.start(volume).unwrap();
+            assert_eq!(text_in(&pool.path("appvms/work/root-dirty.img")), "c", "{when}");
+            pool.driver.stop(volume).unwrap();
+            assert_tidy(pool, volume, when);
+        });
+    }
+}
+
+#[test]
 fn a_start_that_is_taken_back_and_dies_anywhere_costs_nothing() {
     let private = origin("work", "private");
     for volume in [&private, &Volume { revisions_to_keep: -1, ..private.clone() }] {

@@ -8,5 +8,6 @@ mod life;
 #[path = "../support/loop_mount.rs"]
 mod loop_mount;
 mod pool;
+mod runs;
 #[path = "../support/skip.rs"]
 mod skip;

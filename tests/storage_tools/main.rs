@@ -18,6 +18,7 @@ mod qvm_volume_import;
 #[path = "../support/ran.rs"]
 mod ran;
 mod removal;
+mod restored;
 mod running;
 mod second_names;
 #[path = "../support/skip.rs"]

@@ -168,3 +168,24 @@ fn a_qube_does_not_start_over_an_image_that_another_ones_volume_has() {
     fs::write(&file, &store).unwrap();
     live.ok("qvm-remove -f vault");
 }
+
+#[test]
+fn a_qube_does_not_start_over_an_image_that_no_run_of_it_made() {
+    let Some(live) = Live::new() else { return };
+    let (image, data) = (live.system.image("appvms/work/root.img"), random_bytes(MIB, 1));
+    fs::write(&image, &data).unwrap();
+    let refused = live.run("qvm-start work");
+    let words = format!(
+        "Error: Starting qube failed: work: volume work:root: {} was not made by a run of it and may be wanted",
+        image.display()
+    );
+    assert!(refused.code == 1 && refused.stderr.starts_with(&words), "{refused:?}");
+    assert_eq!(refused.stderr.lines().count(), 1, "{refused:?}");
+    assert!(fs::read(&image).unwrap() == data);
+    // As the message says.
+    fs::rename(&image, live.system.path("/moved.img")).unwrap();
+    live.ok("qvm-start work");
+    live.ok("qvm-kill work");
+    let images = live.system.names("appvms/work");
+    assert!(images.iter().all(|name| name.starts_with("private")), "{images:?}");
+}

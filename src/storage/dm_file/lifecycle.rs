@@ -7,7 +7,7 @@ use crate::storage::durable;
 use crate::storage::in_use::{open_in_layers, refuse_if_open};
 use crate::storage::second_names::told_of_links;
 use crate::storage::volume_files::{exists, look, make_directories, remove_directory_of, source_vid};
-use crate::storage::{ImageOwners, Kind, StorageError, Volume, device_mapper, volume_files};
+use crate::storage::{Driver, ImageOwners, Kind, StorageError, Volume, device_mapper, runs, volume_files};
 
 impl DmFile {
     pub(super) fn create_volume(&self, volume: &Volume) -> Result<(), StorageError> {
@@ -28,7 +28,8 @@ impl DmFile {
     pub(super) fn remove_volume(&self, volume: &Volume, owners: &ImageOwners) -> Result<Vec<String>, StorageError> {
         let files = self.files(&volume.vid)?;
         let _alone = self.lock(volume)?;
-        let (unowned, mut kept) = volume_files::unowned(files.all()?, owners)?;
+        let (mut unowned, mut kept) = volume_files::unowned(files.all()?, owners)?;
+        runs::keep_foreign(volume, &self.foreign_images(volume)?, &mut unowned, &mut kept);
         let links = told_of_links(&unowned)?;
         match kept.is_empty() {
             true => self.remove_files(volume, &files)?,
@@ -42,6 +43,7 @@ impl DmFile {
 
     pub(super) fn start_volume(&self, volume: &Volume) -> Result<(), StorageError> {
         let files = self.files(&volume.vid)?;
+        runs::refuse_beside(volume, &self.foreign_images(volume)?)?;
         match volume.kind {
             Kind::Volatile => {
                 refuse_if_open(volume, &files.image())?;
@@ -66,11 +68,11 @@ impl DmFile {
         match volume.kind {
             Kind::Volatile => {
                 refuse_if_open(volume, &files.image())?;
-                durable::remove_scratch(&files.image()).map(drop)
+                self.remove_run(volume)
             }
             Kind::Snapshot if volume.rw => {
                 self.unmap_snapshot(volume, &files)?;
-                durable::remove_scratch(&files.cow()).map(drop)
+                self.remove_run(volume)
             }
             Kind::Snapshot => self.unmap_read_only(&self.files(source_vid(volume)?)?),
             Kind::Origin => {
@@ -81,6 +83,10 @@ impl DmFile {
                 }
             }
         }
+    }
+
+    fn remove_run(&self, volume: &Volume) -> Result<(), StorageError> {
+        self.of_run(volume)?.map_or(Ok(()), |file| durable::remove_scratch(&file).map(drop))
     }
 
     /// Nothing was written, so nothing is committed.

@@ -21,8 +21,8 @@ pub(super) use self::files::is_of as is_file_of;
 use self::files::{Files, volume_of};
 use super::volume_files::{self, PoolPlace, exists, look, source_vid};
 use super::{
-    Attachment, Committed, Driver, Fill, Image, ImageOwners, Kind, Revision, SharedWatcher, StorageError, Volume,
-    VolumeLocks, device_mapper, durable,
+    Attachment, Committed, Driver, Fill, ForeignImage, Image, ImageOwners, Kind, Revision, SharedWatcher, StorageError,
+    Volume, VolumeLocks, device_mapper, durable, runs,
 };
 use crate::fs::file_lock::FileLock;
 use crate::fs::replace::directory_of;
@@ -64,6 +64,18 @@ impl DmFile {
 
     fn files(&self, vid: &str) -> Result<Files, StorageError> {
         Files::of(&self.place, vid)
+    }
+
+    /// The file that a run of a volume that is not kept has left.
+    fn of_run(&self, volume: &Volume) -> Result<Option<PathBuf>, StorageError> {
+        let files = self.files(&volume.vid)?;
+        let made = match volume.kind {
+            Kind::Volatile => files.image(),
+            Kind::Snapshot if volume.rw => files.cow(),
+            Kind::Snapshot | Kind::Origin => return Ok(None),
+        };
+        let of_run = runs::of_run(&self.place, volume)?;
+        Ok(of_run.into_iter().find(|file| *file == made))
     }
 
     /// Of a snapshot, the files of what it is made of.
@@ -148,12 +160,11 @@ impl Driver for DmFile {
     }
 
     fn has_run(&self, volume: &Volume) -> Result<bool, StorageError> {
-        let files = self.files(&volume.vid)?;
-        match volume.kind {
-            Kind::Volatile => exists(&files.image()),
-            Kind::Snapshot if volume.rw => exists(&files.cow()),
-            Kind::Snapshot | Kind::Origin => Ok(false),
-        }
+        Ok(self.of_run(volume)?.is_some())
+    }
+
+    fn foreign_images(&self, volume: &Volume) -> Result<Vec<ForeignImage>, StorageError> {
+        Ok(runs::files_of(&self.place, volume)?.foreign)
     }
 
     /// By the names of devices, as R3 found it out (`spec/r3-start.md` §6); upstream's R4 never tells.

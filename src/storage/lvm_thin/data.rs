@@ -10,6 +10,7 @@ use nix::sys::stat::{major, minor};
 
 use super::names::Names;
 use super::report::{LogicalVolume, Report};
+use super::runs::Purpose;
 use super::{LvmThin, current, revisions};
 use crate::storage::sparse_copy::{sparse_copy, sparse_copy_told};
 use crate::storage::{Committed, Fill, Kind, StorageError, Volume};
@@ -188,7 +189,7 @@ impl LvmThin {
 
     /// A logical volume of `bytes` for an import, with what `fill` writes.
     fn fill_import(&self, names: &Names, bytes: u64, fill: Fill<'_>) -> Result<(), StorageError> {
-        self.make_empty(names, &names.import(), bytes)?;
+        self.make_empty(names, &names.import(), bytes, Purpose::ToKeep)?;
         self.write_import(names, fill)
     }
 

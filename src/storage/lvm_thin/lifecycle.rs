@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use super::names::Names;
 use super::report::Report;
+use super::runs::{Purpose, RUN_TAG};
 use super::{LvmThin, current, images_in, revisions};
 use crate::storage::volume_files::kept_for;
-use crate::storage::{Image, ImageOwners, Kind, StorageError, Volume};
+use crate::storage::{ForeignImage, Image, ImageOwners, Kind, StorageError, Volume, runs};
 
 /// How long a device may still be open after the domain has gone: the backend and udev let go a moment later.
 const GRACE: Duration = Duration::from_secs(10);
@@ -20,7 +21,7 @@ impl LvmThin {
         match volume.kind {
             Kind::Origin => {
                 self.refuse_if_full(&self.ask()?)?;
-                self.make_empty(&names, &names.own, volume.size)
+                self.make_empty(&names, &names.own, volume.size, Purpose::ToKeep)
             }
             Kind::Snapshot | Kind::Volatile => Ok(()),
         }
@@ -31,10 +32,14 @@ impl LvmThin {
         let _alone = self.lock(volume)?;
         let mut kept = Vec::new();
         let mut unowned = Vec::new();
-        for image in images_in(&self.ask()?, &names) {
-            match owners.owner(&image)? {
-                Some(owner) => kept.push(kept_for(&image, owner)),
-                None => unowned.push(image),
+        let report = self.ask()?;
+        let foreign = self.foreign_in(&report, volume, &names);
+        for image in images_in(&report, &names) {
+            let is_foreign = |foreign: &&ForeignImage| foreign.image == image;
+            match (owners.owner(&image)?, foreign.iter().find(is_foreign)) {
+                (Some(owner), _) => kept.push(kept_for(&image, owner)),
+                (None, Some(foreign)) => kept.push(runs::kept_beside(volume, foreign)),
+                (None, None) => unowned.push(image),
             }
         }
         if kept.is_empty() {
@@ -54,6 +59,7 @@ impl LvmThin {
             return self.start_snapshot(volume, &names);
         }
         let report = self.ask()?;
+        runs::refuse_beside(volume, &self.foreign_in(&report, volume, &names))?;
         if report.get(&names.import()).is_some_and(|lv| lv.is_open) {
             let label = volume.label();
             let text = format!("{label}: data are being imported to it; start the qube when that is done");
@@ -64,7 +70,7 @@ impl LvmThin {
         match volume.kind {
             Kind::Volatile => {
                 self.remove_if_there(&report, &names, &names.own)?;
-                self.make_empty(&names, &names.own, volume.size)
+                self.make_empty(&names, &names.own, volume.size, Purpose::Run)
             }
             Kind::Origin if volume.snapshots_disabled() => self.start_in_place(volume, &names),
             // After a crash the guest goes on with what it wrote.
@@ -77,6 +83,7 @@ impl LvmThin {
         let source = self.source(volume)?;
         let _unchanged = self.locks.shared(&self.name, &format!("{}/{}", source.group, source.own))?;
         let report = self.ask()?;
+        runs::refuse_beside(volume, &self.foreign_in(&report, volume, names))?;
         self.refuse_if_full(&report)?;
         self.remove_if_there(&report, names, &names.snap())?;
         self.snapshot_of_current(volume, &report, &source, names)
@@ -86,8 +93,10 @@ impl LvmThin {
         let names = self.names(&volume.vid)?;
         let report = self.closed(volume, &names)?;
         match volume.kind {
-            Kind::Volatile => self.remove_if_there(&report, &names, &names.own),
-            Kind::Snapshot => self.remove_if_there(&report, &names, &names.snap()),
+            Kind::Volatile | Kind::Snapshot => match self.of_run(&report, volume, &names) {
+                Some(name) => self.remove_logical(&names, &name),
+                None => Ok(()),
+            },
             Kind::Origin if report.get(&names.snap()).is_none() => Ok(()),
             Kind::Origin => {
                 let _alone = self.lock(volume)?;
@@ -165,9 +174,19 @@ impl LvmThin {
         self.change(&["lvcreate", "--quiet", "-kn", "-ay", "-s", &names.path(of), "-n", new])
     }
 
-    pub(super) fn make_empty(&self, names: &Names, name: &str, bytes: u64) -> Result<(), StorageError> {
+    pub(super) fn make_empty(
+        &self,
+        names: &Names,
+        name: &str,
+        bytes: u64,
+        purpose: Purpose,
+    ) -> Result<(), StorageError> {
         let (pool, size) = (format!("{}/{}", names.group, self.thin_pool), format!("{bytes}B"));
-        self.change(&["lvcreate", "--quiet", "-T", &pool, "-kn", "-ay", "-n", name, "-V", &size])
+        let mut arguments = vec!["lvcreate", "--quiet", "-T", &pool, "-kn", "-ay", "-n", name, "-V", &size];
+        if purpose == Purpose::Run {
+            arguments.extend(["--addtag", RUN_TAG]);
+        }
+        self.change(&arguments)
     }
 
     pub(super) fn activate(&self, names: &Names, name: &str) -> Result<(), StorageError> {

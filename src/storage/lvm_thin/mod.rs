@@ -1,7 +1,8 @@
 //! Driver `lvm_thin`: a thin pool whose volumes share their blocks (`spec/r4-storage.md` §7).
 //!
 //! `names` says which logical volumes a volume has, `report` what LVM knows of them, `lifecycle` goes from create over
-//! start and stop to remove, `data` moves contents in, out and to another size and back to a revision.
+//! start and stop to remove, `runs` tells what goes with a run, `data` moves contents in, out and to another size and back
+//! to a revision.
 //!
 //! Every step is one LVM command, which is atomic and durable in LVM's own metadata. Between any two of them the
 //! committed data are the volume's own logical volume, or, where that is missing, its newest revision.
@@ -11,6 +12,7 @@ mod data;
 mod lifecycle;
 mod names;
 mod report;
+mod runs;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -20,7 +22,8 @@ pub(super) use self::names::Names;
 use self::names::{revision_of, volume_of};
 use self::report::{LogicalVolume, Report, part};
 use super::{
-    Attachment, Committed, Driver, Fill, Image, ImageOwners, Kind, Revision, StorageError, Volume, VolumeLocks,
+    Attachment, Committed, Driver, Fill, ForeignImage, Image, ImageOwners, Kind, Revision, StorageError, Volume,
+    VolumeLocks,
 };
 use crate::fs::file_lock::FileLock;
 
@@ -211,12 +214,11 @@ impl Driver for LvmThin {
     }
 
     fn has_run(&self, volume: &Volume) -> Result<bool, StorageError> {
-        let (report, names) = (self.known()?, self.names(&volume.vid)?);
-        let run = match volume.kind {
-            Kind::Volatile => names.own.clone(),
-            Kind::Snapshot | Kind::Origin => names.snap(),
-        };
-        Ok(report.get(&run).is_some())
+        Ok(self.of_run(&self.known()?, volume, &self.names(&volume.vid)?).is_some())
+    }
+
+    fn foreign_images(&self, volume: &Volume) -> Result<Vec<ForeignImage>, StorageError> {
+        Ok(self.foreign_in(&self.known()?, volume, &self.names(&volume.vid)?))
     }
 
     fn is_outdated(&self, volume: &Volume) -> Result<bool, StorageError> {

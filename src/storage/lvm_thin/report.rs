@@ -5,7 +5,8 @@ use serde::Deserialize;
 use super::command::Lvm;
 use crate::storage::StorageError;
 
-const FIELDS: &str = "vg_name,pool_lv,lv_name,lv_size,data_percent,lv_attr,origin,metadata_percent,lv_metadata_size";
+const FIELDS: &str =
+    "vg_name,pool_lv,lv_name,lv_size,data_percent,lv_attr,origin,metadata_percent,lv_metadata_size,lv_tags";
 
 /// One logical volume.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +21,7 @@ pub struct LogicalVolume {
     pub filled: u64,
     /// What it was made a snapshot of, by its present name; empty when of nothing or when that is gone.
     pub origin: String,
+    pub tags: Vec<String>,
     /// Of a thin pool: its metadata's size in bytes and how much of that is filled, in hundredths of a percent.
     pub metadata: Option<(u64, u64)>,
     /// Whether it is a thin pool.
@@ -53,7 +55,7 @@ impl Report {
         Report::parse(&lvm.run(&asked)?)
     }
 
-    fn parse(json: &[u8]) -> Result<Report, StorageError> {
+    pub(super) fn parse(json: &[u8]) -> Result<Report, StorageError> {
         let unreadable = |e| StorageError::Refused(format!("lvs answered what is no report: {e}"));
         let answer: Answer = serde_json::from_slice(json).map_err(unreadable)?;
         Ok(Report(answer.report.into_iter().flat_map(|part| part.lv).map(LogicalVolume::from).collect()))
@@ -91,6 +93,8 @@ struct Row {
     origin: String,
     metadata_percent: String,
     lv_metadata_size: String,
+    #[serde(default)]
+    lv_tags: String,
 }
 
 impl From<Row> for LogicalVolume {
@@ -109,6 +113,7 @@ impl From<Row> for LogicalVolume {
             // What belongs to LVM itself stands in brackets with -a.
             name: row.lv_name.trim_matches(['[', ']']).to_string(),
             origin: row.origin,
+            tags: row.lv_tags.split(',').filter(|tag| !tag.is_empty()).map(str::to_string).collect(),
         }
     }
 }

@@ -23,7 +23,11 @@ impl Reflink {
             return Err(StorageError::Refused(text));
         }
         let images = self.images(&volume.vid)?;
-        if exists(&images.dirty())? {
+        let is_in_use = match volume.kind {
+            Kind::Origin => exists(&images.dirty())?,
+            Kind::Snapshot | Kind::Volatile => self.of_run(volume)?.contains(&images.dirty()),
+        };
+        if is_in_use {
             return resize_in_place(&images.dirty(), bytes, self.group);
         }
         if volume.kind != Kind::Origin {

@@ -10,7 +10,7 @@ use crate::storage::durable::{self, Audience, Copy};
 use crate::storage::in_use::refuse_if_open;
 use crate::storage::second_names::told_of_links;
 use crate::storage::volume_files::{exists, look, make_directories, remove_directory_of, source_vid};
-use crate::storage::{ImageOwners, Kind, StorageError, Volume, volume_files};
+use crate::storage::{Driver, ImageOwners, Kind, StorageError, Volume, runs, volume_files};
 
 impl Reflink {
     pub(super) fn create_volume(&self, volume: &Volume) -> Result<(), StorageError> {
@@ -32,7 +32,8 @@ impl Reflink {
         let _alone = self.lock(volume)?;
         let mut files = images.of_driver_file()?;
         files.extend(images.all()?);
-        let (unowned, mut told) = volume_files::unowned(files, owners)?;
+        let (mut unowned, mut told) = volume_files::unowned(files, owners)?;
+        runs::keep_foreign(volume, &self.foreign_images(volume)?, &mut unowned, &mut told);
         told.extend(told_of_links(&unowned)?);
         if unowned.contains(&images.dirty()) {
             refuse_if_open(volume, &images.dirty())?;
@@ -45,6 +46,7 @@ impl Reflink {
     pub(super) fn start_volume(&self, volume: &Volume) -> Result<(), StorageError> {
         let images = self.images(&volume.vid)?;
         refuse_if_open(volume, &images.dirty())?;
+        runs::refuse_beside(volume, &self.foreign_images(volume)?)?;
         remove_incomplete(&images)?;
         match volume.kind {
             Kind::Origin if volume.snapshots_disabled() => self.start_in_place(volume, &images),
@@ -62,8 +64,7 @@ impl Reflink {
         let dirty = images.dirty();
         refuse_if_open(volume, &dirty)?;
         if volume.kind != Kind::Origin {
-            durable::remove_scratch(&dirty)?;
-            return durable::remove_scratch(&images.clean()).map(drop);
+            return self.of_run(volume)?.iter().try_for_each(|file| durable::remove_scratch(file).map(drop));
         }
         if !exists(&dirty)? {
             return Ok(());
@@ -148,16 +149,20 @@ impl Reflink {
             return Err(StorageError::Refused(format!("{label}: its source {} {why}", image.display())));
         }
         self.make_directory(images)?;
+        self.stop_volume(volume)?;
+        // Of no run, but without data.
         durable::remove_scratch(&images.clean())?;
-        durable::hard_link_scratch(&source.clean(), &images.clean())?;
         let what = volume.full_name();
         let told = Audience { watcher: &self.watcher, what: &what };
-        let copied = durable::copy_scratch(&images.clean(), &images.dirty(), self.group, told);
-        if copied.is_err() {
-            // As a second name it would keep what the source was from being freed. The first error is the one to tell.
-            let _until_the_next_start = durable::remove_scratch(&images.clean());
+        // The copy has a run's mark. It is there before the second name and goes after it, so it
+        // tells whose that is, also when the source has another image by then.
+        durable::copy_scratch(&source.clean(), &images.dirty(), self.group, told)?;
+        let linked = durable::hard_link_scratch(&source.clean(), &images.clean());
+        if linked.is_err() {
+            // The first error is the one to tell.
+            let _until_the_next_start = durable::remove_scratch(&images.dirty());
         }
-        copied
+        linked
     }
 
     fn remove_files(&self, images: &Images) -> Result<(), StorageError> {

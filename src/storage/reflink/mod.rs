@@ -16,16 +16,15 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::Gid;
 
-use self::images::Images;
-pub(super) use self::images::{is_tail, volume_of};
+pub(super) use self::images::{Images, is_tail, volume_of};
 use self::revisions::prune_to;
 use super::clone_range::try_reflink;
 use super::durable::{self, Audience, Copy};
 use super::in_use::refuse_if_open;
 use super::volume_files::{self, PoolPlace, exists, look, source_vid};
 use super::{
-    Attachment, Committed, Driver, Fill, Image, ImageOwners, Kind, Revision, SharedWatcher, StorageError, Volume,
-    VolumeLocks,
+    Attachment, Committed, Driver, Fill, ForeignImage, Image, ImageOwners, Kind, Revision, SharedWatcher, StorageError,
+    Volume, VolumeLocks, runs,
 };
 use crate::fs::file_lock::FileLock;
 use crate::fs::replace::directory_of;
@@ -74,6 +73,14 @@ impl Reflink {
 
     fn images(&self, vid: &str) -> Result<Images, StorageError> {
         Images::of(&self.place, vid)
+    }
+
+    /// What a run of a volume that is not kept has left, in the order in which it may go.
+    fn of_run(&self, volume: &Volume) -> Result<Vec<PathBuf>, StorageError> {
+        let images = self.images(&volume.vid)?;
+        let mut of_run = runs::of_run(&self.place, volume)?;
+        of_run.retain(|file| *file == images.dirty() || *file == images.clean());
+        Ok(of_run)
     }
 
     /// Of a snapshot, the images of what it is made of.
@@ -161,10 +168,16 @@ impl Driver for Reflink {
     }
 
     fn has_run(&self, volume: &Volume) -> Result<bool, StorageError> {
-        let images = self.images(&volume.vid)?;
-        // A snapshot that a crash cut off may have the second name of its source alone.
-        let has_second_name = volume.kind == Kind::Snapshot && exists(&images.clean())?;
-        Ok(has_second_name || exists(&images.dirty())?)
+        let of_run = self.of_run(volume)?;
+        match volume.kind {
+            // Driver file and R3 have P.img of it; no run of this driver has.
+            Kind::Volatile => Ok(of_run.contains(&self.images(&volume.vid)?.dirty())),
+            Kind::Snapshot | Kind::Origin => Ok(!of_run.is_empty()),
+        }
+    }
+
+    fn foreign_images(&self, volume: &Volume) -> Result<Vec<ForeignImage>, StorageError> {
+        Ok(runs::files_of(&self.place, volume)?.foreign)
     }
 
     fn is_outdated(&self, volume: &Volume) -> Result<bool, StorageError> {
@@ -223,7 +236,7 @@ impl Driver for Reflink {
             return Ok(());
         }
         refuse_if_open(volume, &images.dirty())?;
-        durable::remove_all(&[images.dirty(), images.clean()])
+        durable::remove_all(&self.of_run(volume)?)
     }
 
     fn prune_revisions(&self, volume: &Volume, keep: usize) -> Result<(), StorageError> {

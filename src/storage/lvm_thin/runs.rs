@@ -1,0 +1,133 @@
+//! Which logical volumes of a volume that is not kept are of a run of it.
+
+use super::names::Names;
+use super::report::{LogicalVolume, Report};
+use super::{LvmThin, images_in, revisions};
+use crate::storage::runs::is_called_volatile;
+use crate::storage::{ForeignImage, Image, Kind, Volume};
+
+/// The tag of a logical volume that a run of a volatile volume has made.
+pub const RUN_TAG: &str = "qubes-run";
+
+/// What an empty logical volume is made for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// A run, with which it goes.
+    Run,
+    ToKeep,
+}
+
+impl LvmThin {
+    /// The logical volume that a run has left of a volume that is not kept.
+    pub(super) fn of_run(&self, report: &Report, volume: &Volume, names: &Names) -> Option<String> {
+        let has_revisions = !revisions(report, names).is_empty();
+        let (own, snap) = (report.get(&names.own), report.get(&names.snap()));
+        match volume.kind {
+            Kind::Origin => None,
+            Kind::Snapshot => {
+                let is_alone = own.is_none() && !has_revisions;
+                let is_of_source =
+                    |snap: &LogicalVolume| self.source(volume).is_ok_and(|source| is_committed(&snap.origin, &source));
+                snap.filter(|snap| is_alone || is_of_source(snap)).map(|snap| snap.name.clone())
+            }
+            Kind::Volatile => {
+                let is_called_so = is_called_volatile(volume, '-') && snap.is_none() && !has_revisions;
+                let has_tag = |own: &LogicalVolume| own.tags.iter().any(|tag| tag == RUN_TAG);
+                own.filter(|own| is_called_so || has_tag(own)).map(|own| own.name.clone())
+            }
+        }
+    }
+
+    /// The others that it has. What one holds is not told exactly, so each counts.
+    pub(super) fn foreign_in(&self, report: &Report, volume: &Volume, names: &Names) -> Vec<ForeignImage> {
+        if volume.kind == Kind::Origin {
+            return Vec::new();
+        }
+        let of_run = self.of_run(report, volume, names);
+        let is_foreign = |image: &Image| {
+            let Image::Logical { name, .. } = image else { return false };
+            Some(name) != of_run.as_ref() && *name != names.import()
+        };
+        let foreign = images_in(report, names).into_iter().filter(is_foreign);
+        foreign.map(|image| ForeignImage { image, bars_start: true }).collect()
+    }
+}
+
+/// Whether `name` is, or was, the committed state of a volume.
+fn is_committed(name: &str, of: &Names) -> bool {
+    name == of.own || of.revision_time(name).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::storage::VolumeLocks;
+
+    /// What `lvs` says of logical volumes, each a name, its origin and its tags.
+    fn report(volumes: &[(&str, &str, &str)]) -> Report {
+        let row = |(name, origin, tags): &(&str, &str, &str)| {
+            serde_json::json!({
+                "vg_name": "q", "pool_lv": "pool00", "lv_name": name, "lv_size": "1024", "data_percent": "",
+                "lv_attr": "Vwi-a-tz--", "origin": origin, "metadata_percent": "", "lv_metadata_size": "", "lv_tags": tags,
+            })
+        };
+        let rows: Vec<_> = volumes.iter().map(row).collect();
+        let text = serde_json::json!({ "report": [{ "lv": rows }] }).to_string();
+        Report::parse(text.as_bytes()).unwrap()
+    }
+
+    fn volume(name: &str, kind: Kind) -> Volume {
+        let source = (kind == Kind::Snapshot).then(|| "q/vm-tpl-root".to_string());
+        Volume {
+            owner: "work".into(),
+            name: name.into(),
+            kind,
+            source,
+            ..Volume::orphan("pool", &format!("q/vm-work-{name}"))
+        }
+    }
+
+    /// Which logical volume is a run's, and which others there are.
+    fn told(volume: &Volume, volumes: &[(&str, &str, &str)]) -> (Option<String>, Vec<String>) {
+        let pool =
+            LvmThin::new("pool", "q", "pool00", VolumeLocks::new(PathBuf::from("/nowhere"), None, Duration::ZERO));
+        let (report, names) = (report(volumes), Names::of(&volume.vid, "q").unwrap());
+        let foreign = pool.foreign_in(&report, volume, &names).into_iter().map(|foreign| foreign.image.to_string());
+        (pool.of_run(&report, volume, &names), foreign.collect())
+    }
+
+    #[test]
+    fn a_snapshots_run_is_told_by_what_it_was_made_of() {
+        let (root, snap) = (volume("root", Kind::Snapshot), "vm-work-root-snap");
+        let run = Some(snap.to_string());
+        for origin in ["vm-tpl-root", "vm-tpl-root-7-back"] {
+            assert_eq!(told(&root, &[(snap, origin, "")]), (run.clone(), vec![]));
+        }
+        // What it was made of is gone, and nothing else is there.
+        assert_eq!(told(&root, &[(snap, "", "")]), (run.clone(), vec![]));
+        let both = [("vm-work-root", "", ""), (snap, "vm-work-root", "")];
+        assert_eq!(told(&root, &both), (None, vec!["q/vm-work-root".into(), format!("q/{snap}")]));
+        let cut_off = [("vm-work-root-7-back", "", ""), (snap, "vm-work-root-7-back", "")];
+        assert_eq!(told(&root, &cut_off).1.len(), 2);
+        let beside = [("vm-work-root", "", ""), (snap, "vm-tpl-root", "")];
+        assert_eq!(told(&root, &beside), (run, vec!["q/vm-work-root".into()]));
+        assert_eq!(told(&volume("root", Kind::Origin), &both), (None, vec![]));
+    }
+
+    #[test]
+    fn a_volatile_volumes_run_is_told_by_its_tag_or_its_name() {
+        let own = |name: &str| Some(format!("vm-work-{name}"));
+        let scratch = volume("scratch", Kind::Volatile);
+        assert_eq!(told(&scratch, &[("vm-work-scratch", "", "x,qubes-run")]), (own("scratch"), vec![]));
+        assert_eq!(told(&scratch, &[("vm-work-scratch", "", "")]), (None, vec!["q/vm-work-scratch".into()]));
+        let usual = volume("volatile", Kind::Volatile);
+        assert_eq!(told(&usual, &[("vm-work-volatile", "", "")]), (own("volatile"), vec![]));
+        let kept = [("vm-work-volatile", "", ""), ("vm-work-volatile-7-back", "", "")];
+        assert_eq!(told(&usual, &kept).1.len(), 2);
+        let lent = Volume { vid: "q/vm-work-private".into(), ..usual };
+        assert_eq!(told(&lent, &[("vm-work-private", "", "")]), (None, vec!["q/vm-work-private".into()]));
+    }
+}

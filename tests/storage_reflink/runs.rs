@@ -1,0 +1,175 @@
+//! What goes with a run of a volume that is not kept, and what of a volume that was kept stays under
+//! its names.
+
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
+use std::path::Path;
+
+use qubes::storage::{Driver, Kind, StorageError, Volume};
+
+use crate::loop_mount::FileSystem;
+use crate::pool::{Pool, all_pools, origin, pool_on, snapshot, text_in, volatile};
+
+/// A pool with a template, and its root volume.
+fn with_template(pool: &Pool) -> Volume {
+    let template = origin("debian", "root");
+    pool.driver.create(&template).unwrap();
+    pool.run_once(&template, "installed");
+    template
+}
+
+fn refusal<T: std::fmt::Debug>(result: Result<T, StorageError>) -> String {
+    let text = result.unwrap_err().to_string();
+    assert!(!text.contains('\n'), "{text}");
+    text
+}
+
+/// An image as versions before the mark made it.
+fn without_mark(path: &Path) {
+    fs::set_permissions(path, Permissions::from_mode(0o660)).unwrap();
+}
+
+#[test]
+fn what_a_kept_volume_of_that_name_left_stays_and_bars_the_start() {
+    for pool in all_pools() {
+        let template = with_template(&pool);
+        let kept = origin("work", "root");
+        pool.driver.create(&kept).unwrap();
+        pool.run_once(&kept, "before");
+        pool.run_once(&kept, "wanted");
+        let names = pool.names("appvms/work");
+        for other in [snapshot("work", &template), Volume { kind: Kind::Volatile, ..kept.clone() }] {
+            let (driver, kind) = (&pool.driver, other.kind);
+            assert!(!driver.has_run(&other).unwrap(), "{kind:?}");
+            let refused = refusal(driver.start(&other));
+            assert!(refused.contains("appvms/work/root.img was not made by a run of it"), "{refused}");
+            driver.stop(&other).unwrap();
+            driver.discard(&other).unwrap();
+            driver.remove_spare(&other).unwrap();
+            driver.resize(&other, 4096).unwrap();
+            driver.remove(&other).unwrap();
+            assert!(
+                names
+                    .iter()
+                    .filter(|name| !name.contains("precache"))
+                    .all(|name| { pool.names("appvms/work").contains(name) })
+            );
+            assert_eq!(text_in(&pool.path("appvms/work/root.img")), "wanted", "{kind:?}");
+        }
+        // It is what it was, once the store says so again.
+        pool.driver.start(&kept).unwrap();
+        assert_eq!(text_in(&pool.path("appvms/work/root-dirty.img")), "wanted");
+    }
+}
+
+#[test]
+fn what_a_kept_volume_has_not_committed_stays() {
+    for revisions_to_keep in [1, -1] {
+        let Some(pool) = pool_on(FileSystem::Btrfs) else { return };
+        let template = with_template(&pool);
+        let kept = Volume { revisions_to_keep, ..origin("work", "root") };
+        pool.driver.create(&kept).unwrap();
+        pool.driver.start(&kept).unwrap();
+        pool.guest_writes(&kept, "wanted");
+        let dirty = pool.path("appvms/work/root-dirty.img");
+        for other in [snapshot("work", &template), Volume { kind: Kind::Volatile, ..kept.clone() }] {
+            assert!(!pool.driver.has_run(&other).unwrap());
+            let refused = refusal(pool.driver.start(&other));
+            assert!(refused.contains(".img was not made by a run of it"), "{refused}");
+            pool.driver.stop(&other).unwrap();
+            pool.driver.remove_spare(&other).unwrap();
+            pool.driver.resize(&other, 4096).unwrap();
+            pool.driver.remove(&other).unwrap();
+            assert_eq!(text_in(&dirty), "wanted");
+        }
+        pool.driver.stop(&kept).unwrap();
+        assert_eq!(text_in(&pool.path("appvms/work/root.img")), "wanted");
+    }
+}
+
+#[test]
+fn a_run_is_cleaned_up_whatever_became_of_its_source() {
+    for pool in all_pools() {
+        let template = with_template(&pool);
+        let (root, scratch) = (snapshot("work", &template), volatile("work"));
+        let changes: [&dyn Fn(); 4] = [
+            &|| {},
+            &|| pool.run_once(&template, "once"),
+            // What the run began with is no revision any more.
+            &|| ["a", "b", "c"].iter().for_each(|text| pool.run_once(&template, text)),
+            &|| pool.driver.remove(&template).unwrap(),
+        ];
+        for change in changes {
+            for volume in [&root, &scratch] {
+                pool.driver.start(volume).unwrap();
+                pool.guest_writes(volume, "not kept");
+            }
+            change();
+            for volume in [&root, &scratch] {
+                assert!(pool.driver.has_run(volume).unwrap());
+                pool.driver.stop(volume).unwrap();
+                assert!(!pool.driver.has_run(volume).unwrap());
+            }
+            assert_eq!(pool.names("appvms/work"), [""; 0]);
+        }
+    }
+}
+
+#[test]
+fn an_images_mode_tells_that_a_run_made_it_until_it_is_committed() {
+    let Some(pool) = pool_on(FileSystem::Btrfs) else { return };
+    let template = with_template(&pool);
+    let root = snapshot("work", &template);
+    let mode = |name: &str| fs::metadata(pool.path("appvms/work").join(name)).unwrap().mode() & 0o7777;
+    pool.driver.start(&root).unwrap();
+    assert_eq!((mode("root-dirty.img"), mode("root.img")), (0o1660, 0o660));
+    let kept = origin("work", "root");
+    pool.guest_writes(&kept, "kept from now on");
+    pool.driver.stop(&kept).unwrap();
+    assert_eq!(mode("root.img"), 0o660);
+    assert_eq!(text_in(&pool.path("appvms/work/root.img")), "kept from now on");
+}
+
+#[test]
+fn what_earlier_versions_left_of_a_run_goes_where_it_is_certain() {
+    let Some(pool) = pool_on(FileSystem::Btrfs) else { return };
+    let template = with_template(&pool);
+    let (root, scratch) = (snapshot("work", &template), volatile("work"));
+    let dirty = pool.path("appvms/work/root-dirty.img");
+    for commits in [0, 1] {
+        pool.driver.start(&root).unwrap();
+        without_mark(&dirty);
+        for _ in 0..commits {
+            pool.run_once(&template, "newer");
+        }
+        assert!(pool.driver.has_run(&root).unwrap(), "{commits}");
+        pool.driver.stop(&root).unwrap();
+        assert_eq!(pool.names("appvms/work"), [""; 0], "{commits}");
+    }
+    // The second name alone.
+    fs::hard_link(pool.path("vm-templates/debian/root.img"), pool.path("appvms/work/root.img")).unwrap();
+    assert!(pool.driver.has_run(&root).unwrap());
+    pool.driver.start(&root).unwrap();
+    pool.driver.stop(&root).unwrap();
+    assert_eq!(pool.names("appvms/work"), [""; 0]);
+
+    for file in ["volatile.img", "volatile-dirty.img"] {
+        let image = File::create(pool.path("appvms/work").join(file)).unwrap();
+        image.write_all_at(b"not kept", 4096).unwrap();
+        pool.driver.start(&scratch).unwrap();
+        pool.driver.stop(&scratch).unwrap();
+        assert_eq!(pool.names("appvms/work"), [""; 0], "{file}");
+    }
+
+    // Nothing tells any more what this was.
+    pool.driver.start(&root).unwrap();
+    without_mark(&dirty);
+    ["a", "b", "c"].iter().for_each(|text| pool.run_once(&template, text));
+    assert!(!pool.driver.has_run(&root).unwrap());
+    pool.driver.stop(&root).unwrap();
+    let images = ["root-dirty.img", "root.img"];
+    assert_eq!(pool.names("appvms/work"), images);
+    assert!(refusal(pool.driver.start(&root)).contains("or delete it; then start again"));
+    images.iter().for_each(|image| fs::remove_file(pool.path("appvms/work").join(image)).unwrap());
+    pool.driver.start(&root).unwrap();
+}

@@ -1,0 +1,106 @@
+//! After an older copy of the store was restored, a qube has another class than the one whose
+//! images lie there. These stay, are told, and bar a start that would take their place.
+
+use std::fs;
+use std::process::{Command, Stdio};
+
+use crate::skip::skip;
+use crate::strace::below_strace;
+use crate::system::System;
+
+const DATA: &[u8] = b"what nobody wants to lose";
+
+fn keep_data(system: &System, volume: &str) {
+    let data = system.file("data", DATA);
+    system.ok(&format!("qvm-volume import --no-resize {volume} {}", data.display()));
+}
+
+/// Goes back to the store as it was before `change`.
+fn undo_in_store(system: &System, change: impl Fn(&System)) {
+    let copy = system.path("/old.xml");
+    fs::copy(system.image("qubes.xml"), &copy).unwrap();
+    change(system);
+    let restored = system.run(&format!("qubes-db restore {}", copy.display()));
+    assert_eq!(restored.code, 0, "{restored:?}");
+}
+
+/// `work` is an AppVM, but a standalone's root image lies there.
+fn was_standalone() -> System {
+    let system = System::new();
+    undo_in_store(&system, |system| {
+        system.ok("qvm-remove -f work");
+        system.ok("qvm-create -C StandaloneVM -l red work");
+        keep_data(system, "work:root");
+        keep_data(system, "work:private");
+    });
+    system
+}
+
+/// `work` is a disposable, but the private image of an AppVM lies there.
+fn was_app() -> System {
+    let system = System::new();
+    system.ok("qvm-create -l red --property template_for_dispvms=True dvm");
+    system.ok("qvm-remove -f work");
+    system.ok("qvm-create -C DispVM -t dvm -l red work");
+    undo_in_store(&system, |system| {
+        system.ok("qvm-remove -f work");
+        system.ok("qvm-create -l red work");
+        keep_data(system, "work:private");
+    });
+    system
+}
+
+fn has_data(system: &System, image: &str) -> bool {
+    system.image(image).exists() && system.begins_with(image, DATA)
+}
+
+fn told(system: &System, image: &str, volume: &str) -> String {
+    let image = system.image(image);
+    format!("{} stays: it was not made by a run of volume {volume} and may be wanted", image.display())
+}
+
+#[test]
+fn an_image_of_a_former_class_stays_and_is_told() {
+    for (system, image, volume) in [
+        (was_standalone(), "appvms/work/root.img", "work:root"),
+        (was_app(), "appvms/work/private.img", "work:private"),
+    ] {
+        for line in ["qvm-notes --set x work", "qvm-clone work other"] {
+            let ran = system.run(line);
+            assert!(has_data(&system, image), "{line}: {ran:?}");
+        }
+        for line in ["qubes-recover", "qubes-recover --at-boot", "qvm-remove -f work"] {
+            let ran = system.run(line);
+            let words = told(&system, image, volume);
+            assert!(ran.code == 0 && ran.stderr.contains(&words), "{line}: {ran:?}");
+            assert!(has_data(&system, image), "{line}: {ran:?}");
+        }
+        // Without a qube they are orphans, which go when that is ordered.
+        let orphans = system.ok("qubes-recover --list-orphans");
+        assert!(orphans.contains(&format!("appvms/{}", volume.replace(':', "/"))), "{orphans}");
+        system.run("qubes-recover --remove-orphans --yes");
+        assert!(!system.image(image).exists());
+    }
+}
+
+#[test]
+fn a_removal_that_is_cut_off_leaves_them_too() {
+    if Command::new("strace").arg("-V").output().is_err() {
+        return skip("strace is not installed");
+    }
+    for number in 1.. {
+        let system = was_app();
+        system.ok("qvm-prefs work auto_cleanup True");
+        let inject = format!("inject=unlinkat:signal=SIGKILL:when={number}");
+        let options = ["-o", "/dev/null", "-e", "trace=unlinkat", "-e", &inject];
+        let mut recovery = below_strace(&system.command("qubes-recover --at-boot"), &options);
+        let is_through = recovery.stderr(Stdio::null()).status().unwrap().success();
+        let ran = system.run("qubes-recover --at-boot");
+        assert!(ran.code == 0 && has_data(&system, "appvms/work/private.img"), "{number}: {ran:?}");
+        assert!(!system.ok("qvm-ls --raw-list").contains("work"), "{number}");
+        if is_through {
+            assert!(number > 2, "{number} calls");
+            break;
+        }
+    }
+}
