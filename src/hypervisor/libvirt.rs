@@ -6,7 +6,7 @@ use std::path::Path;
 use std::rc::Rc;
 use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 use virt::domain::Domain;
@@ -31,6 +31,9 @@ const CANNOT_SLEEP: [virt_sys::virErrorNumber; 6] = [
 
 /// How long QEMU may take to answer an order, on a machine that has much else to do.
 const ANSWER_LIMIT: Duration = Duration::from_secs(15);
+
+/// How long a domain whose QEMU has just ended may take until libvirt counts it as inactive.
+const ENDING: Duration = Duration::from_secs(2);
 
 /// libvirt at one URI. Connections are opened when first needed, and again after one was lost.
 #[derive(Debug)]
@@ -109,7 +112,8 @@ impl LibvirtHypervisor {
         }
     }
 
-    /// Gives one order to a domain that may be gone before, or while, it is given.
+    /// Gives one order to a domain that may be gone before, or while, it is given. Whatever the
+    /// words in which it failed then (a monitor that hung up, say), the domain is absent.
     fn order<T>(
         &self,
         uuid: Uuid,
@@ -127,7 +131,7 @@ impl LibvirtHypervisor {
         match answer {
             Ok(_) => Ok(Outcome::Done),
             Err(error) if says_no_domain(&error) => Ok(Outcome::Absent),
-            Err(error) if is_missed(&error) && !is_active(&domain) => Ok(Outcome::Absent),
+            Err(_) if becomes_inactive(&domain) => Ok(Outcome::Absent),
             Err(error) => Err(self.sort(&connection, &format!("{verb} domain {uuid}"), &error)),
         }
     }
@@ -287,15 +291,14 @@ impl Hypervisor for LibvirtHypervisor {
     }
 
     fn suspend(&self, uuid: Uuid) -> Result<Outcome, HypervisorError> {
-        if self.look_up(uuid)?.1.is_none() {
-            return Ok(Outcome::Absent);
-        }
+        let Some(domain) = self.look_up(uuid)?.1 else { return Ok(Outcome::Absent) };
         // This is seldom done: not on a link whose daemon may have been restarted since.
         *self.link.borrow_mut() = None;
         match self.link()?.suspend_to_ram(uuid.as_bytes()) {
             Ok(()) => Ok(Outcome::Done),
             Err(error) if error.code == virt_sys::VIR_ERR_NO_DOMAIN => Ok(Outcome::Absent),
             Err(error) if CANNOT_SLEEP.contains(&error.code) => self.pause(uuid),
+            Err(_) if becomes_inactive(&domain) => Ok(Outcome::Absent),
             Err(error) => {
                 // The next question connects anew, and tells whether there is still somebody to ask.
                 *self.link.borrow_mut() = None;
@@ -420,6 +423,20 @@ impl Hypervisor for LibvirtHypervisor {
             self.identity.as_ref().is_none_or(|identity| identity.claims(name, stated))
         };
         events::wait_while(&self.uri, uuid, limit, &is_of_store, goes_on)
+    }
+}
+
+/// Whether a domain to which an order failed is inactive, or is so within [`ENDING`]: an order that
+/// meets the end of its QEMU fails before libvirt has seen that end. False where libvirt cannot
+/// tell.
+fn becomes_inactive(domain: &Domain) -> bool {
+    let deadline = Instant::now() + ENDING;
+    loop {
+        match domain.is_active() {
+            Ok(true) if Instant::now() < deadline => thread::sleep(Duration::from_millis(20)),
+            Ok(is_active) => return !is_active,
+            Err(error) => return says_no_domain(&error),
+        }
     }
 }
 

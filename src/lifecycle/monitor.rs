@@ -18,7 +18,7 @@ use crate::hypervisor::uri::Family;
 use crate::model::VmName;
 
 use super::record::Record;
-use super::stop::ASK_AGAIN;
+use super::stop::{ASK_AGAIN, ask_again};
 use super::{LifecycleError, Session};
 
 /// The program's name; it lies beside the tools or in the built-in directory.
@@ -210,9 +210,7 @@ pub fn ask_until_stopped(
         // Under the lock nobody starts it anew between the look at the record and the request. Who
         // works on the qube is not waited for: there is a next time.
         match session.lock_qube_within(name, Duration::ZERO) {
-            Ok(_lock) if ours(session, name, start_id)?.is_some() => {
-                hypervisor.shutdown(record.domain)?;
-            }
+            Ok(_lock) if ours(session, name, start_id)?.is_some() => ask_again(&hypervisor, record.domain)?,
             Ok(_) | Err(LifecycleError::Locked { .. }) => {}
             Err(error) => return Err(error),
         }

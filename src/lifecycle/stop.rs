@@ -91,12 +91,22 @@ fn ask_until_inactive(hypervisor: &dyn Hypervisor, domain: Uuid, limit: Duration
         if left <= ASK_AGAIN {
             return Ok(false);
         }
-        match hypervisor.shutdown(domain) {
-            // It may answer again; when the time is over it has not.
-            Ok(_) | Err(HypervisorError::NoAnswer { .. }) => {}
-            Err(error) => return Err(error),
-        }
+        ask_again(hypervisor, domain)?;
     }
+}
+
+/// Presses the power button of a guest that was asked before. One that does not answer, or was
+/// paused meanwhile, may hear it the next time.
+pub(super) fn ask_again(hypervisor: &dyn Hypervisor, domain: Uuid) -> Result<(), HypervisorError> {
+    match hypervisor.shutdown(domain) {
+        Ok(_) | Err(HypervisorError::NoAnswer { .. }) => Ok(()),
+        Err(HypervisorError::Refused { .. }) if is_paused(hypervisor, domain)? => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+fn is_paused(hypervisor: &dyn Hypervisor, domain: Uuid) -> Result<bool, HypervisorError> {
+    Ok(hypervisor.state(domain)?.is_some_and(|live| live.state == PowerState::Paused))
 }
 
 impl Session {
@@ -131,17 +141,34 @@ impl Session {
             self.refuse_with_clients(&qubes, vm)?;
         }
         self.system.step(|| format!("{name}: asking its guest to shut down"));
-        let outcome = match state {
-            Some(PowerState::Paused) if !force => return Err(LifecycleError::Paused(name.clone())),
-            Some(PowerState::Paused) => target.order(self, |hypervisor, domain| hypervisor.destroy(domain))?,
-            _ => target.order(self, |hypervisor, domain| hypervisor.shutdown(domain))?,
-        };
-        match outcome {
+        match self.ask_or_end(&target, name, state, force)? {
             Outcome::Done => Ok(Stopped::Ordered),
             Outcome::Absent => {
                 self.settle_now(name)?;
                 Ok(Stopped::NotRunning)
             }
+        }
+    }
+
+    /// Asks the guest of a domain that was found in `state`; one that is paused, or was paused since
+    /// then, is ended with `force`.
+    fn ask_or_end(
+        &self,
+        target: &Target,
+        name: &VmName,
+        state: Option<PowerState>,
+        force: bool,
+    ) -> Result<Outcome, LifecycleError> {
+        if state != Some(PowerState::Paused) {
+            match target.order(self, |hypervisor, domain| hypervisor.shutdown(domain)) {
+                Err(LifecycleError::Hypervisor(HypervisorError::Refused { .. }))
+                    if target.state(self)? == Some(PowerState::Paused) => {}
+                asked => return asked,
+            }
+        }
+        match force {
+            true => target.order(self, |hypervisor, domain| hypervisor.destroy(domain)),
+            false => Err(LifecycleError::Paused(name.clone())),
         }
     }
 
