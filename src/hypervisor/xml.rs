@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use minijinja::value::{Object, Serde, Value};
-use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, UndefinedBehavior, context};
+use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, Template, UndefinedBehavior, context};
 
 use super::HypervisorError;
 use super::description::{BlockDevice, DomainDescription, HostDescription};
@@ -18,6 +18,12 @@ const XEN: &str = include_str!("../../templates/libvirt/xen.xml");
 const QEMU: &str = include_str!("../../templates/libvirt/qemu.xml");
 const DISK: &str = include_str!("../../templates/libvirt/disk.xml");
 const DISK_NAME: &str = "libvirt/disk.xml";
+
+/// As many instructions as a template may take; the built-in ones take about a thousand.
+const MOST_STEPS: u64 = 200_000;
+
+/// The longest text that libvirt takes, bytes.
+const LONGEST: usize = 4 << 20;
 
 /// Where users' and distributions' templates lie, the user's first: `/etc/qubes/templates`, `/usr/share/qubes/templates`.
 #[derive(Debug, Clone)]
@@ -67,7 +73,7 @@ impl Templates {
                 fields: Value::from(Serde(description.clone())),
                 features: Value::from_object(Features(description.features.clone())),
             });
-            let rendered = template.render(context! { vm, host => Value::from(Serde(*host)) });
+            let rendered = write_out(&template, context! { vm, host => Value::from(Serde(*host)) });
             return rendered.map_err(|error| self.error(name, &error));
         }
         Err(HypervisorError::Template { template: names[3].clone(), reason: "there is no such template".to_string() })
@@ -82,7 +88,7 @@ impl Templates {
         let environment = self.environment();
         let template = environment.get_template(DISK_NAME).map_err(failed)?;
         let device = Value::from(Serde(device.clone()));
-        template.render(context! { device, family => family.as_str() }).map_err(failed)
+        write_out(&template, context! { device, family => family.as_str() }).map_err(failed)
     }
 
     /// The error a user sees: the file of the template that failed (an override or what it extends), the line, the words.
@@ -98,7 +104,11 @@ impl Templates {
         let file = files.into_iter().find(|file| file.exists()).unwrap_or_else(|| PathBuf::from(name));
         let line = inner.line().map(|line| format!(" line {line}")).unwrap_or_default();
         let kind = inner.kind().to_string();
-        let reason = inner.detail().map_or_else(|| kind.clone(), |detail| format!("{kind}: {detail}"));
+        let reason = match inner.kind() {
+            ErrorKind::OutOfFuel => format!("it takes more than {MOST_STEPS} steps: does a loop not end?"),
+            ErrorKind::WriteFailure => format!("it writes more than {} MiB", LONGEST >> 20),
+            _ => inner.detail().map_or_else(|| kind.clone(), |detail| format!("{kind}: {detail}")),
+        };
         let template = format!("{}{line}", file.display());
         HypervisorError::Template { template, reason: reason.replace('\n', " ") }
     }
@@ -107,6 +117,7 @@ impl Templates {
         let (directories, root) = (self.directories.clone(), self.root.clone());
         let mut environment = Environment::new();
         environment.set_loader(move |name| load(&directories, root.as_deref(), name));
+        environment.set_fuel(Some(MOST_STEPS));
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         environment.set_auto_escape_callback(|_| AutoEscape::Custom("xml".into()));
         environment.set_formatter(write_for_xml);
@@ -115,6 +126,30 @@ impl Templates {
             Err(Error::new(ErrorKind::InvalidOperation, text.unwrap_or_else(|| "the template calls bug()".to_string())))
         });
         environment
+    }
+}
+
+/// What a template writes, at most [`LONGEST`] bytes.
+fn write_out(template: &Template<'_, '_>, context: Value) -> Result<String, Error> {
+    let mut out = Bounded(Vec::new());
+    template.render_captured_to(context, &mut out)?;
+    String::from_utf8(out.0).map_err(|error| Error::new(ErrorKind::BadSerialization, error.to_string()))
+}
+
+/// Takes [`LONGEST`] bytes and no more.
+struct Bounded(Vec<u8>);
+
+impl io::Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.0.len() + bytes.len() > LONGEST {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::SystemError;
 use crate::fs::text_file;
+use crate::hypervisor::uri::is_plain_uri;
 use crate::model::Release;
 
 /// `/etc/qubes/core.toml`.
@@ -42,6 +43,20 @@ pub(super) struct HypervisorSection {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct StorageSection {
     pub nearly_full: Option<u64>,
+}
+
+impl Configuration {
+    /// Refuses a URI with which libvirt would run a program, or connect to another place: a system
+    /// below `--root` may be somebody else's disk, which is only looked at.
+    pub(super) fn refuse_uri_of_root(&self, file: &Path) -> Result<(), SystemError> {
+        let Some(uri) = self.hypervisor.uri.as_deref().filter(|uri| !is_plain_uri(uri)) else { return Ok(()) };
+        let reason = format!(
+            "[hypervisor] uri = '{}': below --root only xen:///system, qemu:///system and qemu:///session are \
+             taken from this file; for another one set QUBES_LIBVIRT_URI",
+            uri.escape_debug()
+        );
+        Err(SystemError::Configuration { path: file.into(), reason })
+    }
 }
 
 pub(super) fn read_configuration(file: &Path) -> Result<Configuration, SystemError> {

@@ -98,7 +98,13 @@ impl System {
         let root = root.map(|path| fs::canonicalize(&path).map_err(|source| SystemError::Root { path, source }));
         let root = root.transpose()?;
         let built_in = |path| resolved_below(root.as_deref(), path);
-        let configuration = read_configuration(&built_in("/etc/qubes/core.toml")?)?;
+        let configuration_file = built_in("/etc/qubes/core.toml")?;
+        let configuration = read_configuration(&configuration_file)?;
+        let uri = env::var("QUBES_LIBVIRT_URI").ok().filter(|u| !u.is_empty());
+        let offline = options.offline || env::var_os("QUBES_OFFLINE").is_some_and(|v| !v.is_empty() && v != "0");
+        if uri.is_none() && !offline && root.as_deref().is_some_and(|root| root != Path::new("/")) {
+            configuration.refuse_uri_of_root(&configuration_file)?;
+        }
         let own_store = built_in(STORE)?;
         let given = options.qubesxml.or_else(|| path_from("QUBES_XML_PATH"));
         let store = match given {
@@ -121,12 +127,12 @@ impl System {
             store,
             run,
             foreign,
-            offline: options.offline || env::var_os("QUBES_OFFLINE").is_some_and(|v| !v.is_empty() && v != "0"),
+            offline,
             no_wait: options.no_wait,
             force: options.force,
             tell: options.tell,
             verbosity: options.verbosity,
-            uri: env::var("QUBES_LIBVIRT_URI").ok().filter(|u| !u.is_empty()),
+            uri,
             lvm_pool: env::var("DEFAULT_LVM_POOL").ok().filter(|p| !p.is_empty()),
             nearly_full: env::var("QUBES_NEARLY_FULL").ok().and_then(|percent| percent.parse().ok()),
             cache: cache_directory(),

@@ -1,11 +1,11 @@
 //! A path below `--root` stays below it.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
 
-use crate::ran::binary;
+use crate::ran::{self, binary};
 use crate::scratch::Scratch;
 use crate::small_system::{SmallSystem, sample, stored};
 use crate::victim::run_in_time;
@@ -96,6 +96,32 @@ fn run_and_the_configuration_are_the_roots_own() {
     places.system.ok("qvm-prefs work memory 333");
     assert!(places.inside("run/lock/database.holder").exists());
     assert_eq!(fs::read_dir(run.join("lock")).unwrap().count(), 0);
+}
+
+#[test]
+fn a_root_names_no_hypervisor_that_runs_a_program() {
+    let system = SmallSystem::new();
+    let (program, ran) = (system.path("evil"), system.path("ran"));
+    fs::write(&program, format!("#!/bin/sh\necho > {}\n", ran.display())).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::create_dir_all(system.path("etc/qubes")).unwrap();
+    let uri = format!("qemu+ext:///system?command={}", program.display());
+    fs::write(system.path("etc/qubes/core.toml"), format!("[hypervisor]\nuri = \"{uri}\"\n")).unwrap();
+    let run = |words: &[&str], uri: &str| {
+        let mut command = Command::new(binary(words[0]));
+        command.args(&words[1..]).env("QUBES_ROOT", system.path("")).env("QUBES_LIBVIRT_URI", uri);
+        ran::run(&mut command)
+    };
+    for words in [&["qvm-ls"][..], &["qvm-prefs", "work"], &["qvm-check", "--running", "work"]] {
+        let refused = run(words, "");
+        assert!(!ran.exists(), "{words:?}");
+        let rule = "below --root only xen:///system, qemu:///system and qemu:///session are taken";
+        assert!(refused.code != 0 && refused.stderr.contains(rule), "{words:?}: {refused:?}");
+        assert_eq!(refused.complaints().count(), 1, "{words:?}: {refused:?}");
+    }
+    // Without a hypervisor, or with one of the user's, its word is not asked for.
+    assert_eq!(run(&["qvm-ls", "--offline-mode"], "").code, 0);
+    assert_eq!(run(&["qvm-ls"], "test:///default").code, 0);
 }
 
 #[test]

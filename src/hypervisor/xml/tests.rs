@@ -112,3 +112,20 @@ fn what_a_template_does_wrong_is_told_with_its_place() {
         assert!(error.contains(words) && !error.contains('\n'), "{text}: {error}");
     }
 }
+
+#[test]
+fn a_template_without_an_end_is_told_and_not_waited_for() {
+    let place = tempfile::tempdir().unwrap();
+    let template = place.path().join("etc/libvirt/qemu-user.xml");
+    let long = "{% for a in range(100000) %}{{ 'x' * 1000 }}{% endfor %}";
+    let endless = "{% for a in range(100000) %}{% for b in range(100000) %}{% endfor %}{% endfor %}";
+    for (text, words) in [
+        (endless, "it takes more than 200000 steps: does a loop not end?"),
+        (long, "it writes more than 4 MiB"),
+        ("{{ 'x' * 90000000 }}", "it writes more than 4 MiB"),
+    ] {
+        write(&template, text);
+        let error = render(place.path(), Family::Qemu, &work()).unwrap_err().to_string();
+        assert!(error.contains("qemu-user.xml") && error.ends_with(words), "{error}");
+    }
+}
