@@ -34,6 +34,11 @@ impl Session {
                 free: "and other qubes cannot give so much".to_string(),
             }),
             Room::NobodyToAsk => self.look_for_room(&qubes, vm).map(|()| None),
+            Room::NotBelieved(whose) => {
+                let why = "so it is not asked for memory; remove it";
+                self.system.tell(&format!("{name}: {}: {whose}, {why}", socket.display()));
+                self.look_for_room(&qubes, vm).map(|()| None)
+            }
         }
     }
 

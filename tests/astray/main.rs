@@ -6,6 +6,7 @@ mod copies;
 #[path = "../support/libvirt_daemon.rs"]
 mod libvirt_daemon;
 mod links;
+mod memory_manager;
 mod private;
 #[path = "../support/ran.rs"]
 mod ran;

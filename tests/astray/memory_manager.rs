@@ -1,0 +1,35 @@
+//! A socket that somebody else puts in the place of the memory manager's is not asked.
+
+use std::os::unix::fs::chown;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use nix::unistd::geteuid;
+use qubes::hypervisor::qmemman::{Room, request};
+
+use crate::skip::skip;
+
+#[test]
+fn a_socket_of_another_user_is_neither_asked_nor_waited_for() {
+    if !geteuid().is_root() {
+        return skip("giving a socket to another user needs root");
+    }
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("qmemman.sock");
+    // It never answers.
+    let _listener = UnixListener::bind(&path).unwrap();
+    chown(&path, Some(65534), None).unwrap();
+    let (send, receive) = mpsc::channel();
+    let socket = path.clone();
+    thread::spawn(move || send.send(request(&socket, 1)));
+    let room = receive.recv_timeout(Duration::from_secs(20)).expect("it waits").unwrap();
+    assert!(matches!(room, Room::NotBelieved(whose) if whose == "it belongs to user 65534"));
+    assert!(UnixStream::connect(&path).is_ok());
+
+    // Nor is what is no socket.
+    std::fs::remove_file(&path).unwrap();
+    std::fs::write(&path, "").unwrap();
+    assert!(matches!(request(&path, 1).unwrap(), Room::NotBelieved(_)));
+}
