@@ -7,9 +7,13 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path};
+use std::thread;
+use std::time::Duration;
 
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2, readlinkat};
 use nix::unistd::geteuid;
+
+use super::replace::uninterrupted;
 
 /// Which symbolic links are followed below a directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +24,13 @@ pub enum Links {
     /// where they want it to lead: a qube's directory on another disk, say.
     Owned,
 }
+
+/// How often what answers EAGAIN is repeated at once: a rename on the way is over by then.
+const SWIFT_TRIES: u32 = 64;
+
+/// How often it is repeated after that, each time after twice as long a pause as before: 1 ms to
+/// 64 ms. A program that gives a lease back when it is asked has done so by then.
+const SLOW_TRIES: u32 = 7;
 
 /// As many links as the kernel follows in one path.
 const MOST_LINKS: usize = 40;
@@ -50,12 +61,24 @@ pub(super) fn open_below(
 pub(super) fn open(base: &File, path: &Path, flags: OFlag, resolve: ResolveFlag) -> io::Result<File> {
     let how = OpenHow::new().flags(flags | OFlag::O_CLOEXEC).resolve(resolve);
     let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
-    loop {
-        match openat2(base, path, how) {
-            Err(nix::Error::EINTR | nix::Error::EAGAIN) => {}
-            opened => return Ok(File::from(opened?)),
+    unleased(|| uninterrupted(|| Ok(File::from(openat2(base, path, how)?))))
+}
+
+/// Repeats an open without waiting (`O_NONBLOCK`) that answers EAGAIN: a rename was in the way of
+/// `..`, or another process has a lease on the file, which the kernel takes away from it only after
+/// `/proc/sys/fs/lease-break-time` (45 s). Waits for that no longer than about an eighth of a second.
+pub(crate) fn unleased<T>(mut open: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    for tried in 0..SWIFT_TRIES + SLOW_TRIES {
+        match open() {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            opened => return opened,
+        }
+        if let Some(doublings) = tried.checked_sub(SWIFT_TRIES) {
+            thread::sleep(Duration::from_millis(1 << doublings));
         }
     }
+    let reason = "another process has a lease on it (fcntl F_SETLEASE) and does not give it up";
+    Err(io::Error::new(io::ErrorKind::WouldBlock, reason))
 }
 
 fn walk(base: &File, root: Option<&File>, path: &Path, flags: OFlag) -> io::Result<File> {

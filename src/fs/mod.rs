@@ -16,6 +16,7 @@ pub mod stale_files;
 pub mod text_file;
 
 pub use links::refuse_foreign_link;
+pub(crate) use links::unleased;
 
 use std::ffi::OsString;
 use std::io;

@@ -8,7 +8,7 @@ use std::path::Path;
 use nix::libc;
 
 use super::beneath::Use;
-use super::owned_paths;
+use super::{owned_paths, unleased};
 
 /// The longest file that is read, bytes.
 const LONGEST: u64 = 1 << 20;
@@ -18,7 +18,9 @@ const LONGEST: u64 = 1 << 20;
 /// # Errors
 /// It cannot be opened or read, is no regular file, is longer than 1 MiB, or is not UTF-8.
 pub fn read(path: &Path) -> io::Result<String> {
-    read_opened(File::options().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?)
+    let mut options = File::options();
+    options.read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY);
+    read_opened(unleased(|| options.open(path))?)
 }
 
 /// As [`read`], where others may write: their links are not followed.

@@ -174,8 +174,9 @@ fn exists(path: &Path) -> bool {
 /// Opens a regular file; no link is followed, and a pipe does not hang.
 pub(super) fn open(path: &Path) -> Result<File, LifecycleError> {
     let failed = |source| LifecycleError::Io { what: format!("opening {}", path.display()), source };
-    let file = File::options().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path);
-    let file = file.map_err(failed)?;
+    let mut options = File::options();
+    options.read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
+    let file = crate::fs::unleased(|| options.open(path)).map_err(failed)?;
     match file.metadata().map_err(failed)?.is_file() {
         true => Ok(file),
         false => Err(LifecycleError::Package(format!("{} is no regular file", path.display()))),

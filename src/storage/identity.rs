@@ -18,6 +18,7 @@ use super::dm_file::is_file_of;
 use super::lvm_thin::Names;
 use super::{StorageError, Volume};
 use crate::fs::replace::directory_of;
+use crate::fs::unleased;
 use crate::model::image_claims::{ImageClaims, Role};
 use crate::model::{Pool, VmName};
 use crate::system::System;
@@ -71,7 +72,7 @@ pub(super) fn has_data(path: &Path, found: &Metadata) -> Result<bool, StorageErr
         if found.len() == 0 {
             return Ok(false);
         }
-        let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+        let file = unleased(|| File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path))?;
         match lseek(&file, 0, Whence::SeekData) {
             Ok(_) => Ok(true),
             // Nothing but a hole up to the end.

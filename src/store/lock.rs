@@ -21,6 +21,7 @@ use crate::fs::file_lock::{
 };
 use crate::fs::replace::uninterrupted;
 use crate::fs::run_directory::RunDirectory;
+use crate::fs::unleased;
 
 /// How long to wait for a lock that somebody else holds, and who hears that it takes long.
 #[derive(Debug, Clone, Copy)]
@@ -128,11 +129,12 @@ struct Turn {
     _locked: Option<Locked>,
 }
 
-/// Opens an existing regular file without ever waiting for it (a FIFO would make us).
+/// Opens an existing regular file without ever waiting for it (a FIFO would make us), but for the
+/// moment in which a program that has a lease on it gives that back.
 pub(crate) fn open(path: &Path, mode: Exclusivity) -> Result<File, StoreError> {
     let mut options = OpenOptions::new();
     options.read(true).write(mode == Exclusivity::Exclusive).custom_flags(libc::O_NONBLOCK);
-    let file = options.open(path).map_err(|source| match source.kind() {
+    let file = unleased(|| options.open(path)).map_err(|source| match source.kind() {
         io::ErrorKind::NotFound => StoreError::missing(path),
         io::ErrorKind::IsADirectory => StoreError::NotAFile { path: path.into() },
         // A socket, or a device that nothing is behind.

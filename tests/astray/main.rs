@@ -3,6 +3,7 @@
 
 mod boot;
 mod copies;
+mod leases;
 #[path = "../support/libvirt_daemon.rs"]
 mod libvirt_daemon;
 mod links;
