@@ -9,6 +9,7 @@ use crate::storage::identity::ImageIdentity;
 use crate::storage::pools::driver_of;
 use crate::storage::{Driver, ImageOwners, StorageError, Volume};
 
+use super::remove::Removed;
 use super::settle::Settled;
 use super::{LifecycleError, Session, record};
 use crate::storage::VmStorage;
@@ -43,6 +44,8 @@ pub struct Orphans {
 pub struct Recovered {
     pub name: VmName,
     pub outcome: Result<Settled, LifecycleError>,
+    /// The qube is gone, and some of its files could not be deleted, which was told.
+    pub has_leftovers: bool,
 }
 
 impl Session {
@@ -81,11 +84,13 @@ impl Session {
             }
         }
         let settle = |name: VmName| {
-            let outcome = self.lock_qube(&name).and_then(|lock| match at_boot {
-                true => self.dispose_if_halted(&lock),
-                false => self.settle(&lock),
+            let settled = self.lock_qube(&name).and_then(|lock| {
+                let settled = if at_boot { self.dispose_if_halted(&lock) } else { self.settle(&lock) }?;
+                let is_gone = settled == Settled::Gone;
+                Ok((settled, is_gone && self.removed_by_settling(&lock) == Removed::WithLeftovers))
             });
-            Recovered { name, outcome }
+            let has_leftovers = settled.as_ref().is_ok_and(|(_, has_leftovers)| *has_leftovers);
+            Recovered { name, outcome: settled.map(|(settled, _)| settled), has_leftovers }
         };
         // What has nothing to settle is told of here, the others by what settles them.
         beside.iter().for_each(|stays| self.system.tell(stays));

@@ -81,7 +81,7 @@ impl Session {
         match self.settle(&lock)? {
             Settled::Halted => self.remove_locked(&lock, removal),
             // Settling it has finished a removal that was cut off.
-            Settled::Gone => Ok(Removed::Completely),
+            Settled::Gone => Ok(self.removed_by_settling(&lock)),
             Settled::Active(_) => Err(RemovalError::NotHalted(name.to_string()).into()),
         }
     }
@@ -207,6 +207,15 @@ impl Session {
                 Ok(Settled::Halted)
             }
             Err(error) => Err(error),
+        }
+    }
+
+    /// What is left of a qube that settling has found gone: its record stays as long as some of its
+    /// files do.
+    pub(super) fn removed_by_settling(&self, lock: &QubeLock) -> Removed {
+        match record::exists(&self.system, lock.name()) {
+            true => Removed::WithLeftovers,
+            false => Removed::Completely,
         }
     }
 

@@ -22,7 +22,8 @@ pub fn define(line: clap::Command) -> clap::Command {
     .arg(arguments::json())
 }
 
-/// Exit code 1 when some qube could not be brought into order; the others are.
+/// Exit code 1 when some qube could not be brought into order, or not all of one could be deleted;
+/// the others are.
 pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     if call.has("json") && call.has("remove-orphans") && !call.has("yes") {
         return Err(Failure::usage("--remove-orphans asks about each orphan: with --json, add --yes"));
@@ -47,11 +48,14 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
             Err(_) => ("failed", ""),
         };
         match &qube.outcome {
+            // A line has named what is left.
+            Ok(_) if qube.has_leftovers => {}
             Ok(_) => call.inform(qube.name.as_str(), words),
             Err(error) => say(&format!("Error: {}: {error}", qube.name)),
         }
-        failed += usize::from(qube.outcome.is_err());
-        let error = qube.outcome.err().map(|e| e.to_string());
+        let left = qube.has_leftovers.then(|| "not all of it could be deleted".to_string());
+        let error = qube.outcome.err().map(|e| e.to_string()).or(left);
+        failed += usize::from(error.is_some());
         qubes.push(json!({"name": qube.name.as_str(), "outcome": outcome, "error": error}));
     }
     let mut orphans = Vec::new();

@@ -198,6 +198,25 @@ fn removal_that_was_cut_off_on_a_full_disk_is_finished_by_whoever_comes_next() {
 }
 
 #[test]
+fn a_removal_that_leaves_files_makes_recovery_fail_too() {
+    for next in ["qubes-recover", "qubes-recover --at-boot", "qvm-remove -f work"] {
+        let system = System::new();
+        cut_off(&system, "work");
+        let stuck = system.image("appvms/work/private.img.1@2026-01-01T00:00:00Z");
+        fs::create_dir(&stuck).unwrap();
+        let ran = system.run(next);
+        assert_eq!((ran.code, ran.stderr.lines().count()), (1, 1), "{next}: {ran:?}");
+        assert!(ran.stderr.contains("work is removed, but not all of it could be deleted"), "{next}: {ran:?}");
+        // The next recovery finishes it.
+        fs::remove_dir(&stuck).unwrap();
+        let again = system.run("qubes-recover --json");
+        assert_eq!(again.code, 0, "{next}: {again:?}");
+        assert!(again.stdout.contains(r#""error": null"#), "{next}: {again:?}");
+        assert!(!is_there(&system, "appvms/work") && !system.path("/run/qubes/vm/work").exists(), "{next}");
+    }
+}
+
+#[test]
 fn recovery_drops_what_dead_runs_wrote_to_volumes_that_are_not_kept() {
     let system = System::new();
     system.ok("qvm-prefs work template_for_dispvms True");
