@@ -115,6 +115,11 @@ pub enum LifecycleError {
     )]
     Record { qube: VmName, file: PathBuf, reason: String },
     #[error(
+        "cannot read {file}, the record of the start of {qube}: {}; until it can be read {qube} is left alone",
+        crate::fs::errno_text(source)
+    )]
+    RecordUnread { qube: VmName, file: PathBuf, source: std::io::Error },
+    #[error(
         "{qube} was started at {uri} and that hypervisor cannot be asked whether it still runs: {reason}; its images \
          are left alone"
     )]

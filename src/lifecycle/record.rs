@@ -8,6 +8,7 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -76,7 +77,11 @@ impl Record {
         let run = system.run_dir();
         let file = run.path().join(place(name));
         let unusable = |reason: String| LifecycleError::Record { qube: name.clone(), file: file.clone(), reason };
-        let Some(text) = run.read(&place(name)).map_err(|e| unusable(errno_text(&e)))? else { return Ok(None) };
+        let unread = |source: io::Error| match is_of_file(&source) {
+            true => unusable(errno_text(&source)),
+            false => LifecycleError::RecordUnread { qube: name.clone(), file: file.clone(), source },
+        };
+        let Some(text) = run.read(&place(name)).map_err(unread)? else { return Ok(None) };
         let record: Record = serde_json::from_str(&text).map_err(|e| unusable(e.to_string()))?;
         record.refuse_astray(system, name).map_err(unusable)?;
         Ok(Some(record))
@@ -156,6 +161,16 @@ pub fn all(system: &System) -> io::Result<Vec<VmName>> {
     let mut names: Vec<VmName> = entries.into_iter().filter_map(name).collect();
     names.sort();
     Ok(names)
+}
+
+/// Whether an error says what is wrong with the file: that it is no record, which only removing it
+/// mends. Others come of the process, the user or the machine (no descriptor left, an error of the
+/// disk, a lease), and the record may be good.
+fn is_of_file(error: &io::Error) -> bool {
+    match error.raw_os_error().map(Errno::from_raw) {
+        Some(code) => matches!(code, Errno::ELOOP | Errno::ENOTDIR | Errno::EISDIR | Errno::EXDEV),
+        None => error.kind() != io::ErrorKind::WouldBlock,
+    }
 }
 
 /// Where records are, below RUN.

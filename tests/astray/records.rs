@@ -93,6 +93,22 @@ fn a_record_that_cannot_be_used_says_which_file_why_and_what_helps() {
 }
 
 #[test]
+fn a_record_that_cannot_be_read_for_other_reasons_is_not_to_be_removed() {
+    let system = with_record(&record("qemu:///session", "running", ""));
+    let mut told = 0;
+    for descriptors in 3..12 {
+        let mut command = std::process::Command::new("sh");
+        let script = format!("ulimit -n {descriptors}; exec \"$@\"");
+        let tool = system.command("qvm-remove --force work");
+        command.args(["-c", &script, "sh"]).arg(tool.get_program()).args(tool.get_args());
+        let ran = run_in_time(command.env("QUBES_ROOT", system.path("")));
+        assert!(!ran.stderr.contains("remove that file"), "{descriptors}: {ran:?}");
+        told += usize::from(ran.stderr.contains("the record of the start of work: Too many open files"));
+    }
+    assert!(told > 0);
+}
+
+#[test]
 fn a_record_cannot_name_volumes_of_another_qube() {
     let of_another = r#","volumes":[{"pool":"varlibqubes","vid":"VID"}]"#;
     for vid in ["appvms/vault/private", "appvms/gone/../vault/private", "vm-templates/fedora/root", "/etc/passwd"] {
