@@ -62,6 +62,7 @@ use std::process::ExitCode;
 use arguments::Parsed;
 use failure::Failure;
 use invocation::Invocation;
+use nix::sys::signal::{SigSet, Signal};
 use output::{Output, say};
 
 use crate::system::Options;
@@ -336,8 +337,18 @@ pub fn main(command: &'static Command) -> ExitCode {
     run(command, std::env::args_os().skip(1).collect())
 }
 
+/// Holds back the signal that ends a process which writes beyond the longest file it may have
+/// (`ulimit -f`): the write fails then, and the command says so.
+fn hold_back_length_signal() {
+    let mut held = SigSet::empty();
+    held.add(Signal::SIGXFSZ);
+    // Fails only for a set that does not exist.
+    let _held = held.thread_block();
+}
+
 /// Runs one command with these words, its name not among them.
 pub fn run(command: &'static Command, words: Vec<OsString>) -> ExitCode {
+    hold_back_length_signal();
     let mut line = command.line();
     let mut out = Output::new();
     let mut options = Some(Options::default());

@@ -200,3 +200,17 @@ fn help_and_version_are_data() {
     let version = run(&store, QVM_LS, "--version");
     assert!(version.exit == 0 && version.stdout.starts_with("qvm-ls ("), "{version:?}");
 }
+
+#[test]
+fn a_store_that_would_be_longer_than_files_may_be_is_an_error_and_no_signal() {
+    let store = Store::small();
+    let before = fs::read(store.file()).unwrap();
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -f 2; exec \"$@\"", "sh", QVM_PREFS, "work", "memory", "333"]);
+    let root = store.root().display().to_string();
+    let output = command.args(["--offline-mode", "--root", &root]).stdin(Stdio::null()).output().unwrap();
+    let words = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{words}");
+    assert!(words.contains("cannot") && words.contains("File too large"), "{words}");
+    assert_eq!(fs::read(store.file()).unwrap(), before);
+}
