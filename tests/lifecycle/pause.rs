@@ -1,6 +1,6 @@
 //! qvm-pause and qvm-unpause.
 
-use crate::place::{create, system, system_booting, wait_for_greetings};
+use crate::place::{create, system, system_booting, system_that_boots_nothing, wait_for_greetings};
 use crate::scratch::until;
 use crate::tiny_guest;
 
@@ -43,6 +43,31 @@ fn a_paused_qube_waits_and_goes_on() {
     assert_eq!((ran.code, &*ran.stderr), (0, ""), "it was not asked twice, nor killed");
     assert_eq!(scratch.state("work"), "Halted");
     assert!(scratch.images("appvms/work").iter().all(|image| !image.contains("dirty")));
+}
+
+#[test]
+fn a_qube_that_is_paused_while_it_is_to_shut_down_is_told_as_paused_or_ended() {
+    let Some(scratch) = system_that_boots_nothing() else { return };
+    create(&scratch, "work", "");
+    scratch.ok("qvm-prefs", &["work", "shutdown_timeout", "5"]);
+    scratch.ok("qvm-start", &["work"]);
+    let shut_down_beside_a_pause = |options: &[&str]| {
+        std::thread::scope(|scope| {
+            let ran = scope.spawn(|| scratch.run("qvm-shutdown", options));
+            // It was asked by then, or is found paused, which is the same to the person.
+            std::thread::sleep(std::time::Duration::from_millis(1500));
+            scratch.ok("qvm-pause", &["work"]);
+            ran.join().unwrap()
+        })
+    };
+    let ran = shut_down_beside_a_pause(&["--wait", "work"]);
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(ran.stderr.contains("; --force ends a paused one") && !ran.stderr.contains("libvirt"), "{ran:?}");
+    assert_eq!(scratch.state("work"), "Paused");
+    scratch.ok("qvm-unpause", &["work"]);
+    let ran = shut_down_beside_a_pause(&["--wait", "--force", "work"]);
+    assert_eq!((ran.code, ran.stderr.contains("libvirt")), (0, false), "{ran:?}");
+    assert_eq!(scratch.state("work"), "Halted");
 }
 
 #[test]
