@@ -130,10 +130,11 @@ impl Session {
     /// Whether nothing is wrong with what was changed, where no qube came or went. That it does no harm to others is
     /// the rules' part.
     fn touched_are_unbroken(&self, qubes: &Qubes) -> bool {
+        let mut ways = NetvmWays::default();
         qubes.removed().is_empty()
             && qubes.written().all(|written| match written {
                 Written::Unchanged { .. } => true,
-                Written::Changed { vm, .. } => qubes.what_breaks(vm, self, &mut NetvmWays::default()).is_empty(),
+                Written::Changed { vm, .. } => qubes.what_breaks(vm, self, &mut ways).is_empty(),
                 Written::New { .. } => false,
             })
     }
@@ -141,12 +142,13 @@ impl Session {
     /// What upstream would refuse the store for; nothing when it would not. No qube stays in memory for it.
     fn damage_in_words(&self, qubes: &Qubes) -> Option<String> {
         let mut found: Vec<String> = qubes.diagnoses.iter().map(|d| d.text.clone()).collect();
-        let mut numbers = Numbers::default();
+        let (mut numbers, mut ways) = (Numbers::default(), NetvmWays::default());
         let refused = |finding: Finding| (finding.harm == Harm::Refused).then_some(finding.text);
         for name in qubes.names() {
             qubes.glance(name.as_str(), |vm| {
                 let of_form = vm.diagnoses.iter().map(|d| d.text.clone());
-                let own = qubes.findings_of(vm, self).into_iter().chain(numbers.clashes(vm)).filter_map(refused);
+                let own =
+                    qubes.findings_of(vm, self, &mut ways).into_iter().chain(numbers.clashes(vm)).filter_map(refused);
                 found.extend(of_form.chain(own).map(|text| format!("{}: {text}", vm.name)));
             });
         }

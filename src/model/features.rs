@@ -26,6 +26,10 @@ pub enum FeatureError {
 pub(super) const RESERVED: [&str; 4] =
     ["deferred-netvm-original", "preload-dispvm", "preload-dispvm-completed", "preload-dispvm-in-progress"];
 
+/// How many netvms a feature is looked for along. A start allows fewer, and upstream ends with an error at about ten
+/// times as many; a store of somebody else's may have a chain of all its qubes, and each looks along it.
+const MOST_NETVMS: usize = 64;
+
 const PRELOAD_MAX: &str = "preload-dispvm-max";
 
 /// The services by which a preloaded disposable says that it is ready.
@@ -50,9 +54,11 @@ impl Qubes {
         self.template_chain(vm).find_map(|v| v.features.get(name))
     }
 
-    /// Own, else along the netvms.
+    /// Own, else along the netvms, of which the nearest 64 are asked.
     pub fn feature_with_netvm<'a>(&'a self, vm: &'a Vm, name: &str, facts: &'a dyn Facts) -> Option<&'a str> {
-        self.netvm_chain(vm, facts).find_map(|v| v.features.get(name))
+        // A loop is gone round until the limit.
+        let chain = std::iter::successors(Some(vm), |v| self.netvm(v, facts).ok().flatten());
+        chain.take(MOST_NETVMS + 1).find_map(|v| v.features.get(name))
     }
 
     /// Own, else dom0's.

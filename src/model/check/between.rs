@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::Hash;
 
-use super::{At, Finding, Harm, Kind, Remedy};
+use super::{At, Finding, Harm, Kind, NetvmWays, Remedy};
 use crate::model::class::Class;
 use crate::model::facts::Facts;
 use crate::model::name::VmName;
@@ -12,9 +12,18 @@ use crate::model::qubes::Qubes;
 use crate::model::vm::{Qid, Vm};
 use uuid::Uuid;
 
+/// How many netvms of a loop are named.
+const NETVMS_TOLD: usize = 16;
+
 impl Qubes {
     /// A netvm that provides no network, and a qube that is its own netvm by whatever way.
-    pub(super) fn check_network(&self, vm: &Vm, facts: &dyn Facts, found: &mut Vec<Finding>) {
+    pub(super) fn check_network<'q>(
+        &'q self,
+        vm: &Vm,
+        facts: &'q dyn Facts,
+        ways: &mut NetvmWays<'q>,
+        found: &mut Vec<Finding>,
+    ) {
         let Ok(Some(netvm)) = self.netvm(vm, facts) else { return };
         let mut add = |kind, harm, text| {
             let remedy = Remedy::Set { property: "netvm".into(), value: String::new() };
@@ -24,10 +33,14 @@ impl Qubes {
         if is_explicit && !self.provides_network(netvm, facts) {
             add(Kind::Unfit, Harm::Refused, format!("netvm is '{}', which does not provide network", netvm.name));
         }
-        let way: Vec<&str> = self.netvm_chain(netvm, facts).map(|v| v.name.as_str()).collect();
-        if way.contains(&vm.name.as_str()) {
+        if ways.lead_back_to(vm, netvm, self, facts) {
+            let names = self.netvm_chain(netvm, facts).map(|v| v.name.as_str());
+            let way: Vec<&str> = names.take(NETVMS_TOLD + 1).collect();
             let behind = match way.as_slice() {
                 [_] => "the qube is its own netvm".to_owned(),
+                [nearest @ .., _] if nearest.len() == NETVMS_TOLD => {
+                    format!("its netvms lead back to it: {} → …", nearest.join(" → "))
+                }
                 way => format!("its netvms lead back to it: {}", way.join(" → ")),
             };
             let text = format!("netvm is '{}', and {behind}; qubesd takes it for none", netvm.name);

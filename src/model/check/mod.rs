@@ -11,10 +11,10 @@ mod pools;
 mod properties;
 mod system;
 mod volumes;
+mod ways;
 
 pub use between::Numbers;
 pub use kind::Kind;
-pub use plain::NetvmWays;
 
 use std::fmt;
 
@@ -23,6 +23,7 @@ use super::name::VmName;
 use super::qubes::Qubes;
 use super::vm::Vm;
 use volumes::Vids;
+pub use ways::NetvmWays;
 
 /// Where in the store something is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -153,9 +154,9 @@ impl Qubes {
     /// reader of the file diagnosed (`diagnoses`) is not among it.
     pub fn findings(&self, facts: &dyn Facts) -> Vec<Finding> {
         let mut found = self.findings_of_system(facts);
-        let vids = Vids::of(self);
+        let (vids, mut ways) = (Vids::of(self), NetvmWays::default());
         for vm in self.iter() {
-            self.check_qube(vm, Some(&vids), facts, &mut found);
+            self.check_qube(vm, Some(&vids), facts, &mut ways, &mut found);
         }
         self.check_numbers(&mut found);
         found
@@ -171,25 +172,25 @@ impl Qubes {
     }
 
     /// What is wrong with one qube and what it refers to; that another has its number or its images is not among it.
-    pub fn findings_of(&self, vm: &Vm, facts: &dyn Facts) -> Vec<Finding> {
+    /// `ways` is for one look at many: it remembers their netvms.
+    pub fn findings_of<'q>(&'q self, vm: &Vm, facts: &'q dyn Facts, ways: &mut NetvmWays<'q>) -> Vec<Finding> {
         let mut found = Vec::new();
-        self.check_qube(vm, None, facts, &mut found);
+        self.check_qube(vm, None, facts, ways, &mut found);
         found
     }
 
     /// What upstream refuses the store for in one qube: what of [`Qubes::findings_of`] is
-    /// [`Harm::Refused`]. `ways` is for one look at many: it remembers their netvms.
+    /// [`Harm::Refused`].
     pub fn refusals_of<'q>(&'q self, vm: &Vm, facts: &'q dyn Facts, ways: &mut NetvmWays<'q>) -> Vec<Finding> {
         if self.is_plainly_right(vm, facts, ways) {
             return Vec::new();
         }
-        let mut found = self.findings_of(vm, facts);
+        let mut found = self.findings_of(vm, facts, ways);
         found.retain(|finding| finding.harm == Harm::Refused);
         found
     }
 
     /// What makes a qube unreliable by itself: its diagnoses, and what upstream refuses the store for.
-    /// `ways` is for one look at many: it remembers their netvms.
     pub fn what_breaks<'q>(&'q self, vm: &Vm, facts: &'q dyn Facts, ways: &mut NetvmWays<'q>) -> Vec<String> {
         let mut texts: Vec<String> = vm.diagnoses.iter().map(|d| d.text.clone()).collect();
         // What of a domain cannot be read at all has no values that could be wrong; and what R4 wants of a qube, one of
@@ -198,15 +199,22 @@ impl Qubes {
             && !self.needs_conversion
             && !self.is_plainly_right(vm, facts, ways)
         {
-            let own = self.findings_of(vm, facts);
+            let own = self.findings_of(vm, facts, ways);
             texts.extend(own.into_iter().filter(Finding::breaks_the_qube).map(|f| f.text));
         }
         texts
     }
 
-    fn check_qube(&self, vm: &Vm, vids: Option<&Vids>, facts: &dyn Facts, found: &mut Vec<Finding>) {
+    fn check_qube<'q>(
+        &'q self,
+        vm: &Vm,
+        vids: Option<&Vids>,
+        facts: &'q dyn Facts,
+        ways: &mut NetvmWays<'q>,
+        found: &mut Vec<Finding>,
+    ) {
         self.check_properties(vm, facts, found);
-        self.check_network(vm, facts, found);
+        self.check_network(vm, facts, ways, found);
         self.check_tags(vm, found);
         self.check_features(vm, facts, found);
         self.check_devices(vm, facts, found);

@@ -1,8 +1,7 @@
 //! A short look that suffices for nearly every qube. A listing looks at a thousand of them, and the thorough look, which
 //! tells what is wrong and what to do about it, costs more than all the rest of the listing.
 
-use std::collections::HashMap;
-
+use super::NetvmWays;
 use crate::model::class::Class;
 use crate::model::facts::Facts;
 use crate::model::property::{Property, Scope};
@@ -11,10 +10,6 @@ use crate::model::release::Release;
 use crate::model::tags::is_tag;
 use crate::model::vm::Vm;
 use crate::model::volume::{class_volume, class_volumes, volume_traits};
-
-/// Which netvms stand behind each netvm that was met, itself among them: a few, that all other qubes share.
-#[derive(Default)]
-pub struct NetvmWays<'q>(HashMap<&'q str, Vec<&'q str>>);
 
 impl Qubes {
     /// Whether a short look shows that nothing breaks the qube. Where it is false, the thorough look decides; where it is
@@ -64,9 +59,7 @@ impl Qubes {
                 Err(_) => return false,
             },
         };
-        let way = ways.0.entry(netvm.name.as_str());
-        let way = way.or_insert_with(|| self.netvm_chain(netvm, facts).map(|v| v.name.as_str()).collect());
-        way.iter().all(|name| vm.name != **name)
+        !ways.lead_back_to(vm, netvm, self, facts)
     }
 
     fn volumes_are_plain(&self, vm: &Vm, release: Release) -> bool {

@@ -1,5 +1,7 @@
 //! Properties that the program itself asks for, with their types.
 
+use std::collections::HashSet;
+
 use super::kind::Owner;
 use super::network::default_netvm;
 use super::{Property, PropertyError, Scope, the};
@@ -83,10 +85,10 @@ impl Qubes {
 
     /// The qube, its netvm, its netvm's netvm, each once; ends where one is missing or comes again.
     pub fn netvm_chain<'a>(&'a self, vm: &'a Vm, facts: &'a dyn Facts) -> impl Iterator<Item = &'a Vm> {
-        let mut seen: Vec<&VmName> = Vec::new();
+        let mut seen: HashSet<&VmName> = HashSet::new();
         std::iter::successors(Some(vm), move |v| {
-            seen.push(&v.name);
-            self.netvm(v, facts).ok().flatten().filter(|next| !seen.contains(&&next.name))
+            seen.insert(&v.name);
+            self.netvm(v, facts).ok().flatten().filter(|next| !seen.contains(&next.name))
         })
     }
 
