@@ -63,7 +63,7 @@ use arguments::Parsed;
 use failure::Failure;
 use invocation::Invocation;
 use nix::sys::signal::{SigSet, Signal};
-use output::{Output, say};
+use output::{Output, say, say_usage};
 
 use crate::system::Options;
 
@@ -381,7 +381,7 @@ pub fn run(command: &'static Command, words: Vec<OsString>) -> ExitCode {
 fn tell(name: &str, line: &clap::Command, failure: Failure, options: Option<&Options>) -> u8 {
     match failure {
         Failure::Usage(text) => {
-            say(&format!("{}\n{name}: error: {text}", usage::usage(line)));
+            say_usage(&usage::usage(line), &format!("{name}: error: {text}"));
             2
         }
         Failure::Error(text) => {

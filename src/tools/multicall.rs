@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::process::ExitCode;
 
-use super::failure::quoted;
+use super::failure::{Failure, quoted};
 use super::output::{Output, hint, say};
 use super::suggestion::closest;
 use super::{COMMANDS, Command, generate, run};
@@ -68,14 +68,19 @@ fn help(code: u8) -> ExitCode {
     if code == 0 {
         return finish(text);
     }
-    wrong(text.trim_end())
+    text.trim_end().lines().for_each(say);
+    ExitCode::from(2)
 }
 
 fn finish(text: String) -> ExitCode {
     let mut out = Output::new();
     match out.text(&text).and_then(|()| out.flush()) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(_) => ExitCode::FAILURE,
+        Err(Failure::Error(text)) => {
+            say(&format!("{NAME}: error: {text}"));
+            ExitCode::FAILURE
+        }
+        Err(_nobody_reads) => ExitCode::FAILURE,
     }
 }
 

@@ -131,9 +131,23 @@ fn harmless(text: &str) -> Cow<'_, str> {
     if text.bytes().all(is_plain) { Cow::Borrowed(text) } else { Cow::Owned(displayable(text)) }
 }
 
-/// Says one thing to the person, on standard error. Where that is closed there is nobody to tell.
+/// Says one thing to the person, in one line on standard error. Where that is closed there is nobody to tell.
 pub fn say(text: &str) {
-    let _ = writeln!(io::stderr().lock(), "{}", harmless(text));
+    let _ = writeln!(io::stderr().lock(), "{}", one_line(text));
+}
+
+/// Says how a command is used, in as many lines as that takes, and then what was wrong.
+pub fn say_usage(usage: &str, mistake: &str) {
+    usage.lines().for_each(say);
+    say(mistake);
+}
+
+/// A message without line feeds within: one comes from the name of a file or from what a file holds, and what follows it
+/// would pass for a message of its own. One at the end may stay; upstream ends some texts so.
+fn one_line(text: &str) -> Cow<'_, str> {
+    let shown = harmless(text);
+    let (line, end) = shown.strip_suffix('\n').map_or((&*shown, ""), |line| (line, "\n"));
+    if line.contains('\n') { Cow::Owned(line.replace('\n', "_") + end) } else { shown }
 }
 
 /// Says what to do next, on a line of its own that upstream's tools do not have.
@@ -156,5 +170,18 @@ pub fn ask(out: &mut Output, question: &str) -> Result<Option<String>, Failure> 
         Ok(0) => Ok(None),
         Ok(_) => Ok(Some(answer.trim_end_matches(['\n', '\r']).to_string())),
         Err(error) => Err(Failure::error(format!("cannot read the answer: {error}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_one_line() {
+        assert_eq!(one_line("an\tordinary one"), "an\tordinary one");
+        assert_eq!(one_line("a\nwork: all is well\x1b[2J"), "a_work: all is well_[2J");
+        assert_eq!(one_line("as upstream's\n"), "as upstream's\n");
+        assert_eq!(one_line("a\n\n"), "a_\n");
     }
 }

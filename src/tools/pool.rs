@@ -7,7 +7,7 @@ use super::arguments::{self, THE_COMMAND, exclusive, flag, of_listing};
 use super::failure::{Failure, quoted};
 use super::hint::Hint;
 use super::invocation::{Invocation, read_for_good};
-use super::output::say;
+use super::output::{say, say_usage};
 use super::subcommand::{Count, Subcommand};
 use super::table;
 use crate::lifecycle::pools::PoolShown;
@@ -210,7 +210,7 @@ fn no_such_pool(error: &PoolError, is_earlier: bool) -> Failure {
     let failure = match is_earlier {
         false => Failure::usage(error.to_string()),
         true => {
-            say(&format!("{EARLIER_USAGE}\nqvm-pool: error: {error}"));
+            say_usage(EARLIER_USAGE, &format!("qvm-pool: error: {error}"));
             Failure::Said(2)
         }
     };

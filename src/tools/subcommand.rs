@@ -5,7 +5,7 @@ use clap::{Arg, Command};
 use super::arguments;
 use super::failure::Failure;
 use super::invocation::Invocation;
-use super::output::say;
+use super::output::say_usage;
 use super::usage::usage;
 
 /// One command of a tool.
@@ -116,7 +116,7 @@ impl Subcommand {
     /// A usage error with the command's own usage line.
     pub fn mistake(&self, text: &str) -> Failure {
         let line = self.line();
-        say(&format!("{}\n{}: error: {text}", usage(&line), self.program));
+        say_usage(&usage(&line), &format!("{}: error: {text}", self.program));
         Failure::Said(2)
     }
 

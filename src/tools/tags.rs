@@ -6,7 +6,7 @@ use super::arguments::{self, THE_COMMAND, the_qube};
 use super::failure::{Failure, quoted};
 use super::hint::Hint;
 use super::invocation::{Invocation, read_for_good};
-use super::output::{Output, say};
+use super::output::{Output, say_usage};
 use super::subcommand::{Count, Subcommand};
 use super::suggestion::did_you_mean;
 use super::table;
@@ -123,7 +123,7 @@ fn wanted(given: &ArgMatches) -> Result<Wanted<'_>, Failure> {
 fn tag_is_missing(program: &'static str) -> Failure {
     let several = if program.ends_with("add") { 1..=usize::MAX } else { 1..=1 };
     let line = arguments::common(program).arg(Arg::new("tag").value_name("tag").num_args(several).required(true));
-    say(&format!("{}\n{program}: error: the following arguments are required: tag", usage(&line)));
+    say_usage(&usage(&line), &format!("{program}: error: the following arguments are required: tag"));
     Failure::Said(2)
 }
 

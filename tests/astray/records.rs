@@ -109,6 +109,16 @@ fn a_record_that_cannot_be_read_for_other_reasons_is_not_to_be_removed() {
 }
 
 #[test]
+fn a_record_cannot_say_lines_of_its_own() {
+    let forged = "x`\\nwork: everything is in order\\n\\u001b[2J";
+    let system = with_record(&record("qemu:///session", forged, ""));
+    let ran = run_in_time(&system.command("qubes-recover"));
+    assert_eq!((ran.code, about_records(&ran).len()), (1, 1), "{ran:?}");
+    assert!(ran.stderr.contains("unknown variant `x`_work: everything is in order_"), "{ran:?}");
+    assert!(!ran.stderr.lines().any(|line| line.starts_with("work: everything")), "{ran:?}");
+}
+
+#[test]
 fn a_record_cannot_name_volumes_of_another_qube() {
     let of_another = r#","volumes":[{"pool":"varlibqubes","vid":"VID"}]"#;
     for vid in ["appvms/vault/private", "appvms/gone/../vault/private", "vm-templates/fedora/root", "/etc/passwd"] {
