@@ -268,6 +268,18 @@ fn a_store_made_to_do_harm() {
 }
 
 #[test]
+fn a_file_in_backup_that_is_longer_than_any_store_is_no_copy_and_in_nobodys_way() {
+    let system = System::new();
+    let note = system.path("/var/lib/qubes/appvms/new/creation.json");
+    fs::create_dir_all(note.parent().unwrap()).unwrap();
+    fs::write(note, r#"{"uuid":"14cf2e5d-7025-41d7-a69c-dc4282cbdcff","volumes":[]}"#).unwrap();
+    let long = system.path("/var/lib/qubes/backup/long");
+    fs::File::create(&long).unwrap().set_len(1 << 40).unwrap();
+    system.ok("qvm-create --label red new");
+    assert_eq!(fs::metadata(long).unwrap().len(), 1 << 40);
+}
+
+#[test]
 fn damage_inside_one_domain_is_told_and_costs_the_others_nothing() {
     let system = System::new();
     system.ok("qvm-create --label blue other");

@@ -334,6 +334,24 @@ fn restoring_keeps_what_was_there_and_says_what_it_did() {
 }
 
 #[test]
+fn a_file_that_is_longer_than_any_store_is_neither_read_nor_copied() {
+    let store = Store::sound();
+    store.keep("2026-11-18-08:00:00", SOUND);
+    fs::File::create(store.file()).unwrap().set_len(1 << 40).unwrap();
+    let (file, copies) = (store.file(), store.copies());
+    let advice =
+        format!("move it away first: mv {0} {0}.odd; the newest copy that loads is 2026-11-18", file.display());
+    for words in [["restore", "last"], ["repair", "--yes"], ["convert", "--verbose"]] {
+        let ran = store.db(&words);
+        assert_eq!((ran.code, ran.stdout.as_str()), (1, ""), "{words:?}: {ran:?}");
+        assert!(ran.stderr.contains("1099511627776 bytes are more than a store can have"), "{words:?}: {ran:?}");
+        assert!(ran.stderr.contains(&advice) && ran.stderr.lines().count() == 1, "{words:?}: {ran:?}");
+    }
+    assert_eq!(store.copies(), copies);
+    assert_eq!(fs::metadata(file).unwrap().len(), 1 << 40);
+}
+
+#[test]
 fn a_copy_that_does_not_load_is_not_restored() {
     let store = Store::sound();
     store.keep("2026-11-18-08:00:00", "<qubes>");
@@ -424,9 +442,10 @@ fn there_are_words_for_every_part_of_a_store() {
 #[test]
 fn where_no_store_can_be_the_way_back_begins_with_moving_away_what_is_there() {
     type Make = fn(&Path);
-    let make: [(&str, Make); 3] = [
+    let make: [(&str, Make); 4] = [
         ("FIFO", |path| nix::unistd::mkfifo(path, nix::sys::stat::Mode::S_IRWXU).unwrap()),
         ("directory", |path| fs::create_dir(path).unwrap()),
+        ("hole", |path| fs::File::create(path).unwrap().set_len(1 << 40).unwrap()),
         ("link to nothing", |path| std::os::unix::fs::symlink("nothing", path).unwrap()),
     ];
     for (what, make) in make {

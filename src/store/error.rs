@@ -17,6 +17,9 @@ pub enum StoreError {
     Exists { path: PathBuf },
     #[error("{path} is not a regular file")]
     NotAFile { path: PathBuf },
+    /// What lies there is longer than any store; nobody has read it.
+    #[error("{path}: {}", FormatError::TooLarge { bytes: *bytes })]
+    TooLarge { path: PathBuf, bytes: u64 },
     #[error("{path}: {source}")]
     Format { path: PathBuf, source: FormatError },
     /// Somebody else holds the lock and did not let go in time.

@@ -28,7 +28,7 @@ use crate::model::Qubes;
 
 pub use convert::Companions;
 use new_file::{begin, clear_stale_files, fill, keep_owner};
-use read::{Content, read_stable, read_whole, too_large};
+use read::{Content, read_once, read_stable};
 pub use read::{Read, read_bytes};
 pub use restore::Restored;
 
@@ -68,7 +68,7 @@ impl StorePlace {
 
 fn refuse_too_large(file: &File, path: &Path) -> Result<u64, StoreError> {
     match uninterrupted(|| file.metadata()).map_err(StoreError::io("read", path))?.len() {
-        bytes if bytes > MAX_BYTES as u64 => Err(too_large(path, bytes)),
+        bytes if bytes > MAX_BYTES as u64 => Err(StoreError::TooLarge { path: path.into(), bytes }),
         bytes => Ok(bytes),
     }
 }
@@ -251,9 +251,8 @@ impl Write {
 
     /// Copies the store as it stands to `backup/`, for what is about to convert or repair it. Returns the copy.
     pub fn keep_copy(&self) -> Result<PathBuf, StoreError> {
-        let directory = &self.place.backup_dir;
-        self.current()
-            .and_then(|bytes| history::keep(directory, self.access(), &bytes, clock::now().datetime()))
+        let (directory, bytes) = (&self.place.backup_dir, self.current()?);
+        history::keep(directory, self.access(), &bytes, clock::now().datetime())
             .map_err(StoreError::io("copy the store to", directory))
     }
 
@@ -261,13 +260,16 @@ impl Write {
     fn before_save(&self) -> io::Result<Bytes> {
         match self.saved == Changed::default() {
             true => Ok(self.content.bytes.clone()),
-            false => self.current(),
+            false => self.current().map_err(io::Error::other),
         }
     }
 
-    /// The bytes in the file, however many: what is no store may still hold what somebody needs.
-    fn current(&self) -> io::Result<Bytes> {
-        read_whole(self.lock.file(), 0)
+    /// The bytes in the file, whatever they mean: what is no store may still hold what somebody needs.
+    ///
+    /// # Errors
+    /// It is longer than any store. A file without content may have any length, so it is neither read nor copied.
+    fn current(&self) -> Result<Bytes, StoreError> {
+        read_once(self.lock.file(), &self.place.file)
     }
 
     fn access(&self) -> Access {

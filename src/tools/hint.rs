@@ -3,11 +3,13 @@
 
 use std::error::Error;
 use std::io;
+use std::path::Path;
 
 use nix::unistd::{Uid, User, geteuid};
 
 use super::failure::quoted;
 use super::suggestion::did_you_mean;
+use crate::format::FormatError;
 use crate::lifecycle::{LifecycleError, Session};
 use crate::model::property::PROPERTIES;
 use crate::model::{
@@ -30,6 +32,8 @@ pub enum Hint {
     Kernels,
     /// The store cannot be read.
     Damaged,
+    /// The store's file is longer than any store.
+    TooLarge,
 }
 
 /// What a name is the name of. The names there are come from the store.
@@ -89,7 +93,7 @@ impl Hint {
     /// Whether the words belong to the error's own line: those of upstream's tools leave no room
     /// for more, ours do.
     pub fn is_inline(&self) -> bool {
-        matches!(self, Hint::Permission | Hint::Kernels | Hint::Damaged)
+        matches!(self, Hint::Permission | Hint::Kernels | Hint::Damaged | Hint::TooLarge)
     }
 
     /// The words, for a command with these options; `None` where there is nothing to say after all.
@@ -102,6 +106,7 @@ impl Hint {
                 "qubes-db check tells more, qubes-db repair mends it, qubes-db history lists the copies to go back to"
                     .to_string(),
             ),
+            Hint::TooLarge => Some(super::db::move_away(&session(options)?)),
             Hint::Kernels => {
                 let session = session(options)?;
                 Some(kernels(&session, &*session.read().ok()?))
@@ -178,11 +183,12 @@ fn of_creation(error: &CreationError) -> Option<Hint> {
 }
 
 fn of_store(error: &StoreError) -> Option<Hint> {
+    let is_copy = |path: &Path| path.parent().is_some_and(|directory| directory.ends_with("backup"));
     match error {
-        StoreError::Format { path, .. } => {
-            let is_copy = path.parent().is_some_and(|directory| directory.ends_with("backup"));
-            (!is_copy).then_some(Hint::Damaged)
-        }
+        // What was to be written would be too long.
+        StoreError::Format { source: FormatError::TooLarge { .. }, .. } => None,
+        StoreError::Format { path, .. } => (!is_copy(path)).then_some(Hint::Damaged),
+        StoreError::TooLarge { path, .. } => (!is_copy(path)).then_some(Hint::TooLarge),
         StoreError::Io { source, .. } => of_io(source),
         _ => None,
     }

@@ -16,7 +16,7 @@ use crate::model::{Qubes, Vm};
 use crate::storage::pools::driver_of;
 use crate::storage::second_names::that_holds_data;
 use crate::storage::{Driver, ImageOwners, Kind, StorageError, VmStorage, Volume};
-use crate::store::read_bytes;
+use crate::store::{StoreError, read_bytes};
 
 /// What is to become of images that hold data and that no qube of the store means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -155,8 +155,13 @@ impl Session {
         }
         let has_it = |file: &PathBuf| -> Result<bool, LifecycleError> {
             // Whatever else lies there is no copy.
-            let is_file = fs::metadata(file).is_ok_and(|found| found.is_file());
-            Ok(is_file && memchr::memmem::find(&read_bytes(file)?, text.as_bytes()).is_some())
+            if !fs::metadata(file).is_ok_and(|found| found.is_file()) {
+                return Ok(false);
+            }
+            match read_bytes(file) {
+                Err(StoreError::TooLarge { .. }) if file.starts_with(&backup) => Ok(false),
+                bytes => Ok(memchr::memmem::find(&bytes?, text.as_bytes()).is_some()),
+            }
         };
         files.iter().map(has_it).try_fold(false, |found, has| Ok(found || has?))
     }

@@ -22,7 +22,7 @@ pub trait Companions {
 impl Write {
     /// The bytes in the file.
     pub fn bytes(&self) -> Result<Bytes, StoreError> {
-        self.current().map_err(StoreError::io("read", &self.place.file))
+        self.current()
     }
 
     /// Makes `qubes` what a store of R1 to R3 becomes when it is saved, and `companions` what is converted with it.

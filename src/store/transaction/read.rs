@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::{StorePlace, refuse_too_large};
-use crate::format::{self, Bytes, FormatError};
+use crate::format::{self, Bytes};
 use crate::fs::file_lock::{Exclusivity, lock_within, posix_holder, try_lock, unlock};
 use crate::fs::replace::uninterrupted;
 use crate::model::Qubes;
@@ -191,25 +191,21 @@ pub(super) fn read_stable(file: &File, path: &Path) -> Result<Bytes, StoreError>
     read_once(file, path)
 }
 
-fn read_once(file: &File, path: &Path) -> Result<Bytes, StoreError> {
+pub(super) fn read_once(file: &File, path: &Path) -> Result<Bytes, StoreError> {
     let size = refuse_too_large(file, path)?;
     let bytes = read_whole(file, size as usize).map_err(StoreError::io("read", path))?;
     // It may have grown meanwhile.
     match bytes.len() > format::MAX_BYTES {
-        true => Err(too_large(path, bytes.len() as u64)),
+        true => refuse_too_large(file, path).map(|_shorter_again| bytes),
         false => Ok(bytes),
     }
 }
 
-pub(super) fn too_large(path: &Path, bytes: u64) -> StoreError {
-    StoreError::Format { path: path.into(), source: FormatError::TooLarge { bytes } }
-}
-
-/// Reads `file`, which is said to have `size` bytes, from its beginning to its end.
-pub(super) fn read_whole(mut file: &File, size: usize) -> io::Result<Bytes> {
+/// Reads `file`, which is said to have `size` bytes, from its beginning to its end, or to where it is longer than a store.
+fn read_whole(mut file: &File, size: usize) -> io::Result<Bytes> {
     uninterrupted(|| file.rewind())?;
     let mut bytes = Vec::with_capacity(size + 1);
-    file.read_to_end(&mut bytes)?;
+    file.take(format::MAX_BYTES as u64 + 1).read_to_end(&mut bytes)?;
     Ok(bytes.into())
 }
 

@@ -18,7 +18,8 @@ impl Write {
     /// copied to `backup/` first. The new file is locked before it is visible and is the lock from then on.
     ///
     /// # Errors
-    /// `bytes` are no store, a live qubesd owns the file, or it cannot be locked, copied or written; it is as it was.
+    /// `bytes` are no store, a live qubesd owns the file, or it cannot be locked, copied or written, or is longer than any
+    /// store; it is as it was.
     pub fn restore(place: &StorePlace, bytes: Vec<u8>) -> Result<Restored, StoreError> {
         Write::put_over(place, None, bytes)
     }
@@ -44,7 +45,7 @@ impl Write {
         };
         let new = Bytes::from(bytes);
         let mut store = Write::with(place, lock, version, new.clone())?;
-        let old = store.current().map_err(StoreError::io("read", &store.place.file))?;
+        let old = store.current()?;
         if expected.is_some_and(|expected| expected != &*old) {
             return Err(StoreError::ChangedBehind { path: store.place.file.clone() });
         }

@@ -132,14 +132,17 @@ pub fn way_out(session: &Session) -> String {
 /// As [`way_out`], for a store that cannot even be opened: what is there may have to be moved away
 /// first.
 pub fn way_out_of(session: &Session, error: &StoreError) -> String {
-    let file = session.system.store_file().display();
     match error {
-        StoreError::NotAFile { .. } | StoreError::DanglingLink { .. } => {
-            format!("move it away first: mv {file} {file}.odd; {}", way_out(session))
+        StoreError::NotAFile { .. } | StoreError::DanglingLink { .. } | StoreError::TooLarge { .. } => {
+            move_away(session)
         }
-        StoreError::Io { source, .. } if source.raw_os_error() == Some(nix::libc::ELOOP) => {
-            format!("move it away first: mv {file} {file}.odd; {}", way_out(session))
-        }
+        StoreError::Io { source, .. } if source.raw_os_error() == Some(nix::libc::ELOOP) => move_away(session),
         _ => way_out(session),
     }
+}
+
+/// What to do where no store can be written until what is there is moved away.
+pub fn move_away(session: &Session) -> String {
+    let file = session.system.store_file().display();
+    format!("move it away first: mv {file} {file}.odd; {}", way_out(session))
 }

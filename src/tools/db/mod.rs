@@ -21,7 +21,7 @@ use super::suggestion::did_you_mean;
 use crate::lifecycle::Session;
 use crate::system::Options;
 
-pub(super) use copies::names as names_of_copies;
+pub(super) use copies::{move_away, names as names_of_copies};
 
 /// One subcommand.
 struct Verb {
