@@ -365,3 +365,36 @@ fn a_feature_is_looked_for_along_a_limited_number_of_netvms() {
     qubes.set_feature("c65", "ipv6", "1", &host).unwrap();
     assert!(!qubes.has_ipv6(vm(&qubes, "c0"), &host) && qubes.has_ipv6(vm(&qubes, "c1"), &host));
 }
+
+#[test]
+fn a_stored_text_is_shown_as_upstreams_setter_leaves_it() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/r4/small.xml");
+    let store = std::fs::read_to_string(path).unwrap();
+    for (property, stored, shown) in [
+        ("virt_mode", "PVH", "pvh"),
+        ("virt_mode", "xen", "xen"),
+        ("mac", "00:16:3E:AA:BB:CC", "00:16:3e:aa:bb:cc"),
+        ("devices_denied", "u01****b******u01****", "b******u01****"),
+    ] {
+        let name = "<property name=\"name\">work</property>";
+        let text = format!("<property name=\"{property}\">{stored}</property>{name}");
+        let qubes = qubes::format::read(store.replacen(name, &text, 1).into_bytes()).unwrap();
+        assert_eq!(value(&qubes, "work", property, &SampleHost::default()), shown, "{property} {stored}");
+        assert_eq!(vm(&qubes, "work").properties.get(property), Some(stored));
+    }
+}
+
+#[test]
+fn a_dump_has_what_a_volume_says_of_itself() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/r4/small.xml");
+    let store = std::fs::read_to_string(path).unwrap();
+    for said in [true, false] {
+        let word = if said { "True" } else { "False" };
+        let (before, work) = store.split_at(store.find(r#"<property name="name">work<"#).unwrap());
+        let work = work.replacen(r#"name="volatile""#, &format!(r#"name="volatile" ephemeral="{word}""#), 1);
+        let qubes = qubes::format::read(format!("{before}{work}").into_bytes()).unwrap();
+        let dump = qubes.dump(&SampleHost::default());
+        assert_eq!(dump["domains"]["work"]["volumes"]["volatile"]["ephemeral"], said);
+        assert!(dump["domains"]["work"]["volumes"]["private"].get("ephemeral").is_none());
+    }
+}

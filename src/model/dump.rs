@@ -84,8 +84,8 @@ impl Qubes {
                         "name": volume.name, "pool": volume.pool, "revisions_to_keep": volume.revisions_to_keep,
                         "rw": volume.rw, "save_on_stop": volume.save_on_stop,
                     });
-                    if volume.own_ephemeral == Some(true) {
-                        all["ephemeral"] = json!(true);
+                    if let Some(ephemeral) = volume.own_ephemeral {
+                        all["ephemeral"] = json!(ephemeral);
                     }
                     if volume.size != 0 {
                         all["size"] = json!(volume.size);

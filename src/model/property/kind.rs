@@ -121,7 +121,9 @@ impl Property {
                 EmptyText::TheWordNone => Ok(Value::text("None")),
                 EmptyText::Refused => Err(bad("it must not be empty".into())),
             },
-            Kind::Text { .. } => Ok(Value::text(text)),
+            // Upstream's setter is called for what is loaded, and changes the text as it does for a user. What it would
+            // refuse is shown as it stands.
+            Kind::Text { normal, .. } => Ok(Value::text(normal(text).unwrap_or_else(|_| text.to_owned()))),
             Kind::Qube { required: false, .. } if text.is_empty() => Ok(Value::Qube(None)),
             Kind::Qube { class, .. } => match qubes.brief(text) {
                 Some((_, Class::RemoteVM)) => Err(bad("a remote qube cannot serve here".into())),
@@ -151,7 +153,7 @@ impl Property {
                     && text.bytes().all(|b| b.is_ascii_digit())
                     && (text.len() == 1 || !text.starts_with('0'))
             }
-            Kind::Text { .. } => !text.is_empty(),
+            Kind::Text { normal, .. } => !text.is_empty() && normal(text).is_ok_and(|shown| shown == text),
             Kind::Qube { class, .. } => {
                 qubes.class(text).is_some_and(|is| *is != Class::RemoteVM && class.is_none_or(|class| class == is))
             }
