@@ -498,6 +498,8 @@ fn libvirt_is_down() {
     // These leave the stop mark for a start that is under way, and nothing else.
     system.refuses(&["qvm-kill", "work"], 1, &["Error: Failed to kill: work: ", reason]);
     system.refuses(&["qvm-shutdown", "work"], 1, &["Error: Failed to shut down: work: ", reason]);
+    system.refuses(&["qvm-pause", "work"], 1, &["Error: Failed to pause: work: cannot reach", reason]);
+    system.refuses(&["qvm-unpause", "work"], 1, &["Error: Failed to unpause/resume: work: cannot reach", reason]);
     assert!(!system.path("/run/qubes/vm/work").exists(), "no record is made");
     // Where the state is a column it is NA, and one line says why.
     let listed = system.run(&["qvm-ls", "--raw-data", "--fields", "name,state"]);

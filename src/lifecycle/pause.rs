@@ -16,7 +16,7 @@ impl Session {
     /// Stops the processors of a running qube.
     ///
     /// # Errors
-    /// It does not run, or is paused already.
+    /// It does not run, or is paused already; or the hypervisor cannot be asked.
     pub fn pause(&self, name: &VmName) -> Result<(), LifecycleError> {
         self.order_running(name, "Cannot pause Dom0 fake domain!", &|uuid| self.hypervisor().pause(uuid))
     }
@@ -24,7 +24,7 @@ impl Session {
     /// Sends a running qube to sleep (S3); one that cannot sleep is paused.
     ///
     /// # Errors
-    /// It does not run, or is paused already.
+    /// It does not run, or is paused already; or the hypervisor cannot be asked.
     pub fn suspend(&self, name: &VmName) -> Result<(), LifecycleError> {
         self.order_running(name, "Cannot suspend Dom0 fake domain!", &|uuid| self.hypervisor().suspend(uuid))
     }
@@ -32,7 +32,7 @@ impl Session {
     /// Lets a paused qube go on, and wakes one that sleeps.
     ///
     /// # Errors
-    /// It is neither paused nor suspended.
+    /// It is neither paused nor suspended; or the hypervisor cannot be asked.
     pub fn unpause(&self, name: &VmName) -> Result<(), LifecycleError> {
         let not_paused = || LifecycleError::NotPaused(name.clone());
         let outcome = self.order(name, "Cannot unpause Dom0 fake domain!", &|uuid, state| match state {
@@ -72,7 +72,10 @@ impl Session {
         let lock = self.lock_qube(name)?;
         match self.settle(&lock)? {
             Settled::Active(live) => Ok(choose(uuid, live.state)?),
-            Settled::Halted | Settled::Gone => Ok(None),
+            // Without a record a hypervisor that cannot be asked counts as one that runs nothing,
+            // which is no answer to an order.
+            Settled::Halted => Ok(self.hypervisor().state(uuid).map(|_| None)?),
+            Settled::Gone => Ok(None),
         }
     }
 }
