@@ -112,6 +112,30 @@ fn all(directory: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
+fn a_user_outside_the_group_is_told_of_it_where_he_cannot_even_look() {
+    if !nix::unistd::geteuid().is_root() {
+        return skip::skip("acting as root and as another user needs root");
+    }
+    let machine = Machine::new();
+    let script = r#"mount --bind "$1" /etc/group; mount -t tmpfs -o mode=755 t /var/lib
+        mount -t tmpfs -o mode=755 t /run; "$2/qubes-create" && shift 2
+        exec setpriv --reuid 65534 --regid 65534 --clear-groups "$@""#;
+    for line in ["qvm-ls", "qvm-prefs work", "qvm-create --label red x"] {
+        let mut words = line.split(' ');
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--propagation", "private", "sh", "-c", script, "sh"]).arg(machine.path("group"));
+        command.arg(machine.path("tools")).arg(machine.path("tools").join(words.next().unwrap())).args(words);
+        let ran = ran::run(command.env("QUBES_OFFLINE", "1").env_remove("QUBES_ROOT").env_remove("QUBES_XML_PATH"));
+        assert_eq!((ran.code, ran.stderr.lines().count()), (1, 1), "{line}: {ran:?}");
+        assert!(
+            ran.stderr.contains("/var/lib/qubes/qubes.xml: Permission denied; root and members"),
+            "{line}: {ran:?}"
+        );
+        assert!(ran.stderr.contains("usermod -aG qubes nobody"), "{line}: {ran:?}");
+    }
+}
+
+#[test]
 fn a_member_of_the_group_works_without_root_and_beside_it() {
     if !nix::unistd::geteuid().is_root() {
         return skip::skip("acting as root and as another user needs root");

@@ -31,8 +31,12 @@ impl Failure {
 
     /// The usage error for a qube that does not exist.
     pub fn no_such_domain(name: &str) -> Failure {
-        let text = format!("no such domain: {}", quoted(name));
-        Failure::Usage(text).with_hint(Hint::Unknown(Name::Qube, name.to_string()))
+        Failure::no_such_domain_but(name, Hint::Unknown(Name::Qube, name.to_string()))
+    }
+
+    /// The usage error for a qube that does not exist, with another hint than those that do.
+    pub fn no_such_domain_but(name: &str, hint: Hint) -> Failure {
+        Failure::Usage(format!("no such domain: {}", quoted(name))).with_hint(hint)
     }
 
     /// The same failure with a hint, unless there is none or it has one already.

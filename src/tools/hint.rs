@@ -5,7 +5,7 @@ use std::error::Error;
 use std::io;
 use std::path::Path;
 
-use nix::unistd::{Uid, User, geteuid};
+use nix::unistd::{Group, Uid, User, geteuid};
 
 use super::failure::quoted;
 use super::suggestion::did_you_mean;
@@ -14,10 +14,10 @@ use crate::lifecycle::{LifecycleError, Session};
 use crate::model::property::PROPERTIES;
 use crate::model::{
     Class, CreationError, FeatureError, POOL_DRIVERS, PoolError, Property, PropertyError, Qubes, Scope, TagError,
-    Value, VmName, VolumeChangeError, VolumeError, VolumeOption,
+    Value, Vm, VmName, VolumeChangeError, VolumeError, VolumeOption,
 };
 use crate::store::StoreError;
-use crate::system::{Options, System};
+use crate::system::{Options, System, SystemError};
 
 /// What to do next.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +34,8 @@ pub enum Hint {
     Damaged,
     /// The store's file is longer than any store.
     TooLarge,
+    /// No disposable can be made from this qube.
+    NotForDisposables(String),
 }
 
 /// What a name is the name of. The names there are come from the store.
@@ -74,6 +76,9 @@ impl Hint {
         if let Some(error) = error.downcast_ref::<PropertyError>() {
             return of_property(error);
         }
+        if let Some(error) = error.downcast_ref::<SystemError>() {
+            return of_system(error);
+        }
         error.downcast_ref::<io::Error>().and_then(of_io)
     }
 
@@ -107,6 +112,10 @@ impl Hint {
                     .to_string(),
             ),
             Hint::TooLarge => Some(super::db::move_away(&session(options)?)),
+            Hint::NotForDisposables(name) => {
+                let session = session(options)?;
+                Some(for_disposables(&session, &*session.read().ok()?, name))
+            }
             Hint::Kernels => {
                 let session = session(options)?;
                 Some(kernels(&session, &*session.read().ok()?))
@@ -128,6 +137,7 @@ fn of_lifecycle(error: &LifecycleError) -> Option<Hint> {
             Some(Hint::one_of(name, "it is one of", &VolumeOption::ALL.map(VolumeOption::as_str)))
         }
         LifecycleError::Store(error) => of_store(error),
+        LifecycleError::System(error) => of_system(error),
         LifecycleError::Io { source, .. } => of_io(source),
         _ => None,
     }
@@ -171,9 +181,7 @@ fn of_creation(error: &CreationError) -> Option<Hint> {
     match error {
         CreationError::NoSuchTemplate(name) => Some(Hint::Unknown(Name::Template, name.clone())),
         CreationError::WrongTemplate { template, .. } => Some(Hint::Unknown(Name::Template, template.clone())),
-        CreationError::NotForDisposables(name) => {
-            Some(Hint::Text(format!("qvm-prefs {name} template_for_dispvms True allows it")))
-        }
+        CreationError::NotForDisposables(name) => Some(Hint::NotForDisposables(name.to_string())),
         CreationError::NoSuchLabel(name) => Some(Hint::Unknown(Name::Label, name.clone())),
         CreationError::NoSuchPool(name) => Some(Hint::Unknown(Name::Pool, name.clone())),
         CreationError::Class(Class::Unknown(name)) => Some(Hint::class(name)),
@@ -194,6 +202,13 @@ fn of_store(error: &StoreError) -> Option<Hint> {
     }
 }
 
+fn of_system(error: &SystemError) -> Option<Hint> {
+    match error {
+        SystemError::Root { source, .. } => of_io(source),
+        SystemError::Configuration { .. } => None,
+    }
+}
+
 fn of_io(error: &io::Error) -> Option<Hint> {
     (error.kind() == io::ErrorKind::PermissionDenied).then_some(Hint::Permission)
 }
@@ -201,6 +216,24 @@ fn of_io(error: &io::Error) -> Option<Hint> {
 /// A session that looks, without asking a hypervisor or saying anything.
 fn session(options: &Options) -> Option<Session> {
     System::new(Options { offline: true, tell: None, ..options.clone() }).ok().map(Session::new)
+}
+
+/// From what a disposable can be made instead of the qube of this name.
+fn for_disposables(session: &Session, qubes: &Qubes, name: &str) -> String {
+    const PROPERTY: &str = "template_for_dispvms";
+    let has_it = qubes.class(name).is_some_and(|class| Property::find(Scope::Class(class), PROPERTY).is_some());
+    if has_it {
+        return format!("qvm-prefs {name} {PROPERTY} True allows it");
+    }
+    let serves = |vm: &&Vm| qubes.is_template_for_dispvms(vm, session);
+    let names: Vec<&str> = qubes.iter().filter(serves).map(|vm| vm.name.as_str()).collect();
+    match names.as_slice() {
+        [] => format!(
+            "disposables are made from an AppVM: qvm-create --template {name} --label red --property {PROPERTY}=True NAME \
+             makes one"
+        ),
+        names => format!("disposables are made from an AppVM; those for it are {}", names.join(", ")),
+    }
 }
 
 /// The kernels that qubes can have, and where they lie: one directory each.
@@ -271,7 +304,13 @@ fn permission(command: &str, options: &Options) -> Option<String> {
     if command == "qubes-create" {
         return Some("run it as root, or make a store of your own: qubes-create --root DIR".to_string());
     }
-    let Some(group) = session(options)?.system.qubes_group() else {
+    let group = match session(options) {
+        Some(session) => session.system.qubes_group(),
+        // The place is closed to the user; whom a root of its own is meant for cannot be told.
+        None if options.root.is_some() || std::env::var_os("QUBES_ROOT").is_some() => None,
+        None => Group::from_name("qubes").ok().flatten().map(|group| group.gid),
+    };
+    let Some(group) = group else {
         return Some("run it as root, or work on a store of your own with --root DIR".to_string());
     };
     let is_member = nix::unistd::getgroups().is_ok_and(|groups| groups.contains(&group));
@@ -294,7 +333,9 @@ pub fn option(line: &clap::Command, given: &str) -> Hint {
     let shown = line.get_arguments().filter(|arg| !arg.is_hide_set());
     let names: Vec<&str> =
         shown.flat_map(|arg| arg.get_long().into_iter().chain(arg.get_visible_aliases().unwrap_or_default())).collect();
-    let close = super::suggestion::closest(name, names);
+    // The opposite is not what was meant.
+    let is_opposite = |close: &str| close.strip_prefix("no-") == Some(name) || name.strip_prefix("no-") == Some(close);
+    let close = super::suggestion::closest(name, names).filter(|close| !is_opposite(close));
     Hint::Text(match close {
         Some(close) => format!("did you mean {}?", quoted(&format!("--{close}"))),
         None => format!("{} --help lists the options", line.get_name()),

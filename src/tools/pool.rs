@@ -224,11 +224,10 @@ fn set(session: &Session, name: &str, options: &[(&str, &str)], is_earlier: bool
     session.set_pool_options(name, options).map(|()| 0).map_err(|error| match error.is_not_to_be_set() {
         true => {
             let options = ["revisions_to_keep", "ephemeral_volatile"];
-            Failure::Error(format!("{error}\n")).with_hint(Hint::one_of(
-                &error.option,
-                "it can be changed only in",
-                &options,
-            ))
+            // A name that is right belongs to another driver.
+            let is_known = options.contains(&error.option.as_str());
+            let hint = || Hint::one_of(&error.option, "what can be changed is", &options);
+            Failure::Error(format!("{error}\n")).with_hint((!is_known).then(hint))
         }
         false => failed(&format!("set option {} for pool {name}", error.option), &error.source),
     })

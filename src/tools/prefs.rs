@@ -313,7 +313,7 @@ fn set(
         Owner::System => None,
         Owner::Qube { name, .. } => Some(name.as_str()),
     };
-    let refused = Refused { session, qube, property, text: text.unwrap_or_default() };
+    let refused = Refused { session, qube, property, text };
     for note in notes.map_err(|error| refused.failure(error))? {
         call.inform(qube.unwrap_or("app"), &note);
     }

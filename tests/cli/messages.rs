@@ -258,6 +258,48 @@ const VALUES: &[Mistake] = &[
     ),
     ("qvm-prefs work vcpus 0", 1, "", &["qvm-prefs: error: vcpus must be positive"]),
     (
+        "qvm-prefs -D sys-firewall provides_network",
+        1,
+        "",
+        &["qvm-prefs: error: The qube is still used by other qubes, change theirs 'netvm' first"],
+    ),
+    (
+        "qvm-prefs sys-firewall provides_network False",
+        1,
+        "",
+        &["qvm-prefs: error: The qube is still used by other qubes, change theirs 'netvm' first"],
+    ),
+    (
+        "qvm-pool set linux-kernel -o revisions_to_keep=0",
+        1,
+        "",
+        &["qvm-pool: error: Setting option revisions_to_keep is not supported for pool linux-kernel", ""],
+    ),
+    (
+        "qvm-create --class DispVM --template fedora-41-xfce --label red d",
+        1,
+        "",
+        &[
+            "app: Error creating VM: template for disposable (fedora-41-xfce) needs to be an AppVM with template_for_dispvms=True",
+            "hint: disposables are made from an AppVM; those for it are default-dvm",
+        ],
+    ),
+    (
+        "qvm-kill --wait work",
+        2,
+        "",
+        &["qvm-kill: error: unrecognized arguments: --wait", "hint: qvm-kill --help lists the options"],
+    ),
+    (
+        "qvm-prefs --class AppVM memory",
+        2,
+        "",
+        &[
+            "qvm-prefs: error: no such domain: 'memory'",
+            "hint: memory is a property: of all qubes that are chosen it is read with --all before it",
+        ],
+    ),
+    (
         "qvm-prefs work debug maybe",
         1,
         "",

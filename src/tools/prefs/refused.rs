@@ -2,7 +2,7 @@
 //! neither property, value nor rule.
 
 use crate::lifecycle::{LifecycleError, Session};
-use crate::model::property::Kind;
+use crate::model::property::{Kind, parse_bool};
 use crate::model::{Property, PropertyError, Qubes};
 use crate::tools::candidates::words_of_values;
 use crate::tools::failure::{Failure, quoted};
@@ -19,7 +19,8 @@ pub struct Refused<'a> {
     /// The qube, or `None` for the system.
     pub qube: Option<&'a str>,
     pub property: &'static Property,
-    pub text: &'a str,
+    /// `None`: the default.
+    pub text: Option<&'a str>,
 }
 
 impl Refused<'_> {
@@ -38,8 +39,10 @@ impl Refused<'_> {
                 Some(Hint::Text(format!("{property} follows from other settings and can only be read")))
             }
             LifecycleError::Property(PropertyError::Refused(_)) => {
+                // A default is refused for what depends on the value, not for how it is written.
+                let text = self.text?;
                 let qubes = self.session.read().ok()?;
-                self.rule(&qubes).map(Hint::Text)
+                self.rule(&qubes, text).map(Hint::Text)
             }
             error => Hint::of(error),
         }
@@ -55,7 +58,7 @@ impl Refused<'_> {
             ),
             ("name", Some(qube)) => format!(
                 "a qube keeps its name: make a copy with 'qvm-clone {qube} {}', then remove the old one with 'qvm-remove {qube}'",
-                self.text
+                self.text.unwrap_or("NEW")
             ),
             _ => format!("{}was given when the qube was made, and stays", self.whose()),
         }
@@ -72,17 +75,17 @@ impl Refused<'_> {
 
     /// `, not 'VALUE'`
     fn not(&self) -> String {
-        format!(", not {}", quoted(self.text))
+        self.text.map(|text| format!(", not {}", quoted(text))).unwrap_or_default()
     }
 
     /// What the property takes, where the value is nothing like it.
-    fn rule(&self, qubes: &Qubes) -> Option<String> {
-        let text = self.text;
+    fn rule(&self, qubes: &Qubes, text: &str) -> Option<String> {
         if let Some(value) = text.strip_prefix('=') {
             return Some(format!("leave the '=' out: {} {}", self.property.name, value.trim_start()));
         }
         let takes = |what: &str| Some(format!("{}takes {what}{}", self.whose(), self.not()));
         match self.property.kind {
+            Kind::Bool if parse_bool(text).is_some() => None,
             Kind::Bool => takes("True or False"),
             Kind::Int { .. } if text.trim().parse::<i64>().is_ok() => None,
             Kind::Int { .. } => {
@@ -90,7 +93,7 @@ impl Refused<'_> {
                 let number = in_mib(text).filter(|_| unit == " of MiB").map(|mib| format!("; {text} is {mib}"));
                 takes(&format!("a whole number{unit}")).map(|words| words + &number.unwrap_or_default())
             }
-            Kind::Qube { .. } | Kind::Label | Kind::Pool => self.one_of(qubes),
+            Kind::Qube { .. } | Kind::Label | Kind::Pool => self.one_of(qubes, text),
             Kind::Uuid => takes("a UUID such as 6a1c0e1d-9a4e-4b6e-8d5f-0f1d2c3b4a59"),
             Kind::Ip4 => takes("an IPv4 address such as 10.137.0.20"),
             Kind::Ip6 => takes("an IPv6 address such as fd09:24ef:4179::a89:14"),
@@ -105,13 +108,13 @@ impl Refused<'_> {
 
     /// A close name, or all that there are; `None` where the value is one of them, so that
     /// something else was wrong.
-    fn one_of(&self, qubes: &Qubes) -> Option<String> {
+    fn one_of(&self, qubes: &Qubes, text: &str) -> Option<String> {
         let words = words_of_values(self.property, qubes, self.session);
         let words: Vec<&str> = words.iter().map(String::as_str).filter(|word| Some(*word) != self.qube).collect();
-        if words.contains(&self.text) {
+        if words.contains(&text) {
             return None;
         }
-        let close = did_you_mean(self.text, words.iter().copied());
+        let close = did_you_mean(text, words.iter().copied());
         Some(close.unwrap_or_else(|| match words.len() {
             0 => format!("there is nothing that {} could be", self.property.name),
             1..=LISTED => format!("{}can be {}", self.whose(), words.join(", ")),

@@ -142,6 +142,10 @@ fn chosen<'q>(
     };
     given.check_exclude()?;
     let all: Vec<&str> = qubes.names().map(VmName::as_str).collect();
+    if let Some(name) = wanted.names.filter(|name| !all.contains(name) && any_of_this_name(name).is_ok()) {
+        let text = format!("{name} is a property: of all qubes that are chosen it is read with --all before it");
+        return Err(Failure::no_such_domain_but(name, hint::Hint::text(text)));
+    }
     let names = given.resolve(&all, with_dom0)?;
     if let (Some(pattern), []) = (wanted.names, names.as_slice()) {
         return Err(no_match(pattern));
@@ -186,7 +190,7 @@ fn change(
         return Err(Failure::error(format!("none of the chosen qubes has {}; nothing was changed", property.name)));
     }
     let notes = session.change_property_of_all(&names, property.name, text);
-    let refused = Refused { session, qube: None, property, text: text.unwrap_or_default() };
+    let refused = Refused { session, qube: None, property, text };
     for note in notes.map_err(|error| refused.failure(error))? {
         call.inform("qvm-prefs", &note);
     }
