@@ -125,14 +125,18 @@ pub fn remove_real_directory(path: &Path) -> Result<DirectoryRemoval, StorageErr
     }
 }
 
-/// Gives a file a second name, which must be free.
-pub fn hard_link_scratch(from: &Path, to: &Path) -> Result<(), StorageError> {
+/// Gives a file a second name, which must be free; false where that would lie on another file
+/// system.
+pub fn hard_link_scratch(from: &Path, to: &Path) -> Result<bool, StorageError> {
     let failed = || format!("linking {} to {}", from.display(), to.display());
     let linked = || {
         let (slash, old) = pool_files::locate(from, Links::Owned)?;
         slash.hard_link(&old, &pool_files::locate(to, Links::Owned)?.1)
     };
-    linked().map_err(StorageError::io(failed()))
+    match linked() {
+        Err(error) if error.kind() == io::ErrorKind::CrossesDevices => Ok(false),
+        linked => linked.map(|()| true).map_err(StorageError::io(failed())),
+    }
 }
 
 /// Makes a directory for members of group qubes, 2770, in one that exists; says whether it was new.

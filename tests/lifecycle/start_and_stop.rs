@@ -272,7 +272,9 @@ fn several_commands_at_once_start_several_qubes_behind_one_netvm() {
     let start = |qube| scratch.command("qvm-start", &[qube]).stderr(pipe()).spawn().unwrap();
     for child in CLIENTS.map(start) {
         let ran = Ran::of(child.wait_with_output().unwrap());
-        assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{ran:?}");
+        // On a busy machine they wait long enough for each other to say so.
+        let is_told = |line: &str| !line.starts_with("waiting for pid ");
+        assert!(ran.code == 0 && !ran.stderr.lines().any(is_told), "{ran:?}");
     }
     assert_all_run_behind_a_netvm_started_once(&scratch);
 }

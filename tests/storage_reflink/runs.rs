@@ -173,3 +173,18 @@ fn what_earlier_versions_left_of_a_run_goes_where_it_is_certain() {
     images.iter().for_each(|image| fs::remove_file(pool.path("appvms/work").join(image)).unwrap());
     pool.driver.start(&root).unwrap();
 }
+
+#[test]
+fn a_qubes_directory_may_lie_on_another_disk() {
+    for pool in all_pools() {
+        let template = with_template(&pool);
+        let elsewhere = tempfile::tempdir_in("/dev/shm").unwrap();
+        std::os::unix::fs::symlink(elsewhere.path(), pool.path("appvms/work")).unwrap();
+        let root = snapshot("work", &template);
+        pool.driver.start(&root).unwrap();
+        assert_eq!(text_in(&pool.path("appvms/work/root-dirty.img")), "installed");
+        assert!(pool.driver.has_run(&root).unwrap() && !pool.driver.is_outdated(&root).unwrap());
+        pool.driver.stop(&root).unwrap();
+        assert!(fs::read_dir(elsewhere.path()).unwrap().next().is_none());
+    }
+}

@@ -19,7 +19,10 @@ impl Reflink {
         match self.copy(volume, &clean, &revision, Copy::SameTime) {
             // The clean image is replaced next, never written to, so a second name of it is as
             // good, and takes no room.
-            Err(error) if error.is_disk_full() => durable::hard_link_scratch(&clean, &revision).map_err(|_| error),
+            Err(error) if error.is_disk_full() => match durable::hard_link_scratch(&clean, &revision) {
+                Ok(true) => Ok(()),
+                _ => Err(error),
+            },
             copied => copied,
         }
     }
