@@ -7,6 +7,8 @@ use crate::model::{Class, CloneQube, Effect, NewQube, Qubes, Vm, VmName};
 use super::images::existing::PlannedImages;
 use super::images::{DataSource, ExistingImages};
 use super::qube_directory::QubeDirectory;
+use super::root_image::{ROOT, RootImage, make_volumes};
+use super::template::set_sizes;
 use super::{LifecycleError, Session};
 use crate::storage::VmStorage;
 
@@ -27,6 +29,8 @@ pub struct InitialSettings<'a> {
     pub existing: ExistingImages,
     /// Where the caller takes the data of the root volume from.
     pub source: Option<DataSource<'a>>,
+    /// What its root volume is filled with.
+    pub root: Option<RootImage<'a>>,
 }
 
 /// A setting that a new qube cannot have.
@@ -117,6 +121,7 @@ impl Session {
     fn with_new(&self, qubes: &mut Qubes, vm: Vm, settings: InitialSettings<'_>) -> Result<VmName, LifecycleError> {
         // Its pools have to be there, too, and its images be nobody else's.
         let storage = VmStorage::of(&self.system, qubes, &vm, self)?;
+        settings.root.map_or(Ok(()), |root| root.check(vm.name.as_str(), &storage))?;
         let adopted = self.names_to_adopt(&storage, settings.existing)?;
         let InitialSettings { existing, source, .. } = settings;
         let images = PlannedImages { qubes, vm: &vm, storage: &storage, existing, adopted: &adopted, source };
@@ -155,6 +160,7 @@ impl Session {
         // What is refused is refused before any volume is made.
         self.add_with_settings(&mut qubes, planned.clone(), settings)?;
         let storage = VmStorage::of(&self.system, &qubes, &planned, self)?;
+        settings.root.map_or(Ok(()), |root| root.check(name.as_str(), &storage))?;
         let InitialSettings { existing, source, .. } = settings;
         let images = PlannedImages { qubes: &qubes, vm: &planned, storage: &storage, existing, adopted, source };
         let prepared = self.prepare_images(images)?;
@@ -165,7 +171,8 @@ impl Session {
         let remove_files = || directory.filter(|_| is_anew).map_or(Ok(()), QubeDirectory::remove_files);
         remove_files()?;
         self.system.step(|| format!("{name}: creating its volumes"));
-        let added = make(&storage, directory).and_then(|()| {
+        let made = make_volumes(settings.root, name.as_str(), &storage, |volumes| make(volumes, directory));
+        let added = made.and_then(|()| {
             let mut write = self.write()?;
             if class.is_local_guest() {
                 write.choose_kernel(self);
@@ -176,6 +183,9 @@ impl Session {
                 return Err(LifecycleError::ChangedMeanwhile { qube: name.clone() });
             }
             let effects = self.add_with_settings(&mut write, vm, settings)?;
+            if settings.root.is_some() {
+                set_sizes(&mut write, name, &storage, &[ROOT])?;
+            }
             write.save()?;
             drop(write);
             prepared.forget();

@@ -32,6 +32,7 @@ pub mod remove;
 mod required_devices;
 mod room;
 pub mod root_data;
+pub mod root_image;
 pub mod session;
 pub mod settle;
 mod soundness;

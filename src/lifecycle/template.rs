@@ -14,6 +14,9 @@ use super::{LifecycleError, Session};
 use crate::model::{Class, CreationError, Effect, NewQube, PoolChoice, VmName};
 use crate::storage::{CopyWatcher, Driver, VmStorage, Volume};
 
+/// The volumes whose images a template's package decides on.
+const IMAGES: [&str; 2] = ["root", "private"];
+
 /// A template about to be made, or made anew, of what a package brought.
 pub struct TemplateData<'a> {
     pub name: &'a str,
@@ -170,7 +173,7 @@ impl Session {
                 return Err(LifecycleError::ChangedMeanwhile { qube: name.clone() });
             }
             write.add(vm).map_err(|vm| CreationError::Exists(vm.name.to_string()))?;
-            set_sizes(&mut write, &name, &storage)?;
+            set_sizes(&mut write, &name, &storage, &IMAGES)?;
             let (effects, notes) = settings.apply(&mut write, &name, self)?;
             write.save()?;
             drop(write);
@@ -220,7 +223,7 @@ impl Session {
         let qubes = self.read()?;
         let storage = VmStorage::of(&self.system, &qubes, super::start::known(&qubes, &name)?, self)?;
         let others = self.images_of_others(&name)?;
-        for volume in ["root", "private"] {
+        for volume in IMAGES {
             let (volume, _) = storage.volume(volume)?;
             self.refuse_shared_image(&qubes, &others, volume, &format!("install {name} again"))?;
         }
@@ -232,7 +235,7 @@ impl Session {
         let (private, driver) = storage.volume("private")?;
         driver.create(&Volume { size: driver.size(private)?, ..private.clone() })?;
         let mut write = self.write()?;
-        set_sizes(&mut write, &name, &storage)?;
+        set_sizes(&mut write, &name, &storage, &IMAGES)?;
         let (effects, mut notes) = data.settings().apply(&mut write, &name, self)?;
         write.save()?;
         drop(write);
@@ -283,16 +286,21 @@ impl Settings<'_> {
     }
 }
 
-/// Writes down how large the volumes are that have an image of their own.
-fn set_sizes(write: &mut crate::store::Write, name: &VmName, storage: &VmStorage) -> Result<(), LifecycleError> {
-    for wanted in ["root", "private"] {
+/// Writes down how large those of these volumes are that have an image of their own.
+pub(super) fn set_sizes(
+    write: &mut crate::store::Write,
+    name: &VmName,
+    storage: &VmStorage,
+    volumes: &[&str],
+) -> Result<(), LifecycleError> {
+    for wanted in volumes {
         let (volume, driver) = storage.volume(wanted)?;
         if volume.source.is_some() {
             continue;
         }
         let size = driver.size(volume)?.to_string();
         let Some(vm) = write.edit(name.as_str()) else { continue };
-        for config in vm.volumes.iter_mut().filter(|v| v.name() == wanted) {
+        for config in vm.volumes.iter_mut().filter(|v| v.name() == *wanted) {
             config.attributes.set("size", &size);
         }
     }

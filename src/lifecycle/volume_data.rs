@@ -227,7 +227,7 @@ fn not_imported(volume: &Volume, reason: &str) -> LifecycleError {
 
 impl NewData<'_> {
     /// How long the volume will be, where that can be told; an error where the data do not fit.
-    fn check(&mut self, volume: &Volume, driver: &dyn Driver) -> Result<Option<u64>, LifecycleError> {
+    pub(super) fn check(&mut self, volume: &Volume, driver: &dyn Driver) -> Result<Option<u64>, LifecycleError> {
         match self {
             NewData::Nothing => Ok(Some(driver.size(volume)?)),
             NewData::Clone(data) | NewData::Without { data, .. } => Ok(data.as_ref().map(|data| data.size)),
@@ -256,7 +256,13 @@ impl NewData<'_> {
     }
 
     /// Writes the data into an empty image, which will have `size` bytes where that is known.
-    fn write_into(&mut self, to: &File, size: Option<u64>, name: &str, watcher: &dyn CopyWatcher) -> io::Result<()> {
+    pub(super) fn write_into(
+        &mut self,
+        to: &File,
+        size: Option<u64>,
+        name: &str,
+        watcher: &dyn CopyWatcher,
+    ) -> io::Result<()> {
         match self {
             NewData::Nothing => {}
             // What they have to begin with is there already.

@@ -227,6 +227,13 @@ impl VmStorage {
         self
     }
 
+    /// The storage of the same qube with those of its volumes that `is_wanted` names.
+    #[must_use]
+    pub fn only(&self, is_wanted: impl Fn(&Volume) -> bool) -> VmStorage {
+        let volumes = self.volumes.iter().filter(|(volume, _)| is_wanted(volume)).cloned().collect();
+        VmStorage { qube: self.qube.clone(), volumes, suffix: self.suffix.clone() }
+    }
+
     /// Makes every volume anew but those of these names, whose images are taken over as they are.
     /// After a failure none of the others is there.
     pub fn adopt_or_create(&self, adopted: &[String]) -> Result<(), StorageError> {
@@ -237,9 +244,7 @@ impl VmStorage {
                 driver.adopt(volume)?;
             }
         }
-        let made = self.volumes.iter().filter(|(volume, _)| !is_adopted(volume)).cloned().collect();
-        let made = VmStorage { qube: self.qube.clone(), volumes: made, suffix: self.suffix.clone() };
-        made.create()
+        self.only(|volume| !is_adopted(volume)).create()
     }
 
     /// Removes what only saves time at the next start, or what no start would use, of every volume

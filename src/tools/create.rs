@@ -1,6 +1,7 @@
 //! qvm-create: creates a qube.
 
 use std::fs::File;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use clap::{Arg, ArgAction, value_parser};
@@ -17,7 +18,7 @@ use super::suggestion::did_you_mean;
 use crate::fs::errno_text;
 use crate::lifecycle::create::{Created, InitialSettings};
 use crate::lifecycle::images::{DataSource, ExistingImages};
-use crate::lifecycle::volume_data::NewLength;
+use crate::lifecycle::root_image;
 use crate::lifecycle::{LifecycleError, Session};
 use crate::model::{Class, CloneQube, NewQube, PoolChoice, Qubes, Scope, VmName};
 
@@ -81,43 +82,56 @@ fn create(call: &Invocation) -> Result<(u8, Option<VmName>), Failure> {
     let qubes = session.read()?;
     check_label(&order, &qubes)?;
     drop(qubes);
-    let app = |text: String| call.warn("app", &text);
-    if call.has("dry-run") {
-        let refused = order.try_to_create(&session).err();
-        if let Some(error) = &refused {
-            app(format!("Error creating VM: {}", call.in_words(error)));
-            call.hint_for(error);
+    let file = match order.root.as_ref().filter(|root| !call.has("dry-run") || !root.is_pipe()).map(RootImage::open) {
+        Some(Err(reason)) => {
+            call.warn("app", &format!("Error importing root volume (no VM created): {reason}"));
+            return Ok((ROOT_FAILED, None));
         }
-        return Ok((u8::from(refused.is_some()), None));
-    }
-    let created = match order.create(&session, &Bars::new(&session, order.name.unwrap_or("disposable"))) {
-        Ok(created) => created,
-        Err(LifecycleError::SettingsRefused(refused)) => {
-            let tell = |r: crate::lifecycle::create::RefusedSetting| {
-                app(format!("Error setting {} (no VM created): {}", r.setting, r.reason));
-            };
-            refused.into_iter().for_each(tell);
-            return Ok((PROPERTY_FAILED, None));
-        }
-        Err(error) => {
-            app(format!("Error creating VM: {}", call.in_words(&error)));
-            call.hint_for(&error);
-            return Ok((1, None));
-        }
+        opened => opened.transpose().unwrap_or_default(),
     };
-    created.notes.into_iter().for_each(app);
+    let watcher = Bars::new(&session, order.name.unwrap_or("disposable"));
+    let root = file.as_ref().map(|file| root_image::RootImage { file, watcher: &watcher });
+    if call.has("dry-run") {
+        let refused = order.try_to_create(&session, root).err();
+        return Ok((refused.map_or(0, |error| tell_refusal(call, error)), None));
+    }
+    let created = match order.create(&session, root, &watcher) {
+        Ok(created) => created,
+        Err(error) => return Ok((tell_refusal(call, error), None)),
+    };
+    created.notes.iter().for_each(|note| call.warn("app", note));
     let name = created.name;
-    if let Some(root) = &order.root
-        && let Err(reason) = root.import(&session, &name, &Bars::new(&session, name.as_str()))
+    if let Some((root, file)) = order.root.as_ref().filter(|root| root.remove).zip(file.as_ref())
+        && let Err(error) = session.remove_source(root.file, file)
     {
-        let left = match session.remove(&name) {
-            Ok(_removed) => "no VM created".to_owned(),
-            Err(error) => format!("VM created and not removed: {error}"),
-        };
-        app(format!("Error importing root volume ({left}): {reason}"));
-        return Ok((ROOT_FAILED, None));
+        let file = root.file.display();
+        call.warn("app", &format!("{name} is created with the data of {file}, which is not removed: {error}"));
+        return Ok((1, None));
     }
     Ok((0, order.name.is_none().then_some(name)))
+}
+
+/// Tells why there is no new qube, or would be none; returns the exit code that says so.
+fn tell_refusal(call: &Invocation, error: LifecycleError) -> u8 {
+    let app = |text: String| call.warn("app", &text);
+    let code = match &error {
+        LifecycleError::SettingsRefused(refused) => {
+            for refused in refused {
+                app(format!("Error setting {} (no VM created): {}", refused.setting, refused.reason));
+            }
+            return PROPERTY_FAILED;
+        }
+        LifecycleError::NotImported { .. } => {
+            app(format!("Error importing root volume (no VM created): {}", call.in_words(&error)));
+            ROOT_FAILED
+        }
+        error => {
+            app(format!("Error creating VM: {}", call.in_words(error)));
+            1
+        }
+    };
+    call.hint_for(&error);
+    code
 }
 
 fn check_label(order: &Order, qubes: &Qubes) -> Result<(), Failure> {
@@ -211,12 +225,18 @@ impl<'a> Order<'a> {
 
     fn settings(&self) -> InitialSettings<'_> {
         let source = self.root.as_ref().map(|root| DataSource { file: root.file, is_moved: root.remove });
-        InitialSettings { properties: &self.properties, features: &self.features, existing: self.existing, source }
+        let (properties, features) = (&self.properties, &self.features);
+        InitialSettings { properties, features, existing: self.existing, source, root: None }
     }
 
-    fn create(&self, session: &Session, watcher: &Bars<'_>) -> Result<Created, LifecycleError> {
+    fn create(
+        &self,
+        session: &Session,
+        root: Option<root_image::RootImage<'_>>,
+        watcher: &Bars<'_>,
+    ) -> Result<Created, LifecycleError> {
         let pools = PoolChoice { all: self.all_pools, by_volume: &self.pools };
-        let settings = self.settings();
+        let settings = InitialSettings { root, ..self.settings() };
         let Some(name) = self.name else {
             return session.create_disposable(self.template, self.label, pools, settings);
         };
@@ -230,11 +250,12 @@ impl<'a> Order<'a> {
     }
 
     /// Whether it could be created so, properties among that; nothing is.
-    fn try_to_create(&self, session: &Session) -> Result<(), LifecycleError> {
+    fn try_to_create(&self, session: &Session, root: Option<root_image::RootImage<'_>>) -> Result<(), LifecycleError> {
+        let settings = InitialSettings { root, ..self.settings() };
         // A disposable without a name gets one that fits.
         match self.wish(self.name.unwrap_or("disposable")) {
-            Wish::Clone(wish) => session.try_to_clone(&wish, self.settings()).map(drop),
-            Wish::New(wish) => session.try_to_create(&wish, self.settings()).map(drop),
+            Wish::Clone(wish) => session.try_to_clone(&wish, settings).map(drop),
+            Wish::New(wish) => session.try_to_create(&wish, settings).map(drop),
         }
     }
 
@@ -274,15 +295,13 @@ enum Wish<'a> {
 }
 
 impl RootImage<'_> {
-    fn import(&self, session: &Session, name: &VmName, watcher: &Bars<'_>) -> Result<(), String> {
-        let file = File::open(self.file).map_err(|e| format!("{}: {}", self.file.display(), errno_text(&e)))?;
-        let imported = session.import_volume(name, "root", &file, NewLength::OfTheData, watcher);
-        imported.map_err(|e| e.to_string())?;
-        if self.remove {
-            let gone = session.remove_source(self.file, &file);
-            gone.map_err(|e| format!("{} is imported but not removed: {e}", self.file.display()))?;
-        }
-        Ok(())
+    fn open(&self) -> Result<File, String> {
+        File::open(self.file).map_err(|e| format!("{}: {}", self.file.display(), errno_text(&e)))
+    }
+
+    /// Whether looking at it would wait for who writes.
+    fn is_pipe(&self) -> bool {
+        self.file.metadata().is_ok_and(|found| found.file_type().is_fifo())
     }
 }
 

@@ -19,6 +19,7 @@ mod qvm_volume_import;
 mod ran;
 mod removal;
 mod restored;
+mod root_images;
 mod running;
 mod second_names;
 #[path = "../support/skip.rs"]
