@@ -32,14 +32,30 @@ pub enum Copy {
 
 /// Renames over whatever has the new name.
 pub fn rename(from: &Path, to: &Path) -> Result<(), StorageError> {
+    rename_scratch(from, to)?;
+    sync(directory_of(to))?;
+    if directory_of(from) == directory_of(to) { Ok(()) } else { sync(directory_of(from)) }
+}
+
+/// The same, not waiting for the disk.
+fn rename_scratch(from: &Path, to: &Path) -> Result<(), StorageError> {
     let failed = || format!("renaming {} to {}", from.display(), to.display());
     let renamed = || {
         let (slash, old) = pool_files::locate(from, Links::Owned)?;
         slash.rename(&old, &pool_files::locate(to, Links::Owned)?.1)
     };
-    renamed().map_err(StorageError::io(failed()))?;
-    sync(directory_of(to))?;
-    if directory_of(from) == directory_of(to) { Ok(()) } else { sync(directory_of(from)) }
+    renamed().map_err(StorageError::io(failed()))
+}
+
+/// Renames a complete image over the one that it replaces.
+///
+/// # Errors
+/// [`StorageError::NotProvenDurable`] once it has the name; all others say that it has not.
+pub fn replace(from: &Path, to: &Path) -> Result<(), StorageError> {
+    rename_scratch(from, to)?;
+    let directory = directory_of(to);
+    let synced = pool_files::open_directory(directory).and_then(|opened| opened.sync());
+    synced.map_err(|source| StorageError::NotProvenDurable { image: to.to_path_buf(), source })
 }
 
 /// Removes a file if it exists.

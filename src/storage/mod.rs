@@ -26,6 +26,7 @@ pub(crate) mod pool_files;
 pub mod pools;
 mod reflink;
 mod runs;
+mod same_data;
 pub mod second_names;
 mod sparse_copy;
 mod thin_pool;
@@ -46,6 +47,7 @@ pub use lvm_thin::LvmThin;
 pub use pools::{Drivers, driver_of};
 pub use reflink::Reflink;
 pub use runs::ForeignImage;
+pub use same_data::{is_same_data, length_of};
 pub use sparse_copy::{write_sparse, write_sparse_at, write_sparse_told};
 pub use thin_pool::{ThinPool, thin_pool_of};
 pub use vm_storage::{Disk, Started, VmStorage};
@@ -191,12 +193,20 @@ pub enum StorageError {
     Volumes(#[from] VolumeError),
     #[error("{what}: {}", crate::fs::errno_text(source))]
     Io { what: String, source: io::Error },
+    /// The new image has its place: whoever looks finds it.
+    #[error("a power loss may take the change of {image} back: {}", crate::fs::errno_text(source), image = image.display())]
+    NotProvenDurable { image: PathBuf, source: io::Error },
 }
 
 impl StorageError {
-    /// Whether there was no room on the disk for what was to be written.
+    /// Whether there was no room on the disk for what was to be written, which was not written.
     pub fn is_disk_full(&self) -> bool {
-        crate::fs::is_disk_full(self)
+        !self.was_done() && crate::fs::is_disk_full(self)
+    }
+
+    /// Whether the volume has become what it was to become all the same.
+    pub fn was_done(&self) -> bool {
+        matches!(self, StorageError::NotProvenDurable { .. })
     }
 
     pub(crate) fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> StorageError {
@@ -250,7 +260,11 @@ pub trait Driver: Send + Sync {
     }
     fn is_outdated(&self, volume: &Volume) -> Result<bool, StorageError>;
     fn revisions(&self, volume: &Volume) -> Result<Vec<Revision>, StorageError>;
+    /// Makes a revision the volume's data, and those a revision; the newest that differs from them
+    /// where none is named.
     fn revert(&self, volume: &Volume, revision: Option<&str>) -> Result<(), StorageError>;
+    /// How many bytes the volume will have after [`Driver::revert`].
+    fn size_of_revision(&self, volume: &Volume, revision: Option<&str>) -> Result<u64, StorageError>;
     fn resize(&self, volume: &Volume, bytes: u64) -> Result<(), StorageError>;
     /// Where the last committed data can be read, also while the qube runs.
     fn export(&self, volume: &Volume) -> Result<PathBuf, StorageError>;
@@ -286,6 +300,13 @@ pub trait Driver: Send + Sync {
     fn file(&self, volume: &Volume) -> Result<Option<PathBuf>, StorageError>;
     /// Takes what somebody else put into [`Driver::file`] (a package) as the volume's committed data.
     fn adopt(&self, volume: &Volume) -> Result<(), StorageError>;
+
+    /// Makes what others have put in the place of the volume's data survive a power loss.
+    fn make_durable(&self, volume: &Volume) -> Result<(), StorageError> {
+        let Some(file) = self.file(volume)? else { return Ok(()) };
+        durable::sync_file(&file)?;
+        durable::sync_directory_of(&file)
+    }
 
     /// Removes what only saves time at the next start, or what no start would use: a full disk
     /// needs the room.

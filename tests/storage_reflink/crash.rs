@@ -106,6 +106,11 @@ fn a_revert_that_dies_anywhere_loses_neither_state() {
             for kept in ["first", "committed"] {
                 assert!(states.iter().any(|s| s == kept), "{when}: {states:?}");
             }
+            let image = pool.path("appvms/work/private.img");
+            if text_in(&image) == "committed" {
+                pool.driver.revert(volume, None).unwrap();
+                assert_eq!(text_in(&image), "first", "{when}: the same again");
+            }
             assert_tidy(pool, volume, when);
         });
     }

@@ -108,7 +108,7 @@ impl DmFile {
             round_up(&import, self.group)?;
             self.forget_committed(&files)?;
             durable::remove_all(&[files.old_cow(), files.cow()])?;
-            durable::rename(&import, &files.image())?;
+            durable::replace(&import, &files.image())?;
             self.begin_cow(volume, &files)
         });
         if done.is_err() {

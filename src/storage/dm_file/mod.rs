@@ -186,6 +186,11 @@ impl Driver for DmFile {
         self.revert_volume(volume, revision)
     }
 
+    /// The image keeps its size.
+    fn size_of_revision(&self, volume: &Volume, _revision: Option<&str>) -> Result<u64, StorageError> {
+        self.size(volume)
+    }
+
     fn resize(&self, volume: &Volume, bytes: u64) -> Result<(), StorageError> {
         self.resize_volume(volume, bytes)
     }

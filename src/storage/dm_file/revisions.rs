@@ -41,7 +41,7 @@ impl DmFile {
         let kept: Vec<Kept> = kept.iter().map(back).collect();
         exchanged(&files.revert_cow(), (&old, &files.image()), &kept, self.group, told)?;
         self.forget_committed(&files)?;
-        durable::rename(&files.revert_image(), &files.image())?;
+        durable::replace(&files.revert_image(), &files.image())?;
         durable::rename(&files.revert_cow(), &old)
     }
 

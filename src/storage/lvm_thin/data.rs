@@ -167,24 +167,16 @@ impl LvmThin {
         let names = self.kept(volume, "reverted")?;
         let report = self.refuse_if_dirty(volume, &names, "reverting")?;
         let _alone = self.lock(volume)?;
-        let label = volume.label();
-        let times = revisions(&report, &names);
-        let chosen = match wanted {
-            Some(id) => times.iter().find(|time| format!("{time}-back") == id),
-            None => times.last(),
-        };
-        let Some(chosen) = chosen else {
-            let known = times.iter().map(|time| format!("{time}-back")).collect::<Vec<_>>().join(", ");
-            return Err(StorageError::Refused(match wanted {
-                Some(id) if !times.is_empty() => {
-                    format!("{label}: it has no revision '{}'; it has {known}", id.escape_debug())
-                }
-                _ => format!("{label}: it has no revision to revert to"),
-            }));
-        };
+        let chosen = choose(volume, &report, &names, wanted)?;
         self.remove_if_there(&report, &names, &names.import())?;
-        self.snapshot(&names, &names.revision(*chosen), &names.import())?;
+        self.snapshot(&names, &names.revision(chosen), &names.import())?;
         self.commit(volume, &names, &names.import())
+    }
+
+    pub(super) fn size_of_revision_of(&self, volume: &Volume, wanted: Option<&str>) -> Result<u64, StorageError> {
+        let (names, report) = (self.kept(volume, "reverted")?, self.ask()?);
+        let chosen = names.revision(choose(volume, &report, &names, wanted)?);
+        Ok(report.get(&chosen).map_or(volume.size, |revision| revision.size))
     }
 
     /// A logical volume of `bytes` for an import, with what `fill` writes.
@@ -223,6 +215,27 @@ impl LvmThin {
             }
         }
     }
+}
+
+/// The wanted revision, else the newest that is not what the volume has: where a commit was cut off
+/// before the volume had its new data, the newest is.
+fn choose(volume: &Volume, report: &Report, names: &Names, wanted: Option<&str>) -> Result<i64, StorageError> {
+    let times = revisions(report, names);
+    let are_present = usize::from(report.get(&names.own).is_none());
+    let chosen = match wanted {
+        Some(id) => times.iter().find(|time| format!("{time}-back") == id),
+        None => times.iter().rev().nth(are_present).or(times.last()),
+    };
+    chosen.copied().ok_or_else(|| {
+        let label = volume.label();
+        let known = times.iter().map(|time| format!("{time}-back")).collect::<Vec<_>>().join(", ");
+        StorageError::Refused(match wanted {
+            Some(id) if !times.is_empty() => {
+                format!("{label}: it has no revision '{}'; it has {known}", id.escape_debug())
+            }
+            _ => format!("{label}: it has no revision to revert to"),
+        })
+    })
 }
 
 /// What device-mapper calls the open device (`/sys/dev/block/MAJOR:MINOR/dm/name`); none where it is none of its devices.

@@ -242,6 +242,10 @@ impl Driver for LvmThin {
         self.revert_volume(volume, revision)
     }
 
+    fn size_of_revision(&self, volume: &Volume, revision: Option<&str>) -> Result<u64, StorageError> {
+        self.size_of_revision_of(volume, revision)
+    }
+
     fn resize(&self, volume: &Volume, bytes: u64) -> Result<(), StorageError> {
         self.resize_volume(volume, bytes)
     }

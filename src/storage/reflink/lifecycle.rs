@@ -93,7 +93,7 @@ impl Reflink {
         }
         durable::sync_file(from)?;
         durable::remove_scratch(&images.precache())?;
-        durable::rename(from, &images.clean())?;
+        durable::replace(from, &images.clean())?;
         self.precache(volume, images);
         Ok(())
     }

@@ -1,18 +1,22 @@
 //! Saved states of a volume and the way back to one.
 
+use std::path::PathBuf;
+
 use super::Reflink;
 use super::images::{Images, RevisionFile};
 use crate::storage::durable::{self, Copy};
 use crate::storage::in_use::refuse_if_open;
+use crate::storage::same_data::is_copy_with_time;
 use crate::storage::volume_files::{exists, look};
 use crate::storage::{Kind, StorageError, Volume};
 
 impl Reflink {
     /// Copies the clean image to a new revision, unless none are kept or there is nothing to save.
-    pub(super) fn save_revision(&self, volume: &Volume, images: &Images) -> Result<(), StorageError> {
-        let Some(clean) = look(&images.clean())? else { return Ok(()) };
+    /// Returns the revision.
+    pub(super) fn save_revision(&self, volume: &Volume, images: &Images) -> Result<Option<PathBuf>, StorageError> {
+        let Some(clean) = look(&images.clean())? else { return Ok(None) };
         if volume.revisions_to_keep == 0 {
-            return Ok(());
+            return Ok(None);
         }
         let time = clean.modified().map_err(StorageError::io(format!("looking at {}", images.clean().display())))?;
         let (clean, revision) = (images.clean(), images.next_revision(time)?);
@@ -20,11 +24,12 @@ impl Reflink {
             // The clean image is replaced next, never written to, so a second name of it is as
             // good, and takes no room.
             Err(error) if error.is_disk_full() => match durable::hard_link_scratch(&clean, &revision) {
-                Ok(true) => Ok(()),
-                _ => Err(error),
+                Ok(true) => {}
+                _ => return Err(error),
             },
-            copied => copied,
+            copied => copied?,
         }
+        Ok(Some(revision))
     }
 
     /// Removes all but the newest revisions; the commit that follows in the same directory waits for the disk.
@@ -33,25 +38,44 @@ impl Reflink {
     }
 
     pub(super) fn revert_volume(&self, volume: &Volume, wanted: Option<&str>) -> Result<(), StorageError> {
-        let label = volume.label();
-        if volume.kind != Kind::Origin {
-            return Err(StorageError::Refused(format!(
-                "{label}: it is not kept from start to start; nothing to revert"
-            )));
-        }
-        let images = self.images(&volume.vid)?;
+        let (label, images) = (volume.label(), self.revertible(volume)?);
         if exists(&images.dirty())? {
             let text = format!("{label}: it is in use or was not stopped cleanly; shut the qube down before reverting");
             return Err(StorageError::Refused(text));
         }
         refuse_if_open(volume, &images.clean())?;
         let _alone = self.lock(volume)?;
-        let chosen = choose(&label, &images.revisions()?, wanted)?;
-        self.save_revision(volume, &images)?;
-        durable::remove(&images.precache())?;
-        durable::rename(&chosen.path, &images.clean())?;
+        let revisions = images.revisions()?;
+        let copies = copies_of_clean(&images, &revisions)?;
+        let chosen = choose(&label, &revisions, copies, wanted)?;
+        // A revert that was cut off has saved it.
+        let is_saved = revisions.iter().rev().take(copies).any(|copy| copy.number != chosen.number);
+        let made = if is_saved { None } else { self.save_revision(volume, &images)? };
+        let replaced =
+            durable::remove(&images.precache()).and_then(|()| durable::replace(&chosen.path, &images.clean()));
+        if let Some(made) = made.filter(|_| replaced.as_ref().is_err_and(|error| !error.was_done())) {
+            // The first error is the one to tell; a revert that finds it left knows it.
+            let _stays = durable::remove(&made);
+        }
+        replaced?;
         self.precache(volume, &images);
         Ok(())
+    }
+
+    pub(super) fn size_of_revision_of(&self, volume: &Volume, wanted: Option<&str>) -> Result<u64, StorageError> {
+        let images = self.revertible(volume)?;
+        let revisions = images.revisions()?;
+        let chosen = choose(&volume.label(), &revisions, copies_of_clean(&images, &revisions)?, wanted)?;
+        Ok(look(&chosen.path)?.map_or(volume.size, |revision| revision.len()))
+    }
+
+    /// The images of a volume that has revisions.
+    fn revertible(&self, volume: &Volume) -> Result<Images, StorageError> {
+        if volume.kind == Kind::Origin {
+            return self.images(&volume.vid);
+        }
+        let text = format!("{}: it is not kept from start to start; nothing to revert", volume.label());
+        Err(StorageError::Refused(text))
     }
 }
 
@@ -64,11 +88,31 @@ pub(super) fn prune_to(images: &Images, keep: usize) -> Result<(), StorageError>
     Ok(())
 }
 
-/// The wanted revision, else the newest.
-fn choose(label: &str, revisions: &[RevisionFile], wanted: Option<&str>) -> Result<RevisionFile, StorageError> {
+/// How many of the newest revisions are the clean image as it is: a revert that was cut off before
+/// it exchanged the image has made one. To go back to it would change nothing.
+fn copies_of_clean(images: &Images, revisions: &[RevisionFile]) -> Result<usize, StorageError> {
+    let clean = images.clean();
+    let mut copies = 0;
+    for revision in revisions.iter().rev() {
+        if !is_copy_with_time(&revision.path, &clean)? {
+            break;
+        }
+        copies += 1;
+    }
+    Ok(copies)
+}
+
+/// The wanted revision, else the newest but the `copies` of what the volume has; one of them where
+/// there is no other.
+fn choose(
+    label: &str,
+    revisions: &[RevisionFile],
+    copies: usize,
+    wanted: Option<&str>,
+) -> Result<RevisionFile, StorageError> {
     let chosen = match wanted {
         Some(id) => revisions.iter().find(|r| r.number.to_string() == id),
-        None => revisions.last(),
+        None => revisions.iter().rev().nth(copies).or(revisions.last()),
     };
     let known = || revisions.iter().map(|r| r.number.to_string()).collect::<Vec<_>>().join(", ");
     chosen.cloned().ok_or_else(|| {
