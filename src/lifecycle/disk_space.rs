@@ -1,16 +1,18 @@
 //! Room on a full disk, for saves that are to make more of it: what no qube misses is deleted
 //! first.
 
+use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
 use super::start::known;
 use super::{LifecycleError, Session};
 use crate::model::VmName;
-use crate::storage::{Kind, VmStorage};
+use crate::storage::{Image, Kind, VmStorage};
 
 impl Session {
-    /// Saves with `save`; where the disk is full, deletes what `release` names, then every qube's
-    /// copies that only save time, and tries again after each.
+    /// Saves with `save`; where the disk is full, deletes what `release` names, which is told the
+    /// error, then every qube's copies that only save time, and tries again after each.
     ///
     /// # Errors
     /// Those of `save` and `release`.
@@ -18,10 +20,10 @@ impl Session {
         &self,
         locked: &VmName,
         save: impl Fn() -> Result<T, LifecycleError>,
-        release: impl FnOnce() -> Result<(), LifecycleError>,
+        release: impl FnOnce(&LifecycleError) -> Result<(), LifecycleError>,
     ) -> Result<T, LifecycleError> {
         match save() {
-            Err(error) if error.is_disk_full() => release()?,
+            Err(error) if error.is_disk_full() => release(&error)?,
             saved => return saved,
         }
         match save() {
@@ -51,23 +53,43 @@ impl Session {
     }
 
     /// Removes what the next start of a qube would copy anew, and of one of its volumes the
-    /// revisions that are not to be kept, unless another qube has an image of it, too. The qube is
-    /// locked.
-    pub(super) fn release_volume(&self, name: &VmName, volume: &str, keep: Option<i64>) -> Result<(), LifecycleError> {
+    /// revisions that are not to be kept, unless another qube has an image of it, too, or it lies on
+    /// another disk than the one that is `full`. The qube is locked. Returns how many revisions went.
+    pub(super) fn release_volume(
+        &self,
+        name: &VmName,
+        volume: &str,
+        keep: Option<i64>,
+        full: &LifecycleError,
+    ) -> Result<usize, LifecycleError> {
         let qubes = self.read()?;
         let owners = self.image_owners_of(&qubes)?;
         self.with_volume(&qubes, known(&qubes, name)?, volume, |volume, driver| {
-            if owners.others_have(&driver.images(volume)?, volume)? {
-                return Ok(());
+            let images = driver.images(volume)?;
+            let is_in_vain = full.is_of_store() && !self.takes_room_of_store(&images);
+            if is_in_vain || owners.others_have(&images, volume)? {
+                return Ok(0);
             }
+            let before = driver.revisions(volume)?.len();
             if let Some(keep) = keep {
                 driver.prune_revisions(volume, usize::try_from(keep).unwrap_or(0))?;
             }
             // The other kinds have nothing but what the running qube uses.
-            match volume.kind {
-                Kind::Origin => Ok(driver.remove_spare(volume)?),
-                Kind::Snapshot | Kind::Volatile => Ok(()),
+            if volume.kind == Kind::Origin {
+                driver.remove_spare(volume)?;
             }
+            Ok(before.saturating_sub(driver.revisions(volume)?.len()))
+        })
+    }
+
+    /// Whether deleting these images makes room where the store lies. Subvolumes of a btrfs count
+    /// as disks of their own.
+    pub(super) fn takes_room_of_store(&self, images: &[Image]) -> bool {
+        let store = fs::metadata(self.system.store_file()).map(|store| store.dev());
+        images.iter().any(|image| match image {
+            Image::File(path) => fs::symlink_metadata(path)
+                .is_ok_and(|image| image.blocks() > 0 && store.as_ref().is_ok_and(|store| *store == image.dev())),
+            Image::Logical { .. } => false,
         })
     }
 }

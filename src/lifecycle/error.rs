@@ -50,6 +50,21 @@ pub enum LifecycleError {
         #[source]
         source: Option<Box<crate::storage::StorageError>>,
     },
+    /// The change was made, so to repeat it would make it twice.
+    #[error("{volume} {state}, but {source}")]
+    NotProvenDurable { volume: String, state: &'static str, source: Box<StorageError> },
+    /// They were to go anyway, and the store has still no room.
+    #[error(
+        "{volume}: its option is not set, though {revisions} of its revisions are deleted: {source}; \
+         make room on the disk and run the command again"
+    )]
+    RevisionsDeleted { volume: String, revisions: usize, source: Box<LifecycleError> },
+    /// Its images were to go anyway, and the store has still no room.
+    #[error(
+        "{qube} is not removed, though its images are deleted: {source}; make room on the disk, \
+         then {then}"
+    )]
+    ImagesDeleted { qube: VmName, source: Box<LifecycleError>, then: String },
     /// Whatever is done to the one volume would be done to the other.
     #[error(
         "cannot {verb}: volume {volume} has the image of volume {owner}; qubes-db check tells what is \
@@ -165,8 +180,13 @@ fn refused_settings(refused: &[super::create::RefusedSetting]) -> String {
 }
 
 impl LifecycleError {
-    /// Whether there was no room on the disk for what was to be written.
+    /// Whether there was no room on the disk for what was to be written, which was not written.
     pub fn is_disk_full(&self) -> bool {
-        crate::fs::is_disk_full(self)
+        !matches!(self, LifecycleError::NotProvenDurable { .. }) && crate::fs::is_disk_full(self)
+    }
+
+    /// Whether the store cannot be read or saved.
+    pub(super) fn is_of_store(&self) -> bool {
+        matches!(self, LifecycleError::Store(_))
     }
 }

@@ -45,6 +45,7 @@ pub mod template_package;
 pub mod updates;
 pub mod volume_data;
 pub mod volume_details;
+mod volume_exchange;
 pub mod volumes;
 
 pub use error::LifecycleError;

@@ -141,8 +141,8 @@ impl Session {
     }
 
     /// Takes a qube out of the store. Where that cannot be saved because the disk is full, what
-    /// nobody misses goes first; where that is not enough, the images of the qube, which are to go
-    /// anyway.
+    /// nobody misses goes first; where that is not enough, those images of the qube, which are to
+    /// go anyway, that take room on the store's disk.
     fn take_out_of_store_or_make_room(
         &self,
         name: &VmName,
@@ -150,11 +150,20 @@ impl Session {
         storage: &VmStorage,
     ) -> Result<(Vm, Vec<Effect>), LifecycleError> {
         let save = || self.take_out_of_store(name, removal);
-        let release = || Ok(storage.remove_spare(&self.image_owners()?)?);
+        let release = |_: &LifecycleError| Ok(storage.remove_spare(&self.image_owners()?)?);
         let full = match self.save_on_full_disk(name, save, release) {
             Err(error) if error.is_disk_full() => error,
             taken => return taken,
         };
+        let mut helping = Vec::new();
+        for (volume, driver) in storage.volumes() {
+            if self.takes_room_of_store(&driver.images(volume)?) {
+                helping.push(volume.name.clone());
+            }
+        }
+        if helping.is_empty() {
+            return Err(full);
+        }
         if let Err(error) = self.mark_removal(name, storage)
             && !error.is_disk_full()
         {
@@ -162,10 +171,18 @@ impl Session {
         }
         // Without a record (RUN is on the full disk, too) a crash here leaves a qube whose start
         // says that its image is missing.
-        self.remove_images(storage, &self.images_of_others(name)?)?;
+        let owners = self.images_of_others(name)?;
+        self.remove_images(&storage.only(|volume| helping.contains(&volume.name)), &owners)?;
         // The record was refused for want of room, and the store may still be.
-        let _no_room = self.mark_removal(name, storage);
-        save()
+        let is_marked = self.mark_removal(name, storage).is_ok();
+        save().map_err(|error| LifecycleError::ImagesDeleted {
+            qube: name.clone(),
+            source: Box::new(error),
+            then: match is_marked {
+                true => format!("the next command about {name}, or qubes-recover, removes it"),
+                false => format!("run qvm-remove {name} again"),
+            },
+        })
     }
 
     /// Notes in the record of a halted qube that its images are about to go, so that whoever comes
@@ -197,7 +214,10 @@ impl Session {
     /// was cut off.
     pub(super) fn resume_removal(&self, lock: &QubeLock) -> Result<Settled, LifecycleError> {
         match self.remove_locked(lock, Removal::ByHand) {
-            Ok(Removed::Completely | Removed::WithLeftovers) => Ok(Settled::Gone),
+            Ok(Removed::Completely | Removed::WithLeftovers) => {
+                self.system.tell(&format!("{}: its removal, which was cut off, is finished now", lock.name()));
+                Ok(Settled::Gone)
+            }
             Err(LifecycleError::Removal(refused)) => {
                 let name = lock.name();
                 let images = "it stays without the images that were deleted";

@@ -208,6 +208,7 @@ impl Session {
         let name = super::start::known(&qubes, &VmName::for_new(data.name).map_err(CreationError::from)?)?.name.clone();
         self.convert_if_old(&qubes)?;
         drop(qubes);
+        self.refuse_foreign_images(&name)?;
         let is_in_place = {
             let qubes = self.read()?;
             self.with_volume(&qubes, super::start::known(&qubes, &name)?, "root", |root, driver| {
@@ -220,20 +221,18 @@ impl Session {
             false => self.replace_data(&name, "root", NewData::Package(&mut data.root.open()?), data.watcher)?,
         };
         self.require_halted(&lock)?;
+        if is_in_place {
+            self.refuse_foreign_images(&name)?;
+        }
         let qubes = self.read()?;
         let storage = VmStorage::of(&self.system, &qubes, super::start::known(&qubes, &name)?, self)?;
-        let others = self.images_of_others(&name)?;
-        for volume in IMAGES {
-            let (volume, _) = storage.volume(volume)?;
-            self.refuse_shared_image(&qubes, &others, volume, &format!("install {name} again"))?;
-        }
         drop(qubes);
         if is_in_place {
             let (root, driver) = storage.volume("root")?;
             driver.adopt(root)?;
         }
         let (private, driver) = storage.volume("private")?;
-        driver.create(&Volume { size: driver.size(private)?, ..private.clone() })?;
+        self.clear_locked(private, driver)?;
         let mut write = self.write()?;
         set_sizes(&mut write, &name, &storage, &IMAGES)?;
         let (effects, mut notes) = data.settings().apply(&mut write, &name, self)?;
@@ -241,6 +240,21 @@ impl Session {
         drop(write);
         notes.extend(self.apply(&effects)?);
         Ok(TemplateInstalled { name, root_is_the_packages: is_in_place, notes })
+    }
+}
+
+impl Session {
+    /// Refuses a template that is to be installed again where a volume of another qube has one of
+    /// the images that are to be replaced.
+    fn refuse_foreign_images(&self, name: &VmName) -> Result<(), LifecycleError> {
+        let qubes = self.read()?;
+        let storage = VmStorage::of(&self.system, &qubes, super::start::known(&qubes, name)?, self)?;
+        let others = self.images_of_others(name)?;
+        for volume in IMAGES {
+            let (volume, _) = storage.volume(volume)?;
+            self.refuse_shared_image(&qubes, &others, volume, &format!("install {name} again"))?;
+        }
+        Ok(())
     }
 }
 

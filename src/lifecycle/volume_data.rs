@@ -15,12 +15,13 @@ use super::qube_lock::QubeLock;
 use super::root_data::OpenRootData;
 use super::settle::Settled;
 use super::start::known;
+use super::volume_exchange::{Ready, failed_to_look, has_data};
 use super::volumes::refused;
 use super::{LifecycleError, Session};
 use crate::fs::file_lock::{Exclusivity, FileLock, FileLockError};
 use crate::model::VmName;
 use crate::storage::{
-    Committed, CopyWatcher, Driver, Kind, Volume, Watched, copy_data_told, dig_holes, write_sparse_told,
+    Committed, CopyWatcher, Driver, Kind, Volume, Watched, copy_data_told, dig_holes, length_of, write_sparse_told,
 };
 
 /// How long a volume that gets new data is to be.
@@ -102,7 +103,7 @@ impl Session {
     /// As [`Session::import_volume`].
     pub fn clear_volume(&self, name: &VmName, volume: &str) -> Result<(), LifecycleError> {
         let clear = || self.replace_data(name, volume, NewData::Nothing, &crate::storage::Unwatched).map(drop);
-        self.save_on_full_disk(name, clear, || {
+        self.save_on_full_disk(name, clear, |full| {
             let lock = self.lock_qube(name)?;
             self.require_halted(&lock)?;
             let kept = {
@@ -110,7 +111,7 @@ impl Session {
                 self.with_volume(&qubes, known(&qubes, name)?, volume, |volume, _| Ok(volume.revisions_to_keep))?
             };
             // What the volume has becomes a revision, and the oldest would go for it.
-            self.release_volume(name, volume, Some(kept.saturating_sub(1)))
+            self.release_volume(name, volume, Some(kept.saturating_sub(1)), full).map(drop)
         })
     }
 
@@ -136,7 +137,7 @@ impl Session {
         let qubes = self.read()?;
         let vm = known(&qubes, name)?;
         self.require_own_image(&qubes, vm, volume, "replace the data of")?;
-        let (lock, size) = self.with_volume(&qubes, vm, volume, |volume, driver| {
+        self.with_volume(&qubes, vm, volume, |volume, driver| {
             if volume.kind != Kind::Origin {
                 return Err(refused(
                     volume,
@@ -155,10 +156,16 @@ impl Session {
                     }
                     return Err(error);
                 }
-                let halted = self.lock_for_commit(name, volume, to);
-                let stop = halted.as_ref().err().map(|_| io::Error::other("the volume keeps what it had"));
-                outcome.replace(Some(halted));
-                stop.map_or(Ok(()), Err)
+                let ready = self.lock_for_commit(name, volume, to).and_then(|lock| {
+                    let is_there = data.may_be_there(to) && has_data(volume, driver, to);
+                    // Before the data are exchanged: who cannot save has changed nothing then.
+                    let size = length_of(to).map_err(failed_to_look)?;
+                    self.save_size(name, volume, size)?;
+                    Ok(Ready { lock, is_there, size })
+                });
+                let goes_on = matches!(ready, Ok(Ready { is_there: false, .. }));
+                outcome.replace(Some(ready));
+                if goes_on { Ok(()) } else { Err(io::Error::other("the volume keeps what it has")) }
             };
             let done = match base {
                 // It may be another volume's only image, whose start waits for it to be let go: it is before the lock is
@@ -169,20 +176,12 @@ impl Session {
                 }
                 None => driver.import_written(&wanted, &mut fill),
             };
-            match (done, outcome.into_inner()) {
-                (_, Some(Err(error))) => Err(error),
-                (Ok(()), Some(Ok(lock))) => Ok((lock, driver.size(volume)?)),
-                (Ok(()), None) => Err(not_imported(volume, "the driver did not ask for the data")),
-                (Err(error), _) => Err(LifecycleError::NotImported {
-                    volume: volume.full_name(),
-                    reason: error.to_string(),
-                    source: Some(Box::new(error)),
-                }),
-            }
-        })?;
-        drop(qubes);
-        self.change_volumes(name, |write, vm| Ok(write.set_volume_size(vm, volume, size, self)?))?;
-        Ok(lock)
+            let ready = match outcome.into_inner() {
+                Some(ready) => Some(ready?),
+                None => None,
+            };
+            self.end_import(name, (volume, driver), done, ready)
+        })
     }
 
     /// The lock of a qube that is still what it was when the copying began.
@@ -221,7 +220,7 @@ impl Session {
     }
 }
 
-fn not_imported(volume: &Volume, reason: &str) -> LifecycleError {
+pub(super) fn not_imported(volume: &Volume, reason: &str) -> LifecycleError {
     LifecycleError::NotImported { volume: volume.full_name(), reason: reason.to_string(), source: None }
 }
 
@@ -234,7 +233,7 @@ impl NewData<'_> {
             NewData::Package(image) => Ok(image.size()),
             NewData::From { file, length } => {
                 let failed = |source| LifecycleError::Io { what: "looking at the data to import".to_string(), source };
-                let available = length_of(file).map_err(failed)?;
+                let available = remaining(file).map_err(failed)?;
                 let wanted = match length {
                     NewLength::OfTheData => available,
                     NewLength::Bytes(bytes) => Some(*bytes),
@@ -281,6 +280,16 @@ impl NewData<'_> {
         }
     }
 
+    /// Whether the volume may have these data, which `image` has, already. Holes are told by no
+    /// comparison, and of a device all of them would be read.
+    pub(super) fn may_be_there(&self, image: &File) -> bool {
+        match self {
+            NewData::Without { .. } => false,
+            NewData::Nothing => image.metadata().is_ok_and(|image| image.is_file()),
+            NewData::From { .. } | NewData::Clone(_) | NewData::Package(_) => true,
+        }
+    }
+
     /// The data of another volume that these begin with.
     fn base(&mut self) -> Option<Committed> {
         match self {
@@ -309,7 +318,7 @@ struct Extent {
 
 fn write_from(mut file: &File, to: &File, extent: Extent, name: &str, watcher: &dyn CopyWatcher) -> io::Result<()> {
     let size = extent.size;
-    let available = length_of(file)?;
+    let available = remaining(file)?;
     let watched = Watched::begin(watcher, name, available.or(size));
     let told = |at: u64| watched.reached(at);
     if file.metadata()?.is_file() && file.stream_position()? == 0 {
@@ -327,7 +336,7 @@ fn write_from(mut file: &File, to: &File, extent: Extent, name: &str, watcher: &
 }
 
 /// How many bytes can be read from here on; unknown of a pipe.
-fn length_of(mut file: &File) -> io::Result<Option<u64>> {
+fn remaining(mut file: &File) -> io::Result<Option<u64>> {
     let kind = file.metadata()?.file_type();
     if kind.is_file() {
         let at = file.stream_position()?;

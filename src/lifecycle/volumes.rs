@@ -1,5 +1,7 @@
 //! Volumes of qubes: their options, their size, and the way back to a revision. New data for them: [`super::volume_data`].
 
+use std::cell::Cell;
+
 use super::settle::Settled;
 use super::start::known;
 use super::{LifecycleError, Session};
@@ -43,12 +45,21 @@ impl Session {
         self.gather_states();
         let save =
             || self.change_volumes(name, |write, vm| Ok(write.set_volume_option(vm, volume, option, text, self)?));
-        let saved = self.save_on_full_disk(name, save, || {
+        let deleted = Cell::new(0);
+        let saved = self.save_on_full_disk(name, save, |full| {
             let keep = text.parse().ok().filter(|keep| option == VolumeOption::RevisionsToKeep && *keep >= 0);
-            self.release_volume(name, volume, keep)
+            deleted.set(self.release_volume(name, volume, keep, full)?);
+            Ok(())
         });
         self.forget_gathered();
-        saved
+        match (saved, deleted.get()) {
+            (Err(error), revisions @ 1..) => Err(LifecycleError::RevisionsDeleted {
+                volume: format!("{name}:{volume}"),
+                revisions,
+                source: Box::new(error),
+            }),
+            (saved, _) => saved,
+        }
     }
 
     /// Gives a volume another size. A running qube's disk is made larger at once.
@@ -83,30 +94,48 @@ impl Session {
             }
             if volume.ephemeral {
                 // What encrypts a running one with a throw-away key has its size for good; it is made anew anyway.
-                return Ok((Attachment::Nothing, Some(bytes)));
+                self.save_size(name, volume, bytes)?;
+                return Ok((Attachment::Nothing, bytes));
             }
-            driver.resize(volume, bytes)?;
-            // A volume that is made at the next start has no size yet but the one that is wanted.
-            let size = match volume.kind {
-                Kind::Volatile => Some(bytes),
-                Kind::Origin => Some(driver.size(volume)?),
-                // Only for as long as the qube runs.
-                Kind::Snapshot => None,
-            };
-            Ok((driver.attachment(volume)?, size))
+            self.resize_image(name, volume, driver, bytes)
         })?;
         let uuid = vm.uuid();
         drop(qubes);
-        if let Some(size) = size {
-            self.change_volumes(name, |write, vm| Ok(write.set_volume_size(vm, volume, size, self)?))?;
-        }
         let (Settled::Active(_), Some(uuid)) = (state, uuid) else { return Ok(Resized::Halted) };
         match image {
-            Attachment::File(image) | Attachment::Device(image) => {
-                self.tell_of_size(uuid, &image, size.unwrap_or(bytes))
-            }
+            Attachment::File(image) | Attachment::Device(image) => self.tell_of_size(uuid, &image, size),
             Attachment::Nothing => Ok(Resized::NextStart),
         }
+    }
+
+    /// Saves a volume's size and gives it to its image: in this order, so that who cannot save has
+    /// changed nothing. Returns what the guest has, and how many bytes that are.
+    fn resize_image(
+        &self,
+        name: &VmName,
+        volume: &Volume,
+        driver: &dyn Driver,
+        bytes: u64,
+    ) -> Result<(Attachment, u64), LifecycleError> {
+        if volume.kind == Kind::Snapshot {
+            // Only for as long as the qube runs.
+            driver.resize(volume, bytes)?;
+            return Ok((driver.attachment(volume)?, bytes));
+        }
+        self.save_size(name, volume, bytes)?;
+        if let Err(error) = driver.resize(volume, bytes) {
+            if volume.kind == Kind::Origin && driver.size(volume).is_ok_and(|now| now == bytes && now != volume.size) {
+                return Err(was_done(volume, "is resized", error));
+            }
+            self.take_size_back(name, volume);
+            return Err(error.into());
+        }
+        // A volume that is made at the next start has no size yet but the one that is wanted.
+        let size = if volume.kind == Kind::Origin { driver.size(volume)? } else { bytes };
+        if size != bytes {
+            self.save_size(name, volume, size)?;
+        }
+        Ok((driver.attachment(volume)?, size))
     }
 
     /// Lets a running guest see the new size of its disk. Xen's backends look for themselves at what the image's device
@@ -143,12 +172,17 @@ impl Session {
         let qubes = self.read()?;
         let vm = known(&qubes, name)?;
         self.require_own_image(&qubes, vm, volume, "revert")?;
-        let size = self.with_volume(&qubes, vm, volume, |volume, driver| {
-            driver.revert(volume, revision)?;
-            Ok(driver.size(volume)?)
-        })?;
-        drop(qubes);
-        self.change_volumes(name, |write, vm| Ok(write.set_volume_size(vm, volume, size, self)?))
+        self.with_volume(&qubes, vm, volume, |volume, driver| {
+            // First: a revert that is repeated goes back to what it came from.
+            self.save_size(name, volume, driver.size_of_revision(volume, revision)?)?;
+            driver.revert(volume, revision).map_err(|error| match error.was_done() {
+                true => was_done(volume, "is reverted", error),
+                false => {
+                    self.take_size_back(name, volume);
+                    error.into()
+                }
+            })
+        })
     }
 
     /// Does something with one volume of a qube.
@@ -168,6 +202,24 @@ impl Session {
             return Err(LifecycleError::NoSuchQube(vm.name.to_string()));
         };
         work(volume, driver)
+    }
+
+    /// Saves how many bytes a volume has, or is about to have.
+    pub(super) fn save_size(&self, name: &VmName, volume: &Volume, bytes: u64) -> Result<(), LifecycleError> {
+        let volume = &volume.name;
+        match self.change_volumes(name, |write, vm| Ok(write.set_volume_size(vm, volume, bytes, self)?)) {
+            Err(LifecycleError::Store(error)) if error.was_saved() => {
+                self.system.tell(&error.to_string());
+                Ok(())
+            }
+            saved => saved,
+        }
+    }
+
+    /// Saves a volume's size as it was, after a change for which another one was saved has failed.
+    pub(super) fn take_size_back(&self, name: &VmName, volume: &Volume) {
+        // The first error is the one to tell; the same command again saves what is right then.
+        let _not_saved = self.save_size(name, volume, volume.size);
     }
 
     /// Changes what the store says of a qube's volumes.
@@ -202,6 +254,11 @@ fn refuse_size(volume: &Volume, driver: &dyn Driver, bytes: u64, shrinking: Shri
         true => Err(LifecycleError::WouldShrink { volume: volume.full_name(), now, bytes }),
         false => Ok(()),
     }
+}
+
+/// The error for a change that was made, and that is not to be made once more.
+pub(super) fn was_done(volume: &Volume, state: &'static str, error: StorageError) -> LifecycleError {
+    LifecycleError::NotProvenDurable { volume: volume.full_name(), state, source: Box::new(error) }
 }
 
 pub(super) fn refused(volume: &Volume, reason: &str) -> LifecycleError {

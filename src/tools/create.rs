@@ -70,7 +70,12 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     }
     let (code, numbered) = create(call)?;
     if let Some(name) = numbered {
-        call.out.line(name.as_str())?;
+        // Nobody else says what it is called, and it may be in the way.
+        let written = call.out.line(name.as_str()).and_then(|()| call.out.flush());
+        written.map_err(|failure| match failure {
+            Failure::Error(text) => Failure::Error(format!("{name} is created: {text}")),
+            failure => failure,
+        })?;
     }
     Ok(code)
 }

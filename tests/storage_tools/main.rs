@@ -1,6 +1,7 @@
 //! The tools for pools and volumes, on real file systems, down to the bytes on the disk.
 
 mod absent;
+mod cut_off;
 mod directories;
 mod existing_images;
 mod full;
