@@ -406,11 +406,14 @@ fn first(calls: &[Call], after: usize, what: &str, happens: impl Fn(&str) -> boo
 fn assert_durable(calls: &[Call], case: &Case, directory: &str, target: &str) -> (usize, usize) {
     let shown = case.shown();
     let is_rename = |line: &str| line.starts_with("rename") || line.starts_with("link");
-    let of_ours = |line: &str| is_rename(line) && line.contains(target) && line.contains('~');
+    // By its path, or by its name in the open directory.
+    let name = target.rsplit('/').next().unwrap();
+    let is_there = |line: &str| line.contains(&format!("{directory}>")) && line.contains(&format!("\"{name}"));
+    let of_ours = |line: &str| is_rename(line) && line.contains('~') && (line.contains(target) || is_there(line));
     let renamed = first(calls, 0, "the rename", of_ours);
     let temporary = calls[renamed].line.split('"').nth(1).unwrap();
     let on_it =
-        |line: &str, call: &str| line.starts_with(&format!("{call}(")) && line.contains(&format!("<{temporary}>"));
+        |line: &str, call: &str| line.starts_with(&format!("{call}(")) && line.contains(&format!("{temporary}>"));
     let made = first(calls, 0, "the temporary file", |l| l.contains(temporary) && l.contains("O_CREAT|O_EXCL"));
     let synced = first(calls, made, "fsync of the temporary file", |line| on_it(line, "fsync"));
     let written = calls.iter().rposition(|call| on_it(&call.line, "write")).unwrap();

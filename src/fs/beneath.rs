@@ -56,7 +56,7 @@ impl Directory {
     }
 
     fn held(handle: File, root: Option<File>, links: Links, path: &Path) -> io::Result<Directory> {
-        match handle.metadata()?.is_dir() {
+        match uninterrupted(|| handle.metadata())?.is_dir() {
             true => Ok(Directory { handle, root, links, path: path.to_path_buf() }),
             false => Err(nix::Error::ENOTDIR.into()),
         }
@@ -158,7 +158,7 @@ impl Directory {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY;
         let made = open(&parent, Path::new(name), flags, resolve)?;
         // Somebody who may write here can have exchanged it for a directory of his own.
-        if made.metadata()?.uid() != geteuid().as_raw() {
+        if uninterrupted(|| made.metadata())?.uid() != geteuid().as_raw() {
             return Err(refused(&format!("{} belongs to another user", path.display())));
         }
         Access { mode, ..access }.apply(&made)?;
@@ -173,7 +173,7 @@ impl Directory {
         };
         let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW;
         match open(&parent, Path::new(name), flags, ResolveFlag::empty()) {
-            Ok(found) => found.metadata().map(Some),
+            Ok(found) => uninterrupted(|| found.metadata()).map(Some),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }

@@ -15,6 +15,8 @@ use nix::unistd::geteuid;
 
 use super::replace::uninterrupted;
 
+use super::replace::uninterrupted;
+
 /// Which symbolic links are followed below a directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Links {
@@ -88,7 +90,7 @@ fn walk(base: &File, root: Option<&File>, path: &Path, flags: OFlag) -> io::Resu
     while let Some(part) = parts.pop_front() {
         let last = parts.is_empty();
         let found = step(&place, root, &part)?;
-        let metadata = found.metadata()?;
+        let metadata = uninterrupted(|| found.metadata())?;
         if !metadata.file_type().is_symlink() {
             if last {
                 // Opened by name once more: what was made of it meanwhile must not be a link.
@@ -135,7 +137,7 @@ fn step(place: &File, root: Option<&File>, part: &OsStr) -> io::Result<File> {
 }
 
 fn is_same(one: &File, other: &File) -> io::Result<bool> {
-    let (one, other) = (one.metadata()?, other.metadata()?);
+    let (one, other) = (uninterrupted(|| one.metadata())?, uninterrupted(|| other.metadata())?);
     Ok((one.dev(), one.ino()) == (other.dev(), other.ino()))
 }
 
