@@ -121,11 +121,11 @@ impl Session {
     fn with_new(&self, qubes: &mut Qubes, vm: Vm, settings: InitialSettings<'_>) -> Result<VmName, LifecycleError> {
         // Its pools have to be there, too, and its images be nobody else's.
         let storage = VmStorage::of(&self.system, qubes, &vm, self)?;
-        settings.root.map_or(Ok(()), |root| root.check(vm.name.as_str(), &storage))?;
         let adopted = self.names_to_adopt(&storage, settings.existing)?;
         let InitialSettings { existing, source, .. } = settings;
         let images = PlannedImages { qubes, vm: &vm, storage: &storage, existing, adopted: &adopted, source };
         self.check_images(images)?;
+        settings.root.map_or(Ok(()), |root| root.check(vm.name.as_str(), &storage))?;
         let name = vm.name.clone();
         self.add_with_settings(qubes, vm, settings)?;
         Ok(name)
@@ -160,9 +160,13 @@ impl Session {
         // What is refused is refused before any volume is made.
         self.add_with_settings(&mut qubes, planned.clone(), settings)?;
         let storage = VmStorage::of(&self.system, &qubes, &planned, self)?;
-        settings.root.map_or(Ok(()), |root| root.check(name.as_str(), &storage))?;
         let InitialSettings { existing, source, .. } = settings;
         let images = PlannedImages { qubes: &qubes, vm: &planned, storage: &storage, existing, adopted, source };
+        if let Some(root) = settings.root {
+            // A file that must not be taken is refused before what it has.
+            self.check_images(images)?;
+            root.check(name.as_str(), &storage)?;
+        }
         let prepared = self.prepare_images(images)?;
         drop(qubes);
         let directory = prepared.directory.as_ref();

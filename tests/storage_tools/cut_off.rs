@@ -30,6 +30,9 @@ fn import(system: &System, text: &str) -> String {
     format!("qvm-volume import work:private {}", system.file("data", &bytes).display())
 }
 
+/// Writes a command for a system.
+type Order<'a> = &'a dyn Fn(&System) -> String;
+
 /// Two committed states: GOOD is the one revision, and then came BAD.
 fn with_states() -> System {
     let system = System::new();
@@ -112,7 +115,7 @@ fn an_exchange_that_cannot_be_made_durable_is_told_as_made_and_not_made_again() 
         return;
     }
     let new = |system: &System| import(system, "NEW");
-    let orders: [(&dyn Fn(&System) -> String, &str, &str); 3] = [
+    let orders: [(Order<'_>, &str, &str); 3] = [
         (&new, "work:private has the new data, but", "NEW"),
         (&|_| "qvm-volume clear -f work:private".into(), "work:private has the new data, but", ""),
         (&|_| "qvm-volume revert work:private".into(), "work:private is reverted, but", "GOOD"),
