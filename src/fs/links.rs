@@ -15,8 +15,6 @@ use nix::unistd::geteuid;
 
 use super::replace::uninterrupted;
 
-use super::replace::uninterrupted;
-
 /// Which symbolic links are followed below a directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Links {

@@ -214,7 +214,9 @@ impl Session {
     /// was cut off.
     pub(super) fn resume_removal(&self, lock: &QubeLock) -> Result<Settled, LifecycleError> {
         match self.remove_locked(lock, Removal::ByHand) {
-            Ok(Removed::Completely | Removed::WithLeftovers) => {
+            // What is left was told.
+            Ok(Removed::WithLeftovers) => Ok(Settled::Gone),
+            Ok(Removed::Completely) => {
                 self.system.tell(&format!("{}: its removal, which was cut off, is finished now", lock.name()));
                 Ok(Settled::Gone)
             }
