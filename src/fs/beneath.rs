@@ -210,6 +210,8 @@ impl Directory {
         match gone {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            // Where nothing can be written the kernel says so before it looks whether it is there.
+            Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem && self.look(path)?.is_none() => Ok(false),
             Err(error) => Err(error),
         }
     }

@@ -188,3 +188,18 @@ fn a_qubes_directory_may_lie_on_another_disk() {
         assert!(fs::read_dir(elsewhere.path()).unwrap().next().is_none());
     }
 }
+
+#[test]
+fn a_precache_that_was_joined_with_its_image_is_not_written_to() {
+    for pool in all_pools() {
+        let root = with_template(&pool);
+        let (image, precache) =
+            (pool.path("vm-templates/debian/root.img"), pool.path("vm-templates/debian/root-precache.img"));
+        fs::remove_file(&precache).unwrap();
+        fs::hard_link(&image, &precache).unwrap();
+        pool.driver.start(&root).unwrap();
+        let dirty = File::options().write(true).open(pool.path("vm-templates/debian/root-dirty.img")).unwrap();
+        dirty.write_all_at(b"by the guest", 0).unwrap();
+        assert_eq!(text_in(&image), "installed");
+    }
+}
