@@ -44,6 +44,12 @@ pub fn replace(path: &Path, access: Access, fill: impl FnOnce(&mut File) -> io::
     directory.replace(Path::new(&name), access, fill)
 }
 
+/// Unlinks a file, or a symbolic link itself; false where nothing was.
+pub fn remove_file(path: &Path) -> io::Result<bool> {
+    let (directory, name) = parent_of(path)?;
+    directory.remove_file(Path::new(&name))
+}
+
 /// Makes a directory with this access; those that are missing above it are anybody's, as installers
 /// make them. One that exists stays as it is.
 pub fn make_directory(path: &Path, access: Access) -> io::Result<()> {

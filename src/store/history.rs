@@ -111,7 +111,7 @@ pub fn keep_daily<B: AsRef<[u8]>>(
     let made = keep(directory, access, bytes()?.as_ref(), now)?;
     for old in dispensable(&there, now.date()).into_iter().take(MOST_AT_ONCE) {
         // A copy that cannot be removed is no reason not to save.
-        let _stays = fs::remove_file(&old.path);
+        let _stays = owned_paths::remove_file(&old.path);
     }
     Ok(Some(made))
 }
@@ -120,7 +120,8 @@ pub fn keep_daily<B: AsRef<[u8]>>(
 pub fn keep(directory: &Path, access: Access, bytes: &[u8], now: DateTime) -> io::Result<PathBuf> {
     uninterrupted(|| refuse_foreign_link(directory))?;
     uninterrupted(|| make_shared_directory(directory, access.group))?;
-    stale_files::clear(directory, |target| parsed(target).is_some());
+    let opened = uninterrupted(|| owned_paths::open_directory(directory))?;
+    stale_files::clear_in(&opened, |target| parsed(target).is_some());
     let path = free_name(directory, &now.strftime(FORM).to_string())?;
     owned_paths::replace(&path, access, |file| file.write_all(bytes))?;
     Ok(path)

@@ -35,7 +35,12 @@ pub(super) fn take_over(old: &Old, vm: &mut Vm, labels: &Labels, place: Option<&
 
 /// Takes out what R3 had and R4 would refuse the store for.
 fn leave_out_misfits(vm: &mut Vm) {
+    // What makes it a qube of its own is looked at where qubes are made.
+    const ITS_OWN: [&str; 3] = ["name", "qid", "uuid"];
     let misfit = |name: &str| {
+        if ITS_OWN.contains(&name) {
+            return None;
+        }
         let property = Property::find(Scope::Class(&vm.class), name)?;
         let text = vm.properties.get(name)?;
         let rule = property.setter_misfit(text)?;
