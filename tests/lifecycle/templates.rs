@@ -25,13 +25,16 @@ fn whether_a_class_takes_a_template_is_asked_without_making_a_qube() {
         (&["--class", "DispVM", "--template", "dvm"], "needs to be an AppVM with template_for_dispvms=True"),
         (&["--class", "DispVM", "--template", "tpl", "new"], "needs to be an AppVM with template_for_dispvms=True"),
         (&["--class", "TemplateVM", "--template", "tpl", "new"], "a TemplateVM has no template"),
-        (&["--property", "netvm=tpl", "new"], "tpl"),
         (&["dvm"], "Qube already exists: dvm"),
     ] {
         let ran = asked(arguments);
         assert_eq!((ran.code, ran.complaints().count()), (1, 1), "{arguments:?}: {ran:?}");
         assert!(ran.stderr.starts_with("app: Error creating VM: ") && ran.stderr.contains(words), "{ran:?}");
     }
+    // As the creation itself has it.
+    let ran = asked(&["--property", "netvm=tpl", "new"]);
+    let words = "app: Error setting property netvm (no VM created): The tpl qube does not provide network\n";
+    assert_eq!((ran.code, &*ran.stderr), (2, words));
     assert!(before == (scratch.store(), scratch.images("appvms")), "nothing was made");
     scratch.ok("qvm-prefs", &["dvm", "template_for_dispvms", "True"]);
     assert_eq!(asked(&["--class", "DispVM", "--template", "dvm"]).code, 0);
