@@ -233,3 +233,20 @@ fn rules_and_notes_are_taken_over_with_images() {
     system.ok("qvm-create --discard-existing -l red lost");
     assert!(!system.image("appvms/lost/notes.txt").exists() && !system.image("appvms/lost/firewall.xml").exists());
 }
+
+#[test]
+fn a_file_that_is_longer_than_any_of_qubes_is_not_read() {
+    let system = System::new();
+    for (name, line) in [
+        ("appvms/work/firewall.xml", "qvm-clone work new"),
+        ("appvms/work/notes.txt", "qvm-notes --print work"),
+        ("appvms/new/creation.json", "qvm-create -l red new"),
+    ] {
+        let file = system.image(name);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::File::create(&file).unwrap().set_len(5 << 20).unwrap();
+        let ran = system.run(line);
+        assert!(ran.code != 0 && ran.stderr.contains("it is longer than 4 MiB"), "{line}: {ran:?}");
+        fs::remove_file(&file).unwrap();
+    }
+}

@@ -129,11 +129,16 @@ impl QubeDirectory {
         }
     }
 
-    /// The content of a regular file; `None` where there is none.
+    /// The content of a regular file; `None` where there is none. One that is longer than any of
+    /// Qubes' own, which costs whoever puts it there nothing, is refused.
     pub(super) fn read(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
-        let Some(mut file) = self.open_file(name)? else { return Ok(None) };
+        const LONGEST: u64 = crate::firewall::MAX_BYTES;
+        let Some(file) = self.open_file(name)? else { return Ok(None) };
+        if file.metadata()?.len() > LONGEST {
+            return Err(io::Error::other(format!("it is longer than {} MiB", LONGEST >> 20)));
+        }
         let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes)?;
+        file.take(LONGEST).read_to_end(&mut bytes)?;
         Ok(Some(bytes))
     }
 
