@@ -22,8 +22,12 @@ pub(super) struct Ready {
     pub size: u64,
 }
 
-/// Whether a volume has the data of `image` already. One that cannot be read has not.
+/// Whether a volume has the data of `image` already. One that cannot be read has not, and of one
+/// that keeps no revisions nobody asks: an import takes away what is kept of its old image.
 pub(super) fn has_data(volume: &Volume, driver: &dyn Driver, image: &File) -> bool {
+    if volume.revisions_to_keep <= 0 {
+        return false;
+    }
     let same = driver.open_committed(volume).map(|committed| is_same_data(&committed.file, image));
     same.is_ok_and(|same| same.unwrap_or(false))
 }
