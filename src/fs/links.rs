@@ -66,7 +66,8 @@ pub(super) fn open(base: &File, path: &Path, flags: OFlag, resolve: ResolveFlag)
 
 /// Repeats an open without waiting (`O_NONBLOCK`) that answers EAGAIN: a rename was in the way of
 /// `..`, or another process has a lease on the file, which the kernel takes away from it only after
-/// `/proc/sys/fs/lease-break-time` (45 s). Waits for that no longer than about an eighth of a second.
+/// `/proc/sys/fs/lease-break-time` (45 s). Waits for that no longer than about an eighth of a
+/// second.
 pub(crate) fn unleased<T>(mut open: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     for tried in 0..SWIFT_TRIES + SLOW_TRIES {
         match open() {

@@ -82,8 +82,8 @@ fn request_within(socket: &Path, bytes: u64, patience: Duration) -> io::Result<R
     }
 }
 
-/// Connects to the service. While its queue is full, connect(2) would wait without a limit; so it is
-/// tried again until the deadline.
+/// Connects to the service. While its queue is full, connect(2) would wait without a limit; so it
+/// is tried again until the deadline.
 fn find_service(socket: &Path, deadline: Instant, late: &dyn Fn() -> io::Error) -> io::Result<Found> {
     loop {
         let found = match std::fs::symlink_metadata(socket) {

@@ -53,8 +53,9 @@ impl Session {
     }
 
     /// Removes what the next start of a qube would copy anew, and of one of its volumes the
-    /// revisions that are not to be kept, unless another qube has an image of it, too, or it lies on
-    /// another disk than the one that is `full`. The qube is locked. Returns how many revisions went.
+    /// revisions that are not to be kept, unless another qube has an image of it, too, or it lies
+    /// on another disk than the one that is `full`. The qube is locked. Returns how many revisions
+    /// went.
     pub(super) fn release_volume(
         &self,
         name: &VmName,

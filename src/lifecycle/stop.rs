@@ -150,8 +150,8 @@ impl Session {
         }
     }
 
-    /// Asks the guest of a domain that was found in `state`; one that is paused, or was paused since
-    /// then, is ended with `force`.
+    /// Asks the guest of a domain that was found in `state`; one that is paused, or was paused
+    /// since then, is ended with `force`.
     fn ask_or_end(
         &self,
         target: &Target,

@@ -26,8 +26,9 @@ pub enum FeatureError {
 pub(super) const RESERVED: [&str; 4] =
     ["deferred-netvm-original", "preload-dispvm", "preload-dispvm-completed", "preload-dispvm-in-progress"];
 
-/// How many netvms a feature is looked for along. A start allows fewer, and upstream ends with an error at about ten
-/// times as many; a store of somebody else's may have a chain of all its qubes, and each looks along it.
+/// How many netvms a feature is looked for along. A start allows fewer, and upstream ends with an
+/// error at about ten times as many; a store of somebody else's may have a chain of all its qubes,
+/// and each looks along it.
 const MOST_NETVMS: usize = 64;
 
 const PRELOAD_MAX: &str = "preload-dispvm-max";

@@ -1,8 +1,8 @@
 //! Steps on files that hold after a power loss once they return (`spec/r4-storage.md` §5, primitive operations).
 //!
-//! Those with `scratch` in their name do not wait for the disk: for images that a power loss ends anyway, because the
-//! next start makes them anew. Waiting is what takes the time in a start. What they make is marked as
-//! a run's (`runs`).
+//! Those with `scratch` in their name do not wait for the disk: for images that a power loss ends
+//! anyway, because the next start makes them anew. Waiting is what takes the time in a start. What
+//! they make is marked as a run's (`runs`).
 
 use std::fs::{File, FileTimes, Permissions};
 use std::io;

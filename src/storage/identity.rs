@@ -261,7 +261,8 @@ impl ImageOwners {
 }
 
 impl Owner {
-    /// Whether it is this volume of the store: no other domain of its qube's name, and no other store.
+    /// Whether it is this volume of the store: no other domain of its qube's name, and no other
+    /// store.
     pub fn is(&self, volume: &Volume) -> bool {
         self.qube.as_ref().is_some_and(|qube| *qube == volume.owner.as_str()) && self.volume == volume.full_name()
     }

@@ -1,7 +1,7 @@
 //! Files below a pool's directory, where every member of group qubes can write.
 //!
-//! Paths are resolved as [`crate::fs::owned_paths`] does it, so nobody else can lead a command out of
-//! the pool.
+//! Paths are resolved as [`crate::fs::owned_paths`] does it, so nobody else can lead a command out
+//! of the pool.
 
 use std::fs::{self, File, Metadata};
 use std::io;

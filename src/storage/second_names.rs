@@ -34,8 +34,8 @@ impl ImageOwners {
         Ok(fitting.next().map(|(owner, _)| owner))
     }
 
-    /// The volume that means a file that may lie anywhere: by its name, by where a link of that name
-    /// leads, or because it keeps its data there by another name.
+    /// The volume that means a file that may lie anywhere: by its name, by where a link of that
+    /// name leads, or because it keeps its data there by another name.
     ///
     /// # Errors
     /// There is no such file, or nobody can look.

@@ -264,10 +264,12 @@ impl Write {
         }
     }
 
-    /// The bytes in the file, whatever they mean: what is no store may still hold what somebody needs.
+    /// The bytes in the file, whatever they mean: what is no store may still hold what somebody
+    /// needs.
     ///
     /// # Errors
-    /// It is longer than any store. A file without content may have any length, so it is neither read nor copied.
+    /// It is longer than any store. A file without content may have any length, so it is neither
+    /// read nor copied.
     fn current(&self) -> Result<Bytes, StoreError> {
         read_once(self.lock.file(), &self.place.file)
     }

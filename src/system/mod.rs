@@ -90,6 +90,11 @@ const STORE: &str = "/var/lib/qubes/qubes.xml";
 /// Where root has consoles logged whose RUN lies below a directory of somebody else.
 const ROOTS_CONSOLES: &str = "/run/qubes-consoles";
 
+/// Whether a root directory is given, with the options or in the environment (`QUBES_ROOT`).
+pub fn is_rooted(options: &Options) -> bool {
+    options.root.is_some() || path_from("QUBES_ROOT").is_some()
+}
+
 impl System {
     /// Looks at the environment (`QUBES_ROOT`, `QUBES_XML_PATH`, `QUBES_OFFLINE`, `QUBES_LIBVIRT_URI`,
     /// `DEFAULT_LVM_POOL`, `QUBES_NEARLY_FULL`) and core.toml.

@@ -59,7 +59,8 @@ pub(super) fn given_store(root: Option<&Path>, given: PathBuf) -> Result<PathBuf
     rooted::resolve(root, &below).map_err(|source| SystemError::Root { path: given.clone(), source })
 }
 
-/// The file a path means: links followed as far as they lead somewhere, the last part may be missing yet.
+/// The file a path means: links followed as far as they lead somewhere, the last part may be
+/// missing yet.
 pub(super) fn resolved(path: PathBuf) -> PathBuf {
     if let Ok(real) = fs::canonicalize(&path) {
         return real;

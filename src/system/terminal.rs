@@ -5,7 +5,8 @@ use std::env;
 /// What the environment says about writing to the person's terminal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TerminalSettings {
-    /// Colours are not wanted (`NO_COLOR` is set and not empty), or not understood (`TERM` is missing or `dumb`).
+    /// Colours are not wanted (`NO_COLOR` is set and not empty), or not understood (`TERM` is
+    /// missing or `dumb`).
     pub is_plain: bool,
     /// The locale's characters are UTF-8.
     pub is_unicode: bool,

@@ -17,7 +17,7 @@ use crate::model::{
     Value, Vm, VmName, VolumeChangeError, VolumeError, VolumeOption,
 };
 use crate::store::StoreError;
-use crate::system::{Options, System, SystemError};
+use crate::system::{Options, System, SystemError, is_rooted};
 
 /// What to do next.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -307,7 +307,7 @@ fn permission(command: &str, options: &Options) -> Option<String> {
     let group = match session(options) {
         Some(session) => session.system.qubes_group(),
         // The place is closed to the user; whom a root of its own is meant for cannot be told.
-        None if options.root.is_some() || std::env::var_os("QUBES_ROOT").is_some() => None,
+        None if is_rooted(options) => None,
         None => Group::from_name("qubes").ok().flatten().map(|group| group.gid),
     };
     let Some(group) = group else {

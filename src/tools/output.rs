@@ -131,7 +131,8 @@ fn harmless(text: &str) -> Cow<'_, str> {
     if text.bytes().all(is_plain) { Cow::Borrowed(text) } else { Cow::Owned(displayable(text)) }
 }
 
-/// Says one thing to the person, in one line on standard error. Where that is closed there is nobody to tell.
+/// Says one thing to the person, in one line on standard error. Where that is closed there is
+/// nobody to tell.
 pub fn say(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{}", one_line(text));
 }
@@ -142,8 +143,9 @@ pub fn say_usage(usage: &str, mistake: &str) {
     say(mistake);
 }
 
-/// A message without line feeds within: one comes from the name of a file or from what a file holds, and what follows it
-/// would pass for a message of its own. One at the end may stay; upstream ends some texts so.
+/// A message without line feeds within: one comes from the name of a file or from what a file
+/// holds, and what follows it would pass for a message of its own. One at the end may stay;
+/// upstream ends some texts so.
 fn one_line(text: &str) -> Cow<'_, str> {
     let shown = harmless(text);
     let (line, end) = shown.strip_suffix('\n').map_or((&*shown, ""), |line| (line, "\n"));

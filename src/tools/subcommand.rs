@@ -79,7 +79,8 @@ impl Subcommand {
         }
     }
 
-    /// Refuses an option that only other commands of the tool have: who gives one expects something.
+    /// Refuses an option that only other commands of the tool have: who gives one expects
+    /// something.
     ///
     /// # Errors
     /// One was given.

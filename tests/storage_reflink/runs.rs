@@ -1,5 +1,5 @@
-//! What goes with a run of a volume that is not kept, and what of a volume that was kept stays under
-//! its names.
+//! What goes with a run of a volume that is not kept, and what of a volume that was kept stays
+//! under its names.
 
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};

@@ -50,7 +50,8 @@ fn revisions(system: &System) -> Vec<String> {
     revisions.iter().map(|path| beginning(&fs::read(path).unwrap())).collect()
 }
 
-/// The files in a directory of the pool that are called so, but for those that a kill left unfinished.
+/// The files in a directory of the pool that are called so, but for those that a kill left
+/// unfinished.
 fn files(system: &System, directory: &str, beginning: &str) -> Vec<PathBuf> {
     let names = fs::read_dir(system.image(directory)).unwrap().map(|entry| entry.unwrap());
     let is_wanted = |name: &str| name.starts_with(beginning) && !name.contains('~');

@@ -318,7 +318,8 @@ fn another_store_over_the_same_pool_takes_nothing_from_the_systems_own() {
     assert!(has_data(&system, WORK));
 }
 
-/// The directory of one of `vault`'s volumes that are not kept is changed to that of `work`'s private.
+/// The directory of one of `vault`'s volumes that are not kept is changed to that of `work`'s
+/// private.
 fn lend_to_vault(volume: &str) -> System {
     let system = system();
     edit(&system, &format!("vid=\"appvms/vault/{volume}\""), "vid=\"appvms/work/private\"");

@@ -103,8 +103,8 @@ impl Sparse {
         Ok(self.size)
     }
 
-    /// The map of form 1.0: the number of pieces, then where each begins and how long it is, a line each; zeros fill its
-    /// last block.
+    /// The map of form 1.0: the number of pieces, then where each begins and how long it is, a line
+    /// each; zeros fill its last block.
     fn read_map(&mut self, entry: &mut impl Read) -> io::Result<()> {
         let mut passed = 0_u64;
         let mut next = || {

@@ -104,7 +104,8 @@ impl Session {
         // A snapshot needs its source's images and changes none of them.
         let sharer = sharers.into_iter().find(|owner| owner.role == Role::Own && !owner.is(volume));
         let sharer = match volume.kind {
-            Kind::Origin if sharer.is_none() => {
+            // Only files have second names; of logical volumes LVM would be asked once more.
+            Kind::Origin if sharer.is_none() && pool.option("dir_path").is_some() => {
                 owners.keeper(&driver_of(&self.system, pool)?.images(volume)?, volume)?
             }
             _ => sharer,

@@ -34,7 +34,7 @@ impl Qubes {
                         add(Kind::DeviceMode, Harm::Refused, "has mode 'manual'".into(), taken_out());
                     }
                     Err(text) if device.attributes.contains("required") => {
-                        let text = format!("has required='{}', which is no boolean", text.escape_debug());
+                        let text = format!("has required='{}', which is not a boolean", text.escape_debug());
                         add(Kind::DeviceMode, Harm::Refused, text, taken_out());
                     }
                     Err(mode) => {
@@ -81,8 +81,8 @@ fn key(device: &Assignment) -> (Option<&str>, &str, &str) {
     (device.backend(), device.port(), device.identity())
 }
 
-/// `*`, `BB_DD.F` in small letters, `BB:DD.F`, `SSSS:BB:DD.F`, or a path of `BB_DD.F` with dashes between and `SSSS_` in front of the
-/// first.
+/// `*`, `BB_DD.F` in small letters, `BB:DD.F`, `SSSS:BB:DD.F`, or a path of `BB_DD.F` with dashes
+/// between and `SSSS_` in front of the first.
 fn is_pci_port(port: &str) -> bool {
     let is_digit = |b: u8| b.is_ascii_hexdigit() && !b.is_ascii_uppercase();
     let is_hex = |text: &str, length: usize| text.len() == length && text.bytes().all(is_digit);

@@ -9,7 +9,8 @@ use crate::model::qubes::Qubes;
 use crate::model::text_map::TextMap;
 use crate::model::volume::{class_volume, volume_traits};
 
-/// What qubesd computes and therefore refuses in a store; other names that it does not know it ignores.
+/// What qubesd computes and therefore refuses in a store; other names that it does not know it
+/// ignores.
 const READ_ONLY_GLOBALS: [&str; 2] = ["maxmem", "no_cpus"];
 
 impl Qubes {

@@ -6,8 +6,8 @@ use crate::model::facts::Facts;
 use crate::model::qubes::Qubes;
 use crate::model::vm::Vm;
 
-/// What is known of where netvms lead, for one look at many qubes: whether a qube is on a loop. Each
-/// qube is gone through once, however many stand before it in a chain.
+/// What is known of where netvms lead, for one look at many qubes: whether a qube is on a loop.
+/// Each qube is gone through once, however many stand before it in a chain.
 #[derive(Default)]
 pub struct NetvmWays<'q>(HashMap<&'q str, bool>);
 

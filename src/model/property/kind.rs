@@ -121,8 +121,8 @@ impl Property {
                 EmptyText::TheWordNone => Ok(Value::text("None")),
                 EmptyText::Refused => Err(bad("it must not be empty".into())),
             },
-            // Upstream's setter is called for what is loaded, and changes the text as it does for a user. What it would
-            // refuse is shown as it stands.
+            // Upstream's setter is called for what is loaded, and changes the text as it does for a
+            // user. What it would refuse is shown as it stands.
             Kind::Text { normal, .. } => Ok(Value::text(normal(text).unwrap_or_else(|_| text.to_owned()))),
             Kind::Qube { required: false, .. } if text.is_empty() => Ok(Value::Qube(None)),
             Kind::Qube { class, .. } => match qubes.brief(text) {

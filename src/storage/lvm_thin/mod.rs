@@ -1,8 +1,8 @@
 //! Driver `lvm_thin`: a thin pool whose volumes share their blocks (`spec/r4-storage.md` §7).
 //!
-//! `names` says which logical volumes a volume has, `report` what LVM knows of them, `lifecycle` goes from create over
-//! start and stop to remove, `runs` tells what goes with a run, `data` moves contents in, out and to another size and back
-//! to a revision.
+//! `names` says which logical volumes a volume has, `report` what LVM knows of them, `lifecycle`
+//! goes from create over start and stop to remove, `runs` tells what goes with a run, `data` moves
+//! contents in, out and to another size and back to a revision.
 //!
 //! Every step is one LVM command, which is atomic and durable in LVM's own metadata. Between any two of them the
 //! committed data are the volume's own logical volume, or, where that is missing, its newest revision.

@@ -194,8 +194,8 @@ fn refuse_if_missing(volume: &Volume, images: &Images) -> Result<(), StorageErro
     }
 }
 
-/// Whether the precache is a copy of the clean image as it is now, and a file of its own: some tools
-/// join equal files, and the guest would write to the clean image.
+/// Whether the precache is a copy of the clean image as it is now, and a file of its own: some
+/// tools join equal files, and the guest would write to the clean image.
 pub(super) fn is_precache_current(images: &Images) -> Result<bool, StorageError> {
     let (clean, precache) = (look(&images.clean())?, look(&images.precache())?);
     Ok(clean

@@ -201,7 +201,8 @@ pub(super) fn read_once(file: &File, path: &Path) -> Result<Bytes, StoreError> {
     }
 }
 
-/// Reads `file`, which is said to have `size` bytes, from its beginning to its end, or to where it is longer than a store.
+/// Reads `file`, which is said to have `size` bytes, from its beginning to its end, or to where it
+/// is longer than a store.
 fn read_whole(mut file: &File, size: usize) -> io::Result<Bytes> {
     uninterrupted(|| file.rewind())?;
     let mut bytes = Vec::with_capacity(size + 1);

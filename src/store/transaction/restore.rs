@@ -18,8 +18,8 @@ impl Write {
     /// copied to `backup/` first. The new file is locked before it is visible and is the lock from then on.
     ///
     /// # Errors
-    /// `bytes` are no store, a live qubesd owns the file, or it cannot be locked, copied or written, or is longer than any
-    /// store; it is as it was.
+    /// `bytes` are no store, a live qubesd owns the file, or it cannot be locked, copied or
+    /// written, or is longer than any store; it is as it was.
     pub fn restore(place: &StorePlace, bytes: Vec<u8>) -> Result<Restored, StoreError> {
         Write::put_over(place, None, bytes)
     }
