@@ -122,7 +122,7 @@ impl Session {
         storage: &VmStorage,
     ) -> Result<Option<Removed>, LifecycleError> {
         self.mark_removal(lock.name(), storage)?;
-        match self.remove_locked(lock, Removal::ByHand) {
+        match self.remove_locked(lock, Removal::ByItself) {
             Ok(removed) => Ok(Some(removed)),
             Err(LifecycleError::Removal(RemovalError::InUse { .. })) => Ok(None),
             Err(error) => Err(error),

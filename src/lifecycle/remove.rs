@@ -15,8 +15,11 @@ use crate::storage::VmStorage;
 /// Who removes a qube, and what of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Removal {
-    /// A person: all of it.
+    /// A person: all of it, with whatever images lie under its names.
     ByHand,
+    /// Nobody, at this moment: a disposable that goes when it stops, or a removal that was cut off.
+    /// Images that no run of it made stay.
+    ByItself,
     /// Its package, which may remove what it installed: all of it.
     ByPackage,
     /// R3's package, which removes the files itself: the qube leaves the store and the hypervisor. That it is the default
@@ -37,7 +40,7 @@ pub enum Removed {
 impl Removal {
     /// Takes away what keeps others from removing the qube and not this one.
     fn clear_the_way(self, qubes: &mut Qubes, name: &VmName) {
-        if self == Removal::ByHand {
+        if matches!(self, Removal::ByHand | Removal::ByItself) {
             return;
         }
         if let Some(vm) = qubes.edit(name.as_str()) {
@@ -108,12 +111,17 @@ impl Session {
         problems.extend(self.forget_domain(&vm).err().map(|error| error.to_string()));
         if let Some((storage, unknown)) = storage {
             unknown.iter().for_each(|left| self.system.tell(&format!("{name}: {left}: if it has images, they stay")));
-            let removed = self.image_owners().and_then(|owners| self.remove_images(&storage, &owners));
+            let removed = self.image_owners().and_then(|owners| {
+                if removal != Removal::ByItself {
+                    self.remove_foreign_images(&storage, &owners)?;
+                }
+                self.remove_images(&storage, &owners)
+            });
             problems.extend(removed.err().map(|error| error.to_string()));
             let kept = self.remove_directories(&vm, &storage, &mut problems);
             // What could not be deleted keeps its directory, and is named anyway. What a package
             // put beside the images goes with the package.
-            if !kept.is_empty() && problems.is_empty() && removal == Removal::ByHand {
+            if !kept.is_empty() && problems.is_empty() && removal != Removal::ByPackage {
                 self.system.tell(&format!("{name}: {}", kept.join("; ")));
             }
         }
@@ -213,7 +221,7 @@ impl Session {
     /// Finishes the removal of a qube whose images a removal on a full disk has deleted before it
     /// was cut off.
     pub(super) fn resume_removal(&self, lock: &QubeLock) -> Result<Settled, LifecycleError> {
-        match self.remove_locked(lock, Removal::ByHand) {
+        match self.remove_locked(lock, Removal::ByItself) {
             // What is left was told.
             Ok(Removed::WithLeftovers) => Ok(Settled::Gone),
             Ok(Removed::Completely) => {

@@ -9,7 +9,7 @@
 //! | image | of a run, if |
 //! |---|---|
 //! | `P.img` of a snapshot | `P-dirty.img` has the mark, or it is an image of its source, or has time and size of one of the source's revisions |
-//! | `P-dirty.img` of a snapshot | it has the mark, or `P.img` is its source's |
+//! | `P-dirty.img` of a snapshot | it has the mark, or `P.img` is its source's, or nothing else of the volume is there |
 //! | `P-cow.img` of a snapshot | it has the mark, or nothing else of the volume is there |
 //! | images of a volatile volume | they have the mark, or it is called `volatile`, as that of every release, and nothing else of it is there |
 
@@ -173,6 +173,8 @@ impl Files {
             [path(clean), path(dirty)].into_iter().flatten().collect()
         } else if clean.is_some_and(|clean| is_of_source(place, volume, &clean.found)) {
             [path(dirty), path(clean)].into_iter().flatten().collect()
+        } else if dirty.is_some() && self.0.len() == 1 {
+            path(dirty).into_iter().collect()
         } else {
             Vec::new()
         };

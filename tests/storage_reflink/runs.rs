@@ -72,7 +72,9 @@ fn what_a_kept_volume_has_not_committed_stays() {
         pool.driver.start(&kept).unwrap();
         pool.guest_writes(&kept, "wanted");
         let dirty = pool.path("appvms/work/root-dirty.img");
-        for other in [snapshot("work", &template), Volume { kind: Kind::Volatile, ..kept.clone() }] {
+        // Without snapshots it stands alone, as a snapshot's leftover does (docs/storage.md).
+        let as_snapshot = (revisions_to_keep == 1).then(|| snapshot("work", &template));
+        for other in as_snapshot.into_iter().chain([Volume { kind: Kind::Volatile, ..kept.clone() }]) {
             assert!(!pool.driver.has_run(&other).unwrap());
             let refused = refusal(pool.driver.start(&other));
             assert!(refused.contains(".img was not made by a run of it"), "{refused}");

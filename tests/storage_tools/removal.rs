@@ -3,7 +3,7 @@
 
 use std::fs::{self, File};
 use std::io::Write as _;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 
 use crate::system::{MIB, System, random_bytes};
@@ -226,10 +226,7 @@ fn recovery_drops_what_dead_runs_wrote_to_volumes_that_are_not_kept() {
     for at_boot in ["", " --at-boot"] {
         let dead = ["named/root", "named/private", "named/volatile", "work/root", "work/volatile", "other/volatile"];
         for volume in dead {
-            let image = system.image(&format!("appvms/{volume}-dirty.img"));
-            fs::write(&image, "secret").unwrap();
-            // As runs of volumes that are not kept make theirs.
-            fs::set_permissions(&image, fs::Permissions::from_mode(0o1660)).unwrap();
+            fs::write(system.image(&format!("appvms/{volume}-dirty.img")), "secret").unwrap();
         }
         // Of a start that was cut off: the second name of the template's image alone.
         fs::hard_link(system.image("vm-templates/tpl/root.img"), system.image("appvms/other/root.img")).unwrap();

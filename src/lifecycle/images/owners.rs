@@ -195,6 +195,24 @@ impl Session {
         Ok(())
     }
 
+    /// Removes the volumes of a qube beside which lie images that no run of it made, with these: who
+    /// orders a qube removed gives up what lies under its names, but for images of `owners`.
+    ///
+    /// # Errors
+    /// One cannot be removed.
+    pub(in crate::lifecycle) fn remove_foreign_images(
+        &self,
+        storage: &VmStorage,
+        owners: &ImageOwners,
+    ) -> Result<(), StorageError> {
+        for (volume, driver) in storage.volumes() {
+            if !driver.foreign_images(volume)?.is_empty() {
+                self.remove_unowned(driver, &Volume::orphan(&volume.pool, &volume.vid), owners)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Removes one volume of which only the place is known, as [`Session::remove_images`] does.
     ///
     /// # Errors
