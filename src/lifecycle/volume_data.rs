@@ -15,7 +15,7 @@ use super::qube_lock::QubeLock;
 use super::root_data::OpenRootData;
 use super::settle::Settled;
 use super::start::known;
-use super::volume_exchange::{Ready, failed_to_look, has_data};
+use super::volume_exchange::{Ready, failed_to_look};
 use super::volumes::refused;
 use super::{LifecycleError, Session};
 use crate::fs::file_lock::{Exclusivity, FileLock, FileLockError};
@@ -157,13 +157,12 @@ impl Session {
                     return Err(error);
                 }
                 let ready = self.lock_for_commit(name, volume, to).and_then(|lock| {
-                    let is_there = data.may_be_there(to) && has_data(volume, driver, to);
                     // Before the data are exchanged: who cannot save has changed nothing then.
                     let size = length_of(to).map_err(failed_to_look)?;
                     self.save_size(name, volume, size)?;
-                    Ok(Ready { lock, is_there, size })
+                    Ok(Ready { lock, size })
                 });
-                let goes_on = matches!(ready, Ok(Ready { is_there: false, .. }));
+                let goes_on = ready.is_ok();
                 outcome.replace(Some(ready));
                 if goes_on { Ok(()) } else { Err(io::Error::other("the volume keeps what it has")) }
             };
@@ -277,16 +276,6 @@ impl NewData<'_> {
             // A device has its length from when it was made.
             Some(size) if to.metadata()?.is_file() => to.set_len(size),
             _ => Ok(()),
-        }
-    }
-
-    /// Whether the volume may have these data, which `image` has, already. Holes are told by no
-    /// comparison, and of a device all of them would be read.
-    pub(super) fn may_be_there(&self, image: &File) -> bool {
-        match self {
-            NewData::Without { .. } => false,
-            NewData::Nothing => image.metadata().is_ok_and(|image| image.is_file()),
-            NewData::From { .. } | NewData::Clone(_) | NewData::Package(_) => true,
         }
     }
 

@@ -1,8 +1,6 @@
-//! The moment in which a volume gets its new data ([`super::volume_data`]): whether it has them
-//! already, and what is told where the exchange fails, or cannot be made durable.
+//! The moment in which a volume gets its new data ([`super::volume_data`]): what is told where the
+//! exchange fails, or cannot be made durable.
 
-use std::cell::Cell;
-use std::fs::File;
 use std::io;
 
 use super::qube_lock::QubeLock;
@@ -10,26 +8,13 @@ use super::volume_data::{NewData, not_imported};
 use super::volumes::was_done;
 use super::{LifecycleError, Session};
 use crate::model::VmName;
-use crate::storage::{Driver, StorageError, Volume, is_same_data};
+use crate::storage::{Driver, StorageError, Volume, is_empty};
 
 /// What is known of an import whose data are complete, before they take the place of the old ones.
 pub(super) struct Ready {
     pub lock: QubeLock,
-    /// Whether the volume has them already: to import them again would only push what was before
-    /// them out of the revisions.
-    pub is_there: bool,
     /// Bytes, as they are saved.
     pub size: u64,
-}
-
-/// Whether a volume has the data of `image` already. One that cannot be read has not, and of one
-/// that keeps no revisions nobody asks: an import takes away what is kept of its old image.
-pub(super) fn has_data(volume: &Volume, driver: &dyn Driver, image: &File) -> bool {
-    if volume.revisions_to_keep <= 0 {
-        return false;
-    }
-    let same = driver.open_committed(volume).map(|committed| is_same_data(&committed.file, image));
-    same.is_ok_and(|same| same.unwrap_or(false))
 }
 
 pub(super) fn failed_to_look(source: io::Error) -> LifecycleError {
@@ -46,11 +31,7 @@ impl Session {
         ready: Option<Ready>,
     ) -> Result<QubeLock, LifecycleError> {
         match (done, ready) {
-            // Perhaps an import put them there whose name for them no power loss was to survive.
-            (_, Some(Ready { lock, is_there: true, .. })) => {
-                driver.make_durable(volume).map(|()| lock).map_err(Into::into)
-            }
-            (Ok(()), Some(Ready { lock, size, .. })) => {
+            (Ok(()), Some(Ready { lock, size })) => {
                 match driver.size(volume)? {
                     now if now == size => {}
                     rounded_up => self.save_size(name, volume, rounded_up)?,
@@ -73,18 +54,18 @@ impl Session {
     }
 
     /// Empties a volume whose qube is locked and halted; it stays as large as it is. What it had
-    /// becomes a revision.
+    /// becomes a revision. One that is empty stays as it is: emptied again after a kill, it would
+    /// push that revision out.
     pub(super) fn clear_locked(&self, volume: &Volume, driver: &dyn Driver) -> Result<(), LifecycleError> {
+        if driver.open_committed(volume).is_ok_and(|committed| is_empty(&committed.file).unwrap_or(false)) {
+            return Ok(());
+        }
         let size = driver.size(volume)?;
-        let is_there = Cell::new(false);
         let cleared = driver.import_written(&Volume { size, ..volume.clone() }, &mut |to| {
-            NewData::Nothing.write_into(to, Some(size), &volume.name, &crate::storage::Unwatched)?;
-            is_there.set(NewData::Nothing.may_be_there(to) && has_data(volume, driver, to));
-            if is_there.get() { Err(io::Error::other("the volume is empty")) } else { Ok(()) }
+            NewData::Nothing.write_into(to, Some(size), &volume.name, &crate::storage::Unwatched)
         });
         match cleared {
             Err(error) if error.was_done() => Err(was_done(volume, "is empty", error)),
-            Err(_) if is_there.get() => Ok(driver.make_durable(volume)?),
             cleared => Ok(cleared?),
         }
     }

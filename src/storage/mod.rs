@@ -47,7 +47,7 @@ pub use lvm_thin::LvmThin;
 pub use pools::{Drivers, driver_of};
 pub use reflink::Reflink;
 pub use runs::ForeignImage;
-pub use same_data::{is_same_data, length_of};
+pub use same_data::{is_empty, length_of};
 pub use sparse_copy::{write_sparse, write_sparse_at, write_sparse_told};
 pub use thin_pool::{ThinPool, thin_pool_of};
 pub use vm_storage::{Disk, Started, VmStorage};
@@ -300,13 +300,6 @@ pub trait Driver: Send + Sync {
     fn file(&self, volume: &Volume) -> Result<Option<PathBuf>, StorageError>;
     /// Takes what somebody else put into [`Driver::file`] (a package) as the volume's committed data.
     fn adopt(&self, volume: &Volume) -> Result<(), StorageError>;
-
-    /// Makes what others have put in the place of the volume's data survive a power loss.
-    fn make_durable(&self, volume: &Volume) -> Result<(), StorageError> {
-        let Some(file) = self.file(volume)? else { return Ok(()) };
-        durable::sync_file(&file)?;
-        durable::sync_directory_of(&file)
-    }
 
     /// Removes what only saves time at the next start, or what no start would use: a full disk
     /// needs the room.

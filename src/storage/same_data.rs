@@ -1,4 +1,4 @@
-//! Whether two images have the same data.
+//! Whether two images have the same data, or one has none.
 
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom};
@@ -15,7 +15,7 @@ const BUFFER: u64 = 1 << 20;
 
 /// Whether two files or devices have the same bytes. What is a hole in both is not read, and the
 /// first difference ends it.
-pub fn is_same_data(one: &File, other: &File) -> io::Result<bool> {
+fn is_same_data(one: &File, other: &File) -> io::Result<bool> {
     let length = length_of(one)?;
     if length != length_of(other)? {
         return Ok(false);
@@ -34,6 +34,11 @@ pub fn is_same_data(one: &File, other: &File) -> io::Result<bool> {
         at = end;
     }
     Ok(true)
+}
+
+/// Whether a file or a device has nothing but holes. What does not tell holes has data.
+pub fn is_empty(file: &File) -> io::Result<bool> {
+    Ok(next_data(file, 0, length_of(file)?)?.is_none())
 }
 
 /// Whether one image is a copy of the other that has its time, too.
