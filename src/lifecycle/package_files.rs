@@ -86,13 +86,16 @@ impl PackageFiles {
             return Ok(());
         }
         let is_image = |name: &OsString| images.iter().any(|(image, _)| image == name);
-        for file in self.files.iter().filter(|file| !is_image(&file.name)) {
+        // Where a directory stays anyway, the package's lists stay in it, as they do with upstream.
+        let stays = self.holds_what_stays(session, template)?;
+        let goes = |file: &&PackageFile| !is_image(&file.name) && (!stays || has_root_data(&file.name));
+        for file in self.files.iter().filter(goes) {
             if let Some(kept) = self.remove_file(file, &owners)? {
                 session.system.tell(&kept);
             }
         }
         self.directory.sync().map_err(failed("syncing", &self.path))?;
-        if self.is_in_use(session, template)? || self.remove_directories()? == DirectoryRemoval::Gone {
+        if stays || self.remove_directories()? == DirectoryRemoval::Gone {
             return Ok(());
         }
         let mut left = self.names()?;
@@ -136,17 +139,21 @@ impl PackageFiles {
         Ok(None)
     }
 
-    /// Whether the directory is to stay though nothing lies in it: the template's own, or a pool's.
-    fn is_in_use(&self, session: &Session, template: &VmName) -> Result<bool, LifecycleError> {
+    /// Whether the directory is, or contains, the template's own or a pool's.
+    fn holds_what_stays(&self, session: &Session, template: &VmName) -> Result<bool, LifecycleError> {
         let qubes = session.read()?;
         let pools = qubes.pools.iter().filter_map(|pool| pool.option("dir_path"));
         let mut pools = pools.map(|path| session.system.below_root(path));
         let this = self.directory.handle().metadata().map_err(failed("looking at", &self.path))?;
-        let is_this = |path: PathBuf| {
-            fs::metadata(path).is_ok_and(|found| (found.dev(), found.ino()) == (this.dev(), this.ino()))
+        let is_this =
+            |path: &Path| fs::metadata(path).is_ok_and(|found| (found.dev(), found.ino()) == (this.dev(), this.ino()));
+        // Above a pool's directory as it really is; below a mount the identities tell.
+        let lies_here = |path: PathBuf| {
+            let real = fs::canonicalize(&path).unwrap_or(path);
+            real.ancestors().any(is_this)
         };
         let is_own = qubes.get(template.as_str()).is_some_and(|vm| session.qube_directory(vm).is(&this));
-        Ok(is_own || pools.any(is_this))
+        Ok(is_own || pools.any(lies_here))
     }
 
     /// Removes the directory of the package with those that a package has in it, if they are empty.
@@ -169,6 +176,11 @@ impl PackageFiles {
 /// Whether a file can be an image of a volume by its name, as no other file of a package can.
 fn is_like_an_image(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "img")
+}
+
+/// Whether a file has the data of the root volume: an image, or a piece of one.
+fn has_root_data(name: &OsString) -> bool {
+    name.to_string_lossy().starts_with("root.img")
 }
 
 fn is_not_empty(error: &io::Error) -> bool {
