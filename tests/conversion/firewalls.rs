@@ -55,7 +55,7 @@ fn what_cannot_be_understood_lets_nothing_through_and_is_told() {
         ("work", "nothing is let through"),
         ("standalone", "rule 1: 'not an address' is neither an address nor a name; it is left out"),
         ("win7", "it is larger than 4194304 bytes; nothing is let through"),
-        ("win-app", "is not a regular file; it is left as it is"),
+        ("win-app", "it is not a regular file; it is left as it is"),
     ] {
         let line = ran.stderr.lines().find(|l| l.starts_with(&format!("{qube}: /"))).unwrap();
         assert!(line.ends_with(why), "{line}");

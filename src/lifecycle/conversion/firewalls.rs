@@ -101,7 +101,11 @@ fn of_qube(session: &Session, vm: &Vm, files: &OldFiles, now: u64, losses: &mut 
 /// The content of a file that may be anything. None where it does not exist; what is larger than
 /// any is cut.
 fn content(opened: io::Result<Option<File>>) -> Result<Option<Vec<u8>>, String> {
-    let words = |error: io::Error| crate::fs::errno_text(&error);
+    // The line begins with the file's path.
+    let words = |error: io::Error| {
+        let text = crate::fs::errno_text(&error);
+        text.strip_prefix(FILE).map_or(text.clone(), |rule| format!("it{rule}"))
+    };
     let Some(file) = opened.map_err(words)? else { return Ok(None) };
     let mut bytes = Vec::new();
     file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(words)?;
