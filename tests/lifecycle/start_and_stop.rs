@@ -273,7 +273,7 @@ fn several_commands_at_once_start_several_qubes_behind_one_netvm() {
     for child in CLIENTS.map(start) {
         let ran = Ran::of(child.wait_with_output().unwrap());
         // On a busy machine they wait long enough for each other to say so.
-        let is_told = |line: &str| !line.starts_with("waiting for pid ");
+        let is_told = |line: &str| !line.starts_with("waiting for ");
         assert!(ran.code == 0 && !ran.stderr.lines().any(is_told), "{ran:?}");
     }
     assert_all_run_behind_a_netvm_started_once(&scratch);
