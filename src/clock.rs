@@ -17,7 +17,11 @@ pub fn now() -> Zoned {
 }
 
 fn nearest(time: SystemTime) -> Timestamp {
-    let limit = if time < UNIX_EPOCH { Timestamp::MIN } else { Timestamp::MAX };
+    let limit = if time < UNIX_EPOCH {
+        Timestamp::MIN
+    } else {
+        Timestamp::MAX
+    };
     Timestamp::try_from(time).unwrap_or(limit)
 }
 
@@ -33,6 +37,9 @@ mod tests {
         assert_eq!(nearest(UNIX_EPOCH + far), Timestamp::MAX);
         assert_eq!(nearest(UNIX_EPOCH - far), Timestamp::MIN);
         let day = Duration::from_secs(86_400);
-        assert_eq!(nearest(UNIX_EPOCH + day), Timestamp::from_second(86_400).unwrap());
+        assert_eq!(
+            nearest(UNIX_EPOCH + day),
+            Timestamp::from_second(86_400).unwrap()
+        );
     }
 }

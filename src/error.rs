@@ -5,7 +5,9 @@ pub use crate::exec::ExecError;
 pub use crate::format::FormatError;
 pub use crate::hypervisor::HypervisorError;
 pub use crate::lifecycle::LifecycleError;
-pub use crate::model::{CreationError, FeatureError, NameError, PropertyError, RemovalError, TagError, VolumeError};
+pub use crate::model::{
+    CreationError, FeatureError, NameError, PropertyError, RemovalError, TagError, VolumeError,
+};
 pub use crate::storage::StorageError;
 pub use crate::store::StoreError;
 pub use crate::system::SystemError;

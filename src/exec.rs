@@ -17,7 +17,11 @@ pub enum ExecError {
     #[error("{program} did not finish within {seconds} s and was ended")]
     TimedOut { program: String, seconds: u64 },
     #[error("{program} failed ({status}){words}")]
-    Failed { program: String, status: String, words: String },
+    Failed {
+        program: String,
+        status: String,
+        words: String,
+    },
 }
 
 /// A program to run: name or path, arguments, input, and how long it may take.
@@ -55,12 +59,14 @@ impl Program {
     }
 
     pub fn args<A: AsRef<OsStr>>(mut self, arguments: impl IntoIterator<Item = A>) -> Program {
-        self.arguments.extend(arguments.into_iter().map(|a| a.as_ref().into()));
+        self.arguments
+            .extend(arguments.into_iter().map(|a| a.as_ref().into()));
         self
     }
 
     pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Program {
-        self.environment.push((name.as_ref().into(), value.as_ref().into()));
+        self.environment
+            .push((name.as_ref().into(), value.as_ref().into()));
         self
     }
 
@@ -80,7 +86,12 @@ impl Program {
     pub fn answer(&self) -> Result<Answer, ExecError> {
         let begun = Instant::now();
         let answer = self.run();
-        self.log(begun, answer.as_ref().map_or_else(ExecError::to_string, |answer| describe(answer.status)));
+        self.log(
+            begun,
+            answer
+                .as_ref()
+                .map_or_else(ExecError::to_string, |answer| describe(answer.status)),
+        );
         answer
     }
 
@@ -92,7 +103,8 @@ impl Program {
             .stderr(Stdio::piped())
             .spawn()
             .map_err(|source| self.cannot_start(source))?;
-        let (mut stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let (mut stdin, stdout, stderr) =
+            (child.stdin.take(), child.stdout.take(), child.stderr.take());
         thread::scope(|scope| {
             let out = scope.spawn(move || read_all(stdout));
             let err = scope.spawn(move || read_all(stderr));
@@ -101,8 +113,15 @@ impl Program {
                 let _closed_early = stdin.take().map(|mut pipe| pipe.write_all(&self.input));
             });
             let status = self.wait(&mut child);
-            let (stdout, stderr) = (out.join().unwrap_or_default(), err.join().unwrap_or_default());
-            Ok(Answer { status: status?, stdout, stderr })
+            let (stdout, stderr) = (
+                out.join().unwrap_or_default(),
+                err.join().unwrap_or_default(),
+            );
+            Ok(Answer {
+                status: status?,
+                stdout,
+                stderr,
+            })
         })
     }
 
@@ -113,7 +132,10 @@ impl Program {
             return Ok(answer.stdout);
         }
         let complaint = String::from_utf8_lossy(&answer.stderr);
-        let words = complaint.lines().rfind(|l| !l.trim().is_empty()).map(|l| format!(": {}", l.trim()));
+        let words = complaint
+            .lines()
+            .rfind(|l| !l.trim().is_empty())
+            .map(|l| format!(": {}", l.trim()));
         Err(ExecError::Failed {
             program: self.name(),
             status: describe(answer.status),
@@ -146,24 +168,41 @@ impl Program {
     /// Runs it for the person at the terminal, whose input and output it has, and waits as long as it takes.
     pub fn attended(&self) -> Result<ExitStatus, ExecError> {
         let begun = Instant::now();
-        let status = self.command().status().map_err(|source| self.cannot_start(source));
-        self.log(begun, status.as_ref().map_or_else(ExecError::to_string, |status| describe(*status)));
+        let status = self
+            .command()
+            .status()
+            .map_err(|source| self.cannot_start(source));
+        self.log(
+            begun,
+            status
+                .as_ref()
+                .map_or_else(ExecError::to_string, |status| describe(*status)),
+        );
         status
     }
 
     fn log(&self, begun: Instant, outcome: String) {
-        log::debug!("ran {}: {outcome}, {} ms", self.line(), begun.elapsed().as_millis());
+        log::debug!(
+            "ran {}: {outcome}, {} ms",
+            self.line(),
+            begun.elapsed().as_millis()
+        );
     }
 
     /// Program and arguments as a person would type them, were there nothing to quote.
     fn line(&self) -> String {
         let words = std::iter::once(&self.program).chain(&self.arguments);
-        words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
+        words
+            .map(|word| word.to_string_lossy())
+            .collect::<Vec<_>>()
+            .join(" ")
     }
 
     fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
-        command.args(&self.arguments).envs(self.environment.iter().map(|(n, v)| (n, v)));
+        command
+            .args(&self.arguments)
+            .envs(self.environment.iter().map(|(n, v)| (n, v)));
         command
     }
 
@@ -173,31 +212,46 @@ impl Program {
         };
         let deadline = Instant::now() + limit;
         loop {
-            if let Some(status) = child.try_wait().map_err(|source| self.cannot_start(source))? {
+            if let Some(status) = child
+                .try_wait()
+                .map_err(|source| self.cannot_start(source))?
+            {
                 return Ok(status);
             }
             if Instant::now() >= deadline {
                 // It may have ended between the look and the kill; either way it is gone after the wait.
                 let _gone = child.kill();
                 let _reaped = child.wait();
-                return Err(ExecError::TimedOut { program: self.name(), seconds: limit.as_secs() });
+                return Err(ExecError::TimedOut {
+                    program: self.name(),
+                    seconds: limit.as_secs(),
+                });
             }
             thread::sleep(Duration::from_millis(5));
         }
     }
 
     fn name(&self) -> String {
-        Path::new(&self.program).file_name().unwrap_or(&self.program).to_string_lossy().into_owned()
+        Path::new(&self.program)
+            .file_name()
+            .unwrap_or(&self.program)
+            .to_string_lossy()
+            .into_owned()
     }
 
     fn cannot_start(&self, source: io::Error) -> ExecError {
-        ExecError::Start { program: self.name(), source }
+        ExecError::Start {
+            program: self.name(),
+            source,
+        }
     }
 }
 
 /// Where a program is on this PATH, for choosing between ways before taking one.
 pub fn find(program: &str, path: &OsStr) -> Option<PathBuf> {
-    std::env::split_paths(path).map(|dir| dir.join(program)).find(|candidate| candidate.is_file())
+    std::env::split_paths(path)
+        .map(|dir| dir.join(program))
+        .find(|candidate| candidate.is_file())
 }
 
 fn read_all(pipe: Option<impl Read>) -> Vec<u8> {
@@ -223,12 +277,25 @@ mod tests {
 
     #[test]
     fn a_program_is_fed_heard_and_ended_in_time() {
-        assert_eq!(Program::new("cat").input("hello").output().unwrap(), b"hello");
-        let error = Program::new("sh").args(["-c", "echo why >&2; exit 3"]).output().unwrap_err();
+        assert_eq!(
+            Program::new("cat").input("hello").output().unwrap(),
+            b"hello"
+        );
+        let error = Program::new("sh")
+            .args(["-c", "echo why >&2; exit 3"])
+            .output()
+            .unwrap_err();
         assert_eq!(error.to_string(), "sh failed (exit code 3): why");
-        let error = Program::new("sleep").arg("60").limit(Duration::from_millis(30)).output().unwrap_err();
+        let error = Program::new("sleep")
+            .arg("60")
+            .limit(Duration::from_millis(30))
+            .output()
+            .unwrap_err();
         assert!(matches!(error, ExecError::TimedOut { .. }));
         let error = Program::new("/nonexistent/tool").output().unwrap_err();
-        assert!(error.to_string().starts_with("cannot run tool: "), "{error}");
+        assert!(
+            error.to_string().starts_with("cannot run tool: "),
+            "{error}"
+        );
     }
 }

@@ -39,7 +39,10 @@ struct Place {
 impl Drop for Place {
     fn drop(&mut self) {
         if self.mounted {
-            let gone = Command::new("umount").arg("--lazy").arg(self.dir.path()).status();
+            let gone = Command::new("umount")
+                .arg("--lazy")
+                .arg(self.dir.path())
+                .status();
             assert!(gone.is_ok_and(|s| s.success()) || std::thread::panicking());
         }
     }
@@ -47,10 +50,21 @@ impl Drop for Place {
 
 impl System {
     fn empty() -> System {
-        let dir = tempfile::Builder::new().prefix("qubes-bad-").tempdir().unwrap();
+        let dir = tempfile::Builder::new()
+            .prefix("qubes-bad-")
+            .tempdir()
+            .unwrap();
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let tools = binary("qubes").parent().unwrap().to_path_buf();
-        System { place: Place { dir, mounted: false }, uri: NOWHERE.into(), within: Vec::new(), tools }
+        System {
+            place: Place {
+                dir,
+                mounted: false,
+            },
+            uri: NOWHERE.into(),
+            within: Vec::new(),
+            tools,
+        }
     }
 
     fn new() -> System {
@@ -92,7 +106,10 @@ impl System {
                 command
             }
         };
-        command.args(&words[1..]).env("QUBES_ROOT", self.root()).env("QUBES_LIBVIRT_URI", &self.uri);
+        command
+            .args(&words[1..])
+            .env("QUBES_ROOT", self.root())
+            .env("QUBES_LIBVIRT_URI", &self.uri);
         command
     }
 
@@ -134,16 +151,37 @@ impl System {
 
 /// A command line as words; `''` is an empty one.
 fn errno_text(line: &str) -> Vec<&str> {
-    line.split_whitespace().map(|w| if w == "''" { "" } else { w }).collect()
+    line.split_whitespace()
+        .map(|w| if w == "''" { "" } else { w })
+        .collect()
 }
 
 /// The one line of a complaint, usage and hint aside.
 fn the_line(what: &str, stderr: &str) -> String {
-    let usage = |line: &&str| ["usage: ", "  ", "hint: "].iter().any(|front| line.starts_with(front));
+    let usage = |line: &&str| {
+        ["usage: ", "  ", "hint: "]
+            .iter()
+            .any(|front| line.starts_with(front))
+    };
     let lines: Vec<&str> = stderr.lines().filter(|l| !usage(l)).collect();
-    assert_eq!(lines.len(), 1, "{what} is to complain in one line: {stderr}");
-    for technical in ["os error", "panicked", "Some(", "Err(", " { ", "caused by", "\u{1b}"] {
-        assert!(!lines[0].contains(technical), "{what} says {technical:?}: {stderr}");
+    assert_eq!(
+        lines.len(),
+        1,
+        "{what} is to complain in one line: {stderr}"
+    );
+    for technical in [
+        "os error",
+        "panicked",
+        "Some(",
+        "Err(",
+        " { ",
+        "caused by",
+        "\u{1b}",
+    ] {
+        assert!(
+            !lines[0].contains(technical),
+            "{what} says {technical:?}: {stderr}"
+        );
     }
     assert!(lines[0].len() < 700, "{what} says too much: {stderr}");
     lines[0].to_string()
@@ -186,7 +224,9 @@ fn refused_by_all(system: &System, reason: &str) {
 /// A reading and a changing command refuse the store; with little memory and little time.
 fn refused_cheaply(system: &mut System, what: &str, content: &[u8], reason: &str) {
     fs::write(system.store(), content).unwrap();
-    system.within = ["prlimit", "--as=500000000", "--cpu=10"].map(String::from).to_vec();
+    system.within = ["prlimit", "--as=500000000", "--cpu=10"]
+        .map(String::from)
+        .to_vec();
     let file = system.store().display().to_string();
     for line in ["qvm-ls", "qvm-prefs work memory 300"] {
         eprintln!("{what}: {line}");
@@ -201,11 +241,19 @@ fn a_store_that_is_missing_empty_or_cut_short() {
     let good = fs::read(system.store()).unwrap();
     fs::write(system.store(), "").unwrap();
     refused_by_all(&system, "the file is empty");
-    system.refuses(&["qubes-create"], 1, &[&system.store().display().to_string(), "exists already"]);
+    system.refuses(
+        &["qubes-create"],
+        1,
+        &[&system.store().display().to_string(), "exists already"],
+    );
     for length in [1, good.len() / 4, good.len() / 2, good.len() - 2] {
         fs::write(system.store(), &good[..length]).unwrap();
         system.refuses(&["qvm-ls"], 1, &["qubes.xml: ", "line "]);
-        system.refuses(&["qvm-prefs", "work", "memory", "300"], 1, &["qubes.xml: ", "line "]);
+        system.refuses(
+            &["qvm-prefs", "work", "memory", "300"],
+            1,
+            &["qubes.xml: ", "line "],
+        );
     }
     refused_by_all(&system, "line ");
     fs::remove_file(system.store()).unwrap();
@@ -217,21 +265,39 @@ fn a_store_that_is_something_else() {
     let mut system = System::new();
     let good = fs::read_to_string(system.store()).unwrap();
     let utf16: Vec<u8> = good.encode_utf16().flat_map(u16::to_le_bytes).collect();
-    let noise: Vec<u8> = (0..50_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
-    let latin: Vec<u8> = good.replace(">work<", ">w\u{f6}rk<").chars().map(|c| c as u32 as u8).collect();
+    let noise: Vec<u8> = (0..50_000_u32)
+        .map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8)
+        .collect();
+    let latin: Vec<u8> = good
+        .replace(">work<", ">w\u{f6}rk<")
+        .chars()
+        .map(|c| c as u32 as u8)
+        .collect();
     let tailed = [good.as_bytes(), &[0; 64]].concat();
     let twice = format!("{good}{good}");
     let unknown = good.replace(">work<", ">&nbsp;<");
     let cases: [(&str, &[u8], &str); 9] = [
         ("text", b"hello world\n", "text outside the root element"),
         ("noise", &noise, "not well-formed"),
-        ("html", b"<html><body/></html>", "the root element is <html>"),
+        (
+            "html",
+            b"<html><body/></html>",
+            "the root element is <html>",
+        ),
         ("two in one", twice.as_bytes(), "a second root element"),
-        ("zeros, as some file systems leave behind", &[0; 4096], "NUL"),
+        (
+            "zeros, as some file systems leave behind",
+            &[0; 4096],
+            "NUL",
+        ),
         ("zeros at the end", &tailed, "NUL"),
         ("UTF-16", &utf16, "UTF-8"),
         ("Latin-1", &latin, "not UTF-8"),
-        ("an unknown entity", unknown.as_bytes(), "no reference that is known"),
+        (
+            "an unknown entity",
+            unknown.as_bytes(),
+            "no reference that is known",
+        ),
     ];
     for (what, content, reason) in cases {
         refused_cheaply(&mut system, what, content, reason);
@@ -256,14 +322,44 @@ fn a_store_made_to_do_harm() {
     bomb += "]><qubes>&a29;</qubes>";
     refused_cheaply(&mut system, "an entity bomb", bomb.as_bytes(), "DOCTYPE");
     let outside = "<!DOCTYPE qubes [<!ENTITY x SYSTEM \"file:///etc/passwd\">]><qubes>&x;</qubes>";
-    refused_cheaply(&mut system, "an external entity", outside.as_bytes(), "DOCTYPE");
-    let deep = good.replace("</qubes>", &format!("{}{}</qubes>", "<a>".repeat(300_000), "</a>".repeat(300_000)));
-    refused_cheaply(&mut system, "deep nesting", deep.as_bytes(), "nest deeper than");
-    let huge = good.replace("</qubes>", &format!("<!--{}--></qubes>", "x".repeat(100 << 20)));
-    refused_cheaply(&mut system, "100 MB", huge.as_bytes(), "more than a store can have");
+    refused_cheaply(
+        &mut system,
+        "an external entity",
+        outside.as_bytes(),
+        "DOCTYPE",
+    );
+    let deep = good.replace(
+        "</qubes>",
+        &format!(
+            "{}{}</qubes>",
+            "<a>".repeat(300_000),
+            "</a>".repeat(300_000)
+        ),
+    );
+    refused_cheaply(
+        &mut system,
+        "deep nesting",
+        deep.as_bytes(),
+        "nest deeper than",
+    );
+    let huge = good.replace(
+        "</qubes>",
+        &format!("<!--{}--></qubes>", "x".repeat(100 << 20)),
+    );
+    refused_cheaply(
+        &mut system,
+        "100 MB",
+        huge.as_bytes(),
+        "more than a store can have",
+    );
     // A hole of a terabyte costs nothing either.
     fs::write(system.store(), &good).unwrap();
-    fs::OpenOptions::new().write(true).open(system.store()).unwrap().set_len(1 << 40).unwrap();
+    fs::OpenOptions::new()
+        .write(true)
+        .open(system.store())
+        .unwrap()
+        .set_len(1 << 40)
+        .unwrap();
     system.refuses(&["qvm-ls"], 1, &["more than a store can have"]);
 }
 
@@ -272,7 +368,11 @@ fn a_file_in_backup_that_is_longer_than_any_store_is_no_copy_and_in_nobodys_way(
     let system = System::new();
     let note = system.path("/var/lib/qubes/appvms/new/creation.json");
     fs::create_dir_all(note.parent().unwrap()).unwrap();
-    fs::write(note, r#"{"uuid":"14cf2e5d-7025-41d7-a69c-dc4282cbdcff","volumes":[]}"#).unwrap();
+    fs::write(
+        note,
+        r#"{"uuid":"14cf2e5d-7025-41d7-a69c-dc4282cbdcff","volumes":[]}"#,
+    )
+    .unwrap();
     let long = system.path("/var/lib/qubes/backup/long");
     fs::File::create(&long).unwrap().set_len(1 << 40).unwrap();
     system.ok("qvm-create --label red new");
@@ -285,7 +385,13 @@ fn damage_inside_one_domain_is_told_and_costs_the_others_nothing() {
     system.ok("qvm-create --label blue other");
     let good = fs::read_to_string(system.store()).unwrap();
     let damaged = |name: &str| -> Vec<String> {
-        let listed = system.run(&["qvm-ls", "--offline-mode", "--raw-data", "--fields", "name,label"]);
+        let listed = system.run(&[
+            "qvm-ls",
+            "--offline-mode",
+            "--raw-data",
+            "--fields",
+            "name,label",
+        ]);
         assert_eq!(listed.code, 0, "{listed:?}");
         assert!(listed.stdout.contains("other|blue\n"), "{name}: {listed:?}");
         listed.stderr.lines().map(String::from).collect()
@@ -294,18 +400,35 @@ fn damage_inside_one_domain_is_told_and_costs_the_others_nothing() {
     fs::write(system.store(), good.replace(">work<", ">wo\0rk<")).unwrap();
     let told = damaged("NUL in a name");
     assert!(
-        told.len() == 1 && told[0].contains("the domain at line ") && told[0].contains("cannot be used"),
+        told.len() == 1
+            && told[0].contains("the domain at line ")
+            && told[0].contains("cannot be used"),
         "{told:?}"
     );
     // Nothing is written over a store that upstream could not load any more.
-    system.refuses(&["qvm-prefs", "other", "memory", "300"], 1, &["qubes.xml", "line "]);
+    system.refuses(
+        &["qvm-prefs", "other", "memory", "300"],
+        1,
+        &["qubes.xml", "line "],
+    );
 
     let at = good.find(">work<").unwrap();
-    let deep = format!("</properties>{}{}", "<a>".repeat(100_000), "</a>".repeat(100_000));
-    let nested = format!("{}{}", &good[..at], good[at..].replacen("</properties>", &deep, 1));
+    let deep = format!(
+        "</properties>{}{}",
+        "<a>".repeat(100_000),
+        "</a>".repeat(100_000)
+    );
+    let nested = format!(
+        "{}{}",
+        &good[..at],
+        good[at..].replacen("</properties>", &deep, 1)
+    );
     fs::write(system.store(), nested).unwrap();
     let told = damaged("deep nesting");
-    assert!(told.len() == 1 && told[0].starts_with("work: ") && told[0].contains("nest deeper"), "{told:?}");
+    assert!(
+        told.len() == 1 && told[0].starts_with("work: ") && told[0].contains("nest deeper"),
+        "{told:?}"
+    );
 
     let strange = good.replacen("<domains>", "<domains><domain class=\"NoSuchVM\" id=\"domain-77\"><properties><property name=\"name\">strange</property><property name=\"qid\">77</property></properties></domain>", 1);
     fs::write(system.store(), strange).unwrap();
@@ -313,7 +436,9 @@ fn damage_inside_one_domain_is_told_and_costs_the_others_nothing() {
     assert_eq!(told, ["strange: 'NoSuchVM' is not a class of qubes"]);
     system.ok("qvm-prefs other memory 300");
     assert!(
-        fs::read_to_string(system.store()).unwrap().contains("class=\"NoSuchVM\""),
+        fs::read_to_string(system.store())
+            .unwrap()
+            .contains("class=\"NoSuchVM\""),
         "what is not understood is kept"
     );
 }
@@ -335,28 +460,60 @@ fn names_and_values_that_are_not_there_or_out_of_range() {
         ("qubes-prefs nope", 2, "no such property: 'nope'"),
         ("qubes-prefs nope 3", 2, "no such property: 'nope'"),
         ("qvm-prefs work label pink", 1, "Label does not exist: pink"),
-        ("qvm-create --label pink new", 2, "no such label: 'pink'; available: red, "),
-        ("qvm-create --label red --class NoSuchVM new", 1, "'NoSuchVM'"),
+        (
+            "qvm-create --label pink new",
+            2,
+            "no such label: 'pink'; available: red, ",
+        ),
+        (
+            "qvm-create --label red --class NoSuchVM new",
+            1,
+            "'NoSuchVM'",
+        ),
         ("qvm-create --label red --class AdminVM new", 1, "'AdminVM'"),
         ("qvm-create --label red --template nope new", 1, "'nope'"),
-        ("qvm-create --label red --template work new", 1, "TemplateVM"),
-        ("qvm-create --label red --standalone --template nope new", 1, "'nope'"),
-        ("qvm-create --label red --disp --template tpl new", 1, "template_for_dispvms"),
+        (
+            "qvm-create --label red --template work new",
+            1,
+            "TemplateVM",
+        ),
+        (
+            "qvm-create --label red --standalone --template nope new",
+            1,
+            "'nope'",
+        ),
+        (
+            "qvm-create --label red --disp --template tpl new",
+            1,
+            "template_for_dispvms",
+        ),
         ("qvm-create --label red -P nope new", 1, "nope"),
         ("qvm-create --label red -p root=nope new", 1, "nope"),
         ("qvm-create --label red -p nope=varlibqubes new", 1, "nope"),
-        ("qvm-create --label red --standalone -r /nonexistent new", 2, "does not exist"),
+        (
+            "qvm-create --label red --standalone -r /nonexistent new",
+            2,
+            "does not exist",
+        ),
         ("qvm-create --label red work", 1, "already exists: work"),
         ("qvm-create --label red dom0", 1, "already exists: dom0"),
         ("qvm-create --label red none", 1, "'none'"),
         ("qvm-create --label red ../../etc", 1, "cannot start with"),
         ("qvm-create --label red a/b", 1, "illegal characters"),
-        ("qvm-create --label red abcdefghijklmnopqrstuvwxyz0123456789", 1, "shorter than 32"),
+        (
+            "qvm-create --label red abcdefghijklmnopqrstuvwxyz0123456789",
+            1,
+            "shorter than 32",
+        ),
         ("qvm-create --label red ''", 2, "VMNAME is mandatory"),
         ("qvm-prefs work template nope", 1, "non-existing qube nope"),
         ("qvm-prefs work template work", 1, "TemplateVM"),
         ("qvm-prefs work netvm nope", 1, "non-existing qube nope"),
-        ("qvm-prefs work netvm tpl", 1, "tpl qube does not provide network"),
+        (
+            "qvm-prefs work netvm tpl",
+            1,
+            "tpl qube does not provide network",
+        ),
         ("qvm-prefs work kernel 9.9", 1, "'9.9' not installed"),
         ("qvm-prefs work kernel ../../../etc", 1, "slash"),
         ("qubes-prefs default_kernel 9.9", 1, "'9.9' not installed"),
@@ -366,7 +523,11 @@ fn names_and_values_that_are_not_there_or_out_of_range() {
         ("qvm-prefs work memory 99999999999999999999999", 1, "int"),
         ("qvm-prefs work vcpus 0", 1, "vcpus must be positive"),
         ("qvm-prefs work qrexec_timeout -- -1", 1, "must be positive"),
-        ("qvm-prefs work virt_mode warp", 1, "supported values: hvm, pv, pvh"),
+        (
+            "qvm-prefs work virt_mode warp",
+            1,
+            "supported values: hvm, pv, pvh",
+        ),
         ("qvm-prefs work autostart maybe", 1, "'maybe'"),
         ("qvm-prefs work ip 999.1.1.1", 1, "IPv4"),
         ("qvm-prefs work klass TemplateVM", 1, "'klass'"),
@@ -398,9 +559,21 @@ fn a_place_that_cannot_be_used_is_named() {
         system.refuses(&["qvm-ls"], 1, &[&file, reason]);
     }
     fs::remove_file(&file).unwrap();
-    system.refuses(&["qvm-ls", "--root", "/nonexistent/root"], 1, &["/nonexistent/root", "No such file"]);
-    system.refuses(&["qvm-ls", "--qubesxml", "/nonexistent/q.xml"], 1, &["/nonexistent/q.xml", "no store"]);
-    system.refuses(&["qubes-create", "--qubesxml", "/proc/q.xml"], 1, &["/proc/q.xml"]);
+    system.refuses(
+        &["qvm-ls", "--root", "/nonexistent/root"],
+        1,
+        &["/nonexistent/root", "No such file"],
+    );
+    system.refuses(
+        &["qvm-ls", "--qubesxml", "/nonexistent/q.xml"],
+        1,
+        &["/nonexistent/q.xml", "no store"],
+    );
+    system.refuses(
+        &["qubes-create", "--qubesxml", "/proc/q.xml"],
+        1,
+        &["/proc/q.xml"],
+    );
 }
 
 #[test]
@@ -416,11 +589,20 @@ fn a_directory_that_may_not_be_written() {
         let tool = errno_text(line)[0];
         let there = tools.path().join(tool);
         if !there.exists() {
-            fs::hard_link(binary(tool), &there).or_else(|_| fs::copy(binary(tool), &there).map(drop)).unwrap();
+            fs::hard_link(binary(tool), &there)
+                .or_else(|_| fs::copy(binary(tool), &there).map(drop))
+                .unwrap();
         }
     }
     system.tools = tools.path().to_path_buf();
-    let nobody = ["setpriv", "--reuid", NOBODY, "--regid", NOBODY, "--clear-groups"];
+    let nobody = [
+        "setpriv",
+        "--reuid",
+        NOBODY,
+        "--regid",
+        NOBODY,
+        "--clear-groups",
+    ];
     system.within = nobody.map(String::from).to_vec();
     let store = system.store().display().to_string();
 
@@ -428,18 +610,49 @@ fn a_directory_that_may_not_be_written() {
     for line in ALL_KINDS.iter().filter(|l| **l != "qubes-recover") {
         system.refuses(&errno_text(line), 1, &[&store, "Permission denied"]);
     }
-    system.refuses(&["qubes-create"], 1, &["/var/lib/qubes", "Permission denied"]);
+    system.refuses(
+        &["qubes-create"],
+        1,
+        &["/var/lib/qubes", "Permission denied"],
+    );
 
     // Opened for reading: they see, and cannot change.
-    assert!(Command::new("chmod").arg("-R").arg("a+rX").arg(system.root()).status().unwrap().success());
-    assert_eq!(system.ok("qvm-ls --offline-mode --raw-list"), "dom0\ntpl\nwork\n");
-    system.refuses(&["qvm-prefs", "work", "memory", "300"], 1, &[&store, "Permission denied"]);
-    system.refuses(&["qvm-create", "--label", "red", "new"], 1, &["lock new", "Permission denied"]);
-    system.refuses(&["qvm-remove", "--force", "work"], 1, &["lock work", "Permission denied"]);
+    assert!(
+        Command::new("chmod")
+            .arg("-R")
+            .arg("a+rX")
+            .arg(system.root())
+            .status()
+            .unwrap()
+            .success()
+    );
+    assert_eq!(
+        system.ok("qvm-ls --offline-mode --raw-list"),
+        "dom0\ntpl\nwork\n"
+    );
+    system.refuses(
+        &["qvm-prefs", "work", "memory", "300"],
+        1,
+        &[&store, "Permission denied"],
+    );
+    system.refuses(
+        &["qvm-create", "--label", "red", "new"],
+        1,
+        &["lock new", "Permission denied"],
+    );
+    system.refuses(
+        &["qvm-remove", "--force", "work"],
+        1,
+        &["lock work", "Permission denied"],
+    );
 
     // The file alone is not enough: it is replaced, not written over.
     fs::set_permissions(system.store(), fs::Permissions::from_mode(0o666)).unwrap();
-    system.refuses(&["qvm-prefs", "work", "memory", "300"], 1, &[&store, "Permission denied"]);
+    system.refuses(
+        &["qvm-prefs", "work", "memory", "300"],
+        1,
+        &[&store, "Permission denied"],
+    );
 }
 
 #[test]
@@ -448,8 +661,10 @@ fn a_full_disk() {
         return;
     }
     let mut system = System::empty();
-    let mount =
-        Command::new("mount").args(["-t", "tmpfs", "-o", "size=400k,mode=755", "none"]).arg(system.root()).status();
+    let mount = Command::new("mount")
+        .args(["-t", "tmpfs", "-o", "size=400k,mode=755", "none"])
+        .arg(system.root())
+        .status();
     assert!(mount.unwrap().success());
     system.place.mounted = true;
     system.fill();
@@ -460,20 +675,49 @@ fn a_full_disk() {
     drop(file);
 
     let full = "No space left on device";
-    system.refuses(&["qvm-prefs", "work", "memory", "300"], 1, &["qubes.xml", full]);
-    system.refuses(&["qubes-prefs", "stats_interval", "5"], 1, &["qubes.xml", full]);
-    system.refuses(&["qvm-create", "--label", "red", "new"], 1, &["Error creating VM", full]);
+    system.refuses(
+        &["qvm-prefs", "work", "memory", "300"],
+        1,
+        &["qubes.xml", full],
+    );
+    system.refuses(
+        &["qubes-prefs", "stats_interval", "5"],
+        1,
+        &["qubes.xml", full],
+    );
+    system.refuses(
+        &["qvm-create", "--label", "red", "new"],
+        1,
+        &["Error creating VM", full],
+    );
     // Its images hold nothing: deleting them first makes no room. The store stays as it is, and
     // says so.
     let store = fs::read(system.path("/var/lib/qubes/qubes.xml")).unwrap();
     let removal = system.run(&["qvm-remove", "--offline-mode", "--force", "work"]);
-    assert_eq!((removal.code, removal.stdout.as_str()), (1, ""), "{removal:?}");
-    assert!(["qubes.xml", full].iter().all(|word| removal.stderr.contains(word)), "{removal:?}");
-    assert_eq!(fs::read(system.path("/var/lib/qubes/qubes.xml")).unwrap(), store);
-    assert_eq!(system.ok("qvm-ls --offline-mode --raw-list"), "dom0\ntpl\nwork\n");
+    assert_eq!(
+        (removal.code, removal.stdout.as_str()),
+        (1, ""),
+        "{removal:?}"
+    );
+    assert!(
+        ["qubes.xml", full]
+            .iter()
+            .all(|word| removal.stderr.contains(word)),
+        "{removal:?}"
+    );
+    assert_eq!(
+        fs::read(system.path("/var/lib/qubes/qubes.xml")).unwrap(),
+        store
+    );
+    assert_eq!(
+        system.ok("qvm-ls --offline-mode --raw-list"),
+        "dom0\ntpl\nwork\n"
+    );
     // No half of anything stays, also not where it took no room.
-    let litter: Vec<_> =
-        tree::tree(system.root(), &[]).into_keys().filter(|p| p.to_string_lossy().contains('~')).collect();
+    let litter: Vec<_> = tree::tree(system.root(), &[])
+        .into_keys()
+        .filter(|p| p.to_string_lossy().contains('~'))
+        .collect();
     assert!(litter.is_empty(), "{litter:?}");
 
     fs::remove_file(&filler).unwrap();
@@ -492,19 +736,54 @@ fn libvirt_is_down() {
     system.refuses(
         &["qvm-start", "work"],
         1,
-        &["Error: Starting qube failed: work: cannot reach the hypervisor", reason],
+        &[
+            "Error: Starting qube failed: work: cannot reach the hypervisor",
+            reason,
+        ],
     );
-    tree::assert_same(&before, &tree::tree(system.root(), &[]), "what cannot be done, locks included,");
+    tree::assert_same(
+        &before,
+        &tree::tree(system.root(), &[]),
+        "what cannot be done, locks included,",
+    );
     // These leave the stop mark for a start that is under way, and nothing else.
-    system.refuses(&["qvm-kill", "work"], 1, &["Error: Failed to kill: work: ", reason]);
-    system.refuses(&["qvm-shutdown", "work"], 1, &["Error: Failed to shut down: work: ", reason]);
-    system.refuses(&["qvm-pause", "work"], 1, &["Error: Failed to pause: work: cannot reach", reason]);
-    system.refuses(&["qvm-unpause", "work"], 1, &["Error: Failed to unpause/resume: work: cannot reach", reason]);
-    assert!(!system.path("/run/qubes/vm/work").exists(), "no record is made");
+    system.refuses(
+        &["qvm-kill", "work"],
+        1,
+        &["Error: Failed to kill: work: ", reason],
+    );
+    system.refuses(
+        &["qvm-shutdown", "work"],
+        1,
+        &["Error: Failed to shut down: work: ", reason],
+    );
+    system.refuses(
+        &["qvm-pause", "work"],
+        1,
+        &["Error: Failed to pause: work: cannot reach", reason],
+    );
+    system.refuses(
+        &["qvm-unpause", "work"],
+        1,
+        &[
+            "Error: Failed to unpause/resume: work: cannot reach",
+            reason,
+        ],
+    );
+    assert!(
+        !system.path("/run/qubes/vm/work").exists(),
+        "no record is made"
+    );
     // Where the state is a column it is NA, and one line says why.
     let listed = system.run(&["qvm-ls", "--raw-data", "--fields", "name,state"]);
-    assert_eq!((listed.code, listed.stdout.as_str()), (0, "dom0|Running\ntpl|NA\nwork|NA\n"));
-    assert!(the_line("qvm-ls", &listed.stderr).contains(reason), "{listed:?}");
+    assert_eq!(
+        (listed.code, listed.stdout.as_str()),
+        (0, "dom0|Running\ntpl|NA\nwork|NA\n")
+    );
+    assert!(
+        the_line("qvm-ls", &listed.stderr).contains(reason),
+        "{listed:?}"
+    );
     // The number of failures is the exit code.
     assert_eq!(system.run(&["qvm-kill", "tpl", "work"]).code, 2);
 }
@@ -531,19 +810,32 @@ fn a_machine_that_does_not_start() {
         let ran = system.run(&["qvm-start", "work"]);
         assert_eq!((ran.code, ran.stdout.as_str()), (1, ""), "{ran:?}");
         let line = the_line("qvm-start", &ran.stderr);
-        assert!(line.starts_with("Error: Starting qube failed: work: "), "{line}");
+        assert!(
+            line.starts_with("Error: Starting qube failed: work: "),
+            "{line}"
+        );
         assert!(words.iter().all(|w| line.contains(w)), "{words:?}: {line}");
         let after = system.tree().into_iter().filter(stay).collect();
         tree::assert_same(&before, &after, &line);
-        assert!(!system.path("/run/qubes/vm/work").exists(), "no record stays");
-        assert_eq!(system.ok("qvm-ls --raw-data --fields state work"), "Halted\n");
+        assert!(
+            !system.path("/run/qubes/vm/work").exists(),
+            "no record stays"
+        );
+        assert_eq!(
+            system.ok("qvm-ls --raw-data --fields state work"),
+            "Halted\n"
+        );
     };
     // The kernel of this system is a text file: QEMU itself says no.
     refused(&["libvirt refused to", "kernel"]);
     let with = |block: &str| format!("{{% extends 'libvirt/qemu.xml' %}}\n{block}");
-    template(&with("{% block devices %}<emulator>/nonexistent/qemu</emulator>{% endblock %}"));
+    template(&with(
+        "{% block devices %}<emulator>/nonexistent/qemu</emulator>{% endblock %}",
+    ));
     refused(&["/nonexistent/qemu"]);
-    template(&with("{% block devices %}<emulator>/bin/false</emulator>{% endblock %}"));
+    template(&with(
+        "{% block devices %}<emulator>/bin/false</emulator>{% endblock %}",
+    ));
     refused(&["/bin/false"]);
     template("no xml");
     refused(&["libvirt refused to"]);
@@ -564,14 +856,27 @@ fn what_a_store_holds_cannot_control_a_terminal() {
     system.ok("qvm-prefs work kernelopts EVIL");
     let text = fs::read_to_string(system.store()).unwrap();
     // A CSI in one character, a delete, and a label with the same: XML can hold them, ESC itself it cannot.
-    let evil = text.replace("EVIL", "a\u{9b}2Jb\u{7f}c").replace(">red<", ">r\u{9b}31med<");
+    let evil = text
+        .replace("EVIL", "a\u{9b}2Jb\u{7f}c")
+        .replace(">red<", ">r\u{9b}31med<");
     fs::write(system.store(), evil).unwrap();
     for words in [
         &["qvm-prefs", "work", "kernelopts"][..],
         &["qvm-prefs", "work"],
         &["qvm-ls", "--offline-mode"],
-        &["qvm-ls", "--offline-mode", "--fields", "name,label,kernelopts"],
-        &["qvm-ls", "--offline-mode", "--json", "--fields", "name,label,kernelopts"],
+        &[
+            "qvm-ls",
+            "--offline-mode",
+            "--fields",
+            "name,label,kernelopts",
+        ],
+        &[
+            "qvm-ls",
+            "--offline-mode",
+            "--json",
+            "--fields",
+            "name,label,kernelopts",
+        ],
         &["qvm-create", "--label", "\u{1b}[31mpink", "new"],
         &["qvm-create", "--label", "red", "\u{1b}]0;title\u{7}"],
         &["qvm-prefs", "\u{1b}[2J"],
@@ -582,12 +887,18 @@ fn what_a_store_holds_cannot_control_a_terminal() {
         &["qvm-ls", "--qubesxml", "/nonexistent/\u{1b}[2J"],
     ] {
         let shown = on_terminal(&system, words);
-        let controls: String = shown.chars().filter(|c| c.is_control() && !['\n', '\r', '\t'].contains(c)).collect();
+        let controls: String = shown
+            .chars()
+            .filter(|c| c.is_control() && !['\n', '\r', '\t'].contains(c))
+            .collect();
         assert_eq!(controls, "", "{words:?} lets them through: {shown:?}");
         assert!(!shown.is_empty(), "{words:?} says something");
     }
     // A script gets what is stored.
-    assert_eq!(system.ok("qvm-prefs work kernelopts"), "a\u{9b}2Jb\u{7f}c\n");
+    assert_eq!(
+        system.ok("qvm-prefs work kernelopts"),
+        "a\u{9b}2Jb\u{7f}c\n"
+    );
 }
 
 /// What a person sees who runs it.

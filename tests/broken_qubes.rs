@@ -82,7 +82,10 @@ const DAMAGES: &[Damage] = &[
     Damage {
         what: "no template",
         qube: "work",
-        change: ("        <property name=\"template\">debian-12-xfce</property>\n", ""),
+        change: (
+            "        <property name=\"template\">debian-12-xfce</property>\n",
+            "",
+        ),
         told: "template is missing",
         repair: TEMPLATE,
     },
@@ -131,7 +134,10 @@ const DAMAGES: &[Damage] = &[
     Damage {
         what: "no uuid",
         qube: "work",
-        change: ("        <property name=\"uuid\">57243b89-0d63-4276-8143-798bdf698dee</property>\n", ""),
+        change: (
+            "        <property name=\"uuid\">57243b89-0d63-4276-8143-798bdf698dee</property>\n",
+            "",
+        ),
         told: "uuid is missing",
         repair: &["qvm-prefs work uuid 57243b89-0d63-4276-8143-798bdf698dee"],
     },
@@ -145,7 +151,10 @@ const DAMAGES: &[Damage] = &[
     Damage {
         what: "a uuid that another has",
         qube: "work",
-        change: ("57243b89-0d63-4276-8143-798bdf698dee", "e97321da-93a2-4796-bd91-d87ab99c47ad"),
+        change: (
+            "57243b89-0d63-4276-8143-798bdf698dee",
+            "e97321da-93a2-4796-bd91-d87ab99c47ad",
+        ),
         told: "uuid e97321da-93a2-4796-bd91-d87ab99c47ad is that of 'personal', too",
         repair: BY_REPAIR,
     },
@@ -194,7 +203,10 @@ const DAMAGES: &[Damage] = &[
     Damage {
         what: "a property twice that is written once",
         qube: "work",
-        change: ("<property name=\"qid\">9<", "<property name=\"qid\">8</property><property name=\"qid\">9<"),
+        change: (
+            "<property name=\"qid\">9<",
+            "<property name=\"qid\">8</property><property name=\"qid\">9<",
+        ),
         told: "property 'qid' stands there twice",
         repair: BY_REPAIR,
     },
@@ -211,7 +223,10 @@ const DAMAGES: &[Damage] = &[
     Damage {
         what: "a snapshot of a volume that is gone",
         qube: "work",
-        change: ("source=\"vm-templates/debian-12-xfce/root\"", "source=\"vm-templates/gone/root\""),
+        change: (
+            "source=\"vm-templates/debian-12-xfce/root\"",
+            "source=\"vm-templates/gone/root\"",
+        ),
         told: "",
         repair: TEMPLATE,
     },
@@ -228,10 +243,16 @@ const DAMAGES: &[Damage] = &[
 fn sample() -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/r4/small.xml");
     let text = fs::read_to_string(path).unwrap();
-    let text = text.replace("driver=\"file\"", "driver=\"file-reflink\" setup_check=\"no\"");
+    let text = text.replace(
+        "driver=\"file\"",
+        "driver=\"file-reflink\" setup_check=\"no\"",
+    );
     let lvm = "volume_group=\"qubes_dom0\" thin_pool=\"vm-pool\" driver=\"lvm_thin\"";
-    text.replace(lvm, "dir_path=\"/var/lib/qubes-vm\" driver=\"file-reflink\" setup_check=\"no\"")
-        .replace("vid=\"qubes_dom0/vm-work-", "vid=\"appvms/work/")
+    text.replace(
+        lvm,
+        "dir_path=\"/var/lib/qubes-vm\" driver=\"file-reflink\" setup_check=\"no\"",
+    )
+    .replace("vid=\"qubes_dom0/vm-work-", "vid=\"appvms/work/")
 }
 
 fn damaged(damage: &Damage) -> String {
@@ -256,8 +277,13 @@ struct System {
 
 impl System {
     fn of(text: &str) -> System {
-        let system = System { dir: tempfile::tempdir().unwrap() };
-        let kernel = system.dir.path().join("var/lib/qubes/vm-kernels/6.6.77-1.fc37");
+        let system = System {
+            dir: tempfile::tempdir().unwrap(),
+        };
+        let kernel = system
+            .dir
+            .path()
+            .join("var/lib/qubes/vm-kernels/6.6.77-1.fc37");
         fs::create_dir_all(&kernel).unwrap();
         fs::write(kernel.join("vmlinuz"), "").unwrap();
         for pool in ["qubes-vm", "qubes-reflink"] {
@@ -283,7 +309,12 @@ impl System {
         };
         let words: Vec<String> = line.split_whitespace().map(unquoted).collect();
         let mut command = Command::new(binary(&words[0]));
-        ran::run(command.args(&words[1..]).arg("--offline-mode").env("QUBES_ROOT", self.dir.path()))
+        ran::run(
+            command
+                .args(&words[1..])
+                .arg("--offline-mode")
+                .env("QUBES_ROOT", self.dir.path()),
+        )
     }
 
     fn ok(&self, line: &str) -> String {
@@ -297,8 +328,20 @@ impl System {
 fn domains(text: &str) -> BTreeMap<String, String> {
     let pieces = text.split("    <domain ").skip(1);
     let named = pieces.map(|piece| {
-        let name = piece.split("\"name\">").nth(1).and_then(|rest| rest.split('<').next()).unwrap_or("dom0");
-        (name.to_owned(), piece.split("\n  </domains>").next().unwrap().trim_end().to_owned())
+        let name = piece
+            .split("\"name\">")
+            .nth(1)
+            .and_then(|rest| rest.split('<').next())
+            .unwrap_or("dom0");
+        (
+            name.to_owned(),
+            piece
+                .split("\n  </domains>")
+                .next()
+                .unwrap()
+                .trim_end()
+                .to_owned(),
+        )
     });
     named.collect()
 }
@@ -314,9 +357,16 @@ fn same_but_for(what: &str, before: &str, after: &str, but: &[&str]) {
 }
 
 fn errors(system: &System) -> Vec<String> {
-    let listed: serde_json::Value = serde_json::from_str(&system.run("qubes-db check --json").stdout).unwrap();
-    let errors = listed.as_array().unwrap().iter().filter(|d| d["severity"] == "error");
-    errors.map(|d| d["text"].as_str().unwrap().to_owned()).collect()
+    let listed: serde_json::Value =
+        serde_json::from_str(&system.run("qubes-db check --json").stdout).unwrap();
+    let errors = listed
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|d| d["severity"] == "error");
+    errors
+        .map(|d| d["text"].as_str().unwrap().to_owned())
+        .collect()
 }
 
 const NAMES: &str = "debian-12-xfce default-dvm dom0 fedora-41-xfce personal remote-work sys-firewall sys-net sys-usb \
@@ -326,10 +376,18 @@ const NAMES: &str = "debian-12-xfce default-dvm dom0 fedora-41-xfce personal rem
 fn a_sound_system_has_no_marks_and_no_warnings() {
     let system = System::of(&sample());
     assert_eq!(errors(&system), Vec::<String>::new());
-    for line in ["qvm-ls", "qvm-prefs work", "qvm-prefs vault memory 444", "qvm-ls --json"] {
+    for line in [
+        "qvm-ls",
+        "qvm-prefs work",
+        "qvm-prefs vault memory 444",
+        "qvm-ls --json",
+    ] {
         let ran = system.run(line);
         assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{line}: {ran:?}");
-        assert!(!ran.stdout.contains(" !") && !ran.stdout.contains("\"broken\""), "{line}: {ran:?}");
+        assert!(
+            !ran.stdout.contains(" !") && !ran.stdout.contains("\"broken\""),
+            "{line}: {ran:?}"
+        );
     }
 }
 
@@ -340,22 +398,50 @@ fn a_broken_qube_is_marked_for_people_and_in_json_and_not_for_scripts() {
         let what = damage.what;
         let listed = system.run("qvm-ls");
         assert_eq!(listed.code, 0, "{what}: {listed:?}");
-        let names: Vec<&str> = listed.stdout.lines().skip(1).filter_map(|l| l.split_whitespace().next()).collect();
+        let names: Vec<&str> = listed
+            .stdout
+            .lines()
+            .skip(1)
+            .filter_map(|l| l.split_whitespace().next())
+            .collect();
         assert_eq!(names.join(" "), NAMES, "{what}");
         let marked: Vec<&str> = listed.stdout.lines().filter(|l| l.contains(" !")).collect();
         assert_eq!(marked.len(), 1, "{what}: {listed:?}");
-        assert!(marked[0].starts_with(&format!("{} !", damage.qube)), "{what}: {listed:?}");
+        assert!(
+            marked[0].starts_with(&format!("{} !", damage.qube)),
+            "{what}: {listed:?}"
+        );
         // One line says why.
         assert_eq!(listed.stderr.lines().count(), 1, "{what}: {listed:?}");
-        assert!(listed.stderr.starts_with(&format!("{}: ", damage.qube)), "{what}: {listed:?}");
+        assert!(
+            listed.stderr.starts_with(&format!("{}: ", damage.qube)),
+            "{what}: {listed:?}"
+        );
         assert!(listed.stderr.contains(damage.told), "{what}: {listed:?}");
 
-        assert_eq!(system.ok("qvm-ls --raw-list").replace('\n', " ").trim(), NAMES, "{what}");
-        assert_eq!(system.ok("qvm-ls --raw-data --fields name").replace('\n', " ").trim(), NAMES, "{what}");
+        assert_eq!(
+            system.ok("qvm-ls --raw-list").replace('\n', " ").trim(),
+            NAMES,
+            "{what}"
+        );
+        assert_eq!(
+            system
+                .ok("qvm-ls --raw-data --fields name")
+                .replace('\n', " ")
+                .trim(),
+            NAMES,
+            "{what}"
+        );
         let json: serde_json::Value = serde_json::from_str(&system.ok("qvm-ls --json")).unwrap();
         for qube in json.as_array().unwrap() {
-            let texts = qube.get("broken").map_or("", |texts| texts[0].as_str().unwrap());
-            assert_eq!(qube["name"] == damage.qube, texts.contains(damage.told) && !texts.is_empty(), "{what}: {qube}");
+            let texts = qube
+                .get("broken")
+                .map_or("", |texts| texts[0].as_str().unwrap());
+            assert_eq!(
+                qube["name"] == damage.qube,
+                texts.contains(damage.told) && !texts.is_empty(),
+                "{what}: {qube}"
+            );
         }
     }
 }
@@ -367,13 +453,37 @@ fn a_broken_qube_can_be_looked_at() {
         let ran = system.run(&format!("qvm-prefs {}", damage.qube));
         assert_eq!(ran.code, 0, "{}: {ran:?}", damage.what);
         assert!(ran.stdout.lines().count() > 40, "{}: {ran:?}", damage.what);
-        assert!(ran.stdout.lines().any(|l| l.ends_with(damage.qube) && l.starts_with("name ")), "{ran:?}");
+        assert!(
+            ran.stdout
+                .lines()
+                .any(|l| l.ends_with(damage.qube) && l.starts_with("name ")),
+            "{ran:?}"
+        );
         let of_sound = System::of(&sample()).ok(&format!("qvm-prefs {}", damage.qube));
-        let differing = of_sound.lines().filter(|line| !ran.stdout.contains(line)).count();
-        assert!(differing <= 24, "{}: {differing} lines differ: {ran:?}", damage.what);
+        let differing = of_sound
+            .lines()
+            .filter(|line| !ran.stdout.contains(line))
+            .count();
+        assert!(
+            differing <= 24,
+            "{}: {differing} lines differ: {ran:?}",
+            damage.what
+        );
         assert!(ran.stderr.lines().count() <= 1, "{}: {ran:?}", damage.what);
-        assert!(system.run(&format!("qvm-tags {}", damage.qube)).stdout.contains("created-by-dom0"), "{}", damage.what);
-        assert_eq!(system.run(&format!("qvm-features {}", damage.qube)).code, 0, "{}", damage.what);
+        assert!(
+            system
+                .run(&format!("qvm-tags {}", damage.qube))
+                .stdout
+                .contains("created-by-dom0"),
+            "{}",
+            damage.what
+        );
+        assert_eq!(
+            system.run(&format!("qvm-features {}", damage.qube)).code,
+            0,
+            "{}",
+            damage.what
+        );
     }
 }
 
@@ -384,14 +494,25 @@ fn all_others_work_and_damage_stays_with_one_warning() {
         let system = System::of(&text);
         let what = damage.what;
         let vault = system.run("qvm-prefs vault memory");
-        assert_eq!((vault.code, vault.stdout.as_str(), vault.stderr.as_str()), (0, "400\n", ""), "{what}: {vault:?}");
+        assert_eq!(
+            (vault.code, vault.stdout.as_str(), vault.stderr.as_str()),
+            (0, "400\n", ""),
+            "{what}: {vault:?}"
+        );
         // What only shows beside the volumes of all others is left to qubes-db check.
         let is_refused = !errors(&system).is_empty() && !damage.told.is_empty();
         let set = system.run("qvm-prefs vault memory 444");
         assert_eq!(set.code, 0, "{what}: {set:?}");
-        assert_eq!(set.complaints().count(), usize::from(is_refused), "{what}: one line, or none: {set:?}");
+        assert_eq!(
+            set.complaints().count(),
+            usize::from(is_refused),
+            "{what}: one line, or none: {set:?}"
+        );
         if is_refused {
-            assert!(set.stderr.contains("qubesd would refuse it: ") && set.stderr.contains(damage.told), "{set:?}");
+            assert!(
+                set.stderr.contains("qubesd would refuse it: ") && set.stderr.contains(damage.told),
+                "{set:?}"
+            );
         }
         same_but_for(what, &text, &system.text(), &["vault"]);
         assert_eq!(system.ok("qvm-prefs vault memory"), "444\n");
@@ -400,8 +521,19 @@ fn all_others_work_and_damage_stays_with_one_warning() {
         system.ok("qubes-prefs stats_interval 7");
         same_but_for(what, &text, &system.text(), &["vault"]);
         system.ok("qvm-create --label red new");
-        assert_eq!(system.ok("qvm-prefs new template"), "fedora-41-xfce\n", "{what}");
-        assert!(system.dir.path().join("var/lib/qubes/appvms/new/private.img").exists(), "{what}");
+        assert_eq!(
+            system.ok("qvm-prefs new template"),
+            "fedora-41-xfce\n",
+            "{what}"
+        );
+        assert!(
+            system
+                .dir
+                .path()
+                .join("var/lib/qubes/appvms/new/private.img")
+                .exists(),
+            "{what}"
+        );
         same_but_for(what, &text, &system.text(), &["vault", "new"]);
         // Nothing came to what was wrong.
         let (before, after) = (errors(&System::of(&text)), errors(&system));
@@ -419,11 +551,17 @@ fn a_broken_qube_is_repaired_by_the_ordinary_tools() {
         let what = damage.what;
         for line in damage.repair {
             let ran = system.run(line);
-            assert!(ran.code == 0 || line.starts_with("qubes-db"), "{what}: {line}: {ran:?}");
+            assert!(
+                ran.code == 0 || line.starts_with("qubes-db"),
+                "{what}: {line}: {ran:?}"
+            );
         }
         assert_eq!(errors(&system), Vec::<String>::new(), "{what}");
         let listed = system.run("qvm-ls");
-        assert!(!listed.stdout.contains(" !") && listed.stderr.is_empty(), "{what}: {listed:?}");
+        assert!(
+            !listed.stdout.contains(" !") && listed.stderr.is_empty(),
+            "{what}: {listed:?}"
+        );
         if !damage.repair[0].starts_with("qubes-db") {
             same_but_for(what, &text, &system.text(), &[damage.qube]);
         }
@@ -436,7 +574,11 @@ fn a_broken_qube_can_be_removed_with_the_images_that_can_be_found() {
         let text = damaged(damage);
         let system = System::of(&text);
         let what = damage.what;
-        let images = system.dir.path().join("var/lib/qubes/appvms").join(damage.qube);
+        let images = system
+            .dir
+            .path()
+            .join("var/lib/qubes/appvms")
+            .join(damage.qube);
         fs::create_dir_all(&images).unwrap();
         fs::write(images.join("root.img"), "image").unwrap();
         let ran = system.run(&format!("qvm-remove --force {}", damage.qube));
@@ -460,11 +602,17 @@ fn of_two_qubes_with_one_name_neither_takes_the_others_images() {
     let twice = text.replacen("  </domains>", &format!("{second}  </domains>"), 1);
     let system = System::of(&twice);
     let listed = system.run("qvm-ls");
-    assert!(listed.stderr.contains("a second qube is called 'work'"), "{listed:?}");
+    assert!(
+        listed.stderr.contains("a second qube is called 'work'"),
+        "{listed:?}"
+    );
     // Whichever it is meant to be: nothing is removed, and nothing of the second is lost by a write.
     let ran = system.run("qvm-remove --force work");
     assert_eq!(ran.code, 1, "{ran:?}");
-    assert!(ran.stderr.contains("qubes-db repair tells them apart"), "{ran:?}");
+    assert!(
+        ran.stderr.contains("qubes-db repair tells them apart"),
+        "{ran:?}"
+    );
     assert_eq!(system.text(), twice);
     system.ok("qvm-prefs work memory 500");
     assert!(system.text().contains(&second));
@@ -473,7 +621,10 @@ fn of_two_qubes_with_one_name_neither_takes_the_others_images() {
     assert!(ran.stdout.contains("repaired: call it 'work-2'"), "{ran:?}");
     assert_eq!(system.ok("qvm-prefs work-2 vcpus"), "7\n");
     assert_eq!(system.ok("qvm-prefs work vcpus"), "4\n");
-    let kept = system.dir.path().join("var/lib/qubes-vm/appvms/work/private.img");
+    let kept = system
+        .dir
+        .path()
+        .join("var/lib/qubes-vm/appvms/work/private.img");
     fs::create_dir_all(kept.parent().unwrap()).unwrap();
     fs::write(&kept, "work's own").unwrap();
     system.ok("qvm-remove --force work-2");
@@ -485,13 +636,21 @@ fn two_qubes_that_share_images_are_not_removed_before_that_is_mended() {
     // The private volume of each, as the store has it.
     let text = sample();
     let private = |name: &str| {
-        let volume = domains(&text)[name].lines().find(|l| l.contains("name=\"private\"")).unwrap().to_owned();
+        let volume = domains(&text)[name]
+            .lines()
+            .find(|l| l.contains("name=\"private\""))
+            .unwrap()
+            .to_owned();
         volume.trim().split(" revisions").next().unwrap().to_owned()
     };
     let system = System::of(&text.replace(&private("work"), &private("vault")));
     let ran = system.run("qvm-remove --force work");
     assert_eq!(ran.code, 1, "{ran:?}");
-    assert!(ran.stderr.contains("volume 'private' of 'work' is the one of 'vault', too"), "{ran:?}");
+    assert!(
+        ran.stderr
+            .contains("volume 'private' of 'work' is the one of 'vault', too"),
+        "{ran:?}"
+    );
     system.run("qubes-db repair --yes");
     system.ok("qvm-remove --force work");
 }
@@ -509,14 +668,25 @@ fn what_a_listing_remembers_does_not_hide_what_breaks_later() {
     }
     assert_eq!(system.run("qvm-ls").stderr, "");
     // In place, and as long as before.
-    fs::write(system.file(), sample().replace("\"vcpus\">4<", "\"vcpus\">x<")).unwrap();
+    fs::write(
+        system.file(),
+        sample().replace("\"vcpus\">4<", "\"vcpus\">x<"),
+    )
+    .unwrap();
     let seen = system.run("qvm-ls");
-    assert!(seen.stdout.contains("work !") && seen.stderr.contains("vcpus is 'x'"), "{seen:?}");
+    assert!(
+        seen.stdout.contains("work !") && seen.stderr.contains("vcpus is 'x'"),
+        "{seen:?}"
+    );
 }
 
 #[test]
 fn what_is_remembered_of_a_store_changes_no_listing() {
-    let large = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/r4/n1000.xml")).unwrap();
+    let large = fs::read_to_string(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/data/r4/n1000.xml"
+    ))
+    .unwrap();
     let system = System::of(&large);
     let listing = "qvm-ls --fields name,state,class,label,template,netvm,qid,uuid,flags,disk,priv-max,ip,gateway,kernel,maxmem,tags";
     // Without RUN nothing is remembered.
@@ -526,13 +696,20 @@ fn what_is_remembered_of_a_store_changes_no_listing() {
     system.ok("qvm-prefs work-998 memory 444");
     let remark = system.dir.path().join("run/qubes/unbroken");
     assert_eq!(system.run(listing).stdout, looked.stdout);
-    assert!(remark.exists(), "after a write of ours nobody has to wait before something is remembered");
+    assert!(
+        remark.exists(),
+        "after a write of ours nobody has to wait before something is remembered"
+    );
     assert_eq!(system.run(listing).stdout, looked.stdout);
     // Handed on by the next writer.
     system.ok("qvm-prefs work-998 memory 445");
     let text = fs::read_to_string(&remark).unwrap();
     let length = fs::metadata(system.file()).unwrap().len();
-    assert_eq!(text.split(' ').nth(1), Some(length.to_string().as_str()), "{text}");
+    assert_eq!(
+        text.split(' ').nth(1),
+        Some(length.to_string().as_str()),
+        "{text}"
+    );
     // It is about the content as it is now: the next listing believes it and leaves it alone.
     let inode = || std::os::unix::fs::MetadataExt::ino(&fs::metadata(&remark).unwrap());
     let before = inode();

@@ -35,7 +35,10 @@ fn root_image() -> Vec<u8> {
 
 impl Place {
     fn new() -> Place {
-        let temporary = tempfile::Builder::new().prefix("qubes-clone-").tempdir().unwrap();
+        let temporary = tempfile::Builder::new()
+            .prefix("qubes-clone-")
+            .tempdir()
+            .unwrap();
         Place::below(temporary.path().to_path_buf(), Some(temporary))
     }
 
@@ -45,7 +48,10 @@ impl Place {
 
     fn below(root: PathBuf, temporary: Option<tempfile::TempDir>) -> Place {
         fs::create_dir_all(&root).unwrap();
-        let place = Place { root, _temporary: temporary };
+        let place = Place {
+            root,
+            _temporary: temporary,
+        };
         place.ok("qubes-create", &[]);
         for kernel in ["1.0", "2.0"] {
             let kernel = place.path("vm-kernels").join(kernel);
@@ -56,7 +62,18 @@ impl Place {
         let image = place.root.join("root-image");
         fs::write(&image, root_image()).unwrap();
         let image = image.to_str().unwrap();
-        place.ok("qvm-create", &["-C", "TemplateVM", "-l", "black", "--root-copy-from", image, "tpl"]);
+        place.ok(
+            "qvm-create",
+            &[
+                "-C",
+                "TemplateVM",
+                "-l",
+                "black",
+                "--root-copy-from",
+                image,
+                "tpl",
+            ],
+        );
         place.ok("qubes-prefs", &["default_template", "tpl"]);
         place.ok("qvm-create", &["-l", "green", "work"]);
         place
@@ -68,7 +85,9 @@ impl Place {
 
     fn command(&self, tool: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(binary(tool));
-        command.args(["--root", self.root.to_str().unwrap(), "--offline-mode"]).args(arguments);
+        command
+            .args(["--root", self.root.to_str().unwrap(), "--offline-mode"])
+            .args(arguments);
         command
     }
 
@@ -103,7 +122,11 @@ impl Place {
             for qube in names_in(&self.path(kind)) {
                 files.push(format!("{kind}/{qube}"));
                 let of_qube = names_in(&self.path(kind).join(&qube));
-                files.extend(of_qube.into_iter().map(|file| format!("{kind}/{qube}/{file}")));
+                files.extend(
+                    of_qube
+                        .into_iter()
+                        .map(|file| format!("{kind}/{qube}/{file}")),
+                );
             }
         }
         files
@@ -117,13 +140,21 @@ impl Place {
     fn settings(&self, qube: &str) -> Vec<String> {
         let own = ["name", "qid", "uuid"];
         let list = self.ok("qvm-prefs", &["--hide-default", qube]);
-        let explicit = list.lines().filter(|l| l.split_whitespace().nth(1) == Some("-"));
-        explicit.filter(|l| !own.contains(&l.split_whitespace().next().unwrap())).map(squeezed).collect()
+        let explicit = list
+            .lines()
+            .filter(|l| l.split_whitespace().nth(1) == Some("-"));
+        explicit
+            .filter(|l| !own.contains(&l.split_whitespace().next().unwrap()))
+            .map(squeezed)
+            .collect()
     }
 
     /// Gives the private volume of a qube 8 MiB and these bytes.
     fn fill_private(&self, qube: &str, bytes: &[u8]) {
-        let image = fs::File::options().write(true).open(self.path(&format!("appvms/{qube}/private.img"))).unwrap();
+        let image = fs::File::options()
+            .write(true)
+            .open(self.path(&format!("appvms/{qube}/private.img")))
+            .unwrap();
         image.set_len(8 * MIB).unwrap();
         image.write_all_at(bytes, 0).unwrap();
         image.sync_all().unwrap();
@@ -146,7 +177,9 @@ fn squeezed(line: &str) -> String {
 
 fn names_in(directory: &Path) -> Vec<String> {
     let entries = fs::read_dir(directory).into_iter().flatten();
-    let mut names: Vec<String> = entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<String> = entries
+        .map(|e| e.unwrap().file_name().into_string().unwrap())
+        .collect();
     names.sort();
     names
 }
@@ -160,23 +193,35 @@ fn random_bytes(count: u64) -> Vec<u8> {
 #[test]
 fn a_clone_has_its_sources_settings_and_data_but_is_somebody_else() {
     let place = Place::new();
-    for (property, value) in
-        [("memory", "777"), ("netvm", ""), ("provides_network", "True"), ("kernel", "2.0"), ("default_user", "me")]
-    {
+    for (property, value) in [
+        ("memory", "777"),
+        ("netvm", ""),
+        ("provides_network", "True"),
+        ("kernel", "2.0"),
+        ("default_user", "me"),
+    ] {
         place.ok("qvm-prefs", &["work", property, value]);
     }
     place.ok("qvm-prefs", &["work", "installed_by_rpm", "True"]);
     place.ok("qvm-features", &["work", "menu", "a b"]);
     place.ok("qvm-features", &["work", "empty", ""]);
     let template = place.ok("qvm-prefs", &["work", "template"]);
-    for feature in ["qrexec", "supported-rpc.qubes.WaitForRunningSystem", "supported-rpc.qubes.WaitForSession"] {
+    for feature in [
+        "qrexec",
+        "supported-rpc.qubes.WaitForRunningSystem",
+        "supported-rpc.qubes.WaitForSession",
+    ] {
         place.ok("qvm-features", &[template.trim(), feature, "1"]);
     }
     place.ok("qvm-features", &["work", "preload-dispvm-max", "2"]);
     place.ok("qvm-service", &["-e", "work", "cups"]);
     place.ok("qvm-tags", &["work", "add", "mine"]);
     place.ok("qvm-notes", &["-s", "remember", "work"]);
-    fs::write(place.path("appvms/work/firewall.xml"), "<firewall version=\"2\"/>").unwrap();
+    fs::write(
+        place.path("appvms/work/firewall.xml"),
+        "<firewall version=\"2\"/>",
+    )
+    .unwrap();
     let devices = r#"<devices class="pci"><device backend-domain="dom0" id="00_1a.0" mode="required">
           <option name="no-strict-reset">True</option>
         </device></devices>"#;
@@ -184,40 +229,96 @@ fn a_clone_has_its_sources_settings_and_data_but_is_somebody_else() {
     let (before, work) = text.split_once(r#"<property name="name">work<"#).unwrap();
     let feature = r#"<feature name="preload-dispvm">disp1</feature><feature name="deferred-netvm-original"></feature>"#;
     let work = work.replacen("<features>", &format!("{devices}<features>{feature}"), 1);
-    fs::write(place.path("qubes.xml"), format!("{before}<property name=\"name\">work<{work}")).unwrap();
+    fs::write(
+        place.path("qubes.xml"),
+        format!("{before}<property name=\"name\">work<{work}"),
+    )
+    .unwrap();
     place.fill_private("work", b"private data");
     let source = place.store();
 
     let ran = place.run("qvm-clone", &["work", "copy"]);
-    assert_eq!((ran.code, &*ran.stdout, &*ran.stderr), (0, "", "copy: Cloning private volume\n"));
+    assert_eq!(
+        (ran.code, &*ran.stdout, &*ran.stderr),
+        (0, "", "copy: Cloning private volume\n")
+    );
 
-    let without_rpm: Vec<String> =
-        place.settings("work").into_iter().filter(|l| l != "installed_by_rpm - True").collect();
+    let without_rpm: Vec<String> = place
+        .settings("work")
+        .into_iter()
+        .filter(|l| l != "installed_by_rpm - True")
+        .collect();
     assert_eq!(place.settings("copy"), without_rpm);
-    assert!(without_rpm.contains(&"label - green".to_string()) && without_rpm.len() == 7, "{without_rpm:?}");
+    assert!(
+        without_rpm.contains(&"label - green".to_string()) && without_rpm.len() == 7,
+        "{without_rpm:?}"
+    );
     for identity in ["qid", "uuid"] {
-        assert_ne!(place.ok("qvm-prefs", &["copy", identity]), place.ok("qvm-prefs", &["work", identity]));
+        assert_ne!(
+            place.ok("qvm-prefs", &["copy", identity]),
+            place.ok("qvm-prefs", &["work", identity])
+        );
     }
-    assert_eq!(place.ok("qvm-tags", &["copy"]), place.ok("qvm-tags", &["work"]));
+    assert_eq!(
+        place.ok("qvm-tags", &["copy"]),
+        place.ok("qvm-tags", &["work"])
+    );
     let features = place.ok("qvm-features", &["copy"]);
     let features: Vec<String> = features.lines().map(squeezed).collect();
-    assert_eq!(features, ["servicevm 1", "menu a b", "empty", "preload-dispvm-max 2", "service.cups 1"]);
+    assert_eq!(
+        features,
+        [
+            "servicevm 1",
+            "menu a b",
+            "empty",
+            "preload-dispvm-max 2",
+            "service.cups 1"
+        ]
+    );
     let copy = place.store();
     let copy = copy.split_once(r#"<property name="name">copy<"#).unwrap().1;
     let copy = copy.split_once("</domain>").unwrap().0;
-    for kept in [r#"backend-domain="dom0""#, r#"mode="required""#, r#"<option name="no-strict-reset">True</option>"#] {
+    for kept in [
+        r#"backend-domain="dom0""#,
+        r#"mode="required""#,
+        r#"<option name="no-strict-reset">True</option>"#,
+    ] {
         assert!(copy.contains(kept), "{copy}");
     }
-    assert!(copy.contains(r#"vid="2.0""#) && copy.contains(&format!("size=\"{}\"", 8 * MIB)), "{copy}");
-    assert_eq!(place.image("appvms/copy/private.img"), place.image("appvms/work/private.img"));
-    assert_eq!(place.image("appvms/copy/firewall.xml"), b"<firewall version=\"2\"/>");
-    assert_eq!(place.ok("qvm-notes", &["-p", "copy"]), "remember\n");
-    let mode = |below: &str| fs::metadata(place.path(below)).unwrap().permissions().mode() & 0o7777;
+    assert!(
+        copy.contains(r#"vid="2.0""#) && copy.contains(&format!("size=\"{}\"", 8 * MIB)),
+        "{copy}"
+    );
     assert_eq!(
-        (mode("appvms/copy"), mode("appvms/copy/notes.txt"), mode("appvms/copy/private.img")),
+        place.image("appvms/copy/private.img"),
+        place.image("appvms/work/private.img")
+    );
+    assert_eq!(
+        place.image("appvms/copy/firewall.xml"),
+        b"<firewall version=\"2\"/>"
+    );
+    assert_eq!(place.ok("qvm-notes", &["-p", "copy"]), "remember\n");
+    let mode = |below: &str| {
+        fs::metadata(place.path(below))
+            .unwrap()
+            .permissions()
+            .mode()
+            & 0o7777
+    };
+    assert_eq!(
+        (
+            mode("appvms/copy"),
+            mode("appvms/copy/notes.txt"),
+            mode("appvms/copy/private.img")
+        ),
         (0o2770, 0o660, 0o660)
     );
-    assert!(names_in(&place.path("appvms/copy")).iter().all(|n| !n.contains(".img.")), "a clone has no past");
+    assert!(
+        names_in(&place.path("appvms/copy"))
+            .iter()
+            .all(|n| !n.contains(".img.")),
+        "a clone has no past"
+    );
     place.ok("qvm-remove", &["-f", "copy"]);
     assert_eq!(place.store(), source, "the source is as it was");
 }
@@ -227,8 +328,13 @@ fn a_clone_of_an_autostarted_qube_starts_at_boot_too() {
     let place = Place::new();
     place.ok("qvm-prefs", &["work", "autostart", "True"]);
     place.ok("qvm-clone", &["-q", "work", "copy"]);
-    let link = place.root.join("etc/systemd/system/multi-user.target.wants/qubes-vm@copy.service");
-    assert_eq!(fs::read_link(link).unwrap(), Path::new("/usr/lib/systemd/system/qubes-vm@.service"));
+    let link = place
+        .root
+        .join("etc/systemd/system/multi-user.target.wants/qubes-vm@copy.service");
+    assert_eq!(
+        fs::read_link(link).unwrap(),
+        Path::new("/usr/lib/systemd/system/qubes-vm@.service")
+    );
 }
 
 #[test]
@@ -237,22 +343,41 @@ fn with_another_class_the_clone_has_what_that_class_has() {
     place.ok("qvm-prefs", &["work", "template_for_dispvms", "True"]);
     place.fill_private("work", b"private data");
     let begins = |qube: &str, volume: &str, text: &[u8]| {
-        assert!(place.image(&format!("{qube}/{volume}.img")).starts_with(text), "{qube} {volume}");
+        assert!(
+            place
+                .image(&format!("{qube}/{volume}.img"))
+                .starts_with(text),
+            "{qube} {volume}"
+        );
     };
 
     place.ok("qvm-clone", &["-C", "StandaloneVM", "work", "own"]);
-    assert_eq!(place.image("appvms/own/root.img"), root_image(), "its root is the template's, and its own from now on");
+    assert_eq!(
+        place.image("appvms/own/root.img"),
+        root_image(),
+        "its root is the template's, and its own from now on"
+    );
     begins("appvms/own", "private", b"private data");
-    assert_eq!(place.settings("own"), ["label - green", "template_for_dispvms - True"]);
+    assert_eq!(
+        place.settings("own"),
+        ["label - green", "template_for_dispvms - True"]
+    );
 
     place.ok("qvm-clone", &["--class=TemplateVM", "own", "tpl2"]);
     assert_eq!(place.image("vm-templates/tpl2/root.img"), root_image());
     begins("vm-templates/tpl2", "private", b"private data");
-    assert_eq!(place.settings("tpl2"), ["label - green"], "a template has no such property");
+    assert_eq!(
+        place.settings("tpl2"),
+        ["label - green"],
+        "a template has no such property"
+    );
 
     place.ok("qvm-clone", &["-C", "AppVM", "own", "app"]);
     begins("appvms/app", "private", b"private data");
-    assert!(!place.path("appvms/app/root.img").exists(), "its root is a snapshot of the default template's");
+    assert!(
+        !place.path("appvms/app/root.img").exists(),
+        "its root is a snapshot of the default template's"
+    );
     assert_eq!(place.ok("qvm-prefs", &["app", "template"]), "tpl\n");
 
     place.ok("qvm-create", &["--disp", "-t", "work", "disp"]);
@@ -264,12 +389,30 @@ fn with_another_class_the_clone_has_what_that_class_has() {
     place.ok("qvm-create", &["-C", "RemoteVM", "-l", "gray", "far"]);
     place.ok("qvm-prefs", &["far", "relayvm", "work"]);
     place.ok("qvm-clone", &["far", "farther"]);
-    assert_eq!(place.settings("farther"), ["label - gray", "relayvm - work"]);
-    assert_eq!(place.ok("qvm-tags", &["farther"]), "created-by-dom0\nrelayvm-work\n");
+    assert_eq!(
+        place.settings("farther"),
+        ["label - gray", "relayvm - work"]
+    );
+    assert_eq!(
+        place.ok("qvm-tags", &["farther"]),
+        "created-by-dom0\nrelayvm-work\n"
+    );
 
-    assert!(place.refuses("qvm-clone", &["-C", "NoClass", "work", "new"]).contains("NoClass"));
-    assert!(place.refuses("qvm-clone", &["-C", "DispVM", "tpl", "new"]).contains("no default_dispvm"));
-    assert!(place.refuses("qvm-clone", &["dom0", "new"]).contains("dom0 cannot be cloned"));
+    assert!(
+        place
+            .refuses("qvm-clone", &["-C", "NoClass", "work", "new"])
+            .contains("NoClass")
+    );
+    assert!(
+        place
+            .refuses("qvm-clone", &["-C", "DispVM", "tpl", "new"])
+            .contains("no default_dispvm")
+    );
+    assert!(
+        place
+            .refuses("qvm-clone", &["dom0", "new"])
+            .contains("dom0 cannot be cloned")
+    );
 }
 
 #[test]
@@ -278,29 +421,49 @@ fn volumes_go_where_the_options_say_and_to_the_default_pools_otherwise() {
     let other = place.root.join("other");
     fs::create_dir_all(&other).unwrap();
     let pool = r#"<pool name="other" dir_path="/other" driver="file-reflink" setup_check="no" revisions_to_keep="1"/>"#;
-    fs::write(place.path("qubes.xml"), place.store().replacen("<pools>", &format!("<pools>{pool}"), 1)).unwrap();
+    fs::write(
+        place.path("qubes.xml"),
+        place
+            .store()
+            .replacen("<pools>", &format!("<pools>{pool}"), 1),
+    )
+    .unwrap();
     let pool_of = |qube: &str| {
-        let shown = place.ok("qvm-ls", &["--raw-data", "-O", "name,priv-pool,root-pool", qube]);
+        let shown = place.ok(
+            "qvm-ls",
+            &["--raw-data", "-O", "name,priv-pool,root-pool", qube],
+        );
         shown.trim().split_once('|').unwrap().1.to_string()
     };
 
     place.ok("qvm-clone", &["-p", "private=other", "tpl", "one"]);
     assert_eq!(pool_of("one"), "other|varlibqubes");
     assert!(
-        other.join("vm-templates/one/private.img").is_file() && !place.path("vm-templates/one/private.img").exists()
+        other.join("vm-templates/one/private.img").is_file()
+            && !place.path("vm-templates/one/private.img").exists()
     );
     place.ok("qvm-clone", &["-P", "other", "tpl", "all"]);
     assert_eq!(pool_of("all"), "other|other");
-    assert_eq!(fs::read(other.join("vm-templates/all/root.img")).unwrap(), root_image());
+    assert_eq!(
+        fs::read(other.join("vm-templates/all/root.img")).unwrap(),
+        root_image()
+    );
     place.ok("qvm-clone", &["all", "back"]);
-    assert_eq!(pool_of("back"), "varlibqubes|varlibqubes", "the system's pools, not the source's");
+    assert_eq!(
+        pool_of("back"),
+        "varlibqubes|varlibqubes",
+        "the system's pools, not the source's"
+    );
 
     assert_eq!(
         place.refuses("qvm-clone", &["-P", "nowhere", "work", "new"]),
         "qvm-clone: error: Unknown storage pool nowhere"
     );
     let snapshot = place.refuses("qvm-clone", &["--pool", "root=other", "work", "new"]);
-    assert!(snapshot.contains("volume 'root' of 'new' is a snapshot"), "{snapshot}");
+    assert!(
+        snapshot.contains("volume 'root' of 'new' is a snapshot"),
+        "{snapshot}"
+    );
 }
 
 #[test]
@@ -310,11 +473,21 @@ fn a_setting_that_cannot_be_cloned_is_an_error_or_is_left_out_and_said() {
     place.ok("qvm-prefs", &["work", "memory", "500"]);
     fs::remove_dir_all(place.path("vm-kernels/2.0")).unwrap();
     let reason = place.refuses("qvm-clone", &["work", "copy"]);
-    assert_eq!(reason, "qvm-clone: error: Failed to set kernel property: Kernel '2.0' not installed");
+    assert_eq!(
+        reason,
+        "qvm-clone: error: Failed to set kernel property: Kernel '2.0' not installed"
+    );
     let ran = place.run("qvm-clone", &["--ignore-errors", "work", "copy"]);
     assert_eq!(ran.code, 0, "{ran:?}");
-    assert!(ran.stderr.ends_with("copy: Failed to set kernel property: Kernel '2.0' not installed\n"), "{ran:?}");
-    assert_eq!(place.settings("copy"), ["label - green", "memory - 500", "template - tpl"]);
+    assert!(
+        ran.stderr
+            .ends_with("copy: Failed to set kernel property: Kernel '2.0' not installed\n"),
+        "{ran:?}"
+    );
+    assert_eq!(
+        place.settings("copy"),
+        ["label - green", "memory - 500", "template - tpl"]
+    );
 
     let unknown = place.store().replace(
         r#"<property name="memory">500</property>"#,
@@ -322,8 +495,15 @@ fn a_setting_that_cannot_be_cloned_is_an_error_or_is_left_out_and_said() {
     );
     fs::write(place.path("qubes.xml"), unknown).unwrap();
     let ran = place.run("qvm-clone", &["-q", "copy", "third"]);
-    assert!(ran.code == 0 && ran.stderr.contains("from_the_future"), "{ran:?}");
-    assert_eq!(place.store().matches("from_the_future").count(), 2, "what nobody knows is kept, but not spread");
+    assert!(
+        ran.code == 0 && ran.stderr.contains("from_the_future"),
+        "{ran:?}"
+    );
+    assert_eq!(
+        place.store().matches("from_the_future").count(),
+        2,
+        "what nobody knows is kept, but not spread"
+    );
 }
 
 #[test]
@@ -349,7 +529,11 @@ fn where_blocks_can_be_shared_a_clone_takes_no_room_and_elsewhere_it_is_a_copy()
         place.ok("qvm-clone", &["work", "copy"]);
         let taken = before.saturating_sub(room());
         assert_eq!(place.image("appvms/copy/private.img"), data, "{kind:?}");
-        let inode = |qube: &str| fs::metadata(place.path(&format!("appvms/{qube}/private.img"))).unwrap().ino();
+        let inode = |qube: &str| {
+            fs::metadata(place.path(&format!("appvms/{qube}/private.img")))
+                .unwrap()
+                .ino()
+        };
         assert_ne!(inode("work"), inode("copy"), "{kind:?}: they are two files");
         match kind {
             FileSystem::Ext4 => assert!(taken >= 8 * MIB, "{kind:?} took {taken} bytes"),
@@ -365,8 +549,15 @@ fn where_blocks_can_be_shared_a_clone_takes_no_room_and_elsewhere_it_is_a_copy()
 fn a_source_that_did_not_stop_cleanly_is_committed_first() {
     let place = Place::new();
     place.fill_private("work", b"old");
-    fs::copy(place.path("appvms/work/private.img"), place.path("appvms/work/private-dirty.img")).unwrap();
-    let dirty = fs::File::options().write(true).open(place.path("appvms/work/private-dirty.img")).unwrap();
+    fs::copy(
+        place.path("appvms/work/private.img"),
+        place.path("appvms/work/private-dirty.img"),
+    )
+    .unwrap();
+    let dirty = fs::File::options()
+        .write(true)
+        .open(place.path("appvms/work/private-dirty.img"))
+        .unwrap();
     dirty.write_all_at(b"new", 0).unwrap();
     place.ok("qvm-clone", &["work", "copy"]);
     assert!(place.image("appvms/copy/private.img").starts_with(b"new"));
@@ -380,29 +571,59 @@ fn a_source_that_runs_is_cloned_as_it_was_last_committed() {
     }
     let place = Place::new();
     // A machine without a system on its disks halts in its firmware: all that is needed of a guest here.
-    for (property, value) in
-        [("virt_mode", "hvm"), ("kernel", ""), ("memory", "64"), ("maxmem", "0"), ("vcpus", "1"), ("netvm", "")]
-    {
+    for (property, value) in [
+        ("virt_mode", "hvm"),
+        ("kernel", ""),
+        ("memory", "64"),
+        ("maxmem", "0"),
+        ("vcpus", "1"),
+        ("netvm", ""),
+    ] {
         place.ok("qvm-prefs", &["work", property, value]);
     }
     place.fill_private("work", b"committed");
     let live = |tool: &str, arguments: &[&str]| {
         let mut command = Command::new(binary(tool));
-        let ran = ran::run(command.args(["--root", place.root.to_str().unwrap()]).args(arguments));
+        let ran = ran::run(
+            command
+                .args(["--root", place.root.to_str().unwrap()])
+                .args(arguments),
+        );
         assert_eq!(ran.code, 0, "{tool} {arguments:?}: {ran:?}");
         ran.stdout
     };
     live("qvm-start", &["work"]);
-    let dirty = fs::File::options().write(true).open(place.path("appvms/work/private-dirty.img")).unwrap();
+    let dirty = fs::File::options()
+        .write(true)
+        .open(place.path("appvms/work/private-dirty.img"))
+        .unwrap();
     dirty.write_all_at(b"unfinished", 0).unwrap();
     let cloned = place.run("qvm-clone", &["work", "offline"]);
-    assert!(cloned.code == 1 && cloned.stderr.contains("work was started at"), "offline nobody can tell: {cloned:?}");
+    assert!(
+        cloned.code == 1 && cloned.stderr.contains("work was started at"),
+        "offline nobody can tell: {cloned:?}"
+    );
     live("qvm-clone", &["-q", "work", "copy"]);
-    assert_eq!(live("qvm-ls", &["--raw-data", "-O", "name,state", "work", "copy"]), "copy|Halted\nwork|Running\n");
-    assert!(place.image("appvms/copy/private.img").starts_with(b"committed\0"));
+    assert_eq!(
+        live(
+            "qvm-ls",
+            &["--raw-data", "-O", "name,state", "work", "copy"]
+        ),
+        "copy|Halted\nwork|Running\n"
+    );
+    assert!(
+        place
+            .image("appvms/copy/private.img")
+            .starts_with(b"committed\0")
+    );
     live("qvm-start", &["copy"]);
     live("qvm-kill", &["work", "copy"]);
-    assert!(place.image("appvms/work/private.img").starts_with(b"unfinished"), "what ran went on undisturbed");
+    assert!(
+        place
+            .image("appvms/work/private.img")
+            .starts_with(b"unfinished"),
+        "what ran went on undisturbed"
+    );
     live("qvm-remove", &["-f", "copy", "work"]);
 }
 
@@ -410,8 +631,19 @@ fn a_source_that_runs_is_cloned_as_it_was_last_committed() {
 fn killed_before(place: &Place, call: &str, number: usize) -> bool {
     let plain = place.command("qvm-clone", &["work", "copy"]);
     let mut traced = Command::new("strace");
-    traced.args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={call}"), "-e"]);
-    traced.arg(format!("inject={call}:signal=SIGKILL:when={number}")).arg(plain.get_program()).args(plain.get_args());
+    traced.args([
+        "-f",
+        "-qq",
+        "-o",
+        "/dev/null",
+        "-e",
+        &format!("trace={call}"),
+        "-e",
+    ]);
+    traced
+        .arg(format!("inject={call}:signal=SIGKILL:when={number}"))
+        .arg(plain.get_program())
+        .args(plain.get_args());
     traced.stderr(Stdio::null());
     !traced.status().unwrap().success()
 }
@@ -435,30 +667,57 @@ fn a_clone_that_is_killed_is_not_there_and_the_next_one_clears_what_is_left() {
             }
             if place.run("qvm-check", &["-q", "copy"]).code == 0 {
                 // The kill came after the save: the clone is whole.
-                assert_eq!(place.image("appvms/copy/private.img"), place.image("appvms/work/private.img"));
+                assert_eq!(
+                    place.image("appvms/copy/private.img"),
+                    place.image("appvms/work/private.img")
+                );
                 place.ok("qvm-remove", &["-f", "copy"]);
                 continue;
             }
             assert_eq!(place.store(), before, "killed before {call} {number}");
-            if names_in(&place.path("appvms/copy")).iter().any(|name| name.contains(".img")) {
+            if names_in(&place.path("appvms/copy"))
+                .iter()
+                .any(|name| name.contains(".img"))
+            {
                 let orphans = place.ok("qubes-recover", &["--list-orphans"]);
-                assert_eq!(orphans, "varlibqubes:appvms/copy/private\n", "killed before {call} {number}");
+                assert_eq!(
+                    orphans, "varlibqubes:appvms/copy/private\n",
+                    "killed before {call} {number}"
+                );
                 with_orphans += 1;
             }
             // Somebody else may take the name, and gets nothing of what was to be cloned.
             place.ok("qvm-create", &["-l", "red", "copy"]);
-            assert_eq!(place.ok("qvm-notes", &["-p", "copy"]), "\n", "killed before {call} {number}");
+            assert_eq!(
+                place.ok("qvm-notes", &["-p", "copy"]),
+                "\n",
+                "killed before {call} {number}"
+            );
             let names = names_in(&place.path("appvms/copy"));
-            assert_eq!(names, ["private-precache.img", "private.img"], "killed before {call} {number}");
+            assert_eq!(
+                names,
+                ["private-precache.img", "private.img"],
+                "killed before {call} {number}"
+            );
             let image = fs::metadata(place.path("appvms/copy/private.img")).unwrap();
-            assert_eq!((image.len(), image.blocks()), (2 << 30, 0), "killed before {call} {number}");
+            assert_eq!(
+                (image.len(), image.blocks()),
+                (2 << 30, 0),
+                "killed before {call} {number}"
+            );
             place.ok("qvm-remove", &["-f", "copy"]);
             assert_eq!(place.store(), before);
         }
     }
-    assert!(with_orphans > 5, "only {with_orphans} of the kills left an orphan to clear");
+    assert!(
+        with_orphans > 5,
+        "only {with_orphans} of the kills left an orphan to clear"
+    );
     place.ok("qvm-clone", &["work", "copy"]);
-    assert_eq!(place.image("appvms/copy/private.img"), place.image("appvms/work/private.img"));
+    assert_eq!(
+        place.image("appvms/copy/private.img"),
+        place.image("appvms/work/private.img")
+    );
 }
 
 #[test]
@@ -471,24 +730,55 @@ fn while_data_are_copied_the_source_is_free() {
     let plain = place.command("qvm-clone", &["work", "copy"]);
     let mut slow = Command::new("strace");
     // Whichever way blocks are copied here, it takes two seconds.
-    slow.args(["-f", "-qq", "-o", "/dev/null", "-e", "inject=copy_file_range,ioctl:delay_enter=2000000"]);
-    let mut clone = slow.arg(plain.get_program()).args(plain.get_args()).stderr(Stdio::piped()).spawn().unwrap();
+    slow.args([
+        "-f",
+        "-qq",
+        "-o",
+        "/dev/null",
+        "-e",
+        "inject=copy_file_range,ioctl:delay_enter=2000000",
+    ]);
+    let mut clone = slow
+        .arg(plain.get_program())
+        .args(plain.get_args())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     let mut said = BufReader::new(clone.stderr.take().unwrap()).lines();
-    assert_eq!(said.next().unwrap().unwrap(), "copy: Cloning private volume");
+    assert_eq!(
+        said.next().unwrap().unwrap(),
+        "copy: Cloning private volume"
+    );
     // Changing a netvm takes the qube's lock.
     place.ok("qvm-prefs", &["--no-wait", "work", "netvm", ""]);
     place.ok("qvm-prefs", &["--no-wait", "work", "memory", "500"]);
-    assert!(clone.try_wait().unwrap().is_none(), "the copy was not over before");
+    assert!(
+        clone.try_wait().unwrap().is_none(),
+        "the copy was not over before"
+    );
     assert!(clone.wait().unwrap().success());
-    assert_eq!(place.image("appvms/copy/private.img"), place.image("appvms/work/private.img"));
-    assert_eq!(place.ok("qvm-prefs", &["copy", "memory"]), "500\n", "its settings are those of the moment it appears");
+    assert_eq!(
+        place.image("appvms/copy/private.img"),
+        place.image("appvms/work/private.img")
+    );
+    assert_eq!(
+        place.ok("qvm-prefs", &["copy", "memory"]),
+        "500\n",
+        "its settings are those of the moment it appears"
+    );
 }
 
 #[test]
 fn of_several_clones_with_one_name_one_is_made() {
     let place = Place::new();
     place.fill_private("work", &random_bytes(MIB));
-    let clone = || place.command("qvm-clone", &["-q", "work", "copy"]).stderr(Stdio::piped()).spawn().unwrap();
+    let clone = || {
+        place
+            .command("qvm-clone", &["-q", "work", "copy"])
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+    };
     let clones: Vec<_> = (0..4).map(|_| clone()).collect();
     let mut made = 0;
     for clone in clones {
@@ -500,6 +790,15 @@ fn of_several_clones_with_one_name_one_is_made() {
         }
     }
     assert_eq!(made, 1);
-    assert_eq!(place.image("appvms/copy/private.img"), place.image("appvms/work/private.img"));
-    assert_eq!(place.store().matches(r#"<property name="name">copy<"#).count(), 1);
+    assert_eq!(
+        place.image("appvms/copy/private.img"),
+        place.image("appvms/work/private.img")
+    );
+    assert_eq!(
+        place
+            .store()
+            .matches(r#"<property name="name">copy<"#)
+            .count(),
+        1
+    );
 }

@@ -38,7 +38,11 @@ fn volumes_follow_from_class_pool_and_template() {
                     Some("True") => ["name"].as_slice(),
                     _ => ["name", "pool", "size"].as_slice(),
                 };
-                volume.attributes = volume.attributes.iter().filter(|(n, _)| kept.contains(n)).collect();
+                volume.attributes = volume
+                    .attributes
+                    .iter()
+                    .filter(|(n, _)| kept.contains(n))
+                    .collect();
             }
         }
         let expected = dump(sample);
@@ -46,9 +50,18 @@ fn volumes_follow_from_class_pool_and_template() {
         for vm in qubes.iter().filter(|vm| vm.class != Class::RemoteVM) {
             let recorded = &expected["domains"][vm.name.as_str()]["volumes"];
             let ours = qubes.dump_volumes(vm, &SampleHost::default());
-            compare(&format!("{}/volumes", vm.name), recorded, &ours, &mut differences);
+            compare(
+                &format!("{}/volumes", vm.name),
+                recorded,
+                &ours,
+                &mut differences,
+            );
         }
-        assert!(differences.is_empty(), "{sample}:\n{}", differences.join("\n"));
+        assert!(
+            differences.is_empty(),
+            "{sample}:\n{}",
+            differences.join("\n")
+        );
     }
 }
 
@@ -61,7 +74,12 @@ fn every_property_and_volume_of_the_other_stores_can_be_read() {
         for vm in qubes.iter() {
             for property in properties_of(&vm.class) {
                 let read = qubes.value(vm, property, &host);
-                assert!(read.is_ok(), "{sample}: {} {}: {read:?}", vm.name, property.name);
+                assert!(
+                    read.is_ok(),
+                    "{sample}: {} {}: {read:?}",
+                    vm.name,
+                    property.name
+                );
             }
             assert!(qubes.volumes(vm, &host).is_ok(), "{sample}: {}", vm.name);
         }
@@ -71,8 +89,18 @@ fn every_property_and_volume_of_the_other_stores_can_be_read() {
 fn assert_same(sample: &str) {
     let (qubes, expected) = (read(sample), dump(sample));
     let mut differences = Vec::new();
-    compare(sample, &expected, &qubes.dump(&SampleHost::default()), &mut differences);
-    assert!(differences.is_empty(), "{} differences in {sample}:\n{}", differences.len(), differences.join("\n"));
+    compare(
+        sample,
+        &expected,
+        &qubes.dump(&SampleHost::default()),
+        &mut differences,
+    );
+    assert!(
+        differences.is_empty(),
+        "{} differences in {sample}:\n{}",
+        differences.len(),
+        differences.join("\n")
+    );
 }
 
 fn read(sample: &str) -> Qubes {
@@ -97,15 +125,20 @@ fn compare(at: &str, expected: &Json, ours: &Json, differences: &mut Vec<String>
         // A guivm that shows itself, or a loop of them: upstream runs into its recursion limit, we say `us++`.
         (Json::Object(e), ours) if e.get("error").is_some_and(|e| e == "RecursionError") => {
             let is_wrong = ours != "us++";
-            differences.extend(is_wrong.then(|| format!("{at}: a loop of guivms gives us++, not {ours}")));
+            differences
+                .extend(is_wrong.then(|| format!("{at}: a loop of guivms gives us++, not {ours}")));
         }
         // A default maxmem is never below memory (docs/differences.md).
         (Json::Object(expected), Json::Object(ours)) if is_raised_maxmem(at, expected, ours) => {}
         (Json::Object(expected), Json::Object(ours)) => {
-            let names: std::collections::BTreeSet<&String> = expected.keys().chain(ours.keys()).collect();
+            let names: std::collections::BTreeSet<&String> =
+                expected.keys().chain(ours.keys()).collect();
             for name in names {
                 let missing = Json::String("(nothing)".into());
-                let (e, o) = (expected.get(name).unwrap_or(&missing), ours.get(name).unwrap_or(&missing));
+                let (e, o) = (
+                    expected.get(name).unwrap_or(&missing),
+                    ours.get(name).unwrap_or(&missing),
+                );
                 compare(&format!("{at}/{name}"), e, o, differences);
             }
         }
@@ -119,23 +152,38 @@ fn compare(at: &str, expected: &Json, ours: &Json, differences: &mut Vec<String>
                 differences.push(format!("{at}: upstream {expected:?}, ours {ours:?}"));
             }
         }
-        _ if expected != ours => differences.push(format!("{at}: upstream {expected}, ours {ours}")),
+        _ if expected != ours => {
+            differences.push(format!("{at}: upstream {expected}, ours {ours}"))
+        }
         _ => {}
     }
 }
 
 /// Whether it is a default maxmem that upstream has below the qube's memory, and we have not.
-fn is_raised_maxmem(at: &str, expected: &serde_json::Map<String, Json>, ours: &serde_json::Map<String, Json>) -> bool {
-    let number = |of: &serde_json::Map<String, Json>| of.get("value").and_then(Json::as_i64).unwrap_or(0);
-    let is_default = [expected, ours].iter().all(|of| of.get("is_default") == Some(&Json::Bool(true)));
-    at.ends_with("/properties/maxmem") && is_default && number(expected) == 4000 && number(ours) > 4000
+fn is_raised_maxmem(
+    at: &str,
+    expected: &serde_json::Map<String, Json>,
+    ours: &serde_json::Map<String, Json>,
+) -> bool {
+    let number =
+        |of: &serde_json::Map<String, Json>| of.get("value").and_then(Json::as_i64).unwrap_or(0);
+    let is_default = [expected, ours]
+        .iter()
+        .all(|of| of.get("is_default") == Some(&Json::Bool(true)));
+    at.ends_with("/properties/maxmem")
+        && is_default
+        && number(expected) == 4000
+        && number(ours) > 4000
 }
 
 /// A text that is the same for equal objects, whatever the order of their names.
 fn canonical(value: &Json) -> String {
     match value {
         Json::Object(all) => {
-            let mut all: Vec<String> = all.iter().map(|(n, v)| format!("{n:?}:{}", canonical(v))).collect();
+            let mut all: Vec<String> = all
+                .iter()
+                .map(|(n, v)| format!("{n:?}:{}", canonical(v)))
+                .collect();
             all.sort();
             format!("{{{}}}", all.join(","))
         }

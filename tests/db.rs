@@ -147,7 +147,10 @@ fn each_kind_of_damage_is_found_on_its_line_with_its_repair() {
     ];
     for (old, new, expected) in cases {
         let said = check(old, &new);
-        assert!(said.contains(&expected), "{old} → {new}: {expected}\n{said}");
+        assert!(
+            said.contains(&expected),
+            "{old} → {new}: {expected}\n{said}"
+        );
     }
 }
 
@@ -155,9 +158,11 @@ fn each_kind_of_damage_is_found_on_its_line_with_its_repair() {
 #[test]
 fn there_is_no_error_in_what_upstream_wrote() {
     for sample in ["small", "random-1", "random-2", "r40-small", "n1000"] {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/data/r4/{sample}.xml"));
+        let path =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/data/r4/{sample}.xml"));
         let store = Store::of(&fs::read_to_string(path).unwrap());
-        let listed: serde_json::Value = serde_json::from_str(&store.db(&["check", "--json"]).stdout).unwrap();
+        let listed: serde_json::Value =
+            serde_json::from_str(&store.db(&["check", "--json"]).stdout).unwrap();
         for damage in listed.as_array().unwrap() {
             assert_eq!(damage["severity"], "warning", "{sample}: {damage}");
             assert!(damage["line"].is_u64(), "{sample}: {damage}");
@@ -169,7 +174,11 @@ fn there_is_no_error_in_what_upstream_wrote() {
 fn what_is_newer_than_the_release_is_told() {
     let store = Store::of(&SOUND.replace(r#""memory">400"#, r#""bootmode">default"#));
     assert_eq!(checked(&store, 0), "");
-    fs::write(store.dir.path().join("etc/qubes/core.toml"), "[store]\nrelease = \"4.2\"\n").unwrap();
+    fs::write(
+        store.dir.path().join("etc/qubes/core.toml"),
+        "[store]\nrelease = \"4.2\"\n",
+    )
+    .unwrap();
     let said = checked(&store, 1);
     assert!(
         said.contains(
@@ -182,10 +191,17 @@ fn what_is_newer_than_the_release_is_told() {
 #[test]
 fn a_loop_of_netvms_is_told_with_its_way() {
     let provides = SOUND.replace(r#""memory">400"#, r#""provides_network">True"#);
-    let store = Store::of(&provides.replace(r#""netvm"></property>"#, r#""netvm">work</property>"#));
+    let store =
+        Store::of(&provides.replace(r#""netvm"></property>"#, r#""netvm">work</property>"#));
     let said = checked(&store, 1);
-    assert!(said.contains("sys-net: netvm is 'work', and its netvms lead back to it: work → sys-net"), "{said}");
-    assert!(said.contains("work: netvm is 'sys-net', and its netvms lead back to it: sys-net → work"), "{said}");
+    assert!(
+        said.contains("sys-net: netvm is 'work', and its netvms lead back to it: work → sys-net"),
+        "{said}"
+    );
+    assert!(
+        said.contains("work: netvm is 'sys-net', and its netvms lead back to it: sys-net → work"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -195,13 +211,25 @@ fn a_file_that_is_no_xml_is_explained_and_the_way_back_is_named() {
     store.keep("2026-11-19-08:00:00", "<qubes>");
     let said = checked(&store, 1);
     let line = line_of("</domains>");
-    assert!(said.contains(&format!("$:{line}: error: not well-formed XML at column ")), "{said}");
-    assert!(said.contains("the newest copy that loads is 2026-11-18-08:00:00"), "{said}");
+    assert!(
+        said.contains(&format!("$:{line}: error: not well-formed XML at column ")),
+        "{said}"
+    );
+    assert!(
+        said.contains("the newest copy that loads is 2026-11-18-08:00:00"),
+        "{said}"
+    );
 
     let ran = store.db(&["diff", "2026-11-18"]);
     assert_eq!(ran.code, 1, "{ran:?}");
-    assert!(ran.stdout.contains(&format!("-{line}:   </domains>")), "{ran:?}");
-    assert!(ran.stdout.contains(&format!("+{line}:   </domain>")), "{ran:?}");
+    assert!(
+        ran.stdout.contains(&format!("-{line}:   </domains>")),
+        "{ran:?}"
+    );
+    assert!(
+        ran.stdout.contains(&format!("+{line}:   </domain>")),
+        "{ran:?}"
+    );
 }
 
 #[test]
@@ -209,7 +237,13 @@ fn lines_are_right_without_indentation() {
     let flat: Vec<&str> = SOUND.lines().map(str::trim_start).collect();
     let store = Store::of(&flat.join("\n").replace("\"memory\">400", "\"memory\">much"));
     let said = checked(&store, 1);
-    assert!(said.starts_with(&format!("$:{}: error: work: memory", line_of("\"memory\">400"))), "{said}");
+    assert!(
+        said.starts_with(&format!(
+            "$:{}: error: work: memory",
+            line_of("\"memory\">400")
+        )),
+        "{said}"
+    );
 }
 
 #[test]
@@ -217,28 +251,47 @@ fn a_store_that_is_none_is_explained() {
     for (text, why) in [
         ("", "the file is empty"),
         ("<QubesVmCollection/>", "written by Qubes R3 or older"),
-        ("<html></html>", "not a store of Qubes: the root element is <html>"),
+        (
+            "<html></html>",
+            "not a store of Qubes: the root element is <html>",
+        ),
     ] {
         let said = checked(&Store::of(text), 1);
         assert!(said.starts_with(&format!("$: error: {why}")), "{said}");
-        assert_eq!(said.contains("no copy in "), why != "written by Qubes R3 or older", "{said}");
+        assert_eq!(
+            said.contains("no copy in "),
+            why != "written by Qubes R3 or older",
+            "{said}"
+        );
     }
 }
 
 #[test]
 fn what_stands_in_a_value_cannot_add_lines() {
     let said = check("400", "4\n$:1: error: forged");
-    assert!(said.contains("memory is '4\\n$:1: error: forged'"), "{said}");
+    assert!(
+        said.contains("memory is '4\\n$:1: error: forged'"),
+        "{said}"
+    );
 }
 
 #[test]
 fn damage_inside_one_qube_leaves_the_others_to_be_looked_at() {
-    let store =
-        Store::of(&SOUND.replace("<tag name=\"mine\"/>", "<tag name=mine/>").replace("\"qid\">2<", "\"qid\">x<"));
+    let store = Store::of(
+        &SOUND
+            .replace("<tag name=\"mine\"/>", "<tag name=mine/>")
+            .replace("\"qid\">2<", "\"qid\">x<"),
+    );
     let said = checked(&store, 1);
     let tag = line_of("\"mine\"");
-    assert!(said.contains(&format!("$:{tag}: error: not well-formed XML at column ")), "{said}");
-    assert!(said.contains("error: sys-net: qid is 'x': that is no number"), "{said}");
+    assert!(
+        said.contains(&format!("$:{tag}: error: not well-formed XML at column ")),
+        "{said}"
+    );
+    assert!(
+        said.contains("error: sys-net: qid is 'x': that is no number"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -249,9 +302,23 @@ fn a_missing_store_is_explained_and_can_be_brought_back() {
     let ran = store.db(&["check"]);
     assert_eq!(ran.code, 1);
     assert!(ran.stderr.contains("there is no store at"), "{ran:?}");
-    assert!(ran.stderr.contains("the newest copy that loads is 2026-11-18-08:00:00"), "{ran:?}");
-    assert!(store.db(&["diff"]).stderr.contains("qubes-db restore 2026-11-18-08:00:00"));
-    assert!(store.db(&["history"]).stdout.contains("2026-11-18-08:00:00"));
+    assert!(
+        ran.stderr
+            .contains("the newest copy that loads is 2026-11-18-08:00:00"),
+        "{ran:?}"
+    );
+    assert!(
+        store
+            .db(&["diff"])
+            .stderr
+            .contains("qubes-db restore 2026-11-18-08:00:00")
+    );
+    assert!(
+        store
+            .db(&["history"])
+            .stdout
+            .contains("2026-11-18-08:00:00")
+    );
 
     let ran = store.db(&["restore", "last"]);
     assert_eq!(ran.code, 0, "{ran:?}");
@@ -268,9 +335,16 @@ fn history_lists_copies_and_which_of_them_load() {
     let printed = store.db(&["history"]).stdout;
     let lines: Vec<&str> = printed.lines().collect();
     assert!(lines[0].starts_with("COPY"), "{printed}");
-    assert!(lines[1].starts_with("2026-11-18-08:00:00") && lines[1].ends_with("4      loads"), "{printed}");
-    assert!(lines[2].starts_with("2026-11-19-08:00:00") && lines[2].contains("not well-formed"), "{printed}");
-    let listed: serde_json::Value = serde_json::from_str(&store.db(&["history", "--json"]).stdout).unwrap();
+    assert!(
+        lines[1].starts_with("2026-11-18-08:00:00") && lines[1].ends_with("4      loads"),
+        "{printed}"
+    );
+    assert!(
+        lines[2].starts_with("2026-11-19-08:00:00") && lines[2].contains("not well-formed"),
+        "{printed}"
+    );
+    let listed: serde_json::Value =
+        serde_json::from_str(&store.db(&["history", "--json"]).stdout).unwrap();
     assert_eq!(listed[0]["qubes"], 4);
     assert_eq!(listed[0]["error"], serde_json::Value::Null);
 }
@@ -285,7 +359,10 @@ fn differences_are_told_in_words() {
     let changed = SOUND
         .replace("\"memory\">400", "\"memory\">800")
         .replace("\"default_netvm\">sys-net", "\"default_netvm\">")
-        .replace("<feature name=\"service.cups\"></feature>", "<feature name=\"service.cups\">1</feature>")
+        .replace(
+            "<feature name=\"service.cups\"></feature>",
+            "<feature name=\"service.cups\">1</feature>",
+        )
         .replace("<tag name=\"mine\"/>", "<tag name=\"yours\"/>")
         .replace("id=\"sda\"", "id=\"sdb\"")
         .replace("size=\"2147483648\"", "size=\"4294967296\"");
@@ -304,11 +381,22 @@ work: volume private size 2147483648 → 4294967296
     assert_eq!(ran.stdout, expected);
 
     store.keep("2026-11-19-08:00:00", &store.text());
-    assert_eq!(store.db(&["diff", "2026-11-18", "2026-11-19"]).stdout, expected);
+    assert_eq!(
+        store.db(&["diff", "2026-11-18", "2026-11-19"]).stdout,
+        expected
+    );
     let from = store.copy("2026-11-18-08:00:00");
-    assert_eq!(store.db(&["diff", from.to_str().unwrap()]).stdout, expected, "a file by its path");
+    assert_eq!(
+        store.db(&["diff", from.to_str().unwrap()]).stdout,
+        expected,
+        "a file by its path"
+    );
     let ran = store.db(&["diff", "2026-11"]);
-    assert!(ran.stderr.contains("could mean 2026-11-18-08:00:00, 2026-11-19-08:00:00"), "{ran:?}");
+    assert!(
+        ran.stderr
+            .contains("could mean 2026-11-18-08:00:00, 2026-11-19-08:00:00"),
+        "{ran:?}"
+    );
 }
 
 #[test]
@@ -324,8 +412,18 @@ fn restoring_keeps_what_was_there_and_says_what_it_did() {
         assert_eq!(copies.len(), 2);
         assert_eq!(fs::read_to_string(&copies[1]).unwrap(), there);
         assert!(ran.stdout.contains("is now "), "{ran:?}");
-        assert!(ran.stdout.contains(&format!("what was there was kept as {}", copies[1].display())), "{ran:?}");
-        assert_eq!(ran.stdout.contains("    work: memory 800 → 400\n"), there == changed, "{ran:?}");
+        assert!(
+            ran.stdout.contains(&format!(
+                "what was there was kept as {}",
+                copies[1].display()
+            )),
+            "{ran:?}"
+        );
+        assert_eq!(
+            ran.stdout.contains("    work: memory 800 → 400\n"),
+            there == changed,
+            "{ran:?}"
+        );
 
         let again = store.db(&["restore", "2026-11-18"]);
         assert!(again.stdout.contains("nothing was written"), "{again:?}");
@@ -337,15 +435,35 @@ fn restoring_keeps_what_was_there_and_says_what_it_did() {
 fn a_file_that_is_longer_than_any_store_is_neither_read_nor_copied() {
     let store = Store::sound();
     store.keep("2026-11-18-08:00:00", SOUND);
-    fs::File::create(store.file()).unwrap().set_len(1 << 40).unwrap();
+    fs::File::create(store.file())
+        .unwrap()
+        .set_len(1 << 40)
+        .unwrap();
     let (file, copies) = (store.file(), store.copies());
-    let advice =
-        format!("move it away first: mv {0} {0}.odd; the newest copy that loads is 2026-11-18", file.display());
-    for words in [["restore", "last"], ["repair", "--yes"], ["convert", "--verbose"]] {
+    let advice = format!(
+        "move it away first: mv {0} {0}.odd; the newest copy that loads is 2026-11-18",
+        file.display()
+    );
+    for words in [
+        ["restore", "last"],
+        ["repair", "--yes"],
+        ["convert", "--verbose"],
+    ] {
         let ran = store.db(&words);
-        assert_eq!((ran.code, ran.stdout.as_str()), (1, ""), "{words:?}: {ran:?}");
-        assert!(ran.stderr.contains("1099511627776 bytes are more than a store can have"), "{words:?}: {ran:?}");
-        assert!(ran.stderr.contains(&advice) && ran.stderr.lines().count() == 1, "{words:?}: {ran:?}");
+        assert_eq!(
+            (ran.code, ran.stdout.as_str()),
+            (1, ""),
+            "{words:?}: {ran:?}"
+        );
+        assert!(
+            ran.stderr
+                .contains("1099511627776 bytes are more than a store can have"),
+            "{words:?}: {ran:?}"
+        );
+        assert!(
+            ran.stderr.contains(&advice) && ran.stderr.lines().count() == 1,
+            "{words:?}: {ran:?}"
+        );
     }
     assert_eq!(store.copies(), copies);
     assert_eq!(fs::metadata(file).unwrap().len(), 1 << 40);
@@ -358,7 +476,8 @@ fn a_copy_that_does_not_load_is_not_restored() {
     let ran = store.db(&["restore", "last"]);
     assert_eq!(ran.code, 1, "{ran:?}");
     assert!(
-        ran.stderr.contains("not well-formed XML: line 1") && ran.stderr.contains("nothing was changed"),
+        ran.stderr.contains("not well-formed XML: line 1")
+            && ran.stderr.contains("nothing was changed"),
         "{ran:?}"
     );
     assert_eq!(store.text(), SOUND);
@@ -387,14 +506,21 @@ fn restoring_refuses_beside_a_live_qubesd_unless_it_is_forced() {
 fn dump_prints_what_upstream_makes_of_the_store() {
     let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/r4");
     let store = Store::of(&fs::read_to_string(samples.join("small.xml")).unwrap());
-    fs::write(store.dir.path().join("etc/qubes/core.toml"), "[host]\nmemory_mib = 32404\ncpus = 16\n").unwrap();
+    fs::write(
+        store.dir.path().join("etc/qubes/core.toml"),
+        "[host]\nmemory_mib = 32404\ncpus = 16\n",
+    )
+    .unwrap();
     let ran = store.db(&["dump", "--json"]);
     assert_eq!(ran.code, 0, "{ran:?}");
     let upstream = fs::read_to_string(samples.join("small.dump.json")).unwrap();
     let ours: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
     let upstream: serde_json::Value = serde_json::from_str(&upstream).unwrap();
     for section in ["globals", "labels", "pools", "domains"] {
-        let (ours, upstream) = (ours[section].as_object().unwrap(), upstream[section].as_object().unwrap());
+        let (ours, upstream) = (
+            ours[section].as_object().unwrap(),
+            upstream[section].as_object().unwrap(),
+        );
         for (name, value) in upstream {
             assert_eq!(ours.get(name), Some(value), "{section} {name}");
         }
@@ -406,14 +532,46 @@ fn dump_prints_what_upstream_makes_of_the_store() {
 #[test]
 fn there_are_words_for_every_part_of_a_store() {
     for (old, new, words) in [
-        (">red</label>", ">crimson</label>", "system: label 1 red 0xcc0000 → crimson 0xcc0000"),
-        ("0x000000", "0x111111", "system: label 8 black 0x000000 → black 0x111111"),
-        ("    <label id=\"label-8\" color=\"0x000000\">black</label>\n", "", "system: label 8 black 0x000000 → absent"),
-        ("revisions_to_keep=\"1\"/>", "revisions_to_keep=\"2\"/>", "pool varlibqubes: revisions_to_keep 1 → 2"),
-        ("name=\"linux-kernel\" dir", "name=\"kernels\" dir", "pool kernels: added\npool linux-kernel: removed"),
-        ("\"default_kernel\">1.0", "\"default_kernel\">2.0", "system: default_kernel 1.0 → 2.0"),
-        ("class=\"TemplateVM\"", "class=\"StandaloneVM\"", "fedora: class TemplateVM → StandaloneVM"),
-        ("\"name\">work<", "\"name\">play<", "play: added (AppVM)\nwork: removed (AppVM)"),
+        (
+            ">red</label>",
+            ">crimson</label>",
+            "system: label 1 red 0xcc0000 → crimson 0xcc0000",
+        ),
+        (
+            "0x000000",
+            "0x111111",
+            "system: label 8 black 0x000000 → black 0x111111",
+        ),
+        (
+            "    <label id=\"label-8\" color=\"0x000000\">black</label>\n",
+            "",
+            "system: label 8 black 0x000000 → absent",
+        ),
+        (
+            "revisions_to_keep=\"1\"/>",
+            "revisions_to_keep=\"2\"/>",
+            "pool varlibqubes: revisions_to_keep 1 → 2",
+        ),
+        (
+            "name=\"linux-kernel\" dir",
+            "name=\"kernels\" dir",
+            "pool kernels: added\npool linux-kernel: removed",
+        ),
+        (
+            "\"default_kernel\">1.0",
+            "\"default_kernel\">2.0",
+            "system: default_kernel 1.0 → 2.0",
+        ),
+        (
+            "class=\"TemplateVM\"",
+            "class=\"StandaloneVM\"",
+            "fedora: class TemplateVM → StandaloneVM",
+        ),
+        (
+            "\"name\">work<",
+            "\"name\">play<",
+            "play: added (AppVM)\nwork: removed (AppVM)",
+        ),
         ("\"qid\">3<", "\"qid\">4<", "work: qid 3 → 4"),
         (
             "mode=\"required\"",
@@ -425,28 +583,52 @@ fn there_are_words_for_every_part_of_a_store() {
             "identity=\"*\"><option name=\"read-only\">yes</option></device>",
             "work: block device sda of sys-net (required) removed\nwork: block device sda of sys-net (required, read-only=yes) added",
         ),
-        ("rw=\"True\" save", "save", "work: volume private rw True → default"),
-        ("name=\"private\"", "name=\"extra\"", "work: volume extra added\nwork: volume private removed"),
+        (
+            "rw=\"True\" save",
+            "save",
+            "work: volume private rw True → default",
+        ),
+        (
+            "name=\"private\"",
+            "name=\"extra\"",
+            "work: volume extra added\nwork: volume private removed",
+        ),
     ] {
         assert!(SOUND.contains(old), "{old}");
         let store = Store::of(&SOUND.replacen(old, new, 1));
         store.keep("2026-11-18-08:00:00", SOUND);
-        assert_eq!(store.db(&["diff"]).stdout.trim_end(), words, "{old} → {new}");
+        assert_eq!(
+            store.db(&["diff"]).stdout.trim_end(),
+            words,
+            "{old} → {new}"
+        );
     }
     let store = Store::of(&SOUND.replacen("      <tags>", "\n      <tags>", 1));
     store.keep("2026-11-18-08:00:00", SOUND);
     let ran = store.db(&["diff"]);
-    assert!(ran.code == 0 && ran.stderr.contains("say the same, though not in the same bytes"), "{ran:?}");
+    assert!(
+        ran.code == 0
+            && ran
+                .stderr
+                .contains("say the same, though not in the same bytes"),
+        "{ran:?}"
+    );
 }
 
 #[test]
 fn where_no_store_can_be_the_way_back_begins_with_moving_away_what_is_there() {
     type Make = fn(&Path);
     let make: [(&str, Make); 4] = [
-        ("FIFO", |path| nix::unistd::mkfifo(path, nix::sys::stat::Mode::S_IRWXU).unwrap()),
+        ("FIFO", |path| {
+            nix::unistd::mkfifo(path, nix::sys::stat::Mode::S_IRWXU).unwrap()
+        }),
         ("directory", |path| fs::create_dir(path).unwrap()),
-        ("hole", |path| fs::File::create(path).unwrap().set_len(1 << 40).unwrap()),
-        ("link to nothing", |path| std::os::unix::fs::symlink("nothing", path).unwrap()),
+        ("hole", |path| {
+            fs::File::create(path).unwrap().set_len(1 << 40).unwrap()
+        }),
+        ("link to nothing", |path| {
+            std::os::unix::fs::symlink("nothing", path).unwrap()
+        }),
     ];
     for (what, make) in make {
         let store = Store::sound();
@@ -455,12 +637,29 @@ fn where_no_store_can_be_the_way_back_begins_with_moving_away_what_is_there() {
         make(&store.file());
         let said = store.db(&["check"]).stderr;
         // A copy can be put where the link leads.
-        let command = said.split("move it away first: ").nth(1).and_then(|rest| rest.split(';').next());
-        assert!(command.is_some() || what == "link to nothing", "{what}: {said}");
-        let moved = command
-            .is_none_or(|command| std::process::Command::new("sh").arg("-c").arg(command).status().unwrap().success());
+        let command = said
+            .split("move it away first: ")
+            .nth(1)
+            .and_then(|rest| rest.split(';').next());
+        assert!(
+            command.is_some() || what == "link to nothing",
+            "{what}: {said}"
+        );
+        let moved = command.is_none_or(|command| {
+            std::process::Command::new("sh")
+                .arg("-c")
+                .arg(command)
+                .status()
+                .unwrap()
+                .success()
+        });
         assert!(moved, "{what}: {command:?}");
-        let restore = said.split("qubes-db restore ").nth(1).unwrap().trim().to_owned();
+        let restore = said
+            .split("qubes-db restore ")
+            .nth(1)
+            .unwrap()
+            .trim()
+            .to_owned();
         let ran = store.db(&["restore", &restore]);
         assert_eq!(ran.code, 0, "{what}: {ran:?}");
     }

@@ -52,7 +52,10 @@ fn place() -> Option<tempfile::TempDir> {
         skip::skip(format_args!("no libvirt: {reason}"));
         return None;
     }
-    let place = tempfile::Builder::new().prefix("qubes-test-").tempdir_in("/var/tmp").unwrap();
+    let place = tempfile::Builder::new()
+        .prefix("qubes-test-")
+        .tempdir_in("/var/tmp")
+        .unwrap();
     fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).unwrap();
     fs::create_dir(place.path().join("target")).unwrap();
     symlink(guest, place.path().join("target/guest")).unwrap();
@@ -71,7 +74,10 @@ fn run(document: &str) {
          {{ qvm-kill --all || :; rm -rf \"$QUBES_ROOT\"; }}; exit $code' EXIT\n{}",
         blocks.join("\n")
     );
-    let tools: PathBuf = Path::new(env!("CARGO_BIN_EXE_qvm-start")).parent().unwrap().to_path_buf();
+    let tools: PathBuf = Path::new(env!("CARGO_BIN_EXE_qvm-start"))
+        .parent()
+        .unwrap()
+        .to_path_buf();
     let path = std::env::var("PATH").unwrap_or_default();
     let output = Command::new("bash")
         .args(["-x", "-c", &script])
@@ -84,8 +90,15 @@ fn run(document: &str) {
         .stdin(Stdio::null())
         .output()
         .unwrap();
-    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{document}: {}\n{stdout}\n{stderr}", output.status);
+    let (stdout, stderr) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    assert!(
+        output.status.success(),
+        "{document}: {}\n{stdout}\n{stderr}",
+        output.status
+    );
 }
 
 #[test]
@@ -105,19 +118,35 @@ fn the_demonstration_works() {
     }
     let tools = Path::new(env!("CARGO_BIN_EXE_qvm-start")).parent().unwrap();
     let mut demonstration = Command::new(checkout().join("demo/run.sh"));
-    demonstration.arg(tools).env("RUST_BACKTRACE", "0").env_remove("QUBES_DEMO_DIR").stdin(Stdio::null());
+    demonstration
+        .arg(tools)
+        .env("RUST_BACKTRACE", "0")
+        .env_remove("QUBES_DEMO_DIR")
+        .stdin(Stdio::null());
     let output = demonstration.output().unwrap();
-    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{}\n{stdout}\n{stderr}", output.status);
+    let (stdout, stderr) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    assert!(
+        output.status.success(),
+        "{}\n{stdout}\n{stderr}",
+        output.status
+    );
 }
 
 /// Blocks that are indented instead of fenced run by no test: only what installs and builds may be.
 #[test]
 fn the_readme_has_no_command_that_no_test_runs() {
     let readme = text("README.md");
-    let indented = readme.lines().filter_map(|line| line.strip_prefix("    ")).filter(|line| !line.starts_with(' '));
+    let indented = readme
+        .lines()
+        .filter_map(|line| line.strip_prefix("    "))
+        .filter(|line| !line.starts_with(' '));
     for command in indented {
-        let is_known = ["make ", "sudo make install"].iter().any(|known| command.starts_with(known));
+        let is_known = ["make ", "sudo make install"]
+            .iter()
+            .any(|known| command.starts_with(known));
         assert!(is_known, "put this into a ```sh block: {command}");
     }
 }

@@ -25,7 +25,11 @@ fn qube(virt_mode: VirtMode) -> DomainDescription {
         disks: disks_of_volumes([
             ("root", file("root.img"), true),
             ("private", file("private.img"), true),
-            ("volatile", qubes::storage::Attachment::Device("/dev/qubes_dom0/vm-work-volatile".into()), true),
+            (
+                "volatile",
+                qubes::storage::Attachment::Device("/dev/qubes_dom0/vm-work-volatile".into()),
+                true,
+            ),
             ("kernel", file("modules.img"), false),
         ])
         .unwrap(),
@@ -81,21 +85,30 @@ fn with_everything(virt_mode: VirtMode) -> DomainDescription {
             no_strict_reset: false,
         }],
         console_log: Some("/run/qubes/log/work.log".into()),
-        owner: Some(Owner { uid: 64055, gid: 980 }),
+        owner: Some(Owner {
+            uid: 64055,
+            gid: 980,
+        }),
         debug: true,
         ..qube(virt_mode)
     }
 }
 
 fn render(family: Family, vm: &DomainDescription, host: &HostDescription) -> String {
-    Templates::new("/nonexistent/etc", "/nonexistent/share").render(family, vm, host).unwrap()
+    Templates::new("/nonexistent/etc", "/nonexistent/share")
+        .render(family, vm, host)
+        .unwrap()
 }
 
 fn assert_valid(xml: &str) {
     let place = tempfile::tempdir().unwrap();
     let file = place.path().join("domain.xml");
     std::fs::write(&file, xml).unwrap();
-    if let Err(error) = Program::new("virt-xml-validate").arg(&file).arg("domain").output() {
+    if let Err(error) = Program::new("virt-xml-validate")
+        .arg(&file)
+        .arg("domain")
+        .output()
+    {
         panic!("{error}\n{xml}");
     }
 }
@@ -103,8 +116,16 @@ fn assert_valid(xml: &str) {
 /// What only libvirt as Qubes patches it understands, taken out: the scripts of disks, the emulator in a domain of its own,
 /// its graphics, a firmware by its bare name, two options of PCI devices.
 fn without_qubes_additions(xml: &str) -> String {
-    let additions = ["<emulator type=\"stubdom", "<graphics type=\"qubes\"", "<script path=\"/etc/xen/scripts/"];
-    let kept = |line: &&str| !additions.iter().any(|addition| line.trim_start().starts_with(addition));
+    let additions = [
+        "<emulator type=\"stubdom",
+        "<graphics type=\"qubes\"",
+        "<script path=\"/etc/xen/scripts/",
+    ];
+    let kept = |line: &&str| {
+        !additions
+            .iter()
+            .any(|addition| line.trim_start().starts_with(addition))
+    };
     let text: Vec<&str> = xml.lines().filter(kept).collect();
     text.join("\n")
         .replace(">hvmloader<", ">/usr/libexec/xen/boot/hvmloader<")
@@ -116,7 +137,14 @@ fn without_qubes_additions(xml: &str) -> String {
 fn every_description_for_qemu_is_valid() {
     for mode in [VirtMode::Hvm, VirtMode::Pvh, VirtMode::Pv] {
         for accelerator in [Accelerator::Kvm, Accelerator::Tcg] {
-            for vm in [qube(mode), with_everything(mode), DomainDescription { kernel: None, ..qube(mode) }] {
+            for vm in [
+                qube(mode),
+                with_everything(mode),
+                DomainDescription {
+                    kernel: None,
+                    ..qube(mode)
+                },
+            ] {
                 let vm = DomainDescription { accelerator, ..vm };
                 assert_valid(&render(Family::Qemu, &vm, &HostDescription::default()));
             }
@@ -126,7 +154,12 @@ fn every_description_for_qemu_is_valid() {
 
 #[test]
 fn every_description_for_xen_is_valid() {
-    let host = HostDescription { cpu_family: 6, cpu_model: 58, suspend_s0ix: true, vanilla_xen: false };
+    let host = HostDescription {
+        cpu_family: 6,
+        cpu_model: 58,
+        suspend_s0ix: true,
+        vanilla_xen: false,
+    };
     for mode in [VirtMode::Hvm, VirtMode::Pvh, VirtMode::Pv] {
         for vm in [qube(mode), with_everything(mode)] {
             for feature in ["uefi", "memory-hotplug", "audio-model"] {
@@ -154,33 +187,64 @@ fn set(vm: &mut DomainDescription, feature: &str, value: &str) {
 fn memory_under_xen_follows_balancing_hotplug_and_pci() {
     let memory = |mode, change: fn(&mut DomainDescription)| {
         let xml = xen(mode, change);
-        assert!(xml.contains("<currentMemory unit=\"MiB\">400</currentMemory>"), "{xml}");
-        let line = |name: &str| xml.lines().find(|l| l.trim_start().starts_with(name)).map(|l| l.trim().to_string());
+        assert!(
+            xml.contains("<currentMemory unit=\"MiB\">400</currentMemory>"),
+            "{xml}"
+        );
+        let line = |name: &str| {
+            xml.lines()
+                .find(|l| l.trim_start().starts_with(name))
+                .map(|l| l.trim().to_string())
+        };
         (line("<memory"), line("<maxMemory"))
     };
     let mib = |n| Some(format!("<memory unit=\"MiB\">{n}</memory>"));
     assert_eq!(memory(VirtMode::Pvh, |_| {}), (mib(4000), None));
     assert_eq!(memory(VirtMode::Pv, |vm| vm.maxmem = 0), (mib(400), None));
-    assert_eq!(memory(VirtMode::Hvm, |_| {}), (mib(400), None), "a hardware qube with PCI devices has no balloon");
-    assert_eq!(memory(VirtMode::Hvm, |vm| vm.pci.clear()), (mib(4000), None));
+    assert_eq!(
+        memory(VirtMode::Hvm, |_| {}),
+        (mib(400), None),
+        "a hardware qube with PCI devices has no balloon"
+    );
+    assert_eq!(
+        memory(VirtMode::Hvm, |vm| vm.pci.clear()),
+        (mib(4000), None)
+    );
     let plugged = Some("<maxMemory slots=\"1\" unit=\"MiB\">4000</maxMemory>".to_string());
-    assert_eq!(memory(VirtMode::Pvh, |vm| vm.memory_hotplug = true), (mib(400), plugged));
+    assert_eq!(
+        memory(VirtMode::Pvh, |vm| vm.memory_hotplug = true),
+        (mib(400), plugged)
+    );
 }
 
 #[test]
 fn the_clock_of_a_hardware_qube_follows_its_timezone() {
     for (timezone, clock) in [
-        ("", "<clock offset=\"variable\" adjustment=\"0\" basis=\"utc\"/>"),
-        ("LocalTime", "<clock offset=\"variable\" adjustment=\"0\" basis=\"localtime\"/>"),
-        ("-3600", "<clock offset=\"variable\" adjustment=\"-3600\" basis=\"utc\"/>"),
-        ("Mars", "<clock offset=\"variable\" adjustment=\"0\" basis=\"utc\"/>"),
+        (
+            "",
+            "<clock offset=\"variable\" adjustment=\"0\" basis=\"utc\"/>",
+        ),
+        (
+            "LocalTime",
+            "<clock offset=\"variable\" adjustment=\"0\" basis=\"localtime\"/>",
+        ),
+        (
+            "-3600",
+            "<clock offset=\"variable\" adjustment=\"-3600\" basis=\"utc\"/>",
+        ),
+        (
+            "Mars",
+            "<clock offset=\"variable\" adjustment=\"0\" basis=\"utc\"/>",
+        ),
     ] {
         let xml = xen(VirtMode::Hvm, |vm| set(vm, "timezone", timezone));
         assert!(xml.contains(clock), "{timezone}: {xml}");
     }
     let xml = xen(VirtMode::Pvh, |vm| set(vm, "timezone", "localtime"));
     assert!(
-        xml.contains("<clock offset=\"utc\" adjustment=\"reset\">\n    <timer name=\"tsc\" mode=\"native\"/>"),
+        xml.contains(
+            "<clock offset=\"utc\" adjustment=\"reset\">\n    <timer name=\"tsc\" mode=\"native\"/>"
+        ),
         "{xml}"
     );
 }
@@ -188,16 +252,28 @@ fn the_clock_of_a_hardware_qube_follows_its_timezone() {
 #[test]
 fn what_xen_boots_follows_the_mode() {
     let xml = xen(VirtMode::Pvh, |_| {});
-    assert!(xml.contains("machine=\"xenpvh\">xenpvh</type>") && xml.contains("6.6/initramfs</initrd>"), "{xml}");
+    assert!(
+        xml.contains("machine=\"xenpvh\">xenpvh</type>") && xml.contains("6.6/initramfs</initrd>"),
+        "{xml}"
+    );
     assert!(xen(VirtMode::Pv, |_| {}).contains("machine=\"xenpv\">linux</type>"));
     let xml = xen(VirtMode::Hvm, |_| {});
-    assert!(xml.contains("<loader type=\"rom\">hvmloader</loader>") && !xml.contains("<kernel>"), "{xml}");
+    assert!(
+        xml.contains("<loader type=\"rom\">hvmloader</loader>") && !xml.contains("<kernel>"),
+        "{xml}"
+    );
     assert!(xen(VirtMode::Hvm, |vm| set(vm, "uefi", "1")).contains("OVMF.fd</loader>"));
     // An empty feature is off.
     assert!(xen(VirtMode::Hvm, |vm| set(vm, "uefi", "")).contains("hvmloader</loader>"));
-    let host = |family, model| HostDescription { cpu_family: family, cpu_model: model, ..HostDescription::default() };
+    let host = |family, model| HostDescription {
+        cpu_family: family,
+        cpu_model: model,
+        ..HostDescription::default()
+    };
     let rdrand = |host| render(Family::Xen, &qube(VirtMode::Pvh), &host).contains("rdrand");
-    assert!(rdrand(host(6, 58)) && rdrand(host(6, 62)) && !rdrand(host(6, 60)) && !rdrand(host(0, 0)));
+    assert!(
+        rdrand(host(6, 58)) && rdrand(host(6, 62)) && !rdrand(host(6, 60)) && !rdrand(host(0, 0))
+    );
     assert!(!xen(VirtMode::Pv, |_| {}).contains("<cpu "));
 }
 
@@ -206,9 +282,22 @@ fn a_xen_without_the_additions_of_qubes_is_not_given_their_scripts() {
     let mut vm = with_everything(VirtMode::Pvh);
     // Whoever describes a device decides about its script.
     vm.block_devices.clear();
-    let xml = |vanilla_xen| render(Family::Xen, &vm, &HostDescription { vanilla_xen, ..HostDescription::default() });
+    let xml = |vanilla_xen| {
+        render(
+            Family::Xen,
+            &vm,
+            &HostDescription {
+                vanilla_xen,
+                ..HostDescription::default()
+            },
+        )
+    };
     assert!(xml(false).contains("qubes-block") && xml(false).contains("vif-route-qubes"));
-    assert!(!xml(true).contains("qubes-block") && !xml(true).contains("vif-route-qubes"), "{}", xml(true));
+    assert!(
+        !xml(true).contains("qubes-block") && !xml(true).contains("vif-route-qubes"),
+        "{}",
+        xml(true)
+    );
 }
 
 #[test]
@@ -235,9 +324,13 @@ fn disks_devices_and_network_under_xen() {
         vm.pci[0].permissive = true;
         vm.pci[0].no_strict_reset = true;
     });
-    assert!(!xml.contains("e820") && !xml.contains("<interface"), "{xml}");
     assert!(
-        xml.contains("managed=\"yes\" nostrictreset=\"yes\">") && xml.contains("<source writeFiltering=\"no\">"),
+        !xml.contains("e820") && !xml.contains("<interface"),
+        "{xml}"
+    );
+    assert!(
+        xml.contains("managed=\"yes\" nostrictreset=\"yes\">")
+            && xml.contains("<source writeFiltering=\"no\">"),
         "{xml}"
     );
 }
@@ -246,7 +339,11 @@ fn disks_devices_and_network_under_xen() {
 fn the_emulator_of_a_hardware_qube() {
     let emulator = |change: fn(&mut DomainDescription)| {
         let xml = xen(VirtMode::Hvm, change);
-        xml.lines().find(|l| l.contains("<emulator")).unwrap_or_default().trim().to_string()
+        xml.lines()
+            .find(|l| l.contains("<emulator"))
+            .unwrap_or_default()
+            .trim()
+            .to_string()
     };
     assert_eq!(
         emulator(|vm| vm.debug = false),
@@ -271,14 +368,24 @@ fn the_emulator_of_a_hardware_qube() {
         "{old}"
     );
     let xml = xen(VirtMode::Hvm, |vm| vm.guivm = Some("sys-gui".to_string()));
-    assert!(xml.contains("<graphics type=\"qubes\" domain=\"sys-gui\" log_level=\"2\"/>"), "{xml}");
+    assert!(
+        xml.contains("<graphics type=\"qubes\" domain=\"sys-gui\" log_level=\"2\"/>"),
+        "{xml}"
+    );
     let xml = xen(VirtMode::Hvm, |vm| set(vm, "video-model", "none"));
-    assert!(!xml.contains("<video>") && !xml.contains("<graphics"), "{xml}");
+    assert!(
+        !xml.contains("<video>") && !xml.contains("<graphics"),
+        "{xml}"
+    );
 }
 
 #[test]
 fn qemu_gets_no_network_no_ballooning_and_the_console_in_a_file() {
-    let xml = render(Family::Qemu, &with_everything(VirtMode::Pvh), &HostDescription::default());
+    let xml = render(
+        Family::Qemu,
+        &with_everything(VirtMode::Pvh),
+        &HostDescription::default(),
+    );
     let squeezed: String = xml.lines().map(str::trim).collect();
     assert!(!xml.contains("<interface"), "{xml}");
     for part in [

@@ -13,12 +13,18 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
-use format_properties::{changes_are_read_back, quick_agrees_with_careful, unchanged_is_written_back};
+use format_properties::{
+    changes_are_read_back, quick_agrees_with_careful, unchanged_is_written_back,
+};
 
 const SAMPLES: [&str; 4] = ["r40-small", "random-1", "random-2", "small"];
 
 fn sample(name: &str) -> String {
-    std::fs::read_to_string(format!("{}/tests/data/r4/{name}.xml", env!("CARGO_MANIFEST_DIR"))).unwrap()
+    std::fs::read_to_string(format!(
+        "{}/tests/data/r4/{name}.xml",
+        env!("CARGO_MANIFEST_DIR")
+    ))
+    .unwrap()
 }
 
 #[test]
@@ -40,13 +46,20 @@ fn the_quick_index_is_never_misled() {
         quick_agrees_with_careful(&xml_generator::damaged(&mut rng, &store));
     }
     // Otherwise the test would prove nothing.
-    assert!(quick * 10 > well_formed, "the quick index answered {quick} of {well_formed}");
+    assert!(
+        quick * 10 > well_formed,
+        "the quick index answered {quick} of {well_formed}"
+    );
 }
 
 #[test]
 fn the_quick_index_answers_for_every_sample_of_upstream() {
     for name in SAMPLES.into_iter().chain(["n1000"]) {
-        assert_eq!(quick_agrees_with_careful(sample(name).as_bytes()), (true, true), "{name}");
+        assert_eq!(
+            quick_agrees_with_careful(sample(name).as_bytes()),
+            (true, true),
+            "{name}"
+        );
     }
 }
 
@@ -78,7 +91,11 @@ fn we_are_as_strict_as_libxml2() {
         .map(|seed| {
             let mut rng = Rng::with_seed(seed);
             let store = xml_generator::store(&mut rng);
-            let bytes = if seed % 5 == 0 { store.into_bytes() } else { xml_generator::damaged(&mut rng, &store) };
+            let bytes = if seed % 5 == 0 {
+                store.into_bytes()
+            } else {
+                xml_generator::damaged(&mut rng, &store)
+            };
             (format!("{seed}.xml"), bytes)
         })
         .collect();
@@ -86,21 +103,38 @@ fn we_are_as_strict_as_libxml2() {
         std::fs::write(dir.path().join(name), bytes).unwrap();
     }
     let names = documents.iter().map(|(name, _)| name);
-    let output = Command::new("xmllint").args(["--noout", "--nonet"]).args(names).current_dir(&dir).output().unwrap();
+    let output = Command::new("xmllint")
+        .args(["--noout", "--nonet"])
+        .args(names)
+        .current_dir(&dir)
+        .output()
+        .unwrap();
     let complaints = String::from_utf8_lossy(&output.stderr).into_owned();
     let mut differences = String::new();
     let mut refused = 0;
     for (name, bytes) in &documents {
-        let refuses = complaints.lines().any(|l| l.starts_with(&format!("{name}:")) && l.contains("parser error"));
+        let refuses = complaints
+            .lines()
+            .any(|l| l.starts_with(&format!("{name}:")) && l.contains("parser error"));
         refused += u32::from(refuses);
         let ours = qubes::format::check(bytes);
         // A root of another name is well-formed and yet no store.
-        let well_formed = matches!(ours, Ok(()) | Err(qubes::format::FormatError::NotQubes { .. }));
+        let well_formed = matches!(
+            ours,
+            Ok(()) | Err(qubes::format::FormatError::NotQubes { .. })
+        );
         if well_formed == refuses {
             let text = String::from_utf8_lossy(bytes);
-            writeln!(differences, "{name}: libxml2 refuses: {refuses}, we say {ours:?}\n{text}\n").unwrap();
+            writeln!(
+                differences,
+                "{name}: libxml2 refuses: {refuses}, we say {ours:?}\n{text}\n"
+            )
+            .unwrap();
         }
     }
     assert!(differences.is_empty(), "{differences}");
-    assert!(refused > 300 && refused < 1400, "{refused} of 1500 were refused: that proves little");
+    assert!(
+        refused > 300 && refused < 1400,
+        "{refused} of 1500 were refused: that proves little"
+    );
 }

@@ -10,10 +10,17 @@ fn refusal(bytes: &[u8]) -> String {
     let begun = Instant::now();
     let message = format::check(bytes).unwrap_err().to_string();
     if let Ok(qubes) = format::read(bytes.to_vec()) {
-        assert!(qubes.iter().any(|vm| !vm.diagnoses.is_empty()), "read without a word: {message}");
+        assert!(
+            qubes.iter().any(|vm| !vm.diagnoses.is_empty()),
+            "read without a word: {message}"
+        );
         assert!(format::write(bytes, &qubes).is_err(), "and written over");
     }
-    assert!(begun.elapsed() < Duration::from_secs(20), "{message} took {:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_secs(20),
+        "{message} took {:?}",
+        begun.elapsed()
+    );
     assert!(!message.contains('\n') && message.len() < 200, "{message}");
     message
 }
@@ -28,20 +35,59 @@ fn what_is_not_well_formed_is_named_with_line_and_column() {
     for (text, expected) in [
         (String::new(), "the file is empty"),
         (" \n ".into(), "the file is empty"),
-        ("hello".into(), "line 1, column 1: text outside the root element"),
-        ("<qubes>\n  <labels>".into(), "line 2, column 11: the file ends before every element is closed"),
-        ("<qubes/><qubes/>".into(), "line 1, column 9: a second root element"),
-        ("<qubes>&nbsp;</qubes>".into(), "line 1, column 8: '&' begins no reference"),
-        ("<qubes a=1/>".into(), "line 1, column 10: the value of an attribute must stand in quotation marks"),
-        ("<qubes a='1' a='2'/>".into(), "line 1, column 14: a second attribute of the same name"),
-        ("<qubes>\u{17C}\u{17C}<a></b></qubes>".into(), "line 1, column 13: an end tag that does not match"),
-        ("<qubes><!-- a -- b --></qubes>".into(), "line 1, column 15: '--' inside a comment"),
+        (
+            "hello".into(),
+            "line 1, column 1: text outside the root element",
+        ),
+        (
+            "<qubes>\n  <labels>".into(),
+            "line 2, column 11: the file ends before every element is closed",
+        ),
+        (
+            "<qubes/><qubes/>".into(),
+            "line 1, column 9: a second root element",
+        ),
+        (
+            "<qubes>&nbsp;</qubes>".into(),
+            "line 1, column 8: '&' begins no reference",
+        ),
+        (
+            "<qubes a=1/>".into(),
+            "line 1, column 10: the value of an attribute must stand in quotation marks",
+        ),
+        (
+            "<qubes a='1' a='2'/>".into(),
+            "line 1, column 14: a second attribute of the same name",
+        ),
+        (
+            "<qubes>\u{17C}\u{17C}<a></b></qubes>".into(),
+            "line 1, column 13: an end tag that does not match",
+        ),
+        (
+            "<qubes><!-- a -- b --></qubes>".into(),
+            "line 1, column 15: '--' inside a comment",
+        ),
         ("<qubes>]]></qubes>".into(), "']]>' in text"),
-        ("\n<?xml version='1.0'?><qubes/>".into(), "line 2, column 1: an XML declaration can only stand"),
-        ("<?xml version='1.0' encoding='latin1'?><qubes/>".into(), "column 31: the encoding is not UTF-8"),
-        ("<html></html>".into(), "not a store of Qubes: the root element is <html>, not <qubes>"),
-        ("<QubesVmCollection><QubesAppVm></QubesVmCollection>".into(), "column 32: an end tag that does not match"),
-        (store("<tags><tag name='a'></tags>"), "line 3, column 102: an end tag that does not match"),
+        (
+            "\n<?xml version='1.0'?><qubes/>".into(),
+            "line 2, column 1: an XML declaration can only stand",
+        ),
+        (
+            "<?xml version='1.0' encoding='latin1'?><qubes/>".into(),
+            "column 31: the encoding is not UTF-8",
+        ),
+        (
+            "<html></html>".into(),
+            "not a store of Qubes: the root element is <html>, not <qubes>",
+        ),
+        (
+            "<QubesVmCollection><QubesAppVm></QubesVmCollection>".into(),
+            "column 32: an end tag that does not match",
+        ),
+        (
+            store("<tags><tag name='a'></tags>"),
+            "line 3, column 102: an end tag that does not match",
+        ),
         (store("\0"), "line 3, column 82: a control character"),
     ] {
         let message = refusal(text.as_bytes());
@@ -76,12 +122,17 @@ fn depth_size_and_number_hurt_nobody() {
     assert!(refusal(double.as_bytes()).contains("a second attribute of the same name"));
 
     let large = vec![b' '; format::MAX_BYTES + 1];
-    assert!(matches!(format::read(large), Err(FormatError::TooLarge { .. })));
+    assert!(matches!(
+        format::read(large),
+        Err(FormatError::TooLarge { .. })
+    ));
 }
 
 #[test]
 fn a_qube_with_thirty_thousand_features_is_read_in_time_and_written_back_whole() {
-    let features: String = (0..30_000).map(|n| format!("<feature name=\"f{n}\">v</feature>\n")).collect();
+    let features: String = (0..30_000)
+        .map(|n| format!("<feature name=\"f{n}\">v</feature>\n"))
+        .collect();
     let store = format!(
         "<qubes><domains><domain class=\"AppVM\"><properties><property name=\"name\">x</property></properties>\
          <features>{features}</features></domain></domains></qubes>"
@@ -91,7 +142,11 @@ fn a_qube_with_thirty_thousand_features_is_read_in_time_and_written_back_whole()
     qubes.edit("x").unwrap().features.set("f1", "changed");
     let written = String::from_utf8(format::write(store.as_bytes(), &qubes).unwrap()).unwrap();
     assert_eq!(written, store.replace("\"f1\">v<", "\"f1\">changed<"));
-    assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_secs(30),
+        "{:?}",
+        begun.elapsed()
+    );
 }
 
 #[test]
@@ -106,7 +161,10 @@ fn one_broken_qube_does_not_hide_the_others() {
         <property name=\"qid\">2</property></properties></domain>\n\
         </domains></qubes>";
     let qubes = format::read(store.as_bytes().to_vec()).unwrap();
-    assert_eq!(qubes.names().map(|n| n.as_str()).collect::<Vec<_>>(), ["dom0", "good", "new", "twice"]);
+    assert_eq!(
+        qubes.names().map(|n| n.as_str()).collect::<Vec<_>>(),
+        ["dom0", "good", "new", "twice"]
+    );
     let said: Vec<&str> = qubes.diagnoses.iter().map(|d| &*d.text).collect();
     assert_eq!(
         said,
@@ -116,23 +174,49 @@ fn one_broken_qube_does_not_hide_the_others() {
             "the domain at line 4 cannot be used: VM name must not be empty",
         ]
     );
-    assert_eq!(qubes.get("new").unwrap().diagnoses[0].text, "'FutureVM' is not a class of qubes");
+    assert_eq!(
+        qubes.get("new").unwrap().diagnoses[0].text,
+        "'FutureVM' is not a class of qubes"
+    );
     let twice = qubes.get("twice").unwrap();
     assert_eq!(twice.properties.get("qid"), Some("2"));
-    assert!(twice.diagnoses[0].text.starts_with("property 'qid' stands there twice"));
-    assert_eq!(format::write(store.as_bytes(), &qubes).unwrap(), store.as_bytes());
+    assert!(
+        twice.diagnoses[0]
+            .text
+            .starts_with("property 'qid' stands there twice")
+    );
+    assert_eq!(
+        format::write(store.as_bytes(), &qubes).unwrap(),
+        store.as_bytes()
+    );
 }
 
 #[test]
 fn what_xml_cannot_hold_is_refused_with_the_qubes_name() {
-    let bytes = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/r4/small.xml")).unwrap();
+    let bytes = std::fs::read(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/data/r4/small.xml"
+    ))
+    .unwrap();
     let mut qubes = format::read(bytes.clone()).unwrap();
-    qubes.edit("work").unwrap().features.set("gui", "a\u{1b}[31m");
+    qubes
+        .edit("work")
+        .unwrap()
+        .features
+        .set("gui", "a\u{1b}[31m");
     let message = format::write(&bytes, &qubes).unwrap_err().to_string();
-    assert_eq!(message, "qube 'work', gui: the value contains the character U+001B, which XML cannot hold");
+    assert_eq!(
+        message,
+        "qube 'work', gui: the value contains the character U+001B, which XML cannot hold"
+    );
 
     let mut qubes = format::read(bytes.clone()).unwrap();
-    qubes.edit("work").unwrap().volumes[0].attributes.set("a b", "x");
+    qubes.edit("work").unwrap().volumes[0]
+        .attributes
+        .set("a b", "x");
     let message = format::write(&bytes, &qubes).unwrap_err().to_string();
-    assert_eq!(message, "qube 'work': 'a b' cannot be the name of an XML attribute");
+    assert_eq!(
+        message,
+        "qube 'work': 'a b' cannot be the name of an XML attribute"
+    );
 }

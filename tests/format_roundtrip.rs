@@ -7,7 +7,11 @@ use qubes::model::{Class, Label, Labels, Pool, Qubes, TextMap, Vm, VmName, Volum
 const SAMPLES: [&str; 5] = ["n1000", "r40-small", "random-1", "random-2", "small"];
 
 fn sample(name: &str) -> Vec<u8> {
-    std::fs::read(format!("{}/tests/data/r4/{name}.xml", env!("CARGO_MANIFEST_DIR"))).unwrap()
+    std::fs::read(format!(
+        "{}/tests/data/r4/{name}.xml",
+        env!("CARGO_MANIFEST_DIR")
+    ))
+    .unwrap()
 }
 
 fn vm_names(qubes: &Qubes) -> Vec<String> {
@@ -19,12 +23,19 @@ fn every_sample_is_written_back_to_the_byte() {
     for name in SAMPLES {
         let bytes = sample(name);
         let mut qubes = format::read(bytes.clone()).unwrap();
-        assert_eq!(format::write(&bytes, &qubes).unwrap(), bytes, "{name}: not looked at");
+        assert_eq!(
+            format::write(&bytes, &qubes).unwrap(),
+            bytes,
+            "{name}: not looked at"
+        );
         assert!(qubes.iter().all(|vm| vm.diagnoses.is_empty()), "{name}");
         for vm in vm_names(&qubes) {
             qubes.edit(&vm).unwrap();
         }
-        assert!(format::write(&bytes, &qubes).unwrap() == bytes, "{name}: every qube touched, none changed");
+        assert!(
+            format::write(&bytes, &qubes).unwrap() == bytes,
+            "{name}: every qube touched, none changed"
+        );
     }
 }
 
@@ -42,12 +53,20 @@ fn a_new_file_in_our_form_is_what_upstream_wrote() {
     for name in ["n1000", "random-1", "random-2", "small"] {
         let original = String::from_utf8(sample(name)).unwrap();
         let qubes = format::read(original.clone().into_bytes()).unwrap();
-        let mut fresh = Qubes::new(qubes.labels.clone(), qubes.pools.clone(), qubes.globals.clone());
+        let mut fresh = Qubes::new(
+            qubes.labels.clone(),
+            qubes.pools.clone(),
+            qubes.globals.clone(),
+        );
         for vm in qubes.iter() {
             fresh.add(vm.clone()).unwrap();
         }
         let written = String::from_utf8(format::new_store(&fresh).unwrap()).unwrap();
-        assert_eq!(with_sorted_tags(&written), with_sorted_tags(&original), "{name}");
+        assert_eq!(
+            with_sorted_tags(&written),
+            with_sorted_tags(&original),
+            "{name}"
+        );
     }
 }
 
@@ -66,7 +85,10 @@ fn there_and_back(
     back: impl FnOnce(&mut Qubes),
 ) {
     let after = changed(bytes, there);
-    let (old, new) = (std::str::from_utf8(bytes).unwrap(), std::str::from_utf8(&after).unwrap());
+    let (old, new) = (
+        std::str::from_utf8(bytes).unwrap(),
+        std::str::from_utf8(&after).unwrap(),
+    );
     assert_eq!(lines_only_in(old, new), sorted(gone), "lines that went");
     assert_eq!(lines_only_in(new, old), sorted(come), "lines that came");
     let again = changed(&after, back);
@@ -82,13 +104,15 @@ fn sorted<'t>(lines: &[&'t str]) -> Vec<&'t str> {
 /// Trimmed lines of `a` that `b` does not have, or not as often, sorted.
 fn lines_only_in<'t>(a: &'t str, b: &str) -> Vec<&'t str> {
     let mut left: Vec<&str> = b.lines().collect();
-    let missing = a.lines().filter(|line| match left.iter().position(|l| l == line) {
-        Some(at) => {
-            left.remove(at);
-            false
-        }
-        None => true,
-    });
+    let missing = a
+        .lines()
+        .filter(|line| match left.iter().position(|l| l == line) {
+            Some(at) => {
+                left.remove(at);
+                false
+            }
+            None => true,
+        });
     let mut missing: Vec<&str> = missing.map(str::trim).collect();
     missing.sort_unstable();
     missing
@@ -97,7 +121,10 @@ fn lines_only_in<'t>(a: &'t str, b: &str) -> Vec<&'t str> {
 #[test]
 fn properties_come_and_go_in_their_places() {
     let bytes = sample("small");
-    let come = ["<property name=\"include_in_backups\">False</property>", "<property name=\"netvm\"></property>"];
+    let come = [
+        "<property name=\"include_in_backups\">False</property>",
+        "<property name=\"netvm\"></property>",
+    ];
     there_and_back(
         &bytes,
         (&[], &come),
@@ -112,12 +139,20 @@ fn properties_come_and_go_in_their_places() {
             work.properties.remove("include_in_backups");
         },
     );
-    let text = changed(&bytes, |q| q.edit("work").unwrap().properties.set("netvm", "sys-net"));
+    let text = changed(&bytes, |q| {
+        q.edit("work").unwrap().properties.set("netvm", "sys-net")
+    });
     let text = String::from_utf8(text).unwrap();
     let work = &text[text.find("<property name=\"name\">work<").unwrap()..];
-    let (kernelopts, netvm, template) =
-        (work.find("\"kernelopts\"").unwrap(), work.find("\"netvm\"").unwrap(), work.find("\"template\"").unwrap());
-    assert!(kernelopts < netvm && netvm < template, "late properties in alphabetical order");
+    let (kernelopts, netvm, template) = (
+        work.find("\"kernelopts\"").unwrap(),
+        work.find("\"netvm\"").unwrap(),
+        work.find("\"template\"").unwrap(),
+    );
+    assert!(
+        kernelopts < netvm && netvm < template,
+        "late properties in alphabetical order"
+    );
 }
 
 #[test]
@@ -128,7 +163,12 @@ fn a_changed_value_changes_one_line() {
             &["<property name=\"memory\">800</property>"],
             &["<property name=\"memory\">&lt;a&gt; &amp; b\u{17C}</property>"],
         ),
-        |q| q.edit("work").unwrap().properties.set("memory", "<a> & b\u{17C}"),
+        |q| {
+            q.edit("work")
+                .unwrap()
+                .properties
+                .set("memory", "<a> & b\u{17C}")
+        },
         |q| q.edit("work").unwrap().properties.set("memory", "800"),
     );
 }
@@ -137,7 +177,15 @@ fn a_changed_value_changes_one_line() {
 fn features_tags_and_options_come_and_go() {
     there_and_back(
         &sample("small"),
-        (&[], &["<feature name=\"a&quot;b\">x", "y</feature>", "<tag name=\"mm\"/>", "<option name=\"new\"></option>"]),
+        (
+            &[],
+            &[
+                "<feature name=\"a&quot;b\">x",
+                "y</feature>",
+                "<tag name=\"mm\"/>",
+                "<option name=\"new\"></option>",
+            ],
+        ),
         |q| {
             let work = q.edit("work").unwrap();
             work.features.set("a\"b", "x\ny");
@@ -165,8 +213,16 @@ fn the_first_child_opens_an_empty_element_and_the_last_closes_it() {
 }
 
 fn assignment(backend: &str, port: &str) -> Assignment {
-    let attributes = [("backend-domain", backend), ("id", port), ("mode", "required"), ("identity", "*")];
-    Assignment { attributes: attributes.into_iter().collect(), options: TextMap::new() }
+    let attributes = [
+        ("backend-domain", backend),
+        ("id", port),
+        ("mode", "required"),
+        ("identity", "*"),
+    ];
+    Assignment {
+        attributes: attributes.into_iter().collect(),
+        options: TextMap::new(),
+    }
 }
 
 #[test]
@@ -182,8 +238,13 @@ fn devices_come_and_go() {
         (&[], &come),
         |q| {
             let work = q.edit("work").unwrap();
-            work.devices[1].assignments.push(assignment("sys-usb", "sdz"));
-            work.devices.push(DeviceClass { class: "mic".into(), assignments: vec![assignment("dom0", "mic")] });
+            work.devices[1]
+                .assignments
+                .push(assignment("sys-usb", "sdz"));
+            work.devices.push(DeviceClass {
+                class: "mic".into(),
+                assignments: vec![assignment("dom0", "mic")],
+            });
         },
         |q| {
             let work = q.edit("work").unwrap();
@@ -194,11 +255,21 @@ fn devices_come_and_go() {
     there_and_back(
         &sample("small"),
         (
-            &["<device backend-domain=\"sys-usb\" id=\"sda\" mode=\"ask-to-attach\" identity=\"*\">"],
+            &[
+                "<device backend-domain=\"sys-usb\" id=\"sda\" mode=\"ask-to-attach\" identity=\"*\">",
+            ],
             &["<device backend-domain=\"sys-usb\" id=\"sda\" mode=\"required\" identity=\"*\">"],
         ),
-        |q| q.edit("work").unwrap().devices[1].assignments[0].attributes.set("mode", "required"),
-        |q| q.edit("work").unwrap().devices[1].assignments[0].attributes.set("mode", "ask-to-attach"),
+        |q| {
+            q.edit("work").unwrap().devices[1].assignments[0]
+                .attributes
+                .set("mode", "required")
+        },
+        |q| {
+            q.edit("work").unwrap().devices[1].assignments[0]
+                .attributes
+                .set("mode", "ask-to-attach")
+        },
     );
 }
 
@@ -215,7 +286,9 @@ fn volume_attributes_and_volumes_come_and_go() {
             let work = q.edit("work").unwrap();
             work.volumes[1].attributes.set("size", "5");
             work.volumes[1].attributes.set("ephemeral", "True");
-            let attributes = [("name", "data"), ("pool", "vm-pool")].into_iter().collect();
+            let attributes = [("name", "data"), ("pool", "vm-pool")]
+                .into_iter()
+                .collect();
             work.volumes.push(VolumeConfig { attributes });
         },
         |q| {
@@ -240,9 +313,15 @@ fn globals_pools_and_labels_come_and_go() {
         (&[], &come),
         |q| {
             let mut labels: Vec<Label> = q.labels.iter().cloned().collect();
-            labels.push(Label { index: 12, color: "0x123456".into(), name: "mauve".into() });
+            labels.push(Label {
+                index: 12,
+                color: "0x123456".into(),
+                name: "mauve".into(),
+            });
             q.labels = Labels::new(labels);
-            q.pools.0.push(Pool { attributes: [("name", "p"), ("driver", "file")].into_iter().collect() });
+            q.pools.0.push(Pool {
+                attributes: [("name", "p"), ("driver", "file")].into_iter().collect(),
+            });
             q.globals.set("default_guivm", "dom0");
         },
         |q| {
@@ -269,7 +348,10 @@ fn qubes_come_to_their_place_and_go_with_their_blanks() {
         for vm in ["aaa", "mmm", "zzz"] {
             let with = changed(&bytes, |q| q.add(new_vm(vm)).unwrap());
             let again = format::read(with.clone()).unwrap();
-            assert_eq!(again.get(vm).unwrap().properties.get("template"), Some("debian-12-xfce"));
+            assert_eq!(
+                again.get(vm).unwrap().properties.get("template"),
+                Some("debian-12-xfce")
+            );
             let without = changed(&with, |q| drop(q.remove(vm).unwrap()));
             assert!(without == bytes, "{name} {vm}");
         }
@@ -278,18 +360,26 @@ fn qubes_come_to_their_place_and_go_with_their_blanks() {
             q.add(new_vm("aaa")).unwrap();
         });
         let one = changed(&both, |q| drop(q.remove("aaa").unwrap()));
-        assert!(changed(&one, |q| drop(q.remove("zzz").unwrap())) == bytes, "{name}");
+        assert!(
+            changed(&one, |q| drop(q.remove("zzz").unwrap())) == bytes,
+            "{name}"
+        );
     }
 }
 
 #[test]
 fn removing_every_qube_leaves_a_readable_file() {
     let bytes = sample("small");
-    let emptied = changed(&bytes, |q| vm_names(q).iter().for_each(|n| drop(q.remove(n).unwrap())));
+    let emptied = changed(&bytes, |q| {
+        vm_names(q).iter().for_each(|n| drop(q.remove(n).unwrap()))
+    });
     let text = String::from_utf8(emptied.clone()).unwrap();
     assert!(text.ends_with("  <domains/>\n</qubes>\n"), "{text}");
     let with = changed(&emptied, |q| q.add(new_vm("one")).unwrap());
-    assert_eq!(vm_names(&format::read(with.clone()).unwrap()), ["dom0", "one"]);
+    assert_eq!(
+        vm_names(&format::read(with.clone()).unwrap()),
+        ["dom0", "one"]
+    );
     assert_eq!(changed(&with, |q| drop(q.remove("one"))), emptied);
 }
 
@@ -314,7 +404,10 @@ fn what_is_not_understood_survives_a_change_beside_it() {
     let work = qubes.get("work").unwrap();
     assert_eq!(work.properties.get("memory"), Some("500"));
     assert_eq!(work.properties.get("label"), Some("label-1"));
-    assert_eq!(work.devices[0].assignments[0].attributes.get("heat"), Some("<9"));
+    assert_eq!(
+        work.devices[0].assignments[0].attributes.get("heat"),
+        Some("<9")
+    );
     assert_eq!(qubes.labels.find("red").unwrap().index, 1);
 
     let after = changed(strange.as_bytes(), |q| {
@@ -329,8 +422,14 @@ fn what_is_not_understood_survives_a_change_beside_it() {
     let expected = strange
         .replace("<![CDATA[5]]>00", "600")
         .replace(" ref=\"label-1\"/>", ">blue</property>")
-        .replace("    <properties>\n", "    <properties>\n      <property name=\"autostart\">True</property>\n")
-        .replace("<features></features>", "<features><feature name=\"gui\">1</feature></features>")
+        .replace(
+            "    <properties>\n",
+            "    <properties>\n      <property name=\"autostart\">True</property>\n",
+        )
+        .replace(
+            "<features></features>",
+            "<features><feature name=\"gui\">1</feature></features>",
+        )
         .replace("&lt;9", "'3'")
         .replace(" why=\"x\">work<", " why=\"x\"><");
     assert_eq!(String::from_utf8(after).unwrap(), expected);

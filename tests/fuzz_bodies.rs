@@ -27,8 +27,13 @@ fn try_all(samples: &[Vec<u8>], rounds: u64, body: impl Fn(&[u8])) {
 
 /// Samples, and small stores full of what could mislead.
 fn r4_samples(generated: u64) -> Vec<Vec<u8>> {
-    let stores = (0..generated).map(|seed| xml_generator::store(&mut Rng::with_seed(seed)).into_bytes());
-    ["r4/r40-small.xml", "r4/small.xml"].map(sample).into_iter().chain(stores).collect()
+    let stores =
+        (0..generated).map(|seed| xml_generator::store(&mut Rng::with_seed(seed)).into_bytes());
+    ["r4/r40-small.xml", "r4/small.xml"]
+        .map(sample)
+        .into_iter()
+        .chain(stores)
+        .collect()
 }
 
 #[test]
@@ -64,7 +69,11 @@ fn firewall_of_r3() {
         r#"<QubesFirewallRules policy="allow" dns="deny" icmp="deny"><rule address="10.139.1.1" proto="icmp"/></QubesFirewallRules>"#,
         r#"<firewall version="2"><rules><rule><properties><property name="action">accept</property></properties></rule></rules></firewall>"#,
     ];
-    try_all(&files.map(|file| file.as_bytes().to_vec()), 20_000, fuzz_bodies::firewall_of_r3);
+    try_all(
+        &files.map(|file| file.as_bytes().to_vec()),
+        20_000,
+        fuzz_bodies::firewall_of_r3,
+    );
 }
 
 #[test]

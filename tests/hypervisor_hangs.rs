@@ -16,7 +16,11 @@ impl System {
         let dir = tempfile::tempdir().unwrap();
         let store = dir.path().join("var/lib/qubes");
         fs::create_dir_all(&store).unwrap();
-        fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/r4/small.xml"), store.join("qubes.xml")).unwrap();
+        fs::copy(
+            concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/r4/small.xml"),
+            store.join("qubes.xml"),
+        )
+        .unwrap();
         System { dir }
     }
 
@@ -29,7 +33,10 @@ impl System {
         Command::new(QVM_PREFS)
             .args(words)
             .env("QUBES_ROOT", self.dir.path())
-            .env("QUBES_LIBVIRT_URI", format!("qemu+unix:///session?socket={}", self.socket().display()))
+            .env(
+                "QUBES_LIBVIRT_URI",
+                format!("qemu+unix:///session?socket={}", self.socket().display()),
+            )
             .env("RUST_BACKTRACE", "0")
             .env_remove("QUBES_OFFLINE")
             .stdin(Stdio::null())
@@ -40,7 +47,10 @@ impl System {
     }
 
     fn property(&self, qube: &str, property: &str) -> String {
-        let output = self.qvm_prefs(&[qube, property]).wait_with_output().unwrap();
+        let output = self
+            .qvm_prefs(&[qube, property])
+            .wait_with_output()
+            .unwrap();
         String::from_utf8(output.stdout).unwrap().trim().to_string()
     }
 }
@@ -48,8 +58,18 @@ impl System {
 /// Whether the database's lock is free, in the eyes of whoever else takes it.
 fn is_unlocked(store: &Path) -> bool {
     use nix::fcntl::{FcntlArg, fcntl};
-    let file = fs::OpenOptions::new().read(true).write(true).open(store).unwrap();
-    let whole = nix::libc::flock { l_type: nix::libc::F_WRLCK as i16, l_whence: 0, l_start: 0, l_len: 0, l_pid: 0 };
+    let file = fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(store)
+        .unwrap();
+    let whole = nix::libc::flock {
+        l_type: nix::libc::F_WRLCK as i16,
+        l_whence: 0,
+        l_start: 0,
+        l_len: 0,
+        l_pid: 0,
+    };
     fcntl(&file, FcntlArg::F_OFD_SETLK(&whole)).is_ok()
 }
 
@@ -60,9 +80,15 @@ fn who_asks_a_hypervisor_that_hangs_does_not_hold_the_database() {
     // Whether a netvm may change depends on what the qube is doing.
     let mut asking = system.qvm_prefs(&["work", "netvm", "sys-net"]);
     let (question, _) = libvirt.accept().unwrap();
-    assert!(is_unlocked(&system.dir.path().join("var/lib/qubes/qubes.xml")), "asked under the database's lock");
+    assert!(
+        is_unlocked(&system.dir.path().join("var/lib/qubes/qubes.xml")),
+        "asked under the database's lock"
+    );
     // Readers and writers of anything else go their way.
-    let written = system.qvm_prefs(&["vault", "memory", "555"]).wait_with_output().unwrap();
+    let written = system
+        .qvm_prefs(&["vault", "memory", "555"])
+        .wait_with_output()
+        .unwrap();
     assert!(written.status.success(), "{written:?}");
     assert_eq!(system.property("vault", "memory"), "555");
     assert!(asking.try_wait().unwrap().is_none(), "it was not waiting");

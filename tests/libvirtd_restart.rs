@@ -22,7 +22,10 @@ use scratch::{Ran, Scratch, until};
 fn system_running(qubes: &[&str]) -> Scratch {
     let scratch = Scratch::with_template();
     for qube in qubes {
-        scratch.ok("qvm-create", &["--label", "red", "--property", "netvm=", qube]);
+        scratch.ok(
+            "qvm-create",
+            &["--label", "red", "--property", "netvm=", qube],
+        );
         scratch.ok("qvm-start", &[qube]);
     }
     scratch
@@ -33,7 +36,10 @@ fn monitors(qube: &str) -> Vec<i32> {
 }
 
 fn has_dirty_images(scratch: &Scratch, qube: &str) -> bool {
-    scratch.images(&format!("appvms/{qube}")).iter().any(|image| image.contains("dirty"))
+    scratch
+        .images(&format!("appvms/{qube}"))
+        .iter()
+        .any(|image| image.contains("dirty"))
 }
 
 #[test]
@@ -44,8 +50,13 @@ fn a_qube_and_its_monitor_outlive_the_daemon() {
     let _logs = Daemon::of_logs();
     let daemon = Daemon::of_qemu();
     let scratch = system_running(&["work", "other"]);
-    until("each has a monitor", || monitors("work").len() == 1 && monitors("other").len() == 1);
-    let (monitor, record) = (monitors("work"), std::fs::read(scratch.record("work")).unwrap());
+    until("each has a monitor", || {
+        monitors("work").len() == 1 && monitors("other").len() == 1
+    });
+    let (monitor, record) = (
+        monitors("work"),
+        std::fs::read(scratch.record("work")).unwrap(),
+    );
 
     daemon.crash();
     let daemon = Daemon::of_qemu();
@@ -55,8 +66,13 @@ fn a_qube_and_its_monitor_outlive_the_daemon() {
     assert!(has_dirty_images(&scratch, "work"));
 
     // It is still watched.
-    assert_eq!(hypervisor().destroy(scratch.uuid("work")), Ok(Outcome::Done));
-    until("the monitor did the after-work", || !scratch.record("work").exists());
+    assert_eq!(
+        hypervisor().destroy(scratch.uuid("work")),
+        Ok(Outcome::Done)
+    );
+    until("the monitor did the after-work", || {
+        !scratch.record("work").exists()
+    });
     assert!(!has_dirty_images(&scratch, "work"));
     until("and left", || monitors("work").is_empty());
 
@@ -65,10 +81,17 @@ fn a_qube_and_its_monitor_outlive_the_daemon() {
     let machine = processes(&["qemu-system", &scratch.uuid("other").to_string()]);
     assert_eq!(machine.len(), 1);
     kill(Pid::from_raw(machine[0]), Signal::SIGKILL).unwrap();
-    until("the machine is gone", || processes(&["qemu-system"]).is_empty());
-    assert!(has_dirty_images(&scratch, "other") && scratch.record("other").exists(), "nobody could be asked");
+    until("the machine is gone", || {
+        processes(&["qemu-system"]).is_empty()
+    });
+    assert!(
+        has_dirty_images(&scratch, "other") && scratch.record("other").exists(),
+        "nobody could be asked"
+    );
     let _daemon = Daemon::of_qemu();
-    until("the monitor did the after-work", || !scratch.record("other").exists());
+    until("the monitor did the after-work", || {
+        !scratch.record("other").exists()
+    });
     assert!(!has_dirty_images(&scratch, "other"));
     until("and left", || monitors("other").is_empty());
 }
@@ -81,29 +104,61 @@ fn while_the_daemon_stays_away_images_are_left_alone() {
     let _logs = Daemon::of_logs();
     let daemon = Daemon::of_qemu();
     let scratch = system_running(&["work"]);
-    scratch.ok("qvm-create", &["--label", "red", "--property", "netvm=", "halted"]);
+    scratch.ok(
+        "qvm-create",
+        &["--label", "red", "--property", "netvm=", "halted"],
+    );
     until("it has a monitor", || monitors("work").len() == 1);
     daemon.crash();
 
     let images = scratch.images("appvms/work");
-    let (store, record) = (scratch.store(), std::fs::read(scratch.record("work")).unwrap());
-    let Ran { code, stdout, stderr } = scratch.run("qvm-ls", &["--raw-data", "--fields", "name,state"]);
-    assert_eq!((code, stdout.as_str()), (0, "dom0|Running\nhalted|NA\ntpl|NA\nwork|NA\n"));
-    assert!(stderr.starts_with("qvm-ls: power states are not available: ") && stderr.lines().count() == 1, "{stderr}");
+    let (store, record) = (
+        scratch.store(),
+        std::fs::read(scratch.record("work")).unwrap(),
+    );
+    let Ran {
+        code,
+        stdout,
+        stderr,
+    } = scratch.run("qvm-ls", &["--raw-data", "--fields", "name,state"]);
+    assert_eq!(
+        (code, stdout.as_str()),
+        (0, "dom0|Running\nhalted|NA\ntpl|NA\nwork|NA\n")
+    );
+    assert!(
+        stderr.starts_with("qvm-ls: power states are not available: ")
+            && stderr.lines().count() == 1,
+        "{stderr}"
+    );
 
     let line = scratch.fails("qvm-remove", &["--force", "work"], 1);
-    assert!(line.contains("work was started at qemu:///system") && line.contains("left alone"), "{line}");
+    assert!(
+        line.contains("work was started at qemu:///system") && line.contains("left alone"),
+        "{line}"
+    );
     let line = scratch.fails("qvm-kill", &["work"], 1);
-    assert!(line.starts_with("Error: Failed to kill: work: cannot reach the hypervisor"), "{line}");
+    assert!(
+        line.starts_with("Error: Failed to kill: work: cannot reach the hypervisor"),
+        "{line}"
+    );
     let line = scratch.fails("qvm-kill", &["--offline-mode", "work"], 1);
-    assert!(line.contains("work was started at qemu:///system") && line.contains("left alone"), "{line}");
+    assert!(
+        line.contains("work was started at qemu:///system") && line.contains("left alone"),
+        "{line}"
+    );
     let line = scratch.fails("qvm-shutdown", &["--wait", "work"], 1);
-    assert!(line.starts_with("Error: Failed to shut down: work: cannot reach the hypervisor"), "{line}");
+    assert!(
+        line.starts_with("Error: Failed to shut down: work: cannot reach the hypervisor"),
+        "{line}"
+    );
     let line = scratch.fails("qvm-start", &["halted"], 1);
     assert!(line.contains("cannot reach the hypervisor"), "{line}");
     let recovered = scratch.run("qubes-recover", &[]);
     assert_ne!(recovered.code, 0, "{recovered:?}");
-    assert!(recovered.stderr.contains("work") && recovered.stderr.contains("left alone"), "{recovered:?}");
+    assert!(
+        recovered.stderr.contains("work") && recovered.stderr.contains("left alone"),
+        "{recovered:?}"
+    );
     assert_eq!(scratch.images("appvms/work"), images);
     assert_eq!(scratch.store(), store);
     assert_eq!(std::fs::read(scratch.record("work")).unwrap(), record);
@@ -116,7 +171,10 @@ fn while_the_daemon_stays_away_images_are_left_alone() {
     let _daemon = Daemon::of_qemu();
     assert_eq!(scratch.state("work"), "Running");
     scratch.ok("qubes-recover", &[]);
-    assert!(scratch.record("work").exists(), "it runs: there was nothing to settle");
+    assert!(
+        scratch.record("work").exists(),
+        "it runs: there was nothing to settle"
+    );
     scratch.ok("qvm-kill", &["work"]);
     assert_eq!(scratch.state("work"), "Halted");
     assert!(!scratch.record("work").exists() && !has_dirty_images(&scratch, "work"));
@@ -131,13 +189,25 @@ fn a_program_that_lives_long_finds_the_new_domain_and_the_new_daemon_by_itself()
     let _logs = Daemon::of_logs();
     let daemon = Daemon::of_qemu();
     let scratch = system_running(&["work"]);
-    let options = Options { root: Some(scratch.root().to_path_buf()), ..Options::default() };
+    let options = Options {
+        root: Some(scratch.root().to_path_buf()),
+        ..Options::default()
+    };
     let session = Session::new(System::new(options).unwrap());
     let uuid = scratch.uuid("work");
     let look = || {
         let qubes = session.read().unwrap();
-        let known = session.hypervisor().state(uuid).unwrap().and_then(|live| live.id);
-        let listed = session.hypervisor().states().unwrap().get(&uuid).and_then(|live| live.id);
+        let known = session
+            .hypervisor()
+            .state(uuid)
+            .unwrap()
+            .and_then(|live| live.id);
+        let listed = session
+            .hypervisor()
+            .states()
+            .unwrap()
+            .get(&uuid)
+            .and_then(|live| live.id);
         assert_eq!(known, listed);
         (known, session.domain_id(qubes.get("work").unwrap()))
     };
@@ -150,7 +220,9 @@ fn a_program_that_lives_long_finds_the_new_domain_and_the_new_daemon_by_itself()
     let (second, _) = look();
     assert!(second.is_some() && second != first, "{first:?} {second:?}");
     // What a listing saw counts for one look, not for good.
-    until("a listing has the new number", || look().1 == i64::from(second.unwrap()));
+    until("a listing has the new number", || {
+        look().1 == i64::from(second.unwrap())
+    });
 
     // The daemon was restarted: the first question is answered, also those of a listing.
     daemon.crash();
@@ -170,7 +242,9 @@ fn a_program_that_lives_long_finds_the_new_domain_and_the_new_daemon_by_itself()
     assert_eq!(scratch.state("work"), "Paused");
     let (fourth, _) = look();
     assert!(fourth.is_some());
-    until("a listing has the newest number", || look().1 == i64::from(fourth.unwrap()));
+    until("a listing has the newest number", || {
+        look().1 == i64::from(fourth.unwrap())
+    });
 }
 
 #[test]
@@ -189,8 +263,16 @@ fn ending_a_qube_that_a_new_daemon_is_still_finding_again_ends_it() {
     kill(Pid::from_raw(machine[0]), Signal::SIGSTOP).unwrap();
     let _daemon = Daemon::of_qemu();
     assert_eq!(scratch.state("work"), "Running");
-    assert_eq!(hypervisor().destroy(uuid), Ok(Outcome::Done), "it ran, and does not any more");
-    until("the machine is gone", || processes(&["qemu-system"]).is_empty());
-    until("the monitor did the after-work", || !scratch.record("work").exists());
+    assert_eq!(
+        hypervisor().destroy(uuid),
+        Ok(Outcome::Done),
+        "it ran, and does not any more"
+    );
+    until("the machine is gone", || {
+        processes(&["qemu-system"]).is_empty()
+    });
+    until("the monitor did the after-work", || {
+        !scratch.record("work").exists()
+    });
     assert!(!has_dirty_images(&scratch, "work"));
 }

@@ -28,12 +28,22 @@ struct Machine {
 
 impl Machine {
     fn new() -> Machine {
-        let place = tempfile::Builder::new().prefix("qubes-members-").tempdir().unwrap();
+        let place = tempfile::Builder::new()
+            .prefix("qubes-members-")
+            .tempdir()
+            .unwrap();
         let machine = Machine { place };
         fs::set_permissions(machine.path(""), fs::Permissions::from_mode(0o755)).unwrap();
         let groups = fs::read_to_string("/etc/group").unwrap();
-        let others: Vec<&str> = groups.lines().filter(|l| !l.starts_with("qubes:")).collect();
-        fs::write(machine.path("group"), format!("{}\nqubes:x:{QUBES}:nobody\n", others.join("\n"))).unwrap();
+        let others: Vec<&str> = groups
+            .lines()
+            .filter(|l| !l.starts_with("qubes:"))
+            .collect();
+        fs::write(
+            machine.path("group"),
+            format!("{}\nqubes:x:{QUBES}:nobody\n", others.join("\n")),
+        )
+        .unwrap();
         for (directory, owner) in [("root", 0), ("home", NOBODY), ("tools", 0)] {
             fs::create_dir(machine.path(directory)).unwrap();
             chown(machine.path(directory), Some(owner), None).unwrap();
@@ -53,7 +63,9 @@ impl Machine {
             "qvm-volume",
         ] {
             let there = machine.path("tools").join(tool);
-            fs::hard_link(binary(tool), &there).or_else(|_| fs::copy(binary(tool), &there).map(drop)).unwrap();
+            fs::hard_link(binary(tool), &there)
+                .or_else(|_| fs::copy(binary(tool), &there).map(drop))
+                .unwrap();
         }
         machine
     }
@@ -67,14 +79,36 @@ impl Machine {
         let mut words = line.split_whitespace();
         let mut command = Command::new("unshare");
         let script = r#"umask 022; mount --bind "$1" /etc/group && shift && exec "$@""#;
-        command.args(["--mount", "--propagation", "private", "sh", "-c", script, "sh"]).arg(self.path("group"));
+        command
+            .args([
+                "--mount",
+                "--propagation",
+                "private",
+                "sh",
+                "-c",
+                script,
+                "sh",
+            ])
+            .arg(self.path("group"));
         if as_member {
-            command.args(["setpriv", "--reuid", "65534", "--regid", "65534", "--groups", "98765"]);
-            command.env("HOME", self.path("home")).env("XDG_RUNTIME_DIR", self.path("home"));
-            command.env_remove("XDG_CACHE_HOME").env_remove("XDG_CONFIG_HOME");
+            command.args([
+                "setpriv", "--reuid", "65534", "--regid", "65534", "--groups", "98765",
+            ]);
+            command
+                .env("HOME", self.path("home"))
+                .env("XDG_RUNTIME_DIR", self.path("home"));
+            command
+                .env_remove("XDG_CACHE_HOME")
+                .env_remove("XDG_CONFIG_HOME");
         }
-        command.arg(self.path("tools").join(words.next().unwrap())).args(words);
-        ran::run(command.env("QUBES_ROOT", self.path("root")).env_remove("QUBES_LIBVIRT_URI"))
+        command
+            .arg(self.path("tools").join(words.next().unwrap()))
+            .args(words);
+        ran::run(
+            command
+                .env("QUBES_ROOT", self.path("root"))
+                .env_remove("QUBES_LIBVIRT_URI"),
+        )
     }
 
     fn ok(&self, as_member: bool, lines: &str) {
@@ -90,7 +124,8 @@ impl Drop for Machine {
         // What a failed test left running, then the member's own daemons.
         let _halted = self.run(true, "qvm-kill --all");
         for daemon in ["libvirtd", "virtqemud", "virtlogd"] {
-            let pid = fs::read_to_string(self.path("home/libvirt").join(daemon).with_extension("pid"));
+            let pid =
+                fs::read_to_string(self.path("home/libvirt").join(daemon).with_extension("pid"));
             if let Some(pid) = pid.ok().and_then(|text| text.trim().parse().ok()) {
                 let _gone = kill(Pid::from_raw(pid), Signal::SIGTERM);
             }
@@ -123,15 +158,41 @@ fn a_user_outside_the_group_is_told_of_it_where_he_cannot_even_look() {
     for line in ["qvm-ls", "qvm-prefs work", "qvm-create --label red x"] {
         let mut words = line.split(' ');
         let mut command = Command::new("unshare");
-        command.args(["--mount", "--propagation", "private", "sh", "-c", script, "sh"]).arg(machine.path("group"));
-        command.arg(machine.path("tools")).arg(machine.path("tools").join(words.next().unwrap())).args(words);
-        let ran = ran::run(command.env("QUBES_OFFLINE", "1").env_remove("QUBES_ROOT").env_remove("QUBES_XML_PATH"));
-        assert_eq!((ran.code, ran.stderr.lines().count()), (1, 1), "{line}: {ran:?}");
-        assert!(
-            ran.stderr.contains("/var/lib/qubes/qubes.xml: Permission denied; root and members"),
+        command
+            .args([
+                "--mount",
+                "--propagation",
+                "private",
+                "sh",
+                "-c",
+                script,
+                "sh",
+            ])
+            .arg(machine.path("group"));
+        command
+            .arg(machine.path("tools"))
+            .arg(machine.path("tools").join(words.next().unwrap()))
+            .args(words);
+        let ran = ran::run(
+            command
+                .env("QUBES_OFFLINE", "1")
+                .env_remove("QUBES_ROOT")
+                .env_remove("QUBES_XML_PATH"),
+        );
+        assert_eq!(
+            (ran.code, ran.stderr.lines().count()),
+            (1, 1),
             "{line}: {ran:?}"
         );
-        assert!(ran.stderr.contains("usermod -aG qubes nobody"), "{line}: {ran:?}");
+        assert!(
+            ran.stderr
+                .contains("/var/lib/qubes/qubes.xml: Permission denied; root and members"),
+            "{line}: {ran:?}"
+        );
+        assert!(
+            ran.stderr.contains("usermod -aG qubes nobody"),
+            "{line}: {ran:?}"
+        );
     }
 }
 
@@ -157,17 +218,38 @@ fn a_member_of_the_group_works_without_root_and_beside_it() {
          qvm-create --label red --prop netvm= work",
     );
     machine.ok(member, "qvm-create --label red --prop netvm= own\nqvm-prefs work memory 48\nqvm-prefs own memory 48");
-    machine.ok(root, "qvm-prefs own memory 64\nqvm-start work\nqvm-kill work");
+    machine.ok(
+        root,
+        "qvm-prefs own memory 64\nqvm-start work\nqvm-kill work",
+    );
     machine.ok(member, "qvm-start work");
 
     // It runs in the member's own session: root cannot ask there, says so, and touches nothing.
     for line in ["qvm-kill work", "qvm-start work", "qvm-remove --force work"] {
         let refused = machine.run(root, line);
-        assert_eq!((refused.code, refused.stderr.lines().count()), (1, 1), "{line}: {refused:?}");
-        assert!(refused.stderr.contains("only user 65534 reaches it; its images are left alone"), "{refused:?}");
+        assert_eq!(
+            (refused.code, refused.stderr.lines().count()),
+            (1, 1),
+            "{line}: {refused:?}"
+        );
+        assert!(
+            refused
+                .stderr
+                .contains("only user 65534 reaches it; its images are left alone"),
+            "{refused:?}"
+        );
     }
-    assert!(machine.run(member, "qvm-ls --raw-data --fields state work").stdout == "Running\n");
-    assert!(machine.path("root/var/lib/qubes/appvms/work/private-dirty.img").exists());
+    assert!(
+        machine
+            .run(member, "qvm-ls --raw-data --fields state work")
+            .stdout
+            == "Running\n"
+    );
+    assert!(
+        machine
+            .path("root/var/lib/qubes/appvms/work/private-dirty.img")
+            .exists()
+    );
 
     machine.ok(member, "qvm-kill work");
     for place in ["root/var/lib/qubes", "root/run/qubes"] {
@@ -176,7 +258,9 @@ fn a_member_of_the_group_works_without_root_and_beside_it() {
             let mode = metadata.mode() & 0o7777;
             // The kernel's package, and logs of consoles: they lie where only who started the qube
             // may write.
-            let others = ["vm-kernels", "run/qubes/console/"].iter().any(|p| path.to_string_lossy().contains(p));
+            let others = ["vm-kernels", "run/qubes/console/"]
+                .iter()
+                .any(|p| path.to_string_lossy().contains(p));
             let ours = if metadata.is_dir() { 0o2770 } else { 0o660 };
             assert!(
                 others || (metadata.gid() == QUBES && mode == ours),
@@ -191,8 +275,15 @@ fn a_member_of_the_group_works_without_root_and_beside_it() {
     machine.ok(root, "qvm-remove --force work");
     // What only root may do is told as that.
     let refused = machine.run(member, "qvm-prefs tpl autostart True");
-    assert_eq!((refused.code, refused.stderr.lines().count()), (1, 1), "{refused:?}");
-    assert!(refused.stderr.contains("root has to change its link"), "{refused:?}");
+    assert_eq!(
+        (refused.code, refused.stderr.lines().count()),
+        (1, 1),
+        "{refused:?}"
+    );
+    assert!(
+        refused.stderr.contains("root has to change its link"),
+        "{refused:?}"
+    );
 }
 
 /// Links, pipes and second names that a member left in a pool, which lead to what is not his.
@@ -244,16 +335,30 @@ impl Traps {
     /// Root's command, which has to fail with one line that says why.
     fn refused(&self, line: &str, reason: &str) {
         let ran = self.machine.run(false, line);
-        assert_eq!((ran.code, ran.stderr.lines().count()), (1, 1), "{line}: {ran:?}");
+        assert_eq!(
+            (ran.code, ran.stderr.lines().count()),
+            (1, 1),
+            "{line}: {ran:?}"
+        );
         assert!(ran.stderr.contains(reason), "{line}: {ran:?}");
         self.nothing_happened(line);
     }
 
     fn nothing_happened(&self, line: &str) {
-        assert_eq!(fs::read_to_string(self.secret()).unwrap(), "root:secret", "{line}");
+        assert_eq!(
+            fs::read_to_string(self.secret()).unwrap(),
+            "root:secret",
+            "{line}"
+        );
         let metadata = fs::metadata(self.secret()).unwrap();
-        assert_eq!((metadata.mode() & 0o7777, metadata.gid(), metadata.nlink()), (0o600, 0, 1), "{line}");
-        let beside = fs::read_dir(self.secret().parent().unwrap()).unwrap().count();
+        assert_eq!(
+            (metadata.mode() & 0o7777, metadata.gid(), metadata.nlink()),
+            (0o600, 0, 1),
+            "{line}"
+        );
+        let beside = fs::read_dir(self.secret().parent().unwrap())
+            .unwrap()
+            .count();
         assert_eq!(beside, 1, "{line} made something beside it");
     }
 }
@@ -268,14 +373,20 @@ fn link_of_a_member_leads_root_to_no_file_that_is_not_an_image() {
     traps.link("appvms/vault/private.img", &traps.secret());
     let data = traps.machine.path("data");
     fs::write(&data, "data").unwrap();
-    for line in ["qvm-clone -q vault copy", "qvm-volume clone -f vault:private work:private"] {
+    for line in [
+        "qvm-clone -q vault copy",
+        "qvm-volume clone -f vault:private work:private",
+    ] {
         traps.refused(line, of_member);
     }
     assert!(!traps.pool("appvms/copy").exists());
     traps.refused("qvm-volume resize vault:private 3GiB", of_member);
     traps.refused("qvm-volume resize -f vault:private 1MiB", of_member);
     // New data take the place of the link, not of what it leads to.
-    let _either = traps.machine.run(false, &format!("qvm-volume import vault:private {}", data.display()));
+    let _either = traps.machine.run(
+        false,
+        &format!("qvm-volume import vault:private {}", data.display()),
+    );
     traps.nothing_happened("import");
 
     // The notes of a qube are copied to its clone, too.
@@ -301,7 +412,10 @@ fn directory_that_is_a_members_link_is_not_worked_in() {
     let traps = Traps::new();
     let of_root = traps.secret().parent().unwrap().to_path_buf();
     // One after the other: two of them that lead to one place are refused as a shared image.
-    for (name, line) in [("new", "qvm-create --label red new"), ("copy", "qvm-clone -q work copy")] {
+    for (name, line) in [
+        ("new", "qvm-create --label red new"),
+        ("copy", "qvm-clone -q work copy"),
+    ] {
         traps.link(&format!("appvms/{name}"), &of_root);
         traps.refused(line, of_member);
         fs::remove_file(traps.pool(&format!("appvms/{name}"))).unwrap();
@@ -313,7 +427,10 @@ fn directory_that_is_a_members_link_is_not_worked_in() {
     traps.refused("qvm-notes vault --set text", of_member);
     traps.refused("qvm-remove --force vault", of_member);
     fs::remove_file(traps.pool("appvms/vault")).unwrap();
-    traps.machine.ok(false, "qvm-remove --force vault\nqvm-create --label red vault");
+    traps.machine.ok(
+        false,
+        "qvm-remove --force vault\nqvm-create --label red vault",
+    );
     // A directory above, exchanged as a whole.
     traps.link("appvms", &traps.machine.path("home"));
     traps.refused("qvm-create --label red new", of_member);
@@ -328,7 +445,9 @@ fn image_with_a_second_name_and_pipes_are_left_alone() {
     let image = traps.pool("appvms/vault/private.img");
     fs::remove_file(&image).unwrap();
     fs::hard_link(traps.secret(), &image).unwrap();
-    let ran = traps.machine.run(false, "qvm-volume resize vault:private 3GiB");
+    let ran = traps
+        .machine
+        .run(false, "qvm-volume resize vault:private 3GiB");
     assert_eq!((ran.code, ran.stderr.lines().count()), (1, 1), "{ran:?}");
     assert!(ran.stderr.contains("second name"), "{ran:?}");
     assert_eq!(fs::read_to_string(traps.secret()).unwrap(), "root:secret");
@@ -340,7 +459,10 @@ fn image_with_a_second_name_and_pipes_are_left_alone() {
     let image = traps.pool("appvms/work/private.img");
     fs::remove_file(&image).unwrap();
     nix::unistd::mkfifo(&image, nix::sys::stat::Mode::from_bits_truncate(0o660)).unwrap();
-    for line in ["qvm-clone -q work copy", "qvm-volume resize work:private 3GiB"] {
+    for line in [
+        "qvm-clone -q work copy",
+        "qvm-volume resize work:private 3GiB",
+    ] {
         traps.refused(line, "not a regular file");
     }
     traps.machine.ok(false, "qvm-remove --force work");
@@ -358,15 +480,31 @@ fn links_of_root_and_of_the_user_himself_are_followed() {
     fs::rename(traps.pool("appvms/vault"), drive.join("vault")).unwrap();
     // Absolute links begin at the root of the system that they are in.
     symlink("/drive/vault", traps.pool("appvms/vault")).unwrap();
-    fs::rename(traps.pool("appvms/work/private.img"), drive.join("work.img")).unwrap();
-    symlink("../../../../../drive/work.img", traps.pool("appvms/work/private.img")).unwrap();
+    fs::rename(
+        traps.pool("appvms/work/private.img"),
+        drive.join("work.img"),
+    )
+    .unwrap();
+    symlink(
+        "../../../../../drive/work.img",
+        traps.pool("appvms/work/private.img"),
+    )
+    .unwrap();
     for as_member in [false, true] {
-        traps.machine.ok(as_member, "qvm-clone -q vault copy\nqvm-clone -q work other\nqvm-remove --force copy other");
-        traps.machine.ok(as_member, "qvm-volume clear -f vault:private");
+        traps.machine.ok(
+            as_member,
+            "qvm-clone -q vault copy\nqvm-clone -q work other\nqvm-remove --force copy other",
+        );
+        traps
+            .machine
+            .ok(as_member, "qvm-volume clear -f vault:private");
     }
     assert!(drive.join("vault/private.img").exists());
     lchown(traps.pool("appvms/vault"), Some(NOBODY), None).unwrap();
-    traps.machine.ok(true, "qvm-clone -q vault copy\nqvm-remove --force copy vault");
+    traps.machine.ok(
+        true,
+        "qvm-clone -q vault copy\nqvm-remove --force copy vault",
+    );
     assert!(!drive.join("vault").exists());
 }
 
@@ -385,8 +523,11 @@ fn absolute_link_in_a_system_below_a_root_leads_nowhere_outside() {
     let made = traps.machine.run(false, "qvm-create --label red new");
     assert_ne!(made.code, 0, "{made:?}");
     traps.nothing_happened("qvm-create");
-    for line in ["qvm-clone -q vault copy", "qvm-volume resize vault:private 3GiB", "qvm-volume clear -f vault:private"]
-    {
+    for line in [
+        "qvm-clone -q vault copy",
+        "qvm-volume resize vault:private 3GiB",
+        "qvm-volume clear -f vault:private",
+    ] {
         let ran = traps.machine.run(false, line);
         assert_ne!(ran.code, 0, "{line}: {ran:?}");
         traps.nothing_happened(line);

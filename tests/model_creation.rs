@@ -2,7 +2,8 @@
 //! from upstream's tools on the same store).
 
 use qubes::model::{
-    Class, NewQube, PoolChoice, PowerState, Qubes, Release, Use, Vm, global_properties, new_system, properties_of,
+    Class, NewQube, PoolChoice, PowerState, Qubes, Release, Use, Vm, global_properties, new_system,
+    properties_of,
 };
 use uuid::Uuid;
 
@@ -31,7 +32,9 @@ fn wish(class: Class, name: &str) -> NewQube<'_> {
 fn plan(qubes: &Qubes, wish: &NewQube<'_>) -> Result<Vm, String> {
     let mut numbers = [8012, 8012, 42].into_iter().cycle();
     let mut random = |_| numbers.next().unwrap_or(0);
-    qubes.plan_new(wish, &SampleHost::default(), &mut random).map_err(|e| e.to_string())
+    qubes
+        .plan_new(wish, &SampleHost::default(), &mut random)
+        .map_err(|e| e.to_string())
 }
 
 fn properties(vm: &Vm) -> Vec<(&str, &str)> {
@@ -46,11 +49,17 @@ fn tags(vm: &Vm) -> Vec<&str> {
 
 fn volume(vm: &Vm, name: &str) -> Vec<(String, String)> {
     let attributes = &vm.volume(name).unwrap().attributes;
-    attributes.iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect()
+    attributes
+        .iter()
+        .map(|(n, v)| (n.to_owned(), v.to_owned()))
+        .collect()
 }
 
 fn attributes(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
-    pairs.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect()
+    pairs
+        .iter()
+        .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()))
+        .collect()
 }
 
 #[test]
@@ -67,7 +76,11 @@ fn an_appvm_gets_number_template_tags_and_volumes() {
         ]
     );
     assert_eq!(tags(&vm), ["audiovm-dom0", "created-by-dom0", "guivm-dom0"]);
-    assert_eq!(vm.features.get("check-updates"), Some(""), "check_updates_vm is off in this store");
+    assert_eq!(
+        vm.features.get("check-updates"),
+        Some(""),
+        "check_updates_vm is off in this store"
+    );
     let names: Vec<&str> = vm.volumes.iter().map(|v| v.name()).collect();
     assert_eq!(names, ["root", "private", "volatile", "kernel"]);
     assert_eq!(
@@ -129,25 +142,78 @@ fn a_template_and_a_standalone_own_their_root() {
 #[test]
 fn pools_are_chosen_for_all_volumes_or_for_one() {
     let qubes = small();
-    let vm = |pools| plan(&qubes, &NewQube { pools, ..wish(Class::AppVM, "new") });
-    let all = vm(PoolChoice { all: Some("reflinked"), by_volume: &[] }).unwrap();
-    let pool = |vm: &Vm, name: &str| vm.volume(name).unwrap().attributes.get("pool").map(str::to_owned).unwrap();
+    let vm = |pools| {
+        plan(
+            &qubes,
+            &NewQube {
+                pools,
+                ..wish(Class::AppVM, "new")
+            },
+        )
+    };
+    let all = vm(PoolChoice {
+        all: Some("reflinked"),
+        by_volume: &[],
+    })
+    .unwrap();
+    let pool = |vm: &Vm, name: &str| {
+        vm.volume(name)
+            .unwrap()
+            .attributes
+            .get("pool")
+            .map(str::to_owned)
+            .unwrap()
+    };
     assert_eq!(
         ["root", "private", "volatile", "kernel"].map(|v| pool(&all, v)),
         ["varlibqubes", "reflinked", "reflinked", "linux-kernel"]
     );
-    assert_eq!(all.volume("private").unwrap().attributes.get("revisions_to_keep"), Some("3"));
-    let one = vm(PoolChoice { all: None, by_volume: &[("private", "vm-pool")] }).unwrap();
-    assert_eq!(one.volume("private").unwrap().attributes.get("vid"), Some("qubes_dom0/vm-new-private"));
+    assert_eq!(
+        all.volume("private")
+            .unwrap()
+            .attributes
+            .get("revisions_to_keep"),
+        Some("3")
+    );
+    let one = vm(PoolChoice {
+        all: None,
+        by_volume: &[("private", "vm-pool")],
+    })
+    .unwrap();
+    assert_eq!(
+        one.volume("private").unwrap().attributes.get("vid"),
+        Some("qubes_dom0/vm-new-private")
+    );
     assert_eq!(pool(&one, "volatile"), "varlibqubes");
     for (pools, words) in [
-        (PoolChoice { all: Some("nopool"), by_volume: &[] }, "Unknown storage pool nopool"),
-        (PoolChoice { all: None, by_volume: &[("private", "nopool")] }, "Unknown storage pool nopool"),
         (
-            PoolChoice { all: None, by_volume: &[("root", "vm-pool")] },
+            PoolChoice {
+                all: Some("nopool"),
+                by_volume: &[],
+            },
+            "Unknown storage pool nopool",
+        ),
+        (
+            PoolChoice {
+                all: None,
+                by_volume: &[("private", "nopool")],
+            },
+            "Unknown storage pool nopool",
+        ),
+        (
+            PoolChoice {
+                all: None,
+                by_volume: &[("root", "vm-pool")],
+            },
             "volume 'root' of 'new' is a snapshot of its template's; its pool cannot be chosen",
         ),
-        (PoolChoice { all: None, by_volume: &[("extra", "vm-pool")] }, "qube 'new' has no volume 'extra'"),
+        (
+            PoolChoice {
+                all: None,
+                by_volume: &[("extra", "vm-pool")],
+            },
+            "qube 'new' has no volume 'extra'",
+        ),
     ] {
         assert_eq!(vm(pools).unwrap_err(), words);
     }
@@ -156,12 +222,19 @@ fn pools_are_chosen_for_all_volumes_or_for_one() {
 #[test]
 fn a_disposable_takes_over_what_its_template_says() {
     let (mut qubes, host) = (small(), SampleHost::default());
-    qubes.set_property("default-dvm", "memory", "777", &host).unwrap();
-    qubes.set_property("default-dvm", "guivm", "sys-usb", &host).unwrap();
+    qubes
+        .set_property("default-dvm", "memory", "777", &host)
+        .unwrap();
+    qubes
+        .set_property("default-dvm", "guivm", "sys-usb", &host)
+        .unwrap();
     let dvm = qubes.edit("default-dvm").unwrap();
     dvm.features.set("preload-dispvm-max", "2");
     dvm.tags.push("mine".into());
-    let wished = NewQube { auto_cleanup: true, ..wish(Class::DispVM, "disp42") };
+    let wished = NewQube {
+        auto_cleanup: true,
+        ..wish(Class::DispVM, "disp42")
+    };
     let vm = plan(&qubes, &wished).unwrap();
     assert_eq!(
         properties(&vm),
@@ -180,9 +253,22 @@ fn a_disposable_takes_over_what_its_template_says() {
     );
     assert_eq!(vm.features.get("appmenus-dispvm"), Some("1"));
     assert!(!vm.features.contains("preload-dispvm-max"));
-    assert_eq!(tags(&vm), ["audiovm-dom0", "created-by-dom0", "disp-created-by-dom0", "guivm-sys-usb", "mine"]);
-    assert!(volume(&vm, "root").contains(&("source".into(), "vm-templates/fedora-41-xfce/root".into())));
-    assert!(volume(&vm, "private").contains(&("source".into(), "appvms/default-dvm/private".into())));
+    assert_eq!(
+        tags(&vm),
+        [
+            "audiovm-dom0",
+            "created-by-dom0",
+            "disp-created-by-dom0",
+            "guivm-sys-usb",
+            "mine"
+        ]
+    );
+    assert!(
+        volume(&vm, "root").contains(&("source".into(), "vm-templates/fedora-41-xfce/root".into()))
+    );
+    assert!(
+        volume(&vm, "private").contains(&("source".into(), "appvms/default-dvm/private".into()))
+    );
     assert!(volume(&vm, "private").contains(&("size".into(), "2147483648".into())));
     assert!(volume(&vm, "volatile").contains(&("size".into(), (12u64 << 30).to_string())));
 }
@@ -190,22 +276,53 @@ fn a_disposable_takes_over_what_its_template_says() {
 #[test]
 fn tags_that_the_creator_wants_are_given() {
     let mut qubes = small();
-    qubes.set_feature("dom0", "tag-created-vm-with", "one two", &SampleHost::default()).unwrap();
+    qubes
+        .set_feature(
+            "dom0",
+            "tag-created-vm-with",
+            "one two",
+            &SampleHost::default(),
+        )
+        .unwrap();
     let vm = plan(&qubes, &wish(Class::AppVM, "new")).unwrap();
-    assert_eq!(tags(&vm), ["audiovm-dom0", "created-by-dom0", "guivm-dom0", "one", "two"]);
+    assert_eq!(
+        tags(&vm),
+        [
+            "audiovm-dom0",
+            "created-by-dom0",
+            "guivm-dom0",
+            "one",
+            "two"
+        ]
+    );
 }
 
 #[test]
 fn wishes_that_break_a_rule_are_refused_in_upstreams_words() {
     let mut qubes = small();
-    let of = |class, name, template| NewQube { template, ..wish(class, name) };
+    let of = |class, name, template| NewQube {
+        template,
+        ..wish(class, name)
+    };
     for (wish, words) in [
         (of(Class::AppVM, "work", None), "Qube already exists: work"),
         (of(Class::AppVM, "dom0", None), "Qube already exists: dom0"),
-        (of(Class::AppVM, "1new", None), "VM name cannot start with hyphen, underscore, dot or numbers"),
-        (of(Class::AppVM, "none", None), "VM name cannot be 'none' nor 'default'"),
-        (of(Class::AppVM, "this-name-is-much-too-long-for-a-qube", None), "VM name must be shorter than 32 characters"),
-        (of(Class::AppVM, "new", Some("nope")), "No such domain: 'nope'"),
+        (
+            of(Class::AppVM, "1new", None),
+            "VM name cannot start with hyphen, underscore, dot or numbers",
+        ),
+        (
+            of(Class::AppVM, "none", None),
+            "VM name cannot be 'none' nor 'default'",
+        ),
+        (
+            of(Class::AppVM, "this-name-is-much-too-long-for-a-qube", None),
+            "VM name must be shorter than 32 characters",
+        ),
+        (
+            of(Class::AppVM, "new", Some("nope")),
+            "No such domain: 'nope'",
+        ),
         (
             of(Class::AppVM, "new", Some("vault")),
             "wrong VM class: domains['vault'] is of type AppVM and not TemplateVM",
@@ -214,14 +331,31 @@ fn wishes_that_break_a_rule_are_refused_in_upstreams_words() {
             of(Class::DispVM, "new", Some("work")),
             "template for disposable (work) needs to be an AppVM with template_for_dispvms=True",
         ),
-        (of(Class::TemplateVM, "new", Some("fedora-41-xfce")), "a TemplateVM has no template; leave --template out"),
-        (of(Class::AdminVM, "new", None), "qubes of class 'AdminVM' cannot be created"),
-        (of(Class::from_store("NoClass"), "new", None), "qubes of class 'NoClass' cannot be created"),
-        (NewQube { label: "pink", ..of(Class::AppVM, "new", None) }, "Label does not exist: pink"),
+        (
+            of(Class::TemplateVM, "new", Some("fedora-41-xfce")),
+            "a TemplateVM has no template; leave --template out",
+        ),
+        (
+            of(Class::AdminVM, "new", None),
+            "qubes of class 'AdminVM' cannot be created",
+        ),
+        (
+            of(Class::from_store("NoClass"), "new", None),
+            "qubes of class 'NoClass' cannot be created",
+        ),
+        (
+            NewQube {
+                label: "pink",
+                ..of(Class::AppVM, "new", None)
+            },
+            "Label does not exist: pink",
+        ),
     ] {
         assert_eq!(plan(&qubes, &wish).map(|_| ()), Err(words.to_owned()));
     }
-    qubes.reset_global("default_template", &SampleHost::default()).unwrap();
+    qubes
+        .reset_global("default_template", &SampleHost::default())
+        .unwrap();
     let refused = plan(&qubes, &wish(Class::AppVM, "new")).unwrap_err();
     assert_eq!(
         refused,
@@ -232,19 +366,46 @@ fn wishes_that_break_a_rule_are_refused_in_upstreams_words() {
 #[test]
 fn an_older_release_gets_only_what_it_can_load() {
     let qubes = small();
-    let old = SampleHost { release: Release::R4_1, ..SampleHost::default() };
-    let refused = qubes.plan_new(&wish(Class::AppVM, "a.b"), &old, &mut |_| 0).unwrap_err().to_string();
-    assert_eq!(refused, "VM name 'a.b' has a dot, which Qubes OS 4.1 does not allow (since 4.3)");
-    let refused = qubes.plan_new(&wish(Class::RemoteVM, "far"), &old, &mut |_| 0).unwrap_err().to_string();
-    assert_eq!(refused, "Qubes OS 4.1 does not know remote qubes (since 4.3)");
+    let old = SampleHost {
+        release: Release::R4_1,
+        ..SampleHost::default()
+    };
+    let refused = qubes
+        .plan_new(&wish(Class::AppVM, "a.b"), &old, &mut |_| 0)
+        .unwrap_err()
+        .to_string();
+    assert_eq!(
+        refused,
+        "VM name 'a.b' has a dot, which Qubes OS 4.1 does not allow (since 4.3)"
+    );
+    let refused = qubes
+        .plan_new(&wish(Class::RemoteVM, "far"), &old, &mut |_| 0)
+        .unwrap_err()
+        .to_string();
+    assert_eq!(
+        refused,
+        "Qubes OS 4.1 does not know remote qubes (since 4.3)"
+    );
     let mut qubes = new_system(&old);
     for number in 1..=254 {
         let name = format!("t{number}");
-        let vm = qubes.plan_new(&wish(Class::RemoteVM, &name), &SampleHost::default(), &mut |_| 0).unwrap();
+        let vm = qubes
+            .plan_new(
+                &wish(Class::RemoteVM, &name),
+                &SampleHost::default(),
+                &mut |_| 0,
+            )
+            .unwrap();
         qubes.add(vm).unwrap();
     }
-    let refused = qubes.plan_new(&wish(Class::StandaloneVM, "one-more"), &old, &mut |_| 0).unwrap_err().to_string();
-    assert_eq!(refused, "no number is free for another qube: Qubes OS 4.1 has room for 254");
+    let refused = qubes
+        .plan_new(&wish(Class::StandaloneVM, "one-more"), &old, &mut |_| 0)
+        .unwrap_err()
+        .to_string();
+    assert_eq!(
+        refused,
+        "no number is free for another qube: Qubes OS 4.1 has room for 254"
+    );
 }
 
 #[test]
@@ -255,21 +416,42 @@ fn a_new_system_has_labels_two_pools_and_dom0() {
     assert!(text.contains(
         r#"<pool name="varlibqubes" dir_path="/var/lib/qubes" driver="file-reflink" revisions_to_keep="1"/>"#
     ));
-    assert!(text.contains(r#"<pool name="linux-kernel" dir_path="/var/lib/qubes/vm-kernels" driver="linux-kernel"/>"#));
+    assert!(text.contains(
+        r#"<pool name="linux-kernel" dir_path="/var/lib/qubes/vm-kernels" driver="linux-kernel"/>"#
+    ));
     assert!(text.contains(r#"<property name="default_pool_kernel">linux-kernel</property>"#));
     assert!(text.contains(r#"<domain id="domain-0" class="AdminVM">"#));
     assert_eq!(qubes.labels.iter().count(), 8);
-    let readable = global_properties().filter(|p| !matches!(p.name, "default_kernel" | "default_template"));
+    let readable =
+        global_properties().filter(|p| !matches!(p.name, "default_kernel" | "default_template"));
     for property in readable {
         assert!(qubes.global(property, &host).is_ok(), "{}", property.name);
     }
     let dom0 = qubes.get("dom0").unwrap();
     for property in properties_of(&dom0.class) {
-        assert!(qubes.value(dom0, property, &host).is_ok(), "{}", property.name);
+        assert!(
+            qubes.value(dom0, property, &host).is_ok(),
+            "{}",
+            property.name
+        );
     }
-    let copying = new_system(&SampleHost { can_reflink: false, ..SampleHost::default() });
-    assert_eq!(copying.pools.get("varlibqubes").unwrap().option("setup_check"), Some("no"));
-    let mapped = new_system(&SampleHost { can_reflink: false, can_map_devices: true, ..SampleHost::default() });
+    let copying = new_system(&SampleHost {
+        can_reflink: false,
+        ..SampleHost::default()
+    });
+    assert_eq!(
+        copying
+            .pools
+            .get("varlibqubes")
+            .unwrap()
+            .option("setup_check"),
+        Some("no")
+    );
+    let mapped = new_system(&SampleHost {
+        can_reflink: false,
+        can_map_devices: true,
+        ..SampleHost::default()
+    });
     let pool = mapped.pools.get("varlibqubes").unwrap();
     assert_eq!((pool.driver(), pool.option("setup_check")), ("file", None));
 }
@@ -283,7 +465,9 @@ fn without_a_default_kernel_nothing_is_made_that_upstream_could_not_save() {
         refused,
         "the system has no default_kernel, and nothing stands in for it; set it with qubes-prefs default_kernel VALUE"
     );
-    qubes.set_global("default_kernel", "5.15.124-1", &host).unwrap();
+    qubes
+        .set_global("default_kernel", "5.15.124-1", &host)
+        .unwrap();
     plan(&qubes, &wish(Class::TemplateVM, "first")).unwrap();
 }
 
@@ -291,8 +475,18 @@ fn without_a_default_kernel_nothing_is_made_that_upstream_could_not_save() {
 fn what_is_in_use_stays_and_the_uses_are_named() {
     let (mut qubes, host) = (small(), SampleHost::default());
     for (name, uses) in [
-        ("sys-net", vec!["global property clockvm", "netvm for sys-firewall"]),
-        ("sys-firewall", vec!["global property default_netvm", "global property updatevm", "netvm for sys-whonix"]),
+        (
+            "sys-net",
+            vec!["global property clockvm", "netvm for sys-firewall"],
+        ),
+        (
+            "sys-firewall",
+            vec![
+                "global property default_netvm",
+                "global property updatevm",
+                "netvm for sys-whonix",
+            ],
+        ),
         (
             "fedora-41-xfce",
             vec![
@@ -306,11 +500,22 @@ fn what_is_in_use_stays_and_the_uses_are_named() {
         ),
         ("whonix-gateway-17", vec!["template for sys-whonix"]),
     ] {
-        let told: Vec<String> = qubes.uses_of(name, &host).iter().map(Use::to_string).collect();
+        let told: Vec<String> = qubes
+            .uses_of(name, &host)
+            .iter()
+            .map(Use::to_string)
+            .collect();
         for wanted in &uses {
-            assert!(told.iter().any(|t| t == wanted), "{name}: {wanted} in {told:?}");
+            assert!(
+                told.iter().any(|t| t == wanted),
+                "{name}: {wanted} in {told:?}"
+            );
         }
-        let refused = qubes.remove_if_unused(name, &host).map(|_| ()).unwrap_err().to_string();
+        let refused = qubes
+            .remove_if_unused(name, &host)
+            .map(|_| ())
+            .unwrap_err()
+            .to_string();
         assert_eq!(refused, format!("Domain is in use: '{name}'"));
         assert!(qubes.contains(name));
     }
@@ -319,19 +524,39 @@ fn what_is_in_use_stays_and_the_uses_are_named() {
 #[test]
 fn what_nobody_uses_goes_unless_it_runs_or_belongs_to_a_package() {
     let (mut qubes, host) = (small(), SampleHost::default());
-    let told =
-        |qubes: &Qubes, host: &SampleHost| qubes.plan_removal("vault", host).map(|_| ()).unwrap_err().to_string();
-    assert_eq!(qubes.plan_removal("nope", &host).map(|_| ()).unwrap_err().to_string(), "no such domain: 'nope'");
+    let told = |qubes: &Qubes, host: &SampleHost| {
+        qubes
+            .plan_removal("vault", host)
+            .map(|_| ())
+            .unwrap_err()
+            .to_string()
+    };
     assert_eq!(
-        qubes.plan_removal("dom0", &host).map(|_| ()).unwrap_err().to_string(),
+        qubes
+            .plan_removal("nope", &host)
+            .map(|_| ())
+            .unwrap_err()
+            .to_string(),
+        "no such domain: 'nope'"
+    );
+    assert_eq!(
+        qubes
+            .plan_removal("dom0", &host)
+            .map(|_| ())
+            .unwrap_err()
+            .to_string(),
         "Domain 'dom0' cannot be removed."
     );
     let mut running = SampleHost::default();
     running.states.insert("vault".into(), PowerState::Paused);
     assert_eq!(told(&qubes, &running), "Domain is not powered off: 'vault'");
-    qubes.set_property("vault", "installed_by_rpm", "True", &host).unwrap();
+    qubes
+        .set_property("vault", "installed_by_rpm", "True", &host)
+        .unwrap();
     assert!(told(&qubes, &host).contains("package manager"));
-    qubes.reset_property("vault", "installed_by_rpm", &host).unwrap();
+    qubes
+        .reset_property("vault", "installed_by_rpm", &host)
+        .unwrap();
     qubes.remove_if_unused("vault", &host).unwrap();
     assert!(!qubes.contains("vault"));
 }

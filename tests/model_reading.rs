@@ -18,34 +18,75 @@ fn vm<'a>(qubes: &'a Qubes, name: &str) -> &'a Vm {
 }
 
 fn value(qubes: &Qubes, name: &str, property: &str, host: &SampleHost) -> String {
-    qubes.value_of(vm(qubes, name), property, host).unwrap().to_string()
+    qubes
+        .value_of(vm(qubes, name), property, host)
+        .unwrap()
+        .to_string()
 }
 
 #[test]
 fn the_kernels_own_files_give_its_options() {
     let (mut qubes, mut host) = (small(), SampleHost::default());
     assert_eq!(value(&qubes, "vault", "kernelopts", &host), "swiotlb=2048");
-    host.kernel_files.insert("default-kernelopts-nopci.txt".into(), "nopat quiet\n".into());
-    host.kernel_files.insert("default-kernelopts-pci.txt".into(), " iommu=soft \n".into());
-    assert_eq!(value(&qubes, "vault", "kernelopts", &host), "nopat quiet", "the template's, which has no PCI device");
-    assert_eq!(value(&qubes, "sys-usb", "kernelopts", &host), "iommu=soft", "it has one");
-    qubes.set_feature("dom0", "suspend-s0ix", "1", &SampleHost::default()).unwrap();
-    assert_eq!(value(&qubes, "sys-usb", "kernelopts", &host), "iommu=soft qubes_exp_pm_use_suspend=1");
+    host.kernel_files.insert(
+        "default-kernelopts-nopci.txt".into(),
+        "nopat quiet\n".into(),
+    );
+    host.kernel_files
+        .insert("default-kernelopts-pci.txt".into(), " iommu=soft \n".into());
+    assert_eq!(
+        value(&qubes, "vault", "kernelopts", &host),
+        "nopat quiet",
+        "the template's, which has no PCI device"
+    );
+    assert_eq!(
+        value(&qubes, "sys-usb", "kernelopts", &host),
+        "iommu=soft",
+        "it has one"
+    );
+    qubes
+        .set_feature("dom0", "suspend-s0ix", "1", &SampleHost::default())
+        .unwrap();
+    assert_eq!(
+        value(&qubes, "sys-usb", "kernelopts", &host),
+        "iommu=soft qubes_exp_pm_use_suspend=1"
+    );
     qubes.set_property("sys-usb", "kernel", "", &host).unwrap();
     assert_eq!(value(&qubes, "sys-usb", "kernelopts", &host), "");
-    qubes.set_property("fedora-41-xfce", "kernelopts", "mine", &host).unwrap();
+    qubes
+        .set_property("fedora-41-xfce", "kernelopts", "mine", &host)
+        .unwrap();
     assert_eq!(value(&qubes, "vault", "kernelopts", &host), "mine");
 }
 
 #[test]
 fn a_kernel_chosen_for_a_qube_is_its_kernel_volume() {
     let (mut qubes, host) = (small(), SampleHost::default());
-    qubes.set_property("vault", "kernel", "5.15.124-1", &host).unwrap();
+    qubes
+        .set_property("vault", "kernel", "5.15.124-1", &host)
+        .unwrap();
     let kernel = qubes.volume(vm(&qubes, "vault"), "kernel", &host).unwrap();
-    assert_eq!((kernel.vid.as_str(), kernel.rw, kernel.size), ("5.15.124-1", false, 0));
-    assert_eq!(vm(&qubes, "vault").volume("kernel").unwrap().attributes.get("vid"), Some("5.15.124-1"));
+    assert_eq!(
+        (kernel.vid.as_str(), kernel.rw, kernel.size),
+        ("5.15.124-1", false, 0)
+    );
+    assert_eq!(
+        vm(&qubes, "vault")
+            .volume("kernel")
+            .unwrap()
+            .attributes
+            .get("vid"),
+        Some("5.15.124-1")
+    );
     qubes.reset_property("vault", "kernel", &host).unwrap();
-    assert_eq!(vm(&qubes, "vault").volume("kernel").unwrap().attributes.get("vid"), Some("6.6.77-1.fc37"));
+    assert_eq!(
+        vm(&qubes, "vault")
+            .volume("kernel")
+            .unwrap()
+            .attributes
+            .get("vid"),
+        Some("6.6.77-1.fc37")
+    );
 }
 
 #[test]
@@ -56,13 +97,24 @@ fn a_volume_that_a_class_does_not_have_is_absent_not_empty() {
     assert!(qubes.volumes_to_remove(dom0, &host).is_empty());
     for name in ["root", "private", "volatile", "kernel"] {
         let refused = qubes.volume(dom0, name, &host).unwrap_err().to_string();
-        assert!(refused.contains("dom0") && refused.contains(name), "{refused}");
+        assert!(
+            refused.contains("dom0") && refused.contains(name),
+            "{refused}"
+        );
     }
-    let own = qubes.volume(vm(&qubes, "vault"), "windows", &host).unwrap_err().to_string();
+    let own = qubes
+        .volume(vm(&qubes, "vault"), "windows", &host)
+        .unwrap_err()
+        .to_string();
     assert!(own.contains("vault") && own.contains("windows"), "{own}");
     // What it has stands in its class's order, each once.
     let names = |name: &str| -> Vec<String> {
-        qubes.volumes(vm(&qubes, name), &host).unwrap().into_iter().map(|v| v.name).collect()
+        qubes
+            .volumes(vm(&qubes, name), &host)
+            .unwrap()
+            .into_iter()
+            .map(|v| v.name)
+            .collect()
     };
     assert_eq!(names("vault"), ["root", "private", "volatile", "kernel"]);
 }
@@ -70,10 +122,19 @@ fn a_volume_that_a_class_does_not_have_is_absent_not_empty() {
 #[test]
 fn the_default_kernel_stays_while_a_qube_counts_on_it() {
     let (mut qubes, host) = (small(), SampleHost::default());
-    let refused = qubes.reset_global("default_kernel", &host).unwrap_err().to_string();
-    assert!(refused.starts_with("default_kernel cannot be reset: it has no default, and qube '"), "{refused}");
+    let refused = qubes
+        .reset_global("default_kernel", &host)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        refused.starts_with("default_kernel cannot be reset: it has no default, and qube '"),
+        "{refused}"
+    );
     let names: Vec<String> = qubes.names().map(|n| n.to_string()).collect();
-    for name in names.iter().filter(|n| vm(&small(), n).class.is_local_guest()) {
+    for name in names
+        .iter()
+        .filter(|n| vm(&small(), n).class.is_local_guest())
+    {
         qubes.set_property(name, "kernel", "", &host).unwrap();
     }
     qubes.reset_global("default_kernel", &host).unwrap();
@@ -83,22 +144,44 @@ fn the_default_kernel_stays_while_a_qube_counts_on_it() {
 fn memory_of_a_windows_qube_is_not_balanced_without_an_agent_that_says_so() {
     let (mut qubes, host) = (small(), SampleHost::default());
     qubes.reset_property("win10", "maxmem", &host).unwrap();
-    qubes.set_property("win10", "virt_mode", "pvh", &host).unwrap();
-    assert_eq!(value(&qubes, "win10", "maxmem", &host), "4096", "never below memory");
-    qubes.set_property("win10", "memory", "3000", &host).unwrap();
+    qubes
+        .set_property("win10", "virt_mode", "pvh", &host)
+        .unwrap();
+    assert_eq!(
+        value(&qubes, "win10", "maxmem", &host),
+        "4096",
+        "never below memory"
+    );
+    qubes
+        .set_property("win10", "memory", "3000", &host)
+        .unwrap();
     assert_eq!(value(&qubes, "win10", "maxmem", &host), "4000");
-    qubes.set_property("win10", "virt_mode", "hvm", &host).unwrap();
+    qubes
+        .set_property("win10", "virt_mode", "hvm", &host)
+        .unwrap();
     for (feature, text, maxmem) in [
         ("qrexec", "", "0"),
         ("qrexec", "1", "4000"),
         ("supported-service.cups", "1", "0"),
         ("supported-service.meminfo-writer", "1", "4000"),
     ] {
-        qubes.set_feature("win10", feature, text, &SampleHost::default()).unwrap();
-        assert_eq!(value(&qubes, "win10", "maxmem", &host), maxmem, "{feature}={text}");
+        qubes
+            .set_feature("win10", feature, text, &SampleHost::default())
+            .unwrap();
+        assert_eq!(
+            value(&qubes, "win10", "maxmem", &host),
+            maxmem,
+            "{feature}={text}"
+        );
     }
-    qubes.set_feature("win10", "os", "Linux", &SampleHost::default()).unwrap();
-    assert_eq!(value(&qubes, "win10", "maxmem", &host), "16202", "half of the host's");
+    qubes
+        .set_feature("win10", "os", "Linux", &SampleHost::default())
+        .unwrap();
+    assert_eq!(
+        value(&qubes, "win10", "maxmem", &host),
+        "16202",
+        "half of the host's"
+    );
     qubes.set_property("win10", "memory", "700", &host).unwrap();
     assert_eq!(value(&qubes, "win10", "maxmem", &host), "7000");
 }
@@ -106,12 +189,23 @@ fn memory_of_a_windows_qube_is_not_balanced_without_an_agent_that_says_so() {
 #[test]
 fn ipv6_is_on_along_the_netvms() {
     let (mut qubes, host) = (small(), SampleHost::default());
-    qubes.set_feature("sys-net", "ipv6", "1", &SampleHost::default()).unwrap();
+    qubes
+        .set_feature("sys-net", "ipv6", "1", &SampleHost::default())
+        .unwrap();
     assert_eq!(value(&qubes, "work", "ip6", &host), "fd09:24ef:4179::a89:9");
-    assert_eq!(value(&qubes, "work", "visible_gateway6", &host), "fd09:24ef:4179::a89:5");
-    qubes.set_feature("sys-firewall", "ipv6", "", &SampleHost::default()).unwrap();
+    assert_eq!(
+        value(&qubes, "work", "visible_gateway6", &host),
+        "fd09:24ef:4179::a89:5"
+    );
+    qubes
+        .set_feature("sys-firewall", "ipv6", "", &SampleHost::default())
+        .unwrap();
     assert_eq!(value(&qubes, "work", "ip6", &host), "");
-    assert_eq!(value(&qubes, "sys-firewall", "ip6", &host), "", "its own word counts first");
+    assert_eq!(
+        value(&qubes, "sys-firewall", "ip6", &host),
+        "",
+        "its own word counts first"
+    );
 }
 
 #[test]
@@ -120,29 +214,67 @@ fn features_are_found_along_templates_netvms_and_dom0() {
     let look = |qubes: &Qubes| {
         let disposable = vm(qubes, "sys-usb");
         (
-            qubes.feature_with_template(disposable, "x").map(str::to_owned),
-            qubes.feature_with_template_and_adminvm(disposable, "x").map(str::to_owned),
-            qubes.feature_with_adminvm(disposable, "x").map(str::to_owned),
-            qubes.feature_with_netvm(vm(qubes, "work"), "x", &host).map(str::to_owned),
+            qubes
+                .feature_with_template(disposable, "x")
+                .map(str::to_owned),
+            qubes
+                .feature_with_template_and_adminvm(disposable, "x")
+                .map(str::to_owned),
+            qubes
+                .feature_with_adminvm(disposable, "x")
+                .map(str::to_owned),
+            qubes
+                .feature_with_netvm(vm(qubes, "work"), "x", &host)
+                .map(str::to_owned),
         )
     };
     assert_eq!(look(&qubes), (None, None, None, None));
-    qubes.set_feature("dom0", "x", "admin", &SampleHost::default()).unwrap();
-    assert_eq!(look(&qubes), (None, Some("admin".into()), Some("admin".into()), None));
-    qubes.set_feature("fedora-41-xfce", "x", "template", &SampleHost::default()).unwrap();
-    qubes.set_feature("sys-net", "x", "net", &SampleHost::default()).unwrap();
+    qubes
+        .set_feature("dom0", "x", "admin", &SampleHost::default())
+        .unwrap();
+    assert_eq!(
+        look(&qubes),
+        (None, Some("admin".into()), Some("admin".into()), None)
+    );
+    qubes
+        .set_feature("fedora-41-xfce", "x", "template", &SampleHost::default())
+        .unwrap();
+    qubes
+        .set_feature("sys-net", "x", "net", &SampleHost::default())
+        .unwrap();
     let template = Some("template".to_owned());
-    assert_eq!(look(&qubes), (template.clone(), template, Some("admin".into()), Some("net".into())));
-    qubes.set_feature("default-dvm", "x", "", &SampleHost::default()).unwrap();
-    assert_eq!(look(&qubes).0.as_deref(), Some(""), "the first that has it wins, also when it is off");
+    assert_eq!(
+        look(&qubes),
+        (
+            template.clone(),
+            template,
+            Some("admin".into()),
+            Some("net".into())
+        )
+    );
+    qubes
+        .set_feature("default-dvm", "x", "", &SampleHost::default())
+        .unwrap();
+    assert_eq!(
+        look(&qubes).0.as_deref(),
+        Some(""),
+        "the first that has it wins, also when it is off"
+    );
 }
 
 #[test]
 fn a_loop_of_netvms_in_the_store_ends() {
     let (mut qubes, host) = (small(), SampleHost::default());
-    qubes.edit("sys-net").unwrap().properties.set("netvm", "sys-whonix");
+    qubes
+        .edit("sys-net")
+        .unwrap()
+        .properties
+        .set("netvm", "sys-whonix");
     let work = vm(&qubes, "work");
-    let chain: Vec<&str> = qubes.netvm_chain(work, &host).map(|v| v.name.as_str()).collect();
+    let chain: Vec<&str> = qubes
+        .netvm_chain(work, &host)
+        .map(|v| v.name.as_str())
+        .collect();
     assert_eq!(chain, ["work", "sys-firewall", "sys-net", "sys-whonix"]);
     assert_eq!(value(&qubes, "work", "ip6", &host), "");
 }
@@ -150,11 +282,14 @@ fn a_loop_of_netvms_in_the_store_ends() {
 #[test]
 fn the_default_pool_is_named_or_holds_the_system() {
     let (mut qubes, host) = (small(), SampleHost::default());
-    let pool = |qubes: &Qubes| qubes.global_value("default_pool", &SampleHost::default()).map(|v| v.to_string());
+    let pool = |qubes: &Qubes| {
+        qubes
+            .global_value("default_pool", &SampleHost::default())
+            .map(|v| v.to_string())
+    };
     assert_eq!(pool(&qubes).as_deref(), Ok("varlibqubes"));
     qubes.pools.0.retain(|p| p.name() != "varlibqubes");
-    let words =
-        "the system has no default_pool, and nothing stands in for it; set it with qubes-prefs default_pool VALUE";
+    let words = "the system has no default_pool, and nothing stands in for it; set it with qubes-prefs default_pool VALUE";
     assert_eq!(pool(&qubes).unwrap_err().to_string(), words);
     qubes.pools.0[1].attributes.set("name", "default");
     assert_eq!(pool(&qubes).as_deref(), Ok("default"));
@@ -169,19 +304,28 @@ fn what_early_stores_say_elsewhere_counts_until_it_is_set() {
     work.properties.set("hvm", "True");
     work.properties.set("dispvm_allowed", "True");
     work.features.set("service.meminfo-writer", "");
-    for (property, old, new) in
-        [("virt_mode", "hvm", "pv"), ("template_for_dispvms", "True", "False"), ("maxmem", "0", "5")]
-    {
+    for (property, old, new) in [
+        ("virt_mode", "hvm", "pv"),
+        ("template_for_dispvms", "True", "False"),
+        ("maxmem", "0", "5"),
+    ] {
         assert_eq!(value(&qubes, "work", property, &host), old);
-        let row =
-            qubes::model::Property::find(qubes::model::Scope::Class(&vm(&qubes, "work").class), property).unwrap();
+        let row = qubes::model::Property::find(
+            qubes::model::Scope::Class(&vm(&qubes, "work").class),
+            property,
+        )
+        .unwrap();
         assert!(!qubes.is_default(vm(&qubes, "work"), row));
         qubes.set_property("work", property, new, &host).unwrap();
         assert_eq!(value(&qubes, "work", property, &host), new);
     }
     let work = vm(&qubes, "work");
     assert!(!work.properties.contains("hvm") && !work.features.contains("service.meminfo-writer"));
-    qubes.edit("work").unwrap().features.set("service.meminfo-writer", "");
+    qubes
+        .edit("work")
+        .unwrap()
+        .features
+        .set("service.meminfo-writer", "");
     qubes.reset_property("work", "maxmem", &host).unwrap();
     assert_eq!(value(&qubes, "work", "maxmem", &host), "4000");
 }
@@ -189,23 +333,56 @@ fn what_early_stores_say_elsewhere_counts_until_it_is_set() {
 #[test]
 fn features_are_set_under_their_rules() {
     let mut qubes = small();
-    let refused = qubes.set_feature("work", "preload-dispvm", "x", &SampleHost::default()).unwrap_err().to_string();
-    assert_eq!(refused, "feature 'preload-dispvm' of qube 'work' is kept by the system; it cannot be changed by hand");
-    let refused = qubes.set_feature("work", "bad name", "1", &SampleHost::default()).unwrap_err().to_string();
+    let refused = qubes
+        .set_feature("work", "preload-dispvm", "x", &SampleHost::default())
+        .unwrap_err()
+        .to_string();
+    assert_eq!(
+        refused,
+        "feature 'preload-dispvm' of qube 'work' is kept by the system; it cannot be changed by hand"
+    );
+    let refused = qubes
+        .set_feature("work", "bad name", "1", &SampleHost::default())
+        .unwrap_err()
+        .to_string();
     assert_eq!(
         refused,
         "feature 'bad name' of qube 'work' cannot be set to '1': a feature's name is made of letters, digits, . _ and -"
     );
     assert!(qubes.remove_feature("work", "nosuch").unwrap().is_empty());
     let work = vm(&qubes, "work").name.clone();
-    let effects = qubes.set_feature("work", "service.cups", "1", &SampleHost::default()).unwrap();
-    assert_eq!(effects, [Effect::QubesDbFeature { vm: work.clone(), feature: "service.cups".into() }]);
-    let effects = qubes.set_feature("dom0", "service.cups", "", &SampleHost::default()).unwrap();
-    assert_eq!(effects, [Effect::Dom0Service { service: "cups".into(), on: false }]);
-    let effects = qubes.set_feature("work", "service.meminfo-writer", "", &SampleHost::default()).unwrap();
+    let effects = qubes
+        .set_feature("work", "service.cups", "1", &SampleHost::default())
+        .unwrap();
+    assert_eq!(
+        effects,
+        [Effect::QubesDbFeature {
+            vm: work.clone(),
+            feature: "service.cups".into()
+        }]
+    );
+    let effects = qubes
+        .set_feature("dom0", "service.cups", "", &SampleHost::default())
+        .unwrap();
+    assert_eq!(
+        effects,
+        [Effect::Dom0Service {
+            service: "cups".into(),
+            on: false
+        }]
+    );
+    let effects = qubes
+        .set_feature("work", "service.meminfo-writer", "", &SampleHost::default())
+        .unwrap();
     assert_eq!(effects, [Effect::MaxmemHotplug { vm: work }]);
     let work = vm(&qubes, "work");
-    assert_eq!((work.properties.get("maxmem"), work.features.get("service.meminfo-writer")), (Some("0"), None));
+    assert_eq!(
+        (
+            work.properties.get("maxmem"),
+            work.features.get("service.meminfo-writer")
+        ),
+        (Some("0"), None)
+    );
 }
 
 #[test]
@@ -214,8 +391,18 @@ fn tags_are_given_under_their_rules() {
     assert_eq!(qubes.add_tag("work", "new-tag"), Ok(true));
     assert_eq!(qubes.add_tag("work", "new-tag"), Ok(false));
     assert!(qubes.add_tag("work", "bad tag").is_err() && qubes.add_tag("nope", "x").is_err());
-    assert!(qubes.add_tag("work", "created-by-x").is_err(), "there is no qube x");
-    qubes.set_feature("vault", "tag-created-vm-with", "of-vault", &SampleHost::default()).unwrap();
+    assert!(
+        qubes.add_tag("work", "created-by-x").is_err(),
+        "there is no qube x"
+    );
+    qubes
+        .set_feature(
+            "vault",
+            "tag-created-vm-with",
+            "of-vault",
+            &SampleHost::default(),
+        )
+        .unwrap();
     assert_eq!(qubes.add_tag("work", "created-by-vault"), Ok(true));
     assert!(vm(&qubes, "work").has_tag("of-vault"));
     assert_eq!(qubes.remove_tag("work", "created-by-dom0"), Ok(true));
@@ -223,12 +410,23 @@ fn tags_are_given_under_their_rules() {
 }
 
 /// The short look of listings must not clear a qube in which the thorough look of `qubes-db check` finds what breaks it.
-fn assert_short_look_misses_nothing(qubes: &Qubes, name: &str, host: &SampleHost, change: &str) -> bool {
+fn assert_short_look_misses_nothing(
+    qubes: &Qubes,
+    name: &str,
+    host: &SampleHost,
+    change: &str,
+) -> bool {
     let qube = vm(qubes, name);
-    let thorough =
-        qubes.findings_of(qube, host, &mut NetvmWays::default()).into_iter().filter(Finding::breaks_the_qube);
+    let thorough = qubes
+        .findings_of(qube, host, &mut NetvmWays::default())
+        .into_iter()
+        .filter(Finding::breaks_the_qube);
     let thorough: Vec<String> = thorough.map(|finding| finding.text).collect();
-    assert_eq!(qubes.what_breaks(qube, host, &mut NetvmWays::default()), thorough, "{name}: {change}");
+    assert_eq!(
+        qubes.what_breaks(qube, host, &mut NetvmWays::default()),
+        thorough,
+        "{name}: {change}"
+    );
     !thorough.is_empty()
 }
 
@@ -253,34 +451,63 @@ fn the_short_look_of_listings_misses_nothing_that_breaks_a_qube() {
     let names: Vec<VmName> = small().names().cloned().collect();
     let mut broken = 0;
     for release in [Release::R4_0, Release::R4_4] {
-        let host = SampleHost { release, ..SampleHost::default() };
+        let host = SampleHost {
+            release,
+            ..SampleHost::default()
+        };
         for name in names.iter().map(VmName::as_str) {
             let sound = small();
             let original = vm(&sound, name).clone();
             let mut qubes = small();
-            let properties: Vec<&str> =
-                properties_of(&original.class).map(|p| p.name).chain(["hvm", "wonder"]).collect();
+            let properties: Vec<&str> = properties_of(&original.class)
+                .map(|p| p.name)
+                .chain(["hvm", "wonder"])
+                .collect();
             for (property, text) in properties.iter().flat_map(|p| TEXTS.map(|text| (*p, text))) {
                 qubes.edit(name).unwrap().properties.set(property, text);
-                broken +=
-                    usize::from(assert_short_look_misses_nothing(&qubes, name, &host, &format!("{property}={text}")));
+                broken += usize::from(assert_short_look_misses_nothing(
+                    &qubes,
+                    name,
+                    &host,
+                    &format!("{property}={text}"),
+                ));
                 *qubes.edit(name).unwrap() = original.clone();
             }
             for property in original.properties.names() {
                 qubes.edit(name).unwrap().properties.remove(property);
-                broken += usize::from(assert_short_look_misses_nothing(&qubes, name, &host, property));
+                broken += usize::from(assert_short_look_misses_nothing(
+                    &qubes, name, &host, property,
+                ));
                 *qubes.edit(name).unwrap() = original.clone();
             }
-            let attributes =
-                ["pool", "vid", "size", "revisions_to_keep", "snap_on_start", "source", "ephemeral", "wonder"];
-            for (volume, attribute) in (0..original.volumes.len()).flat_map(|v| attributes.map(|a| (v, a))) {
+            let attributes = [
+                "pool",
+                "vid",
+                "size",
+                "revisions_to_keep",
+                "snap_on_start",
+                "source",
+                "ephemeral",
+                "wonder",
+            ];
+            for (volume, attribute) in
+                (0..original.volumes.len()).flat_map(|v| attributes.map(|a| (v, a)))
+            {
                 for text in TEXTS {
-                    qubes.edit(name).unwrap().volumes[volume].attributes.set(attribute, text);
+                    qubes.edit(name).unwrap().volumes[volume]
+                        .attributes
+                        .set(attribute, text);
                     let change = format!("volume {volume}: {attribute}={text}");
-                    broken += usize::from(assert_short_look_misses_nothing(&qubes, name, &host, &change));
+                    broken += usize::from(assert_short_look_misses_nothing(
+                        &qubes, name, &host, &change,
+                    ));
                 }
-                qubes.edit(name).unwrap().volumes[volume].attributes.remove(attribute);
-                broken += usize::from(assert_short_look_misses_nothing(&qubes, name, &host, attribute));
+                qubes.edit(name).unwrap().volumes[volume]
+                    .attributes
+                    .remove(attribute);
+                broken += usize::from(assert_short_look_misses_nothing(
+                    &qubes, name, &host, attribute,
+                ));
                 *qubes.edit(name).unwrap() = original.clone();
             }
         }
@@ -298,8 +525,13 @@ fn what_a_qube_inherits_is_what_its_template_has() {
         for qube in qubes.iter() {
             for property in properties_of(&qube.class).filter(|p| qubes.is_default(qube, p)) {
                 let template = Some(qube).filter(|qube| qubes.is_inherited(qube, property, &host));
-                let Some(template) = template.and_then(|qube| qubes.template(qube).ok()?) else { continue };
-                let (own, given) = (qubes.value(qube, property, &host), qubes.value_of(template, property.name, &host));
+                let Some(template) = template.and_then(|qube| qubes.template(qube).ok()?) else {
+                    continue;
+                };
+                let (own, given) = (
+                    qubes.value(qube, property, &host),
+                    qubes.value_of(template, property.name, &host),
+                );
                 assert_eq!(own, given, "{sample}: {} of {}", property.name, qube.name);
                 inherited += 1;
             }
@@ -313,7 +545,11 @@ fn chain(n: usize, is_loop: bool) -> Qubes {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/r4/small.xml");
     let (store, mut domains) = (std::fs::read_to_string(path).unwrap(), String::new());
     for k in 0..n {
-        let netvm = if k + 1 < n { format!("c{}", k + 1) } else { String::from(if is_loop { "c0" } else { "" }) };
+        let netvm = if k + 1 < n {
+            format!("c{}", k + 1)
+        } else {
+            String::from(if is_loop { "c0" } else { "" })
+        };
         domains += &format!(
             r#"<domain id="domain-{id}" class="AppVM"><properties><property name="label" ref="label-1">red</property>
 <property name="name">c{k}</property><property name="qid">{id}</property><property name="template">fedora-41-xfce
@@ -322,7 +558,12 @@ fn chain(n: usize, is_loop: bool) -> Qubes {
             id = 1000 + k
         );
     }
-    qubes::format::read(store.replace("</domains>", &(domains + "</domains>")).into_bytes()).unwrap()
+    qubes::format::read(
+        store
+            .replace("</domains>", &(domains + "</domains>"))
+            .into_bytes(),
+    )
+    .unwrap()
 }
 
 /// Processor time in seconds of all that commands find out about all qubes.
@@ -331,11 +572,19 @@ fn cost(n: usize, is_loop: bool) -> f64 {
     let used = || {
         let usage = getrusage(UsageWho::RUSAGE_THREAD).unwrap();
         let times = [usage.user_time(), usage.system_time()];
-        times.iter().map(|time| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6).sum::<f64>()
+        times
+            .iter()
+            .map(|time| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6)
+            .sum::<f64>()
     };
     let (qubes, host) = (chain(n, is_loop), SampleHost::default());
     let begun = used();
-    let loops = |findings: &[Finding]| findings.iter().filter(|f| f.text.contains("lead back to it")).count();
+    let loops = |findings: &[Finding]| {
+        findings
+            .iter()
+            .filter(|f| f.text.contains("lead back to it"))
+            .count()
+    };
     assert_eq!(loops(&qubes.findings(&host)), if is_loop { n } else { 0 });
     let mut ways = NetvmWays::default();
     for vm in qubes.iter() {
@@ -349,10 +598,17 @@ fn cost(n: usize, is_loop: bool) -> f64 {
 #[test]
 fn a_long_chain_of_netvms_costs_as_much_as_its_qubes() {
     for is_loop in [false, true] {
-        let least = |n| (0..3).map(|_| cost(n, is_loop)).fold(f64::INFINITY, f64::min);
+        let least = |n| {
+            (0..3)
+                .map(|_| cost(n, is_loop))
+                .fold(f64::INFINITY, f64::min)
+        };
         let (few, many) = (least(200), least(800));
         // Four times as many: 64 times the cost where it is cubic, 16 times where it is quadratic.
-        assert!(many < few * 11.0, "{few} s for 200, {many} s for 800 (a loop: {is_loop})");
+        assert!(
+            many < few * 11.0,
+            "{few} s for 200, {many} s for 800 (a loop: {is_loop})"
+        );
     }
 }
 
@@ -379,7 +635,11 @@ fn a_stored_text_is_shown_as_upstreams_setter_leaves_it() {
         let name = "<property name=\"name\">work</property>";
         let text = format!("<property name=\"{property}\">{stored}</property>{name}");
         let qubes = qubes::format::read(store.replacen(name, &text, 1).into_bytes()).unwrap();
-        assert_eq!(value(&qubes, "work", property, &SampleHost::default()), shown, "{property} {stored}");
+        assert_eq!(
+            value(&qubes, "work", property, &SampleHost::default()),
+            shown,
+            "{property} {stored}"
+        );
         assert_eq!(vm(&qubes, "work").properties.get(property), Some(stored));
     }
 }
@@ -391,10 +651,21 @@ fn a_dump_has_what_a_volume_says_of_itself() {
     for said in [true, false] {
         let word = if said { "True" } else { "False" };
         let (before, work) = store.split_at(store.find(r#"<property name="name">work<"#).unwrap());
-        let work = work.replacen(r#"name="volatile""#, &format!(r#"name="volatile" ephemeral="{word}""#), 1);
+        let work = work.replacen(
+            r#"name="volatile""#,
+            &format!(r#"name="volatile" ephemeral="{word}""#),
+            1,
+        );
         let qubes = qubes::format::read(format!("{before}{work}").into_bytes()).unwrap();
         let dump = qubes.dump(&SampleHost::default());
-        assert_eq!(dump["domains"]["work"]["volumes"]["volatile"]["ephemeral"], said);
-        assert!(dump["domains"]["work"]["volumes"]["private"].get("ephemeral").is_none());
+        assert_eq!(
+            dump["domains"]["work"]["volumes"]["volatile"]["ephemeral"],
+            said
+        );
+        assert!(
+            dump["domains"]["work"]["volumes"]["private"]
+                .get("ephemeral")
+                .is_none()
+        );
     }
 }

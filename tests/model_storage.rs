@@ -13,19 +13,40 @@ fn small() -> Qubes {
 }
 
 fn running(names: &[&str]) -> SampleHost {
-    let states = names.iter().map(|name| (name.to_string(), PowerState::Running)).collect();
-    SampleHost { states, ..SampleHost::default() }
+    let states = names
+        .iter()
+        .map(|name| (name.to_string(), PowerState::Running))
+        .collect();
+    SampleHost {
+        states,
+        ..SampleHost::default()
+    }
 }
 
-fn set(qubes: &mut Qubes, volume: &str, option: &str, text: &str, host: &SampleHost) -> Result<(), String> {
+fn set(
+    qubes: &mut Qubes,
+    volume: &str,
+    option: &str,
+    text: &str,
+    host: &SampleHost,
+) -> Result<(), String> {
     let (vm, volume) = volume.split_once(':').unwrap();
     let vm = qubes.get(vm).unwrap().clone();
     let option = VolumeOption::parse(option).map_err(|e| e.to_string())?;
-    qubes.set_volume_option(&vm, volume, option, text, host).map_err(|e| e.to_string())
+    qubes
+        .set_volume_option(&vm, volume, option, text, host)
+        .map_err(|e| e.to_string())
 }
 
 fn attribute(qubes: &Qubes, vm: &str, volume: &str, attribute: &str) -> Option<String> {
-    qubes.get(vm).unwrap().volume(volume).unwrap().attributes.get(attribute).map(String::from)
+    qubes
+        .get(vm)
+        .unwrap()
+        .volume(volume)
+        .unwrap()
+        .attributes
+        .get(attribute)
+        .map(String::from)
 }
 
 #[test]
@@ -33,21 +54,63 @@ fn snapshots_are_switched_only_while_nobody_depends_on_them() {
     let mut qubes = small();
     let nobody = SampleHost::default();
     assert_eq!(
-        set(&mut qubes, "default-dvm:private", "revisions_to_keep", "-1", &running(&["sys-usb"])).unwrap_err(),
+        set(
+            &mut qubes,
+            "default-dvm:private",
+            "revisions_to_keep",
+            "-1",
+            &running(&["sys-usb"])
+        )
+        .unwrap_err(),
         "default-dvm:private: revisions_to_keep can be set to or from -1 (no snapshots) only while no disposable of \
          default-dvm runs, and sys-usb does"
     );
-    set(&mut qubes, "default-dvm:private", "revisions_to_keep", "0", &running(&["default-dvm", "sys-usb"])).unwrap();
-    set(&mut qubes, "default-dvm:private", "revisions_to_keep", "-1", &nobody).unwrap();
+    set(
+        &mut qubes,
+        "default-dvm:private",
+        "revisions_to_keep",
+        "0",
+        &running(&["default-dvm", "sys-usb"]),
+    )
+    .unwrap();
+    set(
+        &mut qubes,
+        "default-dvm:private",
+        "revisions_to_keep",
+        "-1",
+        &nobody,
+    )
+    .unwrap();
     assert_eq!(
-        set(&mut qubes, "default-dvm:private", "revisions_to_keep", "1", &running(&["default-dvm"])).unwrap_err(),
+        set(
+            &mut qubes,
+            "default-dvm:private",
+            "revisions_to_keep",
+            "1",
+            &running(&["default-dvm"])
+        )
+        .unwrap_err(),
         "default-dvm:private: revisions_to_keep to or from -1 (no snapshots) can be changed only while default-dvm is halted, \
          and it is Running"
     );
     // Of a volume that is not kept it means nothing, whoever runs.
-    set(&mut qubes, "work:volatile", "revisions_to_keep", "-1", &running(&["work"])).unwrap();
+    set(
+        &mut qubes,
+        "work:volatile",
+        "revisions_to_keep",
+        "-1",
+        &running(&["work"]),
+    )
+    .unwrap();
     assert_eq!(
-        set(&mut qubes, "default-dvm:private", "revisions_to_keep", "2", &nobody).unwrap_err(),
+        set(
+            &mut qubes,
+            "default-dvm:private",
+            "revisions_to_keep",
+            "2",
+            &nobody
+        )
+        .unwrap_err(),
         "default-dvm:private: revisions_to_keep '2' is more than the 1 that the pool's driver can keep"
     );
 }
@@ -55,21 +118,42 @@ fn snapshots_are_switched_only_while_nobody_depends_on_them() {
 #[test]
 fn a_release_is_told_only_what_it_knows() {
     let mut qubes = small();
-    let r40 = SampleHost { release: Release::R4_0, ..SampleHost::default() };
-    let r42 = SampleHost { release: Release::R4_2, ..SampleHost::default() };
+    let r40 = SampleHost {
+        release: Release::R4_0,
+        ..SampleHost::default()
+    };
+    let r42 = SampleHost {
+        release: Release::R4_2,
+        ..SampleHost::default()
+    };
     let refused = set(&mut qubes, "work:private", "revisions_to_keep", "-1", &r42).unwrap_err();
     assert!(
-        refused.ends_with("revisions_to_keep -1 is not known to Qubes OS 4.2, for which the store is written"),
+        refused.ends_with(
+            "revisions_to_keep -1 is not known to Qubes OS 4.2, for which the store is written"
+        ),
         "{refused}"
     );
     let refused = set(&mut qubes, "work:volatile", "ephemeral", "True", &r40).unwrap_err();
-    assert!(refused.ends_with("ephemeral is not known to Qubes OS 4.0, for which the store is written"), "{refused}");
+    assert!(
+        refused.ends_with("ephemeral is not known to Qubes OS 4.0, for which the store is written"),
+        "{refused}"
+    );
     let new = NewPool {
         name: "new",
         driver: "lvm_thin",
-        options: &[("volume_group", "vg"), ("thin_pool", "p"), ("ephemeral_volatile", "1")],
+        options: &[
+            ("volume_group", "vg"),
+            ("thin_pool", "p"),
+            ("ephemeral_volatile", "1"),
+        ],
     };
-    assert!(qubes.plan_pool(&new, &r40).unwrap_err().to_string().contains("is not known to Qubes OS 4.0"));
+    assert!(
+        qubes
+            .plan_pool(&new, &r40)
+            .unwrap_err()
+            .to_string()
+            .contains("is not known to Qubes OS 4.0")
+    );
     assert!(qubes.plan_pool(&new, &r42).is_ok());
 }
 
@@ -79,29 +163,77 @@ fn an_explicit_ephemeral_is_written_down_whatever_the_pool_says() {
     let host = SampleHost::default();
     // slow-hdd encrypts volatile volumes.
     let of = |qubes: &Qubes| {
-        qubes.volume(qubes.get("win10").unwrap(), "volatile", &SampleHost::default()).unwrap().ephemeral
+        qubes
+            .volume(
+                qubes.get("win10").unwrap(),
+                "volatile",
+                &SampleHost::default(),
+            )
+            .unwrap()
+            .ephemeral
     };
     assert!(of(&qubes));
     set(&mut qubes, "win10:volatile", "ephemeral", "off", &host).unwrap();
-    assert_eq!((attribute(&qubes, "win10", "volatile", "ephemeral").as_deref(), of(&qubes)), (Some("False"), false));
+    assert_eq!(
+        (
+            attribute(&qubes, "win10", "volatile", "ephemeral").as_deref(),
+            of(&qubes)
+        ),
+        (Some("False"), false)
+    );
     set(&mut qubes, "work:volatile", "ephemeral", "off", &host).unwrap();
     // An explicit False is kept whatever the pool says now.
-    assert_eq!(attribute(&qubes, "work", "volatile", "ephemeral").as_deref(), Some("False"));
-    let refused = set(&mut qubes, "work:volatile", "ephemeral", "on", &running(&["work"])).unwrap_err();
-    assert_eq!(refused, "work:volatile: ephemeral can be changed only while work is halted, and it is Running");
+    assert_eq!(
+        attribute(&qubes, "work", "volatile", "ephemeral").as_deref(),
+        Some("False")
+    );
+    let refused = set(
+        &mut qubes,
+        "work:volatile",
+        "ephemeral",
+        "on",
+        &running(&["work"]),
+    )
+    .unwrap_err();
+    assert_eq!(
+        refused,
+        "work:volatile: ephemeral can be changed only while work is halted, and it is Running"
+    );
 }
 
 #[test]
 fn everybody_who_uses_a_pool_is_named() {
     let qubes = small();
     let host = SampleHost::default();
-    let volume = |vm: &str, volume: &str| PoolUse::Volume { vm: vm.into(), volume: volume.into() };
-    assert_eq!(qubes.uses_of_pool("vm-pool", &host), [volume("work", "private"), volume("work", "volatile")]);
-    assert_eq!(qubes.uses_of_pool("reflinked", &host), [volume("vault", "private")]);
-    assert_eq!(qubes.uses_of_pool("linux-kernel", &host)[0], PoolUse::Default { property: "default_pool_kernel" });
+    let volume = |vm: &str, volume: &str| PoolUse::Volume {
+        vm: vm.into(),
+        volume: volume.into(),
+    };
+    assert_eq!(
+        qubes.uses_of_pool("vm-pool", &host),
+        [volume("work", "private"), volume("work", "volatile")]
+    );
+    assert_eq!(
+        qubes.uses_of_pool("reflinked", &host),
+        [volume("vault", "private")]
+    );
+    assert_eq!(
+        qubes.uses_of_pool("linux-kernel", &host)[0],
+        PoolUse::Default {
+            property: "default_pool_kernel"
+        }
+    );
     let main = qubes.uses_of_pool("varlibqubes", &host);
-    assert!(main.contains(&PoolUse::Default { property: "default_pool" }), "{main:?}");
-    assert!(main.contains(&volume("work", "root")), "a snapshot is where its source is");
+    assert!(
+        main.contains(&PoolUse::Default {
+            property: "default_pool"
+        }),
+        "{main:?}"
+    );
+    assert!(
+        main.contains(&volume("work", "root")),
+        "a snapshot is where its source is"
+    );
     assert_eq!(qubes.uses_of_pool("nosuch", &host), []);
 }
 
@@ -109,13 +241,36 @@ fn everybody_who_uses_a_pool_is_named() {
 fn a_volume_that_was_left_to_the_class_is_written_down_in_full_when_something_of_it_is_set() {
     let mut qubes = small();
     let host = SampleHost::default();
-    let before = qubes.volume(qubes.get("work").unwrap(), "root", &host).unwrap();
-    qubes.edit("work").unwrap().volumes.retain(|volume| volume.name() != "root");
+    let before = qubes
+        .volume(qubes.get("work").unwrap(), "root", &host)
+        .unwrap();
+    qubes
+        .edit("work")
+        .unwrap()
+        .volumes
+        .retain(|volume| volume.name() != "root");
     let vm = qubes.get("work").unwrap().clone();
     qubes.set_volume_size(&vm, "root", 5 << 30, &host).unwrap();
-    let after = qubes.volume(qubes.get("work").unwrap(), "root", &host).unwrap();
-    assert_eq!((after.size, &after.source, &after.pool), (5 << 30, &before.source, &before.pool));
+    let after = qubes
+        .volume(qubes.get("work").unwrap(), "root", &host)
+        .unwrap();
+    assert_eq!(
+        (after.size, &after.source, &after.pool),
+        (5 << 30, &before.source, &before.pool)
+    );
     let own = qubes.get("work").unwrap().volume("root").unwrap();
     let names: Vec<&str> = own.attributes.names().collect();
-    assert_eq!(names, ["name", "pool", "vid", "revisions_to_keep", "rw", "snap_on_start", "size", "source"]);
+    assert_eq!(
+        names,
+        [
+            "name",
+            "pool",
+            "vid",
+            "revisions_to_keep",
+            "rw",
+            "snap_on_start",
+            "size",
+            "source"
+        ]
+    );
 }

@@ -22,19 +22,36 @@ struct OldSystem {
 
 impl OldSystem {
     fn with(bytes: &[u8]) -> OldSystem {
-        let dir = tempfile::Builder::new().prefix("qubes-old-").tempdir().unwrap();
-        let system = OldSystem { dir, before: bytes.to_vec() };
+        let dir = tempfile::Builder::new()
+            .prefix("qubes-old-")
+            .tempdir()
+            .unwrap();
+        let system = OldSystem {
+            dir,
+            before: bytes.to_vec(),
+        };
         fs::create_dir_all(system.store().parent().unwrap()).unwrap();
         fs::write(system.store(), bytes).unwrap();
         // What is computed from the machine is the same on every machine.
         let configuration = system.dir.path().join("etc/qubes");
         fs::create_dir_all(&configuration).unwrap();
-        fs::write(configuration.join("core.toml"), "[host]\nmemory_mib = 32404\ncpus = 16\n").unwrap();
+        fs::write(
+            configuration.join("core.toml"),
+            "[host]\nmemory_mib = 32404\ncpus = 16\n",
+        )
+        .unwrap();
         system
     }
 
     fn own(name: &str) -> OldSystem {
-        OldSystem::with(&fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/r3").join(name)).unwrap())
+        OldSystem::with(
+            &fs::read(
+                Path::new(env!("CARGO_MANIFEST_DIR"))
+                    .join("tests/data/r3")
+                    .join(name),
+            )
+            .unwrap(),
+        )
     }
 
     fn store(&self) -> PathBuf {
@@ -44,7 +61,10 @@ impl OldSystem {
     fn run(&self, line: &str) -> Ran {
         let mut words = line.split_whitespace();
         let mut command = Command::new(binary(words.next().unwrap()));
-        run(command.env("QUBES_ROOT", self.dir.path()).arg("--offline-mode").args(words))
+        run(command
+            .env("QUBES_ROOT", self.dir.path())
+            .arg("--offline-mode")
+            .args(words))
     }
 
     fn ok(&self, line: &str) -> String {
@@ -55,7 +75,9 @@ impl OldSystem {
 
     /// One property of one qube.
     fn property(&self, vm: &str, property: &str) -> String {
-        self.ok(&format!("qvm-prefs {vm} {property}")).trim_end().to_string()
+        self.ok(&format!("qvm-prefs {vm} {property}"))
+            .trim_end()
+            .to_string()
     }
 
     /// Qubes, properties, and what `qvm-prefs` prints of them.
@@ -67,7 +89,10 @@ impl OldSystem {
 
     fn listed(&self) -> Vec<String> {
         let fields = "NAME,CLASS,TEMPLATE,NETVM,LABEL,QID,MAXMEM,VCPUS,KERNEL,VIRT_MODE";
-        self.ok(&format!("qvm-ls --raw-data --fields {fields}")).lines().map(str::to_owned).collect()
+        self.ok(&format!("qvm-ls --raw-data --fields {fields}"))
+            .lines()
+            .map(str::to_owned)
+            .collect()
     }
 
     /// What no tool shows yet is asked of the library.
@@ -77,18 +102,25 @@ impl OldSystem {
 
     fn is_untouched(&self) {
         assert_eq!(fs::read(self.store()).unwrap(), self.before);
-        let beside: Vec<_> =
-            fs::read_dir(self.store().parent().unwrap()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        let beside: Vec<_> = fs::read_dir(self.store().parent().unwrap())
+            .unwrap()
+            .map(|e| e.unwrap().file_name())
+            .collect();
         assert_eq!(beside, ["qubes.xml"]);
     }
 }
 
 fn pci(vm: &Vm) -> Vec<String> {
-    vm.assignments("pci").map(|a| format!("{}:{}", a.backend().unwrap_or("-"), a.port())).collect()
+    vm.assignments("pci")
+        .map(|a| format!("{}:{}", a.backend().unwrap_or("-"), a.port()))
+        .collect()
 }
 
 fn vids(vm: &Vm) -> Vec<&str> {
-    vm.volumes.iter().filter_map(|v| v.attributes.get("vid")).collect()
+    vm.volumes
+        .iter()
+        .filter_map(|v| v.attributes.get("vid"))
+        .collect()
 }
 
 #[test]
@@ -111,7 +143,11 @@ fn a_store_of_r1_is_listed() {
         ("net", "memory", "200"),
     ]);
     let qubes = system.qubes();
-    assert_eq!(pci(qubes.get("net").unwrap()), ["dom0:02_00.0", "dom0:03_00.0"], "a list without brackets");
+    assert_eq!(
+        pci(qubes.get("net").unwrap()),
+        ["dom0:02_00.0", "dom0:03_00.0"],
+        "a list without brackets"
+    );
     system.is_untouched();
 }
 
@@ -145,8 +181,15 @@ fn a_store_of_r2_is_listed() {
         ("firewall", "netvm", "net"),
     ]);
     let globals = system.ok("qubes-prefs --hide-default");
-    for (name, value) in [("clockvm", "net"), ("default_netvm", "firewall"), ("default_template", "fedora-20")] {
-        let line = globals.lines().find(|l| l.starts_with(&format!("{name} "))).unwrap();
+    for (name, value) in [
+        ("clockvm", "net"),
+        ("default_netvm", "firewall"),
+        ("default_template", "fedora-20"),
+    ] {
+        let line = globals
+            .lines()
+            .find(|l| l.starts_with(&format!("{name} ")))
+            .unwrap();
         assert!(line.ends_with(value), "{line}");
     }
     assert!(!globals.contains("default_fw_netvm"));
@@ -158,20 +201,44 @@ fn services_devices_and_images_of_r2_are_where_r4_looks_for_them() {
     let qubes = OldSystem::own("r2.xml").qubes();
     let work = qubes.get("work").unwrap();
     let features: Vec<_> = work.features.iter().collect();
-    assert_eq!(features, [("internal", "1"), ("service.cups", ""), ("check-updates", "")]);
-    assert_eq!(qubes.get("firewall").unwrap().features.get("updates-proxy-setup"), Some("1"));
+    assert_eq!(
+        features,
+        [
+            ("internal", "1"),
+            ("service.cups", ""),
+            ("check-updates", "")
+        ]
+    );
+    assert_eq!(
+        qubes
+            .get("firewall")
+            .unwrap()
+            .features
+            .get("updates-proxy-setup"),
+        Some("1")
+    );
     assert_eq!(vids(work), ["appvms/work/private", "appvms/work/volatile"]);
     let net = qubes.get("net").unwrap();
     assert_eq!(pci(net), ["dom0:02_00.0"]);
     let devices: Vec<_> = net.assignments("pci").collect();
     assert_eq!(devices[0].options.get("no-strict-reset"), Some("True"));
-    assert_eq!(vids(net), ["servicevms/net/private", "servicevms/net/volatile"], "left where they are");
+    assert_eq!(
+        vids(net),
+        ["servicevms/net/private", "servicevms/net/volatile"],
+        "left where they are"
+    );
     let template = qubes.get("fedora-20").unwrap();
     let images = ["root", "private", "volatile"].map(|v| format!("vm-templates/fedora-20/{v}"));
     assert_eq!(vids(template), images);
     assert_eq!(template.features.get("qrexec"), Some("1"));
-    assert_eq!(qubes.get("dom0").unwrap().features.get("backup-path"), Some("dom0-home/user"));
-    assert!(qubes.get("disp50").is_none(), "a disposable ended with the session of the old system");
+    assert_eq!(
+        qubes.get("dom0").unwrap().features.get("backup-path"),
+        Some("dom0-home/user")
+    );
+    assert!(
+        qubes.get("disp50").is_none(),
+        "a disposable ended with the session of the old system"
+    );
     assert!(qubes.diagnoses.is_empty() && qubes.iter().all(|vm| vm.diagnoses.is_empty()));
 }
 
@@ -199,7 +266,8 @@ fn a_store_that_r3_wrote_is_listed() {
         ("fedora-23", "include_in_backups", "False"),
     ]);
     let qubes = system.qubes();
-    let feature = |vm: &str, name: &str| qubes.get(vm).unwrap().features.get(name).map(str::to_owned);
+    let feature =
+        |vm: &str, name: &str| qubes.get(vm).unwrap().features.get(name).map(str::to_owned);
     assert_eq!(feature("win7", "timezone").as_deref(), Some("3600"));
     assert_eq!(feature("win7", "linux-stubdom").as_deref(), Some(""));
     assert_eq!(feature("win-tpl", "qrexec").as_deref(), Some("1"));
@@ -248,7 +316,11 @@ fn a_hostile_store_costs_only_what_is_bad_in_it() {
     assert_eq!(system.property("fine", "template"), "tpl");
     assert_eq!(system.run("qvm-prefs no-template").code, 0);
     let qubes = system.qubes();
-    assert_eq!(vids(qubes.get("no-number").unwrap())[0], "appvms/no-number/private", "never outside the pool");
+    assert_eq!(
+        vids(qubes.get("no-number").unwrap())[0],
+        "appvms/no-number/private",
+        "never outside the pool"
+    );
     assert_eq!(pci(qubes.get("big").unwrap()), ["dom0:02_00.0"]);
     system.is_untouched();
 }
@@ -259,7 +331,10 @@ fn who_does_not_know_how_to_convert_cannot_write_over_an_old_store() {
     let mut qubes = format::read(before.clone()).unwrap();
     qubes.edit("work").unwrap().properties.set("memory", "500");
     let refusal = format::write(&before, &qubes).unwrap_err().to_string();
-    assert!(refusal.starts_with("written by Qubes R3 or older"), "{refusal}");
+    assert!(
+        refusal.starts_with("written by Qubes R3 or older"),
+        "{refusal}"
+    );
 }
 
 #[test]
@@ -290,7 +365,9 @@ fn damage_anywhere_in_an_old_store_is_an_error_or_a_diagnosis() {
 
 /// The samples that are not ours to give away lie beside the repository, where they lie at all.
 fn sample(name: &str) -> Option<OldSystem> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data").join(name);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../shared/data")
+        .join(name);
     match fs::read(&path) {
         Ok(bytes) => Some(OldSystem::with(&bytes)),
         Err(_) => {
@@ -306,7 +383,10 @@ fn the_samples_of_every_old_release_are_read() {
         ("r1-qubes.xml", "firewallvm netvm,test-testproxy netvm"),
         ("r2b2-qubes.xml", "firewallvm netvm"),
         ("r2-qubes.xml", "firewallvm netvm,untrusted test-testproxy"),
-        ("r3-qubes.xml", "firewallvm netvm,untrusted test-testproxy,testproxy2 netvm"),
+        (
+            "r3-qubes.xml",
+            "firewallvm netvm,untrusted test-testproxy,testproxy2 netvm",
+        ),
     ] {
         let Some(system) = sample(name) else { continue };
         let ran = system.run("qvm-ls --raw-data --fields NAME,CLASS,TEMPLATE,NETVM,LABEL,QID");
@@ -315,14 +395,22 @@ fn the_samples_of_every_old_release_are_read() {
         let elements = text.matches("<Qubes").count() - text.matches("<QubesVmCollection").count();
         let dom0 = usize::from(!text.contains("<QubesAdminVm"));
         let expected = elements + dom0 - text.matches("<QubesDisposableVm").count();
-        assert_eq!(ran.stdout.lines().count(), expected, "{name}: {}", ran.stdout);
+        assert_eq!(
+            ran.stdout.lines().count(),
+            expected,
+            "{name}: {}",
+            ran.stdout
+        );
         for (vm, netvm) in netvms.split(',').filter_map(|n| n.split_once(' ')) {
             assert_eq!(system.property(vm, "netvm"), netvm, "{vm} of {name}");
         }
         assert_eq!(system.property("netvm", "netvm"), "");
         let read = system.qubes();
         let devices = pci(read.get("netvm").unwrap());
-        assert!(devices.len() == 2 && devices[1] == "dom0:03_00.0", "{name}: {devices:?}");
+        assert!(
+            devices.len() == 2 && devices[1] == "dom0:03_00.0",
+            "{name}: {devices:?}"
+        );
         assert!(read.iter().all(|vm| vm.diagnoses.is_empty()), "{name}");
         system.is_untouched();
     }
@@ -330,7 +418,9 @@ fn the_samples_of_every_old_release_are_read() {
 
 #[test]
 fn a_fully_virtualised_qube_of_a_sample_stays_one() {
-    let Some(system) = sample("r3-qubes.xml") else { return };
+    let Some(system) = sample("r3-qubes.xml") else {
+        return;
+    };
     system.has(&[
         ("test-testhvm", "klass", "StandaloneVM"),
         ("test-testhvm", "virt_mode", "hvm"),

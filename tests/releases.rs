@@ -43,13 +43,21 @@ struct System {
 
 impl System {
     fn of(text: &str, release: &str) -> System {
-        let system = System { dir: tempfile::tempdir().unwrap() };
-        let kernel = system.dir.path().join("var/lib/qubes/vm-kernels/6.6.77-1.fc37");
+        let system = System {
+            dir: tempfile::tempdir().unwrap(),
+        };
+        let kernel = system
+            .dir
+            .path()
+            .join("var/lib/qubes/vm-kernels/6.6.77-1.fc37");
         fs::create_dir_all(&kernel).unwrap();
         fs::write(kernel.join("vmlinuz"), "").unwrap();
         fs::create_dir_all(system.dir.path().join("etc/qubes")).unwrap();
-        fs::write(system.dir.path().join("etc/qubes/core.toml"), format!("[store]\nrelease = \"{release}\"\n"))
-            .unwrap();
+        fs::write(
+            system.dir.path().join("etc/qubes/core.toml"),
+            format!("[store]\nrelease = \"{release}\"\n"),
+        )
+        .unwrap();
         fs::write(system.file(), text).unwrap();
         system
     }
@@ -65,7 +73,12 @@ impl System {
     fn run(&self, line: &str) -> Ran {
         let words: Vec<&str> = line.split_whitespace().collect();
         let mut command = Command::new(binary(words[0]));
-        ran::run(command.args(&words[1..]).arg("--offline-mode").env("QUBES_ROOT", self.dir.path()))
+        ran::run(
+            command
+                .args(&words[1..])
+                .arg("--offline-mode")
+                .env("QUBES_ROOT", self.dir.path()),
+        )
     }
 
     fn ok(&self, line: &str) -> String {
@@ -78,36 +91,65 @@ impl System {
     fn domain(&self, name: &str) -> String {
         let text = self.text();
         let mark = format!("\"name\">{name}<");
-        let domain = text.split("    <domain ").find(|d| d.contains(&mark)).unwrap();
-        domain.split("\n  </domains>").next().unwrap().trim_end().to_owned()
+        let domain = text
+            .split("    <domain ")
+            .find(|d| d.contains(&mark))
+            .unwrap();
+        domain
+            .split("\n  </domains>")
+            .next()
+            .unwrap()
+            .trim_end()
+            .to_owned()
     }
 
     /// What check says of a qube, by kind.
     fn kinds_of(&self, qube: &str) -> Vec<String> {
-        let listed: serde_json::Value = serde_json::from_str(&self.run("qubes-db check --json").stdout).unwrap();
-        let of_qube = listed.as_array().unwrap().iter().filter(|d| d["qube"] == qube);
-        of_qube.map(|d| d["kind"].as_str().unwrap().to_owned()).collect()
+        let listed: serde_json::Value =
+            serde_json::from_str(&self.run("qubes-db check --json").stdout).unwrap();
+        let of_qube = listed
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|d| d["qube"] == qube);
+        of_qube
+            .map(|d| d["kind"].as_str().unwrap().to_owned())
+            .collect()
     }
 }
 
 fn sample(name: &str) -> String {
-    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/r4").join(name)).unwrap()
+    fs::read_to_string(
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("tests/data/r4")
+            .join(name),
+    )
+    .unwrap()
 }
 
 /// `small.xml` with a pool in whose files images can be made here.
 fn small() -> String {
-    sample("small.xml").replace("driver=\"file\"", "driver=\"file-reflink\" setup_check=\"no\"")
+    sample("small.xml").replace(
+        "driver=\"file\"",
+        "driver=\"file-reflink\" setup_check=\"no\"",
+    )
 }
 
 #[test]
 fn a_property_is_set_where_the_release_knows_it_and_refused_with_the_reason_where_not() {
     for release in RELEASES {
-        for (table, command) in [(INTRODUCED, "qvm-prefs work"), (INTRODUCED_GLOBALS, "qubes-prefs")] {
+        for (table, command) in [
+            (INTRODUCED, "qvm-prefs work"),
+            (INTRODUCED_GLOBALS, "qubes-prefs"),
+        ] {
             for (property, value, since) in table {
                 let system = System::of(&small(), release);
                 let before = system.text();
                 let ran = system.run(&format!("{command} {property} {value}"));
-                let stored = format!("<property name=\"{property}\">{}</property>", value.replace("none", ""));
+                let stored = format!(
+                    "<property name=\"{property}\">{}</property>",
+                    value.replace("none", "")
+                );
                 if *since <= release {
                     assert_eq!(ran.code, 0, "{release}: {property}: {ran:?}");
                     let (has, had) = (system.text(), before);
@@ -116,7 +158,10 @@ fn a_property_is_set_where_the_release_knows_it_and_refused_with_the_reason_wher
                 } else {
                     assert_eq!(ran.code, 1, "{release}: {property}: {ran:?}");
                     let reason = format!("Qubes OS {release} does not know it (since {since})");
-                    assert!(ran.stderr.contains(property) && ran.stderr.contains(&reason), "{release}: {ran:?}");
+                    assert!(
+                        ran.stderr.contains(property) && ran.stderr.contains(&reason),
+                        "{release}: {ran:?}"
+                    );
                     assert_eq!(system.text(), before, "{release}: {property}");
                 }
             }
@@ -135,7 +180,10 @@ fn what_stands_there_and_is_too_new_is_told_and_can_be_taken_out() {
             assert_eq!(is_told, *since > release, "{release}: {property}");
             if is_told {
                 system.ok("qvm-prefs vault memory 444");
-                assert!(system.text().contains(&line), "{release}: {property} stays while nobody touches it");
+                assert!(
+                    system.text().contains(&line),
+                    "{release}: {property} stays while nobody touches it"
+                );
                 system.ok(&format!("qvm-prefs -D work {property}"));
                 assert!(!system.text().contains(&line), "{release}: {property}");
             }
@@ -149,12 +197,22 @@ fn a_new_qube_loads_in_each_release() {
         let system = System::of(&small(), release);
         system.ok("qvm-create --label red new");
         let new = system.domain("new");
-        assert!(!new.contains("\"False\""), "{release}: a false flag is left out, never written: {new}");
+        assert!(
+            !new.contains("\"False\""),
+            "{release}: a false flag is left out, never written: {new}"
+        );
         assert!(new.contains("<property name=\"uuid\">"), "{release}: {new}");
-        assert_eq!(system.kinds_of("new"), Vec::<String>::new(), "{release}: {new}");
+        assert_eq!(
+            system.kinds_of("new"),
+            Vec::<String>::new(),
+            "{release}: {new}"
+        );
         for (property, _, since) in INTRODUCED {
             let stands_there = new.contains(&format!("name=\"{property}\""));
-            assert!(!stands_there || *since <= release, "{release}: {property}: {new}");
+            assert!(
+                !stands_there || *since <= release,
+                "{release}: {property}: {new}"
+            );
         }
 
         let dotted = system.run("qvm-create --label red a.b");
@@ -162,7 +220,12 @@ fn a_new_qube_loads_in_each_release() {
         let remote = system.run("qvm-create --class RemoteVM --label red far");
         assert_eq!(remote.code == 0, release >= "4.3", "{release}: {remote:?}");
         if release < "4.3" {
-            assert!(remote.stderr.contains(&format!("Qubes OS {release} does not know remote qubes")), "{remote:?}");
+            assert!(
+                remote
+                    .stderr
+                    .contains(&format!("Qubes OS {release} does not know remote qubes")),
+                "{remote:?}"
+            );
         }
     }
 }
@@ -170,17 +233,35 @@ fn a_new_qube_loads_in_each_release() {
 #[test]
 fn a_key_that_nobody_keeps_is_written_where_the_release_knows_it() {
     for release in RELEASES {
-        let volatile = "<volume name=\"volatile\" pool=\"varlibqubes\" vid=\"appvms/default-dvm/volatile\"";
+        let volatile =
+            "<volume name=\"volatile\" pool=\"varlibqubes\" vid=\"appvms/default-dvm/volatile\"";
         let text = small();
         assert!(text.contains(volatile));
-        let text = text.replace(volatile, &volatile.replace("<volume ", "<volume ephemeral=\"True\" "));
+        let text = text.replace(
+            volatile,
+            &volatile.replace("<volume ", "<volume ephemeral=\"True\" "),
+        );
         let system = System::of(&text, release);
         system.ok("qvm-create --class DispVM --template default-dvm --label red disp");
         let disp = system.domain("disp");
-        assert_eq!(disp.contains("ephemeral=\"True\""), release >= "4.1", "{release}: {disp}");
+        assert_eq!(
+            disp.contains("ephemeral=\"True\""),
+            release >= "4.1",
+            "{release}: {disp}"
+        );
         assert!(!disp.contains("\"False\""), "{release}: {disp}");
-        assert_eq!(system.kinds_of("disp"), Vec::<String>::new(), "{release}: {disp}");
-        assert_eq!(system.kinds_of("default-dvm").contains(&"too-new".to_owned()), release < "4.1", "{release}");
+        assert_eq!(
+            system.kinds_of("disp"),
+            Vec::<String>::new(),
+            "{release}: {disp}"
+        );
+        assert_eq!(
+            system
+                .kinds_of("default-dvm")
+                .contains(&"too-new".to_owned()),
+            release < "4.1",
+            "{release}"
+        );
     }
 }
 
@@ -204,7 +285,11 @@ fn numbers_end_where_the_release_ends_them() {
         let ran = system.run("qvm-create --label red new");
         assert_eq!(ran.code == 0, release >= "4.2", "{release}: {ran:?}");
         if release < "4.2" {
-            assert!(ran.stderr.contains(&format!("Qubes OS {release} has room for 254")), "{ran:?}");
+            assert!(
+                ran.stderr
+                    .contains(&format!("Qubes OS {release} has room for 254")),
+                "{ran:?}"
+            );
             // One that stands there, of a later release, is told.
             let later = System::of(&text.replacen("\"qid\">254<", "\"qid\">300<", 1), release);
             assert_eq!(later.kinds_of("q254"), ["bad-value"], "{release}");
@@ -220,15 +305,26 @@ fn what_nobody_touches_stays_byte_for_byte_in_every_release() {
         let text = sample(name);
         for release in RELEASES {
             let system = System::of(&text, release);
-            let qube =
-                if name == "random-1.xml" { system.ok("qvm-ls --raw-list --class AppVM") } else { "work".into() };
+            let qube = if name == "random-1.xml" {
+                system.ok("qvm-ls --raw-list --class AppVM")
+            } else {
+                "work".into()
+            };
             let qube = qube.lines().next().unwrap().to_owned();
             let domain = system.domain(&qube);
             system.ok(&format!("qvm-prefs {qube} memory 4321"));
             let after = system.text();
-            let lines =
-                |text: &str| text.lines().filter(|l| !l.contains("\"memory\"")).map(str::to_owned).collect::<Vec<_>>();
-            assert_eq!(lines(&text), lines(&after), "{name} {release}: nothing but memory differs");
+            let lines = |text: &str| {
+                text.lines()
+                    .filter(|l| !l.contains("\"memory\""))
+                    .map(str::to_owned)
+                    .collect::<Vec<_>>()
+            };
+            assert_eq!(
+                lines(&text),
+                lines(&after),
+                "{name} {release}: nothing but memory differs"
+            );
             assert_ne!(domain, system.domain(&qube));
         }
     }
@@ -301,7 +397,9 @@ fn devices_of_every_generation_are_kept_and_what_the_release_would_misread_is_to
             let system = System::of(&devices(&text), release);
             let kinds = system.kinds_of("work");
             let told: Vec<&String> = kinds.iter().filter(|k| k.starts_with("device-")).collect();
-            let expected: Vec<&str> = if release < "4.3" { before } else { since }.into_iter().collect();
+            let expected: Vec<&str> = if release < "4.3" { before } else { since }
+                .into_iter()
+                .collect();
             assert_eq!(told, expected, "{release}: {text}");
             // Another property of the same qube changes; the assignments stay as they are.
             system.ok("qvm-prefs work memory 444");
@@ -331,7 +429,11 @@ fn a_qube_that_provides_devices_is_not_removed_whatever_they_are() {
         .unwrap();
         let ran = system.run("qvm-remove --force sys-spare");
         assert_eq!(ran.code, 1, "{devices}: {ran:?}");
-        assert!(ran.stderr.contains("sys-spare cannot be removed. It is in use as:"), "{devices}: {ran:?}");
+        assert!(
+            ran.stderr
+                .contains("sys-spare cannot be removed. It is in use as:"),
+            "{devices}: {ran:?}"
+        );
         fs::write(system.file(), &sound).unwrap();
         system.ok("qvm-remove --force sys-spare");
     }

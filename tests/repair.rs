@@ -19,7 +19,12 @@ use sound_store::{SOUND, Store};
 
 /// What stood there, what stands there now, the kind that check calls it, and what stands there after the repair;
 /// `None` where only a person can decide.
-type Case = (&'static str, &'static str, &'static str, Option<&'static str>);
+type Case = (
+    &'static str,
+    &'static str,
+    &'static str,
+    Option<&'static str>,
+);
 
 /// Where `$` stands, the case has the rest of the sound store's element.
 const CASES: &[Case] = &[
@@ -29,7 +34,12 @@ const CASES: &[Case] = &[
         "bad-value",
         Some(""),
     ),
-    ("<property name=\"memory\">400", "<property name=\"provides_network\">perhaps", "bad-value", None),
+    (
+        "<property name=\"memory\">400",
+        "<property name=\"provides_network\">perhaps",
+        "bad-value",
+        None,
+    ),
     (
         "<property name=\"memory\">400</property>\n        ",
         "<property name=\"colour\">blue</property>\n        ",
@@ -42,39 +52,99 @@ const CASES: &[Case] = &[
         "computed-property",
         Some(""),
     ),
-    ("\"netvm\">sys-net<", "\"netvm\">gone<", "dangling", Some("\"netvm\"><")),
-    ("\"netvm\">sys-net<", "\"netvm\">fedora<", "unfit", Some("\"netvm\"><")),
-    ("\"netvm\"></property>", "\"netvm\">sys-net</property>", "netvm-loop", Some("\"netvm\"></property>")),
+    (
+        "\"netvm\">sys-net<",
+        "\"netvm\">gone<",
+        "dangling",
+        Some("\"netvm\"><"),
+    ),
+    (
+        "\"netvm\">sys-net<",
+        "\"netvm\">fedora<",
+        "unfit",
+        Some("\"netvm\"><"),
+    ),
+    (
+        "\"netvm\"></property>",
+        "\"netvm\">sys-net</property>",
+        "netvm-loop",
+        Some("\"netvm\"></property>"),
+    ),
     ("\"template\">fedora", "\"template\">gone", "dangling", None),
     ("\"template\">fedora", "\"template\">work", "unfit", None),
-    ("<property name=\"template\">fedora</property>\n", "\n", "missing-property", None),
+    (
+        "<property name=\"template\">fedora</property>\n",
+        "\n",
+        "missing-property",
+        None,
+    ),
     ("\"qid\">3<", "\"qid\">2<", "qid-twice", Some("\"qid\">3<")),
-    ("id=\"domain-3\"", "id=\"domain-33\"", "", Some("id=\"domain-33\"")),
-    ("\"qid\">3<", "\"qid\">10001<", "bad-value", Some("\"qid\">3<")),
-    ("\"qid\">3<", "\"qid\">three<", "bad-value", Some("\"qid\">3<")),
+    (
+        "id=\"domain-3\"",
+        "id=\"domain-33\"",
+        "",
+        Some("id=\"domain-33\""),
+    ),
+    (
+        "\"qid\">3<",
+        "\"qid\">10001<",
+        "bad-value",
+        Some("\"qid\">3<"),
+    ),
+    (
+        "\"qid\">3<",
+        "\"qid\">three<",
+        "bad-value",
+        Some("\"qid\">3<"),
+    ),
     (
         "        <property name=\"qid\">3</property>\n",
         "",
         "missing-property",
         Some("        <property name=\"qid\">3</property>\n"),
     ),
-    ("\"label\">red<", "\"label\">mauve<", "dangling", Some("\"label\">red<")),
+    (
+        "\"label\">red<",
+        "\"label\">mauve<",
+        "dangling",
+        Some("\"label\">red<"),
+    ),
     (
         "        <property name=\"label\">red</property>\n        <property name=\"memory\"",
         "        <property name=\"memory\"",
         "missing-property",
         Some("        <property name=\"label\">red</property>\n        <property name=\"memory\""),
     ),
-    ("class=\"AppVM\"", "class=\"appvm\"", "unknown-class", Some("class=\"AppVM\"")),
-    ("id=\"domain-3\" class=\"AppVM\"", "id=\"domain-3\" class=\"FancyVM\"", "unknown-class", None),
+    (
+        "class=\"AppVM\"",
+        "class=\"appvm\"",
+        "unknown-class",
+        Some("class=\"AppVM\""),
+    ),
+    (
+        "id=\"domain-3\" class=\"AppVM\"",
+        "id=\"domain-3\" class=\"FancyVM\"",
+        "unknown-class",
+        None,
+    ),
     (
         "        <property name=\"name\">work</property>\n",
         "",
         "qube-name",
         Some("        <property name=\"name\">work</property>\n"),
     ),
-    ("\"name\">work<", "\"name\">../work<", "qube-name", Some("\"name\">work<")),
-    ("\"qid\">3<", "\"qid\">4</property>\n        <property name=\"qid\">3<", "property-twice", Some("\"qid\">3<")),
+    (
+        "\"name\">work<",
+        "\"name\">../work<",
+        "qube-name",
+        Some("\"name\">work<"),
+    ),
+    (
+        "\"qid\">3<",
+        "\"qid\">4</property>\n        <property name=\"qid\">3<",
+        "property-twice",
+        Some("\"qid\">3<"),
+    ),
     (
         "<property name=\"memory\">",
         "<property>500</property>\n        <property name=\"memory\">",
@@ -91,22 +161,64 @@ const CASES: &[Case] = &[
         "bad-tag",
         Some("<tags/>"),
     ),
-    ("<tag name=\"mine\"/>", "<tag/>\n        <tag name=\"mine\"/>", "nameless", Some("<tag name=\"mine\"/>")),
-    ("backend-domain=\"sys-net\"", "backend-domain=\"gone\"", "device-backend", None),
+    (
+        "<tag name=\"mine\"/>",
+        "<tag/>\n        <tag name=\"mine\"/>",
+        "nameless",
+        Some("<tag name=\"mine\"/>"),
+    ),
+    (
+        "backend-domain=\"sys-net\"",
+        "backend-domain=\"gone\"",
+        "device-backend",
+        None,
+    ),
     ("mode=\"required\"", "mode=\"manual\"", "device-mode", None),
-    ("rw=\"True\" save", "rw=\"True\" snap_on_start=\"False\" save", "volume-flag", Some("rw=\"True\" save")),
+    (
+        "rw=\"True\" save",
+        "rw=\"True\" snap_on_start=\"False\" save",
+        "volume-flag",
+        Some("rw=\"True\" save"),
+    ),
     ("rw=\"True\" save", "rw=\"False\" save", "volume-flag", None),
-    ("pool=\"varlibqubes\" vid", "pool=\"gone\" vid", "volume-pool", None),
-    ("pool=\"varlibqubes\" vid", "pool=\"linux-kernel\" vid", "volume-unfit", None),
+    (
+        "pool=\"varlibqubes\" vid",
+        "pool=\"gone\" vid",
+        "volume-pool",
+        None,
+    ),
+    (
+        "pool=\"varlibqubes\" vid",
+        "pool=\"linux-kernel\" vid",
+        "volume-unfit",
+        None,
+    ),
     (
         "<volume-config>",
         "<volume-config>\n        <volume name=\"kernel\" pool=\"varlibqubes\" vid=\"1.0\"/>",
         "volume-unfit",
-        Some("<volume-config>\n        <volume name=\"kernel\" pool=\"linux-kernel\" vid=\"1.0\"/>"),
+        Some(
+            "<volume-config>\n        <volume name=\"kernel\" pool=\"linux-kernel\" vid=\"1.0\"/>",
+        ),
     ),
-    ("vid=\"appvms/work/private\"", "vid=\"appvms/../private\"", "unsafe-path", None),
-    ("dir_path=\"/var/lib/qubes\" driver", "driver", "pool-option", None),
-    (" revisions_to_keep=\"1\"/>", " revisions_to_keep=\"x\"/>", "pool-option", Some("/>")),
+    (
+        "vid=\"appvms/work/private\"",
+        "vid=\"appvms/../private\"",
+        "unsafe-path",
+        None,
+    ),
+    (
+        "dir_path=\"/var/lib/qubes\" driver",
+        "driver",
+        "pool-option",
+        None,
+    ),
+    (
+        " revisions_to_keep=\"1\"/>",
+        " revisions_to_keep=\"x\"/>",
+        "pool-option",
+        Some("/>"),
+    ),
     (
         "<features>\n        <feature name=\"service.cups\"></feature>\n      </features>",
         "<features>\n        <feature name=\"preload-dispvm-max\">abc</feature>\n      </features>",
@@ -119,8 +231,18 @@ const CASES: &[Case] = &[
         "unfit",
         Some(""),
     ),
-    (" size=\"2147483648\"", " size=\"2 GiB\"", "volume-number", Some("")),
-    (" size=\"2147483648\"", " wonder=\"1\" size=\"2147483648\"", "volume-attribute", Some(" size=\"2147483648\"")),
+    (
+        " size=\"2147483648\"",
+        " size=\"2 GiB\"",
+        "volume-number",
+        Some(""),
+    ),
+    (
+        " size=\"2147483648\"",
+        " wonder=\"1\" size=\"2147483648\"",
+        "volume-attribute",
+        Some(" size=\"2147483648\""),
+    ),
     (
         "\n    <property name=\"default_netvm\">sys-net</property>",
         "\n    <property name=\"default_netvm\">gone</property>",
@@ -133,10 +255,30 @@ const CASES: &[Case] = &[
         "unknown-property",
         Some("\n    <property name=\"default_netvm\">sys-net</property>"),
     ),
-    ("\"default_kernel\">1.0", "\"stats_interval\">3", "default-kernel", None),
-    ("id=\"label-8\"", "id=\"eight\"", "label-number", Some("id=\"label-8\"")),
-    ("id=\"label-8\"", "id=\"label-1\"", "label-twice", Some("id=\"label-8\"")),
-    ("\n  </pools>", "\n    <pool driver=\"file\"/>\n  </pools>", "pool-name", Some("\n  </pools>")),
+    (
+        "\"default_kernel\">1.0",
+        "\"stats_interval\">3",
+        "default-kernel",
+        None,
+    ),
+    (
+        "id=\"label-8\"",
+        "id=\"eight\"",
+        "label-number",
+        Some("id=\"label-8\""),
+    ),
+    (
+        "id=\"label-8\"",
+        "id=\"label-1\"",
+        "label-twice",
+        Some("id=\"label-8\""),
+    ),
+    (
+        "\n  </pools>",
+        "\n    <pool driver=\"file\"/>\n  </pools>",
+        "pool-name",
+        Some("\n  </pools>"),
+    ),
     (
         "\n  </pools>",
         "\n    <pool name=\"linux-kernel\" dir_path=\"/var/lib/qubes/vm-kernels\" driver=\"linux-kernel\"/>\n  </pools>",
@@ -150,8 +292,18 @@ const CASES: &[Case] = &[
         None,
     ),
     ("driver=\"file-reflink\" ", "", "pool-driver", None),
-    ("keep=\"1\"/>", "keep=\"1\" ephemeral_volatile=\"False\"/>", "pool-flag", Some("keep=\"1\"/>")),
-    ("keep=\"1\"/>", "keep=\"1\" colour=\"blue\"/>", "pool-option", Some("keep=\"1\"/>")),
+    (
+        "keep=\"1\"/>",
+        "keep=\"1\" ephemeral_volatile=\"False\"/>",
+        "pool-flag",
+        Some("keep=\"1\"/>"),
+    ),
+    (
+        "keep=\"1\"/>",
+        "keep=\"1\" colour=\"blue\"/>",
+        "pool-option",
+        Some("keep=\"1\"/>"),
+    ),
     (
         "        <property name=\"label\">black</property>\n      </properties>\n    </domain>\n    <domain id=\"domain-1\"",
         "      </properties>\n    </domain>\n    <domain id=\"domain-1\"",
@@ -160,10 +312,30 @@ const CASES: &[Case] = &[
             "        <property name=\"label\">black</property>\n      </properties>\n    </domain>\n    <domain id=\"domain-1\"",
         ),
     ),
-    ("default_netvm\">sys-net<", "default_dispvm\">work<", "not-for-disposables", None),
-    ("14cf2e5d-7025-41d7-a69c-dc4282cbdcff", "b426f560-25dc-4993-875e-6f7ad1398b59", "uuid-twice", None),
-    ("14cf2e5d-7025-41d7-a69c-dc4282cbdcff", "14cf2e5d", "bad-value", None),
-    ("        <property name=\"uuid\">14cf2e5d-7025-41d7-a69c-dc4282cbdcff</property>\n", "", "missing-property", None),
+    (
+        "default_netvm\">sys-net<",
+        "default_dispvm\">work<",
+        "not-for-disposables",
+        None,
+    ),
+    (
+        "14cf2e5d-7025-41d7-a69c-dc4282cbdcff",
+        "b426f560-25dc-4993-875e-6f7ad1398b59",
+        "uuid-twice",
+        None,
+    ),
+    (
+        "14cf2e5d-7025-41d7-a69c-dc4282cbdcff",
+        "14cf2e5d",
+        "bad-value",
+        None,
+    ),
+    (
+        "        <property name=\"uuid\">14cf2e5d-7025-41d7-a69c-dc4282cbdcff</property>\n",
+        "",
+        "missing-property",
+        None,
+    ),
     (
         "\n      </devices>",
         "\n        <device backend-domain=\"sys-net\" id=\"sda\" mode=\"auto-attach\" identity=\"*\"/>\n      </devices>",
@@ -208,8 +380,14 @@ fn damaged((old, new, ..): &Case) -> String {
 }
 
 fn kinds_of(store: &Store) -> Vec<(String, bool)> {
-    let listed: serde_json::Value = serde_json::from_str(&store.db(&["check", "--json"]).stdout).unwrap();
-    let kind = |d: &serde_json::Value| (d["kind"].as_str().unwrap().to_owned(), d["automatic"].as_bool().unwrap());
+    let listed: serde_json::Value =
+        serde_json::from_str(&store.db(&["check", "--json"]).stdout).unwrap();
+    let kind = |d: &serde_json::Value| {
+        (
+            d["kind"].as_str().unwrap().to_owned(),
+            d["automatic"].as_bool().unwrap(),
+        )
+    };
     listed.as_array().unwrap().iter().map(kind).collect()
 }
 
@@ -217,8 +395,20 @@ fn kinds_of(store: &Store) -> Vec<(String, bool)> {
 fn domains(text: &str) -> BTreeMap<String, String> {
     let pieces = text.split("    <domain ").skip(1);
     let named = pieces.map(|piece| {
-        let name = piece.split("\"name\">").nth(1).and_then(|rest| rest.split('<').next()).unwrap_or("dom0");
-        (name.to_owned(), piece.split("\n  </domains>").next().unwrap().trim_end().to_owned())
+        let name = piece
+            .split("\"name\">")
+            .nth(1)
+            .and_then(|rest| rest.split('<').next())
+            .unwrap_or("dom0");
+        (
+            name.to_owned(),
+            piece
+                .split("\n  </domains>")
+                .next()
+                .unwrap()
+                .trim_end()
+                .to_owned(),
+        )
     });
     named.collect()
 }
@@ -230,38 +420,69 @@ fn each_kind_of_damage_is_mended_or_explained() {
         let text = damaged(case);
         let store = Store::of(&text);
         let kinds = kinds_of(&store);
-        assert_eq!(kinds.iter().any(|(k, _)| k == kind), !kind.is_empty(), "{old} → {new}: {kinds:?}");
+        assert_eq!(
+            kinds.iter().any(|(k, _)| k == kind),
+            !kind.is_empty(),
+            "{old} → {new}: {kinds:?}"
+        );
         let by_itself = kinds.iter().all(|(_, automatic)| *automatic);
         let ran = store.db(&["repair", "--yes"]);
         if let Some(mended) = mended {
             assert_eq!(ran.code, 0, "{old} → {new}: {ran:?}");
-            assert_eq!(store.text(), SOUND.replacen(old, mended, 1), "{old} → {new}: {ran:?}");
+            assert_eq!(
+                store.text(),
+                SOUND.replacen(old, mended, 1),
+                "{old} → {new}: {ran:?}"
+            );
             assert_eq!(store.db(&["check"]).code, 0, "{old} → {new}: {ran:?}");
         } else if by_itself {
-            assert_eq!((ran.code, store.db(&["check"]).code), (0, 0), "{old} → {new}: {ran:?}");
+            assert_eq!(
+                (ran.code, store.db(&["check"]).code),
+                (0, 0),
+                "{old} → {new}: {ran:?}"
+            );
         } else {
             assert_eq!(ran.code, 1, "{old} → {new}: {ran:?}");
-            assert!(ran.stdout.contains("    left: by hand: "), "{old} → {new}: {ran:?}");
-            assert_eq!(store.text(), text, "{old} → {new}: what nobody can decide stays");
+            assert!(
+                ran.stdout.contains("    left: by hand: "),
+                "{old} → {new}: {ran:?}"
+            );
+            assert_eq!(
+                store.text(),
+                text,
+                "{old} → {new}: what nobody can decide stays"
+            );
         }
         // Whatever was mended, the qubes that it was not about are as they were.
         let (before, after) = (domains(&text), domains(&store.text()));
-        for (name, domain) in before.iter().filter(|(name, _)| domains(SOUND).get(*name) == before.get(*name)) {
+        for (name, domain) in before
+            .iter()
+            .filter(|(name, _)| domains(SOUND).get(*name) == before.get(*name))
+        {
             assert_eq!(Some(domain), after.get(name), "{old} → {new}: {name}");
         }
         // A copy of what was there, byte for byte, whenever something was written.
         if store.text() != text {
             let copies = store.copies();
             assert_eq!(copies.len(), 1, "{old} → {new}");
-            assert_eq!(fs::read_to_string(&copies[0]).unwrap(), text, "{old} → {new}");
-            assert!(ran.stdout.contains(&copies[0].display().to_string()), "{ran:?}");
+            assert_eq!(
+                fs::read_to_string(&copies[0]).unwrap(),
+                text,
+                "{old} → {new}"
+            );
+            assert!(
+                ran.stdout.contains(&copies[0].display().to_string()),
+                "{ran:?}"
+            );
         }
     }
 }
 
 #[test]
 fn repair_says_each_thing_it_does_with_its_line_and_dry_run_and_no_write_nothing() {
-    let text = SOUND.replace("\"memory\">400", "\"memory\">much").replace("\"netvm\">sys-net<", "\"netvm\">gone<");
+    let text = SOUND
+        .replace("\"memory\">400", "\"memory\">much")
+        .replace("\"netvm\">sys-net<", "\"netvm\">gone<");
     let store = Store::of(&text);
     let line = |what: &str| 1 + text.lines().position(|l| l.contains(what)).unwrap();
     let file = store.file().display().to_string();
@@ -271,9 +492,17 @@ fn repair_says_each_thing_it_does_with_its_line_and_dry_run_and_no_write_nothing
         line("much"),
         line("gone")
     );
-    for words in [&["repair", "--dry-run"][..], &["repair", "-n", "--yes"], &["check"]] {
+    for words in [
+        &["repair", "--dry-run"][..],
+        &["repair", "-n", "--yes"],
+        &["check"],
+    ] {
         let ran = store.db(words);
-        assert_eq!((ran.code, ran.stdout.as_str()), (1, expected.as_str()), "{words:?}: {ran:?}");
+        assert_eq!(
+            (ran.code, ran.stdout.as_str()),
+            (1, expected.as_str()),
+            "{words:?}: {ran:?}"
+        );
     }
     let ran = store.db(&["repair"]);
     assert_eq!(ran.code, 1, "the end of the input is a no: {ran:?}");
@@ -287,21 +516,38 @@ fn repair_says_each_thing_it_does_with_its_line_and_dry_run_and_no_write_nothing
     assert!(ran.stdout.starts_with(&expected), "{ran:?}");
     let again = store.db(&["repair", "--yes"]);
     assert_eq!((again.code, again.stdout.as_str()), (0, ""));
-    assert!(again.stderr.contains("there is nothing to repair"), "{again:?}");
+    assert!(
+        again.stderr.contains("there is nothing to repair"),
+        "{again:?}"
+    );
     assert_eq!(store.copies().len(), 1);
 }
 
 /// Runs qubes-db with this on its standard input.
 fn answered(store: &Store, words: &[&str], input: &str) -> Ran {
     let mut child = spawned(store, words);
-    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(input.as_bytes())
+        .unwrap();
     ended(child, String::new())
 }
 
 fn spawned(store: &Store, words: &[&str]) -> std::process::Child {
     let mut command = Command::new(binary("qubes-db"));
-    command.args(words).env("QUBES_ROOT", store.dir.path()).env_remove("QUBES_XML_PATH").env("RUST_BACKTRACE", "0");
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    command
+        .args(words)
+        .env("QUBES_ROOT", store.dir.path())
+        .env_remove("QUBES_XML_PATH")
+        .env("RUST_BACKTRACE", "0");
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
 }
 
 fn ended(mut child: std::process::Child, before: String) -> Ran {
@@ -309,8 +555,17 @@ fn ended(mut child: std::process::Child, before: String) -> Ran {
     if let Some(mut out) = child.stdout.take() {
         out.read_to_string(&mut stdout).unwrap();
     }
-    child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
-    Ran { code: child.wait().unwrap().code().unwrap_or(-1), stdout, stderr }
+    child
+        .stderr
+        .take()
+        .unwrap()
+        .read_to_string(&mut stderr)
+        .unwrap();
+    Ran {
+        code: child.wait().unwrap().code().unwrap_or(-1),
+        stdout,
+        stderr,
+    }
 }
 
 #[test]
@@ -330,14 +585,32 @@ fn two_qubes_of_one_name_are_told_apart_and_share_nothing() {
     let store = Store::of(&SOUND.replacen("  </domains>", &format!("{other}  </domains>"), 1));
     let ran = store.db(&["repair", "--yes"]);
     assert_eq!(ran.code, 0, "{ran:?}");
-    for told in ["repaired: call it 'work-2'", "give it a free qid", "give it a new uuid", "repaired: take out vid"] {
+    for told in [
+        "repaired: call it 'work-2'",
+        "give it a free qid",
+        "give it a new uuid",
+        "repaired: take out vid",
+    ] {
         assert!(ran.stdout.contains(told), "{told}: {ran:?}");
     }
     let after = domains(&store.text());
-    assert_eq!(after["work"], domains(SOUND)["work"], "the first is as it was");
-    assert!(after["work-2"].contains("\"memory\">800") && after["work-2"].contains("\"qid\">4<"), "{after:?}");
-    assert!(!after["work-2"].contains("14cf2e5d") && !after["work-2"].contains("vid="), "{after:?}");
-    assert_eq!(store.tool("qvm-prefs", &["work-2", "memory"]).stdout, "800\n");
+    assert_eq!(
+        after["work"],
+        domains(SOUND)["work"],
+        "the first is as it was"
+    );
+    assert!(
+        after["work-2"].contains("\"memory\">800") && after["work-2"].contains("\"qid\">4<"),
+        "{after:?}"
+    );
+    assert!(
+        !after["work-2"].contains("14cf2e5d") && !after["work-2"].contains("vid="),
+        "{after:?}"
+    );
+    assert_eq!(
+        store.tool("qvm-prefs", &["work-2", "memory"]).stdout,
+        "800\n"
+    );
     assert_eq!(store.tool("qvm-prefs", &["work", "memory"]).stdout, "400\n");
 }
 
@@ -352,11 +625,13 @@ fn a_template_that_is_gone_becomes_the_systems_default_where_there_is_one() {
     let store = Store::of(&text);
     let ran = store.db(&["repair", "--yes"]);
     assert_eq!(ran.code, 0, "{ran:?}");
-    assert!(
-        ran.stdout
-            .contains("sys-net: template is 'gone': there is no such qube\n    repaired: set template to 'fedora'")
+    assert!(ran.stdout.contains(
+        "sys-net: template is 'gone': there is no such qube\n    repaired: set template to 'fedora'"
+    ));
+    assert_eq!(
+        store.text(),
+        text.replacen("\"template\">gone", "\"template\">fedora", 1)
     );
-    assert_eq!(store.text(), text.replacen("\"template\">gone", "\"template\">fedora", 1));
 }
 
 #[test]
@@ -366,7 +641,11 @@ fn of_a_loop_of_netvms_one_qube_loses_its_own() {
     let store = Store::of(&text);
     let ran = store.db(&["repair", "--yes"]);
     assert_eq!(ran.code, 0, "{ran:?}");
-    assert_eq!(store.text(), provides, "sys-net is the first, and has none again");
+    assert_eq!(
+        store.text(),
+        provides,
+        "sys-net is the first, and has none again"
+    );
 }
 
 /// What may become of the text of a file, how it is told, and that nothing is lost.
@@ -375,14 +654,32 @@ fn a_damaged_text_is_put_right_where_nothing_is_lost() {
     let good = SOUND.as_bytes();
     let wide = |big: bool| -> Vec<u8> {
         let mark = if big { [0xFE, 0xFF] } else { [0xFF, 0xFE] };
-        let unit = |u: u16| if big { u.to_be_bytes() } else { u.to_le_bytes() };
-        mark.into_iter().chain(SOUND.encode_utf16().flat_map(unit)).collect()
+        let unit = |u: u16| {
+            if big {
+                u.to_be_bytes()
+            } else {
+                u.to_le_bytes()
+            }
+        };
+        mark.into_iter()
+            .chain(SOUND.encode_utf16().flat_map(unit))
+            .collect()
     };
     let cups = "<feature name=\"service.cups\"></feature>";
     let with = |value: &str| SOUND.replace(cups, &cups.replace("></", &format!(">{value}</")));
     let cases: Vec<(&str, Vec<u8>, String, &str)> = vec![
-        ("zeros at the end", [good, &[0; 4096]].concat(), SOUND.into(), "zeros (NUL), as a power loss leaves them"),
-        ("zeros inside", SOUND.replace(">work<", ">wo\0\0rk<").into_bytes(), SOUND.into(), "2 bytes are zeros"),
+        (
+            "zeros at the end",
+            [good, &[0; 4096]].concat(),
+            SOUND.into(),
+            "zeros (NUL), as a power loss leaves them",
+        ),
+        (
+            "zeros inside",
+            SOUND.replace(">work<", ">wo\0\0rk<").into_bytes(),
+            SOUND.into(),
+            "2 bytes are zeros",
+        ),
         (
             "garbage at the end",
             [good, b"\x01\x02 xyzzy"].concat(),
@@ -395,12 +692,26 @@ fn a_damaged_text_is_put_right_where_nothing_is_lost() {
             SOUND.into(),
             "behind the end of the store",
         ),
-        ("twice", [good, good].concat(), SOUND.into(), "the whole file again"),
+        (
+            "twice",
+            [good, good].concat(),
+            SOUND.into(),
+            "the whole file again",
+        ),
         ("UTF-16", wide(false), SOUND.into(), "the file is in UTF-16"),
-        ("UTF-16, the other way round", wide(true), SOUND.into(), "the file is in UTF-16"),
+        (
+            "UTF-16, the other way round",
+            wide(true),
+            SOUND.into(),
+            "the file is in UTF-16",
+        ),
         (
             "Latin-1",
-            with("@").replace('@', "\u{0}").bytes().map(|b| if b == 0 { 0xF6 } else { b }).collect(),
+            with("@")
+                .replace('@', "\u{0}")
+                .bytes()
+                .map(|b| if b == 0 { 0xF6 } else { b })
+                .collect(),
             with("ö"),
             "not UTF-8",
         ),
@@ -410,43 +721,80 @@ fn a_damaged_text_is_put_right_where_nothing_is_lost() {
             SOUND.into(),
             "the XML declaration",
         ),
-        ("an ampersand", with("salt & pepper").into_bytes(), with("salt &amp; pepper"), "'&' that begins nothing"),
-        ("an entity of HTML", with("a&nbsp;b").into_bytes(), with("a&amp;nbsp;b"), "'&' that begins nothing"),
-        ("an escape character", with("a\u{1b}[2Jb").into_bytes(), with("a[2Jb"), "1 bytes are control characters"),
+        (
+            "an ampersand",
+            with("salt & pepper").into_bytes(),
+            with("salt &amp; pepper"),
+            "'&' that begins nothing",
+        ),
+        (
+            "an entity of HTML",
+            with("a&nbsp;b").into_bytes(),
+            with("a&amp;nbsp;b"),
+            "'&' that begins nothing",
+        ),
+        (
+            "an escape character",
+            with("a\u{1b}[2Jb").into_bytes(),
+            with("a[2Jb"),
+            "1 bytes are control characters",
+        ),
     ];
     for (what, bytes, expected, told) in cases {
         let store = Store::sound();
         fs::write(store.file(), &bytes).unwrap();
         let check = store.db(&["check"]);
         assert_eq!(check.code, 1, "{what}: {check:?}");
-        assert!(check.stdout.contains(told) && check.stdout.contains("nothing is lost"), "{what}: {check:?}");
+        assert!(
+            check.stdout.contains(told) && check.stdout.contains("nothing is lost"),
+            "{what}: {check:?}"
+        );
         let ran = store.db(&["repair", "--yes"]);
         assert_eq!(ran.code, 0, "{what}: {ran:?}");
         assert!(ran.stdout.contains(told), "{what}: {ran:?}");
         assert_eq!(store.text(), expected, "{what}");
-        assert_eq!(fs::read(&store.copies()[0]).unwrap(), bytes, "{what}: the copy");
+        assert_eq!(
+            fs::read(&store.copies()[0]).unwrap(),
+            bytes,
+            "{what}: the copy"
+        );
     }
 }
 
 #[test]
-fn what_somebody_put_beside_the_sections_stays_when_the_root_is_put_right_and_is_told_where_it_cannot() {
+fn what_somebody_put_beside_the_sections_stays_when_the_root_is_put_right_and_is_told_where_it_cannot()
+ {
     let (before, behind) = ("<wonder since=\"1\"><of>it</of></wonder>", "<wonder/>");
-    let text = SOUND.replacen("  <domains>", &format!("  {before}\n  <domains>"), 1).replacen(
-        "  </domains>",
-        &format!("  </domains>\n  {behind}"),
-        1,
-    );
+    let text = SOUND
+        .replacen("  <domains>", &format!("  {before}\n  <domains>"), 1)
+        .replacen("  </domains>", &format!("  </domains>\n  {behind}"), 1);
     for root in ["<qubes version=3>", "<qubes><qubes>", "\0\0\0\0\0\0\0"] {
         let store = Store::of(&text.replacen("<qubes>", root, 1));
         let ran = store.db(&["repair", "--yes"]);
-        assert_eq!((ran.code, store.text().as_str()), (0, text.as_str()), "{root:?}: {ran:?}");
+        assert_eq!(
+            (ran.code, store.text().as_str()),
+            (0, text.as_str()),
+            "{root:?}: {ran:?}"
+        );
     }
 
-    let store = Store::of(&text.replacen("<qubes>", "<qubes version=3>", 1).replacen("</of>", "", 1));
+    let store = Store::of(
+        &text
+            .replacen("<qubes>", "<qubes version=3>", 1)
+            .replacen("</of>", "", 1),
+    );
     let ran = store.db(&["repair", "--salvage", "--yes"]);
-    assert!(ran.stdout.contains("<wonder>, which no store of this program has, cannot be read"), "{ran:?}");
+    assert!(
+        ran.stdout
+            .contains("<wonder>, which no store of this program has, cannot be read"),
+        "{ran:?}"
+    );
     let without = text.replacen(&format!("  {before}\n"), "", 1);
-    assert_eq!((ran.code, store.text()), (0, without), "all the rest is there");
+    assert_eq!(
+        (ran.code, store.text()),
+        (0, without),
+        "all the rest is there"
+    );
 }
 
 #[test]
@@ -457,38 +805,69 @@ fn what_is_lost_is_taken_from_a_copy_or_not_as_the_person_says() {
     for text in [cut, unreadable.as_str()] {
         let fresh = || {
             let store = Store::of(text);
-            store.keep("2026-11-18-08:00:00", &SOUND.replace("\"memory\">400", "\"memory\">300"));
+            store.keep(
+                "2026-11-18-08:00:00",
+                &SOUND.replace("\"memory\">400", "\"memory\">300"),
+            );
             store.keep("2026-11-19-08:00:00", "<qubes>");
             store
         };
         let store = fresh();
         let line = 1 + SOUND.lines().position(|l| l.contains("domain-3")).unwrap();
-        let lost = format!("{}:{line}: the domain of 'work' cannot be read: ", store.file().display());
+        let lost = format!(
+            "{}:{line}: the domain of 'work' cannot be read: ",
+            store.file().display()
+        );
         // Nobody guesses.
-        for words in [&["repair", "--yes"][..], &["repair"], &["repair", "--dry-run"]] {
+        for words in [
+            &["repair", "--yes"][..],
+            &["repair"],
+            &["repair", "--dry-run"],
+        ] {
             let ran = store.db(words);
             assert_eq!(ran.code, 1, "{words:?}: {ran:?}");
             assert!(ran.stdout.contains(&lost), "{words:?}: {ran:?}");
-            assert!(ran.stdout.contains("  1  the 3 domains that can be read, without the rest"), "{ran:?}");
-            assert!(ran.stdout.contains("  2  the same, and from copy 2026-11-18-08:00:00 what it has besides: work"));
-            assert!(ran.stdout.contains("  3  copy 2026-11-18-08:00:00 as a whole: 4 qubes"), "{ran:?}");
+            assert!(
+                ran.stdout
+                    .contains("  1  the 3 domains that can be read, without the rest"),
+                "{ran:?}"
+            );
+            assert!(ran.stdout.contains(
+                "  2  the same, and from copy 2026-11-18-08:00:00 what it has besides: work"
+            ));
+            assert!(
+                ran.stdout
+                    .contains("  3  copy 2026-11-18-08:00:00 as a whole: 4 qubes"),
+                "{ran:?}"
+            );
             assert_eq!((store.text().as_str(), store.copies().len()), (text, 2));
         }
         let check = store.db(&["check"]).stdout;
-        assert!(check.contains("error: work: the domain of 'work' cannot be read"), "{check}");
+        assert!(
+            check.contains("error: work: the domain of 'work' cannot be read"),
+            "{check}"
+        );
 
         let without = "    <domain id=\"domain-3\"";
-        let alone = format!("{}  </domains>\n</qubes>\n", &SOUND[..SOUND.find(without).unwrap()]);
-        for (words, input) in [(&["repair", "--salvage", "--yes"][..], ""), (&["repair"], "1\ny\n")] {
+        let alone = format!(
+            "{}  </domains>\n</qubes>\n",
+            &SOUND[..SOUND.find(without).unwrap()]
+        );
+        for (words, input) in [
+            (&["repair", "--salvage", "--yes"][..], ""),
+            (&["repair"], "1\ny\n"),
+        ] {
             let store = fresh();
             let ran = answered(&store, words, input);
             assert_eq!(ran.code, 0, "{ran:?}");
             assert_eq!(store.text(), alone);
         }
         let completed = SOUND.replace("\"memory\">400", "\"memory\">300");
-        for (words, input) in
-            [(&["repair", "--from", "2026-11-18", "--yes"][..], ""), (&["repair"], "2\ny\n"), (&["repair"], "3\n")]
-        {
+        for (words, input) in [
+            (&["repair", "--from", "2026-11-18", "--yes"][..], ""),
+            (&["repair"], "2\ny\n"),
+            (&["repair"], "3\n"),
+        ] {
             let store = fresh();
             let ran = answered(&store, words, input);
             assert_eq!(store.text(), completed, "{words:?} {input:?}: {ran:?}");
@@ -500,21 +879,30 @@ fn what_is_lost_is_taken_from_a_copy_or_not_as_the_person_says() {
 
 #[test]
 fn a_file_in_which_nothing_is_to_be_found_is_left_and_the_way_back_is_named() {
-    let noise: Vec<u8> = (0..50_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
-    for (what, bytes) in
-        [("empty", &b""[..]), ("zeros", &[0; 8192]), ("noise", &noise), ("html", b"<html><body/></html>")]
-    {
+    let noise: Vec<u8> = (0..50_000_u32)
+        .map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8)
+        .collect();
+    for (what, bytes) in [
+        ("empty", &b""[..]),
+        ("zeros", &[0; 8192]),
+        ("noise", &noise),
+        ("html", b"<html><body/></html>"),
+    ] {
         let store = Store::sound();
         fs::write(store.file(), bytes).unwrap();
         let ran = store.db(&["repair", "--yes"]);
         assert_eq!(ran.code, 1, "{what}: {ran:?}");
         assert!(
-            ran.stderr.contains("nothing of a store can be found in it; nothing was changed; no copy in"),
+            ran.stderr
+                .contains("nothing of a store can be found in it; nothing was changed; no copy in"),
             "{ran:?}"
         );
         store.keep("2026-11-18-08:00:00", SOUND);
         let ran = store.db(&["repair", "--yes"]);
-        assert!(ran.stderr.contains("qubes-db restore 2026-11-18-08:00:00"), "{what}: {ran:?}");
+        assert!(
+            ran.stderr.contains("qubes-db restore 2026-11-18-08:00:00"),
+            "{what}: {ran:?}"
+        );
         assert_eq!(fs::read(store.file()).unwrap(), bytes, "{what}");
     }
 }
@@ -523,11 +911,21 @@ fn a_file_in_which_nothing_is_to_be_found_is_left_and_the_way_back_is_named() {
 fn sections_that_are_half_there_give_what_is_whole_in_them() {
     let store = Store::of(&SOUND.replace("<label id=\"label-8\"", "<label id=label-8"));
     let ran = store.db(&["repair", "--salvage", "--yes"]);
-    assert!(ran.stdout.contains("the section <labels> cannot be read as a whole; 1 of its items can"), "{ran:?}");
+    assert!(
+        ran.stdout
+            .contains("the section <labels> cannot be read as a whole; 1 of its items can"),
+        "{ran:?}"
+    );
     assert_eq!(ran.code, 0, "{ran:?}");
     let text = store.text();
-    assert!(text.contains("<label id=\"label-1\" color=\"0xcc0000\">red</label>"), "{text}");
-    assert!(domains(&text)["fedora"].contains("\"label\">red<"), "black is no label any more");
+    assert!(
+        text.contains("<label id=\"label-1\" color=\"0xcc0000\">red</label>"),
+        "{text}"
+    );
+    assert!(
+        domains(&text)["fedora"].contains("\"label\">red<"),
+        "black is no label any more"
+    );
 }
 
 #[test]
@@ -538,7 +936,11 @@ fn a_store_that_changes_while_the_person_thinks_is_not_written_over() {
     let mut out = BufReader::new(child.stdout.take().unwrap());
     let mut seen = Vec::new();
     while !seen.ends_with(b"[y/N]") {
-        assert!(out.read_until(b']', &mut seen).unwrap() > 0, "{}", String::from_utf8_lossy(&seen));
+        assert!(
+            out.read_until(b']', &mut seen).unwrap() > 0,
+            "{}",
+            String::from_utf8_lossy(&seen)
+        );
     }
     let other = text.replace("\"memory\">much", "\"memory\">lots");
     fs::write(store.file(), &other).unwrap();
@@ -564,15 +966,26 @@ fn it_works_where_nothing_else_does_and_refuses_where_it_must() {
     fs::write(&file, &text).unwrap();
     fs::set_permissions(&file, fs::Permissions::from_mode(0o444)).unwrap();
     let xml = file.to_str().unwrap();
-    assert_eq!(store.db(&["repair", "--dry-run", "--qubesxml", xml]).code, 1);
-    assert!(store.db(&["check", "--qubesxml", xml]).stdout.contains("memory is 'much'"));
+    assert_eq!(
+        store.db(&["repair", "--dry-run", "--qubesxml", xml]).code,
+        1
+    );
+    assert!(
+        store
+            .db(&["check", "--qubesxml", xml])
+            .stdout
+            .contains("memory is 'much'")
+    );
     assert_eq!(fs::read_to_string(&file).unwrap(), text);
     // A live qubesd would write over it.
     let store = Store::of(&text);
     fs::create_dir_all(store.dir.path().join("run")).unwrap();
     let qubesd = UnixListener::bind(store.dir.path().join("run/qubesd.sock")).unwrap();
     let ran = store.db(&["repair", "--yes"]);
-    assert!(ran.code == 1 && ran.stderr.contains("qubesd is running"), "{ran:?}");
+    assert!(
+        ran.code == 1 && ran.stderr.contains("qubesd is running"),
+        "{ran:?}"
+    );
     assert_eq!((store.text(), store.copies().len()), (text.clone(), 0));
     assert_eq!(store.db(&["check"]).code, 1, "looking is allowed");
     assert_eq!(store.db(&["repair", "--yes", "--force-write"]).code, 0);
@@ -580,15 +993,32 @@ fn it_works_where_nothing_else_does_and_refuses_where_it_must() {
     // Missing altogether; the only copy is the one from before the repair.
     fs::remove_file(store.file()).unwrap();
     let ran = store.db(&["repair", "--yes"]);
-    assert!(ran.code == 1 && ran.stderr.contains("qubesd would refuse every copy"), "{ran:?}");
+    assert!(
+        ran.code == 1 && ran.stderr.contains("qubesd would refuse every copy"),
+        "{ran:?}"
+    );
     assert!(!ran.stderr.contains("qubes-db restore"), "{ran:?}");
     let history = store.db(&["history"]).stdout;
-    assert!(history.contains("qubesd refuses it for 1 error"), "{history}");
+    assert!(
+        history.contains("qubesd refuses it for 1 error"),
+        "{history}"
+    );
     // One that qubesd loads is preferred to a newer one that it refuses.
     let good = text.replacen("much", "400", 1);
-    fs::write(store.dir.path().join("var/lib/qubes/backup/qubes-2020-02-02-02:02:02.xml"), good).unwrap();
+    fs::write(
+        store
+            .dir
+            .path()
+            .join("var/lib/qubes/backup/qubes-2020-02-02-02:02:02.xml"),
+        good,
+    )
+    .unwrap();
     let ran = store.db(&["check"]);
-    assert!(ran.stderr.contains("the newest copy that loads is 2020-02-02-02:02:02"), "{ran:?}");
+    assert!(
+        ran.stderr
+            .contains("the newest copy that loads is 2020-02-02-02:02:02"),
+        "{ran:?}"
+    );
 }
 
 #[test]
@@ -597,7 +1027,11 @@ fn a_store_of_an_older_generation_is_left_to_conversion() {
     let store = Store::of(text);
     let ran = store.db(&["repair", "--yes"]);
     assert_eq!(ran.code, 1, "{ran:?}");
-    assert!(ran.stderr.contains("written by Qubes R3 or older") && ran.stderr.contains("qubes-db convert"), "{ran:?}");
+    assert!(
+        ran.stderr.contains("written by Qubes R3 or older")
+            && ran.stderr.contains("qubes-db convert"),
+        "{ran:?}"
+    );
     assert_eq!(store.text(), text);
     assert_eq!(kinds_of(&store)[0].0, "old-format");
 }
@@ -612,7 +1046,10 @@ fn options_belong_to_their_command() {
         (&["repair", "last"], "unrecognized arguments: last"),
     ] {
         let ran = store.db(words);
-        assert!(ran.code == 2 && ran.stderr.contains(told), "{words:?}: {ran:?}");
+        assert!(
+            ran.code == 2 && ran.stderr.contains(told),
+            "{words:?}: {ran:?}"
+        );
     }
 }
 
@@ -623,18 +1060,32 @@ fn of_many_things_of_one_kind_a_few_stand_for_all() {
     let store = Store::of(&sample);
     let few = store.db(&["check"]).stdout;
     assert!(few.lines().count() < 60, "{few}");
-    assert!(few.contains("more of this kind (volume-flag); --all lists each"), "{few}");
+    assert!(
+        few.contains("more of this kind (volume-flag); --all lists each"),
+        "{few}"
+    );
     for all in [&["check", "--all"][..], &["check", "-v"]] {
-        assert_eq!(store.db(all).stdout.lines().count(), 2 * kinds_of(&store).len());
+        assert_eq!(
+            store.db(all).stdout.lines().count(),
+            2 * kinds_of(&store).len()
+        );
     }
     let ran = store.db(&["repair", "--yes"]);
     assert_eq!(ran.code, 0, "{ran:?}");
     assert!(ran.stdout.lines().count() < 70, "{ran:?}");
     // What it says is the same, without the text that releases take for true.
     let said = |text: &str| {
-        ["rw", "save_on_stop", "snap_on_start", "ephemeral", "ephemeral_volatile"]
-            .iter()
-            .fold(text.to_owned(), |text, flag| text.replace(&format!(" {flag}=\"False\""), ""))
+        [
+            "rw",
+            "save_on_stop",
+            "snap_on_start",
+            "ephemeral",
+            "ephemeral_volatile",
+        ]
+        .iter()
+        .fold(text.to_owned(), |text, flag| {
+            text.replace(&format!(" {flag}=\"False\""), "")
+        })
     };
     assert_eq!(store.text(), said(&sample));
 }
@@ -642,20 +1093,41 @@ fn of_many_things_of_one_kind_a_few_stand_for_all() {
 /// `docs/repair.md` tells of each kind whether a repair mends it; the cases above show it.
 #[test]
 fn the_document_tells_what_happens() {
-    let doc = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/repair.md")).unwrap();
-    let rows = doc.lines().filter_map(|line| line.strip_prefix("| `")).map(|row| {
-        let mut cells = row.split('|').map(str::trim);
-        (cells.next().unwrap().trim_end_matches('`').to_owned(), cells.nth(1).unwrap().to_owned())
-    });
+    let doc =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/repair.md")).unwrap();
+    let rows = doc
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `"))
+        .map(|row| {
+            let mut cells = row.split('|').map(str::trim);
+            (
+                cells.next().unwrap().trim_end_matches('`').to_owned(),
+                cells.nth(1).unwrap().to_owned(),
+            )
+        });
     let rows: BTreeMap<String, String> = rows.collect();
-    let kinds: BTreeSet<String> = qubes::model::check::Kind::ALL.iter().map(ToString::to_string).collect();
-    assert_eq!(rows.keys().cloned().collect::<BTreeSet<_>>(), kinds, "a row for each kind, and no other");
+    let kinds: BTreeSet<String> = qubes::model::check::Kind::ALL
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(
+        rows.keys().cloned().collect::<BTreeSet<_>>(),
+        kinds,
+        "a row for each kind, and no other"
+    );
     for case in CASES.iter().filter(|case| !case.2.is_empty()) {
         let store = Store::of(&damaged(case));
-        for (kind, automatic) in kinds_of(&store).into_iter().filter(|(kind, _)| kind == case.2) {
+        for (kind, automatic) in kinds_of(&store)
+            .into_iter()
+            .filter(|(kind, _)| kind == case.2)
+        {
             let row = &rows[&kind];
             let word = if automatic { "mends" } else { "explains" };
-            assert!(row.contains(word), "{kind}: docs/repair.md says {row:?}, and it {word} {}", case.1);
+            assert!(
+                row.contains(word),
+                "{kind}: docs/repair.md says {row:?}, and it {word} {}",
+                case.1
+            );
         }
     }
 }
@@ -663,10 +1135,19 @@ fn the_document_tells_what_happens() {
 /// The example of `docs/repair.md`, command by command.
 #[test]
 fn the_documents_example_goes_as_it_stands_there() {
-    let doc = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/repair.md")).unwrap();
-    let example = doc.split("## An example").nth(1).unwrap().split("\n## ").next().unwrap();
+    let doc =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/repair.md")).unwrap();
+    let example = doc
+        .split("## An example")
+        .nth(1)
+        .unwrap()
+        .split("\n## ")
+        .next()
+        .unwrap();
     let lines = example.lines().filter_map(|line| line.strip_prefix("    "));
-    let text = SOUND.replace("\"memory\">400", "\"memory\">much").replace("\"netvm\">sys-net<", "\"netvm\">gone<");
+    let text = SOUND
+        .replace("\"memory\">400", "\"memory\">much")
+        .replace("\"netvm\">sys-net<", "\"netvm\">gone<");
     let store = Store::of(&text.replace("tag name=\"mine\"", "tag name=\"not mine\""));
     let (mut expected, mut said) = (String::new(), String::new());
     for line in lines {

@@ -17,7 +17,9 @@ struct Place {
 }
 
 fn pool(attributes: &[(&str, &str)]) -> Pool {
-    Pool { attributes: attributes.iter().copied().collect::<TextMap>() }
+    Pool {
+        attributes: attributes.iter().copied().collect::<TextMap>(),
+    }
 }
 
 impl Place {
@@ -29,7 +31,10 @@ impl Place {
         fs::write(kernel.join("modules.img"), "modules").unwrap();
         fs::create_dir(kernel.with_file_name("bare")).unwrap();
         fs::write(kernel.with_file_name("bare").join("vmlinuz"), "kernel").unwrap();
-        let options = Options { root: Some(root.path().into()), ..Options::default() };
+        let options = Options {
+            root: Some(root.path().into()),
+            ..Options::default()
+        };
         let pools = Pools(vec![
             pool(&[
                 ("name", "disks"),
@@ -37,13 +42,35 @@ impl Place {
                 ("driver", "file-reflink"),
                 ("setup_check", "no"),
             ]),
-            pool(&[("name", "linux-kernel"), ("dir_path", "/var/lib/qubes/vm-kernels"), ("driver", "linux-kernel")]),
-            pool(&[("name", "lvm"), ("volume_group", "dom0"), ("driver", "lvm_thin")]),
-            pool(&[("name", "odd"), ("dir_path", "/x"), ("driver", "file-reflink"), ("setup_check", "perhaps")]),
+            pool(&[
+                ("name", "linux-kernel"),
+                ("dir_path", "/var/lib/qubes/vm-kernels"),
+                ("driver", "linux-kernel"),
+            ]),
+            pool(&[
+                ("name", "lvm"),
+                ("volume_group", "dom0"),
+                ("driver", "lvm_thin"),
+            ]),
+            pool(&[
+                ("name", "odd"),
+                ("dir_path", "/x"),
+                ("driver", "file-reflink"),
+                ("setup_check", "perhaps"),
+            ]),
             pool(&[("name", "nowhere"), ("driver", "file-reflink")]),
-            pool(&[("name", "many"), ("driver", "file"), ("dir_path", "/x"), ("revisions_to_keep", "2")]),
+            pool(&[
+                ("name", "many"),
+                ("driver", "file"),
+                ("dir_path", "/x"),
+                ("revisions_to_keep", "2"),
+            ]),
         ]);
-        let place = Place { system: System::new(options).unwrap(), root, pools };
+        let place = Place {
+            system: System::new(options).unwrap(),
+            root,
+            pools,
+        };
         place.drivers().get("disks").unwrap().setup().unwrap();
         place
     }
@@ -73,18 +100,28 @@ impl Place {
 
     /// A template that has been started and stopped once.
     fn template(&self) -> Vec<Volume> {
-        let volumes = vec![volume("debian", "root", Kind::Origin), volume("debian", "private", Kind::Origin)];
+        let volumes = vec![
+            volume("debian", "root", Kind::Origin),
+            volume("debian", "private", Kind::Origin),
+        ];
         let storage = self.storage("debian", volumes.clone());
         storage.create().unwrap();
         let _started = storage.start().unwrap();
-        write(&self.path("vm-templates/debian/root-dirty.img"), "installed");
+        write(
+            &self.path("vm-templates/debian/root-dirty.img"),
+            "installed",
+        );
         storage.stop().unwrap();
         volumes
     }
 }
 
 fn volume(qube: &str, name: &str, kind: Kind) -> Volume {
-    let prefix = if qube == "debian" { "vm-templates" } else { "appvms" };
+    let prefix = if qube == "debian" {
+        "vm-templates"
+    } else {
+        "appvms"
+    };
     Volume {
         owner: qube.into(),
         name: name.into(),
@@ -121,12 +158,20 @@ fn app(qube: &str) -> Vec<Volume> {
 }
 
 fn write(image: &Path, text: &str) {
-    File::options().write(true).open(image).unwrap().write_all_at(text.as_bytes(), 0).unwrap();
+    File::options()
+        .write(true)
+        .open(image)
+        .unwrap()
+        .write_all_at(text.as_bytes(), 0)
+        .unwrap();
 }
 
 fn text(image: &Path, length: usize) -> String {
     let mut bytes = vec![0; length];
-    File::open(image).unwrap().read_exact_at(&mut bytes, 0).unwrap();
+    File::open(image)
+        .unwrap()
+        .read_exact_at(&mut bytes, 0)
+        .unwrap();
     String::from_utf8(bytes).unwrap()
 }
 
@@ -145,23 +190,40 @@ fn a_qube_has_its_disks_in_the_order_of_its_letters() {
     work.verify().unwrap();
     let _started = work.start().unwrap();
     assert!(work.is_dirty().unwrap());
-    let disks: Vec<_> = work.disks().unwrap().into_iter().map(|d| (d.name, d.attachment, d.rw)).collect();
+    let disks: Vec<_> = work
+        .disks()
+        .unwrap()
+        .into_iter()
+        .map(|d| (d.name, d.attachment, d.rw))
+        .collect();
     let image = |name: &str| Attachment::File(place.path(&format!("appvms/work/{name}-dirty.img")));
     let expected = [
         ("root".to_string(), image("root"), true),
         ("private".into(), image("private"), true),
         ("volatile".into(), image("volatile"), true),
-        ("kernel".into(), Attachment::File(place.path("vm-kernels/6.1/modules.img")), false),
+        (
+            "kernel".into(),
+            Attachment::File(place.path("vm-kernels/6.1/modules.img")),
+            false,
+        ),
         ("extra".into(), image("extra"), true),
     ];
     assert_eq!(disks, expected);
-    assert_eq!(text(&place.path("appvms/work/root-dirty.img"), 9), "installed");
+    assert_eq!(
+        text(&place.path("appvms/work/root-dirty.img"), 9),
+        "installed"
+    );
     work.stop().unwrap();
     assert!(!work.is_dirty().unwrap());
     work.remove(&Default::default()).unwrap();
-    assert!(!place.path("appvms/work").exists() && place.path("vm-kernels/6.1/modules.img").exists());
+    assert!(
+        !place.path("appvms/work").exists() && place.path("vm-kernels/6.1/modules.img").exists()
+    );
     let gone = line(work.start());
-    assert!(gone.starts_with("volume work:private: image ") && gone.ends_with("private.img is missing"), "{gone}");
+    assert!(
+        gone.starts_with("volume work:private: image ") && gone.ends_with("private.img is missing"),
+        "{gone}"
+    );
 }
 
 #[test]
@@ -184,7 +246,10 @@ fn a_start_that_fails_or_is_taken_back_costs_no_revision() {
 
     let broken = [app("work"), vec![volume("work", "zoo", Kind::Snapshot)]].concat();
     let error = line(place.storage("work", broken).start());
-    assert!(error.starts_with("volume work:zoo: its source ") && error.ends_with("zoo.img is missing"), "{error}");
+    assert!(
+        error.starts_with("volume work:zoo: its source ") && error.ends_with("zoo.img is missing"),
+        "{error}"
+    );
     assert_eq!(place.names("appvms/work"), halted);
 
     // What a crash left dirty is the user's and stays.
@@ -200,10 +265,16 @@ fn a_start_that_fails_or_is_taken_back_costs_no_revision() {
 #[test]
 fn a_creation_that_fails_leaves_nothing() {
     let place = Place::new();
-    let astray = Volume { vid: "../../etc/extra".into(), ..volume("work", "extra", Kind::Origin) };
+    let astray = Volume {
+        vid: "../../etc/extra".into(),
+        ..volume("work", "extra", Kind::Origin)
+    };
     let volumes = vec![volume("work", "private", Kind::Origin), astray];
     let error = line(place.storage("work", volumes).create());
-    assert!(error.contains("volume id '../../etc/extra' names no file inside "), "{error}");
+    assert!(
+        error.contains("volume id '../../etc/extra' names no file inside "),
+        "{error}"
+    );
     assert!(!place.path("appvms/work").exists());
 }
 
@@ -213,15 +284,34 @@ fn a_clone_has_the_last_committed_data() {
     let volumes = place.template();
     let source = place.storage("debian", volumes.clone());
     let _running = source.start().unwrap();
-    write(&place.path("vm-templates/debian/root-dirty.img"), "unfinished");
-    let own = |v: Volume| Volume { vid: v.vid.replace("debian", "copy"), owner: "copy".into(), ..v };
+    write(
+        &place.path("vm-templates/debian/root-dirty.img"),
+        "unfinished",
+    );
+    let own = |v: Volume| Volume {
+        vid: v.vid.replace("debian", "copy"),
+        owner: "copy".into(),
+        ..v
+    };
     let copy = place.storage("copy", volumes.into_iter().map(own).collect());
     // What a crash left under the name is nobody's, and no revision of the clone.
     copy.create().unwrap();
     write(&place.path("vm-templates/copy/root.img"), "another's");
-    copy.create_from(&source.open_committed().unwrap(), &qubes::storage::Unwatched).unwrap();
-    assert_eq!(text(&place.path("vm-templates/copy/root.img"), 9), "installed");
-    let images = ["private-precache.img", "private.img", "root-precache.img", "root.img"];
+    copy.create_from(
+        &source.open_committed().unwrap(),
+        &qubes::storage::Unwatched,
+    )
+    .unwrap();
+    assert_eq!(
+        text(&place.path("vm-templates/copy/root.img"), 9),
+        "installed"
+    );
+    let images = [
+        "private-precache.img",
+        "private.img",
+        "root-precache.img",
+        "root.img",
+    ];
     assert_eq!(place.names("vm-templates/copy"), images);
     assert!(!copy.is_dirty().unwrap());
 }
@@ -233,16 +323,30 @@ fn a_volume_to_be_encrypted_is_never_started_in_the_clear() {
         // Where it can be encrypted it is, which the lab's tests look at.
         return;
     }
-    let secret = Volume { ephemeral: true, ..volume("work", "volatile", Kind::Volatile) };
-    let work = place.storage("work", vec![volume("work", "private", Kind::Origin), secret]);
+    let secret = Volume {
+        ephemeral: true,
+        ..volume("work", "volatile", Kind::Volatile)
+    };
+    let work = place.storage(
+        "work",
+        vec![volume("work", "private", Kind::Origin), secret],
+    );
     work.create().unwrap();
     let error = line(work.start());
-    assert!(error.starts_with("volume work:volatile: it cannot be encrypted with a throw-away key: "), "{error}");
     assert!(
-        error.ends_with("set ephemeral (or the pool's ephemeral_volatile) to False to start it unencrypted"),
+        error.starts_with("volume work:volatile: it cannot be encrypted with a throw-away key: "),
         "{error}"
     );
-    assert_eq!(place.names("appvms/work"), ["private-precache.img", "private.img"]);
+    assert!(
+        error.ends_with(
+            "set ephemeral (or the pool's ephemeral_volatile) to False to start it unencrypted"
+        ),
+        "{error}"
+    );
+    assert_eq!(
+        place.names("appvms/work"),
+        ["private-precache.img", "private.img"]
+    );
 }
 
 #[test]
@@ -251,7 +355,10 @@ fn a_pool_that_cannot_be_used_says_why_and_is_in_nobody_elses_way() {
     let mut drivers = place.drivers();
     for (name, expected) in [
         ("lvm", "pool lvm: it has no thin_pool"),
-        ("odd", "pool odd: setup_check 'perhaps' is neither yes nor no"),
+        (
+            "odd",
+            "pool odd: setup_check 'perhaps' is neither yes nor no",
+        ),
         ("nowhere", "pool nowhere: it has no dir_path"),
         ("new", "there is no pool 'new'"),
         (
@@ -261,8 +368,18 @@ fn a_pool_that_cannot_be_used_says_why_and_is_in_nobody_elses_way() {
     ] {
         assert_eq!(line(drivers.get(name).map(|_| ())), expected);
     }
-    assert!(drivers.get("disks").unwrap().capacity().unwrap().is_some_and(|(size, used)| size >= used && used > 0));
-    let elsewhere = Volume { pool: "lvm".into(), ..volume("work", "root", Kind::Origin) };
+    assert!(
+        drivers
+            .get("disks")
+            .unwrap()
+            .capacity()
+            .unwrap()
+            .is_some_and(|(size, used)| size >= used && used > 0)
+    );
+    let elsewhere = Volume {
+        pool: "lvm".into(),
+        ..volume("work", "root", Kind::Origin)
+    };
     let error = line(VmStorage::open("work", vec![elsewhere], &mut drivers).map(|_| ()));
     assert!(error.starts_with("volume work:root: pool lvm: "), "{error}");
 }
@@ -272,18 +389,40 @@ fn kernels_are_only_read() {
     let place = Place::new();
     let driver = place.drivers().get("linux-kernel").unwrap();
     assert_eq!(driver.volumes().unwrap(), ["6.1", "bare"]);
-    let (installed, bare, own) = (kernel("work", "6.1"), kernel("work", "bare"), kernel("work", ""));
-    assert_eq!((driver.size(&installed).unwrap(), driver.size(&bare).unwrap()), (7, 0));
+    let (installed, bare, own) = (
+        kernel("work", "6.1"),
+        kernel("work", "bare"),
+        kernel("work", ""),
+    );
+    assert_eq!(
+        (
+            driver.size(&installed).unwrap(),
+            driver.size(&bare).unwrap()
+        ),
+        (7, 0)
+    );
     for without in [&bare, &own] {
         driver.verify(without).unwrap();
         assert_eq!(driver.attachment(without).unwrap(), Attachment::Nothing);
     }
     let missing = line(driver.verify(&kernel("work", "9.9")));
-    assert!(missing.starts_with("volume work:kernel: kernel 9.9 is not installed ("), "{missing}");
+    assert!(
+        missing.starts_with("volume work:kernel: kernel 9.9 is not installed ("),
+        "{missing}"
+    );
     let astray = line(driver.attachment(&kernel("work", "../../../etc")));
-    assert_eq!(astray, "volume work:kernel: '../../../etc' is no kernel version");
+    assert_eq!(
+        astray,
+        "volume work:kernel: '../../../etc' is no kernel version"
+    );
     let fixed = line(driver.resize(&installed, 1));
-    assert_eq!(fixed, "volume work:kernel: kernels in pool linux-kernel are read-only and cannot be resized");
+    assert_eq!(
+        fixed,
+        "volume work:kernel: kernels in pool linux-kernel are read-only and cannot be resized"
+    );
     driver.remove(&installed).unwrap();
-    assert_eq!(driver.export(&installed).unwrap(), place.path("vm-kernels/6.1/modules.img"));
+    assert_eq!(
+        driver.export(&installed).unwrap(),
+        place.path("vm-kernels/6.1/modules.img")
+    );
 }

@@ -52,12 +52,26 @@ struct SmallDisk<'d>(&'d Path);
 impl SmallDisk<'_> {
     fn mount(at: &Path, kib: u32) -> SmallDisk<'_> {
         let options = format!("size={kib}k");
-        mount(Some("tmpfs"), at, Some("tmpfs"), MsFlags::empty(), Some(options.as_str())).unwrap();
+        mount(
+            Some("tmpfs"),
+            at,
+            Some("tmpfs"),
+            MsFlags::empty(),
+            Some(options.as_str()),
+        )
+        .unwrap();
         SmallDisk(at)
     }
 
     fn make_read_only(&self) {
-        mount(None::<&str>, self.0, None::<&str>, MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY, None::<&str>).unwrap();
+        mount(
+            None::<&str>,
+            self.0,
+            None::<&str>,
+            MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY,
+            None::<&str>,
+        )
+        .unwrap();
     }
 }
 
@@ -68,8 +82,10 @@ impl Drop for SmallDisk<'_> {
 }
 
 fn names(dir: &Path) -> Vec<String> {
-    let mut names: Vec<String> =
-        fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<String> = fs::read_dir(dir)
+        .unwrap()
+        .map(|e| e.unwrap().file_name().into_string().unwrap())
+        .collect();
     names.sort();
     names
 }
@@ -82,7 +98,10 @@ fn on_a_full_disk_the_old_file_stays_and_a_later_save_succeeds() {
     let scratch = Scratch::new();
     let elsewhere = tempfile::tempdir().unwrap();
     for backup_on_the_full_disk in [true, false] {
-        let dir = scratch.dir.path().join(format!("disk-{backup_on_the_full_disk}"));
+        let dir = scratch
+            .dir
+            .path()
+            .join(format!("disk-{backup_on_the_full_disk}"));
         fs::create_dir(&dir).unwrap();
         let _disk = SmallDisk::mount(&dir, 100);
         let mut place = place_in(&dir, Wait::NO);
@@ -98,16 +117,27 @@ fn on_a_full_disk_the_old_file_stays_and_a_later_save_succeeds() {
         let mut write = Write::open(&place).unwrap();
         set_memory(&mut write, "801");
         let message = write.save().unwrap_err().to_string();
-        assert!(message.starts_with("cannot ") && message.contains(": No space left on device"), "{message}");
+        assert!(
+            message.starts_with("cannot ") && message.contains(": No space left on device"),
+            "{message}"
+        );
         assert!(!message.contains('\n'), "{message}");
         assert_eq!(fs::read(&place.file).unwrap(), old);
-        assert!(names(&dir).iter().all(|n| !n.contains('~')), "{:?}", names(&dir));
+        assert!(
+            names(&dir).iter().all(|n| !n.contains('~')),
+            "{:?}",
+            names(&dir)
+        );
         if backup_on_the_full_disk {
             assert!(names(&place.backup_dir).is_empty(), "no half a copy");
         }
 
         fs::remove_file(&filler).unwrap();
-        assert_eq!(write.save().unwrap(), Saved::Written, "the transaction lives on");
+        assert_eq!(
+            write.save().unwrap(),
+            Saved::Written,
+            "the transaction lives on"
+        );
         assert_eq!(memory_in(&place.file), "801");
     }
 }
@@ -129,7 +159,13 @@ fn on_a_read_only_file_system_reading_works_and_writing_says_why_not() {
     disk.make_read_only();
     assert_eq!(Read::open(&place).unwrap().len(), 14);
     let message = Write::open(&place).err().unwrap().to_string();
-    assert_eq!(message, format!("cannot write {}: Read-only file system", place.file.display()));
+    assert_eq!(
+        message,
+        format!(
+            "cannot write {}: Read-only file system",
+            place.file.display()
+        )
+    );
 }
 
 /// What the helper says when it tries to save as somebody without rights.
@@ -138,7 +174,8 @@ fn message_of_nobody(dir: &Path) -> Option<String> {
     command.uid(65534).gid(65534);
     let output = command.output().ok()?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    text.lines().find_map(|l| Some(l.split_once("MESSAGE ")?.1.to_string()))
+    text.lines()
+        .find_map(|l| Some(l.split_once("MESSAGE ")?.1.to_string()))
 }
 
 #[test]
@@ -150,23 +187,37 @@ fn who_may_not_write_is_told_so_and_changes_nothing() {
     let dir = scratch.dir.path();
     let file = &scratch.place.file;
     let old = fs::read(file).unwrap();
-    let mode = |path: &Path, mode: u32| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    let mode = |path: &Path, mode: u32| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap()
+    };
     mode(dir, 0o755);
     mode(file, 0o644);
     let Some(message) = message_of_nobody(dir) else {
         return skip::skip("another user cannot run this test's binary");
     };
-    assert_eq!(message, format!("cannot write {}: Permission denied", file.display()));
+    assert_eq!(
+        message,
+        format!("cannot write {}: Permission denied", file.display())
+    );
 
     // The file would be writable, its directory is not: neither a copy nor a new file can be made.
     mode(file, 0o666);
     let message = message_of_nobody(dir).unwrap();
     let backup = scratch.place.backup_dir.display();
-    assert_eq!(message, format!("cannot copy the store to {backup}: Permission denied"));
+    assert_eq!(
+        message,
+        format!("cannot copy the store to {backup}: Permission denied")
+    );
     fs::create_dir(&scratch.place.backup_dir).unwrap();
     mode(&scratch.place.backup_dir, 0o777);
     let message = message_of_nobody(dir).unwrap();
-    assert_eq!(message, format!("cannot make a temporary file beside {}: Permission denied", file.display()));
+    assert_eq!(
+        message,
+        format!(
+            "cannot make a temporary file beside {}: Permission denied",
+            file.display()
+        )
+    );
     assert_eq!(fs::read(file).unwrap(), old);
     assert!(names(dir).iter().all(|n| !n.contains('~')));
 }

@@ -45,7 +45,10 @@ fn write(dir: &Path, own: &str) -> Duration {
         longest = longest.max(begun.elapsed());
         for counter in [own, SHARED] {
             let work = write.edit("work").unwrap();
-            let next = 1 + work.features.get(counter).map_or(0, |text| text.parse::<u64>().unwrap());
+            let next = 1 + work
+                .features
+                .get(counter)
+                .map_or(0, |text| text.parse::<u64>().unwrap());
             work.features.set(counter, &next.to_string());
         }
         assert_eq!(write.save().unwrap(), Saved::Written);
@@ -62,7 +65,10 @@ fn read(dir: &Path) -> Duration {
         let read = Read::open(&place).unwrap();
         longest = longest.max(begun.elapsed());
         let (own, shared) = counters(&read);
-        assert!(own == shared && shared >= last, "{own} of {shared} after {last}");
+        assert!(
+            own == shared && shared >= last,
+            "{own} of {shared} after {last}"
+        );
         last = shared;
     }
     longest
@@ -71,31 +77,55 @@ fn read(dir: &Path) -> Duration {
 /// The sum of the writers' own counters, and the shared one.
 fn counters(read: &Read) -> (u64, u64) {
     let features = &read.get("work").unwrap().features;
-    let own = features.iter().filter(|(name, _)| name.starts_with("counter-") && *name != SHARED);
+    let own = features
+        .iter()
+        .filter(|(name, _)| name.starts_with("counter-") && *name != SHARED);
     let own = own.map(|(_, text)| text.parse::<u64>().unwrap()).sum();
-    (own, features.get(SHARED).map_or(0, |text| text.parse().unwrap()))
+    (
+        own,
+        features.get(SHARED).map_or(0, |text| text.parse().unwrap()),
+    )
 }
 
 /// Ends a process and returns how long it has waited at most.
 fn waited(child: Child) -> Duration {
     let output = child.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
-    let micros = said.lines().find_map(|line| Some(line.split_once("WAITED ")?.1.parse().unwrap()));
+    assert!(
+        output.status.success(),
+        "{said}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let micros = said
+        .lines()
+        .find_map(|line| Some(line.split_once("WAITED ")?.1.parse().unwrap()));
     Duration::from_micros(micros.unwrap())
 }
 
 #[test]
 fn sixty_four_processes_lose_nothing_and_nobody_starves() {
     // Thousands of syncs of a disk would say nothing more: in memory they cost nothing.
-    let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+    let dir = tempfile::tempdir_in("/dev/shm")
+        .or_else(|_| tempfile::tempdir())
+        .unwrap();
     let place = place_in(dir.path(), Wait::NO);
-    fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/r4/small.xml"), &place.file).unwrap();
-    let jobs = (0..WRITERS).map(|n| n.to_string()).chain((0..READERS).map(|_| "read".to_string()));
+    fs::copy(
+        concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/r4/small.xml"),
+        &place.file,
+    )
+    .unwrap();
+    let jobs = (0..WRITERS)
+        .map(|n| n.to_string())
+        .chain((0..READERS).map(|_| "read".to_string()));
     let mut crowd: Vec<Child> = jobs
         .map(|job| {
             let mut command = this_binary(&job, dir.path());
-            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+            command
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap()
         })
         .collect();
     let begun = Instant::now();
@@ -116,9 +146,18 @@ fn sixty_four_processes_lose_nothing_and_nobody_starves() {
     let all = WRITERS as u64 * TRANSACTIONS;
     assert_eq!(counters(&read), (all, all), "a change was lost");
     for writer in 0..WRITERS {
-        let counted = read.get("work").unwrap().features.get(&format!("counter-{writer}"));
+        let counted = read
+            .get("work")
+            .unwrap()
+            .features
+            .get(&format!("counter-{writer}"));
         assert_eq!(counted, Some(&*TRANSACTIONS.to_string()), "writer {writer}");
     }
-    let names = fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
-    assert!(names.into_iter().all(|name| !name.contains('~')), "temporary files are left");
+    let names = fs::read_dir(dir.path())
+        .unwrap()
+        .map(|e| e.unwrap().file_name().into_string().unwrap());
+    assert!(
+        names.into_iter().all(|name| !name.contains('~')),
+        "temporary files are left"
+    );
 }

@@ -27,7 +27,12 @@ fn scratch() -> TempDir {
     let memory = Path::new("/dev/shm");
     let mut builder = tempfile::Builder::new();
     builder.prefix("qubes-faults-");
-    if memory.is_dir() { builder.tempdir_in(memory) } else { builder.tempdir() }.unwrap()
+    if memory.is_dir() {
+        builder.tempdir_in(memory)
+    } else {
+        builder.tempdir()
+    }
+    .unwrap()
 }
 
 /// A command that saves, and the system it works on.
@@ -53,7 +58,9 @@ struct Run<'c> {
 impl Case {
     fn all() -> Vec<Case> {
         let store = made_store();
-        let other = edited(&store, |write| write.edit("work").unwrap().properties.set("memory", "777"));
+        let other = edited(&store, |write| {
+            write.edit("work").unwrap().properties.set("memory", "777")
+        });
         vec![
             Case {
                 program: env!("CARGO_BIN_EXE_qvm-prefs"),
@@ -61,7 +68,10 @@ impl Case {
                 store: Some(store.clone()),
                 copy: None,
                 is_new: |case, bytes| {
-                    bytes == edited(case.before(), |w| w.edit("work").unwrap().properties.set("memory", "801"))
+                    bytes
+                        == edited(case.before(), |w| {
+                            w.edit("work").unwrap().properties.set("memory", "801")
+                        })
                 },
             },
             Case {
@@ -71,7 +81,9 @@ impl Case {
                 copy: None,
                 is_new: |case, bytes| {
                     let (old, new) = (names(case.before()), names(bytes));
-                    format::check(bytes).is_ok() && new.contains("new") && new.len() == old.len() + 1
+                    format::check(bytes).is_ok()
+                        && new.contains("new")
+                        && new.len() == old.len() + 1
                 },
             },
             Case {
@@ -86,7 +98,10 @@ impl Case {
                 words: &[],
                 store: None,
                 copy: None,
-                is_new: |_, bytes| format::check(bytes).is_ok() && names(bytes) == HashSet::from(["dom0".to_string()]),
+                is_new: |_, bytes| {
+                    format::check(bytes).is_ok()
+                        && names(bytes) == HashSet::from(["dom0".to_string()])
+                },
             },
         ]
     }
@@ -96,14 +111,24 @@ impl Case {
     }
 
     fn shown(&self) -> String {
-        let tool = Path::new(self.program).file_name().unwrap().to_string_lossy();
+        let tool = Path::new(self.program)
+            .file_name()
+            .unwrap()
+            .to_string_lossy();
         format!("{tool} {}", self.words.join(" "))
     }
 
     fn run(&self) -> Run<'_> {
-        let run = Run { case: self, dir: scratch() };
+        let run = Run {
+            case: self,
+            dir: scratch(),
+        };
         fs::create_dir_all(run.path("var/lib/qubes/vm-kernels/1")).unwrap();
-        fs::write(run.path("var/lib/qubes/vm-kernels/1/vmlinuz"), "never booted").unwrap();
+        fs::write(
+            run.path("var/lib/qubes/vm-kernels/1/vmlinuz"),
+            "never booted",
+        )
+        .unwrap();
         if let Some(store) = &self.store {
             fs::write(run.store(), store).unwrap();
         }
@@ -118,12 +143,18 @@ impl Case {
     fn calls(&self) -> Option<Vec<Call>> {
         let run = self.run();
         let log = run.path("log");
-        let output = below_strace(&run.command(), &["-y", "-o", log.to_str().unwrap()]).output().ok()?;
+        let output = below_strace(&run.command(), &["-y", "-o", log.to_str().unwrap()])
+            .output()
+            .ok()?;
         if !output.status.success() && !log.exists() {
             return None;
         }
         assert!(output.status.success(), "{}: {output:?}", self.shown());
-        assert!((self.is_new)(self, &fs::read(run.store()).unwrap()), "{} makes something else", self.shown());
+        assert!(
+            (self.is_new)(self, &fs::read(run.store()).unwrap()),
+            "{} makes something else",
+            self.shown()
+        );
         Some(calls(&log))
     }
 }
@@ -139,8 +170,13 @@ impl Run<'_> {
 
     fn command(&self) -> Command {
         let mut command = Command::new(self.case.program);
-        command.args(self.case.words).env("QUBES_ROOT", self.dir.path()).env("QUBES_OFFLINE", "1");
-        command.env("RUST_BACKTRACE", "0").env_remove("QUBES_XML_PATH");
+        command
+            .args(self.case.words)
+            .env("QUBES_ROOT", self.dir.path())
+            .env("QUBES_OFFLINE", "1");
+        command
+            .env("RUST_BACKTRACE", "0")
+            .env_remove("QUBES_XML_PATH");
         command
     }
 
@@ -170,36 +206,62 @@ impl Run<'_> {
     /// The temporary files in the store's directory and in that of the copies.
     fn litter(&self) -> Vec<PathBuf> {
         let both = ["var/lib/qubes", "var/lib/qubes/backup"].map(|below| self.path(below));
-        let entries = both.iter().flat_map(fs::read_dir).flatten().map(|entry| entry.unwrap().path());
-        entries.filter(|path| path.file_name().unwrap().to_string_lossy().contains('~')).collect()
+        let entries = both
+            .iter()
+            .flat_map(fs::read_dir)
+            .flatten()
+            .map(|entry| entry.unwrap().path());
+        entries
+            .filter(|path| path.file_name().unwrap().to_string_lossy().contains('~'))
+            .collect()
     }
 
     /// Which of the two stores is there: false for the old one. Panics when it is neither.
     fn is_new(&self, at: &str) -> bool {
         let bytes = match fs::read(self.store()) {
-            Err(error) if error.kind() == ErrorKind::NotFound && self.case.store.is_none() => return false,
+            Err(error) if error.kind() == ErrorKind::NotFound && self.case.store.is_none() => {
+                return false;
+            }
             read => read.unwrap(),
         };
         let is_new = self.case.store.as_ref() != Some(&bytes);
-        assert!(!is_new || (self.case.is_new)(self.case, &bytes), "{at}: {} bytes of neither store", bytes.len());
+        assert!(
+            !is_new || (self.case.is_new)(self.case, &bytes),
+            "{at}: {} bytes of neither store",
+            bytes.len()
+        );
         if is_new && self.case.words.contains(&"new") {
-            assert!(self.path("var/lib/qubes/appvms/new/private.img").is_file(), "{at}: a qube without its volume");
+            assert!(
+                self.path("var/lib/qubes/appvms/new/private.img").is_file(),
+                "{at}: a qube without its volume"
+            );
         }
         is_new
     }
 
     /// Whatever happened, copies are whole, and the next command reads, locks, copies and saves.
     fn goes_on(&self, at: &str) {
-        for entry in fs::read_dir(self.path("var/lib/qubes/backup")).into_iter().flatten() {
+        for entry in fs::read_dir(self.path("var/lib/qubes/backup"))
+            .into_iter()
+            .flatten()
+        {
             let path = entry.unwrap().path();
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
             if !name.contains('~') && name != COPY {
-                assert!(fs::read(&path).unwrap() == self.case.before(), "{at}: half a copy: {name}");
+                assert!(
+                    fs::read(&path).unwrap() == self.case.before(),
+                    "{at}: half a copy: {name}"
+                );
             }
         }
         let long_ago = SystemTime::now() - Duration::from_secs(100);
         for left in self.litter() {
-            File::options().write(true).open(left).unwrap().set_modified(long_ago).unwrap();
+            File::options()
+                .write(true)
+                .open(left)
+                .unwrap()
+                .set_modified(long_ago)
+                .unwrap();
         }
         if !self.store().exists() {
             let again = self.command().output().unwrap();
@@ -211,7 +273,11 @@ impl Run<'_> {
         write.globals.set("stats_interval", "7");
         assert_eq!(write.save().unwrap(), Saved::Written, "{at}");
         write.keep_copy().unwrap();
-        assert_eq!(self.litter(), Vec::<PathBuf>::new(), "{at}: the next writer clears what was left behind");
+        assert_eq!(
+            self.litter(),
+            Vec::<PathBuf>::new(),
+            "{at}: the next writer clears what was left behind"
+        );
     }
 }
 
@@ -223,13 +289,19 @@ fn made_store() -> Vec<u8> {
     fs::write(kernel.join("vmlinuz"), "never booted").unwrap();
     let run = |program: &str, line: &str| {
         let mut command = Command::new(program);
-        command.args(line.split_whitespace()).env("QUBES_ROOT", dir.path()).env_remove("QUBES_XML_PATH");
+        command
+            .args(line.split_whitespace())
+            .env("QUBES_ROOT", dir.path())
+            .env_remove("QUBES_XML_PATH");
         let output = command.output().unwrap();
         assert!(output.status.success(), "{program} {line}: {output:?}");
     };
     run(env!("CARGO_BIN_EXE_qubes-create"), "");
     run(env!("CARGO_BIN_EXE_qubes-prefs"), "default_kernel 1");
-    run(env!("CARGO_BIN_EXE_qvm-create"), "--class TemplateVM --label black tpl");
+    run(
+        env!("CARGO_BIN_EXE_qvm-create"),
+        "--class TemplateVM --label black tpl",
+    );
     run(env!("CARGO_BIN_EXE_qubes-prefs"), "default_template tpl");
     run(env!("CARGO_BIN_EXE_qvm-create"), "--label red work");
     fs::read(dir.path().join("var/lib/qubes/qubes.xml")).unwrap()
@@ -242,7 +314,11 @@ fn edited(store: &[u8], edit: impl FnOnce(&mut qubes::model::Qubes)) -> Vec<u8> 
 }
 
 fn names(store: &[u8]) -> HashSet<String> {
-    format::read(store.to_vec()).unwrap().names().map(|name| name.to_string()).collect()
+    format::read(store.to_vec())
+        .unwrap()
+        .names()
+        .map(|name| name.to_string())
+        .collect()
 }
 
 /// Does `work` for each point, on as many threads as the machine has processors.
@@ -262,7 +338,10 @@ fn at_each<T: Sync>(points: &[T], work: impl Fn(&T) + Sync) {
 
 /// The calls of each case, or nothing where strace does not work.
 fn traced(cases: &[Case]) -> Option<Vec<(&Case, Vec<Call>)>> {
-    let traced: Option<Vec<_>> = cases.iter().map(|case| Some((case, case.calls()?))).collect();
+    let traced: Option<Vec<_>> = cases
+        .iter()
+        .map(|case| Some((case, case.calls()?)))
+        .collect();
     if traced.is_none() {
         skip::skip("strace is not installed or may not trace here");
     }
@@ -279,13 +358,24 @@ fn killed_before_any_system_call_a_tool_leaves_the_old_store_or_the_new_one() {
             let run = case.run();
             let at = format!("{}, killed before {}", case.shown(), call.shown());
             let ended = run.with_fault(call, "signal=KILL").status;
-            assert!(ended.signal() == Some(9) || ended.code() == Some(128 + 9), "{at}: it was not reached: {ended}");
+            assert!(
+                ended.signal() == Some(9) || ended.code() == Some(128 + 9),
+                "{at}: it was not reached: {ended}"
+            );
             if run.is_new(&at) { &new } else { &old }.fetch_add(1, Ordering::Relaxed);
             run.goes_on(&at);
         });
         let (old, new) = (old.into_inner(), new.into_inner());
-        println!("{}: killed at {} calls, {old} left the old store, {new} the new one", case.shown(), calls.len());
-        assert!(old > 20 && new > 5, "{}: killed before ({old}) and after ({new}) the rename", case.shown());
+        println!(
+            "{}: killed at {} calls, {old} left the old store, {new} the new one",
+            case.shown(),
+            calls.len()
+        );
+        assert!(
+            old > 20 && new > 5,
+            "{}: killed before ({old}) and after ({new}) the rename",
+            case.shown()
+        );
     }
 }
 
@@ -313,7 +403,9 @@ const NO_FAULTS: [&str; 17] = [
 /// A broken disk, a full one, a signal, and, where something is written, a quota that is used up.
 fn errors(call: &Call) -> &'static [&'static str] {
     match &*call.name {
-        "write" | "fsync" | "copy_file_range" | "ftruncate" => &["EIO", "ENOSPC", "EINTR", "EDQUOT"],
+        "write" | "fsync" | "copy_file_range" | "ftruncate" => {
+            &["EIO", "ENOSPC", "EINTR", "EDQUOT"]
+        }
         _ => &["EIO", "ENOSPC", "EINTR"],
     }
 }
@@ -321,9 +413,17 @@ fn errors(call: &Call) -> &'static [&'static str] {
 /// The calls in which an error is worth a run: one of those that are alike.
 fn worth_an_error(calls: &[Call]) -> Vec<&Call> {
     let mut seen = HashSet::new();
-    let without_result = |line: &str| line.rsplit_once(" = ").map_or(line, |(call, _)| call).to_string();
-    let can_fail = calls.iter().filter(|call| !NO_FAULTS.contains(&&*call.name));
-    can_fail.filter(|call| seen.insert(without_result(&call.line))).collect()
+    let without_result = |line: &str| {
+        line.rsplit_once(" = ")
+            .map_or(line, |(call, _)| call)
+            .to_string()
+    };
+    let can_fail = calls
+        .iter()
+        .filter(|call| !NO_FAULTS.contains(&&*call.name));
+    can_fail
+        .filter(|call| seen.insert(without_result(&call.line)))
+        .collect()
 }
 
 /// What came of a run with an error in it.
@@ -342,7 +442,9 @@ enum Outcome {
 
 fn outcome(output: &Output, is_new: bool) -> Outcome {
     let said = String::from_utf8_lossy(&output.stderr);
-    let clean = !["panicked", "os error", "Os {"].iter().any(|word| said.contains(word));
+    let clean = !["panicked", "os error", "Os {"]
+        .iter()
+        .any(|word| said.contains(word));
     let saved = said.contains("was saved, but") || said.contains("standard output");
     match (output.status.code(), is_new, said.lines().count()) {
         (Some(0), true, 0) => Outcome::NoHarm,
@@ -359,11 +461,18 @@ fn an_error_of_any_system_call_is_told_or_does_no_harm() {
     let Some(traced) = traced(&cases) else { return };
     for (case, calls) in traced {
         // Who makes a store opens none; then it is what is to become one.
-        let opened = calls.iter().position(|c| c.line.contains("qubes.xml\", O_RDWR"));
-        let begun = opened.or_else(|| calls.iter().position(|c| c.line.contains("qubes.xml~"))).unwrap();
+        let opened = calls
+            .iter()
+            .position(|c| c.line.contains("qubes.xml\", O_RDWR"));
+        let begun = opened
+            .or_else(|| calls.iter().position(|c| c.line.contains("qubes.xml~")))
+            .unwrap();
         let saving = &calls[begun..];
         let tried = worth_an_error(&calls);
-        let points: Vec<(&Call, &str)> = tried.iter().flat_map(|c| errors(c).iter().map(|e| (*c, *e))).collect();
+        let points: Vec<(&Call, &str)> = tried
+            .iter()
+            .flat_map(|c| errors(c).iter().map(|e| (*c, *e)))
+            .collect();
         let outcomes = Mutex::new(Vec::new());
         at_each(&points, |(call, error)| {
             let run = case.run();
@@ -372,15 +481,30 @@ fn an_error_of_any_system_call_is_told_or_does_no_harm() {
             let is_new = run.is_new(&at);
             let outcome = outcome(&output, is_new);
             let said = String::from_utf8_lossy(&output.stderr);
-            assert_ne!(outcome, Outcome::Wrong, "{at}: the new store: {is_new}, {}: {said}", output.status);
-            let in_the_save = saving.iter().any(|c| (&c.name, c.number) == (&call.name, call.number));
+            assert_ne!(
+                outcome,
+                Outcome::Wrong,
+                "{at}: the new store: {is_new}, {}: {said}",
+                output.status
+            );
+            let in_the_save = saving
+                .iter()
+                .any(|c| (&c.name, c.number) == (&call.name, call.number));
             // A signal may come at any time: it does not end a save.
-            assert!(!in_the_save || *error != "EINTR" || outcome == Outcome::NoHarm, "{at}: {outcome:?}: {said}");
+            assert!(
+                !in_the_save || *error != "EINTR" || outcome == Outcome::NoHarm,
+                "{at}: {outcome:?}: {said}"
+            );
             run.goes_on(&at);
             outcomes.lock().unwrap().push(outcome);
         });
         let outcomes = outcomes.into_inner().unwrap();
-        let count = |wanted: Outcome| outcomes.iter().filter(|outcome| **outcome == wanted).count();
+        let count = |wanted: Outcome| {
+            outcomes
+                .iter()
+                .filter(|outcome| **outcome == wanted)
+                .count()
+        };
         println!(
             "{}: {} errors in {} calls: {} did no harm, {} were told and changed nothing, {} were told after the save, {} ended it",
             case.shown(),
@@ -391,7 +515,11 @@ fn an_error_of_any_system_call_is_told_or_does_no_harm() {
             count(Outcome::ToldAfterTheSave),
             count(Outcome::Ended),
         );
-        assert!(count(Outcome::Refused) > 20 && count(Outcome::ToldAfterTheSave) >= 2, "{}", case.shown());
+        assert!(
+            count(Outcome::Refused) > 20 && count(Outcome::ToldAfterTheSave) >= 2,
+            "{}",
+            case.shown()
+        );
     }
 }
 
@@ -408,16 +536,30 @@ fn assert_durable(calls: &[Call], case: &Case, directory: &str, target: &str) ->
     let is_rename = |line: &str| line.starts_with("rename") || line.starts_with("link");
     // By its path, or by its name in the open directory.
     let name = target.rsplit('/').next().unwrap();
-    let is_there = |line: &str| line.contains(&format!("{directory}>")) && line.contains(&format!("\"{name}"));
-    let of_ours = |line: &str| is_rename(line) && line.contains('~') && (line.contains(target) || is_there(line));
+    let is_there =
+        |line: &str| line.contains(&format!("{directory}>")) && line.contains(&format!("\"{name}"));
+    let of_ours = |line: &str| {
+        is_rename(line) && line.contains('~') && (line.contains(target) || is_there(line))
+    };
     let renamed = first(calls, 0, "the rename", of_ours);
     let temporary = calls[renamed].line.split('"').nth(1).unwrap();
-    let on_it =
-        |line: &str, call: &str| line.starts_with(&format!("{call}(")) && line.contains(&format!("{temporary}>"));
-    let made = first(calls, 0, "the temporary file", |l| l.contains(temporary) && l.contains("O_CREAT|O_EXCL"));
-    let synced = first(calls, made, "fsync of the temporary file", |line| on_it(line, "fsync"));
-    let written = calls.iter().rposition(|call| on_it(&call.line, "write")).unwrap();
-    assert!(made < written && written < synced && synced < renamed, "{shown}: {made} {written} {synced} {renamed}");
+    let on_it = |line: &str, call: &str| {
+        line.starts_with(&format!("{call}(")) && line.contains(&format!("{temporary}>"))
+    };
+    let made = first(calls, 0, "the temporary file", |l| {
+        l.contains(temporary) && l.contains("O_CREAT|O_EXCL")
+    });
+    let synced = first(calls, made, "fsync of the temporary file", |line| {
+        on_it(line, "fsync")
+    });
+    let written = calls
+        .iter()
+        .rposition(|call| on_it(&call.line, "write"))
+        .unwrap();
+    assert!(
+        made < written && written < synced && synced < renamed,
+        "{shown}: {made} {written} {synced} {renamed}"
+    );
     let durable = first(calls, renamed, "fsync of the directory", |line| {
         line.starts_with("fsync(") && line.contains(&format!("{directory}>)"))
     });
@@ -432,18 +574,40 @@ fn what_is_saved_is_on_the_disk_before_it_is_seen_and_locked_from_the_first_mome
         let shown = case.shown();
         let (renamed, durable) = assert_durable(&calls, case, "/var/lib/qubes", "/qubes.xml~");
         let is_lock = |line: &str, kind: &str, file: &str| {
-            line.starts_with("fcntl(") && line.contains(&format!("F_OFD_SETLK, {{l_type={kind}")) && line.contains(file)
+            line.starts_with("fcntl(")
+                && line.contains(&format!("F_OFD_SETLK, {{l_type={kind}"))
+                && line.contains(file)
         };
-        let own = first(&calls, 0, "the lock of the new file", |l| is_lock(l, "F_WRLCK", "/qubes.xml~"));
-        assert!(own < renamed, "{shown}: the new file is seen before it is locked");
-        let given_back = first(&calls, renamed, "the unlock", |l| is_lock(l, "F_UNLCK", "/qubes.xml"));
-        assert!(durable < given_back, "{shown}: the lock is given back before the save is durable");
+        let own = first(&calls, 0, "the lock of the new file", |l| {
+            is_lock(l, "F_WRLCK", "/qubes.xml~")
+        });
+        assert!(
+            own < renamed,
+            "{shown}: the new file is seen before it is locked"
+        );
+        let given_back = first(&calls, renamed, "the unlock", |l| {
+            is_lock(l, "F_UNLCK", "/qubes.xml")
+        });
+        assert!(
+            durable < given_back,
+            "{shown}: the lock is given back before the save is durable"
+        );
         if case.store.is_some() {
-            let locked = first(&calls, 0, "the lock of the store", |l| is_lock(l, "F_WRLCK", "/qubes.xml>"));
-            let read = first(&calls, locked, "reading", |l| l.starts_with("read(") && l.contains("/qubes.xml>"));
-            assert!(read < renamed, "{shown}: decided on what was read before the lock");
+            let locked = first(&calls, 0, "the lock of the store", |l| {
+                is_lock(l, "F_WRLCK", "/qubes.xml>")
+            });
+            let read = first(&calls, locked, "reading", |l| {
+                l.starts_with("read(") && l.contains("/qubes.xml>")
+            });
+            assert!(
+                read < renamed,
+                "{shown}: decided on what was read before the lock"
+            );
             let (_, copied) = assert_durable(&calls, case, "/backup", "/backup/qubes-");
-            assert!(read < copied && copied < renamed, "{shown}: the copy is durable before the store is replaced");
+            assert!(
+                read < copied && copied < renamed,
+                "{shown}: the copy is durable before the store is replaced"
+            );
         }
     }
 }
@@ -455,14 +619,25 @@ fn what_an_editor_writes_while_a_save_waits_for_the_disk_is_not_overwritten() {
     let case = &cases[0];
     let run = case.run();
     // The copy, its directory, then the new store.
-    let slow = ["-o", "/dev/null", "-e", "trace=fsync", "-e", "inject=fsync:delay_enter=2000000:when=3"];
+    let slow = [
+        "-o",
+        "/dev/null",
+        "-e",
+        "trace=fsync",
+        "-e",
+        "inject=fsync:delay_enter=2000000:when=3",
+    ];
     let mut command = below_strace(&run.command(), &slow);
     let Ok(saving) = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn() else {
         return skip::skip("strace is not installed");
     };
     let deadline = Instant::now() + Duration::from_secs(60);
     let is_filled = |path: &PathBuf| fs::metadata(path).is_ok_and(|m| m.len() > 3000);
-    while !run.litter().iter().any(|path| path.parent() == run.store().parent() && is_filled(path)) {
+    while !run
+        .litter()
+        .iter()
+        .any(|path| path.parent() == run.store().parent() && is_filled(path))
+    {
         assert!(Instant::now() < deadline, "the new store is not written");
         thread::yield_now();
     }
@@ -471,7 +646,8 @@ fn what_an_editor_writes_while_a_save_waits_for_the_disk_is_not_overwritten() {
     let ended = saving.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&ended.stderr);
     assert!(
-        ended.status.code() == Some(1) && said.contains("was changed by a program that does not lock it"),
+        ended.status.code() == Some(1)
+            && said.contains("was changed by a program that does not lock it"),
         "{said}"
     );
     assert!(fs::read(run.store()).unwrap() == edited);
@@ -482,22 +658,54 @@ fn what_an_editor_writes_while_a_save_waits_for_the_disk_is_not_overwritten() {
 fn a_property_that_cannot_be_read_is_an_error_and_no_default() {
     let dir = tempfile::tempdir().unwrap();
     let store = dir.path().join("qubes.xml");
-    fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/r4/random-1.xml"), &store).unwrap();
+    fs::copy(
+        concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/r4/random-1.xml"),
+        &store,
+    )
+    .unwrap();
     let qubes = format::read(fs::read(&store).unwrap()).unwrap();
-    let name = qubes.names().find(|name| !name.is_dom0()).unwrap().to_string();
+    let name = qubes
+        .names()
+        .find(|name| !name.is_dom0())
+        .unwrap()
+        .to_string();
     let strace = |options: &[&str]| {
         let mut command = Command::new("strace");
-        command.args(["-f", "-e", "trace=read", "-P"]).arg(&store).args(options);
-        command.arg(env!("CARGO_BIN_EXE_qvm-prefs")).args([&name, "memory"]).env("QUBES_OFFLINE", "1");
-        command.env("QUBES_XML_PATH", &store).env("XDG_RUNTIME_DIR", dir.path()).env_remove("QUBES_ROOT").output()
+        command
+            .args(["-f", "-e", "trace=read", "-P"])
+            .arg(&store)
+            .args(options);
+        command
+            .arg(env!("CARGO_BIN_EXE_qvm-prefs"))
+            .args([&name, "memory"])
+            .env("QUBES_OFFLINE", "1");
+        command
+            .env("QUBES_XML_PATH", &store)
+            .env("XDG_RUNTIME_DIR", dir.path())
+            .env_remove("QUBES_ROOT")
+            .output()
     };
-    let Ok(sound) = strace(&[]) else { return skip::skip("strace is not installed") };
+    let Ok(sound) = strace(&[]) else {
+        return skip::skip("strace is not installed");
+    };
     assert!(sound.status.success(), "{sound:?}");
-    let reads = String::from_utf8_lossy(&sound.stderr).matches("read(").count();
+    let reads = String::from_utf8_lossy(&sound.stderr)
+        .matches("read(")
+        .count();
     assert!(reads > 0, "{sound:?}");
     let failed = strace(&["-e", "inject=read:error=EIO:when=1"]).unwrap();
     let words = String::from_utf8_lossy(&failed.stderr).into_owned();
-    let told: Vec<&str> = words.lines().filter(|line| line.starts_with("qvm-prefs: ")).collect();
-    assert_eq!((failed.status.code(), failed.stdout.as_slice()), (Some(1), &b""[..]), "{words}");
-    assert!(told.len() == 1 && told[0].contains("cannot read") && told[0].contains("I/O error"), "{words}");
+    let told: Vec<&str> = words
+        .lines()
+        .filter(|line| line.starts_with("qvm-prefs: "))
+        .collect();
+    assert_eq!(
+        (failed.status.code(), failed.stdout.as_slice()),
+        (Some(1), &b""[..]),
+        "{words}"
+    );
+    assert!(
+        told.len() == 1 && told[0].contains("cannot read") && told[0].contains("I/O error"),
+        "{words}"
+    );
 }

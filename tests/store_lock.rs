@@ -36,7 +36,14 @@ fn helper_process() {
         "count" => {
             for _ in 0..ROUNDS {
                 let mut write = Write::open(&place).unwrap();
-                let memory: u32 = write.get("work").unwrap().properties.get("memory").unwrap().parse().unwrap();
+                let memory: u32 = write
+                    .get("work")
+                    .unwrap()
+                    .properties
+                    .get("memory")
+                    .unwrap()
+                    .parse()
+                    .unwrap();
                 set_memory(&mut write, &(memory + 1).to_string());
                 write.save().unwrap();
             }
@@ -65,7 +72,9 @@ fn is_busy(place: &StorePlace) -> bool {
 /// How many descriptors this process has on the inode.
 fn descriptors_on(inode: u64) -> usize {
     let descriptors = fs::read_dir("/proc/self/fd").unwrap();
-    descriptors.filter(|d| fs::metadata(d.as_ref().unwrap().path()).is_ok_and(|m| m.ino() == inode)).count()
+    descriptors
+        .filter(|d| fs::metadata(d.as_ref().unwrap().path()).is_ok_and(|m| m.ino() == inode))
+        .count()
 }
 
 #[test]
@@ -76,20 +85,45 @@ fn a_writer_that_waited_for_a_file_that_was_renamed_over_starts_over() {
     let place = patient(&scratch);
     let second = thread::spawn(move || {
         let mut second = Write::open(&place).unwrap();
-        let seen = second.get("work").unwrap().properties.get("memory").unwrap().to_string();
-        second.edit("vault").unwrap().properties.set("memory", "333");
+        let seen = second
+            .get("work")
+            .unwrap()
+            .properties
+            .get("memory")
+            .unwrap()
+            .to_string();
+        second
+            .edit("vault")
+            .unwrap()
+            .properties
+            .set("memory", "333");
         second.save().unwrap();
         seen
     });
-    wait_until("the second writer waits on the old file", || descriptors_on(old_inode) >= 2);
+    wait_until("the second writer waits on the old file", || {
+        descriptors_on(old_inode) >= 2
+    });
     set_memory(&mut first, "801");
     first.save().unwrap();
-    assert!(!second.is_finished(), "the lock is still held after the save");
+    assert!(
+        !second.is_finished(),
+        "the lock is still held after the save"
+    );
     drop(first);
-    assert_eq!(second.join().unwrap(), "801", "the second writer read what the first had saved");
+    assert_eq!(
+        second.join().unwrap(),
+        "801",
+        "the second writer read what the first had saved"
+    );
     let qubes = Read::open(&scratch.place).unwrap();
-    assert_eq!(qubes.get("work").unwrap().properties.get("memory"), Some("801"));
-    assert_eq!(qubes.get("vault").unwrap().properties.get("memory"), Some("333"));
+    assert_eq!(
+        qubes.get("work").unwrap().properties.get("memory"),
+        Some("801")
+    );
+    assert_eq!(
+        qubes.get("vault").unwrap().properties.get("memory"),
+        Some("333")
+    );
 }
 
 #[test]
@@ -102,8 +136,14 @@ fn a_holder_that_saves_three_times_stays_alone_in_between() {
         assert_eq!(memory_in(&scratch.place.file), memory);
         assert!(is_busy(&scratch.place), "open after a save");
         let attempt = "lock(fcntl.LOCK_EX | fcntl.LOCK_NB)";
-        let python = python(attempt, scratch.dir.path()).stderr(std::process::Stdio::piped()).output().unwrap();
-        assert!(String::from_utf8_lossy(&python.stderr).contains("BlockingIOError"), "Python got in after a save");
+        let python = python(attempt, scratch.dir.path())
+            .stderr(std::process::Stdio::piped())
+            .output()
+            .unwrap();
+        assert!(
+            String::from_utf8_lossy(&python.stderr).contains("BlockingIOError"),
+            "Python got in after a save"
+        );
     }
     drop(write);
     assert!(!is_busy(&scratch.place));
@@ -137,7 +177,10 @@ for n in range({ROUNDS}):
     for mut process in crowd {
         assert!(process.wait().unwrap().success());
     }
-    assert_eq!(memory_in(&scratch.place.file), (800 + 6 * ROUNDS).to_string());
+    assert_eq!(
+        memory_in(&scratch.place.file),
+        (800 + 6 * ROUNDS).to_string()
+    );
 }
 
 #[test]
@@ -146,13 +189,22 @@ fn who_waits_in_vain_is_told_pid_and_command_of_the_holder() {
     let check = |companion: Companion, command: &str| {
         for (place, patience) in [
             (scratch.place.clone(), "not waiting"),
-            (place_in(scratch.dir.path(), Wait::at_most(Duration::from_secs(1))), "gave up after 1 s"),
+            (
+                place_in(scratch.dir.path(), Wait::at_most(Duration::from_secs(1))),
+                "gave up after 1 s",
+            ),
         ] {
             let message = Write::open(&place).err().unwrap().to_string();
             let pid = companion.child.id();
             let expected = format!("{} is locked by pid {pid} (", place.file.display());
-            assert!(message.starts_with(&expected) && message.contains(command), "{message}");
-            assert!(message.ends_with(patience) && !message.contains('\n'), "{message}");
+            assert!(
+                message.starts_with(&expected) && message.contains(command),
+                "{message}"
+            );
+            assert!(
+                message.ends_with(patience) && !message.contains('\n'),
+                "{message}"
+            );
         }
         companion.finish();
     };
@@ -169,7 +221,15 @@ fn a_reader_does_not_wait_for_a_writer() {
     let mut write = Write::open(&scratch.place).unwrap();
     set_memory(&mut write, "801");
     let begun = Instant::now();
-    let memory = |qubes: &Read| qubes.get("work").unwrap().properties.get("memory").unwrap().to_string();
+    let memory = |qubes: &Read| {
+        qubes
+            .get("work")
+            .unwrap()
+            .properties
+            .get("memory")
+            .unwrap()
+            .to_string()
+    };
     assert_eq!(memory(&Read::open(&patient(&scratch)).unwrap()), "800");
     write.save().unwrap();
     assert_eq!(memory(&Read::open(&patient(&scratch)).unwrap()), "801");
@@ -194,8 +254,13 @@ fn a_reader_that_a_rename_overtakes_does_not_wait_either() {
             while !read.load(Ordering::Relaxed) {
                 fs::write(&next, &text).unwrap();
                 let file = fs::OpenOptions::new().write(true).open(&next).unwrap();
-                let whole =
-                    nix::libc::flock { l_type: nix::libc::F_WRLCK as i16, l_whence: 0, l_start: 0, l_len: 0, l_pid: 0 };
+                let whole = nix::libc::flock {
+                    l_type: nix::libc::F_WRLCK as i16,
+                    l_whence: 0,
+                    l_start: 0,
+                    l_len: 0,
+                    l_pid: 0,
+                };
                 fcntl(&file, FcntlArg::F_OFD_SETLK(&whole)).unwrap();
                 fs::rename(&next, &scratch.place.file).unwrap();
                 // The one before stays locked as well: a reader may just have opened it.
@@ -206,10 +271,16 @@ fn a_reader_that_a_rename_overtakes_does_not_wait_either() {
             }
         });
         // This place forbids to wait: whoever would, ends as Busy.
-        let reads: Vec<_> = (0..400).map(|_| Read::open(&scratch.place).map(drop)).collect();
+        let reads: Vec<_> = (0..400)
+            .map(|_| Read::open(&scratch.place).map(drop))
+            .collect();
         read.store(true, Ordering::Relaxed);
         renamer.join().unwrap();
-        assert!(reads.iter().all(Result::is_ok), "{:?}", reads.iter().find(|r| r.is_err()));
+        assert!(
+            reads.iter().all(Result::is_ok),
+            "{:?}",
+            reads.iter().find(|r| r.is_err())
+        );
     });
 }
 
@@ -223,11 +294,15 @@ fn a_reader_leaves_no_lock_behind() {
 #[test]
 fn half_a_file_that_somebody_writes_in_place_is_not_taken_for_the_store() {
     let scratch = Scratch::new();
-    let program =
-        "f = lock()\ntext = f.read()\nf.truncate(len(text) // 2)\nready()\nf.seek(0)\nf.write(text)\nf.close()";
+    let program = "f = lock()\ntext = f.read()\nf.truncate(len(text) // 2)\nready()\nf.seek(0)\nf.write(text)\nf.close()";
     let python = Companion::start(python(program, scratch.dir.path()), "READY");
     let impatient = Read::open(&scratch.place).err().unwrap();
-    assert!(impatient.to_string().contains(&format!("locked by pid {}", python.child.id())), "{impatient}");
+    assert!(
+        impatient
+            .to_string()
+            .contains(&format!("locked by pid {}", python.child.id())),
+        "{impatient}"
+    );
     let place = patient(&scratch);
     let reader = thread::spawn(move || Read::open(&place).unwrap().len());
     python.finish();
@@ -245,7 +320,10 @@ fn a_reader_that_holds_keeps_writers_out_but_no_other_reader() {
     assert!(is_busy(&scratch.place));
     drop(second);
     let write = Write::open(&scratch.place).unwrap();
-    assert!(matches!(Read::hold(&scratch.place), Err(StoreError::Busy { .. })));
+    assert!(matches!(
+        Read::hold(&scratch.place),
+        Err(StoreError::Busy { .. })
+    ));
     drop(write);
     Read::hold(&scratch.place).unwrap();
 }

@@ -17,7 +17,12 @@ use small_system::{SmallSystem, sample, stored};
 fn left_behind(path: &Path) {
     fs::write(path, "<qubes>\n  half a sto").unwrap();
     let long_ago = SystemTime::now() - Duration::from_secs(120);
-    File::options().write(true).open(path).unwrap().set_modified(long_ago).unwrap();
+    File::options()
+        .write(true)
+        .open(path)
+        .unwrap()
+        .set_modified(long_ago)
+        .unwrap();
 }
 
 #[test]
@@ -38,12 +43,18 @@ fn the_next_writer_clears_what_a_kill_has_left_and_nothing_else() {
     ];
     foreign.iter().for_each(|name| left_behind(&beside(name)));
     // What somebody is writing now, however long he has taken, or has only just begun; what is no file of ours at all.
-    let (locked, young) = (beside("qubes.xml~lockedXX.new"), beside("qubes.xml~youngXXX.new"));
+    let (locked, young) = (
+        beside("qubes.xml~lockedXX.new"),
+        beside("qubes.xml~youngXXX.new"),
+    );
     left_behind(&locked);
     let held = File::options().write(true).open(&locked).unwrap();
     assert!(lock_within(&held, Exclusivity::Exclusive, Duration::ZERO).unwrap());
     fs::write(&young, "").unwrap();
-    let (directory, link) = (beside("qubes.xml~directry.new"), beside("qubes.xml~linkXXXX.new"));
+    let (directory, link) = (
+        beside("qubes.xml~directry.new"),
+        beside("qubes.xml~linkXXXX.new"),
+    );
     fs::create_dir(&directory).unwrap();
     left_behind(&system.path("precious"));
     std::os::unix::fs::symlink(system.path("precious"), &link).unwrap();
@@ -55,8 +66,18 @@ fn the_next_writer_clears_what_a_kill_has_left_and_nothing_else() {
     for name in litter {
         assert!(!beside(name).exists(), "{name} stays");
     }
-    for kept in foreign.map(beside).iter().chain([&locked, &young, &directory, &link, &system.path("precious")]) {
-        assert!(kept.symlink_metadata().is_ok(), "{} was removed", kept.display());
+    for kept in foreign.map(beside).iter().chain([
+        &locked,
+        &young,
+        &directory,
+        &link,
+        &system.path("precious"),
+    ]) {
+        assert!(
+            kept.symlink_metadata().is_ok(),
+            "{} was removed",
+            kept.display()
+        );
     }
     drop(held);
     system.ok("qvm-prefs work memory 802");
@@ -68,8 +89,13 @@ fn litter_among_the_copies_goes_when_a_copy_is_made() {
     let system = SmallSystem::new();
     let backup = system.path("var/lib/qubes/backup");
     fs::create_dir(&backup).unwrap();
-    let (litter, foreign) = ("qubes-2026-01-02-03:04:05.xml~aB3dE6gH.new", "qubes-mine.xml~aB3dE6gH.new");
-    [litter, foreign].iter().for_each(|name| left_behind(&backup.join(name)));
+    let (litter, foreign) = (
+        "qubes-2026-01-02-03:04:05.xml~aB3dE6gH.new",
+        "qubes-mine.xml~aB3dE6gH.new",
+    );
+    [litter, foreign]
+        .iter()
+        .for_each(|name| left_behind(&backup.join(name)));
     system.ok("qvm-prefs work memory 801");
     assert!(!backup.join(litter).exists() && backup.join(foreign).exists());
 }
@@ -98,7 +124,9 @@ const READING: [&str; 6] = [
 fn with_a_copy() -> SmallSystem {
     let system = SmallSystem::new();
     // A pool that keeps images everywhere.
-    let text = String::from_utf8(sample()).unwrap().replace("driver=\"file\"", "driver=\"file-reflink\"");
+    let text = String::from_utf8(sample())
+        .unwrap()
+        .replace("driver=\"file\"", "driver=\"file-reflink\"");
     fs::write(system.store(), &text).unwrap();
     let backup = system.path("var/lib/qubes/backup");
     fs::create_dir(&backup).unwrap();
@@ -116,13 +144,22 @@ fn while_qubesd_runs_everything_reads_and_nothing_writes() {
     let qubesd = UnixListener::bind(&socket).unwrap();
     for line in WRITING {
         let said = system.refused(line);
-        assert!(said.contains(&format!("qubesd is running (it answers at {})", socket.display())), "{line}: {said}");
+        assert!(
+            said.contains(&format!(
+                "qubesd is running (it answers at {})",
+                socket.display()
+            )),
+            "{line}: {said}"
+        );
         assert!(said.contains("--force-write"), "{line}: {said}");
         assert!(fs::read(system.store()).unwrap() == before, "{line} wrote");
     }
     for line in READING {
         let ran = system.run(line);
-        assert!(ran.code <= 1 && !ran.stderr.contains("qubesd"), "{line}: {ran:?}");
+        assert!(
+            ran.code <= 1 && !ran.stderr.contains("qubesd"),
+            "{line}: {ran:?}"
+        );
     }
     // Its queue is full, it answers nobody: it lives all the same.
     let mut waiting = Vec::new();
@@ -134,7 +171,10 @@ fn while_qubesd_runs_everything_reads_and_nothing_writes() {
     // A store that is not the system's own is none of its business.
     let elsewhere = system.path("elsewhere.xml");
     fs::write(&elsewhere, sample()).unwrap();
-    system.ok(&format!("qvm-prefs --qubesxml {} work memory 801", elsewhere.display()));
+    system.ok(&format!(
+        "qvm-prefs --qubesxml {} work memory 801",
+        elsewhere.display()
+    ));
     assert_eq!(stored(&elsewhere, "work", "memory"), "801");
 
     // A socket that nobody listens at any more, or no socket at all, is what a qubesd that ended leaves.
@@ -149,8 +189,16 @@ fn while_qubesd_runs_everything_reads_and_nothing_writes() {
 
 fn nonblocking_connection(path: &Path) -> nix::Result<std::os::fd::OwnedFd> {
     use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
-    let socket = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_NONBLOCK, None)?;
-    connect(std::os::fd::AsRawFd::as_raw_fd(&socket), &UnixAddr::new(path)?)?;
+    let socket = socket(
+        AddressFamily::Unix,
+        SockType::Stream,
+        SockFlag::SOCK_NONBLOCK,
+        None,
+    )?;
+    connect(
+        std::os::fd::AsRawFd::as_raw_fd(&socket),
+        &UnixAddr::new(path)?,
+    )?;
     Ok(socket)
 }
 
@@ -164,8 +212,14 @@ fn who_forces_it_is_told_what_will_happen() {
         let lines: Vec<&str> = ran.stderr.lines().collect();
         let tool = line.split(' ').next().unwrap();
         assert_eq!(lines.len(), 1, "{line}: {ran:?}");
-        assert!(lines[0].starts_with(&format!("{tool}: qubesd is running and does not see")), "{line}: {ran:?}");
-        assert!(lines[0].contains("its next save takes it back unless it is restarted"), "{line}: {ran:?}");
+        assert!(
+            lines[0].starts_with(&format!("{tool}: qubesd is running and does not see")),
+            "{line}: {ran:?}"
+        );
+        assert!(
+            lines[0].contains("its next save takes it back unless it is restarted"),
+            "{line}: {ran:?}"
+        );
     };
     warned("qvm-prefs --force work memory 801");
     assert_eq!(stored(&system.store(), "work", "memory"), "801");
@@ -175,9 +229,17 @@ fn who_forces_it_is_told_what_will_happen() {
     warned("qubes-db restore 2025-01-02 --force");
     assert_eq!(stored(&system.store(), "work", "memory"), "800");
     // Where --force has had another meaning for long, it has it still.
-    assert!(system.refused("qvm-remove --force vault").contains("qubesd is running"));
+    assert!(
+        system
+            .refused("qvm-remove --force vault")
+            .contains("qubesd is running")
+    );
     assert_eq!(system.run("qvm-remove --force --force-write vault").code, 0);
-    assert!(!String::from_utf8(fs::read(system.store()).unwrap()).unwrap().contains(">vault<"));
+    assert!(
+        !String::from_utf8(fs::read(system.store()).unwrap())
+            .unwrap()
+            .contains(">vault<")
+    );
     // Without a qubesd there is nothing to say.
     fs::remove_file(system.path("run/qubesd.sock")).unwrap();
     system.ok("qvm-prefs --force work memory 445");

@@ -38,15 +38,25 @@ fn while_we_wait(meddle: impl FnOnce(&Path)) -> (SmallSystem, ran::Ran) {
     let directory = system.store().parent().unwrap().to_path_buf();
     let holder = Companion::start(python("f = lock()\nready()", &directory), "READY");
     let mut command = system.command(CHANGE);
-    command.env("RUST_BACKTRACE", "0").stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    command
+        .env("RUST_BACKTRACE", "0")
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped());
     let waiting = command.spawn().unwrap();
     let inode = fs::metadata(system.store()).unwrap().ino();
     let descriptors = PathBuf::from(format!("/proc/{}/fd", waiting.id()));
     // It has read the store by then, and sits in the queue; or tries again and again.
     let queue = system.path("run/qubes/lock/database.queue");
     wait_until("the command waits for the lock", || {
-        let open: Vec<_> = fs::read_dir(&descriptors).into_iter().flatten().flatten().collect();
-        let has = |wanted: u64| open.iter().any(|d| fs::metadata(d.path()).is_ok_and(|m| m.ino() == wanted));
+        let open: Vec<_> = fs::read_dir(&descriptors)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .collect();
+        let has = |wanted: u64| {
+            open.iter()
+                .any(|d| fs::metadata(d.path()).is_ok_and(|m| m.ino() == wanted))
+        };
         queue.exists() && has(inode) && has(fs::metadata(&queue).unwrap().ino())
     });
     meddle(&system.store());
@@ -54,12 +64,22 @@ fn while_we_wait(meddle: impl FnOnce(&Path)) -> (SmallSystem, ran::Ran) {
     let output = waiting.wait_with_output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     let (stdout, stderr) = (text(output.stdout), text(output.stderr));
-    (system, ran::Ran { code: output.status.code().unwrap(), stdout, stderr })
+    (
+        system,
+        ran::Ran {
+            code: output.status.code().unwrap(),
+            stdout,
+            stderr,
+        },
+    )
 }
 
 #[test]
 fn what_an_editor_made_of_the_store_while_we_waited_is_what_we_change() {
-    let vault = ("<property name=\"memory\">", "<!-- edited --><property name=\"memory\">");
+    let vault = (
+        "<property name=\"memory\">",
+        "<!-- edited --><property name=\"memory\">",
+    );
     let rename = |file: &Path| {
         let new = file.with_extension("new");
         fs::write(&new, edited(vault.0, vault.1)).unwrap();
@@ -68,7 +88,10 @@ fn what_an_editor_made_of_the_store_while_we_waited_is_what_we_change() {
     let in_place = |file: &Path| {
         fs::write(file, edited(vault.0, vault.1)).unwrap();
     };
-    for (what, meddle) in [("renamed", &rename as &dyn Fn(&Path)), ("written in place", &in_place)] {
+    for (what, meddle) in [
+        ("renamed", &rename as &dyn Fn(&Path)),
+        ("written in place", &in_place),
+    ] {
         let (system, ran) = while_we_wait(meddle);
         assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{what}");
         assert_eq!(stored(&system.store(), "work", "memory"), "801", "{what}");
@@ -79,8 +102,22 @@ fn what_an_editor_made_of_the_store_while_we_waited_is_what_we_change() {
 
 #[test]
 fn what_was_broken_or_taken_away_while_we_waited_is_said() {
-    let truncate = |file: &Path| File::options().write(true).open(file).unwrap().set_len(0).unwrap();
-    let half = |file: &Path| File::options().write(true).open(file).unwrap().set_len(3000).unwrap();
+    let truncate = |file: &Path| {
+        File::options()
+            .write(true)
+            .open(file)
+            .unwrap()
+            .set_len(0)
+            .unwrap()
+    };
+    let half = |file: &Path| {
+        File::options()
+            .write(true)
+            .open(file)
+            .unwrap()
+            .set_len(3000)
+            .unwrap()
+    };
     let remove = |file: &Path| fs::remove_file(file).unwrap();
     let directory = |file: &Path| {
         fs::remove_file(file).unwrap();
@@ -95,7 +132,10 @@ fn what_was_broken_or_taken_away_while_we_waited_is_said() {
         let (system, ran) = while_we_wait(meddle);
         assert_eq!((ran.code, ran.stderr.lines().count()), (1, 1), "{ran:?}");
         assert!(ran.stderr.contains(expected), "{ran:?}");
-        let left: Vec<_> = fs::read_dir(system.store().parent().unwrap()).unwrap().map(|e| e.unwrap().path()).collect();
+        let left: Vec<_> = fs::read_dir(system.store().parent().unwrap())
+            .unwrap()
+            .map(|e| e.unwrap().path())
+            .collect();
         assert!(left.iter().all(|path| *path == system.store()), "{left:?}");
     }
 }
@@ -104,7 +144,14 @@ fn what_was_broken_or_taken_away_while_we_waited_is_said() {
 fn whatever_happens_to_the_file_between_our_reading_and_our_saving_is_not_overwritten() {
     use qubes::store::{StoreError, StorePlace, Wait, Write};
     let remove = |file: &Path| fs::remove_file(file).unwrap();
-    let truncate = |file: &Path| File::options().write(true).open(file).unwrap().set_len(0).unwrap();
+    let truncate = |file: &Path| {
+        File::options()
+            .write(true)
+            .open(file)
+            .unwrap()
+            .set_len(0)
+            .unwrap()
+    };
     let directory = |file: &Path| {
         fs::remove_file(file).unwrap();
         fs::create_dir(file).unwrap();
@@ -114,9 +161,12 @@ fn whatever_happens_to_the_file_between_our_reading_and_our_saving_is_not_overwr
         fs::rename(file, file.with_file_name("real.xml")).unwrap();
         symlink("real.xml", file).unwrap();
     };
-    for (what, meddle) in
-        [("removed", &remove as &dyn Fn(&Path)), ("emptied", &truncate), ("a directory", &directory), ("a link", &link)]
-    {
+    for (what, meddle) in [
+        ("removed", &remove as &dyn Fn(&Path)),
+        ("emptied", &truncate),
+        ("a directory", &directory),
+        ("a link", &link),
+    ] {
         let system = SmallSystem::new();
         let place = StorePlace {
             file: system.store(),
@@ -130,10 +180,16 @@ fn whatever_happens_to_the_file_between_our_reading_and_our_saving_is_not_overwr
         let mut write = Write::open(&place).unwrap();
         write.globals.set("stats_interval", "7");
         meddle(&system.store());
-        let looks = |path: &Path| fs::symlink_metadata(path).map(|m| (m.ino(), m.len(), m.is_symlink())).ok();
+        let looks = |path: &Path| {
+            fs::symlink_metadata(path)
+                .map(|m| (m.ino(), m.len(), m.is_symlink()))
+                .ok()
+        };
         let before = looks(&system.store());
         match write.save() {
-            Err(error @ StoreError::ChangedBehind { .. }) => assert!(!error.to_string().contains('\n')),
+            Err(error @ StoreError::ChangedBehind { .. }) => {
+                assert!(!error.to_string().contains('\n'))
+            }
             other => panic!("{what}: {other:?}"),
         }
         assert_eq!(looks(&system.store()), before, "{what}");
@@ -148,17 +204,32 @@ fn a_link_stays_a_link_and_copies_lie_beside_what_it_leads_to() {
         fs::create_dir_all(&data).unwrap();
         fs::rename(system.store(), data.join("real.xml")).unwrap();
         // Over one more link, and through a directory that is a link.
-        symlink(if absolute { "/srv/data" } else { "data" }, system.path("srv/link")).unwrap();
+        symlink(
+            if absolute { "/srv/data" } else { "data" },
+            system.path("srv/link"),
+        )
+        .unwrap();
         symlink("real.xml", data.join("second.xml")).unwrap();
         // As in a chroot: an absolute link begins at the root.
-        let target = if absolute { "/srv/link/second.xml" } else { "../../../srv/link/second.xml" };
+        let target = if absolute {
+            "/srv/link/second.xml"
+        } else {
+            "../../../srv/link/second.xml"
+        };
         symlink(target, system.store()).unwrap();
         system.ok(CHANGE);
         system.ok("qvm-prefs work memory 802");
         assert_eq!(fs::read_link(system.store()).unwrap(), Path::new(target));
-        assert!(fs::symlink_metadata(data.join("second.xml")).unwrap().is_symlink());
+        assert!(
+            fs::symlink_metadata(data.join("second.xml"))
+                .unwrap()
+                .is_symlink()
+        );
         assert_eq!(stored(&data.join("real.xml"), "work", "memory"), "802");
-        let copies: Vec<_> = fs::read_dir(data.join("backup")).unwrap().map(|e| e.unwrap().path()).collect();
+        let copies: Vec<_> = fs::read_dir(data.join("backup"))
+            .unwrap()
+            .map(|e| e.unwrap().path())
+            .collect();
         assert_eq!(copies.len(), 1);
         assert!(fs::read(&copies[0]).unwrap() == sample());
         assert!(!system.store().with_file_name("backup").exists());
@@ -171,7 +242,10 @@ fn links_that_lead_nowhere_are_named_with_where_they_lead() {
     fs::remove_file(system.store()).unwrap();
     symlink("../nowhere/real.xml", system.store()).unwrap();
     let target = system.path("var/lib/nowhere/real.xml");
-    let expected = format!("there is no store at {}; qubes-create makes one", target.display());
+    let expected = format!(
+        "there is no store at {}; qubes-create makes one",
+        target.display()
+    );
     for line in ["qvm-ls", CHANGE, "qvm-check work"] {
         let said = system.refused(line);
         assert!(said.ends_with(&expected), "{line}: {said}");
@@ -183,7 +257,9 @@ fn links_that_lead_nowhere_are_named_with_where_they_lead() {
     symlink("qubes.xml", system.store()).unwrap();
     for line in ["qvm-ls", CHANGE] {
         assert!(
-            system.refused(line).ends_with("Too many symbolic links encountered"),
+            system
+                .refused(line)
+                .ends_with("Too many symbolic links encountered"),
             "{line}: {}",
             system.refused(line)
         );
@@ -231,7 +307,13 @@ fn where_copies_cannot_be_made_nothing_is_saved() {
     let backup = system.store().with_file_name("backup");
     fs::write(&backup, "a file").unwrap();
     let said = system.refused(CHANGE);
-    assert!(said.ends_with(&format!("cannot copy the store to {}: Not a directory", backup.display())), "{said}");
+    assert!(
+        said.ends_with(&format!(
+            "cannot copy the store to {}: Not a directory",
+            backup.display()
+        )),
+        "{said}"
+    );
     assert!(fs::read(system.store()).unwrap() == sample());
     // A link to a directory is one.
     fs::remove_file(&backup).unwrap();
@@ -254,14 +336,21 @@ struct Attribute(PathBuf, char);
 
 impl Attribute {
     fn set(path: &Path, letter: char) -> Option<Attribute> {
-        let set = Command::new("chattr").arg(format!("+{letter}")).arg(path).output();
-        set.is_ok_and(|o| o.status.success()).then(|| Attribute(path.to_path_buf(), letter))
+        let set = Command::new("chattr")
+            .arg(format!("+{letter}"))
+            .arg(path)
+            .output();
+        set.is_ok_and(|o| o.status.success())
+            .then(|| Attribute(path.to_path_buf(), letter))
     }
 }
 
 impl Drop for Attribute {
     fn drop(&mut self) {
-        let _gone = Command::new("chattr").arg(format!("-{}", self.1)).arg(&self.0).output();
+        let _gone = Command::new("chattr")
+            .arg(format!("-{}", self.1))
+            .arg(&self.0)
+            .output();
     }
 }
 
@@ -272,16 +361,33 @@ fn what_even_root_may_not_change_is_read_and_not_changed() {
     }
     let system = SmallSystem::new();
     let store = system.store();
-    let file = |letter| (store.clone(), letter, format!("cannot write {}: Operation not permitted", store.display()));
+    let file = |letter| {
+        (
+            store.clone(),
+            letter,
+            format!("cannot write {}: Operation not permitted", store.display()),
+        )
+    };
     let directory = store.parent().unwrap();
-    let no_copy = format!("cannot copy the store to {}/backup: Operation not permitted", directory.display());
-    let cases = [file('i'), file('a'), (directory.to_path_buf(), 'i', no_copy)];
+    let no_copy = format!(
+        "cannot copy the store to {}/backup: Operation not permitted",
+        directory.display()
+    );
+    let cases = [
+        file('i'),
+        file('a'),
+        (directory.to_path_buf(), 'i', no_copy),
+    ];
     for (path, letter, expected) in cases {
         let Some(_set) = Attribute::set(&path, letter) else {
             return skip::skip("this file system has no attributes");
         };
         let said = system.refused(CHANGE);
-        assert!(said.ends_with(&expected), "{letter} of {}: {said}", path.display());
+        assert!(
+            said.ends_with(&expected),
+            "{letter} of {}: {said}",
+            path.display()
+        );
         assert_eq!(system.ok("qvm-prefs work memory"), "800\n");
     }
     system.ok(CHANGE);
@@ -305,22 +411,40 @@ fn full_and_read_only(disk: &LoopMount) {
     let mut filler = File::create(disk.path().join("filler")).unwrap();
     // By pieces that get smaller, to the last block.
     for size in [1 << 22, 1 << 16, 1 << 12, 1] {
-        while filler.write_all(&vec![1; size]).and_then(|()| filler.sync_data()).is_ok() {}
+        while filler
+            .write_all(&vec![1; size])
+            .and_then(|()| filler.sync_data())
+            .is_ok()
+        {}
     }
     let said = system.refused(&on_disk(CHANGE));
     assert!(said.ends_with("No space left on device"), "{said}");
     assert_eq!(system.ok(&on_disk("qvm-prefs work memory")), "800\n");
     assert!(fs::read(&store).unwrap() == sample());
-    let litter =
-        fs::read_dir(disk.path()).unwrap().filter(|e| e.as_ref().unwrap().path().to_string_lossy().contains('~'));
+    let litter = fs::read_dir(disk.path())
+        .unwrap()
+        .filter(|e| e.as_ref().unwrap().path().to_string_lossy().contains('~'));
     assert_eq!(litter.count(), 0);
     filler.set_len(0).unwrap();
     system.ok(&on_disk(CHANGE));
     drop(filler);
 
-    mount(None::<&str>, &disk.path(), None::<&str>, MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY, None::<&str>).unwrap();
+    mount(
+        None::<&str>,
+        &disk.path(),
+        None::<&str>,
+        MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY,
+        None::<&str>,
+    )
+    .unwrap();
     let said = system.refused(&on_disk("qvm-prefs work memory 802"));
-    assert!(said.ends_with(&format!("cannot write {}: Read-only file system", store.display())), "{said}");
+    assert!(
+        said.ends_with(&format!(
+            "cannot write {}: Read-only file system",
+            store.display()
+        )),
+        "{said}"
+    );
     assert_eq!(system.ok(&on_disk("qvm-prefs work memory")), "801\n");
 }
 
@@ -330,10 +454,15 @@ fn owner_and_group_of_the_store_stay() {
         return;
     }
     let system = SmallSystem::new();
-    let group = nix::unistd::Group::from_name("qubes").unwrap().map_or(4321, |group| group.gid.as_raw());
+    let group = nix::unistd::Group::from_name("qubes")
+        .unwrap()
+        .map_or(4321, |group| group.gid.as_raw());
     std::os::unix::fs::chown(system.store(), Some(1234), Some(group)).unwrap();
     fs::set_permissions(system.store(), fs::Permissions::from_mode(0o600)).unwrap();
     system.ok(CHANGE);
     let now = fs::metadata(system.store()).unwrap();
-    assert_eq!((now.uid(), now.gid(), now.mode() & 0o7777), (1234, group, 0o660));
+    assert_eq!(
+        (now.uid(), now.gid(), now.mode() & 0o7777),
+        (1234, group, 0o660)
+    );
 }

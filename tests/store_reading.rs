@@ -63,7 +63,9 @@ fn what_a_foreign_program_writes_in_place_after_the_reading_is_not_mixed_in() {
     let first = property(&read, "work", "memory").map(str::to_owned);
     // Everything moves, so that what was found where is wrong in the file now.
     let moved = before.replacen("<domains>", &format!("<domains>{}", " ".repeat(777)), 1);
-    let changed = moved.replace("name=\"memory\">", "name=\"memory\">7").replace(">vault<", ">thief<");
+    let changed = moved
+        .replace("name=\"memory\">", "name=\"memory\">7")
+        .replace(">vault<", ">thief<");
     fs::write(scratch.file(), changed).unwrap();
     let old = qubes::format::read(before.into_bytes()).unwrap();
     assert!(read.iter().eq(old.iter()));
@@ -82,7 +84,11 @@ fn a_glance_gives_what_a_look_gives_and_keeps_nothing() {
     names.extend(backwards);
     names.extend(aside);
     for name in names {
-        assert_eq!(read.glance(name, Vm::clone).as_ref(), looked_at.get(name), "{name}");
+        assert_eq!(
+            read.glance(name, Vm::clone).as_ref(),
+            looked_at.get(name),
+            "{name}"
+        );
     }
     assert!(read.glance("nobody", |_| ()).is_none());
 }
@@ -104,7 +110,10 @@ fn with_memory(value: &str) -> String {
 }
 
 fn patient(scratch: &Scratch) -> StorePlace {
-    StorePlace { wait: Wait::at_most(Duration::from_secs(60)), ..scratch.place.clone() }
+    StorePlace {
+        wait: Wait::at_most(Duration::from_secs(60)),
+        ..scratch.place.clone()
+    }
 }
 
 #[test]
@@ -113,7 +122,10 @@ fn half_of_a_new_version_that_a_foreign_program_has_written_under_its_lock_is_no
     let (old, new) = (with_memory("111"), with_memory("222"));
     let (work, personal) = (new.find(">work<").unwrap(), new.find(">personal<").unwrap());
     let half = work.min(personal) + 400;
-    assert!(old.len() == new.len() && half < work.max(personal), "the store has them far apart");
+    assert!(
+        old.len() == new.len() && half < work.max(personal),
+        "the store has them far apart"
+    );
     fs::write(scratch.file(), &old).unwrap();
     fs::write(scratch.dir.path().join("new"), &new).unwrap();
     let program = format!(
@@ -122,7 +134,10 @@ fn half_of_a_new_version_that_a_foreign_program_has_written_under_its_lock_is_no
     );
     let python = Companion::start(python(&program, scratch.dir.path()), "READY");
     let impatient = pair(&scratch.place).unwrap_err().to_string();
-    assert!(impatient.contains(&format!("locked by pid {}", python.child.id())), "{impatient}");
+    assert!(
+        impatient.contains(&format!("locked by pid {}", python.child.id())),
+        "{impatient}"
+    );
     let place = patient(&scratch);
     let reader = thread::spawn(move || pair(&place).unwrap());
     python.finish();
@@ -154,7 +169,10 @@ while not select.select([sys.stdin], [], [], 0)[0]:
 ";
     let python = Companion::start(python(program, scratch.dir.path()), "READY");
     let place = patient(&scratch);
-    let torn: Vec<_> = (0..1500).map(|_| pair(&place).unwrap()).filter(|(work, personal)| work != personal).collect();
+    let torn: Vec<_> = (0..1500)
+        .map(|_| pair(&place).unwrap())
+        .filter(|(work, personal)| work != personal)
+        .collect();
     python.finish();
     assert!(torn.is_empty(), "{} torn: {:?}", torn.len(), torn[0]);
 }
@@ -165,7 +183,12 @@ while not select.select([sys.stdin], [], [], 0)[0]:
 fn a_foreign_lock_over_a_file_at_rest_keeps_no_reader_waiting() {
     let scratch = Scratch::new();
     let past = std::time::SystemTime::now() - Duration::from_secs(3600);
-    fs::File::options().write(true).open(scratch.file()).unwrap().set_modified(past).unwrap();
+    fs::File::options()
+        .write(true)
+        .open(scratch.file())
+        .unwrap()
+        .set_modified(past)
+        .unwrap();
     let python = Companion::start(python("f = lock()\nready()", scratch.dir.path()), "READY");
     // This place forbids to wait: whoever would, ends as Busy.
     for _ in 0..50 {
@@ -181,14 +204,26 @@ fn nothing_in_run_makes_a_reader_or_writer_take_one_qube_for_another() {
     let run = scratch.dir.path().join("run");
     fs::create_dir(&run).unwrap();
     let text = fs::read_to_string(scratch.file()).unwrap();
-    let expected: Vec<Vm> = Read::open(&scratch.place).unwrap().iter().cloned().collect();
+    let expected: Vec<Vm> = Read::open(&scratch.place)
+        .unwrap()
+        .iter()
+        .cloned()
+        .collect();
     let names = ["contents", "sound", "unbroken"];
-    let exchanged = text.replace(">work<", ">\u{1}<").replace(">vault<", ">work<").replace(">\u{1}<", ">vault<");
+    let exchanged = text
+        .replace(">work<", ">\u{1}<")
+        .replace(">vault<", ">work<")
+        .replace(">\u{1}<", ">vault<");
     for poison in [&b""[..], b"\n", exchanged.as_bytes(), &[0xff; 70000]] {
         for name in names {
             fs::write(run.join(name), poison).unwrap();
         }
-        assert!(Read::open(&scratch.place).unwrap().iter().eq(expected.iter()));
+        assert!(
+            Read::open(&scratch.place)
+                .unwrap()
+                .iter()
+                .eq(expected.iter())
+        );
     }
     for name in names {
         fs::remove_file(run.join(name)).unwrap();
@@ -205,21 +240,37 @@ fn nothing_in_run_makes_a_reader_or_writer_take_one_qube_for_another() {
     assert_eq!(property(&read, "work", "memory"), Some("4321"));
     assert_eq!(
         property(&read, "vault", "memory"),
-        expected.iter().find(|vm| vm.name == "vault").unwrap().properties.get("memory")
+        expected
+            .iter()
+            .find(|vm| vm.name == "vault")
+            .unwrap()
+            .properties
+            .get("memory")
     );
-    assert_eq!(read.remark("sound").as_deref(), Some("rules"), "a remark takes the place of what is none");
+    assert_eq!(
+        read.remark("sound").as_deref(),
+        Some("rules"),
+        "a remark takes the place of what is none"
+    );
 }
 
 /// A mapping leaves no time on tmpfs, and not always one elsewhere.
 #[test]
 fn a_remark_is_about_the_content_however_it_was_changed() {
     for directory in ["/dev/shm", "/var/tmp"] {
-        let Ok(dir) = tempfile::tempdir_in(directory) else { continue };
+        let Ok(dir) = tempfile::tempdir_in(directory) else {
+            continue;
+        };
         let place = store_place(dir.path());
         fs::create_dir(dir.path().join("run")).unwrap();
         fs::copy(SMALL, &place.file).unwrap();
-        Read::open(&place).unwrap().leave_remark("unbroken", "rules");
-        assert_eq!(Read::open(&place).unwrap().remark("unbroken").as_deref(), Some("rules"));
+        Read::open(&place)
+            .unwrap()
+            .leave_remark("unbroken", "rules");
+        assert_eq!(
+            Read::open(&place).unwrap().remark("unbroken").as_deref(),
+            Some("rules")
+        );
         let program = "\
 import mmap
 f = open(PATH, 'r+b')
@@ -236,7 +287,10 @@ sys.stdin.read()
         assert!(Read::open(&place).unwrap().contains("work"));
         python.say("go", "CHANGED");
         let read = Read::open(&place).unwrap();
-        assert!(read.contains("wark") && !read.contains("work"), "{directory}");
+        assert!(
+            read.contains("wark") && !read.contains("work"),
+            "{directory}"
+        );
         assert_eq!(read.remark("unbroken"), None, "{directory}");
         python.finish();
     }
@@ -252,15 +306,32 @@ fn a_reader_does_not_need_a_lock() {
             (env!("CARGO_BIN_EXE_qvm-ls"), &["--raw-list"]),
         ] {
             let mut traced = std::process::Command::new("strace");
-            traced.args(["-f", "-o", "/dev/null", "-e", "trace=fcntl", "-e", &format!("inject=fcntl:error={error}")]);
-            traced.arg(command).args(arguments).env("QUBES_OFFLINE", "1").env("RUST_BACKTRACE", "0");
+            traced.args([
+                "-f",
+                "-o",
+                "/dev/null",
+                "-e",
+                "trace=fcntl",
+                "-e",
+                &format!("inject=fcntl:error={error}"),
+            ]);
+            traced
+                .arg(command)
+                .args(arguments)
+                .env("QUBES_OFFLINE", "1")
+                .env("RUST_BACKTRACE", "0");
             traced
                 .env("QUBES_XML_PATH", scratch.file())
                 .env("XDG_RUNTIME_DIR", scratch.dir.path())
                 .env_remove("QUBES_ROOT");
-            let Ok(output) = traced.output() else { return skip::skip("strace is not installed") };
+            let Ok(output) = traced.output() else {
+                return skip::skip("strace is not installed");
+            };
             let said = String::from_utf8_lossy(&output.stderr);
-            assert!(output.status.success() && said.is_empty() && !output.stdout.is_empty(), "{error}: {said}");
+            assert!(
+                output.status.success() && said.is_empty() && !output.stdout.is_empty(),
+                "{error}: {said}"
+            );
         }
     }
 }

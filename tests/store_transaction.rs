@@ -36,7 +36,9 @@ impl Scratch {
     /// Names in the store's directory, sorted.
     fn files(&self) -> Vec<String> {
         let entries = fs::read_dir(self.dir.path()).unwrap();
-        let mut names: Vec<String> = entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        let mut names: Vec<String> = entries
+            .map(|e| e.unwrap().file_name().into_string().unwrap())
+            .collect();
         names.sort();
         names
     }
@@ -55,7 +57,13 @@ fn set_memory(write: &mut Write, text: &str) {
 
 fn memory_in(file: &Path) -> String {
     let qubes = qubes::format::read(fs::read(file).unwrap()).unwrap();
-    qubes.get("work").unwrap().properties.get("memory").unwrap().to_string()
+    qubes
+        .get("work")
+        .unwrap()
+        .properties
+        .get("memory")
+        .unwrap()
+        .to_string()
 }
 
 #[test]
@@ -67,16 +75,31 @@ fn a_change_is_saved_with_mode_0660_and_yesterdays_bytes_are_kept() {
     assert_eq!(write.save().unwrap(), Saved::Written);
     drop(write);
     assert_eq!(memory_in(&scratch.place.file), "801");
-    assert_eq!(fs::metadata(&scratch.place.file).unwrap().permissions().mode() & 0o7777, 0o660);
+    assert_eq!(
+        fs::metadata(&scratch.place.file)
+            .unwrap()
+            .permissions()
+            .mode()
+            & 0o7777,
+        0o660
+    );
     assert_eq!(fs::read(&scratch.backups()[0]).unwrap(), before);
-    assert_eq!(scratch.files(), ["backup", "qubes.xml", "run"], "no temporary file stays");
+    assert_eq!(
+        scratch.files(),
+        ["backup", "qubes.xml", "run"],
+        "no temporary file stays"
+    );
 
     let mut write = Write::open(&scratch.place).unwrap();
     set_memory(&mut write, "802");
     write.save().unwrap();
     assert_eq!(scratch.backups().len(), 1, "one copy a day");
     write.keep_copy().unwrap();
-    assert_eq!(scratch.backups().len(), 2, "and one whenever it is asked for");
+    assert_eq!(
+        scratch.backups().len(),
+        2,
+        "and one whenever it is asked for"
+    );
 }
 
 #[test]
@@ -96,7 +119,11 @@ fn saving_again_and_going_back_works_within_one_transaction() {
     let scratch = Scratch::new();
     let before = scratch.bytes();
     let mut write = Write::open(&scratch.place).unwrap();
-    for (text, expected) in [("801", Saved::Written), ("801", Saved::Unchanged), ("800", Saved::Written)] {
+    for (text, expected) in [
+        ("801", Saved::Written),
+        ("801", Saved::Unchanged),
+        ("800", Saved::Written),
+    ] {
         set_memory(&mut write, text);
         assert_eq!(write.save().unwrap(), expected);
         assert_eq!(memory_in(&scratch.place.file), text);
@@ -109,7 +136,11 @@ fn a_link_to_the_store_stays_a_link() {
     let scratch = Scratch::new();
     let link = scratch.dir.path().join("link.xml");
     std::os::unix::fs::symlink("qubes.xml", &link).unwrap();
-    let mut write = Write::open(&StorePlace { file: link.clone(), ..scratch.place.clone() }).unwrap();
+    let mut write = Write::open(&StorePlace {
+        file: link.clone(),
+        ..scratch.place.clone()
+    })
+    .unwrap();
     set_memory(&mut write, "801");
     write.save().unwrap();
     assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
@@ -124,10 +155,16 @@ fn a_new_store_is_made_once() {
         Err(StoreError::Exists { .. }) => {}
         other => panic!("{other:?}"),
     }
-    let place = StorePlace { file: scratch.dir.path().join("new.xml"), ..scratch.place.clone() };
+    let place = StorePlace {
+        file: scratch.dir.path().join("new.xml"),
+        ..scratch.place.clone()
+    };
     assert_eq!(
         Read::open(&place).err().unwrap().to_string(),
-        format!("there is no store at {}; qubes-create makes one", place.file.display())
+        format!(
+            "there is no store at {}; qubes-create makes one",
+            place.file.display()
+        )
     );
     let write = Write::create(&place, &empty).unwrap();
     assert!(
@@ -135,7 +172,14 @@ fn a_new_store_is_made_once() {
         "the new store is locked from its first moment"
     );
     drop(write);
-    assert_eq!(Read::open(&place).unwrap().names().map(|n| n.as_str()).collect::<Vec<_>>(), ["dom0"]);
+    assert_eq!(
+        Read::open(&place)
+            .unwrap()
+            .names()
+            .map(|n| n.as_str())
+            .collect::<Vec<_>>(),
+        ["dom0"]
+    );
 }
 
 #[test]
@@ -145,10 +189,16 @@ fn nothing_is_written_while_qubesd_listens() {
     scratch.place.qubesd_socket = Some(socket.clone());
     let listener = UnixListener::bind(&socket).unwrap();
     let message = Write::open(&scratch.place).err().unwrap().to_string();
-    assert!(message.starts_with("qubesd is running") && message.contains("stop it"), "{message}");
+    assert!(
+        message.starts_with("qubesd is running") && message.contains("stop it"),
+        "{message}"
+    );
     Read::open(&scratch.place).unwrap();
 
-    let forced = StorePlace { force: true, ..scratch.place.clone() };
+    let forced = StorePlace {
+        force: true,
+        ..scratch.place.clone()
+    };
     let mut write = Write::open(&forced).unwrap();
     set_memory(&mut write, "801");
     write.save().unwrap();
@@ -175,7 +225,11 @@ fn an_edit_by_a_program_that_does_not_lock_is_not_overwritten() {
     };
     let renaming = |file: &Path| {
         let other = file.with_extension("new");
-        fs::write(&other, fs::read_to_string(file).unwrap() + "<!-- edited -->\n").unwrap();
+        fs::write(
+            &other,
+            fs::read_to_string(file).unwrap() + "<!-- edited -->\n",
+        )
+        .unwrap();
         fs::rename(other, file).unwrap();
     };
     for edit in [in_place as fn(&Path), renaming] {
@@ -185,7 +239,10 @@ fn an_edit_by_a_program_that_does_not_lock_is_not_overwritten() {
         let edited = scratch.bytes();
         set_memory(&mut write, "801");
         let message = write.save().unwrap_err().to_string();
-        assert!(message.contains("was changed by a program that does not lock it"), "{message}");
+        assert!(
+            message.contains("was changed by a program that does not lock it"),
+            "{message}"
+        );
         assert_eq!(scratch.bytes(), edited);
     }
 }
@@ -196,7 +253,10 @@ fn what_is_no_store_is_said_in_one_line_and_left_alone() {
     let file = &scratch.place.file;
     for (bytes, expected) in [
         (&b""[..], "the file is empty"),
-        (b"hello", "not well-formed XML: line 1, column 1: text outside the root element"),
+        (
+            b"hello",
+            "not well-formed XML: line 1, column 1: text outside the root element",
+        ),
         (
             b"<qubes>\n  <labels>\n",
             "not well-formed XML: line 3, column 1: the file ends before every element is closed",
@@ -207,27 +267,45 @@ fn what_is_no_store_is_said_in_one_line_and_left_alone() {
             Read::open(&scratch.place).err().unwrap().to_string(),
             Write::open(&scratch.place).err().unwrap().to_string(),
         ] {
-            assert!(message.starts_with(&format!("{}: {expected}", file.display())), "{message}");
+            assert!(
+                message.starts_with(&format!("{}: {expected}", file.display())),
+                "{message}"
+            );
             assert!(!message.contains('\n'), "{message}");
         }
         assert_eq!(fs::read(file).unwrap(), bytes);
     }
     fs::remove_file(file).unwrap();
     fs::create_dir(file).unwrap();
-    for error in [Read::open(&scratch.place).err().unwrap(), Write::open(&scratch.place).err().unwrap()] {
-        assert!(error.to_string().ends_with("is not a regular file"), "{error}");
+    for error in [
+        Read::open(&scratch.place).err().unwrap(),
+        Write::open(&scratch.place).err().unwrap(),
+    ] {
+        assert!(
+            error.to_string().ends_with("is not a regular file"),
+            "{error}"
+        );
     }
     fs::remove_dir(file).unwrap();
     nix::unistd::mkfifo(file, nix::sys::stat::Mode::S_IRWXU).unwrap();
-    assert!(matches!(Read::open(&scratch.place), Err(StoreError::NotAFile { .. })), "a FIFO does not make us wait");
+    assert!(
+        matches!(Read::open(&scratch.place), Err(StoreError::NotAFile { .. })),
+        "a FIFO does not make us wait"
+    );
 }
 
 #[test]
 fn a_store_of_a_hundred_megabytes_is_refused_unread() {
     let scratch = Scratch::new();
-    fs::File::create(&scratch.place.file).unwrap().set_len(100 << 20).unwrap();
+    fs::File::create(&scratch.place.file)
+        .unwrap()
+        .set_len(100 << 20)
+        .unwrap();
     let message = Read::open(&scratch.place).err().unwrap().to_string();
-    assert!(message.ends_with("104857600 bytes are more than a store can have (67108864)"), "{message}");
+    assert!(
+        message.ends_with("104857600 bytes are more than a store can have (67108864)"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -235,27 +313,41 @@ fn a_restored_store_is_locked_and_can_be_changed_further() {
     let scratch = Scratch::new();
     let sound = scratch.bytes();
     fs::write(&scratch.place.file, "<qubes>").unwrap();
-    let refused = Write::restore(&scratch.place, b"<qubes>".to_vec()).err().unwrap();
+    let refused = Write::restore(&scratch.place, b"<qubes>".to_vec())
+        .err()
+        .unwrap();
     assert!(matches!(refused, StoreError::Format { .. }), "{refused}");
     assert_eq!(scratch.bytes(), b"<qubes>");
 
-    let Restored::Written { mut store, kept } = Write::restore(&scratch.place, sound.clone()).unwrap() else {
+    let Restored::Written { mut store, kept } =
+        Write::restore(&scratch.place, sound.clone()).unwrap()
+    else {
         panic!("nothing was written");
     };
     assert_eq!(fs::read(kept.unwrap()).unwrap(), b"<qubes>");
     assert_eq!(scratch.bytes(), sound);
     let busy = Write::open(&scratch.place).err().unwrap();
-    assert!(matches!(busy, StoreError::Busy { .. }), "the new file is the lock: {busy}");
+    assert!(
+        matches!(busy, StoreError::Busy { .. }),
+        "the new file is the lock: {busy}"
+    );
     store.globals.set("updatevm", "sys-net");
     assert_eq!(store.save().unwrap(), Saved::Written);
     drop(store);
-    assert_eq!(Read::open(&scratch.place).unwrap().globals.get("updatevm"), Some("sys-net"));
+    assert_eq!(
+        Read::open(&scratch.place).unwrap().globals.get("updatevm"),
+        Some("sys-net")
+    );
 }
 
 /// The largest store that is read, with a domain at its end that can be changed.
 fn padded_to_the_limit(text: &str) -> String {
     let room = qubes::format::MAX_BYTES - text.len() - "<!---->".len();
-    text.replacen("<labels>", &format!("<!--{}--><labels>", " ".repeat(room)), 1)
+    text.replacen(
+        "<labels>",
+        &format!("<!--{}--><labels>", " ".repeat(room)),
+        1,
+    )
 }
 
 #[test]
@@ -264,9 +356,16 @@ fn a_change_that_would_make_the_store_too_large_to_be_read_is_refused() {
     let text = padded_to_the_limit(&fs::read_to_string(&scratch.place.file).unwrap());
     fs::write(&scratch.place.file, &text).unwrap();
     let mut write = Write::open(&scratch.place).unwrap();
-    write.edit("work").unwrap().features.set("x", &"y".repeat(3000));
+    write
+        .edit("work")
+        .unwrap()
+        .features
+        .set("x", &"y".repeat(3000));
     let refused = write.save().unwrap_err().to_string();
-    assert!(refused.contains("bytes are more than a store can have"), "{refused}");
+    assert!(
+        refused.contains("bytes are more than a store can have"),
+        "{refused}"
+    );
     drop(write);
     assert!(fs::read_to_string(&scratch.place.file).unwrap() == text);
     assert!(Read::open(&scratch.place).unwrap().contains("work"));
@@ -282,23 +381,48 @@ fn an_item_that_a_reader_would_not_see_is_refused() {
     let scratch = Scratch::new();
     let mut write = Write::open(&scratch.place).unwrap();
     for number in 0..4096 {
-        write.edit("vault").unwrap().features.set(&format!("f{number:04}"), "1");
+        write
+            .edit("vault")
+            .unwrap()
+            .features
+            .set(&format!("f{number:04}"), "1");
     }
     // It may have had some of its own.
     while write.get("vault").unwrap().features.len() > 4096 {
-        let last = write.get("vault").unwrap().features.iter().last().unwrap().0.to_owned();
+        let last = write
+            .get("vault")
+            .unwrap()
+            .features
+            .iter()
+            .last()
+            .unwrap()
+            .0
+            .to_owned();
         write.edit("vault").unwrap().features.remove(&last);
     }
     write.save().unwrap();
     let before = fs::read(&scratch.place.file).unwrap();
     write.edit("vault").unwrap().features.set("one-more", "1");
     let refused = write.save().unwrap_err().to_string();
-    assert!(refused.contains("vault: 4096 features of 4097"), "{refused}");
+    assert!(
+        refused.contains("vault: 4096 features of 4097"),
+        "{refused}"
+    );
     write.edit("vault").unwrap().features.remove("one-more");
     for number in 0..4097 {
-        write.edit("work").unwrap().tags.push(format!("t{number}").into());
+        write
+            .edit("work")
+            .unwrap()
+            .tags
+            .push(format!("t{number}").into());
     }
-    assert!(write.save().unwrap_err().to_string().contains("work: 4096 tags of"));
+    assert!(
+        write
+            .save()
+            .unwrap_err()
+            .to_string()
+            .contains("work: 4096 tags of")
+    );
     drop(write);
     assert!(fs::read(&scratch.place.file).unwrap() == before);
 }

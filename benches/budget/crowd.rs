@@ -11,20 +11,27 @@ use crate::{QUBE, milliseconds, ratio, store_in};
 
 /// The qubes that are changed, each by a writer of its own.
 const WRITTEN: [&str; 10] = [
-    "work-980", "work-983", "work-984", "work-986", "work-987", "work-988", "work-990", "work-991", "work-992",
-    "work-993",
+    "work-980", "work-983", "work-984", "work-986", "work-987", "work-988", "work-990", "work-991",
+    "work-992", "work-993",
 ];
 const WRITERS: usize = WRITTEN.len();
 const READS: usize = 300;
 
 /// Ten loops of `qvm-prefs VM memory VALUE` on a real disk, fsyncs and all, and one reader of the same store.
 pub fn reader_beside_writers(tools: &Path) -> io::Result<Row> {
-    let disk = tempfile::Builder::new().prefix("budget-").tempdir_in(tools)?;
+    let disk = tempfile::Builder::new()
+        .prefix("budget-")
+        .tempdir_in(tools)?;
     let store = store_in(disk.path(), "crowd", sample::THOUSAND)?;
     // /run is in memory wherever a system is up.
-    let run = tempfile::Builder::new().prefix("qubes-budget-").tempdir_in("/dev/shm")?;
-    let mut reader = Job::new(tools.join("qvm-prefs"), &[QUBE, "netvm"], &store).with_run(run.path());
-    let idle = (0..READS).map(|_| reader.run()).collect::<io::Result<Vec<_>>>()?;
+    let run = tempfile::Builder::new()
+        .prefix("qubes-budget-")
+        .tempdir_in("/dev/shm")?;
+    let mut reader =
+        Job::new(tools.join("qvm-prefs"), &[QUBE, "netvm"], &store).with_run(run.path());
+    let idle = (0..READS)
+        .map(|_| reader.run())
+        .collect::<io::Result<Vec<_>>>()?;
 
     let end = AtomicBool::new(false);
     let written = AtomicUsize::new(0);
@@ -39,14 +46,17 @@ pub fn reader_beside_writers(tools: &Path) -> io::Result<Row> {
             })
             .collect();
         // The measurement begins when the writers are at it.
-        while written.load(Ordering::Relaxed) < WRITERS && writers.iter().all(|w| !w.is_finished()) {
+        while written.load(Ordering::Relaxed) < WRITERS && writers.iter().all(|w| !w.is_finished())
+        {
             std::thread::yield_now();
         }
         // Beside it a process that does nothing, in turns: what it waits is the machine's doing and not ours.
         let crowded = alternately(&mut [reader, Job::new("/bin/true", &[], &store)], READS);
         end.store(true, Ordering::Relaxed);
         for writer in writers {
-            writer.join().map_err(|_| io::Error::other("a writer of the crowd panicked"))??;
+            writer
+                .join()
+                .map_err(|_| io::Error::other("a writer of the crowd panicked"))??;
         }
         crowded
     })?;
@@ -60,7 +70,11 @@ pub fn reader_beside_writers(tools: &Path) -> io::Result<Row> {
         measured: ratio(slowest, median(&idle)),
         limit: 4.0,
         unit: "× its idle median",
-        plain: format!("{} (a bare process: {})", milliseconds(slowest), milliseconds(bare)),
+        plain: format!(
+            "{} (a bare process: {})",
+            milliseconds(slowest),
+            milliseconds(bare)
+        ),
     })
 }
 

@@ -23,14 +23,24 @@ struct Scratch {
 
 impl Scratch {
     fn new(tools: &Path, guest: &Path) -> io::Result<Scratch> {
-        let directory = tempfile::Builder::new().prefix("qubes-budget-").tempdir_in("/var/tmp")?;
+        let directory = tempfile::Builder::new()
+            .prefix("qubes-budget-")
+            .tempdir_in("/var/tmp")?;
         let qubes: Vec<String> = (0..STARTED).map(|n| format!("crowd-{n}")).collect();
-        let scratch = Scratch { tools: tools.to_path_buf(), directory, qubes };
+        let scratch = Scratch {
+            tools: tools.to_path_buf(),
+            directory,
+            qubes,
+        };
         let version = fs::read_to_string(guest.join("kernel-version"))?;
         let version = version.trim();
         scratch.run("qubes-create", &[])?;
         let from = guest.join("vm-kernels").join(version);
-        let to = scratch.directory.path().join("var/lib/qubes/vm-kernels").join(version);
+        let to = scratch
+            .directory
+            .path()
+            .join("var/lib/qubes/vm-kernels")
+            .join(version);
         fs::create_dir_all(&to)?;
         for entry in fs::read_dir(from)? {
             let entry = entry?;
@@ -39,11 +49,24 @@ impl Scratch {
         scratch.run("qubes-prefs", &["default_kernel", version])?;
         let image = guest.join("root.img");
         let image = image.to_string_lossy();
-        scratch
-            .run("qvm-create", &["--class", "TemplateVM", "--label", "black", "--root-copy-from", &image, "tiny"])?;
+        scratch.run(
+            "qvm-create",
+            &[
+                "--class",
+                "TemplateVM",
+                "--label",
+                "black",
+                "--root-copy-from",
+                &image,
+                "tiny",
+            ],
+        )?;
         scratch.run("qubes-prefs", &["default_template", "tiny"])?;
         for qube in &scratch.qubes {
-            scratch.run("qvm-create", &["--label", "red", "--property", MEMORY, qube])?;
+            scratch.run(
+                "qvm-create",
+                &["--label", "red", "--property", MEMORY, qube],
+            )?;
         }
         Ok(scratch)
     }
@@ -73,7 +96,10 @@ impl Drop for Scratch {
 pub fn starting(tools: &Path) -> io::Result<Vec<Row>> {
     let guest = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/guest");
     if !guest.join("kernel-version").exists() {
-        eprintln!("budget: no guest in {}, so nothing is started; `make bench` builds it", guest.display());
+        eprintln!(
+            "budget: no guest in {}, so nothing is started; `make bench` builds it",
+            guest.display()
+        );
         return Ok(Vec::new());
     }
     let scratch = Scratch::new(tools, &guest)?;
@@ -112,13 +138,18 @@ fn reader_beside_starts(scratch: &Scratch) -> io::Result<Row> {
         }
     };
     if !status.success() {
-        return Err(io::Error::other(format!("qvm-start of {STARTED} qubes ended with {status}")));
+        return Err(io::Error::other(format!(
+            "qvm-start of {STARTED} qubes ended with {status}"
+        )));
     }
     reads.sort_unstable();
     bare.sort_unstable();
     let (slowest, bare) = (quantile(&reads, 0.99), quantile(&bare, 0.99));
     Ok(Row {
-        what: format!("a reader's p99 while {STARTED} qubes start ({} reads)", reads.len()),
+        what: format!(
+            "a reader's p99 while {STARTED} qubes start ({} reads)",
+            reads.len()
+        ),
         measured: ratio(slowest, bare),
         limit: 4.0,
         unit: "× that of a bare process",

@@ -31,7 +31,11 @@ fn main() -> ExitCode {
     match measure() {
         Ok(rows) => {
             print!("{}", table::markdown(&rows));
-            if rows.iter().all(Row::is_kept) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+            if rows.iter().all(Row::is_kept) {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            }
         }
         Err(error) => {
             eprintln!("budget: {error}");
@@ -42,23 +46,35 @@ fn main() -> ExitCode {
 
 /// The directory with the tools: where cargo put them for this measurement.
 fn tools() -> PathBuf {
-    Path::new(env!("CARGO_BIN_EXE_qubes")).parent().map(Path::to_path_buf).unwrap_or_default()
+    Path::new(env!("CARGO_BIN_EXE_qubes"))
+        .parent()
+        .map(Path::to_path_buf)
+        .unwrap_or_default()
 }
 
 fn measure() -> io::Result<Vec<Row>> {
     let tools = tools();
     // In memory, where fsync costs nothing: the budget of a write is our own work, not the disk's.
-    let memory = tempfile::Builder::new().prefix("qubes-budget-").tempdir_in("/dev/shm")?;
+    let memory = tempfile::Builder::new()
+        .prefix("qubes-budget-")
+        .tempdir_in("/dev/shm")?;
     let small = store_in(memory.path(), "n1000", sample::THOUSAND)?;
     let large = store_in(memory.path(), "n5000", &sample::repeated(5))?;
     let reference = |store: &Path| {
         let mut job = Job::new("xmllint", &["--noout", &store.to_string_lossy()], store);
-        job.run().map(|_| job).map_err(|e| io::Error::new(e.kind(), format!("xmllint: {e}")))
+        job.run()
+            .map(|_| job)
+            .map_err(|e| io::Error::new(e.kind(), format!("xmllint: {e}")))
     };
 
     let mut rows = Vec::new();
     let unseen = store_in(memory.path(), "unseen", sample::THOUSAND)?;
-    rows.extend(compared_with_xmllint(&tools, &small, &unseen, reference(&small)?)?);
+    rows.extend(compared_with_xmllint(
+        &tools,
+        &small,
+        &unseen,
+        reference(&small)?,
+    )?);
     rows.push(growth(&tools, &small, &large)?);
     rows.extend(memory_of(&tools, &small, "1000 qubes")?);
     rows.extend(memory_of(&tools, &large, "5000 qubes")?);
@@ -80,11 +96,23 @@ fn store_in(directory: &Path, name: &str, text: &str) -> io::Result<PathBuf> {
 fn reading(tools: &Path, store: &Path) -> Vec<(&'static str, f64, Job)> {
     let job = |name: &str, arguments: &[&str]| Job::new(tools.join(name), arguments, store);
     vec![
-        ("`qvm-prefs VM PROP`", 0.15, job("qvm-prefs", &[QUBE, "netvm"])),
+        (
+            "`qvm-prefs VM PROP`",
+            0.15,
+            job("qvm-prefs", &[QUBE, "netvm"]),
+        ),
         ("`qvm-check VM`", 0.15, job("qvm-check", &[QUBE])),
         ("`qvm-ls --raw-list`", 0.15, job("qvm-ls", &["--raw-list"])),
-        ("name completion", 0.15, job("qubes-complete", &["bash", "1", "qvm-prefs", "work-9"])),
-        ("`qvm-ls` offline, every column", 0.5, job("qvm-ls", &["--fields", COLUMNS])),
+        (
+            "name completion",
+            0.15,
+            job("qubes-complete", &["bash", "1", "qvm-prefs", "work-9"]),
+        ),
+        (
+            "`qvm-ls` offline, every column",
+            0.5,
+            job("qvm-ls", &["--fields", COLUMNS]),
+        ),
     ]
 }
 
@@ -94,9 +122,18 @@ fn writing(tools: &Path, store: &Path) -> Job {
 
 /// Readers beside a writer, whose every change they see. `unseen` is a store that no tool of ours has written or has
 /// left anything about, so each reader has to look where the qubes are.
-fn compared_with_xmllint(tools: &Path, store: &Path, unseen: &Path, reference: Job) -> io::Result<Vec<Row>> {
+fn compared_with_xmllint(
+    tools: &Path,
+    store: &Path,
+    unseen: &Path,
+    reference: Job,
+) -> io::Result<Vec<Row>> {
     let mut named = reading(tools, store);
-    named.push(("`qvm-prefs VM PROP VALUE` without the fsyncs", 0.3, writing(tools, store)));
+    named.push((
+        "`qvm-prefs VM PROP VALUE` without the fsyncs",
+        0.3,
+        writing(tools, store),
+    ));
     let first_look = Job::new(tools.join("qvm-prefs"), &[QUBE, "netvm"], unseen);
     let mut jobs = vec![reference, Job::new("/bin/true", &[], store), first_look];
     jobs.extend(named.iter().map(|(_, _, job)| job.clone()));
@@ -109,13 +146,16 @@ fn compared_with_xmllint(tools: &Path, store: &Path, unseen: &Path, reference: J
         paired(&times[2], &times[0])
     );
     let reference = &times[0];
-    let rows = named.iter().zip(&times[3..]).map(|((what, limit, _), times)| Row {
-        what: (*what).to_string(),
-        measured: paired(times, reference),
-        limit: *limit,
-        unit: "×",
-        plain: milliseconds(median(times)),
-    });
+    let rows = named
+        .iter()
+        .zip(&times[3..])
+        .map(|((what, limit, _), times)| Row {
+            what: (*what).to_string(),
+            measured: paired(times, reference),
+            limit: *limit,
+            unit: "×",
+            plain: milliseconds(median(times)),
+        });
     Ok(rows.collect())
 }
 
@@ -134,7 +174,10 @@ fn growth(tools: &Path, small: &Path, large: &Path) -> io::Result<Row> {
 /// The hungriest of all the commands.
 fn memory_of(tools: &Path, store: &Path, size: &str) -> io::Result<Option<Row>> {
     let file = std::fs::metadata(store)?.len();
-    let mut jobs: Vec<(&str, Job)> = reading(tools, store).into_iter().map(|(what, _, job)| (what, job)).collect();
+    let mut jobs: Vec<(&str, Job)> = reading(tools, store)
+        .into_iter()
+        .map(|(what, _, job)| (what, job))
+        .collect();
     jobs.push(("`qvm-prefs VM PROP VALUE`", writing(tools, store)));
     let mut most: Option<(u64, &str)> = None;
     for (what, job) in &mut jobs {

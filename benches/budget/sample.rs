@@ -6,14 +6,21 @@ pub const THOUSAND: &str = include_str!("../../tests/data/r4/n1000.xml");
 /// The sample `times` times over: the copies have names, numbers and uuids of their own and refer to the templates and
 /// netvms of the first. dom0 stays alone.
 pub fn repeated(times: u32) -> String {
-    let Some((head, rest)) = THOUSAND.split_once("  <domains>\n") else { return THOUSAND.to_string() };
-    let Some((domains, tail)) = rest.split_once("  </domains>\n") else { return THOUSAND.to_string() };
+    let Some((head, rest)) = THOUSAND.split_once("  <domains>\n") else {
+        return THOUSAND.to_string();
+    };
+    let Some((domains, tail)) = rest.split_once("  </domains>\n") else {
+        return THOUSAND.to_string();
+    };
     let mut text = String::with_capacity(THOUSAND.len() * times as usize);
     text.push_str(head);
     text.push_str("  <domains>\n");
     text.push_str(domains);
     for copy in 1..times {
-        for domain in domains.split_inclusive("    </domain>\n").filter(|d| !d.contains("class=\"AdminVM\"")) {
+        for domain in domains
+            .split_inclusive("    </domain>\n")
+            .filter(|d| !d.contains("class=\"AdminVM\""))
+        {
             text.push_str(&renamed(domain, copy));
         }
     }
@@ -24,21 +31,47 @@ pub fn repeated(times: u32) -> String {
 
 /// One domain under the name, number and uuid of its copy.
 fn renamed(domain: &str, copy: u32) -> String {
-    let Some(name) = between(domain, "<property name=\"name\">", "<") else { return domain.to_string() };
-    let number = |text: &str| text.parse::<u32>().map_or_else(|_| text.to_string(), |n| (n + copy * 1000).to_string());
+    let Some(name) = between(domain, "<property name=\"name\">", "<") else {
+        return domain.to_string();
+    };
+    let number = |text: &str| {
+        text.parse::<u32>()
+            .map_or_else(|_| text.to_string(), |n| (n + copy * 1000).to_string())
+    };
     let mut text = domain.to_string();
-    for (before, after) in [("id=\"domain-", "\""), ("name=\"qid\">", "<"), ("name=\"dispid\">", "<")] {
+    for (before, after) in [
+        ("id=\"domain-", "\""),
+        ("name=\"qid\">", "<"),
+        ("name=\"dispid\">", "<"),
+    ] {
         if let Some(old) = between(domain, before, after) {
-            text = text.replacen(&format!("{before}{old}{after}"), &format!("{before}{}{after}", number(old)), 1);
+            text = text.replacen(
+                &format!("{before}{old}{after}"),
+                &format!("{before}{}{after}", number(old)),
+                1,
+            );
         }
     }
     if let Some(uuid) = between(domain, "<property name=\"uuid\">", "<") {
         text = text.replacen(uuid, &format!("{copy:04x}{}", &uuid[4..]), 1);
     }
-    text.replacen(&format!("name=\"name\">{name}<"), &format!("name=\"name\">{name}-{copy}<"), 1)
-        .replace(&format!("vid=\"appvms/{name}/"), &format!("vid=\"appvms/{name}-{copy}/"))
-        .replace(&format!("vid=\"vm-templates/{name}/"), &format!("vid=\"vm-templates/{name}-{copy}/"))
-        .replace(&format!("vid=\"qubes_dom0/vm-{name}-"), &format!("vid=\"qubes_dom0/vm-{name}-{copy}-"))
+    text.replacen(
+        &format!("name=\"name\">{name}<"),
+        &format!("name=\"name\">{name}-{copy}<"),
+        1,
+    )
+    .replace(
+        &format!("vid=\"appvms/{name}/"),
+        &format!("vid=\"appvms/{name}-{copy}/"),
+    )
+    .replace(
+        &format!("vid=\"vm-templates/{name}/"),
+        &format!("vid=\"vm-templates/{name}-{copy}/"),
+    )
+    .replace(
+        &format!("vid=\"qubes_dom0/vm-{name}-"),
+        &format!("vid=\"qubes_dom0/vm-{name}-{copy}-"),
+    )
 }
 
 fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {

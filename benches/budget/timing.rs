@@ -26,7 +26,11 @@ impl Job {
     /// A command that works on a store, offline; RUN is beside the store.
     pub fn new(program: impl Into<PathBuf>, arguments: &[&str], store: &Path) -> Job {
         let run = store.parent().unwrap_or(store);
-        let place = [("QUBES_XML_PATH", store.into()), ("XDG_RUNTIME_DIR", run.into()), ("QUBES_OFFLINE", "1".into())];
+        let place = [
+            ("QUBES_XML_PATH", store.into()),
+            ("XDG_RUNTIME_DIR", run.into()),
+            ("QUBES_OFFLINE", "1".into()),
+        ];
         Job::within(program, arguments, place.into())
     }
 
@@ -41,9 +45,19 @@ impl Job {
         Job::within(program, arguments, vec![("QUBES_ROOT", root.into())])
     }
 
-    fn within(program: impl Into<PathBuf>, arguments: &[&str], environment: Vec<(&'static str, OsString)>) -> Job {
+    fn within(
+        program: impl Into<PathBuf>,
+        arguments: &[&str],
+        environment: Vec<(&'static str, OsString)>,
+    ) -> Job {
         let arguments = arguments.iter().map(|a| (*a).to_string()).collect();
-        Job { program: program.into(), arguments, environment, values: Vec::new(), round: 0 }
+        Job {
+            program: program.into(),
+            arguments,
+            environment,
+            values: Vec::new(),
+            round: 0,
+        }
     }
 
     /// `%` among the arguments becomes these, in turn.
@@ -72,7 +86,9 @@ impl Job {
         for name in ["QUBES_ROOT", "QUBES_XML_PATH", "QUBES_OFFLINE"] {
             command.env_remove(name);
         }
-        command.envs(self.environment.iter().map(|(name, value)| (name, value))).env("RUST_BACKTRACE", "0");
+        command
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .env("RUST_BACKTRACE", "0");
         command.stdin(Stdio::null()).stderr(Stdio::null());
     }
 
@@ -87,7 +103,11 @@ impl Job {
         let began = Instant::now();
         let status = command.status()?;
         let took = began.elapsed();
-        if status.success() { Ok(took) } else { Err(self.failed(&command, status)) }
+        if status.success() {
+            Ok(took)
+        } else {
+            Err(self.failed(&command, status))
+        }
     }
 
     /// What it used of the machine. Asked of a small process of our own that has only this child: the kernel keeps one
@@ -95,21 +115,28 @@ impl Job {
     pub fn usage(&mut self) -> io::Result<Usage> {
         let inner = self.command();
         let mut outer = Command::new(std::env::current_exe()?);
-        outer.arg("--usage").arg(inner.get_program()).args(inner.get_args());
+        outer
+            .arg("--usage")
+            .arg(inner.get_program())
+            .args(inner.get_args());
         self.surround(&mut outer);
         let output = outer.output()?;
         let text = String::from_utf8_lossy(&output.stdout);
         let mut numbers = text.split_whitespace().map(str::parse);
         match (numbers.next(), numbers.next()) {
-            (Some(Ok(resident)), Some(Ok(microseconds))) => {
-                Ok(Usage { resident, processor: Duration::from_micros(microseconds) })
-            }
+            (Some(Ok(resident)), Some(Ok(microseconds))) => Ok(Usage {
+                resident,
+                processor: Duration::from_micros(microseconds),
+            }),
             _ => Err(self.failed(&inner, output.status)),
         }
     }
 
     fn failed(&self, command: &Command, status: std::process::ExitStatus) -> io::Error {
-        io::Error::other(format!("{command:?} with {:?} ended with {status}", self.environment))
+        io::Error::other(format!(
+            "{command:?} with {:?} ended with {status}",
+            self.environment
+        ))
     }
 }
 
@@ -123,13 +150,22 @@ pub struct Usage {
 
 /// `--usage PROGRAM ARGUMENT...`: runs it as the only child, and prints bytes and microseconds for [`Job::usage`].
 pub fn print_usage(words: &[String]) -> ExitCode {
-    let Some((program, arguments)) = words.split_first() else { return ExitCode::from(2) };
-    let run = Command::new(program).args(arguments).stdout(Stdio::null()).status();
+    let Some((program, arguments)) = words.split_first() else {
+        return ExitCode::from(2);
+    };
+    let run = Command::new(program)
+        .args(arguments)
+        .stdout(Stdio::null())
+        .status();
     match (run, getrusage(UsageWho::RUSAGE_CHILDREN)) {
         (Ok(status), Ok(usage)) if status.success() => {
             let processor = usage.user_time() + usage.system_time();
             // ru_maxrss is in KiB: getrusage(2).
-            println!("{} {}", usage.max_rss() * 1024, processor.num_microseconds());
+            println!(
+                "{} {}",
+                usage.max_rss() * 1024,
+                processor.num_microseconds()
+            );
             ExitCode::SUCCESS
         }
         _ => ExitCode::FAILURE,
@@ -154,7 +190,8 @@ pub fn alternately(jobs: &mut [Job], rounds: usize) -> io::Result<Vec<Vec<Durati
 /// How often a time of `reference` goes into one of `times`: the median over the rounds. A machine that is now fast and now
 /// slow is as fast for both of a round, which medians taken apart would not know.
 pub fn paired(times: &[Duration], reference: &[Duration]) -> f64 {
-    let ratio = |(a, b): (&Duration, &Duration)| a.as_secs_f64() / b.as_secs_f64().max(f64::MIN_POSITIVE);
+    let ratio =
+        |(a, b): (&Duration, &Duration)| a.as_secs_f64() / b.as_secs_f64().max(f64::MIN_POSITIVE);
     let mut ratios: Vec<f64> = times.iter().zip(reference).map(ratio).collect();
     ratios.sort_unstable_by(f64::total_cmp);
     ratios.get(ratios.len() / 2).copied().unwrap_or_default()

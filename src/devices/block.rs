@@ -49,20 +49,37 @@ pub fn free_device(port: &str) -> Result<FreeDevice, DeviceError> {
         return Err(DeviceError::NoBlockDevice(node.display().to_string()));
     }
     // Of a block device that is opened so, the kernel tells whether it is mounted, or held by a mapping of devices.
-    match OpenOptions::new().read(true).custom_flags(O_EXCL).open(&node) {
+    match OpenOptions::new()
+        .read(true)
+        .custom_flags(O_EXCL)
+        .open(&node)
+    {
         Ok(_not_kept) => {}
-        Err(error) if error.kind() == io::ErrorKind::ResourceBusy => return Err(DeviceError::InUse),
+        Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
+            return Err(DeviceError::InUse);
+        }
         // A drive without a disk.
-        Err(error) if matches!(error.raw_os_error(), Some(ENXIO | ENOMEDIUM)) => return Err(DeviceError::Missing),
+        Err(error) if matches!(error.raw_os_error(), Some(ENXIO | ENOMEDIUM)) => {
+            return Err(DeviceError::Missing);
+        }
         Err(error) => return Err(failed(error)),
     }
     let number = metadata.rdev();
-    let shown = |file| fs::read_to_string(format!("/sys/dev/block/{}:{}/{file}", major(number), minor(number)));
+    let shown = |file| {
+        fs::read_to_string(format!(
+            "/sys/dev/block/{}:{}/{file}",
+            major(number),
+            minor(number)
+        ))
+    };
     // A loop device without a file can be opened, too.
     if shown("size").is_ok_and(|text| text.trim() == "0") {
         return Err(DeviceError::Missing);
     }
-    Ok(FreeDevice { node, is_read_only: shown("ro").is_ok_and(|text| text.trim() != "0") })
+    Ok(FreeDevice {
+        node,
+        is_read_only: shown("ro").is_ok_and(|text| text.trim() != "0"),
+    })
 }
 
 #[cfg(test)]
@@ -72,8 +89,20 @@ mod tests {
     #[test]
     fn a_port_is_a_node_below_dev_and_nowhere_else() {
         assert_eq!(node_of("sda1"), Ok(PathBuf::from("/dev/sda1")));
-        assert_eq!(node_of("mapper_backup-2"), Ok(PathBuf::from("/dev/mapper/backup-2")));
-        for port in ["", "*", "_etc_shadow", ".._etc_shadow", "a/b", "mapper__x", "a b", "a:b"] {
+        assert_eq!(
+            node_of("mapper_backup-2"),
+            Ok(PathBuf::from("/dev/mapper/backup-2"))
+        );
+        for port in [
+            "",
+            "*",
+            "_etc_shadow",
+            ".._etc_shadow",
+            "a/b",
+            "mapper__x",
+            "a b",
+            "a:b",
+        ] {
             assert!(matches!(node_of(port), Err(DeviceError::Port(_))), "{port}");
         }
     }
@@ -81,6 +110,9 @@ mod tests {
     #[test]
     fn what_is_no_block_device_or_not_there_is_told() {
         assert_eq!(free_device("nosuchdevice"), Err(DeviceError::Missing));
-        assert_eq!(free_device("null"), Err(DeviceError::NoBlockDevice("/dev/null".to_string())));
+        assert_eq!(
+            free_device("null"),
+            Err(DeviceError::NoBlockDevice("/dev/null".to_string()))
+        );
     }
 }

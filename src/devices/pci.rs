@@ -18,7 +18,11 @@ pub struct Address {
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:04x}:{:02x}:{:02x}.{:x}", self.domain, self.bus, self.slot, self.function)
+        write!(
+            f,
+            "{:04x}:{:02x}:{:02x}.{:x}",
+            self.domain, self.bus, self.slot, self.function
+        )
     }
 }
 
@@ -27,7 +31,11 @@ impl Address {
     fn of_element(text: &str) -> Option<Address> {
         let (rest, function) = text.split_once('.')?;
         let mut parts = rest.rsplit('_');
-        let (slot, bus, domain) = (hex(parts.next()?)?, hex(parts.next()?)?, parts.next().map_or(Some(0), hex)?);
+        let (slot, bus, domain) = (
+            hex(parts.next()?)?,
+            hex(parts.next()?)?,
+            parts.next().map_or(Some(0), hex)?,
+        );
         let whole = parts.next().is_none() && slot < 0x20;
         let function = hex(function).filter(|function| *function < 8 && whole)?;
         Some(Address {
@@ -62,7 +70,9 @@ impl PciBus {
     }
 
     fn below(sysfs: &Path) -> PciBus {
-        PciBus { devices: sysfs.join("bus/pci/devices") }
+        PciBus {
+            devices: sysfs.join("bus/pci/devices"),
+        }
     }
 
     /// The address that a port names. One that begins at a bridge says of each further device how far its bus is from
@@ -72,13 +82,23 @@ impl PciBus {
     /// The text names no port, or leads past a bridge that is not there.
     pub fn address_of(&self, port: &str) -> Result<Address, DeviceError> {
         let none = || DeviceError::Port(port.escape_debug().to_string());
-        let mut elements = port.split('-').map(|element| Address::of_element(element).ok_or_else(none));
+        let mut elements = port
+            .split('-')
+            .map(|element| Address::of_element(element).ok_or_else(none));
         let mut address = elements.next().ok_or_else(none)??;
         for element in elements {
             let next = element?;
-            let behind = self.read(address, "secondary_bus_number").and_then(|text| text.parse::<u8>().ok());
-            let bus = behind.and_then(|behind| behind.checked_add(next.bus)).ok_or(DeviceError::Missing)?;
-            address = Address { domain: address.domain, bus, ..next };
+            let behind = self
+                .read(address, "secondary_bus_number")
+                .and_then(|text| text.parse::<u8>().ok());
+            let bus = behind
+                .and_then(|behind| behind.checked_add(next.bus))
+                .ok_or(DeviceError::Missing)?;
+            address = Address {
+                domain: address.domain,
+                bus,
+                ..next
+            };
         }
         Ok(address)
     }
@@ -90,7 +110,10 @@ impl PciBus {
     pub fn identity_of(&self, address: Address) -> Result<String, DeviceError> {
         let read = |file| self.read(address, file).ok_or(DeviceError::Missing);
         let (vendor, device, class) = (read("vendor")?, read("device")?, read("class")?);
-        Ok(format!("{vendor}:{device}::p{}", class.trim_start_matches("0x")))
+        Ok(format!(
+            "{vendor}:{device}::p{}",
+            class.trim_start_matches("0x")
+        ))
     }
 
     /// The device that an assignment means: at this port, or at any when that is `*`; of this identity, or any when
@@ -107,12 +130,17 @@ impl PciBus {
                 false => Err(DeviceError::Another { found }),
             };
         }
-        let is_meant = |address: &Address| self.identity_of(*address).is_ok_and(|found| found == identity);
+        let is_meant = |address: &Address| {
+            self.identity_of(*address)
+                .is_ok_and(|found| found == identity)
+        };
         let found: Vec<Address> = self.all().into_iter().filter(is_meant).collect();
         match found[..] {
             [] => Err(DeviceError::Missing),
             [one] => Ok(one),
-            _ => Err(DeviceError::Several(found.iter().map(Address::to_string).collect())),
+            _ => Err(DeviceError::Several(
+                found.iter().map(Address::to_string).collect(),
+            )),
         }
     }
 
@@ -124,8 +152,9 @@ impl PciBus {
 
     fn all(&self) -> Vec<Address> {
         let entries = fs::read_dir(&self.devices).into_iter().flatten().flatten();
-        let mut all: Vec<Address> =
-            entries.filter_map(|entry| Address::of_directory(entry.file_name().to_str()?)).collect();
+        let mut all: Vec<Address> = entries
+            .filter_map(|entry| Address::of_directory(entry.file_name().to_str()?))
+            .collect();
         all.sort_unstable();
         all
     }
@@ -135,7 +164,12 @@ impl PciBus {
     }
 
     fn read(&self, address: Address, file: &str) -> Option<String> {
-        Some(fs::read_to_string(self.directory(address).join(file)).ok()?.trim().to_string())
+        Some(
+            fs::read_to_string(self.directory(address).join(file))
+                .ok()?
+                .trim()
+                .to_string(),
+        )
     }
 }
 
@@ -148,17 +182,48 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let bus = PciBus::below(place.path());
         for (address, files) in [
-            ("0000:00:1f.6", &[("vendor", "0x8086"), ("device", "0x15fb"), ("class", "0x020000")][..]),
+            (
+                "0000:00:1f.6",
+                &[
+                    ("vendor", "0x8086"),
+                    ("device", "0x15fb"),
+                    ("class", "0x020000"),
+                ][..],
+            ),
             (
                 "0000:00:1c.0",
-                &[("vendor", "0x8086"), ("device", "0x1"), ("class", "0x060400"), ("secondary_bus_number", "16")],
+                &[
+                    ("vendor", "0x8086"),
+                    ("device", "0x1"),
+                    ("class", "0x060400"),
+                    ("secondary_bus_number", "16"),
+                ],
             ),
             (
                 "0000:10:00.0",
-                &[("vendor", "0x8086"), ("device", "0x2"), ("class", "0x060400"), ("secondary_bus_number", "17")],
+                &[
+                    ("vendor", "0x8086"),
+                    ("device", "0x2"),
+                    ("class", "0x060400"),
+                    ("secondary_bus_number", "17"),
+                ],
             ),
-            ("0000:12:00.1", &[("vendor", "0x1912"), ("device", "0x0014"), ("class", "0x0c0330")]),
-            ("0001:40:01.0", &[("vendor", "0x1912"), ("device", "0x0014"), ("class", "0x0c0330")]),
+            (
+                "0000:12:00.1",
+                &[
+                    ("vendor", "0x1912"),
+                    ("device", "0x0014"),
+                    ("class", "0x0c0330"),
+                ],
+            ),
+            (
+                "0001:40:01.0",
+                &[
+                    ("vendor", "0x1912"),
+                    ("device", "0x0014"),
+                    ("class", "0x0c0330"),
+                ],
+            ),
         ] {
             let directory = bus.devices.join(address);
             fs::create_dir_all(&directory).unwrap();
@@ -182,11 +247,28 @@ mod tests {
         ] {
             assert_eq!(address(port).as_deref(), Ok(expected), "{port}");
         }
-        assert_eq!(address("00_1f.6-00_00.0"), Err(DeviceError::Missing), "a card is no bridge");
-        for port in
-            ["", "*", "00_1f", "1f.6", "00_20.0", "00_1f.8", "+0_1f.6", "00_1f.6-", "1_0000_00_1f.6", "100_00.0"]
-        {
-            assert!(matches!(address(port), Err(DeviceError::Port(_))), "{port}: {:?}", address(port));
+        assert_eq!(
+            address("00_1f.6-00_00.0"),
+            Err(DeviceError::Missing),
+            "a card is no bridge"
+        );
+        for port in [
+            "",
+            "*",
+            "00_1f",
+            "1f.6",
+            "00_20.0",
+            "00_1f.8",
+            "+0_1f.6",
+            "00_1f.6-",
+            "1_0000_00_1f.6",
+            "100_00.0",
+        ] {
+            assert!(
+                matches!(address(port), Err(DeviceError::Port(_))),
+                "{port}: {:?}",
+                address(port)
+            );
         }
     }
 
@@ -195,13 +277,30 @@ mod tests {
         let (_place, bus) = machine();
         let find = |port, identity| bus.find(port, identity).map(|address| address.to_string());
         assert_eq!(find("00_1f.6", "*").as_deref(), Ok("0000:00:1f.6"));
-        assert_eq!(find("00_1f.6", "0x8086:0x15fb::p020000").as_deref(), Ok("0000:00:1f.6"));
-        let another = DeviceError::Another { found: "0x8086:0x15fb::p020000".to_string() };
-        assert_eq!(find("00_1f.6", "0x8086:0x15fc::p020000"), Err(another), "another card is in its place");
+        assert_eq!(
+            find("00_1f.6", "0x8086:0x15fb::p020000").as_deref(),
+            Ok("0000:00:1f.6")
+        );
+        let another = DeviceError::Another {
+            found: "0x8086:0x15fb::p020000".to_string(),
+        };
+        assert_eq!(
+            find("00_1f.6", "0x8086:0x15fc::p020000"),
+            Err(another),
+            "another card is in its place"
+        );
         assert_eq!(find("00_14.0", "*"), Err(DeviceError::Missing));
-        assert_eq!(find("*", "0x8086:0x15fb::p020000").as_deref(), Ok("0000:00:1f.6"), "wherever it is");
-        assert_eq!(find("*", "0x8086:0x9999::p020000"), Err(DeviceError::Missing));
-        let both = DeviceError::Several(vec!["0000:12:00.1".to_string(), "0001:40:01.0".to_string()]);
+        assert_eq!(
+            find("*", "0x8086:0x15fb::p020000").as_deref(),
+            Ok("0000:00:1f.6"),
+            "wherever it is"
+        );
+        assert_eq!(
+            find("*", "0x8086:0x9999::p020000"),
+            Err(DeviceError::Missing)
+        );
+        let both =
+            DeviceError::Several(vec!["0000:12:00.1".to_string(), "0001:40:01.0".to_string()]);
         assert_eq!(find("*", "0x1912:0x0014::p0c0330"), Err(both));
     }
 }

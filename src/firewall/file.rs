@@ -27,7 +27,9 @@ pub fn version(bytes: &[u8]) -> Version {
     match (tree.name(xml::Tree::ROOT), version.as_deref()) {
         (b"QubesFirewallRules", None | Some("1")) => Version::R3,
         (b"firewall", Some("2")) => Version::R4,
-        _ => Version::Unknown("it is neither R3's <QubesFirewallRules> nor R4's <firewall version=\"2\">".into()),
+        _ => Version::Unknown(
+            "it is neither R3's <QubesFirewallRules> nor R4's <firewall version=\"2\">".into(),
+        ),
     }
 }
 
@@ -59,8 +61,13 @@ impl Rule {
             ("specialtarget", self.is_dns.then(|| "dns".to_owned())),
             ("dstports", self.ports.map(|p| p.to_string())),
         ];
-        for (name, value) in parts.into_iter().filter_map(|(name, value)| Some((name, value?))) {
-            text.push_str(&format!("        <property name=\"{name}\">{value}</property>\n"));
+        for (name, value) in parts
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value?)))
+        {
+            text.push_str(&format!(
+                "        <property name=\"{name}\">{value}</property>\n"
+            ));
         }
         text.push_str("      </properties>\n    </rule>\n");
     }

@@ -22,7 +22,10 @@ pub fn closed() -> Rules {
 /// Under the policy "deny" a rule that cannot be understood is left out: less is let through than was. Under "allow" it
 /// would have kept something away, so that without it nothing is let through.
 pub fn from_r3(bytes: &[u8], now: u64) -> FromR3 {
-    let shut = |reason: String| FromR3 { rules: closed(), left_out: vec![format!("{reason}; nothing is let through")] };
+    let shut = |reason: String| FromR3 {
+        rules: closed(),
+        left_out: vec![format!("{reason}; nothing is let through")],
+    };
     match version(bytes) {
         Version::R3 => {}
         Version::R4 => return shut("it is R4's already".into()),
@@ -34,7 +37,11 @@ pub fn from_r3(bytes: &[u8], now: u64) -> FromR3 {
     };
     let says = |name: &str| tree.attribute(Tree::ROOT, name).map(|text| text == "allow");
     let is_open = says("policy") == Some(true);
-    let (policy, exception) = if is_open { (Action::Accept, Action::Drop) } else { (Action::Drop, Action::Accept) };
+    let (policy, exception) = if is_open {
+        (Action::Accept, Action::Drop)
+    } else {
+        (Action::Drop, Action::Accept)
+    };
     let mut rules = Vec::new();
     let mut left_out = Vec::new();
     for (n, id) in tree.children_named(Tree::ROOT, b"rule").enumerate() {
@@ -49,28 +56,54 @@ pub fn from_r3(bytes: &[u8], now: u64) -> FromR3 {
     }
     // What is let through or kept away like the rules' own stands before them, as the importer of R4 has it; what is as
     // the policy is comes behind them, as in R3, where a rule about a name server counts.
-    let of_flag = |name: &str| if says(name).unwrap_or(is_open) { Action::Accept } else { Action::Drop };
+    let of_flag = |name: &str| {
+        if says(name).unwrap_or(is_open) {
+            Action::Accept
+        } else {
+            Action::Drop
+        }
+    };
     let flags = [Rule::dns(of_flag("dns")), Rule::icmp(of_flag("icmp"))];
-    let (before, after): (Vec<Rule>, Vec<Rule>) = flags.into_iter().partition(|flag| flag.action == exception);
-    FromR3 { rules: Rules([before, rules, after, vec![Rule::all(policy)]].concat()), left_out }
+    let (before, after): (Vec<Rule>, Vec<Rule>) =
+        flags.into_iter().partition(|flag| flag.action == exception);
+    FromR3 {
+        rules: Rules([before, rules, after, vec![Rule::all(policy)]].concat()),
+        left_out,
+    }
 }
 
 /// One rule; none where it has ended.
 fn rule(tree: &Tree, id: Id, action: Action, now: u64) -> Result<Option<Rule>, String> {
     let number = |name: &str| {
         let text = tree.attribute(id, name).filter(|t| !t.is_empty());
-        text.map(|t| t.trim().parse::<u32>().map_err(|_| format!("{name} is no number"))).transpose()
+        text.map(|t| {
+            t.trim()
+                .parse::<u32>()
+                .map_err(|_| format!("{name} is no number"))
+        })
+        .transpose()
     };
     let expire = tree.attribute(id, "expire").filter(|t| !t.is_empty());
-    let expire = expire.map(|t| t.trim().parse::<u64>().map_err(|_| "expire is no time".to_string())).transpose()?;
+    let expire = expire
+        .map(|t| {
+            t.trim()
+                .parse::<u64>()
+                .map_err(|_| "expire is no time".to_string())
+        })
+        .transpose()?;
     if expire.is_some_and(|at| at <= now) {
         return Ok(None);
     }
     let address = tree.attribute(id, "address").ok_or("it has no address")?;
     let (address, length) = match (address.split_once('/'), number("netmask")?) {
-        (Some((address, length)), None) => {
-            (address.to_owned(), Some(length.parse().map_err(|_| "its network has no length".to_string())?))
-        }
+        (Some((address, length)), None) => (
+            address.to_owned(),
+            Some(
+                length
+                    .parse()
+                    .map_err(|_| "its network has no length".to_string())?,
+            ),
+        ),
         (_, length) => (address.to_string(), length),
     };
     let host = match Host::is_everything(&address, length) {
@@ -90,10 +123,19 @@ fn rule(tree: &Tree, id: Id, action: Action, now: u64) -> Result<Option<Rule>, S
     // R3 looks at ports only where the protocol has some, and takes a span that ends before it begins for its first.
     let has_ports = matches!(protocol, Some(Protocol::Tcp | Protocol::Udp));
     let ports = match port.filter(|_| has_ports) {
-        Some(first) => Some(Ports::new(first, last.unwrap_or(first).max(first)).map_err(|e| e.to_string())?),
+        Some(first) => {
+            Some(Ports::new(first, last.unwrap_or(first).max(first)).map_err(|e| e.to_string())?)
+        }
         None => None,
     };
-    Ok(Some(Rule { action, host, is_dns: false, protocol, ports, expire }))
+    Ok(Some(Rule {
+        action,
+        host,
+        is_dns: false,
+        protocol,
+        ports,
+        expire,
+    }))
 }
 
 #[cfg(test)]
@@ -155,11 +197,19 @@ mod tests {
         let open = read(
             r#"<QubesFirewallRules policy="allow" dns="allow" icmp="deny"><rule address="10.139.1.1" proto="any"/></QubesFirewallRules>"#,
         );
-        assert_eq!(short(&open.rules), ["drop icmp", "drop 10.139.1.1/32", "accept dns", "accept"]);
+        assert_eq!(
+            short(&open.rules),
+            ["drop icmp", "drop 10.139.1.1/32", "accept dns", "accept"]
+        );
         let bare = read("<QubesFirewallRules policy='allow'/>");
         assert_eq!(short(&bare.rules), ["accept dns", "accept icmp", "accept"]);
-        let closed = read(r#"<QubesFirewallRules dns="deny"><rule address="10.139.1.1"/></QubesFirewallRules>"#);
-        assert_eq!(short(&closed.rules), ["accept 10.139.1.1/32", "drop dns", "drop icmp", "drop"]);
+        let closed = read(
+            r#"<QubesFirewallRules dns="deny"><rule address="10.139.1.1"/></QubesFirewallRules>"#,
+        );
+        assert_eq!(
+            short(&closed.rules),
+            ["accept 10.139.1.1/32", "drop dns", "drop icmp", "drop"]
+        );
     }
 
     #[test]
@@ -179,20 +229,35 @@ mod tests {
                 r#"<QubesFirewallRules policy="deny"><rule {bad}/><rule address="8.8.8.8"/></QubesFirewallRules>"#
             );
             let read_deny = read(&deny);
-            assert_eq!(short(&read_deny.rules), ["accept 8.8.8.8/32", "drop dns", "drop icmp", "drop"], "{bad}");
+            assert_eq!(
+                short(&read_deny.rules),
+                ["accept 8.8.8.8/32", "drop dns", "drop icmp", "drop"],
+                "{bad}"
+            );
             assert_eq!(read_deny.left_out.len(), 1, "{bad}");
             let read_allow = read(&deny.replace("deny", "allow"));
             assert_eq!(short(&read_allow.rules), ["drop"], "{bad}");
-            assert!(read_allow.left_out[0].ends_with("nothing is let through"), "{bad}");
+            assert!(
+                read_allow.left_out[0].ends_with("nothing is let through"),
+                "{bad}"
+            );
         }
-        for text in
-            ["", "<QubesFirewallRules policy='allow'>", "<firewall version='3'/>", "<!DOCTYPE x><QubesFirewallRules/>"]
-        {
+        for text in [
+            "",
+            "<QubesFirewallRules policy='allow'>",
+            "<firewall version='3'/>",
+            "<!DOCTYPE x><QubesFirewallRules/>",
+        ] {
             assert_eq!(short(&read(text).rules), ["drop"], "{text}");
         }
         let rules = "<rule address='1.2.3.4'/>".repeat(10_000);
         assert_eq!(
-            short(&read(&format!("<QubesFirewallRules policy='deny'>{rules}</QubesFirewallRules>")).rules),
+            short(
+                &read(&format!(
+                    "<QubesFirewallRules policy='deny'>{rules}</QubesFirewallRules>"
+                ))
+                .rules
+            ),
             ["drop"]
         );
     }
@@ -202,9 +267,17 @@ mod tests {
         let text = r#"<QubesFirewallRules policy="deny" dns="allow"><rule address="192.0.2.7" proto="tcp" port="1" toport="9" expire="2000"/></QubesFirewallRules>"#;
         let file = String::from_utf8(read(text).rules.to_file()).unwrap();
         let second = file.split("<rule>").nth(2).unwrap();
-        let order =
-            ["action\">accept<", "expire\">2000<", "dsthost\">192.0.2.7/32<", "proto\">tcp<", "dstports\">1-9<"];
-        let places: Vec<usize> = order.iter().map(|part| second.find(part).unwrap()).collect();
+        let order = [
+            "action\">accept<",
+            "expire\">2000<",
+            "dsthost\">192.0.2.7/32<",
+            "proto\">tcp<",
+            "dstports\">1-9<",
+        ];
+        let places: Vec<usize> = order
+            .iter()
+            .map(|part| second.find(part).unwrap())
+            .collect();
         assert!(places.is_sorted(), "{file}");
         assert_eq!(version(file.as_bytes()), Version::R4);
         assert_eq!(version(b"<QubesFirewallRules/>"), Version::R3);

@@ -62,17 +62,30 @@ const LONGEST_NAME: usize = 253;
 impl Rule {
     /// A rule about everything.
     pub fn all(action: Action) -> Rule {
-        Rule { action, host: None, is_dns: false, protocol: None, ports: None, expire: None }
+        Rule {
+            action,
+            host: None,
+            is_dns: false,
+            protocol: None,
+            ports: None,
+            expire: None,
+        }
     }
 
     /// A rule about the qube's name servers.
     pub fn dns(action: Action) -> Rule {
-        Rule { is_dns: true, ..Rule::all(action) }
+        Rule {
+            is_dns: true,
+            ..Rule::all(action)
+        }
     }
 
     /// A rule about ICMP.
     pub fn icmp(action: Action) -> Rule {
-        Rule { protocol: Some(Protocol::Icmp), ..Rule::all(action) }
+        Rule {
+            protocol: Some(Protocol::Icmp),
+            ..Rule::all(action)
+        }
     }
 }
 
@@ -98,16 +111,26 @@ impl Host {
             let length = length.unwrap_or(longest);
             return match length <= longest {
                 true => Ok(Host(format!("{address}/{length}"))),
-                false => Err(RuleError::Network { address: text.to_owned(), length }),
+                false => Err(RuleError::Network {
+                    address: text.to_owned(),
+                    length,
+                }),
             };
         }
         let name = text.to_ascii_lowercase();
-        let is_sign = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'.' | b'_');
+        let is_sign =
+            |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'.' | b'_');
         // Numbers that are no address would be looked up as a name, which nobody can have meant.
         let is_number = name.bytes().all(|b| b.is_ascii_digit() || b == b'.');
-        match !name.is_empty() && name.len() <= LONGEST_NAME && name.bytes().all(is_sign) && !is_number {
+        match !name.is_empty()
+            && name.len() <= LONGEST_NAME
+            && name.bytes().all(is_sign)
+            && !is_number
+        {
             true => Ok(Host(name)),
-            false => Err(RuleError::Host(text.chars().take(60).filter(|c| !c.is_control()).collect())),
+            false => Err(RuleError::Host(
+                text.chars().take(60).filter(|c| !c.is_control()).collect(),
+            )),
         }
     }
 
@@ -158,9 +181,25 @@ mod tests {
         let host = |text, length| Host::new(text, length).map(|h| h.0).ok();
         assert_eq!(host("10.0.0.0", Some(8)).as_deref(), Some("10.0.0.0/8"));
         assert_eq!(host("10.0.0.1", None).as_deref(), Some("10.0.0.1/32"));
-        assert_eq!(host("2001:DB8::1", None).as_deref(), Some("2001:db8::1/128"));
-        assert_eq!(host("WWW.Example.org", Some(24)).as_deref(), Some("www.example.org"));
-        for bad in ["", "1.2.3", "1.2.3.4.5", "a b", "a/24", "ex\u{e4}mple.org", "<x>", "a\nb", &"a".repeat(254)] {
+        assert_eq!(
+            host("2001:DB8::1", None).as_deref(),
+            Some("2001:db8::1/128")
+        );
+        assert_eq!(
+            host("WWW.Example.org", Some(24)).as_deref(),
+            Some("www.example.org")
+        );
+        for bad in [
+            "",
+            "1.2.3",
+            "1.2.3.4.5",
+            "a b",
+            "a/24",
+            "ex\u{e4}mple.org",
+            "<x>",
+            "a\nb",
+            &"a".repeat(254),
+        ] {
             assert_eq!(host(bad, None), None, "{bad}");
         }
         assert!(Host::new("10.0.0.0", Some(33)).is_err());

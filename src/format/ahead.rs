@@ -51,7 +51,8 @@ impl Ahead {
     /// Where the domain ends that `inside` lies in, if nothing up to there could mislead.
     pub fn end_of_domain(&mut self, bytes: &[u8], inside: usize) -> Option<usize> {
         let end = self.end.from(bytes, inside);
-        (bytes.get(end + 8) == Some(&b'>') && self.misleading.from(bytes, inside) > end).then_some(end + 9)
+        (bytes.get(end + 8) == Some(&b'>') && self.misleading.from(bytes, inside) > end)
+            .then_some(end + 9)
     }
 
     /// The domain behind the blanks at `at`, if its start tag and its properties are written the way upstream writes
@@ -62,21 +63,38 @@ impl Ahead {
             None => skip_blank(bytes, at),
         };
         let number = after(bytes, start, b"<domain id=\"domain-")?;
-        let number_end = number + bytes[number..].iter().take_while(|b| b.is_ascii_digit()).count();
+        let number_end = number
+            + bytes[number..]
+                .iter()
+                .take_while(|b| b.is_ascii_digit())
+                .count();
         let class = after(bytes, number_end, b"\" class=\"")?;
-        let class_end = class + bytes[class..].iter().take_while(|b| b.is_ascii_alphabetic()).count();
+        let class_end = class
+            + bytes[class..]
+                .iter()
+                .take_while(|b| b.is_ascii_alphabetic())
+                .count();
         let inside = after(bytes, class_end, b"\">")?;
         let end = self.end_of_domain(bytes, inside)?;
         let name = match self.only_name(&bytes[..end], inside, bytes) {
             Some(name) => name,
             None => name_of_all(&bytes[..end], inside)?,
         };
-        Some(entry(Span::new(start, end), std::str::from_utf8(&bytes[class..class_end]).ok()?, name))
+        Some(entry(
+            Span::new(start, end),
+            std::str::from_utf8(&bytes[class..class_end]).ok()?,
+            name,
+        ))
     }
 
     /// The text of the property `name` where the word stands nowhere else in the domain, so that no other property
     /// can have the name; its section begins the domain. `domain` ends where the domain does, `bytes` go on.
-    fn only_name<'a>(&mut self, domain: &'a [u8], inside: usize, bytes: &[u8]) -> Option<Option<Cow<'a, str>>> {
+    fn only_name<'a>(
+        &mut self,
+        domain: &'a [u8],
+        inside: usize,
+        bytes: &[u8],
+    ) -> Option<Option<Cow<'a, str>>> {
         let end = domain.len();
         if self.odd.from(bytes, inside) < end {
             return None;
@@ -109,11 +127,16 @@ fn name_of_all(domain: &[u8], inside: usize) -> Option<Option<Cow<'_, str>>> {
     for _ in 0..MOST {
         let Some(key) = key_of_property(domain, at) else {
             let behind = after(domain, skip_blank(domain, at), b"</properties>")?;
-            return memchr::memmem::find(&domain[behind..], b"<properties").is_none().then_some(name);
+            return memchr::memmem::find(&domain[behind..], b"<properties")
+                .is_none()
+                .then_some(name);
         };
         // Written with references, a name could mean this one too; but only if it begins so.
         if matches!(domain.get(key), Some(b'n' | b'&')) {
-            domain[key..].iter().find(|b| matches!(b, b'"' | b'&')).filter(|b| **b == b'"')?;
+            domain[key..]
+                .iter()
+                .find(|b| matches!(b, b'"' | b'&'))
+                .filter(|b| **b == b'"')?;
         }
         at = match after(domain, key, b"name\"") {
             Some(value) => {
@@ -135,7 +158,11 @@ fn key_of_property(bytes: &[u8], at: usize) -> Option<usize> {
 
 /// Past a property. Its tag ends before the next `<`, and when that closes the property, no element stood inside.
 fn behind_property(bytes: &[u8], key: usize) -> Option<usize> {
-    after(bytes, key + memchr::memchr(b'<', &bytes[key..])?, b"</property>")
+    after(
+        bytes,
+        key + memchr::memchr(b'<', &bytes[key..])?,
+        b"</property>",
+    )
 }
 
 /// The text behind the last quotation mark of a start tag, and the place behind the property.
@@ -143,7 +170,10 @@ fn text_of_property(bytes: &[u8], quote: usize) -> Option<(Cow<'_, str>, usize)>
     let text = after(bytes, quote, b">")?;
     let close = text + memchr::memchr(b'<', &bytes[text..])?;
     let behind = after(bytes, close, b"</property>")?;
-    Some((decode(std::str::from_utf8(&bytes[text..close]).ok()?, Place::Text)?, behind))
+    Some((
+        decode(std::str::from_utf8(&bytes[text..close]).ok()?, Place::Text)?,
+        behind,
+    ))
 }
 
 fn misleading(bytes: &[u8]) -> Option<usize> {

@@ -37,9 +37,19 @@ impl Original {
     /// Reads a store that is to be changed: only those of R4. All of it is checked on the way.
     pub fn open(stored: Arc<dyn Stored>) -> Result<(Qubes, Original), FormatError> {
         let mut is_well_formed = true;
-        let check = Check { is_passed: &mut is_well_formed, parts: Parts::default() };
+        let check = Check {
+            is_passed: &mut is_well_formed,
+            parts: Parts::default(),
+        };
         let Opened { qubes, frame } = open_framed(&stored, Some(check))?;
-        Ok((qubes, Original { stored, frame, is_well_formed }))
+        Ok((
+            qubes,
+            Original {
+                stored,
+                frame,
+                is_well_formed,
+            },
+        ))
     }
 
     /// How `qubes`, which was read from this, differs from it. Fails where the original is not well-formed: nothing is
@@ -70,10 +80,14 @@ impl Original {
             }
         }
         let frame = &self.frame;
-        let mut skeleton = Skeleton { bytes: frame.head.clone(), runs: vec![(0, 0)] };
+        let mut skeleton = Skeleton {
+            bytes: frame.head.clone(),
+            runs: vec![(0, 0)],
+        };
         let (mut gaps, mut end) = (&*frame.gaps, frame.head.len());
         for (span, touched) in frame.domains.iter().zip(touched) {
-            let (gap, others) = gaps.split_at(span.range().start.saturating_sub(end).min(gaps.len()));
+            let (gap, others) =
+                gaps.split_at(span.range().start.saturating_sub(end).min(gaps.len()));
             skeleton.add(gap, end);
             match touched {
                 false => skeleton.add(b"<domain/>", span.range().start),
@@ -89,7 +103,11 @@ impl Original {
         let mut piece = vec![0; range.len()];
         let mut filled = 0;
         while filled < piece.len() {
-            match self.stored.read_at(&mut piece[filled..], range.start + filled).map_err(unreadable)? {
+            match self
+                .stored
+                .read_at(&mut piece[filled..], range.start + filled)
+                .map_err(unreadable)?
+            {
                 0 => return Err(FormatError::ForeignSource),
                 read => filled += read,
             }
@@ -112,13 +130,21 @@ impl Skeleton {
 
     /// The place in the file. Inside an empty element there is none, and nothing is changed there.
     fn in_file(&self, at: usize) -> usize {
-        let run = self.runs.partition_point(|(here, _)| *here <= at).saturating_sub(1);
-        self.runs.get(run).map_or(at, |(here, there)| there + (at - here))
+        let run = self
+            .runs
+            .partition_point(|(here, _)| *here <= at)
+            .saturating_sub(1);
+        self.runs
+            .get(run)
+            .map_or(at, |(here, there)| there + (at - here))
     }
 
     fn carried_over(&self, edits: Vec<(Range<usize>, String)>) -> Changed {
-        let differs = |(range, text): &(Range<usize>, String)| self.bytes[range.clone()] != *text.as_bytes();
-        let there = |(range, text): (Range<usize>, String)| (self.in_file(range.start)..self.in_file(range.end), text);
+        let differs =
+            |(range, text): &(Range<usize>, String)| self.bytes[range.clone()] != *text.as_bytes();
+        let there = |(range, text): (Range<usize>, String)| {
+            (self.in_file(range.start)..self.in_file(range.end), text)
+        };
         Changed(edits.into_iter().filter(differs).map(there).collect())
     }
 }
@@ -133,7 +159,12 @@ impl Changed {
             done = range.end.max(done);
             [Part::Kept(kept), Part::New(text)]
         });
-        let end = self.0.iter().map(|(range, _)| range.end).max().unwrap_or_default();
+        let end = self
+            .0
+            .iter()
+            .map(|(range, _)| range.end)
+            .max()
+            .unwrap_or_default();
         changes.chain([Part::Kept(end..usize::MAX)])
     }
 
@@ -147,7 +178,9 @@ impl Changed {
         let mut new = Vec::with_capacity(source.len() + self.growth());
         for part in self.parts() {
             match part {
-                Part::Kept(range) => new.extend_from_slice(&source[range.start..range.end.min(source.len())]),
+                Part::Kept(range) => {
+                    new.extend_from_slice(&source[range.start..range.end.min(source.len())])
+                }
                 Part::New(text) => new.extend_from_slice(text.as_bytes()),
             }
         }

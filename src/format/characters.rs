@@ -12,7 +12,13 @@ use super::tree::is_control;
 
 /// The bytes as a text that XML could hold, with what had to be done for it.
 pub(super) fn put_right<'a>(bytes: &'a [u8], steps: &mut Vec<Step>) -> Option<Cow<'a, str>> {
-    let mut step = |line: Option<usize>, text: String, done: &str| steps.push(Step { line, text, done: done.into() });
+    let mut step = |line: Option<usize>, text: String, done: &str| {
+        steps.push(Step {
+            line,
+            text,
+            done: done.into(),
+        })
+    };
     let mut text = match wide(bytes) {
         Some(text) => {
             step(None, "the file is in UTF-16".into(), "write it in UTF-8");
@@ -24,12 +30,17 @@ pub(super) fn put_right<'a>(bytes: &'a [u8], steps: &mut Vec<Step>) -> Option<Co
             Err(_) if memmem::find(bytes, b"<domain").is_none() => return None,
             Err(error) => {
                 let line = line_of(bytes, error.valid_up_to());
-                step(Some(line), "there are bytes that are not UTF-8".into(), "take them for ISO 8859-1");
+                step(
+                    Some(line),
+                    "there are bytes that are not UTF-8".into(),
+                    "take them for ISO 8859-1",
+                );
                 Cow::Owned(latin(bytes))
             }
         },
     };
-    let controls = |c: char| (c.is_ascii() && is_control(c as u8)) || matches!(c, '\u{FFFE}' | '\u{FFFF}');
+    let controls =
+        |c: char| (c.is_ascii() && is_control(c as u8)) || matches!(c, '\u{FFFE}' | '\u{FFFF}');
     if let Some(first) = text.find(controls) {
         let count = text.chars().filter(|c| controls(*c)).count();
         let line = line_of(text.as_bytes(), first);
@@ -38,20 +49,36 @@ pub(super) fn put_right<'a>(bytes: &'a [u8], steps: &mut Vec<Step>) -> Option<Co
         } else {
             "control characters"
         };
-        step(Some(line), format!("{count} bytes are {what}"), "take them out");
+        step(
+            Some(line),
+            format!("{count} bytes are {what}"),
+            "take them out",
+        );
         text = Cow::Owned(text.replace(controls, ""));
     }
     if let Some(end) = text.strip_prefix("<?xml").and_then(|rest| rest.find("?>")) {
         let end = end + b"<?xml?>".len();
         if full::check_encoding(text.as_bytes()).is_err() {
-            step(Some(1), "the XML declaration is wrong, or names another encoding".into(), "leave it out");
+            step(
+                Some(1),
+                "the XML declaration is wrong, or names another encoding".into(),
+                "leave it out",
+            );
             text = Cow::Owned(text[end..].trim_start_matches('\n').to_owned());
         }
     }
-    let bare = if text.contains("<![CDATA[") { Vec::new() } else { bare_ampersands(&text) };
+    let bare = if text.contains("<![CDATA[") {
+        Vec::new()
+    } else {
+        bare_ampersands(&text)
+    };
     if let Some(first) = bare.first() {
         let line = line_of(text.as_bytes(), *first);
-        step(Some(line), format!("'&' that begins nothing ({})", bare.len()), "write it as &amp;");
+        step(
+            Some(line),
+            format!("'&' that begins nothing ({})", bare.len()),
+            "write it as &amp;",
+        );
         let mut escaped = String::with_capacity(text.len() + 4 * bare.len());
         let mut from = 0;
         for at in bare {
@@ -72,7 +99,9 @@ fn bare_ampersands(text: &str) -> Vec<usize> {
         let end = rest.iter().take(12).position(|b| *b == b';');
         end.and_then(|end| resolve(&rest[..end])).is_none()
     };
-    memchr::memchr_iter(b'&', text.as_bytes()).filter(is_bare).collect()
+    memchr::memchr_iter(b'&', text.as_bytes())
+        .filter(is_bare)
+        .collect()
 }
 
 /// UTF-16, as some editors save.
@@ -85,7 +114,15 @@ fn wide(bytes: &[u8]) -> Option<String> {
         _ => return None,
     };
     let units = bytes[from..].as_chunks::<2>().0.iter();
-    let units: Vec<u16> = units.map(|b| if big { u16::from_be_bytes(*b) } else { u16::from_le_bytes(*b) }).collect();
+    let units: Vec<u16> = units
+        .map(|b| {
+            if big {
+                u16::from_be_bytes(*b)
+            } else {
+                u16::from_le_bytes(*b)
+            }
+        })
+        .collect();
     String::from_utf16(&units).ok()
 }
 

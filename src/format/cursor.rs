@@ -35,13 +35,19 @@ impl<'a> Cursor<'a> {
     pub fn piece(&mut self, length: usize, odd: Option<Place>) -> Piece {
         let start = self.position as u32;
         self.position += length;
-        Piece { start, end: self.position as u32, odd }
+        Piece {
+            start,
+            end: self.position as u32,
+            odd,
+        }
     }
 
     /// The letters of a piece.
     #[inline]
     pub fn letters(&self, piece: Piece) -> &'a str {
-        self.file.get(piece.start as usize..piece.end as usize).unwrap_or_default()
+        self.file
+            .get(piece.start as usize..piece.end as usize)
+            .unwrap_or_default()
     }
 
     /// What a piece means.
@@ -52,7 +58,13 @@ impl<'a> Cursor<'a> {
             None => Some(Cow::Borrowed(letters)),
             // Of all other pieces every byte is known. Without a way out in between, many are
             // looked at together.
-            Some(_) if letters.bytes().fold(false, |found, b| found | is_control(b)) => None,
+            Some(_)
+                if letters
+                    .bytes()
+                    .fold(false, |found, b| found | is_control(b)) =>
+            {
+                None
+            }
             Some(place) => decode(letters, place),
         }
     }
@@ -73,13 +85,21 @@ impl<'a> Cursor<'a> {
         if self.take(b"\n        ") && self.rest().first() == Some(&b'<') {
             return;
         }
-        self.position += self.rest().iter().take_while(|b| matches!(b, b' ' | b'\n' | b'\t')).count();
+        self.position += self
+            .rest()
+            .iter()
+            .take_while(|b| matches!(b, b' ' | b'\n' | b'\t'))
+            .count();
     }
 
     /// Past ` name="value"`.
     pub fn attribute(&mut self) -> Option<(Piece, Piece)> {
         self.take(b" ").then_some(())?;
-        let length = self.rest().iter().take_while(|b| b.is_ascii_lowercase() || matches!(b, b'_' | b'-')).count();
+        let length = self
+            .rest()
+            .iter()
+            .take_while(|b| b.is_ascii_lowercase() || matches!(b, b'_' | b'-'))
+            .count();
         let begins = self.rest().first()?.is_ascii_lowercase();
         let name = self.piece(length, None);
         (begins && self.take(b"=\"")).then_some(())?;

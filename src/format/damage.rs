@@ -30,9 +30,23 @@ pub struct Damage {
 
 impl Damage {
     /// A warning about what only a person can mend, found elsewhere than in the text.
-    pub fn by_hand(line: Option<usize>, qube: Option<VmName>, kind: Kind, text: String, what: &str) -> Damage {
+    pub fn by_hand(
+        line: Option<usize>,
+        qube: Option<VmName>,
+        kind: Kind,
+        text: String,
+        what: &str,
+    ) -> Damage {
         let remedy = Remedy::ByHand(what.to_owned());
-        Damage { line, qube, kind, harm: Harm::Misread, text, remedy, target: Target::Text }
+        Damage {
+            line,
+            qube,
+            kind,
+            harm: Harm::Misread,
+            text,
+            remedy,
+            target: Target::Text,
+        }
     }
 }
 
@@ -73,32 +87,64 @@ fn of_content(bytes: &Bytes, facts: &dyn Facts) -> Vec<Damage> {
     for vm in qubes.iter().filter(|vm| !vm.diagnoses.is_empty()) {
         shape(vm, &places, &mut found);
     }
-    found.extend(qubes.findings(facts).into_iter().map(|finding| locate(finding, &places)));
+    found.extend(
+        qubes
+            .findings(facts)
+            .into_iter()
+            .map(|finding| locate(finding, &places)),
+    );
     found
 }
 
 fn locate(finding: Finding, places: &Places) -> Damage {
-    let Finding { at, kind, harm, text, remedy } = finding;
-    Damage { line: places.line(&at), qube: at.qube().cloned(), kind, harm, text, remedy, target: Target::Known(at) }
+    let Finding {
+        at,
+        kind,
+        harm,
+        text,
+        remedy,
+    } = finding;
+    Damage {
+        line: places.line(&at),
+        qube: at.qube().cloned(),
+        kind,
+        harm,
+        text,
+        remedy,
+        target: Target::Known(at),
+    }
 }
 
 /// A store of R1 to R3 is whole, but no release of R4 loads it.
 fn of_old_store(bytes: &Bytes) -> Vec<Damage> {
     let told = |line, qube, kind, text: String, what: &str| {
         let remedy = Remedy::ByHand(what.to_owned());
-        Damage { line, qube, kind, harm: Harm::Refused, text, remedy, target: Target::Text }
+        Damage {
+            line,
+            qube,
+            kind,
+            harm: Harm::Refused,
+            text,
+            remedy,
+            target: Target::Text,
+        }
     };
     let convert = "qubes-db convert";
-    let text = "written by Qubes R3 or older, and no release of R4 loads it; the next change converts it".to_owned();
+    let text =
+        "written by Qubes R3 or older, and no release of R4 loads it; the next change converts it"
+            .to_owned();
     let mut found = vec![told(None, None, Kind::OldFormat, text, convert)];
     match read(bytes.clone()) {
         Err(error) => found.push(of_form(&error)),
         Ok(qubes) => {
             let system = qubes.diagnoses.iter().map(|diagnosis| (None, diagnosis));
-            let of_qubes = qubes.iter().flat_map(|vm| vm.diagnoses.iter().map(|d| (Some(vm.name.clone()), d)));
+            let of_qubes = qubes
+                .iter()
+                .flat_map(|vm| vm.diagnoses.iter().map(|d| (Some(vm.name.clone()), d)));
             let all = system.chain(of_qubes);
-            found
-                .extend(all.map(|(qube, diagnosis)| told(None, qube, Kind::BadValue, diagnosis.text.clone(), convert)));
+            found.extend(all.map(|(qube, diagnosis)| {
+                told(None, qube, Kind::BadValue, diagnosis.text.clone(), convert)
+            }));
         }
     }
     found
@@ -108,20 +154,43 @@ fn of_old_store(bytes: &Bytes) -> Vec<Damage> {
 fn of_form(error: &FormatError) -> Damage {
     let back = "go back to a copy: qubes-db restore COPY";
     let (line, text, what) = match error {
-        FormatError::NotWellFormed { line, column, reason } => {
+        FormatError::NotWellFormed {
+            line,
+            column,
+            reason,
+        } => {
             let text = format!("not well-formed XML at column {column}: {reason}");
-            (Some(*line), text, format!("mend it in an editor, or {back}"))
+            (
+                Some(*line),
+                text,
+                format!("mend it in an editor, or {back}"),
+            )
         }
         other => (None, other.to_string(), back.to_owned()),
     };
     let remedy = Remedy::ByHand(what);
-    Damage { line, qube: None, kind: Kind::Form, harm: Harm::Refused, text, remedy, target: Target::Text }
+    Damage {
+        line,
+        qube: None,
+        kind: Kind::Form,
+        harm: Harm::Refused,
+        text,
+        remedy,
+        target: Target::Text,
+    }
 }
 
 fn of_damaged_text(bytes: &Bytes, error: &FormatError, facts: &dyn Facts) -> Vec<Damage> {
     let mut form = of_form(error);
-    let Some(salvage) = salvage(bytes) else { return vec![form] };
-    let Salvage { steps, lost, domains, .. } = &salvage;
+    let Some(salvage) = salvage(bytes) else {
+        return vec![form];
+    };
+    let Salvage {
+        steps,
+        lost,
+        domains,
+        ..
+    } = &salvage;
     let whole = match lost.iter().filter(|lost| lost.name.is_some()).count() {
         0 if lost.is_empty() => format!("nothing is lost: the store has {domains} domains"),
         0 => format!("{domains} domains can be read"),
@@ -130,7 +199,9 @@ fn of_damaged_text(bytes: &Bytes, error: &FormatError, facts: &dyn Facts) -> Vec
     if let Some(step) = steps.first().filter(|_| lost.is_empty()) {
         form.remedy = Remedy::Salvage(format!("{}; {whole}", step.done));
     } else {
-        form.remedy = Remedy::Salvage(format!("take what is whole, or a copy: qubes-db repair asks which; {whole}"));
+        form.remedy = Remedy::Salvage(format!(
+            "take what is whole, or a copy: qubes-db repair asks which; {whole}"
+        ));
     }
     let at = form.line;
     let mut found = vec![form];
@@ -143,28 +214,56 @@ fn of_damaged_text(bytes: &Bytes, error: &FormatError, facts: &dyn Facts) -> Vec
         remedy: Remedy::Salvage(what),
         target: Target::Text,
     };
-    found.extend(steps.iter().map(|step| more(step.line, &None, &step.text, step.done.clone())));
+    found.extend(
+        steps
+            .iter()
+            .map(|step| more(step.line, &None, &step.text, step.done.clone())),
+    );
     found.extend(lost.iter().map(|lost| {
-        let what =
-            if lost.name.is_some() { "take the qube from a copy, or do without it" } else { "take it from a copy" };
-        more(Some(lost.line).or(at), &lost.name, &lost.text, what.to_owned())
+        let what = if lost.name.is_some() {
+            "take the qube from a copy, or do without it"
+        } else {
+            "take it from a copy"
+        };
+        more(
+            Some(lost.line).or(at),
+            &lost.name,
+            &lost.text,
+            what.to_owned(),
+        )
     }));
-    let gone: HashSet<&str> = lost.iter().filter_map(|lost| lost.name.as_deref()).collect();
+    let gone: HashSet<&str> = lost
+        .iter()
+        .filter_map(|lost| lost.name.as_deref())
+        .collect();
     let inside = of_content(&Bytes::from(salvage.bytes.clone()), facts).into_iter();
     // That something is missing follows from what is lost.
     let inside = inside.filter(|d| {
         gone.is_empty() && lost.is_empty()
-            || !matches!(d.kind, Kind::Dangling | Kind::VolumeSource | Kind::NoDom0 | Kind::DeviceBackend)
+            || !matches!(
+                d.kind,
+                Kind::Dangling | Kind::VolumeSource | Kind::NoDom0 | Kind::DeviceBackend
+            )
     });
-    found.extend(inside.map(|damage| Damage { line: damage.line.map(|line| salvage.line_before(line)), ..damage }));
+    found.extend(inside.map(|damage| Damage {
+        line: damage.line.map(|line| salvage.line_before(line)),
+        ..damage
+    }));
     found
 }
 
 /// Labels without a number, and those that another has already.
 fn labels(places: &Places, found: &mut Vec<Damage>) {
     let trees: Vec<Tree> = places.sections(Section::Labels).collect();
-    let all = || trees.iter().flat_map(|tree| tree.children_named(Tree::ROOT, b"label").map(move |id| (tree, id)));
-    let mut numbers: HashSet<u32> = all().filter_map(|(tree, id)| label_number(tree, id)).collect();
+    let all = || {
+        trees.iter().flat_map(|tree| {
+            tree.children_named(Tree::ROOT, b"label")
+                .map(move |id| (tree, id))
+        })
+    };
+    let mut numbers: HashSet<u32> = all()
+        .filter_map(|(tree, id)| label_number(tree, id))
+        .collect();
     let mut seen: HashMap<u32, Cow<str>> = HashMap::new();
     let mut names: HashSet<Cow<str>> = HashSet::new();
     for (tree, id) in all() {
@@ -172,7 +271,15 @@ fn labels(places: &Places, found: &mut Vec<Damage>) {
         let mut add = |kind, harm, text, remedy| {
             let range = tree.whole(id);
             let line = Some(places.line_of(range.start));
-            found.push(Damage { line, qube: None, kind, harm, text, remedy, target: Target::Element(range) });
+            found.push(Damage {
+                line,
+                qube: None,
+                kind,
+                harm,
+                text,
+                remedy,
+                target: Target::Element(range),
+            });
         };
         let number = label_number(tree, id);
         let first = number.and_then(|number| seen.get(&number));
@@ -182,25 +289,41 @@ fn labels(places: &Places, found: &mut Vec<Damage>) {
             continue;
         }
         let new = || {
-            let built_in =
-                Label::BUILT_IN.iter().find(|(number, _, built_in)| *built_in == name && !numbers.contains(number));
-            built_in.map(|(number, _, _)| *number).or_else(|| (9..).find(|n| !numbers.contains(n)))
+            let built_in = Label::BUILT_IN
+                .iter()
+                .find(|(number, _, built_in)| *built_in == name && !numbers.contains(number));
+            built_in
+                .map(|(number, _, _)| *number)
+                .or_else(|| (9..).find(|n| !numbers.contains(n)))
         };
         match number {
             _ if names.contains(&name) => {
                 let text = format!("label '{name}' stands there twice");
-                add(Kind::LabelTwice, Harm::Misread, text, Remedy::TakeOut { what: "the second".into() });
+                add(
+                    Kind::LabelTwice,
+                    Harm::Misread,
+                    text,
+                    Remedy::TakeOut {
+                        what: "the second".into(),
+                    },
+                );
             }
             number => {
                 let new = new().unwrap_or_default();
-                let remedy = Remedy::SetAttribute { name: "id", value: format!("label-{new}") };
+                let remedy = Remedy::SetAttribute {
+                    name: "id",
+                    value: format!("label-{new}"),
+                };
                 match number {
                     None => {
                         let text = format!("label '{name}' has no number: its id is not label-N");
                         add(Kind::LabelNumber, Harm::Refused, text, remedy);
                     }
                     Some(number) => {
-                        let text = format!("label '{name}' has the number of '{}', {number}", first.map_or("", |f| f));
+                        let text = format!(
+                            "label '{name}' has the number of '{}', {number}",
+                            first.map_or("", |f| f)
+                        );
                         add(Kind::LabelTwice, Harm::Misread, text, remedy);
                     }
                 }
@@ -222,7 +345,9 @@ fn nameless_pools(places: &Places, found: &mut Vec<Damage>) {
                 kind: Kind::PoolName,
                 harm: Harm::Refused,
                 text: "a storage pool has no name".into(),
-                remedy: Remedy::TakeOut { what: "the pool".into() },
+                remedy: Remedy::TakeOut {
+                    what: "the pool".into(),
+                },
                 target: Target::Element(range),
             });
         }
@@ -232,11 +357,18 @@ fn nameless_pools(places: &Places, found: &mut Vec<Damage>) {
 /// Domains that cannot be used: without a usable name, or the second of a name.
 fn unusable_domains(bytes: &[u8], places: &Places, found: &mut Vec<Damage>) {
     let entries = &places.index().domains;
-    let names: HashSet<&str> = entries.iter().filter_map(|e| e.name.as_ref().ok()).map(VmName::as_str).collect();
+    let names: HashSet<&str> = entries
+        .iter()
+        .filter_map(|e| e.name.as_ref().ok())
+        .map(VmName::as_str)
+        .collect();
     let mut given: HashSet<String> = HashSet::new();
     let mut free = |wish: &str| {
-        let candidates = std::iter::once(wish.to_owned()).chain((2..).map(|n| format!("{wish}-{n}")));
-        let new = candidates.into_iter().find(|new| !names.contains(new.as_str()) && !given.contains(new));
+        let candidates =
+            std::iter::once(wish.to_owned()).chain((2..).map(|n| format!("{wish}-{n}")));
+        let new = candidates
+            .into_iter()
+            .find(|new| !names.contains(new.as_str()) && !given.contains(new));
         given.extend(new.clone());
         new.unwrap_or_default()
     };
@@ -246,7 +378,12 @@ fn unusable_domains(bytes: &[u8], places: &Places, found: &mut Vec<Damage>) {
         let (kind, qube, text, remedy) = match usable_name(entry) {
             Err(reason) => {
                 let text = format!("this domain cannot be used: {reason}");
-                (Kind::QubeName, None, text, Remedy::NewName(free(&name_of_nameless(bytes, entry))))
+                (
+                    Kind::QubeName,
+                    None,
+                    text,
+                    Remedy::NewName(free(&name_of_nameless(bytes, entry))),
+                )
             }
             Ok(name) => match first.get(name) {
                 None => {
@@ -256,9 +393,15 @@ fn unusable_domains(bytes: &[u8], places: &Places, found: &mut Vec<Damage>) {
                 Some(same) => {
                     let is_same = bytes[range.clone()] == bytes[same.span.range()];
                     let remedy = match is_same || entry.class == Class::AdminVM {
-                        true if is_same => Remedy::TakeOut { what: "the second, which is the same".into() },
-                        true => Remedy::TakeOut { what: "the second".into() },
-                        false => Remedy::NewName(free(&format!("{}-2", shortened(name.as_str(), 28)))),
+                        true if is_same => Remedy::TakeOut {
+                            what: "the second, which is the same".into(),
+                        },
+                        true => Remedy::TakeOut {
+                            what: "the second".into(),
+                        },
+                        false => {
+                            Remedy::NewName(free(&format!("{}-2", shortened(name.as_str(), 28))))
+                        }
                     };
                     let text = "a second qube has this name; the first is used".to_owned();
                     (Kind::QubeNameTwice, Some(name.clone()), text, remedy)
@@ -266,7 +409,15 @@ fn unusable_domains(bytes: &[u8], places: &Places, found: &mut Vec<Damage>) {
             },
         };
         let line = Some(places.line_of(range.start));
-        found.push(Damage { line, qube, kind, harm: Harm::Refused, text, remedy, target: Target::Element(range) });
+        found.push(Damage {
+            line,
+            qube,
+            kind,
+            harm: Harm::Refused,
+            text,
+            remedy,
+            target: Target::Element(range),
+        });
     }
 }
 
@@ -274,17 +425,23 @@ fn unusable_domains(bytes: &[u8], places: &Places, found: &mut Vec<Damage>) {
 fn name_of_nameless(bytes: &[u8], entry: &Entry) -> String {
     let tree = Tree::of_element(bytes, entry.span.range()).ok();
     let from_volumes = tree.as_ref().and_then(|tree| {
-        let vids = super::reader::volumes(tree, Tree::ROOT).filter_map(|id| tree.attribute(id, "vid"));
-        let mut names = vids.filter_map(|vid| match vid.split('/').collect::<Vec<_>>().as_slice() {
-            ["appvms" | "vm-templates", name, _] => VmName::for_new(name).ok(),
-            _ => None,
-        });
+        let vids =
+            super::reader::volumes(tree, Tree::ROOT).filter_map(|id| tree.attribute(id, "vid"));
+        let mut names =
+            vids.filter_map(|vid| match vid.split('/').collect::<Vec<_>>().as_slice() {
+                ["appvms" | "vm-templates", name, _] => VmName::for_new(name).ok(),
+                _ => None,
+            });
         names.next()
     });
     match from_volumes {
         Some(name) => name.to_string(),
         None => {
-            let id = tree.and_then(|tree| tree.attribute(Tree::ROOT, "id")?.strip_prefix("domain-").map(str::to_owned));
+            let id = tree.and_then(|tree| {
+                tree.attribute(Tree::ROOT, "id")?
+                    .strip_prefix("domain-")
+                    .map(str::to_owned)
+            });
             let digits = id.filter(|id| id.len() < 8 && id.bytes().all(|b| b.is_ascii_digit()));
             format!("qube-{}", digits.as_deref().unwrap_or("x"))
         }
@@ -292,53 +449,95 @@ fn name_of_nameless(bytes: &[u8], entry: &Entry) -> String {
 }
 
 fn shortened(text: &str, most: usize) -> &str {
-    let end = text.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|end| *end <= most).last();
+    let end = text
+        .char_indices()
+        .map(|(at, c)| at + c.len_utf8())
+        .take_while(|end| *end <= most)
+        .last();
     &text[..end.unwrap_or(0)]
 }
 
 /// What the reader found in the form of one qube's domain.
 fn shape(vm: &Vm, places: &Places, found: &mut Vec<Damage>) {
-    let Some(tree) = places.domain(&vm.name) else { return };
+    let Some(tree) = places.domain(&vm.name) else {
+        return;
+    };
     let mut add = |id: Id, kind, text, remedy| {
         let range = tree.whole(id);
         let line = Some(places.line_of(range.start));
         let qube = Some(vm.name.clone());
-        found.push(Damage { line, qube, kind, harm: Harm::Refused, text, remedy, target: Target::Element(range) });
+        found.push(Damage {
+            line,
+            qube,
+            kind,
+            harm: Harm::Refused,
+            text,
+            remedy,
+            target: Target::Element(range),
+        });
     };
     if let Class::Unknown(class) = &vm.class {
         let text = match class.is_empty() {
             true => "the domain has no class".to_owned(),
             false => format!("'{class}' is not a class of qubes"),
         };
-        let meant = Class::ALL.iter().find(|c| c.as_str().eq_ignore_ascii_case(class));
+        let meant = Class::ALL
+            .iter()
+            .find(|c| c.as_str().eq_ignore_ascii_case(class));
         let remedy = match meant.filter(|c| **c != Class::AdminVM) {
-            Some(class) => Remedy::SetAttribute { name: "class", value: class.to_string() },
-            None => Remedy::ByHand(format!("write its class in an editor, or qvm-remove {}", vm.name)),
+            Some(class) => Remedy::SetAttribute {
+                name: "class",
+                value: class.to_string(),
+            },
+            None => Remedy::ByHand(format!(
+                "write its class in an editor, or qvm-remove {}",
+                vm.name
+            )),
         };
         add(Tree::ROOT, Kind::UnknownClass, text, remedy);
     }
     let properties = tree.children_named(Tree::ROOT, b"properties");
-    let properties: Vec<_> = properties.flat_map(|s| items(&tree, s, "property").collect::<Vec<_>>()).collect();
+    let properties: Vec<_> = properties
+        .flat_map(|s| items(&tree, s, "property").collect::<Vec<_>>())
+        .collect();
     for once in WRITE_ONCE {
         let all: Vec<_> = properties.iter().filter(|p| p.name == once).collect();
-        let Some((last, earlier)) = all.split_last() else { continue };
+        let Some((last, earlier)) = all.split_last() else {
+            continue;
+        };
         for one in earlier {
             let text = format!(
                 "property '{once}' stands there twice ('{}', then '{}'), and the last one counts",
                 one.text, last.text
             );
-            add(one.id, Kind::PropertyTwice, text, Remedy::TakeOut { what: "the first".into() });
+            add(
+                one.id,
+                Kind::PropertyTwice,
+                text,
+                Remedy::TakeOut {
+                    what: "the first".into(),
+                },
+            );
         }
     }
-    for (section, item) in [("properties", "property"), ("features", "feature"), ("tags", "tag")] {
+    for (section, item) in [
+        ("properties", "property"),
+        ("features", "feature"),
+        ("tags", "tag"),
+    ] {
         for section in tree.children_named(Tree::ROOT, section.as_bytes()) {
             let nameless = |id: &Id| tree.attribute(*id, "name").is_none();
-            for id in tree.children_named(section, item.as_bytes()).filter(nameless) {
+            for id in tree
+                .children_named(section, item.as_bytes())
+                .filter(nameless)
+            {
                 add(
                     id,
                     Kind::Nameless,
                     format!("a {item} has no name"),
-                    Remedy::TakeOut { what: format!("the {item}") },
+                    Remedy::TakeOut {
+                        what: format!("the {item}"),
+                    },
                 );
             }
         }
@@ -347,11 +546,29 @@ fn shape(vm: &Vm, places: &Places, found: &mut Vec<Damage>) {
 
 /// The damages of what a collection knows, as findings, with their positions.
 pub(super) fn known(damages: &[Damage]) -> impl Iterator<Item = (usize, Finding)> + '_ {
-    damages.iter().enumerate().filter_map(|(n, damage)| match &damage.target {
-        Target::Known(at) => {
-            let Damage { kind, harm, text, remedy, .. } = damage.clone();
-            Some((n, Finding { at: at.clone(), kind, harm, text, remedy }))
-        }
-        _ => None,
-    })
+    damages
+        .iter()
+        .enumerate()
+        .filter_map(|(n, damage)| match &damage.target {
+            Target::Known(at) => {
+                let Damage {
+                    kind,
+                    harm,
+                    text,
+                    remedy,
+                    ..
+                } = damage.clone();
+                Some((
+                    n,
+                    Finding {
+                        at: at.clone(),
+                        kind,
+                        harm,
+                        text,
+                        remedy,
+                    },
+                ))
+            }
+            _ => None,
+        })
 }

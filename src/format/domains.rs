@@ -23,8 +23,8 @@ pub fn every_domain(bytes: &[u8]) -> Result<Vec<StoredDomain>, FormatError> {
     check(bytes)?;
     let start = check_encoding(bytes).map_err(|fault| fault.locate(bytes))?;
     let range = start..bytes.len();
-    let tree =
-        Tree::parse(bytes, range, Shape::Document, MAX_DEPTH, Parts::default()).map_err(|fault| fault.locate(bytes))?;
+    let tree = Tree::parse(bytes, range, Shape::Document, MAX_DEPTH, Parts::default())
+        .map_err(|fault| fault.locate(bytes))?;
     let lines = LineStarts::of(bytes);
     let usable = usable_domains(&tree);
     let mut found = Vec::new();
@@ -36,15 +36,29 @@ pub fn every_domain(bytes: &[u8]) -> Result<Vec<StoredDomain>, FormatError> {
         if !is_domain && !is_stray {
             continue;
         }
-        let within = if is_domain { tree.subtree(id) } else { id..id + 1 };
+        let within = if is_domain {
+            tree.subtree(id)
+        } else {
+            id..id + 1
+        };
         inside_domains = inside_domains.max(within.end);
-        let class = tree.attribute(id, "class").filter(|_| is_domain).unwrap_or_default();
+        let class = tree
+            .attribute(id, "class")
+            .filter(|_| is_domain)
+            .unwrap_or_default();
         let class = Class::from_store(&class);
-        let names = if is_domain { names_of(&tree, within.clone(), &class) } else { Vec::new() };
+        let names = if is_domain {
+            names_of(&tree, within.clone(), &class)
+        } else {
+            Vec::new()
+        };
         let volumes = within.filter(|at| tree.name(*at) == b"volume");
         found.push(StoredDomain {
             line: lines.line(tree.whole(id).start),
-            usable: usable.iter().find(|(at, _)| *at == id).map(|(_, name)| name.clone()),
+            usable: usable
+                .iter()
+                .find(|(at, _)| *at == id)
+                .map(|(_, name)| name.clone()),
             volumes: volumes.map(|at| attributes(&tree, at)).collect(),
             names,
             class,
@@ -68,7 +82,9 @@ fn usable_domains(tree: &Tree) -> Vec<(Id, VmName)> {
         };
         (!name.is_dom0() || class == Class::AdminVM).then_some((id, name))
     });
-    named.filter(|(_, name)| seen.insert(name.clone())).collect()
+    named
+        .filter(|(_, name)| seen.insert(name.clone()))
+        .collect()
 }
 
 /// Whether a `<volume>` says where its image lies.
@@ -81,7 +97,9 @@ fn names_of(tree: &Tree, within: Range<Id>, class: &Class) -> Vec<String> {
     if *class == Class::AdminVM {
         return vec![VmName::DOM0.to_owned()];
     }
-    let is_name = |id: &Id| tree.name(*id) == b"property" && tree.attribute(*id, "name").as_deref() == Some("name");
+    let is_name = |id: &Id| {
+        tree.name(*id) == b"property" && tree.attribute(*id, "name").as_deref() == Some("name")
+    };
     let text = |id: Id| {
         let reference = tree.attribute(id, "ref").filter(|text| !text.is_empty());
         reference.unwrap_or_else(|| tree.text(id)).into_owned()
@@ -109,7 +127,15 @@ mod tests {
 </domains><volume-config><volume vid="stray" pool="p"/></volume-config>
 <!-- <domain class="AppVM"/> --></qubes>"#;
         let found = every_domain(store).unwrap();
-        let told = found.iter().map(|d| format!("{} {:?} {:?} {}", d.line, d.usable, d.names, d.volumes.len()));
+        let told = found.iter().map(|d| {
+            format!(
+                "{} {:?} {:?} {}",
+                d.line,
+                d.usable,
+                d.names,
+                d.volumes.len()
+            )
+        });
         let expected = [
             r#"2 Some("work") ["work"] 1"#,
             r#"4 None ["work"] 0"#,

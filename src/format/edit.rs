@@ -78,13 +78,21 @@ pub(crate) fn child_indent(tree: &Tree, container: Id) -> Indent {
     let mut indents = tree.children(container).map(|child| indent_of(tree, child));
     if let Some(first) = indents.next() {
         // A first child may stand behind a comment: better one that begins a line.
-        return if first.has_lines() { first } else { indents.find(Indent::has_lines).unwrap_or(first) };
+        return if first.has_lines() {
+            first
+        } else {
+            indents.find(Indent::has_lines).unwrap_or(first)
+        };
     }
     let own = indent_of(tree, container);
     let element = tree.element(container);
     // `<features></features>` among lines: kept so, that taking the child out again gives the same bytes.
     let pair = !tree.is_self_closing(container) && element.tag.end == element.close.start;
-    if pair && own.has_lines() { Indent::none() } else { own.deeper() }
+    if pair && own.has_lines() {
+        Indent::none()
+    } else {
+        own.deeper()
+    }
 }
 
 /// What stands before an element.
@@ -94,7 +102,13 @@ pub(crate) fn indent_of(tree: &Tree, id: Id) -> Indent {
 }
 
 /// Takes children out of an element and puts others in, so that doing the opposite gives the same bytes again.
-pub(crate) fn change_children(tree: &Tree, edits: &mut Edits, container: Id, remove: &[Id], mut add: Vec<Addition>) {
+pub(crate) fn change_children(
+    tree: &Tree,
+    edits: &mut Edits,
+    container: Id,
+    remove: &[Id],
+    mut add: Vec<Addition>,
+) {
     if remove.is_empty() && add.is_empty() {
         return;
     }
@@ -103,9 +117,15 @@ pub(crate) fn change_children(tree: &Tree, edits: &mut Edits, container: Id, rem
     let tag_end = element.tag.end as usize;
     if tree.is_self_closing(container) {
         let name = String::from_utf8_lossy(tree.name(container));
-        let children: String = add.iter().flat_map(|a| [indent.as_str(), &a.element]).collect();
+        let children: String = add
+            .iter()
+            .flat_map(|a| [indent.as_str(), &a.element])
+            .collect();
         let own = indent_of(tree, container);
-        edits.replace(tag_end - 2..tag_end, format!(">{children}{}</{name}>", own.as_str()));
+        edits.replace(
+            tag_end - 2..tag_end,
+            format!(">{children}{}</{name}>", own.as_str()),
+        );
         return;
     }
     let emptied = add.is_empty()
@@ -132,9 +152,17 @@ pub(crate) fn change_children(tree: &Tree, edits: &mut Edits, container: Id, rem
 
 /// The child before which `found` comes first, as the place to add behind: the sibling before that child, or, when
 /// there is none such, the last of `items`.
-pub(crate) fn place_before(tree: &Tree, container: Id, items: &[Id], found: impl Fn(Id) -> bool) -> Option<Id> {
+pub(crate) fn place_before(
+    tree: &Tree,
+    container: Id,
+    items: &[Id],
+    found: impl Fn(Id) -> bool,
+) -> Option<Id> {
     match items.iter().copied().find(|id| found(*id)) {
-        Some(later) => tree.children(container).take_while(|id| *id != later).last(),
+        Some(later) => tree
+            .children(container)
+            .take_while(|id| *id != later)
+            .last(),
         None => items.last().copied(),
     }
 }

@@ -15,7 +15,12 @@ impl Indent {
     /// The blanks that stand before a sibling; of several lines only the last.
     pub fn of_blanks(blanks: &[u8]) -> Indent {
         let blanks = String::from_utf8_lossy(blanks);
-        Indent(blanks.rfind('\n').map_or(&*blanks, |n| &blanks[n..]).to_string())
+        Indent(
+            blanks
+                .rfind('\n')
+                .map_or(&*blanks, |n| &blanks[n..])
+                .to_string(),
+        )
     }
 
     pub fn none() -> Indent {
@@ -28,7 +33,11 @@ impl Indent {
 
     /// Of the children of an element that stands so; all on one line stays on one line.
     pub fn deeper(&self) -> Indent {
-        if self.has_lines() { Indent(format!("{}  ", self.0)) } else { self.clone() }
+        if self.has_lines() {
+            Indent(format!("{}  ", self.0))
+        } else {
+            self.clone()
+        }
     }
 
     pub fn has_lines(&self) -> bool {
@@ -51,7 +60,10 @@ type Emitted = Result<(), FormatError>;
 impl Emitter {
     /// `place` names what is written: `qube 'work'`.
     pub fn new(place: &str) -> Emitter {
-        Emitter { out: String::new(), place: place.to_string() }
+        Emitter {
+            out: String::new(),
+            place: place.to_string(),
+        }
     }
 
     pub fn into_text(self) -> String {
@@ -75,7 +87,10 @@ impl Emitter {
     /// ` name="value"`
     pub fn attribute(&mut self, name: &str, value: &str) -> Emitted {
         if !is_name(name) {
-            return Err(FormatError::BadAttribute { place: self.place.clone(), name: name.to_string() });
+            return Err(FormatError::BadAttribute {
+                place: self.place.clone(),
+                name: name.to_string(),
+            });
         }
         self.out.extend([" ", name, "=\""]);
         self.value(value, '"', name)?;
@@ -84,7 +99,9 @@ impl Emitter {
     }
 
     fn attributes(&mut self, attributes: &TextMap) -> Emitted {
-        attributes.iter().try_for_each(|(name, value)| self.attribute(name, value))
+        attributes
+            .iter()
+            .try_for_each(|(name, value)| self.attribute(name, value))
     }
 
     /// `<item name="…">text</item>`
@@ -160,7 +177,9 @@ impl Emitter {
         items: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> Emitted {
         self.out.extend(["<", section]);
-        self.section(section, indent, items, |e, (name, text), _| e.item(item, name, text))
+        self.section(section, indent, items, |e, (name, text), _| {
+            e.item(item, name, text)
+        })
     }
 
     pub fn tags(&mut self, indent: &Indent, tags: &[SmolStr]) -> Emitted {
@@ -174,13 +193,20 @@ impl Emitter {
     pub fn device_class(&mut self, indent: &Indent, devices: &DeviceClass) -> Emitted {
         self.raw("<devices");
         self.attribute("class", &devices.class)?;
-        self.section("devices", indent, &devices.assignments, |e, a, inner| e.device(inner, a))
+        self.section("devices", indent, &devices.assignments, |e, a, inner| {
+            e.device(inner, a)
+        })
     }
 
     pub fn device(&mut self, indent: &Indent, device: &Assignment) -> Emitted {
         self.raw("<device");
         self.attributes(&device.attributes)?;
-        self.section("device", indent, device.options.iter(), |e, (name, text), _| e.item("option", name, text))
+        self.section(
+            "device",
+            indent,
+            device.options.iter(),
+            |e, (name, text), _| e.item("option", name, text),
+        )
     }
 
     pub fn volume_config<'a>(
@@ -189,7 +215,9 @@ impl Emitter {
         volumes: impl IntoIterator<Item = &'a crate::model::VolumeConfig>,
     ) -> Emitted {
         self.raw("<volume-config");
-        self.section("volume-config", indent, volumes, |e, v, _| e.empty("volume", &v.attributes))
+        self.section("volume-config", indent, volumes, |e, v, _| {
+            e.empty("volume", &v.attributes)
+        })
     }
 
     /// A whole domain element.
@@ -223,7 +251,10 @@ impl Emitter {
 
     fn unwritable(&self, what: &str, character: char) -> FormatError {
         let place = format!("{}, {what}", self.place);
-        FormatError::Unwritable { place, character: character.into() }
+        FormatError::Unwritable {
+            place,
+            character: character.into(),
+        }
     }
 }
 
@@ -256,15 +287,21 @@ pub(crate) fn store(qubes: &Qubes) -> Result<String, FormatError> {
     let mut e = Emitter::new("the store");
     let section = Indent::level(1);
     e.raw("<qubes>\n  <labels");
-    e.section("labels", &section, qubes.labels.iter(), |e, label, _| e.label(label))?;
+    e.section("labels", &section, qubes.labels.iter(), |e, label, _| {
+        e.label(label)
+    })?;
     e.raw("\n  <pools");
-    e.section("pools", &section, qubes.pools.iter(), |e, pool, _| e.pool(pool))?;
+    e.section("pools", &section, qubes.pools.iter(), |e, pool, _| {
+        e.pool(pool)
+    })?;
     e.raw(section.as_str());
     let mut globals: Vec<_> = qubes.globals.iter().collect();
     globals.sort_unstable();
     e.items("properties", "property", &section, globals)?;
     e.raw("\n  <domains");
-    e.section("domains", &section, qubes.iter(), |e, vm, indent| e.domain(indent, vm))?;
+    e.section("domains", &section, qubes.iter(), |e, vm, indent| {
+        e.domain(indent, vm)
+    })?;
     e.raw("\n</qubes>\n");
     Ok(e.into_text())
 }

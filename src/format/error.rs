@@ -13,7 +13,11 @@ pub(crate) struct Fault {
 pub enum FormatError {
     /// Lines and columns count from 1, columns in characters.
     #[error("not well-formed XML: line {line}, column {column}: {reason}")]
-    NotWellFormed { line: usize, column: usize, reason: &'static str },
+    NotWellFormed {
+        line: usize,
+        column: usize,
+        reason: &'static str,
+    },
     #[error("the file is empty")]
     Empty,
     #[error("{bytes} bytes are more than a store can have ({limit})", limit = super::MAX_BYTES)]
@@ -21,7 +25,9 @@ pub enum FormatError {
     #[error("it cannot be read: {reason}")]
     Unreadable { reason: String },
     /// A store of R1 to R3 is read as it is; what changes it converts it first.
-    #[error("written by Qubes R3 or older: it has to be converted first, which qubes-db convert does")]
+    #[error(
+        "written by Qubes R3 or older: it has to be converted first, which qubes-db convert does"
+    )]
     OldFormat,
     #[error("not a store of Qubes: the root element is <{root}>, not <qubes>")]
     NotQubes { root: String },
@@ -42,7 +48,10 @@ pub enum FormatError {
 impl Fault {
     /// The fault in a file of which the bytes looked at begin at `start`.
     pub(crate) fn further(self, start: u32) -> Fault {
-        Fault { at: self.at + start as usize, ..self }
+        Fault {
+            at: self.at + start as usize,
+            ..self
+        }
     }
 
     /// The fault as a person can find it in `bytes`.
@@ -51,7 +60,14 @@ impl Fault {
         let line_start = memchr::memrchr(b'\n', before).map_or(0, |n| n + 1);
         let line = 1 + memchr::memchr_iter(b'\n', before).count();
         // Continuation bytes of UTF-8 do not start a character.
-        let column = 1 + before[line_start..].iter().filter(|b| *b & 0xC0 != 0x80).count();
-        FormatError::NotWellFormed { line, column, reason: self.reason }
+        let column = 1 + before[line_start..]
+            .iter()
+            .filter(|b| *b & 0xC0 != 0x80)
+            .count();
+        FormatError::NotWellFormed {
+            line,
+            column,
+            reason: self.reason,
+        }
     }
 }

@@ -27,16 +27,27 @@ pub(super) struct Fetched {
 impl Fetched {
     /// Fetches the one of `domains` at `position` if it is not there; those behind it as well, where one after the other is
     /// looked at: as many as have [`ROOM`].
-    pub fn fetch(&mut self, stored: &dyn Stored, domains: &[Span], position: usize) -> io::Result<()> {
+    pub fn fetch(
+        &mut self,
+        stored: &dyn Stored,
+        domains: &[Span],
+        position: usize,
+    ) -> io::Result<()> {
         let span = domains[position];
         let in_turn = position == self.next;
         self.next = position + 1;
-        let has = |piece: &(Range<usize>, _)| piece.0.start <= span.range().start && span.range().end <= piece.0.end;
+        let has = |piece: &(Range<usize>, _)| {
+            piece.0.start <= span.range().start && span.range().end <= piece.0.end
+        };
         if self.piece.as_ref().is_some_and(has) {
             return Ok(());
         }
-        let fits = |end: &Span| end.end as usize <= span.start as usize + ROOM && end.start >= span.start;
-        let further = domains[position..].iter().take_while(|s| in_turn && fits(s)).last();
+        let fits =
+            |end: &Span| end.end as usize <= span.start as usize + ROOM && end.start >= span.start;
+        let further = domains[position..]
+            .iter()
+            .take_while(|s| in_turn && fits(s))
+            .last();
         let range = span.range().start..further.unwrap_or(&span).range().end;
         // Who goes through all of them and looks aside does not have to begin again.
         self.aside = if in_turn { None } else { self.piece.take() };
@@ -67,7 +78,9 @@ impl Fetched {
                 read => filled += read,
             }
         }
-        self.piece = std::str::from_utf8(buffer).ok().map(|text| (range, text.into()));
+        self.piece = std::str::from_utf8(buffer)
+            .ok()
+            .map(|text| (range, text.into()));
         Ok(self.piece.is_some())
     }
 }

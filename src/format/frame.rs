@@ -28,15 +28,26 @@ impl Frame {
     /// Of a file whose domains are not cut out.
     pub fn uncut(bytes: Vec<u8>, index: &Index) -> Frame {
         let sections = index.sections.clone();
-        Frame { sections, domains: Vec::new(), head: bytes, gaps: Vec::new(), tail: Vec::new() }
+        Frame {
+            sections,
+            domains: Vec::new(),
+            head: bytes,
+            gaps: Vec::new(),
+            tail: Vec::new(),
+        }
     }
 
     /// The bytes of a section that holds no domains.
     pub fn section(&self, span: Span) -> Option<&[u8]> {
-        let behind = self.domains.last().map_or(self.head.len(), |last| last.end as usize);
+        let behind = self
+            .domains
+            .last()
+            .map_or(self.head.len(), |last| last.end as usize);
         match span.start as usize {
             start if start < self.head.len() => self.head.get(span.range()),
-            start => self.tail.get(start.checked_sub(behind)?..(span.end as usize).checked_sub(behind)?),
+            start => self
+                .tail
+                .get(start.checked_sub(behind)?..(span.end as usize).checked_sub(behind)?),
         }
     }
 }
@@ -89,8 +100,14 @@ pub(crate) fn frame(
         tail: Vec::new(),
     };
     let mut entries = Vec::new();
-    let Some(tag) = tag else { return Ok(check_characters(&frame.head, 0..at).is_ok().then_some((frame, entries))) };
-    let Some(mut at) = domains(&mut window, at, &mut frame, &mut entries, &mut check)? else { return Ok(None) };
+    let Some(tag) = tag else {
+        return Ok(check_characters(&frame.head, 0..at)
+            .is_ok()
+            .then_some((frame, entries)));
+    };
+    let Some(mut at) = domains(&mut window, at, &mut frame, &mut entries, &mut check)? else {
+        return Ok(None);
+    };
     while !window.is_last() {
         if window.bytes().len() > super::MAX_BYTES {
             return Ok(None);
@@ -128,33 +145,57 @@ fn before_domains(bytes: &[u8], is_whole: bool) -> Option<(Sections, Option<Span
 }
 
 /// The rest from the end tag of the section with domains on; `start` is where `bytes` begin in the file.
-fn behind_domains(bytes: &[u8], at: usize, start: usize, tag: Span, found: &mut Sections) -> Option<()> {
+fn behind_domains(
+    bytes: &[u8],
+    at: usize,
+    start: usize,
+    tag: Span,
+    found: &mut Sections,
+) -> Option<()> {
     let mut scanner = Scanner::new(bytes, skip_blank(bytes, at)..bytes.len());
     match scanner.next().ok()? {
         Token::Close { name, .. } if name.of(bytes) == b"domains" => {}
         _ => return None,
     }
-    found.push((Section::Domains, Span::new(tag.start as usize, start + scanner.position())));
-    sections(&mut scanner, bytes, start, found)?.is_none().then_some(())?;
+    found.push((
+        Section::Domains,
+        Span::new(tag.start as usize, start + scanner.position()),
+    ));
+    sections(&mut scanner, bytes, start, found)?
+        .is_none()
+        .then_some(())?;
     to_end(&mut scanner, bytes)
 }
 
 /// Collects sections up to one that holds domains, whose start tag is returned, or past the end of the root. There can
 /// be one such section: a second is not ours to understand.
-fn sections(scanner: &mut Scanner, bytes: &[u8], start: usize, found: &mut Sections) -> Option<Option<Span>> {
+fn sections(
+    scanner: &mut Scanner,
+    bytes: &[u8],
+    start: usize,
+    found: &mut Sections,
+) -> Option<Option<Span>> {
     loop {
         match scanner.next().ok()? {
-            Token::Open { tag, name, empty, .. } => {
+            Token::Open {
+                tag, name, empty, ..
+            } => {
                 let kind = Section::of_name(name.of(bytes));
                 if kind == Section::Domains {
-                    found.iter().all(|(known, _)| *known != Section::Domains).then_some(())?;
+                    found
+                        .iter()
+                        .all(|(known, _)| *known != Section::Domains)
+                        .then_some(())?;
                     if !empty {
                         return Some(Some(tag));
                     }
                 } else if !empty {
                     skip_element(scanner, bytes, name)?;
                 }
-                found.push((kind, Span::new(start + tag.start as usize, start + scanner.position())));
+                found.push((
+                    kind,
+                    Span::new(start + tag.start as usize, start + scanner.position()),
+                ));
             }
             Token::Close { name, .. } if name.of(bytes) == b"qubes" => return Some(None),
             Token::Text { .. } | Token::Comment { .. } | Token::CData { .. } => {}
@@ -172,7 +213,9 @@ fn not_a_declaration(target: Span, bytes: &[u8]) -> Option<()> {
 fn to_root(scanner: &mut Scanner, bytes: &[u8]) -> Option<()> {
     loop {
         match scanner.next().ok()? {
-            Token::Open { name, empty: false, .. } if name.of(bytes) == b"qubes" => return Some(()),
+            Token::Open {
+                name, empty: false, ..
+            } if name.of(bytes) == b"qubes" => return Some(()),
             Token::Text { blank: true, .. } => {}
             Token::Comment { .. } => {}
             Token::Instruction { target, .. } => not_a_declaration(target, bytes)?,
@@ -199,7 +242,9 @@ fn skip_element(scanner: &mut Scanner, bytes: &[u8], name: Span) -> Option<()> {
     let mut open = vec![name];
     while let Some(innermost) = open.last() {
         match scanner.next().ok()? {
-            Token::Open { name, empty: false, .. } => open.push(name),
+            Token::Open {
+                name, empty: false, ..
+            } => open.push(name),
             Token::Close { name, .. } => {
                 if name.of(bytes) != innermost.of(bytes) {
                     return None;
@@ -228,7 +273,9 @@ fn domains(
     let mut ahead = Ahead::new();
     loop {
         let (bytes, start) = (window.bytes(), window.start());
-        let checked = check.as_ref().and_then(|_| leaf::plain_domain(bytes, skip_blank(bytes, at)));
+        let checked = check
+            .as_ref()
+            .and_then(|_| leaf::plain_domain(bytes, skip_blank(bytes, at)));
         let is_checked = checked.is_some();
         let found = match checked {
             Some(entry) => Some(Some(entry)),
@@ -267,7 +314,9 @@ fn domain_at(bytes: &[u8], at: usize, ahead: &mut Ahead) -> Option<Option<Entry>
     let at = skip_blank(bytes, at);
     let mut scanner = Scanner::new(bytes, at..bytes.len());
     match scanner.next().ok()? {
-        Token::Open { tag, name, empty, .. } if name.of(bytes) == b"domain" => {
+        Token::Open {
+            tag, name, empty, ..
+        } if name.of(bytes) == b"domain" => {
             let class = class_of(&scanner, bytes)?;
             if empty {
                 return Some(Some(entry(tag, &class, None)));
@@ -281,8 +330,15 @@ fn domain_at(bytes: &[u8], at: usize, ahead: &mut Ahead) -> Option<Option<Entry>
 }
 
 fn class_of<'a>(scanner: &Scanner, bytes: &'a [u8]) -> Option<Cow<'a, str>> {
-    match scanner.attributes.iter().find(|a| a.name.of(bytes) == b"class") {
-        Some(attribute) => decode(std::str::from_utf8(attribute.value.of(bytes)).ok()?, Place::Attribute),
+    match scanner
+        .attributes
+        .iter()
+        .find(|a| a.name.of(bytes) == b"class")
+    {
+        Some(attribute) => decode(
+            std::str::from_utf8(attribute.value.of(bytes)).ok()?,
+            Place::Attribute,
+        ),
         None => Some(Cow::Borrowed("")),
     }
 }

@@ -17,39 +17,73 @@ pub(crate) fn outline(bytes: &[u8]) -> Result<Tree<'_>, FormatError> {
     match tree.name(Tree::ROOT) {
         b"qubes" => Ok(tree),
         super::import::ROOT => Err(FormatError::OldFormat),
-        other => Err(FormatError::NotQubes { root: printable(other) }),
+        other => Err(FormatError::NotQubes {
+            root: printable(other),
+        }),
     }
 }
 
 /// Checks every byte of any document, and keeps its first levels.
 pub(crate) fn document(bytes: &[u8]) -> Result<Tree<'_>, FormatError> {
     if bytes.len() > MAX_BYTES {
-        return Err(FormatError::TooLarge { bytes: bytes.len() as u64 });
+        return Err(FormatError::TooLarge {
+            bytes: bytes.len() as u64,
+        });
     }
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Err(FormatError::Empty);
     }
     let start = check_encoding(bytes).map_err(|f| f.locate(bytes))?;
-    Tree::parse(bytes, start..bytes.len(), Shape::Document, OUTLINE, Parts::default()).map_err(|f| f.locate(bytes))
+    Tree::parse(
+        bytes,
+        start..bytes.len(),
+        Shape::Document,
+        OUTLINE,
+        Parts::default(),
+    )
+    .map_err(|f| f.locate(bytes))
 }
 
 /// A name from a file that may be anything, short enough and harmless for a terminal.
 fn printable(name: &[u8]) -> String {
-    String::from_utf8_lossy(name).chars().filter(|c| !c.is_control()).take(40).collect()
+    String::from_utf8_lossy(name)
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(40)
+        .collect()
 }
 
 /// Looks at byte order mark and XML declaration; returns where the document begins.
 pub(crate) fn check_encoding(bytes: &[u8]) -> Result<usize, Fault> {
-    let other = Fault { at: 0, reason: "the encoding is not UTF-8" };
-    if [&b"\xFE\xFF"[..], b"\xFF\xFE", b"\0\0\xFE\xFF", b"\0<", b"<\0"].iter().any(|mark| bytes.starts_with(mark)) {
+    let other = Fault {
+        at: 0,
+        reason: "the encoding is not UTF-8",
+    };
+    if [
+        &b"\xFE\xFF"[..],
+        b"\xFF\xFE",
+        b"\0\0\xFE\xFF",
+        b"\0<",
+        b"<\0",
+    ]
+    .iter()
+    .any(|mark| bytes.starts_with(mark))
+    {
         return Err(other);
     }
-    let start = if bytes.starts_with(b"\xEF\xBB\xBF") { 3 } else { 0 };
+    let start = if bytes.starts_with(b"\xEF\xBB\xBF") {
+        3
+    } else {
+        0
+    };
     let rest = &bytes[start..];
     if !has_declaration(rest) {
         return Ok(start);
     }
-    let bad = Fault { at: start, reason: "the XML declaration is not well-formed" };
+    let bad = Fault {
+        at: start,
+        reason: "the XML declaration is not well-formed",
+    };
     let length = memchr::memmem::find(rest, b"?>").ok_or(bad)?;
     let scanner = Scanner::new(bytes, start + 5..start + length);
     let attributes = scanner.declaration_attributes().map_err(|_| bad)?;
@@ -64,7 +98,10 @@ pub(crate) fn check_encoding(bytes: &[u8]) -> Result<usize, Fault> {
         match &*name {
             "version" if !is_version(&value) => return Err(bad),
             "encoding" if !value.eq_ignore_ascii_case("utf-8") => {
-                return Err(Fault { at: attribute.value.start as usize, ..other });
+                return Err(Fault {
+                    at: attribute.value.start as usize,
+                    ..other
+                });
             }
             "standalone" if value != "yes" && value != "no" => return Err(bad),
             _ => {}
@@ -78,10 +115,15 @@ pub(crate) fn check_encoding(bytes: &[u8]) -> Result<usize, Fault> {
 
 /// `1.` and digits: any 1.x is read as 1.0 (XML 1.0 §2.8).
 fn is_version(value: &str) -> bool {
-    value.strip_prefix("1.").is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
+    value
+        .strip_prefix("1.")
+        .is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
 }
 
 /// Whether a document begins with an XML declaration.
 pub(crate) fn has_declaration(document: &[u8]) -> bool {
-    document.starts_with(b"<?xml") && document.get(5).is_some_and(|b| b.is_ascii_whitespace() || *b == b'?')
+    document.starts_with(b"<?xml")
+        && document
+            .get(5)
+            .is_some_and(|b| b.is_ascii_whitespace() || *b == b'?')
 }

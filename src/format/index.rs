@@ -57,9 +57,15 @@ pub struct Index {
 /// The same, with every domain checked strictly: nothing where one is not well-formed.
 pub fn checked(bytes: &[u8]) -> Option<Index> {
     let mut is_well_formed = true;
-    let check = Check { is_passed: &mut is_well_formed, parts: Parts::default() };
+    let check = Check {
+        is_passed: &mut is_well_formed,
+        parts: Parts::default(),
+    };
     let (frame, domains) = frame(&bytes, Window::ROOM, Some(check)).ok()??;
-    is_well_formed.then_some(Index { sections: frame.sections, domains })
+    is_well_formed.then_some(Index {
+        sections: frame.sections,
+        domains,
+    })
 }
 
 /// The index of `bytes`: quickly where that is safe.
@@ -79,7 +85,9 @@ pub fn careful(bytes: &[u8]) -> Result<Index, FormatError> {
         index.sections.push((kind, span_of(&outline, section)));
         if kind == Section::Domains {
             for domain in outline.children_named(section, b"domain") {
-                index.domains.push(parsed_entry(bytes, span_of(&outline, domain)).map_err(|f| f.locate(bytes))?);
+                index.domains.push(
+                    parsed_entry(bytes, span_of(&outline, domain)).map_err(|f| f.locate(bytes))?,
+                );
             }
         }
     }
@@ -95,7 +103,11 @@ fn span_of(tree: &Tree, id: Id) -> Span {
 pub(super) fn parsed_entry(bytes: &[u8], span: Span) -> Result<Entry, Fault> {
     let tree = Tree::of_element(bytes, span.range())?;
     let class = tree.attribute(Tree::ROOT, "class").unwrap_or_default();
-    Ok(entry(span, &class, last_property(&tree, Tree::ROOT, "name")))
+    Ok(entry(
+        span,
+        &class,
+        last_property(&tree, Tree::ROOT, "name"),
+    ))
 }
 
 pub(super) fn entry(span: Span, class: &str, name: Option<Cow<str>>) -> Entry {
@@ -115,5 +127,8 @@ pub fn quick(bytes: &[u8]) -> Option<Index> {
 /// The same, looking at `room` bytes at once.
 pub fn quick_through(bytes: &[u8], room: usize) -> Option<Index> {
     let (frame, domains) = frame(&bytes, room, None).ok()??;
-    Some(Index { sections: frame.sections, domains })
+    Some(Index {
+        sections: frame.sections,
+        domains,
+    })
 }

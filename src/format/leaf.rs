@@ -19,7 +19,8 @@ pub(crate) fn plain_domain(bytes: &[u8], at: usize) -> Option<Entry> {
     let (name, end) = behind_sections(bytes, after(bytes, class_end, b"\">")?)?;
     // Characters that nothing can hold were come upon by now; left are those beyond ASCII.
     let domain = &bytes[at..end];
-    if !domain.is_ascii() && (unholdable(domain).is_some() || std::str::from_utf8(domain).is_err()) {
+    if !domain.is_ascii() && (unholdable(domain).is_some() || std::str::from_utf8(domain).is_err())
+    {
         return None;
     }
     let text = |range: Range<usize>| std::str::from_utf8(&bytes[range]).ok();
@@ -44,18 +45,38 @@ fn behind_sections(bytes: &[u8], mut at: usize) -> Option<(Option<Range<usize>>,
                 // With references it could be any name.
                 count <= MOST && !bytes[item].contains(&b'&')
             };
-            lines(bytes, inside, b"\n        <property name=\"", b"</property>", b"</properties>", is_name)?
+            lines(
+                bytes,
+                inside,
+                b"\n        <property name=\"",
+                b"</property>",
+                b"</properties>",
+                is_name,
+            )?
         } else if let Some(inside) = after(bytes, here, b"<features>") {
-            lines(bytes, inside, b"\n        <feature name=\"", b"</feature>", b"</features>", |_, _| true)?
+            lines(
+                bytes,
+                inside,
+                b"\n        <feature name=\"",
+                b"</feature>",
+                b"</features>",
+                |_, _| true,
+            )?
         } else if let Some(inside) = after(bytes, here, b"<tags>") {
             section(bytes, inside, b"</tags>", |bytes, at| {
-                after(bytes, decoded(bytes, after(bytes, at, b"<tag name=\"")?, b'"', b'<')?, b"\"/>")
+                after(
+                    bytes,
+                    decoded(bytes, after(bytes, at, b"<tag name=\"")?, b'"', b'<')?,
+                    b"\"/>",
+                )
             })?
         } else if let Some(inside) = after(bytes, here, b"<volume-config>") {
             section(bytes, inside, b"</volume-config>", volume)?
         } else if let Some(inside) = after(bytes, here, b"<devices class=\"") {
             after(bytes, decoded(bytes, inside, b'"', b'<')?, b"\"/>")?
-        } else if let Some(behind) = after(bytes, here, b"<features/>").or_else(|| after(bytes, here, b"<tags/>")) {
+        } else if let Some(behind) =
+            after(bytes, here, b"<features/>").or_else(|| after(bytes, here, b"<tags/>"))
+        {
             behind
         } else {
             return Some((name, after(bytes, here, b"</domain>")?));
@@ -80,7 +101,9 @@ fn lines<const A: usize, const B: usize, const C: usize>(
             let here = skip_blank(bytes, at);
             bytes[here..].starts_with(bare).then_some(here + bare.len())
         });
-        let Some(inside) = inside else { return after(bytes, skip_blank(bytes, at), end) };
+        let Some(inside) = inside else {
+            return after(bytes, skip_blank(bytes, at), end);
+        };
         let name = decoded(bytes, inside, b'"', b'<')?;
         let text = match after(bytes, name, b"\">") {
             Some(text) => text,
@@ -148,11 +171,22 @@ fn end_of(bytes: &[u8], at: usize) -> Option<usize> {
     named(bytes, at, b"<property name=\"", b"</property>")
         .or_else(|| volume(bytes, at))
         .or_else(|| named(bytes, at, b"<feature name=\"", b"</feature>"))
-        .or_else(|| after(bytes, value(bytes, after(bytes, at, b"<tag name=\"")?)?, b"/>"))
+        .or_else(|| {
+            after(
+                bytes,
+                value(bytes, after(bytes, at, b"<tag name=\"")?)?,
+                b"/>",
+            )
+        })
 }
 
 /// `OPEN name">text CLOSE`.
-fn named<const A: usize, const B: usize>(bytes: &[u8], at: usize, open: &[u8; A], close: &[u8; B]) -> Option<usize> {
+fn named<const A: usize, const B: usize>(
+    bytes: &[u8],
+    at: usize,
+    open: &[u8; A],
+    close: &[u8; B],
+) -> Option<usize> {
     let text = after(bytes, value(bytes, after(bytes, at, open)?)?, b">")?;
     after(bytes, text + ordinary(&bytes[text..], b'<', b']'), close)
 }
@@ -196,11 +230,21 @@ mod tests {
         let mut random = fastrand::Rng::with_seed(20261122);
         let odd = b"<>\"'&/=! ?-]x\n\r\t\0\xc3\xa9";
         let ends = |bytes: &[u8], keep: usize| {
-            let tree = Tree::parse(bytes, 0..bytes.len(), Shape::Document, keep, Parts::default());
+            let tree = Tree::parse(
+                bytes,
+                0..bytes.len(),
+                Shape::Document,
+                keep,
+                Parts::default(),
+            );
             tree.map(drop).map_err(|fault| (fault.at, fault.reason))
         };
         for sample in ["small.xml", "r40-small.xml", "random-1.xml"] {
-            let sample = std::fs::read(format!("{}/tests/data/r4/{sample}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+            let sample = std::fs::read(format!(
+                "{}/tests/data/r4/{sample}",
+                env!("CARGO_MANIFEST_DIR")
+            ))
+            .unwrap();
             assert_eq!(ends(&sample, 3), Ok(()));
             for _ in 0..150 {
                 let mut bytes = sample.clone();

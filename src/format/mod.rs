@@ -117,7 +117,13 @@ fn open_framed(stored: &Arc<dyn Stored>, check: Option<Check>) -> Result<Opened,
     }
     let spans = entries.iter().map(|entry| entry.span).collect();
     let source = Source::new(stored.clone(), spans);
-    let mut qubes = Qubes::over(head.labels, head.pools, head.globals, Box::new(source), briefs(entries));
+    let mut qubes = Qubes::over(
+        head.labels,
+        head.pools,
+        head.globals,
+        Box::new(source),
+        briefs(entries),
+    );
     qubes.diagnoses.extend(diagnoses);
     Ok(Opened { qubes, frame })
 }
@@ -146,7 +152,9 @@ fn whole(stored: &dyn Stored) -> Result<Vec<u8>, FormatError> {
 }
 
 fn unreadable(error: std::io::Error) -> FormatError {
-    FormatError::Unreadable { reason: crate::fs::errno_text(&error) }
+    FormatError::Unreadable {
+        reason: crate::fs::errno_text(&error),
+    }
 }
 
 /// The bytes of a file that does not exist yet, in the form upstream writes.
@@ -189,15 +197,26 @@ fn head(stored: &dyn Stored, frame: &Frame) -> Result<Head, FormatError> {
         };
         match section {
             Section::Labels => {
-                labels.extend(reader::labels(&tree, Tree::ROOT, &mut diagnoses).into_iter().map(|(_, l)| l));
+                labels.extend(
+                    reader::labels(&tree, Tree::ROOT, &mut diagnoses)
+                        .into_iter()
+                        .map(|(_, l)| l),
+                );
             }
-            Section::Pools => {
-                pools.extend(reader::pools(&tree, Tree::ROOT, &mut diagnoses).into_iter().map(|(_, p)| p))
-            }
+            Section::Pools => pools.extend(
+                reader::pools(&tree, Tree::ROOT, &mut diagnoses)
+                    .into_iter()
+                    .map(|(_, p)| p),
+            ),
             _ => reader::global_properties(&tree, Tree::ROOT, &mut globals, &mut count),
         }
     }
-    Ok(Head { labels: Labels::new(labels), pools: Pools(pools), globals, diagnoses })
+    Ok(Head {
+        labels: Labels::new(labels),
+        pools: Pools(pools),
+        globals,
+        diagnoses,
+    })
 }
 
 /// Every usable domain. A store without dom0 gets one that stands nowhere yet, as upstream does: it is written when
@@ -207,13 +226,25 @@ fn briefs(domains: Vec<Entry>) -> Vec<Brief> {
     let mut briefs = Vec::with_capacity(count + 1);
     for (position, entry) in domains.into_iter().enumerate() {
         if usable_name(&entry).is_ok()
-            && let Entry { name: Ok(name), class, .. } = entry
+            && let Entry {
+                name: Ok(name),
+                class,
+                ..
+            } = entry
         {
-            briefs.push(Brief { name, class, position });
+            briefs.push(Brief {
+                name,
+                class,
+                position,
+            });
         }
     }
     if !briefs.iter().any(|b| b.name.is_dom0()) {
-        briefs.push(Brief { name: VmName::dom0(), class: Class::AdminVM, position: count });
+        briefs.push(Brief {
+            name: VmName::dom0(),
+            class: Class::AdminVM,
+            position: count,
+        });
     }
     briefs
 }
@@ -222,7 +253,9 @@ fn briefs(domains: Vec<Entry>) -> Vec<Brief> {
 fn usable_name(entry: &Entry) -> Result<&VmName, String> {
     match &entry.name {
         Err(reason) => Err(reason.to_string()),
-        Ok(name) if name.is_dom0() && entry.class != Class::AdminVM => Err("only an AdminVM can be 'dom0'".into()),
+        Ok(name) if name.is_dom0() && entry.class != Class::AdminVM => {
+            Err("only an AdminVM can be 'dom0'".into())
+        }
         Ok(name) => Ok(name),
     }
 }
@@ -230,5 +263,7 @@ fn usable_name(entry: &Entry) -> Result<&VmName, String> {
 fn unusable(bytes: &[u8], entry: &Entry) -> Option<Diagnosis> {
     let reason = usable_name(entry).err()?;
     let line = 1 + memchr::memchr_iter(b'\n', &bytes[..entry.span.start as usize]).count();
-    Some(diagnosis(format!("the domain at line {line} cannot be used: {reason}")))
+    Some(diagnosis(format!(
+        "the domain at line {line} cannot be used: {reason}"
+    )))
 }

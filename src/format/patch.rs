@@ -38,21 +38,40 @@ impl Patch<'_, '_> {
 
     /// Makes `<item name="…">text</item>` in `sections` say what `wanted` says; what is new goes into the
     /// first of them.
-    pub fn named_items(&mut self, sections: &[Id], item: &'static str, wanted: &TextMap, order: Order) -> Patched {
+    pub fn named_items(
+        &mut self,
+        sections: &[Id],
+        item: &'static str,
+        wanted: &TextMap,
+        order: Order,
+    ) -> Patched {
         let tree = self.tree;
         let all = items_of(tree, sections, item);
         for stored in all.iter().flatten() {
             // Of several of one name the last one counts; the others stay as they are.
-            let counts = all.iter().flatten().rfind(|i| i.name == stored.name).is_some_and(|i| i.id == stored.id);
+            let counts = all
+                .iter()
+                .flatten()
+                .rfind(|i| i.name == stored.name)
+                .is_some_and(|i| i.id == stored.id);
             match wanted.get(&stored.name) {
-                Some(text) if counts && text != stored.text => self.set_text(stored.id, text, &stored.name)?,
+                Some(text) if counts && text != stored.text => {
+                    self.set_text(stored.id, text, &stored.name)?
+                }
                 _ => {}
             }
         }
         for (n, section) in sections.iter().enumerate() {
-            let gone = all[n].iter().filter(|i| !wanted.contains(&i.name)).map(|i| i.id);
+            let gone = all[n]
+                .iter()
+                .filter(|i| !wanted.contains(&i.name))
+                .map(|i| i.id);
             let gone: Vec<Id> = gone.collect();
-            let additions = if n == 0 { self.additions(*section, item, &all, wanted, order)? } else { Vec::new() };
+            let additions = if n == 0 {
+                self.additions(*section, item, &all, wanted, order)?
+            } else {
+                Vec::new()
+            };
             change_children(tree, self.edits, *section, &gone, additions);
         }
         Ok(())
@@ -78,16 +97,25 @@ impl Patch<'_, '_> {
         }
         for (name, text) in wanted {
             if all.iter().flatten().any(|i| i.name == name) {
-                previous = here.iter().rfind(|i| i.name == name).map(|i| i.id).or(previous);
+                previous = here
+                    .iter()
+                    .rfind(|i| i.name == name)
+                    .map(|i| i.id)
+                    .or(previous);
                 continue;
             }
             let after = match order {
-                Order::By(key) => place_before(self.tree, section, &ids, |id| key(name_of(id)) > key(name)),
+                Order::By(key) => {
+                    place_before(self.tree, section, &ids, |id| key(name_of(id)) > key(name))
+                }
                 Order::Given => previous,
             };
             let mut e = self.emitter();
             e.item(item, name, text)?;
-            additions.push(Addition { after, element: e.into_text() });
+            additions.push(Addition {
+                after,
+                element: e.into_text(),
+            });
         }
         Ok(additions)
     }
@@ -100,7 +128,8 @@ impl Patch<'_, '_> {
         if self.tree.is_self_closing(id) {
             let name = String::from_utf8_lossy(self.tree.name(id));
             let end = element.tag.end as usize;
-            self.edits.replace(end - 2..end, format!(">{}</{name}>", e.into_text()));
+            self.edits
+                .replace(end - 2..end, format!(">{}</{name}>", e.into_text()));
         } else {
             self.edits.replace(element.text.range(), e.into_text());
         }
@@ -116,7 +145,11 @@ impl Patch<'_, '_> {
         }
         let mut at = self.tree.element(id).name.end as usize;
         for (name, value) in wanted.iter() {
-            let attribute = self.tree.attributes(id).iter().find(|a| a.name.of(self.tree.bytes) == name.as_bytes());
+            let attribute = self
+                .tree
+                .attributes(id)
+                .iter()
+                .find(|a| a.name.of(self.tree.bytes) == name.as_bytes());
             let mut e = self.emitter();
             match attribute {
                 Some(attribute) => {
@@ -139,18 +172,37 @@ impl Patch<'_, '_> {
     /// Takes an attribute out together with the blanks before it.
     fn remove_attribute(&mut self, id: Id, name: &str) {
         let bytes = self.tree.bytes;
-        let found = self.tree.attributes(id).iter().find(|a| a.name.of(bytes) == name.as_bytes());
+        let found = self
+            .tree
+            .attributes(id)
+            .iter()
+            .find(|a| a.name.of(bytes) == name.as_bytes());
         if let Some(attribute) = found {
             let before = &bytes[..attribute.name.start as usize];
-            let start = before.iter().rposition(|b| !is_space(*b)).map_or(0, |n| n + 1);
+            let start = before
+                .iter()
+                .rposition(|b| !is_space(*b))
+                .map_or(0, |n| n + 1);
             self.edits.delete(start..attribute.value.end as usize + 1);
         }
     }
 
     /// Adds a section to an element that has none of its kind: behind the last child of at most its rank.
-    pub fn add_section(&mut self, parent: Id, rank: u8, rank_of: fn(&[u8]) -> Option<u8>, element: String) {
+    pub fn add_section(
+        &mut self,
+        parent: Id,
+        rank: u8,
+        rank_of: fn(&[u8]) -> Option<u8>,
+        element: String,
+    ) {
         let earlier = |id: &Id| rank_of(self.tree.name(*id)).is_some_and(|r| r <= rank);
         let after = self.tree.children(parent).filter(earlier).last();
-        change_children(self.tree, self.edits, parent, &[], vec![Addition { after, element }]);
+        change_children(
+            self.tree,
+            self.edits,
+            parent,
+            &[],
+            vec![Addition { after, element }],
+        );
     }
 }

@@ -16,11 +16,24 @@ use crate::model::{TextMap, Vm, VolumeConfig};
 const ROOT: Id = Tree::ROOT;
 
 /// Changes the domain element at the root of `tree`, which reads as `old`, so that it reads as `new`.
-pub(crate) fn patch_domain(tree: &Tree, edits: &mut Edits, old: &Vm, new: &Vm) -> Result<(), FormatError> {
-    let mut patch = Patch { tree, edits, place: place_of(new) };
+pub(crate) fn patch_domain(
+    tree: &Tree,
+    edits: &mut Edits,
+    old: &Vm,
+    new: &Vm,
+) -> Result<(), FormatError> {
+    let mut patch = Patch {
+        tree,
+        edits,
+        place: place_of(new),
+    };
     patch.identity(old, new)?;
     if old.properties != new.properties {
-        patch.texts(("properties", "property"), &new.properties, Order::By(property_order))?;
+        patch.texts(
+            ("properties", "property"),
+            &new.properties,
+            Order::By(property_order),
+        )?;
     }
     if old.features != new.features {
         patch.texts(("features", "feature"), &new.features, Order::Given)?;
@@ -71,7 +84,12 @@ impl Patch<'_, '_> {
         child_indent(self.tree, ROOT)
     }
 
-    fn texts(&mut self, (section, item): (&'static str, &'static str), wanted: &TextMap, order: Order) -> Patched {
+    fn texts(
+        &mut self,
+        (section, item): (&'static str, &'static str),
+        wanted: &TextMap,
+        order: Order,
+    ) -> Patched {
         let sections = self.sections(section);
         if !sections.is_empty() {
             return self.named_items(&sections, item, wanted, order);
@@ -82,7 +100,12 @@ impl Patch<'_, '_> {
             items.sort_by_key(|(name, _)| key(name));
         }
         e.items(section, item, &self.section_indent(), items)?;
-        self.add_section(ROOT, rank(section.as_bytes()).unwrap_or(u8::MAX), rank, e.into_text());
+        self.add_section(
+            ROOT,
+            rank(section.as_bytes()).unwrap_or(u8::MAX),
+            rank,
+            e.into_text(),
+        );
         Ok(())
     }
 
@@ -96,18 +119,26 @@ impl Patch<'_, '_> {
         };
         let stored = items_of(self.tree, &sections, "tag");
         let renamed = renamed(old, wanted);
-        for (tag, name) in stored.iter().flatten().filter_map(|t| Some((t, renamed.get(&*t.name)?))) {
+        for (tag, name) in stored
+            .iter()
+            .flatten()
+            .filter_map(|t| Some((t, renamed.get(&*t.name)?)))
+        {
             let mut attributes = attributes(self.tree, tag.id);
             attributes.set("name", name);
             self.attributes(tag.id, &attributes)?;
         }
-        let mut added: Vec<&str> =
-            wanted.iter().map(|t| &**t).filter(|tag| renamed.values().all(|n| n != tag)).collect();
+        let mut added: Vec<&str> = wanted
+            .iter()
+            .map(|t| &**t)
+            .filter(|tag| renamed.values().all(|n| n != tag))
+            .collect();
         added.retain(|tag| !stored.iter().flatten().any(|s| s.name == *tag));
         added.sort_unstable();
         added.dedup();
         for (section, here) in sections.iter().zip(&stored) {
-            let gone = |name: &str| !wanted.iter().any(|w| **w == *name) && !renamed.contains_key(name);
+            let gone =
+                |name: &str| !wanted.iter().any(|w| **w == *name) && !renamed.contains_key(name);
             let gone = here.iter().filter(|t| gone(&t.name)).map(|t| t.id);
             let gone: Vec<Id> = gone.collect();
             let ids: Vec<Id> = here.iter().map(|t| t.id).collect();
@@ -117,7 +148,10 @@ impl Patch<'_, '_> {
                 let after = place_before(self.tree, *section, &ids, behind);
                 let mut e = self.emitter();
                 e.tag(tag)?;
-                additions.push(Addition { after, element: e.into_text() });
+                additions.push(Addition {
+                    after,
+                    element: e.into_text(),
+                });
             }
             change_children(self.tree, self.edits, *section, &gone, additions);
         }
@@ -131,7 +165,9 @@ impl Patch<'_, '_> {
         let mut after = self.tree.children(ROOT).filter(earlier).last();
         let mut additions = Vec::new();
         for class in wanted {
-            let same = stored.iter().find(|(id, name)| *name == *class.class && unmatched.contains(id));
+            let same = stored
+                .iter()
+                .find(|(id, name)| *name == *class.class && unmatched.contains(id));
             match same {
                 Some((id, _)) => {
                     unmatched.retain(|u| u != id);
@@ -141,7 +177,10 @@ impl Patch<'_, '_> {
                 None => {
                     let mut e = self.emitter();
                     e.device_class(&self.section_indent(), class)?;
-                    additions.push(Addition { after, element: e.into_text() });
+                    additions.push(Addition {
+                        after,
+                        element: e.into_text(),
+                    });
                 }
             }
         }
@@ -152,18 +191,33 @@ impl Patch<'_, '_> {
     /// Changes one `<devices>` element. An assignment is recognised by being equal, else by what it assigns.
     fn assignments(&mut self, class: Id, wanted: &[Assignment]) -> Patched {
         let tree = self.tree;
-        let stored: Vec<(Id, Assignment)> = devices(tree, class).map(|id| (id, assignment(tree, id))).collect();
+        let stored: Vec<(Id, Assignment)> = devices(tree, class)
+            .map(|id| (id, assignment(tree, id)))
+            .collect();
         let mut matches: Vec<Option<usize>> = vec![None; wanted.len()];
-        let same: [fn(&Assignment, &Assignment) -> bool; 3] =
-            [|a, b| a == b, |a, b| key(a) == key(b), |a, b| key(a)[..2] == key(b)[..2]];
+        let same: [fn(&Assignment, &Assignment) -> bool; 3] = [
+            |a, b| a == b,
+            |a, b| key(a) == key(b),
+            |a, b| key(a)[..2] == key(b)[..2],
+        ];
         for same in same {
-            for (n, assignment) in wanted.iter().enumerate().filter(|(n, _)| matches[*n].is_none()).collect::<Vec<_>>()
+            for (n, assignment) in wanted
+                .iter()
+                .enumerate()
+                .filter(|(n, _)| matches[*n].is_none())
+                .collect::<Vec<_>>()
             {
                 let free = |at: &usize| !matches.contains(&Some(*at));
-                matches[n] = (0..stored.len()).filter(free).find(|at| same(&stored[*at].1, assignment));
+                matches[n] = (0..stored.len())
+                    .filter(free)
+                    .find(|at| same(&stored[*at].1, assignment));
             }
         }
-        let gone = stored.iter().enumerate().filter(|(at, _)| !matches.contains(&Some(*at))).map(|(_, (id, _))| *id);
+        let gone = stored
+            .iter()
+            .enumerate()
+            .filter(|(at, _)| !matches.contains(&Some(*at)))
+            .map(|(_, (id, _))| *id);
         let gone: Vec<Id> = gone.collect();
         let mut additions = Vec::new();
         let mut after = None;
@@ -178,7 +232,10 @@ impl Patch<'_, '_> {
             } else {
                 let mut e = self.emitter();
                 e.device(&child_indent(tree, class), assignment)?;
-                additions.push(Addition { after, element: e.into_text() });
+                additions.push(Addition {
+                    after,
+                    element: e.into_text(),
+                });
             }
         }
         change_children(tree, self.edits, class, &gone, additions);
@@ -194,7 +251,9 @@ impl Patch<'_, '_> {
             return Ok(());
         };
         let name = |id: Id| self.tree.attribute(id, "name").unwrap_or_default();
-        let mut unmatched: Vec<(Id, String)> = volumes(self.tree, ROOT).map(|id| (id, name(id).into_owned())).collect();
+        let mut unmatched: Vec<(Id, String)> = volumes(self.tree, ROOT)
+            .map(|id| (id, name(id).into_owned()))
+            .collect();
         let mut additions = Vec::new();
         let mut after = None;
         let in_first: Vec<Id> = self.tree.children(*first).collect();
@@ -210,14 +269,24 @@ impl Patch<'_, '_> {
                 None => {
                     let mut e = self.emitter();
                     e.empty("volume", &volume.attributes)?;
-                    additions.push(Addition { after, element: e.into_text() });
+                    additions.push(Addition {
+                        after,
+                        element: e.into_text(),
+                    });
                 }
             }
         }
         for section in &sections {
-            let gone = self.tree.children(*section).filter(|id| unmatched.iter().any(|(u, _)| u == id));
+            let gone = self
+                .tree
+                .children(*section)
+                .filter(|id| unmatched.iter().any(|(u, _)| u == id));
             let gone: Vec<Id> = gone.collect();
-            let additions = if section == first { std::mem::take(&mut additions) } else { Vec::new() };
+            let additions = if section == first {
+                std::mem::take(&mut additions)
+            } else {
+                Vec::new()
+            };
             change_children(self.tree, self.edits, *section, &gone, additions);
         }
         Ok(())
@@ -235,6 +304,11 @@ fn renamed<'a>(old: &'a [SmolStr], new: &'a [SmolStr]) -> BTreeMap<&'a str, &'a 
     if old.len() != new.len() {
         return BTreeMap::new();
     }
-    let replaced = old.iter().zip(new).filter(|(old_tag, new_tag)| !new.contains(old_tag) && !old.contains(new_tag));
-    replaced.map(|(old_tag, new_tag)| (&**old_tag, &**new_tag)).collect()
+    let replaced = old
+        .iter()
+        .zip(new)
+        .filter(|(old_tag, new_tag)| !new.contains(old_tag) && !old.contains(new_tag));
+    replaced
+        .map(|(old_tag, new_tag)| (&**old_tag, &**new_tag))
+        .collect()
 }

@@ -92,7 +92,9 @@ impl<'a> Pieces<'a> {
     /// Takes an element that no store of ours has, where it is whole and no part of what is known.
     fn other(&mut self, at: usize) -> Option<usize> {
         let rest = &self.text[at..];
-        let name = rest[1..].split(|b| is_space(*b) || matches!(b, b'>' | b'/')).next()?;
+        let name = rest[1..]
+            .split(|b| is_space(*b) || matches!(b, b'>' | b'/'))
+            .next()?;
         if !name.first()?.is_ascii_alphabetic() || KNOWN.contains(&name) {
             return None;
         }
@@ -117,7 +119,11 @@ impl<'a> Pieces<'a> {
             None => {
                 let name = String::from_utf8_lossy(name);
                 let text = format!("<{name}>, which no store of this program has, cannot be read");
-                self.lost.push(Lost { line: self.lines.line(at), name: None, text });
+                self.lost.push(Lost {
+                    line: self.lines.line(at),
+                    name: None,
+                    text,
+                });
                 Some(self.next_known(at + tag).unwrap_or(self.text.len()))
             }
         }
@@ -125,15 +131,22 @@ impl<'a> Pieces<'a> {
 
     /// Where from `at` on something begins, or ends, that stands in every store.
     fn next_known(&self, at: usize) -> Option<usize> {
-        let starts = HEAD.iter().map(|(_, open, _)| *open).chain([&b"<domain"[..], b"</qubes>"]);
-        starts.filter_map(|start| memmem::find(&self.text[at..], start)).min().map(|n| at + n)
+        let starts = HEAD
+            .iter()
+            .map(|(_, open, _)| *open)
+            .chain([&b"<domain"[..], b"</qubes>"]);
+        starts
+            .filter_map(|start| memmem::find(&self.text[at..], start))
+            .min()
+            .map(|n| at + n)
     }
 
     fn domain(&mut self, at: usize) -> usize {
         let close = b"</domain>";
         let rest = &self.text[at + 1..];
-        let next =
-            memmem::find_iter(rest, b"<domain").map(|n| at + 1 + n).find(|n| begins(&self.text[*n..], b"<domain"));
+        let next = memmem::find_iter(rest, b"<domain")
+            .map(|n| at + 1 + n)
+            .find(|n| begins(&self.text[*n..], b"<domain"));
         let end = memmem::find(rest, close).map(|n| at + 1 + n + close.len());
         let end = match (end, next) {
             (Some(end), next) if next.is_none_or(|next| end <= next) => end,
@@ -147,7 +160,11 @@ impl<'a> Pieces<'a> {
             Ok(_) => self.keep_domain(at, end),
             Err(fault) => {
                 let reason = match fault.locate(self.text) {
-                    FormatError::NotWellFormed { line, column, reason } => {
+                    FormatError::NotWellFormed {
+                        line,
+                        column,
+                        reason,
+                    } => {
                         format!("not well-formed XML at line {line}, column {column}: {reason}")
                     }
                     other => other.to_string(),
@@ -168,9 +185,16 @@ impl<'a> Pieces<'a> {
 
     fn lose(&mut self, at: usize, end: usize, why: &str) {
         let name = name_in(&self.text[at..end]);
-        let whose = name.as_ref().map(|name| format!(" of '{name}'")).unwrap_or_default();
+        let whose = name
+            .as_ref()
+            .map(|name| format!(" of '{name}'"))
+            .unwrap_or_default();
         let text = format!("the domain{whose} cannot be read: {why}");
-        self.lost.push(Lost { line: self.lines.line(at), name, text });
+        self.lost.push(Lost {
+            line: self.lines.line(at),
+            name,
+            text,
+        });
     }
 
     fn section(&mut self, section: Section, at: usize, close: &[u8]) -> usize {
@@ -183,7 +207,8 @@ impl<'a> Pieces<'a> {
         let known = self.sections.iter().any(|(known, _)| *known == section)
             || self.mended.iter().any(|(known, _)| *known == section);
         // Those of a cut-off domain would be met here, too: they hold what no system has.
-        let of_a_qube = section == Section::Properties && memmem::find(&self.text[at..end], b"name=\"qid\"").is_some();
+        let of_a_qube = section == Section::Properties
+            && memmem::find(&self.text[at..end], b"name=\"qid\"").is_some();
         if known || of_a_qube {
             return at + tag;
         }
@@ -199,9 +224,16 @@ impl<'a> Pieces<'a> {
                 let items = self.items((at + tag, end), section);
                 let whole = items.len();
                 let items: String = items.iter().map(|item| format!("    {item}\n")).collect();
-                self.mended.push((section, format!("  <{name}>\n{items}  </{name}>\n")));
-                let text = format!("the section <{name}> cannot be read as a whole; {whole} of its items can");
-                self.lost.push(Lost { line: self.lines.line(at), name: None, text });
+                self.mended
+                    .push((section, format!("  <{name}>\n{items}  </{name}>\n")));
+                let text = format!(
+                    "the section <{name}> cannot be read as a whole; {whole} of its items can"
+                );
+                self.lost.push(Lost {
+                    line: self.lines.line(at),
+                    name: None,
+                    text,
+                });
                 end
             }
         }
@@ -227,7 +259,11 @@ impl<'a> Pieces<'a> {
         if self.domains.is_empty() {
             return None;
         }
-        let mut out = Out { bytes: b"<qubes>\n".to_vec(), lines: Vec::new(), line: 2 };
+        let mut out = Out {
+            bytes: b"<qubes>\n".to_vec(),
+            lines: Vec::new(),
+            line: 2,
+        };
         let mut steps = steps;
         for (section, _, _) in HEAD {
             let whole = self.sections.iter().find(|(known, _)| *known == section);
@@ -238,7 +274,9 @@ impl<'a> Pieces<'a> {
                 (None, None) if section == Section::Labels => {
                     out.text("  <labels>\n");
                     for (index, color, name) in Label::BUILT_IN {
-                        out.text(&format!("    <label id=\"label-{index}\" color=\"{color}\">{name}</label>\n"));
+                        out.text(&format!(
+                            "    <label id=\"label-{index}\" color=\"{color}\">{name}</label>\n"
+                        ));
                     }
                     out.text("  </labels>\n");
                     steps.push(Step {
@@ -251,16 +289,29 @@ impl<'a> Pieces<'a> {
             }
         }
         let first = self.domains[0].0;
-        let (before, behind): (Vec<_>, Vec<_>) = self.others.iter().partition(|(start, _)| *start < first);
-        before.iter().for_each(|span| out.piece("  ", self.text, *span, &self.lines));
+        let (before, behind): (Vec<_>, Vec<_>) =
+            self.others.iter().partition(|(start, _)| *start < first);
+        before
+            .iter()
+            .for_each(|span| out.piece("  ", self.text, *span, &self.lines));
         out.text("  <domains>\n");
-        self.domains.iter().for_each(|span| out.piece("    ", self.text, *span, &self.lines));
+        self.domains
+            .iter()
+            .for_each(|span| out.piece("    ", self.text, *span, &self.lines));
         out.text("  </domains>\n");
-        behind.iter().for_each(|span| out.piece("  ", self.text, *span, &self.lines));
+        behind
+            .iter()
+            .for_each(|span| out.piece("  ", self.text, *span, &self.lines));
         out.text("</qubes>\n");
         let mut lost = self.lost;
         lost.sort_by_key(|lost| lost.line);
-        let salvage = Salvage { bytes: out.bytes, steps, lost, domains: self.domains.len(), lines: Lines(out.lines) };
+        let salvage = Salvage {
+            bytes: out.bytes,
+            steps,
+            lost,
+            domains: self.domains.len(),
+            lines: Lines(out.lines),
+        };
         full::outline(&salvage.bytes).is_ok().then_some(salvage)
     }
 }
@@ -278,7 +329,13 @@ impl Out {
         self.line += text.matches('\n').count();
     }
 
-    fn piece(&mut self, indent: &str, source: &[u8], (start, end): (usize, usize), lines: &LineStarts) {
+    fn piece(
+        &mut self,
+        indent: &str,
+        source: &[u8],
+        (start, end): (usize, usize),
+        lines: &LineStarts,
+    ) {
         self.lines.push((self.line, lines.line(start)));
         self.text(indent);
         let piece = &source[start..end];
@@ -290,7 +347,10 @@ impl Out {
 
 /// Whether a tag of exactly this name begins here.
 fn begins(text: &[u8], tag: &[u8]) -> bool {
-    text.strip_prefix(tag).is_some_and(|rest| rest.first().is_some_and(|b| is_space(*b) || matches!(b, b'>' | b'/')))
+    text.strip_prefix(tag).is_some_and(|rest| {
+        rest.first()
+            .is_some_and(|b| is_space(*b) || matches!(b, b'>' | b'/'))
+    })
 }
 
 /// The name that stands in a piece of a domain, if one does.

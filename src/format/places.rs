@@ -25,7 +25,11 @@ pub(super) struct LineStarts(Vec<usize>);
 
 impl LineStarts {
     pub fn of(bytes: &[u8]) -> LineStarts {
-        LineStarts(std::iter::once(0).chain(memchr::memchr_iter(b'\n', bytes).map(|n| n + 1)).collect())
+        LineStarts(
+            std::iter::once(0)
+                .chain(memchr::memchr_iter(b'\n', bytes).map(|n| n + 1))
+                .collect(),
+        )
     }
 
     /// The line, from 1, of an offset.
@@ -45,7 +49,13 @@ impl<'a> Places<'a> {
                 by_name.entry(name.clone()).or_insert(position);
             }
         }
-        Places { bytes, index, lines, by_name, last: RefCell::default() }
+        Places {
+            bytes,
+            index,
+            lines,
+            by_name,
+            last: RefCell::default(),
+        }
     }
 
     /// The line, from 1, of an offset.
@@ -59,17 +69,28 @@ impl<'a> Places<'a> {
 
     /// The sections of one kind, parsed.
     pub(super) fn sections(&self, kind: Section) -> impl Iterator<Item = Tree<'a>> {
-        let spans = self.index.sections.iter().filter(move |(section, _)| *section == kind);
+        let spans = self
+            .index
+            .sections
+            .iter()
+            .filter(move |(section, _)| *section == kind);
         spans.filter_map(|(_, span)| Tree::of_element(self.bytes, span.range()).ok())
     }
 
     /// The domain of a qube, parsed, if it is well-formed.
     pub(super) fn domain(&self, name: &VmName) -> Option<Rc<Tree<'a>>> {
         let position = *self.by_name.get(name)?;
-        if let Some((_, tree)) = self.last.borrow().as_ref().filter(|(last, _)| *last == position) {
+        if let Some((_, tree)) = self
+            .last
+            .borrow()
+            .as_ref()
+            .filter(|(last, _)| *last == position)
+        {
             return Some(tree.clone());
         }
-        let tree = Rc::new(Tree::of_element(self.bytes, self.index.domains.get(position)?.span.range()).ok()?);
+        let tree = Rc::new(
+            Tree::of_element(self.bytes, self.index.domains.get(position)?.span.range()).ok()?,
+        );
         self.last.replace(Some((position, tree.clone())));
         Some(tree)
     }
@@ -78,7 +99,8 @@ impl<'a> Places<'a> {
     pub fn line(&self, at: &At) -> Option<usize> {
         let offset = match at {
             At::Pool(position) => {
-                let has_name = |tree: &Tree, id| tree.attribute(id, "name").is_some_and(|n| !n.is_empty());
+                let has_name =
+                    |tree: &Tree, id| tree.attribute(id, "name").is_some_and(|n| !n.is_empty());
                 self.nth_line(Section::Pools, "pool", has_name, *position)
             }
             At::Global(name) => self.nth_line(
@@ -92,10 +114,18 @@ impl<'a> Places<'a> {
         offset.map(|offset| self.line_of(offset))
     }
 
-    fn nth_line(&self, kind: Section, item: &str, fits: impl Fn(&Tree, Id) -> bool, nth: usize) -> Option<usize> {
+    fn nth_line(
+        &self,
+        kind: Section,
+        item: &str,
+        fits: impl Fn(&Tree, Id) -> bool,
+        nth: usize,
+    ) -> Option<usize> {
         let mut starts = Vec::new();
         for tree in self.sections(kind) {
-            let fitting = tree.children_named(Tree::ROOT, item.as_bytes()).filter(|id| fits(&tree, *id));
+            let fitting = tree
+                .children_named(Tree::ROOT, item.as_bytes())
+                .filter(|id| fits(&tree, *id));
             starts.extend(fitting.map(|id| tree.whole(id).start));
         }
         starts.get(nth).copied()
@@ -115,8 +145,11 @@ impl<'a> Places<'a> {
 fn within(tree: &Tree, part: &Part) -> Option<usize> {
     let named = |section: &str, item: &str, name: &str| {
         let sections = tree.children_named(Tree::ROOT, section.as_bytes());
-        let items = sections.flat_map(|s| tree.children_named(s, item.as_bytes()).collect::<Vec<_>>());
-        items.filter(|id| tree.attribute(*id, "name").as_deref() == Some(name)).last()
+        let items =
+            sections.flat_map(|s| tree.children_named(s, item.as_bytes()).collect::<Vec<_>>());
+        items
+            .filter(|id| tree.attribute(*id, "name").as_deref() == Some(name))
+            .last()
     };
     let id = match part {
         Part::Domain => Some(Tree::ROOT),
@@ -126,7 +159,9 @@ fn within(tree: &Tree, part: &Part) -> Option<usize> {
         Part::Volume(name) => named("volume-config", "volume", name),
         Part::Device { class, position } => {
             let classes = tree.children_named(Tree::ROOT, b"devices");
-            let id = classes.filter(|id| tree.attribute(*id, "class").is_some()).nth(*class)?;
+            let id = classes
+                .filter(|id| tree.attribute(*id, "class").is_some())
+                .nth(*class)?;
             tree.children_named(id, b"device").nth(*position)
         }
     };

@@ -29,7 +29,11 @@ pub(super) fn read(file: &SharedText, range: Range<usize>, vm: &mut Vm) -> Optio
     if unholdable(domain).is_some() {
         return None;
     }
-    let mut at = Cursor { file, bytes: file.as_bytes().get(..range.end)?, position: range.start };
+    let mut at = Cursor {
+        file,
+        bytes: file.as_bytes().get(..range.end)?,
+        position: range.start,
+    };
     vm.diagnoses.clear();
     vm.devices.clear();
     let mut seen = Sections::default();
@@ -37,9 +41,19 @@ pub(super) fn read(file: &SharedText, range: Range<usize>, vm: &mut Vm) -> Optio
     loop {
         at.blanks();
         if at.take(b"<properties>") && first(&mut seen.properties) {
-            at.items(&mut vm.properties, b"<property name=\"", b"</property>", b"</properties>")?;
+            at.items(
+                &mut vm.properties,
+                b"<property name=\"",
+                b"</property>",
+                b"</properties>",
+            )?;
         } else if at.take(b"<features>") && first(&mut seen.features) {
-            at.items(&mut vm.features, b"<feature name=\"", b"</feature>", b"</features>")?;
+            at.items(
+                &mut vm.features,
+                b"<feature name=\"",
+                b"</feature>",
+                b"</features>",
+            )?;
         } else if at.take(b"<tags>") && first(&mut seen.tags) {
             at.tags(&mut vm.tags)?;
         } else if at.take(b"<volume-config>") && first(&mut seen.volumes) {
@@ -176,9 +190,17 @@ impl<'a> Cursor<'a> {
                 return Some(DeviceClass { class, assignments });
             }
             self.take(b"<device").then_some(())?;
-            let mut assignment = Assignment { attributes: TextMap::new(), options: TextMap::new() };
+            let mut assignment = Assignment {
+                attributes: TextMap::new(),
+                options: TextMap::new(),
+            };
             if !self.attributes(&mut assignment.attributes)? {
-                self.items(&mut assignment.options, b"<option name=\"", b"</option>", b"</device>")?;
+                self.items(
+                    &mut assignment.options,
+                    b"<option name=\"",
+                    b"</option>",
+                    b"</device>",
+                )?;
             }
             assignments.push(assignment);
             (assignments.len() <= MOST).then_some(())?;
@@ -217,7 +239,11 @@ impl<'a> Cursor<'a> {
     }
 
     #[inline]
-    fn known_attribute<const N: usize>(&mut self, opening: &[u8; N], map: &mut TextMap) -> Option<()> {
+    fn known_attribute<const N: usize>(
+        &mut self,
+        opening: &[u8; N],
+        map: &mut TextMap,
+    ) -> Option<()> {
         if self.rest().first_chunk() == Some(opening) {
             self.position += 1;
             let name = self.piece(N - 3, None);
@@ -273,8 +299,13 @@ mod tests {
 
     fn samples() -> Vec<Vec<u8>> {
         let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/r4");
-        let files = std::fs::read_dir(directory).unwrap().map(|e| e.unwrap().path());
-        files.filter(|f| f.extension().is_some_and(|e| e == "xml")).map(|f| std::fs::read(f).unwrap()).collect()
+        let files = std::fs::read_dir(directory)
+            .unwrap()
+            .map(|e| e.unwrap().path());
+        files
+            .filter(|f| f.extension().is_some_and(|e| e == "xml"))
+            .map(|f| std::fs::read(f).unwrap())
+            .collect()
     }
 
     fn by_tree(domain: &[u8], name: &VmName, class: &Class) -> Option<Vm> {
@@ -288,11 +319,21 @@ mod tests {
         vm.properties.set("label", "red");
         vm.features.set("old", "1");
         vm.tags.push("old".into());
-        let attributes: TextMap = [("name", "root"), ("ephemeral", "True")].into_iter().collect();
+        let attributes: TextMap = [("name", "root"), ("ephemeral", "True")]
+            .into_iter()
+            .collect();
         vm.volumes = vec![VolumeConfig { attributes }; 5];
-        let assignment = Assignment { attributes: TextMap::new(), options: TextMap::new() };
-        vm.devices.push(DeviceClass { class: "usb".into(), assignments: vec![assignment] });
-        vm.diagnoses.push(crate::model::Diagnosis { text: "old".to_string() });
+        let assignment = Assignment {
+            attributes: TextMap::new(),
+            options: TextMap::new(),
+        };
+        vm.devices.push(DeviceClass {
+            class: "usb".into(),
+            assignments: vec![assignment],
+        });
+        vm.diagnoses.push(crate::model::Diagnosis {
+            text: "old".to_string(),
+        });
         vm
     }
 

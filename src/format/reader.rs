@@ -28,16 +28,29 @@ pub(crate) fn items<'t, 'a>(
     section: Id,
     item: &'static str,
 ) -> impl Iterator<Item = NamedText<'a>> + 't {
-    tree.children_named(section, item.as_bytes()).filter_map(move |id| {
-        let name = tree.attribute(id, "name")?;
-        // Nothing has been written with `ref` since 2015, but it is still read, for any property.
-        let reference = if item == "property" { tree.attribute(id, "ref").filter(|r| !r.is_empty()) } else { None };
-        Some(NamedText { id, name, text: reference.unwrap_or_else(|| tree.text(id)) })
-    })
+    tree.children_named(section, item.as_bytes())
+        .filter_map(move |id| {
+            let name = tree.attribute(id, "name")?;
+            // Nothing has been written with `ref` since 2015, but it is still read, for any property.
+            let reference = if item == "property" {
+                tree.attribute(id, "ref").filter(|r| !r.is_empty())
+            } else {
+                None
+            };
+            Some(NamedText {
+                id,
+                name,
+                text: reference.unwrap_or_else(|| tree.text(id)),
+            })
+        })
 }
 
 /// The named items of several sections of one kind, section by section; together at most [`MOST`].
-pub(crate) fn items_of<'a>(tree: &Tree<'a>, sections: &[Id], item: &'static str) -> Vec<Vec<NamedText<'a>>> {
+pub(crate) fn items_of<'a>(
+    tree: &Tree<'a>,
+    sections: &[Id],
+    item: &'static str,
+) -> Vec<Vec<NamedText<'a>>> {
     let mut left = MOST;
     let mut found = Vec::with_capacity(sections.len());
     for section in sections {
@@ -51,7 +64,12 @@ pub(crate) fn items_of<'a>(tree: &Tree<'a>, sections: &[Id], item: &'static str)
 /// The value of a property; of several the last wins.
 pub(crate) fn last_property<'a>(tree: &Tree<'a>, parent: Id, name: &str) -> Option<Cow<'a, str>> {
     let sections = tree.children_named(parent, b"properties");
-    sections.flat_map(|s| items(tree, s, "property")).take(MOST).filter(|p| p.name == name).last().map(|p| p.text)
+    sections
+        .flat_map(|s| items(tree, s, "property"))
+        .take(MOST)
+        .filter(|p| p.name == name)
+        .last()
+        .map(|p| p.text)
 }
 
 /// Adds the items of a section to what was found so far. `count` counts them over all sections.
@@ -80,9 +98,19 @@ pub(crate) fn labels(tree: &Tree, section: Id, diagnoses: &mut Vec<Diagnosis>) -
         match stored.split_once('-').and_then(|(_, n)| n.parse().ok()) {
             Some(index) => {
                 let color = tree.attribute(id, "color").unwrap_or_default().into();
-                labels.push((id, Label { index, color, name: tree.text(id).into() }));
+                labels.push((
+                    id,
+                    Label {
+                        index,
+                        color,
+                        name: tree.text(id).into(),
+                    },
+                ));
             }
-            None => diagnoses.push(diagnosis(format!("label '{}' has no number: id=\"{stored}\"", tree.text(id)))),
+            None => diagnoses.push(diagnosis(format!(
+                "label '{}' has no number: id=\"{stored}\"",
+                tree.text(id)
+            ))),
         }
     }
     labels
@@ -92,7 +120,9 @@ pub(crate) fn labels(tree: &Tree, section: Id, diagnoses: &mut Vec<Diagnosis>) -
 pub(crate) fn pools(tree: &Tree, section: Id, diagnoses: &mut Vec<Diagnosis>) -> Vec<(Id, Pool)> {
     let mut pools = Vec::new();
     for id in tree.children_named(section, b"pool").take(MOST) {
-        let pool = Pool { attributes: attributes(tree, id) };
+        let pool = Pool {
+            attributes: attributes(tree, id),
+        };
         if pool.name().is_empty() {
             diagnoses.push(diagnosis("a storage pool has no name".to_string()));
         } else {
@@ -109,7 +139,9 @@ pub(crate) fn attributes(tree: &Tree, id: Id) -> TextMap {
     let bytes = stored.iter().map(|a| a.name.len() + a.value.len()).sum();
     let mut map = TextMap::with_capacity(stored.len(), bytes);
     // No tag has two attributes of one name.
-    stored.iter().for_each(|a| map.append(tree.attribute_name(a), &tree.value(a)));
+    stored
+        .iter()
+        .for_each(|a| map.append(tree.attribute_name(a), &tree.value(a)));
     map
 }
 
@@ -120,19 +152,34 @@ pub(crate) fn vm(tree: &Tree, name: VmName, class: Class) -> Vm {
     let (mut properties, mut features) = (0, 0);
     for section in tree.children(Tree::ROOT) {
         match tree.name(section) {
-            b"properties" => collect(&mut vm.properties, tree, section, "property", &mut properties),
+            b"properties" => collect(
+                &mut vm.properties,
+                tree,
+                section,
+                "property",
+                &mut properties,
+            ),
             b"features" => collect(&mut vm.features, tree, section, "feature", &mut features),
             b"tags" => {
                 let left = MOST - vm.tags.len();
-                vm.tags.extend(items(tree, section, "tag").take(left).map(|t| SmolStr::from(t.name)));
+                vm.tags.extend(
+                    items(tree, section, "tag")
+                        .take(left)
+                        .map(|t| SmolStr::from(t.name)),
+                );
             }
             b"devices" if vm.devices.len() < MOST => {
-                vm.devices.extend(tree.attribute(section, "class").map(|class| device_class(tree, section, &class)));
+                vm.devices.extend(
+                    tree.attribute(section, "class")
+                        .map(|class| device_class(tree, section, &class)),
+                );
             }
             b"volume-config" => {
                 let left = MOST - vm.volumes.len();
                 let volumes = volumes_of(tree, section).take(left);
-                vm.volumes.extend(volumes.map(|id| VolumeConfig { attributes: attributes(tree, id) }));
+                vm.volumes.extend(volumes.map(|id| VolumeConfig {
+                    attributes: attributes(tree, id),
+                }));
             }
             _ => {}
         }
@@ -142,13 +189,21 @@ pub(crate) fn vm(tree: &Tree, name: VmName, class: Class) -> Vm {
 }
 
 /// The `<devices class="…">` elements.
-pub(crate) fn device_classes<'t, 'a>(tree: &'t Tree<'a>, parent: Id) -> impl Iterator<Item = (Id, Cow<'a, str>)> + 't {
-    tree.children_named(parent, b"devices").take(MOST).filter_map(|id| Some((id, tree.attribute(id, "class")?)))
+pub(crate) fn device_classes<'t, 'a>(
+    tree: &'t Tree<'a>,
+    parent: Id,
+) -> impl Iterator<Item = (Id, Cow<'a, str>)> + 't {
+    tree.children_named(parent, b"devices")
+        .take(MOST)
+        .filter_map(|id| Some((id, tree.attribute(id, "class")?)))
 }
 
 fn device_class(tree: &Tree, id: Id, class: &str) -> DeviceClass {
     let assignments = devices(tree, id).map(|d| assignment(tree, d)).collect();
-    DeviceClass { class: class.into(), assignments }
+    DeviceClass {
+        class: class.into(),
+        assignments,
+    }
 }
 
 /// The `<device>` elements of one class.
@@ -160,12 +215,17 @@ pub(crate) fn devices<'t>(tree: &'t Tree, class: Id) -> impl Iterator<Item = Id>
 pub(crate) fn assignment(tree: &Tree, id: Id) -> Assignment {
     let mut options = TextMap::new();
     collect(&mut options, tree, id, "option", &mut 0);
-    Assignment { attributes: attributes(tree, id), options }
+    Assignment {
+        attributes: attributes(tree, id),
+        options,
+    }
 }
 
 /// The `<volume>` elements that have a name.
 pub(crate) fn volumes<'t>(tree: &'t Tree, parent: Id) -> impl Iterator<Item = Id> + 't {
-    tree.children_named(parent, b"volume-config").flat_map(|s| volumes_of(tree, s)).take(MOST)
+    tree.children_named(parent, b"volume-config")
+        .flat_map(|s| volumes_of(tree, s))
+        .take(MOST)
 }
 
 fn volumes_of<'t>(tree: &'t Tree, section: Id) -> impl Iterator<Item = Id> + 't {
@@ -188,19 +248,36 @@ fn diagnose(tree: &Tree, vm: &mut Vm, properties: usize) {
     }
     if properties > vm.properties.len() {
         let sections = tree.children_named(Tree::ROOT, b"properties");
-        let names: Vec<Cow<str>> =
-            sections.flat_map(|s| items(tree, s, "property")).take(MOST).map(|p| p.name).collect();
-        for once in WRITE_ONCE.iter().filter(|once| names.iter().filter(|n| n == *once).count() > 1) {
-            let text = format!("property '{once}' stands there twice; upstream refuses that, here the last one counts");
+        let names: Vec<Cow<str>> = sections
+            .flat_map(|s| items(tree, s, "property"))
+            .take(MOST)
+            .map(|p| p.name)
+            .collect();
+        for once in WRITE_ONCE
+            .iter()
+            .filter(|once| names.iter().filter(|n| n == *once).count() > 1)
+        {
+            let text = format!(
+                "property '{once}' stands there twice; upstream refuses that, here the last one counts"
+            );
             vm.diagnoses.push(diagnosis(text));
         }
     }
-    for (section, item) in [("properties", "property"), ("features", "feature"), ("tags", "tag")] {
+    for (section, item) in [
+        ("properties", "property"),
+        ("features", "feature"),
+        ("tags", "tag"),
+    ] {
         for section in tree.children_named(Tree::ROOT, section.as_bytes()) {
             let nameless = |id: &Id| tree.attribute(*id, "name").is_none();
-            let count = tree.children_named(section, item.as_bytes()).filter(nameless).count();
+            let count = tree
+                .children_named(section, item.as_bytes())
+                .filter(nameless)
+                .count();
             if count > 0 {
-                vm.diagnoses.push(diagnosis(format!("{count} {item} element(s) without a name are ignored")));
+                vm.diagnoses.push(diagnosis(format!(
+                    "{count} {item} element(s) without a name are ignored"
+                )));
             }
         }
     }

@@ -30,7 +30,11 @@ pub struct Repaired {
 ///
 /// # Errors
 /// The file is not well-formed, or what is to be written cannot be.
-pub fn repair(bytes: &Bytes, facts: &dyn Facts, uuid: &mut dyn FnMut() -> Uuid) -> Result<Repaired, FormatError> {
+pub fn repair(
+    bytes: &Bytes,
+    facts: &dyn Facts,
+    uuid: &mut dyn FnMut() -> Uuid,
+) -> Result<Repaired, FormatError> {
     let mut now = bytes.clone();
     let mut done = Vec::new();
     let mut maps: Vec<Lines> = Vec::new();
@@ -38,17 +42,27 @@ pub fn repair(bytes: &Bytes, facts: &dyn Facts, uuid: &mut dyn FnMut() -> Uuid) 
         let found = damage(&now, facts);
         let (edits, mended) = round(&now, &found, facts, uuid)?;
         if mended.is_empty() {
-            return Ok(Repaired { bytes: now, done, left: found });
+            return Ok(Repaired {
+                bytes: now,
+                done,
+                left: found,
+            });
         }
         for damage in mended {
-            let line = damage.line.map(|line| maps.iter().rev().fold(line, |line, map| map.before(line)));
+            let line = damage
+                .line
+                .map(|line| maps.iter().rev().fold(line, |line, map| map.before(line)));
             done.push(Damage { line, ..damage });
         }
         maps.push(edits.lines(&now));
         now = edits.applied_to(&now).into();
     }
     let left = damage(&now, facts);
-    Ok(Repaired { bytes: now, done, left })
+    Ok(Repaired {
+        bytes: now,
+        done,
+        left,
+    })
 }
 
 /// Mends elements that the collection does not know, or else what it knows.
@@ -76,11 +90,16 @@ fn round(
         loops += usize::from(finding.kind == Kind::NetvmLoop);
         finding.remedy.is_automatic() && (finding.kind != Kind::NetvmLoop || loops == 1)
     };
-    let (positions, findings): (Vec<usize>, Vec<Finding>) = known(found).filter(|(_, f)| is_due(f)).unzip();
+    let (positions, findings): (Vec<usize>, Vec<Finding>) =
+        known(found).filter(|(_, f)| is_due(f)).unzip();
     let mut qubes = read_to_write(bytes.clone())?;
     let done = qubes.mend(&findings, facts, uuid);
     let edits = writer::changes(bytes, &qubes)?;
-    let mended = positions.iter().zip(&done).filter(|(_, done)| **done).filter_map(|(at, _)| found.get(*at).cloned());
+    let mended = positions
+        .iter()
+        .zip(&done)
+        .filter(|(_, done)| **done)
+        .filter_map(|(at, _)| found.get(*at).cloned());
     Ok((edits, mended.collect()))
 }
 
@@ -97,10 +116,17 @@ fn mend_element(
         Remedy::SetAttribute { name, value } => {
             let mut wanted = reader::attributes(&tree, Tree::ROOT);
             wanted.set(name, value);
-            Patch { tree: &tree, edits, place: "the store".into() }.attributes(Tree::ROOT, &wanted)?;
+            Patch {
+                tree: &tree,
+                edits,
+                place: "the store".into(),
+            }
+            .attributes(Tree::ROOT, &wanted)?;
         }
         Remedy::NewName(new) => {
-            let Ok(new) = VmName::for_new(new) else { return Ok(false) };
+            let Ok(new) = VmName::for_new(new) else {
+                return Ok(false);
+            };
             let class = Class::from_store(&tree.attribute(Tree::ROOT, "class").unwrap_or_default());
             let old = reader::vm(&tree, new.clone(), class);
             let mut named = old.clone();

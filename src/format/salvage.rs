@@ -76,23 +76,42 @@ pub fn salvage(bytes: &[u8]) -> Option<Salvage> {
     }
     if full::outline(text).is_ok() {
         let domains = memmem::find_iter(text, b"</domain>").count();
-        return Some(Salvage { bytes: text.to_vec(), steps, lost: Vec::new(), domains, lines: Lines::default() });
+        return Some(Salvage {
+            bytes: text.to_vec(),
+            steps,
+            lost: Vec::new(),
+            domains,
+            lines: Lines::default(),
+        });
     }
     if let Some(end) = whole_root(text) {
         let rest = &text[end..];
         let line = line_of(text, end);
         let twice = memmem::find(rest, b"<qubes").is_some();
         if !twice || rest.trim_ascii() == text[..end].trim_ascii() {
-            let what = if twice { "the whole file again" } else { "what is no XML" };
+            let what = if twice {
+                "the whole file again"
+            } else {
+                "what is no XML"
+            };
             steps.push(Step {
                 line: Some(line),
-                text: format!("behind the end of the store stands {what} ({} bytes)", rest.len()),
+                text: format!(
+                    "behind the end of the store stands {what} ({} bytes)",
+                    rest.len()
+                ),
                 done: "cut it off".into(),
             });
             let mut bytes = text[..end].to_vec();
             bytes.push(b'\n');
             let domains = memmem::find_iter(&bytes, b"</domain>").count();
-            return Some(Salvage { bytes, steps, lost: Vec::new(), domains, lines: Lines::default() });
+            return Some(Salvage {
+                bytes,
+                steps,
+                lost: Vec::new(),
+                domains,
+                lines: Lines::default(),
+            });
         }
     }
     Pieces::of(text).put_together(steps)
@@ -107,21 +126,44 @@ fn whole_root(text: &[u8]) -> Option<usize> {
 /// `bytes`, a well-formed store, with the sections and the qubes that only `copy` has, byte for byte; and their names.
 pub fn completed(bytes: &[u8], copy: &[u8]) -> Option<(Vec<u8>, Vec<String>)> {
     let (here, there) = (index::careful(bytes).ok()?, index::careful(copy).ok()?);
-    let names: HashSet<&VmName> = here.domains.iter().filter_map(|entry| entry.name.as_ref().ok()).collect();
+    let names: HashSet<&VmName> = here
+        .domains
+        .iter()
+        .filter_map(|entry| entry.name.as_ref().ok())
+        .collect();
     let mut edits = Edits::default();
-    let first = here.sections.iter().find(|(section, _)| *section == Section::Domains).map(|(_, span)| *span)?;
+    let first = here
+        .sections
+        .iter()
+        .find(|(section, _)| *section == Section::Domains)
+        .map(|(_, span)| *span)?;
     for (section, _, _) in HEAD {
         let missing = here.sections.iter().all(|(known, _)| *known != section);
-        for (_, span) in there.sections.iter().filter(|(known, _)| missing && *known == section) {
-            edits.insert(first.start as usize, format!("{}\n  ", String::from_utf8_lossy(span.of(copy))));
+        for (_, span) in there
+            .sections
+            .iter()
+            .filter(|(known, _)| missing && *known == section)
+        {
+            edits.insert(
+                first.start as usize,
+                format!("{}\n  ", String::from_utf8_lossy(span.of(copy))),
+            );
         }
     }
     let mut taken = Vec::new();
     for entry in &there.domains {
-        let Some(name) = entry.name.as_ref().ok().filter(|name| !names.contains(name)) else { continue };
+        let Some(name) = entry
+            .name
+            .as_ref()
+            .ok()
+            .filter(|name| !names.contains(name))
+        else {
+            continue;
+        };
         let element = String::from_utf8_lossy(entry.span.of(copy));
         let is_later = |other: &&index::Entry| {
-            let key = |entry: &index::Entry| (entry.class != Class::AdminVM, entry.name.clone().ok());
+            let key =
+                |entry: &index::Entry| (entry.class != Class::AdminVM, entry.name.clone().ok());
             key(other) > key(entry)
         };
         match (here.domains.iter().find(is_later), here.domains.last()) {

@@ -19,7 +19,10 @@ pub struct Span {
 
 impl Span {
     pub(crate) fn new(start: usize, end: usize) -> Span {
-        Span { start: start as u32, end: end as u32 }
+        Span {
+            start: start as u32,
+            end: end as u32,
+        }
     }
 
     pub fn range(self) -> std::ops::Range<usize> {
@@ -131,7 +134,11 @@ fn is(byte: u8, class: u8) -> bool {
 impl<'a> Scanner<'a> {
     pub fn new(bytes: &'a [u8], range: std::ops::Range<usize>) -> Scanner<'a> {
         let end = range.end.min(bytes.len());
-        Scanner { bytes: &bytes[..end], at: range.start.min(end), attributes: Vec::new() }
+        Scanner {
+            bytes: &bytes[..end],
+            at: range.start.min(end),
+            attributes: Vec::new(),
+        }
     }
 
     pub fn position(&self) -> usize {
@@ -172,14 +179,35 @@ impl<'a> Scanner<'a> {
                 Some(b'/') if self.peek(1) == Some(b'>') => {
                     self.at += 2;
                     let tag = Span::new(start, self.at);
-                    return self.distinct(Token::Open { tag, name, empty: true, first }, first);
+                    return self.distinct(
+                        Token::Open {
+                            tag,
+                            name,
+                            empty: true,
+                            first,
+                        },
+                        first,
+                    );
                 }
                 Some(_) if self.at > before => self.attribute()?,
                 Some(_) => return Err(self.fault("a blank, '>' or '/>' is missing in a tag")),
-                None => return Err(Fault { at: start, reason: "the file ends inside a tag" }),
+                None => {
+                    return Err(Fault {
+                        at: start,
+                        reason: "the file ends inside a tag",
+                    });
+                }
             }
         }
-        self.distinct(Token::Open { tag: Span::new(start, self.at), name, empty: false, first }, first)
+        self.distinct(
+            Token::Open {
+                tag: Span::new(start, self.at),
+                name,
+                empty: false,
+                first,
+            },
+            first,
+        )
     }
 
     fn attribute(&mut self) -> Result<(), Fault> {
@@ -201,7 +229,9 @@ impl<'a> Scanner<'a> {
             self.skip_until(VALUE_STOP);
             match self.peek(0) {
                 Some(other) if other == quote => break,
-                Some(b'<') => return Err(self.fault("'<' in the value of an attribute is written &lt;")),
+                Some(b'<') => {
+                    return Err(self.fault("'<' in the value of an attribute is written &lt;"));
+                }
                 Some(b'&') => {
                     plain = false;
                     self.reference()?;
@@ -210,10 +240,19 @@ impl<'a> Scanner<'a> {
                     plain &= matches!(other, b'"' | b'\'');
                     self.at += 1;
                 }
-                None => return Err(Fault { at: start, reason: "the file ends inside the value of an attribute" }),
+                None => {
+                    return Err(Fault {
+                        at: start,
+                        reason: "the file ends inside the value of an attribute",
+                    });
+                }
             }
         }
-        self.attributes.push(Attribute { name, value: Span::new(start, self.at), plain });
+        self.attributes.push(Attribute {
+            name,
+            value: Span::new(start, self.at),
+            plain,
+        });
         self.at += 1;
         Ok(())
     }
@@ -244,16 +283,24 @@ impl<'a> Scanner<'a> {
             marks |= mark;
             fresh
         });
-        if told_apart { Ok(token) } else { self.compared(token, attributes) }
+        if told_apart {
+            Ok(token)
+        } else {
+            self.compared(token, attributes)
+        }
     }
 
     fn compared(&self, token: Token, attributes: &[Attribute]) -> Result<Token, Fault> {
         let mut names = HashSet::new();
-        match attributes.iter().find(|a| !names.insert(a.name.of(self.bytes))) {
+        match attributes
+            .iter()
+            .find(|a| !names.insert(a.name.of(self.bytes)))
+        {
             None => Ok(token),
-            Some(a) => {
-                Err(Fault { at: a.name.start as usize, reason: "a second attribute of the same name in one tag" })
-            }
+            Some(a) => Err(Fault {
+                at: a.name.start as usize,
+                reason: "a second attribute of the same name in one tag",
+            }),
         }
     }
 
@@ -265,13 +312,19 @@ impl<'a> Scanner<'a> {
             return Err(self.fault("'>' is missing in an end tag"));
         }
         self.at += 1;
-        Ok(Token::Close { tag: Span::new(start, self.at), name })
+        Ok(Token::Close {
+            tag: Span::new(start, self.at),
+            name,
+        })
     }
 
     fn text(&mut self, start: usize) -> Result<Token, Fault> {
         self.skip_space();
         if matches!(self.peek(0), Some(b'<') | None) {
-            return Ok(Token::Text { span: Span::new(start, self.at), blank: true });
+            return Ok(Token::Text {
+                span: Span::new(start, self.at),
+                blank: true,
+            });
         }
         loop {
             self.skip_until(TEXT_STOP);
@@ -281,7 +334,12 @@ impl<'a> Scanner<'a> {
                     return Err(self.fault("']]>' in text is written ]]&gt;"));
                 }
                 Some(b']') => self.at += 1,
-                _ => return Ok(Token::Text { span: Span::new(start, self.at), blank: false }),
+                _ => {
+                    return Ok(Token::Text {
+                        span: Span::new(start, self.at),
+                        blank: false,
+                    });
+                }
             }
         }
     }
@@ -296,7 +354,9 @@ impl<'a> Scanner<'a> {
                 self.at += end + 2;
                 Ok(())
             }
-            None => Err(self.fault("'&' begins no reference that is known here; a literal '&' is written &amp;")),
+            None => Err(self.fault(
+                "'&' begins no reference that is known here; a literal '&' is written &amp;",
+            )),
         }
     }
 
@@ -310,23 +370,41 @@ impl<'a> Scanner<'a> {
                     self.at = start + n + 3;
                     Ok(Token::Comment { span: whole(n + 3) })
                 }
-                Some(n) => Err(Fault { at: start + n, reason: "'--' inside a comment" }),
-                None => Err(Fault { at: start, reason: "a comment without an end" }),
+                Some(n) => Err(Fault {
+                    at: start + n,
+                    reason: "'--' inside a comment",
+                }),
+                None => Err(Fault {
+                    at: start,
+                    reason: "a comment without an end",
+                }),
             };
         }
         if rest.starts_with(b"<![CDATA[") {
             return match memchr::memmem::find(&rest[9..], b"]]>") {
                 Some(n) => {
                     self.at = start + n + 12;
-                    Ok(Token::CData { span: whole(n + 12), inner: Span::new(start + 9, start + 9 + n) })
+                    Ok(Token::CData {
+                        span: whole(n + 12),
+                        inner: Span::new(start + 9, start + 9 + n),
+                    })
                 }
-                None => Err(Fault { at: start, reason: "a CDATA section without an end" }),
+                None => Err(Fault {
+                    at: start,
+                    reason: "a CDATA section without an end",
+                }),
             };
         }
         if rest.starts_with(b"<!DOCTYPE") {
-            return Err(Fault { at: start, reason: "a DOCTYPE is not accepted in a store (it could define entities)" });
+            return Err(Fault {
+                at: start,
+                reason: "a DOCTYPE is not accepted in a store (it could define entities)",
+            });
         }
-        Err(Fault { at: start, reason: "'<!' begins neither a comment nor a CDATA section" })
+        Err(Fault {
+            at: start,
+            reason: "'<!' begins neither a comment nor a CDATA section",
+        })
     }
 
     fn instruction(&mut self, start: usize) -> Result<Token, Fault> {
@@ -339,9 +417,15 @@ impl<'a> Scanner<'a> {
         match memchr::memmem::find(rest, b"?>") {
             Some(n) => {
                 self.at += n + 2;
-                Ok(Token::Instruction { span: Span::new(start, self.at), target })
+                Ok(Token::Instruction {
+                    span: Span::new(start, self.at),
+                    target,
+                })
             }
-            None => Err(Fault { at: start, reason: "a processing instruction without an end" }),
+            None => Err(Fault {
+                at: start,
+                reason: "a processing instruction without an end",
+            }),
         }
     }
 
@@ -351,7 +435,10 @@ impl<'a> Scanner<'a> {
             return self.name_beyond_ascii(missing);
         }
         let rest = &self.bytes[start..];
-        self.at += rest.iter().position(|b| !is(*b, NAME)).unwrap_or(rest.len());
+        self.at += rest
+            .iter()
+            .position(|b| !is(*b, NAME))
+            .unwrap_or(rest.len());
         if self.peek(0).is_some_and(|b| b >= 0x80) {
             self.at = start;
             return self.name_beyond_ascii(missing);
@@ -363,20 +450,28 @@ impl<'a> Scanner<'a> {
     fn name_beyond_ascii(&mut self, missing: &'static str) -> Result<Span, Fault> {
         let start = self.at;
         let rest = &self.bytes[start..];
-        let length = rest.iter().position(|b| *b < 0x80 && !is(*b, NAME)).unwrap_or(rest.len());
+        let length = rest
+            .iter()
+            .position(|b| *b < 0x80 && !is(*b, NAME))
+            .unwrap_or(rest.len());
         let text = std::str::from_utf8(&rest[..length]).map_err(|_| self.fault("not UTF-8"))?;
         let mut chars = text.char_indices();
         match chars.next() {
             Some((_, first)) if starts_name(first) => {}
             _ => return Err(self.fault(missing)),
         }
-        self.at += chars.find(|(_, c)| !continues_name(*c)).map_or(length, |(n, _)| n);
+        self.at += chars
+            .find(|(_, c)| !continues_name(*c))
+            .map_or(length, |(n, _)| n);
         Ok(Span::new(start, self.at))
     }
 
     fn skip_space(&mut self) {
         let rest = self.bytes.get(self.at..).unwrap_or_default();
-        self.at += rest.iter().position(|b| !is_space(*b)).unwrap_or(rest.len());
+        self.at += rest
+            .iter()
+            .position(|b| !is_space(*b))
+            .unwrap_or(rest.len());
     }
 
     fn skip_until(&mut self, stop: u8) {
@@ -389,6 +484,9 @@ impl<'a> Scanner<'a> {
     }
 
     fn fault(&self, reason: &'static str) -> Fault {
-        Fault { at: self.at, reason }
+        Fault {
+            at: self.at,
+            reason,
+        }
     }
 }

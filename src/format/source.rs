@@ -20,7 +20,11 @@ pub(super) struct Source {
 
 impl Source {
     pub fn new(stored: Arc<dyn Stored>, domains: Vec<Span>) -> Source {
-        Source { stored, domains, fetched: RefCell::default() }
+        Source {
+            stored,
+            domains,
+            fetched: RefCell::default(),
+        }
     }
 
     fn parse(&self, fetched: &mut Fetched, span: Span, vm: &mut Vm) -> Result<(), Fault> {
@@ -37,7 +41,8 @@ impl Source {
         };
         let range = range.start - start..range.end - start;
         let parts = std::mem::take(&mut fetched.parts);
-        let tree = Tree::parse(bytes, range, Shape::Element, MAX_DEPTH, parts).map_err(|f| f.further(start as u32))?;
+        let tree = Tree::parse(bytes, range, Shape::Element, MAX_DEPTH, parts)
+            .map_err(|f| f.further(start as u32))?;
         *vm = reader::vm(&tree, vm.name.clone(), vm.class.clone());
         fetched.parts = tree.into_parts();
         Ok(())
@@ -46,7 +51,9 @@ impl Source {
 
 impl DomainSource for Source {
     fn read(&self, position: usize, vm: &mut Vm) {
-        let Some(span) = self.domains.get(position) else { return empty(vm) };
+        let Some(span) = self.domains.get(position) else {
+            return empty(vm);
+        };
         let mut fetched = self.fetched.borrow_mut();
         if let Err(error) = fetched.fetch(&*self.stored, &self.domains, position) {
             return broken(vm, unreadable(error).to_string());
@@ -54,7 +61,11 @@ impl DomainSource for Source {
         let parsed = self.parse(&mut fetched, *span, vm);
         fetched.back_in_turn();
         if let Err(fault) = parsed {
-            broken(vm, whole(&*self.stored).map_or_else(|e| e.to_string(), |bytes| fault.locate(&bytes).to_string()));
+            broken(
+                vm,
+                whole(&*self.stored)
+                    .map_or_else(|e| e.to_string(), |bytes| fault.locate(&bytes).to_string()),
+            );
         }
     }
 }
@@ -77,13 +88,19 @@ mod tests {
     const N1000: &[u8] = include_bytes!("../../tests/data/r4/n1000.xml");
 
     fn looks(qubes: &Qubes, names: &[&str]) -> Vec<Vm> {
-        names.iter().filter_map(|name| qubes.glance(name, Vm::clone)).collect()
+        names
+            .iter()
+            .filter_map(|name| qubes.glance(name, Vm::clone))
+            .collect()
     }
 
     /// As those see it who ask for one after the other, and keep each.
     fn asked(bytes: &[u8], names: &[&str]) -> Vec<Vm> {
         let qubes = crate::format::read(bytes.to_vec()).unwrap();
-        names.iter().filter_map(|name| qubes.get(name).cloned()).collect()
+        names
+            .iter()
+            .filter_map(|name| qubes.get(name).cloned())
+            .collect()
     }
 
     #[test]
@@ -94,15 +111,26 @@ mod tests {
             bytes.splice(found..found + at.len(), by.iter().copied());
         };
         change(b">300</property>", b" odd=\"1\">300<!-- no --></property>");
-        change(b">500</property>", b">500</property><property name=\"qid\">501</property>");
+        change(
+            b">500</property>",
+            b">500</property><property name=\"qid\">501</property>",
+        );
         change(b">700</property>", b">700</property><oops/>");
         let qubes = crate::format::read(bytes.clone()).unwrap();
         let names: Vec<&str> = qubes.names().map(|name| name.as_str()).collect();
         assert_eq!(looks(&qubes, &names), asked(&bytes, &names));
         // Some are kept, some are nobody's, some come twice, and not in order.
-        let again: Vec<&str> =
-            names.iter().rev().copied().chain(["nobody"]).chain(names[..250].iter().copied()).collect();
-        names.iter().step_by(7).for_each(|name| assert!(qubes.get(name).is_some()));
+        let again: Vec<&str> = names
+            .iter()
+            .rev()
+            .copied()
+            .chain(["nobody"])
+            .chain(names[..250].iter().copied())
+            .collect();
+        names
+            .iter()
+            .step_by(7)
+            .for_each(|name| assert!(qubes.get(name).is_some()));
         assert_eq!(looks(&qubes, &again), asked(&bytes, &again));
     }
 }

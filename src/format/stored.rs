@@ -65,7 +65,13 @@ impl<'s> Window<'s> {
 
     /// The first `room` bytes.
     pub fn open(stored: &'s dyn Stored, room: usize) -> io::Result<Window<'s>> {
-        let mut window = Window { stored, buffer: vec![0; room.max(1)], start: 0, filled: 0, is_last: false };
+        let mut window = Window {
+            stored,
+            buffer: vec![0; room.max(1)],
+            start: 0,
+            filled: 0,
+            is_last: false,
+        };
         window.fill()?;
         Ok(window)
     }
@@ -98,7 +104,10 @@ impl<'s> Window<'s> {
 
     fn fill(&mut self) -> io::Result<()> {
         while self.filled < self.buffer.len() {
-            match self.stored.read_at(&mut self.buffer[self.filled..], self.start + self.filled)? {
+            match self
+                .stored
+                .read_at(&mut self.buffer[self.filled..], self.start + self.filled)?
+            {
                 0 => {
                     self.is_last = true;
                     break;

@@ -15,7 +15,10 @@ pub(crate) fn is_space(byte: u8) -> bool {
 
 /// The first place from `at` on where no blank stands.
 pub(crate) fn skip_blank(bytes: &[u8], at: usize) -> usize {
-    at + bytes[at..].iter().position(|b| !is_space(*b)).unwrap_or(bytes.len() - at)
+    at + bytes[at..]
+        .iter()
+        .position(|b| !is_space(*b))
+        .unwrap_or(bytes.len() - at)
 }
 
 /// The place behind `expected`, if that stands at `at`.
@@ -68,7 +71,8 @@ pub(crate) fn starts_name(c: char) -> bool {
 
 /// Whether it may stand inside a name (§2.3, NameChar).
 pub(crate) fn continues_name(c: char) -> bool {
-    starts_name(c) || matches!(c, '-' | '.' | '0'..='9' | '\u{B7}' | '\u{300}'..='\u{36F}' | '\u{203F}'..='\u{2040}')
+    starts_name(c)
+        || matches!(c, '-' | '.' | '0'..='9' | '\u{B7}' | '\u{300}'..='\u{36F}' | '\u{203F}'..='\u{2040}')
 }
 
 /// Whether `text` is an XML name.
@@ -93,7 +97,9 @@ pub(crate) fn resolve(reference: &[u8]) -> Option<char> {
 
 fn number(digits: &[u8], base: u32) -> Option<char> {
     // A sign, which from_str_radix would take, is no digit.
-    let digits = std::str::from_utf8(digits).ok().filter(|d| d.bytes().all(|b| b.is_ascii_hexdigit()))?;
+    let digits = std::str::from_utf8(digits)
+        .ok()
+        .filter(|d| d.bytes().all(|b| b.is_ascii_hexdigit()))?;
     char::from_u32(u32::from_str_radix(digits, base).ok()?).filter(|c| is_xml_char(*c))
 }
 
@@ -103,9 +109,13 @@ pub(crate) fn decode(text: &str, place: Place) -> Option<Cow<'_, str>> {
     // Where the next stands that is not itself.
     let next = |text: &str| match place {
         Place::Text => memchr::memchr2(b'&', b'\r', text.as_bytes()),
-        Place::Attribute => text.bytes().position(|b| matches!(b, b'&' | b'\r' | b'\n' | b'\t')),
+        Place::Attribute => text
+            .bytes()
+            .position(|b| matches!(b, b'&' | b'\r' | b'\n' | b'\t')),
     };
-    let Some(first) = next(text) else { return Some(Cow::Borrowed(text)) };
+    let Some(first) = next(text) else {
+        return Some(Cow::Borrowed(text));
+    };
     let mut value = String::with_capacity(text.len());
     let (mut rest, mut found) = (text, Some(first));
     while let Some(at) = found {
@@ -161,10 +171,16 @@ mod tests {
         let mut random = fastrand::Rng::with_seed(8);
         let bytes = b"abz !~\x80\xc3\xff'>;\"<&]\n\x1f";
         for _ in 0..20_000 {
-            let text: Vec<u8> = (0..random.usize(..40)).map(|_| bytes[random.usize(..bytes.len())]).collect();
+            let text: Vec<u8> = (0..random.usize(..40))
+                .map(|_| bytes[random.usize(..bytes.len())])
+                .collect();
             for (end, other) in [(b'"', b'<'), (b'<', b']')] {
                 let stops = |b: &u8| *b < b' ' || [end, other, b'&'].contains(b);
-                assert_eq!(ordinary(&text, end, other), text.iter().position(stops).unwrap_or(text.len()), "{text:?}");
+                assert_eq!(
+                    ordinary(&text, end, other),
+                    text.iter().position(stops).unwrap_or(text.len()),
+                    "{text:?}"
+                );
             }
         }
     }
@@ -172,12 +188,19 @@ mod tests {
     #[test]
     fn every_value_comes_back_from_both_places() {
         let odd = "a&b<c>d\"e'f\r\ng\th\ni ż ☃ ]]> &lt;";
-        for (place, quote) in [(Place::Text, '"'), (Place::Attribute, '"'), (Place::Attribute, '\'')] {
+        for (place, quote) in [
+            (Place::Text, '"'),
+            (Place::Attribute, '"'),
+            (Place::Attribute, '\''),
+        ] {
             let mut raw = String::new();
             escape(&mut raw, odd, place, quote).unwrap();
             assert_eq!(decode(&raw, place).unwrap(), odd);
         }
-        assert_eq!(escape(&mut String::new(), "a\u{1}", Place::Text, '"'), Err('\u{1}'));
+        assert_eq!(
+            escape(&mut String::new(), "a\u{1}", Place::Text, '"'),
+            Err('\u{1}')
+        );
     }
 
     #[test]
@@ -185,7 +208,17 @@ mod tests {
         assert_eq!(decode("&#65;&#x42;&apos;", Place::Text).unwrap(), "AB'");
         assert_eq!(decode("a\r\nb\rc", Place::Text).unwrap(), "a\nb\nc");
         assert_eq!(decode("a\r\nb\tc", Place::Attribute).unwrap(), "a b c");
-        for bad in ["&nbsp;", "&", "&#;", "&#x;", "&#0;", "&#xD800;", "&#+65;", "&#99999999999;", "&amp"] {
+        for bad in [
+            "&nbsp;",
+            "&",
+            "&#;",
+            "&#x;",
+            "&#0;",
+            "&#xD800;",
+            "&#+65;",
+            "&#99999999999;",
+            "&amp",
+        ] {
             assert!(decode(bad, Place::Text).is_none(), "{bad}");
         }
     }

@@ -76,7 +76,12 @@ impl<'a> Tree<'a> {
     }
 
     /// Checks the one element that fills `range` as strictly as where it stands inside `depth` others.
-    pub fn check_element(bytes: &'a [u8], range: Range<usize>, depth: usize, parts: Parts) -> Result<Parts, Fault> {
+    pub fn check_element(
+        bytes: &'a [u8],
+        range: Range<usize>,
+        depth: usize,
+        parts: Parts,
+    ) -> Result<Parts, Fault> {
         Tree::parse_at_depth(bytes, range, (Shape::Element, depth), 0, parts).map(Tree::into_parts)
     }
 
@@ -93,8 +98,20 @@ impl<'a> Tree<'a> {
         scanner.attributes.clear();
         let stack = std::mem::take(&mut parts.stack);
         parts.elements.clear();
-        let tree = Tree { bytes, source, base: range.start, parts };
-        let mut builder = Builder { tree, stack, roots: 0, shape, keep, deepest: MAX_DEPTH.saturating_sub(depth) };
+        let tree = Tree {
+            bytes,
+            source,
+            base: range.start,
+            parts,
+        };
+        let mut builder = Builder {
+            tree,
+            stack,
+            roots: 0,
+            shape,
+            keep,
+            deepest: MAX_DEPTH.saturating_sub(depth),
+        };
         builder.stack.clear();
         loop {
             match scanner.next()? {
@@ -117,7 +134,9 @@ impl<'a> Tree<'a> {
 
     fn str(&self, span: Span) -> &'a str {
         // Spans lie between ASCII characters of the source: the slice is there.
-        self.source.get(span.start as usize - self.base..span.end as usize - self.base).unwrap_or_default()
+        self.source
+            .get(span.start as usize - self.base..span.end as usize - self.base)
+            .unwrap_or_default()
     }
 
     pub const ROOT: Id = 0;
@@ -162,7 +181,10 @@ impl<'a> Tree<'a> {
     }
 
     pub fn attribute(&self, id: Id, name: &str) -> Option<Cow<'a, str>> {
-        let found = self.attributes(id).iter().find(|a| a.name.of(self.bytes) == name.as_bytes())?;
+        let found = self
+            .attributes(id)
+            .iter()
+            .find(|a| a.name.of(self.bytes) == name.as_bytes())?;
         Some(self.value(found))
     }
 
@@ -191,7 +213,9 @@ impl<'a> Tree<'a> {
         let mut scanner = Scanner::new(self.bytes, span.range());
         loop {
             match scanner.next() {
-                Ok(Token::Text { span, .. }) => text.push_str(&decode(self.str(span), Place::Text).unwrap_or_default()),
+                Ok(Token::Text { span, .. }) => {
+                    text.push_str(&decode(self.str(span), Place::Text).unwrap_or_default())
+                }
                 Ok(Token::CData { inner, .. }) => {
                     text.push_str(&self.str(inner).replace("\r\n", "\n").replace('\r', "\n"));
                 }
@@ -219,7 +243,10 @@ impl<'a> Tree<'a> {
 
     /// Where the blanks begin that stand directly before `at`.
     pub fn blank_before(&self, at: usize) -> usize {
-        self.bytes[..at].iter().rposition(|b| !is_space(*b)).map_or(0, |n| n + 1)
+        self.bytes[..at]
+            .iter()
+            .rposition(|b| !is_space(*b))
+            .map_or(0, |n| n + 1)
     }
 }
 
@@ -245,7 +272,12 @@ const UNENDED: u32 = u32::MAX;
 impl<'a> Builder<'a> {
     fn take(&mut self, token: Token, attributes: &mut Vec<Attribute>) -> Result<(), Fault> {
         match token {
-            Token::Open { tag, name, empty, first } => {
+            Token::Open {
+                tag,
+                name,
+                empty,
+                first,
+            } => {
                 let kept = self.open(tag, name, empty, (first, attributes.len()))?;
                 if !kept {
                     attributes.truncate(first);
@@ -260,7 +292,10 @@ impl<'a> Builder<'a> {
                 let reserved = target.of(self.tree.bytes).eq_ignore_ascii_case(b"xml");
                 let first = self.shape == Shape::Document && span.start as usize == self.tree.base;
                 if reserved && !(first && target.of(self.tree.bytes) == b"xml") {
-                    return Err(fault(span, "an XML declaration can only stand at the very beginning"));
+                    return Err(fault(
+                        span,
+                        "an XML declaration can only stand at the very beginning",
+                    ));
                 }
                 self.aside(span)
             }
@@ -274,7 +309,13 @@ impl<'a> Builder<'a> {
     }
 
     /// Whether the element is one of those to keep.
-    fn open(&mut self, tag: Span, name: Span, empty: bool, attributes: (usize, usize)) -> Result<bool, Fault> {
+    fn open(
+        &mut self,
+        tag: Span,
+        name: Span,
+        empty: bool,
+        attributes: (usize, usize),
+    ) -> Result<bool, Fault> {
         if self.stack.is_empty() {
             self.roots += 1;
             if self.roots > 1 {
@@ -287,12 +328,22 @@ impl<'a> Builder<'a> {
         self.end_text(tag.start);
         let id = (self.stack.len() < self.keep).then(|| {
             let id = self.tree.parts.elements.len();
-            let at_end = Span { start: tag.end, end: tag.end };
+            let at_end = Span {
+                start: tag.end,
+                end: tag.end,
+            };
             self.tree.parts.elements.push(Element {
                 name,
                 tag,
                 close: at_end,
-                text: if empty { at_end } else { Span { start: tag.end, end: UNENDED } },
+                text: if empty {
+                    at_end
+                } else {
+                    Span {
+                        start: tag.end,
+                        end: UNENDED,
+                    }
+                },
                 attributes: (attributes.0 as u32, attributes.1 as u32),
                 next: id as u32 + 1,
                 mixed: false,
@@ -318,7 +369,10 @@ impl<'a> Builder<'a> {
                 }
                 Ok(())
             }
-            Some(_) => Err(fault(tag, "an end tag that does not match the element it stands in")),
+            Some(_) => Err(fault(
+                tag,
+                "an end tag that does not match the element it stands in",
+            )),
             None => Err(fault(tag, "an end tag without a start tag")),
         }
     }
@@ -341,7 +395,9 @@ impl<'a> Builder<'a> {
         self.end_text(span.start);
         match self.stack.last() {
             Some(Open { id: Some(id), .. }) => self.tree.parts.elements[*id].mixed = true,
-            None if self.shape == Shape::Element => return Err(fault(span, "a comment outside the element")),
+            None if self.shape == Shape::Element => {
+                return Err(fault(span, "a comment outside the element"));
+            }
             _ => {}
         }
         Ok(())
@@ -358,10 +414,16 @@ impl<'a> Builder<'a> {
 
     fn finish(mut self, end: usize) -> Result<Tree<'a>, Fault> {
         if !self.stack.is_empty() {
-            return Err(Fault { at: end, reason: "the file ends before every element is closed" });
+            return Err(Fault {
+                at: end,
+                reason: "the file ends before every element is closed",
+            });
         }
         if self.roots == 0 {
-            return Err(Fault { at: end, reason: "there is no element" });
+            return Err(Fault {
+                at: end,
+                reason: "there is no element",
+            });
         }
         self.tree.parts.stack = self.stack;
         Ok(self.tree)
@@ -369,7 +431,10 @@ impl<'a> Builder<'a> {
 }
 
 fn fault(span: Span, reason: &'static str) -> Fault {
-    Fault { at: span.start as usize, reason }
+    Fault {
+        at: span.start as usize,
+        reason,
+    }
 }
 
 /// The text of `range`; refuses what is not UTF-8 and characters that XML cannot hold.
@@ -378,9 +443,15 @@ pub(crate) fn check_characters(bytes: &[u8], range: Range<usize>) -> Result<&str
     // Whole blocks without a branch, so that the compiler makes vector code of it.
     for (n, block) in text.as_bytes().chunks(64).enumerate() {
         if block.iter().fold(false, |found, b| found | is_control(*b)) {
-            let inside = block.iter().position(|b| is_control(*b)).unwrap_or_default();
+            let inside = block
+                .iter()
+                .position(|b| is_control(*b))
+                .unwrap_or_default();
             let at = range.start + n * 64 + inside;
-            return Err(Fault { at, reason: "a control character (NUL or the like)" });
+            return Err(Fault {
+                at,
+                reason: "a control character (NUL or the like)",
+            });
         }
     }
     Ok(text)
@@ -395,15 +466,21 @@ pub(crate) fn is_control(byte: u8) -> bool {
 fn check_encoded(bytes: &[u8], range: Range<usize>) -> Result<&str, Fault> {
     let piece = &bytes[range.clone()];
     let at = |n: usize| range.start + n;
-    let text =
-        std::str::from_utf8(piece).map_err(|error| Fault { at: at(error.valid_up_to()), reason: "not UTF-8" })?;
+    let text = std::str::from_utf8(piece).map_err(|error| Fault {
+        at: at(error.valid_up_to()),
+        reason: "not UTF-8",
+    })?;
     match unholdable(piece) {
-        Some(n) => Err(Fault { at: at(n), reason: "a character that XML cannot hold" }),
+        Some(n) => Err(Fault {
+            at: at(n),
+            reason: "a character that XML cannot hold",
+        }),
         None => Ok(text),
     }
 }
 
 /// Where U+FFFE or U+FFFF stands.
 pub(crate) fn unholdable(text: &[u8]) -> Option<usize> {
-    memchr::memchr_iter(0xEF, text).find(|n| matches!(text.get(n + 1..n + 3), Some([0xBF, 0xBE | 0xBF])))
+    memchr::memchr_iter(0xEF, text)
+        .find(|n| matches!(text.get(n + 1..n + 3), Some([0xBF, 0xBE | 0xBF])))
 }

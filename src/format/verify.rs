@@ -15,14 +15,24 @@ const MANY: usize = super::reader::MOST / 4;
 /// Whether a reader could see less than is written: of each kind of item it looks at a limited
 /// number.
 fn is_near_a_limit(qubes: &Qubes) -> bool {
-    let of_system = [qubes.globals.len(), qubes.labels.iter().count(), qubes.pools.iter().count()];
+    let of_system = [
+        qubes.globals.len(),
+        qubes.labels.iter().count(),
+        qubes.pools.iter().count(),
+    ];
     let of_qubes = qubes.written().any(|change| match change {
         Written::Changed { vm, .. } | Written::New { vm } => {
             let assignments = vm.devices.iter().map(|class| class.assignments.len()).max();
-            [vm.properties.len(), vm.features.len(), vm.tags.len(), vm.volumes.len(), vm.devices.len()]
-                .into_iter()
-                .chain(assignments)
-                .any(|count| count > MANY)
+            [
+                vm.properties.len(),
+                vm.features.len(),
+                vm.tags.len(),
+                vm.volumes.len(),
+                vm.devices.len(),
+            ]
+            .into_iter()
+            .chain(assignments)
+            .any(|count| count > MANY)
         }
         Written::Unchanged { .. } => false,
     });
@@ -36,7 +46,9 @@ fn is_near_a_limit(qubes: &Qubes) -> bool {
 /// The bytes are more than a store can have, cannot be read, or say something else.
 pub(super) fn verify(written: &Bytes, qubes: &Qubes) -> Result<(), FormatError> {
     if written.len() > MAX_BYTES {
-        return Err(FormatError::TooLarge { bytes: written.len() as u64 });
+        return Err(FormatError::TooLarge {
+            bytes: written.len() as u64,
+        });
     }
     if !cfg!(debug_assertions) && !is_near_a_limit(qubes) {
         return Ok(());
@@ -47,15 +59,22 @@ pub(super) fn verify(written: &Bytes, qubes: &Qubes) -> Result<(), FormatError> 
     if !others(&there).eq(others(qubes)) {
         return differs(format!("{} qubes, not these {}", there.len(), qubes.len()));
     }
-    if !there.labels.iter().eq(qubes.labels.iter()) || there.pools.iter().count() != qubes.pools.iter().count() {
-        return differs(format!("other labels or pools; {} pools", there.pools.iter().count()));
+    if !there.labels.iter().eq(qubes.labels.iter())
+        || there.pools.iter().count() != qubes.pools.iter().count()
+    {
+        return differs(format!(
+            "other labels or pools; {} pools",
+            there.pools.iter().count()
+        ));
     }
     if let Some(what) = difference("global properties", &qubes.globals, &there.globals) {
         return differs(what);
     }
     for change in qubes.written() {
         if let Written::Changed { vm, .. } | Written::New { vm } = change
-            && let Some(what) = there.glance(vm.name.as_str(), |there| difference_of(vm, there)).flatten()
+            && let Some(what) = there
+                .glance(vm.name.as_str(), |there| difference_of(vm, there))
+                .flatten()
         {
             return differs(format!("{}: {what}", vm.name));
         }
@@ -70,13 +89,23 @@ fn others(qubes: &Qubes) -> impl Iterator<Item = (&VmName, &Class)> {
 
 /// What a qube would not be read back with.
 fn difference_of(meant: &Vm, there: &Vm) -> Option<String> {
-    let count = |what: &str, meant: usize, there: usize| (meant != there).then(|| format!("{there} {what} of {meant}"));
+    let count = |what: &str, meant: usize, there: usize| {
+        (meant != there).then(|| format!("{there} {what} of {meant}"))
+    };
     let tags = |vm: &Vm| vm.tags.iter().cloned().collect::<BTreeSet<_>>();
-    let volumes = |vm: &Vm| vm.volumes.iter().filter(|volume| !volume.name().is_empty()).count();
+    let volumes = |vm: &Vm| {
+        vm.volumes
+            .iter()
+            .filter(|volume| !volume.name().is_empty())
+            .count()
+    };
     let devices = |vm: &Vm| vm.devices.iter().map(|class| class.assignments.len()).sum();
     difference("properties", &meant.properties, &there.properties)
         .or_else(|| difference("features", &meant.features, &there.features))
-        .or_else(|| (tags(meant) != tags(there)).then(|| format!("{} tags of {}", there.tags.len(), meant.tags.len())))
+        .or_else(|| {
+            (tags(meant) != tags(there))
+                .then(|| format!("{} tags of {}", there.tags.len(), meant.tags.len()))
+        })
         .or_else(|| count("volumes", volumes(meant), volumes(there)))
         .or_else(|| count("device assignments", devices(meant), devices(there)))
 }
@@ -85,9 +114,17 @@ fn difference(what: &str, meant: &TextMap, there: &TextMap) -> Option<String> {
     if meant == there {
         return None;
     }
-    let sorted =
-        |map: &TextMap| map.iter().map(|(name, text)| (name.to_owned(), text.to_owned())).collect::<BTreeSet<_>>();
+    let sorted = |map: &TextMap| {
+        map.iter()
+            .map(|(name, text)| (name.to_owned(), text.to_owned()))
+            .collect::<BTreeSet<_>>()
+    };
     let (meant, there) = (sorted(meant), sorted(there));
     let first = meant.symmetric_difference(&there).next()?;
-    Some(format!("{} {what} of {}, '{}' among what differs", there.len(), meant.len(), first.0.escape_debug()))
+    Some(format!(
+        "{} {what} of {}, '{}' among what differs",
+        there.len(),
+        meant.len(),
+        first.0.escape_debug()
+    ))
 }

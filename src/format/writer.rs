@@ -29,7 +29,11 @@ fn rank(section: &[u8]) -> Option<u8> {
 pub(crate) fn changes(source: &[u8], qubes: &Qubes) -> Result<Edits, FormatError> {
     let outline = full::outline(source)?;
     let mut edits = Edits::default();
-    let mut patch = Patch { tree: &outline, edits: &mut edits, place: "the store".to_string() };
+    let mut patch = Patch {
+        tree: &outline,
+        edits: &mut edits,
+        place: "the store".to_string(),
+    };
     patch.labels(qubes)?;
     patch.pools(qubes)?;
     patch.globals(qubes)?;
@@ -51,13 +55,23 @@ impl Patch<'_, '_> {
     fn globals(&mut self, qubes: &Qubes) -> Patched {
         let sections = self.root_sections("properties");
         if !sections.is_empty() {
-            return self.named_items(&sections, "property", &qubes.globals, Order::By(alphabetical));
+            return self.named_items(
+                &sections,
+                "property",
+                &qubes.globals,
+                Order::By(alphabetical),
+            );
         }
         if !qubes.globals.is_empty() {
             let mut items: Vec<_> = qubes.globals.iter().collect();
             items.sort_unstable();
             let mut e = self.emitter();
-            e.items("properties", "property", &child_indent(self.tree, ROOT), items)?;
+            e.items(
+                "properties",
+                "property",
+                &child_indent(self.tree, ROOT),
+                items,
+            )?;
             self.add_section(ROOT, 2, rank, e.into_text());
         }
         Ok(())
@@ -65,21 +79,36 @@ impl Patch<'_, '_> {
 
     fn labels(&mut self, qubes: &Qubes) -> Patched {
         let sections = self.root_sections("labels");
-        let stored: Vec<(Id, Label)> =
-            sections.iter().flat_map(|s| reader::labels(self.tree, *s, &mut Vec::new())).collect();
+        let stored: Vec<(Id, Label)> = sections
+            .iter()
+            .flat_map(|s| reader::labels(self.tree, *s, &mut Vec::new()))
+            .collect();
         let wanted: Vec<&Label> = qubes.labels.iter().collect();
         let Some(first) = sections.first() else {
             if !wanted.is_empty() {
                 let mut e = self.emitter();
                 e.raw("<labels");
-                e.section("labels", &child_indent(self.tree, ROOT), wanted, |e, l, _| e.label(l))?;
+                e.section(
+                    "labels",
+                    &child_indent(self.tree, ROOT),
+                    wanted,
+                    |e, l, _| e.label(l),
+                )?;
                 self.add_section(ROOT, 0, rank, e.into_text());
             }
             return Ok(());
         };
         let mut unmatched = stored.clone();
-        let ids: Vec<Id> = reader::labels(self.tree, *first, &mut Vec::new()).into_iter().map(|(id, _)| id).collect();
-        let index_of = |id: Id| stored.iter().find(|(s, _)| *s == id).map_or(0, |(_, l)| l.index);
+        let ids: Vec<Id> = reader::labels(self.tree, *first, &mut Vec::new())
+            .into_iter()
+            .map(|(id, _)| id)
+            .collect();
+        let index_of = |id: Id| {
+            stored
+                .iter()
+                .find(|(s, _)| *s == id)
+                .map_or(0, |(_, l)| l.index)
+        };
         let mut additions = Vec::new();
         for label in wanted {
             if let Some(at) = unmatched.iter().position(|(_, l)| l.index == label.index) {
@@ -90,7 +119,10 @@ impl Patch<'_, '_> {
             let mut e = self.emitter();
             e.label(label)?;
             let after = place_before(self.tree, *first, &ids, |id| index_of(id) > label.index);
-            additions.push(Addition { after, element: e.into_text() });
+            additions.push(Addition {
+                after,
+                element: e.into_text(),
+            });
         }
         let gone: Vec<Id> = unmatched.into_iter().map(|(id, _)| id).collect();
         self.change_sections(&sections, &gone, additions);
@@ -116,13 +148,20 @@ impl Patch<'_, '_> {
             if !wanted.is_empty() {
                 let mut e = self.emitter();
                 e.raw("<pools");
-                e.section("pools", &child_indent(self.tree, ROOT), wanted, |e, p, _| e.pool(p))?;
+                e.section(
+                    "pools",
+                    &child_indent(self.tree, ROOT),
+                    wanted,
+                    |e, p, _| e.pool(p),
+                )?;
                 self.add_section(ROOT, 1, rank, e.into_text());
             }
             return Ok(());
         };
-        let mut unmatched: Vec<(Id, Pool)> =
-            sections.iter().flat_map(|s| reader::pools(self.tree, *s, &mut Vec::new())).collect();
+        let mut unmatched: Vec<(Id, Pool)> = sections
+            .iter()
+            .flat_map(|s| reader::pools(self.tree, *s, &mut Vec::new()))
+            .collect();
         let in_first: Vec<Id> = self.tree.children(*first).collect();
         let mut additions = Vec::new();
         let mut after = None;
@@ -135,7 +174,10 @@ impl Patch<'_, '_> {
             }
             let mut e = self.emitter();
             e.pool(pool)?;
-            additions.push(Addition { after, element: e.into_text() });
+            additions.push(Addition {
+                after,
+                element: e.into_text(),
+            });
         }
         let gone: Vec<Id> = unmatched.into_iter().map(|(id, _)| id).collect();
         self.change_sections(&sections, &gone, additions);
@@ -146,8 +188,18 @@ impl Patch<'_, '_> {
     fn change_sections(&mut self, sections: &[Id], gone: &[Id], additions: Vec<Addition>) {
         let mut additions = Some(additions);
         for section in sections {
-            let here: Vec<Id> = self.tree.children(*section).filter(|id| gone.contains(id)).collect();
-            change_children(self.tree, self.edits, *section, &here, additions.take().unwrap_or_default());
+            let here: Vec<Id> = self
+                .tree
+                .children(*section)
+                .filter(|id| gone.contains(id))
+                .collect();
+            change_children(
+                self.tree,
+                self.edits,
+                *section,
+                &here,
+                additions.take().unwrap_or_default(),
+            );
         }
     }
 
@@ -155,14 +207,23 @@ impl Patch<'_, '_> {
         let sections = self.root_sections("domains");
         let mut stored = Vec::new();
         for section in &sections {
-            stored.extend(self.tree.children_named(*section, b"domain").map(|id| Stored { id, section: *section }));
+            stored.extend(
+                self.tree
+                    .children_named(*section, b"domain")
+                    .map(|id| Stored {
+                        id,
+                        section: *section,
+                    }),
+            );
         }
         // The place of each stored domain among all names, and the qubes the source does not have.
         let mut ranks: Vec<Option<usize>> = vec![None; stored.len()];
         let mut added: Vec<(usize, &Vm)> = Vec::new();
         for (rank, written) in qubes.written().enumerate() {
             match written {
-                Written::Unchanged { position } if position < stored.len() => ranks[position] = Some(rank),
+                Written::Unchanged { position } if position < stored.len() => {
+                    ranks[position] = Some(rank)
+                }
                 // The dom0 of a store without one.
                 Written::Unchanged { position } if position == stored.len() => {}
                 Written::Changed { position, vm } if position < stored.len() => {
@@ -172,7 +233,9 @@ impl Patch<'_, '_> {
                 Written::Changed { position, vm } if position == stored.len() => {
                     added.extend((!is_bare(vm)).then_some((rank, vm)));
                 }
-                Written::Unchanged { .. } | Written::Changed { .. } => return Err(FormatError::ForeignSource),
+                Written::Unchanged { .. } | Written::Changed { .. } => {
+                    return Err(FormatError::ForeignSource);
+                }
                 Written::New { vm } => added.push((rank, vm)),
             }
         }
@@ -186,7 +249,8 @@ impl Patch<'_, '_> {
     fn changed_domain(&mut self, id: Id, vm: &Vm) -> Patched {
         let bytes = self.tree.bytes;
         let tree = Tree::of_element(bytes, self.tree.whole(id)).map_err(|f| f.locate(bytes))?;
-        let class = crate::model::Class::from_store(&tree.attribute(ROOT, "class").unwrap_or_default());
+        let class =
+            crate::model::Class::from_store(&tree.attribute(ROOT, "class").unwrap_or_default());
         let old = reader::vm(&tree, vm.name.clone(), class);
         patch_domain(&tree, self.edits, &old, vm)
     }
@@ -204,7 +268,12 @@ impl Patch<'_, '_> {
                 let mut e = self.emitter();
                 e.raw("<domains");
                 let vms = added.iter().map(|(_, vm)| *vm);
-                e.section("domains", &child_indent(self.tree, ROOT), vms, |e, vm, indent| e.domain(indent, vm))?;
+                e.section(
+                    "domains",
+                    &child_indent(self.tree, ROOT),
+                    vms,
+                    |e, vm, indent| e.domain(indent, vm),
+                )?;
                 self.add_section(ROOT, 3, rank, e.into_text());
             }
             return Ok(());
@@ -215,19 +284,39 @@ impl Patch<'_, '_> {
             let section = later.map_or(*last, |at| stored[at].section);
             let before = later.map(|at| stored[at].id);
             let after = match before {
-                Some(before) => self.tree.children(section).take_while(|id| *id != before).last(),
+                Some(before) => self
+                    .tree
+                    .children(section)
+                    .take_while(|id| *id != before)
+                    .last(),
                 None => self.tree.children(section).last(),
             };
             let mut e = Emitter::new(&place_of(vm));
             e.domain(&child_indent(self.tree, section), vm)?;
-            additions.push((section, Addition { after, element: e.into_text() }));
+            additions.push((
+                section,
+                Addition {
+                    after,
+                    element: e.into_text(),
+                },
+            ));
         }
         for section in sections {
-            let here: Vec<Id> = self.tree.children(*section).filter(|id| gone.contains(id)).collect();
+            let here: Vec<Id> = self
+                .tree
+                .children(*section)
+                .filter(|id| gone.contains(id))
+                .collect();
             let (now, other) = additions.into_iter().partition(|(s, _)| s == section);
             additions = other;
             let now: Vec<(Id, Addition)> = now;
-            change_children(self.tree, self.edits, *section, &here, now.into_iter().map(|(_, a)| a).collect());
+            change_children(
+                self.tree,
+                self.edits,
+                *section,
+                &here,
+                now.into_iter().map(|(_, a)| a).collect(),
+            );
         }
         Ok(())
     }

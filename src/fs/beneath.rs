@@ -57,7 +57,12 @@ impl Directory {
 
     fn held(handle: File, root: Option<File>, links: Links, path: &Path) -> io::Result<Directory> {
         match uninterrupted(|| handle.metadata())?.is_dir() {
-            true => Ok(Directory { handle, root, links, path: path.to_path_buf() }),
+            true => Ok(Directory {
+                handle,
+                root,
+                links,
+                path: path.to_path_buf(),
+            }),
             false => Err(nix::Error::ENOTDIR.into()),
         }
     }
@@ -88,15 +93,20 @@ impl Directory {
             Use::Both => OFlag::O_RDWR,
         };
         // Opening a socket, or a FIFO without reader, for writing answers ENXIO.
-        let file = self.resolve(path, flags | OFlag::O_NONBLOCK).map_err(|error| {
-            match error.raw_os_error() == Some(nix::libc::ENXIO) {
-                true => refused(&format!("{} is not a regular file", path.display())),
-                false => error,
-            }
-        })?;
+        let file = self
+            .resolve(path, flags | OFlag::O_NONBLOCK)
+            .map_err(
+                |error| match error.raw_os_error() == Some(nix::libc::ENXIO) {
+                    true => refused(&format!("{} is not a regular file", path.display())),
+                    false => error,
+                },
+            )?;
         match uninterrupted(|| file.metadata())?.is_file() {
             true => Ok(file),
-            false => Err(refused(&format!("{} is not a regular file", path.display()))),
+            false => Err(refused(&format!(
+                "{} is not a regular file",
+                path.display()
+            ))),
         }
     }
 
@@ -112,7 +122,8 @@ impl Directory {
     /// Creates the file at `path`, which must not exist, with this access; opened for both uses.
     pub fn create_file(&self, path: &Path, access: Access) -> io::Result<File> {
         let (parent, name) = self.parent(path)?;
-        let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let flags =
+            OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let made = retried(|| openat(&parent, name, flags, Mode::S_IRUSR | Mode::S_IWUSR))?;
         let file = File::from(made);
         access.apply(&file)?;
@@ -159,7 +170,10 @@ impl Directory {
         let made = open(&parent, Path::new(name), flags, resolve)?;
         // Somebody who may write here can have exchanged it for a directory of his own.
         if uninterrupted(|| made.metadata())?.uid() != geteuid().as_raw() {
-            return Err(refused(&format!("{} belongs to another user", path.display())));
+            return Err(refused(&format!(
+                "{} belongs to another user",
+                path.display()
+            )));
         }
         Access { mode, ..access }.apply(&made)?;
         Ok(true)
@@ -182,7 +196,12 @@ impl Directory {
     /// The names in this directory, in no order.
     pub fn names(&self) -> io::Result<Vec<OsString>> {
         // A descriptor of its own: reading moves a directory's position.
-        let own = open(&self.handle, Path::new("."), OFlag::O_RDONLY, ResolveFlag::empty())?;
+        let own = open(
+            &self.handle,
+            Path::new("."),
+            OFlag::O_RDONLY,
+            ResolveFlag::empty(),
+        )?;
         let mut listing = nix::dir::Dir::from_fd(own.into())?;
         let mut names = Vec::new();
         for entry in listing.iter() {
@@ -206,12 +225,19 @@ impl Directory {
     }
 
     fn unlink(&self, path: &Path, flags: UnlinkatFlags) -> io::Result<bool> {
-        let gone = self.parent(path).and_then(|(parent, name)| retried(|| unlinkat(&parent, name, flags)));
+        let gone = self
+            .parent(path)
+            .and_then(|(parent, name)| retried(|| unlinkat(&parent, name, flags)));
         match gone {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             // Where nothing can be written the kernel says so before it looks whether it is there.
-            Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem && self.look(path)?.is_none() => Ok(false),
+            Err(error)
+                if error.kind() == io::ErrorKind::ReadOnlyFilesystem
+                    && self.look(path)?.is_none() =>
+            {
+                Ok(false)
+            }
             Err(error) => Err(error),
         }
     }
@@ -247,7 +273,8 @@ impl Directory {
             fill(file)?;
             uninterrupted(|| file.sync_all())
         })?;
-        self.subdirectory(path.parent().unwrap_or(Path::new("")))?.sync()?;
+        self.subdirectory(path.parent().unwrap_or(Path::new("")))?
+            .sync()?;
         Ok(file)
     }
 
@@ -258,7 +285,10 @@ impl Directory {
         access: Access,
         fill: impl FnOnce(&mut File) -> io::Result<()>,
     ) -> io::Result<File> {
-        let mut name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_os_string();
+        let mut name = path
+            .file_name()
+            .ok_or(io::ErrorKind::InvalidInput)?
+            .to_os_string();
         let random = std::iter::repeat_with(fastrand::alphanumeric).take(RANDOM_LETTERS);
         name.push(format!("~{}{TEMPORARY}", random.collect::<String>()));
         let temporary = path.with_file_name(name);
@@ -284,7 +314,8 @@ impl Directory {
         let ours = uninterrupted(|| file.metadata())?;
         match fstatat(&parent, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
             Ok(there) => {
-                let is_regular = SFlag::from_bits_truncate(there.st_mode) & SFlag::S_IFMT == SFlag::S_IFREG;
+                let is_regular =
+                    SFlag::from_bits_truncate(there.st_mode) & SFlag::S_IFMT == SFlag::S_IFREG;
                 Ok(is_regular && (there.st_dev, there.st_ino) == (ours.dev(), ours.ino()))
             }
             Err(nix::Error::ENOENT) => Ok(false),
@@ -309,7 +340,10 @@ impl Directory {
 fn refuse_second_name(path: &Path, metadata: &Metadata) -> io::Result<()> {
     match metadata.nlink() {
         1 => Ok(()),
-        _ => Err(refused(&format!("{} has a second name (hard link)", path.display()))),
+        _ => Err(refused(&format!(
+            "{} has a second name (hard link)",
+            path.display()
+        ))),
     }
 }
 
@@ -318,7 +352,10 @@ fn refuse_foreign(path: &Path, metadata: &Metadata) -> io::Result<()> {
     let owner = metadata.uid();
     match owner == 0 || owner == geteuid().as_raw() {
         true => Ok(()),
-        false => Err(refused(&format!("{} belongs to user {owner}", path.display()))),
+        false => Err(refused(&format!(
+            "{} belongs to user {owner}",
+            path.display()
+        ))),
     }
 }
 

@@ -50,7 +50,11 @@ impl FileLock {
     ///
     /// # Errors
     /// [`FileLockError::Held`] names the pid and the command that hold it.
-    pub fn take(file: File, exclusivity: Exclusivity, wait: Duration) -> Result<FileLock, FileLockError> {
+    pub fn take(
+        file: File,
+        exclusivity: Exclusivity,
+        wait: Duration,
+    ) -> Result<FileLock, FileLockError> {
         FileLock::take_telling(file, exclusivity, wait, &|_| ())
     }
 
@@ -62,14 +66,19 @@ impl FileLock {
         wait: Duration,
         tell: &dyn Fn(&str),
     ) -> Result<FileLock, FileLockError> {
-        let failed = |source: io::Error| FileLockError::Io { file: PathBuf::new(), source };
+        let failed = |source: io::Error| FileLockError::Io {
+            file: PathBuf::new(),
+            source,
+        };
         let mut granted = lock_within(&file, exclusivity, wait.min(SILENCE)).map_err(failed)?;
         if !granted && wait > SILENCE {
             tell(&holder_written(&mut file));
             granted = lock_within(&file, exclusivity, wait - SILENCE).map_err(failed)?;
         }
         if !granted {
-            return Err(FileLockError::Held { holder: holder_written(&mut file) });
+            return Err(FileLockError::Held {
+                holder: holder_written(&mut file),
+            });
         }
         if exclusivity == Exclusivity::Exclusive {
             // Only messages need it: on a full disk a lock is as good without.
@@ -126,14 +135,19 @@ pub fn lock_in_turn(file: File, wait: Duration, tell: &dyn Fn()) -> io::Result<O
     if let Ok(locked) = get.recv_timeout(wait.min(SILENCE)) {
         return locked.map(Some);
     }
-    let Some(left) = wait.checked_sub(SILENCE).filter(|left| !left.is_zero()) else { return Ok(None) };
+    let Some(left) = wait.checked_sub(SILENCE).filter(|left| !left.is_zero()) else {
+        return Ok(None);
+    };
     tell();
     get.recv_timeout(left).ok().transpose()
 }
 
 fn wait_for_lock(file: &File) -> io::Result<()> {
     loop {
-        match fcntl(file, FcntlArg::F_OFD_SETLKW(&whole_file(nix::libc::F_WRLCK))) {
+        match fcntl(
+            file,
+            FcntlArg::F_OFD_SETLKW(&whole_file(nix::libc::F_WRLCK)),
+        ) {
             Err(Errno::EINTR) => {}
             waited => return Ok(waited.map(drop)?),
         }
@@ -188,13 +202,32 @@ pub fn posix_holder(file: &File) -> Option<i32> {
 /// `pid N (command line)` of a living process; the bare number of one that cannot be looked at.
 pub fn process(pid: i32) -> String {
     let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    let words: Vec<_> = line.split(|b| *b == 0).filter(|w| !w.is_empty()).map(String::from_utf8_lossy).collect();
-    let command: String = words.join(" ").chars().filter(|c| !c.is_control()).take(120).collect();
-    if command.is_empty() { format!("pid {pid}") } else { format!("pid {pid} ({command})") }
+    let words: Vec<_> = line
+        .split(|b| *b == 0)
+        .filter(|w| !w.is_empty())
+        .map(String::from_utf8_lossy)
+        .collect();
+    let command: String = words
+        .join(" ")
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(120)
+        .collect();
+    if command.is_empty() {
+        format!("pid {pid}")
+    } else {
+        format!("pid {pid} ({command})")
+    }
 }
 
 fn whole_file(kind: i32) -> nix::libc::flock {
-    nix::libc::flock { l_type: kind as i16, l_whence: nix::libc::SEEK_SET as i16, l_start: 0, l_len: 0, l_pid: 0 }
+    nix::libc::flock {
+        l_type: kind as i16,
+        l_whence: nix::libc::SEEK_SET as i16,
+        l_start: 0,
+        l_len: 0,
+        l_pid: 0,
+    }
 }
 
 fn try_portably(file: &File, exclusivity: Exclusivity) -> io::Result<bool> {
@@ -220,7 +253,9 @@ fn holder_written(file: &mut File) -> String {
         return process(pid);
     }
     let mut text = String::new();
-    let read = file.seek(SeekFrom::Start(0)).and_then(|_| file.take(32).read_to_string(&mut text));
+    let read = file
+        .seek(SeekFrom::Start(0))
+        .and_then(|_| file.take(32).read_to_string(&mut text));
     match (read, text.trim().parse()) {
         (Ok(_), Ok(pid)) => process(pid),
         _ => "another process".to_string(),
@@ -235,11 +270,22 @@ mod tests {
     fn a_lock_excludes_names_its_holder_and_is_given_back() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("vm-work");
-        let open = || File::options().read(true).write(true).create(true).truncate(false).open(&path).unwrap();
+        let open = || {
+            File::options()
+                .read(true)
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .open(&path)
+                .unwrap()
+        };
         let take = |exclusivity| FileLock::take(open(), exclusivity, Duration::ZERO);
         let held = take(Exclusivity::Exclusive).unwrap();
         let error = take(Exclusivity::Exclusive).unwrap_err().to_string();
-        assert!(error.starts_with(&format!("locked by pid {} (", std::process::id())), "{error}");
+        assert!(
+            error.starts_with(&format!("locked by pid {} (", std::process::id())),
+            "{error}"
+        );
         assert!(take(Exclusivity::Shared).is_err());
         drop(held);
         let first = take(Exclusivity::Shared).unwrap();

@@ -50,7 +50,10 @@ pub(super) fn open_below(
     let strict = ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS;
     match open(base, path, flags, strict) {
         Err(error) if error.raw_os_error() == Some(nix::libc::ELOOP) => match links {
-            Links::Never => Err(refused(&format!("{} leads over a symbolic link", path.display()))),
+            Links::Never => Err(refused(&format!(
+                "{} leads over a symbolic link",
+                path.display()
+            ))),
             Links::Owned => walk(base, root, path, flags),
         },
         opened => opened,
@@ -58,9 +61,20 @@ pub(super) fn open_below(
 }
 
 /// Opens one path with `resolve`; repeats what a signal, or a rename under way, interrupted.
-pub(super) fn open(base: &File, path: &Path, flags: OFlag, resolve: ResolveFlag) -> io::Result<File> {
-    let how = OpenHow::new().flags(flags | OFlag::O_CLOEXEC).resolve(resolve);
-    let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+pub(super) fn open(
+    base: &File,
+    path: &Path,
+    flags: OFlag,
+    resolve: ResolveFlag,
+) -> io::Result<File> {
+    let how = OpenHow::new()
+        .flags(flags | OFlag::O_CLOEXEC)
+        .resolve(resolve);
+    let path = if path.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        path
+    };
     unleased(|| uninterrupted(|| Ok(File::from(openat2(base, path, how)?))))
 }
 
@@ -93,7 +107,12 @@ fn walk(base: &File, root: Option<&File>, path: &Path, flags: OFlag) -> io::Resu
         if !metadata.file_type().is_symlink() {
             if last {
                 // Opened by name once more: what was made of it meanwhile must not be a link.
-                return open(&place, Path::new(&part), flags, ResolveFlag::RESOLVE_NO_SYMLINKS);
+                return open(
+                    &place,
+                    Path::new(&part),
+                    flags,
+                    ResolveFlag::RESOLVE_NO_SYMLINKS,
+                );
             }
             place = found;
             continue;
@@ -102,7 +121,9 @@ fn walk(base: &File, root: Option<&File>, path: &Path, flags: OFlag) -> io::Resu
         followed += 1;
         if owner != 0 && owner != geteuid().as_raw() {
             let link = part.to_string_lossy();
-            return Err(refused(&format!("{link} is a symbolic link of user {owner}, not followed")));
+            return Err(refused(&format!(
+                "{link} is a symbolic link of user {owner}, not followed"
+            )));
         }
         if followed > MOST_LINKS {
             return Err(io::Error::from_raw_os_error(nix::libc::ELOOP));
@@ -120,7 +141,12 @@ fn walk(base: &File, root: Option<&File>, path: &Path, flags: OFlag) -> io::Resu
             parts.push_front(part);
         }
     }
-    open(&place, Path::new("."), flags, ResolveFlag::RESOLVE_NO_SYMLINKS)
+    open(
+        &place,
+        Path::new("."),
+        flags,
+        ResolveFlag::RESOLVE_NO_SYMLINKS,
+    )
 }
 
 /// Looks at one name without following or opening it. `..` of the root is the root.
@@ -132,11 +158,19 @@ fn step(place: &File, root: Option<&File>, part: &OsStr) -> io::Result<File> {
         return root.try_clone();
     }
     let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW;
-    open(place, Path::new(part), flags, ResolveFlag::RESOLVE_NO_MAGICLINKS)
+    open(
+        place,
+        Path::new(part),
+        flags,
+        ResolveFlag::RESOLVE_NO_MAGICLINKS,
+    )
 }
 
 fn is_same(one: &File, other: &File) -> io::Result<bool> {
-    let (one, other) = (uninterrupted(|| one.metadata())?, uninterrupted(|| other.metadata())?);
+    let (one, other) = (
+        uninterrupted(|| one.metadata())?,
+        uninterrupted(|| other.metadata())?,
+    );
     Ok((one.dev(), one.ino()) == (other.dev(), other.ino()))
 }
 
@@ -151,7 +185,10 @@ fn refuse_dots(path: &Path) -> io::Result<()> {
     let plain = |part: Component| matches!(part, Component::Normal(_) | Component::CurDir);
     match path.components().all(plain) {
         true => Ok(()),
-        false => Err(refused(&format!("{} is not a path below a directory", path.display()))),
+        false => Err(refused(&format!(
+            "{} is not a path below a directory",
+            path.display()
+        ))),
     }
 }
 
@@ -164,7 +201,10 @@ pub fn refuse_foreign_link(path: &Path) -> io::Result<()> {
     };
     let owner = metadata.uid();
     match metadata.is_symlink() && owner != 0 && owner != geteuid().as_raw() {
-        true => Err(refused(&format!("{} is a symbolic link of user {owner}, not followed", path.display()))),
+        true => Err(refused(&format!(
+            "{} is a symbolic link of user {owner}, not followed",
+            path.display()
+        ))),
         false => Ok(()),
     }
 }

@@ -34,7 +34,12 @@ pub fn names_in(directory: &Path) -> io::Result<Vec<OsString>> {
 pub fn errno_text(error: &io::Error) -> String {
     match error.raw_os_error() {
         Some(code) => Errno::from_raw(code).desc().to_string(),
-        None => error.to_string().split(" (os error").next().unwrap_or_default().to_string(),
+        None => error
+            .to_string()
+            .split(" (os error")
+            .next()
+            .unwrap_or_default()
+            .to_string(),
     }
 }
 
@@ -43,7 +48,10 @@ pub fn is_disk_full(error: &(dyn std::error::Error + 'static)) -> bool {
     let mut next = Some(error);
     while let Some(error) = next {
         let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
-        if matches!(kind, Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)) {
+        if matches!(
+            kind,
+            Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+        ) {
             return true;
         }
         next = error.source();

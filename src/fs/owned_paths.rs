@@ -33,13 +33,23 @@ pub fn open_directory(path: &Path) -> io::Result<Directory> {
 
 /// The open directory in which `path` lies, and the name there.
 pub fn parent_of(path: &Path) -> io::Result<(Directory, OsString)> {
-    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_os_string();
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let name = path
+        .file_name()
+        .ok_or(io::ErrorKind::InvalidInput)?
+        .to_os_string();
+    let parent = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     Ok((open_directory(parent)?, name))
 }
 
 /// Replaces a file, as [`Directory::replace`] does.
-pub fn replace(path: &Path, access: Access, fill: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<File> {
+pub fn replace(
+    path: &Path,
+    access: Access,
+    fill: impl FnOnce(&mut File) -> io::Result<()>,
+) -> io::Result<File> {
     let (directory, name) = parent_of(path)?;
     directory.replace(Path::new(&name), access, fill)
 }
@@ -61,7 +71,16 @@ pub fn make_directory(path: &Path, access: Access) -> io::Result<()> {
     let mut above: Vec<&Path> = below.ancestors().skip(1).collect();
     above.retain(|part| !part.as_os_str().is_empty());
     for part in above.into_iter().rev() {
-        slash.create_directory(part, 0o755, Access { mode: 0o755, group: None })?;
+        slash.create_directory(
+            part,
+            0o755,
+            Access {
+                mode: 0o755,
+                group: None,
+            },
+        )?;
     }
-    slash.create_directory(&below, access.mode, access).map(drop)
+    slash
+        .create_directory(&below, access.mode, access)
+        .map(drop)
 }

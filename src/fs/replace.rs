@@ -40,7 +40,13 @@ impl Access {
 /// Makes a directory for members of group qubes, 2770. Those that are missing above it are anybody's, as installers
 /// make them; one that exists stays as it is. Links of other users are refused.
 pub fn make_shared_directory(path: &Path, group: Option<Gid>) -> io::Result<()> {
-    super::owned_paths::make_directory(path, Access { mode: 0o2770, group })
+    super::owned_paths::make_directory(
+        path,
+        Access {
+            mode: 0o2770,
+            group,
+        },
+    )
 }
 
 /// What the name of a temporary file ends in: nobody else makes files called `TARGET~RANDOM.new`.
@@ -72,10 +78,16 @@ impl Replacement {
         let mut prefix = name.to_os_string();
         prefix.push("~");
         let mut builder = tempfile::Builder::new();
-        builder.prefix(&prefix).rand_bytes(RANDOM_LETTERS).suffix(TEMPORARY);
+        builder
+            .prefix(&prefix)
+            .rand_bytes(RANDOM_LETTERS)
+            .suffix(TEMPORARY);
         let temporary = builder.tempfile_in(directory_of(target))?;
         access.apply(temporary.as_file())?;
-        Ok(Replacement { temporary, target: target.to_path_buf() })
+        Ok(Replacement {
+            temporary,
+            target: target.to_path_buf(),
+        })
     }
 
     /// The file to fill.
@@ -113,7 +125,8 @@ impl Replacement {
     /// Makes the content visible under the target's name without waiting for the disk: for what nobody looks at after
     /// a power loss.
     pub fn commit_unsynced(self) -> io::Result<File> {
-        self.rename(|temporary, target| temporary.persist(target)).map(|published| published.file)
+        self.rename(|temporary, target| temporary.persist(target))
+            .map(|published| published.file)
     }
 
     fn rename(
@@ -123,7 +136,12 @@ impl Replacement {
         let mut temporary = self.temporary;
         loop {
             match rename(temporary, &self.target) {
-                Ok(file) => return Ok(Published { file, target: self.target }),
+                Ok(file) => {
+                    return Ok(Published {
+                        file,
+                        target: self.target,
+                    });
+                }
                 Err(interrupted) if interrupted.error.kind() == io::ErrorKind::Interrupted => {
                     temporary = interrupted.file;
                 }
@@ -148,7 +166,11 @@ impl Published {
 }
 
 /// Replaces `target` by what `fill` writes.
-pub fn replace(target: &Path, access: Access, fill: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<File> {
+pub fn replace(
+    target: &Path,
+    access: Access,
+    fill: impl FnOnce(&mut File) -> io::Result<()>,
+) -> io::Result<File> {
     let mut replacement = Replacement::begin(target, access)?;
     fill(replacement.file())?;
     replacement.commit()
@@ -188,7 +210,10 @@ mod tests {
 
         replace(&target, Access::shared(None), |f| f.write_all(b"new")).unwrap();
         assert_eq!(std::fs::read(&target).unwrap(), b"new");
-        assert_eq!(std::fs::metadata(&target).unwrap().permissions().mode() & 0o7777, 0o660);
+        assert_eq!(
+            std::fs::metadata(&target).unwrap().permissions().mode() & 0o7777,
+            0o660
+        );
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 }

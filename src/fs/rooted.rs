@@ -35,7 +35,9 @@ pub fn resolve(root: &Path, path: &Path) -> io::Result<PathBuf> {
         resolved.push(&name);
         depth += 1;
         // What is not a link, is missing or cannot be looked at stays: who opens it says why.
-        let Ok(target) = std::fs::read_link(&resolved) else { continue };
+        let Ok(target) = std::fs::read_link(&resolved) else {
+            continue;
+        };
         links += 1;
         if links > MOST_LINKS {
             return Err(Errno::ELOOP.into());
@@ -92,7 +94,9 @@ mod tests {
         symlink("dangling", root.join("chain")).unwrap();
         symlink("/", root.join("top")).unwrap();
         symlink("loop", root.join("loop")).unwrap();
-        let resolved = |path: &str| resolve(&root, path.as_ref()).map(|p| p.strip_prefix(&root).unwrap().to_owned());
+        let resolved = |path: &str| {
+            resolve(&root, path.as_ref()).map(|p| p.strip_prefix(&root).unwrap().to_owned())
+        };
         for (path, expected) in [
             ("/var/lib/qubes/qubes.xml", "data/qubes/qubes.xml"),
             ("/../../etc/passwd", "etc/passwd"),
@@ -106,7 +110,10 @@ mod tests {
         ] {
             assert_eq!(resolved(path).unwrap(), Path::new(expected), "{path}");
         }
-        assert_eq!(resolved("/loop/x").unwrap_err().raw_os_error(), Some(Errno::ELOOP as i32));
+        assert_eq!(
+            resolved("/loop/x").unwrap_err().raw_os_error(),
+            Some(Errno::ELOOP as i32)
+        );
         let link = resolve_parent(&root, "/var/lib/qubes".as_ref()).unwrap();
         assert_eq!(link, root.join("var/lib/qubes"));
     }

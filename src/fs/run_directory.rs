@@ -33,19 +33,34 @@ pub struct RunDirectory {
 impl RunDirectory {
     /// One that members of a group share. Its parent belongs to root, or to whom the store belongs.
     pub fn shared(path: PathBuf) -> RunDirectory {
-        RunDirectory { path, own: None, is_readable: false }
+        RunDirectory {
+            path,
+            own: None,
+            is_readable: false,
+        }
     }
 
     /// `own/name`, for the effective user alone: `own` is made when it is missing, and otherwise
     /// must belong to that user and be writable by nobody else.
     pub fn private(own: PathBuf, name: &Path) -> RunDirectory {
-        let path = if name.as_os_str().is_empty() { own.clone() } else { own.join(name) };
-        RunDirectory { path, own: Some(own), is_readable: false }
+        let path = if name.as_os_str().is_empty() {
+            own.clone()
+        } else {
+            own.join(name)
+        };
+        RunDirectory {
+            path,
+            own: Some(own),
+            is_readable: false,
+        }
     }
 
     /// Lets the group read what is in a private one.
     pub fn readable_by_group(self) -> RunDirectory {
-        RunDirectory { is_readable: true, ..self }
+        RunDirectory {
+            is_readable: true,
+            ..self
+        }
     }
 
     /// Where it is: for messages and for other programs, not for opening what is below.
@@ -58,7 +73,9 @@ impl RunDirectory {
     /// # Errors
     /// [`io::ErrorKind::NotFound`] when it was not made yet. That it should be private and is not.
     pub fn open(&self) -> io::Result<Directory> {
-        let Some(own) = &self.own else { return Directory::open(&self.path, Links::Never) };
+        let Some(own) = &self.own else {
+            return Directory::open(&self.path, Links::Never);
+        };
         let directory = Directory::open(own, Links::Never)?;
         refuse_others(own, &directory.handle().metadata()?)?;
         directory.subdirectory(self.below_own())
@@ -70,7 +87,9 @@ impl RunDirectory {
     pub fn make(&self, parts: &[&str], group: Option<Gid>) -> io::Result<Directory> {
         let (mode, group) = self.for_directories(group);
         let directory = match self.open() {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => self.make_itself(mode, group)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.make_itself(mode, group)?
+            }
             opened => opened?,
         };
         for part in parts {
@@ -121,13 +140,19 @@ impl RunDirectory {
     /// What is there is not a regular file with one name, or cannot be read.
     pub fn read(&self, name: &Path) -> io::Result<Option<String>> {
         let missing = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
-        let file = match self.open().and_then(|directory| directory.open_file(name, Use::Read)) {
+        let file = match self
+            .open()
+            .and_then(|directory| directory.open_file(name, Use::Read))
+        {
             Err(error) if missing(&error) => return Ok(None),
             opened => opened?,
         };
         let metadata = file.metadata()?;
         if metadata.nlink() > 1 {
-            return Err(refused(&format!("{} has a second name (hard link)", name.display())));
+            return Err(refused(&format!(
+                "{} has a second name (hard link)",
+                name.display()
+            )));
         }
         if metadata.len() > LONGEST {
             return Err(io::ErrorKind::FileTooLarge.into());
@@ -141,7 +166,8 @@ impl RunDirectory {
     /// a directory, is replaced and not followed. The directories must exist.
     pub fn write_note(&self, name: &Path, group: Option<Gid>, text: &str) -> io::Result<File> {
         let write = |file: &mut File| file.write_all(text.as_bytes());
-        self.open()?.replace_unsynced(name, self.access(group), write)
+        self.open()?
+            .replace_unsynced(name, self.access(group), write)
     }
 
     /// Takes the lock of the file `lock/NAME`, waiting at most `wait`. Made when it is missing,
@@ -169,9 +195,14 @@ impl RunDirectory {
         tell: &dyn Fn(&str),
     ) -> Result<FileLock, FileLockError> {
         let place = Path::new("lock").join(name);
-        let failed = |source: io::Error| FileLockError::Io { file: self.path.join(&place), source };
+        let failed = |source: io::Error| FileLockError::Io {
+            file: self.path.join(&place),
+            source,
+        };
         let directory = self.make(&["lock"], group).map_err(failed)?;
-        let file = directory.open_or_create(&place, self.access(group)).map_err(failed)?;
+        let file = directory
+            .open_or_create(&place, self.access(group))
+            .map_err(failed)?;
         FileLock::take_telling(file, exclusivity, wait, tell).map_err(|error| match error {
             FileLockError::Io { source, .. } => failed(source),
             held => held,
@@ -182,7 +213,10 @@ impl RunDirectory {
     pub fn access(&self, group: Option<Gid>) -> Access {
         match self.own {
             Some(_) if self.is_readable => Access { mode: 0o640, group },
-            Some(_) => Access { mode: 0o600, group: None },
+            Some(_) => Access {
+                mode: 0o600,
+                group: None,
+            },
             None => Access::shared(group),
         }
     }
@@ -217,7 +251,9 @@ impl From<&RunDirectory> for RunDirectory {
 pub fn is_safe_for_user(directory: &Path) -> bool {
     let us = geteuid().as_raw();
     let is_safe = |above: &Path| {
-        let Ok(metadata) = std::fs::symlink_metadata(above) else { return false };
+        let Ok(metadata) = std::fs::symlink_metadata(above) else {
+            return false;
+        };
         let is_sticky = metadata.mode() & 0o1000 != 0;
         let is_closed = metadata.mode() & 0o022 == 0 || is_sticky && metadata.uid() == 0;
         metadata.is_dir() && [0, us].contains(&metadata.uid()) && is_closed
@@ -235,11 +271,14 @@ fn refuse_others(directory: &Path, metadata: &Metadata) -> io::Result<()> {
     let (owner, mode) = (metadata.uid(), metadata.mode() & 0o7777);
     let shown = directory.display();
     if owner != geteuid().as_raw() {
-        let reason = format!("{shown} belongs to user {owner}: set XDG_RUNTIME_DIR to a directory of yours");
+        let reason =
+            format!("{shown} belongs to user {owner}: set XDG_RUNTIME_DIR to a directory of yours");
         return Err(refused(&reason));
     }
     if mode & 0o022 != 0 {
-        let reason = format!("others may write in {shown} (mode {mode:o}): remove it, or set XDG_RUNTIME_DIR");
+        let reason = format!(
+            "others may write in {shown} (mode {mode:o}): remove it, or set XDG_RUNTIME_DIR"
+        );
         return Err(refused(&reason));
     }
     Ok(())
@@ -259,12 +298,31 @@ mod tests {
         let run = RunDirectory::private(own.clone(), Path::new("qubes/0123"));
         assert_eq!(run.open().unwrap_err().kind(), io::ErrorKind::NotFound);
         run.make(&["lock"], None).unwrap();
-        for path in [own.clone(), own.join("qubes"), own.join("qubes/0123"), own.join("qubes/0123/lock")] {
-            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o700, "{}", path.display());
+        for path in [
+            own.clone(),
+            own.join("qubes"),
+            own.join("qubes/0123"),
+            own.join("qubes/0123/lock"),
+        ] {
+            assert_eq!(
+                fs::metadata(&path).unwrap().permissions().mode() & 0o7777,
+                0o700,
+                "{}",
+                path.display()
+            );
         }
         fs::set_permissions(&own, fs::Permissions::from_mode(0o770)).unwrap();
-        for refused in [run.open().map(drop), run.make(&[], None).map(drop), run.read(Path::new("x")).map(drop)] {
-            assert!(refused.unwrap_err().to_string().contains("others may write"));
+        for refused in [
+            run.open().map(drop),
+            run.make(&[], None).map(drop),
+            run.read(Path::new("x")).map(drop),
+        ] {
+            assert!(
+                refused
+                    .unwrap_err()
+                    .to_string()
+                    .contains("others may write")
+            );
         }
         fs::set_permissions(&own, fs::Permissions::from_mode(0o700)).unwrap();
         fs::remove_dir_all(own.join("qubes")).unwrap();
@@ -272,14 +330,22 @@ mod tests {
         assert!(run.make(&["lock"], None).is_err());
         if geteuid().is_root() {
             std::os::unix::fs::chown(&own, Some(4242), None).unwrap();
-            assert!(run.open().unwrap_err().to_string().contains("belongs to user 4242"));
+            assert!(
+                run.open()
+                    .unwrap_err()
+                    .to_string()
+                    .contains("belongs to user 4242")
+            );
         }
     }
 
     #[test]
     fn a_note_replaces_a_link_and_what_is_not_a_plain_file_is_not_read() {
         let place = tempfile::tempdir().unwrap();
-        let (run, victim) = (RunDirectory::from(place.path().join("run")), place.path().join("victim"));
+        let (run, victim) = (
+            RunDirectory::from(place.path().join("run")),
+            place.path().join("victim"),
+        );
         fs::write(&victim, "victim").unwrap();
         run.make(&["lock"], None).unwrap();
         let note = Path::new("lock/note");
@@ -291,13 +357,21 @@ mod tests {
         fs::remove_file(&at).unwrap();
         fs::hard_link(&victim, &at).unwrap();
         assert!(run.read(note).is_err());
-        assert!(run.lock("note", Exclusivity::Exclusive, Duration::ZERO, None).is_err());
+        assert!(
+            run.lock("note", Exclusivity::Exclusive, Duration::ZERO, None)
+                .is_err()
+        );
         fs::remove_file(&at).unwrap();
         assert_eq!(run.read(note).unwrap(), None);
         nix::unistd::mkfifo(&at, nix::sys::stat::Mode::S_IRWXU).unwrap();
         assert!(run.read(note).is_err());
-        let error = run.lock("note", Exclusivity::Exclusive, Duration::ZERO, None).unwrap_err();
-        assert!(error.to_string().contains("is not a regular file"), "{error}");
+        let error = run
+            .lock("note", Exclusivity::Exclusive, Duration::ZERO, None)
+            .unwrap_err();
+        assert!(
+            error.to_string().contains("is not a regular file"),
+            "{error}"
+        );
         assert_eq!(fs::read(&victim).unwrap(), b"victim");
     }
 }

@@ -51,7 +51,14 @@ pub fn target_of(name: &str) -> Option<&str> {
 
 fn is_stale(path: &Path) -> bool {
     let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
-    let Ok(file) = OpenOptions::new().read(true).write(true).custom_flags(flags).open(path) else { return false };
+    let Ok(file) = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags(flags)
+        .open(path)
+    else {
+        return false;
+    };
     is_abandoned(&file)
 }
 
@@ -60,9 +67,14 @@ fn is_abandoned(file: &File) -> bool {
 }
 
 fn is_old(file: &File) -> bool {
-    let Ok(metadata) = file.metadata() else { return false };
+    let Ok(metadata) = file.metadata() else {
+        return false;
+    };
     // A time in the future is not old.
-    metadata.is_file() && metadata.modified().is_ok_and(|time| time.elapsed().is_ok_and(|age| age > AGE))
+    metadata.is_file()
+        && metadata
+            .modified()
+            .is_ok_and(|time| time.elapsed().is_ok_and(|age| age > AGE))
 }
 
 #[cfg(test)]
@@ -90,13 +102,27 @@ mod tests {
         clear_in(&directory, |target| target == "work");
         let mut names = directory.names().unwrap();
         names.sort();
-        assert_eq!(names, ["other~aZ09aZ09.new", "work", "work~held1234.new", "work~young123.new"]);
+        assert_eq!(
+            names,
+            [
+                "other~aZ09aZ09.new",
+                "work",
+                "work~held1234.new",
+                "work~young123.new"
+            ]
+        );
     }
 
     #[test]
     fn only_names_of_our_own_making_are_temporary_files() {
         assert_eq!(target_of("qubes.xml~aZ09aZ09.new"), Some("qubes.xml"));
-        for name in ["qubes.xml", "qubes.xml~", "qubes.xml~original", "qubes.xml~20261121", "qubes.xml~a.new"] {
+        for name in [
+            "qubes.xml",
+            "qubes.xml~",
+            "qubes.xml~original",
+            "qubes.xml~20261121",
+            "qubes.xml~a.new",
+        ] {
             assert_eq!(target_of(name), None, "{name}");
         }
     }

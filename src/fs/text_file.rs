@@ -19,7 +19,9 @@ const LONGEST: u64 = 1 << 20;
 /// It cannot be opened or read, is no regular file, is longer than 1 MiB, or is not UTF-8.
 pub fn read(path: &Path) -> io::Result<String> {
     let mut options = File::options();
-    options.read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY);
+    options
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY);
     read_opened(unleased(|| options.open(path))?)
 }
 
@@ -58,15 +60,26 @@ mod tests {
         std::fs::write(at("text"), "a\n").unwrap();
         assert_eq!(read(&at("text")).unwrap(), "a\n");
         nix::unistd::mkfifo(&at("fifo"), Mode::S_IRWXU).unwrap();
-        File::create(at("long")).unwrap().set_len(LONGEST + 1).unwrap();
+        File::create(at("long"))
+            .unwrap()
+            .set_len(LONGEST + 1)
+            .unwrap();
         for (path, words) in [
             (at("fifo"), "it is not a regular file"),
             (scratch.path().to_path_buf(), "it is not a regular file"),
             ("/dev/zero".into(), "it is not a regular file"),
             (at("long"), "it is longer than 1 MiB"),
         ] {
-            assert_eq!(read(&path).unwrap_err().to_string(), words, "{}", path.display());
+            assert_eq!(
+                read(&path).unwrap_err().to_string(),
+                words,
+                "{}",
+                path.display()
+            );
         }
-        assert_eq!(read(&at("missing")).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert_eq!(
+            read(&at("missing")).unwrap_err().kind(),
+            io::ErrorKind::NotFound
+        );
     }
 }

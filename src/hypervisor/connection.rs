@@ -18,7 +18,8 @@ impl Connection {
         if uri.contains('\0') {
             return Err(unreachable(uri, "the URI contains a NUL character"));
         }
-        let connect = Connect::open(Some(uri)).map_err(|error| unreachable(uri, error.message()))?;
+        let connect =
+            Connect::open(Some(uri)).map_err(|error| unreachable(uri, error.message()))?;
         Ok(Connection { connect })
     }
 
@@ -41,9 +42,17 @@ impl Drop for Connection {
 
 /// The error for a hypervisor that cannot be asked, with what to do about the common reasons.
 pub(super) fn unreachable(uri: &str, reason: &str) -> HypervisorError {
-    let no_daemon = reason.contains("No such file or directory") || reason.contains("Connection refused");
-    let hint = if no_daemon && reason.contains("socket") { "; is libvirtd running?" } else { "" };
-    HypervisorError::Unreachable { uri: uri.to_string(), reason: format!("{}{hint}", one_line(reason)) }
+    let no_daemon =
+        reason.contains("No such file or directory") || reason.contains("Connection refused");
+    let hint = if no_daemon && reason.contains("socket") {
+        "; is libvirtd running?"
+    } else {
+        ""
+    };
+    HypervisorError::Unreachable {
+        uri: uri.to_string(),
+        reason: format!("{}{hint}", one_line(reason)),
+    }
 }
 
 /// The error for an order that libvirt declined.
@@ -55,13 +64,24 @@ pub(super) fn refused(action: &str, error: &Error) -> HypervisorError {
 pub(super) fn refused_words(action: &str, words: &str) -> HypervisorError {
     let reason = one_line(words);
     // Where no service manager starts it: the daemon that writes guests' consoles.
-    let hint = if reason.contains("virtlogd-sock") { "; is virtlogd running?" } else { "" };
-    HypervisorError::Refused { action: action.to_string(), reason: format!("{reason}{hint}") }
+    let hint = if reason.contains("virtlogd-sock") {
+        "; is virtlogd running?"
+    } else {
+        ""
+    };
+    HypervisorError::Refused {
+        action: action.to_string(),
+        reason: format!("{reason}{hint}"),
+    }
 }
 
 /// libvirt quotes QEMU's last words, which can be several lines.
 fn one_line(text: &str) -> String {
-    text.lines().map(str::trim).filter(|l| !l.is_empty()).collect::<Vec<_>>().join("; ")
+    text.lines()
+        .map(str::trim)
+        .filter(|l| !l.is_empty())
+        .collect::<Vec<_>>()
+        .join("; ")
 }
 
 /// Whether the error says that there is no such domain.

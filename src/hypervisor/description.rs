@@ -194,7 +194,13 @@ pub fn disks_of_volumes<'a>(
             action: format!("describe volume {name}"),
             reason: "a qube can have 25 volumes at most".to_string(),
         })?;
-        disks.push(Disk { name: name.to_string(), kind, path, letter, read_only: !writable });
+        disks.push(Disk {
+            name: name.to_string(),
+            kind,
+            path,
+            letter,
+            read_only: !writable,
+        });
     }
     disks.sort_by_key(|disk| disk.letter);
     Ok(disks)
@@ -210,11 +216,18 @@ mod tests {
         let disks = disks_of_volumes([
             ("kernel", Attachment::Nothing, false),
             ("private", file("private"), true),
-            ("extra", Attachment::Device(PathBuf::from("/dev/vg/extra")), true),
+            (
+                "extra",
+                Attachment::Device(PathBuf::from("/dev/vg/extra")),
+                true,
+            ),
             ("root", file("root"), false),
         ])
         .unwrap();
-        let seen: Vec<_> = disks.iter().map(|d| (d.name.as_str(), d.letter, d.kind, d.read_only)).collect();
+        let seen: Vec<_> = disks
+            .iter()
+            .map(|d| (d.name.as_str(), d.letter, d.kind, d.read_only))
+            .collect();
         assert_eq!(
             seen,
             [

@@ -36,7 +36,10 @@ pub(super) fn disks(xml: &str) -> Vec<DescribedDisk<'_>> {
                     && let Some(xml) = text(xml, from, reader.buffer_position())
                 {
                     let source = source.take().map(Into::into);
-                    found.push(DescribedDisk { disk: LiveDisk { target, source }, xml });
+                    found.push(DescribedDisk {
+                        disk: LiveDisk { target, source },
+                        xml,
+                    });
                 }
             }
             Ok(Event::Eof) | Err(_) => return found,
@@ -45,7 +48,12 @@ pub(super) fn disks(xml: &str) -> Vec<DescribedDisk<'_>> {
     }
 }
 
-fn note(path: &[String], element: &BytesStart<'_>, target: &mut Option<String>, source: &mut Option<String>) {
+fn note(
+    path: &[String],
+    element: &BytesStart<'_>,
+    target: &mut Option<String>,
+    source: &mut Option<String>,
+) {
     if path != ["domain", "devices", "disk"] {
         return;
     }
@@ -57,7 +65,10 @@ fn note(path: &[String], element: &BytesStart<'_>, target: &mut Option<String>, 
 }
 
 fn attribute(element: &BytesStart<'_>, name: &str) -> Option<String> {
-    let found = element.attributes().flatten().find(|a| a.key.as_ref() == name)?;
+    let found = element
+        .attributes()
+        .flatten()
+        .find(|a| a.key.as_ref() == name)?;
     Some(quick_xml::escape::unescape(&found.value).ok()?.into_owned())
 }
 
@@ -76,11 +87,23 @@ mod tests {
             bus='xen'/><address><target dev='x'/></address></disk><disk type='file' device='cdrom'><target dev='sda'/>\
             </disk><disk type='file'><source file='/f' index='1'/><target dev='vdb'/></disk><disk/></devices></domain>";
         let found = disks(xml);
-        let disk =
-            |target: &str, source: Option<&str>| LiveDisk { target: target.into(), source: source.map(Into::into) };
-        let expected = [disk("xvdi", Some("/dev/a&b")), disk("sda", None), disk("vdb", Some("/f"))];
-        assert_eq!(found.iter().map(|d| d.disk.clone()).collect::<Vec<_>>(), expected);
-        assert_eq!(found[1].xml, "<disk type='file' device='cdrom'><target dev='sda'/></disk>");
+        let disk = |target: &str, source: Option<&str>| LiveDisk {
+            target: target.into(),
+            source: source.map(Into::into),
+        };
+        let expected = [
+            disk("xvdi", Some("/dev/a&b")),
+            disk("sda", None),
+            disk("vdb", Some("/f")),
+        ];
+        assert_eq!(
+            found.iter().map(|d| d.disk.clone()).collect::<Vec<_>>(),
+            expected
+        );
+        assert_eq!(
+            found[1].xml,
+            "<disk type='file' device='cdrom'><target dev='sda'/></disk>"
+        );
         assert!(disks("no xml <").is_empty());
     }
 }

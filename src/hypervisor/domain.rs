@@ -18,7 +18,9 @@ pub(super) fn is_active(domain: &Domain) -> bool {
 
 /// Whether the definition says that it is a qube's, of whatever store.
 pub(super) fn is_qubes(domain: &Domain) -> bool {
-    domain.get_xml_desc(0).is_ok_and(|xml| xml.contains(OUR_METADATA))
+    domain
+        .get_xml_desc(0)
+        .is_ok_and(|xml| xml.contains(OUR_METADATA))
 }
 
 /// The store that a domain's metadata names; `None` where they name none.
@@ -49,7 +51,14 @@ pub(super) fn undefine(domain: &Domain) -> Result<(), Error> {
         | virt_sys::VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA
         | virt_sys::VIR_DOMAIN_UNDEFINE_NVRAM;
     match domain.undefine_flags(everything) {
-        Err(error) if matches!(error.code(), ErrorNumber::InvalidArg | ErrorNumber::NoSupport) => domain.undefine(),
+        Err(error)
+            if matches!(
+                error.code(),
+                ErrorNumber::InvalidArg | ErrorNumber::NoSupport
+            ) =>
+        {
+            domain.undefine()
+        }
         other => other,
     }
 }
@@ -87,7 +96,11 @@ fn power_state(state: virt_sys::virDomainState) -> PowerState {
 
 /// As [`power_state`]; without a number the domain is defined and does not run.
 fn state_of(id: Option<u32>, state: virt_sys::virDomainState) -> PowerState {
-    if id.is_some() { power_state(state) } else { PowerState::Halted }
+    if id.is_some() {
+        power_state(state)
+    } else {
+        PowerState::Halted
+    }
 }
 
 pub(super) fn live(id: Option<u32>, info: &virt::domain::DomainInfo) -> Live {
@@ -124,8 +137,17 @@ mod tests {
 
     #[test]
     fn a_domain_without_a_number_is_halted_whatever_its_last_state() {
-        assert_eq!(state_of(None, virt_sys::VIR_DOMAIN_CRASHED), PowerState::Halted);
-        assert_eq!(state_of(Some(3), virt_sys::VIR_DOMAIN_SHUTOFF), PowerState::Dying);
-        assert_eq!(state_of(Some(3), virt_sys::VIR_DOMAIN_PAUSED), PowerState::Paused);
+        assert_eq!(
+            state_of(None, virt_sys::VIR_DOMAIN_CRASHED),
+            PowerState::Halted
+        );
+        assert_eq!(
+            state_of(Some(3), virt_sys::VIR_DOMAIN_SHUTOFF),
+            PowerState::Dying
+        );
+        assert_eq!(
+            state_of(Some(3), virt_sys::VIR_DOMAIN_PAUSED),
+            PowerState::Paused
+        );
     }
 }

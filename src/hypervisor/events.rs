@@ -33,7 +33,11 @@ pub(super) fn wait_while(
     let watch = link.watch().map_err(failed)?;
     loop {
         // A domain of another store that has the uuid now means that ours is gone.
-        if link.running_name(uuid.as_bytes()).map_err(failed)?.is_none_or(|name| !is_of_store(&name)) {
+        if link
+            .running_name(uuid.as_bytes())
+            .map_err(failed)?
+            .is_none_or(|name| !is_of_store(&name))
+        {
             return Ok(true);
         }
         if !goes_on() {
@@ -47,7 +51,9 @@ pub(super) fn wait_while(
                 Some(News::Lost) => return Err(unreachable(uri, "the connection was lost")),
                 Some(News::Domain(changed)) if changed == *uuid.as_bytes() => break,
                 Some(News::Domain(_)) => {}
-                None if deadline.is_some_and(|deadline| Instant::now() >= deadline) => return Ok(false),
+                None if deadline.is_some_and(|deadline| Instant::now() >= deadline) => {
+                    return Ok(false);
+                }
                 None => break,
             }
         }

@@ -35,7 +35,11 @@ pub fn choose_accelerator(program_path: &OsStr, cache_dir: &Path) -> Accelerator
     if let Some(known) = remembered(&file, &key) {
         return known;
     }
-    let answer = if kvm_works(&qemu, DEADLINE) { Accelerator::Kvm } else { Accelerator::Tcg };
+    let answer = if kvm_works(&qemu, DEADLINE) {
+        Accelerator::Kvm
+    } else {
+        Accelerator::Tcg
+    };
     // Without a place to remember it in, the answer is still right.
     let _forgotten = remember(&file, &key, answer);
     answer
@@ -54,12 +58,32 @@ fn kvm_works(qemu: &Path, deadline: Duration) -> bool {
     let Ok(mut payload) = tempfile::NamedTempFile::new() else {
         return false;
     };
-    if payload.write_all(&PAYLOAD).and_then(|()| payload.flush()).is_err() {
+    if payload
+        .write_all(&PAYLOAD)
+        .and_then(|()| payload.flush())
+        .is_err()
+    {
         return false;
     }
     let answer = Program::new(qemu)
-        .args(["-accel", "kvm", "-machine", "pc", "-m", "16", "-nodefaults", "-no-user-config", "-no-reboot"])
-        .args(["-display", "none", "-device", "isa-debug-exit,iobase=0xf4,iosize=1", "-kernel"])
+        .args([
+            "-accel",
+            "kvm",
+            "-machine",
+            "pc",
+            "-m",
+            "16",
+            "-nodefaults",
+            "-no-user-config",
+            "-no-reboot",
+        ])
+        .args([
+            "-display",
+            "none",
+            "-device",
+            "isa-debug-exit,iobase=0xf4,iosize=1",
+            "-kernel",
+        ])
         .arg(payload.path())
         .limit(deadline)
         .answer();
@@ -68,7 +92,12 @@ fn kvm_works(qemu: &Path, deadline: Duration) -> bool {
 
 /// What the answer depends on: this boot (a virtual machine may wake up on another host), the kernel, this QEMU.
 fn machine_key(qemu: &Path) -> String {
-    let read = |path| fs::read_to_string(path).unwrap_or_default().trim().to_string();
+    let read = |path| {
+        fs::read_to_string(path)
+            .unwrap_or_default()
+            .trim()
+            .to_string()
+    };
     let stamp = fs::metadata(qemu).map_or((0, 0), |m| (m.len(), m.mtime()));
     format!(
         "{} {} {} {} {}",
@@ -154,13 +183,29 @@ mod tests {
         let payload = tempfile::NamedTempFile::new().unwrap();
         fs::write(payload.path(), PAYLOAD).unwrap();
         let answer = Program::new(qemu)
-            .args(["-accel", "tcg", "-machine", "pc", "-m", "16", "-nodefaults", "-no-reboot", "-display", "none"])
+            .args([
+                "-accel",
+                "tcg",
+                "-machine",
+                "pc",
+                "-m",
+                "16",
+                "-nodefaults",
+                "-no-reboot",
+                "-display",
+                "none",
+            ])
             .args(["-device", "isa-debug-exit,iobase=0xf4,iosize=1", "-kernel"])
             .arg(payload.path())
             .limit(Duration::from_secs(60))
             .answer()
             .unwrap();
-        assert_eq!(answer.status.code(), Some(PAYLOAD_DONE), "{}", String::from_utf8_lossy(&answer.stderr));
+        assert_eq!(
+            answer.status.code(),
+            Some(PAYLOAD_DONE),
+            "{}",
+            String::from_utf8_lossy(&answer.stderr)
+        );
     }
 
     #[test]
@@ -169,7 +214,11 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let stand_in = |script: &str| {
             let file = place.path().join("qemu");
-            fs::write(&file, format!("#!/bin/sh\n[ \"$1\" = ready ] && exit 0\n{script}\n")).unwrap();
+            fs::write(
+                &file,
+                format!("#!/bin/sh\n[ \"$1\" = ready ] && exit 0\n{script}\n"),
+            )
+            .unwrap();
             fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
             // A process that another test forks meanwhile has the file open for writing until it executes.
             while Program::new(&file).arg("ready").answer().is_err() {}
@@ -178,8 +227,14 @@ mod tests {
         let in_time = Duration::from_secs(60);
         assert!(kvm_works(&stand_in("exit 33"), in_time));
         assert!(!kvm_works(&stand_in("exit 1"), in_time));
-        assert!(!kvm_works(&stand_in("exit 0"), in_time), "a guest that died and was not restarted");
-        assert!(!kvm_works(&stand_in("exec sleep 60"), Duration::from_millis(50)));
+        assert!(
+            !kvm_works(&stand_in("exit 0"), in_time),
+            "a guest that died and was not restarted"
+        );
+        assert!(!kvm_works(
+            &stand_in("exec sleep 60"),
+            Duration::from_millis(50)
+        ));
     }
 
     #[test]
@@ -193,6 +248,10 @@ mod tests {
         remember(&file, "boot-2", Accelerator::Tcg).unwrap();
         assert_eq!(remembered(&file, "boot-2"), Some(Accelerator::Tcg));
         fs::write(&file, "boot-2\nkv").unwrap();
-        assert_eq!(remembered(&file, "boot-2"), None, "a torn file is no answer");
+        assert_eq!(
+            remembered(&file, "boot-2"),
+            None,
+            "a torn file is no answer"
+        );
     }
 }

@@ -19,22 +19,35 @@ pub struct LazyHypervisor {
 impl LazyHypervisor {
     /// The hypervisor at `uri`. Nothing is opened.
     pub fn new(uri: impl Into<String>) -> LazyHypervisor {
-        LazyHypervisor { libvirt: LibvirtHypervisor::new(uri), offline: false }
+        LazyHypervisor {
+            libvirt: LibvirtHypervisor::new(uri),
+            offline: false,
+        }
     }
 
     /// Takes only domains of this store for those of its qubes.
     pub fn of_store(self, identity: StoreIdentity) -> LazyHypervisor {
-        LazyHypervisor { libvirt: self.libvirt.of_store(identity), ..self }
+        LazyHypervisor {
+            libvirt: self.libvirt.of_store(identity),
+            ..self
+        }
     }
 
     /// The hypervisor that would be at `uri`, were we not offline.
     pub fn offline(uri: impl Into<String>) -> LazyHypervisor {
-        LazyHypervisor { libvirt: LibvirtHypervisor::new(uri), offline: true }
+        LazyHypervisor {
+            libvirt: LibvirtHypervisor::new(uri),
+            offline: true,
+        }
     }
 
     /// The hypervisor, unless we are offline; `purpose` says what for, as in "starting a qube".
     fn online(&self, purpose: &'static str) -> Result<&LibvirtHypervisor, HypervisorError> {
-        if self.offline { Err(HypervisorError::Offline(purpose)) } else { Ok(&self.libvirt) }
+        if self.offline {
+            Err(HypervisorError::Offline(purpose))
+        } else {
+            Ok(&self.libvirt)
+        }
     }
 }
 
@@ -83,8 +96,14 @@ impl Hypervisor for LazyHypervisor {
         self.online("removing a domain")?.undefine(uuid)
     }
 
-    fn resize_disk(&self, uuid: Uuid, source: &Path, bytes: u64) -> Result<Outcome, HypervisorError> {
-        self.online("resizing a disk")?.resize_disk(uuid, source, bytes)
+    fn resize_disk(
+        &self,
+        uuid: Uuid,
+        source: &Path,
+        bytes: u64,
+    ) -> Result<Outcome, HypervisorError> {
+        self.online("resizing a disk")?
+            .resize_disk(uuid, source, bytes)
     }
 
     fn free_memory_mib(&self) -> Result<u64, HypervisorError> {
@@ -113,7 +132,8 @@ impl Hypervisor for LazyHypervisor {
         limit: Option<Duration>,
         goes_on: &mut dyn FnMut() -> bool,
     ) -> Result<bool, HypervisorError> {
-        self.online("waiting for a qube")?.wait_while(uuid, limit, goes_on)
+        self.online("waiting for a qube")?
+            .wait_while(uuid, limit, goes_on)
     }
 }
 
@@ -129,8 +149,14 @@ mod tests {
             error.to_string(),
             "offline mode: the state of the qubes needs the hypervisor; run it without --offline-mode and QUBES_OFFLINE"
         );
-        assert!(matches!(hypervisor.create_paused(Uuid::nil(), "<domain/>"), Err(HypervisorError::Offline(_))));
-        assert!(matches!(hypervisor.destroy(Uuid::nil()), Err(HypervisorError::Offline(_))));
+        assert!(matches!(
+            hypervisor.create_paused(Uuid::nil(), "<domain/>"),
+            Err(HypervisorError::Offline(_))
+        ));
+        assert!(matches!(
+            hypervisor.destroy(Uuid::nil()),
+            Err(HypervisorError::Offline(_))
+        ));
         assert_eq!(hypervisor.uri(), "qemu:///system");
     }
 }

@@ -50,13 +50,21 @@ pub struct LibvirtHypervisor {
 impl LibvirtHypervisor {
     /// Nothing is opened yet.
     pub fn new(uri: impl Into<String>) -> LibvirtHypervisor {
-        LibvirtHypervisor { uri: uri.into(), identity: None, connection: RefCell::new(None), link: RefCell::new(None) }
+        LibvirtHypervisor {
+            uri: uri.into(),
+            identity: None,
+            connection: RefCell::new(None),
+            link: RefCell::new(None),
+        }
     }
 
     /// Takes only domains of this store for those of its qubes. A copy of a store has the same
     /// uuids.
     pub fn of_store(self, identity: StoreIdentity) -> LibvirtHypervisor {
-        LibvirtHypervisor { identity: Some(identity), ..self }
+        LibvirtHypervisor {
+            identity: Some(identity),
+            ..self
+        }
     }
 
     fn connection(&self) -> Result<Rc<Connection>, HypervisorError> {
@@ -84,13 +92,21 @@ impl LibvirtHypervisor {
     }
 
     fn is_of_store(&self, domain: &Domain) -> bool {
-        let Some(identity) = &self.identity else { return true };
+        let Some(identity) = &self.identity else {
+            return true;
+        };
         // Without a name it has gone meanwhile.
-        domain.get_name().is_ok_and(|name| identity.claims(&name, || stated_store(domain)))
+        domain
+            .get_name()
+            .is_ok_and(|name| identity.claims(&name, || stated_store(domain)))
     }
 
     /// The domain of this uuid, whosever it is.
-    fn find_anybodys(&self, connection: &Connection, uuid: Uuid) -> Result<Option<Domain>, HypervisorError> {
+    fn find_anybodys(
+        &self,
+        connection: &Connection,
+        uuid: Uuid,
+    ) -> Result<Option<Domain>, HypervisorError> {
         match Domain::lookup_by_uuid(connection.get(), uuid) {
             Ok(domain) => Ok(Some(domain)),
             Err(error) if says_no_domain(&error) => Ok(None),
@@ -121,7 +137,9 @@ impl LibvirtHypervisor {
         order: impl Fn(&Domain) -> Result<T, Error>,
     ) -> Result<Outcome, HypervisorError> {
         let (connection, domain) = self.look_up(uuid)?;
-        let Some(domain) = domain else { return Ok(Outcome::Absent) };
+        let Some(domain) = domain else {
+            return Ok(Outcome::Absent);
+        };
         let is_missed = |error: &Error| error.code() == ErrorNumber::OperationInvalid;
         let mut answer = order(&domain);
         if answer.as_ref().is_err_and(is_missed) && is_active(&domain) {
@@ -149,26 +167,46 @@ impl LibvirtHypervisor {
         let (uri, identity) = (self.uri.clone(), self.identity.clone());
         let (send, receive) = mpsc::channel();
         let asking = thread::Builder::new().spawn(move || {
-            let own = LibvirtHypervisor { identity, ..LibvirtHypervisor::new(uri) };
+            let own = LibvirtHypervisor {
+                identity,
+                ..LibvirtHypervisor::new(uri)
+            };
             // Whoever asked may have given up.
             let _too_late = send.send(own.order(uuid, verb, order));
         });
-        asking.map_err(|error| HypervisorError::Refused { action: action(), reason: error.to_string() })?;
-        let no_answer = |_| HypervisorError::NoAnswer { action: action(), seconds: ANSWER_LIMIT.as_secs() };
+        asking.map_err(|error| HypervisorError::Refused {
+            action: action(),
+            reason: error.to_string(),
+        })?;
+        let no_answer = |_| HypervisorError::NoAnswer {
+            action: action(),
+            seconds: ANSWER_LIMIT.as_secs(),
+        };
         receive.recv_timeout(ANSWER_LIMIT).map_err(no_answer)?
     }
 
     /// Takes away the definitions that stand in the way of a new one: of the same uuid, and of the same name if it is ours.
-    fn clear_the_way(&self, connection: &Connection, uuid: Uuid, name: Option<&str>) -> Result<(), HypervisorError> {
+    fn clear_the_way(
+        &self,
+        connection: &Connection,
+        uuid: Uuid,
+        name: Option<&str>,
+    ) -> Result<(), HypervisorError> {
         let action = format!("start domain {uuid}");
-        let refuse = |reason: String| HypervisorError::Refused { action: action.clone(), reason };
+        let refuse = |reason: String| HypervisorError::Refused {
+            action: action.clone(),
+            reason,
+        };
         if let Some(domain) = self.find_anybodys(connection, uuid)? {
             let is_of_store = self.is_of_store(&domain);
             let its_name = || domain.get_name().unwrap_or_default();
             if is_active(&domain) {
                 return Err(match is_of_store {
                     true => refuse("it runs already".to_string()),
-                    false => HypervisorError::SameUuid { uuid, name: its_name() },
+                    false => HypervisorError::SameUuid {
+                        uuid,
+                        name: its_name(),
+                    },
                 });
             }
             if !is_of_store && Family::of_uri(&self.uri) == Family::Qemu && !is_qubes(&domain) {
@@ -192,7 +230,12 @@ impl LibvirtHypervisor {
     }
 
     /// Undefines a domain with everything that libvirt keeps beside its definition.
-    fn forget(&self, connection: &Connection, domain: &Domain, action: &str) -> Result<(), HypervisorError> {
+    fn forget(
+        &self,
+        connection: &Connection,
+        domain: &Domain,
+        action: &str,
+    ) -> Result<(), HypervisorError> {
         match undefine(domain) {
             Err(error) if !says_no_domain(&error) => Err(self.sort(connection, action, &error)),
             _ => Ok(()),
@@ -204,7 +247,8 @@ impl LibvirtHypervisor {
             return Ok(Rc::clone(open));
         }
         virt_sys::load().map_err(|error| HypervisorError::NoLibrary(error.to_string()))?;
-        let opened = Rc::new(Link::open(&self.uri).map_err(|error| unreachable(&self.uri, &error.message))?);
+        let opened =
+            Rc::new(Link::open(&self.uri).map_err(|error| unreachable(&self.uri, &error.message))?);
         *self.link.borrow_mut() = Some(Rc::clone(&opened));
         Ok(opened)
     }
@@ -222,7 +266,9 @@ impl Hypervisor for LibvirtHypervisor {
     fn states(&self) -> Result<HashMap<Uuid, Live>, HypervisorError> {
         let mut connection = self.connection()?;
         let list = |connection: &Connection| {
-            let listed = connection.get().list_all_domains(virt_sys::VIR_CONNECT_LIST_DOMAINS_ACTIVE);
+            let listed = connection
+                .get()
+                .list_all_domains(virt_sys::VIR_CONNECT_LIST_DOMAINS_ACTIVE);
             listed.map_err(|error| self.sort(connection, "list the domains", &error))
         };
         let domains = match list(&connection) {
@@ -235,7 +281,8 @@ impl Hypervisor for LibvirtHypervisor {
         };
         let mut states = HashMap::with_capacity(domains.len());
         for domain in domains.iter().filter(|domain| self.is_of_store(domain)) {
-            let failed = |error: &Error| self.sort(&connection, "tell the state of a domain", error);
+            let failed =
+                |error: &Error| self.sort(&connection, "tell the state of a domain", error);
             let uuid = domain.get_uuid().map_err(|error| failed(&error))?;
             match domain.get_info() {
                 Ok(info) => {
@@ -250,7 +297,9 @@ impl Hypervisor for LibvirtHypervisor {
 
     fn state(&self, uuid: Uuid) -> Result<Option<Live>, HypervisorError> {
         let (connection, domain) = self.look_up(uuid)?;
-        let Some(domain) = domain else { return Ok(None) };
+        let Some(domain) = domain else {
+            return Ok(None);
+        };
         match domain.get_info() {
             Ok(info) => {
                 // The handle's number may be older than its end.
@@ -259,7 +308,11 @@ impl Hypervisor for LibvirtHypervisor {
                 Ok(Some(live(id, &info)))
             }
             Err(error) if says_no_domain(&error) => Ok(None),
-            Err(error) => Err(self.sort(&connection, &format!("tell the state of domain {uuid}"), &error)),
+            Err(error) => Err(self.sort(
+                &connection,
+                &format!("tell the state of domain {uuid}"),
+                &error,
+            )),
         }
     }
 
@@ -271,8 +324,8 @@ impl Hypervisor for LibvirtHypervisor {
             return Err(HypervisorError::Refused { action, reason });
         }
         self.clear_the_way(&connection, uuid, domain_name(xml).as_deref())?;
-        let domain =
-            Domain::define_xml(connection.get(), xml).map_err(|error| self.sort(&connection, &action, &error))?;
+        let domain = Domain::define_xml(connection.get(), xml)
+            .map_err(|error| self.sort(&connection, &action, &error))?;
         if let Err(error) = domain.create_with_flags(virt_sys::VIR_DOMAIN_START_PAUSED) {
             let error = self.sort(&connection, &action, &error);
             // Nothing of a failed start stays; if libvirt is gone too, the next start clears it.
@@ -291,7 +344,9 @@ impl Hypervisor for LibvirtHypervisor {
     }
 
     fn suspend(&self, uuid: Uuid) -> Result<Outcome, HypervisorError> {
-        let Some(domain) = self.look_up(uuid)?.1 else { return Ok(Outcome::Absent) };
+        let Some(domain) = self.look_up(uuid)?.1 else {
+            return Ok(Outcome::Absent);
+        };
         // This is seldom done: not on a link whose daemon may have been restarted since.
         *self.link.borrow_mut() = None;
         match self.link()?.suspend_to_ram(uuid.as_bytes()) {
@@ -303,7 +358,10 @@ impl Hypervisor for LibvirtHypervisor {
                 // The next question connects anew, and tells whether there is still somebody to ask.
                 *self.link.borrow_mut() = None;
                 match self.state(uuid)?.is_some_and(|live| live.state.is_active()) {
-                    true => Err(refused_words(&format!("suspend domain {uuid}"), &error.message)),
+                    true => Err(refused_words(
+                        &format!("suspend domain {uuid}"),
+                        &error.message,
+                    )),
                     false => Ok(Outcome::Absent),
                 }
             }
@@ -334,39 +392,68 @@ impl Hypervisor for LibvirtHypervisor {
 
     fn undefine(&self, uuid: Uuid) -> Result<Outcome, HypervisorError> {
         let (connection, domain) = self.look_up(uuid)?;
-        let Some(domain) = domain else { return Ok(Outcome::Absent) };
+        let Some(domain) = domain else {
+            return Ok(Outcome::Absent);
+        };
         let action = format!("remove domain {uuid}");
         if is_active(&domain) {
-            return Err(HypervisorError::Refused { action, reason: "it runs".to_string() });
+            return Err(HypervisorError::Refused {
+                action,
+                reason: "it runs".to_string(),
+            });
         }
-        self.forget(&connection, &domain, &action).map(|()| Outcome::Done)
+        self.forget(&connection, &domain, &action)
+            .map(|()| Outcome::Done)
     }
 
-    fn resize_disk(&self, uuid: Uuid, source: &Path, bytes: u64) -> Result<Outcome, HypervisorError> {
+    fn resize_disk(
+        &self,
+        uuid: Uuid,
+        source: &Path,
+        bytes: u64,
+    ) -> Result<Outcome, HypervisorError> {
         let unnamed = || HypervisorError::Refused {
             action: "resize a disk".to_string(),
             reason: format!("{} is no text that libvirt takes", source.display()),
         };
-        let source = source.to_str().filter(|text| !text.contains('\0')).ok_or_else(unnamed)?;
+        let source = source
+            .to_str()
+            .filter(|text| !text.contains('\0'))
+            .ok_or_else(unnamed)?;
         let in_bytes = virt_sys::VIR_DOMAIN_BLOCK_RESIZE_BYTES;
         let source = source.to_string();
-        self.order_in_time(uuid, "resize a disk of", move |domain| domain.block_resize(&source, bytes, in_bytes))
+        self.order_in_time(uuid, "resize a disk of", move |domain| {
+            domain.block_resize(&source, bytes, in_bytes)
+        })
     }
 
     fn free_memory_mib(&self) -> Result<u64, HypervisorError> {
         let connection = self.connection()?;
         let bytes = connection.get().get_free_memory();
-        bytes.map(|bytes| bytes >> 20).map_err(|error| self.sort(&connection, "tell the free memory", &error))
+        bytes
+            .map(|bytes| bytes >> 20)
+            .map_err(|error| self.sort(&connection, "tell the free memory", &error))
     }
 
     fn disks(&self, uuid: Uuid) -> Result<Option<Vec<LiveDisk>>, HypervisorError> {
         let connection = self.connection()?;
-        let Some(domain) = self.find(&connection, uuid)? else { return Ok(None) };
+        let Some(domain) = self.find(&connection, uuid)? else {
+            return Ok(None);
+        };
         match domain.get_xml_desc(0) {
-            Ok(xml) if is_active(&domain) => Ok(Some(device_xml::disks(&xml).into_iter().map(|d| d.disk).collect())),
+            Ok(xml) if is_active(&domain) => Ok(Some(
+                device_xml::disks(&xml)
+                    .into_iter()
+                    .map(|d| d.disk)
+                    .collect(),
+            )),
             Ok(_) => Ok(None),
             Err(error) if says_no_domain(&error) => Ok(None),
-            Err(error) => Err(self.sort(&connection, &format!("list the disks of domain {uuid}"), &error)),
+            Err(error) => Err(self.sort(
+                &connection,
+                &format!("list the disks of domain {uuid}"),
+                &error,
+            )),
         }
     }
 
@@ -379,8 +466,13 @@ impl Hypervisor for LibvirtHypervisor {
             .map_err(|error| self.sort(&connection, action, &error))?;
         let mut in_use = Vec::new();
         for domain in &domains {
-            match domain.get_uuid().and_then(|uuid| Ok((uuid, domain.get_xml_desc(0)?))) {
-                Ok((uuid, xml)) => in_use.extend(device_xml::disks(&xml).into_iter().map(|d| (uuid, d.disk))),
+            match domain
+                .get_uuid()
+                .and_then(|uuid| Ok((uuid, domain.get_xml_desc(0)?)))
+            {
+                Ok((uuid, xml)) => {
+                    in_use.extend(device_xml::disks(&xml).into_iter().map(|d| (uuid, d.disk)))
+                }
                 Err(error) if says_no_domain(&error) => {}
                 Err(error) => return Err(self.sort(&connection, action, &error)),
             }
@@ -390,18 +482,27 @@ impl Hypervisor for LibvirtHypervisor {
 
     fn attach_disk(&self, uuid: Uuid, xml: &str) -> Result<Outcome, HypervisorError> {
         if xml.contains('\0') {
-            let (action, reason) =
-                ("attach a disk".to_string(), "its description contains a NUL character".to_string());
+            let (action, reason) = (
+                "attach a disk".to_string(),
+                "its description contains a NUL character".to_string(),
+            );
             return Err(HypervisorError::Refused { action, reason });
         }
-        self.order(uuid, "attach a disk to", |domain| domain.attach_device_flags(xml, virt_sys::VIR_DOMAIN_AFFECT_LIVE))
+        self.order(uuid, "attach a disk to", |domain| {
+            domain.attach_device_flags(xml, virt_sys::VIR_DOMAIN_AFFECT_LIVE)
+        })
     }
 
     fn detach_disk(&self, uuid: Uuid, target: &str) -> Result<Outcome, HypervisorError> {
         self.order(uuid, &format!("detach disk {target} from"), |domain| {
             let xml = domain.get_xml_desc(0)?;
-            match device_xml::disks(&xml).into_iter().find(|d| d.disk.target == target) {
-                Some(found) => domain.detach_device_flags(found.xml, virt_sys::VIR_DOMAIN_AFFECT_LIVE).map(drop),
+            match device_xml::disks(&xml)
+                .into_iter()
+                .find(|d| d.disk.target == target)
+            {
+                Some(found) => domain
+                    .detach_device_flags(found.xml, virt_sys::VIR_DOMAIN_AFFECT_LIVE)
+                    .map(drop),
                 // Somebody else was faster; gone is what was wanted.
                 None => Ok(()),
             }
@@ -420,7 +521,9 @@ impl Hypervisor for LibvirtHypervisor {
                 let connection = Connection::open(&self.uri).ok()?;
                 stated_store(&self.find_anybodys(&connection, uuid).ok()??)
             };
-            self.identity.as_ref().is_none_or(|identity| identity.claims(name, stated))
+            self.identity
+                .as_ref()
+                .is_none_or(|identity| identity.claims(name, stated))
         };
         events::wait_while(&self.uri, uuid, limit, &is_of_store, goes_on)
     }
@@ -441,7 +544,9 @@ fn becomes_inactive(domain: &Domain) -> bool {
 }
 
 fn not_a_qube(name: &str) -> String {
-    format!("libvirt has a domain called {name} that is no qube; rename it there (virsh domrename) or rename the qube")
+    format!(
+        "libvirt has a domain called {name} that is no qube; rename it there (virsh domrename) or rename the qube"
+    )
 }
 
 #[cfg(test)]

@@ -68,7 +68,9 @@ pub enum Outcome {
 /// Why the hypervisor could not do it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HypervisorError {
-    #[error("offline mode: {0} needs the hypervisor; run it without --offline-mode and QUBES_OFFLINE")]
+    #[error(
+        "offline mode: {0} needs the hypervisor; run it without --offline-mode and QUBES_OFFLINE"
+    )]
     Offline(&'static str),
     #[error("libvirt is not installed ({0}); install the package that brings libvirt.so.0")]
     NoLibrary(String),
@@ -124,7 +126,12 @@ pub trait Hypervisor {
     fn undefine(&self, uuid: Uuid) -> Result<Outcome, HypervisorError>;
 
     /// Tells a running domain that the file or device `source`, which is one of its disks, has `bytes` bytes now.
-    fn resize_disk(&self, uuid: Uuid, source: &Path, bytes: u64) -> Result<Outcome, HypervisorError>;
+    fn resize_disk(
+        &self,
+        uuid: Uuid,
+        source: &Path,
+        bytes: u64,
+    ) -> Result<Outcome, HypervisorError>;
 
     /// Memory that no domain has, MiB.
     fn free_memory_mib(&self) -> Result<u64, HypervisorError>;
@@ -154,7 +161,11 @@ pub trait Hypervisor {
     ) -> Result<bool, HypervisorError>;
 
     /// Waits until the domain does not run, at most for `limit`. False when the time ran out.
-    fn wait_until_inactive(&self, uuid: Uuid, limit: Option<Duration>) -> Result<bool, HypervisorError> {
+    fn wait_until_inactive(
+        &self,
+        uuid: Uuid,
+        limit: Option<Duration>,
+    ) -> Result<bool, HypervisorError> {
         self.wait_while(uuid, limit, &mut || true)
     }
 }

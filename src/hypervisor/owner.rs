@@ -26,23 +26,46 @@ const GROUP_READS_AND_WRITES: u32 = 0o060;
 pub fn owner_for_image(image: &Path) -> io::Result<Owner> {
     let image = fs::canonicalize(image)?;
     let metadata = fs::metadata(&image)?;
-    let images_own = Owner { uid: metadata.uid(), gid: metadata.gid() };
-    let group_may = metadata.gid() != 0 && metadata.mode() & GROUP_READS_AND_WRITES == GROUP_READS_AND_WRITES;
-    let qemu = QEMU_USERS.iter().find_map(|name| User::from_name(name).ok().flatten());
-    Ok(match qemu.map(|user| Owner { uid: user.uid.as_raw(), gid: metadata.gid() }) {
-        Some(in_group) if group_may && reaches(in_group, &image) => in_group,
-        _ => images_own,
-    })
+    let images_own = Owner {
+        uid: metadata.uid(),
+        gid: metadata.gid(),
+    };
+    let group_may =
+        metadata.gid() != 0 && metadata.mode() & GROUP_READS_AND_WRITES == GROUP_READS_AND_WRITES;
+    let qemu = QEMU_USERS
+        .iter()
+        .find_map(|name| User::from_name(name).ok().flatten());
+    Ok(
+        match qemu.map(|user| Owner {
+            uid: user.uid.as_raw(),
+            gid: metadata.gid(),
+        }) {
+            Some(in_group) if group_may && reaches(in_group, &image) => in_group,
+            _ => images_own,
+        },
+    )
 }
 
 /// The owner, if he can open these files and devices of dom0's, given with whether they are written to; else root, whom the
 /// nodes of devices belong to.
-pub fn owner_who_opens<'a>(owner: Owner, drives: impl IntoIterator<Item = (&'a Path, bool)>) -> Owner {
+pub fn owner_who_opens<'a>(
+    owner: Owner,
+    drives: impl IntoIterator<Item = (&'a Path, bool)>,
+) -> Owner {
     let opens = |(path, writes): (&Path, bool)| {
         // What cannot be looked at is told by the start.
-        fs::metadata(path).map_or(true, |metadata| may_open(owner, &metadata, writes) && reaches(owner, path))
+        fs::metadata(path).map_or(true, |metadata| {
+            may_open(owner, &metadata, writes) && reaches(owner, path)
+        })
     };
-    if drives.into_iter().all(opens) { owner } else { Owner { uid: 0, gid: owner.gid } }
+    if drives.into_iter().all(opens) {
+        owner
+    } else {
+        Owner {
+            uid: 0,
+            gid: owner.gid,
+        }
+    }
 }
 
 fn may_open(owner: Owner, file: &Metadata, writes: bool) -> bool {
@@ -57,7 +80,10 @@ fn may_open(owner: Owner, file: &Metadata, writes: bool) -> bool {
 
 /// Whether every directory on the way lets this user and group through.
 fn reaches(owner: Owner, image: &Path) -> bool {
-    image.ancestors().skip(1).all(|directory| fs::metadata(directory).is_ok_and(|m| may_search(owner, &m)))
+    image
+        .ancestors()
+        .skip(1)
+        .all(|directory| fs::metadata(directory).is_ok_and(|m| may_search(owner, &m)))
 }
 
 fn may_search(owner: Owner, directory: &Metadata) -> bool {
@@ -83,7 +109,10 @@ mod tests {
         fs::write(&image, "").unwrap();
         fs::set_permissions(&image, fs::Permissions::from_mode(0o600)).unwrap();
         let metadata = fs::metadata(&image).unwrap();
-        let own = Owner { uid: metadata.uid(), gid: metadata.gid() };
+        let own = Owner {
+            uid: metadata.uid(),
+            gid: metadata.gid(),
+        };
         assert_eq!(owner_for_image(&image).unwrap(), own);
         // The group may write it, but the directory (0700) lets nobody else through.
         fs::set_permissions(&image, fs::Permissions::from_mode(0o660)).unwrap();
@@ -97,8 +126,14 @@ mod tests {
         let drive = place.path().join("drive.img");
         fs::write(&drive, "").unwrap();
         let metadata = fs::metadata(&drive).unwrap();
-        let owner = Owner { uid: metadata.uid() + 1, gid: metadata.gid() };
-        let root = Owner { uid: 0, gid: owner.gid };
+        let owner = Owner {
+            uid: metadata.uid() + 1,
+            gid: metadata.gid(),
+        };
+        let root = Owner {
+            uid: 0,
+            gid: owner.gid,
+        };
         let who = |place_mode, mode, writes| {
             fs::set_permissions(place.path(), fs::Permissions::from_mode(place_mode)).unwrap();
             fs::set_permissions(&drive, fs::Permissions::from_mode(mode)).unwrap();
@@ -107,7 +142,11 @@ mod tests {
         assert_eq!(who(0o750, 0o660, true), owner);
         assert_eq!(who(0o750, 0o640, false), owner);
         assert_eq!(who(0o750, 0o640, true), root, "it is written to");
-        assert_eq!(who(0o700, 0o660, true), root, "its directory lets nobody through");
+        assert_eq!(
+            who(0o700, 0o660, true),
+            root,
+            "its directory lets nobody through"
+        );
         assert_eq!(owner_who_opens(owner, []), owner);
     }
 
@@ -118,12 +157,18 @@ mod tests {
             fs::set_permissions(place.path(), fs::Permissions::from_mode(mode)).unwrap();
             may_search(Owner { uid, gid }, &fs::metadata(place.path()).unwrap())
         };
-        let (uid, gid) = (nix::unistd::geteuid().as_raw(), fs::metadata(place.path()).unwrap().gid());
+        let (uid, gid) = (
+            nix::unistd::geteuid().as_raw(),
+            fs::metadata(place.path()).unwrap().gid(),
+        );
         assert!(lets(0o700, uid, gid + 1));
         assert!(!lets(0o700, uid + 1, gid));
         assert!(lets(0o710, uid + 1, gid));
         assert!(!lets(0o710, uid + 1, gid + 1));
         assert!(lets(0o711, uid + 1, gid + 1));
-        assert!(!lets(0o701, uid + 1, gid), "the group's bit counts for the group");
+        assert!(
+            !lets(0o701, uid + 1, gid),
+            "the group's bit counts for the group"
+        );
     }
 }

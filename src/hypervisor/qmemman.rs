@@ -61,30 +61,57 @@ pub fn request(socket: &Path, bytes: u64) -> io::Result<Room> {
 /// As [`request`], which takes no longer than `patience`.
 fn request_within(socket: &Path, bytes: u64, patience: Duration) -> io::Result<Room> {
     let deadline = Instant::now() + patience;
-    let late = || io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {} s", patience.as_secs()));
+    let late = || {
+        io::Error::new(
+            io::ErrorKind::TimedOut,
+            format!("no answer within {} s", patience.as_secs()),
+        )
+    };
     let mut connection = match find_service(socket, deadline, &late)? {
         Found::Service(connection) => connection,
         Found::Nobody => return Ok(Room::NobodyToAsk),
         Found::Foreign(whose) => return Ok(Room::NotBelieved(whose)),
     };
-    let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+    let left = deadline
+        .saturating_duration_since(Instant::now())
+        .max(Duration::from_millis(1));
     connection.set_write_timeout(Some(left))?;
     connection.set_read_timeout(Some(left))?;
-    let in_time = |error: io::Error| if error.kind() == io::ErrorKind::WouldBlock { late() } else { error };
-    connection.write_all(format!("{bytes}\n").as_bytes()).map_err(in_time)?;
+    let in_time = |error: io::Error| {
+        if error.kind() == io::ErrorKind::WouldBlock {
+            late()
+        } else {
+            error
+        }
+    };
+    connection
+        .write_all(format!("{bytes}\n").as_bytes())
+        .map_err(in_time)?;
     let mut answer = [0; 16];
     let length = uninterrupted(|| connection.read(&mut answer)).map_err(in_time)?;
     match answer[..length].trim_ascii() {
-        b"OK" => Ok(Room::Reserved(Reservation { _connection: connection })),
+        b"OK" => Ok(Room::Reserved(Reservation {
+            _connection: connection,
+        })),
         b"FAIL" => Ok(Room::NotEnough),
-        b"" => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it hung up without an answer")),
-        other => Err(io::Error::new(io::ErrorKind::InvalidData, format!("it answered '{}'", other.escape_ascii()))),
+        b"" => Err(io::Error::new(
+            io::ErrorKind::UnexpectedEof,
+            "it hung up without an answer",
+        )),
+        other => Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("it answered '{}'", other.escape_ascii()),
+        )),
     }
 }
 
 /// Connects to the service. While its queue is full, connect(2) would wait without a limit; so it
 /// is tried again until the deadline.
-fn find_service(socket: &Path, deadline: Instant, late: &dyn Fn() -> io::Error) -> io::Result<Found> {
+fn find_service(
+    socket: &Path,
+    deadline: Instant,
+    late: &dyn Fn() -> io::Error,
+) -> io::Result<Found> {
     loop {
         let found = match std::fs::symlink_metadata(socket) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nobody),
@@ -94,7 +121,10 @@ fn find_service(socket: &Path, deadline: Instant, late: &dyn Fn() -> io::Error) 
             return Ok(Found::Foreign("it is not a socket".to_string()));
         }
         if !is_believed(found.uid()) {
-            return Ok(Found::Foreign(format!("it belongs to user {}", found.uid())));
+            return Ok(Found::Foreign(format!(
+                "it belongs to user {}",
+                found.uid()
+            )));
         }
         match connect_at_once(socket) {
             Ok(connection) => {
@@ -143,7 +173,13 @@ mod tests {
     fn a_full_queue_and_a_silent_service_are_waited_for_only_so_long() {
         let place = tempfile::tempdir().unwrap();
         let full = place.path().join("full");
-        let listener = socket(AddressFamily::Unix, SockType::Stream, SockFlag::empty(), None).unwrap();
+        let listener = socket(
+            AddressFamily::Unix,
+            SockType::Stream,
+            SockFlag::empty(),
+            None,
+        )
+        .unwrap();
         bind(listener.as_raw_fd(), &UnixAddr::new(&full).unwrap()).unwrap();
         listen(&listener, Backlog::new(1).unwrap()).unwrap();
         let queued: Vec<UnixStream> = (0..8).map_while(|_| connect_at_once(&full).ok()).collect();

@@ -27,7 +27,8 @@ impl StoreIdentity {
 /// Whether a name ends as those of domains of other stores do: in `-` and eight hexadecimal digits.
 fn has_suffix(name: &str) -> bool {
     let is_digit = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
-    name.rsplit_once('-').is_some_and(|(qube, end)| !qube.is_empty() && end.len() == 8 && end.bytes().all(is_digit))
+    name.rsplit_once('-')
+        .is_some_and(|(qube, end)| !qube.is_empty() && end.len() == 8 && end.bytes().all(is_digit))
 }
 
 #[cfg(test)]
@@ -35,7 +36,10 @@ mod tests {
     use super::*;
 
     fn identity(suffix: &str) -> StoreIdentity {
-        StoreIdentity { suffix: suffix.into(), store: "/var/lib/qubes/qubes.xml".into() }
+        StoreIdentity {
+            suffix: suffix.into(),
+            store: "/var/lib/qubes/qubes.xml".into(),
+        }
     }
 
     #[test]
@@ -52,7 +56,11 @@ mod tests {
         let ours = identity("");
         assert!(ours.claims("work", || panic!("the name decides")));
         assert!(ours.claims("backup-20261130", || None));
-        assert!(ours.claims("backup-20261130", || Some("/var/lib/qubes/qubes.xml".into())));
-        assert!(!ours.claims("work-0123abcd", || Some("/srv/copy/var/lib/qubes/qubes.xml".into())));
+        assert!(ours.claims("backup-20261130", || Some(
+            "/var/lib/qubes/qubes.xml".into()
+        )));
+        assert!(!ours.claims("work-0123abcd", || Some(
+            "/srv/copy/var/lib/qubes/qubes.xml".into()
+        )));
     }
 }

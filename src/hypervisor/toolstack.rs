@@ -35,11 +35,23 @@ pub fn block_script() -> Option<PathBuf> {
 /// Whether Xen says that the machine cannot keep a device's memory accesses to its qube: `virt_caps` of `xl info` without
 /// `directio`. One that says nothing has said nothing against it.
 pub fn lacks_iommu(program_path: &OsStr) -> bool {
-    let Some(program) = exec::find("xl", program_path) else { return false };
-    let Ok(answer) = Program::new(program).arg("info").limit(PATIENCE).output() else { return false };
+    let Some(program) = exec::find("xl", program_path) else {
+        return false;
+    };
+    let Ok(answer) = Program::new(program).arg("info").limit(PATIENCE).output() else {
+        return false;
+    };
     let answer = String::from_utf8_lossy(&answer);
-    let capabilities = answer.lines().find_map(|line| line.strip_prefix("virt_caps")?.trim_start().strip_prefix(':'));
-    capabilities.is_some_and(|words| !words.split_whitespace().any(|word| word.contains("directio")))
+    let capabilities = answer.lines().find_map(|line| {
+        line.strip_prefix("virt_caps")?
+            .trim_start()
+            .strip_prefix(':')
+    });
+    capabilities.is_some_and(|words| {
+        !words
+            .split_whitespace()
+            .any(|word| word.contains("directio"))
+    })
 }
 
 /// Waits until the kernel has opened these block devices for the domain number `domain`.
@@ -53,12 +65,17 @@ pub fn wait_until_open(domain: u32, devices: &[&Path]) -> Result<(), HypervisorE
             action: format!("give {} to domain {domain}", device.display()),
             reason,
         };
-        let number = fs::metadata(device).map_err(|e| refused(e.to_string()))?.rdev();
+        let number = fs::metadata(device)
+            .map_err(|e| refused(e.to_string()))?
+            .rdev();
         // As xen-blkback writes it.
         let number = format!("{:x}:{:x}", major(number), minor(number));
         while !is_open(domain, &number) {
             if Instant::now() >= deadline {
-                return Err(refused(format!("the kernel did not open it within {} s", PATIENCE.as_secs())));
+                return Err(refused(format!(
+                    "the kernel did not open it within {} s",
+                    PATIENCE.as_secs()
+                )));
             }
             thread::sleep(Duration::from_millis(10));
         }
@@ -70,9 +87,12 @@ pub fn wait_until_open(domain: u32, devices: &[&Path]) -> Result<(), HypervisorE
 fn is_open(domain: u32, number: &str) -> bool {
     let mine = format!("vbd-{domain}-");
     let entries = fs::read_dir(BACKENDS).into_iter().flatten().flatten();
-    let mut of_mine = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(&mine));
-    of_mine
-        .any(|entry| fs::read_to_string(entry.path().join("physical_device")).is_ok_and(|open| open.trim() == number))
+    let mut of_mine =
+        entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(&mine));
+    of_mine.any(|entry| {
+        fs::read_to_string(entry.path().join("physical_device"))
+            .is_ok_and(|open| open.trim() == number)
+    })
 }
 
 #[cfg(test)]
@@ -86,12 +106,18 @@ mod tests {
         let program = place.path().join("xl");
         let lacks = |capabilities: &str| {
             let said = format!("host : dom0\n{capabilities}\ntotal_memory : 8192");
-            fs::write(&program, format!("#!/bin/sh\n[ \"$1\" = info ] && cat <<'END'\n{said}\nEND\n")).unwrap();
+            fs::write(
+                &program,
+                format!("#!/bin/sh\n[ \"$1\" = info ] && cat <<'END'\n{said}\nEND\n"),
+            )
+            .unwrap();
             fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
             lacks_iommu(place.path().as_os_str())
         };
         assert!(lacks("virt_caps              : pv hvm hap"));
-        assert!(!lacks("virt_caps              : pv hvm hvm_directio pv_directio hap"));
+        assert!(!lacks(
+            "virt_caps              : pv hvm hvm_directio pv_directio hap"
+        ));
         assert!(!lacks("xen_caps : xen-3.0-x86_64"), "it does not say");
         assert!(!lacks_iommu(OsStr::new("/nonexistent")));
     }

@@ -15,9 +15,14 @@ pub struct UriFacts<'a> {
 /// starts by itself) for everybody else.
 pub fn choose_uri<'a>(facts: &UriFacts<'a>) -> &'a str {
     match facts {
-        UriFacts { configured: Some(uri), .. } => uri,
+        UriFacts {
+            configured: Some(uri),
+            ..
+        } => uri,
         UriFacts { is_xen: true, .. } => "xen:///system",
-        UriFacts { is_superuser: true, .. } => "qemu:///system",
+        UriFacts {
+            is_superuser: true, ..
+        } => "qemu:///system",
         _ => "qemu:///session",
     }
 }
@@ -39,7 +44,11 @@ impl Family {
     /// The family that the driver behind a URI understands: `xen:///system`, `xen+ssh://host/` are Xen's, all else QEMU's.
     pub fn of_uri(uri: &str) -> Family {
         let scheme = uri.split(':').next().unwrap_or_default();
-        if scheme.split('+').next() == Some("xen") { Family::Xen } else { Family::Qemu }
+        if scheme.split('+').next() == Some("xen") {
+            Family::Xen
+        } else {
+            Family::Qemu
+        }
     }
 
     /// The part of template names: `libvirt/xen.xml`, `libvirt/qemu/by-name/work.xml`.
@@ -57,8 +66,17 @@ mod tests {
 
     #[test]
     fn the_decision_table() {
-        let choose = |configured, is_xen, is_superuser| choose_uri(&UriFacts { configured, is_xen, is_superuser });
-        assert_eq!(choose(Some("test:///default"), true, true), "test:///default");
+        let choose = |configured, is_xen, is_superuser| {
+            choose_uri(&UriFacts {
+                configured,
+                is_xen,
+                is_superuser,
+            })
+        };
+        assert_eq!(
+            choose(Some("test:///default"), true, true),
+            "test:///default"
+        );
         assert_eq!(choose(None, true, true), "xen:///system");
         assert_eq!(choose(None, true, false), "xen:///system");
         assert_eq!(choose(None, false, true), "qemu:///system");
@@ -67,7 +85,11 @@ mod tests {
 
     #[test]
     fn only_usual_addresses_are_plain() {
-        assert!(["xen:///system", "qemu:///system", "qemu:///session"].into_iter().all(is_plain_uri));
+        assert!(
+            ["xen:///system", "qemu:///system", "qemu:///session"]
+                .into_iter()
+                .all(is_plain_uri)
+        );
         for uri in [
             "",
             "qemu+ext:///system?command=/tmp/evil",
@@ -90,6 +112,9 @@ mod tests {
         assert_eq!(Family::of_uri("xen:///system"), Family::Xen);
         assert_eq!(Family::of_uri("xen+ssh://dom0/"), Family::Xen);
         assert_eq!(Family::of_uri("qemu:///session"), Family::Qemu);
-        assert_eq!(Family::of_uri("qemu+unix:///system?socket=/xen"), Family::Qemu);
+        assert_eq!(
+            Family::of_uri("qemu+unix:///system?socket=/xen"),
+            Family::Qemu
+        );
     }
 }

@@ -14,22 +14,37 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// The text at a path of xenstore; `None` where there is none, no xenstore, or no answer.
 fn read(program_path: &OsStr, path: &str) -> Option<String> {
     let program = exec::find("xenstore-read", program_path)?;
-    let answer = Program::new(program).arg(path).limit(PATIENCE).output().ok()?;
+    let answer = Program::new(program)
+        .arg(path)
+        .limit(PATIENCE)
+        .output()
+        .ok()?;
     Some(String::from_utf8(answer).ok()?.trim().to_string())
 }
 
 /// The domain that emulates devices for the running domain `id` (`spec/r3-start.md` §9); its uuid stands where it is
 /// known.
 pub fn stubdom_of(program_path: &OsStr, id: u32) -> Option<Stubdom> {
-    let stubdom = read(program_path, &format!("/local/domain/{id}/image/device-model-domid"))?.parse().ok()?;
+    let stubdom = read(
+        program_path,
+        &format!("/local/domain/{id}/image/device-model-domid"),
+    )?
+    .parse()
+    .ok()?;
     let uuid = read(program_path, &format!("/local/domain/{stubdom}/vm"));
     let uuid = uuid.and_then(|path| Uuid::parse_str(path.strip_prefix("/vm/")?).ok());
-    (stubdom != 0).then(|| Stubdom { id: stubdom, uuid: uuid.unwrap_or_default() })
+    (stubdom != 0).then(|| Stubdom {
+        id: stubdom,
+        uuid: uuid.unwrap_or_default(),
+    })
 }
 
 /// MiB that dom0 may have: `memory/static-max`, KiB.
 pub fn dom0_maxmem_mib(program_path: &OsStr) -> Option<u64> {
-    read(program_path, "/local/domain/0/memory/static-max")?.parse::<u64>().ok().map(|kib| kib / 1024)
+    read(program_path, "/local/domain/0/memory/static-max")?
+        .parse::<u64>()
+        .ok()
+        .map(|kib| kib / 1024)
 }
 
 #[cfg(test)]
@@ -55,9 +70,17 @@ mod tests {
         ));
         let found = stubdom_of(place.path().as_os_str(), 7).unwrap();
         assert_eq!((found.id, found.uuid.to_string().as_str()), (8, uuid));
-        assert_eq!(stubdom_of(place.path().as_os_str(), 9), None, "it has no emulator of its own");
+        assert_eq!(
+            stubdom_of(place.path().as_os_str(), 9),
+            None,
+            "it has no emulator of its own"
+        );
         for script in ["exit 1", "echo no number", "echo -1", "echo 0"] {
-            assert_eq!(stubdom_of(answering(script).path().as_os_str(), 7), None, "{script}");
+            assert_eq!(
+                stubdom_of(answering(script).path().as_os_str(), 7),
+                None,
+                "{script}"
+            );
         }
         assert_eq!(stubdom_of(OsStr::new("/nonexistent"), 7), None);
     }
@@ -66,6 +89,9 @@ mod tests {
     fn a_xenstore_that_hangs_is_not_waited_for() {
         let place = answering("exec sleep 600");
         assert_eq!(dom0_maxmem_mib(place.path().as_os_str()), None);
-        assert_eq!(dom0_maxmem_mib(answering("echo 4194304").path().as_os_str()), Some(4096));
+        assert_eq!(
+            dom0_maxmem_mib(answering("echo 4194304").path().as_os_str()),
+            Some(4096)
+        );
     }
 }

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use minijinja::value::{Object, Serde, Value};
-use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, Template, UndefinedBehavior, context};
+use minijinja::{
+    AutoEscape, Environment, Error, ErrorKind, Output, State, Template, UndefinedBehavior, context,
+};
 
 use super::HypervisorError;
 use super::description::{BlockDevice, DomainDescription, HostDescription};
@@ -35,13 +37,19 @@ pub struct Templates {
 
 impl Templates {
     pub fn new(users: impl Into<PathBuf>, distributions: impl Into<PathBuf>) -> Templates {
-        Templates { directories: [users.into(), distributions.into()], root: None }
+        Templates {
+            directories: [users.into(), distributions.into()],
+            root: None,
+        }
     }
 
     /// Takes the directories for paths of the system at `root`: links in them do not lead out of
     /// it.
     pub fn below(self, root: Option<&Path>) -> Templates {
-        Templates { root: root.map(Path::to_path_buf), ..self }
+        Templates {
+            root: root.map(Path::to_path_buf),
+            ..self
+        }
     }
 
     /// The XML of a domain by the first template there is (`spec/r4-features.md` §6): `libvirt/FAMILY/by-name/QUBE.xml`,
@@ -57,7 +65,11 @@ impl Templates {
         host: &HostDescription,
     ) -> Result<String, HypervisorError> {
         let names = [
-            format!("libvirt/{}/by-name/{}.xml", family.as_str(), description.qube),
+            format!(
+                "libvirt/{}/by-name/{}.xml",
+                family.as_str(),
+                description.qube
+            ),
             format!("libvirt/{}-user.xml", family.as_str()),
             format!("libvirt/{}-dist.xml", family.as_str()),
             format!("libvirt/{}.xml", family.as_str()),
@@ -73,17 +85,27 @@ impl Templates {
                 fields: Value::from(Serde(description.clone())),
                 features: Value::from_object(Features(description.features.clone())),
             });
-            let rendered = write_out(&template, context! { vm, host => Value::from(Serde(*host)) });
+            let rendered = write_out(
+                &template,
+                context! { vm, host => Value::from(Serde(*host)) },
+            );
             return rendered.map_err(|error| self.error(name, &error));
         }
-        Err(HypervisorError::Template { template: names[3].clone(), reason: "there is no such template".to_string() })
+        Err(HypervisorError::Template {
+            template: names[3].clone(),
+            reason: "there is no such template".to_string(),
+        })
     }
 
     /// The XML of a disk for a domain that runs already: `libvirt/disk.xml`, the user's or the built-in one.
     ///
     /// # Errors
     /// As of [`Templates::render`].
-    pub fn render_disk(&self, family: Family, device: &BlockDevice) -> Result<String, HypervisorError> {
+    pub fn render_disk(
+        &self,
+        family: Family,
+        device: &BlockDevice,
+    ) -> Result<String, HypervisorError> {
         let failed = |error: Error| self.error(DISK_NAME, &error);
         let environment = self.environment();
         let template = environment.get_template(DISK_NAME).map_err(failed)?;
@@ -95,22 +117,38 @@ impl Templates {
     fn error(&self, asked_for: &str, error: &Error) -> HypervisorError {
         // An error inside an extended template is wrapped; the innermost one knows the place.
         let mut inner = error;
-        while let Some(next) = std::error::Error::source(inner).and_then(|e| e.downcast_ref::<Error>()) {
+        while let Some(next) =
+            std::error::Error::source(inner).and_then(|e| e.downcast_ref::<Error>())
+        {
             inner = next;
         }
         let name = inner.name().unwrap_or(asked_for);
         let places = searched(&self.directories, name).iter();
-        let files = places.filter_map(|directory| located(self.root.as_deref(), directory, name).ok());
-        let file = files.into_iter().find(|file| file.exists()).unwrap_or_else(|| PathBuf::from(name));
-        let line = inner.line().map(|line| format!(" line {line}")).unwrap_or_default();
+        let files =
+            places.filter_map(|directory| located(self.root.as_deref(), directory, name).ok());
+        let file = files
+            .into_iter()
+            .find(|file| file.exists())
+            .unwrap_or_else(|| PathBuf::from(name));
+        let line = inner
+            .line()
+            .map(|line| format!(" line {line}"))
+            .unwrap_or_default();
         let kind = inner.kind().to_string();
         let reason = match inner.kind() {
-            ErrorKind::OutOfFuel => format!("it takes more than {MOST_STEPS} steps: does a loop not end?"),
+            ErrorKind::OutOfFuel => {
+                format!("it takes more than {MOST_STEPS} steps: does a loop not end?")
+            }
             ErrorKind::WriteFailure => format!("it writes more than {} MiB", LONGEST >> 20),
-            _ => inner.detail().map_or_else(|| kind.clone(), |detail| format!("{kind}: {detail}")),
+            _ => inner
+                .detail()
+                .map_or_else(|| kind.clone(), |detail| format!("{kind}: {detail}")),
         };
         let template = format!("{}{line}", file.display());
-        HypervisorError::Template { template, reason: reason.replace('\n', " ") }
+        HypervisorError::Template {
+            template,
+            reason: reason.replace('\n', " "),
+        }
     }
 
     fn environment(&self) -> Environment<'static> {
@@ -123,7 +161,10 @@ impl Templates {
         environment.set_formatter(write_for_xml);
         environment.add_test("whole_number", |text: &str| text.parse::<i64>().is_ok());
         environment.add_function("bug", |text: Option<String>| -> Result<Value, Error> {
-            Err(Error::new(ErrorKind::InvalidOperation, text.unwrap_or_else(|| "the template calls bug()".to_string())))
+            Err(Error::new(
+                ErrorKind::InvalidOperation,
+                text.unwrap_or_else(|| "the template calls bug()".to_string()),
+            ))
         });
         environment
     }
@@ -133,7 +174,8 @@ impl Templates {
 fn write_out(template: &Template<'_, '_>, context: Value) -> Result<String, Error> {
     let mut out = Bounded(Vec::new());
     template.render_captured_to(context, &mut out)?;
-    String::from_utf8(out.0).map_err(|error| Error::new(ErrorKind::BadSerialization, error.to_string()))
+    String::from_utf8(out.0)
+        .map_err(|error| Error::new(ErrorKind::BadSerialization, error.to_string()))
 }
 
 /// Takes [`LONGEST`] bytes and no more.
@@ -154,7 +196,11 @@ impl io::Write for Bounded {
 }
 
 /// The text of a template: the user's file, the distribution's, the built-in one.
-fn load(directories: &[PathBuf; 2], root: Option<&Path>, name: &str) -> Result<Option<String>, Error> {
+fn load(
+    directories: &[PathBuf; 2],
+    root: Option<&Path>,
+    name: &str,
+) -> Result<Option<String>, Error> {
     // A name comes from a template or from a qube's name: it stays below the directory.
     if name.split('/').any(|part| matches!(part, "" | "." | "..")) {
         return Ok(None);
@@ -162,7 +208,11 @@ fn load(directories: &[PathBuf; 2], root: Option<&Path>, name: &str) -> Result<O
     for directory in searched(directories, name) {
         match located(root, directory, name).and_then(|file| text_file::read(&file)) {
             Ok(text) => return Ok(Some(text)),
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+                ) => {}
             Err(error) => return Err(unreadable(directory, name, &error)),
         }
     }
@@ -186,17 +236,27 @@ fn built_in(name: &str) -> Option<&'static str> {
 
 /// Where a template of this name is looked for.
 fn searched<'a>(directories: &'a [PathBuf; 2], name: &str) -> &'a [PathBuf] {
-    if built_in(name).is_some() { &directories[..1] } else { &directories[..] }
+    if built_in(name).is_some() {
+        &directories[..1]
+    } else {
+        &directories[..]
+    }
 }
 
 fn unreadable(directory: &Path, name: &str, error: &io::Error) -> Error {
-    Error::new(ErrorKind::InvalidOperation, format!("{}: {error}", directory.join(name).display()))
+    Error::new(
+        ErrorKind::InvalidOperation,
+        format!("{}: {error}", directory.join(name).display()),
+    )
 }
 
 /// Writes a value into XML, in text or in an attribute.
 fn write_for_xml(out: &mut Output, state: &mut State, value: &Value) -> Result<(), Error> {
     if value.is_none() {
-        return Err(Error::new(ErrorKind::UndefinedError, "there is no value here"));
+        return Err(Error::new(
+            ErrorKind::UndefinedError,
+            "there is no value here",
+        ));
     }
     let text = value.to_string();
     if value.is_safe() || *state.auto_escape() == AutoEscape::None {
@@ -229,7 +289,11 @@ impl Object for Vm {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
         match key.as_str()? {
             "features" => Some(self.features.clone()),
-            name => self.fields.get_attr(name).ok().filter(|value| !value.is_undefined()),
+            name => self
+                .fields
+                .get_attr(name)
+                .ok()
+                .filter(|value| !value.is_undefined()),
         }
     }
 }
@@ -243,15 +307,26 @@ impl Object for Features {
         self.0.get(key.as_str()?).map(Value::from)
     }
 
-    fn call_method(self: &Arc<Self>, _: &mut State, method: &str, args: &[Value]) -> Result<Value, Error> {
+    fn call_method(
+        self: &Arc<Self>,
+        _: &mut State,
+        method: &str,
+        args: &[Value],
+    ) -> Result<Value, Error> {
         let (name, default): (&str, Option<Value>) = minijinja::value::from_args(args)?;
         let found = self.0.get(name).map(Value::from);
         match method {
             "get" => Ok(found.or(default).unwrap_or_else(|| Value::from(()))),
-            _ if method.starts_with("check_with_") => found
-                .or(default)
-                .ok_or_else(|| Error::new(ErrorKind::InvalidOperation, format!("there is no feature {name}"))),
-            _ => Err(Error::new(ErrorKind::UnknownMethod, format!("features have no method {method}"))),
+            _ if method.starts_with("check_with_") => found.or(default).ok_or_else(|| {
+                Error::new(
+                    ErrorKind::InvalidOperation,
+                    format!("there is no feature {name}"),
+                )
+            }),
+            _ => Err(Error::new(
+                ErrorKind::UnknownMethod,
+                format!("features have no method {method}"),
+            )),
         }
     }
 }

@@ -24,12 +24,16 @@ impl Session {
             match effect {
                 Effect::Autostart { vm, .. } => self.reconcile_autostart(vm)?,
                 Effect::Dom0Service { service, on } => self.switch_dom0_service(service, *on)?,
-                Effect::ReattachNetwork { vm } => notes.extend(self.at_next_start(vm, "its network")?),
+                Effect::ReattachNetwork { vm } => {
+                    notes.extend(self.at_next_start(vm, "its network")?)
+                }
                 Effect::MaxmemHotplug { vm } => notes.extend(self.at_next_start(vm, "maxmem")?),
                 // Only a note: where the store cannot be read again, the change is saved all the
                 // same.
                 Effect::CompareMemory { vm } => notes.extend(self.memory_note(vm).ok().flatten()),
-                Effect::QubesDbFeature { vm, feature } => notes.extend(self.at_next_start(vm, feature)?),
+                Effect::QubesDbFeature { vm, feature } => {
+                    notes.extend(self.at_next_start(vm, feature)?)
+                }
             }
         }
         Ok(notes)
@@ -37,13 +41,20 @@ impl Session {
 
     /// A link for each qube that starts at boot.
     fn reconcile_autostart(&self, name: &VmName) -> Result<(), LifecycleError> {
-        let link = self.system.link_below_root(Path::new(WANTS).join(format!("qubes-vm@{name}.service")));
+        let link = self
+            .system
+            .link_below_root(Path::new(WANTS).join(format!("qubes-vm@{name}.service")));
         let failed = |source: io::Error| {
-            let what = format!("autostart of {name} is saved, but root has to change its link {}", link.display());
+            let what = format!(
+                "autostart of {name} is saved, but root has to change its link {}",
+                link.display()
+            );
             LifecycleError::Io { what, source }
         };
         let qubes = self.read()?;
-        let wanted = qubes.get(name.as_str()).is_some_and(|vm| qubes.is_on(vm, "autostart", self));
+        let wanted = qubes
+            .get(name.as_str())
+            .is_some_and(|vm| qubes.is_on(vm, "autostart", self));
         let linked = fs::symlink_metadata(&link).is_ok();
         let directory = directory_of(&link);
         match (wanted, linked) {
@@ -60,7 +71,9 @@ impl Session {
     /// A file for each service of dom0 that is on.
     fn switch_dom0_service(&self, service: &str, on: bool) -> Result<(), LifecycleError> {
         // Whatever has the name goes first: it may be a link.
-        let file = self.system.link_below_root(Path::new("/run/qubes-service").join(service));
+        let file = self
+            .system
+            .link_below_root(Path::new("/run/qubes-service").join(service));
         if Path::new(service).components().count() != 1 || service.contains("..") {
             let source = io::ErrorKind::InvalidFilename.into();
             return Err(LifecycleError::Io {
@@ -73,25 +86,39 @@ impl Session {
             true => {
                 let make = || fs::File::create_new(&file).map(drop);
                 fs::create_dir_all(directory_of(&file)).and_then(|()| match make() {
-                    Err(e) if e.kind() == io::ErrorKind::AlreadyExists => fs::remove_file(&file).and_then(|()| make()),
+                    Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+                        fs::remove_file(&file).and_then(|()| make())
+                    }
                     made => made,
                 })
             }
-            false => {
-                fs::remove_file(&file).or_else(|e| if e.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(e) })
-            }
+            false => fs::remove_file(&file).or_else(|e| {
+                if e.kind() == io::ErrorKind::NotFound {
+                    Ok(())
+                } else {
+                    Err(e)
+                }
+            }),
         };
-        done.map_err(|source| LifecycleError::Io { what: file.display().to_string(), source })
+        done.map_err(|source| LifecycleError::Io {
+            what: file.display().to_string(),
+            source,
+        })
     }
 
     /// Explains a maxmem that has no effect: a domain always has room for the memory that it starts
     /// with.
     fn memory_note(&self, name: &VmName) -> Result<Option<String>, LifecycleError> {
         let qubes = self.read()?;
-        let Some(vm) = qubes.get(name.as_str()) else { return Ok(None) };
-        let (Ok(memory), Ok(maxmem)) = (qubes.memory(vm, self), qubes.maxmem(vm, self)) else { return Ok(None) };
-        Ok((maxmem != 0 && maxmem < memory)
-            .then(|| format!("maxmem {maxmem} of {name} has no effect: its memory is {memory} MiB")))
+        let Some(vm) = qubes.get(name.as_str()) else {
+            return Ok(None);
+        };
+        let (Ok(memory), Ok(maxmem)) = (qubes.memory(vm, self), qubes.maxmem(vm, self)) else {
+            return Ok(None);
+        };
+        Ok((maxmem != 0 && maxmem < memory).then(|| {
+            format!("maxmem {maxmem} of {name} has no effect: its memory is {memory} MiB")
+        }))
     }
 
     /// What to tell when a change waits for the next start of a qube that runs.
@@ -100,7 +127,9 @@ impl Session {
             return Ok(None);
         }
         let qubes = self.read()?;
-        let Some(vm) = qubes.get(name.as_str()) else { return Ok(None) };
+        let Some(vm) = qubes.get(name.as_str()) else {
+            return Ok(None);
+        };
         let runs = self.power_state(vm).is_active();
         Ok(runs.then(|| format!("{name} runs: {what} follows at its next start")))
     }

@@ -22,7 +22,9 @@ impl Session {
     /// The disks of a running qube, its volumes among them.
     pub fn disks(&self, name: &VmName) -> Result<Vec<LiveDisk>, LifecycleError> {
         let uuid = self.uuid_of(name)?;
-        self.hypervisor().disks(uuid)?.ok_or_else(|| LifecycleError::NotRunning(name.clone()))
+        self.hypervisor()
+            .disks(uuid)?
+            .ok_or_else(|| LifecycleError::NotRunning(name.clone()))
     }
 
     /// Gives a running qube a drive of dom0's under the first free name from `i` on. Returns the name.
@@ -33,7 +35,9 @@ impl Session {
         let uuid = self.uuid_of(name)?;
         let lock = self.lock_qube(name)?;
         let not_running = || LifecycleError::NotRunning(name.clone());
-        let Settled::Active(_) = self.settle(&lock)? else { return Err(not_running()) };
+        let Settled::Active(_) = self.settle(&lock)? else {
+            return Err(not_running());
+        };
         let taken = self.hypervisor().disks(uuid)?.ok_or_else(not_running)?;
         let is_free = |letter: &char| !taken.iter().any(|disk| disk.target.ends_with(*letter));
         let full = || drive.refused(NO_NAME_LEFT);
@@ -44,7 +48,9 @@ impl Session {
             Family::Xen => loop_device_under(&mut device)?,
             Family::Qemu => None,
         };
-        let outcome = self.hypervisor().attach_disk(uuid, &self.disk_xml(&device)?)?;
+        let outcome = self
+            .hypervisor()
+            .attach_disk(uuid, &self.disk_xml(&device)?)?;
         if outcome == Outcome::Absent {
             return Err(not_running());
         }
@@ -60,8 +66,10 @@ impl Session {
     /// It has no such disk, or the guest holds on to it.
     pub fn detach_drive(&self, name: &VmName, target: &str) -> Result<(), LifecycleError> {
         let uuid = self.uuid_of(name)?;
-        let refused =
-            |reason: &str| LifecycleError::Drive { drive: format!("{name}:{target}"), reason: reason.to_string() };
+        let refused = |reason: &str| LifecycleError::Drive {
+            drive: format!("{name}:{target}"),
+            reason: reason.to_string(),
+        };
         let is_volume = target.chars().last().is_none_or(|letter| letter < 'i');
         if is_volume || !self.disks(name)?.iter().any(|disk| disk.target == target) {
             return Err(refused("no such disk was attached to the qube"));
@@ -71,7 +79,11 @@ impl Session {
             self.hypervisor().detach_disk(uuid, target)?;
         }
         let deadline = Instant::now() + PATIENCE;
-        while self.hypervisor().disks(uuid)?.is_some_and(|disks| disks.iter().any(|disk| disk.target == target)) {
+        while self
+            .hypervisor()
+            .disks(uuid)?
+            .is_some_and(|disks| disks.iter().any(|disk| disk.target == target))
+        {
             if Instant::now() >= deadline {
                 return Err(refused("the guest does not let go of it; unmount it there"));
             }
@@ -84,8 +96,11 @@ impl Session {
         let qubes = self.read()?;
         let vm = known(&qubes, name)?;
         if !vm.class.is_local_guest() {
-            return Err(LifecycleError::Dom0("only qubes of this machine can be given disks"));
+            return Err(LifecycleError::Dom0(
+                "only qubes of this machine can be given disks",
+            ));
         }
-        vm.uuid().ok_or_else(|| LifecycleError::NotRunning(name.clone()))
+        vm.uuid()
+            .ok_or_else(|| LifecycleError::NotRunning(name.clone()))
     }
 }

@@ -9,13 +9,26 @@ const DEPEND_ON_POWER: [&str; 3] = ["maxmem", "netvm", "template"];
 
 impl Session {
     /// Sets a qube's property and applies what follows. Returns what the user should know.
-    pub fn set_property(&self, name: &VmName, property: &str, text: &str) -> Result<Vec<String>, LifecycleError> {
-        self.change(name, property, |write| Ok(write.set_property(name.as_str(), property, text, self)?))
+    pub fn set_property(
+        &self,
+        name: &VmName,
+        property: &str,
+        text: &str,
+    ) -> Result<Vec<String>, LifecycleError> {
+        self.change(name, property, |write| {
+            Ok(write.set_property(name.as_str(), property, text, self)?)
+        })
     }
 
     /// Resets a qube's property to its default and applies what follows.
-    pub fn reset_property(&self, name: &VmName, property: &str) -> Result<Vec<String>, LifecycleError> {
-        self.change(name, property, |write| Ok(write.reset_property(name.as_str(), property, self)?))
+    pub fn reset_property(
+        &self,
+        name: &VmName,
+        property: &str,
+    ) -> Result<Vec<String>, LifecycleError> {
+        self.change(name, property, |write| {
+            Ok(write.reset_property(name.as_str(), property, self)?)
+        })
     }
 
     /// Sets a property of several qubes, or forgets their explicit values where there is no text: of all of them or, when
@@ -31,8 +44,12 @@ impl Session {
         let mut in_order: Vec<&VmName> = names.iter().collect();
         in_order.sort();
         in_order.dedup();
-        let to_lock = in_order.iter().filter(|_| DEPEND_ON_POWER.contains(&property));
-        let locks = to_lock.map(|name| self.lock_qube(name)).collect::<Result<Vec<_>, _>>()?;
+        let to_lock = in_order
+            .iter()
+            .filter(|_| DEPEND_ON_POWER.contains(&property));
+        let locks = to_lock
+            .map(|name| self.lock_qube(name))
+            .collect::<Result<Vec<_>, _>>()?;
         if !locks.is_empty() {
             self.gather_states();
         }
@@ -43,8 +60,10 @@ impl Session {
                     Some(text) => write.set_property(name.as_str(), property, text, self),
                     None => write.reset_property(name.as_str(), property, self),
                 };
-                let failed =
-                    |e| LifecycleError::OneOfSeveral { qube: name.clone(), source: Box::new(LifecycleError::from(e)) };
+                let failed = |e| LifecycleError::OneOfSeveral {
+                    qube: name.clone(),
+                    source: Box::new(LifecycleError::from(e)),
+                };
                 effects.extend(changed.map_err(failed)?);
             }
             Ok(effects)
@@ -66,12 +85,21 @@ impl Session {
     }
 
     /// Sets a qube's feature and applies what follows.
-    pub fn set_feature(&self, name: &VmName, feature: &str, text: &str) -> Result<Vec<String>, LifecycleError> {
+    pub fn set_feature(
+        &self,
+        name: &VmName,
+        feature: &str,
+        text: &str,
+    ) -> Result<Vec<String>, LifecycleError> {
         self.change_and_apply(|write| Ok(write.set_feature(name.as_str(), feature, text, self)?))
     }
 
     /// Takes a qube's feature away and applies what follows. Legal where it is absent.
-    pub fn remove_feature(&self, name: &VmName, feature: &str) -> Result<Vec<String>, LifecycleError> {
+    pub fn remove_feature(
+        &self,
+        name: &VmName,
+        feature: &str,
+    ) -> Result<Vec<String>, LifecycleError> {
         self.change_and_apply(|write| Ok(write.remove_feature(name.as_str(), feature)?))
     }
 
@@ -94,7 +122,11 @@ impl Session {
     }
 
     /// Makes these (`bb:ss.f`), and no others of dom0's, the required PCI devices of a halted qube.
-    pub fn set_pci_addresses(&self, name: &VmName, addresses: &[String]) -> Result<(), LifecycleError> {
+    pub fn set_pci_addresses(
+        &self,
+        name: &VmName,
+        addresses: &[String],
+    ) -> Result<(), LifecycleError> {
         let _lock = self.lock_qube(name)?;
         self.gather_states();
         let mut write = self.write()?;
@@ -119,7 +151,10 @@ impl Session {
         property: &str,
         decide: impl FnOnce(&mut crate::store::Write) -> Result<Vec<Effect>, LifecycleError>,
     ) -> Result<Vec<String>, LifecycleError> {
-        let lock = DEPEND_ON_POWER.contains(&property).then(|| self.lock_qube(name)).transpose()?;
+        let lock = DEPEND_ON_POWER
+            .contains(&property)
+            .then(|| self.lock_qube(name))
+            .transpose()?;
         if lock.is_some() {
             self.gather_states();
         }

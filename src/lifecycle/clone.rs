@@ -35,7 +35,8 @@ impl Session {
         settings: InitialSettings<'_>,
         watcher: &dyn CopyWatcher,
     ) -> Result<Cloned, LifecycleError> {
-        let plan_on = |qubes: &Qubes| qubes.plan_clone(wish, self, &mut |below| fastrand::u16(..below));
+        let plan_on =
+            |qubes: &Qubes| qubes.plan_clone(wish, self, &mut |below| fastrand::u16(..below));
         let missing = || LifecycleError::NoSuchQube(wish.source.to_string());
         let class: Class = match wish.class {
             Some(class) => class.clone(),
@@ -59,7 +60,12 @@ impl Session {
         };
         let make = |storage: &VmStorage, directory: Option<&QubeDirectory>| {
             storage.create_from(&data, watcher)?;
-            files_left_out.replace(self.copy_files(&source, &FILES, directory, wish.ignore_errors)?);
+            files_left_out.replace(self.copy_files(
+                &source,
+                &FILES,
+                directory,
+                wish.ignore_errors,
+            )?);
             Ok(())
         };
         let set = self.bring_into_being(&clone.name, &class, &[], &plan, settings, &make)?;
@@ -68,16 +74,26 @@ impl Session {
         let mut left_out: Vec<String> = not_cloned.iter().map(NotCloned::to_string).collect();
         left_out.extend(files_left_out.into_inner());
         notes.extend(self.apply(&effects)?);
-        Ok(Cloned { left_out, notes, name: clone.name })
+        Ok(Cloned {
+            left_out,
+            notes,
+            name: clone.name,
+        })
     }
 
     /// The data for the volumes that the clone keeps, opened under the source's lock, after what a crash had left to do.
-    fn committed_data(&self, source: &VmName, clone: &Vm, empty: &[&str]) -> Result<Vec<Committed>, LifecycleError> {
+    fn committed_data(
+        &self,
+        source: &VmName,
+        clone: &Vm,
+        empty: &[&str],
+    ) -> Result<Vec<Committed>, LifecycleError> {
         if !clone.class.is_local_guest() {
             return Ok(Vec::new());
         }
         let lock = self.lock_qube(source)?;
-        self.system.step(|| format!("{source}: opening its volumes"));
+        self.system
+            .step(|| format!("{source}: opening its volumes"));
         if self.settle(&lock)? == Settled::Gone {
             return Err(LifecycleError::NoSuchQube(source.to_string()));
         }
@@ -99,7 +115,8 @@ impl Session {
         origins.sort_by(|a, b| (&a.pool, &a.vid).cmp(&(&b.pool, &b.vid)));
         let mut drivers = Drivers::new(&qubes.pools, &self.system);
         let kept = origins.iter().filter(|origin| origin.kind == Kind::Origin);
-        kept.map(|origin| Ok(drivers.get(&origin.pool)?.open_committed(origin)?)).collect()
+        kept.map(|origin| Ok(drivers.get(&origin.pool)?.open_committed(origin)?))
+            .collect()
     }
 
     /// Copies what lies beside the images of the source. Returns what could not be copied, if that is to be ignored.
@@ -112,18 +129,28 @@ impl Session {
     ) -> Result<Vec<String>, LifecycleError> {
         let mut left_out = Vec::new();
         let access = Access::shared(self.system.qubes_group());
-        let Some(to) = to.filter(|_| source.class.is_local_guest()) else { return Ok(left_out) };
+        let Some(to) = to.filter(|_| source.class.is_local_guest()) else {
+            return Ok(left_out);
+        };
         let from = self.qube_directory(source);
         for name in files {
-            let copied = from.read(name).and_then(|read| read.map_or(Ok(()), |bytes| to.write(name, access, &bytes)));
+            let copied = from
+                .read(name)
+                .and_then(|read| read.map_or(Ok(()), |bytes| to.write(name, access, &bytes)));
             let from = from.shown(name);
             match copied {
                 Ok(()) => {}
                 Err(error) if ignore_errors => {
-                    left_out.push(format!("Failed to copy {from}: {}", crate::fs::errno_text(&error)));
+                    left_out.push(format!(
+                        "Failed to copy {from}: {}",
+                        crate::fs::errno_text(&error)
+                    ));
                 }
                 Err(source) => {
-                    return Err(LifecycleError::Io { what: format!("copying {from}"), source });
+                    return Err(LifecycleError::Io {
+                        what: format!("copying {from}"),
+                        source,
+                    });
                 }
             }
         }
@@ -134,7 +161,11 @@ impl Session {
 /// A volume is as large as what it is filled with.
 fn take_sizes(clone: &mut Vm, data: &[Committed]) {
     for data in data {
-        for volume in clone.volumes.iter_mut().filter(|volume| volume.name() == data.name) {
+        for volume in clone
+            .volumes
+            .iter_mut()
+            .filter(|volume| volume.name() == data.name)
+        {
             volume.attributes.set("size", &data.size.to_string());
         }
     }

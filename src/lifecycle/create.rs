@@ -16,7 +16,8 @@ use crate::storage::VmStorage;
 pub(super) type Plan<'a> = &'a dyn Fn(&Qubes) -> Result<Vm, LifecycleError>;
 
 /// Makes the volumes of a new qube, and what else belongs into its directory, where it has one.
-pub(super) type Make<'a> = &'a dyn Fn(&VmStorage, Option<&QubeDirectory>) -> Result<(), LifecycleError>;
+pub(super) type Make<'a> =
+    &'a dyn Fn(&VmStorage, Option<&QubeDirectory>) -> Result<(), LifecycleError>;
 
 /// What a new qube is to have besides what its creation gives it, in the order in which it is set.
 #[derive(Debug, Clone, Copy, Default)]
@@ -54,7 +55,12 @@ impl InitialSettings<'_> {
     ///
     /// # Errors
     /// [`LifecycleError::SettingsRefused`] with everything that was refused.
-    fn apply(&self, qubes: &mut Qubes, name: &VmName, session: &Session) -> Result<Vec<Effect>, LifecycleError> {
+    fn apply(
+        &self,
+        qubes: &mut Qubes,
+        name: &VmName,
+        session: &Session,
+    ) -> Result<Vec<Effect>, LifecycleError> {
         let (mut effects, mut refused) = (Vec::new(), Vec::new());
         // The store may be locked: nobody asks a hypervisor whether the new qube runs.
         let facts = Unborn::new(name.as_str(), session);
@@ -76,13 +82,21 @@ impl InitialSettings<'_> {
                 }
             }
         }
-        if refused.is_empty() { Ok(effects) } else { Err(LifecycleError::SettingsRefused(refused)) }
+        if refused.is_empty() {
+            Ok(effects)
+        } else {
+            Err(LifecycleError::SettingsRefused(refused))
+        }
     }
 }
 
 impl Session {
     /// Creates a qube with its volumes, its directory and its settings: all of it or nothing.
-    pub fn create(&self, new: &NewQube<'_>, settings: InitialSettings<'_>) -> Result<Created, LifecycleError> {
+    pub fn create(
+        &self,
+        new: &NewQube<'_>,
+        settings: InitialSettings<'_>,
+    ) -> Result<Created, LifecycleError> {
         self.create_numbered(new, None, settings)
     }
 
@@ -97,7 +111,8 @@ impl Session {
     ) -> Result<(Qubes, VmName), LifecycleError> {
         let mut qubes = self.read_for_creation(&new.class)?;
         let vm = qubes.plan_new(new, self, &mut |below| fastrand::u16(..below))?;
-        self.with_new(&mut qubes, vm, settings).map(|name| (qubes, name))
+        self.with_new(&mut qubes, vm, settings)
+            .map(|name| (qubes, name))
     }
 
     /// The same for a clone.
@@ -114,18 +129,37 @@ impl Session {
             }
         };
         let mut qubes = self.read_for_creation(&class)?;
-        let vm = qubes.plan_clone(wish, self, &mut |below| fastrand::u16(..below))?.vm;
-        self.with_new(&mut qubes, vm, settings).map(|name| (qubes, name))
+        let vm = qubes
+            .plan_clone(wish, self, &mut |below| fastrand::u16(..below))?
+            .vm;
+        self.with_new(&mut qubes, vm, settings)
+            .map(|name| (qubes, name))
     }
 
-    fn with_new(&self, qubes: &mut Qubes, vm: Vm, settings: InitialSettings<'_>) -> Result<VmName, LifecycleError> {
+    fn with_new(
+        &self,
+        qubes: &mut Qubes,
+        vm: Vm,
+        settings: InitialSettings<'_>,
+    ) -> Result<VmName, LifecycleError> {
         // Its pools have to be there, too, and its images be nobody else's.
         let storage = VmStorage::of(&self.system, qubes, &vm, self)?;
         let adopted = self.names_to_adopt(&storage, settings.existing)?;
-        let InitialSettings { existing, source, .. } = settings;
-        let images = PlannedImages { qubes, vm: &vm, storage: &storage, existing, adopted: &adopted, source };
+        let InitialSettings {
+            existing, source, ..
+        } = settings;
+        let images = PlannedImages {
+            qubes,
+            vm: &vm,
+            storage: &storage,
+            existing,
+            adopted: &adopted,
+            source,
+        };
         self.check_images(images)?;
-        settings.root.map_or(Ok(()), |root| root.check(vm.name.as_str(), &storage))?;
+        settings
+            .root
+            .map_or(Ok(()), |root| root.check(vm.name.as_str(), &storage))?;
         let name = vm.name.clone();
         self.add_with_settings(qubes, vm, settings)?;
         Ok(name)
@@ -139,7 +173,9 @@ impl Session {
         settings: InitialSettings<'_>,
     ) -> Result<Vec<Effect>, LifecycleError> {
         let name = vm.name.clone();
-        qubes.add(vm).map_err(|vm| crate::model::CreationError::Exists(vm.name.to_string()))?;
+        qubes
+            .add(vm)
+            .map_err(|vm| crate::model::CreationError::Exists(vm.name.to_string()))?;
         settings.apply(qubes, &name, self)
     }
 
@@ -160,8 +196,17 @@ impl Session {
         // What is refused is refused before any volume is made.
         self.add_with_settings(&mut qubes, planned.clone(), settings)?;
         let storage = VmStorage::of(&self.system, &qubes, &planned, self)?;
-        let InitialSettings { existing, source, .. } = settings;
-        let images = PlannedImages { qubes: &qubes, vm: &planned, storage: &storage, existing, adopted, source };
+        let InitialSettings {
+            existing, source, ..
+        } = settings;
+        let images = PlannedImages {
+            qubes: &qubes,
+            vm: &planned,
+            storage: &storage,
+            existing,
+            adopted,
+            source,
+        };
         if let Some(root) = settings.root {
             // A file that must not be taken is refused before what it has.
             self.check_images(images)?;
@@ -172,10 +217,16 @@ impl Session {
         let directory = prepared.directory.as_ref();
         // Rules and notes of a qube whose images are taken over are taken over, too.
         let is_anew = existing != ExistingImages::Adopt;
-        let remove_files = || directory.filter(|_| is_anew).map_or(Ok(()), QubeDirectory::remove_files);
+        let remove_files = || {
+            directory
+                .filter(|_| is_anew)
+                .map_or(Ok(()), QubeDirectory::remove_files)
+        };
         remove_files()?;
         self.system.step(|| format!("{name}: creating its volumes"));
-        let made = make_volumes(settings.root, name.as_str(), &storage, |volumes| make(volumes, directory));
+        let made = make_volumes(settings.root, name.as_str(), &storage, |volumes| {
+            make(volumes, directory)
+        });
         let added = made.and_then(|()| {
             let mut write = self.write()?;
             if class.is_local_guest() {
@@ -202,7 +253,9 @@ impl Session {
             // or tells of.
             let _leftovers = remove_files();
             // Of images that were to be discarded nobody may take what stays for a creation's own.
-            if storage.without(adopted).remove(&prepared.owners).is_ok() || existing == ExistingImages::Discard {
+            if storage.without(adopted).remove(&prepared.owners).is_ok()
+                || existing == ExistingImages::Discard
+            {
                 prepared.forget();
             }
             let _not_empty = directory.map(QubeDirectory::remove_if_empty);
@@ -213,7 +266,9 @@ impl Session {
     /// Tells which tags that the creator wants on a new qube it cannot have.
     pub(super) fn notes_of_creation(qubes: &Qubes, creator: &str) -> Vec<String> {
         let misfits = qubes.creation_misfits(creator).into_iter();
-        misfits.map(|misfit| format!("feature tag-created-vm-with of {creator}: {misfit}; left out")).collect()
+        misfits
+            .map(|misfit| format!("feature tag-created-vm-with of {creator}: {misfit}; left out"))
+            .collect()
     }
 
     /// The store as it will be when the next qube is added.

@@ -20,7 +20,11 @@ use super::{LifecycleError, Session};
 impl Session {
     /// The domain of a qube, but for its disks, which are known when its storage was started, and for the devices that it
     /// requires.
-    pub(super) fn describe(&self, qubes: &Qubes, vm: &Vm) -> Result<DomainDescription, LifecycleError> {
+    pub(super) fn describe(
+        &self,
+        qubes: &Qubes,
+        vm: &Vm,
+    ) -> Result<DomainDescription, LifecycleError> {
         let family = Family::of_uri(self.hypervisor().uri());
         let virt_mode = qubes.virt_mode(vm, self)?;
         let (memory, maxmem) = (qubes.memory(vm, self)?, qubes.maxmem(vm, self)?);
@@ -44,13 +48,20 @@ impl Session {
             features: inherited_features(qubes, vm),
             debug: qubes.is_on(vm, "debug", self),
             accelerator: match family {
-                Family::Qemu => choose_accelerator(self.system.program_path(), self.system.cache_dir()),
+                Family::Qemu => {
+                    choose_accelerator(self.system.program_path(), self.system.cache_dir())
+                }
                 Family::Xen => Accelerator::Tcg,
             },
             owner: None,
-            audiovm_xid: qubes.audiovm(vm, self)?.and_then(|a| u32::try_from(self.domain_id(a)).ok()),
+            audiovm_xid: qubes
+                .audiovm(vm, self)?
+                .and_then(|a| u32::try_from(self.domain_id(a)).ok()),
             guivm: self.running_guivm(qubes, vm)?,
-            stubdom_mem: qubes.value_of(vm, "stubdom_mem", self)?.as_int().and_then(|n| u64::try_from(n).ok()),
+            stubdom_mem: qubes
+                .value_of(vm, "stubdom_mem", self)?
+                .as_int()
+                .and_then(|n| u64::try_from(n).ok()),
         })
     }
 
@@ -60,28 +71,41 @@ impl Session {
         let qubes = self.read()?;
         let vm = super::start::known(&qubes, name)?;
         if !vm.class.is_local_guest() {
-            return Err(LifecycleError::NoDomain { qube: name.clone(), class: vm.class.clone() });
+            return Err(LifecycleError::NoDomain {
+                qube: name.clone(),
+                class: vm.class.clone(),
+            });
         }
         let mut description = self.describe(&qubes, vm)?;
         self.name_required_devices(vm, &mut description);
         let disks = VmStorage::of(&self.system, &qubes, vm, self)?.disks()?;
-        description.disks = disks_of_volumes(disks.iter().map(|d| (d.name.as_str(), d.attachment.clone(), d.rw)))?;
+        description.disks = disks_of_volumes(
+            disks
+                .iter()
+                .map(|d| (d.name.as_str(), d.attachment.clone(), d.rw)),
+        )?;
         self.domain_xml(&description)
     }
 
     /// The XML for the hypervisor that this session talks to.
-    pub(super) fn domain_xml(&self, description: &DomainDescription) -> Result<String, LifecycleError> {
+    pub(super) fn domain_xml(
+        &self,
+        description: &DomainDescription,
+    ) -> Result<String, LifecycleError> {
         let family = Family::of_uri(self.hypervisor().uri());
         Ok(self.templates().render(family, description, &host(self)?)?)
     }
 
     /// The XML of a disk for a domain that runs.
     pub(super) fn disk_xml(&self, device: &BlockDevice) -> Result<String, LifecycleError> {
-        Ok(self.templates().render_disk(Family::of_uri(self.hypervisor().uri()), device)?)
+        Ok(self
+            .templates()
+            .render_disk(Family::of_uri(self.hypervisor().uri()), device)?)
     }
 
     fn templates(&self) -> Templates {
-        Templates::new("/etc/qubes/templates", "/usr/share/qubes/templates").below(self.system.root())
+        Templates::new("/etc/qubes/templates", "/usr/share/qubes/templates")
+            .below(self.system.root())
     }
 
     /// The store that the domain's metadata name. Xen's domains of the machine's own store have
@@ -100,17 +124,27 @@ impl Session {
     /// it to its own user. `RUN/console/NAME.log` is a link to it for people; nothing of ours
     /// follows that.
     pub(super) fn make_console_log(&self, qube: &str) -> Result<(), LifecycleError> {
-        let (consoles, run, group) = (self.system.console_dir(), self.system.run_dir(), self.system.qubes_group());
+        let (consoles, run, group) = (
+            self.system.console_dir(),
+            self.system.run_dir(),
+            self.system.qubes_group(),
+        );
         let name = log_name(qube);
         let failed = |source| {
             let log = consoles.path().join(&name);
-            LifecycleError::Io { what: format!("cannot make {}", log.display()), source }
+            LifecycleError::Io {
+                what: format!("cannot make {}", log.display()),
+                source,
+            }
         };
         let directory = consoles.make(&[], group).map_err(failed)?;
-        directory.open_or_create(Path::new(&name), consoles.access(group)).map_err(failed)?;
+        directory
+            .open_or_create(Path::new(&name), consoles.access(group))
+            .map_err(failed)?;
         let link = Path::new("console").join(&name);
-        let linked =
-            run.make(&["console"], group).and_then(|run| run.replace_link(&link, &consoles.path().join(&name)));
+        let linked = run
+            .make(&["console"], group)
+            .and_then(|run| run.replace_link(&link, &consoles.path().join(&name)));
         // A start does not fail over it: `qubes-domain-xml` names the log, too.
         let _nobody_reads_there = linked;
         Ok(())
@@ -136,18 +170,28 @@ impl Session {
         if !kernel.is_empty() {
             let initrd = Some(file(&kernel, "initramfs")).filter(|f| f.is_file());
             let cmdline = kernel_line(qubes, vm, self, family)?;
-            return Ok(Some(Kernel { image: file(&kernel, "vmlinuz"), initrd, cmdline }));
+            return Ok(Some(Kernel {
+                image: file(&kernel, "vmlinuz"),
+                initrd,
+                cmdline,
+            }));
         }
         let loader = match (family, mode) {
             (Family::Xen, VirtMode::Pvh) => "pvgrub2-pvh",
             (Family::Xen, VirtMode::Pv) => "pvgrub2",
             _ => return Ok(None),
         };
-        Ok(Some(Kernel { image: file(loader, "vmlinuz"), initrd: None, cmdline: String::new() }))
+        Ok(Some(Kernel {
+            image: file(loader, "vmlinuz"),
+            initrd: None,
+            cmdline: String::new(),
+        }))
     }
 
     fn net_of(&self, qubes: &Qubes, vm: &Vm) -> Result<Option<Net>, PropertyError> {
-        let Some(netvm) = qubes.netvm(vm, self)? else { return Ok(None) };
+        let Some(netvm) = qubes.netvm(vm, self)? else {
+            return Ok(None);
+        };
         let text = |name| qubes.text(vm, name, self);
         let ip6 = text("ip6")?;
         Ok(Some(Net {
@@ -173,7 +217,9 @@ fn inherited_features(qubes: &Qubes, vm: &Vm) -> BTreeMap<String, String> {
     let mut features = BTreeMap::new();
     for owner in qubes.template_chain(vm) {
         for (name, text) in owner.features.iter() {
-            features.entry(name.to_string()).or_insert_with(|| text.to_string());
+            features
+                .entry(name.to_string())
+                .or_insert_with(|| text.to_string());
         }
     }
     features
@@ -195,18 +241,26 @@ fn log_name(qube: &str) -> String {
 /// The two name servers, as upstream prints them: with a blank between.
 fn two(words: &str) -> [String; 2] {
     let mut words = words.split_whitespace().map(str::to_string);
-    [words.next().unwrap_or_default(), words.next().unwrap_or_default()]
+    [
+        words.next().unwrap_or_default(),
+        words.next().unwrap_or_default(),
+    ]
 }
 
 /// What of the host decides over the XML.
 fn host(session: &Session) -> Result<HostDescription, LifecycleError> {
     let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let field = |name: &str| {
-        let line = cpuinfo.lines().find(|l| l.split(':').next().is_some_and(|n| n.trim() == name))?;
+        let line = cpuinfo
+            .lines()
+            .find(|l| l.split(':').next().is_some_and(|n| n.trim() == name))?;
         line.split(':').nth(1)?.trim().parse().ok()
     };
     let qubes = session.read()?;
-    let suspend = qubes.get("dom0").and_then(|dom0| dom0.features.get("suspend-s0ix")).is_some_and(|f| !f.is_empty());
+    let suspend = qubes
+        .get("dom0")
+        .and_then(|dom0| dom0.features.get("suspend-s0ix"))
+        .is_some_and(|f| !f.is_empty());
     Ok(HostDescription {
         cpu_family: field("cpu family").unwrap_or(0),
         cpu_model: field("model").unwrap_or(0),

@@ -38,11 +38,23 @@ impl Session {
     fn remove_spare_images(&self, locked: &VmName) -> Result<(), LifecycleError> {
         let qubes = self.read()?;
         let owners = self.image_owners_of(&qubes)?;
-        for vm in qubes.iter().filter(|vm| vm.class.is_local_guest() && vm.name != *locked) {
-            let Ok(_lock) = self.lock_qube_within(&vm.name, Duration::ZERO) else { continue };
-            let Ok(storage) = VmStorage::of(&self.system, &qubes, vm, self) else { continue };
-            for (volume, driver) in storage.volumes().filter(|(volume, _)| volume.kind == Kind::Origin) {
-                let are_shared = driver.images(volume).and_then(|images| owners.others_have(&images, volume));
+        for vm in qubes
+            .iter()
+            .filter(|vm| vm.class.is_local_guest() && vm.name != *locked)
+        {
+            let Ok(_lock) = self.lock_qube_within(&vm.name, Duration::ZERO) else {
+                continue;
+            };
+            let Ok(storage) = VmStorage::of(&self.system, &qubes, vm, self) else {
+                continue;
+            };
+            for (volume, driver) in storage
+                .volumes()
+                .filter(|(volume, _)| volume.kind == Kind::Origin)
+            {
+                let are_shared = driver
+                    .images(volume)
+                    .and_then(|images| owners.others_have(&images, volume));
                 if let Ok(false) = are_shared {
                     // Whether it was enough is seen at the next try.
                     let _kept = driver.remove_spare(volume);
@@ -88,8 +100,9 @@ impl Session {
     pub(super) fn takes_room_of_store(&self, images: &[Image]) -> bool {
         let store = fs::metadata(self.system.store_file()).map(|store| store.dev());
         images.iter().any(|image| match image {
-            Image::File(path) => fs::symlink_metadata(path)
-                .is_ok_and(|image| image.blocks() > 0 && store.as_ref().is_ok_and(|store| *store == image.dev())),
+            Image::File(path) => fs::symlink_metadata(path).is_ok_and(|image| {
+                image.blocks() > 0 && store.as_ref().is_ok_and(|store| *store == image.dev())
+            }),
             Image::Logical { .. } => false,
         })
     }

@@ -34,7 +34,9 @@ impl Session {
         let uuid = Uuid::new_v4();
         let mut last = LifecycleError::Creation(CreationError::NoDispId);
         for _ in 0..TRIES {
-            let number = self.read()?.free_dispid(&mut |below| fastrand::u16(..below))?;
+            let number = self
+                .read()?
+                .free_dispid(&mut |below| fastrand::u16(..below))?;
             let name = format!("disp{number}");
             let new = NewQube {
                 class: Class::DispVM,
@@ -49,8 +51,8 @@ impl Session {
             match self.create_numbered(&new, Some(number), settings) {
                 // Of another store's disposables only their directories tell the numbers.
                 Err(
-                    error
-                    @ (LifecycleError::Creation(CreationError::Exists(_)) | LifecycleError::DirectoryOwned { .. }),
+                    error @ (LifecycleError::Creation(CreationError::Exists(_))
+                    | LifecycleError::DirectoryOwned { .. }),
                 ) => last = error,
                 other => return other,
             }
@@ -71,14 +73,20 @@ impl Session {
         let adopted: RefCell<Vec<(String, u64)>> = RefCell::default();
         let plan = |qubes: &Qubes| {
             let next = Cell::new(first.get());
-            let mut vm =
-                qubes.plan_new(new, self, &mut |below| next.take().unwrap_or_else(|| fastrand::u16(..below)))?;
+            let mut vm = qubes.plan_new(new, self, &mut |below| {
+                next.take().unwrap_or_else(|| fastrand::u16(..below))
+            })?;
             for (name, size) in &*adopted.borrow() {
                 for volume in vm.volumes.iter_mut().filter(|volume| volume.name() == name) {
                     volume.attributes.set("size", &size.to_string());
                 }
             }
-            first.set(vm.properties.get("dispid").and_then(|id| id.parse().ok()).or(first.get()));
+            first.set(
+                vm.properties
+                    .get("dispid")
+                    .and_then(|id| id.parse().ok())
+                    .or(first.get()),
+            );
             if dispid.is_some() && first.get() != dispid {
                 return Err(CreationError::Exists(new.name.to_string()).into());
             }
@@ -87,7 +95,10 @@ impl Session {
         // Asked before the lock, so that a wish that breaks a rule touches nothing.
         let qubes = self.read_for_creation(&new.class)?;
         let planned = plan(&qubes)?;
-        let template = qubes.template(&planned)?.filter(|_| new.class == Class::DispVM).cloned();
+        let template = qubes
+            .template(&planned)?
+            .filter(|_| new.class == Class::DispVM)
+            .cloned();
         let mut notes = Session::notes_of_creation(&qubes, new.created_by);
         self.convert_if_old(&qubes)?;
         if settings.existing == ExistingImages::Adopt {
@@ -95,17 +106,26 @@ impl Session {
             adopted.replace(self.adoptable(&storage)?);
         }
         drop(qubes);
-        let names: Vec<String> = adopted.borrow().iter().map(|(name, _)| name.clone()).collect();
+        let names: Vec<String> = adopted
+            .borrow()
+            .iter()
+            .map(|(name, _)| name.clone())
+            .collect();
         let make = |storage: &VmStorage, directory: Option<&QubeDirectory>| {
             storage.adopt_or_create(&names)?;
             // A disposable may reach what its template may.
-            template
-                .iter()
-                .try_for_each(|template| self.copy_files(template, &["firewall.xml"], directory, false).map(drop))
+            template.iter().try_for_each(|template| {
+                self.copy_files(template, &["firewall.xml"], directory, false)
+                    .map(drop)
+            })
         };
-        let effects = self.bring_into_being(&planned.name, &new.class, &names, &plan, settings, &make)?;
+        let effects =
+            self.bring_into_being(&planned.name, &new.class, &names, &plan, settings, &make)?;
         notes.extend(self.apply(&effects)?);
-        Ok(Created { notes, name: planned.name })
+        Ok(Created {
+            notes,
+            name: planned.name,
+        })
     }
 
     /// Whether a qube goes when it stops.
@@ -130,7 +150,11 @@ impl Session {
     }
 
     /// Finishes the removal of a disposable that left the store before its removal was cut off.
-    pub(super) fn finish_removal(&self, lock: &QubeLock, record: &Record) -> Result<(), LifecycleError> {
+    pub(super) fn finish_removal(
+        &self,
+        lock: &QubeLock,
+        record: &Record,
+    ) -> Result<(), LifecycleError> {
         let name = lock.name();
         match self.hypervisor_at(&record.uri).undefine(record.domain) {
             Ok(_) | Err(HypervisorError::Offline(_) | HypervisorError::NoLibrary(_)) => {}
@@ -139,11 +163,19 @@ impl Session {
         let qubes = self.read()?;
         let owners = self.image_owners()?;
         for orphan in &record.volumes {
-            let Some(pool) = qubes.pools.get(&orphan.pool).filter(|pool| pool.driver() != "linux-kernel") else {
+            let Some(pool) = qubes
+                .pools
+                .get(&orphan.pool)
+                .filter(|pool| pool.driver() != "linux-kernel")
+            else {
                 continue;
             };
             let driver = driver_of(&self.system, pool)?;
-            self.remove_unowned(&*driver, &Volume::orphan(&orphan.pool, &orphan.vid), &owners)?;
+            self.remove_unowned(
+                &*driver,
+                &Volume::orphan(&orphan.pool, &orphan.vid),
+                &owners,
+            )?;
         }
         let directory = QubeDirectory::open(&self.system, &Class::DispVM, name);
         let other = self.other_owner(&directory)?;
@@ -156,16 +188,25 @@ impl Session {
 
     /// After a start that failed: a disposable that goes when it stops goes now. The error stays what it was; whoever
     /// cannot be asked about the domain keeps the qube.
-    pub(super) fn dispose_of_failed_start(&self, name: &VmName, error: LifecycleError) -> LifecycleError {
+    pub(super) fn dispose_of_failed_start(
+        &self,
+        name: &VmName,
+        error: LifecycleError,
+    ) -> LifecycleError {
         let may_run = |error: &LifecycleError| {
             matches!(
                 error,
-                LifecycleError::Hypervisor(_) | LifecycleError::Locked { .. } | LifecycleError::StateUnknown { .. }
+                LifecycleError::Hypervisor(_)
+                    | LifecycleError::Locked { .. }
+                    | LifecycleError::StateUnknown { .. }
             )
         };
         let disposed = || -> Result<(), LifecycleError> {
             let qubes = self.read()?;
-            let Some(vm) = qubes.get(name.as_str()).filter(|vm| self.goes_when_it_stops(&qubes, vm)) else {
+            let Some(vm) = qubes
+                .get(name.as_str())
+                .filter(|vm| self.goes_when_it_stops(&qubes, vm))
+            else {
                 return Ok(());
             };
             // A domain that was refused is not there; a hypervisor that does not answer may have one.
@@ -189,7 +230,10 @@ impl Session {
             return Ok(settled);
         }
         let qubes = self.read()?;
-        let Some(vm) = qubes.get(lock.name().as_str()).filter(|vm| self.goes_when_it_stops(&qubes, vm)) else {
+        let Some(vm) = qubes
+            .get(lock.name().as_str())
+            .filter(|vm| self.goes_when_it_stops(&qubes, vm))
+        else {
             return Ok(settled);
         };
         let storage = VmStorage::of(&self.system, &qubes, vm, self)?;
@@ -205,14 +249,25 @@ impl Session {
     ///
     /// # Errors
     /// There is a qube of that name that is no AppVM of this template.
-    pub fn make_default_dispvm(&self, template: &str, images: ExistingImages) -> Result<VmName, LifecycleError> {
+    pub fn make_default_dispvm(
+        &self,
+        template: &str,
+        images: ExistingImages,
+    ) -> Result<VmName, LifecycleError> {
         let name = format!("{template}-dvm");
         let qubes = self.read()?;
         let existing = match qubes.get(&name) {
-            Some(vm) if vm.class == Class::AppVM && vm.properties.get("template") == Some(template) => {
+            Some(vm)
+                if vm.class == Class::AppVM && vm.properties.get("template") == Some(template) =>
+            {
                 Some(vm.name.clone())
             }
-            Some(_) => return Err(LifecycleError::NotOfTemplate { qube: name, template: template.to_string() }),
+            Some(_) => {
+                return Err(LifecycleError::NotOfTemplate {
+                    qube: name,
+                    template: template.to_string(),
+                });
+            }
             None => None,
         };
         drop(qubes);
@@ -229,7 +284,14 @@ impl Session {
                     created_by: VmName::DOM0,
                     auto_cleanup: false,
                 };
-                self.create(&new, InitialSettings { existing: images, ..InitialSettings::default() })?.name
+                self.create(
+                    &new,
+                    InitialSettings {
+                        existing: images,
+                        ..InitialSettings::default()
+                    },
+                )?
+                .name
             }
         };
         self.set_property(&name, "template_for_dispvms", "True")?;

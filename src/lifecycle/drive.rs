@@ -34,34 +34,58 @@ impl Drive {
             Some(("cdrom", rest)) => (DeviceKind::Cdrom, rest),
             _ => (kind, text),
         };
-        let refused = |reason: &str| LifecycleError::Drive { drive: text.to_string(), reason: reason.to_string() };
-        let (backend, path) = place
-            .split_once(':')
-            .ok_or_else(|| refused("it has the form [hd:|cdrom:]VM:PATH, as in dom0:/root/disk.iso"))?;
+        let refused = |reason: &str| LifecycleError::Drive {
+            drive: text.to_string(),
+            reason: reason.to_string(),
+        };
+        let (backend, path) = place.split_once(':').ok_or_else(|| {
+            refused("it has the form [hd:|cdrom:]VM:PATH, as in dom0:/root/disk.iso")
+        })?;
         let backend = VmName::from_store(backend).map_err(|e| refused(&e.to_string()))?;
         if !backend.is_dom0() {
-            return Err(refused("only dom0's files and devices can be attached at the start by this version"));
+            return Err(refused(
+                "only dom0's files and devices can be attached at the start by this version",
+            ));
         }
-        Ok(Drive { kind, backend, path: PathBuf::from(path) })
+        Ok(Drive {
+            kind,
+            backend,
+            path: PathBuf::from(path),
+        })
     }
 
     /// The error that says why it cannot be.
     pub(super) fn refused(&self, reason: &str) -> LifecycleError {
-        LifecycleError::Drive { drive: self.path.display().to_string(), reason: reason.to_string() }
+        LifecycleError::Drive {
+            drive: self.path.display().to_string(),
+            reason: reason.to_string(),
+        }
     }
 
     /// The CD with the Windows tools.
     pub fn windows_tools() -> Drive {
-        Drive { kind: DeviceKind::Cdrom, backend: VmName::dom0(), path: PathBuf::from(WINDOWS_TOOLS) }
+        Drive {
+            kind: DeviceKind::Cdrom,
+            backend: VmName::dom0(),
+            path: PathBuf::from(WINDOWS_TOOLS),
+        }
     }
 
     /// The drive as the domain gets it, under the name that ends in `letter`.
     ///
     /// # Errors
     /// It does not exist.
-    pub(super) fn device(&self, family: Family, letter: char) -> Result<BlockDevice, LifecycleError> {
+    pub(super) fn device(
+        &self,
+        family: Family,
+        letter: char,
+    ) -> Result<BlockDevice, LifecycleError> {
         let metadata = fs::metadata(&self.path).map_err(|e| self.refused(&e.to_string()))?;
-        let source = if metadata.file_type().is_block_device() { SourceKind::Block } else { SourceKind::File };
+        let source = if metadata.file_type().is_block_device() {
+            SourceKind::Block
+        } else {
+            SourceKind::File
+        };
         Ok(BlockDevice {
             source,
             path: fs::canonicalize(&self.path).map_err(|e| self.refused(&e.to_string()))?,
@@ -70,7 +94,9 @@ impl Drive {
             letter,
             read_only: self.kind == DeviceKind::Cdrom,
             backend: None,
-            script: (family == Family::Xen).then(toolstack::block_script).flatten(),
+            script: (family == Family::Xen)
+                .then(toolstack::block_script)
+                .flatten(),
         })
     }
 }
@@ -83,9 +109,17 @@ mod tests {
     fn a_drive_has_a_kind_a_backend_and_a_path() {
         let parse = |text| Drive::parse(text, DeviceKind::Cdrom);
         let drive = parse("dom0:/a:b.iso").unwrap();
-        assert_eq!((drive.kind, drive.path), (DeviceKind::Cdrom, PathBuf::from("/a:b.iso")));
+        assert_eq!(
+            (drive.kind, drive.path),
+            (DeviceKind::Cdrom, PathBuf::from("/a:b.iso"))
+        );
         assert_eq!(parse("hd:dom0:/disk").unwrap().kind, DeviceKind::Disk);
-        assert!(parse("/root/disk.iso").unwrap_err().to_string().contains("[hd:|cdrom:]VM:PATH"));
+        assert!(
+            parse("/root/disk.iso")
+                .unwrap_err()
+                .to_string()
+                .contains("[hd:|cdrom:]VM:PATH")
+        );
         assert!(parse("sys-usb:sda").is_err());
     }
 }

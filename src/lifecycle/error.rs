@@ -37,9 +37,16 @@ pub enum LifecycleError {
     VolumeRefused { volume: String, reason: String },
     /// Upstream's words; what a person may do about it says the tool.
     #[error("Refusing to shrink volume {volume} from {now} to {bytes} bytes.")]
-    WouldShrink { volume: String, now: u64, bytes: u64 },
+    WouldShrink {
+        volume: String,
+        now: u64,
+        bytes: u64,
+    },
     #[error("{qube} is no template but of class {class}")]
-    NoTemplate { qube: VmName, class: crate::model::Class },
+    NoTemplate {
+        qube: VmName,
+        class: crate::model::Class,
+    },
     /// Upstream's words.
     #[error("No snapshots available")]
     NoRevision,
@@ -52,38 +59,62 @@ pub enum LifecycleError {
     },
     /// The change was made, so to repeat it would make it twice.
     #[error("{volume} {state}, but {source}")]
-    NotProvenDurable { volume: String, state: &'static str, source: Box<StorageError> },
+    NotProvenDurable {
+        volume: String,
+        state: &'static str,
+        source: Box<StorageError>,
+    },
     /// They were to go anyway, and the store has still no room.
     #[error(
         "{volume}: its option is not set, though {revisions} of its revisions are deleted: {source}; \
          make room on the disk and run the command again"
     )]
-    RevisionsDeleted { volume: String, revisions: usize, source: Box<LifecycleError> },
+    RevisionsDeleted {
+        volume: String,
+        revisions: usize,
+        source: Box<LifecycleError>,
+    },
     /// Its images were to go anyway, and the store has still no room.
     #[error(
         "{qube} is not removed, though its images are deleted: {source}; make room on the disk, \
          then {then}"
     )]
-    ImagesDeleted { qube: VmName, source: Box<LifecycleError>, then: String },
+    ImagesDeleted {
+        qube: VmName,
+        source: Box<LifecycleError>,
+        then: String,
+    },
     /// Whatever is done to the one volume would be done to the other.
     #[error(
         "cannot {verb}: volume {volume} has the image of volume {owner}; qubes-db check tells what is \
          wrong with the store"
     )]
-    ImageOwned { verb: String, volume: String, owner: String },
+    ImageOwned {
+        verb: String,
+        volume: String,
+        owner: String,
+    },
     #[error("cannot move {file}: {reason}; qvm-create --root-copy-from copies it", file = file.display())]
     NotMovable { file: PathBuf, reason: String },
     #[error(
         "cannot create {qube} with the data of {file}: {reason}; move that file elsewhere first, or create \
          {qube} with --adopt-existing instead, which takes it over as it is", file = file.display()
     )]
-    SourceInPlace { qube: VmName, file: PathBuf, reason: String },
+    SourceInPlace {
+        qube: VmName,
+        file: PathBuf,
+        reason: String,
+    },
     /// Files beside the images of the one would be those of the other.
     #[error(
         "cannot {verb}: {directory} is the directory of {owner}, too; give one of the two another name, \
          a directory of its own or, with --root, a system of its own"
     )]
-    DirectoryOwned { verb: String, directory: String, owner: String },
+    DirectoryOwned {
+        verb: String,
+        directory: String,
+        owner: String,
+    },
     #[error(
         "cannot remove orphans: {reason}, so what looks like an orphan may be its image; qubes-db check \
          tells how to mend the store"
@@ -105,7 +136,9 @@ pub enum LifecycleError {
     SettingsRefused(Vec<super::create::RefusedSetting>),
     #[error(transparent)]
     Removal(#[from] crate::model::RemovalError),
-    #[error("the pools that {qube} was to use were changed meanwhile; nothing was created: run the command again")]
+    #[error(
+        "the pools that {qube} was to use were changed meanwhile; nothing was created: run the command again"
+    )]
     ChangedMeanwhile { qube: VmName },
     #[error("no such domain: '{0}'")]
     NoSuchQube(String),
@@ -128,42 +161,72 @@ pub enum LifecycleError {
     #[error(
         "cannot use {file}, the record of the start of {qube}: {reason}; if {qube} is known to be off, remove that file"
     )]
-    Record { qube: VmName, file: PathBuf, reason: String },
+    Record {
+        qube: VmName,
+        file: PathBuf,
+        reason: String,
+    },
     #[error(
         "cannot read {file}, the record of the start of {qube}: {}; until it can be read {qube} is left alone",
         crate::fs::errno_text(source)
     )]
-    RecordUnread { qube: VmName, file: PathBuf, source: std::io::Error },
+    RecordUnread {
+        qube: VmName,
+        file: PathBuf,
+        source: std::io::Error,
+    },
     #[error(
         "{qube} was started at {uri} and that hypervisor cannot be asked whether it still runs: {reason}; its images \
          are left alone"
     )]
-    StateUnknown { qube: VmName, uri: String, reason: String },
+    StateUnknown {
+        qube: VmName,
+        uri: String,
+        reason: String,
+    },
     /// Of several qubes that were to be changed together, one cannot be.
     #[error("{qube}: {source}; nothing was changed")]
-    OneOfSeveral { qube: VmName, source: Box<LifecycleError> },
-    #[error("{qube} is there and is no AppVM of {template}; rename or remove it, or choose another template")]
+    OneOfSeveral {
+        qube: VmName,
+        source: Box<LifecycleError>,
+    },
+    #[error(
+        "{qube} is there and is no AppVM of {template}; rename or remove it, or choose another template"
+    )]
     NotOfTemplate { qube: String, template: String },
     #[error("{qube} must not be started: {reason}")]
     Prohibited { qube: VmName, reason: String },
     #[error("cannot start {qube}: it was killed or shut down while it started")]
     StartEnded { qube: VmName },
-    #[error("cannot stop {qube}: its domain still runs after {tries} tries; run qvm-kill {qube} again")]
+    #[error(
+        "cannot stop {qube}: its domain still runs after {tries} tries; run qvm-kill {qube} again"
+    )]
     StillRuns { qube: VmName, tries: usize },
     #[error("{qube} cannot be started: {reason}")]
     CannotStart { qube: VmName, reason: String },
     #[error("{qube} is of class {class}, which has no domain of its own here")]
-    NoDomain { qube: VmName, class: crate::model::Class },
+    NoDomain {
+        qube: VmName,
+        class: crate::model::Class,
+    },
     #[error(
         "not enough memory to start {qube}: it needs {needed_mib} MiB, {free}; shut other qubes down, or give it less"
     )]
-    NotEnoughMemory { qube: VmName, needed_mib: u64, free: String },
+    NotEnoughMemory {
+        qube: VmName,
+        needed_mib: u64,
+        free: String,
+    },
     #[error("drive {drive}: {reason}")]
     Drive { drive: String, reason: String },
     #[error("its netvm {netvm} does not start: {reason}")]
     Netvm { netvm: VmName, reason: String },
     #[error("{qube} is the {role} of running qubes: {clients}; shut them down first, or use --force", role = role.as_str())]
-    HasClients { qube: VmName, role: crate::model::Role, clients: String },
+    HasClients {
+        qube: VmName,
+        role: crate::model::Role,
+        clients: String,
+    },
     #[error("{qube} did not shut down within {seconds} s")]
     ShutdownTimeout { qube: VmName, seconds: u64 },
     #[error("{0}")]
@@ -171,11 +234,17 @@ pub enum LifecycleError {
     #[error("{0}")]
     Dom0(&'static str),
     #[error("{what}: {}", crate::fs::errno_text(source))]
-    Io { what: String, source: std::io::Error },
+    Io {
+        what: String,
+        source: std::io::Error,
+    },
 }
 
 fn refused_settings(refused: &[super::create::RefusedSetting]) -> String {
-    let texts: Vec<String> = refused.iter().map(|r| format!("{} is refused: {}", r.setting, r.reason)).collect();
+    let texts: Vec<String> = refused
+        .iter()
+        .map(|r| format!("{} is refused: {}", r.setting, r.reason))
+        .collect();
     texts.join("; ")
 }
 

@@ -12,9 +12,20 @@ const COMMON: &str = "root=/dev/mapper/dmroot ro nomodeset console=hvc0 rd_NO_PL
 const COMMON_UNDER_QEMU: &str = "root=/dev/vda rw console=ttyS0 ";
 
 /// The whole line: what is common, the qube's own options, its security module, its boot mode.
-pub fn kernel_line(qubes: &Qubes, vm: &Vm, facts: &dyn Facts, family: Family) -> Result<String, PropertyError> {
-    let plain = qubes.feature_with_template(vm, "no-default-kernelopts").is_some_and(|f| !f.is_empty());
-    let mut line = if plain { String::new() } else { common(qubes, vm, facts, family)? };
+pub fn kernel_line(
+    qubes: &Qubes,
+    vm: &Vm,
+    facts: &dyn Facts,
+    family: Family,
+) -> Result<String, PropertyError> {
+    let plain = qubes
+        .feature_with_template(vm, "no-default-kernelopts")
+        .is_some_and(|f| !f.is_empty());
+    let mut line = if plain {
+        String::new()
+    } else {
+        common(qubes, vm, facts, family)?
+    };
     line.push_str(&qubes.kernelopts(vm, facts)?);
     if !plain {
         line.push_str(security_module(qubes, vm));
@@ -26,7 +37,12 @@ pub fn kernel_line(qubes: &Qubes, vm: &Vm, facts: &dyn Facts, family: Family) ->
     Ok(line)
 }
 
-fn common(qubes: &Qubes, vm: &Vm, facts: &dyn Facts, family: Family) -> Result<String, PropertyError> {
+fn common(
+    qubes: &Qubes,
+    vm: &Vm,
+    facts: &dyn Facts,
+    family: Family,
+) -> Result<String, PropertyError> {
     let kernel = qubes.kernel(vm, facts)?;
     if kernel.is_empty() {
         return Ok(String::new());
@@ -35,10 +51,23 @@ fn common(qubes: &Qubes, vm: &Vm, facts: &dyn Facts, family: Family) -> Result<S
     if let (Some("Linux"), Some(uuid)) = (qubes.feature_with_template(vm, "os"), vm.uuid()) {
         line = format!("systemd.machine_id={} ", uuid.simple());
     }
-    let file = facts.kernel_file(&qubes.kernels_dir(vm, facts), &kernel, "default-kernelopts-common.txt");
-    let default = if family == Family::Qemu { COMMON_UNDER_QEMU } else { COMMON };
-    let text = file.as_deref().map_or(default, |t| t.strip_suffix('\n').unwrap_or(t));
-    match qubes.feature_with_template(vm, "no-nomodeset").is_some_and(|f| !f.is_empty()) {
+    let file = facts.kernel_file(
+        &qubes.kernels_dir(vm, facts),
+        &kernel,
+        "default-kernelopts-common.txt",
+    );
+    let default = if family == Family::Qemu {
+        COMMON_UNDER_QEMU
+    } else {
+        COMMON
+    };
+    let text = file
+        .as_deref()
+        .map_or(default, |t| t.strip_suffix('\n').unwrap_or(t));
+    match qubes
+        .feature_with_template(vm, "no-nomodeset")
+        .is_some_and(|f| !f.is_empty())
+    {
         true => line.push_str(&text.replace("nomodeset ", "")),
         false => line.push_str(text),
     }
@@ -55,8 +84,13 @@ fn security_module(qubes: &Qubes, vm: &Vm) -> &'static str {
 }
 
 /// The options of the boot mode; of the default one where the chosen mode has none.
-fn boot_mode_options<'a>(qubes: &'a Qubes, vm: &'a Vm, facts: &dyn Facts) -> Result<Option<&'a str>, PropertyError> {
+fn boot_mode_options<'a>(
+    qubes: &'a Qubes,
+    vm: &'a Vm,
+    facts: &dyn Facts,
+) -> Result<Option<&'a str>, PropertyError> {
     let mode = qubes.text(vm, "bootmode", facts)?;
-    let options = |mode: &str| qubes.feature_with_template(vm, &format!("boot-mode.kernelopts.{mode}"));
+    let options =
+        |mode: &str| qubes.feature_with_template(vm, &format!("boot-mode.kernelopts.{mode}"));
     Ok(options(&mode).or_else(|| options("default")))
 }

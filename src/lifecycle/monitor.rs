@@ -41,20 +41,41 @@ pub fn spawn(session: &Session, name: &VmName, record: &Record) -> Result<(), Li
 /// Repeats, in a process of its own, the request to shut down that a running qube was given, until
 /// its domain stops or `limit` is over. Does nothing under Xen, where the first one waits in
 /// xenstore until the guest reads it.
-pub fn repeat_shutdown(session: &Session, name: &VmName, limit: Duration) -> Result<(), LifecycleError> {
-    let Some(record) = Record::load(&session.system, name)? else { return Ok(()) };
+pub fn repeat_shutdown(
+    session: &Session,
+    name: &VmName,
+    limit: Duration,
+) -> Result<(), LifecycleError> {
+    let Some(record) = Record::load(&session.system, name)? else {
+        return Ok(());
+    };
     if Family::of_uri(&record.uri) == Family::Xen {
         return Ok(());
     }
-    run_detached(session, name, &record, &["--shutdown", &limit.as_secs().to_string()])
+    run_detached(
+        session,
+        name,
+        &record,
+        &["--shutdown", &limit.as_secs().to_string()],
+    )
 }
 
-fn run_detached(session: &Session, name: &VmName, record: &Record, options: &[&str]) -> Result<(), LifecycleError> {
+fn run_detached(
+    session: &Session,
+    name: &VmName,
+    record: &Record,
+    options: &[&str],
+) -> Result<(), LifecycleError> {
     let system = &session.system;
     let log = open_log(session, name)?;
     let monitor = system.own_program(PROGRAM);
-    let scoped = system.has_service_manager() && exec::find("systemd-run", system.program_path()).is_some();
-    let mut program = if scoped { in_scope(session, &monitor) } else { Program::new(&monitor) };
+    let scoped =
+        system.has_service_manager() && exec::find("systemd-run", system.program_path()).is_some();
+    let mut program = if scoped {
+        in_scope(session, &monitor)
+    } else {
+        Program::new(&monitor)
+    };
     program = program.arg("--qubesxml").arg(system.store_file());
     if let Some(root) = system.root() {
         program = program.arg("--root").arg(root);
@@ -94,7 +115,9 @@ fn is_kept(variable: &str) -> bool {
         "XDG_CONFIG_HOME",
     ];
     // systemd-run --user asks the session's bus.
-    NAMES.contains(&variable) || variable == "DBUS_SESSION_BUS_ADDRESS" || variable.starts_with("LIBVIRT_")
+    NAMES.contains(&variable)
+        || variable == "DBUS_SESSION_BUS_ADDRESS"
+        || variable.starts_with("LIBVIRT_")
 }
 
 /// Opens the monitor's log to append to it. What has its name and is no log of ours is replaced.
@@ -115,17 +138,30 @@ fn open_log(session: &Session, name: &VmName) -> Result<File, LifecycleError> {
         Ok(file)
     });
     let what = || format!("cannot open {}", run.path().join(&place).display());
-    opened.map_err(|source| LifecycleError::Io { what: what(), source })
+    opened.map_err(|source| LifecycleError::Io {
+        what: what(),
+        source,
+    })
 }
 
 fn in_scope(session: &Session, monitor: &std::path::Path) -> Program {
     let program = Program::new("systemd-run");
-    let program = if session.system.is_superuser() { program } else { program.arg("--user") };
-    program.args(["--scope", "--quiet", "--collect", "--"]).arg(monitor)
+    let program = if session.system.is_superuser() {
+        program
+    } else {
+        program.arg("--user")
+    };
+    program
+        .args(["--scope", "--quiet", "--collect", "--"])
+        .arg(monitor)
 }
 
 /// Gives a running qube a monitor when it has none.
-pub fn ensure_watched(session: &Session, name: &VmName, record: &Record) -> Result<(), LifecycleError> {
+pub fn ensure_watched(
+    session: &Session,
+    name: &VmName,
+    record: &Record,
+) -> Result<(), LifecycleError> {
     match own_lock(session, name, Duration::ZERO) {
         Ok(free) => {
             drop(free);
@@ -141,7 +177,9 @@ pub fn watch(session: &Session, name: &VmName, start_id: Uuid) -> Result<(), Lif
     // Away from the terminal of whoever started the qube. It fails only for who leads a session already.
     let _leads_one = nix::unistd::setsid();
     // The monitor of the start before this one may still be finding out that it is not needed any more.
-    let Some(_alone) = take_over(session, name, start_id)? else { return Ok(()) };
+    let Some(_alone) = take_over(session, name, start_id)? else {
+        return Ok(());
+    };
     let mut pause = Duration::from_millis(100);
     let mut log = Log::new();
     while let Some(record) = ours(session, name, start_id)? {
@@ -169,11 +207,16 @@ struct Log {
 
 impl Log {
     fn new() -> Log {
-        Log { last: String::new(), left: MOST_LINES }
+        Log {
+            last: String::new(),
+            left: MOST_LINES,
+        }
     }
 
     fn write(&mut self, session: &Session, line: String) {
-        self.lines_for(line).iter().for_each(|line| session.system.tell(line));
+        self.lines_for(line)
+            .iter()
+            .for_each(|line| session.system.tell(line));
     }
 
     /// What is to be written where `line` is to be said.
@@ -204,13 +247,17 @@ pub fn ask_until_stopped(
     while let Some(record) = ours(session, name, start_id)? {
         let left = limit.saturating_sub(begun.elapsed());
         let hypervisor = session.hypervisor_at(&record.uri);
-        if left.is_zero() || hypervisor.wait_until_inactive(record.domain, Some(left.min(ASK_AGAIN)))? {
+        if left.is_zero()
+            || hypervisor.wait_until_inactive(record.domain, Some(left.min(ASK_AGAIN)))?
+        {
             return Ok(());
         }
         // Under the lock nobody starts it anew between the look at the record and the request. Who
         // works on the qube is not waited for: there is a next time.
         match session.lock_qube_within(name, Duration::ZERO) {
-            Ok(_lock) if ours(session, name, start_id)?.is_some() => ask_again(&hypervisor, record.domain)?,
+            Ok(_lock) if ours(session, name, start_id)?.is_some() => {
+                ask_again(&hypervisor, record.domain)?
+            }
             Ok(_) | Err(LifecycleError::Locked { .. }) => {}
             Err(error) => return Err(error),
         }
@@ -220,7 +267,11 @@ pub fn ask_until_stopped(
 
 /// Waits until the monitor of an earlier start has left; `None` when there is nothing of ours to watch any more, or
 /// another monitor of the same start watches already.
-fn take_over(session: &Session, name: &VmName, start_id: Uuid) -> Result<Option<FileLock>, LifecycleError> {
+fn take_over(
+    session: &Session,
+    name: &VmName,
+    start_id: Uuid,
+) -> Result<Option<FileLock>, LifecycleError> {
     let (run, group) = (session.system.run_dir(), session.system.qubes_group());
     // Not beside the lock as `monitor-NAME.start`: that is the lock of a qube called `NAME.start`.
     let watched = Path::new("lock").join(format!("watches-{name}"));
@@ -254,7 +305,12 @@ fn wait_for_stop(session: &Session, name: &VmName, record: &Record) -> Result<()
 }
 
 /// Under the qube's lock: does the after-work if it is still ours to do. True when the monitor's work is done.
-fn act(session: &Session, name: &VmName, start_id: Uuid, log: &mut Log) -> Result<bool, LifecycleError> {
+fn act(
+    session: &Session,
+    name: &VmName,
+    start_id: Uuid,
+    log: &mut Log,
+) -> Result<bool, LifecycleError> {
     // Looked at first without the lock: where everything is gone, nothing is to be made anew for locking it.
     if ours(session, name, start_id)?.is_none() {
         return Ok(true);
@@ -267,7 +323,9 @@ fn act(session: &Session, name: &VmName, start_id: Uuid, log: &mut Log) -> Resul
             Err(other) => return Err(other),
         }
     };
-    let Some(record) = ours(session, name, start_id)? else { return Ok(true) };
+    let Some(record) = ours(session, name, start_id)? else {
+        return Ok(true);
+    };
     let fresh = session.fork();
     match fresh.ask_for(&record, name) {
         Ok(None) => {}
@@ -282,13 +340,22 @@ fn act(session: &Session, name: &VmName, start_id: Uuid, log: &mut Log) -> Resul
 }
 
 /// The record, if it is still that of our start.
-fn ours(session: &Session, name: &VmName, start_id: Uuid) -> Result<Option<Record>, LifecycleError> {
+fn ours(
+    session: &Session,
+    name: &VmName,
+    start_id: Uuid,
+) -> Result<Option<Record>, LifecycleError> {
     Ok(Record::load(&session.system, name)?.filter(|r| r.start_id == start_id))
 }
 
 fn own_lock(session: &Session, name: &VmName, wait: Duration) -> Result<FileLock, LifecycleError> {
     let (run, group) = (session.system.run_dir(), session.system.qubes_group());
-    let lock = run.lock(&format!("monitor-{name}"), Exclusivity::Exclusive, wait, group);
+    let lock = run.lock(
+        &format!("monitor-{name}"),
+        Exclusivity::Exclusive,
+        wait,
+        group,
+    );
     lock.map_err(|error| super::qube_lock::refused(name, error))
 }
 
@@ -303,15 +370,28 @@ mod tests {
         assert_eq!(said("libvirtd is away"), ["libvirtd is away"]);
         assert_eq!(said("libvirtd is away"), [""; 0]);
         assert_eq!(said("it hangs"), ["it hangs"]);
-        let written: usize = (0..1000).map(|n| said(if n % 2 == 0 { "away" } else { "hangs" }).len()).sum();
+        let written: usize = (0..1000)
+            .map(|n| said(if n % 2 == 0 { "away" } else { "hangs" }).len())
+            .sum();
         assert_eq!(written, MOST_LINES as usize - 2 + 1);
     }
 
     #[test]
     fn a_monitor_keeps_no_secrets_of_whoever_started_the_qube() {
-        let kept = ["PATH", "XDG_RUNTIME_DIR", "LIBVIRT_AUTH_FILE", "QUBES_LIBVIRT_URI"];
+        let kept = [
+            "PATH",
+            "XDG_RUNTIME_DIR",
+            "LIBVIRT_AUTH_FILE",
+            "QUBES_LIBVIRT_URI",
+        ];
         assert!(kept.into_iter().all(is_kept));
-        let dropped = ["AWS_SECRET_ACCESS_KEY", "SSH_AUTH_SOCK", "DISPLAY", "QUBES_OFFLINE", "QUBES_ROOT"];
+        let dropped = [
+            "AWS_SECRET_ACCESS_KEY",
+            "SSH_AUTH_SOCK",
+            "DISPLAY",
+            "QUBES_OFFLINE",
+            "QUBES_ROOT",
+        ];
         assert!(!dropped.into_iter().any(is_kept));
     }
 }

@@ -19,7 +19,10 @@ impl Session {
             return Err(StoreError::Exists { path: place.file }.into());
         }
         let base = self.system.below_root("/var/lib/qubes");
-        for directory in [base.as_path(), crate::fs::replace::directory_of(&place.file)] {
+        for directory in [
+            base.as_path(),
+            crate::fs::replace::directory_of(&place.file),
+        ] {
             make_shared_directory(directory, &self.system)?;
         }
         let qubes = new_system(self);
@@ -27,6 +30,8 @@ impl Session {
         for pool in qubes.pools.iter() {
             drivers.get(pool.name())?.setup()?;
         }
-        Write::create(&place, &qubes).map(drop).map_err(LifecycleError::from)
+        Write::create(&place, &qubes)
+            .map(drop)
+            .map_err(LifecycleError::from)
     }
 }

@@ -51,31 +51,49 @@ impl Session {
             return Ok(());
         }
         if new.len() > MAX_BYTES {
-            return Err(NotesError::TooLong { qube: name.to_string(), bytes: new.len() }.into());
+            return Err(NotesError::TooLong {
+                qube: name.to_string(),
+                bytes: new.len(),
+            }
+            .into());
         }
         if new.is_empty() {
-            return directory.remove_file(NAME).map_err(failed(&directory, "removing"));
+            return directory
+                .remove_file(NAME)
+                .map_err(failed(&directory, "removing"));
         }
         let access = Access::shared(self.system.qubes_group());
         let directory = self.make_qube_directory(vm)?;
-        directory.write(NAME, access, new.as_bytes()).map_err(failed(&directory, "writing"))
+        directory
+            .write(NAME, access, new.as_bytes())
+            .map_err(failed(&directory, "writing"))
     }
 }
 
 fn read_notes(directory: &QubeDirectory) -> Result<String, LifecycleError> {
     let bytes = directory.read(NAME).map_err(failed(directory, "reading"))?;
-    Ok(displayable(&String::from_utf8_lossy(&bytes.unwrap_or_default())))
+    Ok(displayable(&String::from_utf8_lossy(
+        &bytes.unwrap_or_default(),
+    )))
 }
 
 fn with_notes<'q>(qubes: &'q Qubes, name: &VmName) -> Result<&'q Vm, LifecycleError> {
-    let vm = qubes.get(name.as_str()).ok_or_else(|| LifecycleError::NoSuchQube(name.to_string()))?;
+    let vm = qubes
+        .get(name.as_str())
+        .ok_or_else(|| LifecycleError::NoSuchQube(name.to_string()))?;
     match vm.class.is_local_guest() {
         true => Ok(vm),
-        false => Err(NotesError::NoPlace { qube: name.to_string() }.into()),
+        false => Err(NotesError::NoPlace {
+            qube: name.to_string(),
+        }
+        .into()),
     }
 }
 
-fn failed(directory: &QubeDirectory, what: &str) -> impl FnOnce(io::Error) -> LifecycleError + use<> {
+fn failed(
+    directory: &QubeDirectory,
+    what: &str,
+) -> impl FnOnce(io::Error) -> LifecycleError + use<> {
     let what = format!("{what} {}", directory.shown(NAME));
     |source| LifecycleError::Io { what, source }
 }

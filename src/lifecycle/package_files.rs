@@ -55,10 +55,18 @@ impl PackageFiles {
             let mut files = Vec::new();
             for name in names.into_iter().chain(UNREAD.map(OsString::from)) {
                 if let Some(found) = directory.look(Path::new(&name))?.filter(Metadata::is_file) {
-                    files.push(PackageFile { name, device: found.dev(), inode: found.ino() });
+                    files.push(PackageFile {
+                        name,
+                        device: found.dev(),
+                        inode: found.ino(),
+                    });
                 }
             }
-            Ok(PackageFiles { directory, path: fs::canonicalize(path)?, files })
+            Ok(PackageFiles {
+                directory,
+                path: fs::canonicalize(path)?,
+                files,
+            })
         };
         look().map_err(failed("looking at", path))
     }
@@ -68,33 +76,48 @@ impl PackageFiles {
     ///
     /// # Errors
     /// The store cannot be read, or something that is to go cannot be removed.
-    pub fn remove(&self, session: &Session, installed: &TemplateInstalled) -> Result<(), LifecycleError> {
+    pub fn remove(
+        &self,
+        session: &Session,
+        installed: &TemplateInstalled,
+    ) -> Result<(), LifecycleError> {
         let owners = session.image_owners()?;
         let path = self.path.display();
         let images = match self.images(&owners) {
             Ok(images) => images,
             Err(error) => {
-                session.system.tell(&format!("{path} stays as it is: {error}"));
+                session
+                    .system
+                    .tell(&format!("{path} stays as it is: {error}"));
                 return Ok(());
             }
         };
         let template = &installed.name;
-        if let Some((image, owner)) = images.iter().find(|(_, owner)| owner.qube.as_ref() != Some(template)) {
+        if let Some((image, owner)) = images
+            .iter()
+            .find(|(_, owner)| owner.qube.as_ref() != Some(template))
+        {
             let image = listed(std::slice::from_ref(image));
-            let kept = format!("{path} stays as it is: volume {} means {image} in it", owner.volume);
+            let kept = format!(
+                "{path} stays as it is: volume {} means {image} in it",
+                owner.volume
+            );
             session.system.tell(&kept);
             return Ok(());
         }
         let is_image = |name: &OsString| images.iter().any(|(image, _)| image == name);
         // Where a directory stays anyway, the package's lists stay in it, as they do with upstream.
         let stays = self.holds_what_stays(session, template)?;
-        let goes = |file: &&PackageFile| !is_image(&file.name) && (!stays || has_root_data(&file.name));
+        let goes =
+            |file: &&PackageFile| !is_image(&file.name) && (!stays || has_root_data(&file.name));
         for file in self.files.iter().filter(goes) {
             if let Some(kept) = self.remove_file(file, &owners)? {
                 session.system.tell(&kept);
             }
         }
-        self.directory.sync().map_err(failed("syncing", &self.path))?;
+        self.directory
+            .sync()
+            .map_err(failed("syncing", &self.path))?;
         if stays || self.remove_directories()? == DirectoryRemoval::Gone {
             return Ok(());
         }
@@ -102,17 +125,23 @@ impl PackageFiles {
         left.retain(|name| !is_image(name));
         if !left.is_empty() {
             let names = listed(&left);
-            session.system.tell(&format!("{path} stays, with {names}, which the package did not bring"));
+            session.system.tell(&format!(
+                "{path} stays, with {names}, which the package did not bring"
+            ));
         }
         Ok(())
     }
 
     /// The files in the directory that are images of volumes of the store, whoever put them there.
-    fn images<'o>(&self, owners: &'o ImageOwners) -> Result<Vec<(OsString, &'o Owner)>, LifecycleError> {
+    fn images<'o>(
+        &self,
+        owners: &'o ImageOwners,
+    ) -> Result<Vec<(OsString, &'o Owner)>, LifecycleError> {
         let mut images = Vec::new();
         for name in self.names()? {
             let path = self.path.join(&name);
-            let is_packages = self.files.iter().any(|file| file.name == name) && is_like_an_image(&path);
+            let is_packages =
+                self.files.iter().any(|file| file.name == name) && is_like_an_image(&path);
             let owner = match is_packages {
                 // Somewhere else a link may stand for an image and lead here.
                 true => owners.owner_of_file(&path)?,
@@ -124,35 +153,65 @@ impl PackageFiles {
     }
 
     /// Removes a file that is no image of a volume, or says what keeps it there.
-    fn remove_file(&self, file: &PackageFile, owners: &ImageOwners) -> Result<Option<String>, LifecycleError> {
+    fn remove_file(
+        &self,
+        file: &PackageFile,
+        owners: &ImageOwners,
+    ) -> Result<Option<String>, LifecycleError> {
         let name = Path::new(&file.name);
         let path = self.path.join(name);
-        let Some(found) = self.directory.look(name).map_err(failed("looking at", &path))? else { return Ok(None) };
+        let Some(found) = self
+            .directory
+            .look(name)
+            .map_err(failed("looking at", &path))?
+        else {
+            return Ok(None);
+        };
         if !file.is(&found) {
             let reason = "it is not the file that was imported";
             return Ok(Some(format!("{} stays: {reason}", path.display())));
         }
         if let Some(reason) = owners.untold.first().filter(|_| is_like_an_image(name)) {
-            return Ok(Some(format!("{} stays: {reason}, so it may be its image", path.display())));
+            return Ok(Some(format!(
+                "{} stays: {reason}, so it may be its image",
+                path.display()
+            )));
         }
-        self.directory.remove_file(name).map_err(failed("removing", &path))?;
+        self.directory
+            .remove_file(name)
+            .map_err(failed("removing", &path))?;
         Ok(None)
     }
 
     /// Whether the directory is, or contains, the template's own or a pool's.
-    fn holds_what_stays(&self, session: &Session, template: &VmName) -> Result<bool, LifecycleError> {
+    fn holds_what_stays(
+        &self,
+        session: &Session,
+        template: &VmName,
+    ) -> Result<bool, LifecycleError> {
         let qubes = session.read()?;
-        let pools = qubes.pools.iter().filter_map(|pool| pool.option("dir_path"));
+        let pools = qubes
+            .pools
+            .iter()
+            .filter_map(|pool| pool.option("dir_path"));
         let mut pools = pools.map(|path| session.system.below_root(path));
-        let this = self.directory.handle().metadata().map_err(failed("looking at", &self.path))?;
-        let is_this =
-            |path: &Path| fs::metadata(path).is_ok_and(|found| (found.dev(), found.ino()) == (this.dev(), this.ino()));
+        let this = self
+            .directory
+            .handle()
+            .metadata()
+            .map_err(failed("looking at", &self.path))?;
+        let is_this = |path: &Path| {
+            fs::metadata(path)
+                .is_ok_and(|found| (found.dev(), found.ino()) == (this.dev(), this.ino()))
+        };
         // Above a pool's directory as it really is; below a mount the identities tell.
         let lies_here = |path: PathBuf| {
             let real = fs::canonicalize(&path).unwrap_or(path);
             real.ancestors().any(is_this)
         };
-        let is_own = qubes.get(template.as_str()).is_some_and(|vm| session.qube_directory(vm).is(&this));
+        let is_own = qubes
+            .get(template.as_str())
+            .is_some_and(|vm| session.qube_directory(vm).is(&this));
         Ok(is_own || pools.any(lies_here))
     }
 
@@ -169,7 +228,9 @@ impl PackageFiles {
     }
 
     fn names(&self) -> Result<Vec<OsString>, LifecycleError> {
-        self.directory.names().map_err(failed("reading directory", &self.path))
+        self.directory
+            .names()
+            .map_err(failed("reading directory", &self.path))
     }
 }
 
@@ -184,7 +245,10 @@ fn has_root_data(name: &OsString) -> bool {
 }
 
 fn is_not_empty(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::NotADirectory)
+    matches!(
+        error.kind(),
+        io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::NotADirectory
+    )
 }
 
 fn failed(verb: &str, path: &Path) -> impl FnOnce(io::Error) -> LifecycleError {

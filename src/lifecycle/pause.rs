@@ -18,7 +18,9 @@ impl Session {
     /// # Errors
     /// It does not run, or is paused already; or the hypervisor cannot be asked.
     pub fn pause(&self, name: &VmName) -> Result<(), LifecycleError> {
-        self.order_running(name, "Cannot pause Dom0 fake domain!", &|uuid| self.hypervisor().pause(uuid))
+        self.order_running(name, "Cannot pause Dom0 fake domain!", &|uuid| {
+            self.hypervisor().pause(uuid)
+        })
     }
 
     /// Sends a running qube to sleep (S3); one that cannot sleep is paused.
@@ -26,7 +28,9 @@ impl Session {
     /// # Errors
     /// It does not run, or is paused already; or the hypervisor cannot be asked.
     pub fn suspend(&self, name: &VmName) -> Result<(), LifecycleError> {
-        self.order_running(name, "Cannot suspend Dom0 fake domain!", &|uuid| self.hypervisor().suspend(uuid))
+        self.order_running(name, "Cannot suspend Dom0 fake domain!", &|uuid| {
+            self.hypervisor().suspend(uuid)
+        })
     }
 
     /// Lets a paused qube go on, and wakes one that sleeps.
@@ -35,21 +39,39 @@ impl Session {
     /// It is neither paused nor suspended; or the hypervisor cannot be asked.
     pub fn unpause(&self, name: &VmName) -> Result<(), LifecycleError> {
         let not_paused = || LifecycleError::NotPaused(name.clone());
-        let outcome = self.order(name, "Cannot unpause Dom0 fake domain!", &|uuid, state| match state {
-            PowerState::Paused => self.hypervisor().resume(uuid).map(Some),
-            PowerState::Suspended => self.hypervisor().wake_up(uuid).map(Some),
-            _ => Ok(None),
-        })?;
-        if outcome == Some(Outcome::Done) { Ok(()) } else { Err(not_paused()) }
+        let outcome =
+            self.order(
+                name,
+                "Cannot unpause Dom0 fake domain!",
+                &|uuid, state| match state {
+                    PowerState::Paused => self.hypervisor().resume(uuid).map(Some),
+                    PowerState::Suspended => self.hypervisor().wake_up(uuid).map(Some),
+                    _ => Ok(None),
+                },
+            )?;
+        if outcome == Some(Outcome::Done) {
+            Ok(())
+        } else {
+            Err(not_paused())
+        }
     }
 
-    fn order_running(&self, name: &VmName, not_dom0: &'static str, order: Order<'_>) -> Result<(), LifecycleError> {
+    fn order_running(
+        &self,
+        name: &VmName,
+        not_dom0: &'static str,
+        order: Order<'_>,
+    ) -> Result<(), LifecycleError> {
         let runs = |state| matches!(state, PowerState::Running | PowerState::Transient);
         let outcome = self.order(name, not_dom0, &|uuid, state| match runs(state) {
             true => order(uuid).map(Some),
             false => Ok(None),
         })?;
-        if outcome == Some(Outcome::Done) { Ok(()) } else { Err(LifecycleError::NotRunning(name.clone())) }
+        if outcome == Some(Outcome::Done) {
+            Ok(())
+        } else {
+            Err(LifecycleError::NotRunning(name.clone()))
+        }
     }
 
     /// Gives an order under the qube's lock, chosen by the state found there; `None` where the qube is not active or
@@ -68,7 +90,9 @@ impl Session {
         let (is_guest, uuid) = (vm.class.is_local_guest(), vm.uuid());
         drop(qubes);
         // Offline every qube counts as halted.
-        let Some(uuid) = uuid.filter(|_| is_guest && !self.system.is_offline()) else { return Ok(None) };
+        let Some(uuid) = uuid.filter(|_| is_guest && !self.system.is_offline()) else {
+            return Ok(None);
+        };
         let lock = self.lock_qube(name)?;
         match self.settle(&lock)? {
             Settled::Active(live) => Ok(choose(uuid, live.state)?),

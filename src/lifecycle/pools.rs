@@ -46,15 +46,24 @@ impl Session {
     /// in one of these pools.
     fn refuse_hidden_uses(&self, names: &[&str]) -> Result<(), LifecycleError> {
         let file = self.system.store_file();
-        let failed = |source| StoreError::Format { path: file.to_path_buf(), source };
+        let failed = |source| StoreError::Format {
+            path: file.to_path_buf(),
+            source,
+        };
         let domains = every_domain(&read_bytes(file)?).map_err(failed)?;
         for domain in domains.iter().filter(|domain| domain.usable.is_none()) {
             for volume in &domain.volumes {
-                let Some(pool) = volume.get("pool").filter(|pool| names.contains(pool)) else { continue };
+                let Some(pool) = volume.get("pool").filter(|pool| names.contains(pool)) else {
+                    continue;
+                };
                 let vm = format!("the domain at line {}", domain.line);
                 let volume = volume.get("name").unwrap_or_default().to_owned();
                 let uses = vec![PoolUse::Volume { vm, volume }];
-                return Err(PoolError::InUse { pool: pool.to_owned(), uses }.into());
+                return Err(PoolError::InUse {
+                    pool: pool.to_owned(),
+                    uses,
+                }
+                .into());
             }
         }
         Ok(())
@@ -76,15 +85,26 @@ impl Session {
     ///
     /// # Errors
     /// There is no such pool, or one of the values breaks a rule.
-    pub fn set_pool_options(&self, name: &str, options: &[(&str, &str)]) -> Result<(), OptionNotSet> {
+    pub fn set_pool_options(
+        &self,
+        name: &str,
+        options: &[(&str, &str)],
+    ) -> Result<(), OptionNotSet> {
         let not_set = |option: &str| {
             let option = option.to_owned();
-            move |source: LifecycleError| OptionNotSet { option, source: Box::new(source) }
+            move |source: LifecycleError| OptionNotSet {
+                option,
+                source: Box::new(source),
+            }
         };
-        let Some((first, _)) = options.first() else { return Ok(()) };
+        let Some((first, _)) = options.first() else {
+            return Ok(());
+        };
         let mut write = self.write().map_err(not_set(first))?;
         for (option, text) in options {
-            write.set_pool_option(name, option, text, self).map_err(|e| not_set(option)(e.into()))?;
+            write
+                .set_pool_option(name, option, text, self)
+                .map_err(|e| not_set(option)(e.into()))?;
         }
         write.save().map_err(|e| not_set(first)(e.into()))?;
         Ok(())
@@ -102,7 +122,10 @@ pub struct OptionNotSet {
 impl OptionNotSet {
     /// Whether the pool has no such option that could be changed.
     pub fn is_not_to_be_set(&self) -> bool {
-        matches!(&*self.source, LifecycleError::Pool(PoolError::NotToBeSet { .. }))
+        matches!(
+            &*self.source,
+            LifecycleError::Pool(PoolError::NotToBeSet { .. })
+        )
     }
 }
 
@@ -143,12 +166,24 @@ impl Session {
         let mut options: Vec<(String, String)> = pool
             .attributes
             .iter()
-            .filter(|(name, _)| !matches!(*name, "name" | "driver" | "revisions_to_keep" | "ephemeral_volatile"))
+            .filter(|(name, _)| {
+                !matches!(
+                    *name,
+                    "name" | "driver" | "revisions_to_keep" | "ephemeral_volatile"
+                )
+            })
             .map(|(name, text)| (name.to_owned(), text.to_owned()))
             .collect();
         if PoolDriver::find(pool.driver()).is_none_or(|driver| driver.most_revisions.is_some()) {
-            options.push(("revisions_to_keep".to_owned(), pool.revisions_to_keep().to_string()));
-            let ephemeral = if pool.ephemeral_volatile() { "True" } else { "False" };
+            options.push((
+                "revisions_to_keep".to_owned(),
+                pool.revisions_to_keep().to_string(),
+            ));
+            let ephemeral = if pool.ephemeral_volatile() {
+                "True"
+            } else {
+                "False"
+            };
             options.push(("ephemeral_volatile".to_owned(), ephemeral.to_owned()));
         }
         let mut shown = PoolShown {
@@ -183,22 +218,37 @@ impl Session {
     pub fn pool_around(&self, qubes: &Qubes, pool: &Pool) -> Option<String> {
         let own = self.place_of(pool)?;
         let holds = |other: &&Pool| {
-            other.name() != pool.name() && self.place_of(other).is_some_and(|place| own.starts_with(place))
+            other.name() != pool.name()
+                && self
+                    .place_of(other)
+                    .is_some_and(|place| own.starts_with(place))
         };
         if let Some(above) = qubes.pools.iter().find(holds) {
             return Some(above.name().to_owned());
         }
         // A listing below a root of its own says nothing of the machine's volumes.
-        let thin = self.system.root().is_none().then(|| thin_pool_of(&own)).flatten()?;
+        let thin = self
+            .system
+            .root()
+            .is_none()
+            .then(|| thin_pool_of(&own))
+            .flatten()?;
         let is_it = |other: &&Pool| {
-            other.option("volume_group") == Some(&thin.group) && other.option("thin_pool") == Some(&thin.name)
+            other.option("volume_group") == Some(&thin.group)
+                && other.option("thin_pool") == Some(&thin.name)
         };
-        qubes.pools.iter().find(is_it).map(|above| above.name().to_owned())
+        qubes
+            .pools
+            .iter()
+            .find(is_it)
+            .map(|above| above.name().to_owned())
     }
 
     /// Where a pool of files lies, links resolved as far as it exists.
     fn place_of(&self, pool: &Pool) -> Option<PathBuf> {
-        let path = self.system.below_root(Path::new("/").join(pool.option("dir_path")?));
+        let path = self
+            .system
+            .below_root(Path::new("/").join(pool.option("dir_path")?));
         Some(path.canonicalize().unwrap_or(path))
     }
 }

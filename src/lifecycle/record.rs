@@ -65,8 +65,13 @@ impl Record {
 
     /// The user whose session's hypervisor has the domain, where that is not the one we would reach by this URI.
     pub fn session_of_another(&self, system: &System) -> Option<u32> {
-        let of_session = self.uri.split('?').next().is_some_and(|uri| uri.ends_with("/session"));
-        self.user.filter(|user| of_session && *user != system.user())
+        let of_session = self
+            .uri
+            .split('?')
+            .next()
+            .is_some_and(|uri| uri.ends_with("/session"));
+        self.user
+            .filter(|user| of_session && *user != system.user())
     }
 
     /// The record of a qube, if there is one.
@@ -76,12 +81,22 @@ impl Record {
     pub fn load(system: &System, name: &VmName) -> Result<Option<Record>, LifecycleError> {
         let run = system.run_dir();
         let file = run.path().join(place(name));
-        let unusable = |reason: String| LifecycleError::Record { qube: name.clone(), file: file.clone(), reason };
+        let unusable = |reason: String| LifecycleError::Record {
+            qube: name.clone(),
+            file: file.clone(),
+            reason,
+        };
         let unread = |source: io::Error| match is_of_file(&source) {
             true => unusable(errno_text(&source)),
-            false => LifecycleError::RecordUnread { qube: name.clone(), file: file.clone(), source },
+            false => LifecycleError::RecordUnread {
+                qube: name.clone(),
+                file: file.clone(),
+                source,
+            },
         };
-        let Some(text) = run.read(&place(name)).map_err(unread)? else { return Ok(None) };
+        let Some(text) = run.read(&place(name)).map_err(unread)? else {
+            return Ok(None);
+        };
         let record: Record = serde_json::from_str(&text).map_err(|e| unusable(e.to_string()))?;
         record.refuse_astray(system, name).map_err(unusable)?;
         Ok(Some(record))
@@ -92,12 +107,21 @@ impl Record {
     fn refuse_astray(&self, system: &System, name: &VmName) -> Result<(), String> {
         let uri = &self.uri;
         if !is_plain_uri(uri) && system.configured_uri() != Some(uri) {
-            return Err(format!("it names the hypervisor '{}', which a record may not", uri.escape_debug()));
+            return Err(format!(
+                "it names the hypervisor '{}', which a record may not",
+                uri.escape_debug()
+            ));
         }
-        match self.volumes.iter().find(|volume| !is_filed_under(&volume.vid, name)) {
+        match self
+            .volumes
+            .iter()
+            .find(|volume| !is_filed_under(&volume.vid, name))
+        {
             Some(Orphan { pool, vid }) => {
                 let (pool, vid) = (pool.escape_debug(), vid.escape_debug());
-                Err(format!("it names volume {pool}:{vid}, which is not one of {name}"))
+                Err(format!(
+                    "it names volume {pool}:{vid}, which is not one of {name}"
+                ))
             }
             None => Ok(()),
         }
@@ -116,13 +140,19 @@ impl Record {
         super::qube_lock::make_run_directories(system)?;
         let directory = run.open().map_err(failed)?;
         let access = run.access(system.qubes_group());
-        directory.replace(&place(name), access, |f| f.write_all(&bytes)).map(drop).map_err(failed)
+        directory
+            .replace(&place(name), access, |f| f.write_all(&bytes))
+            .map(drop)
+            .map_err(failed)
     }
 }
 
 /// Removes the temporary files that writers of records left when they were killed.
 pub fn clear_stale_files(system: &System) {
-    let directory = system.run_dir().open().and_then(|run| run.subdirectory(Path::new(DIRECTORY)));
+    let directory = system
+        .run_dir()
+        .open()
+        .and_then(|run| run.subdirectory(Path::new(DIRECTORY)));
     if let Ok(directory) = directory {
         stale_files::clear_in(&directory, |target| VmName::from_store(target).is_ok());
     }
@@ -131,7 +161,10 @@ pub fn clear_stale_files(system: &System) {
 /// Takes the record away: the last step of the after-work.
 pub fn remove(system: &System, name: &VmName) -> Result<(), LifecycleError> {
     let run = system.run_dir();
-    match run.open().and_then(|directory| directory.remove_file(&place(name))) {
+    match run
+        .open()
+        .and_then(|directory| directory.remove_file(&place(name)))
+    {
         Err(source) if source.kind() != io::ErrorKind::NotFound => {
             let file = run.path().join(place(name));
             let what = format!("cannot remove the record of the start, {}", file.display());
@@ -143,21 +176,34 @@ pub fn remove(system: &System, name: &VmName) -> Result<(), LifecycleError> {
 
 /// Whether a qube has a record, readable or not.
 pub fn exists(system: &System, name: &VmName) -> bool {
-    let found = system.run_dir().open().and_then(|directory| directory.look(&place(name)));
+    let found = system
+        .run_dir()
+        .open()
+        .and_then(|directory| directory.look(&place(name)));
     // One that cannot be looked at may be there.
-    found.map_or_else(|error| error.kind() != io::ErrorKind::NotFound, |found| found.is_some())
+    found.map_or_else(
+        |error| error.kind() != io::ErrorKind::NotFound,
+        |found| found.is_some(),
+    )
 }
 
 /// The names of all qubes that have a record.
 pub fn all(system: &System) -> io::Result<Vec<VmName>> {
-    let directory = system.run_dir().open().and_then(|run| run.subdirectory(Path::new(DIRECTORY)));
+    let directory = system
+        .run_dir()
+        .open()
+        .and_then(|run| run.subdirectory(Path::new(DIRECTORY)));
     let entries = match directory.and_then(|directory| directory.names()) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries?,
     };
     // A `~` marks the temporary file of a record being written; no name of a qube has one.
     let is_record = |file: &&str| !file.contains('~');
-    let name = |file: OsString| file.to_str().filter(is_record).and_then(|f| VmName::from_store(f).ok());
+    let name = |file: OsString| {
+        file.to_str()
+            .filter(is_record)
+            .and_then(|f| VmName::from_store(f).ok())
+    };
     let mut names: Vec<VmName> = entries.into_iter().filter_map(name).collect();
     names.sort();
     Ok(names)
@@ -168,7 +214,10 @@ pub fn all(system: &System) -> io::Result<Vec<VmName>> {
 /// disk, a lease), and the record may be good.
 fn is_of_file(error: &io::Error) -> bool {
     match error.raw_os_error().map(Errno::from_raw) {
-        Some(code) => matches!(code, Errno::ELOOP | Errno::ENOTDIR | Errno::EISDIR | Errno::EXDEV),
+        Some(code) => matches!(
+            code,
+            Errno::ELOOP | Errno::ENOTDIR | Errno::EISDIR | Errno::EXDEV
+        ),
         None => error.kind() != io::ErrorKind::WouldBlock,
     }
 }

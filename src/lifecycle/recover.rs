@@ -58,39 +58,59 @@ impl Session {
             super::qube_lock::make_run_directories(&self.system)?;
         }
         record::clear_stale_files(&self.system);
-        let mut names: Vec<VmName> = record::all(&self.system).map_err(|source| LifecycleError::Io {
-            what: self.system.run_dir().path().display().to_string(),
-            source,
-        })?;
+        let mut names: Vec<VmName> =
+            record::all(&self.system).map_err(|source| LifecycleError::Io {
+                what: self.system.run_dir().path().display().to_string(),
+                source,
+            })?;
         let recorded: HashSet<VmName> = names.iter().cloned().collect();
         let mut beside = Vec::new();
         {
             let qubes = self.read()?;
             // Of an old system nothing was started here, and its images are not ours yet.
             let qubes_of_r4 = qubes.iter().filter(|_| !qubes.needs_conversion);
-            for vm in qubes_of_r4.filter(|vm| vm.class.is_local_guest() && !recorded.contains(&vm.name)) {
+            for vm in
+                qubes_of_r4.filter(|vm| vm.class.is_local_guest() && !recorded.contains(&vm.name))
+            {
                 // A qube whose storage cannot even be looked at is listed with the reason.
                 let look = || -> Result<Option<Vec<String>>, LifecycleError> {
                     let storage = VmStorage::of(&self.system, &qubes, vm, self)?;
                     if storage.is_dirty()? || storage.has_stale_run()? {
                         return Ok(None);
                     }
-                    storage.foreign_images(|| self.image_owners_of(&qubes)).map(Some)
+                    storage
+                        .foreign_images(|| self.image_owners_of(&qubes))
+                        .map(Some)
                 };
                 match look() {
-                    Ok(Some(stay)) if !(at_boot && self.goes_when_it_stops(&qubes, vm)) => beside.extend(stay),
+                    Ok(Some(stay)) if !(at_boot && self.goes_when_it_stops(&qubes, vm)) => {
+                        beside.extend(stay)
+                    }
                     Ok(_) | Err(_) => names.push(vm.name.clone()),
                 }
             }
         }
         let settle = |name: VmName| {
             let settled = self.lock_qube(&name).and_then(|lock| {
-                let settled = if at_boot { self.dispose_if_halted(&lock) } else { self.settle(&lock) }?;
+                let settled = if at_boot {
+                    self.dispose_if_halted(&lock)
+                } else {
+                    self.settle(&lock)
+                }?;
                 let is_gone = settled == Settled::Gone;
-                Ok((settled, is_gone && self.removed_by_settling(&lock) == Removed::WithLeftovers))
+                Ok((
+                    settled,
+                    is_gone && self.removed_by_settling(&lock) == Removed::WithLeftovers,
+                ))
             });
-            let has_leftovers = settled.as_ref().is_ok_and(|(_, has_leftovers)| *has_leftovers);
-            Recovered { name, outcome: settled.map(|(settled, _)| settled), has_leftovers }
+            let has_leftovers = settled
+                .as_ref()
+                .is_ok_and(|(_, has_leftovers)| *has_leftovers);
+            Recovered {
+                name,
+                outcome: settled.map(|(settled, _)| settled),
+                has_leftovers,
+            }
         };
         // What has nothing to settle is told of here, the others by what settles them.
         beside.iter().for_each(|stays| self.system.tell(stays));
@@ -106,15 +126,22 @@ impl Session {
         let qubes = self.read()?;
         self.refuse_old(&qubes)?;
         let owners = self.image_owners_of(&qubes)?;
-        let mut found = Orphans { hidden: owners.untold.clone(), ..Orphans::default() };
+        let mut found = Orphans {
+            hidden: owners.untold.clone(),
+            ..Orphans::default()
+        };
         // Two pools over one directory list the same images.
         let mut seen = HashSet::new();
         for pool in qubes.pools.iter().filter(|p| p.driver() != "linux-kernel") {
-            let Ok(driver) = driver_of(&self.system, pool) else { continue };
+            let Ok(driver) = driver_of(&self.system, pool) else {
+                continue;
+            };
             let in_pool = self.orphans_in(pool.name(), &*driver, &owners, &mut seen);
             match in_pool {
                 Ok(orphans) => found.orphans.extend(orphans),
-                Err(error) => found.unlisted.push(format!("pool {}: {error}", pool.name())),
+                Err(error) => found
+                    .unlisted
+                    .push(format!("pool {}: {error}", pool.name())),
             }
         }
         found.orphans.sort_by(|a, b| a.orphan.cmp(&b.orphan));
@@ -137,7 +164,13 @@ impl Session {
                 }
             }
             if !images.is_empty() {
-                orphans.push(FoundOrphan { orphan: Orphan { pool: pool.to_string(), vid }, images });
+                orphans.push(FoundOrphan {
+                    orphan: Orphan {
+                        pool: pool.to_string(),
+                        vid,
+                    },
+                    images,
+                });
             }
         }
         Ok(orphans)
@@ -149,13 +182,19 @@ impl Session {
     /// # Errors
     /// Of some volume of the store nobody can tell where its images are: it may be this one.
     pub fn remove_orphan(&self, orphan: &Orphan) -> Result<(), LifecycleError> {
-        let _lock = filed_under(&orphan.vid).map(|name| self.lock_qube(&name)).transpose()?;
+        let _lock = filed_under(&orphan.vid)
+            .map(|name| self.lock_qube(&name))
+            .transpose()?;
         let qubes = self.read()?;
         let owners = self.image_owners_of(&qubes)?;
         if let Some(reason) = owners.untold.first() {
-            return Err(LifecycleError::OrphansUnknown { reason: reason.clone() });
+            return Err(LifecycleError::OrphansUnknown {
+                reason: reason.clone(),
+            });
         }
-        let Some(pool) = qubes.pools.get(&orphan.pool) else { return Ok(()) };
+        let Some(pool) = qubes.pools.get(&orphan.pool) else {
+            return Ok(());
+        };
         let driver = driver_of(&self.system, pool)?;
         let volume = Volume::orphan(&orphan.pool, &orphan.vid);
         Ok(self.remove_unowned(&*driver, &volume, &owners)?)
@@ -187,7 +226,10 @@ mod tests {
     fn an_orphan_is_removed_under_the_lock_of_the_qube_that_its_id_names() {
         let qube = |vid: &str| filed_under(vid).map(|name| name.to_string());
         assert_eq!(qube("appvms/work/private").as_deref(), Some("work"));
-        assert_eq!(qube("qubes_dom0/vm-sys-net-private").as_deref(), Some("sys-net"));
+        assert_eq!(
+            qube("qubes_dom0/vm-sys-net-private").as_deref(),
+            Some("sys-net")
+        );
         assert_eq!((qube("qubes_dom0/root"), qube("stray")), (None, None));
     }
 }

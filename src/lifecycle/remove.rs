@@ -90,7 +90,11 @@ impl Session {
     }
 
     /// The removal itself, for whoever holds the lock and knows that the domain is gone.
-    pub(super) fn remove_locked(&self, lock: &QubeLock, removal: Removal) -> Result<Removed, LifecycleError> {
+    pub(super) fn remove_locked(
+        &self,
+        lock: &QubeLock,
+        removal: Removal,
+    ) -> Result<Removed, LifecycleError> {
         let name = lock.name();
         // Opened before the qube is gone from the store: a volume is described there, and in its templates.
         let storage = {
@@ -98,19 +102,25 @@ impl Session {
             let vm = super::start::known(&qubes, name)?;
             // A qube that is broken may go, too, and images that nobody could name any more must not.
             let has_to_go = vm.class.is_local_guest() && removal != Removal::EntryAlone;
-            has_to_go.then(|| VmStorage::to_remove(&self.system, &qubes, vm, self)).transpose()?
+            has_to_go
+                .then(|| VmStorage::to_remove(&self.system, &qubes, vm, self))
+                .transpose()?
         };
         let (vm, effects) = match &storage {
             Some((storage, _)) => self.take_out_of_store_or_make_room(name, removal, storage)?,
             None => self.take_out_of_store(name, removal)?,
         };
-        self.system.step(|| format!("{name}: removing its domain's definition and its volumes"));
+        self.system
+            .step(|| format!("{name}: removing its domain's definition and its volumes"));
         // From here on nothing takes the removal back, so nothing keeps the next step from being
         // tried.
         let mut problems = Vec::new();
         problems.extend(self.forget_domain(&vm).err().map(|error| error.to_string()));
         if let Some((storage, unknown)) = storage {
-            unknown.iter().for_each(|left| self.system.tell(&format!("{name}: {left}: if it has images, they stay")));
+            unknown.iter().for_each(|left| {
+                self.system
+                    .tell(&format!("{name}: {left}: if it has images, they stay"))
+            });
             let removed = self.image_owners().and_then(|owners| {
                 if removal != Removal::ByItself {
                     self.remove_foreign_images(&storage, &owners)?;
@@ -128,16 +138,27 @@ impl Session {
         problems.extend(self.apply(&effects).err().map(|error| error.to_string()));
         // A record, which a removal on a full disk has left, has whoever comes next try again.
         if problems.is_empty() && vm.class.is_local_guest() {
-            problems.extend(record::remove(&self.system, name).err().map(|error| error.to_string()));
+            problems.extend(
+                record::remove(&self.system, name)
+                    .err()
+                    .map(|error| error.to_string()),
+            );
         }
         if problems.is_empty() {
             return Ok(Removed::Completely);
         }
-        self.system.tell(&format!("{name} is removed, but not all of it could be deleted: {}", problems.join("; ")));
+        self.system.tell(&format!(
+            "{name} is removed, but not all of it could be deleted: {}",
+            problems.join("; ")
+        ));
         Ok(Removed::WithLeftovers)
     }
 
-    fn take_out_of_store(&self, name: &VmName, removal: Removal) -> Result<(Vm, Vec<Effect>), LifecycleError> {
+    fn take_out_of_store(
+        &self,
+        name: &VmName,
+        removal: Removal,
+    ) -> Result<(Vm, Vec<Effect>), LifecycleError> {
         let mut write = self.write()?;
         removal.clear_the_way(&mut write, name);
         let removed = write.remove_if_unused(name.as_str(), self)?;
@@ -180,7 +201,10 @@ impl Session {
         // Without a record (RUN is on the full disk, too) a crash here leaves a qube whose start
         // says that its image is missing.
         let owners = self.images_of_others(name)?;
-        self.remove_images(&storage.only(|volume| helping.contains(&volume.name)), &owners)?;
+        self.remove_images(
+            &storage.only(|volume| helping.contains(&volume.name)),
+            &owners,
+        )?;
         // The record was refused for want of room, and the store may still be.
         let is_marked = self.mark_removal(name, storage).is_ok();
         save().map_err(|error| LifecycleError::ImagesDeleted {
@@ -195,21 +219,40 @@ impl Session {
 
     /// Notes in the record of a halted qube that its images are about to go, so that whoever comes
     /// after a crash finishes the removal.
-    pub(super) fn mark_removal(&self, name: &VmName, storage: &VmStorage) -> Result<(), LifecycleError> {
+    pub(super) fn mark_removal(
+        &self,
+        name: &VmName,
+        storage: &VmStorage,
+    ) -> Result<(), LifecycleError> {
         let found = Record::load(&self.system, name)?;
-        let uuid = self.read()?.get(name.as_str()).and_then(Vm::uuid).unwrap_or_default();
+        let uuid = self
+            .read()?
+            .get(name.as_str())
+            .and_then(Vm::uuid)
+            .unwrap_or_default();
         let uri = self.hypervisor().uri();
         let record = found.unwrap_or_else(|| Record::of_new_start(&self.system, uuid, uri));
         let mut volumes = Vec::new();
         for (volume, driver) in storage.volumes() {
             // A record may name no others. Those that somebody gave it by hand are orphans if this
             // is cut off, as are those beside which lies what stays.
-            if is_filed_under(&volume.vid, name) && driver.foreign_images(volume).is_ok_and(|images| images.is_empty())
+            if is_filed_under(&volume.vid, name)
+                && driver
+                    .foreign_images(volume)
+                    .is_ok_and(|images| images.is_empty())
             {
-                volumes.push(Orphan { pool: volume.pool.clone(), vid: volume.vid.clone() });
+                volumes.push(Orphan {
+                    pool: volume.pool.clone(),
+                    vid: volume.vid.clone(),
+                });
             }
         }
-        Record { phase: Phase::Removing, volumes, ..record }.store(&self.system, name)
+        Record {
+            phase: Phase::Removing,
+            volumes,
+            ..record
+        }
+        .store(&self.system, name)
     }
 
     /// Whether a record says that a removal was cut off, in a system where no hypervisor is asked:
@@ -225,14 +268,18 @@ impl Session {
             // What is left was told.
             Ok(Removed::WithLeftovers) => Ok(Settled::Gone),
             Ok(Removed::Completely) => {
-                self.system.tell(&format!("{}: its removal, which was cut off, is finished now", lock.name()));
+                self.system.tell(&format!(
+                    "{}: its removal, which was cut off, is finished now",
+                    lock.name()
+                ));
                 Ok(Settled::Gone)
             }
             Err(LifecycleError::Removal(refused)) => {
                 let name = lock.name();
                 let images = "it stays without the images that were deleted";
-                self.system
-                    .tell(&format!("{name}: its removal was cut off, and now it cannot go: {refused}; {images}"));
+                self.system.tell(&format!(
+                    "{name}: its removal was cut off, and now it cannot go: {refused}; {images}"
+                ));
                 record::remove(&self.system, name)?;
                 Ok(Settled::Halted)
             }
@@ -251,15 +298,25 @@ impl Session {
 
     /// Removes the directories of a qube and of its volumes. Returns in words what keeps which of
     /// them there.
-    fn remove_directories(&self, vm: &Vm, storage: &VmStorage, problems: &mut Vec<String>) -> Vec<String> {
+    fn remove_directories(
+        &self,
+        vm: &Vm,
+        storage: &VmStorage,
+        problems: &mut Vec<String>,
+    ) -> Vec<String> {
         let own = self.qube_directory(vm);
         let owner = self.other_owner(&own);
         if let Ok(other) = &owner {
             let removed = self.remove_own_files(&own, other.as_ref());
             problems.extend(removed.err().map(|error| error.to_string()));
         }
-        let pools = storage.directories().into_iter().filter(|directory| !own.is_called(directory));
-        let mut removed: Vec<_> = pools.map(|directory| Ok(self.remove_pool_directory(&directory)?)).collect();
+        let pools = storage
+            .directories()
+            .into_iter()
+            .filter(|directory| !own.is_called(directory));
+        let mut removed: Vec<_> = pools
+            .map(|directory| Ok(self.remove_pool_directory(&directory)?))
+            .collect();
         removed.push(owner.and_then(|other| self.remove_own_directory(&own, other.as_ref())));
         let mut kept = Vec::new();
         for removed in removed {
@@ -283,12 +340,16 @@ impl Session {
     /// Takes the definition of a qube that is removed away from the hypervisor. One that is not there has none to
     /// lose, but for a daemon that is down: then the user is told.
     pub(super) fn forget_domain(&self, vm: &Vm) -> Result<(), LifecycleError> {
-        let Some(uuid) = vm.uuid().filter(|_| vm.class.is_local_guest()) else { return Ok(()) };
+        let Some(uuid) = vm.uuid().filter(|_| vm.class.is_local_guest()) else {
+            return Ok(());
+        };
         match self.hypervisor().undefine(uuid) {
             Ok(_) | Err(HypervisorError::Offline(_) | HypervisorError::NoLibrary(_)) => Ok(()),
             Err(error @ HypervisorError::Unreachable { .. }) => {
                 let name = &vm.name;
-                let how = format!("{name}: if it is still defined there, 'virsh undefine {uuid}' forgets it: {error}");
+                let how = format!(
+                    "{name}: if it is still defined there, 'virsh undefine {uuid}' forgets it: {error}"
+                );
                 self.system.tell(&how);
                 Ok(())
             }

@@ -10,7 +10,9 @@ use std::path::PathBuf;
 use crate::devices::pci::{Address, PciBus};
 use crate::devices::{DeviceError, block};
 use crate::hypervisor::HypervisorError;
-use crate::hypervisor::description::{BlockDevice, DeviceKind, DomainDescription, PciDevice, SourceKind};
+use crate::hypervisor::description::{
+    BlockDevice, DeviceKind, DomainDescription, PciDevice, SourceKind,
+};
 use crate::hypervisor::toolstack;
 use crate::hypervisor::uri::Family;
 use crate::model::device::{Assignment, Mode};
@@ -37,8 +39,16 @@ pub(super) struct Letters {
 impl Letters {
     /// Those that the volumes leave, and the devices that a description has.
     pub(super) fn beside(description: &DomainDescription) -> Letters {
-        let volumes = 'a'..=if description.kernel.is_some() { 'd' } else { 'c' };
-        Letters { taken: volumes.chain(description.block_devices.iter().map(|device| device.letter)).collect() }
+        let volumes = 'a'..=if description.kernel.is_some() {
+            'd'
+        } else {
+            'c'
+        };
+        Letters {
+            taken: volumes
+                .chain(description.block_devices.iter().map(|device| device.letter))
+                .collect(),
+        }
     }
 
     /// This letter, unless it is taken.
@@ -61,7 +71,10 @@ impl Session {
         let named = |assignment: &Assignment| self.pci_device(assignment, Look::AtNames).ok();
         description.pci = required(vm, "pci").filter_map(named).collect();
         let mut letters = Letters::beside(description);
-        let named = |a: &Assignment| self.block_device(a, Look::AtNames, description, &mut letters).ok();
+        let named = |a: &Assignment| {
+            self.block_device(a, Look::AtNames, description, &mut letters)
+                .ok()
+        };
         description.block_devices = required(vm, "block").filter_map(named).collect();
     }
 
@@ -76,13 +89,28 @@ impl Session {
         description: &mut DomainDescription,
     ) -> Result<(), LifecycleError> {
         let refused = |class: &str, assignment: &Assignment, reason: String| {
-            let device = format!("{}:{}", assignment.backend().unwrap_or("*"), assignment.port());
+            let device = format!(
+                "{}:{}",
+                assignment.backend().unwrap_or("*"),
+                assignment.port()
+            );
             let reason = format!("its required {class} device {device} cannot be used: {reason}");
-            LifecycleError::CannotStart { qube: vm.name.clone(), reason }
+            LifecycleError::CannotStart {
+                qube: vm.name.clone(),
+                reason,
+            }
         };
-        let others = vm.devices.iter().filter(|class| !matches!(&*class.class, "pci" | "block"));
+        let others = vm
+            .devices
+            .iter()
+            .filter(|class| !matches!(&*class.class, "pci" | "block"));
         if let Some((class, assignment)) = others
-            .flat_map(|class| class.assignments.iter().map(move |assignment| (&*class.class, assignment)))
+            .flat_map(|class| {
+                class
+                    .assignments
+                    .iter()
+                    .map(move |assignment| (&*class.class, assignment))
+            })
             .find(|(_, assignment)| assignment.mode() == Ok(Mode::Required))
         {
             return Err(refused(
@@ -96,10 +124,14 @@ impl Session {
         for assignment in required(vm, "pci") {
             let device = self.pci_device(assignment, Look::AtDevices);
             let device = device.and_then(|device| match description.virt_mode {
-                VirtMode::Pvh => Err("a qube of virt_mode pvh can have no PCI devices; hvm can".to_string()),
+                VirtMode::Pvh => {
+                    Err("a qube of virt_mode pvh can have no PCI devices; hvm can".to_string())
+                }
                 VirtMode::Hvm | VirtMode::Pv => Ok(device),
             });
-            description.pci.push(device.map_err(|reason| refused("pci", assignment, reason))?);
+            description
+                .pci
+                .push(device.map_err(|reason| refused("pci", assignment, reason))?);
         }
         for assignment in required(vm, "block") {
             let device = self.block_device(assignment, Look::AtDevices, description, &mut letters);
@@ -114,7 +146,10 @@ impl Session {
 
     fn pci_device(&self, assignment: &Assignment, look: Look) -> Result<PciDevice, String> {
         // Nobody but dom0 has any.
-        if assignment.backend().is_some_and(|backend| backend != VmName::DOM0) {
+        if assignment
+            .backend()
+            .is_some_and(|backend| backend != VmName::DOM0)
+        {
             return Err("only dom0 has PCI devices".to_string());
         }
         let bus = PciBus::of_this_machine();
@@ -127,7 +162,12 @@ impl Session {
         if look == Look::AtDevices && is_qemu && !bus.is_confined(address) {
             return Err(NO_IOMMU.to_string());
         }
-        let is_set = |option: &str| assignment.options.get(option).is_some_and(|text| !text.is_empty());
+        let is_set = |option: &str| {
+            assignment
+                .options
+                .get(option)
+                .is_some_and(|text| !text.is_empty())
+        };
         Ok(PciDevice {
             domain: format!("{:04x}", address.domain),
             bus: format!("{:02x}", address.bus),
@@ -151,7 +191,9 @@ impl Session {
             return Err(unnamed.to_string());
         }
         if backend != VmName::DOM0 {
-            return Err(format!("what {backend} exposes only QubesDB knows, which this version does not ask"));
+            return Err(format!(
+                "what {backend} exposes only QubesDB knows, which this version does not ask"
+            ));
         }
         if look == Look::AtDevices && assignment.identity() != "*" {
             let identity = assignment.identity();
@@ -171,9 +213,18 @@ impl Session {
         let kind = match assignment.options.get("devtype") {
             None | Some("disk") => DeviceKind::Disk,
             Some("cdrom") => DeviceKind::Cdrom,
-            Some(other) => return Err(format!("option devtype is '{}': disk or cdrom", other.escape_debug())),
+            Some(other) => {
+                return Err(format!(
+                    "option devtype is '{}': disk or cdrom",
+                    other.escape_debug()
+                ));
+            }
         };
-        let wish = assignment.options.get("read-only").map(yes_or_no).transpose()?;
+        let wish = assignment
+            .options
+            .get("read-only")
+            .map(yes_or_no)
+            .transpose()?;
         if is_read_only && wish == Some(false) {
             return Err("it cannot be written to, and option read-only says no".to_string());
         }
@@ -194,10 +245,18 @@ impl Session {
     }
 
     /// The other qube that has this device of dom0's, by the hypervisor's word.
-    fn who_has(&self, qubes: &Qubes, vm: &Vm, device: &BlockDevice) -> Result<Option<String>, LifecycleError> {
+    fn who_has(
+        &self,
+        qubes: &Qubes,
+        vm: &Vm,
+        device: &BlockDevice,
+    ) -> Result<Option<String>, LifecycleError> {
         let in_use = self.hypervisor().disks_in_use()?;
-        let is_device = |source: PathBuf| fs::canonicalize(source).is_ok_and(|source| source == device.path);
-        let others = in_use.into_iter().filter(|(uuid, _)| Some(*uuid) != vm.uuid());
+        let is_device =
+            |source: PathBuf| fs::canonicalize(source).is_ok_and(|source| source == device.path);
+        let others = in_use
+            .into_iter()
+            .filter(|(uuid, _)| Some(*uuid) != vm.uuid());
         let mut holders = others.filter(|(_, disk)| disk.source.clone().is_some_and(is_device));
         let holder = holders.next().map(|(uuid, _)| {
             let known = qubes.iter().find(|other| other.uuid() == Some(uuid));
@@ -212,31 +271,46 @@ impl Session {
         description: &DomainDescription,
         error: LifecycleError,
     ) -> LifecycleError {
-        let refused = matches!(error, LifecycleError::Hypervisor(HypervisorError::Refused { .. }));
+        let refused = matches!(
+            error,
+            LifecycleError::Hypervisor(HypervisorError::Refused { .. })
+        );
         let is_xen = Family::of_uri(self.hypervisor().uri()) == Family::Xen;
-        if !refused || !is_xen || description.pci.is_empty() || description.virt_mode != VirtMode::Hvm {
+        if !refused
+            || !is_xen
+            || description.pci.is_empty()
+            || description.virt_mode != VirtMode::Hvm
+        {
             return error;
         }
         match VmName::from_store(&description.qube) {
             Ok(qube) if toolstack::lacks_iommu(self.system.program_path()) => {
-                LifecycleError::CannotStart { qube, reason: format!("it has PCI devices, and {NO_IOMMU}") }
+                LifecycleError::CannotStart {
+                    qube,
+                    reason: format!("it has PCI devices, and {NO_IOMMU}"),
+                }
             }
             _ => error,
         }
     }
 }
 
-const NO_IOMMU: &str = "this machine has no IOMMU, or it is switched off (VT-d or AMD-Vi in the firmware's settings)";
+const NO_IOMMU: &str =
+    "this machine has no IOMMU, or it is switched off (VT-d or AMD-Vi in the firmware's settings)";
 
 fn required<'v>(vm: &'v Vm, class: &'v str) -> impl Iterator<Item = &'v Assignment> {
-    vm.assignments(class).filter(|assignment| assignment.mode() == Ok(Mode::Required))
+    vm.assignments(class)
+        .filter(|assignment| assignment.mode() == Ok(Mode::Required))
 }
 
 fn yes_or_no(text: &str) -> Result<bool, String> {
     match text.to_ascii_lowercase().as_str() {
         "yes" | "true" | "on" | "1" => Ok(true),
         "no" | "false" | "off" | "0" => Ok(false),
-        _ => Err(format!("option read-only is '{}': yes or no", text.escape_debug())),
+        _ => Err(format!(
+            "option read-only is '{}': yes or no",
+            text.escape_debug()
+        )),
     }
 }
 
@@ -249,14 +323,28 @@ fn target(
     letters: &mut Letters,
 ) -> Result<(String, char), String> {
     if let Some(wish) = assignment.options.get("frontend-dev") {
-        let one = |text: &str| text.chars().next().filter(|letter| text.len() == letter.len_utf8());
-        let letter = wish.strip_prefix("xvd").or_else(|| wish.strip_prefix("sd")).and_then(one);
+        let one = |text: &str| {
+            text.chars()
+                .next()
+                .filter(|letter| text.len() == letter.len_utf8())
+        };
+        let letter = wish
+            .strip_prefix("xvd")
+            .or_else(|| wish.strip_prefix("sd"))
+            .and_then(one);
         let free = letter.and_then(|letter| letters.take(letter));
-        let refused = || format!("option frontend-dev is '{}': xvd or sd and a free letter", wish.escape_debug());
+        let refused = || {
+            format!(
+                "option frontend-dev is '{}': xvd or sd and a free letter",
+                wish.escape_debug()
+            )
+        };
         return Ok((wish.to_string(), free.ok_or_else(refused)?));
     }
     let preferred = (kind == DeviceKind::Cdrom && description.kernel.is_none()).then_some('d');
-    let letter = preferred.and_then(|letter| letters.take(letter)).or_else(|| letters.next());
+    let letter = preferred
+        .and_then(|letter| letters.take(letter))
+        .or_else(|| letters.next());
     let letter = letter.ok_or(NO_NAME_LEFT)?;
     Ok((format!("xvd{letter}"), letter))
 }

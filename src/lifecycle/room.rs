@@ -36,13 +36,19 @@ impl Session {
             Room::NobodyToAsk => self.look_for_room(&qubes, vm).map(|()| None),
             Room::NotBelieved(whose) => {
                 let why = "so it is not asked for memory; remove it";
-                self.system.tell(&format!("{name}: {}: {whose}, {why}", socket.display()));
+                self.system
+                    .tell(&format!("{name}: {}: {whose}, {why}", socket.display()));
                 self.look_for_room(&qubes, vm).map(|()| None)
             }
         }
     }
 
-    fn ask_qmemman(&self, socket: &Path, name: &VmName, bytes: u64) -> Result<Room, LifecycleError> {
+    fn ask_qmemman(
+        &self,
+        socket: &Path,
+        name: &VmName,
+        bytes: u64,
+    ) -> Result<Room, LifecycleError> {
         qmemman::request(socket, bytes).map_err(|source| LifecycleError::Io {
             what: format!(
                 "{name}: the memory manager at {} cannot be asked (systemctl restart qubes-qmemman starts it again)",
@@ -65,13 +71,21 @@ impl Session {
     }
 
     /// The error of a domain that Xen did not make: where that has less memory than it needs, this is why.
-    pub(super) fn with_reason_of_memory(&self, qubes: &Qubes, vm: &Vm, error: LifecycleError) -> LifecycleError {
-        let refused = matches!(error, LifecycleError::Hypervisor(HypervisorError::Refused { .. }));
+    pub(super) fn with_reason_of_memory(
+        &self,
+        qubes: &Qubes,
+        vm: &Vm,
+        error: LifecycleError,
+    ) -> LifecycleError {
+        let refused = matches!(
+            error,
+            LifecycleError::Hypervisor(HypervisorError::Refused { .. })
+        );
         let is_xen = Family::of_uri(self.hypervisor().uri()) == Family::Xen;
         match qubes.memory_for_start(vm, self) {
-            Ok(bytes) if refused && is_xen => {
-                explained_by_memory(error, &vm.name, bytes, || self.hypervisor().free_memory_mib())
-            }
+            Ok(bytes) if refused && is_xen => explained_by_memory(error, &vm.name, bytes, || {
+                self.hypervisor().free_memory_mib()
+            }),
             _ => error,
         }
     }
@@ -93,7 +107,11 @@ fn explained_by_memory(
 }
 
 fn not_enough(qube: &VmName, needed_mib: u64, free: u64) -> LifecycleError {
-    LifecycleError::NotEnoughMemory { qube: qube.clone(), needed_mib, free: format!("{free} MiB are free") }
+    LifecycleError::NotEnoughMemory {
+        qube: qube.clone(),
+        needed_mib,
+        free: format!("{free} MiB are free"),
+    }
 }
 
 #[cfg(test)]
@@ -104,7 +122,10 @@ mod tests {
     fn a_start_that_xen_refused_is_explained_by_memory_only_where_there_is_too_little() {
         let qube = VmName::from_store("work").unwrap();
         let told = |free: Result<u64, HypervisorError>| {
-            let (action, reason) = ("start domain 1".to_string(), "libxenlight failed to create domain".to_string());
+            let (action, reason) = (
+                "start domain 1".to_string(),
+                "libxenlight failed to create domain".to_string(),
+            );
             let refused = HypervisorError::Refused { action, reason }.into();
             explained_by_memory(refused, &qube, 400 * MIB + 1, || free).to_string()
         };
@@ -112,6 +133,9 @@ mod tests {
         assert_eq!(told(Ok(400)), short);
         let refused = "libvirt refused to start domain 1: libxenlight failed to create domain";
         assert_eq!(told(Ok(401)), refused);
-        assert_eq!(told(Err(HypervisorError::Offline("the free memory"))), refused);
+        assert_eq!(
+            told(Err(HypervisorError::Offline("the free memory"))),
+            refused
+        );
     }
 }

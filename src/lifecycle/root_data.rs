@@ -33,7 +33,10 @@ impl RootData {
     /// There is none of them, a piece is missing, or one of them is no regular file.
     pub fn find_in(directory: &Path) -> Result<RootData, LifecycleError> {
         let pieces = pieces_in(directory)?;
-        let (image, archive) = (directory.join(IMAGE), directory.join(format!("{IMAGE}.tar")));
+        let (image, archive) = (
+            directory.join(IMAGE),
+            directory.join(format!("{IMAGE}.tar")),
+        );
         let found = if !pieces.is_empty() {
             RootData::Archive(pieces)
         } else if exists(&image) {
@@ -41,7 +44,10 @@ impl RootData {
         } else if exists(&archive) {
             RootData::Archive(vec![archive])
         } else {
-            let text = format!("{}: there is no {IMAGE}, {IMAGE}.tar or {IMAGE}.part.00 in it", directory.display());
+            let text = format!(
+                "{}: there is no {IMAGE}, {IMAGE}.tar or {IMAGE}.part.00 in it",
+                directory.display()
+            );
             return Err(LifecycleError::Package(text));
         };
         for file in found.files() {
@@ -59,10 +65,19 @@ impl RootData {
     }
 
     /// Whether the image lies where the volume's driver keeps it.
-    pub fn is_in_place(&self, volume: &Volume, driver: &dyn Driver) -> Result<bool, LifecycleError> {
-        let (RootData::Image(image), Some(place)) = (self, driver.file(volume)?) else { return Ok(false) };
+    pub fn is_in_place(
+        &self,
+        volume: &Volume,
+        driver: &dyn Driver,
+    ) -> Result<bool, LifecycleError> {
+        let (RootData::Image(image), Some(place)) = (self, driver.file(volume)?) else {
+            return Ok(false);
+        };
         let same = |a: Metadata, b: Metadata| (a.dev(), a.ino()) == (b.dev(), b.ino());
-        Ok(fs::metadata(image).ok().zip(fs::metadata(place).ok()).is_some_and(|(a, b)| same(a, b)))
+        Ok(fs::metadata(image)
+            .ok()
+            .zip(fs::metadata(place).ok())
+            .is_some_and(|(a, b)| same(a, b)))
     }
 
     /// Fills the volume, atomically; holes stay holes.
@@ -73,8 +88,13 @@ impl RootData {
         watcher: &dyn CopyWatcher,
     ) -> Result<(), LifecycleError> {
         let mut image = self.open()?;
-        let volume = Volume { size: image.size().unwrap_or(volume.size), ..volume.clone() };
-        Ok(driver.import_written(&volume, &mut |to| image.write_into(to, &volume.name, watcher))?)
+        let volume = Volume {
+            size: image.size().unwrap_or(volume.size),
+            ..volume.clone()
+        };
+        Ok(driver.import_written(&volume, &mut |to| {
+            image.write_into(to, &volume.name, watcher)
+        })?)
     }
 
     /// Opens the files.
@@ -86,16 +106,28 @@ impl RootData {
             RootData::Image(path) => {
                 let image = open(path)?;
                 match image.metadata() {
-                    Ok(metadata) if metadata.len() > LARGEST => {
-                        Err(LifecycleError::Package(format!("{}: {}", path.display(), too_large(IMAGE, LARGEST))))
-                    }
-                    Ok(metadata) => Ok(OpenRootData::Image { image, size: metadata.len() }),
-                    Err(source) => Err(LifecycleError::Io { what: format!("looking at {}", path.display()), source }),
+                    Ok(metadata) if metadata.len() > LARGEST => Err(LifecycleError::Package(
+                        format!("{}: {}", path.display(), too_large(IMAGE, LARGEST)),
+                    )),
+                    Ok(metadata) => Ok(OpenRootData::Image {
+                        image,
+                        size: metadata.len(),
+                    }),
+                    Err(source) => Err(LifecycleError::Io {
+                        what: format!("looking at {}", path.display()),
+                        source,
+                    }),
                 }
             }
             RootData::Archive(files) => {
-                let bytes = files.iter().filter_map(|file| Some(fs::metadata(file).ok()?.len())).sum();
-                Ok(OpenRootData::Archive { pieces: Some(Pieces::open(files)?), bytes })
+                let bytes = files
+                    .iter()
+                    .filter_map(|file| Some(fs::metadata(file).ok()?.len()))
+                    .sum();
+                Ok(OpenRootData::Archive {
+                    pieces: Some(Pieces::open(files)?),
+                    bytes,
+                })
             }
         }
     }
@@ -117,16 +149,32 @@ impl OpenRootData {
     }
 
     /// Writes the image into an empty file; `watcher` hears how much of the package's files has been read.
-    pub fn write_into(&mut self, to: &File, volume: &str, watcher: &dyn CopyWatcher) -> io::Result<()> {
+    pub fn write_into(
+        &mut self,
+        to: &File,
+        volume: &str,
+        watcher: &dyn CopyWatcher,
+    ) -> io::Result<()> {
         match self {
             OpenRootData::Image { image, size } => {
                 let watched = Watched::begin(watcher, volume, Some(*size));
                 copy_data_told(image, to, &|at| watched.reached(at))
             }
             OpenRootData::Archive { pieces, bytes } => {
-                let pieces = pieces.take().ok_or_else(|| io::Error::other("the archive was read already"))?;
+                let pieces = pieces
+                    .take()
+                    .ok_or_else(|| io::Error::other("the archive was read already"))?;
                 let watched = Watched::begin(watcher, volume, Some(*bytes));
-                unpack(Counted { from: pieces, passed: 0, told: &|at| watched.reached(at) }, IMAGE, to, LARGEST)
+                unpack(
+                    Counted {
+                        from: pieces,
+                        passed: 0,
+                        told: &|at| watched.reached(at),
+                    },
+                    IMAGE,
+                    to,
+                    LARGEST,
+                )
             }
         }
     }
@@ -150,17 +198,31 @@ impl<R: Read> Read for Counted<'_, R> {
 
 /// `root.img.part.00`, `root.img.part.01`, … in their order.
 fn pieces_in(directory: &Path) -> Result<Vec<PathBuf>, LifecycleError> {
-    let failed = |source| LifecycleError::Io { what: format!("reading directory {}", directory.display()), source };
+    let failed = |source| LifecycleError::Io {
+        what: format!("reading directory {}", directory.display()),
+        source,
+    };
     let mut numbers: Vec<(usize, PathBuf)> = Vec::new();
     for name in names_in(directory).map_err(failed)? {
-        let digits = name.to_str().and_then(|n| n.strip_prefix(IMAGE)?.strip_prefix(".part."));
-        let number = digits.filter(|d| (2..=4).contains(&d.len())).and_then(|d| d.parse().ok());
+        let digits = name
+            .to_str()
+            .and_then(|n| n.strip_prefix(IMAGE)?.strip_prefix(".part."));
+        let number = digits
+            .filter(|d| (2..=4).contains(&d.len()))
+            .and_then(|d| d.parse().ok());
         numbers.extend(number.map(|n| (n, directory.join(&name))));
     }
     numbers.sort();
-    match numbers.iter().enumerate().find(|(at, (number, _))| at != number) {
+    match numbers
+        .iter()
+        .enumerate()
+        .find(|(at, (number, _))| at != number)
+    {
         Some((at, _)) => {
-            let text = format!("{}: piece {IMAGE}.part.{at:02} is missing", directory.display());
+            let text = format!(
+                "{}: piece {IMAGE}.part.{at:02} is missing",
+                directory.display()
+            );
             Err(LifecycleError::Package(text))
         }
         None => Ok(numbers.into_iter().map(|(_, path)| path).collect()),
@@ -173,13 +235,21 @@ fn exists(path: &Path) -> bool {
 
 /// Opens a regular file; no link is followed, and a pipe does not hang.
 pub(super) fn open(path: &Path) -> Result<File, LifecycleError> {
-    let failed = |source| LifecycleError::Io { what: format!("opening {}", path.display()), source };
+    let failed = |source| LifecycleError::Io {
+        what: format!("opening {}", path.display()),
+        source,
+    };
     let mut options = File::options();
-    options.read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
+    options
+        .read(true)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
     let file = crate::fs::unleased(|| options.open(path)).map_err(failed)?;
     match file.metadata().map_err(failed)?.is_file() {
         true => Ok(file),
-        false => Err(LifecycleError::Package(format!("{} is no regular file", path.display()))),
+        false => Err(LifecycleError::Package(format!(
+            "{} is no regular file",
+            path.display()
+        ))),
     }
 }
 
@@ -191,8 +261,14 @@ pub struct Pieces {
 
 impl Pieces {
     fn open(paths: &[PathBuf]) -> Result<Pieces, LifecycleError> {
-        let files = paths.iter().map(|path| open(path)).collect::<Result<Vec<_>, _>>()?;
-        Ok(Pieces { files: files.into_iter(), current: None })
+        let files = paths
+            .iter()
+            .map(|path| open(path))
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(Pieces {
+            files: files.into_iter(),
+            current: None,
+        })
     }
 }
 
@@ -228,7 +304,9 @@ mod tests {
         }
         let mut builder = tar::Builder::new(Vec::new());
         builder.sparse(true);
-        builder.append_path_with_name(directory.join("made"), name).unwrap();
+        builder
+            .append_path_with_name(directory.join("made"), name)
+            .unwrap();
         builder.into_inner().unwrap()
     }
 
@@ -242,14 +320,19 @@ mod tests {
             for (number, piece) in bytes.chunks(bytes.len() / 3).enumerate() {
                 fs::write(dir.path().join(format!("root.img.part.{number:02}")), piece).unwrap();
             }
-            let RootData::Archive(pieces) = RootData::find_in(dir.path()).unwrap() else { panic!("an archive") };
+            let RootData::Archive(pieces) = RootData::find_in(dir.path()).unwrap() else {
+                panic!("an archive")
+            };
             assert_eq!(pieces.len(), 4);
             let to = File::create(dir.path().join("to")).unwrap();
             unpack(Pieces::open(&pieces).unwrap(), IMAGE, &to, LARGEST).unwrap();
             let (made, unpacked) = (scratch.path().join("made"), dir.path().join("to"));
             assert!(fs::read(made).unwrap() == fs::read(&unpacked).unwrap());
             to.sync_all().unwrap();
-            assert!(fs::metadata(unpacked).unwrap().blocks() * 512 < 2 << 20, "holes stay holes");
+            assert!(
+                fs::metadata(unpacked).unwrap().blocks() * 512 < 2 << 20,
+                "holes stay holes"
+            );
         }
     }
 
@@ -258,10 +341,14 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let to = File::create(dir.path().join("to")).unwrap();
         let bytes = sparse_tar(dir.path(), "root.img");
-        let cut = unpack(&bytes[..bytes.len() / 2], IMAGE, &to, LARGEST).unwrap_err().to_string();
+        let cut = unpack(&bytes[..bytes.len() / 2], IMAGE, &to, LARGEST)
+            .unwrap_err()
+            .to_string();
         assert!(!cut.is_empty());
         let other = tempfile::tempdir().unwrap();
-        let error = unpack(&*sparse_tar(other.path(), "other.img"), IMAGE, &to, LARGEST).unwrap_err().to_string();
+        let error = unpack(&*sparse_tar(other.path(), "other.img"), IMAGE, &to, LARGEST)
+            .unwrap_err()
+            .to_string();
         assert_eq!(error, "there is no root.img in the archive");
         assert!(unpack(&b"no archive at all"[..], IMAGE, &to, LARGEST).is_err());
 
@@ -269,9 +356,16 @@ mod tests {
         let mut header = tar::Header::new_gnu();
         header.set_entry_type(tar::EntryType::Symlink);
         header.set_size(0);
-        builder.append_link(&mut header, "root.img", "/etc/shadow").unwrap();
-        let error = unpack(&*builder.into_inner().unwrap(), IMAGE, &to, LARGEST).unwrap_err().to_string();
-        assert!(error.starts_with("root.img in the archive is no file"), "{error}");
+        builder
+            .append_link(&mut header, "root.img", "/etc/shadow")
+            .unwrap();
+        let error = unpack(&*builder.into_inner().unwrap(), IMAGE, &to, LARGEST)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.starts_with("root.img in the archive is no file"),
+            "{error}"
+        );
     }
 
     /// Whatever stands in an archive, the answer is the whole image or an error.
@@ -287,9 +381,17 @@ mod tests {
             for _ in 0..random.usize(1..4) {
                 // Most of it is data, of which any bytes will do: the headers come first.
                 let at = random.usize(..1024);
-                bytes[at] = if random.bool() { random.u8(..) } else { random.u8(b'0'..=b'8') };
+                bytes[at] = if random.bool() {
+                    random.u8(..)
+                } else {
+                    random.u8(b'0'..=b'8')
+                };
             }
-            bytes.truncate(random.usize(bytes.len() / 2..bytes.len() * 2).min(bytes.len()));
+            bytes.truncate(
+                random
+                    .usize(bytes.len() / 2..bytes.len() * 2)
+                    .min(bytes.len()),
+            );
             let to = tempfile::tempfile_in(dir.path()).unwrap();
             match unpack(&*bytes, IMAGE, &to, 64 << 20) {
                 Ok(()) => images += 1,
@@ -304,10 +406,16 @@ mod tests {
     fn links_pipes_and_gaps_are_refused() {
         let dir = tempfile::tempdir().unwrap();
         let error = |dir: &Path| RootData::find_in(dir).unwrap_err().to_string();
-        assert!(error(dir.path()).ends_with("there is no root.img, root.img.tar or root.img.part.00 in it"));
+        assert!(
+            error(dir.path())
+                .ends_with("there is no root.img, root.img.tar or root.img.part.00 in it")
+        );
         symlink("/etc/shadow", dir.path().join("root.img")).unwrap();
         assert!(error(dir.path()).contains("root.img"));
-        File::create(dir.path().join("root.img.part.01")).unwrap().write_all(b"x").unwrap();
+        File::create(dir.path().join("root.img.part.01"))
+            .unwrap()
+            .write_all(b"x")
+            .unwrap();
         assert!(error(dir.path()).ends_with("piece root.img.part.00 is missing"));
         let pipe = tempfile::tempdir().unwrap();
         nix::unistd::mkfifo(&pipe.path().join("root.img"), nix::sys::stat::Mode::S_IRUSR).unwrap();

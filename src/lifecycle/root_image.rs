@@ -23,7 +23,9 @@ pub struct RootImage<'a> {
 
 impl fmt::Debug for RootImage<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RootImage").field("file", self.file).finish_non_exhaustive()
+        f.debug_struct("RootImage")
+            .field("file", self.file)
+            .finish_non_exhaustive()
     }
 }
 
@@ -45,10 +47,15 @@ impl RootImage<'_> {
     pub(super) fn fill(&self, qube: &str, storage: &VmStorage) -> Result<(), LifecycleError> {
         let (volume, driver) = volume_in(qube, storage)?;
         let size = self.size(volume, driver)?;
-        let wanted = Volume { size: size.unwrap_or(volume.size), ..volume.clone() };
+        let wanted = Volume {
+            size: size.unwrap_or(volume.size),
+            ..volume.clone()
+        };
         // Whatever a crash left under its name; an empty image first would only become a revision.
         let made = driver.remove(volume).and_then(|()| {
-            driver.import_written(&wanted, &mut |to| self.data().write_into(to, size, &volume.name, self.watcher))
+            driver.import_written(&wanted, &mut |to| {
+                self.data().write_into(to, size, &volume.name, self.watcher)
+            })
         });
         made.map_err(|error| LifecycleError::NotImported {
             volume: volume.full_name(),
@@ -62,16 +69,24 @@ impl RootImage<'_> {
         let refused = |reason: String| not_imported(volume.full_name(), reason);
         // Neither a terminal nor /dev/zero has an end, and /dev/null has nothing before it.
         match self.file.metadata() {
-            Ok(found) if found.file_type().is_char_device() => Err(refused("a character device holds no image".into())),
-            _ => self.data().check(volume, driver).map_err(|error| match error {
-                refusal @ LifecycleError::NotImported { .. } => refusal,
-                other => refused(other.to_string()),
-            }),
+            Ok(found) if found.file_type().is_char_device() => {
+                Err(refused("a character device holds no image".into()))
+            }
+            _ => self
+                .data()
+                .check(volume, driver)
+                .map_err(|error| match error {
+                    refusal @ LifecycleError::NotImported { .. } => refusal,
+                    other => refused(other.to_string()),
+                }),
         }
     }
 
     fn data(&self) -> NewData<'_> {
-        NewData::From { file: self.file, length: NewLength::OfTheData }
+        NewData::From {
+            file: self.file,
+            length: NewLength::OfTheData,
+        }
     }
 }
 
@@ -90,11 +105,25 @@ pub(super) fn make_volumes(
     root.map_or(Ok(()), |root| root.fill(qube, storage))
 }
 
-fn volume_in<'s>(qube: &str, storage: &'s VmStorage) -> Result<(&'s Volume, &'s dyn Driver), LifecycleError> {
-    let found = storage.volumes().find(|(volume, _)| volume.name == ROOT && volume.kind == Kind::Origin);
-    found.ok_or_else(|| not_imported(format!("{qube}:{ROOT}"), "it has no such volume of its own".into()))
+fn volume_in<'s>(
+    qube: &str,
+    storage: &'s VmStorage,
+) -> Result<(&'s Volume, &'s dyn Driver), LifecycleError> {
+    let found = storage
+        .volumes()
+        .find(|(volume, _)| volume.name == ROOT && volume.kind == Kind::Origin);
+    found.ok_or_else(|| {
+        not_imported(
+            format!("{qube}:{ROOT}"),
+            "it has no such volume of its own".into(),
+        )
+    })
 }
 
 fn not_imported(volume: String, reason: String) -> LifecycleError {
-    LifecycleError::NotImported { volume, reason, source: None }
+    LifecycleError::NotImported {
+        volume,
+        reason,
+        source: None,
+    }
 }

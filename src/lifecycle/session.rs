@@ -56,9 +56,19 @@ impl Session {
         .to_string();
         let hypervisor = lazily(&system, uri);
         let (states, few) = (RefCell::default(), RefCell::default());
-        let (kernel_files, gathered, told_of_damage) = (RefCell::default(), RefCell::default(), Rc::default());
+        let (kernel_files, gathered, told_of_damage) =
+            (RefCell::default(), RefCell::default(), Rc::default());
         let thin_pool = OnceCell::new();
-        Session { system, hypervisor, states, few, thin_pool, kernel_files, gathered, told_of_damage }
+        Session {
+            system,
+            hypervisor,
+            states,
+            few,
+            thin_pool,
+            kernel_files,
+            gathered,
+            told_of_damage,
+        }
     }
 
     /// The same place with a connection of its own, for another thread.
@@ -68,7 +78,10 @@ impl Session {
 
     /// The store and how to treat it, for a transaction that may write.
     pub(super) fn store_place(&self) -> StorePlace {
-        StorePlace { group: self.system.qubes_group(), ..self.place_for_reading() }
+        StorePlace {
+            group: self.system.qubes_group(),
+            ..self.place_for_reading()
+        }
     }
 
     /// The same for reading, which gives no file to anybody: looking up a group costs more than reading the store.
@@ -93,7 +106,8 @@ impl Session {
     /// Takes the store for changing it. One of R1 to R3 is converted when it is saved; what is wrong with it already is
     /// told in one line then.
     pub fn write(&self) -> Result<Write, LifecycleError> {
-        self.system.step(|| format!("locking {}", self.system.store_file().display()));
+        self.system
+            .step(|| format!("locking {}", self.system.store_file().display()));
         let (mut write, _) = self.open_for_writing()?;
         self.watch_over_damage(&mut write);
         Ok(write)
@@ -123,7 +137,11 @@ impl Session {
     }
 
     /// The same, if the store is still `expected`, from which `bytes` were made.
-    pub fn replace_store(&self, expected: &[u8], bytes: Vec<u8>) -> Result<Restored, LifecycleError> {
+    pub fn replace_store(
+        &self,
+        expected: &[u8],
+        bytes: Vec<u8>,
+    ) -> Result<Restored, LifecycleError> {
         Ok(Write::restore_over(&self.store_place(), expected, bytes)?)
     }
 
@@ -139,19 +157,34 @@ impl Session {
 
     /// The state of all domains, in one call: a listing sees one moment, and a program that lives long never an old one.
     pub fn states(&self) -> Result<Rc<HashMap<Uuid, Live>>, HypervisorError> {
-        if let Some(seen) = self.states.borrow().as_ref().filter(|seen| seen.at.elapsed() < ONE_LOOK) {
+        if let Some(seen) = self
+            .states
+            .borrow()
+            .as_ref()
+            .filter(|seen| seen.at.elapsed() < ONE_LOOK)
+        {
             return seen.states.clone();
         }
         let states = self.hypervisor.states().map(Rc::new);
-        self.states.replace(Some(Seen { at: Instant::now(), states: states.clone() }));
+        self.states.replace(Some(Seen {
+            at: Instant::now(),
+            states: states.clone(),
+        }));
         states
     }
 
     /// What the hypervisor says of a qube in a listing; `None` for one that does not run. Who wants
     /// to know of a few qubes asks for those only, who wants to know of more asks for all at once.
     pub fn live(&self, vm: &Vm) -> Result<Option<Live>, HypervisorError> {
-        let Some(uuid) = vm.uuid() else { return Ok(None) };
-        if let Some(seen) = self.states.borrow().as_ref().filter(|seen| seen.at.elapsed() < ONE_LOOK) {
+        let Some(uuid) = vm.uuid() else {
+            return Ok(None);
+        };
+        if let Some(seen) = self
+            .states
+            .borrow()
+            .as_ref()
+            .filter(|seen| seen.at.elapsed() < ONE_LOOK)
+        {
             return seen.states.clone().map(|states| states.get(&uuid).copied());
         }
         let mut few = self.few.borrow_mut();
@@ -170,7 +203,10 @@ impl Session {
             }
             Err(error) => {
                 // It says no more of another one.
-                self.states.replace(Some(Seen { at: Instant::now(), states: Err(error.clone()) }));
+                self.states.replace(Some(Seen {
+                    at: Instant::now(),
+                    states: Err(error.clone()),
+                }));
                 Err(error)
             }
         }
@@ -201,14 +237,17 @@ impl Facts for Session {
     }
 
     fn kernel_installed(&self, kernels_dir: &str, version: &str) -> bool {
-        self.kernel_path(kernels_dir, version, "vmlinuz").is_some_and(|file| file.is_file())
+        self.kernel_path(kernels_dir, version, "vmlinuz")
+            .is_some_and(|file| file.is_file())
     }
 
     fn newest_kernel(&self, kernels_dir: &str) -> Option<String> {
-        let names = crate::fs::names_in(&self.system.below_root(Path::new("/").join(kernels_dir))).ok()?;
+        let names =
+            crate::fs::names_in(&self.system.below_root(Path::new("/").join(kernels_dir))).ok()?;
         let versions = names.into_iter().filter_map(|name| name.into_string().ok());
         let usable = versions.filter(|version| {
-            !version.chars().any(|c| c.is_control() || c == '~') && self.kernel_installed(kernels_dir, version)
+            !version.chars().any(|c| c.is_control() || c == '~')
+                && self.kernel_installed(kernels_dir, version)
         });
         usable.max_by(|a, b| kernel_version::compare(a, b).then_with(|| a.cmp(b)))
     }
@@ -216,7 +255,10 @@ impl Facts for Session {
     fn kernel_file(&self, kernels_dir: &str, version: &str, file: &str) -> Option<String> {
         let path = self.kernel_path(kernels_dir, version, file)?;
         let mut known = self.kernel_files.borrow_mut();
-        known.entry(path).or_insert_with_key(|path| text_file::read_owned(path).ok()).clone()
+        known
+            .entry(path)
+            .or_insert_with_key(|path| text_file::read_owned(path).ok())
+            .clone()
     }
 
     fn release(&self) -> Release {
@@ -236,7 +278,9 @@ impl Facts for Session {
             None => crate::storage::thin_pool_of("/".as_ref()),
             Some(_) => None,
         });
-        found.as_ref().map(|pool| (Some(pool.group.clone()), pool.name.clone()))
+        found
+            .as_ref()
+            .map(|pool| (Some(pool.group.clone()), pool.name.clone()))
     }
 
     fn can_reflink(&self, dir: &str) -> bool {
@@ -256,7 +300,10 @@ impl Facts for Session {
             return self.shown_state(vm);
         }
         let ask = |uuid| match &*self.gathered.borrow() {
-            Some(said) => said.as_ref().map(|states| states.get(&uuid).copied()).map_err(Clone::clone),
+            Some(said) => said
+                .as_ref()
+                .map(|states| states.get(&uuid).copied())
+                .map_err(Clone::clone),
             None => self.hypervisor.state(uuid),
         };
         match vm.uuid().map(ask).transpose() {
@@ -271,13 +318,16 @@ impl Facts for Session {
         if self.system.is_offline() || Family::of_uri(self.hypervisor.uri()) != Family::Xen {
             return None;
         }
-        let id = u32::try_from(self.domain_id(vm)).ok().filter(|id| *id != 0)?;
+        let id = u32::try_from(self.domain_id(vm))
+            .ok()
+            .filter(|id| *id != 0)?;
         xenstore::stubdom_of(self.system.program_path(), id)
     }
 
     fn dom0_maxmem_mib(&self) -> Option<u64> {
         let asks = !self.system.is_offline() && self.system.is_xen();
-        asks.then(|| xenstore::dom0_maxmem_mib(self.system.program_path())).flatten()
+        asks.then(|| xenstore::dom0_maxmem_mib(self.system.program_path()))
+            .flatten()
     }
 
     fn domain_id(&self, vm: &Vm) -> i64 {
@@ -294,19 +344,33 @@ impl Facts for Session {
 
 impl Session {
     fn kernel_path(&self, kernels_dir: &str, version: &str, file: &str) -> Option<PathBuf> {
-        let plain = !version.is_empty() && !version.contains('/') && version != "." && version != "..";
-        plain.then(|| self.system.below_root(Path::new("/").join(kernels_dir).join(version).join(file)))
+        let plain =
+            !version.is_empty() && !version.contains('/') && version != "." && version != "..";
+        plain.then(|| {
+            self.system
+                .below_root(Path::new("/").join(kernels_dir).join(version).join(file))
+        })
     }
 }
 
 /// The directory, or the nearest one above it that exists.
 fn existing(directory: &std::path::Path) -> std::path::PathBuf {
-    directory.ancestors().find(|d| d.is_dir()).unwrap_or(directory).to_path_buf()
+    directory
+        .ancestors()
+        .find(|d| d.is_dir())
+        .unwrap_or(directory)
+        .to_path_buf()
 }
 
 fn lazily(system: &System, uri: String) -> LazyHypervisor {
-    let identity =
-        StoreIdentity { suffix: system.domain_suffix(), store: system.store_file().to_string_lossy().into_owned() };
-    let hypervisor = if system.is_offline() { LazyHypervisor::offline(uri) } else { LazyHypervisor::new(uri) };
+    let identity = StoreIdentity {
+        suffix: system.domain_suffix(),
+        store: system.store_file().to_string_lossy().into_owned(),
+    };
+    let hypervisor = if system.is_offline() {
+        LazyHypervisor::offline(uri)
+    } else {
+        LazyHypervisor::new(uri)
+    };
     hypervisor.of_store(identity)
 }

@@ -43,7 +43,9 @@ impl Session {
         match Record::load(&self.system, lock.name())? {
             Some(record) if self.is_cut_off_removal(&record) => self.after_work(lock, &qubes, vm),
             Some(record) => match self.ask_for(&record, lock.name())? {
-                live if record.phase == Phase::Starting && live.is_none_or(|l| l.state == PowerState::Paused) => {
+                live if record.phase == Phase::Starting
+                    && live.is_none_or(|l| l.state == PowerState::Paused) =>
+                {
                     self.end_abandoned(&record, lock.name())?;
                     self.after_work(lock, &qubes, vm)
                 }
@@ -102,7 +104,11 @@ impl Session {
         };
         if let Some(user) = record.session_of_another(&self.system) {
             let reason = format!("only user {user} reaches it");
-            return Err(LifecycleError::StateUnknown { qube: name.clone(), uri: record.uri.clone(), reason });
+            return Err(LifecycleError::StateUnknown {
+                qube: name.clone(),
+                uri: record.uri.clone(),
+                reason,
+            });
         }
         let live = match self.hypervisor().uri() == record.uri {
             true => self.hypervisor().state(record.domain),
@@ -115,7 +121,9 @@ impl Session {
     /// A domain that runs although there is no record gets one, and a monitor. A hypervisor that is not there has
     /// started nothing since the last boot: the records would say so.
     fn unrecorded(&self, name: &VmName, vm: &Vm) -> Result<Option<Live>, LifecycleError> {
-        let Some(uuid) = vm.uuid() else { return Ok(None) };
+        let Some(uuid) = vm.uuid() else {
+            return Ok(None);
+        };
         let live = match self.hypervisor().state(uuid) {
             Ok(live) => live.filter(|l| l.state.is_active()),
             Err(refused @ HypervisorError::Refused { .. }) => return Err(refused.into()),
@@ -131,19 +139,28 @@ impl Session {
     }
 
     /// Commits or discards the volumes of a qube whose domain is gone; a disposable that was to go goes.
-    pub fn after_work(&self, lock: &QubeLock, qubes: &Qubes, vm: &Vm) -> Result<Settled, LifecycleError> {
+    pub fn after_work(
+        &self,
+        lock: &QubeLock,
+        qubes: &Qubes,
+        vm: &Vm,
+    ) -> Result<Settled, LifecycleError> {
         let is_disposable = self.goes_when_it_stops(qubes, vm);
         let record = Record::load(&self.system, lock.name())?;
         if !is_disposable && record.is_some_and(|record| record.phase == Phase::Removing) {
             return self.resume_removal(lock);
         }
-        self.system.step(|| format!("{}: committing its volumes", vm.name));
+        self.system
+            .step(|| format!("{}: committing its volumes", vm.name));
         let storage = VmStorage::of(&self.system, qubes, vm, self)?;
         self.without_shared_images(storage)?.stop()?;
         let storage = VmStorage::of(&self.system, qubes, vm, self)?;
         // A removal tells of them itself.
         if !is_disposable {
-            storage.foreign_images(|| self.image_owners())?.iter().for_each(|stays| self.system.tell(stays));
+            storage
+                .foreign_images(|| self.image_owners())?
+                .iter()
+                .for_each(|stays| self.system.tell(stays));
         }
         // It was started: else it had neither a record nor anything of a run.
         if is_disposable && let Some(removed) = self.remove_disposable(lock, &storage)? {
@@ -155,7 +172,11 @@ impl Session {
 
     /// Removes the record of a disposable that is out of the store, unless some of its files are
     /// left: then whoever comes next tries again.
-    pub(super) fn end_record(&self, lock: &QubeLock, removed: Removed) -> Result<(), LifecycleError> {
+    pub(super) fn end_record(
+        &self,
+        lock: &QubeLock,
+        removed: Removed,
+    ) -> Result<(), LifecycleError> {
         match removed {
             Removed::Completely => record::remove(&self.system, lock.name()),
             Removed::WithLeftovers => Ok(()),
@@ -166,8 +187,14 @@ impl Session {
     /// record goes, too; its volumes are orphans then, and dirty ones get their after-work once they are known again. Those of a
     /// disposable that was being removed go.
     fn settle_unknown(&self, lock: &QubeLock) -> Result<Settled, LifecycleError> {
-        let Some(record) = Record::load(&self.system, lock.name())? else { return Ok(Settled::Gone) };
-        let live = if self.is_cut_off_removal(&record) { None } else { self.ask_for(&record, lock.name())? };
+        let Some(record) = Record::load(&self.system, lock.name())? else {
+            return Ok(Settled::Gone);
+        };
+        let live = if self.is_cut_off_removal(&record) {
+            None
+        } else {
+            self.ask_for(&record, lock.name())?
+        };
         match live {
             Some(live) => Ok(Settled::Active(live)),
             None => {
@@ -184,7 +211,9 @@ impl Session {
 /// Whether a run has left something in the volumes of a qube that is off. A volume with an id that
 /// names no image has nothing; who needs it says so.
 fn needs_after_work(storage: &VmStorage) -> Result<bool, LifecycleError> {
-    let found = storage.is_dirty().and_then(|is_dirty| Ok(is_dirty || storage.has_stale_run()?));
+    let found = storage
+        .is_dirty()
+        .and_then(|is_dirty| Ok(is_dirty || storage.has_stale_run()?));
     match found {
         Err(StorageError::Refused(_)) => Ok(false),
         found => Ok(found?),

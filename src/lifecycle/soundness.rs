@@ -25,7 +25,11 @@ struct SystemPart {
 
 impl SystemPart {
     fn of(qubes: &Qubes) -> SystemPart {
-        SystemPart { labels: qubes.labels.clone(), pools: qubes.pools.clone(), globals: qubes.globals.clone() }
+        SystemPart {
+            labels: qubes.labels.clone(),
+            pools: qubes.pools.clone(),
+            globals: qubes.globals.clone(),
+        }
     }
 }
 
@@ -40,7 +44,8 @@ impl Session {
 
     /// Whether somebody has found that no qube of this store is broken.
     pub fn is_known_unbroken(&self, read: &Read) -> bool {
-        read.remark(UNBROKEN).is_some_and(|rules| rules == self.rules())
+        read.remark(UNBROKEN)
+            .is_some_and(|rules| rules == self.rules())
     }
 
     /// Tells the next one that no qube of this store is broken.
@@ -52,11 +57,17 @@ impl Session {
     /// its absence is remembered.
     pub(super) fn watch_over_damage(&self, write: &mut Write) {
         let (session, system) = (self.fork(), SystemPart::of(write));
-        write.check_before_save(move |after, before| session.refuse_new_damage(after, &system, before));
+        write.check_before_save(move |after, before| {
+            session.refuse_new_damage(after, &system, before)
+        });
         let rules = self.rules();
         let is_known = |name| write.remark(name).is_some_and(|known| known == rules);
         let was_unbroken = is_known(UNBROKEN);
-        match if is_known(SOUND) { None } else { self.damage_in_words(write) } {
+        match if is_known(SOUND) {
+            None
+        } else {
+            self.damage_in_words(write)
+        } {
             None => {
                 let session = self.fork();
                 write.once_saved(move |write| {
@@ -101,12 +112,23 @@ impl Session {
         // Positions of pools may have moved, so what was there is known by its text.
         let key = |finding: &Finding| (finding.at.qube().cloned(), finding.text.clone());
         let before = before().map_err(|error| error.to_string())?;
-        let known: HashSet<_> = self.refusals(&before, (!all).then_some(&touched)).iter().map(key).collect();
+        let known: HashSet<_> = self
+            .refusals(&before, (!all).then_some(&touched))
+            .iter()
+            .map(key)
+            .collect();
         match found.iter().find(|finding| !known.contains(&key(finding))) {
             None => Ok(()),
             Some(new) => {
-                let qube = new.at.qube().map(|name| format!("{name}: ")).unwrap_or_default();
-                Err(format!("qubesd would refuse the store after this change: {qube}{}", new.text))
+                let qube = new
+                    .at
+                    .qube()
+                    .map(|name| format!("{name}: "))
+                    .unwrap_or_default();
+                Err(format!(
+                    "qubesd would refuse the store after this change: {qube}{}",
+                    new.text
+                ))
             }
         }
     }
@@ -122,7 +144,9 @@ impl Session {
                 let vms = names.iter().filter_map(|name| qubes.get(name.as_str()));
                 vms.for_each(|vm| found.extend(qubes.refusals_of(vm, self, &mut ways)));
             }
-            None => qubes.iter().for_each(|vm| found.extend(qubes.refusals_of(vm, self, &mut ways))),
+            None => qubes
+                .iter()
+                .for_each(|vm| found.extend(qubes.refusals_of(vm, self, &mut ways))),
         }
         found
     }
@@ -147,18 +171,36 @@ impl Session {
         for name in qubes.names() {
             qubes.glance(name.as_str(), |vm| {
                 let of_form = vm.diagnoses.iter().map(|d| d.text.clone());
-                let own =
-                    qubes.findings_of(vm, self, &mut ways).into_iter().chain(numbers.clashes(vm)).filter_map(refused);
-                found.extend(of_form.chain(own).map(|text| format!("{}: {text}", vm.name)));
+                let own = qubes
+                    .findings_of(vm, self, &mut ways)
+                    .into_iter()
+                    .chain(numbers.clashes(vm))
+                    .filter_map(refused);
+                found.extend(
+                    of_form
+                        .chain(own)
+                        .map(|text| format!("{}: {text}", vm.name)),
+                );
             });
         }
-        found.extend(qubes.findings_of_system(self).into_iter().filter_map(refused));
+        found.extend(
+            qubes
+                .findings_of_system(self)
+                .into_iter()
+                .filter_map(refused),
+        );
         let mut all = found.iter();
-        let first: String = all.next()?.chars().map(|c| if c.is_control() { '_' } else { c }).collect();
+        let first: String = all
+            .next()?
+            .chars()
+            .map(|c| if c.is_control() { '_' } else { c })
+            .collect();
         let others = match all.count() {
             0 => String::new(),
             n => format!(", and {n} more"),
         };
-        Some(format!("qubesd would refuse it: {first}{others}; that stays as it was (qubes-db check, qubes-db repair)"))
+        Some(format!(
+            "qubesd would refuse it: {first}{others}; that stays as it was (qubes-db check, qubes-db repair)"
+        ))
     }
 }

@@ -4,7 +4,9 @@ use std::path::Path;
 
 use uuid::Uuid;
 
-use crate::hypervisor::description::{BlockDevice, DomainDescription, Owner, SourceKind, disks_of_volumes};
+use crate::hypervisor::description::{
+    BlockDevice, DomainDescription, Owner, SourceKind, disks_of_volumes,
+};
 use crate::hypervisor::owner::{owner_for_image, owner_who_opens};
 use crate::hypervisor::uri::Family;
 use crate::hypervisor::{HypervisorError, Outcome, toolstack};
@@ -39,12 +41,21 @@ impl Session {
 
     /// Starts the qube of a mark, with a drive attached for this start. The start counts as begun
     /// when the mark was read: a kill or shutdown since then ends it.
-    pub fn start_unless_stopped(&self, mark: &StopMark, drive: Option<&Drive>) -> Result<Started, LifecycleError> {
+    pub fn start_unless_stopped(
+        &self,
+        mark: &StopMark,
+        drive: Option<&Drive>,
+    ) -> Result<Started, LifecycleError> {
         let started = self.start_chain(mark, drive, PATIENCE);
         started.map_err(|error| self.dispose_of_failed_start(mark.qube(), error))
     }
 
-    fn start_chain(&self, mark: &StopMark, drive: Option<&Drive>, depth: usize) -> Result<Started, LifecycleError> {
+    fn start_chain(
+        &self,
+        mark: &StopMark,
+        drive: Option<&Drive>,
+        depth: usize,
+    ) -> Result<Started, LifecycleError> {
         let name = mark.qube();
         if name.is_dom0() {
             return Ok(Started::Already);
@@ -58,11 +69,15 @@ impl Session {
         self.refuse_old(&qubes)?;
         let uuid = known(&qubes, name)?.uuid();
         drop(qubes);
-        let live = uuid.map(|uuid| self.hypervisor().state(uuid)).transpose()?.flatten();
+        let live = uuid
+            .map(|uuid| self.hypervisor().state(uuid))
+            .transpose()?
+            .flatten();
         let runs = live.is_some_and(|live| live.state.is_active());
         for _ in 0..PATIENCE {
             if let Some(netvm) = self.netvm_to_start(name)? {
-                self.system.step(|| format!("{name}: starting its netvm {netvm}"));
+                self.system
+                    .step(|| format!("{name}: starting its netvm {netvm}"));
                 self.start_netvm(name, &netvm, depth)?;
             }
             // Let go when the start is over, however it ends.
@@ -80,14 +95,18 @@ impl Session {
             }
             return self.start_locked(&lock, mark, drive).map(|()| Started::Now);
         }
-        Err(LifecycleError::CannotStart { qube: name.clone(), reason: "its netvm stops again and again".into() })
+        Err(LifecycleError::CannotStart {
+            qube: name.clone(),
+            reason: "its netvm stops again and again".into(),
+        })
     }
 
     fn already(&self, name: &VmName, state: PowerState) -> Result<Started, LifecycleError> {
         match state {
-            PowerState::Paused | PowerState::Suspended => {
-                Err(LifecycleError::CannotStart { qube: name.clone(), reason: format!("it is {state}; unpause it") })
-            }
+            PowerState::Paused | PowerState::Suspended => Err(LifecycleError::CannotStart {
+                qube: name.clone(),
+                reason: format!("it is {state}; unpause it"),
+            }),
             _ => Ok(Started::Already),
         }
     }
@@ -96,21 +115,41 @@ impl Session {
     fn netvm_to_start(&self, name: &VmName) -> Result<Option<VmName>, LifecycleError> {
         let qubes = self.read()?;
         let vm = known(&qubes, name)?;
-        let Some(netvm) = qubes.netvm(vm, self)?.filter(|n| n.class.is_local_guest()) else { return Ok(None) };
-        let live = netvm.uuid().map(|uuid| self.hypervisor().state(uuid)).transpose()?.flatten();
+        let Some(netvm) = qubes.netvm(vm, self)?.filter(|n| n.class.is_local_guest()) else {
+            return Ok(None);
+        };
+        let live = netvm
+            .uuid()
+            .map(|uuid| self.hypervisor().state(uuid))
+            .transpose()?
+            .flatten();
         Ok((!live.is_some_and(|l| l.state.is_active())).then(|| netvm.name.clone()))
     }
 
-    fn start_netvm(&self, client: &VmName, netvm: &VmName, depth: usize) -> Result<(), LifecycleError> {
-        let failed = |reason: String| LifecycleError::Netvm { netvm: netvm.clone(), reason };
+    fn start_netvm(
+        &self,
+        client: &VmName,
+        netvm: &VmName,
+        depth: usize,
+    ) -> Result<(), LifecycleError> {
+        let failed = |reason: String| LifecycleError::Netvm {
+            netvm: netvm.clone(),
+            reason,
+        };
         if depth == 0 || netvm == client {
             return Err(failed("the netvms form a loop".into()));
         }
-        let started = StopMark::read(&self.system, netvm).and_then(|mark| self.start_chain(&mark, None, depth - 1));
+        let started = StopMark::read(&self.system, netvm)
+            .and_then(|mark| self.start_chain(&mark, None, depth - 1));
         started.map(drop).map_err(|e| failed(e.to_string()))
     }
 
-    fn start_locked(&self, lock: &QubeLock, mark: &StopMark, drive: Option<&Drive>) -> Result<(), LifecycleError> {
+    fn start_locked(
+        &self,
+        lock: &QubeLock,
+        mark: &StopMark,
+        drive: Option<&Drive>,
+    ) -> Result<(), LifecycleError> {
         let qubes = self.read()?;
         let vm = known(&qubes, lock.name())?;
         may_start(&qubes, vm, self)?;
@@ -129,8 +168,12 @@ impl Session {
         self.find_required_devices(&qubes, vm, &mut description)?;
         if let Some(drive) = drive {
             let family = Family::of_uri(self.hypervisor().uri());
-            let letter = Letters::beside(&description).next().ok_or_else(|| drive.refused(NO_NAME_LEFT))?;
-            description.block_devices.push(drive.device(family, letter)?);
+            let letter = Letters::beside(&description)
+                .next()
+                .ok_or_else(|| drive.refused(NO_NAME_LEFT))?;
+            description
+                .block_devices
+                .push(drive.device(family, letter)?);
         }
         let mut record = Record::of_new_start(&self.system, uuid, self.hypervisor().uri());
         record.store(&self.system, lock.name())?;
@@ -147,14 +190,19 @@ impl Session {
         step("creating its domain");
         if let Err(error) = self.create_domain(&record, mark, &mut description, &storage) {
             let error = ended_or(mark, error);
-            let undone = self.give_up_domain(&record).and_then(|()| Ok(storage.take_back(&started)?));
-            let error = self.with_reason_of_iommu(&description, self.with_reason_of_memory(&qubes, vm, error));
+            let undone = self
+                .give_up_domain(&record)
+                .and_then(|()| Ok(storage.take_back(&started)?));
+            let error = self
+                .with_reason_of_iommu(&description, self.with_reason_of_memory(&qubes, vm, error));
             return Err(self.undone(lock, undone, error));
         }
         step("letting its domain run");
         if let Err(error) = self.let_run(lock.name(), &record) {
             // It may have run, if only for a moment: what it wrote counts.
-            let undone = self.give_up_domain(&record).and_then(|()| Ok(storage.stop()?));
+            let undone = self
+                .give_up_domain(&record)
+                .and_then(|()| Ok(storage.stop()?));
             return Err(self.undone(lock, undone, ended_or(mark, error)));
         }
         record.phase = Phase::Running;
@@ -164,11 +212,19 @@ impl Session {
     /// A guest whose volume keeps no snapshots writes to the only image there is: nobody may begin with a copy of that
     /// meanwhile (`spec/r4-storage.md` §3).
     fn refuse_live_images(&self, qubes: &Qubes, vm: &Vm) -> Result<(), LifecycleError> {
-        let refused = |reason: String| Err(LifecycleError::CannotStart { qube: vm.name.clone(), reason });
-        let is_live = |volume: &ResolvedVolume| volume.save_on_stop && volume.revisions_to_keep == -1;
+        let refused = |reason: String| {
+            Err(LifecycleError::CannotStart {
+                qube: vm.name.clone(),
+                reason,
+            })
+        };
+        let is_live =
+            |volume: &ResolvedVolume| volume.save_on_stop && volume.revisions_to_keep == -1;
         let volumes = qubes.volumes(vm, self).map_err(StorageError::from)?;
         for volume in volumes.iter().filter(|volume| volume.source.is_some()) {
-            let (owner, origin) = qubes.origin(vm, &volume.name, self).map_err(StorageError::from)?;
+            let (owner, origin) = qubes
+                .origin(vm, &volume.name, self)
+                .map_err(StorageError::from)?;
             if is_live(&origin) && self.power_state(owner).is_active() {
                 let name = &volume.name;
                 return refused(format!(
@@ -179,7 +235,9 @@ impl Session {
             }
         }
         if volumes.iter().any(is_live)
-            && let Some(user) = qubes.disposables_of(&vm.name).find(|user| self.power_state(user).is_active())
+            && let Some(user) = qubes
+                .disposables_of(&vm.name)
+                .find(|user| self.power_state(user).is_active())
         {
             return refused(format!(
                 "disposable {} began with its volumes and runs, and it keeps no snapshots of them (revisions_to_keep is -1): \
@@ -209,7 +267,11 @@ impl Session {
         for device in description.block_devices.iter_mut().filter(|_| is_xen) {
             loops.extend(loop_device_under(device)?);
         }
-        description.disks = disks_of_volumes(disks.iter().map(|d| (d.name.as_str(), d.attachment.clone(), d.rw)))?;
+        description.disks = disks_of_volumes(
+            disks
+                .iter()
+                .map(|d| (d.name.as_str(), d.attachment.clone(), d.rw)),
+        )?;
         description.owner = self.owner_of(&disks, &description.block_devices)?;
         let xml = self.domain_xml(description)?;
         mark.check()?;
@@ -220,36 +282,68 @@ impl Session {
     }
 
     /// Lets go of loop devices once Xen's backend has them open; they vanish when it closes them.
-    pub(super) fn hand_over(&self, domain: Uuid, loops: Vec<LoopDevice>) -> Result<(), LifecycleError> {
+    pub(super) fn hand_over(
+        &self,
+        domain: Uuid,
+        loops: Vec<LoopDevice>,
+    ) -> Result<(), LifecycleError> {
         if loops.is_empty() {
             return Ok(());
         }
         let number = self.hypervisor().state(domain)?.and_then(|live| live.id);
         let devices: Vec<&Path> = loops.iter().map(LoopDevice::path).collect();
-        Ok(toolstack::wait_until_open(number.unwrap_or_default(), &devices)?)
+        Ok(toolstack::wait_until_open(
+            number.unwrap_or_default(),
+            &devices,
+        )?)
     }
 
     /// Whom root's QEMU is to be: somebody who can open the images. An ordinary user's is that user.
-    fn owner_of(&self, disks: &[Disk], drives: &[BlockDevice]) -> Result<Option<Owner>, LifecycleError> {
-        let is_roots_qemu = Family::of_uri(self.hypervisor().uri()) == Family::Qemu && self.system.is_superuser();
-        let image = disks.iter().filter(|d| d.rw).find_map(|d| match &d.attachment {
-            Attachment::File(image) => Some(image),
-            _ => None,
-        });
+    fn owner_of(
+        &self,
+        disks: &[Disk],
+        drives: &[BlockDevice],
+    ) -> Result<Option<Owner>, LifecycleError> {
+        let is_roots_qemu =
+            Family::of_uri(self.hypervisor().uri()) == Family::Qemu && self.system.is_superuser();
+        let image = disks
+            .iter()
+            .filter(|d| d.rw)
+            .find_map(|d| match &d.attachment {
+                Attachment::File(image) => Some(image),
+                _ => None,
+            });
         // Devices belong to no group of ours: where there are any, libvirt gives QEMU what it needs.
-        let has_devices = disks.iter().any(|d| d.rw && matches!(d.attachment, Attachment::Device(_)));
-        let Some(image) = image.filter(|_| is_roots_qemu && !has_devices) else { return Ok(None) };
-        let failed = |source| LifecycleError::Io { what: image.display().to_string(), source };
-        let drives = drives.iter().map(|drive| (drive.path.as_path(), !drive.read_only));
-        owner_for_image(image).map(|owner| Some(owner_who_opens(owner, drives))).map_err(failed)
+        let has_devices = disks
+            .iter()
+            .any(|d| d.rw && matches!(d.attachment, Attachment::Device(_)));
+        let Some(image) = image.filter(|_| is_roots_qemu && !has_devices) else {
+            return Ok(None);
+        };
+        let failed = |source| LifecycleError::Io {
+            what: image.display().to_string(),
+            source,
+        };
+        let drives = drives
+            .iter()
+            .map(|drive| (drive.path.as_path(), !drive.read_only));
+        owner_for_image(image)
+            .map(|owner| Some(owner_who_opens(owner, drives)))
+            .map_err(failed)
     }
 
     fn let_run(&self, name: &VmName, record: &Record) -> Result<(), LifecycleError> {
         match self.hypervisor().resume(record.domain)? {
             Outcome::Done => Ok(()),
             Outcome::Absent => {
-                let reason = format!("it ended at once; {} says why", self.console_log(name.as_str()).display());
-                Err(LifecycleError::CannotStart { qube: name.clone(), reason })
+                let reason = format!(
+                    "it ended at once; {} says why",
+                    self.console_log(name.as_str()).display()
+                );
+                Err(LifecycleError::CannotStart {
+                    qube: name.clone(),
+                    reason,
+                })
             }
         }
     }
@@ -262,7 +356,12 @@ impl Session {
 
     /// The error of a start that failed. What could not be undone is left to the record, which then stays for the
     /// next command.
-    fn undone(&self, lock: &QubeLock, undone: Result<(), LifecycleError>, error: LifecycleError) -> LifecycleError {
+    fn undone(
+        &self,
+        lock: &QubeLock,
+        undone: Result<(), LifecycleError>,
+        error: LifecycleError,
+    ) -> LifecycleError {
         match undone {
             Ok(()) => self.without_record(lock, error),
             Err(_next_command_settles) => error,
@@ -296,7 +395,9 @@ fn loop_devices_under(disks: &mut [Disk]) -> Result<Vec<LoopDevice>, LifecycleEr
 }
 
 /// Puts a loop device under a drive that is a file: Xen takes only devices.
-pub(super) fn loop_device_under(drive: &mut BlockDevice) -> Result<Option<LoopDevice>, LifecycleError> {
+pub(super) fn loop_device_under(
+    drive: &mut BlockDevice,
+) -> Result<Option<LoopDevice>, LifecycleError> {
     if drive.source != SourceKind::File {
         return Ok(None);
     }
@@ -309,20 +410,37 @@ pub(super) fn loop_device_under(drive: &mut BlockDevice) -> Result<Option<LoopDe
 /// The rules that forbid a start whatever the state.
 fn may_start(qubes: &Qubes, vm: &Vm, facts: &dyn Facts) -> Result<(), LifecycleError> {
     if let Some(reason) = vm.features.get("prohibit-start").filter(|r| !r.is_empty()) {
-        return Err(LifecycleError::Prohibited { qube: vm.name.clone(), reason: reason.to_string() });
+        return Err(LifecycleError::Prohibited {
+            qube: vm.name.clone(),
+            reason: reason.to_string(),
+        });
     }
     if vm.has_tag("backup-restore-in-progress") {
-        let reason = "it is being restored from a backup (tag backup-restore-in-progress)".to_string();
-        return Err(LifecycleError::Prohibited { qube: vm.name.clone(), reason });
+        let reason =
+            "it is being restored from a backup (tag backup-restore-in-progress)".to_string();
+        return Err(LifecycleError::Prohibited {
+            qube: vm.name.clone(),
+            reason,
+        });
     }
-    if vm.class == Class::DispVM && !qubes.template(vm)?.is_some_and(|t| qubes.is_template_for_dispvms(t, facts)) {
-        let reason = "its template no longer is one for disposables (template_for_dispvms)".to_string();
-        return Err(LifecycleError::CannotStart { qube: vm.name.clone(), reason });
+    if vm.class == Class::DispVM
+        && !qubes
+            .template(vm)?
+            .is_some_and(|t| qubes.is_template_for_dispvms(t, facts))
+    {
+        let reason =
+            "its template no longer is one for disposables (template_for_dispvms)".to_string();
+        return Err(LifecycleError::CannotStart {
+            qube: vm.name.clone(),
+            reason,
+        });
     }
     Ok(())
 }
 
 /// The qube, or the error that says there is none.
 pub(super) fn known<'a>(qubes: &'a Qubes, name: &VmName) -> Result<&'a Vm, LifecycleError> {
-    qubes.get(name.as_str()).ok_or_else(|| LifecycleError::NoSuchQube(name.to_string()))
+    qubes
+        .get(name.as_str())
+        .ok_or_else(|| LifecycleError::NoSuchQube(name.to_string()))
 }

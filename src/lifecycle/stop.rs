@@ -35,12 +35,20 @@ pub enum Stopped {
 
 impl Stopped {
     fn of(outcome: Outcome) -> Stopped {
-        if outcome == Outcome::Done { Stopped::Ordered } else { Stopped::NotRunning }
+        if outcome == Outcome::Done {
+            Stopped::Ordered
+        } else {
+            Stopped::NotRunning
+        }
     }
 
     /// What two orders, one after the other, came to.
     fn or(self, outcome: Outcome) -> Stopped {
-        if self == Stopped::Ordered { self } else { Stopped::of(outcome) }
+        if self == Stopped::Ordered {
+            self
+        } else {
+            Stopped::of(outcome)
+        }
     }
 }
 
@@ -54,7 +62,11 @@ struct Target {
 
 impl Target {
     fn of(record: Record) -> Target {
-        Target { domain: record.domain, uri: record.uri, is_starting: record.phase == Phase::Starting }
+        Target {
+            domain: record.domain,
+            uri: record.uri,
+            is_starting: record.phase == Phase::Starting,
+        }
     }
 
     fn order<T>(
@@ -71,14 +83,20 @@ impl Target {
     /// The state of the domain; `None` when it does not run.
     fn state(&self, session: &Session) -> Result<Option<PowerState>, LifecycleError> {
         let live = self.order(session, |hypervisor, domain| hypervisor.state(domain))?;
-        Ok(live.map(|live| live.state).filter(|state| state.is_active()))
+        Ok(live
+            .map(|live| live.state)
+            .filter(|state| state.is_active()))
     }
 }
 
 /// Waits until the domain does not run, at most for `limit`; presses its power button every few
 /// seconds. False when it still runs. Under Xen the request waits in xenstore until the guest reads
 /// it, so once is enough.
-fn ask_until_inactive(hypervisor: &dyn Hypervisor, domain: Uuid, limit: Duration) -> Result<bool, HypervisorError> {
+fn ask_until_inactive(
+    hypervisor: &dyn Hypervisor,
+    domain: Uuid,
+    limit: Duration,
+) -> Result<bool, HypervisorError> {
     if Family::of_uri(hypervisor.uri()) == Family::Xen {
         return hypervisor.wait_until_inactive(domain, Some(limit));
     }
@@ -106,7 +124,9 @@ pub(super) fn ask_again(hypervisor: &dyn Hypervisor, domain: Uuid) -> Result<(),
 }
 
 fn is_paused(hypervisor: &dyn Hypervisor, domain: Uuid) -> Result<bool, HypervisorError> {
-    Ok(hypervisor.state(domain)?.is_some_and(|live| live.state == PowerState::Paused))
+    Ok(hypervisor
+        .state(domain)?
+        .is_some_and(|live| live.state == PowerState::Paused))
 }
 
 impl Session {
@@ -140,7 +160,8 @@ impl Session {
         if !force {
             self.refuse_with_clients(&qubes, vm)?;
         }
-        self.system.step(|| format!("{name}: asking its guest to shut down"));
+        self.system
+            .step(|| format!("{name}: asking its guest to shut down"));
         match self.ask_or_end(&target, name, state, force)? {
             Outcome::Done => Ok(Stopped::Ordered),
             Outcome::Absent => {
@@ -183,13 +204,28 @@ impl Session {
             return Ok(());
         }
         let begun = Instant::now();
-        let timeout = || LifecycleError::ShutdownTimeout { qube: name.clone(), seconds: limit.as_secs() };
+        let timeout = || LifecycleError::ShutdownTimeout {
+            qube: name.clone(),
+            seconds: limit.as_secs(),
+        };
         loop {
-            let target = self.read()?.get(name.as_str()).and_then(|vm| self.target(vm));
-            let Some(target) = target else { return self.settle_now(name) };
+            let target = self
+                .read()?
+                .get(name.as_str())
+                .and_then(|vm| self.target(vm));
+            let Some(target) = target else {
+                return self.settle_now(name);
+            };
             let left = limit.saturating_sub(begun.elapsed());
-            self.system.step(|| format!("{name}: waiting for the end of its domain, at most {} s", left.as_secs()));
-            if !target.order(self, |hypervisor, domain| ask_until_inactive(hypervisor, domain, left))? {
+            self.system.step(|| {
+                format!(
+                    "{name}: waiting for the end of its domain, at most {} s",
+                    left.as_secs()
+                )
+            });
+            if !target.order(self, |hypervisor, domain| {
+                ask_until_inactive(hypervisor, domain, left)
+            })? {
                 return Err(timeout());
             }
             let lock = self.lock_qube(name)?;
@@ -220,30 +256,43 @@ impl Session {
             return Ok(Stopped::NotRunning);
         };
         drop(qubes);
-        let destroy = |target: &Target| target.order(self, |hypervisor, domain| hypervisor.destroy(domain));
+        let destroy =
+            |target: &Target| target.order(self, |hypervisor, domain| hypervisor.destroy(domain));
         self.end_starts(name);
-        self.system.step(|| format!("{name}: destroying its domain"));
+        self.system
+            .step(|| format!("{name}: destroying its domain"));
         // Before the lock: whoever holds it may be waiting for an answer of this domain's.
         let mut stopped = Stopped::of(destroy(&target)?);
         for _ in 0..TRIES {
             let lock = self.lock_qube(name)?;
             for _ in 0..2 {
-                let Settled::Active(_) = self.settle(&lock)? else { return Ok(stopped) };
-                let Some(target) = self.locked_target(&lock)? else { break };
+                let Settled::Active(_) = self.settle(&lock)? else {
+                    return Ok(stopped);
+                };
+                let Some(target) = self.locked_target(&lock)? else {
+                    break;
+                };
                 stopped = stopped.or(destroy(&target)?);
             }
             drop(lock);
             // A hypervisor may need a moment to take away what it has ended (Xen frees the memory).
-            target.order(self, |hypervisor, domain| hypervisor.wait_until_inactive(domain, Some(DYING)))?;
+            target.order(self, |hypervisor, domain| {
+                hypervisor.wait_until_inactive(domain, Some(DYING))
+            })?;
         }
-        Err(LifecycleError::StillRuns { qube: name.clone(), tries: TRIES })
+        Err(LifecycleError::StillRuns {
+            qube: name.clone(),
+            tries: TRIES,
+        })
     }
 
     /// Ends the starts of a qube that have no domain yet. Where that cannot be written (a full
     /// disk), they are waited for.
     fn end_starts(&self, name: &VmName) {
         if let Err(error) = StopMark::renew(&self.system, name) {
-            self.system.tell(&format!("{name}: a start of it that has begun will not be cut short: {error}"));
+            self.system.tell(&format!(
+                "{name}: a start of it that has begun will not be cut short: {error}"
+            ));
         }
     }
 
@@ -258,7 +307,11 @@ impl Session {
             return Some(Target::of(record));
         }
         let uri = self.hypervisor().uri().to_string();
-        vm.uuid().map(|domain| Target { domain, uri, is_starting: false })
+        vm.uuid().map(|domain| Target {
+            domain,
+            uri,
+            is_starting: false,
+        })
     }
 
     /// The domain that a look under the lock found active: it has a record.
@@ -278,21 +331,37 @@ impl Session {
         Ok(())
     }
 
-    fn refuse_with_clients(&self, qubes: &crate::model::Qubes, vm: &Vm) -> Result<(), LifecycleError> {
+    fn refuse_with_clients(
+        &self,
+        qubes: &crate::model::Qubes,
+        vm: &Vm,
+    ) -> Result<(), LifecycleError> {
         let hypervisor = self.hypervisor();
         let states = hypervisor.states()?;
-        let is_running =
-            |client: &Vm| client.uuid().and_then(|uuid| states.get(&uuid)).is_some_and(|live| live.state.is_active());
+        let is_running = |client: &Vm| {
+            client
+                .uuid()
+                .and_then(|uuid| states.get(&uuid))
+                .is_some_and(|live| live.state.is_active())
+        };
         for role in Role::ALL {
             // Disposables that wait for somebody to want one need no network and play nothing yet.
             let is_client = |other: &Vm| {
-                qubes.provider(other, role, self).is_some_and(|provider| provider.name == vm.name)
+                qubes
+                    .provider(other, role, self)
+                    .is_some_and(|provider| provider.name == vm.name)
                     && (role == Role::Guivm || !qubes.is_preloaded(other))
             };
-            let clients = qubes.iter().filter(|other| is_running(other) && is_client(other));
+            let clients = qubes
+                .iter()
+                .filter(|other| is_running(other) && is_client(other));
             let clients: Vec<&str> = clients.map(|c| c.name.as_str()).collect();
             if !clients.is_empty() {
-                return Err(LifecycleError::HasClients { qube: vm.name.clone(), role, clients: clients.join(", ") });
+                return Err(LifecycleError::HasClients {
+                    qube: vm.name.clone(),
+                    role,
+                    clients: clients.join(", "),
+                });
             }
         }
         Ok(())

@@ -34,7 +34,11 @@ impl StopMark {
     pub fn read(system: &System, qube: &VmName) -> Result<StopMark, LifecycleError> {
         let run = system.run_dir().clone();
         let content = run.read(&place(qube)).map_err(failed("read", &run, qube))?;
-        Ok(StopMark { run, qube: qube.clone(), content })
+        Ok(StopMark {
+            run,
+            qube: qube.clone(),
+            content,
+        })
     }
 
     /// Puts a new mark in place: every start of the qube that has begun gives up.
@@ -42,7 +46,11 @@ impl StopMark {
         super::qube_lock::make_run_directories(system)?;
         let run = system.run_dir();
         // Not synced: after a power loss no start is under way.
-        let written = run.write_note(&place(qube), system.qubes_group(), &format!("{}\n", Uuid::new_v4()));
+        let written = run.write_note(
+            &place(qube),
+            system.qubes_group(),
+            &format!("{}\n", Uuid::new_v4()),
+        );
         written.map(drop).map_err(failed("write", run, qube))
     }
 
@@ -58,14 +66,19 @@ impl StopMark {
     pub fn check(&self) -> Result<(), LifecycleError> {
         match self.run.read(&place(&self.qube)) {
             Ok(now) if now == self.content => Ok(()),
-            Ok(_) => Err(LifecycleError::StartEnded { qube: self.qube.clone() }),
+            Ok(_) => Err(LifecycleError::StartEnded {
+                qube: self.qube.clone(),
+            }),
             Err(source) => Err(failed("read", &self.run, &self.qube)(source)),
         }
     }
 
     /// The system with copies of data that end when the mark is renewed.
     pub fn ending_copies(&self, system: &System) -> System {
-        let watcher = EndingCopies { mark: self.clone(), watcher: system.watcher() };
+        let watcher = EndingCopies {
+            mark: self.clone(),
+            watcher: system.watcher(),
+        };
         system.clone().watched_by(Arc::new(watcher))
     }
 }
@@ -98,7 +111,11 @@ fn place(qube: &VmName) -> PathBuf {
     Path::new("stop").join(qube.as_str())
 }
 
-fn failed(verb: &str, run: &RunDirectory, qube: &VmName) -> impl FnOnce(io::Error) -> LifecycleError {
+fn failed(
+    verb: &str,
+    run: &RunDirectory,
+    qube: &VmName,
+) -> impl FnOnce(io::Error) -> LifecycleError {
     let what = format!("cannot {verb} {}", run.path().join(place(qube)).display());
     |source| LifecycleError::Io { what, source }
 }

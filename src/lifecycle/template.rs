@@ -61,14 +61,19 @@ struct Settings<'a> {
 
 impl Session {
     /// Makes a template of a package's data. One that is there gets the package's root volume and an empty private one.
-    pub fn install_template(&self, data: &TemplateData<'_>) -> Result<TemplateInstalled, LifecycleError> {
+    pub fn install_template(
+        &self,
+        data: &TemplateData<'_>,
+    ) -> Result<TemplateInstalled, LifecycleError> {
         let class = self.read()?.class(data.name).cloned();
         match class {
             None => self.install_new(data),
             Some(Class::TemplateVM) => self.install_again(data),
             Some(is) => {
                 let name = data.name;
-                Err(LifecycleError::Package(format!("{name} is a qube of class {is}; a package cannot replace it")))
+                Err(LifecycleError::Package(format!(
+                    "{name} is a qube of class {is}; a package cannot replace it"
+                )))
             }
         }
     }
@@ -85,22 +90,42 @@ impl Session {
             created_by: VmName::DOM0,
             auto_cleanup: false,
         };
-        let settings =
-            Settings { installed_by_rpm: wanted.installed_by_rpm, features: wanted.features, properties: &[] };
+        let settings = Settings {
+            installed_by_rpm: wanted.installed_by_rpm,
+            features: wanted.features,
+            properties: &[],
+        };
         let is_there = |volume: &Volume, driver: &dyn Driver| {
-            Ok::<_, LifecycleError>(driver.file(volume)?.is_some_and(|file| fs::symlink_metadata(file).is_ok()))
+            Ok::<_, LifecycleError>(
+                driver
+                    .file(volume)?
+                    .is_some_and(|file| fs::symlink_metadata(file).is_ok()),
+            )
         };
         let how = Making {
             existing: wanted.existing,
-            adopts: &|volume, driver| Ok(matches!(&*volume.name, "root" | "private") && is_there(volume, driver)?),
+            adopts: &|volume, driver| {
+                Ok(matches!(&*volume.name, "root" | "private") && is_there(volume, driver)?)
+            },
         };
-        let made = self.make(&new, &settings, &how, &|volume, driver| match volume.name.as_str() {
-            "root" if volume.source.is_none() => {
-                let place = driver.file(volume)?.map(|p| p.display().to_string()).unwrap_or_default();
-                Err(LifecycleError::Package(format!("{}: there is no image {place}", volume.label())))
-            }
-            _ => Ok(driver.create(volume)?),
-        })?;
+        let made = self.make(
+            &new,
+            &settings,
+            &how,
+            &|volume, driver| match volume.name.as_str() {
+                "root" if volume.source.is_none() => {
+                    let place = driver
+                        .file(volume)?
+                        .map(|p| p.display().to_string())
+                        .unwrap_or_default();
+                    Err(LifecycleError::Package(format!(
+                        "{}: there is no image {place}",
+                        volume.label()
+                    )))
+                }
+                _ => Ok(driver.create(volume)?),
+            },
+        )?;
         Ok(made.name)
     }
 
@@ -110,23 +135,33 @@ impl Session {
             name: data.name,
             label: "black",
             template: None,
-            pools: PoolChoice { all: data.pool, by_volume: &[] },
+            pools: PoolChoice {
+                all: data.pool,
+                by_volume: &[],
+            },
             uuid: Uuid::new_v4(),
             created_by: VmName::DOM0,
             auto_cleanup: false,
         };
         let how = Making {
             existing: ExistingImages::Refuse,
-            adopts: &|volume, driver| Ok(volume.name == "root" && data.root.is_in_place(volume, driver)?),
+            adopts: &|volume, driver| {
+                Ok(volume.name == "root" && data.root.is_in_place(volume, driver)?)
+            },
         };
-        self.make(&new, &data.settings(), &how, &|volume, driver| match volume.name.as_str() {
-            "root" => {
-                // What a crash left under the name; there shall be no revision of it.
-                driver.remove(volume)?;
-                data.root.import(volume, driver, data.watcher)
-            }
-            _ => Ok(driver.create(volume)?),
-        })
+        self.make(
+            &new,
+            &data.settings(),
+            &how,
+            &|volume, driver| match volume.name.as_str() {
+                "root" => {
+                    // What a crash left under the name; there shall be no revision of it.
+                    driver.remove(volume)?;
+                    data.root.import(volume, driver, data.watcher)
+                }
+                _ => Ok(driver.create(volume)?),
+            },
+        )
     }
 
     /// Makes a qube: `make` brings each volume into being that is not adopted. After a failure
@@ -155,8 +190,14 @@ impl Session {
             }
         }
         let existing = how.existing;
-        let images =
-            PlannedImages { qubes: &qubes, vm: &planned, storage: &storage, existing, adopted: &adopted, source: None };
+        let images = PlannedImages {
+            qubes: &qubes,
+            vm: &planned,
+            storage: &storage,
+            existing,
+            adopted: &adopted,
+            source: None,
+        };
         let prepared = self.prepare_images(images)?;
         drop(qubes);
         let mut save = || {
@@ -172,7 +213,9 @@ impl Session {
             if vm.volumes != planned.volumes {
                 return Err(LifecycleError::ChangedMeanwhile { qube: name.clone() });
             }
-            write.add(vm).map_err(|vm| CreationError::Exists(vm.name.to_string()))?;
+            write
+                .add(vm)
+                .map_err(|vm| CreationError::Exists(vm.name.to_string()))?;
             set_sizes(&mut write, &name, &storage, &IMAGES)?;
             let (effects, notes) = settings.apply(&mut write, &name, self)?;
             write.save()?;
@@ -197,7 +240,10 @@ impl Session {
                 if storage.without(&adopted).remove(&prepared.owners).is_ok() {
                     prepared.forget();
                 }
-                let _not_empty = prepared.directory.as_ref().map(QubeDirectory::remove_if_empty);
+                let _not_empty = prepared
+                    .directory
+                    .as_ref()
+                    .map(QubeDirectory::remove_if_empty);
                 Err(error)
             }
         }
@@ -205,27 +251,45 @@ impl Session {
 
     fn install_again(&self, data: &TemplateData<'_>) -> Result<TemplateInstalled, LifecycleError> {
         let qubes = self.read()?;
-        let name = super::start::known(&qubes, &VmName::for_new(data.name).map_err(CreationError::from)?)?.name.clone();
+        let name = super::start::known(
+            &qubes,
+            &VmName::for_new(data.name).map_err(CreationError::from)?,
+        )?
+        .name
+        .clone();
         self.convert_if_old(&qubes)?;
         drop(qubes);
         self.refuse_foreign_images(&name)?;
         let is_in_place = {
             let qubes = self.read()?;
-            self.with_volume(&qubes, super::start::known(&qubes, &name)?, "root", |root, driver| {
-                data.root.is_in_place(root, driver)
-            })?
+            self.with_volume(
+                &qubes,
+                super::start::known(&qubes, &name)?,
+                "root",
+                |root, driver| data.root.is_in_place(root, driver),
+            )?
         };
         // Copying takes long, and nobody is to wait for it: the lock comes with the end of it.
         let lock = match is_in_place {
             true => self.lock_qube(&name)?,
-            false => self.replace_data(&name, "root", NewData::Package(&mut data.root.open()?), data.watcher)?,
+            false => self.replace_data(
+                &name,
+                "root",
+                NewData::Package(&mut data.root.open()?),
+                data.watcher,
+            )?,
         };
         self.require_halted(&lock)?;
         if is_in_place {
             self.refuse_foreign_images(&name)?;
         }
         let qubes = self.read()?;
-        let storage = VmStorage::of(&self.system, &qubes, super::start::known(&qubes, &name)?, self)?;
+        let storage = VmStorage::of(
+            &self.system,
+            &qubes,
+            super::start::known(&qubes, &name)?,
+            self,
+        )?;
         drop(qubes);
         if is_in_place {
             let (root, driver) = storage.volume("root")?;
@@ -239,7 +303,11 @@ impl Session {
         write.save()?;
         drop(write);
         notes.extend(self.apply(&effects)?);
-        Ok(TemplateInstalled { name, root_is_the_packages: is_in_place, notes })
+        Ok(TemplateInstalled {
+            name,
+            root_is_the_packages: is_in_place,
+            notes,
+        })
     }
 }
 
@@ -248,7 +316,12 @@ impl Session {
     /// the images that are to be replaced.
     fn refuse_foreign_images(&self, name: &VmName) -> Result<(), LifecycleError> {
         let qubes = self.read()?;
-        let storage = VmStorage::of(&self.system, &qubes, super::start::known(&qubes, name)?, self)?;
+        let storage = VmStorage::of(
+            &self.system,
+            &qubes,
+            super::start::known(&qubes, name)?,
+            self,
+        )?;
         let others = self.images_of_others(name)?;
         for volume in IMAGES {
             let (volume, _) = storage.volume(volume)?;
@@ -267,7 +340,11 @@ struct Making<'a> {
 
 impl TemplateData<'_> {
     fn settings(&self) -> Settings<'_> {
-        Settings { installed_by_rpm: self.installed_by_rpm, features: self.features, properties: self.properties }
+        Settings {
+            installed_by_rpm: self.installed_by_rpm,
+            features: self.features,
+            properties: self.properties,
+        }
     }
 }
 
@@ -282,7 +359,12 @@ impl Settings<'_> {
         let mut effects = Vec::new();
         let mut notes = Vec::new();
         if self.installed_by_rpm {
-            effects.extend(write.set_property(name.as_str(), "installed_by_rpm", "True", session)?);
+            effects.extend(write.set_property(
+                name.as_str(),
+                "installed_by_rpm",
+                "True",
+                session,
+            )?);
         }
         for (property, text) in self.properties {
             match write.set_property(name.as_str(), property, text, session) {
@@ -313,7 +395,9 @@ pub(super) fn set_sizes(
             continue;
         }
         let size = driver.size(volume)?.to_string();
-        let Some(vm) = write.edit(name.as_str()) else { continue };
+        let Some(vm) = write.edit(name.as_str()) else {
+            continue;
+        };
         for config in vm.volumes.iter_mut().filter(|v| v.name() == *wanted) {
             config.attributes.set("size", &size);
         }

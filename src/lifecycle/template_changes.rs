@@ -42,18 +42,33 @@ impl Session {
     ///
     /// # Errors
     /// It is no template, it runs, or its image cannot be read or written.
-    pub fn trim_template(&self, name: &VmName, watcher: &dyn CopyWatcher) -> Result<u64, LifecycleError> {
+    pub fn trim_template(
+        &self,
+        name: &VmName,
+        watcher: &dyn CopyWatcher,
+    ) -> Result<u64, LifecycleError> {
         self.require_template(name)?;
         let (data, used) = {
             let lock = self.lock_qube(name)?;
             self.require_halted(&lock)?;
             let qubes = self.read()?;
-            self.with_volume(&qubes, known(&qubes, name)?, "root", |root, driver| match root.kind {
-                Kind::Origin => Ok((driver.open_committed(root)?, driver.usage(root)?)),
-                _ => Err(super::volumes::refused(root, "it is not kept from start to start")),
-            })?
+            self.with_volume(
+                &qubes,
+                known(&qubes, name)?,
+                "root",
+                |root, driver| match root.kind {
+                    Kind::Origin => Ok((driver.open_committed(root)?, driver.usage(root)?)),
+                    _ => Err(super::volumes::refused(
+                        root,
+                        "it is not kept from start to start",
+                    )),
+                },
+            )?
         };
-        let failed = |source| LifecycleError::Io { what: format!("reading {name}:root"), source };
+        let failed = |source| LifecycleError::Io {
+            what: format!("reading {name}:root"),
+            source,
+        };
         let zeros = zero_runs(&data.file).map_err(failed)?;
         let in_zeros = zeros.iter().map(|run| run.end - run.start).sum();
         let bytes = match data.file.metadata().map_err(failed)?.is_file() {
@@ -61,7 +76,15 @@ impl Session {
             false => room_of_zeros(used, data.size, in_zeros),
         };
         if bytes > 0 {
-            self.replace_data(name, "root", NewData::Without { data: Some(data), zeros }, watcher)?;
+            self.replace_data(
+                name,
+                "root",
+                NewData::Without {
+                    data: Some(data),
+                    zeros,
+                },
+                watcher,
+            )?;
         }
         Ok(bytes)
     }
@@ -70,7 +93,10 @@ impl Session {
         let qubes = self.read()?;
         let vm = known(&qubes, name)?;
         if vm.class != Class::TemplateVM {
-            return Err(LifecycleError::NoTemplate { qube: name.clone(), class: vm.class.clone() });
+            return Err(LifecycleError::NoTemplate {
+                qube: name.clone(),
+                class: vm.class.clone(),
+            });
         }
         self.convert_if_old(&qubes)
     }
@@ -89,7 +115,10 @@ mod tests {
 
     #[test]
     fn what_was_never_written_takes_no_room() {
-        assert_eq!(room_of_zeros(30 << 20, 1 << 30, (1 << 30) - (10 << 20)), 20 << 20);
+        assert_eq!(
+            room_of_zeros(30 << 20, 1 << 30, (1 << 30) - (10 << 20)),
+            20 << 20
+        );
         assert_eq!(room_of_zeros(10 << 20, 1 << 30, (1 << 30) - (10 << 20)), 0);
         assert_eq!(
             room_of_zeros((10 << 20) + 100_000, 1 << 30, (1 << 30) - (10 << 20)),

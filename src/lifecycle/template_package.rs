@@ -25,8 +25,15 @@ const LISTS: [(&str, &str); 3] = [
 ];
 const CONFIGURATION: &str = "template.conf";
 /// Features that template.conf may switch on.
-const SWITCHES: [&str; 7] =
-    ["no-monitor-layout", "pci-e820-host", "linux-stubdom", "gui", "selinux", "gui-emulated", "qrexec"];
+const SWITCHES: [&str; 7] = [
+    "no-monitor-layout",
+    "pci-e820-host",
+    "linux-stubdom",
+    "gui",
+    "selinux",
+    "gui-emulated",
+    "qrexec",
+];
 /// Features that template.conf may set to an address.
 const ADDRESSES: [&str; 3] = ["net.fake-ip", "net.fake-gateway", "net.fake-netmask"];
 
@@ -49,8 +56,14 @@ impl TemplatePackage {
     /// There is no root image in it, or something in it cannot be read.
     pub fn read(directory: &Path, allow_pv: bool) -> Result<TemplatePackage, LifecycleError> {
         let root = RootData::find_in(directory)?;
-        let names = root.files().iter().filter_map(|file| file.file_name()).map(OsString::from);
-        let names = names.chain(LISTS.map(|(file, _)| file.into())).chain([CONFIGURATION.into()]);
+        let names = root
+            .files()
+            .iter()
+            .filter_map(|file| file.file_name())
+            .map(OsString::from);
+        let names = names
+            .chain(LISTS.map(|(file, _)| file.into()))
+            .chain([CONFIGURATION.into()]);
         let mut package = TemplatePackage {
             files: PackageFiles::find_in(directory, names.collect())?,
             root,
@@ -64,7 +77,9 @@ impl TemplatePackage {
                     let items = menu_items(file, &text, &mut package.warnings);
                     package.features.push((feature, items));
                 }
-                None => package.warnings.push(format!("{file} is not there; no {feature} set")),
+                None => package
+                    .warnings
+                    .push(format!("{file} is not there; no {feature} set")),
             }
         }
         if let Some(text) = text_of(&directory.join(CONFIGURATION))? {
@@ -78,7 +93,10 @@ impl TemplatePackage {
             if line.is_empty() || line.starts_with(b"#") {
                 continue;
             }
-            let pair = std::str::from_utf8(line).ok().filter(|l| l.is_ascii()).and_then(|l| l.split_once('='));
+            let pair = std::str::from_utf8(line)
+                .ok()
+                .filter(|l| l.is_ascii())
+                .and_then(|l| l.split_once('='));
             let taken = match pair {
                 Some((key, value)) => setting(key.trim(), value.trim(), allow_pv),
                 None => Err("it is no KEY=VALUE in ASCII"),
@@ -86,7 +104,10 @@ impl TemplatePackage {
             match taken {
                 Ok(Setting::Feature(name, value)) => self.features.push((name, value)),
                 Ok(Setting::Property(name, value)) => self.properties.push((name, value)),
-                Err(reason) => self.warnings.push(format!("template.conf: '{}' is ignored: {reason}", shown(line))),
+                Err(reason) => self.warnings.push(format!(
+                    "template.conf: '{}' is ignored: {reason}",
+                    shown(line)
+                )),
             }
         }
     }
@@ -95,7 +116,11 @@ impl TemplatePackage {
     ///
     /// # Errors
     /// The store cannot be read, or something of the package cannot be removed.
-    pub fn remove(&self, session: &Session, installed: &TemplateInstalled) -> Result<(), LifecycleError> {
+    pub fn remove(
+        &self,
+        session: &Session,
+        installed: &TemplateInstalled,
+    ) -> Result<(), LifecycleError> {
         self.files.remove(session, installed)
     }
 }
@@ -116,7 +141,9 @@ fn setting(key: &str, value: &str, allow_pv: bool) -> Result<Setting, &'static s
         };
     }
     if let Some(feature) = known(&ADDRESSES) {
-        let address = value.parse::<Ipv4Addr>().map_err(|_| "it is no IPv4 address")?;
+        let address = value
+            .parse::<Ipv4Addr>()
+            .map_err(|_| "it is no IPv4 address")?;
         return Ok(Setting::Feature(feature, address.to_string()));
     }
     match (key, value) {
@@ -146,11 +173,18 @@ pub fn menu_items_in(directory: &Path) -> Result<(MenuItems, Vec<String>), Lifec
 /// The names of a list, joined by blanks.
 fn menu_items(file: &str, text: &[u8], warnings: &mut Vec<String>) -> String {
     let mut items = Vec::new();
-    for line in text.split(|b| *b == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty()) {
+    for line in text
+        .split(|b| *b == b'\n')
+        .map(<[u8]>::trim_ascii)
+        .filter(|line| !line.is_empty())
+    {
         let is_name = line.len() <= LONGEST_NAME && line.iter().all(u8::is_ascii_graphic);
         match std::str::from_utf8(line).ok().filter(|_| is_name) {
             Some(name) => items.push(name),
-            None => warnings.push(format!("{file}: '{}' is no name of a menu item", shown(line))),
+            None => warnings.push(format!(
+                "{file}: '{}' is no name of a menu item",
+                shown(line)
+            )),
         }
     }
     items.join(" ")
@@ -162,18 +196,32 @@ fn text_of(path: &Path) -> Result<Option<Vec<u8>>, LifecycleError> {
         return Ok(None);
     }
     let mut text = Vec::new();
-    let read = root_data::open(path)?.take(LONGEST + 1).read_to_end(&mut text);
-    read.map_err(|source| LifecycleError::Io { what: format!("reading {}", path.display()), source })?;
+    let read = root_data::open(path)?
+        .take(LONGEST + 1)
+        .read_to_end(&mut text);
+    read.map_err(|source| LifecycleError::Io {
+        what: format!("reading {}", path.display()),
+        source,
+    })?;
     match text.len() as u64 > LONGEST {
-        true => Err(LifecycleError::Package(format!("{} has more than {LONGEST} bytes", path.display()))),
+        true => Err(LifecycleError::Package(format!(
+            "{} has more than {LONGEST} bytes",
+            path.display()
+        ))),
         false => Ok(Some(text)),
     }
 }
 
 /// A part of a file as a message may show it: not long, and without what could deceive.
 fn shown(bytes: &[u8]) -> String {
-    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(60)]).escape_debug().to_string();
-    if bytes.len() > 60 { format!("{text}…") } else { text }
+    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(60)])
+        .escape_debug()
+        .to_string();
+    if bytes.len() > 60 {
+        format!("{text}…")
+    } else {
+        text
+    }
 }
 
 #[cfg(test)]
@@ -192,18 +240,36 @@ mod tests {
     #[test]
     fn lists_become_features_and_odd_lines_are_left_out() {
         let long = [b"x".repeat(300), b"\n".to_vec()].concat();
-        let list = [b"firefox.desktop\n\n  org.gnome.Nautilus.desktop \na b\n\xff\n\x1b[31m\n".to_vec(), long].concat();
-        let package = package(&[("whitelisted-appmenus.list", &list), ("vm-whitelisted-appmenus.list", b"")]);
+        let list = [
+            b"firefox.desktop\n\n  org.gnome.Nautilus.desktop \na b\n\xff\n\x1b[31m\n".to_vec(),
+            long,
+        ]
+        .concat();
+        let package = package(&[
+            ("whitelisted-appmenus.list", &list),
+            ("vm-whitelisted-appmenus.list", b""),
+        ]);
         assert_eq!(
             package.features,
             [
                 ("default-menu-items", String::new()),
-                ("menu-items", "firefox.desktop org.gnome.Nautilus.desktop".to_string())
+                (
+                    "menu-items",
+                    "firefox.desktop org.gnome.Nautilus.desktop".to_string()
+                )
             ]
         );
         assert_eq!(package.warnings.len(), 5, "{:?}", package.warnings);
-        assert!(package.warnings.iter().all(|w| w.len() < 200 && !w.contains(char::is_control)));
-        assert_eq!(package.warnings[4], "netvm-whitelisted-appmenus.list is not there; no netvm-menu-items set");
+        assert!(
+            package
+                .warnings
+                .iter()
+                .all(|w| w.len() < 200 && !w.contains(char::is_control))
+        );
+        assert_eq!(
+            package.warnings[4],
+            "netvm-whitelisted-appmenus.list is not there; no netvm-menu-items set"
+        );
     }
 
     #[test]
@@ -213,10 +279,21 @@ mod tests {
         let package = package(&[("template.conf", conf)]);
         assert_eq!(
             package.features,
-            [("gui", "1".to_string()), ("qrexec", "1".to_string()), ("net.fake-ip", "192.168.1.2".to_string())]
+            [
+                ("gui", "1".to_string()),
+                ("qrexec", "1".to_string()),
+                ("net.fake-ip", "192.168.1.2".to_string())
+            ]
         );
-        assert_eq!(package.properties, [("virt_mode", "hvm".to_string()), ("kernel", String::new())]);
-        let ignored: Vec<_> = package.warnings.iter().filter(|w| w.starts_with("template.conf: ")).collect();
+        assert_eq!(
+            package.properties,
+            [("virt_mode", "hvm".to_string()), ("kernel", String::new())]
+        );
+        let ignored: Vec<_> = package
+            .warnings
+            .iter()
+            .filter(|w| w.starts_with("template.conf: "))
+            .collect();
         assert_eq!(ignored.len(), 9, "{ignored:?}");
         assert!(ignored.iter().all(|w| !w.contains(char::is_control)));
     }
@@ -225,8 +302,16 @@ mod tests {
     fn a_file_that_never_ends_is_not_read_to_its_end() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("root.img"), "image").unwrap();
-        fs::File::create(dir.path().join("template.conf")).unwrap().set_len(1 << 40).unwrap();
-        let error = TemplatePackage::read(dir.path(), false).unwrap_err().to_string();
-        assert!(error.ends_with("template.conf has more than 65536 bytes"), "{error}");
+        fs::File::create(dir.path().join("template.conf"))
+            .unwrap()
+            .set_len(1 << 40)
+            .unwrap();
+        let error = TemplatePackage::read(dir.path(), false)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.ends_with("template.conf has more than 65536 bytes"),
+            "{error}"
+        );
     }
 }

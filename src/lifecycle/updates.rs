@@ -38,8 +38,16 @@ impl Session {
     /// What dom0 does, and what the qubes do.
     pub fn update_checks(&self) -> Result<(Checks, Checks), LifecycleError> {
         let qubes = self.read()?;
-        let of = |on: bool| if on { Checks::Enabled } else { Checks::Disabled };
-        let dom0_is_off = qubes.get(VmName::DOM0).is_some_and(|dom0| dom0.features.get(FEATURE) == Some(""));
+        let of = |on: bool| {
+            if on {
+                Checks::Enabled
+            } else {
+                Checks::Disabled
+            }
+        };
+        let dom0_is_off = qubes
+            .get(VmName::DOM0)
+            .is_some_and(|dom0| dom0.features.get(FEATURE) == Some(""));
         let dom0 = of(!dom0_is_off && !self.system.below_root(DOM0_FLAG).exists());
         let guests: Vec<bool> = qubes
             .iter()
@@ -48,9 +56,11 @@ impl Session {
             .collect();
         let qubes_do = match (guests.contains(&true), guests.contains(&false)) {
             (true, true) => Checks::Mixed,
-            (false, false) => {
-                of(qubes.global_value("check_updates_vm", self).ok().and_then(|v| v.as_bool()) != Some(false))
-            }
+            (false, false) => of(qubes
+                .global_value("check_updates_vm", self)
+                .ok()
+                .and_then(|v| v.as_bool())
+                != Some(false)),
             (on, _) => of(on),
         };
         Ok((dom0, qubes_do))
@@ -85,7 +95,10 @@ impl Session {
 
     fn switch_flag(&self, on: bool) -> Result<(), LifecycleError> {
         let flag = self.system.below_root(DOM0_FLAG);
-        let failed = |source| LifecycleError::Io { what: format!("changing {}", flag.display()), source };
+        let failed = |source| LifecycleError::Io {
+            what: format!("changing {}", flag.display()),
+            source,
+        };
         if !on {
             make_shared_directory(directory_of(&flag), &self.system)?;
             let access = Access::shared(self.system.qubes_group());
@@ -93,7 +106,11 @@ impl Session {
         }
         let remove = || {
             let (directory, name) = parent_of(&flag)?;
-            if directory.remove_file(Path::new(&name))? { directory.sync() } else { Ok(()) }
+            if directory.remove_file(Path::new(&name))? {
+                directory.sync()
+            } else {
+                Ok(())
+            }
         };
         match remove() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),

@@ -21,7 +21,8 @@ use super::{LifecycleError, Session};
 use crate::fs::file_lock::{Exclusivity, FileLock, FileLockError};
 use crate::model::VmName;
 use crate::storage::{
-    Committed, CopyWatcher, Driver, Kind, Volume, Watched, copy_data_told, dig_holes, length_of, write_sparse_told,
+    Committed, CopyWatcher, Driver, Kind, Volume, Watched, copy_data_told, dig_holes, length_of,
+    write_sparse_told,
 };
 
 /// How long a volume that gets new data is to be.
@@ -66,7 +67,8 @@ impl Session {
         length: NewLength,
         watcher: &dyn CopyWatcher,
     ) -> Result<(), LifecycleError> {
-        self.replace_data(name, volume, NewData::From { file, length }, watcher).map(drop)
+        self.replace_data(name, volume, NewData::From { file, length }, watcher)
+            .map(drop)
     }
 
     /// Gives a volume the last committed data of another one.
@@ -80,7 +82,10 @@ impl Session {
         watcher: &dyn CopyWatcher,
     ) -> Result<(), LifecycleError> {
         if source == target {
-            let (volume, reason) = (format!("{}:{}", target.0, target.1), "it is the one to clone from".to_string());
+            let (volume, reason) = (
+                format!("{}:{}", target.0, target.1),
+                "it is the one to clone from".to_string(),
+            );
             return Err(LifecycleError::VolumeRefused { volume, reason });
         }
         // Whether it can have them is asked before the source is locked; it is asked again later.
@@ -92,9 +97,12 @@ impl Session {
             }
             let qubes = self.read()?;
             let vm = known(&qubes, source.0)?;
-            self.with_volume(&qubes, vm, source.1, |volume, driver| Ok(driver.open_committed(volume)?))?
+            self.with_volume(&qubes, vm, source.1, |volume, driver| {
+                Ok(driver.open_committed(volume)?)
+            })?
         };
-        self.replace_data(target.0, target.1, NewData::Clone(Some(data)), watcher).map(drop)
+        self.replace_data(target.0, target.1, NewData::Clone(Some(data)), watcher)
+            .map(drop)
     }
 
     /// Empties a volume; it stays as large as it is.
@@ -102,16 +110,22 @@ impl Session {
     /// # Errors
     /// As [`Session::import_volume`].
     pub fn clear_volume(&self, name: &VmName, volume: &str) -> Result<(), LifecycleError> {
-        let clear = || self.replace_data(name, volume, NewData::Nothing, &crate::storage::Unwatched).map(drop);
+        let clear = || {
+            self.replace_data(name, volume, NewData::Nothing, &crate::storage::Unwatched)
+                .map(drop)
+        };
         self.save_on_full_disk(name, clear, |full| {
             let lock = self.lock_qube(name)?;
             self.require_halted(&lock)?;
             let kept = {
                 let qubes = self.read()?;
-                self.with_volume(&qubes, known(&qubes, name)?, volume, |volume, _| Ok(volume.revisions_to_keep))?
+                self.with_volume(&qubes, known(&qubes, name)?, volume, |volume, _| {
+                    Ok(volume.revisions_to_keep)
+                })?
             };
             // What the volume has becomes a revision, and the oldest would go for it.
-            self.release_volume(name, volume, Some(kept.saturating_sub(1)), full).map(drop)
+            self.release_volume(name, volume, Some(kept.saturating_sub(1)), full)
+                .map(drop)
         })
     }
 
@@ -145,7 +159,10 @@ impl Session {
                 ));
             }
             let size = data.check(volume, driver)?;
-            let wanted = Volume { size: size.unwrap_or(volume.size), ..volume.clone() };
+            let wanted = Volume {
+                size: size.unwrap_or(volume.size),
+                ..volume.clone()
+            };
             let outcome = RefCell::new(None);
             let base = data.base();
             let mut fill = |to: &File| {
@@ -164,7 +181,11 @@ impl Session {
                 });
                 let goes_on = ready.is_ok();
                 outcome.replace(Some(ready));
-                if goes_on { Ok(()) } else { Err(io::Error::other("the volume keeps what it has")) }
+                if goes_on {
+                    Ok(())
+                } else {
+                    Err(io::Error::other("the volume keeps what it has"))
+                }
             };
             let done = match base {
                 // It may be another volume's only image, whose start waits for it to be let go: it is before the lock is
@@ -184,21 +205,39 @@ impl Session {
     }
 
     /// The lock of a qube that is still what it was when the copying began.
-    fn lock_for_commit(&self, name: &VmName, began: &Volume, image: &File) -> Result<QubeLock, LifecycleError> {
+    fn lock_for_commit(
+        &self,
+        name: &VmName,
+        began: &Volume,
+        image: &File,
+    ) -> Result<QubeLock, LifecycleError> {
         let lock = self.lock_qube(name)?;
         match self.settle(&lock)? {
             Settled::Halted => {}
-            Settled::Active(_) => return Err(not_imported(began, "the qube was started meanwhile")),
+            Settled::Active(_) => {
+                return Err(not_imported(began, "the qube was started meanwhile"));
+            }
             Settled::Gone => return Err(not_imported(began, "the qube was removed meanwhile")),
         }
         // A start clears what it takes for the rest of an import that crashed.
-        if image.metadata().is_ok_and(|image| image.is_file() && image.nlink() == 0) {
-            return Err(not_imported(began, "the qube was started or removed meanwhile"));
+        if image
+            .metadata()
+            .is_ok_and(|image| image.is_file() && image.nlink() == 0)
+        {
+            return Err(not_imported(
+                began,
+                "the qube was started or removed meanwhile",
+            ));
         }
         let qubes = self.read()?;
-        self.with_volume(&qubes, known(&qubes, name)?, &began.name, |now, _| match now == began {
-            true => Ok(()),
-            false => Err(not_imported(began, "the volume's options were changed meanwhile")),
+        self.with_volume(&qubes, known(&qubes, name)?, &began.name, |now, _| {
+            match now == began {
+                true => Ok(()),
+                false => Err(not_imported(
+                    began,
+                    "the volume's options were changed meanwhile",
+                )),
+            }
         })?;
         Ok(lock)
     }
@@ -206,32 +245,51 @@ impl Session {
     /// Two imports into one qube at once would each take what the other has begun for a leftover.
     fn lock_for_import(&self, name: &VmName) -> Result<FileLock, LifecycleError> {
         let (run, group) = (self.system.run_dir(), self.system.qubes_group());
-        let lock = run.lock(&format!("import-{name}"), Exclusivity::Exclusive, Duration::ZERO, group);
+        let lock = run.lock(
+            &format!("import-{name}"),
+            Exclusivity::Exclusive,
+            Duration::ZERO,
+            group,
+        );
         lock.map_err(|error| match error {
             FileLockError::Held { holder } => LifecycleError::Locked {
                 qube: name.clone(),
                 reason: format!("another import into it is under way ({holder})"),
             },
-            FileLockError::Io { file, source } => {
-                LifecycleError::Io { what: format!("cannot lock {}", file.display()), source }
-            }
+            FileLockError::Io { file, source } => LifecycleError::Io {
+                what: format!("cannot lock {}", file.display()),
+                source,
+            },
         })
     }
 }
 
 pub(super) fn not_imported(volume: &Volume, reason: &str) -> LifecycleError {
-    LifecycleError::NotImported { volume: volume.full_name(), reason: reason.to_string(), source: None }
+    LifecycleError::NotImported {
+        volume: volume.full_name(),
+        reason: reason.to_string(),
+        source: None,
+    }
 }
 
 impl NewData<'_> {
     /// How long the volume will be, where that can be told; an error where the data do not fit.
-    pub(super) fn check(&mut self, volume: &Volume, driver: &dyn Driver) -> Result<Option<u64>, LifecycleError> {
+    pub(super) fn check(
+        &mut self,
+        volume: &Volume,
+        driver: &dyn Driver,
+    ) -> Result<Option<u64>, LifecycleError> {
         match self {
             NewData::Nothing => Ok(Some(driver.size(volume)?)),
-            NewData::Clone(data) | NewData::Without { data, .. } => Ok(data.as_ref().map(|data| data.size)),
+            NewData::Clone(data) | NewData::Without { data, .. } => {
+                Ok(data.as_ref().map(|data| data.size))
+            }
             NewData::Package(image) => Ok(image.size()),
             NewData::From { file, length } => {
-                let failed = |source| LifecycleError::Io { what: "looking at the data to import".to_string(), source };
+                let failed = |source| LifecycleError::Io {
+                    what: "looking at the data to import".to_string(),
+                    source,
+                };
                 let available = remaining(file).map_err(failed)?;
                 let wanted = match length {
                     NewLength::OfTheData => available,
@@ -244,7 +302,9 @@ impl NewData<'_> {
                     (Some(available), Some(wanted)) if available > wanted => {
                         Err(not_imported(volume, &too_long(available, wanted)))
                     }
-                    (Some(available), Some(wanted)) if available < wanted && matches!(length, NewLength::Bytes(_)) => {
+                    (Some(available), Some(wanted))
+                        if available < wanted && matches!(length, NewLength::Bytes(_)) =>
+                    {
                         Err(not_imported(volume, &too_short(available, wanted)))
                     }
                     _ => Ok(wanted),
@@ -305,7 +365,13 @@ struct Extent {
     is_exact: bool,
 }
 
-fn write_from(mut file: &File, to: &File, extent: Extent, name: &str, watcher: &dyn CopyWatcher) -> io::Result<()> {
+fn write_from(
+    mut file: &File,
+    to: &File,
+    extent: Extent,
+    name: &str,
+    watcher: &dyn CopyWatcher,
+) -> io::Result<()> {
     let size = extent.size;
     let available = remaining(file)?;
     let watched = Watched::begin(watcher, name, available.or(size));
@@ -314,7 +380,15 @@ fn write_from(mut file: &File, to: &File, extent: Extent, name: &str, watcher: &
         return copy_data_told(file, to, &told);
     }
     let passed = std::cell::Cell::new(0);
-    write_sparse_told(Bounded { from: file, passed: &passed, most: size }, to, &told)?;
+    write_sparse_told(
+        Bounded {
+            from: file,
+            passed: &passed,
+            most: size,
+        },
+        to,
+        &told,
+    )?;
     match passed.get() {
         0 => Err(io::Error::other(NO_DATA)),
         passed => match size.filter(|size| extent.is_exact && passed < *size) {
@@ -355,9 +429,9 @@ impl<R: Read> Read for Bounded<'_, R> {
         let got = self.from.read(buffer)?;
         self.passed.set(self.passed.get() + got as u64);
         match self.most {
-            Some(most) if self.passed.get() > most => {
-                Err(io::Error::other(format!("the data have more than the {most} bytes that the volume is to have")))
-            }
+            Some(most) if self.passed.get() > most => Err(io::Error::other(format!(
+                "the data have more than the {most} bytes that the volume is to have"
+            ))),
             _ => Ok(got),
         }
     }

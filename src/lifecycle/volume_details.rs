@@ -26,7 +26,12 @@ impl Session {
     ///
     /// # Errors
     /// The qube has no such volume, or its description is broken.
-    pub fn volume_details(&self, qubes: &Qubes, vm: &Vm, volume: &str) -> Result<VolumeDetails, VolumeError> {
+    pub fn volume_details(
+        &self,
+        qubes: &Qubes,
+        vm: &Vm,
+        volume: &str,
+    ) -> Result<VolumeDetails, VolumeError> {
         let volume = qubes.volume(vm, volume, self)?;
         let mut details = VolumeDetails {
             qube: vm.name.clone(),
@@ -43,7 +48,12 @@ impl Session {
         Ok(details)
     }
 
-    fn look_at_volume(&self, qubes: &Qubes, vm: &Vm, details: &mut VolumeDetails) -> Result<(), StorageError> {
+    fn look_at_volume(
+        &self,
+        qubes: &Qubes,
+        vm: &Vm,
+        details: &mut VolumeDetails,
+    ) -> Result<(), StorageError> {
         // Of a kernel upstream tells neither: it is nobody's alone.
         if details.volume.driver == "linux-kernel" {
             return Ok(());
@@ -63,29 +73,55 @@ impl Session {
         let mut drivers = Drivers::to_look(&qubes.pools, &self.system);
         let mut listed = Vec::new();
         let mut unusable: Vec<String> = Vec::new();
-        for vm in names.iter().filter_map(|name| qubes.get(name)).filter(|vm| vm.class.is_local_guest()) {
+        for vm in names
+            .iter()
+            .filter_map(|name| qubes.get(name))
+            .filter(|vm| vm.class.is_local_guest())
+        {
             for name in qubes.volume_names(vm) {
-                let Ok(volume) = qubes.volume(vm, name, self) else { continue };
-                let (pool, vid, qube, name) =
-                    (volume.pool.clone(), volume.vid.clone(), vm.name.clone(), volume.name.clone());
+                let Ok(volume) = qubes.volume(vm, name, self) else {
+                    continue;
+                };
+                let (pool, vid, qube, name) = (
+                    volume.pool.clone(),
+                    volume.vid.clone(),
+                    vm.name.clone(),
+                    volume.name.clone(),
+                );
                 let is_usable = !unusable.contains(&pool);
-                let revisions = || drivers.get(&volume.pool)?.revisions(&Volume::resolved(&vm.name, volume)?);
+                let revisions = || {
+                    drivers
+                        .get(&volume.pool)?
+                        .revisions(&Volume::resolved(&vm.name, volume)?)
+                };
                 // A pool that cannot be used has nothing to revert to, and is not asked again.
                 let can_be_reverted = match is_usable.then(revisions) {
                     Some(Ok(revisions)) => !revisions.is_empty(),
                     Some(Err(_)) => {
                         // Of a broken description only this volume suffers.
-                        if drivers.get(&pool).and_then(|driver| driver.capacity()).is_err() {
+                        if drivers
+                            .get(&pool)
+                            .and_then(|driver| driver.capacity())
+                            .is_err()
+                        {
                             unusable.push(pool.clone());
                         }
                         false
                     }
                     None => false,
                 };
-                listed.push(ListedVolume { pool, vid, qube, name, can_be_reverted });
+                listed.push(ListedVolume {
+                    pool,
+                    vid,
+                    qube,
+                    name,
+                    can_be_reverted,
+                });
             }
         }
-        listed.sort_by(|a, b| (&a.pool, &a.vid, &a.qube, &a.name).cmp(&(&b.pool, &b.vid, &b.qube, &b.name)));
+        listed.sort_by(|a, b| {
+            (&a.pool, &a.vid, &a.qube, &a.name).cmp(&(&b.pool, &b.vid, &b.qube, &b.name))
+        });
         for shared in listed.chunk_by_mut(|a, b| (&a.pool, &a.vid) == (&b.pool, &b.vid)) {
             // Of those that share one (a kernel) upstream shows the last first.
             shared.rotate_right(1);

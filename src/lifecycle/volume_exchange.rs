@@ -18,7 +18,10 @@ pub(super) struct Ready {
 }
 
 pub(super) fn failed_to_look(source: io::Error) -> LifecycleError {
-    LifecycleError::Io { what: "looking at the image to import".to_string(), source }
+    LifecycleError::Io {
+        what: "looking at the image to import".to_string(),
+        source,
+    }
 }
 
 impl Session {
@@ -39,7 +42,9 @@ impl Session {
                 Ok(lock)
             }
             (Ok(()), None) => Err(not_imported(volume, "the driver did not ask for the data")),
-            (Err(error), Some(_)) if error.was_done() => Err(was_done(volume, "has the new data", error)),
+            (Err(error), Some(_)) if error.was_done() => {
+                Err(was_done(volume, "has the new data", error))
+            }
             (Err(error), ready) => {
                 if ready.is_some() {
                     self.take_size_back(name, volume);
@@ -56,14 +61,32 @@ impl Session {
     /// Empties a volume whose qube is locked and halted; it stays as large as it is. What it had
     /// becomes a revision. One that is empty stays as it is: emptied again after a kill, it would
     /// push that revision out.
-    pub(super) fn clear_locked(&self, volume: &Volume, driver: &dyn Driver) -> Result<(), LifecycleError> {
-        if driver.open_committed(volume).is_ok_and(|committed| is_empty(&committed.file).unwrap_or(false)) {
+    pub(super) fn clear_locked(
+        &self,
+        volume: &Volume,
+        driver: &dyn Driver,
+    ) -> Result<(), LifecycleError> {
+        if driver
+            .open_committed(volume)
+            .is_ok_and(|committed| is_empty(&committed.file).unwrap_or(false))
+        {
             return Ok(());
         }
         let size = driver.size(volume)?;
-        let cleared = driver.import_written(&Volume { size, ..volume.clone() }, &mut |to| {
-            NewData::Nothing.write_into(to, Some(size), &volume.name, &crate::storage::Unwatched)
-        });
+        let cleared = driver.import_written(
+            &Volume {
+                size,
+                ..volume.clone()
+            },
+            &mut |to| {
+                NewData::Nothing.write_into(
+                    to,
+                    Some(size),
+                    &volume.name,
+                    &crate::storage::Unwatched,
+                )
+            },
+        );
         match cleared {
             Err(error) if error.was_done() => Err(was_done(volume, "is empty", error)),
             cleared => Ok(cleared?),

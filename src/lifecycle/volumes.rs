@@ -43,11 +43,17 @@ impl Session {
         // Nobody may start or stop it between the question whether it runs and the save.
         let _lock = self.lock_qube(name)?;
         self.gather_states();
-        let save =
-            || self.change_volumes(name, |write, vm| Ok(write.set_volume_option(vm, volume, option, text, self)?));
+        let save = || {
+            self.change_volumes(name, |write, vm| {
+                Ok(write.set_volume_option(vm, volume, option, text, self)?)
+            })
+        };
         let deleted = Cell::new(0);
         let saved = self.save_on_full_disk(name, save, |full| {
-            let keep = text.parse().ok().filter(|keep| option == VolumeOption::RevisionsToKeep && *keep >= 0);
+            let keep = text
+                .parse()
+                .ok()
+                .filter(|keep| option == VolumeOption::RevisionsToKeep && *keep >= 0);
             deleted.set(self.release_volume(name, volume, keep, full)?);
             Ok(())
         });
@@ -76,7 +82,9 @@ impl Session {
         let qubes = self.read()?;
         let vm = known(&qubes, name)?;
         // What is refused whatever the state is told before a lock is waited for.
-        self.with_volume(&qubes, vm, volume, |volume, driver| refuse_size(volume, driver, bytes, shrinking))?;
+        self.with_volume(&qubes, vm, volume, |volume, driver| {
+            refuse_size(volume, driver, bytes, shrinking)
+        })?;
         self.convert_if_old(&qubes)?;
         drop(qubes);
         let lock = self.lock_qube(name)?;
@@ -90,7 +98,10 @@ impl Session {
         let (image, size) = self.with_volume(&qubes, vm, volume, |volume, driver| {
             refuse_size(volume, driver, bytes, shrinking)?;
             if volume.kind == Kind::Snapshot && state == Settled::Halted {
-                return Err(refused(volume, "it is made anew from its template's at each start; resize that one"));
+                return Err(refused(
+                    volume,
+                    "it is made anew from its template's at each start; resize that one",
+                ));
             }
             if volume.ephemeral {
                 // What encrypts a running one with a throw-away key has its size for good; it is made anew anyway.
@@ -101,9 +112,13 @@ impl Session {
         })?;
         let uuid = vm.uuid();
         drop(qubes);
-        let (Settled::Active(_), Some(uuid)) = (state, uuid) else { return Ok(Resized::Halted) };
+        let (Settled::Active(_), Some(uuid)) = (state, uuid) else {
+            return Ok(Resized::Halted);
+        };
         match image {
-            Attachment::File(image) | Attachment::Device(image) => self.tell_of_size(uuid, &image, size),
+            Attachment::File(image) | Attachment::Device(image) => {
+                self.tell_of_size(uuid, &image, size)
+            }
             Attachment::Nothing => Ok(Resized::NextStart),
         }
     }
@@ -124,14 +139,22 @@ impl Session {
         }
         self.save_size(name, volume, bytes)?;
         if let Err(error) = driver.resize(volume, bytes) {
-            if volume.kind == Kind::Origin && driver.size(volume).is_ok_and(|now| now == bytes && now != volume.size) {
+            if volume.kind == Kind::Origin
+                && driver
+                    .size(volume)
+                    .is_ok_and(|now| now == bytes && now != volume.size)
+            {
                 return Err(was_done(volume, "is resized", error));
             }
             self.take_size_back(name, volume);
             return Err(error.into());
         }
         // A volume that is made at the next start has no size yet but the one that is wanted.
-        let size = if volume.kind == Kind::Origin { driver.size(volume)? } else { bytes };
+        let size = if volume.kind == Kind::Origin {
+            driver.size(volume)?
+        } else {
+            bytes
+        };
         if size != bytes {
             self.save_size(name, volume, size)?;
         }
@@ -140,7 +163,12 @@ impl Session {
 
     /// Lets a running guest see the new size of its disk. Xen's backends look for themselves at what the image's device
     /// has become; QEMU has to be told.
-    fn tell_of_size(&self, uuid: uuid::Uuid, image: &std::path::Path, bytes: u64) -> Result<Resized, LifecycleError> {
+    fn tell_of_size(
+        &self,
+        uuid: uuid::Uuid,
+        image: &std::path::Path,
+        bytes: u64,
+    ) -> Result<Resized, LifecycleError> {
         use crate::hypervisor::Family;
         if Family::of_uri(self.hypervisor().uri()) == Family::Xen {
             return Ok(Resized::Running);
@@ -156,7 +184,12 @@ impl Session {
     ///
     /// # Errors
     /// The qube runs, there is no such volume, or it has no such revision.
-    pub fn revert_volume(&self, name: &VmName, volume: &str, revision: Option<&str>) -> Result<(), LifecycleError> {
+    pub fn revert_volume(
+        &self,
+        name: &VmName,
+        volume: &str,
+        revision: Option<&str>,
+    ) -> Result<(), LifecycleError> {
         let qubes = self.read()?;
         let vm = known(&qubes, name)?;
         self.with_volume(&qubes, vm, volume, |volume, driver| {
@@ -175,13 +208,15 @@ impl Session {
         self.with_volume(&qubes, vm, volume, |volume, driver| {
             // First: a revert that is repeated goes back to what it came from.
             self.save_size(name, volume, driver.size_of_revision(volume, revision)?)?;
-            driver.revert(volume, revision).map_err(|error| match error.was_done() {
-                true => was_done(volume, "is reverted", error),
-                false => {
-                    self.take_size_back(name, volume);
-                    error.into()
-                }
-            })
+            driver
+                .revert(volume, revision)
+                .map_err(|error| match error.was_done() {
+                    true => was_done(volume, "is reverted", error),
+                    false => {
+                        self.take_size_back(name, volume);
+                        error.into()
+                    }
+                })
         })
     }
 
@@ -205,9 +240,16 @@ impl Session {
     }
 
     /// Saves how many bytes a volume has, or is about to have.
-    pub(super) fn save_size(&self, name: &VmName, volume: &Volume, bytes: u64) -> Result<(), LifecycleError> {
+    pub(super) fn save_size(
+        &self,
+        name: &VmName,
+        volume: &Volume,
+        bytes: u64,
+    ) -> Result<(), LifecycleError> {
         let volume = &volume.name;
-        match self.change_volumes(name, |write, vm| Ok(write.set_volume_size(vm, volume, bytes, self)?)) {
+        match self.change_volumes(name, |write, vm| {
+            Ok(write.set_volume_size(vm, volume, bytes, self)?)
+        }) {
             Err(LifecycleError::Store(error)) if error.was_saved() => {
                 self.system.tell(&error.to_string());
                 Ok(())
@@ -237,7 +279,12 @@ impl Session {
 }
 
 /// A volume keeps what it has: to make it smaller somebody has to say so.
-fn refuse_size(volume: &Volume, driver: &dyn Driver, bytes: u64, shrinking: Shrinking) -> Result<(), LifecycleError> {
+fn refuse_size(
+    volume: &Volume,
+    driver: &dyn Driver,
+    bytes: u64,
+    shrinking: Shrinking,
+) -> Result<(), LifecycleError> {
     if !volume.rw {
         return Err(refused(volume, "it is read-only and cannot be resized"));
     }
@@ -251,16 +298,31 @@ fn refuse_size(volume: &Volume, driver: &dyn Driver, bytes: u64, shrinking: Shri
         Err(error) => return Err(error.into()),
     };
     match bytes < now {
-        true => Err(LifecycleError::WouldShrink { volume: volume.full_name(), now, bytes }),
+        true => Err(LifecycleError::WouldShrink {
+            volume: volume.full_name(),
+            now,
+            bytes,
+        }),
         false => Ok(()),
     }
 }
 
 /// The error for a change that was made, and that is not to be made once more.
-pub(super) fn was_done(volume: &Volume, state: &'static str, error: StorageError) -> LifecycleError {
-    LifecycleError::NotProvenDurable { volume: volume.full_name(), state, source: Box::new(error) }
+pub(super) fn was_done(
+    volume: &Volume,
+    state: &'static str,
+    error: StorageError,
+) -> LifecycleError {
+    LifecycleError::NotProvenDurable {
+        volume: volume.full_name(),
+        state,
+        source: Box::new(error),
+    }
 }
 
 pub(super) fn refused(volume: &Volume, reason: &str) -> LifecycleError {
-    LifecycleError::VolumeRefused { volume: volume.full_name(), reason: reason.to_string() }
+    LifecycleError::VolumeRefused {
+        volume: volume.full_name(),
+        reason: reason.to_string(),
+    }
 }

@@ -16,11 +16,21 @@ pub enum Class {
 
 impl Class {
     /// Every class that exists in R4 (`spec/r4-xml.md` §1.4), sorted by name.
-    pub const ALL: [Class; 6] =
-        [Class::AdminVM, Class::AppVM, Class::DispVM, Class::RemoteVM, Class::StandaloneVM, Class::TemplateVM];
+    pub const ALL: [Class; 6] = [
+        Class::AdminVM,
+        Class::AppVM,
+        Class::DispVM,
+        Class::RemoteVM,
+        Class::StandaloneVM,
+        Class::TemplateVM,
+    ];
 
     pub fn from_store(text: &str) -> Class {
-        Class::ALL.iter().find(|c| c.as_str() == text).cloned().unwrap_or_else(|| Class::Unknown(text.into()))
+        Class::ALL
+            .iter()
+            .find(|c| c.as_str() == text)
+            .cloned()
+            .unwrap_or_else(|| Class::Unknown(text.into()))
     }
 
     /// Where the class stands in [`Class::ALL`].
@@ -50,7 +60,10 @@ impl Class {
 
     /// Whether qubes of this class run on this machine with volumes of their own (upstream's `QubesVM`).
     pub fn is_local_guest(&self) -> bool {
-        matches!(self, Class::TemplateVM | Class::AppVM | Class::StandaloneVM | Class::DispVM)
+        matches!(
+            self,
+            Class::TemplateVM | Class::AppVM | Class::StandaloneVM | Class::DispVM
+        )
     }
 
     /// Whether qubes of this class are based on another one.

@@ -48,7 +48,10 @@ pub struct CloneQube<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotCloned {
     #[error("Failed to set {property} property: {reason}")]
-    Property { property: &'static str, reason: PropertyError },
+    Property {
+        property: &'static str,
+        reason: PropertyError,
+    },
     #[error("Failed to set {0} property: Qubes OS does not know it")]
     UnknownProperty(String),
     #[error("Failed to set tag '{0}': a tag is made of letters, digits, _ and -")]
@@ -78,16 +81,24 @@ impl Qubes {
         facts: &dyn Facts,
         random: &mut dyn FnMut(u16) -> u16,
     ) -> Result<PlannedClone, CreationError> {
-        let source = self.get(wish.source).ok_or_else(|| CreationError::NoSuchTemplate(wish.source.to_owned()))?;
+        let source = self
+            .get(wish.source)
+            .ok_or_else(|| CreationError::NoSuchTemplate(wish.source.to_owned()))?;
         let class = wish.class.unwrap_or(&source.class);
         if source.class == Class::AdminVM {
             return Err(CreationError::NotToBeCloned(source.name.clone()));
         }
         if *class == Class::RemoteVM && source.class != Class::RemoteVM {
-            return Err(CreationError::NotClonedAs { source_qube: source.name.clone(), is: source.class.clone() });
+            return Err(CreationError::NotClonedAs {
+                source_qube: source.name.clone(),
+                is: source.class.clone(),
+            });
         }
         let label = self.label(source)?;
-        let template = source.properties.get("template").filter(|_| class.has_template());
+        let template = source
+            .properties
+            .get("template")
+            .filter(|_| class.has_template());
         let new = NewQube {
             class: class.clone(),
             name: wish.name,
@@ -103,20 +114,33 @@ impl Qubes {
         let mut left_out = clone_tags(&mut vm, source);
         self.mark_created(&mut vm, &new, facts)?;
         left_out.extend(self.clone_properties(&mut vm, source, facts));
-        let first_error = left_out.iter().find(|n| !matches!(n, NotCloned::UnknownProperty(_)));
+        let first_error = left_out
+            .iter()
+            .find(|n| !matches!(n, NotCloned::UnknownProperty(_)));
         if let Some(first) = first_error.filter(|_| !wish.ignore_errors) {
             return Err(first.clone().into());
         }
         clone_features(&mut vm, source, facts.release());
         self.tag_by_references(&mut vm, facts)?;
         if vm.class.is_local_guest() {
-            vm.devices = source.devices.iter().map(|class| class.for_release(facts.release())).collect();
+            vm.devices = source
+                .devices
+                .iter()
+                .map(|class| class.for_release(facts.release()))
+                .collect();
         }
         self.plan_volumes(&mut vm, template, wish.pools, facts)?;
         vm.properties = in_written_order(&vm.class, &vm.properties);
         let starts_at_boot = vm.properties.get("autostart") == Some("True");
-        let effect = Effect::Autostart { vm: vm.name.clone(), on: true };
-        Ok(PlannedClone { vm, effects: starts_at_boot.then_some(effect).into_iter().collect(), left_out })
+        let effect = Effect::Autostart {
+            vm: vm.name.clone(),
+            on: true,
+        };
+        Ok(PlannedClone {
+            vm,
+            effects: starts_at_boot.then_some(effect).into_iter().collect(),
+            left_out,
+        })
     }
 
     /// Gives the clone the explicit properties of its source that its class has, each if it can be set.
@@ -132,7 +156,11 @@ impl Qubes {
             }
         }
         let is_unknown = |name: &&str| Property::find(Scope::Class(&source.class), name).is_none();
-        let unknown = source.properties.names().filter(|name| !EARLIER_NAMES.contains(name)).filter(is_unknown);
+        let unknown = source
+            .properties
+            .names()
+            .filter(|name| !EARLIER_NAMES.contains(name))
+            .filter(is_unknown);
         left_out.extend(unknown.map(|name| NotCloned::UnknownProperty(name.to_owned())));
         left_out
     }
@@ -140,12 +168,22 @@ impl Qubes {
 
 /// The source's tags but those that say who made it; upstream does not load others.
 fn clone_tags(vm: &mut Vm, source: &Vm) -> Vec<NotCloned> {
-    let (good, bad): (Vec<_>, Vec<_>) =
-        source.tags.iter().filter(|tag| !tag.starts_with(CREATED_BY)).partition(|tag| is_tag(tag));
-    for tag in good.into_iter().filter(|tag| !vm.has_tag(tag)).cloned().collect::<Vec<_>>() {
+    let (good, bad): (Vec<_>, Vec<_>) = source
+        .tags
+        .iter()
+        .filter(|tag| !tag.starts_with(CREATED_BY))
+        .partition(|tag| is_tag(tag));
+    for tag in good
+        .into_iter()
+        .filter(|tag| !vm.has_tag(tag))
+        .cloned()
+        .collect::<Vec<_>>()
+    {
         vm.tags.push(tag);
     }
-    bad.into_iter().map(|tag| NotCloned::Tag(tag.to_string())).collect()
+    bad.into_iter()
+        .map(|tag| NotCloned::Tag(tag.to_string()))
+        .collect()
 }
 
 /// The source's features but those that the system keeps about it, and the one that is a property by now.
@@ -154,7 +192,8 @@ fn clone_features(vm: &mut Vm, source: &Vm, release: Release) {
         vm.features.set("servicevm", "1");
     }
     for (name, value) in source.features.iter() {
-        let of_its_own = RESERVED.contains(&name) || name.starts_with("preload-dispvm") && name != PRELOAD_MAX;
+        let of_its_own =
+            RESERVED.contains(&name) || name.starts_with("preload-dispvm") && name != PRELOAD_MAX;
         let is_fit = feature_misfit(vm, name, value, release).is_none();
         if !of_its_own && name != MEMINFO_WRITER && is_fit {
             vm.features.set(name, value);
@@ -177,11 +216,19 @@ impl<'a> Unborn<'a> {
 
 impl Facts for Unborn<'_> {
     fn power_state(&self, vm: &Vm) -> PowerState {
-        if vm.name == self.name { PowerState::Halted } else { self.facts.power_state(vm) }
+        if vm.name == self.name {
+            PowerState::Halted
+        } else {
+            self.facts.power_state(vm)
+        }
     }
 
     fn domain_id(&self, vm: &Vm) -> i64 {
-        if vm.name == self.name { -1 } else { self.facts.domain_id(vm) }
+        if vm.name == self.name {
+            -1
+        } else {
+            self.facts.domain_id(vm)
+        }
     }
 
     fn host_memory_mib(&self) -> u64 {

@@ -15,7 +15,9 @@ use super::release::Release;
 use super::tags::{CREATED_BY, is_tag};
 use super::text_map::TextMap;
 use super::vm::{Qid, Vm};
-use super::volume::{ClassVolume, ResolvedVolume, VolumeError, class_volumes, volume_names, volume_traits};
+use super::volume::{
+    ClassVolume, ResolvedVolume, VolumeError, class_volumes, volume_names, volume_traits,
+};
 
 /// Why a qube cannot be made. Texts are upstream's where they are recorded (`data/r4/cli/qvm-create.txt`).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -36,7 +38,9 @@ pub enum CreationError {
     WrongTemplate { template: String, is: Class },
     #[error("{}", not_for_disposables(.0))]
     NotForDisposables(VmName),
-    #[error("no template given for '{vm}', and the system has no {property}; name one with --template")]
+    #[error(
+        "no template given for '{vm}', and the system has no {property}; name one with --template"
+    )]
     NoDefaultTemplate { vm: String, property: &'static str },
     #[error("a {class} has no template; leave --template out")]
     TemplateNotWanted { class: Class },
@@ -54,10 +58,19 @@ pub enum CreationError {
     NotCloned(#[from] super::cloning::NotCloned),
     #[error("Unknown storage pool {0}")]
     NoSuchPool(String),
-    #[error("volume '{volume}' of '{vm}' is a snapshot of its template's; its pool cannot be chosen")]
+    #[error(
+        "volume '{volume}' of '{vm}' is a snapshot of its template's; its pool cannot be chosen"
+    )]
     SnapshotPool { vm: String, volume: String },
-    #[error("volume '{volume}' of '{vm}' cannot be in pool '{pool}': {rule}; choose another with --pool {volume}=POOL")]
-    UnfitPool { vm: String, volume: String, pool: String, rule: &'static str },
+    #[error(
+        "volume '{volume}' of '{vm}' cannot be in pool '{pool}': {rule}; choose another with --pool {volume}=POOL"
+    )]
+    UnfitPool {
+        vm: String,
+        volume: String,
+        pool: String,
+        rule: &'static str,
+    },
     #[error("no number is free for another qube: Qubes OS {release} has room for {max}")]
     Full { release: Release, max: u16 },
     #[error("no free number found for another disposable in 100 tries; remove some")]
@@ -131,17 +144,22 @@ impl Qubes {
         if new.label.bytes().all(|byte| byte.is_ascii_digit()) && !new.label.is_empty() {
             return Err(CreationError::LabelIsNumber(new.label.to_owned()));
         }
-        let label = self.labels.named(new.label).ok_or_else(|| CreationError::NoSuchLabel(new.label.to_owned()))?;
+        let label = self
+            .labels
+            .named(new.label)
+            .ok_or_else(|| CreationError::NoSuchLabel(new.label.to_owned()))?;
         let template = self.template_for_new(new, facts)?;
         let mut vm = Vm::new(name, new.class.clone());
         vm.properties.set("label", &label.name);
-        vm.properties.set("qid", &self.free_qid(release)?.number().to_string());
+        vm.properties
+            .set("qid", &self.free_qid(release)?.number().to_string());
         vm.properties.set("uuid", &new.uuid.to_string());
         if let Some(template) = template {
             vm.properties.set("template", template.name.as_str());
         }
         if new.class == Class::DispVM {
-            vm.properties.set("dispid", &self.free_dispid(random)?.to_string());
+            vm.properties
+                .set("dispid", &self.free_dispid(random)?.to_string());
             if new.auto_cleanup {
                 vm.properties.set("auto_cleanup", "True");
             }
@@ -156,7 +174,9 @@ impl Qubes {
     /// because its packages of kernels did; and upstream cannot save a store in which a qube counts on a
     /// `default_kernel` that is not set, so without this nothing could be created there.
     pub fn choose_kernel(&mut self, facts: &dyn Facts) {
-        if self.global_value("default_kernel", facts).is_ok() || self.globals.contains("default_kernel") {
+        if self.global_value("default_kernel", facts).is_ok()
+            || self.globals.contains("default_kernel")
+        {
             return;
         }
         let directory = format!("{}/vm-kernels", facts.base_dir().trim_end_matches('/'));
@@ -165,37 +185,59 @@ impl Qubes {
         }
     }
 
-    fn template_for_new(&self, new: &NewQube<'_>, facts: &dyn Facts) -> Result<Option<&Vm>, CreationError> {
+    fn template_for_new(
+        &self,
+        new: &NewQube<'_>,
+        facts: &dyn Facts,
+    ) -> Result<Option<&Vm>, CreationError> {
         // Upstream takes the empty word for none.
-        let (property, wanted) = match (&new.class, new.template.filter(|template| !template.is_empty())) {
+        let (property, wanted) = match (
+            &new.class,
+            new.template.filter(|template| !template.is_empty()),
+        ) {
             (Class::AppVM, template) => ("default_template", template),
             (Class::DispVM, template) => ("default_dispvm", template),
-            (Class::AdminVM | Class::Unknown(_), _) => return Err(CreationError::Class(new.class.clone())),
+            (Class::AdminVM | Class::Unknown(_), _) => {
+                return Err(CreationError::Class(new.class.clone()));
+            }
             (Class::RemoteVM, _) if facts.release() < Release::R4_3 => {
                 return Err(CreationError::RemoteTooNew(facts.release()));
             }
             (_, None) => return Ok(None),
-            (_, Some(_)) => return Err(CreationError::TemplateNotWanted { class: new.class.clone() }),
+            (_, Some(_)) => {
+                return Err(CreationError::TemplateNotWanted {
+                    class: new.class.clone(),
+                });
+            }
         };
         let name = match wanted {
             Some(name) => name.to_owned(),
             None => match self.global_value(property, facts) {
                 Ok(Value::Qube(Some(name))) => name.to_string(),
                 Ok(_) | Err(PropertyError::Unset { .. }) => {
-                    return Err(CreationError::NoDefaultTemplate { vm: new.name.to_owned(), property });
+                    return Err(CreationError::NoDefaultTemplate {
+                        vm: new.name.to_owned(),
+                        property,
+                    });
                 }
                 Err(e) => return Err(e.into()),
             },
         };
         let template = self.get(&name).ok_or(CreationError::NoSuchTemplate(name))?;
-        self.check_template(&new.class, template, facts).map(|()| Some(template))
+        self.check_template(&new.class, template, facts)
+            .map(|()| Some(template))
     }
 
     /// Whether a qube of this class can be based on this one: asked before there is a qube, by whoever offers a choice.
     ///
     /// # Errors
     /// It cannot, with the rule. A class without templates has none to fit.
-    pub fn check_template(&self, class: &Class, template: &Vm, facts: &dyn Facts) -> Result<(), CreationError> {
+    pub fn check_template(
+        &self,
+        class: &Class,
+        template: &Vm,
+        facts: &dyn Facts,
+    ) -> Result<(), CreationError> {
         match class {
             Class::AppVM if template.class != Class::TemplateVM => {
                 let (template, is) = (template.name.to_string(), template.class.clone());
@@ -205,7 +247,9 @@ impl Qubes {
                 Err(CreationError::NotForDisposables(template.name.clone()))
             }
             Class::AppVM | Class::DispVM => Ok(()),
-            _ => Err(CreationError::TemplateNotWanted { class: class.clone() }),
+            _ => Err(CreationError::TemplateNotWanted {
+                class: class.clone(),
+            }),
         }
     }
 
@@ -216,7 +260,10 @@ impl Qubes {
         for qid in self.iter().filter_map(Vm::qid) {
             is_taken[usize::from(qid.number())] = true;
         }
-        (1..=max).find(|n| !is_taken[usize::from(*n)]).and_then(Qid::new).ok_or(CreationError::Full { release, max })
+        (1..=max)
+            .find(|n| !is_taken[usize::from(*n)])
+            .and_then(Qid::new)
+            .ok_or(CreationError::Full { release, max })
     }
 
     /// A number that no disposable has, at random (`spec/r4-properties.md` §6).
@@ -226,13 +273,28 @@ impl Qubes {
     pub fn free_dispid(&self, random: &mut dyn FnMut(u16) -> u16) -> Result<u16, CreationError> {
         let disposables = self.briefs().filter(|(_, class)| **class == Class::DispVM);
         let taken: Vec<u16> = disposables
-            .filter_map(|(name, _)| self.get(name.as_str())?.properties.get("dispid")?.trim().parse().ok())
+            .filter_map(|(name, _)| {
+                self.get(name.as_str())?
+                    .properties
+                    .get("dispid")?
+                    .trim()
+                    .parse()
+                    .ok()
+            })
             .collect();
-        (0..100).map(|_| random(10_000)).find(|id| !taken.contains(id)).ok_or(CreationError::NoDispId)
+        (0..100)
+            .map(|_| random(10_000))
+            .find(|id| !taken.contains(id))
+            .ok_or(CreationError::NoDispId)
     }
 
     /// Tags and features that every new qube gets.
-    pub(super) fn mark_created(&self, vm: &mut Vm, new: &NewQube<'_>, facts: &dyn Facts) -> Result<(), CreationError> {
+    pub(super) fn mark_created(
+        &self,
+        vm: &mut Vm,
+        new: &NewQube<'_>,
+        facts: &dyn Facts,
+    ) -> Result<(), CreationError> {
         let creator = self.get(new.created_by);
         if vm.class.is_local_guest() {
             let checks = self.global_value("check_updates_vm", facts)?;
@@ -249,7 +311,11 @@ impl Qubes {
         if new.auto_cleanup {
             tags.push(format!("disp-{CREATED_BY}{}", new.created_by).into());
         }
-        tags.extend(creator.into_iter().flat_map(|creator| self.tags_of_creations(creator)));
+        tags.extend(
+            creator
+                .into_iter()
+                .flat_map(|creator| self.tags_of_creations(creator)),
+        );
         // A creator's name may have a dot, which no tag has.
         for tag in tags.into_iter().filter(|tag| is_tag(tag)) {
             if !vm.has_tag(&tag) {
@@ -260,14 +326,19 @@ impl Qubes {
     }
 
     /// The tags that say which qubes show it, let it sound, and relay to it.
-    pub(super) fn tag_by_references(&self, vm: &mut Vm, facts: &dyn Facts) -> Result<(), CreationError> {
+    pub(super) fn tag_by_references(
+        &self,
+        vm: &mut Vm,
+        facts: &dyn Facts,
+    ) -> Result<(), CreationError> {
         for (property, prefix) in TAGGED_REFERENCES {
             if Property::find(Scope::Class(&vm.class), property).is_none() {
                 continue;
             }
             let of = self.value_of(vm, property, facts)?;
             vm.tags.retain(|t| !t.starts_with(prefix));
-            vm.tags.extend(of.as_qube().and_then(|of| reference_tag(prefix, of)));
+            vm.tags
+                .extend(of.as_qube().and_then(|of| reference_tag(prefix, of)));
         }
         Ok(())
     }
@@ -279,15 +350,29 @@ impl Qubes {
         pools: PoolChoice<'_>,
         facts: &dyn Facts,
     ) -> Result<(), CreationError> {
-        let chosen = pools.by_volume.iter().map(|(_, pool)| *pool).chain(pools.all);
-        if let Some(unknown) = chosen.into_iter().find(|pool| self.pools.get(pool).is_none()) {
+        let chosen = pools
+            .by_volume
+            .iter()
+            .map(|(_, pool)| *pool)
+            .chain(pools.all);
+        if let Some(unknown) = chosen
+            .into_iter()
+            .find(|pool| self.pools.get(pool).is_none())
+        {
             return Err(CreationError::NoSuchPool(unknown.to_owned()));
         }
         let mut names: Vec<&str> = class_volumes(&vm.class).iter().map(|v| v.name).collect();
         if let (Some(template), Class::AppVM) = (template, &vm.class) {
-            names.extend(volume_names(template).filter(|n| class_volumes(&vm.class).iter().all(|v| v.name != *n)));
+            names.extend(
+                volume_names(template)
+                    .filter(|n| class_volumes(&vm.class).iter().all(|v| v.name != *n)),
+            );
         }
-        if let Some((unknown, _)) = pools.by_volume.iter().find(|(volume, _)| !names.contains(volume)) {
+        if let Some((unknown, _)) = pools
+            .by_volume
+            .iter()
+            .find(|(volume, _)| !names.contains(volume))
+        {
             let (vm, volume) = (vm.name.to_string(), (*unknown).to_owned());
             return Err(VolumeError::NoSuchVolume { vm, volume }.into());
         }
@@ -295,11 +380,16 @@ impl Qubes {
             let class = class_volumes(&vm.class).iter().find(|v| v.name == name);
             let mut own = match (class, template) {
                 (None, Some(template)) => {
-                    let mut attributes = template.volume(name).map(|v| v.attributes.clone()).unwrap_or_default();
+                    let mut attributes = template
+                        .volume(name)
+                        .map(|v| v.attributes.clone())
+                        .unwrap_or_default();
                     attributes.remove("vid");
                     attributes
                 }
-                (Some(_), Some(template)) if vm.class == Class::DispVM => self.as_in(template, name, facts)?,
+                (Some(_), Some(template)) if vm.class == Class::DispVM => {
+                    self.as_in(template, name, facts)?
+                }
                 _ => TextMap::new(),
             };
             let is_snapshot = class.is_some_and(|c| c.snap_on_start);
@@ -309,7 +399,10 @@ impl Qubes {
                     return Err(CreationError::SnapshotPool { vm, volume });
                 }
                 own.set("pool", pool);
-            } else if let Some(pool) = pools.all.filter(|_| !is_snapshot && class.is_none_or(|c| c.rw)) {
+            } else if let Some(pool) = pools
+                .all
+                .filter(|_| !is_snapshot && class.is_none_or(|c| c.rw))
+            {
                 own.set("pool", pool);
             }
             let resolved = self.resolve(vm, name, class, &own, facts)?;
@@ -327,7 +420,9 @@ impl Qubes {
         own: &TextMap,
         resolved: &ResolvedVolume,
     ) -> Result<(), CreationError> {
-        let Some(pool) = self.pools.get(&resolved.pool) else { return Ok(()) };
+        let Some(pool) = self.pools.get(&resolved.pool) else {
+            return Ok(());
+        };
         match volume_traits(&resolved.name, class, own).misfit(pool) {
             None => Ok(()),
             Some(misfit) => Err(CreationError::UnfitPool {
@@ -340,7 +435,12 @@ impl Qubes {
     }
 
     /// What a disposable's volume takes over from its template's: pool, rw, and whether the key is thrown away.
-    fn as_in(&self, template: &Vm, name: &str, facts: &dyn Facts) -> Result<TextMap, CreationError> {
+    fn as_in(
+        &self,
+        template: &Vm,
+        name: &str,
+        facts: &dyn Facts,
+    ) -> Result<TextMap, CreationError> {
         let volume = self.volume(template, name, facts)?;
         let mut own = TextMap::new();
         own.set("pool", &volume.pool);
@@ -356,11 +456,17 @@ impl Qubes {
 fn inherit_as_disposable(vm: &mut Vm, template: &Vm) {
     for (name, text) in template.properties.iter() {
         let property = Property::find(Scope::Class(&Class::DispVM), name);
-        if property.is_some_and(|p| p.cloned && p.name != "template") && !vm.properties.contains(name) {
+        if property.is_some_and(|p| p.cloned && p.name != "template")
+            && !vm.properties.contains(name)
+        {
             vm.properties.set(name, text);
         }
     }
-    for (name, text) in template.features.iter().filter(|(name, _)| !name.starts_with("preload-dispvm")) {
+    for (name, text) in template
+        .features
+        .iter()
+        .filter(|(name, _)| !name.starts_with("preload-dispvm"))
+    {
         vm.features.set(name, text);
     }
     vm.tags = template.tags.clone();
@@ -381,16 +487,32 @@ pub fn in_written_order(class: &Class, properties: &TextMap) -> TextMap {
 pub fn new_system(facts: &dyn Facts) -> Qubes {
     let base = facts.base_dir().trim_end_matches('/');
     let shares_blocks = facts.can_reflink(base);
-    let driver = if !shares_blocks && facts.can_map_devices() { "file" } else { "file-reflink" };
-    let mut files = TextMap::from_iter([("name", "varlibqubes"), ("dir_path", base), ("driver", driver)]);
+    let driver = if !shares_blocks && facts.can_map_devices() {
+        "file"
+    } else {
+        "file-reflink"
+    };
+    let mut files = TextMap::from_iter([
+        ("name", "varlibqubes"),
+        ("dir_path", base),
+        ("driver", driver),
+    ]);
     files.set("revisions_to_keep", "1");
     if !shares_blocks && driver == "file-reflink" {
         files.set("setup_check", "no");
     }
     let kernels_dir = format!("{base}/vm-kernels");
-    let kernels =
-        TextMap::from_iter([("name", "linux-kernel"), ("dir_path", &*kernels_dir), ("driver", "linux-kernel")]);
-    let pools = Pools(vec![Pool { attributes: files }, Pool { attributes: kernels }]);
+    let kernels = TextMap::from_iter([
+        ("name", "linux-kernel"),
+        ("dir_path", &*kernels_dir),
+        ("driver", "linux-kernel"),
+    ]);
+    let pools = Pools(vec![
+        Pool { attributes: files },
+        Pool {
+            attributes: kernels,
+        },
+    ]);
     let globals = TextMap::from_iter([("default_pool_kernel", "linux-kernel")]);
     let mut qubes = Qubes::new(Labels::built_in(), pools, globals);
     let mut dom0 = Vm::new(VmName::dom0(), Class::AdminVM);

@@ -40,7 +40,9 @@ impl Mode {
 impl Assignment {
     /// The qube that provides the device; `None` means any (absent, empty, or the `*` that upstream writes).
     pub fn backend(&self) -> Option<&str> {
-        self.attributes.get("backend-domain").filter(|b| !b.is_empty() && *b != "*")
+        self.attributes
+            .get("backend-domain")
+            .filter(|b| !b.is_empty() && *b != "*")
     }
 
     /// The port, `*` when any.
@@ -50,7 +52,10 @@ impl Assignment {
 
     /// What the device must be, `*` when anything; an `identity` option wins, as in early 4.3.
     pub fn identity(&self) -> &str {
-        self.options.get("identity").or_else(|| self.attributes.get("identity")).unwrap_or("*")
+        self.options
+            .get("identity")
+            .or_else(|| self.attributes.get("identity"))
+            .unwrap_or("*")
     }
 
     /// The mode, or the text that is none. Before 4.3 every assignment was required.
@@ -74,8 +79,15 @@ impl Assignment {
 impl DeviceClass {
     /// The assignments as they can be written for a release: those that it would take for something else are left out.
     pub fn for_release(&self, release: Release) -> DeviceClass {
-        let assignments = self.assignments.iter().filter_map(|a| a.for_release(release)).collect();
-        DeviceClass { class: self.class.clone(), assignments }
+        let assignments = self
+            .assignments
+            .iter()
+            .filter_map(|a| a.for_release(release))
+            .collect();
+        DeviceClass {
+            class: self.class.clone(),
+            assignments,
+        }
     }
 }
 
@@ -101,9 +113,16 @@ impl Assignment {
             return None;
         }
         let known = ["backend-domain", "id", "mode", "identity", "required"];
-        for (name, value) in self.attributes.iter().filter(|(name, _)| !known.contains(name)) {
+        for (name, value) in self
+            .attributes
+            .iter()
+            .filter(|(name, _)| !known.contains(name))
+        {
             attributes.set(name, value);
         }
-        Some(Assignment { attributes, options })
+        Some(Assignment {
+            attributes,
+            options,
+        })
     }
 }

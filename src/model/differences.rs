@@ -23,7 +23,11 @@ pub struct Difference {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum How {
     /// From one text to the other; `None` where there is none, for which people read the word `absent`.
-    Changed { old: Option<String>, new: Option<String>, absent: &'static str },
+    Changed {
+        old: Option<String>,
+        new: Option<String>,
+        absent: &'static str,
+    },
     /// Only the new state has it. Of a qube the class is told.
     Added(Option<String>),
     /// Only the old state has it.
@@ -36,9 +40,16 @@ impl fmt::Display for Difference {
         if !self.what.is_empty() {
             write!(f, " {}", self.what)?;
         }
-        let about = |about: &Option<String>| about.as_ref().map(|text| format!(" ({text})")).unwrap_or_default();
+        let about = |about: &Option<String>| {
+            about
+                .as_ref()
+                .map(|text| format!(" ({text})"))
+                .unwrap_or_default()
+        };
         match &self.how {
-            How::Changed { old, new, absent } => write!(f, " {} → {}", shown(old, absent), shown(new, absent)),
+            How::Changed { old, new, absent } => {
+                write!(f, " {} → {}", shown(old, absent), shown(new, absent))
+            }
             How::Added(what) => write!(f, " added{}", about(what)),
             How::Removed(what) => write!(f, " removed{}", about(what)),
         }
@@ -61,7 +72,11 @@ struct Told<'a> {
 
 impl Told<'_> {
     fn add(&mut self, what: impl Into<String>, how: How) {
-        self.found.push(Difference { of: self.of.to_owned(), what: what.into(), how });
+        self.found.push(Difference {
+            of: self.of.to_owned(),
+            what: what.into(),
+            how,
+        });
     }
 
     /// One text that changed, with the word for its absence.
@@ -76,7 +91,12 @@ impl Told<'_> {
     fn texts(&mut self, front: &str, old: &TextMap, new: &TextMap, absent: &'static str) {
         let names: BTreeSet<&str> = old.names().chain(new.names()).collect();
         for name in names {
-            self.text(&format!("{front}{name}"), old.get(name), new.get(name), absent);
+            self.text(
+                &format!("{front}{name}"),
+                old.get(name),
+                new.get(name),
+                absent,
+            );
         }
     }
 }
@@ -86,27 +106,61 @@ impl Qubes {
     /// what is explicitly set counts.
     pub fn differences(&self, new: &Qubes) -> Vec<Difference> {
         let mut found = Vec::new();
-        let mut system = Told { of: "system", found: &mut found };
+        let mut system = Told {
+            of: "system",
+            found: &mut found,
+        };
         system.texts("", &self.globals, &new.globals, "default");
         let labels = |qubes: &Qubes| -> TextMap {
-            let shown = qubes.labels.iter().map(|l| (l.index.to_string(), format!("{} {}", l.name, l.color)));
-            shown.collect::<Vec<_>>().iter().map(|(n, t)| (n.as_str(), t.as_str())).collect()
+            let shown = qubes
+                .labels
+                .iter()
+                .map(|l| (l.index.to_string(), format!("{} {}", l.name, l.color)));
+            shown
+                .collect::<Vec<_>>()
+                .iter()
+                .map(|(n, t)| (n.as_str(), t.as_str()))
+                .collect()
         };
         system.texts("label ", &labels(self), &labels(new), "absent");
-        let pools: BTreeSet<&str> = self.pools.iter().chain(new.pools.iter()).map(Pool::name).collect();
+        let pools: BTreeSet<&str> = self
+            .pools
+            .iter()
+            .chain(new.pools.iter())
+            .map(Pool::name)
+            .collect();
         for name in pools {
             let of = format!("pool {name}");
-            let mut told = Told { of: &of, found: &mut found };
+            let mut told = Told {
+                of: &of,
+                found: &mut found,
+            };
             match (self.pools.get(name), new.pools.get(name)) {
-                (Some(old), Some(new)) => told.texts("", &old.attributes, &new.attributes, "absent"),
-                (old, _) => told.add("", if old.is_some() { How::Removed(None) } else { How::Added(None) }),
+                (Some(old), Some(new)) => {
+                    told.texts("", &old.attributes, &new.attributes, "absent")
+                }
+                (old, _) => told.add(
+                    "",
+                    if old.is_some() {
+                        How::Removed(None)
+                    } else {
+                        How::Added(None)
+                    },
+                ),
             }
         }
-        let mut names: Vec<&str> = self.names().chain(new.names()).map(|n| n.as_str()).collect();
+        let mut names: Vec<&str> = self
+            .names()
+            .chain(new.names())
+            .map(|n| n.as_str())
+            .collect();
         names.sort_by_key(|name| (*name != "dom0", *name));
         names.dedup();
         for name in names {
-            let mut told = Told { of: name, found: &mut found };
+            let mut told = Told {
+                of: name,
+                found: &mut found,
+            };
             match (self.get(name), new.get(name)) {
                 (Some(old), Some(new)) => told.qube(old, new),
                 (Some(old), None) => told.add("", How::Removed(Some(old.class.to_string()))),
@@ -120,24 +174,46 @@ impl Qubes {
 
 impl Told<'_> {
     fn qube(&mut self, old: &Vm, new: &Vm) {
-        self.text("class", Some(old.class.as_str()), Some(new.class.as_str()), "");
+        self.text(
+            "class",
+            Some(old.class.as_str()),
+            Some(new.class.as_str()),
+            "",
+        );
         self.texts("", &old.properties, &new.properties, "default");
         self.texts("feature ", &old.features, &new.features, "unset");
         let tags = |vm: &Vm| vm.tags.iter().map(|tag| format!("tag {tag}")).collect();
         self.sets(tags(old), tags(new));
         let devices = |vm: &Vm| {
-            let all = vm.devices.iter().flat_map(|class| class.assignments.iter().map(|a| assigned(&class.class, a)));
+            let all = vm
+                .devices
+                .iter()
+                .flat_map(|class| class.assignments.iter().map(|a| assigned(&class.class, a)));
             all.collect()
         };
         self.sets(devices(old), devices(new));
-        let volumes: BTreeSet<&str> = old.volumes.iter().chain(&new.volumes).map(|v| v.name()).collect();
+        let volumes: BTreeSet<&str> = old
+            .volumes
+            .iter()
+            .chain(&new.volumes)
+            .map(|v| v.name())
+            .collect();
         for name in volumes {
             match (old.volume(name), new.volume(name)) {
                 (Some(old), Some(new)) => {
-                    self.texts(&format!("volume {name} "), &old.attributes, &new.attributes, "default");
+                    self.texts(
+                        &format!("volume {name} "),
+                        &old.attributes,
+                        &new.attributes,
+                        "default",
+                    );
                 }
                 (old, _) => {
-                    let how = if old.is_some() { How::Removed(None) } else { How::Added(None) };
+                    let how = if old.is_some() {
+                        How::Removed(None)
+                    } else {
+                        How::Added(None)
+                    };
                     self.add(format!("volume {name}"), how);
                 }
             }
@@ -146,8 +222,10 @@ impl Told<'_> {
 
     /// What is in one set and not in the other.
     fn sets(&mut self, old: BTreeSet<String>, new: BTreeSet<String>) {
-        old.difference(&new).for_each(|gone| self.add(gone, How::Removed(None)));
-        new.difference(&old).for_each(|come| self.add(come, How::Added(None)));
+        old.difference(&new)
+            .for_each(|gone| self.add(gone, How::Removed(None)));
+        new.difference(&old)
+            .for_each(|come| self.add(come, How::Added(None)));
     }
 }
 
@@ -158,7 +236,17 @@ fn assigned(class: &str, device: &Assignment) -> String {
     if device.identity() != "*" {
         about.push(device.identity().to_owned());
     }
-    about.extend(device.options.iter().filter(|(n, _)| *n != "identity").map(|(n, v)| format!("{n}={v}")));
+    about.extend(
+        device
+            .options
+            .iter()
+            .filter(|(n, _)| *n != "identity")
+            .map(|(n, v)| format!("{n}={v}")),
+    );
     let backend = device.backend().unwrap_or("any qube");
-    format!("{class} device {} of {backend} ({})", device.port(), about.join(", "))
+    format!(
+        "{class} device {} of {backend} ({})",
+        device.port(),
+        about.join(", ")
+    )
 }

@@ -16,12 +16,17 @@ impl Qubes {
     /// Every qube with every property, features, tags, volumes and devices; global properties, labels and pools. What
     /// cannot be told is `{"error": "…"}`.
     pub fn dump(&self, facts: &dyn Facts) -> Json {
-        let mut domains: Map<String, Json> =
-            self.iter().map(|vm| (vm.name.to_string(), self.domain(vm, facts))).collect();
+        let mut domains: Map<String, Json> = self
+            .iter()
+            .map(|vm| (vm.name.to_string(), self.domain(vm, facts)))
+            .collect();
         domains.sort_keys();
         let globals = global_properties().map(|p| {
             let value = value(self.global(p, facts).map_err(|e| e.to_string()));
-            (p.name.to_owned(), json!({"is_default": self.is_global_default(p), "value": value}))
+            (
+                p.name.to_owned(),
+                json!({"is_default": self.is_global_default(p), "value": value}),
+            )
         });
         json!({
             "domains": domains,
@@ -33,10 +38,15 @@ impl Qubes {
 
     fn domain(&self, vm: &Vm, facts: &dyn Facts) -> Json {
         // A time is no part of what a store means.
-        let properties = properties_of(&vm.class).filter(|p| p.name != "start_time").map(|p| {
-            let value = value(self.value(vm, p, facts).map_err(|e| e.to_string()));
-            (p.name.to_owned(), json!({"is_default": self.is_default(vm, p), "value": value}))
-        });
+        let properties = properties_of(&vm.class)
+            .filter(|p| p.name != "start_time")
+            .map(|p| {
+                let value = value(self.value(vm, p, facts).map_err(|e| e.to_string()));
+                (
+                    p.name.to_owned(),
+                    json!({"is_default": self.is_default(vm, p), "value": value}),
+                )
+            });
         let mut tags: Vec<&str> = vm.tags.iter().map(|t| &**t).collect();
         tags.sort_unstable();
         let mut all = Map::new();
@@ -55,7 +65,12 @@ impl Qubes {
     }
 
     fn dump_labels(&self) -> Json {
-        let labels = self.labels.iter().map(|l| (l.index.to_string(), json!({"color": color(l), "name": l.name})));
+        let labels = self.labels.iter().map(|l| {
+            (
+                l.index.to_string(),
+                json!({"color": color(l), "name": l.name}),
+            )
+        });
         sorted(labels.collect())
     }
 

@@ -17,14 +17,25 @@ pub enum FeatureError {
     #[error("no such domain: '{0}'")]
     NoSuchQube(String),
     #[error("feature '{feature}' of qube '{vm}' cannot be set to '{value}': {rule}")]
-    Refused { vm: String, feature: String, value: String, rule: String },
-    #[error("feature '{feature}' of qube '{vm}' is kept by the system; it cannot be changed by hand")]
+    Refused {
+        vm: String,
+        feature: String,
+        value: String,
+        rule: String,
+    },
+    #[error(
+        "feature '{feature}' of qube '{vm}' is kept by the system; it cannot be changed by hand"
+    )]
     Reserved { vm: String, feature: String },
 }
 
 /// Features that only the system writes (`spec/r4-features.md` §1).
-pub(super) const RESERVED: [&str; 4] =
-    ["deferred-netvm-original", "preload-dispvm", "preload-dispvm-completed", "preload-dispvm-in-progress"];
+pub(super) const RESERVED: [&str; 4] = [
+    "deferred-netvm-original",
+    "preload-dispvm",
+    "preload-dispvm-completed",
+    "preload-dispvm-in-progress",
+];
 
 /// How many netvms a feature is looked for along. A start allows fewer, and upstream ends with an
 /// error at about ten times as many; a store of somebody else's may have a chain of all its qubes,
@@ -56,20 +67,34 @@ impl Qubes {
     }
 
     /// Own, else along the netvms, of which the nearest 64 are asked.
-    pub fn feature_with_netvm<'a>(&'a self, vm: &'a Vm, name: &str, facts: &'a dyn Facts) -> Option<&'a str> {
+    pub fn feature_with_netvm<'a>(
+        &'a self,
+        vm: &'a Vm,
+        name: &str,
+        facts: &'a dyn Facts,
+    ) -> Option<&'a str> {
         // A loop is gone round until the limit.
         let chain = std::iter::successors(Some(vm), |v| self.netvm(v, facts).ok().flatten());
-        chain.take(MOST_NETVMS + 1).find_map(|v| v.features.get(name))
+        chain
+            .take(MOST_NETVMS + 1)
+            .find_map(|v| v.features.get(name))
     }
 
     /// Own, else dom0's.
     pub fn feature_with_adminvm<'a>(&'a self, vm: &'a Vm, name: &str) -> Option<&'a str> {
-        vm.features.get(name).or_else(|| self.get(VmName::DOM0)?.features.get(name))
+        vm.features
+            .get(name)
+            .or_else(|| self.get(VmName::DOM0)?.features.get(name))
     }
 
     /// Own, else along the templates, else dom0's.
-    pub fn feature_with_template_and_adminvm<'a>(&'a self, vm: &'a Vm, name: &str) -> Option<&'a str> {
-        self.feature_with_template(vm, name).or_else(|| self.get(VmName::DOM0)?.features.get(name))
+    pub fn feature_with_template_and_adminvm<'a>(
+        &'a self,
+        vm: &'a Vm,
+        name: &str,
+    ) -> Option<&'a str> {
+        self.feature_with_template(vm, name)
+            .or_else(|| self.get(VmName::DOM0)?.features.get(name))
     }
 
     /// Sets a feature.
@@ -83,13 +108,22 @@ impl Qubes {
         value: &str,
         facts: &dyn Facts,
     ) -> Result<Vec<Effect>, FeatureError> {
-        let qube = self.get(vm).ok_or_else(|| FeatureError::NoSuchQube(vm.to_owned()))?;
+        let qube = self
+            .get(vm)
+            .ok_or_else(|| FeatureError::NoSuchQube(vm.to_owned()))?;
         check_reserved(qube, name)?;
-        check(name, value).and_then(|()| self.check_feature_of(qube, name, value, facts)).map_err(|rule| {
-            FeatureError::Refused { vm: vm.to_owned(), feature: name.to_owned(), value: value.to_owned(), rule }
-        })?;
+        check(name, value)
+            .and_then(|()| self.check_feature_of(qube, name, value, facts))
+            .map_err(|rule| FeatureError::Refused {
+                vm: vm.to_owned(),
+                feature: name.to_owned(),
+                value: value.to_owned(),
+                rule,
+            })?;
         let owner = qube.name.clone();
-        let Some(qube) = self.edit(vm) else { return Ok(Vec::new()) };
+        let Some(qube) = self.edit(vm) else {
+            return Ok(Vec::new());
+        };
         if name == "service.meminfo-writer" && qube.class.is_local_guest() {
             match value.is_empty() {
                 true => qube.properties.set("maxmem", "0"),
@@ -109,7 +143,9 @@ impl Qubes {
     /// # Errors
     /// There is no such qube, or the system keeps the feature itself.
     pub fn remove_feature(&mut self, vm: &str, name: &str) -> Result<Vec<Effect>, FeatureError> {
-        let qube = self.get(vm).ok_or_else(|| FeatureError::NoSuchQube(vm.to_owned()))?;
+        let qube = self
+            .get(vm)
+            .ok_or_else(|| FeatureError::NoSuchQube(vm.to_owned()))?;
         check_reserved(qube, name)?;
         if !qube.features.contains(name) {
             // A name that no feature can have is a mistake; a stored one can be taken away,
@@ -134,7 +170,13 @@ impl Qubes {
 
 impl Qubes {
     /// The rules for a feature that depend on whose it is.
-    fn check_feature_of(&self, vm: &Vm, name: &str, value: &str, facts: &dyn Facts) -> Result<(), String> {
+    fn check_feature_of(
+        &self,
+        vm: &Vm,
+        name: &str,
+        value: &str,
+        facts: &dyn Facts,
+    ) -> Result<(), String> {
         if let Some(misfit) = feature_misfit(vm, name, value, facts.release()) {
             return Err(misfit.rule);
         }
@@ -156,13 +198,21 @@ impl Qubes {
             }
             _ => Some(vm).filter(|vm| has_disposables(&vm.class)),
         };
-        let Some(template) = template else { return Ok(()) };
-        let is_on = |feature: &str| self.feature_is_on(self.feature_with_template(template, feature));
+        let Some(template) = template else {
+            return Ok(());
+        };
+        let is_on =
+            |feature: &str| self.feature_is_on(self.feature_with_template(template, feature));
         if !is_on("qrexec") {
-            return Err(format!("disposables of '{}' cannot be preloaded: it does not support qrexec", template.name));
+            return Err(format!(
+                "disposables of '{}' cannot be preloaded: it does not support qrexec",
+                template.name
+            ));
         }
-        let missing: Vec<&str> =
-            READY_SERVICES.into_iter().filter(|service| !is_on(&format!("supported-rpc.{service}"))).collect();
+        let missing: Vec<&str> = READY_SERVICES
+            .into_iter()
+            .filter(|service| !is_on(&format!("supported-rpc.{service}")))
+            .collect();
         match missing.is_empty() {
             true => Ok(()),
             false => Err(format!(
@@ -175,7 +225,10 @@ impl Qubes {
 
     /// Every word is a tag that a new qube can get.
     fn check_tags_of_creations(&self, value: &str) -> Result<(), String> {
-        match value.split_whitespace().find_map(|word| self.creation_tag_misfit(word)) {
+        match value
+            .split_whitespace()
+            .find_map(|word| self.creation_tag_misfit(word))
+        {
             Some(misfit) => Err(misfit),
             None => Ok(()),
         }
@@ -184,17 +237,29 @@ impl Qubes {
 
 fn check_reserved(vm: &Vm, name: &str) -> Result<(), FeatureError> {
     match RESERVED.contains(&name) {
-        true => Err(FeatureError::Reserved { vm: vm.name.to_string(), feature: name.to_owned() }),
+        true => Err(FeatureError::Reserved {
+            vm: vm.name.to_string(),
+            feature: name.to_owned(),
+        }),
         false => Ok(()),
     }
 }
 
 fn effects(vm: VmName, name: &str, on: bool) -> Vec<Effect> {
     match name.strip_prefix("service.") {
-        Some(service) if vm.is_dom0() => vec![Effect::Dom0Service { service: service.into(), on }],
-        Some(_) => vec![Effect::QubesDbFeature { vm, feature: name.into() }],
+        Some(service) if vm.is_dom0() => vec![Effect::Dom0Service {
+            service: service.into(),
+            on,
+        }],
+        Some(_) => vec![Effect::QubesDbFeature {
+            vm,
+            feature: name.into(),
+        }],
         None if name.starts_with("vm-config.") || name.starts_with("custom-persist.") => {
-            vec![Effect::QubesDbFeature { vm, feature: name.into() }]
+            vec![Effect::QubesDbFeature {
+                vm,
+                feature: name.into(),
+            }]
         }
         None => Vec::new(),
     }
@@ -202,7 +267,11 @@ fn effects(vm: VmName, name: &str, on: bool) -> Vec<Effect> {
 
 /// The rules for a feature's name and value.
 fn check(name: &str, value: &str) -> Result<(), String> {
-    if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-')) {
+    if name.is_empty()
+        || !name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'))
+    {
         return Err("a feature's name is made of letters, digits, . _ and -".into());
     }
     if !value.bytes().all(|b| matches!(b, b' '..=b'~')) {
@@ -212,15 +281,22 @@ fn check(name: &str, value: &str) -> Result<(), String> {
         return check_service(service);
     }
     if let Some(key) = name.strip_prefix("vm-config.") {
-        return match key.len() <= VM_CONFIG_MAX && key.starts_with(|c: char| c.is_ascii_alphabetic()) {
+        return match key.len() <= VM_CONFIG_MAX
+            && key.starts_with(|c: char| c.is_ascii_alphabetic())
+        {
             true => Ok(()),
-            false => Err(format!("a vm-config key has at most {VM_CONFIG_MAX} characters and a letter first")),
+            false => Err(format!(
+                "a vm-config key has at most {VM_CONFIG_MAX} characters and a letter first"
+            )),
         };
     }
     if let Some(key) = name.strip_prefix("custom-persist.") {
         return check_persist(key, value);
     }
-    let is_fake_address = matches!(name, "net.fake-ip" | "net.fake-gateway" | "net.fake-netmask");
+    let is_fake_address = matches!(
+        name,
+        "net.fake-ip" | "net.fake-gateway" | "net.fake-netmask"
+    );
     match is_fake_address && !value.is_empty() && value.parse::<Ipv4Addr>().is_err() {
         true => Err("it must be an IPv4 address".into()),
         false => Ok(()),
@@ -233,14 +309,18 @@ fn check_service(service: &str) -> Result<(), String> {
     }
     match service.len() <= SERVICE_MAX || service.starts_with("app-dispvm.") {
         true => Ok(()),
-        false => Err(format!("a service's name has at most {SERVICE_MAX} characters")),
+        false => Err(format!(
+            "a service's name has at most {SERVICE_MAX} characters"
+        )),
     }
 }
 
 /// `/path`, or `file|dir:owner:group:mode:/path`.
 fn check_persist(key: &str, value: &str) -> Result<(), String> {
     if key.is_empty() || key.len() > PERSIST_MAX {
-        return Err(format!("a custom-persist key has 1 to {PERSIST_MAX} characters"));
+        return Err(format!(
+            "a custom-persist key has 1 to {PERSIST_MAX} characters"
+        ));
     }
     if value.starts_with('/') {
         return Ok(());
@@ -267,7 +347,10 @@ mod tests {
     fn names_and_values_follow_the_rules() {
         for (name, value) in [
             ("gui", ""),
-            ("service.app-dispvm.a-very-long-name-of-an-application-that-is-longer-than-48", "1"),
+            (
+                "service.app-dispvm.a-very-long-name-of-an-application-that-is-longer-than-48",
+                "1",
+            ),
             ("custom-persist.x", "file:user:user:0640:/home/user/a:b"),
             ("net.fake-ip", "192.168.1.2"),
         ] {
@@ -280,7 +363,10 @@ mod tests {
             ("gui", "ż"),
             ("service.", "1"),
             ("service...", "1"),
-            ("service.a-very-long-name-of-an-application-that-is-longer-than-48", "1"),
+            (
+                "service.a-very-long-name-of-an-application-that-is-longer-than-48",
+                "1",
+            ),
             ("vm-config.1x", "1"),
             ("custom-persist.x", "relative"),
             ("custom-persist.x", "file:user:user:9999:/x"),

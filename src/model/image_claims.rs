@@ -63,17 +63,35 @@ pub struct ImageClaims<'a> {
 }
 
 /// Lists the images that the volumes of `domains` mean. `qubes` and `domains` are of one file.
-pub fn image_claims<'a>(qubes: &'a Qubes, domains: &[StoredDomain], facts: &dyn Facts) -> ImageClaims<'a> {
+pub fn image_claims<'a>(
+    qubes: &'a Qubes,
+    domains: &[StoredDomain],
+    facts: &dyn Facts,
+) -> ImageClaims<'a> {
     let mut found = ImageClaims::default();
     for domain in domains {
         for attributes in &domain.volumes {
-            Look { qubes, domain, facts }.take(attributes, &mut found);
+            Look {
+                qubes,
+                domain,
+                facts,
+            }
+            .take(attributes, &mut found);
         }
-        let local = domain.is_domain && (domain.class.is_local_guest() || matches!(domain.class, Class::Unknown(_)));
+        let local = domain.is_domain
+            && (domain.class.is_local_guest() || matches!(domain.class, Class::Unknown(_)));
         let named = |name: &str| domain.volumes.iter().any(|v| v.get("name") == Some(name));
-        for name in ["root", "private", "volatile"].into_iter().filter(|name| local && !named(name)) {
+        for name in ["root", "private", "volatile"]
+            .into_iter()
+            .filter(|name| local && !named(name))
+        {
             let attributes = TextMap::from_iter([("name", name)]);
-            Look { qubes, domain, facts }.take(&attributes, &mut found);
+            Look {
+                qubes,
+                domain,
+                facts,
+            }
+            .take(&attributes, &mut found);
         }
     }
     found.untold.sort();
@@ -90,8 +108,15 @@ struct Use {
 }
 
 impl Use {
-    const OWN: Use = Use { role: Role::Own, is_kept: false, is_certain: false };
-    const SOURCE: Use = Use { role: Role::Source, ..Use::OWN };
+    const OWN: Use = Use {
+        role: Role::Own,
+        is_kept: false,
+        is_certain: false,
+    };
+    const SOURCE: Use = Use {
+        role: Role::Source,
+        ..Use::OWN
+    };
 
     fn kept(self, is_kept: bool) -> Use {
         Use { is_kept, ..self }
@@ -111,7 +136,8 @@ impl<'a> Look<'a, '_> {
         if written("pool").map_or(volume == "kernel", |name| self.is_of_kernels(name)) {
             return;
         }
-        let is_kept = volume_traits(volume, class_volume(&self.domain.class, volume), attributes).save_on_stop;
+        let is_kept = volume_traits(volume, class_volume(&self.domain.class, volume), attributes)
+            .save_on_stop;
         self.take_certain(volume, found);
         let pools = self.pools(volume, written("pool"), found);
         for pool in &pools {
@@ -129,32 +155,69 @@ impl<'a> Look<'a, '_> {
         }
         if written("vid").is_none() && self.domain.names.is_empty() {
             let text = "has no vid, and its domain has no name to make one from";
-            found.untold.push(format!("volume {} {text}", self.label(volume)));
+            found
+                .untold
+                .push(format!("volume {} {text}", self.label(volume)));
         }
     }
 
     /// What a start would use.
     fn take_certain(&self, volume: &str, found: &mut ImageClaims<'a>) {
-        let Some(vm) = self.domain.usable.as_ref().and_then(|name| self.qubes.get(name.as_str())) else {
+        let Some(vm) = self
+            .domain
+            .usable
+            .as_ref()
+            .and_then(|name| self.qubes.get(name.as_str()))
+        else {
             return;
         };
         if !vm.class.is_local_guest() {
             return;
         }
-        let Ok(resolved) = self.qubes.volume(vm, volume, self.facts) else { return };
-        let Some(pool) = self.qubes.pools.get(&resolved.pool).filter(|pool| !is_kernel_pool(pool)) else {
+        let Ok(resolved) = self.qubes.volume(vm, volume, self.facts) else {
             return;
         };
-        let own = Use { is_certain: true, ..Use::OWN.kept(resolved.save_on_stop) };
+        let Some(pool) = self
+            .qubes
+            .pools
+            .get(&resolved.pool)
+            .filter(|pool| !is_kernel_pool(pool))
+        else {
+            return;
+        };
+        let own = Use {
+            is_certain: true,
+            ..Use::OWN.kept(resolved.save_on_stop)
+        };
         self.add(volume, pool, resolved.vid, own, found);
         if let Some(source) = resolved.source {
-            self.add(volume, pool, source, Use { is_certain: true, ..Use::SOURCE }, found);
+            self.add(
+                volume,
+                pool,
+                source,
+                Use {
+                    is_certain: true,
+                    ..Use::SOURCE
+                },
+                found,
+            );
         }
     }
 
     /// The pools in which the volume may lie.
-    fn pools(&self, volume: &str, written: Option<&str>, found: &mut ImageClaims<'a>) -> Vec<&'a Pool> {
-        let all = || self.qubes.pools.iter().filter(|pool| !is_kernel_pool(pool)).collect();
+    fn pools(
+        &self,
+        volume: &str,
+        written: Option<&str>,
+        found: &mut ImageClaims<'a>,
+    ) -> Vec<&'a Pool> {
+        let all = || {
+            self.qubes
+                .pools
+                .iter()
+                .filter(|pool| !is_kernel_pool(pool))
+                .collect()
+        };
         // Where it is not written, another default may have counted when the image was made.
         let Some(name) = written else { return all() };
         let called: Vec<&Pool> = self.pools_called(name).collect();
@@ -162,14 +225,22 @@ impl<'a> Look<'a, '_> {
         match called.as_slice() {
             [] => {
                 let name = name.escape_debug();
-                found.untold.push(format!("volume {} is in pool '{name}', which does not exist", label()));
+                found.untold.push(format!(
+                    "volume {} is in pool '{name}', which does not exist",
+                    label()
+                ));
                 all()
             }
             pools if pools.iter().all(|pool| !is_told(pool)) => {
                 let driver = pools[0].driver().escape_debug().to_string();
                 let name = name.escape_debug();
-                let text = format!("volume {} is in pool '{name}', whose driver '{driver}'", label());
-                found.untold.push(format!("{text} does not tell where its images are"));
+                let text = format!(
+                    "volume {} is in pool '{name}', whose driver '{driver}'",
+                    label()
+                );
+                found
+                    .untold
+                    .push(format!("{text} does not tell where its images are"));
                 all()
             }
             _ => called,
@@ -177,7 +248,10 @@ impl<'a> Look<'a, '_> {
     }
 
     fn pools_called<'n>(&self, name: &'n str) -> impl Iterator<Item = &'a Pool> + use<'a, 'n> {
-        self.qubes.pools.iter().filter(move |pool| pool.name() == name)
+        self.qubes
+            .pools
+            .iter()
+            .filter(move |pool| pool.name() == name)
     }
 
     /// Whether a volume in the pool of this name is a kernel. Of several pools of one name each may
@@ -192,21 +266,45 @@ impl<'a> Look<'a, '_> {
         let names = self.domain.names.iter();
         match (pool.option("dir_path"), pool.option("volume_group")) {
             (Some(_), _) => names
-                .flat_map(|name| ["appvms", "vm-templates"].map(|above| format!("{above}/{name}/{volume}")))
+                .flat_map(|name| {
+                    ["appvms", "vm-templates"].map(|above| format!("{above}/{name}/{volume}"))
+                })
                 .collect(),
-            (None, Some(group)) => names.map(|name| format!("{group}/vm-{name}-{volume}")).collect(),
+            (None, Some(group)) => names
+                .map(|name| format!("{group}/vm-{name}-{volume}"))
+                .collect(),
             (None, None) => Vec::new(),
         }
     }
 
-    fn add(&self, volume: &str, pool: &'a Pool, vid: String, meant: Use, found: &mut ImageClaims<'a>) {
+    fn add(
+        &self,
+        volume: &str,
+        pool: &'a Pool,
+        vid: String,
+        meant: Use,
+        found: &mut ImageClaims<'a>,
+    ) {
         if is_kernel_pool(pool) {
             return;
         }
         let (qube, line) = (self.domain.usable.clone(), self.domain.line);
         let volume = self.label(volume);
-        let Use { role, is_kept, is_certain } = meant;
-        found.claims.push(ImageClaim { qube, volume, line, pool, vid, role, is_kept, is_certain });
+        let Use {
+            role,
+            is_kept,
+            is_certain,
+        } = meant;
+        found.claims.push(ImageClaim {
+            qube,
+            volume,
+            line,
+            pool,
+            vid,
+            role,
+            is_kept,
+            is_certain,
+        });
     }
 
     /// The volume for messages.
@@ -215,7 +313,11 @@ impl<'a> Look<'a, '_> {
         match (&domain.usable, domain.names.last()) {
             (Some(name), _) => format!("{name}:{volume}"),
             (None, Some(name)) => {
-                format!("{}:{volume} (of the domain at line {})", name.escape_debug(), domain.line)
+                format!(
+                    "{}:{volume} (of the domain at line {})",
+                    name.escape_debug(),
+                    domain.line
+                )
             }
             (None, None) => format!("'{volume}' of the domain at line {}", domain.line),
         }

@@ -46,7 +46,11 @@ impl Labels {
         Labels::new(
             Label::BUILT_IN
                 .iter()
-                .map(|&(index, color, name)| Label { index, color: color.into(), name: name.into() })
+                .map(|&(index, color, name)| Label {
+                    index,
+                    color: color.into(),
+                    name: name.into(),
+                })
                 .collect(),
         )
     }
@@ -62,12 +66,16 @@ impl Labels {
 
     /// The label that `text` means: a `label-N`, an index, or a name, in the order upstream tries them.
     pub fn find(&self, text: &str) -> Option<&Label> {
-        if let Some(index) = text.strip_prefix("label-").and_then(|n| n.parse::<u32>().ok()) {
+        if let Some(index) = text
+            .strip_prefix("label-")
+            .and_then(|n| n.parse::<u32>().ok())
+        {
             return self.0.iter().find(|l| l.index == index);
         }
-        self.0
-            .iter()
-            .find(|l| &*l.name == text)
-            .or_else(|| text.parse().ok().and_then(|n: u32| self.0.iter().find(|l| l.index == n)))
+        self.0.iter().find(|l| &*l.name == text).or_else(|| {
+            text.parse()
+                .ok()
+                .and_then(|n: u32| self.0.iter().find(|l| l.index == n))
+        })
     }
 }

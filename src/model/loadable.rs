@@ -12,8 +12,11 @@ use super::vm::Vm;
 
 /// The properties whose value qubesd marks with a tag on the qube, each with the tag's prefix. It
 /// makes the tag while it loads the store, and refuses the store where it cannot.
-pub(super) const TAGGED_REFERENCES: [(&str, &str); 3] =
-    [("audiovm", "audiovm-"), ("guivm", "guivm-"), ("relayvm", "relayvm-")];
+pub(super) const TAGGED_REFERENCES: [(&str, &str); 3] = [
+    ("audiovm", "audiovm-"),
+    ("guivm", "guivm-"),
+    ("relayvm", "relayvm-"),
+];
 
 /// Returns the tag that marks a reference to `name`; none where the name has a character that tags
 /// have not.
@@ -43,16 +46,34 @@ pub(super) struct FeatureMisfit {
 
 /// The features that count preloaded disposables: the name, whether only dom0 has it, and what its
 /// value must be.
-const PRELOAD_COUNTS: [(&str, bool); 2] = [("preload-dispvm-max", false), ("preload-dispvm-threshold", true)];
+const PRELOAD_COUNTS: [(&str, bool); 2] = [
+    ("preload-dispvm-max", false),
+    ("preload-dispvm-threshold", true),
+];
 const PRELOAD_DELAY: &str = "preload-dispvm-delay";
 
 /// Longest name of a file; qubesd makes one for each service of dom0 while it loads the store.
 const FILE_NAME_MAX: usize = 255;
 
 /// Explains why qubesd cannot work with a feature of a qube.
-pub(super) fn feature_misfit(vm: &Vm, name: &str, value: &str, release: Release) -> Option<FeatureMisfit> {
-    let refused = |rule: &str| Some(FeatureMisfit { is_refused: true, rule: rule.to_owned() });
-    let later = |rule: &str| Some(FeatureMisfit { is_refused: false, rule: rule.to_owned() });
+pub(super) fn feature_misfit(
+    vm: &Vm,
+    name: &str,
+    value: &str,
+    release: Release,
+) -> Option<FeatureMisfit> {
+    let refused = |rule: &str| {
+        Some(FeatureMisfit {
+            is_refused: true,
+            rule: rule.to_owned(),
+        })
+    };
+    let later = |rule: &str| {
+        Some(FeatureMisfit {
+            is_refused: false,
+            rule: rule.to_owned(),
+        })
+    };
     let is_admin = vm.class == Class::AdminVM;
     if is_admin && let Some(service) = name.strip_prefix("service.") {
         if service == "meminfo-writer" && value.is_empty() {
@@ -67,7 +88,10 @@ pub(super) fn feature_misfit(vm: &Vm, name: &str, value: &str, release: Release)
     if !is_admin && !has_disposables(&vm.class) {
         return None;
     }
-    if PRELOAD_COUNTS.iter().any(|(count, of_dom0)| *count == name && (is_admin || !of_dom0)) {
+    if PRELOAD_COUNTS
+        .iter()
+        .any(|(count, of_dom0)| *count == name && (is_admin || !of_dom0))
+    {
         return match is_count(value) {
             true => None,
             false => later("it is a number of digits only"),
@@ -131,23 +155,46 @@ const KERNEL: &str = "kernel";
 impl VolumeTraits<'_> {
     /// Explains why a pool cannot hold the volume.
     pub(super) fn misfit(&self, pool: &Pool) -> Option<VolumeMisfit> {
-        let refused =
-            |rule, to_take_out: &'static [&'static str]| Some(VolumeMisfit { is_refused: true, rule, to_take_out });
+        let refused = |rule, to_take_out: &'static [&'static str]| {
+            Some(VolumeMisfit {
+                is_refused: true,
+                rule,
+                to_take_out,
+            })
+        };
         match pool.driver() {
-            "linux-kernel" if self.rw => refused("a pool of kernels holds nothing that can be written to", &[]),
-            "linux-kernel" if self.save_on_stop => refused("a pool of kernels keeps nothing that a qube wrote", &[]),
-            "linux-kernel" if self.revisions_to_keep.is_some_and(|n| n != 0) => {
-                refused("a pool of kernels keeps no revisions", &["revisions_to_keep"])
+            "linux-kernel" if self.rw => refused(
+                "a pool of kernels holds nothing that can be written to",
+                &[],
+            ),
+            "linux-kernel" if self.save_on_stop => {
+                refused("a pool of kernels keeps nothing that a qube wrote", &[])
             }
+            "linux-kernel" if self.revisions_to_keep.is_some_and(|n| n != 0) => refused(
+                "a pool of kernels keeps no revisions",
+                &["revisions_to_keep"],
+            ),
             "file" | "file-reflink" | "lvm_thin" | "zfs" if self.name == KERNEL => {
                 let rule = "the kernel volume needs a pool of driver linux-kernel";
-                Some(VolumeMisfit { is_refused: false, rule, to_take_out: &[] })
+                Some(VolumeMisfit {
+                    is_refused: false,
+                    rule,
+                    to_take_out: &[],
+                })
             }
             "file" if self.snap_on_start && self.save_on_stop => {
                 refused("driver file keeps no changes of a snapshot", &[])
             }
-            "file" if self.save_on_stop && self.revisions_to_keep.is_some_and(|n| !(-1..=1).contains(&n)) => {
-                refused("driver file keeps at most one revision", &["revisions_to_keep"])
+            "file"
+                if self.save_on_stop
+                    && self
+                        .revisions_to_keep
+                        .is_some_and(|n| !(-1..=1).contains(&n)) =>
+            {
+                refused(
+                    "driver file keeps at most one revision",
+                    &["revisions_to_keep"],
+                )
             }
             _ if self.has_source && !self.snap_on_start => {
                 refused("it has a source and is not a snapshot", &["source"])
@@ -181,15 +228,25 @@ mod tests {
 
     #[test]
     fn preload_counts_are_digits() {
-        for (value, is_right) in [("", true), ("3", true), ("abc", false), ("-1", false), ("1.5", false), ("٣", false)]
-        {
+        for (value, is_right) in [
+            ("", true),
+            ("3", true),
+            ("abc", false),
+            ("-1", false),
+            ("1.5", false),
+            ("٣", false),
+        ] {
             for name in ["preload-dispvm-max", "preload-dispvm-threshold"] {
                 let misfit = feature_misfit(&dom0(), name, value, Release::R4_3);
                 assert_eq!(misfit.is_none(), is_right, "{name} {value}");
             }
         }
         for (value, is_right) in [("", true), ("-1.5", true), ("soon", false), ("nan", false)] {
-            assert_eq!(feature_misfit(&dom0(), PRELOAD_DELAY, value, Release::R4_3).is_none(), is_right, "{value}");
+            assert_eq!(
+                feature_misfit(&dom0(), PRELOAD_DELAY, value, Release::R4_3).is_none(),
+                is_right,
+                "{value}"
+            );
         }
     }
 

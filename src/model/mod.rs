@@ -47,7 +47,10 @@ pub use pool::{Pool, Pools};
 pub use pool_change::{NewPool, PoolError, PoolUse};
 pub use pool_driver::{POOL_DRIVERS, PoolDriver};
 pub use power::PowerState;
-pub use property::{Effect, Named, Property, PropertyError, Scope, Value, VirtMode, global_properties, properties_of};
+pub use property::{
+    Effect, Named, Property, PropertyError, Scope, Value, VirtMode, global_properties,
+    properties_of,
+};
 pub use qubes::{Brief, DomainSource, Qubes, Written};
 pub use release::Release;
 pub use removal::{Removable, RemovalError, Use};

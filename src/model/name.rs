@@ -62,7 +62,10 @@ impl VmName {
         if matches!(first, b'0'..=b'9' | b'_' | b'.' | b'-') {
             return Err(NameError::BadStart);
         }
-        if !text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-')) {
+        if !text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'))
+        {
             return Err(NameError::BadCharacter);
         }
         match text {

@@ -37,7 +37,11 @@ impl Qubes {
         }
     }
 
-    pub(super) fn default_ip(&self, vm: &Vm, facts: &dyn Facts) -> Result<Option<Ipv4Addr>, PropertyError> {
+    pub(super) fn default_ip(
+        &self,
+        vm: &Vm,
+        facts: &dyn Facts,
+    ) -> Result<Option<Ipv4Addr>, PropertyError> {
         if !self.is_networked(vm, facts)? {
             return Ok(None);
         }
@@ -45,33 +49,54 @@ impl Qubes {
         Ok(Some(ip4(second, id)))
     }
 
-    pub(super) fn default_ip6(&self, vm: &Vm, facts: &dyn Facts) -> Result<Option<Ipv6Addr>, PropertyError> {
+    pub(super) fn default_ip6(
+        &self,
+        vm: &Vm,
+        facts: &dyn Facts,
+    ) -> Result<Option<Ipv6Addr>, PropertyError> {
         if !self.is_networked(vm, facts)? || !self.has_ipv6(vm, facts) {
             return Ok(None);
         }
         let (id, (_, group)) = self.address_number(vm, facts)?;
-        Ok(Some(Ipv6Addr::new(0xfd09, 0x24ef, 0x4179, 0, 0, 0, group, id)))
+        Ok(Some(Ipv6Addr::new(
+            0xfd09, 0x24ef, 0x4179, 0, 0, 0, group, id,
+        )))
     }
 
     /// The number from which addresses are made, and the nets it counts in.
-    fn address_number(&self, vm: &Vm, facts: &dyn Facts) -> Result<(u16, (u8, u16)), PropertyError> {
+    fn address_number(
+        &self,
+        vm: &Vm,
+        facts: &dyn Facts,
+    ) -> Result<(u16, (u8, u16)), PropertyError> {
         let (property, nets) = match vm.class {
             Class::DispVM => ("dispid", DISPOSABLE),
             _ => ("qid", ORDINARY),
         };
         // Nearly always a plain number.
-        if let Some(id) = vm.properties.get(property).and_then(|text| text.parse().ok()) {
+        if let Some(id) = vm
+            .properties
+            .get(property)
+            .and_then(|text| text.parse().ok())
+        {
             return Ok((id, nets));
         }
         let number = self.value_of(vm, property, facts)?;
-        let id = number.as_int().and_then(|n| u16::try_from(n).ok()).ok_or_else(|| {
-            PropertyError::refused(format!("{property} {number} of qube '{}' gives no address", vm.name))
-        })?;
+        let id = number
+            .as_int()
+            .and_then(|n| u16::try_from(n).ok())
+            .ok_or_else(|| {
+                PropertyError::refused(format!(
+                    "{property} {number} of qube '{}' gives no address",
+                    vm.name
+                ))
+            })?;
         Ok((id, nets))
     }
 
     pub(super) fn visible_ip(&self, vm: &Vm, facts: &dyn Facts) -> Read {
-        self.faked(vm, "net.fake-ip").map_or_else(|| self.value_of(vm, "ip", facts), Ok)
+        self.faked(vm, "net.fake-ip")
+            .map_or_else(|| self.value_of(vm, "ip", facts), Ok)
     }
 
     pub(super) fn gateway(&self, vm: &Vm, facts: &dyn Facts) -> Read {
@@ -120,7 +145,9 @@ impl Qubes {
 
     /// What a `net.fake-*` feature says; its form is not checked here, as upstream takes any text.
     fn faked(&self, vm: &Vm, feature: &str) -> Option<Value> {
-        self.feature_with_template(vm, feature).filter(|f| !f.is_empty()).map(Value::text)
+        self.feature_with_template(vm, feature)
+            .filter(|f| !f.is_empty())
+            .map(Value::text)
     }
 }
 
@@ -141,7 +168,12 @@ mod tests {
 
     #[test]
     fn numbers_map_to_addresses_without_0_and_255_in_the_last_octet() {
-        for (id, address) in [(1, "10.137.0.1"), (254, "10.137.0.254"), (255, "10.137.1.1"), (508, "10.137.1.254")] {
+        for (id, address) in [
+            (1, "10.137.0.1"),
+            (254, "10.137.0.254"),
+            (255, "10.137.1.1"),
+            (508, "10.137.1.254"),
+        ] {
             assert_eq!(ip4(137, id).to_string(), address);
         }
         assert_eq!(ip4(138, 9999).to_string(), "10.138.39.93");

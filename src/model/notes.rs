@@ -19,7 +19,9 @@ pub enum NotesError {
 /// and line feed, invisible and direction-changing ones (general category Cf and their like),
 /// private ones, and those to which Unicode 16.0 assigns no character.
 pub fn displayable(text: &str) -> String {
-    text.chars().map(|c| if is_displayable(c) { c } else { '_' }).collect()
+    text.chars()
+        .map(|c| if is_displayable(c) { c } else { '_' })
+        .collect()
 }
 
 fn is_displayable(c: char) -> bool {
@@ -27,13 +29,20 @@ fn is_displayable(c: char) -> bool {
         0xad | 0x34f | 0x61c | 0x180e | 0x200b..=0x200f | 0x2028..=0x202e | 0x2060..=0x206f | 0xfeff
         | 0xfff0..=0xfffb | 0xe0000..=0xe0fff);
     use GeneralCategory::{Control, Format, PrivateUse, Surrogate, Unassigned};
-    let nothing = matches!(get_general_category(c), Control | Format | PrivateUse | Surrogate | Unassigned);
+    let nothing = matches!(
+        get_general_category(c),
+        Control | Format | PrivateUse | Surrogate | Unassigned
+    );
     matches!(c, '\t' | '\n') || !(nothing || deceives)
 }
 
 /// Old notes with `more` behind them, on a line of its own.
 pub fn appended(old: &str, more: &str) -> String {
-    let feed = if old.is_empty() || old.ends_with('\n') { "" } else { "\n" };
+    let feed = if old.is_empty() || old.ends_with('\n') {
+        ""
+    } else {
+        "\n"
+    };
     format!("{old}{feed}{more}")
 }
 
@@ -44,18 +53,43 @@ mod tests {
     #[test]
     fn what_could_deceive_a_reader_becomes_an_underscore() {
         assert_eq!(displayable("a\tzażółć ☃\n漢字 🦀"), "a\tzażółć ☃\n漢字 🦀");
-        assert_eq!(displayable("a\r\x1b[31m\u{202e}b\u{200b}\u{e000}\u{1fffe}"), "a__[31m_b___");
+        assert_eq!(
+            displayable("a\r\x1b[31m\u{202e}b\u{200b}\u{e000}\u{1fffe}"),
+            "a__[31m_b___"
+        );
     }
 
     /// The characters of general category Cf, and some to which nothing is assigned.
     #[test]
     fn format_characters_and_unassigned_ones_become_underscores() {
-        let format = [0x600..=0x605, 0x6dd..=0x6dd, 0x70f..=0x70f, 0x890..=0x891, 0x8e2..=0x8e2, 0x110bd..=0x110bd]
-            .into_iter()
-            .chain([0x110cd..=0x110cd, 0x13430..=0x13438, 0x1bca0..=0x1bca3, 0x1d173..=0x1d17a, 0xe0001..=0xe007f]);
-        let unassigned =
-            [0x378..=0x379, 0x2fe0..=0x2fef, 0xfdd0..=0xfdef, 0x1ffff..=0x1ffff, 0x30000 - 2..=0x30000 - 1];
-        for code in format.chain(unassigned).flatten().filter_map(char::from_u32) {
+        let format = [
+            0x600..=0x605,
+            0x6dd..=0x6dd,
+            0x70f..=0x70f,
+            0x890..=0x891,
+            0x8e2..=0x8e2,
+            0x110bd..=0x110bd,
+        ]
+        .into_iter()
+        .chain([
+            0x110cd..=0x110cd,
+            0x13430..=0x13438,
+            0x1bca0..=0x1bca3,
+            0x1d173..=0x1d17a,
+            0xe0001..=0xe007f,
+        ]);
+        let unassigned = [
+            0x378..=0x379,
+            0x2fe0..=0x2fef,
+            0xfdd0..=0xfdef,
+            0x1ffff..=0x1ffff,
+            0x30000 - 2..=0x30000 - 1,
+        ];
+        for code in format
+            .chain(unassigned)
+            .flatten()
+            .filter_map(char::from_u32)
+        {
             assert_eq!(displayable(&code.to_string()), "_", "U+{:04X}", code as u32);
         }
         for kept in ["שלום", "مرحبا", "😀", "e\u{301}", "२", "\u{a0}\u{3000}"] {

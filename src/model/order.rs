@@ -47,9 +47,15 @@ impl Qubes {
         let mut users: HashMap<&VmName, usize> = names.iter().map(|name| (name, 0)).collect();
         let mut uses: HashMap<&VmName, Vec<&VmName>> = HashMap::new();
         for name in names {
-            let Some(vm) = self.get(name.as_str()) else { continue };
-            let used = Role::ALL.iter().filter_map(|role| Some(&self.provider(vm, *role, facts)?.name));
-            let used: Vec<&VmName> = used.filter_map(|used| users.get_key_value(used).map(|(key, _)| *key)).collect();
+            let Some(vm) = self.get(name.as_str()) else {
+                continue;
+            };
+            let used = Role::ALL
+                .iter()
+                .filter_map(|role| Some(&self.provider(vm, *role, facts)?.name));
+            let used: Vec<&VmName> = used
+                .filter_map(|used| users.get_key_value(used).map(|(key, _)| *key))
+                .collect();
             for provider in &used {
                 *users.entry(*provider).or_default() += 1;
             }
@@ -58,13 +64,16 @@ impl Qubes {
         let mut left: Vec<&VmName> = names.iter().collect();
         let mut groups = Vec::new();
         while !left.is_empty() {
-            let (mut group, later): (Vec<_>, Vec<_>) = left.iter().partition(|name| users.get(**name) == Some(&0));
+            let (mut group, later): (Vec<_>, Vec<_>) =
+                left.iter().partition(|name| users.get(**name) == Some(&0));
             left = later;
             if group.is_empty() {
                 group = std::mem::take(&mut left);
             }
             for provider in group.iter().filter_map(|name| uses.get(name)).flatten() {
-                users.entry(*provider).and_modify(|count| *count = count.saturating_sub(1));
+                users
+                    .entry(*provider)
+                    .and_modify(|count| *count = count.saturating_sub(1));
             }
             groups.push(group.into_iter().cloned().collect());
         }

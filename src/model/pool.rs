@@ -25,7 +25,9 @@ impl Pool {
 
     /// How many revisions its volumes keep unless they say otherwise: 1 when unsaid, −1 for no snapshots at all.
     pub fn revisions_to_keep(&self) -> i64 {
-        self.option("revisions_to_keep").and_then(|n| n.trim().parse().ok()).unwrap_or(1)
+        self.option("revisions_to_keep")
+            .and_then(|n| n.trim().parse().ok())
+            .unwrap_or(1)
     }
 }
 

@@ -55,15 +55,29 @@ pub enum PoolError {
     #[error("there is no driver '{}'; there are {}", .0.escape_debug(), names_of_drivers())]
     NoSuchDriver(String),
     #[error("driver {driver} has no option '{}'; it has {}", option.escape_debug(), known.join(", "))]
-    NoSuchOption { driver: &'static str, option: String, known: &'static [&'static str] },
+    NoSuchOption {
+        driver: &'static str,
+        option: String,
+        known: &'static [&'static str],
+    },
     #[error("driver {driver} needs option {option}")]
-    MissingOption { driver: &'static str, option: &'static str },
+    MissingOption {
+        driver: &'static str,
+        option: &'static str,
+    },
     #[error("{option} '{}' is {rule}", text.escape_debug())]
-    BadValue { option: String, text: String, rule: String },
+    BadValue {
+        option: String,
+        text: String,
+        rule: String,
+    },
     #[error("Setting option {option} is not supported for pool {pool}")]
     NotToBeSet { pool: String, option: String },
     #[error("{option} is not known to Qubes OS {release}, for which the store is written")]
-    TooNew { option: &'static str, release: Release },
+    TooNew {
+        option: &'static str,
+        release: Release,
+    },
     #[error("{0}; two pools over one place would delete each other's images")]
     Overlaps(String),
     #[error("dir_path '{}' is a directory of the system; give it one that has only images", .0.escape_debug())]
@@ -73,13 +87,22 @@ pub enum PoolError {
 }
 
 fn names_of_drivers() -> String {
-    POOL_DRIVERS.iter().map(|driver| driver.name).collect::<Vec<_>>().join(", ")
+    POOL_DRIVERS
+        .iter()
+        .map(|driver| driver.name)
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// The first few uses; there may be hundreds.
 fn in_words(uses: &[PoolUse]) -> String {
     const SHOWN: usize = 5;
-    let mut words = uses.iter().take(SHOWN).map(PoolUse::to_string).collect::<Vec<_>>().join(", ");
+    let mut words = uses
+        .iter()
+        .take(SHOWN)
+        .map(PoolUse::to_string)
+        .collect::<Vec<_>>()
+        .join(", ");
     if let Some(more) = uses.len().checked_sub(SHOWN).filter(|more| *more > 0) {
         words.push_str(&format!(", and {more} more"));
     }
@@ -99,21 +122,39 @@ impl Qubes {
         if self.pools.get(new.name).is_some() {
             return Err(PoolError::Exists(new.name.to_owned()));
         }
-        let driver = PoolDriver::find(new.driver).ok_or_else(|| PoolError::NoSuchDriver(new.driver.to_owned()))?;
+        let driver = PoolDriver::find(new.driver)
+            .ok_or_else(|| PoolError::NoSuchDriver(new.driver.to_owned()))?;
         if let Some((unknown, _)) = new.options.iter().find(|(name, _)| !driver.knows(name)) {
             let (driver, known) = (driver.name, driver.options);
-            return Err(PoolError::NoSuchOption { driver, option: (*unknown).to_owned(), known });
+            return Err(PoolError::NoSuchOption {
+                driver,
+                option: (*unknown).to_owned(),
+                known,
+            });
         }
         // Of one that is given twice the last counts.
-        let given = |option: &str| new.options.iter().rev().find(|(name, _)| *name == option).map(|(_, text)| *text);
+        let given = |option: &str| {
+            new.options
+                .iter()
+                .rev()
+                .find(|(name, _)| *name == option)
+                .map(|(_, text)| *text)
+        };
         let mut attributes = TextMap::from_iter([("name", new.name)]);
         for &option in driver.required {
-            let missing = || PoolError::MissingOption { driver: driver.name, option };
-            attributes.set(option, &checked_text(option, given(option).ok_or_else(missing)?)?);
+            let missing = || PoolError::MissingOption {
+                driver: driver.name,
+                option,
+            };
+            attributes.set(
+                option,
+                &checked_text(option, given(option).ok_or_else(missing)?)?,
+            );
         }
         attributes.set("driver", driver.name);
         if let Some(most) = driver.most_revisions {
-            let number = given("revisions_to_keep").map_or(Ok(1), |text| revisions(text, most, facts.release()))?;
+            let number = given("revisions_to_keep")
+                .map_or(Ok(1), |text| revisions(text, most, facts.release()))?;
             attributes.set("revisions_to_keep", &number.to_string());
         }
         if let Some(text) = given("setup_check") {
@@ -155,7 +196,10 @@ impl Qubes {
             }
             let uses = self.uses_of_pool(name, facts);
             if !uses.is_empty() {
-                return Err(PoolError::InUse { pool: (*name).to_owned(), uses });
+                return Err(PoolError::InUse {
+                    pool: (*name).to_owned(),
+                    uses,
+                });
             }
         }
         self.pools.0.retain(|pool| !names.contains(&pool.name()));
@@ -164,12 +208,21 @@ impl Qubes {
 
     /// Everything that needs a pool: the defaults that evaluate to it, then the volumes that are in it.
     pub fn uses_of_pool(&self, name: &str, facts: &dyn Facts) -> Vec<PoolUse> {
-        let is_it = |property: &str| self.global_value(property, facts).is_ok_and(|value| value.to_string() == name);
-        let defaults = global_properties().filter(|p| matches!(p.kind, Kind::Pool) && is_it(p.name));
-        let mut uses: Vec<PoolUse> = defaults.map(|p| PoolUse::Default { property: p.name }).collect();
+        let is_it = |property: &str| {
+            self.global_value(property, facts)
+                .is_ok_and(|value| value.to_string() == name)
+        };
+        let defaults =
+            global_properties().filter(|p| matches!(p.kind, Kind::Pool) && is_it(p.name));
+        let mut uses: Vec<PoolUse> = defaults
+            .map(|p| PoolUse::Default { property: p.name })
+            .collect();
         for vm in self.iter() {
             let inside = volume_names(vm).filter(|volume| self.is_in_pool(vm, volume, name, facts));
-            let used = |volume: &str| PoolUse::Volume { vm: vm.name.to_string(), volume: volume.to_owned() };
+            let used = |volume: &str| PoolUse::Volume {
+                vm: vm.name.to_string(),
+                volume: volume.to_owned(),
+            };
             uses.extend(inside.map(used));
         }
         uses
@@ -179,7 +232,9 @@ impl Qubes {
     fn is_in_pool(&self, vm: &Vm, volume: &str, pool: &str, facts: &dyn Facts) -> bool {
         match self.volume(vm, volume, facts) {
             Ok(volume) => volume.pool == pool,
-            Err(_) => vm.volume(volume).is_some_and(|own| own.attributes.get("pool") == Some(pool)),
+            Err(_) => vm
+                .volume(volume)
+                .is_some_and(|own| own.attributes.get("pool") == Some(pool)),
         }
     }
 
@@ -195,13 +250,25 @@ impl Qubes {
         text: &str,
         facts: &dyn Facts,
     ) -> Result<(), PoolError> {
-        let pool = self.pools.get(name).ok_or_else(|| PoolError::NoSuchPool(name.to_owned()))?;
+        let pool = self
+            .pools
+            .get(name)
+            .ok_or_else(|| PoolError::NoSuchPool(name.to_owned()))?;
         let driver = PoolDriver::find(pool.driver());
-        let fixed = || PoolError::NotToBeSet { pool: name.to_owned(), option: option.to_owned() };
-        let driver = driver.filter(|driver| driver.knows(option)).ok_or_else(fixed)?;
+        let fixed = || PoolError::NotToBeSet {
+            pool: name.to_owned(),
+            option: option.to_owned(),
+        };
+        let driver = driver
+            .filter(|driver| driver.knows(option))
+            .ok_or_else(fixed)?;
         let stored = match (option, driver.most_revisions) {
-            ("revisions_to_keep", Some(most)) => Some(revisions(text, most, facts.release())?.to_string()),
-            ("ephemeral_volatile", _) => boolean("ephemeral_volatile", text)?.then(|| "True".to_owned()),
+            ("revisions_to_keep", Some(most)) => {
+                Some(revisions(text, most, facts.release())?.to_string())
+            }
+            ("ephemeral_volatile", _) => {
+                boolean("ephemeral_volatile", text)?.then(|| "True".to_owned())
+            }
             _ => return Err(fixed()),
         };
         if option == "ephemeral_volatile" && stored.is_some() {
@@ -225,8 +292,11 @@ fn is_name(name: &str) -> bool {
 
 /// A text that can stand in an attribute; a directory has to be told from the root on.
 fn checked_text(option: &str, text: &str) -> Result<String, PoolError> {
-    let bad =
-        |rule: &str| PoolError::BadValue { option: option.to_owned(), text: text.to_owned(), rule: rule.to_owned() };
+    let bad = |rule: &str| PoolError::BadValue {
+        option: option.to_owned(),
+        text: text.to_owned(),
+        rule: rule.to_owned(),
+    };
     if text.is_empty() || text.chars().any(char::is_control) {
         return Err(bad("empty, or has control characters"));
     }
@@ -244,22 +314,40 @@ fn checked_text(option: &str, text: &str) -> Result<String, PoolError> {
 
 /// Whether a pool in this directory would have files of the system for its images.
 fn is_system_directory(path: &str) -> bool {
-    const WITH_ALL_BELOW: [&str; 9] = ["etc", "usr", "boot", "dev", "proc", "sys", "bin", "sbin", "lib"];
-    const ALONE: [&str; 9] = ["", "home", "root", "var", "var/lib", "var/log", "run", "tmp", "opt"];
+    const WITH_ALL_BELOW: [&str; 9] = [
+        "etc", "usr", "boot", "dev", "proc", "sys", "bin", "sbin", "lib",
+    ];
+    const ALONE: [&str; 9] = [
+        "", "home", "root", "var", "var/lib", "var/log", "run", "tmp", "opt",
+    ];
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
-    let is_below = parts.first().is_some_and(|first| WITH_ALL_BELOW.contains(first));
+    let is_below = parts
+        .first()
+        .is_some_and(|first| WITH_ALL_BELOW.contains(first));
     is_below || ALONE.contains(&parts.join("/").as_str())
 }
 
 /// How many revisions to keep: −1 (no snapshots at all), 0, or a number up to `most`.
 pub(super) fn revisions(text: &str, most: i64, release: Release) -> Result<i64, PoolError> {
     let option = || "revisions_to_keep".to_owned();
-    let bad = |rule: String| PoolError::BadValue { option: option(), text: text.to_owned(), rule };
-    let number: i64 = text.trim().parse().map_err(|_| bad("no number".to_owned()))?;
+    let bad = |rule: String| PoolError::BadValue {
+        option: option(),
+        text: text.to_owned(),
+        rule,
+    };
+    let number: i64 = text
+        .trim()
+        .parse()
+        .map_err(|_| bad("no number".to_owned()))?;
     match number {
         ..-1 => Err(bad("less than -1 (no snapshots at all)".to_owned())),
-        -1 if release < Release::R4_3 => Err(PoolError::TooNew { option: "revisions_to_keep -1", release }),
-        number if number > most => Err(bad(format!("more than the {most} that the pool's driver can keep"))),
+        -1 if release < Release::R4_3 => Err(PoolError::TooNew {
+            option: "revisions_to_keep -1",
+            release,
+        }),
+        number if number > most => Err(bad(format!(
+            "more than the {most} that the pool's driver can keep"
+        ))),
         number => Ok(number),
     }
 }
@@ -274,7 +362,9 @@ pub(super) fn boolean(option: &str, text: &str) -> Result<bool, PoolError> {
 
 fn refuse_too_new(option: &'static str, release: Release) -> Result<(), PoolError> {
     match option {
-        "ephemeral_volatile" if !release.knows_ephemeral() => Err(PoolError::TooNew { option, release }),
+        "ephemeral_volatile" if !release.knows_ephemeral() => {
+            Err(PoolError::TooNew { option, release })
+        }
         _ => Ok(()),
     }
 }

@@ -19,7 +19,12 @@ const EPHEMERAL: &str = "ephemeral_volatile";
 
 /// Every driver, sorted by name.
 pub const POOL_DRIVERS: [PoolDriver; 6] = [
-    PoolDriver { name: "callback", options: &["conf_id"], required: &["conf_id"], most_revisions: None },
+    PoolDriver {
+        name: "callback",
+        options: &["conf_id"],
+        required: &["conf_id"],
+        most_revisions: None,
+    },
     PoolDriver {
         name: "file",
         options: &[REVISIONS, "dir_path", EPHEMERAL],
@@ -32,7 +37,12 @@ pub const POOL_DRIVERS: [PoolDriver; 6] = [
         required: &["dir_path"],
         most_revisions: Some(i64::MAX),
     },
-    PoolDriver { name: "linux-kernel", options: &["dir_path"], required: &["dir_path"], most_revisions: None },
+    PoolDriver {
+        name: "linux-kernel",
+        options: &["dir_path"],
+        required: &["dir_path"],
+        most_revisions: None,
+    },
     PoolDriver {
         name: "lvm_thin",
         options: &[REVISIONS, "volume_group", "thin_pool", EPHEMERAL],

@@ -116,7 +116,10 @@ impl Qubes {
             let double = later.name == first.name;
             if double {
                 diagnoses.push(Diagnosis {
-                    text: format!("a second qube is called '{}'; only the first is used", later.name),
+                    text: format!(
+                        "a second qube is called '{}'; only the first is used",
+                        later.name
+                    ),
                 });
                 doubles.push(later.name.clone());
             }
@@ -159,7 +162,8 @@ impl Qubes {
 
     /// The name as the collection holds it, with the class. Parses nothing.
     pub fn brief(&self, name: &str) -> Option<(&VmName, &Class)> {
-        self.find(name).map(|at| (&self.slots[at].name, &self.slots[at].class))
+        self.find(name)
+            .map(|at| (&self.slots[at].name, &self.slots[at].class))
     }
 
     /// One qube, parsed now if it was not before.
@@ -206,7 +210,9 @@ impl Qubes {
             vm: OnceCell::from(Box::new(vm)),
             touched: true,
         };
-        let at = self.slots.partition_point(|s| order(s, &slot) == Ordering::Less);
+        let at = self
+            .slots
+            .partition_point(|s| order(s, &slot) == Ordering::Less);
         self.slots.insert(at, slot);
         Ok(())
     }
@@ -222,11 +228,17 @@ impl Qubes {
 
     /// The domains as they are to be written, in the order of [`Qubes::names`].
     pub fn written(&self) -> impl Iterator<Item = Written<'_>> {
-        self.slots.iter().enumerate().map(|(at, slot)| match slot.origin {
-            Some(position) if slot.touched => Written::Changed { position, vm: self.vm(at) },
-            Some(position) => Written::Unchanged { position },
-            None => Written::New { vm: self.vm(at) },
-        })
+        self.slots
+            .iter()
+            .enumerate()
+            .map(|(at, slot)| match slot.origin {
+                Some(position) if slot.touched => Written::Changed {
+                    position,
+                    vm: self.vm(at),
+                },
+                Some(position) => Written::Unchanged { position },
+                None => Written::New { vm: self.vm(at) },
+            })
     }
 
     /// Positions in the source of the domains that were removed.
@@ -265,7 +277,11 @@ impl Qubes {
         let recent = &self.recent[(ends + name.len() * 89) % RECENT];
         // What was there may have moved since, so the place is only a guess.
         let guess = recent.get() as usize;
-        if self.slots.get(guess).is_some_and(|slot| slot.name == *name && !slot.name.is_dom0()) {
+        if self
+            .slots
+            .get(guess)
+            .is_some_and(|slot| slot.name == *name && !slot.name.is_dom0())
+        {
             return Some(guess);
         }
         let found = self.search(name)?;
@@ -276,7 +292,11 @@ impl Qubes {
     /// Who looks at many looks at one after the other.
     fn search_next(&self, name: &str) -> Option<usize> {
         let next = self.glanced.get() + 1;
-        let found = if self.slots.get(next).is_some_and(|s| s.name == *name) { next } else { self.search(name)? };
+        let found = if self.slots.get(next).is_some_and(|s| s.name == *name) {
+            next
+        } else {
+            self.search(name)?
+        };
         self.glanced.set(found);
         Some(found)
     }
@@ -286,8 +306,15 @@ impl Qubes {
             return self.slots.iter().position(|s| s.name.is_dom0());
         }
         // It is one, and stands first.
-        let from = self.slots.iter().take_while(|s| s.class == Class::AdminVM).count();
-        self.slots[from..].binary_search_by(|s| s.name.as_str().cmp(name)).ok().map(|at| from + at)
+        let from = self
+            .slots
+            .iter()
+            .take_while(|s| s.class == Class::AdminVM)
+            .count();
+        self.slots[from..]
+            .binary_search_by(|s| s.name.as_str().cmp(name))
+            .ok()
+            .map(|at| from + at)
     }
 }
 
@@ -302,7 +329,11 @@ mod tests {
     use super::*;
 
     fn vm(name: &str) -> Vm {
-        let class = if name == "dom0" { Class::AdminVM } else { Class::AppVM };
+        let class = if name == "dom0" {
+            Class::AdminVM
+        } else {
+            Class::AppVM
+        };
         Vm::new(VmName::from_store(name).unwrap(), class)
     }
 
@@ -315,7 +346,9 @@ mod tests {
         let names: Vec<_> = qubes.names().map(|n| n.as_str()).collect();
         assert_eq!(names, ["dom0", "Zebra", "a", "work"]);
         assert!(qubes.add(vm("work")).is_err());
-        assert!(qubes.get("dom0").is_some() && qubes.get("work").is_some() && qubes.get("x").is_none());
+        assert!(
+            qubes.get("dom0").is_some() && qubes.get("work").is_some() && qubes.get("x").is_none()
+        );
         assert_eq!(qubes.remove("a").unwrap().name, "a");
         assert!(!qubes.contains("a"));
     }

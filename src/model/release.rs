@@ -19,7 +19,13 @@ impl Release {
     pub const DEFAULT: Release = Release::R4_3;
 
     /// Every release, the oldest first.
-    pub const ALL: [Release; 5] = [Release::R4_0, Release::R4_1, Release::R4_2, Release::R4_3, Release::R4_4];
+    pub const ALL: [Release; 5] = [
+        Release::R4_0,
+        Release::R4_1,
+        Release::R4_2,
+        Release::R4_3,
+        Release::R4_4,
+    ];
 
     /// The highest number of a qube that it loads (`spec/r4-properties.md` §9).
     pub fn highest_qid(self) -> u16 {

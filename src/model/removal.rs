@@ -13,9 +13,18 @@ use super::volume::{ResolvedVolume, VolumeError, volume_names};
 /// One use of a qube. Prints as upstream's tool does: `netvm for work`, `global property clockvm`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Use {
-    Global { property: &'static str },
-    Qube { vm: String, property: &'static str },
-    Device { frontend: String, class: String, port: String },
+    Global {
+        property: &'static str,
+    },
+    Qube {
+        vm: String,
+        property: &'static str,
+    },
+    Device {
+        frontend: String,
+        class: String,
+        port: String,
+    },
 }
 
 impl fmt::Display for Use {
@@ -23,7 +32,11 @@ impl fmt::Display for Use {
         match self {
             Use::Global { property } => write!(f, "global property {property}"),
             Use::Qube { vm, property } => write!(f, "{property} for {vm}"),
-            Use::Device { frontend, class, port } => write!(f, "backend of {class} device {port} for {frontend}"),
+            Use::Device {
+                frontend,
+                class,
+                port,
+            } => write!(f, "backend of {class} device {port} for {frontend}"),
         }
     }
 }
@@ -39,10 +52,18 @@ pub enum RemovalError {
     InstalledByRpm(String),
     #[error("Domain is not powered off: '{0}'")]
     NotHalted(String),
-    #[error("two domains of the store are called '{0}', and share their images; qubes-db repair tells them apart")]
+    #[error(
+        "two domains of the store are called '{0}', and share their images; qubes-db repair tells them apart"
+    )]
     Double(String),
-    #[error("volume '{volume}' of '{vm}' is the one of '{other}', too; qubes-db repair gives it one of its own")]
-    SharedVolume { vm: String, volume: String, other: String },
+    #[error(
+        "volume '{volume}' of '{vm}' is the one of '{other}', too; qubes-db repair gives it one of its own"
+    )]
+    SharedVolume {
+        vm: String,
+        volume: String,
+        other: String,
+    },
     #[error("Domain is in use: '{vm}'")]
     InUse { vm: String, uses: Vec<Use> },
 }
@@ -67,16 +88,25 @@ impl Qubes {
         let refers = |kind: Kind| matches!(kind, Kind::Qube { .. });
         let mut uses: Vec<Use> = global_properties()
             .filter(|p| refers(p.kind))
-            .filter(|p| self.global(p, facts).is_ok_and(|v| v.as_qube().is_some_and(|q| *q == name)))
+            .filter(|p| {
+                self.global(p, facts)
+                    .is_ok_and(|v| v.as_qube().is_some_and(|q| *q == name))
+            })
             .map(|p| Use::Global { property: p.name })
             .collect();
         for vm in self.iter().filter(|vm| vm.name != name) {
             let explicit = properties_of(&vm.class)
                 .filter(|p| refers(p.kind) && vm.properties.get(p.name) == Some(name))
                 .filter(|p| !self.is_preloads_own(vm, p.name));
-            uses.extend(explicit.map(|p| Use::Qube { vm: vm.name.to_string(), property: p.name }));
+            uses.extend(explicit.map(|p| Use::Qube {
+                vm: vm.name.to_string(),
+                property: p.name,
+            }));
             for class in &vm.devices {
-                let provided = class.assignments.iter().filter(|a| a.backend() == Some(name));
+                let provided = class
+                    .assignments
+                    .iter()
+                    .filter(|a| a.backend() == Some(name));
                 uses.extend(provided.map(|a| Use::Device {
                     frontend: vm.name.to_string(),
                     class: class.class.to_string(),
@@ -91,7 +121,11 @@ impl Qubes {
     /// Whether a property of a disposable that was started in advance goes with its template anyway.
     fn is_preloads_own(&self, vm: &Vm, property: &str) -> bool {
         let is_template = vm.properties.get(property) == vm.properties.get("template");
-        matches!(property, "template" | "default_dispvm" | "management_dispvm") && is_template && self.is_preloaded(vm)
+        matches!(
+            property,
+            "template" | "default_dispvm" | "management_dispvm"
+        ) && is_template
+            && self.is_preloaded(vm)
     }
 
     /// Decides whether a qube may be removed; changes nothing.
@@ -99,7 +133,9 @@ impl Qubes {
     /// # Errors
     /// It may not, with the reason.
     pub fn plan_removal(&self, name: &str, facts: &dyn Facts) -> Result<&Vm, RemovalError> {
-        let vm = self.get(name).ok_or_else(|| RemovalError::NoSuchQube(name.to_owned()))?;
+        let vm = self
+            .get(name)
+            .ok_or_else(|| RemovalError::NoSuchQube(name.to_owned()))?;
         if vm.class == Class::AdminVM {
             return Err(RemovalError::Dom0);
         }
@@ -109,7 +145,10 @@ impl Qubes {
         self.refuse_shared_volumes(vm)?;
         let uses = self.uses_of(name, facts);
         if !uses.is_empty() {
-            return Err(RemovalError::InUse { vm: name.to_owned(), uses });
+            return Err(RemovalError::InUse {
+                vm: name.to_owned(),
+                uses,
+            });
         }
         if self.is_on(vm, "installed_by_rpm", facts) {
             return Err(RemovalError::InstalledByRpm(name.to_owned()));
@@ -123,16 +162,27 @@ impl Qubes {
     /// No images go that are those of another qube, too.
     fn refuse_shared_volumes(&self, vm: &Vm) -> Result<(), RemovalError> {
         let place = |volume: &VolumeConfig| -> Option<(String, String)> {
-            let pool = self.pools.get(volume.attributes.get("pool")?).filter(|p| p.driver() != "linux-kernel")?;
+            let pool = self
+                .pools
+                .get(volume.attributes.get("pool")?)
+                .filter(|p| p.driver() != "linux-kernel")?;
             let vid = volume.attributes.get("vid").filter(|vid| !vid.is_empty())?;
             Some((pool.name().to_owned(), vid.to_owned()))
         };
-        let own: Vec<_> = vm.volumes.iter().filter_map(|v| Some((v.name(), place(v)?))).collect();
+        let own: Vec<_> = vm
+            .volumes
+            .iter()
+            .filter_map(|v| Some((v.name(), place(v)?)))
+            .collect();
         for other in self.iter().filter(|other| other.name != vm.name) {
             for theirs in other.volumes.iter().filter_map(place) {
                 if let Some((volume, _)) = own.iter().find(|(_, place)| *place == theirs) {
                     let (vm, other) = (vm.name.to_string(), other.name.to_string());
-                    return Err(RemovalError::SharedVolume { vm, volume: (*volume).to_owned(), other });
+                    return Err(RemovalError::SharedVolume {
+                        vm,
+                        volume: (*volume).to_owned(),
+                        other,
+                    });
                 }
             }
         }
@@ -141,18 +191,31 @@ impl Qubes {
 
     /// Every volume of a qube that is to go, as far as each can be told: of one that cannot, but of which pool and vid
     /// stand in the store, those are enough. What is left nobody can find.
-    pub fn volumes_to_remove(&self, vm: &Vm, facts: &dyn Facts) -> Vec<Result<Removable, VolumeError>> {
+    pub fn volumes_to_remove(
+        &self,
+        vm: &Vm,
+        facts: &dyn Facts,
+    ) -> Vec<Result<Removable, VolumeError>> {
         let one = |name: &str| {
-            self.volume(vm, name, facts).map(|volume| Removable::Told(Box::new(volume))).or_else(|error| {
-                let own = vm.volume(name).map(|v| &v.attributes);
-                let pool = own.and_then(|own| own.get("pool")).and_then(|pool| self.pools.get(pool));
-                let vid = own.and_then(|own| own.get("vid")).filter(|vid| !vid.is_empty());
-                match pool.zip(vid) {
-                    Some((pool, _)) if pool.driver() == "linux-kernel" => Ok(Removable::Kernel),
-                    Some((pool, vid)) => Ok(Removable::Place { pool: pool.name().to_owned(), vid: vid.to_owned() }),
-                    None => Err(error),
-                }
-            })
+            self.volume(vm, name, facts)
+                .map(|volume| Removable::Told(Box::new(volume)))
+                .or_else(|error| {
+                    let own = vm.volume(name).map(|v| &v.attributes);
+                    let pool = own
+                        .and_then(|own| own.get("pool"))
+                        .and_then(|pool| self.pools.get(pool));
+                    let vid = own
+                        .and_then(|own| own.get("vid"))
+                        .filter(|vid| !vid.is_empty());
+                    match pool.zip(vid) {
+                        Some((pool, _)) if pool.driver() == "linux-kernel" => Ok(Removable::Kernel),
+                        Some((pool, vid)) => Ok(Removable::Place {
+                            pool: pool.name().to_owned(),
+                            vid: vid.to_owned(),
+                        }),
+                        None => Err(error),
+                    }
+                })
         };
         volume_names(vm).map(one).collect()
     }
@@ -161,15 +224,24 @@ impl Qubes {
     ///
     /// # Errors
     /// Nothing was changed: it may not go.
-    pub fn remove_if_unused(&mut self, name: &str, facts: &dyn Facts) -> Result<(Vm, Vec<Effect>), RemovalError> {
+    pub fn remove_if_unused(
+        &mut self,
+        name: &str,
+        facts: &dyn Facts,
+    ) -> Result<(Vm, Vec<Effect>), RemovalError> {
         let starts_at_boot = self.is_on(self.plan_removal(name, facts)?, "autostart", facts);
-        let vm = self.remove(name).ok_or_else(|| RemovalError::NoSuchQube(name.to_owned()))?;
+        let vm = self
+            .remove(name)
+            .ok_or_else(|| RemovalError::NoSuchQube(name.to_owned()))?;
         for property in global_properties().filter(|p| matches!(p.kind, Kind::Qube { .. })) {
             if self.globals.get(property.name) == Some(name) {
                 self.globals.remove(property.name);
             }
         }
-        let effect = Effect::Autostart { vm: vm.name.clone(), on: false };
+        let effect = Effect::Autostart {
+            vm: vm.name.clone(),
+            on: false,
+        };
         Ok((vm, starts_at_boot.then_some(effect).into_iter().collect()))
     }
 }

@@ -13,8 +13,14 @@ pub enum TagError {
     NoSuchQube(String),
     #[error("tag '{tag}' for qube '{vm}' is not valid: a tag is made of letters, digits, _ and -")]
     Invalid { vm: String, tag: String },
-    #[error("tag '{tag}' for qube '{vm}' is not valid: it says which qube made it, and there is no '{creator}'")]
-    NoSuchCreator { vm: String, tag: String, creator: String },
+    #[error(
+        "tag '{tag}' for qube '{vm}' is not valid: it says which qube made it, and there is no '{creator}'"
+    )]
+    NoSuchCreator {
+        vm: String,
+        tag: String,
+        creator: String,
+    },
 }
 
 /// The tag that says which qube asked for another's creation.
@@ -22,7 +28,10 @@ pub const CREATED_BY: &str = "created-by-";
 
 /// Whether a text can be a tag: not empty, ASCII letters, digits, `_`, `-`. Upstream does not load others.
 pub fn is_tag(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
 }
 
 impl Qubes {
@@ -32,9 +41,14 @@ impl Qubes {
     /// # Errors
     /// There is no such qube, or the text is no tag.
     pub fn add_tag(&mut self, vm: &str, tag: &str) -> Result<bool, TagError> {
-        let qube = self.get(vm).ok_or_else(|| TagError::NoSuchQube(vm.to_owned()))?;
+        let qube = self
+            .get(vm)
+            .ok_or_else(|| TagError::NoSuchQube(vm.to_owned()))?;
         if !is_tag(tag) {
-            return Err(TagError::Invalid { vm: vm.to_owned(), tag: tag.to_owned() });
+            return Err(TagError::Invalid {
+                vm: vm.to_owned(),
+                tag: tag.to_owned(),
+            });
         }
         if qube.has_tag(tag) {
             return Ok(false);
@@ -63,11 +77,16 @@ impl Qubes {
     /// # Errors
     /// There is no such qube, or the qube does not have the text as a tag and no qube can.
     pub fn remove_tag(&mut self, vm: &str, tag: &str) -> Result<bool, TagError> {
-        let qube = self.get(vm).ok_or_else(|| TagError::NoSuchQube(vm.to_owned()))?;
+        let qube = self
+            .get(vm)
+            .ok_or_else(|| TagError::NoSuchQube(vm.to_owned()))?;
         if !qube.has_tag(tag) {
             return match is_tag(tag) {
                 true => Ok(false),
-                false => Err(TagError::Invalid { vm: vm.to_owned(), tag: tag.to_owned() }),
+                false => Err(TagError::Invalid {
+                    vm: vm.to_owned(),
+                    tag: tag.to_owned(),
+                }),
             };
         }
         if let Some(qube) = self.edit(vm) {
@@ -79,29 +98,43 @@ impl Qubes {
 
 /// The words of the feature by which a qube says which tags it wants on what it creates.
 fn words_for_creations(creator: &Vm) -> impl Iterator<Item = &str> {
-    creator.features.get(TAG_CREATED_WITH).unwrap_or_default().split_whitespace()
+    creator
+        .features
+        .get(TAG_CREATED_WITH)
+        .unwrap_or_default()
+        .split_whitespace()
 }
 
 impl Qubes {
     /// The tags that a qube wants on what it creates, without what is not a tag
     /// ([`Qubes::creation_misfits`]).
-    pub(super) fn tags_of_creations<'a>(&'a self, creator: &'a Vm) -> impl Iterator<Item = SmolStr> + 'a {
-        words_for_creations(creator).filter(|word| self.creation_tag_misfit(word).is_none()).map(Into::into)
+    pub(super) fn tags_of_creations<'a>(
+        &'a self,
+        creator: &'a Vm,
+    ) -> impl Iterator<Item = SmolStr> + 'a {
+        words_for_creations(creator)
+            .filter(|word| self.creation_tag_misfit(word).is_none())
+            .map(Into::into)
     }
 
     /// Explains each word of a qube's feature `tag-created-vm-with` that what it creates does not
     /// get.
     pub fn creation_misfits(&self, creator: &str) -> Vec<String> {
         let words = self.get(creator).into_iter().flat_map(words_for_creations);
-        words.filter_map(|word| self.creation_tag_misfit(word)).collect()
+        words
+            .filter_map(|word| self.creation_tag_misfit(word))
+            .collect()
     }
 
     /// Explains why a word cannot be a tag of what a qube creates: the rules of [`Qubes::add_tag`].
     pub(super) fn creation_tag_misfit(&self, word: &str) -> Option<String> {
         if !is_tag(word) {
-            return Some(format!("'{word}' is not a tag: a tag is made of letters, digits, _ and -"));
+            return Some(format!(
+                "'{word}' is not a tag: a tag is made of letters, digits, _ and -"
+            ));
         }
         let creator = word.strip_prefix(CREATED_BY)?;
-        (!self.contains(creator)).then(|| format!("'{word}' says which qube made another, and there is no '{creator}'"))
+        (!self.contains(creator))
+            .then(|| format!("'{word}' says which qube made another, and there is no '{creator}'"))
     }
 }

@@ -38,7 +38,9 @@ impl Mark {
     #[inline]
     pub const fn of(name: &[u8]) -> Mark {
         match name {
-            [first, .., last] => Mark((name.len() as u32) << 16 | (*first as u32) << 8 | *last as u32),
+            [first, .., last] => {
+                Mark((name.len() as u32) << 16 | (*first as u32) << 8 | *last as u32)
+            }
             [one] => Mark(1 << 16 | (*one as u32) << 8 | *one as u32),
             [] => Mark(0),
         }
@@ -59,13 +61,21 @@ impl TextMap {
 
     /// An empty map with room for `entries` whose names and texts have `bytes` together.
     pub fn with_capacity(entries: usize, bytes: usize) -> TextMap {
-        TextMap { entries: Vec::with_capacity(entries), store: String::with_capacity(bytes), ..TextMap::new() }
+        TextMap {
+            entries: Vec::with_capacity(entries),
+            store: String::with_capacity(bytes),
+            ..TextMap::new()
+        }
     }
 
     /// An empty map with room for `entries` whose names and texts lie in `file`, a piece of the store: see
     /// [`TextMap::append_piece`].
     pub fn over(file: SharedText, entries: usize) -> TextMap {
-        TextMap { entries: Vec::with_capacity(entries), file: Some(file), ..TextMap::new() }
+        TextMap {
+            entries: Vec::with_capacity(entries),
+            file: Some(file),
+            ..TextMap::new()
+        }
     }
 
     /// Makes the map one over `file` without entries, in the memory that it has, with room for `entries`.
@@ -84,13 +94,21 @@ impl TextMap {
     #[inline]
     pub fn append_piece(&mut self, name: Range<u32>, mark: Mark, text: Range<u32>) {
         self.marks |= mark.bit();
-        self.entries.push(Entry { name: (name.start, name.end), text: (text.start, text.end), mark });
+        self.entries.push(Entry {
+            name: (name.start, name.end),
+            text: (text.start, text.end),
+            mark,
+        });
     }
 
     #[inline]
     pub fn get(&self, name: &str) -> Option<&str> {
         let mark = Mark::of(name.as_bytes());
-        if self.may_have(mark) { self.found(mark, name) } else { None }
+        if self.may_have(mark) {
+            self.found(mark, name)
+        } else {
+            None
+        }
     }
 
     /// Whether a name of this mark was ever there: cheaper than [`TextMap::get`].
@@ -100,7 +118,10 @@ impl TextMap {
     }
 
     fn found(&self, mark: Mark, name: &str) -> Option<&str> {
-        let entry = self.entries.iter().find(|entry| self.is_called(entry, mark, name))?;
+        let entry = self
+            .entries
+            .iter()
+            .find(|entry| self.is_called(entry, mark, name))?;
         Some(self.texts().at(entry.text))
     }
 
@@ -142,14 +163,18 @@ impl TextMap {
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.entries.iter().map(|e| (self.at(e.name), self.at(e.text)))
+        self.entries
+            .iter()
+            .map(|e| (self.at(e.name), self.at(e.text)))
     }
 
     /// [`TextMap::get`] of what probably is the entry at `place`, counted from 0.
     #[inline(always)]
     pub fn get_near(&self, place: usize, name: &str) -> Option<&str> {
         match self.entries.get(place) {
-            Some(entry) if self.is_called(entry, Mark::of(name.as_bytes()), name) => Some(self.at(entry.text)),
+            Some(entry) if self.is_called(entry, Mark::of(name.as_bytes()), name) => {
+                Some(self.at(entry.text))
+            }
             _ => self.get(name),
         }
     }
@@ -179,7 +204,9 @@ impl TextMap {
     /// [`TextMap::contains`] of what probably is the entry at `place`.
     #[inline(always)]
     pub fn has_near(&self, place: usize, name: &str) -> bool {
-        self.entries.get(place).is_some_and(|entry| self.is_called(entry, Mark::of(name.as_bytes()), name))
+        self.entries
+            .get(place)
+            .is_some_and(|entry| self.is_called(entry, Mark::of(name.as_bytes()), name))
             || self.contains(name)
     }
 
@@ -197,7 +224,9 @@ impl TextMap {
 
     fn position(&self, name: &str) -> Option<usize> {
         let mark = Mark::of(name.as_bytes());
-        self.entries.iter().position(|entry| self.is_called(entry, mark, name))
+        self.entries
+            .iter()
+            .position(|entry| self.is_called(entry, mark, name))
     }
 
     fn file(&self) -> &str {
@@ -206,7 +235,10 @@ impl TextMap {
 
     #[inline(always)]
     fn texts(&self) -> Texts<'_> {
-        Texts { file: self.file(), store: &self.store }
+        Texts {
+            file: self.file(),
+            store: &self.store,
+        }
     }
 
     fn at(&self, place: (u32, u32)) -> &str {
@@ -221,7 +253,10 @@ impl TextMap {
 
     /// Drops replaced texts once they are more than what is in use.
     fn compact(&mut self) {
-        let used: usize = self.iter().map(|(name, text)| name.len() + text.len()).sum();
+        let used: usize = self
+            .iter()
+            .map(|(name, text)| name.len() + text.len())
+            .sum();
         if self.store.len() > 2 * used + 1024 {
             *self = self.iter().collect();
         }
@@ -241,7 +276,11 @@ impl<'m> Texts<'m> {
         let (file, start, end) = (self.file.as_bytes(), start as usize, end as usize);
         match start < file.len() {
             true => file.get(start..end).unwrap_or_default(),
-            false => self.store.as_bytes().get(start - file.len()..end - file.len()).unwrap_or_default(),
+            false => self
+                .store
+                .as_bytes()
+                .get(start - file.len()..end - file.len())
+                .unwrap_or_default(),
         }
     }
 
@@ -250,7 +289,10 @@ impl<'m> Texts<'m> {
         let (file, start, end) = (self.file, start as usize, end as usize);
         match start < file.len() {
             true => file.get(start..end).unwrap_or_default(),
-            false => self.store.get(start - file.len()..end - file.len()).unwrap_or_default(),
+            false => self
+                .store
+                .get(start - file.len()..end - file.len())
+                .unwrap_or_default(),
         }
     }
 }
@@ -304,7 +346,10 @@ mod tests {
         assert_eq!(map.iter().collect::<Vec<_>>(), [("b", "2"), ("a", "")]);
         map.set("c", "3");
         map.set("a", "\u{17C}");
-        assert_eq!((map.get("a"), map.get("x"), map.len()), (Some("\u{17C}"), None, 3));
+        assert_eq!(
+            (map.get("a"), map.get("x"), map.len()),
+            (Some("\u{17C}"), None, 3)
+        );
         assert_eq!(map.remove("b").as_deref(), Some("2"));
         assert_eq!(map, [("a", "\u{17C}"), ("c", "3")].into_iter().collect());
     }
@@ -315,34 +360,73 @@ mod tests {
         map.append_piece(0..1, Mark::of(b"a"), 2..3);
         map.append_piece(4..5, Mark::of(b"b"), 6..8);
         let before = map.clone();
-        assert_eq!((map.get("a"), map.get("b"), map.get("c")), (Some("1"), Some("\u{17C}"), None));
+        assert_eq!(
+            (map.get("a"), map.get("b"), map.get("c")),
+            (Some("1"), Some("\u{17C}"), None)
+        );
         map.set("a", "");
         map.append("c", "3");
-        assert_eq!(map.iter().collect::<Vec<_>>(), [("a", ""), ("b", "\u{17C}"), ("c", "3")]);
+        assert_eq!(
+            map.iter().collect::<Vec<_>>(),
+            [("a", ""), ("b", "\u{17C}"), ("c", "3")]
+        );
         for n in 0..10_000 {
             map.set("b", &n.to_string());
         }
-        assert_eq!(map.iter().collect::<Vec<_>>(), [("a", ""), ("b", "9999"), ("c", "3")]);
+        assert_eq!(
+            map.iter().collect::<Vec<_>>(),
+            [("a", ""), ("b", "9999"), ("c", "3")]
+        );
         assert_eq!(before, [("a", "1"), ("b", "\u{17C}")].into_iter().collect());
     }
 
     #[test]
     fn a_guess_where_an_entry_stands_changes_nothing_of_what_is_found() {
-        let names = ["qid", "rw", "ip", "name", "label", "revisions_to_keep", "a-name-of-more-than-sixteen", "qod"];
-        let map: TextMap = names.iter().enumerate().map(|(at, name)| (*name, at.to_string())).collect();
+        let names = [
+            "qid",
+            "rw",
+            "ip",
+            "name",
+            "label",
+            "revisions_to_keep",
+            "a-name-of-more-than-sixteen",
+            "qod",
+        ];
+        let map: TextMap = names
+            .iter()
+            .enumerate()
+            .map(|(at, name)| (*name, at.to_string()))
+            .collect();
         for (at, name) in names.into_iter().enumerate() {
             let text = at.to_string();
             for guess in 0..names.len() + 2 {
                 let last = Cell::new(guess);
-                assert_eq!(map.get_near(guess, name), Some(text.as_str()), "{name} near {guess}");
-                assert_eq!(map.get_where_last(&last, Mark::of(name.as_bytes()), name), Some(text.as_str()), "{name}");
+                assert_eq!(
+                    map.get_near(guess, name),
+                    Some(text.as_str()),
+                    "{name} near {guess}"
+                );
+                assert_eq!(
+                    map.get_where_last(&last, Mark::of(name.as_bytes()), name),
+                    Some(text.as_str()),
+                    "{name}"
+                );
                 assert_eq!(last.get(), at, "{name} from {guess}");
-                assert!(map.has_near(guess, name) && !map.has_near(guess, "qad"), "{name} near {guess}");
+                assert!(
+                    map.has_near(guess, name) && !map.has_near(guess, "qad"),
+                    "{name} near {guess}"
+                );
             }
             assert_eq!(map.get_at_end(name), Some(text.as_str()), "{name}");
         }
         let other = Mark::of(b"qad");
-        assert_eq!((map.get_near(0, "qad"), map.get_where_last(&Cell::new(0), other, "qad")), (None, None));
+        assert_eq!(
+            (
+                map.get_near(0, "qad"),
+                map.get_where_last(&Cell::new(0), other, "qad")
+            ),
+            (None, None)
+        );
         assert_eq!(TextMap::new().get_at_end("qid"), None);
     }
 

@@ -68,7 +68,10 @@ impl Vm {
         if class != Class::AdminVM {
             properties.set("name", name.as_str());
         }
-        Vm { properties, ..Vm::of_file(name, class) }
+        Vm {
+            properties,
+            ..Vm::of_file(name, class)
+        }
     }
 
     /// A qube whose properties the caller adds, its name among them.
@@ -90,7 +93,12 @@ impl Vm {
         if self.class == Class::AdminVM {
             return Some(Qid::DOM0);
         }
-        self.properties.get("qid")?.trim().parse().ok().and_then(Qid::new)
+        self.properties
+            .get("qid")?
+            .trim()
+            .parse()
+            .ok()
+            .and_then(Qid::new)
     }
 
     /// The libvirt identity; all zero for dom0.
@@ -111,6 +119,9 @@ impl Vm {
 
     /// The assignments of one device class.
     pub fn assignments(&self, class: &str) -> impl Iterator<Item = &super::device::Assignment> {
-        self.devices.iter().filter(move |d| &*d.class == class).flat_map(|d| d.assignments.iter())
+        self.devices
+            .iter()
+            .filter(move |d| &*d.class == class)
+            .flat_map(|d| d.assignments.iter())
     }
 }

@@ -59,9 +59,15 @@ impl VolumeConfig {
         let own = &self.attributes;
         // Where upstream writes them.
         let (pool, vid) = (own.get_near(1, "pool"), own.get_near(2, "vid"));
-        let (keep, snap) = (own.get_near(3, "revisions_to_keep"), own.get_near(6, "snap_on_start"));
+        let (keep, snap) = (
+            own.get_near(3, "revisions_to_keep"),
+            own.get_near(6, "snap_on_start"),
+        );
         let (size, source) = (own.get_near(7, "size"), own.get_near(8, "source"));
-        let used = [pool, vid, keep, snap, size, source].iter().flatten().count();
+        let used = [pool, vid, keep, snap, size, source]
+            .iter()
+            .flatten()
+            .count();
         let others = usize::from(own.has_near(0, "name"))
             + usize::from(own.has_near(4, "rw"))
             + usize::from(own.has_near(5, "save_on_stop"))
@@ -89,15 +95,26 @@ pub enum VolumeError {
     #[error("qube '{vm}' has no volume '{volume}'")]
     NoSuchVolume { vm: String, volume: String },
     #[error("volume '{volume}' of qube '{vm}' is in pool '{pool}', which does not exist")]
-    NoSuchPool { vm: String, volume: String, pool: String },
+    NoSuchPool {
+        vm: String,
+        volume: String,
+        pool: String,
+    },
     #[error(
         "volume '{volume}' of qube '{vm}' names no pool, and only root, private, volatile and kernel have a default"
     )]
     NoDefaultPool { vm: String, volume: String },
-    #[error("volume '{volume}' of qube '{vm}' is a snapshot, and no template has a volume to make it from")]
+    #[error(
+        "volume '{volume}' of qube '{vm}' is a snapshot, and no template has a volume to make it from"
+    )]
     NoSource { vm: String, volume: String },
     #[error("{attribute}='{text}' of volume '{volume}' of qube '{vm}' is no number")]
-    BadNumber { vm: String, volume: String, attribute: &'static str, text: String },
+    BadNumber {
+        vm: String,
+        volume: String,
+        attribute: &'static str,
+        text: String,
+    },
     #[error("new volumes in pool '{pool}' are not supported: driver '{driver}' is not known")]
     UnknownDriver { pool: String, driver: String },
     #[error(transparent)]
@@ -115,22 +132,60 @@ pub struct ClassVolume {
 }
 
 const fn origin(name: &'static str, size: u64) -> ClassVolume {
-    ClassVolume { name, rw: true, save_on_stop: true, snap_on_start: false, size }
+    ClassVolume {
+        name,
+        rw: true,
+        save_on_stop: true,
+        snap_on_start: false,
+        size,
+    }
 }
 const fn snapshot(name: &'static str) -> ClassVolume {
-    ClassVolume { name, rw: true, save_on_stop: false, snap_on_start: true, size: 0 }
+    ClassVolume {
+        name,
+        rw: true,
+        save_on_stop: false,
+        snap_on_start: true,
+        size: 0,
+    }
 }
 const fn volatile(size: u64) -> ClassVolume {
-    ClassVolume { name: "volatile", rw: true, save_on_stop: false, snap_on_start: false, size }
+    ClassVolume {
+        name: "volatile",
+        rw: true,
+        save_on_stop: false,
+        snap_on_start: false,
+        size,
+    }
 }
-const KERNEL: ClassVolume =
-    ClassVolume { name: "kernel", rw: false, save_on_stop: false, snap_on_start: false, size: 0 };
+const KERNEL: ClassVolume = ClassVolume {
+    name: "kernel",
+    rw: false,
+    save_on_stop: false,
+    snap_on_start: false,
+    size: 0,
+};
 
 /// The volumes of a class, in the order of upstream's files and of the guest's disks (`spec/r4-storage.md` §1).
 pub fn class_volumes(class: &Class) -> &'static [ClassVolume] {
-    const OWN: [ClassVolume; 4] = [origin("root", 10 * GIB), origin("private", 2 * GIB), volatile(10 * GIB), KERNEL];
-    const APP: [ClassVolume; 4] = [snapshot("root"), origin("private", 2 * GIB), volatile(10 * GIB), KERNEL];
-    const DISP: [ClassVolume; 4] = [snapshot("root"), snapshot("private"), volatile(12 * GIB), KERNEL];
+    const OWN: [ClassVolume; 4] = [
+        origin("root", 10 * GIB),
+        origin("private", 2 * GIB),
+        volatile(10 * GIB),
+        KERNEL,
+    ];
+    const APP: [ClassVolume; 4] = [
+        snapshot("root"),
+        origin("private", 2 * GIB),
+        volatile(10 * GIB),
+        KERNEL,
+    ];
+    const DISP: [ClassVolume; 4] = [
+        snapshot("root"),
+        snapshot("private"),
+        volatile(12 * GIB),
+        KERNEL,
+    ];
     match class {
         Class::TemplateVM | Class::StandaloneVM => &OWN,
         Class::AppVM => &APP,
@@ -156,12 +211,26 @@ pub fn directory_of(class: &Class) -> &'static str {
 ///
 /// # Errors
 /// The driver is not known.
-pub fn new_vid(pool: &Pool, class: &Class, qube: &VmName, volume: &str) -> Result<String, VolumeError> {
+pub fn new_vid(
+    pool: &Pool,
+    class: &Class,
+    qube: &VmName,
+    volume: &str,
+) -> Result<String, VolumeError> {
     match pool.driver() {
         "file" | "file-reflink" => Ok(format!("{}/{qube}/{volume}", directory_of(class))),
-        "lvm_thin" => Ok(format!("{}/vm-{qube}-{volume}", pool.option("volume_group").unwrap_or_default())),
-        "zfs" => Ok(format!("{}/{qube}/{volume}", pool.option("container").unwrap_or_default())),
-        other => Err(VolumeError::UnknownDriver { pool: pool.name().to_owned(), driver: other.to_owned() }),
+        "lvm_thin" => Ok(format!(
+            "{}/vm-{qube}-{volume}",
+            pool.option("volume_group").unwrap_or_default()
+        )),
+        "zfs" => Ok(format!(
+            "{}/{qube}/{volume}",
+            pool.option("container").unwrap_or_default()
+        )),
+        other => Err(VolumeError::UnknownDriver {
+            pool: pool.name().to_owned(),
+            driver: other.to_owned(),
+        }),
     }
 }
 
@@ -171,7 +240,9 @@ impl Qubes {
     /// # Errors
     /// One of them cannot be told.
     pub fn volumes(&self, vm: &Vm, facts: &dyn Facts) -> Result<Vec<ResolvedVolume>, VolumeError> {
-        volume_names(vm).map(|name| self.volume(vm, name, facts)).collect()
+        volume_names(vm)
+            .map(|name| self.volume(vm, name, facts))
+            .collect()
     }
 
     /// The names of a qube's volumes: its class's in their order, then its own further ones.
@@ -183,10 +254,18 @@ impl Qubes {
     ///
     /// # Errors
     /// There is none of this name, its pool or source does not exist, or the store's numbers are none.
-    pub fn volume(&self, vm: &Vm, name: &str, facts: &dyn Facts) -> Result<ResolvedVolume, VolumeError> {
+    pub fn volume(
+        &self,
+        vm: &Vm,
+        name: &str,
+        facts: &dyn Facts,
+    ) -> Result<ResolvedVolume, VolumeError> {
         let class = class_volume(&vm.class, name);
         match (class, vm.volume(name)) {
-            (None, None) => Err(VolumeError::NoSuchVolume { vm: vm.name.to_string(), volume: name.to_owned() }),
+            (None, None) => Err(VolumeError::NoSuchVolume {
+                vm: vm.name.to_string(),
+                volume: name.to_owned(),
+            }),
             (class, own) => {
                 let none = TextMap::new();
                 self.resolve(vm, name, class, own.map_or(&none, |v| &v.attributes), facts)
@@ -202,13 +281,21 @@ impl Qubes {
         own: &TextMap,
         facts: &dyn Facts,
     ) -> Result<ResolvedVolume, VolumeError> {
-        let on = |attribute: &str, default: Option<bool>| own.get(attribute).map_or(default == Some(true), is_true);
+        let on = |attribute: &str, default: Option<bool>| {
+            own.get(attribute).map_or(default == Some(true), is_true)
+        };
         let number = |attribute: &'static str| number(vm, name, own, attribute);
-        let (rw, save) = (on("rw", class.map(|c| c.rw)), on("save_on_stop", class.map(|c| c.save_on_stop)));
+        let (rw, save) = (
+            on("rw", class.map(|c| c.rw)),
+            on("save_on_stop", class.map(|c| c.save_on_stop)),
+        );
         let snap = on("snap_on_start", class.map(|c| c.snap_on_start));
         let configured = number("size")?.and_then(|n| u64::try_from(n).ok());
         let mut size = configured.unwrap_or(class.map_or(0, |c| c.size));
-        let mut source = own.get("source").filter(|s| !s.is_empty()).map(str::to_owned);
+        let mut source = own
+            .get("source")
+            .filter(|s| !s.is_empty())
+            .map(str::to_owned);
         let mut pool = own.get("pool").map(str::to_owned);
         if snap && source.is_none() {
             let (_, origin) = self.origin_in_templates(vm, name, facts)?;
@@ -253,7 +340,11 @@ impl Qubes {
         facts: &dyn Facts,
     ) -> Result<(&'a Vm, ResolvedVolume), VolumeError> {
         let own = self.volume(vm, name, facts)?;
-        if own.source.is_none() { Ok((vm, own)) } else { self.origin_in_templates(vm, name, facts) }
+        if own.source.is_none() {
+            Ok((vm, own))
+        } else {
+            self.origin_in_templates(vm, name, facts)
+        }
     }
 
     /// The first volume of this name up the templates that is no snapshot itself.
@@ -270,24 +361,38 @@ impl Qubes {
                 return Ok((template, volume));
             }
         }
-        Err(VolumeError::NoSource { vm: vm.name.to_string(), volume: name.to_owned() })
+        Err(VolumeError::NoSource {
+            vm: vm.name.to_string(),
+            volume: name.to_owned(),
+        })
     }
 
-    fn pool_of(&self, vm: &Vm, volume: &str, named: Option<String>, facts: &dyn Facts) -> Result<&Pool, VolumeError> {
+    fn pool_of(
+        &self,
+        vm: &Vm,
+        volume: &str,
+        named: Option<String>,
+        facts: &dyn Facts,
+    ) -> Result<&Pool, VolumeError> {
         let name = match named {
             Some(name) => name,
-            None if matches!(volume, "root" | "private" | "volatile" | "kernel") => {
-                self.global_value(&format!("default_pool_{volume}"), facts)?.to_string()
-            }
+            None if matches!(volume, "root" | "private" | "volatile" | "kernel") => self
+                .global_value(&format!("default_pool_{volume}"), facts)?
+                .to_string(),
             None => {
-                return Err(VolumeError::NoDefaultPool { vm: vm.name.to_string(), volume: volume.to_owned() });
+                return Err(VolumeError::NoDefaultPool {
+                    vm: vm.name.to_string(),
+                    volume: volume.to_owned(),
+                });
             }
         };
-        self.pools.get(&name).ok_or_else(|| VolumeError::NoSuchPool {
-            vm: vm.name.to_string(),
-            volume: volume.to_owned(),
-            pool: name,
-        })
+        self.pools
+            .get(&name)
+            .ok_or_else(|| VolumeError::NoSuchPool {
+                vm: vm.name.to_string(),
+                volume: volume.to_owned(),
+                pool: name,
+            })
     }
 
     /// Makes the snapshots that a qube's class takes of its template be those of its present template.
@@ -299,16 +404,19 @@ impl Qubes {
             .filter(|class| class.snap_on_start && vm.volume(class.name).is_some())
             .map(|class| {
                 let resolved = self.resolve(vm, class.name, Some(class), &none, facts);
-                (class.name, resolved.ok().map(|v| v.config_for(facts.release())))
+                (
+                    class.name,
+                    resolved.ok().map(|v| v.config_for(facts.release())),
+                )
             })
             .collect();
         let Some(vm) = self.edit(name) else { return };
         for (volume, config) in anew {
             for own in vm.volumes.iter_mut().filter(|v| v.name() == volume) {
                 // Where the new template's volume cannot be told, absence lets every reader look for it.
-                *own = config
-                    .clone()
-                    .unwrap_or_else(|| VolumeConfig { attributes: TextMap::from_iter([("name", volume)]) });
+                *own = config.clone().unwrap_or_else(|| VolumeConfig {
+                    attributes: TextMap::from_iter([("name", volume)]),
+                });
             }
         }
     }
@@ -362,8 +470,14 @@ impl Pool {
 
 /// What decides whether a pool can hold a volume, from its own attributes and what its class gives
 /// it.
-pub(super) fn volume_traits<'a>(name: &'a str, class: Option<&ClassVolume>, own: &TextMap) -> VolumeTraits<'a> {
-    let on = |attribute: &str, default: Option<bool>| own.get(attribute).map_or(default == Some(true), is_true);
+pub(super) fn volume_traits<'a>(
+    name: &'a str,
+    class: Option<&ClassVolume>,
+    own: &TextMap,
+) -> VolumeTraits<'a> {
+    let on = |attribute: &str, default: Option<bool>| {
+        own.get(attribute).map_or(default == Some(true), is_true)
+    };
     let has_source = own.get("source").is_some_and(|source| !source.is_empty());
     VolumeTraits {
         name,
@@ -371,7 +485,9 @@ pub(super) fn volume_traits<'a>(name: &'a str, class: Option<&ClassVolume>, own:
         save_on_stop: on("save_on_stop", class.map(|c| c.save_on_stop)),
         snap_on_start: on("snap_on_start", class.map(|c| c.snap_on_start)),
         has_source,
-        revisions_to_keep: own.get("revisions_to_keep").and_then(|text| read_int(text)?.as_int()),
+        revisions_to_keep: own
+            .get("revisions_to_keep")
+            .and_then(|text| read_int(text)?.as_int()),
     }
 }
 
@@ -393,11 +509,22 @@ fn plain_number(text: &str) -> Option<u64> {
         b'0'..=b'9' => Some(10 * number + u64::from(byte - b'0')),
         _ => None,
     };
-    if (1..=18).contains(&text.len()) { text.bytes().try_fold(0, add) } else { None }
+    if (1..=18).contains(&text.len()) {
+        text.bytes().try_fold(0, add)
+    } else {
+        None
+    }
 }
 
-fn number(vm: &Vm, volume: &str, own: &TextMap, attribute: &'static str) -> Result<Option<i64>, VolumeError> {
-    let Some(text) = own.get(attribute) else { return Ok(None) };
+fn number(
+    vm: &Vm,
+    volume: &str,
+    own: &TextMap,
+    attribute: &'static str,
+) -> Result<Option<i64>, VolumeError> {
+    let Some(text) = own.get(attribute) else {
+        return Ok(None);
+    };
     let bad = || VolumeError::BadNumber {
         vm: vm.name.to_string(),
         volume: volume.to_owned(),
@@ -405,5 +532,8 @@ fn number(vm: &Vm, volume: &str, own: &TextMap, attribute: &'static str) -> Resu
         text: text.to_owned(),
     };
     // As qubesd reads it; of one beyond 64 bits the nearest.
-    read_int(text).and_then(|number| number.as_int()).map(Some).ok_or_else(bad)
+    read_int(text)
+        .and_then(|number| number.as_int())
+        .map(Some)
+        .ok_or_else(bad)
 }

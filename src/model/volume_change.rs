@@ -29,18 +29,43 @@ pub enum VolumeChangeError {
     #[error("Invalid value for revisions_to_keep")]
     BadRevisions,
     #[error("{vm}:{volume}: {source}")]
-    BadValue { vm: String, volume: String, source: PoolError },
+    BadValue {
+        vm: String,
+        volume: String,
+        source: PoolError,
+    },
     #[error("{vm}:{volume}: {option} cannot be set: {reason}")]
-    NotToBeSet { vm: String, volume: String, option: &'static str, reason: &'static str },
+    NotToBeSet {
+        vm: String,
+        volume: String,
+        option: &'static str,
+        reason: &'static str,
+    },
     #[error("{vm}:{volume}: {option} can be changed only while {vm} is halted, and it is {state}")]
-    NotHalted { vm: String, volume: String, option: &'static str, state: PowerState },
+    NotHalted {
+        vm: String,
+        volume: String,
+        option: &'static str,
+        state: PowerState,
+    },
     #[error(
         "{vm}:{volume}: revisions_to_keep can be set to or from -1 (no snapshots) only while no disposable of {vm} runs, \
          and {disposable} does"
     )]
-    DisposableRuns { vm: String, volume: String, disposable: String },
-    #[error("{vm}:{volume}: {option} is not known to Qubes OS {release}, for which the store is written")]
-    TooNew { vm: String, volume: String, option: &'static str, release: Release },
+    DisposableRuns {
+        vm: String,
+        volume: String,
+        disposable: String,
+    },
+    #[error(
+        "{vm}:{volume}: {option} is not known to Qubes OS {release}, for which the store is written"
+    )]
+    TooNew {
+        vm: String,
+        volume: String,
+        option: &'static str,
+        release: Release,
+    },
     #[error(transparent)]
     Volume(#[from] VolumeError),
 }
@@ -65,7 +90,11 @@ impl VolumeOption {
     }
 
     /// Every option, for lists.
-    pub const ALL: [VolumeOption; 3] = [VolumeOption::Rw, VolumeOption::RevisionsToKeep, VolumeOption::Ephemeral];
+    pub const ALL: [VolumeOption; 3] = [
+        VolumeOption::Rw,
+        VolumeOption::RevisionsToKeep,
+        VolumeOption::Ephemeral,
+    ];
 }
 
 impl Qubes {
@@ -82,7 +111,13 @@ impl Qubes {
         facts: &dyn Facts,
     ) -> Result<(), VolumeChangeError> {
         let resolved = self.volume(vm, volume, facts)?;
-        let change = Change { qubes: self, vm, volume: &resolved, option, facts };
+        let change = Change {
+            qubes: self,
+            vm,
+            volume: &resolved,
+            option,
+            facts,
+        };
         let stored = change.decide(text)?;
         let name = vm.name.to_string();
         self.set_volume_attribute(&name, &resolved, option.as_str(), stored.as_deref(), facts);
@@ -120,7 +155,11 @@ impl Qubes {
         if vm.volume(&volume.name).is_none() {
             vm.volumes.push(in_full);
         }
-        for own in vm.volumes.iter_mut().filter(|own| own.name() == volume.name) {
+        for own in vm
+            .volumes
+            .iter_mut()
+            .filter(|own| own.name() == volume.name)
+        {
             match text {
                 Some(text) => {
                     let is_new = !own.attributes.contains(attribute);
@@ -150,7 +189,12 @@ fn in_written_order(attributes: &TextMap) -> TextMap {
         "source",
     ];
     let mut sorted: Vec<(&str, &str)> = attributes.iter().collect();
-    sorted.sort_by_key(|(name, _)| ORDER.iter().position(|known| known == name).unwrap_or(ORDER.len()));
+    sorted.sort_by_key(|(name, _)| {
+        ORDER
+            .iter()
+            .position(|known| known == name)
+            .unwrap_or(ORDER.len())
+    });
     sorted.into_iter().collect()
 }
 
@@ -186,11 +230,16 @@ impl Change<'_> {
     }
 
     fn revisions(&self, text: &str) -> Result<Option<String>, VolumeChangeError> {
-        let number: i64 = text.trim().parse().map_err(|_| VolumeChangeError::BadRevisions)?;
+        let number: i64 = text
+            .trim()
+            .parse()
+            .map_err(|_| VolumeChangeError::BadRevisions)?;
         if number < -1 {
             return Err(VolumeChangeError::BadRevisions);
         }
-        let most = PoolDriver::find(&self.volume.driver).and_then(|d| d.most_revisions).unwrap_or(i64::MAX);
+        let most = PoolDriver::find(&self.volume.driver)
+            .and_then(|d| d.most_revisions)
+            .unwrap_or(i64::MAX);
         revisions(text, most, self.facts.release()).map_err(|source| self.bad_value(source))?;
         let is_origin = self.volume.save_on_stop && !self.volume.snap_on_start;
         if is_origin && (number == -1) != (self.volume.revisions_to_keep == -1) {
@@ -202,23 +251,40 @@ impl Change<'_> {
 
     fn ephemeral(&self, text: &str) -> Result<Option<String>, VolumeChangeError> {
         let wanted = self.boolean(text)?;
-        let (vm, volume, release) = (self.vm.name.to_string(), self.volume.name.clone(), self.facts.release());
+        let (vm, volume, release) = (
+            self.vm.name.to_string(),
+            self.volume.name.clone(),
+            self.facts.release(),
+        );
         if !release.knows_ephemeral() {
-            return Err(VolumeChangeError::TooNew { vm, volume, option: "ephemeral", release });
+            return Err(VolumeChangeError::TooNew {
+                vm,
+                volume,
+                option: "ephemeral",
+                release,
+            });
         }
         let is_volatile = self.volume.rw && !self.volume.save_on_stop && !self.volume.snap_on_start;
         if wanted && !is_volatile {
-            return Err(self.not_to_be_set("only a volatile volume that can be written to can have a throw-away key"));
+            return Err(self.not_to_be_set(
+                "only a volatile volume that can be written to can have a throw-away key",
+            ));
         }
         if wanted != self.volume.ephemeral {
             self.refuse_unless_halted("ephemeral")?;
         }
-        let pools = self.qubes.pools.get(&self.volume.pool).is_some_and(super::Pool::ephemeral_volatile);
+        let pools = self
+            .qubes
+            .pools
+            .get(&self.volume.pool)
+            .is_some_and(super::Pool::ephemeral_volatile);
         Ok(match wanted {
             true => Some("True".to_owned()),
             // Up to 4.3 a written one is read as true; it says no more than the pool where that is
             // on.
-            false => (is_volatile && (pools || release.reads_false_flags())).then(|| "False".to_owned()),
+            false => {
+                (is_volatile && (pools || release.reads_false_flags())).then(|| "False".to_owned())
+            }
         })
     }
 
@@ -227,12 +293,21 @@ impl Change<'_> {
     }
 
     fn bad_value(&self, source: PoolError) -> VolumeChangeError {
-        VolumeChangeError::BadValue { vm: self.vm.name.to_string(), volume: self.volume.name.clone(), source }
+        VolumeChangeError::BadValue {
+            vm: self.vm.name.to_string(),
+            volume: self.volume.name.clone(),
+            source,
+        }
     }
 
     fn not_to_be_set(&self, reason: &'static str) -> VolumeChangeError {
         let (vm, volume) = (self.vm.name.to_string(), self.volume.name.clone());
-        VolumeChangeError::NotToBeSet { vm, volume, option: self.option.as_str(), reason }
+        VolumeChangeError::NotToBeSet {
+            vm,
+            volume,
+            option: self.option.as_str(),
+            reason,
+        }
     }
 
     fn refuse_unless_halted(&self, option: &'static str) -> Result<(), VolumeChangeError> {
@@ -240,14 +315,22 @@ impl Change<'_> {
             PowerState::Halted => Ok(()),
             state => {
                 let (vm, volume) = (self.vm.name.to_string(), self.volume.name.clone());
-                Err(VolumeChangeError::NotHalted { vm, volume, option, state })
+                Err(VolumeChangeError::NotHalted {
+                    vm,
+                    volume,
+                    option,
+                    state,
+                })
             }
         }
     }
 
     fn refuse_with_disposables(&self) -> Result<(), VolumeChangeError> {
         let of_this = |vm: &&Vm| vm.properties.get("template") == Some(self.vm.name.as_str());
-        let disposables = self.qubes.briefs().filter(|(_, class)| **class == Class::DispVM);
+        let disposables = self
+            .qubes
+            .briefs()
+            .filter(|(_, class)| **class == Class::DispVM);
         let mut running = disposables
             .filter_map(|(name, _)| self.qubes.get(name.as_str()))
             .filter(of_this)
@@ -256,7 +339,11 @@ impl Change<'_> {
             None => Ok(()),
             Some(disposable) => {
                 let (vm, volume) = (self.vm.name.to_string(), self.volume.name.clone());
-                Err(VolumeChangeError::DisposableRuns { vm, volume, disposable: disposable.name.to_string() })
+                Err(VolumeChangeError::DisposableRuns {
+                    vm,
+                    volume,
+                    disposable: disposable.name.to_string(),
+                })
             }
         }
     }

@@ -26,11 +26,21 @@ pub enum Cloned {
 pub fn clone_file(from: &File, to: &File) -> io::Result<Cloned> {
     // SAFETY: the call takes two descriptors by value, both of which are borrowed open for its time, and touches no
     // memory of this process.
-    match unsafe { ioctl::ficlone(to.as_raw_fd(), from.as_raw_fd() as nix::sys::ioctl::ioctl_param_type) } {
+    match unsafe {
+        ioctl::ficlone(
+            to.as_raw_fd(),
+            from.as_raw_fd() as nix::sys::ioctl::ioctl_param_type,
+        )
+    } {
         Ok(_) => Ok(Cloned::Shared),
-        Err(Errno::EBADF | Errno::EINVAL | Errno::EOPNOTSUPP | Errno::EXDEV | Errno::ENOTTY | Errno::ENOSYS) => {
-            Ok(Cloned::Impossible)
-        }
+        Err(
+            Errno::EBADF
+            | Errno::EINVAL
+            | Errno::EOPNOTSUPP
+            | Errno::EXDEV
+            | Errno::ENOTTY
+            | Errno::ENOSYS,
+        ) => Ok(Cloned::Impossible),
         Err(errno) => Err(errno.into()),
     }
 }
@@ -43,7 +53,10 @@ pub fn can_reflink(directory: &Path) -> bool {
 
 /// The same, found by doing it with two nameless files, and with the reason why it cannot be found.
 pub(super) fn try_reflink(directory: &Path) -> io::Result<bool> {
-    let existing = directory.ancestors().find(|d| d.is_dir()).unwrap_or(Path::new("/"));
+    let existing = directory
+        .ancestors()
+        .find(|d| d.is_dir())
+        .unwrap_or(Path::new("/"));
     let mut from = tempfile::tempfile_in(existing)?;
     from.write_all(b"sharing blocks")?;
     let to = tempfile::tempfile_in(existing)?;

@@ -22,14 +22,19 @@ pub enum Removal {
 /// that is there says nothing: `dmsetup` makes it.
 pub fn is_available() -> bool {
     let listed = fs::read_to_string("/proc/misc").unwrap_or_default();
-    listed.lines().any(|line| line.ends_with(" device-mapper")) || File::open("/dev/mapper/control").is_ok()
+    listed.lines().any(|line| line.ends_with(" device-mapper"))
+        || File::open("/dev/mapper/control").is_ok()
 }
 
 /// An error where devices cannot be made: by whom, or by which kernel.
 pub fn require() -> Result<(), StorageError> {
     match (nix::unistd::geteuid().is_root(), is_available()) {
-        (false, _) => Err(StorageError::Refused("making mapped devices needs root".into())),
-        (true, false) => Err(StorageError::Refused("this kernel has no device mapper".into())),
+        (false, _) => Err(StorageError::Refused(
+            "making mapped devices needs root".into(),
+        )),
+        (true, false) => Err(StorageError::Refused(
+            "this kernel has no device mapper".into(),
+        )),
         (true, true) => Ok(()),
     }
 }
@@ -43,7 +48,10 @@ pub fn path(name: &str) -> PathBuf {
 pub fn names() -> Vec<String> {
     let devices = fs::read_dir("/sys/block").into_iter().flatten().flatten();
     let name = |device: fs::DirEntry| fs::read_to_string(device.path().join("dm/name")).ok();
-    devices.filter_map(name).map(|name| name.trim_end().to_string()).collect()
+    devices
+        .filter_map(name)
+        .map(|name| name.trim_end().to_string())
+        .collect()
 }
 
 pub fn exists(name: &str) -> bool {
@@ -94,7 +102,10 @@ pub fn keep(name: &str) -> bool {
 pub fn is_given_up(name: &str) -> Result<bool, StorageError> {
     // START LENGTH snapshot, then sectors, or one of these words (the kernel's Documentation, device-mapper/snapshot.rst).
     let said = ask(&["status", name])?;
-    Ok(said.split_whitespace().nth(3).is_some_and(|word| matches!(word, "Invalid" | "Overflow" | "Unknown")))
+    Ok(said
+        .split_whitespace()
+        .nth(3)
+        .is_some_and(|word| matches!(word, "Invalid" | "Overflow" | "Unknown")))
 }
 
 fn is_open(name: &str) -> Result<bool, StorageError> {
@@ -110,7 +121,11 @@ fn ask(arguments: &[&str]) -> Result<String, StorageError> {
     let command = arguments.first().copied().unwrap_or_default();
     let failed = |why: String| StorageError::Refused(format!("dmsetup {command}: {why}"));
     require().map_err(|error| failed(error.to_string()))?;
-    let said = Program::new("dmsetup").args(arguments).env("LC_ALL", "C.UTF-8").limit(LIMIT).output();
+    let said = Program::new("dmsetup")
+        .args(arguments)
+        .env("LC_ALL", "C.UTF-8")
+        .limit(LIMIT)
+        .output();
     let said = said.map_err(|error| failed(error.to_string()))?;
     Ok(String::from_utf8_lossy(&said).into_owned())
 }

@@ -34,7 +34,11 @@ pub enum Copy {
 pub fn rename(from: &Path, to: &Path) -> Result<(), StorageError> {
     rename_scratch(from, to)?;
     sync(directory_of(to))?;
-    if directory_of(from) == directory_of(to) { Ok(()) } else { sync(directory_of(from)) }
+    if directory_of(from) == directory_of(to) {
+        Ok(())
+    } else {
+        sync(directory_of(from))
+    }
 }
 
 /// The same, not waiting for the disk.
@@ -55,12 +59,19 @@ pub fn replace(from: &Path, to: &Path) -> Result<(), StorageError> {
     rename_scratch(from, to)?;
     let directory = directory_of(to);
     let synced = pool_files::open_directory(directory).and_then(|opened| opened.sync());
-    synced.map_err(|source| StorageError::NotProvenDurable { image: to.to_path_buf(), source })
+    synced.map_err(|source| StorageError::NotProvenDurable {
+        image: to.to_path_buf(),
+        source,
+    })
 }
 
 /// Removes a file if it exists.
 pub fn remove(path: &Path) -> Result<(), StorageError> {
-    if remove_scratch(path)? { sync(directory_of(path)) } else { Ok(()) }
+    if remove_scratch(path)? {
+        sync(directory_of(path))
+    } else {
+        Ok(())
+    }
 }
 
 /// Removes those files of one directory that exist. One that cannot be removed does not keep the
@@ -103,7 +114,10 @@ pub enum DirectoryRemoval {
 /// Removes an empty directory. Of a symbolic link, removes the link, and the directory that it
 /// leads to if that is empty and the link is not somebody else's. An absolute link begins at
 /// `root`, where there is one, also of the links above it.
-pub fn remove_directory(path: &Path, root: Option<&Path>) -> Result<DirectoryRemoval, StorageError> {
+pub fn remove_directory(
+    path: &Path,
+    root: Option<&Path>,
+) -> Result<DirectoryRemoval, StorageError> {
     let failed = || StorageError::io(format!("cannot remove {}", path.display()));
     let path = &match root.and_then(|root| Some((root, path.strip_prefix(root).ok()?))) {
         Some((root, below)) => rooted::resolve_parent(root, below).map_err(failed())?,
@@ -114,30 +128,51 @@ pub fn remove_directory(path: &Path, root: Option<&Path>) -> Result<DirectoryRem
         opened => opened.map_err(failed())?,
     };
     let name = Path::new(&name);
-    let Some(found) = parent.look(name).map_err(failed())? else { return Ok(DirectoryRemoval::Gone) };
+    let Some(found) = parent.look(name).map_err(failed())? else {
+        return Ok(DirectoryRemoval::Gone);
+    };
     if !found.is_symlink() {
         return remove_real_directory(path);
     }
     // A link to nowhere, or to something that is no directory, has nothing behind it that is the
     // qube's.
-    let target = pool_files::resolve(directory_of(path), root, name).ok().filter(|target| target.is_dir());
-    parent.remove_file(name).and_then(|_| parent.sync()).map_err(failed())?;
-    target.map_or(Ok(DirectoryRemoval::Gone), |target| remove_real_directory(&target))
+    let target = pool_files::resolve(directory_of(path), root, name)
+        .ok()
+        .filter(|target| target.is_dir());
+    parent
+        .remove_file(name)
+        .and_then(|_| parent.sync())
+        .map_err(failed())?;
+    target.map_or(Ok(DirectoryRemoval::Gone), |target| {
+        remove_real_directory(&target)
+    })
 }
 
 /// Removes a directory if it is empty. A link that stands for one stays.
 pub fn remove_real_directory(path: &Path) -> Result<DirectoryRemoval, StorageError> {
     let removed = || {
         let (parent, name) = pool_files::parent_of(path)?;
-        if parent.remove_directory(Path::new(&name))? { parent.sync() } else { Ok(()) }
+        if parent.remove_directory(Path::new(&name))? {
+            parent.sync()
+        } else {
+            Ok(())
+        }
     };
     match removed() {
         Ok(()) => Ok(DirectoryRemoval::Gone),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(DirectoryRemoval::Gone),
-        Err(e) if matches!(e.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::NotADirectory) => {
+        Err(e)
+            if matches!(
+                e.kind(),
+                io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::NotADirectory
+            ) =>
+        {
             Ok(DirectoryRemoval::NotEmpty(path.to_path_buf()))
         }
-        Err(e) => Err(StorageError::io(format!("cannot remove {}", path.display()))(e)),
+        Err(e) => Err(StorageError::io(format!(
+            "cannot remove {}",
+            path.display()
+        ))(e)),
     }
 }
 
@@ -160,9 +195,16 @@ pub fn create_directory(path: &Path, group: Option<Gid>) -> Result<bool, Storage
     let created = || {
         let (parent, name) = pool_files::parent_of(path)?;
         let is_new = parent.create_directory(Path::new(&name), 0o2770, Access::shared(group))?;
-        if is_new { parent.sync().map(|()| true) } else { Ok(false) }
+        if is_new {
+            parent.sync().map(|()| true)
+        } else {
+            Ok(false)
+        }
     };
-    created().map_err(StorageError::io(format!("creating directory {}", path.display())))
+    created().map_err(StorageError::io(format!(
+        "creating directory {}",
+        path.display()
+    )))
 }
 
 /// An image of `size` bytes that is one hole, in the place of whatever was there.
@@ -171,7 +213,11 @@ pub fn create_sparse(path: &Path, size: u64, group: Option<Gid>) -> Result<(), S
 }
 
 /// The same, not waiting for the disk.
-pub fn create_sparse_scratch(path: &Path, size: u64, group: Option<Gid>) -> Result<(), StorageError> {
+pub fn create_sparse_scratch(
+    path: &Path,
+    size: u64,
+    group: Option<Gid>,
+) -> Result<(), StorageError> {
     put(path, group, Durability::Scratch, |file| file.set_len(size))
 }
 
@@ -183,7 +229,13 @@ pub struct Audience<'a> {
 }
 
 /// Puts a copy of `from` in the place of `to`: shared blocks where the file system can, else its data.
-pub fn copy(from: &Path, to: &Path, group: Option<Gid>, how: Copy, told: Audience<'_>) -> Result<(), StorageError> {
+pub fn copy(
+    from: &Path,
+    to: &Path,
+    group: Option<Gid>,
+    how: Copy,
+    told: Audience<'_>,
+) -> Result<(), StorageError> {
     copy_opened(&open_source(from)?, to, group, how, told)
 }
 
@@ -195,7 +247,9 @@ pub fn copy_opened(
     how: Copy,
     told: Audience<'_>,
 ) -> Result<(), StorageError> {
-    put(to, group, Durability::Synced, |file| fill_with_copy(from, file, how, told))
+    put(to, group, Durability::Synced, |file| {
+        fill_with_copy(from, file, how, told)
+    })
 }
 
 /// Puts a copy of `from` with this many bytes in the place of `to` if the two can share their blocks; says whether they
@@ -205,9 +259,17 @@ pub fn share(from: &Path, to: &Path, group: Option<Gid>, size: u64) -> Result<bo
     let mut is_shared = true;
     let shared = put(to, group, Durability::Synced, |file| {
         is_shared = clone_file(&source, file)? == Cloned::Shared;
-        if is_shared { file.set_len(size) } else { Err(io::ErrorKind::Unsupported.into()) }
+        if is_shared {
+            file.set_len(size)
+        } else {
+            Err(io::ErrorKind::Unsupported.into())
+        }
     });
-    if is_shared { shared.map(|()| true) } else { Ok(false) }
+    if is_shared {
+        shared.map(|()| true)
+    } else {
+        Ok(false)
+    }
 }
 
 /// Makes a file that is shorter this long: a hole follows what it has.
@@ -228,7 +290,10 @@ pub fn take_time(path: &Path, of: &Path, group: Option<Gid>) -> Result<(), Stora
         let time = pool_files::open(of, Use::Read)?.metadata()?.modified()?;
         pool_files::open_to_change(path, group)?.set_times(FileTimes::new().set_modified(time))
     };
-    take().map_err(StorageError::io(format!("setting the time of {}", path.display())))
+    take().map_err(StorageError::io(format!(
+        "setting the time of {}",
+        path.display()
+    )))
 }
 
 /// Puts what `write` writes into an empty file in the place of `to`.
@@ -247,9 +312,16 @@ pub fn adopt(path: &Path, group: Option<Gid>) -> Result<(), StorageError> {
 }
 
 /// The same, not waiting for the disk.
-pub fn copy_scratch(from: &Path, to: &Path, group: Option<Gid>, told: Audience<'_>) -> Result<(), StorageError> {
+pub fn copy_scratch(
+    from: &Path,
+    to: &Path,
+    group: Option<Gid>,
+    told: Audience<'_>,
+) -> Result<(), StorageError> {
     let source = open_source(from)?;
-    put(to, group, Durability::Scratch, |file| fill_with_copy(&source, file, Copy::Fresh, told))
+    put(to, group, Durability::Scratch, |file| {
+        fill_with_copy(&source, file, Copy::Fresh, told)
+    })
 }
 
 /// Makes what was written to a file, by whomever, survive a power loss: it is kept from now on,
@@ -294,13 +366,16 @@ fn fill_with_copy(source: &File, file: &File, how: Copy, told: Audience<'_>) -> 
     }
     match how {
         Copy::Fresh => Ok(()),
-        Copy::SameTime => file.set_times(FileTimes::new().set_modified(source.metadata()?.modified()?)),
+        Copy::SameTime => {
+            file.set_times(FileTimes::new().set_modified(source.metadata()?.modified()?))
+        }
         Copy::Resized(size) => file.set_len(size),
     }
 }
 
 fn open_source(path: &Path) -> Result<File, StorageError> {
-    pool_files::open(path, Use::Read).map_err(StorageError::io(format!("opening {}", path.display())))
+    pool_files::open(path, Use::Read)
+        .map_err(StorageError::io(format!("opening {}", path.display())))
 }
 
 /// Whether a step waits for the disk.
@@ -320,7 +395,10 @@ fn put(
     let written = || {
         let (directory, name) = pool_files::parent_of(path)?;
         let (name, access) = (Path::new(&name), Access::shared(group));
-        let of_run = Access { mode: access.mode | MARK, ..access };
+        let of_run = Access {
+            mode: access.mode | MARK,
+            ..access
+        };
         match durability {
             Durability::Synced => directory.replace(name, access, fill),
             Durability::Scratch => directory.replace_unsynced(name, of_run, fill),

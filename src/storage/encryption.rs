@@ -35,7 +35,11 @@ pub fn mapping_of(volume: &Volume, attachment: &Attachment, suffix: &str) -> Opt
 }
 
 /// Puts the mapping over the volume; returns its device.
-pub fn open(volume: &Volume, attachment: &Attachment, mapping: &str) -> Result<PathBuf, StorageError> {
+pub fn open(
+    volume: &Volume,
+    attachment: &Attachment,
+    mapping: &str,
+) -> Result<PathBuf, StorageError> {
     let opened = open_over(attachment, mapping);
     opened.map_err(|error| {
         let label = volume.label();
@@ -51,17 +55,24 @@ fn open_over(attachment: &Attachment, mapping: &str) -> Result<PathBuf, StorageE
         Attachment::Device(device) => encrypt(device, mapping)?,
         // The mapping holds the loop device, which goes with it.
         Attachment::File(image) => encrypt(LoopDevice::over(image, true)?.path(), mapping)?,
-        Attachment::Nothing => return Err(StorageError::Refused("there is nothing to encrypt".into())),
+        Attachment::Nothing => {
+            return Err(StorageError::Refused("there is nothing to encrypt".into()));
+        }
     }
     let device = device_mapper::path(mapping);
-    let zeroed = File::options().write(true).open(&device).and_then(|mut disk| {
-        disk.write_all(&vec![0; ZEROED])?;
-        disk.sync_all()
-    });
+    let zeroed = File::options()
+        .write(true)
+        .open(&device)
+        .and_then(|mut disk| {
+            disk.write_all(&vec![0; ZEROED])?;
+            disk.sync_all()
+        });
     if let Err(error) = zeroed {
         // The first error is the one to tell; a mapping that stays is closed by the next start.
         let _stays = device_mapper::remove(mapping);
-        return Err(StorageError::io(format!("writing {}", device.display()))(error));
+        return Err(StorageError::io(format!("writing {}", device.display()))(
+            error,
+        ));
     }
     Ok(device)
 }
@@ -69,7 +80,13 @@ fn open_over(attachment: &Attachment, mapping: &str) -> Result<PathBuf, StorageE
 fn encrypt(device: &Path, mapping: &str) -> Result<(), StorageError> {
     device_mapper::require()?;
     Program::new("cryptsetup")
-        .args(["open", "--batch-mode", "--type=plain", "--cipher=aes-xts-plain64", "--key-size=512"])
+        .args([
+            "open",
+            "--batch-mode",
+            "--type=plain",
+            "--cipher=aes-xts-plain64",
+            "--key-size=512",
+        ])
         .args(["--key-file=/dev/urandom", "--"])
         .arg(device)
         .arg(mapping)
@@ -86,7 +103,10 @@ pub fn close(volume: &Volume, mapping: &str) -> Result<(), StorageError> {
     while device_mapper::remove(mapping)? == Removal::InUse {
         if Instant::now() >= deadline {
             let (label, device) = (volume.label(), device_mapper::path(mapping));
-            let text = format!("{label}: {} is still open; end what has it first", device.display());
+            let text = format!(
+                "{label}: {} is still open; end what has it first",
+                device.display()
+            );
             return Err(StorageError::Refused(text));
         }
         thread::sleep(Duration::from_millis(20));
@@ -109,12 +129,30 @@ mod tests {
         let file = Attachment::File("/var/lib/qubes/appvms/x/volatile-dirty.img".into());
         let name = |owner: &str, suffix: &str| mapping_of(&volume(owner), &file, suffix);
         assert_eq!(name("work", "").unwrap(), "vm-volatile-work-crypt@volatile");
-        assert_eq!(name("a_b-c", "").unwrap(), "vm-volatile-a_ub_dc-crypt@volatile");
-        assert_eq!(name("work", "-0123abcd").unwrap(), "vm-volatile-work-crypt@volatile-0123abcd");
+        assert_eq!(
+            name("a_b-c", "").unwrap(),
+            "vm-volatile-a_ub_dc-crypt@volatile"
+        );
+        assert_eq!(
+            name("work", "-0123abcd").unwrap(),
+            "vm-volatile-work-crypt@volatile-0123abcd"
+        );
         let logical = Attachment::Device("/dev/mapper/dom0-vm--work--volatile".into());
-        assert_eq!(mapping_of(&volume("work"), &logical, "").unwrap(), "dom0-vm--work--volatile@crypt");
-        let kept = Volume { kind: Kind::Origin, ..volume("work") };
-        let kernel = Volume { rw: false, ..volume("work") };
-        assert_eq!((mapping_of(&kept, &file, ""), mapping_of(&kernel, &file, "")), (None, None));
+        assert_eq!(
+            mapping_of(&volume("work"), &logical, "").unwrap(),
+            "dom0-vm--work--volatile@crypt"
+        );
+        let kept = Volume {
+            kind: Kind::Origin,
+            ..volume("work")
+        };
+        let kernel = Volume {
+            rw: false,
+            ..volume("work")
+        };
+        assert_eq!(
+            (mapping_of(&kept, &file, ""), mapping_of(&kernel, &file, "")),
+            (None, None)
+        );
     }
 }

@@ -21,7 +21,9 @@ impl Room {
 
     /// The share in use, in whole percent, rounded down; of a place without size nothing is known, and it counts as empty.
     pub fn percent(self) -> u64 {
-        let share = (u128::from(self.used) * 100).checked_div(u128::from(self.size)).unwrap_or(0);
+        let share = (u128::from(self.used) * 100)
+            .checked_div(u128::from(self.size))
+            .unwrap_or(0);
         u64::try_from(share).unwrap_or(u64::MAX)
     }
 
@@ -43,12 +45,17 @@ impl From<(u64, u64)> for Room {
 ///
 /// # Errors
 /// The driver cannot tell how much room there is.
-pub fn warnings(name: &str, driver: &dyn Driver, from: Option<u64>) -> Result<Vec<String>, StorageError> {
+pub fn warnings(
+    name: &str,
+    driver: &dyn Driver,
+    from: Option<u64>,
+) -> Result<Vec<String>, StorageError> {
     let from = from.unwrap_or(NEARLY_FULL);
     let data = driver.capacity()?.map(Room::from);
     let metadata = driver.metadata_capacity()?.map(Room::from);
     let of_data = data.and_then(|room| warning(name, "", room, from));
-    let of_metadata = metadata.and_then(|room| warning(name, " for its bookkeeping (metadata)", room, from));
+    let of_metadata =
+        metadata.and_then(|room| warning(name, " for its bookkeeping (metadata)", room, from));
     Ok(of_data.into_iter().chain(of_metadata).collect())
 }
 
@@ -66,7 +73,12 @@ fn warning(name: &str, purpose: &str, room: Room, from: u64) -> Option<String> {
 
 /// Bytes as people read them: `312 MiB`, `1.5 GiB`.
 pub fn in_words(bytes: u64) -> String {
-    const UNITS: [(&str, u64); 4] = [("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+    const UNITS: [(&str, u64); 4] = [
+        ("TiB", 1 << 40),
+        ("GiB", 1 << 30),
+        ("MiB", 1 << 20),
+        ("KiB", 1 << 10),
+    ];
     match UNITS.iter().find(|(_, unit)| bytes >= *unit) {
         None => format!("{bytes} bytes"),
         Some((name, unit)) if bytes / unit < 10 && !bytes.is_multiple_of(*unit) => {
@@ -86,16 +98,45 @@ mod tests {
         let warning = |room| warning("p", "", room, NEARLY_FULL);
         assert_eq!(warning(room(1000, 899)), None);
         let told = warning(room(10 << 30, 9 << 30)).unwrap();
-        assert!(told.starts_with("pool p is nearly full: 90% of its room is in use, 1 GiB are left; "), "{told}");
-        assert!(warning(room(u64::MAX, u64::MAX)).unwrap().contains(" 100% "));
+        assert!(
+            told.starts_with("pool p is nearly full: 90% of its room is in use, 1 GiB are left; "),
+            "{told}"
+        );
+        assert!(
+            warning(room(u64::MAX, u64::MAX))
+                .unwrap()
+                .contains(" 100% ")
+        );
         assert_eq!(warning(room(0, 0)), None, "nothing is known of it");
         assert_eq!(room(10, 12).free(), 0);
     }
 
     #[test]
     fn bytes_in_words() {
-        let shown: Vec<String> =
-            [0, 1023, 1024, 1536, 300 << 20, (3 << 29) + 5, 10 << 30, 5 << 40].map(in_words).into();
-        assert_eq!(shown, ["0 bytes", "1023 bytes", "1 KiB", "1.5 KiB", "300 MiB", "1.5 GiB", "10 GiB", "5 TiB"]);
+        let shown: Vec<String> = [
+            0,
+            1023,
+            1024,
+            1536,
+            300 << 20,
+            (3 << 29) + 5,
+            10 << 30,
+            5 << 40,
+        ]
+        .map(in_words)
+        .into();
+        assert_eq!(
+            shown,
+            [
+                "0 bytes",
+                "1023 bytes",
+                "1 KiB",
+                "1.5 KiB",
+                "300 MiB",
+                "1.5 GiB",
+                "10 GiB",
+                "5 TiB"
+            ]
+        );
     }
 }

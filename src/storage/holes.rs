@@ -22,7 +22,10 @@ pub fn zero_runs(file: &File) -> io::Result<Vec<Range<u64>>> {
     let metadata = file.metadata()?;
     let (length, grain) = match metadata.is_file() {
         true => (metadata.len(), GRAIN as u64),
-        false => ({ file }.seek(SeekFrom::End(0))?, (GRAIN as u64).max(granularity(metadata.rdev())?)),
+        false => (
+            { file }.seek(SeekFrom::End(0))?,
+            (GRAIN as u64).max(granularity(metadata.rdev())?),
+        ),
     };
     let mut runs: Vec<Range<u64>> = Vec::new();
     let mut buffer = vec![0; usize::try_from(grain).unwrap_or(GRAIN)];
@@ -46,7 +49,11 @@ pub fn zero_runs(file: &File) -> io::Result<Vec<Range<u64>>> {
 
 /// The smallest piece that a device gives back, in bytes (the kernel's Documentation/ABI, sysfs-block).
 fn granularity(device: u64) -> io::Result<u64> {
-    let file = format!("/sys/dev/block/{}:{}/queue/discard_granularity", major(device), minor(device));
+    let file = format!(
+        "/sys/dev/block/{}:{}/queue/discard_granularity",
+        major(device),
+        minor(device)
+    );
     let text = fs::read_to_string(file)?;
     text.trim_end().parse().map_err(io::Error::other)
 }

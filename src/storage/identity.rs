@@ -47,10 +47,20 @@ impl Image {
     pub fn identity(&self) -> Result<ImageIdentity, StorageError> {
         Ok(match self {
             Image::File(path) => {
-                let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                ImageIdentity { home: Home::directory(directory_of(path))?, name }
+                let name = path
+                    .file_name()
+                    .unwrap_or_default()
+                    .to_string_lossy()
+                    .into_owned();
+                ImageIdentity {
+                    home: Home::directory(directory_of(path))?,
+                    name,
+                }
             }
-            Image::Logical { group, name } => ImageIdentity { home: Home::Group(group.clone()), name: name.clone() },
+            Image::Logical { group, name } => ImageIdentity {
+                home: Home::Group(group.clone()),
+                name: name.clone(),
+            },
         })
     }
 
@@ -72,7 +82,12 @@ pub(super) fn has_data(path: &Path, found: &Metadata) -> Result<bool, StorageErr
         if found.len() == 0 {
             return Ok(false);
         }
-        let file = unleased(|| File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path))?;
+        let file = unleased(|| {
+            File::options()
+                .read(true)
+                .custom_flags(libc::O_NONBLOCK)
+                .open(path)
+        })?;
         match lseek(&file, 0, Whence::SeekData) {
             Ok(_) => Ok(true),
             // Nothing but a hole up to the end.
@@ -95,7 +110,11 @@ pub struct ImageIdentity {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Home {
     /// A directory: the nearest one that exists, and the way from there.
-    Directory { device: u64, inode: u64, rest: PathBuf },
+    Directory {
+        device: u64,
+        inode: u64,
+        rest: PathBuf,
+    },
     /// A volume group.
     Group(String),
 }
@@ -130,13 +149,18 @@ pub struct ImageOwners {
 impl ImageOwners {
     /// Looks on the disk for what the volumes of a store mean.
     pub fn of(claims: &ImageClaims<'_>, system: &System) -> ImageOwners {
-        let mut owners = ImageOwners { untold: claims.untold.clone(), ..ImageOwners::default() };
+        let mut owners = ImageOwners {
+            untold: claims.untold.clone(),
+            ..ImageOwners::default()
+        };
         let mut known = HashMap::new();
         for claim in &claims.claims {
             let place = match place(claim.pool, &claim.vid, system, &mut known) {
                 Ok(place) => place,
                 Err(error) => {
-                    owners.untold.push(format!("volume {}: {error}", claim.volume));
+                    owners
+                        .untold
+                        .push(format!("volume {}: {error}", claim.volume));
                     continue;
                 }
             };
@@ -159,7 +183,10 @@ impl ImageOwners {
 
     /// Knows only why nothing can be told.
     pub fn unknown(reason: String) -> ImageOwners {
-        ImageOwners { untold: vec![reason], ..ImageOwners::default() }
+        ImageOwners {
+            untold: vec![reason],
+            ..ImageOwners::default()
+        }
     }
 
     /// Adds the owners that another store has.
@@ -193,7 +220,9 @@ impl ImageOwners {
     /// Leaves out what volumes may mean, but a start would not use.
     #[must_use]
     pub fn only_certain(mut self) -> ImageOwners {
-        self.by_home.values_mut().for_each(|owners| owners.retain(|owner| owner.is_certain));
+        self.by_home
+            .values_mut()
+            .for_each(|owners| owners.retain(|owner| owner.is_certain));
         self
     }
 
@@ -206,9 +235,16 @@ impl ImageOwners {
             return Ok(None);
         }
         let ImageIdentity { home, name } = image.identity()?;
-        let owners = self.by_home.get(&home).map(Vec::as_slice).unwrap_or_default();
+        let owners = self
+            .by_home
+            .get(&home)
+            .map(Vec::as_slice)
+            .unwrap_or_default();
         let mut fitting = owners.iter().filter(|owner| owner.has(&home, &name));
-        Ok(fitting.clone().find(|owner| owner.is_certain).or_else(|| fitting.next()))
+        Ok(fitting
+            .clone()
+            .find(|owner| owner.is_certain)
+            .or_else(|| fitting.next()))
     }
 
     /// Whether one of these images is one of its own to another volume than `volume`.
@@ -218,9 +254,16 @@ impl ImageOwners {
     pub fn others_have(&self, images: &[Image], volume: &Volume) -> Result<bool, StorageError> {
         for image in images {
             let ImageIdentity { home, name } = image.identity()?;
-            let owners = self.by_home.get(&home).map(Vec::as_slice).unwrap_or_default();
+            let owners = self
+                .by_home
+                .get(&home)
+                .map(Vec::as_slice)
+                .unwrap_or_default();
             let is_other = |owner: &Owner| owner.role == Role::Own && !owner.is(volume);
-            if owners.iter().any(|owner| is_other(owner) && owner.has(&home, &name)) {
+            if owners
+                .iter()
+                .any(|owner| is_other(owner) && owner.has(&home, &name))
+            {
                 return Ok(true);
             }
         }
@@ -232,12 +275,21 @@ impl ImageOwners {
     ///
     /// # Errors
     /// Its directory cannot be looked at.
-    pub fn sharers(&self, pool: &Pool, vid: &str, system: &System) -> Result<Vec<&Owner>, StorageError> {
+    pub fn sharers(
+        &self,
+        pool: &Pool,
+        vid: &str,
+        system: &System,
+    ) -> Result<Vec<&Owner>, StorageError> {
         let Some((home, stem)) = place(pool, vid, system, &mut HashMap::new())? else {
             return Ok(Vec::new());
         };
         let stem = stem.to_string_lossy();
-        let owners = self.by_home.get(&home).map(Vec::as_slice).unwrap_or_default();
+        let owners = self
+            .by_home
+            .get(&home)
+            .map(Vec::as_slice)
+            .unwrap_or_default();
         let meets = |owner: &&Owner| share_names(&home, &stem, &owner.stem.to_string_lossy());
         Ok(owners.iter().filter(meets).collect())
     }
@@ -246,11 +298,15 @@ impl ImageOwners {
     pub fn shared(&self) -> Vec<(&Owner, &Owner)> {
         let mut pairs = Vec::new();
         for (home, owners) in &self.by_home {
-            let own: Vec<&Owner> = owners.iter().filter(|owner| owner.is_certain && owner.role == Role::Own).collect();
+            let own: Vec<&Owner> = owners
+                .iter()
+                .filter(|owner| owner.is_certain && owner.role == Role::Own)
+                .collect();
             for (at, later) in own.iter().enumerate() {
                 let later_stem = later.stem.to_string_lossy();
                 let meets = |first: &&&Owner| {
-                    first.volume != later.volume && share_names(home, &first.stem.to_string_lossy(), &later_stem)
+                    first.volume != later.volume
+                        && share_names(home, &first.stem.to_string_lossy(), &later_stem)
                 };
                 pairs.extend(own[..at].iter().find(meets).map(|first| (*later, *first)));
             }
@@ -264,7 +320,10 @@ impl Owner {
     /// Whether it is this volume of the store: no other domain of its qube's name, and no other
     /// store.
     pub fn is(&self, volume: &Volume) -> bool {
-        self.qube.as_ref().is_some_and(|qube| *qube == volume.owner.as_str()) && self.volume == volume.full_name()
+        self.qube
+            .as_ref()
+            .is_some_and(|qube| *qube == volume.owner.as_str())
+            && self.volume == volume.full_name()
     }
 
     /// Whether what is called `name` in `home` is one of the volume's images.
@@ -284,7 +343,11 @@ impl Home {
             match fs::metadata(&at) {
                 Ok(found) if found.is_dir() => {
                     let rest = rest.iter().rev().collect();
-                    return Ok(Home::Directory { device: found.dev(), inode: found.ino(), rest });
+                    return Ok(Home::Directory {
+                        device: found.dev(),
+                        inode: found.ino(),
+                        rest,
+                    });
                 }
                 Ok(_) => {}
                 Err(error) => match error.raw_os_error() {
@@ -328,11 +391,18 @@ type Known = HashMap<PathBuf, (Home, PathBuf)>;
 
 /// Where the images of a volume lie and how their names begin; none where the driver keeps them
 /// in no file and no logical volume.
-fn place(pool: &Pool, vid: &str, system: &System, known: &mut Known) -> Result<Option<(Home, OsString)>, StorageError> {
+fn place(
+    pool: &Pool,
+    vid: &str,
+    system: &System,
+    known: &mut Known,
+) -> Result<Option<(Home, OsString)>, StorageError> {
     if let Some(directory) = pool.option("dir_path").filter(|text| !text.is_empty()) {
         // As upstream joins the two: a vid may lead anywhere, but not out of the root.
         let base = Path::new("/").join(directory).join(vid);
-        let Some(stem) = base.file_name() else { return Ok(None) };
+        let Some(stem) = base.file_name() else {
+            return Ok(None);
+        };
         let above = directory_of(&base);
         let home = match known.get(above) {
             Some((home, _)) => home.clone(),
@@ -348,7 +418,9 @@ fn place(pool: &Pool, vid: &str, system: &System, known: &mut Known) -> Result<O
     if pool.option("volume_group").is_none() {
         return Ok(None);
     }
-    let (group, name) = vid.split_once('/').unwrap_or((pool.option("volume_group").unwrap_or_default(), vid));
+    let (group, name) = vid
+        .split_once('/')
+        .unwrap_or((pool.option("volume_group").unwrap_or_default(), vid));
     Ok(Some((Home::Group(group.to_owned()), name.into())))
 }
 
@@ -356,25 +428,41 @@ fn place(pool: &Pool, vid: &str, system: &System, known: &mut Known) -> Result<O
 fn is_of(home: &Home, name: &str, stem: &str) -> bool {
     match home {
         Home::Directory { .. } => is_file_of(name, stem),
-        Home::Group(group) => Names { group: group.clone(), own: stem.to_owned() }.is_mine(name),
+        Home::Group(group) => Names {
+            group: group.clone(),
+            own: stem.to_owned(),
+        }
+        .is_mine(name),
     }
 }
 
 /// Whether one name can be that of an image of both volumes.
 fn share_names(home: &Home, one: &str, other: &str) -> bool {
     const TIME: &str = "2000-01-01T00:00:00";
-    let (short, long) = if one.len() <= other.len() { (one, other) } else { (other, one) };
+    let (short, long) = if one.len() <= other.len() {
+        (one, other)
+    } else {
+        (other, one)
+    };
     if !long.starts_with(short) {
         return false;
     }
     let revision = format!(".img.1@{TIME}Z");
     let tails: &[&str] = match home {
-        Home::Directory { .. } => {
-            &[".img", "-dirty.img", "-precache.img", "-import.img", "-cow.img", "-cow.img.old", &revision]
-        }
+        Home::Directory { .. } => &[
+            ".img",
+            "-dirty.img",
+            "-precache.img",
+            "-import.img",
+            "-cow.img",
+            "-cow.img.old",
+            &revision,
+        ],
         Home::Group(_) => &["", "-snap", "-import", "-1-back"],
     };
-    tails.iter().any(|tail| is_of(home, &format!("{long}{tail}"), short))
+    tails
+        .iter()
+        .any(|tail| is_of(home, &format!("{long}{tail}"), short))
 }
 
 #[cfg(test)]
@@ -389,16 +477,26 @@ mod tests {
         std::os::unix::fs::symlink(&pool, dir.path().join("other")).unwrap();
         let home = |path: &str| Home::directory(&dir.path().join(path)).unwrap();
         assert_eq!(home("pool/appvms/work"), home("other/appvms/work"));
-        assert_eq!(home("pool/appvms/work"), home("other/./appvms/../appvms/work"));
+        assert_eq!(
+            home("pool/appvms/work"),
+            home("other/./appvms/../appvms/work")
+        );
         assert_eq!(home("pool/appvms/new"), home("other/appvms/new"));
-        assert_eq!(home("pool/appvms/work"), home("pool/missing/../appvms/work"));
+        assert_eq!(
+            home("pool/appvms/work"),
+            home("pool/missing/../appvms/work")
+        );
         assert_ne!(home("pool/appvms/new"), home("pool/appvms/work"));
         assert_ne!(home("pool/appvms/new/deep"), home("pool/appvms/new"));
     }
 
     #[test]
     fn two_volumes_meet_where_a_name_can_be_of_both() {
-        let directory = Home::Directory { device: 1, inode: 1, rest: PathBuf::new() };
+        let directory = Home::Directory {
+            device: 1,
+            inode: 1,
+            rest: PathBuf::new(),
+        };
         for (one, other) in [
             ("private", "private"),
             ("private", "private-dirty"),
@@ -409,7 +507,12 @@ mod tests {
         ] {
             assert!(share_names(&directory, one, other), "{one} {other}");
         }
-        for (one, other) in [("private", "private2"), ("root", "private"), ("a", "a-b"), ("a", "a.b")] {
+        for (one, other) in [
+            ("private", "private2"),
+            ("root", "private"),
+            ("a", "a-b"),
+            ("a", "a.b"),
+        ] {
             assert!(!share_names(&directory, one, other), "{one} {other}");
         }
         let group = Home::Group("vg".into());

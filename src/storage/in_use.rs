@@ -19,10 +19,14 @@ const GRACE: Duration = Duration::from_secs(10);
 pub fn refuse_if_open(volume: &Volume, image: &Path) -> Result<(), StorageError> {
     let deadline = Instant::now() + GRACE;
     loop {
-        let Some(holder) = holder(image) else { return Ok(()) };
+        let Some(holder) = holder(image) else {
+            return Ok(());
+        };
         if Instant::now() >= deadline {
             let (label, image) = (volume.label(), image.display());
-            return Err(StorageError::Refused(format!("{label}: {image} is still open in {holder}; end that first")));
+            return Err(StorageError::Refused(format!(
+                "{label}: {image} is still open in {holder}; end that first"
+            )));
         }
         thread::sleep(Duration::from_millis(20));
     }
@@ -40,14 +44,18 @@ fn holder(image: &Path) -> Option<String> {
 /// kernel has built nothing.
 pub fn open_without_layers(image: &Path) -> Option<String> {
     let file = pool_files::open(image, Use::Read).ok()?;
-    let bare = loop_device::devices_over(image).into_iter().find(|device| !loop_device::is_built_on(device));
+    let bare = loop_device::devices_over(image)
+        .into_iter()
+        .find(|device| !loop_device::is_built_on(device));
     bare.map(|device| device.display().to_string())
         .or_else(|| is_locked_by_qemu(&file).then(|| "a virtual machine".to_string()))
 }
 
 /// Whether mapped devices are built on the image.
 pub fn open_in_layers(image: &Path) -> bool {
-    loop_device::devices_over(image).iter().any(|device| loop_device::is_built_on(device))
+    loop_device::devices_over(image)
+        .iter()
+        .any(|device| loop_device::is_built_on(device))
 }
 
 /// QEMU holds shared locks on single bytes from 100 (what it does) and from 200 (what it forbids others) of every image it has open
@@ -61,5 +69,6 @@ fn is_locked_by_qemu(file: &File) -> bool {
         l_pid: 0,
     };
     // A file system without locks cannot tell, and the hypervisor's word has to do.
-    fcntl(file, FcntlArg::F_OFD_GETLK(&mut lock)).is_ok() && lock.l_type != libc::F_UNLCK as libc::c_short
+    fcntl(file, FcntlArg::F_OFD_GETLK(&mut lock)).is_ok()
+        && lock.l_type != libc::F_UNLCK as libc::c_short
 }

@@ -11,7 +11,9 @@ use super::pool_files;
 use crate::fs::beneath::Use;
 use crate::fs::rooted;
 
-use super::{Attachment, Committed, Driver, Fill, Image, ImageOwners, Revision, StorageError, Volume};
+use super::{
+    Attachment, Committed, Driver, Fill, Image, ImageOwners, Revision, StorageError, Volume,
+};
 use crate::model::loadable::is_kernel_name;
 
 /// One pool of kernels. The vid of a volume is the kernel's version, empty for a qube that brings its own.
@@ -25,12 +27,19 @@ pub struct LinuxKernel {
 
 impl LinuxKernel {
     pub fn new(name: &str, directory: PathBuf) -> LinuxKernel {
-        LinuxKernel { name: name.to_string(), directory, root: None }
+        LinuxKernel {
+            name: name.to_string(),
+            directory,
+            root: None,
+        }
     }
 
     /// Takes the directory for one of the system at `root`: links in it do not lead out of it.
     pub fn below(self, root: Option<&Path>) -> LinuxKernel {
-        LinuxKernel { root: root.map(Path::to_path_buf), ..self }
+        LinuxKernel {
+            root: root.map(Path::to_path_buf),
+            ..self
+        }
     }
 
     /// A file of the volume's kernel; none for a qube that brings its own. A version that leads elsewhere is refused.
@@ -40,11 +49,17 @@ impl LinuxKernel {
             return Ok(None);
         }
         if !is_kernel_name(version) {
-            let text = format!("{}: '{}' is no kernel version", volume.label(), version.escape_debug());
+            let text = format!(
+                "{}: '{}' is no kernel version",
+                volume.label(),
+                version.escape_debug()
+            );
             return Err(StorageError::Refused(text));
         }
         let file = self.directory.join(version).join(name);
-        let Some(root) = &self.root else { return Ok(Some(file)) };
+        let Some(root) = &self.root else {
+            return Ok(Some(file));
+        };
         let below = file.strip_prefix(root).unwrap_or(&file);
         let failed = StorageError::io(format!("opening {}", file.display()));
         rooted::resolve(root, below).map(Some).map_err(failed)
@@ -54,12 +69,17 @@ impl LinuxKernel {
     fn modules(&self, volume: &Volume) -> Result<Option<(PathBuf, fs::Metadata)>, StorageError> {
         let image = self.file(volume, "modules.img")?;
         let found = |image: PathBuf| Some((pool_files::metadata(&image).ok()??, image));
-        Ok(image.and_then(found).filter(|(found, _)| found.is_file()).map(|(found, image)| (image, found)))
+        Ok(image
+            .and_then(found)
+            .filter(|(found, _)| found.is_file())
+            .map(|(found, image)| (image, found)))
     }
 
     fn read_only(&self, volume: &Volume, verb: &str) -> Result<(), StorageError> {
         let (label, pool) = (volume.label(), &self.name);
-        Err(StorageError::Refused(format!("{label}: kernels in pool {pool} are read-only and cannot be {verb}")))
+        Err(StorageError::Refused(format!(
+            "{label}: kernels in pool {pool} are read-only and cannot be {verb}"
+        )))
     }
 }
 
@@ -70,9 +90,14 @@ impl Driver for LinuxKernel {
     }
 
     fn capacity(&self) -> Result<Option<(u64, u64)>, StorageError> {
-        let Ok(place) = statvfs(&self.directory) else { return Ok(None) };
+        let Ok(place) = statvfs(&self.directory) else {
+            return Ok(None);
+        };
         let unit = place.fragment_size();
-        Ok(Some((place.blocks() * unit, (place.blocks() - place.blocks_free()) * unit)))
+        Ok(Some((
+            place.blocks() * unit,
+            (place.blocks() - place.blocks_free()) * unit,
+        )))
     }
 
     fn create(&self, _volume: &Volume) -> Result<(), StorageError> {
@@ -92,7 +117,9 @@ impl Driver for LinuxKernel {
         match self.file(volume, "vmlinuz")? {
             Some(vmlinuz) if !vmlinuz.exists() => {
                 let (label, version, missing) = (volume.label(), &volume.vid, vmlinuz.display());
-                Err(StorageError::Refused(format!("{label}: kernel {version} is not installed ({missing} is missing)")))
+                Err(StorageError::Refused(format!(
+                    "{label}: kernel {version} is not installed ({missing} is missing)"
+                )))
             }
             _ => Ok(()),
         }
@@ -111,7 +138,9 @@ impl Driver for LinuxKernel {
     }
 
     fn attachment(&self, volume: &Volume) -> Result<Attachment, StorageError> {
-        Ok(self.modules(volume)?.map_or(Attachment::Nothing, |(image, _)| Attachment::File(image)))
+        Ok(self
+            .modules(volume)?
+            .map_or(Attachment::Nothing, |(image, _)| Attachment::File(image)))
     }
 
     fn has_run(&self, _volume: &Volume) -> Result<bool, StorageError> {
@@ -134,7 +163,11 @@ impl Driver for LinuxKernel {
         self.read_only(volume, "reverted")
     }
 
-    fn size_of_revision(&self, volume: &Volume, _revision: Option<&str>) -> Result<u64, StorageError> {
+    fn size_of_revision(
+        &self,
+        volume: &Volume,
+        _revision: Option<&str>,
+    ) -> Result<u64, StorageError> {
         self.read_only(volume, "reverted").map(|()| 0)
     }
 
@@ -143,15 +176,23 @@ impl Driver for LinuxKernel {
     }
 
     fn export(&self, volume: &Volume) -> Result<PathBuf, StorageError> {
-        let missing = || StorageError::Refused(format!("{}: its kernel has no modules.img", volume.label()));
-        self.modules(volume)?.map(|(image, _)| image).ok_or_else(missing)
+        let missing =
+            || StorageError::Refused(format!("{}: its kernel has no modules.img", volume.label()));
+        self.modules(volume)?
+            .map(|(image, _)| image)
+            .ok_or_else(missing)
     }
 
     fn open_committed(&self, volume: &Volume) -> Result<Committed, StorageError> {
         let path = self.export(volume)?;
-        let file =
-            pool_files::open(&path, Use::Read).map_err(StorageError::io(format!("opening {}", path.display())))?;
-        Ok(Committed { name: volume.name.clone(), file, size: self.size(volume)?, kept_still: None })
+        let file = pool_files::open(&path, Use::Read)
+            .map_err(StorageError::io(format!("opening {}", path.display())))?;
+        Ok(Committed {
+            name: volume.name.clone(),
+            file,
+            size: self.size(volume)?,
+            kept_still: None,
+        })
     }
 
     fn import_written(&self, volume: &Volume, _fill: Fill<'_>) -> Result<(), StorageError> {
@@ -175,7 +216,9 @@ impl Driver for LinuxKernel {
     }
 
     fn usage(&self, volume: &Volume) -> Result<u64, StorageError> {
-        Ok(self.modules(volume)?.map_or(0, |(_, image)| image.blocks() * 512))
+        Ok(self
+            .modules(volume)?
+            .map_or(0, |(_, image)| image.blocks() * 512))
     }
 
     /// The installed versions.

@@ -26,8 +26,16 @@ impl VolumeLocks {
     pub const PATIENCE: Duration = Duration::from_secs(600);
 
     /// Locks in `run_dir/lock`, which is made when first needed.
-    pub fn new(run_dir: impl Into<RunDirectory>, group: Option<Gid>, wait: Duration) -> VolumeLocks {
-        VolumeLocks { run_dir: run_dir.into(), group, wait }
+    pub fn new(
+        run_dir: impl Into<RunDirectory>,
+        group: Option<Gid>,
+        wait: Duration,
+    ) -> VolumeLocks {
+        VolumeLocks {
+            run_dir: run_dir.into(),
+            group,
+            wait,
+        }
     }
 
     /// Keeps the volume's clean image what it is.
@@ -42,12 +50,19 @@ impl VolumeLocks {
 
     /// Keeps everybody else from making or taking down mapped devices of volumes.
     pub fn mapped_devices(&self) -> Result<FileLock, StorageError> {
-        let locked = self.run_dir.lock("mapped-devices", Exclusivity::Exclusive, self.wait, self.group);
+        let locked = self.run_dir.lock(
+            "mapped-devices",
+            Exclusivity::Exclusive,
+            self.wait,
+            self.group,
+        );
         locked.map_err(|error| match error {
-            FileLockError::Io { file, source } => StorageError::io(format!("cannot lock {}", file.display()))(source),
-            FileLockError::Held { holder } => {
-                StorageError::Refused(format!("the mapped devices of volumes are locked by {holder}; try again later"))
+            FileLockError::Io { file, source } => {
+                StorageError::io(format!("cannot lock {}", file.display()))(source)
             }
+            FileLockError::Held { holder } => StorageError::Refused(format!(
+                "the mapped devices of volumes are locked by {holder}; try again later"
+            )),
         })
     }
 
@@ -58,18 +73,32 @@ impl VolumeLocks {
         let name = match escaped.len() {
             // The longest name of a file is 255 bytes, and names in a store may be that long themselves.
             0..=200 => escaped,
-            _ => Uuid::new_v5(&Uuid::NAMESPACE_URL, escaped.as_bytes()).simple().to_string(),
+            _ => Uuid::new_v5(&Uuid::NAMESPACE_URL, escaped.as_bytes())
+                .simple()
+                .to_string(),
         };
         format!("volume-{name}")
     }
 
-    fn acquire(&self, pool: &str, vid: &str, exclusivity: Exclusivity) -> Result<FileLock, StorageError> {
-        let locked = self.run_dir.lock(&VolumeLocks::name(pool, vid), exclusivity, self.wait, self.group);
+    fn acquire(
+        &self,
+        pool: &str,
+        vid: &str,
+        exclusivity: Exclusivity,
+    ) -> Result<FileLock, StorageError> {
+        let locked = self.run_dir.lock(
+            &VolumeLocks::name(pool, vid),
+            exclusivity,
+            self.wait,
+            self.group,
+        );
         locked.map_err(|error| match error {
-            FileLockError::Io { file, source } => StorageError::io(format!("cannot lock {}", file.display()))(source),
-            FileLockError::Held { holder } => {
-                StorageError::Refused(format!("volume {vid} of pool {pool} is locked by {holder}; try again later"))
+            FileLockError::Io { file, source } => {
+                StorageError::io(format!("cannot lock {}", file.display()))(source)
             }
+            FileLockError::Held { holder } => StorageError::Refused(format!(
+                "volume {vid} of pool {pool} is locked by {holder}; try again later"
+            )),
         })
     }
 }
@@ -88,9 +117,15 @@ mod tests {
         let long = VolumeLocks::name("p", &"a".repeat(300));
         assert!(long.len() < 100 && long != VolumeLocks::name("p", &"a".repeat(301)));
 
-        let snapshots = [locks.shared("p", "v").unwrap(), locks.shared("p", "v").unwrap()];
+        let snapshots = [
+            locks.shared("p", "v").unwrap(),
+            locks.shared("p", "v").unwrap(),
+        ];
         let refused = locks.exclusive("p", "v").unwrap_err().to_string();
-        assert!(refused.starts_with("volume v of pool p is locked by "), "{refused}");
+        assert!(
+            refused.starts_with("volume v of pool p is locked by "),
+            "{refused}"
+        );
         let _other = locks.exclusive("p", "w").unwrap();
         drop(snapshots);
         let _commit = locks.exclusive("p", "v").unwrap();

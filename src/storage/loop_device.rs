@@ -62,15 +62,25 @@ impl LoopDevice {
     /// # Errors
     /// There are no loop devices here, or they are for root alone.
     pub fn over(image: &Path, writable: bool) -> Result<LoopDevice, StorageError> {
-        let failed = || StorageError::io(format!("setting up a loop device over {}", image.display()));
+        let failed =
+            || StorageError::io(format!("setting up a loop device over {}", image.display()));
         let used = if writable { Use::Both } else { Use::Read };
         let file = pool_files::open(image, used).map_err(failed())?;
-        let control = File::options().read(true).write(true).open("/dev/loop-control").map_err(failed())?;
+        let control = File::options()
+            .read(true)
+            .write(true)
+            .open("/dev/loop-control")
+            .map_err(failed())?;
         loop {
             // SAFETY: the call takes an open descriptor and no further argument.
-            let number = unsafe { ioctl::loop_ctl_get_free(control.as_raw_fd()) }.map_err(|e| failed()(e.into()))?;
+            let number = unsafe { ioctl::loop_ctl_get_free(control.as_raw_fd()) }
+                .map_err(|e| failed()(e.into()))?;
             let path = PathBuf::from(format!("/dev/loop{number}"));
-            let device = File::options().read(true).write(writable).open(&path).map_err(failed())?;
+            let device = File::options()
+                .read(true)
+                .write(writable)
+                .open(&path)
+                .map_err(failed())?;
             match configure(&device, file.as_raw_fd(), writable) {
                 Ok(()) => return Ok(LoopDevice { path, open: device }),
                 // Somebody else took it in between.
@@ -84,17 +94,28 @@ impl LoopDevice {
     /// mapper keeps a base's snapshots apart by its device, so all of them must see the same.
     pub fn shared_over(image: &Path) -> Result<LoopDevice, StorageError> {
         let failed = || StorageError::io(format!("looking at {}", image.display()));
-        let wanted = pool_files::open(image, Use::Read).and_then(|file| file.metadata()).map_err(failed())?;
+        let wanted = pool_files::open(image, Use::Read)
+            .and_then(|file| file.metadata())
+            .map_err(failed())?;
         let attached = fs::read_dir("/sys/block").into_iter().flatten().flatten();
-        for name in attached.filter(|entry| entry.path().join("loop").is_dir()).map(|entry| entry.file_name()) {
+        for name in attached
+            .filter(|entry| entry.path().join("loop").is_dir())
+            .map(|entry| entry.file_name())
+        {
             let path = Path::new("/dev").join(name);
             // One that is just being taken down cannot be opened, or has nothing below it any more.
-            let Ok(device) = File::options().read(true).write(true).open(&path) else { continue };
-            let Ok(status) = status(&device) else { continue };
-            let is_whole = status.offset == 0 && status.size_limit == 0 && status.flags & READ_ONLY == 0;
+            let Ok(device) = File::options().read(true).write(true).open(&path) else {
+                continue;
+            };
+            let Ok(status) = status(&device) else {
+                continue;
+            };
+            let is_whole =
+                status.offset == 0 && status.size_limit == 0 && status.flags & READ_ONLY == 0;
             if is_whole && (status.device, status.inode) == (wanted.dev(), wanted.ino()) {
                 // The file may have grown while nobody told the device.
-                take_size(&device).map_err(StorageError::io(format!("resizing {}", path.display())))?;
+                take_size(&device)
+                    .map_err(StorageError::io(format!("resizing {}", path.display())))?;
                 return Ok(LoopDevice { path, open: device });
             }
         }
@@ -109,7 +130,10 @@ impl LoopDevice {
     pub fn sectors(&self) -> Result<u64, StorageError> {
         let mut device = &self.open;
         let end = io::Seek::seek(&mut device, io::SeekFrom::End(0));
-        Ok(end.map_err(StorageError::io(format!("measuring {}", self.path.display())))? / 512)
+        Ok(end.map_err(StorageError::io(format!(
+            "measuring {}",
+            self.path.display()
+        )))? / 512)
     }
 }
 
@@ -148,7 +172,9 @@ fn configure(device: &File, image: RawFd, writable: bool) -> io::Result<()> {
 
 /// The loop devices whose backing file is `image`, as /sys names it.
 pub fn devices_over(image: &Path) -> Vec<PathBuf> {
-    let Ok(image) = fs::canonicalize(image) else { return Vec::new() };
+    let Ok(image) = fs::canonicalize(image) else {
+        return Vec::new();
+    };
     let devices = fs::read_dir("/sys/block").into_iter().flatten().flatten();
     devices
         .filter(|device| device.file_name().as_encoded_bytes().starts_with(b"loop"))

@@ -99,7 +99,10 @@ impl Volume {
             (true, false) => Kind::Snapshot,
             (false, true) => Kind::Origin,
             (true, true) => {
-                let text = format!("volume {owner}:{}: both snap_on_start and save_on_stop is not supported", of.name);
+                let text = format!(
+                    "volume {owner}:{}: both snap_on_start and save_on_stop is not supported",
+                    of.name
+                );
                 return Err(StorageError::Refused(text));
             }
         };
@@ -120,7 +123,10 @@ impl Volume {
     /// A volume of which nothing is known but where it lies, to be removed.
     pub fn orphan(pool: &str, vid: &str) -> Volume {
         let mut parts = vid.rsplit('/');
-        let (name, owner) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+        let (name, owner) = (
+            parts.next().unwrap_or_default(),
+            parts.next().unwrap_or_default(),
+        );
         Volume {
             owner: owner.to_string(),
             name: name.to_string(),
@@ -233,10 +239,15 @@ pub trait Driver: Send + Sync {
     fn create(&self, volume: &Volume) -> Result<(), StorageError>;
     /// Removes every image of a volume but those that belong to `owners` and its
     /// [`Driver::foreign_images`]; lists what stays, in words.
-    fn remove_unowned(&self, volume: &Volume, owners: &ImageOwners) -> Result<Vec<String>, StorageError>;
+    fn remove_unowned(
+        &self,
+        volume: &Volume,
+        owners: &ImageOwners,
+    ) -> Result<Vec<String>, StorageError>;
     /// The same where no image can be anybody's.
     fn remove(&self, volume: &Volume) -> Result<(), StorageError> {
-        self.remove_unowned(volume, &ImageOwners::default()).map(drop)
+        self.remove_unowned(volume, &ImageOwners::default())
+            .map(drop)
     }
     /// Every image of a volume that is there, also what a crash left of it.
     fn images(&self, volume: &Volume) -> Result<Vec<Image>, StorageError>;
@@ -264,7 +275,11 @@ pub trait Driver: Send + Sync {
     /// where none is named.
     fn revert(&self, volume: &Volume, revision: Option<&str>) -> Result<(), StorageError>;
     /// How many bytes the volume will have after [`Driver::revert`].
-    fn size_of_revision(&self, volume: &Volume, revision: Option<&str>) -> Result<u64, StorageError>;
+    fn size_of_revision(
+        &self,
+        volume: &Volume,
+        revision: Option<&str>,
+    ) -> Result<u64, StorageError>;
     fn resize(&self, volume: &Volume, bytes: u64) -> Result<(), StorageError>;
     /// Where the last committed data can be read, also while the qube runs.
     fn export(&self, volume: &Volume) -> Result<PathBuf, StorageError>;
@@ -277,7 +292,12 @@ pub trait Driver: Send + Sync {
     fn import_written(&self, volume: &Volume, fill: Fill<'_>) -> Result<(), StorageError>;
     /// The same with the committed data of another volume; blocks are shared where that is possible. `told` hears how
     /// many bytes are done.
-    fn import_committed(&self, volume: &Volume, data: &Committed, told: &dyn Fn(u64)) -> Result<(), StorageError> {
+    fn import_committed(
+        &self,
+        volume: &Volume,
+        data: &Committed,
+        told: &dyn Fn(u64),
+    ) -> Result<(), StorageError> {
         self.import_written(volume, &mut |image| copy_data_told(&data.file, image, told))
     }
     /// The same, and `change` may still change what came of it, or stop it all. `data` are let go before it is asked.

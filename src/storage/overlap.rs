@@ -26,7 +26,9 @@ pub fn overlap(one: &Pool, other: &Pool, system: &System) -> Result<Option<Strin
     let name = other.name();
     if let Some(thin) = thin_pool(one).filter(|thin| thin_pool(other) == Some(*thin)) {
         let (group, pool) = thin;
-        return Ok(Some(format!("thin pool {group}/{pool} is pool '{name}' already")));
+        return Ok(Some(format!(
+            "thin pool {group}/{pool} is pool '{name}' already"
+        )));
     }
     let (Some(_), Some(_)) = (one.option("dir_path"), other.option("dir_path")) else {
         return Ok(None);
@@ -35,7 +37,8 @@ pub fn overlap(one: &Pool, other: &Pool, system: &System) -> Result<Option<Strin
     let directories = [directory(one, system)?, directory(other, system)?];
     let [at, there] = directories.clone().map(|path| mounts.positions(&path));
     let shown = directory(one, system)?.display().to_string();
-    let images = [(one, &at), (other, &there)].map(|(pool, own)| image_places(pool, own, &mounts, system));
+    let images =
+        [(one, &at), (other, &there)].map(|(pool, own)| image_places(pool, own, &mounts, system));
     let how = match (is_in(&at, &there), is_in(&there, &at)) {
         (false, false) => match images_meet(&images, &at, &there) {
             true => format!("images of {shown} lie where pool '{name}' has its own, or may have"),
@@ -52,7 +55,9 @@ pub fn overlap(one: &Pool, other: &Pool, system: &System) -> Result<Option<Strin
 
 /// Whether a directory with these positions lies in the other one, or is it.
 fn is_in(inner: &[Position], outer: &[Position]) -> bool {
-    outer.first().is_some_and(|outer| inner.iter().any(|inner| inner.lies_in(outer)))
+    outer
+        .first()
+        .is_some_and(|outer| inner.iter().any(|inner| inner.lies_in(outer)))
 }
 
 fn thin_pool(pool: &Pool) -> Option<(&str, &str)> {
@@ -60,7 +65,12 @@ fn thin_pool(pool: &Pool) -> Option<(&str, &str)> {
 }
 
 /// The places in which a pool that lies at `own` keeps images. Links there may lead anywhere.
-fn image_places(pool: &Pool, own: &[Position], mounts: &Mounts, system: &System) -> Vec<Vec<Position>> {
+fn image_places(
+    pool: &Pool,
+    own: &[Position],
+    mounts: &Mounts,
+    system: &System,
+) -> Vec<Vec<Position>> {
     if pool.driver() == "linux-kernel" {
         return vec![own.to_vec()];
     }
@@ -82,7 +92,8 @@ fn is_beside_images(at: &[Position], images: &[Vec<Position>]) -> bool {
 /// Whether the images of one of two pools lie in the other's directory, or where that one's do.
 fn images_meet(images: &[Vec<Vec<Position>>; 2], at: &[Position], there: &[Position]) -> bool {
     let [one, other] = images;
-    one.iter().any(|place| meet(place, there) || other.iter().any(|own| meet(place, own)))
+    one.iter()
+        .any(|place| meet(place, there) || other.iter().any(|own| meet(place, own)))
         || other.iter().any(|place| meet(place, at))
 }
 
@@ -104,9 +115,17 @@ impl Mounts {
             table => table.map_err(StorageError::io(format!("reading {TABLE}")))?,
         };
         // Below a chroot no mount shows the root itself.
-        let root = Position { device: String::new(), path: "/".into() };
+        let root = Position {
+            device: String::new(),
+            path: "/".into(),
+        };
         let mounts = table.lines().filter_map(parse);
-        Ok(Mounts([(PathBuf::from("/"), root)].into_iter().chain(mounts).collect()))
+        Ok(Mounts(
+            [(PathBuf::from("/"), root)]
+                .into_iter()
+                .chain(mounts)
+                .collect(),
+        ))
     }
 
     /// Where a directory, which need not exist, lies: first on its own file system, then where the
@@ -118,8 +137,15 @@ impl Mounts {
         while let Some((point, root)) = self.around(at) {
             let inside = real.strip_prefix(point).unwrap_or(Path::new(""));
             // Below a mount point the file system around it has nothing but an empty directory.
-            let path = if found.is_empty() { root.path.join(inside) } else { at_mount(root, point, at) };
-            found.push(Position { device: root.device.clone(), path });
+            let path = if found.is_empty() {
+                root.path.join(inside)
+            } else {
+                at_mount(root, point, at)
+            };
+            found.push(Position {
+                device: root.device.clone(),
+                path,
+            });
             let Some(above) = point.parent() else { break };
             at = above;
         }
@@ -137,7 +163,8 @@ impl Mounts {
 
 /// The place on the outer file system at which something else is mounted.
 fn at_mount(root: &Position, point: &Path, at: &Path) -> PathBuf {
-    root.path.join(at.strip_prefix(point).unwrap_or(Path::new("")))
+    root.path
+        .join(at.strip_prefix(point).unwrap_or(Path::new("")))
 }
 
 /// `ID PARENT MAJOR:MINOR ROOT POINT …`, with octal escapes.
@@ -145,12 +172,24 @@ fn parse(line: &str) -> Option<(PathBuf, Position)> {
     let mut fields = line.split(' ').skip(2);
     let device = fields.next()?.to_owned();
     let path = PathBuf::from(unescaped(fields.next()?));
-    Some((PathBuf::from(unescaped(fields.next()?)), Position { device, path }))
+    Some((
+        PathBuf::from(unescaped(fields.next()?)),
+        Position { device, path },
+    ))
 }
 
 fn unescaped(text: &str) -> String {
-    let plain = [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")];
-    plain.iter().fold(text.to_owned(), |text, (escaped, plain)| text.replace(escaped, plain))
+    let plain = [
+        ("\\040", " "),
+        ("\\011", "\t"),
+        ("\\012", "\n"),
+        ("\\134", "\\"),
+    ];
+    plain
+        .iter()
+        .fold(text.to_owned(), |text, (escaped, plain)| {
+            text.replace(escaped, plain)
+        })
 }
 
 /// The path with every link resolved, as far as it exists.
@@ -158,7 +197,10 @@ fn real_path(path: &Path) -> PathBuf {
     let mut missing = Vec::new();
     for above in path.ancestors() {
         if let Ok(real) = fs::canonicalize(above) {
-            return missing.iter().rev().fold(real, |real, name| real.join(name));
+            return missing
+                .iter()
+                .rev()
+                .fold(real, |real, name| real.join(name));
         }
         missing.extend(above.file_name());
     }
@@ -174,16 +216,31 @@ mod tests {
         let line = r"36 35 98:0 /mnt1 /mnt\0402 rw,noatime master:1 - ext3 /dev/root rw";
         let (point, position) = parse(line).unwrap();
         assert_eq!(point, Path::new("/mnt 2"));
-        assert_eq!(position, Position { device: "98:0".into(), path: "/mnt1".into() });
+        assert_eq!(
+            position,
+            Position {
+                device: "98:0".into(),
+                path: "/mnt1".into()
+            }
+        );
         assert!(parse("36 35").is_none());
     }
 
     #[test]
     fn a_bind_mount_lies_where_its_source_lies() {
         let mount = |point: &str, device: &str, path: &str| {
-            (PathBuf::from(point), Position { device: device.into(), path: path.into() })
+            (
+                PathBuf::from(point),
+                Position {
+                    device: device.into(),
+                    path: path.into(),
+                },
+            )
         };
-        let mounts = Mounts(vec![mount("/", "8:1", "/"), mount("/zz/bind", "8:1", "/zz/pool/inner")]);
+        let mounts = Mounts(vec![
+            mount("/", "8:1", "/"),
+            mount("/zz/bind", "8:1", "/zz/pool/inner"),
+        ]);
         let at = |path: &str| mounts.positions(Path::new(path));
         assert!(at("/zz/bind/x")[0].lies_in(&at("/zz/pool")[0]));
         assert!(!at("/zz/other")[0].lies_in(&at("/zz/pool")[0]));
@@ -191,8 +248,15 @@ mod tests {
 
     #[test]
     fn two_directories_of_one_mounted_disk_are_apart_and_a_disk_lies_in_what_is_around_it() {
-        let mount =
-            |point: &str, device: &str| (PathBuf::from(point), Position { device: device.into(), path: "/".into() });
+        let mount = |point: &str, device: &str| {
+            (
+                PathBuf::from(point),
+                Position {
+                    device: device.into(),
+                    path: "/".into(),
+                },
+            )
+        };
         let mounts = Mounts(vec![mount("/", "8:1"), mount("/zz/disk", "8:2")]);
         let at = |path: &str| mounts.positions(Path::new(path));
         assert!(!is_in(&at("/zz/disk/a"), &at("/zz/disk/b")));

@@ -21,7 +21,10 @@ pub fn open_to_change(path: &Path, group: Option<Gid>) -> io::Result<File> {
     let metadata = file.metadata()?;
     let of_qubes = match group {
         // Who is not in the group cannot give it to what he makes.
-        Some(group) => metadata.gid() == group.as_raw() || !geteuid().is_root() && metadata.uid() == geteuid().as_raw(),
+        Some(group) => {
+            metadata.gid() == group.as_raw()
+                || !geteuid().is_root() && metadata.uid() == geteuid().as_raw()
+        }
         None => metadata.uid() == geteuid().as_raw(),
     };
     if metadata.nlink() > 1 && !of_qubes {
@@ -66,7 +69,9 @@ pub fn metadata(path: &Path) -> io::Result<Option<Metadata>> {
 /// there yet, the path that it will have.
 pub fn resolve(pool: &Path, root: Option<&Path>, inside: &Path) -> io::Result<PathBuf> {
     let opened = match root.and_then(|root| Some((root, pool.strip_prefix(root).ok()?))) {
-        Some((root, below)) => Directory::open_in_root(root, &Path::new("/").join(below), Links::Owned),
+        Some((root, below)) => {
+            Directory::open_in_root(root, &Path::new("/").join(below), Links::Owned)
+        }
         None => Directory::open(pool, Links::Owned),
     };
     let pool_directory = match opened {
@@ -76,9 +81,18 @@ pub fn resolve(pool: &Path, root: Option<&Path>, inside: &Path) -> io::Result<Pa
     for part in inside.ancestors() {
         match pool_directory.subdirectory(part) {
             Ok(found) => {
-                let real = if has_link(pool, part) { real_path(&found)? } else { pool.join(part) };
-                let mut rest = inside.strip_prefix(part).unwrap_or(Path::new("")).components();
-                let Some(first) = rest.next() else { return Ok(real) };
+                let real = if has_link(pool, part) {
+                    real_path(&found)?
+                } else {
+                    pool.join(part)
+                };
+                let mut rest = inside
+                    .strip_prefix(part)
+                    .unwrap_or(Path::new(""))
+                    .components();
+                let Some(first) = rest.next() else {
+                    return Ok(real);
+                };
                 let mut next = first.as_os_str().to_os_string();
                 if fs::symlink_metadata(real.join(&next)).is_ok() {
                     // A link to nowhere: its path must not be used, because it may lead somewhere
@@ -100,8 +114,12 @@ pub const NOWHERE: &str = "~nowhere";
 
 /// Whether a component of `inside` is a link. Without one, paths stay as they are written.
 fn has_link(pool: &Path, inside: &Path) -> bool {
-    let parts = inside.ancestors().filter(|part| !part.as_os_str().is_empty());
-    parts.map(|part| pool.join(part)).any(|path| fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink()))
+    let parts = inside
+        .ancestors()
+        .filter(|part| !part.as_os_str().is_empty());
+    parts
+        .map(|part| pool.join(part))
+        .any(|path| fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink()))
 }
 
 /// The path of an open directory, without links.
@@ -113,7 +131,10 @@ pub fn real_path(directory: &Directory) -> io::Result<PathBuf> {
 /// The path without links of the directory in which `path` lies, which is open as `parent`.
 fn same_by_path(path: &Path, parent: &Directory) -> io::Result<PathBuf> {
     use std::os::unix::fs::MetadataExt;
-    let above = path.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let above = path
+        .parent()
+        .filter(|above| !above.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     let real = fs::canonicalize(above)?;
     let (found, opened) = (fs::metadata(&real)?, parent.handle().metadata()?);
     match (found.dev(), found.ino()) == (opened.dev(), opened.ino()) {
@@ -128,8 +149,13 @@ pub fn refuse_link_of_others(path: &Path, link: &Metadata) -> io::Result<()> {
     match owner == 0 || owner == geteuid().as_raw() {
         true => Ok(()),
         false => {
-            let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
-            Err(io::Error::other(format!("{name} is a symbolic link of user {owner}, not followed")))
+            let name = path
+                .file_name()
+                .unwrap_or(path.as_os_str())
+                .to_string_lossy();
+            Err(io::Error::other(format!(
+                "{name} is a symbolic link of user {owner}, not followed"
+            )))
         }
     }
 }

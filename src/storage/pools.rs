@@ -37,15 +37,19 @@ fn driver_for(
             refuse_many_revisions(pool)?;
             let group = group();
             let locks = VolumeLocks::new(system.run_dir(), group, VolumeLocks::PATIENCE);
-            let driver = DmFile::new(name, directory, group, locks).below(system.root(), only_to_look);
+            let driver =
+                DmFile::new(name, directory, group, locks).below(system.root(), only_to_look);
             Ok(Arc::new(driver.watched_by(system.watcher())))
         }
         "lvm_thin" => {
-            let (volume_group, thin_pool) = (option(pool, "volume_group")?, option(pool, "thin_pool")?);
+            let (volume_group, thin_pool) =
+                (option(pool, "volume_group")?, option(pool, "thin_pool")?);
             let locks = VolumeLocks::new(system.run_dir(), group(), VolumeLocks::PATIENCE);
             Ok(Arc::new(LvmThin::new(name, volume_group, thin_pool, locks)))
         }
-        "linux-kernel" => Ok(Arc::new(LinuxKernel::new(name, directory(pool, system)?).below(system.root()))),
+        "linux-kernel" => Ok(Arc::new(
+            LinuxKernel::new(name, directory(pool, system)?).below(system.root()),
+        )),
         driver => Err(StorageError::Refused(format!(
             "pool {name}: driver '{}' is not supported by this version; it has 'file', 'file-reflink', 'lvm_thin' and 'linux-kernel'",
             driver.escape_debug()
@@ -64,12 +68,20 @@ pub struct Drivers<'a> {
 
 impl<'a> Drivers<'a> {
     pub fn new(pools: &'a Pools, system: &'a System) -> Drivers<'a> {
-        Drivers { pools, system, open: BTreeMap::new(), only_to_look: false }
+        Drivers {
+            pools,
+            system,
+            open: BTreeMap::new(),
+            only_to_look: false,
+        }
     }
 
     /// For who makes nothing that a group could own: looking up the group costs more than looking at a hundred images.
     pub fn to_look(pools: &'a Pools, system: &'a System) -> Drivers<'a> {
-        Drivers { only_to_look: true, ..Drivers::new(pools, system) }
+        Drivers {
+            only_to_look: true,
+            ..Drivers::new(pools, system)
+        }
     }
 
     /// What names of devices that belong to the whole machine end in, so that a store of its own does not meet others.
@@ -82,9 +94,21 @@ impl<'a> Drivers<'a> {
         if let Some(driver) = self.open.get(name) {
             return Ok(driver.clone());
         }
-        let missing = || StorageError::Refused(format!("there is no pool '{}'", name.escape_debug()));
-        let group = || if self.only_to_look { None } else { self.system.qubes_group() };
-        let driver = driver_for(self.system, self.pools.get(name).ok_or_else(missing)?, self.only_to_look, group)?;
+        let missing =
+            || StorageError::Refused(format!("there is no pool '{}'", name.escape_debug()));
+        let group = || {
+            if self.only_to_look {
+                None
+            } else {
+                self.system.qubes_group()
+            }
+        };
+        let driver = driver_for(
+            self.system,
+            self.pools.get(name).ok_or_else(missing)?,
+            self.only_to_look,
+            group,
+        )?;
         self.open.insert(name.to_string(), driver.clone());
         Ok(driver)
     }
@@ -94,19 +118,32 @@ impl<'a> Drivers<'a> {
 fn option<'p>(pool: &'p Pool, name: &str) -> Result<&'p str, StorageError> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '+');
     match pool.option(name) {
-        Some(text) if !text.is_empty() && text.chars().all(plain) && !text.starts_with(['-', '.']) => Ok(text),
+        Some(text)
+            if !text.is_empty() && text.chars().all(plain) && !text.starts_with(['-', '.']) =>
+        {
+            Ok(text)
+        }
         Some(text) => {
             let text = text.escape_debug();
-            Err(StorageError::Refused(format!("pool {}: {name} '{text}' is no name for LVM", pool.name())))
+            Err(StorageError::Refused(format!(
+                "pool {}: {name} '{text}' is no name for LVM",
+                pool.name()
+            )))
         }
-        None => Err(StorageError::Refused(format!("pool {}: it has no {name}", pool.name()))),
+        None => Err(StorageError::Refused(format!(
+            "pool {}: it has no {name}",
+            pool.name()
+        ))),
     }
 }
 
 pub(super) fn directory(pool: &Pool, system: &System) -> Result<PathBuf, StorageError> {
     match pool.option("dir_path") {
         Some(path) if !path.is_empty() => Ok(system.below_root(Path::new("/").join(path))),
-        _ => Err(StorageError::Refused(format!("pool {}: it has no dir_path", pool.name()))),
+        _ => Err(StorageError::Refused(format!(
+            "pool {}: it has no dir_path",
+            pool.name()
+        ))),
     }
 }
 
@@ -124,13 +161,17 @@ fn refuse_many_revisions(pool: &Pool) -> Result<(), StorageError> {
 
 /// The option `setup_check`, in the words that upstream takes for a boolean; yes when unsaid.
 fn setup_check(pool: &Pool) -> Result<bool, StorageError> {
-    let Some(text) = pool.option("setup_check") else { return Ok(true) };
+    let Some(text) = pool.option("setup_check") else {
+        return Ok(true);
+    };
     match text.to_ascii_lowercase().as_str() {
         "1" | "yes" | "true" | "on" => Ok(true),
         "0" | "no" | "false" | "off" => Ok(false),
         _ => {
             let (name, text) = (pool.name(), text.escape_debug());
-            Err(StorageError::Refused(format!("pool {name}: setup_check '{text}' is neither yes nor no")))
+            Err(StorageError::Refused(format!(
+                "pool {name}: setup_check '{text}' is neither yes nor no"
+            )))
         }
     }
 }

@@ -72,7 +72,10 @@ pub fn files_of(place: &PoolPlace, volume: &Volume) -> Result<RunFiles, StorageE
     for file in files.others(&of_run) {
         if file.found.is_file() && !is_copy(file) && has_data(&file.path, &file.found)? {
             let bars_start = RUN_TAILS.contains(&file.tail.as_str());
-            foreign.push(ForeignImage { image: Image::File(file.path.clone()), bars_start });
+            foreign.push(ForeignImage {
+                image: Image::File(file.path.clone()),
+                bars_start,
+            });
         }
     }
     Ok(RunFiles { foreign, of_run })
@@ -113,11 +116,18 @@ pub fn refuse_beside(volume: &Volume, foreign: &[ForeignImage]) -> Result<(), St
 /// Why an image that is not of a run stays, in words.
 pub fn kept_beside(volume: &Volume, foreign: &ForeignImage) -> String {
     let (image, label) = (&foreign.image, volume.label());
-    format!("{image} stays: it was not made by a run of {label} and may be wanted; move it away or delete it")
+    format!(
+        "{image} stays: it was not made by a run of {label} and may be wanted; move it away or delete it"
+    )
 }
 
 /// Takes images that are not of a run out of those to remove, and adds why to what stays.
-pub fn keep_foreign(volume: &Volume, foreign: &[ForeignImage], removed: &mut Vec<PathBuf>, kept: &mut Vec<String>) {
+pub fn keep_foreign(
+    volume: &Volume,
+    foreign: &[ForeignImage],
+    removed: &mut Vec<PathBuf>,
+    kept: &mut Vec<String>,
+) {
     for foreign in foreign {
         let before = removed.len();
         removed.retain(|file| Image::File(file.clone()) != foreign.image);
@@ -163,10 +173,16 @@ impl Files {
 
     /// Those that are neither of these nor marked.
     fn others<'a>(&'a self, of_run: &'a [PathBuf]) -> impl Iterator<Item = &'a File> {
-        self.0.iter().filter(|file| !is_marked(&file.found) && !of_run.contains(&file.path))
+        self.0
+            .iter()
+            .filter(|file| !is_marked(&file.found) && !of_run.contains(&file.path))
     }
 
-    fn of_snapshot(&self, place: &PoolPlace, volume: &Volume) -> Result<Vec<PathBuf>, StorageError> {
+    fn of_snapshot(
+        &self,
+        place: &PoolPlace,
+        volume: &Volume,
+    ) -> Result<Vec<PathBuf>, StorageError> {
         let (clean, dirty) = (self.get(".img"), self.get("-dirty.img"));
         let path = |file: Option<&File>| file.map(|file| file.path.clone());
         let mut of_run: Vec<PathBuf> = if dirty.is_some_and(|dirty| is_marked(&dirty.found)) {
@@ -190,9 +206,14 @@ impl Files {
     fn of_volatile(&self, volume: &Volume) -> Vec<PathBuf> {
         let is_called_so = is_called_volatile(volume, '/') && self.others(&[]).count() == 1;
         let made_by_run = |file: &&File| {
-            matches!(file.tail.as_str(), ".img" | "-dirty.img") && (is_called_so || is_marked(&file.found))
+            matches!(file.tail.as_str(), ".img" | "-dirty.img")
+                && (is_called_so || is_marked(&file.found))
         };
-        self.0.iter().filter(made_by_run).map(|file| file.path.clone()).collect()
+        self.0
+            .iter()
+            .filter(made_by_run)
+            .map(|file| file.path.clone())
+            .collect()
     }
 }
 
@@ -210,9 +231,16 @@ fn is_of_source(place: &PoolPlace, volume: &Volume, file: &Metadata) -> bool {
     let is_same = |other: &Metadata| (other.dev(), other.ino()) == (file.dev(), file.ino());
     // A revision is a copy of what was the image, with its time, as a precache is.
     let is_copy = |other: &Metadata| {
-        (other.mtime(), other.mtime_nsec(), other.len()) == (file.mtime(), file.mtime_nsec(), file.len())
+        (other.mtime(), other.mtime_nsec(), other.len())
+            == (file.mtime(), file.mtime_nsec(), file.len())
     };
     let revisions = source.revisions().unwrap_or_default();
-    [source.clean(), source.dirty()].iter().filter_map(metadata).any(|image| is_same(&image))
-        || revisions.iter().filter_map(|revision| metadata(&revision.path)).any(|r| is_same(&r) || is_copy(&r))
+    [source.clean(), source.dirty()]
+        .iter()
+        .filter_map(metadata)
+        .any(|image| is_same(&image))
+        || revisions
+            .iter()
+            .filter_map(|revision| metadata(&revision.path))
+            .any(|r| is_same(&r) || is_copy(&r))
 }

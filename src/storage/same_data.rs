@@ -43,16 +43,28 @@ pub fn is_empty(file: &File) -> io::Result<bool> {
 
 /// Whether one image is a copy of the other that has its time, too.
 pub(super) fn is_copy_with_time(one: &Path, other: &Path) -> Result<bool, StorageError> {
-    let (Some(of_one), Some(of_other)) = (look(one)?, look(other)?) else { return Ok(false) };
-    if (of_one.mtime(), of_one.mtime_nsec(), of_one.len()) != (of_other.mtime(), of_other.mtime_nsec(), of_other.len())
+    let (Some(of_one), Some(of_other)) = (look(one)?, look(other)?) else {
+        return Ok(false);
+    };
+    if (of_one.mtime(), of_one.mtime_nsec(), of_one.len())
+        != (of_other.mtime(), of_other.mtime_nsec(), of_other.len())
     {
         return Ok(false);
     }
     if (of_one.dev(), of_one.ino()) == (of_other.dev(), of_other.ino()) {
         return Ok(true);
     }
-    let compared = || is_same_data(&pool_files::open(one, Use::Read)?, &pool_files::open(other, Use::Read)?);
-    compared().map_err(StorageError::io(format!("comparing {} with {}", one.display(), other.display())))
+    let compared = || {
+        is_same_data(
+            &pool_files::open(one, Use::Read)?,
+            &pool_files::open(other, Use::Read)?,
+        )
+    };
+    compared().map_err(StorageError::io(format!(
+        "comparing {} with {}",
+        one.display(),
+        other.display()
+    )))
 }
 
 /// Where the first data behind `at` begin that one of the two has.

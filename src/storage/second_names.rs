@@ -19,18 +19,30 @@ impl ImageOwners {
     ///
     /// # Errors
     /// Nobody can look.
-    pub fn keeper(&self, images: &[Image], volume: &Volume) -> Result<Option<&Owner>, StorageError> {
+    pub fn keeper(
+        &self,
+        images: &[Image],
+        volume: &Volume,
+    ) -> Result<Option<&Owner>, StorageError> {
         let mut wanted = HashSet::new();
         for path in images.iter().filter_map(Image::path) {
             let found = look(path)?;
-            let has_another = found.as_ref().is_some_and(|found| found.is_link || found.target.nlink() > 1);
-            wanted.extend(found.filter(|_| has_another).map(|found| inode(&found.target)));
+            let has_another = found
+                .as_ref()
+                .is_some_and(|found| found.is_link || found.target.nlink() > 1);
+            wanted.extend(
+                found
+                    .filter(|_| has_another)
+                    .map(|found| inode(&found.target)),
+            );
         }
         if wanted.is_empty() {
             return Ok(None);
         }
         let kept = self.kept_files()?;
-        let mut fitting = kept.into_iter().filter(|(owner, inode)| !owner.is(volume) && wanted.contains(inode));
+        let mut fitting = kept
+            .into_iter()
+            .filter(|(owner, inode)| !owner.is(volume) && wanted.contains(inode));
         Ok(fitting.next().map(|(owner, _)| owner))
     }
 
@@ -46,9 +58,15 @@ impl ImageOwners {
                 return Ok(Some(owner));
             }
         }
-        let Some(found) = look(path)? else { return Ok(None) };
+        let Some(found) = look(path)? else {
+            return Ok(None);
+        };
         let wanted = inode(&found.target);
-        Ok(self.kept_files()?.into_iter().find(|(_, inode)| *inode == wanted).map(|(owner, _)| owner))
+        Ok(self
+            .kept_files()?
+            .into_iter()
+            .find(|(_, inode)| *inode == wanted)
+            .map(|(owner, _)| owner))
     }
 
     /// Every two volumes that surely keep their data in one file by two names, the later one first.
@@ -77,9 +95,13 @@ impl ImageOwners {
         for (home, owners) in &self.by_home {
             let keeps = |owner: &&Owner| owner.is_kept && owner.role == Role::Own;
             let keepers: Vec<&Owner> = owners.iter().filter(keeps).collect();
-            let Some(directory) = self.directories.get(home).filter(|_| !keepers.is_empty()) else { continue };
+            let Some(directory) = self.directories.get(home).filter(|_| !keepers.is_empty()) else {
+                continue;
+            };
             for name in names_in(directory)? {
-                let Some(owner) = keepers.iter().find(|owner| owner.has(home, &name)) else { continue };
+                let Some(owner) = keepers.iter().find(|owner| owner.has(home, &name)) else {
+                    continue;
+                };
                 if let Some(found) = look(&directory.join(&name))? {
                     files.push((*owner, inode(&found.target)));
                 }
@@ -103,7 +125,9 @@ pub fn that_holds_data(images: &[Image]) -> Result<Option<&Image>, StorageError>
         }
     }
     for image in images {
-        let Some(path) = image.path() else { return Ok(Some(image)) };
+        let Some(path) = image.path() else {
+            return Ok(Some(image));
+        };
         let Some(found) = look(path)? else { continue };
         let goes = found.is_link || names.get(&inode(&found.target)) == Some(&found.target.nlink());
         if goes && has_data(path, &found.target)? {
@@ -122,7 +146,11 @@ pub fn told_of_links(files: &[PathBuf]) -> Result<Vec<String>, StorageError> {
     for file in files {
         if look(file)?.is_some_and(|found| found.is_link) {
             let target = fs::read_link(file).map_err(failed(file))?;
-            told.push(format!("{} was a link; {} stays", file.display(), target.display()));
+            told.push(format!(
+                "{} was a link; {} stays",
+                file.display(),
+                target.display()
+            ));
         }
     }
     Ok(told)
@@ -144,7 +172,14 @@ fn look(path: &Path) -> Result<Option<Found>, StorageError> {
         Ok(Some(Found { is_link, target }).filter(|found| found.target.is_file()))
     };
     match look() {
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ) =>
+        {
+            Ok(None)
+        }
         found => found.map_err(failed(path)),
     }
 }
@@ -155,10 +190,20 @@ fn inode(of: &Metadata) -> Inode {
 
 fn names_in(directory: &Path) -> Result<Vec<String>, StorageError> {
     let names = match crate::fs::names_in(directory) {
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Vec::new(),
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ) =>
+        {
+            Vec::new()
+        }
         names => names.map_err(failed(directory))?,
     };
-    Ok(names.into_iter().filter_map(|name| name.into_string().ok()).collect())
+    Ok(names
+        .into_iter()
+        .filter_map(|name| name.into_string().ok())
+        .collect())
 }
 
 fn failed(path: &Path) -> impl FnOnce(io::Error) -> StorageError {

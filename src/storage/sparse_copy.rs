@@ -54,7 +54,11 @@ fn unchecked(told: &dyn Fn(u64)) -> impl Fn(u64) -> io::Result<()> {
 
 /// Gives the target its length. A device has one, reads as zeros where nothing was written, and is long enough.
 fn lengthen(to: &File, length: u64) -> io::Result<()> {
-    if to.metadata()?.is_file() { to.set_len(length) } else { Ok(()) }
+    if to.metadata()?.is_file() {
+        to.set_len(length)
+    } else {
+        Ok(())
+    }
 }
 
 /// Where the data after `at` begin and end; none when only a hole is left.
@@ -73,7 +77,13 @@ pub(super) fn next_data(from: &File, at: u64, length: u64) -> io::Result<Option<
     Ok((data < length).then_some((data, end.min(length))))
 }
 
-fn copy_data(from: &File, to: &File, mut at: u64, end: u64, reached: Reached<'_>) -> io::Result<()> {
+fn copy_data(
+    from: &File,
+    to: &File,
+    mut at: u64,
+    end: u64,
+    reached: Reached<'_>,
+) -> io::Result<()> {
     while at < end {
         reached(at)?;
         let (mut source, mut target) = (offset(at)?, offset(at)?);
@@ -83,7 +93,14 @@ fn copy_data(from: &File, to: &File, mut at: u64, end: u64, reached: Reached<'_>
             Ok(0) => return Ok(()),
             Ok(copied) => at += copied as u64,
             Err(Errno::EINTR) => {}
-            Err(Errno::EXDEV | Errno::EINVAL | Errno::EOPNOTSUPP | Errno::ENOSYS | Errno::EPERM | Errno::EBADF) => {
+            Err(
+                Errno::EXDEV
+                | Errno::EINVAL
+                | Errno::EOPNOTSUPP
+                | Errno::ENOSYS
+                | Errno::EPERM
+                | Errno::EBADF,
+            ) => {
                 return copy_through_memory(from, to, at, end, reached);
             }
             Err(errno) => return Err(errno.into()),
@@ -92,7 +109,13 @@ fn copy_data(from: &File, to: &File, mut at: u64, end: u64, reached: Reached<'_>
     Ok(())
 }
 
-fn copy_through_memory(from: &File, to: &File, mut at: u64, end: u64, reached: Reached<'_>) -> io::Result<()> {
+fn copy_through_memory(
+    from: &File,
+    to: &File,
+    mut at: u64,
+    end: u64,
+    reached: Reached<'_>,
+) -> io::Result<()> {
     let mut buffer = vec![0; BUFFER];
     while at < end {
         let wanted = usize::try_from(end - at).unwrap_or(BUFFER).min(BUFFER);
@@ -122,7 +145,12 @@ pub fn write_sparse_at(from: impl Read, to: &File, at: u64) -> io::Result<u64> {
     write_from(from, to, at, &|_| Ok(()))
 }
 
-fn write_from(mut from: impl Read, to: &File, mut at: u64, reached: Reached<'_>) -> io::Result<u64> {
+fn write_from(
+    mut from: impl Read,
+    to: &File,
+    mut at: u64,
+    reached: Reached<'_>,
+) -> io::Result<u64> {
     let mut buffer = Vec::with_capacity(BUFFER);
     loop {
         buffer.clear();
@@ -149,7 +177,9 @@ fn write_unless_zero(to: &File, bytes: &[u8], at: u64) -> io::Result<()> {
 
 /// Comparing a slice with itself shifted by one is one memcmp, fast in every build.
 pub(super) fn is_zero(bytes: &[u8]) -> bool {
-    bytes.first().is_none_or(|first| *first == 0 && bytes[1..] == bytes[..bytes.len() - 1])
+    bytes
+        .first()
+        .is_none_or(|first| *first == 0 && bytes[1..] == bytes[..bytes.len() - 1])
 }
 
 pub(super) fn offset(at: u64) -> io::Result<i64> {
@@ -178,7 +208,11 @@ mod tests {
             to.sync_all().unwrap();
             let metadata = to.metadata().unwrap();
             assert_eq!(metadata.len(), 64 << 20);
-            assert!(metadata.blocks() * 512 <= 256 << 10, "{} blocks", metadata.blocks());
+            assert!(
+                metadata.blocks() * 512 <= 256 << 10,
+                "{} blocks",
+                metadata.blocks()
+            );
             let mut bytes = vec![0; 64 << 20];
             to.read_exact_at(&mut bytes, 0).unwrap();
             assert_eq!(&bytes[..9], b"\0\0\0first\0");

@@ -25,9 +25,12 @@ pub fn thin_pool_of(directory: &Path) -> Option<ThinPool> {
     if !Path::new(&format!("/sys/dev/block/{major}:{minor}/dm")).is_dir() {
         return None;
     }
-    let table = Program::new("dmsetup").args(["-j", &*major, "-m", &*minor, "table"]).limit(Duration::from_secs(10));
+    let table = Program::new("dmsetup")
+        .args(["-j", &*major, "-m", &*minor, "table"])
+        .limit(Duration::from_secs(10));
     let table = String::from_utf8(table.output().ok()?).ok()?;
-    let name = fs::read_to_string(format!("/sys/dev/block/{}/dm/name", pool_device(&table)?)).ok()?;
+    let name =
+        fs::read_to_string(format!("/sys/dev/block/{}/dm/name", pool_device(&table)?)).ok()?;
     from_mapped_name(name.trim_end())
 }
 
@@ -49,7 +52,10 @@ fn from_mapped_name(mapped: &str) -> Option<ThinPool> {
             continue;
         }
         let plain = |name: &str| name.replace("--", "-");
-        return Some(ThinPool { group: plain(&both[..hyphen]), name: plain(&both[hyphen + 1..]) });
+        return Some(ThinPool {
+            group: plain(&both[..hyphen]),
+            name: plain(&both[hyphen + 1..]),
+        });
     }
     None
 }
@@ -60,9 +66,20 @@ mod tests {
 
     #[test]
     fn device_mapper_names_are_taken_apart() {
-        let pool = |group: &str, name: &str| Some(ThinPool { group: group.into(), name: name.into() });
-        assert_eq!(from_mapped_name("qubes_dom0-pool00-tpool"), pool("qubes_dom0", "pool00"));
-        assert_eq!(from_mapped_name("qubes--dom0-root--pool-tpool"), pool("qubes-dom0", "root-pool"));
+        let pool = |group: &str, name: &str| {
+            Some(ThinPool {
+                group: group.into(),
+                name: name.into(),
+            })
+        };
+        assert_eq!(
+            from_mapped_name("qubes_dom0-pool00-tpool"),
+            pool("qubes_dom0", "pool00")
+        );
+        assert_eq!(
+            from_mapped_name("qubes--dom0-root--pool-tpool"),
+            pool("qubes-dom0", "root-pool")
+        );
         assert_eq!(from_mapped_name("a----b-c-tpool"), pool("a--b", "c"));
         assert_eq!(from_mapped_name("qubes_dom0-pool00"), None);
         assert_eq!(from_mapped_name("a--b-tpool"), None);

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{
-    Attachment, Committed, CopyWatcher, Driver, Drivers, ImageOwners, Kind, StorageError, Volume, Watched,
-    device_mapper, encryption, pool_files, runs,
+    Attachment, Committed, CopyWatcher, Driver, Drivers, ImageOwners, Kind, StorageError, Volume,
+    Watched, device_mapper, encryption, pool_files, runs,
 };
 use crate::fs::beneath::Use;
 use crate::model::loadable::is_file_vid;
@@ -42,11 +42,23 @@ impl VmStorage {
     ///
     /// # Errors
     /// A volume cannot be told, or its pool cannot be used.
-    pub fn of(system: &System, qubes: &Qubes, vm: &Vm, facts: &dyn Facts) -> Result<VmStorage, StorageError> {
+    pub fn of(
+        system: &System,
+        qubes: &Qubes,
+        vm: &Vm,
+        facts: &dyn Facts,
+    ) -> Result<VmStorage, StorageError> {
         refuse_old_images(system, qubes)?;
-        let volumes = qubes.volumes(vm, facts)?.into_iter().map(|volume| Volume::resolved(&vm.name, volume));
+        let volumes = qubes
+            .volumes(vm, facts)?
+            .into_iter()
+            .map(|volume| Volume::resolved(&vm.name, volume));
         let volumes = volumes.collect::<Result<_, _>>()?;
-        VmStorage::open(vm.name.as_str(), volumes, &mut Drivers::new(&qubes.pools, system))
+        VmStorage::open(
+            vm.name.as_str(),
+            volumes,
+            &mut Drivers::new(&qubes.pools, system),
+        )
     }
 
     /// The storage of a qube that is to go, also of one whose volumes cannot all be told; and in words which of them nobody
@@ -76,33 +88,67 @@ impl VmStorage {
                 Err(error) => left.push(error.to_string()),
             }
         }
-        Ok((VmStorage::open(vm.name.as_str(), volumes, &mut Drivers::new(&qubes.pools, system))?, left))
+        Ok((
+            VmStorage::open(
+                vm.name.as_str(),
+                volumes,
+                &mut Drivers::new(&qubes.pools, system),
+            )?,
+            left,
+        ))
     }
 
     /// The storage of `qube` with these volumes; an error for the first whose pool cannot be used.
-    pub fn open(qube: &str, volumes: Vec<Volume>, drivers: &mut Drivers<'_>) -> Result<VmStorage, StorageError> {
+    pub fn open(
+        qube: &str,
+        volumes: Vec<Volume>,
+        drivers: &mut Drivers<'_>,
+    ) -> Result<VmStorage, StorageError> {
         let with_driver = |volume: Volume| match drivers.get(&volume.pool) {
             Ok(driver) => Ok((volume, driver)),
-            Err(error) => Err(StorageError::Refused(format!("{}: {error}", volume.label()))),
+            Err(error) => Err(StorageError::Refused(format!(
+                "{}: {error}",
+                volume.label()
+            ))),
         };
-        let mut volumes: Vec<_> = volumes.into_iter().map(with_driver).collect::<Result<_, _>>()?;
+        let mut volumes: Vec<_> = volumes
+            .into_iter()
+            .map(with_driver)
+            .collect::<Result<_, _>>()?;
         volumes.sort_by_key(|(volume, _)| rank(&volume.name));
-        Ok(VmStorage { qube: qube.to_string(), volumes, suffix: drivers.suffix() })
+        Ok(VmStorage {
+            qube: qube.to_string(),
+            volumes,
+            suffix: drivers.suffix(),
+        })
     }
 
     /// The volumes in the order in which the domain gets them.
     pub fn volumes(&self) -> impl Iterator<Item = (&Volume, &dyn Driver)> {
-        self.volumes.iter().map(|(volume, driver)| (volume, &**driver))
+        self.volumes
+            .iter()
+            .map(|(volume, driver)| (volume, &**driver))
     }
 
     /// The volume called `name` with its driver.
     pub fn volume(&self, name: &str) -> Result<(&Volume, &dyn Driver), StorageError> {
-        let known = || self.volumes.iter().map(|(v, _)| v.name.as_str()).collect::<Vec<_>>().join(", ");
+        let known = || {
+            self.volumes
+                .iter()
+                .map(|(v, _)| v.name.as_str())
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
         let missing = || {
             let (qube, name) = (&self.qube, name.escape_debug());
-            StorageError::Refused(format!("{qube}: it has no volume '{name}'; it has {}", known()))
+            StorageError::Refused(format!(
+                "{qube}: it has no volume '{name}'; it has {}",
+                known()
+            ))
         };
-        self.volumes().find(|(v, _)| v.name == name).ok_or_else(missing)
+        self.volumes()
+            .find(|(v, _)| v.name == name)
+            .ok_or_else(missing)
     }
 
     /// Makes every volume anew, whatever a crash left under their names; after a failure none is there.
@@ -112,27 +158,37 @@ impl VmStorage {
 
     /// Makes every volume anew; those of which `data` has one of the same name with its data. After a failure none is
     /// there. `watcher` hears of each.
-    pub fn create_from(&self, data: &[Committed], watcher: &dyn CopyWatcher) -> Result<(), StorageError> {
-        self.make(|volume, driver| match data.iter().find(|d| d.name == volume.name) {
-            Some(data) if volume.kind == Kind::Origin => {
-                let watched = Watched::begin(watcher, &volume.name, Some(data.size));
-                // Whatever a crash left under its name; an empty image first would only become a revision.
-                driver.remove(volume)?;
-                driver.import_committed(volume, data, &|at| watched.reached(at))
-            }
-            _ => driver.create(volume),
-        })
+    pub fn create_from(
+        &self,
+        data: &[Committed],
+        watcher: &dyn CopyWatcher,
+    ) -> Result<(), StorageError> {
+        self.make(
+            |volume, driver| match data.iter().find(|d| d.name == volume.name) {
+                Some(data) if volume.kind == Kind::Origin => {
+                    let watched = Watched::begin(watcher, &volume.name, Some(data.size));
+                    // Whatever a crash left under its name; an empty image first would only become a revision.
+                    driver.remove(volume)?;
+                    driver.import_committed(volume, data, &|at| watched.reached(at))
+                }
+                _ => driver.create(volume),
+            },
+        )
     }
 
     /// The last committed data of every volume that is kept.
     pub fn open_committed(&self) -> Result<Vec<Committed>, StorageError> {
-        let kept = self.volumes().filter(|(volume, _)| volume.kind == Kind::Origin);
-        kept.map(|(volume, driver)| driver.open_committed(volume)).collect()
+        let kept = self
+            .volumes()
+            .filter(|(volume, _)| volume.kind == Kind::Origin);
+        kept.map(|(volume, driver)| driver.open_committed(volume))
+            .collect()
     }
 
     /// Whether everything is there that a start needs.
     pub fn verify(&self) -> Result<(), StorageError> {
-        self.volumes().try_for_each(|(volume, driver)| driver.verify(volume))
+        self.volumes()
+            .try_for_each(|(volume, driver)| driver.verify(volume))
     }
 
     /// An error where a start would make images beside those that no run of a volume has made and
@@ -141,7 +197,9 @@ impl VmStorage {
     /// # Errors
     /// It would.
     pub fn refuse_foreign_images(&self) -> Result<(), StorageError> {
-        self.volumes().try_for_each(|(volume, driver)| runs::refuse_beside(volume, &driver.foreign_images(volume)?))
+        self.volumes().try_for_each(|(volume, driver)| {
+            runs::refuse_beside(volume, &driver.foreign_images(volume)?)
+        })
     }
 
     /// The images that lie beside volumes that are not kept and that stay there, in words, but
@@ -177,10 +235,13 @@ impl VmStorage {
         let mut started = Started { fresh: Vec::new() };
         for (at, (volume, driver)) in self.volumes().enumerate() {
             // A mapping that a crash left has its image open.
-            let begun = self.close_mapping(volume, driver).and_then(|()| driver.is_dirty(volume)).and_then(|dirty| {
-                driver.start(volume)?;
-                Ok(dirty)
-            });
+            let begun = self
+                .close_mapping(volume, driver)
+                .and_then(|()| driver.is_dirty(volume))
+                .and_then(|dirty| {
+                    driver.start(volume)?;
+                    Ok(dirty)
+                });
             let done = begun.and_then(|dirty| {
                 if !dirty {
                     started.fresh.push(at);
@@ -198,14 +259,18 @@ impl VmStorage {
     /// What a crash had left dirty stays dirty.
     pub fn take_back(&self, started: &Started) -> Result<(), StorageError> {
         let fresh = started.fresh.iter().filter_map(|at| self.volumes.get(*at));
-        all(fresh.map(|(volume, driver)| self.close_mapping(volume, &**driver).and_then(|()| driver.discard(volume))))
+        all(fresh.map(|(volume, driver)| {
+            self.close_mapping(volume, &**driver)
+                .and_then(|()| driver.discard(volume))
+        }))
     }
 
     /// Commits or discards every volume, also after a crash. One that fails does not keep the others from it.
     pub fn stop(&self) -> Result<(), StorageError> {
-        all(self
-            .volumes()
-            .map(|(volume, driver)| self.close_mapping(volume, driver).and_then(|()| driver.stop(volume))))
+        all(self.volumes().map(|(volume, driver)| {
+            self.close_mapping(volume, driver)
+                .and_then(|()| driver.stop(volume))
+        }))
     }
 
     /// Removes every volume with its revisions, but the images that belong to `owners`; lists
@@ -223,15 +288,25 @@ impl VmStorage {
     /// Leaves out the volumes of these names.
     #[must_use]
     pub fn without(mut self, names: &[String]) -> VmStorage {
-        self.volumes.retain(|(volume, _)| !names.contains(&volume.name));
+        self.volumes
+            .retain(|(volume, _)| !names.contains(&volume.name));
         self
     }
 
     /// The storage of the same qube with those of its volumes that `is_wanted` names.
     #[must_use]
     pub fn only(&self, is_wanted: impl Fn(&Volume) -> bool) -> VmStorage {
-        let volumes = self.volumes.iter().filter(|(volume, _)| is_wanted(volume)).cloned().collect();
-        VmStorage { qube: self.qube.clone(), volumes, suffix: self.suffix.clone() }
+        let volumes = self
+            .volumes
+            .iter()
+            .filter(|(volume, _)| is_wanted(volume))
+            .cloned()
+            .collect();
+        VmStorage {
+            qube: self.qube.clone(),
+            volumes,
+            suffix: self.suffix.clone(),
+        }
     }
 
     /// Makes every volume anew but those of these names, whose images are taken over as they are.
@@ -261,8 +336,10 @@ impl VmStorage {
 
     /// The directories in which volumes of the qube lie, and that are the qube's own.
     pub fn directories(&self) -> Vec<PathBuf> {
-        let mut directories: Vec<_> =
-            self.volumes().filter_map(|(volume, driver)| driver.own_directory(volume)).collect();
+        let mut directories: Vec<_> = self
+            .volumes()
+            .filter_map(|(volume, driver)| driver.own_directory(volume))
+            .collect();
         directories.sort();
         directories.dedup();
         directories
@@ -299,44 +376,71 @@ impl VmStorage {
             // The hypervisor opens it by its path, so this is the last moment to look where that
             // leads.
             if let Attachment::File(image) = &attachment {
-                let failed = || StorageError::io(format!("{}: cannot use {}", volume.label(), image.display()));
+                let failed = || {
+                    StorageError::io(format!(
+                        "{}: cannot use {}",
+                        volume.label(),
+                        image.display()
+                    ))
+                };
                 match pool_files::open(image, Use::Read) {
                     // Of a qube that is only described the image comes with its start.
                     Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
                     opened => drop(opened.map_err(failed())?),
                 }
             }
-            Ok(Disk { name: volume.name.clone(), attachment, rw: volume.rw })
+            Ok(Disk {
+                name: volume.name.clone(),
+                attachment,
+                rw: volume.rw,
+            })
         };
         self.volumes().map(disk).collect()
     }
 
     /// The name of the mapping that a volume has while it is started, if it is to be encrypted.
-    fn mapping(&self, volume: &Volume, driver: &dyn Driver) -> Result<Option<String>, StorageError> {
+    fn mapping(
+        &self,
+        volume: &Volume,
+        driver: &dyn Driver,
+    ) -> Result<Option<String>, StorageError> {
         if volume.kind != Kind::Volatile || !volume.rw {
             return Ok(None);
         }
-        Ok(encryption::mapping_of(volume, &driver.attachment(volume)?, &self.suffix))
+        Ok(encryption::mapping_of(
+            volume,
+            &driver.attachment(volume)?,
+            &self.suffix,
+        ))
     }
 
     /// A volume that is to be encrypted is never started in the clear.
     fn encrypt(&self, volume: &Volume, driver: &dyn Driver) -> Result<(), StorageError> {
         match self.mapping(volume, driver)?.filter(|_| volume.ephemeral) {
-            Some(mapping) => encryption::open(volume, &driver.attachment(volume)?, &mapping).map(drop),
+            Some(mapping) => {
+                encryption::open(volume, &driver.attachment(volume)?, &mapping).map(drop)
+            }
             None => Ok(()),
         }
     }
 
     /// Also of a volume that is not to be encrypted any more: it may have been when it was started.
     fn close_mapping(&self, volume: &Volume, driver: &dyn Driver) -> Result<(), StorageError> {
-        self.mapping(volume, driver)?.map_or(Ok(()), |mapping| encryption::close(volume, &mapping))
+        self.mapping(volume, driver)?
+            .map_or(Ok(()), |mapping| encryption::close(volume, &mapping))
     }
 
-    fn make(&self, make: impl Fn(&Volume, &dyn Driver) -> Result<(), StorageError>) -> Result<(), StorageError> {
+    fn make(
+        &self,
+        make: impl Fn(&Volume, &dyn Driver) -> Result<(), StorageError>,
+    ) -> Result<(), StorageError> {
         for (at, (volume, driver)) in self.volumes().enumerate() {
             if let Err(error) = make(volume, driver) {
                 let made = self.volumes().take(at + 1);
-                return Err(joined(error, all(made.map(|(volume, driver)| driver.remove(volume)))));
+                return Err(joined(
+                    error,
+                    all(made.map(|(volume, driver)| driver.remove(volume))),
+                ));
             }
         }
         Ok(())
@@ -345,16 +449,22 @@ impl VmStorage {
 
 /// Whether an image lies in a directory where no version of Qubes puts any: an editor did.
 fn is_misplaced(qubes: &Qubes, pool: &str, vid: &str) -> bool {
-    let has_directory =
-        |pool: &crate::model::Pool| pool.option("dir_path").is_some() && pool.driver() != "linux-kernel";
+    let has_directory = |pool: &crate::model::Pool| {
+        pool.option("dir_path").is_some() && pool.driver() != "linux-kernel"
+    };
     let parts: Vec<&str> = vid.split('/').collect();
-    let is_usual = matches!(parts[..], ["appvms" | "vm-templates" | "servicevms", _, _, ..]) && is_file_vid(vid);
+    let is_usual = matches!(
+        parts[..],
+        ["appvms" | "vm-templates" | "servicevms", _, _, ..]
+    ) && is_file_vid(vid);
     qubes.pools.get(pool).is_some_and(has_directory) && !is_usual
 }
 
 fn misplaced(pool: &str, vid: &str) -> String {
     let vid = vid.escape_debug();
-    format!("volume id '{vid}' of pool {pool} is none that a pool of files gives (appvms/QUBE/VOLUME)")
+    format!(
+        "volume id '{vid}' of pool {pool} is none that a pool of files gives (appvms/QUBE/VOLUME)"
+    )
 }
 
 /// The order in which a domain's disks get their letters (`spec/r4-storage.md` §1).

@@ -21,7 +21,11 @@ const PREFIXES: [&str; 2] = ["appvms", "vm-templates"];
 pub fn base_of(directory: &Path, vid: &str) -> Result<(PathBuf, String), StorageError> {
     let stem = vid.rsplit('/').next().unwrap_or_default();
     if !is_file_vid(vid) {
-        let text = format!("volume id '{}' names no file inside {}", vid.escape_debug(), directory.display());
+        let text = format!(
+            "volume id '{}' names no file inside {}",
+            vid.escape_debug(),
+            directory.display()
+        );
         return Err(StorageError::Refused(text));
     }
     Ok((directory.join(vid), stem.to_string()))
@@ -35,9 +39,14 @@ pub fn resolve(place: &PoolPlace, vid: &str) -> Result<(PathBuf, String), Storag
         return Ok((base, stem));
     }
     let nominal = directory_of(&base);
-    let inside = nominal.strip_prefix(&place.directory).unwrap_or(Path::new(""));
+    let inside = nominal
+        .strip_prefix(&place.directory)
+        .unwrap_or(Path::new(""));
     let real = pool_files::resolve(&place.directory, place.root.as_deref(), inside);
-    let real = real.map_err(StorageError::io(format!("cannot use {}", nominal.display())))?;
+    let real = real.map_err(StorageError::io(format!(
+        "cannot use {}",
+        nominal.display()
+    )))?;
     Ok((real.join(&stem), stem))
 }
 
@@ -58,10 +67,20 @@ pub fn names_in(directory: &Path) -> Result<Vec<String>, StorageError> {
     let failed = || StorageError::io(format!("reading directory {}", directory.display()));
     let names = pool_files::open_directory(directory).and_then(|opened| opened.names());
     let names = match names {
-        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Ok(Vec::new()),
+        Err(e)
+            if matches!(
+                e.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ) =>
+        {
+            return Ok(Vec::new());
+        }
         names => names.map_err(failed())?,
     };
-    let mut names: Vec<String> = names.into_iter().filter_map(|name| name.into_string().ok()).collect();
+    let mut names: Vec<String> = names
+        .into_iter()
+        .filter_map(|name| name.into_string().ok())
+        .collect();
     names.sort();
     Ok(names)
 }
@@ -77,19 +96,32 @@ pub fn exists(path: &Path) -> Result<bool, StorageError> {
 
 /// The vid of what a snapshot is made of.
 pub fn source_vid(volume: &Volume) -> Result<&str, StorageError> {
-    let missing = || StorageError::Refused(format!("{}: a snapshot needs a source, and it has none", volume.label()));
+    let missing = || {
+        StorageError::Refused(format!(
+            "{}: a snapshot needs a source, and it has none",
+            volume.label()
+        ))
+    };
     volume.source.as_deref().ok_or_else(missing)
 }
 
 /// Makes the directories of a pool in which its qubes have theirs.
 pub fn make_prefixes(directory: &Path, group: Option<Gid>) -> Result<(), StorageError> {
-    PREFIXES.iter().try_for_each(|prefix| create_directory(&directory.join(prefix), group).map(drop))
+    PREFIXES
+        .iter()
+        .try_for_each(|prefix| create_directory(&directory.join(prefix), group).map(drop))
 }
 
 /// Makes `wanted`, a directory below the pool's, and what is missing between the two.
-pub fn make_directories(directory: &Path, wanted: &Path, group: Option<Gid>) -> Result<(), StorageError> {
+pub fn make_directories(
+    directory: &Path,
+    wanted: &Path,
+    group: Option<Gid>,
+) -> Result<(), StorageError> {
     if let Some(link) = wanted.to_str().and_then(|path| path.strip_suffix(NOWHERE)) {
-        return Err(StorageError::Refused(format!("{link} is a symbolic link that leads nowhere")));
+        return Err(StorageError::Refused(format!(
+            "{link} is a symbolic link that leads nowhere"
+        )));
     }
     let Ok(inside) = wanted.strip_prefix(directory) else {
         // Behind a link, where nothing but the qube's own directory is made.
@@ -106,29 +138,49 @@ pub fn make_directories(directory: &Path, wanted: &Path, group: Option<Gid>) -> 
 /// Removes the directory of a volume's files if it is empty, but neither the pool's nor those in
 /// which its qubes have theirs.
 pub fn remove_directory_of(pool: &Path, directory: &Path) -> Result<(), StorageError> {
-    if is_qubes_own(pool, directory) { durable::remove_real_directory(directory).map(drop) } else { Ok(()) }
+    if is_qubes_own(pool, directory) {
+        durable::remove_real_directory(directory).map(drop)
+    } else {
+        Ok(())
+    }
 }
 
 /// Whether a directory in a pool is one qube's: `appvms/NAME`.
 pub fn is_qubes_own(pool: &Path, directory: &Path) -> bool {
-    directory.strip_prefix(pool).is_ok_and(|inside| inside.components().count() >= 2)
+    directory
+        .strip_prefix(pool)
+        .is_ok_and(|inside| inside.components().count() >= 2)
 }
 
 /// Size and use in bytes of the file system that holds a pool.
 pub fn room_in(directory: &Path) -> Result<(u64, u64), StorageError> {
     let asked = statvfs(directory).map_err(io::Error::from);
-    let place = asked.map_err(StorageError::io(format!("asking for the room in {}", directory.display())))?;
+    let place = asked.map_err(StorageError::io(format!(
+        "asking for the room in {}",
+        directory.display()
+    )))?;
     let unit = place.fragment_size();
-    Ok((place.blocks() * unit, (place.blocks() - place.blocks_free()) * unit))
+    Ok((
+        place.blocks() * unit,
+        (place.blocks() - place.blocks_free()) * unit,
+    ))
 }
 
 /// The vids of all volumes in a pool; `volume_of` tells a file's volume by the file's name alone.
-pub fn volumes_in(directory: &Path, volume_of: impl Fn(&str) -> Option<&str>) -> Result<Vec<String>, StorageError> {
+pub fn volumes_in(
+    directory: &Path,
+    volume_of: impl Fn(&str) -> Option<&str>,
+) -> Result<Vec<String>, StorageError> {
     let mut vids = Vec::new();
     for prefix in PREFIXES {
         for qube in names_in(&directory.join(prefix))? {
             let files = names_in(&directory.join(prefix).join(&qube))?;
-            vids.extend(files.iter().filter_map(|f| volume_of(f)).map(|name| format!("{prefix}/{qube}/{name}")));
+            vids.extend(
+                files
+                    .iter()
+                    .filter_map(|f| volume_of(f))
+                    .map(|name| format!("{prefix}/{qube}/{name}")),
+            );
         }
     }
     vids.sort();
@@ -138,7 +190,10 @@ pub fn volumes_in(directory: &Path, volume_of: impl Fn(&str) -> Option<&str>) ->
 
 /// Divides the files of a volume into those that are nobody else's, and in words the others that
 /// are there.
-pub fn unowned(files: Vec<PathBuf>, owners: &ImageOwners) -> Result<(Vec<PathBuf>, Vec<String>), StorageError> {
+pub fn unowned(
+    files: Vec<PathBuf>,
+    owners: &ImageOwners,
+) -> Result<(Vec<PathBuf>, Vec<String>), StorageError> {
     let (mut unowned, mut kept) = (Vec::new(), Vec::new());
     for file in files {
         let image = Image::File(file.clone());
@@ -158,9 +213,15 @@ pub fn kept_for(image: &Image, owner: &Owner) -> String {
 /// Removes what killed imports have left of the image `import`: `P-import.img~…`. No import into the volume is under way but
 /// the caller's, which has not begun to write.
 pub fn remove_import_leftovers(import: &Path) -> Result<(), StorageError> {
-    let Some(name) = import.file_name().and_then(|name| name.to_str()) else { return Ok(()) };
+    let Some(name) = import.file_name().and_then(|name| name.to_str()) else {
+        return Ok(());
+    };
     let directory = directory_of(import);
-    let is_left = |found: &&String| found.strip_prefix(name).is_some_and(|tail| tail.starts_with('~'));
+    let is_left = |found: &&String| {
+        found
+            .strip_prefix(name)
+            .is_some_and(|tail| tail.starts_with('~'))
+    };
     for left in names_in(directory)?.iter().filter(is_left) {
         durable::remove_scratch(&directory.join(left))?;
     }
@@ -174,11 +235,26 @@ mod tests {
     #[test]
     fn a_vid_that_leads_out_of_the_pool_is_refused() {
         let pool = Path::new("/pool");
-        for vid in ["", "/etc/passwd", "../x", "appvms/../../x", "appvms//x", "appvms/work/", "appvms/a\nb/x", "a/~x"] {
+        for vid in [
+            "",
+            "/etc/passwd",
+            "../x",
+            "appvms/../../x",
+            "appvms//x",
+            "appvms/work/",
+            "appvms/a\nb/x",
+            "a/~x",
+        ] {
             let error = base_of(pool, vid).unwrap_err().to_string();
-            assert!(error.starts_with("volume id '") && !error.contains('\n'), "{error}");
+            assert!(
+                error.starts_with("volume id '") && !error.contains('\n'),
+                "{error}"
+            );
         }
         let (base, stem) = base_of(pool, "appvms/work/private").unwrap();
-        assert_eq!((base.as_path(), stem.as_str()), (Path::new("/pool/appvms/work/private"), "private"));
+        assert_eq!(
+            (base.as_path(), stem.as_str()),
+            (Path::new("/pool/appvms/work/private"), "private")
+        );
     }
 }

@@ -24,24 +24,37 @@ pub enum StoreError {
     Format { path: PathBuf, source: FormatError },
     /// Somebody else holds the lock and did not let go in time.
     #[error("{path} is locked by {holder}; {}", patience(*waited))]
-    Busy { path: PathBuf, holder: String, waited: Duration },
+    Busy {
+        path: PathBuf,
+        holder: String,
+        waited: Duration,
+    },
     #[error(
         "qubesd is running (it answers at {socket}) and would overwrite what is written to {path}: stop it, or give \
          --force-write and restart it at once"
     )]
     QubesdLives { path: PathBuf, socket: PathBuf },
-    #[error("{path} was changed by a program that does not lock it; nothing was written: run the command again")]
+    #[error(
+        "{path} was changed by a program that does not lock it; nothing was written: run the command again"
+    )]
     ChangedBehind { path: PathBuf },
     /// Who opened the store does not let it be saved so ([`super::Write::check_before_save`]).
     #[error("cannot save {path}: {reason}")]
     Refused { path: PathBuf, reason: String },
     /// The new content is in place: whoever reads finds it.
-    #[error("{path} was saved, but a power loss may take the change back: {}", errno_text(source))]
+    #[error(
+        "{path} was saved, but a power loss may take the change back: {}",
+        errno_text(source)
+    )]
     NotProvenDurable { path: PathBuf, source: io::Error },
     #[error("cannot read {path}: {reason}")]
     Unread { path: PathBuf, reason: String },
     #[error("cannot {action} {path}: {}", errno_text(source))]
-    Io { action: &'static str, path: PathBuf, source: io::Error },
+    Io {
+        action: &'static str,
+        path: PathBuf,
+        source: io::Error,
+    },
 }
 
 impl StoreError {
@@ -53,17 +66,31 @@ impl StoreError {
     /// There is nothing at `path`, or nothing where the link leads that is there.
     pub(crate) fn missing(path: &Path) -> StoreError {
         match std::fs::read_link(path) {
-            Ok(target) => StoreError::DanglingLink { path: path.into(), target },
+            Ok(target) => StoreError::DanglingLink {
+                path: path.into(),
+                target,
+            },
             Err(_no_link) => StoreError::Missing { path: path.into() },
         }
     }
 
-    pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> StoreError {
+    pub(crate) fn io(
+        action: &'static str,
+        path: impl Into<PathBuf>,
+    ) -> impl FnOnce(io::Error) -> StoreError {
         let path = path.into();
-        move |source| StoreError::Io { action, path, source }
+        move |source| StoreError::Io {
+            action,
+            path,
+            source,
+        }
     }
 }
 
 fn patience(waited: Duration) -> String {
-    if waited.is_zero() { "not waiting".into() } else { format!("gave up after {} s", waited.as_secs_f32().round()) }
+    if waited.is_zero() {
+        "not waiting".into()
+    } else {
+        format!("gave up after {} s", waited.as_secs_f32().round())
+    }
 }

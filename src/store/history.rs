@@ -73,7 +73,10 @@ fn parsed(name: &str) -> Option<(DateTime, u32)> {
         Some(made) => Some((made, 1)),
         None => {
             let (stem, number) = stem.rsplit_once('-')?;
-            Some((plain(stem)?, number.parse().ok().filter(|number| *number > 1)?))
+            Some((
+                plain(stem)?,
+                number.parse().ok().filter(|number| *number > 1)?,
+            ))
         }
     }
 }
@@ -85,7 +88,10 @@ pub fn copies(directory: &Path) -> io::Result<Vec<Copy>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(error),
     };
-    let mut copies: Vec<Copy> = names.iter().filter_map(|name| Copy::at(directory.join(name))).collect();
+    let mut copies: Vec<Copy> = names
+        .iter()
+        .filter_map(|name| Copy::at(directory.join(name)))
+        .collect();
     copies.sort();
     Ok(copies)
 }
@@ -93,7 +99,10 @@ pub fn copies(directory: &Path) -> io::Result<Vec<Copy>> {
 /// The copies from the newest to the oldest. Those that a clock made that was ahead of `now` come
 /// last: which of them is how old cannot be told.
 pub fn newest_first<'c>(copies: &'c [Copy], now: &Zoned) -> Vec<&'c Copy> {
-    let (ahead, others): (Vec<&Copy>, Vec<&Copy>) = copies.iter().rev().partition(|copy| copy.is_from_future(now));
+    let (ahead, others): (Vec<&Copy>, Vec<&Copy>) = copies
+        .iter()
+        .rev()
+        .partition(|copy| copy.is_from_future(now));
     others.into_iter().chain(ahead).collect()
 }
 
@@ -109,7 +118,10 @@ pub fn keep_daily<B: AsRef<[u8]>>(
         return Ok(None);
     }
     let made = keep(directory, access, bytes()?.as_ref(), now)?;
-    for old in dispensable(&there, now.date()).into_iter().take(MOST_AT_ONCE) {
+    for old in dispensable(&there, now.date())
+        .into_iter()
+        .take(MOST_AT_ONCE)
+    {
         // A copy that cannot be removed is no reason not to save.
         let _stays = owned_paths::remove_file(&old.path);
     }
@@ -172,7 +184,12 @@ fn period(copy: &Copy, age: i32) -> (u8, i32, i32, Option<&Path>) {
     let date = copy.made.date();
     match age {
         ..7 => (0, 0, 0, Some(&copy.path)),
-        7..31 => (1, i32::from(date.year()), i32::from(date.day_of_year()), None),
+        7..31 => (
+            1,
+            i32::from(date.year()),
+            i32::from(date.day_of_year()),
+            None,
+        ),
         31..366 => {
             let week = date.iso_week_date();
             (2, i32::from(week.year()), i32::from(week.week()), None)
@@ -186,15 +203,21 @@ mod tests {
     use super::*;
 
     fn copy(made: DateTime) -> Copy {
-        Copy { made, number: 1, path: PathBuf::from(made.strftime(FORM).to_string()) }
+        Copy {
+            made,
+            number: 1,
+            path: PathBuf::from(made.strftime(FORM).to_string()),
+        }
     }
 
     #[test]
     fn copies_thin_with_age_and_the_last_of_each_period_stays() {
         let today = jiff::civil::date(2026, 11, 21);
         // Four years, two copies a day.
-        let all: Vec<Copy> =
-            (0..1460).rev().flat_map(|age| [8, 20].map(|hour| copy((today - age.days()).at(hour, 0, 0, 0)))).collect();
+        let all: Vec<Copy> = (0..1460)
+            .rev()
+            .flat_map(|age| [8, 20].map(|hour| copy((today - age.days()).at(hour, 0, 0, 0))))
+            .collect();
         let gone = dispensable(&all, today);
         let stay: Vec<&Copy> = all.iter().filter(|c| !gone.contains(c)).collect();
         let of = |from: i64, to: i64| {
@@ -203,9 +226,21 @@ mod tests {
         };
         assert_eq!(of(0, 7), 14, "all of a week");
         assert_eq!(of(7, 31), 24, "one a day of a month");
-        assert!((48..=50).contains(&of(31, 366)), "one a week of a year: {}", of(31, 366));
-        assert!((36..=38).contains(&of(366, 9999)), "one a month: {}", of(366, 9999));
-        assert!(stay.iter().skip(2).all(|c| c.made.hour() == 20 || (today - c.made.date()).get_days() < 7));
+        assert!(
+            (48..=50).contains(&of(31, 366)),
+            "one a week of a year: {}",
+            of(31, 366)
+        );
+        assert!(
+            (36..=38).contains(&of(366, 9999)),
+            "one a month: {}",
+            of(366, 9999)
+        );
+        assert!(
+            stay.iter()
+                .skip(2)
+                .all(|c| c.made.hour() == 20 || (today - c.made.date()).get_days() < 7)
+        );
         assert_eq!(stay.last().unwrap().made, today.at(20, 0, 0, 0));
     }
 
@@ -215,14 +250,23 @@ mod tests {
         let backup = dir.path().join("backup");
         let now = jiff::civil::date(2026, 3, 4).at(5, 6, 7, 0);
         let access = Access::shared(None);
-        let first = keep_daily(&backup, access, || Ok(b"one"), now).unwrap().unwrap();
+        let first = keep_daily(&backup, access, || Ok(b"one"), now)
+            .unwrap()
+            .unwrap();
         assert!(first.ends_with("qubes-2026-03-04-05:06:07.xml"));
-        assert_eq!(keep_daily(&backup, access, || Ok(b"two"), now).unwrap(), None);
+        assert_eq!(
+            keep_daily(&backup, access, || Ok(b"two"), now).unwrap(),
+            None
+        );
         let second = keep(&backup, access, b"two", now).unwrap();
         assert!(second.ends_with("qubes-2026-03-04-05:06:07-2.xml"));
         assert_eq!(fs::read(first).unwrap(), b"one");
         let tomorrow = now.saturating_add(1.day());
-        assert!(keep_daily(&backup, access, || Ok(b"three"), tomorrow).unwrap().is_some());
+        assert!(
+            keep_daily(&backup, access, || Ok(b"three"), tomorrow)
+                .unwrap()
+                .is_some()
+        );
         assert_eq!(copies(&backup).unwrap().len(), 3);
     }
 
@@ -244,7 +288,15 @@ mod tests {
         assert!(before.len() > 70, "{}", before.len());
         // Once; then for a month; then back at the beginning of time; then right again.
         daily(&backup, today + 2.years(), 1);
-        assert!(before.len() - copies(&backup).unwrap().iter().filter(|c| before.contains(c)).count() <= 1);
+        assert!(
+            before.len()
+                - copies(&backup)
+                    .unwrap()
+                    .iter()
+                    .filter(|c| before.contains(c))
+                    .count()
+                <= 1
+        );
         daily(&backup, today + 3.years(), 30);
         daily(&backup, jiff::civil::date(1970, 1, 1), 30);
         daily(&backup, today, 1);
@@ -252,7 +304,12 @@ mod tests {
         let left = before.iter().filter(|copy| after.contains(copy)).count();
         // Forty days of true time take as many: of each week one stays of seven.
         assert!(left + 40 >= before.len(), "{left} of {}", before.len());
-        let recent = |copies: &[Copy]| copies.iter().filter(|c| (today - c.made.date()).get_days() < 7).count();
+        let recent = |copies: &[Copy]| {
+            copies
+                .iter()
+                .filter(|c| (today - c.made.date()).get_days() < 7)
+                .count()
+        };
         assert!(recent(&after) >= 6);
     }
 
@@ -262,16 +319,34 @@ mod tests {
         let backup = dir.path().join("backup");
         let day = jiff::civil::date(2026, 3, 4);
         for _ in 0..50 {
-            keep(&backup, Access::shared(None), b"content", day.at(5, 6, 7, 0)).unwrap();
+            keep(
+                &backup,
+                Access::shared(None),
+                b"content",
+                day.at(5, 6, 7, 0),
+            )
+            .unwrap();
         }
-        assert!(copies(&backup).unwrap().iter().all(|copy| copy.made == day.at(5, 6, 7, 0)));
+        assert!(
+            copies(&backup)
+                .unwrap()
+                .iter()
+                .all(|copy| copy.made == day.at(5, 6, 7, 0))
+        );
         assert_eq!(copies(&backup).unwrap().last().unwrap().number, 50);
         daily(&backup, day + 1.days(), 7);
         assert_eq!(copies(&backup).unwrap().len(), 57, "all of a week");
         daily(&backup, day + 8.days(), 1);
         assert_eq!(copies(&backup).unwrap().len(), 50);
         daily(&backup, day + 9.days(), 12);
-        assert_eq!(copies(&backup).unwrap().iter().filter(|copy| copy.made.date() == day).count(), 1);
+        assert_eq!(
+            copies(&backup)
+                .unwrap()
+                .iter()
+                .filter(|copy| copy.made.date() == day)
+                .count(),
+            1
+        );
     }
 
     #[test]
@@ -290,10 +365,18 @@ mod tests {
         // Made by a clock that was an hour ahead.
         let hasty = name(1.hours());
         let soon = SystemTime::now() + std::time::Duration::from_secs(3600);
-        fs::File::options().write(true).open(&hasty).unwrap().set_modified(soon).unwrap();
+        fs::File::options()
+            .write(true)
+            .open(&hasty)
+            .unwrap()
+            .set_modified(soon)
+            .unwrap();
         let later = crate::clock::now();
         let there = copies(dir.path()).unwrap();
-        let order: Vec<&PathBuf> = newest_first(&there, &later).iter().map(|copy| &copy.path).collect();
+        let order: Vec<&PathBuf> = newest_first(&there, &later)
+            .iter()
+            .map(|copy| &copy.path)
+            .collect();
         assert_eq!(order, [&east, &yesterday, &old, &ahead, &hasty]);
     }
 

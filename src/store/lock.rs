@@ -17,7 +17,8 @@ use nix::unistd::Gid;
 use super::error::StoreError;
 use crate::fs::beneath::Use;
 use crate::fs::file_lock::{
-    Exclusivity, SILENCE, is_locked, lock_in_turn, lock_within, posix_holder, process, try_lock, unlock,
+    Exclusivity, SILENCE, is_locked, lock_in_turn, lock_within, posix_holder, process, try_lock,
+    unlock,
 };
 use crate::fs::replace::uninterrupted;
 use crate::fs::run_directory::RunDirectory;
@@ -82,13 +83,22 @@ impl Drop for Locked {
 ///
 /// Who finds it locked, or others waiting, queues: the first of the queue is the only one who tries. So the lock goes round
 /// in the order in which it was asked for, however often somebody comes back.
-pub fn lock_path(path: &Path, mode: Exclusivity, wait: Wait, note: &HolderNote) -> Result<Locked, StoreError> {
+pub fn lock_path(
+    path: &Path,
+    mode: Exclusivity,
+    wait: Wait,
+    note: &HolderNote,
+) -> Result<Locked, StoreError> {
     let begun = Instant::now();
     let mut turn: Option<Turn> = None;
     let told = Cell::new(false);
     let tell = |file: &File| {
         if let Some(tell) = wait.tell.filter(|_| !told.replace(true)) {
-            tell(&format!("waiting for {}, which writes {}", note.holder(posix_holder(file)), path.display()));
+            tell(&format!(
+                "waiting for {}, which writes {}",
+                note.holder(posix_holder(file)),
+                path.display()
+            ));
         }
     };
     loop {
@@ -119,7 +129,11 @@ pub fn lock_path(path: &Path, mode: Exclusivity, wait: Wait, note: &HolderNote) 
             }
         }
         let holder = note.holder(posix_holder(&file));
-        return Err(StoreError::Busy { path: path.into(), holder, waited: wait.limit() });
+        return Err(StoreError::Busy {
+            path: path.into(),
+            holder,
+            waited: wait.limit(),
+        });
     }
 }
 
@@ -133,14 +147,23 @@ struct Turn {
 /// moment in which a program that has a lease on it gives that back.
 pub(crate) fn open(path: &Path, mode: Exclusivity) -> Result<File, StoreError> {
     let mut options = OpenOptions::new();
-    options.read(true).write(mode == Exclusivity::Exclusive).custom_flags(libc::O_NONBLOCK);
+    options
+        .read(true)
+        .write(mode == Exclusivity::Exclusive)
+        .custom_flags(libc::O_NONBLOCK);
     let file = unleased(|| options.open(path)).map_err(|source| match source.kind() {
         io::ErrorKind::NotFound => StoreError::missing(path),
         io::ErrorKind::IsADirectory => StoreError::NotAFile { path: path.into() },
         // A socket, or a device that nothing is behind.
-        _ if source.raw_os_error() == Some(libc::ENXIO) => StoreError::NotAFile { path: path.into() },
+        _ if source.raw_os_error() == Some(libc::ENXIO) => {
+            StoreError::NotAFile { path: path.into() }
+        }
         _ => StoreError::Io {
-            action: if mode == Exclusivity::Shared { "read" } else { "write" },
+            action: if mode == Exclusivity::Shared {
+                "read"
+            } else {
+                "write"
+            },
             path: path.into(),
             source,
         },
@@ -148,7 +171,11 @@ pub(crate) fn open(path: &Path, mode: Exclusivity) -> Result<File, StoreError> {
     match uninterrupted(|| file.metadata()) {
         Ok(metadata) if metadata.is_file() => Ok(file),
         Ok(_) => Err(StoreError::NotAFile { path: path.into() }),
-        Err(source) => Err(StoreError::Io { action: "read", path: path.into(), source }),
+        Err(source) => Err(StoreError::Io {
+            action: "read",
+            path: path.into(),
+            source,
+        }),
     }
 }
 
@@ -176,7 +203,10 @@ const QUEUE: &str = "lock/database.queue";
 
 impl HolderNote {
     pub fn in_run_dir(run_dir: &RunDirectory, group: Option<Gid>) -> HolderNote {
-        HolderNote { run_dir: run_dir.clone(), group }
+        HolderNote {
+            run_dir: run_dir.clone(),
+            group,
+        }
     }
 
     /// Leaves this process's number and command.
@@ -186,16 +216,22 @@ impl HolderNote {
 
     /// Whether nobody waits for the lock.
     pub fn nobody_queues(&self) -> bool {
-        let queue = self.run_dir.open().and_then(|run| run.open_file(Path::new(QUEUE), Use::Read));
+        let queue = self
+            .run_dir
+            .open()
+            .and_then(|run| run.open_file(Path::new(QUEUE), Use::Read));
         queue.map_or(true, |queue| !is_locked(&queue))
     }
 
     /// Waits until nobody waits longer; `None` when the time is over.
     fn queue(&self, wait: Duration, tell: &dyn Fn()) -> Option<Turn> {
         let run = self.run_dir.make(&["lock"], self.group);
-        let file = run.and_then(|run| run.open_or_create(Path::new(QUEUE), self.run_dir.access(self.group)));
+        let file = run
+            .and_then(|run| run.open_or_create(Path::new(QUEUE), self.run_dir.access(self.group)));
         match file.and_then(|file| lock_in_turn(file, wait, tell)) {
-            Ok(locked) => Some(Turn { _locked: Some(Locked(locked?)) }),
+            Ok(locked) => Some(Turn {
+                _locked: Some(Locked(locked?)),
+            }),
             // It is about who comes first, not about who is alone.
             Err(_) => Some(Turn { _locked: None }),
         }
@@ -203,7 +239,8 @@ impl HolderNote {
 
     fn try_leave(&self) -> io::Result<()> {
         let run = self.run_dir.make(&["lock"], self.group)?;
-        let mut file = match run.open_or_create(Path::new(HOLDER), self.run_dir.access(self.group)) {
+        let mut file = match run.open_or_create(Path::new(HOLDER), self.run_dir.access(self.group))
+        {
             Ok(file) => file,
             // A link or the like in its place says nothing to anybody: it goes, and is not
             // followed.

@@ -25,7 +25,9 @@ pub fn answers_at(path: &Path) -> io::Result<bool> {
     match uninterrupted(|| Ok(connect(socket.as_raw_fd(), &address)?)) {
         Ok(()) => Ok(true),
         Err(error) => match error.raw_os_error().map(Errno::from_raw) {
-            Some(Errno::ENOENT | Errno::ECONNREFUSED | Errno::ENOTDIR | Errno::ENOTSOCK) => Ok(false),
+            Some(Errno::ENOENT | Errno::ECONNREFUSED | Errno::ENOTDIR | Errno::ENOTSOCK) => {
+                Ok(false)
+            }
             Some(Errno::EAGAIN | Errno::EINPROGRESS | Errno::EACCES | Errno::EPERM) => Ok(true),
             _ => Err(error),
         },

@@ -23,18 +23,30 @@ pub(super) struct Digest {
 
 impl Digest {
     pub fn of(bytes: &[u8]) -> Digest {
-        Digest { length: bytes.len(), sum: xxh3_128(bytes) }
+        Digest {
+            length: bytes.len(),
+            sum: xxh3_128(bytes),
+        }
     }
 
     /// The first line of a remark: which version of ours looked at which content.
     fn stamp(self) -> String {
-        format!("{} {} {:032x}", env!("CARGO_PKG_VERSION"), self.length, self.sum)
+        format!(
+            "{} {} {:032x}",
+            env!("CARGO_PKG_VERSION"),
+            self.length,
+            self.sum
+        )
     }
 }
 
 /// Returns what somebody has left under `name` about the content with this digest, which is
 /// computed only if there is a remark at all.
-pub(super) fn about(place: &StorePlace, digest: impl FnOnce() -> Digest, name: &str) -> Option<String> {
+pub(super) fn about(
+    place: &StorePlace,
+    digest: impl FnOnce() -> Digest,
+    name: &str,
+) -> Option<String> {
     let text = place.run_dir.read(Path::new(name)).ok()??;
     let (first, rest) = text.split_once('\n')?;
     (first == digest().stamp()).then(|| rest.to_string())
@@ -43,7 +55,11 @@ pub(super) fn about(place: &StorePlace, digest: impl FnOnce() -> Digest, name: &
 /// Leaves a remark for others, where there is a RUN.
 pub(super) fn leave(place: &StorePlace, digest: Digest, name: &str, text: &str) {
     // Where it cannot be left, the next command looks for itself.
-    let _looks_again = place.run_dir.write_note(Path::new(name), place.group, &format!("{}\n{text}", digest.stamp()));
+    let _looks_again = place.run_dir.write_note(
+        Path::new(name),
+        place.group,
+        &format!("{}\n{text}", digest.stamp()),
+    );
 }
 
 /// Removes what writers of remarks left when they were killed. Remarks are the only files that lie

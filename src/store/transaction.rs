@@ -58,17 +58,30 @@ impl StorePlace {
 
     /// Refuses while a qubesd would overwrite what is written.
     fn refuse_beside_qubesd(&self) -> Result<(), StoreError> {
-        let Some(socket) = self.qubesd_socket.as_ref().filter(|_| !self.force) else { return Ok(()) };
-        match qubesd::answers_at(socket).map_err(StoreError::io("ask whether qubesd runs at", socket))? {
-            true => Err(StoreError::QubesdLives { path: self.file.clone(), socket: socket.clone() }),
+        let Some(socket) = self.qubesd_socket.as_ref().filter(|_| !self.force) else {
+            return Ok(());
+        };
+        match qubesd::answers_at(socket)
+            .map_err(StoreError::io("ask whether qubesd runs at", socket))?
+        {
+            true => Err(StoreError::QubesdLives {
+                path: self.file.clone(),
+                socket: socket.clone(),
+            }),
             false => Ok(()),
         }
     }
 }
 
 fn refuse_too_large(file: &File, path: &Path) -> Result<u64, StoreError> {
-    match uninterrupted(|| file.metadata()).map_err(StoreError::io("read", path))?.len() {
-        bytes if bytes > MAX_BYTES as u64 => Err(StoreError::TooLarge { path: path.into(), bytes }),
+    match uninterrupted(|| file.metadata())
+        .map_err(StoreError::io("read", path))?
+        .len()
+    {
+        bytes if bytes > MAX_BYTES as u64 => Err(StoreError::TooLarge {
+            path: path.into(),
+            bytes,
+        }),
         bytes => Ok(bytes),
     }
 }
@@ -133,25 +146,57 @@ impl Write {
     }
 
     /// The locked file with the content that stands in it, or is about to.
-    fn with(place: StorePlace, lock: Locked, version: Version, bytes: Bytes) -> Result<Write, StoreError> {
-        let wrong = |source| StoreError::Format { path: place.file.clone(), source };
+    fn with(
+        place: StorePlace,
+        lock: Locked,
+        version: Version,
+        bytes: Bytes,
+    ) -> Result<Write, StoreError> {
+        let wrong = |source| StoreError::Format {
+            path: place.file.clone(),
+            source,
+        };
         let (qubes, original) = opened(&bytes).map_err(wrong)?;
         let content = Content::new(bytes, &place);
         let (saved, companions, digest) = (Changed::default(), None, None);
         let (then, check) = (None, None);
-        Ok(Write { qubes, place, original, content, saved, lock, version, companions, then, check, digest })
+        Ok(Write {
+            qubes,
+            place,
+            original,
+            content,
+            saved,
+            lock,
+            version,
+            companions,
+            then,
+            check,
+            digest,
+        })
     }
 
     /// The store with its links resolved, locked, whatever it holds.
     fn take(place: &StorePlace) -> Result<(StorePlace, Locked, Version), StoreError> {
         let mut place = place.clone();
         // A rename must not replace a link.
-        place.file = uninterrupted(|| fs::canonicalize(&place.file)).map_err(|source| match source.kind() {
-            io::ErrorKind::NotFound => StoreError::missing(&place.file),
-            _ => StoreError::Io { action: "find", path: place.file.clone(), source },
-        })?;
+        place.file =
+            uninterrupted(|| fs::canonicalize(&place.file)).map_err(|source| {
+                match source.kind() {
+                    io::ErrorKind::NotFound => StoreError::missing(&place.file),
+                    _ => StoreError::Io {
+                        action: "find",
+                        path: place.file.clone(),
+                        source,
+                    },
+                }
+            })?;
         place.refuse_beside_qubesd()?;
-        let lock = lock_path(&place.file, Exclusivity::Exclusive, place.wait, &place.note())?;
+        let lock = lock_path(
+            &place.file,
+            Exclusivity::Exclusive,
+            place.wait,
+            &place.note(),
+        )?;
         place.note().leave();
         let version = version_of(lock.file(), &place.file)?;
         Ok((place, lock, version))
@@ -161,9 +206,14 @@ impl Write {
     pub fn create(place: &StorePlace, qubes: &Qubes) -> Result<Write, StoreError> {
         place.refuse_beside_qubesd()?;
         if fs::symlink_metadata(&place.file).is_ok() {
-            return Err(StoreError::Exists { path: place.file.clone() });
+            return Err(StoreError::Exists {
+                path: place.file.clone(),
+            });
         }
-        let format = |source| StoreError::Format { path: place.file.clone(), source };
+        let format = |source| StoreError::Format {
+            path: place.file.clone(),
+            source,
+        };
         let bytes = format::new_store(qubes).map_err(format)?;
         format::check(&bytes).map_err(format)?;
         Write::put_new(place, bytes)
@@ -178,8 +228,14 @@ impl Write {
         let store = Write::over(place.clone(), lock, version)?;
         let published = replacement.sync().and_then(|()| replacement.publish_new());
         let published = published.map_err(|source| match source.kind() {
-            io::ErrorKind::AlreadyExists => StoreError::Exists { path: place.file.clone() },
-            _ => StoreError::Io { action: "write", path: place.file.clone(), source },
+            io::ErrorKind::AlreadyExists => StoreError::Exists {
+                path: place.file.clone(),
+            },
+            _ => StoreError::Io {
+                action: "write",
+                path: place.file.clone(),
+                source,
+            },
         })?;
         place.note().leave();
         published.make_durable().map_err(not_proven(&place.file))?;
@@ -194,20 +250,31 @@ impl Write {
             return self.save_converted();
         };
         let path = &self.place.file;
-        let wrong = |source| StoreError::Format { path: path.clone(), source };
+        let wrong = |source| StoreError::Format {
+            path: path.clone(),
+            source,
+        };
         let changed = original.changed(&self.qubes).map_err(wrong)?;
         if changed == self.saved {
             return Ok(Saved::Unchanged);
         }
         if let Some(check) = &self.check {
-            let refused = |reason| StoreError::Refused { path: path.clone(), reason };
+            let refused = |reason| StoreError::Refused {
+                path: path.clone(),
+                reason,
+            };
             check(&self.qubes, &|| self.as_read()).map_err(refused)?;
         }
         let new = format::result(&self.content.bytes, &changed, &self.qubes).map_err(wrong)?;
         self.place.refuse_beside_qubesd()?;
         self.refuse_changed_behind()?;
-        history::keep_daily(&self.place.backup_dir, self.access(), || self.before_save(), clock::now().datetime())
-            .map_err(StoreError::io("copy the store to", &self.place.backup_dir))?;
+        history::keep_daily(
+            &self.place.backup_dir,
+            self.access(),
+            || self.before_save(),
+            clock::now().datetime(),
+        )
+        .map_err(StoreError::io("copy the store to", &self.place.backup_dir))?;
         let durable = self.replace(&new)?;
         self.saved = changed;
         durable?;
@@ -240,8 +307,13 @@ impl Write {
 
     /// The collection as it was read.
     fn as_read(&self) -> Result<Qubes, StoreError> {
-        let wrong = |source| StoreError::Format { path: self.place.file.clone(), source };
-        opened(&self.content.bytes).map(|(qubes, _)| qubes).map_err(wrong)
+        let wrong = |source| StoreError::Format {
+            path: self.place.file.clone(),
+            source,
+        };
+        opened(&self.content.bytes)
+            .map(|(qubes, _)| qubes)
+            .map_err(wrong)
     }
 
     /// Has something done after the first save that writes.
@@ -341,5 +413,8 @@ impl DerefMut for Write {
 }
 
 fn not_proven(path: &Path) -> impl FnOnce(io::Error) -> StoreError {
-    move |source| StoreError::NotProvenDurable { path: path.to_path_buf(), source }
+    move |source| StoreError::NotProvenDurable {
+        path: path.to_path_buf(),
+        source,
+    }
 }

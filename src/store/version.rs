@@ -22,16 +22,24 @@ impl Version {
     }
 
     pub(super) fn from(m: &fs::Metadata) -> Version {
-        Version { device: m.dev(), inode: m.ino(), size: m.size(), modified: (m.mtime(), m.mtime_nsec()) }
+        Version {
+            device: m.dev(),
+            inode: m.ino(),
+            size: m.size(),
+            modified: (m.mtime(), m.mtime_nsec()),
+        }
     }
 
     /// Whether the content can have changed; a mere chmod does not count.
     pub(super) fn has_other_content(self, other: Version) -> bool {
-        (self.device, self.inode, self.size, self.modified) != (other.device, other.inode, other.size, other.modified)
+        (self.device, self.inode, self.size, self.modified)
+            != (other.device, other.inode, other.size, other.modified)
     }
 }
 
 /// The state of an open file.
 pub(super) fn version_of(file: &File, path: &Path) -> Result<Version, StoreError> {
-    uninterrupted(|| file.metadata()).map(|m| Version::from(&m)).map_err(StoreError::io("read", path))
+    uninterrupted(|| file.metadata())
+        .map(|m| Version::from(&m))
+        .map_err(StoreError::io("read", path))
 }

@@ -49,13 +49,23 @@ impl Configuration {
     /// Refuses a URI with which libvirt would run a program, or connect to another place: a system
     /// below `--root` may be somebody else's disk, which is only looked at.
     pub(super) fn refuse_uri_of_root(&self, file: &Path) -> Result<(), SystemError> {
-        let Some(uri) = self.hypervisor.uri.as_deref().filter(|uri| !is_plain_uri(uri)) else { return Ok(()) };
+        let Some(uri) = self
+            .hypervisor
+            .uri
+            .as_deref()
+            .filter(|uri| !is_plain_uri(uri))
+        else {
+            return Ok(());
+        };
         let reason = format!(
             "[hypervisor] uri = '{}': below --root only xen:///system, qemu:///system and qemu:///session are \
              taken from this file; for another one set QUBES_LIBVIRT_URI",
             uri.escape_debug()
         );
-        Err(SystemError::Configuration { path: file.into(), reason })
+        Err(SystemError::Configuration {
+            path: file.into(),
+            reason,
+        })
     }
 }
 
@@ -63,15 +73,23 @@ pub(super) fn read_configuration(file: &Path) -> Result<Configuration, SystemErr
     let text = match text_file::read(file) {
         Ok(text) => text,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Configuration::default()),
-        Err(e) => return Err(SystemError::Configuration { path: file.into(), reason: crate::fs::errno_text(&e) }),
-    };
-    let wrong = |reason: String| SystemError::Configuration { path: file.into(), reason };
-    let configuration: Configuration =
-        toml::from_str(&text).map_err(|e| wrong(e.message().lines().next().unwrap_or_default().to_string()))?;
-    match &configuration.store.release {
-        Some(release) if Release::parse(release).is_none() => {
-            Err(wrong(format!("[store] release = \"{release}\" is not one of 4.0 to 4.4")))
+        Err(e) => {
+            return Err(SystemError::Configuration {
+                path: file.into(),
+                reason: crate::fs::errno_text(&e),
+            });
         }
+    };
+    let wrong = |reason: String| SystemError::Configuration {
+        path: file.into(),
+        reason,
+    };
+    let configuration: Configuration = toml::from_str(&text)
+        .map_err(|e| wrong(e.message().lines().next().unwrap_or_default().to_string()))?;
+    match &configuration.store.release {
+        Some(release) if Release::parse(release).is_none() => Err(wrong(format!(
+            "[store] release = \"{release}\" is not one of 4.0 to 4.4"
+        ))),
         _ => Ok(configuration),
     }
 }

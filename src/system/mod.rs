@@ -24,7 +24,8 @@ pub use terminal::TerminalSettings;
 
 use configuration::{Configuration, read_configuration};
 use places::{
-    below, cache_directory, fingerprint, given_store, path_from, private_directory, resolved, resolved_below,
+    below, cache_directory, fingerprint, given_store, path_from, private_directory, resolved,
+    resolved_below,
 };
 
 /// What the command line said of the place to work on; the environment answers for what it left open.
@@ -100,13 +101,16 @@ impl System {
     /// `DEFAULT_LVM_POOL`, `QUBES_NEARLY_FULL`) and core.toml.
     pub fn new(options: Options) -> Result<System, SystemError> {
         let root = options.root.or_else(|| path_from("QUBES_ROOT"));
-        let root = root.map(|path| fs::canonicalize(&path).map_err(|source| SystemError::Root { path, source }));
+        let root = root.map(|path| {
+            fs::canonicalize(&path).map_err(|source| SystemError::Root { path, source })
+        });
         let root = root.transpose()?;
         let built_in = |path| resolved_below(root.as_deref(), path);
         let configuration_file = built_in("/etc/qubes/core.toml")?;
         let configuration = read_configuration(&configuration_file)?;
         let uri = env::var("QUBES_LIBVIRT_URI").ok().filter(|u| !u.is_empty());
-        let offline = options.offline || env::var_os("QUBES_OFFLINE").is_some_and(|v| !v.is_empty() && v != "0");
+        let offline = options.offline
+            || env::var_os("QUBES_OFFLINE").is_some_and(|v| !v.is_empty() && v != "0");
         if uri.is_none() && !offline && root.as_deref().is_some_and(|root| root != Path::new("/")) {
             configuration.refuse_uri_of_root(&configuration_file)?;
         }
@@ -116,7 +120,10 @@ impl System {
             Some(given) => given_store(root.as_deref(), given)?,
             None if root.is_some() => own_store.clone(),
             None => {
-                let failed = |source| SystemError::Root { path: own_store.clone(), source };
+                let failed = |source| SystemError::Root {
+                    path: own_store.clone(),
+                    source,
+                };
                 refuse_foreign_link(&own_store).map_err(failed)?;
                 resolved(own_store.clone())
             }
@@ -139,10 +146,14 @@ impl System {
             verbosity: options.verbosity,
             uri,
             lvm_pool: env::var("DEFAULT_LVM_POOL").ok().filter(|p| !p.is_empty()),
-            nearly_full: env::var("QUBES_NEARLY_FULL").ok().and_then(|percent| percent.parse().ok()),
+            nearly_full: env::var("QUBES_NEARLY_FULL")
+                .ok()
+                .and_then(|percent| percent.parse().ok()),
             cache: cache_directory(),
             path: env::var_os("PATH").unwrap_or_else(|| "/usr/sbin:/usr/bin:/sbin:/bin".into()),
-            libexec: env::current_exe().ok().and_then(|exe| Some(exe.parent()?.to_path_buf())),
+            libexec: env::current_exe()
+                .ok()
+                .and_then(|exe| Some(exe.parent()?.to_path_buf())),
             configuration,
             root,
             release: OnceCell::new(),
@@ -189,7 +200,10 @@ impl System {
 
     /// The same, and whenever data are copied on it, `watcher` hears of that.
     pub fn watched_by(self, watcher: Arc<dyn CopyWatcher + Send + Sync>) -> System {
-        System { watcher: SharedWatcher::new(watcher), ..self }
+        System {
+            watcher: SharedWatcher::new(watcher),
+            ..self
+        }
     }
 
     /// Who hears of copies of data.
@@ -219,9 +233,10 @@ impl System {
         let beside = run.with_file_name("qubes-consoles");
         match run.parent().is_some_and(run_directory::is_safe_for_user) {
             true => RunDirectory::private(beside, Path::new("")).readable_by_group(),
-            false if self.is_superuser() => {
-                RunDirectory::private(ROOTS_CONSOLES.into(), Path::new(&fingerprint(&self.store)[..16]))
-            }
+            false if self.is_superuser() => RunDirectory::private(
+                ROOTS_CONSOLES.into(),
+                Path::new(&fingerprint(&self.store)[..16]),
+            ),
             false => private_directory(&format!("{}/console", &fingerprint(&self.store)[..16])),
         }
     }
@@ -233,7 +248,8 @@ impl System {
 
     /// The socket on which a live qubesd would answer: only the system's own store can have one.
     pub fn qubesd_socket(&self) -> Option<PathBuf> {
-        self.is_own_store.then(|| self.below_root("/run/qubesd.sock"))
+        self.is_own_store
+            .then(|| self.below_root("/run/qubesd.sock"))
     }
 
     /// The system's own store, whichever one this invocation works on.
@@ -249,12 +265,19 @@ impl System {
     /// What libvirt's domain names end in so that they never meet the machine's own guests: empty, or `-` and eight
     /// hexadecimal digits made of the store's path.
     pub fn domain_suffix(&self) -> String {
-        if self.foreign { format!("-{}", &fingerprint(&self.store)[..8]) } else { String::new() }
+        if self.foreign {
+            format!("-{}", &fingerprint(&self.store)[..8])
+        } else {
+            String::new()
+        }
     }
 
     /// The person's editor with its options: `$VISUAL`, else `$EDITOR`, else vi.
     pub fn editor() -> OsString {
-        let chosen = ["VISUAL", "EDITOR"].into_iter().filter_map(env::var_os).find(|v| !v.is_empty());
+        let chosen = ["VISUAL", "EDITOR"]
+            .into_iter()
+            .filter_map(env::var_os)
+            .find(|v| !v.is_empty());
         chosen.unwrap_or_else(|| "vi".into())
     }
 
@@ -264,7 +287,11 @@ impl System {
 
     /// How long a writer waits for another: 30 s, or not at all with `--no-wait`.
     pub fn lock_wait(&self) -> Duration {
-        if self.no_wait { Duration::ZERO } else { Duration::from_secs(30) }
+        if self.no_wait {
+            Duration::ZERO
+        } else {
+            Duration::from_secs(30)
+        }
     }
 
     /// Whether to write although a live qubesd owns the file.
@@ -279,7 +306,9 @@ impl System {
 
     /// The hypervisor that the environment or core.toml names.
     pub fn configured_uri(&self) -> Option<&str> {
-        self.uri.as_deref().or(self.configuration.hypervisor.uri.as_deref())
+        self.uri
+            .as_deref()
+            .or(self.configuration.hypervisor.uri.as_deref())
     }
 
     /// Whether this machine is a dom0 of Xen.
@@ -289,7 +318,8 @@ impl System {
 
     /// Whether systemd can be asked to start something: the system's for root, an ordinary user's own.
     pub fn has_service_manager(&self) -> bool {
-        let own = || path_from("XDG_RUNTIME_DIR").is_some_and(|dir| dir.join("systemd/private").exists());
+        let own =
+            || path_from("XDG_RUNTIME_DIR").is_some_and(|dir| dir.join("systemd/private").exists());
         Path::new("/run/systemd/system").is_dir() && (self.is_superuser() || own())
     }
 
@@ -309,8 +339,14 @@ impl System {
 
     /// A program of our own: beside the running one, in `lib/qubes` of the same prefix, else in the built-in directory.
     pub fn own_program(&self, name: &str) -> PathBuf {
-        let beside = self.libexec.iter().flat_map(|dir| [dir.join(name), dir.join("../lib/qubes").join(name)]);
-        beside.into_iter().find(|p| p.is_file()).unwrap_or_else(|| Path::new("/usr/lib/qubes").join(name))
+        let beside = self
+            .libexec
+            .iter()
+            .flat_map(|dir| [dir.join(name), dir.join("../lib/qubes").join(name)]);
+        beside
+            .into_iter()
+            .find(|p| p.is_file())
+            .unwrap_or_else(|| Path::new("/usr/lib/qubes").join(name))
     }
 
     /// Memory of the host in MiB: core.toml's word (an installer prepares for another machine), else the machine's.
@@ -318,17 +354,28 @@ impl System {
         let of_machine = || {
             let meminfo = fs::read_to_string("/proc/meminfo").unwrap_or_default();
             let total = meminfo.lines().find_map(|l| l.strip_prefix("MemTotal:"));
-            let kib = total.and_then(|t| t.trim().trim_end_matches("kB").trim().parse::<u64>().ok());
+            let kib =
+                total.and_then(|t| t.trim().trim_end_matches("kB").trim().parse::<u64>().ok());
             kib.unwrap_or(0) / 1024
         };
-        self.configuration.host.memory_mib.unwrap_or_else(|| *self.memory.get_or_init(of_machine))
+        self.configuration
+            .host
+            .memory_mib
+            .unwrap_or_else(|| *self.memory.get_or_init(of_machine))
     }
 
     /// Memory that programs could have now, MiB; `None` where the kernel does not tell.
     pub fn available_memory_mib(&self) -> Option<u64> {
         let meminfo = fs::read_to_string("/proc/meminfo").ok()?;
-        let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
-        line.trim().trim_end_matches("kB").trim().parse::<u64>().ok().map(|kib| kib / 1024)
+        let line = meminfo
+            .lines()
+            .find_map(|line| line.strip_prefix("MemAvailable:"))?;
+        line.trim()
+            .trim_end_matches("kB")
+            .trim()
+            .parse::<u64>()
+            .ok()
+            .map(|kib| kib / 1024)
     }
 
     /// The share of its room in use, in percent, from which on a pool is told of: `QUBES_NEARLY_FULL`, else `[storage]
@@ -346,7 +393,12 @@ impl System {
     /// The release to write for: core.toml, else /etc/qubes-release, else 4.3.
     pub fn release(&self) -> Release {
         *self.release.get_or_init(|| {
-            let configured = self.configuration.store.release.as_deref().and_then(Release::parse);
+            let configured = self
+                .configuration
+                .store
+                .release
+                .as_deref()
+                .and_then(Release::parse);
             let installed = || {
                 let text = text_file::read(&self.below_root("/etc/qubes-release")).ok()?;
                 Release::parse(&text)
@@ -359,6 +411,8 @@ impl System {
     pub fn qubes_group(&self) -> Option<Gid> {
         // Where there is no such group, looking it up takes longer than reading the store.
         let look_up = || Group::from_name("qubes").ok().flatten().map(|g| g.gid);
-        *self.group.get_or_init(|| self.is_own_store.then(look_up).flatten())
+        *self
+            .group
+            .get_or_init(|| self.is_own_store.then(look_up).flatten())
     }
 }

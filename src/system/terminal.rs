@@ -17,12 +17,17 @@ pub struct TerminalSettings {
 impl TerminalSettings {
     pub fn from_environment() -> TerminalSettings {
         let set = |name| env::var(name).ok().filter(|v| !v.is_empty());
-        let locale = set("LC_ALL").or_else(|| set("LC_CTYPE")).or_else(|| set("LANG")).unwrap_or_default();
+        let locale = set("LC_ALL")
+            .or_else(|| set("LC_CTYPE"))
+            .or_else(|| set("LANG"))
+            .unwrap_or_default();
         let locale = locale.to_ascii_lowercase();
         TerminalSettings {
             is_plain: set("NO_COLOR").is_some() || set("TERM").is_none_or(|term| term == "dumb"),
             is_unicode: locale.contains("utf-8") || locale.contains("utf8"),
-            columns: set("COLUMNS").and_then(|n| n.parse().ok()).filter(|n| *n > 0),
+            columns: set("COLUMNS")
+                .and_then(|n| n.parse().ok())
+                .filter(|n| *n > 0),
         }
     }
 }

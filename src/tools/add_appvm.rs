@@ -13,8 +13,18 @@ use crate::model::Class;
 
 pub fn define(line: clap::Command) -> clap::Command {
     options(line)
-        .arg(Arg::new("new-name").required(true).value_name("VMNAME").help("the name of the qube"))
-        .arg(Arg::new("template").required(true).value_name("TEMPLATE").help("the template it is based on"))
+        .arg(
+            Arg::new("new-name")
+                .required(true)
+                .value_name("VMNAME")
+                .help("the name of the qube"),
+        )
+        .arg(
+            Arg::new("template")
+                .required(true)
+                .value_name("TEMPLATE")
+                .help("the template it is based on"),
+        )
 }
 
 pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
@@ -22,7 +32,10 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     let session = Session::new(call.system_with_bars()?);
     let directory = own_directory(call, &session, &Class::AppVM, &name)?;
     if !directory.is_dir() {
-        return Err(Failure::error(format!("{}: there is no such directory to take {name} from", directory.display())));
+        return Err(Failure::error(format!(
+            "{}: there is no such directory to take {name} from",
+            directory.display()
+        )));
     }
     session.register(&Registration {
         class: Class::AppVM,

@@ -17,13 +17,27 @@ use crate::model::volume::directory_of;
 
 pub fn define(line: clap::Command) -> clap::Command {
     options(line)
-        .arg(flag("rpm", None, "it came as a package, which alone may remove it"))
-        .arg(Arg::new("new-name").required(true).value_name("VMNAME").help("the name of the template"))
+        .arg(flag(
+            "rpm",
+            None,
+            "it came as a package, which alone may remove it",
+        ))
+        .arg(
+            Arg::new("new-name")
+                .required(true)
+                .value_name("VMNAME")
+                .help("the name of the template"),
+        )
 }
 
 /// What both tools of this kind take.
 pub(super) fn options(line: clap::Command) -> clap::Command {
-    let directory = value("path", Some('p'), "DIR", "the directory of its images, if not the usual one");
+    let directory = value(
+        "path",
+        Some('p'),
+        "DIR",
+        "the directory of its images, if not the usual one",
+    );
     line.arg(directory.value_parser(value_parser!(PathBuf)))
         .arg(value("conf", Some('c'), "CONF_FILE", "accepted, without effect").hide(true))
         .arg(earlier("no-verify", "accepted, without effect"))
@@ -35,7 +49,9 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     let session = Session::new(call.system_with_bars()?);
     let directory = own_directory(call, &session, &Class::TemplateVM, &name)?;
     let (features, warnings) = template_package::menu_items_in(&directory)?;
-    warnings.iter().for_each(|warning| call.inform(&name, warning));
+    warnings
+        .iter()
+        .for_each(|warning| call.inform(&name, warning));
     session.register(&Registration {
         class: Class::TemplateVM,
         name: &name,
@@ -55,8 +71,14 @@ pub(super) fn own_directory(
     class: &Class,
     name: &str,
 ) -> Result<PathBuf, Failure> {
-    let own = session.system.below_root(Path::new("/var/lib/qubes").join(directory_of(class)).join(name));
-    let Some(given) = call.given.get_one::<PathBuf>("path") else { return Ok(own) };
+    let own = session.system.below_root(
+        Path::new("/var/lib/qubes")
+            .join(directory_of(class))
+            .join(name),
+    );
+    let Some(given) = call.given.get_one::<PathBuf>("path") else {
+        return Ok(own);
+    };
     if given == &own || is_same(given, &own) {
         return Ok(own);
     }
@@ -68,5 +90,8 @@ pub(super) fn own_directory(
 }
 
 fn is_same(a: &Path, b: &Path) -> bool {
-    fs::canonicalize(a).ok().zip(fs::canonicalize(b).ok()).is_some_and(|(a, b)| a == b)
+    fs::canonicalize(a)
+        .ok()
+        .zip(fs::canonicalize(b).ok())
+        .is_some_and(|(a, b)| a == b)
 }

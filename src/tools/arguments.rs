@@ -32,17 +32,36 @@ const EXCLUSIVE: &str = "only-one-";
 
 /// A switch.
 pub fn flag(long: &'static str, short: Option<char>, help: &'static str) -> Arg {
-    Arg::new(long).long(long).short(short).action(ArgAction::SetTrue).help(help)
+    Arg::new(long)
+        .long(long)
+        .short(short)
+        .action(ArgAction::SetTrue)
+        .help(help)
 }
 
 /// An option with one value.
-pub fn value(long: &'static str, short: Option<char>, value: &'static str, help: &'static str) -> Arg {
-    Arg::new(long).long(long).short(short).value_name(value).action(ArgAction::Set).help(help)
+pub fn value(
+    long: &'static str,
+    short: Option<char>,
+    value: &'static str,
+    help: &'static str,
+) -> Arg {
+    Arg::new(long)
+        .long(long)
+        .short(short)
+        .value_name(value)
+        .action(ArgAction::Set)
+        .help(help)
 }
 
 /// An option that takes every word up to the next option.
 pub fn greedy(long: &'static str, value: &'static str, help: &'static str) -> Arg {
-    Arg::new(long).long(long).value_name(value).action(ArgAction::Append).num_args(1..).help(help)
+    Arg::new(long)
+        .long(long)
+        .value_name(value)
+        .action(ArgAction::Append)
+        .num_args(1..)
+        .help(help)
 }
 
 /// The option of many spellings that forgets what was set.
@@ -77,7 +96,11 @@ pub fn colors(matches: &ArgMatches) -> Result<Colors, Failure> {
         None | Some("auto") => Ok(Colors::Auto),
         Some("always") => Ok(Colors::Always),
         Some("never") => Ok(Colors::Never),
-        Some(other) => Err(invalid_choice("--color", other, &["auto", "always", "never"])),
+        Some(other) => Err(invalid_choice(
+            "--color",
+            other,
+            &["auto", "always", "never"],
+        )),
     }
 }
 
@@ -95,7 +118,9 @@ pub fn needed<'a>(matches: &'a ArgMatches, id: &str, name: &str) -> Result<&'a s
 
 /// Declares that at most one of `members` may be given.
 pub fn exclusive(command: Command, name: &str, members: &[&'static str]) -> Command {
-    let group = ArgGroup::new(format!("{EXCLUSIVE}{name}")).args(members.iter().copied()).multiple(true);
+    let group = ArgGroup::new(format!("{EXCLUSIVE}{name}"))
+        .args(members.iter().copied())
+        .multiple(true);
     command.group(group)
 }
 
@@ -112,24 +137,54 @@ pub fn common(name: impl Into<clap::builder::Str>) -> Command {
         .disable_help_flag(true)
         .disable_version_flag(true)
         .arg(
-            flag("verbose", Some('v'), "tell each step of a change; -vv: also each program that is run")
-                .action(ArgAction::Count),
+            flag(
+                "verbose",
+                Some('v'),
+                "tell each step of a change; -vv: also each program that is run",
+            )
+            .action(ArgAction::Count),
         )
         .arg(flag("quiet", Some('q'), "say less (can be repeated)").action(ArgAction::Count))
         .arg(flag("help", Some('h'), "show this help").action(ArgAction::Help))
         .arg(flag("version", None, "show the version"))
         .arg(flag("force-root", None, "accepted, without effect").hide(true))
-        .arg(ours(flag("offline-mode", None, "work on qubes.xml alone, never ask the hypervisor")))
-        .arg(ours(path("qubesxml", "FILE", "the store to work on instead of /var/lib/qubes/qubes.xml")))
-        .arg(ours(path("root", "DIR", "put every built-in path below DIR")))
-        .arg(ours(flag("no-wait", None, "do not wait for somebody else who is writing qubes.xml")))
-        .arg(ours(flag("force-write", None, "write although a running qubesd owns qubes.xml")))
+        .arg(ours(flag(
+            "offline-mode",
+            None,
+            "work on qubes.xml alone, never ask the hypervisor",
+        )))
+        .arg(ours(path(
+            "qubesxml",
+            "FILE",
+            "the store to work on instead of /var/lib/qubes/qubes.xml",
+        )))
+        .arg(ours(path(
+            "root",
+            "DIR",
+            "put every built-in path below DIR",
+        )))
+        .arg(ours(flag(
+            "no-wait",
+            None,
+            "do not wait for somebody else who is writing qubes.xml",
+        )))
+        .arg(ours(flag(
+            "force-write",
+            None,
+            "write although a running qubesd owns qubes.xml",
+        )))
 }
 
 /// `--force` is `--force-write` for short, where a tool has no `--force` that means something else.
 pub fn with_force(line: Command) -> Command {
-    let has_its_own = line.get_arguments().any(|arg| arg.get_long() == Some("force"));
-    if has_its_own { line } else { line.mut_arg("force-write", |arg| arg.alias("force")) }
+    let has_its_own = line
+        .get_arguments()
+        .any(|arg| arg.get_long() == Some("force"));
+    if has_its_own {
+        line
+    } else {
+        line.mut_arg("force-write", |arg| arg.alias("force"))
+    }
 }
 
 fn path(long: &'static str, name: &'static str, help: &'static str) -> Arg {

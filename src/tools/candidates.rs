@@ -8,7 +8,9 @@ use super::qubes_given::is_pattern;
 use super::values::Values;
 use crate::lifecycle::{Session, record};
 use crate::model::property::Kind as PropertyKind;
-use crate::model::{Class, Property, Qubes, Scope, Value, Vm, VmName, global_properties, properties_of};
+use crate::model::{
+    Class, Property, Qubes, Scope, Value, Vm, VmName, global_properties, properties_of,
+};
 use crate::storage::Drivers;
 use crate::system::{Options, System};
 
@@ -117,15 +119,28 @@ fn all_of_kind(kind: &Kind, begun: &str, words: &[String]) -> Vec<Candidate> {
         return words.iter().map(|w| candidate(w, "")).collect();
     }
     if let Kind::Classes = kind {
-        return Class::ALL.iter().map(|c| candidate(c.as_str(), "")).collect();
+        return Class::ALL
+            .iter()
+            .map(|c| candidate(c.as_str(), ""))
+            .collect();
     }
-    let options = Options { offline: true, ..place(words) };
-    let Ok(system) = System::new(options) else { return Vec::new() };
+    let options = Options {
+        offline: true,
+        ..place(words)
+    };
+    let Ok(system) = System::new(options) else {
+        return Vec::new();
+    };
     let session = Session::new(system);
     if let Kind::Copies = kind {
-        return super::db::names_of_copies(&session).iter().map(|name| candidate(name, "")).collect();
+        return super::db::names_of_copies(&session)
+            .iter()
+            .map(|name| candidate(name, ""))
+            .collect();
     }
-    let Ok(qubes) = read_for_good(&session) else { return Vec::new() };
+    let Ok(qubes) = read_for_good(&session) else {
+        return Vec::new();
+    };
     match kind {
         // Of a thousand names few are meant.
         Kind::Qubes(which) => of_these(*which, begun, &qubes, &session),
@@ -144,90 +159,153 @@ fn classes(qubes: &Qubes, word: &str) -> Vec<Class> {
 fn from_store(kind: &Kind, qubes: &Qubes, session: &Session) -> Vec<Candidate> {
     let with_classes = |wanted: &dyn Fn(&Class) -> bool| {
         let fitting = qubes.briefs().filter(|(_, class)| wanted(class));
-        fitting.map(|(name, class)| candidate(name.as_str(), class.as_str())).collect()
+        fitting
+            .map(|(name, class)| candidate(name.as_str(), class.as_str()))
+            .collect()
     };
     match *kind {
         Kind::Qubes(which) => of_these(which, "", qubes, session),
         Kind::DisposableTemplates => {
-            let templates = qubes.iter().filter(|vm| qubes.is_template_for_dispvms(vm, session));
-            templates.map(|vm| candidate(vm.name.as_str(), vm.class.as_str())).collect()
+            let templates = qubes
+                .iter()
+                .filter(|vm| qubes.is_template_for_dispvms(vm, session));
+            templates
+                .map(|vm| candidate(vm.name.as_str(), vm.class.as_str()))
+                .collect()
         }
         Kind::Templates => with_classes(&|class| *class == Class::TemplateVM),
         Kind::Netvms => {
             let values = Values::new(qubes, session);
-            let providing = qubes.iter().filter(|vm| values.is_true(vm, "provides_network"));
-            providing.map(|vm| candidate(vm.name.as_str(), vm.class.as_str())).collect()
+            let providing = qubes
+                .iter()
+                .filter(|vm| values.is_true(vm, "provides_network"));
+            providing
+                .map(|vm| candidate(vm.name.as_str(), vm.class.as_str()))
+                .collect()
         }
-        Kind::Labels => qubes.labels.iter().map(|l| candidate(&l.name, "")).collect(),
-        Kind::Pools => qubes.pools.iter().map(|p| candidate(p.name(), p.driver())).collect(),
+        Kind::Labels => qubes
+            .labels
+            .iter()
+            .map(|l| candidate(&l.name, ""))
+            .collect(),
+        Kind::Pools => qubes
+            .pools
+            .iter()
+            .map(|p| candidate(p.name(), p.driver()))
+            .collect(),
         Kind::Volumes => {
             let guests = qubes.iter().filter(|vm| vm.class.is_local_guest());
             let of = |vm: &Vm| -> Vec<Candidate> {
                 let names = qubes.volume_names(vm).filter(|name| *name != "kernel");
-                names.map(|name| candidate(&format!("{}:{name}", vm.name), vm.class.as_str())).collect()
+                names
+                    .map(|name| candidate(&format!("{}:{name}", vm.name), vm.class.as_str()))
+                    .collect()
             };
             guests.flat_map(of).collect()
         }
         Kind::Revisions(volume) => {
-            let found = volume
-                .split_once(':')
-                .and_then(|(vm, volume)| session.volume_details(qubes, qubes.get(vm)?, volume).ok());
+            let found = volume.split_once(':').and_then(|(vm, volume)| {
+                session.volume_details(qubes, qubes.get(vm)?, volume).ok()
+            });
             found.map_or_else(Vec::new, |details| {
-                details.revisions.iter().map(|revision| candidate(&revision.id, &revision.time)).collect()
+                details
+                    .revisions
+                    .iter()
+                    .map(|revision| candidate(&revision.id, &revision.time))
+                    .collect()
             })
         }
         Kind::Tags => {
-            let mut tags: Vec<&str> = qubes.iter().flat_map(|vm| vm.tags.iter().map(|t| &**t)).collect();
+            let mut tags: Vec<&str> = qubes
+                .iter()
+                .flat_map(|vm| vm.tags.iter().map(|t| &**t))
+                .collect();
             tags.sort_unstable();
             tags.dedup();
             tags.into_iter().map(|t| candidate(t, "")).collect()
         }
         Kind::TagsOf(name) => {
             let vm = name.and_then(|name| qubes.get(name));
-            vm.map(|vm| vm.tags.iter().map(|t| candidate(t, "")).collect()).unwrap_or_default()
+            vm.map(|vm| vm.tags.iter().map(|t| candidate(t, "")).collect())
+                .unwrap_or_default()
         }
         Kind::Features { of, only_own } => {
             let vm = of.and_then(|name| qubes.get(name));
             let own: Vec<&str> = vm.iter().flat_map(|vm| vm.features.names()).collect();
-            let known = KNOWN_FEATURES.into_iter().filter(|name| !only_own && !own.contains(name));
+            let known = KNOWN_FEATURES
+                .into_iter()
+                .filter(|name| !only_own && !own.contains(name));
             let known = known.map(|name| candidate(name, "not set"));
-            own.iter().map(|name| candidate(name, "")).chain(known).collect()
+            own.iter()
+                .map(|name| candidate(name, ""))
+                .chain(known)
+                .collect()
         }
         Kind::Services { of, only_own } => {
             let vm = of.and_then(|name| qubes.get(name));
             let below = |vm: &Vm, prefix| {
-                vm.features.names().filter_map(|n| n.strip_prefix(prefix)).map(String::from).collect()
+                vm.features
+                    .names()
+                    .filter_map(|n| n.strip_prefix(prefix))
+                    .map(String::from)
+                    .collect()
             };
             let own: Vec<String> = vm.map(|vm| below(vm, "service.")).unwrap_or_default();
-            let chain = vm.into_iter().filter(|_| !only_own).flat_map(|vm| qubes.template_chain(vm));
-            let mut supported: Vec<String> =
-                chain.flat_map(|vm| -> Vec<String> { below(vm, "supported-service.") }).collect();
+            let chain = vm
+                .into_iter()
+                .filter(|_| !only_own)
+                .flat_map(|vm| qubes.template_chain(vm));
+            let mut supported: Vec<String> = chain
+                .flat_map(|vm| -> Vec<String> { below(vm, "supported-service.") })
+                .collect();
             supported.retain(|name| !own.contains(name));
-            let supported = supported.iter().map(|name| candidate(name, "supported, not set"));
-            own.iter().map(|name| candidate(name, "")).chain(supported).collect()
+            let supported = supported
+                .iter()
+                .map(|name| candidate(name, "supported, not set"));
+            own.iter()
+                .map(|name| candidate(name, ""))
+                .chain(supported)
+                .collect()
         }
         Kind::PropertiesOfClass(ref class) => {
             let settable = properties_of(class).filter(|p| !p.computed && !p.write_once);
             settable.map(|p| candidate(p.name, p.doc)).collect()
         }
-        Kind::ValuesOfClass { ref class, property } => {
+        Kind::ValuesOfClass {
+            ref class,
+            property,
+        } => {
             let found = Property::find(Scope::Class(class), &property.replace('-', "_"));
-            found.map(|property| values_of(property, qubes, session)).unwrap_or_default()
+            found
+                .map(|property| values_of(property, qubes, session))
+                .unwrap_or_default()
         }
-        Kind::Properties { of: None } => global_properties().map(|p| candidate(p.name, p.doc)).collect(),
+        Kind::Properties { of: None } => global_properties()
+            .map(|p| candidate(p.name, p.doc))
+            .collect(),
         Kind::Properties { of: Some(name) } => {
-            let mut properties: Vec<_> = classes(qubes, name).iter().flat_map(properties_of).collect();
+            let mut properties: Vec<_> = classes(qubes, name)
+                .iter()
+                .flat_map(properties_of)
+                .collect();
             properties.sort_by_key(|p| p.name);
             properties.dedup_by_key(|p| p.name);
-            properties.iter().map(|p| candidate(p.name, p.doc)).collect()
+            properties
+                .iter()
+                .map(|p| candidate(p.name, p.doc))
+                .collect()
         }
         Kind::ValuesOf { of, property } => {
             let name = property.replace('-', "_");
             let found = match of {
                 None => Property::find(Scope::Global, &name),
-                Some(of) => classes(qubes, of).iter().find_map(|class| Property::find(Scope::Class(class), &name)),
+                Some(of) => classes(qubes, of)
+                    .iter()
+                    .find_map(|class| Property::find(Scope::Class(class), &name)),
             };
-            found.map(|property| values_of(property, qubes, session)).unwrap_or_default()
+            found
+                .map(|property| values_of(property, qubes, session))
+                .unwrap_or_default()
         }
         Kind::Classes | Kind::Copies | Kind::Words(_) => Vec::new(),
     }
@@ -246,13 +324,20 @@ fn of_these(which: Which, begun: &str, qubes: &Qubes, session: &Session) -> Vec<
         Which::Halted => class.is_local_guest() && !started.contains(name),
         Which::Running => class.is_local_guest() && (started.is_empty() || started.contains(name)),
     };
-    let fitting = qubes.briefs().filter(|(name, class)| name.as_str().starts_with(begun) && fits(name, class));
-    fitting.map(|(name, class)| candidate(name.as_str(), class.as_str())).collect()
+    let fitting = qubes
+        .briefs()
+        .filter(|(name, class)| name.as_str().starts_with(begun) && fits(name, class));
+    fitting
+        .map(|(name, class)| candidate(name.as_str(), class.as_str()))
+        .collect()
 }
 
 /// What a property can be set to, where that is one of several names.
 pub fn words_of_values(property: &Property, qubes: &Qubes, session: &Session) -> Vec<String> {
-    values_of(property, qubes, session).into_iter().map(|candidate| candidate.word).collect()
+    values_of(property, qubes, session)
+        .into_iter()
+        .map(|candidate| candidate.word)
+        .collect()
 }
 
 fn values_of(property: &Property, qubes: &Qubes, session: &Session) -> Vec<Candidate> {
@@ -261,20 +346,37 @@ fn values_of(property: &Property, qubes: &Qubes, session: &Session) -> Vec<Candi
         (PropertyKind::Bool, _) => words(&["True", "False"]),
         (PropertyKind::Label, _) => from_store(&Kind::Labels, qubes, session),
         (PropertyKind::Pool, _) => from_store(&Kind::Pools, qubes, session),
-        (PropertyKind::Qube { .. }, "netvm" | "default_netvm") => from_store(&Kind::Netvms, qubes, session),
-        (PropertyKind::Qube { class: Some(Class::TemplateVM), .. }, _) => from_store(&Kind::Templates, qubes, session),
+        (PropertyKind::Qube { .. }, "netvm" | "default_netvm") => {
+            from_store(&Kind::Netvms, qubes, session)
+        }
+        (
+            PropertyKind::Qube {
+                class: Some(Class::TemplateVM),
+                ..
+            },
+            _,
+        ) => from_store(&Kind::Templates, qubes, session),
         (PropertyKind::Qube { .. }, "template" | "default_dispvm" | "management_dispvm") => {
             from_store(&Kind::DisposableTemplates, qubes, session)
         }
         (PropertyKind::Qube { .. }, _) => {
-            let local = qubes.briefs().filter(|(_, class)| **class != Class::RemoteVM);
-            local.map(|(name, class)| candidate(name.as_str(), class.as_str())).collect()
+            let local = qubes
+                .briefs()
+                .filter(|(_, class)| **class != Class::RemoteVM);
+            local
+                .map(|(name, class)| candidate(name.as_str(), class.as_str()))
+                .collect()
         }
-        (_, "kernel" | "default_kernel") => kernels(qubes, session).iter().map(|k| candidate(k, "")).collect(),
+        (_, "kernel" | "default_kernel") => kernels(qubes, session)
+            .iter()
+            .map(|k| candidate(k, ""))
+            .collect(),
         (_, "virt_mode") => words(&["hvm", "pv", "pvh"]),
         _ => Vec::new(),
     };
-    if let PropertyKind::Qube { required: false, .. } = property.kind
+    if let PropertyKind::Qube {
+        required: false, ..
+    } = property.kind
         && NONE_IS_NO_QUBE.contains(&property.name)
     {
         values.push(candidate("none", "no qube"));
@@ -289,7 +391,9 @@ fn kernels(qubes: &Qubes, session: &Session) -> Vec<String> {
         let mut drivers = Drivers::to_look(&qubes.pools, &session.system);
         drivers.get(pool).ok()
     });
-    driver.and_then(|driver| driver.volumes().ok()).unwrap_or_default()
+    driver
+        .and_then(|driver| driver.volumes().ok())
+        .unwrap_or_default()
 }
 
 /// Where the command line says the store is.
@@ -298,8 +402,12 @@ fn place(words: &[String]) -> Options {
     let mut words = words.iter();
     while let Some(word) = words.next() {
         match word.as_str() {
-            "--root" | "--qubesxml" => given.extend([Some(word), words.next()].into_iter().flatten().cloned()),
-            w if w.starts_with("--root=") || w.starts_with("--qubesxml=") => given.push(word.clone()),
+            "--root" | "--qubesxml" => {
+                given.extend([Some(word), words.next()].into_iter().flatten().cloned())
+            }
+            w if w.starts_with("--root=") || w.starts_with("--qubesxml=") => {
+                given.push(word.clone())
+            }
             _ => {}
         }
     }

@@ -29,18 +29,38 @@ struct Filter {
 }
 
 const FILTERS: [Filter; 4] = [
-    Filter { id: "running", satisfied: |v, vm| !matches!(v.state(vm), PowerState::Halted | PowerState::Unknown) },
-    Filter { id: "paused", satisfied: |v, vm| v.state(vm) == PowerState::Paused },
-    Filter { id: "template", satisfied: |_, vm| vm.class == Class::TemplateVM },
-    Filter { id: "networked", satisfied: |v, vm| v.is_true(vm, "provides_network") || v.text(vm, "netvm").is_some() },
+    Filter {
+        id: "running",
+        satisfied: |v, vm| !matches!(v.state(vm), PowerState::Halted | PowerState::Unknown),
+    },
+    Filter {
+        id: "paused",
+        satisfied: |v, vm| v.state(vm) == PowerState::Paused,
+    },
+    Filter {
+        id: "template",
+        satisfied: |_, vm| vm.class == Class::TemplateVM,
+    },
+    Filter {
+        id: "networked",
+        satisfied: |v, vm| v.is_true(vm, "provides_network") || v.text(vm, "netvm").is_some(),
+    },
 ];
 
 pub fn define(line: clap::Command) -> clap::Command {
     qubes_given::define(line)
-        .arg(flag("running", None, "are they running, paused or about to be?"))
+        .arg(flag(
+            "running",
+            None,
+            "are they running, paused or about to be?",
+        ))
         .arg(flag("paused", None, "are they paused?"))
         .arg(flag("template", None, "are they templates?"))
-        .arg(flag("networked", None, "are they connected to a network, or provide one?"))
+        .arg(flag(
+            "networked",
+            None,
+            "are they connected to a network, or provide one?",
+        ))
         .arg(arguments::json())
 }
 
@@ -50,7 +70,13 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     let session = Session::new(call.system()?);
     let qubes = read_for_good(&session)?;
     let (mut present, mut missing): (Vec<&str>, Vec<&str>) = if given.all {
-        (given.resolve(&qubes.names().map(VmName::as_str).collect::<Vec<_>>(), false)?, Vec::new())
+        (
+            given.resolve(
+                &qubes.names().map(VmName::as_str).collect::<Vec<_>>(),
+                false,
+            )?,
+            Vec::new(),
+        )
     } else {
         given.names.iter().partition(|name| qubes.contains(name))
     };
@@ -64,18 +90,29 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     if (call.has("running") || call.has("paused"))
         && let Some(error) = values.why_states_are_unknown(&present)
     {
-        return Err(Failure::error(format!("power states are not available: {error}")));
+        return Err(Failure::error(format!(
+            "power states are not available: {error}"
+        )));
     }
     let satisfied: Vec<&str> = if filters.is_empty() {
         present.clone()
     } else {
-        let fits = |name: &&str| qubes.get(name).is_some_and(|vm| filters.iter().all(|f| (f.satisfied)(&values, vm)));
+        let fits = |name: &&str| {
+            qubes
+                .get(name)
+                .is_some_and(|vm| filters.iter().all(|f| (f.satisfied)(&values, vm)))
+        };
         present.iter().copied().filter(fits).collect()
     };
     if call.has("json") {
         print_json(&mut call.out, &satisfied, &present, &missing)?;
     } else {
-        tell(call, if filters.is_empty() { EXISTS } else { &asked }, &satisfied, &missing);
+        tell(
+            call,
+            if filters.is_empty() { EXISTS } else { &asked },
+            &satisfied,
+            &missing,
+        );
     }
     Ok(match (satisfied.len(), present.len(), missing.len()) {
         (_, _, 1..) => NONE,
@@ -103,11 +140,15 @@ fn tell(call: &Invocation, word: &str, satisfied: &[&str], missing: &[&str]) {
 }
 
 /// One object for each qube, sorted by name: whether it exists, and whether it is everything that was asked for.
-fn print_json(out: &mut Output, satisfied: &[&str], present: &[&str], missing: &[&str]) -> Result<(), Failure> {
+fn print_json(
+    out: &mut Output,
+    satisfied: &[&str],
+    present: &[&str],
+    missing: &[&str],
+) -> Result<(), Failure> {
     let mut names = [present, missing].concat();
     names.sort_unstable();
-    let object =
-        |name: &&str| json!({"name": name, "exists": present.contains(name), "satisfied": satisfied.contains(name)});
+    let object = |name: &&str| json!({"name": name, "exists": present.contains(name), "satisfied": satisfied.contains(name)});
     out.json(&names.iter().map(object).collect())
 }
 

@@ -20,13 +20,31 @@ const MENUS: &str = "qvm-appmenus";
 
 pub fn define(line: clap::Command) -> clap::Command {
     let line = line
-        .arg(value("class", Some('C'), "CLS", "the class of the clone: the source's when unsaid"))
-        .arg(flag("ignore-errors", None, "leave out settings that the clone cannot have, instead of making none"))
-        .arg(Arg::new("all-pools").short('P').value_name("POOL").help("keep every volume in this pool"))
+        .arg(value(
+            "class",
+            Some('C'),
+            "CLS",
+            "the class of the clone: the source's when unsaid",
+        ))
+        .arg(flag(
+            "ignore-errors",
+            None,
+            "leave out settings that the clone cannot have, instead of making none",
+        ))
+        .arg(
+            Arg::new("all-pools")
+                .short('P')
+                .value_name("POOL")
+                .help("keep every volume in this pool"),
+        )
         .arg(pool())
         .arg(images::discard_existing())
         .arg(the_qube("the qube to clone"))
-        .arg(Arg::new(THE_NEW_NAME).value_name("NEWVM").help("the name of the clone"));
+        .arg(
+            Arg::new(THE_NEW_NAME)
+                .value_name("NEWVM")
+                .help("the name of the clone"),
+        );
     exclusive(line, "pools", &["all-pools", "pool"])
 }
 
@@ -55,14 +73,20 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
         name,
         class: class.as_ref(),
         label: None,
-        pools: PoolChoice { all: call.value("all-pools"), by_volume: &pools },
+        pools: PoolChoice {
+            all: call.value("all-pools"),
+            by_volume: &pools,
+        },
         empty: &[],
         uuid: Uuid::new_v4(),
         created_by: VmName::DOM0,
         ignore_errors: call.has("ignore-errors"),
     };
     let told = |volume: &str| call.inform(name, &format!("Cloning {volume} volume"));
-    let settings = InitialSettings { existing: images::existing(call), ..InitialSettings::default() };
+    let settings = InitialSettings {
+        existing: images::existing(call),
+        ..InitialSettings::default()
+    };
     let clone = session.clone_qube(&wish, settings, &Bars::telling(&session, name, &told))?;
     clone.left_out.iter().for_each(|what| call.warn(name, what));
     clone.notes.iter().for_each(|note| call.inform(name, note));
@@ -76,8 +100,12 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
 fn names(call: &Invocation) -> Result<&str, Failure> {
     match (call.value(THE_QUBE), call.value(THE_NEW_NAME)) {
         (Some(_), Some(name)) => Ok(name),
-        (Some(_), None) => Err(Failure::usage("the following arguments are required: NEWVM")),
-        (None, _) => Err(Failure::usage("the following arguments are required: VMNAME, NEWVM")),
+        (Some(_), None) => Err(Failure::usage(
+            "the following arguments are required: NEWVM",
+        )),
+        (None, _) => Err(Failure::usage(
+            "the following arguments are required: VMNAME, NEWVM",
+        )),
     }
 }
 
@@ -86,7 +114,16 @@ fn names(call: &Invocation) -> Result<&str, Failure> {
 fn menus(session: &Session, source: &VmName, clone: &VmName) -> Option<exec::ExecError> {
     let system = &session.system;
     let program = exec::find(MENUS, system.program_path()).filter(|_| system.root().is_none())?;
-    Program::new(program).args(["--init", "--update", "--source", source.as_str(), clone.as_str()]).output().err()
+    Program::new(program)
+        .args([
+            "--init",
+            "--update",
+            "--source",
+            source.as_str(),
+            clone.as_str(),
+        ])
+        .output()
+        .err()
 }
 
 /// What is cloned, as a section of the manual page.
@@ -104,7 +141,10 @@ pub fn manual() -> Vec<(&'static str, String)> {
           same) and installed_by_rpm",
         ),
         ("tags", "all but created-by-*"),
-        ("features", "all but those in which the system keeps what it does with the qube"),
+        (
+            "features",
+            "all but those in which the system keeps what it does with the qube",
+        ),
         ("devices", "all assignments"),
         ("files", "the firewall's rules and the notes"),
     ];

@@ -23,7 +23,8 @@ pub fn parse(command: &mut Command, words: Vec<OsString>) -> Result<Parsed, Fail
     let mut words = spelt_out(command, words)?;
     let mut unknown = Vec::new();
     loop {
-        let named = std::iter::once(OsString::from(command.get_name())).chain(words.iter().cloned());
+        let named =
+            std::iter::once(OsString::from(command.get_name())).chain(words.iter().cloned());
         let error = match command.try_get_matches_from_mut(named) {
             Ok(matches) => {
                 check_exclusive(command, &matches)?;
@@ -38,13 +39,15 @@ pub fn parse(command: &mut Command, words: Vec<OsString>) -> Result<Parsed, Fail
         match error.kind() {
             ErrorKind::DisplayHelp => return Ok(Parsed::Help(help(command))),
             // As argparse does: what is unknown is set aside, other mistakes are reported first.
-            ErrorKind::UnknownArgument => match set_aside(&mut words, &text_of(&error, ContextKind::InvalidArg)) {
-                Some(word) => unknown.push(word),
-                None => {
-                    let unknown = text_of(&error, ContextKind::InvalidArg);
-                    return Err(unrecognized(command, &words, &[unknown]));
+            ErrorKind::UnknownArgument => {
+                match set_aside(&mut words, &text_of(&error, ContextKind::InvalidArg)) {
+                    Some(word) => unknown.push(word),
+                    None => {
+                        let unknown = text_of(&error, ContextKind::InvalidArg);
+                        return Err(unrecognized(command, &words, &[unknown]));
+                    }
                 }
-            },
+            }
             _ => return Err(Failure::Usage(reworded(command, &error))),
         }
     }
@@ -53,9 +56,11 @@ pub fn parse(command: &mut Command, words: Vec<OsString>) -> Result<Parsed, Fail
 /// What `--help` prints. What must be given is shown so, also where the tool itself asks for it.
 pub fn help(command: &Command) -> String {
     let positionals = usage::positionals(command);
-    let mut shown = command
-        .clone()
-        .override_usage(format!("{} [OPTIONS] {positionals}", command.get_name()).trim_end().to_string());
+    let mut shown = command.clone().override_usage(
+        format!("{} [OPTIONS] {positionals}", command.get_name())
+            .trim_end()
+            .to_string(),
+    );
     for id in [THE_QUBE, THE_NEW_NAME] {
         if command.get_arguments().any(|arg| arg.get_id() == id) {
             shown = shown.mut_arg(id, |arg| arg.required(true));
@@ -67,16 +72,25 @@ pub fn help(command: &Command) -> String {
 /// The usage error for words that mean nothing to a command, with a hint for the first option among
 /// them, or for an `=` that stands alone.
 fn unrecognized(command: &Command, words: &[OsString], unknown: &[String]) -> Failure {
-    let option = unknown.iter().find(|word| word.starts_with('-')).map(|word| hint::option(command, word));
-    let equals = words.iter().any(|word| word == "=").then(|| Hint::text("leave the '=' out: NAME VALUE"));
-    Failure::usage(format!("unrecognized arguments: {}", unknown.join(" "))).with_hint(option.or(equals))
+    let option = unknown
+        .iter()
+        .find(|word| word.starts_with('-'))
+        .map(|word| hint::option(command, word));
+    let equals = words
+        .iter()
+        .any(|word| word == "=")
+        .then(|| Hint::text("leave the '=' out: NAME VALUE"));
+    Failure::usage(format!("unrecognized arguments: {}", unknown.join(" ")))
+        .with_hint(option.or(equals))
 }
 
 /// Takes the word that clap calls `unknown` out of `words`.
 fn set_aside(words: &mut Vec<OsString>, unknown: &str) -> Option<String> {
     let same = |word: &OsString| word.to_str().is_some_and(|w| w == unknown);
     let begins = |word: &OsString| {
-        let Some(word) = word.to_str() else { return false };
+        let Some(word) = word.to_str() else {
+            return false;
+        };
         match unknown.strip_prefix("--") {
             Some(_) => word.split('=').next() == Some(unknown),
             None => {
@@ -88,7 +102,10 @@ fn set_aside(words: &mut Vec<OsString>, unknown: &str) -> Option<String> {
             }
         }
     };
-    let at = words.iter().rposition(same).or_else(|| words.iter().position(begins))?;
+    let at = words
+        .iter()
+        .rposition(same)
+        .or_else(|| words.iter().position(begins))?;
     Some(words.remove(at).to_string_lossy().into_owned())
 }
 
@@ -127,9 +144,18 @@ fn whole_name<'a>(command: &'a Command, name: &str) -> Result<Option<&'a str>, F
     let mut upstreams: Vec<(&str, &str)> = Vec::new();
     let mut ours: Vec<(&str, &str)> = Vec::new();
     for arg in command.get_arguments() {
-        let fitting = if arg.get_help_heading().is_some() { &mut ours } else { &mut upstreams };
+        let fitting = if arg.get_help_heading().is_some() {
+            &mut ours
+        } else {
+            &mut upstreams
+        };
         let aliases = arg.get_all_aliases().unwrap_or_default();
-        for long in arg.get_long().into_iter().chain(aliases).filter(|long| long.starts_with(name)) {
+        for long in arg
+            .get_long()
+            .into_iter()
+            .chain(aliases)
+            .filter(|long| long.starts_with(name))
+        {
             // A whole name is no abbreviation of others, whoever's they are.
             if long == name {
                 return Ok(Some(long));
@@ -141,10 +167,18 @@ fn whole_name<'a>(command: &'a Command, name: &str) -> Result<Option<&'a str>, F
         match fitting.as_slice() {
             [] => {}
             [(long, _)] => return Ok(Some(long)),
-            [(long, id), others @ ..] if others.iter().all(|(_, other)| other == id) => return Ok(Some(long)),
+            [(long, id), others @ ..] if others.iter().all(|(_, other)| other == id) => {
+                return Ok(Some(long));
+            }
             several if name.len() >= shortest => {
-                let names: Vec<String> = several.iter().map(|(long, _)| format!("--{long}")).collect();
-                return Err(Failure::usage(format!("ambiguous option: --{name} could match {}", names.join(", "))));
+                let names: Vec<String> = several
+                    .iter()
+                    .map(|(long, _)| format!("--{long}"))
+                    .collect();
+                return Err(Failure::usage(format!(
+                    "ambiguous option: --{name} could match {}",
+                    names.join(", ")
+                )));
             }
             _ => {}
         }
@@ -156,8 +190,12 @@ fn check_exclusive(command: &Command, matches: &ArgMatches) -> Result<(), Failur
     for group in command.get_groups().filter(|g| is_exclusive(g)) {
         let mut given: Vec<(usize, &Arg)> = Vec::new();
         for id in group.get_args() {
-            let by_person = matches.value_source(id.as_str()) == Some(clap::parser::ValueSource::CommandLine);
-            let at = matches.indices_of(id.as_str()).and_then(|mut all| all.next()).filter(|_| by_person);
+            let by_person =
+                matches.value_source(id.as_str()) == Some(clap::parser::ValueSource::CommandLine);
+            let at = matches
+                .indices_of(id.as_str())
+                .and_then(|mut all| all.next())
+                .filter(|_| by_person);
             let arg = command.get_arguments().find(|a| a.get_id() == id);
             given.extend(at.zip(arg));
         }
@@ -165,7 +203,11 @@ fn check_exclusive(command: &Command, matches: &ArgMatches) -> Result<(), Failur
         // argparse looks at positionals when the options before them have been seen.
         given.sort_by_key(|(_, arg)| arg.is_positional());
         if let [(_, first), (_, second), ..] = given.as_slice() {
-            let text = format!("argument {}: not allowed with argument {}", name_of(second), name_of(first));
+            let text = format!(
+                "argument {}: not allowed with argument {}",
+                name_of(second),
+                name_of(first)
+            );
             return Err(Failure::Usage(text));
         }
     }
@@ -176,18 +218,34 @@ fn check_exclusive(command: &Command, matches: &ArgMatches) -> Result<(), Failur
 pub fn name_of(arg: &Arg) -> String {
     let mut names: Vec<String> = Vec::new();
     names.extend(arg.get_long().map(|l| format!("--{l}")));
-    names.extend(arg.get_all_aliases().unwrap_or_default().iter().map(|l| format!("--{l}")));
+    names.extend(
+        arg.get_all_aliases()
+            .unwrap_or_default()
+            .iter()
+            .map(|l| format!("--{l}")),
+    );
     // An option without a long form of its own is known by the short one.
-    let at = if arg.get_long().is_some() { names.len() } else { 0 };
+    let at = if arg.get_long().is_some() {
+        names.len()
+    } else {
+        0
+    };
     names.splice(at..at, arg.get_short().map(|s| format!("-{s}")));
-    if names.is_empty() { value_name(arg) } else { names.join("/") }
+    if names.is_empty() {
+        value_name(arg)
+    } else {
+        names.join("/")
+    }
 }
 
 /// The usage error of a value that is none of the choices.
 pub fn invalid_choice(argument: &str, value: &str, choices: &[&str]) -> Failure {
     let list: Vec<String> = choices.iter().map(|c| super::failure::quoted(c)).collect();
     let shown = super::failure::quoted(value);
-    let text = format!("argument {argument}: invalid choice: {shown} (choose from {})", list.join(", "));
+    let text = format!(
+        "argument {argument}: invalid choice: {shown} (choose from {})",
+        list.join(", ")
+    );
     Failure::Usage(text).with_hint(did_you_mean(value, choices.iter().copied()).map(Hint::Text))
 }
 
@@ -197,17 +255,26 @@ fn reworded(command: &Command, error: &clap::Error) -> String {
     let name = arg.map_or_else(|| about.clone(), name_of);
     match error.kind() {
         ErrorKind::MissingRequiredArgument => {
-            let names: Vec<&str> = about.split(", ").map(|n| n.trim_matches(['<', '>', '.'])).collect();
+            let names: Vec<&str> = about
+                .split(", ")
+                .map(|n| n.trim_matches(['<', '>', '.']))
+                .collect();
             format!("the following arguments are required: {}", names.join(", "))
         }
         ErrorKind::InvalidValue | ErrorKind::TooFewValues | ErrorKind::WrongNumberOfValues => {
-            match arg.and_then(|a| a.get_num_args()).is_some_and(|n| n.max_values() > 1) {
+            match arg
+                .and_then(|a| a.get_num_args())
+                .is_some_and(|n| n.max_values() > 1)
+            {
                 true => format!("argument {name}: expected at least one argument"),
                 false => format!("argument {name}: expected one argument"),
             }
         }
         ErrorKind::TooManyValues => {
-            format!("argument {name}: ignored explicit argument '{}'", text_of(error, ContextKind::InvalidValue))
+            format!(
+                "argument {name}: ignored explicit argument '{}'",
+                text_of(error, ContextKind::InvalidValue)
+            )
         }
         ErrorKind::InvalidUtf8 => "an argument is not valid UTF-8".to_string(),
         _ => first_line(&error.to_string()),
@@ -215,7 +282,11 @@ fn reworded(command: &Command, error: &clap::Error) -> String {
 }
 
 fn first_line(text: &str) -> String {
-    text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_string()
+    text.lines()
+        .next()
+        .unwrap_or_default()
+        .trim_start_matches("error: ")
+        .to_string()
 }
 
 fn text_of(error: &clap::Error, kind: ContextKind) -> String {
@@ -229,7 +300,9 @@ fn text_of(error: &clap::Error, kind: ContextKind) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tools::arguments::{THE_QUBE, common, exclusive, flag, greedy, the_qube, value, verbosity};
+    use crate::tools::arguments::{
+        THE_QUBE, common, exclusive, flag, greedy, the_qube, value, verbosity,
+    };
 
     fn tool() -> Command {
         let command = common("qvm-try")
@@ -240,7 +313,11 @@ mod tests {
             .arg(greedy("class", "CLASS", ""))
             .arg(value("root-copy-from", None, "FILENAME", ""))
             .arg(the_qube(""))
-            .arg(Arg::new("value").value_name("VALUE").allow_negative_numbers(true));
+            .arg(
+                Arg::new("value")
+                    .value_name("VALUE")
+                    .allow_negative_numbers(true),
+            );
         exclusive(command, "format", &["format", "fields", "disk"])
     }
 
@@ -266,15 +343,29 @@ mod tests {
     #[test]
     fn options_may_stand_anywhere_and_be_shortened() {
         assert!(matches(&["work", "-d", "5"]).get_flag("disk"));
-        assert_eq!(matches(&["--form", "x"]).get_one::<String>("format").unwrap(), "x");
+        assert_eq!(
+            matches(&["--form", "x"])
+                .get_one::<String>("format")
+                .unwrap(),
+            "x"
+        );
         assert_eq!(matches(&["-ox"]).get_one::<String>("format").unwrap(), "x");
-        assert!(matches(&["--no"]).get_flag("no-spinner"), "upstream's options win over --no-wait");
+        assert!(
+            matches(&["--no"]).get_flag("no-spinner"),
+            "upstream's options win over --no-wait"
+        );
         assert!(
             matches(&["--root", "/mnt"]).contains_id("root"),
             "a whole name of ours is not upstream's --root-copy-from"
         );
-        assert_eq!(matches(&["work", "-5"]).get_one::<String>("value").unwrap(), "-5");
-        assert_eq!(matches(&["--", "-x"]).get_one::<String>(THE_QUBE).unwrap(), "-x");
+        assert_eq!(
+            matches(&["work", "-5"]).get_one::<String>("value").unwrap(),
+            "-5"
+        );
+        assert_eq!(
+            matches(&["--", "-x"]).get_one::<String>(THE_QUBE).unwrap(),
+            "-x"
+        );
         let classes = matches(&["--class", "A", "B"]);
         assert_eq!(classes.get_many::<String>("class").unwrap().count(), 2);
         assert_eq!(verbosity(&matches(&["-qq", "-v"])), 0);
@@ -282,10 +373,25 @@ mod tests {
 
     #[test]
     fn mistakes_are_told_in_the_words_of_argparse() {
-        assert_eq!(mistake(&["--zz", "work", "5", "more"]), "unrecognized arguments: --zz more");
-        assert_eq!(mistake(&["-d", "-O", "name"]), "argument --fields/-O: not allowed with argument --disk/-d");
-        assert_eq!(mistake(&["--format"]), "argument --format/-o: expected one argument");
-        assert_eq!(mistake(&["--class"]), "argument --class: expected at least one argument");
-        assert_eq!(mistake(&["--fo", "x"]), "ambiguous option: --fo could match --force-root, --format");
+        assert_eq!(
+            mistake(&["--zz", "work", "5", "more"]),
+            "unrecognized arguments: --zz more"
+        );
+        assert_eq!(
+            mistake(&["-d", "-O", "name"]),
+            "argument --fields/-O: not allowed with argument --disk/-d"
+        );
+        assert_eq!(
+            mistake(&["--format"]),
+            "argument --format/-o: expected one argument"
+        );
+        assert_eq!(
+            mistake(&["--class"]),
+            "argument --class: expected at least one argument"
+        );
+        assert_eq!(
+            mistake(&["--fo", "x"]),
+            "ambiguous option: --fo could match --force-root, --format"
+        );
     }
 }

@@ -33,7 +33,10 @@ pub struct Offer {
 
 impl From<Vec<Candidate>> for Offer {
     fn from(candidates: Vec<Candidate>) -> Offer {
-        Offer { candidates, file: false }
+        Offer {
+            candidates,
+            file: false,
+        }
     }
 }
 
@@ -48,9 +51,16 @@ struct Place<'a> {
 
 /// The whole of `qubes-complete SHELL INDEX WORD...`: WORDs from the command's name on, INDEX of the one at the cursor.
 pub fn main() -> ExitCode {
-    let texts: Vec<String> = std::env::args_os().skip(1).map(|a| a.to_string_lossy().into_owned()).collect();
-    let [shell, index, words @ ..] = texts.as_slice() else { return ExitCode::from(2) };
-    let Ok(index) = index.parse::<usize>() else { return ExitCode::from(2) };
+    let texts: Vec<String> = std::env::args_os()
+        .skip(1)
+        .map(|a| a.to_string_lossy().into_owned())
+        .collect();
+    let [shell, index, words @ ..] = texts.as_slice() else {
+        return ExitCode::from(2);
+    };
+    let Ok(index) = index.parse::<usize>() else {
+        return ExitCode::from(2);
+    };
     let mut out = Output::new();
     let offer = complete(words, index, shell == "bash");
     for candidate in offer.candidates {
@@ -71,7 +81,11 @@ fn shown(candidate: &Candidate, shell: &str) -> String {
         "fish" if !about.is_empty() => format!("{word}\t{about}"),
         "zsh" => {
             let word = word.replace(':', "\\:");
-            if about.is_empty() { word } else { format!("{word}:{about}") }
+            if about.is_empty() {
+                word
+            } else {
+                format!("{word}:{about}")
+            }
         }
         _ => word.clone(),
     }
@@ -84,21 +98,37 @@ pub fn complete(words: &[String], index: usize, breaks_words: bool) -> Offer {
     if words.len() <= index {
         words.push(String::new());
     }
-    let Some(program) = words.first() else { return Offer::default() };
+    let Some(program) = words.first() else {
+        return Offer::default();
+    };
     let mut name = multicall::name_of(program.as_ref());
     if name == "qubes" {
         if words.len() == 2 {
             let fits = |c: &&Definition| !c.hidden && c.name.starts_with(&words[1]);
-            return DEFINITIONS.iter().filter(fits).map(|c| candidate(c.name, c.about)).collect::<Vec<_>>().into();
+            return DEFINITIONS
+                .iter()
+                .filter(fits)
+                .map(|c| candidate(c.name, c.about))
+                .collect::<Vec<_>>()
+                .into();
         }
         if words[1] == "generate" {
-            return Offer { candidates: Vec::new(), file: words.len() == 3 };
+            return Offer {
+                candidates: Vec::new(),
+                file: words.len() == 3,
+            };
         }
         words.remove(0);
         name = words[0].clone();
     }
-    let Some(command) = DEFINITIONS.iter().find(|d| d.name == name) else { return Offer::default() };
-    let before_break = if breaks_words { join_what_bash_breaks(&mut words) } else { 0 };
+    let Some(command) = DEFINITIONS.iter().find(|d| d.name == name) else {
+        return Offer::default();
+    };
+    let before_break = if breaks_words {
+        join_what_bash_breaks(&mut words)
+    } else {
+        0
+    };
     let line = command.line();
     let mut found = at_cursor(&line, &words[1..]);
     for c in &mut found.candidates {
@@ -131,18 +161,28 @@ fn join_what_bash_breaks(words: &mut Vec<String>) -> usize {
 }
 
 fn at_cursor(line: &clap::Command, words: &[String]) -> Offer {
-    let Some((current, before)) = words.split_last() else { return Offer::default() };
+    let Some((current, before)) = words.split_last() else {
+        return Offer::default();
+    };
     let mut place = place(line, before);
     // `qvm-prefs --all`: the qubes have been named, as with a pattern that fits every name.
-    if has_qube(line) && find_long(line, "all").is_some() && before.iter().any(|word| word == "--all") {
+    if has_qube(line)
+        && find_long(line, "all").is_some()
+        && before.iter().any(|word| word == "--all")
+    {
         place.positionals.insert(0, "*");
     }
     if !place.options_ended
         && let Some((name, value)) = current.strip_prefix("--").and_then(|c| c.split_once('='))
     {
-        let Some(arg) = find_long(line, name) else { return Offer::default() };
+        let Some(arg) = find_long(line, name) else {
+            return Offer::default();
+        };
         let values = values(line, arg, value, &place, words);
-        let whole = |c: Candidate| Candidate { word: format!("--{name}={}", c.word), about: c.about };
+        let whole = |c: Candidate| Candidate {
+            word: format!("--{name}={}", c.word),
+            about: c.about,
+        };
         return Offer {
             candidates: values.into_iter().map(whole).collect(),
             file: takes_file(line, arg, value, &place),
@@ -163,7 +203,10 @@ fn at_cursor(line: &clap::Command, words: &[String]) -> Offer {
 }
 
 fn offer(line: &clap::Command, arg: &Arg, current: &str, place: &Place, words: &[String]) -> Offer {
-    Offer { candidates: values(line, arg, current, place, words), file: takes_file(line, arg, current, place) }
+    Offer {
+        candidates: values(line, arg, current, place, words),
+        file: takes_file(line, arg, current, place),
+    }
 }
 
 /// Whether an argument's value is the name of a file, or may be.
@@ -174,17 +217,25 @@ fn takes_file(line: &clap::Command, arg: &Arg, current: &str, place: &Place) -> 
         ("qubes-db", "copy" | "from") => current.contains('/'),
         ("qvm-volume", "word") => matches!(place.positionals.as_slice(), ["import", _]),
         ("qvm-pool", "option") => current.starts_with("dir_path="),
-        _ => matches!(arg.get_value_hint(), ValueHint::AnyPath | ValueHint::FilePath | ValueHint::DirPath),
+        _ => matches!(
+            arg.get_value_hint(),
+            ValueHint::AnyPath | ValueHint::FilePath | ValueHint::DirPath
+        ),
     }
 }
 
 fn positional_at(line: &clap::Command, position: usize) -> Option<&Arg> {
     let mut all = line.get_positionals();
-    all.nth(position).or_else(|| line.get_positionals().last().filter(|a| takes_many(a)))
+    all.nth(position)
+        .or_else(|| line.get_positionals().last().filter(|a| takes_many(a)))
 }
 
 fn place<'a>(line: &'a clap::Command, before: &'a [String]) -> Place<'a> {
-    let mut place = Place { option: None, positionals: Vec::new(), options_ended: false };
+    let mut place = Place {
+        option: None,
+        positionals: Vec::new(),
+        options_ended: false,
+    };
     for word in before {
         if place.options_ended {
             place.positionals.push(word);
@@ -197,9 +248,13 @@ fn place<'a>(line: &'a clap::Command, before: &'a [String]) -> Place<'a> {
             }
             long if long.starts_with("--") => {
                 let has_value = long.contains('=');
-                place.option = find_long(line, &long[2..]).filter(|_| !has_value).and_then(expecting);
+                place.option = find_long(line, &long[2..])
+                    .filter(|_| !has_value)
+                    .and_then(expecting);
             }
-            short if short.len() > 1 && short.starts_with('-') => place.option = find_last_short(line, short),
+            short if short.len() > 1 && short.starts_with('-') => {
+                place.option = find_last_short(line, short)
+            }
             _ => match place.option {
                 Some((_, true)) => place.option = None,
                 // A greedy option takes every word up to the next option.
@@ -216,7 +271,9 @@ fn expecting(arg: &Arg) -> Option<(&Arg, bool)> {
 }
 
 fn find_long<'a>(line: &'a clap::Command, name: &str) -> Option<&'a Arg> {
-    let has = |arg: &&Arg| arg.get_long() == Some(name) || arg.get_all_aliases().unwrap_or_default().contains(&name);
+    let has = |arg: &&Arg| {
+        arg.get_long() == Some(name) || arg.get_all_aliases().unwrap_or_default().contains(&name)
+    };
     line.get_arguments().find(has)
 }
 
@@ -224,7 +281,9 @@ fn find_long<'a>(line: &'a clap::Command, name: &str) -> Option<&'a Arg> {
 fn find_last_short<'a>(line: &'a clap::Command, word: &str) -> Option<(&'a Arg, bool)> {
     let mut letters = word.chars().skip(1).peekable();
     while let Some(letter) = letters.next() {
-        let arg = line.get_arguments().find(|a| a.get_short() == Some(letter))?;
+        let arg = line
+            .get_arguments()
+            .find(|a| a.get_short() == Some(letter))?;
         if let Some(expecting) = expecting(arg) {
             return letters.peek().is_none().then_some(expecting);
         }
@@ -238,7 +297,10 @@ fn takes_many(arg: &Arg) -> bool {
 
 fn options(line: &clap::Command, current: &str) -> Vec<Candidate> {
     let mut found = Vec::new();
-    for arg in line.get_arguments().filter(|a| !a.is_positional() && !a.is_hide_set()) {
+    for arg in line
+        .get_arguments()
+        .filter(|a| !a.is_positional() && !a.is_hide_set())
+    {
         let word = match (arg.get_long(), arg.get_short()) {
             (Some(long), _) => format!("--{long}"),
             (None, Some(short)) => format!("-{short}"),
@@ -253,7 +315,13 @@ fn options(line: &clap::Command, current: &str) -> Vec<Candidate> {
 }
 
 /// The values of an argument that begin with `current`.
-fn values(line: &clap::Command, arg: &Arg, current: &str, place: &Place, words: &[String]) -> Vec<Candidate> {
+fn values(
+    line: &clap::Command,
+    arg: &Arg,
+    current: &str,
+    place: &Place,
+    words: &[String],
+) -> Vec<Candidate> {
     let id = arg.get_id().as_str();
     if let "pool" | "property" = id
         && !arg.is_positional()
@@ -281,30 +349,52 @@ fn values(line: &clap::Command, arg: &Arg, current: &str, place: &Place, words: 
         "all-pools" => Kind::Pools,
         "tags" | "exclude-tags" => Kind::Tags,
         "format" => Kind::Words(super::ls::FORMATS.iter().map(|(name, _)| *name).collect()),
-        "fields" | "sort" => Kind::Words(super::ls::HEADINGS.iter().map(|(name, _)| *name).collect()),
+        "fields" | "sort" => {
+            Kind::Words(super::ls::HEADINGS.iter().map(|(name, _)| *name).collect())
+        }
         "db-command" => Kind::Words(super::db::words()),
         "copy" => Kind::Copies,
         "color" => Kind::Words(vec!["auto", "always", "never"]),
         "internal" | "servicevm" => Kind::Words(vec!["y", "n"]),
-        "feature" => Kind::Features { of: place.positionals.first().copied(), only_own: unsets(words) },
-        "service" => Kind::Services { of: place.positionals.first().copied(), only_own: unsets(words) },
+        "feature" => Kind::Features {
+            of: place.positionals.first().copied(),
+            only_own: unsets(words),
+        },
+        "service" => Kind::Services {
+            of: place.positionals.first().copied(),
+            only_own: unsets(words),
+        },
         "switch" => Kind::Words(vec!["on", "off"]),
         "updates" => Kind::Words(super::set_updates::ACTIONS.to_vec()),
         "package-action" => Kind::Words(super::template_postprocess::ACTIONS.to_vec()),
         THE_COMMAND => Kind::Words(vec!["list", "add", "del"]),
         // Another qube's tags are what somebody may want to give to this one.
-        "tag" if place.positionals.get(1).is_some_and(|command| super::tags::gives(command)) => Kind::Tags,
+        "tag"
+            if place
+                .positionals
+                .get(1)
+                .is_some_and(|command| super::tags::gives(command)) =>
+        {
+            Kind::Tags
+        }
         "tag" => Kind::TagsOf(place.positionals.first().copied()),
-        "property" => Kind::Properties { of: of_qube(line, place) },
+        "property" => Kind::Properties {
+            of: of_qube(line, place),
+        },
         "value" => match property {
-            Some(property) => Kind::ValuesOf { of: of_qube(line, place), property },
+            Some(property) => Kind::ValuesOf {
+                of: of_qube(line, place),
+                property,
+            },
             None => return Vec::new(),
         },
         _ => return Vec::new(),
     };
     // `-O name,state,cl`: only the last of the list is completed. No name has a comma.
     let (front, last) = match (id, current.rsplit_once(',')) {
-        ("fields" | "class" | "label" | "tags" | THE_QUBE, Some((front, last))) => (format!("{front},"), last),
+        ("fields" | "class" | "label" | "tags" | THE_QUBE, Some((front, last))) => {
+            (format!("{front},"), last)
+        }
         _ => (String::new(), current),
     };
     let mut found = candidates::of_kind(&kind, last, words);
@@ -315,23 +405,50 @@ fn values(line: &clap::Command, arg: &Arg, current: &str, place: &Place, words: 
 }
 
 /// What fits into a command line of the tools for pools and volumes.
-fn of_storage(tool: &str, id: &str, current: &str, place: &Place, words: &[String]) -> Vec<Candidate> {
-    let commands: &[Subcommand] = if tool == "qvm-pool" { &super::pool::COMMANDS } else { &super::volume::COMMANDS };
-    let command = place.positionals.first().and_then(|word| Subcommand::find(commands, word));
-    let command = command.and_then(|command| command.words.first()).copied().unwrap_or_default();
+fn of_storage(
+    tool: &str,
+    id: &str,
+    current: &str,
+    place: &Place,
+    words: &[String],
+) -> Vec<Candidate> {
+    let commands: &[Subcommand] = if tool == "qvm-pool" {
+        &super::pool::COMMANDS
+    } else {
+        &super::volume::COMMANDS
+    };
+    let command = place
+        .positionals
+        .first()
+        .and_then(|word| Subcommand::find(commands, word));
+    let command = command
+        .and_then(|command| command.words.first())
+        .copied()
+        .unwrap_or_default();
     let after = place.positionals.get(1..).unwrap_or_default();
     let kind = match (tool, id, command, after) {
-        (_, THE_COMMAND, ..) => Kind::Words(commands.iter().filter_map(|c| c.words.first().copied()).collect()),
+        (_, THE_COMMAND, ..) => Kind::Words(
+            commands
+                .iter()
+                .filter_map(|c| c.words.first().copied())
+                .collect(),
+        ),
         ("qvm-pool", "info" | "remove" | "set", ..) | ("qvm-volume", "pool", ..) => Kind::Pools,
         ("qvm-pool", "option", ..) => return options_of_pool(command, after, current),
         ("qvm-pool", "word", "info" | "set", []) | ("qvm-pool", "word", "remove", _) => Kind::Pools,
-        ("qvm-pool", "word", "add", [_]) => Kind::Words(POOL_DRIVERS.iter().map(|driver| driver.name).collect()),
+        ("qvm-pool", "word", "add", [_]) => {
+            Kind::Words(POOL_DRIVERS.iter().map(|driver| driver.name).collect())
+        }
         ("qvm-volume", "word", "list", _) => Kind::Qubes(Which::Guests),
         ("qvm-volume", "word", "", _) => return Vec::new(),
         ("qvm-volume", "word", "clone", [] | [_]) | ("qvm-volume", "word", _, []) => Kind::Volumes,
         ("qvm-volume", "word", "info", [_]) => Kind::Words(super::volume::PROPERTIES.to_vec()),
-        ("qvm-volume", "word", "config", [_]) => Kind::Words(VolumeOption::ALL.map(VolumeOption::as_str).to_vec()),
-        ("qvm-volume", "word", "config", [_, "rw" | "ephemeral"]) => Kind::Words(vec!["True", "False"]),
+        ("qvm-volume", "word", "config", [_]) => {
+            Kind::Words(VolumeOption::ALL.map(VolumeOption::as_str).to_vec())
+        }
+        ("qvm-volume", "word", "config", [_, "rw" | "ephemeral"]) => {
+            Kind::Words(vec!["True", "False"])
+        }
         ("qvm-volume", "word", "revert", [volume]) => Kind::Revisions(volume),
         _ => return Vec::new(),
     };
@@ -340,9 +457,16 @@ fn of_storage(tool: &str, id: &str, current: &str, place: &Place, words: &[Strin
 
 /// `NAME=` of the options that a pool of this driver can be given, or that can be changed later.
 fn options_of_pool(command: &str, after: &[&str], current: &str) -> Vec<Candidate> {
-    let driver = after.get(1).and_then(|name| PoolDriver::find(name)).filter(|_| command == "add");
-    let options = driver.map_or(&["revisions_to_keep", "ephemeral_volatile"][..], |driver| driver.options);
-    let named = options.iter().map(|option| candidate(&format!("{option}="), ""));
+    let driver = after
+        .get(1)
+        .and_then(|name| PoolDriver::find(name))
+        .filter(|_| command == "add");
+    let options = driver.map_or(&["revisions_to_keep", "ephemeral_volatile"][..], |driver| {
+        driver.options
+    });
+    let named = options
+        .iter()
+        .map(|option| candidate(&format!("{option}="), ""));
     named.filter(|c| c.word.starts_with(current)).collect()
 }
 
@@ -360,10 +484,15 @@ fn pairs(option: &str, current: &str, words: &[String]) -> Vec<Candidate> {
     };
     let values = match option {
         "pool" => Kind::Pools,
-        _ => Kind::ValuesOfClass { class, property: name },
+        _ => Kind::ValuesOfClass {
+            class,
+            property: name,
+        },
     };
     let mut values = candidates::of_kind(&values, value, words);
-    values.iter_mut().for_each(|c| c.word.insert_str(0, &format!("{name}=")));
+    values
+        .iter_mut()
+        .for_each(|c| c.word.insert_str(0, &format!("{name}=")));
     values
 }
 
@@ -387,25 +516,39 @@ fn new_class(words: &[String]) -> Class {
     if has("--disp") {
         return Class::DispVM;
     }
-    let named = words.windows(2).find(|w| matches!(&*w[0], "-C" | "--class")).map(|w| w[1].as_str());
+    let named = words
+        .windows(2)
+        .find(|w| matches!(&*w[0], "-C" | "--class"))
+        .map(|w| w[1].as_str());
     let named = named.or_else(|| words.iter().find_map(|w| w.strip_prefix("--class=")));
     named.map_or(Class::AppVM, Class::from_store)
 }
 
 /// Whether the words ask for something to be taken away.
 fn unsets(words: &[String]) -> bool {
-    words.iter().any(|w| matches!(&**w, "-D" | "--unset" | "--default" | "--delete"))
+    words
+        .iter()
+        .any(|w| matches!(&**w, "-D" | "--unset" | "--default" | "--delete"))
 }
 
 /// The qube whose properties are meant; `None` for the system's own.
 fn of_qube<'a>(line: &clap::Command, place: &Place<'a>) -> Option<&'a str> {
-    place.positionals.first().copied().filter(|_| has_qube(line))
+    place
+        .positionals
+        .first()
+        .copied()
+        .filter(|_| has_qube(line))
 }
 
 fn has_qube(line: &clap::Command) -> bool {
-    line.get_positionals().next().is_some_and(|a| a.get_id() == THE_QUBE)
+    line.get_positionals()
+        .next()
+        .is_some_and(|a| a.get_id() == THE_QUBE)
 }
 
 pub(super) fn candidate(word: &str, about: &str) -> Candidate {
-    Candidate { word: word.to_string(), about: about.to_string() }
+    Candidate {
+        word: word.to_string(),
+        about: about.to_string(),
+    }
 }

@@ -28,45 +28,100 @@ const PROPERTY_FAILED: u8 = 2;
 const ROOT_FAILED: u8 = 3;
 
 pub fn define(line: clap::Command) -> clap::Command {
-    let root = |long, short, help| value(long, Some(short), "FILENAME", help).value_parser(value_parser!(PathBuf));
+    let root = |long, short, help| {
+        value(long, Some(short), "FILENAME", help).value_parser(value_parser!(PathBuf))
+    };
     let line = line
-        .arg(value("class", Some('C'), "CLS", "the class of the new qube: AppVM when unsaid"))
+        .arg(value(
+            "class",
+            Some('C'),
+            "CLS",
+            "the class of the new qube: AppVM when unsaid",
+        ))
         .arg(flag("standalone", None, "the same as --class StandaloneVM"))
-        .arg(flag("disp", None, "the same as --class DispVM; red unless another label is given"))
+        .arg(flag(
+            "disp",
+            None,
+            "the same as --class DispVM; red unless another label is given",
+        ))
         .arg(
-            value("property", None, "NAME=VALUE", "set this property of the new qube (can be repeated)")
-                .alias("prop")
-                .action(ArgAction::Append),
+            value(
+                "property",
+                None,
+                "NAME=VALUE",
+                "set this property of the new qube (can be repeated)",
+            )
+            .alias("prop")
+            .action(ArgAction::Append),
         )
         .arg(
-            value("pool", Some('p'), "VOLUME_NAME=POOL_NAME", "keep this volume in this pool (can be repeated)")
-                .action(ArgAction::Append),
+            value(
+                "pool",
+                Some('p'),
+                "VOLUME_NAME=POOL_NAME",
+                "keep this volume in this pool (can be repeated)",
+            )
+            .action(ArgAction::Append),
         )
-        .arg(Arg::new("all-pools").short('P').value_name("POOL_NAME").help("keep every volume in this pool"))
-        .arg(value("template", Some('t'), "VALUE", "the template it is based on"))
-        .arg(value("label", Some('l'), "VALUE", "its label; must be given"))
+        .arg(
+            Arg::new("all-pools")
+                .short('P')
+                .value_name("POOL_NAME")
+                .help("keep every volume in this pool"),
+        )
+        .arg(value(
+            "template",
+            Some('t'),
+            "VALUE",
+            "the template it is based on",
+        ))
+        .arg(value(
+            "label",
+            Some('l'),
+            "VALUE",
+            "its label; must be given",
+        ))
         .arg(flag("help-classes", None, "list the classes"))
-        .arg(root("root-copy-from", 'r', "fill the root volume with a copy of this file"))
-        .arg(root("root-move-from", 'R', "fill the root volume with this file and remove it"))
+        .arg(root(
+            "root-copy-from",
+            'r',
+            "fill the root volume with a copy of this file",
+        ))
+        .arg(root(
+            "root-move-from",
+            'R',
+            "fill the root volume with this file and remove it",
+        ))
         .arg(flag("no-root", None, "accepted, without effect").hide(true))
-        .arg(of_listing(flag("dry-run", None, "only say whether it could be created so")))
+        .arg(of_listing(flag(
+            "dry-run",
+            None,
+            "only say whether it could be created so",
+        )))
         .args([images::discard_existing(), images::adopt_existing()])
         // R3's words, which installers still use (`spec/installer.md`).
-        .arg(earlier("net", "a qube with network hardware: provides_network, netvm none"))
-        .arg(earlier("proxy", "a qube between others and the network: provides_network"))
+        .arg(earlier(
+            "net",
+            "a qube with network hardware: provides_network, netvm none",
+        ))
+        .arg(earlier(
+            "proxy",
+            "a qube between others and the network: provides_network",
+        ))
         .arg(earlier("internal", "not for menus: feature internal"))
-        .arg(
-            Arg::new("vmname")
-                .value_name("VMNAME")
-                .help("the name of the new qube; a disposable without one is disp1234 and goes when it stops"),
-        );
+        .arg(Arg::new("vmname").value_name("VMNAME").help(
+            "the name of the new qube; a disposable without one is disp1234 and goes when it stops",
+        ));
     let line = exclusive(line, "images", &[images::DISCARD, images::ADOPT]);
     exclusive(line, "root", &["root-copy-from", "root-move-from"])
 }
 
 pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     if call.has("help-classes") {
-        return Class::ALL.iter().try_for_each(|class| call.out.line(class.as_str())).map(|()| 0);
+        return Class::ALL
+            .iter()
+            .try_for_each(|class| call.out.line(class.as_str()))
+            .map(|()| 0);
     }
     let (code, numbered) = create(call)?;
     if let Some(name) = numbered {
@@ -87,15 +142,26 @@ fn create(call: &Invocation) -> Result<(u8, Option<VmName>), Failure> {
     let qubes = session.read()?;
     check_label(&order, &qubes)?;
     drop(qubes);
-    let file = match order.root.as_ref().filter(|root| !call.has("dry-run") || !root.is_pipe()).map(RootImage::open) {
+    let file = match order
+        .root
+        .as_ref()
+        .filter(|root| !call.has("dry-run") || !root.is_pipe())
+        .map(RootImage::open)
+    {
         Some(Err(reason)) => {
-            call.warn("app", &format!("Error importing root volume (no VM created): {reason}"));
+            call.warn(
+                "app",
+                &format!("Error importing root volume (no VM created): {reason}"),
+            );
             return Ok((ROOT_FAILED, None));
         }
         opened => opened.transpose().unwrap_or_default(),
     };
     let watcher = Bars::new(&session, order.name.unwrap_or("disposable"));
-    let root = file.as_ref().map(|file| root_image::RootImage { file, watcher: &watcher });
+    let root = file.as_ref().map(|file| root_image::RootImage {
+        file,
+        watcher: &watcher,
+    });
     if call.has("dry-run") {
         let refused = order.try_to_create(&session, root).err();
         return Ok((refused.map_or(0, |error| tell_refusal(call, error)), None));
@@ -106,11 +172,18 @@ fn create(call: &Invocation) -> Result<(u8, Option<VmName>), Failure> {
     };
     created.notes.iter().for_each(|note| call.warn("app", note));
     let name = created.name;
-    if let Some((root, file)) = order.root.as_ref().filter(|root| root.remove).zip(file.as_ref())
+    if let Some((root, file)) = order
+        .root
+        .as_ref()
+        .filter(|root| root.remove)
+        .zip(file.as_ref())
         && let Err(error) = session.remove_source(root.file, file)
     {
         let file = root.file.display();
-        call.warn("app", &format!("{name} is created with the data of {file}, which is not removed: {error}"));
+        call.warn(
+            "app",
+            &format!("{name} is created with the data of {file}, which is not removed: {error}"),
+        );
         return Ok((1, None));
     }
     Ok((0, order.name.is_none().then_some(name)))
@@ -122,12 +195,18 @@ fn tell_refusal(call: &Invocation, error: LifecycleError) -> u8 {
     let code = match &error {
         LifecycleError::SettingsRefused(refused) => {
             for refused in refused {
-                app(format!("Error setting {} (no VM created): {}", refused.setting, refused.reason));
+                app(format!(
+                    "Error setting {} (no VM created): {}",
+                    refused.setting, refused.reason
+                ));
             }
             return PROPERTY_FAILED;
         }
         LifecycleError::NotImported { .. } => {
-            app(format!("Error importing root volume (no VM created): {}", call.in_words(&error)));
+            app(format!(
+                "Error importing root volume (no VM created): {}",
+                call.in_words(&error)
+            ));
             ROOT_FAILED
         }
         error => {
@@ -148,12 +227,17 @@ fn check_label(order: &Order, qubes: &Qubes) -> Result<(), Failure> {
         return Err(Failure::usage("VMNAME is mandatory"));
     }
     // The number of a label has an error of its own.
-    let is_number = order.label.bytes().all(|byte| byte.is_ascii_digit()) && qubes.labels.find(order.label).is_some();
+    let is_number = order.label.bytes().all(|byte| byte.is_ascii_digit())
+        && qubes.labels.find(order.label).is_some();
     if is_number || qubes.labels.named(order.label).is_some() {
         return Ok(());
     }
     let available: Vec<&str> = qubes.labels.iter().map(|l| &*l.name).collect();
-    let text = format!("no such label: {}; available: {}", quoted(order.label), available.join(", "));
+    let text = format!(
+        "no such label: {}; available: {}",
+        quoted(order.label),
+        available.join(", ")
+    );
     Err(Failure::Usage(text).with_hint(did_you_mean(order.label, available).map(Hint::Text)))
 }
 
@@ -184,13 +268,22 @@ struct RootImage<'a> {
 impl<'a> Order<'a> {
     /// Checks in upstream's order (`spec/r4-tools.md`, qvm-create).
     fn of(call: &'a Invocation) -> Result<Order<'a>, Failure> {
-        let given = pairs(call.values("property"), |t| format!("Invalid property token: {}", quoted(t)))?;
-        let last = LastGiven { call, given: &given };
+        let given = pairs(call.values("property"), |t| {
+            format!("Invalid property token: {}", quoted(t))
+        })?;
+        let last = LastGiven {
+            call,
+            given: &given,
+        };
         let (label, template) = (last.of("label", "label"), last.of("template", "template"));
         let name = last.of("vmname", "name");
         let form = |_: &str| "Pool argument must be of form: -p volume_name=pool_name".to_string();
         let pools = pairs(call.values("pool"), form)?;
-        let class = match (call.has("standalone"), call.has("disp"), call.value("class")) {
+        let class = match (
+            call.has("standalone"),
+            call.has("disp"),
+            call.value("class"),
+        ) {
             (true, _, _) => Class::StandaloneVM,
             (_, true, _) => Class::DispVM,
             (_, _, Some(text)) => Class::from_store(text),
@@ -203,10 +296,26 @@ impl<'a> Order<'a> {
         }
         let root = root_image(call, &class)?;
         let all_pools = call.value("all-pools");
-        let properties = initial_properties(&class, in_earlier_words(call).into_iter().chain(given));
-        let features = call.has("internal").then_some(("internal", "1")).into_iter().collect();
+        let properties =
+            initial_properties(&class, in_earlier_words(call).into_iter().chain(given));
+        let features = call
+            .has("internal")
+            .then_some(("internal", "1"))
+            .into_iter()
+            .collect();
         let existing = images::existing(call);
-        let order = Order { name, class, label, template, properties, features, pools, all_pools, root, existing };
+        let order = Order {
+            name,
+            class,
+            label,
+            template,
+            properties,
+            features,
+            pools,
+            all_pools,
+            root,
+            existing,
+        };
         order.refuse_to_adopt_in_vain()?;
         Ok(order)
     }
@@ -223,15 +332,27 @@ impl<'a> Order<'a> {
             return Ok(());
         };
         match self.existing {
-            ExistingImages::Adopt => Err(Failure::usage(format!("--{} cannot be used here: {filled}", images::ADOPT))),
+            ExistingImages::Adopt => Err(Failure::usage(format!(
+                "--{} cannot be used here: {filled}",
+                images::ADOPT
+            ))),
             ExistingImages::Refuse | ExistingImages::Discard => Ok(()),
         }
     }
 
     fn settings(&self) -> InitialSettings<'_> {
-        let source = self.root.as_ref().map(|root| DataSource { file: root.file, is_moved: root.remove });
+        let source = self.root.as_ref().map(|root| DataSource {
+            file: root.file,
+            is_moved: root.remove,
+        });
         let (properties, features) = (&self.properties, &self.features);
-        InitialSettings { properties, features, existing: self.existing, source, root: None }
+        InitialSettings {
+            properties,
+            features,
+            existing: self.existing,
+            source,
+            root: None,
+        }
     }
 
     fn create(
@@ -240,23 +361,39 @@ impl<'a> Order<'a> {
         root: Option<root_image::RootImage<'_>>,
         watcher: &Bars<'_>,
     ) -> Result<Created, LifecycleError> {
-        let pools = PoolChoice { all: self.all_pools, by_volume: &self.pools };
-        let settings = InitialSettings { root, ..self.settings() };
+        let pools = PoolChoice {
+            all: self.all_pools,
+            by_volume: &self.pools,
+        };
+        let settings = InitialSettings {
+            root,
+            ..self.settings()
+        };
         let Some(name) = self.name else {
             return session.create_disposable(self.template, self.label, pools, settings);
         };
         match self.wish(name) {
             Wish::Clone(wish) => {
                 let clone = session.clone_qube(&wish, settings, watcher)?;
-                Ok(Created { name: clone.name, notes: clone.notes })
+                Ok(Created {
+                    name: clone.name,
+                    notes: clone.notes,
+                })
             }
             Wish::New(wish) => session.create(&wish, settings),
         }
     }
 
     /// Whether it could be created so, properties among that; nothing is.
-    fn try_to_create(&self, session: &Session, root: Option<root_image::RootImage<'_>>) -> Result<(), LifecycleError> {
-        let settings = InitialSettings { root, ..self.settings() };
+    fn try_to_create(
+        &self,
+        session: &Session,
+        root: Option<root_image::RootImage<'_>>,
+    ) -> Result<(), LifecycleError> {
+        let settings = InitialSettings {
+            root,
+            ..self.settings()
+        };
         // A disposable without a name gets one that fits.
         match self.wish(self.name.unwrap_or("disposable")) {
             Wish::Clone(wish) => session.try_to_clone(&wish, settings).map(drop),
@@ -265,16 +402,26 @@ impl<'a> Order<'a> {
     }
 
     fn wish<'w>(&'w self, name: &'w str) -> Wish<'w> {
-        let pools = PoolChoice { all: self.all_pools, by_volume: &self.pools };
+        let pools = PoolChoice {
+            all: self.all_pools,
+            by_volume: &self.pools,
+        };
         let uuid = Uuid::new_v4();
-        if let Some(source) = self.template.filter(|t| self.class == Class::StandaloneVM && !t.is_empty()) {
+        if let Some(source) = self
+            .template
+            .filter(|t| self.class == Class::StandaloneVM && !t.is_empty())
+        {
             return Wish::Clone(CloneQube {
                 source,
                 name,
                 class: Some(&self.class),
                 label: Some(self.label),
                 pools,
-                empty: if self.root.is_some() { &["private", "root"] } else { &["private"] },
+                empty: if self.root.is_some() {
+                    &["private", "root"]
+                } else {
+                    &["private"]
+                },
                 uuid,
                 created_by: VmName::DOM0,
                 ignore_errors: false,
@@ -306,7 +453,9 @@ impl RootImage<'_> {
 
     /// Whether looking at it would wait for who writes.
     fn is_pipe(&self) -> bool {
-        self.file.metadata().is_ok_and(|found| found.file_type().is_fifo())
+        self.file
+            .metadata()
+            .is_ok_and(|found| found.file_type().is_fifo())
     }
 }
 
@@ -320,21 +469,34 @@ struct LastGiven<'a, 'g> {
 impl<'a> LastGiven<'a, '_> {
     fn of(&self, argument: &str, property: &str) -> Option<&'a str> {
         let positions = self.call.given.indices_of("property").into_iter().flatten();
-        let as_property = positions.zip(self.given).filter(|(_, (name, _))| *name == property);
-        let as_property = as_property.map(|(position, (_, text))| (position, *text)).last();
+        let as_property = positions
+            .zip(self.given)
+            .filter(|(_, (name, _))| *name == property);
+        let as_property = as_property
+            .map(|(position, (_, text))| (position, *text))
+            .last();
         let position = self.call.given.index_of(argument);
-        let as_argument = position.and_then(|position| Some((position, self.call.value(argument)?)));
-        as_property.into_iter().chain(as_argument).max_by_key(|(position, _)| *position).map(|(_, text)| text)
+        let as_argument =
+            position.and_then(|position| Some((position, self.call.value(argument)?)));
+        as_property
+            .into_iter()
+            .chain(as_argument)
+            .max_by_key(|(position, _)| *position)
+            .map(|(_, text)| text)
     }
 }
 
 /// The properties to set, with their names and texts as they are stored: each once, of one that is
 /// given twice the last.
-fn initial_properties<'a>(class: &Class, given: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<(&'a str, &'a str)> {
+fn initial_properties<'a>(
+    class: &Class,
+    given: impl Iterator<Item = (&'a str, &'a str)>,
+) -> Vec<(&'a str, &'a str)> {
     let mut properties: Vec<(&str, &str)> = Vec::new();
     for (name, text) in given.filter(|(name, _)| !matches!(*name, "label" | "template" | "name")) {
         // One that is unknown is refused with the others.
-        let known = find(Scope::Class(class), name).map(|known| (known.name, stored_text(known, text)));
+        let known =
+            find(Scope::Class(class), name).map(|known| (known.name, stored_text(known, text)));
         let (name, text) = known.unwrap_or((name, text));
         properties.retain(|(earlier, _)| *earlier != name);
         properties.push((name, text));
@@ -354,18 +516,33 @@ fn in_earlier_words(call: &Invocation) -> Vec<(&'static str, &'static str)> {
     properties
 }
 
-pub(super) fn pairs(texts: Vec<&str>, wrong: impl Fn(&str) -> String) -> Result<Vec<(&str, &str)>, Failure> {
-    texts.into_iter().map(|text| text.split_once('=').ok_or_else(|| Failure::usage(wrong(text)))).collect()
+pub(super) fn pairs(
+    texts: Vec<&str>,
+    wrong: impl Fn(&str) -> String,
+) -> Result<Vec<(&str, &str)>, Failure> {
+    texts
+        .into_iter()
+        .map(|text| {
+            text.split_once('=')
+                .ok_or_else(|| Failure::usage(wrong(text)))
+        })
+        .collect()
 }
 
 fn root_image<'a>(call: &'a Invocation, class: &Class) -> Result<Option<RootImage<'a>>, Failure> {
     let file = |id| call.given.get_one::<PathBuf>(id).map(PathBuf::as_path);
-    let copied = file("root-copy-from").map(|file| RootImage { file, remove: false });
-    let Some(root) = copied.or(file("root-move-from").map(|file| RootImage { file, remove: true })) else {
+    let copied = file("root-copy-from").map(|file| RootImage {
+        file,
+        remove: false,
+    });
+    let Some(root) = copied.or(file("root-move-from").map(|file| RootImage { file, remove: true }))
+    else {
         return Ok(None);
     };
     if !root.file.exists() {
-        return Err(Failure::usage("File pointed by --root-copy-from/--root-move-from does not exist"));
+        return Err(Failure::usage(
+            "File pointed by --root-copy-from/--root-move-from does not exist",
+        ));
     }
     if matches!(class, Class::AppVM | Class::DispVM) {
         return Err(Failure::usage(

@@ -10,13 +10,28 @@ use crate::lifecycle::Session;
 use crate::model::{Qubes, Value};
 
 pub fn define(line: clap::Command) -> clap::Command {
-    line.arg(flag("default-template", None, "from the system's default template"))
-        .arg(flag("used-template", None, "from the template of the present default_dispvm"))
-        // R3 ran it in the machine before it saved that; nothing is saved any more.
-        .arg(earlier("default-script", "accepted, without effect"))
-        .args([images::discard_existing(), images::adopt_existing().conflicts_with(images::DISCARD)])
-        .arg(Arg::new("template").value_name("TEMPLATE").help("the template it is based on"))
-        .arg(Arg::new("script").value_name("SCRIPT").hide(true))
+    line.arg(flag(
+        "default-template",
+        None,
+        "from the system's default template",
+    ))
+    .arg(flag(
+        "used-template",
+        None,
+        "from the template of the present default_dispvm",
+    ))
+    // R3 ran it in the machine before it saved that; nothing is saved any more.
+    .arg(earlier("default-script", "accepted, without effect"))
+    .args([
+        images::discard_existing(),
+        images::adopt_existing().conflicts_with(images::DISCARD),
+    ])
+    .arg(
+        Arg::new("template")
+            .value_name("TEMPLATE")
+            .help("the template it is based on"),
+    )
+    .arg(Arg::new("script").value_name("SCRIPT").hide(true))
 }
 
 pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
@@ -27,16 +42,28 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     }
     let session = Session::new(call.system_with_bars()?);
     let qubes = session.read()?;
-    let template = match (call.value("template"), call.has("default-template"), call.has("used-template")) {
+    let template = match (
+        call.value("template"),
+        call.has("default-template"),
+        call.has("used-template"),
+    ) {
         (Some(template), false, false) => template.to_string(),
         (None, true, false) => global(&qubes, &session, "default_template")?,
         (None, false, true) => {
             let name = global(&qubes, &session, "default_dispvm")?;
-            let vm = qubes.get(&name).ok_or_else(|| Failure::no_such_domain(&name))?;
-            let template = qubes.template(vm)?.map(|template| template.name.to_string());
+            let vm = qubes
+                .get(&name)
+                .ok_or_else(|| Failure::no_such_domain(&name))?;
+            let template = qubes
+                .template(vm)?
+                .map(|template| template.name.to_string());
             template.ok_or_else(|| Failure::error(format!("{name} has no template")))?
         }
-        _ => return Err(Failure::usage("one of TEMPLATE, --default-template and --used-template is required")),
+        _ => {
+            return Err(Failure::usage(
+                "one of TEMPLATE, --default-template and --used-template is required",
+            ));
+        }
     };
     if !qubes.contains(&template) {
         return Err(Failure::no_such_domain(&template));
@@ -50,6 +77,8 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
 fn global(qubes: &Qubes, session: &Session, property: &str) -> Result<String, Failure> {
     match qubes.global_value(property, session) {
         Ok(Value::Qube(Some(name))) => Ok(name.to_string()),
-        _ => Err(Failure::error(format!("the system has no {property}; name a TEMPLATE, or set it with qubes-prefs"))),
+        _ => Err(Failure::error(format!(
+            "the system has no {property}; name a TEMPLATE, or set it with qubes-prefs"
+        ))),
     }
 }

@@ -29,7 +29,12 @@ impl<'q> Watch<'q> {
     pub fn over(read: &'q Read, session: &'q Session, all: bool) -> Watch<'q> {
         let is_known = session.is_known_unbroken(read);
         let numbers = all.then(RefCell::default);
-        Watch { tells_of_store: true, numbers, known: Some((read, is_known)), ..Watch::new(read, session) }
+        Watch {
+            tells_of_store: true,
+            numbers,
+            known: Some((read, is_known)),
+            ..Watch::new(read, session)
+        }
     }
 
     /// Over one, whatever else is wrong.
@@ -41,7 +46,16 @@ impl<'q> Watch<'q> {
 
     fn new(qubes: &'q Qubes, session: &'q Session) -> Watch<'q> {
         let (ways, broken, looked) = (RefCell::default(), RefCell::default(), Cell::default());
-        Watch { qubes, session, tells_of_store: false, numbers: None, ways, broken, looked, known: None }
+        Watch {
+            qubes,
+            session,
+            tells_of_store: false,
+            numbers: None,
+            ways,
+            broken,
+            looked,
+            known: None,
+        }
     }
 
     /// Whether it is known that no qube is broken.
@@ -55,15 +69,24 @@ impl<'q> Watch<'q> {
         if self.has_nothing_to_look_for() {
             return Vec::new();
         }
-        let mut texts = self.qubes.what_breaks(vm, self.session, &mut self.ways.borrow_mut());
+        let mut texts = self
+            .qubes
+            .what_breaks(vm, self.session, &mut self.ways.borrow_mut());
         if let Some(numbers) = &self.numbers
             && !self.qubes.needs_conversion
         {
             let twice = numbers.borrow_mut().clashes(vm);
-            texts.extend(twice.into_iter().filter(|f| f.breaks_the_qube()).map(|f| f.text));
+            texts.extend(
+                twice
+                    .into_iter()
+                    .filter(|f| f.breaks_the_qube())
+                    .map(|f| f.text),
+            );
         }
         if !texts.is_empty() {
-            self.broken.borrow_mut().push((vm.name.clone(), texts.clone()));
+            self.broken
+                .borrow_mut()
+                .push((vm.name.clone(), texts.clone()));
         }
         texts
     }
@@ -77,7 +100,9 @@ impl<'q> Watch<'q> {
         let broken = self.broken.borrow();
         if self.qubes.needs_conversion {
             of_store.iter().for_each(|text| call.warn(tool, text));
-            let each = broken.iter().flat_map(|(name, texts)| texts.iter().map(move |text| (name, text)));
+            let each = broken
+                .iter()
+                .flat_map(|(name, texts)| texts.iter().map(move |text| (name, text)));
             each.for_each(|(name, text)| call.warn(name.as_str(), text));
         } else if let Some((who, text)) = line(tool, &of_store, &broken) {
             call.warn(&who, &text);
@@ -98,7 +123,11 @@ impl<'q> Watch<'q> {
 }
 
 /// Who says it, and the line; nothing where nothing is wrong.
-fn line(tool: &str, of_store: &[&str], broken: &[(VmName, Vec<String>)]) -> Option<(String, String)> {
+fn line(
+    tool: &str,
+    of_store: &[&str],
+    broken: &[(VmName, Vec<String>)],
+) -> Option<(String, String)> {
     let more = "qubes-db check tells more";
     match (of_store, broken) {
         ([], []) => None,
@@ -106,22 +135,40 @@ fn line(tool: &str, of_store: &[&str], broken: &[(VmName, Vec<String>)]) -> Opti
         ([], [(name, texts)]) => {
             let first = texts.first().map(String::as_str).unwrap_or_default();
             let others = texts.len().saturating_sub(1);
-            let more = if others > 0 { format!(" (and {others} more; {more})") } else { String::new() };
+            let more = if others > 0 {
+                format!(" (and {others} more; {more})")
+            } else {
+                String::new()
+            };
             Some((name.to_string(), format!("{first}{more}")))
         }
         (of_store, broken) => {
-            let names: Vec<&str> = broken.iter().map(|(name, _)| name.as_str()).take(5).collect();
-            let others = if broken.len() > names.len() { ", …" } else { "" };
+            let names: Vec<&str> = broken
+                .iter()
+                .map(|(name, _)| name.as_str())
+                .take(5)
+                .collect();
+            let others = if broken.len() > names.len() {
+                ", …"
+            } else {
+                ""
+            };
             let mut parts = Vec::new();
             match names.as_slice() {
                 [] => {}
                 [name] => parts.push(format!("'{name}' is broken")),
-                _ => parts.push(format!("{} qubes are broken ({}{others})", broken.len(), names.join(", "))),
+                _ => parts.push(format!(
+                    "{} qubes are broken ({}{others})",
+                    broken.len(),
+                    names.join(", ")
+                )),
             }
             match of_store {
                 [] => {}
                 [one] => parts.push((*one).to_owned()),
-                [one, others @ ..] => parts.push(format!("{one}, and {} things more", others.len())),
+                [one, others @ ..] => {
+                    parts.push(format!("{one}, and {} things more", others.len()))
+                }
             }
             Some((tool.to_owned(), format!("{}; {more}", parts.join("; "))))
         }

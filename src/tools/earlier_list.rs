@@ -60,9 +60,18 @@ pub fn print(out: &mut Output, qubes: &Qubes, vm: &Vm, session: &Session) -> Res
 
 /// R3's properties of the system.
 pub fn print_system(out: &mut Output, qubes: &Qubes, session: &Session) -> Result<u8, Failure> {
-    for name in ["clockvm", "default-kernel", "default-netvm", "default-template", "updatevm"] {
+    for name in [
+        "clockvm",
+        "default-kernel",
+        "default-netvm",
+        "default-template",
+        "updatevm",
+    ] {
         let value = qubes.global_value(&name.replace('-', "_"), session).ok();
-        let text = value.filter(|v| *v != Value::Qube(None)).map(|v| v.to_string()).unwrap_or_default();
+        let text = value
+            .filter(|v| *v != Value::Qube(None))
+            .map(|v| v.to_string())
+            .unwrap_or_default();
         out.line(&format!("{name:<18}: {text}"))?;
     }
     Ok(0)
@@ -82,17 +91,23 @@ pub fn value(heading: &str, qubes: &Qubes, vm: &Vm, facts: &Session) -> Option<S
         "root_img" => image(qubes, vm, "root", facts),
         "root_volatile_img" => image(qubes, vm, "volatile", facts),
         "private_img" => image(qubes, vm, "private", facts),
-        "MAC" => {
-            marked(qubes, vm, "mac", AUTO, facts).map(|text| text.to_ascii_uppercase().replace("(AUTO)", "(auto)"))
-        }
+        "MAC" => marked(qubes, vm, "mac", AUTO, facts)
+            .map(|text| text.to_ascii_uppercase().replace("(AUTO)", "(auto)")),
         "kernel" | "kernelopts" if kind.is_hvm() => None,
         "kernel" | "kernelopts" => marked(qubes, vm, heading, DEFAULT, facts),
-        "debug" => text(qubes, vm, heading, facts).map(|on| if on == "True" { "on" } else { "off" }.to_owned()),
+        "debug" => text(qubes, vm, heading, facts)
+            .map(|on| if on == "True" { "on" } else { "off" }.to_owned()),
         "qrexec_installed" | "guiagent_installed" if kind.is_hvm() => {
-            let feature = if heading == "qrexec_installed" { "qrexec" } else { "gui" };
+            let feature = if heading == "qrexec_installed" {
+                "qrexec"
+            } else {
+                "gui"
+            };
             Some(word(qubes.feature_is_on(qubes.feature_with_template(vm, feature))).to_owned())
         }
-        "timezone" if kind.is_hvm() => Some(vm.features.get(heading).unwrap_or("localtime").to_owned()),
+        "timezone" if kind.is_hvm() => {
+            Some(vm.features.get(heading).unwrap_or("localtime").to_owned())
+        }
         "qrexec_installed" | "guiagent_installed" | "timezone" => None,
         "netvm" if kind == Type::Net => None,
         // R3's dom0 had no such values, and said so.
@@ -118,7 +133,9 @@ enum Type {
 impl Type {
     fn of(qubes: &Qubes, vm: &Vm, facts: &dyn Facts) -> Type {
         let mode = qubes.value_of(vm, "virt_mode", facts).ok();
-        let brings_its_kernel = qubes.value_of(vm, "kernel", facts).is_ok_and(|k| k.as_str() == Some(""));
+        let brings_its_kernel = qubes
+            .value_of(vm, "kernel", facts)
+            .is_ok_and(|k| k.as_str() == Some(""));
         let is_hvm = mode.is_some_and(|m| m.as_str() == Some("hvm")) && brings_its_kernel;
         match vm.class {
             Class::AdminVM => Type::Admin,
@@ -127,7 +144,10 @@ impl Type {
             Class::TemplateVM => Type::Template,
             Class::RemoteVM | Class::Unknown(_) => Type::Other,
             _ if qubes.provides_network(vm, facts) => {
-                match qubes.value_of(vm, "netvm", facts).is_ok_and(|v| v.as_qube().is_some()) {
+                match qubes
+                    .value_of(vm, "netvm", facts)
+                    .is_ok_and(|v| v.as_qube().is_some())
+                {
                     true => Type::Proxy,
                     false => Type::Net,
                 }
@@ -171,26 +191,51 @@ fn text(qubes: &Qubes, vm: &Vm, name: &str, facts: &dyn Facts) -> Option<String>
 /// A value with a mark behind it where it is computed.
 fn marked(qubes: &Qubes, vm: &Vm, name: &str, mark: &str, facts: &dyn Facts) -> Option<String> {
     let property = Property::find(Scope::Class(&vm.class), name)?;
-    let mark = if qubes.is_default(vm, property) { mark } else { "" };
+    let mark = if qubes.is_default(vm, property) {
+        mark
+    } else {
+        ""
+    };
     text(qubes, vm, name, facts).map(|text| text + mark)
 }
 
 fn last_backup(qubes: &Qubes, vm: &Vm, facts: &dyn Facts) -> String {
-    let seconds = qubes.value_of(vm, "backup_timestamp", facts).ok().and_then(|v| v.as_int());
+    let seconds = qubes
+        .value_of(vm, "backup_timestamp", facts)
+        .ok()
+        .and_then(|v| v.as_int());
     let time = seconds.and_then(|s| Timestamp::from_second(s).ok());
-    time.map_or("None".to_owned(), |t| t.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string())
+    time.map_or("None".to_owned(), |t| {
+        t.to_zoned(TimeZone::system())
+            .strftime("%Y-%m-%d %H:%M:%S")
+            .to_string()
+    })
 }
 
 /// The directory of its images, else of its other files.
 fn directory(qubes: &Qubes, vm: &Vm, facts: &Session) -> String {
-    let of_images = image(qubes, vm, "private", facts).and_then(|i| Some(i.rsplit_once('/')?.0.to_owned()));
-    of_images.unwrap_or_else(|| format!("{}/{}/{}", facts.base_dir(), directory_of(&vm.class), vm.name))
+    let of_images =
+        image(qubes, vm, "private", facts).and_then(|i| Some(i.rsplit_once('/')?.0.to_owned()));
+    of_images.unwrap_or_else(|| {
+        format!(
+            "{}/{}/{}",
+            facts.base_dir(),
+            directory_of(&vm.class),
+            vm.name
+        )
+    })
 }
 
 /// The file of a volume, of a snapshot its source's; `None` where it is in no file.
 fn image(qubes: &Qubes, vm: &Vm, volume: &str, facts: &dyn Facts) -> Option<String> {
     let volume = qubes.volume(vm, volume, facts).ok()?;
-    let pool = qubes.pools.get(&volume.pool).filter(|pool| matches!(pool.driver(), "file" | "file-reflink"))?;
+    let pool = qubes
+        .pools
+        .get(&volume.pool)
+        .filter(|pool| matches!(pool.driver(), "file" | "file-reflink"))?;
     let vid = volume.source.as_ref().unwrap_or(&volume.vid);
-    Some(format!("{}/{vid}.img", pool.option("dir_path")?.trim_end_matches('/')))
+    Some(format!(
+        "{}/{vid}.img",
+        pool.option("dir_path")?.trim_end_matches('/')
+    ))
 }

@@ -27,32 +27,83 @@ enum Place {
 }
 
 const PLACES: [(&str, Place); 23] = [
-    ("config", Place::Gone("there is no such file any more; the store and the templates of libvirt take its place")),
-    ("conf_file", Place::Gone("there is no such file any more; the store and the templates of libvirt take its place")),
+    (
+        "config",
+        Place::Gone(
+            "there is no such file any more; the store and the templates of libvirt take its place",
+        ),
+    ),
+    (
+        "conf_file",
+        Place::Gone(
+            "there is no such file any more; the store and the templates of libvirt take its place",
+        ),
+    ),
     ("dir", Place::Computed("dir")),
     ("dir_path", Place::Computed("dir")),
-    ("dispvm_netvm", Place::Gone("a disposable has the netvm of its template: set default_dispvm")),
-    ("drive", Place::Gone("a drive is given to one start: qvm-start --drive")),
-    ("guiagent_installed", Place::Switch { feature: "gui", default: false }),
-    ("internal", Place::Switch { feature: "internal", default: false }),
+    (
+        "dispvm_netvm",
+        Place::Gone("a disposable has the netvm of its template: set default_dispvm"),
+    ),
+    (
+        "drive",
+        Place::Gone("a drive is given to one start: qvm-start --drive"),
+    ),
+    (
+        "guiagent_installed",
+        Place::Switch {
+            feature: "gui",
+            default: false,
+        },
+    ),
+    (
+        "internal",
+        Place::Switch {
+            feature: "internal",
+            default: false,
+        },
+    ),
     ("is_template", Place::Gone("qvm-check --template tells")),
     ("last_backup", Place::Computed("last_backup")),
-    ("pci_e820_host", Place::Switch { feature: "pci-e820-host", default: true }),
+    (
+        "pci_e820_host",
+        Place::Switch {
+            feature: "pci-e820-host",
+            default: true,
+        },
+    ),
     ("pci_strictreset", Place::PciStrictReset),
     ("pcidevs", Place::PciDevices),
     ("private_img", Place::Computed("private_img")),
-    ("qrexec_installed", Place::Switch { feature: "qrexec", default: false }),
-    ("root_cow_img", Place::Gone("there is no such file any more: a root volume has revisions")),
+    (
+        "qrexec_installed",
+        Place::Switch {
+            feature: "qrexec",
+            default: false,
+        },
+    ),
+    (
+        "root_cow_img",
+        Place::Gone("there is no such file any more: a root volume has revisions"),
+    ),
     ("root_img", Place::Computed("root_img")),
     ("root_volatile_img", Place::Computed("root_volatile_img")),
-    ("seamless_gui_mode", Place::Gone("a qube with a GUI agent is seamless")),
+    (
+        "seamless_gui_mode",
+        Place::Gone("a qube with a GUI agent is seamless"),
+    ),
     ("services", Place::Gone("qvm-service lists them")),
     ("timezone", Place::Feature("timezone")),
     ("type", Place::Computed("type")),
     ("volatile_img", Place::Computed("root_volatile_img")),
 ];
 
-pub fn run_for_qube(call: &mut Invocation, session: &Session, qubes: &Qubes, vm: &Vm) -> Result<Option<u8>, Failure> {
+pub fn run_for_qube(
+    call: &mut Invocation,
+    session: &Session,
+    qubes: &Qubes,
+    vm: &Vm,
+) -> Result<Option<u8>, Failure> {
     let Some(given) = call.value("property") else {
         return match call.has("list") && !call.has("json") {
             true => earlier_list::print(&mut call.out, qubes, vm, session).map(Some),
@@ -60,8 +111,12 @@ pub fn run_for_qube(call: &mut Invocation, session: &Session, qubes: &Qubes, vm:
         };
     };
     let name = given.replace('-', "_");
-    let place = PLACES.iter().find(|(known, _)| *known == name).map(|(_, place)| place);
-    let Some(place) = place.filter(|_| Property::find(Scope::Class(&vm.class), &name).is_none()) else {
+    let place = PLACES
+        .iter()
+        .find(|(known, _)| *known == name)
+        .map(|(_, place)| place);
+    let Some(place) = place.filter(|_| Property::find(Scope::Class(&vm.class), &name).is_none())
+    else {
         return Ok(None);
     };
     let value = match (call.value("value"), call.has("default")) {
@@ -70,7 +125,9 @@ pub fn run_for_qube(call: &mut Invocation, session: &Session, qubes: &Qubes, vm:
         (None, false) => return show(call, session, qubes, vm, &name, place).map(Some),
     };
     let notes = set(session, vm, &name, place, &value)?;
-    notes.iter().for_each(|note| call.inform(vm.name.as_str(), note));
+    notes
+        .iter()
+        .for_each(|note| call.inform(vm.name.as_str(), note));
     Ok(Some(0))
 }
 
@@ -87,7 +144,9 @@ fn show(
         Place::Feature(feature) => vm.features.get(feature).map(str::to_owned),
         Place::PciDevices => Some(python_list(&vm.pci_addresses())),
         Place::PciStrictReset => Some(word(vm.pci_strict_reset()).to_string()),
-        Place::Computed(heading) => earlier_list::value(heading, qubes, vm, session).filter(|text| text != "None"),
+        Place::Computed(heading) => {
+            earlier_list::value(heading, qubes, vm, session).filter(|text| text != "None")
+        }
         Place::Gone(instead) => return Err(gone(name, instead)),
     };
     if call.has("json") {
@@ -97,10 +156,21 @@ fn show(
     text.map_or(Ok(0), |text| call.out.line(&text).map(|()| 0))
 }
 
-fn set(session: &Session, vm: &Vm, name: &str, place: &Place, text: &str) -> Result<Vec<String>, Failure> {
+fn set(
+    session: &Session,
+    vm: &Vm,
+    name: &str,
+    place: &Place,
+    text: &str,
+) -> Result<Vec<String>, Failure> {
     let is_default = text == "default";
     let boolean = || {
-        parse_bool(text).ok_or_else(|| Failure::error(format!("{name}: {} is neither True nor False", quoted(text))))
+        parse_bool(text).ok_or_else(|| {
+            Failure::error(format!(
+                "{name}: {} is neither True nor False",
+                quoted(text)
+            ))
+        })
     };
     Ok(match place {
         Place::Switch { feature, .. } | Place::Feature(feature) if is_default => {
@@ -114,8 +184,12 @@ fn set(session: &Session, vm: &Vm, name: &str, place: &Place, text: &str) -> Res
         Place::Feature(feature) => session.set_feature(&vm.name, feature, text)?,
         Place::PciDevices => {
             let list = if is_default { "[]" } else { text };
-            let wrong =
-                || Failure::error(format!("pcidevs: {} is no list such as ['00:19.0', '03:00.0']", quoted(text)));
+            let wrong = || {
+                Failure::error(format!(
+                    "pcidevs: {} is no list such as ['00:19.0', '03:00.0']",
+                    quoted(text)
+                ))
+            };
             session.set_pci_addresses(&vm.name, &device_list(list).ok_or_else(wrong)?)?;
             Vec::new()
         }
@@ -124,7 +198,9 @@ fn set(session: &Session, vm: &Vm, name: &str, place: &Place, text: &str) -> Res
             Vec::new()
         }
         Place::Computed(_) => {
-            return Err(Failure::error(format!("property '{name}' is computed and cannot be set")));
+            return Err(Failure::error(format!(
+                "property '{name}' is computed and cannot be set"
+            )));
         }
         Place::Gone(instead) => return Err(gone(name, instead)),
     })
@@ -136,7 +212,9 @@ fn gone(name: &str, instead: &str) -> Failure {
 
 /// Whether a feature that R3 had as a property is on.
 pub(super) fn is_on(vm: &Vm, feature: &str, default: bool) -> bool {
-    vm.features.get(feature).map_or(default, |text| !text.is_empty())
+    vm.features
+        .get(feature)
+        .map_or(default, |text| !text.is_empty())
 }
 
 pub(super) fn word(on: bool) -> &'static str {
@@ -163,13 +241,21 @@ pub fn wanted<'a>(property: &Property, text: &'a str, by_set: bool) -> Option<&'
 /// The same for properties of the system: with `--set`, `none` is no qube.
 pub fn wanted_of_system<'a>(property: &Property, text: &'a str, by_set: bool) -> &'a str {
     let refers = matches!(property.kind, crate::model::property::Kind::Qube { .. });
-    if by_set && refers && text.eq_ignore_ascii_case("none") { "" } else { stored_text(property, text) }
+    if by_set && refers && text.eq_ignore_ascii_case("none") {
+        ""
+    } else {
+        stored_text(property, text)
+    }
 }
 
 /// R3's property of the system that R4 does not have.
 const FIREWALL_NETVM: &str = "default_fw_netvm";
 
-pub fn run_for_system(call: &mut Invocation, session: &Session, qubes: &Qubes) -> Result<Option<u8>, Failure> {
+pub fn run_for_system(
+    call: &mut Invocation,
+    session: &Session,
+    qubes: &Qubes,
+) -> Result<Option<u8>, Failure> {
     match call.value("property").map(|name| name.replace('-', "_")) {
         None if call.has("list") && !call.has("json") => {
             earlier_list::print_system(&mut call.out, qubes, session).map(Some)

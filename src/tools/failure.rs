@@ -52,7 +52,10 @@ impl Failure {
     pub fn of_output(error: &io::Error) -> Failure {
         match error.kind() {
             io::ErrorKind::BrokenPipe => Failure::NobodyReads,
-            _ => Failure::Error(format!("cannot write to standard output: {}", crate::fs::errno_text(error))),
+            _ => Failure::Error(format!(
+                "cannot write to standard output: {}",
+                crate::fs::errno_text(error)
+            )),
         }
     }
 }
@@ -65,7 +68,11 @@ impl<E: std::error::Error + 'static> From<E> for Failure {
 
 /// A text in quotes as error messages show names: single quotes unless the text has some and no double ones.
 pub fn quoted(text: &str) -> String {
-    let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
+    let quote = if text.contains('\'') && !text.contains('"') {
+        '"'
+    } else {
+        '\''
+    };
     let mut shown = String::with_capacity(text.len() + 2);
     shown.push(quote);
     for c in text.chars() {

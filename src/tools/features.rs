@@ -16,7 +16,11 @@ pub fn define(line: clap::Command) -> clap::Command {
     line.arg(arguments::unset("take the feature away"))
         .arg(arguments::json())
         .arg(the_qube("the qube"))
-        .arg(Arg::new("feature").value_name("FEATURE").help("one feature; all of them when left out"))
+        .arg(
+            Arg::new("feature")
+                .value_name("FEATURE")
+                .help("one feature; all of them when left out"),
+        )
         .arg(
             Arg::new("feature-value")
                 .value_name("VALUE")
@@ -32,7 +36,11 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     let session = call.session_for_the_qube()?;
     let qubes = read_for_good(&session)?;
     let vm = call.the_qube(&qubes)?;
-    match (call.value("feature"), call.value("feature-value"), call.has("unset")) {
+    match (
+        call.value("feature"),
+        call.value("feature-value"),
+        call.has("unset"),
+    ) {
         (None, _, true) => Err(Failure::usage("--unset requires a feature")),
         (Some(_), Some(_), true) => Err(Failure::usage("cannot both set and unset a value")),
         (None, _, false) => list(call, vm),
@@ -54,7 +62,11 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
 
 fn list(call: &mut Invocation, vm: &Vm) -> Result<u8, Failure> {
     if call.has("json") {
-        let object: serde_json::Map<_, _> = vm.features.iter().map(|(n, v)| (n.to_string(), v.into())).collect();
+        let object: serde_json::Map<_, _> = vm
+            .features
+            .iter()
+            .map(|(n, v)| (n.to_string(), v.into()))
+            .collect();
         call.print_json(&object.into())?;
     } else {
         table::print_values(&mut call.out, vm.features.iter())?;
@@ -67,14 +79,23 @@ fn list(call: &mut Invocation, vm: &Vm) -> Result<u8, Failure> {
 /// nothing is said.
 fn hint_of_feature(call: &Invocation, qubes: &Qubes, vm: &Vm, feature: &str) {
     if let Some((name, value)) = feature.split_once('=') {
-        return call.hint(&Hint::Text(format!("feature and value are two words: {name} {value}")));
+        return call.hint(&Hint::Text(format!(
+            "feature and value are two words: {name} {value}"
+        )));
     }
     let is_used = KNOWN_FEATURES.contains(&feature)
-        || qubes.names().any(|name| qubes.glance(name.as_str(), |vm| vm.features.contains(feature)) == Some(true));
-    let close = did_you_mean(feature, vm.features.names().chain(KNOWN_FEATURES)).filter(|_| !is_used);
-    close
-        .iter()
-        .for_each(|close| call.hint(&Hint::Text(format!("{} has no feature {}; {close}", vm.name, quoted(feature)))));
+        || qubes.names().any(|name| {
+            qubes.glance(name.as_str(), |vm| vm.features.contains(feature)) == Some(true)
+        });
+    let close =
+        did_you_mean(feature, vm.features.names().chain(KNOWN_FEATURES)).filter(|_| !is_used);
+    close.iter().for_each(|close| {
+        call.hint(&Hint::Text(format!(
+            "{} has no feature {}; {close}",
+            vm.name,
+            quoted(feature)
+        )))
+    });
 }
 
 /// The exit code tells a feature that is off from one that is absent.
@@ -100,6 +121,8 @@ pub(super) fn change(
         Some(value) => session.set_feature(&vm.name, feature, value),
         None => session.remove_feature(&vm.name, feature),
     };
-    notes?.iter().for_each(|note| call.inform(vm.name.as_str(), note));
+    notes?
+        .iter()
+        .for_each(|note| call.inform(vm.name.as_str(), note));
     Ok(0)
 }

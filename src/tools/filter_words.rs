@@ -39,13 +39,37 @@ impl FilterWords<'_> {
             tell_unknown(&mut told, qubes, "there is no qube", words, &known);
         }
         if !self.properties.is_empty() {
-            let known: Vec<&str> = PROPERTIES.iter().filter(|p| !p.is_of(Scope::Global)).map(|p| p.name).collect();
-            tell_unknown(&mut told, qubes, "qubes have no property", &self.properties, &known);
+            let known: Vec<&str> = PROPERTIES
+                .iter()
+                .filter(|p| !p.is_of(Scope::Global))
+                .map(|p| p.name)
+                .collect();
+            tell_unknown(
+                &mut told,
+                qubes,
+                "qubes have no property",
+                &self.properties,
+                &known,
+            );
         }
-        let names_of_tags = |vm: &Vm, see: &mut dyn FnMut(&str)| vm.tags.iter().for_each(|tag| see(tag));
-        tell_nobodys(&mut told, "no qube has the tag", &self.tags, qubes, names_of_tags);
-        let names_of_features = |vm: &Vm, see: &mut dyn FnMut(&str)| vm.features.names().for_each(see);
-        tell_nobodys(&mut told, "no qube has the feature", &self.features, qubes, names_of_features);
+        let names_of_tags =
+            |vm: &Vm, see: &mut dyn FnMut(&str)| vm.tags.iter().for_each(|tag| see(tag));
+        tell_nobodys(
+            &mut told,
+            "no qube has the tag",
+            &self.tags,
+            qubes,
+            names_of_tags,
+        );
+        let names_of_features =
+            |vm: &Vm, see: &mut dyn FnMut(&str)| vm.features.names().for_each(see);
+        tell_nobodys(
+            &mut told,
+            "no qube has the feature",
+            &self.features,
+            qubes,
+            names_of_features,
+        );
         told
     }
 }
@@ -55,7 +79,10 @@ fn tell_unknown(told: &mut Vec<String>, qubes: &Qubes, what: &str, words: &[&str
         let close = did_you_mean(word, known.iter().copied().filter(|name| !name.is_empty()));
         let close = match qubes.contains(word) {
             // Such an option takes every word up to the next one.
-            true => Some("it is a qube: name qubes before the option, or join its words with commas".to_string()),
+            true => Some(
+                "it is a qube: name qubes before the option, or join its words with commas"
+                    .to_string(),
+            ),
             false => close,
         };
         let more = close.map_or_else(String::new, |close| format!("; {close}"));

@@ -16,18 +16,19 @@ pub struct Generated {
 
 /// Every file.
 pub fn files() -> Vec<Generated> {
-    let generated = |path: String, text: String| Generated { path: path.into(), text };
+    let generated = |path: String, text: String| Generated {
+        path: path.into(),
+        text,
+    };
     let mut files = vec![
         generated("completions/qubes.bash".into(), bash()),
         generated("completions/_qubes".into(), zsh()),
         generated("completions/qubes.fish".into(), fish()),
     ];
     files.extend(shown().map(|c| generated(format!("man/{}.1", c.name), manual_page(c))));
-    files.extend(
-        schemas::all()
-            .into_iter()
-            .map(|Schema { name, schema }| generated(format!("docs/schemas/{name}.json"), format!("{schema:#}\n"))),
-    );
+    files.extend(schemas::all().into_iter().map(|Schema { name, schema }| {
+        generated(format!("docs/schemas/{name}.json"), format!("{schema:#}\n"))
+    }));
     files
 }
 
@@ -111,7 +112,9 @@ end
 "#,
     );
     for name in names().split(' ') {
-        text.push_str(&format!("complete --command {name} --no-files --arguments '(__qubes_complete)'\n"));
+        text.push_str(&format!(
+            "complete --command {name} --no-files --arguments '(__qubes_complete)'\n"
+        ));
     }
     text
 }
@@ -119,9 +122,17 @@ end
 /// A page of section 1. The synopsis is the tool's own usage line.
 fn manual_page(command: &Command) -> String {
     let line = command.line();
-    let synopsis = usage(&line).trim_start_matches("usage: ").split_whitespace().collect::<Vec<_>>().join(" ");
+    let synopsis = usage(&line)
+        .trim_start_matches("usage: ")
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ");
     let version = env!("CARGO_PKG_VERSION");
-    let man = Man::new(line).title(command.name).section("1").source(format!("qubes {version}")).manual("Qubes OS");
+    let man = Man::new(line)
+        .title(command.name)
+        .section("1")
+        .source(format!("qubes {version}"))
+        .manual("Qubes OS");
     let mut page = Vec::new();
     // Writing into memory does not fail; a page that came out short would not pass the test of the generated files.
     let parts = [Man::render_title, Man::render_name_section];
@@ -130,7 +141,11 @@ fn manual_page(command: &Command) -> String {
     let parts = [Man::render_description_section, Man::render_options_section];
     let done = done.and_then(|()| parts.iter().try_for_each(|part| part(&man, &mut page)));
     page.extend_from_slice(
-        (command.more)().iter().map(|(heading, text)| section(heading, text)).collect::<String>().as_bytes(),
+        (command.more)()
+            .iter()
+            .map(|(heading, text)| section(heading, text))
+            .collect::<String>()
+            .as_bytes(),
     );
     debug_assert!(done.is_ok());
     String::from_utf8_lossy(&page).into_owned()
@@ -144,5 +159,9 @@ fn section(heading: &str, text: &str) -> String {
 /// Text that roff shows as it is.
 fn roff(text: &str) -> String {
     let text = text.replace('\\', "\\e").replace('-', "\\-");
-    if text.starts_with(['.', '\'']) { format!("\\&{text}") } else { text }
+    if text.starts_with(['.', '\'']) {
+        format!("\\&{text}")
+    } else {
+        text
+    }
 }

@@ -11,9 +11,9 @@ use crate::lifecycle::volumes::Shrinking;
 
 fn define(line: clap::Command) -> clap::Command {
     line.arg(the_qube("the qube")).arg(
-        Arg::new("size")
-            .value_name("SIZE")
-            .help("the new size: bytes, or a number with K, M or G, which are powers of 1024 as in R3"),
+        Arg::new("size").value_name("SIZE").help(
+            "the new size: bytes, or a number with K, M or G, which are powers of 1024 as in R3",
+        ),
     )
 }
 
@@ -22,7 +22,10 @@ pub fn define_private(line: clap::Command) -> clap::Command {
 }
 
 pub fn define_root(line: clap::Command) -> clap::Command {
-    define(line).arg(earlier("allow-start", "R3 had to start the qube to make its file system larger"))
+    define(line).arg(earlier(
+        "allow-start",
+        "R3 had to start the qube to make its file system larger",
+    ))
 }
 
 pub fn run_private(call: &mut Invocation) -> Result<u8, Failure> {
@@ -43,12 +46,22 @@ pub fn run_root(call: &mut Invocation) -> Result<u8, Failure> {
 fn grow(call: &mut Invocation, volume: &str) -> Result<u8, Failure> {
     needed(&call.given, THE_QUBE, "VMNAME, SIZE")?;
     let wanted = needed(&call.given, "size", "SIZE")?.to_string();
-    let bytes = size::parse_as_r3(&wanted)
-        .ok_or_else(|| Failure::usage(format!("{} is no size: bytes, or a number with K, M or G", quoted(&wanted))))?;
+    let bytes = size::parse_as_r3(&wanted).ok_or_else(|| {
+        Failure::usage(format!(
+            "{} is no size: bytes, or a number with K, M or G",
+            quoted(&wanted)
+        ))
+    })?;
     let session = call.session_with_bars_for_the_qube()?;
     let name = {
         let qubes = session.read()?;
         call.the_qube(&qubes)?.name.clone()
     };
-    resize_to(call, &session, (&name, volume), (bytes, &bytes.to_string()), Shrinking::Refused)
+    resize_to(
+        call,
+        &session,
+        (&name, volume),
+        (bytes, &bytes.to_string()),
+        Shrinking::Refused,
+    )
 }

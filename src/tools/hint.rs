@@ -13,8 +13,8 @@ use crate::format::FormatError;
 use crate::lifecycle::{LifecycleError, Session};
 use crate::model::property::PROPERTIES;
 use crate::model::{
-    Class, CreationError, FeatureError, POOL_DRIVERS, PoolError, Property, PropertyError, Qubes, Scope, TagError,
-    Value, Vm, VmName, VolumeChangeError, VolumeError, VolumeOption,
+    Class, CreationError, FeatureError, POOL_DRIVERS, PoolError, Property, PropertyError, Qubes,
+    Scope, TagError, Value, Vm, VmName, VolumeChangeError, VolumeError, VolumeOption,
 };
 use crate::store::StoreError;
 use crate::system::{Options, System, SystemError, is_rooted};
@@ -56,13 +56,18 @@ impl Hint {
     /// else all.
     pub fn one_of(given: &str, what: &str, names: &[&str]) -> Hint {
         Hint::Text(
-            did_you_mean(given, names.iter().copied()).unwrap_or_else(|| format!("{what}: {}", names.join(", "))),
+            did_you_mean(given, names.iter().copied())
+                .unwrap_or_else(|| format!("{what}: {}", names.join(", "))),
         )
     }
 
     /// The hint for a class that does not exist.
     pub fn class(given: &str) -> Hint {
-        Hint::one_of(given, "the classes are", &Class::ALL.each_ref().map(Class::as_str))
+        Hint::one_of(
+            given,
+            "the classes are",
+            &Class::ALL.each_ref().map(Class::as_str),
+        )
     }
 
     /// The hint for an error of the library, where something helps.
@@ -87,7 +92,9 @@ impl Hint {
         match error {
             PoolError::NoSuchPool(name) => Some(Hint::Unknown(Name::Pool, name.clone())),
             // The message lists what there is.
-            PoolError::NoSuchDriver(name) => did_you_mean(name, POOL_DRIVERS.iter().map(|d| d.name)).map(Hint::Text),
+            PoolError::NoSuchDriver(name) => {
+                did_you_mean(name, POOL_DRIVERS.iter().map(|d| d.name)).map(Hint::Text)
+            }
             PoolError::NoSuchOption { option, known, .. } => {
                 did_you_mean(option, known.iter().copied()).map(Hint::Text)
             }
@@ -98,7 +105,10 @@ impl Hint {
     /// Whether the words belong to the error's own line: those of upstream's tools leave no room
     /// for more, ours do.
     pub fn is_inline(&self) -> bool {
-        matches!(self, Hint::Permission | Hint::Kernels | Hint::Damaged | Hint::TooLarge)
+        matches!(
+            self,
+            Hint::Permission | Hint::Kernels | Hint::Damaged | Hint::TooLarge
+        )
     }
 
     /// The words, for a command with these options; `None` where there is nothing to say after all.
@@ -128,14 +138,18 @@ fn of_lifecycle(error: &LifecycleError) -> Option<Hint> {
     match error {
         LifecycleError::NoSuchQube(name)
         | LifecycleError::Feature(FeatureError::NoSuchQube(name))
-        | LifecycleError::Tag(TagError::NoSuchQube(name)) => Some(Hint::Unknown(Name::Qube, name.clone())),
+        | LifecycleError::Tag(TagError::NoSuchQube(name)) => {
+            Some(Hint::Unknown(Name::Qube, name.clone()))
+        }
         LifecycleError::OneOfSeveral { source, .. } => of_lifecycle(source),
         LifecycleError::Property(error) => of_property(error),
         LifecycleError::Creation(error) => of_creation(error),
         LifecycleError::Pool(error) => Hint::of_pool(error),
-        LifecycleError::VolumeOption(VolumeChangeError::NoSuchOption(name)) => {
-            Some(Hint::one_of(name, "it is one of", &VolumeOption::ALL.map(VolumeOption::as_str)))
-        }
+        LifecycleError::VolumeOption(VolumeChangeError::NoSuchOption(name)) => Some(Hint::one_of(
+            name,
+            "it is one of",
+            &VolumeOption::ALL.map(VolumeOption::as_str),
+        )),
         LifecycleError::Store(error) => of_store(error),
         LifecycleError::System(error) => of_system(error),
         LifecycleError::Io { source, .. } => of_io(source),
@@ -147,7 +161,10 @@ fn of_property(error: &PropertyError) -> Option<Hint> {
     match error {
         PropertyError::NoSuchQube(name) => Some(Hint::Unknown(Name::Qube, name.clone())),
         PropertyError::NoSuchProperty(name) => Some(property(name, None)),
-        PropertyError::Unset { property: "default_kernel" | "kernel", .. } => Some(Hint::Kernels),
+        PropertyError::Unset {
+            property: "default_kernel" | "kernel",
+            ..
+        } => Some(Hint::Kernels),
         _ => None,
     }
 }
@@ -157,14 +174,29 @@ fn of_property(error: &PropertyError) -> Option<Hint> {
 pub fn property(given: &str, scope: Option<Scope>) -> Hint {
     if let Some((name, value)) = given.split_once('=') {
         let value = if value.is_empty() { "VALUE" } else { value };
-        return Hint::Text(format!("property and value are two words: {} {value}", name.trim_end()));
+        return Hint::Text(format!(
+            "property and value are two words: {} {value}",
+            name.trim_end()
+        ));
     }
     let name = given.replace('-', "_");
-    let of_system = |name: &str| PROPERTIES.iter().any(|p| p.name == name && p.is_of(Scope::Global));
-    let of_qubes = |name: &str| PROPERTIES.iter().any(|p| p.name == name && !p.is_of(Scope::Global));
+    let of_system = |name: &str| {
+        PROPERTIES
+            .iter()
+            .any(|p| p.name == name && p.is_of(Scope::Global))
+    };
+    let of_qubes = |name: &str| {
+        PROPERTIES
+            .iter()
+            .any(|p| p.name == name && !p.is_of(Scope::Global))
+    };
     let text = match scope {
-        Some(Scope::Global) if of_qubes(&name) => format!("{name} is a property of qubes: qvm-prefs VMNAME {name}"),
-        Some(Scope::Class(class)) if of_qubes(&name) => format!("a qube of class {class} has no {name}"),
+        Some(Scope::Global) if of_qubes(&name) => {
+            format!("{name} is a property of qubes: qvm-prefs VMNAME {name}")
+        }
+        Some(Scope::Class(class)) if of_qubes(&name) => {
+            format!("a qube of class {class} has no {name}")
+        }
         Some(Scope::Class(_)) | None if of_system(&name) => {
             format!("{name} is a property of the system: qubes-prefs {name}")
         }
@@ -180,21 +212,31 @@ pub fn property(given: &str, scope: Option<Scope>) -> Hint {
 fn of_creation(error: &CreationError) -> Option<Hint> {
     match error {
         CreationError::NoSuchTemplate(name) => Some(Hint::Unknown(Name::Template, name.clone())),
-        CreationError::WrongTemplate { template, .. } => Some(Hint::Unknown(Name::Template, template.clone())),
+        CreationError::WrongTemplate { template, .. } => {
+            Some(Hint::Unknown(Name::Template, template.clone()))
+        }
         CreationError::NotForDisposables(name) => Some(Hint::NotForDisposables(name.to_string())),
         CreationError::NoSuchLabel(name) => Some(Hint::Unknown(Name::Label, name.clone())),
         CreationError::NoSuchPool(name) => Some(Hint::Unknown(Name::Pool, name.clone())),
         CreationError::Class(Class::Unknown(name)) => Some(Hint::class(name)),
-        CreationError::Property(error) | CreationError::Volume(VolumeError::Property(error)) => of_property(error),
+        CreationError::Property(error) | CreationError::Volume(VolumeError::Property(error)) => {
+            of_property(error)
+        }
         _ => None,
     }
 }
 
 fn of_store(error: &StoreError) -> Option<Hint> {
-    let is_copy = |path: &Path| path.parent().is_some_and(|directory| directory.ends_with("backup"));
+    let is_copy = |path: &Path| {
+        path.parent()
+            .is_some_and(|directory| directory.ends_with("backup"))
+    };
     match error {
         // What was to be written would be too long.
-        StoreError::Format { source: FormatError::TooLarge { .. }, .. } => None,
+        StoreError::Format {
+            source: FormatError::TooLarge { .. },
+            ..
+        } => None,
         StoreError::Format { path, .. } => (!is_copy(path)).then_some(Hint::Damaged),
         StoreError::TooLarge { path, .. } => (!is_copy(path)).then_some(Hint::TooLarge),
         StoreError::Io { source, .. } => of_io(source),
@@ -215,50 +257,81 @@ fn of_io(error: &io::Error) -> Option<Hint> {
 
 /// A session that looks, without asking a hypervisor or saying anything.
 fn session(options: &Options) -> Option<Session> {
-    System::new(Options { offline: true, tell: None, ..options.clone() }).ok().map(Session::new)
+    System::new(Options {
+        offline: true,
+        tell: None,
+        ..options.clone()
+    })
+    .ok()
+    .map(Session::new)
 }
 
 /// From what a disposable can be made instead of the qube of this name.
 fn for_disposables(session: &Session, qubes: &Qubes, name: &str) -> String {
     const PROPERTY: &str = "template_for_dispvms";
-    let has_it = qubes.class(name).is_some_and(|class| Property::find(Scope::Class(class), PROPERTY).is_some());
+    let has_it = qubes
+        .class(name)
+        .is_some_and(|class| Property::find(Scope::Class(class), PROPERTY).is_some());
     if has_it {
         return format!("qvm-prefs {name} {PROPERTY} True allows it");
     }
     let serves = |vm: &&Vm| qubes.is_template_for_dispvms(vm, session);
-    let names: Vec<&str> = qubes.iter().filter(serves).map(|vm| vm.name.as_str()).collect();
+    let names: Vec<&str> = qubes
+        .iter()
+        .filter(serves)
+        .map(|vm| vm.name.as_str())
+        .collect();
     match names.as_slice() {
         [] => format!(
             "disposables are made from an AppVM: qvm-create --template {name} --label red --property {PROPERTY}=True NAME \
              makes one"
         ),
-        names => format!("disposables are made from an AppVM; those for it are {}", names.join(", ")),
+        names => format!(
+            "disposables are made from an AppVM; those for it are {}",
+            names.join(", ")
+        ),
     }
 }
 
 /// The kernels that qubes can have, and where they lie: one directory each.
 pub fn kernels(session: &Session, qubes: &Qubes) -> String {
     let pool = qubes.global_value("default_pool_kernel", session).ok();
-    let pool = pool.as_ref().and_then(Value::as_str).and_then(|name| qubes.pools.get(name));
-    let directory = pool.and_then(|pool| pool.option("dir_path")).unwrap_or("/var/lib/qubes/vm-kernels");
+    let pool = pool
+        .as_ref()
+        .and_then(Value::as_str)
+        .and_then(|name| qubes.pools.get(name));
+    let directory = pool
+        .and_then(|pool| pool.option("dir_path"))
+        .unwrap_or("/var/lib/qubes/vm-kernels");
     let directory = session.system.below_root(directory);
-    let entries = std::fs::read_dir(&directory).into_iter().flatten().filter_map(Result::ok);
+    let entries = std::fs::read_dir(&directory)
+        .into_iter()
+        .flatten()
+        .filter_map(Result::ok);
     let installed = entries.filter(|entry| entry.path().join("vmlinuz").exists());
-    let mut names: Vec<String> = installed.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    let mut names: Vec<String> = installed
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
     names.sort();
     match names.as_slice() {
         [] => format!(
             "no kernel is installed: each has a directory with vmlinuz and initramfs in {}",
             directory.display()
         ),
-        names => format!("the kernels in {} are {}", directory.display(), names.join(", ")),
+        names => format!(
+            "the kernels in {} are {}",
+            directory.display(),
+            names.join(", ")
+        ),
     }
 }
 
 /// What there is instead of a name that does not exist.
 fn unknown(kind: Name, given: &str, options: &Options) -> String {
     let qubes = session(options).and_then(|session| session.read().ok());
-    let Some(qubes) = qubes else { return elsewhere(kind).to_string() };
+    let Some(qubes) = qubes else {
+        return elsewhere(kind).to_string();
+    };
     let names = names(kind, &qubes);
     match did_you_mean(given, names.iter().copied()) {
         Some(text) => text,
@@ -270,9 +343,11 @@ fn unknown(kind: Name, given: &str, options: &Options) -> String {
 fn names(kind: Name, qubes: &Qubes) -> Vec<&str> {
     match kind {
         Name::Qube => qubes.names().map(VmName::as_str).collect(),
-        Name::Template => {
-            qubes.briefs().filter(|(_, class)| **class == Class::TemplateVM).map(|(name, _)| name.as_str()).collect()
-        }
+        Name::Template => qubes
+            .briefs()
+            .filter(|(_, class)| **class == Class::TemplateVM)
+            .map(|(name, _)| name.as_str())
+            .collect(),
         Name::Label => qubes.labels.iter().map(|label| &*label.name).collect(),
         Name::Pool => qubes.pools.iter().map(|pool| pool.name()).collect(),
     }
@@ -302,19 +377,27 @@ fn permission(command: &str, options: &Options) -> Option<String> {
         return None;
     }
     if command == "qubes-create" {
-        return Some("run it as root, or make a store of your own: qubes-create --root DIR".to_string());
+        return Some(
+            "run it as root, or make a store of your own: qubes-create --root DIR".to_string(),
+        );
     }
     let group = match session(options) {
         Some(session) => session.system.qubes_group(),
         // The place is closed to the user; whom a root of its own is meant for cannot be told.
         None if is_rooted(options) => None,
-        None => Group::from_name("qubes").ok().flatten().map(|group| group.gid),
+        None => Group::from_name("qubes")
+            .ok()
+            .flatten()
+            .map(|group| group.gid),
     };
     let Some(group) = group else {
         return Some("run it as root, or work on a store of your own with --root DIR".to_string());
     };
     let is_member = nix::unistd::getgroups().is_ok_and(|groups| groups.contains(&group));
-    let user = User::from_uid(Uid::effective()).ok().flatten().map_or_else(|| "USER".to_string(), |user| user.name);
+    let user = User::from_uid(Uid::effective())
+        .ok()
+        .flatten()
+        .map_or_else(|| "USER".to_string(), |user| user.name);
     Some(match is_member {
         true => "run it as root".to_string(),
         false => format!(
@@ -331,10 +414,17 @@ pub fn option(line: &clap::Command, given: &str) -> Hint {
     };
     let name = given.split('=').next().unwrap_or(given);
     let shown = line.get_arguments().filter(|arg| !arg.is_hide_set());
-    let names: Vec<&str> =
-        shown.flat_map(|arg| arg.get_long().into_iter().chain(arg.get_visible_aliases().unwrap_or_default())).collect();
+    let names: Vec<&str> = shown
+        .flat_map(|arg| {
+            arg.get_long()
+                .into_iter()
+                .chain(arg.get_visible_aliases().unwrap_or_default())
+        })
+        .collect();
     // The opposite is not what was meant.
-    let is_opposite = |close: &str| close.strip_prefix("no-") == Some(name) || name.strip_prefix("no-") == Some(close);
+    let is_opposite = |close: &str| {
+        close.strip_prefix("no-") == Some(name) || name.strip_prefix("no-") == Some(close)
+    };
     let close = super::suggestion::closest(name, names).filter(|close| !is_opposite(close));
     Hint::Text(match close {
         Some(close) => format!("did you mean {}?", quoted(&format!("--{close}"))),

@@ -28,7 +28,11 @@ pub fn adopt_existing() -> Arg {
 
 /// What the command line says; nothing of them is lost when it says nothing.
 pub fn existing(call: &Invocation) -> ExistingImages {
-    let is_given = |option| call.given.try_get_one::<bool>(option).is_ok_and(|set| set == Some(&true));
+    let is_given = |option| {
+        call.given
+            .try_get_one::<bool>(option)
+            .is_ok_and(|set| set == Some(&true))
+    };
     match (is_given(DISCARD), is_given(ADOPT)) {
         (true, _) => ExistingImages::Discard,
         (false, true) => ExistingImages::Adopt,

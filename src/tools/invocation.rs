@@ -72,7 +72,11 @@ impl Invocation {
             log_programs();
         }
         let system = System::new(options)?;
-        if system.is_forced() && system.qubesd_socket().is_some_and(|s| answers_at(&s).unwrap_or(false)) {
+        if system.is_forced()
+            && system
+                .qubesd_socket()
+                .is_some_and(|s| answers_at(&s).unwrap_or(false))
+        {
             let text = "qubesd is running and does not see what is written now; its next save takes it back unless it is \
                         restarted before (systemctl restart qubesd)";
             self.warn(self.command.name, text);
@@ -96,7 +100,9 @@ impl Invocation {
     pub fn the_qube<'q>(&self, qubes: &'q Qubes) -> Result<&'q Vm, Failure> {
         let given = needed(&self.given, THE_QUBE, "VMNAME")?;
         let name = resolve_one(given, qubes.names().map(VmName::as_str))?;
-        let vm = qubes.get(name).ok_or_else(|| Failure::no_such_domain(name))?;
+        let vm = qubes
+            .get(name)
+            .ok_or_else(|| Failure::no_such_domain(name))?;
         self.warn_of_damage(vm);
         Ok(vm)
     }
@@ -112,13 +118,19 @@ impl Invocation {
 
     /// Whether a switch is given that not every command line has.
     pub fn has_option(&self, id: &str) -> bool {
-        self.given.try_get_one::<bool>(id).ok().flatten().is_some_and(|on| *on)
+        self.given
+            .try_get_one::<bool>(id)
+            .ok()
+            .flatten()
+            .is_some_and(|on| *on)
     }
 
     /// The usage error of `--json` for what prints nothing: whoever gives it expects something.
     pub fn refuse_json(&self, what: &str) -> Result<(), Failure> {
         match self.has("json") {
-            true => Err(Failure::usage(format!("argument --json: {what} prints nothing"))),
+            true => Err(Failure::usage(format!(
+                "argument --json: {what} prints nothing"
+            ))),
             false => Ok(()),
         }
     }
@@ -130,7 +142,11 @@ impl Invocation {
 
     /// All values of an option or positional.
     pub fn values(&self, id: &str) -> Vec<&str> {
-        self.given.get_many::<String>(id).unwrap_or_default().map(String::as_str).collect()
+        self.given
+            .get_many::<String>(id)
+            .unwrap_or_default()
+            .map(String::as_str)
+            .collect()
     }
 
     /// Whether an option stands on the command line, with or without values.
@@ -153,7 +169,8 @@ impl Invocation {
     /// An error in words, with what to do about it where that belongs to its line.
     pub fn in_words(&self, error: &(impl std::error::Error + 'static)) -> String {
         let hint = Hint::of(error).filter(Hint::is_inline);
-        let words = hint.and_then(|hint| hint.words(self.command.name, &arguments::place(&self.given)));
+        let words =
+            hint.and_then(|hint| hint.words(self.command.name, &arguments::place(&self.given)));
         words.map_or_else(|| error.to_string(), |words| format!("{error}; {words}"))
     }
 
@@ -167,7 +184,8 @@ impl Invocation {
 
     /// Says what to do next; nothing after `-q`.
     pub fn hint(&self, hint: &Hint) {
-        let options = (self.is_talkative() && !hint.is_inline()).then(|| arguments::place(&self.given));
+        let options =
+            (self.is_talkative() && !hint.is_inline()).then(|| arguments::place(&self.given));
         if let Some(words) = options.and_then(|options| hint.words(self.command.name, &options)) {
             output::hint(&words);
         }
@@ -176,13 +194,21 @@ impl Invocation {
     /// Says what of a qube cannot be understood.
     pub fn warn_of_damage(&self, vm: &Vm) {
         if let [first, others @ ..] = vm.diagnoses.as_slice() {
-            let more = if others.is_empty() { "" } else { "; qubes-db check tells more" };
+            let more = if others.is_empty() {
+                ""
+            } else {
+                "; qubes-db check tells more"
+            };
             self.warn(vm.name.as_str(), &format!("{}{more}", first.text));
         }
     }
 
     /// Says something that matters, as `WHO: TEXT`; after `-q` without the front.
     pub fn warn(&self, who: &str, text: &str) {
-        if self.is_talkative() { say(&format!("{who}: {text}")) } else { say(text) }
+        if self.is_talkative() {
+            say(&format!("{who}: {text}"))
+        } else {
+            say(text)
+        }
     }
 }

@@ -20,7 +20,10 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     for group in in_stop_order(call, &session, names)? {
         let failures = in_parallel(&session, &group, |session, name| session.kill(name).err());
         for (name, error) in &failures {
-            say(&format!("Error: Failed to kill: {name}: {}", call.in_words(error)));
+            say(&format!(
+                "Error: Failed to kill: {name}: {}",
+                call.in_words(error)
+            ));
             call.hint_for(error);
         }
         failed += failures.len();
@@ -29,8 +32,16 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
 }
 
 /// With `--all` netvms after their clients; those that were named all at once.
-fn in_stop_order(call: &Invocation, session: &Session, names: Vec<VmName>) -> Result<Vec<Vec<VmName>>, Failure> {
-    if call.has("all") { Ok(session.read()?.in_stop_order(&names, session)) } else { Ok(vec![names]) }
+fn in_stop_order(
+    call: &Invocation,
+    session: &Session,
+    names: Vec<VmName>,
+) -> Result<Vec<Vec<VmName>>, Failure> {
+    if call.has("all") {
+        Ok(session.read()?.in_stop_order(&names, session))
+    } else {
+        Ok(vec![names])
+    }
 }
 
 /// The qubes a command line means, for tools that act on a list of them. What means none is told.
@@ -41,7 +52,10 @@ pub fn names(call: &Invocation, session: &Session) -> Result<Vec<VmName>, Failur
     let all: Vec<&str> = qubes.names().map(VmName::as_str).collect();
     let names = given.resolve(&all, false)?;
     given.in_vain(&all).iter().for_each(|text| warning(text));
-    Ok(names.into_iter().filter_map(|n| qubes.name(n).cloned()).collect())
+    Ok(names
+        .into_iter()
+        .filter_map(|n| qubes.name(n).cloned())
+        .collect())
 }
 
 /// A number of failures as an exit code: 255 stands for more as well, so that it never wraps to success.

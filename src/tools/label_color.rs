@@ -8,7 +8,9 @@ const TOO_DARK: u32 = 48;
 /// The style that shows a label's colour, `0xRRGGBB` as the store has it: the nearest of the 216 that terminals have in
 /// common. What is too dark, as black is, is bold instead; of a colour that is none nothing is shown.
 pub fn style_of(color: &str) -> Style {
-    let Some(rgb) = parse(color) else { return Style::new() };
+    let Some(rgb) = parse(color) else {
+        return Style::new();
+    };
     let [red, green, blue] = rgb.map(u32::from);
     match (299 * red + 587 * green + 114 * blue) / 1000 < TOO_DARK {
         true => Style::new().bold(),
@@ -17,7 +19,10 @@ pub fn style_of(color: &str) -> Style {
 }
 
 fn parse(color: &str) -> Option<[u8; 3]> {
-    let digits = color.strip_prefix("0x").or_else(|| color.strip_prefix('#')).filter(|d| d.len() == 6)?;
+    let digits = color
+        .strip_prefix("0x")
+        .or_else(|| color.strip_prefix('#'))
+        .filter(|d| d.len() == 6)?;
     let [_, red, green, blue] = u32::from_str_radix(digits, 16).ok()?.to_be_bytes();
     Some([red, green, blue])
 }
@@ -25,7 +30,11 @@ fn parse(color: &str) -> Option<[u8; 3]> {
 /// The index of the nearest colour of the cube of 6 × 6 × 6, whose steps are these.
 fn nearest(rgb: [u8; 3]) -> u8 {
     const STEPS: [u8; 6] = [0, 95, 135, 175, 215, 255];
-    let step = |value: u8| (0u8..6).min_by_key(|at| STEPS[usize::from(*at)].abs_diff(value)).unwrap_or(0);
+    let step = |value: u8| {
+        (0u8..6)
+            .min_by_key(|at| STEPS[usize::from(*at)].abs_diff(value))
+            .unwrap_or(0)
+    };
     let [red, green, blue] = rgb.map(step);
     16 + 36 * red + 6 * green + blue
 }

@@ -86,13 +86,21 @@ pub struct Command {
 }
 
 /// `qubes-create`
-pub const QUBES_CREATE: Command =
-    Command::new("qubes-create", "Make a new store with dom0", qubes_create::define, qubes_create::run);
+pub const QUBES_CREATE: Command = Command::new(
+    "qubes-create",
+    "Make a new store with dom0",
+    qubes_create::define,
+    qubes_create::run,
+);
 /// `qubes-db`
-pub const QUBES_DB: Command =
-    Command::new("qubes-db", "Check the store, compare it with its copies, go back to one", db::define, db::run)
-        .with_manual(db::manual)
-        .with_commands(db::help_of);
+pub const QUBES_DB: Command = Command::new(
+    "qubes-db",
+    "Check the store, compare it with its copies, go back to one",
+    db::define,
+    db::run,
+)
+.with_manual(db::manual)
+.with_commands(db::help_of);
 /// `qubes-domain-xml`
 pub const QUBES_DOMAIN_XML: Command = Command::new(
     "qubes-domain-xml",
@@ -102,15 +110,28 @@ pub const QUBES_DOMAIN_XML: Command = Command::new(
 )
 .with_manual(domain_xml::manual);
 /// `qubes-monitor`
-pub const QUBES_MONITOR: Command =
-    Command::new("qubes-monitor", "Watch one running qube", monitor::define, monitor::run).hidden();
+pub const QUBES_MONITOR: Command = Command::new(
+    "qubes-monitor",
+    "Watch one running qube",
+    monitor::define,
+    monitor::run,
+)
+.hidden();
 /// `qubes-prefs`
-pub const QUBES_PREFS: Command =
-    Command::new("qubes-prefs", "Properties of the system", prefs::define_for_system, prefs::run_for_system)
-        .with_manual(prefs::manual_of_system);
+pub const QUBES_PREFS: Command = Command::new(
+    "qubes-prefs",
+    "Properties of the system",
+    prefs::define_for_system,
+    prefs::run_for_system,
+)
+.with_manual(prefs::manual_of_system);
 /// `qubes-recover`
-pub const QUBES_RECOVER: Command =
-    Command::new("qubes-recover", "Bring qubes into order after a crash", recover::define, recover::run);
+pub const QUBES_RECOVER: Command = Command::new(
+    "qubes-recover",
+    "Bring qubes into order after a crash",
+    recover::define,
+    recover::run,
+);
 /// `qubes-set-updates`
 pub const QUBES_SET_UPDATES: Command = Command::new(
     "qubes-set-updates",
@@ -119,8 +140,12 @@ pub const QUBES_SET_UPDATES: Command = Command::new(
     set_updates::run,
 );
 /// `qvm-add-appvm`
-pub const QVM_ADD_APPVM: Command =
-    Command::new("qvm-add-appvm", "Make a qube known whose image is there", add_appvm::define, add_appvm::run);
+pub const QVM_ADD_APPVM: Command = Command::new(
+    "qvm-add-appvm",
+    "Make a qube known whose image is there",
+    add_appvm::define,
+    add_appvm::run,
+);
 /// `qvm-add-template`
 pub const QVM_ADD_TEMPLATE: Command = Command::new(
     "qvm-add-template",
@@ -129,14 +154,24 @@ pub const QVM_ADD_TEMPLATE: Command = Command::new(
     add_template::run,
 );
 /// `qvm-check`
-pub const QVM_CHECK: Command =
-    Command::new("qvm-check", "Tell whether qubes exist, run, are templates", check::define, check::run)
-        .with_manual(check::manual);
+pub const QVM_CHECK: Command = Command::new(
+    "qvm-check",
+    "Tell whether qubes exist, run, are templates",
+    check::define,
+    check::run,
+)
+.with_manual(check::manual);
 /// `qvm-clone`
-pub const QVM_CLONE: Command =
-    Command::new("qvm-clone", "Make a copy of a qube", clone::define, clone::run).with_manual(clone::manual);
+pub const QVM_CLONE: Command = Command::new(
+    "qvm-clone",
+    "Make a copy of a qube",
+    clone::define,
+    clone::run,
+)
+.with_manual(clone::manual);
 /// `qvm-create`
-pub const QVM_CREATE: Command = Command::new("qvm-create", "Create a qube", create::define, create::run);
+pub const QVM_CREATE: Command =
+    Command::new("qvm-create", "Create a qube", create::define, create::run);
 /// `qvm-create-default-dvm`
 pub const QVM_CREATE_DEFAULT_DVM: Command = Command::new(
     "qvm-create-default-dvm",
@@ -145,36 +180,69 @@ pub const QVM_CREATE_DEFAULT_DVM: Command = Command::new(
     create_default_dvm::run,
 );
 /// `qvm-features`
-pub const QVM_FEATURES: Command = Command::new("qvm-features", "Features of a qube", features::define, features::run);
+pub const QVM_FEATURES: Command = Command::new(
+    "qvm-features",
+    "Features of a qube",
+    features::define,
+    features::run,
+);
 /// `qvm-grow-private`
-pub const QVM_GROW_PRIVATE: Command =
-    Command::new("qvm-grow-private", "Make a qube's private volume larger", grow::define_private, grow::run_private);
+pub const QVM_GROW_PRIVATE: Command = Command::new(
+    "qvm-grow-private",
+    "Make a qube's private volume larger",
+    grow::define_private,
+    grow::run_private,
+);
 /// `qvm-grow-root`
-pub const QVM_GROW_ROOT: Command =
-    Command::new("qvm-grow-root", "Make a qube's root volume larger", grow::define_root, grow::run_root);
+pub const QVM_GROW_ROOT: Command = Command::new(
+    "qvm-grow-root",
+    "Make a qube's root volume larger",
+    grow::define_root,
+    grow::run_root,
+);
 /// `qvm-init-storage`
-pub const QVM_INIT_STORAGE: Command =
-    Command::new("qvm-init-storage", "Make a new store with dom0", init_storage::define, init_storage::run);
+pub const QVM_INIT_STORAGE: Command = Command::new(
+    "qvm-init-storage",
+    "Make a new store with dom0",
+    init_storage::define,
+    init_storage::run,
+);
 /// `qvm-kill`
-pub const QVM_KILL: Command = Command::new("qvm-kill", "End qubes at once", kill::define, kill::run);
+pub const QVM_KILL: Command =
+    Command::new("qvm-kill", "End qubes at once", kill::define, kill::run);
 /// `qvm-ls`
-pub const QVM_LS: Command = Command::new("qvm-ls", "List qubes", ls::define, ls::run).with_manual(ls::manual);
+pub const QVM_LS: Command =
+    Command::new("qvm-ls", "List qubes", ls::define, ls::run).with_manual(ls::manual);
 /// `qvm-notes`
 pub const QVM_NOTES: Command =
-    Command::new("qvm-notes", "Notes about a qube", notes::define, notes::run).with_manual(notes::manual);
+    Command::new("qvm-notes", "Notes about a qube", notes::define, notes::run)
+        .with_manual(notes::manual);
 /// `qvm-pause`
-pub const QVM_PAUSE: Command = Command::new("qvm-pause", "Pause or suspend qubes", pause::define, pause::run);
+pub const QVM_PAUSE: Command = Command::new(
+    "qvm-pause",
+    "Pause or suspend qubes",
+    pause::define,
+    pause::run,
+);
 /// `qvm-pool`
 pub const QVM_POOL: Command = Command::new("qvm-pool", "Storage pools", pool::define, pool::run)
     .with_manual(pool::manual)
     .with_commands(pool::help_of);
 /// `qvm-prefs`
-pub const QVM_PREFS: Command =
-    Command::new("qvm-prefs", "Properties of a qube", prefs::define_for_qube, prefs::run_for_qube)
-        .with_manual(prefs::manual_of_qube);
+pub const QVM_PREFS: Command = Command::new(
+    "qvm-prefs",
+    "Properties of a qube",
+    prefs::define_for_qube,
+    prefs::run_for_qube,
+)
+.with_manual(prefs::manual_of_qube);
 /// `qvm-remove`
-pub const QVM_REMOVE: Command =
-    Command::new("qvm-remove", "Remove qubes with their volumes", remove::define, remove::run);
+pub const QVM_REMOVE: Command = Command::new(
+    "qvm-remove",
+    "Remove qubes with their volumes",
+    remove::define,
+    remove::run,
+);
 /// `qvm-revert-template-changes`
 pub const QVM_REVERT_TEMPLATE_CHANGES: Command = Command::new(
     "qvm-revert-template-changes",
@@ -183,10 +251,19 @@ pub const QVM_REVERT_TEMPLATE_CHANGES: Command = Command::new(
     template_changes::revert,
 );
 /// `qvm-service`
-pub const QVM_SERVICE: Command = Command::new("qvm-service", "Services of a qube", service::define, service::run);
+pub const QVM_SERVICE: Command = Command::new(
+    "qvm-service",
+    "Services of a qube",
+    service::define,
+    service::run,
+);
 /// `qvm-shutdown`
-pub const QVM_SHUTDOWN: Command =
-    Command::new("qvm-shutdown", "Ask qubes to shut down", shutdown::define, shutdown::run);
+pub const QVM_SHUTDOWN: Command = Command::new(
+    "qvm-shutdown",
+    "Ask qubes to shut down",
+    shutdown::define,
+    shutdown::run,
+);
 /// `qvm-start`
 pub const QVM_START: Command = Command::new("qvm-start", "Start qubes", start::define, start::run);
 /// `qvm-tags`
@@ -224,9 +301,14 @@ pub const QVM_TRIM_TEMPLATE: Command = Command::new(
 )
 .with_manual(template_changes::manual_of_trim);
 /// `qvm-volume`
-pub const QVM_VOLUME: Command = Command::new("qvm-volume", "Volumes of qubes", volume::define, volume::run)
-    .with_manual(volume::manual)
-    .with_commands(volume::help_of);
+pub const QVM_VOLUME: Command = Command::new(
+    "qvm-volume",
+    "Volumes of qubes",
+    volume::define,
+    volume::run,
+)
+.with_manual(volume::manual)
+.with_commands(volume::help_of);
 
 /// Every command, in alphabetical order. Each has its constant, so that a program that is one command holds only that.
 pub const COMMANDS: &[Command] = &[
@@ -290,7 +372,9 @@ pub static DEFINITIONS: [Definition; COMMANDS.len()] = {
 impl Definition {
     /// The command line, with the common options.
     pub fn line(&self) -> clap::Command {
-        let line = (self.define)(arguments::common(self.name)).about(self.about).hide(self.hidden);
+        let line = (self.define)(arguments::common(self.name))
+            .about(self.about)
+            .hide(self.hidden);
         arguments::with_force(line)
     }
 }
@@ -302,11 +386,22 @@ impl Command {
         define: fn(clap::Command) -> clap::Command,
         run: fn(&mut Invocation) -> Result<u8, Failure>,
     ) -> Command {
-        Command { name, about, define, run, hidden: false, more: Vec::new, help_of: |_| None }
+        Command {
+            name,
+            about,
+            define,
+            run,
+            hidden: false,
+            more: Vec::new,
+            help_of: |_| None,
+        }
     }
 
     const fn hidden(self) -> Command {
-        Command { hidden: true, ..self }
+        Command {
+            hidden: true,
+            ..self
+        }
     }
 
     const fn with_manual(self, more: fn() -> Vec<(&'static str, String)>) -> Command {
@@ -323,7 +418,12 @@ impl Command {
     }
 
     const fn definition(&self) -> Definition {
-        Definition { name: self.name, about: self.about, define: self.define, hidden: self.hidden }
+        Definition {
+            name: self.name,
+            about: self.about,
+            define: self.define,
+            hidden: self.hidden,
+        }
     }
 
     /// Its command line, with the common options.
@@ -355,14 +455,25 @@ pub fn run(command: &'static Command, words: Vec<OsString>) -> ExitCode {
     let given = words.clone();
     let result = match arguments::parse(&mut line, words) {
         Ok(Parsed::Help(text)) => {
-            let of_command = given.iter().filter_map(|word| word.to_str()).find_map(command.help_of);
+            let of_command = given
+                .iter()
+                .filter_map(|word| word.to_str())
+                .find_map(command.help_of);
             out.text(&of_command.unwrap_or(text)).map(|()| 0)
         }
-        Ok(Parsed::Matches(given)) if given.get_flag("version") => out.text(&version(command.name)).map(|()| 0),
+        Ok(Parsed::Matches(given)) if given.get_flag("version") => {
+            out.text(&version(command.name)).map(|()| 0)
+        }
         Ok(Parsed::Matches(given)) => {
-            let mut invocation = Invocation { command, given: *given, out };
+            let mut invocation = Invocation {
+                command,
+                given: *given,
+                out,
+            };
             let result = (command.run)(&mut invocation);
-            options = invocation.is_talkative().then(|| arguments::place(&invocation.given));
+            options = invocation
+                .is_talkative()
+                .then(|| arguments::place(&invocation.given));
             out = invocation.out;
             result
         }
@@ -392,7 +503,10 @@ fn tell(name: &str, line: &clap::Command, failure: Failure, options: Option<&Opt
         // As if the signal that Rust programs ignore had ended it.
         Failure::NobodyReads => 128 + 13,
         Failure::Hinted(failure, hint) if hint.is_inline() => {
-            let failure = match (*failure, hint.words(name, options.unwrap_or(&Options::default()))) {
+            let failure = match (
+                *failure,
+                hint.words(name, options.unwrap_or(&Options::default())),
+            ) {
                 (Failure::Error(text), Some(words)) => Failure::Error(format!("{text}; {words}")),
                 (failure, _) => failure,
             };

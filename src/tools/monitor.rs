@@ -12,12 +12,27 @@ use crate::lifecycle::{Session, monitor};
 use crate::model::VmName;
 
 pub fn define(line: clap::Command) -> clap::Command {
-    line.arg(Arg::new("vmname").value_name("VMNAME").required(true).help("the qube"))
-        .arg(Arg::new("start").value_name("START").required(true).help("the id of the start to watch"))
-        .arg(
-            value("shutdown", None, "SECONDS", "instead of watching, repeat a request to shut down for this long")
-                .value_parser(clap::value_parser!(u32)),
+    line.arg(
+        Arg::new("vmname")
+            .value_name("VMNAME")
+            .required(true)
+            .help("the qube"),
+    )
+    .arg(
+        Arg::new("start")
+            .value_name("START")
+            .required(true)
+            .help("the id of the start to watch"),
+    )
+    .arg(
+        value(
+            "shutdown",
+            None,
+            "SECONDS",
+            "instead of watching, repeat a request to shut down for this long",
         )
+        .value_parser(clap::value_parser!(u32)),
+    )
 }
 
 pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
@@ -25,7 +40,12 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     let name = VmName::from_store(call.value("vmname").unwrap_or_default())?;
     let start = Uuid::try_parse(call.value("start").unwrap_or_default())?;
     match call.given.get_one::<u32>("shutdown") {
-        Some(seconds) => monitor::ask_until_stopped(&session, &name, start, Duration::from_secs(u64::from(*seconds)))?,
+        Some(seconds) => monitor::ask_until_stopped(
+            &session,
+            &name,
+            start,
+            Duration::from_secs(u64::from(*seconds)),
+        )?,
         None => monitor::watch(&session, &name, start)?,
     }
     Ok(0)

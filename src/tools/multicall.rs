@@ -63,7 +63,10 @@ fn unknown(name: &str) -> ExitCode {
 
 fn help(code: u8) -> ExitCode {
     let mut text = format!("usage: {NAME} COMMAND [ARGUMENT ...]\n\ncommands:\n");
-    let shown = COMMANDS.iter().filter(|c| !c.hidden).map(|c| (c.name, c.about));
+    let shown = COMMANDS
+        .iter()
+        .filter(|c| !c.hidden)
+        .map(|c| (c.name, c.about));
     text.push_str(&super::table::explained(shown));
     if code == 0 {
         return finish(text);
@@ -104,5 +107,8 @@ fn write_all(directory: &Path) -> ExitCode {
 
 /// The name a program was called by, without its directory.
 pub(super) fn name_of(program: &OsStr) -> String {
-    Path::new(program).file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default()
+    Path::new(program)
+        .file_name()
+        .map(|n| n.to_string_lossy().into_owned())
+        .unwrap_or_default()
 }

@@ -25,11 +25,25 @@ const NO: u8 = 2;
 pub fn define(line: clap::Command) -> clap::Command {
     let line = line
         .arg(flag("force", Some('f'), "do not ask"))
-        .arg(flag("edit", Some('e'), "open the notes in an editor; so it is without another action"))
+        .arg(flag(
+            "edit",
+            Some('e'),
+            "open the notes in an editor; so it is without another action",
+        ))
         .arg(flag("print", Some('p'), "print the notes"))
-        .arg(value("import", Some('i'), "FILENAME", "take the notes from a file"))
+        .arg(value(
+            "import",
+            Some('i'),
+            "FILENAME",
+            "take the notes from a file",
+        ))
         .arg(value("set", Some('s'), "'NOTES'", "let this be the notes"))
-        .arg(value("append", None, "'NOTES'", "add this to the notes, on a line of its own"))
+        .arg(value(
+            "append",
+            None,
+            "'NOTES'",
+            "add this to the notes, on a line of its own",
+        ))
         .arg(flag("delete", Some('d'), "delete the notes"))
         .arg(json())
         .arg(the_qube("the qube"));
@@ -64,20 +78,31 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
 
 /// JSON is for programs, which edit nothing: without another action it prints.
 fn print_json(call: &mut Invocation, session: &Session, name: &VmName) -> Result<u8, Failure> {
-    if let Some(action) = ACTIONS.iter().find(|id| **id != "print" && call.is_given(id)) {
-        return Err(Failure::usage(format!("argument --json: not allowed with argument --{action}")));
+    if let Some(action) = ACTIONS
+        .iter()
+        .find(|id| **id != "print" && call.is_given(id))
+    {
+        return Err(Failure::usage(format!(
+            "argument --json: not allowed with argument --{action}"
+        )));
     }
     let notes = session.notes(name)?;
-    call.print_json(&serde_json::json!({"name": name.as_str(), "notes": notes})).map(|()| 0)
+    call.print_json(&serde_json::json!({"name": name.as_str(), "notes": notes}))
+        .map(|()| 0)
 }
 
 fn delete(call: &mut Invocation, session: &Session, name: &VmName) -> Result<u8, Failure> {
     // A qube that can have none is an error, not a question.
     session.notes(name)?;
     if !call.has("force") {
-        call.out.line("You are about to delete existing qube notes")?;
+        call.out
+            .line("You are about to delete existing qube notes")?;
         match ask(&mut call.out, "Are you certain? [y/N]")? {
-            None => return Err(Failure::error("nobody answered; the notes stay (--force does not ask)")),
+            None => {
+                return Err(Failure::error(
+                    "nobody answered; the notes stay (--force does not ask)",
+                ));
+            }
             Some(answer) if !answer.trim().eq_ignore_ascii_case("y") => return Ok(NO),
             Some(_) => {}
         }
@@ -90,21 +115,37 @@ fn delete(call: &mut Invocation, session: &Session, name: &VmName) -> Result<u8,
 fn edit(session: &Session, name: &VmName) -> Result<(), Failure> {
     let old = session.notes(name)?;
     let prefix = format!("{name}_qube_");
-    let mut copy = tempfile::Builder::new().prefix(&prefix).suffix("_notes.txt").tempfile()?;
+    let mut copy = tempfile::Builder::new()
+        .prefix(&prefix)
+        .suffix("_notes.txt")
+        .tempfile()?;
     copy.write_all(old.as_bytes())?;
     let editor = System::editor();
     let editor = editor.to_string_lossy();
     let mut words = editor.split_whitespace();
-    let program = Program::new(words.next().unwrap_or("vi")).args(words).arg(copy.path());
+    let program = Program::new(words.next().unwrap_or("vi"))
+        .args(words)
+        .arg(copy.path());
     let status = program.attended()?;
     if !status.success() {
-        return Err(Failure::error(format!("the editor {} failed ({status}); the notes stay", quoted(&editor))));
+        return Err(Failure::error(format!(
+            "the editor {} failed ({status}); the notes stay",
+            quoted(&editor)
+        )));
     }
     match text_of(copy.path()) {
         Ok(new) if new == old => Ok(()),
         Ok(new) => {
-            let save = |now: &str| if now == old { Ok(new) } else { Err(changed(name)) };
-            session.change_notes(name, save).map_err(|error| kept(copy, &error))
+            let save = |now: &str| {
+                if now == old {
+                    Ok(new)
+                } else {
+                    Err(changed(name))
+                }
+            };
+            session
+                .change_notes(name, save)
+                .map_err(|error| kept(copy, &error))
         }
         Err(Failure::Error(error)) => Err(kept(copy, &error)),
         Err(failure) => Err(failure),
@@ -117,26 +158,49 @@ fn changed(name: &VmName) -> LifecycleError {
 
 fn kept(copy: NamedTempFile, error: &dyn std::fmt::Display) -> Failure {
     match copy.keep() {
-        Ok((_, path)) => Failure::error(format!("{error}; what you wrote is in {}", path.display())),
+        Ok((_, path)) => {
+            Failure::error(format!("{error}; what you wrote is in {}", path.display()))
+        }
         Err(lost) => Failure::error(format!("{error}; what you wrote could not be kept: {lost}")),
     }
 }
 
 /// The text of a file; of one that is too long, enough to see that it is.
 fn text_of(file: &Path) -> Result<String, Failure> {
-    let cannot = |error| Failure::error(format!("cannot read {}: {}", file.display(), crate::fs::errno_text(&error)));
+    let cannot = |error| {
+        Failure::error(format!(
+            "cannot read {}: {}",
+            file.display(),
+            crate::fs::errno_text(&error)
+        ))
+    };
     let mut bytes = Vec::new();
-    File::open(file).and_then(|f| f.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes)).map_err(cannot)?;
+    File::open(file)
+        .and_then(|f| f.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes))
+        .map_err(cannot)?;
     if bytes.len() > MAX_BYTES {
-        return Err(Failure::error(format!("{} has more than {MAX_BYTES} bytes, the most for notes", file.display())));
+        return Err(Failure::error(format!(
+            "{} has more than {MAX_BYTES} bytes, the most for notes",
+            file.display()
+        )));
     }
-    String::from_utf8(bytes).map_err(|_| Failure::error(format!("{} is not UTF-8 text", file.display())))
+    String::from_utf8(bytes)
+        .map_err(|_| Failure::error(format!("{} is not UTF-8 text", file.display())))
 }
 
 /// What the editor and the exit codes are, as sections of the manual page.
 pub fn manual() -> Vec<(&'static str, String)> {
-    let codes =
-        [("0", "done"), ("1", "it could not be done"), ("2", "wrong use, or the answer to the question was no")];
-    let variables = [("VISUAL, EDITOR", "the editor, with options if it needs some; vi when neither is set")];
-    vec![("environment", table::explained(variables.into_iter())), ("exit codes", table::explained(codes.into_iter()))]
+    let codes = [
+        ("0", "done"),
+        ("1", "it could not be done"),
+        ("2", "wrong use, or the answer to the question was no"),
+    ];
+    let variables = [(
+        "VISUAL, EDITOR",
+        "the editor, with options if it needs some; vi when neither is set",
+    )];
+    vec![
+        ("environment", table::explained(variables.into_iter())),
+        ("exit codes", table::explained(codes.into_iter())),
+    ]
 }

@@ -34,8 +34,14 @@ const PIECE: usize = 1 << 16;
 impl Output {
     /// The process's standard output.
     pub fn new() -> Output {
-        let terminal = io::stdout().is_terminal().then(TerminalSettings::from_environment);
-        Output { pending: Vec::new(), terminal, colors: Colors::Auto }
+        let terminal = io::stdout()
+            .is_terminal()
+            .then(TerminalSettings::from_environment);
+        Output {
+            pending: Vec::new(),
+            terminal,
+            colors: Colors::Auto,
+        }
     }
 
     /// Whether a person reads it.
@@ -67,8 +73,12 @@ impl Output {
 
     /// How many columns the terminal has; `None` where it is none, or does not know.
     pub fn width(&self) -> Option<usize> {
-        let measured = || terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| usize::from(width.0));
-        self.terminal?.columns.or_else(measured).filter(|width| *width > 0)
+        let measured =
+            || terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| usize::from(width.0));
+        self.terminal?
+            .columns
+            .or_else(measured)
+            .filter(|width| *width > 0)
     }
 
     pub fn text(&mut self, text: &str) -> Result<(), Failure> {
@@ -96,24 +106,39 @@ impl Output {
 
     /// A text as it may come before eyes: [`Output::text`] does this by itself.
     pub fn shown<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        if self.is_for_eyes() { harmless(text) } else { Cow::Borrowed(text) }
+        if self.is_for_eyes() {
+            harmless(text)
+        } else {
+            Cow::Borrowed(text)
+        }
     }
 
     /// A text that [`Output::shown`] has seen, in a style where there are colours.
     pub fn styled(&mut self, shown: &str, style: Style) -> Result<(), Failure> {
-        let style = if self.has_colors() { style } else { Style::new() };
-        self.pending.extend_from_slice(format!("{style}{shown}{style:#}").as_bytes());
+        let style = if self.has_colors() {
+            style
+        } else {
+            Style::new()
+        };
+        self.pending
+            .extend_from_slice(format!("{style}{shown}{style:#}").as_bytes());
         self.flush_pieces()
     }
 
     fn flush_pieces(&mut self) -> Result<(), Failure> {
-        if self.pending.len() > PIECE { self.flush() } else { Ok(()) }
+        if self.pending.len() > PIECE {
+            self.flush()
+        } else {
+            Ok(())
+        }
     }
 
     /// Writes what has come together.
     pub fn flush(&mut self) -> Result<(), Failure> {
         let mut stdout = io::stdout().lock();
-        let result = stdout.write_all(&self.pending).and_then(|()| stdout.flush());
+        let result = stdout
+            .write_all(&self.pending)
+            .and_then(|()| stdout.flush());
         self.pending.clear();
         result.map_err(|e| Failure::of_output(&e))
     }
@@ -128,7 +153,11 @@ impl Default for Output {
 /// Plain text stays as it is; the rest without what could deceive.
 fn harmless(text: &str) -> Cow<'_, str> {
     let is_plain = |byte: u8| (b' '..=b'~').contains(&byte) || byte == b'\n' || byte == b'\t';
-    if text.bytes().all(is_plain) { Cow::Borrowed(text) } else { Cow::Owned(displayable(text)) }
+    if text.bytes().all(is_plain) {
+        Cow::Borrowed(text)
+    } else {
+        Cow::Owned(displayable(text))
+    }
 }
 
 /// Says one thing to the person, in one line on standard error. Where that is closed there is
@@ -148,8 +177,14 @@ pub fn say_usage(usage: &str, mistake: &str) {
 /// upstream ends some texts so.
 fn one_line(text: &str) -> Cow<'_, str> {
     let shown = harmless(text);
-    let (line, end) = shown.strip_suffix('\n').map_or((&*shown, ""), |line| (line, "\n"));
-    if line.contains('\n') { Cow::Owned(line.replace('\n', "_") + end) } else { shown }
+    let (line, end) = shown
+        .strip_suffix('\n')
+        .map_or((&*shown, ""), |line| (line, "\n"));
+    if line.contains('\n') {
+        Cow::Owned(line.replace('\n', "_") + end)
+    } else {
+        shown
+    }
 }
 
 /// Says what to do next, on a line of its own that upstream's tools do not have.
@@ -182,7 +217,10 @@ mod tests {
     #[test]
     fn a_message_is_one_line() {
         assert_eq!(one_line("an\tordinary one"), "an\tordinary one");
-        assert_eq!(one_line("a\nwork: all is well\x1b[2J"), "a_work: all is well_[2J");
+        assert_eq!(
+            one_line("a\nwork: all is well\x1b[2J"),
+            "a_work: all is well_[2J"
+        );
         assert_eq!(one_line("as upstream's\n"), "as upstream's\n");
         assert_eq!(one_line("a\n\n"), "a_\n");
     }

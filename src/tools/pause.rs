@@ -10,7 +10,11 @@ use crate::lifecycle::{LifecycleError, Session};
 use crate::model::VmName;
 
 pub fn define(line: clap::Command) -> clap::Command {
-    qubes_given::define(line).arg(flag("suspend", Some('S'), "send them to sleep (S3); those that cannot are paused"))
+    qubes_given::define(line).arg(flag(
+        "suspend",
+        Some('S'),
+        "send them to sleep (S3); those that cannot are paused",
+    ))
 }
 
 pub fn define_unpause(line: clap::Command) -> clap::Command {
@@ -41,18 +45,25 @@ fn give(
     if all {
         let qubes = session.read()?;
         let is_internal = |name: &VmName| {
-            let feature = qubes.get(name.as_str()).and_then(|vm| vm.features.get("internal"));
+            let feature = qubes
+                .get(name.as_str())
+                .and_then(|vm| vm.features.get("internal"));
             feature.is_some_and(|text| !text.is_empty())
         };
         names.retain(|name| !is_internal(name));
     }
-    let failures = in_parallel(&session, &names, |session, name| match order(session, name) {
-        Ok(()) => None,
-        Err(LifecycleError::NotRunning(_) | LifecycleError::NotPaused(_)) if all => None,
-        Err(error) => Some(error),
+    let failures = in_parallel(&session, &names, |session, name| {
+        match order(session, name) {
+            Ok(()) => None,
+            Err(LifecycleError::NotRunning(_) | LifecycleError::NotPaused(_)) if all => None,
+            Err(error) => Some(error),
+        }
     });
     for (name, error) in &failures {
-        say(&format!("Error: Failed to {verb}: {name}: {}", call.in_words(error)));
+        say(&format!(
+            "Error: Failed to {verb}: {name}: {}",
+            call.in_words(error)
+        ));
         call.hint_for(error);
     }
     Ok(u8::from(!failures.is_empty()))

@@ -61,12 +61,20 @@ pub const COMMANDS: [Subcommand; 6] = [
 ];
 
 /// The usage lines of the forms that R3 and early releases of R4 had.
-const EARLIER_USAGE: &str = "usage: qvm-pool [--verbose] [--quiet] [--help] [--version] [-o options]
+const EARLIER_USAGE: &str =
+    "usage: qvm-pool [--verbose] [--quiet] [--help] [--version] [-o options]
                 [-l | -i POOLNAME | -a NAME DRIVER | -r NAME | -s POOLNAME | --help-drivers]";
 
 fn with_options(line: Command) -> Command {
     let help = "an option of the pool, NAME=VALUE (can be repeated)";
-    line.arg(Arg::new("option").long("option").short('o').value_name("OPTION").action(ArgAction::Append).help(help))
+    line.arg(
+        Arg::new("option")
+            .long("option")
+            .short('o')
+            .value_name("OPTION")
+            .action(ArgAction::Append)
+            .help(help),
+    )
 }
 
 /// What `--help` prints for one of the commands.
@@ -75,9 +83,15 @@ pub fn help_of(word: &str) -> Option<String> {
 }
 
 pub fn define(line: Command) -> Command {
-    let earlier = |id, short: Option<char>, help| of_listing(flag(id, short, help)).help_heading("Earlier forms");
+    let earlier = |id, short: Option<char>, help| {
+        of_listing(flag(id, short, help)).help_heading("Earlier forms")
+    };
     let of_pool = |id, short, help| {
-        let arg = Arg::new(id).long(id).short(short).value_name("POOL_NAME").action(ArgAction::Append);
+        let arg = Arg::new(id)
+            .long(id)
+            .short(short)
+            .value_name("POOL_NAME")
+            .action(ArgAction::Append);
         arg.help(help).help_heading("Earlier forms")
     };
     let line = line
@@ -111,7 +125,11 @@ pub fn define(line: Command) -> Command {
                 .help("list, info POOL, add POOL DRIVER, remove POOL..., set POOL, or drivers; list when left out"),
         )
         .arg(Arg::new("word").value_name("WORD").num_args(0..).hide(true));
-    exclusive(line, "earlier", &["list", "info", "add", "remove", "set", "help-drivers"])
+    exclusive(
+        line,
+        "earlier",
+        &["list", "info", "add", "remove", "set", "help-drivers"],
+    )
 }
 
 /// What is to be done.
@@ -129,7 +147,11 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
         Some(wanted) => (wanted, true),
         None => (in_todays_form(call)?, false),
     };
-    let options: Vec<String> = call.values("option").iter().flat_map(|text| separated(text, is_earlier)).collect();
+    let options: Vec<String> = call
+        .values("option")
+        .iter()
+        .flat_map(|text| separated(text, is_earlier))
+        .collect();
     let pairs = super::create::pairs(options.iter().map(String::as_str).collect(), |text| {
         format!("option {} is not of the form NAME=VALUE", quoted(text))
     })?;
@@ -145,14 +167,23 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
         Wanted::List => list(call, &session),
         Wanted::Info(names) => info(call, &session, &names, is_earlier),
         Wanted::Add { name, driver } => {
-            let new = NewPool { name: &name, driver: &driver, options: &pairs };
-            session.add_pool(&new).map_err(|error| failed(&format!("add pool {name}"), &error)).map(|()| 0)
+            let new = NewPool {
+                name: &name,
+                driver: &driver,
+                options: &pairs,
+            };
+            session
+                .add_pool(&new)
+                .map_err(|error| failed(&format!("add pool {name}"), &error))
+                .map(|()| 0)
         }
         Wanted::Remove(names) => {
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
             match session.remove_pools(&names) {
                 Ok(()) => Ok(0),
-                Err(LifecycleError::Pool(error @ PoolError::NoSuchPool(_))) => Err(no_such_pool(&error, is_earlier)),
+                Err(LifecycleError::Pool(error @ PoolError::NoSuchPool(_))) => {
+                    Err(no_such_pool(&error, is_earlier))
+                }
                 Err(error) => Err(failed(&format!("remove pool {}", names.join(", ")), &error)),
             }
         }
@@ -169,9 +200,17 @@ fn in_earlier_form(call: &Invocation) -> Option<Wanted> {
     if call.has("list") {
         return Some(Wanted::List);
     }
-    match (texts("info"), &*texts("add"), texts("remove"), &*texts("set")) {
+    match (
+        texts("info"),
+        &*texts("add"),
+        texts("remove"),
+        &*texts("set"),
+    ) {
         (names, ..) if !names.is_empty() => Some(Wanted::Info(names)),
-        (_, [name, driver], ..) => Some(Wanted::Add { name: name.clone(), driver: driver.clone() }),
+        (_, [name, driver], ..) => Some(Wanted::Add {
+            name: name.clone(),
+            driver: driver.clone(),
+        }),
         (_, _, names, _) if !names.is_empty() => Some(Wanted::Remove(names)),
         (_, _, _, [.., name]) => Some(Wanted::Set(name.clone())),
         _ => None,
@@ -186,7 +225,10 @@ fn in_todays_form(call: &Invocation) -> Result<Wanted, Failure> {
     Ok(match (command.words.first(), words.as_slice()) {
         (Some(&"drivers"), _) => Wanted::Drivers,
         (Some(&"info"), _) => Wanted::Info(texts()),
-        (Some(&"add"), [name, driver, ..]) => Wanted::Add { name: name.to_string(), driver: driver.to_string() },
+        (Some(&"add"), [name, driver, ..]) => Wanted::Add {
+            name: name.to_string(),
+            driver: driver.to_string(),
+        },
         (Some(&"remove"), _) => Wanted::Remove(texts()),
         (Some(&"set"), [name, ..]) => Wanted::Set(name.to_string()),
         _ => Wanted::List,
@@ -196,7 +238,11 @@ fn in_todays_form(call: &Invocation) -> Result<Wanted, Failure> {
 /// The options in one word: several, with commas between, in the earlier forms.
 fn separated(text: &str, is_earlier: bool) -> Vec<String> {
     match is_earlier {
-        true => text.split(',').filter(|part| !part.is_empty()).map(String::from).collect(),
+        true => text
+            .split(',')
+            .filter(|part| !part.is_empty())
+            .map(String::from)
+            .collect(),
         false => vec![text.to_string()],
     }
 }
@@ -217,30 +263,49 @@ fn no_such_pool(error: &PoolError, is_earlier: bool) -> Failure {
     failure.with_hint(Hint::of_pool(error))
 }
 
-fn set(session: &Session, name: &str, options: &[(&str, &str)], is_earlier: bool) -> Result<u8, Failure> {
+fn set(
+    session: &Session,
+    name: &str,
+    options: &[(&str, &str)],
+    is_earlier: bool,
+) -> Result<u8, Failure> {
     if session.read()?.pools.get(name).is_none() {
-        return Err(no_such_pool(&PoolError::NoSuchPool(name.to_string()), is_earlier));
+        return Err(no_such_pool(
+            &PoolError::NoSuchPool(name.to_string()),
+            is_earlier,
+        ));
     }
-    session.set_pool_options(name, options).map(|()| 0).map_err(|error| match error.is_not_to_be_set() {
-        true => {
-            let options = ["revisions_to_keep", "ephemeral_volatile"];
-            // A name that is right belongs to another driver.
-            let is_known = options.contains(&error.option.as_str());
-            let hint = || Hint::one_of(&error.option, "what can be changed is", &options);
-            Failure::Error(format!("{error}\n")).with_hint((!is_known).then(hint))
-        }
-        false => failed(&format!("set option {} for pool {name}", error.option), &error.source),
-    })
+    session
+        .set_pool_options(name, options)
+        .map(|()| 0)
+        .map_err(|error| match error.is_not_to_be_set() {
+            true => {
+                let options = ["revisions_to_keep", "ephemeral_volatile"];
+                // A name that is right belongs to another driver.
+                let is_known = options.contains(&error.option.as_str());
+                let hint = || Hint::one_of(&error.option, "what can be changed is", &options);
+                Failure::Error(format!("{error}\n")).with_hint((!is_known).then(hint))
+            }
+            false => failed(
+                &format!("set option {} for pool {name}", error.option),
+                &error.source,
+            ),
+        })
 }
 
 fn drivers(call: &mut Invocation) -> Result<u8, Failure> {
     if call.has("json") {
-        let driver =
-            |d: &crate::model::PoolDriver| json!({"driver": d.name, "options": d.options, "required": d.required});
-        return call.print_json(&POOL_DRIVERS.iter().map(driver).collect()).map(|()| 0);
+        let driver = |d: &crate::model::PoolDriver| json!({"driver": d.name, "options": d.options, "required": d.required});
+        return call
+            .print_json(&POOL_DRIVERS.iter().map(driver).collect())
+            .map(|()| 0);
     }
     let mut rows = vec![["DRIVER".to_string(), "OPTIONS".to_string()]];
-    rows.extend(POOL_DRIVERS.iter().map(|driver| [driver.name.to_string(), driver.options.join(", ")]));
+    rows.extend(
+        POOL_DRIVERS
+            .iter()
+            .map(|driver| [driver.name.to_string(), driver.options.join(", ")]),
+    );
     table::print(&mut call.out, &rows).map(|()| 0)
 }
 
@@ -258,10 +323,18 @@ fn list(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
     Ok(0)
 }
 
-fn info(call: &mut Invocation, session: &Session, names: &[String], is_earlier: bool) -> Result<u8, Failure> {
+fn info(
+    call: &mut Invocation,
+    session: &Session,
+    names: &[String],
+    is_earlier: bool,
+) -> Result<u8, Failure> {
     let qubes = read_for_good(session)?;
     if let Some(unknown) = names.iter().find(|name| qubes.pools.get(name).is_none()) {
-        return Err(no_such_pool(&PoolError::NoSuchPool(unknown.clone()), is_earlier));
+        return Err(no_such_pool(
+            &PoolError::NoSuchPool(unknown.clone()),
+            is_earlier,
+        ));
     }
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let pools = shown(session, &qubes, &names);
@@ -287,7 +360,10 @@ fn info(call: &mut Invocation, session: &Session, names: &[String], is_earlier: 
 }
 
 fn shown(session: &Session, qubes: &Qubes, names: &[&str]) -> Vec<PoolShown> {
-    names.iter().filter_map(|name| session.show_pool(qubes, name)).collect()
+    names
+        .iter()
+        .filter_map(|name| session.show_pool(qubes, name))
+        .collect()
 }
 
 /// What is nearly full is told on standard error, whatever was listed.
@@ -299,7 +375,11 @@ fn warn_of_full_pools(call: &Invocation, pools: &[PoolShown]) {
 
 /// The name first, then everything else sorted.
 fn rows_of(pool: &PoolShown) -> Vec<[String; 2]> {
-    let mut rows: Vec<[String; 2]> = pool.options.iter().map(|(name, text)| [name.clone(), text.clone()]).collect();
+    let mut rows: Vec<[String; 2]> = pool
+        .options
+        .iter()
+        .map(|(name, text)| [name.clone(), text.clone()])
+        .collect();
     rows.push(["driver".to_string(), pool.driver.clone()]);
     if let Some(above) = &pool.included_in {
         rows.push(["included_in".to_string(), above.clone()]);
@@ -314,8 +394,11 @@ fn rows_of(pool: &PoolShown) -> Vec<[String; 2]> {
 }
 
 fn json_of(pool: &PoolShown) -> Json {
-    let options: serde_json::Map<String, Json> =
-        pool.options.iter().map(|(name, text)| (name.clone(), text.as_str().into())).collect();
+    let options: serde_json::Map<String, Json> = pool
+        .options
+        .iter()
+        .map(|(name, text)| (name.clone(), text.as_str().into()))
+        .collect();
     json!({
         "name": pool.name,
         "driver": pool.driver,
@@ -331,7 +414,17 @@ fn json_of(pool: &PoolShown) -> Json {
 
 /// The commands as a section of the manual page.
 pub fn manual() -> Vec<(&'static str, String)> {
-    let drivers: Vec<(&str, String)> = POOL_DRIVERS.iter().map(|d| (d.name, d.options.join(", "))).collect();
-    let drivers = super::table::explained(drivers.iter().map(|(name, options)| (*name, options.as_str())));
-    vec![("commands", Subcommand::manual(&COMMANDS)), ("drivers and their options", drivers)]
+    let drivers: Vec<(&str, String)> = POOL_DRIVERS
+        .iter()
+        .map(|d| (d.name, d.options.join(", ")))
+        .collect();
+    let drivers = super::table::explained(
+        drivers
+            .iter()
+            .map(|(name, options)| (*name, options.as_str())),
+    );
+    vec![
+        ("commands", Subcommand::manual(&COMMANDS)),
+        ("drivers and their options", drivers),
+    ]
 }

@@ -20,16 +20,21 @@ use super::qubes_given::resolve_one;
 use super::table;
 use super::values::json_of;
 use crate::lifecycle::Session;
-use crate::model::{Class, Property, PropertyError, Qubes, Scope, Value, VmName, global_properties, properties_of};
+use crate::model::{
+    Class, Property, PropertyError, Qubes, Scope, Value, VmName, global_properties, properties_of,
+};
 use crate::store::Read;
 use refused::Refused;
 
 /// Properties whose value `none` means no qube; for others it is a text like any other.
-pub(super) const NONE_IS_NO_QUBE: [&str; 5] = ["default_dispvm", "netvm", "template", "guivm", "audiovm"];
+pub(super) const NONE_IS_NO_QUBE: [&str; 5] =
+    ["default_dispvm", "netvm", "template", "guivm", "audiovm"];
 
 pub fn define_for_qube(line: clap::Command) -> clap::Command {
     several::define(options(line))
-        .arg(the_qube("the qube, several with commas between, or a shell pattern"))
+        .arg(the_qube(
+            "the qube, several with commas between, or a shell pattern",
+        ))
         .args(positionals())
 }
 
@@ -38,20 +43,45 @@ pub fn define_for_system(line: clap::Command) -> clap::Command {
 }
 
 fn options(line: clap::Command) -> clap::Command {
-    line.arg(flag("help-properties", None, "list the properties and what they mean"))
-        .arg(flag("hide-default", None, "leave out what is not set explicitly"))
-        .arg(flag("get", Some('g'), "accepted, without effect: a property without a value is read"))
-        .arg(flag("set", Some('s'), "accepted, without effect: a property with a value is set"))
-        .arg(earlier("list", "list the properties as R3 did, in its words").short('l'))
-        .arg(flag("default", Some('D'), "forget the explicit value"))
-        .arg(of_listing(flag("changed", None, "list what is set to something else than the default, and the default")))
-        .arg(arguments::json())
+    line.arg(flag(
+        "help-properties",
+        None,
+        "list the properties and what they mean",
+    ))
+    .arg(flag(
+        "hide-default",
+        None,
+        "leave out what is not set explicitly",
+    ))
+    .arg(flag(
+        "get",
+        Some('g'),
+        "accepted, without effect: a property without a value is read",
+    ))
+    .arg(flag(
+        "set",
+        Some('s'),
+        "accepted, without effect: a property with a value is set",
+    ))
+    .arg(earlier("list", "list the properties as R3 did, in its words").short('l'))
+    .arg(flag("default", Some('D'), "forget the explicit value"))
+    .arg(of_listing(flag(
+        "changed",
+        None,
+        "list what is set to something else than the default, and the default",
+    )))
+    .arg(arguments::json())
 }
 
 fn positionals() -> [Arg; 2] {
     [
-        Arg::new("property").value_name("PROPERTY").help("one property; all of them when left out"),
-        Arg::new("value").value_name("VALUE").allow_negative_numbers(true).help("its new value"),
+        Arg::new("property")
+            .value_name("PROPERTY")
+            .help("one property; all of them when left out"),
+        Arg::new("value")
+            .value_name("VALUE")
+            .allow_negative_numbers(true)
+            .help("its new value"),
     ]
 }
 
@@ -76,7 +106,12 @@ impl Owner {
         }
     }
 
-    fn value(&self, qubes: &Qubes, property: &Property, session: &Session) -> Result<Value, PropertyError> {
+    fn value(
+        &self,
+        qubes: &Qubes,
+        property: &Property,
+        session: &Session,
+    ) -> Result<Value, PropertyError> {
         match self {
             // Two have no default (default_kernel, default_template): a store that lacks them is a
             // new one, not a broken one.
@@ -86,7 +121,9 @@ impl Owner {
                 (value, _) => value,
             },
             Owner::Qube { name, .. } => {
-                let vm = qubes.get(name.as_str()).ok_or_else(|| PropertyError::NoSuchQube(name.to_string()))?;
+                let vm = qubes
+                    .get(name.as_str())
+                    .ok_or_else(|| PropertyError::NoSuchQube(name.to_string()))?;
                 qubes.value(vm, property, session)
             }
         }
@@ -104,7 +141,9 @@ impl Owner {
     fn has_foreign(&self, qubes: &Qubes, name: &str) -> bool {
         let stored = match self {
             Owner::System => qubes.globals.contains(name),
-            Owner::Qube { name: qube, .. } => qubes.get(qube.as_str()).is_some_and(|vm| vm.properties.contains(name)),
+            Owner::Qube { name: qube, .. } => qubes
+                .get(qube.as_str())
+                .is_some_and(|vm| vm.properties.contains(name)),
         };
         stored && find(self.scope(), name).is_err()
     }
@@ -112,14 +151,20 @@ impl Owner {
     fn is_default(&self, qubes: &Qubes, property: &Property) -> bool {
         match self {
             Owner::System => qubes.is_global_default(property),
-            Owner::Qube { name, .. } => qubes.get(name.as_str()).is_none_or(|vm| qubes.is_default(vm, property)),
+            Owner::Qube { name, .. } => qubes
+                .get(name.as_str())
+                .is_none_or(|vm| qubes.is_default(vm, property)),
         }
     }
 }
 
 /// A change prints nothing, so that JSON of it is a mistake.
 fn refuse_json_of_change(call: &Invocation) -> Result<(), Failure> {
-    let value = if call.has_option("all") { "property" } else { "value" };
+    let value = if call.has_option("all") {
+        "property"
+    } else {
+        "value"
+    };
     match call.value(value).is_some() || call.has("default") && call.value("property").is_some() {
         true => call.refuse_json("a change of a property"),
         false => Ok(()),
@@ -154,8 +199,14 @@ fn run(call: &mut Invocation, session: &Session, qube: Option<&str>) -> Result<u
         None => Owner::System,
         Some(given) => {
             let name = resolve_one(given, qubes.names().map(VmName::as_str))?;
-            let known = qubes.name(name).zip(qubes.class(name)).ok_or_else(|| Failure::no_such_domain(name))?;
-            Owner::Qube { name: known.0.clone(), class: known.1.clone() }
+            let known = qubes
+                .name(name)
+                .zip(qubes.class(name))
+                .ok_or_else(|| Failure::no_such_domain(name))?;
+            Owner::Qube {
+                name: known.0.clone(),
+                class: known.1.clone(),
+            }
         }
     };
     if call.has("help-properties") {
@@ -196,7 +247,9 @@ fn run(call: &mut Invocation, session: &Session, qube: Option<&str>) -> Result<u
     }
     let property = find(owner.scope(), property)?;
     let change = match (call.value("value"), call.has("default")) {
-        (Some(text), _) => owner.stored_text(property, text, call.has("set")).map(str::to_string),
+        (Some(text), _) => owner
+            .stored_text(property, text, call.has("set"))
+            .map(str::to_string),
         (None, true) => None,
         (None, false) => return show(call, &owner, &qubes, property, session),
     };
@@ -225,13 +278,18 @@ fn in_earlier_words(
 pub(super) fn find(scope: Scope, given: &str) -> Result<&'static Property, Failure> {
     let name = given.replace('-', "_");
     Property::find(scope, &name).ok_or_else(|| {
-        Failure::usage(format!("no such property: {}", quoted(&name))).with_hint(hint::property(given, Some(scope)))
+        Failure::usage(format!("no such property: {}", quoted(&name)))
+            .with_hint(hint::property(given, Some(scope)))
     })
 }
 
 /// What is stored for a text: the word `none` for no qube, in any case, becomes empty.
 pub(super) fn stored_text<'a>(property: &Property, text: &'a str) -> &'a str {
-    if text.eq_ignore_ascii_case("none") && NONE_IS_NO_QUBE.contains(&property.name) { "" } else { text }
+    if text.eq_ignore_ascii_case("none") && NONE_IS_NO_QUBE.contains(&property.name) {
+        ""
+    } else {
+        text
+    }
 }
 
 fn show(
@@ -252,7 +310,10 @@ fn show(
     match property.printed(&value) {
         // Not an empty line: a script would take it for a number.
         _ if value == Value::None && property.kind.api_name() == "int" => {
-            Err(Failure::error(format!("{} has no value; set one, or read it with --json", property.name)))
+            Err(Failure::error(format!(
+                "{} has no value; set one, or read it with --json",
+                property.name
+            )))
         }
         Some(text) => call.out.line(&text).map(|()| 0),
         None => Ok(0),
@@ -260,19 +321,35 @@ fn show(
 }
 
 /// Every property with a mark: `D` default, `-` set, `U` not readable.
-fn list(call: &mut Invocation, owner: &Owner, qubes: &Qubes, session: &Session) -> Result<u8, Failure> {
+fn list(
+    call: &mut Invocation,
+    owner: &Owner,
+    qubes: &Qubes,
+    session: &Session,
+) -> Result<u8, Failure> {
     let properties = owner.properties();
     let width = properties.iter().map(|p| p.name.len()).max().unwrap_or(0);
     for property in properties {
         let is_default = owner.is_default(qubes, property);
-        let listed = owner.value(qubes, property, session).ok().and_then(|value| property.listed(&value));
+        let listed = owner
+            .value(qubes, property, session)
+            .ok()
+            .and_then(|value| property.listed(&value));
         let line = match listed {
             None => format!("{:width$}  U", property.name),
             Some(_) if is_default && call.has("hide-default") => continue,
             Some(text) => {
                 // For eyes, what looks like a line of the list is one.
-                let text = if call.out.is_for_eyes() { one_line(&text) } else { text };
-                format!("{:width$}  {}  {text}", property.name, if is_default { 'D' } else { '-' })
+                let text = if call.out.is_for_eyes() {
+                    one_line(&text)
+                } else {
+                    text
+                };
+                format!(
+                    "{:width$}  {}  {text}",
+                    property.name,
+                    if is_default { 'D' } else { '-' }
+                )
             }
         };
         call.out.line(&line)?;
@@ -281,7 +358,12 @@ fn list(call: &mut Invocation, owner: &Owner, qubes: &Qubes, session: &Session) 
 }
 
 /// One object: each property with its value, whether it is the default, and why it cannot be read.
-fn list_json(call: &mut Invocation, owner: &Owner, qubes: &Qubes, session: &Session) -> Result<u8, Failure> {
+fn list_json(
+    call: &mut Invocation,
+    owner: &Owner,
+    qubes: &Qubes,
+    session: &Session,
+) -> Result<u8, Failure> {
     let mut object = serde_json::Map::new();
     for property in owner.properties() {
         let is_default = owner.is_default(qubes, property);
@@ -313,7 +395,12 @@ fn set(
         Owner::System => None,
         Owner::Qube { name, .. } => Some(name.as_str()),
     };
-    let refused = Refused { session, qube, property, text };
+    let refused = Refused {
+        session,
+        qube,
+        property,
+        text,
+    };
     for note in notes.map_err(|error| refused.failure(error))? {
         call.inform(qube.unwrap_or("app"), &note);
     }
@@ -322,9 +409,15 @@ fn set(
 
 fn explain(call: &mut Invocation, properties: Vec<&'static Property>) -> Result<u8, Failure> {
     if call.has("json") {
-        return call.print_json(&properties.iter().map(|p| listing::explained(p)).collect()).map(|()| 0);
+        return call
+            .print_json(&properties.iter().map(|p| listing::explained(p)).collect())
+            .map(|()| 0);
     }
-    call.out.text(&table::explained(properties.iter().map(|p| (p.name, p.doc)))).map(|()| 0)
+    call.out
+        .text(&table::explained(
+            properties.iter().map(|p| (p.name, p.doc)),
+        ))
+        .map(|()| 0)
 }
 
 /// The properties that qubes of some class have, each once.
@@ -338,10 +431,21 @@ fn of_any_class() -> Vec<&'static Property> {
 /// The properties as a section of the manual page.
 pub fn manual_of_qube() -> Vec<(&'static str, String)> {
     let properties = table::explained(of_any_class().iter().map(|p| (p.name, p.doc)));
-    vec![("several qubes", several::MANUAL.to_string()), ("properties", properties)]
+    vec![
+        ("several qubes", several::MANUAL.to_string()),
+        ("properties", properties),
+    ]
 }
 
 /// The system's properties as a section of the manual page.
 pub fn manual_of_system() -> Vec<(&'static str, String)> {
-    vec![("properties", table::explained(global_properties().map(|p| (p.name, p.doc)).collect::<Vec<_>>().into_iter()))]
+    vec![(
+        "properties",
+        table::explained(
+            global_properties()
+                .map(|p| (p.name, p.doc))
+                .collect::<Vec<_>>()
+                .into_iter(),
+        ),
+    )]
 }

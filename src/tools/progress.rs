@@ -14,7 +14,11 @@ use crate::watcher::{CopyWatcher, SharedWatcher};
 
 /// The system with a bar for every copy of data on it, if somebody looks and did not ask for silence.
 pub fn shown_on(system: System, is_wanted: bool) -> System {
-    if is_wanted && io::stderr().is_terminal() { system.watched_by(Arc::new(Terminal::new())) } else { system }
+    if is_wanted && io::stderr().is_terminal() {
+        system.watched_by(Arc::new(Terminal::new()))
+    } else {
+        system
+    }
 }
 
 /// A terminal with a bar for each thread that copies.
@@ -31,7 +35,10 @@ struct Shown {
 impl Terminal {
     fn new() -> Terminal {
         let bars = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(5));
-        Terminal { bars, shown: Mutex::default() }
+        Terminal {
+            bars,
+            shown: Mutex::default(),
+        }
     }
 
     /// Puts a bar, or none, in the place of this thread's.
@@ -93,7 +100,11 @@ impl<'a> Bars<'a> {
 
     /// The same; `told` hears of each volume.
     pub fn telling(session: &Session, qube: &'a str, told: &'a dyn Fn(&str)) -> Bars<'a> {
-        Bars { watcher: session.system.watcher(), qube, told }
+        Bars {
+            watcher: session.system.watcher(),
+            qube,
+            told,
+        }
     }
 }
 
@@ -112,7 +123,8 @@ impl CopyWatcher for Bars<'_> {
     }
 }
 
-const KNOWN: &str = "{msg} {wide_bar} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta}";
+const KNOWN: &str =
+    "{msg} {wide_bar} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta}";
 const UNKNOWN: &str = "{msg} {spinner} {binary_bytes} {binary_bytes_per_sec}";
 
 /// A style of these templates, which are known to be well-formed; the plain one stands in for one that is not.

@@ -20,23 +20,45 @@ pub fn define(command: Command) -> Command {
     let command = command
         .arg(arguments::flag("all", None, "all qubes but dom0"))
         .arg(
-            arguments::value("exclude", None, "EXCLUDE", "with --all: leave this qube out (can be repeated)")
-                .action(ArgAction::Append),
+            arguments::value(
+                "exclude",
+                None,
+                "EXCLUDE",
+                "with --all: leave this qube out (can be repeated)",
+            )
+            .action(ArgAction::Append),
         )
-        .arg(Arg::new("vmname").value_name("VMNAME").num_args(0..).help("names of qubes, or shell patterns"));
+        .arg(
+            Arg::new("vmname")
+                .value_name("VMNAME")
+                .num_args(0..)
+                .help("names of qubes, or shell patterns"),
+        );
     arguments::exclusive(command, "qubes", &["all", "vmname"])
 }
 
 impl<'a> Given<'a> {
     pub fn of(matches: &'a ArgMatches) -> Given<'a> {
-        let many = |id| matches.get_many::<String>(id).unwrap_or_default().map(String::as_str).collect();
-        Given { all: matches.get_flag("all"), exclude: many("exclude"), names: many("vmname") }
+        let many = |id| {
+            matches
+                .get_many::<String>(id)
+                .unwrap_or_default()
+                .map(String::as_str)
+                .collect()
+        };
+        Given {
+            all: matches.get_flag("all"),
+            exclude: many("exclude"),
+            names: many("vmname"),
+        }
     }
 
     /// The tool needs qubes, and `--exclude` makes sense with `--all` only.
     pub fn check(&self) -> Result<(), Failure> {
         if !self.all && self.names.is_empty() {
-            return Err(Failure::usage("one of the arguments --all VMNAME is required"));
+            return Err(Failure::usage(
+                "one of the arguments --all VMNAME is required",
+            ));
         }
         self.check_exclude()
     }
@@ -51,21 +73,33 @@ impl<'a> Given<'a> {
     /// What was said and means no qube: patterns that fit none, and what `--exclude` names in vain.
     /// One line for each.
     pub fn in_vain(&self, names: &[&str]) -> Vec<String> {
-        let fits_none = |given: &&&str| is_pattern(given) && !names.iter().any(|name| matches_pattern(given, name));
-        let patterns = self.names.iter().filter(fits_none).map(|given| format!("no qube matches {}", quoted(given)));
-        let unknown = self.exclude.iter().filter(|given| !names.contains(given)).map(|given| {
-            let quoted = quoted(given);
-            match is_pattern(given) {
-                true => format!("--exclude takes names, not patterns: {quoted} leaves nothing out"),
-                false => {
-                    let close = did_you_mean(given, names.iter().copied());
-                    format!(
-                        "there is no qube {quoted} to leave out{}",
-                        close.map_or_else(String::new, |c| format!("; {c}"))
-                    )
+        let fits_none = |given: &&&str| {
+            is_pattern(given) && !names.iter().any(|name| matches_pattern(given, name))
+        };
+        let patterns = self
+            .names
+            .iter()
+            .filter(fits_none)
+            .map(|given| format!("no qube matches {}", quoted(given)));
+        let unknown = self
+            .exclude
+            .iter()
+            .filter(|given| !names.contains(given))
+            .map(|given| {
+                let quoted = quoted(given);
+                match is_pattern(given) {
+                    true => {
+                        format!("--exclude takes names, not patterns: {quoted} leaves nothing out")
+                    }
+                    false => {
+                        let close = did_you_mean(given, names.iter().copied());
+                        format!(
+                            "there is no qube {quoted} to leave out{}",
+                            close.map_or_else(String::new, |c| format!("; {c}"))
+                        )
+                    }
                 }
-            }
-        });
+            });
         patterns.chain(unknown).collect()
     }
 
@@ -75,7 +109,11 @@ impl<'a> Given<'a> {
     pub fn resolve<'n>(&self, names: &[&'n str], with_dom0: bool) -> Result<Vec<&'n str>, Failure> {
         let mut found: Vec<&'n str> = Vec::new();
         if self.all {
-            found.extend(names.iter().filter(|n| (with_dom0 || **n != "dom0") && !self.exclude.contains(n)));
+            found.extend(
+                names
+                    .iter()
+                    .filter(|n| (with_dom0 || **n != "dom0") && !self.exclude.contains(n)),
+            );
             found.sort_unstable();
             return Ok(found);
         }
@@ -85,7 +123,10 @@ impl<'a> Given<'a> {
                 found.extend(names.iter().filter(|n| matches_pattern(given, n)));
                 found[before..].sort_unstable();
             } else {
-                let name = names.iter().find(|n| *n == given).ok_or_else(|| Failure::no_such_domain(given))?;
+                let name = names
+                    .iter()
+                    .find(|n| *n == given)
+                    .ok_or_else(|| Failure::no_such_domain(given))?;
                 found.push(*name);
             }
         }
@@ -100,11 +141,19 @@ impl<'a> Given<'a> {
 }
 
 /// The one qube a single-name tool means: a name, or a pattern; of several that fit it, the last.
-pub fn resolve_one<'n>(given: &str, mut names: impl Iterator<Item = &'n str>) -> Result<&'n str, Failure> {
+pub fn resolve_one<'n>(
+    given: &str,
+    mut names: impl Iterator<Item = &'n str>,
+) -> Result<&'n str, Failure> {
     if is_pattern(given) {
-        return names.filter(|n| matches_pattern(given, n)).max().ok_or_else(|| no_match(given));
+        return names
+            .filter(|n| matches_pattern(given, n))
+            .max()
+            .ok_or_else(|| no_match(given));
     }
-    names.find(|n| *n == given).ok_or_else(|| Failure::no_such_domain(given))
+    names
+        .find(|n| *n == given)
+        .ok_or_else(|| Failure::no_such_domain(given))
 }
 
 /// The usage error for a pattern that fits no qube.
@@ -173,7 +222,10 @@ fn class_end(pattern: &[char], p: usize) -> Option<usize> {
     if pattern.get(at) == Some(&']') {
         at += 1;
     }
-    pattern[at.min(pattern.len())..].iter().position(|c| *c == ']').map(|i| at + i)
+    pattern[at.min(pattern.len())..]
+        .iter()
+        .position(|c| *c == ']')
+        .map(|i| at + i)
 }
 
 fn class_has(class: &[char], c: char) -> bool {
@@ -199,7 +251,14 @@ fn class_has(class: &[char], c: char) -> bool {
 mod tests {
     use super::*;
 
-    const NAMES: [&str; 6] = ["dom0", "sys-firewall", "sys-net", "sys-usb", "vault", "work"];
+    const NAMES: [&str; 6] = [
+        "dom0",
+        "sys-firewall",
+        "sys-net",
+        "sys-usb",
+        "vault",
+        "work",
+    ];
 
     fn resolve(given: &Given, with_dom0: bool) -> Vec<&'static str> {
         given.resolve(&NAMES, with_dom0).unwrap()
@@ -207,29 +266,57 @@ mod tests {
 
     #[test]
     fn names_keep_their_order_and_come_once_and_patterns_are_sorted() {
-        let given = Given { names: vec!["work", "sys-[!n]*", "work", "zz*", "w???", "dom0"], ..Given::default() };
-        assert_eq!(resolve(&given, false), ["work", "sys-firewall", "sys-usb", "dom0"]);
+        let given = Given {
+            names: vec!["work", "sys-[!n]*", "work", "zz*", "w???", "dom0"],
+            ..Given::default()
+        };
+        assert_eq!(
+            resolve(&given, false),
+            ["work", "sys-firewall", "sys-usb", "dom0"]
+        );
     }
 
     #[test]
     fn all_leaves_out_dom0_and_what_is_excluded() {
-        let given = Given { all: true, exclude: vec!["work", "nope"], ..Given::default() };
-        assert_eq!(resolve(&given, false), ["sys-firewall", "sys-net", "sys-usb", "vault"]);
+        let given = Given {
+            all: true,
+            exclude: vec!["work", "nope"],
+            ..Given::default()
+        };
+        assert_eq!(
+            resolve(&given, false),
+            ["sys-firewall", "sys-net", "sys-usb", "vault"]
+        );
         assert_eq!(resolve(&given, true)[0], "dom0");
     }
 
     #[test]
     fn a_name_that_does_not_exist_is_an_error() {
-        let given = Given { names: vec!["nope"], ..Given::default() };
-        let Err(Failure::Hinted(error, _)) = given.resolve(&NAMES, false) else { panic!("no hint") };
+        let given = Given {
+            names: vec!["nope"],
+            ..Given::default()
+        };
+        let Err(Failure::Hinted(error, _)) = given.resolve(&NAMES, false) else {
+            panic!("no hint")
+        };
         assert!(matches!(*error, Failure::Usage(text) if text == "no such domain: 'nope'"));
     }
 
     #[test]
     fn what_means_no_qube_is_told() {
-        let given = Given { names: vec!["work", "zz*", "sys-*", "[q]"], ..Given::default() };
-        assert_eq!(given.in_vain(&NAMES), ["no qube matches 'zz*'", "no qube matches '[q]'"]);
-        let given = Given { all: true, exclude: vec!["wrk", "work", "sys-*", "nope"], ..Given::default() };
+        let given = Given {
+            names: vec!["work", "zz*", "sys-*", "[q]"],
+            ..Given::default()
+        };
+        assert_eq!(
+            given.in_vain(&NAMES),
+            ["no qube matches 'zz*'", "no qube matches '[q]'"]
+        );
+        let given = Given {
+            all: true,
+            exclude: vec!["wrk", "work", "sys-*", "nope"],
+            ..Given::default()
+        };
         let told = [
             "there is no qube 'wrk' to leave out; did you mean 'work'?",
             "--exclude takes names, not patterns: 'sys-*' leaves nothing out",

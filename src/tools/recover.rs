@@ -16,8 +16,16 @@ pub fn define(line: clap::Command) -> clap::Command {
         None,
         "nothing was started since the machine booted: disposables that go when they stop go",
     ))
-    .arg(flag("list-orphans", None, "list the volumes that belong to no qube, as POOL:VID"))
-    .arg(flag("remove-orphans", None, "remove the volumes that belong to no qube, after asking about each"))
+    .arg(flag(
+        "list-orphans",
+        None,
+        "list the volumes that belong to no qube, as POOL:VID",
+    ))
+    .arg(flag(
+        "remove-orphans",
+        None,
+        "remove the volumes that belong to no qube, after asking about each",
+    ))
     .arg(flag("yes", Some('y'), "remove orphans without asking").requires("remove-orphans"))
     .arg(arguments::json())
 }
@@ -26,7 +34,9 @@ pub fn define(line: clap::Command) -> clap::Command {
 /// the others are.
 pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     if call.has("json") && call.has("remove-orphans") && !call.has("yes") {
-        return Err(Failure::usage("--remove-orphans asks about each orphan: with --json, add --yes"));
+        return Err(Failure::usage(
+            "--remove-orphans asks about each orphan: with --json, add --yes",
+        ));
     }
     let session = Session::new(call.system_with_bars()?);
     if session.read()?.needs_conversion {
@@ -44,7 +54,10 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
         let (outcome, words) = match &qube.outcome {
             Ok(Settled::Active(_)) => ("active", "runs, and is watched"),
             Ok(Settled::Halted) => ("halted", "halted, its volumes are in order"),
-            Ok(Settled::Gone) => ("removed", "was to be removed when it stopped, and is removed"),
+            Ok(Settled::Gone) => (
+                "removed",
+                "was to be removed when it stopped, and is removed",
+            ),
             Err(_) => ("failed", ""),
         };
         match &qube.outcome {
@@ -53,7 +66,9 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
             Ok(_) => call.inform(qube.name.as_str(), words),
             Err(error) => say(&format!("Error: {}: {error}", qube.name)),
         }
-        let left = qube.has_leftovers.then(|| "not all of it could be deleted".to_string());
+        let left = qube
+            .has_leftovers
+            .then(|| "not all of it could be deleted".to_string());
         let error = qube.outcome.err().map(|e| e.to_string()).or(left);
         failed += usize::from(error.is_some());
         qubes.push(json!({"name": qube.name.as_str(), "outcome": outcome, "error": error}));
@@ -61,16 +76,25 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     let mut orphans = Vec::new();
     if call.has("list-orphans") || call.has("remove-orphans") {
         let found = session.orphans()?;
-        found.unlisted.iter().for_each(|why| say(&format!("Error: {why}")));
+        found
+            .unlisted
+            .iter()
+            .for_each(|why| say(&format!("Error: {why}")));
         failed += found.unlisted.len();
         for orphan in found.orphans {
             orphans.push(treated(call, &session, &orphan)?);
         }
-        failed += orphans.iter().filter(|orphan| !orphan["error"].is_null()).count();
+        failed += orphans
+            .iter()
+            .filter(|orphan| !orphan["error"].is_null())
+            .count();
         // Without any orphan nothing can go by mistake.
         if !call.has("remove-orphans") && !orphans.is_empty() {
             found.hidden.iter().for_each(|why| {
-                call.warn("qubes-recover", &format!("{why}: what is listed may be its image"));
+                call.warn(
+                    "qubes-recover",
+                    &format!("{why}: what is listed may be its image"),
+                );
             });
         }
     }
@@ -88,7 +112,10 @@ fn treated(call: &mut Invocation, session: &Session, found: &FoundOrphan) -> Res
         call.out.line(&format!("{pool}:{vid}"))?;
     }
     let removes = call.has("remove-orphans") && is_agreed(call, found)?;
-    let error = removes.then(|| session.remove_orphan(orphan).err()).flatten().map(|e| e.to_string());
+    let error = removes
+        .then(|| session.remove_orphan(orphan).err())
+        .flatten()
+        .map(|e| e.to_string());
     if let Some(error) = &error {
         say(&format!("Error: {pool}:{vid}: {error}"));
     }
@@ -103,5 +130,8 @@ fn is_agreed(call: &mut Invocation, found: &FoundOrphan) -> Result<bool, Failure
     }
     let Orphan { pool, vid } = &found.orphan;
     let question = format!("Remove {pool}:{vid} ({})? [y/N] ", found.images.join(", "));
-    Ok(ask(&mut call.out, &question)?.is_some_and(|answer| answer.trim().eq_ignore_ascii_case("y")))
+    Ok(
+        ask(&mut call.out, &question)?
+            .is_some_and(|answer| answer.trim().eq_ignore_ascii_case("y")),
+    )
 }

@@ -15,7 +15,10 @@ const CERTAIN: &str = "IKNOWWHATIAMDOING";
 pub fn define(line: clap::Command) -> clap::Command {
     qubes_given::define(line)
         .arg(flag("force", Some('f'), "do not ask"))
-        .arg(earlier("just-db", "take it out of qubes.xml alone and leave its files, as packages of R3 do; do not ask"))
+        .arg(earlier(
+            "just-db",
+            "take it out of qubes.xml alone and leave its files, as packages of R3 do; do not ask",
+        ))
 }
 
 pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
@@ -33,7 +36,11 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
         say("Remove cancelled.");
         return Ok(1);
     }
-    let removal = if call.has("just-db") { Removal::EntryAlone } else { Removal::ByHand };
+    let removal = if call.has("just-db") {
+        Removal::EntryAlone
+    } else {
+        Removal::ByHand
+    };
     // A warning has named what is left.
     Ok(match remove_all(&session, names, removal)? {
         Removed::Completely => 0,
@@ -50,7 +57,11 @@ fn is_settled(call: &Invocation) -> bool {
 
 /// Removes qubes in the order given, but one that only others of them use after those. Stops at the
 /// first that may not be removed; files that cannot be deleted keep no other from it.
-fn remove_all(session: &Session, mut names: Vec<VmName>, removal: Removal) -> Result<Removed, Failure> {
+fn remove_all(
+    session: &Session,
+    mut names: Vec<VmName>,
+    removal: Removal,
+) -> Result<Removed, Failure> {
     let mut outcome = Removed::Completely;
     let mut note = |removed| {
         if removed == Removed::WithLeftovers {
@@ -62,7 +73,9 @@ fn remove_all(session: &Session, mut names: Vec<VmName>, removal: Removal) -> Re
         for name in &names {
             match session.remove_as(name, removal) {
                 Ok(removed) => note(removed),
-                Err(LifecycleError::Removal(RemovalError::InUse { uses, .. })) if only_by(&uses, &names) => {
+                Err(LifecycleError::Removal(RemovalError::InUse { uses, .. }))
+                    if only_by(&uses, &names) =>
+                {
                     later.push(name.clone());
                 }
                 // Another of them may make room.
@@ -72,7 +85,9 @@ fn remove_all(session: &Session, mut names: Vec<VmName>, removal: Removal) -> Re
         }
         if let Some(name) = later.first().filter(|_| later.len() == names.len()) {
             // They use each other, or none of them made room.
-            return session.remove_as(name, removal).map_err(|error| refused(name, error));
+            return session
+                .remove_as(name, removal)
+                .map_err(|error| refused(name, error));
         }
         names = later;
     }
@@ -106,7 +121,9 @@ fn agreed(call: &mut Invocation, names: &[VmName]) -> Result<bool, Failure> {
 
 /// Tells what a qube is still used for.
 pub(super) fn refused(name: &VmName, error: LifecycleError) -> Failure {
-    let LifecycleError::Removal(RemovalError::InUse { uses, .. }) = &error else { return error.into() };
+    let LifecycleError::Removal(RemovalError::InUse { uses, .. }) = &error else {
+        return error.into();
+    };
     say(&format!("VM {name} cannot be removed. It is in use as:"));
     let mut lines: Vec<String> = uses.iter().map(|u| format!(" - {u}")).collect();
     lines.sort_unstable();

@@ -18,7 +18,10 @@ pub struct Schema {
 
 /// Every schema.
 pub fn all() -> Vec<Schema> {
-    [listings::all(), storage::all(), store::all()].into_iter().flatten().collect()
+    [listings::all(), storage::all(), store::all()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// A schema with its heading; `body` says the type.
@@ -50,7 +53,10 @@ fn set_of_texts(description: &str) -> Json {
 
 /// An object of exactly these fields.
 fn object(fields: Json) -> Json {
-    let names: Vec<String> = fields.as_object().map(|f| f.keys().cloned().collect()).unwrap_or_default();
+    let names: Vec<String> = fields
+        .as_object()
+        .map(|f| f.keys().cloned().collect())
+        .unwrap_or_default();
     json!({"type": "object", "properties": fields, "required": names, "additionalProperties": false})
 }
 
@@ -81,7 +87,10 @@ fn type_of(property: &Property) -> &'static str {
 
 /// The system's properties.
 fn of_system() -> Vec<&'static Property> {
-    PROPERTIES.iter().filter(|p| p.is_of(Scope::Global)).collect()
+    PROPERTIES
+        .iter()
+        .filter(|p| p.is_of(Scope::Global))
+        .collect()
 }
 
 /// The properties that qubes of some class have, each once.
@@ -94,5 +103,8 @@ fn of_qubes() -> Vec<&'static Property> {
 
 /// Fields by the names of properties.
 fn by_name(properties: &[&Property], field: impl Fn(&Property) -> Json) -> Map<String, Json> {
-    properties.iter().map(|property| (property.name.to_owned(), field(property))).collect()
+    properties
+        .iter()
+        .map(|property| (property.name.to_owned(), field(property)))
+        .collect()
 }

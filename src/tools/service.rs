@@ -17,17 +17,29 @@ const PREFIX: &str = "service.";
 
 pub fn define(line: clap::Command) -> clap::Command {
     line.arg(arguments::unset("let the qube decide"))
-        .arg(flag("list", Some('l'), "accepted, without effect: without a service all are listed"))
+        .arg(flag(
+            "list",
+            Some('l'),
+            "accepted, without effect: without a service all are listed",
+        ))
         .arg(flag("enable", Some('e'), "switch the service on").overrides_with("disable"))
         .arg(flag("disable", Some('d'), "switch the service off"))
         .arg(arguments::json())
         .arg(the_qube("the qube"))
-        .arg(Arg::new("service").value_name("SERVICE").help("one service; all of them when left out"))
+        .arg(
+            Arg::new("service")
+                .value_name("SERVICE")
+                .help("one service; all of them when left out"),
+        )
         .arg(Arg::new("switch").value_name("VALUE").help("on or off"))
 }
 
 pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
-    if ["unset", "enable", "disable"].into_iter().any(|id| call.has(id)) || call.value("switch").is_some() {
+    if ["unset", "enable", "disable"]
+        .into_iter()
+        .any(|id| call.has(id))
+        || call.value("switch").is_some()
+    {
         call.refuse_json("a change of a service")?;
     }
     let session = call.session_for_the_qube()?;
@@ -47,7 +59,13 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
             hint_of_service(call, &qubes, vm, service);
             features::change(call, &session, vm, &feature, None)
         }
-        (Some(on), false) => features::change(call, &session, vm, &feature, Some(if on { "1" } else { "" })),
+        (Some(on), false) => features::change(
+            call,
+            &session,
+            vm,
+            &feature,
+            Some(if on { "1" } else { "" }),
+        ),
         (None, false) => {
             hint_of_service(call, &qubes, vm, service);
             show(call, vm.features.get(&feature))
@@ -59,21 +77,29 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
 /// another qube has it or a template supports it.
 fn hint_of_service(call: &Invocation, qubes: &Qubes, vm: &Vm, service: &str) {
     if let Some((name, value)) = service.split_once('=') {
-        return call.hint(&Hint::Text(format!("service and value are two words: {name} {value}")));
+        return call.hint(&Hint::Text(format!(
+            "service and value are two words: {name} {value}"
+        )));
     }
     const SUPPORTED: &str = "supported-service.";
     let mut known: BTreeSet<String> = BTreeSet::new();
     for name in qubes.names() {
         qubes.glance(name.as_str(), |vm| {
-            let services =
-                vm.features.names().filter_map(|n| n.strip_prefix(PREFIX).or_else(|| n.strip_prefix(SUPPORTED)));
+            let services = vm
+                .features
+                .names()
+                .filter_map(|n| n.strip_prefix(PREFIX).or_else(|| n.strip_prefix(SUPPORTED)));
             known.extend(services.map(String::from));
         });
     }
     if !known.contains(service)
         && let Some(close) = did_you_mean(service, known.iter().map(String::as_str))
     {
-        call.hint(&Hint::Text(format!("{} has no service {}; {close}", vm.name, quoted(service))));
+        call.hint(&Hint::Text(format!(
+            "{} has no service {}; {close}",
+            vm.name,
+            quoted(service)
+        )));
     }
 }
 
@@ -86,9 +112,9 @@ fn wanted(call: &Invocation) -> Result<Option<bool>, Failure> {
         (false, false) => None,
     };
     match (by_option, by_word) {
-        (Some(option), Some(word)) if option != word => {
-            Err(Failure::usage("VALUE says the opposite of --enable or --disable"))
-        }
+        (Some(option), Some(word)) if option != word => Err(Failure::usage(
+            "VALUE says the opposite of --enable or --disable",
+        )),
         (option, word) => Ok(option.or(word)),
     }
 }
@@ -98,19 +124,30 @@ fn on_or_off(word: &str) -> Result<bool, Failure> {
         "1" | "yes" | "true" | "on" => Ok(true),
         "0" | "no" | "false" | "off" => Ok(false),
         _ => {
-            let failure = Failure::error(format!("Invalid literal for boolean value: {}", quoted(word)));
+            let failure = Failure::error(format!(
+                "Invalid literal for boolean value: {}",
+                quoted(word)
+            ));
             Err(failure.with_hint(Hint::text("a service is on or off")))
         }
     }
 }
 
 fn list(call: &mut Invocation, vm: &Vm) -> Result<u8, Failure> {
-    let services = vm.features.iter().filter_map(|(name, value)| Some((name.strip_prefix(PREFIX)?, value)));
+    let services = vm
+        .features
+        .iter()
+        .filter_map(|(name, value)| Some((name.strip_prefix(PREFIX)?, value)));
     if call.has("json") {
-        let object: serde_json::Map<_, _> = services.map(|(n, v)| (n.to_string(), (!v.is_empty()).into())).collect();
+        let object: serde_json::Map<_, _> = services
+            .map(|(n, v)| (n.to_string(), (!v.is_empty()).into()))
+            .collect();
         call.print_json(&object.into())?;
     } else {
-        table::print_values(&mut call.out, services.map(|(name, value)| (name, shown(value))))?;
+        table::print_values(
+            &mut call.out,
+            services.map(|(name, value)| (name, shown(value))),
+        )?;
     }
     Ok(0)
 }

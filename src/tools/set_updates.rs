@@ -10,7 +10,12 @@ use crate::lifecycle::Session;
 pub(super) const ACTIONS: [&str; 3] = ["enable", "disable", "status"];
 
 pub fn define(line: clap::Command) -> clap::Command {
-    line.arg(Arg::new("updates").required(true).value_name("enable|disable|status").help("what to do"))
+    line.arg(
+        Arg::new("updates")
+            .required(true)
+            .value_name("enable|disable|status")
+            .help("what to do"),
+    )
 }
 
 pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
@@ -23,10 +28,14 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     };
     let session = Session::new(call.system()?);
     match wanted {
-        Some(on) => session.set_update_checks(on)?.iter().for_each(|note| call.inform("dom0", note)),
+        Some(on) => session
+            .set_update_checks(on)?
+            .iter()
+            .for_each(|note| call.inform("dom0", note)),
         None => {
             let (dom0, qubes) = session.update_checks()?;
-            call.out.line(&format!("dom0: {}\nvms: {}", dom0.as_str(), qubes.as_str()))?;
+            call.out
+                .line(&format!("dom0: {}\nvms: {}", dom0.as_str(), qubes.as_str()))?;
         }
     }
     Ok(0)

@@ -17,9 +17,22 @@ use crate::model::VmName;
 
 pub fn define(line: clap::Command) -> clap::Command {
     qubes_given::define(line)
-        .arg(flag("wait", None, "wait until they have stopped; kill those that do not in time"))
-        .arg(value("timeout", None, "TIMEOUT", "deprecated: the value is ignored, --wait is implied"))
-        .arg(flag("force", None, "also those that others use, for example as their netvm"))
+        .arg(flag(
+            "wait",
+            None,
+            "wait until they have stopped; kill those that do not in time",
+        ))
+        .arg(value(
+            "timeout",
+            None,
+            "TIMEOUT",
+            "deprecated: the value is ignored, --wait is implied",
+        ))
+        .arg(flag(
+            "force",
+            None,
+            "also those that others use, for example as their netvm",
+        ))
         .arg(flag("dry-run", None, "only look whether the names exist"))
 }
 
@@ -31,12 +44,21 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
         return Ok(0);
     }
     if call.is_given("timeout") {
-        call.warn("qvm-shutdown", "--timeout is deprecated and its value ignored; the qubes' shutdown_timeout counts");
+        call.warn(
+            "qvm-shutdown",
+            "--timeout is deprecated and its value ignored; the qubes' shutdown_timeout counts",
+        );
     }
     let everything = call.has("all") && !call.is_given("exclude");
     let waits = call.has("wait") || call.is_given("timeout");
     let force = call.has("force") || everything;
-    let mut round = Round { session: &session, force, waits, asked: Vec::new(), failed: 0 };
+    let mut round = Round {
+        session: &session,
+        force,
+        waits,
+        asked: Vec::new(),
+        failed: 0,
+    };
     match everything {
         true => round.ask_in_order(&names)?,
         false => round.ask_all(names),
@@ -73,7 +95,9 @@ impl Round<'_> {
             }
             for (name, since) in self.asked[first..].iter().filter(|_| at < last) {
                 // Whoever does not stop is told of at the end, where that is asked for.
-                let _told_later = self.session.wait_for_shutdown(name, left(self.limit(name), *since));
+                let _told_later = self
+                    .session
+                    .wait_for_shutdown(name, left(self.limit(name), *since));
             }
         }
         Ok(())
@@ -92,12 +116,19 @@ impl Round<'_> {
             }
             tries -= 1;
             tried += 1;
-            say(&format!("Error: Retrying shutdown of qubes that were in use for {tried} time(s)"));
+            say(&format!(
+                "Error: Retrying shutdown of qubes that were in use for {tried} time(s)"
+            ));
             let names: Vec<VmName> = in_use.into_iter().map(|(name, _)| name).collect();
-            say(&format!("Error: Retrying shutdown of qubes that were in use: {}", joined(&names)));
+            say(&format!(
+                "Error: Retrying shutdown of qubes that were in use: {}",
+                joined(&names)
+            ));
             for (name, since) in &self.asked {
                 // A qube that does not stop keeps its netvm in use: the next try says so.
-                let _told_later = self.session.wait_for_shutdown(name, left(self.limit(name), *since));
+                let _told_later = self
+                    .session
+                    .wait_for_shutdown(name, left(self.limit(name), *since));
             }
             in_use = self.ask(names);
         }
@@ -124,7 +155,8 @@ impl Round<'_> {
     /// booting heard nothing.
     fn leave(&mut self) {
         for (name, since) in std::mem::take(&mut self.asked) {
-            if let Err(error) = repeat_shutdown(self.session, &name, left(self.limit(&name), since)) {
+            if let Err(error) = repeat_shutdown(self.session, &name, left(self.limit(&name), since))
+            {
                 self.fail(&name, &error);
             }
         }
@@ -136,7 +168,10 @@ impl Round<'_> {
         if slow.is_empty() {
             return;
         }
-        say(&format!("Error: Retrying shutdown of qubes that timed out: {}", joined(&slow)));
+        say(&format!(
+            "Error: Retrying shutdown of qubes that timed out: {}",
+            joined(&slow)
+        ));
         for (name, error) in self.ask(slow) {
             self.fail(&name, &error);
         }
@@ -144,7 +179,10 @@ impl Round<'_> {
         if slow.is_empty() {
             return;
         }
-        say(&format!("Error: Killing timed out qubes: {}", joined(&slow)));
+        say(&format!(
+            "Error: Killing timed out qubes: {}",
+            joined(&slow)
+        ));
         for name in slow {
             if let Err(error) = self.session.kill(&name) {
                 self.fail(&name, &error);
@@ -156,7 +194,10 @@ impl Round<'_> {
     fn wait(&mut self) -> Vec<VmName> {
         let mut slow = Vec::new();
         for (name, since) in std::mem::take(&mut self.asked) {
-            match self.session.wait_for_shutdown(&name, left(self.limit(&name), since)) {
+            match self
+                .session
+                .wait_for_shutdown(&name, left(self.limit(&name), since))
+            {
                 Ok(()) => {}
                 Err(LifecycleError::ShutdownTimeout { .. }) => slow.push(name),
                 Err(error) => self.fail(&name, &error),
@@ -169,7 +210,10 @@ impl Round<'_> {
     fn limit(&self, name: &VmName) -> Duration {
         let seconds = self.session.read().ok().and_then(|qubes| {
             let vm = qubes.get(name.as_str())?;
-            Values::new(&qubes, self.session).text(vm, "shutdown_timeout")?.parse().ok()
+            Values::new(&qubes, self.session)
+                .text(vm, "shutdown_timeout")?
+                .parse()
+                .ok()
         });
         Duration::from_secs(seconds.unwrap_or(60))
     }
@@ -185,5 +229,9 @@ fn left(limit: Duration, since: Instant) -> Duration {
 }
 
 fn joined(names: &[VmName]) -> String {
-    names.iter().map(VmName::as_str).collect::<Vec<_>>().join(", ")
+    names
+        .iter()
+        .map(VmName::as_str)
+        .collect::<Vec<_>>()
+        .join(", ")
 }

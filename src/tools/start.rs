@@ -22,13 +22,35 @@ const AT_ONCE: usize = 8;
 
 pub fn define(line: clap::Command) -> clap::Command {
     let line = qubes_given::define(line)
-        .arg(flag("skip-if-running", None, "a qube that runs already is no error"))
-        .arg(value("drive", None, "DRIVE", "attach this drive: [hd:|cdrom:]VM:PATH"))
-        .arg(value("hddisk", None, "IMAGE", "attach this image as a disk"))
+        .arg(flag(
+            "skip-if-running",
+            None,
+            "a qube that runs already is no error",
+        ))
+        .arg(value(
+            "drive",
+            None,
+            "DRIVE",
+            "attach this drive: [hd:|cdrom:]VM:PATH",
+        ))
+        .arg(value(
+            "hddisk",
+            None,
+            "IMAGE",
+            "attach this image as a disk",
+        ))
         .arg(value("cdrom", None, "IMAGE", "attach this image as a CD"))
         .arg(earlier("no-guid", "accepted, without effect"))
-        .arg(flag("install-windows-tools", None, "attach the CD with the Windows tools"));
-    exclusive(line, "drive", &["drive", "hddisk", "cdrom", "install-windows-tools"])
+        .arg(flag(
+            "install-windows-tools",
+            None,
+            "attach the CD with the Windows tools",
+        ));
+    exclusive(
+        line,
+        "drive",
+        &["drive", "hddisk", "cdrom", "install-windows-tools"],
+    )
 }
 
 pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
@@ -38,17 +60,21 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     let skip = call.has("skip-if-running");
     // Read for all before the first starts: who is killed while he waits for his turn is not
     // started any more.
-    let marks = names.iter().map(|name| Ok((name.clone(), StopMark::read(&session.system, name)?)));
+    let marks = names
+        .iter()
+        .map(|name| Ok((name.clone(), StopMark::read(&session.system, name)?)));
     let marks = marks.collect::<Result<HashMap<VmName, StopMark>, LifecycleError>>()?;
     let start = |session: &Session, name: &VmName| match marks.get(name) {
         Some(mark) => session.start_unless_stopped(mark, drive.as_ref()),
         None => session.start(name),
     };
-    let failures = in_parallel(&session, &names, |session, name| match start(session, name) {
-        Ok(Started::Now) => None,
-        Ok(Started::Already) if skip => None,
-        Ok(Started::Already) => Some(("Domain is already running".to_string(), None)),
-        Err(error) => Some((call.in_words(&error), Hint::of(&error))),
+    let failures = in_parallel(&session, &names, |session, name| {
+        match start(session, name) {
+            Ok(Started::Now) => None,
+            Ok(Started::Already) if skip => None,
+            Ok(Started::Already) => Some(("Domain is already running".to_string(), None)),
+            Err(error) => Some((call.in_words(&error), Hint::of(&error))),
+        }
     });
     for (name, (reason, hint)) in &failures {
         say(&format!("Error: Starting qube failed: {name}: {reason}"));
@@ -62,9 +88,17 @@ fn drive(call: &Invocation) -> Result<Option<Drive>, Failure> {
     if call.has("install-windows-tools") {
         return Ok(Some(Drive::windows_tools()));
     }
-    let given = [("drive", DeviceKind::Cdrom), ("cdrom", DeviceKind::Cdrom), ("hddisk", DeviceKind::Disk)];
-    let given = given.into_iter().find_map(|(id, kind)| Some((call.value(id)?, kind)));
-    Ok(given.map(|(text, kind)| Drive::parse(text, kind)).transpose()?)
+    let given = [
+        ("drive", DeviceKind::Cdrom),
+        ("cdrom", DeviceKind::Cdrom),
+        ("hddisk", DeviceKind::Disk),
+    ];
+    let given = given
+        .into_iter()
+        .find_map(|(id, kind)| Some((call.value(id)?, kind)));
+    Ok(given
+        .map(|(text, kind)| Drive::parse(text, kind))
+        .transpose()?)
 }
 
 /// Does `work` for each qube, a few at a time, each thread with a session of its own. What `work` returns are
@@ -75,7 +109,10 @@ pub fn in_parallel<T: Send>(
     work: impl Fn(&Session, &VmName) -> Option<T> + Sync,
 ) -> Vec<(VmName, T)> {
     if let [name] = names {
-        return work(session, name).map(|failure| (name.clone(), failure)).into_iter().collect();
+        return work(session, name)
+            .map(|failure| (name.clone(), failure))
+            .into_iter()
+            .collect();
     }
     let next = Mutex::new(names.iter().enumerate());
     let failures = Mutex::new(Vec::new());
@@ -93,7 +130,12 @@ pub fn in_parallel<T: Send>(
             });
         }
     });
-    let mut failures = failures.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mut failures = failures
+        .into_inner()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
     failures.sort_by_key(|(at, _)| *at);
-    failures.into_iter().map(|(at, failure)| (names[at].clone(), failure)).collect()
+    failures
+        .into_iter()
+        .map(|(at, failure)| (names[at].clone(), failure))
+        .collect()
 }

@@ -55,13 +55,26 @@ impl Subcommand {
     ///
     /// # Errors
     /// There is no such command, or there are too few or too many words.
-    pub fn choose<'s>(all: &'s [Subcommand], word: &str, words: &[&str]) -> Result<&'s Subcommand, Failure> {
+    pub fn choose<'s>(
+        all: &'s [Subcommand],
+        word: &str,
+        words: &[&str],
+    ) -> Result<&'s Subcommand, Failure> {
         let Some(command) = Subcommand::find(all, word) else {
-            let choices: Vec<&str> = all.iter().flat_map(|command| command.words).copied().collect();
+            let choices: Vec<&str> = all
+                .iter()
+                .flat_map(|command| command.words)
+                .copied()
+                .collect();
             return Err(arguments::invalid_choice("command", word, &choices));
         };
         let needed = |(_, count): &(&str, Count)| count.range().0;
-        let most = command.positionals.iter().fold(0_usize, |most, (_, count)| most.saturating_add(count.range().1));
+        let most = command
+            .positionals
+            .iter()
+            .fold(0_usize, |most, (_, count)| {
+                most.saturating_add(count.range().1)
+            });
         let mut left = words.len();
         let mut missing = Vec::new();
         for positional in command.positionals.iter().filter(|p| needed(p) > 0) {
@@ -71,10 +84,16 @@ impl Subcommand {
             }
         }
         if !missing.is_empty() {
-            return Err(command.mistake(&format!("the following arguments are required: {}", missing.join(", "))));
+            return Err(command.mistake(&format!(
+                "the following arguments are required: {}",
+                missing.join(", ")
+            )));
         }
         match words.get(most..).filter(|more| !more.is_empty()) {
-            Some(more) => Err(Failure::usage(format!("unrecognized arguments: {}", more.join(" ")))),
+            Some(more) => Err(Failure::usage(format!(
+                "unrecognized arguments: {}",
+                more.join(" ")
+            ))),
             None => Ok(command),
         }
     }
@@ -84,14 +103,26 @@ impl Subcommand {
     ///
     /// # Errors
     /// One was given.
-    pub fn refuse_options_of_others(&self, all: &[Subcommand], call: &Invocation) -> Result<(), Failure> {
+    pub fn refuse_options_of_others(
+        &self,
+        all: &[Subcommand],
+        call: &Invocation,
+    ) -> Result<(), Failure> {
         let ids = |command: &Subcommand| -> Vec<String> {
             let line = (command.options)(Command::new(command.program));
-            line.get_arguments().map(|arg| arg.get_id().to_string()).collect()
+            line.get_arguments()
+                .map(|arg| arg.get_id().to_string())
+                .collect()
         };
         let own = ids(self);
-        match all.iter().flat_map(ids).find(|id| !own.contains(id) && call.is_given(id)) {
-            Some(option) => Err(self.mistake(&format!("{} has no option --{option}", self.program))),
+        match all
+            .iter()
+            .flat_map(ids)
+            .find(|id| !own.contains(id) && call.is_given(id))
+        {
+            Some(option) => {
+                Err(self.mistake(&format!("{} has no option --{option}", self.program)))
+            }
             None => Ok(()),
         }
     }
@@ -100,16 +131,28 @@ impl Subcommand {
     pub fn help(all: &[Subcommand], word: &str) -> Option<String> {
         let command = Subcommand::find(all, word)?;
         let others = command.words.get(1..).unwrap_or_default().join(", ");
-        let others = if others.is_empty() { others } else { format!(" (also: {others})") };
-        Some(arguments::help(&command.line().about(format!("{}{others}", command.about))))
+        let others = if others.is_empty() {
+            others
+        } else {
+            format!(" (also: {others})")
+        };
+        Some(arguments::help(
+            &command.line().about(format!("{}{others}", command.about)),
+        ))
     }
 
     fn line(&self) -> Command {
         let mut line = (self.options)(arguments::common(self.program));
         for (at, (name, count)) in self.positionals.iter().enumerate() {
             let (least, most) = count.range();
-            let arg = Arg::new(format!("{name}{at}")).value_name(*name).required(least > 0);
-            line = line.arg(if most > 1 { arg.num_args(least.max(1)..) } else { arg });
+            let arg = Arg::new(format!("{name}{at}"))
+                .value_name(*name)
+                .required(least > 0);
+            line = line.arg(if most > 1 {
+                arg.num_args(least.max(1)..)
+            } else {
+                arg
+            });
         }
         line
     }
@@ -123,14 +166,23 @@ impl Subcommand {
 
     /// The words of all commands, as usage lines show the place of the command.
     pub fn all_words(all: &[Subcommand]) -> String {
-        let words: Vec<&str> = all.iter().flat_map(|command| command.words).copied().collect();
+        let words: Vec<&str> = all
+            .iter()
+            .flat_map(|command| command.words)
+            .copied()
+            .collect();
         format!("{{{}}} ...", words.join(","))
     }
 
     /// A section of the manual page.
     pub fn manual(all: &'static [Subcommand]) -> String {
         let shown = |command: &Subcommand| {
-            let mut text = command.words.first().copied().unwrap_or_default().to_string();
+            let mut text = command
+                .words
+                .first()
+                .copied()
+                .unwrap_or_default()
+                .to_string();
             for (name, count) in command.positionals {
                 text.push_str(&match count {
                     Count::One => format!(" {name}"),
@@ -144,11 +196,18 @@ impl Subcommand {
         let mut text = String::new();
         for command in all {
             let others = command.words.get(1..).unwrap_or_default().join(", ");
-            let others = if others.is_empty() { others } else { format!(" (also: {others})") };
+            let others = if others.is_empty() {
+                others
+            } else {
+                format!(" (also: {others})")
+            };
             let about = format!("{}{others}", command.about);
             // What follows a command may be long, so that what it does stands below.
             text.push_str(&format!("  {}\n", shown(command)));
-            text.push_str(&super::table::explained(std::iter::once(("  ", about.as_str()))));
+            text.push_str(&super::table::explained(std::iter::once((
+                "  ",
+                about.as_str(),
+            ))));
         }
         text
     }

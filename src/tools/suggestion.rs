@@ -46,15 +46,25 @@ fn normalized(name: &str) -> String {
 /// many do.
 fn has_part(name: &str, part: &str) -> bool {
     let is_long = part.len() >= 3;
-    is_long && name.starts_with(part) || part.len() >= 2 && name.split(['-', '.', ':']).any(|word| word == part)
+    is_long && name.starts_with(part)
+        || part.len() >= 2 && name.split(['-', '.', ':']).any(|word| word == part)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const NAMES: [&str; 9] =
-        ["work", "vault", "sys-net", "sys-firewall", "memory", "AppVM", "file-reflink", "name", "vm1"];
+    const NAMES: [&str; 9] = [
+        "work",
+        "vault",
+        "sys-net",
+        "sys-firewall",
+        "memory",
+        "AppVM",
+        "file-reflink",
+        "name",
+        "vm1",
+    ];
 
     #[test]
     fn a_close_name_is_found() {

@@ -30,14 +30,24 @@ pub fn print_colored<R: Cells>(
     if out.is_for_eyes() {
         return narrow::print(out, rows, style);
     }
-    let is_plain = rows.iter().all(|row| row.all_text(|text| is_plain(text.as_bytes())));
+    let is_plain = rows
+        .iter()
+        .all(|row| row.all_text(|text| is_plain(text.as_bytes())));
     // Nearly every table: nobody has to ask for the width of a character.
-    let widths = if is_plain { widths(rows, R::lengths) } else { widths(rows, |row| row.each().map(width_of)) };
+    let widths = if is_plain {
+        widths(rows, R::lengths)
+    } else {
+        widths(rows, |row| row.each().map(width_of))
+    };
     let mut line = Vec::with_capacity(widths.iter().map(|width| width + GAP + BLANKS.len()).sum());
     rows.iter().try_for_each(|row| {
         line.clear();
         match is_plain {
-            true => lay_out(&mut line, row.each_in_bytes().map(|cell| (cell, cell.len())), &widths),
+            true => lay_out(
+                &mut line,
+                row.each_in_bytes().map(|cell| (cell, cell.len())),
+                &widths,
+            ),
             false => lay_out(&mut line, with_widths(row), &widths),
         }
         out.bytes(&line)
@@ -50,7 +60,10 @@ fn with_widths(row: &impl Cells) -> impl Iterator<Item = (&[u8], usize)> {
 }
 
 /// Of the columns, from those of each row's cells.
-fn widths<'r, R: Cells, W: Iterator<Item = usize>>(rows: &'r [R], of: impl Fn(&'r R) -> W) -> Vec<usize> {
+fn widths<'r, R: Cells, W: Iterator<Item = usize>>(
+    rows: &'r [R],
+    of: impl Fn(&'r R) -> W,
+) -> Vec<usize> {
     let mut widths = vec![0; rows.iter().map(Cells::count).max().unwrap_or(0)];
     for row in rows {
         for (widest, width) in widths.iter_mut().zip(of(row)) {
@@ -60,7 +73,11 @@ fn widths<'r, R: Cells, W: Iterator<Item = usize>>(rows: &'r [R], of: impl Fn(&'
     widths
 }
 
-fn lay_out<'c>(line: &mut Vec<u8>, mut cells: impl Iterator<Item = (&'c [u8], usize)>, widths: &[usize]) {
+fn lay_out<'c>(
+    line: &mut Vec<u8>,
+    mut cells: impl Iterator<Item = (&'c [u8], usize)>,
+    widths: &[usize],
+) {
     for (at, width) in widths.iter().enumerate() {
         let (cell, own) = cells.next().unwrap_or_default();
         line.extend_from_slice(cell);
@@ -87,12 +104,18 @@ fn pad(line: &mut Vec<u8>, mut width: usize) {
 
 /// How many columns of a terminal a text takes. Controls take none in the eyes of `column`, tabs among them.
 fn width_of(text: &str) -> usize {
-    if is_plain(text.as_bytes()) { text.len() } else { text.chars().map(width_of_char).sum() }
+    if is_plain(text.as_bytes()) {
+        text.len()
+    } else {
+        text.chars().map(width_of_char).sum()
+    }
 }
 
 /// Whether all of it is printable ASCII. Without a way out in between, many bytes are looked at together.
 fn is_plain(text: &[u8]) -> bool {
-    text.iter().fold(true, |is_plain, byte| is_plain & (b' '..=b'~').contains(byte))
+    text.iter().fold(true, |is_plain, byte| {
+        is_plain & (b' '..=b'~').contains(byte)
+    })
 }
 
 fn width_of_char(c: char) -> usize {
@@ -101,9 +124,16 @@ fn width_of_char(c: char) -> usize {
 
 /// Prints names with their values as two columns. Where nobody looks, a line feed in a value breaks the row, as
 /// `column` breaks it: what follows is a row of its own, and an empty one is left out.
-pub fn print_values<'a>(out: &mut Output, values: impl Iterator<Item = (&'a str, &'a str)>) -> Result<(), Failure> {
+pub fn print_values<'a>(
+    out: &mut Output,
+    values: impl Iterator<Item = (&'a str, &'a str)>,
+) -> Result<(), Failure> {
     let values: Vec<[&str; 2]> = values.map(|(name, value)| [name, value]).collect();
-    if out.is_for_eyes() { print(out, &values) } else { print(out, &broken(&values)) }
+    if out.is_for_eyes() {
+        print(out, &values)
+    } else {
+        print(out, &broken(&values))
+    }
 }
 
 fn broken<'a>(values: &[[&'a str; 2]]) -> Vec<[&'a str; 2]> {
@@ -111,7 +141,12 @@ fn broken<'a>(values: &[[&'a str; 2]]) -> Vec<[&'a str; 2]> {
     for [name, value] in values {
         let (first, further) = value.split_once('\n').unwrap_or((value, ""));
         rows.push([name, first]);
-        rows.extend(further.split('\n').filter(|line| !line.is_empty()).map(|line| [line, ""]));
+        rows.extend(
+            further
+                .split('\n')
+                .filter(|line| !line.is_empty())
+                .map(|line| [line, ""]),
+        );
     }
     rows
 }
@@ -119,7 +154,11 @@ fn broken<'a>(values: &[[&'a str; 2]]) -> Vec<[&'a str; 2]> {
 /// A list of names with explanations, as `--help-properties` prints it: two spaces, the name padded to the longest,
 /// two spaces, the text wrapped at 80 columns and continued under itself two columns further right.
 pub fn explained<'a>(entries: impl Iterator<Item = (&'a str, &'a str)> + Clone) -> String {
-    let longest = entries.clone().map(|(name, _)| name.len()).max().unwrap_or(0);
+    let longest = entries
+        .clone()
+        .map(|(name, _)| name.len())
+        .max()
+        .unwrap_or(0);
     let mut text = String::new();
     for (name, explanation) in entries {
         let mut line = format!("  {name:longest$}  ");
@@ -154,7 +193,11 @@ mod tests {
                 for (len, filler) in [(20, b'a'), (20, b' '), (20, b'~'), (at + 1, b'0')] {
                     let mut text = vec![filler; len];
                     text[at] = byte;
-                    assert_eq!(is_plain(&text), (b' '..=b'~').contains(&byte), "{byte} at {at} of {len}");
+                    assert_eq!(
+                        is_plain(&text),
+                        (b' '..=b'~').contains(&byte),
+                        "{byte} at {at} of {len}"
+                    );
                 }
             }
         }
@@ -166,22 +209,48 @@ mod tests {
         let print = |row: &Vec<&str>| {
             let mut line = Vec::new();
             lay_out(&mut line, with_widths(row), &widths);
-            String::from_utf8(line).unwrap().trim_end_matches('\n').to_string()
+            String::from_utf8(line)
+                .unwrap()
+                .trim_end_matches('\n')
+                .to_string()
         };
         rows.iter().map(print).collect()
     }
 
     #[test]
     fn columns_are_as_wide_as_their_longest_cell_and_the_last_one_is_not_padded() {
-        let lines = laid_out(&[&["NAME", "VALUE"], &["└─é", "x"], &["bool-false", ""], &["short"], &["漢字", "y"]]);
-        assert_eq!(lines, ["NAME        VALUE", "└─é         x", "bool-false  ", "short       ", "漢字        y"]);
+        let lines = laid_out(&[
+            &["NAME", "VALUE"],
+            &["└─é", "x"],
+            &["bool-false", ""],
+            &["short"],
+            &["漢字", "y"],
+        ]);
+        assert_eq!(
+            lines,
+            [
+                "NAME        VALUE",
+                "└─é         x",
+                "bool-false  ",
+                "short       ",
+                "漢字        y"
+            ]
+        );
     }
 
     #[test]
     fn a_line_feed_in_a_value_begins_a_row_and_empty_rows_are_left_out() {
         let rows = broken(&[["long-name", ""], ["two", "a\n\nb\tc"], ["ż", "1"]]);
         let rows: Vec<&[&str]> = rows.iter().map(|row| row.as_slice()).collect();
-        assert_eq!(laid_out(&rows), ["long-name  ", "two        a", "b\tc         ", "ż          1"]);
+        assert_eq!(
+            laid_out(&rows),
+            [
+                "long-name  ",
+                "two        a",
+                "b\tc         ",
+                "ż          1"
+            ]
+        );
     }
 
     #[test]

@@ -14,7 +14,9 @@ use super::usage::usage;
 use crate::model::Vm;
 
 /// The words of the commands, in the order of usage lines.
-const COMMANDS: [&str; 10] = ["list", "ls", "l", "add", "a", "set", "del", "d", "unset", "u"];
+const COMMANDS: [&str; 10] = [
+    "list", "ls", "l", "add", "a", "set", "del", "d", "unset", "u",
+];
 
 enum Wanted<'a> {
     List(Option<&'a str>),
@@ -98,13 +100,23 @@ fn hint_of_tag(call: &Invocation, vm: &Vm, tag: &str) {
     if !vm.has_tag(tag)
         && let Some(close) = did_you_mean(tag, vm.tags.iter().map(|tag| &**tag))
     {
-        call.hint(&Hint::Text(format!("{} has no tag {}; {close}", vm.name, quoted(tag))));
+        call.hint(&Hint::Text(format!(
+            "{} has no tag {}; {close}",
+            vm.name,
+            quoted(tag)
+        )));
     }
 }
 
 fn wanted(given: &ArgMatches) -> Result<Wanted<'_>, Failure> {
-    let words: Vec<&str> = given.get_many::<String>("tag").unwrap_or_default().map(String::as_str).collect();
-    let command = given.get_one::<String>(THE_COMMAND).map_or("list", String::as_str);
+    let words: Vec<&str> = given
+        .get_many::<String>("tag")
+        .unwrap_or_default()
+        .map(String::as_str)
+        .collect();
+    let command = given
+        .get_one::<String>(THE_COMMAND)
+        .map_or("list", String::as_str);
     match (command, words.as_slice()) {
         ("list" | "ls" | "l", []) => Ok(Wanted::List(None)),
         ("list" | "ls" | "l", [tag]) => Ok(Wanted::List(Some(*tag))),
@@ -112,18 +124,31 @@ fn wanted(given: &ArgMatches) -> Result<Wanted<'_>, Failure> {
         ("del" | "d" | "unset" | "u", [tag]) => Ok(Wanted::Remove(tag)),
         (word, []) if gives(word) => Err(tag_is_missing("qvm-tags VMNAME add")),
         ("del" | "d" | "unset" | "u", []) => Err(tag_is_missing("qvm-tags VMNAME del")),
-        (word, [_, more @ ..]) if COMMANDS.contains(&word) => {
-            Err(Failure::usage(format!("unrecognized arguments: {}", more.join(" "))))
-        }
+        (word, [_, more @ ..]) if COMMANDS.contains(&word) => Err(Failure::usage(format!(
+            "unrecognized arguments: {}",
+            more.join(" ")
+        ))),
         (word, _) => Err(arguments::invalid_choice("command", word, &COMMANDS)),
     }
 }
 
 /// The usage error of a command without its tags, which has a usage line of its own.
 fn tag_is_missing(program: &'static str) -> Failure {
-    let several = if program.ends_with("add") { 1..=usize::MAX } else { 1..=1 };
-    let line = arguments::common(program).arg(Arg::new("tag").value_name("tag").num_args(several).required(true));
-    say_usage(&usage(&line), &format!("{program}: error: the following arguments are required: tag"));
+    let several = if program.ends_with("add") {
+        1..=usize::MAX
+    } else {
+        1..=1
+    };
+    let line = arguments::common(program).arg(
+        Arg::new("tag")
+            .value_name("tag")
+            .num_args(several)
+            .required(true),
+    );
+    say_usage(
+        &usage(&line),
+        &format!("{program}: error: the following arguments are required: tag"),
+    );
     Failure::Said(2)
 }
 

@@ -37,14 +37,20 @@ pub fn commit(call: &mut Invocation) -> Result<u8, Failure> {
 pub fn revert(call: &mut Invocation) -> Result<u8, Failure> {
     let (session, name) = template(call)?;
     if !call.has("force") {
+        call.out.line(&format!(
+            "This will bring the root volume of {name} back to what it was before its last change."
+        ))?;
         call.out
-            .line(&format!("This will bring the root volume of {name} back to what it was before its last change."))?;
-        call.out.line("(What it is now is kept as a revision, unless it keeps none.)")?;
+            .line("(What it is now is kept as a revision, unless it keeps none.)")?;
         match ask(&mut call.out, "Do you want to proceed? [y/N] ")? {
             Some(answer) if answer.eq_ignore_ascii_case("y") => {}
             // As R3 has it.
             Some(_) => return Ok(0),
-            None => return Err(Failure::error("nobody answered, and --force was not given; nothing was reverted")),
+            None => {
+                return Err(Failure::error(
+                    "nobody answered, and --force was not given; nothing was reverted",
+                ));
+            }
         }
     }
     session.revert_template(&name)?;
@@ -53,10 +59,15 @@ pub fn revert(call: &mut Invocation) -> Result<u8, Failure> {
 
 pub fn trim(call: &mut Invocation) -> Result<u8, Failure> {
     let (session, name) = template(call)?;
-    call.out.line(&match session.trim_template(&name, &Bars::new(&session, name.as_str()))? {
-        0 => format!("{name}: no part of its root volume is nothing but zeros"),
-        freed => format!("{name}: {} of zeros in its root volume are holes now", in_words(freed)),
-    })?;
+    call.out.line(
+        &match session.trim_template(&name, &Bars::new(&session, name.as_str()))? {
+            0 => format!("{name}: no part of its root volume is nothing but zeros"),
+            freed => format!(
+                "{name}: {} of zeros in its root volume are holes now",
+                in_words(freed)
+            ),
+        },
+    )?;
     call.inform(
         call.command.name,
         "what its file system no longer uses, but has not overwritten, it gives back itself: sudo fstrim -av in the \

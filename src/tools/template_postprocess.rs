@@ -20,12 +20,34 @@ pub(super) const ACTIONS: [&str; 2] = ["post-install", "pre-remove"];
 pub fn define(line: clap::Command) -> clap::Command {
     line.arg(flag("really", None, "yes, this is the package manager"))
         .arg(flag("skip-start", None, "do not start the template once"))
-        .arg(flag("keep-source", None, "leave the directory of the package alone"))
-        .arg(flag("no-installed-by-rpm", None, "it may be removed without its package"))
-        .arg(flag("allow-pv", None, "the package may ask for virt_mode pv"))
+        .arg(flag(
+            "keep-source",
+            None,
+            "leave the directory of the package alone",
+        ))
+        .arg(flag(
+            "no-installed-by-rpm",
+            None,
+            "it may be removed without its package",
+        ))
+        .arg(flag(
+            "allow-pv",
+            None,
+            "the package may ask for virt_mode pv",
+        ))
         .arg(value("pool", None, "POOL", "keep its volumes in this pool"))
-        .arg(Arg::new("package-action").required(true).value_name("{post-install,pre-remove}").help("what to do"))
-        .arg(Arg::new("name").required(true).value_name("NAME").help("the name of the template"))
+        .arg(
+            Arg::new("package-action")
+                .required(true)
+                .value_name("{post-install,pre-remove}")
+                .help("what to do"),
+        )
+        .arg(
+            Arg::new("name")
+                .required(true)
+                .value_name("NAME")
+                .help("the name of the template"),
+        )
         .arg(
             Arg::new("dir")
                 .required(true)
@@ -37,21 +59,34 @@ pub fn define(line: clap::Command) -> clap::Command {
 
 pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     if !call.has("really") {
-        return Err(Failure::usage("this is for the scripts of packages; --really says that you are one"));
+        return Err(Failure::usage(
+            "this is for the scripts of packages; --really says that you are one",
+        ));
     }
     let name = needed(&call.given, "name", "NAME")?.to_string();
     let session = Session::new(call.system_with_bars()?);
     match call.value("package-action") {
         Some("post-install") => post_install(call, &session, &name),
         Some("pre-remove") => pre_remove(&session, &name),
-        other => Err(invalid_choice("{post-install,pre-remove}", other.unwrap_or_default(), &ACTIONS)),
+        other => Err(invalid_choice(
+            "{post-install,pre-remove}",
+            other.unwrap_or_default(),
+            &ACTIONS,
+        )),
     }
 }
 
 fn post_install(call: &mut Invocation, session: &Session, name: &str) -> Result<u8, Failure> {
-    let directory = call.given.get_one::<PathBuf>("dir").cloned().unwrap_or_default();
+    let directory = call
+        .given
+        .get_one::<PathBuf>("dir")
+        .cloned()
+        .unwrap_or_default();
     let package = TemplatePackage::read(&directory, call.has("allow-pv"))?;
-    package.warnings.iter().for_each(|warning| call.warn(name, warning));
+    package
+        .warnings
+        .iter()
+        .for_each(|warning| call.warn(name, warning));
     let installed = session.install_template(&TemplateData {
         name,
         pool: call.value("pool"),
@@ -61,7 +96,10 @@ fn post_install(call: &mut Invocation, session: &Session, name: &str) -> Result<
         properties: &package.properties,
         watcher: &Bars::new(session, name),
     })?;
-    installed.notes.iter().for_each(|note| call.warn(name, note));
+    installed
+        .notes
+        .iter()
+        .for_each(|note| call.warn(name, note));
     if !call.has("skip-start") {
         call.inform(name, "it was not started: its service qubes.PostInstall runs when it is next started by hand");
     }
@@ -72,8 +110,14 @@ fn post_install(call: &mut Invocation, session: &Session, name: &str) -> Result<
 }
 
 fn pre_remove(session: &Session, name: &str) -> Result<u8, Failure> {
-    let known = session.read()?.name(name).cloned().ok_or_else(|| Failure::no_such_domain(name))?;
+    let known = session
+        .read()?
+        .name(name)
+        .cloned()
+        .ok_or_else(|| Failure::no_such_domain(name))?;
     // Files that are left were told; they are no reason to keep a package whose template is gone.
-    let _told = session.remove_as(&known, Removal::ByPackage).map_err(|error| refused(&known, error))?;
+    let _told = session
+        .remove_as(&known, Removal::ByPackage)
+        .map_err(|error| refused(&known, error))?;
     Ok(0)
 }

@@ -11,16 +11,27 @@ const WIDTH: usize = 78;
 /// their definition; those with a heading of their own (they are ours, not upstream's) stay in `--help`.
 pub fn usage(command: &Command) -> String {
     let options = options(command);
-    let positionals: Vec<String> =
-        command.get_positionals().filter(|a| !a.is_hide_set()).flat_map(parts_of_positional).collect();
+    let positionals: Vec<String> = command
+        .get_positionals()
+        .filter(|a| !a.is_hide_set())
+        .flat_map(parts_of_positional)
+        .collect();
     let program = command.get_name().to_string();
-    let parts: Vec<&str> = std::iter::once(&program).chain(&options).chain(&positionals).map(String::as_str).collect();
+    let parts: Vec<&str> = std::iter::once(&program)
+        .chain(&options)
+        .chain(&positionals)
+        .map(String::as_str)
+        .collect();
     let one_line = format!("usage: {}", parts.join(" "));
     if one_line.chars().count() <= WIDTH {
         return one_line;
     }
     let indent = "usage: ".len() + program.len() + 1;
-    let mut lines = wrap(std::iter::once(&program).chain(&options), "usage: ".len(), indent);
+    let mut lines = wrap(
+        std::iter::once(&program).chain(&options),
+        "usage: ".len(),
+        indent,
+    );
     lines.extend(wrap(positionals.iter(), indent, indent));
     let pad = " ".repeat(indent);
     let mut text = format!("usage: {}", lines[0]);
@@ -35,7 +46,10 @@ pub fn usage(command: &Command) -> String {
 /// The positionals alone, as usage lines have them.
 pub fn positionals(command: &Command) -> String {
     let shown = command.get_positionals().filter(|a| !a.is_hide_set());
-    shown.flat_map(parts_of_positional).collect::<Vec<_>>().join(" ")
+    shown
+        .flat_map(parts_of_positional)
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 /// Lines of parts; the first begins at column `first`, the others at `indent`.
@@ -84,7 +98,10 @@ fn options(command: &Command) -> Vec<String> {
 fn exclusive_run(command: &Command, args: &[&Arg]) -> usize {
     for group in command.get_groups().filter(|g| arguments::is_exclusive(g)) {
         let members = group.get_args().count();
-        let run = args.iter().take_while(|a| group.get_args().any(|id| id == a.get_id())).count();
+        let run = args
+            .iter()
+            .take_while(|a| group.get_args().any(|id| id == a.get_id()))
+            .count();
         if run == members {
             return run;
         }
@@ -119,7 +136,10 @@ fn parts_of_positional(arg: &Arg) -> Vec<String> {
 
 fn positional(arg: &Arg) -> String {
     let value = value_name(arg);
-    match (arg.get_num_args().is_some_and(|n| n.max_values() > 1), is_needed(arg)) {
+    match (
+        arg.get_num_args().is_some_and(|n| n.max_values() > 1),
+        is_needed(arg),
+    ) {
         (true, true) => format!("{value} [{value} ...]"),
         (true, false) => format!("[{value} ...]"),
         (false, true) => value,
@@ -128,7 +148,10 @@ fn positional(arg: &Arg) -> String {
 }
 
 fn is_needed(arg: &Arg) -> bool {
-    arg.is_required_set() || [THE_QUBE, THE_NEW_NAME, THE_COMMAND].iter().any(|id| arg.get_id() == id)
+    arg.is_required_set()
+        || [THE_QUBE, THE_NEW_NAME, THE_COMMAND]
+            .iter()
+            .any(|id| arg.get_id() == id)
 }
 
 fn takes_value(arg: &Arg) -> bool {

@@ -14,7 +14,9 @@ use smol_str::{SmolStr, ToSmolStr};
 use crate::hypervisor::HypervisorError;
 use crate::lifecycle::Session;
 use crate::lifecycle::session::FEW;
-use crate::model::{Class, Label, PowerState, Property, PropertyError, Qubes, Scope, Value, Vm, VmName};
+use crate::model::{
+    Class, Label, PowerState, Property, PropertyError, Qubes, Scope, Value, Vm, VmName,
+};
 use volumes::{VolumeShown, Volumes};
 
 /// The words that make a feature true for listings.
@@ -94,7 +96,9 @@ impl<'a> Values<'a> {
         }
         match self.value(vm, name) {
             Ok(Value::None | Value::Qube(None)) | Err(_) => None,
-            Ok(Value::Text(text) | Value::Label(text) | Value::Pool(text)) => Some(text.to_string().into()),
+            Ok(Value::Text(text) | Value::Label(text) | Value::Pool(text)) => {
+                Some(text.to_string().into())
+            }
             Ok(value) => Some(value.to_string().into()),
         }
     }
@@ -102,12 +106,20 @@ impl<'a> Values<'a> {
     /// Appends [`Values::text`] of a property that qubes of this class have to a cell. For listings: what stands in the
     /// store as it is shown is not read, and what a template gives to its qubes is computed once.
     /// `last` is where the property stood in the qube before.
-    pub fn push(&self, cell: &mut String, vm: &Vm, property: &'static Property, last: &Cell<usize>) {
+    pub fn push(
+        &self,
+        cell: &mut String,
+        vm: &Vm,
+        property: &'static Property,
+        last: &Cell<usize>,
+    ) {
         if property.name == "name" {
             return cell.push_str(vm.name.as_str());
         }
         let value = match property.explicit_where_last(vm, last) {
-            Some(text) if property.prints_as_stored(self.qubes, text) => return cell.push_str(text),
+            Some(text) if property.prints_as_stored(self.qubes, text) => {
+                return cell.push_str(text);
+            }
             Some(_) => self.qubes.value(vm, property, self.session),
             None => {
                 if self.qubes.is_inherited(vm, property, self.session)
@@ -139,7 +151,12 @@ impl<'a> Values<'a> {
 
     /// A qube's template, if it has one that it can have.
     fn template(&self, vm: &Vm) -> Option<&'a Vm> {
-        if let Some((_, template)) = self.template.borrow().as_ref().filter(|(of, _)| *of == vm.name) {
+        if let Some((_, template)) = self
+            .template
+            .borrow()
+            .as_ref()
+            .filter(|(of, _)| *of == vm.name)
+        {
             return *template;
         }
         let template = self.qubes.template(vm).ok().flatten();
@@ -150,8 +167,15 @@ impl<'a> Values<'a> {
     /// Appends what a template gives to qubes that inherit a property.
     fn push_given(&self, cell: &mut String, template: &'a Vm, property: &'static Property) {
         let inherited = self.inherited.borrow();
-        let place = inherited.iter().position(|(of, _)| std::ptr::eq(*of, template));
-        let known = place.and_then(|at| inherited[at].1.iter().find(|(of, _)| std::ptr::eq(*of, property)));
+        let place = inherited
+            .iter()
+            .position(|(of, _)| std::ptr::eq(*of, template));
+        let known = place.and_then(|at| {
+            inherited[at]
+                .1
+                .iter()
+                .find(|(of, _)| std::ptr::eq(*of, property))
+        });
         if let Some((_, text)) = known {
             return cell.push_str(text);
         }
@@ -174,8 +198,15 @@ impl<'a> Values<'a> {
 
     /// Appends the gateway that a qube's netvm offers.
     pub fn push_gateway(&self, cell: &mut String, vm: &Vm) {
-        let Some(netvm) = self.qubes.netvm(vm, self.session).ok().flatten() else { return };
-        if let Some((_, gateway)) = self.gateways.borrow().iter().find(|(of, _)| std::ptr::eq(*of, netvm)) {
+        let Some(netvm) = self.qubes.netvm(vm, self.session).ok().flatten() else {
+            return;
+        };
+        if let Some((_, gateway)) = self
+            .gateways
+            .borrow()
+            .iter()
+            .find(|(of, _)| std::ptr::eq(*of, netvm))
+        {
             return cell.push_str(gateway);
         }
         let gateway = self.cell(netvm, "gateway");
@@ -188,7 +219,9 @@ impl<'a> Values<'a> {
     /// there is not is empty.
     pub fn python_text(&self, vm: &Vm, name: &str) -> String {
         const NONE: &str = "None";
-        let Some(property) = Property::find(Scope::Class(&vm.class), name) else { return NONE.to_string() };
+        let Some(property) = Property::find(Scope::Class(&vm.class), name) else {
+            return NONE.to_string();
+        };
         match self.qubes.value(vm, property, self.session) {
             Ok(Value::None) if property.kind.api_name() == "str" => String::new(),
             Ok(Value::None | Value::Qube(None)) | Err(_) => NONE.to_string(),
@@ -198,7 +231,8 @@ impl<'a> Values<'a> {
 
     /// Whether a property is true.
     pub fn is_true(&self, vm: &Vm, name: &str) -> bool {
-        Property::find(Scope::Class(&vm.class), name).is_some_and(|property| self.is_true_of(vm, property))
+        Property::find(Scope::Class(&vm.class), name)
+            .is_some_and(|property| self.is_true_of(vm, property))
     }
 
     /// Whether a property that qubes of this class have is true.
@@ -208,7 +242,9 @@ impl<'a> Values<'a> {
 
     /// A property with its own type; null when it has no value or the qube has no such property.
     pub fn json(&self, vm: &Vm, name: &str) -> serde_json::Value {
-        self.value(vm, name).map(|value| json_of(&value)).unwrap_or_default()
+        self.value(vm, name)
+            .map(|value| json_of(&value))
+            .unwrap_or_default()
     }
 
     /// What a qube is doing; all qubes' states come with the first question.
@@ -224,8 +260,15 @@ impl<'a> Values<'a> {
         if names.len() > FEW {
             return self.session.states().err();
         }
-        let why = |vm: &Vm| self.session.live(vm).err().filter(|_| vm.class.is_local_guest());
-        names.iter().find_map(|name| self.glance(name, why).flatten())
+        let why = |vm: &Vm| {
+            self.session
+                .live(vm)
+                .err()
+                .filter(|_| vm.class.is_local_guest())
+        };
+        names
+            .iter()
+            .find_map(|name| self.glance(name, why).flatten())
     }
 
     /// MiB that a qube has now; `None` when it does not run.
@@ -235,7 +278,12 @@ impl<'a> Values<'a> {
             Class::RemoteVM => Some(0),
             _ if self.session.system.is_offline() => None,
             _ => {
-                let live = self.session.live(vm).ok().flatten().filter(|l| l.state.is_active())?;
+                let live = self
+                    .session
+                    .live(vm)
+                    .ok()
+                    .flatten()
+                    .filter(|l| l.state.is_active())?;
                 Some(live.memory_kib / 1024)
             }
         }

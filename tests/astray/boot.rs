@@ -22,11 +22,22 @@ fn recovery_at_boot_makes_run_for_members() {
 /// What is installed for it says the same as the code does.
 #[test]
 fn the_files_for_the_boot_name_directory_and_group() {
-    let read = |path: &str| fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/").to_string() + path).unwrap();
+    let read = |path: &str| {
+        fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/").to_string() + path).unwrap()
+    };
     let directories = read("tmpfiles.d/qubes.conf");
     for part in ["", "/lock", "/vm", "/stop", "/log", "/console"] {
         let line = format!("d /run/qubes{part} 2770 root qubes -");
-        assert!(directories.lines().any(|l| l.split_whitespace().eq(line.split_whitespace())), "{line}");
+        assert!(
+            directories
+                .lines()
+                .any(|l| l.split_whitespace().eq(line.split_whitespace())),
+            "{line}"
+        );
     }
-    assert!(read("sysusers.d/qubes.conf").lines().any(|line| line.split_whitespace().eq(["g", "qubes", "-"])));
+    assert!(
+        read("sysusers.d/qubes.conf")
+            .lines()
+            .any(|line| line.split_whitespace().eq(["g", "qubes", "-"]))
+    );
 }

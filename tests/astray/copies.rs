@@ -16,7 +16,10 @@ fn system_with(qube: &str) -> Option<Scratch> {
         return None;
     }
     let scratch = Scratch::with_template();
-    scratch.ok("qvm-create", &["--label", "red", "--property", "netvm=", qube]);
+    scratch.ok(
+        "qvm-create",
+        &["--label", "red", "--property", "netvm=", qube],
+    );
     Some(scratch)
 }
 
@@ -27,8 +30,16 @@ fn in_root(root: &Path, line: &str) -> Ran {
 }
 
 fn copy(scratch: &Scratch, with_run: bool) -> tempfile::TempDir {
-    let copy = tempfile::Builder::new().prefix("qubes-copy-").tempdir().unwrap();
-    let copied = Command::new("cp").arg("-a").arg(scratch.root().join(".")).arg(copy.path()).status().unwrap();
+    let copy = tempfile::Builder::new()
+        .prefix("qubes-copy-")
+        .tempdir()
+        .unwrap();
+    let copied = Command::new("cp")
+        .arg("-a")
+        .arg(scratch.root().join("."))
+        .arg(copy.path())
+        .status()
+        .unwrap();
     assert!(copied.success());
     if !with_run {
         fs::remove_dir_all(copy.path().join("run")).unwrap();
@@ -39,14 +50,25 @@ fn copy(scratch: &Scratch, with_run: bool) -> tempfile::TempDir {
 /// With its records copied and without.
 #[test]
 fn the_qubes_of_a_copied_root_are_not_those_of_the_first() {
-    let Some(first) = system_with("f0") else { return };
+    let Some(first) = system_with("f0") else {
+        return;
+    };
     first.ok("qvm-start", &["f0"]);
     for with_run in [false, true] {
         let copy = copy(&first, with_run);
         let second = |line: &str| in_root(copy.path(), line);
-        assert_eq!(second("qvm-ls --raw-data --fields STATE f0").stdout, "Halted\n", "{with_run}");
+        assert_eq!(
+            second("qvm-ls --raw-data --fields STATE f0").stdout,
+            "Halted\n",
+            "{with_run}"
+        );
         assert_ne!(second("qvm-check --running f0").code, 0, "{with_run}");
-        for line in ["qvm-kill f0", "qvm-shutdown --wait f0", "qvm-shutdown --force f0", "qubes-recover"] {
+        for line in [
+            "qvm-kill f0",
+            "qvm-shutdown --wait f0",
+            "qvm-shutdown --force f0",
+            "qubes-recover",
+        ] {
             second(line);
             assert_eq!(first.state("f0"), "Running", "{line} {with_run}");
         }
@@ -55,22 +77,42 @@ fn the_qubes_of_a_copied_root_are_not_those_of_the_first() {
             assert_eq!(first.state("f0"), "Running", "{line} {with_run}");
         }
         let refused = second("qvm-start f0");
-        assert_eq!((refused.code, refused.stderr.lines().count()), (1, 1), "{refused:?}");
-        assert!(refused.stderr.contains("runs under the same uuid and belongs to another store"), "{refused:?}");
+        assert_eq!(
+            (refused.code, refused.stderr.lines().count()),
+            (1, 1),
+            "{refused:?}"
+        );
+        assert!(
+            refused
+                .stderr
+                .contains("runs under the same uuid and belongs to another store"),
+            "{refused:?}"
+        );
         assert_eq!(first.state("f0"), "Running", "{with_run}");
         assert!(!copy.path().join("run/qubes/vm/f0").exists(), "{with_run}");
         let removed = second("qvm-remove --force f0");
-        assert_eq!((removed.code, removed.stderr.as_str()), (0, ""), "{with_run}: {removed:?}");
+        assert_eq!(
+            (removed.code, removed.stderr.as_str()),
+            (0, ""),
+            "{with_run}: {removed:?}"
+        );
         assert_eq!(first.state("f0"), "Running", "{with_run}");
     }
     // When it is off there, the copy's may start; then it is off in the first, and stays.
     first.ok("qvm-kill", &["f0"]);
     let copy = copy(&first, false);
     let started = in_root(copy.path(), "qvm-start f0");
-    assert_eq!((started.code, started.stderr.as_str()), (0, ""), "{started:?}");
+    assert_eq!(
+        (started.code, started.stderr.as_str()),
+        (0, ""),
+        "{started:?}"
+    );
     assert_eq!(first.state("f0"), "Halted");
     first.ok("qvm-kill", &["f0"]);
-    assert_eq!(in_root(copy.path(), "qvm-ls --raw-data --fields STATE f0").stdout, "Running\n");
+    assert_eq!(
+        in_root(copy.path(), "qvm-ls --raw-data --fields STATE f0").stdout,
+        "Running\n"
+    );
     assert_eq!(in_root(copy.path(), "qvm-kill f0").code, 0);
     let gone = in_root(copy.path(), "qvm-remove --force f0");
     assert_eq!((gone.code, gone.stderr.as_str()), (0, ""), "{gone:?}");
@@ -79,11 +121,18 @@ fn the_qubes_of_a_copied_root_are_not_those_of_the_first() {
 /// What somebody has put where a start writes: logs and locks of monitor and console.
 #[test]
 fn a_start_writes_to_no_file_of_somebody_elses() {
-    let Some(system) = system_with("f0") else { return };
+    let Some(system) = system_with("f0") else {
+        return;
+    };
     let victim = Victim::new(system.path("victim"));
     let run = system.path("run/qubes");
     let (log, console) = (run.join("log/monitor-f0.log"), run.join("console/f0.log"));
-    for trap in [&log, &console, &run.join("lock/watches-f0"), &run.join("contents")] {
+    for trap in [
+        &log,
+        &console,
+        &run.join("lock/watches-f0"),
+        &run.join("contents"),
+    ] {
         Trap::Link.set(trap, &victim);
     }
     system.ok("qvm-start", &["f0"]);
@@ -104,12 +153,19 @@ fn a_start_writes_to_no_file_of_somebody_elses() {
     let real = fs::canonicalize(&console).unwrap();
     let directory = fs::metadata(real.parent().unwrap()).unwrap();
     assert_eq!(directory.uid(), nix::unistd::geteuid().as_raw());
-    assert_eq!(directory.permissions().mode() & 0o022, 0, "{}", real.display());
+    assert_eq!(
+        directory.permissions().mode() & 0o022,
+        0,
+        "{}",
+        real.display()
+    );
 }
 
 #[test]
 fn a_lock_of_a_monitor_that_is_something_else_is_told() {
-    let Some(system) = system_with("f0") else { return };
+    let Some(system) = system_with("f0") else {
+        return;
+    };
     let victim = Victim::new(system.path("victim"));
     let lock = system.path("run/qubes/lock/monitor-f0");
     fs::create_dir_all(lock.parent().unwrap()).unwrap();

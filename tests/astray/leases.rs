@@ -23,10 +23,17 @@ struct Lease(Child);
 impl Lease {
     fn on(file: &Path) -> Option<Lease> {
         let mut command = Command::new("python3");
-        command.args(["-c", HOLD]).arg(file).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        command
+            .args(["-c", HOLD])
+            .arg(file)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null());
         let mut holder = command.spawn().ok()?;
         let mut line = String::new();
-        BufReader::new(holder.stdout.take()?).read_line(&mut line).unwrap();
+        BufReader::new(holder.stdout.take()?)
+            .read_line(&mut line)
+            .unwrap();
         let lease = Lease(holder);
         (line == "held\n").then_some(lease)
     }
@@ -50,7 +57,11 @@ fn run_beside(system: &SmallSystem, file: &str, line: &str) -> Option<crate::ran
     let _lease = lease?;
     let begun = Instant::now();
     let ran = system.run(line);
-    assert!(begun.elapsed() < Duration::from_secs(20), "{line} beside {file}: {:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_secs(20),
+        "{line} beside {file}: {:?}",
+        begun.elapsed()
+    );
     Some(ran)
 }
 
@@ -59,15 +70,30 @@ fn a_lease_on_what_only_helps_is_ignored() {
     let system = SmallSystem::new();
     system.ok("qvm-prefs work memory 401");
     system.ok("qvm-ls");
-    let files =
-        ["unbroken", "sound", "lock/database.holder", "lock/database.queue"].map(|file| format!("run/qubes/{file}"));
+    let files = [
+        "unbroken",
+        "sound",
+        "lock/database.holder",
+        "lock/database.queue",
+    ]
+    .map(|file| format!("run/qubes/{file}"));
     for file in files.iter().filter(|file| system.path(file).exists()) {
-        for line in ["qvm-ls", "qvm-prefs work memory 402", "qvm-prefs work memory 403"] {
+        for line in [
+            "qvm-ls",
+            "qvm-prefs work memory 402",
+            "qvm-prefs work memory 403",
+        ] {
             if !system.path(file).exists() {
                 continue;
             }
-            let Some(ran) = run_beside(&system, file, line) else { return };
-            assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{line} beside {file}");
+            let Some(ran) = run_beside(&system, file, line) else {
+                return;
+            };
+            assert_eq!(
+                (ran.code, ran.stderr.as_str()),
+                (0, ""),
+                "{line} beside {file}"
+            );
         }
     }
 }
@@ -83,9 +109,21 @@ fn a_lease_on_what_is_needed_is_told_in_one_line() {
         ("var/lib/qubes/qubes.xml", "qvm-ls"),
         ("var/lib/qubes/qubes.xml", "qvm-prefs work memory 402"),
     ] {
-        let Some(ran) = run_beside(&system, file, line) else { return };
-        assert_eq!((ran.code, ran.complaints().count()), (1, 1), "{line} beside {file}: {ran:?}");
-        assert!(ran.stderr.contains(file) && ran.stderr.contains("lease"), "{line} beside {file}: {ran:?}");
-        assert!(!ran.stderr.contains("remove that file"), "{line} beside {file}: {ran:?}");
+        let Some(ran) = run_beside(&system, file, line) else {
+            return;
+        };
+        assert_eq!(
+            (ran.code, ran.complaints().count()),
+            (1, 1),
+            "{line} beside {file}: {ran:?}"
+        );
+        assert!(
+            ran.stderr.contains(file) && ran.stderr.contains("lease"),
+            "{line} beside {file}: {ran:?}"
+        );
+        assert!(
+            !ran.stderr.contains("remove that file"),
+            "{line} beside {file}: {ran:?}"
+        );
     }
 }

@@ -34,7 +34,12 @@ fn copies_of_the_store_go_nowhere_else() {
     let backup = system.path("var/lib/qubes/backup");
     members_link(&elsewhere, &backup);
     let line = system.refused("qvm-prefs work memory 405");
-    assert!(line.contains(&format!("backup is a symbolic link of user {MEMBER}, not followed")), "{line}");
+    assert!(
+        line.contains(&format!(
+            "backup is a symbolic link of user {MEMBER}, not followed"
+        )),
+        "{line}"
+    );
     assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0);
     // One of root's own leads where root wants it.
     lchown(&backup, Some(0), Some(0)).unwrap();
@@ -52,14 +57,23 @@ fn files_of_a_qube_are_not_read_or_written_over_a_members_link() {
     let elsewhere = system.path("elsewhere");
     fs::create_dir(&elsewhere).unwrap();
     fs::write(elsewhere.join("notes.txt"), CONTENT).unwrap();
-    members_link(&victim.path, &system.path("var/lib/qubes/appvms/work/notes.txt"));
+    members_link(
+        &victim.path,
+        &system.path("var/lib/qubes/appvms/work/notes.txt"),
+    );
     members_link(&elsewhere, &system.path("var/lib/qubes/appvms/vault"));
     for qube in ["work", "vault"] {
         let ran = run_in_time(&system.command(&format!("qvm-notes --print {qube}")));
-        assert!(ran.code == 1 && !ran.stdout.contains("secret"), "{qube}: {ran:?}");
+        assert!(
+            ran.code == 1 && !ran.stdout.contains("secret"),
+            "{qube}: {ran:?}"
+        );
         let ran = run_in_time(&system.command(&format!("qvm-notes --set new {qube}")));
         assert_eq!(ran.code, 1, "{qube}: {ran:?}");
     }
     victim.is_untouched("notes");
-    assert_eq!(fs::read_to_string(elsewhere.join("notes.txt")).unwrap(), CONTENT);
+    assert_eq!(
+        fs::read_to_string(elsewhere.join("notes.txt")).unwrap(),
+        CONTENT
+    );
 }

@@ -24,7 +24,10 @@ fn a_socket_of_another_user_is_neither_asked_nor_waited_for() {
     let (send, receive) = mpsc::channel();
     let socket = path.clone();
     thread::spawn(move || send.send(request(&socket, 1)));
-    let room = receive.recv_timeout(Duration::from_secs(20)).expect("it waits").unwrap();
+    let room = receive
+        .recv_timeout(Duration::from_secs(20))
+        .expect("it waits")
+        .unwrap();
     assert!(matches!(room, Room::NotBelieved(whose) if whose == "it belongs to user 65534"));
     assert!(UnixStream::connect(&path).is_ok());
 

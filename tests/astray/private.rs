@@ -20,9 +20,19 @@ struct Home {
 impl Home {
     /// A store in a directory of this user.
     fn of(user: u32) -> Home {
-        let home = Home { dir: tempfile::Builder::new().prefix("qubes-private-").tempdir().unwrap() };
+        let home = Home {
+            dir: tempfile::Builder::new()
+                .prefix("qubes-private-")
+                .tempdir()
+                .unwrap(),
+        };
         fs::set_permissions(home.path(""), fs::Permissions::from_mode(0o755)).unwrap();
-        for (directory, owner) in [("store", user), ("store/backup", user), ("tmp", 0), ("runtime", user)] {
+        for (directory, owner) in [
+            ("store", user),
+            ("store/backup", user),
+            ("tmp", 0),
+            ("runtime", user),
+        ] {
             fs::create_dir(home.path(directory)).unwrap();
             chown(home.path(directory), Some(owner), Some(owner)).unwrap();
         }
@@ -46,13 +56,18 @@ impl Home {
             _ => {
                 let mut command = Command::new("setpriv");
                 let user = user.to_string();
-                command.args(["--reuid", &user, "--regid", &user, "--clear-groups"]).arg(tool);
+                command
+                    .args(["--reuid", &user, "--regid", &user, "--clear-groups"])
+                    .arg(tool);
                 command
             }
         };
         command.args(words).arg("--offline-mode");
         command.args(["--qubesxml", self.path("store/qubes.xml").to_str().unwrap()]);
-        command.env("TMPDIR", self.path("tmp")).env_remove("QUBES_ROOT").env_remove("XDG_RUNTIME_DIR");
+        command
+            .env("TMPDIR", self.path("tmp"))
+            .env_remove("QUBES_ROOT")
+            .env_remove("XDG_RUNTIME_DIR");
         if let Some(runtime) = runtime {
             command.env("XDG_RUNTIME_DIR", runtime);
         }
@@ -106,7 +121,12 @@ fn a_directory_that_another_user_made_first_is_not_used() {
     chown(&victim.path, Some(USER), Some(USER)).unwrap();
     let lock = home.path(run.to_str().unwrap()).join("lock");
     fs::create_dir_all(&lock).unwrap();
-    for directory in home.path(run.to_str().unwrap()).ancestors().take(2).chain([lock.as_path()]) {
+    for directory in home
+        .path(run.to_str().unwrap())
+        .ancestors()
+        .take(2)
+        .chain([lock.as_path()])
+    {
         chown(directory, Some(ATTACKER), Some(ATTACKER)).unwrap();
         fs::set_permissions(directory, fs::Permissions::from_mode(0o777)).unwrap();
     }
@@ -114,12 +134,22 @@ fn a_directory_that_another_user_made_first_is_not_used() {
     // The change of the store needs no note; what needs a lock says what to set.
     let ran = home.run(USER, None, "qvm-prefs work memory 411");
     assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{ran:?}");
-    assert_eq!(stored(&home.path("store/qubes.xml"), "work", "memory"), "411");
+    assert_eq!(
+        stored(&home.path("store/qubes.xml"), "work", "memory"),
+        "411"
+    );
     let ran = home.run(USER, None, "qvm-remove --force work");
     assert_eq!((ran.code, ran.stderr.lines().count()), (1, 1), "{ran:?}");
-    assert!(ran.stderr.contains(&format!("belongs to user {ATTACKER}: set XDG_RUNTIME_DIR")), "{ran:?}");
+    assert!(
+        ran.stderr
+            .contains(&format!("belongs to user {ATTACKER}: set XDG_RUNTIME_DIR")),
+        "{ran:?}"
+    );
     let unchanged = fs::metadata(&victim.path).unwrap();
-    assert_eq!((unchanged.len(), unchanged.mode() & 0o777), (crate::victim::CONTENT.len() as u64, 0o600));
+    assert_eq!(
+        (unchanged.len(), unchanged.mode() & 0o777),
+        (crate::victim::CONTENT.len() as u64, 0o600)
+    );
     assert_eq!(fs::read_dir(&lock).unwrap().count(), 1);
 }
 
@@ -151,13 +181,33 @@ fn a_relative_runtime_directory_makes_nothing_in_the_current_one() {
     let place = tempfile::tempdir().unwrap();
     fs::write(place.path().join("q.xml"), sample()).unwrap();
     fs::create_dir(place.path().join("relative")).unwrap();
-    fs::set_permissions(place.path().join("relative"), fs::Permissions::from_mode(0o700)).unwrap();
+    fs::set_permissions(
+        place.path().join("relative"),
+        fs::Permissions::from_mode(0o700),
+    )
+    .unwrap();
     let mut command = Command::new("env");
-    command.arg("--chdir").arg(place.path()).arg(binary("qvm-prefs"));
-    command.args(["--qubesxml", "q.xml", "--offline-mode", "work", "memory", "430"]);
-    command.env("XDG_RUNTIME_DIR", "relative").env_remove("QUBES_ROOT").env("TMPDIR", place.path());
+    command
+        .arg("--chdir")
+        .arg(place.path())
+        .arg(binary("qvm-prefs"));
+    command.args([
+        "--qubesxml",
+        "q.xml",
+        "--offline-mode",
+        "work",
+        "memory",
+        "430",
+    ]);
+    command
+        .env("XDG_RUNTIME_DIR", "relative")
+        .env_remove("QUBES_ROOT")
+        .env("TMPDIR", place.path());
     let ran = run_in_time(&command);
     assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{ran:?}");
     assert_eq!(stored(&place.path().join("q.xml"), "work", "memory"), "430");
-    assert_eq!(fs::read_dir(place.path().join("relative")).unwrap().count(), 0);
+    assert_eq!(
+        fs::read_dir(place.path().join("relative")).unwrap().count(),
+        0
+    );
 }

@@ -23,14 +23,23 @@ fn with_record(text: &str) -> SmallSystem {
 fn online(system: &SmallSystem, line: &str) -> std::process::Command {
     let offline = system.command(line);
     let mut command = std::process::Command::new(offline.get_program());
-    command.args(offline.get_args().filter(|argument| *argument != "--offline-mode"));
-    command.env("QUBES_ROOT", system.path("")).env_remove("QUBES_LIBVIRT_URI");
+    command.args(
+        offline
+            .get_args()
+            .filter(|argument| *argument != "--offline-mode"),
+    );
+    command
+        .env("QUBES_ROOT", system.path(""))
+        .env_remove("QUBES_LIBVIRT_URI");
     command
 }
 
 /// The sample has qubes on LVM, of which a machine without it says something, too.
 fn about_records(ran: &crate::ran::Ran) -> Vec<&str> {
-    ran.stderr.lines().filter(|line| line.contains("the record of the start")).collect()
+    ran.stderr
+        .lines()
+        .filter(|line| line.contains("the record of the start"))
+        .collect()
 }
 
 #[test]
@@ -55,8 +64,9 @@ fn a_record_cannot_have_libvirt_run_or_reach_anything() {
             for line in ["qubes-recover", "qvm-remove --force work", "qvm-kill work"] {
                 let ran = run_in_time(&online(&system, line));
                 assert_eq!(ran.code, 1, "{line}: {uri}: {ran:?}");
-                let told =
-                    ran.stderr.contains("run/qubes/vm/work, the record of the start of work: it names the hypervisor");
+                let told = ran.stderr.contains(
+                    "run/qubes/vm/work, the record of the start of work: it names the hypervisor",
+                );
                 // Where there is no libvirt, that may be told first.
                 assert!(told || line == "qvm-kill work", "{line}: {uri}: {ran:?}");
                 assert!(!ran_it.exists(), "{line}: {uri}");
@@ -71,15 +81,33 @@ fn a_record_that_cannot_be_used_says_which_file_why_and_what_helps() {
     let victim = Victim::new(system.path("victim"));
     let file = system.path("run/qubes/vm/work");
     let told = |line: &str, ran: &crate::ran::Ran| {
-        assert_eq!((ran.code, about_records(ran).len()), (1, 1), "{line}: {ran:?}");
-        assert!(ran.stderr.contains(file.to_str().unwrap()), "{line}: {ran:?}");
-        assert!(ran.stderr.contains("if work is known to be off, remove that file"), "{line}: {ran:?}");
+        assert_eq!(
+            (ran.code, about_records(ran).len()),
+            (1, 1),
+            "{line}: {ran:?}"
+        );
+        assert!(
+            ran.stderr.contains(file.to_str().unwrap()),
+            "{line}: {ran:?}"
+        );
+        assert!(
+            ran.stderr
+                .contains("if work is known to be off, remove that file"),
+            "{line}: {ran:?}"
+        );
     };
     let lines = ["qubes-recover", "qvm-remove --force work"];
     for line in lines {
         told(line, &run_in_time(&system.command(line)));
     }
-    for trap in [Trap::Link, Trap::DanglingLink, Trap::HardLink, Trap::Fifo, Trap::Directory, Trap::Socket] {
+    for trap in [
+        Trap::Link,
+        Trap::DanglingLink,
+        Trap::HardLink,
+        Trap::Fifo,
+        Trap::Directory,
+        Trap::Socket,
+    ] {
         trap.set(&file, &victim);
         for line in lines {
             told(line, &run_in_time(&system.command(line)));
@@ -100,10 +128,19 @@ fn a_record_that_cannot_be_read_for_other_reasons_is_not_to_be_removed() {
         let mut command = std::process::Command::new("sh");
         let script = format!("ulimit -n {descriptors}; exec \"$@\"");
         let tool = system.command("qvm-remove --force work");
-        command.args(["-c", &script, "sh"]).arg(tool.get_program()).args(tool.get_args());
+        command
+            .args(["-c", &script, "sh"])
+            .arg(tool.get_program())
+            .args(tool.get_args());
         let ran = run_in_time(command.env("QUBES_ROOT", system.path("")));
-        assert!(!ran.stderr.contains("remove that file"), "{descriptors}: {ran:?}");
-        told += usize::from(ran.stderr.contains("the record of the start of work: Too many open files"));
+        assert!(
+            !ran.stderr.contains("remove that file"),
+            "{descriptors}: {ran:?}"
+        );
+        told += usize::from(
+            ran.stderr
+                .contains("the record of the start of work: Too many open files"),
+        );
     }
     assert!(told > 0);
 }
@@ -114,21 +151,46 @@ fn a_record_cannot_say_lines_of_its_own() {
     let system = with_record(&record("qemu:///session", forged, ""));
     let ran = run_in_time(&system.command("qubes-recover"));
     assert_eq!((ran.code, about_records(&ran).len()), (1, 1), "{ran:?}");
-    assert!(ran.stderr.contains("unknown variant `x`_work: everything is in order_"), "{ran:?}");
-    assert!(!ran.stderr.lines().any(|line| line.starts_with("work: everything")), "{ran:?}");
+    assert!(
+        ran.stderr
+            .contains("unknown variant `x`_work: everything is in order_"),
+        "{ran:?}"
+    );
+    assert!(
+        !ran.stderr
+            .lines()
+            .any(|line| line.starts_with("work: everything")),
+        "{ran:?}"
+    );
 }
 
 #[test]
 fn a_record_cannot_name_volumes_of_another_qube() {
     let of_another = r#","volumes":[{"pool":"varlibqubes","vid":"VID"}]"#;
-    for vid in ["appvms/vault/private", "appvms/gone/../vault/private", "vm-templates/fedora/root", "/etc/passwd"] {
+    for vid in [
+        "appvms/vault/private",
+        "appvms/gone/../vault/private",
+        "vm-templates/fedora/root",
+        "/etc/passwd",
+    ] {
         let system = with_record("");
         fs::remove_file(system.path("run/qubes/vm/work")).unwrap();
-        let text = record("qemu:///session", "removing", &of_another.replace("VID", vid));
+        let text = record(
+            "qemu:///session",
+            "removing",
+            &of_another.replace("VID", vid),
+        );
         // `gone` is not in the store: its removal would be finished.
         fs::write(system.path("run/qubes/vm/gone"), text).unwrap();
         let ran = run_in_time(&online(&system, "qubes-recover"));
-        assert_eq!((ran.code, about_records(&ran).len()), (1, 1), "{vid}: {ran:?}");
-        assert!(ran.stderr.contains("which is not one of gone"), "{vid}: {ran:?}");
+        assert_eq!(
+            (ran.code, about_records(&ran).len()),
+            (1, 1),
+            "{vid}: {ran:?}"
+        );
+        assert!(
+            ran.stderr.contains("which is not one of gone"),
+            "{vid}: {ran:?}"
+        );
     }
 }

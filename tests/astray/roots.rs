@@ -21,8 +21,14 @@ impl Places {
     /// `moved` is a path below the root that becomes an absolute link to a place outside `/var`,
     /// `/etc` and `/run`, which exists on the machine and in the root.
     fn new() -> Places {
-        let host = tempfile::Builder::new().prefix("qubes-host-").tempdir().unwrap();
-        Places { system: SmallSystem::new(), host }
+        let host = tempfile::Builder::new()
+            .prefix("qubes-host-")
+            .tempdir()
+            .unwrap();
+        Places {
+            system: SmallSystem::new(),
+            host,
+        }
     }
 
     /// The same absolute path on the machine and below the root.
@@ -31,7 +37,8 @@ impl Places {
     }
 
     fn inside(&self, name: &str) -> std::path::PathBuf {
-        self.system.path(self.host(name).to_str().unwrap().trim_start_matches('/'))
+        self.system
+            .path(self.host(name).to_str().unwrap().trim_start_matches('/'))
     }
 
     /// A store on the machine where a link would lead that is not resolved below the root, and the
@@ -43,23 +50,43 @@ impl Places {
     }
 
     fn host_is_untouched(&self, when: &str) {
-        assert_eq!(fs::read(self.host("qubes/qubes.xml")).unwrap(), sample(), "{when}");
-        assert_eq!(fs::read_dir(self.host("qubes")).unwrap().count(), 1, "{when}");
+        assert_eq!(
+            fs::read(self.host("qubes/qubes.xml")).unwrap(),
+            sample(),
+            "{when}"
+        );
+        assert_eq!(
+            fs::read_dir(self.host("qubes")).unwrap().count(),
+            1,
+            "{when}"
+        );
     }
 }
 
 #[test]
 fn a_link_in_the_root_means_what_it_means_there() {
-    let relative = |host: &Path| Path::new("../../../../../../../../..").join(host.strip_prefix("/").unwrap());
+    let relative =
+        |host: &Path| Path::new("../../../../../../../../..").join(host.strip_prefix("/").unwrap());
     let whole = |host: &Path| host.to_path_buf();
-    for (how, target) in [("absolute", &whole as &dyn Fn(&Path) -> _), ("dots", &relative)] {
+    for (how, target) in [
+        ("absolute", &whole as &dyn Fn(&Path) -> _),
+        ("dots", &relative),
+    ] {
         // The directory of the store is the link.
         let places = Places::new();
         places.stores();
         fs::rename(places.system.path("var/lib/qubes"), places.inside("qubes")).unwrap();
-        symlink(target(&places.host("qubes")), places.system.path("var/lib/qubes")).unwrap();
+        symlink(
+            target(&places.host("qubes")),
+            places.system.path("var/lib/qubes"),
+        )
+        .unwrap();
         places.system.ok("qvm-prefs work memory 999");
-        assert_eq!(stored(&places.inside("qubes/qubes.xml"), "work", "memory"), "999", "{how}");
+        assert_eq!(
+            stored(&places.inside("qubes/qubes.xml"), "work", "memory"),
+            "999",
+            "{how}"
+        );
         assert!(places.inside("qubes/backup").is_dir(), "{how}");
         places.host_is_untouched(how);
 
@@ -68,12 +95,27 @@ fn a_link_in_the_root_means_what_it_means_there() {
         places.stores();
         fs::create_dir_all(places.inside("qubes")).unwrap();
         fs::rename(places.system.store(), places.inside("qubes/qubes.xml")).unwrap();
-        symlink(target(&places.host("qubes/qubes.xml")), places.system.store()).unwrap();
+        symlink(
+            target(&places.host("qubes/qubes.xml")),
+            places.system.store(),
+        )
+        .unwrap();
         places.system.ok("qvm-prefs work memory 998");
-        let named = format!("qvm-prefs --qubesxml {} vault memory 997", places.system.store().display());
+        let named = format!(
+            "qvm-prefs --qubesxml {} vault memory 997",
+            places.system.store().display()
+        );
         places.system.ok(&named);
-        assert_eq!(stored(&places.inside("qubes/qubes.xml"), "work", "memory"), "998", "{how}");
-        assert_eq!(stored(&places.inside("qubes/qubes.xml"), "vault", "memory"), "997", "{how}");
+        assert_eq!(
+            stored(&places.inside("qubes/qubes.xml"), "work", "memory"),
+            "998",
+            "{how}"
+        );
+        assert_eq!(
+            stored(&places.inside("qubes/qubes.xml"), "vault", "memory"),
+            "997",
+            "{how}"
+        );
         places.host_is_untouched(how);
     }
 }
@@ -92,7 +134,11 @@ fn run_and_the_configuration_are_the_roots_own() {
     fs::write(places.host("core.toml"), "nonsense").unwrap();
     fs::create_dir_all(places.system.path("etc/qubes")).unwrap();
     fs::write(places.inside("core.toml"), "[store]\nrelease = \"4.3\"\n").unwrap();
-    symlink(places.host("core.toml"), places.system.path("etc/qubes/core.toml")).unwrap();
+    symlink(
+        places.host("core.toml"),
+        places.system.path("etc/qubes/core.toml"),
+    )
+    .unwrap();
     places.system.ok("qvm-prefs work memory 333");
     assert!(places.inside("run/lock/database.holder").exists());
     assert_eq!(fs::read_dir(run.join("lock")).unwrap().count(), 0);
@@ -106,17 +152,31 @@ fn a_root_names_no_hypervisor_that_runs_a_program() {
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
     fs::create_dir_all(system.path("etc/qubes")).unwrap();
     let uri = format!("qemu+ext:///system?command={}", program.display());
-    fs::write(system.path("etc/qubes/core.toml"), format!("[hypervisor]\nuri = \"{uri}\"\n")).unwrap();
+    fs::write(
+        system.path("etc/qubes/core.toml"),
+        format!("[hypervisor]\nuri = \"{uri}\"\n"),
+    )
+    .unwrap();
     let run = |words: &[&str], uri: &str| {
         let mut command = Command::new(binary(words[0]));
-        command.args(&words[1..]).env("QUBES_ROOT", system.path("")).env("QUBES_LIBVIRT_URI", uri);
+        command
+            .args(&words[1..])
+            .env("QUBES_ROOT", system.path(""))
+            .env("QUBES_LIBVIRT_URI", uri);
         ran::run(&mut command)
     };
-    for words in [&["qvm-ls"][..], &["qvm-prefs", "work"], &["qvm-check", "--running", "work"]] {
+    for words in [
+        &["qvm-ls"][..],
+        &["qvm-prefs", "work"],
+        &["qvm-check", "--running", "work"],
+    ] {
         let refused = run(words, "");
         assert!(!ran.exists(), "{words:?}");
         let rule = "below --root only xen:///system, qemu:///system and qemu:///session are taken";
-        assert!(refused.code != 0 && refused.stderr.contains(rule), "{words:?}: {refused:?}");
+        assert!(
+            refused.code != 0 && refused.stderr.contains(rule),
+            "{words:?}: {refused:?}"
+        );
         assert_eq!(refused.complaints().count(), 1, "{words:?}: {refused:?}");
     }
     // Without a hypervisor, or with one of the user's, its word is not asked for.
@@ -131,7 +191,10 @@ fn a_loop_of_links_is_told_and_nothing_is_made() {
     symlink("/var/lib/other", system.path("var/lib/qubes")).unwrap();
     symlink("/var/lib/qubes", system.path("var/lib/other")).unwrap();
     let line = system.refused("qvm-prefs work memory 3");
-    assert!(line.contains("var/lib/qubes/qubes.xml: Too many symbolic links"), "{line}");
+    assert!(
+        line.contains("var/lib/qubes/qubes.xml: Too many symbolic links"),
+        "{line}"
+    );
 }
 
 #[test]
@@ -141,39 +204,76 @@ fn a_pool_below_the_root_stays_below_it() {
     fs::create_dir_all(&victim).unwrap();
     fs::write(victim.join("private.img"), "the machine's").unwrap();
     let up = format!("/../../../../../../../../..{}", places.host("").display());
-    let refused = places.system.run(&format!("qvm-pool add p7 file-reflink -o dir_path={up}"));
-    assert!(refused.code != 0 && refused.stderr.contains("is a path with '..'"), "{refused:?}");
+    let refused = places
+        .system
+        .run(&format!("qvm-pool add p7 file-reflink -o dir_path={up}"));
+    assert!(
+        refused.code != 0 && refused.stderr.contains("is a path with '..'"),
+        "{refused:?}"
+    );
     // By hand: vault's volume in such a pool.
     let text = String::from_utf8(sample()).unwrap();
-    let pool = text.lines().find(|line| line.contains("<pool ") && line.contains("\"varlibqubes\"")).unwrap();
+    let pool = text
+        .lines()
+        .find(|line| line.contains("<pool ") && line.contains("\"varlibqubes\""))
+        .unwrap();
     let (indent, _) = pool.split_once('<').unwrap();
-    let astray =
-        format!("{indent}<pool name=\"p7\" driver=\"file-reflink\" dir_path=\"{up}\" setup_check=\"no\"/>\n{pool}");
+    let astray = format!(
+        "{indent}<pool name=\"p7\" driver=\"file-reflink\" dir_path=\"{up}\" setup_check=\"no\"/>\n{pool}"
+    );
     fs::write(places.system.store(), text.replacen(pool, &astray, 1)).unwrap();
     let checked = places.system.run("qubes-db check");
-    assert!(checked.stdout.contains("'..' leads where links make it lead"), "{checked:?}");
-    for line in ["qvm-create --label red --pool private=p7 x", "qvm-remove --force x", "qvm-pool info p7"] {
+    assert!(
+        checked
+            .stdout
+            .contains("'..' leads where links make it lead"),
+        "{checked:?}"
+    );
+    for line in [
+        "qvm-create --label red --pool private=p7 x",
+        "qvm-remove --force x",
+        "qvm-pool info p7",
+    ] {
         let _either_way = run_in_time(&places.system.command(line));
-        assert_eq!(fs::read(victim.join("private.img")).unwrap(), b"the machine's", "{line}");
-        assert_eq!(fs::read_dir(places.host("appvms")).unwrap().count(), 1, "{line}");
+        assert_eq!(
+            fs::read(victim.join("private.img")).unwrap(),
+            b"the machine's",
+            "{line}"
+        );
+        assert_eq!(
+            fs::read_dir(places.host("appvms")).unwrap().count(),
+            1,
+            "{line}"
+        );
     }
 }
 
 #[test]
 fn kernels_and_templates_of_the_root_are_not_the_machines() {
     let system = Scratch::with_template();
-    let host = tempfile::Builder::new().prefix("qubes-host-").tempdir().unwrap();
+    let host = tempfile::Builder::new()
+        .prefix("qubes-host-")
+        .tempdir()
+        .unwrap();
     let inside = system.path(host.path().to_str().unwrap());
     for (place, text) in [(host.path(), "machine"), (inside.as_path(), "root")] {
         fs::create_dir_all(place).unwrap();
         fs::write(place.join("vmlinuz"), text).unwrap();
         fs::write(place.join("modules.img"), text).unwrap();
-        fs::write(place.join("template.xml"), format!("<domain><!-- {text} --></domain>")).unwrap();
+        fs::write(
+            place.join("template.xml"),
+            format!("<domain><!-- {text} --></domain>"),
+        )
+        .unwrap();
     }
     symlink(host.path(), system.path("var/lib/qubes/vm-kernels/2.0")).unwrap();
     let templates = system.path("etc/qubes/templates/libvirt");
     fs::create_dir_all(&templates).unwrap();
-    symlink(host.path().join("template.xml"), templates.join("qemu-user.xml")).unwrap();
+    symlink(
+        host.path().join("template.xml"),
+        templates.join("qemu-user.xml"),
+    )
+    .unwrap();
     let described = || {
         let mut command = system.command("qubes-domain-xml", &["tpl"]);
         let ran = run_in_time(command.env("QUBES_LIBVIRT_URI", "qemu:///session"));
@@ -188,11 +288,19 @@ fn kernels_and_templates_of_the_root_are_not_the_machines() {
     }
     let xml = described();
     for file in ["vmlinuz", "modules.img"] {
-        assert!(xml.contains(inside.join(file).to_str().unwrap()), "{file}: {xml}");
+        assert!(
+            xml.contains(inside.join(file).to_str().unwrap()),
+            "{file}: {xml}"
+        );
     }
     // Where the root lacks it, it is not installed, whatever the machine has.
     fs::remove_file(inside.join("vmlinuz")).unwrap();
-    assert_ne!(system.run("qvm-prefs", &["--offline-mode", "tpl", "kernel", "2.0"]).code, 0);
+    assert_ne!(
+        system
+            .run("qvm-prefs", &["--offline-mode", "tpl", "kernel", "2.0"])
+            .code,
+        0
+    );
 }
 
 #[test]
@@ -205,10 +313,20 @@ fn the_root_itself_may_be_a_link_and_roots_may_be_nested() {
     symlink(&inner, &link).unwrap();
     let mut command = Command::new(binary("qvm-prefs"));
     command
-        .args(["--root", link.to_str().unwrap(), "--offline-mode", "work", "memory", "321"])
+        .args([
+            "--root",
+            link.to_str().unwrap(),
+            "--offline-mode",
+            "work",
+            "memory",
+            "321",
+        ])
         .env_remove("QUBES_ROOT");
     let ran = run_in_time(&command);
     assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{ran:?}");
-    assert_eq!(stored(&inner.join("var/lib/qubes/qubes.xml"), "work", "memory"), "321");
+    assert_eq!(
+        stored(&inner.join("var/lib/qubes/qubes.xml"), "work", "memory"),
+        "321"
+    );
     assert_ne!(stored(&outer.store(), "work", "memory"), "321");
 }

@@ -7,7 +7,13 @@ use crate::small_system::{SmallSystem, stored};
 use crate::victim::{Trap, Victim, clear, run_in_time};
 
 /// Files that only help messages or save time: no command fails over what is in their place.
-const NOTES: [&str; 5] = ["lock/database.holder", "lock/database.queue", "contents", "unbroken", "sound"];
+const NOTES: [&str; 5] = [
+    "lock/database.holder",
+    "lock/database.queue",
+    "contents",
+    "unbroken",
+    "sound",
+];
 
 fn system_with_victim() -> (SmallSystem, Victim) {
     let system = SmallSystem::new();
@@ -35,7 +41,11 @@ fn a_note_that_is_something_else_stops_nobody_and_leads_nowhere() {
             memory += 1;
             let ran = run_in_time(&system.command(&format!("qvm-prefs work memory {memory}")));
             assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{when}: {ran:?}");
-            assert_eq!(stored(&system.store(), "work", "memory"), memory.to_string(), "{when}");
+            assert_eq!(
+                stored(&system.store(), "work", "memory"),
+                memory.to_string(),
+                "{when}"
+            );
             victim.is_untouched(&when);
             assert!(!victim.path.with_extension("made").exists(), "{when}");
             clear(&system.path("run/qubes").join(note));
@@ -51,7 +61,11 @@ fn a_queue_that_is_something_else_keeps_nobody_from_waiting_for_the_store() {
     let (system, victim) = system_with_victim();
     for trap in Trap::ALL {
         trap.set(&system.path("run/qubes/lock/database.queue"), &victim);
-        let store = fs::File::options().read(true).write(true).open(system.store()).unwrap();
+        let store = fs::File::options()
+            .read(true)
+            .write(true)
+            .open(system.store())
+            .unwrap();
         assert!(try_lock(&store, Exclusivity::Exclusive).unwrap());
         let command = system.command("qvm-prefs work memory 500");
         std::thread::scope(|scope| {
@@ -59,7 +73,11 @@ fn a_queue_that_is_something_else_keeps_nobody_from_waiting_for_the_store() {
             // It is not said when it waits; either way it ends well.
             unlock(&store).unwrap();
             let ran = waiting.join().unwrap();
-            assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{trap:?}: {ran:?}");
+            assert_eq!(
+                (ran.code, ran.stderr.as_str()),
+                (0, ""),
+                "{trap:?}: {ran:?}"
+            );
         });
         victim.is_untouched(&format!("{trap:?}"));
     }
@@ -71,8 +89,15 @@ fn a_lock_that_is_something_else_is_refused_in_one_line() {
     for trap in Trap::ALL {
         trap.set(&system.path("run/qubes/lock/vm-work"), &victim);
         let ran = run_in_time(&system.command("qvm-remove --force work"));
-        assert_eq!((ran.code, ran.stderr.lines().count()), (1, 1), "{trap:?}: {ran:?}");
-        assert!(ran.stderr.contains("run/qubes/lock/vm-work"), "{trap:?}: {ran:?}");
+        assert_eq!(
+            (ran.code, ran.stderr.lines().count()),
+            (1, 1),
+            "{trap:?}: {ran:?}"
+        );
+        assert!(
+            ran.stderr.contains("run/qubes/lock/vm-work"),
+            "{trap:?}: {ran:?}"
+        );
         victim.is_untouched(&format!("{trap:?}"));
         assert!(!victim.path.with_extension("made").exists(), "{trap:?}");
     }
@@ -83,7 +108,13 @@ fn no_directory_of_run_is_a_link() {
     let (system, victim) = system_with_victim();
     let elsewhere = system.path("elsewhere");
     fs::create_dir(&elsewhere).unwrap();
-    for name in ["database.holder", "database.queue", "vm-work", "work", "work.log"] {
+    for name in [
+        "database.holder",
+        "database.queue",
+        "vm-work",
+        "work",
+        "work.log",
+    ] {
         fs::hard_link(&victim.path, elsewhere.join(name)).unwrap();
     }
     let run = system.path("run/qubes");
@@ -98,9 +129,16 @@ fn no_directory_of_run_is_a_link() {
     }
     for line in ["qvm-remove --force work", "qubes-recover"] {
         let ran = run_in_time(&system.command(line));
-        assert_eq!((ran.code, ran.stderr.lines().count()), (1, 1), "{line}: {ran:?}");
+        assert_eq!(
+            (ran.code, ran.stderr.lines().count()),
+            (1, 1),
+            "{line}: {ran:?}"
+        );
     }
-    assert_eq!(fs::read_to_string(&victim.path).unwrap(), crate::victim::CONTENT);
+    assert_eq!(
+        fs::read_to_string(&victim.path).unwrap(),
+        crate::victim::CONTENT
+    );
     assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 5);
 }
 
@@ -110,11 +148,16 @@ fn what_killed_writers_left_in_run_goes() {
     system.ok("qvm-prefs work memory 401");
     let run = system.path("run/qubes");
     fs::create_dir_all(run.join("vm")).unwrap();
-    let stale = ["contents~aB3dE6gH.new", "sound~aB3dE6gH.new", "vm/work~aB3dE6gH.new"];
+    let stale = [
+        "contents~aB3dE6gH.new",
+        "sound~aB3dE6gH.new",
+        "vm/work~aB3dE6gH.new",
+    ];
     let young = "contents~yyyyyyyy.new";
     for name in stale {
         let file = fs::File::create(run.join(name)).unwrap();
-        file.set_modified(std::time::SystemTime::now() - std::time::Duration::from_secs(600)).unwrap();
+        file.set_modified(std::time::SystemTime::now() - std::time::Duration::from_secs(600))
+            .unwrap();
     }
     fs::write(run.join(young), "").unwrap();
     system.ok("qvm-prefs work memory 402");

@@ -30,7 +30,10 @@ impl Victim {
         let metadata = fs::metadata(&self.path).unwrap();
         assert_eq!(fs::read_to_string(&self.path).unwrap(), CONTENT, "{when}");
         assert_eq!(metadata.mode() & 0o7777, 0o600, "{when}");
-        let us = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
+        let us = (
+            nix::unistd::geteuid().as_raw(),
+            nix::unistd::getegid().as_raw(),
+        );
         assert_eq!((metadata.uid(), metadata.gid()), us, "{when}");
     }
 }
@@ -48,8 +51,14 @@ pub enum Trap {
 }
 
 impl Trap {
-    pub const ALL: [Trap; 6] =
-        [Trap::Link, Trap::DanglingLink, Trap::HardLink, Trap::Fifo, Trap::Directory, Trap::Socket];
+    pub const ALL: [Trap; 6] = [
+        Trap::Link,
+        Trap::DanglingLink,
+        Trap::HardLink,
+        Trap::Fifo,
+        Trap::Directory,
+        Trap::Socket,
+    ];
 
     /// Puts it at `path`, in the place of whatever is there.
     pub fn set(self, path: &Path, victim: &Victim) {
@@ -78,7 +87,10 @@ pub fn clear(path: &Path) {
 /// Runs a command that must not wait for anything that was put in its way.
 pub fn run_in_time(command: &Command) -> Ran {
     let mut timed = Command::new("timeout");
-    timed.args(["--kill-after=1", "60"]).arg(command.get_program()).args(command.get_args());
+    timed
+        .args(["--kill-after=1", "60"])
+        .arg(command.get_program())
+        .args(command.get_args());
     for (name, value) in command.get_envs() {
         match value {
             Some(value) => timed.env(name, value),
@@ -86,6 +98,9 @@ pub fn run_in_time(command: &Command) -> Ran {
         };
     }
     let ran = ran::run(&mut timed);
-    assert!(ran.code != 124 && ran.code != 137, "it waits: {command:?}: {ran:?}");
+    assert!(
+        ran.code != 124 && ran.code != 137,
+        "it waits: {command:?}: {ran:?}"
+    );
     ran
 }

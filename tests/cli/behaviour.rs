@@ -27,14 +27,29 @@ fn fails_cleanly(store: &Store, program: &str, line: &str, exit: i32, words: &st
     let run = run(store, program, line);
     assert_eq!(run.exit, exit, "{line}: {run:?}");
     assert!(run.stderr.contains(words), "{line}: {run:?}");
-    assert_eq!(run.stderr.lines().filter(|l| l.contains("error: ") || l.starts_with("Error: ")).count(), 1, "{run:?}");
-    assert_eq!(fs::read(store.file()).unwrap_or_default(), before, "{line} changed the store");
+    assert_eq!(
+        run.stderr
+            .lines()
+            .filter(|l| l.contains("error: ") || l.starts_with("Error: "))
+            .count(),
+        1,
+        "{run:?}"
+    );
+    assert_eq!(
+        fs::read(store.file()).unwrap_or_default(),
+        before,
+        "{line} changed the store"
+    );
 }
 
 #[test]
 fn json_has_real_types() {
     let store = Store::small();
-    let listed = run(&store, QVM_LS, "--json -O name,state,vcpus,netvm,autostart,priv-max,tags work sys-net");
+    let listed = run(
+        &store,
+        QVM_LS,
+        "--json -O name,state,vcpus,netvm,autostart,priv-max,tags work sys-net",
+    );
     let list: serde_json::Value = serde_json::from_str(&listed.stdout).unwrap();
     let expected = serde_json::json!([
         {"name": "sys-net", "state": "Halted", "vcpus": 2, "netvm": null, "autostart": true,
@@ -46,9 +61,18 @@ fn json_has_real_types() {
 
     let prefs = run(&store, QVM_PREFS, "--json work");
     let prefs: serde_json::Value = serde_json::from_str(&prefs.stdout).unwrap();
-    assert_eq!(prefs["vcpus"], serde_json::json!({"value": 4, "default": false}));
-    assert_eq!(prefs["netvm"], serde_json::json!({"value": "sys-firewall", "default": true}));
-    assert_eq!(run(&store, QUBES_PREFS, "--json clockvm").stdout, "\"sys-net\"\n");
+    assert_eq!(
+        prefs["vcpus"],
+        serde_json::json!({"value": 4, "default": false})
+    );
+    assert_eq!(
+        prefs["netvm"],
+        serde_json::json!({"value": "sys-firewall", "default": true})
+    );
+    assert_eq!(
+        run(&store, QUBES_PREFS, "--json clockvm").stdout,
+        "\"sys-net\"\n"
+    );
 }
 
 #[test]
@@ -63,21 +87,63 @@ fn options_may_follow_positionals_and_work_without_environment() {
 
     let other = store.root().join("other.xml");
     fs::copy(store.file(), &other).unwrap();
-    run(&store, QVM_PREFS, &format!("--qubesxml {} work vcpus 7", other.display()));
-    assert_eq!(run(&store, QVM_PREFS, &format!("--qubesxml={} work vcpus", other.display())).stdout, "7\n");
+    run(
+        &store,
+        QVM_PREFS,
+        &format!("--qubesxml {} work vcpus 7", other.display()),
+    );
+    assert_eq!(
+        run(
+            &store,
+            QVM_PREFS,
+            &format!("--qubesxml={} work vcpus", other.display())
+        )
+        .stdout,
+        "7\n"
+    );
     assert_eq!(run(&store, QVM_PREFS, "work vcpus").stdout, "2\n");
 }
 
 #[test]
 fn mistakes_end_with_one_line_and_the_documented_code() {
     let store = Store::small();
-    fails_cleanly(&store, QVM_PREFS, "nope vcpus 3", 2, "no such domain: 'nope'");
-    fails_cleanly(&store, QVM_PREFS, "work vcpus 0", 1, "vcpus must be positive");
-    fails_cleanly(&store, QVM_PREFS, "work label pink", 1, "Label does not exist: pink");
-    fails_cleanly(&store, QVM_PREFS, "work kernel 9.9.9", 1, "Kernel '9.9.9' not installed");
+    fails_cleanly(
+        &store,
+        QVM_PREFS,
+        "nope vcpus 3",
+        2,
+        "no such domain: 'nope'",
+    );
+    fails_cleanly(
+        &store,
+        QVM_PREFS,
+        "work vcpus 0",
+        1,
+        "vcpus must be positive",
+    );
+    fails_cleanly(
+        &store,
+        QVM_PREFS,
+        "work label pink",
+        1,
+        "Label does not exist: pink",
+    );
+    fails_cleanly(
+        &store,
+        QVM_PREFS,
+        "work kernel 9.9.9",
+        1,
+        "Kernel '9.9.9' not installed",
+    );
     fails_cleanly(&store, QVM_PREFS, "zz* vcpus", 2, "no domain matches 'zz*'");
     fails_cleanly(&store, QVM_START, "work", 1, "offline");
-    fails_cleanly(&store, QVM_LS, "--qubesxml /nonexistent/qubes.xml", 1, "/nonexistent/qubes.xml");
+    fails_cleanly(
+        &store,
+        QVM_LS,
+        "--qubesxml /nonexistent/qubes.xml",
+        1,
+        "/nonexistent/qubes.xml",
+    );
 }
 
 #[test]
@@ -86,23 +152,51 @@ fn a_hypervisor_that_cannot_be_reached_costs_a_listing_only_the_states() {
     let live = |program: &str, line: &str| {
         let mut command = store.command(program);
         command.args(words(line)).env_remove("QUBES_OFFLINE");
-        let output = command.env("QUBES_LIBVIRT_URI", "qemu+unix:///session?socket=/nonexistent").output().unwrap();
+        let output = command
+            .env(
+                "QUBES_LIBVIRT_URI",
+                "qemu+unix:///session?socket=/nonexistent",
+            )
+            .output()
+            .unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
-        (text(output.stdout), text(output.stderr), output.status.code())
+        (
+            text(output.stdout),
+            text(output.stderr),
+            output.status.code(),
+        )
     };
     let (stdout, stderr, code) = live(QVM_LS, "--raw-data -O name,state,label dom0 work vault");
-    assert_eq!((stdout.as_str(), code), ("dom0|Running|black\nvault|NA|teal\nwork|NA|blue\n", Some(0)));
+    assert_eq!(
+        (stdout.as_str(), code),
+        ("dom0|Running|black\nvault|NA|teal\nwork|NA|blue\n", Some(0))
+    );
     assert_eq!(stderr.lines().count(), 1, "{stderr}");
-    assert!(stderr.starts_with("qvm-ls: power states are not available: "), "{stderr}");
+    assert!(
+        stderr.starts_with("qvm-ls: power states are not available: "),
+        "{stderr}"
+    );
     let (stdout, stderr, code) = live(QVM_LS, "--raw-data -O name,label work");
-    assert_eq!((stdout.as_str(), stderr.as_str(), code), ("work|blue\n", "", Some(0)), "nobody asked for states");
+    assert_eq!(
+        (stdout.as_str(), stderr.as_str(), code),
+        ("work|blue\n", "", Some(0)),
+        "nobody asked for states"
+    );
     let (_, stderr, code) = live(QVM_CHECK, "--running work");
-    assert!(code == Some(1) && stderr.contains("power states are not available"), "{stderr}");
+    assert!(
+        code == Some(1) && stderr.contains("power states are not available"),
+        "{stderr}"
+    );
 }
 
 #[test]
 fn a_store_that_is_none_is_refused_in_one_line() {
-    for text in ["", "no xml at all", "<qubes><domains>", "<!DOCTYPE x [<!ENTITY e 'e'>]><qubes>&e;</qubes>"] {
+    for text in [
+        "",
+        "no xml at all",
+        "<qubes><domains>",
+        "<!DOCTYPE x [<!ENTITY e 'e'>]><qubes>&e;</qubes>",
+    ] {
         let store = Store::small();
         fs::write(store.file(), text).unwrap();
         fails_cleanly(&store, QVM_LS, "", 1, "qubes.xml");
@@ -116,7 +210,11 @@ fn a_reader_that_goes_away_is_no_panic() {
     let mut command = store.command(QVM_LS);
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
-    let output = command.stdout(Stdio::from(writer)).stderr(Stdio::piped()).output().unwrap();
+    let output = command
+        .stdout(Stdio::from(writer))
+        .stderr(Stdio::piped())
+        .output()
+        .unwrap();
     assert_eq!(output.status.code(), Some(141));
     assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
 }
@@ -125,37 +223,81 @@ fn a_reader_that_goes_away_is_no_panic() {
 fn what_a_qube_says_cannot_control_a_terminal() {
     let store = Store::small();
     let text = fs::read_to_string(store.file()).unwrap();
-    fs::write(store.file(), text.replace(">quiet apparmor=1 ", ">quiet\u{9b}31m apparmor=1 ")).unwrap();
+    fs::write(
+        store.file(),
+        text.replace(">quiet apparmor=1 ", ">quiet\u{9b}31m apparmor=1 "),
+    )
+    .unwrap();
     let shown = store.run(QVM_PREFS, &words("work kernelopts"), "", true);
     assert!(shown.stdout.starts_with("quiet_31m apparmor"), "{shown:?}");
     let piped = run(&store, QVM_PREFS, "work kernelopts");
-    assert!(piped.stdout.starts_with("quiet\u{9b}31m apparmor"), "{piped:?}");
+    assert!(
+        piped.stdout.starts_with("quiet\u{9b}31m apparmor"),
+        "{piped:?}"
+    );
 }
 
 #[test]
 fn qubes_that_use_each_other_are_removed_in_an_order_that_works() {
     let store = Store::empty();
-    assert_eq!(run(&store, QUBES_PREFS, "default_kernel 6.6.77-1.fc37").exit, 0);
-    for line in ["-C TemplateVM -l black a-template", "-t a-template -l red --prop provides_network=True b-net"] {
+    assert_eq!(
+        run(&store, QUBES_PREFS, "default_kernel 6.6.77-1.fc37").exit,
+        0
+    );
+    for line in [
+        "-C TemplateVM -l black a-template",
+        "-t a-template -l red --prop provides_network=True b-net",
+    ] {
         assert_eq!(run(&store, QVM_CREATE, line).exit, 0, "{line}");
     }
-    assert_eq!(run(&store, QVM_CREATE, "-t a-template -l red --prop netvm=b-net c-client").exit, 0);
-    fails_cleanly(&store, QVM_REMOVE, "-f a-template b-net", 1, "template for c-client");
-    assert_eq!(run(&store, QVM_REMOVE, "-f a-template b-net c-client").exit, 0);
+    assert_eq!(
+        run(
+            &store,
+            QVM_CREATE,
+            "-t a-template -l red --prop netvm=b-net c-client"
+        )
+        .exit,
+        0
+    );
+    fails_cleanly(
+        &store,
+        QVM_REMOVE,
+        "-f a-template b-net",
+        1,
+        "template for c-client",
+    );
+    assert_eq!(
+        run(&store, QVM_REMOVE, "-f a-template b-net c-client").exit,
+        0
+    );
     assert_eq!(run(&store, QVM_LS, "--raw-list").stdout, "dom0\n");
 }
 
 #[test]
 fn a_standalone_qube_from_a_template_is_its_copy() {
     let store = Store::empty();
-    assert_eq!(run(&store, QUBES_PREFS, "default_kernel 6.6.77-1.fc37").exit, 0);
+    assert_eq!(
+        run(&store, QUBES_PREFS, "default_kernel 6.6.77-1.fc37").exit,
+        0
+    );
     let image = store.root().join("root.img");
     fs::write(&image, "the system of the template".repeat(1000)).unwrap();
-    let template = format!("-C TemplateVM -l black --prop memory=777 --root-copy-from {} tpl", image.display());
+    let template = format!(
+        "-C TemplateVM -l black --prop memory=777 --root-copy-from {} tpl",
+        image.display()
+    );
     assert_eq!(run(&store, QVM_CREATE, &template).exit, 0);
-    assert_eq!(run(&store, QVM_CREATE, "--standalone -t tpl -l red own").exit, 0);
     assert_eq!(
-        run(&store, QVM_LS, "--raw-data -O name,class,label,memory,template own").stdout,
+        run(&store, QVM_CREATE, "--standalone -t tpl -l red own").exit,
+        0
+    );
+    assert_eq!(
+        run(
+            &store,
+            QVM_LS,
+            "--raw-data -O name,class,label,memory,template own"
+        )
+        .stdout,
         "own|StandaloneVM|red|-|-\n"
     );
     assert_eq!(run(&store, QVM_PREFS, "own memory").stdout, "777\n");
@@ -169,11 +311,36 @@ fn a_standalone_qube_from_a_template_is_its_copy() {
 #[test]
 fn label_template_and_name_may_be_given_as_properties() {
     let store = Store::empty();
-    assert_eq!(run(&store, QUBES_PREFS, "default_kernel 6.6.77-1.fc37").exit, 0);
-    assert_eq!(run(&store, QVM_CREATE, "-C TemplateVM --prop label=black --prop name=tpl").exit, 0);
-    assert_eq!(run(&store, QVM_CREATE, "--prop label=red --prop template=tpl --prop label=blue app").exit, 0);
-    assert_eq!(run(&store, QVM_LS, "--raw-data -O name,label,template app").stdout, "app|blue|tpl\n");
-    assert_eq!(run(&store, QVM_CREATE, "--prop label=red -l green -t tpl other").exit, 0);
+    assert_eq!(
+        run(&store, QUBES_PREFS, "default_kernel 6.6.77-1.fc37").exit,
+        0
+    );
+    assert_eq!(
+        run(
+            &store,
+            QVM_CREATE,
+            "-C TemplateVM --prop label=black --prop name=tpl"
+        )
+        .exit,
+        0
+    );
+    assert_eq!(
+        run(
+            &store,
+            QVM_CREATE,
+            "--prop label=red --prop template=tpl --prop label=blue app"
+        )
+        .exit,
+        0
+    );
+    assert_eq!(
+        run(&store, QVM_LS, "--raw-data -O name,label,template app").stdout,
+        "app|blue|tpl\n"
+    );
+    assert_eq!(
+        run(&store, QVM_CREATE, "--prop label=red -l green -t tpl other").exit,
+        0
+    );
     assert_eq!(run(&store, QVM_PREFS, "other label").stdout, "green\n");
 }
 
@@ -181,24 +348,50 @@ fn label_template_and_name_may_be_given_as_properties() {
 fn the_default_pool_is_the_thin_pool_that_the_environment_names() {
     let store = Store::small();
     let default_pool = |pool: &str| {
-        let output = store.command(QUBES_PREFS).arg("default_pool").env("DEFAULT_LVM_POOL", pool).output().unwrap();
+        let output = store
+            .command(QUBES_PREFS)
+            .arg("default_pool")
+            .env("DEFAULT_LVM_POOL", pool)
+            .output()
+            .unwrap();
         String::from_utf8(output.stdout).unwrap()
     };
     assert_eq!(default_pool("vm-pool"), "vm-pool\n");
-    assert_eq!(default_pool("another"), "varlibqubes\n", "no pool of the store: the one with /var/lib/qubes");
-    assert_eq!(run(&store, QUBES_PREFS, "default_pool").stdout, "varlibqubes\n");
+    assert_eq!(
+        default_pool("another"),
+        "varlibqubes\n",
+        "no pool of the store: the one with /var/lib/qubes"
+    );
+    assert_eq!(
+        run(&store, QUBES_PREFS, "default_pool").stdout,
+        "varlibqubes\n"
+    );
     let text = fs::read_to_string(store.file()).unwrap();
-    fs::write(store.file(), text.replace("name=\"slow-hdd\"", "name=\"default\"")).unwrap();
-    assert_eq!(default_pool("vm-pool"), "default\n", "a pool of that name comes first");
+    fs::write(
+        store.file(),
+        text.replace("name=\"slow-hdd\"", "name=\"default\""),
+    )
+    .unwrap();
+    assert_eq!(
+        default_pool("vm-pool"),
+        "default\n",
+        "a pool of that name comes first"
+    );
 }
 
 #[test]
 fn help_and_version_are_data() {
     let store = Store::small();
     let help = run(&store, QVM_LS, "--help");
-    assert!(help.exit == 0 && help.stderr.is_empty() && help.stdout.contains("--offline-mode"), "{help:?}");
+    assert!(
+        help.exit == 0 && help.stderr.is_empty() && help.stdout.contains("--offline-mode"),
+        "{help:?}"
+    );
     let version = run(&store, QVM_LS, "--version");
-    assert!(version.exit == 0 && version.stdout.starts_with("qvm-ls ("), "{version:?}");
+    assert!(
+        version.exit == 0 && version.stdout.starts_with("qvm-ls ("),
+        "{version:?}"
+    );
 }
 
 #[test]
@@ -206,11 +399,26 @@ fn a_store_that_would_be_longer_than_files_may_be_is_an_error_and_no_signal() {
     let store = Store::small();
     let before = fs::read(store.file()).unwrap();
     let mut command = Command::new("sh");
-    command.args(["-c", "ulimit -f 2; exec \"$@\"", "sh", QVM_PREFS, "work", "memory", "333"]);
+    command.args([
+        "-c",
+        "ulimit -f 2; exec \"$@\"",
+        "sh",
+        QVM_PREFS,
+        "work",
+        "memory",
+        "333",
+    ]);
     let root = store.root().display().to_string();
-    let output = command.args(["--offline-mode", "--root", &root]).stdin(Stdio::null()).output().unwrap();
+    let output = command
+        .args(["--offline-mode", "--root", &root])
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
     let words = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{words}");
-    assert!(words.contains("cannot") && words.contains("File too large"), "{words}");
+    assert!(
+        words.contains("cannot") && words.contains("File too large"),
+        "{words}"
+    );
     assert_eq!(fs::read(store.file()).unwrap(), before);
 }

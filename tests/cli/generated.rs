@@ -12,7 +12,11 @@ use crate::store::repository;
 fn generated_files_are_up_to_date() {
     for file in generate::files() {
         let there = fs::read_to_string(repository("").join(&file.path)).unwrap_or_default();
-        assert!(there == file.text, "{} is out of date: run `make generated`", file.path.display());
+        assert!(
+            there == file.text,
+            "{} is out of date: run `make generated`",
+            file.path.display()
+        );
     }
 }
 
@@ -22,7 +26,11 @@ fn nothing_lies_beside_the_generated_files() {
     for directory in ["completions", "man", "docs/schemas"] {
         for entry in fs::read_dir(repository(directory)).unwrap() {
             let path = Path::new(directory).join(entry.unwrap().file_name());
-            assert!(generated.contains(&path), "{} belongs to no command", path.display());
+            assert!(
+                generated.contains(&path),
+                "{} belongs to no command",
+                path.display()
+            );
         }
     }
 }

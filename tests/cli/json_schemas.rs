@@ -37,12 +37,20 @@ const PRINTED: [(&str, &str, &str); 33] = [
     ("qvm-prefs", QVM_PREFS, "--json --hide-default QUBE"),
     ("qvm-prefs-several", QVM_PREFS, "--json --all"),
     ("qvm-prefs-several", QVM_PREFS, "--json * memory"),
-    ("qvm-prefs-several", QVM_PREFS, "--json --all --hide-default --class AppVM"),
+    (
+        "qvm-prefs-several",
+        QVM_PREFS,
+        "--json --all --hide-default --class AppVM",
+    ),
     ("qvm-prefs-changed", QVM_PREFS, "--json --changed"),
     ("qubes-prefs", QUBES_PREFS, "--json"),
     ("qubes-prefs-changed", QUBES_PREFS, "--json --changed"),
     ("help-properties", QVM_PREFS, "--json --help-properties"),
-    ("help-properties", QVM_PREFS, "--json --help-properties dom0"),
+    (
+        "help-properties",
+        QVM_PREFS,
+        "--json --help-properties dom0",
+    ),
     ("help-properties", QUBES_PREFS, "--json --help-properties"),
     ("qvm-features", QVM_FEATURES, "--json QUBE"),
     ("qvm-service", QVM_SERVICE, "--json QUBE"),
@@ -64,24 +72,35 @@ const PRINTED: [(&str, &str, &str); 33] = [
 ];
 
 fn schemas() -> BTreeMap<String, Json> {
-    let files = fs::read_dir(repository("docs/schemas")).unwrap().map(|entry| entry.unwrap().path());
+    let files = fs::read_dir(repository("docs/schemas"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
     let read = |file: std::path::PathBuf| {
         let name = file.file_stem().unwrap().to_str().unwrap().to_string();
-        (name, serde_json::from_slice(&fs::read(&file).unwrap()).unwrap())
+        (
+            name,
+            serde_json::from_slice(&fs::read(&file).unwrap()).unwrap(),
+        )
     };
     files.map(read).collect()
 }
 
 fn validators() -> BTreeMap<String, Validator> {
-    schemas().into_iter().map(|(name, schema)| (name, jsonschema::validator_for(&schema).unwrap())).collect()
+    schemas()
+        .into_iter()
+        .map(|(name, schema)| (name, jsonschema::validator_for(&schema).unwrap()))
+        .collect()
 }
 
 /// What a command prints.
 fn printed(store: &Store, program: &str, line: &str, qube: &str) -> Json {
-    let words: Vec<String> =
-        line.split(' ').map(|word| word.replace("QUBE", qube).replace("COLUMNS", COLUMNS)).collect();
+    let words: Vec<String> = line
+        .split(' ')
+        .map(|word| word.replace("QUBE", qube).replace("COLUMNS", COLUMNS))
+        .collect();
     let run = store.run(program, &words, "", false);
-    serde_json::from_str(&run.stdout).unwrap_or_else(|error| panic!("{program} {line}: {error}: {run:?}"))
+    serde_json::from_str(&run.stdout)
+        .unwrap_or_else(|error| panic!("{program} {line}: {error}: {run:?}"))
 }
 
 /// A store, one qube of it, and a copy of the store to compare it with.
@@ -91,7 +110,12 @@ fn changed(store: Store, qube: &str) -> (Store, String) {
         let run = store.run(QVM_PREFS, &words, "", false);
         assert_eq!(run.exit, 0, "{run:?}");
     }
-    store.run(QVM_NOTES, &["--set".into(), "a note".into(), qube.to_string()], "", false);
+    store.run(
+        QVM_NOTES,
+        &["--set".into(), "a note".into(), qube.to_string()],
+        "",
+        false,
+    );
     (store, qube.to_string())
 }
 
@@ -108,10 +132,19 @@ fn broken() -> (Store, String) {
     let store = Store::small();
     let mut text = fs::read_to_string(store.file()).unwrap();
     for (whole, damaged) in [
-        ("<property name=\"memory\">800</property>", "<property name=\"memory\">much</property>"),
-        ("<property name=\"netvm\">sys-whonix</property>", "<property name=\"netvm\">gone</property>"),
+        (
+            "<property name=\"memory\">800</property>",
+            "<property name=\"memory\">much</property>",
+        ),
+        (
+            "<property name=\"netvm\">sys-whonix</property>",
+            "<property name=\"netvm\">gone</property>",
+        ),
         ("class=\"StandaloneVM\"", "class=\"UnheardVM\""),
-        ("<property name=\"autostart\">True</property>", "<property name=\"autostart\">perhaps</property>"),
+        (
+            "<property name=\"autostart\">True</property>",
+            "<property name=\"autostart\">perhaps</property>",
+        ),
     ] {
         assert!(text.contains(whole), "{whole}");
         text = text.replacen(whole, damaged, 1);
@@ -124,27 +157,43 @@ fn broken() -> (Store, String) {
 fn every_schema_is_one_and_belongs_to_what_a_tool_prints() {
     let schemas = schemas();
     for (name, schema) in &schemas {
-        assert!(jsonschema::meta::is_valid(schema), "{name} is no JSON Schema");
-        assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema", "{name}");
+        assert!(
+            jsonschema::meta::is_valid(schema),
+            "{name} is no JSON Schema"
+        );
+        assert_eq!(
+            schema["$schema"], "https://json-schema.org/draft/2020-12/schema",
+            "{name}"
+        );
     }
     let used: BTreeSet<&str> = PRINTED.iter().map(|(name, ..)| *name).collect();
-    assert_eq!(schemas.keys().map(String::as_str).collect::<BTreeSet<_>>(), used);
+    assert_eq!(
+        schemas.keys().map(String::as_str).collect::<BTreeSet<_>>(),
+        used
+    );
     let manual = fs::read_to_string(repository("docs/json.md")).unwrap();
     for name in used {
-        assert!(manual.contains(&format!("schemas/{name}.json")), "docs/json.md does not name {name}");
+        assert!(
+            manual.contains(&format!("schemas/{name}.json")),
+            "docs/json.md does not name {name}"
+        );
     }
 }
 
 #[test]
 fn what_the_tools_print_is_what_the_schemas_say() {
     let validators = validators();
-    for (which, (store, qube)) in
-        [("small", changed(Store::small(), "work")), ("random", random()), ("broken", broken())]
-    {
+    for (which, (store, qube)) in [
+        ("small", changed(Store::small(), "work")),
+        ("random", random()),
+        ("broken", broken()),
+    ] {
         for (name, program, line) in PRINTED {
             let printed = printed(&store, program, line, &qube);
-            let errors: Vec<String> =
-                validators[name].iter_errors(&printed).map(|e| format!("{}: {e}", e.instance_path())).collect();
+            let errors: Vec<String> = validators[name]
+                .iter_errors(&printed)
+                .map(|e| format!("{}: {e}", e.instance_path()))
+                .collect();
             assert!(errors.is_empty(), "{which}: {name} {line}: {errors:#?}");
         }
     }
@@ -154,10 +203,17 @@ fn what_the_tools_print_is_what_the_schemas_say() {
 fn places(value: &Json, at: &str, found: &mut Vec<String>) {
     found.push(at.to_string());
     match value {
-        Json::Array(items) => items.iter().enumerate().for_each(|(n, item)| places(item, &format!("{at}/{n}"), found)),
+        Json::Array(items) => items
+            .iter()
+            .enumerate()
+            .for_each(|(n, item)| places(item, &format!("{at}/{n}"), found)),
         Json::Object(fields) => {
             for (name, field) in fields {
-                places(field, &format!("{at}/{}", name.replace('~', "~0").replace('/', "~1")), found);
+                places(
+                    field,
+                    &format!("{at}/{}", name.replace('~', "~0").replace('/', "~1")),
+                    found,
+                );
             }
         }
         _ => {}
@@ -176,11 +232,17 @@ fn a_field_of_another_type_or_one_too_many_is_no_longer_what_the_schema_says() {
         for place in all.iter().step_by(1 + all.len() / 30) {
             let mut wrong = printed.clone();
             *wrong.pointer_mut(place).unwrap() = json!([{"unheard": "of"}]);
-            assert!(!validators[name].is_valid(&wrong), "{name} {line}: anything will do at {place:?}");
+            assert!(
+                !validators[name].is_valid(&wrong),
+                "{name} {line}: anything will do at {place:?}"
+            );
             let mut more = printed.clone();
             if let Some(Json::Object(fields)) = more.pointer_mut(place) {
                 fields.insert("unheard-of".to_string(), json!(1.5));
-                assert!(!validators[name].is_valid(&more), "{name} {line}: one more will do at {place:?}");
+                assert!(
+                    !validators[name].is_valid(&more),
+                    "{name} {line}: one more will do at {place:?}"
+                );
             }
         }
     }
@@ -196,7 +258,11 @@ fn a_missing_field_is_missed() {
         ("qvm-prefs", "/netvm", "value"),
         ("qvm-prefs-several", "/3", "class"),
         ("qvm-prefs-changed", "/0", "properties"),
-        ("qvm-prefs-changed", "/0/properties/template_for_dispvms", "default_value"),
+        (
+            "qvm-prefs-changed",
+            "/0/properties/template_for_dispvms",
+            "default_value",
+        ),
         ("qubes-prefs", "/clockvm", "value"),
         ("qubes-prefs-changed", "/clockvm", "default_value"),
         ("qvm-notes", "", "notes"),
@@ -214,17 +280,26 @@ fn a_missing_field_is_missed() {
         let (_, program, line) = PRINTED.iter().find(|(schema, ..)| *schema == name).unwrap();
         let mut printed = printed(&store, program, line, &qube);
         assert!(validators[name].is_valid(&printed), "{name}");
-        let object = printed.pointer_mut(place).unwrap_or_else(|| panic!("{name} has no {place}"));
-        assert!(object.as_object_mut().unwrap().remove(field).is_some(), "{name} has no {field} at {place}");
-        assert!(!validators[name].is_valid(&printed), "{name}: {field} may be missing at {place}");
+        let object = printed
+            .pointer_mut(place)
+            .unwrap_or_else(|| panic!("{name} has no {place}"));
+        assert!(
+            object.as_object_mut().unwrap().remove(field).is_some(),
+            "{name} has no {field} at {place}"
+        );
+        assert!(
+            !validators[name].is_valid(&printed),
+            "{name}: {field} may be missing at {place}"
+        );
     }
 }
 
 #[test]
 fn what_is_printed_is_what_the_store_says() {
     let (store, _) = changed(Store::small(), "work");
-    let is =
-        |program: &str, line: &str, expected: Json| assert_eq!(printed(&store, program, line, ""), expected, "{line}");
+    let is = |program: &str, line: &str, expected: Json| {
+        assert_eq!(printed(&store, program, line, ""), expected, "{line}")
+    };
     is(
         QVM_CHECK,
         "--json --template work nosuch fedora-41-xfce",
@@ -234,21 +309,36 @@ fn what_is_printed_is_what_the_store_says() {
             {"name": "work", "exists": true, "satisfied": false},
         ]),
     );
-    is(QVM_NOTES, "--json work", json!({"name": "work", "notes": "a note"}));
-    let memory = json!({"of": "work", "what": "memory", "change": "changed", "old": "800", "new": "640"});
+    is(
+        QVM_NOTES,
+        "--json work",
+        json!({"name": "work", "notes": "a note"}),
+    );
+    let memory =
+        json!({"of": "work", "what": "memory", "change": "changed", "old": "800", "new": "640"});
     is(QUBES_DB, "diff --json", json!([memory]));
-    let dom0 = json!({"name": "dom0", "memory": 4_294_967_296_u64, "maxmem": 4096, "class": "AdminVM"});
+    let dom0 =
+        json!({"name": "dom0", "memory": 4_294_967_296_u64, "maxmem": 4096, "class": "AdminVM"});
     is(QVM_LS, "--json -O memory,maxmem,class dom0", json!([dom0]));
 }
 
 #[test]
 fn json_goes_with_nothing_that_changes() {
     let store = Store::small();
-    let words: Vec<String> = ["--json", "--set", "other", "work"].map(String::from).to_vec();
+    let words: Vec<String> = ["--json", "--set", "other", "work"]
+        .map(String::from)
+        .to_vec();
     let refused = store.run(QVM_NOTES, &words, "", false);
     assert_eq!(refused.exit, 2, "{refused:?}");
-    assert!(refused.stderr.contains("argument --json: not allowed with argument --set"), "{refused:?}");
-    let missing: Vec<String> = ["--json", "-q", "work", "nosuch"].map(String::from).to_vec();
+    assert!(
+        refused
+            .stderr
+            .contains("argument --json: not allowed with argument --set"),
+        "{refused:?}"
+    );
+    let missing: Vec<String> = ["--json", "-q", "work", "nosuch"]
+        .map(String::from)
+        .to_vec();
     let checked = store.run(QVM_CHECK, &missing, "", false);
     assert_eq!(
         (checked.exit, checked.stderr.as_str()),

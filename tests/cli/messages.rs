@@ -10,40 +10,171 @@ type Mistake = (&'static str, i32, &'static str, &'static [&'static str]);
 
 /// Words that name nothing.
 const UNKNOWN_NAMES: &[Mistake] = &[
-    ("qvm-prefs wrk", 2, "", &["qvm-prefs: error: no such domain: 'wrk'", "hint: did you mean 'work'?"]),
-    ("qvm-prefs zzz", 2, "", &["qvm-prefs: error: no such domain: 'zzz'", "hint: qvm-ls lists the qubes"]),
-    ("qvm-prefs -q wrk", 2, "", &["qvm-prefs: error: no such domain: 'wrk'"]),
-    ("qvm-start Work", 2, "", &["qvm-start: error: no such domain: 'Work'", "hint: did you mean 'work'?"]),
-    ("qvm-kill vautl", 2, "", &["qvm-kill: error: no such domain: 'vautl'", "hint: did you mean 'vault'?"]),
+    (
+        "qvm-prefs wrk",
+        2,
+        "",
+        &[
+            "qvm-prefs: error: no such domain: 'wrk'",
+            "hint: did you mean 'work'?",
+        ],
+    ),
+    (
+        "qvm-prefs zzz",
+        2,
+        "",
+        &[
+            "qvm-prefs: error: no such domain: 'zzz'",
+            "hint: qvm-ls lists the qubes",
+        ],
+    ),
+    (
+        "qvm-prefs -q wrk",
+        2,
+        "",
+        &["qvm-prefs: error: no such domain: 'wrk'"],
+    ),
+    (
+        "qvm-start Work",
+        2,
+        "",
+        &[
+            "qvm-start: error: no such domain: 'Work'",
+            "hint: did you mean 'work'?",
+        ],
+    ),
+    (
+        "qvm-kill vautl",
+        2,
+        "",
+        &[
+            "qvm-kill: error: no such domain: 'vautl'",
+            "hint: did you mean 'vault'?",
+        ],
+    ),
     (
         "qvm-remove -f firewall",
         2,
         "",
-        &["qvm-remove: error: no such domain: 'firewall'", "hint: did you mean 'sys-firewall'?"],
+        &[
+            "qvm-remove: error: no such domain: 'firewall'",
+            "hint: did you mean 'sys-firewall'?",
+        ],
     ),
-    ("qvm-clone wrk new", 2, "", &["qvm-clone: error: no such domain: 'wrk'", "hint: did you mean 'work'?"]),
-    ("qvm-tags wrk", 2, "", &["qvm-tags: error: no such domain: 'wrk'", "hint: did you mean 'work'?"]),
-    ("qvm-features wrk", 2, "", &["qvm-features: error: no such domain: 'wrk'", "hint: did you mean 'work'?"]),
-    ("qvm-notes wrk", 2, "", &["qvm-notes: error: no such domain: 'wrk'", "hint: did you mean 'work'?"]),
-    ("qubes-domain-xml wrk", 2, "", &["qubes-domain-xml: error: no such domain: 'wrk'", "hint: did you mean 'work'?"]),
-    ("qvm-check wrk", 1, "", &["qvm-check: wrk: non-existent!", "hint: did you mean 'work'?"]),
-    ("qvm-check w*", 1, "", &["qvm-check: w*: non-existent!", "hint: qvm-check takes names, not patterns"]),
-    ("qvm-volume info wrk:private", 1, "", &["qvm-volume: error: no vm 'wrk'", "hint: did you mean 'work'?"]),
+    (
+        "qvm-clone wrk new",
+        2,
+        "",
+        &[
+            "qvm-clone: error: no such domain: 'wrk'",
+            "hint: did you mean 'work'?",
+        ],
+    ),
+    (
+        "qvm-tags wrk",
+        2,
+        "",
+        &[
+            "qvm-tags: error: no such domain: 'wrk'",
+            "hint: did you mean 'work'?",
+        ],
+    ),
+    (
+        "qvm-features wrk",
+        2,
+        "",
+        &[
+            "qvm-features: error: no such domain: 'wrk'",
+            "hint: did you mean 'work'?",
+        ],
+    ),
+    (
+        "qvm-notes wrk",
+        2,
+        "",
+        &[
+            "qvm-notes: error: no such domain: 'wrk'",
+            "hint: did you mean 'work'?",
+        ],
+    ),
+    (
+        "qubes-domain-xml wrk",
+        2,
+        "",
+        &[
+            "qubes-domain-xml: error: no such domain: 'wrk'",
+            "hint: did you mean 'work'?",
+        ],
+    ),
+    (
+        "qvm-check wrk",
+        1,
+        "",
+        &[
+            "qvm-check: wrk: non-existent!",
+            "hint: did you mean 'work'?",
+        ],
+    ),
+    (
+        "qvm-check w*",
+        1,
+        "",
+        &[
+            "qvm-check: w*: non-existent!",
+            "hint: qvm-check takes names, not patterns",
+        ],
+    ),
+    (
+        "qvm-volume info wrk:private",
+        1,
+        "",
+        &[
+            "qvm-volume: error: no vm 'wrk'",
+            "hint: did you mean 'work'?",
+        ],
+    ),
     (
         "qvm-volume info work:privat",
         1,
         "",
-        &["qvm-volume: error: vm 'work' has no volume 'privat'", "hint: did you mean 'private'?"],
+        &[
+            "qvm-volume: error: vm 'work' has no volume 'privat'",
+            "hint: did you mean 'private'?",
+        ],
     ),
-    ("qvm-volume info work:private sise", 1, "", &["Error: No such property: sise", "hint: did you mean 'size'?"]),
-    ("qvm-volume config work:private rww True", 1, "", &["Error: Invalid property: rww", "hint: did you mean 'rw'?"]),
+    (
+        "qvm-volume info work:private sise",
+        1,
+        "",
+        &[
+            "Error: No such property: sise",
+            "hint: did you mean 'size'?",
+        ],
+    ),
+    (
+        "qvm-volume config work:private rww True",
+        1,
+        "",
+        &["Error: Invalid property: rww", "hint: did you mean 'rw'?"],
+    ),
     (
         "qvm-volume list -p vmpool",
         2,
         "",
-        &["qvm-volume: error: No such pools: ['vmpool']", "hint: did you mean 'vm-pool'?"],
+        &[
+            "qvm-volume: error: No such pools: ['vmpool']",
+            "hint: did you mean 'vm-pool'?",
+        ],
     ),
-    ("qvm-pool info vmpool", 2, "", &["qvm-pool: error: No such pools: ['vmpool']", "hint: did you mean 'vm-pool'?"]),
+    (
+        "qvm-pool info vmpool",
+        2,
+        "",
+        &[
+            "qvm-pool: error: No such pools: ['vmpool']",
+            "hint: did you mean 'vm-pool'?",
+        ],
+    ),
     (
         "qvm-pool remove zz",
         2,
@@ -53,24 +184,41 @@ const UNKNOWN_NAMES: &[Mistake] = &[
             "hint: the pools are: varlibqubes, linux-kernel, vm-pool, reflinked, slow-hdd",
         ],
     ),
-    ("qvm-prefs work memroy", 2, "", &["qvm-prefs: error: no such property: 'memroy'", "hint: did you mean 'memory'?"]),
+    (
+        "qvm-prefs work memroy",
+        2,
+        "",
+        &[
+            "qvm-prefs: error: no such property: 'memroy'",
+            "hint: did you mean 'memory'?",
+        ],
+    ),
     (
         "qvm-prefs work nosuch",
         2,
         "",
-        &["qvm-prefs: error: no such property: 'nosuch'", "hint: --help-properties lists the properties"],
+        &[
+            "qvm-prefs: error: no such property: 'nosuch'",
+            "hint: --help-properties lists the properties",
+        ],
     ),
     (
         "qvm-prefs --all memroy",
         2,
         "",
-        &["qvm-prefs: error: no such property: 'memroy'", "hint: did you mean 'memory'?"],
+        &[
+            "qvm-prefs: error: no such property: 'memroy'",
+            "hint: did you mean 'memory'?",
+        ],
     ),
     (
         "qvm-prefs dom0 netvm",
         2,
         "",
-        &["qvm-prefs: error: no such property: 'netvm'", "hint: a qube of class AdminVM has no netvm"],
+        &[
+            "qvm-prefs: error: no such property: 'netvm'",
+            "hint: a qube of class AdminVM has no netvm",
+        ],
     ),
     (
         "qvm-prefs work default_kernel",
@@ -94,13 +242,19 @@ const UNKNOWN_NAMES: &[Mistake] = &[
         "qubes-prefs defalt_template",
         2,
         "",
-        &["qubes-prefs: error: no such property: 'defalt_template'", "hint: did you mean 'default_template'?"],
+        &[
+            "qubes-prefs: error: no such property: 'defalt_template'",
+            "hint: did you mean 'default_template'?",
+        ],
     ),
     (
         "qvm-create -l red -C AppVm new",
         1,
         "",
-        &["app: Error creating VM: qubes of class 'AppVm' cannot be created", "hint: did you mean 'AppVM'?"],
+        &[
+            "app: Error creating VM: qubes of class 'AppVm' cannot be created",
+            "hint: did you mean 'AppVM'?",
+        ],
     ),
     (
         "qvm-clone -C Foo work new",
@@ -115,7 +269,10 @@ const UNKNOWN_NAMES: &[Mistake] = &[
         "qvm-create -l red -t fedora new",
         1,
         "",
-        &["app: Error creating VM: No such domain: 'fedora'", "hint: did you mean 'fedora-41-xfce'?"],
+        &[
+            "app: Error creating VM: No such domain: 'fedora'",
+            "hint: did you mean 'fedora-41-xfce'?",
+        ],
     ),
     (
         "qvm-create -l gren new",
@@ -130,14 +287,37 @@ const UNKNOWN_NAMES: &[Mistake] = &[
         "qvm-clone -P vmpool work new",
         1,
         "",
-        &["qvm-clone: error: Unknown storage pool vmpool", "hint: did you mean 'vm-pool'?"],
+        &[
+            "qvm-clone: error: Unknown storage pool vmpool",
+            "hint: did you mean 'vm-pool'?",
+        ],
     ),
-    ("qvm-tags work del jbo", 0, "", &["hint: work has no tag 'jbo'; did you mean 'job'?"]),
-    ("qvm-tags work list jbo", 1, "", &["hint: work has no tag 'jbo'; did you mean 'job'?"]),
+    (
+        "qvm-tags work del jbo",
+        0,
+        "",
+        &["hint: work has no tag 'jbo'; did you mean 'job'?"],
+    ),
+    (
+        "qvm-tags work list jbo",
+        1,
+        "",
+        &["hint: work has no tag 'jbo'; did you mean 'job'?"],
+    ),
     ("qvm-tags work list nosuch", 1, "", &[]),
-    ("qvm-features work menu-itms", 1, "", &["hint: work has no feature 'menu-itms'; did you mean 'menu-items'?"]),
+    (
+        "qvm-features work menu-itms",
+        1,
+        "",
+        &["hint: work has no feature 'menu-itms'; did you mean 'menu-items'?"],
+    ),
     ("qvm-features work gui", 1, "", &[]),
-    ("qvm-service work cpus", 1, "", &["hint: work has no service 'cpus'; did you mean 'cups'?"]),
+    (
+        "qvm-service work cpus",
+        1,
+        "",
+        &["hint: work has no service 'cpus'; did you mean 'cups'?"],
+    ),
 ];
 
 /// Options and commands that do not exist.
@@ -146,30 +326,74 @@ const UNKNOWN_WORDS: &[Mistake] = &[
         "qvm-create --lable red work9",
         2,
         "",
-        &["qvm-create: error: unrecognized arguments: --lable work9", "hint: did you mean '--label'?"],
+        &[
+            "qvm-create: error: unrecognized arguments: --lable work9",
+            "hint: did you mean '--label'?",
+        ],
     ),
     (
         "qvm-check --runing work",
         2,
         "",
-        &["qvm-check: error: unrecognized arguments: --runing", "hint: did you mean '--running'?"],
+        &[
+            "qvm-check: error: unrecognized arguments: --runing",
+            "hint: did you mean '--running'?",
+        ],
     ),
     (
         "qvm-start -z work",
         2,
         "",
-        &["qvm-start: error: unrecognized arguments: -z", "hint: qvm-start --help lists the options"],
+        &[
+            "qvm-start: error: unrecognized arguments: -z",
+            "hint: qvm-start --help lists the options",
+        ],
     ),
     (
         "qvm-ls --nosuch-option",
         2,
         "",
-        &["qvm-ls: error: unrecognized arguments: --nosuch-option", "hint: qvm-ls --help lists the options"],
+        &[
+            "qvm-ls: error: unrecognized arguments: --nosuch-option",
+            "hint: qvm-ls --help lists the options",
+        ],
     ),
-    ("qubes ls", 2, "", &["qubes: error: no such command: 'ls'", "hint: did you mean 'qvm-ls'?"]),
-    ("qubes prefs", 2, "", &["qubes: error: no such command: 'prefs'", "hint: did you mean 'qvm-prefs'?"]),
-    ("qubes qvm-strat", 2, "", &["qubes: error: no such command: 'qvm-strat'", "hint: did you mean 'qvm-start'?"]),
-    ("qubes foo", 2, "", &["qubes: error: no such command: 'foo'", "hint: qubes --help lists the commands"]),
+    (
+        "qubes ls",
+        2,
+        "",
+        &[
+            "qubes: error: no such command: 'ls'",
+            "hint: did you mean 'qvm-ls'?",
+        ],
+    ),
+    (
+        "qubes prefs",
+        2,
+        "",
+        &[
+            "qubes: error: no such command: 'prefs'",
+            "hint: did you mean 'qvm-prefs'?",
+        ],
+    ),
+    (
+        "qubes qvm-strat",
+        2,
+        "",
+        &[
+            "qubes: error: no such command: 'qvm-strat'",
+            "hint: did you mean 'qvm-start'?",
+        ],
+    ),
+    (
+        "qubes foo",
+        2,
+        "",
+        &[
+            "qubes: error: no such command: 'foo'",
+            "hint: qubes --help lists the commands",
+        ],
+    ),
     (
         "qubes-db chek",
         2,
@@ -207,28 +431,50 @@ const VALUES: &[Mistake] = &[
         "qvm-prefs work memory=400",
         2,
         "",
-        &["qvm-prefs: error: no such property: 'memory=400'", "hint: property and value are two words: memory 400"],
+        &[
+            "qvm-prefs: error: no such property: 'memory=400'",
+            "hint: property and value are two words: memory 400",
+        ],
     ),
     (
         "qvm-prefs work memory= 400",
         2,
         "",
-        &["qvm-prefs: error: no such property: 'memory='", "hint: property and value are two words: memory VALUE"],
+        &[
+            "qvm-prefs: error: no such property: 'memory='",
+            "hint: property and value are two words: memory VALUE",
+        ],
     ),
     (
         "qvm-prefs work memory = 400",
         2,
         "",
-        &["qvm-prefs: error: unrecognized arguments: 400", "hint: leave the '=' out: NAME VALUE"],
+        &[
+            "qvm-prefs: error: unrecognized arguments: 400",
+            "hint: leave the '=' out: NAME VALUE",
+        ],
     ),
     (
         "qvm-prefs work memory =400",
         1,
         "",
-        &["qvm-prefs: error: Failed to parse property value as int", "hint: leave the '=' out: memory 400"],
+        &[
+            "qvm-prefs: error: Failed to parse property value as int",
+            "hint: leave the '=' out: memory 400",
+        ],
     ),
-    ("qvm-features work foo=1", 1, "", &["hint: feature and value are two words: foo 1"]),
-    ("qvm-service work cups=on", 1, "", &["hint: service and value are two words: cups on"]),
+    (
+        "qvm-features work foo=1",
+        1,
+        "",
+        &["hint: feature and value are two words: foo 1"],
+    ),
+    (
+        "qvm-service work cups=on",
+        1,
+        "",
+        &["hint: service and value are two words: cups on"],
+    ),
     (
         "qvm-prefs work memory lots",
         1,
@@ -256,7 +502,12 @@ const VALUES: &[Mistake] = &[
             "hint: default_shutdown_timeout takes a whole number of seconds, not '1min'",
         ],
     ),
-    ("qvm-prefs work vcpus 0", 1, "", &["qvm-prefs: error: vcpus must be positive"]),
+    (
+        "qvm-prefs work vcpus 0",
+        1,
+        "",
+        &["qvm-prefs: error: vcpus must be positive"],
+    ),
     (
         "qvm-prefs -D sys-firewall provides_network",
         1,
@@ -273,7 +524,10 @@ const VALUES: &[Mistake] = &[
         "qvm-pool set linux-kernel -o revisions_to_keep=0",
         1,
         "",
-        &["qvm-pool: error: Setting option revisions_to_keep is not supported for pool linux-kernel", ""],
+        &[
+            "qvm-pool: error: Setting option revisions_to_keep is not supported for pool linux-kernel",
+            "",
+        ],
     ),
     (
         "qvm-create --class DispVM --template fedora-41-xfce --label red d",
@@ -288,7 +542,10 @@ const VALUES: &[Mistake] = &[
         "qvm-kill --wait work",
         2,
         "",
-        &["qvm-kill: error: unrecognized arguments: --wait", "hint: qvm-kill --help lists the options"],
+        &[
+            "qvm-kill: error: unrecognized arguments: --wait",
+            "hint: qvm-kill --help lists the options",
+        ],
     ),
     (
         "qvm-prefs --class AppVM memory",
@@ -321,13 +578,19 @@ const VALUES: &[Mistake] = &[
         "qvm-prefs work label grean",
         1,
         "",
-        &["qvm-prefs: error: Label does not exist: grean", "hint: did you mean 'green'?"],
+        &[
+            "qvm-prefs: error: Label does not exist: grean",
+            "hint: did you mean 'green'?",
+        ],
     ),
     (
         "qvm-prefs work netvm sys-firewal",
         1,
         "",
-        &["qvm-prefs: error: Can't set netvm to non-existing qube sys-firewal", "hint: did you mean 'sys-firewall'?"],
+        &[
+            "qvm-prefs: error: Can't set netvm to non-existing qube sys-firewal",
+            "hint: did you mean 'sys-firewall'?",
+        ],
     ),
     (
         "qvm-prefs work netvm vault",
@@ -414,13 +677,18 @@ const VALUES: &[Mistake] = &[
         "qvm-service work cups maybe",
         1,
         "",
-        &["qvm-service: error: Invalid literal for boolean value: 'maybe'", "hint: a service is on or off"],
+        &[
+            "qvm-service: error: Invalid literal for boolean value: 'maybe'",
+            "hint: a service is on or off",
+        ],
     ),
     (
         "qvm-shutdown dom0",
         1,
         "",
-        &["Error: Failed to shut down: dom0: dom0 is the machine itself, which poweroff shuts down"],
+        &[
+            "Error: Failed to shut down: dom0: dom0 is the machine itself, which poweroff shuts down",
+        ],
     ),
     (
         "qvm-start work",
@@ -436,20 +704,73 @@ const VALUES: &[Mistake] = &[
 /// Words that choose nothing: what is done with them is upstream's, and a line says that they mean
 /// nothing.
 const IN_VAIN: &[Mistake] = &[
-    ("qvm-ls --raw-list zz*", 0, "", &["warning: no qube matches 'zz*'"]),
-    ("qvm-ls --raw-data -O name zz*", 0, "", &["warning: no qube matches 'zz*'"]),
-    ("qvm-ls --json zz*", 0, "[]\n", &["warning: no qube matches 'zz*'"]),
-    ("qvm-ls --raw-list zz* work", 0, "work\n", &["warning: no qube matches 'zz*'"]),
-    ("qvm-volume list --json zz*", 0, "[]\n", &["warning: no qube matches 'zz*'"]),
+    (
+        "qvm-ls --raw-list zz*",
+        0,
+        "",
+        &["warning: no qube matches 'zz*'"],
+    ),
+    (
+        "qvm-ls --raw-data -O name zz*",
+        0,
+        "",
+        &["warning: no qube matches 'zz*'"],
+    ),
+    (
+        "qvm-ls --json zz*",
+        0,
+        "[]\n",
+        &["warning: no qube matches 'zz*'"],
+    ),
+    (
+        "qvm-ls --raw-list zz* work",
+        0,
+        "work\n",
+        &["warning: no qube matches 'zz*'"],
+    ),
+    (
+        "qvm-volume list --json zz*",
+        0,
+        "[]\n",
+        &["warning: no qube matches 'zz*'"],
+    ),
     ("qvm-start zz*", 0, "", &["warning: no qube matches 'zz*'"]),
     ("qvm-kill zz*", 0, "", &["warning: no qube matches 'zz*'"]),
-    ("qvm-shutdown zz*", 0, "", &["warning: no qube matches 'zz*'"]),
+    (
+        "qvm-shutdown zz*",
+        0,
+        "",
+        &["warning: no qube matches 'zz*'"],
+    ),
     ("qvm-pause zz*", 0, "", &["warning: no qube matches 'zz*'"]),
-    ("qvm-unpause zz*", 0, "", &["warning: no qube matches 'zz*'"]),
+    (
+        "qvm-unpause zz*",
+        0,
+        "",
+        &["warning: no qube matches 'zz*'"],
+    ),
     ("qvm-remove zz*", 0, "", &["warning: no qube matches 'zz*'"]),
-    ("qvm-remove -f zz*", 0, "", &["warning: no qube matches 'zz*'"]),
-    ("qvm-prefs zz* memory", 2, "", &["qvm-prefs: error: no domain matches 'zz*'", "hint: qvm-ls lists the qubes"]),
-    ("qvm-prefs work,zz* vcpus", 0, "work  vcpus  -  4\n", &["warning: no qube matches 'zz*'"]),
+    (
+        "qvm-remove -f zz*",
+        0,
+        "",
+        &["warning: no qube matches 'zz*'"],
+    ),
+    (
+        "qvm-prefs zz* memory",
+        2,
+        "",
+        &[
+            "qvm-prefs: error: no domain matches 'zz*'",
+            "hint: qvm-ls lists the qubes",
+        ],
+    ),
+    (
+        "qvm-prefs work,zz* vcpus",
+        0,
+        "work  vcpus  -  4\n",
+        &["warning: no qube matches 'zz*'"],
+    ),
     (
         "qvm-kill --all --exclude wrk --exclude sys-*",
         0,
@@ -475,7 +796,9 @@ const IN_VAIN: &[Mistake] = &[
         "qvm-ls --raw-data -O name --sort foo work",
         0,
         "work\n",
-        &["warning: cannot sort by 'foo': there is no such column; qvm-ls --help-columns lists the columns"],
+        &[
+            "warning: cannot sort by 'foo': there is no such column; qvm-ls --help-columns lists the columns",
+        ],
     ),
     (
         "qvm-ls --raw-data -O name --sort label work",
@@ -483,7 +806,12 @@ const IN_VAIN: &[Mistake] = &[
         "work\n",
         &["warning: cannot sort by 'label': the column is not shown; --fields chooses the columns"],
     ),
-    ("qvm-ls --raw-list --class AppVm", 0, "", &["warning: there is no class 'AppVm'; did you mean 'AppVM'?"]),
+    (
+        "qvm-ls --raw-list --class AppVm",
+        0,
+        "",
+        &["warning: there is no class 'AppVm'; did you mean 'AppVM'?"],
+    ),
     (
         "qvm-ls --raw-list --class AppVM work",
         0,
@@ -492,10 +820,30 @@ const IN_VAIN: &[Mistake] = &[
             "warning: there is no class 'work'; it is a qube: name qubes before the option, or join its words with commas",
         ],
     ),
-    ("qvm-ls --raw-list --label zz,teal", 0, "vault\n", &["warning: there is no label 'zz'"]),
-    ("qvm-ls --raw-list --tags jbo", 0, "", &["warning: no qube has the tag 'jbo'; did you mean 'job'?"]),
-    ("qvm-ls --raw-list --netvm-is sys-nte", 0, "", &["warning: there is no qube 'sys-nte'; did you mean 'sys-net'?"]),
-    ("qvm-ls --raw-list --template-source zz", 0, "", &["warning: there is no qube 'zz'"]),
+    (
+        "qvm-ls --raw-list --label zz,teal",
+        0,
+        "vault\n",
+        &["warning: there is no label 'zz'"],
+    ),
+    (
+        "qvm-ls --raw-list --tags jbo",
+        0,
+        "",
+        &["warning: no qube has the tag 'jbo'; did you mean 'job'?"],
+    ),
+    (
+        "qvm-ls --raw-list --netvm-is sys-nte",
+        0,
+        "",
+        &["warning: there is no qube 'sys-nte'; did you mean 'sys-net'?"],
+    ),
+    (
+        "qvm-ls --raw-list --template-source zz",
+        0,
+        "",
+        &["warning: there is no qube 'zz'"],
+    ),
     (
         "qvm-ls --raw-list --features menu-itms=1",
         0,
@@ -508,8 +856,18 @@ const IN_VAIN: &[Mistake] = &[
         "",
         &["warning: qubes have no property 'memroy'; did you mean 'memory'?"],
     ),
-    ("qvm-prefs --class Foo --all memory", 0, "", &["warning: there is no class 'Foo'"]),
-    ("qvm-prefs --label foo --all memory", 0, "", &["warning: there is no label 'foo'"]),
+    (
+        "qvm-prefs --class Foo --all memory",
+        0,
+        "",
+        &["warning: there is no class 'Foo'"],
+    ),
+    (
+        "qvm-prefs --label foo --all memory",
+        0,
+        "",
+        &["warning: there is no label 'foo'"],
+    ),
 ];
 
 /// `--json` where nothing would be printed.
@@ -544,8 +902,18 @@ const JSON_OF_NOTHING: &[Mistake] = &[
         "",
         &["qvm-service: error: argument --json: a change of a service prints nothing"],
     ),
-    ("qvm-tags --json work add x", 2, "", &["qvm-tags: error: argument --json: a change of tags prints nothing"]),
-    ("qvm-pool --json remove vm-pool", 2, "", &["qvm-pool: error: argument --json: a change of a pool prints nothing"]),
+    (
+        "qvm-tags --json work add x",
+        2,
+        "",
+        &["qvm-tags: error: argument --json: a change of tags prints nothing"],
+    ),
+    (
+        "qvm-pool --json remove vm-pool",
+        2,
+        "",
+        &["qvm-pool: error: argument --json: a change of a pool prints nothing"],
+    ),
     (
         "qvm-volume --json resize work:private 5G",
         2,
@@ -578,7 +946,10 @@ fn run(store: &Store, line: &str) -> Run {
 
 /// Standard error without usage lines.
 fn words_of(run: &Run) -> Vec<&str> {
-    run.stderr.lines().filter(|line| !line.starts_with("usage: ") && !line.starts_with(' ')).collect()
+    run.stderr
+        .lines()
+        .filter(|line| !line.starts_with("usage: ") && !line.starts_with(' '))
+        .collect()
 }
 
 fn check(mistakes: &[Mistake]) {
@@ -588,14 +959,22 @@ fn check(mistakes: &[Mistake]) {
     for (line, exit, stdout, stderr) in mistakes {
         let run = run(&store, line);
         if (run.exit, run.stdout.as_str(), words_of(&run).as_slice()) != (*exit, *stdout, *stderr) {
-            wrong.push(format!("$ {line}\n{run:#?}\nwanted {exit} {stdout:?} {stderr:#?}"));
+            wrong.push(format!(
+                "$ {line}\n{run:#?}\nwanted {exit} {stdout:?} {stderr:#?}"
+            ));
         }
         if fs::read(store.file()).unwrap() != before {
             wrong.push(format!("$ {line}\nchanged the store"));
             fs::write(store.file(), &before).unwrap();
         }
     }
-    assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), mistakes.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} of {}:\n{}",
+        wrong.len(),
+        mistakes.len(),
+        wrong.join("\n")
+    );
 }
 
 #[test]
@@ -626,13 +1005,17 @@ fn json_of_what_prints_nothing_is_refused() {
 #[test]
 fn a_table_of_no_match_lists_everything_as_upstreams_does_and_says_so() {
     let store = Store::small();
-    for (line, more) in
-        [("qvm-ls zz*", "all qubes are listed"), ("qvm-volume list zz*", "the volumes of all qubes are listed")]
-    {
+    for (line, more) in [
+        ("qvm-ls zz*", "all qubes are listed"),
+        ("qvm-volume list zz*", "the volumes of all qubes are listed"),
+    ] {
         let ran = run(&store, line);
         let whole = run(&store, line.trim_end_matches(" zz*"));
         assert_eq!((ran.exit, &ran.stdout), (0, &whole.stdout), "{line}");
-        assert_eq!(ran.stderr, format!("warning: no qube matches 'zz*'; {more}\n"));
+        assert_eq!(
+            ran.stderr,
+            format!("warning: no qube matches 'zz*'; {more}\n")
+        );
     }
 }
 
@@ -640,10 +1023,19 @@ fn a_table_of_no_match_lists_everything_as_upstreams_does_and_says_so() {
 fn a_store_that_cannot_be_read_is_answered_with_the_way_out() {
     let store = Store::small();
     fs::write(store.file(), "<qubes><domains>").unwrap();
-    for line in ["qvm-ls", "qvm-prefs work", "qvm-start work", "qvm-create -l red new"] {
+    for line in [
+        "qvm-ls",
+        "qvm-prefs work",
+        "qvm-start work",
+        "qvm-create -l red new",
+    ] {
         let run = run(&store, line);
         assert_eq!(run.exit, 1, "{line}: {run:?}");
-        assert!(run.stderr.contains("; qubes-db check tells more, qubes-db repair mends it"), "{line}: {run:?}");
+        assert!(
+            run.stderr
+                .contains("; qubes-db check tells more, qubes-db repair mends it"),
+            "{line}: {run:?}"
+        );
         assert_eq!(words_of(&run).len(), 1, "{line}: {run:?}");
     }
 }
@@ -661,21 +1053,64 @@ fn without_a_kernel_the_place_of_kernels_is_named() {
 fn help_shows_what_must_be_given_and_is_there_for_each_command() {
     let store = Store::small();
     for (line, usage) in [
-        ("qvm-prefs --help", "Usage: qvm-prefs [OPTIONS] VMNAME [PROPERTY] [VALUE]"),
-        ("qvm-clone --help", "Usage: qvm-clone [OPTIONS] VMNAME NEWVM"),
-        ("qubes-db --help", "Usage: qubes-db [OPTIONS] COMMAND [COPY ...]"),
-        ("qvm-pool add --help", "Usage: qvm-pool add [OPTIONS] POOL_NAME DRIVER"),
-        ("qvm-pool --help rm", "Usage: qvm-pool remove [OPTIONS] POOL_NAME [POOL_NAME ...]"),
-        ("qvm-volume resize -h", "Usage: qvm-volume resize [OPTIONS] VM:VOLUME size"),
-        ("qvm-tags work add --help", "Usage: qvm-tags VMNAME add [OPTIONS] TAG [TAG ...]"),
-        ("qubes-db restore --help", "Usage: qubes-db restore [OPTIONS] COPY"),
+        (
+            "qvm-prefs --help",
+            "Usage: qvm-prefs [OPTIONS] VMNAME [PROPERTY] [VALUE]",
+        ),
+        (
+            "qvm-clone --help",
+            "Usage: qvm-clone [OPTIONS] VMNAME NEWVM",
+        ),
+        (
+            "qubes-db --help",
+            "Usage: qubes-db [OPTIONS] COMMAND [COPY ...]",
+        ),
+        (
+            "qvm-pool add --help",
+            "Usage: qvm-pool add [OPTIONS] POOL_NAME DRIVER",
+        ),
+        (
+            "qvm-pool --help rm",
+            "Usage: qvm-pool remove [OPTIONS] POOL_NAME [POOL_NAME ...]",
+        ),
+        (
+            "qvm-volume resize -h",
+            "Usage: qvm-volume resize [OPTIONS] VM:VOLUME size",
+        ),
+        (
+            "qvm-tags work add --help",
+            "Usage: qvm-tags VMNAME add [OPTIONS] TAG [TAG ...]",
+        ),
+        (
+            "qubes-db restore --help",
+            "Usage: qubes-db restore [OPTIONS] COPY",
+        ),
         ("qubes-db repair --help", "Usage: qubes-db repair [OPTIONS]"),
     ] {
         let run = run(&store, line);
         assert_eq!((run.exit, run.stderr.as_str()), (0, ""), "{line}");
-        assert!(run.stdout.lines().any(|l| l == usage), "{line}: {}", run.stdout);
+        assert!(
+            run.stdout.lines().any(|l| l == usage),
+            "{line}: {}",
+            run.stdout
+        );
     }
-    assert!(run(&store, "qvm-clone --help").stdout.contains("\n  <VMNAME>  "), "not in brackets");
-    assert!(run(&store, "qubes-db restore --help").stdout.contains("--yes"), "its options");
-    assert!(!run(&store, "qubes-db history --help").stdout.contains("--yes"), "not those of others");
+    assert!(
+        run(&store, "qvm-clone --help")
+            .stdout
+            .contains("\n  <VMNAME>  "),
+        "not in brackets"
+    );
+    assert!(
+        run(&store, "qubes-db restore --help")
+            .stdout
+            .contains("--yes"),
+        "its options"
+    );
+    assert!(
+        !run(&store, "qubes-db history --help")
+            .stdout
+            .contains("--yes"),
+        "not those of others"
+    );
 }

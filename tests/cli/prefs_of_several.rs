@@ -17,7 +17,11 @@ fn run(store: &Store, line: &str) -> Run {
 
 fn ok(store: &Store, line: &str) -> String {
     let run = run(store, line);
-    assert_eq!((run.exit, without_ours(&run.stderr).as_str()), (0, ""), "{line}: {run:?}");
+    assert_eq!(
+        (run.exit, without_ours(&run.stderr).as_str()),
+        (0, ""),
+        "{line}: {run:?}"
+    );
     run.stdout
 }
 
@@ -30,7 +34,10 @@ fn patterns_names_and_filters_choose_the_qubes() {
     let store = Store::small();
     let netvms = "sys-firewall  netvm  -  sys-net\nsys-net       netvm  -  None\n";
     assert_eq!(ok(&store, "sys-f*,sys-net netvm"), netvms);
-    assert_eq!(ok(&store, "work,vault memory"), "work   memory  -  800\nvault  memory  D  400\n");
+    assert_eq!(
+        ok(&store, "work,vault memory"),
+        "work   memory  -  800\nvault  memory  D  400\n"
+    );
     assert_eq!(
         ok(&store, "--all --class DispVM,RemoteVM klass"),
         "remote-work  klass  D  RemoteVM\nsys-usb      klass  D  DispVM\n"
@@ -43,10 +50,20 @@ fn patterns_names_and_filters_choose_the_qubes() {
         ok(&store, "--all --label red --exclude sys-net autostart"),
         "default-dvm  autostart  D  False\nsys-usb      autostart  -  True\n"
     );
-    assert_eq!(ok(&store, "--hide-default vault,work vcpus"), "work  vcpus  -  4\n");
+    assert_eq!(
+        ok(&store, "--hide-default vault,work vcpus"),
+        "work  vcpus  -  4\n"
+    );
     // dom0 and remote qubes have no such property, so they have no line.
-    assert_eq!(ok(&store, "dom0,work,remote-work virt-mode"), "work  virt_mode  D  pvh\n");
-    assert!(ok(&store, "--all").lines().any(|line| line.starts_with("dom0 ")));
+    assert_eq!(
+        ok(&store, "dom0,work,remote-work virt-mode"),
+        "work  virt_mode  D  pvh\n"
+    );
+    assert!(
+        ok(&store, "--all")
+            .lines()
+            .any(|line| line.starts_with("dom0 "))
+    );
 }
 
 #[test]
@@ -56,8 +73,14 @@ fn what_differs_from_the_default_is_told_with_it() {
         ok(&store, "--changed vault,sys-net,work memory"),
         "sys-net  memory  400 -> 425\nwork     memory  400 -> 800\n"
     );
-    assert_eq!(ok(&store, "--changed vault"), "vault  netvm  sys-firewall -> None\n");
-    assert_eq!(ok(&store, "--changed --all kernel").lines().next().unwrap(), "win10  kernel  6.6.77-1.fc37 -> ''");
+    assert_eq!(
+        ok(&store, "--changed vault"),
+        "vault  netvm  sys-firewall -> None\n"
+    );
+    assert_eq!(
+        ok(&store, "--changed --all kernel").lines().next().unwrap(),
+        "win10  kernel  6.6.77-1.fc37 -> ''"
+    );
     assert_eq!(ok(&store, "--changed --class TemplateVM"), "");
     assert_eq!(
         json(&store, "--json --changed vault"),
@@ -67,17 +90,41 @@ fn what_differs_from_the_default_is_told_with_it() {
     // Set to what is the default: it is set, and does not differ.
     assert_eq!(run(&store, "vault memory 400").exit, 0);
     assert_eq!(ok(&store, "--changed vault memory"), "");
-    assert_eq!(ok(&store, "--all --hide-default memory").lines().filter(|l| l.starts_with("vault ")).count(), 1);
+    assert_eq!(
+        ok(&store, "--all --hide-default memory")
+            .lines()
+            .filter(|l| l.starts_with("vault "))
+            .count(),
+        1
+    );
 }
 
 #[test]
 fn the_system_tells_what_differs_too() {
     let store = Store::small();
-    let run = |line: &str| store.run(QUBES_PREFS, &line.split(' ').map(String::from).collect::<Vec<_>>(), "", false);
-    assert_eq!(run("--changed clockvm").stdout, "clockvm  None -> sys-net\n");
-    assert!(run("--changed").stdout.contains("stats_interval          3 -> 5\n"));
-    let listed: Json = serde_json::from_str(&run("--changed --json stats_interval").stdout).unwrap();
-    assert_eq!(listed, json!({"stats_interval": {"value": 5, "default": false, "default_value": 3}}));
+    let run = |line: &str| {
+        store.run(
+            QUBES_PREFS,
+            &line.split(' ').map(String::from).collect::<Vec<_>>(),
+            "",
+            false,
+        )
+    };
+    assert_eq!(
+        run("--changed clockvm").stdout,
+        "clockvm  None -> sys-net\n"
+    );
+    assert!(
+        run("--changed")
+            .stdout
+            .contains("stats_interval          3 -> 5\n")
+    );
+    let listed: Json =
+        serde_json::from_str(&run("--changed --json stats_interval").stdout).unwrap();
+    assert_eq!(
+        listed,
+        json!({"stats_interval": {"value": 5, "default": false, "default_value": 3}})
+    );
 }
 
 #[test]
@@ -85,10 +132,24 @@ fn a_broken_value_is_told_as_it_stands_there() {
     let store = Store::small();
     let text = fs::read_to_string(store.file()).unwrap();
     fs::write(store.file(), text.replacen(">800<", ">much<", 1)).unwrap();
-    assert!(run(&store, "--changed work").stdout.contains("work  memory            400 -> much\n"));
-    assert_eq!(run(&store, "work,vault memory").stdout, "work   memory  U  \nvault  memory  D  400\n");
-    let listed: Json = serde_json::from_str(&run(&store, "--json work,vault memory").stdout).unwrap();
-    assert!(listed[0]["properties"]["memory"]["error"].as_str().unwrap().contains("'much'"), "{listed}");
+    assert!(
+        run(&store, "--changed work")
+            .stdout
+            .contains("work  memory            400 -> much\n")
+    );
+    assert_eq!(
+        run(&store, "work,vault memory").stdout,
+        "work   memory  U  \nvault  memory  D  400\n"
+    );
+    let listed: Json =
+        serde_json::from_str(&run(&store, "--json work,vault memory").stdout).unwrap();
+    assert!(
+        listed[0]["properties"]["memory"]["error"]
+            .as_str()
+            .unwrap()
+            .contains("'much'"),
+        "{listed}"
+    );
 }
 
 #[test]
@@ -96,7 +157,10 @@ fn several_are_changed_together_and_back_again() {
     let store = Store::small();
     let before = fs::read(store.file()).unwrap();
     let changed = run(&store, "default-dvm,vault,personal vcpus 3");
-    assert_eq!((changed.exit, changed.stderr.as_str()), (0, "qvm-prefs: vcpus set: default-dvm vault personal\n"));
+    assert_eq!(
+        (changed.exit, changed.stderr.as_str()),
+        (0, "qvm-prefs: vcpus set: default-dvm vault personal\n")
+    );
     assert_eq!(
         ok(&store, "default-dvm,vault,personal vcpus"),
         "default-dvm  vcpus  -  3\nvault        vcpus  -  3\npersonal     vcpus  -  3\n"
@@ -112,20 +176,43 @@ fn all_are_changed_or_none() {
     let before = fs::read(store.file()).unwrap();
     for (line, exit, words) in [
         // sys-whonix comes last, and gets its network from sys-firewall: that would be a loop.
-        ("vault,work,sys-firewall netvm sys-whonix", 1, "sys-firewall: "),
+        (
+            "vault,work,sys-firewall netvm sys-whonix",
+            1,
+            "sys-firewall: ",
+        ),
         ("--all vcpus 0", 1, "nothing was changed"),
         ("work,nosuch vcpus 3", 2, "no such domain: 'nosuch'"),
         ("zz* vcpus 3", 2, "no domain matches 'zz*'"),
-        ("dom0,remote-work vcpus 3", 1, "none of the chosen qubes has vcpus; nothing was changed"),
+        (
+            "dom0,remote-work vcpus 3",
+            1,
+            "none of the chosen qubes has vcpus; nothing was changed",
+        ),
         ("--all nosuch", 2, "no such property: 'nosuch'"),
         ("--all vcpus 3 more", 2, "unrecognized arguments: more"),
         ("--changed work vcpus 3", 2, "--changed lists"),
-        ("--exclude work vault,work vcpus 3", 2, "--exclude can only be used with --all"),
+        (
+            "--exclude work vault,work vcpus 3",
+            2,
+            "--exclude can only be used with --all",
+        ),
     ] {
         let refused = run(&store, line);
         assert_eq!(refused.exit, exit, "{line}: {refused:?}");
-        assert!(without_ours(&refused.stderr).lines().last().unwrap().contains(words), "{line}: {refused:?}");
-        assert_eq!(fs::read(store.file()).unwrap(), before, "{line} changed the store");
+        assert!(
+            without_ours(&refused.stderr)
+                .lines()
+                .last()
+                .unwrap()
+                .contains(words),
+            "{line}: {refused:?}"
+        );
+        assert_eq!(
+            fs::read(store.file()).unwrap(),
+            before,
+            "{line} changed the store"
+        );
     }
 }
 
@@ -135,6 +222,15 @@ fn all_with_a_value_leaves_out_dom0_and_who_has_no_such_property() {
     let changed = run(&store, "--all --exclude work default_user joe");
     assert_eq!(changed.exit, 0, "{changed:?}");
     let others = ok(&store, "--all default_user");
-    assert!(others.lines().filter(|l| !l.starts_with("dom0 ")).all(|line| line.ends_with("  -  joe")), "{others}");
-    assert!(!changed.stderr.contains("dom0") && !changed.stderr.contains("remote-work"), "{changed:?}");
+    assert!(
+        others
+            .lines()
+            .filter(|l| !l.starts_with("dom0 "))
+            .all(|line| line.ends_with("  -  joe")),
+        "{others}"
+    );
+    assert!(
+        !changed.stderr.contains("dom0") && !changed.stderr.contains("remote-work"),
+        "{changed:?}"
+    );
 }

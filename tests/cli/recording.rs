@@ -44,11 +44,19 @@ impl Block {
         if self.is_crash() {
             let panicked = got.stderr.contains("panicked");
             let clean = (1..=3).contains(&got.exit) && !panicked && !got.stderr.trim().is_empty();
-            return if clean { Ok(()) } else { Err(format!("no clean failure: {got:?}")) };
+            return if clean {
+                Ok(())
+            } else {
+                Err(format!("no clean failure: {got:?}"))
+            };
         }
         let mut wrong = String::new();
         // Upstream's progress spinner; we are done before it would turn.
-        let stderr: String = self.stderr.split_inclusive('\n').filter(|l| *l != "<SPINNER>\n").collect();
+        let stderr: String = self
+            .stderr
+            .split_inclusive('\n')
+            .filter(|l| *l != "<SPINNER>\n")
+            .collect();
         let sizes = self.with_placeholders(&got.stdout);
         let said = without_ours(&got.stderr);
         for (name, wanted, got) in [("stdout", &self.stdout, &sizes), ("stderr", &stderr, &said)] {
@@ -69,7 +77,8 @@ impl Block {
         let line = |line: &str| {
             let recorded = self.stdout.split_inclusive('\n').find(|recorded| {
                 let front = recorded.strip_suffix("<BYTES>\n").unwrap_or("\n");
-                line.strip_prefix(front).is_some_and(|bytes| bytes.trim_end().parse::<u64>().is_ok_and(|n| n > 0))
+                line.strip_prefix(front)
+                    .is_some_and(|bytes| bytes.trim_end().parse::<u64>().is_ok_and(|n| n > 0))
             });
             recorded.unwrap_or(line).to_string()
         };
@@ -81,7 +90,10 @@ impl Block {
 /// words that mean nothing (`docs/differences.md`). `tests/cli/messages.rs` has those.
 pub fn without_ours(stderr: &str) -> String {
     let is_ours = |line: &&str| line.starts_with("hint: ") || line.starts_with("warning: ");
-    stderr.split_inclusive('\n').filter(|line| !is_ours(line)).collect()
+    stderr
+        .split_inclusive('\n')
+        .filter(|line| !is_ours(line))
+        .collect()
 }
 
 /// Reads a file of blocks.
@@ -91,11 +103,20 @@ pub fn read(file: &Path) -> Vec<Block> {
     let mut is_error = false;
     for line in text.lines() {
         if let Some(command) = line.strip_prefix("$ ") {
-            blocks.push(Block { command: command.to_string(), ..Block::default() });
+            blocks.push(Block {
+                command: command.to_string(),
+                ..Block::default()
+            });
             continue;
         }
-        let Some(block) = blocks.last_mut() else { continue };
-        let stream = if is_error { &mut block.stderr } else { &mut block.stdout };
+        let Some(block) = blocks.last_mut() else {
+            continue;
+        };
+        let stream = if is_error {
+            &mut block.stderr
+        } else {
+            &mut block.stdout
+        };
         match line {
             "stdout:" => is_error = false,
             "stderr:" => is_error = true,
@@ -105,7 +126,10 @@ pub fn read(file: &Path) -> Vec<Block> {
             _ => match line.split_at(2) {
                 ("| ", rest) => *stream += &format!("{rest}\n"),
                 ("\\ ", rest) => *stream += rest,
-                _ => match line.split_once(": ").unwrap_or_else(|| panic!("{}: {line:?}", file.display())) {
+                _ => match line
+                    .split_once(": ")
+                    .unwrap_or_else(|| panic!("{}: {line:?}", file.display()))
+                {
                     ("setup", command) => block.setups.push(command.to_string()),
                     ("stdin", json) => block.stdin = serde_json::from_str(json).unwrap(),
                     ("exit", code) => block.exit = code.parse().unwrap(),
@@ -120,8 +144,15 @@ pub fn read(file: &Path) -> Vec<Block> {
 /// The lines ` - …` of a refusal in their order: the recordings have them sorted.
 pub fn sorted_uses(text: &str) -> String {
     let mut lines: Vec<&str> = text.split_inclusive('\n').collect();
-    let first = lines.iter().position(|l| l.starts_with(" - ")).unwrap_or(lines.len());
-    let end = first + lines[first..].iter().take_while(|l| l.starts_with(" - ")).count();
+    let first = lines
+        .iter()
+        .position(|l| l.starts_with(" - "))
+        .unwrap_or(lines.len());
+    let end = first
+        + lines[first..]
+            .iter()
+            .take_while(|l| l.starts_with(" - "))
+            .count();
     lines[first..end].sort_unstable();
     lines.concat()
 }

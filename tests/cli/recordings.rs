@@ -33,23 +33,33 @@ const TOOLS: [(&str, &str); 19] = [
 ];
 
 fn program(name: &str) -> Option<&'static str> {
-    TOOLS.iter().find(|(tool, _)| *tool == name).map(|(_, program)| *program)
+    TOOLS
+        .iter()
+        .find(|(tool, _)| *tool == name)
+        .map(|(_, program)| *program)
 }
 
 /// The recorded commands whose tools exist here, with their setups.
 fn blocks() -> Vec<Block> {
-    let mut files: Vec<PathBuf> =
-        fs::read_dir(repository("tests/data/r4/cli")).unwrap().map(|e| e.unwrap().path()).collect();
+    let mut files: Vec<PathBuf> = fs::read_dir(repository("tests/data/r4/cli"))
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .collect();
     files.retain(|f| f.extension().is_some_and(|e| e == "txt"));
     files.sort();
     let all = files.iter().flat_map(|file| recording::read(file));
-    all.filter(|b| b.commands().all(|words| program(&words[0]).is_some())).collect()
+    all.filter(|b| b.commands().all(|words| program(&words[0]).is_some()))
+        .collect()
 }
 
 /// The commands of `docs/differences.md`: in the first column, between backticks.
 fn differences() -> BTreeMap<String, bool> {
     let text = fs::read_to_string(repository("docs/differences.md")).unwrap();
-    let commands = text.lines().filter_map(|l| l.strip_prefix("| `")?.split_once('`').map(|(c, _)| c.to_string()));
+    let commands = text.lines().filter_map(|l| {
+        l.strip_prefix("| `")?
+            .split_once('`')
+            .map(|(c, _)| c.to_string())
+    });
     commands.map(|c| (c, false)).collect()
 }
 
@@ -63,8 +73,16 @@ fn run(block: &Block) -> Compared {
     }
     let words = block.words();
     let before = fs::read(store.file()).unwrap();
-    let got = store.run(program(&words[0]).unwrap(), &words[1..], &block.stdin, block.terminal);
-    let got = Run { stderr: recording::sorted_uses(&got.stderr), ..got };
+    let got = store.run(
+        program(&words[0]).unwrap(),
+        &words[1..],
+        &block.stdin,
+        block.terminal,
+    );
+    let got = Run {
+        stderr: recording::sorted_uses(&got.stderr),
+        ..got
+    };
     let compared = block.compare(&got);
     if block.is_crash() && got.exit != 0 && fs::read(store.file()).unwrap() != before {
         return Compared::Wrong(format!("it failed and changed the store: {got:?}"));
@@ -118,7 +136,15 @@ fn every_recorded_command_prints_the_same_or_the_documentation_says_why_not() {
         }
     }
     for (command, _) in differences.into_iter().filter(|(_, seen)| !seen) {
-        wrong.push(format!("$ {command}\ndocs/differences.md lists it, but it was not recorded, or prints the same"));
+        wrong.push(format!(
+            "$ {command}\ndocs/differences.md lists it, but it was not recorded, or prints the same"
+        ));
     }
-    assert!(wrong.is_empty(), "{} of {}:\n\n{}", wrong.len(), blocks.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} of {}:\n\n{}",
+        wrong.len(),
+        blocks.len(),
+        wrong.join("\n")
+    );
 }

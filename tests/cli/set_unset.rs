@@ -21,13 +21,33 @@ struct Row {
     words: &'static str,
 }
 
-const fn row(property: &'static str, value: &'static str, wrong: &'static str, words: &'static str) -> Row {
-    Row { property, values: [Some(value), Some(value)], wrong, words }
+const fn row(
+    property: &'static str,
+    value: &'static str,
+    wrong: &'static str,
+    words: &'static str,
+) -> Row {
+    Row {
+        property,
+        values: [Some(value), Some(value)],
+        wrong,
+        words,
+    }
 }
 
 /// The same where the value is a name of the store.
-const fn names(property: &'static str, of: [&'static str; 2], wrong: &'static str, words: &'static str) -> Row {
-    Row { property, values: [Some(of[0]), Some(of[1])], wrong, words }
+const fn names(
+    property: &'static str,
+    of: [&'static str; 2],
+    wrong: &'static str,
+    words: &'static str,
+) -> Row {
+    Row {
+        property,
+        values: [Some(of[0]), Some(of[1])],
+        wrong,
+        words,
+    }
 }
 
 const NO_BOOL: &str = "Invalid literal for boolean property: 'maybe'";
@@ -52,24 +72,74 @@ const OF_QUBES: &[Row] = &[
     row("bootmode", "rescue", "\u{17c}", NO_ASCII),
     row("debug", "0", "maybe", NO_BOOL),
     names("default_dispvm", ["default-dvm", "dvm.1"], "dom0", NO_DVM),
-    row("default_user", "a_b-c+d,e.f", "a b", "Username can contain only those characters: "),
-    row("devices_denied", "u03****b******", "u03***", "it is made of codes of seven characters"),
+    row(
+        "default_user",
+        "a_b-c+d,e.f",
+        "a b",
+        "Username can contain only those characters: ",
+    ),
+    row(
+        "devices_denied",
+        "u03****b******",
+        "u03***",
+        "it is made of codes of seven characters",
+    ),
     names("guivm", ["vault", "net_1"], "nope", NO_QUBE),
     row("include_in_backups", "False", "maybe", NO_BOOL),
     row("installed_by_rpm", "on", "maybe", NO_BOOL),
-    row("ip", "192.0.2.7", "192.0.2", "Failed to parse property value as IPv4Address"),
-    row("ip6", "2001:db8::7", "192.0.2.7", "Failed to parse property value as IPv6Address"),
-    row("kernel", "6.6.77-1.fc37", "9.9.9", "Kernel '9.9.9' not installed"),
+    row(
+        "ip",
+        "192.0.2.7",
+        "192.0.2",
+        "Failed to parse property value as IPv4Address",
+    ),
+    row(
+        "ip6",
+        "2001:db8::7",
+        "192.0.2.7",
+        "Failed to parse property value as IPv6Address",
+    ),
+    row(
+        "kernel",
+        "6.6.77-1.fc37",
+        "9.9.9",
+        "Kernel '9.9.9' not installed",
+    ),
     row("kernelopts", "quiet <&>\"'", TOO_LONG, "512 is the most"),
-    row("keyboard_layout", "pl+dvorak+caps:escape", "us", "invalid number of keyboard layout parameters"),
+    row(
+        "keyboard_layout",
+        "pl+dvorak+caps:escape",
+        "us",
+        "invalid number of keyboard layout parameters",
+    ),
     row("label", "purple", "pink", "Label does not exist: pink"),
-    row("mac", "00:16:3E:5E:6C:07", "00:16", "Failed to access 'mac' property"),
-    names("management_dispvm", ["default-dvm", "dvm.1"], "dom0", NO_DVM),
+    row(
+        "mac",
+        "00:16:3E:5E:6C:07",
+        "00:16",
+        "Failed to access 'mac' property",
+    ),
+    names(
+        "management_dispvm",
+        ["default-dvm", "dvm.1"],
+        "dom0",
+        NO_DVM,
+    ),
     row("maxmem", "20001", "-1", "maxmem must be positive or zero"),
     row("memory", "1234", "0", "memory must be positive"),
-    names("netvm", ["sys-net", "net_1"], "dom0", "The dom0 qube does not provide network"),
+    names(
+        "netvm",
+        ["sys-net", "net_1"],
+        "dom0",
+        "The dom0 qube does not provide network",
+    ),
     row("provides_network", "True", "maybe", NO_BOOL),
-    row("qrexec_timeout", "77", "0", "qrexec_timeout must be positive"),
+    row(
+        "qrexec_timeout",
+        "77",
+        "0",
+        "qrexec_timeout must be positive",
+    ),
     names("relayvm", ["vault", "net_1"], "nope", NO_QUBE),
     row("remote_name", "far", "\u{17c}", NO_ASCII),
     row("shutdown_timeout", "77", "soon", NO_INT),
@@ -78,7 +148,12 @@ const OF_QUBES: &[Row] = &[
     row("template_for_dispvms", "True", "maybe", NO_BOOL),
     row("transport_rpc", "qubes.Far", "\u{17c}", NO_ASCII),
     row("vcpus", "7", "-2", "vcpus must be positive"),
-    row("virt_mode", "PV", "xen", "Invalid virtualization mode, supported values: hvm, pv, pvh"),
+    row(
+        "virt_mode",
+        "PV",
+        "xen",
+        "Invalid virtualization mode, supported values: hvm, pv, pvh",
+    ),
 ];
 
 /// small.xml has one template of disposables only, which its disposable uses already.
@@ -95,16 +170,51 @@ const OF_THE_SYSTEM: &[Row] = &[
     names("default_audiovm", ["vault", "net_3"], "nope", NO_QUBE),
     names("default_dispvm", ["", "dvm.1"], "dom0", NO_DVM),
     names("default_guivm", ["vault", "net_3"], "nope", NO_QUBE),
-    row("default_kernel", "5.15.124-1", "9.9.9", "Kernel '9.9.9' not installed"),
+    row(
+        "default_kernel",
+        "5.15.124-1",
+        "9.9.9",
+        "Kernel '9.9.9' not installed",
+    ),
     names("default_netvm", ["sys-net", "net_2"], "nope", NO_QUBE),
-    row("default_pool", "linux-kernel", "nope", "No such storage pool"),
-    row("default_pool_kernel", "varlibqubes", "nope", "No such storage pool"),
-    row("default_pool_private", "linux-kernel", "nope", "No such storage pool"),
-    row("default_pool_root", "linux-kernel", "nope", "No such storage pool"),
-    row("default_pool_volatile", "linux-kernel", "nope", "No such storage pool"),
+    row(
+        "default_pool",
+        "linux-kernel",
+        "nope",
+        "No such storage pool",
+    ),
+    row(
+        "default_pool_kernel",
+        "varlibqubes",
+        "nope",
+        "No such storage pool",
+    ),
+    row(
+        "default_pool_private",
+        "linux-kernel",
+        "nope",
+        "No such storage pool",
+    ),
+    row(
+        "default_pool_root",
+        "linux-kernel",
+        "nope",
+        "No such storage pool",
+    ),
+    row(
+        "default_pool_volatile",
+        "linux-kernel",
+        "nope",
+        "No such storage pool",
+    ),
     row("default_qrexec_timeout", "-7", "soon", NO_INT),
     row("default_shutdown_timeout", "77", "soon", NO_INT),
-    names("default_template", ["debian-12-xfce", "tpl-2"], "dom0", "is of type AdminVM and not TemplateVM"),
+    names(
+        "default_template",
+        ["debian-12-xfce", "tpl-2"],
+        "dom0",
+        "is of type AdminVM and not TemplateVM",
+    ),
     names("management_dispvm", ["", "dvm.1"], "dom0", NO_DVM),
     row("stats_interval", "7", "often", NO_INT),
     names("updatevm", ["vault", "net_3"], "nope", NO_QUBE),
@@ -116,8 +226,15 @@ const OF_THE_SYSTEM: &[Row] = &[
 const LEAVES_A_MARK: [&str; 2] = ["clockvm", "template"];
 
 fn find(class: &Class, property: &Property) -> &'static Row {
-    let of_class = if *class == Class::DispVM { OF_DISPOSABLES } else { &[] };
-    let found = of_class.iter().chain(OF_QUBES).find(|row| row.property == property.name);
+    let of_class = if *class == Class::DispVM {
+        OF_DISPOSABLES
+    } else {
+        &[]
+    };
+    let found = of_class
+        .iter()
+        .chain(OF_QUBES)
+        .find(|row| row.property == property.name);
     found.unwrap_or_else(|| panic!("this test has no value for {} of a {class}", property.name))
 }
 
@@ -131,10 +248,21 @@ struct Sample {
 
 impl Sample {
     fn new(column: usize) -> Sample {
-        let store = if column == 0 { Store::small() } else { Store::random() };
+        let store = if column == 0 {
+            Store::small()
+        } else {
+            Store::random()
+        };
         let list = run(&store, QVM_LS, &["--raw-data", "-O", "name,class"]).stdout;
-        let both = |line: &str| line.split_once('|').map(|(n, c)| (n.to_string(), Class::from_store(c)));
-        Sample { qubes: list.lines().filter_map(both).collect(), store, column }
+        let both = |line: &str| {
+            line.split_once('|')
+                .map(|(n, c)| (n.to_string(), Class::from_store(c)))
+        };
+        Sample {
+            qubes: list.lines().filter_map(both).collect(),
+            store,
+            column,
+        }
     }
 
     fn bytes(&self) -> String {
@@ -154,7 +282,10 @@ impl Sample {
         let qubes = qubes::format::read(self.bytes().into_bytes()).unwrap();
         match qube.map(|name| qubes.get(name).unwrap()) {
             None => !qubes.globals.contains(property),
-            Some(vm) => Property::find(Scope::Class(&vm.class), property).unwrap().explicit(vm).is_none(),
+            Some(vm) => Property::find(Scope::Class(&vm.class), property)
+                .unwrap()
+                .explicit(vm)
+                .is_none(),
         }
     }
 
@@ -172,29 +303,65 @@ impl Sample {
             self.change(qube, property, &[there.trim()]);
         }
         let before = self.bytes();
-        let is_there = !self.is_default(qube, property) && self.change(qube, property, &[]).stdout.trim_end() == value;
-        let value = if is_there { another(value) } else { value.to_string() };
+        let is_there = !self.is_default(qube, property)
+            && self.change(qube, property, &[]).stdout.trim_end() == value;
+        let value = if is_there {
+            another(value)
+        } else {
+            value.to_string()
+        };
         let back = match self.is_default(qube, property) {
             true => "-D".to_string(),
-            false => self.change(qube, property, &[]).stdout.trim_end_matches('\n').to_string(),
+            false => self
+                .change(qube, property, &[])
+                .stdout
+                .trim_end_matches('\n')
+                .to_string(),
         };
         let there = self.change(qube, property, &[&value]);
-        assert_eq!((there.exit, &*there.stdout, &*there.stderr), (0, "", ""), "{what}");
-        assert!(self.bytes() != before, "{what}: '{value}' is not to be seen in the file");
+        assert_eq!(
+            (there.exit, &*there.stdout, &*there.stderr),
+            (0, "", ""),
+            "{what}"
+        );
+        assert!(
+            self.bytes() != before,
+            "{what}: '{value}' is not to be seen in the file"
+        );
         assert!(!self.is_default(qube, property), "{what}");
         let again = self.change(qube, property, &[&back]);
-        assert_eq!((again.exit, &*again.stderr), (0, ""), "{what}, back with '{back}'");
+        assert_eq!(
+            (again.exit, &*again.stderr),
+            (0, ""),
+            "{what}, back with '{back}'"
+        );
         assert_same(&self.bytes(), &before, &what);
     }
 
     /// Tries every property of a class, where there is one on a qube that has not set it.
     fn try_all_of(&self, class: &Class) {
-        let of_class: Vec<&str> = self.qubes.iter().filter(|(_, c)| c == class).map(|(n, _)| n.as_str()).collect();
-        assert!(!of_class.is_empty() || self.column == 1, "small.xml has every class");
-        for property in properties_of(class).collect::<Vec<_>>().iter().filter(settable) {
+        let of_class: Vec<&str> = self
+            .qubes
+            .iter()
+            .filter(|(_, c)| c == class)
+            .map(|(n, _)| n.as_str())
+            .collect();
+        assert!(
+            !of_class.is_empty() || self.column == 1,
+            "small.xml has every class"
+        );
+        for property in properties_of(class)
+            .collect::<Vec<_>>()
+            .iter()
+            .filter(settable)
+        {
             let row = find(class, property);
-            let untouched = of_class.iter().find(|qube| self.is_default(Some(qube), property.name));
-            let Some(qube) = untouched.or(of_class.first()) else { continue };
+            let untouched = of_class
+                .iter()
+                .find(|qube| self.is_default(Some(qube), property.name));
+            let Some(qube) = untouched.or(of_class.first()) else {
+                continue;
+            };
             if let Some(value) = row.values[self.column] {
                 self.there_and_back(Some(qube), property.name, value);
             }
@@ -207,7 +374,9 @@ impl Sample {
         let refused = self.change(qube, property, &[wrong]);
         let what = format!("{property} {wrong} of {qube:?}: {refused:?}");
         assert!(
-            refused.exit == 1 && refused.stdout.is_empty() && without_ours(&refused.stderr).lines().count() == 1,
+            refused.exit == 1
+                && refused.stdout.is_empty()
+                && without_ours(&refused.stderr).lines().count() == 1,
             "{what}"
         );
         assert!(refused.stderr.contains(words), "{what}");
@@ -259,8 +428,14 @@ fn every_property_of_every_class_goes_there_and_back() {
 fn every_property_of_the_system_goes_there_and_back() {
     for column in [0, 1] {
         let sample = Sample::new(column);
-        for property in global_properties().collect::<Vec<_>>().iter().filter(settable) {
-            let row = OF_THE_SYSTEM.iter().find(|row| row.property == property.name);
+        for property in global_properties()
+            .collect::<Vec<_>>()
+            .iter()
+            .filter(settable)
+        {
+            let row = OF_THE_SYSTEM
+                .iter()
+                .find(|row| row.property == property.name);
             let row = row.unwrap_or_else(|| panic!("this test has no value for {}", property.name));
             sample.there_and_back(None, property.name, row.values[column].unwrap());
             sample.refused(None, property.name, row.wrong, row.words);
@@ -274,21 +449,40 @@ fn what_is_computed_or_written_once_is_refused_and_so_is_forgetting_it() {
     let mut seen = 0;
     for class in Class::ALL {
         let (qube, _) = sample.qubes.iter().find(|(_, c)| *c == class).unwrap();
-        for property in properties_of(&class).collect::<Vec<_>>().iter().filter(|p| !settable(p)) {
-            let computed = format!("property '{}' on {class} instance cannot be set", property.name);
+        for property in properties_of(&class)
+            .collect::<Vec<_>>()
+            .iter()
+            .filter(|p| !settable(p))
+        {
+            let computed = format!(
+                "property '{}' on {class} instance cannot be set",
+                property.name
+            );
             let words = match property.computed {
                 true => computed,
                 false => format!("Failed to access '{}' property", property.name),
             };
             let there = sample.change(Some(qube), property.name, &[]).stdout;
-            let value = if property.name == "uuid" { there.trim() } else { "5" };
-            let value = if property.name == "name" { "another" } else { value };
+            let value = if property.name == "uuid" {
+                there.trim()
+            } else {
+                "5"
+            };
+            let value = if property.name == "name" {
+                "another"
+            } else {
+                value
+            };
             sample.refused(Some(qube), property.name, value, &words);
             sample.refused(Some(qube), property.name, "-D", &words);
             seen += 1;
         }
     }
-    for property in global_properties().collect::<Vec<_>>().iter().filter(|p| !settable(p)) {
+    for property in global_properties()
+        .collect::<Vec<_>>()
+        .iter()
+        .filter(|p| !settable(p))
+    {
         sample.refused(None, property.name, "5", "cannot be set");
         seen += 1;
     }
@@ -306,26 +500,60 @@ fn features_services_tags_and_notes_go_there_and_back_on_every_class() {
     for class in Class::ALL {
         let (qube, _) = sample.qubes.iter().find(|(_, c)| *c == class).unwrap();
         let mut steps = vec![
-            (QVM_FEATURES, vec![&**qube, "new", "<&>\"'"], vec!["--unset", qube, "new"]),
+            (
+                QVM_FEATURES,
+                vec![&**qube, "new", "<&>\"'"],
+                vec!["--unset", qube, "new"],
+            ),
             (QVM_FEATURES, vec![qube, "off", ""], vec![qube, "off", "-D"]),
-            (QVM_SERVICE, vec!["--enable", qube, "new"], vec!["--delete", qube, "new"]),
-            (QVM_SERVICE, vec![qube, "new", "off"], vec!["-D", qube, "new"]),
-            (QVM_TAGS, vec![qube, "a", "aa", "zzz"], vec![qube, "d", "aa"]),
+            (
+                QVM_SERVICE,
+                vec!["--enable", qube, "new"],
+                vec!["--delete", qube, "new"],
+            ),
+            (
+                QVM_SERVICE,
+                vec![qube, "new", "off"],
+                vec!["-D", qube, "new"],
+            ),
+            (
+                QVM_TAGS,
+                vec![qube, "a", "aa", "zzz"],
+                vec![qube, "d", "aa"],
+            ),
             (QVM_TAGS, vec![qube, "set", "mm"], vec![qube, "unset", "mm"]),
             (QVM_TAGS, vec![qube, "add", "bb"], vec![qube, "u", "bb"]),
         ];
         // The value of what is there already, and back to what it was.
         let features = run(&sample.store, QVM_FEATURES, &["--json", qube]).stdout;
-        let features: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&features).unwrap();
+        let features: serde_json::Map<String, serde_json::Value> =
+            serde_json::from_str(&features).unwrap();
         let plain = |value: &str| value.bytes().all(|b| matches!(b, b' '..=b'~'));
-        let there: Vec<_> = features.iter().map(|(n, v)| (n.as_str(), v.as_str().unwrap())).collect();
+        let there: Vec<_> = features
+            .iter()
+            .map(|(n, v)| (n.as_str(), v.as_str().unwrap()))
+            .collect();
         let settable = there.iter().filter(|(_, value)| plain(value));
-        steps.extend(settable.map(|(n, v)| (QVM_FEATURES, vec![&**qube, n, "changed"], vec![&**qube, n, v])));
+        steps.extend(settable.map(|(n, v)| {
+            (
+                QVM_FEATURES,
+                vec![&**qube, n, "changed"],
+                vec![&**qube, n, v],
+            )
+        }));
         for (program, there, back) in steps {
             for line in [&there, &back] {
                 let done = run(&sample.store, program, line);
-                assert_eq!((done.exit, &*done.stdout, &*done.stderr), (0, "", ""), "{line:?}");
-                assert_eq!(sample.bytes() == before, line == &back && !there.contains(&"zzz"), "{line:?}");
+                assert_eq!(
+                    (done.exit, &*done.stdout, &*done.stderr),
+                    (0, "", ""),
+                    "{line:?}"
+                );
+                assert_eq!(
+                    sample.bytes() == before,
+                    line == &back && !there.contains(&"zzz"),
+                    "{line:?}"
+                );
             }
             if there.contains(&"zzz") {
                 run(&sample.store, QVM_TAGS, &[qube, "del", "zzz"]);
@@ -335,7 +563,10 @@ fn features_services_tags_and_notes_go_there_and_back_on_every_class() {
         let noted = run(&sample.store, QVM_NOTES, &["-s", "remember", qube]);
         assert_eq!(noted.exit == 0, class.is_local_guest(), "{noted:?}");
         if class.is_local_guest() {
-            assert_eq!(run(&sample.store, QVM_NOTES, &["-p", qube]).stdout, "remember\n");
+            assert_eq!(
+                run(&sample.store, QVM_NOTES, &["-p", qube]).stdout,
+                "remember\n"
+            );
             assert_eq!(run(&sample.store, QVM_NOTES, &["-f", "-d", qube]).exit, 0);
             assert_eq!(run(&sample.store, QVM_NOTES, &["-p", qube]).stdout, "\n");
         }

@@ -12,26 +12,50 @@ use crate::store::{Store, repository};
 
 /// What is typed (a tab is the key), and the words of the command that was entered.
 const LINES: [(&str, &[&str]); 12] = [
-    ("qvm-prefs wor\tnetv\tsys-n\t", &["work", "netvm", "sys-net"]),
+    (
+        "qvm-prefs wor\tnetv\tsys-n\t",
+        &["work", "netvm", "sys-net"],
+    ),
     ("qvm-start sys-f\t", &["sys-firewall"]),
     ("qvm-clone person\tnew", &["personal", "new"]),
-    ("qvm-clone --cl\tStand\twork new", &["--class", "StandaloneVM", "work", "new"]),
-    ("qvm-clone -p priv\tslow\twork new", &["-p", "private=slow-hdd", "work", "new"]),
-    ("qvm-create --prop\tnetv\tsys-n\t-l pur\tnew", &["--property", "netvm=sys-net", "-l", "purple", "new"]),
+    (
+        "qvm-clone --cl\tStand\twork new",
+        &["--class", "StandaloneVM", "work", "new"],
+    ),
+    (
+        "qvm-clone -p priv\tslow\twork new",
+        &["-p", "private=slow-hdd", "work", "new"],
+    ),
+    (
+        "qvm-create --prop\tnetv\tsys-n\t-l pur\tnew",
+        &["--property", "netvm=sys-net", "-l", "purple", "new"],
+    ),
     ("qvm-ls --format=net\t", &["--format=network"]),
     ("qvm-features work men\t", &["work", "menu-items"]),
-    ("qvm-service work netw\ton", &["work", "network-manager", "on"]),
+    (
+        "qvm-service work netw\ton",
+        &["work", "network-manager", "on"],
+    ),
     ("qvm-tags work del zz\t", &["work", "del", "zz-last"]),
-    ("qubes-prefs default_kern\t6.12\t", &["default_kernel", "6.12.21-1.fc37"]),
+    (
+        "qubes-prefs default_kern\t6.12\t",
+        &["default_kernel", "6.12.21-1.fc37"],
+    ),
     ("qubes-db chec\t", &["check"]),
 ];
 
 /// Where the name of a file fits, and where it does not, whatever files there are (the shell stands
 /// in the store's root). The store is one that cannot be read.
 const FILES: [(&str, &[&str]); 3] = [
-    ("qvm-ls --qubesxml etc/qubes/core.t\t", &["--qubesxml", "etc/qubes/core.toml"]),
+    (
+        "qvm-ls --qubesxml etc/qubes/core.t\t",
+        &["--qubesxml", "etc/qubes/core.toml"],
+    ),
     ("qvm-start et\tc", &["etc"]),
-    ("qvm-prefs work template et\tc", &["work", "template", "etc"]),
+    (
+        "qvm-prefs work template et\tc",
+        &["work", "template", "etc"],
+    ),
 ];
 
 /// The programs of a shell's setting, with functions in their place that write down what they are called with.
@@ -42,14 +66,22 @@ fn setting(store: &Store) -> (PathBuf, PathBuf) {
 }
 
 fn tools() -> Vec<&'static str> {
-    let mut tools: Vec<&str> = LINES.iter().map(|(line, _)| line.split_whitespace().next().unwrap()).collect();
+    let mut tools: Vec<&str> = LINES
+        .iter()
+        .map(|(line, _)| line.split_whitespace().next().unwrap())
+        .collect();
     tools.sort_unstable();
     tools.dedup();
     tools
 }
 
 fn is_installed(shell: &str) -> bool {
-    let there = Command::new(shell).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
+    let there = Command::new(shell)
+        .arg("--version")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok();
     if !there {
         skip(format_args!("{shell} is not installed"));
     }
@@ -72,9 +104,17 @@ impl Typed {
         let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap());
         // A session of its own, so that the terminal is the shell's.
         let mut command = store.command("setsid");
-        command.arg("--ctty").args(shell).env("PATH", path).env("HOME", store.root().join("home")).env("TERM", "dumb");
+        command
+            .arg("--ctty")
+            .args(shell)
+            .env("PATH", path)
+            .env("HOME", store.root().join("home"))
+            .env("TERM", "dumb");
         let slave = |end: &std::os::fd::OwnedFd| Stdio::from(end.try_clone().unwrap());
-        command.stdin(slave(&ends.slave)).stdout(slave(&ends.slave)).stderr(slave(&ends.slave));
+        command
+            .stdin(slave(&ends.slave))
+            .stdout(slave(&ends.slave))
+            .stderr(slave(&ends.slave));
         let shell = command.spawn().unwrap();
         drop((command, ends.slave));
         let keys = File::from(ends.master);
@@ -89,7 +129,12 @@ impl Typed {
                 }
             }
         });
-        let mut typed = Typed { keys, shown, screen: String::new(), shell };
+        let mut typed = Typed {
+            keys,
+            shown,
+            screen: String::new(),
+            shell,
+        };
         typed.wait_for("a prompt", |screen| screen.contains("READY>"));
         typed
     }
@@ -97,7 +142,11 @@ impl Typed {
     fn wait_for(&mut self, what: &str, done: impl Fn(&str) -> bool) {
         let deadline = Instant::now() + Duration::from_secs(60);
         while !done(&self.screen) {
-            assert!(Instant::now() < deadline, "no {what} within 60 s: {}", self.screen);
+            assert!(
+                Instant::now() < deadline,
+                "no {what} within 60 s: {}",
+                self.screen
+            );
             if let Ok(bytes) = self.shown.recv_timeout(Duration::from_millis(50)) {
                 self.screen.push_str(&String::from_utf8_lossy(&bytes));
             }
@@ -114,7 +163,10 @@ impl Typed {
             fs::read_to_string(entered).is_ok_and(|text| text.ends_with("END\n"))
         });
         let text = fs::read_to_string(entered).unwrap();
-        text.lines().filter(|word| *word != "END").map(String::from).collect()
+        text.lines()
+            .filter(|word| *word != "END")
+            .map(String::from)
+            .collect()
     }
 }
 
@@ -138,11 +190,21 @@ fn recorders(entered: &Path) -> String {
 
 fn check(shell: &mut Typed, store: &Store, entered: &Path) {
     for (line, words) in LINES {
-        assert_eq!(shell.enter(line, entered), words, "{line:?}\n{}", shell.screen);
+        assert_eq!(
+            shell.enter(line, entered),
+            words,
+            "{line:?}\n{}",
+            shell.screen
+        );
     }
     fs::write(store.file(), "<qubes><domains>").unwrap();
     for (line, words) in FILES {
-        assert_eq!(shell.enter(line, entered), words, "{line:?}\n{}", shell.screen);
+        assert_eq!(
+            shell.enter(line, entered),
+            words,
+            "{line:?}\n{}",
+            shell.screen
+        );
     }
 }
 
@@ -161,7 +223,16 @@ fn bash_completes() {
         completion.display()
     );
     fs::write(&rc, text).unwrap();
-    let mut bash = Typed::new(&store, &["bash", "--noprofile", "--rcfile", rc.to_str().unwrap(), "-i"]);
+    let mut bash = Typed::new(
+        &store,
+        &[
+            "bash",
+            "--noprofile",
+            "--rcfile",
+            rc.to_str().unwrap(),
+            "-i",
+        ],
+    );
     check(&mut bash, &store, &entered);
 }
 
@@ -198,18 +269,34 @@ fn fish_completes() {
         let pieces: Vec<&str> = line.split('\t').collect();
         let (typed, _) = line.split_once('\t').unwrap();
         let mut fish = store.command("fish");
-        fish.args(["--no-config", "-c", &format!("source {}; complete -C '{typed}'", completion.display())]);
-        fish.env("PATH", &path).env("HOME", store.root().join("home"));
+        fish.args([
+            "--no-config",
+            "-c",
+            &format!("source {}; complete -C '{typed}'", completion.display()),
+        ]);
+        fish.env("PATH", &path)
+            .env("HOME", store.root().join("home"));
         let output = fish.output().unwrap();
         let offered = String::from_utf8(output.stdout).unwrap();
         let begun = typed.rsplit(' ').next().unwrap();
-        let words: Vec<&str> = offered.lines().map(|l| l.split('\t').next().unwrap()).collect();
-        assert!(!words.is_empty() && words.iter().all(|w| w.starts_with(begun)), "{pieces:?}: {offered}");
+        let words: Vec<&str> = offered
+            .lines()
+            .map(|l| l.split('\t').next().unwrap())
+            .collect();
+        assert!(
+            !words.is_empty() && words.iter().all(|w| w.starts_with(begun)),
+            "{pieces:?}: {offered}"
+        );
     }
     let offered = |typed: &str| {
         let mut fish = store.command("fish");
-        fish.args(["--no-config", "-c", &format!("source {}; complete -C '{typed}'", completion.display())]);
-        fish.env("PATH", &path).env("HOME", store.root().join("home"));
+        fish.args([
+            "--no-config",
+            "-c",
+            &format!("source {}; complete -C '{typed}'", completion.display()),
+        ]);
+        fish.env("PATH", &path)
+            .env("HOME", store.root().join("home"));
         String::from_utf8(fish.output().unwrap().stdout).unwrap()
     };
     assert_eq!(offered("qvm-start sys-f"), "sys-firewall\tAppVM\n");
@@ -218,7 +305,13 @@ fn fish_completes() {
         "sys-net\tAppVM\n",
         "what stands before is another command"
     );
-    assert_eq!(offered("qvm-clone -p private=slow"), "private=slow-hdd\tfile\n");
-    assert!(offered("qvm-ls --qubesxml /et").contains("/etc/"), "where a file is wanted, files are offered");
+    assert_eq!(
+        offered("qvm-clone -p private=slow"),
+        "private=slow-hdd\tfile\n"
+    );
+    assert!(
+        offered("qvm-ls --qubesxml /et").contains("/etc/"),
+        "where a file is wanted, files are offered"
+    );
     assert_eq!(offered("qvm-start et"), "", "and nowhere else");
 }

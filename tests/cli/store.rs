@@ -26,12 +26,18 @@ pub struct Store {
 impl Store {
     /// A copy of `small.xml` with its files.
     pub fn small() -> Store {
-        Store::new(&repository("tests/data/r4/small.xml"), &repository("tests/data/r4/small.tree"))
+        Store::new(
+            &repository("tests/data/r4/small.xml"),
+            &repository("tests/data/r4/small.tree"),
+        )
     }
 
     /// A copy of `random-1.xml`: 60 qubes with random settings.
     pub fn random() -> Store {
-        Store::new(&repository("tests/data/r4/random-1.xml"), &repository("tests/data/r4/small.tree"))
+        Store::new(
+            &repository("tests/data/r4/random-1.xml"),
+            &repository("tests/data/r4/small.tree"),
+        )
     }
 
     /// What qubes-create makes.
@@ -60,7 +66,11 @@ impl Store {
             }
         }
         fs::create_dir_all(root.path().join("etc/qubes")).unwrap();
-        fs::write(root.path().join("etc/qubes/core.toml"), "[host]\nmemory_mib = 32404\ncpus = 16\n").unwrap();
+        fs::write(
+            root.path().join("etc/qubes/core.toml"),
+            "[host]\nmemory_mib = 32404\ncpus = 16\n",
+        )
+        .unwrap();
         Store { root }
     }
 
@@ -76,8 +86,15 @@ impl Store {
     /// A program that works on it, offline.
     pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
-        command.current_dir(self.root.path()).env("QUBES_ROOT", self.root.path()).env("QUBES_OFFLINE", "1");
-        command.env("COLUMNS", "80").env("LC_ALL", "C.UTF-8").env("TERM", "xterm").env_remove("QUBES_XML_PATH");
+        command
+            .current_dir(self.root.path())
+            .env("QUBES_ROOT", self.root.path())
+            .env("QUBES_OFFLINE", "1");
+        command
+            .env("COLUMNS", "80")
+            .env("LC_ALL", "C.UTF-8")
+            .env("TERM", "xterm")
+            .env_remove("QUBES_XML_PATH");
         // Upstream's tools have no colours to compare with.
         command.env("NO_COLOR", "1");
         command
@@ -86,7 +103,10 @@ impl Store {
     /// Runs a program on it, offline.
     pub fn run(&self, program: &str, arguments: &[String], stdin: &str, terminal: bool) -> Run {
         let mut command = self.command(program);
-        command.args(arguments).stdin(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stderr(Stdio::piped());
         let side = terminal.then(|| {
             let ends = nix::pty::openpty(None, None).unwrap();
             command.stdout(Stdio::from(ends.slave));
@@ -97,7 +117,12 @@ impl Store {
         }
         let mut child = command.spawn().unwrap();
         drop(command);
-        child.stdin.take().unwrap().write_all(stdin.as_bytes()).unwrap_or(());
+        child
+            .stdin
+            .take()
+            .unwrap()
+            .write_all(stdin.as_bytes())
+            .unwrap_or(());
         let printed = side.map(|master| {
             let mut bytes = Vec::new();
             // The read ends with an error when the last writer is gone: that is a terminal's end of file.
@@ -107,8 +132,12 @@ impl Store {
         let output = child.wait_with_output().unwrap();
         let root = format!("{}/", self.root.path().display());
         Run {
-            stdout: printed.unwrap_or_else(|| String::from_utf8(output.stdout).unwrap()).replace(&root, "/"),
-            stderr: String::from_utf8(output.stderr).unwrap().replace(&root, "/"),
+            stdout: printed
+                .unwrap_or_else(|| String::from_utf8(output.stdout).unwrap())
+                .replace(&root, "/"),
+            stderr: String::from_utf8(output.stderr)
+                .unwrap()
+                .replace(&root, "/"),
             exit: output.status.code().unwrap_or(-1),
         }
     }

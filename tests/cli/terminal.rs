@@ -15,12 +15,29 @@ const QVM_PREFS: &str = env!("CARGO_BIN_EXE_qvm-prefs");
 const RED: &str = "\x1b[38;5;160m";
 
 /// What a command writes to a terminal of so many columns.
-fn on_terminal(store: &Store, program: &str, line: &str, columns: u16, environment: &[(&str, &str)]) -> String {
-    let size = Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+fn on_terminal(
+    store: &Store,
+    program: &str,
+    line: &str,
+    columns: u16,
+    environment: &[(&str, &str)],
+) -> String {
+    let size = Winsize {
+        ws_row: 24,
+        ws_col: columns,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
     let ends = openpty(&size, None).unwrap();
     let mut command = store.command(program);
-    command.args(line.split_whitespace()).env_remove("NO_COLOR").env_remove("COLUMNS");
-    command.envs(environment.iter().copied()).stdin(Stdio::null()).stdout(Stdio::from(ends.slave));
+    command
+        .args(line.split_whitespace())
+        .env_remove("NO_COLOR")
+        .env_remove("COLUMNS");
+    command
+        .envs(environment.iter().copied())
+        .stdin(Stdio::null())
+        .stdout(Stdio::from(ends.slave));
     let mut child = command.spawn().unwrap();
     drop(command);
     let mut bytes = Vec::new();
@@ -41,10 +58,19 @@ fn piped(store: &Store, program: &str, line: &str) -> String {
 fn names_and_labels_have_the_labels_colour_on_a_terminal() {
     let store = Store::small();
     let shown = on_terminal(&store, QVM_LS, "-O name,label,class sys-net", 80, &[]);
-    assert_eq!(shown.lines().nth(1).unwrap(), format!("{RED}sys-net\x1b[0m  {RED}red\x1b[0m    AppVM"));
+    assert_eq!(
+        shown.lines().nth(1).unwrap(),
+        format!("{RED}sys-net\x1b[0m  {RED}red\x1b[0m    AppVM")
+    );
     let black = on_terminal(&store, QVM_LS, "-O name vault dom0", 80, &[]);
-    assert!(black.contains("\x1b[1mdom0\x1b[0m"), "what cannot be read on a black terminal is bold: {black:?}");
-    assert!(black.contains("\x1b[38;5;37mvault\x1b[0m"), "a label of the store's own has its colour: {black:?}");
+    assert!(
+        black.contains("\x1b[1mdom0\x1b[0m"),
+        "what cannot be read on a black terminal is bold: {black:?}"
+    );
+    assert!(
+        black.contains("\x1b[38;5;37mvault\x1b[0m"),
+        "a label of the store's own has its colour: {black:?}"
+    );
 }
 
 #[test]
@@ -59,11 +85,21 @@ fn whoever_wants_no_colours_has_none() {
         ("--color=never", &[]),
         ("--color never", &[]),
     ] {
-        assert_eq!(on_terminal(&store, QVM_LS, line, 100, environment), table, "{line} {environment:?}");
+        assert_eq!(
+            on_terminal(&store, QVM_LS, line, 100, environment),
+            table,
+            "{line} {environment:?}"
+        );
     }
     let asked = on_terminal(&store, QVM_LS, "--color=always", 100, &[("NO_COLOR", "1")]);
-    assert!(asked.contains(RED), "the command line comes before the environment");
-    assert!(on_terminal(&store, QVM_LS, "", 100, &[("NO_COLOR", "")]).contains(RED), "an empty NO_COLOR says nothing");
+    assert!(
+        asked.contains(RED),
+        "the command line comes before the environment"
+    );
+    assert!(
+        on_terminal(&store, QVM_LS, "", 100, &[("NO_COLOR", "")]).contains(RED),
+        "an empty NO_COLOR says nothing"
+    );
 }
 
 #[test]
@@ -71,13 +107,23 @@ fn what_programs_read_has_no_colours() {
     let store = Store::small();
     for line in ["--raw-data", "--raw-list", "--json"] {
         let plain = piped(&store, QVM_LS, line);
-        assert_eq!(piped(&store, QVM_LS, &format!("--color=always {line}")), plain);
-        assert_eq!(on_terminal(&store, QVM_LS, &format!("--color=always {line}"), 100, &[]), plain);
+        assert_eq!(
+            piped(&store, QVM_LS, &format!("--color=always {line}")),
+            plain
+        );
+        assert_eq!(
+            on_terminal(&store, QVM_LS, &format!("--color=always {line}"), 100, &[]),
+            plain
+        );
     }
     assert!(piped(&store, QVM_LS, "--color=always").contains(RED));
     let run = store.run(QVM_LS, &["--color=sometimes".to_string()], "", false);
     assert_eq!(run.exit, 2);
-    assert!(run.stderr.contains("argument --color: invalid choice: 'sometimes'"), "{run:?}");
+    assert!(
+        run.stderr
+            .contains("argument --color: invalid choice: 'sometimes'"),
+        "{run:?}"
+    );
 }
 
 #[test]
@@ -85,11 +131,20 @@ fn a_tree_has_connected_branches_on_a_terminal() {
     let store = Store::small();
     let line = "--tree --color=never -O name sys-net sys-firewall personal sys-whonix work";
     let drawn = on_terminal(&store, QVM_LS, line, 80, &[]);
-    assert_eq!(drawn, "NAME\nsys-net\n└─sys-firewall\n  ├─sys-whonix\n  │ └─personal\n  └─work\n");
+    assert_eq!(
+        drawn,
+        "NAME\nsys-net\n└─sys-firewall\n  ├─sys-whonix\n  │ └─personal\n  └─work\n"
+    );
     let ascii = on_terminal(&store, QVM_LS, line, 80, &[("LC_ALL", "C")]);
-    assert_eq!(ascii, "NAME\nsys-net\n`-sys-firewall\n  |-sys-whonix\n  | `-personal\n  `-work\n");
+    assert_eq!(
+        ascii,
+        "NAME\nsys-net\n`-sys-firewall\n  |-sys-whonix\n  | `-personal\n  `-work\n"
+    );
     let recorded = piped(&store, QVM_LS, line);
-    assert_eq!(recorded, "NAME\nsys-net\n└─sys-firewall\n  └─sys-whonix\n    └─personal\n  └─work\n");
+    assert_eq!(
+        recorded,
+        "NAME\nsys-net\n└─sys-firewall\n  └─sys-whonix\n    └─personal\n  └─work\n"
+    );
 }
 
 #[test]
@@ -124,11 +179,30 @@ work     quiet apparmor=1         audiovm-dom0,
          \"q\"                      guivm-dom0,job,zz-last
 ";
     assert_eq!(shown, expected);
-    assert_eq!(on_terminal(&store, QVM_LS, line, 300, &[]), piped(&store, QVM_LS, line));
-    assert_eq!(on_terminal(&store, QVM_LS, line, 300, &[("COLUMNS", "56")]), expected, "COLUMNS comes first");
-    assert_eq!(on_terminal(&store, QVM_LS, line, 0, &[]), piped(&store, QVM_LS, line), "a terminal that does not know");
-    assert_eq!(on_terminal(&store, QVM_LS, line, 20, &[]), piped(&store, QVM_LS, line), "no room for anything");
-    assert_eq!(on_terminal(&store, QVM_FEATURES, "remote-work", 20, &[]), "", "nothing to list");
+    assert_eq!(
+        on_terminal(&store, QVM_LS, line, 300, &[]),
+        piped(&store, QVM_LS, line)
+    );
+    assert_eq!(
+        on_terminal(&store, QVM_LS, line, 300, &[("COLUMNS", "56")]),
+        expected,
+        "COLUMNS comes first"
+    );
+    assert_eq!(
+        on_terminal(&store, QVM_LS, line, 0, &[]),
+        piped(&store, QVM_LS, line),
+        "a terminal that does not know"
+    );
+    assert_eq!(
+        on_terminal(&store, QVM_LS, line, 20, &[]),
+        piped(&store, QVM_LS, line),
+        "no room for anything"
+    );
+    assert_eq!(
+        on_terminal(&store, QVM_FEATURES, "remote-work", 20, &[]),
+        "",
+        "nothing to list"
+    );
 }
 
 #[test]
@@ -136,30 +210,51 @@ fn what_a_qube_says_cannot_look_like_something_else() {
     let store = Store::small();
     let text = fs::read_to_string(store.file()).unwrap();
     let hostile = "a\u{9b}31m\u{202e}b\u{200b}\nvault  Running";
-    let changed = text.replacen(">a\nb\ttab<", &format!(">{hostile}<"), 1).replacen(">quiet ", ">quiet\u{9b}31m ", 1);
+    let changed = text
+        .replacen(">a\nb\ttab<", &format!(">{hostile}<"), 1)
+        .replacen(">quiet ", ">quiet\u{9b}31m ", 1);
     assert_ne!(changed, text);
     fs::write(store.file(), changed).unwrap();
     let shown = on_terminal(&store, QVM_FEATURES, "work", 80, &[]);
-    assert!(shown.contains("multiline          a_31m_b_\n                   vault  Running\n"), "{shown}");
+    assert!(
+        shown.contains("multiline          a_31m_b_\n                   vault  Running\n"),
+        "{shown}"
+    );
     let raw = piped(&store, QVM_FEATURES, "work");
-    assert!(raw.contains("a\u{9b}31m\u{202e}b\u{200b}\n"), "a program gets what is there: {raw:?}");
+    assert!(
+        raw.contains("a\u{9b}31m\u{202e}b\u{200b}\n"),
+        "a program gets what is there: {raw:?}"
+    );
     for shown in [
         on_terminal(&store, QVM_LS, "-O name,kernelopts work", 80, &[]),
         piped(&store, QVM_LS, "--color=always -O name,kernelopts work"),
         on_terminal(&store, QVM_LS, "--raw-data -O kernelopts work", 80, &[]),
         on_terminal(&store, QVM_PREFS, "work,vault kernelopts", 80, &[]),
     ] {
-        assert!(shown.contains("quiet") && !shown.contains('\u{9b}'), "{shown:?}");
+        assert!(
+            shown.contains("quiet") && !shown.contains('\u{9b}'),
+            "{shown:?}"
+        );
     }
 }
 
 #[test]
 fn the_words_of_a_filter_may_have_commas_between() {
     let store = Store::small();
-    let listed = piped(&store, QVM_LS, "--raw-list --tags job,anon-vm --class DispVM,AppVM");
+    let listed = piped(
+        &store,
+        QVM_LS,
+        "--raw-list --tags job,anon-vm --class DispVM,AppVM",
+    );
     assert_eq!(listed, "personal\nwork\n");
-    assert_eq!(piped(&store, QVM_LS, "--raw-list --class=DispVM,RemoteVM"), "remote-work\nsys-usb\n");
-    assert_eq!(piped(&store, QVM_LS, "--raw-list --class=AppVM,DispVM work dom0"), "work\n");
+    assert_eq!(
+        piped(&store, QVM_LS, "--raw-list --class=DispVM,RemoteVM"),
+        "remote-work\nsys-usb\n"
+    );
+    assert_eq!(
+        piped(&store, QVM_LS, "--raw-list --class=AppVM,DispVM work dom0"),
+        "work\n"
+    );
 }
 
 #[test]
@@ -173,13 +268,28 @@ fn sizes_can_be_read_by_people_and_are_sorted_as_numbers() {
 #[test]
 fn json_is_sorted_as_the_table_is() {
     let store = Store::small();
-    for sort in ["--sort root-max", "--sort root-max --reverse", "--sort label --reverse", "--sort name --reverse", ""]
-    {
+    for sort in [
+        "--sort root-max",
+        "--sort root-max --reverse",
+        "--sort label --reverse",
+        "--sort name --reverse",
+        "",
+    ] {
         let line = format!("-O name,label,root-max {sort}");
         let table = piped(&store, QVM_LS, &line);
-        let names: Vec<&str> = table.lines().skip(1).filter_map(|line| line.split_whitespace().next()).collect();
-        let list: serde_json::Value = serde_json::from_str(&piped(&store, QVM_LS, &format!("{line} --json"))).unwrap();
-        let in_json: Vec<&str> = list.as_array().unwrap().iter().filter_map(|qube| qube["name"].as_str()).collect();
+        let names: Vec<&str> = table
+            .lines()
+            .skip(1)
+            .filter_map(|line| line.split_whitespace().next())
+            .collect();
+        let list: serde_json::Value =
+            serde_json::from_str(&piped(&store, QVM_LS, &format!("{line} --json"))).unwrap();
+        let in_json: Vec<&str> = list
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter_map(|qube| qube["name"].as_str())
+            .collect();
         assert_eq!(in_json, names, "{sort}");
     }
 }

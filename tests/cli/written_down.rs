@@ -20,17 +20,32 @@ fn run(store: &Store, program: &str, arguments: &[&str]) -> Run {
 
 fn ok(store: &Store, program: &str, arguments: &[&str]) -> String {
     let run = run(store, program, arguments);
-    assert_eq!((run.exit, run.stderr.as_str()), (0, ""), "{arguments:?}: {run:?}");
+    assert_eq!(
+        (run.exit, run.stderr.as_str()),
+        (0, ""),
+        "{arguments:?}: {run:?}"
+    );
     run.stdout
 }
 
 /// Checks that a run failed, said why in its last line, and changed neither the store nor the notes of `work`.
 fn refuses(store: &Store, program: &str, arguments: &[&str], exit: i32, words: &str) {
-    let bytes = || (fs::read(store.file()).unwrap(), fs::read(notes_of(store, "work")).ok());
+    let bytes = || {
+        (
+            fs::read(store.file()).unwrap(),
+            fs::read(notes_of(store, "work")).ok(),
+        )
+    };
     let before = bytes();
     let run = run(store, program, arguments);
     assert_eq!(run.exit, exit, "{arguments:?}: {run:?}");
-    assert!(run.stderr.lines().last().is_some_and(|line| line.contains(words)), "{arguments:?}: {run:?}");
+    assert!(
+        run.stderr
+            .lines()
+            .last()
+            .is_some_and(|line| line.contains(words)),
+        "{arguments:?}: {run:?}"
+    );
     assert_eq!(bytes(), before, "{arguments:?} changed something");
 }
 
@@ -39,7 +54,11 @@ fn json(store: &Store, program: &str, arguments: &[&str]) -> serde_json::Value {
 }
 
 fn notes_of(store: &Store, qube: &str) -> PathBuf {
-    store.root().join("var/lib/qubes/appvms").join(qube).join("notes.txt")
+    store
+        .root()
+        .join("var/lib/qubes/appvms")
+        .join(qube)
+        .join("notes.txt")
 }
 
 #[test]
@@ -48,12 +67,30 @@ fn lists_are_json_with_real_types() {
     let features = json(&store, QVM_FEATURES, &["work", "--json"]);
     assert_eq!(features["multiline"], "a\nb\ttab");
     assert_eq!(features.as_object().unwrap().len(), 7);
-    assert_eq!(json(&store, QVM_FEATURES, &["--json", "work", "empty-false"]), "");
-    assert_eq!(json(&store, QVM_SERVICE, &["--json", "work"]), serde_json::json!({"cups": false, "clocksync": true}));
-    assert_eq!(json(&store, QVM_SERVICE, &["--json", "work", "cups"]), false);
-    assert_eq!(json(&store, QVM_TAGS, &["--json", "vault"]), serde_json::json!(["audiovm-dom0", "guivm-dom0"]));
-    assert_eq!(json(&store, QVM_TAGS, &["vault", "ls", "guivm-dom0", "--json"]), "guivm-dom0");
-    assert_eq!(run(&store, QVM_FEATURES, &["--json", "work", "nosuch"]).exit, 1);
+    assert_eq!(
+        json(&store, QVM_FEATURES, &["--json", "work", "empty-false"]),
+        ""
+    );
+    assert_eq!(
+        json(&store, QVM_SERVICE, &["--json", "work"]),
+        serde_json::json!({"cups": false, "clocksync": true})
+    );
+    assert_eq!(
+        json(&store, QVM_SERVICE, &["--json", "work", "cups"]),
+        false
+    );
+    assert_eq!(
+        json(&store, QVM_TAGS, &["--json", "vault"]),
+        serde_json::json!(["audiovm-dom0", "guivm-dom0"])
+    );
+    assert_eq!(
+        json(&store, QVM_TAGS, &["vault", "ls", "guivm-dom0", "--json"]),
+        "guivm-dom0"
+    );
+    assert_eq!(
+        run(&store, QVM_FEATURES, &["--json", "work", "nosuch"]).exit,
+        1
+    );
 }
 
 #[test]
@@ -61,16 +98,31 @@ fn what_is_set_and_unset_again_leaves_the_same_file() {
     let store = Store::small();
     let before = fs::read(store.file()).unwrap();
     for (program, there, back) in [
-        (QVM_FEATURES, &["work", "new", "<&>\"'"][..], &["-D", "work", "new"][..]),
-        (QVM_SERVICE, &["-e", "vault", "crond"], &["--default", "vault", "crond"]),
-        (QVM_TAGS, &["vault", "add", "x", "y"], &["vault", "del", "x"]),
+        (
+            QVM_FEATURES,
+            &["work", "new", "<&>\"'"][..],
+            &["-D", "work", "new"][..],
+        ),
+        (
+            QVM_SERVICE,
+            &["-e", "vault", "crond"],
+            &["--default", "vault", "crond"],
+        ),
+        (
+            QVM_TAGS,
+            &["vault", "add", "x", "y"],
+            &["vault", "del", "x"],
+        ),
     ] {
         ok(&store, program, there);
         assert_ne!(fs::read(store.file()).unwrap(), before, "{there:?}");
         ok(&store, program, back);
     }
     ok(&store, QVM_TAGS, &["vault", "u", "y"]);
-    assert_eq!(String::from_utf8(fs::read(store.file()).unwrap()), String::from_utf8(before));
+    assert_eq!(
+        String::from_utf8(fs::read(store.file()).unwrap()),
+        String::from_utf8(before)
+    );
 }
 
 #[test]
@@ -83,31 +135,113 @@ fn of_two_options_that_contradict_the_last_counts_and_a_word_may_agree() {
         (&["vault", "cups", "Yes"], "on\n"),
     ] {
         ok(&store, QVM_SERVICE, arguments);
-        assert_eq!(ok(&store, QVM_SERVICE, &["vault", "cups"]), state, "{arguments:?}");
+        assert_eq!(
+            ok(&store, QVM_SERVICE, &["vault", "cups"]),
+            state,
+            "{arguments:?}"
+        );
     }
 }
 
 #[test]
 fn what_breaks_a_rule_is_refused_and_changes_nothing() {
     let store = Store::small();
-    refuses(&store, QVM_TAGS, &["work", "add", "good", "b!d"], 1, "tag 'b!d' for qube 'work' is not valid");
-    refuses(&store, QVM_TAGS, &["work", "del"], 2, "qvm-tags VMNAME del: error: the following arguments");
-    refuses(&store, QVM_TAGS, &["work", "list", "a", "b"], 2, "unrecognized arguments: b");
-    refuses(&store, QVM_FEATURES, &["work", "preload-dispvm", "x"], 1, "kept by the system");
-    refuses(&store, QVM_FEATURES, &["work", "x", "a\nb"], 1, "printable ASCII");
-    refuses(&store, QVM_SERVICE, &["work", "a/b", "on"], 1, "'service.a/b'");
-    refuses(&store, QVM_SERVICE, &["-e", "work", "cups", "off"], 2, "the opposite");
-    refuses(&store, QVM_SERVICE, &["-D", "work", "cups", "off"], 2, "cannot both set and unset a value");
-    refuses(&store, QVM_NOTES, &["-s", "x", "dom0"], 1, "dom0 has no notes");
-    refuses(&store, QVM_NOTES, &["-s", &"x".repeat(100_000), "--append", "y", "work"], 2, "not allowed with");
+    refuses(
+        &store,
+        QVM_TAGS,
+        &["work", "add", "good", "b!d"],
+        1,
+        "tag 'b!d' for qube 'work' is not valid",
+    );
+    refuses(
+        &store,
+        QVM_TAGS,
+        &["work", "del"],
+        2,
+        "qvm-tags VMNAME del: error: the following arguments",
+    );
+    refuses(
+        &store,
+        QVM_TAGS,
+        &["work", "list", "a", "b"],
+        2,
+        "unrecognized arguments: b",
+    );
+    refuses(
+        &store,
+        QVM_FEATURES,
+        &["work", "preload-dispvm", "x"],
+        1,
+        "kept by the system",
+    );
+    refuses(
+        &store,
+        QVM_FEATURES,
+        &["work", "x", "a\nb"],
+        1,
+        "printable ASCII",
+    );
+    refuses(
+        &store,
+        QVM_SERVICE,
+        &["work", "a/b", "on"],
+        1,
+        "'service.a/b'",
+    );
+    refuses(
+        &store,
+        QVM_SERVICE,
+        &["-e", "work", "cups", "off"],
+        2,
+        "the opposite",
+    );
+    refuses(
+        &store,
+        QVM_SERVICE,
+        &["-D", "work", "cups", "off"],
+        2,
+        "cannot both set and unset a value",
+    );
+    refuses(
+        &store,
+        QVM_NOTES,
+        &["-s", "x", "dom0"],
+        1,
+        "dom0 has no notes",
+    );
+    refuses(
+        &store,
+        QVM_NOTES,
+        &["-s", &"x".repeat(100_000), "--append", "y", "work"],
+        2,
+        "not allowed with",
+    );
     let large = store.root().join("large");
     fs::write(&large, "x".repeat(256_001)).unwrap();
-    refuses(&store, QVM_NOTES, &["-i", large.to_str().unwrap(), "work"], 1, "256000 bytes");
+    refuses(
+        &store,
+        QVM_NOTES,
+        &["-i", large.to_str().unwrap(), "work"],
+        1,
+        "256000 bytes",
+    );
     fs::write(&large, "x".repeat(256_000)).unwrap();
     ok(&store, QVM_NOTES, &["-i", large.to_str().unwrap(), "work"]);
-    refuses(&store, QVM_NOTES, &["--append", "y", "work"], 1, "would have 256002 bytes");
+    refuses(
+        &store,
+        QVM_NOTES,
+        &["--append", "y", "work"],
+        1,
+        "would have 256002 bytes",
+    );
     fs::write(&large, b"\xff\xfe").unwrap();
-    refuses(&store, QVM_NOTES, &["-i", large.to_str().unwrap(), "work"], 1, "not UTF-8");
+    refuses(
+        &store,
+        QVM_NOTES,
+        &["-i", large.to_str().unwrap(), "work"],
+        1,
+        "not UTF-8",
+    );
 }
 
 #[test]
@@ -115,8 +249,18 @@ fn notes_are_written_added_to_and_deleted() {
     let store = Store::small();
     ok(&store, QVM_NOTES, &["--set", "one\u{202e}\x1b", "vault"]);
     ok(&store, QVM_NOTES, &["--append", "two", "vault"]);
-    assert_eq!(fs::read_to_string(notes_of(&store, "vault")).unwrap(), "one__\ntwo");
-    assert_eq!(fs::metadata(notes_of(&store, "vault")).unwrap().permissions().mode() & 0o777, 0o660);
+    assert_eq!(
+        fs::read_to_string(notes_of(&store, "vault")).unwrap(),
+        "one__\ntwo"
+    );
+    assert_eq!(
+        fs::metadata(notes_of(&store, "vault"))
+            .unwrap()
+            .permissions()
+            .mode()
+            & 0o777,
+        0o660
+    );
     assert_eq!(ok(&store, QVM_NOTES, &["-p", "vault"]), "one__\ntwo\n");
     let arguments = ["-d", "vault"].map(String::from);
     assert_eq!(store.run(QVM_NOTES, &arguments, "no\n", false).exit, 2);
@@ -132,9 +276,15 @@ fn edit(store: &Store, script: &str) -> (Option<i32>, String) {
     let editor = store.root().join("editor");
     fs::write(&editor, script).unwrap();
     let mut command: Command = store.command(QVM_NOTES);
-    command.arg("vault").env("VISUAL", format!("sh {}", editor.display())).env("EDITOR", "false");
+    command
+        .arg("vault")
+        .env("VISUAL", format!("sh {}", editor.display()))
+        .env("EDITOR", "false");
     let output = command.env("TMPDIR", store.root()).output().unwrap();
-    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    (
+        output.status.code(),
+        String::from_utf8(output.stderr).unwrap(),
+    )
 }
 
 #[test]
@@ -146,11 +296,23 @@ fn an_editor_changes_the_notes_and_nothing_that_was_written_is_lost() {
     assert_eq!(edit(&store, "echo second >>$1"), (Some(0), String::new()));
     assert_eq!(ok(&store, QVM_NOTES, &["-p", "vault"]), "first\nsecond\n\n");
     let (code, words) = edit(&store, "echo third >>$1; exit 3");
-    assert!(code == Some(1) && words.contains("the notes stay"), "{words}");
-    assert_eq!(fs::read(notes_of(&store, "vault")).unwrap(), b"first\nsecond\n");
+    assert!(
+        code == Some(1) && words.contains("the notes stay"),
+        "{words}"
+    );
+    assert_eq!(
+        fs::read(notes_of(&store, "vault")).unwrap(),
+        b"first\nsecond\n"
+    );
 
-    let (code, words) = edit(&store, &format!("echo mine >$1; {QVM_NOTES} -s theirs vault"));
-    assert!(code == Some(1) && words.contains("changed by somebody else"), "{words}");
+    let (code, words) = edit(
+        &store,
+        &format!("echo mine >$1; {QVM_NOTES} -s theirs vault"),
+    );
+    assert!(
+        code == Some(1) && words.contains("changed by somebody else"),
+        "{words}"
+    );
     assert_eq!(fs::read(notes_of(&store, "vault")).unwrap(), b"theirs");
     let copy = words.trim().rsplit(' ').next().unwrap();
     assert_eq!(fs::read(Path::new(copy)).unwrap(), b"mine\n", "{words}");
@@ -159,7 +321,13 @@ fn an_editor_changes_the_notes_and_nothing_that_was_written_is_lost() {
 #[test]
 fn of_many_who_add_to_the_notes_nobody_is_lost() {
     let store = Store::small();
-    let add = |n: usize| store.command(QVM_NOTES).args(["--append", &format!("line {n}"), "vault"]).spawn().unwrap();
+    let add = |n: usize| {
+        store
+            .command(QVM_NOTES)
+            .args(["--append", &format!("line {n}"), "vault"])
+            .spawn()
+            .unwrap()
+    };
     let children: Vec<_> = (0..12).map(add).collect();
     for mut child in children {
         assert!(child.wait().unwrap().success());
@@ -179,6 +347,9 @@ fn while_qubesd_runs_reading_works_and_writing_does_not() {
     refuses(&store, QVM_FEATURES, &["work", "x", "1"], 1, "qubesd");
     refuses(&store, QVM_TAGS, &["work", "add", "x"], 1, "qubesd");
     refuses(&store, QVM_NOTES, &["-s", "x", "work"], 1, "qubesd");
-    assert_eq!(ok(&store, QVM_NOTES, &["-p", "work"]), "Line one\nUnicode: zażółć ☃\n\n");
+    assert_eq!(
+        ok(&store, QVM_NOTES, &["-p", "work"]),
+        "Line one\nUnicode: zażółć ☃\n\n"
+    );
     assert_eq!(ok(&store, QVM_FEATURES, &["work", "anon-timezone"]), "1\n");
 }

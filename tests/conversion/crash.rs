@@ -30,15 +30,25 @@ const CHANGING: [&str; 17] = [
 ];
 
 /// The files of rules of this system: where R4 looks for them.
-const RULES: [&str; 3] =
-    ["appvms/work/firewall.xml", "appvms/sys-firewall/firewall.xml", "vm-templates/win-tpl/firewall.xml"];
+const RULES: [&str; 3] = [
+    "appvms/work/firewall.xml",
+    "appvms/sys-firewall/firewall.xml",
+    "vm-templates/win-tpl/firewall.xml",
+];
 
 fn traced(system: &OldSystem, arguments: &[&str]) -> Command {
     let writer = system.command("qvm-prefs work memory 500");
     let mut command = Command::new("strace");
-    command.args(["-f", "-qq", "-o"]).arg(system.dir.path().join("log")).args(arguments);
+    command
+        .args(["-f", "-qq", "-o"])
+        .arg(system.dir.path().join("log"))
+        .args(arguments);
     command.arg(writer.get_program()).args(writer.get_args());
-    command.envs(writer.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command.envs(
+        writer
+            .get_envs()
+            .filter_map(|(name, value)| Some((name, value?))),
+    );
     command.stdout(Stdio::null()).stderr(Stdio::null());
     command
 }
@@ -48,7 +58,10 @@ fn calls(log: &str) -> Vec<(String, usize)> {
     let mut seen: HashMap<&str, usize> = HashMap::new();
     let (mut calls, mut is_begun) = (Vec::new(), false);
     for line in log.lines() {
-        let Some((name, rest)) = line.split_once(' ').and_then(|(_, call)| call.trim_start().split_once('(')) else {
+        let Some((name, rest)) = line
+            .split_once(' ')
+            .and_then(|(_, call)| call.trim_start().split_once('('))
+        else {
             continue;
         };
         let number = seen.entry(name).or_default();
@@ -71,7 +84,10 @@ fn a_conversion_killed_anywhere_is_completed_by_the_next_command() {
     }
     let calls = calls(&fs::read_to_string(system.dir.path().join("log")).unwrap());
     // Copies of the store and of two files of rules, four new files of rules, the store.
-    let renames = calls.iter().filter(|(name, _)| name.starts_with("rename")).count();
+    let renames = calls
+        .iter()
+        .filter(|(name, _)| name.starts_with("rename"))
+        .count();
     assert!(renames >= 8, "the trace misses the conversion: {calls:?}");
     let (mut left_old, mut left_new, mut left_between) = (0, 0, 0);
     for (name, number) in &calls {
@@ -102,9 +118,22 @@ fn a_conversion_killed_anywhere_is_completed_by_the_next_command() {
         system.is_sound(&at);
         assert_eq!(system.ok("qvm-prefs work memory"), "600\n", "{at}");
         assert!(RULES.into_iter().all(is_converted), "{at}");
-        let kept: Vec<String> = system.kept().iter().map(|name| system.read(&format!("backup/{name}"))).collect();
-        assert!(kept.iter().any(|text| text.as_bytes() == system.before), "{at}: the old store was kept");
-        assert!(kept.iter().filter(|text| *text == CLOSED).count() >= 2, "{at}: the old rules were kept");
+        let kept: Vec<String> = system
+            .kept()
+            .iter()
+            .map(|name| system.read(&format!("backup/{name}")))
+            .collect();
+        assert!(
+            kept.iter().any(|text| text.as_bytes() == system.before),
+            "{at}: the old store was kept"
+        );
+        assert!(
+            kept.iter().filter(|text| *text == CLOSED).count() >= 2,
+            "{at}: the old rules were kept"
+        );
     }
-    assert!(left_old > 0 && left_new > 0 && left_between > 0, "{left_old}, {left_new}, {left_between}");
+    assert!(
+        left_old > 0 && left_new > 0 && left_between > 0,
+        "{left_old}, {left_new}, {left_between}"
+    );
 }

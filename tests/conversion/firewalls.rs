@@ -13,15 +13,38 @@ fn rules_become_those_of_r4_where_r4_looks_for_them() {
     let system = OldSystem::whole();
     system.ok("qubes-db convert");
     for file in ["appvms/work", "appvms/sys-firewall", "vm-templates/win-tpl"] {
-        assert_eq!(system.read(&format!("{file}/firewall.xml")), CLOSED_IN_R4, "{file}");
+        assert_eq!(
+            system.read(&format!("{file}/firewall.xml")),
+            CLOSED_IN_R4,
+            "{file}"
+        );
     }
-    assert_eq!(system.read("servicevms/sys-firewall/firewall.xml"), CLOSED, "the old one stays where it is");
-    assert_eq!(system.read("vm-templates/fedora-23/firewall.xml"), NOTHING_THROUGH, "R3's default of templates");
-    assert!(!system.base().join("appvms/vault/firewall.xml").exists(), "the default of both is everything");
+    assert_eq!(
+        system.read("servicevms/sys-firewall/firewall.xml"),
+        CLOSED,
+        "the old one stays where it is"
+    );
+    assert_eq!(
+        system.read("vm-templates/fedora-23/firewall.xml"),
+        NOTHING_THROUGH,
+        "R3's default of templates"
+    );
+    assert!(
+        !system.base().join("appvms/vault/firewall.xml").exists(),
+        "the default of both is everything"
+    );
     let kept = system.kept();
-    let copy = |qube: &str| kept.iter().find(|n| n.starts_with(&format!("{qube}-firewall-"))).unwrap();
+    let copy = |qube: &str| {
+        kept.iter()
+            .find(|n| n.starts_with(&format!("{qube}-firewall-")))
+            .unwrap()
+    };
     for qube in ["work", "win-tpl"] {
-        assert_eq!(system.read(&format!("backup/{}", copy(qube))), CLOSED, "{qube}");
+        assert_eq!(
+            system.read(&format!("backup/{}", copy(qube))),
+            CLOSED,
+            "{qube}"
+        );
     }
 }
 
@@ -40,28 +63,60 @@ fn rules_of_r4_are_left_alone() {
 #[test]
 fn what_cannot_be_understood_lets_nothing_through_and_is_told() {
     let system = OldSystem::whole();
-    fs::write(system.base().join("appvms/work/firewall.xml"), "<QubesFirewallRules policy=\"allow\"").unwrap();
-    fs::write(system.base().join("appvms/standalone/firewall.xml"), CLOSED.replace("10.0.0.0", "not an address"))
-        .unwrap();
-    let huge = format!("<QubesFirewallRules policy=\"allow\">{}</QubesFirewallRules>", " ".repeat(5 << 20));
+    fs::write(
+        system.base().join("appvms/work/firewall.xml"),
+        "<QubesFirewallRules policy=\"allow\"",
+    )
+    .unwrap();
+    fs::write(
+        system.base().join("appvms/standalone/firewall.xml"),
+        CLOSED.replace("10.0.0.0", "not an address"),
+    )
+    .unwrap();
+    let huge = format!(
+        "<QubesFirewallRules policy=\"allow\">{}</QubesFirewallRules>",
+        " ".repeat(5 << 20)
+    );
     fs::write(system.base().join("appvms/win7/firewall.xml"), &huge).unwrap();
     fs::create_dir(system.base().join("appvms/win-app/firewall.xml")).unwrap();
     let ran = system.run("qubes-db convert");
     assert_eq!(ran.code, 0, "{ran:?}");
     assert_eq!(system.read("appvms/work/firewall.xml"), NOTHING_THROUGH);
     assert_eq!(system.read("appvms/win7/firewall.xml"), NOTHING_THROUGH);
-    assert!(!system.read("appvms/standalone/firewall.xml").contains("address"));
+    assert!(
+        !system
+            .read("appvms/standalone/firewall.xml")
+            .contains("address")
+    );
     for (qube, why) in [
         ("work", "nothing is let through"),
-        ("standalone", "rule 1: 'not an address' is neither an address nor a name; it is left out"),
-        ("win7", "it is larger than 4194304 bytes; nothing is let through"),
+        (
+            "standalone",
+            "rule 1: 'not an address' is neither an address nor a name; it is left out",
+        ),
+        (
+            "win7",
+            "it is larger than 4194304 bytes; nothing is let through",
+        ),
         ("win-app", "it is not a regular file; it is left as it is"),
     ] {
-        let line = ran.stderr.lines().find(|l| l.starts_with(&format!("{qube}: /"))).unwrap();
+        let line = ran
+            .stderr
+            .lines()
+            .find(|l| l.starts_with(&format!("{qube}: /")))
+            .unwrap();
         assert!(line.ends_with(why), "{line}");
     }
-    let copy = system.kept().into_iter().find(|n| n.starts_with("win7-firewall-")).unwrap();
-    assert_eq!(system.read(&format!("backup/{copy}")), huge, "kept as a whole");
+    let copy = system
+        .kept()
+        .into_iter()
+        .find(|n| n.starts_with("win7-firewall-"))
+        .unwrap();
+    assert_eq!(
+        system.read(&format!("backup/{copy}")),
+        huge,
+        "kept as a whole"
+    );
 }
 
 #[test]
@@ -82,9 +137,17 @@ fn damage_anywhere_in_a_file_of_rules_never_lets_more_through() {
         let read = from_r3(&damaged, 1000);
         let shown = String::from_utf8_lossy(&damaged).into_owned();
         assert_eq!(version(&read.rules.to_file()), Version::R4, "{shown}");
-        assert_eq!(read.rules.0.last().map(|rule| rule.action), Some(Action::Drop), "{shown}");
+        assert_eq!(
+            read.rules.0.last().map(|rule| rule.action),
+            Some(Action::Drop),
+            "{shown}"
+        );
         // Whatever became of its parts, no rule lets everything through.
-        let open = read.rules.0.iter().filter(|r| r.action == Action::Accept && r.host.is_none() && !r.is_dns);
+        let open = read
+            .rules
+            .0
+            .iter()
+            .filter(|r| r.action == Action::Accept && r.host.is_none() && !r.is_dns);
         let about_everything = open.filter(|r| r.protocol.is_none());
         assert_eq!(about_everything.count(), 0, "{shown}");
     }
@@ -93,25 +156,51 @@ fn damage_anywhere_in_a_file_of_rules_never_lets_more_through() {
 #[test]
 fn rules_behind_an_absolute_link_are_those_below_the_root() {
     let system = OldSystem::whole();
-    let machine = tempfile::Builder::new().prefix("qubes-machine-").tempdir().unwrap();
-    let inside = system.dir.path().join(machine.path().strip_prefix("/").unwrap());
+    let machine = tempfile::Builder::new()
+        .prefix("qubes-machine-")
+        .tempdir()
+        .unwrap();
+    let inside = system
+        .dir
+        .path()
+        .join(machine.path().strip_prefix("/").unwrap());
     fs::create_dir_all(&inside).unwrap();
     for qube in ["work", "sys-firewall"] {
         fs::create_dir(machine.path().join(qube)).unwrap();
-        fs::write(machine.path().join(qube).join("firewall.xml"), "the machine's").unwrap();
+        fs::write(
+            machine.path().join(qube).join("firewall.xml"),
+            "the machine's",
+        )
+        .unwrap();
     }
     fs::rename(system.base().join("appvms/work"), inside.join("work")).unwrap();
     fs::create_dir(inside.join("sys-firewall")).unwrap();
     for qube in ["work", "sys-firewall"] {
-        symlink(machine.path().join(qube), system.base().join("appvms").join(qube)).unwrap();
+        symlink(
+            machine.path().join(qube),
+            system.base().join("appvms").join(qube),
+        )
+        .unwrap();
     }
     system.ok("qubes-db convert");
     for qube in ["work", "sys-firewall"] {
         let file = format!("{qube}/firewall.xml");
-        assert_eq!(fs::read_to_string(inside.join(&file)).unwrap(), CLOSED_IN_R4, "{qube}");
-        assert_eq!(fs::read_to_string(machine.path().join(&file)).unwrap(), "the machine's", "{qube}");
+        assert_eq!(
+            fs::read_to_string(inside.join(&file)).unwrap(),
+            CLOSED_IN_R4,
+            "{qube}"
+        );
+        assert_eq!(
+            fs::read_to_string(machine.path().join(&file)).unwrap(),
+            "the machine's",
+            "{qube}"
+        );
     }
-    let copy = system.kept().into_iter().find(|name| name.starts_with("work-firewall-")).unwrap();
+    let copy = system
+        .kept()
+        .into_iter()
+        .find(|name| name.starts_with("work-firewall-"))
+        .unwrap();
     assert_eq!(system.read(&format!("backup/{copy}")), CLOSED);
 }
 
@@ -129,9 +218,22 @@ fn rules_of_the_systems_own_qubes_stay_when_a_copy_of_the_store_is_converted() {
         let ran = system.run(&format!("qubes-db convert --qubesxml {}", copy.display()));
         assert_eq!(ran.code, 0, "{ran:?}");
         assert_eq!(system.read("appvms/work/firewall.xml"), CLOSED);
-        assert_eq!(system.base().join("appvms/sys-firewall").exists(), is_converted);
-        let line = ran.stderr.lines().find(|line| line.starts_with("work: ")).unwrap();
-        assert!(line.contains("/appvms/work is the directory of work of "), "{line}");
-        assert!(line.ends_with(", too: no firewall rules are written there"), "{line}");
+        assert_eq!(
+            system.base().join("appvms/sys-firewall").exists(),
+            is_converted
+        );
+        let line = ran
+            .stderr
+            .lines()
+            .find(|line| line.starts_with("work: "))
+            .unwrap();
+        assert!(
+            line.contains("/appvms/work is the directory of work of "),
+            "{line}"
+        );
+        assert!(
+            line.ends_with(", too: no firewall rules are written there"),
+            "{line}"
+        );
     }
 }

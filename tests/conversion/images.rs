@@ -20,23 +20,61 @@ fn volumes_have_the_size_of_the_images_that_lie_there() {
     let (private, root) = (PRIVATE.to_string(), ROOT.to_string());
     for vm in qubes.iter().filter(|vm| vm.name != VmName::dom0()) {
         let names: Vec<&str> = vm.volumes.iter().map(|v| v.name()).collect();
-        assert_eq!(names, ["root", "private", "volatile", "kernel"], "{}", vm.name);
-        assert_eq!(volume(vm, "private", "size"), Some(&*private), "{}", vm.name);
-        assert_eq!(volume(vm, "root", "size"), Some(&*root), "{}: its template's", vm.name);
-        for own in vm.volumes.iter().filter(|v| v.attributes.get("save_on_stop").is_some()) {
+        assert_eq!(
+            names,
+            ["root", "private", "volatile", "kernel"],
+            "{}",
+            vm.name
+        );
+        assert_eq!(
+            volume(vm, "private", "size"),
+            Some(&*private),
+            "{}",
+            vm.name
+        );
+        assert_eq!(
+            volume(vm, "root", "size"),
+            Some(&*root),
+            "{}: its template's",
+            vm.name
+        );
+        for own in vm
+            .volumes
+            .iter()
+            .filter(|v| v.attributes.get("save_on_stop").is_some())
+        {
             let image = format!("{}.img", own.attributes.get("vid").unwrap());
             assert!(system.base().join(&image).is_file(), "{image}");
         }
-        assert!(!vm.volumes.iter().any(|v| v.attributes.iter().any(|(_, text)| text == "False")), "{}", vm.name);
+        assert!(
+            !vm.volumes
+                .iter()
+                .any(|v| v.attributes.iter().any(|(_, text)| text == "False")),
+            "{}",
+            vm.name
+        );
     }
     let work = qubes.get("work").unwrap();
     assert_eq!(volume(work, "volatile", "size"), Some("7340032"));
-    assert_eq!(volume(work, "root", "source"), Some("vm-templates/fedora-23/root"));
+    assert_eq!(
+        volume(work, "root", "source"),
+        Some("vm-templates/fedora-23/root")
+    );
     let net = qubes.get("sys-net").unwrap();
-    assert_eq!(volume(net, "private", "vid"), Some("servicevms/sys-net/private"), "left where it lies");
-    assert!(system.base().join("appvms/sys-net").is_dir(), "where R4 looks for its other files");
+    assert_eq!(
+        volume(net, "private", "vid"),
+        Some("servicevms/sys-net/private"),
+        "left where it lies"
+    );
+    assert!(
+        system.base().join("appvms/sys-net").is_dir(),
+        "where R4 looks for its other files"
+    );
     let pool = qubes.pools.get("varlibqubes").unwrap();
-    assert_eq!((pool.driver(), pool.option("dir_path")), ("file-reflink", Some("/var/lib/qubes")));
+    assert_eq!(
+        (pool.driver(), pool.option("dir_path")),
+        ("file-reflink", Some("/var/lib/qubes"))
+    );
 }
 
 #[test]
@@ -49,7 +87,11 @@ fn missing_images_are_told_in_one_line() {
         system.store().display(),
         system.base().join("appvms/work/private.img").display()
     );
-    assert!(ran.stderr.lines().any(|l| l == line), "{line}\nis not in\n{}", ran.stderr);
+    assert!(
+        ran.stderr.lines().any(|l| l == line),
+        "{line}\nis not in\n{}",
+        ran.stderr
+    );
     system.is_sound("without an image");
 }
 
@@ -76,7 +118,11 @@ fn pools_of_storage_conf_are_taken_over() {
     system.ok("qubes-db convert");
     system.is_sound("with pools");
     let qubes = format::read(fs::read(system.store()).unwrap()).unwrap();
-    let pools: Vec<_> = qubes.pools.iter().map(|p| (p.name(), p.option("dir_path").unwrap_or_default())).collect();
+    let pools: Vec<_> = qubes
+        .pools
+        .iter()
+        .map(|p| (p.name(), p.option("dir_path").unwrap_or_default()))
+        .collect();
     assert_eq!(
         pools,
         [
@@ -88,28 +134,57 @@ fn pools_of_storage_conf_are_taken_over() {
         ]
     );
     let work = qubes.get("work").unwrap();
-    assert_eq!((volume(work, "private", "pool"), volume(work, "private", "size")), (Some("big"), Some("3145728")));
-    assert_eq!(volume(work, "root", "pool"), Some("varlibqubes"), "a snapshot lies where its source does");
-    assert_eq!(volume(qubes.get("vault").unwrap(), "private", "vid"), Some("appvms/vault/private"));
+    assert_eq!(
+        (
+            volume(work, "private", "pool"),
+            volume(work, "private", "size")
+        ),
+        (Some("big"), Some("3145728"))
+    );
+    assert_eq!(
+        volume(work, "root", "pool"),
+        Some("varlibqubes"),
+        "a snapshot lies where its source does"
+    );
+    assert_eq!(
+        volume(qubes.get("vault").unwrap(), "private", "vid"),
+        Some("appvms/vault/private")
+    );
 }
 
 #[test]
 fn a_store_beside_the_old_one_takes_none_of_its_images() {
     let system = OldSystem::whole();
-    let (work, copy) = (system.base().join("appvms/work/private.img"), system.dir.path().join("try.xml"));
+    let (work, copy) = (
+        system.base().join("appvms/work/private.img"),
+        system.dir.path().join("try.xml"),
+    );
     fs::write(&work, "of the old system").unwrap();
     fs::copy(system.store(), &copy).unwrap();
-    let with_copy = |tool: &str, rest: &str| system.run(&format!("{tool} --qubesxml {} {rest}", copy.display()));
+    let with_copy = |tool: &str, rest: &str| {
+        system.run(&format!("{tool} --qubesxml {} {rest}", copy.display()))
+    };
     let converted = with_copy("qubes-db", "convert");
     assert_eq!(converted.code, 0, "{converted:?}");
 
     let removed = with_copy("qvm-remove", "-f work");
-    let words = format!("{} stays: volume work:private of {} means it", work.display(), system.store().display());
-    assert!(removed.code == 0 && removed.stderr.contains(&words), "{removed:?}");
+    let words = format!(
+        "{} stays: volume work:private of {} means it",
+        work.display(),
+        system.store().display()
+    );
+    assert!(
+        removed.code == 0 && removed.stderr.contains(&words),
+        "{removed:?}"
+    );
     let recovered = with_copy("qubes-recover", "--remove-orphans --yes");
     assert!(work.exists() && recovered.code == 0, "{recovered:?}");
     assert!(system.is_old(), "it is read, not converted");
-    for image in ["appvms/vault/private.img", "servicevms/sys-net/private.img", "vm-templates/fedora-23/root.img"] {
+    for image in [
+        "appvms/vault/private.img",
+        "servicevms/sys-net/private.img",
+        "vm-templates/fedora-23/root.img",
+    ] {
         assert!(system.base().join(image).exists(), "{image}");
     }
 }

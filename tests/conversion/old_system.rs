@@ -34,8 +34,14 @@ pub const CLOSED_IN_R4: &str = "<firewall version=\"2\">\n  <rules>\n    <rule>\
 
 impl OldSystem {
     pub fn with(bytes: &[u8]) -> OldSystem {
-        let dir = tempfile::Builder::new().prefix("qubes-conversion-").tempdir().unwrap();
-        let system = OldSystem { dir, before: bytes.to_vec() };
+        let dir = tempfile::Builder::new()
+            .prefix("qubes-conversion-")
+            .tempdir()
+            .unwrap();
+        let system = OldSystem {
+            dir,
+            before: bytes.to_vec(),
+        };
         fs::create_dir_all(system.base()).unwrap();
         fs::write(system.store(), bytes).unwrap();
         system.configure("");
@@ -44,7 +50,14 @@ impl OldSystem {
 
     /// One of the repository's own samples.
     pub fn own(name: &str) -> OldSystem {
-        OldSystem::with(&fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/r3").join(name)).unwrap())
+        OldSystem::with(
+            &fs::read(
+                Path::new(env!("CARGO_MANIFEST_DIR"))
+                    .join("tests/data/r3")
+                    .join(name),
+            )
+            .unwrap(),
+        )
     }
 
     /// What R3 wrote, with the images that it describes, and rules of three qubes.
@@ -66,7 +79,11 @@ impl OldSystem {
                 system.image(&format!("{directory}/root.img"), ROOT);
             }
         }
-        for directory in ["appvms/work", "servicevms/sys-firewall", "vm-templates/win-tpl"] {
+        for directory in [
+            "appvms/work",
+            "servicevms/sys-firewall",
+            "vm-templates/win-tpl",
+        ] {
             fs::write(system.base().join(directory).join("firewall.xml"), CLOSED).unwrap();
         }
         system
@@ -132,23 +149,37 @@ impl OldSystem {
 
     /// The names in `backup/`, sorted.
     pub fn kept(&self) -> Vec<String> {
-        let Ok(entries) = fs::read_dir(self.base().join("backup")) else { return Vec::new() };
-        let mut names: Vec<String> = entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        let Ok(entries) = fs::read_dir(self.base().join("backup")) else {
+            return Vec::new();
+        };
+        let mut names: Vec<String> = entries
+            .map(|e| e.unwrap().file_name().into_string().unwrap())
+            .collect();
         names.sort();
         names
     }
 
     /// The store is R4's, and nothing is wrong with it.
     pub fn is_sound(&self, why: &str) {
-        assert!(self.text().starts_with("<qubes>\n"), "{why}: {}", self.text());
+        assert!(
+            self.text().starts_with("<qubes>\n"),
+            "{why}: {}",
+            self.text()
+        );
         let checked = self.run("qubes-db check");
-        assert_eq!((checked.code, &*checked.stdout), (0, ""), "{why}: {checked:?}");
+        assert_eq!(
+            (checked.code, &*checked.stdout),
+            (0, ""),
+            "{why}: {checked:?}"
+        );
     }
 }
 
 /// The samples that are not ours to give away lie beside the repository, where they lie at all.
 pub fn sample(name: &str) -> Option<OldSystem> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data").join(name);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../shared/data")
+        .join(name);
     match fs::read(&path) {
         Ok(bytes) => Some(OldSystem::with(&bytes)),
         Err(_) => {

@@ -8,7 +8,10 @@ use crate::old_system::OldSystem;
 fn the_first_write_converts_after_a_copy_and_says_so() {
     let system = OldSystem::whole();
     system.ok("qvm-ls");
-    assert!(system.is_old() && system.kept().is_empty(), "reading never converts");
+    assert!(
+        system.is_old() && system.kept().is_empty(),
+        "reading never converts"
+    );
 
     let ran = system.run("qvm-prefs work memory 500");
     assert_eq!((ran.code, &*ran.stdout), (0, ""), "{ran:?}");
@@ -20,14 +23,29 @@ fn the_first_write_converts_after_a_copy_and_says_so() {
         system.base().join("backup").join(copy).display()
     );
     assert_eq!(ran.stderr.lines().next().unwrap(), said);
-    assert!(ran.stderr.contains("\nwin7: drive='cdrom:dom0:/win.iso' has no place in R4; "), "{}", ran.stderr);
-    assert_eq!(fs::read(system.base().join("backup").join(copy)).unwrap(), system.before);
+    assert!(
+        ran.stderr
+            .contains("\nwin7: drive='cdrom:dom0:/win.iso' has no place in R4; "),
+        "{}",
+        ran.stderr
+    );
+    assert_eq!(
+        fs::read(system.base().join("backup").join(copy)).unwrap(),
+        system.before
+    );
     system.is_sound("after the first write");
     assert_eq!(system.ok("qvm-prefs work memory"), "500\n");
-    assert!(system.text().matches("<property name=\"uuid\">").count() == 9, "every qube has one");
+    assert!(
+        system.text().matches("<property name=\"uuid\">").count() == 9,
+        "every qube has one"
+    );
 
     let again = system.run("qvm-prefs work memory 600");
-    assert_eq!((again.code, &*again.stderr), (0, ""), "it is converted once");
+    assert_eq!(
+        (again.code, &*again.stderr),
+        (0, ""),
+        "it is converted once"
+    );
     assert_eq!(system.kept(), kept, "and this is no first save of a day");
 }
 
@@ -35,10 +53,18 @@ fn the_first_write_converts_after_a_copy_and_says_so() {
 fn a_copy_is_made_whatever_copies_there_are_of_the_day() {
     let system = OldSystem::whole();
     system.ok("qubes-db convert");
-    let first = system.kept().iter().filter(|n| n.starts_with("qubes-")).count();
+    let first = system
+        .kept()
+        .iter()
+        .filter(|n| n.starts_with("qubes-"))
+        .count();
     fs::write(system.store(), &system.before).unwrap();
     system.ok("qubes-db convert");
-    let second = system.kept().iter().filter(|n| n.starts_with("qubes-")).count();
+    let second = system
+        .kept()
+        .iter()
+        .filter(|n| n.starts_with("qubes-"))
+        .count();
     assert_eq!((first, second), (1, 2));
 }
 
@@ -57,8 +83,15 @@ fn a_wish_that_is_refused_converts_nothing() {
         let system = OldSystem::whole();
         let ran = system.run(command);
         assert_ne!(ran.code, 0, "{command}: {ran:?}");
-        assert!(system.is_old() && system.kept().is_empty(), "{command}: {ran:?}");
-        assert_eq!(system.read("appvms/work/firewall.xml"), crate::old_system::CLOSED, "{command}");
+        assert!(
+            system.is_old() && system.kept().is_empty(),
+            "{command}: {ran:?}"
+        );
+        assert_eq!(
+            system.read("appvms/work/firewall.xml"),
+            crate::old_system::CLOSED,
+            "{command}"
+        );
     }
 }
 
@@ -85,7 +118,11 @@ fn every_tool_that_writes_converts() {
         }
         let ran = system.run(command);
         assert_eq!(ran.code, 0, "{command}: {ran:?}");
-        let told = ran.stderr.lines().filter(|l| l.contains("is converted to R4")).count();
+        let told = ran
+            .stderr
+            .lines()
+            .filter(|l| l.contains("is converted to R4"))
+            .count();
         assert_eq!(told, 1, "{command}: {ran:?}");
         system.is_sound(command);
     }
@@ -95,14 +132,24 @@ fn every_tool_that_writes_converts() {
 fn what_works_on_images_waits_for_the_conversion_in_one_line() {
     let system = OldSystem::whole();
     let recovered = system.run("qubes-recover");
-    assert_eq!((recovered.code, recovered.stderr.lines().count()), (0, 1), "{recovered:?}");
-    assert!(recovered.stderr.contains("written by Qubes R3 or older"), "{recovered:?}");
+    assert_eq!(
+        (recovered.code, recovered.stderr.lines().count()),
+        (0, 1),
+        "{recovered:?}"
+    );
+    assert!(
+        recovered.stderr.contains("written by Qubes R3 or older"),
+        "{recovered:?}"
+    );
     let orphans = system.run("qubes-recover --list-orphans --remove-orphans");
     assert_eq!((orphans.code, &*orphans.stdout), (1, ""), "{orphans:?}");
     let mut online = system.online("qvm-start work");
     let started = crate::ran::run(online.env("QUBES_LIBVIRT_URI", "test:///nowhere"));
     assert_ne!(started.code, 0);
-    assert!(started.stderr.contains("qubes-db convert") && started.stderr.lines().count() == 1, "{started:?}");
+    assert!(
+        started.stderr.contains("qubes-db convert") && started.stderr.lines().count() == 1,
+        "{started:?}"
+    );
     assert!(system.is_old() && system.kept().is_empty());
 }
 

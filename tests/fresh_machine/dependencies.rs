@@ -15,23 +15,29 @@ struct Machine {
 
 /// What the script itself runs.
 const BASE: [&str; 17] = [
-    "bash", "sed", "grep", "awk", "sort", "cat", "mktemp", "rm", "id", "env", "dirname", "ldconfig", "tr", "wc", "ldd",
-    "uname", "python3",
+    "bash", "sed", "grep", "awk", "sort", "cat", "mktemp", "rm", "id", "env", "dirname",
+    "ldconfig", "tr", "wc", "ldd", "uname", "python3",
 ];
 
 impl Machine {
     /// A Debian whose Rust is of this version.
     fn with_rust(version: &str) -> Machine {
-        let machine = Machine { dir: tempfile::tempdir().unwrap() };
+        let machine = Machine {
+            dir: tempfile::tempdir().unwrap(),
+        };
         fs::create_dir(machine.bin()).unwrap();
         for name in BASE {
-            let places = ["/usr/bin", "/bin", "/usr/sbin", "/sbin"].map(|d| PathBuf::from(d).join(name));
+            let places =
+                ["/usr/bin", "/bin", "/usr/sbin", "/sbin"].map(|d| PathBuf::from(d).join(name));
             if let Some(program) = places.into_iter().find(|p| p.exists()) {
                 symlink(program, machine.bin().join(name)).unwrap();
             }
         }
         machine.program("cargo", "");
-        machine.program("rustc", &format!("echo 'rustc {version} (0123456789 2026-01-01)'"));
+        machine.program(
+            "rustc",
+            &format!("echo 'rustc {version} (0123456789 2026-01-01)'"),
+        );
         machine.program("apt-cache", "");
         machine.program("dpkg-query", "echo installed");
         machine.program("apt-get", "echo \"$@\" >> \"$CALLS\"");
@@ -52,8 +58,13 @@ impl Machine {
     /// well; those of this machine are there, whatever is missing.
     fn run(&self, arguments: &[&str], is_ci: bool) -> Output {
         let mut command = Command::new("bash");
-        command.arg(repository("demo/dependencies.sh")).args(arguments);
-        command.env_clear().env("PATH", self.bin()).env("CALLS", self.dir.path().join("calls"));
+        command
+            .arg(repository("demo/dependencies.sh"))
+            .args(arguments);
+        command
+            .env_clear()
+            .env("PATH", self.bin())
+            .env("CALLS", self.dir.path().join("calls"));
         command.env("TMPDIR", self.dir.path());
         if is_ci {
             command.env("CI", "true");
@@ -68,25 +79,42 @@ impl Machine {
 }
 
 fn words(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
 }
 
 #[test]
 fn rust_is_looked_at_before_anything_is_installed() {
-    for (version, found) in [("1.85.0", "1.85.0"), ("1.88.0-nightly", "1.88.0"), ("0.99.9", "0.99.9")] {
+    for (version, found) in [
+        ("1.85.0", "1.85.0"),
+        ("1.88.0-nightly", "1.88.0"),
+        ("0.99.9", "0.99.9"),
+    ] {
         let machine = Machine::with_rust(version);
         let output = machine.run(&["demo"], true);
         let words = words(&output);
         assert!(!output.status.success(), "{words}");
-        assert!(words.contains(&format!("cannot build with Rust {found} (")), "{words}");
-        assert!(words.contains("install Rust 1.89 or newer") && words.contains("nothing was installed"), "{words}");
+        assert!(
+            words.contains(&format!("cannot build with Rust {found} (")),
+            "{words}"
+        );
+        assert!(
+            words.contains("install Rust 1.89 or newer") && words.contains("nothing was installed"),
+            "{words}"
+        );
         assert_eq!(machine.calls(), "");
     }
     for program in ["cargo", "rustc"] {
         let machine = Machine::with_rust("1.89.0");
         fs::remove_file(machine.bin().join(program)).unwrap();
         let output = machine.run(&["demo"], true);
-        assert!(words(&output).contains(&format!("cannot find {program}: install Rust 1.89")), "{output:?}");
+        assert!(
+            words(&output).contains(&format!("cannot find {program}: install Rust 1.89")),
+            "{output:?}"
+        );
         assert_eq!(machine.calls(), "");
     }
 }
@@ -115,24 +143,39 @@ fn nothing_is_removed_without_being_asked_for() {
         // Another user is told what root has to do, and nothing is tried.
         let machine = Machine::with_rust("1.89.0");
         let output = machine.run(&["demo"], true);
-        assert!(words(&output).contains("as root, run: apt-get update && apt-get install"), "{output:?}");
+        assert!(
+            words(&output).contains("as root, run: apt-get update && apt-get install"),
+            "{output:?}"
+        );
         assert!(!words(&output).contains("--simulate"), "{output:?}");
         assert_eq!(machine.calls(), "");
         return;
     }
-    for (arguments, is_ci, may) in
-        [(&["demo"][..], false, false), (&["--yes", "demo"], false, true), (&["demo"], true, true)]
-    {
+    for (arguments, is_ci, may) in [
+        (&["demo"][..], false, false),
+        (&["--yes", "demo"], false, true),
+        (&["demo"], true, true),
+    ] {
         let machine = Machine::with_rust("1.95.0");
         machine.program("apt-get", REPLACES);
         let words = words(&machine.run(arguments, is_ci));
         for package in ["busybox", "other"] {
-            assert!(words.contains(&format!("{package} stands in the way; to be removed\n")), "{words}");
+            assert!(
+                words.contains(&format!("{package} stands in the way; to be removed\n")),
+                "{words}"
+            );
         }
-        let changing =
-            machine.calls().lines().filter(|c| !c.contains("--simulate") && !c.contains("--no-remove")).count();
+        let changing = machine
+            .calls()
+            .lines()
+            .filter(|c| !c.contains("--simulate") && !c.contains("--no-remove"))
+            .count();
         assert_eq!(changing > 0, may, "{arguments:?}: {}", machine.calls());
-        assert_eq!(words.contains("run: demo/dependencies.sh --yes demo"), !may, "{words}");
+        assert_eq!(
+            words.contains("run: demo/dependencies.sh --yes demo"),
+            !may,
+            "{words}"
+        );
     }
 }
 
@@ -143,7 +186,11 @@ fn headers_that_tests_read_are_looked_for() {
     for source in tests() {
         for path in source.text.split("\"/usr/include/").skip(1) {
             let header = path.split('"').next().unwrap();
-            assert!(script.contains(&format!("\"has_header {header}\"")), "{}: {header}", source.path);
+            assert!(
+                script.contains(&format!("\"has_header {header}\"")),
+                "{}: {header}",
+                source.path
+            );
             read += 1;
         }
     }

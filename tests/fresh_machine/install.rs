@@ -16,7 +16,9 @@ struct System {
 impl System {
     /// With programs that do nothing: what is copied does not matter.
     fn with_stubs() -> System {
-        let system = System { dir: tempfile::tempdir().unwrap() };
+        let system = System {
+            dir: tempfile::tempdir().unwrap(),
+        };
         let built = system.built();
         fs::create_dir_all(&built).unwrap();
         for entry in fs::read_dir(repository("src/bin")).unwrap() {
@@ -28,7 +30,9 @@ impl System {
 
     /// With the one program that is every command.
     fn with_multicall() -> System {
-        let system = System { dir: tempfile::tempdir().unwrap() };
+        let system = System {
+            dir: tempfile::tempdir().unwrap(),
+        };
         fs::create_dir_all(system.built()).unwrap();
         symlink(env!("CARGO_BIN_EXE_qubes"), system.built().join("qubes")).unwrap();
         system
@@ -53,7 +57,10 @@ impl System {
             .arg(repository(""))
             .args(arguments)
             .arg(format!("DESTDIR={}", self.root().display()))
-            .arg(format!("CARGO_TARGET_DIR={}", self.dir.path().join("target").display()))
+            .arg(format!(
+                "CARGO_TARGET_DIR={}",
+                self.dir.path().join("target").display()
+            ))
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
             .env_remove("MAKEFLAGS")
             .env_remove("PREFIX")
@@ -82,7 +89,9 @@ impl System {
 }
 
 fn add_below(directory: &Path, found: &mut BTreeSet<PathBuf>) {
-    let Ok(entries) = fs::read_dir(directory) else { return };
+    let Ok(entries) = fs::read_dir(directory) else {
+        return;
+    };
     for entry in entries {
         let path = entry.unwrap().path();
         if path.is_dir() && !path.is_symlink() {
@@ -97,7 +106,10 @@ fn what_is_not_built_is_not_installed_and_nothing_is_built() {
     let system = System::with_stubs();
     fs::remove_file(system.built().join("qvm-ls")).unwrap();
     let words = system.fails(&["install"]);
-    assert!(words.contains("release/qvm-ls; run 'make build' first"), "{words}");
+    assert!(
+        words.contains("release/qvm-ls; run 'make build' first"),
+        "{words}"
+    );
     assert_eq!(system.tree(), BTreeSet::new());
 }
 
@@ -137,7 +149,11 @@ fn uninstall_leaves_what_was_there_before() {
         assert_eq!(system.tree(), installed);
         system.ok(&["uninstall", prefix]);
         assert_eq!(system.tree(), before, "{prefix}");
-        assert!(system.fails(&["uninstall", prefix]).contains("nothing was installed"));
+        assert!(
+            system
+                .fails(&["uninstall", prefix])
+                .contains("nothing was installed")
+        );
     }
 }
 
@@ -147,26 +163,49 @@ fn files_of_others_are_not_replaced_unless_forced() {
     fs::create_dir_all(system.path("usr/bin")).unwrap();
     fs::create_dir_all(system.path("usr/lib/systemd/system")).unwrap();
     fs::write(system.path("usr/bin/qvm-ls"), "upstream's").unwrap();
-    symlink("nowhere", system.path("usr/lib/systemd/system/qubes-vm@.service")).unwrap();
+    symlink(
+        "nowhere",
+        system.path("usr/lib/systemd/system/qubes-vm@.service"),
+    )
+    .unwrap();
     let before = system.tree();
     let words = system.fails(&["install"]);
-    assert!(words.contains("cannot replace these 2 files") && words.contains("usr/bin/qvm-ls\n"), "{words}");
+    assert!(
+        words.contains("cannot replace these 2 files") && words.contains("usr/bin/qvm-ls\n"),
+        "{words}"
+    );
     assert_eq!(system.tree(), before);
-    assert_eq!(fs::read_to_string(system.path("usr/bin/qvm-ls")).unwrap(), "upstream's");
+    assert_eq!(
+        fs::read_to_string(system.path("usr/bin/qvm-ls")).unwrap(),
+        "upstream's"
+    );
     let words = system.ok(&["install", "FORCE=1"]);
     assert!(words.contains("usr/bin/qvm-ls\n"), "{words}");
-    assert_eq!(fs::read_to_string(system.path("usr/bin/qvm-ls")).unwrap(), "#!/bin/sh\n");
-    assert!(!system.path("usr/lib/systemd/system/nowhere").exists(), "a link is replaced, not written through");
+    assert_eq!(
+        fs::read_to_string(system.path("usr/bin/qvm-ls")).unwrap(),
+        "#!/bin/sh\n"
+    );
+    assert!(
+        !system.path("usr/lib/systemd/system/nowhere").exists(),
+        "a link is replaced, not written through"
+    );
 }
 
 #[test]
 fn a_unit_of_the_distribution_is_not_overridden_from_another_prefix() {
     let system = System::with_stubs();
     fs::create_dir_all(system.path("usr/lib/systemd/system")).unwrap();
-    fs::write(system.path("usr/lib/systemd/system/qubes-vm@.service"), "upstream's").unwrap();
+    fs::write(
+        system.path("usr/lib/systemd/system/qubes-vm@.service"),
+        "upstream's",
+    )
+    .unwrap();
     let before = system.tree();
     let words = system.fails(&["install", "PREFIX=/usr/local"]);
-    assert!(words.contains("/usr/lib/systemd/system/qubes-vm@.service, whose place"), "{words}");
+    assert!(
+        words.contains("/usr/lib/systemd/system/qubes-vm@.service, whose place"),
+        "{words}"
+    );
     assert_eq!(system.tree(), before);
     system.ok(&["install", "PREFIX=/usr/local", "NO_UNITS=1"]);
     assert!(system.path("usr/local/bin/qvm-ls").exists());
@@ -188,10 +227,17 @@ fn the_package_that_owns_a_file_is_named() {
          Architecture: all\nVersion: 4.3\nDescription: tools\n",
     )
     .unwrap();
-    fs::write(database.join("info/qubes-core-admin-client.list"), "/.\n/usr\n/usr/bin\n/usr/bin/qvm-ls\n").unwrap();
+    fs::write(
+        database.join("info/qubes-core-admin-client.list"),
+        "/.\n/usr\n/usr/bin\n/usr/bin/qvm-ls\n",
+    )
+    .unwrap();
     fs::write(system.path("usr/bin/qvm-ls"), "upstream's").unwrap();
     let words = system.fails(&["install"]);
-    assert!(words.contains("usr/bin/qvm-ls (package qubes-core-admin-client)"), "{words}");
+    assert!(
+        words.contains("usr/bin/qvm-ls (package qubes-core-admin-client)"),
+        "{words}"
+    );
 }
 
 #[test]
@@ -200,8 +246,15 @@ fn what_was_changed_since_stays() {
     system.ok(&["install"]);
     fs::write(system.path("usr/bin/qvm-ls"), "changed").unwrap();
     let words = system.ok(&["uninstall"]);
-    assert!(words.contains("usr/bin/qvm-ls was changed since it was installed: it stays"), "{words}");
-    let left: Vec<PathBuf> = system.tree().into_iter().filter(|path| path.is_file()).collect();
+    assert!(
+        words.contains("usr/bin/qvm-ls was changed since it was installed: it stays"),
+        "{words}"
+    );
+    let left: Vec<PathBuf> = system
+        .tree()
+        .into_iter()
+        .filter(|path| path.is_file())
+        .collect();
     assert_eq!(left, [system.path("usr/bin/qvm-ls")]);
 }
 
@@ -209,19 +262,28 @@ fn what_was_changed_since_stays() {
 fn one_program_is_every_command() {
     let system = System::with_multicall();
     let words = system.fails(&["install"]);
-    assert!(words.contains("run 'make build' first"), "only one of them was built: {words}");
+    assert!(
+        words.contains("run 'make build' first"),
+        "only one of them was built: {words}"
+    );
     system.ok(&["install", "MULTICALL=1"]);
     let mut names: Vec<String> = fs::read_dir(system.path("usr/bin"))
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     names.sort();
-    let commands = qubes::tools::COMMANDS.iter().map(|c| c.name).filter(|name| *name != "qubes-monitor");
+    let commands = qubes::tools::COMMANDS
+        .iter()
+        .map(|c| c.name)
+        .filter(|name| *name != "qubes-monitor");
     let mut expected: Vec<&str> = commands.chain(["qubes", "qubes-complete"]).collect();
     expected.sort_unstable();
     assert_eq!(names, expected);
     let output = |program: &str, arguments: &[&str]| {
-        let run = Command::new(system.path("usr").join(program)).args(arguments).output().unwrap();
+        let run = Command::new(system.path("usr").join(program))
+            .args(arguments)
+            .output()
+            .unwrap();
         assert!(run.status.success(), "{program}: {run:?}");
         String::from_utf8(run.stdout).unwrap()
     };
@@ -231,8 +293,18 @@ fn one_program_is_every_command() {
     }
     assert!(output("lib/qubes/qubes-monitor", &["--help"]).contains("sage: qubes-monitor "));
     let offered = output("bin/qubes-complete", &["bash", "1", "qvm-ls", "--for"]);
-    assert!(offered.lines().any(|line| line.trim_end() == "--format"), "{offered:?}");
-    let size: u64 = names.iter().map(|n| fs::symlink_metadata(system.path("usr/bin").join(n)).unwrap().len()).sum();
+    assert!(
+        offered.lines().any(|line| line.trim_end() == "--format"),
+        "{offered:?}"
+    );
+    let size: u64 = names
+        .iter()
+        .map(|n| {
+            fs::symlink_metadata(system.path("usr/bin").join(n))
+                .unwrap()
+                .len()
+        })
+        .sum();
     let of_program = fs::metadata(env!("CARGO_BIN_EXE_qubes")).unwrap().len();
     assert!(size < of_program + 1000, "links, not copies: {size}");
 
@@ -245,7 +317,10 @@ fn one_program_is_every_command() {
     }
     system.ok(&["install"]);
     assert!(!system.path("usr/bin/qvm-ls").is_symlink());
-    assert_eq!(fs::read_to_string(system.path("usr/bin/qubes")).unwrap(), "#!/bin/sh\n");
+    assert_eq!(
+        fs::read_to_string(system.path("usr/bin/qubes")).unwrap(),
+        "#!/bin/sh\n"
+    );
     system.ok(&["uninstall"]);
     assert_eq!(system.tree(), BTreeSet::new());
 }

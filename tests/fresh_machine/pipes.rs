@@ -8,7 +8,12 @@ use crate::sources::{recipes, scripts};
 fn ends_early(command: &Command) -> bool {
     let has_flag = |flags: &[char]| {
         let short = |w: &&String| w.starts_with('-') && !w.starts_with("--");
-        command.words.iter().skip(1).filter(short).any(|w| w.contains(flags))
+        command
+            .words
+            .iter()
+            .skip(1)
+            .filter(short)
+            .any(|w| w.contains(flags))
     };
     match command.words[0].as_str() {
         "head" => true,
@@ -16,12 +21,18 @@ fn ends_early(command: &Command) -> bool {
         // grep ends at the first match also where its output is /dev/null.
         "grep" | "egrep" | "fgrep" | "zgrep" => {
             has_flag(&['q', 'm', 'l', 'L'])
-                || command.words.iter().any(|w| ["--quiet", "--silent"].contains(&w.as_str()))
+                || command
+                    .words
+                    .iter()
+                    .any(|w| ["--quiet", "--silent"].contains(&w.as_str()))
                 || command.output.as_deref() == Some("/dev/null")
         }
         "sed" => command.words.iter().skip(1).any(|w| {
             let commands = w.split([';', '\n', '}']).map(str::trim_end);
-            !w.starts_with('-') && commands.into_iter().any(|c| c.ends_with(['q', 'Q']) && !c.starts_with("s/"))
+            !w.starts_with('-')
+                && commands
+                    .into_iter()
+                    .any(|c| c.ends_with(['q', 'Q']) && !c.starts_with("s/"))
         }),
         "awk" => command.words.iter().any(|w| w.contains("exit")),
         _ => false,
@@ -42,7 +53,11 @@ fn no_reader_ends_early_where_pipefail_is_set() {
         wrong.extend(early.map(|c| format!("{}:{}: {}", source.path, c.line, c.words.join(" "))));
     }
     assert!(piped > 20, "{piped} pipes were read");
-    assert!(wrong.is_empty(), "these may end before their input does:\n{}", wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "these may end before their input does:\n{}",
+        wrong.join("\n")
+    );
 }
 
 #[test]
@@ -61,9 +76,16 @@ fn readers_that_end_early_are_told_from_others() {
     ] {
         assert!(early(line), "{line}");
     }
-    for line in
-        ["grep x", "grep -c x", "sed -n 1p", "sed s/a/q/", "while read -r x", "tail -n 1", "awk '{ print }'", "sort"]
-    {
+    for line in [
+        "grep x",
+        "grep -c x",
+        "sed -n 1p",
+        "sed s/a/q/",
+        "while read -r x",
+        "tail -n 1",
+        "awk '{ print }'",
+        "sort",
+    ] {
         assert!(!early(line), "{line}");
     }
 }

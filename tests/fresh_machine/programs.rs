@@ -49,13 +49,21 @@ fn words(list: &'static str) -> impl Iterator<Item = &'static str> {
 /// The programs that dependencies.sh looks for.
 fn looked_for() -> BTreeSet<String> {
     let text = std::fs::read_to_string(repository("demo/dependencies.sh")).unwrap();
-    let needs = text.lines().filter(|line| line.trim_start().starts_with("need \""));
+    let needs = text
+        .lines()
+        .filter(|line| line.trim_start().starts_with("need \""));
     let check = |line: &str| line.split('"').nth(3).map(String::from);
     let checks: BTreeSet<String> = needs.filter_map(check).collect();
-    let mut programs: BTreeSet<String> =
-        checks.iter().filter_map(|c| c.strip_prefix("has ")).map(String::from).collect();
+    let mut programs: BTreeSet<String> = checks
+        .iter()
+        .filter_map(|c| c.strip_prefix("has "))
+        .map(String::from)
+        .collect();
     // Checks that are more than looking for a program.
-    for (check, program) in [("has_busybox", "busybox"), ("has_libvirt_qemu", "virtqemud")] {
+    for (check, program) in [
+        ("has_busybox", "busybox"),
+        ("has_libvirt_qemu", "virtqemud"),
+    ] {
         if checks.contains(check) {
             programs.insert(program.to_string());
         }
@@ -72,29 +80,42 @@ impl Known {
     fn new() -> Known {
         let own = qubes::tools::COMMANDS.iter().map(|c| c.name.to_string());
         let more = ["qubes", "qubes-complete"].map(String::from);
-        Known { looked_for: looked_for(), own: own.chain(more).collect() }
+        Known {
+            looked_for: looked_for(),
+            own: own.chain(more).collect(),
+        }
     }
 
     fn has(&self, program: &str) -> bool {
-        let together = TOGETHER.iter().any(|(other, of)| *other == program && self.looked_for.contains(*of));
+        let together = TOGETHER
+            .iter()
+            .any(|(other, of)| *other == program && self.looked_for.contains(*of));
         together
             || self.looked_for.contains(program)
             || self.own.contains(program)
-            || [EVERYWHERE, WHERE_THEY_ARE, TOOLCHAIN, INSIDE_LAB].into_iter().flat_map(words).any(|w| w == program)
+            || [EVERYWHERE, WHERE_THEY_ARE, TOOLCHAIN, INSIDE_LAB]
+                .into_iter()
+                .flat_map(words)
+                .any(|w| w == program)
     }
 }
 
 fn is_installed_here(program: &str) -> bool {
-    ["/usr/bin", "/usr/sbin", "/bin", "/sbin"].iter().any(|d| Path::new(d).join(program).exists())
+    ["/usr/bin", "/usr/sbin", "/bin", "/sbin"]
+        .iter()
+        .any(|d| Path::new(d).join(program).exists())
 }
 
 fn is_program_name(word: &str) -> bool {
     word.starts_with(|c: char| c.is_ascii_lowercase())
-        && word.bytes().all(|b| b.is_ascii_alphanumeric() || b"._+-".contains(&b))
+        && word
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"._+-".contains(&b))
 }
 
 /// Words that run the command behind them.
-const RUNNERS: &str = "exec env command sudo as_root xargs nohup nice setsid timeout unshare setpriv run show chroot";
+const RUNNERS: &str =
+    "exec env command sudo as_root xargs nohup nice setsid timeout unshare setpriv run show chroot";
 
 /// The program that a command runs, and those that it runs through others.
 fn called(command: &shell::Command) -> Vec<&str> {
@@ -105,7 +126,8 @@ fn called(command: &shell::Command) -> Vec<&str> {
         if !words(RUNNERS).any(|runner| runner == word) {
             break;
         }
-        let is_argument = |w: &String| w.starts_with('-') || w.contains(['=', '$']) || w.parse::<f64>().is_ok();
+        let is_argument =
+            |w: &String| w.starts_with('-') || w.contains(['=', '$']) || w.parse::<f64>().is_ok();
         let skipped = arguments.iter().take_while(|w| is_argument(w)).count();
         rest = &arguments[skipped..];
     }
@@ -117,7 +139,8 @@ fn unknown_in_script(source: &Source, known: &Known, unknown: &mut Vec<String>) 
     let mut read = 0;
     for command in &script.commands {
         for program in called(command).into_iter().filter(|w| is_program_name(w)) {
-            let is_shells = words(BUILTINS).any(|b| b == program) || script.functions.contains(program);
+            let is_shells =
+                words(BUILTINS).any(|b| b == program) || script.functions.contains(program);
             read += 1;
             if !is_shells && !known.has(program) {
                 unknown.push(format!("{}:{}: {program}", source.path, command.line));
@@ -132,7 +155,9 @@ fn every_program_that_a_script_calls_is_looked_for() {
     let known = Known::new();
     let mut unknown = Vec::new();
     let sources = scripts().into_iter().chain(recipes());
-    let read: usize = sources.map(|source| unknown_in_script(&source, &known, &mut unknown)).sum();
+    let read: usize = sources
+        .map(|source| unknown_in_script(&source, &known, &mut unknown))
+        .sum();
     assert!(read > 300, "{read} commands were read");
     report(&unknown);
 }
@@ -146,10 +171,22 @@ fn report(unknown: &[String]) {
 }
 
 /// The literal arguments of calls that run a program or look for one.
-const CALLS: [&str; 5] = ["Command::new(\"", "Program::new(\"", "command(\"", "is_installed(\"", "exec::find(\""];
+const CALLS: [&str; 5] = [
+    "Command::new(\"",
+    "Program::new(\"",
+    "command(\"",
+    "is_installed(\"",
+    "exec::find(\"",
+];
 
 /// Lines with these give a program to another one that runs it.
-const BEHIND_OTHERS: [&str; 5] = [".arg(", ".args(", "within", "Command::new(", "Program::new("];
+const BEHIND_OTHERS: [&str; 5] = [
+    ".arg(",
+    ".args(",
+    "within",
+    "Command::new(",
+    "Program::new(",
+];
 
 #[test]
 fn every_program_that_a_test_calls_is_looked_for() {
@@ -160,7 +197,10 @@ fn every_program_that_a_test_calls_is_looked_for() {
         for (number, line) in source.text.lines().enumerate() {
             let at = |program: &str| format!("{}:{}: {program}", source.path, number + 1);
             let calls = CALLS.iter().flat_map(|call| line.split(call).skip(1));
-            for program in calls.filter_map(|rest| rest.split('"').next()).filter(|w| is_program_name(w)) {
+            for program in calls
+                .filter_map(|rest| rest.split('"').next())
+                .filter(|w| is_program_name(w))
+            {
                 read += 1;
                 if !known.has(program) {
                     unknown.push(at(program));
@@ -170,7 +210,12 @@ fn every_program_that_a_test_calls_is_looked_for() {
             if !BEHIND_OTHERS.iter().any(|call| line.contains(call)) {
                 continue;
             }
-            for literal in line.split('"').skip(1).step_by(2).filter(|w| is_program_name(w)) {
+            for literal in line
+                .split('"')
+                .skip(1)
+                .step_by(2)
+                .filter(|w| is_program_name(w))
+            {
                 let by_chance = words(BY_CHANCE).any(|word| word == literal);
                 if !by_chance && !known.has(literal) && is_installed_here(literal) {
                     unknown.push(at(literal));

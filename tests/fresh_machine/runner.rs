@@ -18,14 +18,26 @@ fn run(cargo: &str) -> (Output, String) {
     let dir = tempfile::tempdir().unwrap();
     let calls = dir.path().join("calls");
     program(&dir.path().join("demo/guest.sh"), "");
-    program(&dir.path().join("demo/libvirt.sh"), "echo \"libvirt $1\" >> \"$CALLS\"");
-    program(&dir.path().join("cargo"), &format!("echo \"cargo $*\" >> \"$CALLS\"\n{cargo}"));
+    program(
+        &dir.path().join("demo/libvirt.sh"),
+        "echo \"libvirt $1\" >> \"$CALLS\"",
+    );
+    program(
+        &dir.path().join("cargo"),
+        &format!("echo \"cargo $*\" >> \"$CALLS\"\n{cargo}"),
+    );
     let script = dir.path().join("tests/all.sh");
     fs::create_dir(dir.path().join("tests")).unwrap();
     fs::copy(repository("tests/all.sh"), &script).unwrap();
     let mut command = Command::new("bash");
-    command.arg(script).env("CARGO", dir.path().join("cargo")).env("CALLS", &calls);
-    (command.output().unwrap(), fs::read_to_string(&calls).unwrap())
+    command
+        .arg(script)
+        .env("CARGO", dir.path().join("cargo"))
+        .env("CALLS", &calls);
+    (
+        command.output().unwrap(),
+        fs::read_to_string(&calls).unwrap(),
+    )
 }
 
 #[test]
@@ -44,7 +56,11 @@ esac"#);
     assert!(!output.status.success());
     let words = String::from_utf8(output.stdout).unwrap();
     let end = words.split("finished in 1.00s\n").last().unwrap();
-    let lines: Vec<&str> = end.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let lines: Vec<&str> = end
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .collect();
     assert_eq!(
         lines,
         [
@@ -57,9 +73,18 @@ esac"#);
             "32 passed, 1 failed, 2 skipped",
         ]
     );
-    assert!(calls.contains("cargo test --locked --workspace --no-fail-fast\n"), "{calls}");
-    let libvirt: Vec<&str> = calls.lines().filter(|line| line.starts_with("libvirt")).collect();
-    assert!(libvirt.len() == 2 && libvirt[1] == "libvirt --stop", "{calls}");
+    assert!(
+        calls.contains("cargo test --locked --workspace --no-fail-fast\n"),
+        "{calls}"
+    );
+    let libvirt: Vec<&str> = calls
+        .lines()
+        .filter(|line| line.starts_with("libvirt"))
+        .collect();
+    assert!(
+        libvirt.len() == 2 && libvirt[1] == "libvirt --stop",
+        "{calls}"
+    );
 }
 
 #[test]
@@ -67,7 +92,12 @@ fn it_ends_well_only_when_everything_did() {
     let passing = "[ $1 != test ] || echo 'test result: ok. 7 passed; 0 failed; 0 ignored; 0 measured; 0 filtered'";
     let (output, _) = run(passing);
     assert!(output.status.success(), "{output:?}");
-    assert!(output.stdout.ends_with(b"\n7 passed, 0 failed, 0 skipped\n"), "{output:?}");
+    assert!(
+        output
+            .stdout
+            .ends_with(b"\n7 passed, 0 failed, 0 skipped\n"),
+        "{output:?}"
+    );
     for step in ["fmt", "clippy", "test"] {
         let (output, _) = run(&format!("{passing}\n[ $1 != {step} ]"));
         assert!(!output.status.success(), "{step}: {output:?}");

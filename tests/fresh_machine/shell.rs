@@ -23,12 +23,21 @@ pub struct Script {
 }
 
 /// Words after which another command begins.
-const PREFIXES: [&str; 12] = ["if", "then", "else", "elif", "do", "while", "until", "!", "{", "}", "time", "coproc"];
+const PREFIXES: [&str; 12] = [
+    "if", "then", "else", "elif", "do", "while", "until", "!", "{", "}", "time", "coproc",
+];
 
 /// Reads a whole script.
 pub fn read(text: &str) -> Script {
     let mut script = Script::default();
-    Reader { text: text.as_bytes(), at: 0, line: 1, script: &mut script, heredocs: Vec::new() }.commands(None);
+    Reader {
+        text: text.as_bytes(),
+        at: 0,
+        line: 1,
+        script: &mut script,
+        heredocs: Vec::new(),
+    }
+    .commands(None);
     script
 }
 
@@ -78,7 +87,8 @@ impl Reader<'_> {
                     }
                     let piped = byte == b'|' && !self.starts_with("||");
                     // A pipe may go on in the next line.
-                    let piped = piped || byte == b'\n' && command.is_piped_into && command.words.is_empty();
+                    let piped =
+                        piped || byte == b'\n' && command.is_piped_into && command.words.is_empty();
                     self.finish(command, &mut cases);
                     self.separator(byte, &mut cases);
                     command = self.new_command(piped);
@@ -92,7 +102,13 @@ impl Reader<'_> {
     }
 
     fn new_command(&self, is_piped_into: bool) -> Command {
-        Command { line: self.line, is_piped_into, keyword: None, words: Vec::new(), output: None }
+        Command {
+            line: self.line,
+            is_piped_into,
+            keyword: None,
+            words: Vec::new(),
+            output: None,
+        }
     }
 
     fn finish(&mut self, command: Command, _cases: &mut [bool]) {
@@ -198,7 +214,11 @@ impl Reader<'_> {
     }
 
     fn redirection(&mut self, command: &mut Command) {
-        if command.words.last().is_some_and(|w| w.bytes().all(|b| b.is_ascii_digit())) {
+        if command
+            .words
+            .last()
+            .is_some_and(|w| w.bytes().all(|b| b.is_ascii_digit()))
+        {
             command.words.pop();
         }
         let heredoc = self.starts_with("<<") && !self.starts_with("<<<");
@@ -313,7 +333,9 @@ impl Reader<'_> {
 }
 
 fn is_assignment(word: &str) -> bool {
-    let Some((name, _)) = word.split_once('=') else { return false };
+    let Some((name, _)) = word.split_once('=') else {
+        return false;
+    };
     let name = name.trim_end_matches('+');
     !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
@@ -331,13 +353,25 @@ fn commands_are_found_where_shells_find_them() {
     let first = |c: &Command| c.words[0].clone();
     let names: Vec<String> = script.commands.iter().map(first).collect();
     let expected = [
-        "second", "first", "third", "fourth", "fifth", "fi", "sixth", "seventh", "eighth", "ninth", "tenth",
-        "eleventh", "for", "twelfth", "done",
+        "second", "first", "third", "fourth", "fifth", "fi", "sixth", "seventh", "eighth", "ninth",
+        "tenth", "eleventh", "for", "twelfth", "done",
     ];
     assert_eq!(names, expected);
     assert_eq!(script.functions, BTreeSet::from(["name".to_string()]));
-    let piped: Vec<String> = script.commands.iter().filter(|c| c.is_piped_into).map(first).collect();
+    let piped: Vec<String> = script
+        .commands
+        .iter()
+        .filter(|c| c.is_piped_into)
+        .map(first)
+        .collect();
     assert_eq!(piped, ["third", "eleventh"]);
-    let fifth = script.commands.iter().find(|c| c.words[0] == "fifth").unwrap();
-    assert_eq!((fifth.words.len(), fifth.output.as_deref(), fifth.line), (1, Some("file"), 3));
+    let fifth = script
+        .commands
+        .iter()
+        .find(|c| c.words[0] == "fifth")
+        .unwrap();
+    assert_eq!(
+        (fifth.words.len(), fifth.output.as_deref(), fifth.line),
+        (1, Some("file"), 3)
+    );
 }

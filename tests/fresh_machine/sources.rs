@@ -17,7 +17,10 @@ pub struct Source {
 impl Source {
     fn read(path: &Path) -> Source {
         let below = path.strip_prefix(repository("")).unwrap();
-        Source { path: below.display().to_string(), text: fs::read_to_string(path).unwrap() }
+        Source {
+            path: below.display().to_string(),
+            text: fs::read_to_string(path).unwrap(),
+        }
     }
 }
 
@@ -31,9 +34,13 @@ pub fn scripts() -> Vec<Source> {
     let mut found = Vec::new();
     for directory in ["demo", "tests", ".ci", "packaging"] {
         for path in files_below(&repository(directory)) {
-            let Ok(text) = fs::read_to_string(&path) else { continue };
+            let Ok(text) = fs::read_to_string(&path) else {
+                continue;
+            };
             let source = Source::read(&path);
-            let is_guests = INSIDE_GUESTS.iter().any(|inside| source.path.starts_with(inside));
+            let is_guests = INSIDE_GUESTS
+                .iter()
+                .any(|inside| source.path.starts_with(inside));
             let is_here = !is_guests || source.path == LAB_BUILDER;
             if is_here && (text.starts_with("#!/bin/bash\n") || text.starts_with("#!/bin/sh\n")) {
                 found.push(source);
@@ -54,7 +61,10 @@ pub fn recipes() -> Vec<Source> {
         .map(|name| {
             let makefile = Source::read(&repository(name));
             let lines: Vec<String> = makefile.text.lines().map(recipe).collect();
-            Source { text: lines.join("\n") + "\n", ..makefile }
+            Source {
+                text: lines.join("\n") + "\n",
+                ..makefile
+            }
         })
         .into()
 }
@@ -92,11 +102,19 @@ pub fn tests() -> Vec<Source> {
     // This program names programs that nobody calls.
     let own = repository("tests/fresh_machine");
     let is_other = |path: &PathBuf| !path.starts_with(&own);
-    directories.into_iter().flatten().filter(is_rust).filter(is_other).map(|path| Source::read(&path)).collect()
+    directories
+        .into_iter()
+        .flatten()
+        .filter(is_rust)
+        .filter(is_other)
+        .map(|path| Source::read(&path))
+        .collect()
 }
 
 fn files_below(directory: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
+    let Ok(entries) = fs::read_dir(directory) else {
+        return Vec::new();
+    };
     let mut files = Vec::new();
     for entry in entries {
         let path = entry.unwrap().path();

@@ -23,7 +23,10 @@ fn in_child(test: &str, variable: &str, value: &std::path::Path) -> String {
         .unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     let stdout = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success() && stdout.contains("1 passed"), "{stderr}{stdout}");
+    assert!(
+        output.status.success() && stdout.contains("1 passed"),
+        "{stderr}{stdout}"
+    );
     stderr
 }
 
@@ -33,7 +36,11 @@ fn without_the_library_every_question_is_one_clear_error() {
         // The loader looks here first, and what it finds is no library.
         let place = tempfile::tempdir().unwrap();
         fs::write(place.path().join("libvirt.so.0"), "").unwrap();
-        in_child("absent::without_the_library_every_question_is_one_clear_error", "LD_LIBRARY_PATH", place.path());
+        in_child(
+            "absent::without_the_library_every_question_is_one_clear_error",
+            "LD_LIBRARY_PATH",
+            place.path(),
+        );
         return;
     }
     let hypervisor = LazyHypervisor::new("qemu:///system");
@@ -50,7 +57,10 @@ fn without_the_library_every_question_is_one_clear_error() {
     ] {
         assert!(matches!(error, HypervisorError::NoLibrary(_)), "{error}");
         let text = error.to_string();
-        assert!(text.starts_with("libvirt is not installed (") && text.contains("libvirt.so.0"), "{text}");
+        assert!(
+            text.starts_with("libvirt is not installed (") && text.contains("libvirt.so.0"),
+            "{text}"
+        );
         assert!(!text.contains('\n'), "{text}");
     }
     // Even code that did not ask first gets a failure, not a crash.
@@ -64,7 +74,8 @@ fn without_the_library_every_question_is_one_clear_error() {
 fn a_daemon_that_does_not_answer_is_one_clear_error_and_libvirt_prints_nothing() {
     if !is_child() {
         let place = tempfile::tempdir().unwrap();
-        let test = "absent::a_daemon_that_does_not_answer_is_one_clear_error_and_libvirt_prints_nothing";
+        let test =
+            "absent::a_daemon_that_does_not_answer_is_one_clear_error_and_libvirt_prints_nothing";
         let stderr = in_child(test, "QUBES_TEST_PLACE", place.path());
         assert_eq!(stderr, "");
         return;
@@ -81,13 +92,29 @@ fn a_daemon_that_does_not_answer_is_one_clear_error_and_libvirt_prints_nothing()
         hypervisor.wait_until_inactive(uuid, None).unwrap_err(),
     ] {
         let text = error.to_string();
-        assert!(text.starts_with(&format!("cannot reach the hypervisor at {uri}: ")), "{text}");
-        assert!(text.ends_with("No such file or directory; is libvirtd running?") && !text.contains('\n'), "{text}");
+        assert!(
+            text.starts_with(&format!("cannot reach the hypervisor at {uri}: ")),
+            "{text}"
+        );
+        assert!(
+            text.ends_with("No such file or directory; is libvirtd running?")
+                && !text.contains('\n'),
+            "{text}"
+        );
     }
     // A URI that no driver knows, and one that is no text.
-    let text = LibvirtHypervisor::new("nosuch:///system").states().unwrap_err().to_string();
-    assert!(text.starts_with("cannot reach the hypervisor at nosuch:///system: "), "{text}");
-    let text = LibvirtHypervisor::new("qemu\0").state(uuid).unwrap_err().to_string();
+    let text = LibvirtHypervisor::new("nosuch:///system")
+        .states()
+        .unwrap_err()
+        .to_string();
+    assert!(
+        text.starts_with("cannot reach the hypervisor at nosuch:///system: "),
+        "{text}"
+    );
+    let text = LibvirtHypervisor::new("qemu\0")
+        .state(uuid)
+        .unwrap_err()
+        .to_string();
     assert!(text.ends_with("the URI contains a NUL character"), "{text}");
 }
 
@@ -95,10 +122,18 @@ fn a_daemon_that_does_not_answer_is_one_clear_error_and_libvirt_prints_nothing()
 fn the_library_is_opened_by_the_first_question_and_not_before() {
     if !is_child() {
         let place = tempfile::tempdir().unwrap();
-        in_child("absent::the_library_is_opened_by_the_first_question_and_not_before", "HOME", place.path());
+        in_child(
+            "absent::the_library_is_opened_by_the_first_question_and_not_before",
+            "HOME",
+            place.path(),
+        );
         return;
     }
-    let is_open = || fs::read_to_string("/proc/self/maps").unwrap().contains("libvirt.so");
+    let is_open = || {
+        fs::read_to_string("/proc/self/maps")
+            .unwrap()
+            .contains("libvirt.so")
+    };
     let hypervisor = LazyHypervisor::new("test:///default");
     assert!(LazyHypervisor::offline("test:///default").states().is_err());
     assert!(!is_open());

@@ -4,8 +4,12 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use qubes::hypervisor::description::{Disk, DomainDescription, HostDescription, Kernel, SourceKind, VirtMode};
-use qubes::hypervisor::{Accelerator, Family, Hypervisor, LibvirtHypervisor, Templates, owner_for_image};
+use qubes::hypervisor::description::{
+    Disk, DomainDescription, HostDescription, Kernel, SourceKind, VirtMode,
+};
+use qubes::hypervisor::{
+    Accelerator, Family, Hypervisor, LibvirtHypervisor, Templates, owner_for_image,
+};
 use qubes::model::PowerState;
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -43,7 +47,11 @@ impl Domain {
             memory_hotplug: false,
             vcpus: 1,
             virt_mode: VirtMode::Pvh,
-            kernel: Some(Kernel { image: kernel, initrd: None, cmdline: String::new() }),
+            kernel: Some(Kernel {
+                image: kernel,
+                initrd: None,
+                cmdline: String::new(),
+            }),
             owner: (uri == "qemu:///system").then(|| owner_for_image(&image).unwrap()),
             disks: vec![Disk {
                 name: "root".to_string(),
@@ -63,7 +71,11 @@ impl Domain {
             guivm: None,
             stubdom_mem: None,
         };
-        Domain { hypervisor: LibvirtHypervisor::new(uri), description, place }
+        Domain {
+            hypervisor: LibvirtHypervisor::new(uri),
+            description,
+            place,
+        }
     }
 
     pub fn uuid(&self) -> Uuid {
@@ -71,12 +83,19 @@ impl Domain {
     }
 
     pub fn xml(&self) -> String {
-        let templates = Templates::new(self.place.path().join("etc"), self.place.path().join("share"));
-        templates.render(Family::Qemu, &self.description, &HostDescription::default()).unwrap()
+        let templates = Templates::new(
+            self.place.path().join("etc"),
+            self.place.path().join("share"),
+        );
+        templates
+            .render(Family::Qemu, &self.description, &HostDescription::default())
+            .unwrap()
     }
 
     pub fn create_paused(&self) {
-        self.hypervisor.create_paused(self.uuid(), &self.xml()).unwrap();
+        self.hypervisor
+            .create_paused(self.uuid(), &self.xml())
+            .unwrap();
     }
 
     /// Created, running, and seen to have said its greeting.
@@ -87,7 +106,10 @@ impl Domain {
     }
 
     pub fn state(&self) -> Option<PowerState> {
-        self.hypervisor.state(self.uuid()).unwrap().map(|live| live.state)
+        self.hypervisor
+            .state(self.uuid())
+            .unwrap()
+            .map(|live| live.state)
     }
 
     pub fn console(&self) -> PathBuf {
@@ -96,7 +118,9 @@ impl Domain {
 
     pub fn wait_for_greeting(&self) {
         let deadline = Instant::now() + LONG;
-        while !fs::read_to_string(self.console()).is_ok_and(|text| text.contains(tiny_guest::GREETING)) {
+        while !fs::read_to_string(self.console())
+            .is_ok_and(|text| text.contains(tiny_guest::GREETING))
+        {
             assert!(Instant::now() < deadline, "the guest said nothing");
             std::thread::sleep(Duration::from_millis(20));
         }

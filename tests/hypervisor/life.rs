@@ -16,7 +16,11 @@ fn a_domain_is_created_paused_runs_is_paused_and_killed() {
 
     domain.create_paused();
     assert_eq!(domain.state(), Some(PowerState::Paused));
-    assert_eq!(fs::read_to_string(domain.console()).unwrap_or_default(), "", "nothing ran yet");
+    assert_eq!(
+        fs::read_to_string(domain.console()).unwrap_or_default(),
+        "",
+        "nothing ran yet"
+    );
 
     assert_eq!(domain.hypervisor.resume(domain.uuid()), Ok(Outcome::Done));
     domain.wait_for_greeting();
@@ -37,17 +41,33 @@ fn a_guest_that_answers_acpi_shuts_down_and_the_wait_sees_it() {
     let domain = Domain::new();
     domain.start();
     let short = Duration::from_millis(50);
-    assert_eq!(domain.hypervisor.wait_until_inactive(domain.uuid(), Some(short)), Ok(false), "it still runs");
+    assert_eq!(
+        domain
+            .hypervisor
+            .wait_until_inactive(domain.uuid(), Some(short)),
+        Ok(false),
+        "it still runs"
+    );
 
     // The wait begins before the order, on a connection and in a thread of its own.
     let (uri, uuid) = (domain.hypervisor.uri().to_string(), domain.uuid());
-    let waiting = std::thread::spawn(move || LibvirtHypervisor::new(uri).wait_until_inactive(uuid, Some(LONG)));
+    let waiting = std::thread::spawn(move || {
+        LibvirtHypervisor::new(uri).wait_until_inactive(uuid, Some(LONG))
+    });
     let asked = Instant::now();
     assert_eq!(domain.hypervisor.shutdown(domain.uuid()), Ok(Outcome::Done));
     assert_eq!(waiting.join().unwrap(), Ok(true));
-    assert!(asked.elapsed() < Duration::from_secs(20), "by an event, not by looking every 30 s: {:?}", asked.elapsed());
+    assert!(
+        asked.elapsed() < Duration::from_secs(20),
+        "by an event, not by looking every 30 s: {:?}",
+        asked.elapsed()
+    );
     assert_eq!(domain.state(), Some(PowerState::Halted));
-    assert_eq!(domain.hypervisor.wait_until_inactive(domain.uuid(), None), Ok(true), "it is over already");
+    assert_eq!(
+        domain.hypervisor.wait_until_inactive(domain.uuid(), None),
+        Ok(true),
+        "it is over already"
+    );
 }
 
 #[test]
@@ -60,14 +80,26 @@ fn states_come_all_at_once_with_memory_and_processors() {
 
     let states = running.hypervisor.states().unwrap();
     let live = states[&running.uuid()];
-    assert_eq!((live.state, live.memory_kib, live.max_memory_kib, live.vcpus), (PowerState::Running, 32768, 32768, 1));
+    assert_eq!(
+        (live.state, live.memory_kib, live.max_memory_kib, live.vcpus),
+        (PowerState::Running, 32768, 32768, 1)
+    );
     assert!(live.id.is_some() && live.cpu_time_ns > 0, "{live:?}");
     assert_eq!(states[&paused.uuid()].state, PowerState::Paused);
-    assert!(!states.contains_key(&halted.uuid()), "a domain that does not run is not among them");
+    assert!(
+        !states.contains_key(&halted.uuid()),
+        "a domain that does not run is not among them"
+    );
 
     let one = running.hypervisor.state(running.uuid()).unwrap().unwrap();
     assert_eq!(
-        (one.state, one.id, one.memory_kib, one.max_memory_kib, one.vcpus),
+        (
+            one.state,
+            one.id,
+            one.memory_kib,
+            one.max_memory_kib,
+            one.vcpus
+        ),
         (live.state, live.id, 32768, 32768, 1)
     );
 }
@@ -78,8 +110,14 @@ fn a_driver_without_statistics_is_asked_domain_by_domain() {
     let hypervisor = LibvirtHypervisor::new("test:///default");
     let states = hypervisor.states().unwrap();
     let (uuid, live) = states.iter().next().unwrap();
-    assert_eq!((states.len(), live.state, live.id, live.vcpus), (1, PowerState::Running, Some(1), 2));
-    assert!(live.memory_kib > 0 && live.memory_kib <= live.max_memory_kib, "{live:?}");
+    assert_eq!(
+        (states.len(), live.state, live.id, live.vcpus),
+        (1, PowerState::Running, Some(1), 2)
+    );
+    assert!(
+        live.memory_kib > 0 && live.memory_kib <= live.max_memory_kib,
+        "{live:?}"
+    );
     assert_eq!(hypervisor.pause(*uuid), Ok(Outcome::Done));
     assert_eq!(hypervisor.states().unwrap()[uuid].state, PowerState::Paused);
     assert_eq!(hypervisor.resume(*uuid), Ok(Outcome::Done));
@@ -91,7 +129,11 @@ fn a_driver_without_statistics_is_asked_domain_by_domain() {
 fn images_keep_their_owner_and_mode_while_the_guest_runs_and_after() {
     let domain = Domain::new();
     let image = domain.description.disks[0].path.clone();
-    let look = || fs::metadata(&image).map(|m| (m.uid(), m.gid(), m.mode())).unwrap();
+    let look = || {
+        fs::metadata(&image)
+            .map(|m| (m.uid(), m.gid(), m.mode()))
+            .unwrap()
+    };
     let before = look();
     domain.start();
     assert_eq!(look(), before);
@@ -108,7 +150,11 @@ fn qemu_runs_as_libvirts_own_user_in_the_images_group_where_that_suffices() {
     let mut domain = Domain::new();
     let image = domain.description.disks[0].path.clone();
     let own = owner_for_image(&image).unwrap();
-    assert_eq!((own.uid, own.gid), (0, 0), "root's private image needs root");
+    assert_eq!(
+        (own.uid, own.gid),
+        (0, 0),
+        "root's private image needs root"
+    );
 
     // As the images of group qubes are: the group may write them and reach them.
     let group = 4242;
@@ -120,11 +166,25 @@ fn qemu_runs_as_libvirts_own_user_in_the_images_group_where_that_suffices() {
 
     domain.description.owner = Some(owner);
     domain.start();
-    let pid = fs::read_to_string(format!("/run/libvirt/qemu/{}.pid", domain.description.name)).unwrap();
+    let pid =
+        fs::read_to_string(format!("/run/libvirt/qemu/{}.pid", domain.description.name)).unwrap();
     let status = fs::read_to_string(format!("/proc/{}/status", pid.trim())).unwrap();
     let ids = |line: &str| {
-        status.lines().find(|l| l.starts_with(line)).unwrap().split_whitespace().nth(1).map(str::to_string)
+        status
+            .lines()
+            .find(|l| l.starts_with(line))
+            .unwrap()
+            .split_whitespace()
+            .nth(1)
+            .map(str::to_string)
     };
-    assert_eq!((ids("Uid:"), ids("Gid:")), (Some(owner.uid.to_string()), Some(group.to_string())));
-    assert_eq!(fs::metadata(&image).map(|m| (m.uid(), m.gid())).unwrap(), (0, group), "the image is still root's");
+    assert_eq!(
+        (ids("Uid:"), ids("Gid:")),
+        (Some(owner.uid.to_string()), Some(group.to_string()))
+    );
+    assert_eq!(
+        fs::metadata(&image).map(|m| (m.uid(), m.gid())).unwrap(),
+        (0, group),
+        "the image is still root's"
+    );
 }

@@ -11,16 +11,30 @@ fn a_domain_that_is_gone_is_absent_and_no_error() {
     for _ in ["never defined", "defined, does not run"] {
         assert_eq!(domain.hypervisor.resume(domain.uuid()), Ok(Outcome::Absent));
         assert_eq!(domain.hypervisor.pause(domain.uuid()), Ok(Outcome::Absent));
-        assert_eq!(domain.hypervisor.shutdown(domain.uuid()), Ok(Outcome::Absent));
-        assert_eq!(domain.hypervisor.destroy(domain.uuid()), Ok(Outcome::Absent));
-        assert_eq!(domain.hypervisor.wait_until_inactive(domain.uuid(), Some(LONG)), Ok(true));
+        assert_eq!(
+            domain.hypervisor.shutdown(domain.uuid()),
+            Ok(Outcome::Absent)
+        );
+        assert_eq!(
+            domain.hypervisor.destroy(domain.uuid()),
+            Ok(Outcome::Absent)
+        );
+        assert_eq!(
+            domain
+                .hypervisor
+                .wait_until_inactive(domain.uuid(), Some(LONG)),
+            Ok(true)
+        );
         if !domain.is_defined() {
             domain.create_paused();
             domain.hypervisor.destroy(domain.uuid()).unwrap();
         }
     }
     assert_eq!(domain.hypervisor.undefine(domain.uuid()), Ok(Outcome::Done));
-    assert_eq!(domain.hypervisor.undefine(domain.uuid()), Ok(Outcome::Absent));
+    assert_eq!(
+        domain.hypervisor.undefine(domain.uuid()),
+        Ok(Outcome::Absent)
+    );
 }
 
 #[test]
@@ -69,28 +83,70 @@ fn a_stale_definition_of_the_uuid_or_of_the_name_is_replaced() {
 fn a_running_domain_is_not_replaced() {
     let domain = Domain::new();
     domain.create_paused();
-    let error = domain.hypervisor.create_paused(domain.uuid(), &domain.xml()).unwrap_err().to_string();
-    assert_eq!(error, format!("libvirt refused to start domain {}: it runs already", domain.uuid()));
+    let error = domain
+        .hypervisor
+        .create_paused(domain.uuid(), &domain.xml())
+        .unwrap_err()
+        .to_string();
+    assert_eq!(
+        error,
+        format!(
+            "libvirt refused to start domain {}: it runs already",
+            domain.uuid()
+        )
+    );
     let mut namesake = Domain::new();
     namesake.description.name = domain.description.name.clone();
-    let error = namesake.hypervisor.create_paused(namesake.uuid(), &namesake.xml()).unwrap_err().to_string();
-    assert!(error.ends_with(&format!("another domain called {} runs", domain.description.name)), "{error}");
-    let error = domain.hypervisor.undefine(domain.uuid()).unwrap_err().to_string();
-    assert_eq!(error, format!("libvirt refused to remove domain {}: it runs", domain.uuid()));
+    let error = namesake
+        .hypervisor
+        .create_paused(namesake.uuid(), &namesake.xml())
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.ends_with(&format!(
+            "another domain called {} runs",
+            domain.description.name
+        )),
+        "{error}"
+    );
+    let error = domain
+        .hypervisor
+        .undefine(domain.uuid())
+        .unwrap_err()
+        .to_string();
+    assert_eq!(
+        error,
+        format!(
+            "libvirt refused to remove domain {}: it runs",
+            domain.uuid()
+        )
+    );
     assert_eq!(domain.state(), Some(PowerState::Paused));
 }
 
 #[test]
 fn a_namesake_that_is_no_qube_is_left_alone() {
     let theirs = Domain::new();
-    let xml = theirs.xml().replace("urn:qubes:domain", "urn:somebody:else");
-    theirs.hypervisor.create_paused(theirs.uuid(), &xml).unwrap();
+    let xml = theirs
+        .xml()
+        .replace("urn:qubes:domain", "urn:somebody:else");
+    theirs
+        .hypervisor
+        .create_paused(theirs.uuid(), &xml)
+        .unwrap();
     theirs.hypervisor.destroy(theirs.uuid()).unwrap();
 
     let mut ours = Domain::new();
     ours.description.name = theirs.description.name.clone();
-    let error = ours.hypervisor.create_paused(ours.uuid(), &ours.xml()).unwrap_err().to_string();
-    assert!(error.contains("that is no qube") && error.contains(&theirs.description.name), "{error}");
+    let error = ours
+        .hypervisor
+        .create_paused(ours.uuid(), &ours.xml())
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("that is no qube") && error.contains(&theirs.description.name),
+        "{error}"
+    );
     assert!(theirs.is_defined());
 }
 
@@ -98,19 +154,40 @@ fn a_namesake_that_is_no_qube_is_left_alone() {
 fn a_guest_that_cannot_start_is_an_error_of_one_line_and_leaves_nothing() {
     let mut domain = Domain::new();
     domain.description.disks[0].path = domain.place.path().join("missing.img");
-    let error = domain.hypervisor.create_paused(domain.uuid(), &domain.xml()).unwrap_err();
+    let error = domain
+        .hypervisor
+        .create_paused(domain.uuid(), &domain.xml())
+        .unwrap_err();
     assert!(matches!(error, HypervisorError::Refused { .. }), "{error}");
     let text = error.to_string();
-    assert!(text.contains("missing.img") && text.contains("No such file") && !text.contains('\n'), "{text}");
+    assert!(
+        text.contains("missing.img") && text.contains("No such file") && !text.contains('\n'),
+        "{text}"
+    );
     assert!(!domain.is_defined());
 
     // QEMU itself gives up: the kernel is none.
     let broken = Domain::new();
-    std::fs::write(&broken.description.kernel.as_ref().unwrap().image, "no kernel").unwrap();
-    let error = broken.hypervisor.create_paused(broken.uuid(), &broken.xml()).unwrap_err().to_string();
+    std::fs::write(
+        &broken.description.kernel.as_ref().unwrap().image,
+        "no kernel",
+    )
+    .unwrap();
+    let error = broken
+        .hypervisor
+        .create_paused(broken.uuid(), &broken.xml())
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("kernel") && !error.contains('\n'), "{error}");
     assert!(!broken.is_defined());
 
-    let error = domain.hypervisor.create_paused(domain.uuid(), "no xml").unwrap_err().to_string();
-    assert!(error.starts_with("libvirt refused to start domain"), "{error}");
+    let error = domain
+        .hypervisor
+        .create_paused(domain.uuid(), "no xml")
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.starts_with("libvirt refused to start domain"),
+        "{error}"
+    );
 }

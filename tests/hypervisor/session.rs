@@ -28,16 +28,25 @@ fn a_users_guest_outlives_the_users_daemon_and_a_lost_connection_is_no_stop() {
         );
     };
     let domain = Domain::at(URI);
-    assert_eq!(domain.description.owner, None, "the user's own QEMU needs no other user");
+    assert_eq!(
+        domain.description.owner, None,
+        "the user's own QEMU needs no other user"
+    );
     domain.start();
-    assert_eq!(domain.hypervisor.states().unwrap()[&domain.uuid()].state, PowerState::Running);
+    assert_eq!(
+        domain.hypervisor.states().unwrap()[&domain.uuid()].state,
+        PowerState::Running
+    );
 
     let uuid = domain.uuid();
     // The daemon may go while the wait still connects, which is an error as well: not the one we want to see here.
     let lost = (0..10).any(|_| {
         wait_until_running(&domain);
         let error = lose_the_daemon_while_waiting(&home, uuid).unwrap_err();
-        assert!(matches!(error, HypervisorError::Unreachable { .. }), "{error}");
+        assert!(
+            matches!(error, HypervisorError::Unreachable { .. }),
+            "{error}"
+        );
         error.to_string().ends_with("the connection was lost")
     });
     assert!(lost);
@@ -45,11 +54,22 @@ fn a_users_guest_outlives_the_users_daemon_and_a_lost_connection_is_no_stop() {
     // Our own connection is gone too: that is an error once, then a new daemon answers, and the guest still runs.
     wait_until_running(&domain);
     let deadline = Instant::now() + LONG;
-    while !domain.hypervisor.states().is_ok_and(|states| states.contains_key(&uuid)) {
-        assert!(Instant::now() < deadline, "{:?}", domain.hypervisor.states());
+    while !domain
+        .hypervisor
+        .states()
+        .is_ok_and(|states| states.contains_key(&uuid))
+    {
+        assert!(
+            Instant::now() < deadline,
+            "{:?}",
+            domain.hypervisor.states()
+        );
     }
     assert_eq!(domain.hypervisor.shutdown(uuid), Ok(Outcome::Done));
-    assert_eq!(domain.hypervisor.wait_until_inactive(uuid, Some(LONG)), Ok(true));
+    assert_eq!(
+        domain.hypervisor.wait_until_inactive(uuid, Some(LONG)),
+        Ok(true)
+    );
     drop(domain);
     end_daemon(&home, "libvirtd");
     end_daemon(&home, "virtlogd");
@@ -58,8 +78,13 @@ fn a_users_guest_outlives_the_users_daemon_and_a_lost_connection_is_no_stop() {
 /// The state of the guest by whatever connection there is; the first question after a loss is an error.
 fn wait_until_running(domain: &Domain) {
     let deadline = Instant::now() + LONG;
-    while !matches!(domain.hypervisor.state(domain.uuid()), Ok(Some(live)) if live.state == PowerState::Running) {
-        assert!(Instant::now() < deadline, "{:?}", domain.hypervisor.state(domain.uuid()));
+    while !matches!(domain.hypervisor.state(domain.uuid()), Ok(Some(live)) if live.state == PowerState::Running)
+    {
+        assert!(
+            Instant::now() < deadline,
+            "{:?}",
+            domain.hypervisor.state(domain.uuid())
+        );
         std::thread::sleep(Duration::from_millis(50));
     }
 }
@@ -67,7 +92,9 @@ fn wait_until_running(domain: &Domain) {
 /// Ends the daemon as soon as it has another client, the wait; returns what the wait made of it.
 fn lose_the_daemon_while_waiting(home: &Path, uuid: Uuid) -> Result<bool, HypervisorError> {
     let before = clients_of_daemon(home);
-    let waiting = std::thread::spawn(move || LibvirtHypervisor::new(URI).wait_until_inactive(uuid, Some(LONG)));
+    let waiting = std::thread::spawn(move || {
+        LibvirtHypervisor::new(URI).wait_until_inactive(uuid, Some(LONG))
+    });
     while clients_of_daemon(home) <= before && !waiting.is_finished() {
         std::thread::sleep(Duration::from_millis(1));
     }
@@ -81,13 +108,19 @@ fn lose_the_daemon_while_waiting(home: &Path, uuid: Uuid) -> Result<bool, Hyperv
 fn clients_of_daemon(home: &Path) -> usize {
     let socket = home.join("run/libvirt/libvirt-sock").display().to_string();
     let sockets = fs::read_to_string("/proc/net/unix").unwrap();
-    sockets.lines().filter(|l| l.ends_with(&socket) && l.split_whitespace().nth(5) == Some("03")).count()
+    sockets
+        .lines()
+        .filter(|l| l.ends_with(&socket) && l.split_whitespace().nth(5) == Some("03"))
+        .count()
 }
 
 /// Asks the user's daemon to end, if it runs.
 fn end_daemon(home: &Path, name: &str) {
     let file = home.join("run/libvirt").join(name).with_extension("pid");
-    if let Some(pid) = fs::read_to_string(file).ok().and_then(|text| text.trim().parse().ok()) {
+    if let Some(pid) = fs::read_to_string(file)
+        .ok()
+        .and_then(|text| text.trim().parse().ok())
+    {
         // It may have ended meanwhile.
         let _gone = kill(Pid::from_raw(pid), Signal::SIGTERM);
     }
@@ -113,7 +146,11 @@ fn run_as_ordinary_user(test: &str) {
     give(&program);
     let mut command = Command::new(if is_root { "setpriv" } else { "env" });
     if is_root {
-        command.args([format!("--reuid={NOBODY}"), format!("--regid={NOBODY}"), "--clear-groups".to_string()]);
+        command.args([
+            format!("--reuid={NOBODY}"),
+            format!("--regid={NOBODY}"),
+            "--clear-groups".to_string(),
+        ]);
     }
     let output = command
         .arg(&program)
@@ -127,7 +164,13 @@ fn run_as_ordinary_user(test: &str) {
         .env_remove("XDG_CACHE_HOME")
         .output()
         .unwrap();
-    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success() && stdout.contains("1 passed"), "{stderr}{stdout}");
+    let (stdout, stderr) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    assert!(
+        output.status.success() && stdout.contains("1 passed"),
+        "{stderr}{stdout}"
+    );
     assert_eq!(stderr, "", "libvirt prints nothing");
 }

@@ -19,14 +19,20 @@ struct Store {
 
 impl Store {
     fn empty() -> Store {
-        let root = tempfile::Builder::new().prefix("qubes-earlier-").tempdir().unwrap();
+        let root = tempfile::Builder::new()
+            .prefix("qubes-earlier-")
+            .tempdir()
+            .unwrap();
         let store = Store { root };
         let kernel = store.path("/var/lib/qubes/vm-kernels/4.1.13-6");
         fs::create_dir_all(&kernel).unwrap();
         for (file, text) in [
             ("vmlinuz", "kernel"),
             ("default-kernelopts-nopci.txt", "nopat"),
-            ("default-kernelopts-pci.txt", "nopat iommu=soft swiotlb=8192"),
+            (
+                "default-kernelopts-pci.txt",
+                "nopat iommu=soft swiotlb=8192",
+            ),
         ] {
             fs::write(kernel.join(file), text).unwrap();
         }
@@ -56,7 +62,13 @@ impl Store {
     fn run(&self, line: &str) -> Ran {
         let mut words = line.split_whitespace().map(|word| word.replace('·', " "));
         let mut command = Command::new(binary(&words.next().unwrap()));
-        ran::run(command.args(words).env("QUBES_ROOT", self.root.path()).env("QUBES_OFFLINE", "1").env("TZ", "UTC"))
+        ran::run(
+            command
+                .args(words)
+                .env("QUBES_ROOT", self.root.path())
+                .env("QUBES_OFFLINE", "1")
+                .env("TZ", "UTC"),
+        )
     }
 
     fn ok(&self, line: &str) -> String {
@@ -73,7 +85,10 @@ impl Store {
     fn fails(&self, line: &str) -> String {
         let before = self.bytes();
         let ran = self.run(line);
-        assert!(ran.code == 1 && ran.stdout.is_empty() && ran.complaints().count() == 1, "{line}: {ran:?}");
+        assert!(
+            ran.code == 1 && ran.stdout.is_empty() && ran.complaints().count() == 1,
+            "{line}: {ran:?}"
+        );
         assert!(before == self.bytes(), "{line} changed something");
         ran.stderr
     }
@@ -83,26 +98,45 @@ impl Store {
 fn every_long_option_may_be_shortened_to_what_is_unique() {
     for command in COMMANDS {
         let line = command.line();
-        let upstreams: Vec<&clap::Arg> =
-            line.get_arguments().filter(|a| a.get_help_heading().is_none() && a.get_long().is_some()).collect();
+        let upstreams: Vec<&clap::Arg> = line
+            .get_arguments()
+            .filter(|a| a.get_help_heading().is_none() && a.get_long().is_some())
+            .collect();
         let longs = |arg: &clap::Arg| -> Vec<String> {
             let aliases = arg.get_all_aliases().unwrap_or_default();
-            arg.get_long().into_iter().chain(aliases).map(str::to_string).collect()
+            arg.get_long()
+                .into_iter()
+                .chain(aliases)
+                .map(str::to_string)
+                .collect()
         };
         for arg in &upstreams {
             let long = arg.get_long().unwrap();
             let is_unique = |prefix: &str| {
-                upstreams.iter().all(|a| a.get_id() == arg.get_id() || longs(a).iter().all(|l| !l.starts_with(prefix)))
+                upstreams.iter().all(|a| {
+                    a.get_id() == arg.get_id() || longs(a).iter().all(|l| !l.starts_with(prefix))
+                })
             };
-            let shortest = (1..=long.len()).map(|end| &long[..end]).find(|prefix| is_unique(prefix));
+            let shortest = (1..=long.len())
+                .map(|end| &long[..end])
+                .find(|prefix| is_unique(prefix));
             let Some(shortest) = shortest else { continue };
-            let value = if arg.get_action().takes_values() { "=1" } else { "" };
+            let value = if arg.get_action().takes_values() {
+                "=1"
+            } else {
+                ""
+            };
             let read = |name: &str| {
                 let words = vec![OsString::from(format!("--{name}{value}"))];
                 match arguments::parse(&mut command.line(), words) {
                     Ok(Parsed::Matches(matches)) => {
                         let source = matches.value_source(arg.get_id().as_str());
-                        assert_eq!(source, Some(ValueSource::CommandLine), "{} --{name}", command.name);
+                        assert_eq!(
+                            source,
+                            Some(ValueSource::CommandLine),
+                            "{} --{name}",
+                            command.name
+                        );
                         "taken".to_string()
                     }
                     Ok(Parsed::Help(text)) => text,
@@ -112,7 +146,11 @@ fn every_long_option_may_be_shortened_to_what_is_unique() {
             };
             let (short, whole) = (read(shortest), read(long));
             assert_eq!(short, whole, "{} --{shortest}", command.name);
-            assert!(!short.starts_with("unrecognized"), "{} --{shortest}: {short}", command.name);
+            assert!(
+                !short.starts_with("unrecognized"),
+                "{} --{shortest}: {short}",
+                command.name
+            );
         }
         for common in ["--off", "--force-root", "--offline-mode"] {
             match arguments::parse(&mut command.line(), vec![common.into()]) {
@@ -149,8 +187,18 @@ fn options_stand_before_and_behind_and_two_dashes_end_them() {
     {
         let value = (400 + number).to_string();
         store.ok(&line.replace('N', &value));
-        for read in ["-g work memory", "work -g memory", "work memory --get", "--g -- work memory", "-l work memory"] {
-            assert_eq!(store.ok(&format!("qvm-prefs {read}")), format!("{value}\n"), "{line}; {read}");
+        for read in [
+            "-g work memory",
+            "work -g memory",
+            "work memory --get",
+            "--g -- work memory",
+            "-l work memory",
+        ] {
+            assert_eq!(
+                store.ok(&format!("qvm-prefs {read}")),
+                format!("{value}\n"),
+                "{line}; {read}"
+            );
         }
     }
     store.ok("qubes-prefs -s updatevm net");
@@ -166,27 +214,86 @@ fn values_in_words_of_r3_and_the_way_back() {
     for (there, property, shown, back) in [
         ("-s work netvm none", "netvm", "", "-s work netvm default"),
         ("work netvm none", "netvm", "", "work netvm default"),
-        ("-s work kernel none", "kernel", "\n", "-s work kernel default"),
-        ("-s work kernelopts quiet", "kernelopts", "quiet\n", "-s work kernelopts default"),
-        ("-s work mac 00:16:3e:00:00:01", "mac", "00:16:3e:00:00:01\n", "-s work mac auto"),
-        ("-s work internal true", "internal", "True\n", "-s work internal 0"),
-        ("-s work pci_e820_host False", "pci-e820-host", "False\n", "-s work pci_e820_host 1"),
-        ("-s work qrexec_installed 1", "qrexec_installed", "True\n", "-s work qrexec_installed FALSE"),
-        ("-s work guiagent_installed True", "guiagent_installed", "True\n", "-s work guiagent_installed default"),
-        ("-s work timezone 3600", "timezone", "3600\n", "-D work timezone"),
-        ("-s work pcidevs ['00:19.0',·'03:00.0']", "pcidevs", "['00:19.0', '03:00.0']\n", "-s work pcidevs []"),
+        (
+            "-s work kernel none",
+            "kernel",
+            "\n",
+            "-s work kernel default",
+        ),
+        (
+            "-s work kernelopts quiet",
+            "kernelopts",
+            "quiet\n",
+            "-s work kernelopts default",
+        ),
+        (
+            "-s work mac 00:16:3e:00:00:01",
+            "mac",
+            "00:16:3e:00:00:01\n",
+            "-s work mac auto",
+        ),
+        (
+            "-s work internal true",
+            "internal",
+            "True\n",
+            "-s work internal 0",
+        ),
+        (
+            "-s work pci_e820_host False",
+            "pci-e820-host",
+            "False\n",
+            "-s work pci_e820_host 1",
+        ),
+        (
+            "-s work qrexec_installed 1",
+            "qrexec_installed",
+            "True\n",
+            "-s work qrexec_installed FALSE",
+        ),
+        (
+            "-s work guiagent_installed True",
+            "guiagent_installed",
+            "True\n",
+            "-s work guiagent_installed default",
+        ),
+        (
+            "-s work timezone 3600",
+            "timezone",
+            "3600\n",
+            "-D work timezone",
+        ),
+        (
+            "-s work pcidevs ['00:19.0',·'03:00.0']",
+            "pcidevs",
+            "['00:19.0', '03:00.0']\n",
+            "-s work pcidevs []",
+        ),
     ] {
         store.ok(&format!("qvm-prefs {there}"));
         assert!(store.bytes() != before, "{there}");
-        assert_eq!(store.ok(&format!("qvm-prefs -g work {property}")), shown, "{there}");
+        assert_eq!(
+            store.ok(&format!("qvm-prefs -g work {property}")),
+            shown,
+            "{there}"
+        );
         store.ok(&format!("qvm-prefs {back}"));
-        assert_eq!(String::from_utf8(store.bytes()), String::from_utf8(before.clone()), "{there}; {back}");
+        assert_eq!(
+            String::from_utf8(store.bytes()),
+            String::from_utf8(before.clone()),
+            "{there}; {back}"
+        );
     }
-    for (there, back) in [("-s clockvm net", "-s clockvm none"), ("--set updatevm net", "--set updatevm NONE")] {
+    for (there, back) in [
+        ("-s clockvm net", "-s clockvm none"),
+        ("--set updatevm net", "--set updatevm NONE"),
+    ] {
         store.ok(&format!("qubes-prefs {there}"));
         store.ok(&format!("qubes-prefs {back}"));
     }
-    assert_eq!(store.ok("qubes-prefs clockvm") + &store.ok("qubes-prefs updatevm"), "");
+    assert_eq!(
+        store.ok("qubes-prefs clockvm") + &store.ok("qubes-prefs updatevm"),
+        ""
+    );
 }
 
 #[test]
@@ -196,19 +303,44 @@ fn devices_keep_their_options_while_they_stay() {
               qvm-prefs -s net pci_strictreset False
               qvm-prefs -s net pcidevs ['03:00.0','00:19.0']");
     let text = String::from_utf8(store.bytes()).unwrap();
-    assert_eq!(text.matches("no-strict-reset").count(), 1, "only the one it was said of");
+    assert_eq!(
+        text.matches("no-strict-reset").count(),
+        1,
+        "only the one it was said of"
+    );
     assert_eq!(store.ok("qvm-prefs net pci_strictreset"), "False\n");
     store.ok("qvm-prefs -s net pci_strictreset True");
-    assert_eq!(store.ok("qvm-prefs net pcidevs"), "['00:19.0', '03:00.0']\n");
+    assert_eq!(
+        store.ok("qvm-prefs net pcidevs"),
+        "['00:19.0', '03:00.0']\n"
+    );
     for (line, words) in [
-        ("qvm-prefs -s net pcidevs os.system('x')", "is no list such as"),
-        ("qvm-prefs -s net pcidevs ['zz:00.0']", "'zz:00.0' is no PCI device"),
+        (
+            "qvm-prefs -s net pcidevs os.system('x')",
+            "is no list such as",
+        ),
+        (
+            "qvm-prefs -s net pcidevs ['zz:00.0']",
+            "'zz:00.0' is no PCI device",
+        ),
         ("qvm-prefs -s net pcidevs ['../..']", "is no PCI device"),
-        ("qvm-prefs -s dom0 pcidevs []", "dom0 is no qube that PCI devices can be given to"),
-        ("qvm-prefs -s net internal maybe", "internal: 'maybe' is neither True nor False"),
-        ("qvm-prefs -s net dispvm_netvm none", "is one of Qubes R3: a disposable has the netvm of its template"),
+        (
+            "qvm-prefs -s dom0 pcidevs []",
+            "dom0 is no qube that PCI devices can be given to",
+        ),
+        (
+            "qvm-prefs -s net internal maybe",
+            "internal: 'maybe' is neither True nor False",
+        ),
+        (
+            "qvm-prefs -s net dispvm_netvm none",
+            "is one of Qubes R3: a disposable has the netvm of its template",
+        ),
         ("qvm-prefs -s net type AppVM", "is computed"),
-        ("qubes-prefs -s default-fw-netvm net", "is one of Qubes R3: each qube that provides network"),
+        (
+            "qubes-prefs -s default-fw-netvm net",
+            "is one of Qubes R3: each qube that provides network",
+        ),
     ] {
         let line_said = store.fails(line);
         assert!(line_said.contains(words), "{line}: {line_said}");
@@ -219,15 +351,35 @@ fn devices_keep_their_options_while_they_stay() {
 fn updates_are_switched_for_all_and_told_for_all() {
     let store = Store::of_r4();
     let before = store.bytes();
-    assert_eq!(store.ok("qubes-set-updates status"), "dom0: enabled\nvms: enabled\n");
+    assert_eq!(
+        store.ok("qubes-set-updates status"),
+        "dom0: enabled\nvms: enabled\n"
+    );
     store.ok("qubes-set-updates --off disable");
-    assert_eq!(store.ok("qubes-set-updates status"), "dom0: disabled\nvms: disabled\n");
+    assert_eq!(
+        store.ok("qubes-set-updates status"),
+        "dom0: disabled\nvms: disabled\n"
+    );
     store.ok("qvm-features -D work check-updates");
-    assert_eq!(store.ok("qubes-set-updates status"), "dom0: disabled\nvms: mixed\n");
+    assert_eq!(
+        store.ok("qubes-set-updates status"),
+        "dom0: disabled\nvms: mixed\n"
+    );
     store.ok("qubes-set-updates enable");
-    assert_eq!(store.ok("qubes-set-updates status"), "dom0: enabled\nvms: enabled\n");
-    assert_eq!(String::from_utf8(store.bytes()), String::from_utf8(before), "nothing is left of it");
-    assert!(!store.path("/var/lib/qubes/updates/disable-updates").exists());
+    assert_eq!(
+        store.ok("qubes-set-updates status"),
+        "dom0: enabled\nvms: enabled\n"
+    );
+    assert_eq!(
+        String::from_utf8(store.bytes()),
+        String::from_utf8(before),
+        "nothing is left of it"
+    );
+    assert!(
+        !store
+            .path("/var/lib/qubes/updates/disable-updates")
+            .exists()
+    );
     assert_eq!(store.run("qubes-set-updates").code, 2);
     assert_eq!(store.run("qubes-set-updates maybe").code, 2);
 }
@@ -245,12 +397,21 @@ fn qubes_whose_images_are_there_are_made_known() {
         directory.display(),
         directory.display()
     ));
-    assert_eq!(fs::read(directory.join("private.img")).unwrap(), b"its data");
-    assert_eq!(store.ok("qvm-ls --raw-data -O name,class,label,template old"), "old|AppVM|red|tpl\n");
+    assert_eq!(
+        fs::read(directory.join("private.img")).unwrap(),
+        b"its data"
+    );
+    assert_eq!(
+        store.ok("qvm-ls --raw-data -O name,class,label,template old"),
+        "old|AppVM|red|tpl\n"
+    );
     let line = store.fails("qvm-add-appvm old tpl");
     assert!(line.contains("Qube already exists: old"), "{line}");
     let line = store.fails("qvm-add-appvm -p /elsewhere new tpl");
-    assert!(line.contains("/elsewhere: the images of new must lie in"), "{line}");
+    assert!(
+        line.contains("/elsewhere: the images of new must lie in"),
+        "{line}"
+    );
     let line = store.fails("qvm-add-template new");
     assert!(line.contains("there is no image"), "{line}");
     assert_eq!(store.run("qvm-add-appvm old").code, 2);
@@ -261,26 +422,41 @@ fn qubes_whose_images_are_there_are_made_known() {
 fn who_cannot_answer_is_not_asked() {
     let store = Store::of_r4();
     let asked = store.run("qvm-remove work");
-    assert_eq!((asked.code, asked.stderr.ends_with("Remove cancelled.\n")), (1, true), "{asked:?}");
+    assert_eq!(
+        (asked.code, asked.stderr.ends_with("Remove cancelled.\n")),
+        (1, true),
+        "{asked:?}"
+    );
     let asked = store.run("qvm-remove -q work");
     assert_eq!(asked.code, 1, "-q alone is what people say: {asked:?}");
     store.ok("qvm-remove --just-db work");
-    assert!(store.path("/var/lib/qubes/appvms/work/private.img").exists());
+    assert!(
+        store
+            .path("/var/lib/qubes/appvms/work/private.img")
+            .exists()
+    );
     store.ok("qvm-create -l red work\nqvm-remove -q --force-root work");
     assert!(!store.path("/var/lib/qubes/appvms/work").exists());
 }
 
 /// What R3.2's tools printed: command, what it printed, exit code.
 fn recorded(file: &str) -> Vec<(String, String, i32)> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/r3").join(file);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/data/r3")
+        .join(file);
     let mut found: Vec<(String, String, i32)> = Vec::new();
     for line in fs::read_to_string(path).unwrap().lines() {
         if let Some(command) = line.strip_prefix("$ ") {
             found.push((command.to_string(), String::new(), -1));
             continue;
         }
-        let Some(last) = found.last_mut() else { continue };
-        match line.strip_prefix("[exit ").and_then(|l| l.strip_suffix(']')) {
+        let Some(last) = found.last_mut() else {
+            continue;
+        };
+        match line
+            .strip_prefix("[exit ")
+            .and_then(|l| l.strip_suffix(']'))
+        {
             Some(code) => last.2 = code.parse().unwrap(),
             None => {
                 last.1.push_str(line);
@@ -300,8 +476,15 @@ fn store_of_r3() -> Store {
 }
 
 /// Lines of R3's list that are not ours, or have another value (`docs/earlier.md`).
-const LINES_THAT_DIFFER: [&str; 7] =
-    ["dispvm_netvm", "config", "root_cow_img", "seamless_gui_mode", "drive", "MAC", "maxmem"];
+const LINES_THAT_DIFFER: [&str; 7] = [
+    "dispvm_netvm",
+    "config",
+    "root_cow_img",
+    "seamless_gui_mode",
+    "drive",
+    "MAC",
+    "maxmem",
+];
 
 /// What R3 says of dom0's share, which nobody counts there.
 const DOM0_HAS_NONE: [&str; 2] = ["vcpus              : 0", "maxmem             : 0"];
@@ -319,7 +502,15 @@ fn the_list_is_the_one_that_r3_printed() {
                 c if c.ends_with(" win-tpl") => heading != "netvm",
                 // dom0 has none of these in R4, or others.
                 c if c.ends_with(" dom0") => {
-                    ["name", "label", "type", "updateable", "include_in_backups", "last_backup"].contains(&heading)
+                    [
+                        "name",
+                        "label",
+                        "type",
+                        "updateable",
+                        "include_in_backups",
+                        "last_backup",
+                    ]
+                    .contains(&heading)
                         || heading.starts_with("pci")
                         || heading == "internal"
                 }
@@ -328,7 +519,12 @@ fn the_list_is_the_one_that_r3_printed() {
             of_this_kind && !LINES_THAT_DIFFER.contains(&heading)
         };
         let ours = store.ok(command);
-        let kept = |text: &str| text.lines().filter(is_compared).map(str::to_string).collect::<Vec<_>>();
+        let kept = |text: &str| {
+            text.lines()
+                .filter(is_compared)
+                .map(str::to_string)
+                .collect::<Vec<_>>()
+        };
         if command.ends_with(" dom0") {
             let zeros = |text: &str| text.lines().filter(|l| DOM0_HAS_NONE.contains(l)).count();
             assert_eq!((zeros(theirs), zeros(&ours)), (2, 2), "{ours}");
@@ -340,24 +536,37 @@ fn the_list_is_the_one_that_r3_printed() {
 
 /// The commands of `docs/earlier.md` that print something else today: in the first column, between backticks.
 fn otherwise() -> Vec<String> {
-    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/earlier.md")).unwrap();
+    let text =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/earlier.md")).unwrap();
     let (_, table) = text.split_once("## Recorded commands of R3.2").unwrap();
-    table.lines().filter_map(|line| Some(line.strip_prefix("| `")?.split_once('`')?.0.to_string())).collect()
+    table
+        .lines()
+        .filter_map(|line| Some(line.strip_prefix("| `")?.split_once('`')?.0.to_string()))
+        .collect()
 }
 
 #[test]
 fn the_rest_of_what_r3_printed_is_the_same_or_listed() {
     let mut listed = otherwise();
-    for (command, theirs, code) in [recorded("tools-misc.txt"), recorded("tools-qvm-prefs-get.txt")].concat() {
+    for (command, theirs, code) in [
+        recorded("tools-misc.txt"),
+        recorded("tools-qvm-prefs-get.txt"),
+    ]
+    .concat()
+    {
         let tool = command.split(' ').next().unwrap();
         if qubes::tools::Command::find(tool).is_none() {
             continue;
         }
         // The first that changes something converts the store.
         let ours = store_of_r3().run(&command);
-        let is_same = (format!("{}{}", ours.stdout, ours.stderr), ours.code) == (theirs.clone(), code);
+        let is_same =
+            (format!("{}{}", ours.stdout, ours.stderr), ours.code) == (theirs.clone(), code);
         let was_listed = listed.contains(&command);
-        assert_eq!(was_listed, !is_same, "{command}: R3 printed {theirs:?} [{code}], ours {ours:?}");
+        assert_eq!(
+            was_listed, !is_same,
+            "{command}: R3 printed {theirs:?} [{code}], ours {ours:?}"
+        );
         listed.retain(|c| *c != command);
     }
     assert_eq!(listed, Vec::<String>::new(), "not recorded");

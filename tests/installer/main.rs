@@ -46,9 +46,15 @@ fn install(installer: &Installer) {
 
 fn check_installed(installer: &Installer) {
     installer.ok("qvm-check --offline-mode -q -- debian-12 sys-net sys-firewall work personal vault default-dvm");
-    assert_eq!(installer.run("qvm-check --offline-mode --running work").code, 1);
     assert_eq!(
-        installer.ok("qvm-ls --offline-mode --raw-data --fields name,state,class,label,template,netvm"),
+        installer
+            .run("qvm-check --offline-mode --running work")
+            .code,
+        1
+    );
+    assert_eq!(
+        installer
+            .ok("qvm-ls --offline-mode --raw-data --fields name,state,class,label,template,netvm"),
         "debian-12|Halted|TemplateVM|black|-|-\n\
          default-dvm|Halted|AppVM|red|debian-12|sys-firewall\n\
          dom0|Running|AdminVM|black|-|-\n\
@@ -58,8 +64,15 @@ fn check_installed(installer: &Installer) {
          vault|Halted|AppVM|black|debian-12|-\n\
          work|Halted|AppVM|blue|debian-12|sys-firewall\n"
     );
-    for (property, value) in [("default_netvm", "sys-firewall"), ("updatevm", "sys-firewall"), ("clockvm", "sys-net")] {
-        assert_eq!(installer.ok(&format!("qubes-prefs --offline-mode {property}")), format!("{value}\n"));
+    for (property, value) in [
+        ("default_netvm", "sys-firewall"),
+        ("updatevm", "sys-firewall"),
+        ("clockvm", "sys-net"),
+    ] {
+        assert_eq!(
+            installer.ok(&format!("qubes-prefs --offline-mode {property}")),
+            format!("{value}\n")
+        );
     }
     assert_eq!(installer.prefs("work", "kernel"), "6.6.77-1.fc37");
     assert_eq!(installer.prefs("work", "default_dispvm"), "default-dvm");
@@ -68,7 +81,11 @@ fn check_installed(installer: &Installer) {
     for (qube, linked) in [("sys-net", true), ("sys-firewall", true), ("work", false)] {
         let link = format!("/etc/systemd/system/multi-user.target.wants/qubes-vm@{qube}.service");
         let target = fs::read_link(installer.path(&link)).ok();
-        assert_eq!(target, linked.then(|| PathBuf::from("/usr/lib/systemd/system/qubes-vm@.service")), "{qube}");
+        assert_eq!(
+            target,
+            linked.then(|| PathBuf::from("/usr/lib/systemd/system/qubes-vm@.service")),
+            "{qube}"
+        );
     }
     let root = fs::read(installer.path("/var/lib/qubes/vm-templates/debian-12/root.img")).unwrap();
     assert!(root.starts_with(&[7; 100_000]));
@@ -77,7 +94,9 @@ fn check_installed(installer: &Installer) {
 
 #[test]
 fn an_installer_fills_a_directory_without_libvirt() {
-    let Some(installer) = Installer::new(Where::BelowRoot) else { return };
+    let Some(installer) = Installer::new(Where::BelowRoot) else {
+        return;
+    };
     install(&installer);
     check_installed(&installer);
     installer.check_that_nothing_starts();
@@ -91,7 +110,9 @@ fn an_installer_fills_a_directory_without_libvirt() {
     let listed = installer.run("qvm-ls --raw-data --fields name,state forgetful");
     assert_eq!((listed.code, listed.stdout.as_str()), (0, "forgetful|NA\n"));
     assert!(
-        listed.stderr.starts_with("qvm-ls: power states are not available: libvirt is not installed"),
+        listed
+            .stderr
+            .starts_with("qvm-ls: power states are not available: libvirt is not installed"),
         "{listed:?}"
     );
     assert_eq!(listed.stderr.lines().count(), 1);
@@ -99,7 +120,9 @@ fn an_installer_fills_a_directory_without_libvirt() {
 
 #[test]
 fn an_installer_works_in_a_chroot_without_libvirt_and_proc() {
-    let Some(installer) = Installer::new(Where::Chroot) else { return };
+    let Some(installer) = Installer::new(Where::Chroot) else {
+        return;
+    };
     install(&installer);
     check_installed(&installer);
     installer.check_that_nothing_starts();

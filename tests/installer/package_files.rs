@@ -4,7 +4,9 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use crate::packages::{NAME, SMALL, check_image, image, installed, make_image, post_install, unpack_with};
+use crate::packages::{
+    NAME, SMALL, check_image, image, installed, make_image, post_install, unpack_with,
+};
 use crate::place::{Installer, Where};
 
 const OWN: &str = "/var/lib/qubes/vm-templates/fedora-41-xfce";
@@ -13,13 +15,19 @@ const OWN: &str = "/var/lib/qubes/vm-templates/fedora-41-xfce";
 fn succeeds(installer: &Installer, line: &str) -> Vec<String> {
     let done = installer.run(line);
     assert_eq!(done.code, 0, "{line}: {done:?}");
-    done.stderr.lines().filter(|line| !line.contains("-appmenus.list is not there")).map(String::from).collect()
+    done.stderr
+        .lines()
+        .filter(|line| !line.contains("-appmenus.list is not there"))
+        .map(String::from)
+        .collect()
 }
 
 #[test]
 fn the_image_in_its_place_stays_by_every_path_of_its_directory() {
     // The system's directory is a link to another disk.
-    let Some(installer) = Installer::new(Where::Chroot) else { return };
+    let Some(installer) = Installer::new(Where::Chroot) else {
+        return;
+    };
     for directory in ["/home/qubes", "/var/lib", "/run"] {
         fs::create_dir_all(installer.path(directory)).unwrap();
     }
@@ -30,21 +38,44 @@ fn the_image_in_its_place_stays_by_every_path_of_its_directory() {
     for path in [OWN.to_owned(), OWN.replace("/var/lib", "/home")] {
         fs::create_dir_all(&own).unwrap();
         make_image(&own.join("root.img"), b"first", SMALL);
-        assert_eq!(succeeds(&installer, &post_install(&installer, "--skip-start", &path)), [""; 0]);
+        assert_eq!(
+            succeeds(&installer, &post_install(&installer, "--skip-start", &path)),
+            [""; 0]
+        );
         let there = fs::read(own.join("root.img")).unwrap_or_default();
-        assert!(there.starts_with(b"first") && own.join("private.img").exists(), "{path}");
-        installer.ok(&format!("qvm-template-postprocess --really pre-remove {NAME} {path}"));
+        assert!(
+            there.starts_with(b"first") && own.join("private.img").exists(),
+            "{path}"
+        );
+        installer.ok(&format!(
+            "qvm-template-postprocess --really pre-remove {NAME} {path}"
+        ));
         assert!(!own.join("root.img").exists());
     }
 
     // A bind mount.
-    let Some(installer) = installed(Where::BelowRoot) else { return };
+    let Some(installer) = installed(Where::BelowRoot) else {
+        return;
+    };
     make_parent(&installer, OWN);
     make_image(&image(&installer), b"first", SMALL);
     let (disk, other) = (installer.path("/var/lib/qubes"), installer.path("/other"));
     fs::create_dir(&other).unwrap();
-    let mount = format!(r#"mount --bind {} {} && exec "$@""#, disk.display(), other.display());
-    let bound = ["unshare", "--mount", "--propagation", "private", "sh", "-c", &mount, "sh"];
+    let mount = format!(
+        r#"mount --bind {} {} && exec "$@""#,
+        disk.display(),
+        other.display()
+    );
+    let bound = [
+        "unshare",
+        "--mount",
+        "--propagation",
+        "private",
+        "sh",
+        "-c",
+        &mount,
+        "sh",
+    ];
     let path = format!("/other/vm-templates/{NAME}");
     let done = installer.run_through(&bound, &post_install(&installer, "--skip-start", &path));
     assert_eq!(done.code, 0, "{done:?}");
@@ -58,7 +89,9 @@ fn make_parent(installer: &Installer, directory: &str) {
 
 #[test]
 fn the_image_in_another_pools_directory_stays() {
-    let Some(installer) = installed(Where::BelowRoot) else { return };
+    let Some(installer) = installed(Where::BelowRoot) else {
+        return;
+    };
     make_parent(&installer, "/data");
     installer.ok("qvm-pool add p2 file-reflink -o dir_path=/data -o setup_check=no");
     let directory = format!("/data/vm-templates/{NAME}");
@@ -74,22 +107,33 @@ fn the_image_in_another_pools_directory_stays() {
 
 #[test]
 fn the_directory_of_another_template_stays_as_it_is() {
-    let Some(installer) = installed(Where::BelowRoot) else { return };
+    let Some(installer) = installed(Where::BelowRoot) else {
+        return;
+    };
     make_parent(&installer, OWN);
     make_image(&image(&installer), b"first", SMALL);
     succeeds(&installer, &post_install(&installer, "--skip-start", OWN));
     let own = installer.path(OWN);
     fs::write(own.join("whitelisted-appmenus.list"), "firefox.desktop\n").unwrap();
     let names = || {
-        let mut names: Vec<_> = fs::read_dir(&own).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        let mut names: Vec<_> = fs::read_dir(&own)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
         names.sort();
         names
     };
     let before = names();
-    let line = format!("qvm-template-postprocess --really --skip-start post-install new {}", own.display());
+    let line = format!(
+        "qvm-template-postprocess --really --skip-start post-install new {}",
+        own.display()
+    );
     let said = succeeds(&installer, &line);
     assert_eq!(said.len(), 1, "{said:?}");
-    assert!(said[0].starts_with(&format!("{} stays as it is: volume {NAME}:", own.display())), "{said:?}");
+    assert!(
+        said[0].starts_with(&format!("{} stays as it is: volume {NAME}:", own.display())),
+        "{said:?}"
+    );
     assert_eq!(names(), before);
     check_image(&installer, b"first", SMALL);
     let new = installer.path("/var/lib/qubes/vm-templates/new/root.img");
@@ -102,14 +146,19 @@ fn the_directory_of_another_template_stays_as_it_is() {
     symlink(&disk, image(&installer)).unwrap();
     let line = "qvm-template-postprocess --really --skip-start post-install other";
     let said = succeeds(&installer, &format!("{line} {}", installer.named("/disk")));
-    let stays = format!("{} stays as it is: volume {NAME}:root means root.img in it", installer.named("/disk"));
+    let stays = format!(
+        "{} stays as it is: volume {NAME}:root means root.img in it",
+        installer.named("/disk")
+    );
     assert_eq!(said, [stays]);
     assert!(fs::read(disk).unwrap().starts_with(b"first"));
 }
 
 #[test]
 fn what_the_package_did_not_bring_stays_and_is_told() {
-    let Some(installer) = installed(Where::BelowRoot) else { return };
+    let Some(installer) = installed(Where::BelowRoot) else {
+        return;
+    };
     let directory = "/var/tmp/unpacked";
     unpack_with(&installer, directory, b"first", SMALL);
     let directory = installer.path(directory);
@@ -120,9 +169,15 @@ fn what_the_package_did_not_bring_stays_and_is_told() {
     let line = post_install(&installer, "--skip-start", "/var/tmp/unpacked");
     fs::write(directory.join("apps/own.desktop"), "somebody's").unwrap();
     fs::write(directory.join("thesis.txt"), "somebody's").unwrap();
-    let stays = format!("{} stays, with apps, thesis.txt, which the package did not bring", directory.display());
+    let stays = format!(
+        "{} stays, with apps, thesis.txt, which the package did not bring",
+        directory.display()
+    );
     assert_eq!(succeeds(&installer, &line), [stays]);
-    let mut left: Vec<_> = fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let mut left: Vec<_> = fs::read_dir(&directory)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
     left.sort();
     assert_eq!(left, ["apps", "thesis.txt"]);
 
@@ -137,7 +192,9 @@ fn what_the_package_did_not_bring_stays_and_is_told() {
 
 #[test]
 fn an_image_of_a_volume_that_cannot_be_told_stays() {
-    let Some(installer) = installed(Where::BelowRoot) else { return };
+    let Some(installer) = installed(Where::BelowRoot) else {
+        return;
+    };
     installer.ok("qvm-create --offline-mode -C StandaloneVM -l red lost");
     let store = installer.path("/var/lib/qubes/qubes.xml");
     let text = fs::read_to_string(&store).unwrap();
@@ -151,8 +208,15 @@ fn an_image_of_a_volume_that_cannot_be_told_stays() {
     let image = installer.path("/var/tmp/unpacked/root.img");
     fs::remove_file(image.with_file_name("root.img.tar")).unwrap();
     make_image(&image, b"first", SMALL);
-    let said = succeeds(&installer, &post_install(&installer, "--skip-start", "/var/tmp/unpacked"));
+    let said = succeeds(
+        &installer,
+        &post_install(&installer, "--skip-start", "/var/tmp/unpacked"),
+    );
     let stays = format!("{} stays: volume lost:root", image.display());
-    assert!(said.iter().any(|line| line.starts_with(&stays) && line.ends_with("so it may be its image")), "{said:?}");
+    assert!(
+        said.iter()
+            .any(|line| line.starts_with(&stays) && line.ends_with("so it may be its image")),
+        "{said:?}"
+    );
     assert!(image.exists() && !image.with_file_name("template.conf").exists());
 }

@@ -35,7 +35,9 @@ pub struct Installer {
 impl Installer {
     /// One of each kind; none where this machine cannot have them.
     pub fn everywhere() -> impl Iterator<Item = Installer> {
-        [Where::BelowRoot, Where::Chroot, Where::ChrootWithProc].into_iter().map_while(Installer::new)
+        [Where::BelowRoot, Where::Chroot, Where::ChrootWithProc]
+            .into_iter()
+            .map_while(Installer::new)
     }
 
     pub fn new(place: Where) -> Option<Installer> {
@@ -43,7 +45,10 @@ impl Installer {
             skip::skip("hiding a library and chroot need root");
             return None;
         }
-        let root = tempfile::Builder::new().prefix("qubes-installer-").tempdir().unwrap();
+        let root = tempfile::Builder::new()
+            .prefix("qubes-installer-")
+            .tempdir()
+            .unwrap();
         fs::set_permissions(root.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let installer = Installer { root, place };
         if installer.is_inside() {
@@ -60,9 +65,14 @@ impl Installer {
         for tool in &tools {
             let there = bin.join(tool);
             // The same file system, or another.
-            fs::hard_link(binary(tool), &there).or_else(|_| fs::copy(binary(tool), &there).map(drop)).unwrap();
+            fs::hard_link(binary(tool), &there)
+                .or_else(|_| fs::copy(binary(tool), &there).map(drop))
+                .unwrap();
         }
-        let libraries: HashSet<String> = tools.iter().flat_map(|tool| libraries_of(&binary(tool))).collect();
+        let libraries: HashSet<String> = tools
+            .iter()
+            .flat_map(|tool| libraries_of(&binary(tool)))
+            .collect();
         for library in libraries {
             let there = self.path(&library);
             fs::create_dir_all(there.parent().unwrap()).unwrap();
@@ -71,9 +81,16 @@ impl Installer {
         for directory in ["etc", "proc"] {
             fs::create_dir_all(self.path(directory)).unwrap();
         }
-        fs::write(self.path("etc/group"), format!("root:x:0:\nqubes:x:{QUBES}:user\n")).unwrap();
-        fs::write(self.path("etc/passwd"), format!("root:x:0:0::/:/bin/sh\nuser:x:{MEMBER}:{MEMBER}::/:/bin/sh\n"))
-            .unwrap();
+        fs::write(
+            self.path("etc/group"),
+            format!("root:x:0:\nqubes:x:{QUBES}:user\n"),
+        )
+        .unwrap();
+        fs::write(
+            self.path("etc/passwd"),
+            format!("root:x:0:0::/:/bin/sh\nuser:x:{MEMBER}:{MEMBER}::/:/bin/sh\n"),
+        )
+        .unwrap();
     }
 
     pub fn is_inside(&self) -> bool {
@@ -96,7 +113,11 @@ impl Installer {
 
     /// The same path as a command line there names it.
     pub fn named(&self, below: &str) -> String {
-        if self.is_inside() { below.to_string() } else { self.path(below).display().to_string() }
+        if self.is_inside() {
+            below.to_string()
+        } else {
+            self.path(below).display().to_string()
+        }
     }
 
     /// Runs one command line as root.
@@ -106,10 +127,22 @@ impl Installer {
 
     /// Runs one command line as the first member of group qubes.
     pub fn run_as_member(&self, line: &str) -> Ran {
-        assert!(self.is_inside(), "only inside there are a group and its member");
-        let (user, group) = (format!("--userspec={MEMBER}:{MEMBER}"), format!("--groups={QUBES}"));
+        assert!(
+            self.is_inside(),
+            "only inside there are a group and its member"
+        );
+        let (user, group) = (
+            format!("--userspec={MEMBER}:{MEMBER}"),
+            format!("--groups={QUBES}"),
+        );
         let mut command = Command::new("chroot");
-        self.finish(command.args([user, group]).arg(self.root()).current_dir("/"), line)
+        self.finish(
+            command
+                .args([user, group])
+                .arg(self.root())
+                .current_dir("/"),
+            line,
+        )
     }
 
     /// Runs one command line under another program, which is outside.
@@ -124,17 +157,36 @@ impl Installer {
         };
         match self.place {
             Where::BelowRoot => {
-                let hide =
-                    r#"for library in $HIDDEN; do mount --bind /dev/null "$library" || exit 99; done; exec "$@""#;
-                command.args(["unshare", "--mount", "--propagation", "private", "sh", "-c", hide, "sh"]);
-                command.env("HIDDEN", libvirt_libraries().join(" ")).env("QUBES_ROOT", self.root());
+                let hide = r#"for library in $HIDDEN; do mount --bind /dev/null "$library" || exit 99; done; exec "$@""#;
+                command.args([
+                    "unshare",
+                    "--mount",
+                    "--propagation",
+                    "private",
+                    "sh",
+                    "-c",
+                    hide,
+                    "sh",
+                ]);
+                command
+                    .env("HIDDEN", libvirt_libraries().join(" "))
+                    .env("QUBES_ROOT", self.root());
             }
             Where::Chroot => {
                 command.arg("chroot").arg(self.root()).current_dir("/");
             }
             Where::ChrootWithProc => {
                 let mount = r#"mount -t proc proc "$1/proc" || exit 99; exec chroot "$@""#;
-                command.args(["unshare", "--mount", "--propagation", "private", "sh", "-c", mount, "sh"]);
+                command.args([
+                    "unshare",
+                    "--mount",
+                    "--propagation",
+                    "private",
+                    "sh",
+                    "-c",
+                    mount,
+                    "sh",
+                ]);
                 command.arg(self.root()).current_dir("/");
             }
         }
@@ -144,9 +196,17 @@ impl Installer {
     fn finish(&self, command: &mut Command, line: &str) -> Ran {
         let mut words = words(line).into_iter();
         let tool = words.next().unwrap();
-        let program = if self.is_inside() { Path::new("/usr/bin").join(tool) } else { binary(&tool) };
+        let program = if self.is_inside() {
+            Path::new("/usr/bin").join(tool)
+        } else {
+            binary(&tool)
+        };
         command.arg(program).args(words);
-        ran::run(command.env_remove("QUBES_LIBVIRT_URI").env_remove("XDG_RUNTIME_DIR"))
+        ran::run(
+            command
+                .env_remove("QUBES_LIBVIRT_URI")
+                .env_remove("XDG_RUNTIME_DIR"),
+        )
     }
 
     /// Runs command lines that have to succeed without a word of complaint; returns what the last printed.
@@ -154,7 +214,12 @@ impl Installer {
         let mut printed = String::new();
         for line in lines.lines().map(str::trim).filter(|l| !l.is_empty()) {
             let ran = self.run(line);
-            assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{:?}: {line}", self.place);
+            assert_eq!(
+                (ran.code, ran.stderr.as_str()),
+                (0, ""),
+                "{:?}: {line}",
+                self.place
+            );
             printed = ran.stdout;
         }
         printed
@@ -163,7 +228,12 @@ impl Installer {
     /// Runs a command line that has to fail with one line; returns the line.
     pub fn fails(&self, line: &str) -> String {
         let ran = self.run(line);
-        assert_eq!((ran.code, ran.stdout.as_str()), (1, ""), "{:?}: {line}: {ran:?}", self.place);
+        assert_eq!(
+            (ran.code, ran.stdout.as_str()),
+            (1, ""),
+            "{:?}: {line}: {ran:?}",
+            self.place
+        );
         assert_eq!(ran.complaints().count(), 1, "{line}: {ran:?}");
         ran.stderr
     }
@@ -176,7 +246,9 @@ impl Installer {
     }
 
     pub fn prefs(&self, qube: &str, property: &str) -> String {
-        self.ok(&format!("qvm-prefs --offline-mode {qube} {property}")).trim_end().to_string()
+        self.ok(&format!("qvm-prefs --offline-mode {qube} {property}"))
+            .trim_end()
+            .to_string()
     }
 
     fn mode(&self, below: &str) -> u32 {
@@ -189,18 +261,36 @@ impl Installer {
         qubes::format::check(&bytes).unwrap();
         let qubes = qubes::format::read(bytes).unwrap();
         assert!(qubes.diagnoses.is_empty());
-        let ids: Vec<i64> = qubes.iter().filter_map(|vm| vm.properties.get("qid")?.parse().ok()).collect();
-        assert_eq!(ids.iter().collect::<HashSet<_>>().len(), ids.len(), "no number is given twice");
-        let litter: Vec<_> =
-            tree::tree(self.root(), &[]).into_keys().filter(|path| path.to_string_lossy().contains('~')).collect();
+        let ids: Vec<i64> = qubes
+            .iter()
+            .filter_map(|vm| vm.properties.get("qid")?.parse().ok())
+            .collect();
+        assert_eq!(
+            ids.iter().collect::<HashSet<_>>().len(),
+            ids.len(),
+            "no number is given twice"
+        );
+        let litter: Vec<_> = tree::tree(self.root(), &[])
+            .into_keys()
+            .filter(|path| path.to_string_lossy().contains('~'))
+            .collect();
         assert!(litter.is_empty(), "{litter:?}");
         for directory in ["/var", "/var/lib", "/run"] {
             assert_eq!(self.mode(directory), 0o755, "{directory} is not ours alone");
         }
-        let ours =
-            ["/var/lib/qubes", "/var/lib/qubes/appvms", "/var/lib/qubes/backup", "/run/qubes", "/run/qubes/lock"];
+        let ours = [
+            "/var/lib/qubes",
+            "/var/lib/qubes/appvms",
+            "/var/lib/qubes/backup",
+            "/run/qubes",
+            "/run/qubes/lock",
+        ];
         for directory in ours {
-            assert_eq!(self.mode(directory), 0o2770, "{directory} is for members of group qubes");
+            assert_eq!(
+                self.mode(directory),
+                0o2770,
+                "{directory} is for members of group qubes"
+            );
         }
         assert_eq!(self.mode("/var/lib/qubes/qubes.xml"), 0o660);
         let checked = self.run("qubes-db --offline-mode check");
@@ -211,11 +301,24 @@ impl Installer {
     pub fn check_that_nothing_starts(&self) {
         let before = tree::tree(self.root(), &[]);
         let line = self.fails("qvm-start work");
-        assert!(line.starts_with("Error: Starting qube failed: work: libvirt is not installed ("), "{line}");
-        assert!(line.ends_with("install the package that brings libvirt.so.0\n"), "{line}");
+        assert!(
+            line.starts_with("Error: Starting qube failed: work: libvirt is not installed ("),
+            "{line}"
+        );
+        assert!(
+            line.ends_with("install the package that brings libvirt.so.0\n"),
+            "{line}"
+        );
         let line = self.fails("qvm-start --offline-mode work");
-        assert!(line.starts_with("Error: Starting qube failed: work: offline mode: "), "{line}");
-        tree::assert_same(&before, &tree::tree(self.root(), &[]), "a start that cannot be");
+        assert!(
+            line.starts_with("Error: Starting qube failed: work: offline mode: "),
+            "{line}"
+        );
+        tree::assert_same(
+            &before,
+            &tree::tree(self.root(), &[]),
+            "a start that cannot be",
+        );
     }
 }
 
@@ -249,7 +352,9 @@ fn words(line: &str) -> Vec<String> {
 fn libvirt_libraries() -> Vec<String> {
     let output = Command::new("ldconfig").arg("-p").output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
-    let lines = text.lines().filter(|l| l.trim_start().starts_with("libvirt.so.0 "));
+    let lines = text
+        .lines()
+        .filter(|l| l.trim_start().starts_with("libvirt.so.0 "));
     let paths = lines.filter_map(|l| fs::canonicalize(l.split(" => ").nth(1)?.trim()).ok());
     let paths: HashSet<PathBuf> = paths.collect();
     paths.into_iter().map(|p| p.display().to_string()).collect()
@@ -259,7 +364,14 @@ fn libvirt_libraries() -> Vec<String> {
 fn libraries_of(program: &Path) -> Vec<String> {
     let output = Command::new("ldd").arg(program).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
-    let paths: Vec<String> = text.split_whitespace().filter(|w| w.starts_with('/')).map(str::to_string).collect();
-    assert!(paths.iter().all(|p| !p.contains("virt")), "the tools are not linked with libvirt: {paths:?}");
+    let paths: Vec<String> = text
+        .split_whitespace()
+        .filter(|w| w.starts_with('/'))
+        .map(str::to_string)
+        .collect();
+    assert!(
+        paths.iter().all(|p| !p.contains("virt")),
+        "the tools are not linked with libvirt: {paths:?}"
+    );
     paths
 }

@@ -14,7 +14,10 @@ const LATER: [&str; 2] = ["qvm-pci", "qvm-template"];
 fn the_tools_whose_lines_are_left_out_do_not_exist_yet() {
     for tool in LATER {
         let found = tools::Command::find(tool).is_some();
-        assert!(!found, "{tool} exists now: take it out of LATER, so that its lines in the sequences are run");
+        assert!(
+            !found,
+            "{tool} exists now: take it out of LATER, so that its lines in the sequences are run"
+        );
     }
 }
 
@@ -32,7 +35,10 @@ fn run(installer: &Installer, lines: &str) {
 /// kernel is the default one but the kernel's own, which is not ours.
 fn install_packages_of_r3(installer: &Installer, template: &str) {
     installer.ok("qvm-init-storage");
-    assert_eq!(installer.fails("qvm-init-storage"), "Storage exists, not overwriting.\n");
+    assert_eq!(
+        installer.fails("qvm-init-storage"),
+        "Storage exists, not overwriting.\n"
+    );
     installer.install_kernel("4.9.56-21");
     installer.install_kernel("4.14.18-1");
     unpack_template(installer, template);
@@ -45,10 +51,18 @@ fn unpack_template(installer: &Installer, template: &str) {
     fs::create_dir_all(&directory).unwrap();
     let image = fs::File::create(directory.join("root.img")).unwrap();
     image.set_len(10 << 30).unwrap();
-    fs::write(directory.join("whitelisted-appmenus.list"), "firefox.desktop\nxterm.desktop\n").unwrap();
+    fs::write(
+        directory.join("whitelisted-appmenus.list"),
+        "firefox.desktop\nxterm.desktop\n",
+    )
+    .unwrap();
     fs::write(directory.join("clean-volatile.img.tar"), "not ours").unwrap();
     // As packages have it.
-    fs::set_permissions(&directory, std::os::unix::fs::PermissionsExt::from_mode(0o2770)).unwrap();
+    fs::set_permissions(
+        &directory,
+        std::os::unix::fs::PermissionsExt::from_mode(0o2770),
+    )
+    .unwrap();
     if installer.is_inside() {
         for path in [directory.clone(), directory.join("root.img")] {
             std::os::unix::fs::chown(path, None, Some(crate::place::QUBES)).unwrap();
@@ -75,19 +89,44 @@ fn the_live_image_of_r3() {
     for installer in Installer::everywhere() {
         install_packages_of_r3(&installer, "fedora-23");
         run(&installer, LIVE_IMAGE_OF_R3);
-        assert_eq!(installer.ok("qubes-prefs default_kernel"), "4.14.18-1\n", "the newest, as nobody chose one");
+        assert_eq!(
+            installer.ok("qubes-prefs default_kernel"),
+            "4.14.18-1\n",
+            "the newest, as nobody chose one"
+        );
         assert_eq!(installer.prefs("sys-net", "provides_network"), "True");
-        assert_eq!(installer.ok("qvm-prefs --hide-default sys-net netvm"), "", "a netvm of its own: none");
+        assert_eq!(
+            installer.ok("qvm-prefs --hide-default sys-net netvm"),
+            "",
+            "a netvm of its own: none"
+        );
         assert_eq!(installer.prefs("sys-firewall", "provides_network"), "True");
         assert_eq!(installer.prefs("sys-firewall", "netvm"), "sys-net");
         assert_eq!(installer.prefs("untrusted", "netvm"), "sys-firewall");
-        assert_eq!(installer.ok("qvm-ls --offline-mode --raw-list --internal y"), "fedora-23-dvm\n");
-        assert_eq!(installer.ok("qubes-set-updates --offline-mode status"), "dom0: disabled\nvms: disabled\n");
-        assert!(installer.path("/var/lib/qubes/updates/disable-updates").exists());
+        assert_eq!(
+            installer.ok("qvm-ls --offline-mode --raw-list --internal y"),
+            "fedora-23-dvm\n"
+        );
+        assert_eq!(
+            installer.ok("qubes-set-updates --offline-mode status"),
+            "dom0: disabled\nvms: disabled\n"
+        );
+        assert!(
+            installer
+                .path("/var/lib/qubes/updates/disable-updates")
+                .exists()
+        );
         installer.ok("qvm-create --offline-mode --force-root later --label red");
-        assert_eq!(installer.ok("qvm-features later check-updates"), "\n", "also who comes later does not look");
+        assert_eq!(
+            installer.ok("qvm-features later check-updates"),
+            "\n",
+            "also who comes later does not look"
+        );
         assert_eq!(installer.prefs("fedora-23", "installed_by_rpm"), "True");
-        assert_eq!(installer.ok("qvm-features fedora-23 menu-items"), "firefox.desktop xterm.desktop\n");
+        assert_eq!(
+            installer.ok("qvm-features fedora-23 menu-items"),
+            "firefox.desktop xterm.desktop\n"
+        );
         installer.check_system();
 
         // At each boot of it.
@@ -97,8 +136,15 @@ fn the_live_image_of_r3() {
              qvm-pci --offline-mode -a sys-net 00:19.0",
         );
         installer.ok(r#"qvm-prefs --offline-mode -s sys-net pcidevs '["00:19.0", "03:00.0"]'"#);
-        assert_eq!(installer.prefs("sys-net", "pcidevs"), "['00:19.0', '03:00.0']");
-        assert_eq!(installer.prefs("sys-net", "virt_mode"), "hvm", "as R4 has it for a qube with devices");
+        assert_eq!(
+            installer.prefs("sys-net", "pcidevs"),
+            "['00:19.0', '03:00.0']"
+        );
+        assert_eq!(
+            installer.prefs("sys-net", "virt_mode"),
+            "hvm",
+            "as R4 has it for a qube with devices"
+        );
         installer.ok("qvm-prefs --offline-mode -s sys-net pcidevs '[]'");
         assert_eq!(installer.prefs("sys-net", "pcidevs"), "[]");
         installer.check_system();
@@ -122,9 +168,15 @@ fn the_first_boot_of_r3() {
         );
         assert_eq!(installer.ok("qubes-prefs --get updatevm"), "sys-firewall\n");
         // The two lines that need a hypervisor say so.
-        for line in ["qvm-start --no-guid fedora-23", "qvm-shutdown --wait fedora-23"] {
+        for line in [
+            "qvm-start --no-guid fedora-23",
+            "qvm-shutdown --wait fedora-23",
+        ] {
             let said = installer.fails(line);
-            assert!(said.contains(": fedora-23: libvirt is not installed"), "{line}: {said}");
+            assert!(
+                said.contains(": fedora-23: libvirt is not installed"),
+                "{line}: {said}"
+            );
         }
         installer.check_system();
     }
@@ -137,8 +189,17 @@ fn the_template_package_of_r3() {
         // Not root where there is somebody else: the first member of group qubes.
         unpack_template(&installer, "debian-8");
         let line = "qvm-add-template --rpm debian-8";
-        let added = if installer.is_inside() { installer.run_as_member(line) } else { installer.run(line) };
-        assert_eq!((added.code, &*added.stdout, &*added.stderr), (0, "", ""), "{:?}", installer.place());
+        let added = if installer.is_inside() {
+            installer.run_as_member(line)
+        } else {
+            installer.run(line)
+        };
+        assert_eq!(
+            (added.code, &*added.stdout, &*added.stderr),
+            (0, "", ""),
+            "{:?}",
+            installer.place()
+        );
         assert_eq!(installer.prefs("debian-8", "klass"), "TemplateVM");
         assert_eq!(installer.prefs("debian-8", "label"), "black");
         let line = installer.fails("qvm-add-template --rpm debian-8");
@@ -160,9 +221,16 @@ fn the_template_package_of_r3() {
         installer.ok("qvm-create --offline-mode --force-root -t debian-8 -l red work");
         let before = fs::read(installer.path("/var/lib/qubes/qubes.xml")).unwrap();
         let gone = installer.run("qvm-remove --force-root -q debian-8-dvm");
-        assert!(gone.code != 0 && gone.stdout.is_empty(), "it may not exist: {gone:?}");
+        assert!(
+            gone.code != 0 && gone.stdout.is_empty(),
+            "it may not exist: {gone:?}"
+        );
         let kept = installer.run("qvm-remove --force-root -q --just-db debian-8");
-        assert_eq!((kept.code, &*kept.stdout), (1, ""), "a qube uses it: {kept:?}");
+        assert_eq!(
+            (kept.code, &*kept.stdout),
+            (1, ""),
+            "a qube uses it: {kept:?}"
+        );
         assert!(kept.stderr.contains(" - template for work\n"), "{kept:?}");
         assert!(fs::read(installer.path("/var/lib/qubes/qubes.xml")).unwrap() == before);
 
@@ -176,8 +244,7 @@ fn the_template_package_of_r3() {
     }
 }
 
-const ADDS_THE_POOL: &str =
-    "qvm-pool --add vm-pool lvm_thin -o volume_group=qubes_dom0,thin_pool=vm-pool,revisions_to_keep=2";
+const ADDS_THE_POOL: &str = "qvm-pool --add vm-pool lvm_thin -o volume_group=qubes_dom0,thin_pool=vm-pool,revisions_to_keep=2";
 
 /// The exit code says whether the pool is there. Where there is no LVM it cannot be made, and the line says so; the same
 /// form makes one of files.
@@ -187,7 +254,9 @@ fn make_the_pool_of_r4(installer: &Installer) {
     let without_lvm = installer.run(ADDS_THE_POOL);
     assert_eq!(without_lvm.code, 1, "{without_lvm:?}");
     assert!(
-        without_lvm.stderr.starts_with("qvm-pool: error: Failed to add pool vm-pool: lvm lvs: "),
+        without_lvm
+            .stderr
+            .starts_with("qvm-pool: error: Failed to add pool vm-pool: lvm lvs: "),
         "{without_lvm:?}"
     );
     installer.ok("qvm-pool --add vm-pool file -o dir_path=/var/lib/vm-pool,revisions_to_keep=1\nqvm-pool info vm-pool");
@@ -198,7 +267,9 @@ fn make_the_pool_of_r4(installer: &Installer) {
 /// LVM itself needs a kernel with device mapper (`tests/xen` has one); what the line asks of it and writes down does not.
 #[test]
 fn the_pool_of_r4_on_lvm() {
-    let Some(installer) = Installer::new(Where::BelowRoot) else { return };
+    let Some(installer) = Installer::new(Where::BelowRoot) else {
+        return;
+    };
     installer.ok("qubes-create --offline-mode");
     let programs = tempfile::tempdir().unwrap();
     let report = r#"{"report":[{"lv":[{"vg_name":"qubes_dom0","pool_lv":"","lv_name":"vm-pool","lv_size":"100000000000",
@@ -206,15 +277,27 @@ fn the_pool_of_r4_on_lvm() {
     let lvm = programs.path().join("lvm");
     fs::write(&lvm, format!("#!/bin/sh\ncat <<'END'\n{report}\nEND\n")).unwrap();
     fs::set_permissions(&lvm, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    let path = format!("PATH={}:{}", programs.path().display(), std::env::var("PATH").unwrap());
+    let path = format!(
+        "PATH={}:{}",
+        programs.path().display(),
+        std::env::var("PATH").unwrap()
+    );
     let added = installer.run_through(&["env", &path], ADDS_THE_POOL);
     assert_eq!((added.code, &*added.stdout, &*added.stderr), (0, "", ""));
     let store = fs::read_to_string(installer.path("/var/lib/qubes/qubes.xml")).unwrap();
     let element = r#"<pool name="vm-pool" volume_group="qubes_dom0" thin_pool="vm-pool" driver="lvm_thin" revisions_to_keep="2"/>"#;
     assert!(store.contains(element), "{store}");
-    let other = installer
-        .run_through(&["env", &path], "qvm-pool -a other lvm_thin -o volume_group=qubes_dom0,thin_pool=nosuch");
-    assert!(other.code == 1 && other.stderr.contains("volume group qubes_dom0 has no thin pool nosuch"), "{other:?}");
+    let other = installer.run_through(
+        &["env", &path],
+        "qvm-pool -a other lvm_thin -o volume_group=qubes_dom0,thin_pool=nosuch",
+    );
+    assert!(
+        other.code == 1
+            && other
+                .stderr
+                .contains("volume group qubes_dom0 has no thin pool nosuch"),
+        "{other:?}"
+    );
     installer.check_system();
 }
 
@@ -253,21 +336,33 @@ fn the_initial_setup_of_r4() {
         );
         assert_eq!(installer.prefs("work", "netvm"), "sys-firewall");
         assert_eq!(installer.prefs("work", "default_dispvm"), "default-dvm");
-        assert_eq!(installer.prefs("fedora-41-xfce", "installed_by_rpm"), "False");
+        assert_eq!(
+            installer.prefs("fedora-41-xfce", "installed_by_rpm"),
+            "False"
+        );
         let line = installer.fails("qvm-start sys-firewall");
-        assert!(line.starts_with("Error: Starting qube failed: sys-firewall: "), "{line}");
+        assert!(
+            line.starts_with("Error: Starting qube failed: sys-firewall: "),
+            "{line}"
+        );
         installer.check_system();
     }
 }
 
 #[test]
 fn without_any_kernel_nothing_is_created_and_the_reason_is_said() {
-    let Some(installer) = Installer::new(Where::Chroot) else { return };
+    let Some(installer) = Installer::new(Where::Chroot) else {
+        return;
+    };
     installer.ok("qvm-init-storage");
     unpack_template(&installer, "fedora-23");
     let files = tree::tree(&installer.path("/var/lib/qubes/vm-templates"), &[]);
     let line = installer.fails("qvm-add-template --rpm fedora-23");
     assert!(line.contains("default_kernel"), "{line}");
-    tree::assert_same(&files, &tree::tree(&installer.path("/var/lib/qubes/vm-templates"), &[]), "a refusal");
+    tree::assert_same(
+        &files,
+        &tree::tree(&installer.path("/var/lib/qubes/vm-templates"), &[]),
+        "a refusal",
+    );
     assert_eq!(installer.run("qvm-check -q fedora-23").code, 1);
 }

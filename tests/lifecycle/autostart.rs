@@ -11,13 +11,21 @@ use crate::scratch::{Scratch, until};
 use crate::skip;
 
 fn link(scratch: &Scratch, qube: &str) -> PathBuf {
-    scratch.path("/etc/systemd/system/multi-user.target.wants").join(format!("qubes-vm@{qube}.service"))
+    scratch
+        .path("/etc/systemd/system/multi-user.target.wants")
+        .join(format!("qubes-vm@{qube}.service"))
 }
 
 /// Installs the units below the root, as a package does.
 fn install_units(scratch: &Scratch) {
     let make = Command::new("make")
-        .args(["--silent", "--directory", env!("CARGO_MANIFEST_DIR"), "install-data", "PREFIX=/usr"])
+        .args([
+            "--silent",
+            "--directory",
+            env!("CARGO_MANIFEST_DIR"),
+            "install-data",
+            "PREFIX=/usr",
+        ])
         .arg(format!("DESTDIR={}", scratch.root().display()))
         .env_remove("MAKEFLAGS")
         .status();
@@ -27,15 +35,23 @@ fn install_units(scratch: &Scratch) {
 /// The command of a unit, for this instance, as words.
 fn command_of(scratch: &Scratch, unit: &str, key: &str, instance: &str) -> Vec<String> {
     let text = fs::read_to_string(scratch.path("/usr/lib/systemd/system").join(unit)).unwrap();
-    let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('=')).unwrap();
-    line.split(' ').map(|word| word.replace("%i", instance)).collect()
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix(key)?.strip_prefix('='))
+        .unwrap();
+    line.split(' ')
+        .map(|word| word.replace("%i", instance))
+        .collect()
 }
 
 /// Does what systemd does for the unit.
 fn act(scratch: &Scratch, unit: &str, key: &str, instance: &str) {
     let words = command_of(scratch, unit, key, instance);
     let tool = words[0].strip_prefix("/usr/bin/").unwrap();
-    scratch.ok(tool, &words[1..].iter().map(String::as_str).collect::<Vec<_>>());
+    scratch.ok(
+        tool,
+        &words[1..].iter().map(String::as_str).collect::<Vec<_>>(),
+    );
 }
 
 #[test]
@@ -44,11 +60,22 @@ fn autostart_is_a_link_that_follows_the_property_also_offline() {
     create(&scratch, "work", "");
     install_units(&scratch);
     for offline in [&["--offline-mode"][..], &[]] {
-        let set = |value: &str| scratch.ok("qvm-prefs", &[offline, &["work", "autostart", value]].concat());
+        let set = |value: &str| {
+            scratch.ok(
+                "qvm-prefs",
+                &[offline, &["work", "autostart", value]].concat(),
+            )
+        };
         set("True");
         let target = fs::read_link(link(&scratch, "work")).unwrap();
-        assert_eq!(target, Path::new("/usr/lib/systemd/system/qubes-vm@.service"));
-        assert!(scratch.path(target.to_str().unwrap()).is_file(), "what it leads to is installed");
+        assert_eq!(
+            target,
+            Path::new("/usr/lib/systemd/system/qubes-vm@.service")
+        );
+        assert!(
+            scratch.path(target.to_str().unwrap()).is_file(),
+            "what it leads to is installed"
+        );
         set("True");
         set("False");
         assert!(fs::symlink_metadata(link(&scratch, "work")).is_err());
@@ -58,7 +85,10 @@ fn autostart_is_a_link_that_follows_the_property_also_offline() {
     assert!(fs::symlink_metadata(link(&scratch, "work")).is_err());
     scratch.ok("qvm-prefs", &["work", "autostart", "True"]);
     scratch.ok("qvm-remove", &["--offline-mode", "--force", "work"]);
-    assert!(fs::symlink_metadata(link(&scratch, "work")).is_err(), "nothing starts what is not there");
+    assert!(
+        fs::symlink_metadata(link(&scratch, "work")).is_err(),
+        "nothing starts what is not there"
+    );
 }
 
 #[test]
@@ -67,11 +97,20 @@ fn the_units_are_what_systemd_takes_and_recovery_comes_first() {
     install_units(&scratch);
     let units = scratch.path("/usr/lib/systemd/system");
     for unit in ["qubes-recover.service", "qubes-shutdown.service"] {
-        assert!(units.join("multi-user.target.wants").join(unit).exists(), "{unit} is for every boot");
+        assert!(
+            units.join("multi-user.target.wants").join(unit).exists(),
+            "{unit} is for every boot"
+        );
     }
     let qube = fs::read_to_string(units.join("qubes-vm@.service")).unwrap();
-    let after = qube.lines().find_map(|line| line.strip_prefix("After=")).unwrap();
-    assert!(after.split(' ').any(|unit| unit == "qubes-recover.service"), "{after}");
+    let after = qube
+        .lines()
+        .find_map(|line| line.strip_prefix("After="))
+        .unwrap();
+    assert!(
+        after.split(' ').any(|unit| unit == "qubes-recover.service"),
+        "{after}"
+    );
     let Ok(version) = Command::new("systemd-analyze").arg("--version").output() else {
         return skip::skip("systemd-analyze is not installed");
     };
@@ -84,12 +123,21 @@ fn the_units_are_what_systemd_takes_and_recovery_comes_first() {
         fs::create_dir_all(scratch.path("/usr/bin")).unwrap();
         fs::copy("/bin/true", scratch.path("/usr/bin").join(tool)).unwrap();
     }
-    for unit in ["qubes-vm@work.service", "qubes-recover.service", "qubes-shutdown.service"] {
+    for unit in [
+        "qubes-vm@work.service",
+        "qubes-recover.service",
+        "qubes-shutdown.service",
+    ] {
         let mut verify = Command::new("systemd-analyze");
-        verify.arg(format!("--root={}", scratch.root().display())).args(["--man=no", "verify", unit]);
+        verify
+            .arg(format!("--root={}", scratch.root().display()))
+            .args(["--man=no", "verify", unit]);
         let verified = verify.output().unwrap();
         let words = String::from_utf8_lossy(&verified.stderr);
-        let ours: Vec<&str> = words.lines().filter(|line| line.contains("qubes-")).collect();
+        let ours: Vec<&str> = words
+            .lines()
+            .filter(|line| line.contains("qubes-"))
+            .collect();
         assert!(ours.is_empty(), "{unit}: {words}");
     }
 }
@@ -107,7 +155,12 @@ fn at_boot_what_the_last_one_left_is_settled_before_qubes_start_and_all_stop_wit
     fs::remove_dir_all(scratch.path("/run/qubes")).unwrap();
 
     act(&scratch, "qubes-recover.service", "ExecStart", "");
-    assert!(scratch.images("appvms/work").iter().all(|image| !image.contains("dirty")));
+    assert!(
+        scratch
+            .images("appvms/work")
+            .iter()
+            .all(|image| !image.contains("dirty"))
+    );
     act(&scratch, "qubes-vm@.service", "ExecStart", "work");
     act(&scratch, "qubes-vm@.service", "ExecStart", "work");
     assert_eq!(scratch.state("work"), "Running");

@@ -10,14 +10,19 @@ use crate::scratch::{Ran, until};
 
 #[test]
 fn twenty_qubes_start_at_once_and_who_reads_meanwhile_gets_right_answers() {
-    let Some(scratch) = system_that_boots_nothing() else { return };
+    let Some(scratch) = system_that_boots_nothing() else {
+        return;
+    };
     create_netvm(&scratch, "sys-net", "");
     let names: Vec<String> = (0..20).map(|number| format!("q{number:02}")).collect();
     create(&scratch, "q00", "sys-net");
     for name in &names[1..] {
         scratch.ok("qvm-clone", &["-q", "q00", name]);
     }
-    let uuids: Vec<String> = names.iter().map(|name| scratch.uuid(name).to_string()).collect();
+    let uuids: Vec<String> = names
+        .iter()
+        .map(|name| scratch.uuid(name).to_string())
+        .collect();
     let done = AtomicBool::new(false);
     // Each read beside a run of the same program that reads nothing: how long both took.
     let (reads, bare) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
@@ -31,7 +36,11 @@ fn twenty_qubes_start_at_once_and_who_reads_meanwhile_gets_right_answers() {
                         let ran = scratch.run("qvm-prefs", &[&format!("q{number:02}"), "uuid"]);
                         reads.lock().unwrap().push(begun.elapsed());
                         let right = (0, uuids[number].as_str(), "");
-                        assert_eq!((ran.code, ran.stdout.trim(), &*ran.stderr), right, "{ran:?}");
+                        assert_eq!(
+                            (ran.code, ran.stdout.trim(), &*ran.stderr),
+                            right,
+                            "{ran:?}"
+                        );
                         let begun = Instant::now();
                         assert_eq!(scratch.run("qvm-prefs", &["--version"]).code, 0);
                         bare.lock().unwrap().push(begun.elapsed());
@@ -42,18 +51,43 @@ fn twenty_qubes_start_at_once_and_who_reads_meanwhile_gets_right_answers() {
             });
         }
         let pipe = Stdio::piped;
-        let start = |name: &String| scratch.command("qvm-start", &[name]).stderr(pipe()).spawn().unwrap();
+        let start = |name: &String| {
+            scratch
+                .command("qvm-start", &[name])
+                .stderr(pipe())
+                .spawn()
+                .unwrap()
+        };
         let starters: Vec<_> = names.iter().map(start).collect();
-        let ran: Vec<Ran> = starters.into_iter().map(|child| Ran::of(child.wait_with_output().unwrap())).collect();
+        let ran: Vec<Ran> = starters
+            .into_iter()
+            .map(|child| Ran::of(child.wait_with_output().unwrap()))
+            .collect();
         done.store(true, Ordering::SeqCst);
         for ran in ran {
             // Who waits for another start of the netvm for long says so.
-            let complaints = ran.stderr.lines().filter(|line| !line.starts_with("waiting for "));
+            let complaints = ran
+                .stderr
+                .lines()
+                .filter(|line| !line.starts_with("waiting for "));
             assert_eq!((ran.code, complaints.count()), (0, 0), "{ran:?}");
         }
     });
-    let states = scratch.ok("qvm-ls", &["--raw-data", "--fields", "state", "--exclude", "tpl", "--all"]);
-    assert!(states.lines().count() == 22 && states.lines().all(|state| state == "Running"), "{states}");
+    let states = scratch.ok(
+        "qvm-ls",
+        &[
+            "--raw-data",
+            "--fields",
+            "state",
+            "--exclude",
+            "tpl",
+            "--all",
+        ],
+    );
+    assert!(
+        states.lines().count() == 22 && states.lines().all(|state| state == "Running"),
+        "{states}"
+    );
     for name in names.iter().map(String::as_str).chain(["sys-net"]) {
         until("it is watched once", || monitors(&scratch, name).len() == 1);
     }
@@ -61,12 +95,26 @@ fn twenty_qubes_start_at_once_and_who_reads_meanwhile_gets_right_answers() {
     let (mut reads, mut bare) = (reads.into_inner().unwrap(), bare.into_inner().unwrap());
     reads.sort_unstable();
     bare.sort_unstable();
-    for (share, within) in [("half", reads.len() / 2), ("19 of 20", reads.len() * 19 / 20)] {
+    for (share, within) in [
+        ("half", reads.len() / 2),
+        ("19 of 20", reads.len() * 19 / 20),
+    ] {
         let (read, bare) = (reads[within], bare[within]);
-        println!("{share} of {} reads took at most {read:?}, of processes that read nothing {bare:?}", reads.len());
-        assert!(read <= 4 * bare + Duration::from_millis(20), "{share}: {read:?} beside {bare:?}");
+        println!(
+            "{share} of {} reads took at most {read:?}, of processes that read nothing {bare:?}",
+            reads.len()
+        );
+        assert!(
+            read <= 4 * bare + Duration::from_millis(20),
+            "{share}: {read:?} beside {bare:?}"
+        );
     }
     scratch.ok("qvm-kill", &["--all"]);
     let images = scratch.images("appvms/sys-net");
-    assert!(images.iter().any(|image| image.starts_with("private.img.1@")), "the netvm was started once: {images:?}");
+    assert!(
+        images
+            .iter()
+            .any(|image| image.starts_with("private.img.1@")),
+        "the netvm was started once: {images:?}"
+    );
 }

@@ -13,7 +13,9 @@ use qubes::model::VmName;
 use qubes::system::{Options, System};
 
 use crate::loop_mount::{FileSystem, LoopMount};
-use crate::place::{create, hypervisor, system_that_boots_nothing, system_with_linux, wait_for_words};
+use crate::place::{
+    create, hypervisor, system_that_boots_nothing, system_with_linux, wait_for_words,
+};
 use crate::scratch::Scratch;
 use crate::skip;
 
@@ -31,20 +33,33 @@ impl LoopDisk {
             return None;
         }
         let file = image_with_sign(sign);
-        let losetup = Program::new("losetup").args(["--find", "--show"]).args(options).arg(file.path());
+        let losetup = Program::new("losetup")
+            .args(["--find", "--show"])
+            .args(options)
+            .arg(file.path());
         let node = String::from_utf8(losetup.output().unwrap()).unwrap();
-        Some(LoopDisk { node: PathBuf::from(node.trim()), _file: file })
+        Some(LoopDisk {
+            node: PathBuf::from(node.trim()),
+            _file: file,
+        })
     }
 
     /// Its name as a port of dom0's: `loop3`.
     fn port(&self) -> String {
-        self.node.file_name().unwrap().to_string_lossy().into_owned()
+        self.node
+            .file_name()
+            .unwrap()
+            .to_string_lossy()
+            .into_owned()
     }
 }
 
 impl Drop for LoopDisk {
     fn drop(&mut self) {
-        let _detached = Program::new("losetup").arg("--detach").arg(&self.node).output();
+        let _detached = Program::new("losetup")
+            .arg("--detach")
+            .arg(&self.node)
+            .output();
     }
 }
 
@@ -58,7 +73,9 @@ fn image_with_sign(sign: &str) -> tempfile::NamedTempFile {
 /// Writes the assignments of one class into the store as qubesd does. They replace those there are.
 fn assign(scratch: &Scratch, qube: &str, class: &str, devices: &str) {
     let text = String::from_utf8(scratch.store()).unwrap();
-    let at = text.find(&format!("<property name=\"name\">{qube}</property>")).unwrap();
+    let at = text
+        .find(&format!("<property name=\"name\">{qube}</property>"))
+        .unwrap();
     let (before, domain) = text.split_at(at);
     let end = domain.find("</domain>").unwrap();
     let (domain, after) = domain.split_at(end);
@@ -68,8 +85,15 @@ fn assign(scratch: &Scratch, qube: &str, class: &str, devices: &str) {
         domain.replace_range(old..volumes, "");
     }
     let volumes = domain.find("<volume-config>").unwrap();
-    domain.insert_str(volumes, &format!("<devices class=\"{class}\">{devices}</devices>"));
-    fs::write(scratch.path("/var/lib/qubes/qubes.xml"), [before, &domain, after].concat()).unwrap();
+    domain.insert_str(
+        volumes,
+        &format!("<devices class=\"{class}\">{devices}</devices>"),
+    );
+    fs::write(
+        scratch.path("/var/lib/qubes/qubes.xml"),
+        [before, &domain, after].concat(),
+    )
+    .unwrap();
 }
 
 fn required(port: &str, identity: &str, options: &str) -> String {
@@ -81,13 +105,23 @@ fn required(port: &str, identity: &str, options: &str) -> String {
 const READ_ONLY: &str = "<option name=\"read-only\">yes</option>";
 
 fn session(scratch: &Scratch) -> Session {
-    Session::new(System::new(Options { root: Some(scratch.root().to_path_buf()), ..Options::default() }).unwrap())
+    Session::new(
+        System::new(Options {
+            root: Some(scratch.root().to_path_buf()),
+            ..Options::default()
+        })
+        .unwrap(),
+    )
 }
 
 /// What the hypervisor says of the disks of `work`: name and source.
 fn disks(session: &Session) -> Vec<(String, PathBuf)> {
     let disks = session.disks(&work()).unwrap();
-    disks.into_iter().filter(|disk| &disk.target[2..] >= "e").map(|d| (d.target, d.source.unwrap())).collect()
+    disks
+        .into_iter()
+        .filter(|disk| &disk.target[2..] >= "e")
+        .map(|d| (d.target, d.source.unwrap()))
+        .collect()
 }
 
 fn work() -> VmName {
@@ -100,16 +134,36 @@ fn disk(path: &Path) -> Drive {
 
 #[test]
 fn a_guest_finds_required_disks_from_its_start_and_sees_others_come_and_go() {
-    let Some(scratch) = system_with_linux() else { return };
-    let Some(required_disk) = LoopDisk::with_sign("REQUIRED-DISK", &[]) else { return };
-    let Some(write_protected) = LoopDisk::with_sign("WRITE-PROTECTED", &["--read-only"]) else { return };
-    let (of_start, file, device) =
-        (image_with_sign("OF-THIS-START"), image_with_sign("A-FILE"), LoopDisk::with_sign("A-DEVICE", &[]).unwrap());
+    let Some(scratch) = system_with_linux() else {
+        return;
+    };
+    let Some(required_disk) = LoopDisk::with_sign("REQUIRED-DISK", &[]) else {
+        return;
+    };
+    let Some(write_protected) = LoopDisk::with_sign("WRITE-PROTECTED", &["--read-only"]) else {
+        return;
+    };
+    let (of_start, file, device) = (
+        image_with_sign("OF-THIS-START"),
+        image_with_sign("A-FILE"),
+        LoopDisk::with_sign("A-DEVICE", &[]).unwrap(),
+    );
     let wish = "<option name=\"frontend-dev\">xvdk</option>";
-    let devices = [required(&required_disk.port(), "*", wish), required(&write_protected.port(), "*", "")].concat();
+    let devices = [
+        required(&required_disk.port(), "*", wish),
+        required(&write_protected.port(), "*", ""),
+    ]
+    .concat();
     assign(&scratch, "work", "block", &devices);
     scratch.ok("qvm-prefs", &["work", "kernelopts", "disks"]);
-    scratch.ok("qvm-start", &["--hddisk", &format!("dom0:{}", of_start.path().display()), "work"]);
+    scratch.ok(
+        "qvm-start",
+        &[
+            "--hddisk",
+            &format!("dom0:{}", of_start.path().display()),
+            "work",
+        ],
+    );
     let session = session(&scratch);
     let from_the_start = [
         ("vdi".to_string(), write_protected.node.clone()),
@@ -117,13 +171,24 @@ fn a_guest_finds_required_disks_from_its_start_and_sees_others_come_and_go() {
         ("vdk".to_string(), required_disk.node.clone()),
     ];
     assert_eq!(disks(&session), from_the_start);
-    for words in ["DISK REQUIRED-DISK ro=0", "DISK WRITE-PROTECTED ro=1", "DISK OF-THIS-START ro=0"] {
+    for words in [
+        "DISK REQUIRED-DISK ro=0",
+        "DISK WRITE-PROTECTED ro=1",
+        "DISK OF-THIS-START ro=0",
+    ] {
         wait_for_words(&scratch, words);
     }
 
-    let come = [(file.path(), "A-FILE", "vdl"), (&device.node, "A-DEVICE", "vdm")];
+    let come = [
+        (file.path(), "A-FILE", "vdl"),
+        (&device.node, "A-DEVICE", "vdm"),
+    ];
     for (path, sign, name) in come {
-        assert_eq!(session.attach_drive(&work(), &disk(path)).unwrap(), name, "the first name that is free");
+        assert_eq!(
+            session.attach_drive(&work(), &disk(path)).unwrap(),
+            name,
+            "the first name that is free"
+        );
         wait_for_words(&scratch, &format!("DISK {sign} ro=0"));
     }
     let come = come.map(|(path, sign, name)| (sign, (name.to_string(), path.to_path_buf())));
@@ -135,41 +200,76 @@ fn a_guest_finds_required_disks_from_its_start_and_sees_others_come_and_go() {
     assert_eq!(disks(&session), from_the_start);
 
     let refusal = |error: LifecycleError| error.to_string();
-    let missing = refusal(session.attach_drive(&work(), &disk(Path::new("/nonexistent.img"))).unwrap_err());
-    assert_eq!(missing, "drive /nonexistent.img: No such file or directory (os error 2)");
+    let missing = refusal(
+        session
+            .attach_drive(&work(), &disk(Path::new("/nonexistent.img")))
+            .unwrap_err(),
+    );
+    assert_eq!(
+        missing,
+        "drive /nonexistent.img: No such file or directory (os error 2)"
+    );
     for target in ["vda", "vdl"] {
         let expected = format!("drive work:{target}: no such disk was attached to the qube");
-        assert_eq!(refusal(session.detach_drive(&work(), target).unwrap_err()), expected);
+        assert_eq!(
+            refusal(session.detach_drive(&work(), target).unwrap_err()),
+            expected
+        );
     }
     scratch.ok("qvm-shutdown", &["--wait", "work"]);
     let gone = "Domain not running (either powered off or paused): 'work'";
-    assert_eq!(refusal(session.attach_drive(&work(), &disk(file.path())).unwrap_err()), gone);
+    assert_eq!(
+        refusal(
+            session
+                .attach_drive(&work(), &disk(file.path()))
+                .unwrap_err()
+        ),
+        gone
+    );
     assert_eq!(refusal(session.disks(&work()).unwrap_err()), gone);
-    assert_eq!(refusal(session.detach_drive(&work(), "vdi").unwrap_err()), gone);
+    assert_eq!(
+        refusal(session.detach_drive(&work(), "vdi").unwrap_err()),
+        gone
+    );
 }
 
 /// The start fails for this reason and leaves nothing.
 fn assert_refused(scratch: &Scratch, device: &str, reason: &str) {
     let line = scratch.fails("qvm-start", &["work"], 1);
-    let expected =
-        format!("Error: Starting qube failed: work: work cannot be started: its required {device} cannot be used: ");
-    assert!(line.starts_with(&expected) && line.contains(reason), "{line}");
+    let expected = format!(
+        "Error: Starting qube failed: work: work cannot be started: its required {device} cannot be used: "
+    );
+    assert!(
+        line.starts_with(&expected) && line.contains(reason),
+        "{line}"
+    );
     assert!(!scratch.record("work").exists());
-    assert!(scratch.images("appvms/work").iter().all(|image| !image.contains("dirty")));
+    assert!(
+        scratch
+            .images("appvms/work")
+            .iter()
+            .all(|image| !image.contains("dirty"))
+    );
     assert_eq!(hypervisor().state(scratch.uuid("work")).unwrap(), None);
 }
 
 #[test]
 fn without_a_required_disk_that_can_be_had_a_qube_does_not_start() {
-    let Some(scratch) = system_that_boots_nothing() else { return };
+    let Some(scratch) = system_that_boots_nothing() else {
+        return;
+    };
     create(&scratch, "work", "");
     create(&scratch, "other", "");
-    let Some(free) = LoopDisk::with_sign("FREE", &["--read-only"]) else { return };
+    let Some(free) = LoopDisk::with_sign("FREE", &["--read-only"]) else {
+        return;
+    };
     let port = free.port();
     let device = |port: &str| format!("block device dom0:{port}");
 
     let mounted = LoopMount::new(FileSystem::Ext4).unwrap();
-    let source = Program::new("findmnt").args(["--noheadings", "--output", "SOURCE"]).arg(mounted.path());
+    let source = Program::new("findmnt")
+        .args(["--noheadings", "--output", "SOURCE"])
+        .arg(mounted.path());
     let source = String::from_utf8(source.output().unwrap()).unwrap();
     let in_use = source.trim().trim_start_matches("/dev/");
     let option = |name: &str, value: &str| format!("<option name=\"{name}\">{value}</option>");
@@ -177,26 +277,74 @@ fn without_a_required_disk_that_can_be_had_a_qube_does_not_start() {
     for (port, identity, options, reason) in [
         ("nosuchdisk", "*", String::new(), "it is not there"),
         ("null", "*", String::new(), "/dev/null is no block device"),
-        ("_etc_passwd", "*", String::new(), "'_etc_passwd' is no name of a port of dom0's"),
+        (
+            "_etc_passwd",
+            "*",
+            String::new(),
+            "'_etc_passwd' is no name of a port of dom0's",
+        ),
         (in_use, "*", String::new(), "dom0 uses it itself"),
-        (&port, "dm-crypt:1234::b******", String::new(), "only QubesDB knows"),
+        (
+            &port,
+            "dm-crypt:1234::b******",
+            String::new(),
+            "only QubesDB knows",
+        ),
         ("*", "dm-crypt:1234::b******", String::new(), pretended),
-        (&port, "*", option("read-only", "no"), "it cannot be written to, and option read-only says no"),
-        (&port, "*", option("read-only", "perhaps"), "option read-only is 'perhaps': yes or no"),
-        (&port, "*", option("devtype", "tape"), "option devtype is 'tape': disk or cdrom"),
-        (&port, "*", option("frontend-dev", "xvda"), "option frontend-dev is 'xvda': xvd or sd and a free letter"),
+        (
+            &port,
+            "*",
+            option("read-only", "no"),
+            "it cannot be written to, and option read-only says no",
+        ),
+        (
+            &port,
+            "*",
+            option("read-only", "perhaps"),
+            "option read-only is 'perhaps': yes or no",
+        ),
+        (
+            &port,
+            "*",
+            option("devtype", "tape"),
+            "option devtype is 'tape': disk or cdrom",
+        ),
+        (
+            &port,
+            "*",
+            option("frontend-dev", "xvda"),
+            "option frontend-dev is 'xvda': xvd or sd and a free letter",
+        ),
     ] {
-        assign(&scratch, "work", "block", &required(port, identity, &options));
+        assign(
+            &scratch,
+            "work",
+            "block",
+            &required(port, identity, &options),
+        );
         assert_refused(&scratch, &device(port), reason);
     }
     let of_other = required("sda", "*", "").replace("dom0", "other");
     assign(&scratch, "work", "block", &of_other);
-    assert_refused(&scratch, "block device other:sda", "what other exposes only QubesDB knows");
+    assert_refused(
+        &scratch,
+        "block device other:sda",
+        "what other exposes only QubesDB knows",
+    );
     assign(&scratch, "work", "usb", &required("2-1", "*", ""));
-    assert_refused(&scratch, "usb device dom0:2-1", "this version attaches only block and PCI devices at a start");
+    assert_refused(
+        &scratch,
+        "usb device dom0:2-1",
+        "this version attaches only block and PCI devices at a start",
+    );
 
     // What is not required keeps nobody from starting.
-    assign(&scratch, "work", "block", &required("nosuchdisk", "*", "").replace("\"required\"", "\"auto-attach\""));
+    assign(
+        &scratch,
+        "work",
+        "block",
+        &required("nosuchdisk", "*", "").replace("\"required\"", "\"auto-attach\""),
+    );
     scratch.ok("qvm-start", &["work"]);
     scratch.ok("qvm-kill", &["work"]);
 
@@ -206,14 +354,22 @@ fn without_a_required_disk_that_can_be_had_a_qube_does_not_start() {
     }
     scratch.ok("qvm-start", &["other"]);
     let line = scratch.fails("qvm-start", &["work"], 1);
-    assert!(line.ends_with(&format!("its required {} cannot be used: other has it", device(&port))), "{line}");
+    assert!(
+        line.ends_with(&format!(
+            "its required {} cannot be used: other has it",
+            device(&port)
+        )),
+        "{line}"
+    );
     scratch.ok("qvm-kill", &["other"]);
     scratch.ok("qvm-start", &["work"]);
 }
 
 #[test]
 fn without_a_required_pci_device_that_can_be_had_a_qube_does_not_start() {
-    let Some(scratch) = system_that_boots_nothing() else { return };
+    let Some(scratch) = system_that_boots_nothing() else {
+        return;
+    };
     create(&scratch, "work", "");
     for (port, identity, reason) in [
         ("ff_1f.7", "*", "it is not there"),
@@ -225,16 +381,37 @@ fn without_a_required_pci_device_that_can_be_had_a_qube_does_not_start() {
         assert_refused(&scratch, &format!("pci device dom0:{port}"), reason);
     }
     // One of this machine's that no guest can have; one that a guest could have is never tried.
-    let devices = fs::read_dir("/sys/bus/pci/devices").into_iter().flatten().map(|entry| entry.unwrap().path());
-    let Some(unconfined) = devices.into_iter().find(|device| !device.join("iommu_group").exists()) else {
-        return skip::skip("every PCI device of this machine could be given to a guest, or there is none");
+    let devices = fs::read_dir("/sys/bus/pci/devices")
+        .into_iter()
+        .flatten()
+        .map(|entry| entry.unwrap().path());
+    let Some(unconfined) = devices
+        .into_iter()
+        .find(|device| !device.join("iommu_group").exists())
+    else {
+        return skip::skip(
+            "every PCI device of this machine could be given to a guest, or there is none",
+        );
     };
-    let address = unconfined.file_name().unwrap().to_str().unwrap().replace(':', "_");
+    let address = unconfined
+        .file_name()
+        .unwrap()
+        .to_str()
+        .unwrap()
+        .replace(':', "_");
     let device = format!("pci device dom0:{address}");
-    assign(&scratch, "work", "pci", &required(&address, "0xffff:0xffff::p020000", ""));
+    assign(
+        &scratch,
+        "work",
+        "pci",
+        &required(&address, "0xffff:0xffff::p020000", ""),
+    );
     assert_refused(&scratch, &device, "what is there now is another device, 0x");
     assign(&scratch, "work", "pci", &required(&address, "*", ""));
     assert_refused(&scratch, &device, "this machine has no IOMMU");
     let shown = scratch.ok("qubes-domain-xml", &["work"]);
-    assert!(shown.contains("<hostdev mode=\"subsystem\" type=\"pci\" managed=\"yes\">"), "{shown}");
+    assert!(
+        shown.contains("<hostdev mode=\"subsystem\" type=\"pci\" managed=\"yes\">"),
+        "{shown}"
+    );
 }

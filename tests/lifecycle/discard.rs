@@ -17,20 +17,30 @@ fn start_until(scratch: &Scratch, option: &str, word: &str) {
 
 /// The bytes that an image takes on the disk.
 fn taken(scratch: &Scratch, image: &str) -> u64 {
-    fs::metadata(scratch.path("/var/lib/qubes/appvms/work").join(image)).unwrap().blocks() * 512
+    fs::metadata(scratch.path("/var/lib/qubes/appvms/work").join(image))
+        .unwrap()
+        .blocks()
+        * 512
 }
 
 #[test]
 fn what_a_guest_discards_leaves_the_image_while_it_runs() {
-    let Some(scratch) = system_with_linux() else { return };
+    let Some(scratch) = system_with_linux() else {
+        return;
+    };
     start_until(&scratch, "fill", "FILLED");
     scratch.ok("qvm-shutdown", &["--wait", "work"]);
     let full = taken(&scratch, "private.img");
     assert!(full > 24 * MIB, "{full}");
 
     start_until(&scratch, "trim", "TRIMMED");
-    until("the running image shrinks", || taken(&scratch, "private-dirty.img") < 6 * MIB);
-    assert!(taken(&scratch, "private.img") > 24 * MIB, "what is committed stays");
+    until("the running image shrinks", || {
+        taken(&scratch, "private-dirty.img") < 6 * MIB
+    });
+    assert!(
+        taken(&scratch, "private.img") > 24 * MIB,
+        "what is committed stays"
+    );
     scratch.ok("qvm-shutdown", &["--wait", "work"]);
     let trimmed = taken(&scratch, "private.img");
     assert!(trimmed < 6 * MIB, "{trimmed}");

@@ -7,7 +7,9 @@ use std::process::Stdio;
 use qubes::hypervisor::Hypervisor;
 
 use crate::killed::{CHANGES, calls_of, killed_at, telling};
-use crate::place::{beginning, create, hypervisor, in_shares, kill_monitor, monitors, system, wait_for_greetings};
+use crate::place::{
+    beginning, create, hypervisor, in_shares, kill_monitor, monitors, system, wait_for_greetings,
+};
 use crate::scratch::{Ran, Scratch, until};
 use crate::tiny_guest;
 
@@ -17,7 +19,9 @@ fn system_with_disposables() -> Option<Scratch> {
     create(&scratch, "dvm", "");
     scratch.ok("qvm-prefs", &["dvm", "template_for_dispvms", "True"]);
     scratch.ok("qubes-prefs", &["default_dispvm", "dvm"]);
-    let private = fs::OpenOptions::new().write(true).open(scratch.path("/var/lib/qubes/appvms/dvm/private.img"));
+    let private = fs::OpenOptions::new()
+        .write(true)
+        .open(scratch.path("/var/lib/qubes/appvms/dvm/private.img"));
     private.unwrap().write_all_at(SIGN, 0).unwrap();
     Some(scratch)
 }
@@ -31,60 +35,116 @@ fn new_disposable(scratch: &Scratch) -> String {
 
 /// Nothing of it is anywhere.
 fn assert_gone(scratch: &Scratch, name: &str, uuid: uuid::Uuid) {
-    assert_eq!(scratch.run("qvm-check", &[name]).code, 1, "{name} is in the store");
-    assert!(!String::from_utf8_lossy(&scratch.store()).contains(&format!(">{name}<")), "{name} is in qubes.xml");
-    assert!(!scratch.images("appvms").contains(&name.to_string()), "{:?}", scratch.images(&format!("appvms/{name}")));
+    assert_eq!(
+        scratch.run("qvm-check", &[name]).code,
+        1,
+        "{name} is in the store"
+    );
+    assert!(
+        !String::from_utf8_lossy(&scratch.store()).contains(&format!(">{name}<")),
+        "{name} is in qubes.xml"
+    );
+    assert!(
+        !scratch.images("appvms").contains(&name.to_string()),
+        "{:?}",
+        scratch.images(&format!("appvms/{name}"))
+    );
     assert!(!scratch.record(name).exists(), "its record is there");
-    assert_eq!(hypervisor().state(uuid).unwrap(), None, "the hypervisor knows it");
+    assert_eq!(
+        hypervisor().state(uuid).unwrap(),
+        None,
+        "the hypervisor knows it"
+    );
     assert_eq!(scratch.ok("qubes-recover", &["--list-orphans"]), "");
 }
 
 #[test]
 fn a_disposable_has_its_templates_files_and_is_gone_when_it_stops() {
-    let Some(scratch) = system_with_disposables() else { return };
+    let Some(scratch) = system_with_disposables() else {
+        return;
+    };
     scratch.ok("qvm-prefs", &["dvm", "vcpus", "1"]);
-    fs::write(scratch.path("/var/lib/qubes/appvms/dvm/firewall.xml"), "<firewall version=\"2\"/>").unwrap();
+    fs::write(
+        scratch.path("/var/lib/qubes/appvms/dvm/firewall.xml"),
+        "<firewall version=\"2\"/>",
+    )
+    .unwrap();
     let name = new_disposable(&scratch);
     let uuid = scratch.uuid(&name);
-    let prefs = |property: &str| scratch.ok("qvm-prefs", &[&name, property]).trim().to_string();
+    let prefs = |property: &str| {
+        scratch
+            .ok("qvm-prefs", &[&name, property])
+            .trim()
+            .to_string()
+    };
     assert_eq!(name, format!("disp{}", prefs("dispid")));
-    let expected = [("template", "dvm"), ("auto_cleanup", "True"), ("label", "red"), ("vcpus", "1"), ("netvm", "")];
+    let expected = [
+        ("template", "dvm"),
+        ("auto_cleanup", "True"),
+        ("label", "red"),
+        ("vcpus", "1"),
+        ("netvm", ""),
+    ];
     for (property, value) in expected {
         assert_eq!(prefs(property), value, "{property}");
     }
     let own = format!("/var/lib/qubes/appvms/{name}");
-    assert_eq!(fs::read_to_string(scratch.path(&format!("{own}/firewall.xml"))).unwrap(), "<firewall version=\"2\"/>");
-    assert_eq!(scratch.run("qvm-remove", &["--force", "dvm"]).code, 1, "it is in use");
+    assert_eq!(
+        fs::read_to_string(scratch.path(&format!("{own}/firewall.xml"))).unwrap(),
+        "<firewall version=\"2\"/>"
+    );
+    assert_eq!(
+        scratch.run("qvm-remove", &["--force", "dvm"]).code,
+        1,
+        "it is in use"
+    );
 
     scratch.ok("qvm-start", &[&name]);
     wait_for_greetings(&scratch, &name, 1);
     assert_eq!(
-        beginning(&scratch.path(&format!("{own}/private-dirty.img")), SIGN.len()),
+        beginning(
+            &scratch.path(&format!("{own}/private-dirty.img")),
+            SIGN.len()
+        ),
         SIGN,
         "a snapshot of its template's private volume"
     );
     let volatile = fs::metadata(scratch.path(&format!("{own}/volatile-dirty.img"))).unwrap();
     assert_eq!(volatile.size(), 12 << 30);
     assert!(scratch.path(&format!("{own}/root-dirty.img")).exists());
-    let changed = fs::OpenOptions::new().write(true).open(scratch.path(&format!("{own}/private-dirty.img"))).unwrap();
+    let changed = fs::OpenOptions::new()
+        .write(true)
+        .open(scratch.path(&format!("{own}/private-dirty.img")))
+        .unwrap();
     changed.write_all_at(b"a secret", 0).unwrap();
 
     scratch.ok("qvm-shutdown", &["--wait", &name]);
     assert_gone(&scratch, &name, uuid);
     assert_eq!(
-        beginning(&scratch.path("/var/lib/qubes/appvms/dvm/private.img"), SIGN.len()),
+        beginning(
+            &scratch.path("/var/lib/qubes/appvms/dvm/private.img"),
+            SIGN.len()
+        ),
         SIGN,
         "the template's own is as it was"
     );
-    until("its monitor has left", || monitors(&scratch, &name).is_empty());
+    until("its monitor has left", || {
+        monitors(&scratch, &name).is_empty()
+    });
 
     // One with a name stays, and begins anew each time.
-    scratch.ok("qvm-create", &["--class", "DispVM", "--label", "red", "kept"]);
+    scratch.ok(
+        "qvm-create",
+        &["--class", "DispVM", "--label", "red", "kept"],
+    );
     scratch.ok("qvm-start", &["kept"]);
     scratch.ok("qvm-kill", &["kept"]);
     assert_eq!(scratch.state("kept"), "Halted");
     assert!(
-        scratch.images("appvms/kept").iter().all(|image| !image.contains("private")),
+        scratch
+            .images("appvms/kept")
+            .iter()
+            .all(|image| !image.contains("private")),
         "{:?}",
         scratch.images("appvms/kept")
     );
@@ -92,7 +152,9 @@ fn a_disposable_has_its_templates_files_and_is_gone_when_it_stops() {
 
 #[test]
 fn whoever_sees_first_that_a_disposable_stopped_removes_it_and_the_others_find_it_gone() {
-    let Some(scratch) = system_with_disposables() else { return };
+    let Some(scratch) = system_with_disposables() else {
+        return;
+    };
     // Nobody but the monitor.
     let name = new_disposable(&scratch);
     let uuid = scratch.uuid(&name);
@@ -116,24 +178,47 @@ fn whoever_sees_first_that_a_disposable_stopped_removes_it_and_the_others_find_i
     let uuid = scratch.uuid(&name);
     scratch.ok("qvm-start", &[&name]);
     let spawn = |tool, arguments: &[&str]| {
-        scratch.command(tool, arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+        scratch
+            .command(tool, arguments)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
     };
-    let both = [spawn("qvm-kill", &[&name]), spawn("qvm-kill", &[&name]), spawn("qubes-recover", &[])];
+    let both = [
+        spawn("qvm-kill", &[&name]),
+        spawn("qvm-kill", &[&name]),
+        spawn("qubes-recover", &[]),
+    ];
     for ran in both.map(|child| Ran::of(child.wait_with_output().unwrap())) {
         // Who comes after the name is gone says so; nobody fails otherwise.
-        assert!(ran.code == 0 || ran.stderr.contains(&format!("no such domain: '{name}'")), "{ran:?}");
+        assert!(
+            ran.code == 0 || ran.stderr.contains(&format!("no such domain: '{name}'")),
+            "{ran:?}"
+        );
     }
-    until("the monitor has left", || monitors(&scratch, &name).is_empty());
+    until("the monitor has left", || {
+        monitors(&scratch, &name).is_empty()
+    });
     assert_gone(&scratch, &name, uuid);
 }
 
 #[test]
 fn a_disposable_whose_start_fails_goes_and_one_with_a_name_stays() {
-    let Some(scratch) = system_with_disposables() else { return };
+    let Some(scratch) = system_with_disposables() else {
+        return;
+    };
     let name = new_disposable(&scratch);
     let uuid = scratch.uuid(&name);
-    scratch.ok("qvm-create", &["--class", "DispVM", "--label", "red", "kept"]);
-    fs::write(scratch.path("/var/lib/qubes/vm-kernels/1.0/vmlinuz"), "no kernel").unwrap();
+    scratch.ok(
+        "qvm-create",
+        &["--class", "DispVM", "--label", "red", "kept"],
+    );
+    fs::write(
+        scratch.path("/var/lib/qubes/vm-kernels/1.0/vmlinuz"),
+        "no kernel",
+    )
+    .unwrap();
     let ran = scratch.run("qvm-start", &[&name, "kept"]);
     assert_eq!((ran.code, ran.stderr.lines().count()), (1, 2), "{ran:?}");
     assert_gone(&scratch, &name, uuid);
@@ -143,7 +228,11 @@ fn a_disposable_whose_start_fails_goes_and_one_with_a_name_stays() {
     let name = new_disposable(&scratch);
     scratch.fails("qvm-start", &["--offline-mode", &name], 1);
     assert_eq!(scratch.run("qvm-check", &[&name]).code, 0);
-    fs::write(scratch.path("/var/lib/qubes/vm-kernels/1.0/vmlinuz"), tiny_guest::KERNEL).unwrap();
+    fs::write(
+        scratch.path("/var/lib/qubes/vm-kernels/1.0/vmlinuz"),
+        tiny_guest::KERNEL,
+    )
+    .unwrap();
     let uuid = scratch.uuid(&name);
     scratch.ok("qvm-start", &[&name]);
 
@@ -165,16 +254,29 @@ fn a_removal_that_is_killed_at_any_change_of_the_disk_is_finished_by_the_next_co
 }
 
 fn removals_that_are_killed(is_mine: &dyn Fn(usize) -> bool) {
-    let Some(scratch) = system_with_disposables() else { return };
+    let Some(scratch) = system_with_disposables() else {
+        return;
+    };
     // One of its volumes lies elsewhere than its directory.
     let elsewhere = scratch.path("/var/lib/elsewhere");
     fs::create_dir_all(&elsewhere).unwrap();
     scratch.ok(
         "qvm-pool",
-        &["add", "elsewhere", "file-reflink", "-o", "dir_path=/var/lib/elsewhere", "-o", "setup_check=no"],
+        &[
+            "add",
+            "elsewhere",
+            "file-reflink",
+            "-o",
+            "dir_path=/var/lib/elsewhere",
+            "-o",
+            "setup_check=no",
+        ],
     );
     let stopped = || {
-        let name = scratch.ok("qvm-create", &["--disp", "--pool", "volatile=elsewhere"]).trim().to_string();
+        let name = scratch
+            .ok("qvm-create", &["--disp", "--pool", "volatile=elsewhere"])
+            .trim()
+            .to_string();
         let uuid = scratch.uuid(&name);
         scratch.ok("qvm-start", &[&name]);
         kill_monitor(&scratch, &name);
@@ -184,12 +286,20 @@ fn removals_that_are_killed(is_mine: &dyn Fn(usize) -> bool) {
     stopped();
     let calls = calls_of(&scratch, "qubes-recover", &[], CHANGES);
     assert!(telling(&calls).len() >= 8, "{calls:#?}");
-    for (_, call) in telling(&calls).into_iter().enumerate().filter(|(case, _)| is_mine(*case)) {
+    for (_, call) in telling(&calls)
+        .into_iter()
+        .enumerate()
+        .filter(|(case, _)| is_mine(*case))
+    {
         let (name, uuid) = stopped();
         killed_at(&scratch, "qubes-recover", &[], call);
         scratch.ok("qubes-recover", &[]);
         assert_gone(&scratch, &name, uuid);
-        assert!(!elsewhere.join("appvms").join(&name).exists(), "{}", call.line);
+        assert!(
+            !elsewhere.join("appvms").join(&name).exists(),
+            "{}",
+            call.line
+        );
     }
 }
 
@@ -198,16 +308,32 @@ fn the_default_for_disposables_is_made_as_installers_ask_for_it() {
     let scratch = Scratch::with_template();
     let line = scratch.fails("qvm-create", &["--disp"], 1);
     assert!(line.contains("default_dispvm"), "{line}");
-    scratch.ok("qvm-create-default-dvm", &["--default-template", "--default-script"]);
-    for (property, value) in [("template", "tpl"), ("label", "gray"), ("template_for_dispvms", "True")] {
-        assert_eq!(scratch.ok("qvm-prefs", &["tpl-dvm", property]).trim(), value);
+    scratch.ok(
+        "qvm-create-default-dvm",
+        &["--default-template", "--default-script"],
+    );
+    for (property, value) in [
+        ("template", "tpl"),
+        ("label", "gray"),
+        ("template_for_dispvms", "True"),
+    ] {
+        assert_eq!(
+            scratch.ok("qvm-prefs", &["tpl-dvm", property]).trim(),
+            value
+        );
     }
-    assert_eq!(scratch.ok("qubes-prefs", &["default_dispvm"]).trim(), "tpl-dvm");
+    assert_eq!(
+        scratch.ok("qubes-prefs", &["default_dispvm"]).trim(),
+        "tpl-dvm"
+    );
     let store = scratch.store();
     scratch.ok("qvm-create-default-dvm", &["--used-template"]);
     assert_eq!(scratch.store(), store, "it is there already");
     let name = new_disposable(&scratch);
-    assert_eq!(scratch.ok("qvm-prefs", &[&name, "template"]).trim(), "tpl-dvm");
+    assert_eq!(
+        scratch.ok("qvm-prefs", &[&name, "template"]).trim(),
+        "tpl-dvm"
+    );
     scratch.ok("qvm-remove", &["--force", &name]);
     for (arguments, code, words) in [
         (&["--default-template", "tpl"][..], 2, "one of TEMPLATE"),

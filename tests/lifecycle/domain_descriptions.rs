@@ -20,7 +20,10 @@ fn converted() -> Scratch {
     let store = fs::read(data("saved.xml")).unwrap();
     write("/var/lib/qubes/qubes.xml", &store);
     for file in ["vmlinuz", "initramfs", "modules.img"] {
-        write(&format!("/var/lib/qubes/vm-kernels/4.1.13-6/{file}"), b"a kernel");
+        write(
+            &format!("/var/lib/qubes/vm-kernels/4.1.13-6/{file}"),
+            b"a kernel",
+        );
     }
     let host = "[host]\nmemory_mib = 8192\ncpus = 4\n[hypervisor]\nuri = \"xen:///system\"\n";
     write("/etc/qubes/core.toml", host.as_bytes());
@@ -29,7 +32,9 @@ fn converted() -> Scratch {
 }
 
 fn data(name: &str) -> std::path::PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/r3").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/data/r3")
+        .join(name)
 }
 
 /// How often each place of the document has each value: `devices/disk/source@dev` with its path.
@@ -39,19 +44,24 @@ fn places(xml: &str) -> Places {
     let mut reader = quick_xml::Reader::from_str(xml);
     let (mut path, mut found): (Vec<String>, Places) = (Vec::new(), Places::new());
     let mut add = |place: String, value: &str| {
-        *found.entry(place).or_default().entry(value.to_string()).or_default() += 1;
+        *found
+            .entry(place)
+            .or_default()
+            .entry(value.to_string())
+            .or_default() += 1;
     };
-    let enter = |path: &mut Vec<String>, start: &BytesStart<'_>, add: &mut dyn FnMut(String, &str)| {
-        path.push(start.name().as_ref().to_string());
-        let place = path[1..].join("/");
-        let mut attributes = 0;
-        for attribute in start.attributes().map(Result::unwrap) {
-            let name = attribute.key.as_ref().to_string();
-            add(format!("{place}@{name}"), &attribute.value);
-            attributes += 1;
-        }
-        attributes
-    };
+    let enter =
+        |path: &mut Vec<String>, start: &BytesStart<'_>, add: &mut dyn FnMut(String, &str)| {
+            path.push(start.name().as_ref().to_string());
+            let place = path[1..].join("/");
+            let mut attributes = 0;
+            for attribute in start.attributes().map(Result::unwrap) {
+                let name = attribute.key.as_ref().to_string();
+                add(format!("{place}@{name}"), &attribute.value);
+                attributes += 1;
+            }
+            attributes
+        };
     loop {
         match reader.read_event().unwrap() {
             Event::Start(start) => drop(enter(&mut path, &start, &mut add)),
@@ -77,14 +87,24 @@ fn places(xml: &str) -> Places {
 /// The places where two descriptions differ.
 fn differences(theirs: &Places, ours: &Places) -> BTreeSet<String> {
     let all: BTreeSet<&String> = theirs.keys().chain(ours.keys()).collect();
-    all.into_iter().filter(|place| theirs.get(*place) != ours.get(*place)).cloned().collect()
+    all.into_iter()
+        .filter(|place| theirs.get(*place) != ours.get(*place))
+        .cloned()
+        .collect()
 }
 
 /// The places that docs/domain-xml.md lists: the first column of its table.
 fn listed() -> BTreeSet<String> {
-    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/domain-xml.md")).unwrap();
-    let rows = text.lines().filter_map(|line| line.strip_prefix("| `")?.split(" | ").next());
-    rows.flat_map(|cell| cell.split(", ").map(|place| place.trim_matches('`').to_string())).collect()
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/domain-xml.md"))
+        .unwrap();
+    let rows = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split(" | ").next());
+    rows.flat_map(|cell| {
+        cell.split(", ")
+            .map(|place| place.trim_matches('`').to_string())
+    })
+    .collect()
 }
 
 #[test]
@@ -102,9 +122,20 @@ fn what_differs_from_r3s_own_descriptions_is_what_the_document_lists() {
         let qube = file.file_stem().unwrap().to_str().unwrap().to_string();
         let ours = scratch.ok("qubes-domain-xml", &["--offline-mode", &qube]);
         // A store below a root has other names and paths.
-        let ours = ours.replace(&suffix, "").replace(scratch.root().to_str().unwrap(), "");
+        let ours = ours
+            .replace(&suffix, "")
+            .replace(scratch.root().to_str().unwrap(), "");
         let differs = differences(&places(&fs::read_to_string(&file).unwrap()), &places(&ours));
-        for same in ["name", "memory", "currentMemory", "vcpu", "os/type", "os/kernel", "on_crash", "os/boot@dev"] {
+        for same in [
+            "name",
+            "memory",
+            "currentMemory",
+            "vcpu",
+            "os/type",
+            "os/kernel",
+            "on_crash",
+            "os/boot@dev",
+        ] {
             assert!(!differs.contains(same), "{qube}: {same}: {ours}");
         }
         differing.extend(differs);
@@ -117,7 +148,10 @@ fn what_differs_from_r3s_own_descriptions_is_what_the_document_lists() {
     }
     let unlisted: Vec<_> = differing.difference(&listed).collect();
     let no_more: Vec<_> = listed.difference(&differing).collect();
-    assert!(unlisted.is_empty() && no_more.is_empty(), "not in the document: {unlisted:?}; only there: {no_more:?}");
+    assert!(
+        unlisted.is_empty() && no_more.is_empty(),
+        "not in the document: {unlisted:?}; only there: {no_more:?}"
+    );
 }
 
 #[test]
@@ -126,7 +160,11 @@ fn a_users_template_changes_the_description_and_its_mistakes_have_file_and_line(
     create(&scratch, "work", "");
     create(&scratch, "vault", "");
     let shown = |qube: &str| scratch.ok("qubes-domain-xml", &["--offline-mode", qube]);
-    assert!(shown("work").contains("<vcpu placement=\"static\">1</vcpu>"), "{}", shown("work"));
+    assert!(
+        shown("work").contains("<vcpu placement=\"static\">1</vcpu>"),
+        "{}",
+        shown("work")
+    );
     let file = scratch.path("/etc/qubes/templates/libvirt/qemu/by-name/work.xml");
     fs::create_dir_all(file.parent().unwrap()).unwrap();
     let every = scratch.path("/etc/qubes/templates/libvirt/qemu-user.xml");
@@ -136,13 +174,25 @@ fn a_users_template_changes_the_description_and_its_mistakes_have_file_and_line(
         .unwrap();
     assert!(shown("vault").contains("<on_crash>preserve</on_crash>"));
     let line = scratch.fails("qubes-domain-xml", &["--offline-mode", "work"], 1);
-    assert!(line.contains(&format!("template {} line 3: ", file.display())), "{line}");
-    fs::write(&file, "{% extends 'libvirt/qemu.xml' %}{% block cpu %}<cpu mode='{{ vm.qube }}'/>{% endblock %}")
-        .unwrap();
+    assert!(
+        line.contains(&format!("template {} line 3: ", file.display())),
+        "{line}"
+    );
+    fs::write(
+        &file,
+        "{% extends 'libvirt/qemu.xml' %}{% block cpu %}<cpu mode='{{ vm.qube }}'/>{% endblock %}",
+    )
+    .unwrap();
     let xml = shown("work");
-    assert!(xml.contains("<cpu mode='work'/>") && xml.contains("<on_crash>destroy</on_crash>"), "{xml}");
+    assert!(
+        xml.contains("<cpu mode='work'/>") && xml.contains("<on_crash>destroy</on_crash>"),
+        "{xml}"
+    );
     let line = scratch.fails("qubes-domain-xml", &["--offline-mode", "dom0"], 1);
-    assert!(line.contains("dom0 is of class AdminVM, which has no domain of its own here"), "{line}");
+    assert!(
+        line.contains("dom0 is of class AdminVM, which has no domain of its own here"),
+        "{line}"
+    );
 }
 
 #[test]
@@ -153,13 +203,22 @@ fn kernel_options_fit_the_hypervisor_unless_the_kernel_brings_its_own() {
     }
     create(&scratch, "work", "");
     let line = |uri: &str| {
-        let output = scratch.command("qubes-domain-xml", &["work"]).env("QUBES_LIBVIRT_URI", uri).output().unwrap();
+        let output = scratch
+            .command("qubes-domain-xml", &["work"])
+            .env("QUBES_LIBVIRT_URI", uri)
+            .output()
+            .unwrap();
         let xml = String::from_utf8(output.stdout).unwrap();
         let start = xml.find("<cmdline>").unwrap() + "<cmdline>".len();
         xml[start..xml.find("</cmdline>").unwrap()].to_string()
     };
-    assert_eq!(line("qemu:///system"), "root=/dev/vda rw console=ttyS0 swiotlb=2048");
-    assert!(line("xen:///system").starts_with("root=/dev/mapper/dmroot ro nomodeset console=hvc0 "));
+    assert_eq!(
+        line("qemu:///system"),
+        "root=/dev/vda rw console=ttyS0 swiotlb=2048"
+    );
+    assert!(
+        line("xen:///system").starts_with("root=/dev/mapper/dmroot ro nomodeset console=hvc0 ")
+    );
     let own = scratch.path("/var/lib/qubes/vm-kernels/1.0/default-kernelopts-common.txt");
     fs::write(own, "root=LABEL=mine ").unwrap();
     for uri in ["qemu:///system", "xen:///system"] {

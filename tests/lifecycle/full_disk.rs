@@ -61,7 +61,9 @@ fn a_disk_that_runs_full_in_any_phase_costs_nothing_that_was_synced() {
         Err(reason) => return skip::skip(reason),
     };
     // Each file system has every other phase.
-    in_shares(kinds.len(), |is_mine| runs_full_in_phases(&mounts[usize::from(!is_mine(0))], is_mine));
+    in_shares(kinds.len(), |is_mine| {
+        runs_full_in_phases(&mounts[usize::from(!is_mine(0))], is_mine)
+    });
 }
 
 fn runs_full_in_phases(mount: &LoopMount, is_mine: &dyn Fn(usize) -> bool) {
@@ -70,25 +72,47 @@ fn runs_full_in_phases(mount: &LoopMount, is_mine: &dyn Fn(usize) -> bool) {
     let calls = calls_of_start(&scratch);
     works_again(&scratch, &sign(0), "the start that was watched");
     let mut failed = 0;
-    for (phase, call) in telling(&calls).into_iter().enumerate().filter(|(phase, _)| is_mine(*phase)) {
+    for (phase, call) in telling(&calls)
+        .into_iter()
+        .enumerate()
+        .filter(|(phase, _)| is_mine(*phase))
+    {
         let said = format!("start, {phase}: {}", call.line);
         let ran = goes_on_with_full_disk(mount, stopped_at(&scratch, "qvm-start", &["work"], call));
         failed += usize::from(ran.code != 0);
-        assert!(ran.code == 0 || ran.stderr.lines().count() == 1, "{said}: {ran:?}");
+        assert!(
+            ran.code == 0 || ran.stderr.lines().count() == 1,
+            "{said}: {ran:?}"
+        );
         scratch.ok("qubes-recover", &[]);
         if runs_in_order(&scratch, &said) {
             scratch.ok("qvm-kill", &["work"]);
         }
         assert_eq!(committed(&scratch), sign(0), "{said}");
     }
-    assert!(failed > 0, "the disk was never full enough for a start to fail");
+    assert!(
+        failed > 0,
+        "the disk was never full enough for a start to fail"
+    );
 
-    let calls = calls_of(&scratch, "qubes-monitor", &["work", &stopped_unwatched(&scratch, &sign(1))], CHANGES);
+    let calls = calls_of(
+        &scratch,
+        "qubes-monitor",
+        &["work", &stopped_unwatched(&scratch, &sign(1))],
+        CHANGES,
+    );
     assert!(telling(&calls).len() > 4, "{calls:#?}");
-    for (phase, call) in telling(&calls).into_iter().enumerate().filter(|(phase, _)| is_mine(*phase)) {
+    for (phase, call) in telling(&calls)
+        .into_iter()
+        .enumerate()
+        .filter(|(phase, _)| is_mine(*phase))
+    {
         let said = format!("stop, {phase}: {}", call.line);
         let start = stopped_unwatched(&scratch, &sign(2 + phase));
-        let ran = goes_on_with_full_disk(mount, stopped_at(&scratch, "qubes-monitor", &["work", &start], call));
+        let ran = goes_on_with_full_disk(
+            mount,
+            stopped_at(&scratch, "qubes-monitor", &["work", &start], call),
+        );
         assert!(ran.code == 0 || !ran.stderr.is_empty(), "{said}: {ran:?}");
         scratch.ok("qubes-recover", &[]);
         assert!(!runs_in_order(&scratch, &said));

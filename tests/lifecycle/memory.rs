@@ -30,8 +30,16 @@ fn answer(
         let state = || hypervisor().state(uuid).unwrap().map(|live| live.state);
         let before = state();
         connection.write_all(word.as_bytes()).unwrap();
-        assert_eq!(reader.read(&mut [0]).unwrap(), 0, "one question in a conversation");
-        (line.strip_suffix('\n').unwrap().parse().unwrap(), before, state())
+        assert_eq!(
+            reader.read(&mut [0]).unwrap(),
+            0,
+            "one question in a conversation"
+        );
+        (
+            line.strip_suffix('\n').unwrap().parse().unwrap(),
+            before,
+            state(),
+        )
     })
 }
 
@@ -47,21 +55,36 @@ fn the_memory_manager_makes_room_and_keeps_it_until_the_qube_runs() {
 
     let manager = answer(&scratch, "work", "FAIL\n");
     let line = scratch.fails("qvm-start", &["work"], 1);
-    let words = "not enough memory to start work: it needs 76 MiB, and other qubes cannot give so much";
-    assert!(line.starts_with(&format!("Error: Starting qube failed: work: {words}")), "{line}");
+    let words =
+        "not enough memory to start work: it needs 76 MiB, and other qubes cannot give so much";
+    assert!(
+        line.starts_with(&format!("Error: Starting qube failed: work: {words}")),
+        "{line}"
+    );
     assert_eq!(manager.join().unwrap(), (asked_for, None, None));
     assert!(!scratch.record("work").exists(), "nothing was begun");
-    assert!(scratch.images("appvms/work").iter().all(|image| !image.contains("dirty")));
+    assert!(
+        scratch
+            .images("appvms/work")
+            .iter()
+            .all(|image| !image.contains("dirty"))
+    );
 
     let manager = answer(&scratch, "work", "OK\n");
     scratch.ok("qvm-start", &["work"]);
-    assert_eq!(manager.join().unwrap(), (asked_for, None, Some(PowerState::Running)));
+    assert_eq!(
+        manager.join().unwrap(),
+        (asked_for, None, Some(PowerState::Running))
+    );
 
     // One that runs needs no more; and a manager that is gone is told of.
     scratch.ok("qvm-start", &["--skip-if-running", "work"]);
     scratch.ok("qvm-kill", &["work"]);
     let line = scratch.fails("qvm-start", &["work"], 1);
-    assert!(line.contains("the memory manager at") && line.contains("systemctl restart qubes-qmemman"), "{line}");
+    assert!(
+        line.contains("the memory manager at") && line.contains("systemctl restart qubes-qmemman"),
+        "{line}"
+    );
 }
 
 #[test]
@@ -69,10 +92,20 @@ fn without_a_memory_manager_a_qube_that_needs_more_than_there_is_does_not_start(
     let Some(scratch) = system() else { return };
     create(&scratch, "work", "");
     std::fs::create_dir_all(scratch.path("/etc/qubes")).unwrap();
-    std::fs::write(scratch.path("/etc/qubes/core.toml"), "[host]\nmemory_mib = 100000000\n").unwrap();
+    std::fs::write(
+        scratch.path("/etc/qubes/core.toml"),
+        "[host]\nmemory_mib = 100000000\n",
+    )
+    .unwrap();
     scratch.ok("qvm-prefs", &["work", "memory", "20000000"]);
     let line = scratch.fails("qvm-start", &["work"], 1);
-    assert!(line.contains("not enough memory to start work: it needs 20000000 MiB, "), "{line}");
-    assert!(line.contains("MiB are free; shut other qubes down, or give it less"), "{line}");
+    assert!(
+        line.contains("not enough memory to start work: it needs 20000000 MiB, "),
+        "{line}"
+    );
+    assert!(
+        line.contains("MiB are free; shut other qubes down, or give it less"),
+        "{line}"
+    );
     assert_eq!(hypervisor().state(scratch.uuid("work")).unwrap(), None);
 }

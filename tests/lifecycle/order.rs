@@ -28,9 +28,16 @@ fn stops_clients_first(scratch: &Scratch, tool: &str, arguments: &[&str]) -> Str
             let hypervisor = hypervisor();
             while !done.load(Ordering::SeqCst) {
                 let states = hypervisor.states().unwrap();
-                let [net, firewall, work, mail] = uuids.map(|u| states.get(&u).is_some_and(|l| l.state.is_active()));
-                assert!(net || !(firewall || work || mail), "sys-net stopped first: {firewall} {work} {mail}");
-                assert!(firewall || !(work || mail), "sys-firewall stopped first: {work} {mail}");
+                let [net, firewall, work, mail] =
+                    uuids.map(|u| states.get(&u).is_some_and(|l| l.state.is_active()));
+                assert!(
+                    net || !(firewall || work || mail),
+                    "sys-net stopped first: {firewall} {work} {mail}"
+                );
+                assert!(
+                    firewall || !(work || mail),
+                    "sys-firewall stopped first: {work} {mail}"
+                );
                 std::thread::sleep(std::time::Duration::from_millis(2));
             }
         });
@@ -44,7 +51,11 @@ fn stops_clients_first(scratch: &Scratch, tool: &str, arguments: &[&str]) -> Str
 #[test]
 fn all_stop_in_the_order_of_their_netvms_and_a_netvm_alone_does_not() {
     let Some(scratch) = chain() else { return };
-    let line = scratch.fails("qvm-start", &["work", "mail", "--skip-if-running", "nope"], 2);
+    let line = scratch.fails(
+        "qvm-start",
+        &["work", "mail", "--skip-if-running", "nope"],
+        2,
+    );
     assert!(line.contains("no such domain: 'nope'"), "{line}");
     scratch.ok("qvm-start", &["work", "mail"]);
     for qube in CHAIN {
@@ -56,15 +67,24 @@ fn all_stop_in_the_order_of_their_netvms_and_a_netvm_alone_does_not() {
                    shut them down first, or use --force";
     assert_eq!(line, refused);
     scratch.ok("qvm-shutdown", &["--dry-run", "--all"]);
-    assert!(CHAIN.iter().all(|qube| scratch.state(qube) == "Running"), "a dry run stops nobody");
+    assert!(
+        CHAIN.iter().all(|qube| scratch.state(qube) == "Running"),
+        "a dry run stops nobody"
+    );
 
-    assert_eq!(stops_clients_first(&scratch, "qvm-shutdown", &["--all", "--wait"]), "");
+    assert_eq!(
+        stops_clients_first(&scratch, "qvm-shutdown", &["--all", "--wait"]),
+        ""
+    );
     assert!(CHAIN.iter().all(|qube| scratch.state(qube) == "Halted"));
 
     // The same for ends without asking. One that cannot start keeps nobody else from it.
     scratch.ok("qvm-features", &["mail", "prohibit-start", "under repair"]);
     let line = scratch.fails("qvm-start", &["mail", "work"], 1);
-    assert_eq!(line, "Error: Starting qube failed: mail: mail must not be started: under repair");
+    assert_eq!(
+        line,
+        "Error: Starting qube failed: mail: mail must not be started: under repair"
+    );
     assert_eq!(scratch.state("work"), "Running");
     assert_eq!(stops_clients_first(&scratch, "qvm-kill", &["--all"]), "");
     assert!(CHAIN.iter().all(|qube| scratch.state(qube) == "Halted"));
@@ -83,10 +103,16 @@ fn force_takes_a_netvm_from_its_clients_and_a_netvm_that_does_not_start_is_named
     wait_for_greetings(&scratch, "sys-net", 1);
     // Clients of a netvm alone: the paused one does not hear, and is told so.
     scratch.ok("qvm-shutdown", &["--force", "--wait", "sys-net"]);
-    assert_eq!((scratch.state("sys-net"), scratch.state("work")), ("Halted".to_string(), "Running".to_string()));
+    assert_eq!(
+        (scratch.state("sys-net"), scratch.state("work")),
+        ("Halted".to_string(), "Running".to_string())
+    );
     scratch.ok("qvm-prefs", &["mail", "netvm", ""]);
     scratch.ok("qvm-prefs", &["mail", "guivm", "work"]);
     scratch.ok("qvm-start", &["mail"]);
     let line = scratch.fails("qvm-shutdown", &["work"], 1);
-    assert!(line.contains("work is the guivm of running qubes: mail"), "{line}");
+    assert!(
+        line.contains("work is the guivm of running qubes: mail"),
+        "{line}"
+    );
 }

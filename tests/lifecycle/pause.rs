@@ -12,9 +12,15 @@ fn a_paused_qube_waits_and_goes_on() {
     create(&scratch, "work", "");
     create(&scratch, "halted", "");
     let line = scratch.fails("qvm-pause", &["work"], 1);
-    assert_eq!(line, format!("Error: Failed to pause: work: {NOT_RUNNING}: 'work'"));
+    assert_eq!(
+        line,
+        format!("Error: Failed to pause: work: {NOT_RUNNING}: 'work'")
+    );
     let line = scratch.fails("qvm-pause", &["dom0"], 1);
-    assert_eq!(line, "Error: Failed to pause: dom0: Cannot pause Dom0 fake domain!");
+    assert_eq!(
+        line,
+        "Error: Failed to pause: dom0: Cannot pause Dom0 fake domain!"
+    );
     scratch.ok("qvm-start", &["work"]);
 
     let store = scratch.store();
@@ -23,31 +29,55 @@ fn a_paused_qube_waits_and_goes_on() {
     assert_eq!(scratch.store(), store, "that is no business of the store's");
     assert_eq!(scratch.run("qvm-check", &["--paused", "work"]).code, 0);
     let line = scratch.fails("qvm-pause", &["work"], 1);
-    assert_eq!(line, format!("Error: Failed to pause: work: {NOT_RUNNING}: 'work'"));
+    assert_eq!(
+        line,
+        format!("Error: Failed to pause: work: {NOT_RUNNING}: 'work'")
+    );
     scratch.ok("qvm-unpause", &["work"]);
     assert_eq!(scratch.state("work"), "Running");
     let line = scratch.fails("qvm-unpause", &["work"], 1);
-    assert_eq!(line, "Error: Failed to unpause/resume: work: Domain is not paused: 'work'");
+    assert_eq!(
+        line,
+        "Error: Failed to unpause/resume: work: Domain is not paused: 'work'"
+    );
 
     // All that run, and no word about the others. A guest without an agent cannot sleep: it is paused.
     scratch.ok("qvm-pause", &["--all", "--suspend"]);
-    assert_eq!((scratch.state("work"), scratch.state("halted")), ("Paused".to_string(), "Halted".to_string()));
+    assert_eq!(
+        (scratch.state("work"), scratch.state("halted")),
+        ("Paused".to_string(), "Halted".to_string())
+    );
     scratch.ok("qvm-features", &["work", "internal", "1"]);
     scratch.ok("qvm-unpause", &["--all"]);
-    assert_eq!(scratch.state("work"), "Paused", "an internal qube is not the person's to unpause with all");
+    assert_eq!(
+        scratch.state("work"),
+        "Paused",
+        "an internal qube is not the person's to unpause with all"
+    );
     scratch.ok("qvm-unpause", &["wo*"]);
 
     // It was there all the time: it hears its power button.
     wait_for_greetings(&scratch, "work", 1);
     let ran = scratch.run("qvm-shutdown", &["--wait", "work"]);
-    assert_eq!((ran.code, &*ran.stderr), (0, ""), "it was not asked twice, nor killed");
+    assert_eq!(
+        (ran.code, &*ran.stderr),
+        (0, ""),
+        "it was not asked twice, nor killed"
+    );
     assert_eq!(scratch.state("work"), "Halted");
-    assert!(scratch.images("appvms/work").iter().all(|image| !image.contains("dirty")));
+    assert!(
+        scratch
+            .images("appvms/work")
+            .iter()
+            .all(|image| !image.contains("dirty"))
+    );
 }
 
 #[test]
 fn a_qube_that_is_paused_while_it_is_to_shut_down_is_told_as_paused_or_ended() {
-    let Some(scratch) = system_that_boots_nothing() else { return };
+    let Some(scratch) = system_that_boots_nothing() else {
+        return;
+    };
     create(&scratch, "work", "");
     scratch.ok("qvm-prefs", &["work", "shutdown_timeout", "5"]);
     scratch.ok("qvm-start", &["work"]);
@@ -62,11 +92,18 @@ fn a_qube_that_is_paused_while_it_is_to_shut_down_is_told_as_paused_or_ended() {
     };
     let ran = shut_down_beside_a_pause(&["--wait", "work"]);
     assert_eq!(ran.code, 1, "{ran:?}");
-    assert!(ran.stderr.contains("; --force ends a paused one") && !ran.stderr.contains("libvirt"), "{ran:?}");
+    assert!(
+        ran.stderr.contains("; --force ends a paused one") && !ran.stderr.contains("libvirt"),
+        "{ran:?}"
+    );
     assert_eq!(scratch.state("work"), "Paused");
     scratch.ok("qvm-unpause", &["work"]);
     let ran = shut_down_beside_a_pause(&["--wait", "--force", "work"]);
-    assert_eq!((ran.code, ran.stderr.contains("libvirt")), (0, false), "{ran:?}");
+    assert_eq!(
+        (ran.code, ran.stderr.contains("libvirt")),
+        (0, false),
+        "{ran:?}"
+    );
     assert_eq!(scratch.state("work"), "Halted");
 }
 
@@ -75,9 +112,14 @@ fn a_guest_that_went_to_sleep_is_suspended_until_it_is_woken() {
     // The power button sends this one to sleep: it writes S3's number, not S5's.
     let mut sleeper = tiny_guest::KERNEL;
     let power_off = [0x66, 0xb8, 0x00, 0x20];
-    let at = sleeper.windows(4).position(|bytes| bytes == power_off).unwrap();
+    let at = sleeper
+        .windows(4)
+        .position(|bytes| bytes == power_off)
+        .unwrap();
     sleeper[at + 3] = 0x24;
-    let Some(scratch) = system_booting(&sleeper) else { return };
+    let Some(scratch) = system_booting(&sleeper) else {
+        return;
+    };
     create(&scratch, "work", "");
     scratch.ok("qvm-start", &["work"]);
     wait_for_greetings(&scratch, "work", 1);
@@ -85,7 +127,10 @@ fn a_guest_that_went_to_sleep_is_suspended_until_it_is_woken() {
     until("it sleeps", || scratch.state("work") == "Suspended");
     assert!(scratch.record("work").exists(), "it is not halted");
     let line = scratch.fails("qvm-pause", &["work"], 1);
-    assert_eq!(line, format!("Error: Failed to pause: work: {NOT_RUNNING}: 'work'"));
+    assert_eq!(
+        line,
+        format!("Error: Failed to pause: work: {NOT_RUNNING}: 'work'")
+    );
     let line = scratch.fails("qvm-start", &["work"], 1);
     assert!(line.contains("it is Suspended"), "{line}");
     scratch.ok("qvm-unpause", &["work"]);

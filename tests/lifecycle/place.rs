@@ -20,7 +20,9 @@ pub fn system() -> Option<Scratch> {
 
 /// Whether there is libvirt; says why a test skips where there is not.
 pub fn has_libvirt() -> bool {
-    libvirt_daemon::uri().inspect_err(|reason| skip::skip(format_args!("no libvirt: {reason}"))).is_ok()
+    libvirt_daemon::uri()
+        .inspect_err(|reason| skip::skip(format_args!("no libvirt: {reason}")))
+        .is_ok()
 }
 
 /// A system whose template `tpl` boots nothing and so costs no processor time, or none where libvirt cannot be had.
@@ -31,7 +33,11 @@ pub fn system_that_boots_nothing() -> Option<Scratch> {
 /// The same with another kernel.
 pub fn system_booting(kernel: &[u8]) -> Option<Scratch> {
     let scratch = system_that_boots_nothing()?;
-    fs::write(scratch.path("/var/lib/qubes/vm-kernels/1.0/vmlinuz"), kernel).unwrap();
+    fs::write(
+        scratch.path("/var/lib/qubes/vm-kernels/1.0/vmlinuz"),
+        kernel,
+    )
+    .unwrap();
     for (property, value) in [("virt_mode", "pvh"), ("kernel", "1.0")] {
         scratch.ok("qvm-prefs", &["tpl", property, value]);
     }
@@ -51,7 +57,16 @@ pub fn in_shares(shares: usize, work: impl Fn(&dyn Fn(usize) -> bool) + Sync) {
 
 /// Creates a red AppVM with this netvm, which may be empty.
 pub fn create(scratch: &Scratch, name: &str, netvm: &str) {
-    scratch.ok("qvm-create", &["--label", "red", "--property", &format!("netvm={netvm}"), name]);
+    scratch.ok(
+        "qvm-create",
+        &[
+            "--label",
+            "red",
+            "--property",
+            &format!("netvm={netvm}"),
+            name,
+        ],
+    );
 }
 
 /// The same that others may have as their netvm.
@@ -67,15 +82,21 @@ pub fn hypervisor() -> LazyHypervisor {
 /// The first bytes of an image, of which most is empty.
 pub fn beginning(image: &Path, count: usize) -> Vec<u8> {
     let mut bytes = vec![0; count];
-    fs::File::open(image).unwrap().read_exact_at(&mut bytes, 0).unwrap();
+    fs::File::open(image)
+        .unwrap()
+        .read_exact_at(&mut bytes, 0)
+        .unwrap();
     bytes
 }
 
 /// Waits until the guest has said its greeting `times` times since the console was made.
 pub fn wait_for_greetings(scratch: &Scratch, qube: &str, times: usize) {
-    let console = scratch.path("/run/qubes/console").join(format!("{qube}.log"));
+    let console = scratch
+        .path("/run/qubes/console")
+        .join(format!("{qube}.log"));
     until(&format!("{qube} says its greeting"), || {
-        fs::read_to_string(&console).is_ok_and(|text| text.matches(tiny_guest::GREETING).count() >= times)
+        fs::read_to_string(&console)
+            .is_ok_and(|text| text.matches(tiny_guest::GREETING).count() >= times)
     });
 }
 
@@ -84,11 +105,23 @@ pub fn monitors(scratch: &Scratch, qube: &str) -> Vec<i32> {
     let root = scratch.root().to_string_lossy().into_owned();
     let mut pids = Vec::new();
     for entry in fs::read_dir("/proc").unwrap().flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|n| n.parse::<i32>().ok()) else { continue };
+        let Some(pid) = entry
+            .file_name()
+            .to_str()
+            .and_then(|n| n.parse::<i32>().ok())
+        else {
+            continue;
+        };
         let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
-        let words: Vec<_> = line.split(|b| *b == 0).map(String::from_utf8_lossy).collect();
+        let words: Vec<_> = line
+            .split(|b| *b == 0)
+            .map(String::from_utf8_lossy)
+            .collect();
         let is_monitor = words.first().is_some_and(|w| w.ends_with("qubes-monitor"));
-        if is_monitor && words.iter().any(|w| w == qube) && words.iter().any(|w| w.starts_with(&root)) {
+        if is_monitor
+            && words.iter().any(|w| w == qube)
+            && words.iter().any(|w| w.starts_with(&root))
+        {
             pids.push(pid);
         }
     }
@@ -97,7 +130,9 @@ pub fn monitors(scratch: &Scratch, qube: &str) -> Vec<i32> {
 
 /// The one monitor of a qube, once it is there.
 pub fn the_monitor(scratch: &Scratch, qube: &str) -> i32 {
-    until("there is one monitor", || monitors(scratch, qube).len() == 1);
+    until("there is one monitor", || {
+        monitors(scratch, qube).len() == 1
+    });
     monitors(scratch, qube)[0]
 }
 
@@ -126,15 +161,41 @@ pub fn system_with_linux() -> Option<Scratch> {
     scratch.ok("qubes-create", &[]);
     let kernels = scratch.path("/var/lib/qubes/vm-kernels");
     fs::create_dir_all(&kernels).unwrap();
-    let copied = Command::new("cp").arg("-r").arg(guest.join("vm-kernels").join(version)).arg(&kernels).status();
+    let copied = Command::new("cp")
+        .arg("-r")
+        .arg(guest.join("vm-kernels").join(version))
+        .arg(&kernels)
+        .status();
     assert!(copied.unwrap().success());
     scratch.ok("qubes-prefs", &["default_kernel", version]);
     let root = guest.join("root.img").to_string_lossy().into_owned();
-    scratch.ok("qvm-create", &["--class", "TemplateVM", "--label", "black", "--root-copy-from", &root, "tiny"]);
+    scratch.ok(
+        "qvm-create",
+        &[
+            "--class",
+            "TemplateVM",
+            "--label",
+            "black",
+            "--root-copy-from",
+            &root,
+            "tiny",
+        ],
+    );
     // Emulated processors do not always see in time what another one changes in the kernel's code: it stops then (int3).
     scratch.ok("qvm-prefs", &["tiny", "vcpus", "1"]);
     scratch.ok("qubes-prefs", &["default_template", "tiny"]);
-    scratch.ok("qvm-create", &["--label", "red", "--property", "netvm=", "--property", "memory=160", "work"]);
+    scratch.ok(
+        "qvm-create",
+        &[
+            "--label",
+            "red",
+            "--property",
+            "netvm=",
+            "--property",
+            "memory=160",
+            "work",
+        ],
+    );
     Some(scratch)
 }
 
@@ -147,7 +208,10 @@ pub fn wait_for_words(scratch: &Scratch, words: &str) {
         if said.contains(words) {
             return;
         }
-        assert!(Instant::now() < deadline, "the guest does not say {words}: {said}");
+        assert!(
+            Instant::now() < deadline,
+            "the guest does not say {words}: {said}"
+        );
         std::thread::sleep(Duration::from_millis(100));
     }
 }

@@ -15,11 +15,17 @@ fn who_looks_at_a_qube_that_is_removed_gets_an_answer_and_makes_no_domain() {
         scratch.ok("qvm-start", &["work"]);
         scratch.ok("qvm-kill", &["work"]);
         let uuid = scratch.uuid("work");
-        assert!(hypervisor().state(uuid).unwrap().is_some(), "its definition stays until the qube goes");
+        assert!(
+            hypervisor().state(uuid).unwrap().is_some(),
+            "its definition stays until the qube goes"
+        );
         let removed = AtomicBool::new(false);
         std::thread::scope(|scope| {
-            let looks: [&[&str]; 3] =
-                [&["qvm-prefs", "work", "xid"], &["qvm-ls", "work"], &["qvm-check", "--running", "work"]];
+            let looks: [&[&str]; 3] = [
+                &["qvm-prefs", "work", "xid"],
+                &["qvm-ls", "work"],
+                &["qvm-check", "--running", "work"],
+            ];
             for look in looks {
                 let (scratch, removed) = (&scratch, &removed);
                 scope.spawn(move || {
@@ -27,8 +33,9 @@ fn who_looks_at_a_qube_that_is_removed_gets_an_answer_and_makes_no_domain() {
                     while !last_one {
                         last_one = removed.load(Ordering::SeqCst);
                         let ran = scratch.run(look[0], &look[1..]);
-                        let answered =
-                            ran.code == 0 || ran.stderr.contains("no such domain: 'work'") || look[0] == "qvm-check";
+                        let answered = ran.code == 0
+                            || ran.stderr.contains("no such domain: 'work'")
+                            || look[0] == "qvm-check";
                         assert!(answered, "{look:?}: {ran:?}");
                     }
                 });
@@ -37,14 +44,22 @@ fn who_looks_at_a_qube_that_is_removed_gets_an_answer_and_makes_no_domain() {
             removed.store(true, Ordering::SeqCst);
             assert_eq!((ran.code, &*ran.stderr), (0, ""));
         });
-        assert_eq!(hypervisor().state(uuid).unwrap(), None, "round {round}: nothing of it is left there");
+        assert_eq!(
+            hypervisor().state(uuid).unwrap(),
+            None,
+            "round {round}: nothing of it is left there"
+        );
         assert!(!scratch.images("appvms").contains(&"work".to_string()));
     }
 
     // Who wants to start it comes before, or after, never in between.
     create(&scratch, "work", "");
     let uuid = scratch.uuid("work");
-    let start = scratch.command("qvm-start", &["work"]).stderr(std::process::Stdio::null()).spawn().unwrap();
+    let start = scratch
+        .command("qvm-start", &["work"])
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
     let remove = scratch.run("qvm-remove", &["--force", "work"]);
     let started = start.wait_with_output().unwrap().status.success();
     assert_eq!(started, remove.code != 0, "{remove:?}");
@@ -75,16 +90,34 @@ fn a_qube_is_renamed_by_cloning_it_and_removing_the_old_one() {
     let new = scratch.uuid("office");
     assert_ne!(new, old, "the hypervisor is to tell them apart");
     assert_eq!(hypervisor().state(old).unwrap(), None);
-    for (property, value) in [("vcpus", "1"), ("autostart", "True"), ("netvm", "sys-net"), ("template", "tpl")] {
-        assert_eq!(scratch.ok("qvm-prefs", &["office", property]).trim(), value, "{property}");
+    for (property, value) in [
+        ("vcpus", "1"),
+        ("autostart", "True"),
+        ("netvm", "sys-net"),
+        ("template", "tpl"),
+    ] {
+        assert_eq!(
+            scratch.ok("qvm-prefs", &["office", property]).trim(),
+            value,
+            "{property}"
+        );
     }
     assert!(scratch.ok("qvm-tags", &["office"]).contains("important"));
-    assert_eq!(scratch.ok("qvm-notes", &["office", "--print"]).trim(), "about my work");
+    assert_eq!(
+        scratch.ok("qvm-notes", &["office", "--print"]).trim(),
+        "about my work"
+    );
     let links = scratch.path("/etc/systemd/system/multi-user.target.wants");
-    let linked: Vec<_> = std::fs::read_dir(links).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let linked: Vec<_> = std::fs::read_dir(links)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
     assert_eq!(linked, ["qubes-vm@office.service"]);
     let left = String::from_utf8(scratch.store()).unwrap();
-    assert!(!left.contains(">work<") && !left.contains("/work/"), "{left}");
+    assert!(
+        !left.contains(">work<") && !left.contains("/work/"),
+        "{left}"
+    );
     assert!(!scratch.images("appvms").contains(&"work".to_string()));
 
     scratch.ok("qvm-start", &["office"]);

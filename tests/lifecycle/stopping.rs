@@ -10,10 +10,12 @@ use qubes::hypervisor::Hypervisor;
 use qubes::lifecycle::Session;
 use qubes::system::{Options, System};
 
-use crate::killed::{CHANGES_AND_ORDERS, Call, calls_of, calls_of_start, killed_at, stopped_at, telling};
+use crate::killed::{
+    CHANGES_AND_ORDERS, Call, calls_of, calls_of_start, killed_at, stopped_at, telling,
+};
 use crate::place::{
-    create, create_netvm, hypervisor, in_shares, monitors, signal, system_booting, system_that_boots_nothing,
-    the_monitor, wait_for_greetings,
+    create, create_netvm, hypervisor, in_shares, monitors, signal, system_booting,
+    system_that_boots_nothing, the_monitor, wait_for_greetings,
 };
 use crate::scratch::{Ran, Scratch, until};
 use crate::tiny_guest;
@@ -35,7 +37,13 @@ struct Running(Child);
 impl Running {
     fn begin(scratch: &Scratch, tool: &str, arguments: &[&str]) -> Running {
         let mut command = scratch.command(tool, arguments);
-        Running(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
+        Running(
+            command
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap(),
+        )
     }
 
     fn end(self) -> Ran {
@@ -52,7 +60,10 @@ fn stop_mark(scratch: &Scratch) -> Option<Vec<u8>> {
 }
 
 fn is_active(scratch: &Scratch) -> bool {
-    hypervisor().state(scratch.uuid("work")).unwrap().is_some_and(|live| live.state.is_active())
+    hypervisor()
+        .state(scratch.uuid("work"))
+        .unwrap()
+        .is_some_and(|live| live.state.is_active())
 }
 
 /// Stops a start at `call`, begins the verb, lets the start go on; returns what both said, the
@@ -63,21 +74,29 @@ fn stop_in_start(scratch: &Scratch, call: &Call, (tool, arguments): (&str, &[&st
     let mut verb = Running::begin(scratch, tool, arguments);
     // The mark is the first thing that it leaves; a shutdown leaves none when the guest can be
     // asked.
-    until("the verb has begun", || stop_mark(scratch) != before || verb.is_over());
+    until("the verb has begun", || {
+        stop_mark(scratch) != before || verb.is_over()
+    });
     [start.go_on(), verb.end()]
 }
 
 #[test]
 fn a_stop_that_comes_at_any_point_of_a_start_ends_with_the_qube_off() {
     in_shares(2, |is_mine| {
-        let Some(scratch) = system_that_boots_nothing() else { return };
+        let Some(scratch) = system_that_boots_nothing() else {
+            return;
+        };
         create(&scratch, "work", "");
         let calls = calls_of_start(&scratch);
         scratch.ok("qvm-kill", &["work"]);
         let points = telling(&calls);
         assert!(points.len() > 8, "{calls:#?}");
         let mut ended = 0;
-        for (when, call) in points.into_iter().enumerate().filter(|(when, _)| is_mine(*when)) {
+        for (when, call) in points
+            .into_iter()
+            .enumerate()
+            .filter(|(when, _)| is_mine(*when))
+        {
             // A guest that boots nothing never hears a request: those that wait for it come in
             // another test.
             let verb = if when % 4 < 2 { VERBS[0] } else { VERBS[2] };
@@ -97,7 +116,9 @@ fn a_stop_that_comes_at_any_point_of_a_start_ends_with_the_qube_off() {
 
 #[test]
 fn every_verb_that_stops_ends_a_start_that_has_no_domain_yet() {
-    let Some(scratch) = system_that_boots_nothing() else { return };
+    let Some(scratch) = system_that_boots_nothing() else {
+        return;
+    };
     create(&scratch, "work", "");
     let calls = calls_of_start(&scratch);
     scratch.ok("qvm-kill", &["work"]);
@@ -109,7 +130,13 @@ fn every_verb_that_stops_ends_a_start_that_has_no_domain_yet() {
         assert_eq!(start.code, 1, "{verb:?}: {start:?}");
         assert!(start.stderr.contains(ENDED), "{verb:?}: {start:?}");
         assert!(!is_active(&scratch), "{verb:?}");
-        assert!(!scratch.images("appvms/work").iter().any(|image| image.contains("dirty")), "{verb:?}");
+        assert!(
+            !scratch
+                .images("appvms/work")
+                .iter()
+                .any(|image| image.contains("dirty")),
+            "{verb:?}"
+        );
         until("nobody watches", || monitors(&scratch, "work").is_empty());
     }
     // A start that begins afterwards is not concerned.
@@ -119,26 +146,52 @@ fn every_verb_that_stops_ends_a_start_that_has_no_domain_yet() {
 
 #[test]
 fn a_qube_that_is_killed_while_its_netvm_starts_is_not_started_afterwards() {
-    let Some(scratch) = system_that_boots_nothing() else { return };
+    let Some(scratch) = system_that_boots_nothing() else {
+        return;
+    };
     create_netvm(&scratch, "net", "");
     create(&scratch, "work", "net");
-    let calls = calls_of(&scratch, "qvm-start", &["work"], "rename,renameat,renameat2");
+    let calls = calls_of(
+        &scratch,
+        "qvm-start",
+        &["work"],
+        "rename,renameat,renameat2",
+    );
     scratch.ok("qvm-kill", &["work", "net"]);
-    let netvms_record = calls.iter().find(|call| call.publishes_record_of("net")).unwrap();
+    let netvms_record = calls
+        .iter()
+        .find(|call| call.publishes_record_of("net"))
+        .unwrap();
     let [start, kill] = stop_in_start(&scratch, netvms_record, VERBS[0]);
     assert_eq!((kill.code, start.code), (0, 1), "{kill:?} {start:?}");
     assert!(start.stderr.contains(ENDED), "{start:?}");
-    assert_eq!((scratch.state("work").as_str(), scratch.state("net").as_str()), ("Halted", "Running"));
+    assert_eq!(
+        (
+            scratch.state("work").as_str(),
+            scratch.state("net").as_str()
+        ),
+        ("Halted", "Running")
+    );
 }
 
 #[test]
 fn a_netvm_that_is_killed_in_its_start_ends_the_start_of_its_client() {
-    let Some(scratch) = system_that_boots_nothing() else { return };
+    let Some(scratch) = system_that_boots_nothing() else {
+        return;
+    };
     create_netvm(&scratch, "net", "");
     create(&scratch, "client", "net");
-    let calls = calls_of(&scratch, "qvm-start", &["client"], "rename,renameat,renameat2");
+    let calls = calls_of(
+        &scratch,
+        "qvm-start",
+        &["client"],
+        "rename,renameat,renameat2",
+    );
     scratch.ok("qvm-kill", &["client", "net"]);
-    let netvms_record = calls.iter().find(|call| call.publishes_record_of("net")).unwrap();
+    let netvms_record = calls
+        .iter()
+        .find(|call| call.publishes_record_of("net"))
+        .unwrap();
     let mark = || fs::read(scratch.path("/run/qubes/stop/net")).unwrap();
     let before = mark();
     let start = stopped_at(&scratch, "qvm-start", &["client"], netvms_record);
@@ -146,13 +199,24 @@ fn a_netvm_that_is_killed_in_its_start_ends_the_start_of_its_client() {
     until("the kill has begun", || mark() != before);
     let (start, kill) = (start.go_on(), kill.end());
     assert_eq!((kill.code, start.code), (0, 1), "{kill:?} {start:?}");
-    assert!(start.stderr.contains("its netvm net does not start"), "{start:?}");
-    assert_eq!((scratch.state("client").as_str(), scratch.state("net").as_str()), ("Halted", "Halted"));
+    assert!(
+        start.stderr.contains("its netvm net does not start"),
+        "{start:?}"
+    );
+    assert_eq!(
+        (
+            scratch.state("client").as_str(),
+            scratch.state("net").as_str()
+        ),
+        ("Halted", "Halted")
+    );
 }
 
 #[test]
 fn a_kill_ends_the_copy_of_a_volume_that_a_start_waits_for() {
-    let Some(scratch) = system_that_boots_nothing() else { return };
+    let Some(scratch) = system_that_boots_nothing() else {
+        return;
+    };
     create(&scratch, "work", "");
     // More than is copied at once, and nothing copied in advance.
     let private = scratch.path("/var/lib/qubes/appvms/work/private.img");
@@ -161,7 +225,9 @@ fn a_kill_ends_the_copy_of_a_volume_that_a_start_waits_for() {
     let copies = calls_of(&scratch, "qvm-start", &["work"], "copy_file_range");
     scratch.ok("qvm-kill", &["work"]);
     if copies.len() < 3 {
-        crate::skip::skip("the file system of the test shares blocks, or does not copy in the kernel");
+        crate::skip::skip(
+            "the file system of the test shares blocks, or does not copy in the kernel",
+        );
         return;
     }
     fs::remove_file(scratch.path("/var/lib/qubes/appvms/work/private-precache.img")).unwrap();
@@ -173,7 +239,11 @@ fn a_kill_ends_the_copy_of_a_volume_that_a_start_waits_for() {
     assert_eq!((kill.code, start.code), (0, 1), "{kill:?} {start:?}");
     assert!(start.stderr.contains(ENDED), "{start:?}");
     let copied = |line: &&str| line.starts_with("copy_file_range(") && line.ends_with("= 67108864");
-    assert_eq!(trace.lines().filter(copied).count(), 1, "it copied on: {trace}");
+    assert_eq!(
+        trace.lines().filter(copied).count(),
+        1,
+        "it copied on: {trace}"
+    );
 }
 
 /// A kernel that powers off when the power button is pressed for the second time: one that was not
@@ -221,7 +291,9 @@ fn system_with_a_guest_that_boots_slowly() -> Option<Scratch> {
 
 #[test]
 fn a_guest_that_does_not_hear_the_first_request_is_asked_again_while_it_is_waited_for() {
-    let Some(scratch) = system_with_a_guest_that_boots_slowly() else { return };
+    let Some(scratch) = system_with_a_guest_that_boots_slowly() else {
+        return;
+    };
     let ran = scratch.run("qvm-shutdown", &["--wait", "work"]);
     // Nothing timed out.
     assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{ran:?}");
@@ -230,27 +302,37 @@ fn a_guest_that_does_not_hear_the_first_request_is_asked_again_while_it_is_waite
 
 #[test]
 fn a_guest_that_does_not_hear_the_first_request_is_asked_again_when_nobody_waits() {
-    let Some(scratch) = system_with_a_guest_that_boots_slowly() else { return };
+    let Some(scratch) = system_with_a_guest_that_boots_slowly() else {
+        return;
+    };
     let ran = scratch.run("qvm-shutdown", &["work"]);
     assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{ran:?}");
     until("the guest is gone", || !is_active(&scratch));
-    until("nobody watches or asks", || monitors(&scratch, "work").is_empty());
+    until("nobody watches or asks", || {
+        monitors(&scratch, "work").is_empty()
+    });
 }
 
 #[test]
 fn a_request_to_shut_down_ends_with_the_run_that_it_was_meant_for() {
-    let Some(scratch) = system_with_a_guest_that_boots_slowly() else { return };
+    let Some(scratch) = system_with_a_guest_that_boots_slowly() else {
+        return;
+    };
     scratch.ok("qvm-shutdown", &["work"]);
     scratch.ok("qvm-kill", &["work"]);
     scratch.ok("qvm-start", &["work"]);
     // Only the monitor of the new run is left.
-    until("nobody asks any more", || monitors(&scratch, "work").len() == 1);
+    until("nobody asks any more", || {
+        monitors(&scratch, "work").len() == 1
+    });
     assert!(is_active(&scratch));
 }
 
 #[test]
 fn a_kill_ends_the_domain_of_a_qube_whose_record_cannot_be_read_and_says_so() {
-    let Some(scratch) = system_that_boots_nothing() else { return };
+    let Some(scratch) = system_that_boots_nothing() else {
+        return;
+    };
     create(&scratch, "work", "");
     scratch.ok("qvm-start", &["work"]);
     fs::write(scratch.record("work"), "no record").unwrap();
@@ -258,13 +340,17 @@ fn a_kill_ends_the_domain_of_a_qube_whose_record_cannot_be_read_and_says_so() {
     assert_ne!(ran.code, 0, "{ran:?}");
     assert!(!is_active(&scratch));
     fs::remove_file(scratch.record("work")).unwrap();
-    monitors(&scratch, "work").into_iter().for_each(|pid| signal(pid, nix::sys::signal::Signal::SIGKILL));
+    monitors(&scratch, "work")
+        .into_iter()
+        .for_each(|pid| signal(pid, nix::sys::signal::Signal::SIGKILL));
     scratch.ok("qubes-recover", &[]);
 }
 
 #[test]
 fn a_kill_that_is_killed_at_any_point_is_finished_by_the_next() {
-    let Some(scratch) = system_that_boots_nothing() else { return };
+    let Some(scratch) = system_that_boots_nothing() else {
+        return;
+    };
     create(&scratch, "work", "");
     scratch.ok("qvm-start", &["work"]);
     let calls = calls_of(&scratch, "qvm-kill", &["work"], CHANGES_AND_ORDERS);
@@ -282,29 +368,44 @@ fn a_kill_that_is_killed_at_any_point_is_finished_by_the_next() {
 /// Reads what a command says on standard error until it has said this.
 fn wait_for_line(running: &mut Running, words: &str) -> String {
     let lines = BufReader::new(running.0.stderr.take().unwrap()).lines();
-    lines.map(Result::unwrap).find(|line| line.contains(words)).unwrap_or_else(|| panic!("it never said: {words}"))
+    lines
+        .map(Result::unwrap)
+        .find(|line| line.contains(words))
+        .unwrap_or_else(|| panic!("it never said: {words}"))
 }
 
 #[test]
 fn who_waits_for_a_lock_says_after_a_moment_for_whom() {
-    let Some(scratch) = system_that_boots_nothing() else { return };
+    let Some(scratch) = system_that_boots_nothing() else {
+        return;
+    };
     create(&scratch, "work", "");
     let calls = calls_of_start(&scratch);
     scratch.ok("qvm-kill", &["work"]);
     let start = stopped_at(&scratch, "qvm-start", &["work"], telling(&calls)[1]);
     let mut kill = Running::begin(&scratch, "qvm-kill", &["work"]);
     let line = wait_for_line(&mut kill, "waiting for ");
-    assert!(line.starts_with("waiting for pid ") && line.contains("qvm-start work"), "{line}");
+    assert!(
+        line.starts_with("waiting for pid ") && line.contains("qvm-start work"),
+        "{line}"
+    );
     start.go_on();
     assert_eq!(kill.end().code, 0);
 
     // The store's lock, in the hands of this process.
-    let system = System::new(Options { root: Some(scratch.root().to_path_buf()), ..Options::default() }).unwrap();
+    let system = System::new(Options {
+        root: Some(scratch.root().to_path_buf()),
+        ..Options::default()
+    })
+    .unwrap();
     let session = Session::new(system);
     let write = session.write().unwrap();
     let mut change = Running::begin(&scratch, "qvm-prefs", &["work", "memory", "500"]);
     let line = wait_for_line(&mut change, "waiting for ");
-    assert!(line.starts_with(&format!("waiting for pid {} (", std::process::id())), "{line}");
+    assert!(
+        line.starts_with(&format!("waiting for pid {} (", std::process::id())),
+        "{line}"
+    );
     assert!(line.ends_with("qubes.xml"), "{line}");
     drop(write);
     assert_eq!(change.end().code, 0);
@@ -312,30 +413,59 @@ fn who_waits_for_a_lock_says_after_a_moment_for_whom() {
 
 #[test]
 fn a_monitor_has_nothing_of_whoever_started_its_qube() {
-    let Some(scratch) = system_that_boots_nothing() else { return };
+    let Some(scratch) = system_that_boots_nothing() else {
+        return;
+    };
     create(&scratch, "work", "");
     let held = scratch.path("/held");
     let start = scratch.command("qvm-start", &["work"]);
     let mut shell = Command::new("sh");
-    shell.args(["-c", "exec 7>>\"$0\"; exec \"$@\""]).arg(&held).arg(start.get_program()).args(start.get_args());
-    shell.envs(start.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    shell
+        .args(["-c", "exec 7>>\"$0\"; exec \"$@\""])
+        .arg(&held)
+        .arg(start.get_program())
+        .args(start.get_args());
+    shell.envs(
+        start
+            .get_envs()
+            .filter_map(|(name, value)| Some((name, value?))),
+    );
     let directory = scratch.path("/var/lib");
-    let ran = Ran::of(shell.env("SECRET", "token").current_dir(&directory).output().unwrap());
+    let ran = Ran::of(
+        shell
+            .env("SECRET", "token")
+            .current_dir(&directory)
+            .output()
+            .unwrap(),
+    );
     assert_eq!(ran.code, 0, "{ran:?}");
     let monitor = the_monitor(&scratch, "work");
     let of_monitor = |what: &str| std::path::PathBuf::from(format!("/proc/{monitor}/{what}"));
-    let open = fs::read_dir(of_monitor("fd")).unwrap().filter_map(|fd| fs::read_link(fd.unwrap().path()).ok());
-    assert!(!open.into_iter().any(|file| file == held), "it keeps the caller's file");
-    assert_eq!(fs::read_link(of_monitor("cwd")).unwrap(), std::path::Path::new("/"));
+    let open = fs::read_dir(of_monitor("fd"))
+        .unwrap()
+        .filter_map(|fd| fs::read_link(fd.unwrap().path()).ok());
+    assert!(
+        !open.into_iter().any(|file| file == held),
+        "it keeps the caller's file"
+    );
+    assert_eq!(
+        fs::read_link(of_monitor("cwd")).unwrap(),
+        std::path::Path::new("/")
+    );
     let environment = fs::read(of_monitor("environ")).unwrap();
     let environment = String::from_utf8_lossy(&environment).into_owned();
-    assert!(environment.contains("PATH=") && !environment.contains("SECRET"), "{environment}");
+    assert!(
+        environment.contains("PATH=") && !environment.contains("SECRET"),
+        "{environment}"
+    );
     scratch.ok("qvm-kill", &["work"]);
 }
 
 #[test]
 fn a_machine_that_does_not_answer_keeps_nobody_waiting_but_who_orders_it_something() {
-    let Some(scratch) = system_that_boots_nothing() else { return };
+    let Some(scratch) = system_that_boots_nothing() else {
+        return;
+    };
     create(&scratch, "work", "");
     create(&scratch, "other", "");
     scratch.ok("qvm-start", &["work", "other"]);
@@ -358,17 +488,26 @@ fn a_machine_that_does_not_answer_keeps_nobody_waiting_but_who_orders_it_somethi
         let mut question = Running::begin(&scratch, tool, arguments);
         until(&format!("{tool} {arguments:?} ends"), || question.is_over());
         assert_eq!(question.end().code, 0, "{tool} {arguments:?}");
-        assert!(begun.elapsed() < Duration::from_secs(10), "{tool} {arguments:?}: {:?}", begun.elapsed());
+        assert!(
+            begun.elapsed() < Duration::from_secs(10),
+            "{tool} {arguments:?}: {:?}",
+            begun.elapsed()
+        );
     }
     let ran = scratch.run("qvm-shutdown", &["work"]);
-    assert!(ran.code == 1 && ran.stderr.contains("no answer within"), "{ran:?}");
+    assert!(
+        ran.code == 1 && ran.stderr.contains("no answer within"),
+        "{ran:?}"
+    );
     scratch.ok("qvm-kill", &["work"]);
     assert!(!is_active(&scratch));
 }
 
 #[test]
 fn with_v_each_step_is_told_and_without_none() {
-    let Some(scratch) = system_that_boots_nothing() else { return };
+    let Some(scratch) = system_that_boots_nothing() else {
+        return;
+    };
     create_netvm(&scratch, "net", "");
     create(&scratch, "work", "net");
     let words = |tool: &str, arguments: &[&str]| {
@@ -386,13 +525,21 @@ fn with_v_each_step_is_told_and_without_none() {
         "work: creating its domain",
         "work: letting its domain run",
     ];
-    let at: Vec<usize> =
-        steps.iter().map(|step| said.rfind(step).unwrap_or_else(|| panic!("{step}: {said}"))).collect();
+    let at: Vec<usize> = steps
+        .iter()
+        .map(|step| said.rfind(step).unwrap_or_else(|| panic!("{step}: {said}")))
+        .collect();
     assert!(at.is_sorted(), "{said}");
     assert!(words("qvm-kill", &["-v", "work"]).contains("work: destroying its domain"));
     assert!(words("qvm-clone", &["-v", "work", "copy"]).contains("copy: creating its volumes"));
     assert!(words("qvm-remove", &["-v", "--force", "copy"]).contains("copy: removing"));
     let programs = words("qvm-start", &["-vv", "work"]);
-    assert!(programs.contains("started ") && programs.contains("qubes-monitor"), "{programs}");
-    assert_eq!(words("qvm-kill", &["work"]) + &words("qvm-start", &["work"]), "");
+    assert!(
+        programs.contains("started ") && programs.contains("qubes-monitor"),
+        "{programs}"
+    );
+    assert_eq!(
+        words("qvm-kill", &["work"]) + &words("qvm-start", &["work"]),
+        ""
+    );
 }

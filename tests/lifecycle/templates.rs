@@ -10,7 +10,12 @@ fn whether_a_class_takes_a_template_is_asked_without_making_a_qube() {
     let scratch = Scratch::with_template();
     create(&scratch, "dvm", "");
     let before = (scratch.store(), scratch.images("appvms"));
-    let asked = |arguments: &[&str]| scratch.run("qvm-create", &[&["--dry-run", "--label", "red"], arguments].concat());
+    let asked = |arguments: &[&str]| {
+        scratch.run(
+            "qvm-create",
+            &[&["--dry-run", "--label", "red"], arguments].concat(),
+        )
+    };
     for arguments in [
         &["new"][..],
         &["--template", "tpl", "--property", "memory=100", "new"],
@@ -18,24 +23,50 @@ fn whether_a_class_takes_a_template_is_asked_without_making_a_qube() {
         &["--class", "TemplateVM", "new"],
     ] {
         let ran = asked(arguments);
-        assert_eq!((ran.code, &*ran.stdout, &*ran.stderr), (0, "", ""), "{arguments:?}");
+        assert_eq!(
+            (ran.code, &*ran.stdout, &*ran.stderr),
+            (0, "", ""),
+            "{arguments:?}"
+        );
     }
     for (arguments, words) in [
-        (&["--template", "dvm", "new"][..], "wrong VM class: domains['dvm'] is of type AppVM and not TemplateVM"),
-        (&["--class", "DispVM", "--template", "dvm"], "needs to be an AppVM with template_for_dispvms=True"),
-        (&["--class", "DispVM", "--template", "tpl", "new"], "needs to be an AppVM with template_for_dispvms=True"),
-        (&["--class", "TemplateVM", "--template", "tpl", "new"], "a TemplateVM has no template"),
+        (
+            &["--template", "dvm", "new"][..],
+            "wrong VM class: domains['dvm'] is of type AppVM and not TemplateVM",
+        ),
+        (
+            &["--class", "DispVM", "--template", "dvm"],
+            "needs to be an AppVM with template_for_dispvms=True",
+        ),
+        (
+            &["--class", "DispVM", "--template", "tpl", "new"],
+            "needs to be an AppVM with template_for_dispvms=True",
+        ),
+        (
+            &["--class", "TemplateVM", "--template", "tpl", "new"],
+            "a TemplateVM has no template",
+        ),
         (&["dvm"], "Qube already exists: dvm"),
     ] {
         let ran = asked(arguments);
-        assert_eq!((ran.code, ran.complaints().count()), (1, 1), "{arguments:?}: {ran:?}");
-        assert!(ran.stderr.starts_with("app: Error creating VM: ") && ran.stderr.contains(words), "{ran:?}");
+        assert_eq!(
+            (ran.code, ran.complaints().count()),
+            (1, 1),
+            "{arguments:?}: {ran:?}"
+        );
+        assert!(
+            ran.stderr.starts_with("app: Error creating VM: ") && ran.stderr.contains(words),
+            "{ran:?}"
+        );
     }
     // As the creation itself has it.
     let ran = asked(&["--property", "netvm=tpl", "new"]);
     let words = "app: Error setting property netvm (no VM created): The tpl qube does not provide network\n";
     assert_eq!((ran.code, &*ran.stderr), (2, words));
-    assert!(before == (scratch.store(), scratch.images("appvms")), "nothing was made");
+    assert!(
+        before == (scratch.store(), scratch.images("appvms")),
+        "nothing was made"
+    );
     scratch.ok("qvm-prefs", &["dvm", "template_for_dispvms", "True"]);
     assert_eq!(asked(&["--class", "DispVM", "--template", "dvm"]).code, 0);
 }
@@ -47,7 +78,10 @@ fn a_template_whose_volume_keeps_no_snapshots_and_its_qube_do_not_run_at_once() 
     create(&scratch, "hvm", "");
     scratch.ok("qvm-prefs", &["hvm", "virt_mode", "hvm"]);
     scratch.ok("qvm-start", &["tpl", "hvm"]);
-    assert_eq!((scratch.state("tpl"), scratch.state("hvm")), ("Running".to_string(), "Running".to_string()));
+    assert_eq!(
+        (scratch.state("tpl"), scratch.state("hvm")),
+        ("Running".to_string(), "Running".to_string())
+    );
     scratch.ok("qvm-kill", &["--all"]);
 
     let store = scratch.path("/var/lib/qubes/qubes.xml");
@@ -59,7 +93,10 @@ fn a_template_whose_volume_keeps_no_snapshots_and_its_qube_do_not_run_at_once() 
     let line = scratch.fails("qvm-start", &["hvm"], 1);
     let reason = "its volume root begins as that of tpl, which runs and keeps no snapshots of it (revisions_to_keep is -1): \
                   shut tpl down first";
-    assert_eq!(line, format!("Error: Starting qube failed: hvm: hvm cannot be started: {reason}"));
+    assert_eq!(
+        line,
+        format!("Error: Starting qube failed: hvm: hvm cannot be started: {reason}")
+    );
     scratch.ok("qvm-kill", &["tpl"]);
     scratch.ok("qvm-start", &["hvm"]);
 }

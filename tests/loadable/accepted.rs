@@ -9,7 +9,9 @@ use crate::system::System;
 const SMALL: u64 = 2;
 
 fn words(line: &str) -> Vec<String> {
-    line.split_whitespace().map(|word| word.trim_matches('\'').to_owned()).collect()
+    line.split_whitespace()
+        .map(|word| word.trim_matches('\'').to_owned())
+        .collect()
 }
 
 /// Runs each line, which has to be refused with these words and to change nothing.
@@ -17,7 +19,10 @@ fn refuses(system: &System, lines: &[(&str, &str)]) {
     for (line, told) in lines {
         let before = system.bytes();
         let done = system.run(&words(line));
-        assert!(done.code != 0 && done.stderr.contains(told), "{line}: {done:?}, not {told:?}");
+        assert!(
+            done.code != 0 && done.stderr.contains(told),
+            "{line}: {done:?}, not {told:?}"
+        );
         assert!(system.bytes() == before, "{line} changed the store");
     }
 }
@@ -43,7 +48,10 @@ fn checked(system: &System, from: &str, to: &str) -> String {
 #[test]
 fn a_qube_with_a_dot_is_nobodys_guivm_audiovm_or_relayvm() {
     let system = System::new(SMALL);
-    accepts(&system, &["qvm-create -l red a.b", "qvm-create -l red plain"]);
+    accepts(
+        &system,
+        &["qvm-create -l red a.b", "qvm-create -l red plain"],
+    );
     let dot = "its name has a dot";
     refuses(
         &system,
@@ -54,20 +62,37 @@ fn a_qube_with_a_dot_is_nobodys_guivm_audiovm_or_relayvm() {
             ("qubes-prefs default_guivm a.b", dot),
             ("qubes-prefs default_audiovm a.b", dot),
             ("qvm-create -l red --property guivm=a.b n1", dot),
-            ("qvm-create -l red -C RemoteVM --property relayvm=a.b n1", dot),
+            (
+                "qvm-create -l red -C RemoteVM --property relayvm=a.b n1",
+                dot,
+            ),
         ],
     );
     accepts(
         &system,
-        &["qvm-prefs work guivm plain", "qvm-features dom0 set-created-guivm a.b", "qvm-create -l red n1"],
+        &[
+            "qvm-prefs work guivm plain",
+            "qvm-features dom0 set-created-guivm a.b",
+            "qvm-create -l red n1",
+        ],
     );
     assert_eq!(system.run(&words("qvm-prefs n1 guivm")).stdout, "dom0\n");
     let reference = r#"<property name="guivm">plain</property>"#;
     let said = checked(&system, reference, &reference.replace("plain", "a.b"));
-    assert!(said.contains("error: work: guivm is 'a.b': its name has a dot"), "{said}");
+    assert!(
+        said.contains("error: work: guivm is 'a.b': its name has a dot"),
+        "{said}"
+    );
     let first = r#"<property name="default_kernel">"#;
-    let said = checked(&system, first, &format!(r#"<property name="default_guivm">a.b</property>{first}"#));
-    assert!(said.contains("error: default_guivm is 'a.b': its name has a dot"), "{said}");
+    let said = checked(
+        &system,
+        first,
+        &format!(r#"<property name="default_guivm">a.b</property>{first}"#),
+    );
+    assert!(
+        said.contains("error: default_guivm is 'a.b': its name has a dot"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -76,25 +101,43 @@ fn what_a_store_refers_to_with_a_dot_gets_no_tag() {
     accepts(&system, &["qvm-create -l red a.b"]);
     let first = r#"<property name="default_kernel">"#;
     let text = String::from_utf8(system.bytes()).unwrap();
-    let text = text.replacen(first, &format!(r#"<property name="default_guivm">a.b</property>{first}"#), 1);
+    let text = text.replacen(
+        first,
+        &format!(r#"<property name="default_guivm">a.b</property>{first}"#),
+        1,
+    );
     fs::write(system.store(), text).unwrap();
     // Damaged as it is, the store can be worked on; the damage does not grow.
-    for line in ["qvm-create -l red n1", "qvm-clone n1 n2", "qvm-prefs -D work guivm"] {
+    for line in [
+        "qvm-create -l red n1",
+        "qvm-clone n1 n2",
+        "qvm-prefs -D work guivm",
+    ] {
         system.run(&words(line));
     }
-    assert!(!String::from_utf8(system.bytes()).unwrap().contains("guivm-a.b"));
+    assert!(
+        !String::from_utf8(system.bytes())
+            .unwrap()
+            .contains("guivm-a.b")
+    );
 }
 
 #[test]
 fn a_pool_of_kernels_holds_kernels_and_no_other_pool_does() {
     let system = System::new(SMALL);
-    let (kernels, others) = ("a pool of kernels holds nothing", "needs a pool of driver linux-kernel");
+    let (kernels, others) = (
+        "a pool of kernels holds nothing",
+        "needs a pool of driver linux-kernel",
+    );
     refuses(
         &system,
         &[
             ("qvm-create -l red -P linux-kernel n1", kernels),
             ("qvm-create -l red -p private=linux-kernel n1", kernels),
-            ("qvm-create -l red -C TemplateVM -p root=linux-kernel n1", kernels),
+            (
+                "qvm-create -l red -C TemplateVM -p root=linux-kernel n1",
+                kernels,
+            ),
             ("qvm-create -l red -p volatile=linux-kernel n1", kernels),
             ("qvm-clone -P linux-kernel work n1", kernels),
             ("qvm-create -l red -p kernel=varlibqubes n1", others),
@@ -109,63 +152,151 @@ fn a_pool_of_kernels_holds_kernels_and_no_other_pool_does() {
     ] {
         let system = System::new(SMALL);
         accepts(&system, &[&format!("qubes-prefs {property} {pool}")]);
-        refuses(&system, &[("qvm-create -l red n1", told), ("qvm-clone work n1", told)]);
+        refuses(
+            &system,
+            &[("qvm-create -l red n1", told), ("qvm-clone work n1", told)],
+        );
         let said = system.run(&words("qubes-db check --all")).stdout;
-        assert!(said.contains(&format!("{property} is '{pool}', in which no qube can be made")), "{said}");
+        assert!(
+            said.contains(&format!(
+                "{property} is '{pool}', in which no qube can be made"
+            )),
+            "{said}"
+        );
     }
     let private = r#"name="private" pool="varlibqubes""#;
-    let said = checked(&system, private, &private.replace("varlibqubes", "linux-kernel"));
-    assert!(said.contains("error: debian-12-xfce: volume private is in pool 'linux-kernel'"), "{said}");
+    let said = checked(
+        &system,
+        private,
+        &private.replace("varlibqubes", "linux-kernel"),
+    );
+    assert!(
+        said.contains("error: debian-12-xfce: volume private is in pool 'linux-kernel'"),
+        "{said}"
+    );
 }
 
 #[test]
 fn dom0_keeps_its_memory_service_and_its_services_names_fit_files() {
     let system = System::new(SMALL);
     let long = format!("qvm-features dom0 service.app-dispvm.{} 1", "a".repeat(250));
-    refuses(&system, &[("qvm-service dom0 meminfo-writer off", "dom0's maxmem"), (&long, "at most 255 characters")]);
-    let refused = system.run(&["qvm-features", "dom0", "service.meminfo-writer", ""].map(str::to_owned));
+    refuses(
+        &system,
+        &[
+            ("qvm-service dom0 meminfo-writer off", "dom0's maxmem"),
+            (&long, "at most 255 characters"),
+        ],
+    );
+    let refused =
+        system.run(&["qvm-features", "dom0", "service.meminfo-writer", ""].map(str::to_owned));
     assert_eq!(refused.code, 1, "{refused:?}");
-    accepts(&system, &["qvm-service dom0 meminfo-writer on", "qvm-service work meminfo-writer off"]);
-    let said = checked(&system, "service.meminfo-writer\">1<", "service.meminfo-writer\"><");
-    assert!(said.contains("error: dom0: feature service.meminfo-writer is ''"), "{said}");
+    accepts(
+        &system,
+        &[
+            "qvm-service dom0 meminfo-writer on",
+            "qvm-service work meminfo-writer off",
+        ],
+    );
+    let said = checked(
+        &system,
+        "service.meminfo-writer\">1<",
+        "service.meminfo-writer\"><",
+    );
+    assert!(
+        said.contains("error: dom0: feature service.meminfo-writer is ''"),
+        "{said}"
+    );
 }
 
 #[test]
 fn numbers_of_preloaded_disposables_are_digits() {
     let system = System::new(SMALL);
     let template = system.run(&words("qvm-prefs default-dvm template")).stdout;
-    refuses(&system, &[("qvm-features default-dvm preload-dispvm-max 1", "it does not support the RPC(s)")]);
-    for feature in ["qrexec", "supported-rpc.qubes.WaitForRunningSystem", "supported-rpc.qubes.WaitForSession"] {
-        accepts(&system, &[&format!("qvm-features {} {feature} 1", template.trim())]);
+    refuses(
+        &system,
+        &[(
+            "qvm-features default-dvm preload-dispvm-max 1",
+            "it does not support the RPC(s)",
+        )],
+    );
+    for feature in [
+        "qrexec",
+        "supported-rpc.qubes.WaitForRunningSystem",
+        "supported-rpc.qubes.WaitForSession",
+    ] {
+        accepts(
+            &system,
+            &[&format!("qvm-features {} {feature} 1", template.trim())],
+        );
     }
     for value in ["abc", "True", "-1", "1.5"] {
-        for who in ["default-dvm preload-dispvm-max", "dom0 preload-dispvm-max", "dom0 preload-dispvm-threshold"] {
-            refuses(&system, &[(&format!("qvm-features -- {who} {value}"), "a number of digits only")]);
+        for who in [
+            "default-dvm preload-dispvm-max",
+            "dom0 preload-dispvm-max",
+            "dom0 preload-dispvm-threshold",
+        ] {
+            refuses(
+                &system,
+                &[(
+                    &format!("qvm-features -- {who} {value}"),
+                    "a number of digits only",
+                )],
+            );
         }
     }
-    refuses(&system, &[("qvm-features dom0 preload-dispvm-delay soon", "a number of seconds")]);
-    accepts(&system, &["qvm-features default-dvm preload-dispvm-max 2", "qvm-features dom0 preload-dispvm-max 3"]);
-    let said = checked(&system, "preload-dispvm-max\">2<", "preload-dispvm-max\">abc<");
-    assert!(said.contains("default-dvm: feature preload-dispvm-max is 'abc'"), "{said}");
+    refuses(
+        &system,
+        &[(
+            "qvm-features dom0 preload-dispvm-delay soon",
+            "a number of seconds",
+        )],
+    );
+    accepts(
+        &system,
+        &[
+            "qvm-features default-dvm preload-dispvm-max 2",
+            "qvm-features dom0 preload-dispvm-max 3",
+        ],
+    );
+    let said = checked(
+        &system,
+        "preload-dispvm-max\">2<",
+        "preload-dispvm-max\">abc<",
+    );
+    assert!(
+        said.contains("default-dvm: feature preload-dispvm-max is 'abc'"),
+        "{said}"
+    );
 }
 
 #[test]
 fn a_creation_makes_all_of_it_or_nothing_and_tells_everything() {
     let system = System::new(SMALL);
     let before = system.bytes();
-    let line =
-        "qvm-create -l red --property updateable=True --property netvm= --property maxmem=x --property gone=1 n1";
+    let line = "qvm-create -l red --property updateable=True --property netvm= --property maxmem=x --property gone=1 n1";
     let done = system.run(&words(line));
     assert_eq!(done.code, 2, "{done:?}");
     for property in ["updateable", "maxmem", "gone"] {
-        assert!(done.stderr.contains(&format!("Error setting property {property} (no VM created)")), "{done:?}");
+        assert!(
+            done.stderr.contains(&format!(
+                "Error setting property {property} (no VM created)"
+            )),
+            "{done:?}"
+        );
     }
     assert!(system.bytes() == before);
     assert!(!system.store().with_file_name("appvms").join("n1").exists());
     // A file that cannot be imported.
-    let line = format!("qvm-create -l red -C StandaloneVM -r {} n1", system.store().parent().unwrap().display());
+    let line = format!(
+        "qvm-create -l red -C StandaloneVM -r {} n1",
+        system.store().parent().unwrap().display()
+    );
     let done = system.run(&words(&line));
-    assert_eq!((done.code, done.stderr.contains("no VM created")), (3, true), "{done:?}");
+    assert_eq!(
+        (done.code, done.stderr.contains("no VM created")),
+        (3, true),
+        "{done:?}"
+    );
     assert!(!system.qubes().contains("n1"));
     assert!(!system.store().with_file_name("appvms").join("n1").exists());
 }
@@ -174,7 +305,11 @@ fn a_creation_makes_all_of_it_or_nothing_and_tells_everything() {
 fn of_a_label_or_template_that_is_given_twice_the_last_counts() {
     let system = System::new(SMALL);
     let value = |qube: &str, property: &str| {
-        system.run(&["qvm-prefs", qube, property].map(str::to_owned)).stdout.trim_end().to_owned()
+        system
+            .run(&["qvm-prefs", qube, property].map(str::to_owned))
+            .stdout
+            .trim_end()
+            .to_owned()
     };
     accepts(
         &system,
@@ -186,29 +321,49 @@ fn of_a_label_or_template_that_is_given_twice_the_last_counts() {
             "qvm-create -l red --property memory=500 --property memory=600 n5",
         ],
     );
-    assert_eq!((&*value("n1", "label"), &*value("n2", "label")), ("blue", "red"));
-    assert_eq!((&*value("n3", "template"), &*value("n4", "template")), ("debian-12-xfce", "fedora-41-xfce"));
+    assert_eq!(
+        (&*value("n1", "label"), &*value("n2", "label")),
+        ("blue", "red")
+    );
+    assert_eq!(
+        (&*value("n3", "template"), &*value("n4", "template")),
+        ("debian-12-xfce", "fedora-41-xfce")
+    );
     assert_eq!(value("n5", "memory"), "600");
     let done = system.run(&words("qvm-create -l red --property label=99 n6"));
-    assert!(done.code == 2 && done.stderr.contains("no such label: '99'"), "{done:?}");
+    assert!(
+        done.code == 2 && done.stderr.contains("no such label: '99'"),
+        "{done:?}"
+    );
 }
 
 #[test]
 fn an_explicit_false_ephemeral_stays_where_the_release_can_be_told() {
-    let lines =
-        ["qvm-volume config personal:volatile ephemeral False", "qvm-pool set reflinked -o ephemeral_volatile=True"];
+    let lines = [
+        "qvm-volume config personal:volatile ephemeral False",
+        "qvm-pool set reflinked -o ephemeral_volatile=True",
+    ];
     let pool = "qvm-pool set varlibqubes -o ephemeral_volatile=True";
     for (seed, stays) in [(SMALL, "False\n"), (SMALL - 1, "True\n")] {
         let system = System::new(seed);
         accepts(&system, &[lines[0], lines[1], pool]);
-        assert_eq!(system.run(&words("qvm-volume info personal:volatile ephemeral")).stdout, stays);
+        assert_eq!(
+            system
+                .run(&words("qvm-volume info personal:volatile ephemeral"))
+                .stdout,
+            stays
+        );
     }
 }
 
 #[test]
 fn what_qubesd_takes_is_not_called_broken() {
     let system = System::new(SMALL);
-    for property in ["memory\">99999999999999999999", "ip6\">fe80::1%eth0", "backup_timestamp\">9223372036854775808"] {
+    for property in [
+        "memory\">99999999999999999999",
+        "ip6\">fe80::1%eth0",
+        "backup_timestamp\">9223372036854775808",
+    ] {
         let label = r#"<property name="label">"#;
         let text = String::from_utf8(system.bytes()).unwrap();
         let work = text.find(r#"<property name="name">work<"#).unwrap();
@@ -227,40 +382,73 @@ fn what_qubesd_takes_is_not_called_broken() {
 #[test]
 fn an_id_that_leads_out_of_its_pool_and_a_kernel_with_a_slash_are_found() {
     let system = System::new(SMALL);
-    let said = checked(&system, r#"vid="appvms/personal/private""#, r#"vid="appvms/../private""#);
-    assert!(said.contains("personal: volume private has vid=\"appvms/../private\""), "{said}");
-    let said = checked(&system, r#"default_kernel">6.6.77-1.fc37<"#, r#"default_kernel">../6.6<"#);
-    assert!(said.contains("default_kernel is '../6.6', which cannot name"), "{said}");
+    let said = checked(
+        &system,
+        r#"vid="appvms/personal/private""#,
+        r#"vid="appvms/../private""#,
+    );
+    assert!(
+        said.contains("personal: volume private has vid=\"appvms/../private\""),
+        "{said}"
+    );
+    let said = checked(
+        &system,
+        r#"default_kernel">6.6.77-1.fc37<"#,
+        r#"default_kernel">../6.6<"#,
+    );
+    assert!(
+        said.contains("default_kernel is '../6.6', which cannot name"),
+        "{said}"
+    );
 }
 
 #[test]
 fn tags_that_new_qubes_cannot_have_are_refused_and_told() {
     let system = System::new(SMALL);
     for value in ["e-cores a=b", "../x", "created-by-foo"] {
-        let done = system.run(&["qvm-features", "dom0", "tag-created-vm-with", value].map(str::to_owned));
+        let done =
+            system.run(&["qvm-features", "dom0", "tag-created-vm-with", value].map(str::to_owned));
         assert_eq!(done.code, 1, "{value}: {done:?}");
     }
     let feature = r#"<feature name="config.default.qubes-update-check">"#;
     let text = String::from_utf8(system.bytes()).unwrap();
     let wanted = r#"<feature name="tag-created-vm-with">mine a=b created-by-foo</feature>"#;
-    fs::write(system.store(), text.replacen(feature, &format!("{wanted}{feature}"), 1)).unwrap();
-    for line in ["qvm-create -l red n1", "qvm-clone -C RemoteVM remote-work n2"] {
+    fs::write(
+        system.store(),
+        text.replacen(feature, &format!("{wanted}{feature}"), 1),
+    )
+    .unwrap();
+    for line in [
+        "qvm-create -l red n1",
+        "qvm-clone -C RemoteVM remote-work n2",
+    ] {
         let done = system.run(&words(line));
         assert_eq!(done.code, 0, "{line}: {done:?}");
         for word in ["'a=b' is not a tag", "there is no 'foo'"] {
             assert!(done.stderr.contains(word), "{line}: {done:?}");
         }
     }
-    assert_eq!(system.run(&words("qvm-tags n1")).stdout, "audiovm-dom0\ncreated-by-dom0\nguivm-dom0\nmine\n");
+    assert_eq!(
+        system.run(&words("qvm-tags n1")).stdout,
+        "audiovm-dom0\ncreated-by-dom0\nguivm-dom0\nmine\n"
+    );
 }
 
 #[test]
 fn a_maxmem_below_memory_has_no_effect_and_that_is_told() {
     let system = System::new(SMALL);
     let done = system.run(&words("qvm-prefs work maxmem 300"));
-    assert!(done.code == 0 && done.stderr.contains("maxmem 300 of work has no effect"), "{done:?}");
-    let done = system.run(&words("qvm-create -l red --property maxmem=3000 --property memory=5000 n1"));
-    assert!(done.code == 0 && done.stderr.contains("maxmem 3000 of n1 has no effect"), "{done:?}");
+    assert!(
+        done.code == 0 && done.stderr.contains("maxmem 300 of work has no effect"),
+        "{done:?}"
+    );
+    let done = system.run(&words(
+        "qvm-create -l red --property maxmem=3000 --property memory=5000 n1",
+    ));
+    assert!(
+        done.code == 0 && done.stderr.contains("maxmem 3000 of n1 has no effect"),
+        "{done:?}"
+    );
     accepts(&system, &["qvm-create -l red --property memory=50000 n2"]);
     assert_eq!(system.run(&words("qvm-prefs n2 maxmem")).stdout, "50000\n");
 }
@@ -269,31 +457,56 @@ fn a_maxmem_below_memory_has_no_effect_and_that_is_told() {
 fn what_a_setter_of_qubesd_refuses_is_found_in_the_store() {
     let system = System::new(SMALL);
     let label = r#"<property name="name">personal</property>"#;
-    for (name, text) in
-        [("vcpus", "0"), ("memory", "0"), ("qrexec_timeout", "-5"), ("shutdown_timeout", "0"), ("default_user", "a b")]
-    {
+    for (name, text) in [
+        ("vcpus", "0"),
+        ("memory", "0"),
+        ("qrexec_timeout", "-5"),
+        ("shutdown_timeout", "0"),
+        ("default_user", "a b"),
+    ] {
         let added = format!(r#"<property name="{name}">{text}</property>{label}"#);
         let said = checked(&system, label, &added);
         assert!(said.contains(&format!("{name} is '{text}': ")), "{said}");
     }
-    for (name, text) in [("mac", "x"), ("virt_mode", "xen"), ("keyboard_layout", "us"), ("kernel", "a/b")] {
+    for (name, text) in [
+        ("mac", "x"),
+        ("virt_mode", "xen"),
+        ("keyboard_layout", "us"),
+        ("kernel", "a/b"),
+    ] {
         let added = format!(r#"<property name="{name}">{text}</property>{label}"#);
         let said = checked(&system, label, &added);
-        assert!(said.contains("error") && said.contains(&format!("{name} is '{text}'")), "{said}");
+        assert!(
+            said.contains("error") && said.contains(&format!("{name} is '{text}'")),
+            "{said}"
+        );
     }
     // Of the system's own properties qubesd takes any number, and refuses those that it computes.
-    let said =
-        checked(&system, "</properties>", r#"<property name="default_qrexec_timeout">0</property></properties>"#);
+    let said = checked(
+        &system,
+        "</properties>",
+        r#"<property name="default_qrexec_timeout">0</property></properties>"#,
+    );
     assert!(!said.contains("default_qrexec_timeout"), "{said}");
-    let said = checked(&system, "</properties>", r#"<property name="no_cpus">5</property></properties>"#);
-    assert!(said.contains("property no_cpus of the system cannot be set"), "{said}");
+    let said = checked(
+        &system,
+        "</properties>",
+        r#"<property name="no_cpus">5</property></properties>"#,
+    );
+    assert!(
+        said.contains("property no_cpus of the system cannot be set"),
+        "{said}"
+    );
     assert_eq!(system.new_refusals(), []);
 }
 
 #[test]
 fn pci_devices_are_written_in_small_letters() {
     let system = System::new(SMALL);
-    accepts(&system, &["qvm-prefs personal pcidevs ['00:1F.3','00:1f.3']"]);
+    accepts(
+        &system,
+        &["qvm-prefs personal pcidevs ['00:1F.3','00:1f.3']"],
+    );
     let text = String::from_utf8(system.bytes()).unwrap();
     assert_eq!(text.matches("00_1f.3").count(), 1, "{text}");
     let said = checked(&system, "00_1f.3", "00_1F.3");

@@ -93,8 +93,17 @@ const FEATURE_VALUES: [&str; 18] = [
     "nan",
 ];
 
-const TAGS: [&str; 9] =
-    ["mine", "a b", "a/b", "", "guivm-x", "created-by-dom0", "created-by-gone", "audiovm-with.dot", "audiovm-dom0"];
+const TAGS: [&str; 9] = [
+    "mine",
+    "a b",
+    "a/b",
+    "",
+    "guivm-x",
+    "created-by-dom0",
+    "created-by-gone",
+    "audiovm-with.dot",
+    "audiovm-dom0",
+];
 
 const NEW_NAMES: [&str; 14] = [
     "n1",
@@ -113,8 +122,16 @@ const NEW_NAMES: [&str; 14] = [
     "a-name-of-thirty-two-characters-x",
 ];
 
-const CLASSES: [&str; 8] =
-    ["AppVM", "AppVM", "TemplateVM", "StandaloneVM", "DispVM", "RemoteVM", "AdminVM", "WonderVM"];
+const CLASSES: [&str; 8] = [
+    "AppVM",
+    "AppVM",
+    "TemplateVM",
+    "StandaloneVM",
+    "DispVM",
+    "RemoteVM",
+    "AdminVM",
+    "WonderVM",
+];
 
 pub struct Commands {
     random: Rng,
@@ -122,7 +139,9 @@ pub struct Commands {
 
 impl Commands {
     pub fn new(seed: u64) -> Commands {
-        Commands { random: Rng::with_seed(seed) }
+        Commands {
+            random: Rng::with_seed(seed),
+        }
     }
 
     /// The next command; most of what it names is there.
@@ -163,8 +182,16 @@ impl Commands {
     }
 
     fn qube_of(&mut self, qubes: &Qubes, fits: impl Fn(&Class) -> bool) -> String {
-        let names: Vec<&str> = qubes.briefs().filter(|(_, class)| fits(class)).map(|(name, _)| name.as_str()).collect();
-        if names.is_empty() || self.rarely() { self.qube(qubes) } else { self.one_of(&names) }
+        let names: Vec<&str> = qubes
+            .briefs()
+            .filter(|(_, class)| fits(class))
+            .map(|(name, _)| name.as_str())
+            .collect();
+        if names.is_empty() || self.rarely() {
+            self.qube(qubes)
+        } else {
+            self.one_of(&names)
+        }
     }
 
     fn pool_name(&mut self, qubes: &Qubes) -> String {
@@ -190,14 +217,18 @@ impl Commands {
         }
         match property {
             "label" => self.label(qubes),
-            "template" => self.qube_of(qubes, |class| matches!(class, Class::TemplateVM | Class::AppVM)),
+            "template" => self.qube_of(qubes, |class| {
+                matches!(class, Class::TemplateVM | Class::AppVM)
+            }),
             "default_template" => self.qube_of(qubes, |class| *class == Class::TemplateVM),
             "kernel" | "default_kernel" => self.one_of(&KERNELS),
             name if name.starts_with("default_pool") => self.pool_name(qubes),
-            name if name.ends_with("vm") || name.ends_with("dispvm") => match self.random.u32(..5) {
-                0 => "None".to_owned(),
-                _ => self.qube(qubes),
-            },
+            name if name.ends_with("vm") || name.ends_with("dispvm") => {
+                match self.random.u32(..5) {
+                    0 => "None".to_owned(),
+                    _ => self.qube(qubes),
+                }
+            }
             "memory" | "maxmem" | "vcpus" => self.random.u32(..6000).to_string(),
             _ => self.one_of(&VALUES),
         }
@@ -205,8 +236,14 @@ impl Commands {
 
     fn property_of(&mut self, qubes: &Qubes, name: &str) -> &'static str {
         let class = qubes.class(name).cloned().unwrap_or(Class::AppVM);
-        let class = if self.rarely() { Class::TemplateVM } else { class };
-        let names: Vec<&'static str> = properties_of(&class).map(|property| property.name).collect();
+        let class = if self.rarely() {
+            Class::TemplateVM
+        } else {
+            class
+        };
+        let names: Vec<&'static str> = properties_of(&class)
+            .map(|property| property.name)
+            .collect();
         names[self.random.usize(..names.len())]
     }
 
@@ -223,7 +260,11 @@ impl Commands {
     fn create(&mut self, qubes: &Qubes) -> Vec<String> {
         let mut words = vec!["qvm-create".to_owned()];
         let class = self.one_of(&CLASSES);
-        words.extend(["-C".to_owned(), class.clone(), format!("--label={}", self.label(qubes))]);
+        words.extend([
+            "-C".to_owned(),
+            class.clone(),
+            format!("--label={}", self.label(qubes)),
+        ]);
         let fits = |of: &Class| match &*class {
             "DispVM" => *of == Class::AppVM,
             _ => *of == Class::TemplateVM,
@@ -261,42 +302,69 @@ impl Commands {
         let name = self.qube(qubes);
         let property = self.property_of(qubes, &name);
         if self.random.u32(..5) == 0 {
-            return ["qvm-prefs", "-D", "--", &name, property].map(str::to_owned).into();
+            return ["qvm-prefs", "-D", "--", &name, property]
+                .map(str::to_owned)
+                .into();
         }
         let value = self.value(qubes, property);
-        ["qvm-prefs", "--", &name, property, &value].map(str::to_owned).into()
+        ["qvm-prefs", "--", &name, property, &value]
+            .map(str::to_owned)
+            .into()
     }
 
     fn global_prefs(&mut self, qubes: &Qubes) -> Vec<String> {
         let names: Vec<&'static str> = global_properties().map(|property| property.name).collect();
         let property = names[self.random.usize(..names.len())];
         if self.random.u32(..4) == 0 {
-            return ["qubes-prefs", "-D", "--", property].map(str::to_owned).into();
+            return ["qubes-prefs", "-D", "--", property]
+                .map(str::to_owned)
+                .into();
         }
         let value = self.value(qubes, property);
-        ["qubes-prefs", "--", property, &value].map(str::to_owned).into()
+        ["qubes-prefs", "--", property, &value]
+            .map(str::to_owned)
+            .into()
     }
 
     fn features(&mut self, qubes: &Qubes) -> Vec<String> {
-        let name = if self.rarely() { "dom0".to_owned() } else { self.qube(qubes) };
+        let name = if self.rarely() {
+            "dom0".to_owned()
+        } else {
+            self.qube(qubes)
+        };
         let feature = match self.random.u32(..12) {
-            0 => format!("service.app-dispvm.{}", "a".repeat(self.random.usize(1..300))),
+            0 => format!(
+                "service.app-dispvm.{}",
+                "a".repeat(self.random.usize(1..300))
+            ),
             _ => self.one_of(&FEATURES),
         };
         if self.random.u32(..6) == 0 {
-            return ["qvm-features", "-D", "--", &name, &feature].map(str::to_owned).into();
+            return ["qvm-features", "-D", "--", &name, &feature]
+                .map(str::to_owned)
+                .into();
         }
         let value = self.one_of(&FEATURE_VALUES);
-        ["qvm-features", "--", &name, &feature, &value].map(str::to_owned).into()
+        ["qvm-features", "--", &name, &feature, &value]
+            .map(str::to_owned)
+            .into()
     }
 
     fn service(&mut self, qubes: &Qubes) -> Vec<String> {
-        let name = if self.rarely() { "dom0".to_owned() } else { self.qube(qubes) };
+        let name = if self.rarely() {
+            "dom0".to_owned()
+        } else {
+            self.qube(qubes)
+        };
         let service = self.one_of(&["meminfo-writer", "cups", "clocksync", "a/b", "crond"]);
         let state = self.one_of(&["on", "off"]);
         match self.rarely() {
-            true => ["qvm-service", "-D", "--", &name, &service].map(str::to_owned).into(),
-            false => ["qvm-service", "--", &name, &service, &state].map(str::to_owned).into(),
+            true => ["qvm-service", "-D", "--", &name, &service]
+                .map(str::to_owned)
+                .into(),
+            false => ["qvm-service", "--", &name, &service, &state]
+                .map(str::to_owned)
+                .into(),
         }
     }
 
@@ -308,42 +376,95 @@ impl Commands {
 
     fn volume(&mut self, qubes: &Qubes) -> Vec<String> {
         let name = self.qube(qubes);
-        let volume = format!("{name}:{}", self.one_of(&["root", "private", "volatile", "kernel"]));
+        let volume = format!(
+            "{name}:{}",
+            self.one_of(&["root", "private", "volatile", "kernel"])
+        );
         let (option, value) = match self.random.u32(..4) {
             0 => ("rw", self.one_of(&["True", "False", "", "x"])),
             1 => ("ephemeral", self.one_of(&["True", "False", "", "x"])),
-            2 => ("revisions_to_keep", self.one_of(&["0", "1", "2", "-1", "-2", "x", "99999999999999999999", "1_0"])),
+            2 => (
+                "revisions_to_keep",
+                self.one_of(&[
+                    "0",
+                    "1",
+                    "2",
+                    "-1",
+                    "-2",
+                    "x",
+                    "99999999999999999999",
+                    "1_0",
+                ]),
+            ),
             _ => {
-                let size = self.one_of(&["1", "3G", "20G", "-1", "x", "99999999999999999999", "16777216T"]);
+                let size = self.one_of(&[
+                    "1",
+                    "3G",
+                    "20G",
+                    "-1",
+                    "x",
+                    "99999999999999999999",
+                    "16777216T",
+                ]);
                 return vec!["qvm-volume".into(), "resize".into(), volume, size];
             }
         };
-        vec!["qvm-volume".into(), "config".into(), volume, option.into(), value]
+        vec![
+            "qvm-volume".into(),
+            "config".into(),
+            volume,
+            option.into(),
+            value,
+        ]
     }
 
     fn pool(&mut self, qubes: &Qubes) -> Vec<String> {
         let option = |text: String| ["-o".to_owned(), text];
         match self.random.u32(..4) {
             0 => {
-                let driver = self.one_of(&["file", "file-reflink", "linux-kernel", "lvm_thin", "zfs", "callback", "x"]);
+                let driver = self.one_of(&[
+                    "file",
+                    "file-reflink",
+                    "linux-kernel",
+                    "lvm_thin",
+                    "zfs",
+                    "callback",
+                    "x",
+                ]);
                 let name = self.one_of(&["p1", "p2", "p.3", "a/b", "-x", "linux-kernel"]);
-                let mut words = vec!["qvm-pool".to_owned(), "add".to_owned(), name.clone(), driver];
+                let mut words = vec![
+                    "qvm-pool".to_owned(),
+                    "add".to_owned(),
+                    name.clone(),
+                    driver,
+                ];
                 words.extend(option(format!("dir_path=/srv/{}", name.replace('/', "_"))));
                 if self.often() {
                     words.extend(option("setup_check=no".into()));
                 }
                 if self.rarely() {
-                    let keep = self.one_of(&["0", "1", "5", "-1", "-2", "x", "99999999999999999999"]);
+                    let keep =
+                        self.one_of(&["0", "1", "5", "-1", "-2", "x", "99999999999999999999"]);
                     words.extend(option(format!("revisions_to_keep={keep}")));
                 }
                 words
             }
             1 => vec!["qvm-pool".into(), "remove".into(), self.pool_name(qubes)],
             _ => {
-                let mut words = vec!["qvm-pool".to_owned(), "set".to_owned(), self.pool_name(qubes)];
+                let mut words = vec![
+                    "qvm-pool".to_owned(),
+                    "set".to_owned(),
+                    self.pool_name(qubes),
+                ];
                 let text = match self.often() {
-                    true => format!("revisions_to_keep={}", self.one_of(&["0", "1", "2", "-1", "-2", "x", "1_0"])),
-                    false => format!("ephemeral_volatile={}", self.one_of(&["True", "False", "1", "x", ""])),
+                    true => format!(
+                        "revisions_to_keep={}",
+                        self.one_of(&["0", "1", "2", "-1", "-2", "x", "1_0"])
+                    ),
+                    false => format!(
+                        "ephemeral_volatile={}",
+                        self.one_of(&["True", "False", "1", "x", ""])
+                    ),
                 };
                 words.extend(option(text));
                 words
@@ -353,6 +474,11 @@ impl Commands {
 
     fn notes(&mut self, qubes: &Qubes) -> Vec<String> {
         let name = self.qube(qubes);
-        vec!["qvm-notes".into(), "--set".into(), "some words".into(), name]
+        vec![
+            "qvm-notes".into(),
+            "--set".into(),
+            "some words".into(),
+            name,
+        ]
     }
 }

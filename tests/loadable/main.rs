@@ -49,13 +49,21 @@ fn what_is_accepted_is_loadable() {
             accepted += usize::from(done.code == 0);
             history.push(format!("{} {command:?}", done.code));
             let tell = || format!("QUBES_LOADABLE_SEED={seed}\n{}", history.join("\n"));
-            assert!(done.code >= 0 && done.code != 101, "a crash: {done:?}\n{}", tell());
+            assert!(
+                done.code >= 0 && done.code != 101,
+                "a crash: {done:?}\n{}",
+                tell()
+            );
             if system.bytes() == before {
                 continue;
             }
             changed += 1;
             let new = system.new_refusals();
-            assert!(new.is_empty(), "qubesd would refuse it for {new:?}\n{}", tell());
+            assert!(
+                new.is_empty(),
+                "qubesd would refuse it for {new:?}\n{}",
+                tell()
+            );
             if let Some(upstream) = &mut upstream {
                 let answer = upstream.load(&system.store());
                 assert_eq!(answer, "ok", "upstream\n{}", tell());
@@ -67,5 +75,8 @@ fn what_is_accepted_is_loadable() {
     }
     println!("{ran} commands, {accepted} accepted, {changed} changed the store");
     // A generator that makes only nonsense would prove nothing.
-    assert!(accepted * 4 > ran, "{accepted} of {ran} commands were accepted");
+    assert!(
+        accepted * 4 > ran,
+        "{accepted} of {ran} commands were accepted"
+    );
 }

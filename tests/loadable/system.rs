@@ -24,9 +24,20 @@ pub struct System {
 impl System {
     /// One of a few kinds of systems, by the seed.
     pub fn new(seed: u64) -> System {
-        let (release, word) = if seed.is_multiple_of(2) { (Release::R4_4, "4.4") } else { (Release::R4_3, "4.3") };
-        let dir = tempfile::Builder::new().prefix("qubes-loadable-").tempdir().unwrap();
-        let mut system = System { dir, release, known: HashSet::new() };
+        let (release, word) = if seed.is_multiple_of(2) {
+            (Release::R4_4, "4.4")
+        } else {
+            (Release::R4_3, "4.3")
+        };
+        let dir = tempfile::Builder::new()
+            .prefix("qubes-loadable-")
+            .tempdir()
+            .unwrap();
+        let mut system = System {
+            dir,
+            release,
+            known: HashSet::new(),
+        };
         let kernels = system.path("var/lib/qubes/vm-kernels");
         for kernel in KERNELS {
             let kernel = kernels.join(kernel);
@@ -36,7 +47,11 @@ impl System {
             }
         }
         fs::create_dir_all(system.path("etc/qubes")).unwrap();
-        fs::write(system.path("etc/qubes/core.toml"), format!("[store]\nrelease = \"{word}\"\n")).unwrap();
+        fs::write(
+            system.path("etc/qubes/core.toml"),
+            format!("[store]\nrelease = \"{word}\"\n"),
+        )
+        .unwrap();
         match seed % 3 {
             0 => system.make_fresh(),
             _ => {
@@ -85,7 +100,10 @@ impl System {
 
     pub fn run(&self, words: &[String]) -> Ran {
         let mut command = Command::new(binary(&words[0]));
-        command.arg("--offline-mode").args(&words[1..]).env("QUBES_ROOT", self.dir.path());
+        command
+            .arg("--offline-mode")
+            .args(&words[1..])
+            .env("QUBES_ROOT", self.dir.path());
         ran::run(&mut command)
     }
 
@@ -95,9 +113,16 @@ impl System {
     }
 
     fn refusals(&self) -> HashSet<(Option<String>, String)> {
-        let host = SampleHost { release: self.release, ..SampleHost::default() };
+        let host = SampleHost {
+            release: self.release,
+            ..SampleHost::default()
+        };
         let found = damage(&self.bytes().into(), &host);
         let key = |d: Damage| (d.qube.map(|name| name.to_string()), d.text);
-        found.into_iter().filter(|d| d.harm == Harm::Refused).map(key).collect()
+        found
+            .into_iter()
+            .filter(|d| d.harm == Harm::Refused)
+            .map(key)
+            .collect()
     }
 }

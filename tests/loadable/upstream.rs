@@ -18,10 +18,21 @@ impl Upstream {
         let python = env::var_os("QUBES_ADMIN_PYTHON").unwrap_or_else(|| "python3".into());
         let driver = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/loadable/load_store.py");
         let mut command = Command::new(python);
-        command.arg(driver).arg(checkout).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command
+            .arg(driver)
+            .arg(checkout)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
-        let (asked, answers) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
-        Some(Upstream { child, asked, answers })
+        let (asked, answers) = (
+            child.stdin.take().unwrap(),
+            BufReader::new(child.stdout.take().unwrap()),
+        );
+        Some(Upstream {
+            child,
+            asked,
+            answers,
+        })
     }
 
     /// `ok`, or what the load ends with.

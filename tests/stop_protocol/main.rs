@@ -40,8 +40,13 @@ impl Model for Protocol {
         let mut verbs = self.verbs.clone();
         verbs.push(Verb::Recover);
         let halted = State::new(&verbs, self.crashes);
-        [halted.clone(), halted.clone().running(), halted.clone().running_unwatched(), halted.after_power_loss()]
-            .to_vec()
+        [
+            halted.clone(),
+            halted.clone().running(),
+            halted.clone().running_unwatched(),
+            halted.after_power_loss(),
+        ]
+        .to_vec()
     }
 
     fn actions(&self, state: &State, events: &mut Vec<Event>) {
@@ -49,7 +54,11 @@ impl Model for Protocol {
             return;
         }
         let enabled = |at: &usize| steps::is_enabled(state, *at, &self.rules);
-        events.extend((0..state.processes.len()).filter(enabled).map(Event::Advance));
+        events.extend(
+            (0..state.processes.len())
+                .filter(enabled)
+                .map(Event::Advance),
+        );
         if state.ordered.is_some() {
             events.push(Event::CreateDomain);
         }
@@ -82,7 +91,10 @@ impl Model for Protocol {
                 if next.domain.is_some() {
                     next.break_rule("two domains of one qube");
                 }
-                next.domain = next.ordered.take().map(|start| Domain { start, is_paused: true });
+                next.domain = next.ordered.take().map(|start| Domain {
+                    start,
+                    is_paused: true,
+                });
             }
             Event::GuestWrites => {
                 let start = next.domain.map(|domain| domain.start);
@@ -108,15 +120,22 @@ impl Model for Protocol {
 
     fn properties(&self) -> Vec<Property<Self>> {
         vec![
-            Property::always("no rule is broken", |_: &Protocol, state: &State| state.broken.is_none()),
-            Property::always("each stop is finished exactly once", |_, state| is_finished(state)),
+            Property::always("no rule is broken", |_: &Protocol, state: &State| {
+                state.broken.is_none()
+            }),
+            Property::always("each stop is finished exactly once", |_, state| {
+                is_finished(state)
+            }),
             Property::always(
                 "a monitor that sleeps watches the recorded start",
                 |protocol: &Protocol, state: &State| {
-                    (0..state.processes.len()).all(|at| steps::sleeps_for_its_start(state, at, &protocol.rules))
+                    (0..state.processes.len())
+                        .all(|at| steps::sleeps_for_its_start(state, at, &protocol.rules))
                 },
             ),
-            Property::eventually("every process ends", |_, state: &State| state.has_ended() || state.broken.is_some()),
+            Property::eventually("every process ends", |_, state: &State| {
+                state.has_ended() || state.broken.is_some()
+            }),
         ]
     }
 }
@@ -134,15 +153,29 @@ fn is_finished(state: &State) -> bool {
     if !state.has_ended() {
         return starts.all(|(commits, wrote)| *commits <= u8::from(wrote));
     }
-    let is_clean = state.domain.is_none() && state.ordered.is_none() && state.record.is_none() && state.dirty.is_none();
+    let is_clean = state.domain.is_none()
+        && state.ordered.is_none()
+        && state.record.is_none()
+        && state.dirty.is_none();
     is_clean && starts.all(|(commits, wrote)| *commits == u8::from(wrote))
 }
 
 fn discoveries(verbs: &[Verb], crashes: u8, rules: Rules) -> (usize, Vec<String>) {
-    let protocol = Protocol { verbs: verbs.to_vec(), crashes, rules };
-    let checker = protocol.checker().finish_when(HasDiscoveries::Any).spawn_bfs().join();
+    let protocol = Protocol {
+        verbs: verbs.to_vec(),
+        crashes,
+        rules,
+    };
+    let checker = protocol
+        .checker()
+        .finish_when(HasDiscoveries::Any)
+        .spawn_bfs()
+        .join();
     let found = checker.discoveries();
-    let told = found.iter().map(|(property, path)| format!("{property}: {:?}\n{path}", path.last_state())).collect();
+    let told = found
+        .iter()
+        .map(|(property, path)| format!("{property}: {:?}\n{path}", path.last_state()))
+        .collect();
     (checker.unique_state_count(), told)
 }
 
@@ -175,17 +208,39 @@ fn a_kill_a_shutdown_and_a_start_at_once_with_two_crashes_keep_every_rule() {
 type Removal = (&'static str, fn(&mut Rules));
 
 const REMOVALS: [Removal; 11] = [
-    ("look_again_under_the_lock", |rules| rules.look_again_under_the_lock = false),
-    ("starts_compare_the_mark", |rules| rules.starts_compare_the_mark = false),
-    ("starts_settle_first", |rules| rules.starts_settle_first = false),
-    ("record_before_storage", |rules| rules.record_before_storage = false),
-    ("record_removed_last", |rules| rules.record_removed_last = false),
-    ("monitor_takes_the_lock", |rules| rules.monitor_takes_the_lock = false),
-    ("monitor_asks_again", |rules| rules.monitor_asks_again = false),
-    ("monitor_compares_the_start", |rules| rules.monitor_compares_the_start = false),
-    ("abandoned_starts_are_ended", |rules| rules.abandoned_starts_are_ended = false),
-    ("unwatched_qubes_get_a_monitor", |rules| rules.unwatched_qubes_get_a_monitor = false),
-    ("dirty_volumes_are_settled", |rules| rules.dirty_volumes_are_settled = false),
+    ("look_again_under_the_lock", |rules| {
+        rules.look_again_under_the_lock = false
+    }),
+    ("starts_compare_the_mark", |rules| {
+        rules.starts_compare_the_mark = false
+    }),
+    ("starts_settle_first", |rules| {
+        rules.starts_settle_first = false
+    }),
+    ("record_before_storage", |rules| {
+        rules.record_before_storage = false
+    }),
+    ("record_removed_last", |rules| {
+        rules.record_removed_last = false
+    }),
+    ("monitor_takes_the_lock", |rules| {
+        rules.monitor_takes_the_lock = false
+    }),
+    ("monitor_asks_again", |rules| {
+        rules.monitor_asks_again = false
+    }),
+    ("monitor_compares_the_start", |rules| {
+        rules.monitor_compares_the_start = false
+    }),
+    ("abandoned_starts_are_ended", |rules| {
+        rules.abandoned_starts_are_ended = false
+    }),
+    ("unwatched_qubes_get_a_monitor", |rules| {
+        rules.unwatched_qubes_get_a_monitor = false
+    }),
+    ("dirty_volumes_are_settled", |rules| {
+        rules.dirty_volumes_are_settled = false
+    }),
 ];
 
 #[test]
@@ -193,8 +248,18 @@ fn the_model_fails_when_a_rule_is_taken_out() {
     for (name, remove) in REMOVALS {
         let mut rules = Rules::ALL;
         remove(&mut rules);
-        let found = PAIRS.iter().find_map(|pair| discoveries(pair, 1, rules).1.into_iter().next());
-        println!("{name}: {}", found.as_deref().unwrap_or("NOTHING").lines().next().unwrap_or_default());
+        let found = PAIRS
+            .iter()
+            .find_map(|pair| discoveries(pair, 1, rules).1.into_iter().next());
+        println!(
+            "{name}: {}",
+            found
+                .as_deref()
+                .unwrap_or("NOTHING")
+                .lines()
+                .next()
+                .unwrap_or_default()
+        );
         assert!(found.is_some(), "nothing fails without {name}");
     }
 }

@@ -115,7 +115,13 @@ pub struct Process {
 
 impl Process {
     pub fn new(verb: Verb) -> Process {
-        Process { verb, step: Step::Begin, outcome: Outcome::Open, own: None, remembered: 0 }
+        Process {
+            verb,
+            step: Step::Begin,
+            outcome: Outcome::Open,
+            own: None,
+            remembered: 0,
+        }
     }
 }
 
@@ -189,20 +195,29 @@ impl State {
     /// The qube runs, and its monitor watches.
     pub fn running(mut self) -> State {
         self = self.running_unwatched();
-        self.record = Some(Record { start: 0, phase: Phase::Running });
+        self.record = Some(Record {
+            start: 0,
+            phase: Phase::Running,
+        });
         self.spawn_monitor(0);
         self
     }
 
     /// The qube runs, and record and monitor are gone.
     pub fn running_unwatched(mut self) -> State {
-        self.domain = Some(Domain { start: 0, is_paused: false });
+        self.domain = Some(Domain {
+            start: 0,
+            is_paused: false,
+        });
         self.after_power_loss()
     }
 
     /// A guest has written, and nobody has committed it.
     pub fn after_power_loss(mut self) -> State {
-        self.dirty = Some(Dirty { start: 0, is_written: true });
+        self.dirty = Some(Dirty {
+            start: 0,
+            is_written: true,
+        });
         self.wrote[0] = true;
         self.next_start = 1;
         self
@@ -215,7 +230,10 @@ impl State {
     /// Whether a command that a person gave is still under way.
     pub fn is_busy(&self) -> bool {
         let is_command = |p: &&Process| !matches!(p.verb, Verb::Monitor(_) | Verb::Recover);
-        self.processes.iter().filter(is_command).any(|p| p.step != Step::Ended)
+        self.processes
+            .iter()
+            .filter(is_command)
+            .any(|p| p.step != Step::Ended)
     }
 
     pub fn has_ended(&self) -> bool {
@@ -230,7 +248,10 @@ impl State {
 
     pub fn spawn_monitor(&mut self, start: Start) {
         // One that was there and ended leaves its place: the state stays small.
-        let place = self.processes.iter().position(|p| p.verb == Verb::Monitor(start));
+        let place = self
+            .processes
+            .iter()
+            .position(|p| p.verb == Verb::Monitor(start));
         match place {
             Some(place) if self.processes[place].step == Step::Ended => {
                 self.processes[place] = Process::new(Verb::Monitor(start));

@@ -1,6 +1,8 @@
 //! The steps of the processes, one atomic change each, as `docs/monitor.md` has them.
 
-use super::state::{Dirty, Domain, Outcome, Phase, Process, Record, Rules, STARTS, State, Step, Verb};
+use super::state::{
+    Dirty, Domain, Outcome, Phase, Process, Record, Rules, STARTS, State, Step, Verb,
+};
 
 /// Whether the process at `at` can go on.
 pub fn is_enabled(state: &State, at: usize, rules: &Rules) -> bool {
@@ -20,13 +22,18 @@ pub fn is_enabled(state: &State, at: usize, rules: &Rules) -> bool {
 
 /// What wakes a monitor: its domain is gone, or its record is not its own any more.
 fn has_news(state: &State, start: u8, rules: &Rules) -> bool {
-    state.domain.is_none() || (rules.monitor_compares_the_start && state.record.map(|r| r.start) != Some(start))
+    state.domain.is_none()
+        || (rules.monitor_compares_the_start && state.record.map(|r| r.start) != Some(start))
 }
 
 /// Whether each monitor that sleeps has a reason to: the start that it watches is the recorded one.
 pub fn sleeps_for_its_start(state: &State, at: usize, rules: &Rules) -> bool {
     match state.processes[at] {
-        Process { verb: Verb::Monitor(start), step: Step::Begin, .. } if !is_enabled(state, at, rules) => {
+        Process {
+            verb: Verb::Monitor(start),
+            step: Step::Begin,
+            ..
+        } if !is_enabled(state, at, rules) => {
             // Where the record is not written first it cannot be asked for.
             !rules.record_before_storage || state.record.is_some_and(|record| record.start == start)
         }
@@ -161,17 +168,36 @@ fn settle(state: &mut State, at: usize, rules: &Rules) {
     };
     let process = state.processes[at];
     let step = match (state.record, state.domain) {
-        (Some(Record { phase: Phase::Starting, .. }), None | Some(Domain { is_paused: true, .. })) => {
-            if rules.abandoned_starts_are_ended { Step::EndAbandoned } else { work }
+        (
+            Some(Record {
+                phase: Phase::Starting,
+                ..
+            }),
+            None
+            | Some(Domain {
+                is_paused: true, ..
+            }),
+        ) => {
+            if rules.abandoned_starts_are_ended {
+                Step::EndAbandoned
+            } else {
+                work
+            }
         }
         (Some(record), Some(_runs)) => {
-            state.record = Some(Record { phase: Phase::Running, ..record });
+            state.record = Some(Record {
+                phase: Phase::Running,
+                ..record
+            });
             ensure_watched(state, record.start, rules);
             Step::Unlock
         }
         (Some(_), None) => work,
         (None, Some(domain)) => {
-            state.record = Some(Record { start: domain.start, phase: Phase::Running });
+            state.record = Some(Record {
+                start: domain.start,
+                phase: Phase::Running,
+            });
             ensure_watched(state, domain.start, rules);
             Step::Unlock
         }
@@ -182,8 +208,11 @@ fn settle(state: &mut State, at: usize, rules: &Rules) {
     if step == Step::Unlock {
         let wants_it_off = matches!(process.verb, Verb::Kill | Verb::Shutdown);
         let runs = state.domain.is_some();
-        process.outcome =
-            if wants_it_off && runs && rules.look_again_under_the_lock { Outcome::Failure } else { Outcome::Success };
+        process.outcome = if wants_it_off && runs && rules.look_again_under_the_lock {
+            Outcome::Failure
+        } else {
+            Outcome::Success
+        };
     }
     process.step = step;
 }
@@ -217,7 +246,10 @@ fn start(state: &mut State, at: usize, rules: &Rules) {
             state.next_start += 1;
             state.processes[at].own = Some(own);
             if rules.record_before_storage {
-                state.record = Some(Record { start: own, phase: Phase::Starting });
+                state.record = Some(Record {
+                    start: own,
+                    phase: Phase::Starting,
+                });
             }
             Step::SpawnMonitor
         }
@@ -230,7 +262,10 @@ fn start(state: &mut State, at: usize, rules: &Rules) {
                 state.break_rule("storage is prepared while a domain has the image open");
             }
             let start = own.unwrap_or_default();
-            state.dirty.get_or_insert(Dirty { start, is_written: false });
+            state.dirty.get_or_insert(Dirty {
+                start,
+                is_written: false,
+            });
             Step::OrderDomain
         }
         Step::OrderDomain if is_stopped => Step::DestroyOwn,
@@ -243,7 +278,11 @@ fn start(state: &mut State, at: usize, rules: &Rules) {
         }
         Step::AwaitDomain => Step::Resume,
         Step::Resume if is_stopped => Step::DestroyOwn,
-        Step::Resume => match state.domain.as_mut().filter(|domain| Some(domain.start) == own) {
+        Step::Resume => match state
+            .domain
+            .as_mut()
+            .filter(|domain| Some(domain.start) == own)
+        {
             Some(domain) => {
                 domain.is_paused = false;
                 if state.mark != process.remembered {
@@ -255,8 +294,15 @@ fn start(state: &mut State, at: usize, rules: &Rules) {
         },
         Step::ConfirmRunning => {
             if !rules.record_before_storage {
-                state.record = own.map(|start| Record { start, phase: Phase::Running });
-            } else if let Some(record) = state.record.as_mut().filter(|record| Some(record.start) == own) {
+                state.record = own.map(|start| Record {
+                    start,
+                    phase: Phase::Running,
+                });
+            } else if let Some(record) = state
+                .record
+                .as_mut()
+                .filter(|record| Some(record.start) == own)
+            {
                 record.phase = Phase::Running;
             }
             state.processes[at].outcome = Outcome::Success;
@@ -298,7 +344,10 @@ fn unlock(state: &mut State, at: usize) {
     if process.verb == Verb::Kill && process.outcome == Outcome::Success && state.domain.is_some() {
         state.break_rule("qvm-kill ends with 0 and the qube runs");
     }
-    if process.verb == Verb::Shutdown && process.outcome == Outcome::Success && state.domain.is_some() {
+    if process.verb == Verb::Shutdown
+        && process.outcome == Outcome::Success
+        && state.domain.is_some()
+    {
         state.break_rule("qvm-shutdown --wait ends with 0 and the qube runs");
     }
     if state.lock == Some(at) {

@@ -36,12 +36,21 @@ fn a_revert_that_dies_anywhere_loses_neither_state() {
 fn an_import_that_dies_anywhere_leaves_the_old_image_or_the_new_one() {
     at_every_call(Step::Import, |pool, volume, when| {
         let text = pool.text_after_recovery(volume);
-        assert!(["committed", "imported"].contains(&text.as_str()), "{when}: {text}");
+        assert!(
+            ["committed", "imported"].contains(&text.as_str()),
+            "{when}: {text}"
+        );
         // No way back leads from one image into the other.
         if pool.driver.revert(volume, None).is_ok() {
-            assert_eq!((text.as_str(), pool.text(volume).as_str()), ("committed", "first"), "{when}");
+            assert_eq!(
+                (text.as_str(), pool.text(volume).as_str()),
+                ("committed", "first"),
+                "{when}"
+            );
         }
-        pool.driver.import(volume, &pool.place.path().join(IMPORTED)).unwrap();
+        pool.driver
+            .import(volume, &pool.place.path().join(IMPORTED))
+            .unwrap();
         assert_eq!(pool.text(volume), "imported", "{when}");
     });
 }
@@ -49,7 +58,10 @@ fn an_import_that_dies_anywhere_leaves_the_old_image_or_the_new_one() {
 #[test]
 fn a_resize_that_dies_anywhere_leaves_the_old_size_or_the_new_one() {
     at_every_call(Step::Resize, |pool, volume, when| {
-        assert!([8 * MIB, 16 * MIB].contains(&pool.driver.size(volume).unwrap()), "{when}");
+        assert!(
+            [8 * MIB, 16 * MIB].contains(&pool.driver.size(volume).unwrap()),
+            "{when}"
+        );
         assert_eq!(pool.text_after_recovery(volume), "committed", "{when}");
     });
 }
@@ -59,7 +71,11 @@ fn a_creation_or_a_removal_that_dies_anywhere_can_be_repeated() {
     for step in [Step::Create, Step::Remove] {
         at_every_call(step, |pool, volume, when| {
             pool.driver.create(volume).unwrap();
-            assert_eq!(pool.names("appvms/work"), ["private-cow.img", "private.img"], "{when}");
+            assert_eq!(
+                pool.names("appvms/work"),
+                ["private-cow.img", "private.img"],
+                "{when}"
+            );
             assert_eq!(pool.text(volume), "", "{when}");
             pool.driver.remove(volume).unwrap();
             assert!(!pool.path("appvms/work").exists(), "{when}");
@@ -77,12 +93,27 @@ fn the_image_is_on_the_disk_before_the_way_back_is_another() {
     ] {
         let pool = prepared(step, &origin("work", "private"));
         let calls = trace_of(TEST, &environment(&pool, step));
-        let names = |call: &String| ['/', '"'].iter().any(|before| call.contains(&format!("{before}{renamed}\")")));
+        let names = |call: &String| {
+            ['/', '"']
+                .iter()
+                .any(|before| call.contains(&format!("{before}{renamed}\")")))
+        };
         let is_rename = |call: &String| call.contains("rename") && names(call);
-        let at = calls.iter().position(is_rename).unwrap_or_else(|| panic!("{step:?}: {calls:#?}"));
-        let is_sync = |call: &String, name: &str| call.contains(" fsync(") && call.contains(&format!("/{name}"));
-        assert!(calls[..at].iter().any(|call| is_sync(call, synced)), "{step:?}: the data: {calls:#?}");
-        assert!(calls[at..].iter().any(|call| is_sync(call, "work>")), "{step:?}: the directory: {calls:#?}");
+        let at = calls
+            .iter()
+            .position(is_rename)
+            .unwrap_or_else(|| panic!("{step:?}: {calls:#?}"));
+        let is_sync = |call: &String, name: &str| {
+            call.contains(" fsync(") && call.contains(&format!("/{name}"))
+        };
+        assert!(
+            calls[..at].iter().any(|call| is_sync(call, synced)),
+            "{step:?}: the data: {calls:#?}"
+        );
+        assert!(
+            calls[at..].iter().any(|call| is_sync(call, "work>")),
+            "{step:?}: the directory: {calls:#?}"
+        );
     }
 }
 
@@ -101,7 +132,14 @@ enum Step {
 const IMPORTED: &str = "to-import";
 
 impl Step {
-    const ALL: [Step; 6] = [Step::Create, Step::Stop, Step::Revert, Step::Import, Step::Resize, Step::Remove];
+    const ALL: [Step; 6] = [
+        Step::Create,
+        Step::Stop,
+        Step::Revert,
+        Step::Import,
+        Step::Resize,
+        Step::Remove,
+    ];
 
     fn run(self, place: &Path, volume: &Volume) -> Result<(), StorageError> {
         let driver = driver_in(place);
@@ -133,7 +171,10 @@ fn at_every_call(step: Step, check: impl Fn(&Pool, &Volume, &str)) {
 const TEST: &str = "crash::one_step_in_a_process_of_its_own";
 
 fn environment(pool: &Pool, step: Step) -> [(&'static str, OsString); 2] {
-    [(PLACE, pool.place.path().as_os_str().to_owned()), (STEP, format!("{step:?}").into())]
+    [
+        (PLACE, pool.place.path().as_os_str().to_owned()),
+        (STEP, format!("{step:?}").into()),
+    ]
 }
 
 fn prepared(step: Step, private: &Volume) -> Pool {
@@ -144,7 +185,11 @@ fn prepared(step: Step, private: &Volume) -> Pool {
     if step == Step::Stop {
         pool.guest_writes(private, "synced", &[4096]);
     }
-    fs::write(pool.place.path().join(IMPORTED), format!("{:\0<4096}{:\0<4096}", "", "imported")).unwrap();
+    fs::write(
+        pool.place.path().join(IMPORTED),
+        format!("{:\0<4096}{:\0<4096}", "", "imported"),
+    )
+    .unwrap();
     pool
 }
 
@@ -171,7 +216,13 @@ const STEP: &str = "STORAGE_FILE_STEP";
 /// Not a test by itself: what [`at_every_call`] runs.
 #[test]
 fn one_step_in_a_process_of_its_own() {
-    let (Some(place), Ok(step)) = (env::var_os(PLACE), env::var(STEP)) else { return };
-    let step = Step::ALL.into_iter().find(|s| format!("{s:?}") == step).unwrap();
-    step.run(Path::new(&place), &origin("work", "private")).unwrap();
+    let (Some(place), Ok(step)) = (env::var_os(PLACE), env::var(STEP)) else {
+        return;
+    };
+    let step = Step::ALL
+        .into_iter()
+        .find(|s| format!("{s:?}") == step)
+        .unwrap();
+    step.run(Path::new(&place), &origin("work", "private"))
+        .unwrap();
 }

@@ -12,29 +12,58 @@ fn a_volume_has_the_files_that_upstream_gives_it() {
     let pool = Pool::new();
     let driver = &pool.driver;
     let private = origin("work", "private");
-    assert!(refusal(driver.create(&Volume { size: 0, ..private.clone() })).contains("0 bytes"));
+    assert!(
+        refusal(driver.create(&Volume {
+            size: 0,
+            ..private.clone()
+        }))
+        .contains("0 bytes")
+    );
     driver.create(&private).unwrap();
-    assert_eq!(pool.names("appvms/work"), ["private-cow.img", "private.img"]);
+    assert_eq!(
+        pool.names("appvms/work"),
+        ["private-cow.img", "private.img"]
+    );
     for name in pool.names("appvms/work") {
         let file = fs::metadata(pool.path("appvms/work").join(name)).unwrap();
         assert_eq!((file.mode() & 0o7777, file.blocks()), (0o660, 0));
     }
     // Everything can be overwritten before the file with the old blocks is too small.
-    assert!(fs::metadata(pool.path("appvms/work/private-cow.img")).unwrap().len() > 8 * MIB);
+    assert!(
+        fs::metadata(pool.path("appvms/work/private-cow.img"))
+            .unwrap()
+            .len()
+            > 8 * MIB
+    );
     assert!(!driver.is_dirty(&private).unwrap() && driver.revisions(&private).unwrap().is_empty());
 
     pool.guest_writes(&private, "one", &[4096]);
     assert!(driver.is_dirty(&private).unwrap());
     driver.stop(&private).unwrap();
     assert!(!driver.is_dirty(&private).unwrap());
-    assert_eq!(pool.names("appvms/work"), ["private-cow.img", "private-cow.img.old", "private.img"]);
-    let ids: Vec<String> = driver.revisions(&private).unwrap().into_iter().map(|r| r.id).collect();
-    assert_eq!((ids, pool.text(&private)), (vec!["old".to_string()], "one".to_string()));
+    assert_eq!(
+        pool.names("appvms/work"),
+        ["private-cow.img", "private-cow.img.old", "private.img"]
+    );
+    let ids: Vec<String> = driver
+        .revisions(&private)
+        .unwrap()
+        .into_iter()
+        .map(|r| r.id)
+        .collect();
+    assert_eq!(
+        (ids, pool.text(&private)),
+        (vec!["old".to_string()], "one".to_string())
+    );
 
-    let before = fs::metadata(pool.path("appvms/work/private-cow.img.old")).unwrap().ino();
+    let before = fs::metadata(pool.path("appvms/work/private-cow.img.old"))
+        .unwrap()
+        .ino();
     driver.stop(&private).unwrap();
     assert_eq!(
-        fs::metadata(pool.path("appvms/work/private-cow.img.old")).unwrap().ino(),
+        fs::metadata(pool.path("appvms/work/private-cow.img.old"))
+            .unwrap()
+            .ino(),
         before,
         "nothing was written"
     );
@@ -49,21 +78,37 @@ fn the_way_back_and_forth_again() {
     let driver = &pool.driver;
     let private = origin("work", "private");
     driver.create(&private).unwrap();
-    assert_eq!(refusal(driver.revert(&private, None)), "volume work:private: it has no revision to revert to");
+    assert_eq!(
+        refusal(driver.revert(&private, None)),
+        "volume work:private: it has no revision to revert to"
+    );
     pool.run_once(&private, "one");
     pool.guest_writes(&private, "two", &[4096, 3 * MIB, 5 * MIB, 8 * MIB - 16]);
     assert!(refusal(driver.revert(&private, None)).contains("shut the qube down before reverting"));
     driver.stop(&private).unwrap();
-    assert_eq!(refusal(driver.revert(&private, Some("1"))), "volume work:private: it has no revision '1'; it has old");
-    let texts = |at: &[u64]| -> Vec<String> { at.iter().map(|at| text_in(&pool.image(&private), *at)).collect() };
+    assert_eq!(
+        refusal(driver.revert(&private, Some("1"))),
+        "volume work:private: it has no revision '1'; it has old"
+    );
+    let texts = |at: &[u64]| -> Vec<String> {
+        at.iter()
+            .map(|at| text_in(&pool.image(&private), *at))
+            .collect()
+    };
     driver.revert(&private, Some("old")).unwrap();
-    assert_eq!(texts(&[4096, 3 * MIB, 5 * MIB, 8 * MIB - 16]), ["one", "", "", ""]);
+    assert_eq!(
+        texts(&[4096, 3 * MIB, 5 * MIB, 8 * MIB - 16]),
+        ["one", "", "", ""]
+    );
     driver.revert(&private, None).unwrap();
     assert_eq!(texts(&[4096, 3 * MIB, 5 * MIB, 8 * MIB - 16]), ["two"; 4]);
     // A volume that has grown since stays as large as it is.
     driver.resize(&private, 16 * MIB).unwrap();
     driver.revert(&private, None).unwrap();
-    assert_eq!((texts(&[4096]), driver.size(&private).unwrap()), (vec!["one".to_string()], 16 * MIB));
+    assert_eq!(
+        (texts(&[4096]), driver.size(&private).unwrap()),
+        (vec!["one".to_string()], 16 * MIB)
+    );
 }
 
 #[test]
@@ -72,15 +117,30 @@ fn no_revision_is_kept_where_none_is_wanted() {
     let private = origin("work", "private");
     pool.driver.create(&private).unwrap();
     pool.run_once(&private, "one");
-    pool.run_once(&Volume { revisions_to_keep: 0, ..private.clone() }, "two");
-    assert_eq!(pool.names("appvms/work"), ["private-cow.img", "private.img"]);
+    pool.run_once(
+        &Volume {
+            revisions_to_keep: 0,
+            ..private.clone()
+        },
+        "two",
+    );
+    assert_eq!(
+        pool.names("appvms/work"),
+        ["private-cow.img", "private.img"]
+    );
     // A file that the kernel gave up, because the pool was full, is no way back.
     pool.run_once(&private, "three");
     pool.guest_writes(&private, "four", &[4096]);
-    let cow = File::options().write(true).open(pool.path("appvms/work/private-cow.img")).unwrap();
+    let cow = File::options()
+        .write(true)
+        .open(pool.path("appvms/work/private-cow.img"))
+        .unwrap();
     cow.write_all_at(&0_u32.to_le_bytes(), 4).unwrap();
     pool.driver.stop(&private).unwrap();
-    assert_eq!(pool.names("appvms/work"), ["private-cow.img", "private.img"]);
+    assert_eq!(
+        pool.names("appvms/work"),
+        ["private-cow.img", "private.img"]
+    );
     assert_eq!(pool.text(&private), "four");
 }
 
@@ -88,25 +148,48 @@ fn no_revision_is_kept_where_none_is_wanted() {
 fn an_import_is_whole_or_nothing() {
     let pool = Pool::new();
     let driver = &pool.driver;
-    let (private, elsewhere) = (origin("work", "private"), pool.place.path().join("elsewhere"));
+    let (private, elsewhere) = (
+        origin("work", "private"),
+        pool.place.path().join("elsewhere"),
+    );
     fs::write(&elsewhere, format!("{:\0<4096}{:\0<1000}", "", "imported")).unwrap();
     driver.create(&private).unwrap();
     pool.run_once(&private, "one");
     let missing = refusal(driver.import(&private, "/nonexistent/image".as_ref()));
-    assert!(missing.starts_with("opening /nonexistent/image: No such file"), "{missing}");
-    let failing = refusal(driver.import_written(&private, &mut |_| Err(std::io::ErrorKind::StorageFull.into())));
+    assert!(
+        missing.starts_with("opening /nonexistent/image: No such file"),
+        "{missing}"
+    );
+    let failing = refusal(driver.import_written(&private, &mut |_| {
+        Err(std::io::ErrorKind::StorageFull.into())
+    }));
     assert!(failing.starts_with("writing "), "{failing}");
-    assert_eq!(pool.names("appvms/work"), ["private-cow.img", "private-cow.img.old", "private.img"]);
+    assert_eq!(
+        pool.names("appvms/work"),
+        ["private-cow.img", "private-cow.img.old", "private.img"]
+    );
     pool.guest_writes(&private, "two", &[4096]);
-    assert!(refusal(driver.import(&private, &elsewhere)).contains("shut the qube down before importing"));
+    assert!(
+        refusal(driver.import(&private, &elsewhere))
+            .contains("shut the qube down before importing")
+    );
     driver.stop(&private).unwrap();
 
     driver.import(&private, &elsewhere).unwrap();
     // What was kept belongs to another image; a disk ends with a whole sector.
-    assert_eq!(pool.names("appvms/work"), ["private-cow.img", "private.img"]);
-    assert_eq!((pool.text(&private), driver.size(&private).unwrap()), ("imported".to_string(), 5120));
+    assert_eq!(
+        pool.names("appvms/work"),
+        ["private-cow.img", "private.img"]
+    );
+    assert_eq!(
+        (pool.text(&private), driver.size(&private).unwrap()),
+        ("imported".to_string(), 5120)
+    );
     let committed = driver.open_committed(&private).unwrap();
-    assert_eq!((committed.size, driver.export(&private).unwrap()), (5120, pool.image(&private)));
+    assert_eq!(
+        (committed.size, driver.export(&private).unwrap()),
+        (5120, pool.image(&private))
+    );
 }
 
 #[test]
@@ -122,7 +205,10 @@ fn what_is_read_is_what_was_committed() {
     drop(reader);
     pool.guest_writes(&private, "two", &[4096]);
     assert!(refusal(driver.export(&private)).contains("it was not stopped cleanly"));
-    assert!(refusal(driver.export(&snapshot("work", &private))).contains("not kept from start to start"));
+    assert!(
+        refusal(driver.export(&snapshot("work", &private)))
+            .contains("not kept from start to start")
+    );
 }
 
 #[test]
@@ -132,36 +218,65 @@ fn without_snapshots_the_guest_has_the_image_itself() {
     let private = origin("work", "private");
     driver.create(&private).unwrap();
     pool.run_once(&private, "one");
-    let live = Volume { revisions_to_keep: -1, ..private.clone() };
+    let live = Volume {
+        revisions_to_keep: -1,
+        ..private.clone()
+    };
     let reader = driver.open_committed(&live).unwrap();
     assert!(refusal(driver.start(&live)).contains(" is locked by "));
     drop(reader);
     driver.start(&live).unwrap();
-    assert_eq!(driver.attachment(&live).unwrap(), Attachment::File(pool.image(&private)));
+    assert_eq!(
+        driver.attachment(&live).unwrap(),
+        Attachment::File(pool.image(&private))
+    );
     assert_eq!(pool.names("appvms/work"), ["private.img"]);
     if let Ok(device) = LoopDevice::over(&pool.image(&private), true) {
         let refused = refusal(driver.export(&live));
-        assert!(refused.contains(&format!("in use without snapshots in {}", device.path().display())), "{refused}");
+        assert!(
+            refused.contains(&format!(
+                "in use without snapshots in {}",
+                device.path().display()
+            )),
+            "{refused}"
+        );
     } else {
         crate::skip::skip("loop devices need root");
     }
     driver.stop(&live).unwrap();
     assert!(!driver.is_dirty(&live).unwrap());
-    assert_eq!((pool.names("appvms/work"), pool.text(&private)), (vec!["private.img".to_string()], "one".to_string()));
+    assert_eq!(
+        (pool.names("appvms/work"), pool.text(&private)),
+        (vec!["private.img".to_string()], "one".to_string())
+    );
 }
 
 #[test]
 fn a_volatile_volume_is_empty_at_each_start() {
     let pool = Pool::new();
     let driver = &pool.driver;
-    let scratch = Volume { kind: Kind::Volatile, ..origin("work", "volatile") };
+    let scratch = Volume {
+        kind: Kind::Volatile,
+        ..origin("work", "volatile")
+    };
     driver.create(&scratch).unwrap();
     assert!(!pool.path("appvms/work").exists());
     for _ in 0..2 {
         driver.start(&scratch).unwrap();
-        assert_eq!(driver.attachment(&scratch).unwrap(), Attachment::File(pool.image(&scratch)));
-        assert_eq!((pool.text(&scratch), driver.size(&scratch).unwrap()), (String::new(), 8 * MIB));
-        File::options().write(true).open(pool.image(&scratch)).unwrap().write_all_at(b"scratch", 4096).unwrap();
+        assert_eq!(
+            driver.attachment(&scratch).unwrap(),
+            Attachment::File(pool.image(&scratch))
+        );
+        assert_eq!(
+            (pool.text(&scratch), driver.size(&scratch).unwrap()),
+            (String::new(), 8 * MIB)
+        );
+        File::options()
+            .write(true)
+            .open(pool.image(&scratch))
+            .unwrap()
+            .write_all_at(b"scratch", 4096)
+            .unwrap();
     }
     driver.stop(&scratch).unwrap();
     assert!(pool.names("appvms/work").is_empty());
@@ -175,11 +290,28 @@ fn a_volume_grows_and_never_shrinks() {
     driver.create(&private).unwrap();
     driver.resize(&private, 80 * MIB).unwrap();
     assert_eq!(driver.size(&private).unwrap(), 80 * MIB);
-    assert!(fs::metadata(pool.path("appvms/work/private-cow.img")).unwrap().len() > 80 * MIB);
+    assert!(
+        fs::metadata(pool.path("appvms/work/private-cow.img"))
+            .unwrap()
+            .len()
+            > 80 * MIB
+    );
     assert!(refusal(driver.resize(&private, 79 * MIB)).contains("not made smaller"));
     assert!(refusal(driver.resize(&private, 80 * MIB + 1)).contains("sectors"));
-    assert!(refusal(driver.resize(&Volume { rw: false, ..private.clone() }, 90 * MIB)).contains("read-only"));
-    assert!(refusal(driver.resize(&snapshot("dependent", &private), 90 * MIB)).contains("a snapshot has the size"));
+    assert!(
+        refusal(driver.resize(
+            &Volume {
+                rw: false,
+                ..private.clone()
+            },
+            90 * MIB
+        ))
+        .contains("read-only")
+    );
+    assert!(
+        refusal(driver.resize(&snapshot("dependent", &private), 90 * MIB))
+            .contains("a snapshot has the size")
+    );
 }
 
 #[test]
@@ -193,9 +325,17 @@ fn a_kernel_without_a_device_mapper_is_named() {
     pool.driver.create(&private).unwrap();
     pool.run_once(&private, "one");
     let before = pool.names("appvms/work");
-    for refused in [refusal(pool.driver.start(&private)), refusal(pool.driver.start(&snapshot("dependent", &private)))]
-    {
-        assert!(refused.ends_with("; a pool of driver 'file' cannot run qubes here"), "{refused}");
+    for refused in [
+        refusal(pool.driver.start(&private)),
+        refusal(pool.driver.start(&snapshot("dependent", &private))),
+    ] {
+        assert!(
+            refused.ends_with("; a pool of driver 'file' cannot run qubes here"),
+            "{refused}"
+        );
     }
-    assert_eq!((pool.names("appvms/work"), pool.text(&private)), (before, "one".to_string()));
+    assert_eq!(
+        (pool.names("appvms/work"), pool.text(&private)),
+        (before, "one".to_string())
+    );
 }

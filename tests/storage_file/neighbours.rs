@@ -6,7 +6,13 @@ use qubes::storage::{Driver, Reflink};
 use crate::pool::{Pool, locks_in, origin, refusal, text_in};
 
 fn reflink(pool: &Pool) -> Reflink {
-    Reflink::new("files", pool.place.path().join("pool"), false, None, locks_in(pool.place.path()))
+    Reflink::new(
+        "files",
+        pool.place.path().join("pool"),
+        false,
+        None,
+        locks_in(pool.place.path()),
+    )
 }
 
 #[test]
@@ -18,9 +24,15 @@ fn what_file_made_file_reflink_goes_on_with() {
     let reflink = reflink(&pool);
     reflink.verify(&private).unwrap();
     reflink.start(&private).unwrap();
-    assert_eq!(text_in(&pool.path("appvms/work/private-dirty.img"), 4096), "one");
+    assert_eq!(
+        text_in(&pool.path("appvms/work/private-dirty.img"), 4096),
+        "one"
+    );
     // The blocks that file kept are those of an image that is about to be replaced.
-    assert_eq!(pool.names("appvms/work"), ["private-dirty.img", "private.img"]);
+    assert_eq!(
+        pool.names("appvms/work"),
+        ["private-dirty.img", "private.img"]
+    );
     reflink.stop(&private).unwrap();
     assert_eq!(reflink.revisions(&private).unwrap().len(), 1);
     assert_eq!(reflink.volumes().unwrap(), ["appvms/work/private"]);
@@ -45,7 +57,10 @@ fn what_file_reflink_has_not_committed_file_does_not_pass_over() {
     reflink.create(&private).unwrap();
     reflink.start(&private).unwrap();
     let refused = refusal(pool.driver.start(&private));
-    assert!(refused.ends_with("set the driver of pool files to it and run qubes-recover"), "{refused}");
+    assert!(
+        refused.ends_with("set the driver of pool files to it and run qubes-recover"),
+        "{refused}"
+    );
     assert!(refusal(pool.driver.export(&private)).contains("private-dirty.img has data"));
     reflink.stop(&private).unwrap();
     assert_eq!(pool.driver.export(&private).unwrap(), pool.image(&private));
@@ -53,7 +68,13 @@ fn what_file_reflink_has_not_committed_file_does_not_pass_over() {
     pool.driver.adopt(&private).unwrap();
     pool.run_once(&private, "two");
     assert_eq!(pool.text(&private), "two");
-    let ids: Vec<String> = pool.driver.revisions(&private).unwrap().into_iter().map(|r| r.id).collect();
+    let ids: Vec<String> = pool
+        .driver
+        .revisions(&private)
+        .unwrap()
+        .into_iter()
+        .map(|r| r.id)
+        .collect();
     assert_eq!(ids, ["old"]);
     pool.driver.remove(&private).unwrap();
     assert!(!pool.path("appvms/work").exists());

@@ -25,7 +25,11 @@ pub fn driver_in(place: &Path) -> DmFile {
 }
 
 pub fn origin(qube: &str, name: &str) -> Volume {
-    let prefix = if qube == "debian" { "vm-templates" } else { "appvms" };
+    let prefix = if qube == "debian" {
+        "vm-templates"
+    } else {
+        "appvms"
+    };
     Volume {
         owner: qube.into(),
         name: name.into(),
@@ -41,7 +45,11 @@ pub fn origin(qube: &str, name: &str) -> Volume {
 }
 
 pub fn snapshot(qube: &str, of: &Volume) -> Volume {
-    Volume { kind: Kind::Snapshot, source: Some(of.vid.clone()), ..origin(qube, &of.name) }
+    Volume {
+        kind: Kind::Snapshot,
+        source: Some(of.vid.clone()),
+        ..origin(qube, &of.name)
+    }
 }
 
 pub fn refusal<T: std::fmt::Debug>(result: Result<T, StorageError>) -> String {
@@ -53,8 +61,13 @@ pub fn refusal<T: std::fmt::Debug>(result: Result<T, StorageError>) -> String {
 /// The text that a guest wrote at `at`.
 pub fn text_in(image: &Path, at: u64) -> String {
     let mut bytes = [0; 16];
-    File::open(image).unwrap().read_exact_at(&mut bytes, at).unwrap();
-    String::from_utf8_lossy(&bytes).trim_end_matches('\0').to_string()
+    File::open(image)
+        .unwrap()
+        .read_exact_at(&mut bytes, at)
+        .unwrap();
+    String::from_utf8_lossy(&bytes)
+        .trim_end_matches('\0')
+        .to_string()
 }
 
 impl Pool {
@@ -71,7 +84,9 @@ impl Pool {
 
     pub fn names(&self, qube_dir: &str) -> Vec<String> {
         let entries = fs::read_dir(self.path(qube_dir)).into_iter().flatten();
-        let mut names: Vec<String> = entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        let mut names: Vec<String> = entries
+            .map(|e| e.unwrap().file_name().into_string().unwrap())
+            .collect();
         names.sort();
         names
     }
@@ -105,7 +120,9 @@ impl Pool {
                 cow.write_all_at(&place.to_le_bytes(), pair + 8).unwrap();
                 kept.push(chunk);
             }
-            image.write_all_at(format!("{text:\0<16}").as_bytes(), *at).unwrap();
+            image
+                .write_all_at(format!("{text:\0<16}").as_bytes(), *at)
+                .unwrap();
         }
         image.sync_all().unwrap();
         cow.sync_all().unwrap();

@@ -9,7 +9,10 @@ use qubes::storage::{Driver, Kind, Volume};
 use crate::pool::{Pool, origin, refusal, snapshot};
 
 fn volatile(name: &str) -> Volume {
-    Volume { kind: Kind::Volatile, ..origin("work", name) }
+    Volume {
+        kind: Kind::Volatile,
+        ..origin("work", name)
+    }
 }
 
 #[test]
@@ -17,7 +20,13 @@ fn what_a_kept_volume_of_that_name_left_stays_and_bars_the_start() {
     for revisions_to_keep in [1, -1] {
         let pool = Pool::new();
         let driver = &pool.driver;
-        let (template, kept) = (origin("debian", "root"), Volume { revisions_to_keep, ..origin("work", "root") });
+        let (template, kept) = (
+            origin("debian", "root"),
+            Volume {
+                revisions_to_keep,
+                ..origin("work", "root")
+            },
+        );
         driver.create(&template).unwrap();
         driver.create(&kept).unwrap();
         if revisions_to_keep == 1 {
@@ -31,13 +40,19 @@ fn what_a_kept_volume_of_that_name_left_stays_and_bars_the_start() {
         for other in [snapshot("work", &template), volatile("root")] {
             assert!(!driver.has_run(&other).unwrap());
             let refused = refusal(driver.start(&other));
-            assert!(refused.contains(" was not made by a run of it and may be wanted"), "{refused}");
+            assert!(
+                refused.contains(" was not made by a run of it and may be wanted"),
+                "{refused}"
+            );
             driver.stop(&other).unwrap();
             driver.discard(&other).unwrap();
             driver.remove_spare(&other).unwrap();
             driver.remove(&other).unwrap();
             let images = pool.names("appvms/work");
-            assert!(names.iter().all(|name| images.contains(name)), "{revisions_to_keep}: {images:?}");
+            assert!(
+                names.iter().all(|name| images.contains(name)),
+                "{revisions_to_keep}: {images:?}"
+            );
             assert_eq!(pool.text(&kept), "wanted");
         }
         driver.stop(&kept).unwrap();
@@ -69,10 +84,16 @@ fn what_a_run_left_goes_also_if_an_earlier_version_made_it() {
     // One of another name has to have the mark, which each start gives.
     let other = volatile("other");
     driver.start(&other).unwrap();
-    assert_eq!(fs::metadata(pool.image(&other)).unwrap().mode() & 0o7777, 0o1660);
+    assert_eq!(
+        fs::metadata(pool.image(&other)).unwrap().mode() & 0o7777,
+        0o1660
+    );
     fs::write(pool.image(&other), "not kept").unwrap();
     assert!(driver.has_run(&other).unwrap());
     driver.start(&other).unwrap();
     driver.stop(&other).unwrap();
-    assert_eq!(pool.names("appvms/work"), ["private-cow.img", "private.img"]);
+    assert_eq!(
+        pool.names("appvms/work"),
+        ["private-cow.img", "private.img"]
+    );
 }

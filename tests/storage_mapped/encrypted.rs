@@ -27,28 +27,67 @@ impl Machine {
             return None;
         }
         let root = tempfile::tempdir().unwrap();
-        let pool = |attributes: &[(&str, &str)]| Pool { attributes: attributes.iter().copied().collect::<TextMap>() };
+        let pool = |attributes: &[(&str, &str)]| Pool {
+            attributes: attributes.iter().copied().collect::<TextMap>(),
+        };
         let pools = Pools(vec![
-            pool(&[("name", "copies"), ("dir_path", "/copies"), ("driver", "file-reflink"), ("setup_check", "no")]),
-            pool(&[("name", "files"), ("dir_path", "/files"), ("driver", "file")]),
-            pool(&[("name", "thin"), ("volume_group", "secrets"), ("thin_pool", "pool"), ("driver", "lvm_thin")]),
+            pool(&[
+                ("name", "copies"),
+                ("dir_path", "/copies"),
+                ("driver", "file-reflink"),
+                ("setup_check", "no"),
+            ]),
+            pool(&[
+                ("name", "files"),
+                ("dir_path", "/files"),
+                ("driver", "file"),
+            ]),
+            pool(&[
+                ("name", "thin"),
+                ("volume_group", "secrets"),
+                ("thin_pool", "pool"),
+                ("driver", "lvm_thin"),
+            ]),
         ]);
-        let system = System::new(Options { root: Some(root.path().into()), ..Options::default() }).unwrap();
+        let system = System::new(Options {
+            root: Some(root.path().into()),
+            ..Options::default()
+        })
+        .unwrap();
         let image = root.path().join("disk");
-        fs::File::create(&image).unwrap().set_len(256 * MIB).unwrap();
+        fs::File::create(&image)
+            .unwrap()
+            .set_len(256 * MIB)
+            .unwrap();
         let disk = LoopDevice::over(&image, true).unwrap();
-        Program::new("vgcreate").args(["-qq", "secrets"]).arg(disk.path()).output().unwrap();
-        Program::new("lvcreate").args(["-qq", "-L", "128M", "-T", "secrets/pool"]).output().unwrap();
+        Program::new("vgcreate")
+            .args(["-qq", "secrets"])
+            .arg(disk.path())
+            .output()
+            .unwrap();
+        Program::new("lvcreate")
+            .args(["-qq", "-L", "128M", "-T", "secrets/pool"])
+            .output()
+            .unwrap();
         let mut drivers = Drivers::new(&pools, &system);
         for name in ["copies", "files", "thin"] {
             drivers.get(name).unwrap().setup().unwrap();
         }
         drop(drivers);
-        Some(Machine { root, system, pools, _disk: disk })
+        Some(Machine {
+            root,
+            system,
+            pools,
+            _disk: disk,
+        })
     }
 
     fn storage(&self, pool: &str, ephemeral: bool) -> VmStorage {
-        let vid = if pool == "thin" { "secrets/vm-a_b-c-volatile" } else { "appvms/a_b-c/volatile" };
+        let vid = if pool == "thin" {
+            "secrets/vm-a_b-c-volatile"
+        } else {
+            "appvms/a_b-c/volatile"
+        };
         let volume = Volume {
             owner: "a_b-c".into(),
             name: "volatile".into(),
@@ -61,12 +100,20 @@ impl Machine {
             source: None,
             ephemeral,
         };
-        VmStorage::open("a_b-c", vec![volume], &mut Drivers::new(&self.pools, &self.system)).unwrap()
+        VmStorage::open(
+            "a_b-c",
+            vec![volume],
+            &mut Drivers::new(&self.pools, &self.system),
+        )
+        .unwrap()
     }
 
     fn below(&self, pool: &str) -> std::path::PathBuf {
         match pool {
-            "copies" => self.root.path().join("copies/appvms/a_b-c/volatile-dirty.img"),
+            "copies" => self
+                .root
+                .path()
+                .join("copies/appvms/a_b-c/volatile-dirty.img"),
             "files" => self.root.path().join("files/appvms/a_b-c/volatile.img"),
             _ => "/dev/mapper/secrets-vm--a_b--c--volatile".into(),
         }
@@ -78,21 +125,31 @@ impl Drop for Machine {
         for crypt in crypts() {
             let _gone = Program::new("dmsetup").args(["remove", &crypt]).output();
         }
-        let _gone = Program::new("vgremove").args(["-f", "-qq", "secrets"]).output();
+        let _gone = Program::new("vgremove")
+            .args(["-f", "-qq", "secrets"])
+            .output();
     }
 }
 
 fn crypts() -> Vec<String> {
-    mapped().into_iter().filter(|name| name.contains("crypt")).collect()
+    mapped()
+        .into_iter()
+        .filter(|name| name.contains("crypt"))
+        .collect()
 }
 
 fn holds(file: &Path, text: &str) -> bool {
-    fs::read(file).unwrap().windows(text.len()).any(|bytes| bytes == text.as_bytes())
+    fs::read(file)
+        .unwrap()
+        .windows(text.len())
+        .any(|bytes| bytes == text.as_bytes())
 }
 
 #[test]
 fn what_a_guest_writes_is_on_no_disk_and_gone_with_the_mapping() {
-    let Some(machine) = Machine::new() else { return };
+    let Some(machine) = Machine::new() else {
+        return;
+    };
     for pool in ["copies", "files", "thin"] {
         let storage = machine.storage(pool, true);
         storage.create().unwrap();
@@ -101,18 +158,37 @@ fn what_a_guest_writes_is_on_no_disk_and_gone_with_the_mapping() {
             let _started = storage.start().unwrap();
         }
         let disks = storage.disks().unwrap();
-        let Attachment::Device(disk) = &disks[0].attachment else { panic!("{disks:?}") };
+        let Attachment::Device(disk) = &disks[0].attachment else {
+            panic!("{disks:?}")
+        };
         let name = disk.file_name().unwrap().to_str().unwrap();
         let expected = match pool {
             "thin" => "secrets-vm--a_b--c--volatile@crypt".to_string(),
             // A store of its own has names of its own.
-            _ => format!("vm-volatile-a_ub_dc-crypt@volatile{}", machine.system.domain_suffix()),
+            _ => format!(
+                "vm-volatile-a_ub_dc-crypt@volatile{}",
+                machine.system.domain_suffix()
+            ),
         };
-        assert_eq!((name, crypts()), (expected.as_str(), vec![expected.clone()]));
-        let table = Program::new("dmsetup").args(["table", name]).output().unwrap();
+        assert_eq!(
+            (name, crypts()),
+            (expected.as_str(), vec![expected.clone()])
+        );
+        let table = Program::new("dmsetup")
+            .args(["table", name])
+            .output()
+            .unwrap();
         let table = String::from_utf8(table).unwrap();
-        assert!(table.contains(" crypt aes-xts-plain64 ") && table.starts_with("0 16384 "), "{table}");
-        assert!(fs::read(disk).unwrap()[..64 << 10].iter().all(|byte| *byte == 0), "{pool}: not noise but nothing");
+        assert!(
+            table.contains(" crypt aes-xts-plain64 ") && table.starts_with("0 16384 "),
+            "{table}"
+        );
+        assert!(
+            fs::read(disk).unwrap()[..64 << 10]
+                .iter()
+                .all(|byte| *byte == 0),
+            "{pool}: not noise but nothing"
+        );
 
         write_at(disk, SECRET, 2 * MIB);
         assert_eq!(text_at(disk, 2 * MIB), SECRET);
@@ -122,7 +198,11 @@ fn what_a_guest_writes_is_on_no_disk_and_gone_with_the_mapping() {
         let below = machine.below(pool);
         assert!(!holds(&below, SECRET), "{pool}: it is on the disk");
         // It does hold what is written to it in clear.
-        assert!(fs::read(&below).unwrap()[2 * MIB as usize..][..16].iter().any(|byte| *byte != 0));
+        assert!(
+            fs::read(&below).unwrap()[2 * MIB as usize..][..16]
+                .iter()
+                .any(|byte| *byte != 0)
+        );
 
         storage.stop().unwrap();
         assert_eq!(crypts(), [""; 0]);
@@ -130,15 +210,23 @@ fn what_a_guest_writes_is_on_no_disk_and_gone_with_the_mapping() {
         storage.remove(&Default::default()).unwrap();
     }
     eventually("loop devices are left", || {
-        let said = Program::new("losetup").args(["-n", "-O", "BACK-FILE"]).output().unwrap();
+        let said = Program::new("losetup")
+            .args(["-n", "-O", "BACK-FILE"])
+            .output()
+            .unwrap();
         !String::from_utf8_lossy(&said).contains("volatile")
     });
 }
 
 #[test]
 fn a_mapping_is_closed_also_when_it_is_not_wanted_any_more_and_when_the_start_is_taken_back() {
-    let Some(machine) = Machine::new() else { return };
-    let (secret, open) = (machine.storage("copies", true), machine.storage("copies", false));
+    let Some(machine) = Machine::new() else {
+        return;
+    };
+    let (secret, open) = (
+        machine.storage("copies", true),
+        machine.storage("copies", false),
+    );
     secret.create().unwrap();
     let started = secret.start().unwrap();
     secret.take_back(&started).unwrap();
@@ -148,20 +236,28 @@ fn a_mapping_is_closed_also_when_it_is_not_wanted_any_more_and_when_the_start_is
     open.stop().unwrap();
     assert_eq!(crypts(), [""; 0]);
     let _started = open.start().unwrap();
-    assert!(matches!(open.disks().unwrap()[0].attachment, Attachment::File(_)));
+    assert!(matches!(
+        open.disks().unwrap()[0].attachment,
+        Attachment::File(_)
+    ));
     assert_eq!(crypts(), [""; 0]);
     open.remove(&Default::default()).unwrap();
 }
 
 #[test]
 fn without_cryptsetup_it_is_not_started_in_the_clear() {
-    let Some(machine) = Machine::new() else { return };
+    let Some(machine) = Machine::new() else {
+        return;
+    };
     let (program, aside) = ("/usr/sbin/cryptsetup", "/usr/sbin/cryptsetup.aside");
     let storage = machine.storage("copies", true);
     storage.create().unwrap();
     fs::rename(program, aside).unwrap();
     let refused = storage.start().map(|_| ()).unwrap_err().to_string();
     fs::rename(aside, program).unwrap();
-    assert!(refused.contains("it cannot be encrypted with a throw-away key: cannot run cryptsetup: "), "{refused}");
+    assert!(
+        refused.contains("it cannot be encrypted with a throw-away key: cannot run cryptsetup: "),
+        "{refused}"
+    );
     assert!(!machine.below("copies").exists());
 }

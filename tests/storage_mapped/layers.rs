@@ -2,7 +2,9 @@
 
 use qubes::storage::{Attachment, Driver, LoopDevice, Volume};
 
-use crate::place::{MIB, eventually, mapped, origin, pool, refusal, snapshot, text, text_at, write, write_at};
+use crate::place::{
+    MIB, eventually, mapped, origin, pool, refusal, snapshot, text, text_at, write, write_at,
+};
 
 #[test]
 fn a_qube_stands_on_what_its_template_has_committed() {
@@ -14,14 +16,20 @@ fn a_qube_stands_on_what_its_template_has_committed() {
     driver.create(&root).unwrap();
 
     let disk = pool.start(&root);
-    let below =
-        format!("snapshot-{}-{}", pool.id("vm-templates/debian/root.img"), pool.id("vm-templates/debian/root-cow.img"));
+    let below = format!(
+        "snapshot-{}-{}",
+        pool.id("vm-templates/debian/root.img"),
+        pool.id("vm-templates/debian/root-cow.img")
+    );
     let own = format!("{below}-{}", pool.id("appvms/work/root-cow.img"));
     assert_eq!(mapped(), [below.clone(), own.clone()]);
     assert_eq!(disk.file_name().unwrap().to_str().unwrap(), own);
     assert_eq!(text(&disk), "installed");
     write(&disk, "my own");
-    assert_eq!((text(&disk), text(&pool.image(&template))), ("my own".into(), "installed".into()));
+    assert_eq!(
+        (text(&disk), text(&pool.image(&template))),
+        ("my own".into(), "installed".into())
+    );
 
     // The template runs beside it: in place, and nobody but itself sees it.
     let origin_disk = pool.start(&template);
@@ -41,15 +49,27 @@ fn a_qube_stands_on_what_its_template_has_committed() {
     assert!(!driver.is_outdated(&root).unwrap(), "nothing is committed");
     let old_cow = pool.id("vm-templates/debian/root-cow.img");
     driver.stop(&template).unwrap();
-    assert_eq!(pool.names("vm-templates/debian"), ["root-cow.img", "root-cow.img.old", "root.img"]);
+    assert_eq!(
+        pool.names("vm-templates/debian"),
+        ["root-cow.img", "root-cow.img.old", "root.img"]
+    );
     assert_eq!(pool.id("vm-templates/debian/root-cow.img.old"), old_cow);
-    assert_eq!((text(&disk), text_at(&disk, 3 * MIB)), ("my own".into(), String::new()));
+    assert_eq!(
+        (text(&disk), text_at(&disk, 3 * MIB)),
+        ("my own".into(), String::new())
+    );
     assert!(driver.is_outdated(&root).unwrap());
     let new = pool.start(&late);
     assert!(!driver.is_outdated(&late).unwrap());
-    assert_eq!((text(&new), text_at(&new, 3 * MIB)), ("updated".into(), "updated".into()));
+    assert_eq!(
+        (text(&new), text_at(&new, 3 * MIB)),
+        ("updated".into(), "updated".into())
+    );
     write(&pool.start(&template), "again");
-    assert_eq!((text_at(&disk, 3 * MIB), text(&new)), (String::new(), "updated".into()));
+    assert_eq!(
+        (text_at(&disk, 3 * MIB), text(&new)),
+        (String::new(), "updated".into())
+    );
     for volume in [&template, &root, &late] {
         driver.stop(volume).unwrap();
     }
@@ -63,7 +83,10 @@ fn a_qube_stands_on_what_its_template_has_committed() {
 fn a_template_without_snapshots_has_one_layer_and_does_not_run_beside_its_qubes() {
     let Some(pool) = pool() else { return };
     let driver = &pool.driver;
-    let template = Volume { revisions_to_keep: -1, ..origin("debian", "root") };
+    let template = Volume {
+        revisions_to_keep: -1,
+        ..origin("debian", "root")
+    };
     driver.create(&template).unwrap();
     driver.start(&template).unwrap();
     assert_eq!(pool.disk(&template), pool.image(&template));
@@ -71,19 +94,32 @@ fn a_template_without_snapshots_has_one_layer_and_does_not_run_beside_its_qubes(
     // Xen has an image open through a loop device.
     let running = LoopDevice::over(&pool.image(&template), true).unwrap();
     let refused = refusal(driver.start(&snapshot("one", &template)));
-    assert!(refused.contains(&format!("in use without snapshots in {}", running.path().display())), "{refused}");
+    assert!(
+        refused.contains(&format!(
+            "in use without snapshots in {}",
+            running.path().display()
+        )),
+        "{refused}"
+    );
     drop(running);
     pool.assert_at_rest();
     driver.stop(&template).unwrap();
 
     let (one, two) = (snapshot("one", &template), snapshot("two", &template));
     let disk = pool.start(&one);
-    let layer = format!("snapshot-{}-{}", pool.id("vm-templates/debian/root.img"), pool.id("appvms/one/root-cow.img"));
+    let layer = format!(
+        "snapshot-{}-{}",
+        pool.id("vm-templates/debian/root.img"),
+        pool.id("appvms/one/root-cow.img")
+    );
     assert_eq!(mapped(), [layer]);
     write(&disk, "my own");
     assert_eq!(text(&pool.start(&two)), "installed");
     let refused = refusal(driver.start(&template));
-    assert!(refused.contains("qubes run on snapshots of") && refused.contains("shut them down first"), "{refused}");
+    assert!(
+        refused.contains("qubes run on snapshots of") && refused.contains("shut them down first"),
+        "{refused}"
+    );
     driver.stop(&one).unwrap();
     driver.stop(&two).unwrap();
     pool.assert_at_rest();
@@ -97,10 +133,16 @@ fn a_read_only_root_is_what_its_template_has_committed_and_nothing_more() {
     let (driver, template) = (&pool.driver, origin("debian", "root"));
     driver.create(&template).unwrap();
     pool.run_once(&template, "installed");
-    let root = Volume { rw: false, ..snapshot("work", &template) };
+    let root = Volume {
+        rw: false,
+        ..snapshot("work", &template)
+    };
     let disk = pool.start(&root);
-    let committed =
-        format!("snapshot-{}-{}", pool.id("vm-templates/debian/root.img"), pool.id("vm-templates/debian/root-cow.img"));
+    let committed = format!(
+        "snapshot-{}-{}",
+        pool.id("vm-templates/debian/root.img"),
+        pool.id("vm-templates/debian/root-cow.img")
+    );
     assert_eq!(mapped(), [committed]);
     write(&pool.start(&template), "updated");
     assert_eq!(text(&disk), "installed");
@@ -129,13 +171,22 @@ fn what_is_committed_can_be_read_while_the_qube_writes_and_commits() {
     let disk = pool.start(&private);
     write(&disk, "unfinished");
     let running = driver.open_committed(&private).unwrap();
-    assert!(running.kept_still.is_none(), "nobody has to wait for the reader");
-    driver.import(&copy, &driver.export(&private).unwrap()).unwrap();
+    assert!(
+        running.kept_still.is_none(),
+        "nobody has to wait for the reader"
+    );
+    driver
+        .import(&copy, &driver.export(&private).unwrap())
+        .unwrap();
     assert_eq!(text(&pool.image(&copy)), "committed");
     driver.stop(&private).unwrap();
     pool.run_once(&private, "later");
     assert_eq!(running.size, 8 * MIB);
-    driver.import_written(&copy, &mut |to| std::io::copy(&mut &running.file, &mut &*to).map(drop)).unwrap();
+    driver
+        .import_written(&copy, &mut |to| {
+            std::io::copy(&mut &running.file, &mut &*to).map(drop)
+        })
+        .unwrap();
     assert_eq!(text(&pool.image(&copy)), "committed");
     drop(running);
     pool.assert_at_rest();
@@ -153,7 +204,10 @@ fn a_running_volume_grows() {
     driver.resize(&template, 12 * MIB).unwrap();
     write_at(&disk, "beyond", 10 * MIB);
     write_at(&disk, "inside", 2 * MIB);
-    assert_eq!((text_at(&disk, 10 * MIB), text_at(&child_disk, 2 * MIB)), ("beyond".into(), String::new()));
+    assert_eq!(
+        (text_at(&disk, 10 * MIB), text_at(&child_disk, 2 * MIB)),
+        ("beyond".into(), String::new())
+    );
     driver.stop(&template).unwrap();
     driver.stop(&child).unwrap();
     assert_eq!(text_at(&pool.start(&child), 10 * MIB), "beyond");
@@ -175,12 +229,26 @@ fn without_snapshots_a_file_is_attached_and_a_device_otherwise() {
     let private = origin("work", "private");
     pool.driver.create(&private).unwrap();
     pool.driver.start(&private).unwrap();
-    assert!(matches!(pool.driver.attachment(&private).unwrap(), Attachment::Device(_)));
+    assert!(matches!(
+        pool.driver.attachment(&private).unwrap(),
+        Attachment::Device(_)
+    ));
     pool.driver.discard(&private).unwrap();
-    eventually("a start that is taken back leaves nothing", || mapped().is_empty());
-    assert_eq!(pool.names("appvms/work"), ["private-cow.img", "private.img"]);
-    let live = Volume { revisions_to_keep: -1, ..private };
+    eventually("a start that is taken back leaves nothing", || {
+        mapped().is_empty()
+    });
+    assert_eq!(
+        pool.names("appvms/work"),
+        ["private-cow.img", "private.img"]
+    );
+    let live = Volume {
+        revisions_to_keep: -1,
+        ..private
+    };
     pool.driver.start(&live).unwrap();
-    assert!(matches!(pool.driver.attachment(&live).unwrap(), Attachment::File(_)));
+    assert!(matches!(
+        pool.driver.attachment(&live).unwrap(),
+        Attachment::File(_)
+    ));
     pool.driver.stop(&live).unwrap();
 }

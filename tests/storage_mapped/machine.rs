@@ -24,13 +24,22 @@ pub fn run(part: &Part) {
     if let Some(reason) = missing() {
         return skip::skip(reason);
     }
-    let tests: Vec<String> = own_tests().into_iter().filter(|test| (part.of)(test)).collect();
+    let tests: Vec<String> = own_tests()
+        .into_iter()
+        .filter(|test| (part.of)(test))
+        .collect();
     assert!(tests.len() > 5, "{tests:?}");
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let programs = tempfile::tempdir().unwrap();
     let payload = [
-        stripped(&std::env::current_exe().unwrap(), &programs.path().join("tests")),
-        stripped(Path::new(env!("CARGO_BIN_EXE_qubes")), &programs.path().join("qubes")),
+        stripped(
+            &std::env::current_exe().unwrap(),
+            &programs.path().join("tests"),
+        ),
+        stripped(
+            Path::new(env!("CARGO_BIN_EXE_qubes")),
+            &programs.path().join("qubes"),
+        ),
     ];
     let tracer = strace();
     let names = programs.path().join("names");
@@ -47,20 +56,39 @@ pub fn run(part: &Part) {
         .stdin(Stdio::null())
         .output()
         .unwrap();
-    let said = std::fs::read_to_string(lab.join(part.name).join("results/output")).unwrap_or_default();
+    let said =
+        std::fs::read_to_string(lab.join(part.name).join("results/output")).unwrap_or_default();
     let whole = format!("{said}\n{}", String::from_utf8_lossy(&ran.stderr));
-    let passed = |test: &&String| said.lines().any(|line| line == format!("test {test} ... ok"));
+    let passed = |test: &&String| {
+        said.lines()
+            .any(|line| line == format!("test {test} ... ok"))
+    };
     let others: Vec<&String> = tests.iter().filter(|test| !passed(test)).collect();
-    assert!(others.is_empty(), "these did not pass: {others:#?}\n{whole}");
-    assert!(ran.status.success(), "every test passed, but the script ended with {}\n{whole}", ran.status);
+    assert!(
+        others.is_empty(),
+        "these did not pass: {others:#?}\n{whole}"
+    );
+    assert!(
+        ran.status.success(),
+        "every test passed, but the script ended with {}\n{whole}",
+        ran.status
+    );
 }
 
 /// The names of this program's tests that are for the machine: all that lie in a module.
 fn own_tests() -> Vec<String> {
-    let listed = Command::new(std::env::current_exe().unwrap()).args(["--list", "--format=terse"]).output().unwrap();
+    let listed = Command::new(std::env::current_exe().unwrap())
+        .args(["--list", "--format=terse"])
+        .output()
+        .unwrap();
     let listed = String::from_utf8(listed.stdout).unwrap();
-    let tests = listed.lines().filter_map(|line| line.strip_suffix(": test"));
-    tests.filter(|test| test.contains("::")).map(str::to_string).collect()
+    let tests = listed
+        .lines()
+        .filter_map(|line| line.strip_suffix(": test"));
+    tests
+        .filter(|test| test.contains("::"))
+        .map(str::to_string)
+        .collect()
 }
 
 /// strace with the libraries that the machine lacks.
@@ -69,7 +97,11 @@ fn strace() -> Vec<PathBuf> {
     let strace = strace.expect("strace is not installed; demo/dependencies.sh test installs it");
     let libraries = Command::new("ldd").arg(&strace).output().unwrap();
     let libraries = String::from_utf8(libraries.stdout).unwrap();
-    let paths = libraries.lines().filter_map(|line| line.split_once(" => ")?.1.split(' ').next());
-    let unwinding = paths.filter(|path| path.contains("unwind")).map(PathBuf::from);
+    let paths = libraries
+        .lines()
+        .filter_map(|line| line.split_once(" => ")?.1.split(' ').next());
+    let unwinding = paths
+        .filter(|path| path.contains("unwind"))
+        .map(PathBuf::from);
     unwinding.chain([strace]).collect()
 }

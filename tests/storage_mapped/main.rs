@@ -16,10 +16,18 @@ mod turns;
 
 #[test]
 fn files_and_mappings_in_a_machine_with_a_device_mapper() {
-    machine::run(&machine::Part { name: "files", script: "in_the_lab", of: |test| !test.starts_with("logical::") });
+    machine::run(&machine::Part {
+        name: "files",
+        script: "in_the_lab",
+        of: |test| !test.starts_with("logical::"),
+    });
 }
 
 #[test]
 fn logical_volumes_in_a_machine_with_a_device_mapper() {
-    machine::run(&machine::Part { name: "logical", script: "with_volumes", of: |test| test.starts_with("logical::") });
+    machine::run(&machine::Part {
+        name: "logical",
+        script: "with_volumes",
+        of: |test| test.starts_with("logical::"),
+    });
 }

@@ -40,7 +40,11 @@ pub fn pool_in(place: TempDir) -> Pool {
 }
 
 pub fn origin(qube: &str, name: &str) -> Volume {
-    let prefix = if qube == "debian" { "vm-templates" } else { "appvms" };
+    let prefix = if qube == "debian" {
+        "vm-templates"
+    } else {
+        "appvms"
+    };
     Volume {
         owner: qube.into(),
         name: name.into(),
@@ -56,7 +60,11 @@ pub fn origin(qube: &str, name: &str) -> Volume {
 }
 
 pub fn snapshot(qube: &str, of: &Volume) -> Volume {
-    Volume { kind: Kind::Snapshot, source: Some(of.vid.clone()), ..origin(qube, &of.name) }
+    Volume {
+        kind: Kind::Snapshot,
+        source: Some(of.vid.clone()),
+        ..origin(qube, &of.name)
+    }
 }
 
 pub fn refusal<T: std::fmt::Debug>(result: Result<T, StorageError>) -> String {
@@ -67,8 +75,14 @@ pub fn refusal<T: std::fmt::Debug>(result: Result<T, StorageError>) -> String {
 
 /// The names of mapped devices that are there.
 pub fn mapped() -> Vec<String> {
-    let names = fs::read_dir("/dev/mapper").unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
-    names.filter(|name| name != "control").collect::<BTreeSet<_>>().into_iter().collect()
+    let names = fs::read_dir("/dev/mapper")
+        .unwrap()
+        .map(|e| e.unwrap().file_name().into_string().unwrap());
+    names
+        .filter(|name| name != "control")
+        .collect::<BTreeSet<_>>()
+        .into_iter()
+        .collect()
 }
 
 /// Waits until it is so: the kernel takes devices down a moment after the last one closed them.
@@ -85,7 +99,9 @@ pub fn text_at(image: &Path, at: u64) -> String {
     let mut bytes = [0; 16];
     let file = File::open(image).unwrap();
     file.read_exact_at(&mut bytes, at).unwrap();
-    String::from_utf8_lossy(&bytes).trim_end_matches('\0').to_string()
+    String::from_utf8_lossy(&bytes)
+        .trim_end_matches('\0')
+        .to_string()
 }
 
 pub fn text(image: &Path) -> String {
@@ -95,7 +111,8 @@ pub fn text(image: &Path) -> String {
 /// What a guest does to its disk, synced as a database would.
 pub fn write_at(disk: &Path, text: &str, at: u64) {
     let file = File::options().write(true).open(disk).unwrap();
-    file.write_all_at(format!("{text:\0<16}").as_bytes(), at).unwrap();
+    file.write_all_at(format!("{text:\0<16}").as_bytes(), at)
+        .unwrap();
     file.sync_all().unwrap();
 }
 
@@ -114,7 +131,9 @@ impl Pool {
 
     pub fn names(&self, qube_dir: &str) -> Vec<String> {
         let entries = fs::read_dir(self.path(qube_dir)).into_iter().flatten();
-        let mut names: Vec<String> = entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        let mut names: Vec<String> = entries
+            .map(|e| e.unwrap().file_name().into_string().unwrap())
+            .collect();
         names.sort();
         names
     }
@@ -144,9 +163,16 @@ impl Pool {
 
     /// The loop devices that lie over files of this pool.
     pub fn loops(&self) -> String {
-        let said = Program::new("losetup").args(["-n", "-O", "BACK-FILE"]).output().unwrap();
+        let said = Program::new("losetup")
+            .args(["-n", "-O", "BACK-FILE"])
+            .output()
+            .unwrap();
         let pool = self.place.path().display().to_string();
-        String::from_utf8_lossy(&said).lines().filter(|line| line.contains(&pool)).collect::<Vec<_>>().join(" ")
+        String::from_utf8_lossy(&said)
+            .lines()
+            .filter(|line| line.contains(&pool))
+            .collect::<Vec<_>>()
+            .join(" ")
     }
 
     /// Nothing of a run is left in the kernel.

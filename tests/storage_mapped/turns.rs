@@ -8,7 +8,8 @@ use qubes::exec::Program;
 use qubes::storage::Driver;
 
 use crate::place::{
-    MIB, is_the_machine, mapped, origin, pool, pool_in, power_is_lost, refusal, snapshot, text, write, write_at,
+    MIB, is_the_machine, mapped, origin, pool, pool_in, power_is_lost, refusal, snapshot, text,
+    write, write_at,
 };
 
 #[test]
@@ -51,9 +52,16 @@ fn a_start_that_died_half_way_is_repeated() {
         driver.start(&root).unwrap();
         let there = mapped();
         assert_eq!(there.len(), 3);
-        let _stands_below_another = Program::new("dmsetup").args(["remove", &there[lost]]).output();
+        let _stands_below_another = Program::new("dmsetup")
+            .args(["remove", &there[lost]])
+            .output();
         write(&pool.start(&template), "installed");
-        assert_eq!(text(&pool.start(&root)), "installed", "without {}", there[lost]);
+        assert_eq!(
+            text(&pool.start(&root)),
+            "installed",
+            "without {}",
+            there[lost]
+        );
         driver.stop(&root).unwrap();
         driver.stop(&template).unwrap();
         pool.assert_at_rest();
@@ -71,7 +79,10 @@ fn a_disk_that_somebody_has_open_is_not_taken_from_him() {
         let guest = File::options().read(true).write(true).open(&disk).unwrap();
         let before = mapped();
         let refused = refusal(driver.stop(volume));
-        assert!(refused.contains("is still open; end what has it first"), "{refused}");
+        assert!(
+            refused.contains("is still open; end what has it first"),
+            "{refused}"
+        );
         assert_eq!(mapped(), before);
         guest.write_all_at(b"still there", 4096).unwrap();
         guest.sync_all().unwrap();
@@ -129,8 +140,17 @@ fn in_a_full_pool_the_data_go_on_and_no_way_leads_back() {
     let (disk, mount) = (outside.path().join("disk"), outside.path().join("mounted"));
     File::create(&disk).unwrap().set_len(60 * MIB).unwrap();
     fs::create_dir(&mount).unwrap();
-    Program::new("mkfs.ext4").args(["-q", "-F"]).arg(&disk).output().unwrap();
-    Program::new("mount").args(["-o", "loop"]).arg(&disk).arg(&mount).output().unwrap();
+    Program::new("mkfs.ext4")
+        .args(["-q", "-F"])
+        .arg(&disk)
+        .output()
+        .unwrap();
+    Program::new("mount")
+        .args(["-o", "loop"])
+        .arg(&disk)
+        .arg(&mount)
+        .output()
+        .unwrap();
     let pool = pool_in(tempfile::tempdir_in(&mount).unwrap());
     let (driver, private) = (&pool.driver, origin("work", "private"));
     driver.create(&private).unwrap();
@@ -145,7 +165,11 @@ fn in_a_full_pool_the_data_go_on_and_no_way_leads_back() {
     let disk = pool.start(&private);
     let filler = mount.join("filler");
     for size in [MIB as usize, 4096] {
-        let mut file = File::options().append(true).create(true).open(&filler).unwrap();
+        let mut file = File::options()
+            .append(true)
+            .create(true)
+            .open(&filler)
+            .unwrap();
         while file.write_all(&vec![7; size]).is_ok() {}
         let _full = file.sync_all();
     }
@@ -156,7 +180,10 @@ fn in_a_full_pool_the_data_go_on_and_no_way_leads_back() {
     driver.stop(&private).unwrap();
     fs::remove_file(&filler).unwrap();
     assert_eq!(text(&pool.image(&private)), "goes on");
-    assert_eq!(refusal(driver.revert(&private, None)), "volume work:private: it has no revision to revert to");
+    assert_eq!(
+        refusal(driver.revert(&private, None)),
+        "volume work:private: it has no revision to revert to"
+    );
     pool.run_once(&private, "again");
     driver.revert(&private, None).unwrap();
     assert_eq!(text(&pool.image(&private)), "goes on");

@@ -19,38 +19,69 @@ use qubes::storage::{Driver, Reflink, StorageError, Volume};
 fn a_stop_that_dies_anywhere_keeps_what_the_guest_synced() {
     for kind in [FileSystem::Btrfs, FileSystem::Ext4] {
         for recover in [Step::Stop, Step::Start] {
-            at_every_call(kind, Step::Stop, &origin("work", "private"), |pool, volume, when| {
-                // Before anybody recovers it, somebody may clone it or begin with it.
-                let clean = text_in(&pool.path("appvms/work/private.img"));
-                assert!(["committed", "synced"].contains(&clean.as_str()), "{when}: {clean}");
-                recover.run(&pool.driver, volume).unwrap();
-                pool.driver.stop(volume).unwrap();
-                assert_eq!(text_in(&pool.path("appvms/work/private.img")), "synced", "{when}");
-                let revisions = pool.driver.revisions(volume).unwrap();
-                assert_eq!(revisions.len(), 1, "{when}");
-                assert_tidy(pool, volume, when);
-            });
+            at_every_call(
+                kind,
+                Step::Stop,
+                &origin("work", "private"),
+                |pool, volume, when| {
+                    // Before anybody recovers it, somebody may clone it or begin with it.
+                    let clean = text_in(&pool.path("appvms/work/private.img"));
+                    assert!(
+                        ["committed", "synced"].contains(&clean.as_str()),
+                        "{when}: {clean}"
+                    );
+                    recover.run(&pool.driver, volume).unwrap();
+                    pool.driver.stop(volume).unwrap();
+                    assert_eq!(
+                        text_in(&pool.path("appvms/work/private.img")),
+                        "synced",
+                        "{when}"
+                    );
+                    let revisions = pool.driver.revisions(volume).unwrap();
+                    assert_eq!(revisions.len(), 1, "{when}");
+                    assert_tidy(pool, volume, when);
+                },
+            );
         }
     }
 }
 
 #[test]
 fn a_stop_without_snapshots_that_dies_anywhere_keeps_what_the_guest_synced() {
-    let live = Volume { revisions_to_keep: -1, ..origin("work", "private") };
-    at_every_call(FileSystem::Btrfs, Step::Stop, &live, |pool, volume, when| {
-        pool.driver.start(volume).unwrap();
-        assert_eq!(text_in(&pool.path("appvms/work/private-dirty.img")), "synced", "{when}");
-        pool.driver.stop(volume).unwrap();
-        assert_eq!(pool.names("appvms/work"), ["private.img"], "{when}");
-    });
+    let live = Volume {
+        revisions_to_keep: -1,
+        ..origin("work", "private")
+    };
+    at_every_call(
+        FileSystem::Btrfs,
+        Step::Stop,
+        &live,
+        |pool, volume, when| {
+            pool.driver.start(volume).unwrap();
+            assert_eq!(
+                text_in(&pool.path("appvms/work/private-dirty.img")),
+                "synced",
+                "{when}"
+            );
+            pool.driver.stop(volume).unwrap();
+            assert_eq!(pool.names("appvms/work"), ["private.img"], "{when}");
+        },
+    );
 }
 
 #[test]
 fn a_start_that_dies_anywhere_can_be_repeated() {
     let private = origin("work", "private");
-    let live = Volume { revisions_to_keep: -1, ..private.clone() };
+    let live = Volume {
+        revisions_to_keep: -1,
+        ..private.clone()
+    };
     for kind in [FileSystem::Btrfs, FileSystem::Ext4] {
-        for volume in [&private, &live, &snapshot("work", &origin("debian", "root"))] {
+        for volume in [
+            &private,
+            &live,
+            &snapshot("work", &origin("debian", "root")),
+        ] {
             at_every_call(kind, Step::Start, volume, |pool, volume, when| {
                 pool.driver.start(volume).unwrap();
                 let image = pool.path(&format!("{}-dirty.img", volume.vid));
@@ -64,20 +95,38 @@ fn a_start_that_dies_anywhere_can_be_repeated() {
 
 #[test]
 fn a_snapshots_start_or_stop_that_dies_anywhere_is_cleaned_up_though_its_source_goes_on() {
-    let (template, root) = (origin("debian", "root"), snapshot("work", &origin("debian", "root")));
-    for (kind, step) in
-        [(FileSystem::Btrfs, Step::Start), (FileSystem::Ext4, Step::Start), (FileSystem::Btrfs, Step::Stop)]
-    {
+    let (template, root) = (
+        origin("debian", "root"),
+        snapshot("work", &origin("debian", "root")),
+    );
+    for (kind, step) in [
+        (FileSystem::Btrfs, Step::Start),
+        (FileSystem::Ext4, Step::Start),
+        (FileSystem::Btrfs, Step::Stop),
+    ] {
         at_every_call(kind, step, &root, |pool, volume, when| {
             // No revision is left of what the run began with.
-            ["a", "b", "c"].iter().for_each(|text| pool.run_once(&template, text));
+            ["a", "b", "c"]
+                .iter()
+                .for_each(|text| pool.run_once(&template, text));
             pool.driver.stop(volume).unwrap();
             assert!(!pool.driver.has_run(volume).unwrap(), "{when}");
-            let images: Vec<String> = pool.names("appvms/work").into_iter().filter(|n| n.starts_with("root")).collect();
+            let images: Vec<String> = pool
+                .names("appvms/work")
+                .into_iter()
+                .filter(|n| n.starts_with("root"))
+                .collect();
             // A temporary file goes with the next start.
-            assert!(images.iter().all(|name| name.contains('~')), "{when}: {images:?}");
+            assert!(
+                images.iter().all(|name| name.contains('~')),
+                "{when}: {images:?}"
+            );
             pool.driver.start(volume).unwrap();
-            assert_eq!(text_in(&pool.path("appvms/work/root-dirty.img")), "c", "{when}");
+            assert_eq!(
+                text_in(&pool.path("appvms/work/root-dirty.img")),
+                "c",
+                "{when}"
+            );
             pool.driver.stop(volume).unwrap();
             assert_tidy(pool, volume, when);
         });
@@ -87,45 +136,82 @@ fn a_snapshots_start_or_stop_that_dies_anywhere_is_cleaned_up_though_its_source_
 #[test]
 fn a_start_that_is_taken_back_and_dies_anywhere_costs_nothing() {
     let private = origin("work", "private");
-    for volume in [&private, &Volume { revisions_to_keep: -1, ..private.clone() }] {
-        at_every_call(FileSystem::Btrfs, Step::Discard, volume, |pool, volume, when| {
-            pool.driver.stop(volume).unwrap();
-            assert_eq!(text_in(&pool.path("appvms/work/private.img")), "committed", "{when}");
-            assert_tidy(pool, volume, when);
-        });
+    for volume in [
+        &private,
+        &Volume {
+            revisions_to_keep: -1,
+            ..private.clone()
+        },
+    ] {
+        at_every_call(
+            FileSystem::Btrfs,
+            Step::Discard,
+            volume,
+            |pool, volume, when| {
+                pool.driver.stop(volume).unwrap();
+                assert_eq!(
+                    text_in(&pool.path("appvms/work/private.img")),
+                    "committed",
+                    "{when}"
+                );
+                assert_tidy(pool, volume, when);
+            },
+        );
     }
 }
 
 #[test]
 fn a_revert_that_dies_anywhere_loses_neither_state() {
     for kind in [FileSystem::Btrfs, FileSystem::Ext4] {
-        at_every_call(kind, Step::Revert, &origin("work", "private"), |pool, volume, when| {
-            let mut states: Vec<String> =
-                pool.driver.revisions(volume).unwrap().iter().map(|r| state(pool, &r.id)).collect();
-            states.push(text_in(&pool.path("appvms/work/private.img")));
-            for kept in ["first", "committed"] {
-                assert!(states.iter().any(|s| s == kept), "{when}: {states:?}");
-            }
-            let image = pool.path("appvms/work/private.img");
-            if text_in(&image) == "committed" {
-                pool.driver.revert(volume, None).unwrap();
-                assert_eq!(text_in(&image), "first", "{when}: the same again");
-            }
-            assert_tidy(pool, volume, when);
-        });
+        at_every_call(
+            kind,
+            Step::Revert,
+            &origin("work", "private"),
+            |pool, volume, when| {
+                let mut states: Vec<String> = pool
+                    .driver
+                    .revisions(volume)
+                    .unwrap()
+                    .iter()
+                    .map(|r| state(pool, &r.id))
+                    .collect();
+                states.push(text_in(&pool.path("appvms/work/private.img")));
+                for kept in ["first", "committed"] {
+                    assert!(states.iter().any(|s| s == kept), "{when}: {states:?}");
+                }
+                let image = pool.path("appvms/work/private.img");
+                if text_in(&image) == "committed" {
+                    pool.driver.revert(volume, None).unwrap();
+                    assert_eq!(text_in(&image), "first", "{when}: the same again");
+                }
+                assert_tidy(pool, volume, when);
+            },
+        );
     }
 }
 
 #[test]
 fn an_import_that_dies_anywhere_leaves_the_old_image_or_the_new_one() {
     for kind in [FileSystem::Btrfs, FileSystem::Ext4] {
-        at_every_call(kind, Step::Import, &origin("work", "private"), |pool, volume, when| {
-            let text = text_in(&pool.path("appvms/work/private.img"));
-            assert!(["committed", "imported"].contains(&text.as_str()), "{when}: {text}");
-            assert_tidy(pool, volume, when);
-            pool.driver.import(volume, &pool.path(IMPORTED)).unwrap();
-            assert_eq!(text_in(&pool.path("appvms/work/private.img")), "imported", "{when}");
-        });
+        at_every_call(
+            kind,
+            Step::Import,
+            &origin("work", "private"),
+            |pool, volume, when| {
+                let text = text_in(&pool.path("appvms/work/private.img"));
+                assert!(
+                    ["committed", "imported"].contains(&text.as_str()),
+                    "{when}: {text}"
+                );
+                assert_tidy(pool, volume, when);
+                pool.driver.import(volume, &pool.path(IMPORTED)).unwrap();
+                assert_eq!(
+                    text_in(&pool.path("appvms/work/private.img")),
+                    "imported",
+                    "{when}"
+                );
+            },
+        );
     }
 }
 
@@ -136,15 +222,28 @@ fn a_resize_that_dies_anywhere_leaves_the_old_size_or_the_new_one() {
         (FileSystem::Ext4, Step::Resize, 96 * MIB),
         (FileSystem::Ext4, Step::Shrink, 32 * MIB),
     ] {
-        at_every_call(kind, step, &origin("work", "private"), |pool, volume, when| {
-            let now = pool.driver.size(volume).unwrap();
-            assert!([64 * MIB, size].contains(&now), "{when}");
-            assert_eq!(text_in(&pool.path("appvms/work/private.img")), "committed", "{when}");
-            pool.driver.start(volume).unwrap();
-            let dirty = pool.path("appvms/work/private-dirty.img");
-            assert_eq!((text_in(&dirty).as_str(), pool.driver.size(volume).unwrap()), ("committed", now), "{when}");
-            assert_tidy(pool, volume, when);
-        });
+        at_every_call(
+            kind,
+            step,
+            &origin("work", "private"),
+            |pool, volume, when| {
+                let now = pool.driver.size(volume).unwrap();
+                assert!([64 * MIB, size].contains(&now), "{when}");
+                assert_eq!(
+                    text_in(&pool.path("appvms/work/private.img")),
+                    "committed",
+                    "{when}"
+                );
+                pool.driver.start(volume).unwrap();
+                let dirty = pool.path("appvms/work/private-dirty.img");
+                assert_eq!(
+                    (text_in(&dirty).as_str(), pool.driver.size(volume).unwrap()),
+                    ("committed", now),
+                    "{when}"
+                );
+                assert_tidy(pool, volume, when);
+            },
+        );
     }
 }
 
@@ -157,22 +256,42 @@ fn what_takes_an_images_place_is_on_the_disk_before_and_its_name_after() {
         (Step::Import, "private-import.img~", "private-import.img"),
         (Step::Stop, "private.img.3@", "private.img.3@"),
     ] {
-        let Some(pool) = pool_on(FileSystem::Btrfs) else { return };
+        let Some(pool) = pool_on(FileSystem::Btrfs) else {
+            return;
+        };
         let volume = origin("work", "private");
         prepare(&pool, step, &volume);
         let calls = trace_of(TEST, &environment(&pool, step, &volume));
         let renames = |call: &&String| {
-            let names: Vec<&str> =
-                call.split('"').skip(1).step_by(2).filter_map(|path| path.rsplit('/').next()).collect();
-            call.contains("rename") && matches!(names[..], [a, b] if a.starts_with(from) && b.starts_with(to))
+            let names: Vec<&str> = call
+                .split('"')
+                .skip(1)
+                .step_by(2)
+                .filter_map(|path| path.rsplit('/').next())
+                .collect();
+            call.contains("rename")
+                && matches!(names[..], [a, b] if a.starts_with(from) && b.starts_with(to))
         };
-        let renamed = calls.iter().position(|call| renames(&call)).unwrap_or_else(|| panic!("{step:?}: {calls:#?}"));
+        let renamed = calls
+            .iter()
+            .position(|call| renames(&call))
+            .unwrap_or_else(|| panic!("{step:?}: {calls:#?}"));
         let is_synced = |call: &String, name: &str| {
-            let path = call.split_once('<').and_then(|(_, rest)| rest.split_once('>')).map_or("", |(path, _)| path);
-            call.contains(" fsync(") && path.rsplit('/').next().is_some_and(|last| last.starts_with(name))
+            let path = call
+                .split_once('<')
+                .and_then(|(_, rest)| rest.split_once('>'))
+                .map_or("", |(path, _)| path);
+            call.contains(" fsync(")
+                && path
+                    .rsplit('/')
+                    .next()
+                    .is_some_and(|last| last.starts_with(name))
         };
         let all = calls.join("\n");
-        assert!(calls[..renamed].iter().any(|call| is_synced(call, from)), "{step:?}: the data of {from}: {all}");
+        assert!(
+            calls[..renamed].iter().any(|call| is_synced(call, from)),
+            "{step:?}: the data of {from}: {all}"
+        );
         assert!(
             calls[renamed..].iter().any(|call| is_synced(call, "work")),
             "{step:?}: the directory after {to}: {all}"
@@ -183,13 +302,22 @@ fn what_takes_an_images_place_is_on_the_disk_before_and_its_name_after() {
 #[test]
 fn a_creation_or_a_removal_that_dies_anywhere_can_be_repeated() {
     for step in [Step::Create, Step::Remove] {
-        at_every_call(FileSystem::Btrfs, step, &origin("work", "private"), |pool, volume, when| {
-            pool.driver.create(volume).unwrap();
-            assert_eq!(pool.names("appvms/work"), ["private-precache.img", "private.img"], "{when}");
-            assert_eq!(text_in(&pool.path("appvms/work/private.img")), "", "{when}");
-            pool.driver.remove(volume).unwrap();
-            assert!(!pool.path("appvms/work").exists(), "{when}");
-        });
+        at_every_call(
+            FileSystem::Btrfs,
+            step,
+            &origin("work", "private"),
+            |pool, volume, when| {
+                pool.driver.create(volume).unwrap();
+                assert_eq!(
+                    pool.names("appvms/work"),
+                    ["private-precache.img", "private.img"],
+                    "{when}"
+                );
+                assert_eq!(text_in(&pool.path("appvms/work/private.img")), "", "{when}");
+                pool.driver.remove(volume).unwrap();
+                assert!(!pool.path("appvms/work").exists(), "{when}");
+            },
+        );
     }
 }
 
@@ -244,7 +372,12 @@ fn imported() -> PathBuf {
 
 /// Has `check` look at what a `step` leaves that dies at its first, second, … changing call, and at what a whole one
 /// leaves. Each begins with the same pool.
-fn at_every_call(kind: FileSystem, step: Step, volume: &Volume, check: impl Fn(&Pool, &Volume, &str)) {
+fn at_every_call(
+    kind: FileSystem,
+    step: Step,
+    volume: &Volume,
+    check: impl Fn(&Pool, &Volume, &str),
+) {
     let Some(pool) = pool_on(kind) else { return };
     let environment = environment(&pool, step, volume);
     let what = format!("{kind:?}, {step:?} of {}", volume.name);
@@ -264,7 +397,10 @@ fn environment(pool: &Pool, step: Step, volume: &Volume) -> [(&'static str, OsSt
     [
         (DIRECTORY, pool.directory.clone().into_os_string()),
         (STEP, format!("{step:?}").into()),
-        (VOLUME, format!("{} {}", volume.vid, volume.revisions_to_keep).into()),
+        (
+            VOLUME,
+            format!("{} {}", volume.vid, volume.revisions_to_keep).into(),
+        ),
     ]
 }
 
@@ -296,15 +432,22 @@ fn prepare(pool: &Pool, step: Step, volume: &Volume) {
 fn assert_tidy(pool: &Pool, volume: &Volume, when: &str) {
     pool.driver.start(volume).unwrap();
     pool.driver.stop(volume).unwrap();
-    let litter: Vec<String> =
-        pool.names("appvms/work").into_iter().filter(|n| n.contains('~') || n.contains("import")).collect();
+    let litter: Vec<String> = pool
+        .names("appvms/work")
+        .into_iter()
+        .filter(|n| n.contains('~') || n.contains("import"))
+        .collect();
     assert!(litter.is_empty(), "{when}: {litter:?}");
 }
 
 /// The text in the revision `id`.
 fn state(pool: &Pool, id: &str) -> String {
     let start = format!("private.img.{id}@");
-    let name = pool.names("appvms/work").into_iter().find(|n| n.starts_with(&start)).unwrap();
+    let name = pool
+        .names("appvms/work")
+        .into_iter()
+        .find(|n| n.starts_with(&start))
+        .unwrap();
     text_in(&pool.path("appvms/work").join(name))
 }
 
@@ -315,17 +458,31 @@ const VOLUME: &str = "STORAGE_CRASH_VOLUME";
 /// Not a test by itself: what [`at_every_call`] runs.
 #[test]
 fn one_step_in_a_process_of_its_own() {
-    let (Ok(step), Ok(volume)) = (env::var(STEP), env::var(VOLUME)) else { return };
+    let (Ok(step), Ok(volume)) = (env::var(STEP), env::var(VOLUME)) else {
+        return;
+    };
     let directory = env::var_os(DIRECTORY).unwrap();
     let directory = Path::new(&directory);
-    let driver = Reflink::new("vm-pool", directory.into(), false, None, locks_beside(directory));
+    let driver = Reflink::new(
+        "vm-pool",
+        directory.into(),
+        false,
+        None,
+        locks_beside(directory),
+    );
     let (vid, revisions_to_keep) = volume.split_once(' ').unwrap();
     let mut parts = vid.split('/').skip(1);
     let (qube, name) = (parts.next().unwrap(), parts.next().unwrap());
     let volume = match name {
         "root" => snapshot(qube, &origin("debian", name)),
-        _ => Volume { revisions_to_keep: revisions_to_keep.parse().unwrap(), ..origin(qube, name) },
+        _ => Volume {
+            revisions_to_keep: revisions_to_keep.parse().unwrap(),
+            ..origin(qube, name)
+        },
     };
-    let step = Step::ALL.into_iter().find(|s| format!("{s:?}") == step).unwrap();
+    let step = Step::ALL
+        .into_iter()
+        .find(|s| format!("{s:?}") == step)
+        .unwrap();
     step.run(&driver, &volume).unwrap();
 }

@@ -16,7 +16,10 @@ impl<'p> Filler<'p> {
         let mut random = fastrand::Rng::with_seed(11);
         // Large pieces first; what is left between them is filled by smaller ones.
         for (number, size) in [MIB as usize, 4096, 4096].into_iter().enumerate() {
-            let Ok(mut file) = File::create(pool.mount.path().join(format!("filler-{number}"))) else { break };
+            let Ok(mut file) = File::create(pool.mount.path().join(format!("filler-{number}")))
+            else {
+                break;
+            };
             let mut piece = vec![0; size];
             random.fill(&mut piece);
             while file.write_all(&piece).is_ok() {}
@@ -38,8 +41,13 @@ impl Drop for Filler<'_> {
 fn says_why(what: &str, done: &Result<(), StorageError>) {
     let Err(error) = done else { return };
     let line = error.to_string();
-    let names_the_qube = ["work", "other", "copy", "app"].iter().any(|qube| line.contains(qube));
-    assert!(line.contains("No space left on device") && names_the_qube && !line.contains('\n'), "{what}: {line}");
+    let names_the_qube = ["work", "other", "copy", "app"]
+        .iter()
+        .any(|qube| line.contains(qube));
+    assert!(
+        line.contains("No space left on device") && names_the_qube && !line.contains('\n'),
+        "{what}: {line}"
+    );
 }
 
 /// Where blocks are shared there may be room for the little that a start or a commit takes: then it
@@ -68,10 +76,16 @@ fn a_full_pool_refuses_and_keeps_what_it_has() {
         let (app, copy) = (snapshot("app", &root), origin("copy", "private"));
         let import = driver.import(&private, elsewhere.path());
         let from_elsewhere = File::open(elsewhere.path()).unwrap();
-        let from_elsewhere =
-            driver.import_written(&copy, &mut |to| std::io::copy(&mut &from_elsewhere, &mut &*to).map(drop));
-        assert!(import.is_err() && from_elsewhere.is_err(), "{:?}: nowhere is room for new data", pool.kind);
-        let clone = driver.import_committed(&copy, &driver.open_committed(&private).unwrap(), &|_| ());
+        let from_elsewhere = driver.import_written(&copy, &mut |to| {
+            std::io::copy(&mut &from_elsewhere, &mut &*to).map(drop)
+        });
+        assert!(
+            import.is_err() && from_elsewhere.is_err(),
+            "{:?}: nowhere is room for new data",
+            pool.kind
+        );
+        let clone =
+            driver.import_committed(&copy, &driver.open_committed(&private).unwrap(), &|_| ());
         let (start, commit) = (driver.start(&app), driver.stop(&other));
         for (what, done) in [
             ("import", &import),
@@ -80,25 +94,41 @@ fn a_full_pool_refuses_and_keeps_what_it_has() {
             ("start", &start),
             ("commit", &commit),
             ("create", &driver.create(&origin("copy", "root"))),
-            ("start of what has a copy in advance", &driver.start(&private)),
+            (
+                "start of what has a copy in advance",
+                &driver.start(&private),
+            ),
             ("stop", &driver.stop(&private)),
         ] {
             says_why(&format!("{:?}: {what}", pool.kind), done);
         }
         if pool.kind == FileSystem::Ext4 {
-            assert!(clone.is_err() && start.is_err() && commit.is_ok(), "{clone:?}, {start:?}, {commit:?}");
+            assert!(
+                clone.is_err() && start.is_err() && commit.is_ok(),
+                "{clone:?}, {start:?}, {commit:?}"
+            );
         }
         // What failed left the old data, and what did not is whole.
         let text = |file: &str| text_in(&pool.path(file));
         assert_eq!(
-            (text("appvms/work/private.img"), text("vm-templates/debian/root.img")),
+            (
+                text("appvms/work/private.img"),
+                text("vm-templates/debian/root.img")
+            ),
             ("committed".into(), "committed".into())
         );
         let is_committed = commit.is_ok();
-        assert_eq!(text("appvms/other/private.img"), if is_committed { "synced" } else { "committed" });
+        assert_eq!(
+            text("appvms/other/private.img"),
+            if is_committed { "synced" } else { "committed" }
+        );
         assert_eq!(driver.is_dirty(&other).unwrap(), !is_committed);
         if !is_committed {
-            assert_eq!(text("appvms/other/private-dirty.img"), "synced", "what the guest had synced waits");
+            assert_eq!(
+                text("appvms/other/private-dirty.img"),
+                "synced",
+                "what the guest had synced waits"
+            );
         }
         if clone.is_ok() {
             assert_eq!(text("appvms/copy/private.img"), "committed");
@@ -108,7 +138,10 @@ fn a_full_pool_refuses_and_keeps_what_it_has() {
         driver.stop(&private).unwrap();
         driver.stop(&other).unwrap();
         assert_eq!(
-            (text("appvms/work/private.img"), text("appvms/other/private.img")),
+            (
+                text("appvms/work/private.img"),
+                text("appvms/other/private.img")
+            ),
             ("committed".into(), "synced".into())
         );
         driver.import(&private, elsewhere.path()).unwrap();
@@ -118,7 +151,12 @@ fn a_full_pool_refuses_and_keeps_what_it_has() {
         }
         for qube in ["work", "other", "app"] {
             let names = pool.names(&format!("appvms/{qube}"));
-            assert!(names.iter().all(|name| !name.contains('~') && !name.contains("import")), "{names:?}");
+            assert!(
+                names
+                    .iter()
+                    .all(|name| !name.contains('~') && !name.contains("import")),
+                "{names:?}"
+            );
         }
     }
 }

@@ -5,7 +5,9 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 
 use crate::loop_mount::FileSystem;
-use crate::pool::{MIB, Pool, all_pools, locks_beside, origin, pool_on, snapshot, text_in, volatile};
+use crate::pool::{
+    MIB, Pool, all_pools, locks_beside, origin, pool_on, snapshot, text_in, volatile,
+};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::statvfs::statvfs;
 use nix::unistd::Pid;
@@ -19,34 +21,74 @@ fn a_qube_lives_with_the_names_that_upstream_gives() {
         let template = origin("debian", "root");
         driver.create(&template).unwrap();
         pool.run_once(&template, "installed");
-        let (root, private, scratch) = (snapshot("work", &template), origin("work", "private"), volatile("work"));
+        let (root, private, scratch) = (
+            snapshot("work", &template),
+            origin("work", "private"),
+            volatile("work"),
+        );
         let all = [&root, &private, &scratch];
 
         all.iter().for_each(|v| driver.create(v).unwrap());
-        assert_eq!(pool.names("appvms/work"), ["private-precache.img", "private.img"]);
+        assert_eq!(
+            pool.names("appvms/work"),
+            ["private-precache.img", "private.img"]
+        );
         assert_eq!(driver.size(&private).unwrap(), 64 * MIB);
-        assert_eq!(fs::metadata(pool.path("appvms/work/private.img")).unwrap().mode() & 0o7777, 0o660);
-        assert_eq!(fs::metadata(pool.path("appvms/work")).unwrap().mode() & 0o7777, 0o2770);
+        assert_eq!(
+            fs::metadata(pool.path("appvms/work/private.img"))
+                .unwrap()
+                .mode()
+                & 0o7777,
+            0o660
+        );
+        assert_eq!(
+            fs::metadata(pool.path("appvms/work")).unwrap().mode() & 0o7777,
+            0o2770
+        );
 
         all.iter().for_each(|v| driver.start(v).unwrap());
-        let running = ["private-dirty.img", "private.img", "root-dirty.img", "root.img x2", "volatile-dirty.img"];
+        let running = [
+            "private-dirty.img",
+            "private.img",
+            "root-dirty.img",
+            "root.img x2",
+            "volatile-dirty.img",
+        ];
         assert_eq!(pool.names("appvms/work"), running);
-        assert_eq!(text_in(&pool.path("appvms/work/root-dirty.img")), "installed");
+        assert_eq!(
+            text_in(&pool.path("appvms/work/root-dirty.img")),
+            "installed"
+        );
         assert!(driver.is_dirty(&private).unwrap() && !driver.is_dirty(&root).unwrap());
         all.iter().for_each(|v| pool.guest_writes(v, "written"));
 
         all.iter().for_each(|v| driver.stop(v).unwrap());
-        assert_eq!(pool.shapes("appvms/work"), ["private-precache.img", "private.img", "private.img.1"]);
+        assert_eq!(
+            pool.shapes("appvms/work"),
+            ["private-precache.img", "private.img", "private.img.1"]
+        );
         assert_eq!(text_in(&pool.path("appvms/work/private.img")), "written");
-        assert_eq!(text_in(&pool.path("vm-templates/debian/root.img")), "installed");
+        assert_eq!(
+            text_in(&pool.path("vm-templates/debian/root.img")),
+            "installed"
+        );
 
         all.iter().for_each(|v| driver.start(v).unwrap());
-        assert_eq!(text_in(&pool.path("appvms/work/private-dirty.img")), "written");
-        assert_eq!(text_in(&pool.path("appvms/work/root-dirty.img")), "installed");
+        assert_eq!(
+            text_in(&pool.path("appvms/work/private-dirty.img")),
+            "written"
+        );
+        assert_eq!(
+            text_in(&pool.path("appvms/work/root-dirty.img")),
+            "installed"
+        );
         assert_eq!(text_in(&pool.path("appvms/work/volatile-dirty.img")), "");
         all.iter().for_each(|v| driver.stop(v).unwrap());
 
-        assert_eq!(driver.volumes().unwrap(), ["appvms/work/private", "vm-templates/debian/root"]);
+        assert_eq!(
+            driver.volumes().unwrap(),
+            ["appvms/work/private", "vm-templates/debian/root"]
+        );
         all.iter().for_each(|v| driver.remove(v).unwrap());
         assert!(!pool.path("appvms/work").exists());
         assert_eq!(driver.volumes().unwrap(), ["vm-templates/debian/root"]);
@@ -59,45 +101,84 @@ fn revisions_are_numbered_pruned_and_reverted_to() {
         let driver = &pool.driver;
         let private = origin("work", "private");
         driver.create(&private).unwrap();
-        assert_eq!(refusal(driver.revert(&private, None)), "volume work:private: it has no revision to revert to");
+        assert_eq!(
+            refusal(driver.revert(&private, None)),
+            "volume work:private: it has no revision to revert to"
+        );
         for text in ["one", "two", "three"] {
             pool.run_once(&private, text);
         }
-        assert_eq!(pool.shapes("appvms/work"), ["private-precache.img", "private.img", "private.img.3"]);
+        assert_eq!(
+            pool.shapes("appvms/work"),
+            ["private-precache.img", "private.img", "private.img.3"]
+        );
 
         let revisions = driver.revisions(&private).unwrap();
-        let written = fs::metadata(pool.path("appvms/work/private.img.3").with_file_name(revision_name(&pool)));
+        let written = fs::metadata(
+            pool.path("appvms/work/private.img.3")
+                .with_file_name(revision_name(&pool)),
+        );
         let expected = Program::new("date")
             .args(["-u", "+%Y-%m-%dT%H:%M:%S", "-d"])
             .arg(format!("@{}", written.unwrap().mtime()))
             .output()
             .unwrap();
         assert_eq!((revisions[0].id.as_str(), revisions.len()), ("3", 1));
-        assert_eq!(revisions[0].time, String::from_utf8(expected).unwrap().trim());
+        assert_eq!(
+            revisions[0].time,
+            String::from_utf8(expected).unwrap().trim()
+        );
 
         let unknown = refusal(driver.revert(&private, Some("7")));
-        assert_eq!(unknown, "volume work:private: it has no revision '7'; it has 3");
+        assert_eq!(
+            unknown,
+            "volume work:private: it has no revision '7'; it has 3"
+        );
         driver.start(&private).unwrap();
         assert!(refusal(driver.revert(&private, None)).contains("shut the qube down"));
         driver.stop(&private).unwrap();
         driver.revert(&private, None).unwrap();
-        assert_eq!(pool.shapes("appvms/work"), ["private-precache.img", "private.img", "private.img.5"]);
+        assert_eq!(
+            pool.shapes("appvms/work"),
+            ["private-precache.img", "private.img", "private.img.5"]
+        );
         assert_eq!(text_in(&pool.path("appvms/work/private.img")), "three");
         driver.revert(&private, Some("5")).unwrap();
-        assert_eq!(pool.shapes("appvms/work"), ["private-precache.img", "private.img", "private.img.6"]);
+        assert_eq!(
+            pool.shapes("appvms/work"),
+            ["private-precache.img", "private.img", "private.img.6"]
+        );
 
-        let unsaved = Volume { revisions_to_keep: 0, ..private.clone() };
+        let unsaved = Volume {
+            revisions_to_keep: 0,
+            ..private.clone()
+        };
         pool.run_once(&unsaved, "four");
-        assert_eq!(pool.shapes("appvms/work"), ["private-precache.img", "private.img"]);
+        assert_eq!(
+            pool.shapes("appvms/work"),
+            ["private-precache.img", "private.img"]
+        );
 
-        let three = Volume { revisions_to_keep: 3, ..private.clone() };
+        let three = Volume {
+            revisions_to_keep: 3,
+            ..private.clone()
+        };
         for text in ["a", "b", "c", "d"] {
             pool.run_once(&three, text);
         }
-        let ids: Vec<String> = driver.revisions(&three).unwrap().into_iter().map(|r| r.id).collect();
+        let ids: Vec<String> = driver
+            .revisions(&three)
+            .unwrap()
+            .into_iter()
+            .map(|r| r.id)
+            .collect();
         assert_eq!(ids, ["2", "3", "4"]);
         driver.revert(&three, None).unwrap();
-        assert_eq!(text_in(&pool.path("appvms/work/private.img")), "c", "the newest");
+        assert_eq!(
+            text_in(&pool.path("appvms/work/private.img")),
+            "c",
+            "the newest"
+        );
         driver.revert(&three, Some("2")).unwrap();
         assert_eq!(text_in(&pool.path("appvms/work/private.img")), "a");
     }
@@ -108,37 +189,64 @@ fn the_copy_made_in_advance_is_used_as_long_as_it_is_one() {
     for pool in all_pools() {
         let driver = &pool.driver;
         let private = origin("work", "private");
-        let inode = |name: &str| fs::metadata(pool.path("appvms/work").join(name)).unwrap().ino();
+        let inode = |name: &str| {
+            fs::metadata(pool.path("appvms/work").join(name))
+                .unwrap()
+                .ino()
+        };
         driver.create(&private).unwrap();
         pool.run_once(&private, "committed");
         let made_in_advance = inode("private-precache.img");
         driver.start(&private).unwrap();
-        assert_eq!(inode("private-dirty.img"), made_in_advance, "a start is one rename");
+        assert_eq!(
+            inode("private-dirty.img"),
+            made_in_advance,
+            "a start is one rename"
+        );
         driver.stop(&private).unwrap();
 
         // Somebody puts another image there, as a person does who restores one by hand.
         write_text(&pool.path("appvms/work/private.img"), "by hand");
         driver.start(&private).unwrap();
-        assert_eq!(text_in(&pool.path("appvms/work/private-dirty.img")), "by hand");
+        assert_eq!(
+            text_in(&pool.path("appvms/work/private-dirty.img")),
+            "by hand"
+        );
         driver.stop(&private).unwrap();
 
         // Or one as old as the other and longer.
-        let clean = File::options().write(true).open(pool.path("appvms/work/private.img")).unwrap();
+        let clean = File::options()
+            .write(true)
+            .open(pool.path("appvms/work/private.img"))
+            .unwrap();
         let time = clean.metadata().unwrap().modified().unwrap();
         clean.set_len(80 * MIB).unwrap();
-        clean.set_times(FileTimes::new().set_modified(time)).unwrap();
+        clean
+            .set_times(FileTimes::new().set_modified(time))
+            .unwrap();
         driver.start(&private).unwrap();
-        assert_eq!(fs::metadata(pool.path("appvms/work/private-dirty.img")).unwrap().len(), 80 * MIB);
+        assert_eq!(
+            fs::metadata(pool.path("appvms/work/private-dirty.img"))
+                .unwrap()
+                .len(),
+            80 * MIB
+        );
         driver.stop(&private).unwrap();
     }
 }
 
 #[test]
 fn where_blocks_are_not_shared_a_volume_grows_without_being_copied() {
-    let Some(pool) = pool_on(FileSystem::Ext4) else { return };
+    let Some(pool) = pool_on(FileSystem::Ext4) else {
+        return;
+    };
     let driver = &pool.driver;
     let root = origin("debian", "root");
-    let inode = |name: &str| fs::metadata(pool.path("vm-templates/debian").join(name)).unwrap().ino();
+    let inode = |name: &str| {
+        fs::metadata(pool.path("vm-templates/debian").join(name))
+            .unwrap()
+            .ino()
+    };
     driver.create(&root).unwrap();
     driver.start(&root).unwrap();
     // With the copies made in advance and for the qube more than half of the file system: there is no room for one more.
@@ -151,7 +259,10 @@ fn where_blocks_are_not_shared_a_volume_grows_without_being_copied() {
     let reader = driver.open_committed(&root).unwrap();
 
     driver.resize(&root, 150 * MIB).unwrap();
-    assert_eq!((driver.size(&root).unwrap(), inode("root.img")), (150 * MIB, clean));
+    assert_eq!(
+        (driver.size(&root).unwrap(), inode("root.img")),
+        (150 * MIB, clean)
+    );
     assert_eq!(
         (driver.size(&snapshot).unwrap(), reader.size),
         (101 * MIB, 101 * MIB),
@@ -160,13 +271,20 @@ fn where_blocks_are_not_shared_a_volume_grows_without_being_copied() {
     let image = |name: &str| fs::metadata(pool.path("vm-templates/debian").join(name)).unwrap();
     let in_advance = image("root-precache.img");
     assert_eq!(
-        (in_advance.ino(), in_advance.len(), in_advance.modified().unwrap()),
+        (
+            in_advance.ino(),
+            in_advance.len(),
+            in_advance.modified().unwrap()
+        ),
         (precache, 150 * MIB, image("root.img").modified().unwrap()),
         "the next start is one rename as before"
     );
     driver.start(&root).unwrap();
     let dirty = pool.path("vm-templates/debian/root-dirty.img");
-    assert_eq!((fs::metadata(&dirty).unwrap().len(), &*text_in(&dirty)), (150 * MIB, "committed"));
+    assert_eq!(
+        (fs::metadata(&dirty).unwrap().len(), &*text_in(&dirty)),
+        (150 * MIB, "committed")
+    );
 }
 
 #[test]
@@ -176,12 +294,22 @@ fn without_snapshots_the_guest_has_the_only_image() {
         let root = origin("debian", "root");
         driver.create(&root).unwrap();
         pool.run_once(&root, "before");
-        let inode = fs::metadata(pool.path("vm-templates/debian/root.img")).unwrap().ino();
-        let live = Volume { revisions_to_keep: -1, ..root.clone() };
+        let inode = fs::metadata(pool.path("vm-templates/debian/root.img"))
+            .unwrap()
+            .ino();
+        let live = Volume {
+            revisions_to_keep: -1,
+            ..root.clone()
+        };
 
         driver.start(&live).unwrap();
         assert_eq!(pool.names("vm-templates/debian"), ["root-dirty.img"]);
-        assert_eq!(fs::metadata(pool.path("vm-templates/debian/root-dirty.img")).unwrap().ino(), inode);
+        assert_eq!(
+            fs::metadata(pool.path("vm-templates/debian/root-dirty.img"))
+                .unwrap()
+                .ino(),
+            inode
+        );
         assert!(refusal(driver.export(&live)).contains("without snapshots"));
         let snapshot = snapshot("work", &live);
         assert!(refusal(driver.start(&snapshot)).contains("in use without snapshots"));
@@ -195,23 +323,38 @@ fn without_snapshots_the_guest_has_the_only_image() {
         let fill = driver.export(&live).unwrap();
         driver.import(&live, &fill).unwrap();
         driver.resize(&live, 72 * MIB).unwrap();
-        assert_eq!(pool.names("vm-templates/debian"), ["root.img"], "nothing is kept of what it was");
-        assert_eq!((driver.size(&live).unwrap(), driver.is_dirty(&live).unwrap()), (72 * MIB, false));
+        assert_eq!(
+            pool.names("vm-templates/debian"),
+            ["root.img"],
+            "nothing is kept of what it was"
+        );
+        assert_eq!(
+            (driver.size(&live).unwrap(), driver.is_dirty(&live).unwrap()),
+            (72 * MIB, false)
+        );
         assert!(driver.is_outdated(&snapshot).unwrap());
         pool.run_once(&root, "again");
-        assert_eq!(pool.shapes("vm-templates/debian"), ["root-precache.img", "root.img", "root.img.1"]);
+        assert_eq!(
+            pool.shapes("vm-templates/debian"),
+            ["root-precache.img", "root.img", "root.img.1"]
+        );
     }
 }
 
 #[test]
 fn revisions_of_an_image_that_is_missing_outlive_a_start_without_snapshots() {
-    let Some(pool) = pool_on(FileSystem::Btrfs) else { return };
+    let Some(pool) = pool_on(FileSystem::Btrfs) else {
+        return;
+    };
     let private = origin("work", "private");
     pool.driver.create(&private).unwrap();
     pool.run_once(&private, "one");
     pool.run_once(&private, "two");
     fs::remove_file(pool.path("appvms/work/private.img")).unwrap();
-    let live = Volume { revisions_to_keep: -1, ..private.clone() };
+    let live = Volume {
+        revisions_to_keep: -1,
+        ..private.clone()
+    };
     assert!(refusal(pool.driver.start(&live)).ends_with("private.img is missing"));
     pool.driver.revert(&private, None).unwrap();
     assert_eq!(text_in(&pool.path("appvms/work/private.img")), "one");
@@ -227,7 +370,10 @@ fn a_snapshot_is_outdated_once_its_source_has_moved_on() {
         assert!(!driver.is_outdated(&root).unwrap(), "it has not started");
         driver.start(&root).unwrap();
         driver.start(&template).unwrap();
-        assert!(!driver.is_outdated(&root).unwrap(), "the template runs, nothing is committed");
+        assert!(
+            !driver.is_outdated(&root).unwrap(),
+            "the template runs, nothing is committed"
+        );
         pool.guest_writes(&template, "updated");
         driver.stop(&template).unwrap();
         assert!(driver.is_outdated(&root).unwrap());
@@ -240,7 +386,9 @@ fn a_snapshot_is_outdated_once_its_source_has_moved_on() {
 
 #[test]
 fn no_snapshot_is_taken_while_the_source_is_committed_nor_the_other_way_round() {
-    let Some(pool) = pool_on(FileSystem::Btrfs) else { return };
+    let Some(pool) = pool_on(FileSystem::Btrfs) else {
+        return;
+    };
     let driver = &pool.driver;
     let (template, locks) = (origin("debian", "root"), locks_beside(&pool.directory));
     let root = snapshot("work", &template);
@@ -248,7 +396,10 @@ fn no_snapshot_is_taken_while_the_source_is_committed_nor_the_other_way_round() 
     driver.start(&template).unwrap();
     let somebody_commits = locks.exclusive("vm-pool", &template.vid).unwrap();
     let refused = refusal(driver.start(&root));
-    assert!(refused.starts_with("volume vm-templates/debian/root of pool vm-pool is locked by pid "), "{refused}");
+    assert!(
+        refused.starts_with("volume vm-templates/debian/root of pool vm-pool is locked by pid "),
+        "{refused}"
+    );
     drop(somebody_commits);
     let somebody_snapshots = locks.shared("vm-pool", &template.vid).unwrap();
     driver.start(&root).unwrap();
@@ -273,8 +424,13 @@ fn data_come_in_whole_and_go_out_while_the_qube_runs() {
         pool.guest_writes(&private, "unfinished");
 
         driver.create(&copy).unwrap();
-        driver.import(&copy, &driver.export(&private).unwrap()).unwrap();
-        assert_eq!(pool.shapes("appvms/copy"), ["private-precache.img", "private.img", "private.img.1"]);
+        driver
+            .import(&copy, &driver.export(&private).unwrap())
+            .unwrap();
+        assert_eq!(
+            pool.shapes("appvms/copy"),
+            ["private-precache.img", "private.img", "private.img.1"]
+        );
         assert_eq!(text_in(&pool.path("appvms/copy/private.img")), "mine");
 
         let elsewhere = tempfile::NamedTempFile::new().unwrap();
@@ -282,10 +438,19 @@ fn data_come_in_whole_and_go_out_while_the_qube_runs() {
         driver.import(&copy, elsewhere.path()).unwrap();
         assert_eq!(driver.size(&copy).unwrap(), 8192);
         assert!(refusal(driver.import(&private, elsewhere.path())).contains("shut the qube down"));
-        let missing = driver.import(&copy, "/nonexistent/image".as_ref()).unwrap_err().to_string();
-        assert!(missing.starts_with("opening /nonexistent/image: No such file"), "{missing}");
+        let missing = driver
+            .import(&copy, "/nonexistent/image".as_ref())
+            .unwrap_err()
+            .to_string();
+        assert!(
+            missing.starts_with("opening /nonexistent/image: No such file"),
+            "{missing}"
+        );
         assert_eq!(driver.size(&copy).unwrap(), 8192);
-        assert_eq!(pool.shapes("appvms/copy"), ["private-precache.img", "private.img", "private.img.2"]);
+        assert_eq!(
+            pool.shapes("appvms/copy"),
+            ["private-precache.img", "private.img", "private.img.2"]
+        );
     }
 }
 
@@ -296,53 +461,102 @@ fn a_size_can_change_running_and_halted() {
         let private = origin("work", "private");
         driver.create(&private).unwrap();
         driver.resize(&private, 80 * MIB).unwrap();
-        assert_eq!(fs::metadata(pool.path("appvms/work/private.img")).unwrap().len(), 80 * MIB);
-        assert_eq!(fs::metadata(pool.path("appvms/work/private-precache.img")).unwrap().len(), 80 * MIB);
+        assert_eq!(
+            fs::metadata(pool.path("appvms/work/private.img"))
+                .unwrap()
+                .len(),
+            80 * MIB
+        );
+        assert_eq!(
+            fs::metadata(pool.path("appvms/work/private-precache.img"))
+                .unwrap()
+                .len(),
+            80 * MIB
+        );
         driver.start(&private).unwrap();
-        let device = Program::new("losetup").args(["--find", "--show"]).arg(pool.path("appvms/work/private-dirty.img"));
-        let device = String::from_utf8(device.output().unwrap()).unwrap().trim().to_string();
+        let device = Program::new("losetup")
+            .args(["--find", "--show"])
+            .arg(pool.path("appvms/work/private-dirty.img"));
+        let device = String::from_utf8(device.output().unwrap())
+            .unwrap()
+            .trim()
+            .to_string();
         driver.resize(&private, 96 * MIB).unwrap();
-        let seen = Program::new("blockdev").args(["--getsize64", &device]).output().unwrap();
+        let seen = Program::new("blockdev")
+            .args(["--getsize64", &device])
+            .output()
+            .unwrap();
         // While the device is there, the image is in use and nothing is committed.
         let refused = refusal(driver.stop(&private));
-        Program::new("losetup").args(["--detach", &device]).output().unwrap();
-        assert_eq!(String::from_utf8(seen).unwrap().trim(), (96 * MIB).to_string());
-        assert!(refused.contains(&format!("still open in {device}")), "{refused}");
+        Program::new("losetup")
+            .args(["--detach", &device])
+            .output()
+            .unwrap();
+        assert_eq!(
+            String::from_utf8(seen).unwrap().trim(),
+            (96 * MIB).to_string()
+        );
+        assert!(
+            refused.contains(&format!("still open in {device}")),
+            "{refused}"
+        );
         driver.stop(&private).unwrap();
         assert_eq!(driver.size(&private).unwrap(), 96 * MIB);
-        let fixed = Volume { rw: false, ..private };
+        let fixed = Volume {
+            rw: false,
+            ..private
+        };
         assert!(refusal(driver.resize(&fixed, 0)).contains("read-only"));
     }
 }
 
 #[test]
 fn an_image_that_a_virtual_machine_has_open_is_left_alone() {
-    let Some(pool) = pool_on(FileSystem::Btrfs) else { return };
+    let Some(pool) = pool_on(FileSystem::Btrfs) else {
+        return;
+    };
     let driver = &pool.driver;
     let private = origin("work", "private");
     driver.create(&private).unwrap();
     driver.start(&private).unwrap();
     // A server of QEMU's: like the machine it opens the image with its locks, and it is ready when it has forked.
-    let (socket, pid) = (pool.mount.path().join("socket"), pool.mount.path().join("pid"));
-    let server = Program::new("qemu-nbd").args(["--fork", "-f", "raw", "--socket"]).arg(&socket).arg("--pid-file");
-    let server = server.arg(&pid).arg(pool.path("appvms/work/private-dirty.img"));
+    let (socket, pid) = (
+        pool.mount.path().join("socket"),
+        pool.mount.path().join("pid"),
+    );
+    let server = Program::new("qemu-nbd")
+        .args(["--fork", "-f", "raw", "--socket"])
+        .arg(&socket)
+        .arg("--pid-file");
+    let server = server
+        .arg(&pid)
+        .arg(pool.path("appvms/work/private-dirty.img"));
     if let Err(missing @ ExecError::Start { .. }) = server.output() {
         crate::skip::skip(format_args!("{missing}"));
         return;
     }
     let pid = Pid::from_raw(fs::read_to_string(&pid).unwrap().trim().parse().unwrap());
     let before = pool.names("appvms/work");
-    let refused = [driver.stop(&private), driver.start(&private), driver.remove(&private)];
+    let refused = [
+        driver.stop(&private),
+        driver.start(&private),
+        driver.remove(&private),
+    ];
     let after = pool.names("appvms/work");
     kill(pid, Signal::SIGTERM).unwrap();
     assert_eq!(after, before);
     for refused in refused {
         let text = refusal(refused);
-        assert!(text.ends_with("private-dirty.img is still open in a virtual machine; end that first"), "{text}");
+        assert!(
+            text.ends_with("private-dirty.img is still open in a virtual machine; end that first"),
+            "{text}"
+        );
     }
     // It takes a moment to leave, for which a stop waits.
     driver.stop(&private).unwrap();
-    driver.remove(&Volume::orphan("vm-pool", "appvms/work/private")).unwrap();
+    driver
+        .remove(&Volume::orphan("vm-pool", "appvms/work/private"))
+        .unwrap();
     assert!(!pool.path("appvms/work").exists());
 }
 
@@ -362,14 +576,30 @@ fn a_dirty_image_of_a_machine_that_died_is_continued_or_committed() {
         fs::write(pool.path("appvms/work/private-import.img"), "half").unwrap();
         driver.start(&private).unwrap();
         driver.start(&scratch).unwrap();
-        assert_eq!(pool.names("appvms/work"), ["private-dirty.img", "private.img", "volatile-dirty.img"]);
-        assert_eq!(text_in(&pool.path("appvms/work/private-dirty.img")), "before the crash");
-        assert_eq!(text_in(&pool.path("appvms/work/volatile-dirty.img")), "", "a volatile volume begins anew");
+        assert_eq!(
+            pool.names("appvms/work"),
+            ["private-dirty.img", "private.img", "volatile-dirty.img"]
+        );
+        assert_eq!(
+            text_in(&pool.path("appvms/work/private-dirty.img")),
+            "before the crash"
+        );
+        assert_eq!(
+            text_in(&pool.path("appvms/work/volatile-dirty.img")),
+            "",
+            "a volatile volume begins anew"
+        );
         driver.stop(&scratch).unwrap();
         driver.stop(&private).unwrap();
         driver.stop(&private).unwrap();
-        assert_eq!(text_in(&pool.path("appvms/work/private.img")), "before the crash");
-        assert_eq!(pool.shapes("appvms/work"), ["private-precache.img", "private.img", "private.img.1"]);
+        assert_eq!(
+            text_in(&pool.path("appvms/work/private.img")),
+            "before the crash"
+        );
+        assert_eq!(
+            pool.shapes("appvms/work"),
+            ["private-precache.img", "private.img", "private.img.1"]
+        );
     }
 }
 
@@ -379,7 +609,10 @@ fn shared_blocks_make_a_large_image_cost_nothing() {
     for kind in [FileSystem::Btrfs, FileSystem::Xfs] {
         let Some(pool) = pool_on(kind) else { continue };
         let driver = &pool.driver;
-        let root = Volume { size: 10 << 30, ..origin("debian", "root") };
+        let root = Volume {
+            size: 10 << 30,
+            ..origin("debian", "root")
+        };
         driver.create(&root).unwrap();
         driver.start(&root).unwrap();
         // More than half of the whole file system: a single real copy would not even fit.
@@ -387,16 +620,27 @@ fn shared_blocks_make_a_large_image_cost_nothing() {
         driver.stop(&root).unwrap();
         let before = used(&pool);
 
-        let (snapshot, copy) = (snapshot("work", &root), Volume { size: 10 << 30, ..origin("copy", "root") });
+        let (snapshot, copy) = (
+            snapshot("work", &root),
+            Volume {
+                size: 10 << 30,
+                ..origin("copy", "root")
+            },
+        );
         driver.start(&root).unwrap();
         pool.guest_writes(&root, "a little");
         driver.stop(&root).unwrap();
         driver.start(&snapshot).unwrap();
         driver.create(&copy).unwrap();
-        driver.import(&copy, &driver.export(&root).unwrap()).unwrap();
+        driver
+            .import(&copy, &driver.export(&root).unwrap())
+            .unwrap();
         assert_eq!(driver.size(&copy).unwrap(), 10 << 30);
         let usage = driver.usage(&copy).unwrap();
-        assert!((220 * MIB..300 * MIB).contains(&usage), "what it takes, shared or not: {usage}");
+        assert!(
+            (220 * MIB..300 * MIB).contains(&usage),
+            "what it takes, shared or not: {usage}"
+        );
         let grown = used(&pool).saturating_sub(before);
         assert!(grown < 16 * MIB, "{kind:?}: {grown} bytes more");
     }
@@ -404,9 +648,17 @@ fn shared_blocks_make_a_large_image_cost_nothing() {
 
 #[test]
 fn a_place_without_shared_blocks_is_refused_unless_copies_are_wanted() {
-    let Some(pool) = pool_on(FileSystem::Ext4) else { return };
+    let Some(pool) = pool_on(FileSystem::Ext4) else {
+        return;
+    };
     let directory = pool.mount.path().join("new");
-    let picky = Reflink::new("fast", directory.clone(), true, None, locks_beside(&directory));
+    let picky = Reflink::new(
+        "fast",
+        directory.clone(),
+        true,
+        None,
+        locks_beside(&directory),
+    );
     let refused = refusal(picky.setup());
     assert!(refused.starts_with("pool fast: files in "), "{refused}");
     for way in ["btrfs or XFS", "driver 'file'", "setup_check=no"] {
@@ -414,7 +666,10 @@ fn a_place_without_shared_blocks_is_refused_unless_copies_are_wanted() {
     }
     assert!(!directory.exists());
 
-    let root = Volume { size: 10 << 30, ..origin("debian", "root") };
+    let root = Volume {
+        size: 10 << 30,
+        ..origin("debian", "root")
+    };
     pool.driver.create(&root).unwrap();
     pool.driver.start(&root).unwrap();
     pool.guest_fills(&root, 8 * MIB);
@@ -422,15 +677,24 @@ fn a_place_without_shared_blocks_is_refused_unless_copies_are_wanted() {
     let image = fs::metadata(pool.path("vm-templates/debian/root.img")).unwrap();
     let precache = fs::metadata(pool.path("vm-templates/debian/root-precache.img")).unwrap();
     assert_eq!(precache.len(), 10 << 30);
-    assert!(precache.blocks() * 512 < 9 * MIB, "{} blocks", precache.blocks());
+    assert!(
+        precache.blocks() * 512 < 9 * MIB,
+        "{} blocks",
+        precache.blocks()
+    );
     assert_ne!(image.ino(), precache.ino());
 }
 
 #[test]
 fn a_full_disk_loses_nothing() {
-    let Some(pool) = pool_on(FileSystem::Ext4) else { return };
+    let Some(pool) = pool_on(FileSystem::Ext4) else {
+        return;
+    };
     let driver = &pool.driver;
-    let private = Volume { size: 400 * MIB, ..origin("work", "private") };
+    let private = Volume {
+        size: 400 * MIB,
+        ..origin("work", "private")
+    };
     driver.create(&private).unwrap();
     driver.start(&private).unwrap();
     pool.guest_fills(&private, 200 * MIB);
@@ -440,7 +704,10 @@ fn a_full_disk_loses_nothing() {
     assert_eq!(text_in(&pool.path("appvms/work/private.img")), "precious");
     assert_eq!(pool.shapes("appvms/work"), ["private.img", "private.img.1"]);
     let error = driver.start(&private).unwrap_err().to_string();
-    assert!(error.contains("private-dirty.img: No space left on device"), "{error}");
+    assert!(
+        error.contains("private-dirty.img: No space left on device"),
+        "{error}"
+    );
     assert_eq!(pool.shapes("appvms/work"), ["private.img", "private.img.1"]);
     assert_eq!(text_in(&pool.path("appvms/work/private.img")), "precious");
 }
@@ -448,7 +715,9 @@ fn a_full_disk_loses_nothing() {
 /// What somebody does to an image by hand.
 fn write_text(image: &Path, text: &str) {
     let image = File::options().write(true).open(image).unwrap();
-    image.write_all_at(format!("{text:\0<16}").as_bytes(), 4096).unwrap();
+    image
+        .write_all_at(format!("{text:\0<16}").as_bytes(), 4096)
+        .unwrap();
 }
 
 fn refusal<T: std::fmt::Debug>(result: Result<T, StorageError>) -> String {
@@ -459,12 +728,19 @@ fn refusal<T: std::fmt::Debug>(result: Result<T, StorageError>) -> String {
 }
 
 fn revision_name(pool: &Pool) -> String {
-    pool.names("appvms/work").into_iter().find(|n| n.contains('@')).unwrap()
+    pool.names("appvms/work")
+        .into_iter()
+        .find(|n| n.contains('@'))
+        .unwrap()
 }
 
 /// Bytes in use, after everything pending has been written.
 fn used(pool: &Pool) -> u64 {
-    Program::new("sync").arg("--file-system").arg(pool.mount.path()).output().unwrap();
+    Program::new("sync")
+        .arg("--file-system")
+        .arg(pool.mount.path())
+        .output()
+        .unwrap();
     let place = statvfs(&pool.mount.path()).unwrap();
     (place.blocks() - place.blocks_free()) * place.fragment_size()
 }

@@ -30,9 +30,20 @@ pub fn pool_on(kind: FileSystem) -> Option<Pool> {
     };
     let directory = mount.path().join("pool");
     let locks = locks_beside(&directory);
-    let driver = Reflink::new("vm-pool", directory.clone(), kind != FileSystem::Ext4, None, locks);
+    let driver = Reflink::new(
+        "vm-pool",
+        directory.clone(),
+        kind != FileSystem::Ext4,
+        None,
+        locks,
+    );
     driver.setup().unwrap();
-    Some(Pool { kind, driver, directory, mount })
+    Some(Pool {
+        kind,
+        driver,
+        directory,
+        mount,
+    })
 }
 
 /// Locks of nobody else, for which nobody waits.
@@ -42,11 +53,17 @@ pub fn locks_beside(directory: &Path) -> VolumeLocks {
 
 /// One pool on each file system.
 pub fn all_pools() -> impl Iterator<Item = Pool> {
-    [FileSystem::Btrfs, FileSystem::Xfs, FileSystem::Ext4].into_iter().filter_map(pool_on)
+    [FileSystem::Btrfs, FileSystem::Xfs, FileSystem::Ext4]
+        .into_iter()
+        .filter_map(pool_on)
 }
 
 pub fn origin(qube: &str, name: &str) -> Volume {
-    let prefix = if qube == "debian" { "vm-templates" } else { "appvms" };
+    let prefix = if qube == "debian" {
+        "vm-templates"
+    } else {
+        "appvms"
+    };
     Volume {
         owner: qube.into(),
         name: name.into(),
@@ -62,11 +79,18 @@ pub fn origin(qube: &str, name: &str) -> Volume {
 }
 
 pub fn snapshot(qube: &str, of: &Volume) -> Volume {
-    Volume { kind: Kind::Snapshot, source: Some(of.vid.clone()), ..origin(qube, &of.name) }
+    Volume {
+        kind: Kind::Snapshot,
+        source: Some(of.vid.clone()),
+        ..origin(qube, &of.name)
+    }
 }
 
 pub fn volatile(qube: &str) -> Volume {
-    Volume { kind: Kind::Volatile, ..origin(qube, "volatile") }
+    Volume {
+        kind: Kind::Volatile,
+        ..origin(qube, "volatile")
+    }
 }
 
 impl Pool {
@@ -77,8 +101,15 @@ impl Pool {
             .flatten()
             .map(|entry| {
                 let entry = entry.unwrap();
-                let (name, links) = (entry.file_name().into_string().unwrap(), entry.metadata().unwrap().nlink());
-                if links > 1 { format!("{name} x{links}") } else { name }
+                let (name, links) = (
+                    entry.file_name().into_string().unwrap(),
+                    entry.metadata().unwrap().nlink(),
+                );
+                if links > 1 {
+                    format!("{name} x{links}")
+                } else {
+                    name
+                }
             })
             .collect();
         names.sort();
@@ -87,7 +118,11 @@ impl Pool {
 
     /// The same with the time of revisions left out.
     pub fn shapes(&self, qube_dir: &str) -> Vec<String> {
-        let shape = |name: String| name.split_once('@').map(|(n, _)| n.to_string()).unwrap_or(name);
+        let shape = |name: String| {
+            name.split_once('@')
+                .map(|(n, _)| n.to_string())
+                .unwrap_or(name)
+        };
         self.names(qube_dir).into_iter().map(shape).collect()
     }
 
@@ -98,7 +133,9 @@ impl Pool {
     /// What a running qube does to its volume, synced as a database would.
     pub fn guest_writes(&self, volume: &Volume, text: &str) {
         let image = self.image(volume);
-        image.write_all_at(format!("{text:\0<16}").as_bytes(), 4096).unwrap();
+        image
+            .write_all_at(format!("{text:\0<16}").as_bytes(), 4096)
+            .unwrap();
         image.sync_all().unwrap();
     }
 
@@ -121,7 +158,9 @@ impl Pool {
     }
 
     fn image(&self, volume: &Volume) -> File {
-        let Attachment::File(image) = self.driver.attachment(volume).unwrap() else { panic!("no image") };
+        let Attachment::File(image) = self.driver.attachment(volume).unwrap() else {
+            panic!("no image")
+        };
         File::options().write(true).open(image).unwrap()
     }
 }
@@ -129,6 +168,11 @@ impl Pool {
 /// The text that a guest wrote.
 pub fn text_in(image: &Path) -> String {
     let mut bytes = [0; 16];
-    File::open(image).unwrap().read_exact_at(&mut bytes, 4096).unwrap();
-    String::from_utf8_lossy(&bytes).trim_end_matches('\0').to_string()
+    File::open(image)
+        .unwrap()
+        .read_exact_at(&mut bytes, 4096)
+        .unwrap();
+    String::from_utf8_lossy(&bytes)
+        .trim_end_matches('\0')
+        .to_string()
 }

@@ -38,11 +38,20 @@ fn what_a_kept_volume_of_that_name_left_stays_and_bars_the_start() {
         pool.run_once(&kept, "before");
         pool.run_once(&kept, "wanted");
         let names = pool.names("appvms/work");
-        for other in [snapshot("work", &template), Volume { kind: Kind::Volatile, ..kept.clone() }] {
+        for other in [
+            snapshot("work", &template),
+            Volume {
+                kind: Kind::Volatile,
+                ..kept.clone()
+            },
+        ] {
             let (driver, kind) = (&pool.driver, other.kind);
             assert!(!driver.has_run(&other).unwrap(), "{kind:?}");
             let refused = refusal(driver.start(&other));
-            assert!(refused.contains("appvms/work/root.img was not made by a run of it"), "{refused}");
+            assert!(
+                refused.contains("appvms/work/root.img was not made by a run of it"),
+                "{refused}"
+            );
             driver.stop(&other).unwrap();
             driver.discard(&other).unwrap();
             driver.remove_spare(&other).unwrap();
@@ -54,7 +63,11 @@ fn what_a_kept_volume_of_that_name_left_stays_and_bars_the_start() {
                     .filter(|name| !name.contains("precache"))
                     .all(|name| { pool.names("appvms/work").contains(name) })
             );
-            assert_eq!(text_in(&pool.path("appvms/work/root.img")), "wanted", "{kind:?}");
+            assert_eq!(
+                text_in(&pool.path("appvms/work/root.img")),
+                "wanted",
+                "{kind:?}"
+            );
         }
         // It is what it was, once the store says so again.
         pool.driver.start(&kept).unwrap();
@@ -65,19 +78,30 @@ fn what_a_kept_volume_of_that_name_left_stays_and_bars_the_start() {
 #[test]
 fn what_a_kept_volume_has_not_committed_stays() {
     for revisions_to_keep in [1, -1] {
-        let Some(pool) = pool_on(FileSystem::Btrfs) else { return };
+        let Some(pool) = pool_on(FileSystem::Btrfs) else {
+            return;
+        };
         let template = with_template(&pool);
-        let kept = Volume { revisions_to_keep, ..origin("work", "root") };
+        let kept = Volume {
+            revisions_to_keep,
+            ..origin("work", "root")
+        };
         pool.driver.create(&kept).unwrap();
         pool.driver.start(&kept).unwrap();
         pool.guest_writes(&kept, "wanted");
         let dirty = pool.path("appvms/work/root-dirty.img");
         // Without snapshots it stands alone, as a snapshot's leftover does (docs/storage.md).
         let as_snapshot = (revisions_to_keep == 1).then(|| snapshot("work", &template));
-        for other in as_snapshot.into_iter().chain([Volume { kind: Kind::Volatile, ..kept.clone() }]) {
+        for other in as_snapshot.into_iter().chain([Volume {
+            kind: Kind::Volatile,
+            ..kept.clone()
+        }]) {
             assert!(!pool.driver.has_run(&other).unwrap());
             let refused = refusal(pool.driver.start(&other));
-            assert!(refused.contains(".img was not made by a run of it"), "{refused}");
+            assert!(
+                refused.contains(".img was not made by a run of it"),
+                "{refused}"
+            );
             pool.driver.stop(&other).unwrap();
             pool.driver.remove_spare(&other).unwrap();
             pool.driver.resize(&other, 4096).unwrap();
@@ -98,7 +122,11 @@ fn a_run_is_cleaned_up_whatever_became_of_its_source() {
             &|| {},
             &|| pool.run_once(&template, "once"),
             // What the run began with is no revision any more.
-            &|| ["a", "b", "c"].iter().for_each(|text| pool.run_once(&template, text)),
+            &|| {
+                ["a", "b", "c"]
+                    .iter()
+                    .for_each(|text| pool.run_once(&template, text))
+            },
             &|| pool.driver.remove(&template).unwrap(),
         ];
         for change in changes {
@@ -119,22 +147,34 @@ fn a_run_is_cleaned_up_whatever_became_of_its_source() {
 
 #[test]
 fn an_images_mode_tells_that_a_run_made_it_until_it_is_committed() {
-    let Some(pool) = pool_on(FileSystem::Btrfs) else { return };
+    let Some(pool) = pool_on(FileSystem::Btrfs) else {
+        return;
+    };
     let template = with_template(&pool);
     let root = snapshot("work", &template);
-    let mode = |name: &str| fs::metadata(pool.path("appvms/work").join(name)).unwrap().mode() & 0o7777;
+    let mode = |name: &str| {
+        fs::metadata(pool.path("appvms/work").join(name))
+            .unwrap()
+            .mode()
+            & 0o7777
+    };
     pool.driver.start(&root).unwrap();
     assert_eq!((mode("root-dirty.img"), mode("root.img")), (0o1660, 0o660));
     let kept = origin("work", "root");
     pool.guest_writes(&kept, "kept from now on");
     pool.driver.stop(&kept).unwrap();
     assert_eq!(mode("root.img"), 0o660);
-    assert_eq!(text_in(&pool.path("appvms/work/root.img")), "kept from now on");
+    assert_eq!(
+        text_in(&pool.path("appvms/work/root.img")),
+        "kept from now on"
+    );
 }
 
 #[test]
 fn what_earlier_versions_left_of_a_run_goes_where_it_is_certain() {
-    let Some(pool) = pool_on(FileSystem::Btrfs) else { return };
+    let Some(pool) = pool_on(FileSystem::Btrfs) else {
+        return;
+    };
     let template = with_template(&pool);
     let (root, scratch) = (snapshot("work", &template), volatile("work"));
     let dirty = pool.path("appvms/work/root-dirty.img");
@@ -149,7 +189,11 @@ fn what_earlier_versions_left_of_a_run_goes_where_it_is_certain() {
         assert_eq!(pool.names("appvms/work"), [""; 0], "{commits}");
     }
     // The second name alone.
-    fs::hard_link(pool.path("vm-templates/debian/root.img"), pool.path("appvms/work/root.img")).unwrap();
+    fs::hard_link(
+        pool.path("vm-templates/debian/root.img"),
+        pool.path("appvms/work/root.img"),
+    )
+    .unwrap();
     assert!(pool.driver.has_run(&root).unwrap());
     pool.driver.start(&root).unwrap();
     pool.driver.stop(&root).unwrap();
@@ -166,13 +210,17 @@ fn what_earlier_versions_left_of_a_run_goes_where_it_is_certain() {
     // Nothing tells any more what this was.
     pool.driver.start(&root).unwrap();
     without_mark(&dirty);
-    ["a", "b", "c"].iter().for_each(|text| pool.run_once(&template, text));
+    ["a", "b", "c"]
+        .iter()
+        .for_each(|text| pool.run_once(&template, text));
     assert!(!pool.driver.has_run(&root).unwrap());
     pool.driver.stop(&root).unwrap();
     let images = ["root-dirty.img", "root.img"];
     assert_eq!(pool.names("appvms/work"), images);
     assert!(refusal(pool.driver.start(&root)).contains("or delete it; then start again"));
-    images.iter().for_each(|image| fs::remove_file(pool.path("appvms/work").join(image)).unwrap());
+    images
+        .iter()
+        .for_each(|image| fs::remove_file(pool.path("appvms/work").join(image)).unwrap());
     pool.driver.start(&root).unwrap();
 }
 
@@ -184,7 +232,10 @@ fn a_qubes_directory_may_lie_on_another_disk() {
         std::os::unix::fs::symlink(elsewhere.path(), pool.path("appvms/work")).unwrap();
         let root = snapshot("work", &template);
         pool.driver.start(&root).unwrap();
-        assert_eq!(text_in(&pool.path("appvms/work/root-dirty.img")), "installed");
+        assert_eq!(
+            text_in(&pool.path("appvms/work/root-dirty.img")),
+            "installed"
+        );
         assert!(pool.driver.has_run(&root).unwrap() && !pool.driver.is_outdated(&root).unwrap());
         pool.driver.stop(&root).unwrap();
         assert!(fs::read_dir(elsewhere.path()).unwrap().next().is_none());
@@ -195,12 +246,17 @@ fn a_qubes_directory_may_lie_on_another_disk() {
 fn a_precache_that_was_joined_with_its_image_is_not_written_to() {
     for pool in all_pools() {
         let root = with_template(&pool);
-        let (image, precache) =
-            (pool.path("vm-templates/debian/root.img"), pool.path("vm-templates/debian/root-precache.img"));
+        let (image, precache) = (
+            pool.path("vm-templates/debian/root.img"),
+            pool.path("vm-templates/debian/root-precache.img"),
+        );
         fs::remove_file(&precache).unwrap();
         fs::hard_link(&image, &precache).unwrap();
         pool.driver.start(&root).unwrap();
-        let dirty = File::options().write(true).open(pool.path("vm-templates/debian/root-dirty.img")).unwrap();
+        let dirty = File::options()
+            .write(true)
+            .open(pool.path("vm-templates/debian/root-dirty.img"))
+            .unwrap();
         dirty.write_all_at(b"by the guest", 0).unwrap();
         assert_eq!(text_in(&image), "installed");
     }

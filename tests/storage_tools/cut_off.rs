@@ -27,7 +27,10 @@ fn has_strace() -> bool {
 fn import(system: &System, text: &str) -> String {
     let mut bytes = text.as_bytes().to_vec();
     bytes.resize(MIB as usize, 0);
-    format!("qvm-volume import work:private {}", system.file("data", &bytes).display())
+    format!(
+        "qvm-volume import work:private {}",
+        system.file("data", &bytes).display()
+    )
 }
 
 /// Writes a command for a system.
@@ -47,19 +50,29 @@ fn with_states() -> System {
 fn revisions(system: &System) -> Vec<String> {
     let mut revisions = files(system, "appvms/work", "private.img.");
     revisions.sort();
-    revisions.iter().map(|path| beginning(&fs::read(path).unwrap())).collect()
+    revisions
+        .iter()
+        .map(|path| beginning(&fs::read(path).unwrap()))
+        .collect()
 }
 
 /// The files in a directory of the pool that are called so, but for those that a kill left
 /// unfinished.
 fn files(system: &System, directory: &str, beginning: &str) -> Vec<PathBuf> {
-    let names = fs::read_dir(system.image(directory)).unwrap().map(|entry| entry.unwrap());
+    let names = fs::read_dir(system.image(directory))
+        .unwrap()
+        .map(|entry| entry.unwrap());
     let is_wanted = |name: &str| name.starts_with(beginning) && !name.contains('~');
-    names.filter(|entry| is_wanted(&entry.file_name().to_string_lossy())).map(|entry| entry.path()).collect()
+    names
+        .filter(|entry| is_wanted(&entry.file_name().to_string_lossy()))
+        .map(|entry| entry.path())
+        .collect()
 }
 
 fn beginning(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(&bytes[..4.min(bytes.len())]).trim_end_matches('\0').to_string()
+    String::from_utf8_lossy(&bytes[..4.min(bytes.len())])
+        .trim_end_matches('\0')
+        .to_string()
 }
 
 fn image(system: &System) -> String {
@@ -70,17 +83,33 @@ fn image(system: &System) -> String {
 fn injected(system: &System, line: &str, inject: &str) -> Ran {
     let call = inject.split(':').next().unwrap();
     let (trace, inject) = (format!("trace={call}"), format!("inject={inject}"));
-    ran::run(&mut strace::below_strace(&system.command(line), &["-o", "/dev/null", "-e", &trace, "-e", &inject]))
+    ran::run(&mut strace::below_strace(
+        &system.command(line),
+        &["-o", "/dev/null", "-e", &trace, "-e", &inject],
+    ))
 }
 
 /// The number of the call of fsync by which a command makes the exchange of the image durable.
 fn sync_after_exchange(system: &System, line: &str) -> usize {
     let log = system.path("/log");
-    let options = ["-o", log.to_str().unwrap(), "-e", "trace=fsync,renameat,renameat2"];
-    assert_eq!(ran::run(&mut strace::below_strace(&system.command(line), &options)).code, 0, "{line}");
+    let options = [
+        "-o",
+        log.to_str().unwrap(),
+        "-e",
+        "trace=fsync,renameat,renameat2",
+    ];
+    assert_eq!(
+        ran::run(&mut strace::below_strace(&system.command(line), &options)).code,
+        0,
+        "{line}"
+    );
     let text = fs::read_to_string(log).unwrap();
     let exchanged = |call: &&str| call.contains("rename") && call.contains("\"private.img\") = 0");
-    let before = text.lines().take_while(|call| !exchanged(call)).filter(|call| call.contains(" fsync(")).count();
+    let before = text
+        .lines()
+        .take_while(|call| !exchanged(call))
+        .filter(|call| call.contains(" fsync("))
+        .count();
     before + 1
 }
 
@@ -91,11 +120,16 @@ fn a_revert_that_failed_or_was_killed_is_made_by_the_same_command_again() {
     }
     let mut cut_off = 0;
     // The revision, the exchange, and the copy for the next start, which may fail.
-    for (failure, number) in
-        ["signal=KILL", "error=ENOSPC", "error=EIO"].iter().flat_map(|f| (1..4).map(move |n| (f, n)))
+    for (failure, number) in ["signal=KILL", "error=ENOSPC", "error=EIO"]
+        .iter()
+        .flat_map(|f| (1..4).map(move |n| (f, n)))
     {
         let system = with_states();
-        let ran = injected(&system, "qvm-volume revert work:private", &format!("renameat:{failure}:when={number}"));
+        let ran = injected(
+            &system,
+            "qvm-volume revert work:private",
+            &format!("renameat:{failure}:when={number}"),
+        );
         if image(&system) == "GOOD" {
             continue;
         }
@@ -105,7 +139,11 @@ fn a_revert_that_failed_or_was_killed_is_made_by_the_same_command_again() {
             assert_eq!(revisions(&system), ["GOOD"], "{failure} {number}");
         }
         system.ok("qvm-volume revert work:private");
-        assert_eq!((image(&system), revisions(&system)), ("GOOD".into(), vec!["BAD".into()]), "{failure} {number}");
+        assert_eq!(
+            (image(&system), revisions(&system)),
+            ("GOOD".into(), vec!["BAD".into()]),
+            "{failure} {number}"
+        );
     }
     assert!(cut_off > 3, "{cut_off}");
 }
@@ -118,8 +156,16 @@ fn an_exchange_that_cannot_be_made_durable_is_told_as_made_and_not_made_again() 
     let new = |system: &System| import(system, "NEW");
     let orders: [(Order<'_>, &str, &str); 3] = [
         (&new, "work:private has the new data, but", "NEW"),
-        (&|_| "qvm-volume clear -f work:private".into(), "work:private has the new data, but", ""),
-        (&|_| "qvm-volume revert work:private".into(), "work:private is reverted, but", "GOOD"),
+        (
+            &|_| "qvm-volume clear -f work:private".into(),
+            "work:private has the new data, but",
+            "",
+        ),
+        (
+            &|_| "qvm-volume revert work:private".into(),
+            "work:private is reverted, but",
+            "GOOD",
+        ),
     ];
     for (order, words, now) in orders {
         let seen = with_states();
@@ -127,10 +173,21 @@ fn an_exchange_that_cannot_be_made_durable_is_told_as_made_and_not_made_again() 
         for error in ["EIO", "ENOSPC"] {
             let system = with_states();
             let line = order(&system);
-            let ran = injected(&system, &line, &format!("fsync:error={error}:when={number}"));
+            let ran = injected(
+                &system,
+                &line,
+                &format!("fsync:error={error}:when={number}"),
+            );
             assert_eq!(ran.code, 1, "{line} {error}: {ran:?}");
-            assert!(ran.stderr.contains(words) && !ran.stderr.contains("nothing was"), "{line} {error}: {ran:?}");
-            assert_eq!((image(&system), revisions(&system)), (now.into(), vec!["BAD".into()]), "{line} {error}");
+            assert!(
+                ran.stderr.contains(words) && !ran.stderr.contains("nothing was"),
+                "{line} {error}: {ran:?}"
+            );
+            assert_eq!(
+                (image(&system), revisions(&system)),
+                (now.into(), vec!["BAD".into()]),
+                "{line} {error}"
+            );
         }
     }
 }
@@ -148,11 +205,20 @@ impl Apart {
         let disk = LoopMount::new(FileSystem::Ext4).ok()?;
         let pool = system.path("/apart");
         fs::create_dir(&pool).unwrap();
-        Program::new("mount").arg("--bind").arg(disk.path()).arg(&pool).output().unwrap();
+        Program::new("mount")
+            .arg("--bind")
+            .arg(disk.path())
+            .arg(&pool)
+            .output()
+            .unwrap();
         system.ok("qvm-pool add apart file-reflink -o dir_path=/apart -o setup_check=no");
         system.ok("qvm-remove -f work");
         system.ok("qvm-create -l red -P apart work");
-        let apart = Apart { system, pool, _disk: disk };
+        let apart = Apart {
+            system,
+            pool,
+            _disk: disk,
+        };
         for text in ["GOOD", "BAD"] {
             apart.system.ok(&apart.import(text, 1));
         }
@@ -171,10 +237,19 @@ impl Apart {
     fn fill(&self) {
         let mut file = fs::File::create(self.system.path("/filler")).unwrap();
         for piece in [MIB as usize, 4096] {
-            while file.write_all(&vec![1; piece]).and_then(|()| file.sync_data()).is_ok() {}
+            while file
+                .write_all(&vec![1; piece])
+                .and_then(|()| file.sync_data())
+                .is_ok()
+            {}
         }
         for number in 0..1000 {
-            if fs::write(self.system.path("/").join(format!("filler.{number}")), "small").is_err() {
+            if fs::write(
+                self.system.path("/").join(format!("filler.{number}")),
+                "small",
+            )
+            .is_err()
+            {
                 break;
             }
         }
@@ -185,23 +260,37 @@ impl Apart {
     }
 
     fn images(&self) -> Vec<String> {
-        let names =
-            fs::read_dir(self.pool.join("appvms/work")).into_iter().flatten().map(|entry| entry.unwrap().path());
-        let mut images: Vec<PathBuf> = names.filter(|path| path.to_string_lossy().contains("private.img")).collect();
+        let names = fs::read_dir(self.pool.join("appvms/work"))
+            .into_iter()
+            .flatten()
+            .map(|entry| entry.unwrap().path());
+        let mut images: Vec<PathBuf> = names
+            .filter(|path| path.to_string_lossy().contains("private.img"))
+            .collect();
         images.sort();
-        images.iter().map(|image| beginning(&fs::read(image).unwrap())).collect()
+        images
+            .iter()
+            .map(|image| beginning(&fs::read(image).unwrap()))
+            .collect()
     }
 
     fn refused(&self, line: &str) -> String {
         let ran = self.system.run(line);
-        assert!(ran.code == 1 && ran.stderr.contains("No space left"), "{line}: {ran:?}");
+        assert!(
+            ran.code == 1 && ran.stderr.contains("No space left"),
+            "{line}: {ran:?}"
+        );
         ran.stderr
     }
 }
 
 impl Drop for Apart {
     fn drop(&mut self) {
-        if let Err(error) = Program::new("umount").arg("--lazy").arg(&self.pool).output() {
+        if let Err(error) = Program::new("umount")
+            .arg("--lazy")
+            .arg(&self.pool)
+            .output()
+        {
             eprintln!("{} stays mounted: {error}", self.pool.display());
         }
     }
@@ -223,12 +312,19 @@ fn a_store_without_room_changes_no_volume_on_another_disk() {
         let words = apart.refused(line);
         assert!(!words.contains("deleted"), "{line}: {words}");
         assert_eq!(apart.images(), before, "{line}");
-        assert_eq!(apart.system.ok("qvm-volume info work:private size"), format!("{MIB}\n"), "{line}");
+        assert_eq!(
+            apart.system.ok("qvm-volume info work:private size"),
+            format!("{MIB}\n"),
+            "{line}"
+        );
     }
     apart.make_room();
     apart.system.ok(&imported);
     assert_eq!(apart.images(), ["NEW", "BAD"]);
-    assert_eq!(apart.system.stored("work", "private", "size").unwrap(), (3 * MIB).to_string());
+    assert_eq!(
+        apart.system.stored("work", "private", "size").unwrap(),
+        (3 * MIB).to_string()
+    );
     // To a revision of another size.
     apart.fill();
     apart.refused("qvm-volume revert work:private");
@@ -248,8 +344,10 @@ fn a_template_installed_again_keeps_a_revision_of_its_private_volume_whenever_it
     let system = System::new();
     let package = system.path("/package");
     fs::create_dir(&package).unwrap();
-    let line =
-        format!("qvm-template-postprocess --really --skip-start --keep-source post-install pkg {}", package.display());
+    let line = format!(
+        "qvm-template-postprocess --really --skip-start --keep-source post-install pkg {}",
+        package.display()
+    );
     let pack = |text: &str| {
         let file = fs::File::create(package.join("root.img")).unwrap();
         file.set_len(MIB).unwrap();
@@ -259,20 +357,51 @@ fn a_template_installed_again_keeps_a_revision_of_its_private_volume_whenever_it
     for number in 1.. {
         pack("ONE");
         system.run(&line);
-        system.ok(&format!("qvm-volume import --no-resize pkg:private {}", mine.display()));
+        system.ok(&format!(
+            "qvm-volume import --no-resize pkg:private {}",
+            mine.display()
+        ));
         pack("TWO");
         let mut killed = strace::below_strace(
             &system.command(&line),
-            &["-o", "/dev/null", "-e", "trace=renameat", "-e", &format!("inject=renameat:signal=KILL:when={number}")],
+            &[
+                "-o",
+                "/dev/null",
+                "-e",
+                "trace=renameat",
+                "-e",
+                &format!("inject=renameat:signal=KILL:when={number}"),
+            ],
         );
-        let is_whole = killed.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap().success();
-        assert!(system.image("vm-templates/pkg/private.img").exists(), "killed at {number}");
+        let is_whole = killed
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .unwrap()
+            .success();
+        assert!(
+            system.image("vm-templates/pkg/private.img").exists(),
+            "killed at {number}"
+        );
         system.run(&line);
-        assert!(system.begins_with("vm-templates/pkg/root.img", b"TWO"), "{number}");
-        assert!(system.begins_with("vm-templates/pkg/private.img", b"\0\0\0\0"), "{number}");
-        assert_eq!(files(&system, "vm-templates/pkg", "private.img.").len(), 1, "{number}: a revision");
+        assert!(
+            system.begins_with("vm-templates/pkg/root.img", b"TWO"),
+            "{number}"
+        );
+        assert!(
+            system.begins_with("vm-templates/pkg/private.img", b"\0\0\0\0"),
+            "{number}"
+        );
+        assert_eq!(
+            files(&system, "vm-templates/pkg", "private.img.").len(),
+            1,
+            "{number}: a revision"
+        );
         system.ok("qvm-volume revert pkg:private");
-        assert!(system.begins_with("vm-templates/pkg/private.img", b"MINE"), "{number}");
+        assert!(
+            system.begins_with("vm-templates/pkg/private.img", b"MINE"),
+            "{number}"
+        );
         system.run("qvm-remove -f pkg");
         system.run("qvm-template-postprocess --really pre-remove pkg");
         if is_whole {
@@ -288,10 +417,14 @@ fn a_template_that_cannot_be_installed_again_keeps_its_root_volume() {
     let package = system.path("/package");
     fs::create_dir(&package).unwrap();
     fs::write(package.join("root.img"), "ONE").unwrap();
-    let line =
-        format!("qvm-template-postprocess --really --skip-start --keep-source post-install pkg {}", package.display());
+    let line = format!(
+        "qvm-template-postprocess --really --skip-start --keep-source post-install pkg {}",
+        package.display()
+    );
     system.run(&line);
-    let store = system.store().replace("vm-templates/pkg/private", "appvms/work/private");
+    let store = system
+        .store()
+        .replace("vm-templates/pkg/private", "appvms/work/private");
     fs::write(system.image("qubes.xml"), store).unwrap();
     fs::write(package.join("root.img"), "TWO").unwrap();
     let refused = system.refuses(1, &line);
@@ -304,9 +437,21 @@ fn a_disposable_whose_name_cannot_be_printed_is_named_in_the_error() {
     let system = System::new();
     system.ok("qvm-prefs work template_for_dispvms True");
     let full = fs::File::options().write(true).open("/dev/full").unwrap();
-    let output = system.command("qvm-create --disp -t work").stdout(full).output().unwrap();
-    let (words, names) = (String::from_utf8(output.stderr).unwrap(), system.ok("qvm-ls --raw-list"));
+    let output = system
+        .command("qvm-create --disp -t work")
+        .stdout(full)
+        .output()
+        .unwrap();
+    let (words, names) = (
+        String::from_utf8(output.stderr).unwrap(),
+        system.ok("qvm-ls --raw-list"),
+    );
     let name = names.lines().find(|name| name.starts_with("disp")).unwrap();
     assert_eq!(output.status.code(), Some(1));
-    assert!(words.contains(&format!("{name} is created: cannot write to standard output")), "{words}");
+    assert!(
+        words.contains(&format!(
+            "{name} is created: cannot write to standard output"
+        )),
+        "{words}"
+    );
 }

@@ -22,7 +22,9 @@ fn describe(directory: &Path) {
 }
 
 fn is_described(directory: &Path) -> bool {
-    let has = |name: &str, text: &str| fs::read_to_string(directory.join(name)).is_ok_and(|found| found == text);
+    let has = |name: &str, text: &str| {
+        fs::read_to_string(directory.join(name)).is_ok_and(|found| found == text)
+    };
     has("firewall.xml", RULES) && has("notes.txt", "mine")
 }
 
@@ -47,8 +49,14 @@ fn second_store(system: &System) -> PathBuf {
 }
 
 fn kinds(system: &System) -> Vec<String> {
-    let found: serde_json::Value = serde_json::from_str(&system.run("qubes-db check --json").stdout).unwrap();
-    found.as_array().unwrap().iter().map(|damage| damage["kind"].as_str().unwrap().to_owned()).collect()
+    let found: serde_json::Value =
+        serde_json::from_str(&system.run("qubes-db check --json").stdout).unwrap();
+    found
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|damage| damage["kind"].as_str().unwrap().to_owned())
+        .collect()
 }
 
 /// One absolute path on the machine and below the root.
@@ -59,7 +67,10 @@ struct Twice {
 
 impl Twice {
     fn new(system: &System) -> Twice {
-        let machine = tempfile::Builder::new().prefix("qubes-machine-").tempdir().unwrap();
+        let machine = tempfile::Builder::new()
+            .prefix("qubes-machine-")
+            .tempdir()
+            .unwrap();
         let inside = system.path(machine.path().to_str().unwrap());
         fs::create_dir_all(&inside).unwrap();
         Twice { machine, inside }
@@ -81,7 +92,10 @@ impl Twice {
 
 fn is_untouched(machine: &Path, when: &str) {
     let names = fs::read_dir(machine).unwrap().count();
-    assert!(is_described(machine) && machine.join("creation.json").exists() && names == 3, "{when}");
+    assert!(
+        is_described(machine) && machine.join("creation.json").exists() && names == 3,
+        "{when}"
+    );
 }
 
 #[test]
@@ -91,7 +105,10 @@ fn an_absolute_link_of_a_directory_leads_to_no_file_of_the_machine() {
     let machine = twice.move_away(&system, "appvms/work");
     let inside = twice.inside.join("work");
     system.ok("qvm-notes --set inside work");
-    assert_eq!(fs::read_to_string(inside.join("notes.txt")).unwrap(), "inside");
+    assert_eq!(
+        fs::read_to_string(inside.join("notes.txt")).unwrap(),
+        "inside"
+    );
     is_untouched(&machine, "notes");
 
     // Any work on its images takes the note of its creation away.
@@ -99,7 +116,10 @@ fn an_absolute_link_of_a_directory_leads_to_no_file_of_the_machine() {
     system.ok("qvm-clone -q work two");
     assert!(!inside.join("creation.json").exists());
     is_untouched(&machine, "clone of it");
-    assert_eq!(fs::read_to_string(system.image("appvms/two/notes.txt")).unwrap(), "inside");
+    assert_eq!(
+        fs::read_to_string(system.image("appvms/two/notes.txt")).unwrap(),
+        "inside"
+    );
 
     // A new one whose link is there.
     let new = twice.machine.path().join("new");
@@ -108,7 +128,10 @@ fn an_absolute_link_of_a_directory_leads_to_no_file_of_the_machine() {
     }
     symlink(&new, system.image("appvms/new")).unwrap();
     system.ok("qvm-clone -q two new");
-    assert_eq!(fs::read_to_string(twice.inside.join("new/notes.txt")).unwrap(), "inside");
+    assert_eq!(
+        fs::read_to_string(twice.inside.join("new/notes.txt")).unwrap(),
+        "inside"
+    );
     assert_eq!(fs::read_dir(&new).unwrap().count(), 0);
 
     system.ok("qvm-remove -f work");
@@ -126,12 +149,18 @@ fn an_absolute_link_above_the_directories_leads_to_no_file_of_the_machine() {
     describe(&victim);
     system.ok("qvm-notes --set inside work");
     system.ok("qvm-clone -q work two");
-    assert_eq!(fs::read_to_string(twice.inside.join("appvms/two/notes.txt")).unwrap(), "inside");
+    assert_eq!(
+        fs::read_to_string(twice.inside.join("appvms/two/notes.txt")).unwrap(),
+        "inside"
+    );
     system.ok("qvm-create -l red three");
     system.ok("qvm-remove -f work two three");
     assert!(is_described(&victim));
     assert_eq!(fs::read_dir(&machine).unwrap().count(), 4);
-    assert_eq!(fs::read_dir(twice.inside.join("appvms")).unwrap().count(), 0);
+    assert_eq!(
+        fs::read_dir(twice.inside.join("appvms")).unwrap().count(),
+        0
+    );
 }
 
 #[test]
@@ -139,7 +168,10 @@ fn files_of_the_systems_own_qube_stay_when_that_of_a_copy_of_the_store_goes() {
     let system = system();
     let copy = copied_store(&system);
     let directory = system.image("appvms/work");
-    let notes = system.refuses(1, &format!("qvm-notes --qubesxml {} --set other work", copy.display()));
+    let notes = system.refuses(
+        1,
+        &format!("qvm-notes --qubesxml {} --set other work", copy.display()),
+    );
     let expected = "cannot change the notes of work: /var/lib/qubes/appvms/work is the directory of work of \
                     /var/lib/qubes/qubes.xml, too; give one of the two another name, a directory of its own or, with \
                     --root, a system of its own";
@@ -158,13 +190,21 @@ fn files_of_the_systems_own_qube_stay_when_that_of_a_copy_of_the_store_goes() {
     let copy = copied_store(&system);
     let twice = Twice::new(&system);
     twice.move_away(&system, "appvms/work");
-    assert_eq!(system.run(&format!("qvm-remove --qubesxml {} -f work", copy.display())).code, 0);
+    assert_eq!(
+        system
+            .run(&format!("qvm-remove --qubesxml {} -f work", copy.display()))
+            .code,
+        0
+    );
     assert!(is_described(&twice.inside.join("work")) && system.image("appvms/work").is_symlink());
     // While that store cannot be read, nobody knows.
     let copy = copied_store(&system);
     fs::write(system.image("qubes.xml"), "damaged").unwrap();
     let removed = system.run(&format!("qvm-remove --qubesxml {} -f work", copy.display()));
-    assert!(removed.stderr.contains("qubes.xml, which cannot be read: "), "{removed:?}");
+    assert!(
+        removed.stderr.contains("qubes.xml, which cannot be read: "),
+        "{removed:?}"
+    );
     assert!(is_described(&twice.inside.join("work")));
 }
 
@@ -175,18 +215,48 @@ fn a_qube_of_another_store_gets_no_directory_of_the_systems_own() {
     // Also where the system's own qube has no directory yet.
     fs::remove_dir_all(system.image("vm-templates/tpl")).unwrap();
     for (class, name) in [("StandaloneVM", "work"), ("TemplateVM", "tpl")] {
-        let refused =
-            system.refuses(1, &format!("qvm-create --qubesxml {} -C {class} -l red {name}", second.display()));
-        assert!(refused.contains(&format!("cannot create {name}: /var/lib/qubes/")), "{refused}");
-        assert!(refused.contains(&format!("is the directory of {name} of /var/lib/qubes/qubes.xml, too")), "{refused}");
+        let refused = system.refuses(
+            1,
+            &format!(
+                "qvm-create --qubesxml {} -C {class} -l red {name}",
+                second.display()
+            ),
+        );
+        assert!(
+            refused.contains(&format!("cannot create {name}: /var/lib/qubes/")),
+            "{refused}"
+        );
+        assert!(
+            refused.contains(&format!(
+                "is the directory of {name} of /var/lib/qubes/qubes.xml, too"
+            )),
+            "{refused}"
+        );
     }
-    assert!(is_described(&system.image("appvms/work")) && !system.path("/data/appvms/work").exists());
+    assert!(
+        is_described(&system.image("appvms/work")) && !system.path("/data/appvms/work").exists()
+    );
     // Under another name it may be, and go.
-    system.ok(&format!("qvm-create --qubesxml {} -C StandaloneVM -l red other", second.display()));
-    system.ok(&format!("qvm-notes --qubesxml {} --set text other", second.display()));
-    system.ok(&format!("qvm-clone -q --qubesxml {} other third", second.display()));
-    assert_eq!(fs::read_to_string(system.image("appvms/third/notes.txt")).unwrap(), "text");
-    system.ok(&format!("qvm-remove --qubesxml {} -f other third", second.display()));
+    system.ok(&format!(
+        "qvm-create --qubesxml {} -C StandaloneVM -l red other",
+        second.display()
+    ));
+    system.ok(&format!(
+        "qvm-notes --qubesxml {} --set text other",
+        second.display()
+    ));
+    system.ok(&format!(
+        "qvm-clone -q --qubesxml {} other third",
+        second.display()
+    ));
+    assert_eq!(
+        fs::read_to_string(system.image("appvms/third/notes.txt")).unwrap(),
+        "text"
+    );
+    system.ok(&format!(
+        "qvm-remove --qubesxml {} -f other third",
+        second.display()
+    ));
     assert_eq!(system.names("appvms"), ["work"]);
 }
 
@@ -200,13 +270,23 @@ fn of_two_qubes_with_one_directory_none_takes_the_files_of_the_other() {
     assert!(kinds(&system).contains(&"directory-shared".to_owned()));
     for qube in ["work", "two"] {
         let refused = system.refuses(1, &format!("qvm-notes --set other {qube}"));
-        assert!(refused.contains(&format!("cannot change the notes of {qube}: ")), "{refused}");
+        assert!(
+            refused.contains(&format!("cannot change the notes of {qube}: ")),
+            "{refused}"
+        );
     }
     let removed = system.run("qvm-remove -f two");
     assert_eq!(removed.code, 0, "{removed:?}");
-    assert!(removed.stderr.contains("appvms/two is the directory of work, too: firewall.xml and notes.txt stay"));
+    assert!(
+        removed
+            .stderr
+            .contains("appvms/two is the directory of work, too: firewall.xml and notes.txt stay")
+    );
     assert!(is_described(&system.image("appvms/work")));
-    assert!(fs::symlink_metadata(system.image("appvms/two")).is_err(), "the link is two's own");
+    assert!(
+        fs::symlink_metadata(system.image("appvms/two")).is_err(),
+        "the link is two's own"
+    );
     assert_eq!(kinds(&system), [""; 0]);
 
     // A new qube by such a link.
@@ -214,7 +294,13 @@ fn of_two_qubes_with_one_directory_none_takes_the_files_of_the_other() {
     fs::create_dir(system.path("/data")).unwrap();
     system.ok("qvm-pool add p2 file-reflink -o dir_path=/data -o setup_check=no");
     let refused = system.run("qvm-create -P p2 -C StandaloneVM -l red two");
-    assert!(refused.code == 1 && refused.stderr.contains("appvms/two is the directory of work, too"), "{refused:?}");
+    assert!(
+        refused.code == 1
+            && refused
+                .stderr
+                .contains("appvms/two is the directory of work, too"),
+        "{refused:?}"
+    );
     assert!(is_described(&system.image("appvms/work")));
     fs::remove_file(system.image("appvms/two")).unwrap();
     system.ok("qvm-notes --set own work");
@@ -231,7 +317,10 @@ fn rules_and_notes_are_taken_over_with_images() {
     assert!(is_described(&system.image("appvms/lost")));
     fs::write(system.image("qubes.xml"), &store).unwrap();
     system.ok("qvm-create --discard-existing -l red lost");
-    assert!(!system.image("appvms/lost/notes.txt").exists() && !system.image("appvms/lost/firewall.xml").exists());
+    assert!(
+        !system.image("appvms/lost/notes.txt").exists()
+            && !system.image("appvms/lost/firewall.xml").exists()
+    );
 }
 
 #[test]
@@ -246,7 +335,10 @@ fn a_file_that_is_longer_than_any_of_qubes_is_not_read() {
         fs::create_dir_all(file.parent().unwrap()).unwrap();
         fs::File::create(&file).unwrap().set_len(5 << 20).unwrap();
         let ran = system.run(line);
-        assert!(ran.code != 0 && ran.stderr.contains("it is longer than 4 MiB"), "{line}: {ran:?}");
+        assert!(
+            ran.code != 0 && ran.stderr.contains("it is longer than 4 MiB"),
+            "{line}: {ran:?}"
+        );
         fs::remove_file(&file).unwrap();
     }
 }

@@ -20,7 +20,10 @@ fn lost() -> System {
     let before = system.store();
     system.ok("qvm-create -l red new");
     let data = system.file("data", DATA);
-    system.ok(&format!("qvm-volume import --no-resize new:private {}", data.display()));
+    system.ok(&format!(
+        "qvm-volume import --no-resize new:private {}",
+        data.display()
+    ));
     fs::write(system.image("qubes.xml"), before).unwrap();
     system
 }
@@ -41,20 +44,36 @@ fn a_creation_over_data_is_refused_and_says_what_to_do() {
         let refused = system.refuses(1, line);
         let words = ".img holds data, and no qube of the store means it: qvm-create \
                      --adopt-existing takes the images over, --discard-existing deletes them";
-        assert!(refused.contains("cannot create new: ") && refused.contains(words), "{line}: {refused}");
+        assert!(
+            refused.contains("cannot create new: ") && refused.contains(words),
+            "{line}: {refused}"
+        );
         assert!(has_data(&system), "{line}");
     }
     assert_eq!(system.run("qvm-create -l red --dry-run new").code, 1);
-    assert_eq!(system.run("qvm-create -l red --dry-run --adopt-existing new").code, 0);
+    assert_eq!(
+        system
+            .run("qvm-create -l red --dry-run --adopt-existing new")
+            .code,
+        0
+    );
 }
 
 #[test]
 fn data_are_taken_over() {
     let system = lost();
-    fs::File::options().write(true).open(system.image(IMAGE)).unwrap().set_len(2560 * MIB).unwrap();
+    fs::File::options()
+        .write(true)
+        .open(system.image(IMAGE))
+        .unwrap()
+        .set_len(2560 * MIB)
+        .unwrap();
     system.ok("qvm-create -l red --adopt-existing new");
     assert!(has_data(&system));
-    assert_eq!(system.ok("qvm-volume info new:private size"), format!("{}\n", 2560 * MIB));
+    assert_eq!(
+        system.ok("qvm-volume info new:private size"),
+        format!("{}\n", 2560 * MIB)
+    );
     assert_eq!(system.ok("qubes-recover --list-orphans"), "");
     system.ok("qvm-remove -f new");
     assert!(!system.image("appvms/new").exists());
@@ -63,12 +82,19 @@ fn data_are_taken_over() {
 #[test]
 fn what_a_crash_left_uncommitted_is_taken_over_and_committed() {
     let system = lost();
-    fs::write(system.image("appvms/new/private-dirty.img"), "written since").unwrap();
+    fs::write(
+        system.image("appvms/new/private-dirty.img"),
+        "written since",
+    )
+    .unwrap();
     system.ok("qvm-create -l red --adopt-existing new");
     system.run("qubes-recover");
     assert!(system.begins_with(IMAGE, b"written since"));
     let names = system.names("appvms/new");
-    assert!(names.iter().any(|name| name.starts_with("private.img.")), "a revision of before: {names:?}");
+    assert!(
+        names.iter().any(|name| name.starts_with("private.img.")),
+        "a revision of before: {names:?}"
+    );
 }
 
 #[test]
@@ -91,7 +117,10 @@ fn the_disposable_template_is_made_over_no_data_either() {
     fs::create_dir(system.image("appvms/tpl-dvm")).unwrap();
     fs::write(system.image("appvms/tpl-dvm/private.img"), DATA).unwrap();
     let refused = system.refuses(1, "qvm-create-default-dvm tpl");
-    assert!(refused.contains("tpl-dvm/private.img holds data"), "{refused}");
+    assert!(
+        refused.contains("tpl-dvm/private.img holds data"),
+        "{refused}"
+    );
     system.ok("qvm-create-default-dvm --adopt-existing tpl");
     assert!(system.begins_with("appvms/tpl-dvm/private.img", DATA));
 }
@@ -112,25 +141,38 @@ fn an_option_that_cannot_be_followed_is_refused() {
 fn images_that_are_only_holes_are_in_nobodys_way() {
     let system = System::new();
     fs::create_dir(system.image("appvms/new")).unwrap();
-    fs::File::create(system.image(IMAGE)).unwrap().set_len(MIB).unwrap();
+    fs::File::create(system.image(IMAGE))
+        .unwrap()
+        .set_len(MIB)
+        .unwrap();
     system.ok("qvm-create -l red new");
 }
 
 #[test]
 fn what_a_killed_creation_left_is_cleared_without_a_question() {
-    if std::process::Command::new("strace").arg("-V").output().is_err() {
+    if std::process::Command::new("strace")
+        .arg("-V")
+        .output()
+        .is_err()
+    {
         return skip("strace is not installed");
     }
     let system = System::new();
     let data = system.file("data", DATA);
-    system.ok(&format!("qvm-volume import --no-resize work:private {}", data.display()));
+    system.ok(&format!(
+        "qvm-volume import --no-resize work:private {}",
+        data.display()
+    ));
     let mut with_data = 0;
     for number in 1.. {
         let inject = format!("inject=fsync:signal=SIGKILL:when={number}");
         let options = ["-o", "/dev/null", "-e", "trace=fsync", "-e", &inject];
         let mut clone = strace::below_strace(&system.command("qvm-clone work new"), &options);
         if clone.stderr(Stdio::null()).status().unwrap().success() {
-            assert!(number > 5 && with_data > 1, "{number} calls, {with_data} kills left data");
+            assert!(
+                number > 5 && with_data > 1,
+                "{number} calls, {with_data} kills left data"
+            );
             break;
         }
         if system.run("qvm-check -q new").code == 0 {
@@ -155,18 +197,28 @@ fn a_note_of_a_qube_that_was_saved_gives_no_data_up() {
         let qubes = qubes::format::read(fs::read(system.image("qubes.xml")).unwrap()).unwrap();
         qubes.get("new").unwrap().uuid().unwrap()
     };
-    let note =
-        format!("{{\"uuid\":\"{uuid}\",\"volumes\":[{{\"pool\":\"varlibqubes\",\"vid\":\"appvms/new/private\"}}]}}");
+    let note = format!(
+        "{{\"uuid\":\"{uuid}\",\"volumes\":[{{\"pool\":\"varlibqubes\",\"vid\":\"appvms/new/private\"}}]}}"
+    );
     let place = system.image("appvms/new").join(NOTE);
     fs::write(&place, &note).unwrap();
     let data = system.file("data", DATA);
-    system.ok(&format!("qvm-volume import --no-resize new:private {}", data.display()));
+    system.ok(&format!(
+        "qvm-volume import --no-resize new:private {}",
+        data.display()
+    ));
     assert!(!place.exists(), "what puts data there takes the note away");
     // A program of somebody else, and a copy that does not know the qube.
     fs::write(&place, &note).unwrap();
     system.ok("qubes-db history");
-    let before = system.store().replace("name=\"name\">new<", "name=\"name\">gone<");
-    fs::write(system.image("qubes.xml"), before.replace("appvms/new/", "appvms/gone/")).unwrap();
+    let before = system
+        .store()
+        .replace("name=\"name\">new<", "name=\"name\">gone<");
+    fs::write(
+        system.image("qubes.xml"),
+        before.replace("appvms/new/", "appvms/gone/"),
+    )
+    .unwrap();
     let refused = system.refuses(1, "qvm-create -l red new");
     assert!(refused.contains(".img holds data"), "{refused}");
 }

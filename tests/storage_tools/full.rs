@@ -11,9 +11,15 @@ use crate::system::random_bytes;
 fn start_clone_and_import_fail_with_a_line_and_leave_the_old_data_and_a_commit_needs_no_room() {
     let Some(pool) = SmallPool::new() else { return };
     let live = &pool.live;
-    let (old, new) = (random_bytes(OLD, 1), live.system.file("new", &random_bytes(OLD, 2)));
+    let (old, new) = (
+        random_bytes(OLD, 1),
+        live.system.file("new", &random_bytes(OLD, 2)),
+    );
     live.ok("qvm-start busy");
-    let disk = File::options().write(true).open(pool.image("busy/private-dirty.img")).unwrap();
+    let disk = File::options()
+        .write(true)
+        .open(pool.image("busy/private-dirty.img"))
+        .unwrap();
     disk.write_all_at(b"synced by the guest", 0).unwrap();
     disk.sync_all().unwrap();
 
@@ -23,26 +29,44 @@ fn start_clone_and_import_fail_with_a_line_and_leave_the_old_data_and_a_commit_n
     pool.fill();
     for line in ["qvm-pool", "qvm-pool info small", "qvm-ls"] {
         let warned = told(line);
-        assert!(warned.code == 0 && warned.stderr.contains("pool small is nearly full: 9"), "{line}: {warned:?}");
+        assert!(
+            warned.code == 0 && warned.stderr.contains("pool small is nearly full: 9"),
+            "{line}: {warned:?}"
+        );
     }
     let names = pool.names();
     pool.fails("qvm-start idle", &["idle"]);
     pool.fails("qvm-clone -q -P small idle copy", &["copy"]);
-    pool.fails(&format!("qvm-volume import idle:private {}", new.display()), &["idle:private"]);
-    pool.fails("qvm-volume clone -f busy:private idle:private", &["idle:private"]);
+    pool.fails(
+        &format!("qvm-volume import idle:private {}", new.display()),
+        &["idle:private"],
+    );
+    pool.fails(
+        "qvm-volume clone -f busy:private idle:private",
+        &["idle:private"],
+    );
     assert_eq!(pool.names(), names, "nothing is left of what failed");
-    assert!(!live.run("qvm-ls --raw-list").stdout.contains("copy"), "there is no half a qube");
+    assert!(
+        !live.run("qvm-ls --raw-list").stdout.contains("copy"),
+        "there is no half a qube"
+    );
     assert!(pool.bytes("idle/private.img") == old);
 
     // The guest ends, and what it wrote is committed: the old image becomes a revision without
     // being copied.
     live.ok("qvm-kill busy");
-    assert!(pool.bytes("busy/private.img").starts_with(b"synced by the guest"));
+    assert!(
+        pool.bytes("busy/private.img")
+            .starts_with(b"synced by the guest")
+    );
     assert!(!pool.image("busy/private-dirty.img").exists());
 
     pool.make_room();
     live.ok("qubes-recover");
-    assert!(pool.bytes("busy/private.img").starts_with(b"synced by the guest"));
+    assert!(
+        pool.bytes("busy/private.img")
+            .starts_with(b"synced by the guest")
+    );
     live.ok("qvm-clone -q -P small busy copy");
     live.ok(&format!("qvm-volume import idle:private {}", new.display()));
     live.ok("qvm-start idle");
@@ -50,5 +74,9 @@ fn start_clone_and_import_fail_with_a_line_and_leave_the_old_data_and_a_commit_n
         live.run(&format!("qvm-kill {qube}"));
         live.ok(&format!("qvm-remove -f {qube}"));
     }
-    assert!(pool.names().iter().all(|name| name.starts_with("base/")), "{:?}", pool.names());
+    assert!(
+        pool.names().iter().all(|name| name.starts_with("base/")),
+        "{:?}",
+        pool.names()
+    );
 }

@@ -21,7 +21,10 @@ fn system() -> System {
 
 fn keep_data(system: &System, qube: &str) {
     let data = system.file("data", DATA);
-    system.ok(&format!("qvm-volume import --no-resize {qube}:private {}", data.display()));
+    system.ok(&format!(
+        "qvm-volume import --no-resize {qube}:private {}",
+        data.display()
+    ));
     assert!(has_data(system, &format!("appvms/{qube}/private.img")));
 }
 
@@ -38,7 +41,11 @@ fn edit(system: &System, from: &str, to: &str) {
 
 /// The second pool over the directory of the first, by hand.
 fn add_pool_by_hand(system: &System, attributes: &str) {
-    edit(system, "</pools>", &format!("<pool name=\"p2\" driver=\"file-reflink\" {attributes}/></pools>"));
+    edit(
+        system,
+        "</pools>",
+        &format!("<pool name=\"p2\" driver=\"file-reflink\" {attributes}/></pools>"),
+    );
 }
 
 /// The directory of `vault`'s private image as the store has it, changed.
@@ -70,13 +77,21 @@ fn remove_all_orphans(system: &System) -> crate::ran::Ran {
 fn what_a_second_pool_over_the_same_directory_lists_is_no_orphan() {
     let system = system();
     symlink("qubes", system.path("/var/lib/link")).unwrap();
-    for directory in ["/var/lib/qubes", "/var/lib/link", "/var/lib/./qubes/../qubes", "/var/lib"] {
+    for directory in [
+        "/var/lib/qubes",
+        "/var/lib/link",
+        "/var/lib/./qubes/../qubes",
+        "/var/lib",
+    ] {
         let before = system.store();
         add_pool_by_hand(&system, &format!("dir_path=\"{directory}\""));
         assert_eq!(system.ok("qubes-recover --list-orphans"), "", "{directory}");
         let removed = remove_all_orphans(&system);
         assert_eq!((removed.code, &*removed.stderr), (0, ""), "{directory}");
-        assert!(has_data(&system, WORK) && system.image("vm-templates/tpl/root.img").exists(), "{directory}");
+        assert!(
+            has_data(&system, WORK) && system.image("vm-templates/tpl/root.img").exists(),
+            "{directory}"
+        );
         fs::write(system.image("qubes.xml"), before).unwrap();
     }
 }
@@ -87,11 +102,18 @@ fn a_volume_whose_place_is_not_written_down_keeps_its_image() {
     for (from, to) in [
         (vid, ""),
         (vid, " vid=\"\""),
-        ("name=\"private\" pool=\"varlibqubes\" vid=\"appvms/vault/private\"", "name=\"private\""),
+        (
+            "name=\"private\" pool=\"varlibqubes\" vid=\"appvms/vault/private\"",
+            "name=\"private\"",
+        ),
     ] {
         let system = system();
         edit(&system, from, to);
-        assert_eq!(system.run("qubes-recover --list-orphans").stdout, "", "{to}");
+        assert_eq!(
+            system.run("qubes-recover --list-orphans").stdout,
+            "",
+            "{to}"
+        );
         remove_all_orphans(&system);
         assert!(has_data(&system, "appvms/vault/private.img"), "{to}");
     }
@@ -101,7 +123,11 @@ fn a_volume_whose_place_is_not_written_down_keeps_its_image() {
     let start = store.find("vid=\"appvms/vault/root\"").unwrap();
     let start = store[..start].rfind("<volume-config").unwrap();
     let end = start + store[start..].find("</volume-config>").unwrap() + "</volume-config>".len();
-    fs::write(system.image("qubes.xml"), format!("{}<volume-config/>{}", &store[..start], &store[end..])).unwrap();
+    fs::write(
+        system.image("qubes.xml"),
+        format!("{}<volume-config/>{}", &store[..start], &store[end..]),
+    )
+    .unwrap();
     assert_eq!(system.ok("qubes-recover --list-orphans"), "");
     remove_all_orphans(&system);
     assert!(has_data(&system, "appvms/vault/private.img"));
@@ -113,13 +139,23 @@ fn a_domain_that_cannot_be_used_keeps_its_images() {
     for (what, to) in [
         ("empty", "<property name=\"name\"></property>"),
         ("none", ""),
-        ("second of the name", "<property name=\"name\">work</property>"),
-        ("two names", "<property name=\"name\">vault</property><property name=\"name\">other</property>"),
+        (
+            "second of the name",
+            "<property name=\"name\">work</property>",
+        ),
+        (
+            "two names",
+            "<property name=\"name\">vault</property><property name=\"name\">other</property>",
+        ),
         ("unusable", "<property name=\"name\">va/ult</property>"),
     ] {
         let system = system();
         edit(&system, name, to);
-        assert_eq!(system.run("qubes-recover --list-orphans").stdout, "", "{what}");
+        assert_eq!(
+            system.run("qubes-recover --list-orphans").stdout,
+            "",
+            "{what}"
+        );
         remove_all_orphans(&system);
         assert!(has_data(&system, "appvms/vault/private.img"), "{what}");
     }
@@ -129,17 +165,27 @@ fn a_domain_that_cannot_be_used_keeps_its_images() {
 fn a_domain_inside_an_unknown_element_keeps_its_images() {
     let system = system();
     let store = system.store();
-    let at = store.find("<property name=\"name\">vault</property>").unwrap();
+    let at = store
+        .find("<property name=\"name\">vault</property>")
+        .unwrap();
     let start = store[..at].rfind("<domain").unwrap();
     let end = at + store[at..].find("</domain>").unwrap() + "</domain>".len();
-    let grouped = format!("{}<group>{}</group>{}", &store[..start], &store[start..end], &store[end..]);
+    let grouped = format!(
+        "{}<group>{}</group>{}",
+        &store[..start],
+        &store[start..end],
+        &store[end..]
+    );
     fs::write(system.image("qubes.xml"), grouped).unwrap();
     assert_eq!(system.ok("qubes-recover --list-orphans"), "");
     remove_all_orphans(&system);
     assert!(has_data(&system, "appvms/vault/private.img"));
     // Nor does a creation of its name, or the removal of another qube, touch them.
     let refused = system.refuses(1, "qvm-create -l red vault");
-    assert!(refused.contains("has the image of volume vault:"), "{refused}");
+    assert!(
+        refused.contains("has the image of volume vault:"),
+        "{refused}"
+    );
 }
 
 #[test]
@@ -149,8 +195,18 @@ fn orphans_stay_while_some_volume_cannot_be_told() {
     fs::write(system.image("appvms/lost/private.img"), DATA).unwrap();
     let sound = system.store();
     for (what, from, to, reason) in [
-        ("a missing pool", "vid=\"appvms/vault/private\"", "vid=\"appvms/lost/x\"", ""),
-        ("", "name=\"varlibqubes\"", "name=\"renamed\"", "is in pool 'varlibqubes', which does not exist"),
+        (
+            "a missing pool",
+            "vid=\"appvms/vault/private\"",
+            "vid=\"appvms/lost/x\"",
+            "",
+        ),
+        (
+            "",
+            "name=\"varlibqubes\"",
+            "name=\"renamed\"",
+            "is in pool 'varlibqubes', which does not exist",
+        ),
         (
             "no name and no vid",
             "<property name=\"name\">vault</property>",
@@ -165,7 +221,11 @@ fn orphans_stay_while_some_volume_cannot_be_told() {
         if !reason.is_empty() {
             let refused = remove_all_orphans(&system);
             assert_eq!(refused.code, 1, "{what}: {refused:?}");
-            assert!(refused.stderr.contains(reason), "{what}: {}", refused.stderr);
+            assert!(
+                refused.stderr.contains(reason),
+                "{what}: {}",
+                refused.stderr
+            );
             assert!(has_data(&system, "appvms/lost/private.img"), "{what}");
             assert!(has_data(&system, WORK), "{what}");
         }
@@ -186,10 +246,19 @@ fn each_orphan_is_asked_about() {
     }
     let none = system.run("qubes-recover --remove-orphans");
     assert_eq!(none.code, 0, "{none:?}");
-    assert!(has_data(&system, "appvms/lost/private.img"), "the end of the input is a no");
+    assert!(
+        has_data(&system, "appvms/lost/private.img"),
+        "the end of the input is a no"
+    );
     let second = system.run_with_input("qubes-recover --remove-orphans", b"n\ny\n");
     assert_eq!(second.code, 0, "{second:?}");
-    assert!(second.stdout.contains("Remove varlibqubes:appvms/found/private ("), "{}", second.stdout);
+    assert!(
+        second
+            .stdout
+            .contains("Remove varlibqubes:appvms/found/private ("),
+        "{}",
+        second.stdout
+    );
     assert!(has_data(&system, "appvms/found/private.img"));
     assert!(!system.image("appvms/lost").exists());
     assert_eq!(system.run("qubes-recover --remove-orphans --json").code, 2);
@@ -210,23 +279,50 @@ fn a_qube_renamed_by_hand_keeps_its_image_when_its_old_name_is_made_anew() {
     ] {
         let system = system();
         add_pool_by_hand(&system, "dir_path=\"/var/lib/qubes/\" setup_check=\"no\"");
-        edit(&system, "<property name=\"name\">work</property>", "<property name=\"name\">renamed</property>");
+        edit(
+            &system,
+            "<property name=\"name\">work</property>",
+            "<property name=\"name\">renamed</property>",
+        );
         let refused = system.refuses(1, create);
-        assert!(refused.contains("has the image of volume renamed:"), "{create}: {refused}");
+        assert!(
+            refused.contains("has the image of volume renamed:"),
+            "{create}: {refused}"
+        );
         assert!(has_data(&system, WORK), "{create}");
     }
     let system = system();
-    edit(&system, "<property name=\"name\">work</property>", "<property name=\"name\">renamed</property>");
+    edit(
+        &system,
+        "<property name=\"name\">work</property>",
+        "<property name=\"name\">renamed</property>",
+    );
     assert_eq!(system.run("qvm-create -l red --dry-run work").code, 1);
 }
 
 #[test]
 fn a_removal_leaves_the_images_that_another_volume_means() {
     for (what, pool, vault) in [
-        ("by another pool", "dir_path=\"/var/lib/qubes\"", "pool=\"p2\" vid=\"appvms/work/private\""),
-        ("by a pool inside", "dir_path=\"/var/lib/qubes/appvms\"", "pool=\"p2\" vid=\"work/private\""),
-        ("by the same pool", "dir_path=\"/elsewhere\"", "vid=\"appvms/work/../work/private\""),
-        ("by the pool above", "dir_path=\"/var\"", "pool=\"p2\" vid=\"lib/qubes/appvms/work/private\""),
+        (
+            "by another pool",
+            "dir_path=\"/var/lib/qubes\"",
+            "pool=\"p2\" vid=\"appvms/work/private\"",
+        ),
+        (
+            "by a pool inside",
+            "dir_path=\"/var/lib/qubes/appvms\"",
+            "pool=\"p2\" vid=\"work/private\"",
+        ),
+        (
+            "by the same pool",
+            "dir_path=\"/elsewhere\"",
+            "vid=\"appvms/work/../work/private\"",
+        ),
+        (
+            "by the pool above",
+            "dir_path=\"/var\"",
+            "pool=\"p2\" vid=\"lib/qubes/appvms/work/private\"",
+        ),
     ] {
         let system = system();
         add_pool_by_hand(&system, pool);
@@ -245,7 +341,12 @@ fn a_removal_leaves_what_a_volume_without_a_vid_means() {
     move_vault(&system, "vid=\"appvms/work/private\"");
     let removed = system.run("qvm-remove -f vault");
     assert_eq!(removed.code, 0, "{removed:?}");
-    assert!(removed.stderr.contains("private.img stays: volume work:private means it"), "{removed:?}");
+    assert!(
+        removed
+            .stderr
+            .contains("private.img stays: volume work:private means it"),
+        "{removed:?}"
+    );
     assert!(has_data(&system, WORK));
     assert_ne!(system.run("qvm-check vault").code, 0);
 }
@@ -256,8 +357,16 @@ fn a_removal_leaves_an_image_that_is_another_ones_uncommitted_one() {
     move_vault(&system, "vid=\"appvms/work/private-dirty\"");
     fs::write(system.image("appvms/work/private-dirty.img"), DATA).unwrap();
     let removed = system.run("qvm-remove -f vault");
-    assert!(has_data(&system, "appvms/work/private-dirty.img"), "{removed:?}");
-    assert!(removed.stderr.contains("private-dirty.img stays: volume work:private means it"), "{removed:?}");
+    assert!(
+        has_data(&system, "appvms/work/private-dirty.img"),
+        "{removed:?}"
+    );
+    assert!(
+        removed
+            .stderr
+            .contains("private-dirty.img stays: volume work:private means it"),
+        "{removed:?}"
+    );
     assert!(has_data(&system, WORK));
 }
 
@@ -292,7 +401,9 @@ fn an_image_that_lies_where_no_pool_keeps_any_stays() {
     let removed = system.run("qvm-remove -f vault");
     assert_eq!(removed.code, 0, "{removed:?}");
     assert!(
-        removed.stderr.contains("volume id 'private' of pool p2 is none that a pool of files gives"),
+        removed
+            .stderr
+            .contains("volume id 'private' of pool p2 is none that a pool of files gives"),
         "{removed:?}"
     );
     assert_eq!(fs::read(system.path("/etc/private.img")).unwrap(), DATA);
@@ -309,11 +420,19 @@ fn another_store_over_the_same_pool_takes_nothing_from_the_systems_own() {
         ran
     };
     let removed = with_copy("qvm-remove", "-f work");
-    assert!(removed.stderr.contains("private.img stays: volume work:private of "), "{removed:?}");
+    assert!(
+        removed
+            .stderr
+            .contains("private.img stays: volume work:private of "),
+        "{removed:?}"
+    );
     assert!(has_data(&system, WORK));
     with_copy("qubes-recover", "--remove-orphans --yes");
     assert!(has_data(&system, WORK) && has_data(&system, "appvms/vault/private.img"));
-    let created = system.run(&format!("qvm-create --qubesxml {} -l red --discard-existing work", copy.display()));
+    let created = system.run(&format!(
+        "qvm-create --qubesxml {} -l red --discard-existing work",
+        copy.display()
+    ));
     assert_eq!(created.code, 1, "{created:?}");
     assert!(has_data(&system, WORK));
 }
@@ -322,22 +441,32 @@ fn another_store_over_the_same_pool_takes_nothing_from_the_systems_own() {
 /// private.
 fn lend_to_vault(volume: &str) -> System {
     let system = system();
-    edit(&system, &format!("vid=\"appvms/vault/{volume}\""), "vid=\"appvms/work/private\"");
+    edit(
+        &system,
+        &format!("vid=\"appvms/vault/{volume}\""),
+        "vid=\"appvms/work/private\"",
+    );
     system
 }
 
 #[test]
 fn an_image_that_a_volume_which_is_not_kept_is_said_to_have_stays() {
     for volume in ["root", "volatile"] {
-        for line in
-            ["qubes-recover --at-boot", "qubes-recover", "qvm-volume revert vault:private", "qvm-remove -f vault"]
-        {
+        for line in [
+            "qubes-recover --at-boot",
+            "qubes-recover",
+            "qvm-volume revert vault:private",
+            "qvm-remove -f vault",
+        ] {
             let system = lend_to_vault(volume);
             // What a crash of the machine leaves of a run of `work` has what its guest has synced.
             let dirty = "appvms/work/private-dirty.img";
             fs::copy(system.image(WORK), system.image(dirty)).unwrap();
             let ran = system.run(line);
-            assert!(has_data(&system, WORK) || has_data(&system, dirty), "{volume}, {line}: {ran:?}");
+            assert!(
+                has_data(&system, WORK) || has_data(&system, dirty),
+                "{volume}, {line}: {ran:?}"
+            );
         }
     }
 }

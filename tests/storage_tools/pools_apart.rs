@@ -24,12 +24,30 @@ fn a_pool_that_meets_another_is_refused() {
         ("/var/lib/qubes", "is the directory of pool 'varlibqubes'"),
         ("/var/lib//qubes/", "is the directory of pool 'varlibqubes'"),
         ("/var/lib/link", "is the directory of pool 'varlibqubes'"),
-        ("/var/lib/inside", "lies in the directory of pool 'varlibqubes'"),
-        ("/var/lib/qubes/appvms/work", "lies in the directory of pool 'varlibqubes'"),
-        ("/var/lib/qubes/vm-templates/new", "lies in the directory of pool 'varlibqubes'"),
-        ("/var/lib/link/appvms/not/there/yet", "lies in the directory of pool 'varlibqubes'"),
-        ("/var/lib/qubes/vm-kernels", "is the directory of pool 'linux-kernel'"),
-        ("/var/lib/qubes/vm-kernels/images", "lies in the directory of pool 'linux-kernel'"),
+        (
+            "/var/lib/inside",
+            "lies in the directory of pool 'varlibqubes'",
+        ),
+        (
+            "/var/lib/qubes/appvms/work",
+            "lies in the directory of pool 'varlibqubes'",
+        ),
+        (
+            "/var/lib/qubes/vm-templates/new",
+            "lies in the directory of pool 'varlibqubes'",
+        ),
+        (
+            "/var/lib/link/appvms/not/there/yet",
+            "lies in the directory of pool 'varlibqubes'",
+        ),
+        (
+            "/var/lib/qubes/vm-kernels",
+            "is the directory of pool 'linux-kernel'",
+        ),
+        (
+            "/var/lib/qubes/vm-kernels/images",
+            "lies in the directory of pool 'linux-kernel'",
+        ),
         ("/var/lib/qubes/../qubes", "'..'"),
         ("/var/lib", "is a directory of the system"),
         ("/", "is a directory of the system"),
@@ -44,7 +62,10 @@ fn a_pool_that_meets_another_is_refused() {
     fs::create_dir(system.path("/data/appvms")).unwrap();
     system.ok("qvm-pool add deep file -o dir_path=/data/appvms/inner");
     let above = refused(&system, "/data");
-    assert!(above.contains("contains the directory of pool 'deep'"), "{above}");
+    assert!(
+        above.contains("contains the directory of pool 'deep'"),
+        "{above}"
+    );
     // Where a pool keeps no images another may lie, as with upstream.
     system.ok("qvm-pool add within file -o dir_path=/var/lib/qubes/newpool");
     // Names that only begin alike are two directories.
@@ -56,23 +77,40 @@ fn a_pool_that_meets_another_is_refused() {
 fn the_pool_of_kernels_lies_beside_images_and_nowhere_else() {
     let system = System::new();
     system.ok("qvm-pool add kernels linux-kernel -o dir_path=/var/lib/qubes/more-kernels");
-    for directory in ["/var/lib/qubes/appvms", "/var/lib/qubes/vm-templates/tpl", "/var/lib/qubes"] {
-        system.refuses(1, &format!("qvm-pool add k2 linux-kernel -o dir_path={directory}"));
+    for directory in [
+        "/var/lib/qubes/appvms",
+        "/var/lib/qubes/vm-templates/tpl",
+        "/var/lib/qubes",
+    ] {
+        system.refuses(
+            1,
+            &format!("qvm-pool add k2 linux-kernel -o dir_path={directory}"),
+        );
     }
-    system.refuses(1, "qvm-pool add images file -o dir_path=/var/lib/qubes/more-kernels/images");
+    system.refuses(
+        1,
+        "qvm-pool add images file -o dir_path=/var/lib/qubes/more-kernels/images",
+    );
 }
 
 #[test]
 fn a_bind_mount_of_a_pool_is_the_pool() {
     let system = System::new();
-    for (source, point, below) in
-        [("/var/lib/qubes", "/bound", "appvms/work"), ("/var/lib/qubes/appvms", "/inside", "work")]
-    {
+    for (source, point, below) in [
+        ("/var/lib/qubes", "/bound", "appvms/work"),
+        ("/var/lib/qubes/appvms", "/inside", "work"),
+    ] {
         fs::create_dir(system.path(point)).unwrap();
         let mount = |program: &str, of: &[&std::path::Path]| {
-            Command::new(program).args(of).status().is_ok_and(|status| status.success())
+            Command::new(program)
+                .args(of)
+                .status()
+                .is_ok_and(|status| status.success())
         };
-        let bound = Command::new("mount").arg("--bind").args([system.path(source), system.path(point)]).status();
+        let bound = Command::new("mount")
+            .arg("--bind")
+            .args([system.path(source), system.path(point)])
+            .status();
         if !bound.is_ok_and(|status| status.success()) {
             return skip("bind mounts need root");
         }
@@ -80,17 +118,27 @@ fn a_bind_mount_of_a_pool_is_the_pool() {
         let deeper = system.run(&format!("qvm-pool add p2 file -o dir_path={point}/{below}"));
         // A store that an editor gave such a pool loses nothing by it.
         let store = system.store();
-        let pool = format!("<pool name=\"p2\" dir_path=\"{point}\" driver=\"file-reflink\"/></pools>");
+        let pool =
+            format!("<pool name=\"p2\" dir_path=\"{point}\" driver=\"file-reflink\"/></pools>");
         fs::write(system.image("qubes.xml"), store.replace("</pools>", &pool)).unwrap();
         let orphans = system.run("qubes-recover --remove-orphans --yes");
         let checked = system.run("qubes-db check");
         let is_there = system.image("appvms/work/private.img").exists();
         fs::write(system.image("qubes.xml"), store).unwrap();
         assert!(mount("umount", &[&system.path(point)]));
-        assert!(refused.code == 1 && refused.stderr.contains("the directory of pool 'varlibqubes'"), "{refused:?}");
+        assert!(
+            refused.code == 1
+                && refused
+                    .stderr
+                    .contains("the directory of pool 'varlibqubes'"),
+            "{refused:?}"
+        );
         assert!(deeper.code == 1, "{deeper:?}");
         assert!(orphans.code == 0 && is_there, "{orphans:?}");
-        assert!(checked.stdout.contains("of pool 'varlibqubes'"), "{checked:?}");
+        assert!(
+            checked.stdout.contains("of pool 'varlibqubes'"),
+            "{checked:?}"
+        );
     }
 }
 
@@ -98,10 +146,17 @@ fn a_bind_mount_of_a_pool_is_the_pool() {
 fn a_thin_pool_is_one_pool() {
     let system = System::new();
     let store = system.store();
-    let pool = "<pool name=\"thin\" volume_group=\"vg\" thin_pool=\"tp\" driver=\"lvm_thin\"/></pools>";
+    let pool =
+        "<pool name=\"thin\" volume_group=\"vg\" thin_pool=\"tp\" driver=\"lvm_thin\"/></pools>";
     fs::write(system.image("qubes.xml"), store.replace("</pools>", pool)).unwrap();
-    let refused = system.refuses(1, "qvm-pool add again lvm_thin -o volume_group=vg -o thin_pool=tp");
-    assert!(refused.contains("thin pool vg/tp is pool 'thin' already"), "{refused}");
+    let refused = system.refuses(
+        1,
+        "qvm-pool add again lvm_thin -o volume_group=vg -o thin_pool=tp",
+    );
+    assert!(
+        refused.contains("thin pool vg/tp is pool 'thin' already"),
+        "{refused}"
+    );
 }
 
 #[test]
@@ -113,14 +168,18 @@ fn a_pool_stays_while_a_domain_that_cannot_be_used_is_in_it() {
     let nameless = store.replace("<property name=\"name\">vault</property>", "");
     fs::write(system.image("qubes.xml"), nameless).unwrap();
     let refused = system.refuses(1, "qvm-pool remove more");
-    assert!(refused.contains("Storage pool is in use: 'more': the domain at line "), "{refused}");
+    assert!(
+        refused.contains("Storage pool is in use: 'more': the domain at line "),
+        "{refused}"
+    );
 }
 
 /// The kinds that `qubes-db check` finds.
 fn kinds(system: &System) -> Vec<String> {
     let checked: Json = serde_json::from_str(&system.run("qubes-db check --json").stdout).unwrap();
     let all = checked.as_array().unwrap().iter();
-    all.map(|found| found["kind"].as_str().unwrap().to_owned()).collect()
+    all.map(|found| found["kind"].as_str().unwrap().to_owned())
+        .collect()
 }
 
 #[test]
@@ -129,16 +188,34 @@ fn check_tells_of_images_that_two_volumes_have() {
     system.ok("qvm-create -l red vault");
     assert!(kinds(&system).is_empty());
     let sound = system.store();
-    let pool = |path: &str| format!("<pool name=\"p2\" dir_path=\"{path}\" driver=\"file-reflink\"/></pools>");
+    let pool = |path: &str| {
+        format!("<pool name=\"p2\" dir_path=\"{path}\" driver=\"file-reflink\"/></pools>")
+    };
     let vid = "pool=\"varlibqubes\" vid=\"appvms/vault/private\"";
     for (path, to, expected) in [
         ("/elsewhere", vid, vec![]),
         ("/var/lib/qubes", vid, vec!["pool-overlap"]),
         ("/var/lib/qubes/appvms", vid, vec!["pool-overlap"]),
-        ("/elsewhere", "pool=\"varlibqubes\" vid=\"appvms/work/private-dirty\"", vec!["volume-shared"]),
-        ("/elsewhere", "pool=\"varlibqubes\" vid=\"appvms/work/private\"", vec!["volume-shared"]),
-        ("/elsewhere", "pool=\"varlibqubes\" vid=\"appvms/x/../work/private\"", vec!["unsafe-path", "volume-shared"]),
-        ("/var/lib/qubes", "pool=\"p2\" vid=\"appvms/work/private\"", vec!["pool-overlap", "volume-shared"]),
+        (
+            "/elsewhere",
+            "pool=\"varlibqubes\" vid=\"appvms/work/private-dirty\"",
+            vec!["volume-shared"],
+        ),
+        (
+            "/elsewhere",
+            "pool=\"varlibqubes\" vid=\"appvms/work/private\"",
+            vec!["volume-shared"],
+        ),
+        (
+            "/elsewhere",
+            "pool=\"varlibqubes\" vid=\"appvms/x/../work/private\"",
+            vec!["unsafe-path", "volume-shared"],
+        ),
+        (
+            "/var/lib/qubes",
+            "pool=\"p2\" vid=\"appvms/work/private\"",
+            vec!["pool-overlap", "volume-shared"],
+        ),
     ] {
         let store = sound.replace("</pools>", &pool(path)).replace(vid, to);
         fs::write(system.image("qubes.xml"), store).unwrap();
@@ -157,7 +234,10 @@ fn check_tells_of_a_shared_image_beside_another_whose_qube_ends_the_same() {
     let own = |name: &str| format!("pool=\"varlibqubes\" vid=\"appvms/{name}/private\"");
     // The text tells that load has base's image; only the disk that copy has download's.
     let store = system.store().replace(&own("load"), &own("base"));
-    let store = store.replace(&own("copy"), "pool=\"varlibqubes\" vid=\"appvms/download/private-dirty\"");
+    let store = store.replace(
+        &own("copy"),
+        "pool=\"varlibqubes\" vid=\"appvms/download/private-dirty\"",
+    );
     fs::write(system.image("qubes.xml"), store).unwrap();
     assert_eq!(kinds(&system), ["volume-shared", "volume-shared"]);
 }
@@ -173,11 +253,17 @@ fn an_image_is_shared_over_an_absolute_link_below_the_root() {
     symlink("/elsewhere/vault", &own).unwrap();
     let pool = "<pool name=\"p2\" dir_path=\"/elsewhere\" driver=\"file-reflink\"/></pools>";
     let vid = "pool=\"varlibqubes\" vid=\"appvms/work/private\"";
-    let store = system.store().replace("</pools>", pool).replace(vid, "pool=\"p2\" vid=\"vault/private\"");
+    let store = system
+        .store()
+        .replace("</pools>", pool)
+        .replace(vid, "pool=\"p2\" vid=\"vault/private\"");
     fs::write(system.image("qubes.xml"), store).unwrap();
     assert_eq!(kinds(&system), ["volume-shared"]);
     let cleared = system.run("qvm-volume clear --force work:private");
-    assert!(cleared.code == 1 && cleared.stderr.contains("vault:private"), "{cleared:?}");
+    assert!(
+        cleared.code == 1 && cleared.stderr.contains("vault:private"),
+        "{cleared:?}"
+    );
 }
 
 #[test]
@@ -186,9 +272,17 @@ fn a_pool_over_the_images_of_another_is_refused_also_where_links_lead_there() {
         let system = System::new();
         fs::create_dir(system.path("elsewhere")).unwrap();
         fs::rename(system.image("appvms"), system.path("elsewhere/appvms")).unwrap();
-        let to = if target.starts_with('/') { "/elsewhere/appvms" } else { "../../../elsewhere/appvms" };
+        let to = if target.starts_with('/') {
+            "/elsewhere/appvms"
+        } else {
+            "../../../elsewhere/appvms"
+        };
         symlink(to, system.image("appvms")).unwrap();
-        let ran = system.run("qvm-pool add p2 file-reflink -o dir_path=/elsewhere -o setup_check=no");
-        assert!(ran.code == 1 && ran.stderr.contains("pool 'varlibqubes'"), "{to}: {ran:?}");
+        let ran =
+            system.run("qvm-pool add p2 file-reflink -o dir_path=/elsewhere -o setup_check=no");
+        assert!(
+            ran.code == 1 && ran.stderr.contains("pool 'varlibqubes'"),
+            "{to}: {ran:?}"
+        );
     }
 }

@@ -29,7 +29,11 @@ fn terminal() -> nix::pty::OpenptyResult {
 fn shown(system: &System, line: &str, input: &[u8], wanted: &str) -> String {
     let ends = terminal();
     let mut command = system.command(line);
-    command.env("TERM", "xterm").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::from(ends.slave));
+    command
+        .env("TERM", "xterm")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::from(ends.slave));
     let mut child = command.spawn().unwrap();
     drop(command);
     let (told, heard) = mpsc::channel();
@@ -37,15 +41,17 @@ fn shown(system: &System, line: &str, input: &[u8], wanted: &str) -> String {
         let (mut master, mut piece) = (File::from(ends.master), [0; 4096]);
         // The read ends with an error when the last writer is gone: that is a terminal's end of file.
         while let Ok(got @ 1..) = master.read(&mut piece) {
-            told.send(String::from_utf8_lossy(&piece[..got]).into_owned()).unwrap();
+            told.send(String::from_utf8_lossy(&piece[..got]).into_owned())
+                .unwrap();
         }
     });
     let mut pipe = child.stdin.take().unwrap();
     pipe.write_all(input).unwrap();
     let mut seen = String::new();
     while !wanted.is_empty() && !seen.contains(wanted) {
-        seen +=
-            &heard.recv_timeout(Duration::from_secs(60)).unwrap_or_else(|_| panic!("not shown: {wanted}: {seen:?}"));
+        seen += &heard
+            .recv_timeout(Duration::from_secs(60))
+            .unwrap_or_else(|_| panic!("not shown: {wanted}: {seen:?}"));
     }
     drop(pipe);
     assert!(child.wait().unwrap().success(), "{seen}");
@@ -56,13 +62,35 @@ fn shown(system: &System, line: &str, input: &[u8], wanted: &str) -> String {
 #[test]
 fn a_terminal_shows_a_bar_that_is_gone_at_the_end() {
     let system = System::new();
-    let seen = shown(&system, "qvm-volume import --size 8MiB work:private -", &random_bytes(8 * MIB, 1), "/8.00 MiB");
+    let seen = shown(
+        &system,
+        "qvm-volume import --size 8MiB work:private -",
+        &random_bytes(8 * MIB, 1),
+        "/8.00 MiB",
+    );
     assert!(seen.contains("work:private "), "{seen:?}");
     let last = seen.rsplit('\r').next().unwrap();
-    assert_eq!(last.trim_start_matches("\u{1b}[2K"), "", "the line is cleared: {seen:?}");
-    let unknown = shown(&system, "qvm-volume import work:private -", &random_bytes(4 * MIB, 1), "MiB");
+    assert_eq!(
+        last.trim_start_matches("\u{1b}[2K"),
+        "",
+        "the line is cleared: {seen:?}"
+    );
+    let unknown = shown(
+        &system,
+        "qvm-volume import work:private -",
+        &random_bytes(4 * MIB, 1),
+        "MiB",
+    );
     assert!(unknown.contains("work:private "), "{unknown:?}");
-    assert_eq!(shown(&system, "qvm-volume -q import work:private -", &random_bytes(MIB, 1), ""), "");
+    assert_eq!(
+        shown(
+            &system,
+            "qvm-volume -q import work:private -",
+            &random_bytes(MIB, 1),
+            ""
+        ),
+        ""
+    );
 }
 
 /// What a command shows on a terminal when the kernel takes its time for each copy.
@@ -75,8 +103,16 @@ fn shown_slowly(command: &Command) -> String {
         .args(["-e", "inject=copy_file_range:delay_enter=700000"])
         .arg(command.get_program())
         .args(command.get_args());
-    traced.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    traced.env("TERM", "xterm").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::from(ends.slave));
+    traced.envs(
+        command
+            .get_envs()
+            .filter_map(|(name, value)| Some((name, value?))),
+    );
+    traced
+        .env("TERM", "xterm")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::from(ends.slave));
     let mut child = traced.spawn().unwrap();
     drop(traced);
     let (mut master, mut piece, mut seen) = (File::from(ends.master), [0; 4096], String::new());
@@ -90,8 +126,14 @@ fn shown_slowly(command: &Command) -> String {
 /// The bar of a volume was there, and is gone.
 fn assert_shown(command: &Command, volume: &str) {
     let seen = shown_slowly(command);
-    assert!(seen.contains(&format!("{volume} ")) && seen.contains("/1.00 MiB"), "{command:?}: {seen:?}");
-    assert!(!seen.rsplit('\r').next().unwrap().contains(volume), "{command:?}: it stays: {seen:?}");
+    assert!(
+        seen.contains(&format!("{volume} ")) && seen.contains("/1.00 MiB"),
+        "{command:?}: {seen:?}"
+    );
+    assert!(
+        !seen.rsplit('\r').next().unwrap().contains(volume),
+        "{command:?}: it stays: {seen:?}"
+    );
 }
 
 #[test]
@@ -100,7 +142,9 @@ fn wherever_data_are_copied_there_is_a_bar() {
         return skip("strace is not installed");
     }
     // Where blocks are shared nothing is copied.
-    let Some(system) = System::on(FileSystem::Ext4) else { return };
+    let Some(system) = System::on(FileSystem::Ext4) else {
+        return;
+    };
     let bytes = random_bytes(MIB, 1);
     let file = system.file("data", &bytes);
     let file = file.display();
@@ -111,19 +155,40 @@ fn wherever_data_are_copied_there_is_a_bar() {
     std::fs::create_dir(&package).unwrap();
     std::fs::write(package.join("root.img"), &bytes).unwrap();
     let dirty = |volume: &str| {
-        let (clean, dirty) = (system.image(&format!("{volume}.img")), system.image(&format!("{volume}-dirty.img")));
+        let (clean, dirty) = (
+            system.image(&format!("{volume}.img")),
+            system.image(&format!("{volume}-dirty.img")),
+        );
         std::fs::copy(clean, dirty).unwrap();
     };
     for (line, volume) in [
-        (format!("qvm-volume import work:private {file}"), "work:private"),
-        ("qvm-volume clone -f tpl:root work:private".to_string(), "work:private"),
+        (
+            format!("qvm-volume import work:private {file}"),
+            "work:private",
+        ),
+        (
+            "qvm-volume clone -f tpl:root work:private".to_string(),
+            "work:private",
+        ),
         ("qvm-clone work copy".to_string(), "copy:private"),
-        (format!("qvm-create -C TemplateVM -l red --root-copy-from {file} made"), "made:root"),
-        (format!("qvm-template-postprocess --really --skip-start post-install new {}", package.display()), "new:root"),
+        (
+            format!("qvm-create -C TemplateVM -l red --root-copy-from {file} made"),
+            "made:root",
+        ),
+        (
+            format!(
+                "qvm-template-postprocess --really --skip-start post-install new {}",
+                package.display()
+            ),
+            "new:root",
+        ),
         ("qvm-volume revert work:private".to_string(), "work:private"),
         ("qvm-template-commit tpl".to_string(), "tpl:root"),
         ("qubes-recover".to_string(), "work:private"),
-        ("qvm-volume resize -f work:private 512KiB".to_string(), "work:private"),
+        (
+            "qvm-volume resize -f work:private 512KiB".to_string(),
+            "work:private",
+        ),
     ] {
         match &*line {
             "qvm-template-commit tpl" => dirty("vm-templates/tpl/root"),
@@ -132,7 +197,10 @@ fn wherever_data_are_copied_there_is_a_bar() {
         }
         assert_shown(&system.command(&line), volume);
     }
-    let image = File::options().write(true).open(system.image("vm-templates/tpl/root.img")).unwrap();
+    let image = File::options()
+        .write(true)
+        .open(system.image("vm-templates/tpl/root.img"))
+        .unwrap();
     image.write_all_at(&vec![0; MIB as usize / 2], 0).unwrap();
     image.sync_all().unwrap();
     assert_shown(&system.command("qvm-trim-template tpl"), "tpl:root");
@@ -148,5 +216,8 @@ fn a_start_that_has_to_copy_shows_it() {
     }
     let Some(pool) = SmallPool::new() else { return };
     let seen = shown_slowly(&pool.live.command("qvm-start idle"));
-    assert!(seen.contains("idle:root ") && seen.contains("/8.00 MiB"), "{seen:?}");
+    assert!(
+        seen.contains("idle:root ") && seen.contains("/8.00 MiB"),
+        "{seen:?}"
+    );
 }

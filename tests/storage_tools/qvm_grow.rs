@@ -6,9 +6,15 @@ use crate::system::{MIB, System};
 fn units_are_powers_of_1024_as_in_r3() {
     let system = System::new();
     system.ok("qvm-grow-private work 3G");
-    assert_eq!(system.ok("qvm-volume info work:private size"), format!("{}\n", 3072 * MIB));
+    assert_eq!(
+        system.ok("qvm-volume info work:private size"),
+        format!("{}\n", 3072 * MIB)
+    );
     system.ok("qvm-grow-root tpl 11gb");
-    assert_eq!(system.ok("qvm-volume info tpl:root size"), format!("{}\n", 11264 * MIB));
+    assert_eq!(
+        system.ok("qvm-volume info tpl:root size"),
+        format!("{}\n", 11264 * MIB)
+    );
     let started = system.run("qvm-grow-root --allow-start tpl 12G");
     assert_eq!(started.code, 0);
     assert_eq!(
@@ -23,11 +29,16 @@ fn nothing_is_made_smaller_and_a_snapshot_not_at_all() {
     let smaller = system.run("qvm-grow-private work 1G");
     assert_eq!(smaller.code, 1);
     assert!(
-        smaller.stderr.starts_with("Error: Refusing to shrink volume work:private from 2147483648 to"),
+        smaller
+            .stderr
+            .starts_with("Error: Refusing to shrink volume work:private from 2147483648 to"),
         "{smaller:?}"
     );
     let snapshot = system.refuses(1, "qvm-grow-root work 20G");
-    assert!(snapshot.contains("work:root") || snapshot.contains("snapshot"), "{snapshot}");
+    assert!(
+        snapshot.contains("work:root") || snapshot.contains("snapshot"),
+        "{snapshot}"
+    );
     assert_eq!(
         system.refuses(2, "qvm-grow-private work 1T"),
         "qvm-grow-private: error: '1T' is no size: bytes, or a number with K, M or G"
@@ -36,5 +47,8 @@ fn nothing_is_made_smaller_and_a_snapshot_not_at_all() {
         system.refuses(2, "qvm-grow-private work"),
         "qvm-grow-private: error: the following arguments are required: SIZE"
     );
-    assert_eq!(system.refuses(2, "qvm-grow-private nosuch 1G"), "qvm-grow-private: error: no such domain: 'nosuch'");
+    assert_eq!(
+        system.refuses(2, "qvm-grow-private nosuch 1G"),
+        "qvm-grow-private: error: no such domain: 'nosuch'"
+    );
 }

@@ -13,18 +13,40 @@ use crate::system::{MIB, System};
 fn a_pool_is_prepared_registered_used_and_given_up_again() {
     for (kind, system) in System::everywhere() {
         // ext4 cannot share blocks: there every image is copied, if somebody says so.
-        let extra = if kind == FileSystem::Ext4 { " -o setup_check=no" } else { "" };
-        system.ok(&format!("qvm-pool add fast file-reflink -o dir_path=/fast -o revisions_to_keep=2{extra}"));
+        let extra = if kind == FileSystem::Ext4 {
+            " -o setup_check=no"
+        } else {
+            ""
+        };
+        system.ok(&format!(
+            "qvm-pool add fast file-reflink -o dir_path=/fast -o revisions_to_keep=2{extra}"
+        ));
         for directory in ["/fast", "/fast/appvms", "/fast/vm-templates"] {
-            let mode = fs::metadata(system.path(directory)).unwrap().permissions().mode();
+            let mode = fs::metadata(system.path(directory))
+                .unwrap()
+                .permissions()
+                .mode();
             assert_eq!(mode & 0o7777, 0o2770, "{kind:?} {directory}");
         }
-        let element = r#"<pool name="fast" dir_path="/fast" driver="file-reflink" revisions_to_keep="2"/>"#;
-        assert!(system.store().contains(element), "{kind:?}: upstream's attributes in its order: {}", system.store());
+        let element =
+            r#"<pool name="fast" dir_path="/fast" driver="file-reflink" revisions_to_keep="2"/>"#;
+        assert!(
+            system.store().contains(element),
+            "{kind:?}: upstream's attributes in its order: {}",
+            system.store()
+        );
 
         system.ok("qvm-create -l red -P fast fresh");
-        assert_eq!(fs::metadata(system.path("/fast/appvms/fresh/private.img")).unwrap().len(), 2048 * MIB);
-        assert_eq!(system.ok("qvm-volume info fresh:private revisions_to_keep"), "2\n");
+        assert_eq!(
+            fs::metadata(system.path("/fast/appvms/fresh/private.img"))
+                .unwrap()
+                .len(),
+            2048 * MIB
+        );
+        assert_eq!(
+            system.ok("qvm-volume info fresh:private revisions_to_keep"),
+            "2\n"
+        );
         let used = system.refuses(1, "qvm-pool remove fast");
         assert_eq!(
             used,
@@ -34,19 +56,30 @@ fn a_pool_is_prepared_registered_used_and_given_up_again() {
         system.ok("qvm-remove -f fresh");
         system.ok("qubes-prefs default_pool_volatile fast");
         let default = system.refuses(1, "qvm-pool remove fast");
-        assert!(default.ends_with("Storage pool is in use: 'fast': it is default_pool_volatile"), "{default}");
+        assert!(
+            default.ends_with("Storage pool is in use: 'fast': it is default_pool_volatile"),
+            "{default}"
+        );
         system.ok("qubes-prefs -D default_pool_volatile");
         system.ok("qvm-pool remove fast");
         assert!(!system.store().contains("fast"));
-        assert!(system.path("/fast/appvms").is_dir(), "what lies there stays");
+        assert!(
+            system.path("/fast/appvms").is_dir(),
+            "what lies there stays"
+        );
     }
 }
 
 #[test]
 fn where_blocks_cannot_be_shared_a_reflink_pool_is_refused_and_nothing_is_left() {
-    let Some(system) = System::on(FileSystem::Ext4) else { return };
+    let Some(system) = System::on(FileSystem::Ext4) else {
+        return;
+    };
     let refused = system.refuses(1, "qvm-pool add fast file-reflink -o dir_path=/fast");
-    assert!(refused.contains("files in /fast cannot share blocks"), "{refused}");
+    assert!(
+        refused.contains("files in /fast cannot share blocks"),
+        "{refused}"
+    );
     assert!(!system.path("/fast").exists());
     system.ok("qvm-pool add slow file -o dir_path=/slow");
     assert!(system.path("/slow/appvms").is_dir());
@@ -56,24 +89,57 @@ fn where_blocks_cannot_be_shared_a_reflink_pool_is_refused_and_nothing_is_left()
 fn a_wish_that_breaks_a_rule_makes_nothing() {
     let system = System::new();
     for (line, words) in [
-        ("add new nodriver", "there is no driver 'nodriver'; there are callback, file, file-reflink, "),
-        ("add new file -o dir_path=/new -o nosuch=1", "driver file has no option 'nosuch'"),
-        ("add new lvm_thin -o volume_group=vg", "driver lvm_thin needs option thin_pool"),
-        ("add new file -o dir_path=new", "dir_path 'new' is no absolute path"),
-        ("add new file -o dir_path=/new -o revisions_to_keep=2", "more than the 1 that the pool's driver can keep"),
-        ("add new file -o dir_path=/new -o revisions_to_keep=-2", "less than -1"),
-        ("add new file -o dir_path=/new -o ephemeral_volatile=maybe", "ephemeral_volatile 'maybe' is neither"),
+        (
+            "add new nodriver",
+            "there is no driver 'nodriver'; there are callback, file, file-reflink, ",
+        ),
+        (
+            "add new file -o dir_path=/new -o nosuch=1",
+            "driver file has no option 'nosuch'",
+        ),
+        (
+            "add new lvm_thin -o volume_group=vg",
+            "driver lvm_thin needs option thin_pool",
+        ),
+        (
+            "add new file -o dir_path=new",
+            "dir_path 'new' is no absolute path",
+        ),
+        (
+            "add new file -o dir_path=/new -o revisions_to_keep=2",
+            "more than the 1 that the pool's driver can keep",
+        ),
+        (
+            "add new file -o dir_path=/new -o revisions_to_keep=-2",
+            "less than -1",
+        ),
+        (
+            "add new file -o dir_path=/new -o ephemeral_volatile=maybe",
+            "ephemeral_volatile 'maybe' is neither",
+        ),
         ("add -- -new file", "'-new' is no name for a pool"),
         ("add a/b file", "'a/b' is no name for a pool"),
-        ("add varlibqubes file -o dir_path=/new", "Storage pool is in use: 'varlibqubes'"),
-        ("add new zfs -o container=tank/qubes", "driver 'zfs' is not supported"),
+        (
+            "add varlibqubes file -o dir_path=/new",
+            "Storage pool is in use: 'varlibqubes'",
+        ),
+        (
+            "add new zfs -o container=tank/qubes",
+            "driver 'zfs' is not supported",
+        ),
     ] {
         let refused = system.refuses(1, &format!("qvm-pool {line}"));
-        assert!(refused.starts_with("qvm-pool: error: Failed to add pool ") && refused.contains(words), "{refused}");
+        assert!(
+            refused.starts_with("qvm-pool: error: Failed to add pool ") && refused.contains(words),
+            "{refused}"
+        );
     }
     assert!(!system.path("/new").exists());
     let no_pair = system.refuses(2, "qvm-pool add new file -o dir_path");
-    assert_eq!(no_pair, "qvm-pool: error: option 'dir_path' is not of the form NAME=VALUE");
+    assert_eq!(
+        no_pair,
+        "qvm-pool: error: option 'dir_path' is not of the form NAME=VALUE"
+    );
 }
 
 #[test]
@@ -81,28 +147,47 @@ fn options_are_changed_all_or_none() {
     let system = System::new();
     system.ok("qvm-pool set varlibqubes -o revisions_to_keep=-1 -o ephemeral_volatile=yes");
     let element = system.store();
-    let element = element.lines().find(|line| line.contains(r#"name="varlibqubes""#)).unwrap();
+    let element = element
+        .lines()
+        .find(|line| line.contains(r#"name="varlibqubes""#))
+        .unwrap();
     assert!(
-        element.contains(r#" revisions_to_keep="-1""#) && element.contains(r#" ephemeral_volatile="True""#),
+        element.contains(r#" revisions_to_keep="-1""#)
+            && element.contains(r#" ephemeral_volatile="True""#),
         "{element}"
     );
     let info = system.ok("qvm-pool info varlibqubes");
-    assert!(info.contains("revisions_to_keep   -1\n") && info.contains("ephemeral_volatile  True\n"), "{info}");
+    assert!(
+        info.contains("revisions_to_keep   -1\n") && info.contains("ephemeral_volatile  True\n"),
+        "{info}"
+    );
     // Every release up to 4.4.0 takes the text False for true, so a false one is left out.
     system.ok("qvm-pool set varlibqubes -o ephemeral_volatile=0");
     assert!(!system.store().contains("ephemeral_volatile"));
-    let refused = system.refuses(1, "qvm-pool set varlibqubes -o revisions_to_keep=3 -o dir_path=/elsewhere");
-    assert_eq!(refused, "qvm-pool: error: Setting option dir_path is not supported for pool varlibqubes");
+    let refused = system.refuses(
+        1,
+        "qvm-pool set varlibqubes -o revisions_to_keep=3 -o dir_path=/elsewhere",
+    );
+    assert_eq!(
+        refused,
+        "qvm-pool: error: Setting option dir_path is not supported for pool varlibqubes"
+    );
     system.refuses(1, "qvm-pool set linux-kernel -o revisions_to_keep=3");
     assert_eq!(
         system.refuses(2, "qvm-pool set nosuch -o revisions_to_keep=3"),
         "qvm-pool: error: No such pools: ['nosuch']"
     );
     fs::create_dir_all(system.path("/etc/qubes")).unwrap();
-    fs::write(system.path("/etc/qubes/core.toml"), "[store]\nrelease = \"4.0\"\n").unwrap();
+    fs::write(
+        system.path("/etc/qubes/core.toml"),
+        "[store]\nrelease = \"4.0\"\n",
+    )
+    .unwrap();
     let too_new = system.refuses(1, "qvm-pool set varlibqubes -o ephemeral_volatile=1");
     assert!(
-        too_new.ends_with("ephemeral_volatile is not known to Qubes OS 4.0, for which the store is written"),
+        too_new.ends_with(
+            "ephemeral_volatile is not known to Qubes OS 4.0, for which the store is written"
+        ),
         "{too_new}"
     );
 }
@@ -113,15 +198,24 @@ fn the_forms_of_r3_take_their_options_with_commas() {
     system.ok("qvm-pool -o dir_path=/old,revisions_to_keep=0 -a old file");
     assert!(system.ok("qvm-pool -l").ends_with("old           file\n"));
     let both = system.ok("qvm-pool -i old -i linux-kernel");
-    assert!(both.contains("name                old\n") && both.contains("name         linux-kernel\n"), "{both}");
+    assert!(
+        both.contains("name                old\n") && both.contains("name         linux-kernel\n"),
+        "{both}"
+    );
     system.ok("qvm-pool -s old -o revisions_to_keep=1,ephemeral_volatile=on");
-    assert!(system.store().contains(r#"driver="file" revisions_to_keep="1" ephemeral_volatile="True""#));
+    assert!(
+        system
+            .store()
+            .contains(r#"driver="file" revisions_to_keep="1" ephemeral_volatile="True""#)
+    );
     system.ok("qvm-pool -r old");
     assert!(!system.store().contains("/old"));
     let gone = system.run("qvm-pool -r old");
     assert_eq!(gone.code, 2);
     assert!(
-        gone.stderr.starts_with("usage: qvm-pool [--verbose] [--quiet] [--help] [--version] [-o options]\n"),
+        gone.stderr.starts_with(
+            "usage: qvm-pool [--verbose] [--quiet] [--help] [--version] [-o options]\n"
+        ),
         "{gone:?}"
     );
 }
@@ -141,47 +235,79 @@ fn of_several_pools_all_are_removed_or_none() {
 #[test]
 fn who_adds_the_same_name_at_the_same_time_adds_it_once() {
     let system = System::new();
-    let children: Vec<_> =
-        (0..8).map(|n| system.spawn(&format!("qvm-pool add same file -o dir_path=/same{n}"))).collect();
+    let children: Vec<_> = (0..8)
+        .map(|n| system.spawn(&format!("qvm-pool add same file -o dir_path=/same{n}")))
+        .collect();
     let ran: Vec<_> = children.into_iter().map(crate::system::finished).collect();
     assert_eq!(ran.iter().filter(|ran| ran.code == 0).count(), 1, "{ran:?}");
-    assert!(ran.iter().filter(|ran| ran.code != 0).all(|ran| ran.stderr.contains("Storage pool is in use: 'same'")));
+    assert!(
+        ran.iter()
+            .filter(|ran| ran.code != 0)
+            .all(|ran| ran.stderr.contains("Storage pool is in use: 'same'"))
+    );
     assert_eq!(system.store().matches(r#"name="same""#).count(), 1);
 }
 
 #[test]
 fn a_pool_says_how_much_room_it_has_and_warns_before_it_is_full() {
-    let Some(system) = System::on(FileSystem::Xfs) else { return };
+    let Some(system) = System::on(FileSystem::Xfs) else {
+        return;
+    };
     // Here the disk is the test's own.
     let warned = |line: &str| ran::run(system.command(line).env_remove("QUBES_NEARLY_FULL"));
-    let pools = |system: &System| -> Json { serde_json::from_str(&system.ok("qvm-pool --json")).unwrap() };
+    let pools =
+        |system: &System| -> Json { serde_json::from_str(&system.ok("qvm-pool --json")).unwrap() };
     let before = pools(&system);
     let size = before[0]["size"].as_u64().unwrap();
     assert!((300 * MIB..=400 * MIB).contains(&size), "{before}");
-    assert!(before[0]["usage"].as_u64().unwrap() < size / 4 && before[0]["nearly_full"] == false, "{before}");
+    assert!(
+        before[0]["usage"].as_u64().unwrap() < size / 4 && before[0]["nearly_full"] == false,
+        "{before}"
+    );
     assert_eq!(before[1]["included_in"], "varlibqubes");
-    assert_eq!((&before[1]["size"], &before[1]["usage"]), (&Json::Null, &Json::Null));
+    assert_eq!(
+        (&before[1]["size"], &before[1]["usage"]),
+        (&Json::Null, &Json::Null)
+    );
 
     // Beside the pool's own: whatever fills the place, the pool has no room.
     let hog = fs::File::create(system.path("/hog")).unwrap();
     let mut filled = 0;
     loop {
         filled += 8 * MIB;
-        let (from, flags) = (i64::try_from(filled - 8 * MIB).unwrap(), nix::fcntl::FallocateFlags::empty());
+        let (from, flags) = (
+            i64::try_from(filled - 8 * MIB).unwrap(),
+            nix::fcntl::FallocateFlags::empty(),
+        );
         nix::fcntl::fallocate(&hog, flags, from, 8 << 20).unwrap();
         nix::unistd::sync();
-        let info: Json = serde_json::from_str(&warned("qvm-pool --json info varlibqubes").stdout).unwrap();
+        let info: Json =
+            serde_json::from_str(&warned("qvm-pool --json info varlibqubes").stdout).unwrap();
         let percent = info["usage"].as_u64().unwrap() * 100 / size;
         assert_eq!(info["nearly_full"], percent >= 90, "{info}");
         if percent >= 90 {
             break;
         }
     }
-    for line in ["qvm-pool", "qvm-pool info varlibqubes", "qvm-ls", "qvm-ls -d", "qvm-ls --json"] {
+    for line in [
+        "qvm-pool",
+        "qvm-pool info varlibqubes",
+        "qvm-ls",
+        "qvm-ls -d",
+        "qvm-ls --json",
+    ] {
         let ran = warned(line);
         let tool = line.split_whitespace().next().unwrap();
-        assert_eq!((ran.code, ran.stderr.lines().count()), (0, 1), "{line}: {ran:?}");
-        assert!(ran.stderr.starts_with(&format!("{tool}: pool varlibqubes is nearly full: 9")), "{line}: {ran:?}");
+        assert_eq!(
+            (ran.code, ran.stderr.lines().count()),
+            (0, 1),
+            "{line}: {ran:?}"
+        );
+        assert!(
+            ran.stderr
+                .starts_with(&format!("{tool}: pool varlibqubes is nearly full: 9")),
+            "{line}: {ran:?}"
+        );
         assert!(!ran.stdout.contains("nearly full"), "{line}");
     }
     for line in ["qvm-ls --raw-list", "qvm-ls --raw-data -O name"] {
@@ -191,6 +317,10 @@ fn a_pool_says_how_much_room_it_has_and_warns_before_it_is_full() {
     let asked = ran::run(system.command("qvm-ls").env("QUBES_NEARLY_FULL", "101"));
     assert_eq!((asked.code, &*asked.stderr), (0, ""));
     fs::create_dir_all(system.path("/etc/qubes")).unwrap();
-    fs::write(system.path("/etc/qubes/core.toml"), "[storage]\nnearly_full = 101\n").unwrap();
+    fs::write(
+        system.path("/etc/qubes/core.toml"),
+        "[storage]\nnearly_full = 101\n",
+    )
+    .unwrap();
     assert_eq!(warned("qvm-ls").stderr, "");
 }

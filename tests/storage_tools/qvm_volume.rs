@@ -21,24 +21,58 @@ fn revisions_are_listed_and_each_can_be_gone_back_to() {
             import(&system, "work:private", state);
         }
         // The first revision is the empty volume.
-        assert_eq!(system.ok("qvm-volume info work:private revisions"), "1\n2\n3\n");
+        assert_eq!(
+            system.ok("qvm-volume info work:private revisions"),
+            "1\n2\n3\n"
+        );
         let info = system.ok("qvm-volume info work:private");
-        assert!(info.ends_with("List of available revisions (for revert):\n  1\n  2\n  3\n"), "{info}");
-        assert!(system.ok("qvm-volume list work").contains("work    private      Yes\n"));
+        assert!(
+            info.ends_with("List of available revisions (for revert):\n  1\n  2\n  3\n"),
+            "{info}"
+        );
+        assert!(
+            system
+                .ok("qvm-volume list work")
+                .contains("work    private      Yes\n")
+        );
 
         system.ok("qvm-volume revert work:private");
-        assert!(system.bytes("appvms/work/private.img") == states[1], "{kind:?}: the newest revision");
-        assert_eq!(system.ok("qvm-volume info work:private revisions"), "1\n2\n4\n");
+        assert!(
+            system.bytes("appvms/work/private.img") == states[1],
+            "{kind:?}: the newest revision"
+        );
+        assert_eq!(
+            system.ok("qvm-volume info work:private revisions"),
+            "1\n2\n4\n"
+        );
         system.ok("qvm-volume rv work:private 4");
-        assert!(system.bytes("appvms/work/private.img") == states[2], "{kind:?}: what was reverted is not lost");
+        assert!(
+            system.bytes("appvms/work/private.img") == states[2],
+            "{kind:?}: what was reverted is not lost"
+        );
         system.ok("qvm-volume revert work:private 1");
-        assert_eq!(system.ok("qvm-volume info work:private size"), format!("{}\n", 2048 * MIB));
-        assert_eq!(system.stored("work", "private", "size").unwrap(), (2048 * MIB).to_string());
+        assert_eq!(
+            system.ok("qvm-volume info work:private size"),
+            format!("{}\n", 2048 * MIB)
+        );
+        assert_eq!(
+            system.stored("work", "private", "size").unwrap(),
+            (2048 * MIB).to_string()
+        );
 
         let unknown = system.refuses(1, "qvm-volume revert work:private 77");
-        assert_eq!(unknown, "Error: volume work:private: it has no revision '77'; it has 2, 5, 6");
-        assert_eq!(system.refuses(1, "qvm-volume revert tpl:private"), "Error: No snapshots available");
-        assert_eq!(system.refuses(1, "qvm-volume revert work:root"), "Error: No snapshots available");
+        assert_eq!(
+            unknown,
+            "Error: volume work:private: it has no revision '77'; it has 2, 5, 6"
+        );
+        assert_eq!(
+            system.refuses(1, "qvm-volume revert tpl:private"),
+            "Error: No snapshots available"
+        );
+        assert_eq!(
+            system.refuses(1, "qvm-volume revert work:root"),
+            "Error: No snapshots available"
+        );
     }
 }
 
@@ -49,15 +83,21 @@ fn a_volume_grows_and_is_made_smaller_only_by_force() {
         let old = system.bytes("appvms/work/private.img");
         system.ok("qvm-volume resize work:private 8MiB");
         let grown = system.bytes("appvms/work/private.img");
-        assert!(grown.len() as u64 == 8 * MIB && grown.starts_with(&old), "{kind:?}");
+        assert!(
+            grown.len() as u64 == 8 * MIB && grown.starts_with(&old),
+            "{kind:?}"
+        );
         assert!(grown[old.len()..].iter().all(|byte| *byte == 0), "{kind:?}");
-        assert_eq!(system.stored("work", "private", "size").unwrap(), (8 * MIB).to_string());
+        assert_eq!(
+            system.stored("work", "private", "size").unwrap(),
+            (8 * MIB).to_string()
+        );
         let refused = system.run("qvm-volume extend work:private 4MiB");
         assert_eq!(refused.code, 1);
         assert!(
-            refused
-                .stderr
-                .starts_with("Error: Refusing to shrink volume work:private from 8388608 to 4194304 bytes.\n"),
+            refused.stderr.starts_with(
+                "Error: Refusing to shrink volume work:private from 8388608 to 4194304 bytes.\n"
+            ),
             "{refused:?}"
         );
         system.ok("qvm-volume resize --force work:private 4MiB");
@@ -65,14 +105,23 @@ fn a_volume_grows_and_is_made_smaller_only_by_force() {
         for (line, words) in [
             ("work:private 1.5G", "Error: Invalid size: 1.5G."),
             ("work:private -1", "Error: Invalid size: -1."),
-            ("work:kernel 1G", "Error: work:kernel: it is read-only and cannot be resized"),
+            (
+                "work:kernel 1G",
+                "Error: work:kernel: it is read-only and cannot be resized",
+            ),
         ] {
-            assert_eq!(system.refuses(1, &format!("qvm-volume resize {line}")), words);
+            assert_eq!(
+                system.refuses(1, &format!("qvm-volume resize {line}")),
+                words
+            );
         }
         system.refuses(1, "qvm-volume resize work:root 20GiB");
         // A volatile volume is made anew, as large as the store says.
         system.ok("qvm-volume resize work:volatile 20GiB");
-        assert_eq!(system.stored("work", "volatile", "size").unwrap(), (20480 * MIB).to_string());
+        assert_eq!(
+            system.stored("work", "volatile", "size").unwrap(),
+            (20480 * MIB).to_string()
+        );
     }
 }
 
@@ -82,27 +131,58 @@ fn options_are_checked_and_written_as_upstream_reads_them() {
     let before = system.store();
     system.ok("qvm-volume config work:private revisions_to_keep 5");
     system.ok("qvm-volume config work:private revisions_to_keep 1");
-    assert_eq!(system.store(), before, "what is set and set back leaves the same file");
+    assert_eq!(
+        system.store(),
+        before,
+        "what is set and set back leaves the same file"
+    );
     system.ok("qvm-volume config work:private revisions_to_keep 5");
-    assert_eq!(system.stored("work", "private", "revisions_to_keep").unwrap(), "5");
+    assert_eq!(
+        system
+            .stored("work", "private", "revisions_to_keep")
+            .unwrap(),
+        "5"
+    );
     system.ok("qvm-volume set work:private revisions_to_keep -1");
-    assert!(system.ok("qvm-volume info work:private").contains("revisions_to_keep  -1 (snapshot disabled)\n"));
-    assert_eq!(system.ok("qvm-volume info work:private revisions_to_keep"), "-1\n");
+    assert!(
+        system
+            .ok("qvm-volume info work:private")
+            .contains("revisions_to_keep  -1 (snapshot disabled)\n")
+    );
+    assert_eq!(
+        system.ok("qvm-volume info work:private revisions_to_keep"),
+        "-1\n"
+    );
     system.ok("qvm-volume c work:private rw False");
     assert_eq!(system.ok("qvm-volume info work:private rw"), "False\n");
     system.ok("qvm-volume s work:private rw on");
     assert_eq!(system.stored("work", "private", "rw").unwrap(), "True");
     system.ok("qvm-volume config work:volatile ephemeral True");
     let element = system.store();
-    let element = element.lines().find(|l| l.contains(r#"vid="appvms/work/volatile""#)).unwrap();
-    assert!(element.contains(r#" rw="True" ephemeral="True" size=""#), "upstream's order: {element}");
+    let element = element
+        .lines()
+        .find(|l| l.contains(r#"vid="appvms/work/volatile""#))
+        .unwrap();
+    assert!(
+        element.contains(r#" rw="True" ephemeral="True" size=""#),
+        "upstream's order: {element}"
+    );
     system.ok("qvm-volume config work:volatile ephemeral False");
     assert_eq!(system.stored("work", "volatile", "ephemeral"), None);
 
     for (line, words) in [
-        ("work:private revisions_to_keep -2", "Error: Invalid value for revisions_to_keep"),
-        ("work:private revisions_to_keep many", "Error: Invalid value for revisions_to_keep"),
-        ("work:private rw maybe", "Error: work:private: rw 'maybe' is neither True nor False"),
+        (
+            "work:private revisions_to_keep -2",
+            "Error: Invalid value for revisions_to_keep",
+        ),
+        (
+            "work:private revisions_to_keep many",
+            "Error: Invalid value for revisions_to_keep",
+        ),
+        (
+            "work:private rw maybe",
+            "Error: work:private: rw 'maybe' is neither True nor False",
+        ),
         ("work:private nosuch 1", "Error: Invalid property: nosuch"),
         (
             "work:private ephemeral True",
@@ -113,10 +193,19 @@ fn options_are_checked_and_written_as_upstream_reads_them() {
             "work:kernel revisions_to_keep 1",
             "Error: work:kernel: revisions_to_keep cannot be set: kernels are read-only, and nothing of them is kept",
         ),
-        ("nosuch:private rw True", "qvm-volume: error: no vm 'nosuch'"),
-        ("work:nosuch rw True", "qvm-volume: error: vm 'work' has no volume 'nosuch'"),
+        (
+            "nosuch:private rw True",
+            "qvm-volume: error: no vm 'nosuch'",
+        ),
+        (
+            "work:nosuch rw True",
+            "qvm-volume: error: vm 'work' has no volume 'nosuch'",
+        ),
     ] {
-        assert_eq!(system.refuses(1, &format!("qvm-volume config {line}")), words);
+        assert_eq!(
+            system.refuses(1, &format!("qvm-volume config {line}")),
+            words
+        );
     }
     assert_eq!(
         system.refuses(2, "qvm-volume config work rw True"),
@@ -128,14 +217,20 @@ fn options_are_checked_and_written_as_upstream_reads_them() {
 fn json_has_real_types_and_what_cannot_be_told_is_null() {
     let system = System::new();
     import(&system, "work:private", &random_bytes(MIB, 1));
-    let one: Json = serde_json::from_str(&system.ok("qvm-volume --json info work:private")).unwrap();
-    assert_eq!((&one["size"], &one["rw"], &one["source"]), (&json!(MIB), &json!(true), &Json::Null));
+    let one: Json =
+        serde_json::from_str(&system.ok("qvm-volume --json info work:private")).unwrap();
+    assert_eq!(
+        (&one["size"], &one["rw"], &one["source"]),
+        (&json!(MIB), &json!(true), &Json::Null)
+    );
     assert!(one["usage"].as_u64().unwrap() >= MIB, "{one}");
-    let size: Json = serde_json::from_str(&system.ok("qvm-volume --json info work:private size")).unwrap();
+    let size: Json =
+        serde_json::from_str(&system.ok("qvm-volume --json info work:private size")).unwrap();
     assert_eq!(size, json!(MIB));
     let all: Json = serde_json::from_str(&system.ok("qvm-volume --json list work")).unwrap();
     assert_eq!(all.as_array().unwrap().len(), 4);
-    let kernel: Json = serde_json::from_str(&system.ok("qvm-volume --json info work:kernel usage")).unwrap();
+    let kernel: Json =
+        serde_json::from_str(&system.ok("qvm-volume --json info work:kernel usage")).unwrap();
     assert_eq!(kernel, Json::Null);
 }
 
@@ -152,11 +247,20 @@ fn a_volume_gets_the_committed_data_of_another_qubes() {
         let yes = system.run_with_input("qvm-volume clone tpl:private work:private", b"y\n");
         assert_eq!((yes.code, &*yes.stderr), (0, ""), "{kind:?}");
         assert!(system.bytes("appvms/work/private.img") == data, "{kind:?}");
-        assert!(system.bytes("vm-templates/tpl/private.img") == data, "{kind:?}: the source is as it was");
+        assert!(
+            system.bytes("vm-templates/tpl/private.img") == data,
+            "{kind:?}: the source is as it was"
+        );
         // What is written to one is not seen in the other.
-        let image = fs::File::options().write(true).open(system.image("appvms/work/private.img")).unwrap();
+        let image = fs::File::options()
+            .write(true)
+            .open(system.image("appvms/work/private.img"))
+            .unwrap();
         image.write_all_at(b"changed", 0).unwrap();
-        assert!(system.bytes("vm-templates/tpl/private.img") == data, "{kind:?}");
+        assert!(
+            system.bytes("vm-templates/tpl/private.img") == data,
+            "{kind:?}"
+        );
         let same = system.refuses(1, "qvm-volume clone -f work:private work:private");
         assert_eq!(same, "Error: work:private: it is the one to clone from");
     }
@@ -168,14 +272,27 @@ fn a_cleared_volume_is_empty_and_as_large_as_before() {
         let data = random_bytes(3 * MIB, 1);
         import(&system, "work:private", &data);
         let nobody = system.refuses(1, "qvm-volume clear work:private");
-        assert!(nobody.contains("nobody answered, and --force was not given"), "{nobody}");
+        assert!(
+            nobody.contains("nobody answered, and --force was not given"),
+            "{nobody}"
+        );
         let no = system.run_with_input("qvm-volume clear work:private", b"\n");
         assert_eq!((no.code, &*no.stderr), (0, "Clear cancelled.\n"));
         system.ok("qvm-volume clear --force work:private");
-        assert!(system.bytes("appvms/work/private.img") == vec![0; data.len()], "{kind:?}");
-        assert_eq!(system.room_of("appvms/work/private.img"), 0, "{kind:?}: a hole");
+        assert!(
+            system.bytes("appvms/work/private.img") == vec![0; data.len()],
+            "{kind:?}"
+        );
+        assert_eq!(
+            system.room_of("appvms/work/private.img"),
+            0,
+            "{kind:?}: a hole"
+        );
         system.ok("qvm-volume revert work:private");
-        assert!(system.bytes("appvms/work/private.img") == data, "{kind:?}: it is kept as a revision");
+        assert!(
+            system.bytes("appvms/work/private.img") == data,
+            "{kind:?}: it is kept as a revision"
+        );
     }
 }
 
@@ -191,11 +308,17 @@ fn driver_file_has_the_same_words_and_its_own_rules() {
     system.ok("qvm-volume resize plain:private 4MiB");
     assert_eq!(fs::metadata(&image).unwrap().len(), 4 * MIB);
     let smaller = system.refuses(1, "qvm-volume resize --force plain:private 1MiB");
-    assert!(smaller.contains("images of driver 'file' are not made smaller"), "{smaller}");
+    assert!(
+        smaller.contains("images of driver 'file' are not made smaller"),
+        "{smaller}"
+    );
     system.ok("qvm-volume clone -f plain:private work:private");
     assert!(system.bytes("appvms/work/private.img").starts_with(&data));
     let many = system.refuses(1, "qvm-volume config plain:private revisions_to_keep 2");
-    assert!(many.ends_with("revisions_to_keep '2' is more than the 1 that the pool's driver can keep"), "{many}");
+    assert!(
+        many.ends_with("revisions_to_keep '2' is more than the 1 that the pool's driver can keep"),
+        "{many}"
+    );
     system.ok("qvm-volume clear -f plain:private");
     assert!(fs::read(&image).unwrap().iter().all(|byte| *byte == 0));
 }

@@ -11,7 +11,10 @@ use crate::system::{MIB, System, finished, random_bytes};
 /// The files in which an import is being written.
 fn being_written(system: &System) -> Vec<String> {
     let names = system.names("appvms/work");
-    names.into_iter().filter(|name| name.starts_with("private-import.img")).collect()
+    names
+        .into_iter()
+        .filter(|name| name.starts_with("private-import.img"))
+        .collect()
 }
 
 /// Waits until an import has begun to write.
@@ -29,14 +32,27 @@ fn a_file_a_pipe_and_a_part_of_a_file_become_the_volume() {
     for (kind, system) in System::everywhere() {
         let data = random_bytes(5 * MIB, 1);
         let file = system.file("data", &data);
-        system.ok(&format!("qvm-volume import work:private {}", file.display()));
+        system.ok(&format!(
+            "qvm-volume import work:private {}",
+            file.display()
+        ));
         assert!(system.bytes("appvms/work/private.img") == data, "{kind:?}");
-        assert_eq!(system.stored("work", "private", "size").unwrap(), (5 * MIB).to_string());
+        assert_eq!(
+            system.stored("work", "private", "size").unwrap(),
+            (5 * MIB).to_string()
+        );
 
         let other = random_bytes(3 * MIB, 2);
         let ran = system.run_with_input("qvm-volume import work:private -", &other);
-        assert_eq!((ran.code, &*ran.stdout, &*ran.stderr), (0, "", ""), "{kind:?}: no terminal, no words");
-        assert!(system.bytes("appvms/work/private.img") == other, "{kind:?}: as long as what came");
+        assert_eq!(
+            (ran.code, &*ran.stdout, &*ran.stderr),
+            (0, "", ""),
+            "{kind:?}: no terminal, no words"
+        );
+        assert!(
+            system.bytes("appvms/work/private.img") == other,
+            "{kind:?}: as long as what came"
+        );
 
         let mut from_file = system.command("qvm-volume import work:private -");
         from_file.stdin(fs::File::open(&file).unwrap());
@@ -45,15 +61,23 @@ fn a_file_a_pipe_and_a_part_of_a_file_become_the_volume() {
 
         system.ok("qvm-volume resize work:private 8MiB");
 
-        system.ok(&format!("qvm-volume import --no-resize work:private {}", file.display()));
+        system.ok(&format!(
+            "qvm-volume import --no-resize work:private {}",
+            file.display()
+        ));
         let image = system.bytes("appvms/work/private.img");
-        assert!(image.len() as u64 == 8 * MIB && image.starts_with(&data), "{kind:?}");
+        assert!(
+            image.len() as u64 == 8 * MIB && image.starts_with(&data),
+            "{kind:?}"
+        );
     }
 }
 
 #[test]
 fn zeros_take_no_room() {
-    let Some(system) = System::on(FileSystem::Btrfs) else { return };
+    let Some(system) = System::on(FileSystem::Btrfs) else {
+        return;
+    };
     let mut data = vec![0; 64 * MIB as usize];
     data[40 * MIB as usize..41 * MIB as usize].copy_from_slice(&random_bytes(MIB, 1));
     let ran = system.run_with_input("qvm-volume import work:private -", &data);
@@ -86,9 +110,18 @@ fn data_that_do_not_fit_or_are_not_there_change_nothing() {
             format!("import --size 8MiB work:private {file}"),
             "Error: work:private: nothing was imported: not enough data (2097152 bytes, expected 8388608)",
         ),
-        (format!("import --size 1.5G work:private {file}"), "Error: Invalid size: 1.5G."),
-        ("import work:private /nonexistent".to_string(), "Error: /nonexistent: No such file or directory"),
-        ("import work:private /".to_string(), "Error: looking at the data to import: is a directory"),
+        (
+            format!("import --size 1.5G work:private {file}"),
+            "Error: Invalid size: 1.5G.",
+        ),
+        (
+            "import work:private /nonexistent".to_string(),
+            "Error: /nonexistent: No such file or directory",
+        ),
+        (
+            "import work:private /".to_string(),
+            "Error: looking at the data to import: is a directory",
+        ),
     ] {
         assert_eq!(system.refuses(1, &format!("qvm-volume {line}")), words);
     }
@@ -98,9 +131,15 @@ fn data_that_do_not_fit_or_are_not_there_change_nothing() {
         "Error: work:private: nothing was imported: the data have more than the 1048576 bytes that the volume is to have"
     );
     let too_few = system.refuses_with_input("qvm-volume import --size 8MiB work:private -", &data);
-    assert_eq!(too_few, "Error: work:private: nothing was imported: not enough data (2097152 bytes, expected 8388608)");
+    assert_eq!(
+        too_few,
+        "Error: work:private: nothing was imported: not enough data (2097152 bytes, expected 8388608)"
+    );
     let none = system.refuses_with_input("qvm-volume import work:private -", b"");
-    assert!(none.ends_with("there are no data; qvm-volume clear empties a volume"), "{none}");
+    assert!(
+        none.ends_with("there are no data; qvm-volume clear empties a volume"),
+        "{none}"
+    );
 }
 
 #[test]
@@ -108,13 +147,25 @@ fn a_full_disk_in_the_middle_leaves_the_old_data() {
     for (kind, system) in System::everywhere() {
         let old = random_bytes(2 * MIB, 1);
         let file = system.file("data", &old);
-        system.ok(&format!("qvm-volume import work:private {}", file.display()));
+        system.ok(&format!(
+            "qvm-volume import work:private {}",
+            file.display()
+        ));
         let hog = fs::File::create(system.path("/hog")).unwrap();
-        let (room, all) = (nix::sys::statvfs::statvfs(&system.path("/")).unwrap(), nix::fcntl::FallocateFlags::empty());
+        let (room, all) = (
+            nix::sys::statvfs::statvfs(&system.path("/")).unwrap(),
+            nix::fcntl::FallocateFlags::empty(),
+        );
         let most = room.blocks_available() * room.fragment_size() - 40 * MIB;
         nix::fcntl::fallocate(&hog, all, 0, i64::try_from(most).unwrap()).unwrap();
-        let refused = system.refuses_with_input("qvm-volume import work:private -", &random_bytes(64 * MIB, 2));
-        assert!(refused.contains("No space left on device"), "{kind:?}: {refused}");
+        let refused = system.refuses_with_input(
+            "qvm-volume import work:private -",
+            &random_bytes(64 * MIB, 2),
+        );
+        assert!(
+            refused.contains("No space left on device"),
+            "{kind:?}: {refused}"
+        );
         assert!(system.bytes("appvms/work/private.img") == old, "{kind:?}");
         assert_eq!(being_written(&system), [""; 0], "{kind:?}");
     }
@@ -125,7 +176,10 @@ fn an_import_that_is_killed_leaves_the_old_data_and_the_next_one_clears_what_is_
     for (kind, system) in System::everywhere() {
         let old = random_bytes(2 * MIB, 1);
         let file = system.file("data", &old);
-        system.ok(&format!("qvm-volume import work:private {}", file.display()));
+        system.ok(&format!(
+            "qvm-volume import work:private {}",
+            file.display()
+        ));
         let mut import = system.spawn("qvm-volume import work:private -");
         let mut pipe = import.stdin.take().unwrap();
         pipe.write_all(&random_bytes(4 * MIB, 2)).unwrap();
@@ -134,8 +188,16 @@ fn an_import_that_is_killed_leaves_the_old_data_and_the_next_one_clears_what_is_
         import.wait().unwrap();
         drop(pipe);
         assert!(system.bytes("appvms/work/private.img") == old, "{kind:?}");
-        assert_eq!(system.stored("work", "private", "size").unwrap(), (2 * MIB).to_string(), "{kind:?}");
-        assert_eq!(being_written(&system).len(), 1, "{kind:?}: this is what it was writing to");
+        assert_eq!(
+            system.stored("work", "private", "size").unwrap(),
+            (2 * MIB).to_string(),
+            "{kind:?}"
+        );
+        assert_eq!(
+            being_written(&system).len(),
+            1,
+            "{kind:?}: this is what it was writing to"
+        );
         let new = random_bytes(MIB, 3);
         let ran = system.run_with_input("qvm-volume import work:private -", &new);
         assert_eq!(ran.code, 0, "{kind:?}: {ran:?}");
@@ -156,8 +218,10 @@ fn of_two_imports_at_once_the_second_is_refused_and_nobody_else_waits() {
     let begun = Instant::now();
     let second = system.run_with_input("qvm-volume import work:private -", b"other data");
     assert_eq!(second.code, 1, "{second:?}");
-    let words =
-        format!("work is being worked on by another command: another import into it is under way (pid {}", first.id());
+    let words = format!(
+        "work is being worked on by another command: another import into it is under way (pid {}",
+        first.id()
+    );
     assert!(second.stderr.contains(&words), "{second:?}");
     // Neither the qube nor the database is locked meanwhile.
     system.ok("qvm-volume resize work:volatile 12GiB");
@@ -167,7 +231,11 @@ fn of_two_imports_at_once_the_second_is_refused_and_nobody_else_waits() {
     let first = finished(first);
     assert_eq!((first.code, &*first.stderr), (0, ""));
     assert!(system.bytes("appvms/work/private.img") == data);
-    assert_eq!(system.ok("qvm-prefs work memory"), "500\n", "what was saved meanwhile is not lost");
+    assert_eq!(
+        system.ok("qvm-prefs work memory"),
+        "500\n",
+        "what was saved meanwhile is not lost"
+    );
 }
 
 #[test]
@@ -175,7 +243,10 @@ fn what_changes_the_volume_meanwhile_stops_the_import() {
     let system = System::new();
     let old = random_bytes(MIB, 1);
     let file = system.file("data", &old);
-    system.ok(&format!("qvm-volume import work:private {}", file.display()));
+    system.ok(&format!(
+        "qvm-volume import work:private {}",
+        file.display()
+    ));
     let mut changed = system.spawn("qvm-volume import work:private -");
     let mut pipe = changed.stdin.take().unwrap();
     pipe.write_all(&random_bytes(4 * MIB, 2)).unwrap();
@@ -185,7 +256,10 @@ fn what_changes_the_volume_meanwhile_stops_the_import() {
     let changed = finished(changed);
     assert_eq!(
         (changed.code, &*changed.stderr),
-        (1, "Error: work:private: nothing was imported: the volume's options were changed meanwhile\n")
+        (
+            1,
+            "Error: work:private: nothing was imported: the volume's options were changed meanwhile\n"
+        )
     );
     assert!(system.bytes("appvms/work/private.img") == old);
 
@@ -197,11 +271,19 @@ fn what_changes_the_volume_meanwhile_stops_the_import() {
     drop(pipe);
     let removed = finished(removed);
     assert_eq!(
-        (removed.code, removed.stderr.contains("nothing was imported: the qube was removed meanwhile")),
+        (
+            removed.code,
+            removed
+                .stderr
+                .contains("nothing was imported: the qube was removed meanwhile")
+        ),
         (1, true),
         "{removed:?}"
     );
-    assert!(!system.image("appvms/work").exists(), "nothing is left of it");
+    assert!(
+        !system.image("appvms/work").exists(),
+        "nothing is left of it"
+    );
 }
 
 /// Which calls change a file or a directory. A new file is empty until the next of them.
@@ -231,25 +313,53 @@ fn imported(system: &System, file: &std::path::Path) -> std::process::Command {
 
 #[test]
 fn killed_before_any_step_the_volume_has_the_old_data_or_the_new_and_the_next_import_works() {
-    if std::process::Command::new("strace").arg("-V").output().is_err() {
+    if std::process::Command::new("strace")
+        .arg("-V")
+        .output()
+        .is_err()
+    {
         return crate::skip::skip("strace is not installed");
     }
     let contents = [random_bytes(MIB, 1), random_bytes(2 * MIB, 2)];
     // Where blocks are shared, and where they are copied.
-    for (kind, call_of_its_own) in [(FileSystem::Btrfs, "ioctl"), (FileSystem::Ext4, "copy_file_range")] {
-        let Some(system) = System::on(kind) else { return };
-        let files = [system.file("data0", &contents[0]), system.file("data1", &contents[1])];
+    for (kind, call_of_its_own) in [
+        (FileSystem::Btrfs, "ioctl"),
+        (FileSystem::Ext4, "copy_file_range"),
+    ] {
+        let Some(system) = System::on(kind) else {
+            return;
+        };
+        let files = [
+            system.file("data0", &contents[0]),
+            system.file("data1", &contents[1]),
+        ];
         let import_whole = |which: usize| {
-            system.ok(&format!("qvm-volume import work:private {}", files[which].display()));
-            assert!(system.bytes("appvms/work/private.img") == contents[which], "{kind:?}");
+            system.ok(&format!(
+                "qvm-volume import work:private {}",
+                files[which].display()
+            ));
+            assert!(
+                system.bytes("appvms/work/private.img") == contents[which],
+                "{kind:?}"
+            );
         };
         // The second time the directories of locks are there, and a copy of the store for the day.
         [0, 1, 0].into_iter().for_each(import_whole);
         let log = system.path("/trace");
-        let traced = below_strace(&imported(&system, &files[1]), &["-o", &log.display().to_string()]).status();
+        let traced = below_strace(
+            &imported(&system, &files[1]),
+            &["-o", &log.display().to_string()],
+        )
+        .status();
         assert!(traced.unwrap().success());
-        let steps: Vec<Call> = calls(&log).into_iter().filter(|call| CHANGING.contains(&&*call.name)).collect();
-        assert!(steps.iter().any(|call| call.name == call_of_its_own), "{kind:?}: {steps:?}");
+        let steps: Vec<Call> = calls(&log)
+            .into_iter()
+            .filter(|call| CHANGING.contains(&&*call.name))
+            .collect();
+        assert!(
+            steps.iter().any(|call| call.name == call_of_its_own),
+            "{kind:?}: {steps:?}"
+        );
         let (mut old, mut new) = (0, 0);
         for call in &steps {
             import_whole(0);
@@ -259,16 +369,26 @@ fn killed_before_any_step_the_volume_has_the_old_data_or_the_new_and_the_next_im
             let mut killed = below_strace(&imported(&system, &files[1]), &options);
             let killed = killed.stderr(std::process::Stdio::null()).status().unwrap();
             let when = format!("{kind:?}: killed before {}", call.shown());
-            assert_eq!(std::os::unix::process::ExitStatusExt::signal(&killed), Some(9), "{when}: it was not reached");
+            assert_eq!(
+                std::os::unix::process::ExitStatusExt::signal(&killed),
+                Some(9),
+                "{when}: it was not reached"
+            );
             match system.bytes("appvms/work/private.img") {
                 image if image == contents[0] => old += 1,
                 image if image == contents[1] => new += 1,
                 image => panic!("{when}: {} bytes that are neither", image.len()),
             }
         }
-        assert!(old > 10 && new > 3, "{kind:?}: {old} kept the old data, {new} had the new");
+        assert!(
+            old > 10 && new > 3,
+            "{kind:?}: {old} kept the old data, {new} had the new"
+        );
         import_whole(1);
         assert_eq!(being_written(&system), [""; 0]);
-        assert_eq!(system.stored("work", "private", "size").unwrap(), contents[1].len().to_string());
+        assert_eq!(
+            system.stored("work", "private", "size").unwrap(),
+            contents[1].len().to_string()
+        );
     }
 }

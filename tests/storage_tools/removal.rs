@@ -36,7 +36,8 @@ fn link_that_stands_for_a_directory_goes_and_takes_the_directory_along() {
     let system = System::new();
     system.ok("qvm-create -l red two");
     system.ok("qvm-create -C TemplateVM -l black other");
-    let moved = ["appvms/work", "vm-templates/other"].map(|directory| move_away(&system, directory));
+    let moved =
+        ["appvms/work", "vm-templates/other"].map(|directory| move_away(&system, directory));
     assert!(moved[0].join("private.img").exists());
     system.ok("qvm-remove -f work two other");
     for directory in ["appvms/work", "appvms/two", "vm-templates/other"] {
@@ -65,10 +66,19 @@ fn what_qubes_did_not_make_stays_and_is_named_in_one_warning() {
     fs::create_dir(system.image("appvms/work/photos")).unwrap();
     let ran = system.run("qvm-remove -f work two");
     assert_eq!((ran.code, ran.stderr.lines().count()), (0, 1), "{ran:?}");
-    for named in ["work: ", "appvms/work stays", "thesis.odt", "photos", "firewall.xml~,"] {
+    for named in [
+        "work: ",
+        "appvms/work stays",
+        "thesis.odt",
+        "photos",
+        "firewall.xml~,",
+    ] {
         assert!(ran.stderr.contains(named), "{named}: {ran:?}");
     }
-    assert_eq!(system.names("appvms/work"), ["firewall.xml~", "photos", "thesis.odt"]);
+    assert_eq!(
+        system.names("appvms/work"),
+        ["firewall.xml~", "photos", "thesis.odt"]
+    );
     assert!(!is_there(&system, "appvms/two"));
 
     // A link is no reason to lose what lies behind it, and none to keep the link.
@@ -77,7 +87,10 @@ fn what_qubes_did_not_make_stays_and_is_named_in_one_warning() {
     fs::write(moved.join("thesis.odt"), "mine").unwrap();
     let ran = system.run("qvm-remove -f two");
     assert_eq!((ran.code, ran.stderr.lines().count()), (0, 1), "{ran:?}");
-    assert!(ran.stderr.contains("/drive/two stays, with thesis.odt"), "{ran:?}");
+    assert!(
+        ran.stderr.contains("/drive/two stays, with thesis.odt"),
+        "{ran:?}"
+    );
     assert!(!is_there(&system, "appvms/two") && moved.join("thesis.odt").exists());
 }
 
@@ -86,8 +99,16 @@ fn images_of_others_in_the_directory_stay() {
     let system = System::new();
     system.ok("qvm-create -l red vault");
     // One whose image was moved there by hand, and a pool that lies there.
-    fs::rename(system.image("appvms/vault/private.img"), system.image("appvms/work/b.img")).unwrap();
-    edit_store(&system, "vid=\"appvms/vault/private\"", "vid=\"appvms/work/b\"");
+    fs::rename(
+        system.image("appvms/vault/private.img"),
+        system.image("appvms/work/b.img"),
+    )
+    .unwrap();
+    edit_store(
+        &system,
+        "vid=\"appvms/vault/private\"",
+        "vid=\"appvms/work/b\"",
+    );
     let inner = system.image("appvms/work/pool");
     for directory in ["appvms/inner", "vm-templates"] {
         fs::create_dir_all(inner.join(directory)).unwrap();
@@ -111,9 +132,19 @@ fn file_that_cannot_be_deleted_is_named_once_the_qube_is_gone_and_keeps_no_other
     let ran = system.run("qvm-remove -f work two");
     assert_eq!((ran.code, ran.stdout.as_str()), (1, ""), "{ran:?}");
     assert_eq!(ran.stderr.lines().count(), 1, "{ran:?}");
-    assert!(ran.stderr.contains("work is removed, but not all of it could be deleted"), "{ran:?}");
-    assert!(ran.stderr.contains("private.img.1@2026-01-01T00:00:00Z"), "{ran:?}");
-    assert!(stuck.exists() && !system.image("appvms/work/private.img").exists(), "the rest is deleted");
+    assert!(
+        ran.stderr
+            .contains("work is removed, but not all of it could be deleted"),
+        "{ran:?}"
+    );
+    assert!(
+        ran.stderr.contains("private.img.1@2026-01-01T00:00:00Z"),
+        "{ran:?}"
+    );
+    assert!(
+        stuck.exists() && !system.image("appvms/work/private.img").exists(),
+        "the rest is deleted"
+    );
     assert_eq!(system.ok("qvm-ls --raw-list"), "dom0\ntpl\n");
 }
 
@@ -122,7 +153,11 @@ fn fill(system: &System, name: &str) {
     let mut file = File::create(system.path("/").join(name)).unwrap();
     for piece in [MIB as usize, 4096] {
         let zeros = vec![1; piece];
-        while file.write_all(&zeros).and_then(|()| file.sync_data()).is_ok() {}
+        while file
+            .write_all(&zeros)
+            .and_then(|()| file.sync_data())
+            .is_ok()
+        {}
     }
     for number in 0..1000 {
         if fs::write(system.path("/").join(format!("{name}.{number}")), "small").is_err() {
@@ -140,27 +175,52 @@ fn full_disk_is_no_reason_to_keep_a_qube_or_its_revisions() {
             }
             for seed in 1..3 {
                 let data = system.file("data", &random_bytes(6 * MIB, seed));
-                system.ok(&format!("qvm-volume import {qube}:private {}", data.display()));
+                system.ok(&format!(
+                    "qvm-volume import {qube}:private {}",
+                    data.display()
+                ));
                 fs::remove_file(data).unwrap();
             }
         }
         fill(&system, "filler");
         let before = system.store();
         let refused = system.run("qvm-prefs work label blue");
-        assert!(refused.code == 1 && refused.stderr.contains("No space left"), "{kind:?}: {refused:?}");
+        assert!(
+            refused.code == 1 && refused.stderr.contains("No space left"),
+            "{kind:?}: {refused:?}"
+        );
         assert_eq!(system.store(), before);
 
         system.ok("qvm-volume config work:private revisions_to_keep 0");
-        assert_eq!(system.stored("work", "private", "revisions_to_keep").as_deref(), Some("0"), "{kind:?}");
+        assert_eq!(
+            system
+                .stored("work", "private", "revisions_to_keep")
+                .as_deref(),
+            Some("0"),
+            "{kind:?}"
+        );
         fill(&system, "again");
         system.ok("qvm-volume clear -f two:private");
-        assert!(system.bytes("appvms/two/private.img").iter().all(|byte| *byte == 0), "{kind:?}");
+        assert!(
+            system
+                .bytes("appvms/two/private.img")
+                .iter()
+                .all(|byte| *byte == 0),
+            "{kind:?}"
+        );
         fill(&system, "once-more");
         system.ok("qvm-remove -f three");
         fill(&system, "at-last");
         system.ok("qvm-remove -f two work");
         assert_eq!(system.names("appvms"), [""; 0], "{kind:?}");
-        assert_eq!(fs::read_dir(system.path("/run/qubes/vm")).into_iter().flatten().count(), 0, "{kind:?}: no record");
+        assert_eq!(
+            fs::read_dir(system.path("/run/qubes/vm"))
+                .into_iter()
+                .flatten()
+                .count(),
+            0,
+            "{kind:?}: no record"
+        );
     }
 }
 
@@ -179,13 +239,20 @@ fn cut_off(system: &System, qube: &str) {
 
 #[test]
 fn removal_that_was_cut_off_on_a_full_disk_is_finished_by_whoever_comes_next() {
-    for next in ["qubes-recover", "qvm-remove -f work", "qvm-volume clear -f work:private"] {
+    for next in [
+        "qubes-recover",
+        "qvm-remove -f work",
+        "qvm-volume clear -f work:private",
+    ] {
         let system = System::new();
         cut_off(&system, "work");
         let ran = system.run(next);
         assert!(ran.code == 0 || next.contains("clear"), "{next}: {ran:?}");
         assert_eq!(system.ok("qvm-ls --raw-list"), "dom0\ntpl\n", "{next}");
-        assert!(!is_there(&system, "appvms/work") && !system.path("/run/qubes/vm/work").exists(), "{next}");
+        assert!(
+            !is_there(&system, "appvms/work") && !system.path("/run/qubes/vm/work").exists(),
+            "{next}"
+        );
     }
     // Somebody refers to it by now: it stays, without its images, and somebody hears of it.
     let system = System::new();
@@ -193,26 +260,50 @@ fn removal_that_was_cut_off_on_a_full_disk_is_finished_by_whoever_comes_next() {
     system.ok("qvm-create -l red --prop netvm=work client");
     cut_off(&system, "work");
     let ran = system.run("qubes-recover");
-    assert!(ran.code == 0 && ran.stderr.contains("work: its removal was cut off"), "{ran:?}");
-    assert!(system.ok("qvm-ls --raw-list").contains("work") && !system.path("/run/qubes/vm/work").exists());
+    assert!(
+        ran.code == 0 && ran.stderr.contains("work: its removal was cut off"),
+        "{ran:?}"
+    );
+    assert!(
+        system.ok("qvm-ls --raw-list").contains("work")
+            && !system.path("/run/qubes/vm/work").exists()
+    );
 }
 
 #[test]
 fn a_removal_that_leaves_files_makes_recovery_fail_too() {
-    for next in ["qubes-recover", "qubes-recover --at-boot", "qvm-remove -f work"] {
+    for next in [
+        "qubes-recover",
+        "qubes-recover --at-boot",
+        "qvm-remove -f work",
+    ] {
         let system = System::new();
         cut_off(&system, "work");
         let stuck = system.image("appvms/work/private.img.1@2026-01-01T00:00:00Z");
         fs::create_dir(&stuck).unwrap();
         let ran = system.run(next);
-        assert_eq!((ran.code, ran.stderr.lines().count()), (1, 1), "{next}: {ran:?}");
-        assert!(ran.stderr.contains("work is removed, but not all of it could be deleted"), "{next}: {ran:?}");
+        assert_eq!(
+            (ran.code, ran.stderr.lines().count()),
+            (1, 1),
+            "{next}: {ran:?}"
+        );
+        assert!(
+            ran.stderr
+                .contains("work is removed, but not all of it could be deleted"),
+            "{next}: {ran:?}"
+        );
         // The next recovery finishes it.
         fs::remove_dir(&stuck).unwrap();
         let again = system.run("qubes-recover --json");
         assert_eq!(again.code, 0, "{next}: {again:?}");
-        assert!(again.stdout.contains(r#""error": null"#), "{next}: {again:?}");
-        assert!(!is_there(&system, "appvms/work") && !system.path("/run/qubes/vm/work").exists(), "{next}");
+        assert!(
+            again.stdout.contains(r#""error": null"#),
+            "{next}: {again:?}"
+        );
+        assert!(
+            !is_there(&system, "appvms/work") && !system.path("/run/qubes/vm/work").exists(),
+            "{next}"
+        );
     }
 }
 
@@ -224,19 +315,40 @@ fn recovery_drops_what_dead_runs_wrote_to_volumes_that_are_not_kept() {
     system.ok("qvm-create -l red other");
     fs::create_dir_all(system.image("appvms/named")).unwrap();
     for at_boot in ["", " --at-boot"] {
-        let dead = ["named/root", "named/private", "named/volatile", "work/root", "work/volatile", "other/volatile"];
+        let dead = [
+            "named/root",
+            "named/private",
+            "named/volatile",
+            "work/root",
+            "work/volatile",
+            "other/volatile",
+        ];
         for volume in dead {
-            fs::write(system.image(&format!("appvms/{volume}-dirty.img")), "secret").unwrap();
+            fs::write(
+                system.image(&format!("appvms/{volume}-dirty.img")),
+                "secret",
+            )
+            .unwrap();
         }
         // Of a start that was cut off: the second name of the template's image alone.
-        fs::hard_link(system.image("vm-templates/tpl/root.img"), system.image("appvms/other/root.img")).unwrap();
+        fs::hard_link(
+            system.image("vm-templates/tpl/root.img"),
+            system.image("appvms/other/root.img"),
+        )
+        .unwrap();
         let ran = system.run(&format!("qubes-recover{at_boot}"));
         assert_eq!((ran.code, ran.stderr.lines().count()), (0, 3), "{ran:?}");
         for volume in dead {
-            assert!(!system.image(&format!("appvms/{volume}-dirty.img")).exists(), "{at_boot}: {volume}");
+            assert!(
+                !system.image(&format!("appvms/{volume}-dirty.img")).exists(),
+                "{at_boot}: {volume}"
+            );
         }
         assert!(!system.image("appvms/other/root.img").exists());
     }
     assert!(system.image("vm-templates/tpl/root.img").exists());
-    assert_eq!(system.ok("qvm-ls --raw-list"), "dom0\nnamed\nother\ntpl\nwork\n");
+    assert_eq!(
+        system.ok("qvm-ls --raw-list"),
+        "dom0\nnamed\nother\ntpl\nwork\n"
+    );
 }

@@ -12,7 +12,10 @@ const DATA: &[u8] = b"what nobody wants to lose";
 
 fn keep_data(system: &System, volume: &str) {
     let data = system.file("data", DATA);
-    system.ok(&format!("qvm-volume import --no-resize {volume} {}", data.display()));
+    system.ok(&format!(
+        "qvm-volume import --no-resize {volume} {}",
+        data.display()
+    ));
 }
 
 /// Goes back to the store as it was before `change`.
@@ -56,7 +59,10 @@ fn has_data(system: &System, image: &str) -> bool {
 
 fn told(system: &System, image: &str, volume: &str) -> String {
     let image = system.image(image);
-    format!("{} stays: it was not made by a run of volume {volume} and may be wanted", image.display())
+    format!(
+        "{} stays: it was not made by a run of volume {volume} and may be wanted",
+        image.display()
+    )
 }
 
 #[test]
@@ -72,7 +78,10 @@ fn an_image_of_a_former_class_stays_and_is_told() {
         for line in ["qubes-recover", "qubes-recover --at-boot"] {
             let ran = system.run(line);
             let words = told(&system, image, volume);
-            assert!(ran.code == 0 && ran.stderr.contains(&words), "{line}: {ran:?}");
+            assert!(
+                ran.code == 0 && ran.stderr.contains(&words),
+                "{line}: {ran:?}"
+            );
             assert!(has_data(&system, image), "{line}: {ran:?}");
         }
         // Who orders the qube removed gives up what lies under its names.
@@ -94,7 +103,10 @@ fn a_removal_that_is_cut_off_leaves_them_too() {
         let mut recovery = below_strace(&system.command("qubes-recover --at-boot"), &options);
         let is_through = recovery.stderr(Stdio::null()).status().unwrap().success();
         let ran = system.run("qubes-recover --at-boot");
-        assert!(ran.code == 0 && has_data(&system, "appvms/work/private.img"), "{number}: {ran:?}");
+        assert!(
+            ran.code == 0 && has_data(&system, "appvms/work/private.img"),
+            "{number}: {ran:?}"
+        );
         assert!(!system.ok("qvm-ls --raw-list").contains("work"), "{number}");
         if is_through {
             assert!(number > 2, "{number} calls");

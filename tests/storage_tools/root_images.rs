@@ -13,12 +13,19 @@ const ROOT: &str = "vm-templates/new/root.img";
 /// `qvm-create … --root-copy-from FILE new`.
 fn line(system: &System, data: &[u8]) -> String {
     let file = system.file("root", data);
-    format!("qvm-create -C TemplateVM -l red --root-copy-from {} new", file.display())
+    format!(
+        "qvm-create -C TemplateVM -l red --root-copy-from {} new",
+        file.display()
+    )
 }
 
 #[test]
 fn a_creation_that_is_killed_anywhere_leaves_no_qube_with_an_empty_root() {
-    if std::process::Command::new("strace").arg("-V").output().is_err() {
+    if std::process::Command::new("strace")
+        .arg("-V")
+        .output()
+        .is_err()
+    {
         return skip("strace is not installed");
     }
     let (system, data) = (System::new(), random_bytes(MIB, 1));
@@ -35,9 +42,15 @@ fn a_creation_that_is_killed_anywhere_leaves_no_qube_with_an_empty_root() {
             killed += 1;
             assert!(!is_whole);
             system.ok(&line);
-            assert!(system.bytes(ROOT) == data, "the same again after a kill before fsync {number}");
+            assert!(
+                system.bytes(ROOT) == data,
+                "the same again after a kill before fsync {number}"
+            );
         }
-        assert_eq!(system.ok("qvm-volume info new:root size"), format!("{MIB}\n"));
+        assert_eq!(
+            system.ok("qvm-volume info new:root size"),
+            format!("{MIB}\n")
+        );
         system.ok("qvm-remove -f new");
         if is_whole {
             assert!(killed > 5, "{killed}");
@@ -54,17 +67,35 @@ fn the_root_volume_is_as_long_as_its_data_and_has_no_revision_of_an_empty_one() 
     assert!(system.bytes(ROOT) == data);
     assert_eq!(
         system.names("vm-templates/new"),
-        ["private-precache.img", "private.img", "root-precache.img", "root.img"]
+        [
+            "private-precache.img",
+            "private.img",
+            "root-precache.img",
+            "root.img"
+        ]
     );
-    assert_eq!(system.stored("new", "root", "size").unwrap(), (3 * MIB).to_string());
+    assert_eq!(
+        system.stored("new", "root", "size").unwrap(),
+        (3 * MIB).to_string()
+    );
     // A standalone qube keeps its template's settings, and has data of its own.
     let other = system.file("other", &data[..MIB as usize]);
-    system.ok(&format!("qvm-create -C StandaloneVM -t tpl -l red --root-move-from {} alone", other.display()));
+    system.ok(&format!(
+        "qvm-create -C StandaloneVM -t tpl -l red --root-move-from {} alone",
+        other.display()
+    ));
     assert!(system.bytes("appvms/alone/root.img") == data[..MIB as usize] && !other.exists());
-    assert_eq!(system.stored("alone", "root", "size").unwrap(), MIB.to_string());
+    assert_eq!(
+        system.stored("alone", "root", "size").unwrap(),
+        MIB.to_string()
+    );
     // Nobody knows how much comes out of a pipe.
-    let mut piped = system.command("qvm-create -C TemplateVM -l red --root-copy-from /dev/stdin piped");
-    let output = piped.stdin(fs::File::open(system.path("root")).unwrap()).output().unwrap();
+    let mut piped =
+        system.command("qvm-create -C TemplateVM -l red --root-copy-from /dev/stdin piped");
+    let output = piped
+        .stdin(fs::File::open(system.path("root")).unwrap())
+        .output()
+        .unwrap();
     assert!(output.status.success(), "{output:?}");
     assert!(system.bytes("vm-templates/piped/root.img") == data);
 }
@@ -80,14 +111,23 @@ fn a_dry_run_refuses_what_the_creation_refuses_with_the_same_words() {
         (3, format!("-C TemplateVM -l red -r {empty} new")),
         (3, format!("-C RemoteVM -l red -r {data} new")),
         (3, "-C RemoteVM -l red -r /etc new".to_string()),
-        (2, format!("-C TemplateVM -l red -r {data} --property memory=lots new")),
+        (
+            2,
+            format!("-C TemplateVM -l red -r {data} --property memory=lots new"),
+        ),
         (1, format!("-C TemplateVM -l red -r {data} tpl")),
     ] {
         let dry = system.refuses(exit, &format!("qvm-create --dry-run {arguments}"));
-        assert_eq!(dry, system.refuses(exit, &format!("qvm-create {arguments}")), "{arguments}");
+        assert_eq!(
+            dry,
+            system.refuses(exit, &format!("qvm-create {arguments}")),
+            "{arguments}"
+        );
         assert!(dry.contains("VM"), "{dry}");
     }
-    let dry = ran::run(&mut system.command(&format!("qvm-create --dry-run -C TemplateVM -l red -R {data} new")));
+    let dry = ran::run(&mut system.command(&format!(
+        "qvm-create --dry-run -C TemplateVM -l red -R {data} new"
+    )));
     assert_eq!((dry.code, &*dry.stdout, &*dry.stderr), (0, "", ""));
     assert!(system.path("data").exists());
 }

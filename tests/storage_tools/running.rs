@@ -34,7 +34,12 @@ impl Live {
             self.system.ok(&format!("qvm-prefs {qube} {setting}"));
         }
         for property in ["kernel", "netvm"] {
-            let set = self.system.command(&format!("qvm-prefs {qube} {property}")).arg("").status().unwrap();
+            let set = self
+                .system
+                .command(&format!("qvm-prefs {qube} {property}"))
+                .arg("")
+                .status()
+                .unwrap();
             assert!(set.success());
         }
     }
@@ -60,9 +65,13 @@ impl Live {
     /// How large the machine says that the disk is, which does not look at the image again by itself.
     fn size_for_the_guest(&self, image: &Path) -> u64 {
         let uuid = self.run("qvm-prefs work uuid").stdout;
-        let hypervisor = virt::connect::Connect::open(Some(libvirt_daemon::uri().unwrap())).unwrap();
+        let hypervisor =
+            virt::connect::Connect::open(Some(libvirt_daemon::uri().unwrap())).unwrap();
         let domain = virt::domain::Domain::lookup_by_uuid_string(&hypervisor, uuid.trim()).unwrap();
-        domain.get_block_info(image.to_str().unwrap(), 0).unwrap().capacity
+        domain
+            .get_block_info(image.to_str().unwrap(), 0)
+            .unwrap()
+            .capacity
     }
 }
 
@@ -92,18 +101,40 @@ fn a_running_qubes_disk_grows_at_once_and_its_data_are_nobody_elses() {
     );
     assert_eq!(fs::metadata(&dirty).unwrap().len(), 8 * MIB);
     assert_eq!(live.size_for_the_guest(&dirty), 8 * MIB);
-    assert_eq!(live.system.stored("work", "private", "size").unwrap(), (8 * MIB).to_string());
+    assert_eq!(
+        live.system.stored("work", "private", "size").unwrap(),
+        (8 * MIB).to_string()
+    );
 
     let cases = [
-        (format!("qvm-volume import work:private {file}"), "Domain is not powered off: 'work'"),
-        ("qvm-volume clear -f work:private".to_string(), "Domain is not powered off: 'work'"),
-        ("qvm-volume clone -f tpl:private work:private".to_string(), "Domain is not powered off: 'work'"),
-        ("qvm-volume config work:private revisions_to_keep -1".to_string(), "only while work is halted"),
-        ("qvm-volume config work:private rw False".to_string(), "only while work is halted"),
+        (
+            format!("qvm-volume import work:private {file}"),
+            "Domain is not powered off: 'work'",
+        ),
+        (
+            "qvm-volume clear -f work:private".to_string(),
+            "Domain is not powered off: 'work'",
+        ),
+        (
+            "qvm-volume clone -f tpl:private work:private".to_string(),
+            "Domain is not powered off: 'work'",
+        ),
+        (
+            "qvm-volume config work:private revisions_to_keep -1".to_string(),
+            "only while work is halted",
+        ),
+        (
+            "qvm-volume config work:private rw False".to_string(),
+            "only while work is halted",
+        ),
     ];
     for (line, words) in cases {
         let refused = live.run(&line);
-        assert_eq!((refused.code, refused.stderr.lines().count()), (1, 1), "{line}: {refused:?}");
+        assert_eq!(
+            (refused.code, refused.stderr.lines().count()),
+            (1, 1),
+            "{line}: {refused:?}"
+        );
         assert!(refused.stderr.contains(words), "{line}: {refused:?}");
     }
     live.ok("qvm-volume config work:private revisions_to_keep 2");
@@ -126,11 +157,21 @@ fn a_qube_that_starts_during_an_import_keeps_its_data() {
     let Some(live) = Live::new() else { return };
     let old = random_bytes(MIB, 1);
     let file = live.system.file("data", &old);
-    live.ok(&format!("qvm-volume import work:private {}", file.display()));
+    live.ok(&format!(
+        "qvm-volume import work:private {}",
+        file.display()
+    ));
     for stops_again in [false, true] {
         let mut import = Command::new(binary("qvm-volume"));
-        import.args(["import", "work:private", "-"]).env("QUBES_ROOT", &live.root).env("RUST_BACKTRACE", "0");
-        let mut import = import.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        import
+            .args(["import", "work:private", "-"])
+            .env("QUBES_ROOT", &live.root)
+            .env("RUST_BACKTRACE", "0");
+        let mut import = import
+            .stdin(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         let mut pipe = import.stdin.take().unwrap();
         pipe.write_all(&random_bytes(4 * MIB, 2)).unwrap();
         live.ok("qvm-start work");
@@ -141,9 +182,16 @@ fn a_qube_that_starts_during_an_import_keeps_its_data() {
         let import = crate::system::finished(import);
         assert_eq!(import.code, 1, "{import:?}");
         let words = "Error: work:private: nothing was imported: the qube was started";
-        assert!(import.stderr.starts_with(words) && import.stderr.lines().count() == 1, "{import:?}");
+        assert!(
+            import.stderr.starts_with(words) && import.stderr.lines().count() == 1,
+            "{import:?}"
+        );
         live.ok("qvm-kill work");
-        assert!(live.system.bytes("appvms/work/private.img").starts_with(&old[..]));
+        assert!(
+            live.system
+                .bytes("appvms/work/private.img")
+                .starts_with(&old[..])
+        );
     }
 }
 
@@ -154,7 +202,10 @@ fn a_qube_does_not_start_over_an_image_that_another_ones_volume_has() {
     live.ok("qvm-create -l red vault");
     live.needs_no_system("vault");
     let data = live.system.file("data", &random_bytes(MIB, 1));
-    live.ok(&format!("qvm-volume import work:private {}", data.display()));
+    live.ok(&format!(
+        "qvm-volume import work:private {}",
+        data.display()
+    ));
     let before = live.system.bytes("appvms/work/private.img");
     let (store, file) = (live.system.store(), live.system.image("qubes.xml"));
     for volume in ["root", "private", "volatile"] {
@@ -162,8 +213,14 @@ fn a_qube_does_not_start_over_an_image_that_another_ones_volume_has() {
         assert!(store.contains(&vid), "{volume}");
         fs::write(&file, store.replace(&vid, "vid=\"appvms/work/private\"")).unwrap();
         let ran = live.run("qvm-start vault");
-        assert!(ran.code != 0 && ran.stderr.contains("has the image of volume work:private"), "{volume}: {ran:?}");
-        assert!(live.system.bytes("appvms/work/private.img") == before, "{volume}");
+        assert!(
+            ran.code != 0 && ran.stderr.contains("has the image of volume work:private"),
+            "{volume}: {ran:?}"
+        );
+        assert!(
+            live.system.bytes("appvms/work/private.img") == before,
+            "{volume}"
+        );
     }
     fs::write(&file, &store).unwrap();
     live.ok("qvm-remove -f vault");
@@ -172,14 +229,20 @@ fn a_qube_does_not_start_over_an_image_that_another_ones_volume_has() {
 #[test]
 fn a_qube_does_not_start_over_an_image_that_no_run_of_it_made() {
     let Some(live) = Live::new() else { return };
-    let (image, data) = (live.system.image("appvms/work/root.img"), random_bytes(MIB, 1));
+    let (image, data) = (
+        live.system.image("appvms/work/root.img"),
+        random_bytes(MIB, 1),
+    );
     fs::write(&image, &data).unwrap();
     let refused = live.run("qvm-start work");
     let words = format!(
         "Error: Starting qube failed: work: volume work:root: {} was not made by a run of it and may be wanted",
         image.display()
     );
-    assert!(refused.code == 1 && refused.stderr.starts_with(&words), "{refused:?}");
+    assert!(
+        refused.code == 1 && refused.stderr.starts_with(&words),
+        "{refused:?}"
+    );
     assert_eq!(refused.stderr.lines().count(), 1, "{refused:?}");
     assert!(fs::read(&image).unwrap() == data);
     // As the message says.
@@ -187,5 +250,8 @@ fn a_qube_does_not_start_over_an_image_that_no_run_of_it_made() {
     live.ok("qvm-start work");
     live.ok("qvm-kill work");
     let images = live.system.names("appvms/work");
-    assert!(images.iter().all(|name| name.starts_with("private")), "{images:?}");
+    assert!(
+        images.iter().all(|name| name.starts_with("private")),
+        "{images:?}"
+    );
 }

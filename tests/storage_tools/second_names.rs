@@ -40,9 +40,15 @@ fn nothing_is_written_to_another_volumes_image_by_a_second_name() {
         let system = joined(how);
         let checked = system.run("qubes-db check --json").stdout;
         assert!(checked.contains("volume-shared"), "{checked}");
-        for line in ["qvm-volume resize vault:private 5GiB", "qvm-volume clear --force vault:private"] {
+        for line in [
+            "qvm-volume resize vault:private 5GiB",
+            "qvm-volume clear --force vault:private",
+        ] {
             let ran = system.run(line);
-            assert!(ran.code == 1 && ran.stderr.contains("work:private"), "{line}: {ran:?}");
+            assert!(
+                ran.code == 1 && ran.stderr.contains("work:private"),
+                "{line}: {ran:?}"
+            );
         }
         assert_eq!(system.bytes(WORK), DATA);
         // One's own name goes, and nothing else.
@@ -62,7 +68,11 @@ fn volumes_of_one_qube_over_one_image_are_told_and_left_alone() {
         let own = format!("vid=\"appvms/work/{volume}\"");
         let store = system.store();
         assert!(store.contains(&own), "{store}");
-        fs::write(system.image("qubes.xml"), store.replace(&own, "vid=\"appvms/work/private\"")).unwrap();
+        fs::write(
+            system.image("qubes.xml"),
+            store.replace(&own, "vid=\"appvms/work/private\""),
+        )
+        .unwrap();
         let recovered = system.run("qubes-recover");
         assert_eq!(system.bytes(WORK), DATA, "{volume}: {recovered:?}");
     }
@@ -73,7 +83,11 @@ fn two_names_of_one_volume_hold_its_data() {
     for second in ["private-precache.img", "private.img.1@2026-01-01T00:00:00Z"] {
         let system = System::new();
         keep_data(&system, "appvms/new/private.img");
-        fs::hard_link(system.image("appvms/new/private.img"), system.image("appvms/new").join(second)).unwrap();
+        fs::hard_link(
+            system.image("appvms/new/private.img"),
+            system.image("appvms/new").join(second),
+        )
+        .unwrap();
         let refused = system.refuses(1, "qvm-create -l red new");
         assert!(refused.contains("holds data"), "{second}: {refused}");
     }
@@ -83,7 +97,11 @@ fn two_names_of_one_volume_hold_its_data() {
 fn a_name_of_data_that_have_another_one_is_in_nobodys_way() {
     let system = System::new();
     keep_data(&system, "appvms/new/private.img");
-    fs::hard_link(system.image("appvms/new/private.img"), system.image("elsewhere")).unwrap();
+    fs::hard_link(
+        system.image("appvms/new/private.img"),
+        system.image("elsewhere"),
+    )
+    .unwrap();
     system.ok("qvm-create -l red new");
 }
 
@@ -98,7 +116,13 @@ fn data_behind_a_link_are_not_forgotten_without_a_word() {
     fs::remove_file(system.image(WORK)).unwrap();
     symlink(&data, system.image(WORK)).unwrap();
     let removed = system.run("qvm-remove -f work");
-    assert!(removed.code == 0 && removed.stderr.contains(&format!("{} stays", data.display())), "{removed:?}");
+    assert!(
+        removed.code == 0
+            && removed
+                .stderr
+                .contains(&format!("{} stays", data.display())),
+        "{removed:?}"
+    );
     assert_eq!(fs::read(&data).unwrap(), DATA);
 }
 
@@ -119,7 +143,9 @@ fn a_pool_that_has_the_name_of_a_pool_of_kernels_keeps_its_images() {
 fn a_qube_whose_volume_id_names_no_image_can_be_removed() {
     for vid in ["appvms/work/private/", "../work/private", ""] {
         let system = System::new();
-        let store = system.store().replace("vid=\"appvms/work/private\"", &format!("vid=\"{vid}\""));
+        let store = system
+            .store()
+            .replace("vid=\"appvms/work/private\"", &format!("vid=\"{vid}\""));
         fs::write(system.image("qubes.xml"), store).unwrap();
         assert_eq!(system.run("qubes-recover").code, 0, "{vid}");
         let removed = system.run("qvm-remove -f work");
@@ -133,7 +159,10 @@ fn a_creation_that_failed_to_discard_gives_nothing_up() {
     keep_data(&system, "appvms/new/private.img");
     // What is no file cannot be discarded.
     fs::create_dir(system.image("appvms/new/private-dirty.img")).unwrap();
-    assert_eq!(system.run("qvm-create -l red --discard-existing new").code, 1);
+    assert_eq!(
+        system.run("qvm-create -l red --discard-existing new").code,
+        1
+    );
     fs::remove_dir(system.image("appvms/new/private-dirty.img")).unwrap();
     keep_data(&system, "appvms/new/private.img");
     system.refuses(1, "qvm-create -l red new");

@@ -33,7 +33,11 @@ impl SmallPool {
         // A link would lead out of the root, and is not followed there.
         let place = live.system.path("/small");
         fs::create_dir(&place).unwrap();
-        let bound = Program::new("mount").arg("--bind").arg(mount.path()).arg(&place).output();
+        let bound = Program::new("mount")
+            .arg("--bind")
+            .arg(mount.path())
+            .arg(&place)
+            .output();
         bound.unwrap();
         live.ok("qvm-pool add small file-reflink -o dir_path=/small -o setup_check=no");
         live.ok("qvm-create -C TemplateVM -l black -P small base");
@@ -43,7 +47,10 @@ impl SmallPool {
         let data = live.system.file("data", &random_bytes(OLD, 1));
         for qube in ["busy", "idle"] {
             live.ok(&format!("qvm-create -l red -t base -P small {qube}"));
-            live.ok(&format!("qvm-volume import {qube}:private {}", data.display()));
+            live.ok(&format!(
+                "qvm-volume import {qube}:private {}",
+                data.display()
+            ));
             live.needs_no_system(qube);
         }
         Some(SmallPool { live, mount })
@@ -66,7 +73,10 @@ impl SmallPool {
                 for image in fs::read_dir(qube.path()).unwrap() {
                     let image = image.unwrap().file_name().into_string().unwrap();
                     let image = image.split('@').next().unwrap_or_default();
-                    names.push(format!("{}/{image}", qube.file_name().into_string().unwrap()));
+                    names.push(format!(
+                        "{}/{image}",
+                        qube.file_name().into_string().unwrap()
+                    ));
                 }
             }
         }
@@ -78,7 +88,10 @@ impl SmallPool {
     pub fn fill(&self) {
         let mut random = fastrand::Rng::with_seed(3);
         for (number, size) in [MIB as usize, 4096, 1].into_iter().enumerate() {
-            let Ok(mut file) = File::create(self.mount.path().join(format!("filler-{number}"))) else { break };
+            let Ok(mut file) = File::create(self.mount.path().join(format!("filler-{number}")))
+            else {
+                break;
+            };
             let mut piece = vec![0; size];
             random.fill(&mut piece);
             while file.write_all(&piece).is_ok() {}
@@ -88,14 +101,19 @@ impl SmallPool {
 
     pub fn make_room(&self) {
         for number in 0..3 {
-            let _may_not_be_there = fs::remove_file(self.mount.path().join(format!("filler-{number}")));
+            let _may_not_be_there =
+                fs::remove_file(self.mount.path().join(format!("filler-{number}")));
         }
     }
 
     /// A command that fails for want of room with one line of its own, in which these words are.
     pub fn fails(&self, line: &str, words: &[&str]) {
         let ran = self.live.run(line);
-        let told: Vec<&str> = ran.stderr.lines().filter(|told| !told.contains("is nearly full")).collect();
+        let told: Vec<&str> = ran
+            .stderr
+            .lines()
+            .filter(|told| !told.contains("is nearly full"))
+            .collect();
         assert!(ran.code != 0 && told.len() == 1, "{line}: {ran:?}");
         for word in words.iter().chain(&["No space left on device"]) {
             assert!(told[0].contains(word), "{line}: no '{word}': {ran:?}");
@@ -110,7 +128,10 @@ impl Drop for SmallPool {
             self.live.run(&format!("qvm-kill {qube}"));
             self.live.run(&format!("qvm-remove -f {qube}"));
         }
-        let unmounted = Program::new("umount").arg("--lazy").arg(self.live.system.path("/small")).output();
+        let unmounted = Program::new("umount")
+            .arg("--lazy")
+            .arg(self.live.system.path("/small"))
+            .output();
         if let Err(error) = unmounted {
             eprintln!("the small pool stays mounted: {error}");
         }

@@ -14,8 +14,14 @@ const CREATE: &str = "qvm-create -l red -C StandaloneVM";
 
 fn put(image: &Path) {
     fs::create_dir_all(image.parent().unwrap()).unwrap();
-    let file = File::options().create(true).truncate(false).write(true).open(image).unwrap();
-    file.set_len(file.metadata().unwrap().len().max(MIB)).unwrap();
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(image)
+        .unwrap();
+    file.set_len(file.metadata().unwrap().len().max(MIB))
+        .unwrap();
     file.write_all_at(DATA, 0).unwrap();
 }
 
@@ -41,7 +47,10 @@ fn a_file_that_is_moved_becomes_the_root_volume_and_goes() {
     let link = system.path("/var/tmp/link");
     put(&file);
     symlink(&file, &link).unwrap();
-    system.ok(&format!("{CREATE} --root-move-from {} other", link.display()));
+    system.ok(&format!(
+        "{CREATE} --root-move-from {} other",
+        link.display()
+    ));
     assert!(system.begins_with("appvms/other/root.img", DATA) && file.exists());
     assert!(fs::symlink_metadata(&link).is_err());
 }
@@ -50,14 +59,25 @@ fn a_file_that_is_moved_becomes_the_root_volume_and_goes() {
 fn an_image_of_a_volume_is_not_moved() {
     let system = system();
     fs::create_dir_all(system.path("/var/tmp")).unwrap();
-    symlink(system.image("vm-templates"), system.path("/var/tmp/templates")).unwrap();
+    symlink(
+        system.image("vm-templates"),
+        system.path("/var/tmp/templates"),
+    )
+    .unwrap();
     symlink(system.image(TEMPLATE), system.path("/var/tmp/link.img")).unwrap();
-    for path in ["/var/lib/qubes/vm-templates/tpl/root.img", "/var/tmp/templates/tpl/root.img", "/var/tmp/link.img"] {
+    for path in [
+        "/var/lib/qubes/vm-templates/tpl/root.img",
+        "/var/tmp/templates/tpl/root.img",
+        "/var/tmp/link.img",
+    ] {
         let path = system.path(path);
         for options in ["", "--dry-run", "-t tpl", "--discard-existing"] {
             let line = format!("{CREATE} {options} --root-move-from {} new", path.display());
             let refused = system.refuses(1, &line);
-            assert!(refused.starts_with("app: Error creating VM: cannot move "), "{line}: {refused}");
+            assert!(
+                refused.starts_with("app: Error creating VM: cannot move "),
+                "{line}: {refused}"
+            );
             let reason = "volume tpl:root means it; qvm-create --root-copy-from copies it";
             assert!(refused.ends_with(reason), "{line}: {refused}");
             assert!(!is_there(&system, "new") && fs::symlink_metadata(&path).is_ok());
@@ -68,7 +88,10 @@ fn an_image_of_a_volume_is_not_moved() {
     fs::rename(system.image(TEMPLATE), &elsewhere).unwrap();
     symlink(&elsewhere, system.image(TEMPLATE)).unwrap();
     for _ in 0..2 {
-        let refused = system.refuses(1, &format!("{CREATE} --root-move-from {} new", elsewhere.display()));
+        let refused = system.refuses(
+            1,
+            &format!("{CREATE} --root-move-from {} new", elsewhere.display()),
+        );
         assert!(refused.contains("volume tpl:root means it"), "{refused}");
         fs::remove_file(system.image(TEMPLATE)).unwrap();
         fs::hard_link(&elsewhere, system.image(TEMPLATE)).unwrap();
@@ -76,10 +99,16 @@ fn an_image_of_a_volume_is_not_moved() {
     // What a driver keeps beside it is the volume's, too.
     put(&system.image("vm-templates/tpl/root-dirty.img"));
     let dirty = system.image("vm-templates/tpl/root-dirty.img");
-    system.refuses(1, &format!("{CREATE} --root-move-from {} new", dirty.display()));
+    system.refuses(
+        1,
+        &format!("{CREATE} --root-move-from {} new", dirty.display()),
+    );
     fs::remove_file(dirty).unwrap();
     // It can be copied.
-    system.ok(&format!("{CREATE} --root-copy-from {} new", system.image(TEMPLATE).display()));
+    system.ok(&format!(
+        "{CREATE} --root-copy-from {} new",
+        system.image(TEMPLATE).display()
+    ));
     assert!(system.begins_with(NEW, DATA) && system.begins_with(TEMPLATE, DATA));
 }
 
@@ -92,11 +121,22 @@ fn a_file_where_the_new_images_will_be_is_no_source() {
     symlink(&lost, system.path("/var/tmp/link.img")).unwrap();
     for path in [lost.clone(), system.path("/var/tmp/link.img")] {
         for option in ["--root-move-from", "--root-copy-from"] {
-            for existing in ["", "--discard-existing", "--discard-existing -t tpl", "--dry-run --discard-existing"] {
+            for existing in [
+                "",
+                "--discard-existing",
+                "--discard-existing -t tpl",
+                "--dry-run --discard-existing",
+            ] {
                 let line = format!("{CREATE} {existing} {option} {} new", path.display());
                 let refused = system.refuses(1, &line);
-                assert!(refused.contains("volume new:root will have its image there; move that file"), "{refused}");
-                assert!(!is_there(&system, "new") && system.begins_with(NEW, DATA), "{line}");
+                assert!(
+                    refused.contains("volume new:root will have its image there; move that file"),
+                    "{refused}"
+                );
+                assert!(
+                    !is_there(&system, "new") && system.begins_with(NEW, DATA),
+                    "{line}"
+                );
             }
         }
     }
@@ -110,14 +150,28 @@ fn what_may_be_an_image_or_is_no_file_is_not_moved() {
     let file = system.path("/var/tmp/root.img");
     put(&file);
     let null = system.refuses(1, &format!("{CREATE} --root-move-from /dev/null new"));
-    assert!(null.contains("cannot move /dev/null: it is not a regular file"), "{null}");
+    assert!(
+        null.contains("cannot move /dev/null: it is not a regular file"),
+        "{null}"
+    );
     let sound = system.store();
     let volume = "name=\"private\" pool=\"varlibqubes\" vid=\"appvms/work/private\"";
     assert!(sound.contains(volume), "{sound}");
     let lost = volume.replace("varlibqubes", "lost");
     fs::write(system.image("qubes.xml"), sound.replace(volume, &lost)).unwrap();
-    let refused = system.refuses(1, &format!("{CREATE} --root-move-from {} new", file.display()));
-    assert!(refused.contains("it may be an image of a volume that cannot be told (volume work:private"), "{refused}");
+    let refused = system.refuses(
+        1,
+        &format!("{CREATE} --root-move-from {} new", file.display()),
+    );
+    assert!(
+        refused.contains("it may be an image of a volume that cannot be told (volume work:private"),
+        "{refused}"
+    );
     assert!(file.exists());
-    assert_eq!(system.run(&format!("{CREATE} --root-copy-from {} new", file.display())).code, 0);
+    assert_eq!(
+        system
+            .run(&format!("{CREATE} --root-copy-from {} new", file.display()))
+            .code,
+        0
+    );
 }

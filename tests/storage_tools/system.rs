@@ -21,14 +21,21 @@ pub struct System {
 impl System {
     /// In a directory of wherever temporary files are.
     pub fn new() -> System {
-        let temporary = tempfile::Builder::new().prefix("qubes-storage-").tempdir().unwrap();
+        let temporary = tempfile::Builder::new()
+            .prefix("qubes-storage-")
+            .tempdir()
+            .unwrap();
         System::below(temporary.path().join("system"), None, Some(temporary))
     }
 
     /// On a new file system; nothing where that cannot be had here.
     pub fn on(kind: FileSystem) -> Option<System> {
         match LoopMount::new(kind) {
-            Ok(mount) => Some(System::below(mount.path().join("system"), Some(mount), None)),
+            Ok(mount) => Some(System::below(
+                mount.path().join("system"),
+                Some(mount),
+                None,
+            )),
             Err(reason) => {
                 skip(format_args!("{kind:?}: {reason}"));
                 None
@@ -39,12 +46,22 @@ impl System {
     /// One on each kind of file system that can be had here.
     pub fn everywhere() -> impl Iterator<Item = (FileSystem, System)> {
         let kinds = [FileSystem::Btrfs, FileSystem::Xfs, FileSystem::Ext4];
-        kinds.into_iter().filter_map(|kind| Some((kind, System::on(kind)?)))
+        kinds
+            .into_iter()
+            .filter_map(|kind| Some((kind, System::on(kind)?)))
     }
 
-    fn below(root: PathBuf, mount: Option<LoopMount>, temporary: Option<tempfile::TempDir>) -> System {
+    fn below(
+        root: PathBuf,
+        mount: Option<LoopMount>,
+        temporary: Option<tempfile::TempDir>,
+    ) -> System {
         fs::create_dir_all(&root).unwrap();
-        let system = System { root, _mount: mount, _temporary: temporary };
+        let system = System {
+            root,
+            _mount: mount,
+            _temporary: temporary,
+        };
         system.ok("qubes-create");
         let kernel = system.path("/var/lib/qubes/vm-kernels/1.0");
         fs::create_dir_all(&kernel).unwrap();
@@ -79,7 +96,10 @@ impl System {
 
     /// What the image takes on the disk.
     pub fn room_of(&self, image: &str) -> u64 {
-        fs::File::open(self.image(image)).unwrap().sync_all().unwrap();
+        fs::File::open(self.image(image))
+            .unwrap()
+            .sync_all()
+            .unwrap();
         fs::metadata(self.image(image)).unwrap().blocks() * 512
     }
 
@@ -87,7 +107,14 @@ impl System {
     pub fn names(&self, directory: &str) -> Vec<String> {
         let entries = fs::read_dir(self.image(directory)).into_iter().flatten();
         let name = |entry: fs::DirEntry| {
-            entry.file_name().into_string().unwrap().split('@').next().unwrap_or_default().to_string()
+            entry
+                .file_name()
+                .into_string()
+                .unwrap()
+                .split('@')
+                .next()
+                .unwrap_or_default()
+                .to_string()
         };
         let mut names: Vec<String> = entries.map(|entry| name(entry.unwrap())).collect();
         names.sort();
@@ -115,7 +142,10 @@ impl System {
     pub fn command(&self, line: &str) -> Command {
         let mut words = line.split_whitespace();
         let mut command = Command::new(binary(words.next().unwrap()));
-        command.arg("--offline-mode").args(words).env("QUBES_ROOT", &self.root);
+        command
+            .arg("--offline-mode")
+            .args(words)
+            .env("QUBES_ROOT", &self.root);
         command
     }
 
@@ -136,7 +166,10 @@ impl System {
         let ran = self.run(line);
         assert_eq!(ran.code, exit, "{line}: {ran:?}");
         assert_eq!(self.everything(), before, "{line} left something behind");
-        ran.complaints().rfind(|line| !line.is_empty()).unwrap_or_default().replace(&*self.root.to_string_lossy(), "")
+        ran.complaints()
+            .rfind(|line| !line.is_empty())
+            .unwrap_or_default()
+            .replace(&*self.root.to_string_lossy(), "")
     }
 
     /// The same with something on standard input.
@@ -158,7 +191,10 @@ impl System {
     /// A command that goes on, with pipes to it.
     pub fn spawn(&self, line: &str) -> Child {
         let mut command = self.command(line);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         command.env("RUST_BACKTRACE", "0").spawn().unwrap()
     }
 
@@ -168,7 +204,9 @@ impl System {
         for directory in ["appvms", "vm-templates"] {
             for qube in self.names(directory) {
                 let entries = fs::read_dir(self.image(directory).join(&qube)).unwrap();
-                let mut files: Vec<String> = entries.map(|entry| described(&entry.unwrap().path())).collect();
+                let mut files: Vec<String> = entries
+                    .map(|entry| described(&entry.unwrap().path()))
+                    .collect();
                 files.sort();
                 all.extend(files);
             }

@@ -25,10 +25,21 @@ pub struct Companion {
 impl Companion {
     /// Starts it and waits until it has said `ready`.
     pub fn start(mut command: Command, ready: &str) -> Companion {
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
         let mut output = BufReader::new(child.stdout.take().unwrap());
-        let said = output.by_ref().lines().map(Result::unwrap).find(|line| line.contains(ready));
-        assert!(said.is_some(), "the other process ended before it was ready");
+        let said = output
+            .by_ref()
+            .lines()
+            .map(Result::unwrap)
+            .find(|line| line.contains(ready));
+        assert!(
+            said.is_some(),
+            "the other process ended before it was ready"
+        );
         Companion { child, output }
     }
 
@@ -37,7 +48,10 @@ impl Companion {
     pub fn say(&mut self, line: &str, answer: &str) {
         writeln!(self.child.stdin.as_mut().unwrap(), "{line}").unwrap();
         let mut lines = self.output.by_ref().lines().map(Result::unwrap);
-        assert!(lines.any(|line| line.contains(answer)), "the other process ended before it answered");
+        assert!(
+            lines.any(|line| line.contains(answer)),
+            "the other process ended before it answered"
+        );
     }
 
     /// Lets it go on, and waits until it has ended.
@@ -65,6 +79,9 @@ def ready():
     sys.stdin.read()
 ";
     let mut command = Command::new("python3");
-    command.arg("-c").arg(format!("{preamble}{program}")).arg(dir);
+    command
+        .arg("-c")
+        .arg(format!("{preamble}{program}"))
+        .arg(dir);
     command
 }

@@ -25,9 +25,27 @@ pub fn trace_of(test: &str, environment: &[(&str, OsString)]) -> Vec<String> {
     let log = tempfile::NamedTempFile::new().unwrap();
     let log_option = log.path().as_os_str().to_owned();
     let trace = format!("trace={CHANGING}");
-    let answer = run(test, environment, &["-y".into(), "-o".into(), log_option, "-e".into(), trace.into()]);
-    assert!(answer.status.success(), "{test}: {}", String::from_utf8_lossy(&answer.stderr));
-    std::fs::read_to_string(log.path()).unwrap().lines().map(String::from).collect()
+    let answer = run(
+        test,
+        environment,
+        &[
+            "-y".into(),
+            "-o".into(),
+            log_option,
+            "-e".into(),
+            trace.into(),
+        ],
+    );
+    assert!(
+        answer.status.success(),
+        "{test}: {}",
+        String::from_utf8_lossy(&answer.stderr)
+    );
+    std::fs::read_to_string(log.path())
+        .unwrap()
+        .lines()
+        .map(String::from)
+        .collect()
 }
 
 /// Runs `test` in a process of its own with this environment to its end; returns every changing call that it made.
@@ -35,14 +53,21 @@ pub fn calls_of(test: &str, environment: &[(&str, OsString)]) -> Vec<Call> {
     let mut seen: HashMap<(String, String), usize> = HashMap::new();
     let mut calls = Vec::new();
     for line in trace_of(test, environment) {
-        let Some((thread, call)) = line.split_once(' ') else { continue };
-        let Some((name, _)) = call.trim_start().split_once('(') else { continue };
+        let Some((thread, call)) = line.split_once(' ') else {
+            continue;
+        };
+        let Some((name, _)) = call.trim_start().split_once('(') else {
+            continue;
+        };
         if !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
             continue;
         }
         let number = seen.entry((thread.into(), name.into())).or_default();
         *number += 1;
-        calls.push(Call { name: name.into(), number: *number });
+        calls.push(Call {
+            name: name.into(),
+            number: *number,
+        });
     }
     assert!(calls.len() > 1, "{test} changed nothing");
     calls
@@ -52,15 +77,32 @@ pub fn calls_of(test: &str, environment: &[(&str, OsString)]) -> Vec<Call> {
 pub fn run_dying(test: &str, environment: &[(&str, OsString)], call: &Call) {
     let Call { name, number } = call;
     let inject = format!("inject={name}:signal=KILL:when={number}");
-    let options =
-        ["-o".into(), "/dev/null".into(), "-e".into(), format!("trace={name}").into(), "-e".into(), inject.into()];
+    let options = [
+        "-o".into(),
+        "/dev/null".into(),
+        "-e".into(),
+        format!("trace={name}").into(),
+        "-e".into(),
+        inject.into(),
+    ];
     let answer = run(test, environment, &options);
     let words = String::from_utf8_lossy(&answer.stderr);
-    assert_eq!(answer.status.signal(), Some(9), "{test} was not killed at {call:?}: {words}");
+    assert_eq!(
+        answer.status.signal(),
+        Some(9),
+        "{test} was not killed at {call:?}: {words}"
+    );
 }
 
 fn run(test: &str, environment: &[(&str, OsString)], options: &[OsString]) -> qubes::exec::Answer {
-    let program = Program::new("strace").args(["-f", "-qq"]).args(options).arg(env::current_exe().unwrap());
+    let program = Program::new("strace")
+        .args(["-f", "-qq"])
+        .args(options)
+        .arg(env::current_exe().unwrap());
     let program = program.args(["--exact", test, "--nocapture"]);
-    environment.iter().fold(program, |p, (name, value)| p.env(name, value)).answer().unwrap()
+    environment
+        .iter()
+        .fold(program, |p, (name, value)| p.env(name, value))
+        .answer()
+        .unwrap()
 }

@@ -11,11 +11,21 @@ pub fn quick_agrees_with_careful(bytes: &[u8]) -> (bool, bool) {
     let quick = index::quick(bytes);
     // What is seen at once makes no difference.
     for room in [1, 61, 300] {
-        assert_eq!(index::quick_through(bytes, room), quick, "through {room}: {}", String::from_utf8_lossy(bytes));
+        assert_eq!(
+            index::quick_through(bytes, room),
+            quick,
+            "through {room}: {}",
+            String::from_utf8_lossy(bytes)
+        );
     }
     // One that checks on the way finds the same; it lets nothing pass that is not well-formed.
     if let Some(checked) = index::checked(bytes) {
-        assert_eq!(index::careful(bytes).as_ref(), Ok(&checked), "in {}", String::from_utf8_lossy(bytes));
+        assert_eq!(
+            index::careful(bytes).as_ref(),
+            Ok(&checked),
+            "in {}",
+            String::from_utf8_lossy(bytes)
+        );
     }
     match (index::careful(bytes), &quick) {
         (Ok(careful), Some(quick)) => {
@@ -28,9 +38,14 @@ pub fn quick_agrees_with_careful(bytes: &[u8]) -> (bool, bool) {
 
 /// Looked at or not, touched or not: what did not change is written back to the byte.
 pub fn unchanged_is_written_back(bytes: &[u8]) {
-    let Ok(mut qubes) = format::read(bytes.to_vec()) else { return };
+    let Ok(mut qubes) = format::read(bytes.to_vec()) else {
+        return;
+    };
     if format::check(bytes).is_err() {
-        assert!(format::write(bytes, &qubes).is_err(), "written over a file that is not well-formed");
+        assert!(
+            format::write(bytes, &qubes).is_err(),
+            "written over a file that is not well-formed"
+        );
         return;
     }
     assert_eq!(text(&format::write(bytes, &qubes).unwrap()), text(bytes));
@@ -70,12 +85,20 @@ pub fn changes_are_read_back(bytes: &[u8], seed: u64) {
     }
     back.globals = before.globals.clone();
     let again = format::write(&written, &back).unwrap();
-    assert_eq!(meaning(&format::read(again).unwrap()), meaning(&before), "{}", context());
+    assert_eq!(
+        meaning(&format::read(again).unwrap()),
+        meaning(&before),
+        "{}",
+        context()
+    );
 }
 
 /// Whether the file holds a second qube of the name, which would come to light.
 fn has_a_double(qubes: &Qubes, name: &str) -> bool {
-    qubes.diagnoses.iter().any(|d| d.text.contains(&format!("'{name}'")))
+    qubes
+        .diagnoses
+        .iter()
+        .any(|d| d.text.contains(&format!("'{name}'")))
 }
 
 fn change(vm: &mut Vm, rng: &mut fastrand::Rng) {
@@ -120,11 +143,31 @@ fn change_texts(map: &mut TextMap, rng: &mut fastrand::Rng) {
 }
 
 fn word(rng: &mut fastrand::Rng) -> String {
-    ["netvm", "a", "zz", "memory", "b-c", "template", "kernelopts", "m"][rng.usize(..8)].to_string()
+    [
+        "netvm",
+        "a",
+        "zz",
+        "memory",
+        "b-c",
+        "template",
+        "kernelopts",
+        "m",
+    ][rng.usize(..8)]
+    .to_string()
 }
 
 fn value(rng: &mut fastrand::Rng) -> String {
-    ["", "True", "<x>&\"'", "a\nb\tc\r\nd", " \u{17C}\u{1F512} ", "]]>", "&amp;", "5"][rng.usize(..8)].to_string()
+    [
+        "",
+        "True",
+        "<x>&\"'",
+        "a\nb\tc\r\nd",
+        " \u{17C}\u{1F512} ",
+        "]]>",
+        "&amp;",
+        "5",
+    ][rng.usize(..8)]
+    .to_string()
 }
 
 fn names(qubes: &Qubes) -> Vec<String> {
@@ -137,11 +180,18 @@ fn text(bytes: &[u8]) -> String {
 
 /// What a collection says, with the order gone where none is meant.
 pub fn meaning(qubes: &Qubes) -> Vec<String> {
-    let mut said: Vec<String> =
-        qubes.iter().map(|vm| format!("{} {} {:?}", vm.name, vm.class, described(vm))).collect();
+    let mut said: Vec<String> = qubes
+        .iter()
+        .map(|vm| format!("{} {} {:?}", vm.name, vm.class, described(vm)))
+        .collect();
     said.push(format!("{:?}", sorted(&qubes.globals)));
     said.extend(qubes.labels.iter().map(|l| format!("{l:?}")));
-    said.extend(qubes.pools.iter().map(|p| format!("{:?}", sorted(&p.attributes))));
+    said.extend(
+        qubes
+            .pools
+            .iter()
+            .map(|p| format!("{:?}", sorted(&p.attributes))),
+    );
     said
 }
 
@@ -149,18 +199,30 @@ fn described(vm: &Vm) -> Vec<String> {
     let mut tags: Vec<&str> = vm.tags.iter().map(|t| &**t).collect();
     tags.sort_unstable();
     tags.dedup();
-    let mut said =
-        vec![format!("{:?}", sorted(&vm.properties)), format!("{:?}", sorted(&vm.features)), format!("{tags:?}")];
+    let mut said = vec![
+        format!("{:?}", sorted(&vm.properties)),
+        format!("{:?}", sorted(&vm.features)),
+        format!("{tags:?}"),
+    ];
     let mut devices: Vec<String> = Vec::new();
     for class in &vm.devices {
         devices.push(format!("class {}", class.class));
         for a in &class.assignments {
-            devices.push(format!("{} {:?} {:?}", class.class, sorted(&a.attributes), sorted(&a.options)));
+            devices.push(format!(
+                "{} {:?} {:?}",
+                class.class,
+                sorted(&a.attributes),
+                sorted(&a.options)
+            ));
         }
     }
     devices.sort();
     said.extend(devices);
-    let mut volumes: Vec<String> = vm.volumes.iter().map(|v| format!("{:?}", sorted(&v.attributes))).collect();
+    let mut volumes: Vec<String> = vm
+        .volumes
+        .iter()
+        .map(|v| format!("{:?}", sorted(&v.attributes)))
+        .collect();
     volumes.sort();
     said.extend(volumes);
     said

@@ -14,7 +14,9 @@ pub mod format_properties;
 #[path = "sample_host.rs"]
 pub mod sample_host;
 
-use format_properties::{changes_are_read_back, meaning, quick_agrees_with_careful, unchanged_is_written_back};
+use format_properties::{
+    changes_are_read_back, meaning, quick_agrees_with_careful, unchanged_is_written_back,
+};
 use sample_host::SampleHost;
 
 /// The reader and the writer of R4: whatever is read can be looked at from every side, what is not changed is written back as
@@ -24,14 +26,20 @@ pub fn r4_reader(bytes: &[u8]) {
         look_at(&qubes);
     }
     let found = format::damage(&bytes.to_vec().into(), &SampleHost::default());
-    assert_eq!(found.is_empty(), found.iter().all(|d| d.text.is_empty()), "damage without words");
+    assert_eq!(
+        found.is_empty(),
+        found.iter().all(|d| d.text.is_empty()),
+        "damage without words"
+    );
     unchanged_is_written_back(bytes);
     changes_are_read_back(bytes, seed_of(bytes));
 }
 
 /// The importer of R1 to R3: what it makes of an old store is a store of R4 that means the same.
 pub fn old_importer(bytes: &[u8]) {
-    let Ok(qubes) = format::read(bytes.to_vec()) else { return };
+    let Ok(qubes) = format::read(bytes.to_vec()) else {
+        return;
+    };
     if !qubes.needs_conversion {
         return;
     }
@@ -40,11 +48,19 @@ pub fn old_importer(bytes: &[u8]) {
     let different: HashSet<&str> = names.iter().map(|name| name.as_str()).collect();
     assert_eq!(different.len(), names.len(), "two qubes of one name");
     assert!(different.contains("dom0"));
-    assert!(format::read_to_write(bytes.to_vec()).is_err(), "an old store is not written over");
+    assert!(
+        format::read_to_write(bytes.to_vec()).is_err(),
+        "an old store is not written over"
+    );
     let written = format::new_store(&qubes).unwrap();
     format::check(&written).unwrap();
     let read = format::read(written).unwrap();
-    assert_eq!(meaning(&read), meaning(&qubes), "from {}", String::from_utf8_lossy(bytes));
+    assert_eq!(
+        meaning(&read),
+        meaning(&qubes),
+        "from {}",
+        String::from_utf8_lossy(bytes)
+    );
 }
 
 /// The rules of R1 to R3: whatever stands in their file, what comes of it is a file of R4 that lets nothing through which
@@ -52,19 +68,47 @@ pub fn old_importer(bytes: &[u8]) {
 pub fn firewall_of_r3(bytes: &[u8]) {
     const NOW: u64 = 1_500_000_000;
     let FromR3 { rules, left_out } = firewall::from_r3(bytes, NOW);
-    let told = || format!("{rules:?}, {left_out:?} from {}", String::from_utf8_lossy(bytes));
-    let (last, others) = rules.0.split_last().unwrap_or_else(|| panic!("no rule at all: {}", told()));
-    assert_eq!(*last, firewall::Rule::all(last.action), "the last is about everything: {}", told());
+    let told = || {
+        format!(
+            "{rules:?}, {left_out:?} from {}",
+            String::from_utf8_lossy(bytes)
+        )
+    };
+    let (last, others) = rules
+        .0
+        .split_last()
+        .unwrap_or_else(|| panic!("no rule at all: {}", told()));
+    assert_eq!(
+        *last,
+        firewall::Rule::all(last.action),
+        "the last is about everything: {}",
+        told()
+    );
     if firewall::version(bytes) != Version::R3 {
         assert_eq!(rules, firewall::closed(), "{}", told());
     }
-    assert!(last.action == Action::Drop || left_out.is_empty(), "open, and not understood: {}", told());
-    let is_own = |rule: &&firewall::Rule| !rule.is_dns && **rule != firewall::Rule::icmp(rule.action);
+    assert!(
+        last.action == Action::Drop || left_out.is_empty(),
+        "open, and not understood: {}",
+        told()
+    );
+    let is_own =
+        |rule: &&firewall::Rule| !rule.is_dns && **rule != firewall::Rule::icmp(rule.action);
     for rule in others.iter().filter(is_own) {
-        assert!(rule.action != last.action, "a rule that is no exception: {}", told());
+        assert!(
+            rule.action != last.action,
+            "a rule that is no exception: {}",
+            told()
+        );
         assert!(rule.expire.is_none_or(|end| end > NOW), "{}", told());
     }
-    assert!(left_out.iter().all(|line| !line.is_empty() && !line.contains(char::is_control)), "{}", told());
+    assert!(
+        left_out
+            .iter()
+            .all(|line| !line.is_empty() && !line.contains(char::is_control)),
+        "{}",
+        told()
+    );
     let file = rules.to_file();
     assert_eq!(firewall::version(&file), Version::R4, "{}", told());
     assert!(is_well_formed(&file), "{}", told());
@@ -77,26 +121,64 @@ pub fn firewall_of_r3(bytes: &[u8]) {
 /// What is saved of a damaged store: a well-formed one, from which there is nothing more to save, and of which each line has
 /// one of the damaged store's.
 pub fn salvage(bytes: &[u8]) {
-    let Some(saved) = format::salvage(bytes) else { return };
+    let Some(saved) = format::salvage(bytes) else {
+        return;
+    };
     let text = String::from_utf8_lossy(&saved.bytes);
-    let shown = || format!("{text}\n{:?}, {:?} from {:?}", saved.steps, saved.lost, String::from_utf8_lossy(bytes));
+    let shown = || {
+        format!(
+            "{text}\n{:?}, {:?} from {:?}",
+            saved.steps,
+            saved.lost,
+            String::from_utf8_lossy(bytes)
+        )
+    };
     assert!(is_well_formed(&saved.bytes), "{}", shown());
     quick_agrees_with_careful(&saved.bytes);
     let last_line = lines_of(bytes);
     let is_inside = |line: usize| (1..=last_line).contains(&line);
-    assert!(saved.lost.iter().all(|lost| is_inside(lost.line) && !lost.text.is_empty()), "{}", shown());
-    assert!(saved.steps.iter().all(|step| step.line.is_none_or(is_inside)), "{}", shown());
-    let lines: Vec<usize> = (1..=lines_of(&saved.bytes)).map(|line| saved.line_before(line)).collect();
-    assert!(lines.iter().all(|line| *line >= 1), "{lines:?}: {}", shown());
+    assert!(
+        saved
+            .lost
+            .iter()
+            .all(|lost| is_inside(lost.line) && !lost.text.is_empty()),
+        "{}",
+        shown()
+    );
+    assert!(
+        saved
+            .steps
+            .iter()
+            .all(|step| step.line.is_none_or(is_inside)),
+        "{}",
+        shown()
+    );
+    let lines: Vec<usize> = (1..=lines_of(&saved.bytes))
+        .map(|line| saved.line_before(line))
+        .collect();
+    assert!(
+        lines.iter().all(|line| *line >= 1),
+        "{lines:?}: {}",
+        shown()
+    );
     if index::careful(bytes).is_ok() && saved.steps.is_empty() {
         assert_eq!(saved.bytes, bytes, "{}", shown());
     }
-    let again = format::salvage(&saved.bytes).unwrap_or_else(|| panic!("nothing the second time: {}", shown()));
+    let again = format::salvage(&saved.bytes)
+        .unwrap_or_else(|| panic!("nothing the second time: {}", shown()));
     assert_eq!(again.bytes, saved.bytes, "{}", shown());
-    assert!(again.steps.is_empty() && again.lost.is_empty(), "{again:?} after {}", shown());
+    assert!(
+        again.steps.is_empty() && again.lost.is_empty(),
+        "{again:?} after {}",
+        shown()
+    );
     // A copy that has nothing more adds nothing.
     if let Some((completed, taken)) = format::completed(&saved.bytes, &saved.bytes) {
-        assert!(taken.is_empty() && completed == saved.bytes, "{taken:?}: {}", shown());
+        assert!(
+            taken.is_empty() && completed == saved.bytes,
+            "{taken:?}: {}",
+            shown()
+        );
     }
 }
 
@@ -136,11 +218,20 @@ pub fn index_and_parser(bytes: &[u8]) {
         .map(|entry| Domain {
             start: entry.span.start as usize,
             end: entry.span.end as usize,
-            name: entry.name.ok().map(|name| name.to_string()).filter(|_| entry.class != Class::AdminVM),
+            name: entry
+                .name
+                .ok()
+                .map(|name| name.to_string())
+                .filter(|_| entry.class != Class::AdminVM),
             class: entry.class.as_str().to_string(),
         })
         .collect();
-    assert_eq!(found, domains_by_quick_xml(bytes), "in {}", String::from_utf8_lossy(bytes));
+    assert_eq!(
+        found,
+        domains_by_quick_xml(bytes),
+        "in {}",
+        String::from_utf8_lossy(bytes)
+    );
 }
 
 /// Asks for all that a listing, a dump or a check would ask for.
@@ -151,7 +242,9 @@ fn look_at(qubes: &Qubes) {
 
 /// A seed that is the same for the same bytes.
 fn seed_of(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3))
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3)
+    })
 }
 
 /// A domain as an index has to find it.
@@ -172,7 +265,8 @@ fn domains_by_quick_xml(bytes: &[u8]) -> Vec<Domain> {
     let mut reader = Reader::from_str(&text[mark..]);
     let config = reader.config_mut();
     (config.expand_empty_elements, config.check_comments) = (true, true);
-    let (mut domains, mut path, mut property) = (Vec::new(), Vec::<String>::new(), Property::default());
+    let (mut domains, mut path, mut property) =
+        (Vec::new(), Vec::<String>::new(), Property::default());
     loop {
         let before = mark + reader.buffer_position() as usize;
         match reader.read_event().unwrap() {
@@ -181,11 +275,19 @@ fn domains_by_quick_xml(bytes: &[u8]) -> Vec<Domain> {
                 match steps(&path).as_slice() {
                     ["qubes", "domains", "domain"] => {
                         let class = attribute(&tag, "class").unwrap_or_default();
-                        domains.push(Domain { start: before, class, ..Domain::default() });
+                        domains.push(Domain {
+                            start: before,
+                            class,
+                            ..Domain::default()
+                        });
                         property = Property::default();
                     }
-                    ["qubes", "domains", "domain", "properties", "property"] => property.begin(&tag),
-                    ["qubes", "domains", "domain", "properties", "property", _] => property.has_ended = true,
+                    ["qubes", "domains", "domain", "properties", "property"] => {
+                        property.begin(&tag)
+                    }
+                    ["qubes", "domains", "domain", "properties", "property", _] => {
+                        property.has_ended = true
+                    }
                     _ => {}
                 }
             }
@@ -194,8 +296,13 @@ fn domains_by_quick_xml(bytes: &[u8]) -> Vec<Domain> {
                     ["qubes", "domains", "domain"] => {
                         let domain = domains.last_mut().unwrap();
                         domain.end = mark + reader.buffer_position() as usize;
-                        let usable = property.name.take().and_then(|name| VmName::from_store(&name).ok());
-                        domain.name = usable.map(|name| name.to_string()).filter(|_| domain.class != "AdminVM");
+                        let usable = property
+                            .name
+                            .take()
+                            .and_then(|name| VmName::from_store(&name).ok());
+                        domain.name = usable
+                            .map(|name| name.to_string())
+                            .filter(|_| domain.class != "AdminVM");
                     }
                     ["qubes", "domains", "domain", "properties", "property"] => property.end(),
                     _ => {}
@@ -207,7 +314,9 @@ fn domains_by_quick_xml(bytes: &[u8]) -> Vec<Domain> {
             Event::Text(piece) if path.len() == 5 => property.add(&piece),
             Event::CData(piece) if path.len() == 5 => property.add(&piece),
             Event::GeneralRef(reference) if path.len() == 5 => {
-                let known = |name: &str| quick_xml::escape::resolve_predefined_entity(name).map(str::to_string);
+                let known = |name: &str| {
+                    quick_xml::escape::resolve_predefined_entity(name).map(str::to_string)
+                };
                 let character = reference.resolve_char_ref().unwrap();
                 let resolved = character.map(String::from).or_else(|| known(&reference));
                 property.add_reference(&resolved.unwrap());
@@ -225,7 +334,10 @@ fn steps(path: &[String]) -> Vec<&str> {
 /// The value of an attribute as XML normalizes it.
 fn attribute(tag: &BytesStart, wanted: &str) -> Option<String> {
     let attribute = tag.try_get_attribute(wanted).unwrap()?;
-    let raw = attribute.value.replace("\r\n", " ").replace(['\t', '\n', '\r'], " ");
+    let raw = attribute
+        .value
+        .replace("\r\n", " ")
+        .replace(['\t', '\n', '\r'], " ");
     Some(quick_xml::escape::unescape(&raw).unwrap().into_owned())
 }
 
@@ -265,7 +377,11 @@ impl Property {
 
     fn end(&mut self) {
         if self.is_name {
-            self.name = Some(self.reference.take().unwrap_or(std::mem::take(&mut self.text)));
+            self.name = Some(
+                self.reference
+                    .take()
+                    .unwrap_or(std::mem::take(&mut self.text)),
+            );
         }
         self.is_name = false;
     }

@@ -9,7 +9,14 @@ pub fn uri() -> Result<&'static str, String> {
     let is_root = nix::unistd::geteuid().is_root();
     if is_root {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/demo/libvirt.sh");
-        Program::new("bash").arg(script).output().map_err(|e| e.to_string())?;
+        Program::new("bash")
+            .arg(script)
+            .output()
+            .map_err(|e| e.to_string())?;
     }
-    Ok(if is_root { "qemu:///system" } else { "qemu:///session" })
+    Ok(if is_root {
+        "qemu:///system"
+    } else {
+        "qemu:///session"
+    })
 }

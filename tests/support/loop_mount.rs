@@ -41,9 +41,17 @@ impl LoopMount {
         let file = std::fs::File::create(&image).map_err(|e| e.to_string())?;
         file.set_len(400 << 20).map_err(|e| e.to_string())?;
         std::fs::create_dir(&mounted).map_err(|e| e.to_string())?;
-        kind.make().arg(&image).output().map_err(|e| e.to_string())?;
+        kind.make()
+            .arg(&image)
+            .output()
+            .map_err(|e| e.to_string())?;
         // The loop device goes away with the mount.
-        Program::new("mount").args(["-o", "loop"]).arg(&image).arg(&mounted).output().map_err(|e| e.to_string())?;
+        Program::new("mount")
+            .args(["-o", "loop"])
+            .arg(&image)
+            .arg(&mounted)
+            .output()
+            .map_err(|e| e.to_string())?;
         Ok(LoopMount { place })
     }
 
@@ -56,7 +64,11 @@ impl LoopMount {
 impl Drop for LoopMount {
     fn drop(&mut self) {
         // Lazily, so that a file that a failing test still has open does not leave the mount behind.
-        if let Err(error) = Program::new("umount").arg("--lazy").arg(self.path()).output() {
+        if let Err(error) = Program::new("umount")
+            .arg("--lazy")
+            .arg(self.path())
+            .output()
+        {
             eprintln!("{} stays mounted: {error}", self.path().display());
         }
     }

@@ -120,15 +120,23 @@ fn piece(rng: &mut Rng, length: usize) -> std::ops::Range<usize> {
 
 /// Replaces what stands between two quotes, or between two tags.
 fn value(rng: &mut Rng, bytes: &mut Vec<u8>) {
-    let (begin, end) = if rng.bool() { (b'"', b'"') } else { (b'>', b'<') };
-    let Some((from, to)) = between(rng, bytes, begin, end) else { return };
+    let (begin, end) = if rng.bool() {
+        (b'"', b'"')
+    } else {
+        (b'>', b'<')
+    };
+    let Some((from, to)) = between(rng, bytes, begin, end) else {
+        return;
+    };
     let new = VALUES[rng.usize(..VALUES.len())];
     bytes.splice(from..to, new.bytes());
 }
 
 /// Takes a whole tag out, or puts it somewhere else.
 fn element(rng: &mut Rng, bytes: &mut Vec<u8>) {
-    let Some((from, to)) = between(rng, bytes, b'<', b'>') else { return };
+    let Some((from, to)) = between(rng, bytes, b'<', b'>') else {
+        return;
+    };
     let tag: Vec<u8> = bytes.drain(from - 1..(to + 1).min(bytes.len())).collect();
     if rng.bool() {
         insert(rng, bytes, &tag);

@@ -63,8 +63,15 @@ pub fn separate(test: &str) -> bool {
         .env(INSIDE, "1")
         .output()
         .unwrap();
-    let said = format!("{}{}", String::from_utf8_lossy(&output.stderr), String::from_utf8_lossy(&output.stdout));
-    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+    let said = format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stderr),
+        String::from_utf8_lossy(&output.stdout)
+    );
+    assert!(
+        output.status.success() && said.contains("1 passed"),
+        "{said}"
+    );
     false
 }
 
@@ -72,7 +79,9 @@ pub fn separate(test: &str) -> bool {
 fn daemon() -> Option<PathBuf> {
     let found = |name: &str| {
         let places = ["/usr/sbin", "/usr/bin", "/sbin"].iter();
-        places.map(|d| Path::new(d).join(name)).find(|p| p.is_file())
+        places
+            .map(|d| Path::new(d).join(name))
+            .find(|p| p.is_file())
     };
     found("libvirtd").or_else(|| found("virtqemud"))
 }
@@ -87,14 +96,21 @@ pub struct Daemon(Child);
 impl Daemon {
     fn spawn(program: &Path) -> Daemon {
         let log = std::fs::File::create("/run/daemon.log").unwrap();
-        let child = Command::new(program).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        let child = Command::new(program)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap();
         Daemon(child)
     }
 
     /// The daemon that writes consoles.
     pub fn of_logs() -> Daemon {
         let logs = Daemon::spawn(&daemon().unwrap().with_file_name("virtlogd"));
-        until("virtlogd listens", || Path::new("/run/libvirt/virtlogd-sock").exists());
+        until("virtlogd listens", || {
+            Path::new("/run/libvirt/virtlogd-sock").exists()
+        });
         logs
     }
 
@@ -122,7 +138,9 @@ impl Drop for Daemon {
 pub fn processes(words: &[&str]) -> Vec<i32> {
     let mut pids = Vec::new();
     for entry in std::fs::read_dir("/proc").unwrap().flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|n| n.parse().ok()) else { continue };
+        let Some(pid) = entry.file_name().to_str().and_then(|n| n.parse().ok()) else {
+            continue;
+        };
         let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
         let line = String::from_utf8_lossy(&line).replace('\0', " ");
         if words.iter().all(|word| line.contains(word)) {

@@ -14,9 +14,14 @@ pub struct Ran {
 
 impl Ran {
     /// The lines of standard error that complain: hints on what to do next aside.
-    #[allow(dead_code, reason = "each test program includes this file, and not every one asks")]
+    #[allow(
+        dead_code,
+        reason = "each test program includes this file, and not every one asks"
+    )]
     pub fn complaints(&self) -> impl DoubleEndedIterator<Item = &str> {
-        self.stderr.lines().filter(|line| !line.starts_with("hint: "))
+        self.stderr
+            .lines()
+            .filter(|line| !line.starts_with("hint: "))
     }
 }
 
@@ -25,7 +30,11 @@ pub fn run(command: &mut Command) -> Ran {
     for variable in ["QUBES_XML_PATH", "QUBES_OFFLINE"] {
         command.env_remove(variable);
     }
-    let output = command.env("RUST_BACKTRACE", "0").stdin(Stdio::null()).output().unwrap();
+    let output = command
+        .env("RUST_BACKTRACE", "0")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
     Ran {
         code: output.status.code().unwrap_or(-1),
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),

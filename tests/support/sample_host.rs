@@ -42,7 +42,9 @@ impl Facts for SampleHost {
     }
 
     fn kernel_file(&self, kernels_dir: &str, version: &str, file: &str) -> Option<String> {
-        self.kernel_installed(kernels_dir, version).then(|| self.kernel_files.get(file).cloned()).flatten()
+        self.kernel_installed(kernels_dir, version)
+            .then(|| self.kernel_files.get(file).cloned())
+            .flatten()
     }
 
     fn release(&self) -> Release {

@@ -28,7 +28,10 @@ impl Scratch {
 
     /// The same in this directory, for another file system.
     pub fn empty_in(directory: &Path) -> Scratch {
-        let dir = tempfile::Builder::new().prefix("qubes-test-").tempdir_in(directory).unwrap();
+        let dir = tempfile::Builder::new()
+            .prefix("qubes-test-")
+            .tempdir_in(directory)
+            .unwrap();
         Scratch { dir }
     }
 
@@ -46,10 +49,17 @@ impl Scratch {
         std::fs::create_dir_all(&kernel).unwrap();
         std::fs::write(kernel.join("vmlinuz"), "never booted").unwrap();
         scratch.ok("qubes-prefs", &["default_kernel", "1.0"]);
-        scratch.ok("qvm-create", &["--class", "TemplateVM", "--label", "black", "tpl"]);
-        for (property, value) in
-            [("virt_mode", "hvm"), ("kernel", ""), ("memory", "64"), ("maxmem", "0"), ("vcpus", "1")]
-        {
+        scratch.ok(
+            "qvm-create",
+            &["--class", "TemplateVM", "--label", "black", "tpl"],
+        );
+        for (property, value) in [
+            ("virt_mode", "hvm"),
+            ("kernel", ""),
+            ("memory", "64"),
+            ("maxmem", "0"),
+            ("vcpus", "1"),
+        ] {
             scratch.ok("qvm-prefs", &["tpl", property, value]);
         }
         scratch.ok("qubes-prefs", &["default_template", "tpl"]);
@@ -89,17 +99,36 @@ impl Scratch {
     /// Runs a tool that has to succeed; returns what it printed.
     pub fn ok(&self, tool: &str, arguments: &[&str]) -> String {
         let ran = self.run(tool, arguments);
-        assert_eq!(ran.code, 0, "{tool} {arguments:?}: {}{}", ran.stdout, ran.stderr);
+        assert_eq!(
+            ran.code, 0,
+            "{tool} {arguments:?}: {}{}",
+            ran.stdout, ran.stderr
+        );
         ran.stdout
     }
 
     /// Runs a tool that has to fail with this code, says why in one line, and prints nothing; returns the line.
     pub fn fails(&self, tool: &str, arguments: &[&str], code: i32) -> String {
         let ran = self.run(tool, arguments);
-        assert_eq!(ran.code, code, "{tool} {arguments:?}: {}{}", ran.stdout, ran.stderr);
-        assert_eq!(ran.stdout, "", "{tool} {arguments:?} printed data although it failed");
-        let words: Vec<_> = ran.complaints().filter(|l| !l.starts_with("usage:") && !l.starts_with(' ')).collect();
-        assert_eq!(words.len(), 1, "{tool} {arguments:?} is to fail with one line: {}", ran.stderr);
+        assert_eq!(
+            ran.code, code,
+            "{tool} {arguments:?}: {}{}",
+            ran.stdout, ran.stderr
+        );
+        assert_eq!(
+            ran.stdout, "",
+            "{tool} {arguments:?} printed data although it failed"
+        );
+        let words: Vec<_> = ran
+            .complaints()
+            .filter(|l| !l.starts_with("usage:") && !l.starts_with(' '))
+            .collect();
+        assert_eq!(
+            words.len(),
+            1,
+            "{tool} {arguments:?} is to fail with one line: {}",
+            ran.stderr
+        );
         words[0].to_string()
     }
 
@@ -110,7 +139,10 @@ impl Scratch {
     }
 
     pub fn uuid(&self, qube: &str) -> uuid::Uuid {
-        self.ok("qvm-prefs", &[qube, "uuid"]).trim().parse().unwrap()
+        self.ok("qvm-prefs", &[qube, "uuid"])
+            .trim()
+            .parse()
+            .unwrap()
     }
 
     pub fn record(&self, qube: &str) -> PathBuf {
@@ -119,8 +151,12 @@ impl Scratch {
 
     /// The images of one volume directory, sorted by name.
     pub fn images(&self, below: &str) -> Vec<String> {
-        let Ok(entries) = std::fs::read_dir(self.path("/var/lib/qubes").join(below)) else { return Vec::new() };
-        let mut names: Vec<_> = entries.map(|e| e.unwrap().file_name().to_string_lossy().into_owned()).collect();
+        let Ok(entries) = std::fs::read_dir(self.path("/var/lib/qubes").join(below)) else {
+            return Vec::new();
+        };
+        let mut names: Vec<_> = entries
+            .map(|e| e.unwrap().file_name().to_string_lossy().into_owned())
+            .collect();
         names.sort();
         names
     }
@@ -133,7 +169,10 @@ impl Drop for Scratch {
         }
         let _all_halted = self.command("qvm-kill", &["--all"]).output();
         // Their definitions are all of them that is not below the directory.
-        let Ok(system) = System::new(Options { root: Some(self.root().to_path_buf()), ..Options::default() }) else {
+        let Ok(system) = System::new(Options {
+            root: Some(self.root().to_path_buf()),
+            ..Options::default()
+        }) else {
             return;
         };
         let session = Session::new(system);
@@ -146,9 +185,14 @@ impl Drop for Scratch {
 
 impl Ran {
     /// The lines of standard error that complain: hints on what to do next aside.
-    #[allow(dead_code, reason = "each test program includes this file, and not every one asks")]
+    #[allow(
+        dead_code,
+        reason = "each test program includes this file, and not every one asks"
+    )]
     pub fn complaints(&self) -> impl DoubleEndedIterator<Item = &str> {
-        self.stderr.lines().filter(|line| !line.starts_with("hint: "))
+        self.stderr
+            .lines()
+            .filter(|line| !line.starts_with("hint: "))
     }
 
     pub fn of(output: Output) -> Ran {

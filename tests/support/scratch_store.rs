@@ -17,7 +17,11 @@ impl Scratch {
     pub fn new() -> Scratch {
         let dir = tempfile::tempdir().unwrap();
         let place = place_in(dir.path(), Wait::NO);
-        fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/r4/small.xml"), &place.file).unwrap();
+        fs::copy(
+            concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/r4/small.xml"),
+            &place.file,
+        )
+        .unwrap();
         Scratch { dir, place }
     }
 }
@@ -28,5 +32,11 @@ pub fn set_memory(write: &mut Write, text: &str) {
 
 pub fn memory_in(file: &Path) -> String {
     let qubes = qubes::format::read(fs::read(file).unwrap()).unwrap();
-    qubes.get("work").unwrap().properties.get("memory").unwrap().to_string()
+    qubes
+        .get("work")
+        .unwrap()
+        .properties
+        .get("memory")
+        .unwrap()
+        .to_string()
 }

@@ -10,12 +10,21 @@ const LIST: &str = "QUBES_SKIPPED";
 /// Says why a test does not run on this machine. Where CI says that it is one, everything is there, and nothing may be
 /// left out in silence.
 pub fn skip(reason: impl Display) {
-    assert!(std::env::var_os("CI").is_none(), "CI skips nothing, but: {reason}");
+    assert!(
+        std::env::var_os("CI").is_none(),
+        "CI skips nothing, but: {reason}"
+    );
     eprintln!("skipped: {reason}");
-    let Some(list) = std::env::var_os(LIST) else { return };
+    let Some(list) = std::env::var_os(LIST) else {
+        return;
+    };
     let thread = std::thread::current();
     let line = format!("{}\t{reason}\n", thread.name().unwrap_or("?"));
     // One write: lines of tests that run at once do not mix.
-    let mut file = std::fs::OpenOptions::new().append(true).create(true).open(list).unwrap();
+    let mut file = std::fs::OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(list)
+        .unwrap();
     file.write_all(line.as_bytes()).unwrap();
 }

@@ -13,7 +13,10 @@ pub struct SmallSystem {
 
 impl SmallSystem {
     pub fn new() -> SmallSystem {
-        let dir = tempfile::Builder::new().prefix("qubes-small-").tempdir().unwrap();
+        let dir = tempfile::Builder::new()
+            .prefix("qubes-small-")
+            .tempdir()
+            .unwrap();
         let system = SmallSystem { dir };
         fs::create_dir_all(system.store().parent().unwrap()).unwrap();
         fs::write(system.store(), sample()).unwrap();
@@ -31,7 +34,10 @@ impl SmallSystem {
     pub fn command(&self, line: &str) -> Command {
         let mut words = line.split_whitespace();
         let mut command = Command::new(binary(words.next().unwrap()));
-        command.args(words).env("QUBES_ROOT", self.dir.path()).arg("--offline-mode");
+        command
+            .args(words)
+            .env("QUBES_ROOT", self.dir.path())
+            .arg("--offline-mode");
         command
     }
 
@@ -56,11 +62,21 @@ impl SmallSystem {
 }
 
 pub fn sample() -> Vec<u8> {
-    fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/r4/small.xml")).unwrap()
+    fs::read(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/data/r4/small.xml"
+    ))
+    .unwrap()
 }
 
 /// A property that stands explicitly in a store.
 pub fn stored(file: &Path, qube: &str, property: &str) -> String {
     let qubes = qubes::format::read(fs::read(file).unwrap()).unwrap();
-    qubes.get(qube).unwrap().properties.get(property).unwrap_or_default().to_string()
+    qubes
+        .get(qube)
+        .unwrap()
+        .properties
+        .get(property)
+        .unwrap_or_default()
+        .to_string()
 }

@@ -102,7 +102,9 @@ impl Store {
     }
 
     pub fn copy(&self, time: &str) -> PathBuf {
-        self.file().with_file_name("backup").join(format!("qubes-{time}.xml"))
+        self.file()
+            .with_file_name("backup")
+            .join(format!("qubes-{time}.xml"))
     }
 
     pub fn keep(&self, time: &str, text: &str) {
@@ -111,7 +113,9 @@ impl Store {
     }
 
     pub fn copies(&self) -> Vec<PathBuf> {
-        let Ok(entries) = fs::read_dir(self.file().with_file_name("backup")) else { return Vec::new() };
+        let Ok(entries) = fs::read_dir(self.file().with_file_name("backup")) else {
+            return Vec::new();
+        };
         let mut paths: Vec<_> = entries.map(|e| e.unwrap().path()).collect();
         paths.sort();
         paths
@@ -123,6 +127,11 @@ impl Store {
 
     pub fn tool(&self, tool: &str, words: &[&str]) -> Ran {
         let mut command = Command::new(binary(tool));
-        ran::run(command.args(words).arg("--offline-mode").env("QUBES_ROOT", self.dir.path()))
+        ran::run(
+            command
+                .args(words)
+                .arg("--offline-mode")
+                .env("QUBES_ROOT", self.dir.path()),
+        )
     }
 }

@@ -24,7 +24,15 @@ const DIR: &str = "STORE_TEST_DIR";
 /// The test binary again, as another process with one job. The job is done by the test called `helper_process`.
 pub fn this_binary(job: &str, dir: &Path) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", "helper_process", "--nocapture", "--test-threads=1"]).env(JOB, job).env(DIR, dir);
+    command
+        .args([
+            "--exact",
+            "helper_process",
+            "--nocapture",
+            "--test-threads=1",
+        ])
+        .env(JOB, job)
+        .env(DIR, dir);
     command
 }
 

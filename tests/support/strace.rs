@@ -24,7 +24,11 @@ impl Call {
 /// The same program below strace with these options.
 pub fn below_strace(program: &Command, options: &[&str]) -> Command {
     let mut command = Command::new("strace");
-    command.args(["-f", "-qq"]).args(options).arg(program.get_program()).args(program.get_args());
+    command
+        .args(["-f", "-qq"])
+        .args(options)
+        .arg(program.get_program())
+        .args(program.get_args());
     for (name, value) in program.get_envs() {
         match value {
             Some(value) => command.env(name, value),
@@ -40,17 +44,27 @@ pub fn calls(log: &Path) -> Vec<Call> {
     let mut calls = Vec::new();
     let mut begun = false;
     for line in std::fs::read_to_string(log).unwrap().lines() {
-        let Some((thread, call)) = line.split_once(' ') else { continue };
+        let Some((thread, call)) = line.split_once(' ') else {
+            continue;
+        };
         let call = call.trim_start();
-        let Some((name, _)) = call.split_once('(') else { continue };
+        let Some((name, _)) = call.split_once('(') else {
+            continue;
+        };
         if !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
             continue;
         }
-        let number = seen.entry((thread.to_string(), name.to_string())).or_default();
+        let number = seen
+            .entry((thread.to_string(), name.to_string()))
+            .or_default();
         *number += 1;
         begun |= call.starts_with("rt_sigaction(SIGPIPE");
         if begun {
-            calls.push(Call { name: name.to_string(), number: *number, line: call.to_string() });
+            calls.push(Call {
+                name: name.to_string(),
+                number: *number,
+                line: call.to_string(),
+            });
         }
     }
     calls

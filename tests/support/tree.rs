@@ -29,18 +29,38 @@ pub fn tree(root: &Path, but: &[&str]) -> BTreeMap<PathBuf, String> {
             } else if metadata.is_file() && metadata.len() <= SMALL {
                 String::from_utf8_lossy(&fs::read(&path).unwrap()).into_owned()
             } else {
-                format!("{} bytes, {}.{}", metadata.len(), metadata.mtime(), metadata.mtime_nsec())
+                format!(
+                    "{} bytes, {}.{}",
+                    metadata.len(),
+                    metadata.mtime(),
+                    metadata.mtime_nsec()
+                )
             };
-            found.insert(below, format!("{:o} {}:{} {content}", metadata.mode(), metadata.uid(), metadata.gid()));
+            found.insert(
+                below,
+                format!(
+                    "{:o} {}:{} {content}",
+                    metadata.mode(),
+                    metadata.uid(),
+                    metadata.gid()
+                ),
+            );
         }
     }
     found
 }
 
 /// Fails with the differences, shortly.
-pub fn assert_same(before: &BTreeMap<PathBuf, String>, after: &BTreeMap<PathBuf, String>, what: &str) {
-    let mut different: Vec<&PathBuf> =
-        before.iter().filter(|(p, c)| after.get(*p) != Some(c)).map(|(p, _)| p).collect();
+pub fn assert_same(
+    before: &BTreeMap<PathBuf, String>,
+    after: &BTreeMap<PathBuf, String>,
+    what: &str,
+) {
+    let mut different: Vec<&PathBuf> = before
+        .iter()
+        .filter(|(p, c)| after.get(*p) != Some(c))
+        .map(|(p, _)| p)
+        .collect();
     different.extend(after.keys().filter(|p| !before.contains_key(*p)));
     assert!(different.is_empty(), "{what} changed {different:?}");
 }

@@ -4,14 +4,22 @@ use fastrand::Rng;
 
 /// A well-formed store full of what could mislead somebody who looks for `<domain`.
 pub fn store(rng: &mut Rng) -> String {
-    let prolog =
-        ["", "", "<?xml version='1.0' encoding=\"UTF-8\" ?>\n", "<!-- <domain> -->\n", "\u{FEFF}", "<?pi <domains> ?>"];
+    let prolog = [
+        "",
+        "",
+        "<?xml version='1.0' encoding=\"UTF-8\" ?>\n",
+        "<!-- <domain> -->\n",
+        "\u{FEFF}",
+        "<?pi <domains> ?>",
+    ];
     let mut out = one(rng, &prolog).to_string();
     out += one(rng, &["<qubes>", "<qubes >", "<qubes version='3.0'\n>"]);
     for _ in 0..rng.usize(..6) {
         out += &aside(rng);
         match rng.u8(..6) {
-            0 => out += "<labels><label id=\"label-1\" color='0xcc0000'>red</label><label id='x'>?</label></labels>",
+            0 => {
+                out += "<labels><label id=\"label-1\" color='0xcc0000'>red</label><label id='x'>?</label></labels>"
+            }
             1 => out += "<pools><pool name=\"a\" driver=\"file\"/><pool driver='x'/></pools>",
             2 => out += &properties(rng, false),
             3 => out += &unknown(rng),
@@ -19,7 +27,10 @@ pub fn store(rng: &mut Rng) -> String {
         }
     }
     out += &aside(rng);
-    out += one(rng, &["</qubes>", "</qubes >\n", "</qubes>\n<!-- </domains> -->\n"]);
+    out += one(
+        rng,
+        &["</qubes>", "</qubes >\n", "</qubes>\n<!-- </domains> -->\n"],
+    );
     out
 }
 
@@ -111,7 +122,10 @@ fn domains(rng: &mut Rng) -> String {
 }
 
 fn domain(rng: &mut Rng) -> String {
-    let class = one(rng, &["AppVM", "AppVM", "TemplateVM", "AdminVM", "NewVM", ""]);
+    let class = one(
+        rng,
+        &["AppVM", "AppVM", "TemplateVM", "AdminVM", "NewVM", ""],
+    );
     let mut out = match rng.u8(..4) {
         0 => format!("<domain\tclass='{class}'\nid=\"domain-1\">"),
         1 => "<domain>".to_string(),
@@ -124,7 +138,9 @@ fn domain(rng: &mut Rng) -> String {
         _ => {
             let name = one(rng, &["work", "vault", "sys-net"]);
             let line = format!("<property name=\"name\">{name}</property>");
-            out += &format!("\n  <properties>\n    {line}\n    <property name=\"qid\">5</property>\n  </properties>\n");
+            out += &format!(
+                "\n  <properties>\n    {line}\n    <property name=\"qid\">5</property>\n  </properties>\n"
+            );
         }
     }
     for _ in 0..rng.usize(..5) {
@@ -148,9 +164,23 @@ fn domain(rng: &mut Rng) -> String {
 }
 
 fn properties(rng: &mut Rng, of_domain: bool) -> String {
-    let mut out = one(rng, &["<properties>", "<properties>", "<properties >", "<properties x=\"\">"]).to_string();
+    let mut out = one(
+        rng,
+        &[
+            "<properties>",
+            "<properties>",
+            "<properties >",
+            "<properties x=\"\">",
+        ],
+    )
+    .to_string();
     if of_domain && rng.u8(..6) > 0 {
-        let name = one(rng, &["work", "vault", "a&amp;b", "z\u{17C}", "a/b", "", "dom0", "x.y"]);
+        let name = one(
+            rng,
+            &[
+                "work", "vault", "a&amp;b", "z\u{17C}", "a/b", "", "dom0", "x.y",
+            ],
+        );
         let form = [
             "<property name=\"name\">@</property>",
             "<property name='name' >@</property>",
@@ -169,7 +199,11 @@ fn properties(rng: &mut Rng, of_domain: bool) -> String {
             2 => "<other><property name=\"name\">no</property></other>".to_string(),
             3 => "<property>nameless</property>".to_string(),
             4 => format!("<property name=\"netvm\">{}<b/>tail</property>", value(rng)),
-            _ => format!("<property name=\"{}\">{}</property>", one(rng, &["netvm", "memory", "qid"]), value(rng)),
+            _ => format!(
+                "<property name=\"{}\">{}</property>",
+                one(rng, &["netvm", "memory", "qid"]),
+                value(rng)
+            ),
         };
     }
     out + blank(rng) + one(rng, &["</properties>", "</properties>", "</properties >"])
@@ -206,6 +240,17 @@ fn unknown(rng: &mut Rng) -> String {
         "text > text",
         "<properties><property name='name'>n</property></properties>",
     ];
-    let name = one(rng, &["future", "domainx", "domain-list", "u\u{17C}", "domain", "qubes"]);
-    format!("<{name} a='<domain>'>{}</{name}>", one(rng, &inner)).replace("'<domain>'", "'&lt;domain>'")
+    let name = one(
+        rng,
+        &[
+            "future",
+            "domainx",
+            "domain-list",
+            "u\u{17C}",
+            "domain",
+            "qubes",
+        ],
+    );
+    format!("<{name} a='<domain>'>{}</{name}>", one(rng, &inner))
+        .replace("'<domain>'", "'&lt;domain>'")
 }

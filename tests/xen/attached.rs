@@ -22,23 +22,42 @@ pub const CHECKS: [(&str, fn()); 3] = [
 
 fn an_image_comes_and_goes() {
     fs::write("/lab/stick.img", "HELLO-FROM-THE-STICK").unwrap();
-    fs::File::options().write(true).open("/lab/stick.img").unwrap().set_len(4 << 20).unwrap();
+    fs::File::options()
+        .write(true)
+        .open("/lab/stick.img")
+        .unwrap()
+        .set_len(4 << 20)
+        .unwrap();
     comes_and_goes("dom0:/lab/stick.img", "HELLO-FROM-THE-STICK");
-    let left = Program::new("losetup").args(["-n", "-O", "BACK-FILE"]).output().unwrap();
-    assert!(!String::from_utf8(left).unwrap().contains("stick.img"), "a loop device is left");
+    let left = Program::new("losetup")
+        .args(["-n", "-O", "BACK-FILE"])
+        .output()
+        .unwrap();
+    assert!(
+        !String::from_utf8(left).unwrap().contains("stick.img"),
+        "a loop device is left"
+    );
 }
 
 fn a_device_comes_and_goes() {
-    Program::new("lvcreate").args(["-qq", "-L", "4M", "-n", "stick", "qubes_dom0"]).output().unwrap();
+    Program::new("lvcreate")
+        .args(["-qq", "-L", "4M", "-n", "stick", "qubes_dom0"])
+        .output()
+        .unwrap();
     fs::write("/dev/qubes_dom0/stick", "HELLO-FROM-A-VOLUME").unwrap();
     comes_and_goes("dom0:/dev/qubes_dom0/stick", "HELLO-FROM-A-VOLUME");
-    Program::new("lvremove").args(["-qq", "-f", "qubes_dom0/stick"]).output().unwrap();
+    Program::new("lvremove")
+        .args(["-qq", "-f", "qubes_dom0/stick"])
+        .output()
+        .unwrap();
 }
 
 fn comes_and_goes(drive: &str, words: &str) {
     let (session, qube) = (session(), qube());
     let before = session.disks(&qube).unwrap();
-    let target = session.attach_drive(&qube, &Drive::parse(drive, DeviceKind::Disk).unwrap()).unwrap();
+    let target = session
+        .attach_drive(&qube, &Drive::parse(drive, DeviceKind::Disk).unwrap())
+        .unwrap();
     assert_eq!(target, "xvdi");
     guest_says(&format!("GUEST-READS xvdi {words}"));
     assert_eq!(session.disks(&qube).unwrap().len(), before.len() + 1);
@@ -51,18 +70,25 @@ fn comes_and_goes(drive: &str, words: &str) {
 fn refusals() {
     let (session, qube) = (session(), qube());
     let refusal = |error: qubes::lifecycle::LifecycleError| error.to_string();
-    let attach = |drive: &str| session.attach_drive(&qube, &Drive::parse(drive, DeviceKind::Disk).unwrap());
+    let attach =
+        |drive: &str| session.attach_drive(&qube, &Drive::parse(drive, DeviceKind::Disk).unwrap());
     assert_eq!(
         refusal(attach("dom0:/lab/missing.img").unwrap_err()),
         "drive /lab/missing.img: No such file or directory (os error 2)"
     );
     for target in ["xvda", "xvdi"] {
         let expected = format!("drive pvh:{target}: no such disk was attached to the qube");
-        assert_eq!(refusal(session.detach_drive(&qube, target).unwrap_err()), expected);
+        assert_eq!(
+            refusal(session.detach_drive(&qube, target).unwrap_err()),
+            expected
+        );
     }
     let halted = VmName::from_store("debian").unwrap();
     let drive = Drive::parse("dom0:/lab/stick.img", DeviceKind::Disk).unwrap();
-    assert!(refusal(session.attach_drive(&halted, &drive).unwrap_err()).starts_with("Domain not running"));
+    assert!(
+        refusal(session.attach_drive(&halted, &drive).unwrap_err())
+            .starts_with("Domain not running")
+    );
     assert!(refusal(session.disks(&halted).unwrap_err()).starts_with("Domain not running"));
 }
 
@@ -84,7 +110,11 @@ fn guest_says(words: &str) {
         if String::from_utf8_lossy(&said).contains(words) {
             return;
         }
-        assert!(Instant::now() < deadline, "the guest never said '{words}', but: {}", String::from_utf8_lossy(&said));
+        assert!(
+            Instant::now() < deadline,
+            "the guest never said '{words}', but: {}",
+            String::from_utf8_lossy(&said)
+        );
         thread::sleep(Duration::from_millis(200));
     }
 }

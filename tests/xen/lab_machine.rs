@@ -6,13 +6,17 @@ use std::process::Command;
 
 /// Why there can be no lab here; none when there can.
 pub fn missing() -> Option<String> {
-    let found = |program: &str| qubes::exec::find(program, &std::env::var_os("PATH").unwrap_or_default()).is_some();
+    let found = |program: &str| {
+        qubes::exec::find(program, &std::env::var_os("PATH").unwrap_or_default()).is_some()
+    };
     if !found("qemu-system-x86_64") {
         return Some("the lab needs qemu-system-x86_64, which is not installed".to_string());
     }
     let release = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
     if !release.lines().any(|line| line == "ID=debian") {
-        return Some("the lab is made of Debian's packages, and this system has other ones".to_string());
+        return Some(
+            "the lab is made of Debian's packages, and this system has other ones".to_string(),
+        );
     }
     if !nix::unistd::geteuid().is_root() {
         return Some("making the lab's root file system needs root".to_string());
@@ -22,13 +26,23 @@ pub fn missing() -> Option<String> {
 
 /// Where the lab's image is kept.
 pub fn directory() -> PathBuf {
-    let target = || Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join("xen");
+    let target = || {
+        Path::new(env!("CARGO_TARGET_TMPDIR"))
+            .parent()
+            .unwrap()
+            .join("xen")
+    };
     std::env::var_os("QUBES_XEN_LAB").map_or_else(target, PathBuf::from)
 }
 
 /// The program without what only a debugger reads: in an emulator every page counts.
 pub fn stripped(program: &Path, to: &Path) -> PathBuf {
-    let done = Command::new("strip").arg("-o").arg(to).arg(program).status().unwrap();
+    let done = Command::new("strip")
+        .arg("-o")
+        .arg(to)
+        .arg(program)
+        .status()
+        .unwrap();
     assert!(done.success(), "strip {}", program.display());
     to.to_path_buf()
 }

@@ -26,8 +26,14 @@ pub fn run(scenario: &Scenario) {
     let lab = directory();
     let programs = tempfile::tempdir().unwrap();
     let payload = [
-        stripped(Path::new(env!("CARGO_BIN_EXE_qubes")), &programs.path().join("qubes")),
-        stripped(&std::env::current_exe().unwrap(), &programs.path().join("inside")),
+        stripped(
+            Path::new(env!("CARGO_BIN_EXE_qubes")),
+            &programs.path().join("qubes"),
+        ),
+        stripped(
+            &std::env::current_exe().unwrap(),
+            &programs.path().join("inside"),
+        ),
     ];
     let ran = Command::new(here.join("run"))
         .arg(scenario.seconds.to_string())
@@ -43,10 +49,17 @@ pub fn run(scenario: &Scenario) {
     let said = std::fs::read_to_string(results.join("output")).unwrap_or_default();
     let words = String::from_utf8_lossy(&ran.stderr);
     let whole = format!("{said}\n{words}\nall of it is in {}", results.display());
-    assert!(results.join("status").is_file(), "the script did not come to its end\n{whole}");
+    assert!(
+        results.join("status").is_file(),
+        "the script did not come to its end\n{whole}"
+    );
     let wrong = differences(&scenario.checks, &said);
     assert!(wrong.is_empty(), "{}\n\n{whole}", wrong.join("\n"));
-    assert!(ran.status.success(), "every check passed, but the script ended with {}\n{whole}", ran.status);
+    assert!(
+        ran.status.success(),
+        "every check passed, but the script ended with {}\n{whole}",
+        ran.status
+    );
 }
 
 /// What is not as it is to be in the output: checks that failed, were not made, were made twice, or are not known.
@@ -70,7 +83,10 @@ fn differences(expected: &[String], output: &str) -> Vec<String> {
             None => wrong.push(format!("never made: {name}")),
         }
     }
-    wrong.extend(made.keys().map(|name| format!("made, but not expected: {name}")));
+    wrong.extend(
+        made.keys()
+            .map(|name| format!("made, but not expected: {name}")),
+    );
     wrong
 }
 
@@ -79,6 +95,14 @@ fn a_check_that_failed_or_is_missing_or_new_is_told() {
     let output = "# 1.0 words\nok a\t1.5\nnot ok b: x\nok twice\nok twice\nok new\nokay no\n";
     let expected = ["a", "b: x", "c", "twice"].map(str::to_string);
     let wrong = differences(&expected, output);
-    assert_eq!(wrong, ["failed: b: x", "never made: c", "made more than once: twice", "made, but not expected: new"]);
+    assert_eq!(
+        wrong,
+        [
+            "failed: b: x",
+            "never made: c",
+            "made more than once: twice",
+            "made, but not expected: new"
+        ]
+    );
     assert_eq!(differences(&expected[..1], "ok a"), Vec::<String>::new());
 }

@@ -31,7 +31,8 @@ const LIFE: [&str; 14] = [
 ];
 
 fn life_of<'q>(qube: &'q str, mode: &'q str) -> impl Iterator<Item = String> + 'q {
-    LIFE.iter().map(move |check| format!("{qube}: {}", check.replace("MODE", mode)))
+    LIFE.iter()
+        .map(move |check| format!("{qube}: {}", check.replace("MODE", mode)))
 }
 
 fn named(checks: &[&str]) -> Vec<String> {
@@ -67,7 +68,11 @@ fn qubes_live_on_images_that_share_blocks() {
     checks.extend(life_of("pv", "PV"));
     checks.extend(life_of("pvh", "PVH"));
     checks.extend(made_inside("attached"));
-    run(&Scenario { script: "reflink", seconds: 3000, checks });
+    run(&Scenario {
+        script: "reflink",
+        seconds: 3000,
+        checks,
+    });
 }
 
 #[test]
@@ -135,7 +140,11 @@ fn qubes_live_on_mapped_devices() {
         ];
         checks.extend(hides.map(|check| format!("{qube}: {check}")));
     }
-    run(&Scenario { script: "mapped", seconds: 3000, checks });
+    run(&Scenario {
+        script: "mapped",
+        seconds: 3000,
+        checks,
+    });
 }
 
 /// The checks of one subject that this program makes inside the lab.
@@ -147,16 +156,24 @@ fn inside(subject: &str) -> &'static [(&'static str, fn())] {
 }
 
 fn made_inside(subject: &str) -> impl Iterator<Item = String> {
-    inside(subject).iter().map(move |(name, _)| format!("{subject}: {name}"))
+    inside(subject)
+        .iter()
+        .map(move |(name, _)| format!("{subject}: {name}"))
 }
 
 /// A script in the lab has this program make the checks of a subject; elsewhere there is nothing to make them on.
 #[test]
 fn inside_the_lab() {
-    let Ok(subject) = std::env::var("QUBES_INSIDE_LAB") else { return };
+    let Ok(subject) = std::env::var("QUBES_INSIDE_LAB") else {
+        return;
+    };
     println!();
     for (name, check) in inside(&subject) {
-        let passed = if catch_unwind(check).is_ok() { "ok" } else { "not ok" };
+        let passed = if catch_unwind(check).is_ok() {
+            "ok"
+        } else {
+            "not ok"
+        };
         println!("{passed} {subject}: {name}");
     }
 }

@@ -137,23 +137,31 @@ pub const VIR_DOMAIN_TUNABLE_BLKDEV_DISK: &CStr = c"blkdeviotune.disk";
 pub const VIR_DOMAIN_TUNABLE_BLKDEV_GROUP_NAME: &CStr = c"blkdeviotune.group_name";
 pub const VIR_DOMAIN_TUNABLE_BLKDEV_READ_BYTES_SEC: &CStr = c"blkdeviotune.read_bytes_sec";
 pub const VIR_DOMAIN_TUNABLE_BLKDEV_READ_BYTES_SEC_MAX: &CStr = c"blkdeviotune.read_bytes_sec_max";
-pub const VIR_DOMAIN_TUNABLE_BLKDEV_READ_BYTES_SEC_MAX_LENGTH: &CStr = c"blkdeviotune.read_bytes_sec_max_length";
+pub const VIR_DOMAIN_TUNABLE_BLKDEV_READ_BYTES_SEC_MAX_LENGTH: &CStr =
+    c"blkdeviotune.read_bytes_sec_max_length";
 pub const VIR_DOMAIN_TUNABLE_BLKDEV_READ_IOPS_SEC: &CStr = c"blkdeviotune.read_iops_sec";
 pub const VIR_DOMAIN_TUNABLE_BLKDEV_READ_IOPS_SEC_MAX: &CStr = c"blkdeviotune.read_iops_sec_max";
-pub const VIR_DOMAIN_TUNABLE_BLKDEV_READ_IOPS_SEC_MAX_LENGTH: &CStr = c"blkdeviotune.read_iops_sec_max_length";
+pub const VIR_DOMAIN_TUNABLE_BLKDEV_READ_IOPS_SEC_MAX_LENGTH: &CStr =
+    c"blkdeviotune.read_iops_sec_max_length";
 pub const VIR_DOMAIN_TUNABLE_BLKDEV_SIZE_IOPS_SEC: &CStr = c"blkdeviotune.size_iops_sec";
 pub const VIR_DOMAIN_TUNABLE_BLKDEV_TOTAL_BYTES_SEC: &CStr = c"blkdeviotune.total_bytes_sec";
-pub const VIR_DOMAIN_TUNABLE_BLKDEV_TOTAL_BYTES_SEC_MAX: &CStr = c"blkdeviotune.total_bytes_sec_max";
-pub const VIR_DOMAIN_TUNABLE_BLKDEV_TOTAL_BYTES_SEC_MAX_LENGTH: &CStr = c"blkdeviotune.total_bytes_sec_max_length";
+pub const VIR_DOMAIN_TUNABLE_BLKDEV_TOTAL_BYTES_SEC_MAX: &CStr =
+    c"blkdeviotune.total_bytes_sec_max";
+pub const VIR_DOMAIN_TUNABLE_BLKDEV_TOTAL_BYTES_SEC_MAX_LENGTH: &CStr =
+    c"blkdeviotune.total_bytes_sec_max_length";
 pub const VIR_DOMAIN_TUNABLE_BLKDEV_TOTAL_IOPS_SEC: &CStr = c"blkdeviotune.total_iops_sec";
 pub const VIR_DOMAIN_TUNABLE_BLKDEV_TOTAL_IOPS_SEC_MAX: &CStr = c"blkdeviotune.total_iops_sec_max";
-pub const VIR_DOMAIN_TUNABLE_BLKDEV_TOTAL_IOPS_SEC_MAX_LENGTH: &CStr = c"blkdeviotune.total_iops_sec_max_length";
+pub const VIR_DOMAIN_TUNABLE_BLKDEV_TOTAL_IOPS_SEC_MAX_LENGTH: &CStr =
+    c"blkdeviotune.total_iops_sec_max_length";
 pub const VIR_DOMAIN_TUNABLE_BLKDEV_WRITE_BYTES_SEC: &CStr = c"blkdeviotune.write_bytes_sec";
-pub const VIR_DOMAIN_TUNABLE_BLKDEV_WRITE_BYTES_SEC_MAX: &CStr = c"blkdeviotune.write_bytes_sec_max";
-pub const VIR_DOMAIN_TUNABLE_BLKDEV_WRITE_BYTES_SEC_MAX_LENGTH: &CStr = c"blkdeviotune.write_bytes_sec_max_length";
+pub const VIR_DOMAIN_TUNABLE_BLKDEV_WRITE_BYTES_SEC_MAX: &CStr =
+    c"blkdeviotune.write_bytes_sec_max";
+pub const VIR_DOMAIN_TUNABLE_BLKDEV_WRITE_BYTES_SEC_MAX_LENGTH: &CStr =
+    c"blkdeviotune.write_bytes_sec_max_length";
 pub const VIR_DOMAIN_TUNABLE_BLKDEV_WRITE_IOPS_SEC: &CStr = c"blkdeviotune.write_iops_sec";
 pub const VIR_DOMAIN_TUNABLE_BLKDEV_WRITE_IOPS_SEC_MAX: &CStr = c"blkdeviotune.write_iops_sec_max";
-pub const VIR_DOMAIN_TUNABLE_BLKDEV_WRITE_IOPS_SEC_MAX_LENGTH: &CStr = c"blkdeviotune.write_iops_sec_max_length";
+pub const VIR_DOMAIN_TUNABLE_BLKDEV_WRITE_IOPS_SEC_MAX_LENGTH: &CStr =
+    c"blkdeviotune.write_iops_sec_max_length";
 pub const VIR_DOMAIN_TUNABLE_CPU_CPU_SHARES: &CStr = c"cputune.cpu_shares";
 pub const VIR_DOMAIN_TUNABLE_CPU_EMULATORPIN: &CStr = c"cputune.emulatorpin";
 pub const VIR_DOMAIN_TUNABLE_CPU_EMULATOR_PERIOD: &CStr = c"cputune.emulator_period";
@@ -450,8 +458,13 @@ pub struct _virConnectCredential {
 }
 pub type virConnectCredential = _virConnectCredential;
 pub type virConnectCredentialPtr = *mut virConnectCredential;
-pub type virConnectAuthCallbackPtr =
-    Option<unsafe extern "C" fn(cred: virConnectCredentialPtr, ncred: c_uint, cbdata: *mut c_void) -> c_int>;
+pub type virConnectAuthCallbackPtr = Option<
+    unsafe extern "C" fn(
+        cred: virConnectCredentialPtr,
+        ncred: c_uint,
+        cbdata: *mut c_void,
+    ) -> c_int,
+>;
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct _virConnectAuth {
@@ -462,7 +475,8 @@ pub struct _virConnectAuth {
 }
 pub type virConnectAuth = _virConnectAuth;
 pub type virConnectAuthPtr = *mut virConnectAuth;
-pub type virConnectCloseFunc = Option<unsafe extern "C" fn(conn: virConnectPtr, reason: c_int, opaque: *mut c_void)>;
+pub type virConnectCloseFunc =
+    Option<unsafe extern "C" fn(conn: virConnectPtr, reason: c_int, opaque: *mut c_void)>;
 pub type virCPUCompareResult = c_int;
 pub const VIR_CPU_COMPARE_ERROR: virCPUCompareResult = -1;
 pub const VIR_CPU_COMPARE_INCOMPATIBLE: virCPUCompareResult = 0;
@@ -824,7 +838,8 @@ pub const VIR_CONNECT_GET_ALL_DOMAINS_STATS_SHUTOFF: virConnectGetAllDomainStats
 pub const VIR_CONNECT_GET_ALL_DOMAINS_STATS_OTHER: virConnectGetAllDomainStatsFlags = 128;
 pub const VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT: virConnectGetAllDomainStatsFlags = 536870912;
 pub const VIR_CONNECT_GET_ALL_DOMAINS_STATS_BACKING: virConnectGetAllDomainStatsFlags = 1073741824;
-pub const VIR_CONNECT_GET_ALL_DOMAINS_STATS_ENFORCE_STATS: virConnectGetAllDomainStatsFlags = 2147483648;
+pub const VIR_CONNECT_GET_ALL_DOMAINS_STATS_ENFORCE_STATS: virConnectGetAllDomainStatsFlags =
+    2147483648;
 pub type virDomainBlockJobType = c_uint;
 pub const VIR_DOMAIN_BLOCK_JOB_TYPE_UNKNOWN: virDomainBlockJobType = 0;
 pub const VIR_DOMAIN_BLOCK_JOB_TYPE_PULL: virDomainBlockJobType = 1;
@@ -1019,7 +1034,8 @@ pub type virDomainEventCrashedDetailType = c_uint;
 pub const VIR_DOMAIN_EVENT_CRASHED_PANICKED: virDomainEventCrashedDetailType = 0;
 pub const VIR_DOMAIN_EVENT_CRASHED_CRASHLOADED: virDomainEventCrashedDetailType = 1;
 pub type virDomainMemoryFailureRecipientType = c_uint;
-pub const VIR_DOMAIN_EVENT_MEMORY_FAILURE_RECIPIENT_HYPERVISOR: virDomainMemoryFailureRecipientType = 0;
+pub const VIR_DOMAIN_EVENT_MEMORY_FAILURE_RECIPIENT_HYPERVISOR:
+    virDomainMemoryFailureRecipientType = 0;
 pub const VIR_DOMAIN_EVENT_MEMORY_FAILURE_RECIPIENT_GUEST: virDomainMemoryFailureRecipientType = 1;
 pub type virDomainMemoryFailureActionType = c_uint;
 pub const VIR_DOMAIN_EVENT_MEMORY_FAILURE_ACTION_IGNORE: virDomainMemoryFailureActionType = 0;
@@ -1082,8 +1098,14 @@ pub const VIR_DOMAIN_JOB_OPERATION_BACKUP: virDomainJobOperation = 9;
 pub const VIR_DOMAIN_JOB_OPERATION_SNAPSHOT_DELETE: virDomainJobOperation = 10;
 pub type virConnectDomainEventGenericCallback =
     Option<unsafe extern "C" fn(conn: virConnectPtr, dom: virDomainPtr, opaque: *mut c_void)>;
-pub type virConnectDomainEventRTCChangeCallback =
-    Option<unsafe extern "C" fn(conn: virConnectPtr, dom: virDomainPtr, utcoffset: c_longlong, opaque: *mut c_void)>;
+pub type virConnectDomainEventRTCChangeCallback = Option<
+    unsafe extern "C" fn(
+        conn: virConnectPtr,
+        dom: virDomainPtr,
+        utcoffset: c_longlong,
+        opaque: *mut c_void,
+    ),
+>;
 pub type virDomainEventWatchdogAction = c_uint;
 pub const VIR_DOMAIN_EVENT_WATCHDOG_NONE: virDomainEventWatchdogAction = 0;
 pub const VIR_DOMAIN_EVENT_WATCHDOG_PAUSE: virDomainEventWatchdogAction = 1;
@@ -1092,8 +1114,14 @@ pub const VIR_DOMAIN_EVENT_WATCHDOG_POWEROFF: virDomainEventWatchdogAction = 3;
 pub const VIR_DOMAIN_EVENT_WATCHDOG_SHUTDOWN: virDomainEventWatchdogAction = 4;
 pub const VIR_DOMAIN_EVENT_WATCHDOG_DEBUG: virDomainEventWatchdogAction = 5;
 pub const VIR_DOMAIN_EVENT_WATCHDOG_INJECTNMI: virDomainEventWatchdogAction = 6;
-pub type virConnectDomainEventWatchdogCallback =
-    Option<unsafe extern "C" fn(conn: virConnectPtr, dom: virDomainPtr, action: c_int, opaque: *mut c_void)>;
+pub type virConnectDomainEventWatchdogCallback = Option<
+    unsafe extern "C" fn(
+        conn: virConnectPtr,
+        dom: virDomainPtr,
+        action: c_int,
+        opaque: *mut c_void,
+    ),
+>;
 pub type virDomainEventIOErrorAction = c_uint;
 pub const VIR_DOMAIN_EVENT_IO_ERROR_NONE: virDomainEventIOErrorAction = 0;
 pub const VIR_DOMAIN_EVENT_IO_ERROR_PAUSE: virDomainEventIOErrorAction = 1;
@@ -1205,20 +1233,62 @@ pub type virConnectDomainEventTrayChangeCallback = Option<
         opaque: *mut c_void,
     ),
 >;
-pub type virConnectDomainEventPMWakeupCallback =
-    Option<unsafe extern "C" fn(conn: virConnectPtr, dom: virDomainPtr, reason: c_int, opaque: *mut c_void)>;
-pub type virConnectDomainEventPMSuspendCallback =
-    Option<unsafe extern "C" fn(conn: virConnectPtr, dom: virDomainPtr, reason: c_int, opaque: *mut c_void)>;
-pub type virConnectDomainEventBalloonChangeCallback =
-    Option<unsafe extern "C" fn(conn: virConnectPtr, dom: virDomainPtr, actual: c_ulonglong, opaque: *mut c_void)>;
-pub type virConnectDomainEventPMSuspendDiskCallback =
-    Option<unsafe extern "C" fn(conn: virConnectPtr, dom: virDomainPtr, reason: c_int, opaque: *mut c_void)>;
-pub type virConnectDomainEventDeviceRemovedCallback =
-    Option<unsafe extern "C" fn(conn: virConnectPtr, dom: virDomainPtr, devAlias: *const c_char, opaque: *mut c_void)>;
-pub type virConnectDomainEventDeviceAddedCallback =
-    Option<unsafe extern "C" fn(conn: virConnectPtr, dom: virDomainPtr, devAlias: *const c_char, opaque: *mut c_void)>;
-pub type virConnectDomainEventDeviceRemovalFailedCallback =
-    Option<unsafe extern "C" fn(conn: virConnectPtr, dom: virDomainPtr, devAlias: *const c_char, opaque: *mut c_void)>;
+pub type virConnectDomainEventPMWakeupCallback = Option<
+    unsafe extern "C" fn(
+        conn: virConnectPtr,
+        dom: virDomainPtr,
+        reason: c_int,
+        opaque: *mut c_void,
+    ),
+>;
+pub type virConnectDomainEventPMSuspendCallback = Option<
+    unsafe extern "C" fn(
+        conn: virConnectPtr,
+        dom: virDomainPtr,
+        reason: c_int,
+        opaque: *mut c_void,
+    ),
+>;
+pub type virConnectDomainEventBalloonChangeCallback = Option<
+    unsafe extern "C" fn(
+        conn: virConnectPtr,
+        dom: virDomainPtr,
+        actual: c_ulonglong,
+        opaque: *mut c_void,
+    ),
+>;
+pub type virConnectDomainEventPMSuspendDiskCallback = Option<
+    unsafe extern "C" fn(
+        conn: virConnectPtr,
+        dom: virDomainPtr,
+        reason: c_int,
+        opaque: *mut c_void,
+    ),
+>;
+pub type virConnectDomainEventDeviceRemovedCallback = Option<
+    unsafe extern "C" fn(
+        conn: virConnectPtr,
+        dom: virDomainPtr,
+        devAlias: *const c_char,
+        opaque: *mut c_void,
+    ),
+>;
+pub type virConnectDomainEventDeviceAddedCallback = Option<
+    unsafe extern "C" fn(
+        conn: virConnectPtr,
+        dom: virDomainPtr,
+        devAlias: *const c_char,
+        opaque: *mut c_void,
+    ),
+>;
+pub type virConnectDomainEventDeviceRemovalFailedCallback = Option<
+    unsafe extern "C" fn(
+        conn: virConnectPtr,
+        dom: virDomainPtr,
+        devAlias: *const c_char,
+        opaque: *mut c_void,
+    ),
+>;
 pub type virConnectDomainEventMetadataChangeCallback = Option<
     unsafe extern "C" fn(
         conn: virConnectPtr,
@@ -1228,8 +1298,14 @@ pub type virConnectDomainEventMetadataChangeCallback = Option<
         opaque: *mut c_void,
     ),
 >;
-pub type virConnectDomainEventMigrationIterationCallback =
-    Option<unsafe extern "C" fn(conn: virConnectPtr, dom: virDomainPtr, iteration: c_int, opaque: *mut c_void)>;
+pub type virConnectDomainEventMigrationIterationCallback = Option<
+    unsafe extern "C" fn(
+        conn: virConnectPtr,
+        dom: virDomainPtr,
+        iteration: c_int,
+        opaque: *mut c_void,
+    ),
+>;
 pub type virConnectDomainEventJobCompletedCallback = Option<
     unsafe extern "C" fn(
         conn: virConnectPtr,
@@ -1249,14 +1325,25 @@ pub type virConnectDomainEventTunableCallback = Option<
     ),
 >;
 pub type virConnectDomainEventAgentLifecycleState = c_uint;
-pub const VIR_CONNECT_DOMAIN_EVENT_AGENT_LIFECYCLE_STATE_CONNECTED: virConnectDomainEventAgentLifecycleState = 1;
-pub const VIR_CONNECT_DOMAIN_EVENT_AGENT_LIFECYCLE_STATE_DISCONNECTED: virConnectDomainEventAgentLifecycleState = 2;
+pub const VIR_CONNECT_DOMAIN_EVENT_AGENT_LIFECYCLE_STATE_CONNECTED:
+    virConnectDomainEventAgentLifecycleState = 1;
+pub const VIR_CONNECT_DOMAIN_EVENT_AGENT_LIFECYCLE_STATE_DISCONNECTED:
+    virConnectDomainEventAgentLifecycleState = 2;
 pub type virConnectDomainEventAgentLifecycleReason = c_uint;
-pub const VIR_CONNECT_DOMAIN_EVENT_AGENT_LIFECYCLE_REASON_UNKNOWN: virConnectDomainEventAgentLifecycleReason = 0;
-pub const VIR_CONNECT_DOMAIN_EVENT_AGENT_LIFECYCLE_REASON_DOMAIN_STARTED: virConnectDomainEventAgentLifecycleReason = 1;
-pub const VIR_CONNECT_DOMAIN_EVENT_AGENT_LIFECYCLE_REASON_CHANNEL: virConnectDomainEventAgentLifecycleReason = 2;
+pub const VIR_CONNECT_DOMAIN_EVENT_AGENT_LIFECYCLE_REASON_UNKNOWN:
+    virConnectDomainEventAgentLifecycleReason = 0;
+pub const VIR_CONNECT_DOMAIN_EVENT_AGENT_LIFECYCLE_REASON_DOMAIN_STARTED:
+    virConnectDomainEventAgentLifecycleReason = 1;
+pub const VIR_CONNECT_DOMAIN_EVENT_AGENT_LIFECYCLE_REASON_CHANNEL:
+    virConnectDomainEventAgentLifecycleReason = 2;
 pub type virConnectDomainEventAgentLifecycleCallback = Option<
-    unsafe extern "C" fn(conn: virConnectPtr, dom: virDomainPtr, state: c_int, reason: c_int, opaque: *mut c_void),
+    unsafe extern "C" fn(
+        conn: virConnectPtr,
+        dom: virDomainPtr,
+        state: c_int,
+        reason: c_int,
+        opaque: *mut c_void,
+    ),
 >;
 pub type virConnectDomainEventBlockThresholdCallback = Option<
     unsafe extern "C" fn(
@@ -1572,7 +1659,13 @@ pub const VIR_NETWORK_EVENT_UNDEFINED: virNetworkEventLifecycleType = 1;
 pub const VIR_NETWORK_EVENT_STARTED: virNetworkEventLifecycleType = 2;
 pub const VIR_NETWORK_EVENT_STOPPED: virNetworkEventLifecycleType = 3;
 pub type virConnectNetworkEventLifecycleCallback = Option<
-    unsafe extern "C" fn(conn: virConnectPtr, net: virNetworkPtr, event: c_int, detail: c_int, opaque: *mut c_void),
+    unsafe extern "C" fn(
+        conn: virConnectPtr,
+        net: virNetworkPtr,
+        event: c_int,
+        detail: c_int,
+        opaque: *mut c_void,
+    ),
 >;
 pub type virNetworkEventID = c_uint;
 pub const VIR_NETWORK_EVENT_ID_LIFECYCLE: virNetworkEventID = 0;
@@ -1641,7 +1734,13 @@ pub const VIR_NODE_DEVICE_EVENT_DELETED: virNodeDeviceEventLifecycleType = 1;
 pub const VIR_NODE_DEVICE_EVENT_DEFINED: virNodeDeviceEventLifecycleType = 2;
 pub const VIR_NODE_DEVICE_EVENT_UNDEFINED: virNodeDeviceEventLifecycleType = 3;
 pub type virConnectNodeDeviceEventLifecycleCallback = Option<
-    unsafe extern "C" fn(conn: virConnectPtr, dev: virNodeDevicePtr, event: c_int, detail: c_int, opaque: *mut c_void),
+    unsafe extern "C" fn(
+        conn: virConnectPtr,
+        dev: virNodeDevicePtr,
+        event: c_int,
+        detail: c_int,
+        opaque: *mut c_void,
+    ),
 >;
 pub type virNWFilter = _virNWFilter;
 pub type virNWFilterPtr = *mut virNWFilter;
@@ -1676,7 +1775,13 @@ pub type virSecretEventLifecycleType = c_uint;
 pub const VIR_SECRET_EVENT_DEFINED: virSecretEventLifecycleType = 0;
 pub const VIR_SECRET_EVENT_UNDEFINED: virSecretEventLifecycleType = 1;
 pub type virConnectSecretEventLifecycleCallback = Option<
-    unsafe extern "C" fn(conn: virConnectPtr, secret: virSecretPtr, event: c_int, detail: c_int, opaque: *mut c_void),
+    unsafe extern "C" fn(
+        conn: virConnectPtr,
+        secret: virSecretPtr,
+        event: c_int,
+        detail: c_int,
+        opaque: *mut c_void,
+    ),
 >;
 pub type virStoragePool = _virStoragePool;
 pub type virStoragePoolPtr = *mut virStoragePool;
@@ -1808,17 +1913,36 @@ pub type virStreamFlags = c_uint;
 pub const VIR_STREAM_NONBLOCK: virStreamFlags = 1;
 pub type virStreamRecvFlagsValues = c_uint;
 pub const VIR_STREAM_RECV_STOP_AT_HOLE: virStreamRecvFlagsValues = 1;
-pub type virStreamSourceFunc =
-    Option<unsafe extern "C" fn(st: virStreamPtr, data: *mut c_char, nbytes: usize, opaque: *mut c_void) -> c_int>;
-pub type virStreamSourceHoleFunc = Option<
-    unsafe extern "C" fn(st: virStreamPtr, inData: *mut c_int, length: *mut c_longlong, opaque: *mut c_void) -> c_int,
+pub type virStreamSourceFunc = Option<
+    unsafe extern "C" fn(
+        st: virStreamPtr,
+        data: *mut c_char,
+        nbytes: usize,
+        opaque: *mut c_void,
+    ) -> c_int,
 >;
-pub type virStreamSourceSkipFunc =
-    Option<unsafe extern "C" fn(st: virStreamPtr, length: c_longlong, opaque: *mut c_void) -> c_int>;
-pub type virStreamSinkFunc =
-    Option<unsafe extern "C" fn(st: virStreamPtr, data: *const c_char, nbytes: usize, opaque: *mut c_void) -> c_int>;
-pub type virStreamSinkHoleFunc =
-    Option<unsafe extern "C" fn(st: virStreamPtr, length: c_longlong, opaque: *mut c_void) -> c_int>;
+pub type virStreamSourceHoleFunc = Option<
+    unsafe extern "C" fn(
+        st: virStreamPtr,
+        inData: *mut c_int,
+        length: *mut c_longlong,
+        opaque: *mut c_void,
+    ) -> c_int,
+>;
+pub type virStreamSourceSkipFunc = Option<
+    unsafe extern "C" fn(st: virStreamPtr, length: c_longlong, opaque: *mut c_void) -> c_int,
+>;
+pub type virStreamSinkFunc = Option<
+    unsafe extern "C" fn(
+        st: virStreamPtr,
+        data: *const c_char,
+        nbytes: usize,
+        opaque: *mut c_void,
+    ) -> c_int,
+>;
+pub type virStreamSinkHoleFunc = Option<
+    unsafe extern "C" fn(st: virStreamPtr, length: c_longlong, opaque: *mut c_void) -> c_int,
+>;
 pub type virStreamEventType = c_uint;
 pub const VIR_STREAM_EVENT_READABLE: virStreamEventType = 1;
 pub const VIR_STREAM_EVENT_WRITABLE: virStreamEventType = 2;
@@ -2056,8 +2180,10 @@ pub type virConnectDomainQemuMonitorEventCallback = Option<
     ),
 >;
 pub type virConnectDomainQemuMonitorEventRegisterFlags = c_uint;
-pub const VIR_CONNECT_DOMAIN_QEMU_MONITOR_EVENT_REGISTER_REGEX: virConnectDomainQemuMonitorEventRegisterFlags = 1;
-pub const VIR_CONNECT_DOMAIN_QEMU_MONITOR_EVENT_REGISTER_NOCASE: virConnectDomainQemuMonitorEventRegisterFlags = 2;
+pub const VIR_CONNECT_DOMAIN_QEMU_MONITOR_EVENT_REGISTER_REGEX:
+    virConnectDomainQemuMonitorEventRegisterFlags = 1;
+pub const VIR_CONNECT_DOMAIN_QEMU_MONITOR_EVENT_REGISTER_NOCASE:
+    virConnectDomainQemuMonitorEventRegisterFlags = 2;
 pub type _virTypedParameterValue = _virTypedParameter__bindgen_ty_1;
 
 forward! {

@@ -32,9 +32,15 @@ pub(crate) fn start_loop() -> Result<(), LinkError> {
             // SAFETY: the implementation is registered, and only this thread runs it.
             while unsafe { virEventRunDefaultImpl() } == 0 {}
         };
-        match std::thread::Builder::new().name("libvirt-events".to_string()).spawn(run) {
+        match std::thread::Builder::new()
+            .name("libvirt-events".to_string())
+            .spawn(run)
+        {
             Ok(_) => Ok(()),
-            Err(error) => Err(LinkError { code: VIR_ERR_SYSTEM_ERROR, message: error.to_string() }),
+            Err(error) => Err(LinkError {
+                code: VIR_ERR_SYSTEM_ERROR,
+                message: error.to_string(),
+            }),
         }
     });
     started.clone()
@@ -58,8 +64,9 @@ impl Link {
         let (sender, news) = channel();
         let closing = keep(sender.clone());
         // SAFETY: the callback gets the sender, which lives until libvirt calls `forget` for it.
-        let registered =
-            unsafe { virConnectRegisterCloseCallback(self.connection, Some(on_close), closing, Some(forget)) };
+        let registered = unsafe {
+            virConnectRegisterCloseCallback(self.connection, Some(on_close), closing, Some(forget))
+        };
         if registered < 0 {
             let error = LinkError::last();
             // SAFETY: libvirt did not take it.
@@ -71,7 +78,13 @@ impl Link {
         // virConnectDomainEventCallback), whatever the generic type says.
         let callback = unsafe {
             let generic = std::mem::transmute::<
-                unsafe extern "C" fn(virConnectPtr, virDomainPtr, c_int, c_int, *mut c_void) -> c_int,
+                unsafe extern "C" fn(
+                    virConnectPtr,
+                    virDomainPtr,
+                    c_int,
+                    c_int,
+                    *mut c_void,
+                ) -> c_int,
                 unsafe extern "C" fn(virConnectPtr, virDomainPtr, *mut c_void),
             >(on_change);
             virConnectDomainEventRegisterAny(
@@ -92,7 +105,11 @@ impl Link {
             }
             return Err(error);
         }
-        Ok(Watch { link: self, callback, news })
+        Ok(Watch {
+            link: self,
+            callback,
+            news,
+        })
     }
 }
 

@@ -12,7 +12,12 @@
 //! `bindings.rs` is written by the program `generate` beside this crate's manifest from the
 //! prototypes in libvirt's headers.
 
-#[allow(non_camel_case_types, non_snake_case, clippy::missing_safety_doc, clippy::too_many_arguments)]
+#[allow(
+    non_camel_case_types,
+    non_snake_case,
+    clippy::missing_safety_doc,
+    clippy::too_many_arguments
+)]
 mod bindings;
 pub mod events;
 mod library;

@@ -34,7 +34,9 @@ pub fn load() -> Result<(), LoadError> {
     LIBVIRT.open().map_err(Clone::clone)?;
     static SILENCED: Once = Once::new();
     // SAFETY: the handler takes what libvirt hands it and does nothing.
-    SILENCED.call_once(|| unsafe { crate::bindings::virSetErrorFunc(std::ptr::null_mut(), Some(print_nothing)) });
+    SILENCED.call_once(|| unsafe {
+        crate::bindings::virSetErrorFunc(std::ptr::null_mut(), Some(print_nothing))
+    });
     Ok(())
 }
 
@@ -48,17 +50,28 @@ pub(crate) struct Library {
     handle: OnceLock<Result<usize, LoadError>>,
 }
 
-pub(crate) static LIBVIRT: Library = Library { name: "libvirt.so.0", file: c"libvirt.so.0", handle: OnceLock::new() };
-pub(crate) static LIBVIRT_QEMU: Library =
-    Library { name: "libvirt-qemu.so.0", file: c"libvirt-qemu.so.0", handle: OnceLock::new() };
+pub(crate) static LIBVIRT: Library = Library {
+    name: "libvirt.so.0",
+    file: c"libvirt.so.0",
+    handle: OnceLock::new(),
+};
+pub(crate) static LIBVIRT_QEMU: Library = Library {
+    name: "libvirt-qemu.so.0",
+    file: c"libvirt-qemu.so.0",
+    handle: OnceLock::new(),
+};
 
 impl Library {
     fn open(&'static self) -> Result<usize, &'static LoadError> {
         let opened = self.handle.get_or_init(|| {
             // SAFETY: the name is a C string; the library's own initialisers are libvirt's.
-            let handle = unsafe { libc::dlopen(self.file.as_ptr(), libc::RTLD_LAZY | libc::RTLD_LOCAL) };
+            let handle =
+                unsafe { libc::dlopen(self.file.as_ptr(), libc::RTLD_LAZY | libc::RTLD_LOCAL) };
             if handle.is_null() {
-                return Err(LoadError { library: self.name, reason: last_loader_error() });
+                return Err(LoadError {
+                    library: self.name,
+                    reason: last_loader_error(),
+                });
             }
             Ok(handle as usize)
         });
@@ -82,7 +95,9 @@ fn last_loader_error() -> String {
         return "the dynamic loader gives no reason".to_string();
     }
     // SAFETY: see above; it is copied at once.
-    unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
+    unsafe { CStr::from_ptr(text) }
+        .to_string_lossy()
+        .into_owned()
 }
 
 /// One function: where it is, looked up at its first call.
@@ -97,7 +112,11 @@ const MISSING: *mut c_void = std::ptr::dangling_mut();
 
 impl Symbol {
     pub(crate) const fn new(library: &'static Library, name: &'static CStr) -> Symbol {
-        Symbol { library, name, address: AtomicPtr::new(std::ptr::null_mut()) }
+        Symbol {
+            library,
+            name,
+            address: AtomicPtr::new(std::ptr::null_mut()),
+        }
     }
 
     /// The function's address, or `None` when the library or the function is missing.
@@ -146,8 +165,11 @@ mod tests {
 
     #[test]
     fn a_missing_library_is_an_error_that_names_it() {
-        static NOWHERE: Library =
-            Library { name: "libnowhere.so.0", file: c"libnowhere.so.0", handle: OnceLock::new() };
+        static NOWHERE: Library = Library {
+            name: "libnowhere.so.0",
+            file: c"libnowhere.so.0",
+            handle: OnceLock::new(),
+        };
         static SYMBOL: Symbol = Symbol::new(&NOWHERE, c"virInitialize");
         let error = NOWHERE.open().unwrap_err().to_string();
         assert!(error.contains("libnowhere.so.0"), "{error}");
@@ -157,7 +179,11 @@ mod tests {
 
     #[test]
     fn a_missing_function_is_an_error_too() {
-        static LIBC: Library = Library { name: "libc.so.6", file: c"libc.so.6", handle: OnceLock::new() };
+        static LIBC: Library = Library {
+            name: "libc.so.6",
+            file: c"libc.so.6",
+            handle: OnceLock::new(),
+        };
         static PRESENT: Symbol = Symbol::new(&LIBC, c"getpid");
         static ABSENT: Symbol = Symbol::new(&LIBC, c"virNotThere");
         assert!(PRESENT.address().is_some());

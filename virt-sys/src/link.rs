@@ -25,7 +25,10 @@ impl std::error::Error for LinkError {}
 
 impl From<LoadError> for LinkError {
     fn from(error: LoadError) -> LinkError {
-        LinkError { code: VIR_ERR_NO_SUPPORT, message: error.to_string() }
+        LinkError {
+            code: VIR_ERR_NO_SUPPORT,
+            message: error.to_string(),
+        }
     }
 }
 
@@ -35,7 +38,10 @@ impl LinkError {
         // SAFETY: the function takes nothing; it returns null or this thread's error, valid until the next call.
         let error = unsafe { virGetLastError() };
         if error.is_null() {
-            return LinkError { code: VIR_ERR_INTERNAL_ERROR, message: "libvirt gave no reason".to_string() };
+            return LinkError {
+                code: VIR_ERR_INTERNAL_ERROR,
+                message: "libvirt gave no reason".to_string(),
+            };
         }
         // SAFETY: not null, so it points to libvirt's error record, whose message is null or a C string.
         let (code, message) = unsafe { ((*error).code, (*error).message) };
@@ -43,9 +49,14 @@ impl LinkError {
             "libvirt gave no reason".to_string()
         } else {
             // SAFETY: see above.
-            unsafe { CStr::from_ptr(message) }.to_string_lossy().into_owned()
+            unsafe { CStr::from_ptr(message) }
+                .to_string_lossy()
+                .into_owned()
         };
-        LinkError { code: code as virErrorNumber, message }
+        LinkError {
+            code: code as virErrorNumber,
+            message,
+        }
     }
 }
 
@@ -63,11 +74,18 @@ impl Link {
     pub fn open(uri: &str) -> Result<Link, LinkError> {
         load()?;
         let Ok(uri) = CString::new(uri) else {
-            return Err(LinkError { code: VIR_ERR_INVALID_ARG, message: "the URI contains a NUL".to_string() });
+            return Err(LinkError {
+                code: VIR_ERR_INVALID_ARG,
+                message: "the URI contains a NUL".to_string(),
+            });
         };
         // SAFETY: the argument is a C string.
         let connection = unsafe { virConnectOpen(uri.as_ptr()) };
-        if connection.is_null() { Err(LinkError::last()) } else { Ok(Link { connection }) }
+        if connection.is_null() {
+            Err(LinkError::last())
+        } else {
+            Ok(Link { connection })
+        }
     }
 
     /// Opens a connection that can deliver events: libvirt decides at the opening whether one can.
@@ -93,7 +111,11 @@ impl Link {
         } else {
             // SAFETY: a domain handle from libvirt.
             let active = unsafe { virDomainIsActive(domain) };
-            let name = if active < 0 { Err(LinkError::last()) } else { Ok((active == 1).then(|| name_of(domain))) };
+            let name = if active < 0 {
+                Err(LinkError::last())
+            } else {
+                Ok((active == 1).then(|| name_of(domain)))
+            };
             // SAFETY: our only reference, given back once.
             unsafe { virDomainFree(domain) };
             name
@@ -115,8 +137,13 @@ impl Link {
             return Err(LinkError::last());
         }
         // SAFETY: a domain handle from libvirt; duration and flags must be 0.
-        let done = unsafe { virDomainPMSuspendForDuration(domain, VIR_NODE_SUSPEND_TARGET_MEM, 0, 0) };
-        let result = if done < 0 { Err(LinkError::last()) } else { Ok(()) };
+        let done =
+            unsafe { virDomainPMSuspendForDuration(domain, VIR_NODE_SUSPEND_TARGET_MEM, 0, 0) };
+        let result = if done < 0 {
+            Err(LinkError::last())
+        } else {
+            Ok(())
+        };
         // SAFETY: our only reference, given back once.
         unsafe { virDomainFree(domain) };
         result
@@ -138,5 +165,7 @@ fn name_of(domain: virDomainPtr) -> String {
         return String::new();
     }
     // SAFETY: not null, so it is libvirt's C string, copied before the handle is given back.
-    unsafe { CStr::from_ptr(name) }.to_string_lossy().into_owned()
+    unsafe { CStr::from_ptr(name) }
+        .to_string_lossy()
+        .into_owned()
 }

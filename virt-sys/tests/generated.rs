@@ -11,7 +11,11 @@ fn the_bindings_are_what_the_generator_writes() {
     if !std::path::Path::new("/usr/include/libvirt/libvirt.h").exists() {
         return skip::skip("libvirt's headers are not installed (libvirt-dev, libvirt-devel)");
     }
-    let output = Command::new("python3").arg(generator).arg("--check").output().unwrap();
+    let output = Command::new("python3")
+        .arg(generator)
+        .arg("--check")
+        .output()
+        .unwrap();
     let words = String::from_utf8_lossy(&output.stdout);
     match output.status.code() {
         Some(0) => {}

@@ -27,8 +27,12 @@ pub(super) fn take_over(
         Some(template) => netvms.get(template).map(String::as_str),
         None => default_netvm,
     };
-    let guests = imported.iter_mut().filter(|one| one.vm.class != Class::AdminVM);
-    guests.filter_map(|one| choose(one, &by_qid, netvms, connected_to)).collect()
+    let guests = imported
+        .iter_mut()
+        .filter(|one| one.vm.class != Class::AdminVM);
+    guests
+        .filter_map(|one| choose(one, &by_qid, netvms, connected_to))
+        .collect()
 }
 
 /// Marks the qubes that disposables were made from.
@@ -51,13 +55,28 @@ fn mark_templates(imported: &mut [Imported], vmdir: Option<&str>) -> Vec<VmName>
 fn default_template(marked: &[VmName], globals: &TextMap, vmdir: Option<&str>) -> Option<VmName> {
     let called = |name: &str| marked.iter().find(|m| m.as_str() == name);
     let of_default = || called(&format!("{}{SUFFIX}", globals.get("default_template")?));
-    let only = || if let [only] = marked { Some(only) } else { None };
-    vmdir.and_then(called).or_else(of_default).or_else(only).cloned()
+    let only = || {
+        if let [only] = marked {
+            Some(only)
+        } else {
+            None
+        }
+    };
+    vmdir
+        .and_then(called)
+        .or_else(of_default)
+        .or_else(only)
+        .cloned()
 }
 
 /// Where disposables started from a qube would now be connected to something else than they were, it is left without a
 /// template for disposables: none is started from it that would be connected to more than it was.
-fn choose(one: &mut Imported, by_qid: &ByQid, netvms: &Netvms, connected_to: Option<&str>) -> Option<Loss> {
+fn choose(
+    one: &mut Imported,
+    by_qid: &ByQid,
+    netvms: &Netvms,
+    connected_to: Option<&str>,
+) -> Option<Loss> {
     let Imported { old, vm } = one;
     let as_itself = old.flag("uses_default_dispvm_netvm", true, &mut vm.diagnoses);
     let netvm = match as_itself {
@@ -74,5 +93,8 @@ fn choose(one: &mut Imported, by_qid: &ByQid, netvms: &Netvms, connected_to: Opt
         netvm.map_or("no netvm".to_owned(), |netvm| format!("netvm '{netvm}'")),
         vm.name
     );
-    Some(Loss { qube: Some(vm.name.clone()), text })
+    Some(Loss {
+        qube: Some(vm.name.clone()),
+        text,
+    })
 }

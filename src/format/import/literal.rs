@@ -86,20 +86,40 @@ mod tests {
 
     #[test]
     fn literals_are_read_as_the_releases_wrote_them() {
-        let both = vec![("ntpd".to_string(), false), ("meminfo-writer".to_string(), true)];
-        assert_eq!(services("{'ntpd': False, 'meminfo-writer': True}").unwrap(), both);
-        assert_eq!(services(" { u'ntpd':False,\"meminfo-writer\" : True, } ").unwrap(), both);
+        let both = vec![
+            ("ntpd".to_string(), false),
+            ("meminfo-writer".to_string(), true),
+        ];
+        assert_eq!(
+            services("{'ntpd': False, 'meminfo-writer': True}").unwrap(),
+            both
+        );
+        assert_eq!(
+            services(" { u'ntpd':False,\"meminfo-writer\" : True, } ").unwrap(),
+            both
+        );
         assert_eq!(services("{}").unwrap(), []);
-        assert_eq!(list("['02:00.0', '03:00.0']").unwrap(), ["02:00.0", "03:00.0"]);
+        assert_eq!(
+            list("['02:00.0', '03:00.0']").unwrap(),
+            ["02:00.0", "03:00.0"]
+        );
         assert_eq!(list("'02:00.0'").unwrap(), ["02:00.0"]);
         assert_eq!(list("[]").unwrap(), Vec::<String>::new());
     }
 
     #[test]
     fn what_is_no_literal_is_none() {
-        for bad in
-            ["", "{", "{'a'}", "{'a': 2}", "{'a': True", "{'a': True} x", "{'a' True}", "{'\\x41': True}", "os.x()"]
-        {
+        for bad in [
+            "",
+            "{",
+            "{'a'}",
+            "{'a': 2}",
+            "{'a': True",
+            "{'a': True} x",
+            "{'a' True}",
+            "{'\\x41': True}",
+            "os.x()",
+        ] {
             assert!(services(bad).is_none(), "{bad}");
         }
         for bad in ["[", "['a'", "['a' 'b']", "['a']]", "[a]", "['ż", "exit()"] {

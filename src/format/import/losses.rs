@@ -10,9 +10,12 @@ use crate::model::Vm;
 pub(super) fn files(old: &Old, vm: &Vm, place: &Place) -> OldFiles {
     let directory = format!("{}/{}", place.base, place.below);
     let stored = old.text("firewall_conf");
-    let inside = stored.as_deref().map(|text| text.strip_prefix(&format!("{directory}/")).unwrap_or(text));
-    let is_plain =
-        |name: &&str| !name.contains('/') && *name != ".." && *name != "." && !name.contains(char::is_control);
+    let inside = stored
+        .as_deref()
+        .map(|text| text.strip_prefix(&format!("{directory}/")).unwrap_or(text));
+    let is_plain = |name: &&str| {
+        !name.contains('/') && *name != ".." && *name != "." && !name.contains(char::is_control)
+    };
     let name = inside.filter(is_plain).unwrap_or("firewall.xml");
     OldFiles {
         name: vm.name.clone(),
@@ -25,21 +28,38 @@ pub(super) fn files(old: &Old, vm: &Vm, place: &Place) -> OldFiles {
 /// Everything that is not taken over, in the order of the store.
 pub(super) fn of(tree: &Tree, imported: &[Imported]) -> Vec<Loss> {
     let mut losses = Vec::new();
-    let disposables = tree.children(Tree::ROOT).filter(|id| tree.name(*id) == b"QubesDisposableVm").count();
+    let disposables = tree
+        .children(Tree::ROOT)
+        .filter(|id| tree.name(*id) == b"QubesDisposableVm")
+        .count();
     if disposables > 0 {
         losses.push(Loss {
             qube: None,
-            text: format!("disposables are not taken over ({disposables}); they ended with their session"),
+            text: format!(
+                "disposables are not taken over ({disposables}); they ended with their session"
+            ),
         });
     }
     for Imported { old, vm } in imported {
-        let mut lose = |text: String| losses.push(Loss { qube: Some(vm.name.clone()), text });
+        let mut lose = |text: String| {
+            losses.push(Loss {
+                qube: Some(vm.name.clone()),
+                text,
+            })
+        };
         if let Some(drive) = old.text("drive").filter(|_| old.class.is_hvm()) {
             let drive = shown(&drive);
-            lose(format!("drive='{drive}' has no place in R4; qvm-start --drive='{drive}' attaches it for one start"));
+            lose(format!(
+                "drive='{drive}' has no place in R4; qvm-start --drive='{drive}' attaches it for one start"
+            ));
         }
-        if old.raw("seamless_gui_mode").is_some_and(|text| text.eq_ignore_ascii_case("true")) {
-            lose("seamless_gui_mode has no place in R4; the tools inside the qube decide it".into());
+        if old
+            .raw("seamless_gui_mode")
+            .is_some_and(|text| text.eq_ignore_ascii_case("true"))
+        {
+            lose(
+                "seamless_gui_mode has no place in R4; the tools inside the qube decide it".into(),
+            );
         }
     }
     losses

@@ -90,7 +90,9 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Qubes, FormatError> {
 pub fn old_store(bytes: &[u8], around: &Surroundings) -> Result<OldStore, FormatError> {
     let tree = full::document(bytes)?;
     if tree.name(Tree::ROOT) != ROOT {
-        return Err(FormatError::NotQubes { root: shown(&String::from_utf8_lossy(tree.name(Tree::ROOT))) });
+        return Err(FormatError::NotQubes {
+            root: shown(&String::from_utf8_lossy(tree.name(Tree::ROOT))),
+        });
     }
     let mut diagnoses = Vec::new();
     let mut imported = elements(&tree, &mut diagnoses);
@@ -105,7 +107,12 @@ pub fn old_store(bytes: &[u8], around: &Surroundings) -> Result<OldStore, Format
         files.extend(place.map(|place| losses::files(old, vm, &place)));
     }
     let netvms = references::take_over(&mut imported, &globals);
-    let of_disposables = disposables::take_over(&mut imported, &mut globals, &netvms, around.dispvm.as_deref());
+    let of_disposables = disposables::take_over(
+        &mut imported,
+        &mut globals,
+        &netvms,
+        around.dispvm.as_deref(),
+    );
     references::drop_double_uuids(&mut imported);
     let mut losses = losses::of(&tree, &imported);
     losses.extend(of_disposables);
@@ -118,7 +125,11 @@ pub fn old_store(bytes: &[u8], around: &Surroundings) -> Result<OldStore, Format
         let _added = qubes.add(vm);
     }
     files.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(OldStore { qubes, files, losses })
+    Ok(OldStore {
+        qubes,
+        files,
+        losses,
+    })
 }
 
 /// Every element that describes a qube that lives on, dom0 always among them.
@@ -134,20 +145,30 @@ fn elements<'t, 'a>(tree: &'t Tree<'a>, diagnoses: &mut Vec<Diagnosis>) -> Vec<I
             Ok(None) => {}
             Ok(Some(one)) if names.insert(one.vm.name.clone()) => imported.push(one),
             Ok(Some(one)) => {
-                let text = format!("a second qube is called '{}'; only the first is used", one.vm.name);
+                let text = format!(
+                    "a second qube is called '{}'; only the first is used",
+                    one.vm.name
+                );
                 diagnoses.push(diagnosis(text));
             }
             Err(reason) => {
                 let line = line_of(tree, id);
-                diagnoses.push(diagnosis(format!("the element at line {line} cannot be used: {reason}")));
+                diagnoses.push(diagnosis(format!(
+                    "the element at line {line} cannot be used: {reason}"
+                )));
             }
         }
     }
     if left_over > 0 {
-        diagnoses.push(diagnosis(format!("{left_over} elements behind the first {MOST} are not looked at")));
+        diagnoses.push(diagnosis(format!(
+            "{left_over} elements behind the first {MOST} are not looked at"
+        )));
     }
     if !names.contains(VmName::DOM0) {
-        imported.push(Imported { old: Old::dom0(tree), vm: Vm::new(VmName::dom0(), Class::AdminVM) });
+        imported.push(Imported {
+            old: Old::dom0(tree),
+            vm: Vm::new(VmName::dom0(), Class::AdminVM),
+        });
     }
     imported
 }
@@ -155,17 +176,22 @@ fn elements<'t, 'a>(tree: &'t Tree<'a>, diagnoses: &mut Vec<Diagnosis>) -> Vec<I
 /// One element: a qube; or none, where it is a disposable, which ended with the session it was made in.
 fn element<'t, 'a>(tree: &'t Tree<'a>, id: Id) -> Result<Option<Imported<'t, 'a>>, String> {
     let tag = String::from_utf8_lossy(tree.name(id));
-    let class = OldClass::of_element(&tag).ok_or_else(|| format!("<{}> is no class of qubes", shown(&tag)))?;
+    let class = OldClass::of_element(&tag)
+        .ok_or_else(|| format!("<{}> is no class of qubes", shown(&tag)))?;
     let old = Old::new(tree, id, class);
     let name = match class {
         OldClass::Disposable => return Ok(None),
         OldClass::Admin => VmName::dom0(),
-        _ => VmName::from_store(&old.raw("name").unwrap_or_default()).map_err(|reason| reason.to_string())?,
+        _ => VmName::from_store(&old.raw("name").unwrap_or_default())
+            .map_err(|reason| reason.to_string())?,
     };
     if name.is_dom0() && class != OldClass::Admin {
         return Err("only a QubesAdminVm can be 'dom0'".into());
     }
-    Ok(Some(Imported { vm: Vm::new(name, old.new_class()), old }))
+    Ok(Some(Imported {
+        vm: Vm::new(name, old.new_class()),
+        old,
+    }))
 }
 
 fn line_of(tree: &Tree, id: Id) -> usize {
@@ -181,14 +207,26 @@ fn number(imported: &mut [Imported]) {
             continue;
         }
         let stored = old.raw("qid").unwrap_or_default();
-        let reason = match stored.parse().ok().and_then(Qid::new).filter(|q| *q != Qid::DOM0) {
-            None if stored.is_empty() => "it has no number (qid); other qubes cannot refer to it".to_string(),
+        let reason = match stored
+            .parse()
+            .ok()
+            .and_then(Qid::new)
+            .filter(|q| *q != Qid::DOM0)
+        {
+            None if stored.is_empty() => {
+                "it has no number (qid); other qubes cannot refer to it".to_string()
+            }
             None => {
-                format!("qid='{}' is no number that a qube can have; other qubes cannot refer to it", shown(&stored))
+                format!(
+                    "qid='{}' is no number that a qube can have; other qubes cannot refer to it",
+                    shown(&stored)
+                )
             }
             Some(qid) => match taken.get(&qid) {
                 Some(first) => {
-                    format!("qid='{stored}' is the number of '{first}', too; references to it mean that one")
+                    format!(
+                        "qid='{stored}' is the number of '{first}', too; references to it mean that one"
+                    )
                 }
                 None => {
                     taken.insert(qid, vm.name.clone());

@@ -94,12 +94,22 @@ pub(super) struct Old<'t, 'a> {
 
 impl<'t, 'a> Old<'t, 'a> {
     pub fn new(tree: &'t Tree<'a>, id: Id, class: OldClass) -> Old<'t, 'a> {
-        Old { tree, id: Some(id), class, qid: None }
+        Old {
+            tree,
+            id: Some(id),
+            class,
+            qid: None,
+        }
     }
 
     /// The dom0 of a store that has none: R1 and the early R2 never wrote it.
     pub fn dom0(tree: &'t Tree<'a>) -> Old<'t, 'a> {
-        Old { tree, id: None, class: OldClass::Admin, qid: None }
+        Old {
+            tree,
+            id: None,
+            class: OldClass::Admin,
+            qid: None,
+        }
     }
 
     /// An attribute as it stands there.
@@ -109,15 +119,22 @@ impl<'t, 'a> Old<'t, 'a> {
 
     /// An attribute that says something: not absent, not empty, not `none`.
     pub fn text(&self, name: &str) -> Option<Cow<'a, str>> {
-        self.raw(name).filter(|t| !t.is_empty() && !t.eq_ignore_ascii_case("none"))
+        self.raw(name)
+            .filter(|t| !t.is_empty() && !t.eq_ignore_ascii_case("none"))
     }
 
     /// A number; what is none is a diagnosis and counts as absent.
     pub fn number(&self, name: &str, diagnoses: &mut Vec<Diagnosis>) -> Option<u32> {
         let text = self.text(name)?;
-        let number = text.parse().ok().filter(|_| text.bytes().all(|b| b.is_ascii_digit()));
+        let number = text
+            .parse()
+            .ok()
+            .filter(|_| text.bytes().all(|b| b.is_ascii_digit()));
         if number.is_none() {
-            diagnoses.push(diagnosis(format!("{name}='{}' is no number; the default is used", shown(&text))));
+            diagnoses.push(diagnosis(format!(
+                "{name}='{}' is no number; the default is used",
+                shown(&text)
+            )));
         }
         number
     }
@@ -127,10 +144,19 @@ impl<'t, 'a> Old<'t, 'a> {
         match self.raw(name) {
             None => default,
             Some(t) if t.eq_ignore_ascii_case("true") || t == "1" => true,
-            Some(t) if ["", "0", "false", "none"].iter().any(|f| t.eq_ignore_ascii_case(f)) => false,
+            Some(t)
+                if ["", "0", "false", "none"]
+                    .iter()
+                    .any(|f| t.eq_ignore_ascii_case(f)) =>
+            {
+                false
+            }
             Some(t) => {
                 let used = if default { "True" } else { "False" };
-                let text = format!("{name}='{}' is neither True nor False; {used} is used", shown(&t));
+                let text = format!(
+                    "{name}='{}' is neither True nor False; {used} is used",
+                    shown(&t)
+                );
                 diagnoses.push(diagnosis(text));
                 default
             }
@@ -155,11 +181,18 @@ impl<'t, 'a> Old<'t, 'a> {
 
 /// What a text that names a qube by its number says.
 pub(super) fn reference(text: Option<Cow<'_, str>>) -> Reference<'_> {
-    let Some(text) = text else { return Reference::Absent };
+    let Some(text) = text else {
+        return Reference::Absent;
+    };
     if text.is_empty() || text.eq_ignore_ascii_case("none") {
         return Reference::None;
     }
-    match text.parse().ok().and_then(Qid::new).filter(|_| text.bytes().all(|b| b.is_ascii_digit())) {
+    match text
+        .parse()
+        .ok()
+        .and_then(Qid::new)
+        .filter(|_| text.bytes().all(|b| b.is_ascii_digit()))
+    {
         Some(qid) => Reference::To(qid),
         None => Reference::Bad(text),
     }
@@ -167,5 +200,8 @@ pub(super) fn reference(text: Option<Cow<'_, str>>) -> Reference<'_> {
 
 /// A text from a file that may be anything, as it can stand in a line for a person.
 pub(super) fn shown(text: &str) -> String {
-    text.chars().take(60).map(|c| if c.is_control() { '\u{FFFD}' } else { c }).collect()
+    text.chars()
+        .take(60)
+        .map(|c| if c.is_control() { '\u{FFFD}' } else { c })
+        .collect()
 }

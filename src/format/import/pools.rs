@@ -22,18 +22,31 @@ impl OldPools {
     /// Reads `storage.conf`. What is no section with a directory is no pool.
     pub fn parse(text: &str) -> OldPools {
         let mut sections: Vec<(String, Vec<(&str, &str)>)> = Vec::new();
-        for line in text.lines().map(str::trim).filter(|l| !l.starts_with(['#', ';'])) {
+        for line in text
+            .lines()
+            .map(str::trim)
+            .filter(|l| !l.starts_with(['#', ';']))
+        {
             if let Some(name) = line.strip_prefix('[').and_then(|l| l.strip_suffix(']')) {
                 sections.push((name.to_owned(), Vec::new()));
-            } else if let (Some((_, keys)), Some((key, value))) = (sections.last_mut(), line.split_once(['=', ':'])) {
+            } else if let (Some((_, keys)), Some((key, value))) =
+                (sections.last_mut(), line.split_once(['=', ':']))
+            {
                 keys.push((key.trim(), value.trim()));
             }
         }
         let pool = |(name, keys): (String, Vec<(&str, &str)>)| {
-            let value = |key: &str| keys.iter().rev().find(|(k, _)| k.eq_ignore_ascii_case(key)).map(|(_, v)| *v);
+            let value = |key: &str| {
+                keys.iter()
+                    .rev()
+                    .find(|(k, _)| k.eq_ignore_ascii_case(key))
+                    .map(|(_, v)| *v)
+            };
             let kind = match (value("class"), value("driver"), value("dir_path")) {
                 (Some(class), _, _) => Kind::Foreign(class.to_owned()),
-                (None, None | Some("xen"), Some(directory)) => Kind::Files(plain_directory(directory)?),
+                (None, None | Some("xen"), Some(directory)) => {
+                    Kind::Files(plain_directory(directory)?)
+                }
                 (None, Some(driver), _) if driver != "xen" => Kind::Foreign(driver.to_owned()),
                 (None, ..) => return None,
             };
@@ -45,8 +58,14 @@ impl OldPools {
     /// The pools of R4: R3's own directory first, then dom0's kernels, then every further one.
     pub(super) fn of_r4(&self) -> Pools {
         let mut pools = vec![files(POOL, BASE)];
-        let kernels = [("name", KERNELS), ("dir_path", "/var/lib/qubes/vm-kernels"), ("driver", "linux-kernel")];
-        pools.push(Pool { attributes: TextMap::from_iter(kernels) });
+        let kernels = [
+            ("name", KERNELS),
+            ("dir_path", "/var/lib/qubes/vm-kernels"),
+            ("driver", "linux-kernel"),
+        ];
+        pools.push(Pool {
+            attributes: TextMap::from_iter(kernels),
+        });
         for (name, kind) in &self.0 {
             if let Kind::Files(directory) = kind {
                 pools.push(files(&new_name(name), directory));
@@ -60,17 +79,33 @@ impl OldPools {
     pub(super) fn place(&mut self, old: &Old, vm: &mut Vm) -> Place {
         let usual = format!("{}/{}", old.class.directory(), vm.name);
         let stored = old.text("dir_path");
-        let in_default = Place { pool: POOL.into(), base: BASE.into(), below: usual.clone() };
+        let in_default = Place {
+            pool: POOL.into(),
+            base: BASE.into(),
+            below: usual.clone(),
+        };
         let Some(pool) = old.text("pool_name").filter(|p| p != "default") else {
-            let Some(stored) = stored else { return in_default };
+            let Some(stored) = stored else {
+                return in_default;
+            };
             if let Some(below) = below(&stored, BASE) {
-                return Place { below, ..in_default };
+                return Place {
+                    below,
+                    ..in_default
+                };
             }
-            let text = format!("dir_path='{}' is not a directory below {BASE}; {usual} there is used", shown(&stored));
+            let text = format!(
+                "dir_path='{}' is not a directory below {BASE}; {usual} there is used",
+                shown(&stored)
+            );
             vm.diagnoses.push(diagnosis(text));
             return in_default;
         };
-        let known = self.0.iter().find(|(name, _)| *name == *pool).map(|(_, kind)| kind.clone());
+        let known = self
+            .0
+            .iter()
+            .find(|(name, _)| *name == *pool)
+            .map(|(_, kind)| kind.clone());
         let base = match known {
             Some(Kind::Files(base)) => base,
             Some(Kind::Foreign(class)) => {
@@ -84,7 +119,10 @@ impl OldPools {
                 return in_default;
             }
             // R3 gives every qube of a pool the directory DIR/appvms/NAME, so its own says what the pool's is.
-            None => match stored.as_deref().and_then(|d| plain_directory(d.strip_suffix(&format!("/{usual}"))?)) {
+            None => match stored
+                .as_deref()
+                .and_then(|d| plain_directory(d.strip_suffix(&format!("/{usual}"))?))
+            {
                 Some(base) => {
                     self.0.push((pool.to_string(), Kind::Files(base.clone())));
                     base
@@ -99,8 +137,14 @@ impl OldPools {
                 }
             },
         };
-        let below = stored.and_then(|stored| below(&stored, &base)).unwrap_or(usual);
-        Place { pool: new_name(&pool), base, below }
+        let below = stored
+            .and_then(|stored| below(&stored, &base))
+            .unwrap_or(usual);
+        Place {
+            pool: new_name(&pool),
+            base,
+            below,
+        }
     }
 }
 
@@ -116,25 +160,41 @@ pub(super) struct Place {
 }
 
 fn files(name: &str, directory: &str) -> Pool {
-    let attributes = [("name", name), ("dir_path", directory), ("driver", "file-reflink"), ("revisions_to_keep", "1")];
-    Pool { attributes: TextMap::from_iter(attributes) }
+    let attributes = [
+        ("name", name),
+        ("dir_path", directory),
+        ("driver", "file-reflink"),
+        ("revisions_to_keep", "1"),
+    ];
+    Pool {
+        attributes: TextMap::from_iter(attributes),
+    }
 }
 
 /// Two names are those of pools that every system of R4 has.
 fn new_name(old: &str) -> String {
-    if matches!(old, POOL | KERNELS) { format!("r3-{old}") } else { old.to_owned() }
+    if matches!(old, POOL | KERNELS) {
+        format!("r3-{old}")
+    } else {
+        old.to_owned()
+    }
 }
 
 /// An absolute directory without detours.
 fn plain_directory(text: &str) -> Option<String> {
     let text = text.trim_end_matches('/');
-    let is_plain = text.strip_prefix('/').is_some_and(|rest| rest.split('/').all(is_safe));
+    let is_plain = text
+        .strip_prefix('/')
+        .is_some_and(|rest| rest.split('/').all(is_safe));
     is_plain.then(|| text.to_owned())
 }
 
 /// What a directory is inside another one.
 fn below(directory: &str, base: &str) -> Option<String> {
-    let inside = directory.strip_prefix(base)?.strip_prefix('/')?.trim_end_matches('/');
+    let inside = directory
+        .strip_prefix(base)?
+        .strip_prefix('/')?
+        .trim_end_matches('/');
     inside.split('/').all(is_safe).then(|| inside.to_owned())
 }
 
@@ -161,7 +221,10 @@ mod tests {
             ]
         );
         let new = pools.of_r4();
-        let names: Vec<_> = new.iter().map(|p| (p.name(), p.option("dir_path").unwrap())).collect();
+        let names: Vec<_> = new
+            .iter()
+            .map(|p| (p.name(), p.option("dir_path").unwrap()))
+            .collect();
         assert_eq!(
             names,
             [

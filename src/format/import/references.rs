@@ -8,8 +8,12 @@ use super::old::{OldClass, Reference, shown};
 use crate::model::{Class, Qid, TextMap, Vm, VmName};
 
 /// Properties that a qube of R4 takes from its template where it does not say otherwise, and did not in R3.
-const NOW_INHERITED: [(&str, &str); 4] =
-    [("memory", "400"), ("maxmem", "4000"), ("qrexec_timeout", "60"), ("vcpus", "2")];
+const NOW_INHERITED: [(&str, &str); 4] = [
+    ("memory", "400"),
+    ("maxmem", "4000"),
+    ("qrexec_timeout", "60"),
+    ("vcpus", "2"),
+];
 
 /// Every qube by its number.
 pub(super) type ByQid = HashMap<Qid, (VmName, OldClass)>;
@@ -22,7 +26,10 @@ pub(super) fn take_over(imported: &mut [Imported], globals: &TextMap) -> Netvms 
     let by_qid = by_qid(imported);
     let default_netvm = globals.get("default_netvm").filter(|n| !n.is_empty());
     let mut netvms = Netvms::new();
-    for one in imported.iter_mut().filter(|one| one.vm.class != Class::AdminVM) {
+    for one in imported
+        .iter_mut()
+        .filter(|one| one.vm.class != Class::AdminVM)
+    {
         template(one, &by_qid);
         // Without a default R3 boots a qube's own kernel. R4 has no way to write that into the default.
         if !globals.contains("default_kernel") && is_without_kernel(&one.vm) {
@@ -40,7 +47,10 @@ pub(super) fn take_over(imported: &mut [Imported], globals: &TextMap) -> Netvms 
 }
 
 pub(super) fn by_qid(imported: &[Imported]) -> ByQid {
-    imported.iter().filter_map(|one| Some((one.old.qid?, (one.vm.name.clone(), one.old.class)))).collect()
+    imported
+        .iter()
+        .filter_map(|one| Some((one.old.qid?, (one.vm.name.clone(), one.old.class))))
+        .collect()
 }
 
 /// Whether a qube would look for its kernel in the system's default.
@@ -60,7 +70,10 @@ fn template(one: &mut Imported, by_qid: &ByQid) {
         Some((name, _)) => one.vm.properties.set("template", name.as_str()),
         None => {
             let text = one.old.raw("template_qid").unwrap_or_default();
-            one.vm.diagnoses.push(diagnosis(format!("template_qid='{}' is the number of no template", shown(&text))));
+            one.vm.diagnoses.push(diagnosis(format!(
+                "template_qid='{}' is the number of no template",
+                shown(&text)
+            )));
         }
     }
 }
@@ -74,17 +87,24 @@ fn netvm(one: &mut Imported, by_qid: &ByQid, default_netvm: Option<&str>) -> Opt
         return None;
     }
     // Only the classes that can follow the default wrote whether they do; a ProxyVM never does.
-    let follows = old.class != OldClass::Proxy && old.flag("uses_default_netvm", true, &mut vm.diagnoses);
+    let follows =
+        old.class != OldClass::Proxy && old.flag("uses_default_netvm", true, &mut vm.diagnoses);
     if follows {
         return default_netvm.map(str::to_owned);
     }
     let found = provider(vm, "netvm_qid", old.reference("netvm_qid"), by_qid);
-    vm.properties.set("netvm", found.as_deref().unwrap_or_default());
+    vm.properties
+        .set("netvm", found.as_deref().unwrap_or_default());
     found
 }
 
 /// The qube that an attribute means as a netvm; what is none is a diagnosis.
-pub(super) fn provider(vm: &mut Vm, attribute: &str, reference: Reference, by_qid: &ByQid) -> Option<String> {
+pub(super) fn provider(
+    vm: &mut Vm,
+    attribute: &str,
+    reference: Reference,
+    by_qid: &ByQid,
+) -> Option<String> {
     let text = match reference {
         Reference::Absent | Reference::None => return None,
         Reference::Bad(text) => shown(&text),
@@ -93,8 +113,9 @@ pub(super) fn provider(vm: &mut Vm, attribute: &str, reference: Reference, by_qi
             _ => qid.number().to_string(),
         },
     };
-    let text =
-        format!("{attribute}='{text}' is the number of no qube that provides network; it is left without a netvm");
+    let text = format!(
+        "{attribute}='{text}' is the number of no qube that provides network; it is left without a netvm"
+    );
     vm.diagnoses.push(diagnosis(text));
     None
 }
@@ -104,11 +125,17 @@ pub(super) fn provider(vm: &mut Vm, attribute: &str, reference: Reference, by_qi
 fn break_loops(imported: &mut [Imported]) -> Vec<VmName> {
     let mut broken = Vec::new();
     let mut netvms: HashMap<VmName, String> = HashMap::new();
-    for one in imported.iter().filter(|one| one.old.class == OldClass::Proxy) {
+    for one in imported
+        .iter()
+        .filter(|one| one.old.class == OldClass::Proxy)
+    {
         let netvm = one.vm.properties.get("netvm").filter(|n| !n.is_empty());
         netvms.extend(netvm.map(|n| (one.vm.name.clone(), n.to_owned())));
     }
-    for one in imported.iter_mut().filter(|one| one.old.class == OldClass::Proxy) {
+    for one in imported
+        .iter_mut()
+        .filter(|one| one.old.class == OldClass::Proxy)
+    {
         let mut seen = HashSet::new();
         let mut at = netvms.get(one.vm.name.as_str());
         while let Some(name) = at.filter(|name| seen.insert(name.as_str())) {
@@ -117,7 +144,8 @@ fn break_loops(imported: &mut [Imported]) -> Vec<VmName> {
         if seen.contains(one.vm.name.as_str()) {
             netvms.remove(one.vm.name.as_str());
             let netvm = shown(&one.old.raw("netvm_qid").unwrap_or_default());
-            let text = format!("netvm_qid='{netvm}' makes it its own netvm; it is left without one");
+            let text =
+                format!("netvm_qid='{netvm}' makes it its own netvm; it is left without one");
             one.vm.diagnoses.push(diagnosis(text));
             one.vm.properties.set("netvm", "");
             broken.push(one.vm.name.clone());
@@ -136,9 +164,13 @@ fn say_what_is_now_inherited(imported: &mut [Imported], globals: &TextMap) {
     let default_kernel = globals.get("default_kernel");
     let inherited = NOW_INHERITED.map(|(name, value)| (name, Some(value)));
     for Imported { vm, .. } in imported.iter_mut() {
-        let Some(template) = vm.properties.get("template").and_then(|t| templates.get(t)) else { continue };
+        let Some(template) = vm.properties.get("template").and_then(|t| templates.get(t)) else {
+            continue;
+        };
         for (name, value) in inherited.into_iter().chain([("kernel", default_kernel)]) {
-            if let Some(value) = value.filter(|_| template.contains(name) && !vm.properties.contains(name)) {
+            if let Some(value) =
+                value.filter(|_| template.contains(name) && !vm.properties.contains(name))
+            {
                 vm.properties.set(name, value);
             }
         }
@@ -149,11 +181,15 @@ fn say_what_is_now_inherited(imported: &mut [Imported], globals: &TextMap) {
 pub(super) fn drop_double_uuids(imported: &mut [Imported]) {
     let mut taken: HashMap<String, VmName> = HashMap::new();
     for Imported { vm, .. } in imported.iter_mut() {
-        let Some(uuid) = vm.properties.get("uuid").map(str::to_owned) else { continue };
+        let Some(uuid) = vm.properties.get("uuid").map(str::to_owned) else {
+            continue;
+        };
         match taken.get(&uuid) {
             None => drop(taken.insert(uuid, vm.name.clone())),
             Some(first) => {
-                vm.diagnoses.push(diagnosis(format!("uuid='{uuid}' is that of '{first}', too; it is not taken over")));
+                vm.diagnoses.push(diagnosis(format!(
+                    "uuid='{uuid}' is that of '{first}', too; it is not taken over"
+                )));
                 vm.properties.remove("uuid");
             }
         }

@@ -44,7 +44,10 @@ fn leave_out_misfits(vm: &mut Vm) {
         let property = Property::find(Scope::Class(&vm.class), name)?;
         let text = vm.properties.get(name)?;
         let rule = property.setter_misfit(text)?;
-        Some((name.to_owned(), format!("{name}='{}': {rule}; the default is used", shown(text))))
+        Some((
+            name.to_owned(),
+            format!("{name}='{}': {rule}; the default is used", shown(text)),
+        ))
     };
     let found: Vec<(String, String)> = vm.properties.names().filter_map(misfit).collect();
     for (name, text) in found {
@@ -56,11 +59,17 @@ fn leave_out_misfits(vm: &mut Vm) {
 fn label(old: &Old, vm: &mut Vm, labels: &Labels) {
     let default = old.class.default_label();
     let stored = old.text("label");
-    let known = stored.as_deref().and_then(|text| labels.iter().find(|l| &*l.name == text));
+    let known = stored
+        .as_deref()
+        .and_then(|text| labels.iter().find(|l| &*l.name == text));
     if let (Some(text), None) = (&stored, known) {
-        vm.diagnoses.push(diagnosis(format!("label='{}' is no label; {default} is used", shown(text))));
+        vm.diagnoses.push(diagnosis(format!(
+            "label='{}' is no label; {default} is used",
+            shown(text)
+        )));
     }
-    vm.properties.set("label", known.map_or(default, |l| &l.name));
+    vm.properties
+        .set("label", known.map_or(default, |l| &l.name));
 }
 
 /// What the last backup left of itself.
@@ -72,8 +81,14 @@ fn backup(old: &Old, vm: &mut Vm) {
     }
     if old.flag("backup_content", false, &mut vm.diagnoses) {
         vm.features.set("backup-content", "1");
-        for (attribute, feature) in [("backup_path", "backup-path"), ("backup_size", "backup-size")] {
-            if let Some(text) = old.text(attribute).filter(|t| t.bytes().all(|b| matches!(b, b' '..=b'~'))) {
+        for (attribute, feature) in [
+            ("backup_path", "backup-path"),
+            ("backup_size", "backup-size"),
+        ] {
+            if let Some(text) = old
+                .text(attribute)
+                .filter(|t| t.bytes().all(|b| matches!(b, b' '..=b'~')))
+            {
                 vm.features.set(feature, &text);
             }
         }
@@ -87,11 +102,16 @@ fn flags(old: &Old, vm: &mut Vm) {
         ("installed_by_rpm", installed_by_rpm, false),
         ("include_in_backups", included, true),
         ("debug", old.flag("debug", false, &mut vm.diagnoses), false),
-        ("autostart", old.flag("autostart", false, &mut vm.diagnoses), false),
+        (
+            "autostart",
+            old.flag("autostart", false, &mut vm.diagnoses),
+            false,
+        ),
         ("provides_network", old.class.provides_network(), false),
     ] {
         if is != default {
-            vm.properties.set(property, if is { "True" } else { "False" });
+            vm.properties
+                .set(property, if is { "True" } else { "False" });
         }
     }
     if old.class.provides_network() {
@@ -107,15 +127,19 @@ fn texts(old: &Old, vm: &mut Vm) {
     if let Some(mac) = old.text("mac") {
         match is_mac(&mac) {
             true => vm.properties.set("mac", &mac.to_ascii_lowercase()),
-            false => {
-                vm.diagnoses.push(diagnosis(format!("mac='{}' is no MAC address; the default is used", shown(&mac))))
-            }
+            false => vm.diagnoses.push(diagnosis(format!(
+                "mac='{}' is no MAC address; the default is used",
+                shown(&mac)
+            ))),
         }
     }
     if let Some(uuid) = old.text("uuid") {
         match Uuid::try_parse(&uuid) {
             Ok(uuid) => vm.properties.set("uuid", &uuid.to_string()),
-            Err(_) => vm.diagnoses.push(diagnosis(format!("uuid='{}' is no uuid; it is not taken over", shown(&uuid)))),
+            Err(_) => vm.diagnoses.push(diagnosis(format!(
+                "uuid='{}' is no uuid; it is not taken over",
+                shown(&uuid)
+            ))),
         }
     }
     // With a template, R3 always uses the template's.
@@ -125,7 +149,9 @@ fn texts(old: &Old, vm: &mut Vm) {
         vm.properties.set("default_user", &user);
     }
     for (property, default) in [("qrexec_timeout", 60), ("vcpus", 2)] {
-        let number = old.number(property, &mut vm.diagnoses).filter(|n| *n != default);
+        let number = old
+            .number(property, &mut vm.diagnoses)
+            .filter(|n| *n != default);
         if let Some(number) = number {
             vm.properties.set(property, &number.to_string());
         }
@@ -134,7 +160,9 @@ fn texts(old: &Old, vm: &mut Vm) {
 
 fn is_mac(text: &str) -> bool {
     text.split(':').count() == 6
-        && text.split(':').all(|pair| pair.len() == 2 && pair.bytes().all(|b| b.is_ascii_hexdigit()))
+        && text
+            .split(':')
+            .all(|pair| pair.len() == 2 && pair.bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
 fn kernel(old: &Old, vm: &mut Vm) {
@@ -144,9 +172,13 @@ fn kernel(old: &Old, vm: &mut Vm) {
         return;
     }
     vm.properties.set("virt_mode", "pv");
-    for (property, follows) in [("kernel", "uses_default_kernel"), ("kernelopts", "uses_default_kernelopts")] {
+    for (property, follows) in [
+        ("kernel", "uses_default_kernel"),
+        ("kernelopts", "uses_default_kernelopts"),
+    ] {
         if !old.flag(follows, true, &mut vm.diagnoses) {
-            vm.properties.set(property, &old.text(property).unwrap_or_default());
+            vm.properties
+                .set(property, &old.text(property).unwrap_or_default());
         }
     }
 }
@@ -155,14 +187,20 @@ fn kernel(old: &Old, vm: &mut Vm) {
 fn devices(old: &Old, vm: &mut Vm) -> bool {
     let stored = old.text("pcidevs").unwrap_or_default();
     let Some(addresses) = literal::list(&stored) else {
-        vm.diagnoses.push(diagnosis(format!("pcidevs={} is no list of devices; none is assigned", shown(&stored))));
+        vm.diagnoses.push(diagnosis(format!(
+            "pcidevs={} is no list of devices; none is assigned",
+            shown(&stored)
+        )));
         return false;
     };
     let reset = old.flag("pci_strictreset", true, &mut vm.diagnoses);
     let mut assignments: Vec<Assignment> = Vec::new();
     for address in addresses {
         if !is_pci_address(&address) {
-            let text = format!("'{}' in pcidevs is no PCI device; it is not assigned", shown(&address));
+            let text = format!(
+                "'{}' in pcidevs is no PCI device; it is not assigned",
+                shown(&address)
+            );
             vm.diagnoses.push(diagnosis(text));
             continue;
         }
@@ -172,7 +210,10 @@ fn devices(old: &Old, vm: &mut Vm) -> bool {
         }
         let attributes = TextMap::from_iter([("backend-domain", "dom0"), ("id", &*id)]);
         let options = TextMap::from_iter((!reset).then_some(("no-strict-reset", "True")));
-        assignments.push(Assignment { attributes, options });
+        assignments.push(Assignment {
+            attributes,
+            options,
+        });
     }
     if assignments.is_empty() {
         return false;
@@ -180,16 +221,24 @@ fn devices(old: &Old, vm: &mut Vm) -> bool {
     if !old.flag("pci_e820_host", true, &mut vm.diagnoses) {
         vm.features.set("pci-e820-host", "");
     }
-    vm.devices.push(DeviceClass { class: "pci".into(), assignments });
+    vm.devices.push(DeviceClass {
+        class: "pci".into(),
+        assignments,
+    });
     true
 }
 
 /// Services. Returns whether the qube takes part in memory balancing: R3 says that with a service, R4 with maxmem.
 fn services(old: &Old, vm: &mut Vm, has_devices: bool) -> bool {
     let mut balances = !has_devices && !old.class.is_hvm();
-    let Some(stored) = old.text("services") else { return balances };
+    let Some(stored) = old.text("services") else {
+        return balances;
+    };
     let Some(services) = literal::services(&stored) else {
-        vm.diagnoses.push(diagnosis(format!("services={} is no list of services; none is taken over", shown(&stored))));
+        vm.diagnoses.push(diagnosis(format!(
+            "services={} is no list of services; none is taken over",
+            shown(&stored)
+        )));
         return balances;
     };
     for (name, on) in services {
@@ -204,10 +253,16 @@ fn services(old: &Old, vm: &mut Vm, has_devices: bool) -> bool {
             _ => format!("service.{name}"),
         };
         let is_sign = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-');
-        match !matches!(&*name, "" | "." | "..") && name.len() <= SERVICE_MAX && name.bytes().all(is_sign) {
+        match !matches!(&*name, "" | "." | "..")
+            && name.len() <= SERVICE_MAX
+            && name.bytes().all(is_sign)
+        {
             true => vm.features.set(&feature, if on { "1" } else { "" }),
             false => {
-                let text = format!("'{}' in services is no name of a service; it is not taken over", shown(&name));
+                let text = format!(
+                    "'{}' in services is no name of a service; it is not taken over",
+                    shown(&name)
+                );
                 vm.diagnoses.push(diagnosis(text));
             }
         }
@@ -216,7 +271,9 @@ fn services(old: &Old, vm: &mut Vm, has_devices: bool) -> bool {
 }
 
 fn memory(old: &Old, vm: &mut Vm, balances: bool) {
-    let memory = old.number("memory", &mut vm.diagnoses).unwrap_or(old.class.default_memory());
+    let memory = old
+        .number("memory", &mut vm.diagnoses)
+        .unwrap_or(old.class.default_memory());
     if memory != 400 {
         vm.properties.set("memory", &memory.to_string());
     }
@@ -225,7 +282,10 @@ fn memory(old: &Old, vm: &mut Vm, balances: bool) {
         return;
     }
     let limit = memory.saturating_mul(MAXMEM_FACTOR);
-    let maxmem = old.number("maxmem", &mut vm.diagnoses).unwrap_or(4000).min(limit);
+    let maxmem = old
+        .number("maxmem", &mut vm.diagnoses)
+        .unwrap_or(4000)
+        .min(limit);
     if maxmem != 4000 {
         vm.properties.set("maxmem", &maxmem.to_string());
     }
@@ -236,11 +296,16 @@ fn agents(old: &Old, vm: &mut Vm) {
     if !old.class.is_hvm() {
         // Every PV qube had the agents; those with a template find them there.
         if vm.class != Class::AppVM {
-            ["qrexec", "gui"].iter().for_each(|feature| vm.features.set(feature, "1"));
+            ["qrexec", "gui"]
+                .iter()
+                .for_each(|feature| vm.features.set(feature, "1"));
         }
         return;
     }
-    for (attribute, feature) in [("qrexec_installed", "qrexec"), ("guiagent_installed", "gui")] {
+    for (attribute, feature) in [
+        ("qrexec_installed", "qrexec"),
+        ("guiagent_installed", "gui"),
+    ] {
         if old.flag(attribute, false, &mut vm.diagnoses) {
             vm.features.set(feature, "1");
         }
@@ -250,7 +315,10 @@ fn agents(old: &Old, vm: &mut Vm) {
     match timezone == "localtime" || timezone.parse::<i32>().is_ok() {
         true => vm.features.set("timezone", &timezone),
         false => {
-            let text = format!("timezone='{}' is neither localtime nor seconds; localtime is used", shown(&timezone));
+            let text = format!(
+                "timezone='{}' is neither localtime nor seconds; localtime is used",
+                shown(&timezone)
+            );
             vm.diagnoses.push(diagnosis(text));
             vm.features.set("timezone", "localtime");
         }
@@ -274,10 +342,21 @@ mod tests {
     #[test]
     fn addresses_are_what_they_look_like() {
         assert!(is_pci_address("02:00.0") && is_pci_address("0a:1F.7"));
-        for bad in ["", "0000:02:00.0", "02:00.8", "02_00.0", "../../.", "zz:00.0"] {
+        for bad in [
+            "",
+            "0000:02:00.0",
+            "02:00.8",
+            "02_00.0",
+            "../../.",
+            "zz:00.0",
+        ] {
             assert!(!is_pci_address(bad), "{bad}");
         }
         assert!(is_mac("00:16:3E:5E:6C:55"));
-        assert!(!is_mac("00:16:3E:5E:6C") && !is_mac("00:16:3E:5E:6C:5g") && !is_mac("+0:16:3E:5E:6C:55"));
+        assert!(
+            !is_mac("00:16:3E:5E:6C")
+                && !is_mac("00:16:3E:5E:6C:5g")
+                && !is_mac("+0:16:3E:5E:6C:55")
+        );
     }
 }

@@ -17,7 +17,11 @@ pub(super) const KERNELS: &str = "linux-kernel";
 
 /// The global properties (`spec/r3-migration.md` §1). `default_fw_netvm` ends here: each ProxyVM says itself what it is
 /// connected to.
-pub(super) fn globals(tree: &Tree, imported: &[Imported], diagnoses: &mut Vec<Diagnosis>) -> TextMap {
+pub(super) fn globals(
+    tree: &Tree,
+    imported: &[Imported],
+    diagnoses: &mut Vec<Diagnosis>,
+) -> TextMap {
     let mut globals = TextMap::new();
     // R3 cannot tell `None` from a kernel of this name and means none; R4 has no way to write none.
     let kernel = tree.attribute(Tree::ROOT, "default_kernel");
@@ -31,7 +35,12 @@ pub(super) fn globals(tree: &Tree, imported: &[Imported], diagnoses: &mut Vec<Di
             "default_template" => one.old.class.is_template(),
             _ => true,
         };
-        let of = |qid: Qid| imported.iter().filter(wanted).find(|one| one.old.qid == Some(qid));
+        let of = |qid: Qid| {
+            imported
+                .iter()
+                .filter(wanted)
+                .find(|one| one.old.qid == Some(qid))
+        };
         let stored = tree.attribute(Tree::ROOT, name);
         let text = shown(stored.as_deref().unwrap_or_default());
         match reference(stored) {
@@ -42,8 +51,9 @@ pub(super) fn globals(tree: &Tree, imported: &[Imported], diagnoses: &mut Vec<Di
             }
             Reference::To(_) | Reference::Bad(_) => {
                 globals.set(name, "");
-                let text =
-                    format!("{name}='{text}' of the system is the number of no qube that can be that; none is used");
+                let text = format!(
+                    "{name}='{text}' of the system is the number of no qube that can be that; none is used"
+                );
                 diagnoses.push(diagnosis(text));
             }
         }

@@ -12,7 +12,9 @@ struct Place {
 
 impl Place {
     fn new() -> Place {
-        let place = Place { dir: tempfile::tempdir().unwrap() };
+        let place = Place {
+            dir: tempfile::tempdir().unwrap(),
+        };
         fs::create_dir_all(place.at("pool/appvms/work")).unwrap();
         fs::create_dir_all(place.at("elsewhere/inner")).unwrap();
         fs::write(place.at("elsewhere/secret"), "secret").unwrap();
@@ -34,17 +36,31 @@ fn strict_directory_follows_no_link_anywhere_in_a_path() {
     let place = Place::new();
     let pool = place.pool(Links::Never);
     symlink(place.at("elsewhere"), place.at("pool/appvms/x")).unwrap();
-    symlink(place.at("elsewhere/secret"), place.at("pool/appvms/work/linked.img")).unwrap();
+    symlink(
+        place.at("elsewhere/secret"),
+        place.at("pool/appvms/work/linked.img"),
+    )
+    .unwrap();
     for path in ["appvms/x/secret", "appvms/work/linked.img"] {
         let path = Path::new(path);
         let error = pool.open_file(path, Use::Read).unwrap_err();
         assert!(error.to_string().contains("symbolic link"), "{error}");
         assert!(pool.open_or_create(path, Access::shared(None)).is_err());
     }
-    assert!(pool.create_file(Path::new("appvms/x/new"), Access::shared(None)).is_err());
+    assert!(
+        pool.create_file(Path::new("appvms/x/new"), Access::shared(None))
+            .is_err()
+    );
     assert!(!place.at("elsewhere/new").exists());
-    assert!(pool.open_file(Path::new("appvms/work/private.img"), Use::Both).is_ok());
-    for out in ["../elsewhere/secret", "/etc/passwd", "appvms/../../elsewhere/secret"] {
+    assert!(
+        pool.open_file(Path::new("appvms/work/private.img"), Use::Both)
+            .is_ok()
+    );
+    for out in [
+        "../elsewhere/secret",
+        "/etc/passwd",
+        "appvms/../../elsewhere/secret",
+    ] {
         assert!(pool.open_file(Path::new(out), Use::Read).is_err(), "{out}");
     }
 }
@@ -55,15 +71,26 @@ fn owned_links_are_followed_and_those_of_others_are_not() {
     let pool = place.pool(Links::Owned);
     symlink(place.at("elsewhere"), place.at("pool/appvms/x")).unwrap();
     symlink("../../elsewhere/inner", place.at("pool/appvms/y")).unwrap();
-    assert!(pool.open_file(Path::new("appvms/x/secret"), Use::Read).is_ok());
-    assert!(pool.create_file(Path::new("appvms/y/new"), Access::shared(None)).is_ok());
+    assert!(
+        pool.open_file(Path::new("appvms/x/secret"), Use::Read)
+            .is_ok()
+    );
+    assert!(
+        pool.create_file(Path::new("appvms/y/new"), Access::shared(None))
+            .is_ok()
+    );
     assert!(place.at("elsewhere/inner/new").exists());
     symlink("loop", place.at("pool/loop")).unwrap();
     assert!(pool.open_file(Path::new("loop"), Use::Read).is_err());
     if geteuid().is_root() {
         std::os::unix::fs::lchown(place.at("pool/appvms/x"), Some(4242), None).unwrap();
-        let error = pool.open_file(Path::new("appvms/x/secret"), Use::Read).unwrap_err();
-        assert!(error.to_string().contains("symbolic link of user 4242"), "{error}");
+        let error = pool
+            .open_file(Path::new("appvms/x/secret"), Use::Read)
+            .unwrap_err();
+        assert!(
+            error.to_string().contains("symbolic link of user 4242"),
+            "{error}"
+        );
     }
 }
 
@@ -74,7 +101,10 @@ fn a_root_is_resolved_as_a_chroot_would() {
     symlink("../../../../elsewhere", place.at("pool/dots")).unwrap();
     for path in ["/pool/absolute", "/pool/dots", "/pool/../../../elsewhere"] {
         let found = Directory::open_in_root(place.dir.path(), Path::new(path), Links::Owned);
-        assert!(found.unwrap().look(Path::new("secret")).unwrap().is_some(), "{path}");
+        assert!(
+            found.unwrap().look(Path::new("secret")).unwrap().is_some(),
+            "{path}"
+        );
     }
     let pool = Directory::open_in_root(place.dir.path(), Path::new("/pool"), Links::Owned);
     let pool = pool.unwrap();
@@ -93,14 +123,20 @@ fn only_regular_files_with_one_name_are_opened_and_none_is_waited_for() {
         for used in [Use::Read, Use::Write, Use::Both] {
             assert!(pool.open_file(Path::new(name), used).is_err(), "{name}");
         }
-        assert!(pool.open_or_create(Path::new(name), Access::shared(None)).is_err());
+        assert!(
+            pool.open_or_create(Path::new(name), Access::shared(None))
+                .is_err()
+        );
     }
     fs::hard_link(place.at("elsewhere/secret"), place.at("pool/second")).unwrap();
     let mode = || fs::metadata(place.at("elsewhere/secret")).unwrap().mode();
     let before = mode();
     assert!(pool.open_file(Path::new("second"), Use::Read).is_ok());
     assert!(pool.open_own_file(Path::new("second"), Use::Read).is_err());
-    assert!(pool.open_or_create(Path::new("second"), Access::shared(None)).is_err());
+    assert!(
+        pool.open_or_create(Path::new("second"), Access::shared(None))
+            .is_err()
+    );
     assert_eq!(mode(), before);
 }
 
@@ -109,12 +145,16 @@ fn replacing_unlinks_a_link_and_leaves_what_it_led_to() {
     let place = Place::new();
     let pool = place.pool(Links::Never);
     symlink(place.at("elsewhere/secret"), place.at("pool/note")).unwrap();
-    let written = pool.replace(Path::new("note"), Access::shared(None), |f| f.write_all(b"ours"));
+    let written = pool.replace(Path::new("note"), Access::shared(None), |f| {
+        f.write_all(b"ours")
+    });
     written.unwrap();
     assert_eq!(fs::read(place.at("pool/note")).unwrap(), b"ours");
     assert!(!place.at("pool/note").is_symlink());
     assert_eq!(fs::read(place.at("elsewhere/secret")).unwrap(), b"secret");
-    let failed = pool.replace(Path::new("note"), Access::shared(None), |_| Err(io::Error::other("no")));
+    let failed = pool.replace(Path::new("note"), Access::shared(None), |_| {
+        Err(io::Error::other("no"))
+    });
     assert!(failed.is_err());
     assert_eq!(fs::read(place.at("pool/note")).unwrap(), b"ours");
     let mut names = pool.names().unwrap();
@@ -129,7 +169,14 @@ fn directories_are_made_once_and_removed_when_empty() {
     let make = |name: &str| pool.create_directory(Path::new(name), 0o2770, Access::shared(None));
     assert!(make("new").unwrap());
     assert!(!make("new").unwrap());
-    assert_eq!(fs::metadata(place.at("pool/new")).unwrap().permissions().mode() & 0o7777, 0o2770);
+    assert_eq!(
+        fs::metadata(place.at("pool/new"))
+            .unwrap()
+            .permissions()
+            .mode()
+            & 0o7777,
+        0o2770
+    );
     symlink(place.at("elsewhere"), place.at("pool/linked")).unwrap();
     assert!(make("linked").is_err());
     assert!(pool.remove_directory(Path::new("appvms")).is_err());

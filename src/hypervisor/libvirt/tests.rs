@@ -16,10 +16,23 @@ fn an_order_that_misses_the_start_of_its_domain_is_given_again() {
         starts_after_the_first.set(0);
         domain.create().and(refusal)
     };
-    assert_eq!(hypervisor.order(EXAMPLE, "kill", order).unwrap(), Outcome::Done);
-    assert!(!hypervisor.state(EXAMPLE).unwrap().unwrap().state.is_active());
+    assert_eq!(
+        hypervisor.order(EXAMPLE, "kill", order).unwrap(),
+        Outcome::Done
+    );
+    assert!(
+        !hypervisor
+            .state(EXAMPLE)
+            .unwrap()
+            .unwrap()
+            .state
+            .is_active()
+    );
     // One that does not run, and is not started either.
-    assert_eq!(hypervisor.order(EXAMPLE, "kill", Domain::destroy).unwrap(), Outcome::Absent);
+    assert_eq!(
+        hypervisor.order(EXAMPLE, "kill", Domain::destroy).unwrap(),
+        Outcome::Absent
+    );
 }
 
 #[test]
@@ -35,7 +48,10 @@ fn an_order_that_meets_the_end_of_its_domain_finds_it_absent_whatever_it_failed_
     // Not the words of a domain that does not run: as when its QEMU's monitor hangs up.
     let failing = |domain: &Domain| domain.detach_device_flags("no xml", 0).map(drop);
     domain.create().unwrap();
-    assert_ne!(failing(&domain).unwrap_err().code(), ErrorNumber::OperationInvalid);
+    assert_ne!(
+        failing(&domain).unwrap_err().code(),
+        ErrorNumber::OperationInvalid
+    );
 
     let ending = |domain: &Domain| {
         let ends = domain.clone();
@@ -47,9 +63,15 @@ fn an_order_that_meets_the_end_of_its_domain_finds_it_absent_whatever_it_failed_
         drop(end);
         failed
     };
-    assert_eq!(hypervisor.order(uuid, "shut down", ending).unwrap(), Outcome::Absent);
+    assert_eq!(
+        hypervisor.order(uuid, "shut down", ending).unwrap(),
+        Outcome::Absent
+    );
     assert!(!is_active(&domain));
-    assert_eq!(hypervisor.order(uuid, "shut down", failing).unwrap(), Outcome::Absent);
+    assert_eq!(
+        hypervisor.order(uuid, "shut down", failing).unwrap(),
+        Outcome::Absent
+    );
 
     // One that goes on has refused the order.
     domain.create().unwrap();

@@ -36,8 +36,16 @@ fn work() -> DomainDescription {
     }
 }
 
-fn render(directory: &Path, family: Family, vm: &DomainDescription) -> Result<String, HypervisorError> {
-    Templates::new(directory.join("etc"), directory.join("share")).render(family, vm, &HostDescription::default())
+fn render(
+    directory: &Path,
+    family: Family,
+    vm: &DomainDescription,
+) -> Result<String, HypervisorError> {
+    Templates::new(directory.join("etc"), directory.join("share")).render(
+        family,
+        vm,
+        &HostDescription::default(),
+    )
 }
 
 fn write(file: &Path, text: &str) {
@@ -49,11 +57,24 @@ fn write(file: &Path, text: &str) {
 fn values_are_escaped_and_paths_are_readable() {
     let empty = tempfile::tempdir().unwrap();
     let xml = render(empty.path(), Family::Qemu, &work()).unwrap();
-    assert!(xml.contains("<kernel>/kernels/6.6/vmlinuz</kernel>"), "{xml}");
-    assert!(xml.contains("<cmdline>root=/dev/xvda &lt;&amp;&quot;&#39;&gt;</cmdline>"), "{xml}");
+    assert!(
+        xml.contains("<kernel>/kernels/6.6/vmlinuz</kernel>"),
+        "{xml}"
+    );
+    assert!(
+        xml.contains("<cmdline>root=/dev/xvda &lt;&amp;&quot;&#39;&gt;</cmdline>"),
+        "{xml}"
+    );
     assert!(xml.starts_with("<domain type=\"qemu\">"), "{xml}");
-    let kvm = DomainDescription { accelerator: Accelerator::Kvm, ..work() };
-    assert!(render(empty.path(), Family::Qemu, &kvm).unwrap().starts_with("<domain type=\"kvm\">"));
+    let kvm = DomainDescription {
+        accelerator: Accelerator::Kvm,
+        ..work()
+    };
+    assert!(
+        render(empty.path(), Family::Qemu, &kvm)
+            .unwrap()
+            .starts_with("<domain type=\"kvm\">")
+    );
 }
 
 #[test]
@@ -65,12 +86,29 @@ fn a_users_template_extends_the_built_in_one() {
          {% endblock %}{% block devices %}{{ super() }}<watchdog/>{% endblock %}",
     );
     let xml = render(place.path(), Family::Xen, &work()).unwrap();
-    assert!(xml.contains("<cpu>none</cpu>") && !xml.contains("host-passthrough"), "{xml}");
-    assert!(xml.contains("<target type=\"xen\" port=\"0\"/>") && xml.contains("<watchdog/>"), "{xml}");
+    assert!(
+        xml.contains("<cpu>none</cpu>") && !xml.contains("host-passthrough"),
+        "{xml}"
+    );
+    assert!(
+        xml.contains("<target type=\"xen\" port=\"0\"/>") && xml.contains("<watchdog/>"),
+        "{xml}"
+    );
     // Another qube, and another family, do not see it.
-    let other = DomainDescription { qube: "vault".to_string(), ..work() };
-    assert!(render(place.path(), Family::Xen, &other).unwrap().contains("host-passthrough"));
-    assert!(!render(place.path(), Family::Qemu, &work()).unwrap().contains("<watchdog/>"));
+    let other = DomainDescription {
+        qube: "vault".to_string(),
+        ..work()
+    };
+    assert!(
+        render(place.path(), Family::Xen, &other)
+            .unwrap()
+            .contains("host-passthrough")
+    );
+    assert!(
+        !render(place.path(), Family::Qemu, &work())
+            .unwrap()
+            .contains("<watchdog/>")
+    );
 }
 
 #[test]
@@ -99,17 +137,45 @@ fn what_a_template_does_wrong_is_told_with_its_place() {
     let place = tempfile::tempdir().unwrap();
     let user = place.path().join("etc/libvirt/qemu-user.xml");
     for (text, place_told, words) in [
-        ("<a>\n{{ vm.nothing }}</a>", "libvirt/qemu-user.xml line 2: ", "undefined"),
-        ("{% if x %}", "libvirt/qemu-user.xml line 1: ", "end of input"),
-        ("{{ bug('no such mode') }}", "libvirt/qemu-user.xml line 1: ", "no such mode"),
-        ("{{ vm.features.check_with_template('gui') }}", "libvirt/qemu-user.xml line 1: ", "no feature gui"),
-        ("{% extends 'libvirt/../../../secret' %}", "libvirt/qemu-user.xml", "not found"),
+        (
+            "<a>\n{{ vm.nothing }}</a>",
+            "libvirt/qemu-user.xml line 2: ",
+            "undefined",
+        ),
+        (
+            "{% if x %}",
+            "libvirt/qemu-user.xml line 1: ",
+            "end of input",
+        ),
+        (
+            "{{ bug('no such mode') }}",
+            "libvirt/qemu-user.xml line 1: ",
+            "no such mode",
+        ),
+        (
+            "{{ vm.features.check_with_template('gui') }}",
+            "libvirt/qemu-user.xml line 1: ",
+            "no feature gui",
+        ),
+        (
+            "{% extends 'libvirt/../../../secret' %}",
+            "libvirt/qemu-user.xml",
+            "not found",
+        ),
     ] {
         write(&user, text);
-        let error = render(place.path(), Family::Qemu, &work()).unwrap_err().to_string();
+        let error = render(place.path(), Family::Qemu, &work())
+            .unwrap_err()
+            .to_string();
         let file = place.path().join("etc").join(place_told);
-        assert!(error.starts_with(&format!("template {}", file.display())), "{text}: {error}");
-        assert!(error.contains(words) && !error.contains('\n'), "{text}: {error}");
+        assert!(
+            error.starts_with(&format!("template {}", file.display())),
+            "{text}: {error}"
+        );
+        assert!(
+            error.contains(words) && !error.contains('\n'),
+            "{text}: {error}"
+        );
     }
 }
 
@@ -118,14 +184,23 @@ fn a_template_without_an_end_is_told_and_not_waited_for() {
     let place = tempfile::tempdir().unwrap();
     let template = place.path().join("etc/libvirt/qemu-user.xml");
     let long = "{% for a in range(100000) %}{{ 'x' * 1000 }}{% endfor %}";
-    let endless = "{% for a in range(100000) %}{% for b in range(100000) %}{% endfor %}{% endfor %}";
+    let endless =
+        "{% for a in range(100000) %}{% for b in range(100000) %}{% endfor %}{% endfor %}";
     for (text, words) in [
-        (endless, "it takes more than 200000 steps: does a loop not end?"),
+        (
+            endless,
+            "it takes more than 200000 steps: does a loop not end?",
+        ),
         (long, "it writes more than 4 MiB"),
         ("{{ 'x' * 90000000 }}", "it writes more than 4 MiB"),
     ] {
         write(&template, text);
-        let error = render(place.path(), Family::Qemu, &work()).unwrap_err().to_string();
-        assert!(error.contains("qemu-user.xml") && error.ends_with(words), "{error}");
+        let error = render(place.path(), Family::Qemu, &work())
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("qemu-user.xml") && error.ends_with(words),
+            "{error}"
+        );
     }
 }

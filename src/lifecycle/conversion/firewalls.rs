@@ -43,25 +43,45 @@ pub(super) fn plan(
     let now = clock::now_utc().as_second().max(0).unsigned_abs();
     let mut planned = Vec::new();
     for old in files {
-        let Some(vm) = qubes.get(old.name.as_str()) else { continue };
-        let Some(firewall) = of_qube(session, vm, old, now, losses) else { continue };
+        let Some(vm) = qubes.get(old.name.as_str()) else {
+            continue;
+        };
+        let Some(firewall) = of_qube(session, vm, old, now, losses) else {
+            continue;
+        };
         match others.owner(&session.qube_directory(vm)) {
             None => planned.push(firewall),
             Some(owner) => {
                 let directory = session.qube_directory(vm);
-                let text = format!("{directory} is the directory of {owner}, too: no firewall rules are written there");
-                losses.push(Loss { qube: Some(old.name.clone()), text });
+                let text = format!(
+                    "{directory} is the directory of {owner}, too: no firewall rules are written there"
+                );
+                losses.push(Loss {
+                    qube: Some(old.name.clone()),
+                    text,
+                });
             }
         }
     }
     planned
 }
 
-fn of_qube(session: &Session, vm: &Vm, files: &OldFiles, now: u64, losses: &mut Vec<Loss>) -> Option<Firewall> {
+fn of_qube(
+    session: &Session,
+    vm: &Vm,
+    files: &OldFiles,
+    now: u64,
+    losses: &mut Vec<Loss>,
+) -> Option<Firewall> {
     let from = session.system.below_root(&files.firewall);
     let directory = session.qube_directory(vm);
     let to = PathBuf::from(directory.shown(FILE));
-    let mut lose = |text: String| losses.push(Loss { qube: Some(files.name.clone()), text });
+    let mut lose = |text: String| {
+        losses.push(Loss {
+            qube: Some(files.name.clone()),
+            text,
+        })
+    };
     let there = match content(directory.open_file(FILE)) {
         Ok(there) => there,
         Err(reason) => {
@@ -69,7 +89,10 @@ fn of_qube(session: &Session, vm: &Vm, files: &OldFiles, now: u64, losses: &mut 
             return None;
         }
     };
-    if there.as_deref().is_some_and(|bytes| version(bytes) == Version::R4) {
+    if there
+        .as_deref()
+        .is_some_and(|bytes| version(bytes) == Version::R4)
+    {
         return None;
     }
     let old = if from == to {
@@ -81,21 +104,37 @@ fn of_qube(session: &Session, vm: &Vm, files: &OldFiles, now: u64, losses: &mut 
         Ok(Some(bytes)) if version(&bytes) == Version::R4 => (bytes, Some(from)),
         Ok(Some(bytes)) => {
             let new = from_r3(&bytes, now);
-            new.left_out.iter().for_each(|text| lose(format!("{}: {text}", from.display())));
+            new.left_out
+                .iter()
+                .for_each(|text| lose(format!("{}: {text}", from.display())));
             (new.rules.to_file(), Some(from))
         }
         // R3 lets nothing out of a template without rules, R4 everything.
         Ok(None) if files.is_closed_by_default && vm.class == Class::TemplateVM => {
-            session.system.below_root(&files.directory).is_dir().then_some(())?;
+            session
+                .system
+                .below_root(&files.directory)
+                .is_dir()
+                .then_some(())?;
             (closed().to_file(), None)
         }
         Ok(None) => return None,
         Err(reason) => {
-            lose(format!("{}: {reason}; nothing is let through", from.display()));
+            lose(format!(
+                "{}: {reason}; nothing is let through",
+                from.display()
+            ));
             (closed().to_file(), Some(from))
         }
     };
-    Some(Firewall { qube: files.name.clone(), class: vm.class.clone(), from, to, content, replaces: there.is_some() })
+    Some(Firewall {
+        qube: files.name.clone(),
+        class: vm.class.clone(),
+        from,
+        to,
+        content,
+        replaces: there.is_some(),
+    })
 }
 
 /// The content of a file that may be anything. None where it does not exist; what is larger than
@@ -104,11 +143,16 @@ fn content(opened: io::Result<Option<File>>) -> Result<Option<Vec<u8>>, String> 
     // The line begins with the file's path.
     let words = |error: io::Error| {
         let text = crate::fs::errno_text(&error);
-        text.strip_prefix(FILE).map_or(text.clone(), |rule| format!("it{rule}"))
+        text.strip_prefix(FILE)
+            .map_or(text.clone(), |rule| format!("it{rule}"))
     };
-    let Some(file) = opened.map_err(words)? else { return Ok(None) };
+    let Some(file) = opened.map_err(words)? else {
+        return Ok(None);
+    };
     let mut bytes = Vec::new();
-    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(words)?;
+    file.take(MAX_BYTES + 1)
+        .read_to_end(&mut bytes)
+        .map_err(words)?;
     Ok(Some(bytes))
 }
 
@@ -122,18 +166,31 @@ impl Firewall {
         {
             self.keep(old, system)?;
         }
-        let access = Access { mode: 0o664, group: system.qubes_group() };
-        directory.write(FILE, access, &self.content).map_err(failed())
+        let access = Access {
+            mode: 0o664,
+            group: system.qubes_group(),
+        };
+        directory
+            .write(FILE, access, &self.content)
+            .map_err(failed())
     }
 
     /// A copy in `backup/`, named as R2 named its own: `NAME-firewall-TIME.xml`.
     fn keep(&self, mut old: File, system: &System) -> Result<(), StoreError> {
         let directory = system.backup_dir();
         let group = system.qubes_group();
-        make_shared_directory(&directory, group).map_err(StoreError::io("make directory", &directory))?;
-        let name = format!("{}-firewall-{}", self.qube, clock::now().strftime("%Y-%m-%d-%H:%M:%S"));
-        let copy = history::free_name(&directory, &name).map_err(StoreError::io("look at", &directory))?;
+        make_shared_directory(&directory, group)
+            .map_err(StoreError::io("make directory", &directory))?;
+        let name = format!(
+            "{}-firewall-{}",
+            self.qube,
+            clock::now().strftime("%Y-%m-%d-%H:%M:%S")
+        );
+        let copy =
+            history::free_name(&directory, &name).map_err(StoreError::io("look at", &directory))?;
         let fill = |copy: &mut File| io::copy(&mut old, copy).map(drop);
-        owned_paths::replace(&copy, Access::shared(group), fill).map(drop).map_err(StoreError::io("write", &copy))
+        owned_paths::replace(&copy, Access::shared(group), fill)
+            .map(drop)
+            .map_err(StoreError::io("write", &copy))
     }
 }

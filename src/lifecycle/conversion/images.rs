@@ -35,13 +35,22 @@ pub(super) fn complete(qubes: &mut Qubes, session: &Session) -> Option<Loss> {
     };
     Some(Loss {
         qube: None,
-        text: format!("images that are not there are taken to have the usual size: {first}{others}"),
+        text: format!(
+            "images that are not there are taken to have the usual size: {first}{others}"
+        ),
     })
 }
 
 /// The volumes of one qube in their order. One that cannot be told (its template is missing) stays as it is.
-fn volumes(qubes: &Qubes, name: &str, session: &Session, missing: &mut Vec<String>) -> Vec<VolumeConfig> {
-    let Some(vm) = qubes.get(name) else { return Vec::new() };
+fn volumes(
+    qubes: &Qubes,
+    name: &str,
+    session: &Session,
+    missing: &mut Vec<String>,
+) -> Vec<VolumeConfig> {
+    let Some(vm) = qubes.get(name) else {
+        return Vec::new();
+    };
     let of_class = class_volumes(&vm.class).iter().map(|class| class.name);
     let volume = |volume: &'static str| match qubes.volume(vm, volume, session) {
         Ok(mut resolved) => {
@@ -54,12 +63,25 @@ fn volumes(qubes: &Qubes, name: &str, session: &Session, missing: &mut Vec<Strin
 }
 
 /// The size of the image, where the volume has one of its own.
-fn measure(qubes: &Qubes, volume: &mut ResolvedVolume, session: &Session, missing: &mut Vec<String>) {
-    let Some(directory) = qubes.pools.get(&volume.pool).and_then(|pool| pool.option("dir_path")) else { return };
+fn measure(
+    qubes: &Qubes,
+    volume: &mut ResolvedVolume,
+    session: &Session,
+    missing: &mut Vec<String>,
+) {
+    let Some(directory) = qubes
+        .pools
+        .get(&volume.pool)
+        .and_then(|pool| pool.option("dir_path"))
+    else {
+        return;
+    };
     if volume.snap_on_start || volume.driver == "linux-kernel" {
         return;
     }
-    let image = session.system.below_root(format!("{directory}/{}.img", volume.vid));
+    let image = session
+        .system
+        .below_root(format!("{directory}/{}.img", volume.vid));
     match fs::metadata(&image) {
         Ok(file) if file.is_file() && file.len() > 0 => volume.size = file.len(),
         // Every start makes it anew.

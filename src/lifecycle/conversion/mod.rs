@@ -47,7 +47,10 @@ impl Session {
     /// The bytes are not such a store.
     pub fn plan_conversion(&self, bytes: &[u8]) -> Result<(Qubes, Conversion), LifecycleError> {
         let file = self.system.store_file();
-        let wrong = |source| StoreError::Format { path: file.into(), source };
+        let wrong = |source| StoreError::Format {
+            path: file.into(),
+            source,
+        };
         let old = self.read_old(bytes).map_err(wrong)?;
         let (mut qubes, mut losses) = (old.qubes, old.losses);
         losses.extend(of_diagnoses(&qubes));
@@ -60,11 +63,19 @@ impl Session {
         losses.extend(refused(&qubes, self));
         let conversion = Conversion {
             system: self.system.clone(),
-            qubes: qubes.briefs().map(|(name, class)| (name.clone(), class.clone())).collect(),
+            qubes: qubes
+                .briefs()
+                .map(|(name, class)| (name.clone(), class.clone()))
+                .collect(),
             pools: qubes
                 .pools
                 .iter()
-                .map(|p| (p.name().to_owned(), p.option("dir_path").unwrap_or_default().to_owned()))
+                .map(|p| {
+                    (
+                        p.name().to_owned(),
+                        p.option("dir_path").unwrap_or_default().to_owned(),
+                    )
+                })
                 .collect(),
             firewalls,
             missing: self.missing_directories(&qubes, &old.files, &others),
@@ -85,19 +96,27 @@ impl Session {
 
     /// Converts the store before its images are worked on, where it is R3's.
     pub(super) fn convert_if_old(&self, qubes: &Qubes) -> Result<(), LifecycleError> {
-        if qubes.needs_conversion { self.convert().map(drop) } else { Ok(()) }
+        if qubes.needs_conversion {
+            self.convert().map(drop)
+        } else {
+            Ok(())
+        }
     }
 
     /// An error for what works on images and changes no store: of R3's it leaves them alone.
     pub(super) fn refuse_old(&self, qubes: &Qubes) -> Result<(), LifecycleError> {
         match qubes.needs_conversion {
-            true => Err(LifecycleError::NotConverted { store: self.system.store_file().to_path_buf() }),
+            true => Err(LifecycleError::NotConverted {
+                store: self.system.store_file().to_path_buf(),
+            }),
             false => Ok(()),
         }
     }
 
     /// The store for changing it; one of R3 with what it becomes when it is saved.
-    pub(super) fn open_for_writing(&self) -> Result<(Write, Option<Rc<Conversion>>), LifecycleError> {
+    pub(super) fn open_for_writing(
+        &self,
+    ) -> Result<(Write, Option<Rc<Conversion>>), LifecycleError> {
         let mut write = Write::open(&self.store_place())?;
         if !write.needs_conversion {
             return Ok((write, None));
@@ -121,18 +140,28 @@ impl Session {
 
     /// What every qube and pool of R4 has, and R3's need not have.
     fn complete(&self, qubes: &mut Qubes) {
-        for pool in qubes.pools.0.iter_mut().filter(|p| p.driver() == "file-reflink") {
+        for pool in qubes
+            .pools
+            .0
+            .iter_mut()
+            .filter(|p| p.driver() == "file-reflink")
+        {
             let directory = pool.option("dir_path").unwrap_or_default().to_owned();
             if !self.can_reflink(&directory) {
                 pool.attributes.set("setup_check", "no");
             }
         }
-        let guests: Vec<String> =
-            qubes.briefs().filter(|(_, c)| **c != Class::AdminVM).map(|(n, _)| n.to_string()).collect();
+        let guests: Vec<String> = qubes
+            .briefs()
+            .filter(|(_, c)| **c != Class::AdminVM)
+            .map(|(n, _)| n.to_string())
+            .collect();
         let mut taken: Vec<u16> = qubes.iter().filter_map(Vm::qid).map(Qid::number).collect();
         for name in guests {
             let free = (1..=Qid::MAX).find(|n| !taken.contains(n));
-            let Some(vm) = qubes.edit(&name) else { continue };
+            let Some(vm) = qubes.edit(&name) else {
+                continue;
+            };
             if let (None, Some(free)) = (vm.qid(), free) {
                 vm.properties.set("qid", &free.to_string());
                 taken.push(free);
@@ -149,12 +178,20 @@ impl Session {
     }
 
     /// The qubes whose directories of R4 are missing, where R3's lie elsewhere and exist.
-    fn missing_directories(&self, qubes: &Qubes, files: &[OldFiles], others: &DirectoryOwners) -> Vec<(VmName, Class)> {
+    fn missing_directories(
+        &self,
+        qubes: &Qubes,
+        files: &[OldFiles],
+        others: &DirectoryOwners,
+    ) -> Vec<(VmName, Class)> {
         let mut missing = Vec::new();
         for old in files {
-            let Some(vm) = qubes.get(old.name.as_str()) else { continue };
+            let Some(vm) = qubes.get(old.name.as_str()) else {
+                continue;
+            };
             let new = self.qube_directory(vm);
-            let is_missing = self.system.below_root(&old.directory).is_dir() && new.exists().is_ok_and(|there| !there);
+            let is_missing = self.system.below_root(&old.directory).is_dir()
+                && new.exists().is_ok_and(|there| !there);
             if is_missing && others.owner(&new).is_none() {
                 missing.push((vm.name.clone(), vm.class.clone()));
             }
@@ -173,21 +210,33 @@ impl Session {
 
 /// What the old store says that means nothing: it is not there any more afterwards.
 fn of_diagnoses(qubes: &Qubes) -> Vec<Loss> {
-    let of_system = qubes.diagnoses.iter().map(|d| Loss { qube: None, text: d.text.clone() });
+    let of_system = qubes.diagnoses.iter().map(|d| Loss {
+        qube: None,
+        text: d.text.clone(),
+    });
     let of_qube = |vm: &Vm| {
         let name = vm.name.clone();
-        vm.diagnoses.clone().into_iter().map(move |d| Loss { qube: Some(name.clone()), text: d.text })
+        vm.diagnoses.clone().into_iter().map(move |d| Loss {
+            qube: Some(name.clone()),
+            text: d.text,
+        })
     };
     of_system.chain(qubes.iter().flat_map(of_qube)).collect()
 }
 
 /// What was wrong before in a way that upstream refuses the new store for.
 fn refused(qubes: &Qubes, facts: &dyn Facts) -> Vec<Loss> {
-    let found = qubes.findings(facts).into_iter().filter(|f| f.harm == Harm::Refused);
+    let found = qubes
+        .findings(facts)
+        .into_iter()
+        .filter(|f| f.harm == Harm::Refused);
     found
         .map(|f| Loss {
             qube: f.at.qube().cloned(),
-            text: format!("{}, which qubesd refuses the store for: {}", f.text, f.remedy),
+            text: format!(
+                "{}, which qubesd refuses the store for: {}",
+                f.text, f.remedy
+            ),
         })
         .collect()
 }
@@ -195,7 +244,9 @@ fn refused(qubes: &Qubes, facts: &dyn Facts) -> Vec<Loss> {
 impl Conversion {
     /// The directories that R4 wants and R3 has elsewhere, as messages name them.
     pub fn directories(&self) -> Vec<String> {
-        let shown = |(name, class): &(VmName, Class)| QubeDirectory::open(&self.system, class, name).to_string();
+        let shown = |(name, class): &(VmName, Class)| {
+            QubeDirectory::open(&self.system, class, name).to_string()
+        };
         self.missing.iter().map(shown).collect()
     }
 }
@@ -207,7 +258,9 @@ impl Companions for Rc<Conversion> {
             QubeDirectory::make(&self.system, class, name)
                 .map_err(StoreError::io("make directory", Path::new(&shown)))?;
         }
-        self.firewalls.iter().try_for_each(|firewall| firewall.write(&self.system))
+        self.firewalls
+            .iter()
+            .try_for_each(|firewall| firewall.write(&self.system))
     }
 
     fn converted(&self, copy: &Path) {
@@ -220,7 +273,10 @@ impl Companions for Rc<Conversion> {
             copy.display()
         ));
         for loss in &self.losses {
-            let who = loss.qube.as_ref().map_or_else(|| file.to_string(), VmName::to_string);
+            let who = loss
+                .qube
+                .as_ref()
+                .map_or_else(|| file.to_string(), VmName::to_string);
             self.system.tell(&format!("{who}: {}", loss.text));
         }
         *self.copy.borrow_mut() = Some(copy.to_path_buf());

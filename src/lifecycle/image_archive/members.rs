@@ -32,7 +32,10 @@ pub(super) struct Members<R> {
 impl<R: Read> Members<R> {
     /// Reads an archive from its beginning.
     pub fn of(archive: R) -> Members<R> {
-        Members { archive, headers: 0 }
+        Members {
+            archive,
+            headers: 0,
+        }
     }
 
     /// The next member, whose descriptions stand before it; none at the end.
@@ -48,12 +51,18 @@ impl<R: Read> Members<R> {
                     self.count(size)?;
                     self.skip(size.next_multiple_of(BLOCK))?;
                 }
-                kind => return self.member(&header, kind, size, long_name, &extensions).map(Some),
+                kind => {
+                    return self
+                        .member(&header, kind, size, long_name, &extensions)
+                        .map(Some);
+                }
             }
         }
         match long_name.is_none() && extensions.is_empty() {
             true => Ok(None),
-            false => Err(io::Error::other("the archive ends after the description of a file")),
+            false => Err(io::Error::other(
+                "the archive ends after the description of a file",
+            )),
         }
     }
 
@@ -67,7 +76,11 @@ impl<R: Read> Members<R> {
     ) -> io::Result<Member> {
         let mut stored = size;
         let mut path = match long_name {
-            Some(name) => name.split(|byte| *byte == 0).next().unwrap_or_default().to_vec(),
+            Some(name) => name
+                .split(|byte| *byte == 0)
+                .next()
+                .unwrap_or_default()
+                .to_vec(),
             None => header.path_bytes().into_owned(),
         };
         for extension in PaxExtensions::new(extensions) {
@@ -85,14 +98,24 @@ impl<R: Read> Members<R> {
         if let Some(name) = sparse.as_mut().and_then(|sparse| sparse.name.take()) {
             path = name;
         }
-        Ok(Member { kind, path, stored, sparse })
+        Ok(Member {
+            kind,
+            path,
+            stored,
+            sparse,
+        })
     }
 
     /// The pieces of a file in the form of old GNU: four in its header, the others in blocks
     /// between that and the data.
     fn old_sparse(&mut self, header: &Header, stored: u64) -> io::Result<Sparse> {
-        let gnu = header.as_gnu().ok_or_else(|| contradiction("the header is not one of GNU"))?;
-        let mut sparse = Sparse { size: gnu.real_size()?, ..Sparse::default() };
+        let gnu = header
+            .as_gnu()
+            .ok_or_else(|| contradiction("the header is not one of GNU"))?;
+        let mut sparse = Sparse {
+            size: gnu.real_size()?,
+            ..Sparse::default()
+        };
         sparse.add_old(&gnu.sparse)?;
         let mut is_extended = gnu.is_extended();
         while is_extended {
@@ -102,7 +125,10 @@ impl<R: Read> Members<R> {
             sparse.add_old(&block.sparse)?;
             is_extended = block.is_extended();
         }
-        let data = sparse.pieces.iter().try_fold(0_u64, |sum, (_, length)| sum.checked_add(*length));
+        let data = sparse
+            .pieces
+            .iter()
+            .try_fold(0_u64, |sum, (_, length)| sum.checked_add(*length));
         match data == Some(stored) {
             true => Ok(sparse),
             false => Err(contradiction("its pieces are not as long as its data")),
@@ -127,10 +153,18 @@ impl<R: Read> Members<R> {
             return Ok(None);
         }
         let header = Header::from_byte_slice(&block).clone();
-        let plain = block.iter().enumerate().map(|(at, byte)| if (148..156).contains(&at) { b' ' } else { *byte });
+        let plain = block.iter().enumerate().map(|(at, byte)| {
+            if (148..156).contains(&at) {
+                b' '
+            } else {
+                *byte
+            }
+        });
         match header.cksum()? == plain.map(u32::from).sum::<u32>() {
             true => Ok(Some(header)),
-            false => Err(io::Error::other("a header of the archive has a wrong checksum")),
+            false => Err(io::Error::other(
+                "a header of the archive has a wrong checksum",
+            )),
         }
     }
 
@@ -148,7 +182,11 @@ impl<R: Read> Members<R> {
 
     fn count(&mut self, bytes: u64) -> io::Result<()> {
         self.headers = self.headers.saturating_add(bytes);
-        if self.headers > MOST_HEADERS { Err(too_long()) } else { Ok(()) }
+        if self.headers > MOST_HEADERS {
+            Err(too_long())
+        } else {
+            Ok(())
+        }
     }
 
     pub fn skip(&mut self, bytes: u64) -> io::Result<()> {

@@ -25,13 +25,21 @@ pub fn unpack(archive: impl Read, name: &str, to: &File, largest: u64) -> io::Re
     let mut members = Members::of(archive);
     while let Some(member) = members.next()? {
         if member.path.strip_prefix(b"./").unwrap_or(&member.path) != name.as_bytes() {
-            members.skip(member.stored.checked_next_multiple_of(BLOCK).ok_or_else(too_long)?)?;
+            members.skip(
+                member
+                    .stored
+                    .checked_next_multiple_of(BLOCK)
+                    .ok_or_else(too_long)?,
+            )?;
             continue;
         }
         if !(member.kind.is_file() || member.kind.is_gnu_sparse()) {
             return wrong(format!("{name} in the archive is no file"));
         }
-        let size = member.sparse.as_ref().map_or(member.stored, |sparse| sparse.size);
+        let size = member
+            .sparse
+            .as_ref()
+            .map_or(member.stored, |sparse| sparse.size);
         if size > largest {
             return wrong(too_large(name, largest));
         }
@@ -42,7 +50,9 @@ pub fn unpack(archive: impl Read, name: &str, to: &File, largest: u64) -> io::Re
         };
         return match written == size {
             true => Ok(()),
-            false => wrong(format!("{name} in the archive ends after {written} of {size} bytes")),
+            false => wrong(format!(
+                "{name} in the archive ends after {written} of {size} bytes"
+            )),
         };
     }
     wrong(format!("there is no {name} in the archive"))

@@ -31,7 +31,9 @@ impl Sparse {
         let (mut begin, mut version) = (None, (0, 0));
         for extension in PaxExtensions::new(extensions) {
             let extension = extension?;
-            let Some(key) = extension.key_bytes().strip_prefix(b"GNU.sparse.") else { continue };
+            let Some(key) = extension.key_bytes().strip_prefix(b"GNU.sparse.") else {
+                continue;
+            };
             found = true;
             let value = extension.value_bytes();
             match key {
@@ -42,14 +44,21 @@ impl Sparse {
                 // Form 0.0: the two take turns.
                 b"offset" => begin = Some(number(value)?),
                 b"numbytes" => {
-                    let begin = begin.take().ok_or_else(|| contradiction("a piece has no beginning"))?;
+                    let begin = begin
+                        .take()
+                        .ok_or_else(|| contradiction("a piece has no beginning"))?;
                     sparse.add(begin, number(value)?)?;
                 }
                 // Form 0.1: both in one list.
                 b"map" => {
-                    let numbers = value.split(|byte| *byte == b',').map(number).collect::<io::Result<Vec<u64>>>()?;
+                    let numbers = value
+                        .split(|byte| *byte == b',')
+                        .map(number)
+                        .collect::<io::Result<Vec<u64>>>()?;
                     for pair in numbers.chunks(2) {
-                        let &[begin, length] = pair else { return Err(contradiction("a piece has no length")) };
+                        let &[begin, length] = pair else {
+                            return Err(contradiction("a piece has no length"));
+                        };
                         sparse.add(begin, length)?;
                     }
                 }
@@ -64,15 +73,25 @@ impl Sparse {
         sparse.is_map_in_data = match version {
             (0, 0 | 1) => false,
             (1, 0) => true,
-            (major, minor) => return Err(contradiction(&format!("its form {major}.{minor} is not known"))),
+            (major, minor) => {
+                return Err(contradiction(&format!(
+                    "its form {major}.{minor} is not known"
+                )));
+            }
         };
         sparse.size = size.ok_or_else(|| contradiction("the size is not said"))?;
         Ok(Some(sparse))
     }
 
     fn add(&mut self, begin: u64, length: u64) -> io::Result<()> {
-        let end_of_last = self.pieces.last().map_or(0, |(begin, length)| begin + length);
-        if begin < end_of_last || begin.checked_add(length).is_none() || self.pieces.len() >= MOST_PIECES {
+        let end_of_last = self
+            .pieces
+            .last()
+            .map_or(0, |(begin, length)| begin + length);
+        if begin < end_of_last
+            || begin.checked_add(length).is_none()
+            || self.pieces.len() >= MOST_PIECES
+        {
             return Err(contradiction("pieces of it overlap, or are too many"));
         }
         self.pieces.push((begin, length));
@@ -81,7 +100,10 @@ impl Sparse {
 
     /// Adds pieces as the form of old GNU has them; one without a beginning is none.
     pub fn add_old(&mut self, pieces: &[GnuSparseHeader]) -> io::Result<()> {
-        pieces.iter().filter(|piece| !piece.is_empty()).try_for_each(|piece| self.add(piece.offset()?, piece.length()?))
+        pieces
+            .iter()
+            .filter(|piece| !piece.is_empty())
+            .try_for_each(|piece| self.add(piece.offset()?, piece.length()?))
     }
 
     /// Writes the pieces where they belong; returns how far the data and the holes reach.
@@ -89,7 +111,10 @@ impl Sparse {
         if self.is_map_in_data {
             self.read_map(entry)?;
         }
-        let end = self.pieces.last().map_or(0, |(begin, length)| begin + length);
+        let end = self
+            .pieces
+            .last()
+            .map_or(0, |(begin, length)| begin + length);
         if end > self.size {
             return Err(contradiction("a piece lies behind its end"));
         }
@@ -130,10 +155,16 @@ impl Sparse {
 }
 
 pub(super) fn number(text: &[u8]) -> io::Result<u64> {
-    let digits = text.iter().all(u8::is_ascii_digit).then(|| std::str::from_utf8(text).ok()?.parse().ok()).flatten();
+    let digits = text
+        .iter()
+        .all(u8::is_ascii_digit)
+        .then(|| std::str::from_utf8(text).ok()?.parse().ok())
+        .flatten();
     digits.ok_or_else(|| contradiction("what should be a number is none"))
 }
 
 pub(super) fn contradiction(why: &str) -> io::Error {
-    io::Error::other(format!("the holes of a file in the archive are not described as GNU tar does it: {why}"))
+    io::Error::other(format!(
+        "the holes of a file in the archive are not described as GNU tar does it: {why}"
+    ))
 }

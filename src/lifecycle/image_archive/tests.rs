@@ -22,7 +22,10 @@ fn image_in(directory: &Path) {
 }
 
 fn packed(directory: &Path, options: &[&str]) -> Vec<u8> {
-    let tar = Program::new("tar").args(["--sparse", "-C"]).arg(directory).args(options);
+    let tar = Program::new("tar")
+        .args(["--sparse", "-C"])
+        .arg(directory)
+        .args(options);
     tar.args(["-cf", "-", "./root.img"]).output().unwrap()
 }
 
@@ -30,7 +33,10 @@ fn unpacked(archive: &[u8], directory: &Path) -> Result<Vec<u8>, String> {
     let to = File::create(directory.join("to")).unwrap();
     unpack(archive, "root.img", &to, 64 * MIB).map_err(|error| error.to_string())?;
     to.sync_all().unwrap();
-    assert!(to.metadata().unwrap().blocks() * 512 < MIB, "holes stay holes");
+    assert!(
+        to.metadata().unwrap().blocks() * 512 < MIB,
+        "holes stay holes"
+    );
     Ok(fs::read(directory.join("to")).unwrap())
 }
 
@@ -46,8 +52,14 @@ fn every_form_of_holes_becomes_the_same_image() {
         &["--format=posix", "--sparse-version=1.0"],
     ] {
         let archive = packed(dir.path(), options);
-        assert!(archive.len() < 1 << 20, "the sample is sparse itself: {options:?}");
-        assert!(unpacked(&archive, dir.path()).unwrap() == image, "{options:?}");
+        assert!(
+            archive.len() < 1 << 20,
+            "the sample is sparse itself: {options:?}"
+        );
+        assert!(
+            unpacked(&archive, dir.path()).unwrap() == image,
+            "{options:?}"
+        );
         let cut = unpacked(&archive[..archive.len() / 3], dir.path()).unwrap_err();
         assert!(!cut.contains('\n'), "{options:?}: {cut}");
     }
@@ -69,7 +81,10 @@ fn what_contradicts_itself_is_refused() {
     let large = changed(lists, "sparse.size=50331648", "sparse.size=99999999");
     assert!(large.starts_with("root.img has more than"), "{large}");
     let overlap = changed(lists, "sparse.map=5242880,", "sparse.map=9999999999");
-    assert!(overlap.contains("not described as GNU tar does it"), "{overlap}");
+    assert!(
+        overlap.contains("not described as GNU tar does it"),
+        "{overlap}"
+    );
     let later = changed(maps, "sparse.major=1", "sparse.major=7");
     assert!(later.ends_with("its form 7.0 is not known"), "{later}");
 }
@@ -108,12 +123,29 @@ impl Read for Zeros {
 #[test]
 fn headers_without_an_end_are_not_read() {
     let to = tempfile::tempfile().unwrap();
-    for kind in [EntryType::XHeader, EntryType::XGlobalHeader, EntryType::GNULongName, EntryType::GNULongLink] {
+    for kind in [
+        EntryType::XHeader,
+        EntryType::XGlobalHeader,
+        EntryType::GNULongName,
+        EntryType::GNULongLink,
+    ] {
         for size in [1 << 30, 6 << 30, u64::MAX >> 1] {
-            let mut archive = Zeros { head: io::Cursor::new(header(kind, size)), read: 0 };
-            let error = unpack(&mut archive, "root.img", &to, 64 * MIB).unwrap_err().to_string();
-            assert!(error.starts_with("headers of the archive are too long"), "{kind:?} {size}: {error}");
-            assert!(archive.read < 4096, "{kind:?} {size}: {} bytes were read", archive.read);
+            let mut archive = Zeros {
+                head: io::Cursor::new(header(kind, size)),
+                read: 0,
+            };
+            let error = unpack(&mut archive, "root.img", &to, 64 * MIB)
+                .unwrap_err()
+                .to_string();
+            assert!(
+                error.starts_with("headers of the archive are too long"),
+                "{kind:?} {size}: {error}"
+            );
+            assert!(
+                archive.read < 4096,
+                "{kind:?} {size}: {} bytes were read",
+                archive.read
+            );
         }
     }
 }
@@ -121,11 +153,23 @@ fn headers_without_an_end_are_not_read() {
 #[test]
 fn headers_in_a_row_without_an_end_are_an_error() {
     let to = tempfile::tempfile().unwrap();
-    for kind in [EntryType::XHeader, EntryType::XGlobalHeader, EntryType::GNULongName, EntryType::GNULongLink] {
+    for kind in [
+        EntryType::XHeader,
+        EntryType::XGlobalHeader,
+        EntryType::GNULongName,
+        EntryType::GNULongLink,
+    ] {
         let one = [header(kind, MIB), vec![b'a'; MIB as usize]].concat();
-        let archive = (0..100).fold(Box::new(io::empty()) as Box<dyn Read>, |all, _| Box::new(all.chain(&*one)));
-        let error = unpack(archive, "root.img", &to, 64 * MIB).unwrap_err().to_string();
-        assert!(error.starts_with("headers of the archive are too long"), "{kind:?}: {error}");
+        let archive = (0..100).fold(Box::new(io::empty()) as Box<dyn Read>, |all, _| {
+            Box::new(all.chain(&*one))
+        });
+        let error = unpack(archive, "root.img", &to, 64 * MIB)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.starts_with("headers of the archive are too long"),
+            "{kind:?}: {error}"
+        );
     }
     // Blocks of pieces, each of which says that another follows.
     let mut sparse = Header::new_gnu();
@@ -145,10 +189,17 @@ fn headers_in_a_row_without_an_end_are_an_error() {
             });
         }
         let blocks = block.as_bytes().repeat(4096);
-        let rest = (0..64).fold(Box::new(io::empty()) as Box<dyn Read>, |all, _| Box::new(all.chain(&*blocks)));
+        let rest = (0..64).fold(Box::new(io::empty()) as Box<dyn Read>, |all, _| {
+            Box::new(all.chain(&*blocks))
+        });
         let archive = io::Cursor::new(sparse.as_bytes().to_vec()).chain(rest);
-        let error = unpack(archive, "root.img", &to, 64 * MIB).unwrap_err().to_string();
-        assert!(error.contains("too long") || error.contains("too many"), "{numbers}: {error}");
+        let error = unpack(archive, "root.img", &to, 64 * MIB)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("too long") || error.contains("too many"),
+            "{numbers}: {error}"
+        );
     }
 }
 
@@ -159,11 +210,18 @@ fn names_of_every_length_and_form_are_found() {
     fs::create_dir(dir.path().join("directory".repeat(20))).unwrap();
     fs::write(dir.path().join(&name), "image").unwrap();
     for format in ["--format=gnu", "--format=posix"] {
-        let tar = Program::new("tar").arg("-C").arg(dir.path()).args([format, "-cf", "-", "."]);
+        let tar = Program::new("tar")
+            .arg("-C")
+            .arg(dir.path())
+            .args([format, "-cf", "-", "."]);
         let archive = tar.output().unwrap();
         let to = File::create(dir.path().join("to")).unwrap();
         unpack(&*archive, &name, &to, MIB).unwrap();
-        assert_eq!(fs::read(dir.path().join("to")).unwrap(), b"image", "{format}");
+        assert_eq!(
+            fs::read(dir.path().join("to")).unwrap(),
+            b"image",
+            "{format}"
+        );
     }
 }
 
@@ -174,13 +232,21 @@ fn odd_bytes_in_the_headers_are_an_error_or_an_image() {
     image_in(dir.path());
     let mut random = fastrand::Rng::with_seed(5);
     let (mut errors, mut images) = (0, 0);
-    for version in ["--sparse-version=0.0", "--sparse-version=0.1", "--sparse-version=1.0"] {
+    for version in [
+        "--sparse-version=0.0",
+        "--sparse-version=0.1",
+        "--sparse-version=1.0",
+    ] {
         let good = packed(dir.path(), &["--format=posix", version]);
         for _ in 0..1500 {
             let mut bytes = good.clone();
             for _ in 0..random.usize(1..3) {
                 let at = random.usize(512..2600.min(bytes.len()));
-                bytes[at] = if random.bool() { random.u8(..) } else { random.u8(b'0'..=b'9') };
+                bytes[at] = if random.bool() {
+                    random.u8(..)
+                } else {
+                    random.u8(b'0'..=b'9')
+                };
             }
             let to = tempfile::tempfile_in(dir.path()).unwrap();
             match unpack(&*bytes, "root.img", &to, 64 * MIB) {

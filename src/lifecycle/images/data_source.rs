@@ -27,23 +27,42 @@ impl DataSource<'_> {
     ///
     /// # Errors
     /// It is such a file, or nobody can tell.
-    pub(super) fn check(&self, qube: &VmName, storage: &VmStorage, owners: &ImageOwners) -> Result<(), LifecycleError> {
+    pub(super) fn check(
+        &self,
+        qube: &VmName,
+        storage: &VmStorage,
+        owners: &ImageOwners,
+    ) -> Result<(), LifecycleError> {
         let source = fs::metadata(self.file).map_err(failed("looking at", self.file))?;
         if self.is_moved {
             self.require_removable(&source, owners)?;
         }
         for (volume, driver) in storage.volumes() {
             let images = driver.images(volume)?;
-            if images.iter().any(|image| look(image).is_some_and(|found| is_same(&found, &source))) {
+            if images
+                .iter()
+                .any(|image| look(image).is_some_and(|found| is_same(&found, &source)))
+            {
                 let reason = format!("volume {} will have its image there", volume.full_name());
-                return Err(LifecycleError::SourceInPlace { qube: qube.clone(), file: self.file.into(), reason });
+                return Err(LifecycleError::SourceInPlace {
+                    qube: qube.clone(),
+                    file: self.file.into(),
+                    reason,
+                });
             }
         }
         Ok(())
     }
 
-    fn require_removable(&self, source: &Metadata, owners: &ImageOwners) -> Result<(), LifecycleError> {
-        let refused = |reason: String| LifecycleError::NotMovable { file: self.file.into(), reason };
+    fn require_removable(
+        &self,
+        source: &Metadata,
+        owners: &ImageOwners,
+    ) -> Result<(), LifecycleError> {
+        let refused = |reason: String| LifecycleError::NotMovable {
+            file: self.file.into(),
+            reason,
+        };
         if !source.is_file() {
             return Err(refused("it is not a regular file".into()));
         }
@@ -51,7 +70,9 @@ impl DataSource<'_> {
             return Err(refused(format!("volume {} means it", owner.volume)));
         }
         match owners.untold.first() {
-            Some(reason) => Err(refused(format!("it may be an image of a volume that cannot be told ({reason})"))),
+            Some(reason) => Err(refused(format!(
+                "it may be an image of a volume that cannot be told ({reason})"
+            ))),
             None => Ok(()),
         }
     }
@@ -64,17 +85,30 @@ impl Session {
     /// # Errors
     /// It stays.
     pub fn remove_source(&self, file: &Path, read: &File) -> Result<(), LifecycleError> {
-        let source = DataSource { file, is_moved: true };
+        let source = DataSource {
+            file,
+            is_moved: true,
+        };
         let failed = |error| failed("removing", file)(error);
         let found = fs::metadata(file).map_err(failed)?;
         if !is_same(&found, &read.metadata().map_err(failed)?) {
             let reason = "it was exchanged while it was read".into();
-            return Err(LifecycleError::NotMovable { file: file.into(), reason });
+            return Err(LifecycleError::NotMovable {
+                file: file.into(),
+                reason,
+            });
         }
         source.require_removable(&found, &self.image_owners()?)?;
-        let name = Path::new(file.file_name().ok_or(io::ErrorKind::InvalidInput.into()).map_err(failed)?);
+        let name = Path::new(
+            file.file_name()
+                .ok_or(io::ErrorKind::InvalidInput.into())
+                .map_err(failed)?,
+        );
         let directory = Directory::open(directory_of(file), Links::Never).map_err(failed)?;
-        directory.remove_file(name).and_then(|_| directory.sync()).map_err(failed)
+        directory
+            .remove_file(name)
+            .and_then(|_| directory.sync())
+            .map_err(failed)
     }
 }
 

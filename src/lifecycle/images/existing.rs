@@ -55,8 +55,10 @@ pub(in crate::lifecycle) struct Prepared {
 impl Prepared {
     /// Takes the note away. The qube is there, so that it stays is no error: it counts for nothing.
     pub fn forget(&self) {
-        let _counts_for_nothing =
-            self.directory.iter().try_for_each(|directory| Note::in_directory(directory).remove());
+        let _counts_for_nothing = self
+            .directory
+            .iter()
+            .try_for_each(|directory| Note::in_directory(directory).remove());
     }
 }
 
@@ -66,8 +68,18 @@ impl Session {
     ///
     /// # Errors
     /// It would, or nobody can tell.
-    pub(in crate::lifecycle) fn check_images(&self, planned: PlannedImages<'_>) -> Result<ImageOwners, LifecycleError> {
-        let PlannedImages { qubes, vm: planned, storage, existing, adopted, source } = planned;
+    pub(in crate::lifecycle) fn check_images(
+        &self,
+        planned: PlannedImages<'_>,
+    ) -> Result<ImageOwners, LifecycleError> {
+        let PlannedImages {
+            qubes,
+            vm: planned,
+            storage,
+            existing,
+            adopted,
+            source,
+        } = planned;
         let owners = self.image_owners()?;
         if let Some(source) = source {
             source.check(&planned.name, storage, &owners)?;
@@ -76,10 +88,15 @@ impl Session {
             self.refuse_shared_image(qubes, &owners, volume, &format!("create {}", planned.name))?;
         }
         if planned.class.is_local_guest() {
-            self.refuse_shared_directory(&self.qube_directory(planned), &format!("create {}", planned.name))?;
+            self.refuse_shared_directory(
+                &self.qube_directory(planned),
+                &format!("create {}", planned.name),
+            )?;
         }
         let left = self.left_by_killed_creation(planned)?;
-        let made = storage.volumes().filter(|(volume, _)| !adopted.contains(&volume.name));
+        let made = storage
+            .volumes()
+            .filter(|(volume, _)| !adopted.contains(&volume.name));
         let mut images = Vec::new();
         for (volume, driver) in made.filter(|_| existing != ExistingImages::Discard) {
             let is_left = |orphan: &Orphan| orphan.pool == volume.pool && orphan.vid == volume.vid;
@@ -101,17 +118,34 @@ impl Session {
     ///
     /// # Errors
     /// As [`Session::check_images`]; or the directory cannot be written to.
-    pub(in crate::lifecycle) fn prepare_images(&self, planned: PlannedImages<'_>) -> Result<Prepared, LifecycleError> {
+    pub(in crate::lifecycle) fn prepare_images(
+        &self,
+        planned: PlannedImages<'_>,
+    ) -> Result<Prepared, LifecycleError> {
         let owners = self.check_images(planned)?;
-        let PlannedImages { qubes, vm: planned, storage, adopted, .. } = planned;
+        let PlannedImages {
+            qubes,
+            vm: planned,
+            storage,
+            adopted,
+            ..
+        } = planned;
         if !planned.class.is_local_guest() {
-            return Ok(Prepared { owners, directory: None });
+            return Ok(Prepared {
+                owners,
+                directory: None,
+            });
         }
         for orphan in self.left_by_killed_creation(planned)? {
             let is_adopted = |(volume, _): (&Volume, &dyn Driver)| {
-                volume.pool == orphan.pool && volume.vid == orphan.vid && adopted.contains(&volume.name)
+                volume.pool == orphan.pool
+                    && volume.vid == orphan.vid
+                    && adopted.contains(&volume.name)
             };
-            let pool = qubes.pools.get(&orphan.pool).filter(|pool| pool.driver() != "linux-kernel");
+            let pool = qubes
+                .pools
+                .get(&orphan.pool)
+                .filter(|pool| pool.driver() != "linux-kernel");
             if let Some(pool) = pool.filter(|_| !storage.volumes().any(is_adopted)) {
                 let driver = driver_of(&self.system, pool)?;
                 let volume = Volume::orphan(&orphan.pool, &orphan.vid);
@@ -122,14 +156,20 @@ impl Session {
         let made = storage.volumes().filter(|(volume, _)| {
             !volume.vid.is_empty() && !adopted.contains(&volume.name) && !is_kernel(qubes, volume)
         });
-        let made = made.map(|(volume, _)| Orphan { pool: volume.pool.clone(), vid: volume.vid.clone() });
+        let made = made.map(|(volume, _)| Orphan {
+            pool: volume.pool.clone(),
+            vid: volume.vid.clone(),
+        });
         let access = Access::shared(self.system.qubes_group());
         let note = Note::in_directory(&directory);
         if let Err(error) = note.write(planned.uuid().unwrap_or_default(), made.collect(), access) {
             let _not_empty = directory.remove_if_empty();
             return Err(error);
         }
-        Ok(Prepared { owners, directory: Some(directory) })
+        Ok(Prepared {
+            owners,
+            directory: Some(directory),
+        })
     }
 
     /// Members of group qubes can write the note, and root deletes what it names: so it counts only
@@ -149,7 +189,10 @@ impl Session {
         match fs::read_dir(&backup) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(source) => {
-                return Err(LifecycleError::Io { what: backup.display().to_string(), source });
+                return Err(LifecycleError::Io {
+                    what: backup.display().to_string(),
+                    source,
+                });
             }
             Ok(entries) => files.extend(entries.filter_map(|entry| Some(entry.ok()?.path()))),
         }
@@ -163,7 +206,10 @@ impl Session {
                 bytes => Ok(memchr::memmem::find(&bytes?, text.as_bytes()).is_some()),
             }
         };
-        files.iter().map(has_it).try_fold(false, |found, has| Ok(found || has?))
+        files
+            .iter()
+            .map(has_it)
+            .try_fold(false, |found, has| Ok(found || has?))
     }
 
     /// The names of the volumes of a new qube whose images are to be taken over.
@@ -177,7 +223,11 @@ impl Session {
     ) -> Result<Vec<String>, StorageError> {
         match existing {
             ExistingImages::Refuse | ExistingImages::Discard => Ok(Vec::new()),
-            ExistingImages::Adopt => Ok(self.adoptable(storage)?.into_iter().map(|(name, _)| name).collect()),
+            ExistingImages::Adopt => Ok(self
+                .adoptable(storage)?
+                .into_iter()
+                .map(|(name, _)| name)
+                .collect()),
         }
     }
 
@@ -185,9 +235,15 @@ impl Session {
     ///
     /// # Errors
     /// Nobody can look.
-    pub(in crate::lifecycle) fn adoptable(&self, storage: &VmStorage) -> Result<Vec<(String, u64)>, StorageError> {
+    pub(in crate::lifecycle) fn adoptable(
+        &self,
+        storage: &VmStorage,
+    ) -> Result<Vec<(String, u64)>, StorageError> {
         let mut found = Vec::new();
-        for (volume, driver) in storage.volumes().filter(|(volume, _)| volume.kind == Kind::Origin) {
+        for (volume, driver) in storage
+            .volumes()
+            .filter(|(volume, _)| volume.kind == Kind::Origin)
+        {
             if driver.is_dirty(volume)? || driver.verify(volume).is_ok() {
                 found.push((volume.name.clone(), driver.size(volume)?));
             }
@@ -197,5 +253,8 @@ impl Session {
 }
 
 fn is_kernel(qubes: &Qubes, volume: &Volume) -> bool {
-    qubes.pools.get(&volume.pool).is_some_and(|pool| pool.driver() == "linux-kernel")
+    qubes
+        .pools
+        .get(&volume.pool)
+        .is_some_and(|pool| pool.driver() == "linux-kernel")
 }

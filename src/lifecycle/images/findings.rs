@@ -13,7 +13,9 @@ impl Session {
     /// Tells which pools and which volumes of the store `bytes` have images in common, and which
     /// qubes the files beside them. Of what cannot be looked at nothing is told.
     pub fn damage_on_disk(&self, bytes: &Bytes) -> Vec<Damage> {
-        let Ok(qubes) = format::read(bytes.clone()) else { return Vec::new() };
+        let Ok(qubes) = format::read(bytes.clone()) else {
+            return Vec::new();
+        };
         if qubes.needs_conversion {
             return Vec::new();
         }
@@ -21,7 +23,9 @@ impl Session {
         let pools: Vec<_> = qubes.pools.iter().collect();
         let mut found = Vec::new();
         for (position, pool) in pools.iter().enumerate() {
-            let earlier = pools[..position].iter().filter(|other| other.name() != pool.name());
+            let earlier = pools[..position]
+                .iter()
+                .filter(|other| other.name() != pool.name());
             let met = earlier.filter_map(|other| overlap(pool, other, &self.system).ok().flatten());
             for how in met {
                 found.push(Damage::by_hand(
@@ -33,7 +37,9 @@ impl Session {
                 ));
             }
         }
-        let Ok(owners) = self.owners_in(&qubes, bytes) else { return found };
+        let Ok(owners) = self.owners_in(&qubes, bytes) else {
+            return found;
+        };
         let mut pairs = owners.shared();
         pairs.extend(owners.joined_by_second_names().unwrap_or_default());
         for (later, first) in pairs {
@@ -56,7 +62,10 @@ impl Session {
         let claims = self.directories_in(bytes).unwrap_or_default();
         let mut firsts = HashMap::new();
         let mut found = Vec::new();
-        for (later, identity) in claims.iter().filter_map(|(claim, identity)| Some((claim, (*identity)?))) {
+        for (later, identity) in claims
+            .iter()
+            .filter_map(|(claim, identity)| Some((claim, (*identity)?)))
+        {
             let first = *firsts.entry(identity).or_insert(later);
             // Two domains of one name are told as that.
             if first.names_the_same(later) {

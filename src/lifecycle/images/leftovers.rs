@@ -53,22 +53,39 @@ impl Note<'_> {
         if !self.directory.has_file(NOTE).map_err(failed)? {
             return Ok(Vec::new());
         }
-        let Some(bytes) = self.directory.read(NOTE).map_err(failed)? else { return Ok(Vec::new()) };
+        let Some(bytes) = self.directory.read(NOTE).map_err(failed)? else {
+            return Ok(Vec::new());
+        };
         // What is no note says nothing: the images tell.
-        let Ok(content) = serde_json::from_slice::<Content>(&bytes) else { return Ok(Vec::new()) };
-        Ok(if was_saved(content.uuid)? { Vec::new() } else { content.volumes })
+        let Ok(content) = serde_json::from_slice::<Content>(&bytes) else {
+            return Ok(Vec::new());
+        };
+        Ok(if was_saved(content.uuid)? {
+            Vec::new()
+        } else {
+            content.volumes
+        })
     }
 
     /// Writes the note, durably.
     ///
     /// # Errors
     /// It cannot be written.
-    pub fn write(&self, uuid: Uuid, volumes: Vec<Orphan>, access: Access) -> Result<(), LifecycleError> {
+    pub fn write(
+        &self,
+        uuid: Uuid,
+        volumes: Vec<Orphan>,
+        access: Access,
+    ) -> Result<(), LifecycleError> {
         // Whoever calls holds the qube's lock: nobody else writes one.
-        self.directory.remove_unfinished(NOTE).map_err(|source| self.failed("clear", source))?;
+        self.directory
+            .remove_unfinished(NOTE)
+            .map_err(|source| self.failed("clear", source))?;
         let text = serde_json::to_vec(&Content { uuid, volumes });
         let text = text.map_err(|error| self.failed("write", error.into()))?;
-        self.directory.write(NOTE, access, &text).map_err(|source| self.failed("write", source))
+        self.directory
+            .write(NOTE, access, &text)
+            .map_err(|source| self.failed("write", source))
     }
 
     /// Takes the note away, durably, if it is there.
@@ -76,10 +93,15 @@ impl Note<'_> {
     /// # Errors
     /// It stays.
     pub fn remove(&self) -> Result<(), LifecycleError> {
-        self.directory.remove_file(NOTE).map_err(|source| self.failed("remove", source))
+        self.directory
+            .remove_file(NOTE)
+            .map_err(|source| self.failed("remove", source))
     }
 
     fn failed(&self, verb: &str, source: io::Error) -> LifecycleError {
-        LifecycleError::Io { what: format!("cannot {verb} {}", self.directory.shown(NOTE)), source }
+        LifecycleError::Io {
+            what: format!("cannot {verb} {}", self.directory.shown(NOTE)),
+            source,
+        }
     }
 }

@@ -26,14 +26,23 @@ impl Session {
     ///
     /// # Errors
     /// The store cannot be read as a whole.
-    pub(in crate::lifecycle) fn images_of_others(&self, qube: &VmName) -> Result<ImageOwners, LifecycleError> {
+    pub(in crate::lifecycle) fn images_of_others(
+        &self,
+        qube: &VmName,
+    ) -> Result<ImageOwners, LifecycleError> {
         Ok(self.image_owners()?.without(qube))
     }
 
     /// As [`Session::image_owners`], by a store that was read before.
-    pub(in crate::lifecycle) fn image_owners_of(&self, read: &Read) -> Result<ImageOwners, LifecycleError> {
+    pub(in crate::lifecycle) fn image_owners_of(
+        &self,
+        read: &Read,
+    ) -> Result<ImageOwners, LifecycleError> {
         let file = self.system.store_file();
-        let failed = |source| StoreError::Format { path: file.to_path_buf(), source };
+        let failed = |source| StoreError::Format {
+            path: file.to_path_buf(),
+            source,
+        };
         let mut owners = self.owners_in(read, read.bytes()).map_err(failed)?;
         if let Some(others) = self.owners_in_system_store() {
             owners.join(others);
@@ -42,9 +51,16 @@ impl Session {
     }
 
     /// Looks up whose the images are by a text of the store.
-    pub(in crate::lifecycle) fn owners_in(&self, qubes: &Qubes, bytes: &Bytes) -> Result<ImageOwners, FormatError> {
+    pub(in crate::lifecycle) fn owners_in(
+        &self,
+        qubes: &Qubes,
+        bytes: &Bytes,
+    ) -> Result<ImageOwners, FormatError> {
         let domains = format::every_domain(bytes)?;
-        Ok(ImageOwners::of(&image_claims(qubes, &domains, self), &self.system))
+        Ok(ImageOwners::of(
+            &image_claims(qubes, &domains, self),
+            &self.system,
+        ))
     }
 
     /// The owners that the system's own store has, where this store is another one.
@@ -54,7 +70,10 @@ impl Session {
             return None;
         }
         let untold = |reason: String| {
-            ImageOwners::unknown(format!("the volumes of {} cannot be told: {reason}", file.display()))
+            ImageOwners::unknown(format!(
+                "the volumes of {} cannot be told: {reason}",
+                file.display()
+            ))
         };
         let bytes = match read_bytes(&file) {
             Ok(bytes) => bytes,
@@ -76,11 +95,19 @@ impl Session {
     /// conversion would make.
     fn owners_in_old_store(&self, bytes: &Bytes) -> Result<ImageOwners, LifecycleError> {
         let (qubes, _) = self.plan_conversion(bytes)?;
-        let failed = |source| StoreError::Format { path: self.system.system_store(), source };
+        let failed = |source| StoreError::Format {
+            path: self.system.system_store(),
+            source,
+        };
         let written = Bytes::from(format::new_store(&qubes).map_err(failed)?);
         let mut owners = self.owners_in(&qubes, &written).map_err(failed)?;
         // What cannot be taken over may be a qube with images.
-        owners.untold.extend(qubes.diagnoses.iter().map(|diagnosis| diagnosis.text.clone()));
+        owners.untold.extend(
+            qubes
+                .diagnoses
+                .iter()
+                .map(|diagnosis| diagnosis.text.clone()),
+        );
         Ok(owners)
     }
 
@@ -96,13 +123,17 @@ impl Session {
         volume: &Volume,
         verb: &str,
     ) -> Result<(), LifecycleError> {
-        let Some(pool) = qubes.pools.get(&volume.pool) else { return Ok(()) };
+        let Some(pool) = qubes.pools.get(&volume.pool) else {
+            return Ok(());
+        };
         if pool.driver() == "linux-kernel" || volume.vid.is_empty() {
             return Ok(());
         }
         let sharers = owners.sharers(pool, &volume.vid, &self.system)?;
         // A snapshot needs its source's images and changes none of them.
-        let sharer = sharers.into_iter().find(|owner| owner.role == Role::Own && !owner.is(volume));
+        let sharer = sharers
+            .into_iter()
+            .find(|owner| owner.role == Role::Own && !owner.is(volume));
         let sharer = match volume.kind {
             // Only files have second names; of logical volumes LVM would be asked once more.
             Kind::Origin if sharer.is_none() && pool.option("dir_path").is_some() => {
@@ -150,7 +181,9 @@ impl Session {
         storage: &VmStorage,
     ) -> Result<(), LifecycleError> {
         // A store that is damaged elsewhere is in no start's way.
-        let Ok(owners) = self.image_owners_of(read) else { return Ok(()) };
+        let Ok(owners) = self.image_owners_of(read) else {
+            return Ok(());
+        };
         let owners = owners.only_certain();
         // Also of those that are not kept: a start makes their images anew.
         for (volume, _) in storage.volumes() {
@@ -164,12 +197,20 @@ impl Session {
     ///
     /// # Errors
     /// The store cannot be read, or nobody can tell.
-    pub(in crate::lifecycle) fn without_shared_images(&self, storage: VmStorage) -> Result<VmStorage, LifecycleError> {
+    pub(in crate::lifecycle) fn without_shared_images(
+        &self,
+        storage: VmStorage,
+    ) -> Result<VmStorage, LifecycleError> {
         let read = self.read()?;
         let owners = self.image_owners_of(&read)?;
         let mut shared = Vec::new();
         for (volume, _) in storage.volumes() {
-            match self.refuse_shared_image(&read, &owners, volume, &format!("clean up {}", volume.full_name())) {
+            match self.refuse_shared_image(
+                &read,
+                &owners,
+                volume,
+                &format!("clean up {}", volume.full_name()),
+            ) {
                 Err(error @ LifecycleError::ImageOwned { .. }) => {
                     self.system.tell(&error.to_string());
                     shared.push(volume.name.clone());
@@ -235,6 +276,9 @@ impl Session {
 pub(in crate::lifecycle) fn is_readable(file: &Path) -> bool {
     match std::fs::File::open(file) {
         Ok(_) => true,
-        Err(error) => !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied),
+        Err(error) => !matches!(
+            error.kind(),
+            io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied
+        ),
     }
 }

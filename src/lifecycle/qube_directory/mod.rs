@@ -59,7 +59,10 @@ impl Session {
     pub(super) fn make_qube_directory(&self, vm: &Vm) -> Result<QubeDirectory, LifecycleError> {
         QubeDirectory::make(&self.system, &vm.class, &vm.name).map_err(|source| {
             let directory = self.qube_directory(vm);
-            LifecycleError::Io { what: format!("cannot make directory {directory}"), source }
+            LifecycleError::Io {
+                what: format!("cannot make directory {directory}"),
+                source,
+            }
         })
     }
 }
@@ -75,7 +78,13 @@ impl QubeDirectory {
             Err(error) => Err(same(error)),
         };
         let path = system.below_root(BASE).join(&below);
-        QubeDirectory { qube: qube.clone(), base, below, opened, path }
+        QubeDirectory {
+            qube: qube.clone(),
+            base,
+            below,
+            opened,
+            path,
+        }
     }
 
     /// As [`QubeDirectory::open`], made for members of group qubes where it is missing. Those that
@@ -83,15 +92,19 @@ impl QubeDirectory {
     pub(super) fn make(system: &System, class: &Class, qube: &VmName) -> io::Result<QubeDirectory> {
         let below = Path::new(directory_of(class)).join(qube.as_str());
         let base = make_base(system)?;
-        let above = Access { mode: 0o755, group: None };
+        let above = Access {
+            mode: 0o755,
+            group: None,
+        };
         base.create_directory(Path::new(directory_of(class)), above.mode, above)?;
         let is_link = base.look(&below)?.is_some_and(|found| found.is_symlink());
-        base.create_directory(&below, 0o2770, Access::shared(system.qubes_group())).map_err(|error| {
-            match is_link && error.kind() == io::ErrorKind::NotFound {
-                true => io::Error::other("it is a symbolic link that leads nowhere"),
-                false => error,
-            }
-        })?;
+        base.create_directory(&below, 0o2770, Access::shared(system.qubes_group()))
+            .map_err(
+                |error| match is_link && error.kind() == io::ErrorKind::NotFound {
+                    true => io::Error::other("it is a symbolic link that leads nowhere"),
+                    false => error,
+                },
+            )?;
         let made = QubeDirectory::open(system, class, qube);
         made.opened()?;
         Ok(made)
@@ -122,7 +135,9 @@ impl QubeDirectory {
 
     /// Opens a regular file for reading; `None` where there is none.
     pub(super) fn open_file(&self, name: &str) -> io::Result<Option<File>> {
-        let Some(opened) = self.opened()? else { return Ok(None) };
+        let Some(opened) = self.opened()? else {
+            return Ok(None);
+        };
         match opened.open_file(Path::new(name), Use::Read) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             file => file.map(Some),
@@ -133,9 +148,14 @@ impl QubeDirectory {
     /// Qubes' own, which costs whoever puts it there nothing, is refused.
     pub(super) fn read(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
         const LONGEST: u64 = crate::firewall::MAX_BYTES;
-        let Some(file) = self.open_file(name)? else { return Ok(None) };
+        let Some(file) = self.open_file(name)? else {
+            return Ok(None);
+        };
         if file.metadata()?.len() > LONGEST {
-            return Err(io::Error::other(format!("it is longer than {} MiB", LONGEST >> 20)));
+            return Err(io::Error::other(format!(
+                "it is longer than {} MiB",
+                LONGEST >> 20
+            )));
         }
         let mut bytes = Vec::new();
         file.take(LONGEST).read_to_end(&mut bytes)?;
@@ -144,25 +164,39 @@ impl QubeDirectory {
 
     /// Whether a regular file is there by this very name, not by a link.
     pub(super) fn has_file(&self, name: &str) -> io::Result<bool> {
-        let Some(opened) = self.opened()? else { return Ok(false) };
-        Ok(opened.look(Path::new(name))?.is_some_and(|found| found.is_file()))
+        let Some(opened) = self.opened()? else {
+            return Ok(false);
+        };
+        Ok(opened
+            .look(Path::new(name))?
+            .is_some_and(|found| found.is_file()))
     }
 
     /// Puts a file with this content in the place of whatever has the name, durably.
     pub(super) fn write(&self, name: &str, access: Access, content: &[u8]) -> io::Result<()> {
         let opened = self.opened()?.ok_or(io::ErrorKind::NotFound)?;
-        opened.replace(Path::new(name), access, |file| file.write_all(content)).map(drop)
+        opened
+            .replace(Path::new(name), access, |file| file.write_all(content))
+            .map(drop)
     }
 
     /// Removes a file, or a link itself, durably, if it is there.
     pub(super) fn remove_file(&self, name: &str) -> io::Result<()> {
-        let Some(opened) = self.opened()? else { return Ok(()) };
-        if opened.remove_file(Path::new(name))? { opened.sync() } else { Ok(()) }
+        let Some(opened) = self.opened()? else {
+            return Ok(());
+        };
+        if opened.remove_file(Path::new(name))? {
+            opened.sync()
+        } else {
+            Ok(())
+        }
     }
 
     /// Removes what killed writers of a file left. Whoever calls holds the qube's lock.
     pub(super) fn remove_unfinished(&self, file: &str) -> io::Result<()> {
-        let Some(opened) = self.opened()? else { return Ok(()) };
+        let Some(opened) = self.opened()? else {
+            return Ok(());
+        };
         for name in opened.names()? {
             if name.to_str().and_then(target_of) == Some(file) {
                 opened.remove_file(Path::new(&name))?;
@@ -227,7 +261,10 @@ fn make_base(system: &System) -> io::Result<Directory> {
         opened => return opened,
     }
     let top = open_top(system)?;
-    let above = Access { mode: 0o755, group: None };
+    let above = Access {
+        mode: 0o755,
+        group: None,
+    };
     let mut path = PathBuf::new();
     for part in Path::new(BASE).strip_prefix("/").unwrap_or(Path::new(BASE)) {
         path.push(part);
@@ -237,7 +274,10 @@ fn make_base(system: &System) -> io::Result<Directory> {
 }
 
 fn is_missing(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
 }
 
 /// The same error once more.

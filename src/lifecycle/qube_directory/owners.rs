@@ -89,7 +89,11 @@ impl Session {
             Ok(claims) => (claims, None),
             Err(reason) => (Vec::new(), Some(reason)),
         };
-        DirectoryOwners { claims, untold, places: Places::of(&self.system) }
+        DirectoryOwners {
+            claims,
+            untold,
+            places: Places::of(&self.system),
+        }
     }
 
     /// An error where another qube means this directory: whoever would write to its files would
@@ -123,7 +127,10 @@ impl Session {
     ) -> Result<Vec<(DirectoryClaim, Option<DirectoryIdentity>)>, FormatError> {
         let places = Places::of(&self.system);
         let claims = claims_in(bytes)?.into_iter();
-        Ok(claims.map(|claim| (places.identity(&claim.place), claim)).map(|(found, claim)| (claim, found)).collect())
+        Ok(claims
+            .map(|claim| (places.identity(&claim.place), claim))
+            .map(|(found, claim)| (claim, found))
+            .collect())
     }
 
     /// What this store means. One of R1 to R3 is converted before anything is done for its qubes.
@@ -131,9 +138,10 @@ impl Session {
         let read = self.read()?;
         match claims_in(read.bytes()) {
             Err(FormatError::OldFormat) => Ok(Vec::new()),
-            claims => {
-                Ok(claims.map_err(|source| StoreError::Format { path: self.system.store_file().into(), source })?)
-            }
+            claims => Ok(claims.map_err(|source| StoreError::Format {
+                path: self.system.store_file().into(),
+                source,
+            })?),
         }
     }
 
@@ -144,10 +152,13 @@ impl Session {
         if file == self.system.store_file() || !is_readable(&file) {
             return Ok(Vec::new());
         }
-        let untold = |error: &dyn fmt::Display| format!("{}, which cannot be read: {error}", file.display());
+        let untold =
+            |error: &dyn fmt::Display| format!("{}, which cannot be read: {error}", file.display());
         let bytes = read_bytes(&file).map_err(|error| untold(&error))?;
         let mut claims = match claims_in(&bytes) {
-            Err(FormatError::OldFormat) => self.claims_in_old(&bytes).map_err(|error| untold(&error))?,
+            Err(FormatError::OldFormat) => {
+                self.claims_in_old(&bytes).map_err(|error| untold(&error))?
+            }
             claims => claims.map_err(|error| untold(&error))?,
         };
         for claim in &mut claims {
@@ -164,8 +175,12 @@ impl Session {
         let mut claims = Vec::new();
         for files in &old.files {
             let class = old.qubes.class(files.name.as_str());
-            let usual = class.map(|class| Place::Usual(Path::new(directory_of(class)).join(files.name.as_str())));
-            let places = usual.into_iter().chain([Place::Absolute(files.directory.clone().into())]);
+            let usual = class.map(|class| {
+                Place::Usual(Path::new(directory_of(class)).join(files.name.as_str()))
+            });
+            let places = usual
+                .into_iter()
+                .chain([Place::Absolute(files.directory.clone().into())]);
             claims.extend(places.map(|place| DirectoryClaim {
                 qube: Some(files.name.clone()),
                 line: 0,
@@ -183,13 +198,20 @@ impl DirectoryOwners {
     pub(in crate::lifecycle) fn owner(&self, directory: &QubeDirectory) -> Option<DirectoryOwner> {
         let own = directory.identity();
         if let Some(store) = self.untold.as_ref().filter(|_| own.is_some()) {
-            return Some(DirectoryOwner { qube: format!("a qube of {store}"), has_its_name: true });
+            return Some(DirectoryOwner {
+                qube: format!("a qube of {store}"),
+                has_its_name: true,
+            });
         }
         let usual = Place::Usual(directory.below.clone());
         let named = self.claims.iter().find(|claim| claim.place == usual);
-        let is_meant = |claim: &&DirectoryClaim| own.is_some() && self.places.identity(&claim.place) == own;
+        let is_meant =
+            |claim: &&DirectoryClaim| own.is_some() && self.places.identity(&claim.place) == own;
         let found = named.or_else(|| self.claims.iter().find(is_meant))?;
-        Some(DirectoryOwner { qube: found.label.clone(), has_its_name: named.is_some() })
+        Some(DirectoryOwner {
+            qube: found.label.clone(),
+            has_its_name: named.is_some(),
+        })
     }
 }
 
@@ -234,25 +256,38 @@ struct Places {
 
 impl Places {
     fn of(system: &System) -> Places {
-        Places { top: open_top(system).ok(), base: open_base(system).ok() }
+        Places {
+            top: open_top(system).ok(),
+            base: open_base(system).ok(),
+        }
     }
 
     /// What nobody can open here no command works in either: it is no other directory's.
     fn identity(&self, place: &Place) -> Option<DirectoryIdentity> {
         let opened = match place {
             Place::Usual(below) => self.base.as_ref()?.subdirectory(below),
-            Place::Absolute(path) => self.top.as_ref()?.subdirectory(path.strip_prefix("/").unwrap_or(path)),
+            Place::Absolute(path) => self
+                .top
+                .as_ref()?
+                .subdirectory(path.strip_prefix("/").unwrap_or(path)),
         };
         opened.ok().as_ref().and_then(identity)
     }
 }
 
 fn identity(directory: &Directory) -> Option<DirectoryIdentity> {
-    directory.handle().metadata().ok().map(|found| (found.dev(), found.ino()))
+    directory
+        .handle()
+        .metadata()
+        .ok()
+        .map(|found| (found.dev(), found.ino()))
 }
 
 fn claims_in(bytes: &[u8]) -> Result<Vec<DirectoryClaim>, FormatError> {
-    Ok(format::every_domain(bytes)?.iter().flat_map(claims_of).collect())
+    Ok(format::every_domain(bytes)?
+        .iter()
+        .flat_map(claims_of)
+        .collect())
 }
 
 /// Also a domain that cannot be used may have had a directory. What its class does not tell counts
@@ -266,7 +301,11 @@ fn claims_of(domain: &StoredDomain) -> Vec<DirectoryClaim> {
     };
     let label = |name: &str| match &domain.usable {
         Some(name) => name.to_string(),
-        None => format!("{} (of the domain at line {})", name.escape_debug(), domain.line),
+        None => format!(
+            "{} (of the domain at line {})",
+            name.escape_debug(),
+            domain.line
+        ),
     };
     let names = domain.names.iter().filter(|name| !name.contains('/'));
     let claims = names.flat_map(|name| {

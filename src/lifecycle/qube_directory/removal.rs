@@ -9,7 +9,9 @@ use super::{FILES, QubeDirectory};
 use crate::fs::stale_files::target_of;
 use crate::lifecycle::images::leftovers::Note;
 use crate::lifecycle::{LifecycleError, Session};
-use crate::storage::{DirectoryRemoval, StorageError, names_in, pool_files, remove_directory, remove_real_directory};
+use crate::storage::{
+    DirectoryRemoval, StorageError, names_in, pool_files, remove_directory, remove_real_directory,
+};
 
 /// How many names of files a warning has room for.
 const NAMED: usize = 5;
@@ -26,9 +28,14 @@ impl Session {
         other: Option<&DirectoryOwner>,
     ) -> Result<(), LifecycleError> {
         if let Some(owner) = other {
-            if let Some(files) = directory.described_by().map_err(directory.failed("look at"))? {
+            if let Some(files) = directory
+                .described_by()
+                .map_err(directory.failed("look at"))?
+            {
                 let qube = &directory.qube;
-                self.system.tell(&format!("{qube}: {directory} is the directory of {owner}, too: {files} stay there"));
+                self.system.tell(&format!(
+                    "{qube}: {directory} is the directory of {owner}, too: {files} stay there"
+                ));
             }
             return Ok(());
         }
@@ -56,12 +63,23 @@ impl Session {
         if !is_link {
             return Ok(match directory.remove_if_empty()? {
                 true => None,
-                false => Some(kept_by(&directory.to_string(), &directory.names().map_err(failed())?)),
+                false => Some(kept_by(
+                    &directory.to_string(),
+                    &directory.names().map_err(failed())?,
+                )),
             });
         }
-        let target = if other.is_none() { directory.target() } else { None };
+        let target = if other.is_none() {
+            directory.target()
+        } else {
+            None
+        };
         directory.unlink().map_err(failed())?;
-        Ok(target.map_or(Ok(DirectoryRemoval::Gone), |target| remove_real_directory(&target)).and_then(told)?)
+        Ok(target
+            .map_or(Ok(DirectoryRemoval::Gone), |target| {
+                remove_real_directory(&target)
+            })
+            .and_then(told)?)
     }
 
     /// Removes a directory of a pool in which volumes of a qube lay. Returns in words what keeps it
@@ -69,7 +87,10 @@ impl Session {
     ///
     /// # Errors
     /// It is empty, or a link, and cannot be removed.
-    pub(in crate::lifecycle) fn remove_pool_directory(&self, directory: &Path) -> Result<Option<String>, StorageError> {
+    pub(in crate::lifecycle) fn remove_pool_directory(
+        &self,
+        directory: &Path,
+    ) -> Result<Option<String>, StorageError> {
         told(remove_directory(directory, self.system.root())?)
     }
 }
@@ -82,14 +103,21 @@ impl QubeDirectory {
     pub(in crate::lifecycle) fn remove_files(&self) -> Result<(), StorageError> {
         let known = |name: &str| FILES.contains(&target_of(name).unwrap_or(name));
         let failed = || StorageError::io(format!("cannot remove files in {self}"));
-        let Some(opened) = self.opened().map_err(failed())? else { return Ok(()) };
+        let Some(opened) = self.opened().map_err(failed())? else {
+            return Ok(());
+        };
         let mut outcome = Ok(());
         for name in opened.names().map_err(failed())? {
-            let Some(name) = name.to_str().filter(|name| known(name)) else { continue };
+            let Some(name) = name.to_str().filter(|name| known(name)) else {
+                continue;
+            };
             if let Err(error) = opened.remove_file(Path::new(name))
                 && outcome.is_ok()
             {
-                outcome = Err(StorageError::io(format!("cannot remove {}", self.shown(name)))(error));
+                outcome = Err(StorageError::io(format!(
+                    "cannot remove {}",
+                    self.shown(name)
+                ))(error));
             }
         }
         outcome
@@ -102,11 +130,18 @@ impl QubeDirectory {
     /// It is empty and cannot be removed.
     pub(in crate::lifecycle) fn remove_if_empty(&self) -> Result<bool, StorageError> {
         let failed = || StorageError::io(format!("cannot remove {self}"));
-        let Some(base) = self.base().map_err(failed())? else { return Ok(true) };
+        let Some(base) = self.base().map_err(failed())? else {
+            return Ok(true);
+        };
         let removed = base.remove_directory(&self.below);
         match removed.and_then(|was_there| if was_there { self.sync_above() } else { Ok(()) }) {
             Ok(()) => Ok(true),
-            Err(error) if matches!(error.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::NotADirectory) => {
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::NotADirectory
+                ) =>
+            {
                 Ok(false)
             }
             Err(error) => Err(failed()(error)),
@@ -116,14 +151,20 @@ impl QubeDirectory {
     /// The files that describe a qube and are there, in words.
     fn described_by(&self) -> io::Result<Option<String>> {
         let names = self.names()?;
-        let found: Vec<&str> =
-            FILES.into_iter().filter(|file| names.iter().any(|name| name.to_str() == Some(*file))).collect();
+        let found: Vec<&str> = FILES
+            .into_iter()
+            .filter(|file| names.iter().any(|name| name.to_str() == Some(*file)))
+            .collect();
         Ok((!found.is_empty()).then(|| found.join(" and ")))
     }
 
     fn is_link(&self) -> io::Result<bool> {
-        let Some(base) = self.base()? else { return Ok(false) };
-        Ok(base.look(&self.below)?.is_some_and(|found| found.is_symlink()))
+        let Some(base) = self.base()? else {
+            return Ok(false);
+        };
+        Ok(base
+            .look(&self.below)?
+            .is_some_and(|found| found.is_symlink()))
     }
 
     /// Where the link that stands for it leads. A link of somebody else, or one to nowhere, has
@@ -134,13 +175,20 @@ impl QubeDirectory {
     }
 
     fn unlink(&self) -> io::Result<()> {
-        let Some(base) = self.base()? else { return Ok(()) };
-        if base.remove_file(&self.below)? { self.sync_above() } else { Ok(()) }
+        let Some(base) = self.base()? else {
+            return Ok(());
+        };
+        if base.remove_file(&self.below)? {
+            self.sync_above()
+        } else {
+            Ok(())
+        }
     }
 
     fn sync_above(&self) -> io::Result<()> {
         let above = self.below.parent().unwrap_or(Path::new(""));
-        self.base()?.map_or(Ok(()), |base| base.subdirectory(above)?.sync())
+        self.base()?
+            .map_or(Ok(()), |base| base.subdirectory(above)?.sync())
     }
 
     fn failed(&self, verb: &str) -> impl FnOnce(io::Error) -> LifecycleError + use<> {
@@ -150,18 +198,26 @@ impl QubeDirectory {
 }
 
 fn told(removal: DirectoryRemoval) -> Result<Option<String>, StorageError> {
-    let DirectoryRemoval::NotEmpty(kept) = removal else { return Ok(None) };
+    let DirectoryRemoval::NotEmpty(kept) = removal else {
+        return Ok(None);
+    };
     let names: Vec<OsString> = names_in(&kept)?.into_iter().map(OsString::from).collect();
     Ok(Some(kept_by(&kept.display().to_string(), &names)))
 }
 
 fn kept_by(directory: &str, names: &[OsString]) -> String {
-    format!("{directory} stays, with {}, which Qubes did not make, or another volume means", listed(names))
+    format!(
+        "{directory} stays, with {}, which Qubes did not make, or another volume means",
+        listed(names)
+    )
 }
 
 /// Names of files, sorted, as a message has room for them.
 pub(in crate::lifecycle) fn listed(names: &[OsString]) -> String {
-    let mut names: Vec<String> = names.iter().map(|name| name.to_string_lossy().escape_debug().to_string()).collect();
+    let mut names: Vec<String> = names
+        .iter()
+        .map(|name| name.to_string_lossy().escape_debug().to_string())
+        .collect();
     names.sort();
     let more = match names.len().saturating_sub(NAMED) {
         0 => String::new(),

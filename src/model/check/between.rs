@@ -24,14 +24,29 @@ impl Qubes {
         ways: &mut NetvmWays<'q>,
         found: &mut Vec<Finding>,
     ) {
-        let Ok(Some(netvm)) = self.netvm(vm, facts) else { return };
+        let Ok(Some(netvm)) = self.netvm(vm, facts) else {
+            return;
+        };
         let mut add = |kind, harm, text| {
-            let remedy = Remedy::Set { property: "netvm".into(), value: String::new() };
-            found.push(Finding { at: At::property(&vm.name, "netvm"), kind, harm, text, remedy });
+            let remedy = Remedy::Set {
+                property: "netvm".into(),
+                value: String::new(),
+            };
+            found.push(Finding {
+                at: At::property(&vm.name, "netvm"),
+                kind,
+                harm,
+                text,
+                remedy,
+            });
         };
         let is_explicit = vm.properties.contains("netvm");
         if is_explicit && !self.provides_network(netvm, facts) {
-            add(Kind::Unfit, Harm::Refused, format!("netvm is '{}', which does not provide network", netvm.name));
+            add(
+                Kind::Unfit,
+                Harm::Refused,
+                format!("netvm is '{}', which does not provide network", netvm.name),
+            );
         }
         if ways.lead_back_to(vm, netvm, self, facts) {
             let names = self.netvm_chain(netvm, facts).map(|v| v.name.as_str());
@@ -43,7 +58,10 @@ impl Qubes {
                 }
                 way => format!("its netvms lead back to it: {}", way.join(" → ")),
             };
-            let text = format!("netvm is '{}', and {behind}; qubesd takes it for none", netvm.name);
+            let text = format!(
+                "netvm is '{}', and {behind}; qubesd takes it for none",
+                netvm.name
+            );
             add(Kind::NetvmLoop, Harm::Misread, text);
         }
     }
@@ -52,13 +70,19 @@ impl Qubes {
     pub(super) fn check_numbers(&self, found: &mut Vec<Finding>) {
         let mut numbers = Numbers::default();
         self.iter().for_each(|vm| found.extend(numbers.clashes(vm)));
-        if !self.iter().any(|vm| vm.class == Class::AdminVM && vm.properties.contains("label")) {
+        if !self
+            .iter()
+            .any(|vm| vm.class == Class::AdminVM && vm.properties.contains("label"))
+        {
             found.push(Finding {
                 at: At::domain(&crate::model::VmName::dom0()),
                 kind: Kind::NoDom0,
                 harm: Harm::Misread,
                 text: "dom0 is missing or has no label: upstream's tools cannot show it".into(),
-                remedy: Remedy::Set { property: "label".into(), value: "black".into() },
+                remedy: Remedy::Set {
+                    property: "label".into(),
+                    value: "black".into(),
+                },
             });
         }
     }
@@ -80,19 +104,37 @@ impl Numbers {
             return found;
         }
         let name = &vm.name;
-        let mut twice = |property: &str, kind, harm, first: Option<&VmName>, remedy: &dyn Fn() -> Remedy| {
-            let Some(first) = first else { return };
-            let number = vm.properties.get(property).unwrap_or_default();
-            let text = format!("{property} {number} is that of '{first}', too");
-            found.push(Finding { at: At::property(name, property), kind, harm, text, remedy: remedy() });
-        };
+        let mut twice =
+            |property: &str, kind, harm, first: Option<&VmName>, remedy: &dyn Fn() -> Remedy| {
+                let Some(first) = first else { return };
+                let number = vm.properties.get(property).unwrap_or_default();
+                let text = format!("{property} {number} is that of '{first}', too");
+                found.push(Finding {
+                    at: At::property(name, property),
+                    kind,
+                    harm,
+                    text,
+                    remedy: remedy(),
+                });
+            };
         let qid = vm.qid().and_then(|qid| first_of(&mut self.qids, qid, name));
-        twice("qid", Kind::QidTwice, Harm::Refused, qid, &|| Remedy::NewQid);
-        let uuid = vm.uuid().and_then(|uuid| first_of(&mut self.uuids, uuid, name));
-        twice("uuid", Kind::UuidTwice, Harm::Misread, uuid, &|| Remedy::NewUuid);
-        if let Some(dispid) = vm.properties.get("dispid").filter(|_| vm.class == Class::DispVM) {
+        twice("qid", Kind::QidTwice, Harm::Refused, qid, &|| {
+            Remedy::NewQid
+        });
+        let uuid = vm
+            .uuid()
+            .and_then(|uuid| first_of(&mut self.uuids, uuid, name));
+        twice("uuid", Kind::UuidTwice, Harm::Misread, uuid, &|| {
+            Remedy::NewUuid
+        });
+        if let Some(dispid) = vm
+            .properties
+            .get("dispid")
+            .filter(|_| vm.class == Class::DispVM)
+        {
             let dispid = first_of(&mut self.dispids, dispid.trim().into(), name);
-            let by_hand = || Remedy::ByHand(format!("qvm-remove {name}, or give it another dispid"));
+            let by_hand =
+                || Remedy::ByHand(format!("qvm-remove {name}, or give it another dispid"));
             twice("dispid", Kind::DispidTwice, Harm::Misread, dispid, &by_hand);
         }
         if vm.qid().is_some_and(|qid| qid.number() == 0) {
@@ -109,7 +151,11 @@ impl Numbers {
 }
 
 /// Who had `key` before; whoever comes first keeps it.
-fn first_of<'a, K: Hash + Eq>(seen: &'a mut HashMap<K, VmName>, key: K, name: &VmName) -> Option<&'a VmName> {
+fn first_of<'a, K: Hash + Eq>(
+    seen: &'a mut HashMap<K, VmName>,
+    key: K,
+    name: &VmName,
+) -> Option<&'a VmName> {
     match seen.entry(key) {
         Entry::Occupied(first) => Some(first.into_mut()),
         Entry::Vacant(free) => {

@@ -14,11 +14,19 @@ impl Qubes {
         for (nth, class) in vm.devices.iter().enumerate() {
             for (position, device) in class.assignments.iter().enumerate() {
                 let what = format!("{} device '{}'", class.class, device.port());
-                let taken_out = || Remedy::TakeOut { what: "the assignment".into() };
+                let taken_out = || Remedy::TakeOut {
+                    what: "the assignment".into(),
+                };
                 let mut add = |kind, harm, text: String, remedy| {
-                    let part = Part::Device { class: nth, position };
+                    let part = Part::Device {
+                        class: nth,
+                        position,
+                    };
                     found.push(Finding {
-                        at: At::Qube { name: vm.name.clone(), part },
+                        at: At::Qube {
+                            name: vm.name.clone(),
+                            part,
+                        },
                         kind,
                         harm,
                         text: format!("{what} {text}"),
@@ -26,15 +34,25 @@ impl Qubes {
                     });
                 };
                 if let Some(backend) = device.backend().filter(|b| !self.contains(b)) {
-                    let text = format!("is of '{backend}', and there is no such qube: qubesd drops the assignment");
+                    let text = format!(
+                        "is of '{backend}', and there is no such qube: qubesd drops the assignment"
+                    );
                     add(Kind::DeviceBackend, Harm::Misread, text, taken_out());
                 }
                 match device.mode() {
                     Err("manual") => {
-                        add(Kind::DeviceMode, Harm::Refused, "has mode 'manual'".into(), taken_out());
+                        add(
+                            Kind::DeviceMode,
+                            Harm::Refused,
+                            "has mode 'manual'".into(),
+                            taken_out(),
+                        );
                     }
                     Err(text) if device.attributes.contains("required") => {
-                        let text = format!("has required='{}', which is not a boolean", text.escape_debug());
+                        let text = format!(
+                            "has required='{}', which is not a boolean",
+                            text.escape_debug()
+                        );
                         add(Kind::DeviceMode, Harm::Refused, text, taken_out());
                     }
                     Err(mode) => {
@@ -47,7 +65,12 @@ impl Qubes {
                             mode.as_str(),
                             facts.release()
                         );
-                        add(Kind::DeviceMode, Harm::Misread, text, Remedy::ByHand(ACCEPT.into()));
+                        add(
+                            Kind::DeviceMode,
+                            Harm::Misread,
+                            text,
+                            Remedy::ByHand(ACCEPT.into()),
+                        );
                     }
                     Ok(_) => {}
                 }
@@ -57,16 +80,29 @@ impl Qubes {
                         device.identity(),
                         facts.release()
                     );
-                    add(Kind::DeviceIdentity, Harm::Misread, text, Remedy::ByHand(ACCEPT.into()));
+                    add(
+                        Kind::DeviceIdentity,
+                        Harm::Misread,
+                        text,
+                        Remedy::ByHand(ACCEPT.into()),
+                    );
                 }
                 let same = |other: &Assignment| key(other) == key(device);
                 if class.assignments.iter().take(position).any(same) {
-                    add(Kind::DeviceTwice, Harm::Refused, "is assigned twice".into(), taken_out());
+                    add(
+                        Kind::DeviceTwice,
+                        Harm::Refused,
+                        "is assigned twice".into(),
+                        taken_out(),
+                    );
                 }
                 let port = device.port();
                 if &*class.class == "pci" && !is_pci_port(port) {
                     let (text, remedy) = match is_pci_port(&port.to_ascii_lowercase()) {
-                        true => ("has capitals in its PCI address", Remedy::ByHand("write small letters".into())),
+                        true => (
+                            "has capitals in its PCI address",
+                            Remedy::ByHand("write small letters".into()),
+                        ),
                         false => ("has no PCI address", taken_out()),
                     };
                     add(Kind::DevicePort, Harm::Refused, text.into(), remedy);

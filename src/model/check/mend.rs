@@ -10,25 +10,36 @@ use uuid::Uuid;
 impl Qubes {
     /// Does what the remedies of `findings`, all of this collection as it is, say; returns for each whether it was done.
     /// What is done by hand only, or to the text of the file, is left. `uuid` gives fresh ones.
-    pub fn mend(&mut self, findings: &[Finding], facts: &dyn Facts, uuid: &mut dyn FnMut() -> Uuid) -> Vec<bool> {
+    pub fn mend(
+        &mut self,
+        findings: &[Finding],
+        facts: &dyn Facts,
+        uuid: &mut dyn FnMut() -> Uuid,
+    ) -> Vec<bool> {
         let mut done = vec![false; findings.len()];
         // From the back: what is taken out by its position moves nothing that is still to be taken out.
         for (finding, done) in findings.iter().zip(&mut done).rev() {
             *done = match &finding.at {
                 At::Pool(position) => self.mend_pool(*position, &finding.remedy),
                 At::Global(name) => self.mend_global(name, &finding.remedy),
-                At::Qube { name, part } => self.mend_qube(name.as_str(), part, &finding.remedy, facts, uuid),
+                At::Qube { name, part } => {
+                    self.mend_qube(name.as_str(), part, &finding.remedy, facts, uuid)
+                }
             };
         }
         done
     }
 
     fn mend_pool(&mut self, position: usize, remedy: &Remedy) -> bool {
-        let Some(pool) = self.pools.0.get_mut(position) else { return false };
+        let Some(pool) = self.pools.0.get_mut(position) else {
+            return false;
+        };
         match remedy {
             Remedy::TakeOut { .. } => drop(self.pools.0.remove(position)),
             Remedy::TakeOutAttributes(names) => {
-                names.iter().for_each(|name| drop(pool.attributes.remove(name)));
+                names
+                    .iter()
+                    .for_each(|name| drop(pool.attributes.remove(name)));
             }
             _ => return false,
         }
@@ -59,7 +70,9 @@ impl Qubes {
             },
             _ => None,
         };
-        let Some(vm) = self.edit(name) else { return false };
+        let Some(vm) = self.edit(name) else {
+            return false;
+        };
         match (remedy, part) {
             (Remedy::Reset { property }, _) => forget(vm, property),
             (Remedy::TakeOut { .. }, Part::Property(property)) => forget(vm, property),
@@ -73,18 +86,28 @@ impl Qubes {
             (Remedy::TakeOut { .. }, Part::Tag(tag)) => vm.tags.retain(|t| **t != **tag),
             (Remedy::TakeOut { .. }, Part::Feature(feature)) => drop(vm.features.remove(feature)),
             (Remedy::SetAttribute { name, value }, Part::Volume(volume)) => {
-                let Some(volume) = vm.volumes.iter_mut().find(|v| v.name() == volume) else { return false };
+                let Some(volume) = vm.volumes.iter_mut().find(|v| v.name() == volume) else {
+                    return false;
+                };
                 volume.attributes.set(name, value);
             }
             (Remedy::TakeOut { .. }, Part::Device { class, position }) => {
-                let Some(class) = vm.devices.get_mut(*class).filter(|c| *position < c.assignments.len()) else {
+                let Some(class) = vm
+                    .devices
+                    .get_mut(*class)
+                    .filter(|c| *position < c.assignments.len())
+                else {
                     return false;
                 };
                 class.assignments.remove(*position);
             }
             (Remedy::TakeOutAttributes(names), Part::Volume(volume)) => {
-                let Some(volume) = vm.volumes.iter_mut().find(|v| v.name() == volume) else { return false };
-                names.iter().for_each(|name| drop(volume.attributes.remove(name)));
+                let Some(volume) = vm.volumes.iter_mut().find(|v| v.name() == volume) else {
+                    return false;
+                };
+                names
+                    .iter()
+                    .for_each(|name| drop(volume.attributes.remove(name)));
             }
             (Remedy::NewUuid, _) => vm.properties.set("uuid", &uuid().to_string()),
             (Remedy::NewQid, _) => {

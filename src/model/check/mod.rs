@@ -108,8 +108,12 @@ impl Remedy {
 impl fmt::Display for Remedy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Remedy::Reset { property } => write!(f, "take {property} out, so that the default counts"),
-            Remedy::Set { property, value } if value.is_empty() => write!(f, "set {property} to none"),
+            Remedy::Reset { property } => {
+                write!(f, "take {property} out, so that the default counts")
+            }
+            Remedy::Set { property, value } if value.is_empty() => {
+                write!(f, "set {property} to none")
+            }
             Remedy::Set { property, value } => write!(f, "set {property} to '{value}'"),
             Remedy::TakeOut { what } => write!(f, "take {what} out"),
             Remedy::TakeOutAttributes(names) => write!(f, "take out {}", names.join(", ")),
@@ -126,7 +130,12 @@ impl fmt::Display for Remedy {
 impl Finding {
     /// Whether the qube it is about cannot be relied on: upstream refuses the store for it, or takes it for another.
     pub fn breaks_the_qube(&self) -> bool {
-        let kinds = [Kind::MissingProperty, Kind::NetvmLoop, Kind::UuidTwice, Kind::VolumeShared];
+        let kinds = [
+            Kind::MissingProperty,
+            Kind::NetvmLoop,
+            Kind::UuidTwice,
+            Kind::VolumeShared,
+        ];
         self.harm == Harm::Refused || kinds.contains(&self.kind)
     }
 }
@@ -141,11 +150,17 @@ impl At {
     }
 
     fn property(name: &VmName, property: &str) -> At {
-        At::Qube { name: name.clone(), part: Part::Property(property.to_owned()) }
+        At::Qube {
+            name: name.clone(),
+            part: Part::Property(property.to_owned()),
+        }
     }
 
     fn domain(name: &VmName) -> At {
-        At::Qube { name: name.clone(), part: Part::Domain }
+        At::Qube {
+            name: name.clone(),
+            part: Part::Domain,
+        }
     }
 }
 
@@ -173,7 +188,12 @@ impl Qubes {
 
     /// What is wrong with one qube and what it refers to; that another has its number or its images is not among it.
     /// `ways` is for one look at many: it remembers their netvms.
-    pub fn findings_of<'q>(&'q self, vm: &Vm, facts: &'q dyn Facts, ways: &mut NetvmWays<'q>) -> Vec<Finding> {
+    pub fn findings_of<'q>(
+        &'q self,
+        vm: &Vm,
+        facts: &'q dyn Facts,
+        ways: &mut NetvmWays<'q>,
+    ) -> Vec<Finding> {
         let mut found = Vec::new();
         self.check_qube(vm, None, facts, ways, &mut found);
         found
@@ -181,7 +201,12 @@ impl Qubes {
 
     /// What upstream refuses the store for in one qube: what of [`Qubes::findings_of`] is
     /// [`Harm::Refused`].
-    pub fn refusals_of<'q>(&'q self, vm: &Vm, facts: &'q dyn Facts, ways: &mut NetvmWays<'q>) -> Vec<Finding> {
+    pub fn refusals_of<'q>(
+        &'q self,
+        vm: &Vm,
+        facts: &'q dyn Facts,
+        ways: &mut NetvmWays<'q>,
+    ) -> Vec<Finding> {
         if self.is_plainly_right(vm, facts, ways) {
             return Vec::new();
         }
@@ -191,7 +216,12 @@ impl Qubes {
     }
 
     /// What makes a qube unreliable by itself: its diagnoses, and what upstream refuses the store for.
-    pub fn what_breaks<'q>(&'q self, vm: &Vm, facts: &'q dyn Facts, ways: &mut NetvmWays<'q>) -> Vec<String> {
+    pub fn what_breaks<'q>(
+        &'q self,
+        vm: &Vm,
+        facts: &'q dyn Facts,
+        ways: &mut NetvmWays<'q>,
+    ) -> Vec<String> {
         let mut texts: Vec<String> = vm.diagnoses.iter().map(|d| d.text.clone()).collect();
         // What of a domain cannot be read at all has no values that could be wrong; and what R4 wants of a qube, one of
         // R1 to R3 gets when it is converted.
@@ -200,7 +230,11 @@ impl Qubes {
             && !self.is_plainly_right(vm, facts, ways)
         {
             let own = self.findings_of(vm, facts, ways);
-            texts.extend(own.into_iter().filter(Finding::breaks_the_qube).map(|f| f.text));
+            texts.extend(
+                own.into_iter()
+                    .filter(Finding::breaks_the_qube)
+                    .map(|f| f.text),
+            );
         }
         texts
     }

@@ -9,7 +9,9 @@ use crate::model::vm::Vm;
 impl Qubes {
     pub(super) fn check_pool_paths(&self, found: &mut Vec<Finding>) {
         for (position, pool) in self.pools.iter().enumerate() {
-            let Some(directory) = pool.option("dir_path").filter(|path| has_dots(path)) else { continue };
+            let Some(directory) = pool.option("dir_path").filter(|path| has_dots(path)) else {
+                continue;
+            };
             found.push(Finding {
                 at: At::Pool(position),
                 kind: Kind::UnsafePath,
@@ -25,11 +27,18 @@ impl Qubes {
 
     pub(super) fn check_volume_paths(&self, vm: &Vm, found: &mut Vec<Finding>) {
         for volume in &vm.volumes {
-            let pool = volume.attributes.get("pool").and_then(|pool| self.pools.get(pool));
-            let is_directory = pool.is_some_and(|pool| matches!(pool.driver(), "file" | "file-reflink"));
+            let pool = volume
+                .attributes
+                .get("pool")
+                .and_then(|pool| self.pools.get(pool));
+            let is_directory =
+                pool.is_some_and(|pool| matches!(pool.driver(), "file" | "file-reflink"));
             // An empty one is as good as none: the driver gives the volume an id.
             let names_no_file = |vid: &str| is_directory && !vid.is_empty() && !is_file_vid(vid);
-            let vid = volume.attributes.get("vid").filter(|vid| is_astray(vid) || names_no_file(vid));
+            let vid = volume
+                .attributes
+                .get("vid")
+                .filter(|vid| is_astray(vid) || names_no_file(vid));
             let Some(vid) = vid else { continue };
             found.push(Finding {
                 at: At::Qube { name: vm.name.clone(), part: Part::Volume(volume.name().to_owned()) },
@@ -59,7 +68,15 @@ mod tests {
 
     #[test]
     fn only_whole_parts_of_dots_lead_out() {
-        assert!(["..", "a/../b", "../a", "/a", "a/.."].into_iter().all(is_astray));
-        assert!(["appvms/work/private", "a..b/c", "...", "a/.b"].into_iter().all(|vid| !is_astray(vid)));
+        assert!(
+            ["..", "a/../b", "../a", "/a", "a/.."]
+                .into_iter()
+                .all(is_astray)
+        );
+        assert!(
+            ["appvms/work/private", "a..b/c", "...", "a/.b"]
+                .into_iter()
+                .all(|vid| !is_astray(vid))
+        );
     }
 }

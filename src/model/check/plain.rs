@@ -14,7 +14,12 @@ use crate::model::volume::{class_volume, class_volumes, volume_traits};
 impl Qubes {
     /// Whether a short look shows that nothing breaks the qube. Where it is false, the thorough look decides; where it is
     /// true, the thorough one would find nothing that [`super::Finding::breaks_the_qube`].
-    pub(super) fn is_plainly_right<'q>(&'q self, vm: &Vm, facts: &'q dyn Facts, ways: &mut NetvmWays<'q>) -> bool {
+    pub(super) fn is_plainly_right<'q>(
+        &'q self,
+        vm: &Vm,
+        facts: &'q dyn Facts,
+        ways: &mut NetvmWays<'q>,
+    ) -> bool {
         let release = facts.release();
         vm.class.is_local_guest()
             && vm.devices.iter().all(|class| class.assignments.is_empty())
@@ -27,16 +32,22 @@ impl Qubes {
     fn properties_are_plain(&self, vm: &Vm, release: Release) -> bool {
         let (mut identities, scope) = (0, Scope::Class(&vm.class));
         for (name, text) in vm.properties.iter() {
-            let Some(property) = Property::find(scope, name) else { return false };
+            let Some(property) = Property::find(scope, name) else {
+                return false;
+            };
             let is_plain = match name {
                 "template" => self.template(vm).is_ok(),
-                "qid" => vm.qid().is_some_and(|qid| qid.number() <= release.highest_qid()),
+                "qid" => vm
+                    .qid()
+                    .is_some_and(|qid| qid.number() <= release.highest_qid()),
                 // Looked at with the way to the network.
                 "netvm" => true,
                 // A name with a dot cannot be marked with a tag.
                 "guivm" | "audiovm" if text.contains('.') => false,
                 _ if text.is_empty() => property.may_be_empty(),
-                _ => property.prints_as_stored(self, text) && property.setter_misfit(text).is_none(),
+                _ => {
+                    property.prints_as_stored(self, text) && property.setter_misfit(text).is_none()
+                }
             };
             if !is_plain || property.computed || property.since > release {
                 return false;
@@ -46,11 +57,20 @@ impl Qubes {
         identities == if vm.class.has_template() { 4 } else { 3 }
     }
 
-    fn netvm_is_plain<'q>(&'q self, vm: &Vm, facts: &'q dyn Facts, ways: &mut NetvmWays<'q>) -> bool {
+    fn netvm_is_plain<'q>(
+        &'q self,
+        vm: &Vm,
+        facts: &'q dyn Facts,
+        ways: &mut NetvmWays<'q>,
+    ) -> bool {
         let netvm = match vm.properties.get("netvm") {
             Some("") => return true,
             Some(text) => match self.get(text) {
-                Some(netvm) if netvm.class != Class::RemoteVM && self.provides_network(netvm, facts) => netvm,
+                Some(netvm)
+                    if netvm.class != Class::RemoteVM && self.provides_network(netvm, facts) =>
+                {
+                    netvm
+                }
                 _ => return false,
             },
             None => match self.netvm(vm, facts) {
@@ -63,7 +83,9 @@ impl Qubes {
     }
 
     fn volumes_are_plain(&self, vm: &Vm, release: Release) -> bool {
-        let is_whole = class_volumes(&vm.class).iter().all(|class| vm.volume(class.name).is_some());
+        let is_whole = class_volumes(&vm.class)
+            .iter()
+            .all(|class| vm.volume(class.name).is_some());
         is_whole
             && vm.volumes.iter().all(|own| {
                 let class = class_volume(&vm.class, own.name());
@@ -72,7 +94,11 @@ impl Qubes {
                     && own
                         .written_down(class)
                         .and_then(|written| self.pools.get(written.pool))
-                        .is_some_and(|pool| volume_traits(own.name(), class, &own.attributes).misfit(pool).is_none())
+                        .is_some_and(|pool| {
+                            volume_traits(own.name(), class, &own.attributes)
+                                .misfit(pool)
+                                .is_none()
+                        })
             })
     }
 }

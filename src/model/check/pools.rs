@@ -19,29 +19,63 @@ fn options_of(driver: &str) -> Option<Option<&'static [&'static str]>> {
 }
 
 /// Options that a driver needs, or that it cannot read: qubesd refuses the store for them.
-fn check_options(pool: &Pool, driver: &str, release: Release, add: &mut impl FnMut(Kind, Harm, String, Remedy)) {
-    let Some(driver) = PoolDriver::find(driver) else { return };
-    for missing in driver.required.iter().filter(|option| pool.option(option).is_none()) {
+fn check_options(
+    pool: &Pool,
+    driver: &str,
+    release: Release,
+    add: &mut impl FnMut(Kind, Harm, String, Remedy),
+) {
+    let Some(driver) = PoolDriver::find(driver) else {
+        return;
+    };
+    for missing in driver
+        .required
+        .iter()
+        .filter(|option| pool.option(option).is_none())
+    {
         let text = format!("has no {missing}, which driver {} needs", driver.name);
-        add(Kind::PoolOption, Harm::Refused, text, Remedy::ByHand(format!("add {missing}")));
+        add(
+            Kind::PoolOption,
+            Harm::Refused,
+            text,
+            Remedy::ByHand(format!("add {missing}")),
+        );
     }
     if let (Some(text), Some(most)) = (pool.option("revisions_to_keep"), driver.most_revisions) {
         let rule = match read_int(text).and_then(|number| number.as_int()) {
             None => Some("which is not a number".to_owned()),
-            Some(number) if number > most => Some(format!("and driver {} keeps at most {most}", driver.name)),
+            Some(number) if number > most => {
+                Some(format!("and driver {} keeps at most {most}", driver.name))
+            }
             Some(_) => None,
         };
         if let Some(rule) = rule {
             let remedy = Remedy::TakeOutAttributes(vec!["revisions_to_keep".into()]);
-            add(Kind::PoolOption, Harm::Refused, format!("has revisions_to_keep=\"{text}\", {rule}"), remedy);
+            add(
+                Kind::PoolOption,
+                Harm::Refused,
+                format!("has revisions_to_keep=\"{text}\", {rule}"),
+                remedy,
+            );
         }
     }
-    if let Some(text) = pool.option("setup_check").filter(|text| !text.is_empty() && parse_bool(text).is_none()) {
+    if let Some(text) = pool
+        .option("setup_check")
+        .filter(|text| !text.is_empty() && parse_bool(text).is_none())
+    {
         let remedy = Remedy::TakeOutAttributes(vec!["setup_check".into()]);
-        add(Kind::PoolOption, Harm::Refused, format!("has setup_check=\"{text}\", which is not a boolean"), remedy);
+        add(
+            Kind::PoolOption,
+            Harm::Refused,
+            format!("has setup_check=\"{text}\", which is not a boolean"),
+            remedy,
+        );
     }
     let is_flag = |text: &&str| matches!(*text, "True" | "1" | "on" | "False" | "0" | "off" | "");
-    if let Some(text) = pool.option("ephemeral_volatile").filter(|text| release >= Release::R4_4 && !is_flag(text)) {
+    if let Some(text) = pool
+        .option("ephemeral_volatile")
+        .filter(|text| release >= Release::R4_4 && !is_flag(text))
+    {
         let remedy = Remedy::TakeOutAttributes(vec!["ephemeral_volatile".into()]);
         let text = format!("has ephemeral_volatile=\"{text}\", which is neither True nor False");
         add(Kind::PoolOption, Harm::Refused, text, remedy);
@@ -60,12 +94,24 @@ impl Qubes {
                     remedy,
                 });
             };
-            if let Some(first) = self.pools.iter().take(position).find(|p| p.name() == pool.name()) {
+            if let Some(first) = self
+                .pools
+                .iter()
+                .take(position)
+                .find(|p| p.name() == pool.name())
+            {
                 let remedy = match first.attributes == pool.attributes {
-                    true => Remedy::TakeOut { what: "the second, which is the same".into() },
+                    true => Remedy::TakeOut {
+                        what: "the second, which is the same".into(),
+                    },
                     false => Remedy::ByHand("take one of them out, or give it another name".into()),
                 };
-                add(Kind::PoolTwice, Harm::Misread, "stands there twice".into(), remedy);
+                add(
+                    Kind::PoolTwice,
+                    Harm::Misread,
+                    "stands there twice".into(),
+                    remedy,
+                );
             }
             match (pool.driver(), options_of(pool.driver())) {
                 ("", _) => add(
@@ -86,12 +132,25 @@ impl Qubes {
                     );
                 }
                 (driver, Some(Some(known))) => {
-                    let is_known = |name: &str| matches!(name, "name" | "driver") || known.contains(&name);
-                    let unknown: Vec<&str> = pool.attributes.names().filter(|name| !is_known(name)).collect();
+                    let is_known =
+                        |name: &str| matches!(name, "name" | "driver") || known.contains(&name);
+                    let unknown: Vec<&str> = pool
+                        .attributes
+                        .names()
+                        .filter(|name| !is_known(name))
+                        .collect();
                     if !unknown.is_empty() {
-                        let text = format!("has {}, which driver {driver} does not know", unknown.join(", "));
+                        let text = format!(
+                            "has {}, which driver {driver} does not know",
+                            unknown.join(", ")
+                        );
                         let names = unknown.into_iter().map(str::to_owned).collect();
-                        add(Kind::PoolOption, Harm::Refused, text, Remedy::TakeOutAttributes(names));
+                        add(
+                            Kind::PoolOption,
+                            Harm::Refused,
+                            text,
+                            Remedy::TakeOutAttributes(names),
+                        );
                     }
                     check_options(pool, driver, facts.release(), &mut add);
                 }
@@ -111,7 +170,9 @@ impl Qubes {
                     add(
                         Kind::PoolFlag,
                         Harm::Misread,
-                        format!("has ephemeral_volatile=\"{text}\", which every release up to 4.4.0 takes for true"),
+                        format!(
+                            "has ephemeral_volatile=\"{text}\", which every release up to 4.4.0 takes for true"
+                        ),
                         taken_out(),
                     );
                 }

@@ -21,10 +21,19 @@ const NEEDED: [&str; 4] = ["label", "qid", "uuid", "template"];
 impl Qubes {
     pub(super) fn check_properties(&self, vm: &Vm, facts: &dyn Facts, found: &mut Vec<Finding>) {
         let mut add = |property: &str, kind, harm, text, remedy| {
-            found.push(Finding { at: At::property(&vm.name, property), kind, harm, text, remedy });
+            found.push(Finding {
+                at: At::property(&vm.name, property),
+                kind,
+                harm,
+                text,
+                remedy,
+            });
         };
         if vm.class == Class::RemoteVM && facts.release() < Release::R4_3 {
-            let text = format!("Qubes OS {} does not know class RemoteVM (since 4.3)", facts.release());
+            let text = format!(
+                "Qubes OS {} does not know class RemoteVM (since 4.3)",
+                facts.release()
+            );
             let by_hand = Remedy::ByHand(format!("qvm-remove {}, or upgrade Qubes OS", vm.name));
             add("name", Of::TooNew, Harm::Refused, text, by_hand);
             return;
@@ -34,7 +43,9 @@ impl Qubes {
             return;
         }
         for name in vm.properties.names() {
-            let out = || Remedy::TakeOut { what: format!("property {name}") };
+            let out = || Remedy::TakeOut {
+                what: format!("property {name}"),
+            };
             match Property::find(Scope::Class(&vm.class), name) {
                 None if LEGACY.contains(&name) => {}
                 None => {
@@ -46,13 +57,20 @@ impl Qubes {
                     add(name, Of::ComputedProperty, Harm::Refused, text, out());
                 }
                 Some(p) if p.since > facts.release() => {
-                    let text = format!("Qubes OS {} does not know {name} (since {})", facts.release(), p.since);
+                    let text = format!(
+                        "Qubes OS {} does not know {name} (since {})",
+                        facts.release(),
+                        p.since
+                    );
                     add(name, Of::TooNew, Harm::Refused, text, out());
                 }
                 Some(property) => self.check_value(vm, property, facts, &mut add),
             }
         }
-        for name in NEEDED.iter().filter(|name| vm.class != Class::AdminVM && !vm.properties.contains(name)) {
+        for name in NEEDED
+            .iter()
+            .filter(|name| vm.class != Class::AdminVM && !vm.properties.contains(name))
+        {
             if let Some(property) = Property::find(Scope::Class(&vm.class), name) {
                 self.check_value(vm, property, facts, &mut add);
             }
@@ -77,24 +95,53 @@ impl Qubes {
         if let Err(error) = read {
             let kind = kind_of(property, stored, &error, self);
             // Upstream loads a qube without a label, and its tools cannot show it.
-            let harm = if name == "label" && stored.is_none() { Harm::Misread } else { Harm::Refused };
-            add(name, kind, harm, told(&error), self.remedy(property, vm, facts));
+            let harm = if name == "label" && stored.is_none() {
+                Harm::Misread
+            } else {
+                Harm::Refused
+            };
+            add(
+                name,
+                kind,
+                harm,
+                told(&error),
+                self.remedy(property, vm, facts),
+            );
         } else if let Some(text) = stored {
             if let Some(rule) = property.setter_misfit(text) {
                 let text = format!("{name} is '{}': {rule}", text.escape_debug());
-                add(name, Of::BadValue, Harm::Refused, text, Remedy::Reset { property: name.into() });
+                add(
+                    name,
+                    Of::BadValue,
+                    Harm::Refused,
+                    text,
+                    Remedy::Reset {
+                        property: name.into(),
+                    },
+                );
             }
             let max = facts.release().highest_qid();
             if name == "qid" && vm.qid().is_none_or(|qid| qid.number() > max) {
                 let text = match vm.qid() {
                     None => format!("qid {text} is not between 0 and {}", Qid::MAX),
-                    Some(_) => format!("qid {text} is above {max}, the highest of Qubes OS {}", facts.release()),
+                    Some(_) => format!(
+                        "qid {text} is above {max}, the highest of Qubes OS {}",
+                        facts.release()
+                    ),
                 };
                 add(name, Of::BadValue, Harm::Refused, text, Remedy::NewQid);
             }
             if name == "kernel" && !is_kernel_name(text) && property.setter_misfit(text).is_none() {
                 let text = format!("kernel is '{text}', which cannot name one of dom0's kernels");
-                add(name, Of::BadValue, Harm::Misread, text, Remedy::Reset { property: name.into() });
+                add(
+                    name,
+                    Of::BadValue,
+                    Harm::Misread,
+                    text,
+                    Remedy::Reset {
+                        property: name.into(),
+                    },
+                );
             }
             if matches!(property.kind, Kind::Qube { .. }) {
                 self.check_tagged_reference(property, text, add);
@@ -112,10 +159,21 @@ impl Qubes {
     ) {
         let name = property.name;
         let is_tagged = TAGGED_REFERENCES.iter().any(|(tagged, _)| *tagged == name);
-        let misfit = self.name(text).filter(|_| is_tagged).and_then(|named| reference_misfit(name, named));
+        let misfit = self
+            .name(text)
+            .filter(|_| is_tagged)
+            .and_then(|named| reference_misfit(name, named));
         if let Some(misfit) = misfit {
             let text = format!("{name} is '{text}': {misfit}");
-            add(name, Of::Unfit, Harm::Refused, text, Remedy::Reset { property: name.into() });
+            add(
+                name,
+                Of::Unfit,
+                Harm::Refused,
+                text,
+                Remedy::Reset {
+                    property: name.into(),
+                },
+            );
         }
     }
 
@@ -133,13 +191,32 @@ impl Qubes {
         {
             return;
         }
-        let Some(named) = self.get(text).filter(|named| !self.is_template_for_dispvms(named, facts)) else { return };
+        let Some(named) = self
+            .get(text)
+            .filter(|named| !self.is_template_for_dispvms(named, facts))
+        else {
+            return;
+        };
         let what = "which is no template for disposables";
         if matches!(name, "default_dispvm" | "management_dispvm") {
-            let text = format!("{name} is '{}', {what}: qubesd takes it for none", named.name);
-            add(name, Of::NotForDisposables, Harm::Misread, text, Remedy::Reset { property: name.into() });
+            let text = format!(
+                "{name} is '{}', {what}: qubesd takes it for none",
+                named.name
+            );
+            add(
+                name,
+                Of::NotForDisposables,
+                Harm::Misread,
+                text,
+                Remedy::Reset {
+                    property: name.into(),
+                },
+            );
         } else if name == "template" && vm.class == Class::DispVM {
-            let by_hand = Remedy::ByHand(format!("qvm-prefs {} template_for_dispvms True", named.name));
+            let by_hand = Remedy::ByHand(format!(
+                "qvm-prefs {} template_for_dispvms True",
+                named.name
+            ));
             let text = format!("{name} is '{}', {what}", named.name);
             add(name, Of::NotForDisposables, Harm::Misread, text, by_hand);
         }
@@ -149,24 +226,42 @@ impl Qubes {
     fn remedy(&self, property: &Property, vm: &Vm, facts: &dyn Facts) -> Remedy {
         let name = property.name.to_owned();
         match (property.name, property.kind) {
-            ("netvm", _) => Remedy::Set { property: name, value: String::new() },
+            ("netvm", _) => Remedy::Set {
+                property: name,
+                value: String::new(),
+            },
             ("uuid", _) => Remedy::NewUuid,
             ("qid", _) => Remedy::NewQid,
             ("template", _) => match self.template_instead(vm, facts) {
-                Some(template) => Remedy::Set { property: name, value: template.to_string() },
-                None => Remedy::ByHand(format!("qvm-prefs {0} template TEMPLATE, or qvm-remove {0}", vm.name)),
+                Some(template) => Remedy::Set {
+                    property: name,
+                    value: template.to_string(),
+                },
+                None => Remedy::ByHand(format!(
+                    "qvm-prefs {0} template TEMPLATE, or qvm-remove {0}",
+                    vm.name
+                )),
             },
-            (_, Kind::Label) => Remedy::Set { property: name, value: self.label_instead() },
+            (_, Kind::Label) => Remedy::Set {
+                property: name,
+                value: self.label_instead(),
+            },
             _ => Remedy::Reset { property: name },
         }
     }
 
     /// The system's default template, where it is one for this qube.
     fn template_instead(&self, vm: &Vm, facts: &dyn Facts) -> Option<&VmName> {
-        let global = if vm.class == Class::DispVM { "default_dispvm" } else { "default_template" };
+        let global = if vm.class == Class::DispVM {
+            "default_dispvm"
+        } else {
+            "default_template"
+        };
         let template = self.get(self.global_value(global, facts).ok()?.as_qube()?.as_str())?;
         let fits = match vm.class {
-            Class::DispVM => template.class != Class::DispVM && self.is_template_for_dispvms(template, facts),
+            Class::DispVM => {
+                template.class != Class::DispVM && self.is_template_for_dispvms(template, facts)
+            }
             _ => template.class == Class::TemplateVM,
         };
         fits.then_some(&template.name)
@@ -174,18 +269,26 @@ impl Qubes {
 
     /// The label of what is trusted least: red, or the first there is.
     fn label_instead(&self) -> String {
-        let red = self.labels.find("red").or_else(|| self.labels.iter().next());
+        let red = self
+            .labels
+            .find("red")
+            .or_else(|| self.labels.iter().next());
         red.map_or("red".to_owned(), |label| label.name.to_string())
     }
 
     pub(super) fn check_tags(&self, vm: &Vm, found: &mut Vec<Finding>) {
         for tag in vm.tags.iter().filter(|tag| !is_tag(tag)) {
             found.push(Finding {
-                at: At::Qube { name: vm.name.clone(), part: Part::Tag(tag.to_string()) },
+                at: At::Qube {
+                    name: vm.name.clone(),
+                    part: Part::Tag(tag.to_string()),
+                },
                 kind: Of::BadTag,
                 harm: Harm::Refused,
                 text: format!("tag '{tag}' has other characters than letters, digits, '_' and '-'"),
-                remedy: Remedy::TakeOut { what: "the tag".into() },
+                remedy: Remedy::TakeOut {
+                    what: "the tag".into(),
+                },
             });
         }
     }
@@ -196,11 +299,20 @@ impl Qubes {
         for (name, value) in vm.features.iter() {
             if let Some(misfit) = feature_misfit(vm, name, value, facts.release()) {
                 found.push(Finding {
-                    at: At::Qube { name: vm.name.clone(), part: Part::Feature(name.to_owned()) },
+                    at: At::Qube {
+                        name: vm.name.clone(),
+                        part: Part::Feature(name.to_owned()),
+                    },
                     kind: Of::BadFeature,
-                    harm: if misfit.is_refused { Harm::Refused } else { Harm::Misread },
+                    harm: if misfit.is_refused {
+                        Harm::Refused
+                    } else {
+                        Harm::Misread
+                    },
                     text: format!("feature {name} is '{value}': {}", misfit.rule),
-                    remedy: Remedy::TakeOut { what: "the feature".into() },
+                    remedy: Remedy::TakeOut {
+                        what: "the feature".into(),
+                    },
                 });
             }
         }
@@ -211,7 +323,11 @@ impl Qubes {
 fn kind_of(property: &Property, stored: Option<&str>, error: &PropertyError, qubes: &Qubes) -> Of {
     let Some(text) = stored else {
         // Nothing stands there, or what stands in for it cannot be read.
-        return if matches!(error, PropertyError::Unset { .. }) { Of::MissingProperty } else { Of::BadValue };
+        return if matches!(error, PropertyError::Unset { .. }) {
+            Of::MissingProperty
+        } else {
+            Of::BadValue
+        };
     };
     match property.kind {
         Kind::Qube { .. } if qubes.contains(text) => Of::Unfit,

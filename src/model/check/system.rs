@@ -17,10 +17,20 @@ impl Qubes {
     pub(super) fn check_globals(&self, facts: &dyn Facts, found: &mut Vec<Finding>) {
         for (name, text) in self.globals.iter() {
             let mut add = |kind, harm, text, remedy| {
-                found.push(Finding { at: At::Global(name.to_owned()), kind, harm, text, remedy });
+                found.push(Finding {
+                    at: At::Global(name.to_owned()),
+                    kind,
+                    harm,
+                    text,
+                    remedy,
+                });
             };
-            let reset = || Remedy::Reset { property: name.to_owned() };
-            let taken_out = || Remedy::TakeOut { what: format!("property {name}") };
+            let reset = || Remedy::Reset {
+                property: name.to_owned(),
+            };
+            let taken_out = || Remedy::TakeOut {
+                what: format!("property {name}"),
+            };
             if name == "default_fw_netvm" {
                 // Of R3: upstream turns it into netvms when it loads.
                 continue;
@@ -31,7 +41,9 @@ impl Qubes {
                 continue;
             }
             let Some(property) = Property::find(Scope::Global, name) else {
-                let text = format!("the system has no property {name}: qubesd ignores it and loses it when it saves");
+                let text = format!(
+                    "the system has no property {name}: qubesd ignores it and loses it when it saves"
+                );
                 add(Of::UnknownProperty, Harm::Misread, text, taken_out());
                 continue;
             };
@@ -49,12 +61,20 @@ impl Qubes {
                 }
                 Err(error) => {
                     let is_name = matches!(property.kind, Kind::Qube { .. } | Kind::Pool);
-                    add(if is_name { Of::Dangling } else { Of::BadValue }, Harm::Refused, told(&error), reset());
+                    add(
+                        if is_name { Of::Dangling } else { Of::BadValue },
+                        Harm::Refused,
+                        told(&error),
+                        reset(),
+                    );
                 }
                 Ok(value) => {
                     self.check_default_fits(property, &value, &mut add);
                     let for_disposables = matches!(name, "default_dispvm" | "management_dispvm");
-                    if let Some(vm) = value.as_qube().filter(|_| for_disposables).and_then(|q| self.get(q.as_str()))
+                    if let Some(vm) = value
+                        .as_qube()
+                        .filter(|_| for_disposables)
+                        .and_then(|q| self.get(q.as_str()))
                         && !self.is_template_for_dispvms(vm, facts)
                     {
                         let text = format!(
@@ -69,18 +89,35 @@ impl Qubes {
     }
 
     /// A default that is a value of its property, and does not serve the qubes that follow it.
-    fn check_default_fits(&self, property: &Property, value: &Value, add: &mut impl FnMut(Of, Harm, String, Remedy)) {
+    fn check_default_fits(
+        &self,
+        property: &Property,
+        value: &Value,
+        add: &mut impl FnMut(Of, Harm, String, Remedy),
+    ) {
         let name = property.name;
-        let reset = || Remedy::Reset { property: name.to_owned() };
+        let reset = || Remedy::Reset {
+            property: name.to_owned(),
+        };
         let qube = value.as_qube().and_then(|qube| self.get(qube.as_str()));
         match (name, qube) {
             ("default_guivm" | "default_audiovm", Some(vm)) => {
                 if let Some(misfit) = reference_misfit(name, &vm.name) {
                     let follower = name.trim_start_matches("default_");
-                    let is_followed =
-                        self.iter().any(|vm| vm.class.is_local_guest() && !vm.properties.contains(follower));
-                    let harm = if is_followed { Harm::Refused } else { Harm::Misread };
-                    add(Of::Unfit, harm, format!("{name} is '{value}': {misfit}"), reset());
+                    let is_followed = self
+                        .iter()
+                        .any(|vm| vm.class.is_local_guest() && !vm.properties.contains(follower));
+                    let harm = if is_followed {
+                        Harm::Refused
+                    } else {
+                        Harm::Misread
+                    };
+                    add(
+                        Of::Unfit,
+                        harm,
+                        format!("{name} is '{value}': {misfit}"),
+                        reset(),
+                    );
                 }
             }
             ("default_netvm", Some(vm)) if !can_have_network(&vm.class) => {
@@ -94,23 +131,45 @@ impl Qubes {
                 let by_hand = Remedy::ByHand("qubes-prefs default_kernel VERSION".into());
                 add(Of::BadValue, Harm::Misread, text, by_hand);
             }
-            _ if matches!(property.kind, Kind::Pool) => self.check_default_pool(name, &value.to_string(), add),
+            _ if matches!(property.kind, Kind::Pool) => {
+                self.check_default_pool(name, &value.to_string(), add)
+            }
             _ => {}
         }
     }
 
     /// A default pool in which nothing can be made.
-    fn check_default_pool(&self, name: &str, pool: &str, add: &mut impl FnMut(Of, Harm, String, Remedy)) {
-        let Some(pool) = self.pools.get(pool) else { return };
+    fn check_default_pool(
+        &self,
+        name: &str,
+        pool: &str,
+        add: &mut impl FnMut(Of, Harm, String, Remedy),
+    ) {
+        let Some(pool) = self.pools.get(pool) else {
+            return;
+        };
         let volume = name.strip_prefix("default_pool_").unwrap_or("volatile");
-        let Some(class) = class_volume(&Class::TemplateVM, volume) else { return };
+        let Some(class) = class_volume(&Class::TemplateVM, volume) else {
+            return;
+        };
         if let Some(misfit) = volume_traits(volume, Some(class), &TextMap::new()).misfit(pool) {
-            let text = format!("{name} is '{}', in which no qube can be made: {}", pool.name(), misfit.rule);
-            let remedy = match self.pools.iter().find(|pool| pool.driver() == "linux-kernel") {
-                Some(kernels) if volume == "kernel" => {
-                    Remedy::Set { property: name.to_owned(), value: kernels.name().to_owned() }
-                }
-                _ => Remedy::Reset { property: name.to_owned() },
+            let text = format!(
+                "{name} is '{}', in which no qube can be made: {}",
+                pool.name(),
+                misfit.rule
+            );
+            let remedy = match self
+                .pools
+                .iter()
+                .find(|pool| pool.driver() == "linux-kernel")
+            {
+                Some(kernels) if volume == "kernel" => Remedy::Set {
+                    property: name.to_owned(),
+                    value: kernels.name().to_owned(),
+                },
+                _ => Remedy::Reset {
+                    property: name.to_owned(),
+                },
             };
             add(Of::Unfit, Harm::Misread, text, remedy);
         }
@@ -118,12 +177,17 @@ impl Qubes {
 
     /// Without one, qubesd loads the store and cannot save it.
     fn check_default_kernel(&self, facts: &dyn Facts, found: &mut Vec<Finding>) {
-        if self.global_value("default_kernel", facts).is_ok() || self.globals.contains("default_kernel") {
+        if self.global_value("default_kernel", facts).is_ok()
+            || self.globals.contains("default_kernel")
+        {
             return;
         }
-        let inherits = self
-            .iter()
-            .find(|vm| vm.class.is_local_guest() && !self.template_chain(vm).any(|v| v.properties.contains("kernel")));
+        let inherits = self.iter().find(|vm| {
+            vm.class.is_local_guest()
+                && !self
+                    .template_chain(vm)
+                    .any(|v| v.properties.contains("kernel"))
+        });
         if let Some(vm) = inherits {
             found.push(Finding {
                 at: At::Global("default_kernel".into()),
@@ -142,7 +206,12 @@ impl Qubes {
 /// What is wrong with a value, without whose it is.
 pub(super) fn told(error: &PropertyError) -> String {
     match error {
-        PropertyError::Stored { property, text, reason, .. } => format!("{property} is '{text}': {reason}"),
+        PropertyError::Stored {
+            property,
+            text,
+            reason,
+            ..
+        } => format!("{property} is '{text}': {reason}"),
         PropertyError::Unset { property, .. } => format!("{property} is missing"),
         other => other.to_string(),
     }

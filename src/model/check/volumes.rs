@@ -43,7 +43,9 @@ impl<'a> Vids<'a> {
         let mut vids = Vids::default();
         for vm in qubes.iter() {
             for volume in &vm.volumes {
-                let Some(pool) = volume.attributes.get("pool") else { continue };
+                let Some(pool) = volume.attributes.get("pool") else {
+                    continue;
+                };
                 match volume.attributes.get("vid").filter(|vid| !vid.is_empty()) {
                     Some(vid) => {
                         let owner = vids.owners.entry((pool, vid)).or_insert(&vm.name);
@@ -65,29 +67,69 @@ impl<'a> Vids<'a> {
 
     /// Another qube to which the volume of this vid belongs.
     fn other_owner(&self, vm: &Vm, pool: &str, vid: &str) -> Option<&'a VmName> {
-        self.owners.get(&(pool, vid)).copied().filter(|owner| **owner != vm.name)
+        self.owners
+            .get(&(pool, vid))
+            .copied()
+            .filter(|owner| **owner != vm.name)
     }
 }
 
 /// Whether a driver gives such a vid to a volume of this qube.
 fn is_called_after(vid: &str, name: &VmName) -> bool {
-    vid.split('/').any(|part| *name == part || part.strip_prefix("vm-").is_some_and(|p| p.starts_with(name.as_str())))
+    vid.split('/').any(|part| {
+        *name == part
+            || part
+                .strip_prefix("vm-")
+                .is_some_and(|p| p.starts_with(name.as_str()))
+    })
 }
 
 impl Qubes {
-    pub(super) fn check_volumes(&self, vm: &Vm, vids: Option<&Vids>, facts: &dyn Facts, found: &mut Vec<Finding>) {
-        let unwritten = class_volumes(&vm.class).iter().filter(|class| vm.volume(class.name).is_none());
+    pub(super) fn check_volumes(
+        &self,
+        vm: &Vm,
+        vids: Option<&Vids>,
+        facts: &dyn Facts,
+        found: &mut Vec<Finding>,
+    ) {
+        let unwritten = class_volumes(&vm.class)
+            .iter()
+            .filter(|class| vm.volume(class.name).is_none());
         for class in unwritten {
-            let at = || At::Qube { name: vm.name.clone(), part: Part::Volume(class.name.to_owned()) };
-            self.check_fit(class.name, &TextMap::new(), vm, facts, &mut |kind, harm, text: String, remedy| {
-                found.push(Finding { at: at(), kind, harm, text: format!("volume {} {text}", class.name), remedy });
-            });
+            let at = || At::Qube {
+                name: vm.name.clone(),
+                part: Part::Volume(class.name.to_owned()),
+            };
+            self.check_fit(
+                class.name,
+                &TextMap::new(),
+                vm,
+                facts,
+                &mut |kind, harm, text: String, remedy| {
+                    found.push(Finding {
+                        at: at(),
+                        kind,
+                        harm,
+                        text: format!("volume {} {text}", class.name),
+                        remedy,
+                    });
+                },
+            );
         }
         for own in &vm.volumes {
             let name = own.name();
             let mut add = |kind, harm, text: String, remedy| {
-                let at = At::Qube { name: vm.name.clone(), part: Part::Volume(name.to_owned()) };
-                found.push(Finding { at, kind, harm, text: format!("volume {name} {text}"), remedy });
+                let at = At::Qube {
+                    name: vm.name.clone(),
+                    part: Part::Volume(name.to_owned()),
+                };
+                found.push(Finding {
+                    at,
+                    kind,
+                    harm,
+                    text: format!("volume {name} {text}"),
+                    remedy,
+                });
             };
             check_flags(vm, own, facts.release(), &mut add);
             check_attributes(own, &mut add);
@@ -97,16 +139,30 @@ impl Qubes {
             self.check_fit(own.name(), &own.attributes, vm, facts, &mut add);
             if own.attributes.get("source") == Some("") {
                 let remedy = Remedy::TakeOutAttributes(vec!["source".into()]);
-                add(Kind::VolumeSource, Harm::Refused, "has an empty source".into(), remedy);
+                add(
+                    Kind::VolumeSource,
+                    Harm::Refused,
+                    "has an empty source".into(),
+                    remedy,
+                );
             }
             match self.resolved_as_far_as_needed(vm, own, facts) {
                 Err(VolumeError::NoSuchPool { pool, .. }) => {
-                    let by_hand =
-                        format!("add pool '{pool}', or move the volume to another, or qvm-remove {}", vm.name);
+                    let by_hand = format!(
+                        "add pool '{pool}', or move the volume to another, or qvm-remove {}",
+                        vm.name
+                    );
                     let text = format!("is in pool '{pool}', which does not exist");
-                    add(Kind::VolumePool, Harm::Refused, text, Remedy::ByHand(by_hand));
+                    add(
+                        Kind::VolumePool,
+                        Harm::Refused,
+                        text,
+                        Remedy::ByHand(by_hand),
+                    );
                 }
-                Err(VolumeError::BadNumber { attribute, text, .. }) => {
+                Err(VolumeError::BadNumber {
+                    attribute, text, ..
+                }) => {
                     let remedy = Remedy::TakeOutAttributes(vec![attribute.into()]);
                     add(
                         Kind::VolumeNumber,
@@ -116,7 +172,8 @@ impl Qubes {
                     );
                 }
                 Err(VolumeError::NoSource { .. }) => {
-                    let by_hand = Remedy::ByHand("give it a source, or the qube another template".into());
+                    let by_hand =
+                        Remedy::ByHand("give it a source, or the qube another template".into());
                     let text = "is a snapshot, and there is nothing to make it from".into();
                     add(Kind::VolumeSource, Harm::Refused, text, by_hand);
                 }
@@ -139,7 +196,10 @@ impl Qubes {
         facts: &dyn Facts,
         add: &mut impl FnMut(Kind, Harm, String, Remedy),
     ) {
-        let default = || self.global_value(&format!("default_pool_{name}"), facts).ok();
+        let default = || {
+            self.global_value(&format!("default_pool_{name}"), facts)
+                .ok()
+        };
         let traits = volume_traits(name, class_volume(&vm.class, name), own);
         let pool = match own.get("pool") {
             Some(pool) => self.pools.get(pool),
@@ -147,39 +207,84 @@ impl Qubes {
             None if traits.snap_on_start && !traits.has_source => return,
             None => default().and_then(|value| self.pools.get(value.as_str()?)),
         };
-        let Some((pool, misfit)) = pool.and_then(|pool| Some((pool, traits.misfit(pool)?))) else { return };
-        let harm = if misfit.is_refused { Harm::Refused } else { Harm::Misread };
-        let kernels = self.pools.iter().find(|pool| pool.driver() == "linux-kernel");
+        let Some((pool, misfit)) = pool.and_then(|pool| Some((pool, traits.misfit(pool)?))) else {
+            return;
+        };
+        let harm = if misfit.is_refused {
+            Harm::Refused
+        } else {
+            Harm::Misread
+        };
+        let kernels = self
+            .pools
+            .iter()
+            .find(|pool| pool.driver() == "linux-kernel");
         let remedy = match (misfit.to_take_out, kernels) {
             ([], Some(kernels)) if name == "kernel" && own.contains("pool") => {
-                Remedy::SetAttribute { name: "pool", value: kernels.name().to_owned() }
+                Remedy::SetAttribute {
+                    name: "pool",
+                    value: kernels.name().to_owned(),
+                }
             }
             ([], _) => Remedy::ByHand(format!("give it another pool, or qvm-remove {}", vm.name)),
-            (names, _) => Remedy::TakeOutAttributes(names.iter().map(|name| (*name).to_owned()).collect()),
+            (names, _) => {
+                Remedy::TakeOutAttributes(names.iter().map(|name| (*name).to_owned()).collect())
+            }
         };
-        add(Kind::VolumeUnfit, harm, format!("is in pool '{}': {}", pool.name(), misfit.rule), remedy);
+        add(
+            Kind::VolumeUnfit,
+            harm,
+            format!("is in pool '{}': {}", pool.name(), misfit.rule),
+            remedy,
+        );
     }
 
     /// Whether the volume can be told. Where its pool and what it is made of are written down, it needs no look at others.
-    fn resolved_as_far_as_needed(&self, vm: &Vm, own: &VolumeConfig, facts: &dyn Facts) -> Result<(), VolumeError> {
+    fn resolved_as_far_as_needed(
+        &self,
+        vm: &Vm,
+        own: &VolumeConfig,
+        facts: &dyn Facts,
+    ) -> Result<(), VolumeError> {
         let numbers = ["size", "revisions_to_keep"].map(|name| own.attributes.get(name));
-        let are_plain =
-            numbers.iter().flatten().all(|text| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()));
-        let is_known = own.attributes.get("pool").is_some_and(|pool| self.pools.get(pool).is_some());
-        let snaps =
-            own.attributes.contains("snap_on_start") || class_volumes(&vm.class).iter().any(|v| v.snap_on_start);
-        if are_plain && is_known && (!snaps || own.attributes.get("source").is_some_and(|source| !source.is_empty())) {
+        let are_plain = numbers
+            .iter()
+            .flatten()
+            .all(|text| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()));
+        let is_known = own
+            .attributes
+            .get("pool")
+            .is_some_and(|pool| self.pools.get(pool).is_some());
+        let snaps = own.attributes.contains("snap_on_start")
+            || class_volumes(&vm.class).iter().any(|v| v.snap_on_start);
+        if are_plain
+            && is_known
+            && (!snaps
+                || own
+                    .attributes
+                    .get("source")
+                    .is_some_and(|source| !source.is_empty()))
+        {
             return Ok(());
         }
         self.volume(vm, own.name(), facts).map(drop)
     }
 
     /// That what a snapshot is made of is there, and that nobody else has the same images.
-    fn check_vids(&self, vm: &Vm, own: &VolumeConfig, vids: &Vids, add: &mut impl FnMut(Kind, Harm, String, Remedy)) {
+    fn check_vids(
+        &self,
+        vm: &Vm,
+        own: &VolumeConfig,
+        vids: &Vids,
+        add: &mut impl FnMut(Kind, Harm, String, Remedy),
+    ) {
         let pool = own.attributes.get("pool").unwrap_or_default();
         let driver = self.pools.get(pool).map_or("", |pool| pool.driver());
-        let is_class_snapshot =
-            || class_volumes(&vm.class).iter().any(|class| class.name == own.name() && class.snap_on_start);
+        let is_class_snapshot = || {
+            class_volumes(&vm.class)
+                .iter()
+                .any(|class| class.name == own.name() && class.snap_on_start)
+        };
         if let Some(source) = own.attributes.get("source").filter(|s| !s.is_empty())
             && matches!(driver, "file" | "file-reflink")
             && vids.lack(pool, source)
@@ -191,21 +296,45 @@ impl Qubes {
             let text = format!("is a snapshot of '{source}', and no qube has that volume");
             add(Kind::VolumeSource, Harm::Refused, text, remedy);
         }
-        let vid = own.attributes.get("vid").filter(|vid| !vid.is_empty() && driver != "linux-kernel");
-        if let Some((vid, owner)) = vid.and_then(|vid| Some((vid, vids.other_owner(vm, pool, vid)?))) {
-            let text = format!("has the images of '{owner}' ({vid}): what one does to them, it does to both");
-            add(Kind::VolumeShared, Harm::Misread, text, Remedy::TakeOutAttributes(vec!["vid".into()]));
+        let vid = own
+            .attributes
+            .get("vid")
+            .filter(|vid| !vid.is_empty() && driver != "linux-kernel");
+        if let Some((vid, owner)) =
+            vid.and_then(|vid| Some((vid, vids.other_owner(vm, pool, vid)?)))
+        {
+            let text = format!(
+                "has the images of '{owner}' ({vid}): what one does to them, it does to both"
+            );
+            add(
+                Kind::VolumeShared,
+                Harm::Misread,
+                text,
+                Remedy::TakeOutAttributes(vec!["vid".into()]),
+            );
         }
     }
 }
 
 /// A flag that says `False`: taken out, the class's default counts, which says the same or is the opposite.
-fn check_flags(vm: &Vm, own: &VolumeConfig, release: Release, add: &mut impl FnMut(Kind, Harm, String, Remedy)) {
+fn check_flags(
+    vm: &Vm,
+    own: &VolumeConfig,
+    release: Release,
+    add: &mut impl FnMut(Kind, Harm, String, Remedy),
+) {
     if !release.knows_ephemeral() && own.attributes.contains("ephemeral") {
         let remedy = Remedy::TakeOutAttributes(vec!["ephemeral".into()]);
-        add(Kind::TooNew, Harm::Refused, format!("has ephemeral, which Qubes OS {release} does not know"), remedy);
+        add(
+            Kind::TooNew,
+            Harm::Refused,
+            format!("has ephemeral, which Qubes OS {release} does not know"),
+            remedy,
+        );
     }
-    let class = class_volumes(&vm.class).iter().find(|v| v.name == own.name());
+    let class = class_volumes(&vm.class)
+        .iter()
+        .find(|v| v.name == own.name());
     let is_default = |flag: &str| {
         class.is_some_and(|c| match flag {
             "rw" => c.rw,
@@ -215,29 +344,65 @@ fn check_flags(vm: &Vm, own: &VolumeConfig, release: Release, add: &mut impl FnM
         })
     };
     let is_read = |flag: &str| flag == "ephemeral" && release.reads_false_flags();
-    let said = FLAGS.into_iter().filter(|flag| own.attributes.get(flag) == Some("False") && !is_read(flag));
+    let said = FLAGS
+        .into_iter()
+        .filter(|flag| own.attributes.get(flag) == Some("False") && !is_read(flag));
     let mut said = said.peekable();
     if said.peek().is_none() {
         return;
     }
     let (wrong, harmless): (Vec<&str>, Vec<&str>) = said.partition(|flag| is_default(flag));
-    let told = |flags: &[&str]| flags.iter().map(|flag| format!("{flag}=\"False\"")).collect::<Vec<_>>().join(" ");
+    let told = |flags: &[&str]| {
+        flags
+            .iter()
+            .map(|flag| format!("{flag}=\"False\""))
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
     if !harmless.is_empty() {
-        let text = format!("has {}, which every release up to 4.4.0 takes for true", told(&harmless));
+        let text = format!(
+            "has {}, which every release up to 4.4.0 takes for true",
+            told(&harmless)
+        );
         let names = harmless.into_iter().map(str::to_owned).collect();
-        add(Kind::VolumeFlag, Harm::Misread, text, Remedy::TakeOutAttributes(names));
+        add(
+            Kind::VolumeFlag,
+            Harm::Misread,
+            text,
+            Remedy::TakeOutAttributes(names),
+        );
     }
     if !wrong.is_empty() {
-        let text = format!("has {}, which no release up to 4.4.0 can be told: it is true in this class", told(&wrong));
-        add(Kind::VolumeFlag, Harm::Misread, text, Remedy::ByHand("accept it as true, or use a later release".into()));
+        let text = format!(
+            "has {}, which no release up to 4.4.0 can be told: it is true in this class",
+            told(&wrong)
+        );
+        add(
+            Kind::VolumeFlag,
+            Harm::Misread,
+            text,
+            Remedy::ByHand("accept it as true, or use a later release".into()),
+        );
     }
 }
 
 fn check_attributes(own: &VolumeConfig, add: &mut impl FnMut(Kind, Harm, String, Remedy)) {
-    let unknown: Vec<&str> = own.attributes.names().filter(|name| !ATTRIBUTES.contains(name)).collect();
+    let unknown: Vec<&str> = own
+        .attributes
+        .names()
+        .filter(|name| !ATTRIBUTES.contains(name))
+        .collect();
     if !unknown.is_empty() {
-        let text = format!("has {}, which upstream's drivers refuse", unknown.join(", "));
+        let text = format!(
+            "has {}, which upstream's drivers refuse",
+            unknown.join(", ")
+        );
         let names = unknown.into_iter().map(str::to_owned).collect();
-        add(Kind::VolumeAttribute, Harm::Refused, text, Remedy::TakeOutAttributes(names));
+        add(
+            Kind::VolumeAttribute,
+            Harm::Refused,
+            text,
+            Remedy::TakeOutAttributes(names),
+        );
     }
 }

@@ -13,9 +13,17 @@ pub struct NetvmWays<'q>(HashMap<&'q str, bool>);
 
 impl<'q> NetvmWays<'q> {
     /// Whether `netvm`, which is the netvm of `vm`, gets its network by way of `vm`.
-    pub(super) fn lead_back_to(&mut self, vm: &Vm, netvm: &'q Vm, qubes: &'q Qubes, facts: &'q dyn Facts) -> bool {
+    pub(super) fn lead_back_to(
+        &mut self,
+        vm: &Vm,
+        netvm: &'q Vm,
+        qubes: &'q Qubes,
+        facts: &'q dyn Facts,
+    ) -> bool {
         self.follow(netvm, qubes, facts);
-        self.0.get(vm.name.as_str()).is_some_and(|is_on_loop| *is_on_loop)
+        self.0
+            .get(vm.name.as_str())
+            .is_some_and(|is_on_loop| *is_on_loop)
     }
 
     /// Finds out about a qube and all behind it, up to those that are known.

@@ -1,17 +1,33 @@
 //! How a qube behaves: when it starts, how long it is waited for, what it is allowed and remembered for.
 
 use super::kind::{INT, Kind, POSITIVE};
-use super::{After, Asked, DefaultValue, Effect, EmptyText, GUESTS, Of, Property, PropertyError, Value};
+use super::{
+    After, Asked, DefaultValue, Effect, EmptyText, GUESTS, Of, Property, PropertyError, Value,
+};
 use crate::model::class::Class;
 use crate::model::name::VmName;
 use crate::model::release::Release;
 
 const DISPVM: Of = Of::Classes(&[Class::DispVM]);
-const WITH_GUESTS_AND_ADMIN: Of =
-    Of::Classes(&[Class::AdminVM, Class::TemplateVM, Class::AppVM, Class::StandaloneVM, Class::DispVM]);
-const USER: Kind = Kind::Text { normal: user, empty: EmptyText::TheWordNone };
-const LAYOUT: Kind = Kind::Text { normal: layout, empty: EmptyText::Refused };
-const CODES: Kind = Kind::Text { normal: device_codes, empty: EmptyText::Empty };
+const WITH_GUESTS_AND_ADMIN: Of = Of::Classes(&[
+    Class::AdminVM,
+    Class::TemplateVM,
+    Class::AppVM,
+    Class::StandaloneVM,
+    Class::DispVM,
+]);
+const USER: Kind = Kind::Text {
+    normal: user,
+    empty: EmptyText::TheWordNone,
+};
+const LAYOUT: Kind = Kind::Text {
+    normal: layout,
+    empty: EmptyText::Refused,
+};
+const CODES: Kind = Kind::Text {
+    normal: device_codes,
+    empty: EmptyText::Empty,
+};
 
 /// The keyboard layout where nobody chose one.
 const LAYOUT_DEFAULT: &str = "us++";
@@ -25,7 +41,11 @@ pub(super) const ROWS: &[Property] = &[
         "Whether the qube is started when dom0 boots.",
     )
     .after(After::OfQube(|_, vm, changed| {
-        let on = changed.after.as_ref().and_then(Value::as_bool).unwrap_or(false);
+        let on = changed
+            .after
+            .as_ref()
+            .and_then(Value::as_bool)
+            .unwrap_or(false);
         vec![Effect::Autostart { vm: vm.clone(), on }]
     })),
     Property::new(
@@ -120,7 +140,10 @@ pub(super) const ROWS: &[Property] = &[
 ];
 
 fn user(text: &str) -> Result<String, PropertyError> {
-    match text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-+,.".contains(&b)) {
+    match text
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || b"_-+,.".contains(&b))
+    {
         true => Ok(text.to_owned()),
         false => Err(PropertyError::refused(
             "Username can contain only those characters: \
@@ -133,9 +156,15 @@ fn user(text: &str) -> Result<String, PropertyError> {
 fn layout(text: &str) -> Result<String, PropertyError> {
     let fields: Vec<&str> = text.split('+').collect();
     let [layout, variant, options] = fields[..] else {
-        return Err(PropertyError::refused("invalid number of keyboard layout parameters"));
+        return Err(PropertyError::refused(
+            "invalid number of keyboard layout parameters",
+        ));
     };
-    let made_of = |field: &str, also: &[u8]| field.bytes().all(|b| b.is_ascii_alphanumeric() || also.contains(&b));
+    let made_of = |field: &str, also: &[u8]| {
+        field
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || also.contains(&b))
+    };
     let wrong = if layout.is_empty() || !layout.bytes().all(|b| b.is_ascii_alphabetic()) {
         Some(("layout", layout, "letters only, at least one"))
     } else if !made_of(variant, b"-_") {
@@ -147,22 +176,33 @@ fn layout(text: &str) -> Result<String, PropertyError> {
     };
     match wrong {
         None => Ok(text.to_owned()),
-        Some((field, value, rule)) => {
-            Err(PropertyError::refused(format!("keyboard {field} '{value}' of '{text}' is not valid: {rule}")))
-        }
+        Some((field, value, rule)) => Err(PropertyError::refused(format!(
+            "keyboard {field} '{value}' of '{text}' is not valid: {rule}"
+        ))),
     }
 }
 
 /// Codes of seven characters, stored sorted and once each (`spec/r4-devices.md` §2).
 fn device_codes(text: &str) -> Result<String, PropertyError> {
-    let refused = |why: &str| Err(PropertyError::refused(format!("devices_denied '{text}' is not valid: {why}")));
+    let refused = |why: &str| {
+        Err(PropertyError::refused(format!(
+            "devices_denied '{text}' is not valid: {why}"
+        )))
+    };
     if !text.is_ascii() || !text.len().is_multiple_of(7) {
         return refused("it is made of codes of seven characters");
     }
-    let mut codes: Vec<&str> = (0..text.len()).step_by(7).map(|at| &text[at..at + 7]).collect();
+    let mut codes: Vec<&str> = (0..text.len())
+        .step_by(7)
+        .map(|at| &text[at..at + 7])
+        .collect();
     for code in &codes {
         let (class, rest) = code.split_at(1);
-        if !"bump*".contains(class) || !rest.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f' | b'*')) {
+        if !"bump*".contains(class)
+            || !rest
+                .bytes()
+                .all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f' | b'*'))
+        {
             return refused("a code is one of b u m p * and six of 0-9 a-f *");
         }
     }
@@ -174,7 +214,13 @@ fn device_codes(text: &str) -> Result<String, PropertyError> {
 fn include_in_backups(asked: &Asked<'_>) -> Result<Value, PropertyError> {
     Ok(Value::Bool(match asked.vm.class {
         Class::RemoteVM => false,
-        Class::DispVM => asked.qubes.value_of(asked.vm, "auto_cleanup", asked.facts)?.as_bool() != Some(true),
+        Class::DispVM => {
+            asked
+                .qubes
+                .value_of(asked.vm, "auto_cleanup", asked.facts)?
+                .as_bool()
+                != Some(true)
+        }
         _ => true,
     }))
 }
@@ -190,7 +236,9 @@ fn keyboard_layout(asked: &Asked<'_>) -> Result<Value, PropertyError> {
     let mut at = vm;
     while at.class != Class::AdminVM && !seen.contains(&&at.name) {
         seen.push(&at.name);
-        let Some(guivm) = qubes.guivm(at, facts)? else { break };
+        let Some(guivm) = qubes.guivm(at, facts)? else {
+            break;
+        };
         if guivm.properties.contains("keyboard_layout") {
             return qubes.value_of(guivm, "keyboard_layout", facts);
         }

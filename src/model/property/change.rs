@@ -20,21 +20,45 @@ impl Qubes {
         text: &str,
         facts: &dyn Facts,
     ) -> Result<Vec<Effect>, PropertyError> {
-        let qube = self.get(vm).ok_or_else(|| PropertyError::NoSuchQube(vm.to_owned()))?;
-        let property = writable(Scope::Class(&qube.class), property, Owner::Qube(&qube.name), facts)?;
+        let qube = self
+            .get(vm)
+            .ok_or_else(|| PropertyError::NoSuchQube(vm.to_owned()))?;
+        let property = writable(
+            Scope::Class(&qube.class),
+            property,
+            Owner::Qube(&qube.name),
+            facts,
+        )?;
         let value = property.parse(self, Owner::Qube(&qube.name), text)?;
         let is_set = qube.properties.contains(property.name);
         if property.write_once && is_set {
             return Err(PropertyError::Inaccessible(property.name));
         }
         let before = self.value(qube, property, facts).ok();
-        self.check(qube, &Wanted { property, value: &value, reset: false, before: before.as_ref() }, facts)?;
+        self.check(
+            qube,
+            &Wanted {
+                property,
+                value: &value,
+                reset: false,
+                before: before.as_ref(),
+            },
+            facts,
+        )?;
         let name = qube.name.clone();
         if let Some(qube) = self.edit(vm) {
             forget_legacy(qube, property);
             qube.properties.set(property.name, &value.to_string());
         }
-        Ok(self.follow(&name, property, Changed { before, after: Some(value), facts }))
+        Ok(self.follow(
+            &name,
+            property,
+            Changed {
+                before,
+                after: Some(value),
+                facts,
+            },
+        ))
     }
 
     /// Forgets a qube's explicit value, so that the default counts. Legal where nothing was set.
@@ -47,7 +71,9 @@ impl Qubes {
         property: &str,
         facts: &dyn Facts,
     ) -> Result<Vec<Effect>, PropertyError> {
-        let qube = self.get(vm).ok_or_else(|| PropertyError::NoSuchQube(vm.to_owned()))?;
+        let qube = self
+            .get(vm)
+            .ok_or_else(|| PropertyError::NoSuchQube(vm.to_owned()))?;
         let known = Property::find(Scope::Class(&qube.class), property);
         if known.is_none_or(|known| known.computed || known.since > facts.release())
             && qube.properties.contains(property)
@@ -58,14 +84,28 @@ impl Qubes {
             }
             return Ok(Vec::new());
         }
-        let property = writable(Scope::Class(&qube.class), property, Owner::Qube(&qube.name), facts)?;
+        let property = writable(
+            Scope::Class(&qube.class),
+            property,
+            Owner::Qube(&qube.name),
+            facts,
+        )?;
         if property.write_once {
             return Err(PropertyError::Inaccessible(property.name));
         }
         let before = self.value(qube, property, facts).ok();
         let default = self.default_value(qube, property, facts).ok();
         let value = default.as_ref().unwrap_or(&Value::None);
-        self.check(qube, &Wanted { property, value, reset: true, before: before.as_ref() }, facts)?;
+        self.check(
+            qube,
+            &Wanted {
+                property,
+                value,
+                reset: true,
+                before: before.as_ref(),
+            },
+            facts,
+        )?;
         let name = qube.name.clone();
         if !self.is_default(qube, property)
             && let Some(qube) = self.edit(vm)
@@ -75,27 +115,59 @@ impl Qubes {
         }
         // What follows may be due although nothing was set: a feature that somebody has given by
         // hand goes.
-        Ok(self.follow(&name, property, Changed { before, after: default, facts }))
+        Ok(self.follow(
+            &name,
+            property,
+            Changed {
+                before,
+                after: default,
+                facts,
+            },
+        ))
     }
 
     /// Sets a global property from a user's text.
     ///
     /// # Errors
     /// As [`Qubes::set_property`].
-    pub fn set_global(&mut self, property: &str, text: &str, facts: &dyn Facts) -> Result<Vec<Effect>, PropertyError> {
+    pub fn set_global(
+        &mut self,
+        property: &str,
+        text: &str,
+        facts: &dyn Facts,
+    ) -> Result<Vec<Effect>, PropertyError> {
         let property = writable(Scope::Global, property, Owner::System, facts)?;
         let value = property.parse(self, Owner::System, text)?;
         let before = self.global(property, facts).ok();
-        self.check_global(&Wanted { property, value: &value, reset: false, before: before.as_ref() }, facts)?;
+        self.check_global(
+            &Wanted {
+                property,
+                value: &value,
+                reset: false,
+                before: before.as_ref(),
+            },
+            facts,
+        )?;
         self.globals.set(property.name, &value.to_string());
-        Ok(self.follow_global(property, Changed { before, after: Some(value), facts }))
+        Ok(self.follow_global(
+            property,
+            Changed {
+                before,
+                after: Some(value),
+                facts,
+            },
+        ))
     }
 
     /// Forgets the explicit value of a global property.
     ///
     /// # Errors
     /// As [`Qubes::set_global`].
-    pub fn reset_global(&mut self, property: &str, facts: &dyn Facts) -> Result<Vec<Effect>, PropertyError> {
+    pub fn reset_global(
+        &mut self,
+        property: &str,
+        facts: &dyn Facts,
+    ) -> Result<Vec<Effect>, PropertyError> {
         if Property::find(Scope::Global, property).is_none_or(|known| known.since > facts.release())
             && self.globals.remove(property).is_some()
         {
@@ -105,9 +177,24 @@ impl Qubes {
         let before = self.global(property, facts).ok();
         let default = self.global_default(property, facts).ok();
         let value = default.as_ref().unwrap_or(&Value::None);
-        self.check_global(&Wanted { property, value, reset: true, before: before.as_ref() }, facts)?;
+        self.check_global(
+            &Wanted {
+                property,
+                value,
+                reset: true,
+                before: before.as_ref(),
+            },
+            facts,
+        )?;
         self.globals.remove(property.name);
-        Ok(self.follow_global(property, Changed { before, after: default, facts }))
+        Ok(self.follow_global(
+            property,
+            Changed {
+                before,
+                after: default,
+                facts,
+            },
+        ))
     }
 
     /// What would be stored for a user's text as a property of a qube that is in the collection or about to be.
@@ -121,16 +208,37 @@ impl Qubes {
         text: &str,
         facts: &dyn Facts,
     ) -> Result<String, PropertyError> {
-        let property = writable(Scope::Class(&vm.class), property, Owner::Qube(&vm.name), facts)?;
+        let property = writable(
+            Scope::Class(&vm.class),
+            property,
+            Owner::Qube(&vm.name),
+            facts,
+        )?;
         let value = property.parse(self, Owner::Qube(&vm.name), text)?;
         let before = self.value(vm, property, facts).ok();
-        self.check(vm, &Wanted { property, value: &value, reset: false, before: before.as_ref() }, facts)?;
+        self.check(
+            vm,
+            &Wanted {
+                property,
+                value: &value,
+                reset: false,
+                before: before.as_ref(),
+            },
+            facts,
+        )?;
         Ok(value.to_string())
     }
 
     fn check(&self, vm: &Vm, wanted: &Wanted<'_>, facts: &dyn Facts) -> Result<(), PropertyError> {
         match wanted.property.rule {
-            Rule::OfQube(rule) => rule(&Asked { qubes: self, vm, facts }, wanted),
+            Rule::OfQube(rule) => rule(
+                &Asked {
+                    qubes: self,
+                    vm,
+                    facts,
+                },
+                wanted,
+            ),
             _ => Ok(()),
         }
     }
@@ -170,18 +278,27 @@ fn writable(
     owner: Owner<'_>,
     facts: &dyn Facts,
 ) -> Result<&'static Property, PropertyError> {
-    let property = Property::find(scope, name).ok_or_else(|| PropertyError::NoSuchProperty(name.to_owned()))?;
+    let property = Property::find(scope, name)
+        .ok_or_else(|| PropertyError::NoSuchProperty(name.to_owned()))?;
     if property.computed {
         let class = match scope {
             Scope::Global => "Qubes".to_owned(),
             Scope::Class(class) => class.to_string(),
         };
-        return Err(PropertyError::Computed { property: property.name, class });
+        return Err(PropertyError::Computed {
+            property: property.name,
+            class,
+        });
     }
     let release = facts.release();
     if property.since > release {
         let owner = owner.to_string();
-        return Err(PropertyError::TooNew { owner, property: property.name, release, since: property.since });
+        return Err(PropertyError::TooNew {
+            owner,
+            property: property.name,
+            release,
+            since: property.since,
+        });
     }
     Ok(property)
 }

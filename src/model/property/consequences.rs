@@ -9,17 +9,37 @@ use crate::model::qubes::Qubes;
 use crate::model::vm::Vm;
 
 pub(super) fn guivm_changed(qubes: &mut Qubes, vm: &VmName, changed: &Changed<'_>) -> Vec<Effect> {
-    qubes.follow_with_tag(vm.as_str(), "guivm-", changed.after.as_ref().and_then(Value::as_qube));
+    qubes.follow_with_tag(
+        vm.as_str(),
+        "guivm-",
+        changed.after.as_ref().and_then(Value::as_qube),
+    );
     Vec::new()
 }
 
-pub(super) fn audiovm_changed(qubes: &mut Qubes, vm: &VmName, changed: &Changed<'_>) -> Vec<Effect> {
-    qubes.follow_with_tag(vm.as_str(), "audiovm-", changed.after.as_ref().and_then(Value::as_qube));
+pub(super) fn audiovm_changed(
+    qubes: &mut Qubes,
+    vm: &VmName,
+    changed: &Changed<'_>,
+) -> Vec<Effect> {
+    qubes.follow_with_tag(
+        vm.as_str(),
+        "audiovm-",
+        changed.after.as_ref().and_then(Value::as_qube),
+    );
     Vec::new()
 }
 
-pub(super) fn relayvm_changed(qubes: &mut Qubes, vm: &VmName, changed: &Changed<'_>) -> Vec<Effect> {
-    qubes.follow_with_tag(vm.as_str(), "relayvm-", changed.after.as_ref().and_then(Value::as_qube));
+pub(super) fn relayvm_changed(
+    qubes: &mut Qubes,
+    vm: &VmName,
+    changed: &Changed<'_>,
+) -> Vec<Effect> {
+    qubes.follow_with_tag(
+        vm.as_str(),
+        "relayvm-",
+        changed.after.as_ref().and_then(Value::as_qube),
+    );
     Vec::new()
 }
 
@@ -33,10 +53,18 @@ pub(super) fn default_audiovm_changed(qubes: &mut Qubes, changed: &Changed<'_>) 
 
 fn tag_those_with_default(qubes: &mut Qubes, property: &str, changed: &Changed<'_>) -> Vec<Effect> {
     let is_affected = |vm: &&Vm| vm.class.is_local_guest() && !vm.properties.contains(property);
-    let affected: Vec<VmName> = qubes.iter().filter(is_affected).map(|vm| vm.name.clone()).collect();
+    let affected: Vec<VmName> = qubes
+        .iter()
+        .filter(is_affected)
+        .map(|vm| vm.name.clone())
+        .collect();
     let prefix = format!("{property}-");
     for vm in affected {
-        qubes.follow_with_tag(vm.as_str(), &prefix, changed.after.as_ref().and_then(Value::as_qube));
+        qubes.follow_with_tag(
+            vm.as_str(),
+            &prefix,
+            changed.after.as_ref().and_then(Value::as_qube),
+        );
     }
     Vec::new()
 }
@@ -53,28 +81,42 @@ pub(super) fn default_netvm_changed(qubes: &mut Qubes, changed: &Changed<'_>) ->
     if changed.before == changed.after {
         return Vec::new();
     }
-    let affected: Vec<VmName> =
-        qubes.iter().filter(|vm| qubes.uses_default_netvm(vm)).map(|vm| vm.name.clone()).collect();
+    let affected: Vec<VmName> = qubes
+        .iter()
+        .filter(|vm| qubes.uses_default_netvm(vm))
+        .map(|vm| vm.name.clone())
+        .collect();
     for vm in &affected {
         defer_while_paused(qubes, vm, changed);
     }
-    affected.into_iter().map(|vm| Effect::ReattachNetwork { vm }).collect()
+    affected
+        .into_iter()
+        .map(|vm| Effect::ReattachNetwork { vm })
+        .collect()
 }
 
 /// A paused qube keeps the netvm it was attached to; the feature remembers which (`spec/r4-properties.md` §4).
 fn defer_while_paused(qubes: &mut Qubes, vm: &VmName, changed: &Changed<'_>) {
     const ORIGINAL: &str = "deferred-netvm-original";
-    let is_due = qubes
-        .get(vm.as_str())
-        .is_some_and(|qube| changed.facts.power_state(qube) == PowerState::Paused && !qube.features.contains(ORIGINAL));
+    let is_due = qubes.get(vm.as_str()).is_some_and(|qube| {
+        changed.facts.power_state(qube) == PowerState::Paused && !qube.features.contains(ORIGINAL)
+    });
     if let Some(qube) = is_due.then(|| qubes.edit(vm.as_str())).flatten() {
-        let original = changed.before.as_ref().map(Value::to_string).unwrap_or_default();
+        let original = changed
+            .before
+            .as_ref()
+            .map(Value::to_string)
+            .unwrap_or_default();
         qube.features.set(ORIGINAL, &original);
     }
 }
 
 /// A network provider is a service qube.
-pub(super) fn provides_network_changed(qubes: &mut Qubes, vm: &VmName, changed: &Changed<'_>) -> Vec<Effect> {
+pub(super) fn provides_network_changed(
+    qubes: &mut Qubes,
+    vm: &VmName,
+    changed: &Changed<'_>,
+) -> Vec<Effect> {
     if let Some(qube) = qubes.edit(vm.as_str()) {
         match changed.after.as_ref().and_then(Value::as_bool) {
             Some(true) => qube.features.set("servicevm", "1"),
@@ -89,13 +131,19 @@ pub(super) fn provides_network_changed(qubes: &mut Qubes, vm: &VmName, changed: 
 /// The service `clocksync` moves with clockvm.
 pub(super) fn clockvm_changed(qubes: &mut Qubes, changed: &Changed<'_>) -> Vec<Effect> {
     const SERVICE: &str = "service.clocksync";
-    let (before, after) =
-        (changed.before.as_ref().and_then(Value::as_qube), changed.after.as_ref().and_then(Value::as_qube));
+    let (before, after) = (
+        changed.before.as_ref().and_then(Value::as_qube),
+        changed.after.as_ref().and_then(Value::as_qube),
+    );
     if before == after {
         return Vec::new();
     }
     let mut touched = Vec::new();
-    let lacks_it = |name: &&VmName| qubes.get(name.as_str()).is_some_and(|vm| !vm.features.contains(SERVICE));
+    let lacks_it = |name: &&VmName| {
+        qubes
+            .get(name.as_str())
+            .is_some_and(|vm| !vm.features.contains(SERVICE))
+    };
     if let Some(name) = after.filter(lacks_it) {
         if let Some(vm) = qubes.edit(name.as_str()) {
             vm.features.set(SERVICE, "1");
@@ -103,7 +151,9 @@ pub(super) fn clockvm_changed(qubes: &mut Qubes, changed: &Changed<'_>) -> Vec<E
         touched.push(name);
     }
     let has_it = |name: &&VmName| {
-        qubes.get(name.as_str()).is_some_and(|v| v.features.get(SERVICE).is_some_and(|f| !f.is_empty()))
+        qubes
+            .get(name.as_str())
+            .is_some_and(|v| v.features.get(SERVICE).is_some_and(|f| !f.is_empty()))
     };
     if let Some(name) = before.filter(has_it) {
         if let Some(vm) = qubes.edit(name.as_str()) {
@@ -111,11 +161,21 @@ pub(super) fn clockvm_changed(qubes: &mut Qubes, changed: &Changed<'_>) -> Vec<E
         }
         touched.push(name);
     }
-    touched.into_iter().map(|vm| Effect::QubesDbFeature { vm: vm.clone(), feature: SERVICE.into() }).collect()
+    touched
+        .into_iter()
+        .map(|vm| Effect::QubesDbFeature {
+            vm: vm.clone(),
+            feature: SERVICE.into(),
+        })
+        .collect()
 }
 
 /// Snapshots of a template's volumes, the qube's and those of disposables made from it, are of the new template's.
-pub(super) fn template_changed(qubes: &mut Qubes, vm: &VmName, changed: &Changed<'_>) -> Vec<Effect> {
+pub(super) fn template_changed(
+    qubes: &mut Qubes,
+    vm: &VmName,
+    changed: &Changed<'_>,
+) -> Vec<Effect> {
     let mut affected = vec![vm.clone()];
     affected.extend(qubes.disposables_of(vm).map(|d| d.name.clone()));
     for name in affected {
@@ -127,10 +187,21 @@ pub(super) fn template_changed(qubes: &mut Qubes, vm: &VmName, changed: &Changed
 impl Qubes {
     /// The kernel volume's id is the kernel's version (`spec/r4-storage.md` §8).
     pub(super) fn follow_kernel(&mut self, vm: &VmName, kernel: Option<&str>) {
-        let differs = |v: &crate::model::VolumeConfig| v.attributes.get("vid").is_some_and(|vid| Some(vid) != kernel);
-        let is_due = self.get(vm.as_str()).and_then(|q| q.volume("kernel")).is_some_and(differs);
-        let Some(kernel) = kernel.filter(|_| is_due) else { return };
-        let Some(qube) = self.edit(vm.as_str()) else { return };
+        let differs = |v: &crate::model::VolumeConfig| {
+            v.attributes
+                .get("vid")
+                .is_some_and(|vid| Some(vid) != kernel)
+        };
+        let is_due = self
+            .get(vm.as_str())
+            .and_then(|q| q.volume("kernel"))
+            .is_some_and(differs);
+        let Some(kernel) = kernel.filter(|_| is_due) else {
+            return;
+        };
+        let Some(qube) = self.edit(vm.as_str()) else {
+            return;
+        };
         for volume in qube.volumes.iter_mut().filter(|v| v.name() == "kernel") {
             volume.attributes.set("vid", kernel);
         }
@@ -138,13 +209,29 @@ impl Qubes {
 
     /// Gives a qube the tag `prefix` + name of the qube it depends on, in the place of the one of that prefix that it
     /// had, and takes every other of that prefix away.
-    pub(in crate::model) fn follow_with_tag(&mut self, vm: &str, prefix: &str, of: Option<&VmName>) {
+    pub(in crate::model) fn follow_with_tag(
+        &mut self,
+        vm: &str,
+        prefix: &str,
+        of: Option<&VmName>,
+    ) {
         let wanted = of.and_then(|name| reference_tag(prefix, name));
         let Some(qube) = self.get(vm) else { return };
-        let has: Vec<&str> = qube.tags.iter().map(|t| &**t).filter(|t| t.starts_with(prefix)).collect();
+        let has: Vec<&str> = qube
+            .tags
+            .iter()
+            .map(|t| &**t)
+            .filter(|t| t.starts_with(prefix))
+            .collect();
         let is_right = has.iter().copied().eq(wanted.as_deref());
-        let Some(qube) = (!is_right).then(|| self.edit(vm)).flatten() else { return };
-        let place = qube.tags.iter().position(|t| t.starts_with(prefix)).unwrap_or(qube.tags.len());
+        let Some(qube) = (!is_right).then(|| self.edit(vm)).flatten() else {
+            return;
+        };
+        let place = qube
+            .tags
+            .iter()
+            .position(|t| t.starts_with(prefix))
+            .unwrap_or(qube.tags.len());
         qube.tags.retain(|t| !t.starts_with(prefix));
         if let Some(tag) = wanted {
             qube.tags.insert(place, tag);

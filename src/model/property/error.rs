@@ -9,17 +9,36 @@ pub enum PropertyError {
     NoSuchProperty(String),
     /// Unset, and nothing stands in for it. `owner` is `qube 'work'` or `the system`; `command` sets it.
     #[error("{owner} has no {property}, and nothing stands in for it; set it with {command}")]
-    Unset { owner: String, property: &'static str, command: String },
+    Unset {
+        owner: String,
+        property: &'static str,
+        command: String,
+    },
     /// The store holds a text that is no value of this property.
     #[error("{owner} has {property} '{text}' in the store: {reason}; set or reset it")]
-    Stored { owner: String, property: &'static str, text: String, reason: String },
+    Stored {
+        owner: String,
+        property: &'static str,
+        text: String,
+        reason: String,
+    },
     #[error("property '{property}' on {class} instance cannot be set")]
-    Computed { property: &'static str, class: String },
+    Computed {
+        property: &'static str,
+        class: String,
+    },
     /// Written once, or refused without a word of the reason.
     #[error("Failed to access '{0}' property")]
     Inaccessible(&'static str),
-    #[error("{property} cannot be set for {owner}: Qubes OS {release} does not know it (since {since})")]
-    TooNew { owner: String, property: &'static str, release: super::Release, since: super::Release },
+    #[error(
+        "{property} cannot be set for {owner}: Qubes OS {release} does not know it (since {since})"
+    )]
+    TooNew {
+        owner: String,
+        property: &'static str,
+        release: super::Release,
+        since: super::Release,
+    },
     /// The value is none of this type, or a rule forbids it.
     #[error("{0}")]
     Refused(String),

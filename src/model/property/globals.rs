@@ -1,9 +1,12 @@
 //! The properties of the system.
 
-use super::consequences::{clockvm_changed, default_audiovm_changed, default_guivm_changed, default_netvm_changed};
+use super::consequences::{
+    clockvm_changed, default_audiovm_changed, default_guivm_changed, default_netvm_changed,
+};
 use super::kind::{INT, Kind, Owner, QUBE, as_it_is};
 use super::rules::{
-    default_kernel_serves, default_netvm_serves, default_reference_has_tag, global_is_disposable_template,
+    default_kernel_serves, default_netvm_serves, default_reference_has_tag,
+    global_is_disposable_template,
 };
 use super::{After, DefaultValue, EmptyText, Of, Property, PropertyError, Rule, Value};
 use crate::model::class::Class;
@@ -12,10 +15,18 @@ use crate::model::qubes::Qubes;
 use crate::model::release::Release;
 
 const TEMPLATE: &Class = &Class::TemplateVM;
-const KERNEL: Kind = Kind::Text { normal: as_it_is, empty: EmptyText::TheWordNone };
+const KERNEL: Kind = Kind::Text {
+    normal: as_it_is,
+    empty: EmptyText::TheWordNone,
+};
 const POOL_DEFAULT: DefaultValue = DefaultValue::System("default_pool");
 
-const fn global(name: &'static str, kind: Kind, default: DefaultValue, doc: &'static str) -> Property {
+const fn global(
+    name: &'static str,
+    kind: Kind,
+    default: DefaultValue,
+    doc: &'static str,
+) -> Property {
     Property::new(name, Of::System, kind, default, doc)
 }
 
@@ -108,14 +119,18 @@ fn default_pool(qubes: &Qubes, facts: &dyn Facts) -> Result<Value, PropertyError
             pools.iter().find(|p| {
                 p.driver() == "lvm_thin"
                     && p.option("thin_pool") == Some(&thin)
-                    && group.as_deref().is_none_or(|g| p.option("volume_group") == Some(g))
+                    && group
+                        .as_deref()
+                        .is_none_or(|g| p.option("volume_group") == Some(g))
             })
         })
         .or_else(|| {
             let base = facts.base_dir().trim_end_matches('/');
-            pools
-                .iter()
-                .find(|p| is_file(p.driver()) && p.option("dir_path").is_some_and(|d| d.trim_end_matches('/') == base))
+            pools.iter().find(|p| {
+                is_file(p.driver())
+                    && p.option("dir_path")
+                        .is_some_and(|d| d.trim_end_matches('/') == base)
+            })
         });
     match found {
         Some(pool) => Ok(Value::Pool(pool.name().into())),

@@ -8,8 +8,14 @@ use crate::model::class::Class;
 use crate::model::name::VmName;
 use crate::model::vm::Qid;
 
-const NUMBER: Kind = Kind::Int { min: 0, max: Qid::MAX as i64 };
-const NAME: Kind = Kind::Text { normal: new_name, empty: EmptyText::TheWordNone };
+const NUMBER: Kind = Kind::Int {
+    min: 0,
+    max: Qid::MAX as i64,
+};
+const NAME: Kind = Kind::Text {
+    normal: new_name,
+    empty: EmptyText::TheWordNone,
+};
 
 pub(super) const ROWS: &[Property] = &[
     Property::new("name", Of::AllButAdmin, NAME, DefaultValue::Required, "The qube's name; chosen at creation.")
@@ -62,7 +68,9 @@ pub(super) const ROWS: &[Property] = &[
 ];
 
 fn new_name(text: &str) -> Result<String, PropertyError> {
-    VmName::for_new(text).map(|n| n.to_string()).map_err(|e| PropertyError::refused(e.to_string()))
+    VmName::for_new(text)
+        .map(|n| n.to_string())
+        .map_err(|e| PropertyError::refused(e.to_string()))
 }
 
 fn nil(_: &Asked<'_>) -> Result<Value, PropertyError> {

@@ -2,7 +2,9 @@
 
 use super::kind::{Kind, as_it_is};
 use super::rules::kernel_is_installed;
-use super::{After, Asked, DefaultValue, EmptyText, GUESTS, Of, Property, PropertyError, Rule, Value, the};
+use super::{
+    After, Asked, DefaultValue, EmptyText, GUESTS, Of, Property, PropertyError, Rule, Value, the,
+};
 use crate::model::class::Class;
 use crate::model::facts::Facts;
 use crate::model::qubes::Qubes;
@@ -14,9 +16,18 @@ const KERNELOPTS_MAX: usize = 512;
 
 const KERNEL_ROW: &Property = the("kernel");
 const DEFAULT_KERNEL: &Property = the("default_kernel");
-const KERNEL: Kind = Kind::Text { normal: kernel, empty: EmptyText::Empty };
-const KERNELOPTS: Kind = Kind::Text { normal: kernelopts, empty: EmptyText::Empty };
-const MODE: Kind = Kind::Text { normal: as_it_is, empty: EmptyText::TheWordNone };
+const KERNEL: Kind = Kind::Text {
+    normal: kernel,
+    empty: EmptyText::Empty,
+};
+const KERNELOPTS: Kind = Kind::Text {
+    normal: kernelopts,
+    empty: EmptyText::Empty,
+};
+const MODE: Kind = Kind::Text {
+    normal: as_it_is,
+    empty: EmptyText::TheWordNone,
+};
 
 pub(super) const ROWS: &[Property] = &[
     Property::new(
@@ -56,7 +67,9 @@ pub(super) const ROWS: &[Property] = &[
 
 fn kernel(text: &str) -> Result<String, PropertyError> {
     match text.contains('/') {
-        true => Err(PropertyError::refused(format!("kernel '{text}' contains a slash; name one of dom0's kernels"))),
+        true => Err(PropertyError::refused(format!(
+            "kernel '{text}' contains a slash; name one of dom0's kernels"
+        ))),
         false => Ok(text.to_owned()),
     }
 }
@@ -64,7 +77,9 @@ fn kernel(text: &str) -> Result<String, PropertyError> {
 fn kernelopts(text: &str) -> Result<String, PropertyError> {
     match text.chars().count() {
         ..=KERNELOPTS_MAX => Ok(text.to_owned()),
-        long => Err(PropertyError::refused(format!("kernelopts has {long} characters; {KERNELOPTS_MAX} is the most"))),
+        long => Err(PropertyError::refused(format!(
+            "kernelopts has {long} characters; {KERNELOPTS_MAX} is the most"
+        ))),
     }
 }
 
@@ -77,9 +92,16 @@ fn default_kernelopts(asked: &Asked<'_>) -> Result<Value, PropertyError> {
     }
     let file = |name: &str| facts.kernel_file(&qubes.kernels_dir(vm, facts), &kernel, name);
     if qubes.has_pci(vm) {
-        let mut options = file("default-kernelopts-pci.txt").unwrap_or_default().trim().to_owned();
+        let mut options = file("default-kernelopts-pci.txt")
+            .unwrap_or_default()
+            .trim()
+            .to_owned();
         let dom0 = qubes.get(crate::model::VmName::DOM0);
-        if dom0.is_some_and(|d| d.features.get("suspend-s0ix").is_some_and(|f| !f.is_empty())) {
+        if dom0.is_some_and(|d| {
+            d.features
+                .get("suspend-s0ix")
+                .is_some_and(|f| !f.is_empty())
+        }) {
             options.push_str(" qubes_exp_pm_use_suspend=1");
         }
         return Ok(Value::text(options));
@@ -88,7 +110,9 @@ fn default_kernelopts(asked: &Asked<'_>) -> Result<Value, PropertyError> {
         return qubes.value_of(template, "kernelopts", facts);
     }
     let options = file("default-kernelopts-nopci.txt");
-    Ok(Value::text(options.as_deref().map_or("swiotlb=2048", str::trim)))
+    Ok(Value::text(
+        options.as_deref().map_or("swiotlb=2048", str::trim),
+    ))
 }
 
 /// With a kernel of dom0 and without PCI devices.
@@ -107,12 +131,19 @@ fn inherits_kernelopts(asked: &Asked<'_>) -> bool {
 fn bootmode(asked: &Asked<'_>) -> Result<Value, PropertyError> {
     let Asked { qubes, vm, facts } = *asked;
     let is_known = |mode: &str| {
-        mode == "default" || qubes.feature_with_template(vm, &format!("boot-mode.kernelopts.{mode}")).is_some()
+        mode == "default"
+            || qubes
+                .feature_with_template(vm, &format!("boot-mode.kernelopts.{mode}"))
+                .is_some()
     };
     if let Some(mode) = vm.features.get("boot-mode.active").filter(|m| is_known(m)) {
         return Ok(Value::text(mode));
     }
-    for template in qubes.template_chain(vm).skip(1).filter(|t| t.class == Class::TemplateVM) {
+    for template in qubes
+        .template_chain(vm)
+        .skip(1)
+        .filter(|t| t.class == Class::TemplateVM)
+    {
         let mode = qubes.value_of(template, "appvm_default_bootmode", facts)?;
         if mode.as_str().is_some_and(&is_known) {
             return Ok(mode);
@@ -122,15 +153,26 @@ fn bootmode(asked: &Asked<'_>) -> Result<Value, PropertyError> {
 }
 
 fn appvm_default_bootmode(asked: &Asked<'_>) -> Result<Value, PropertyError> {
-    Ok(Value::text(asked.vm.features.get("boot-mode.appvm-default").unwrap_or("default")))
+    Ok(Value::text(
+        asked
+            .vm
+            .features
+            .get("boot-mode.appvm-default")
+            .unwrap_or("default"),
+    ))
 }
 
 impl Qubes {
     /// The directory of the kernels that the qube's kernel volume chooses from.
     pub fn kernels_dir(&self, vm: &Vm, facts: &dyn Facts) -> String {
-        let own = vm.volume("kernel").and_then(|v| v.attributes.get("pool")).map(str::to_owned);
+        let own = vm
+            .volume("kernel")
+            .and_then(|v| v.attributes.get("pool"))
+            .map(str::to_owned);
         let pool = own.or_else(|| {
-            self.global_value("default_pool_kernel", facts).ok().and_then(|v| v.as_str().map(str::to_owned))
+            self.global_value("default_pool_kernel", facts)
+                .ok()
+                .and_then(|v| v.as_str().map(str::to_owned))
         });
         pool.and_then(|name| self.pools.get(&name)?.option("dir_path").map(str::to_owned))
             .unwrap_or_else(|| default_kernels_dir(facts))

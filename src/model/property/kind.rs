@@ -51,11 +51,23 @@ pub enum Kind {
 }
 
 /// A reference to any local qube or none.
-pub(super) const QUBE: Kind = Kind::Qube { class: None, required: false };
-pub(super) const INT: Kind = Kind::Int { min: i64::MIN, max: i64::MAX };
-pub(super) const POSITIVE: Kind = Kind::Int { min: 1, max: i64::MAX };
+pub(super) const QUBE: Kind = Kind::Qube {
+    class: None,
+    required: false,
+};
+pub(super) const INT: Kind = Kind::Int {
+    min: i64::MIN,
+    max: i64::MAX,
+};
+pub(super) const POSITIVE: Kind = Kind::Int {
+    min: 1,
+    max: i64::MAX,
+};
 /// A text without rules of its own.
-pub(super) const TEXT: Kind = Kind::Text { normal: as_it_is, empty: EmptyText::Empty };
+pub(super) const TEXT: Kind = Kind::Text {
+    normal: as_it_is,
+    empty: EmptyText::Empty,
+};
 
 pub(super) fn as_it_is(text: &str) -> Result<String, PropertyError> {
     Ok(text.to_owned())
@@ -98,20 +110,30 @@ impl Owner<'_> {
             Owner::System => format!("qubes-prefs {property} VALUE"),
             Owner::Qube(name) => format!("qvm-prefs {name} {property} VALUE"),
         };
-        PropertyError::Unset { owner: self.to_string(), property, command }
+        PropertyError::Unset {
+            owner: self.to_string(),
+            property,
+            command,
+        }
     }
 }
 
 impl Property {
     /// What the store's `text` means. As lenient as upstream's reader; what that would refuse is an error here.
-    pub(super) fn read(&self, qubes: &Qubes, owner: Owner<'_>, text: &str) -> Result<Value, PropertyError> {
+    pub(super) fn read(
+        &self,
+        qubes: &Qubes,
+        owner: Owner<'_>,
+        text: &str,
+    ) -> Result<Value, PropertyError> {
         let bad = |reason: String| PropertyError::Stored {
             owner: owner.to_string(),
             property: self.name,
             text: text.to_owned(),
             reason,
         };
-        let needed = |value: Option<Value>, what: &str| value.ok_or_else(|| bad(format!("that is {what}")));
+        let needed =
+            |value: Option<Value>, what: &str| value.ok_or_else(|| bad(format!("that is {what}")));
         match self.kind {
             Kind::Bool if text.is_empty() => Ok(Value::Bool(false)),
             Kind::Bool => needed(parse_bool(text).map(Value::Bool), "no boolean"),
@@ -123,21 +145,36 @@ impl Property {
             },
             // Upstream's setter is called for what is loaded, and changes the text as it does for a
             // user. What it would refuse is shown as it stands.
-            Kind::Text { normal, .. } => Ok(Value::text(normal(text).unwrap_or_else(|_| text.to_owned()))),
-            Kind::Qube { required: false, .. } if text.is_empty() => Ok(Value::Qube(None)),
+            Kind::Text { normal, .. } => Ok(Value::text(
+                normal(text).unwrap_or_else(|_| text.to_owned()),
+            )),
+            Kind::Qube {
+                required: false, ..
+            } if text.is_empty() => Ok(Value::Qube(None)),
             Kind::Qube { class, .. } => match qubes.brief(text) {
                 Some((_, Class::RemoteVM)) => Err(bad("a remote qube cannot serve here".into())),
-                Some((_, is)) if class.is_some_and(|c| c != is) => {
-                    Err(bad(format!("it is of class {is}, not {}", class.map(Class::as_str).unwrap_or_default())))
-                }
+                Some((_, is)) if class.is_some_and(|c| c != is) => Err(bad(format!(
+                    "it is of class {is}, not {}",
+                    class.map(Class::as_str).unwrap_or_default()
+                ))),
                 Some((name, _)) => Ok(Value::qube(name)),
                 None => Err(bad("there is no such qube".into())),
             },
-            Kind::Label => {
-                needed(qubes.labels.find(text).map(|l| Value::Label(SmolStr::new(&l.name))), "no label of this system")
-            }
-            Kind::Pool => needed(qubes.pools.get(text).map(|p| Value::Pool(p.name().into())), "no pool of this system"),
-            Kind::Uuid => needed(Uuid::try_parse(text.trim()).ok().map(Value::Uuid), "no uuid"),
+            Kind::Label => needed(
+                qubes
+                    .labels
+                    .find(text)
+                    .map(|l| Value::Label(SmolStr::new(&l.name))),
+                "no label of this system",
+            ),
+            Kind::Pool => needed(
+                qubes.pools.get(text).map(|p| Value::Pool(p.name().into())),
+                "no pool of this system",
+            ),
+            Kind::Uuid => needed(
+                Uuid::try_parse(text.trim()).ok().map(Value::Uuid),
+                "no uuid",
+            ),
             Kind::Ip4 => needed(text.parse().ok().map(Value::Ip4), "no IPv4 address"),
             Kind::Ip6 => needed(read_ip6(text), "no IPv6 address"),
         }
@@ -153,18 +190,24 @@ impl Property {
                     && text.bytes().all(|b| b.is_ascii_digit())
                     && (text.len() == 1 || !text.starts_with('0'))
             }
-            Kind::Text { normal, .. } => !text.is_empty() && normal(text).is_ok_and(|shown| shown == text),
-            Kind::Qube { class, .. } => {
-                qubes.class(text).is_some_and(|is| *is != Class::RemoteVM && class.is_none_or(|class| class == is))
+            Kind::Text { normal, .. } => {
+                !text.is_empty() && normal(text).is_ok_and(|shown| shown == text)
             }
-            Kind::Label => !text.starts_with("label-") && qubes.labels.iter().any(|label| &*label.name == text),
+            Kind::Qube { class, .. } => qubes
+                .class(text)
+                .is_some_and(|is| *is != Class::RemoteVM && class.is_none_or(|class| class == is)),
+            Kind::Label => {
+                !text.starts_with("label-") && qubes.labels.iter().any(|label| &*label.name == text)
+            }
             Kind::Uuid => {
                 let hyphens = [8, 13, 18, 23];
                 // Without a way out in between, all bytes are looked at together.
                 let digits = |n, b: u8| n + usize::from(matches!(b, b'0'..=b'9' | b'a'..=b'f'));
                 text.len() == 36
                     && text.bytes().fold(0, digits) == 36 - hyphens.len()
-                    && hyphens.iter().all(|at| text.as_bytes().get(*at) == Some(&b'-'))
+                    && hyphens
+                        .iter()
+                        .all(|at| text.as_bytes().get(*at) == Some(&b'-'))
             }
             Kind::Pool | Kind::Ip4 | Kind::Ip6 => false,
         }
@@ -173,32 +216,48 @@ impl Property {
     /// Whether an empty text in the store can be read.
     pub(crate) fn may_be_empty(&self) -> bool {
         match self.kind {
-            Kind::Bool | Kind::Qube { required: false, .. } => true,
+            Kind::Bool
+            | Kind::Qube {
+                required: false, ..
+            } => true,
             Kind::Text { empty, .. } => empty != EmptyText::Refused,
             _ => false,
         }
     }
 
     /// What a user's `text` means, checked as the Admin API and upstream's setters check it.
-    pub(super) fn parse(&self, qubes: &Qubes, owner: Owner<'_>, text: &str) -> Result<Value, PropertyError> {
-        let no = |what: &str| PropertyError::refused(format!("Failed to parse property value as {what}"));
+    pub(super) fn parse(
+        &self,
+        qubes: &Qubes,
+        owner: Owner<'_>,
+        text: &str,
+    ) -> Result<Value, PropertyError> {
+        let no = |what: &str| {
+            PropertyError::refused(format!("Failed to parse property value as {what}"))
+        };
         match self.kind {
-            Kind::Bool => parse_bool(text)
-                .map(Value::Bool)
-                .ok_or_else(|| PropertyError::refused(format!("Invalid literal for boolean property: '{text}'"))),
+            Kind::Bool => parse_bool(text).map(Value::Bool).ok_or_else(|| {
+                PropertyError::refused(format!("Invalid literal for boolean property: '{text}'"))
+            }),
             Kind::Int { min, max } => {
                 let number = parse_int(text).ok_or_else(|| no("int"))?;
                 self.in_range(number, min, max).map(Value::Int)
             }
             Kind::Text { normal, empty } => {
-                if !text.bytes().all(|b| matches!(b, b' '..=b'~' | b'\t'..=b'\r')) {
+                if !text
+                    .bytes()
+                    .all(|b| matches!(b, b' '..=b'~' | b'\t'..=b'\r'))
+                {
                     let name = self.name;
-                    return Err(PropertyError::refused(format!("{name} of {owner} takes printable ASCII only")));
+                    return Err(PropertyError::refused(format!(
+                        "{name} of {owner} takes printable ASCII only"
+                    )));
                 }
                 let stored = normal(text)?;
                 if stored.is_empty() && empty != EmptyText::Empty {
                     let name = self.name;
-                    let text = format!("{name} of {owner} cannot be empty; -D gives it its default");
+                    let text =
+                        format!("{name} of {owner} cannot be empty; -D gives it its default");
                     return Err(PropertyError::Refused(text));
                 }
                 Ok(Value::text(stored))
@@ -214,7 +273,9 @@ impl Property {
                 .get(text)
                 .map(|p| Value::Pool(p.name().into()))
                 .ok_or_else(|| PropertyError::refused("No such storage pool")),
-            Kind::Uuid => Uuid::try_parse(text.trim()).map(Value::Uuid).map_err(|_| no("UUID")),
+            Kind::Uuid => Uuid::try_parse(text.trim())
+                .map(Value::Uuid)
+                .map_err(|_| no("UUID")),
             Kind::Ip4 => text.parse().map(Value::Ip4).map_err(|_| no("IPv4Address")),
             Kind::Ip6 => text.parse().map(Value::Ip6).map_err(|_| no("IPv6Address")),
         }
@@ -237,8 +298,12 @@ impl Property {
         match (min, max) {
             _ if (min..=max).contains(&number) => Ok(number),
             (1, i64::MAX) => Err(PropertyError::refused(format!("{name} must be positive"))),
-            (0, i64::MAX) => Err(PropertyError::refused(format!("{name} must be positive or zero"))),
-            _ => Err(PropertyError::refused(format!("{name} {number} is not between {min} and {max}"))),
+            (0, i64::MAX) => Err(PropertyError::refused(format!(
+                "{name} must be positive or zero"
+            ))),
+            _ => Err(PropertyError::refused(format!(
+                "{name} {number} is not between {min} and {max}"
+            ))),
         }
     }
 
@@ -254,18 +319,24 @@ impl Property {
         if text.is_empty() {
             return match (required, owner) {
                 (false, _) => Ok(Value::Qube(None)),
-                (true, Owner::Qube(vm)) => {
-                    Err(PropertyError::refused(format!("Invalid value None for property '{name}' of {vm}")))
+                (true, Owner::Qube(vm)) => Err(PropertyError::refused(format!(
+                    "Invalid value None for property '{name}' of {vm}"
+                ))),
+                (true, Owner::System) => {
+                    Err(PropertyError::refused(format!("{name} cannot be empty")))
                 }
-                (true, Owner::System) => Err(PropertyError::refused(format!("{name} cannot be empty"))),
             };
         }
         let Some((found, is)) = qubes.brief(text) else {
             VmName::for_new(text).map_err(|e| PropertyError::refused(e.to_string()))?;
-            return Err(PropertyError::refused(format!("Can't set {name} to non-existing qube {text}")));
+            return Err(PropertyError::refused(format!(
+                "Can't set {name} to non-existing qube {text}"
+            )));
         };
         if *is == Class::RemoteVM {
-            return Err(PropertyError::refused(format!("{name} of {owner} cannot be '{text}': that is a remote qube")));
+            return Err(PropertyError::refused(format!(
+                "{name} of {owner} cannot be '{text}': that is a remote qube"
+            )));
         }
         if let Some(class) = class.filter(|c| *c != is) {
             return Err(wrong_class(found, is, class));
@@ -275,5 +346,7 @@ impl Property {
 }
 
 pub(super) fn wrong_class(name: &VmName, is: &Class, wanted: &Class) -> PropertyError {
-    PropertyError::refused(format!("wrong VM class: domains['{name}'] is of type {is} and not {wanted}"))
+    PropertyError::refused(format!(
+        "wrong VM class: domains['{name}'] is of type {is} and not {wanted}"
+    ))
 }

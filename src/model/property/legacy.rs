@@ -16,7 +16,10 @@ pub struct Legacy {
 /// Property `hvm`, from before there were three modes.
 pub(super) const HVM: Legacy = Legacy {
     read: |vm| {
-        let hvm = vm.properties.get("hvm").filter(|_| !vm.properties.contains("virt_mode"))?;
+        let hvm = vm
+            .properties
+            .get("hvm")
+            .filter(|_| !vm.properties.contains("virt_mode"))?;
         parse_bool(hvm).map(|on| if on { "hvm" } else { "pv" })
     },
     forget: |vm| {
@@ -27,8 +30,10 @@ pub(super) const HVM: Legacy = Legacy {
 /// Property `dispvm_allowed`.
 pub(super) const DISPVM_ALLOWED: Legacy = Legacy {
     read: |vm| {
-        let allowed =
-            vm.properties.get("dispvm_allowed").filter(|_| !vm.properties.contains("template_for_dispvms"))?;
+        let allowed = vm
+            .properties
+            .get("dispvm_allowed")
+            .filter(|_| !vm.properties.contains("template_for_dispvms"))?;
         parse_bool(allowed).map(|on| if on { "True" } else { "False" })
     },
     forget: |vm| {

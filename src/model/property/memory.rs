@@ -3,7 +3,10 @@
 use super::kind::{INT, Kind, Owner, POSITIVE, TEXT};
 use super::legacy::{HVM, MEMINFO_WRITER};
 use super::rules::{maxmem_while_running, pvh_without_pci};
-use super::{ADMIN, After, Asked, DefaultValue, Effect, EmptyText, GUESTS, Property, PropertyError, Rule, Value};
+use super::{
+    ADMIN, After, Asked, DefaultValue, Effect, EmptyText, GUESTS, Property, PropertyError, Rule,
+    Value,
+};
 use super::{Of, Release, the};
 use crate::model::class::Class;
 
@@ -11,7 +14,10 @@ use crate::model::class::Class;
 const DOM0_MAXMEM_MIB: i64 = 4096;
 
 const VIRT_MODE_ROW: &Property = the("virt_mode");
-const VIRT_MODE: Kind = Kind::Text { normal: virt_mode, empty: EmptyText::Refused };
+const VIRT_MODE: Kind = Kind::Text {
+    normal: virt_mode,
+    empty: EmptyText::Refused,
+};
 
 pub(super) const ROWS: &[Property] = &[
     Property::new(
@@ -122,7 +128,9 @@ fn virt_mode(text: &str) -> Result<String, PropertyError> {
     let mode = text.to_ascii_lowercase();
     match mode.as_str() {
         "hvm" | "pv" | "pvh" => Ok(mode),
-        _ => Err(PropertyError::refused("Invalid virtualization mode, supported values: hvm, pv, pvh")),
+        _ => Err(PropertyError::refused(
+            "Invalid virtualization mode, supported values: hvm, pv, pvh",
+        )),
     }
 }
 
@@ -141,18 +149,27 @@ fn maxmem(asked: &Asked<'_>) -> Result<Value, PropertyError> {
     let memory = i64::try_from(qubes.memory(vm, facts)?).unwrap_or(i64::MAX);
     if let Some(template) = qubes.template(vm)? {
         return Ok(match qubes.value_of(template, "maxmem", facts)? {
-            Value::Int(maxmem) if maxmem != 0 && vm.properties.contains("memory") => Value::Int(maxmem.max(memory)),
+            Value::Int(maxmem) if maxmem != 0 && vm.properties.contains("memory") => {
+                Value::Int(maxmem.max(memory))
+            }
             of_template => of_template,
         });
     }
     let is_linux = vm.features.get("os") == Some("Linux");
-    let base = if is_linux { qubes.memory(vm, facts)?.saturating_mul(10) } else { 4000 };
+    let base = if is_linux {
+        qubes.memory(vm, facts)?.saturating_mul(10)
+    } else {
+        4000
+    };
     let default = i64::try_from(base.min(facts.host_memory_mib() / 2)).unwrap_or(i64::MAX);
     Ok(Value::Int(default.max(memory)))
 }
 
 fn dom0_maxmem(asked: &Asked<'_>) -> Result<Value, PropertyError> {
-    let known = asked.facts.dom0_maxmem_mib().and_then(|mib| i64::try_from(mib).ok());
+    let known = asked
+        .facts
+        .dom0_maxmem_mib()
+        .and_then(|mib| i64::try_from(mib).ok());
     Ok(Value::Int(known.unwrap_or(DOM0_MAXMEM_MIB)))
 }
 
@@ -161,15 +178,26 @@ fn xid(asked: &Asked<'_>) -> Result<Value, PropertyError> {
 }
 
 fn stubdom_xid(asked: &Asked<'_>) -> Result<Value, PropertyError> {
-    Ok(Value::Int(asked.facts.stubdom(asked.vm).map_or(-1, |s| s.id.into())))
+    Ok(Value::Int(
+        asked.facts.stubdom(asked.vm).map_or(-1, |s| s.id.into()),
+    ))
 }
 
 fn stubdom_uuid(asked: &Asked<'_>) -> Result<Value, PropertyError> {
-    Ok(Value::text(asked.facts.stubdom(asked.vm).map(|s| s.uuid.to_string()).unwrap_or_default()))
+    Ok(Value::text(
+        asked
+            .facts
+            .stubdom(asked.vm)
+            .map(|s| s.uuid.to_string())
+            .unwrap_or_default(),
+    ))
 }
 
 fn start_time(asked: &Asked<'_>) -> Result<Value, PropertyError> {
-    Ok(asked.facts.start_time(asked.vm).map_or(Value::None, Value::Float))
+    Ok(asked
+        .facts
+        .start_time(asked.vm)
+        .map_or(Value::None, Value::Float))
 }
 
 impl crate::model::Qubes {
@@ -185,17 +213,23 @@ impl crate::model::Qubes {
         if !self.feature_is_on(self.feature_with_template(vm, "qrexec")) {
             return Ok(false);
         }
-        let says_what_it_supports =
-            self.template_chain(vm).any(|v| v.features.names().any(|n| n.starts_with("supported-service.")));
-        let supports_balancing =
-            || self.feature_is_on(self.feature_with_template(vm, "supported-service.meminfo-writer"));
+        let says_what_it_supports = self.template_chain(vm).any(|v| {
+            v.features
+                .names()
+                .any(|n| n.starts_with("supported-service."))
+        });
+        let supports_balancing = || {
+            self.feature_is_on(self.feature_with_template(vm, "supported-service.meminfo-writer"))
+        };
         Ok(!says_what_it_supports || supports_balancing())
     }
 
     fn mode<'a>(&'a self, vm: &'a crate::model::Vm) -> Result<&'a str, PropertyError> {
         match VIRT_MODE_ROW.explicit(vm) {
             Some(text) if !text.is_empty() => Ok(text),
-            Some(text) => VIRT_MODE_ROW.read(self, Owner::Qube(&vm.name), text).map(|_| text),
+            Some(text) => VIRT_MODE_ROW
+                .read(self, Owner::Qube(&vm.name), text)
+                .map(|_| text),
             None => self.default_mode(vm),
         }
     }
@@ -204,12 +238,15 @@ impl crate::model::Qubes {
         if self.has_pci(vm) {
             return Ok("hvm");
         }
-        self.template(vm)?.map_or(Ok("pvh"), |template| self.mode(template))
+        self.template(vm)?
+            .map_or(Ok("pvh"), |template| self.mode(template))
     }
 
     /// Whether a PCI device is assigned to the qube, in any mode, whose backend exists.
     pub fn has_pci(&self, vm: &crate::model::Vm) -> bool {
         vm.class != Class::AdminVM
-            && vm.assignments("pci").any(|a| a.mode().is_ok() && a.backend().is_none_or(|b| self.contains(b)))
+            && vm
+                .assignments("pci")
+                .any(|a| a.mode().is_ok() && a.backend().is_none_or(|b| self.contains(b)))
     }
 }

@@ -63,7 +63,12 @@ pub enum Of {
 }
 
 /// The classes with domains of their own on this machine.
-const GUESTS: Of = Of::Classes(&[Class::TemplateVM, Class::AppVM, Class::StandaloneVM, Class::DispVM]);
+const GUESTS: Of = Of::Classes(&[
+    Class::TemplateVM,
+    Class::AppVM,
+    Class::StandaloneVM,
+    Class::DispVM,
+]);
 const ADMIN: Of = Of::Classes(&[Class::AdminVM]);
 
 /// The question for a default: of which qube, in which system, in which world.
@@ -161,7 +166,13 @@ pub struct Property {
 }
 
 impl Property {
-    const fn new(name: &'static str, of: Of, kind: Kind, default: DefaultValue, doc: &'static str) -> Property {
+    const fn new(
+        name: &'static str,
+        of: Of,
+        kind: Kind,
+        default: DefaultValue,
+        doc: &'static str,
+    ) -> Property {
         Property {
             name,
             mark: Mark::of(name.as_bytes()),
@@ -193,11 +204,18 @@ impl Property {
 
     /// Written once, at creation, and not cloned.
     const fn identity(self) -> Property {
-        Property { write_once: true, cloned: false, ..self }
+        Property {
+            write_once: true,
+            cloned: false,
+            ..self
+        }
     }
 
     const fn computed(self) -> Property {
-        Property { computed: true, ..self }
+        Property {
+            computed: true,
+            ..self
+        }
     }
 
     const fn rule(self, rule: Rule) -> Property {
@@ -209,7 +227,10 @@ impl Property {
     }
 
     const fn legacy(self, legacy: Legacy) -> Property {
-        Property { legacy: Some(legacy), ..self }
+        Property {
+            legacy: Some(legacy),
+            ..self
+        }
     }
 
     /// The text that says explicitly what the property of a qube is.
@@ -219,10 +240,16 @@ impl Property {
 
     /// [`Property::explicit`] for who asks one qube after the other: `last` is the place where it stood in the last one.
     pub fn explicit_where_last<'a>(&self, vm: &'a Vm, last: &Cell<usize>) -> Option<&'a str> {
-        self.explicit_by(vm, || vm.properties.get_where_last(last, self.mark, self.name))
+        self.explicit_by(vm, || {
+            vm.properties.get_where_last(last, self.mark, self.name)
+        })
     }
 
-    fn explicit_by<'a>(&self, vm: &'a Vm, get: impl FnOnce() -> Option<&'a str>) -> Option<&'a str> {
+    fn explicit_by<'a>(
+        &self,
+        vm: &'a Vm,
+        get: impl FnOnce() -> Option<&'a str>,
+    ) -> Option<&'a str> {
         if self.computed {
             return None;
         }
@@ -234,7 +261,9 @@ impl Property {
     pub fn find(scope: Scope<'_>, name: &str) -> Option<&'static Property> {
         let letter = usize::from(name.bytes().next()?.checked_sub(b'a')?);
         let (from, to) = (*LETTERS.get(letter)?, *LETTERS.get(letter + 1)?);
-        PROPERTIES[from..to].iter().find(|p| p.name == name && p.is_of(scope))
+        PROPERTIES[from..to]
+            .iter()
+            .find(|p| p.name == name && p.is_of(scope))
     }
 
     /// Whether the system, or a qube of the class, has this property.
@@ -267,7 +296,9 @@ impl Property {
 
 /// The properties of a class of qubes, sorted by name.
 pub fn properties_of(class: &Class) -> impl Iterator<Item = &'static Property> + use<'_> {
-    PROPERTIES.iter().filter(move |p| p.is_of(Scope::Class(class)))
+    PROPERTIES
+        .iter()
+        .filter(move |p| p.is_of(Scope::Class(class)))
 }
 
 /// The properties of the system, sorted by name.
@@ -278,8 +309,15 @@ pub fn global_properties() -> impl Iterator<Item = &'static Property> {
 /// Every property there is, sorted by name.
 pub static PROPERTIES: &[Property] = &SORTED;
 
-const SUBJECTS: [&[Property]; 7] =
-    [identity::ROWS, behaviour::ROWS, memory::ROWS, kernel::ROWS, network::ROWS, references::ROWS, globals::ROWS];
+const SUBJECTS: [&[Property]; 7] = [
+    identity::ROWS,
+    behaviour::ROWS,
+    memory::ROWS,
+    kernel::ROWS,
+    network::ROWS,
+    references::ROWS,
+    globals::ROWS,
+];
 
 const COUNT: usize = {
     let (mut count, mut subject) = (0, 0);
@@ -336,8 +374,14 @@ const fn the(name: &str) -> &'static Property {
     while row < COUNT && is_before(SORTED[row].name, name) {
         row += 1;
     }
-    assert!(!is_before(name, SORTED[row].name), "there is no such property");
-    assert!(row + 1 == COUNT || is_before(name, SORTED[row + 1].name), "there are two of this name");
+    assert!(
+        !is_before(name, SORTED[row].name),
+        "there is no such property"
+    );
+    assert!(
+        row + 1 == COUNT || is_before(name, SORTED[row + 1].name),
+        "there are two of this name"
+    );
     &SORTED[row]
 }
 
@@ -365,7 +409,10 @@ mod tests {
             let names: Vec<_> = properties_of(&class).map(|p| p.name).collect();
             assert!(names.windows(2).all(|w| w[0] < w[1]), "{class}: {names:?}");
             for name in names {
-                assert_eq!(Property::find(Scope::Class(&class), name).map(|p| p.name), Some(name));
+                assert_eq!(
+                    Property::find(Scope::Class(&class), name).map(|p| p.name),
+                    Some(name)
+                );
             }
         }
         assert!(global_properties().count() == 20);

@@ -17,8 +17,14 @@ pub struct Named {
 
 impl Named {
     pub fn new(name: &str) -> Named {
-        let of = Class::ALL.each_ref().map(|class| Property::find(Scope::Class(class), name));
-        Named { name: name.into(), of, last: Cell::default() }
+        let of = Class::ALL
+            .each_ref()
+            .map(|class| Property::find(Scope::Class(class), name));
+        Named {
+            name: name.into(),
+            of,
+            last: Cell::default(),
+        }
     }
 
     pub fn name(&self) -> &str {
@@ -63,7 +69,10 @@ mod tests {
             let named = Named::new(name);
             for class in Class::ALL.iter().chain(&[Class::Unknown("OddVM".into())]) {
                 let found = Property::find(Scope::Class(class), name);
-                assert!(named.of(class).map(std::ptr::from_ref) == found.map(std::ptr::from_ref), "{name} of {class}");
+                assert!(
+                    named.of(class).map(std::ptr::from_ref) == found.map(std::ptr::from_ref),
+                    "{name} of {class}"
+                );
             }
         }
     }

@@ -2,11 +2,16 @@
 
 use super::kind::{Kind, QUBE, TEXT};
 use super::rules::{netvm_provides_and_does_not_loop, nobody_uses_its_network};
-use super::{After, Asked, DefaultValue, EmptyText, GUESTS, Property, PropertyError, Rule, Value, the};
+use super::{
+    After, Asked, DefaultValue, EmptyText, GUESTS, Property, PropertyError, Rule, Value, the,
+};
 use crate::model::class::Class;
 use crate::model::vm::Vm;
 
-const MAC: Kind = Kind::Text { normal: mac, empty: EmptyText::Refused };
+const MAC: Kind = Kind::Text {
+    normal: mac,
+    empty: EmptyText::Refused,
+};
 
 pub(super) const ROWS: &[Property] = &[
     Property::new(
@@ -43,14 +48,22 @@ pub(super) const ROWS: &[Property] = &[
         "ip",
         GUESTS,
         Kind::Ip4,
-        DefaultValue::OfQube(|a| Ok(a.qubes.default_ip(a.vm, a.facts)?.map_or(Value::None, Value::Ip4))),
+        DefaultValue::OfQube(|a| {
+            Ok(a.qubes
+                .default_ip(a.vm, a.facts)?
+                .map_or(Value::None, Value::Ip4))
+        }),
         "The qube's IPv4 address.",
     ),
     Property::new(
         "ip6",
         GUESTS,
         Kind::Ip6,
-        DefaultValue::OfQube(|a| Ok(a.qubes.default_ip6(a.vm, a.facts)?.map_or(Value::None, Value::Ip6))),
+        DefaultValue::OfQube(|a| {
+            Ok(a.qubes
+                .default_ip6(a.vm, a.facts)?
+                .map_or(Value::None, Value::Ip6))
+        }),
         "The qube's IPv6 address.",
     ),
     Property::new(

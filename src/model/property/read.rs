@@ -14,7 +14,12 @@ impl Qubes {
     ///
     /// # Errors
     /// The property is unset and has no default, or the store's text is no value of it.
-    pub fn value(&self, vm: &Vm, property: &Property, facts: &dyn Facts) -> Result<Value, PropertyError> {
+    pub fn value(
+        &self,
+        vm: &Vm,
+        property: &Property,
+        facts: &dyn Facts,
+    ) -> Result<Value, PropertyError> {
         match property.explicit(vm) {
             Some(text) => property.read(self, Owner::Qube(&vm.name), text),
             None => self.default_value(vm, property, facts),
@@ -36,16 +41,35 @@ impl Qubes {
     ///
     /// # Errors
     /// Its template, or that one's, cannot be told.
-    pub(super) fn given<'a>(&'a self, vm: &'a Vm, property: &Property) -> Result<Option<&'a str>, PropertyError> {
+    pub(super) fn given<'a>(
+        &'a self,
+        vm: &'a Vm,
+        property: &Property,
+    ) -> Result<Option<&'a str>, PropertyError> {
         match property.explicit(vm) {
             Some(text) => Ok(Some(text)),
-            None => self.template(vm)?.map_or(Ok(None), |template| self.given(template, property)),
+            None => self
+                .template(vm)?
+                .map_or(Ok(None), |template| self.given(template, property)),
         }
     }
 
     /// What a qube's property is worth where it is not set.
-    pub fn default_value(&self, vm: &Vm, property: &Property, facts: &dyn Facts) -> Result<Value, PropertyError> {
-        self.stand_in(&Asked { qubes: self, vm, facts }, property, &property.default)
+    pub fn default_value(
+        &self,
+        vm: &Vm,
+        property: &Property,
+        facts: &dyn Facts,
+    ) -> Result<Value, PropertyError> {
+        self.stand_in(
+            &Asked {
+                qubes: self,
+                vm,
+                facts,
+            },
+            property,
+            &property.default,
+        )
     }
 
     /// Whether a qube's property has, where it is not set, the value that its template gives it; else the qube, or the
@@ -54,7 +78,12 @@ impl Qubes {
         match property.default {
             DefaultValue::Inherited(_) => vm.class.has_template(),
             DefaultValue::OfQubeOrTemplate { inherits, .. } => {
-                vm.class.has_template() && inherits(&Asked { qubes: self, vm, facts })
+                vm.class.has_template()
+                    && inherits(&Asked {
+                        qubes: self,
+                        vm,
+                        facts,
+                    })
             }
             _ => false,
         }
@@ -87,11 +116,17 @@ impl Qubes {
     }
 
     /// What a global property is worth where it is not set.
-    pub fn global_default(&self, property: &Property, facts: &dyn Facts) -> Result<Value, PropertyError> {
+    pub fn global_default(
+        &self,
+        property: &Property,
+        facts: &dyn Facts,
+    ) -> Result<Value, PropertyError> {
         match property.default {
             DefaultValue::OfSystem(compute) => compute(self, facts),
             DefaultValue::System(name) => self.global_value(name, facts),
-            ref plain => plain.constant().ok_or_else(|| Owner::System.lacks(property.name)),
+            ref plain => plain
+                .constant()
+                .ok_or_else(|| Owner::System.lacks(property.name)),
         }
     }
 
@@ -105,12 +140,17 @@ impl Qubes {
     /// # Errors
     /// As [`Qubes::global`]; also when there is no such property.
     pub fn global_value(&self, name: &str, facts: &dyn Facts) -> Result<Value, PropertyError> {
-        let property =
-            Property::find(Scope::Global, name).ok_or_else(|| PropertyError::NoSuchProperty(name.to_owned()))?;
+        let property = Property::find(Scope::Global, name)
+            .ok_or_else(|| PropertyError::NoSuchProperty(name.to_owned()))?;
         self.global(property, facts)
     }
 
-    fn stand_in(&self, asked: &Asked<'_>, property: &Property, default: &DefaultValue) -> Result<Value, PropertyError> {
+    fn stand_in(
+        &self,
+        asked: &Asked<'_>,
+        property: &Property,
+        default: &DefaultValue,
+    ) -> Result<Value, PropertyError> {
         match default {
             DefaultValue::System(name) => self.global_value(name, asked.facts),
             DefaultValue::Inherited(otherwise) => match self.template(asked.vm)? {
@@ -120,8 +160,12 @@ impl Qubes {
                 Some(template) => self.value_of(template, property.name, asked.facts),
                 None => self.stand_in(asked, property, otherwise),
             },
-            DefaultValue::OfQube(compute) | DefaultValue::OfQubeOrTemplate { compute, .. } => compute(asked),
-            plain => plain.constant().ok_or_else(|| Owner::Qube(&asked.vm.name).lacks(property.name)),
+            DefaultValue::OfQube(compute) | DefaultValue::OfQubeOrTemplate { compute, .. } => {
+                compute(asked)
+            }
+            plain => plain
+                .constant()
+                .ok_or_else(|| Owner::Qube(&asked.vm.name).lacks(property.name)),
         }
     }
 }

@@ -3,20 +3,30 @@
 use super::consequences::{audiovm_changed, guivm_changed, relayvm_changed, template_changed};
 use super::kind::{Kind, QUBE, as_it_is};
 use super::legacy::DISPVM_ALLOWED;
-use super::rules::{is_disposable_template, nobody_uses_it_for_disposables, reference_has_tag, template_may_change};
-use super::{ADMIN, After, Asked, DefaultValue, EmptyText, GUESTS, Of, Property, PropertyError, Rule, Value};
+use super::rules::{
+    is_disposable_template, nobody_uses_it_for_disposables, reference_has_tag, template_may_change,
+};
+use super::{
+    ADMIN, After, Asked, DefaultValue, EmptyText, GUESTS, Of, Property, PropertyError, Rule, Value,
+};
 use crate::model::class::Class;
 use crate::model::release::Release;
 
 const TEMPLATE: &Class = &Class::TemplateVM;
 const REMOTE: Of = Of::Classes(&[Class::RemoteVM]);
-const WORD: Kind = Kind::Text { normal: as_it_is, empty: EmptyText::TheWordNone };
+const WORD: Kind = Kind::Text {
+    normal: as_it_is,
+    empty: EmptyText::TheWordNone,
+};
 
 pub(super) const ROWS: &[Property] = &[
     Property::new(
         "template",
         Of::Classes(&[Class::AppVM]),
-        Kind::Qube { class: Some(TEMPLATE), required: true },
+        Kind::Qube {
+            class: Some(TEMPLATE),
+            required: true,
+        },
         DefaultValue::Required,
         "The TemplateVM whose root volume the qube starts with.",
     )
@@ -26,7 +36,10 @@ pub(super) const ROWS: &[Property] = &[
     Property::new(
         "template",
         Of::Classes(&[Class::DispVM]),
-        Kind::Qube { class: None, required: true },
+        Kind::Qube {
+            class: None,
+            required: true,
+        },
         DefaultValue::Required,
         "The qube whose volumes the disposable starts with; it must be a template for disposables.",
     )
@@ -103,8 +116,14 @@ pub(super) const ROWS: &[Property] = &[
         "The service of the relay through which the remote qube is reached.",
     )
     .since(Release::R4_3),
-    Property::new("remote_name", REMOTE, WORD, DefaultValue::Nothing, "The remote qube's name on its own machine.")
-        .since(Release::R4_3),
+    Property::new(
+        "remote_name",
+        REMOTE,
+        WORD,
+        DefaultValue::Nothing,
+        "The remote qube's name on its own machine.",
+    )
+    .since(Release::R4_3),
 ];
 
 /// A row of its own for each class: standalone qubes can be templates of disposables since 4.1.

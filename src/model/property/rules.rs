@@ -21,7 +21,9 @@ fn refuse(text: String) -> Checked {
 pub(super) fn kernel_is_installed(facts: &dyn Facts, wanted: &Wanted<'_>) -> Checked {
     match wanted.value.as_str() {
         Some(kernel) if !wanted.reset && !kernel.is_empty() => {
-            match is_kernel_name(kernel) && facts.kernel_installed(&default_kernels_dir(facts), kernel) {
+            match is_kernel_name(kernel)
+                && facts.kernel_installed(&default_kernels_dir(facts), kernel)
+            {
                 true => Ok(()),
                 false => refuse(format!("Kernel '{kernel}' not installed")),
             }
@@ -31,12 +33,20 @@ pub(super) fn kernel_is_installed(facts: &dyn Facts, wanted: &Wanted<'_>) -> Che
 }
 
 /// The default kernel is installed, and stays set while a qube counts on it: upstream could not save such a store.
-pub(super) fn default_kernel_serves(qubes: &Qubes, facts: &dyn Facts, wanted: &Wanted<'_>) -> Checked {
+pub(super) fn default_kernel_serves(
+    qubes: &Qubes,
+    facts: &dyn Facts,
+    wanted: &Wanted<'_>,
+) -> Checked {
     if !wanted.reset {
         return kernel_is_installed(facts, wanted);
     }
-    let inherits =
-        |vm: &&Vm| vm.class.is_local_guest() && !qubes.template_chain(vm).any(|v| v.properties.contains("kernel"));
+    let inherits = |vm: &&Vm| {
+        vm.class.is_local_guest()
+            && !qubes
+                .template_chain(vm)
+                .any(|v| v.properties.contains("kernel"))
+    };
     match qubes.iter().find(inherits) {
         Some(vm) => refuse(format!(
             "default_kernel cannot be reset: it has no default, and qube '{}' has no kernel of its own",
@@ -49,7 +59,9 @@ pub(super) fn default_kernel_serves(qubes: &Qubes, facts: &dyn Facts, wanted: &W
 /// A netvm must provide network, must not be reached through the qube itself, and must run if the qube does.
 pub(super) fn netvm_provides_and_does_not_loop(asked: &Asked<'_>, wanted: &Wanted<'_>) -> Checked {
     let Asked { qubes, vm, facts } = *asked;
-    let Some(netvm) = wanted.value.as_qube().and_then(|n| qubes.get(n.as_str())) else { return Ok(()) };
+    let Some(netvm) = wanted.value.as_qube().and_then(|n| qubes.get(n.as_str())) else {
+        return Ok(());
+    };
     if !wanted.reset && !qubes.provides_network(netvm, facts) {
         return refuse(format!("The {} qube does not provide network", netvm.name));
     }
@@ -72,8 +84,14 @@ fn netvm_runs_if_needed(vm: &Vm, netvm: &Vm, facts: &dyn Facts) -> Checked {
 
 /// The default netvm must not get its own network through the default, and must be a qube that can
 /// have a network: for one that does not provide it yet upstream waits.
-pub(super) fn default_netvm_serves(qubes: &Qubes, facts: &dyn Facts, wanted: &Wanted<'_>) -> Checked {
-    let Some(netvm) = wanted.value.as_qube().and_then(|n| qubes.get(n.as_str())) else { return Ok(()) };
+pub(super) fn default_netvm_serves(
+    qubes: &Qubes,
+    facts: &dyn Facts,
+    wanted: &Wanted<'_>,
+) -> Checked {
+    let Some(netvm) = wanted.value.as_qube().and_then(|n| qubes.get(n.as_str())) else {
+        return Ok(());
+    };
     let mut seen: Vec<&VmName> = Vec::new();
     let mut at = Some(netvm);
     while let Some(vm) = at {
@@ -86,21 +104,38 @@ pub(super) fn default_netvm_serves(qubes: &Qubes, facts: &dyn Facts, wanted: &Wa
     if !can_have_network(&netvm.class) {
         return refuse(format!("The {} qube does not provide network", netvm.name));
     }
-    qubes.iter().filter(|vm| qubes.uses_default_netvm(vm)).try_for_each(|vm| netvm_runs_if_needed(vm, netvm, facts))
+    qubes
+        .iter()
+        .filter(|vm| qubes.uses_default_netvm(vm))
+        .try_for_each(|vm| netvm_runs_if_needed(vm, netvm, facts))
 }
 
 /// The tag that goes with the reference can be made.
 pub(super) fn reference_has_tag(_: &Asked<'_>, wanted: &Wanted<'_>) -> Checked {
-    match wanted.value.as_qube().and_then(|name| reference_misfit(wanted.property.name, name)) {
-        Some(misfit) => refuse(format!("{} cannot be '{}': {misfit}", wanted.property.name, wanted.value)),
+    match wanted
+        .value
+        .as_qube()
+        .and_then(|name| reference_misfit(wanted.property.name, name))
+    {
+        Some(misfit) => refuse(format!(
+            "{} cannot be '{}': {misfit}",
+            wanted.property.name, wanted.value
+        )),
         None => Ok(()),
     }
 }
 
 /// The tag that goes with the reference of every qube that follows the default can be made.
 pub(super) fn default_reference_has_tag(_: &Qubes, _: &dyn Facts, wanted: &Wanted<'_>) -> Checked {
-    match wanted.value.as_qube().and_then(|name| reference_misfit(wanted.property.name, name)) {
-        Some(misfit) => refuse(format!("{} cannot be '{}': {misfit}", wanted.property.name, wanted.value)),
+    match wanted
+        .value
+        .as_qube()
+        .and_then(|name| reference_misfit(wanted.property.name, name))
+    {
+        Some(misfit) => refuse(format!(
+            "{} cannot be '{}': {misfit}",
+            wanted.property.name, wanted.value
+        )),
         None => Ok(()),
     }
 }
@@ -111,9 +146,15 @@ pub(super) fn nobody_uses_its_network(asked: &Asked<'_>, wanted: &Wanted<'_>) ->
     if wanted.value.as_bool() == Some(true) || wanted.before != Some(&Value::Bool(true)) {
         return Ok(());
     }
-    let uses = |other: &Vm| qubes.netvm(other, facts).is_ok_and(|n| n.is_some_and(|n| n.name == vm.name));
+    let uses = |other: &Vm| {
+        qubes
+            .netvm(other, facts)
+            .is_ok_and(|n| n.is_some_and(|n| n.name == vm.name))
+    };
     match qubes.iter().any(uses) {
-        true => refuse("The qube is still used by other qubes, change theirs 'netvm' first".to_owned()),
+        true => {
+            refuse("The qube is still used by other qubes, change theirs 'netvm' first".to_owned())
+        }
         false => Ok(()),
     }
 }
@@ -122,16 +163,26 @@ pub(super) fn nobody_uses_its_network(asked: &Asked<'_>, wanted: &Wanted<'_>) ->
 pub(super) fn template_may_change(asked: &Asked<'_>, wanted: &Wanted<'_>) -> Checked {
     let Asked { qubes, vm, facts } = *asked;
     if wanted.reset {
-        return refuse(format!("qube '{}' needs a template; set another one instead of resetting it", vm.name));
+        return refuse(format!(
+            "qube '{}' needs a template; set another one instead of resetting it",
+            vm.name
+        ));
     }
-    let Some(template) = wanted.value.as_qube().and_then(|n| qubes.get(n.as_str())) else { return Ok(()) };
+    let Some(template) = wanted.value.as_qube().and_then(|n| qubes.get(n.as_str())) else {
+        return Ok(());
+    };
     if vm.class == Class::DispVM && !qubes.is_template_for_dispvms(template, facts) {
         return refuse(not_for_disposables(&template.name));
     }
     if facts.power_state(vm) != PowerState::Halted {
-        return refuse(format!("qube '{}' runs; its template can be changed once it is halted", vm.name));
+        return refuse(format!(
+            "qube '{}' runs; its template can be changed once it is halted",
+            vm.name
+        ));
     }
-    let running = qubes.disposables_of(&vm.name).find(|d| facts.power_state(d).is_active() && !qubes.is_preloaded(d));
+    let running = qubes
+        .disposables_of(&vm.name)
+        .find(|d| facts.power_state(d).is_active() && !qubes.is_preloaded(d));
     match running {
         Some(d) => refuse(format!(
             "disposable '{}' of '{}' runs; the template can be changed once it is halted",
@@ -143,25 +194,43 @@ pub(super) fn template_may_change(asked: &Asked<'_>, wanted: &Wanted<'_>) -> Che
 
 /// Why a qube cannot be a disposable's template.
 pub(in crate::model) fn not_for_disposables(template: &VmName) -> String {
-    format!("template for disposable ({template}) needs to be an AppVM with template_for_dispvms=True")
+    format!(
+        "template for disposable ({template}) needs to be an AppVM with template_for_dispvms=True"
+    )
 }
 
 /// A qube's default_dispvm or management_dispvm must be a template for disposables.
 pub(super) fn is_disposable_template(asked: &Asked<'_>, wanted: &Wanted<'_>) -> Checked {
-    points_to_disposable_template(asked.qubes, &format!("qube '{}'", asked.vm.name), asked.facts, wanted)
+    points_to_disposable_template(
+        asked.qubes,
+        &format!("qube '{}'", asked.vm.name),
+        asked.facts,
+        wanted,
+    )
 }
 
 /// The same for the system's.
-pub(super) fn global_is_disposable_template(qubes: &Qubes, facts: &dyn Facts, wanted: &Wanted<'_>) -> Checked {
+pub(super) fn global_is_disposable_template(
+    qubes: &Qubes,
+    facts: &dyn Facts,
+    wanted: &Wanted<'_>,
+) -> Checked {
     points_to_disposable_template(qubes, "system", facts, wanted)
 }
 
-fn points_to_disposable_template(qubes: &Qubes, owner: &str, facts: &dyn Facts, wanted: &Wanted<'_>) -> Checked {
+fn points_to_disposable_template(
+    qubes: &Qubes,
+    owner: &str,
+    facts: &dyn Facts,
+    wanted: &Wanted<'_>,
+) -> Checked {
     match wanted.value.as_qube().and_then(|n| qubes.get(n.as_str())) {
-        Some(qube) if !wanted.reset && !qubes.is_template_for_dispvms(qube, facts) => refuse(format!(
-            "Cannot set invalid property to {owner}, {} '{}' has template_for_dispvms set to False",
-            wanted.property.name, qube.name
-        )),
+        Some(qube) if !wanted.reset && !qubes.is_template_for_dispvms(qube, facts) => {
+            refuse(format!(
+                "Cannot set invalid property to {owner}, {} '{}' has template_for_dispvms set to False",
+                wanted.property.name, qube.name
+            ))
+        }
         _ => Ok(()),
     }
 }
@@ -173,9 +242,14 @@ pub(super) fn nobody_uses_it_for_disposables(asked: &Asked<'_>, wanted: &Wanted<
         return Ok(());
     }
     let is_it = |global: &&str| {
-        qubes.global_value(global, facts).is_ok_and(|v| v.as_qube().is_some_and(|name| *name == vm.name))
+        qubes
+            .global_value(global, facts)
+            .is_ok_and(|v| v.as_qube().is_some_and(|name| *name == vm.name))
     };
-    let globals: Vec<&str> = ["default_dispvm", "management_dispvm"].into_iter().filter(is_it).collect();
+    let globals: Vec<&str> = ["default_dispvm", "management_dispvm"]
+        .into_iter()
+        .filter(is_it)
+        .collect();
     if !globals.is_empty() {
         return refuse(format!(
             "Cannot change template_for_dispvms to False while it is in use by the system by any of these properties: {}",
@@ -183,7 +257,10 @@ pub(super) fn nobody_uses_it_for_disposables(asked: &Asked<'_>, wanted: &Wanted<
         ));
     }
     let mut users = Vec::new();
-    for other in qubes.iter().filter(|o| o.name != vm.name && !qubes.is_preloaded(o)) {
+    for other in qubes
+        .iter()
+        .filter(|o| o.name != vm.name && !qubes.is_preloaded(o))
+    {
         for property in ["default_dispvm", "management_dispvm", "template"] {
             if other.properties.get(property) == Some(vm.name.as_str()) {
                 users.push(format!("{property} of '{}'", other.name));
@@ -215,7 +292,10 @@ pub(super) fn maxmem_while_running(asked: &Asked<'_>, _: &Wanted<'_>) -> Checked
 /// Mode pvh has no PCI devices.
 pub(super) fn pvh_without_pci(asked: &Asked<'_>, wanted: &Wanted<'_>) -> Checked {
     match wanted.value.as_str() == Some("pvh") && asked.qubes.has_pci(asked.vm) {
-        true => refuse(format!("virt_mode of '{}' cannot be pvh: PCI devices are assigned to it", asked.vm.name)),
+        true => refuse(format!(
+            "virt_mode of '{}' cannot be pvh: PCI devices are assigned to it",
+            asked.vm.name
+        )),
         false => Ok(()),
     }
 }
@@ -231,14 +311,23 @@ impl Qubes {
         }
         let kernel = self.kernel(vm, facts)?;
         Ok(match kernel.is_empty() {
-            true => self.feature_is_on(self.feature_with_template(vm, "supported-feature.memory-hotplug")),
-            false => facts.kernel_file(&self.kernels_dir(vm, facts), &kernel, "memory-hotplug-supported").is_some(),
+            true => self
+                .feature_is_on(self.feature_with_template(vm, "supported-feature.memory-hotplug")),
+            false => facts
+                .kernel_file(
+                    &self.kernels_dir(vm, facts),
+                    &kernel,
+                    "memory-hotplug-supported",
+                )
+                .is_some(),
         })
     }
 
     /// Whether the qube's netvm is the system's default.
     pub(in crate::model) fn uses_default_netvm(&self, vm: &Vm) -> bool {
-        vm.class.is_local_guest() && vm.class != Class::TemplateVM && !vm.properties.contains("netvm")
+        vm.class.is_local_guest()
+            && vm.class != Class::TemplateVM
+            && !vm.properties.contains("netvm")
     }
 
     /// The disposables made from a qube.

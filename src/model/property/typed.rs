@@ -37,8 +37,13 @@ impl VirtMode {
 impl Qubes {
     /// The label.
     pub fn label(&self, vm: &Vm) -> Result<&Label, PropertyError> {
-        let text = vm.properties.get("label").ok_or_else(|| Owner::Qube(&vm.name).lacks("label"))?;
-        self.labels.find(text).ok_or_else(|| stored(vm, "label", text, "that is no label of this system"))
+        let text = vm
+            .properties
+            .get("label")
+            .ok_or_else(|| Owner::Qube(&vm.name).lacks("label"))?;
+        self.labels
+            .find(text)
+            .ok_or_else(|| stored(vm, "label", text, "that is no label of this system"))
     }
 
     /// The template; none for classes that have none.
@@ -50,15 +55,25 @@ impl Qubes {
             return Ok(None);
         }
         // The last in the order in which properties are written.
-        let text = vm.properties.get_at_end("template").ok_or_else(|| Owner::Qube(&vm.name).lacks("template"))?;
-        let template = self.get(text).ok_or_else(|| stored(vm, "template", text, "there is no such qube"))?;
+        let text = vm
+            .properties
+            .get_at_end("template")
+            .ok_or_else(|| Owner::Qube(&vm.name).lacks("template"))?;
+        let template = self
+            .get(text)
+            .ok_or_else(|| stored(vm, "template", text, "there is no such qube"))?;
         let fits = match vm.class {
             Class::AppVM => template.class == Class::TemplateVM,
             _ => matches!(template.class, Class::AppVM | Class::StandaloneVM),
         };
         match fits {
             true => Ok(Some(template)),
-            false => Err(stored(vm, "template", text, &format!("a {} cannot be the template", template.class))),
+            false => Err(stored(
+                vm,
+                "template",
+                text,
+                &format!("a {} cannot be the template", template.class),
+            )),
         }
     }
 
@@ -77,18 +92,28 @@ impl Qubes {
             None => default_netvm(vm).and_then(|property| self.globals.get(property.name)),
         };
         // Nearly always it says it plainly.
-        match text.filter(|text| NETVM.prints_as_stored(self, text)).and_then(|text| self.get(text)) {
+        match text
+            .filter(|text| NETVM.prints_as_stored(self, text))
+            .and_then(|text| self.get(text))
+        {
             Some(netvm) => Ok(Some(netvm)),
             None => self.referred(vm, NETVM, facts),
         }
     }
 
     /// The qube, its netvm, its netvm's netvm, each once; ends where one is missing or comes again.
-    pub fn netvm_chain<'a>(&'a self, vm: &'a Vm, facts: &'a dyn Facts) -> impl Iterator<Item = &'a Vm> {
+    pub fn netvm_chain<'a>(
+        &'a self,
+        vm: &'a Vm,
+        facts: &'a dyn Facts,
+    ) -> impl Iterator<Item = &'a Vm> {
         let mut seen: HashSet<&VmName> = HashSet::new();
         std::iter::successors(Some(vm), move |v| {
             seen.insert(&v.name);
-            self.netvm(v, facts).ok().flatten().filter(|next| !seen.contains(&next.name))
+            self.netvm(v, facts)
+                .ok()
+                .flatten()
+                .filter(|next| !seen.contains(&next.name))
         })
     }
 
@@ -115,7 +140,8 @@ impl Qubes {
     /// Virtual processors.
     pub fn vcpus(&self, vm: &Vm, facts: &dyn Facts) -> Result<u32, PropertyError> {
         let number = self.number(vm, "vcpus", facts)?;
-        u32::try_from(number).map_err(|_| stored(vm, "vcpus", &number.to_string(), "that is too many"))
+        u32::try_from(number)
+            .map_err(|_| stored(vm, "vcpus", &number.to_string(), "that is too many"))
     }
 
     /// Seconds that the qube's agent is waited for at start.
@@ -135,7 +161,12 @@ impl Qubes {
             "hvm" => Ok(VirtMode::Hvm),
             "pv" => Ok(VirtMode::Pv),
             "pvh" => Ok(VirtMode::Pvh),
-            _ => Err(stored(vm, "virt_mode", &mode, "that is none of hvm, pv, pvh")),
+            _ => Err(stored(
+                vm,
+                "virt_mode",
+                &mode,
+                "that is none of hvm, pv, pvh",
+            )),
         }
     }
 
@@ -161,7 +192,8 @@ impl Qubes {
 
     /// A property that is on or off; off where qubes of this class have none or it cannot be read.
     pub fn is_on(&self, vm: &Vm, name: &str, facts: &dyn Facts) -> bool {
-        Property::find(Scope::Class(&vm.class), name).is_some_and(|property| self.is_true(vm, property, facts))
+        Property::find(Scope::Class(&vm.class), name)
+            .is_some_and(|property| self.is_true(vm, property, facts))
     }
 
     /// Whether the qube provides network to others.
@@ -189,15 +221,31 @@ impl Qubes {
         let (memory, mode) = (self.memory(vm, facts)?, self.virt_mode(vm, facts)?);
         let emulator = match mode {
             VirtMode::Hvm => {
-                let explicit = self.value_of(vm, "stubdom_mem", facts)?.as_int().and_then(|n| u64::try_from(n).ok());
-                let is_linux = self.feature_with_template(vm, "linux-stubdom").is_none_or(|text| !text.is_empty());
-                explicit.unwrap_or(if is_linux { 128 } else { 28 }).saturating_add(16)
+                let explicit = self
+                    .value_of(vm, "stubdom_mem", facts)?
+                    .as_int()
+                    .and_then(|n| u64::try_from(n).ok());
+                let is_linux = self
+                    .feature_with_template(vm, "linux-stubdom")
+                    .is_none_or(|text| !text.is_empty());
+                explicit
+                    .unwrap_or(if is_linux { 128 } else { 28 })
+                    .saturating_add(16)
             }
             VirtMode::Pvh | VirtMode::Pv => 0,
         };
-        let most = Some(self.maxmem(vm, facts)?).filter(|maxmem| *maxmem != 0).unwrap_or(memory);
-        let tables = if mode == VirtMode::Pv { 0 } else { most.saturating_mul(8192) };
-        let given = memory.saturating_add(emulator).saturating_add(4).saturating_mul(MIB);
+        let most = Some(self.maxmem(vm, facts)?)
+            .filter(|maxmem| *maxmem != 0)
+            .unwrap_or(memory);
+        let tables = if mode == VirtMode::Pv {
+            0
+        } else {
+            most.saturating_mul(8192)
+        };
+        let given = memory
+            .saturating_add(emulator)
+            .saturating_add(4)
+            .saturating_mul(MIB);
         let for_processors = u64::from(self.vcpus(vm, facts)?) * MIB * 3 / 2;
         Ok(given.saturating_add(for_processors).saturating_add(tables))
     }
@@ -208,21 +256,41 @@ impl Qubes {
     }
 
     /// The qube that a property refers to; none for classes without the property.
-    pub fn reference(&self, vm: &Vm, name: &str, facts: &dyn Facts) -> Result<Option<&Vm>, PropertyError> {
-        let Some(property) = Property::find(Scope::Class(&vm.class), name) else { return Ok(None) };
+    pub fn reference(
+        &self,
+        vm: &Vm,
+        name: &str,
+        facts: &dyn Facts,
+    ) -> Result<Option<&Vm>, PropertyError> {
+        let Some(property) = Property::find(Scope::Class(&vm.class), name) else {
+            return Ok(None);
+        };
         self.referred(vm, property, facts)
     }
 
-    fn referred(&self, vm: &Vm, property: &Property, facts: &dyn Facts) -> Result<Option<&Vm>, PropertyError> {
-        Ok(self.value(vm, property, facts)?.as_qube().and_then(|q| self.get(q.as_str())))
+    fn referred(
+        &self,
+        vm: &Vm,
+        property: &Property,
+        facts: &dyn Facts,
+    ) -> Result<Option<&Vm>, PropertyError> {
+        Ok(self
+            .value(vm, property, facts)?
+            .as_qube()
+            .and_then(|q| self.get(q.as_str())))
     }
 
     fn number(&self, vm: &Vm, name: &str, facts: &dyn Facts) -> Result<u64, PropertyError> {
         let no_such = || PropertyError::NoSuchProperty(name.to_owned());
-        let number = self.value_of(vm, name, facts)?.as_int().ok_or_else(no_such)?;
-        u64::try_from(number).map_err(|_negative| match Property::find(Scope::Class(&vm.class), name) {
-            Some(p) => stored(vm, p.name, &number.to_string(), "it must not be negative"),
-            None => no_such(),
+        let number = self
+            .value_of(vm, name, facts)?
+            .as_int()
+            .ok_or_else(no_such)?;
+        u64::try_from(number).map_err(|_negative| {
+            match Property::find(Scope::Class(&vm.class), name) {
+                Some(p) => stored(vm, p.name, &number.to_string(), "it must not be negative"),
+                None => no_such(),
+            }
         })
     }
 }

@@ -52,7 +52,11 @@ impl Value {
     pub fn as_int(&self) -> Option<i64> {
         match self {
             Value::Int(n) => Some(*n),
-            Value::LargeInt(digits) => Some(if digits.starts_with('-') { i64::MIN } else { i64::MAX }),
+            Value::LargeInt(digits) => Some(if digits.starts_with('-') {
+                i64::MIN
+            } else {
+                i64::MAX
+            }),
             _ => None,
         }
     }
@@ -124,14 +128,17 @@ pub(in crate::model) fn read_int(text: &str) -> Option<Value> {
         Some(digits) => ("-", digits),
         None => ("", digits.trim_start_matches('+')),
     };
-    (digits.len() <= MOST_DIGITS).then(|| Value::LargeInt(format_smolstr!("{sign}{}", digits.trim_start_matches('0'))))
+    (digits.len() <= MOST_DIGITS)
+        .then(|| Value::LargeInt(format_smolstr!("{sign}{}", digits.trim_start_matches('0'))))
 }
 
 /// The sign and the digits.
 fn plain_int(text: &str) -> Option<String> {
     let text = text.trim();
     let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
-    let groups_are_digits = digits.split('_').all(|g| !g.is_empty() && g.bytes().all(|b| b.is_ascii_digit()));
+    let groups_are_digits = digits
+        .split('_')
+        .all(|g| !g.is_empty() && g.bytes().all(|b| b.is_ascii_digit()));
     groups_are_digits.then(|| text.replace('_', ""))
 }
 
@@ -157,14 +164,23 @@ mod tests {
         assert_eq!(Value::Bool(true).to_string(), "True");
         assert_eq!(Value::Qube(None).to_string(), "");
         assert_eq!(Value::Float(12.0).to_string(), "12.0");
-        assert_eq!(Value::Words(vec!["a".into(), "b".into()]).to_string(), "a b");
+        assert_eq!(
+            Value::Words(vec!["a".into(), "b".into()]).to_string(),
+            "a b"
+        );
     }
 
     #[test]
     fn what_python_takes_beyond_us_is_read() {
         let large = |text: &str| Value::LargeInt(text.into());
-        assert_eq!(read_int("99999999999999999999"), Some(large("99999999999999999999")));
-        assert_eq!(read_int("-0_9223372036854775809"), Some(large("-9223372036854775809")));
+        assert_eq!(
+            read_int("99999999999999999999"),
+            Some(large("99999999999999999999"))
+        );
+        assert_eq!(
+            read_int("-0_9223372036854775809"),
+            Some(large("-9223372036854775809"))
+        );
         assert_eq!(read_int("9223372036854775807"), Some(Value::Int(i64::MAX)));
         assert_eq!(read_int(&"9".repeat(4301)), None);
         assert_eq!(large("99999999999999999999").as_int(), Some(i64::MAX));

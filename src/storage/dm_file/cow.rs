@@ -43,7 +43,9 @@ pub fn enough_for(bytes: u64) -> u64 {
 
 /// Whether the file is one of those, or an empty one that waits to become one.
 pub fn is_cow(path: &Path) -> Result<bool, StorageError> {
-    let Some(found) = look(path)? else { return Ok(false) };
+    let Some(found) = look(path)? else {
+        return Ok(false);
+    };
     if found.blocks() == 0 {
         return Ok(true);
     }
@@ -55,7 +57,9 @@ pub fn is_cow(path: &Path) -> Result<bool, StorageError> {
 /// Whether blocks were kept in the file, or were to be and found no room: what it is for was written to. No where there
 /// is no file.
 pub fn has_data(path: &Path) -> Result<bool, StorageError> {
-    let Some(cow) = Cow::open(path)? else { return Ok(false) };
+    let Some(cow) = Cow::open(path)? else {
+        return Ok(false);
+    };
     Ok(!cow.valid || !cow.kept(1)?.is_empty())
 }
 
@@ -93,11 +97,23 @@ impl<'p> Cow<'p> {
         if header == [0; 16] {
             return Ok(None);
         }
-        if magic != MAGIC || version != 1 || !sectors.is_power_of_two() || !(8..=1 << 16).contains(&sectors) {
-            let text = format!("{} is no file of dm-snapshot that this version understands", path.display());
+        if magic != MAGIC
+            || version != 1
+            || !sectors.is_power_of_two()
+            || !(8..=1 << 16).contains(&sectors)
+        {
+            let text = format!(
+                "{} is no file of dm-snapshot that this version understands",
+                path.display()
+            );
             return Err(StorageError::Refused(text));
         }
-        Ok(Some(Cow { path, file, valid: valid == 1, chunk: u64::from(sectors) * SECTOR }))
+        Ok(Some(Cow {
+            path,
+            file,
+            valid: valid == 1,
+            chunk: u64::from(sectors) * SECTOR,
+        }))
     }
 
     /// The first `most` blocks.
@@ -106,7 +122,13 @@ impl<'p> Cow<'p> {
         let per_area = self.chunk / PAIR as u64;
         let mut pairs = vec![0; usize::try_from(self.chunk).unwrap_or_default()];
         for area in 0.. {
-            if !read(&self.file, &mut pairs, (1 + area * (per_area + 1)) * self.chunk).map_err(failed(self.path))? {
+            if !read(
+                &self.file,
+                &mut pairs,
+                (1 + area * (per_area + 1)) * self.chunk,
+            )
+            .map_err(failed(self.path))?
+            {
                 break;
             }
             for pair in pairs.chunks_exact(PAIR) {
@@ -115,14 +137,21 @@ impl<'p> Cow<'p> {
                     return Ok(kept);
                 }
                 let at = |chunk: u64| chunk.checked_mul(self.chunk).ok_or_else(|| self.broken());
-                kept.push(Kept { device_at: at(device)?, file_at: at(file)?, length: self.chunk });
+                kept.push(Kept {
+                    device_at: at(device)?,
+                    file_at: at(file)?,
+                    length: self.chunk,
+                });
             }
         }
         Ok(kept)
     }
 
     fn broken(&self) -> StorageError {
-        StorageError::Refused(format!("{} names blocks that no device has", self.path.display()))
+        StorageError::Refused(format!(
+            "{} names blocks that no device has",
+            self.path.display()
+        ))
     }
 }
 
@@ -136,11 +165,21 @@ fn read(file: &File, buffer: &mut [u8], at: u64) -> io::Result<bool> {
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> u32 {
-    bytes.iter().skip(at).take(4).rev().fold(0, |number, byte| number << 8 | u32::from(*byte))
+    bytes
+        .iter()
+        .skip(at)
+        .take(4)
+        .rev()
+        .fold(0, |number, byte| number << 8 | u32::from(*byte))
 }
 
 fn u64_at(bytes: &[u8], at: usize) -> u64 {
-    bytes.iter().skip(at).take(8).rev().fold(0, |number, byte| number << 8 | u64::from(*byte))
+    bytes
+        .iter()
+        .skip(at)
+        .take(8)
+        .rev()
+        .fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
 fn failed(path: &Path) -> impl FnOnce(io::Error) -> StorageError {
@@ -173,8 +212,22 @@ mod tests {
         let file = written(1, 300);
         let kept = all_kept(file.path()).unwrap();
         assert_eq!(kept.len(), 300);
-        assert_eq!(kept[2], Kept { device_at: 6 * 4096, file_at: 4 * 4096, length: 4096 });
-        assert_eq!(kept[299], Kept { device_at: 897 * 4096, file_at: (1 + 257 + 1 + 43) * 4096, length: 4096 });
+        assert_eq!(
+            kept[2],
+            Kept {
+                device_at: 6 * 4096,
+                file_at: 4 * 4096,
+                length: 4096
+            }
+        );
+        assert_eq!(
+            kept[299],
+            Kept {
+                device_at: 897 * 4096,
+                file_at: (1 + 257 + 1 + 43) * 4096,
+                length: 4096
+            }
+        );
         assert!(is_cow(file.path()).unwrap());
         assert!(has_data(file.path()).unwrap() && !is_given_up(file.path()).unwrap());
         let given_up = written(0, 0);
@@ -195,7 +248,10 @@ mod tests {
         file.write_all_at(b"ext4", 0).unwrap();
         assert!(!is_cow(&path).unwrap());
         let refused = has_data(&path).unwrap_err().to_string();
-        assert!(refused.ends_with("cow is no file of dm-snapshot that this version understands"), "{refused}");
+        assert!(
+            refused.ends_with("cow is no file of dm-snapshot that this version understands"),
+            "{refused}"
+        );
     }
 
     #[test]

@@ -12,18 +12,28 @@ use crate::fs::beneath::Use;
 use crate::storage::durable::{self, Audience, Copy};
 use crate::storage::in_use::{open_without_layers, refuse_if_open};
 use crate::storage::volume_files::{exists, look, make_directories, remove_import_leftovers};
-use crate::storage::{Committed, Kind, StorageError, Volume, device_mapper, loop_device, pool_files};
+use crate::storage::{
+    Committed, Kind, StorageError, Volume, device_mapper, loop_device, pool_files,
+};
 
 impl DmFile {
     /// Makes a volume larger. A volatile one that is not there yet is given its size at its next start.
     pub(super) fn resize_volume(&self, volume: &Volume, bytes: u64) -> Result<(), StorageError> {
         let label = volume.label();
         if !volume.rw || volume.kind == Kind::Snapshot {
-            let why = if volume.rw { "a snapshot has the size of what it is made of" } else { "it is read-only" };
-            return Err(StorageError::Refused(format!("{label}: {why} and cannot be resized")));
+            let why = if volume.rw {
+                "a snapshot has the size of what it is made of"
+            } else {
+                "it is read-only"
+            };
+            return Err(StorageError::Refused(format!(
+                "{label}: {why} and cannot be resized"
+            )));
         }
         let files = self.files(&volume.vid)?;
-        let Some(image) = look(&files.image())? else { return Ok(()) };
+        let Some(image) = look(&files.image())? else {
+            return Ok(());
+        };
         if bytes < image.len() {
             return Err(StorageError::Refused(format!(
                 "{label}: {bytes} bytes are less than the {} it has; images of driver 'file' are not made smaller, the data \
@@ -54,7 +64,10 @@ impl DmFile {
         let files = self.kept(volume, "exported")?;
         let (label, image) = (volume.label(), files.image());
         if !exists(&image)? {
-            return Err(StorageError::Refused(format!("{label}: its image is missing ({})", image.display())));
+            return Err(StorageError::Refused(format!(
+                "{label}: its image is missing ({})",
+                image.display()
+            )));
         }
         if self.is_mapped(&files)? {
             return Ok(device_mapper::path(&self.committed_device(&files)?));
@@ -77,17 +90,30 @@ impl DmFile {
             false => File::open(&image),
         };
         let mut file = opened.map_err(failed())?;
-        let size = file.seek(SeekFrom::End(0)).and_then(|end| file.rewind().map(|()| end)).map_err(failed())?;
-        Ok(Committed { name: volume.name.clone(), file, size, kept_still })
+        let size = file
+            .seek(SeekFrom::End(0))
+            .and_then(|end| file.rewind().map(|()| end))
+            .map_err(failed())?;
+        Ok(Committed {
+            name: volume.name.clone(),
+            file,
+            size,
+            kept_still,
+        })
     }
 
     pub(super) fn import_volume(&self, volume: &Volume, from: &Path) -> Result<(), StorageError> {
         let what = volume.full_name();
-        let told = Audience { watcher: &self.watcher, what: &what };
+        let told = Audience {
+            watcher: &self.watcher,
+            what: &what,
+        };
         // Whoever imports says which file, wherever it lies.
         let failed = StorageError::io(format!("opening {}", from.display()));
         let from = File::open(from).map_err(failed)?;
-        self.replace_data(volume, |import| durable::copy_opened(&from, import, self.group, Copy::Fresh, told))
+        self.replace_data(volume, |import| {
+            durable::copy_opened(&from, import, self.group, Copy::Fresh, told)
+        })
     }
 
     /// Makes the image that `write` puts at the path it is given the volume's. What the volume had is gone: a COW keeps
@@ -134,14 +160,23 @@ impl DmFile {
         if volume.kind == Kind::Origin {
             return self.files(&volume.vid);
         }
-        let text = format!("{}: it is not kept from start to start and cannot be {verb}", volume.label());
+        let text = format!(
+            "{}: it is not kept from start to start and cannot be {verb}",
+            volume.label()
+        );
         Err(StorageError::Refused(text))
     }
 
     /// An error unless nobody works on the volume and nothing waits for being committed.
-    pub(super) fn refuse_unless_at_rest(&self, volume: &Volume, files: &Files, verb: &str) -> Result<(), StorageError> {
+    pub(super) fn refuse_unless_at_rest(
+        &self,
+        volume: &Volume,
+        files: &Files,
+        verb: &str,
+    ) -> Result<(), StorageError> {
         self.refuse_reflinks_data(volume, files)?;
-        if self.is_mapped(files)? || (!volume.snapshots_disabled() && cow::has_data(&files.cow())?) {
+        if self.is_mapped(files)? || (!volume.snapshots_disabled() && cow::has_data(&files.cow())?)
+        {
             let label = volume.label();
             return Err(StorageError::Refused(format!(
                 "{label}: it is in use or was not stopped cleanly; shut the qube down before {verb}"
@@ -173,5 +208,9 @@ impl DmFile {
 /// A disk has sectors of 512 bytes; what somebody imports need not.
 fn round_up(image: &Path, group: Option<Gid>) -> Result<(), StorageError> {
     let length = look(image)?.map_or(0, |image| image.len());
-    if length % 512 == 0 { Ok(()) } else { durable::lengthen(image, length.next_multiple_of(512), group) }
+    if length % 512 == 0 {
+        Ok(())
+    } else {
+        durable::lengthen(image, length.next_multiple_of(512), group)
+    }
 }

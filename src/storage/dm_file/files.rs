@@ -88,7 +88,11 @@ impl Files {
 
     fn names(&self, wanted: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>, StorageError> {
         let names = names_in(self.directory())?;
-        Ok(names.iter().filter(|name| wanted(name)).map(|name| self.directory().join(name)).collect())
+        Ok(names
+            .iter()
+            .filter(|name| wanted(name))
+            .map(|name| self.directory().join(name))
+            .collect())
     }
 
     fn with(&self, tail: &str) -> PathBuf {
@@ -102,13 +106,17 @@ impl Files {
 /// `file-reflink`.
 pub fn is_of(name: &str, stem: &str) -> bool {
     let name = name.split_once('~').map_or(name, |(name, _)| name);
-    name.strip_prefix(stem).is_some_and(|tail| TAILS.contains(&tail) || reflink::is_tail(tail))
+    name.strip_prefix(stem)
+        .is_some_and(|tail| TAILS.contains(&tail) || reflink::is_tail(tail))
 }
 
 /// The name of the volume that a file belongs to, by the file's name alone.
 pub fn volume_of(name: &str) -> Option<&str> {
     let own = name.split_once('~').map_or(name, |(name, _)| name);
-    let stem = TAILS.iter().find_map(|tail| own.strip_suffix(tail)).filter(|stem| !stem.is_empty());
+    let stem = TAILS
+        .iter()
+        .find_map(|tail| own.strip_suffix(tail))
+        .filter(|stem| !stem.is_empty());
     stem.or_else(|| reflink::volume_of(name))
 }
 
@@ -119,18 +127,34 @@ mod tests {
     #[test]
     fn a_volume_knows_its_own_files_among_its_neighbours() {
         let dir = tempfile::tempdir().unwrap();
-        let own =
-            ["root-cow.img", "root-cow.img.old", "root-cow.img~x1.new", "root-import.img", "root.img", "root.img~y"];
-        for name in own.iter().chain(&["root2.img", "root-2-cow.img", "root.img.bak", "firewall.xml", "rootx~"]) {
+        let own = [
+            "root-cow.img",
+            "root-cow.img.old",
+            "root-cow.img~x1.new",
+            "root-import.img",
+            "root.img",
+            "root.img~y",
+        ];
+        for name in own.iter().chain(&[
+            "root2.img",
+            "root-2-cow.img",
+            "root.img.bak",
+            "firewall.xml",
+            "rootx~",
+        ]) {
             std::fs::write(dir.path().join(name), "").unwrap();
         }
         let files = Files::new(dir.path(), "root").unwrap();
         let names = |paths: Vec<PathBuf>| -> Vec<String> {
-            paths.iter().map(|p| p.file_name().unwrap().to_string_lossy().into_owned()).collect()
+            paths
+                .iter()
+                .map(|p| p.file_name().unwrap().to_string_lossy().into_owned())
+                .collect()
         };
         assert_eq!(names(files.all().unwrap()), own);
         assert_eq!(names(files.leftovers().unwrap()), [own[2], own[5]]);
-        own.iter().for_each(|name| assert_eq!(volume_of(name), Some("root"), "{name}"));
+        own.iter()
+            .for_each(|name| assert_eq!(volume_of(name), Some("root"), "{name}"));
         assert_eq!(volume_of("firewall.xml"), None);
     }
 }

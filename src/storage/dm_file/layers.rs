@@ -31,7 +31,8 @@ const GRACE: Duration = Duration::from_secs(10);
 
 /// A file in the names of devices: its device in hexadecimal digits and its inode.
 fn id_of(file: &Path) -> Result<String, StorageError> {
-    let metadata = fs::metadata(file).map_err(StorageError::io(format!("looking at {}", file.display())))?;
+    let metadata =
+        fs::metadata(file).map_err(StorageError::io(format!("looking at {}", file.display())))?;
     Ok(format!("{:x}:{}", metadata.dev(), metadata.ino()))
 }
 
@@ -57,19 +58,27 @@ impl DmFile {
 
     /// The device that shows what is committed while the image is written to.
     pub(super) fn committed_device(&self, files: &Files) -> Result<String, StorageError> {
-        Ok(format!("snapshot-{}-{}", id_of(&files.image())?, id_of(&files.cow())?))
+        Ok(format!(
+            "snapshot-{}-{}",
+            id_of(&files.image())?,
+            id_of(&files.cow())?
+        ))
     }
 
     /// The device of a running snapshot, by its own file: what it was made of may have been exchanged since.
     pub(super) fn snapshot_device(&self, files: &Files) -> Result<Option<String>, StorageError> {
-        let Some(own) = known_id(&files.cow())? else { return Ok(None) };
-        let mine = |name: &String| name.starts_with("snapshot-") && name.ends_with(&format!("-{own}"));
+        let Some(own) = known_id(&files.cow())? else {
+            return Ok(None);
+        };
+        let mine =
+            |name: &String| name.starts_with("snapshot-") && name.ends_with(&format!("-{own}"));
         Ok(device_mapper::names().into_iter().find(mine))
     }
 
     /// Whether the source of a running snapshot has committed since that started, or was exchanged.
     pub(super) fn is_behind(&self, source: &Files, own: &Files) -> Result<bool, StorageError> {
-        let (Some(name), Some(image)) = (self.snapshot_device(own)?, known_id(&source.image())?) else {
+        let (Some(name), Some(image)) = (self.snapshot_device(own)?, known_id(&source.image())?)
+        else {
             return Ok(false);
         };
         Ok(match name.split('-').collect::<Vec<_>>()[..] {
@@ -100,7 +109,9 @@ impl DmFile {
 
     /// Takes down the devices of an origin that ran.
     pub(super) fn unmap_origin(&self, volume: &Volume, files: &Files) -> Result<(), StorageError> {
-        let Some(image) = known_id(&files.image())? else { return Ok(()) };
+        let Some(image) = known_id(&files.image())? else {
+            return Ok(());
+        };
         let given_up = self.is_mapped(files)? && !self.keeps_blocks(files)?;
         self.take_down(volume, &origin_of(&image))?;
         self.forget_committed(files)?;
@@ -130,7 +141,12 @@ impl DmFile {
     }
 
     /// Makes the device of a snapshot that is about to run. The source is locked.
-    pub(super) fn map_snapshot(&self, volume: &Volume, source: &Files, own: &Files) -> Result<(), StorageError> {
+    pub(super) fn map_snapshot(
+        &self,
+        volume: &Volume,
+        source: &Files,
+        own: &Files,
+    ) -> Result<(), StorageError> {
         let _alone = self.locks.mapped_devices()?;
         let two_layers = exists(&source.cow())?;
         if !two_layers && let Some(holder) = open_without_layers(&source.image()) {
@@ -147,7 +163,10 @@ impl DmFile {
                 let committed = map_committed(source, &base)?;
                 (device_mapper::path(&committed), committed)
             }
-            false => (base.path().to_path_buf(), format!("snapshot-{}", id_of(&source.image())?)),
+            false => (
+                base.path().to_path_buf(),
+                format!("snapshot-{}", id_of(&source.image())?),
+            ),
         };
         if !volume.rw {
             return Ok(());
@@ -170,14 +189,20 @@ impl DmFile {
 
     /// Takes down the device of a snapshot that ran, and what it alone stood on.
     pub(super) fn unmap_snapshot(&self, volume: &Volume, own: &Files) -> Result<(), StorageError> {
-        let Some(name) = self.snapshot_device(own)? else { return Ok(()) };
+        let Some(name) = self.snapshot_device(own)? else {
+            return Ok(());
+        };
         self.take_down(volume, &name)?;
         self.tidy_below(&name)
     }
 
     /// Lets go of the device of a read-only snapshot, which is its source's.
     pub(super) fn unmap_read_only(&self, source: &Files) -> Result<(), StorageError> {
-        if self.is_mapped(source)? { Ok(()) } else { self.forget_committed(source) }
+        if self.is_mapped(source)? {
+            Ok(())
+        } else {
+            self.forget_committed(source)
+        }
     }
 
     /// What a snapshot of that name stood on is needed no longer, unless its image is being written to.
@@ -197,7 +222,10 @@ impl DmFile {
         while self.remove_alone(name)? == Removal::InUse {
             if Instant::now() >= deadline {
                 let (label, device) = (volume.label(), device_mapper::path(name));
-                let text = format!("{label}: {} is still open; end what has it first", device.display());
+                let text = format!(
+                    "{label}: {} is still open; end what has it first",
+                    device.display()
+                );
                 return Err(StorageError::Refused(text));
             }
             thread::sleep(Duration::from_millis(20));
@@ -224,13 +252,22 @@ impl DmFile {
     /// The device that a read-only snapshot shows: the committed state, or the image where nothing ever runs on it
     /// with a COW.
     pub(super) fn read_only_device(&self, source: &Files) -> Result<Option<PathBuf>, StorageError> {
-        exists(&source.cow())?.then(|| self.committed_device(source).map(|name| device_mapper::path(&name))).transpose()
+        exists(&source.cow())?
+            .then(|| {
+                self.committed_device(source)
+                    .map(|name| device_mapper::path(&name))
+            })
+            .transpose()
     }
 }
 
 /// The device of what is committed, made where it is not there yet; one that was to go stays.
 fn map_committed(files: &Files, base: &LoopDevice) -> Result<String, StorageError> {
-    let name = format!("snapshot-{}-{}", id_of(&files.image())?, id_of(&files.cow())?);
+    let name = format!(
+        "snapshot-{}-{}",
+        id_of(&files.image())?,
+        id_of(&files.cow())?
+    );
     if !device_mapper::keep(&name) {
         let cow = LoopDevice::shared_over(&files.cow())?;
         let table = snapshot_table(base.sectors()? * 512, base.path(), cow.path());
@@ -248,12 +285,21 @@ fn let_go(name: &str) -> Result<(), StorageError> {
 }
 
 fn origin_table(base: &LoopDevice) -> Result<String, StorageError> {
-    Ok(format!("0 {} snapshot-origin {}", base.sectors()?, base.path().display()))
+    Ok(format!(
+        "0 {} snapshot-origin {}",
+        base.sectors()?,
+        base.path().display()
+    ))
 }
 
 /// Persistent, so that what a run overwrote is still known after a power loss.
 fn snapshot_table(bytes: u64, base: &Path, cow: &Path) -> String {
-    let (sectors, base, cow, chunk) = (bytes / 512, base.display(), cow.display(), cow::CHUNK_SECTORS);
+    let (sectors, base, cow, chunk) = (
+        bytes / 512,
+        base.display(),
+        cow.display(),
+        cow::CHUNK_SECTORS,
+    );
     format!("0 {sectors} snapshot {base} {cow} P {chunk}")
 }
 

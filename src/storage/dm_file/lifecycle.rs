@@ -6,13 +6,20 @@ use super::{DmFile, cow};
 use crate::storage::durable;
 use crate::storage::in_use::{open_in_layers, refuse_if_open};
 use crate::storage::second_names::told_of_links;
-use crate::storage::volume_files::{exists, look, make_directories, remove_directory_of, source_vid};
-use crate::storage::{Driver, ImageOwners, Kind, StorageError, Volume, device_mapper, runs, volume_files};
+use crate::storage::volume_files::{
+    exists, look, make_directories, remove_directory_of, source_vid,
+};
+use crate::storage::{
+    Driver, ImageOwners, Kind, StorageError, Volume, device_mapper, runs, volume_files,
+};
 
 impl DmFile {
     pub(super) fn create_volume(&self, volume: &Volume) -> Result<(), StorageError> {
         if volume.size == 0 && volume.kind == Kind::Origin {
-            return Err(StorageError::Refused(format!("{}: an image of 0 bytes is of no use", volume.label())));
+            return Err(StorageError::Refused(format!(
+                "{}: an image of 0 bytes is of no use",
+                volume.label()
+            )));
         }
         let files = self.files(&volume.vid)?;
         let _alone = self.lock(volume)?;
@@ -25,11 +32,20 @@ impl DmFile {
         self.begin_cow(volume, &files)
     }
 
-    pub(super) fn remove_volume(&self, volume: &Volume, owners: &ImageOwners) -> Result<Vec<String>, StorageError> {
+    pub(super) fn remove_volume(
+        &self,
+        volume: &Volume,
+        owners: &ImageOwners,
+    ) -> Result<Vec<String>, StorageError> {
         let files = self.files(&volume.vid)?;
         let _alone = self.lock(volume)?;
         let (mut unowned, mut kept) = volume_files::unowned(files.all()?, owners)?;
-        runs::keep_foreign(volume, &self.foreign_images(volume)?, &mut unowned, &mut kept);
+        runs::keep_foreign(
+            volume,
+            &self.foreign_images(volume)?,
+            &mut unowned,
+            &mut kept,
+        );
         let links = told_of_links(&unowned)?;
         match kept.is_empty() {
             true => self.remove_files(volume, &files)?,
@@ -86,7 +102,8 @@ impl DmFile {
     }
 
     fn remove_run(&self, volume: &Volume) -> Result<(), StorageError> {
-        self.of_run(volume)?.map_or(Ok(()), |file| durable::remove_scratch(&file).map(drop))
+        self.of_run(volume)?
+            .map_or(Ok(()), |file| durable::remove_scratch(&file).map(drop))
     }
 
     /// Nothing was written, so nothing is committed.
@@ -151,7 +168,10 @@ impl DmFile {
         let _unchanged = self.locks.shared(&self.name, source_vid(volume)?)?;
         if !exists(&source.image())? {
             let (label, image) = (volume.label(), source.image());
-            return Err(StorageError::Refused(format!("{label}: its source {} is missing", image.display())));
+            return Err(StorageError::Refused(format!(
+                "{label}: its source {} is missing",
+                image.display()
+            )));
         }
         require_mapper(volume)?;
         make_directories(&self.place.directory, files.directory(), self.group)?;
@@ -183,18 +203,27 @@ impl DmFile {
         let label = volume.label();
         let image = files.image();
         match look(&image)? {
-            None => Err(StorageError::Refused(format!("{label}: image {} is missing", image.display()))),
-            Some(found) if found.len() % 512 != 0 || found.len() == 0 => Err(StorageError::Refused(format!(
-                "{label}: image {} has {} bytes; a disk has sectors of 512, and at least one",
-                image.display(),
-                found.len()
+            None => Err(StorageError::Refused(format!(
+                "{label}: image {} is missing",
+                image.display()
             ))),
+            Some(found) if found.len() % 512 != 0 || found.len() == 0 => {
+                Err(StorageError::Refused(format!(
+                    "{label}: image {} has {} bytes; a disk has sectors of 512, and at least one",
+                    image.display(),
+                    found.len()
+                )))
+            }
             Some(_) => Ok(()),
         }
     }
 
     /// A pool that was driver file-reflink's when a qube of it crashed: the newest data are where this driver never looks.
-    pub(super) fn refuse_reflinks_data(&self, volume: &Volume, files: &Files) -> Result<(), StorageError> {
+    pub(super) fn refuse_reflinks_data(
+        &self,
+        volume: &Volume,
+        files: &Files,
+    ) -> Result<(), StorageError> {
         let dirty = files.reflink_dirty();
         if !exists(&dirty)? {
             return Ok(());
@@ -209,6 +238,10 @@ impl DmFile {
 
 /// Said before anything is touched.
 fn require_mapper(volume: &Volume) -> Result<(), StorageError> {
-    let (label, way) = (volume.label(), "a pool of driver 'file' cannot run qubes here");
-    device_mapper::require().map_err(|error| StorageError::Refused(format!("{label}: {error}; {way}")))
+    let (label, way) = (
+        volume.label(),
+        "a pool of driver 'file' cannot run qubes here",
+    );
+    device_mapper::require()
+        .map_err(|error| StorageError::Refused(format!("{label}: {error}; {way}")))
 }

@@ -21,8 +21,8 @@ pub(super) use self::files::is_of as is_file_of;
 use self::files::{Files, volume_of};
 use super::volume_files::{self, PoolPlace, exists, look, source_vid};
 use super::{
-    Attachment, Committed, Driver, Fill, ForeignImage, Image, ImageOwners, Kind, Revision, SharedWatcher, StorageError,
-    Volume, VolumeLocks, device_mapper, durable, runs,
+    Attachment, Committed, Driver, Fill, ForeignImage, Image, ImageOwners, Kind, Revision,
+    SharedWatcher, StorageError, Volume, VolumeLocks, device_mapper, durable, runs,
 };
 use crate::fs::file_lock::FileLock;
 use crate::fs::replace::directory_of;
@@ -40,14 +40,28 @@ pub struct DmFile {
 impl DmFile {
     /// The pool `name` in `directory`. What is made belongs to `group`.
     pub fn new(name: &str, directory: PathBuf, group: Option<Gid>, locks: VolumeLocks) -> DmFile {
-        let place = PoolPlace { directory, root: None, only_to_look: false };
-        DmFile { name: name.to_string(), place, group, locks, watcher: SharedWatcher::default() }
+        let place = PoolPlace {
+            directory,
+            root: None,
+            only_to_look: false,
+        };
+        DmFile {
+            name: name.to_string(),
+            place,
+            group,
+            locks,
+            watcher: SharedWatcher::default(),
+        }
     }
 
     /// The same in a system below `root`, in which absolute links begin there; for who makes
     /// nothing if `only_to_look`.
     pub fn below(self, root: Option<&Path>, only_to_look: bool) -> DmFile {
-        let place = PoolPlace { root: root.map(Path::to_path_buf), only_to_look, ..self.place };
+        let place = PoolPlace {
+            root: root.map(Path::to_path_buf),
+            only_to_look,
+            ..self.place
+        };
         DmFile { place, ..self }
     }
 
@@ -59,7 +73,9 @@ impl DmFile {
     /// Keeps others from the image while it is exchanged, or a run of it begins. Only of an origin can anybody take a
     /// snapshot.
     fn lock(&self, volume: &Volume) -> Result<Option<FileLock>, StorageError> {
-        (volume.kind == Kind::Origin).then(|| self.locks.exclusive(&self.name, &volume.vid)).transpose()
+        (volume.kind == Kind::Origin)
+            .then(|| self.locks.exclusive(&self.name, &volume.vid))
+            .transpose()
     }
 
     fn files(&self, vid: &str) -> Result<Files, StorageError> {
@@ -89,8 +105,11 @@ impl DmFile {
             let device = self.read_only_device(&source)?;
             return Ok(device.map_or_else(|| Attachment::File(source.image()), Attachment::Device));
         }
-        let missing = || StorageError::Refused(format!("{}: it has not been started", volume.label()));
-        let name = self.snapshot_device(&self.files(&volume.vid)?)?.ok_or_else(missing)?;
+        let missing =
+            || StorageError::Refused(format!("{}: it has not been started", volume.label()));
+        let name = self
+            .snapshot_device(&self.files(&volume.vid)?)?
+            .ok_or_else(missing)?;
         Ok(Attachment::Device(device_mapper::path(&name)))
     }
 }
@@ -109,12 +128,21 @@ impl Driver for DmFile {
         self.create_volume(volume)
     }
 
-    fn remove_unowned(&self, volume: &Volume, owners: &ImageOwners) -> Result<Vec<String>, StorageError> {
+    fn remove_unowned(
+        &self,
+        volume: &Volume,
+        owners: &ImageOwners,
+    ) -> Result<Vec<String>, StorageError> {
         self.remove_volume(volume, owners)
     }
 
     fn images(&self, volume: &Volume) -> Result<Vec<Image>, StorageError> {
-        Ok(self.files(&volume.vid)?.all()?.into_iter().map(Image::File).collect())
+        Ok(self
+            .files(&volume.vid)?
+            .all()?
+            .into_iter()
+            .map(Image::File)
+            .collect())
     }
 
     fn verify(&self, volume: &Volume) -> Result<(), StorageError> {
@@ -126,7 +154,11 @@ impl Driver for DmFile {
         if exists(&image)? {
             return Ok(());
         }
-        Err(StorageError::Refused(format!("{}: image {} is missing", volume.label(), image.display())))
+        Err(StorageError::Refused(format!(
+            "{}: image {} is missing",
+            volume.label(),
+            image.display()
+        )))
     }
 
     fn start(&self, volume: &Volume) -> Result<(), StorageError> {
@@ -145,9 +177,9 @@ impl Driver for DmFile {
         let files = self.files(&volume.vid)?;
         match volume.kind {
             Kind::Snapshot => self.attachment_of_snapshot(volume),
-            Kind::Origin if !volume.snapshots_disabled() => {
-                Ok(Attachment::Device(device_mapper::path(&self.origin_device(&files)?)))
-            }
+            Kind::Origin if !volume.snapshots_disabled() => Ok(Attachment::Device(
+                device_mapper::path(&self.origin_device(&files)?),
+            )),
             Kind::Origin | Kind::Volatile => Ok(Attachment::File(files.image())),
         }
     }
@@ -187,7 +219,11 @@ impl Driver for DmFile {
     }
 
     /// The image keeps its size.
-    fn size_of_revision(&self, volume: &Volume, _revision: Option<&str>) -> Result<u64, StorageError> {
+    fn size_of_revision(
+        &self,
+        volume: &Volume,
+        _revision: Option<&str>,
+    ) -> Result<u64, StorageError> {
         self.size(volume)
     }
 
@@ -235,7 +271,11 @@ impl Driver for DmFile {
 
     fn usage(&self, volume: &Volume) -> Result<u64, StorageError> {
         let files = self.files(&volume.vid)?;
-        let file = if volume.kind == Kind::Snapshot { files.cow() } else { files.image() };
+        let file = if volume.kind == Kind::Snapshot {
+            files.cow()
+        } else {
+            files.image()
+        };
         Ok(look(&file)?.map_or(0, |file| file.blocks() * 512))
     }
 

@@ -20,13 +20,22 @@ const ID: &str = "old";
 
 impl DmFile {
     pub(super) fn revisions_of(&self, files: &Files) -> Result<Vec<Revision>, StorageError> {
-        let Some(old) = look(&files.old_cow())? else { return Ok(Vec::new()) };
+        let Some(old) = look(&files.old_cow())? else {
+            return Ok(Vec::new());
+        };
         let time = Timestamp::from_second(old.ctime()).unwrap_or(Timestamp::UNIX_EPOCH);
-        Ok(vec![Revision { id: ID.to_string(), time: time.strftime("%Y-%m-%dT%H:%M:%S").to_string() }])
+        Ok(vec![Revision {
+            id: ID.to_string(),
+            time: time.strftime("%Y-%m-%dT%H:%M:%S").to_string(),
+        }])
     }
 
     /// Makes an image of what the revision keeps, and a revision of what the image had: doing it twice changes nothing.
-    pub(super) fn revert_volume(&self, volume: &Volume, wanted: Option<&str>) -> Result<(), StorageError> {
+    pub(super) fn revert_volume(
+        &self,
+        volume: &Volume,
+        wanted: Option<&str>,
+    ) -> Result<(), StorageError> {
         let files = self.kept(volume, "reverted")?;
         self.refuse_unless_at_rest(volume, &files, "reverting")?;
         let _alone = self.lock(volume)?;
@@ -35,11 +44,30 @@ impl DmFile {
         let old = files.old_cow();
         let kept = cow::all_kept(&old)?;
         let what = volume.full_name();
-        let told = Audience { watcher: &self.watcher, what: &what };
-        exchanged(&files.revert_image(), (&files.image(), &old), &kept, self.group, told)?;
-        let back = |kept: &Kept| Kept { device_at: kept.file_at, file_at: kept.device_at, length: kept.length };
+        let told = Audience {
+            watcher: &self.watcher,
+            what: &what,
+        };
+        exchanged(
+            &files.revert_image(),
+            (&files.image(), &old),
+            &kept,
+            self.group,
+            told,
+        )?;
+        let back = |kept: &Kept| Kept {
+            device_at: kept.file_at,
+            file_at: kept.device_at,
+            length: kept.length,
+        };
         let kept: Vec<Kept> = kept.iter().map(back).collect();
-        exchanged(&files.revert_cow(), (&old, &files.image()), &kept, self.group, told)?;
+        exchanged(
+            &files.revert_cow(),
+            (&old, &files.image()),
+            &kept,
+            self.group,
+            told,
+        )?;
         self.forget_committed(&files)?;
         durable::replace(&files.revert_image(), &files.image())?;
         durable::rename(&files.revert_cow(), &old)
@@ -68,7 +96,10 @@ impl DmFile {
         let why = match (exists(&files.old_cow())?, wanted) {
             (false, _) => format!("{label}: it has no revision to revert to"),
             (true, Some(id)) if id != ID => {
-                format!("{label}: it has no revision '{}'; it has {ID}", id.escape_debug())
+                format!(
+                    "{label}: it has no revision '{}'; it has {ID}",
+                    id.escape_debug()
+                )
             }
             (true, _) if cow::is_given_up(&files.old_cow())? => {
                 format!("{label}: its revision is not whole: the pool was full when it was made")
@@ -89,13 +120,16 @@ fn exchanged(
     told: Audience<'_>,
 ) -> Result<(), StorageError> {
     let open = |path: &Path| {
-        pool_files::open(path, Use::Read).map_err(StorageError::io(format!("opening {}", path.display())))
+        pool_files::open(path, Use::Read)
+            .map_err(StorageError::io(format!("opening {}", path.display())))
     };
     let (of, from) = (open(of)?, open(from)?);
     durable::write(to, group, &mut |file| {
         copy_data(&of, file, told)?;
         let end = file.metadata()?.len();
-        blocks.iter().try_for_each(|block| copy_block(&from, file, *block, end))
+        blocks
+            .iter()
+            .try_for_each(|block| copy_block(&from, file, *block, end))
     })
 }
 

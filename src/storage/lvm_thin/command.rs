@@ -16,7 +16,9 @@ pub struct Lvm {
 
 impl Lvm {
     pub fn new() -> Lvm {
-        Lvm { through_sudo: !nix::unistd::geteuid().is_root() }
+        Lvm {
+            through_sudo: !nix::unistd::geteuid().is_root(),
+        }
     }
 
     /// Runs one of its commands and returns what it printed.
@@ -26,7 +28,11 @@ impl Lvm {
             false => Program::new("lvm"),
         };
         // Its messages are read by people; its numbers must not depend on where these live.
-        let said = program.args(arguments).env("LC_ALL", "C.UTF-8").limit(LIMIT).output();
+        let said = program
+            .args(arguments)
+            .env("LC_ALL", "C.UTF-8")
+            .limit(LIMIT)
+            .output();
         said.map_err(|error| {
             let command = arguments.first().copied().unwrap_or_default();
             let root = match self.through_sudo {

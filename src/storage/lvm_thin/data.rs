@@ -20,12 +20,16 @@ impl LvmThin {
     pub(super) fn resize_volume(&self, volume: &Volume, bytes: u64) -> Result<(), StorageError> {
         let label = volume.label();
         if !volume.rw {
-            return Err(StorageError::Refused(format!("{label}: it is read-only and cannot be resized")));
+            return Err(StorageError::Refused(format!(
+                "{label}: it is read-only and cannot be resized"
+            )));
         }
         let names = self.names(&volume.vid)?;
         let _alone = self.lock(volume)?;
         let report = self.ask()?;
-        let live = report.get(&names.snap()).or_else(|| current(&report, &names));
+        let live = report
+            .get(&names.snap())
+            .or_else(|| current(&report, &names));
         let Some(live) = live else { return Ok(()) };
         if bytes < live.size {
             return Err(StorageError::Refused(format!(
@@ -36,7 +40,13 @@ impl LvmThin {
         }
         match bytes == live.size {
             true => Ok(()),
-            false => self.change(&["lvresize", "--quiet", "-L", &format!("{bytes}B"), &names.path(&live.name)]),
+            false => self.change(&[
+                "lvresize",
+                "--quiet",
+                "-L",
+                &format!("{bytes}B"),
+                &names.path(&live.name),
+            ]),
         }
     }
 
@@ -45,7 +55,9 @@ impl LvmThin {
         let report = self.ask()?;
         let Some(now) = current(&report, &names) else {
             let (label, path) = (volume.label(), names.path(&names.own));
-            return Err(StorageError::Refused(format!("{label}: logical volume {path} is missing")));
+            return Err(StorageError::Refused(format!(
+                "{label}: logical volume {path} is missing"
+            )));
         };
         if volume.snapshots_disabled() && now.is_open {
             let label = volume.label();
@@ -67,20 +79,31 @@ impl LvmThin {
         let mut file = File::open(&device).map_err(failed())?;
         let size = length(&mut file).map_err(failed())?;
         let kept_still = volume.snapshots_disabled().then_some(unchanged);
-        Ok(Committed { name: volume.name.clone(), file, size, kept_still })
+        Ok(Committed {
+            name: volume.name.clone(),
+            file,
+            size,
+            kept_still,
+        })
     }
 
     pub(super) fn import_volume(&self, volume: &Volume, from: &Path) -> Result<(), StorageError> {
         let report = self.ask()?;
         let own = self.kept(volume, "imported to")?;
-        let same_pool = report.iter().find(|lv| lv.pool == self.thin_pool && own.device(&lv.name) == from);
+        let same_pool = report
+            .iter()
+            .find(|lv| lv.pool == self.thin_pool && own.device(&lv.name) == from);
         if let Some(lv) = same_pool {
-            return self.replace_data(volume, |names| self.snapshot(names, &lv.name, &names.import()));
+            return self.replace_data(volume, |names| {
+                self.snapshot(names, &lv.name, &names.import())
+            });
         }
         let failed = |verb: &str| StorageError::io(format!("{verb} {}", from.display()));
         let mut source = File::open(from).map_err(failed("opening"))?;
         let bytes = length(&mut source).map_err(failed("measuring"))?;
-        self.replace_data(volume, |names| self.fill_import(names, bytes, &mut |device| sparse_copy(&source, device)))
+        self.replace_data(volume, |names| {
+            self.fill_import(names, bytes, &mut |device| sparse_copy(&source, device))
+        })
     }
 
     /// A volume of this pool is taken over as a snapshot, whatever it is called by now; of others the data are copied.
@@ -91,7 +114,9 @@ impl LvmThin {
         told: &dyn Fn(u64),
     ) -> Result<(), StorageError> {
         let own = self.of_this_pool(volume, data)?;
-        self.replace_data(volume, |names| self.take_over(names, volume, own.as_deref(), data, told))
+        self.replace_data(volume, |names| {
+            self.take_over(names, volume, own.as_deref(), data, told)
+        })
     }
 
     /// The same; `change` is asked when `data` are closed.
@@ -111,12 +136,23 @@ impl LvmThin {
     }
 
     /// The logical volume of this pool that the data are, by its present name.
-    fn of_this_pool(&self, volume: &Volume, data: &Committed) -> Result<Option<String>, StorageError> {
+    fn of_this_pool(
+        &self,
+        volume: &Volume,
+        data: &Committed,
+    ) -> Result<Option<String>, StorageError> {
         let own = self.kept(volume, "imported to")?;
-        let mapped = mapped_name(&data.file).map_err(StorageError::io("asking which device is to be copied"))?;
+        let mapped = mapped_name(&data.file)
+            .map_err(StorageError::io("asking which device is to be copied"))?;
         let report = self.ask()?;
-        let is_it = |lv: &LogicalVolume| own.device(&lv.name).file_name() == mapped.as_deref().map(OsStr::new);
-        Ok(report.iter().filter(|lv| lv.pool == self.thin_pool).find(|lv| is_it(lv)).map(|lv| lv.name.clone()))
+        let is_it = |lv: &LogicalVolume| {
+            own.device(&lv.name).file_name() == mapped.as_deref().map(OsStr::new)
+        };
+        Ok(report
+            .iter()
+            .filter(|lv| lv.pool == self.thin_pool)
+            .find(|lv| is_it(lv))
+            .map(|lv| lv.name.clone()))
     }
 
     /// A logical volume for an import, with these data: those of the logical volume `own`, or a copy.
@@ -136,7 +172,11 @@ impl LvmThin {
         }
     }
 
-    pub(super) fn import_written_volume(&self, volume: &Volume, fill: Fill<'_>) -> Result<(), StorageError> {
+    pub(super) fn import_written_volume(
+        &self,
+        volume: &Volume,
+        fill: Fill<'_>,
+    ) -> Result<(), StorageError> {
         self.replace_data(volume, |names| self.fill_import(names, volume.size, fill))
     }
 
@@ -158,12 +198,18 @@ impl LvmThin {
             // Asked before the import goes, and its blocks with it.
             let error = self.or_full(error);
             // The first error is the one to tell; what stays behind is removed by the next start.
-            let _leftover = self.ask().and_then(|report| self.remove_if_there(&report, &names, &names.import()));
+            let _leftover = self
+                .ask()
+                .and_then(|report| self.remove_if_there(&report, &names, &names.import()));
             error
         })
     }
 
-    pub(super) fn revert_volume(&self, volume: &Volume, wanted: Option<&str>) -> Result<(), StorageError> {
+    pub(super) fn revert_volume(
+        &self,
+        volume: &Volume,
+        wanted: Option<&str>,
+    ) -> Result<(), StorageError> {
         let names = self.kept(volume, "reverted")?;
         let report = self.refuse_if_dirty(volume, &names, "reverting")?;
         let _alone = self.lock(volume)?;
@@ -173,10 +219,16 @@ impl LvmThin {
         self.commit(volume, &names, &names.import())
     }
 
-    pub(super) fn size_of_revision_of(&self, volume: &Volume, wanted: Option<&str>) -> Result<u64, StorageError> {
+    pub(super) fn size_of_revision_of(
+        &self,
+        volume: &Volume,
+        wanted: Option<&str>,
+    ) -> Result<u64, StorageError> {
         let (names, report) = (self.kept(volume, "reverted")?, self.ask()?);
         let chosen = names.revision(choose(volume, &report, &names, wanted)?);
-        Ok(report.get(&chosen).map_or(volume.size, |revision| revision.size))
+        Ok(report
+            .get(&chosen)
+            .map_or(volume.size, |revision| revision.size))
     }
 
     /// A logical volume of `bytes` for an import, with what `fill` writes.
@@ -189,13 +241,25 @@ impl LvmThin {
     fn write_import(&self, names: &Names, fill: Fill<'_>) -> Result<(), StorageError> {
         let device = names.device(&names.import());
         let failed = |verb: &str| StorageError::io(format!("{verb} {}", device.display()));
-        let target = File::options().read(true).write(true).open(&device).map_err(failed("opening"))?;
-        fill(&target).and_then(|()| target.sync_all()).map_err(failed("writing"))
+        let target = File::options()
+            .read(true)
+            .write(true)
+            .open(&device)
+            .map_err(failed("opening"))?;
+        fill(&target)
+            .and_then(|()| target.sync_all())
+            .map_err(failed("writing"))
     }
 
-    fn refuse_if_dirty(&self, volume: &Volume, names: &Names, verb: &str) -> Result<Report, StorageError> {
+    fn refuse_if_dirty(
+        &self,
+        volume: &Volume,
+        names: &Names,
+        verb: &str,
+    ) -> Result<Report, StorageError> {
         let report = self.ask()?;
-        let in_use = volume.snapshots_disabled() && report.get(&names.own).is_some_and(|lv| lv.is_open);
+        let in_use =
+            volume.snapshots_disabled() && report.get(&names.own).is_some_and(|lv| lv.is_open);
         if report.get(&names.snap()).is_some() || in_use {
             let label = volume.label();
             return Err(StorageError::Refused(format!(
@@ -211,7 +275,9 @@ impl LvmThin {
             Kind::Origin => self.names(&volume.vid),
             Kind::Snapshot | Kind::Volatile => {
                 let label = volume.label();
-                Err(StorageError::Refused(format!("{label}: it is not kept from start to start and cannot be {verb}")))
+                Err(StorageError::Refused(format!(
+                    "{label}: it is not kept from start to start and cannot be {verb}"
+                )))
             }
         }
     }
@@ -219,7 +285,12 @@ impl LvmThin {
 
 /// The wanted revision, else the newest that is not what the volume has: where a commit was cut off
 /// before the volume had its new data, the newest is.
-fn choose(volume: &Volume, report: &Report, names: &Names, wanted: Option<&str>) -> Result<i64, StorageError> {
+fn choose(
+    volume: &Volume,
+    report: &Report,
+    names: &Names,
+    wanted: Option<&str>,
+) -> Result<i64, StorageError> {
     let times = revisions(report, names);
     let are_present = usize::from(report.get(&names.own).is_none());
     let chosen = match wanted {
@@ -228,10 +299,17 @@ fn choose(volume: &Volume, report: &Report, names: &Names, wanted: Option<&str>)
     };
     chosen.copied().ok_or_else(|| {
         let label = volume.label();
-        let known = times.iter().map(|time| format!("{time}-back")).collect::<Vec<_>>().join(", ");
+        let known = times
+            .iter()
+            .map(|time| format!("{time}-back"))
+            .collect::<Vec<_>>()
+            .join(", ");
         StorageError::Refused(match wanted {
             Some(id) if !times.is_empty() => {
-                format!("{label}: it has no revision '{}'; it has {known}", id.escape_debug())
+                format!(
+                    "{label}: it has no revision '{}'; it has {known}",
+                    id.escape_debug()
+                )
             }
             _ => format!("{label}: it has no revision to revert to"),
         })

@@ -27,7 +27,11 @@ impl LvmThin {
         }
     }
 
-    pub(super) fn remove_volume(&self, volume: &Volume, owners: &ImageOwners) -> Result<Vec<String>, StorageError> {
+    pub(super) fn remove_volume(
+        &self,
+        volume: &Volume,
+        owners: &ImageOwners,
+    ) -> Result<Vec<String>, StorageError> {
         let names = self.names(&volume.vid)?;
         let _alone = self.lock(volume)?;
         let mut kept = Vec::new();
@@ -62,7 +66,8 @@ impl LvmThin {
         runs::refuse_beside(volume, &self.foreign_in(&report, volume, &names))?;
         if report.get(&names.import()).is_some_and(|lv| lv.is_open) {
             let label = volume.label();
-            let text = format!("{label}: data are being imported to it; start the qube when that is done");
+            let text =
+                format!("{label}: data are being imported to it; start the qube when that is done");
             return Err(StorageError::Refused(text));
         }
         self.remove_if_there(&report, &names, &names.import())?;
@@ -74,14 +79,20 @@ impl LvmThin {
             }
             Kind::Origin if volume.snapshots_disabled() => self.start_in_place(volume, &names),
             // After a crash the guest goes on with what it wrote.
-            Kind::Origin if report.get(&names.snap()).is_some() => self.activate(&names, &names.snap()),
-            Kind::Origin | Kind::Snapshot => self.snapshot_of_current(volume, &report, &names, &names),
+            Kind::Origin if report.get(&names.snap()).is_some() => {
+                self.activate(&names, &names.snap())
+            }
+            Kind::Origin | Kind::Snapshot => {
+                self.snapshot_of_current(volume, &report, &names, &names)
+            }
         }
     }
 
     fn start_snapshot(&self, volume: &Volume, names: &Names) -> Result<(), StorageError> {
         let source = self.source(volume)?;
-        let _unchanged = self.locks.shared(&self.name, &format!("{}/{}", source.group, source.own))?;
+        let _unchanged = self
+            .locks
+            .shared(&self.name, &format!("{}/{}", source.group, source.own))?;
         let report = self.ask()?;
         runs::refuse_beside(volume, &self.foreign_in(&report, volume, names))?;
         self.refuse_if_full(&report)?;
@@ -110,17 +121,26 @@ impl LvmThin {
         let report = self.closed(volume, &names)?;
         // The snapshot is superfluous only where what it was made of is still there.
         match volume.kind {
-            Kind::Origin if report.get(&names.own).is_some() => self.remove_if_there(&report, &names, &names.snap()),
+            Kind::Origin if report.get(&names.own).is_some() => {
+                self.remove_if_there(&report, &names, &names.snap())
+            }
             _ => self.stop_volume(volume),
         }
     }
 
     /// Makes the logical volume `from` the volume's own, and what that was a revision. The volume is locked.
-    pub(super) fn commit(&self, volume: &Volume, names: &Names, from: &str) -> Result<(), StorageError> {
+    pub(super) fn commit(
+        &self,
+        volume: &Volume,
+        names: &Names,
+        from: &str,
+    ) -> Result<(), StorageError> {
         let report = self.ask()?;
         let is_open = |name: &str| report.get(name).is_some_and(|lv| lv.is_open);
-        let mut kept: Vec<(i64, bool)> =
-            revisions(&report, names).into_iter().map(|time| (time, is_open(&names.revision(time)))).collect();
+        let mut kept: Vec<(i64, bool)> = revisions(&report, names)
+            .into_iter()
+            .map(|time| (time, is_open(&names.revision(time))))
+            .collect();
         if report.get(&names.own).is_some() {
             let last = kept.last().map_or(0, |(time, _)| *time);
             let time = crate::clock::now_utc().as_second().max(last + 1);
@@ -133,11 +153,18 @@ impl LvmThin {
 
     /// Removes all but the newest of these revisions, told by their times and whether somebody has them open. One that
     /// somebody reads (a copy of it is under way) is left to the next commit.
-    fn prune(&self, volume: &Volume, names: &Names, revisions: &[(i64, bool)]) -> Result<(), StorageError> {
+    fn prune(
+        &self,
+        volume: &Volume,
+        names: &Names,
+        revisions: &[(i64, bool)],
+    ) -> Result<(), StorageError> {
         let keep = usize::try_from(volume.revisions_to_keep).unwrap_or(0);
         let superfluous = &revisions[..revisions.len().saturating_sub(keep)];
         let closed = superfluous.iter().filter(|(_, is_open)| !is_open);
-        closed.map(|(time, _)| names.revision(*time)).try_for_each(|name| self.remove_logical(names, &name))
+        closed
+            .map(|(time, _)| names.revision(*time))
+            .try_for_each(|name| self.remove_logical(names, &name))
     }
 
     /// The guest gets the volume's own data; nothing of before stays.
@@ -171,7 +198,16 @@ impl LvmThin {
 
     /// A thin snapshot `new` of the logical volume `of` of the same group. Its device appears at once and at each boot.
     pub(super) fn snapshot(&self, names: &Names, of: &str, new: &str) -> Result<(), StorageError> {
-        self.change(&["lvcreate", "--quiet", "-kn", "-ay", "-s", &names.path(of), "-n", new])
+        self.change(&[
+            "lvcreate",
+            "--quiet",
+            "-kn",
+            "-ay",
+            "-s",
+            &names.path(of),
+            "-n",
+            new,
+        ])
     }
 
     pub(super) fn make_empty(
@@ -181,8 +217,13 @@ impl LvmThin {
         bytes: u64,
         purpose: Purpose,
     ) -> Result<(), StorageError> {
-        let (pool, size) = (format!("{}/{}", names.group, self.thin_pool), format!("{bytes}B"));
-        let mut arguments = vec!["lvcreate", "--quiet", "-T", &pool, "-kn", "-ay", "-n", name, "-V", &size];
+        let (pool, size) = (
+            format!("{}/{}", names.group, self.thin_pool),
+            format!("{bytes}B"),
+        );
+        let mut arguments = vec![
+            "lvcreate", "--quiet", "-T", &pool, "-kn", "-ay", "-n", name, "-V", &size,
+        ];
         if purpose == Purpose::Run {
             arguments.extend(["--addtag", RUN_TAG]);
         }
@@ -201,14 +242,22 @@ impl LvmThin {
         self.change(&["lvremove", "--quiet", "--force", &names.path(name)])
     }
 
-    pub(super) fn remove_if_there(&self, report: &Report, names: &Names, name: &str) -> Result<(), StorageError> {
-        report.get(name).map_or(Ok(()), |_| self.remove_logical(names, name))
+    pub(super) fn remove_if_there(
+        &self,
+        report: &Report,
+        names: &Names,
+        name: &str,
+    ) -> Result<(), StorageError> {
+        report
+            .get(name)
+            .map_or(Ok(()), |_| self.remove_logical(names, name))
     }
 
     fn remove_all(&self, volume: &Volume, names: &Names) -> Result<(), StorageError> {
         let report = self.closed(volume, names)?;
         let mine = report.iter().filter(|lv| names.is_mine(&lv.name));
-        mine.map(|lv| lv.name.clone()).try_for_each(|name| self.remove_logical(names, &name))
+        mine.map(|lv| lv.name.clone())
+            .try_for_each(|name| self.remove_logical(names, &name))
     }
 
     /// What LVM knows once nobody has the running copy open any more.
@@ -219,7 +268,9 @@ impl LvmThin {
             let report = self.ask()?;
             let open = report.get(&names.snap()).filter(|lv| lv.is_open);
             let open = open.or_else(|| report.get(&names.own).filter(|lv| in_place && lv.is_open));
-            let Some(open) = open.map(|lv| names.device(&lv.name)) else { return Ok(report) };
+            let Some(open) = open.map(|lv| names.device(&lv.name)) else {
+                return Ok(report);
+            };
             if Instant::now() >= deadline {
                 let label = volume.label();
                 return Err(StorageError::Refused(format!(
@@ -233,5 +284,9 @@ impl LvmThin {
 }
 
 fn missing(volume: &Volume, names: &Names) -> StorageError {
-    StorageError::Refused(format!("{}: logical volume {} is missing", volume.label(), names.path(&names.own)))
+    StorageError::Refused(format!(
+        "{}: logical volume {} is missing",
+        volume.label(),
+        names.path(&names.own)
+    ))
 }

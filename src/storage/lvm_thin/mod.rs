@@ -22,8 +22,8 @@ pub(super) use self::names::Names;
 use self::names::{revision_of, volume_of};
 use self::report::{LogicalVolume, Report, part};
 use super::{
-    Attachment, Committed, Driver, Fill, ForeignImage, Image, ImageOwners, Kind, Revision, StorageError, Volume,
-    VolumeLocks,
+    Attachment, Committed, Driver, Fill, ForeignImage, Image, ImageOwners, Kind, Revision,
+    StorageError, Volume, VolumeLocks,
 };
 use crate::fs::file_lock::FileLock;
 
@@ -62,7 +62,11 @@ impl LvmThin {
 
     /// What LVM knew when first asked: one question for a listing of all volumes.
     fn known(&self) -> Result<Report, StorageError> {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let known = self
+            .known
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         known.map_or_else(|| self.ask(), Ok)
     }
 
@@ -78,14 +82,20 @@ impl LvmThin {
 
     /// Of a snapshot, the names of what it is made of.
     fn source(&self, volume: &Volume) -> Result<Names, StorageError> {
-        let missing =
-            || StorageError::Refused(format!("{}: a snapshot needs a source, and it has none", volume.label()));
+        let missing = || {
+            StorageError::Refused(format!(
+                "{}: a snapshot needs a source, and it has none",
+                volume.label()
+            ))
+        };
         self.names(volume.source.as_deref().ok_or_else(missing)?)
     }
 
     /// Keeps others from the committed data while they are exchanged. Only of an origin can anybody take a snapshot.
     fn lock(&self, volume: &Volume) -> Result<Option<FileLock>, StorageError> {
-        (volume.kind == Kind::Origin).then(|| self.locks.exclusive(&self.name, &volume.vid)).transpose()
+        (volume.kind == Kind::Origin)
+            .then(|| self.locks.exclusive(&self.name, &volume.vid))
+            .transpose()
     }
 
     /// Refuses what would need room where there is none. LVM itself lets a full pool have new volumes, and writes to them fail.
@@ -113,9 +123,14 @@ impl LvmThin {
     fn thin_pool<'r>(&self, report: &'r Report) -> Result<&'r LogicalVolume, StorageError> {
         let missing = || {
             let (name, group, thin_pool) = (&self.name, &self.group, &self.thin_pool);
-            StorageError::Refused(format!("pool {name}: volume group {group} has no thin pool {thin_pool}"))
+            StorageError::Refused(format!(
+                "pool {name}: volume group {group} has no thin pool {thin_pool}"
+            ))
         };
-        report.get(&self.thin_pool).filter(|lv| lv.is_pool).ok_or_else(missing)
+        report
+            .get(&self.thin_pool)
+            .filter(|lv| lv.is_pool)
+            .ok_or_else(missing)
     }
 }
 
@@ -124,20 +139,29 @@ const WHOLE: u64 = 10_000;
 
 /// The logical volume with the committed data: the volume's own, else its newest revision.
 fn current<'r>(report: &'r Report, names: &Names) -> Option<&'r LogicalVolume> {
-    report
-        .get(&names.own)
-        .or_else(|| revisions(report, names).last().and_then(|time| report.get(&names.revision(*time))))
+    report.get(&names.own).or_else(|| {
+        revisions(report, names)
+            .last()
+            .and_then(|time| report.get(&names.revision(*time)))
+    })
 }
 
 /// The logical volumes that a volume has.
 fn images_in(report: &Report, names: &Names) -> Vec<Image> {
     let mine = report.iter().filter(|lv| names.is_mine(&lv.name));
-    mine.map(|lv| Image::Logical { group: names.group.clone(), name: lv.name.clone() }).collect()
+    mine.map(|lv| Image::Logical {
+        group: names.group.clone(),
+        name: lv.name.clone(),
+    })
+    .collect()
 }
 
 /// When the revisions were current, oldest first.
 fn revisions(report: &Report, names: &Names) -> Vec<i64> {
-    let mut times: Vec<i64> = report.iter().filter_map(|lv| names.revision_time(&lv.name)).collect();
+    let mut times: Vec<i64> = report
+        .iter()
+        .filter_map(|lv| names.revision_time(&lv.name))
+        .collect();
     times.sort_unstable();
     times
 }
@@ -155,14 +179,21 @@ impl Driver for LvmThin {
 
     fn metadata_capacity(&self) -> Result<Option<(u64, u64)>, StorageError> {
         let report = self.known()?;
-        Ok(self.thin_pool(&report)?.metadata.map(|(size, filled)| (size, part(size, filled))))
+        Ok(self
+            .thin_pool(&report)?
+            .metadata
+            .map(|(size, filled)| (size, part(size, filled))))
     }
 
     fn create(&self, volume: &Volume) -> Result<(), StorageError> {
         self.create_volume(volume)
     }
 
-    fn remove_unowned(&self, volume: &Volume, owners: &ImageOwners) -> Result<Vec<String>, StorageError> {
+    fn remove_unowned(
+        &self,
+        volume: &Volume,
+        owners: &ImageOwners,
+    ) -> Result<Vec<String>, StorageError> {
         self.remove_volume(volume, owners)
     }
 
@@ -183,7 +214,9 @@ impl Driver for LvmThin {
             true => Ok(()),
             false => {
                 let (label, path) = (volume.label(), needed.path(&needed.own));
-                Err(StorageError::Refused(format!("{label}: logical volume {path} is missing")))
+                Err(StorageError::Refused(format!(
+                    "{label}: logical volume {path} is missing"
+                )))
             }
         }
     }
@@ -203,18 +236,27 @@ impl Driver for LvmThin {
     fn attachment(&self, volume: &Volume) -> Result<Attachment, StorageError> {
         let names = self.names(&volume.vid)?;
         let in_place = volume.kind == Kind::Volatile || volume.snapshots_disabled();
-        Ok(Attachment::Device(names.device(&if in_place { names.own.clone() } else { names.snap() })))
+        Ok(Attachment::Device(names.device(&if in_place {
+            names.own.clone()
+        } else {
+            names.snap()
+        })))
     }
 
     fn is_dirty(&self, volume: &Volume) -> Result<bool, StorageError> {
         if volume.kind != Kind::Origin || volume.snapshots_disabled() {
             return Ok(false);
         }
-        Ok(self.known()?.get(&self.names(&volume.vid)?.snap()).is_some())
+        Ok(self
+            .known()?
+            .get(&self.names(&volume.vid)?.snap())
+            .is_some())
     }
 
     fn has_run(&self, volume: &Volume) -> Result<bool, StorageError> {
-        Ok(self.of_run(&self.known()?, volume, &self.names(&volume.vid)?).is_some())
+        Ok(self
+            .of_run(&self.known()?, volume, &self.names(&volume.vid)?)
+            .is_some())
     }
 
     fn foreign_images(&self, volume: &Volume) -> Result<Vec<ForeignImage>, StorageError> {
@@ -227,7 +269,10 @@ impl Driver for LvmThin {
         }
         let (report, names) = (self.known()?, self.names(&volume.vid)?);
         let now = current(&report, &self.source(volume)?).map(|lv| lv.name.clone());
-        Ok(report.get(&names.snap()).zip(now).is_some_and(|(snap, now)| snap.origin != now))
+        Ok(report
+            .get(&names.snap())
+            .zip(now)
+            .is_some_and(|(snap, now)| snap.origin != now))
     }
 
     fn revisions(&self, volume: &Volume) -> Result<Vec<Revision>, StorageError> {
@@ -242,7 +287,11 @@ impl Driver for LvmThin {
         self.revert_volume(volume, revision)
     }
 
-    fn size_of_revision(&self, volume: &Volume, revision: Option<&str>) -> Result<u64, StorageError> {
+    fn size_of_revision(
+        &self,
+        volume: &Volume,
+        revision: Option<&str>,
+    ) -> Result<u64, StorageError> {
         self.size_of_revision_of(volume, revision)
     }
 
@@ -266,7 +315,12 @@ impl Driver for LvmThin {
         self.import_written_volume(volume, fill)
     }
 
-    fn import_committed(&self, volume: &Volume, data: &Committed, told: &dyn Fn(u64)) -> Result<(), StorageError> {
+    fn import_committed(
+        &self,
+        volume: &Volume,
+        data: &Committed,
+        told: &dyn Fn(u64),
+    ) -> Result<(), StorageError> {
         self.import_committed_volume(volume, data, told)
     }
 
@@ -287,28 +341,43 @@ impl Driver for LvmThin {
 
     fn adopt(&self, volume: &Volume) -> Result<(), StorageError> {
         let (label, pool) = (volume.label(), &self.name);
-        Err(StorageError::Refused(format!("{label}: pool {pool} keeps volumes in no files that could be taken over")))
+        Err(StorageError::Refused(format!(
+            "{label}: pool {pool} keeps volumes in no files that could be taken over"
+        )))
     }
 
     fn size(&self, volume: &Volume) -> Result<u64, StorageError> {
         let (report, names) = (self.known()?, self.names(&volume.vid)?);
         let source = || match volume.kind {
-            Kind::Snapshot => self.source(volume).ok().and_then(|source| current(&report, &source)),
+            Kind::Snapshot => self
+                .source(volume)
+                .ok()
+                .and_then(|source| current(&report, &source)),
             _ => None,
         };
-        let live = report.get(&names.snap()).or_else(|| current(&report, &names)).or_else(source);
+        let live = report
+            .get(&names.snap())
+            .or_else(|| current(&report, &names))
+            .or_else(source);
         Ok(live.map_or(volume.size, |lv| lv.size))
     }
 
     fn usage(&self, volume: &Volume) -> Result<u64, StorageError> {
         let (report, names) = (self.known()?, self.names(&volume.vid)?);
-        Ok(report.get(&names.snap()).or_else(|| current(&report, &names)).map_or(0, LogicalVolume::used))
+        Ok(report
+            .get(&names.snap())
+            .or_else(|| current(&report, &names))
+            .map_or(0, LogicalVolume::used))
     }
 
     fn volumes(&self) -> Result<Vec<String>, StorageError> {
         let report = self.known()?;
-        let mine = report.iter().filter(|lv| lv.pool == self.thin_pool && lv.name.starts_with("vm-"));
-        let mut vids: Vec<String> = mine.map(|lv| format!("{}/{}", self.group, volume_of(&lv.name))).collect();
+        let mine = report
+            .iter()
+            .filter(|lv| lv.pool == self.thin_pool && lv.name.starts_with("vm-"));
+        let mut vids: Vec<String> = mine
+            .map(|lv| format!("{}/{}", self.group, volume_of(&lv.name)))
+            .collect();
         vids.sort();
         vids.dedup();
         Ok(vids)

@@ -5,8 +5,7 @@ use serde::Deserialize;
 use super::command::Lvm;
 use crate::storage::StorageError;
 
-const FIELDS: &str =
-    "vg_name,pool_lv,lv_name,lv_size,data_percent,lv_attr,origin,metadata_percent,lv_metadata_size,lv_tags";
+const FIELDS: &str = "vg_name,pool_lv,lv_name,lv_size,data_percent,lv_attr,origin,metadata_percent,lv_metadata_size,lv_tags";
 
 /// One logical volume.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,14 +50,30 @@ pub struct Report(Vec<LogicalVolume>);
 impl Report {
     /// Asks LVM.
     pub fn of(lvm: &Lvm, group: &str) -> Result<Report, StorageError> {
-        let asked = ["lvs", "--reportformat=json", "--units=b", "--nosuffix", "-a", "-o", FIELDS, group];
+        let asked = [
+            "lvs",
+            "--reportformat=json",
+            "--units=b",
+            "--nosuffix",
+            "-a",
+            "-o",
+            FIELDS,
+            group,
+        ];
         Report::parse(&lvm.run(&asked)?)
     }
 
     pub(super) fn parse(json: &[u8]) -> Result<Report, StorageError> {
         let unreadable = |e| StorageError::Refused(format!("lvs answered what is no report: {e}"));
         let answer: Answer = serde_json::from_slice(json).map_err(unreadable)?;
-        Ok(Report(answer.report.into_iter().flat_map(|part| part.lv).map(LogicalVolume::from).collect()))
+        Ok(Report(
+            answer
+                .report
+                .into_iter()
+                .flat_map(|part| part.lv)
+                .map(LogicalVolume::from)
+                .collect(),
+        ))
     }
 
     /// The volume called `name`.
@@ -107,13 +122,23 @@ impl From<Row> for LogicalVolume {
             is_open: attribute(5) == b'o',
             size: bytes(&row.lv_size),
             filled: hundredths(&row.data_percent),
-            metadata: is_pool.then(|| (bytes(&row.lv_metadata_size), hundredths(&row.metadata_percent))),
+            metadata: is_pool.then(|| {
+                (
+                    bytes(&row.lv_metadata_size),
+                    hundredths(&row.metadata_percent),
+                )
+            }),
             group: row.vg_name,
             pool: row.pool_lv,
             // What belongs to LVM itself stands in brackets with -a.
             name: row.lv_name.trim_matches(['[', ']']).to_string(),
             origin: row.origin,
-            tags: row.lv_tags.split(',').filter(|tag| !tag.is_empty()).map(str::to_string).collect(),
+            tags: row
+                .lv_tags
+                .split(',')
+                .filter(|tag| !tag.is_empty())
+                .map(str::to_string)
+                .collect(),
         }
     }
 }
@@ -141,10 +166,21 @@ mod tests {
             {"vg_name":"q","pool_lv":"","lv_name":"[lvol0_pmspare]","lv_size":"4194304","data_percent":"","lv_attr":"ewi-------","origin":"","metadata_percent":"","lv_metadata_size":""}]}]}"#;
         let report = Report::parse(json).unwrap();
         let pool = report.get("pool00").unwrap();
-        assert_eq!((pool.is_pool, pool.used(), pool.metadata), (true, 16_750_372, Some((4_194_304, 1094))));
+        assert_eq!(
+            (pool.is_pool, pool.used(), pool.metadata),
+            (true, 16_750_372, Some((4_194_304, 1094)))
+        );
         let snap = report.get("vm-work-private-snap").unwrap();
-        assert_eq!((snap.used(), snap.origin.as_str(), snap.is_open), (16_777_216, "vm-work-private", true));
+        assert_eq!(
+            (snap.used(), snap.origin.as_str(), snap.is_open),
+            (16_777_216, "vm-work-private", true)
+        );
         assert!(!report.get("lvol0_pmspare").unwrap().is_active);
-        assert!(Report::parse(b"Volume group not found").unwrap_err().to_string().starts_with("lvs answered"));
+        assert!(
+            Report::parse(b"Volume group not found")
+                .unwrap_err()
+                .to_string()
+                .starts_with("lvs answered")
+        );
     }
 }

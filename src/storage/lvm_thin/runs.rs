@@ -26,30 +26,47 @@ impl LvmThin {
             Kind::Origin => None,
             Kind::Snapshot => {
                 let is_alone = own.is_none() && !has_revisions;
-                let is_of_source =
-                    |snap: &LogicalVolume| self.source(volume).is_ok_and(|source| is_committed(&snap.origin, &source));
-                snap.filter(|snap| is_alone || is_of_source(snap)).map(|snap| snap.name.clone())
+                let is_of_source = |snap: &LogicalVolume| {
+                    self.source(volume)
+                        .is_ok_and(|source| is_committed(&snap.origin, &source))
+                };
+                snap.filter(|snap| is_alone || is_of_source(snap))
+                    .map(|snap| snap.name.clone())
             }
             Kind::Volatile => {
-                let is_called_so = is_called_volatile(volume, '-') && snap.is_none() && !has_revisions;
+                let is_called_so =
+                    is_called_volatile(volume, '-') && snap.is_none() && !has_revisions;
                 let has_tag = |own: &LogicalVolume| own.tags.iter().any(|tag| tag == RUN_TAG);
-                own.filter(|own| is_called_so || has_tag(own)).map(|own| own.name.clone())
+                own.filter(|own| is_called_so || has_tag(own))
+                    .map(|own| own.name.clone())
             }
         }
     }
 
     /// The others that it has. What one holds is not told exactly, so each counts.
-    pub(super) fn foreign_in(&self, report: &Report, volume: &Volume, names: &Names) -> Vec<ForeignImage> {
+    pub(super) fn foreign_in(
+        &self,
+        report: &Report,
+        volume: &Volume,
+        names: &Names,
+    ) -> Vec<ForeignImage> {
         if volume.kind == Kind::Origin {
             return Vec::new();
         }
         let of_run = self.of_run(report, volume, names);
         let is_foreign = |image: &Image| {
-            let Image::Logical { name, .. } = image else { return false };
+            let Image::Logical { name, .. } = image else {
+                return false;
+            };
             Some(name) != of_run.as_ref() && *name != names.import()
         };
         let foreign = images_in(report, names).into_iter().filter(is_foreign);
-        foreign.map(|image| ForeignImage { image, bars_start: true }).collect()
+        foreign
+            .map(|image| ForeignImage {
+                image,
+                bars_start: true,
+            })
+            .collect()
     }
 }
 
@@ -92,10 +109,17 @@ mod tests {
 
     /// Which logical volume is a run's, and which others there are.
     fn told(volume: &Volume, volumes: &[(&str, &str, &str)]) -> (Option<String>, Vec<String>) {
-        let pool =
-            LvmThin::new("pool", "q", "pool00", VolumeLocks::new(PathBuf::from("/nowhere"), None, Duration::ZERO));
+        let pool = LvmThin::new(
+            "pool",
+            "q",
+            "pool00",
+            VolumeLocks::new(PathBuf::from("/nowhere"), None, Duration::ZERO),
+        );
         let (report, names) = (report(volumes), Names::of(&volume.vid, "q").unwrap());
-        let foreign = pool.foreign_in(&report, volume, &names).into_iter().map(|foreign| foreign.image.to_string());
+        let foreign = pool
+            .foreign_in(&report, volume, &names)
+            .into_iter()
+            .map(|foreign| foreign.image.to_string());
         (pool.of_run(&report, volume, &names), foreign.collect())
     }
 
@@ -109,8 +133,14 @@ mod tests {
         // What it was made of is gone, and nothing else is there.
         assert_eq!(told(&root, &[(snap, "", "")]), (run.clone(), vec![]));
         let both = [("vm-work-root", "", ""), (snap, "vm-work-root", "")];
-        assert_eq!(told(&root, &both), (None, vec!["q/vm-work-root".into(), format!("q/{snap}")]));
-        let cut_off = [("vm-work-root-7-back", "", ""), (snap, "vm-work-root-7-back", "")];
+        assert_eq!(
+            told(&root, &both),
+            (None, vec!["q/vm-work-root".into(), format!("q/{snap}")])
+        );
+        let cut_off = [
+            ("vm-work-root-7-back", "", ""),
+            (snap, "vm-work-root-7-back", ""),
+        ];
         assert_eq!(told(&root, &cut_off).1.len(), 2);
         let beside = [("vm-work-root", "", ""), (snap, "vm-tpl-root", "")];
         assert_eq!(told(&root, &beside), (run, vec!["q/vm-work-root".into()]));
@@ -121,13 +151,31 @@ mod tests {
     fn a_volatile_volumes_run_is_told_by_its_tag_or_its_name() {
         let own = |name: &str| Some(format!("vm-work-{name}"));
         let scratch = volume("scratch", Kind::Volatile);
-        assert_eq!(told(&scratch, &[("vm-work-scratch", "", "x,qubes-run")]), (own("scratch"), vec![]));
-        assert_eq!(told(&scratch, &[("vm-work-scratch", "", "")]), (None, vec!["q/vm-work-scratch".into()]));
+        assert_eq!(
+            told(&scratch, &[("vm-work-scratch", "", "x,qubes-run")]),
+            (own("scratch"), vec![])
+        );
+        assert_eq!(
+            told(&scratch, &[("vm-work-scratch", "", "")]),
+            (None, vec!["q/vm-work-scratch".into()])
+        );
         let usual = volume("volatile", Kind::Volatile);
-        assert_eq!(told(&usual, &[("vm-work-volatile", "", "")]), (own("volatile"), vec![]));
-        let kept = [("vm-work-volatile", "", ""), ("vm-work-volatile-7-back", "", "")];
+        assert_eq!(
+            told(&usual, &[("vm-work-volatile", "", "")]),
+            (own("volatile"), vec![])
+        );
+        let kept = [
+            ("vm-work-volatile", "", ""),
+            ("vm-work-volatile-7-back", "", ""),
+        ];
         assert_eq!(told(&usual, &kept).1.len(), 2);
-        let lent = Volume { vid: "q/vm-work-private".into(), ..usual };
-        assert_eq!(told(&lent, &[("vm-work-private", "", "")]), (None, vec!["q/vm-work-private".into()]));
+        let lent = Volume {
+            vid: "q/vm-work-private".into(),
+            ..usual
+        };
+        assert_eq!(
+            told(&lent, &[("vm-work-private", "", "")]),
+            (None, vec!["q/vm-work-private".into()])
+        );
     }
 }

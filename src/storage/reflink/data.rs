@@ -51,10 +51,16 @@ impl Reflink {
             return Ok(clean);
         }
         let why = match volume.snapshots_disabled() {
-            true => "it is in use without snapshots (revisions_to_keep is -1); shut the qube down first",
+            true => {
+                "it is in use without snapshots (revisions_to_keep is -1); shut the qube down first"
+            }
             false => "its image is missing",
         };
-        Err(StorageError::Refused(format!("{}: {why} ({})", volume.label(), clean.display())))
+        Err(StorageError::Refused(format!(
+            "{}: {why} ({})",
+            volume.label(),
+            clean.display()
+        )))
     }
 
     /// Opened while nobody exchanges the clean image; an open one is not written to, whatever takes its name later.
@@ -65,7 +71,12 @@ impl Reflink {
         let file = pool_files::open(&clean, Use::Read).map_err(failed())?;
         let size = file.metadata().map_err(failed())?.len();
         let kept_still = volume.snapshots_disabled().then_some(unchanged);
-        Ok(Committed { name: volume.name.clone(), file, size, kept_still })
+        Ok(Committed {
+            name: volume.name.clone(),
+            file,
+            size,
+            kept_still,
+        })
     }
 
     pub(super) fn import_volume(&self, volume: &Volume, from: &Path) -> Result<(), StorageError> {
@@ -73,8 +84,13 @@ impl Reflink {
         // Whoever imports says which file, wherever it lies.
         let from = File::open(from).map_err(failed)?;
         let what = volume.full_name();
-        let told = Audience { watcher: &self.watcher, what: &what };
-        self.replace_data(volume, |import| durable::copy_opened(&from, import, self.group, Copy::Fresh, told))
+        let told = Audience {
+            watcher: &self.watcher,
+            what: &what,
+        };
+        self.replace_data(volume, |import| {
+            durable::copy_opened(&from, import, self.group, Copy::Fresh, told)
+        })
     }
 
     /// Makes the image that `write` puts at the path it is given the clean one.
@@ -86,7 +102,9 @@ impl Reflink {
         let images = self.kept(volume, "imported to")?;
         if exists(&images.dirty())? {
             let label = volume.label();
-            let text = format!("{label}: it is in use or was not stopped cleanly; shut the qube down before importing");
+            let text = format!(
+                "{label}: it is in use or was not stopped cleanly; shut the qube down before importing"
+            );
             return Err(StorageError::Refused(text));
         }
         refuse_if_open(volume, &images.clean())?;
@@ -109,7 +127,10 @@ impl Reflink {
         let images = self.kept(volume, "adopted")?;
         let clean = images.clean();
         if exists(&images.dirty())? {
-            let text = format!("{}: it is in use or was not stopped cleanly; shut the qube down first", volume.label());
+            let text = format!(
+                "{}: it is in use or was not stopped cleanly; shut the qube down first",
+                volume.label()
+            );
             return Err(StorageError::Refused(text));
         }
         let _alone = self.lock(volume)?;
@@ -124,7 +145,10 @@ impl Reflink {
         if volume.kind == Kind::Origin {
             return self.images(&volume.vid);
         }
-        let text = format!("{}: it is not kept from start to start and cannot be {verb}", volume.label());
+        let text = format!(
+            "{}: it is not kept from start to start and cannot be {verb}",
+            volume.label()
+        );
         Err(StorageError::Refused(text))
     }
 }
@@ -136,8 +160,10 @@ fn lengthen_in_place(images: &Images, bytes: u64, group: Option<Gid>) -> Result<
     let is_current = is_precache_current(images)?;
     durable::lengthen(&clean, bytes, group)?;
     // A copy that is not as the clean image is now is never used: a crash here costs only time.
-    let grown =
-        || durable::lengthen(&precache, bytes, group).and_then(|()| durable::take_time(&precache, &clean, group));
+    let grown = || {
+        durable::lengthen(&precache, bytes, group)
+            .and_then(|()| durable::take_time(&precache, &clean, group))
+    };
     if is_current && grown().is_err() {
         // The times of a file are its owner's alone to set; the next start copies.
         durable::remove(&precache)?;
@@ -148,7 +174,9 @@ fn lengthen_in_place(images: &Images, bytes: u64, group: Option<Gid>) -> Result<
 fn resize_in_place(image: &Path, bytes: u64, group: Option<Gid>) -> Result<(), StorageError> {
     let failed = |what: &Path| StorageError::io(format!("resizing {}", what.display()));
     let file = pool_files::open_to_change(image, group).map_err(failed(image))?;
-    file.set_len(bytes).and_then(|()| file.sync_all()).map_err(failed(image))?;
+    file.set_len(bytes)
+        .and_then(|()| file.sync_all())
+        .map_err(failed(image))?;
     for device in loop_device::devices_over(image) {
         loop_device::take_new_size(&device).map_err(failed(&device))?;
     }

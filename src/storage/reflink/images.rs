@@ -29,7 +29,10 @@ pub struct RevisionFile {
 
 impl From<&RevisionFile> for Revision {
     fn from(file: &RevisionFile) -> Revision {
-        Revision { id: file.number.to_string(), time: file.time.clone() }
+        Revision {
+            id: file.number.to_string(),
+            time: file.time.clone(),
+        }
     }
 }
 
@@ -87,8 +90,13 @@ impl Images {
 
     /// The name for the revision after the last one, of a state last written at `time`.
     pub fn next_revision(&self, time: SystemTime) -> Result<PathBuf, StorageError> {
-        let number = self.revisions()?.last().map_or(1, |last| last.number.saturating_add(1));
-        let time = Timestamp::try_from(time).unwrap_or(Timestamp::UNIX_EPOCH).strftime("%Y-%m-%dT%H:%M:%SZ");
+        let number = self
+            .revisions()?
+            .last()
+            .map_or(1, |last| last.number.saturating_add(1));
+        let time = Timestamp::try_from(time)
+            .unwrap_or(Timestamp::UNIX_EPOCH)
+            .strftime("%Y-%m-%dT%H:%M:%SZ");
         Ok(self.with(&format!(".img.{number}@{time}")))
     }
 
@@ -101,7 +109,11 @@ impl Images {
                 let tail = name.strip_prefix(&self.stem)?.strip_prefix(".img.")?;
                 let (number, time) = revision_tail(tail)?;
                 let (number, time) = (number.parse().ok()?, time.to_string());
-                Some(RevisionFile { number, time, path: self.directory().join(&name) })
+                Some(RevisionFile {
+                    number,
+                    time,
+                    path: self.directory().join(&name),
+                })
             })
             .collect();
         revisions.sort_by_key(|r| r.number);
@@ -110,17 +122,32 @@ impl Images {
 
     /// Temporary files that a crash left behind.
     pub fn leftovers(&self) -> Result<Vec<PathBuf>, StorageError> {
-        let mine =
-            |name: &String| name.strip_prefix(&self.stem).and_then(|t| t.split_once('~')).map(|(t, _)| is_tail(t));
-        Ok(self.names()?.iter().filter(|n| mine(n) == Some(true)).map(|n| self.directory().join(n)).collect())
+        let mine = |name: &String| {
+            name.strip_prefix(&self.stem)
+                .and_then(|t| t.split_once('~'))
+                .map(|(t, _)| is_tail(t))
+        };
+        Ok(self
+            .names()?
+            .iter()
+            .filter(|n| mine(n) == Some(true))
+            .map(|n| self.directory().join(n))
+            .collect())
     }
 
     /// Everything that belongs to the volume, revisions and leftovers among it.
     pub fn all(&self) -> Result<Vec<PathBuf>, StorageError> {
         let mine = |name: &String| {
-            name.strip_prefix(&self.stem).map(|t| t.split_once('~').map_or(t, |(t, _)| t)).is_some_and(is_tail)
+            name.strip_prefix(&self.stem)
+                .map(|t| t.split_once('~').map_or(t, |(t, _)| t))
+                .is_some_and(is_tail)
         };
-        Ok(self.names()?.iter().filter(|n| mine(n)).map(|n| self.directory().join(n)).collect())
+        Ok(self
+            .names()?
+            .iter()
+            .filter(|n| mine(n))
+            .map(|n| self.directory().join(n))
+            .collect())
     }
 
     fn with(&self, tail: &str) -> PathBuf {
@@ -139,7 +166,9 @@ impl Images {
 pub fn volume_of(name: &str) -> Option<&str> {
     let name = name.split_once('~').map_or(name, |(name, _)| name);
     let ends = |tail: &str| name.strip_suffix(tail);
-    let plain = ends("-dirty.img").or_else(|| ends("-precache.img")).or_else(|| ends("-import.img"));
+    let plain = ends("-dirty.img")
+        .or_else(|| ends("-precache.img"))
+        .or_else(|| ends("-import.img"));
     let stem = plain.or_else(|| ends(".img")).or_else(|| {
         let (stem, tail) = name.rsplit_once(".img")?;
         is_tail(&format!(".img{tail}")).then_some(stem)
@@ -152,9 +181,16 @@ pub fn is_tail(tail: &str) -> bool {
     match tail {
         ".img" | "-precache.img" | "-dirty.img" | "-import.img" => true,
         _ => {
-            let numbered = || tail.strip_prefix(".img.").is_some_and(|t| revision_tail(t).is_some());
+            let numbered = || {
+                tail.strip_prefix(".img.")
+                    .is_some_and(|t| revision_tail(t).is_some())
+            };
             // R4.0 wrote revisions without a number.
-            let old = || tail.strip_prefix(".img@").and_then(|t| t.strip_suffix('Z')).is_some_and(is_time);
+            let old = || {
+                tail.strip_prefix(".img@")
+                    .and_then(|t| t.strip_suffix('Z'))
+                    .is_some_and(is_time)
+            };
             numbered() || old()
         }
     }
@@ -170,10 +206,13 @@ fn revision_tail(tail: &str) -> Option<(&str, &str)> {
 /// `YYYY-MM-DDTHH:MM:SS`.
 fn is_time(text: &str) -> bool {
     text.len() == 19
-        && text.bytes().zip(b"dddd-dd-ddTdd:dd:dd").all(|(byte, shape)| match shape {
-            b'd' => byte.is_ascii_digit(),
-            other => byte == *other,
-        })
+        && text
+            .bytes()
+            .zip(b"dddd-dd-ddTdd:dd:dd")
+            .all(|(byte, shape)| match shape {
+                b'd' => byte.is_ascii_digit(),
+                other => byte == *other,
+            })
 }
 
 #[cfg(test)]
@@ -208,16 +247,33 @@ mod tests {
         }
         let images = Images::new(dir.path(), "root").unwrap();
         let names = |paths: Vec<PathBuf>| -> Vec<String> {
-            paths.iter().map(|p| p.file_name().unwrap().to_string_lossy().into_owned()).collect()
+            paths
+                .iter()
+                .map(|p| p.file_name().unwrap().to_string_lossy().into_owned())
+                .collect()
         };
         assert_eq!(names(images.all().unwrap()), own);
         assert_eq!(names(images.leftovers().unwrap()), [own[1], own[5]]);
-        let revisions: Vec<Revision> = images.revisions().unwrap().iter().map(Revision::from).collect();
-        assert_eq!(revisions[0], Revision { id: "1".into(), time: "2024-02-29T23:59:58".into() });
+        let revisions: Vec<Revision> = images
+            .revisions()
+            .unwrap()
+            .iter()
+            .map(Revision::from)
+            .collect();
+        assert_eq!(
+            revisions[0],
+            Revision {
+                id: "1".into(),
+                time: "2024-02-29T23:59:58".into()
+            }
+        );
         assert_eq!(revisions[1].id, "12");
         assert_eq!(revisions.len(), 2);
         let next = images.next_revision(SystemTime::UNIX_EPOCH).unwrap();
-        assert_eq!(next.file_name().unwrap(), "root.img.13@1970-01-01T00:00:00Z");
+        assert_eq!(
+            next.file_name().unwrap(),
+            "root.img.13@1970-01-01T00:00:00Z"
+        );
         for name in own {
             assert_eq!(volume_of(name), Some("root"), "{name}");
         }

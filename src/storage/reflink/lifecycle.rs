@@ -9,7 +9,9 @@ use super::images::Images;
 use crate::storage::durable::{self, Audience, Copy};
 use crate::storage::in_use::refuse_if_open;
 use crate::storage::second_names::told_of_links;
-use crate::storage::volume_files::{exists, look, make_directories, remove_directory_of, source_vid};
+use crate::storage::volume_files::{
+    exists, look, make_directories, remove_directory_of, source_vid,
+};
 use crate::storage::{Driver, ImageOwners, Kind, StorageError, Volume, runs, volume_files};
 
 impl Reflink {
@@ -27,13 +29,22 @@ impl Reflink {
         Ok(())
     }
 
-    pub(super) fn remove_volume(&self, volume: &Volume, owners: &ImageOwners) -> Result<Vec<String>, StorageError> {
+    pub(super) fn remove_volume(
+        &self,
+        volume: &Volume,
+        owners: &ImageOwners,
+    ) -> Result<Vec<String>, StorageError> {
         let images = self.images(&volume.vid)?;
         let _alone = self.lock(volume)?;
         let mut files = images.of_driver_file()?;
         files.extend(images.all()?);
         let (mut unowned, mut told) = volume_files::unowned(files, owners)?;
-        runs::keep_foreign(volume, &self.foreign_images(volume)?, &mut unowned, &mut told);
+        runs::keep_foreign(
+            volume,
+            &self.foreign_images(volume)?,
+            &mut unowned,
+            &mut told,
+        );
         told.extend(told_of_links(&unowned)?);
         if unowned.contains(&images.dirty()) {
             refuse_if_open(volume, &images.dirty())?;
@@ -64,7 +75,10 @@ impl Reflink {
         let dirty = images.dirty();
         refuse_if_open(volume, &dirty)?;
         if volume.kind != Kind::Origin {
-            return self.of_run(volume)?.iter().try_for_each(|file| durable::remove_scratch(file).map(drop));
+            return self
+                .of_run(volume)?
+                .iter()
+                .try_for_each(|file| durable::remove_scratch(file).map(drop));
         }
         if !exists(&dirty)? {
             return Ok(());
@@ -86,7 +100,12 @@ impl Reflink {
     }
 
     /// Makes `from`, a complete image, the volume's clean one, and the clean one a revision. The volume is locked.
-    pub(super) fn commit(&self, volume: &Volume, images: &Images, from: &Path) -> Result<(), StorageError> {
+    pub(super) fn commit(
+        &self,
+        volume: &Volume,
+        images: &Images,
+        from: &Path,
+    ) -> Result<(), StorageError> {
         if !volume.snapshots_disabled() {
             self.save_revision(volume, images)?;
             self.prune(volume, images)?;
@@ -118,7 +137,11 @@ impl Reflink {
         superfluous.push(images.precache());
         superfluous.extend(images.of_driver_file()?);
         durable::remove_all(&superfluous)?;
-        if goes_on { Ok(()) } else { durable::rename(&images.clean(), &images.dirty()) }
+        if goes_on {
+            Ok(())
+        } else {
+            durable::rename(&images.clean(), &images.dirty())
+        }
     }
 
     fn start_origin(&self, volume: &Volume, images: &Images) -> Result<(), StorageError> {
@@ -146,14 +169,20 @@ impl Reflink {
                 }
                 false => "is missing",
             };
-            return Err(StorageError::Refused(format!("{label}: its source {} {why}", image.display())));
+            return Err(StorageError::Refused(format!(
+                "{label}: its source {} {why}",
+                image.display()
+            )));
         }
         self.make_directory(images)?;
         self.stop_volume(volume)?;
         // Of no run, but without data.
         durable::remove_scratch(&images.clean())?;
         let what = volume.full_name();
-        let told = Audience { watcher: &self.watcher, what: &what };
+        let told = Audience {
+            watcher: &self.watcher,
+            what: &what,
+        };
         // The copy has a run's mark. It is there before the second name and goes after it, so it
         // tells whose that is, also when the source has another image by then.
         durable::copy_scratch(&source.clean(), &images.dirty(), self.group, told)?;
@@ -189,7 +218,10 @@ fn refuse_if_missing(volume: &Volume, images: &Images) -> Result<(), StorageErro
         true => Ok(()),
         false => {
             let (label, image) = (volume.label(), images.clean());
-            Err(StorageError::Refused(format!("{label}: image {} is missing", image.display())))
+            Err(StorageError::Refused(format!(
+                "{label}: image {} is missing",
+                image.display()
+            )))
         }
     }
 }
@@ -201,5 +233,7 @@ pub(super) fn is_precache_current(images: &Images) -> Result<bool, StorageError>
     Ok(clean
         .zip(precache)
         .filter(|(_, p)| p.nlink() == 1)
-        .is_some_and(|(c, p)| (c.mtime(), c.mtime_nsec(), c.size()) == (p.mtime(), p.mtime_nsec(), p.size())))
+        .is_some_and(|(c, p)| {
+            (c.mtime(), c.mtime_nsec(), c.size()) == (p.mtime(), p.mtime_nsec(), p.size())
+        }))
 }

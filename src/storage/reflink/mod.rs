@@ -23,8 +23,8 @@ use super::durable::{self, Audience, Copy};
 use super::in_use::refuse_if_open;
 use super::volume_files::{self, PoolPlace, exists, look, source_vid};
 use super::{
-    Attachment, Committed, Driver, Fill, ForeignImage, Image, ImageOwners, Kind, Revision, SharedWatcher, StorageError,
-    Volume, VolumeLocks, runs,
+    Attachment, Committed, Driver, Fill, ForeignImage, Image, ImageOwners, Kind, Revision,
+    SharedWatcher, StorageError, Volume, VolumeLocks, runs,
 };
 use crate::fs::file_lock::FileLock;
 use crate::fs::replace::directory_of;
@@ -43,15 +43,36 @@ pub struct Reflink {
 impl Reflink {
     /// The pool `name` in `directory`. With `setup_check`, [`Driver::setup`] insists on shared blocks; without, images
     /// are copied where they cannot be shared. What is made belongs to `group`.
-    pub fn new(name: &str, directory: PathBuf, setup_check: bool, group: Option<Gid>, locks: VolumeLocks) -> Reflink {
-        let place = PoolPlace { directory, root: None, only_to_look: false };
-        Reflink { name: name.to_string(), place, setup_check, group, locks, watcher: SharedWatcher::default() }
+    pub fn new(
+        name: &str,
+        directory: PathBuf,
+        setup_check: bool,
+        group: Option<Gid>,
+        locks: VolumeLocks,
+    ) -> Reflink {
+        let place = PoolPlace {
+            directory,
+            root: None,
+            only_to_look: false,
+        };
+        Reflink {
+            name: name.to_string(),
+            place,
+            setup_check,
+            group,
+            locks,
+            watcher: SharedWatcher::default(),
+        }
     }
 
     /// The same in a system below `root`, in which absolute links begin there; for who makes
     /// nothing if `only_to_look`.
     pub fn below(self, root: Option<&Path>, only_to_look: bool) -> Reflink {
-        let place = PoolPlace { root: root.map(Path::to_path_buf), only_to_look, ..self.place };
+        let place = PoolPlace {
+            root: root.map(Path::to_path_buf),
+            only_to_look,
+            ..self.place
+        };
         Reflink { place, ..self }
     }
 
@@ -62,13 +83,24 @@ impl Reflink {
 
     /// Keeps others from the clean image while it is exchanged. Only of an origin can anybody take a snapshot.
     fn lock(&self, volume: &Volume) -> Result<Option<FileLock>, StorageError> {
-        (volume.kind == Kind::Origin).then(|| self.locks.exclusive(&self.name, &volume.vid)).transpose()
+        (volume.kind == Kind::Origin)
+            .then(|| self.locks.exclusive(&self.name, &volume.vid))
+            .transpose()
     }
 
     /// Puts a copy of an image of the volume in the place of another.
     fn copy(&self, volume: &Volume, from: &Path, to: &Path, how: Copy) -> Result<(), StorageError> {
         let what = volume.full_name();
-        durable::copy(from, to, self.group, how, Audience { watcher: &self.watcher, what: &what })
+        durable::copy(
+            from,
+            to,
+            self.group,
+            how,
+            Audience {
+                watcher: &self.watcher,
+                what: &what,
+            },
+        )
     }
 
     fn images(&self, vid: &str) -> Result<Images, StorageError> {
@@ -91,7 +123,9 @@ impl Reflink {
     fn check_reflink(&self) -> Result<(), StorageError> {
         let directory = self.place.directory.display();
         let tried = try_reflink(&self.place.directory);
-        match tried.map_err(StorageError::io(format!("trying to share blocks between files in {directory}")))? {
+        match tried.map_err(StorageError::io(format!(
+            "trying to share blocks between files in {directory}"
+        )))? {
             true => Ok(()),
             false => Err(StorageError::Refused(format!(
                 "pool {}: files in {directory} cannot share blocks (reflink); give it a directory on btrfs or XFS, use \
@@ -124,7 +158,11 @@ impl Driver for Reflink {
         self.create_volume(volume)
     }
 
-    fn remove_unowned(&self, volume: &Volume, owners: &ImageOwners) -> Result<Vec<String>, StorageError> {
+    fn remove_unowned(
+        &self,
+        volume: &Volume,
+        owners: &ImageOwners,
+    ) -> Result<Vec<String>, StorageError> {
         self.remove_volume(volume, owners)
     }
 
@@ -144,7 +182,11 @@ impl Driver for Reflink {
         if exists(&clean)? {
             return Ok(());
         }
-        Err(StorageError::Refused(format!("{}: image {} is missing", volume.label(), clean.display())))
+        Err(StorageError::Refused(format!(
+            "{}: image {} is missing",
+            volume.label(),
+            clean.display()
+        )))
     }
 
     fn start(&self, volume: &Volume) -> Result<(), StorageError> {
@@ -186,21 +228,32 @@ impl Driver for Reflink {
         }
         let own = look(&self.images(&volume.vid)?.clean())?;
         let source = look(&self.source(volume)?.clean())?;
-        Ok(own.zip(source).is_some_and(|(own, source)| (own.dev(), own.ino()) != (source.dev(), source.ino())))
+        Ok(own
+            .zip(source)
+            .is_some_and(|(own, source)| (own.dev(), own.ino()) != (source.dev(), source.ino())))
     }
 
     fn revisions(&self, volume: &Volume) -> Result<Vec<Revision>, StorageError> {
         if volume.kind != Kind::Origin {
             return Ok(Vec::new());
         }
-        Ok(self.images(&volume.vid)?.revisions()?.iter().map(Revision::from).collect())
+        Ok(self
+            .images(&volume.vid)?
+            .revisions()?
+            .iter()
+            .map(Revision::from)
+            .collect())
     }
 
     fn revert(&self, volume: &Volume, revision: Option<&str>) -> Result<(), StorageError> {
         self.revert_volume(volume, revision)
     }
 
-    fn size_of_revision(&self, volume: &Volume, revision: Option<&str>) -> Result<u64, StorageError> {
+    fn size_of_revision(
+        &self,
+        volume: &Volume,
+        revision: Option<&str>,
+    ) -> Result<u64, StorageError> {
         self.size_of_revision_of(volume, revision)
     }
 

@@ -13,20 +13,31 @@ use crate::storage::{Kind, StorageError, Volume};
 impl Reflink {
     /// Copies the clean image to a new revision, unless none are kept or there is nothing to save.
     /// Returns the revision.
-    pub(super) fn save_revision(&self, volume: &Volume, images: &Images) -> Result<Option<PathBuf>, StorageError> {
-        let Some(clean) = look(&images.clean())? else { return Ok(None) };
+    pub(super) fn save_revision(
+        &self,
+        volume: &Volume,
+        images: &Images,
+    ) -> Result<Option<PathBuf>, StorageError> {
+        let Some(clean) = look(&images.clean())? else {
+            return Ok(None);
+        };
         if volume.revisions_to_keep == 0 {
             return Ok(None);
         }
-        let time = clean.modified().map_err(StorageError::io(format!("looking at {}", images.clean().display())))?;
+        let time = clean.modified().map_err(StorageError::io(format!(
+            "looking at {}",
+            images.clean().display()
+        )))?;
         let (clean, revision) = (images.clean(), images.next_revision(time)?);
         match self.copy(volume, &clean, &revision, Copy::SameTime) {
             // The clean image is replaced next, never written to, so a second name of it is as
             // good, and takes no room.
-            Err(error) if error.is_disk_full() => match durable::hard_link_scratch(&clean, &revision) {
-                Ok(true) => {}
-                _ => return Err(error),
-            },
+            Err(error) if error.is_disk_full() => {
+                match durable::hard_link_scratch(&clean, &revision) {
+                    Ok(true) => {}
+                    _ => return Err(error),
+                }
+            }
             copied => copied?,
         }
         Ok(Some(revision))
@@ -34,13 +45,22 @@ impl Reflink {
 
     /// Removes all but the newest revisions; the commit that follows in the same directory waits for the disk.
     pub(super) fn prune(&self, volume: &Volume, images: &Images) -> Result<(), StorageError> {
-        prune_to(images, usize::try_from(volume.revisions_to_keep).unwrap_or(0))
+        prune_to(
+            images,
+            usize::try_from(volume.revisions_to_keep).unwrap_or(0),
+        )
     }
 
-    pub(super) fn revert_volume(&self, volume: &Volume, wanted: Option<&str>) -> Result<(), StorageError> {
+    pub(super) fn revert_volume(
+        &self,
+        volume: &Volume,
+        wanted: Option<&str>,
+    ) -> Result<(), StorageError> {
         let (label, images) = (volume.label(), self.revertible(volume)?);
         if exists(&images.dirty())? {
-            let text = format!("{label}: it is in use or was not stopped cleanly; shut the qube down before reverting");
+            let text = format!(
+                "{label}: it is in use or was not stopped cleanly; shut the qube down before reverting"
+            );
             return Err(StorageError::Refused(text));
         }
         refuse_if_open(volume, &images.clean())?;
@@ -49,11 +69,20 @@ impl Reflink {
         let copies = copies_of_clean(&images, &revisions)?;
         let chosen = choose(&label, &revisions, copies, wanted)?;
         // A revert that was cut off has saved it.
-        let is_saved = revisions.iter().rev().take(copies).any(|copy| copy.number != chosen.number);
-        let made = if is_saved { None } else { self.save_revision(volume, &images)? };
-        let replaced =
-            durable::remove(&images.precache()).and_then(|()| durable::replace(&chosen.path, &images.clean()));
-        if let Some(made) = made.filter(|_| replaced.as_ref().is_err_and(|error| !error.was_done())) {
+        let is_saved = revisions
+            .iter()
+            .rev()
+            .take(copies)
+            .any(|copy| copy.number != chosen.number);
+        let made = if is_saved {
+            None
+        } else {
+            self.save_revision(volume, &images)?
+        };
+        let replaced = durable::remove(&images.precache())
+            .and_then(|()| durable::replace(&chosen.path, &images.clean()));
+        if let Some(made) = made.filter(|_| replaced.as_ref().is_err_and(|error| !error.was_done()))
+        {
             // The first error is the one to tell; a revert that finds it left knows it.
             let _stays = durable::remove(&made);
         }
@@ -62,10 +91,19 @@ impl Reflink {
         Ok(())
     }
 
-    pub(super) fn size_of_revision_of(&self, volume: &Volume, wanted: Option<&str>) -> Result<u64, StorageError> {
+    pub(super) fn size_of_revision_of(
+        &self,
+        volume: &Volume,
+        wanted: Option<&str>,
+    ) -> Result<u64, StorageError> {
         let images = self.revertible(volume)?;
         let revisions = images.revisions()?;
-        let chosen = choose(&volume.label(), &revisions, copies_of_clean(&images, &revisions)?, wanted)?;
+        let chosen = choose(
+            &volume.label(),
+            &revisions,
+            copies_of_clean(&images, &revisions)?,
+            wanted,
+        )?;
         Ok(look(&chosen.path)?.map_or(volume.size, |revision| revision.len()))
     }
 
@@ -74,7 +112,10 @@ impl Reflink {
         if volume.kind == Kind::Origin {
             return self.images(&volume.vid);
         }
-        let text = format!("{}: it is not kept from start to start; nothing to revert", volume.label());
+        let text = format!(
+            "{}: it is not kept from start to start; nothing to revert",
+            volume.label()
+        );
         Err(StorageError::Refused(text))
     }
 }
@@ -114,11 +155,21 @@ fn choose(
         Some(id) => revisions.iter().find(|r| r.number.to_string() == id),
         None => revisions.iter().rev().nth(copies).or(revisions.last()),
     };
-    let known = || revisions.iter().map(|r| r.number.to_string()).collect::<Vec<_>>().join(", ");
+    let known = || {
+        revisions
+            .iter()
+            .map(|r| r.number.to_string())
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
     chosen.cloned().ok_or_else(|| {
         StorageError::Refused(match (revisions.is_empty(), wanted) {
             (true, _) | (_, None) => format!("{label}: it has no revision to revert to"),
-            (false, Some(id)) => format!("{label}: it has no revision '{}'; it has {}", id.escape_debug(), known()),
+            (false, Some(id)) => format!(
+                "{label}: it has no revision '{}'; it has {}",
+                id.escape_debug(),
+                known()
+            ),
         })
     })
 }

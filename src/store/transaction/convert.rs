@@ -36,7 +36,10 @@ impl Write {
     }
 
     pub(super) fn save_converted(&mut self) -> Result<Saved, StoreError> {
-        let wrong = |path: &Path, source| StoreError::Format { path: path.to_path_buf(), source };
+        let wrong = |path: &Path, source| StoreError::Format {
+            path: path.to_path_buf(),
+            source,
+        };
         let Some(companions) = self.companions.take() else {
             return Err(wrong(&self.place.file, FormatError::OldFormat));
         };
@@ -53,9 +56,15 @@ impl Write {
     }
 
     /// Returns the copy, and whether the new store is proven to be durable.
-    fn convert(&mut self, companions: &dyn Companions) -> Result<(PathBuf, Result<(), StoreError>), StoreError> {
+    fn convert(
+        &mut self,
+        companions: &dyn Companions,
+    ) -> Result<(PathBuf, Result<(), StoreError>), StoreError> {
         let path = self.place.file.clone();
-        let wrong = |source| StoreError::Format { path: path.clone(), source };
+        let wrong = |source| StoreError::Format {
+            path: path.clone(),
+            source,
+        };
         let new = Bytes::from(format::new_store(&self.qubes).map_err(wrong)?);
         format::check(&new).map_err(wrong)?;
         let (qubes, original) = opened(&new).map_err(wrong)?;

@@ -14,7 +14,9 @@ use crate::fs::stale_files;
 
 /// Removes what kills have left of earlier saves.
 pub(super) fn clear_stale_files(path: &Path) {
-    stale_files::clear(directory_of(path), |target| path.file_name().is_some_and(|name| name == target));
+    stale_files::clear(directory_of(path), |target| {
+        path.file_name().is_some_and(|name| name == target)
+    });
 }
 
 pub(super) fn begin(place: &StorePlace) -> Result<Replacement, StoreError> {
@@ -24,7 +26,11 @@ pub(super) fn begin(place: &StorePlace) -> Result<Replacement, StoreError> {
 
 /// Writes the content of a replacement and locks it. The lock lives in a duplicate of the descriptor: it outlasts
 /// what committing does with the original.
-pub(super) fn fill(replacement: &mut Replacement, content: &[u8], path: &Path) -> Result<Locked, StoreError> {
+pub(super) fn fill(
+    replacement: &mut Replacement,
+    content: &[u8],
+    path: &Path,
+) -> Result<Locked, StoreError> {
     let write = |replacement: &mut Replacement| {
         replacement.file().write_all(content)?;
         let lock = uninterrupted(|| replacement.file().try_clone())?;

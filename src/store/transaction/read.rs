@@ -51,7 +51,9 @@ impl Read {
         }
         let before = Version::of(&file);
         let read = Read::of(&file, place, None);
-        let is_same = before.zip(Version::of(&file)).is_some_and(|(before, after)| !before.has_other_content(after));
+        let is_same = before
+            .zip(Version::of(&file))
+            .is_some_and(|(before, after)| !before.has_other_content(after));
         if let (true, Ok(_)) = (is_same, &read) {
             return read;
         }
@@ -64,7 +66,8 @@ impl Read {
     /// Reads the store and keeps writers out until this is dropped. Waits for a writer as a writer would.
     pub fn hold(place: &StorePlace) -> Result<Read, StoreError> {
         let locked = lock_path(&place.file, Exclusivity::Shared, place.wait, &place.note())?;
-        let file = uninterrupted(|| locked.file().try_clone()).map_err(StoreError::io("read", &place.file))?;
+        let file = uninterrupted(|| locked.file().try_clone())
+            .map_err(StoreError::io("read", &place.file))?;
         Read::of(&file, place, Some(locked))
     }
 
@@ -82,7 +85,8 @@ impl Read {
                 return read;
             }
             let first = read_once(file, &place.file)?;
-            let is_whole = age_of(file) >= REST && !seen.has_other_content(version_of(file, &place.file)?);
+            let is_whole =
+                age_of(file) >= REST && !seen.has_other_content(version_of(file, &place.file)?);
             if is_whole
                 && *first == *read_once(file, &place.file)?
                 && let Ok(read) = Read::of_bytes(first, place, None)
@@ -92,8 +96,12 @@ impl Read {
             let left = place.wait.limit().saturating_sub(begun.elapsed());
             if left.is_zero() || rest.is_zero() {
                 // It keeps changing, or is not a store as it stands: only the lock helps.
-                let place = StorePlace { wait: crate::store::Wait::at_most(left), ..place.clone() };
-                let locked = lock_path(&place.file, Exclusivity::Shared, place.wait, &place.note())?;
+                let place = StorePlace {
+                    wait: crate::store::Wait::at_most(left),
+                    ..place.clone()
+                };
+                let locked =
+                    lock_path(&place.file, Exclusivity::Shared, place.wait, &place.note())?;
                 return Read::of(locked.file(), &place, None);
             }
         }
@@ -103,10 +111,21 @@ impl Read {
         Read::of_bytes(read_stable(file, &place.file)?, place, held)
     }
 
-    fn of_bytes(bytes: Bytes, place: &StorePlace, held: Option<Locked>) -> Result<Read, StoreError> {
-        let wrong = |source| StoreError::Format { path: place.file.clone(), source };
+    fn of_bytes(
+        bytes: Bytes,
+        place: &StorePlace,
+        held: Option<Locked>,
+    ) -> Result<Read, StoreError> {
+        let wrong = |source| StoreError::Format {
+            path: place.file.clone(),
+            source,
+        };
         let qubes = format::open(Arc::new(bytes.clone())).map_err(wrong)?;
-        Ok(Read { qubes, content: Content::new(bytes, place), _held: held })
+        Ok(Read {
+            qubes,
+            content: Content::new(bytes, place),
+            _held: held,
+        })
     }
 
     /// What an earlier reader has left in RUN under `name` about a store of this very content.
@@ -148,7 +167,11 @@ pub(super) struct Content {
 
 impl Content {
     pub fn new(bytes: Bytes, place: &StorePlace) -> Content {
-        Content { bytes, place: place.clone(), digest: OnceCell::new() }
+        Content {
+            bytes,
+            place: place.clone(),
+            digest: OnceCell::new(),
+        }
     }
 
     fn digest(&self) -> Digest {
@@ -206,12 +229,16 @@ pub(super) fn read_once(file: &File, path: &Path) -> Result<Bytes, StoreError> {
 fn read_whole(mut file: &File, size: usize) -> io::Result<Bytes> {
     uninterrupted(|| file.rewind())?;
     let mut bytes = Vec::with_capacity(size + 1);
-    file.take(format::MAX_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+    file.take(format::MAX_BYTES as u64 + 1)
+        .read_to_end(&mut bytes)?;
     Ok(bytes.into())
 }
 
 /// How long ago the content changed; zero for a time in the future.
 fn age_of(file: &File) -> Duration {
     let changed = file.metadata().and_then(|metadata| metadata.modified());
-    changed.ok().and_then(|changed| SystemTime::now().duration_since(changed).ok()).unwrap_or_default()
+    changed
+        .ok()
+        .and_then(|changed| SystemTime::now().duration_since(changed).ok())
+        .unwrap_or_default()
 }

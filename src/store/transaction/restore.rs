@@ -10,7 +10,10 @@ pub enum Restored {
     /// The bytes stood there already; nothing was written.
     Unchanged,
     /// The store, still locked, and the copy of what was there before; none when nothing was.
-    Written { store: Box<Write>, kept: Option<PathBuf> },
+    Written {
+        store: Box<Write>,
+        kept: Option<PathBuf>,
+    },
 }
 
 impl Write {
@@ -28,12 +31,23 @@ impl Write {
     ///
     /// # Errors
     /// As [`Write::restore`]; also when the store changed meanwhile, or is gone.
-    pub fn restore_over(place: &StorePlace, expected: &[u8], bytes: Vec<u8>) -> Result<Restored, StoreError> {
+    pub fn restore_over(
+        place: &StorePlace,
+        expected: &[u8],
+        bytes: Vec<u8>,
+    ) -> Result<Restored, StoreError> {
         Write::put_over(place, Some(expected), bytes)
     }
 
-    fn put_over(place: &StorePlace, expected: Option<&[u8]>, bytes: Vec<u8>) -> Result<Restored, StoreError> {
-        crate::format::check_any(&bytes).map_err(|source| StoreError::Format { path: place.file.clone(), source })?;
+    fn put_over(
+        place: &StorePlace,
+        expected: Option<&[u8]>,
+        bytes: Vec<u8>,
+    ) -> Result<Restored, StoreError> {
+        crate::format::check_any(&bytes).map_err(|source| StoreError::Format {
+            path: place.file.clone(),
+            source,
+        })?;
         let (place, lock, version) = match Write::take(place) {
             Ok(taken) => taken,
             Err(StoreError::Missing { .. }) if expected.is_none() => {
@@ -47,7 +61,9 @@ impl Write {
         let mut store = Write::with(place, lock, version, new.clone())?;
         let old = store.current()?;
         if expected.is_some_and(|expected| expected != &*old) {
-            return Err(StoreError::ChangedBehind { path: store.place.file.clone() });
+            return Err(StoreError::ChangedBehind {
+                path: store.place.file.clone(),
+            });
         }
         if *old == *new {
             return Ok(Restored::Unchanged);
@@ -57,6 +73,9 @@ impl Write {
         store.place.refuse_beside_qubesd()?;
         store.refuse_changed_behind()?;
         store.replace(&new)??;
-        Ok(Restored::Written { store: Box::new(store), kept: Some(kept) })
+        Ok(Restored::Written {
+            store: Box::new(store),
+            kept: Some(kept),
+        })
     }
 }

@@ -46,12 +46,23 @@ pub fn run(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
 
 /// Adds what the disk tells, but that two volumes have one image where the text says it already.
 fn add_found_on_disk(damages: &mut Vec<Damage>, found: Vec<Damage>) {
-    let shared = damages.iter().filter(|damage| damage.kind == Kind::VolumeShared);
+    let shared = damages
+        .iter()
+        .filter(|damage| damage.kind == Kind::VolumeShared);
     // Of the text's findings the qube stands beside the text: `volume private has …`.
-    let label = |told: &Damage| Some(format!("{}:{}", told.qube.as_ref()?, told.text.split(' ').nth(1)?));
+    let label = |told: &Damage| {
+        Some(format!(
+            "{}:{}",
+            told.qube.as_ref()?,
+            told.text.split(' ').nth(1)?
+        ))
+    };
     let told: HashSet<String> = shared.filter_map(label).collect();
     // Of the disk's both volumes are named in it.
-    let names_one = |text: &str| text.split(' ').any(|word| told.contains(word.trim_end_matches(':')));
+    let names_one = |text: &str| {
+        text.split(' ')
+            .any(|word| told.contains(word.trim_end_matches(':')))
+    };
     let is_told = |new: &Damage| new.kind == Kind::VolumeShared && names_one(&new.text);
     damages.extend(found.into_iter().filter(|new| !is_told(new)));
     damages.sort_by_key(|damage| damage.line);

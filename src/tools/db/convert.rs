@@ -14,21 +14,30 @@ pub fn run(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
     let file = session.system.store_file().display().to_string();
     if call.has("dry-run") {
         let bytes = read_bytes(session.system.store_file())?;
-        let wrong = |source| StoreError::Format { path: session.system.store_file().into(), source };
+        let wrong = |source| StoreError::Format {
+            path: session.system.store_file().into(),
+            source,
+        };
         if !format::read(bytes.clone()).map_err(wrong)?.needs_conversion {
             return nothing(call, &file, session);
         }
         let (_, conversion) = session.plan_conversion(&bytes)?;
         if call.has("json") {
-            return call.print_json(&as_json(session, Some(&conversion))).map(|()| 0);
+            return call
+                .print_json(&as_json(session, Some(&conversion)))
+                .map(|()| 0);
         }
-        call.out
-            .line(&format!("{file} would be converted to R4 ({}), after it was kept in backup/", release(session)))?;
+        call.out.line(&format!(
+            "{file} would be converted to R4 ({}), after it was kept in backup/",
+            release(session)
+        ))?;
         return tell(call, &conversion).map(|()| 0);
     }
     match session.convert() {
         Ok(None) => nothing(call, &file, session),
-        Ok(Some(conversion)) if call.has("json") => call.print_json(&as_json(session, Some(&conversion))).map(|()| 0),
+        Ok(Some(conversion)) if call.has("json") => call
+            .print_json(&as_json(session, Some(&conversion)))
+            .map(|()| 0),
         // What was done was told by the conversion itself, as it is where another command brings it about.
         Ok(Some(_)) => Ok(0),
         Err(error) => Err(error.into()),
@@ -43,7 +52,8 @@ fn nothing(call: &mut Invocation, file: &str, session: &Session) -> Result<u8, F
     if call.has("json") {
         return call.print_json(&as_json(session, None)).map(|()| 0);
     }
-    call.out.line(&format!("{file} is R4's already; there is nothing to do"))?;
+    call.out
+        .line(&format!("{file} is R4's already; there is nothing to do"))?;
     Ok(0)
 }
 
@@ -54,22 +64,44 @@ fn tell(call: &mut Invocation, conversion: &Conversion) -> Result<(), Failure> {
             return Ok(());
         }
         call.out.line(heading)?;
-        lines.iter().try_for_each(|line| call.out.line(&format!("    {}", one_line(line))))
+        lines
+            .iter()
+            .try_for_each(|line| call.out.line(&format!("    {}", one_line(line))))
     };
-    section("qubes:", conversion.qubes.iter().map(|(name, class)| format!("{name}: {class}")).collect())?;
-    section("pools:", conversion.pools.iter().map(|(name, directory)| format!("{name}: {directory}")).collect())?;
+    section(
+        "qubes:",
+        conversion
+            .qubes
+            .iter()
+            .map(|(name, class)| format!("{name}: {class}"))
+            .collect(),
+    )?;
+    section(
+        "pools:",
+        conversion
+            .pools
+            .iter()
+            .map(|(name, directory)| format!("{name}: {directory}"))
+            .collect(),
+    )?;
     section("new directories:", conversion.directories())?;
     let firewall = |f: &crate::lifecycle::conversion::Firewall| match &f.from {
         Some(from) if *from == f.to => f.to.display().to_string(),
         Some(from) => format!("{} from {}", f.to.display(), from.display()),
         None => format!("{} (there is none; R3 let nothing through)", f.to.display()),
     };
-    section("firewall files:", conversion.firewalls.iter().map(firewall).collect())?;
+    section(
+        "firewall files:",
+        conversion.firewalls.iter().map(firewall).collect(),
+    )?;
     let loss = |l: &format::Loss| match &l.qube {
         Some(name) => format!("{name}: {}", l.text),
         None => l.text.clone(),
     };
-    section("not taken over, or not understood:", conversion.losses.iter().map(loss).collect())
+    section(
+        "not taken over, or not understood:",
+        conversion.losses.iter().map(loss).collect(),
+    )
 }
 
 /// Described in `docs/migration.md`.

@@ -22,19 +22,28 @@ pub fn all(session: &Session) -> Result<Vec<Copy>, Failure> {
     let directory = session.system.backup_dir();
     copies(&directory).map_err(|e| {
         let reason = crate::fs::errno_text(&e);
-        Failure::error(format!("cannot list the copies in {}: {reason}", directory.display()))
+        Failure::error(format!(
+            "cannot list the copies in {}: {reason}",
+            directory.display()
+        ))
     })
 }
 
 /// The times by which copies are named; none where they cannot be listed.
 pub fn names(session: &Session) -> Vec<String> {
     let copies = all(session).unwrap_or_default();
-    copies.iter().map(|copy| time_of(&copy.path).to_owned()).collect()
+    copies
+        .iter()
+        .map(|copy| time_of(&copy.path).to_owned())
+        .collect()
 }
 
 /// The time in a copy's name.
 pub fn time_of(path: &Path) -> &str {
-    let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+    let name = path
+        .file_name()
+        .and_then(|n| n.to_str())
+        .unwrap_or_default();
     let name = name.strip_prefix("qubes-").unwrap_or(name);
     name.strip_suffix(".xml").unwrap_or(name)
 }
@@ -42,42 +51,69 @@ pub fn time_of(path: &Path) -> &str {
 /// The copy that `word` means.
 pub fn find(session: &Session, word: &str) -> Result<Version, Failure> {
     if word.contains('/') {
-        return Ok(Version { title: word.to_owned(), path: word.into() });
+        return Ok(Version {
+            title: word.to_owned(),
+            path: word.into(),
+        });
     }
     let there = all(session)?;
     let wanted = time_of(Path::new(word));
     let exact = there.iter().find(|c| time_of(&c.path) == wanted);
     let fitting: Vec<&Copy> = match (word, exact) {
-        ("last", _) => newest_first(&there, &clock::now()).first().copied().into_iter().collect(),
+        ("last", _) => newest_first(&there, &clock::now())
+            .first()
+            .copied()
+            .into_iter()
+            .collect(),
         (_, Some(copy)) => vec![copy],
-        _ => there.iter().filter(|c| time_of(&c.path).starts_with(wanted)).collect(),
+        _ => there
+            .iter()
+            .filter(|c| time_of(&c.path).starts_with(wanted))
+            .collect(),
     };
     match fitting.as_slice() {
         [copy] => Ok(of_copy(copy)),
-        [] if there.is_empty() => {
-            Err(Failure::error(format!("there is no copy in {}", session.system.backup_dir().display())))
-        }
-        [] => Err(Failure::error(format!("no copy is called {}; qubes-db history lists them", quoted(word)))),
+        [] if there.is_empty() => Err(Failure::error(format!(
+            "there is no copy in {}",
+            session.system.backup_dir().display()
+        ))),
+        [] => Err(Failure::error(format!(
+            "no copy is called {}; qubes-db history lists them",
+            quoted(word)
+        ))),
         several => {
             let times: Vec<&str> = several.iter().map(|c| time_of(&c.path)).collect();
-            Err(Failure::error(format!("{} could mean {}", quoted(word), times.join(", "))))
+            Err(Failure::error(format!(
+                "{} could mean {}",
+                quoted(word),
+                times.join(", ")
+            )))
         }
     }
 }
 
 fn of_copy(copy: &Copy) -> Version {
-    Version { title: time_of(&copy.path).to_owned(), path: copy.path.clone() }
+    Version {
+        title: time_of(&copy.path).to_owned(),
+        path: copy.path.clone(),
+    }
 }
 
 /// The store as it is.
 pub fn the_store(session: &Session) -> Version {
-    Version { title: "the store".to_owned(), path: session.system.store_file().to_path_buf() }
+    Version {
+        title: "the store".to_owned(),
+        path: session.system.store_file().to_path_buf(),
+    }
 }
 
 /// The bytes of a version that loads.
 pub fn loads(path: &Path) -> Result<Bytes, StoreError> {
     let bytes = read_bytes(path)?;
-    let wrong = |source| StoreError::Format { path: path.into(), source };
+    let wrong = |source| StoreError::Format {
+        path: path.into(),
+        source,
+    };
     format::check_any(&bytes).map_err(wrong)?;
     format::read(bytes.clone()).map_err(wrong)?;
     Ok(bytes)
@@ -96,11 +132,17 @@ pub struct Readable {
 /// else the newest.
 pub fn best(session: &Session, is_usable: impl Fn(&Bytes) -> bool) -> Option<Readable> {
     let there = all(session).unwrap_or_default();
-    let readable = newest_first(&there, &clock::now()).into_iter().filter_map(|copy| {
-        let bytes = loads(&copy.path).ok().filter(&is_usable)?;
-        let errors = count_of_errors(&format::damage(&bytes, session));
-        Some(Readable { time: time_of(&copy.path).to_owned(), bytes, errors })
-    });
+    let readable = newest_first(&there, &clock::now())
+        .into_iter()
+        .filter_map(|copy| {
+            let bytes = loads(&copy.path).ok().filter(&is_usable)?;
+            let errors = count_of_errors(&format::damage(&bytes, session));
+            Some(Readable {
+                time: time_of(&copy.path).to_owned(),
+                bytes,
+                errors,
+            })
+        });
     let mut newest = None;
     for copy in readable {
         if copy.errors == 0 {
@@ -115,17 +157,28 @@ pub fn best(session: &Session, is_usable: impl Fn(&Bytes) -> bool) -> Option<Rea
 /// load.
 pub fn way_out(session: &Session) -> String {
     match best(session, |_| true) {
-        Some(Readable { time, errors: 0, .. }) => {
-            format!("the newest copy that loads is {time}: qubes-db diff {time}, qubes-db restore {time}")
+        Some(Readable {
+            time, errors: 0, ..
+        }) => {
+            format!(
+                "the newest copy that loads is {time}: qubes-db diff {time}, qubes-db restore {time}"
+            )
         }
         Some(Readable { time, errors, .. }) => {
-            let things = if errors == 1 { "one thing".to_owned() } else { format!("{errors} things") };
+            let things = if errors == 1 {
+                "one thing".to_owned()
+            } else {
+                format!("{errors} things")
+            };
             format!(
                 "qubesd would refuse every copy; the newest that can be read is {time}, with {things} to repair: \
                  qubes-db check {time}"
             )
         }
-        None => format!("no copy in {} can be read", session.system.backup_dir().display()),
+        None => format!(
+            "no copy in {} can be read",
+            session.system.backup_dir().display()
+        ),
     }
 }
 
@@ -133,10 +186,12 @@ pub fn way_out(session: &Session) -> String {
 /// first.
 pub fn way_out_of(session: &Session, error: &StoreError) -> String {
     match error {
-        StoreError::NotAFile { .. } | StoreError::DanglingLink { .. } | StoreError::TooLarge { .. } => {
+        StoreError::NotAFile { .. }
+        | StoreError::DanglingLink { .. }
+        | StoreError::TooLarge { .. } => move_away(session),
+        StoreError::Io { source, .. } if source.raw_os_error() == Some(nix::libc::ELOOP) => {
             move_away(session)
         }
-        StoreError::Io { source, .. } if source.raw_os_error() == Some(nix::libc::ELOOP) => move_away(session),
         _ => way_out(session),
     }
 }
@@ -144,5 +199,8 @@ pub fn way_out_of(session: &Session, error: &StoreError) -> String {
 /// What to do where no store can be written until what is there is moved away.
 pub fn move_away(session: &Session) -> String {
     let file = session.system.store_file().display();
-    format!("move it away first: mv {file} {file}.odd; {}", way_out(session))
+    format!(
+        "move it away first: mv {file} {file}.odd; {}",
+        way_out(session)
+    )
 }

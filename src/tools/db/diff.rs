@@ -37,7 +37,10 @@ pub fn run(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
         (Ok(old), Ok(new)) => self::words(&old, &new),
         (Err(why), _) | (_, Err(why)) if call.has("json") => return Err(why.into()),
         (Err(why), _) | (_, Err(why)) => {
-            call.warn("qubes-db", &format!("{why}; the lines that differ, old and new:"));
+            call.warn(
+                "qubes-db",
+                &format!("{why}; the lines that differ, old and new:"),
+            );
             changed_lines(&old_bytes, &new_bytes)
         }
     };
@@ -45,21 +48,34 @@ pub fn run(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
         call.out.line(line)?;
     }
     if lines.is_empty() {
-        let how = if *old_bytes == *new_bytes { "" } else { ", though not in the same bytes" };
-        call.inform("qubes-db", &format!("{} and {} say the same{how}", old.title, new.title));
+        let how = if *old_bytes == *new_bytes {
+            ""
+        } else {
+            ", though not in the same bytes"
+        };
+        call.inform(
+            "qubes-db",
+            &format!("{} and {} say the same{how}", old.title, new.title),
+        );
     }
     Ok(u8::from(!lines.is_empty()))
 }
 
 fn load(version: &Version, bytes: &Bytes) -> Result<Qubes, StoreError> {
-    let wrong = |source| StoreError::Format { path: version.path.clone(), source };
+    let wrong = |source| StoreError::Format {
+        path: version.path.clone(),
+        source,
+    };
     format::check_any(bytes).map_err(wrong)?;
     format::read(bytes.clone()).map_err(wrong)
 }
 
 /// What differs, one line each: `work: memory 400 → 800`.
 pub fn words(old: &Qubes, new: &Qubes) -> Vec<String> {
-    old.differences(new).iter().map(|difference| one_line(&difference.to_string())).collect()
+    old.differences(new)
+        .iter()
+        .map(|difference| one_line(&difference.to_string()))
+        .collect()
 }
 
 fn as_json(difference: &Difference) -> Json {
@@ -74,14 +90,27 @@ fn as_json(difference: &Difference) -> Json {
 
 /// Of texts that are no stores: the lines between the first and the last that differ.
 fn changed_lines(old: &[u8], new: &[u8]) -> Vec<String> {
-    let lines = |bytes: &[u8]| String::from_utf8_lossy(bytes).lines().map(str::to_owned).collect::<Vec<_>>();
+    let lines = |bytes: &[u8]| {
+        String::from_utf8_lossy(bytes)
+            .lines()
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
     let (old, new) = (lines(old), lines(new));
     let shorter = old.len().min(new.len());
     let front = old.iter().zip(&new).take_while(|(a, b)| a == b).count();
-    let back = old.iter().rev().zip(new.iter().rev()).take_while(|(a, b)| a == b).count().min(shorter - front);
+    let back = old
+        .iter()
+        .rev()
+        .zip(new.iter().rev())
+        .take_while(|(a, b)| a == b)
+        .count()
+        .min(shorter - front);
     let side = |lines: &[String], sign: char| {
         let differing = lines[front..lines.len() - back].iter().enumerate();
-        differing.map(|(n, text)| format!("{sign}{}: {}", front + n + 1, one_line(text))).collect::<Vec<_>>()
+        differing
+            .map(|(n, text)| format!("{sign}{}: {}", front + n + 1, one_line(text)))
+            .collect::<Vec<_>>()
     };
     [side(&old, '-'), side(&new, '+')].concat()
 }

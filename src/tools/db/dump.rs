@@ -17,9 +17,13 @@ pub fn run(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
         None => copies::the_store(session),
     };
     let bytes = read_bytes(&version.path)?;
-    let qubes = format::read(bytes).map_err(|source| StoreError::Format { path: version.path.clone(), source })?;
+    let qubes = format::read(bytes).map_err(|source| StoreError::Format {
+        path: version.path.clone(),
+        source,
+    })?;
     let mut text = Vec::new();
-    let mut writer = serde_json::Serializer::with_formatter(&mut text, PrettyFormatter::with_indent(b" "));
+    let mut writer =
+        serde_json::Serializer::with_formatter(&mut text, PrettyFormatter::with_indent(b" "));
     qubes.dump(session).serialize(&mut writer)?;
     call.out.line(&String::from_utf8_lossy(&text))?;
     Ok(0)

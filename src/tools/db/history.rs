@@ -18,16 +18,25 @@ pub fn run(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
     for copy in &there {
         let loaded = copies::loads(&copy.path);
         let error = loaded.as_ref().err().map(ToString::to_string);
-        let errors = loaded.as_ref().ok().map(|bytes| count_of_errors(&format::damage(bytes, session)));
+        let errors = loaded
+            .as_ref()
+            .ok()
+            .map(|bytes| count_of_errors(&format::damage(bytes, session)));
         let bytes = std::fs::metadata(&copy.path).map(|m| m.len()).ok();
-        let qubes = loaded.ok().and_then(|bytes| Some(format::read(bytes).ok()?.len()));
+        let qubes = loaded
+            .ok()
+            .and_then(|bytes| Some(format::read(bytes).ok()?.len()));
         let time = copies::time_of(&copy.path).to_owned();
         let number = |n: Option<u64>| n.map_or("-".to_owned(), |n| n.to_string());
         rows.push([
             time.clone(),
             number(bytes),
             number(qubes.map(|n| n as u64)),
-            state(error.as_deref(), errors.unwrap_or_default(), copy.is_from_future(&now)),
+            state(
+                error.as_deref(),
+                errors.unwrap_or_default(),
+                copy.is_from_future(&now),
+            ),
         ]);
         let path = copy.path.to_string_lossy();
         listed.push(
@@ -37,7 +46,13 @@ pub fn run(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
     if call.has("json") {
         call.out.line(&serde_json::to_string_pretty(&listed)?)?;
     } else if there.is_empty() {
-        call.inform("qubes-db", &format!("there is no copy in {}", session.system.backup_dir().display()));
+        call.inform(
+            "qubes-db",
+            &format!(
+                "there is no copy in {}",
+                session.system.backup_dir().display()
+            ),
+        );
     } else {
         table::print(&mut call.out, &rows)?;
     }
@@ -52,5 +67,9 @@ fn state(error: Option<&str>, errors: usize, is_from_future: bool) -> String {
         (None, 1) => "qubesd refuses it for 1 error".to_owned(),
         (None, errors) => format!("qubesd refuses it for {errors} errors"),
     };
-    if is_from_future { format!("{state}; its time is in the future") } else { state }
+    if is_from_future {
+        format!("{state}; its time is in the future")
+    } else {
+        state
+    }
 }

@@ -56,7 +56,12 @@ const VERBS: [Verb; 7] = [
         copies: (0, 2),
         run: diff::run,
     },
-    Verb { name: "dump", about: "Print everything the store means as JSON.", copies: (0, 1), run: dump::run },
+    Verb {
+        name: "dump",
+        about: "Print everything the store means as JSON.",
+        copies: (0, 1),
+        run: dump::run,
+    },
     Verb {
         name: "history",
         about: "List the copies of the store in backup/ beside it, the newest last.",
@@ -88,11 +93,28 @@ pub fn words() -> Vec<&'static str> {
 
 pub fn define(line: clap::Command) -> clap::Command {
     line.arg(json())
-        .arg(flag("all", None, "check, repair: tell each of many things of one kind"))
-        .arg(flag("dry-run", Some('n'), "convert, repair: tell what would be done, and write nothing"))
+        .arg(flag(
+            "all",
+            None,
+            "check, repair: tell each of many things of one kind",
+        ))
+        .arg(flag(
+            "dry-run",
+            Some('n'),
+            "convert, repair: tell what would be done, and write nothing",
+        ))
         .arg(flag("yes", Some('y'), "repair, restore: do not ask"))
-        .arg(flag("salvage", None, "repair: take what can be read of a damaged file, and do without the rest"))
-        .arg(value("from", None, "COPY", "repair: take what cannot be read from this copy"))
+        .arg(flag(
+            "salvage",
+            None,
+            "repair: take what can be read of a damaged file, and do without the rest",
+        ))
+        .arg(value(
+            "from",
+            None,
+            "COPY",
+            "repair: take what cannot be read from this copy",
+        ))
         .arg(
             Arg::new("db-command")
                 .required(true)
@@ -111,20 +133,27 @@ pub fn define(line: clap::Command) -> clap::Command {
 pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     let word = needed(&call.given, "db-command", "COMMAND")?;
     let Some(verb) = VERBS.iter().find(|v| v.name == word) else {
-        let text = format!("no such command: {} (there are: {})", quoted(word), words().join(", "));
+        let text = format!(
+            "no such command: {} (there are: {})",
+            quoted(word),
+            words().join(", ")
+        );
         return Err(Failure::usage(text).with_hint(did_you_mean(word, words()).map(Hint::Text)));
     };
     refuse_foreign_options(call, word)?;
     let (least, most) = verb.copies;
     match call.values("copy").as_slice() {
-        given if given.len() < least => {
-            Err(Failure::usage(format!("{word} needs a copy; qubes-db history lists them")))
-        }
+        given if given.len() < least => Err(Failure::usage(format!(
+            "{word} needs a copy; qubes-db history lists them"
+        ))),
         [.., last] if call.values("copy").len() > most => {
             Err(Failure::usage(format!("unrecognized arguments: {last}")))
         }
         _ => {
-            let options = Options { offline: true, ..super::arguments::place(&call.given) };
+            let options = Options {
+                offline: true,
+                ..super::arguments::place(&call.given)
+            };
             (verb.run)(call, &Session::new(call.system_at(options)?))
         }
     }
@@ -144,10 +173,21 @@ const OPTIONS: [(&str, &[&str]); 6] = [
 pub fn help_of(word: &str) -> Option<String> {
     let verb = VERBS.iter().find(|verb| verb.name == word)?;
     let whole = define(clap::Command::new("qubes-db"));
-    let has = |id: &str| OPTIONS.iter().any(|(option, verbs)| *option == id && verbs.contains(&word));
-    let options = whole.get_arguments().filter(|arg| has(arg.get_id().as_str())).cloned();
-    let line = arguments::common(format!("qubes-db {word}")).about(verb.about).args(options);
-    let copy = Arg::new("copy").value_name("COPY").help("a copy of the store: its time, its name, or a file");
+    let has = |id: &str| {
+        OPTIONS
+            .iter()
+            .any(|(option, verbs)| *option == id && verbs.contains(&word))
+    };
+    let options = whole
+        .get_arguments()
+        .filter(|arg| has(arg.get_id().as_str()))
+        .cloned();
+    let line = arguments::common(format!("qubes-db {word}"))
+        .about(verb.about)
+        .args(options);
+    let copy = Arg::new("copy")
+        .value_name("COPY")
+        .help("a copy of the store: its time, its name, or a file");
     Some(arguments::help(&match verb.copies {
         (_, 0) => line,
         (least, most) => line.arg(copy.required(least > 0).num_args(1..=most)),
@@ -156,7 +196,10 @@ pub fn help_of(word: &str) -> Option<String> {
 
 /// Options that the command has no use for: who gives one expects something.
 fn refuse_foreign_options(call: &Invocation, word: &str) -> Result<(), Failure> {
-    match OPTIONS.into_iter().find(|(option, verbs)| call.is_given(option) && !verbs.contains(&word)) {
+    match OPTIONS
+        .into_iter()
+        .find(|(option, verbs)| call.is_given(option) && !verbs.contains(&word))
+    {
         Some((option, _)) => Err(Failure::usage(format!("{word} has no option --{option}"))),
         None => Ok(()),
     }
@@ -164,7 +207,13 @@ fn refuse_foreign_options(call: &Invocation, word: &str) -> Result<(), Failure> 
 
 /// A text from the store, or about it, on one line whatever stands in it.
 pub(super) fn one_line(text: &str) -> String {
-    let shown = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    let shown = |c: char| {
+        if c.is_control() {
+            c.escape_default().to_string()
+        } else {
+            c.to_string()
+        }
+    };
     text.chars().map(shown).collect()
 }
 
@@ -172,5 +221,11 @@ pub(super) fn one_line(text: &str) -> String {
 pub fn manual() -> Vec<(&'static str, String)> {
     let copies = "A copy is named by its time as qubes-db history shows it (2026-11-20-08:15:00), by the beginning of it\n\
                   that only one copy has (2026-11-20), by the word last, or as a file (with a slash in its name).\n";
-    vec![("commands", super::table::explained(VERBS.iter().map(|v| (v.name, v.about)))), ("copies", copies.to_owned())]
+    vec![
+        (
+            "commands",
+            super::table::explained(VERBS.iter().map(|v| (v.name, v.about))),
+        ),
+        ("copies", copies.to_owned()),
+    ]
 }

@@ -14,13 +14,16 @@ use crate::tools::output::ask;
 
 pub fn run(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
     let file = session.system.store_file().display().to_string();
-    let bytes = read_bytes(session.system.store_file())
-        .map_err(|error| Failure::error(format!("{error}; {}", copies::way_out_of(session, &error))))?;
+    let bytes = read_bytes(session.system.store_file()).map_err(|error| {
+        Failure::error(format!("{error}; {}", copies::way_out_of(session, &error)))
+    })?;
     let text = match format::check(&bytes) {
         Ok(()) => Text::whole(bytes.clone()),
         Err(FormatError::OldFormat) => {
             let text = "written by Qubes R3 or older, which no release of R4 loads: qubes-db convert converts it";
-            return Err(Failure::error(format!("{file}: {text}; nothing was changed")));
+            return Err(Failure::error(format!(
+                "{file}: {text}; nothing was changed"
+            )));
         }
         Err(error) => match readable(call, session, &file, &bytes, &error)? {
             Some(text) => text,
@@ -28,19 +31,41 @@ pub fn run(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
         },
     };
     let repaired = format::repair(&text.bytes, session, &mut uuid::Uuid::new_v4)?;
-    let done: Vec<Damage> = repaired.done.into_iter().map(|damage| text.located(damage)).collect();
+    let done: Vec<Damage> = repaired
+        .done
+        .into_iter()
+        .map(|damage| text.located(damage))
+        .collect();
     let is_decided = call.has("yes") && !call.has("dry-run");
-    tell(call, &file, &done, if is_decided { Said::Does } else { Said::WouldDo })?;
+    tell(
+        call,
+        &file,
+        &done,
+        if is_decided {
+            Said::Does
+        } else {
+            Said::WouldDo
+        },
+    )?;
     tell(call, &file, &repaired.left, Said::Left)?;
     if done.is_empty() && !text.is_changed {
-        let left =
-            if repaired.left.is_empty() { String::new() } else { format!(" by itself; {}", summary(&repaired.left)) };
-        call.inform("qubes-db", &format!("{file}: there is nothing to repair{left}"));
+        let left = if repaired.left.is_empty() {
+            String::new()
+        } else {
+            format!(" by itself; {}", summary(&repaired.left))
+        };
+        call.inform(
+            "qubes-db",
+            &format!("{file}: there is nothing to repair{left}"),
+        );
         return Ok(u8::from(!repaired.left.is_empty()));
     }
     refuse_what_is_no_better(&text, &repaired.bytes, done.len(), &repaired.left, session)?;
     if call.has("dry-run") {
-        call.inform("qubes-db", &format!("{file}: nothing was written (--dry-run)"));
+        call.inform(
+            "qubes-db",
+            &format!("{file}: nothing was written (--dry-run)"),
+        );
         return Ok(1);
     }
     if !agreed(call, "Write this? [y/N] ")? {
@@ -64,13 +89,22 @@ struct Text {
 
 impl Text {
     fn whole(bytes: Bytes) -> Text {
-        Text { bytes, is_changed: false, salvage: None, has_lines: true }
+        Text {
+            bytes,
+            is_changed: false,
+            salvage: None,
+            has_lines: true,
+        }
     }
 
     /// With the line of the file as it lies there.
     fn located(&self, mut damage: Damage) -> Damage {
         let line = damage.line.filter(|_| self.has_lines);
-        damage.line = line.map(|line| self.salvage.as_ref().map_or(line, |salvage| salvage.line_before(line)));
+        damage.line = line.map(|line| {
+            self.salvage
+                .as_ref()
+                .map_or(line, |salvage| salvage.line_before(line))
+        });
         damage
     }
 }
@@ -87,19 +121,28 @@ fn readable(
     let Some(salvage) = salvage(bytes) else {
         let way = copies::way_out(session);
         let text = "nothing of a store can be found in it";
-        return Err(Failure::error(format!("{file}: {text}; nothing was changed; {way}")));
+        return Err(Failure::error(format!(
+            "{file}: {text}; nothing was changed; {way}"
+        )));
     };
     for step in &salvage.steps {
         let line = step.line.map(|line| format!(":{line}")).unwrap_or_default();
-        call.out.line(&format!("{file}{line}: {}", one_line(&step.text)))?;
+        call.out
+            .line(&format!("{file}{line}: {}", one_line(&step.text)))?;
         call.out.line(&format!("    repair: {}", step.done))?;
     }
     if salvage.lost.is_empty() {
         let bytes = Bytes::from(salvage.bytes.clone());
-        return Ok(Some(Text { bytes, is_changed: true, salvage: Some(salvage), has_lines: true }));
+        return Ok(Some(Text {
+            bytes,
+            is_changed: true,
+            salvage: Some(salvage),
+            has_lines: true,
+        }));
     }
     for lost in &salvage.lost {
-        call.out.line(&format!("{file}:{}: {}", lost.line, one_line(&lost.text)))?;
+        call.out
+            .line(&format!("{file}:{}: {}", lost.line, one_line(&lost.text)))?;
     }
     choose(call, session, file, bytes, salvage)
 }
@@ -133,27 +176,41 @@ fn choose(
     let number = salvage.domains;
     let alone = format!("the {number} domains that can be read, without the rest");
     let with = completed.as_ref().map(|(time, _, names, _)| {
-        format!("the same, and from copy {time} what it has besides: {}", enumerated(names))
+        format!(
+            "the same, and from copy {time} what it has besides: {}",
+            enumerated(names)
+        )
     });
-    let back = completed.as_ref().map(|(time, _, _, qubes)| format!("copy {time} as a whole: {qubes} qubes"));
+    let back = completed
+        .as_ref()
+        .map(|(time, _, _, qubes)| format!("copy {time} as a whole: {qubes} qubes"));
     let chosen = if call.has("salvage") {
         1
     } else if call.value("from").is_some() {
         2
     } else {
         call.out.line(&format!("  1  {alone}"))?;
-        with.iter().try_for_each(|text| call.out.line(&format!("  2  {text}")))?;
-        back.iter().try_for_each(|text| call.out.line(&format!("  3  {text}")))?;
+        with.iter()
+            .try_for_each(|text| call.out.line(&format!("  2  {text}")))?;
+        back.iter()
+            .try_for_each(|text| call.out.line(&format!("  3  {text}")))?;
         if call.has("dry-run") {
-            call.inform("qubes-db", &format!("{file}: nothing was written (--dry-run)"));
+            call.inform(
+                "qubes-db",
+                &format!("{file}: nothing was written (--dry-run)"),
+            );
             return Ok(None);
         }
         if call.has("yes") {
-            let ways =
-                "choose: --salvage takes what can be read, --from COPY completes it, qubes-db restore COPY goes back";
-            return Err(Failure::error(format!("{file}: something is lost, and --yes cannot choose; {ways}")));
+            let ways = "choose: --salvage takes what can be read, --from COPY completes it, qubes-db restore COPY goes back";
+            return Err(Failure::error(format!(
+                "{file}: something is lost, and --yes cannot choose; {ways}"
+            )));
         }
-        match ask(&mut call.out, "Which? [1-3, nothing: none of them] ")?.as_deref().map(str::trim) {
+        match ask(&mut call.out, "Which? [1-3, nothing: none of them] ")?
+            .as_deref()
+            .map(str::trim)
+        {
             Some("1") => 1,
             Some("2") if with.is_some() => 2,
             Some("3") if back.is_some() => 3,
@@ -164,11 +221,22 @@ fn choose(
         (1, _, _) => {
             call.out.line(&format!("taken: {alone}"))?;
             let bytes = Bytes::from(salvage.bytes.clone());
-            Ok(Some(Text { bytes, is_changed: true, salvage: Some(salvage), has_lines: true }))
+            Ok(Some(Text {
+                bytes,
+                is_changed: true,
+                salvage: Some(salvage),
+                has_lines: true,
+            }))
         }
         (2, Some((_, completed, _, _)), _) => {
-            call.out.line(&format!("taken: {}", with.unwrap_or_default()))?;
-            Ok(Some(Text { bytes: completed.into(), is_changed: true, salvage: None, has_lines: false }))
+            call.out
+                .line(&format!("taken: {}", with.unwrap_or_default()))?;
+            Ok(Some(Text {
+                bytes: completed.into(),
+                is_changed: true,
+                salvage: None,
+                has_lines: false,
+            }))
         }
         (3, Some(_), Some((_, copy))) => {
             write(call, session, bytes, &copy)?;
@@ -184,7 +252,11 @@ fn choose(
 fn enumerated(names: &[String]) -> String {
     match names {
         [] => "nothing".to_owned(),
-        [..] if names.len() > 10 => format!("{} qubes, {} among them", names.len(), names[..8].join(", ")),
+        [..] if names.len() > 10 => format!(
+            "{} qubes, {} among them",
+            names.len(),
+            names[..8].join(", ")
+        ),
         _ => names.join(", "),
     }
 }
@@ -198,7 +270,10 @@ fn refuse_what_is_no_better(
     session: &Session,
 ) -> Result<(), Failure> {
     let names = |bytes: &Bytes| -> Result<BTreeSet<String>, FormatError> {
-        Ok(format::read(bytes.clone())?.names().map(ToString::to_string).collect())
+        Ok(format::read(bytes.clone())?
+            .names()
+            .map(ToString::to_string)
+            .collect())
     };
     format::check(new)?;
     let (before, after) = (names(&text.bytes)?, names(new)?);
@@ -211,7 +286,9 @@ fn refuse_what_is_no_better(
         Some(name) => format!("'{name}' would be lost"),
         None => format!("{} things would be wrong where {was} are", left.len()),
     };
-    Err(Failure::error(format!("the repair would make it no better ({why}); nothing was changed")))
+    Err(Failure::error(format!(
+        "the repair would make it no better ({why}); nothing was changed"
+    )))
 }
 
 fn agreed(call: &mut Invocation, question: &str) -> Result<bool, Failure> {
@@ -222,16 +299,25 @@ fn agreed(call: &mut Invocation, question: &str) -> Result<bool, Failure> {
 }
 
 /// Puts `new` in place of the store, which still has to be `old`.
-fn write(call: &mut Invocation, session: &Session, old: &Bytes, new: &Bytes) -> Result<(), Failure> {
+fn write(
+    call: &mut Invocation,
+    session: &Session,
+    old: &Bytes,
+    new: &Bytes,
+) -> Result<(), Failure> {
     let file = session.system.store_file().display();
     match session.replace_store(old, new.to_vec())? {
         Restored::Unchanged => call.out.line("nothing was written"),
         Restored::Written { store, kept } => {
-            call.out.line(&format!("{file} is repaired ({} qubes)", store.len()))?;
+            call.out
+                .line(&format!("{file} is repaired ({} qubes)", store.len()))?;
             let Some(kept) = kept else { return Ok(()) };
             let time = copies::time_of(&kept).to_owned();
-            call.out.line(&format!("what was there was kept as {}", kept.display()))?;
-            call.out.line(&format!("qubes-db diff {time} tells what changed, qubes-db restore {time} goes back"))
+            call.out
+                .line(&format!("what was there was kept as {}", kept.display()))?;
+            call.out.line(&format!(
+                "qubes-db diff {time} tells what changed, qubes-db restore {time} goes back"
+            ))
         }
     }
 }

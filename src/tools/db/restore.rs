@@ -11,7 +11,12 @@ use crate::tools::invocation::Invocation;
 use crate::tools::output::{ask, say};
 
 /// Whether the person at a terminal wants it, told what changes. Nobody else is asked.
-fn agreed(call: &mut Invocation, title: &str, before: Option<&Bytes>, after: &Bytes) -> Result<bool, Failure> {
+fn agreed(
+    call: &mut Invocation,
+    title: &str,
+    before: Option<&Bytes>,
+    after: &Bytes,
+) -> Result<bool, Failure> {
     if call.has("yes") || !std::io::stdin().is_terminal() {
         return Ok(true);
     }
@@ -25,15 +30,22 @@ fn agreed(call: &mut Invocation, title: &str, before: Option<&Bytes>, after: &By
         // What cannot be read cannot be compared.
         None => call.out.line("    what is there now cannot be read")?,
     }
-    let answer = ask(&mut call.out, &format!("Put {title} in place of the store? [y/N] "))?;
+    let answer = ask(
+        &mut call.out,
+        &format!("Put {title} in place of the store? [y/N] "),
+    )?;
     Ok(answer.is_some_and(|answer| answer.eq_ignore_ascii_case("y")))
 }
 
 pub fn run(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
     let word = call.value("copy").unwrap_or_default();
     let version = copies::find(session, word)?;
-    let bytes = copies::loads(&version.path)
-        .map_err(|e| Failure::error(format!("{e}; nothing was changed; {}", copies::way_out(session))))?;
+    let bytes = copies::loads(&version.path).map_err(|e| {
+        Failure::error(format!(
+            "{e}; nothing was changed; {}",
+            copies::way_out(session)
+        ))
+    })?;
     let before = read_bytes(session.system.store_file());
     if !agreed(call, &version.title, before.as_ref().ok(), &bytes)? {
         say("nothing was changed");
@@ -42,15 +54,24 @@ pub fn run(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
     let restored = session.restore(bytes.to_vec())?;
     let (store, kept) = match restored {
         Restored::Unchanged => {
-            call.out.line(&format!("the store is {} already; nothing was written", version.title))?;
+            call.out.line(&format!(
+                "the store is {} already; nothing was written",
+                version.title
+            ))?;
             return Ok(0);
         }
         Restored::Written { store, kept } => (store, kept),
     };
     let file = session.system.store_file().display();
-    call.out.line(&format!("{file} is now {} ({} qubes)", version.path.display(), store.len()))?;
+    call.out.line(&format!(
+        "{file} is now {} ({} qubes)",
+        version.path.display(),
+        store.len()
+    ))?;
     match kept {
-        Some(copy) => call.out.line(&format!("what was there was kept as {}", copy.display()))?,
+        Some(copy) => call
+            .out
+            .line(&format!("what was there was kept as {}", copy.display()))?,
         None => call.out.line("there was no store before")?,
     }
     // What cannot be read cannot be compared either.

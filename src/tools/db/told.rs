@@ -24,19 +24,33 @@ pub enum Said {
 }
 
 /// Tells `damages` in their order. With `--all` or `-v` each of them.
-pub fn tell(call: &mut Invocation, file: &str, damages: &[Damage], said: Said) -> Result<(), Failure> {
+pub fn tell(
+    call: &mut Invocation,
+    file: &str,
+    damages: &[Damage],
+    said: Said,
+) -> Result<(), Failure> {
     let each = call.has("all") || crate::tools::arguments::verbosity(&call.given) > 1;
     let mut counts: HashMap<(Kind, bool), usize> = HashMap::new();
-    damages.iter().for_each(|damage| *counts.entry(group(damage)).or_default() += 1);
+    damages
+        .iter()
+        .for_each(|damage| *counts.entry(group(damage)).or_default() += 1);
     let mut told: HashMap<(Kind, bool), usize> = HashMap::new();
     for damage in damages {
-        let (count, told) = (counts.get(&group(damage)).copied().unwrap_or(0), told.entry(group(damage)).or_default());
+        let (count, told) = (
+            counts.get(&group(damage)).copied().unwrap_or(0),
+            told.entry(group(damage)).or_default(),
+        );
         *told += 1;
         if each || count <= MANY || *told <= A_FEW {
             tell_one(call, file, damage, said)?;
         } else if *told == count {
             let more = count - A_FEW;
-            let text = format!("{}: {more} more of this kind ({}); --all lists each", front(file, damage), damage.kind);
+            let text = format!(
+                "{}: {more} more of this kind ({}); --all lists each",
+                front(file, damage),
+                damage.kind
+            );
             call.out.line(&text)?;
         }
     }
@@ -49,8 +63,17 @@ fn group(damage: &Damage) -> (Kind, bool) {
 
 /// The first line as compilers write it, so that editors jump there.
 fn tell_one(call: &mut Invocation, file: &str, damage: &Damage, said: Said) -> Result<(), Failure> {
-    let qube = damage.qube.as_ref().map(|name| format!("{name}: ")).unwrap_or_default();
-    call.out.line(&format!("{}: {}{}", front(file, damage), one_line(&qube), one_line(&damage.text)))?;
+    let qube = damage
+        .qube
+        .as_ref()
+        .map(|name| format!("{name}: "))
+        .unwrap_or_default();
+    call.out.line(&format!(
+        "{}: {}{}",
+        front(file, damage),
+        one_line(&qube),
+        one_line(&damage.text)
+    ))?;
     let remedy = one_line(&damage.remedy.to_string());
     call.out.line(&match said {
         Said::WouldDo => format!("    repair: {remedy}"),
@@ -74,7 +97,10 @@ pub fn word(harm: Harm) -> &'static str {
 
 /// How many things qubesd refuses the store for.
 pub fn count_of_errors(damages: &[Damage]) -> usize {
-    damages.iter().filter(|damage| damage.harm == Harm::Refused).count()
+    damages
+        .iter()
+        .filter(|damage| damage.harm == Harm::Refused)
+        .count()
 }
 
 /// `3 errors that qubesd refuses it for, 1 warning`.
@@ -85,6 +111,10 @@ pub fn summary(damages: &[Damage]) -> String {
     match (errors, warnings) {
         (0, 0) => "nothing is wrong".to_owned(),
         (0, _) => format!("{}; qubesd loads it", count(warnings, "warning")),
-        _ => format!("{} that qubesd refuses it for, {}", count(errors, "error"), count(warnings, "warning")),
+        _ => format!(
+            "{} that qubesd refuses it for, {}",
+            count(errors, "error"),
+            count(warnings, "warning")
+        ),
     }
 }

@@ -10,15 +10,24 @@ pub const FORMATS: [(&str, &str); 6] = [
     ("network", "name,state,netvm,ip,ipback,gateway"),
     ("kernel", "name,state,class,template,kernel,kernelopts"),
     ("full", "name,state,class,label,qid,xid,uuid"),
-    ("prefs", "name,label,template,netvm,vcpus,initialmem,maxmem,virt_mode"),
-    ("disk", "name,state,disk,priv-curr,priv-max,priv-used,root-curr,root-max,root-used"),
+    (
+        "prefs",
+        "name,label,template,netvm,vcpus,initialmem,maxmem,virt_mode",
+    ),
+    (
+        "disk",
+        "name,state,disk,priv-curr,priv-max,priv-used,root-curr,root-max,root-used",
+    ),
 ];
 
 /// Columns that are no properties, with their explanation, as `--help-columns` shows them.
 pub const HEADINGS: [(&str, &str); 14] = [
     ("CLASS", "the qube's class"),
     ("DISK", "MiB that all its volumes take on disk"),
-    ("FLAGS", "type, state, Updateable, provides Network, installed by Rpm, internal, Debug, Autostart: a letter each"),
+    (
+        "FLAGS",
+        "type, state, Updateable, provides Network, installed by Rpm, internal, Debug, Autostart: a letter each",
+    ),
     ("GATEWAY", "the gateway that its netvm offers"),
     ("MEMORY", "MiB it has now; only while it runs"),
     ("PRIV-CURR", "MiB that its private volume takes on disk"),
@@ -58,7 +67,10 @@ enum Content {
     Gateway,
     Memory,
     Disk,
-    Volume { name: &'static str, fact: VolumeFact },
+    Volume {
+        name: &'static str,
+        fact: VolumeFact,
+    },
     Tags,
     Clients,
     Property(Named),
@@ -127,7 +139,10 @@ impl Column {
             "CONNECTED_VMS" | "CONNECTED-VMS" => Content::Clients,
             property => Content::Property(Named::new(&property.to_lowercase().replace('-', "_"))),
         };
-        Column { heading: upper.replace('_', "-"), content }
+        Column {
+            heading: upper.replace('_', "-"),
+            content,
+        }
     }
 
     /// The columns of a list of words.
@@ -138,7 +153,9 @@ impl Column {
     /// Whether there is a column of this name: qubes of some class have the property.
     pub fn is_known(&self) -> bool {
         match &self.content {
-            Content::Property(of) => PROPERTIES.iter().any(|p| p.name == of.name() && !p.is_of(Scope::Global)),
+            Content::Property(of) => PROPERTIES
+                .iter()
+                .any(|p| p.name == of.name() && !p.is_of(Scope::Global)),
             _ => true,
         }
     }
@@ -146,8 +163,14 @@ impl Column {
     /// The names of all columns, in small letters.
     pub fn names() -> Vec<String> {
         let headings = HEADINGS.iter().map(|(heading, _)| heading.to_lowercase());
-        let properties = PROPERTIES.iter().filter(|p| !p.is_of(Scope::Global)).map(|p| p.name.to_string());
-        headings.chain(["tags".to_string(), "connected_vms".to_string()]).chain(properties).collect()
+        let properties = PROPERTIES
+            .iter()
+            .filter(|p| !p.is_of(Scope::Global))
+            .map(|p| p.name.to_string());
+        headings
+            .chain(["tags".to_string(), "connected_vms".to_string()])
+            .chain(properties)
+            .collect()
     }
 
     pub fn is_name(&self) -> bool {
@@ -185,7 +208,10 @@ impl Column {
     pub fn is_live(&self) -> bool {
         match &self.content {
             Content::State | Content::Flags(_) | Content::Memory => true,
-            Content::Property(p) => matches!(p.name(), "xid" | "start_time" | "stubdom_xid" | "stubdom_uuid"),
+            Content::Property(p) => matches!(
+                p.name(),
+                "xid" | "start_time" | "stubdom_xid" | "stubdom_uuid"
+            ),
             _ => false,
         }
     }
@@ -202,7 +228,9 @@ impl Column {
                     push_number(cell, mib);
                 }
             }
-            Content::Disk => push_number(cell, mib(values.volumes(vm).iter().map(|v| v.usage).sum())),
+            Content::Disk => {
+                push_number(cell, mib(values.volumes(vm).iter().map(|v| v.usage).sum()))
+            }
             Content::Volume { name, fact } => push_volume(cell, values, vm, name, *fact),
             Content::Tags => push_sorted(cell, vm.tags.iter().map(|t| &**t)),
             Content::Clients => push_sorted(cell, values.clients(vm).into_iter()),
@@ -234,7 +262,9 @@ impl Column {
             Content::Disk => json!(values.volumes(vm).iter().map(|v| v.usage).sum::<u64>()),
             Content::Volume { name, fact } => {
                 let volumes = values.volumes(vm);
-                let Some(volume) = volumes.iter().find(|v| v.name == *name) else { return serde_json::Value::Null };
+                let Some(volume) = volumes.iter().find(|v| v.name == *name) else {
+                    return serde_json::Value::Null;
+                };
                 match fact {
                     VolumeFact::Usage => json!(volume.usage),
                     VolumeFact::Size => json!(volume.size),
@@ -255,7 +285,11 @@ impl Column {
             Content::Property(property) => values.json(vm, property.name()),
             Content::Class | Content::State | Content::Flags(_) | Content::Gateway => {
                 let cell = self.cell(values, vm);
-                if cell.is_empty() { serde_json::Value::Null } else { json!(cell) }
+                if cell.is_empty() {
+                    serde_json::Value::Null
+                } else {
+                    json!(cell)
+                }
             }
         }
     }
@@ -326,9 +360,16 @@ fn push_flags(cell: &mut String, values: &Values, vm: &Vm, of: &FlagProperties) 
         PowerState::Halted => '-',
     };
     let set = |letter: char, is_set: bool| if is_set { letter } else { '-' };
-    let is_true = |name: &Named| name.of(&vm.class).is_some_and(|property| values.is_true_of(vm, property));
+    let is_true = |name: &Named| {
+        name.of(&vm.class)
+            .is_some_and(|property| values.is_true_of(vm, property))
+    };
     let letters = [
-        if is_hvm { kind.to_ascii_uppercase() } else { kind },
+        if is_hvm {
+            kind.to_ascii_uppercase()
+        } else {
+            kind
+        },
         state,
         set('U', is_true(&of.updateable)),
         set('N', is_true(&of.provides_network)),
@@ -348,7 +389,10 @@ mod tests {
     fn columns_are_known_in_any_spelling_and_others_are_properties() {
         assert_eq!(Column::parse("State").content, Content::State);
         assert_eq!(Column::parse(" priv-max ").heading, "PRIV-MAX");
-        assert_eq!(Column::parse("priv_max").content, Content::Property(Named::new("priv_max")));
+        assert_eq!(
+            Column::parse("priv_max").content,
+            Content::Property(Named::new("priv_max"))
+        );
         assert_eq!(Column::parse("virt-mode"), Column::parse("VIRT_MODE"));
         assert!(Column::parse("NAME").is_name() && Column::parse("maxmem").is_numeric());
     }

@@ -35,15 +35,28 @@ enum Wanted<'a> {
 impl<'a> Filters<'a> {
     pub fn of(call: &'a Invocation) -> Result<Filters<'a>, Failure> {
         // No such word has a comma. After `--class=AppVM,DispVM` names of qubes may follow, which two words would swallow.
-        let words = |id| call.values(id).into_iter().flat_map(|word| word.split(',')).collect();
+        let words = |id| {
+            call.values(id)
+                .into_iter()
+                .flat_map(|word| word.split(','))
+                .collect()
+        };
         let several = |id| call.is_given(id).then(|| words(id));
-        let states = [("running", PowerState::Running), ("paused", PowerState::Paused), ("halted", PowerState::Halted)];
+        let states = [
+            ("running", PowerState::Running),
+            ("paused", PowerState::Paused),
+            ("halted", PowerState::Halted),
+        ];
         Ok(Filters {
             classes: several("class"),
             labels: several("label"),
             tags: several("tags"),
             without_tags: words("exclude-tags"),
-            states: states.into_iter().filter(|(id, _)| call.has(id)).map(|(_, state)| state).collect(),
+            states: states
+                .into_iter()
+                .filter(|(id, _)| call.has(id))
+                .map(|(_, state)| state)
+                .collect(),
             templates: several("template-source"),
             netvms: several("netvm-is"),
             internal: yes_or_no(call, "internal")?,
@@ -94,22 +107,48 @@ impl<'a> Filters<'a> {
     }
 
     pub fn pass_class(&self, class: &str) -> bool {
-        self.classes.as_ref().is_none_or(|classes| classes.contains(&class))
+        self.classes
+            .as_ref()
+            .is_none_or(|classes| classes.contains(&class))
     }
 
     pub fn pass(&self, values: &Values, vm: &Vm) -> bool {
         let feature_is_true = |name| vm.features.get(name).is_some_and(is_truthy);
         self.pass_class(vm.class.as_str())
-            && self.labels.as_ref().is_none_or(|l| values.text(vm, "label").is_some_and(|label| l.contains(&&*label)))
-            && self.tags.as_ref().is_none_or(|tags| tags.iter().any(|t| vm.has_tag(t)))
+            && self.labels.as_ref().is_none_or(|l| {
+                values
+                    .text(vm, "label")
+                    .is_some_and(|label| l.contains(&&*label))
+            })
+            && self
+                .tags
+                .as_ref()
+                .is_none_or(|tags| tags.iter().any(|t| vm.has_tag(t)))
             && (self.without_tags.is_empty() || self.without_tags.iter().any(|t| !vm.has_tag(t)))
             && (self.states.is_empty() || self.states.contains(&values.state(vm)))
-            && self.templates.as_ref().is_none_or(|names| refers(values, vm, "template", names))
-            && self.netvms.as_ref().is_none_or(|names| refers(values, vm, "netvm", names))
-            && self.internal.is_none_or(|wanted| feature_is_true("internal") == wanted)
-            && self.servicevm.is_none_or(|wanted| feature_is_true("servicevm") == wanted)
-            && (!self.pending_update || vm.features.get("updates-available").is_some_and(|v| !v.is_empty()))
-            && self.features.iter().all(|(name, wanted)| wanted.is(vm.features.get(name)))
+            && self
+                .templates
+                .as_ref()
+                .is_none_or(|names| refers(values, vm, "template", names))
+            && self
+                .netvms
+                .as_ref()
+                .is_none_or(|names| refers(values, vm, "netvm", names))
+            && self
+                .internal
+                .is_none_or(|wanted| feature_is_true("internal") == wanted)
+            && self
+                .servicevm
+                .is_none_or(|wanted| feature_is_true("servicevm") == wanted)
+            && (!self.pending_update
+                || vm
+                    .features
+                    .get("updates-available")
+                    .is_some_and(|v| !v.is_empty()))
+            && self
+                .features
+                .iter()
+                .all(|(name, wanted)| wanted.is(vm.features.get(name)))
             && self.properties.iter().all(|(name, wanted)| match wanted {
                 // Upstream's text of a property is never absent, so nothing is unset.
                 Wanted::Unset => false,
@@ -132,7 +171,9 @@ fn refers(values: &Values, vm: &Vm, property: &str, names: &[&str]) -> bool {
     if !values.has(vm, property) {
         return names.contains(&"");
     }
-    values.text(vm, property).is_some_and(|name| names.contains(&&*name))
+    values
+        .text(vm, property)
+        .is_some_and(|name| names.contains(&&*name))
 }
 
 fn yes_or_no(call: &Invocation, id: &'static str) -> Result<Option<bool>, Failure> {
@@ -147,7 +188,10 @@ fn yes_or_no(call: &Invocation, id: &'static str) -> Result<Option<bool>, Failur
     }
 }
 
-fn wanted<'a>(call: &'a Invocation, id: &'static str) -> Result<Vec<(&'a str, Wanted<'a>)>, Failure> {
+fn wanted<'a>(
+    call: &'a Invocation,
+    id: &'static str,
+) -> Result<Vec<(&'a str, Wanted<'a>)>, Failure> {
     let pairs = call.values(id).into_iter().map(|text| match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((
             name,

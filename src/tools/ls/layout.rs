@@ -23,7 +23,11 @@ pub fn sort<R: Cells>(rows: &mut [R], at: usize, by: Order) {
             false if by.ignores_case => a.to_lowercase().cmp(&b.to_lowercase()),
             false => a.cmp(b),
         };
-        if by.is_reversed { order.reverse() } else { order }
+        if by.is_reversed {
+            order.reverse()
+        } else {
+            order
+        }
     };
     rows.sort_by(compare);
 }
@@ -37,8 +41,16 @@ fn number(cell: &str) -> f64 {
 /// from nobody but provides one, with its clients below it; at the end, for each loop of netvms, the qubes of the loop
 /// with theirs. A qube whose netvms lead to one that is not listed is left out.
 pub fn tree<'a>(values: &Values, vms: &[&'a Vm]) -> Vec<(usize, &'a Vm)> {
-    let netvm = |vm: &'a Vm| values.text(vm, "netvm").filter(|n| !n.is_empty() && !vm.name.is_dom0()).map(String::from);
-    let netvms: HashMap<&str, String> = vms.iter().filter_map(|vm| Some((vm.name.as_str(), netvm(vm)?))).collect();
+    let netvm = |vm: &'a Vm| {
+        values
+            .text(vm, "netvm")
+            .filter(|n| !n.is_empty() && !vm.name.is_dom0())
+            .map(String::from)
+    };
+    let netvms: HashMap<&str, String> = vms
+        .iter()
+        .filter_map(|vm| Some((vm.name.as_str(), netvm(vm)?)))
+        .collect();
     let has_netvm = |vm: &Vm| netvms.contains_key(vm.name.as_str());
     let provides = |vm: &Vm| !vm.name.is_dom0() && values.is_true(vm, "provides_network");
     let alone = vms.iter().filter(|vm| !has_netvm(vm) && !provides(vm));
@@ -80,7 +92,10 @@ fn in_loops<'n>(netvms: &'n HashMap<&'n str, String>) -> HashSet<&'n str> {
         }
         // The way ends at a qube that it has passed, at one that an earlier way has, or where there is no netvm.
         let back = way.iter().position(|qube| at == Some(*qube));
-        found.extend(back.into_iter().flat_map(|start| way[start..].iter().copied()));
+        found.extend(
+            back.into_iter()
+                .flat_map(|start| way[start..].iter().copied()),
+        );
     }
     found
 }
@@ -109,7 +124,11 @@ pub fn branches(levels: &[usize], look: Branches) -> Vec<String> {
         follows.truncate(*level);
         follows.resize(*level, false);
         if let Some((own, above)) = follows.split_last_mut() {
-            branch.extend(above.iter().map(|goes_on| if *goes_on { go_on } else { blank }));
+            branch.extend(
+                above
+                    .iter()
+                    .map(|goes_on| if *goes_on { go_on } else { blank }),
+            );
             branch.push_str(if *own { between } else { last });
             *own = true;
         }
@@ -122,9 +141,20 @@ mod tests {
     use super::*;
 
     fn sorted(cells: &[&str], numeric: bool, reverse: bool) -> Vec<String> {
-        let mut rows: Vec<Vec<String>> =
-            cells.iter().enumerate().map(|(at, c)| vec![c.to_string(), at.to_string()]).collect();
-        sort(&mut rows, 0, Order { is_numeric: numeric, is_reversed: reverse, ignores_case: false });
+        let mut rows: Vec<Vec<String>> = cells
+            .iter()
+            .enumerate()
+            .map(|(at, c)| vec![c.to_string(), at.to_string()])
+            .collect();
+        sort(
+            &mut rows,
+            0,
+            Order {
+                is_numeric: numeric,
+                is_reversed: reverse,
+                ignores_case: false,
+            },
+        );
         rows.into_iter().map(|row| row.concat()).collect()
     }
 
@@ -132,21 +162,43 @@ mod tests {
     fn equal_rows_keep_their_order_in_both_directions() {
         assert_eq!(sorted(&["b", "a", "a"], false, false), ["a1", "a2", "b0"]);
         assert_eq!(sorted(&["a", "b", "a"], false, true), ["b1", "a0", "a2"]);
-        assert_eq!(sorted(&["9%", "10%", "-"], true, false), ["-2", "9%0", "10%1"]);
+        assert_eq!(
+            sorted(&["9%", "10%", "-"], true, false),
+            ["-2", "9%0", "10%1"]
+        );
     }
 
     #[test]
     fn branches_of_one_qube_are_connected_where_they_can_be_drawn() {
         let levels = [0, 0, 1, 2, 2, 1, 2, 0];
-        assert_eq!(branches(&levels, Branches::AsUpstream), ["", "", "└─", "  └─", "  └─", "└─", "  └─", ""]);
-        assert_eq!(branches(&levels, Branches::Drawn), ["", "", "├─", "│ ├─", "│ └─", "└─", "  └─", ""]);
-        assert_eq!(branches(&levels, Branches::Ascii), ["", "", "|-", "| |-", "| `-", "`-", "  `-", ""]);
+        assert_eq!(
+            branches(&levels, Branches::AsUpstream),
+            ["", "", "└─", "  └─", "  └─", "└─", "  └─", ""]
+        );
+        assert_eq!(
+            branches(&levels, Branches::Drawn),
+            ["", "", "├─", "│ ├─", "│ └─", "└─", "  └─", ""]
+        );
+        assert_eq!(
+            branches(&levels, Branches::Ascii),
+            ["", "", "|-", "| |-", "| `-", "`-", "  `-", ""]
+        );
     }
 
     #[test]
     fn a_qube_that_only_leads_into_a_loop_is_not_in_it() {
-        let netvms = [("a", "b"), ("b", "c"), ("c", "b"), ("d", "e"), ("f", "f"), ("g", "a")];
-        let netvms: HashMap<&str, String> = netvms.into_iter().map(|(vm, netvm)| (vm, netvm.to_owned())).collect();
+        let netvms = [
+            ("a", "b"),
+            ("b", "c"),
+            ("c", "b"),
+            ("d", "e"),
+            ("f", "f"),
+            ("g", "a"),
+        ];
+        let netvms: HashMap<&str, String> = netvms
+            .into_iter()
+            .map(|(vm, netvm)| (vm, netvm.to_owned()))
+            .collect();
         assert_eq!(in_loops(&netvms), HashSet::from(["b", "c", "f"]));
     }
 }

@@ -25,10 +25,28 @@ use rows::Rows;
 
 pub fn define(line: clap::Command) -> clap::Command {
     let line = qubes_given::define(line)
-        .arg(value("format", Some('o'), "FORMAT", "a set of columns: simple, network, kernel, full, prefs or disk"))
-        .arg(value("fields", Some('O'), "FIELD,...", "these columns; any property may be one"))
-        .arg(flag("tree", Some('t'), "show who gets its network from whom"))
-        .arg(flag("raw-data", None, "columns separated by | without a heading, for scripts"))
+        .arg(value(
+            "format",
+            Some('o'),
+            "FORMAT",
+            "a set of columns: simple, network, kernel, full, prefs or disk",
+        ))
+        .arg(value(
+            "fields",
+            Some('O'),
+            "FIELD,...",
+            "these columns; any property may be one",
+        ))
+        .arg(flag(
+            "tree",
+            Some('t'),
+            "show who gets its network from whom",
+        ))
+        .arg(flag(
+            "raw-data",
+            None,
+            "columns separated by | without a heading, for scripts",
+        ))
         .arg(flag("raw-list", None, "names only, for scripts"))
         .arg(flag("disk", Some('d'), "the same as --format disk"))
         .arg(flag("network", Some('n'), "the same as --format network"))
@@ -43,8 +61,16 @@ pub fn define(line: clap::Command) -> clap::Command {
         .arg(flag("no-spinner", None, "accepted, without effect"))
         .arg(arguments::json())
         .arg(arguments::color())
-        .arg(of_listing(flag("human-readable", None, "in tables: MiB as 750M, 1.5G, 20G")));
-    let line = exclusive(line, "format", &["format", "fields", "disk", "network", "kernel"]);
+        .arg(of_listing(flag(
+            "human-readable",
+            None,
+            "in tables: MiB as 750M, 1.5G, 20G",
+        )));
+    let line = exclusive(
+        line,
+        "format",
+        &["format", "fields", "disk", "network", "kernel"],
+    );
     let line = exclusive(line, "json-formats", &["help-formats", "json"]);
     let line = exclusive(line, "json-columns", &["help-columns", "json"]);
     exclusive(line, "layout", &["raw-data", "raw-list", "json"])
@@ -52,19 +78,57 @@ pub fn define(line: clap::Command) -> clap::Command {
 
 fn filter_options(line: clap::Command) -> clap::Command {
     line.arg(greedy("class", "CLASS", "only qubes of these classes"))
-        .arg(greedy("label", "LABEL", "only qubes with one of these labels"))
+        .arg(greedy(
+            "label",
+            "LABEL",
+            "only qubes with one of these labels",
+        ))
         .arg(greedy("tags", "TAG", "only qubes with one of these tags"))
-        .arg(greedy("exclude-tags", "TAG", "only qubes that lack one of these tags"))
+        .arg(greedy(
+            "exclude-tags",
+            "TAG",
+            "only qubes that lack one of these tags",
+        ))
         .arg(flag("running", None, "only running qubes"))
         .arg(flag("paused", None, "only paused qubes"))
         .arg(flag("halted", None, "only halted qubes"))
-        .arg(greedy("template-source", "TEMPLATE", "only qubes based on these; \"\": on none"))
-        .arg(greedy("netvm-is", "NETVM", "only qubes with one of these netvms; \"\": that cannot have one"))
-        .arg(value("internal", None, "<y|n>", "only internal qubes, or only others"))
-        .arg(value("servicevm", None, "<y|n>", "only service qubes, or only others"))
-        .arg(flag("pending-update", None, "only qubes with updates to install"))
-        .arg(greedy("features", "FEATURE=VALUE", "only qubes with these features; FEATURE= : not set"))
-        .arg(greedy("prefs", "PREFERENCE=VALUE", "only qubes with these property values"))
+        .arg(greedy(
+            "template-source",
+            "TEMPLATE",
+            "only qubes based on these; \"\": on none",
+        ))
+        .arg(greedy(
+            "netvm-is",
+            "NETVM",
+            "only qubes with one of these netvms; \"\": that cannot have one",
+        ))
+        .arg(value(
+            "internal",
+            None,
+            "<y|n>",
+            "only internal qubes, or only others",
+        ))
+        .arg(value(
+            "servicevm",
+            None,
+            "<y|n>",
+            "only service qubes, or only others",
+        ))
+        .arg(flag(
+            "pending-update",
+            None,
+            "only qubes with updates to install",
+        ))
+        .arg(greedy(
+            "features",
+            "FEATURE=VALUE",
+            "only qubes with these features; FEATURE= : not set",
+        ))
+        .arg(greedy(
+            "prefs",
+            "PREFERENCE=VALUE",
+            "only qubes with these property values",
+        ))
 }
 
 pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
@@ -80,12 +144,21 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     let qubes = read_for_good(&session)?;
     let mut names = names(call, &qubes)?;
     let filters = Filters::of(call)?;
-    in_vain(call, &columns).iter().chain(&filters.words().in_vain(&qubes)).for_each(|text| warning(text));
+    in_vain(call, &columns)
+        .iter()
+        .chain(&filters.words().in_vain(&qubes))
+        .for_each(|text| warning(text));
     if call.has("raw-list") && filters.need_only_class() {
-        let passes =
-            |name: &&str| filters.are_none() || qubes.class(name).is_some_and(|c| filters.pass_class(c.as_str()));
+        let passes = |name: &&str| {
+            filters.are_none()
+                || qubes
+                    .class(name)
+                    .is_some_and(|c| filters.pass_class(c.as_str()))
+        };
         names.retain(passes);
-        let text = names.iter().fold(String::new(), |text, name| text + name + "\n");
+        let text = names
+            .iter()
+            .fold(String::new(), |text, name| text + name + "\n");
         drop(filters);
         return call.out.text(&text).map(|()| 0);
     }
@@ -99,13 +172,20 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     drop(filters);
     let watch = Watch::over(&qubes, &session, names.len() == qubes.len());
     let colored = call.out.has_colors();
-    let rows = Rows { columns: &columns, values: &values, watch: &watch, colored };
+    let rows = Rows {
+        columns: &columns,
+        values: &values,
+        watch: &watch,
+        colored,
+    };
     presentation::print(call, &rows, &names)?;
     watch.warn(call, "qvm-ls");
     // A script that wants names or cells wants nothing else.
     if !call.has("raw-list") && !call.has("raw-data") {
         let warnings = values.warnings_of_pools(columns.iter().any(Column::is_of_disk));
-        warnings.iter().for_each(|warning| call.warn("qvm-ls", warning));
+        warnings
+            .iter()
+            .for_each(|warning| call.warn("qvm-ls", warning));
     }
     Ok(0)
 }
@@ -120,14 +200,18 @@ fn names<'q>(call: &Invocation, qubes: &'q Qubes) -> Result<Vec<&'q str>, Failur
     if names.is_empty() && !given.all {
         // Upstream's tool lists everything where no pattern fits. A table does so here; a script,
         // which would do something to each, gets nothing.
-        let for_scripts = ["raw-list", "raw-data", "json"].into_iter().any(|id| call.has(id));
+        let for_scripts = ["raw-list", "raw-data", "json"]
+            .into_iter()
+            .any(|id| call.has(id));
         if given.names.is_empty() || !for_scripts {
             names = all;
         }
         match in_vain.as_slice() {
             [] => {}
             texts if for_scripts => texts.iter().for_each(|text| warning(text)),
-            texts => texts.iter().for_each(|text| warning(&format!("{text}; all qubes are listed"))),
+            texts => texts
+                .iter()
+                .for_each(|text| warning(&format!("{text}; all qubes are listed"))),
         }
     } else {
         in_vain.iter().for_each(|text| warning(text));
@@ -151,17 +235,29 @@ fn in_vain(call: &Invocation, columns: &[Column]) -> Vec<String> {
         .map(|column| column.heading.to_lowercase())
         .map(|name| format!("there is no column {}; {}", quoted(&name), close(&name)))
         .collect();
-    if let Some(by) = call.value("sort").filter(|_| call.is_given("sort") && !call.has("raw-list"))
+    if let Some(by) = call
+        .value("sort")
+        .filter(|_| call.is_given("sort") && !call.has("raw-list"))
         && presentation::place_of(by, columns).is_none()
     {
-        let shown: Vec<String> = columns.iter().map(|column| column.heading.to_lowercase()).collect();
+        let shown: Vec<String> = columns
+            .iter()
+            .map(|column| column.heading.to_lowercase())
+            .collect();
         let is_shown = did_you_mean(by, shown.iter().map(String::as_str));
         told.push(match is_shown {
             Some(close) => format!("cannot sort by {}: {close}", quoted(by)),
             None if Column::parse(by).is_known() => {
-                format!("cannot sort by {}: the column is not shown; --fields chooses the columns", quoted(by))
+                format!(
+                    "cannot sort by {}: the column is not shown; --fields chooses the columns",
+                    quoted(by)
+                )
             }
-            None => format!("cannot sort by {}: there is no such column; {}", quoted(by), close(by)),
+            None => format!(
+                "cannot sort by {}: there is no such column; {}",
+                quoted(by),
+                close(by)
+            ),
         });
     }
     told
@@ -171,19 +267,26 @@ fn columns_of(call: &Invocation) -> Result<Vec<Column>, Failure> {
     if let Some(fields) = call.value("fields") {
         return Ok(Column::parse_all(fields));
     }
-    let short = ["disk", "network", "kernel"].into_iter().find(|id| call.has(id));
+    let short = ["disk", "network", "kernel"]
+        .into_iter()
+        .find(|id| call.has(id));
     let format = short.or(call.value("format")).unwrap_or("simple");
     let known = FORMATS.iter().find(|(name, _)| *name == format);
-    known.map(|(_, columns)| Column::parse_all(columns)).ok_or_else(|| {
-        let names: Vec<&str> = FORMATS.iter().map(|(name, _)| *name).collect();
-        arguments::invalid_choice("--format/-o", format, &names)
-    })
+    known
+        .map(|(_, columns)| Column::parse_all(columns))
+        .ok_or_else(|| {
+            let names: Vec<&str> = FORMATS.iter().map(|(name, _)| *name).collect();
+            arguments::invalid_choice("--format/-o", format, &names)
+        })
 }
 
 /// One warning for a whole listing whose states are not available.
 fn warn_when_unreachable(call: &Invocation, values: &Values, names: &[&str]) {
     if let Some(error) = values.why_states_are_unknown(names) {
-        call.warn("qvm-ls", &format!("power states are not available: {error}"));
+        call.warn(
+            "qvm-ls",
+            &format!("power states are not available: {error}"),
+        );
     }
 }
 
@@ -200,7 +303,8 @@ fn help_formats(out: &mut Output) -> Result<u8, Failure> {
 fn help_columns(out: &mut Output) -> Result<u8, Failure> {
     out.line("Available columns:")?;
     out.text(&table::explained(HEADINGS.iter().copied()))?;
-    out.line("\nAny property may be a column as well; qvm-prefs --help-properties lists them.\n").map(|()| 0)
+    out.line("\nAny property may be a column as well; qvm-prefs --help-properties lists them.\n")
+        .map(|()| 0)
 }
 
 const ON_A_TERMINAL: &str = "\
@@ -215,8 +319,10 @@ Characters that could deceive a reader (controls, invisible and direction-changi
 
 /// Columns and formats as sections of the manual page.
 pub fn manual() -> Vec<(&'static str, String)> {
-    let formats: String =
-        FORMATS.iter().map(|(name, columns)| format!("  {name:7}  {}\n", columns.to_uppercase())).collect();
+    let formats: String = FORMATS
+        .iter()
+        .map(|(name, columns)| format!("  {name:7}  {}\n", columns.to_uppercase()))
+        .collect();
     vec![
         ("columns", table::explained(HEADINGS.iter().copied())),
         ("formats", formats),

@@ -15,7 +15,12 @@ use crate::tools::values::Values;
 /// Prints the qubes of these names, in byte order, in the form that was asked for. Those that can be read in part are
 /// shown as far as they can.
 pub fn print(call: &mut Invocation, rows: &Rows, names: &[&str]) -> Result<(), Failure> {
-    let Rows { columns, values, watch, .. } = rows;
+    let Rows {
+        columns,
+        values,
+        watch,
+        ..
+    } = rows;
     if call.has("raw-list") {
         return names.iter().try_for_each(|name| call.out.line(name));
     }
@@ -39,9 +44,18 @@ pub fn print(call: &mut Invocation, rows: &Rows, names: &[&str]) -> Result<(), F
     if let Some((at, order)) = order(call, columns).filter(|_| !call.has("tree")) {
         layout::sort(&mut shown[1..], at, order);
     }
-    let is_colored: Vec<bool> = columns.iter().map(|c| c.is_name() || c.is_label()).collect();
+    let is_colored: Vec<bool> = columns
+        .iter()
+        .map(|c| c.is_name() || c.is_label())
+        .collect();
     let label = |row: usize| table.labels.get(shown[row].at).copied().unwrap_or_default();
-    let style = |row: usize, column: usize| if is_colored[column] { label(row) } else { Style::new() };
+    let style = |row: usize, column: usize| {
+        if is_colored[column] {
+            label(row)
+        } else {
+            Style::new()
+        }
+    };
     match call.has("human-readable") {
         true => {
             let measured = measured(columns, &shown);
@@ -69,7 +83,10 @@ fn order(call: &Invocation, columns: &[Column]) -> Option<(usize, Order)> {
 }
 
 fn tree(call: &Invocation, of: &Rows, names: &[&str]) -> Table {
-    let vms: Vec<&Vm> = names.iter().filter_map(|name| of.values.get(name)).collect();
+    let vms: Vec<&Vm> = names
+        .iter()
+        .filter_map(|name| of.values.get(name))
+        .collect();
     let tree = layout::tree(of.values, &vms);
     let out = &call.out;
     let levels: Vec<usize> = tree.iter().map(|(level, _)| *level).collect();
@@ -141,18 +158,30 @@ fn print_json(
 ) -> Result<(), Failure> {
     let object = |vm: &Vm| {
         let broken = Some(watch.look(vm)).filter(|texts| !texts.is_empty());
-        let name = ("name".to_string(), serde_json::Value::from(vm.name.as_str()));
-        let others = columns.iter().filter(|c| !c.is_name() && !c.heading.is_empty());
-        let fields = std::iter::once(name).chain(others.map(|c| (c.json_name(), c.json(values, vm))));
+        let name = (
+            "name".to_string(),
+            serde_json::Value::from(vm.name.as_str()),
+        );
+        let others = columns
+            .iter()
+            .filter(|c| !c.is_name() && !c.heading.is_empty());
+        let fields =
+            std::iter::once(name).chain(others.map(|c| (c.json_name(), c.json(values, vm))));
         let fields = fields.chain(broken.map(|texts| ("broken".to_string(), texts.into())));
         serde_json::Value::Object(fields.collect())
     };
     let order = order(call, columns);
     let listed = |vm: &Vm| {
         let cell = order.map_or_else(String::new, |(at, _)| columns[at].cell(values, vm));
-        Listed { cell, object: object(vm) }
+        Listed {
+            cell,
+            object: object(vm),
+        }
     };
-    let mut list: Vec<Listed> = names.iter().filter_map(|name| values.glance(name, listed)).collect();
+    let mut list: Vec<Listed> = names
+        .iter()
+        .filter_map(|name| values.glance(name, listed))
+        .collect();
     if let Some((_, order)) = order {
         layout::sort(&mut list, 0, order);
     }
@@ -166,7 +195,13 @@ mod tests {
 
     #[test]
     fn sizes_are_short_and_of_the_right_unit() {
-        let shown = [0, 1, 750, 999, 1000, 2048, 20480, 1_048_576, 15_000_000_000].map(human_readable);
-        assert_eq!(shown, ["0", "1M", "750M", "999M", "1.0G", "2.0G", "20G", "1.0T", "14P"]);
+        let shown =
+            [0, 1, 750, 999, 1000, 2048, 20480, 1_048_576, 15_000_000_000].map(human_readable);
+        assert_eq!(
+            shown,
+            [
+                "0", "1M", "750M", "999M", "1.0G", "2.0G", "20G", "1.0T", "14P"
+            ]
+        );
     }
 }

@@ -31,14 +31,21 @@ impl Rows<'_> {
     /// Only the headings, with room for so many rows.
     pub fn headings(&self, rows: usize) -> Table {
         let mut cells = Grid::new(self.columns.len(), rows + 1);
-        self.columns.iter().for_each(|column| cells.cell(|cell| cell.push_str(&column.heading)));
-        Table { cells, labels: vec![Style::new()] }
+        self.columns
+            .iter()
+            .for_each(|column| cells.cell(|cell| cell.push_str(&column.heading)));
+        Table {
+            cells,
+            labels: vec![Style::new()],
+        }
     }
 
     /// Adds the row of one qube; `before` stands before its name, and behind it a mark where something is wrong with it.
     pub fn add(&self, table: &mut Table, before: &str, vm: &Vm) {
         let label = self.colored.then(|| self.values.label(vm)).flatten();
-        table.labels.push(label.map_or(Style::new(), |label| label_color::style_of(&label.color)));
+        table
+            .labels
+            .push(label.map_or(Style::new(), |label| label_color::style_of(&label.color)));
         let is_broken = !self.watch.look(vm).is_empty();
         for column in self.columns {
             table.cells.cell(|cell| match column.is_name() {

@@ -32,8 +32,13 @@ pub fn object(vm: &Vm, properties: Map<String, Json>) -> Json {
 pub fn explained(property: &Property) -> Json {
     // Properties of one name, of which each is some classes', are one to the reader; the system's are others.
     let of_qubes = !property.is_of(Scope::Global);
-    let has_it = |class: &&Class| of_qubes && Property::find(Scope::Class(class), property.name).is_some();
-    let classes: Vec<&str> = Class::ALL.iter().filter(has_it).map(Class::as_str).collect();
+    let has_it =
+        |class: &&Class| of_qubes && Property::find(Scope::Class(class), property.name).is_some();
+    let classes: Vec<&str> = Class::ALL
+        .iter()
+        .filter(has_it)
+        .map(Class::as_str)
+        .collect();
     json!({
         "name": property.name,
         "type": property.kind.api_name(),
@@ -47,12 +52,16 @@ pub fn explained(property: &Property) -> Json {
 /// `QUBE PROPERTY MARK VALUE`, a line for each property: the marks are those of one qube's list.
 pub fn print(call: &mut Invocation, view: &View) -> Result<u8, Failure> {
     let explicit_only = call.has("hide-default");
-    let listed = |vm: &Vm, property: &Property| !(explicit_only && view.qubes.is_default(vm, property));
+    let listed =
+        |vm: &Vm, property: &Property| !(explicit_only && view.qubes.is_default(vm, property));
     if call.has("json") {
         let objects = view.vms.iter().filter_map(|(vm, properties)| {
             let entries = properties.iter().filter(|p| listed(vm, p)).map(|property| {
                 let value = view.qubes.value(vm, property, view.session);
-                (property.name.to_string(), entry(value, view.qubes.is_default(vm, property)).into())
+                (
+                    property.name.to_string(),
+                    entry(value, view.qubes.is_default(vm, property)).into(),
+                )
             });
             let entries: Map<String, Json> = entries.collect();
             (!entries.is_empty()).then(|| object(vm, entries))
@@ -63,14 +72,23 @@ pub fn print(call: &mut Invocation, view: &View) -> Result<u8, Failure> {
     let mut rows: Vec<[String; 4]> = Vec::new();
     for (vm, properties) in &view.vms {
         for property in properties.iter().filter(|p| listed(vm, p)) {
-            let value = view.qubes.value(vm, property, view.session).ok().and_then(|v| property.listed(&v));
+            let value = view
+                .qubes
+                .value(vm, property, view.session)
+                .ok()
+                .and_then(|v| property.listed(&v));
             let mark = match &value {
                 None => "U",
                 Some(_) if view.qubes.is_default(vm, property) => "D",
                 Some(_) => "-",
             };
             let value = one_line(&value.unwrap_or_default());
-            rows.push([vm.name.to_string(), property.name.to_string(), mark.to_string(), value]);
+            rows.push([
+                vm.name.to_string(),
+                property.name.to_string(),
+                mark.to_string(),
+                value,
+            ]);
         }
     }
     table::print(&mut call.out, &rows).map(|()| 0)

@@ -34,10 +34,12 @@ impl Refused<'_> {
     pub fn hint(&self, error: &LifecycleError) -> Option<Hint> {
         match error {
             LifecycleError::OneOfSeveral { source, .. } => self.hint(source),
-            LifecycleError::Property(PropertyError::Inaccessible(_)) => Some(Hint::Text(self.inaccessible())),
-            LifecycleError::Property(PropertyError::Computed { property, .. }) => {
-                Some(Hint::Text(format!("{property} follows from other settings and can only be read")))
+            LifecycleError::Property(PropertyError::Inaccessible(_)) => {
+                Some(Hint::Text(self.inaccessible()))
             }
+            LifecycleError::Property(PropertyError::Computed { property, .. }) => Some(Hint::Text(
+                format!("{property} follows from other settings and can only be read"),
+            )),
             LifecycleError::Property(PropertyError::Refused(_)) => {
                 // A default is refused for what depends on the value, not for how it is written.
                 let text = self.text?;
@@ -60,7 +62,10 @@ impl Refused<'_> {
                 "a qube keeps its name: make a copy with 'qvm-clone {qube} {}', then remove the old one with 'qvm-remove {qube}'",
                 self.text.unwrap_or("NEW")
             ),
-            _ => format!("{}was given when the qube was made, and stays", self.whose()),
+            _ => format!(
+                "{}was given when the qube was made, and stays",
+                self.whose()
+            ),
         }
     }
 
@@ -75,13 +80,19 @@ impl Refused<'_> {
 
     /// `, not 'VALUE'`
     fn not(&self) -> String {
-        self.text.map(|text| format!(", not {}", quoted(text))).unwrap_or_default()
+        self.text
+            .map(|text| format!(", not {}", quoted(text)))
+            .unwrap_or_default()
     }
 
     /// What the property takes, where the value is nothing like it.
     fn rule(&self, qubes: &Qubes, text: &str) -> Option<String> {
         if let Some(value) = text.strip_prefix('=') {
-            return Some(format!("leave the '=' out: {} {}", self.property.name, value.trim_start()));
+            return Some(format!(
+                "leave the '=' out: {} {}",
+                self.property.name,
+                value.trim_start()
+            ));
         }
         let takes = |what: &str| Some(format!("{}takes {what}{}", self.whose(), self.not()));
         match self.property.kind {
@@ -90,8 +101,11 @@ impl Refused<'_> {
             Kind::Int { .. } if text.trim().parse::<i64>().is_ok() => None,
             Kind::Int { .. } => {
                 let unit = unit(self.property);
-                let number = in_mib(text).filter(|_| unit == " of MiB").map(|mib| format!("; {text} is {mib}"));
-                takes(&format!("a whole number{unit}")).map(|words| words + &number.unwrap_or_default())
+                let number = in_mib(text)
+                    .filter(|_| unit == " of MiB")
+                    .map(|mib| format!("; {text} is {mib}"));
+                takes(&format!("a whole number{unit}"))
+                    .map(|words| words + &number.unwrap_or_default())
             }
             Kind::Qube { .. } | Kind::Label | Kind::Pool => self.one_of(qubes, text),
             Kind::Uuid => takes("a UUID such as 6a1c0e1d-9a4e-4b6e-8d5f-0f1d2c3b4a59"),
@@ -110,7 +124,11 @@ impl Refused<'_> {
     /// something else was wrong.
     fn one_of(&self, qubes: &Qubes, text: &str) -> Option<String> {
         let words = words_of_values(self.property, qubes, self.session);
-        let words: Vec<&str> = words.iter().map(String::as_str).filter(|word| Some(*word) != self.qube).collect();
+        let words: Vec<&str> = words
+            .iter()
+            .map(String::as_str)
+            .filter(|word| Some(*word) != self.qube)
+            .collect();
         if words.contains(&text) {
             return None;
         }
@@ -118,7 +136,11 @@ impl Refused<'_> {
         Some(close.unwrap_or_else(|| match words.len() {
             0 => format!("there is nothing that {} could be", self.property.name),
             1..=LISTED => format!("{}can be {}", self.whose(), words.join(", ")),
-            _ => format!("{}can be one of {}: qvm-ls lists them", self.whose(), words.len()),
+            _ => format!(
+                "{}can be one of {}: qvm-ls lists them",
+                self.whose(),
+                words.len()
+            ),
         }))
     }
 }

@@ -40,19 +40,38 @@ const FILTERS: [&str; 3] = ["class", "tags", "label"];
 
 pub fn define(line: clap::Command) -> clap::Command {
     let words = |id, name, help| of_listing(value(id, None, name, help)).action(ArgAction::Append);
-    line.arg(of_listing(flag("all", None, "all qubes; the first word is the property then")))
-        .arg(words("exclude", "EXCLUDE", "with --all: leave this qube out (can be repeated)"))
-        .arg(words("class", "CLASS,...", "only qubes of these classes"))
-        .arg(words("tags", "TAG,...", "only qubes with one of these tags"))
-        .arg(words("label", "LABEL,...", "only qubes with one of these labels"))
+    line.arg(of_listing(flag(
+        "all",
+        None,
+        "all qubes; the first word is the property then",
+    )))
+    .arg(words(
+        "exclude",
+        "EXCLUDE",
+        "with --all: leave this qube out (can be repeated)",
+    ))
+    .arg(words("class", "CLASS,...", "only qubes of these classes"))
+    .arg(words(
+        "tags",
+        "TAG,...",
+        "only qubes with one of these tags",
+    ))
+    .arg(words(
+        "label",
+        "LABEL,...",
+        "only qubes with one of these labels",
+    ))
 }
 
 /// Whether the command line means several qubes, be they one in the end.
 pub fn are_meant(call: &Invocation) -> bool {
-    let chosen = call.has("all") || call.has("changed") || FILTERS.iter().any(|id| call.is_given(id));
+    let chosen =
+        call.has("all") || call.has("changed") || FILTERS.iter().any(|id| call.is_given(id));
     chosen
         || call.is_given("exclude")
-        || call.value(THE_QUBE).is_some_and(|name| is_pattern(name) || name.contains(','))
+        || call
+            .value(THE_QUBE)
+            .is_some_and(|name| is_pattern(name) || name.contains(','))
 }
 
 /// What the words of the command line mean.
@@ -65,14 +84,30 @@ struct Wanted<'a> {
 
 impl<'a> Wanted<'a> {
     fn of(call: &'a Invocation) -> Result<Wanted<'a>, Failure> {
-        let words = [call.value(THE_QUBE), call.value("property"), call.value("value")];
+        let words = [
+            call.value(THE_QUBE),
+            call.value("property"),
+            call.value("value"),
+        ];
         let wanted = match (call.has("all"), words) {
-            (true, [_, _, Some(more)]) => return Err(Failure::usage(format!("unrecognized arguments: {more}"))),
-            (true, [property, value, None]) => Wanted { names: None, property, value },
-            (false, [names, property, value]) => Wanted { names, property, value },
+            (true, [_, _, Some(more)]) => {
+                return Err(Failure::usage(format!("unrecognized arguments: {more}")));
+            }
+            (true, [property, value, None]) => Wanted {
+                names: None,
+                property,
+                value,
+            },
+            (false, [names, property, value]) => Wanted {
+                names,
+                property,
+                value,
+            },
         };
         if call.has("changed") && (wanted.value.is_some() || call.has("default")) {
-            return Err(Failure::usage("--changed lists: it goes with neither a value nor --default"));
+            return Err(Failure::usage(
+                "--changed lists: it goes with neither a value nor --default",
+            ));
         }
         Ok(wanted)
     }
@@ -92,7 +127,9 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     if wanted.changes(call)
         && let Some(property) = property
     {
-        let text = wanted.value.and_then(|text| earlier_prefs::wanted(property, text, call.has("set")));
+        let text = wanted
+            .value
+            .and_then(|text| earlier_prefs::wanted(property, text, call.has("set")));
         return change(call, &session, &wanted, property, text);
     }
     let qubes = read_for_good(&session)?;
@@ -100,11 +137,17 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     vms.iter().for_each(|vm| call.warn_of_damage(vm));
     let of_qube = |vm: &Vm| -> Vec<&'static Property> {
         match property {
-            Some(property) => Property::find(Scope::Class(&vm.class), property.name).into_iter().collect(),
+            Some(property) => Property::find(Scope::Class(&vm.class), property.name)
+                .into_iter()
+                .collect(),
             None => crate::model::properties_of(&vm.class).collect(),
         }
     };
-    let view = View { qubes: &qubes, session: &session, vms: vms.iter().map(|vm| (*vm, of_qube(vm))).collect() };
+    let view = View {
+        qubes: &qubes,
+        session: &session,
+        vms: vms.iter().map(|vm| (*vm, of_qube(vm))).collect(),
+    };
     match call.has("changed") {
         true => changed::of_qubes(call, &view),
         false => listing::print(call, &view),
@@ -123,7 +166,8 @@ fn any_of_this_name(given: &str) -> Result<&'static Property, Failure> {
     let name = given.replace('-', "_");
     let found = of_any_class().into_iter().find(|p| p.name == name);
     found.ok_or_else(|| {
-        Failure::usage(format!("no such property: {}", quoted(&name))).with_hint(hint::property(given, None))
+        Failure::usage(format!("no such property: {}", quoted(&name)))
+            .with_hint(hint::property(given, None))
     })
 }
 
@@ -137,13 +181,26 @@ fn chosen<'q>(
 ) -> Result<Vec<&'q Vm>, Failure> {
     let excluded = call.values("exclude");
     let given = match wanted.names {
-        Some(names) => Given { all: false, exclude: excluded, names: names.split(',').collect() },
-        None => Given { all: true, exclude: excluded, names: Vec::new() },
+        Some(names) => Given {
+            all: false,
+            exclude: excluded,
+            names: names.split(',').collect(),
+        },
+        None => Given {
+            all: true,
+            exclude: excluded,
+            names: Vec::new(),
+        },
     };
     given.check_exclude()?;
     let all: Vec<&str> = qubes.names().map(VmName::as_str).collect();
-    if let Some(name) = wanted.names.filter(|name| !all.contains(name) && any_of_this_name(name).is_ok()) {
-        let text = format!("{name} is a property: of all qubes that are chosen it is read with --all before it");
+    if let Some(name) = wanted
+        .names
+        .filter(|name| !all.contains(name) && any_of_this_name(name).is_ok())
+    {
+        let text = format!(
+            "{name} is a property: of all qubes that are chosen it is read with --all before it"
+        );
         return Err(Failure::no_such_domain_but(name, hint::Hint::text(text)));
     }
     let names = given.resolve(&all, with_dom0)?;
@@ -161,11 +218,23 @@ fn chosen<'q>(
     };
     filters.in_vain(qubes).iter().for_each(|text| warning(text));
     let passes = |vm: &&Vm| {
-        classes.as_ref().is_none_or(|c| c.contains(&vm.class.as_str()))
-            && tags.as_ref().is_none_or(|tags| tags.iter().any(|tag| vm.has_tag(tag)))
-            && labels.as_ref().is_none_or(|l| values.text(vm, "label").is_some_and(|label| l.contains(&&*label)))
+        classes
+            .as_ref()
+            .is_none_or(|c| c.contains(&vm.class.as_str()))
+            && tags
+                .as_ref()
+                .is_none_or(|tags| tags.iter().any(|tag| vm.has_tag(tag)))
+            && labels.as_ref().is_none_or(|l| {
+                values
+                    .text(vm, "label")
+                    .is_some_and(|label| l.contains(&&*label))
+            })
     };
-    Ok(names.into_iter().filter_map(|name| qubes.get(name)).filter(passes).collect())
+    Ok(names
+        .into_iter()
+        .filter_map(|name| qubes.get(name))
+        .filter(passes)
+        .collect())
 }
 
 /// The words of a filter, if it is given.
@@ -187,15 +256,26 @@ fn change(
     let has = |vm: &&&Vm| Property::find(Scope::Class(&vm.class), property.name).is_some();
     let names: Vec<VmName> = vms.iter().filter(has).map(|vm| vm.name.clone()).collect();
     if names.is_empty() {
-        return Err(Failure::error(format!("none of the chosen qubes has {}; nothing was changed", property.name)));
+        return Err(Failure::error(format!(
+            "none of the chosen qubes has {}; nothing was changed",
+            property.name
+        )));
     }
     let notes = session.change_property_of_all(&names, property.name, text);
-    let refused = Refused { session, qube: None, property, text };
+    let refused = Refused {
+        session,
+        qube: None,
+        property,
+        text,
+    };
     for note in notes.map_err(|error| refused.failure(error))? {
         call.inform("qvm-prefs", &note);
     }
     let listed: Vec<&str> = names.iter().map(VmName::as_str).collect();
     let what = if text.is_some() { "set" } else { "reset" };
-    call.inform("qvm-prefs", &format!("{} {what}: {}", property.name, listed.join(" ")));
+    call.inform(
+        "qvm-prefs",
+        &format!("{} {what}: {}", property.name, listed.join(" ")),
+    );
     Ok(0)
 }

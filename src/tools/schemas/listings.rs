@@ -2,7 +2,10 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use super::{Schema, add, by_name, list, object, of_qubes, of_system, or_null, schema, set_of_texts, type_of, typed};
+use super::{
+    Schema, add, by_name, list, object, of_qubes, of_system, or_null, schema, set_of_texts,
+    type_of, typed,
+};
 use crate::model::{PowerState, Property};
 
 pub fn all() -> Vec<Schema> {
@@ -117,11 +120,17 @@ fn properties(of: &[&Property], further: &[&str]) -> Json {
             );
         }
         let mut entry = object(fields);
-        entry["properties"]["error"] = typed("string", "why the value cannot be read; only where it cannot");
+        entry["properties"]["error"] = typed(
+            "string",
+            "why the value cannot be read; only where it cannot",
+        );
         entry
     };
-    let kinds = ["array", "boolean", "integer", "number", "string"].map(|kind| (kind.to_string(), entries(kind)));
-    let used = kinds.into_iter().filter(|(kind, _)| of.iter().any(|p| type_of(p) == kind));
+    let kinds = ["array", "boolean", "integer", "number", "string"]
+        .map(|kind| (kind.to_string(), entries(kind)));
+    let used = kinds
+        .into_iter()
+        .filter(|(kind, _)| of.iter().any(|p| type_of(p) == kind));
     json!({
         "type": "object",
         "properties": by_name(of, entry),
@@ -132,7 +141,9 @@ fn properties(of: &[&Property], further: &[&str]) -> Json {
 
 /// A list of qubes with their property maps, whose definitions move to the top, where references look for them.
 fn qubes_with(mut properties: Json) -> Json {
-    let definitions = properties.as_object_mut().and_then(|map| map.remove("$defs"));
+    let definitions = properties
+        .as_object_mut()
+        .and_then(|map| map.remove("$defs"));
     let mut qubes = list(object(json!({
         "name": typed("string", "the qube"),
         "class": typed("string", "its class: AppVM, TemplateVM, ..."),

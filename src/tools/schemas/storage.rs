@@ -6,8 +6,18 @@ use super::{Schema, list, object, or_null, schema, set_of_texts, typed};
 
 pub fn all() -> Vec<Schema> {
     vec![
-        schema("qvm-pool", "qvm-pool --json", "One object for each pool, in the order of the store.", list(pool())),
-        schema("qvm-pool-info", "qvm-pool --json info POOL_NAME", "One pool.", pool()),
+        schema(
+            "qvm-pool",
+            "qvm-pool --json",
+            "One object for each pool, in the order of the store.",
+            list(pool()),
+        ),
+        schema(
+            "qvm-pool-info",
+            "qvm-pool --json info POOL_NAME",
+            "One pool.",
+            pool(),
+        ),
         schema(
             "qvm-pool-drivers",
             "qvm-pool --json drivers",
@@ -40,7 +50,12 @@ pub fn all() -> Vec<Schema> {
 }
 
 fn pool() -> Json {
-    let bytes = |what: &str| or_null("integer", &format!("{what}; bytes, null where it cannot be told"));
+    let bytes = |what: &str| {
+        or_null(
+            "integer",
+            &format!("{what}; bytes, null where it cannot be told"),
+        )
+    };
     object(json!({
         "name": typed("string", "the pool"),
         "driver": typed("string", "its driver"),

@@ -2,7 +2,10 @@
 
 use serde_json::{Value as Json, json};
 
-use super::{Schema, by_name, list, object, of_qubes, of_system, or_null, schema, set_of_texts, type_of, typed};
+use super::{
+    Schema, by_name, list, object, of_qubes, of_system, or_null, schema, set_of_texts, type_of,
+    typed,
+};
 use crate::model::Property;
 use crate::model::property::Kind;
 
@@ -50,7 +53,12 @@ pub fn all() -> Vec<Schema> {
                 "new": or_null("string", "the text after; null: not set. The class of a qube that was added"),
             }))),
         ),
-        schema("qubes-db-dump", "qubes-db dump", "Everything that the store means. Sizes are bytes.", dump()),
+        schema(
+            "qubes-db-dump",
+            "qubes-db dump",
+            "Everything that the store means. Sizes are bytes.",
+            dump(),
+        ),
         schema(
             "qubes-recover",
             "qubes-recover --json",
@@ -77,8 +85,7 @@ fn dump() -> Json {
     let texts = json!({"type": "object", "additionalProperties": {"type": "string"}});
     let keyed = |items: Json| json!({"type": "object", "additionalProperties": items});
     let of_qube = json!({"type": "object", "properties": by_name(&of_qubes(), dumped), "additionalProperties": false});
-    let of_system =
-        json!({"type": "object", "properties": by_name(&of_system(), dumped), "additionalProperties": false});
+    let of_system = json!({"type": "object", "properties": by_name(&of_system(), dumped), "additionalProperties": false});
     let mut domain = object(json!({
         "class": typed("string", "the class"),
         "features": texts,

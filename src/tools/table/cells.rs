@@ -59,7 +59,11 @@ pub struct Grid {
 impl Grid {
     /// Without a row yet; with room for so many.
     pub fn new(columns: usize, rows: usize) -> Grid {
-        Grid { columns, text: String::new(), ends: Vec::with_capacity(columns * rows) }
+        Grid {
+            columns,
+            text: String::new(),
+            ends: Vec::with_capacity(columns * rows),
+        }
     }
 
     /// The next cell, which is what `push` appends. Rows begin when the one before is full.
@@ -70,7 +74,8 @@ impl Grid {
 
     /// All rows that are full.
     pub fn rows(&self) -> impl Iterator<Item = GridRow<'_>> {
-        (0..self.ends.len().checked_div(self.columns).unwrap_or(0)).map(|at| GridRow { grid: self, at })
+        (0..self.ends.len().checked_div(self.columns).unwrap_or(0))
+            .map(|at| GridRow { grid: self, at })
     }
 }
 
@@ -84,16 +89,26 @@ pub struct GridRow<'g> {
 
 impl<'g> GridRow<'g> {
     fn ends(&self) -> &'g [u32] {
-        self.grid.ends.chunks_exact(self.grid.columns).nth(self.at).unwrap_or_default()
+        self.grid
+            .ends
+            .chunks_exact(self.grid.columns)
+            .nth(self.at)
+            .unwrap_or_default()
     }
 
     /// Where its first cell starts.
     fn start(&self) -> u32 {
-        (self.at * self.grid.columns).checked_sub(1).and_then(|before| self.grid.ends.get(before)).map_or(0, |end| *end)
+        (self.at * self.grid.columns)
+            .checked_sub(1)
+            .and_then(|before| self.grid.ends.get(before))
+            .map_or(0, |end| *end)
     }
 
     fn text(&self, start: u32, end: u32) -> &'g str {
-        self.grid.text.get(start as usize..end as usize).unwrap_or_default()
+        self.grid
+            .text
+            .get(start as usize..end as usize)
+            .unwrap_or_default()
     }
 }
 
@@ -104,30 +119,39 @@ impl Cells for GridRow<'_> {
 
     fn cell(&self, column: usize) -> &str {
         let ends = self.ends();
-        let start = column.checked_sub(1).map_or(self.start(), |before| ends.get(before).map_or(0, |end| *end));
+        let start = column.checked_sub(1).map_or(self.start(), |before| {
+            ends.get(before).map_or(0, |end| *end)
+        });
         ends.get(column).map_or("", |end| self.text(start, *end))
     }
 
     fn each(&self) -> impl Iterator<Item = &str> {
         let mut start = self.start();
-        self.ends().iter().map(move |end| self.text(std::mem::replace(&mut start, *end), *end))
+        self.ends()
+            .iter()
+            .map(move |end| self.text(std::mem::replace(&mut start, *end), *end))
     }
 
     fn each_in_bytes(&self) -> impl Iterator<Item = &[u8]> {
         let mut start = self.start() as usize;
         let text = self.grid.text.as_bytes();
-        self.ends()
-            .iter()
-            .map(move |end| text.get(std::mem::replace(&mut start, *end as usize)..*end as usize).unwrap_or_default())
+        self.ends().iter().map(move |end| {
+            text.get(std::mem::replace(&mut start, *end as usize)..*end as usize)
+                .unwrap_or_default()
+        })
     }
 
     fn lengths(&self) -> impl Iterator<Item = usize> {
         let mut start = self.start();
-        self.ends().iter().map(move |end| (end - std::mem::replace(&mut start, *end)) as usize)
+        self.ends()
+            .iter()
+            .map(move |end| (end - std::mem::replace(&mut start, *end)) as usize)
     }
 
     fn all_text(&self, holds: impl Fn(&str) -> bool) -> bool {
-        self.ends().last().is_none_or(|end| holds(self.text(self.start(), *end)))
+        self.ends()
+            .last()
+            .is_none_or(|end| holds(self.text(self.start(), *end)))
     }
 }
 
@@ -144,7 +168,10 @@ mod tests {
         let rows: Vec<GridRow> = grid.rows().collect();
         let cells: Vec<Vec<&str>> = rows.iter().map(|row| row.each().collect()).collect();
         assert_eq!(cells, [["a", "", "\u{17C}\u{17C}"], ["long", "", "d"]]);
-        assert_eq!([0, 1, 2, 3].map(|column| rows[1].cell(column)), ["long", "", "d", ""]);
+        assert_eq!(
+            [0, 1, 2, 3].map(|column| rows[1].cell(column)),
+            ["long", "", "d", ""]
+        );
         assert_eq!(rows[1].lengths().collect::<Vec<_>>(), [4, 0, 1]);
         assert!(rows[0].all_text(|text| text == "a\u{17C}\u{17C}"));
         assert_eq!(Grid::new(0, 0).rows().count(), 0);

@@ -10,8 +10,16 @@ use crate::tools::output::Output;
 /// A word of more columns than this may be broken.
 const LONG_WORD: usize = 24;
 
-pub fn print<R: Cells>(out: &mut Output, rows: &[R], style: impl Fn(usize, usize) -> Style) -> Result<(), Failure> {
-    let cells = |row: &R| row.each().map(|cell| shown(out, cell)).collect::<Vec<Shown>>();
+pub fn print<R: Cells>(
+    out: &mut Output,
+    rows: &[R],
+    style: impl Fn(usize, usize) -> Style,
+) -> Result<(), Failure> {
+    let cells = |row: &R| {
+        row.each()
+            .map(|cell| shown(out, cell))
+            .collect::<Vec<Shown>>()
+    };
     let rows: Vec<Vec<Shown>> = rows.iter().map(cells).collect();
     let lines: Vec<Vec<&str>> = rows.iter().flat_map(|row| each_line(row)).collect();
     let mut widths = widths(&lines, |row| row.each().map(width_of));
@@ -28,12 +36,18 @@ pub fn print<R: Cells>(out: &mut Output, rows: &[R], style: impl Fn(usize, usize
 type Shown = Vec<String>;
 
 fn shown(out: &Output, cell: &str) -> Shown {
-    cell.split('\n').map(|line| out.shown(line).replace('\t', " ")).collect()
+    cell.split('\n')
+        .map(|line| out.shown(line).replace('\t', " "))
+        .collect()
 }
 
 fn each_line(row: &[Shown]) -> Vec<Vec<&str>> {
     let height = row.iter().map(Vec::len).max().unwrap_or(0);
-    let line = |at: usize| row.iter().map(|cell| cell.get(at).map_or("", String::as_str)).collect();
+    let line = |at: usize| {
+        row.iter()
+            .map(|cell| cell.get(at).map_or("", String::as_str))
+            .collect()
+    };
     (0..height).map(line).collect()
 }
 
@@ -41,7 +55,11 @@ fn each_line(row: &[Shown]) -> Vec<Vec<&str>> {
 fn least(lines: &[Vec<&str>], column: usize) -> usize {
     let cells = lines.iter().filter_map(|line| line.get(column));
     let words = cells.flat_map(|cell| cell.split_inclusive([' ', ',']));
-    words.map(|word| width_of(word.trim_end_matches(' '))).max().unwrap_or(0).min(LONG_WORD)
+    words
+        .map(|word| width_of(word.trim_end_matches(' ')))
+        .max()
+        .unwrap_or(0)
+        .min(LONG_WORD)
 }
 
 /// Makes the widest columns narrower until all have room together; not the first, which says whose row it is, and
@@ -57,15 +75,24 @@ fn fit(widths: &mut [usize], least: impl Fn(usize) -> usize, room: usize) {
         .for_each(|(width, least)| *width = (*width).min(room.max(*least)));
     while widths.iter().sum::<usize>() + gaps > room {
         let may_shrink = |at: &usize| widths[*at] > least[*at];
-        match (1..widths.len()).filter(may_shrink).max_by_key(|at| widths[*at]) {
+        match (1..widths.len())
+            .filter(may_shrink)
+            .max_by_key(|at| widths[*at])
+        {
             Some(widest) => widths[widest] -= 1,
             None => return widths.copy_from_slice(&natural),
         }
     }
 }
 
-fn print_row(out: &mut Output, row: &[Shown], widths: &[usize], style: impl Fn(usize) -> Style) -> Result<(), Failure> {
-    let wrap_cell = |(cell, width): (&Shown, &usize)| cell.iter().flat_map(|line| wrap(line, *width)).collect();
+fn print_row(
+    out: &mut Output,
+    row: &[Shown],
+    widths: &[usize],
+    style: impl Fn(usize) -> Style,
+) -> Result<(), Failure> {
+    let wrap_cell =
+        |(cell, width): (&Shown, &usize)| cell.iter().flat_map(|line| wrap(line, *width)).collect();
     let wrapped: Vec<Shown> = row.iter().zip(widths).map(wrap_cell).collect();
     for line in each_line(&wrapped) {
         // What would only be blanks at the end of a line is not printed.
@@ -119,7 +146,10 @@ mod tests {
 
     #[test]
     fn a_long_line_is_broken_at_blanks_and_commas_and_else_where_it_must() {
-        assert_eq!(wrap("quiet apparmor=1 security=apparmor", 16), ["quiet apparmor=1", "security=apparmo", "r"]);
+        assert_eq!(
+            wrap("quiet apparmor=1 security=apparmor", 16),
+            ["quiet apparmor=1", "security=apparmo", "r"]
+        );
         assert_eq!(wrap("a-tag,b-tag,c-tag", 13), ["a-tag,b-tag,", "c-tag"]);
         assert_eq!(wrap("漢字漢字", 5), ["漢字", "漢字"]);
         assert_eq!(wrap("x", 0), ["x"]);
@@ -128,7 +158,11 @@ mod tests {
 
     #[test]
     fn a_column_has_room_for_its_words() {
-        let lines = [vec!["a", "x a-longer-word,y"], vec!["b", "z", "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"], vec![]];
+        let lines = [
+            vec!["a", "x a-longer-word,y"],
+            vec!["b", "z", "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"],
+            vec![],
+        ];
         assert_eq!([1, 2, 3].map(|column| least(&lines, column)), [14, 24, 0]);
     }
 
@@ -143,6 +177,10 @@ mod tests {
         assert_eq!(fitted(&[4, 40, 50], 60), [4, 26, 26]);
         assert_eq!(fitted(&[4, 8, 500], 60), [4, 8, 44]);
         assert_eq!(fitted(&[4, 10], 60), [4, 10]);
-        assert_eq!(fitted(&[50, 30], 40), [50, 30], "no room for anything: the terminal breaks the lines");
+        assert_eq!(
+            fitted(&[50, 30], 40),
+            [50, 30],
+            "no room for anything: the terminal breaks the lines"
+        );
     }
 }

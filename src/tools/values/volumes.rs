@@ -104,7 +104,12 @@ impl<'a> Volumes<'a> {
         own: Option<&VolumeConfig>,
     ) -> Option<VolumeShown<'a>> {
         match own.and_then(|own| self.elsewhere(class, own)) {
-            Some((pool, size)) => Some(VolumeShown { name, pool, size, usage: 0 }),
+            Some((pool, size)) => Some(VolumeShown {
+                name,
+                pool,
+                size,
+                usage: 0,
+            }),
             None => self.resolved(self.qubes.volume(vm, &name, self.session).ok()?, vm, name),
         }
     }
@@ -120,10 +125,17 @@ impl<'a> Volumes<'a> {
     /// Whether nothing can be where a volume lies. The volumes of a qube share a directory, which is looked at once; and
     /// where the directory around it is missing as well, no other one in there is looked for.
     fn is_missing(&self, place: &Place<'a>, vid: &str) -> bool {
-        if place.missing.borrow().iter().any(|path| vid.starts_with(path.as_str())) {
+        if place
+            .missing
+            .borrow()
+            .iter()
+            .any(|path| vid.starts_with(path.as_str()))
+        {
             return true;
         }
-        let (Some(driver), Some(slash)) = (self.driver(place), memchr::memrchr(b'/', vid.as_bytes())) else {
+        let (Some(driver), Some(slash)) =
+            (self.driver(place), memchr::memrchr(b'/', vid.as_bytes()))
+        else {
             return true;
         };
         let directory = &vid[..slash];
@@ -134,24 +146,36 @@ impl<'a> Volumes<'a> {
         }
         let file = driver.file(&Volume::orphan(place.name, vid));
         // What is in no file is not for us to say.
-        let missing = file.ok().flatten().and_then(|file| Some(file.parent()?.to_path_buf())).filter(|d| !d.is_dir());
+        let missing = file
+            .ok()
+            .flatten()
+            .and_then(|file| Some(file.parent()?.to_path_buf()))
+            .filter(|d| !d.is_dir());
         if let Some(missing) = &missing
             && let Some((around, _)) = directory.rsplit_once('/')
             && missing.parent().is_some_and(|parent| !parent.is_dir())
         {
             place.missing.borrow_mut().push(format!("{around}/"));
         }
-        place.directory.replace(Some((directory.to_string(), missing.is_none())));
+        place
+            .directory
+            .replace(Some((directory.to_string(), missing.is_none())));
         missing.is_some()
     }
 
     /// As its pool's driver finds it.
     fn resolved(&self, volume: ResolvedVolume, vm: &Vm, name: SmolStr) -> Option<VolumeShown<'a>> {
         let (place, size) = (self.place(&volume.pool)?, volume.size);
-        let usage = |driver: &Arc<dyn Driver>| driver.usage(&Volume::resolved(&vm.name, volume).ok()?).ok();
+        let usage =
+            |driver: &Arc<dyn Driver>| driver.usage(&Volume::resolved(&vm.name, volume).ok()?).ok();
         // Neither is a pool of a driver we do not have, or a file that is missing.
         let usage = self.driver(place).and_then(usage).unwrap_or(0);
-        Some(VolumeShown { name, pool: place.name, size, usage })
+        Some(VolumeShown {
+            name,
+            pool: place.name,
+            size,
+            usage,
+        })
     }
 
     /// See [`super::Values::warnings_of_pools`].
@@ -164,12 +188,19 @@ impl<'a> Volumes<'a> {
         };
         let warnings = |place: &Place<'a>| {
             let driver = self.driver(place)?;
-            let told = fullness::warnings(place.name, &**driver, self.session.system.nearly_full()).ok()?;
+            let told = fullness::warnings(place.name, &**driver, self.session.system.nearly_full())
+                .ok()?;
             // A pool inside another one's place has that one's room.
-            let is_first = !told.is_empty() && self.session.pool_around(self.qubes, place.pool).is_none();
+            let is_first =
+                !told.is_empty() && self.session.pool_around(self.qubes, place.pool).is_none();
             is_first.then_some(told)
         };
-        self.places.iter().filter(is_asked).filter_map(warnings).flatten().collect()
+        self.places
+            .iter()
+            .filter(is_asked)
+            .filter_map(warnings)
+            .flatten()
+            .collect()
     }
 
     fn place(&self, name: &str) -> Option<&Place<'a>> {
@@ -180,7 +211,8 @@ impl<'a> Volumes<'a> {
         let driver = place.driver.get_or_init(|| {
             let driver = self.drivers.borrow_mut().get(place.name).ok()?;
             // LVM that cannot be asked is not asked for each volume.
-            let can_look = place.kind != "lvm_thin" || (self.session.has_lvm() && driver.capacity().is_ok());
+            let can_look =
+                place.kind != "lvm_thin" || (self.session.has_lvm() && driver.capacity().is_ok());
             can_look.then_some(driver)
         });
         driver.as_ref()

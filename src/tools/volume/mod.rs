@@ -75,7 +75,10 @@ pub const COMMANDS: [Subcommand; 8] = [
     Subcommand {
         program: "qvm-volume clone",
         words: &["clone"],
-        positionals: &[("SOURCE_VM:SOURCE_VOLUME", Count::One), ("DESTINATION_VM:DESTINATION_VOLUME", Count::One)],
+        positionals: &[
+            ("SOURCE_VM:SOURCE_VOLUME", Count::One),
+            ("DESTINATION_VM:DESTINATION_VOLUME", Count::One),
+        ],
         options: with_force,
         about: "replace the data of the second volume by what the first had when it was last committed",
     },
@@ -90,10 +93,24 @@ pub const COMMANDS: [Subcommand; 8] = [
 
 fn with_listing(line: Command) -> Command {
     line.arg(
-        value("pool", Some('p'), "POOL_NAME", "only volumes in this pool (can be repeated)").action(ArgAction::Append),
+        value(
+            "pool",
+            Some('p'),
+            "POOL_NAME",
+            "only volumes in this pool (can be repeated)",
+        )
+        .action(ArgAction::Append),
     )
-    .arg(flag("full", None, "also on a terminal: write POOL:VOLUME on every line"))
-    .arg(flag("all", None, "the volumes of all qubes; the same as naming none"))
+    .arg(flag(
+        "full",
+        None,
+        "also on a terminal: write POOL:VOLUME on every line",
+    ))
+    .arg(flag(
+        "all",
+        None,
+        "the volumes of all qubes; the same as naming none",
+    ))
 }
 
 fn with_force(line: Command) -> Command {
@@ -101,7 +118,13 @@ fn with_force(line: Command) -> Command {
 }
 
 fn with_sizes(line: Command) -> Command {
-    line.arg(value("size", None, "SIZE", "the size that the volume is to have; the data's when unsaid")).arg(flag(
+    line.arg(value(
+        "size",
+        None,
+        "SIZE",
+        "the size that the volume is to have; the data's when unsaid",
+    ))
+    .arg(flag(
         "no-resize",
         None,
         "leave the volume as large as it is",
@@ -123,13 +146,35 @@ pub fn define(line: Command) -> Command {
                 .help_heading("Commands resize, clone and clear"),
         )
         .arg(of_list(
-            value("pool", Some('p'), "POOL_NAME", "only volumes in this pool (can be repeated)")
-                .action(ArgAction::Append),
+            value(
+                "pool",
+                Some('p'),
+                "POOL_NAME",
+                "only volumes in this pool (can be repeated)",
+            )
+            .action(ArgAction::Append),
         ))
-        .arg(of_list(flag("full", None, "also on a terminal: write POOL:VOLUME on every line")))
-        .arg(of_list(flag("all", None, "the volumes of all qubes; the same as naming none")))
-        .arg(of_import(value("size", None, "SIZE", "the size that the volume is to have; the data's when unsaid")))
-        .arg(of_import(flag("no-resize", None, "leave the volume as large as it is")));
+        .arg(of_list(flag(
+            "full",
+            None,
+            "also on a terminal: write POOL:VOLUME on every line",
+        )))
+        .arg(of_list(flag(
+            "all",
+            None,
+            "the volumes of all qubes; the same as naming none",
+        )))
+        .arg(of_import(value(
+            "size",
+            None,
+            "SIZE",
+            "the size that the volume is to have; the data's when unsaid",
+        )))
+        .arg(of_import(flag(
+            "no-resize",
+            None,
+            "leave the volume as large as it is",
+        )));
     arguments::exclusive(line, "sizes", &["size", "no-resize"])
         .arg(Arg::new(THE_COMMAND).value_name(Subcommand::all_words(&COMMANDS)).help(
             "list, info VM:VOLUME, config VM:VOLUME PROPERTY VALUE, resize VM:VOLUME SIZE, revert VM:VOLUME, \
@@ -147,13 +192,20 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
         call.refuse_json("a change of a volume")?;
     }
     let session = Session::new(call.system_with_bars()?);
-    match (command.words.first().copied().unwrap_or_default(), words.as_slice()) {
-        ("info", [volume, property @ ..]) => shown::info(call, &session, volume, property.first().copied()),
+    match (
+        command.words.first().copied().unwrap_or_default(),
+        words.as_slice(),
+    ) {
+        ("info", [volume, property @ ..]) => {
+            shown::info(call, &session, volume, property.first().copied())
+        }
         ("config", [volume, property, value]) => config(&session, volume, property, value),
         ("resize", [volume, size]) => resize(call, &session, volume, size),
         ("revert", [volume, revision @ ..]) => {
             let (name, volume) = existing(&session, volume)?;
-            session.revert_volume(&name, &volume, revision.first().copied()).map_err(error)?;
+            session
+                .revert_volume(&name, &volume, revision.first().copied())
+                .map_err(error)?;
             Ok(0)
         }
         ("import", [volume, path]) => import(call, &session, volume, path),
@@ -180,13 +232,22 @@ fn parts<'t>(qubes: &Qubes, text: &'t str) -> Result<(&'t str, &'t str), Failure
         _ => {
             let failure = Failure::usage("expected a vm & volume combination like foo:bar");
             let hint = qubes.get(text).map(|vm| {
-                let volumes: Vec<String> = qubes.volume_names(vm).map(|name| format!("{text}:{name}")).collect();
+                let volumes: Vec<String> = qubes
+                    .volume_names(vm)
+                    .map(|name| format!("{text}:{name}"))
+                    .collect();
                 match volumes.is_empty() {
                     true => format!("{} has no volumes", quoted(text)),
-                    false => format!("{} is a qube; its volumes are {}", quoted(text), volumes.join(", ")),
+                    false => format!(
+                        "{} is a qube; its volumes are {}",
+                        quoted(text),
+                        volumes.join(", ")
+                    ),
                 }
             });
-            let hint = hint.unwrap_or_else(|| "qvm-volume list shows the volumes; write QUBE:VOLUME".to_string());
+            let hint = hint.unwrap_or_else(|| {
+                "qvm-volume list shows the volumes; write QUBE:VOLUME".to_string()
+            });
             Err(failure.with_hint(Hint::Text(hint)))
         }
     }
@@ -214,19 +275,26 @@ fn find(qubes: &Qubes, text: &str) -> Result<(VmName, String), Failure> {
 
 fn config(session: &Session, text: &str, property: &str, value: &str) -> Result<u8, Failure> {
     let (name, volume) = existing(session, text)?;
-    session.set_volume_option(&name, &volume, property, value).map_err(error)?;
+    session
+        .set_volume_option(&name, &volume, property, value)
+        .map_err(error)?;
     Ok(0)
 }
 
 fn invalid_size(text: &str) -> Failure {
-    let rule = "a size is a whole number of bytes, or one with KiB, MiB, GiB (1024) or KB, MB, GB (1000)";
+    let rule =
+        "a size is a whole number of bytes, or one with KiB, MiB, GiB (1024) or KB, MB, GB (1000)";
     said(&format!("Invalid size: {text}.")).with_hint(Hint::text(rule))
 }
 
 fn resize(call: &Invocation, session: &Session, text: &str, wanted: &str) -> Result<u8, Failure> {
     let (name, volume) = existing(session, text)?;
     let bytes = size::parse(wanted).ok_or_else(|| invalid_size(wanted))?;
-    let shrinking = if call.has("force") { Shrinking::Allowed } else { Shrinking::Refused };
+    let shrinking = if call.has("force") {
+        Shrinking::Allowed
+    } else {
+        Shrinking::Refused
+    };
     resize_to(call, session, (&name, &volume), (bytes, wanted), shrinking)
 }
 
@@ -251,7 +319,10 @@ pub fn resize_to(
             Ok(0)
         }
         Ok(Resized::NextStart) => {
-            call.inform(name.as_str(), &format!("its {volume} volume has {bytes} bytes from its next start on"));
+            call.inform(
+                name.as_str(),
+                &format!("its {volume} volume has {bytes} bytes from its next start on"),
+            );
             Ok(0)
         }
         Err(refused @ LifecycleError::WouldShrink { .. }) => {
@@ -276,22 +347,35 @@ fn import(call: &Invocation, session: &Session, text: &str, path: &str) -> Resul
     };
     let failed = |error: io::Error| said(&format!("{path}: {}", errno_text(&error)));
     let file = match path {
-        "-" => io::stdin().as_fd().try_clone_to_owned().map(File::from).map_err(failed)?,
+        "-" => io::stdin()
+            .as_fd()
+            .try_clone_to_owned()
+            .map(File::from)
+            .map_err(failed)?,
         path => File::open(path).map_err(failed)?,
     };
     let bars = Bars::new(session, name.as_str());
-    session.import_volume(&name, &volume, &file, length, &bars).map_err(error)?;
+    session
+        .import_volume(&name, &volume, &file, length, &bars)
+        .map_err(error)?;
     Ok(0)
 }
 
-fn clone(call: &mut Invocation, session: &Session, source: &str, target: &str) -> Result<u8, Failure> {
+fn clone(
+    call: &mut Invocation,
+    session: &Session,
+    source: &str,
+    target: &str,
+) -> Result<u8, Failure> {
     let (source, target) = (existing(session, source)?, existing(session, target)?);
     let question = "This will overwrite the destination volume!";
     if !agreed(call, question, "Clone cancelled.")? {
         return Ok(0);
     }
     let bars = Bars::new(session, target.0.as_str());
-    session.clone_volume((&source.0, &source.1), (&target.0, &target.1), &bars).map_err(error)?;
+    session
+        .clone_volume((&source.0, &source.1), (&target.0, &target.1), &bars)
+        .map_err(error)?;
     Ok(0)
 }
 
@@ -317,7 +401,9 @@ fn agreed(call: &mut Invocation, what: &str, cancelled: &str) -> Result<bool, Fa
             say(cancelled);
             Ok(false)
         }
-        None => Err(said(&format!("nobody answered, and --force was not given. {cancelled}"))),
+        None => Err(said(&format!(
+            "nobody answered, and --force was not given. {cancelled}"
+        ))),
     }
 }
 

@@ -38,16 +38,28 @@ pub fn list(call: &mut Invocation, session: &Session, names: &[&str]) -> Result<
         return Err(failure.with_hint(Hint::Unknown(Name::Pool, unknown.clone())));
     }
     if call.has("all") && !names.is_empty() {
-        return Err(Failure::usage("argument VMNAME: not allowed with argument --all"));
+        return Err(Failure::usage(
+            "argument VMNAME: not allowed with argument --all",
+        ));
     }
     let all: Vec<&str> = qubes.names().map(VmName::as_str).collect();
-    let given = Given { names: names.to_vec(), ..Given::default() };
+    let given = Given {
+        names: names.to_vec(),
+        ..Given::default()
+    };
     let mut chosen = given.resolve(&all, true)?;
     // Upstream's tool lists everything where no pattern fits. A table does so here; a script gets
     // nothing.
     let lists_all = chosen.is_empty() && (names.is_empty() || !call.has("json"));
-    let more = if lists_all { "; the volumes of all qubes are listed" } else { "" };
-    given.in_vain(&all).iter().for_each(|text| warning(&format!("{text}{more}")));
+    let more = if lists_all {
+        "; the volumes of all qubes are listed"
+    } else {
+        ""
+    };
+    given
+        .in_vain(&all)
+        .iter()
+        .for_each(|text| warning(&format!("{text}{more}")));
     if lists_all {
         chosen = all;
     }
@@ -63,7 +75,9 @@ pub fn list(call: &mut Invocation, session: &Session, names: &[&str]) -> Result<
                 "revert_possible": volume.can_be_reverted,
             })
         };
-        return call.print_json(&volumes.iter().map(one).collect()).map(|()| 0);
+        return call
+            .print_json(&volumes.iter().map(one).collect())
+            .map(|()| 0);
     }
     let heading = ["POOL:VOLUME", "VMNAME", "VOLUME_NAME", "REVERT_POSSIBLE"].map(String::from);
     let mut rows = vec![heading];
@@ -71,25 +85,45 @@ pub fn list(call: &mut Invocation, session: &Session, names: &[&str]) -> Result<
     let mut last = None;
     for volume in &volumes {
         let place = format!("{}:{}", volume.pool, volume.vid);
-        let shown = if is_short && last.as_ref() == Some(&place) { String::new() } else { place.clone() };
+        let shown = if is_short && last.as_ref() == Some(&place) {
+            String::new()
+        } else {
+            place.clone()
+        };
         last = Some(place);
         let revert = if volume.can_be_reverted { "Yes" } else { "No" };
-        rows.push([shown, volume.qube.to_string(), volume.name.clone(), revert.to_string()]);
+        rows.push([
+            shown,
+            volume.qube.to_string(),
+            volume.name.clone(),
+            revert.to_string(),
+        ]);
     }
     table::print(&mut call.out, &rows).map(|()| 0)
 }
 
-pub fn info(call: &mut Invocation, session: &Session, text: &str, property: Option<&str>) -> Result<u8, Failure> {
+pub fn info(
+    call: &mut Invocation,
+    session: &Session,
+    text: &str,
+    property: Option<&str>,
+) -> Result<u8, Failure> {
     let qubes = read_for_good(session)?;
     let (name, volume) = find(&qubes, text)?;
-    let Some(vm) = qubes.get(name.as_str()) else { return Err(Failure::no_such_domain(name.as_str())) };
-    let details = session.volume_details(&qubes, vm, &volume).map_err(|error| said(&error.to_string()))?;
+    let Some(vm) = qubes.get(name.as_str()) else {
+        return Err(Failure::no_such_domain(name.as_str()));
+    };
+    let details = session
+        .volume_details(&qubes, vm, &volume)
+        .map_err(|error| said(&error.to_string()))?;
     if let Some(unknown) = property.filter(|property| !PROPERTIES.contains(property)) {
-        return Err(said(&format!("No such property: {unknown}")).with_hint(Hint::one_of(
-            unknown,
-            "it is one of",
-            &PROPERTIES,
-        )));
+        return Err(
+            said(&format!("No such property: {unknown}")).with_hint(Hint::one_of(
+                unknown,
+                "it is one of",
+                &PROPERTIES,
+            )),
+        );
     }
     if let Some(reason) = &details.why_unknown
         && arguments::verbosity(&call.given) > 1
@@ -101,19 +135,32 @@ pub fn info(call: &mut Invocation, session: &Session, text: &str, property: Opti
             let all = json_of(&details);
             call.print_json(property.map_or(&all, |property| &all[property]))?;
         }
-        Some("revisions") => details.revisions.iter().try_for_each(|revision| call.out.line(&revision.id))?,
+        Some("revisions") => details
+            .revisions
+            .iter()
+            .try_for_each(|revision| call.out.line(&revision.id))?,
         Some(property) => call.out.line(&text_of(&details, property))?,
         None => {
             let listed = PROPERTIES.iter().filter(|name| **name != "revisions");
-            let rows: Vec<[String; 2]> = listed.map(|name| [name.to_string(), in_list(&details, name)]).collect();
+            let rows: Vec<[String; 2]> = listed
+                .map(|name| [name.to_string(), in_list(&details, name)])
+                .collect();
             table::print(&mut call.out, &rows)?;
-            let none = if details.revisions.is_empty() { " none" } else { "" };
-            call.out.line(&format!("List of available revisions (for revert):{none}"))?;
+            let none = if details.revisions.is_empty() {
+                " none"
+            } else {
+                ""
+            };
+            call.out
+                .line(&format!("List of available revisions (for revert):{none}"))?;
             // Scripts know the line with the identifier alone.
             let dated = call.out.is_terminal();
             for revision in &details.revisions {
-                let time =
-                    if dated && revision.time != revision.id { format!("  {}", revision.time) } else { String::new() };
+                let time = if dated && revision.time != revision.id {
+                    format!("  {}", revision.time)
+                } else {
+                    String::new()
+                };
                 call.out.line(&format!("  {}{time}", revision.id))?;
             }
         }
@@ -124,7 +171,9 @@ pub fn info(call: &mut Invocation, session: &Session, text: &str, property: Opti
 /// A property as the whole list shows it.
 fn in_list(details: &VolumeDetails, property: &str) -> String {
     match text_of(details, property) {
-        minus if property == "revisions_to_keep" && minus == "-1" => "-1 (snapshot disabled)".to_string(),
+        minus if property == "revisions_to_keep" && minus == "-1" => {
+            "-1 (snapshot disabled)".to_string()
+        }
         text => text,
     }
 }

@@ -7,20 +7,30 @@ use std::process::Command;
 use qubes::storage::{Driver, Volume};
 
 use super::steps::Steps;
-use super::{committed, device, lvm, names, origin, pool, run_once, snapshot, text, the_pool, words, write};
+use super::{
+    committed, device, lvm, names, origin, pool, run_once, snapshot, text, the_pool, words, write,
+};
 
 type Work = fn(&Volume);
 
 /// What a process does to a volume of qube `crash` until it is killed.
 const WORK: [(&str, Work); 5] = [
     ("stop", |private| the_pool().stop(private).unwrap()),
-    ("revert", |private| the_pool().revert(private, None).unwrap()),
+    ("revert", |private| {
+        the_pool().revert(private, None).unwrap()
+    }),
     ("import", |private| {
-        let imported = the_pool().import_written(private, &mut |mut image| image.write_all(b"imported\0"));
+        let imported =
+            the_pool().import_written(private, &mut |mut image| image.write_all(b"imported\0"));
         imported.unwrap();
     }),
     ("start without snapshots", |private| {
-        the_pool().start(&Volume { revisions_to_keep: -1, ..private.clone() }).unwrap();
+        the_pool()
+            .start(&Volume {
+                revisions_to_keep: -1,
+                ..private.clone()
+            })
+            .unwrap();
     }),
     ("remove", |private| the_pool().remove(private).unwrap()),
 ];
@@ -32,7 +42,9 @@ fn private() -> Volume {
 /// In a process of its own, which the tests below start.
 #[test]
 fn killed() {
-    let Ok(wanted) = std::env::var("QUBES_KILLED_AT") else { return };
+    let Ok(wanted) = std::env::var("QUBES_KILLED_AT") else {
+        return;
+    };
     let (_, work) = WORK.iter().find(|(name, _)| *name == wanted).unwrap();
     work(&private());
 }
@@ -41,14 +53,21 @@ fn killed() {
 fn killed_at(work: &str, last: usize) -> Option<String> {
     let steps = Steps::until(last);
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", "logical::crashes::killed", "--nocapture"]).env("QUBES_KILLED_AT", work);
+    command
+        .args(["--exact", "logical::crashes::killed", "--nocapture"])
+        .env("QUBES_KILLED_AT", work);
     let ended = steps.seen_by(&mut command).output().unwrap();
     let changes = steps.changes();
     if ended.status.success() {
         assert_eq!(changes.len(), last - 1, "{work}: {changes:?}");
         return None;
     }
-    assert_eq!(changes.len(), last, "{work}: it failed by itself: {}", String::from_utf8_lossy(&ended.stderr));
+    assert_eq!(
+        changes.len(),
+        last,
+        "{work}: it failed by itself: {}",
+        String::from_utf8_lossy(&ended.stderr)
+    );
     changes.last().cloned()
 }
 
@@ -63,8 +82,14 @@ fn killed_everywhere(
     let mut killed = Vec::new();
     loop {
         prepare(&private, killed.len());
-        let Some(change) = killed_at(work, killed.len() + 1) else { break };
-        check(&private, killed.len(), &format!("{work}, killed before {change}"));
+        let Some(change) = killed_at(work, killed.len() + 1) else {
+            break;
+        };
+        check(
+            &private,
+            killed.len(),
+            &format!("{work}, killed before {change}"),
+        );
         killed.push(change.split(' ').next().unwrap_or_default().to_string());
     }
     the_pool().remove(&private).unwrap();
@@ -142,8 +167,15 @@ fn an_import_that_is_killed_is_not_begun_until_all_of_it_is_there() {
     }
     let private = committed_twice();
     for (last, change) in [(2, "lvrename"), (3, "lvrename")] {
-        assert_eq!(killed_at("import", last).unwrap().split(' ').next(), Some(change));
-        assert_eq!(committed(&the_pool(), &private), "new", "killed before change {last}");
+        assert_eq!(
+            killed_at("import", last).unwrap().split(' ').next(),
+            Some(change)
+        );
+        assert_eq!(
+            committed(&the_pool(), &private),
+            "new",
+            "killed before change {last}"
+        );
         works_again(&private, "new", "after the import");
     }
 }
@@ -173,8 +205,14 @@ fn a_removal_that_is_killed_is_finished_by_the_next() {
     let private = private();
     the_pool().create(&private).unwrap();
     run_once(&the_pool(), &private, "old");
-    assert_eq!(killed_at("remove", 2).unwrap().split(' ').next(), Some("lvremove"));
-    assert_eq!(the_pool().volumes().unwrap(), ["qubes_dom0/vm-crash-private"]);
+    assert_eq!(
+        killed_at("remove", 2).unwrap().split(' ').next(),
+        Some("lvremove")
+    );
+    assert_eq!(
+        the_pool().volumes().unwrap(),
+        ["qubes_dom0/vm-crash-private"]
+    );
     the_pool().remove(&private).unwrap();
     assert_eq!(names("crash"), [""; 0]);
 }
@@ -192,7 +230,16 @@ fn after_a_power_loss_the_guest_goes_on_or_its_data_are_committed() {
         write(&device(&pool, volume), "synced");
     }
     // Nothing of the kernel's survives; LVM finds its volumes again, and an import that was cut off.
-    lvm(&["lvcreate", "-qq", "-V", "64M", "-T", "qubes_dom0/vm-pool", "-n", "vm-crash-private-import"]);
+    lvm(&[
+        "lvcreate",
+        "-qq",
+        "-V",
+        "64M",
+        "-T",
+        "qubes_dom0/vm-pool",
+        "-n",
+        "vm-crash-private-import",
+    ]);
     lvm(&["vgchange", "-qq", "-an", "qubes_dom0"]);
     lvm(&["vgchange", "-qq", "-ay", "qubes_dom0"]);
     let pool = the_pool();
@@ -200,10 +247,20 @@ fn after_a_power_loss_the_guest_goes_on_or_its_data_are_committed() {
     for volume in [&root, &goes_on] {
         pool.start(volume).unwrap();
     }
-    assert_eq!((words("vm-crash-private-snap"), words("vm-crash-root-snap")), ("synced".into(), "installed".into()));
+    assert_eq!(
+        (words("vm-crash-private-snap"), words("vm-crash-root-snap")),
+        ("synced".into(), "installed".into())
+    );
     for volume in [&root, &goes_on, &stopped] {
         pool.stop(volume).unwrap();
     }
-    assert_eq!((words("vm-crash-private"), words("vm-halted-private")), ("synced".into(), "synced".into()));
-    assert_eq!(names("crash"), ["private", "private-T-back"], "what was left of an import is gone, too");
+    assert_eq!(
+        (words("vm-crash-private"), words("vm-halted-private")),
+        ("synced".into(), "synced".into())
+    );
+    assert_eq!(
+        names("crash"),
+        ["private", "private-T-back"],
+        "what was left of an import is gone, too"
+    );
 }

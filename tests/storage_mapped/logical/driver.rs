@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use qubes::storage::{Committed, Driver, Volume};
 
 use super::{
-    committed, device, length, lvs, names, origin, pool, refusal, run_once, snapshot, text, the_pool, volatile, write,
+    committed, device, length, lvs, names, origin, pool, refusal, run_once, snapshot, text,
+    the_pool, volatile, write,
 };
 use crate::place::MIB;
 
@@ -19,19 +20,36 @@ fn a_qube_lives_with_the_names_that_upstream_gives() {
     assert_eq!(names("debian"), ["root"]);
     run_once(&pool, &template, "installed");
     assert_eq!(names("debian"), ["root", "root-T-back"]);
-    let (root, private, scratch) = (snapshot("work", "debian"), origin("work", "private"), volatile("work"));
+    let (root, private, scratch) = (
+        snapshot("work", "debian"),
+        origin("work", "private"),
+        volatile("work"),
+    );
     let all = [&root, &private, &scratch];
     all.iter().for_each(|v| pool.create(v).unwrap());
     assert_eq!(names("work"), ["private"]);
     all.iter().for_each(|v| pool.verify(v).unwrap());
 
     all.iter().for_each(|v| pool.start(v).unwrap());
-    assert_eq!(names("work"), ["private", "private-snap", "root-snap", "volatile"]);
-    assert_eq!(device(&pool, &root), Path::new("/dev/mapper/qubes_dom0-vm--work--root--snap"));
-    assert_eq!((text(&device(&pool, &root)), text(&device(&pool, &private))), ("installed".into(), String::new()));
+    assert_eq!(
+        names("work"),
+        ["private", "private-snap", "root-snap", "volatile"]
+    );
+    assert_eq!(
+        device(&pool, &root),
+        Path::new("/dev/mapper/qubes_dom0-vm--work--root--snap")
+    );
+    assert_eq!(
+        (text(&device(&pool, &root)), text(&device(&pool, &private))),
+        ("installed".into(), String::new())
+    );
     assert!(pool.is_dirty(&private).unwrap() && !pool.is_dirty(&root).unwrap());
     all.iter().for_each(|v| write(&device(&pool, v), "written"));
-    assert_eq!(committed(&pool, &private), "", "what is exported is what was committed");
+    assert_eq!(
+        committed(&pool, &private),
+        "",
+        "what is exported is what was committed"
+    );
 
     all.iter().for_each(|v| pool.stop(v).unwrap());
     assert_eq!(names("work"), ["private", "private-T-back"]);
@@ -45,7 +63,10 @@ fn a_qube_lives_with_the_names_that_upstream_gives() {
     all.iter().for_each(|v| pool.stop(v).unwrap());
 
     // What is no volume of a qube and what a volume has beside itself is not listed.
-    assert_eq!(pool.volumes().unwrap(), ["qubes_dom0/vm-debian-root", "qubes_dom0/vm-work-private"]);
+    assert_eq!(
+        pool.volumes().unwrap(),
+        ["qubes_dom0/vm-debian-root", "qubes_dom0/vm-work-private"]
+    );
     all.iter().for_each(|v| pool.remove(v).unwrap());
     pool.remove(&template).unwrap();
     assert_eq!(pool.volumes().unwrap(), Vec::<String>::new());
@@ -54,21 +75,36 @@ fn a_qube_lives_with_the_names_that_upstream_gives() {
 #[test]
 fn revisions_are_kept_pruned_and_reverted_to() {
     let Some(pool) = pool() else { return };
-    let private = Volume { revisions_to_keep: 2, ..origin("keeps", "private") };
+    let private = Volume {
+        revisions_to_keep: 2,
+        ..origin("keeps", "private")
+    };
     pool.create(&private).unwrap();
-    assert_eq!(refusal(pool.revert(&private, None)), "volume keeps:private: it has no revision to revert to");
+    assert_eq!(
+        refusal(pool.revert(&private, None)),
+        "volume keeps:private: it has no revision to revert to"
+    );
     for words in ["one", "two", "three", "four"] {
         run_once(&pool, &private, words);
     }
     let kept = pool.revisions(&private).unwrap();
-    let times: Vec<i64> = kept.iter().map(|r| r.id.strip_suffix("-back").unwrap().parse().unwrap()).collect();
+    let times: Vec<i64> = kept
+        .iter()
+        .map(|r| r.id.strip_suffix("-back").unwrap().parse().unwrap())
+        .collect();
     assert!(times.len() == 2 && times[0] < times[1], "{times:?}");
-    assert!(kept[1].time.starts_with("20") && kept[1].time.len() == "2026-01-01T00:00:00".len(), "{kept:?}");
+    assert!(
+        kept[1].time.starts_with("20") && kept[1].time.len() == "2026-01-01T00:00:00".len(),
+        "{kept:?}"
+    );
 
     let unknown = refusal(pool.revert(&private, Some("7-back")));
     assert_eq!(
         unknown,
-        format!("volume keeps:private: it has no revision '7-back'; it has {}, {}", kept[0].id, kept[1].id)
+        format!(
+            "volume keeps:private: it has no revision '7-back'; it has {}, {}",
+            kept[0].id, kept[1].id
+        )
     );
     pool.start(&private).unwrap();
     assert!(refusal(pool.revert(&private, None)).contains("shut the qube down before reverting"));
@@ -78,9 +114,16 @@ fn revisions_are_kept_pruned_and_reverted_to() {
     pool.revert(&private, Some(&before[0].id)).unwrap();
     assert_eq!(committed(&pool, &private), "three");
     pool.revert(&private, None).unwrap();
-    assert_eq!(committed(&pool, &private), "four", "what was current before the revert is a revision");
+    assert_eq!(
+        committed(&pool, &private),
+        "four",
+        "what was current before the revert is a revision"
+    );
 
-    let forgetful = Volume { revisions_to_keep: 0, ..private.clone() };
+    let forgetful = Volume {
+        revisions_to_keep: 0,
+        ..private.clone()
+    };
     run_once(&pool, &forgetful, "five");
     assert_eq!(names("keeps"), ["private"]);
     pool.remove(&private).unwrap();
@@ -94,23 +137,37 @@ fn a_volume_grows_in_use_or_not_and_never_shrinks() {
     pool.create(&private).unwrap();
     run_once(&pool, &private, "kept");
     pool.resize(&private, 96 * MIB).unwrap();
-    assert_eq!((pool.size(&private).unwrap(), length(&pool.export(&private).unwrap())), (96 * MIB, 96 * MIB));
+    assert_eq!(
+        (
+            pool.size(&private).unwrap(),
+            length(&pool.export(&private).unwrap())
+        ),
+        (96 * MIB, 96 * MIB)
+    );
     pool.resize(&private, 96 * MIB).unwrap();
     pool.start(&private).unwrap();
     let guest = File::open(device(&pool, &private)).unwrap();
     pool.resize(&private, 128 * MIB).unwrap();
     drop(guest);
     assert_eq!(length(&device(&pool, &private)), 128 * MIB);
-    assert_eq!(length(&pool.export(&private).unwrap()), 96 * MIB, "what was committed is as it was");
+    assert_eq!(
+        length(&pool.export(&private).unwrap()),
+        96 * MIB,
+        "what was committed is as it was"
+    );
     pool.stop(&private).unwrap();
     assert_eq!(length(&pool.export(&private).unwrap()), 128 * MIB);
     assert_eq!(committed(&pool, &private), "kept");
     let smaller = refusal(pool.resize(&private, 64 * MIB));
     assert!(
-        smaller.starts_with("volume grows:private: 67108864 bytes are less than the 134217728 it has"),
+        smaller
+            .starts_with("volume grows:private: 67108864 bytes are less than the 134217728 it has"),
         "{smaller}"
     );
-    let read_only = Volume { rw: false, ..private.clone() };
+    let read_only = Volume {
+        rw: false,
+        ..private.clone()
+    };
     assert!(refusal(pool.resize(&read_only, 256 * MIB)).contains("read-only"));
     pool.remove(&private).unwrap();
 }
@@ -124,7 +181,11 @@ fn a_snapshot_is_outdated_once_its_source_was_committed() {
     assert!(!pool.is_outdated(&root).unwrap());
     run_once(&pool, &template, "newer");
     assert!(pool.is_outdated(&root).unwrap());
-    assert_eq!(text(&device(&pool, &root)), "", "a running snapshot stays what it is");
+    assert_eq!(
+        text(&device(&pool, &root)),
+        "",
+        "a running snapshot stays what it is"
+    );
     // Also when the revision that it was made of is gone.
     run_once(&pool, &template, "newest");
     assert!(pool.is_outdated(&root).unwrap());
@@ -145,7 +206,12 @@ fn an_import_replaces_the_data_or_changes_nothing() {
     run_once(&pool, &private, "old");
     let image = PathBuf::from("/tmp/import.img");
     fs::write(&image, "from a file").unwrap();
-    File::options().write(true).open(&image).unwrap().set_len(80 * MIB).unwrap();
+    File::options()
+        .write(true)
+        .open(&image)
+        .unwrap()
+        .set_len(80 * MIB)
+        .unwrap();
     pool.import(&private, &image).unwrap();
     assert_eq!(committed(&pool, &private), "from a file");
     assert_eq!(pool.size(&private).unwrap(), 80 * MIB);
@@ -161,7 +227,9 @@ fn an_import_replaces_the_data_or_changes_nothing() {
     pool.start(&private).unwrap();
     assert!(refusal(pool.import(&private, &image)).contains("shut the qube down before importing"));
     pool.stop(&private).unwrap();
-    assert!(refusal(pool.import(&volatile("imports"), &image)).contains("not kept from start to start"));
+    assert!(
+        refusal(pool.import(&volatile("imports"), &image)).contains("not kept from start to start")
+    );
     assert_eq!(names("imports"), ["private", "private-T-back"]);
     pool.remove(&private).unwrap();
 }
@@ -177,16 +245,32 @@ fn a_clone_in_the_pool_is_a_snapshot() {
     run_once(&pool, &source, "later");
     pool.import_committed(&clone, &opened, &|_| ()).unwrap();
     assert_eq!(committed(&pool, &clone), "original");
-    assert!(lvs("origin", "vm-clone-private").ends_with("-back"), "it shares its blocks with what was opened");
+    assert!(
+        lvs("origin", "vm-clone-private").ends_with("-back"),
+        "it shares its blocks with what was opened"
+    );
     drop(opened);
 
     // A volume of another pool is copied.
-    let image = File::options().read(true).write(true).create_new(true).open("/tmp/clone.img").unwrap();
+    let image = File::options()
+        .read(true)
+        .write(true)
+        .create_new(true)
+        .open("/tmp/clone.img")
+        .unwrap();
     (&image).write_all(b"elsewhere").unwrap();
     image.set_len(64 * MIB).unwrap();
-    let other = Committed { name: "private".into(), file: image, size: 64 * MIB, kept_still: None };
+    let other = Committed {
+        name: "private".into(),
+        file: image,
+        size: 64 * MIB,
+        kept_still: None,
+    };
     pool.import_committed(&clone, &other, &|_| ()).unwrap();
-    assert_eq!((committed(&pool, &clone), lvs("origin", "vm-clone-private")), ("elsewhere".into(), String::new()));
+    assert_eq!(
+        (committed(&pool, &clone), lvs("origin", "vm-clone-private")),
+        ("elsewhere".into(), String::new())
+    );
     for volume in [&source, &clone] {
         pool.remove(volume).unwrap();
     }
@@ -196,13 +280,19 @@ fn a_clone_in_the_pool_is_a_snapshot() {
 fn without_snapshots_the_guest_has_the_volume_itself() {
     let Some(pool) = pool() else { return };
     let kept = origin("direct", "private");
-    let direct = Volume { revisions_to_keep: -1, ..kept.clone() };
+    let direct = Volume {
+        revisions_to_keep: -1,
+        ..kept.clone()
+    };
     pool.create(&kept).unwrap();
     run_once(&pool, &kept, "before");
     assert_eq!(names("direct"), ["private", "private-T-back"]);
     pool.start(&direct).unwrap();
     assert_eq!(names("direct"), ["private"]);
-    assert_eq!(device(&pool, &direct), Path::new("/dev/mapper/qubes_dom0-vm--direct--private"));
+    assert_eq!(
+        device(&pool, &direct),
+        Path::new("/dev/mapper/qubes_dom0-vm--direct--private")
+    );
     let guest = File::open(device(&pool, &direct)).unwrap();
     assert!(refusal(pool.export(&direct)).contains("in use without snapshots"));
     drop(guest);

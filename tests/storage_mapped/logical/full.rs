@@ -11,7 +11,9 @@ use crate::place::MIB;
 /// More than the pool has.
 pub fn too_much(mut image: &File) -> io::Result<()> {
     let filling = vec![b'x'; MIB as usize];
-    (0..40).try_for_each(|_| image.write_all(&filling)).and_then(|()| image.sync_all())
+    (0..40)
+        .try_for_each(|_| image.write_all(&filling))
+        .and_then(|()| image.sync_all())
 }
 
 /// A thin pool of 32 MiB, which goes with this.
@@ -22,7 +24,16 @@ impl SmallPool {
 
     pub fn new() -> SmallPool {
         // Without this LVM keeps writes for a minute before it lets them fail.
-        lvm(&["lvcreate", "-qq", "-L", "32M", "--errorwhenfull", "y", "-T", "qubes_dom0/small"]);
+        lvm(&[
+            "lvcreate",
+            "-qq",
+            "-L",
+            "32M",
+            "--errorwhenfull",
+            "y",
+            "-T",
+            "qubes_dom0/small",
+        ]);
         SmallPool
     }
 }
@@ -50,7 +61,10 @@ fn a_full_pool_is_told_and_the_old_data_stay() {
     // The guest fills it: what it can no longer write, it hears; what it wrote before is committed.
     pool.start(&kept).unwrap();
     write(&device(&pool, &kept), "newer");
-    let guest = File::options().write(true).open(device(&pool, &kept)).unwrap();
+    let guest = File::options()
+        .write(true)
+        .open(device(&pool, &kept))
+        .unwrap();
     assert!((&guest).seek(SeekFrom::Start(MIB)).is_ok() && too_much(&guest).is_err());
     drop(guest);
     let opened = pool.open_committed(&kept).unwrap();

@@ -66,7 +66,10 @@ fn volatile(qube: &str) -> Volume {
 
 /// The root of a qube over the root of a template.
 fn snapshot(qube: &str, template: &str) -> Volume {
-    Volume { source: Some(format!("{GROUP}/vm-{template}-root")), ..volume(qube, "root", Kind::Snapshot) }
+    Volume {
+        source: Some(format!("{GROUP}/vm-{template}-root")),
+        ..volume(qube, "root", Kind::Snapshot)
+    }
 }
 
 fn device(pool: &LvmThin, volume: &Volume) -> PathBuf {
@@ -121,9 +124,13 @@ fn refusal<T>(result: Result<T, StorageError>) -> String {
 
 /// The names of all logical volumes of qubes: all are active, and asking LVM takes an emulator ten times as long.
 fn all_names() -> Vec<String> {
-    let entries = std::fs::read_dir(format!("/dev/{GROUP}")).into_iter().flatten();
+    let entries = std::fs::read_dir(format!("/dev/{GROUP}"))
+        .into_iter()
+        .flatten();
     let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    names.filter(|name| name.starts_with("vm-") && name != "vm-pool").collect()
+    names
+        .filter(|name| name.starts_with("vm-") && name != "vm-pool")
+        .collect()
 }
 
 /// The logical volumes of a qube by what follows its name, the times of revisions as `T`.
@@ -132,9 +139,14 @@ fn names(qube: &str) -> Vec<String> {
     let mut names: Vec<String> = all_names()
         .iter()
         .filter_map(|name| name.strip_prefix(&prefix))
-        .map(|name| match name.strip_suffix("-back").and_then(|rest| rest.rsplit_once('-')) {
-            Some((volume, _)) => format!("{volume}-T-back"),
-            None => name.to_string(),
+        .map(|name| {
+            match name
+                .strip_suffix("-back")
+                .and_then(|rest| rest.rsplit_once('-'))
+            {
+                Some((volume, _)) => format!("{volume}-T-back"),
+                None => name.to_string(),
+            }
         })
         .collect();
     names.sort();
@@ -143,7 +155,15 @@ fn names(qube: &str) -> Vec<String> {
 
 /// One field of one logical volume.
 fn lvs(field: &str, name: &str) -> String {
-    lvm(&["lvs", "--noheadings", "-o", field, &format!("{GROUP}/{name}")]).trim().to_string()
+    lvm(&[
+        "lvs",
+        "--noheadings",
+        "-o",
+        field,
+        &format!("{GROUP}/{name}"),
+    ])
+    .trim()
+    .to_string()
 }
 
 fn lvm(arguments: &[&str]) -> String {

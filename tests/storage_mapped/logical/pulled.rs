@@ -33,16 +33,38 @@ struct Place {
 impl Place {
     fn new(kind: &'static str) -> Place {
         assert_eq!(SECTORS, 614_400);
-        lvm(&["lvcreate", "-qq", "-y", "-Wn", "-L", "300M", "-n", "disk", "qubes_dom0"]);
-        dmsetup(&["create", "pulled", "--table", &format!("0 {SECTORS} linear /dev/qubes_dom0/disk 0")]);
+        lvm(&[
+            "lvcreate",
+            "-qq",
+            "-y",
+            "-Wn",
+            "-L",
+            "300M",
+            "-n",
+            "disk",
+            "qubes_dom0",
+        ]);
+        dmsetup(&[
+            "create",
+            "pulled",
+            "--table",
+            &format!("0 {SECTORS} linear /dev/qubes_dom0/disk 0"),
+        ]);
         match kind {
             "thin" => {
                 lvm(&["vgcreate", "-qq", "-y", "pulled", DISK]);
                 lvm(&["lvcreate", "-qq", "-L", "200M", "-T", "pulled/pool"]);
             }
             _ => {
-                let file_system = if kind == "copies" { "mkfs.btrfs" } else { "mkfs.ext4" };
-                Program::new(file_system).args(["-q", DISK]).output().unwrap();
+                let file_system = if kind == "copies" {
+                    "mkfs.btrfs"
+                } else {
+                    "mkfs.ext4"
+                };
+                Program::new(file_system)
+                    .args(["-q", DISK])
+                    .output()
+                    .unwrap();
                 fs::create_dir_all(mounted()).unwrap();
                 mount();
             }
@@ -59,7 +81,8 @@ impl Place {
         // What stands on others goes first.
         for _ in 0..4 {
             for name in above(self.kind) {
-                let _stands_below_another = Program::new("dmsetup").args(["remove", &name]).output();
+                let _stands_below_another =
+                    Program::new("dmsetup").args(["remove", &name]).output();
             }
         }
         assert_eq!(above(self.kind), [""; 0]);
@@ -71,7 +94,12 @@ impl Place {
             }
         }
         dmsetup(&["suspend", "--noflush", "--nolockfs", "pulled"]);
-        dmsetup(&["load", "pulled", "--table", &format!("0 {SECTORS} linear /dev/qubes_dom0/disk 0")]);
+        dmsetup(&[
+            "load",
+            "pulled",
+            "--table",
+            &format!("0 {SECTORS} linear /dev/qubes_dom0/disk 0"),
+        ]);
         dmsetup(&["resume", "pulled"]);
         match self.kind {
             "thin" => drop(lvm(&["vgchange", "-qq", "-ay", "pulled"])),
@@ -82,7 +110,12 @@ impl Place {
     /// Another process that starts or stops the qube.
     fn other(&self, work: &str) -> Command {
         let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["--exact", "logical::pulled::disturbed", "--nocapture", "--test-threads=1"]);
+        command.args([
+            "--exact",
+            "logical::pulled::disturbed",
+            "--nocapture",
+            "--test-threads=1",
+        ]);
         command.env("QUBES_DISTURBED", format!("{work} {}", self.kind));
         command
     }
@@ -132,11 +165,15 @@ enum Phase {
 impl Drop for Place {
     fn drop(&mut self) {
         let _gone = match self.kind {
-            "thin" => Program::new("/usr/sbin/lvm").args(["vgremove", "-qq", "-ff", "-y", "pulled"]).output(),
+            "thin" => Program::new("/usr/sbin/lvm")
+                .args(["vgremove", "-qq", "-ff", "-y", "pulled"])
+                .output(),
             _ => Program::new("umount").arg(mounted()).output(),
         };
         let _gone = Program::new("dmsetup").args(["remove", "pulled"]).output();
-        let _gone = Program::new("/usr/sbin/lvm").args(["lvremove", "-qq", "-f", "qubes_dom0/disk"]).output();
+        let _gone = Program::new("/usr/sbin/lvm")
+            .args(["lvremove", "-qq", "-f", "qubes_dom0/disk"])
+            .output();
     }
 }
 
@@ -145,7 +182,11 @@ fn mounted() -> PathBuf {
 }
 
 fn mount() {
-    Program::new("mount").arg(DISK).arg(mounted()).output().unwrap();
+    Program::new("mount")
+        .arg(DISK)
+        .arg(mounted())
+        .output()
+        .unwrap();
 }
 
 fn dmsetup(arguments: &[&str]) {
@@ -154,14 +195,32 @@ fn dmsetup(arguments: &[&str]) {
 
 /// The devices that stand on the disk: those of driver file, or logical volumes.
 fn above(kind: &str) -> Vec<String> {
-    let names = fs::read_dir("/dev/mapper").unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let beginnings: &[&str] = if kind == "thin" { &["pulled-"] } else { &["snapshot-", "origin-"] };
-    names.filter(|name| beginnings.iter().any(|beginning| name.starts_with(beginning))).collect()
+    let names = fs::read_dir("/dev/mapper")
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let beginnings: &[&str] = if kind == "thin" {
+        &["pulled-"]
+    } else {
+        &["snapshot-", "origin-"]
+    };
+    names
+        .filter(|name| {
+            beginnings
+                .iter()
+                .any(|beginning| name.starts_with(beginning))
+        })
+        .collect()
 }
 
 fn driver(kind: &str) -> Box<dyn Driver> {
     match kind {
-        "copies" => Box::new(Reflink::new(kind, mounted().join("copies"), true, None, locks())),
+        "copies" => Box::new(Reflink::new(
+            kind,
+            mounted().join("copies"),
+            true,
+            None,
+            locks(),
+        )),
         "files" => Box::new(DmFile::new(kind, mounted().join("files"), None, locks())),
         _ => Box::new(LvmThin::new(kind, "pulled", "pool", locks())),
     }
@@ -172,7 +231,11 @@ fn private(kind: &str) -> Volume {
         owner: "work".into(),
         name: "private".into(),
         pool: kind.into(),
-        vid: if kind == "thin" { "pulled/vm-work-private".into() } else { "appvms/work/private".into() },
+        vid: if kind == "thin" {
+            "pulled/vm-work-private".into()
+        } else {
+            "appvms/work/private".into()
+        },
         kind: Kind::Origin,
         rw: true,
         size: 8 * MIB,
@@ -192,7 +255,9 @@ fn disk(kind: &str) -> PathBuf {
 /// In a process of its own, which the tests below start.
 #[test]
 fn disturbed() {
-    let Ok(wanted) = std::env::var("QUBES_DISTURBED") else { return };
+    let Ok(wanted) = std::env::var("QUBES_DISTURBED") else {
+        return;
+    };
     let (work, kind) = wanted.split_once(' ').unwrap();
     match work {
         "start" => driver(kind).start(&private(kind)).unwrap(),
@@ -206,15 +271,26 @@ fn stopped_at(command: &Command, call: &Call) {
     let inject = format!("inject={}:signal=STOP:when={}", call.name, call.number);
     let mut tracer = below_strace(command, log.path(), &inject).spawn().unwrap();
     let deadline = Instant::now() + Duration::from_secs(60);
-    while !fs::read_to_string(log.path()).unwrap().contains("stopped by SIGSTOP") {
-        assert!(tracer.try_wait().unwrap().is_none() && Instant::now() < deadline, "it never came to {}", call.line);
+    while !fs::read_to_string(log.path())
+        .unwrap()
+        .contains("stopped by SIGSTOP")
+    {
+        assert!(
+            tracer.try_wait().unwrap().is_none() && Instant::now() < deadline,
+            "it never came to {}",
+            call.line
+        );
         std::thread::sleep(Duration::from_millis(20));
     }
     Program::new("sh").args(["-c", PULL]).output().unwrap();
     let group = Pid::from_raw(i32::try_from(tracer.id()).unwrap());
     // Also a program that it starts may have come to a call of that number.
     while tracer.try_wait().unwrap().is_none() {
-        assert!(Instant::now() < deadline, "it never ended after {}", call.line);
+        assert!(
+            Instant::now() < deadline,
+            "it never ended after {}",
+            call.line
+        );
         let _ended_meanwhile = killpg(group, Signal::SIGCONT);
         std::thread::sleep(Duration::from_millis(50));
     }
@@ -231,16 +307,32 @@ struct Call {
 /// The changes that this process makes on the disk, or asks of the devices over it.
 fn changes_of(command: &Command) -> Vec<Call> {
     let log = tempfile::NamedTempFile::new().unwrap();
-    let ran = below_strace(command, log.path(), &format!("trace={CHANGES}")).output().unwrap();
-    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    let ran = below_strace(command, log.path(), &format!("trace={CHANGES}"))
+        .output()
+        .unwrap();
+    assert!(
+        ran.status.success(),
+        "{}",
+        String::from_utf8_lossy(&ran.stderr)
+    );
     let mut seen: HashMap<(String, String), usize> = HashMap::new();
     let mut calls: Vec<Call> = Vec::new();
     for line in fs::read_to_string(log.path()).unwrap().lines() {
-        let Some((thread, line)) = line.split_once(' ') else { continue };
-        let Some((name, _)) = line.trim_start().split_once('(') else { continue };
-        let number = seen.entry((thread.to_string(), name.to_string())).or_default();
+        let Some((thread, line)) = line.split_once(' ') else {
+            continue;
+        };
+        let Some((name, _)) = line.trim_start().split_once('(') else {
+            continue;
+        };
+        let number = seen
+            .entry((thread.to_string(), name.to_string()))
+            .or_default();
         *number += 1;
-        calls.push(Call { name: name.to_string(), number: *number, line: line.trim_start().to_string() });
+        calls.push(Call {
+            name: name.to_string(),
+            number: *number,
+            line: line.trim_start().to_string(),
+        });
     }
     calls.retain(|call| call.line.contains("/tmp/pulled") && !call.line.contains("ENOENT"));
     calls
@@ -248,9 +340,21 @@ fn changes_of(command: &Command) -> Vec<Call> {
 
 fn below_strace(command: &Command, log: &Path, what: &str) -> Command {
     let mut tracer = Command::new("/lab/strace");
-    tracer.args(["-f", "-qq", "-y", "-e", what, "-o"]).arg(log).arg(command.get_program()).args(command.get_args());
-    tracer.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    tracer.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
+    tracer
+        .args(["-f", "-qq", "-y", "-e", what, "-o"])
+        .arg(log)
+        .arg(command.get_program())
+        .args(command.get_args());
+    tracer.envs(
+        command
+            .get_envs()
+            .filter_map(|(name, value)| Some((name, value?))),
+    );
+    tracer
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .process_group(0);
     tracer
 }
 
@@ -278,10 +382,18 @@ fn pulled_everywhere(kind: &'static str, skip: usize, step: usize) -> Vec<String
                 start_and_sync(kind, words)
             }
         };
-        for phase in place.phases(work, &prepare).into_iter().skip(skip).step_by(step) {
+        for phase in place
+            .phases(work, &prepare)
+            .into_iter()
+            .skip(skip)
+            .step_by(step)
+        {
             let synced = format!("sign {}", pulled.len() + 1);
             prepare(&synced);
-            let when = format!("{kind}, {work}, before {}", place.pulled_before(work, &phase));
+            let when = format!(
+                "{kind}, {work}, before {}",
+                place.pulled_before(work, &phase)
+            );
             place.comes_back();
             driver(kind).verify(&private(kind)).unwrap();
             let wanted = if work == "stop" { &synced } else { &last };

@@ -21,7 +21,9 @@ impl Steps {
 
     /// Ends whoever asks for the change number `last` before LVM hears of it, as a kill or a power loss would.
     pub fn until(last: usize) -> Steps {
-        Steps::with(&format!("[ $n -ge {last} ] && {{ kill -9 $PPID; exit 1; }}"))
+        Steps::with(&format!(
+            "[ $n -ge {last} ] && {{ kill -9 $PPID; exit 1; }}"
+        ))
     }
 
     /// `before` is what the script does before a change; `$n` is its number, from 1 on.

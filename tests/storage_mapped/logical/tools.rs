@@ -18,7 +18,9 @@ struct System {
 
 impl System {
     fn new() -> System {
-        let system = System { root: tempfile::tempdir().unwrap() };
+        let system = System {
+            root: tempfile::tempdir().unwrap(),
+        };
         system.ok("qubes-create");
         let kernel = system.root.path().join("var/lib/qubes/vm-kernels/1.0");
         fs::create_dir_all(&kernel).unwrap();
@@ -34,7 +36,10 @@ impl System {
     fn command(&self, line: &str) -> Command {
         // Beside this program.
         let mut command = Command::new(std::env::current_exe().unwrap().with_file_name("qubes"));
-        command.args(line.split_whitespace()).env("QUBES_ROOT", self.root.path()).env("QUBES_OFFLINE", "1");
+        command
+            .args(line.split_whitespace())
+            .env("QUBES_ROOT", self.root.path())
+            .env("QUBES_OFFLINE", "1");
         command.stdin(Stdio::null());
         command
     }
@@ -42,7 +47,11 @@ impl System {
     /// A command that has to succeed; what it printed.
     fn ok(&self, line: &str) -> String {
         let output = self.command(line).output().unwrap();
-        assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{line}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         String::from_utf8(output.stdout).unwrap()
     }
 
@@ -58,12 +67,20 @@ impl System {
     fn image(&self, words: &str) -> PathBuf {
         let file = self.root.path().join("image");
         fs::write(&file, format!("{words}\0")).unwrap();
-        File::options().write(true).open(&file).unwrap().set_len(64 * MIB).unwrap();
+        File::options()
+            .write(true)
+            .open(&file)
+            .unwrap()
+            .set_len(64 * MIB)
+            .unwrap();
         file
     }
 
     fn import(&self, volume: &str, words: &str) {
-        self.ok(&format!("qvm-volume import {volume} {}", self.image(words).display()));
+        self.ok(&format!(
+            "qvm-volume import {volume} {}",
+            self.image(words).display()
+        ));
     }
 }
 
@@ -78,38 +95,69 @@ fn qvm_volume_imports_resizes_reverts_and_clones() {
         return;
     }
     let system = System::new();
-    assert_eq!((names("tpl"), names("work")), (vec!["private".into(), "root".into()], vec!["private".to_string()]));
+    assert_eq!(
+        (names("tpl"), names("work")),
+        (
+            vec!["private".into(), "root".into()],
+            vec!["private".to_string()]
+        )
+    );
     for text in ["one", "two", "three"] {
         system.import("work:private", text);
     }
     assert_eq!(words("vm-work-private"), "three");
     let revisions = system.ok("qvm-volume info work:private revisions");
     let revisions: Vec<&str> = revisions.lines().collect();
-    assert!(revisions.len() == 2 && revisions.iter().all(|id| id.ends_with("-back")), "{revisions:?}");
+    assert!(
+        revisions.len() == 2 && revisions.iter().all(|id| id.ends_with("-back")),
+        "{revisions:?}"
+    );
     system.ok("qvm-volume revert work:private");
     assert_eq!(words("vm-work-private"), "two", "the newest revision");
     system.ok(&format!("qvm-volume revert work:private {}", revisions[1]));
     assert_eq!(words("vm-work-private"), "two", "the same by its name");
     let unknown = system.refuses("qvm-volume revert work:private 7-back");
-    assert!(unknown.starts_with("Error: volume work:private: it has no revision '7-back'; it has "), "{unknown}");
+    assert!(
+        unknown.starts_with("Error: volume work:private: it has no revision '7-back'; it has "),
+        "{unknown}"
+    );
 
     system.ok("qvm-volume resize work:private 96MiB");
     assert_eq!(bytes("vm-work-private"), 96 * MIB);
     system.ok("qvm-grow-private work 128M");
-    assert_eq!(system.ok("qvm-volume info work:private size"), format!("{}\n", 128 * MIB));
+    assert_eq!(
+        system.ok("qvm-volume info work:private size"),
+        format!("{}\n", 128 * MIB)
+    );
     assert_eq!(words("vm-work-private"), "two");
     system.refuses("qvm-volume resize work:private 64MiB");
     let smaller = system.refuses("qvm-volume resize --force work:private 64MiB");
-    assert!(smaller.contains("logical volumes are not made smaller"), "{smaller}");
+    assert!(
+        smaller.contains("logical volumes are not made smaller"),
+        "{smaller}"
+    );
 
     system.ok("qvm-volume clone -f work:private tpl:private");
-    assert_eq!((words("vm-tpl-private"), lvs("origin", "vm-tpl-private")), ("two".into(), "vm-work-private".into()));
+    assert_eq!(
+        (words("vm-tpl-private"), lvs("origin", "vm-tpl-private")),
+        ("two".into(), "vm-work-private".into())
+    );
     system.ok("qvm-clone -P thin work copy");
-    assert_eq!((words("vm-copy-private"), lvs("origin", "vm-copy-private")), ("two".into(), "vm-work-private".into()));
+    assert_eq!(
+        (words("vm-copy-private"), lvs("origin", "vm-copy-private")),
+        ("two".into(), "vm-work-private".into())
+    );
     system.ok("qvm-volume clear -f work:private");
-    assert_eq!((words("vm-work-private"), words("vm-copy-private")), (String::new(), "two".into()));
+    assert_eq!(
+        (words("vm-work-private"), words("vm-copy-private")),
+        (String::new(), "two".into())
+    );
     system.ok("qvm-volume config copy:private revisions_to_keep -1");
-    assert!(system.ok("qvm-volume info copy:private").contains("revisions_to_keep  -1 (snapshot disabled)\n"));
+    assert!(
+        system
+            .ok("qvm-volume info copy:private")
+            .contains("revisions_to_keep  -1 (snapshot disabled)\n")
+    );
 }
 
 #[test]
@@ -126,16 +174,27 @@ fn a_templates_changes_are_committed_reverted_and_trimmed() {
     assert_eq!(words("vm-tpl-root"), "installed");
     system.ok("qvm-template-commit tpl");
     assert_eq!(words("vm-tpl-root"), "updated");
-    assert!(!names("tpl").contains(&"root-snap".to_string()), "{:?}", names("tpl"));
+    assert!(
+        !names("tpl").contains(&"root-snap".to_string()),
+        "{:?}",
+        names("tpl")
+    );
 
     system.ok("qvm-revert-template-changes --force tpl");
     assert_eq!(words("vm-tpl-root"), "installed");
     system.ok("qvm-revert-template-changes --force tpl");
-    assert_eq!(words("vm-tpl-root"), "updated", "what was reverted became the revision");
+    assert_eq!(
+        words("vm-tpl-root"),
+        "updated",
+        "what was reverted became the revision"
+    );
 
     // Zeros that were written take room; without them the bytes are the same.
     the_pool().start(&root).unwrap();
-    let guest = File::options().write(true).open(device(&the_pool(), &root)).unwrap();
+    let guest = File::options()
+        .write(true)
+        .open(device(&the_pool(), &root))
+        .unwrap();
     std::os::unix::fs::FileExt::write_all_at(&guest, &vec![0; 16 * MIB as usize], 4 * MIB).unwrap();
     guest.sync_all().unwrap();
     drop(guest);
@@ -143,7 +202,8 @@ fn a_templates_changes_are_committed_reverted_and_trimmed() {
     assert!(the_pool().usage(&root).unwrap() >= 16 * MIB);
     let trimmed = system.ok("qvm-trim-template -q tpl");
     assert!(
-        trimmed.starts_with("tpl: ") && trimmed.ends_with(" of zeros in its root volume are holes now\n"),
+        trimmed.starts_with("tpl: ")
+            && trimmed.ends_with(" of zeros in its root volume are holes now\n"),
         "{trimmed}"
     );
     assert!(the_pool().usage(&root).unwrap() < MIB);
@@ -160,16 +220,28 @@ fn a_listing_of_all_volumes_asks_lvs_once() {
     let system = System::new();
     system.ok("qvm-create -P thin -l red other");
     let columns = "name,disk,priv-max,priv-curr,priv-used,root-max,root-curr,root-used";
-    for line in
-        [&*format!("qvm-ls --raw-data -O {columns}"), "qvm-volume list", "qvm-volume --json list", "qvm-pool info thin"]
-    {
+    for line in [
+        &*format!("qvm-ls --raw-data -O {columns}"),
+        "qvm-volume list",
+        "qvm-volume --json list",
+        "qvm-pool info thin",
+    ] {
         let steps = Steps::counted();
         let output = steps.seen_by(&mut system.command(line)).output().unwrap();
-        assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{line}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         assert_eq!((steps.questions(), steps.changes()), (1, vec![]), "{line}");
     }
     let listed = system.ok("qvm-volume list -p thin");
-    for volume in ["vm-tpl-root", "vm-tpl-private", "vm-work-private", "vm-other-private"] {
+    for volume in [
+        "vm-tpl-root",
+        "vm-tpl-private",
+        "vm-work-private",
+        "vm-other-private",
+    ] {
         assert!(listed.contains(volume), "{listed}");
     }
 }
@@ -185,7 +257,10 @@ fn what_is_removed_leaves_nothing_and_what_belongs_to_nobody_is_found() {
     assert_eq!(names("work"), Vec::<String>::new());
     let lost = origin("lost", "private");
     the_pool().create(&lost).unwrap();
-    assert_eq!(system.ok("qubes-recover --list-orphans"), "thin:qubes_dom0/vm-lost-private\n");
+    assert_eq!(
+        system.ok("qubes-recover --list-orphans"),
+        "thin:qubes_dom0/vm-lost-private\n"
+    );
     system.ok("qubes-recover --remove-orphans --yes");
     assert_eq!(names("lost"), Vec::<String>::new());
     assert_eq!(names("tpl"), ["private", "root"]);
@@ -210,7 +285,10 @@ fn a_full_pool_refuses_and_warns_before_it_is_full() {
     let little = LvmThin::new("little", GROUP, "small", locks());
     let private = origin("kept", "private");
     little.start(&private).unwrap();
-    let guest = File::options().write(true).open(device(&little, &private)).unwrap();
+    let guest = File::options()
+        .write(true)
+        .open(device(&little, &private))
+        .unwrap();
     std::os::unix::fs::FileExt::write_all_at(&guest, &vec![b'x'; 30 * MIB as usize], 0).unwrap();
     guest.sync_all().unwrap();
     drop(guest);
@@ -218,11 +296,15 @@ fn a_full_pool_refuses_and_warns_before_it_is_full() {
         let output = system.command(line).output().unwrap();
         let told = String::from_utf8(output.stderr).unwrap();
         assert!(
-            output.status.success() && told.starts_with(&format!("{tool}: pool little is nearly full: 9")),
+            output.status.success()
+                && told.starts_with(&format!("{tool}: pool little is nearly full: 9")),
             "{told}"
         );
     }
-    let guest = File::options().write(true).open(device(&little, &private)).unwrap();
+    let guest = File::options()
+        .write(true)
+        .open(device(&little, &private))
+        .unwrap();
     assert!(super::full::too_much(&guest).is_err());
     drop(guest);
     let refused = system.refuses("qvm-create -P little -l red second");
@@ -234,5 +316,17 @@ fn a_full_pool_refuses_and_warns_before_it_is_full() {
     assert_eq!(names("kept"), ["private", "private-T-back"]);
     assert!(words("vm-kept-private").starts_with("xxxx"));
     system.ok("qvm-remove -f kept");
-    assert_eq!(lvm(&["lvs", "--noheadings", "-o", "lv_name", "-S", "pool_lv=small", GROUP]).trim(), "");
+    assert_eq!(
+        lvm(&[
+            "lvs",
+            "--noheadings",
+            "-o",
+            "lv_name",
+            "-S",
+            "pool_lv=small",
+            GROUP
+        ])
+        .trim(),
+        ""
+    );
 }
