@@ -1,5 +1,5 @@
-//! Every room's errors under one roof: one type each, joined in [`LifecycleError`], which is what a verb returns; a
-//! message is one line.
+//! Every room's errors under one roof: one type each, joined in [`LifecycleError`], which is what a
+//! verb returns; a message is one line.
 
 pub use crate::exec::ExecError;
 pub use crate::format::FormatError;

@@ -1,4 +1,5 @@
-//! The only place that runs another program. No shell anywhere: a program and its arguments, never a line of text.
+//! The only place that runs another program. No shell anywhere: a program and its arguments, never
+//! a line of text.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -125,7 +126,8 @@ impl Program {
         })
     }
 
-    /// Runs it and returns its standard output; a status other than 0 is an error with the last line it complained with.
+    /// Runs it and returns its standard output; a status other than 0 is an error with the last
+    /// line it complained with.
     pub fn output(&self) -> Result<Vec<u8>, ExecError> {
         let answer = self.answer()?;
         if answer.status.success() {
@@ -165,7 +167,8 @@ impl Program {
             .map_err(|source| self.cannot_start(source))
     }
 
-    /// Runs it for the person at the terminal, whose input and output it has, and waits as long as it takes.
+    /// Runs it for the person at the terminal, whose input and output it has, and waits as long as
+    /// it takes.
     pub fn attended(&self) -> Result<ExitStatus, ExecError> {
         let begun = Instant::now();
         let status = self
@@ -219,7 +222,8 @@ impl Program {
                 return Ok(status);
             }
             if Instant::now() >= deadline {
-                // It may have ended between the look and the kill; either way it is gone after the wait.
+                // It may have ended between the look and the kill; either way it is gone after the
+                // wait.
                 let _gone = child.kill();
                 let _reaped = child.wait();
                 return Err(ExecError::TimedOut {

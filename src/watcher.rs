@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 /// Hears of data that are being copied.
 pub trait CopyWatcher {
-    /// The data of a volume (or of whatever is called `what`) begin to be copied: this many bytes, holes among them, where
-    /// that is known.
+    /// The data of a volume (or of whatever is called `what`) begin to be copied: this many bytes,
+    /// holes among them, where that is known.
     fn begins(&self, what: &str, bytes: Option<u64>);
     /// The copy has come this far.
     fn reached(&self, bytes: u64);
@@ -20,7 +20,8 @@ pub trait CopyWatcher {
     }
 }
 
-/// Who hears of every copy on a system, also of those by which a driver starts, commits and brings back volumes.
+/// Who hears of every copy on a system, also of those by which a driver starts, commits and brings
+/// back volumes.
 #[derive(Clone)]
 pub struct SharedWatcher(Arc<dyn CopyWatcher + Send + Sync>);
 

@@ -1,4 +1,5 @@
-//! Bad input: each ends with one clear line on standard error, the documented exit code, and nothing on disk changed.
+//! Bad input: each ends with one clear line on standard error, the documented exit code, and
+//! nothing on disk changed.
 
 use std::fs;
 use std::io::Read;
@@ -128,7 +129,8 @@ impl System {
         tree::tree(self.root(), &["run"])
     }
 
-    /// Runs a command that has to fail with `code` and one line that contains all `words`, and to change nothing.
+    /// Runs a command that has to fail with `code` and one line that contains all `words`, and to
+    /// change nothing.
     fn refuses(&self, command: &[&str], code: i32, words: &[&str]) {
         let before = self.tree();
         let ran = self.run(command);
@@ -855,7 +857,8 @@ fn what_a_store_holds_cannot_control_a_terminal() {
     let system = System::new();
     system.ok("qvm-prefs work kernelopts EVIL");
     let text = fs::read_to_string(system.store()).unwrap();
-    // A CSI in one character, a delete, and a label with the same: XML can hold them, ESC itself it cannot.
+    // A CSI in one character, a delete, and a label with the same: XML can hold them, ESC itself it
+    // cannot.
     let evil = text
         .replace("EVIL", "a\u{9b}2Jb\u{7f}c")
         .replace(">red<", ">r\u{9b}31med<");

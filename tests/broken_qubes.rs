@@ -1,5 +1,6 @@
-//! One broken qube does not take the system down: it is marked, can be looked at, repaired with ordinary tools or removed,
-//! and everything else works as if nothing were wrong. Upstream refuses the whole file for nearly all of this.
+//! One broken qube does not take the system down: it is marked, can be looked at, repaired with
+//! ordinary tools or removed, and everything else works as if nothing were wrong. Upstream refuses
+//! the whole file for nearly all of this.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -239,7 +240,8 @@ const DAMAGES: &[Damage] = &[
     },
 ];
 
-/// `small.xml` with pools whose images lie in files below the root, so that they can be made and removed here.
+/// `small.xml` with pools whose images lie in files below the root, so that they can be made and
+/// removed here.
 fn sample() -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/r4/small.xml");
     let text = fs::read_to_string(path).unwrap();
@@ -606,7 +608,8 @@ fn of_two_qubes_with_one_name_neither_takes_the_others_images() {
         listed.stderr.contains("a second qube is called 'work'"),
         "{listed:?}"
     );
-    // Whichever it is meant to be: nothing is removed, and nothing of the second is lost by a write.
+    // Whichever it is meant to be: nothing is removed, and nothing of the second is lost by a
+    // write.
     let ran = system.run("qvm-remove --force work");
     assert_eq!(ran.code, 1, "{ran:?}");
     assert!(

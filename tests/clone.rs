@@ -1,5 +1,5 @@
-//! qvm-clone: what a clone has of its source, where its data come from, what they cost, and what is left when it is
-//! killed.
+//! qvm-clone: what a clone has of its source, where its data come from, what they cost, and what is
+//! left when it is killed.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -23,7 +23,8 @@ use ran::{Ran, binary};
 
 const MIB: u64 = 1 << 20;
 
-/// A system below a directory: a template `tpl`, whose root volume has what [`root_image`] says, and a qube `work`.
+/// A system below a directory: a template `tpl`, whose root volume has what [`root_image`] says,
+/// and a qube `work`.
 struct Place {
     root: PathBuf,
     _temporary: Option<tempfile::TempDir>,
@@ -101,8 +102,8 @@ impl Place {
         ran.stdout
     }
 
-    /// Runs a tool that has to fail with 1 and to leave everything below the system's directory as it is; returns its
-    /// last line.
+    /// Runs a tool that has to fail with 1 and to leave everything below the system's directory as
+    /// it is; returns its last line.
     fn refuses(&self, tool: &str, arguments: &[&str]) -> String {
         let before = self.files();
         let ran = self.run(tool, arguments);
@@ -570,7 +571,8 @@ fn a_source_that_runs_is_cloned_as_it_was_last_committed() {
         return skip::skip(format_args!("no libvirt: {reason}"));
     }
     let place = Place::new();
-    // A machine without a system on its disks halts in its firmware: all that is needed of a guest here.
+    // A machine without a system on its disks halts in its firmware: all that is needed of a guest
+    // here.
     for (property, value) in [
         ("virt_mode", "hvm"),
         ("kernel", ""),
@@ -627,7 +629,8 @@ fn a_source_that_runs_is_cloned_as_it_was_last_committed() {
     live("qvm-remove", &["-f", "copy", "work"]);
 }
 
-/// Runs qvm-clone and kills it before its `number`th call of `call`; says whether it lived to see that.
+/// Runs qvm-clone and kills it before its `number`th call of `call`; says whether it lived to see
+/// that.
 fn killed_before(place: &Place, call: &str, number: usize) -> bool {
     let plain = place.command("qvm-clone", &["work", "copy"]);
     let mut traced = Command::new("strace");

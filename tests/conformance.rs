@@ -1,6 +1,6 @@
-//! What upstream's own code says three stores mean (`tests/data/r4/*.dump.json`), we say, too: every property of every
-//! qube with its default mark, features, tags, volumes, devices, global properties, labels, pools.
-//! Where we differ on purpose stands in `docs/conformance.md`.
+//! What upstream's own code says three stores mean (`tests/data/r4/*.dump.json`), we say, too:
+//! every property of every qube with its default mark, features, tags, volumes, devices, global
+//! properties, labels, pools. Where we differ on purpose stands in `docs/conformance.md`.
 
 use std::path::Path;
 
@@ -26,7 +26,8 @@ fn random_2() {
     assert_same("random-2");
 }
 
-/// Without the attributes that repeat what the class, the pool and the template say, volumes mean the same.
+/// Without the attributes that repeat what the class, the pool and the template say, volumes mean
+/// the same.
 #[test]
 fn volumes_follow_from_class_pool_and_template() {
     for sample in ["small", "random-1", "random-2"] {
@@ -122,7 +123,8 @@ fn folder() -> std::path::PathBuf {
 /// Collects what differs, with the way to it.
 fn compare(at: &str, expected: &Json, ours: &Json, differences: &mut Vec<String>) {
     match (expected, ours) {
-        // A guivm that shows itself, or a loop of them: upstream runs into its recursion limit, we say `us++`.
+        // A guivm that shows itself, or a loop of them: upstream runs into its recursion limit, we
+        // say `us++`.
         (Json::Object(e), ours) if e.get("error").is_some_and(|e| e == "RecursionError") => {
             let is_wrong = ours != "us++";
             differences

@@ -1,5 +1,5 @@
-//! qubes-db as somebody meets it whose system does not start: each kind of damage is found, with its line and what to do,
-//! and there is a way back.
+//! qubes-db as somebody meets it whose system does not start: each kind of damage is found, with
+//! its line and what to do, and there is a way back.
 
 use std::fs;
 use std::os::unix::net::UnixListener;
@@ -12,7 +12,8 @@ mod sound_store;
 
 use sound_store::{SOUND, Store};
 
-/// What check says of `SOUND` with `old` replaced by `new`: the output, in which `$` is the store's path.
+/// What check says of `SOUND` with `old` replaced by `new`: the output, in which `$` is the store's
+/// path.
 fn check(old: &str, new: &str) -> String {
     assert!(SOUND.contains(old), "{old}");
     let store = Store::of(&SOUND.replacen(old, new, 1));
@@ -154,7 +155,8 @@ fn each_kind_of_damage_is_found_on_its_line_with_its_repair() {
     }
 }
 
-/// What upstream's own code wrote, it loads: no false alarm. (The latest of it writes `False`, which releases misread.)
+/// What upstream's own code wrote, it loads: no false alarm. (The latest of it writes `False`,
+/// which releases misread.)
 #[test]
 fn there_is_no_error_in_what_upstream_wrote() {
     for sample in ["small", "random-1", "random-2", "r40-small", "n1000"] {

@@ -113,8 +113,8 @@ fn assert_valid(xml: &str) {
     }
 }
 
-/// What only libvirt as Qubes patches it understands, taken out: the scripts of disks, the emulator in a domain of its own,
-/// its graphics, a firmware by its bare name, two options of PCI devices.
+/// What only libvirt as Qubes patches it understands, taken out: the scripts of disks, the emulator
+/// in a domain of its own, its graphics, a firmware by its bare name, two options of PCI devices.
 fn without_qubes_additions(xml: &str) -> String {
     let additions = [
         "<emulator type=\"stubdom",

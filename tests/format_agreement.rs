@@ -1,5 +1,5 @@
-//! The properties that the fuzz targets look for, for a few seconds, from fixed seeds; and our strictness beside that
-//! of libxml2, which is upstream's parser.
+//! The properties that the fuzz targets look for, for a few seconds, from fixed seeds; and our
+//! strictness beside that of libxml2, which is upstream's parser.
 
 #[path = "support/format_properties.rs"]
 mod format_properties;

@@ -1,4 +1,5 @@
-//! What upstream's own code says the samples mean (`tests/data/r4/*.dump.json`): what does not need a default.
+//! What upstream's own code says the samples mean (`tests/data/r4/*.dump.json`): what does not need
+//! a default.
 
 use std::collections::{BTreeMap, BTreeSet};
 

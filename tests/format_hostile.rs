@@ -1,11 +1,12 @@
-//! Files that are no stores, and files made to hurt: one line that says where and why, soon, and nothing else.
+//! Files that are no stores, and files made to hurt: one line that says where and why, soon, and
+//! nothing else.
 
 use std::time::{Duration, Instant};
 
 use qubes::format::{self, FormatError};
 
-/// What reading says. Whole files are always refused by the strict check; damage inside a domain may also show as a
-/// diagnosis of that qube, so both are asked for.
+/// What reading says. Whole files are always refused by the strict check; damage inside a domain
+/// may also show as a diagnosis of that qube, so both are asked for.
 fn refusal(bytes: &[u8]) -> String {
     let begun = Instant::now();
     let message = format::check(bytes).unwrap_err().to_string();

@@ -77,7 +77,8 @@ fn changed(bytes: &[u8], change: impl FnOnce(&mut Qubes)) -> Vec<u8> {
     format::write(bytes, &qubes).unwrap()
 }
 
-/// Does, checks that only the expected lines differ, undoes in the file that was written, and expects the first bytes.
+/// Does, checks that only the expected lines differ, undoes in the file that was written, and
+/// expects the first bytes.
 fn there_and_back(
     bytes: &[u8],
     (gone, come): (&[&str], &[&str]),

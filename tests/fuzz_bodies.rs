@@ -1,4 +1,5 @@
-//! The bodies of the fuzz targets, on damaged and mixed samples from fixed seeds: as many as take a few seconds.
+//! The bodies of the fuzz targets, on damaged and mixed samples from fixed seeds: as many as take a
+//! few seconds.
 
 #[path = "support/fuzz_bodies.rs"]
 mod fuzz_bodies;

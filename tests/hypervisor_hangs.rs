@@ -94,7 +94,8 @@ fn who_asks_a_hypervisor_that_hangs_does_not_hold_the_database() {
     assert!(asking.try_wait().unwrap().is_none(), "it was not waiting");
 
     drop((question, libvirt));
-    // A hypervisor that cannot be asked is none where nothing was started; either way what others wrote is there.
+    // A hypervisor that cannot be asked is none where nothing was started; either way what others
+    // wrote is there.
     asking.wait().unwrap();
     assert_eq!(system.property("vault", "memory"), "555");
 }

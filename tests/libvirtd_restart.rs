@@ -1,5 +1,5 @@
-//! libvirt's daemon is killed, restarted, or stays away while qubes run. The tests have daemons of their own, in
-//! namespaces of their own, so the machine's are not touched.
+//! libvirt's daemon is killed, restarted, or stays away while qubes run. The tests have daemons of
+//! their own, in namespaces of their own, so the machine's are not touched.
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;

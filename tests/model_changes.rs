@@ -1,5 +1,6 @@
-//! Changing properties: which texts are accepted, in which words others are refused (recorded from upstream's tools on
-//! the same store), what follows inside the database, and what is left to be done outside it.
+//! Changing properties: which texts are accepted, in which words others are refused (recorded from
+//! upstream's tools on the same store), what follows inside the database, and what is left to be
+//! done outside it.
 
 use qubes::model::{Effect, PowerState, Qubes, Release, Vm};
 

@@ -1,5 +1,5 @@
-//! Deciding about new qubes, new systems, and removals: what is decided, and in which words it is refused (recorded
-//! from upstream's tools on the same store).
+//! Deciding about new qubes, new systems, and removals: what is decided, and in which words it is
+//! refused (recorded from upstream's tools on the same store).
 
 use qubes::model::{
     Class, NewQube, PoolChoice, PowerState, Qubes, Release, Use, Vm, global_properties, new_system,

@@ -1,5 +1,6 @@
-//! What properties are worth where the samples of `tests/conformance.rs` do not reach: kernels with option files, PCI
-//! devices, running domains, LVM, early stores of R4, features along their chains, tags.
+//! What properties are worth where the samples of `tests/conformance.rs` do not reach: kernels with
+//! option files, PCI devices, running domains, LVM, early stores of R4, features along their
+//! chains, tags.
 
 use qubes::model::check::{Finding, NetvmWays};
 use qubes::model::{Effect, Qubes, Release, Vm, VmName, properties_of};
@@ -409,7 +410,8 @@ fn tags_are_given_under_their_rules() {
     assert_eq!(qubes.remove_tag("work", "created-by-dom0"), Ok(false));
 }
 
-/// The short look of listings must not clear a qube in which the thorough look of `qubes-db check` finds what breaks it.
+/// The short look of listings must not clear a qube in which the thorough look of `qubes-db check`
+/// finds what breaks it.
 fn assert_short_look_misses_nothing(
     qubes: &Qubes,
     name: &str,

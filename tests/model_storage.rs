@@ -1,5 +1,5 @@
-//! What may be said of pools and volumes, decided without a disk: who uses a pool, which release knows what, what a running
-//! qube forbids.
+//! What may be said of pools and volumes, decided without a disk: who uses a pool, which release
+//! knows what, what a running qube forbids.
 
 use qubes::model::{NewPool, PoolUse, PowerState, Qubes, Release, VolumeOption};
 

@@ -1,5 +1,6 @@
-//! What is changed loads in the release that is written for, and what nobody touched stays as it is: for each of 4.0 to 4.4,
-//! after what upstream's own history says of each (`introduced` is this test's own table).
+//! What is changed loads in the release that is written for, and what nobody touched stays as it
+//! is: for each of 4.0 to 4.4, after what upstream's own history says of each (`introduced` is this
+//! test's own table).
 
 use std::fs;
 use std::path::{Path, PathBuf};

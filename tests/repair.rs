@@ -1,5 +1,5 @@
-//! qubes-db repair as somebody uses it whose qubesd refuses to start: each kind of damage is mended or explained, after a
-//! copy, and nothing is decided for anybody that can only be guessed.
+//! qubes-db repair as somebody uses it whose qubesd refuses to start: each kind of damage is mended
+//! or explained, after a copy, and nothing is decided for anybody that can only be guessed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -17,8 +17,8 @@ mod sound_store;
 use ran::{Ran, binary};
 use sound_store::{SOUND, Store};
 
-/// What stood there, what stands there now, the kind that check calls it, and what stands there after the repair;
-/// `None` where only a person can decide.
+/// What stood there, what stands there now, the kind that check calls it, and what stands there
+/// after the repair; `None` where only a person can decide.
 type Case = (
     &'static str,
     &'static str,

@@ -9,7 +9,8 @@ use qubes::storage::{Attachment, Drivers, Kind, StorageError, VmStorage, Volume}
 use qubes::system::{Options, System};
 use tempfile::TempDir;
 
-/// A root directory with a pool that copies where it must, a pool of kernels, and some that cannot be used.
+/// A root directory with a pool that copies where it must, a pool of kernels, and some that cannot
+/// be used.
 struct Place {
     root: TempDir,
     system: System,

@@ -1,5 +1,5 @@
-//! A save that runs out of space or may not write: the old file, whole, and no litter that somebody could take for it.
-//! `store_faults.rs` has the saves that are killed.
+//! A save that runs out of space or may not write: the old file, whole, and no litter that somebody
+//! could take for it. `store_faults.rs` has the saves that are killed.
 
 #[path = "support/scratch_store.rs"]
 mod scratch_store;

@@ -1,4 +1,5 @@
-//! Sixty-four processes on one store, half of them readers: no change is lost, nothing half is read, nobody starves.
+//! Sixty-four processes on one store, half of them readers: no change is lost, nothing half is
+//! read, nobody starves.
 
 #[path = "support/store_processes.rs"]
 mod store_processes;
@@ -35,7 +36,8 @@ fn helper_process() {
     println!("WAITED {}", longest.as_micros());
 }
 
-/// Adds one to a counter of its own and to the shared one, in one transaction. Returns the longest wait for the lock.
+/// Adds one to a counter of its own and to the shared one, in one transaction. Returns the longest
+/// wait for the lock.
 fn write(dir: &Path, own: &str) -> Duration {
     let place = place_in(dir, Wait::at_most(PATIENCE));
     let mut longest = Duration::ZERO;
@@ -56,7 +58,8 @@ fn write(dir: &Path, own: &str) -> Duration {
     longest
 }
 
-/// Whatever it reads is whole: the counters make up the shared one, which never goes back. Returns the longest read.
+/// Whatever it reads is whole: the counters make up the shared one, which never goes back. Returns
+/// the longest read.
 fn read(dir: &Path) -> Duration {
     let place = place_in(dir, Wait::NO);
     let (mut longest, mut last) = (Duration::ZERO, 0);

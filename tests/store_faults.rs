@@ -1,5 +1,6 @@
-//! The real tools with any system call of a save gone wrong: killed before it, or told EIO, ENOSPC or EINTR by it. The
-//! store is then the old one or the new one, whole, the tool said which, and the next command works.
+//! The real tools with any system call of a save gone wrong: killed before it, or told EIO, ENOSPC
+//! or EINTR by it. The store is then the old one or the new one, whole, the tool said which, and
+//! the next command works.
 
 #[path = "support/skip.rs"]
 mod skip;
@@ -529,8 +530,8 @@ fn first(calls: &[Call], after: usize, what: &str, happens: impl Fn(&str) -> boo
     after + found.unwrap_or_else(|| panic!("not after {}: {what}", calls[after].shown()))
 }
 
-/// The order in which a power loss cannot find a file half written: filled, synced, renamed, directory synced. A kill
-/// cannot show it, for the system's memory outlives the process.
+/// The order in which a power loss cannot find a file half written: filled, synced, renamed,
+/// directory synced. A kill cannot show it, for the system's memory outlives the process.
 fn assert_durable(calls: &[Call], case: &Case, directory: &str, target: &str) -> (usize, usize) {
     let shown = case.shown();
     let is_rename = |line: &str| line.starts_with("rename") || line.starts_with("link");
@@ -612,7 +613,8 @@ fn what_is_saved_is_on_the_disk_before_it_is_seen_and_locked_from_the_first_mome
     }
 }
 
-/// Between the look at the store that comes before the copy and the rename lie syncs, which may take long.
+/// Between the look at the store that comes before the copy and the rename lie syncs, which may
+/// take long.
 #[test]
 fn what_an_editor_writes_while_a_save_waits_for_the_disk_is_not_overwritten() {
     let cases = Case::all();

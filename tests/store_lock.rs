@@ -240,8 +240,8 @@ fn a_reader_does_not_wait_for_a_writer() {
     assert!(begun.elapsed() < Duration::from_secs(30), "a reader waited");
 }
 
-/// A file that loses its name while it is read changes its change time and nothing else. The writer here does nothing but
-/// lock and rename, so that it overtakes many of the readers.
+/// A file that loses its name while it is read changes its change time and nothing else. The writer
+/// here does nothing but lock and rename, so that it overtakes many of the readers.
 #[test]
 fn a_reader_that_a_rename_overtakes_does_not_wait_either() {
     let scratch = Scratch::new();

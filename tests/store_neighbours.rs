@@ -42,7 +42,8 @@ fn the_next_writer_clears_what_a_kill_has_left_and_nothing_else() {
         "notes~aB3dE6gH.new",
     ];
     foreign.iter().for_each(|name| left_behind(&beside(name)));
-    // What somebody is writing now, however long he has taken, or has only just begun; what is no file of ours at all.
+    // What somebody is writing now, however long he has taken, or has only just begun; what is no
+    // file of ours at all.
     let (locked, young) = (
         beside("qubes.xml~lockedXX.new"),
         beside("qubes.xml~youngXXX.new"),
@@ -177,7 +178,8 @@ fn while_qubesd_runs_everything_reads_and_nothing_writes() {
     ));
     assert_eq!(stored(&elsewhere, "work", "memory"), "801");
 
-    // A socket that nobody listens at any more, or no socket at all, is what a qubesd that ended leaves.
+    // A socket that nobody listens at any more, or no socket at all, is what a qubesd that ended
+    // leaves.
     drop(qubesd);
     assert!(socket.exists());
     system.ok("qvm-prefs work memory 801");

@@ -1,5 +1,6 @@
-//! A store in odd places, and in the hands of programs that know nothing of us: each command does the right thing, or
-//! says in one line why it cannot, with exit code 1, and then nothing has changed.
+//! A store in odd places, and in the hands of programs that know nothing of us: each command does
+//! the right thing, or says in one line why it cannot, with exit code 1, and then nothing has
+//! changed.
 
 #[path = "support/companions.rs"]
 mod companions;

@@ -17,7 +17,8 @@ const WRITTEN: [&str; 10] = [
 const WRITERS: usize = WRITTEN.len();
 const READS: usize = 300;
 
-/// Ten loops of `qvm-prefs VM memory VALUE` on a real disk, fsyncs and all, and one reader of the same store.
+/// Ten loops of `qvm-prefs VM memory VALUE` on a real disk, fsyncs and all, and one reader of the
+/// same store.
 pub fn reader_beside_writers(tools: &Path) -> io::Result<Row> {
     let disk = tempfile::Builder::new()
         .prefix("budget-")
@@ -50,7 +51,8 @@ pub fn reader_beside_writers(tools: &Path) -> io::Result<Row> {
         {
             std::thread::yield_now();
         }
-        // Beside it a process that does nothing, in turns: what it waits is the machine's doing and not ours.
+        // Beside it a process that does nothing, in turns: what it waits is the machine's doing and
+        // not ours.
         let crowded = alternately(&mut [reader, Job::new("/bin/true", &[], &store)], READS);
         end.store(true, Ordering::Relaxed);
         for writer in writers {

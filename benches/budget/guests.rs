@@ -1,5 +1,5 @@
-//! What is measured with real guests: our own share of a start, and readers beside twenty starts. Needs libvirt, QEMU
-//! and the small guest (`make guest`); `make bench` sees to all of them.
+//! What is measured with real guests: our own share of a start, and readers beside twenty starts.
+//! Needs libvirt, QEMU and the small guest (`make guest`); `make bench` sees to all of them.
 
 use std::fs;
 use std::io;
@@ -14,7 +14,8 @@ const STARTED: usize = 20;
 /// Memory of a guest, MiB: the least it boots with.
 const MEMORY: &str = "memory=112";
 
-/// A system in a scratch directory, with one template and the qubes to start. They are killed and removed in the end.
+/// A system in a scratch directory, with one template and the qubes to start. They are killed and
+/// removed in the end.
 struct Scratch {
     tools: PathBuf,
     directory: tempfile::TempDir,
@@ -123,7 +124,8 @@ fn own_work(scratch: &Scratch) -> io::Result<Row> {
     })
 }
 
-/// `qvm-start` of twenty at once; a reader and a process that does nothing take turns until it ends.
+/// `qvm-start` of twenty at once; a reader and a process that does nothing take turns until it
+/// ends.
 fn reader_beside_starts(scratch: &Scratch) -> io::Result<Row> {
     let names: Vec<&str> = scratch.qubes.iter().map(String::as_str).collect();
     let mut reader = scratch.job("qvm-prefs", &[names[0], "netvm"]);

@@ -1,5 +1,6 @@
-//! The budgets of the design, measured: `make bench` or `cargo bench --bench budget`. Prints a table and ends with 1
-//! when a budget is exceeded. Times are compared with `xmllint --noout` on the same file in the same run.
+//! The budgets of the design, measured: `make bench` or `cargo bench --bench budget`. Prints a
+//! table and ends with 1 when a budget is exceeded. Times are compared with `xmllint --noout` on
+//! the same file in the same run.
 
 mod crowd;
 mod guests;
@@ -120,8 +121,8 @@ fn writing(tools: &Path, store: &Path) -> Job {
     Job::new(tools.join("qvm-prefs"), &[QUBE, "memory", "%"], store).with_values(&["410", "420"])
 }
 
-/// Readers beside a writer, whose every change they see. `unseen` is a store that no tool of ours has written or has
-/// left anything about, so each reader has to look where the qubes are.
+/// Readers beside a writer, whose every change they see. `unseen` is a store that no tool of ours
+/// has written or has left anything about, so each reader has to look where the qubes are.
 fn compared_with_xmllint(
     tools: &Path,
     store: &Path,

@@ -3,8 +3,8 @@
 /// 1000 qubes, written by Qubes' own code (names and values invented).
 pub const THOUSAND: &str = include_str!("../../tests/data/r4/n1000.xml");
 
-/// The sample `times` times over: the copies have names, numbers and uuids of their own and refer to the templates and
-/// netvms of the first. dom0 stays alone.
+/// The sample `times` times over: the copies have names, numbers and uuids of their own and refer
+/// to the templates and netvms of the first. dom0 stays alone.
 pub fn repeated(times: u32) -> String {
     let Some((head, rest)) = THOUSAND.split_once("  <domains>\n") else {
         return THOUSAND.to_string();

@@ -1,5 +1,5 @@
-//! Measuring processes beside each other. Ratios, not seconds: each round runs every command once, so that whatever
-//! else the machine does meets all of them alike.
+//! Measuring processes beside each other. Ratios, not seconds: each round runs every command once,
+//! so that whatever else the machine does meets all of them alike.
 
 use std::ffi::OsString;
 use std::io;
@@ -110,8 +110,9 @@ impl Job {
         }
     }
 
-    /// What it used of the machine. Asked of a small process of our own that has only this child: the kernel keeps one
-    /// sum for all children, and a child starts with the memory of whoever made it.
+    /// What it used of the machine. Asked of a small process of our own that has only this child:
+    /// the kernel keeps one sum for all children, and a child starts with the memory of whoever
+    /// made it.
     pub fn usage(&mut self) -> io::Result<Usage> {
         let inner = self.command();
         let mut outer = Command::new(std::env::current_exe()?);
@@ -148,7 +149,8 @@ pub struct Usage {
     pub processor: Duration,
 }
 
-/// `--usage PROGRAM ARGUMENT...`: runs it as the only child, and prints bytes and microseconds for [`Job::usage`].
+/// `--usage PROGRAM ARGUMENT...`: runs it as the only child, and prints bytes and microseconds for
+/// [`Job::usage`].
 pub fn print_usage(words: &[String]) -> ExitCode {
     let Some((program, arguments)) = words.split_first() else {
         return ExitCode::from(2);
@@ -172,8 +174,8 @@ pub fn print_usage(words: &[String]) -> ExitCode {
     }
 }
 
-/// Runs the jobs alternately, `rounds` times after one round that does not count, and gives each one's times, in the order
-/// of the rounds.
+/// Runs the jobs alternately, `rounds` times after one round that does not count, and gives each
+/// one's times, in the order of the rounds.
 pub fn alternately(jobs: &mut [Job], rounds: usize) -> io::Result<Vec<Vec<Duration>>> {
     let mut times = vec![Vec::with_capacity(rounds); jobs.len()];
     for round in 0..=rounds {
@@ -187,8 +189,9 @@ pub fn alternately(jobs: &mut [Job], rounds: usize) -> io::Result<Vec<Vec<Durati
     Ok(times)
 }
 
-/// How often a time of `reference` goes into one of `times`: the median over the rounds. A machine that is now fast and now
-/// slow is as fast for both of a round, which medians taken apart would not know.
+/// How often a time of `reference` goes into one of `times`: the median over the rounds. A machine
+/// that is now fast and now slow is as fast for both of a round, which medians taken apart would
+/// not know.
 pub fn paired(times: &[Duration], reference: &[Duration]) -> f64 {
     let ratio =
         |(a, b): (&Duration, &Duration)| a.as_secs_f64() / b.as_secs_f64().max(f64::MIN_POSITIVE);

@@ -36,7 +36,8 @@ pub fn node_of(port: &str) -> Result<PathBuf, DeviceError> {
 /// The block device at a port, if a qube may have it.
 ///
 /// # Errors
-/// There is none, it is something else, or dom0 uses it: two who write to one file system destroy it.
+/// There is none, it is something else, or dom0 uses it: two who write to one file system destroy
+/// it.
 pub fn free_device(port: &str) -> Result<FreeDevice, DeviceError> {
     let node = match fs::canonicalize(node_of(port)?) {
         Ok(node) => node,
@@ -48,7 +49,8 @@ pub fn free_device(port: &str) -> Result<FreeDevice, DeviceError> {
     if !metadata.file_type().is_block_device() {
         return Err(DeviceError::NoBlockDevice(node.display().to_string()));
     }
-    // Of a block device that is opened so, the kernel tells whether it is mounted, or held by a mapping of devices.
+    // Of a block device that is opened so, the kernel tells whether it is mounted, or held by a
+    // mapping of devices.
     match OpenOptions::new()
         .read(true)
         .custom_flags(O_EXCL)

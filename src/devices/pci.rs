@@ -1,5 +1,5 @@
-//! PCI devices of this machine, as the kernel shows them: addresses, the names that Qubes gives their places
-//! (`spec/r4-devices.md` §6), and what they are (§2).
+//! PCI devices of this machine, as the kernel shows them: addresses, the names that Qubes gives
+//! their places (`spec/r4-devices.md` §6), and what they are (§2).
 
 use std::fmt;
 use std::fs;
@@ -75,8 +75,9 @@ impl PciBus {
         }
     }
 
-    /// The address that a port names. One that begins at a bridge says of each further device how far its bus is from
-    /// the bridge's own; R4.2 and older named every device by its address alone.
+    /// The address that a port names. One that begins at a bridge says of each further device how
+    /// far its bus is from the bridge's own; R4.2 and older named every device by its address
+    /// alone.
     ///
     /// # Errors
     /// The text names no port, or leads past a bridge that is not there.
@@ -116,8 +117,8 @@ impl PciBus {
         ))
     }
 
-    /// The device that an assignment means: at this port, or at any when that is `*`; of this identity, or any when
-    /// that is `*`.
+    /// The device that an assignment means: at this port, or at any when that is `*`; of this
+    /// identity, or any when that is `*`.
     ///
     /// # Errors
     /// There is none, another one, or more than one.
@@ -144,8 +145,8 @@ impl PciBus {
         }
     }
 
-    /// Whether the kernel keeps what the device does to memory within bounds (an IOMMU), without which no guest under
-    /// QEMU can have it. Xen's dom0 is not shown that.
+    /// Whether the kernel keeps what the device does to memory within bounds (an IOMMU), without
+    /// which no guest under QEMU can have it. Xen's dom0 is not shown that.
     pub fn is_confined(&self, address: Address) -> bool {
         self.directory(address).join("iommu_group").exists()
     }
@@ -177,7 +178,8 @@ impl PciBus {
 mod tests {
     use super::*;
 
-    /// A machine with a network card, and two USB controllers behind two bridges: the specification's example.
+    /// A machine with a network card, and two USB controllers behind two bridges: the
+    /// specification's example.
     fn machine() -> (tempfile::TempDir, PciBus) {
         let place = tempfile::tempdir().unwrap();
         let bus = PciBus::below(place.path());

@@ -1,5 +1,5 @@
-//! The rules of R1 to R3 (`spec/r3-model.md` §9) as R4 has them (`spec/r3-migration.md` §4): what was let through is let
-//! through, and nothing else. Where a file cannot be understood, nothing is.
+//! The rules of R1 to R3 (`spec/r3-model.md` §9) as R4 has them (`spec/r3-migration.md` §4): what
+//! was let through is let through, and nothing else. Where a file cannot be understood, nothing is.
 
 use super::{Action, Host, MAX_RULES, Ports, Protocol, Rule, Rules, Version, version};
 use crate::format::xml::{self, Id, Tree};
@@ -17,10 +17,11 @@ pub fn closed() -> Rules {
     Rules(vec![Rule::all(Action::Drop)])
 }
 
-/// The rules of a file of R3. `now`: seconds since 1970; what has ended is left out, as R3 does when it reads.
+/// The rules of a file of R3. `now`: seconds since 1970; what has ended is left out, as R3 does
+/// when it reads.
 ///
-/// Under the policy "deny" a rule that cannot be understood is left out: less is let through than was. Under "allow" it
-/// would have kept something away, so that without it nothing is let through.
+/// Under the policy "deny" a rule that cannot be understood is left out: less is let through than
+/// was. Under "allow" it would have kept something away, so that without it nothing is let through.
 pub fn from_r3(bytes: &[u8], now: u64) -> FromR3 {
     let shut = |reason: String| FromR3 {
         rules: closed(),
@@ -54,8 +55,9 @@ pub fn from_r3(bytes: &[u8], now: u64) -> FromR3 {
             Err(reason) => left_out.push(format!("rule {}: {reason}; it is left out", n + 1)),
         }
     }
-    // What is let through or kept away like the rules' own stands before them, as the importer of R4 has it; what is as
-    // the policy is comes behind them, as in R3, where a rule about a name server counts.
+    // What is let through or kept away like the rules' own stands before them, as the importer of
+    // R4 has it; what is as the policy is comes behind them, as in R3, where a rule about a name
+    // server counts.
     let of_flag = |name: &str| {
         if says(name).unwrap_or(is_open) {
             Action::Accept
@@ -120,7 +122,8 @@ fn rule(tree: &Tree, id: Id, action: Action, now: u64) -> Result<Option<Rule>, S
         None | Some("") => port.map(|_| Protocol::Tcp),
         Some(_) => return Err("its protocol is none of tcp, udp, icmp, any".into()),
     };
-    // R3 looks at ports only where the protocol has some, and takes a span that ends before it begins for its first.
+    // R3 looks at ports only where the protocol has some, and takes a span that ends before it
+    // begins for its first.
     let has_ports = matches!(protocol, Some(Protocol::Tcp | Protocol::Udp));
     let ports = match port.filter(|_| has_ports) {
         Some(first) => {

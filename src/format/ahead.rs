@@ -1,7 +1,8 @@
 //! The usual domain, found without reading all of it.
 //!
-//! What could stand in a domain and change what it means is searched for in long stretches, which costs next to
-//! nothing where it stands nowhere; a place once found is remembered while it lies ahead.
+//! What could stand in a domain and change what it means is searched for in long stretches, which
+//! costs next to nothing where it stands nowhere; a place once found is remembered while it lies
+//! ahead.
 
 use std::borrow::Cow;
 
@@ -43,7 +44,8 @@ impl Ahead {
         (self.misleading.place, self.odd.place) = (None, None);
     }
 
-    /// Whether a domain ends somewhere from `at` on, with what shows whether it is one: the byte behind the name.
+    /// Whether a domain ends somewhere from `at` on, with what shows whether it is one: the byte
+    /// behind the name.
     pub fn has_end(&mut self, bytes: &[u8], at: usize) -> bool {
         self.end.from(bytes, at).saturating_add(END.len()) < bytes.len()
     }
@@ -55,8 +57,8 @@ impl Ahead {
             .then_some(end + 9)
     }
 
-    /// The domain behind the blanks at `at`, if its start tag and its properties are written the way upstream writes
-    /// them.
+    /// The domain behind the blanks at `at`, if its start tag and its properties are written the
+    /// way upstream writes them.
     pub fn plain_domain(&mut self, bytes: &[u8], at: usize) -> Option<Entry> {
         let start = match after(bytes, at, b"\n    <domain id=\"domain-") {
             Some(_) => at + 5,
@@ -87,8 +89,9 @@ impl Ahead {
         ))
     }
 
-    /// The text of the property `name` where the word stands nowhere else in the domain, so that no other property
-    /// can have the name; its section begins the domain. `domain` ends where the domain does, `bytes` go on.
+    /// The text of the property `name` where the word stands nowhere else in the domain, so that no
+    /// other property can have the name; its section begins the domain. `domain` ends where the
+    /// domain does, `bytes` go on.
     fn only_name<'a>(
         &mut self,
         domain: &'a [u8],
@@ -119,8 +122,9 @@ impl Ahead {
     }
 }
 
-/// The text of the last property `name` in the section `<properties>` that begins a domain, for a section written the
-/// way upstream writes it, in which every `<` belongs to a property. There must be no second section.
+/// The text of the last property `name` in the section `<properties>` that begins a domain, for a
+/// section written the way upstream writes it, in which every `<` belongs to a property. There must
+/// be no second section.
 fn name_of_all(domain: &[u8], inside: usize) -> Option<Option<Cow<'_, str>>> {
     let mut name = None;
     let mut at = after(domain, skip_blank(domain, inside), b"<properties>")?;
@@ -156,7 +160,8 @@ fn key_of_property(bytes: &[u8], at: usize) -> Option<usize> {
     usual.or_else(|| after(bytes, skip_blank(bytes, at), b"<property name=\""))
 }
 
-/// Past a property. Its tag ends before the next `<`, and when that closes the property, no element stood inside.
+/// Past a property. Its tag ends before the next `<`, and when that closes the property, no element
+/// stood inside.
 fn behind_property(bytes: &[u8], key: usize) -> Option<usize> {
     after(
         bytes,
@@ -204,8 +209,8 @@ impl Find for Search {
 struct Needle(Finder<'static>);
 
 impl Needle {
-    /// `rarest` are the two bytes of the needle that stand together least often. The usual guess, made for prose, would
-    /// stop at every tag.
+    /// `rarest` are the two bytes of the needle that stand together least often. The usual guess,
+    /// made for prose, would stop at every tag.
     fn new(needle: &'static [u8], rarest: &'static [u8; 2]) -> Needle {
         struct Rarest(&'static [u8; 2]);
         impl HeuristicFrequencyRank for Rarest {

@@ -1,7 +1,9 @@
-//! What a store that was changed is to hold: pieces of the file it was read from, and what is new between them.
+//! What a store that was changed is to hold: pieces of the file it was read from, and what is new
+//! between them.
 //!
-//! The writer does not go through all domains to change one. It works on a skeleton of the file in which each domain
-//! that nobody touched is an empty element, and what it changes there is carried over to the file.
+//! The writer does not go through all domains to change one. It works on a skeleton of the file in
+//! which each domain that nobody touched is an empty element, and what it changes there is carried
+//! over to the file.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -52,8 +54,8 @@ impl Original {
         ))
     }
 
-    /// How `qubes`, which was read from this, differs from it. Fails where the original is not well-formed: nothing is
-    /// written over that; and where a value cannot be written in XML.
+    /// How `qubes`, which was read from this, differs from it. Fails where the original is not
+    /// well-formed: nothing is written over that; and where a value cannot be written in XML.
     pub fn changed(&self, qubes: &Qubes) -> Result<Changed, FormatError> {
         if !self.is_well_formed {
             full::outline(&whole(&*self.stored)?)?;
@@ -154,7 +156,8 @@ impl Changed {
     pub fn parts(&self) -> impl Iterator<Item = Part<'_>> {
         let mut done = 0;
         let changes = self.0.iter().flat_map(move |(range, text)| {
-            // Two changes never overlap; were they to, the earlier would win and no byte be written twice.
+            // Two changes never overlap; were they to, the earlier would win and no byte be written
+            // twice.
             let kept = done..range.start.max(done);
             done = range.end.max(done);
             [Part::Kept(kept), Part::New(text)]

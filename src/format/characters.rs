@@ -1,5 +1,5 @@
-//! The characters of a damaged text put right, which loses nothing: another encoding, zeros and control characters, a wrong
-//! declaration, an `&` that begins nothing.
+//! The characters of a damaged text put right, which loses nothing: another encoding, zeros and
+//! control characters, a wrong declaration, an `&` that begins nothing.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,5 @@
-//! Everything that is wrong with a file: its form, and what it says ([`crate::model::check`]), each with its line.
+//! Everything that is wrong with a file: its form, and what it says ([`crate::model::check`]), each
+//! with its line.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -61,8 +62,8 @@ pub(super) enum Target {
     Text,
 }
 
-/// What is wrong with `bytes` as a store, in the order of the file. Of a file that is damaged as a text, what can be
-/// taken from it is looked at, too.
+/// What is wrong with `bytes` as a store, in the order of the file. Of a file that is damaged as a
+/// text, what can be taken from it is looked at, too.
 pub fn damage(bytes: &Bytes, facts: &dyn Facts) -> Vec<Damage> {
     let mut found = match check(bytes) {
         Ok(()) => of_content(bytes, facts),

@@ -23,8 +23,8 @@ impl Edits {
         self.replace(range, "");
     }
 
-    /// The changes in the order of the file. Insertions at one place keep the order in which they were asked for, and
-    /// come before what is deleted or replaced from there on.
+    /// The changes in the order of the file. Insertions at one place keep the order in which they
+    /// were asked for, and come before what is deleted or replaced from there on.
     pub fn in_order(mut self) -> Vec<(Range<usize>, String)> {
         self.0.sort_by_key(|(range, _)| (range.start, range.end));
         self.0
@@ -36,7 +36,8 @@ impl Edits {
         let mut new = Vec::with_capacity(bytes.len() + growth);
         let mut done = 0;
         for (range, text) in self.in_order() {
-            // Two changes never overlap; were they to, the earlier would win and no byte be written twice.
+            // Two changes never overlap; were they to, the earlier would win and no byte be written
+            // twice.
             new.extend_from_slice(&bytes[done..range.start.max(done)]);
             new.extend_from_slice(text.as_bytes());
             done = range.end.max(done);
@@ -58,7 +59,8 @@ impl Edits {
             now += kept + line_ends(text.as_bytes());
             before += kept + gone;
             done = range.end.max(done);
-            // What stands on the rest of the line belongs to it; the next one is the first that both have whole.
+            // What stands on the rest of the line belongs to it; the next one is the first that
+            // both have whole.
             lines.push((now, before));
         }
         Lines(lines)
@@ -86,7 +88,8 @@ pub(crate) fn child_indent(tree: &Tree, container: Id) -> Indent {
     }
     let own = indent_of(tree, container);
     let element = tree.element(container);
-    // `<features></features>` among lines: kept so, that taking the child out again gives the same bytes.
+    // `<features></features>` among lines: kept so, that taking the child out again gives the same
+    // bytes.
     let pair = !tree.is_self_closing(container) && element.tag.end == element.close.start;
     if pair && own.has_lines() {
         Indent::none()
@@ -101,7 +104,8 @@ pub(crate) fn indent_of(tree: &Tree, id: Id) -> Indent {
     Indent::of_blanks(&tree.bytes[tree.blank_before(start)..start])
 }
 
-/// Takes children out of an element and puts others in, so that doing the opposite gives the same bytes again.
+/// Takes children out of an element and puts others in, so that doing the opposite gives the same
+/// bytes again.
 pub(crate) fn change_children(
     tree: &Tree,
     edits: &mut Edits,
@@ -150,8 +154,8 @@ pub(crate) fn change_children(
     }
 }
 
-/// The child before which `found` comes first, as the place to add behind: the sibling before that child, or, when
-/// there is none such, the last of `items`.
+/// The child before which `found` comes first, as the place to add behind: the sibling before that
+/// child, or, when there is none such, the last of `items`.
 pub(crate) fn place_before(
     tree: &Tree,
     container: Id,

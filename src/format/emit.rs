@@ -144,7 +144,8 @@ impl Emitter {
         self.empty("pool", &pool.attributes)
     }
 
-    /// `<name>` with `children` below it, `<name/>` without any. The start tag's rest, after the name, is written.
+    /// `<name>` with `children` below it, `<name/>` without any. The start tag's rest, after the
+    /// name, is written.
     pub fn section<T>(
         &mut self,
         name: &str,
@@ -263,7 +264,8 @@ pub(crate) fn place_of(vm: &Vm) -> String {
     format!("qube '{}'", vm.name)
 }
 
-/// Properties that upstream loads, and therefore writes, after all others (`spec/r4-xml.md` §1.3, stage 4).
+/// Properties that upstream loads, and therefore writes, after all others (`spec/r4-xml.md` §1.3,
+/// stage 4).
 const LATE: [&str; 10] = [
     "appvm_default_bootmode",
     "audiovm",

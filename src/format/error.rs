@@ -8,7 +8,8 @@ pub(crate) struct Fault {
     pub reason: &'static str,
 }
 
-/// Why the store cannot be read or written. One line each; the caller puts the file's name in front.
+/// Why the store cannot be read or written. One line each; the caller puts the file's name in
+/// front.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FormatError {
     /// Lines and columns count from 1, columns in characters.

@@ -25,8 +25,8 @@ pub(super) struct Fetched {
 }
 
 impl Fetched {
-    /// Fetches the one of `domains` at `position` if it is not there; those behind it as well, where one after the other is
-    /// looked at: as many as have [`ROOM`].
+    /// Fetches the one of `domains` at `position` if it is not there; those behind it as well,
+    /// where one after the other is looked at: as many as have [`ROOM`].
     pub fn fetch(
         &mut self,
         stored: &dyn Stored,

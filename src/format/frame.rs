@@ -1,4 +1,5 @@
-//! What stands around the domains of a store, and where they lie, seen through a window that moves over the file.
+//! What stands around the domains of a store, and where they lie, seen through a window that moves
+//! over the file.
 
 use std::borrow::Cow;
 use std::io;
@@ -11,8 +12,8 @@ use super::text::{Place, decode, skip_blank};
 use super::tree::{Parts, Tree, check_characters};
 use super::{DEPTH_OF_DOMAINS, full, leaf};
 
-/// Everything outside the domains, and where those lie. With each domain put back in its place behind its gap, this is
-/// the file.
+/// Everything outside the domains, and where those lie. With each domain put back in its place
+/// behind its gap, this is the file.
 pub(crate) struct Frame {
     pub sections: Sections,
     pub domains: Vec<Span>,
@@ -71,13 +72,15 @@ impl Check<'_> {
     }
 }
 
-/// The frame of a store and the entries of its domains, or `None` where only a strict reading can tell.
+/// The frame of a store and the entries of its domains, or `None` where only a strict reading can
+/// tell.
 ///
-/// Why this is sound on every well-formed file: outside domains it reads tokens. Inside a domain it goes to the first
-/// `</domain>` and gives up if `<!` or `<?` stands before that, so every `<` up to there is a tag. If a domain held
-/// another element called domain, that element's end tag would be taken for the domain's, and one end tag too many
-/// would be left over: but after a domain only `<domain` or `</domains>` is accepted, and after those only what
-/// balances. What the window cuts off fails, and is looked at again in a window that holds more.
+/// Why this is sound on every well-formed file: outside domains it reads tokens. Inside a domain it
+/// goes to the first `</domain>` and gives up if `<!` or `<?` stands before that, so every `<` up
+/// to there is a tag. If a domain held another element called domain, that element's end tag would
+/// be taken for the domain's, and one end tag too many would be left over: but after a domain only
+/// `<domain` or `</domains>` is accepted, and after those only what balances. What the window cuts
+/// off fails, and is looked at again in a window that holds more.
 pub(crate) fn frame(
     stored: &dyn Stored,
     room: usize,
@@ -127,7 +130,8 @@ pub(crate) fn frame(
 /// Children of the root, and where they lie.
 type Sections = Vec<(Section, Span)>;
 
-/// The sections up to the first that holds domains, and that one's start tag; where there is none, all of them.
+/// The sections up to the first that holds domains, and that one's start tag; where there is none,
+/// all of them.
 fn before_domains(bytes: &[u8], is_whole: bool) -> Option<(Sections, Option<Span>)> {
     let mut scanner = Scanner::new(bytes, full::check_encoding(bytes).ok()?..bytes.len());
     if full::has_declaration(&bytes[scanner.position()..]) {
@@ -144,7 +148,8 @@ fn before_domains(bytes: &[u8], is_whole: bool) -> Option<(Sections, Option<Span
     Some((found, tag))
 }
 
-/// The rest from the end tag of the section with domains on; `start` is where `bytes` begin in the file.
+/// The rest from the end tag of the section with domains on; `start` is where `bytes` begin in the
+/// file.
 fn behind_domains(
     bytes: &[u8],
     at: usize,
@@ -167,8 +172,8 @@ fn behind_domains(
     to_end(&mut scanner, bytes)
 }
 
-/// Collects sections up to one that holds domains, whose start tag is returned, or past the end of the root. There can
-/// be one such section: a second is not ours to understand.
+/// Collects sections up to one that holds domains, whose start tag is returned, or past the end of
+/// the root. There can be one such section: a second is not ours to understand.
 fn sections(
     scanner: &mut Scanner,
     bytes: &[u8],

@@ -10,8 +10,9 @@ const OUTLINE: usize = 3;
 
 /// Checks every byte, and keeps root, sections and domains.
 ///
-/// Refused, with line and column: what is not well-formed, a DOCTYPE (so no entity can be defined, let alone expand),
-/// an encoding other than UTF-8, control characters, nesting beyond [`super::tree::MAX_DEPTH`].
+/// Refused, with line and column: what is not well-formed, a DOCTYPE (so no entity can be defined,
+/// let alone expand), an encoding other than UTF-8, control characters, nesting beyond
+/// [`super::tree::MAX_DEPTH`].
 pub(crate) fn outline(bytes: &[u8]) -> Result<Tree<'_>, FormatError> {
     let tree = document(bytes)?;
     match tree.name(Tree::ROOT) {

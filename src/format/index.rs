@@ -1,8 +1,9 @@
 //! Where each domain lies in the bytes, found without parsing domains.
 //!
-//! [`quick`] looks only at what must be looked at, through a small window, and gives up at the first thing that could
-//! mislead it; [`careful`] reads every byte. On a well-formed file both give the same answer (a fuzz target holds them to it). On one that is
-//! not, `quick` may still answer when the damage lies inside a domain: that domain then carries the diagnosis.
+//! [`quick`] looks only at what must be looked at, through a small window, and gives up at the
+//! first thing that could mislead it; [`careful`] reads every byte. On a well-formed file both give
+//! the same answer (a fuzz target holds them to it). On one that is not, `quick` may still answer
+//! when the damage lies inside a domain: that domain then carries the diagnosis.
 
 use std::borrow::Cow;
 

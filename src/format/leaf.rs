@@ -1,5 +1,5 @@
-//! Elements that hold no others, in upstream's own form: what a store mostly consists of. Recognised whole, they make
-//! the check before each write cheap.
+//! Elements that hold no others, in upstream's own form: what a store mostly consists of.
+//! Recognised whole, they make the check before each write cheap.
 
 use std::ops::Range;
 
@@ -11,7 +11,8 @@ use super::tree::unholdable;
 /// How many properties a domain in upstream's own form has at most.
 const MOST: usize = 1024;
 
-/// The domain at `at`, if it is in upstream's own form and so well-formed: of any other only a tree can tell.
+/// The domain at `at`, if it is in upstream's own form and so well-formed: of any other only a tree
+/// can tell.
 pub(crate) fn plain_domain(bytes: &[u8], at: usize) -> Option<Entry> {
     let id = decoded(bytes, after(bytes, at, b"<domain id=\"")?, b'"', b'<')?;
     let class = after(bytes, id, b"\" class=\"")?;
@@ -84,8 +85,8 @@ fn behind_sections(bytes: &[u8], mut at: usize) -> Option<(Option<Range<usize>>,
     }
 }
 
-/// Past a section of lines `OPEN name">text CLOSE`, with or without the blanks that `open` begins with. Each name and
-/// text is shown to `look`, which may give up.
+/// Past a section of lines `OPEN name">text CLOSE`, with or without the blanks that `open` begins
+/// with. Each name and text is shown to `look`, which may give up.
 #[inline]
 fn lines<const A: usize, const B: usize, const C: usize>(
     bytes: &[u8],
@@ -136,8 +137,8 @@ fn section<const N: usize>(
     }
 }
 
-/// Where the text or value ends that begins at `at`: at `end`, with references and blanks that may stand in it. `other`
-/// must not.
+/// Where the text or value ends that begins at `at`: at `end`, with references and blanks that may
+/// stand in it. `other` must not.
 #[inline]
 fn decoded(bytes: &[u8], mut at: usize, end: u8, other: u8) -> Option<usize> {
     loop {
@@ -156,8 +157,8 @@ fn decoded(bytes: &[u8], mut at: usize, end: u8, other: u8) -> Option<usize> {
     }
 }
 
-/// The place behind all such elements from `at` on and the blanks before each: for who only checks, and needs no tokens
-/// of them.
+/// The place behind all such elements from `at` on and the blanks before each: for who only checks,
+/// and needs no tokens of them.
 pub(crate) fn behind_all(bytes: &[u8], mut at: usize) -> usize {
     while let Some(end) = end_of(bytes, skip_blank(bytes, at)) {
         at = end;
@@ -165,8 +166,8 @@ pub(crate) fn behind_all(bytes: &[u8], mut at: usize) -> usize {
     at
 }
 
-/// The place behind the element at `at`, if it is one of those and well-formed; which characters are allowed in a
-/// store was checked before.
+/// The place behind the element at `at`, if it is one of those and well-formed; which characters
+/// are allowed in a store was checked before.
 fn end_of(bytes: &[u8], at: usize) -> Option<usize> {
     named(bytes, at, b"<property name=\"", b"</property>")
         .or_else(|| volume(bytes, at))
@@ -191,7 +192,8 @@ fn named<const A: usize, const B: usize>(
     after(bytes, text + ordinary(&bytes[text..], b'<', b']'), close)
 }
 
-/// The place behind the quotation mark that ends the value at `at`, if nothing in it needs a second look.
+/// The place behind the quotation mark that ends the value at `at`, if nothing in it needs a second
+/// look.
 fn value(bytes: &[u8], at: usize) -> Option<usize> {
     after(bytes, at + ordinary(&bytes[at..], b'"', b'<'), b"\"")
 }

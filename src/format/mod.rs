@@ -1,10 +1,13 @@
-//! qubes.xml ⇄ model: an index of where each domain lies, a reader on demand, a writer that copies untouched spans.
+//! qubes.xml ⇄ model: an index of where each domain lies, a reader on demand, a writer that copies
+//! untouched spans.
 //!
-//! [`read`] takes the bytes of a file and gives a [`Qubes`] that parses a domain when somebody looks at it; [`write`]
-//! takes the same bytes and the collection, changed or not, and gives the new bytes. What nobody touched is copied
-//! byte for byte; in a touched domain only what differs is changed. The grammar is `spec/r4-xml.md`.
+//! [`read`] takes the bytes of a file and gives a [`Qubes`] that parses a domain when somebody
+//! looks at it; [`write`] takes the same bytes and the collection, changed or not, and gives the
+//! new bytes. What nobody touched is copied byte for byte; in a touched domain only what differs is
+//! changed. The grammar is `spec/r4-xml.md`.
 //!
-//! [`open`] and [`Original`] do the same over a file that stays where it is: domains are fetched one by one.
+//! [`open`] and [`Original`] do the same over a file that stays where it is: domains are fetched
+//! one by one.
 
 use std::sync::Arc;
 
@@ -74,9 +77,9 @@ pub const MAX_BYTES: usize = 64 << 20;
 /// The bytes of a store, shared between those who parse domains out of them.
 pub type Bytes = SharedBytes;
 
-/// Reads a store. Domains are parsed when they are looked at; what is wrong inside one of them becomes a diagnosis
-/// of that qube. Errors name line and column. A store of R1 to R3 is read, too, all of it at once; it cannot be changed
-/// in place, only written as a new one.
+/// Reads a store. Domains are parsed when they are looked at; what is wrong inside one of them
+/// becomes a diagnosis of that qube. Errors name line and column. A store of R1 to R3 is read, too,
+/// all of it at once; it cannot be changed in place, only written as a new one.
 pub fn read(bytes: impl Into<Bytes>) -> Result<Qubes, FormatError> {
     open(Arc::new(bytes.into()))
 }
@@ -128,8 +131,9 @@ fn open_framed(stored: &Arc<dyn Stored>, check: Option<Check>) -> Result<Opened,
     Ok(Opened { qubes, frame })
 }
 
-/// The bytes of `qubes`, which was read from `source` and may have been changed since. Where nothing differs, they are
-/// the source's. Fails when the source is not well-formed as a whole, or a value cannot be written in XML.
+/// The bytes of `qubes`, which was read from `source` and may have been changed since. Where
+/// nothing differs, they are the source's. Fails when the source is not well-formed as a whole, or
+/// a value cannot be written in XML.
 pub fn write(source: &[u8], qubes: &Qubes) -> Result<Vec<u8>, FormatError> {
     let bytes: Bytes = source.to_vec().into();
     let changed = Original::open(Arc::new(bytes))?.1.changed(qubes)?;
@@ -162,7 +166,8 @@ pub fn new_store(qubes: &Qubes) -> Result<Vec<u8>, FormatError> {
     emit::store(qubes).map(String::into_bytes)
 }
 
-/// Reads every byte strictly, as is done before each write. What passes can be parsed by upstream's XML parser.
+/// Reads every byte strictly, as is done before each write. What passes can be parsed by upstream's
+/// XML parser.
 pub fn check(bytes: &[u8]) -> Result<(), FormatError> {
     full::outline(bytes).map(|_| ())
 }
@@ -219,8 +224,8 @@ fn head(stored: &dyn Stored, frame: &Frame) -> Result<Head, FormatError> {
     })
 }
 
-/// Every usable domain. A store without dom0 gets one that stands nowhere yet, as upstream does: it is written when
-/// somebody changes it.
+/// Every usable domain. A store without dom0 gets one that stands nowhere yet, as upstream does: it
+/// is written when somebody changes it.
 fn briefs(domains: Vec<Entry>) -> Vec<Brief> {
     let count = domains.len();
     let mut briefs = Vec::with_capacity(count + 1);

@@ -8,7 +8,8 @@ use super::text::is_space;
 use super::tree::{Id, Tree};
 use crate::model::TextMap;
 
-/// A tree and the changes to the bytes it lies in. `place` names for messages what is changed: `qube 'work'`.
+/// A tree and the changes to the bytes it lies in. `place` names for messages what is changed:
+/// `qube 'work'`.
 pub(crate) struct Patch<'p, 'a> {
     pub tree: &'p Tree<'a>,
     pub edits: &'p mut Edits,
@@ -36,8 +37,8 @@ impl Patch<'_, '_> {
         Emitter::new(&self.place)
     }
 
-    /// Makes `<item name="…">text</item>` in `sections` say what `wanted` says; what is new goes into the
-    /// first of them.
+    /// Makes `<item name="…">text</item>` in `sections` say what `wanted` says; what is new goes
+    /// into the first of them.
     pub fn named_items(
         &mut self,
         sections: &[Id],
@@ -187,7 +188,8 @@ impl Patch<'_, '_> {
         }
     }
 
-    /// Adds a section to an element that has none of its kind: behind the last child of at most its rank.
+    /// Adds a section to an element that has none of its kind: behind the last child of at most its
+    /// rank.
     pub fn add_section(
         &mut self,
         parent: Id,

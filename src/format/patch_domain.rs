@@ -15,7 +15,8 @@ use crate::model::{TextMap, Vm, VolumeConfig};
 
 const ROOT: Id = Tree::ROOT;
 
-/// Changes the domain element at the root of `tree`, which reads as `old`, so that it reads as `new`.
+/// Changes the domain element at the root of `tree`, which reads as `old`, so that it reads as
+/// `new`.
 pub(crate) fn patch_domain(
     tree: &Tree,
     edits: &mut Edits,
@@ -188,7 +189,8 @@ impl Patch<'_, '_> {
         Ok(())
     }
 
-    /// Changes one `<devices>` element. An assignment is recognised by being equal, else by what it assigns.
+    /// Changes one `<devices>` element. An assignment is recognised by being equal, else by what it
+    /// assigns.
     fn assignments(&mut self, class: Id, wanted: &[Assignment]) -> Patched {
         let tree = self.tree;
         let stored: Vec<(Id, Assignment)> = devices(tree, class)
@@ -298,8 +300,8 @@ fn key(assignment: &Assignment) -> [Option<&str>; 3] {
     ["backend-domain", "id", "identity"].map(|name| assignment.attributes.get(name))
 }
 
-/// Tags in whose place another one stands now. The order of tags means nothing; keeping it keeps the file what it was
-/// when a qube's guivm, say, is changed and changed back.
+/// Tags in whose place another one stands now. The order of tags means nothing; keeping it keeps
+/// the file what it was when a qube's guivm, say, is changed and changed back.
 fn renamed<'a>(old: &'a [SmolStr], new: &'a [SmolStr]) -> BTreeMap<&'a str, &'a str> {
     if old.len() != new.len() {
         return BTreeMap::new();

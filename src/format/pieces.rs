@@ -18,7 +18,8 @@ pub(super) struct Pieces<'a> {
     text: &'a [u8],
     sections: Vec<(Section, (usize, usize))>,
     domains: Vec<(usize, usize)>,
-    /// What else stands beside the sections: nobody here knows what it is for, but somebody put it there.
+    /// What else stands beside the sections: nobody here knows what it is for, but somebody put it
+    /// there.
     others: Vec<(usize, usize)>,
     /// Sections of which only some items are whole, put together anew.
     mended: Vec<(Section, String)>,
@@ -175,8 +176,8 @@ impl<'a> Pieces<'a> {
         end
     }
 
-    /// A domain that was taken already is taken once; another of the same name is left to whoever mends names, but for
-    /// those of a file that was written twice.
+    /// A domain that was taken already is taken once; another of the same name is left to whoever
+    /// mends names, but for those of a file that was written twice.
     fn keep_domain(&mut self, at: usize, end: usize) {
         if self.seen.insert(&self.text[at..end]) {
             self.domains.push((at, end));

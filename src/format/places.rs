@@ -39,7 +39,8 @@ impl LineStarts {
 }
 
 impl<'a> Places<'a> {
-    /// Of a file that is not well-formed all around its domains, nothing but numbers of lines is known.
+    /// Of a file that is not well-formed all around its domains, nothing but numbers of lines is
+    /// known.
     pub fn of(bytes: &'a [u8]) -> Places<'a> {
         let lines = LineStarts::of(bytes);
         let index = index::index(bytes).unwrap_or_default();
@@ -95,7 +96,8 @@ impl<'a> Places<'a> {
         Some(tree)
     }
 
-    /// The line that a finding is about; that of what surrounds it where the thing itself is missing.
+    /// The line that a finding is about; that of what surrounds it where the thing itself is
+    /// missing.
     pub fn line(&self, at: &At) -> Option<usize> {
         let offset = match at {
             At::Pool(position) => {

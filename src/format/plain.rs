@@ -1,9 +1,9 @@
-//! A domain in upstream's own form, read in one pass and without a tree: what nearly every domain of every store is,
-//! and what makes listing a thousand qubes cheap.
+//! A domain in upstream's own form, read in one pass and without a tree: what nearly every domain
+//! of every store is, and what makes listing a thousand qubes cheap.
 //!
-//! Whatever is not exactly of that form (other quotes, a comment, an unknown element, a name that comes twice) is left
-//! to the tree, which knows all of XML. Where this reader answers, both answer the same; the tests below hold it to that
-//! on every sample and on damaged ones.
+//! Whatever is not exactly of that form (other quotes, a comment, an unknown element, a name that
+//! comes twice) is left to the tree, which knows all of XML. Where this reader answers, both answer
+//! the same; the tests below hold it to that on every sample and on damaged ones.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -16,11 +16,13 @@ use crate::model::device::{Assignment, DeviceClass};
 use crate::model::text_map::Mark;
 use crate::model::{Class, SharedText, TextMap, Vm, VolumeConfig};
 
-/// More items of one kind than this are the tree's business, so that looking for doubles stays cheap.
+/// More items of one kind than this are the tree's business, so that looking for doubles stays
+/// cheap.
 const MOST: usize = 128;
 
-/// Makes `vm`, whose name and class are known, the qube that the whole domain element at `range` of `file`, a piece of the
-/// store, describes. `None` where only a tree can tell; then `vm` has something of both.
+/// Makes `vm`, whose name and class are known, the qube that the whole domain element at `range` of
+/// `file`, a piece of the store, describes. `None` where only a tree can tell; then `vm` has
+/// something of both.
 pub(super) fn read(file: &SharedText, range: Range<usize>, vm: &mut Vm) -> Option<()> {
     if matches!(vm.class, Class::Unknown(_)) {
         return None;
@@ -223,8 +225,8 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// The attributes of a volume as long as they come in the order in which upstream writes them: then no name need be
-    /// read letter by letter, nor compared with those before it.
+    /// The attributes of a volume as long as they come in the order in which upstream writes them:
+    /// then no name need be read letter by letter, nor compared with those before it.
     fn known_attributes(&mut self, map: &mut TextMap) -> Option<()> {
         self.known_attribute(b" name=\"", map)?;
         self.known_attribute(b" pool=\"", map)?;

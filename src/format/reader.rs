@@ -1,4 +1,5 @@
-//! Elements → model. Lenient: what is bad becomes a diagnosis, what is unknown is left to the writer to keep.
+//! Elements → model. Lenient: what is bad becomes a diagnosis, what is unknown is left to the
+//! writer to keep.
 
 use std::borrow::Cow;
 
@@ -8,8 +9,8 @@ use super::tree::{Id, Tree};
 use crate::model::device::{Assignment, DeviceClass};
 use crate::model::{Class, Diagnosis, Label, Pool, TextMap, Vm, VmName, VolumeConfig};
 
-/// How many entries of one kind a qube can have; a hostile file shall cost neither time nor memory. The rest is kept
-/// in the file and not seen.
+/// How many entries of one kind a qube can have; a hostile file shall cost neither time nor memory.
+/// The rest is kept in the file and not seen.
 pub(super) const MOST: usize = 4096;
 
 /// Properties whose second occurrence makes upstream refuse the store (`spec/r4-xml.md` §1.3).
@@ -31,7 +32,8 @@ pub(crate) fn items<'t, 'a>(
     tree.children_named(section, item.as_bytes())
         .filter_map(move |id| {
             let name = tree.attribute(id, "name")?;
-            // Nothing has been written with `ref` since 2015, but it is still read, for any property.
+            // Nothing has been written with `ref` since 2015, but it is still read, for any
+            // property.
             let reference = if item == "property" {
                 tree.attribute(id, "ref").filter(|r| !r.is_empty())
             } else {
@@ -75,7 +77,8 @@ pub(crate) fn last_property<'a>(tree: &Tree<'a>, parent: Id, name: &str) -> Opti
 /// Adds the items of a section to what was found so far. `count` counts them over all sections.
 fn collect(map: &mut TextMap, tree: &Tree, section: Id, item: &'static str, count: &mut usize) {
     if map.is_empty() {
-        // Of the bytes of a section in upstream's form about a third are names and texts, in lines of some 60.
+        // Of the bytes of a section in upstream's form about a third are names and texts, in lines
+        // of some 60.
         let bytes = tree.whole(section).len();
         *map = TextMap::with_capacity(bytes / 60 + 1, bytes / 3);
     }
@@ -237,8 +240,8 @@ pub(crate) fn diagnosis(text: String) -> Diagnosis {
     Diagnosis { text }
 }
 
-/// What upstream would refuse in the form of the element; values are the property table's business. `properties`
-/// counts the property elements that were read.
+/// What upstream would refuse in the form of the element; values are the property table's business.
+/// `properties` counts the property elements that were read.
 fn diagnose(tree: &Tree, vm: &mut Vm, properties: usize) {
     if let Class::Unknown(class) = &vm.class {
         vm.diagnoses.push(match class.is_empty() {

@@ -1,4 +1,5 @@
-//! Doing what [`super::damage()`] says, round after round: what is mended first may bring to light what lay behind it.
+//! Doing what [`super::damage()`] says, round after round: what is mended first may bring to light
+//! what lay behind it.
 
 use uuid::Uuid;
 

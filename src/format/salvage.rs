@@ -1,6 +1,7 @@
-//! What can be taken from a file that is damaged as a text: cut short, with zeros where a file system lost a block,
-//! written twice, in another encoding, mistyped in an editor. First the characters are put right, which loses nothing;
-//! where that is not enough, every section and every domain that is whole by itself is taken, byte for byte.
+//! What can be taken from a file that is damaged as a text: cut short, with zeros where a file
+//! system lost a block, written twice, in another encoding, mistyped in an editor. First the
+//! characters are put right, which loses nothing; where that is not enough, every section and every
+//! domain that is whole by itself is taken, byte for byte.
 
 use std::collections::HashSet;
 
@@ -123,7 +124,8 @@ fn whole_root(text: &[u8]) -> Option<usize> {
     full::outline(&text[..end]).ok().map(|_| end)
 }
 
-/// `bytes`, a well-formed store, with the sections and the qubes that only `copy` has, byte for byte; and their names.
+/// `bytes`, a well-formed store, with the sections and the qubes that only `copy` has, byte for
+/// byte; and their names.
 pub fn completed(bytes: &[u8], copy: &[u8]) -> Option<(Vec<u8>, Vec<String>)> {
     let (here, there) = (index::careful(bytes).ok()?, index::careful(copy).ok()?);
     let names: HashSet<&VmName> = here

@@ -1,8 +1,10 @@
-//! The tokens of an XML text with the place of every piece, and nothing let through that is not well-formed.
+//! The tokens of an XML text with the place of every piece, and nothing let through that is not
+//! well-formed.
 //!
-//! Why not a parser crate: the writer changes single bytes inside a file it otherwise keeps, so it needs the span of
-//! every name, value and tag; and before a save the whole file is checked as strictly as upstream's parser will. A
-//! test holds it to the answers of libxml2, which is that parser.
+//! Why not a parser crate: the writer changes single bytes inside a file it otherwise keeps, so it
+//! needs the span of every name, value and tag; and before a save the whole file is checked as
+//! strictly as upstream's parser will. A test holds it to the answers of libxml2, which is that
+//! parser.
 
 use std::collections::HashSet;
 
@@ -99,7 +101,8 @@ const NAME_START: u8 = 1;
 const NAME: u8 = 2;
 /// `<`, `&`, `]`: what ends or complicates text.
 const TEXT_STOP: u8 = 4;
-/// `<`, `&`, `"`, `'` and blanks other than the space: what ends or complicates an attribute's value.
+/// `<`, `&`, `"`, `'` and blanks other than the space: what ends or complicates an attribute's
+/// value.
 const VALUE_STOP: u8 = 8;
 
 const CLASS: [u8; 256] = {
@@ -273,7 +276,8 @@ impl<'a> Scanner<'a> {
     /// Refuses a tag in which two attributes have one name.
     fn distinct(&self, token: Token, first: usize) -> Result<Token, Fault> {
         let attributes = &self.attributes[first..];
-        // Nearly always length, first and last byte tell the names of a tag apart, so that none need be compared.
+        // Nearly always length, first and last byte tell the names of a tag apart, so that none
+        // need be compared.
         let mut marks = 0u64;
         let told_apart = attributes.iter().all(|a| {
             let name = a.name.of(self.bytes);
@@ -347,7 +351,8 @@ impl<'a> Scanner<'a> {
     /// At `&`: only references that need no DOCTYPE.
     fn reference(&mut self) -> Result<(), Fault> {
         let inner = &self.bytes[self.at + 1..];
-        // The longest that means something is a number; leading zeros may make it longer, within reason.
+        // The longest that means something is a number; leading zeros may make it longer, within
+        // reason.
         let end = inner.iter().take(64).position(|b| *b == b';');
         match end.and_then(|end| resolve(&inner[..end]).map(|_| end)) {
             Some(end) => {

@@ -1,5 +1,5 @@
-//! The bytes of a store where they lie, read piece by piece: a thousand qubes have two megabytes, and to fetch all of
-//! them into fresh memory takes longer than to look for one.
+//! The bytes of a store where they lie, read piece by piece: a thousand qubes have two megabytes,
+//! and to fetch all of them into fresh memory takes longer than to look for one.
 
 use std::io;
 
@@ -60,7 +60,8 @@ pub(super) struct Window<'s> {
 }
 
 impl<'s> Window<'s> {
-    /// So much is looked at at once, if nothing asks for more: what the processor's nearest cache holds.
+    /// So much is looked at at once, if nothing asks for more: what the processor's nearest cache
+    /// holds.
     pub const ROOM: usize = 16 << 10;
 
     /// The first `room` bytes.
@@ -90,8 +91,8 @@ impl<'s> Window<'s> {
         self.is_last
     }
 
-    /// Lets go of what stands before `at`, counted from the window's beginning, for what comes next. Where there is
-    /// nothing to let go of, the window becomes larger.
+    /// Lets go of what stands before `at`, counted from the window's beginning, for what comes
+    /// next. Where there is nothing to let go of, the window becomes larger.
     pub fn advance(&mut self, at: usize) -> io::Result<()> {
         self.buffer.copy_within(at..self.filled, 0);
         self.start += at;

@@ -33,7 +33,8 @@ pub(crate) fn ordinary(bytes: &[u8], end: u8, other: u8) -> usize {
     const ONES: u64 = u64::MAX / 255;
     const HIGHEST: u64 = ONES << 7;
     debug_assert!(end < 0x80 && other < 0x80);
-    // The highest bit of a byte says that it was less than what was taken away; but for those that had it before.
+    // The highest bit of a byte says that it was less than what was taken away; but for those that
+    // had it before.
     let equal = |eight: u64, byte: u8| (eight ^ (ONES * u64::from(byte))).wrapping_sub(ONES);
     // These two differ in one bit only.
     let end_or_reference = |eight: u64| match end {
@@ -42,7 +43,8 @@ pub(crate) fn ordinary(bytes: &[u8], end: u8, other: u8) -> usize {
     };
     let (eights, last) = bytes.as_chunks::<8>();
     let mut passed = 0;
-    // Eight bytes at once: the highest bit of a byte is set in `stops` where it is one of those; the first is exact.
+    // Eight bytes at once: the highest bit of a byte is set in `stops` where it is one of those;
+    // the first is exact.
     for eight in eights {
         let eight = u64::from_le_bytes(*eight);
         let below = eight.wrapping_sub(ONES * u64::from(b' '));
@@ -81,7 +83,8 @@ pub(crate) fn is_name(text: &str) -> bool {
     chars.next().is_some_and(starts_name) && chars.all(continues_name)
 }
 
-/// What a reference means: the text between `&` and `;`. `None` when it is none that a file without a DOCTYPE can use.
+/// What a reference means: the text between `&` and `;`. `None` when it is none that a file without
+/// a DOCTYPE can use.
 pub(crate) fn resolve(reference: &[u8]) -> Option<char> {
     Some(match reference {
         b"lt" => '<',
@@ -103,8 +106,8 @@ fn number(digits: &[u8], base: u32) -> Option<char> {
     char::from_u32(u32::from_str_radix(digits, base).ok()?).filter(|c| is_xml_char(*c))
 }
 
-/// The value that stands as `text` in the file: references resolved, line ends and attribute blanks normalised.
-/// `None` when a reference means nothing.
+/// The value that stands as `text` in the file: references resolved, line ends and attribute blanks
+/// normalised. `None` when a reference means nothing.
 pub(crate) fn decode(text: &str, place: Place) -> Option<Cow<'_, str>> {
     // Where the next stands that is not itself.
     let next = |text: &str| match place {
@@ -142,8 +145,8 @@ pub(crate) fn decode(text: &str, place: Place) -> Option<Cow<'_, str>> {
     Some(Cow::Owned(value))
 }
 
-/// Appends `value` so that [`decode`] gives it back; in the form upstream's writer has. `quote` is the attribute's own
-/// quotation mark. Fails on the character that XML cannot hold.
+/// Appends `value` so that [`decode`] gives it back; in the form upstream's writer has. `quote` is
+/// the attribute's own quotation mark. Fails on the character that XML cannot hold.
 pub(crate) fn escape(out: &mut String, value: &str, place: Place, quote: char) -> Result<(), char> {
     for c in value.chars() {
         match c {

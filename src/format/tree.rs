@@ -1,4 +1,5 @@
-//! The elements of a piece of XML, with the place of everything: what the reader reads and the writer patches.
+//! The elements of a piece of XML, with the place of everything: what the reader reads and the
+//! writer patches.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -64,7 +65,8 @@ impl<'a> Tree<'a> {
         Tree::parse(bytes, range, Shape::Element, MAX_DEPTH, Parts::default())
     }
 
-    /// Checks that `range` is well-formed and keeps the elements of the first `keep` levels, in `parts`.
+    /// Checks that `range` is well-formed and keeps the elements of the first `keep` levels, in
+    /// `parts`.
     pub fn parse(
         bytes: &'a [u8],
         range: Range<usize>,
@@ -75,7 +77,8 @@ impl<'a> Tree<'a> {
         Tree::parse_at_depth(bytes, range, (shape, 0), keep, parts)
     }
 
-    /// Checks the one element that fills `range` as strictly as where it stands inside `depth` others.
+    /// Checks the one element that fills `range` as strictly as where it stands inside `depth`
+    /// others.
     pub fn check_element(
         bytes: &'a [u8],
         range: Range<usize>,

@@ -24,8 +24,8 @@ fn rank(section: &[u8]) -> Option<u8> {
     }
 }
 
-/// What must change in `source`, from which `qubes` was read. The source is checked completely first: nothing is written
-/// over a file that is not well-formed.
+/// What must change in `source`, from which `qubes` was read. The source is checked completely
+/// first: nothing is written over a file that is not well-formed.
 pub(crate) fn changes(source: &[u8], qubes: &Qubes) -> Result<Edits, FormatError> {
     let outline = full::outline(source)?;
     let mut edits = Edits::default();

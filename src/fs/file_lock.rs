@@ -1,8 +1,9 @@
-//! OFD record locks over whole files: the primitive under the store's lock and under the locks of qubes and volumes.
+//! OFD record locks over whole files: the primitive under the store's lock and under the locks of
+//! qubes and volumes.
 //!
-//! They belong to the open file description, so a second descriptor of the same process that closes does not drop
-//! them (POSIX record locks would go), and they exclude POSIX record locks of others (`flock` would not). Where the
-//! system has no OFD locks at all, crate fs2 locks portably.
+//! They belong to the open file description, so a second descriptor of the same process that closes
+//! does not drop them (POSIX record locks would go), and they exclude POSIX record locks of others
+//! (`flock` would not). Where the system has no OFD locks at all, crate fs2 locks portably.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -37,8 +38,8 @@ pub enum FileLockError {
     Held { holder: String },
 }
 
-/// A lock file of our own making, never unlinked: `RUN/lock/…`. Released, explicitly, when dropped; a forked child
-/// that inherits the descriptor (all are close-on-exec) would keep it otherwise.
+/// A lock file of our own making, never unlinked: `RUN/lock/…`. Released, explicitly, when dropped;
+/// a forked child that inherits the descriptor (all are close-on-exec) would keep it otherwise.
 #[derive(Debug)]
 pub struct FileLock {
     file: File,
@@ -111,16 +112,17 @@ pub fn lock_within(file: &File, exclusivity: Exclusivity, wait: Duration) -> io:
     }
 }
 
-/// How long to wait for the next try: short at first, for most locks are held shortly, and random so that waiters do not
-/// march in step.
+/// How long to wait for the next try: short at first, for most locks are held shortly, and random
+/// so that waiters do not march in step.
 fn pause(waited: Duration) -> Duration {
     let longest = (waited.as_micros() / 8).clamp(200, 5_000);
     Duration::from_micros(fastrand::u64(50..=u64::try_from(longest).unwrap_or(5_000)))
 }
 
-/// Waits for the exclusive lock in the order in which processes came to wait for it; `None` when the time is over. Only
-/// the system keeps such an order, and its way to wait knows no end: so a thread waits, and gives back what it gets too late.
-/// `tell` is called, once, when it takes longer than [`SILENCE`].
+/// Waits for the exclusive lock in the order in which processes came to wait for it; `None` when
+/// the time is over. Only the system keeps such an order, and its way to wait knows no end: so a
+/// thread waits, and gives back what it gets too late. `tell` is called, once, when it takes longer
+/// than [`SILENCE`].
 pub fn lock_in_turn(file: File, wait: Duration, tell: &dyn Fn()) -> io::Result<Option<File>> {
     if try_lock(&file, Exclusivity::Exclusive)? {
         return Ok(Some(file));
@@ -191,8 +193,8 @@ pub fn unlock(file: &File) -> io::Result<()> {
     }
 }
 
-/// The process whose POSIX record lock stands in the way; `None` when nobody's does or the holder's is an OFD lock
-/// (the kernel says −1 for those).
+/// The process whose POSIX record lock stands in the way; `None` when nobody's does or the holder's
+/// is an OFD lock (the kernel says −1 for those).
 pub fn posix_holder(file: &File) -> Option<i32> {
     let mut wanted = whole_file(nix::libc::F_WRLCK);
     fcntl(file, FcntlArg::F_OFD_GETLK(&mut wanted)).ok()?;

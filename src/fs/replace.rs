@@ -1,8 +1,8 @@
 //! The durable atomic replace: the one way in which this project changes a file that matters.
 //!
-//! A temporary file beside the target is filled, given its mode and group, synced, renamed over the target, and the
-//! directory is synced. A crash at any instruction leaves the old file or the new one; a temporary file that is not
-//! committed is unlinked.
+//! A temporary file beside the target is filled, given its mode and group, synced, renamed over the
+//! target, and the directory is synced. A crash at any instruction leaves the old file or the new
+//! one; a temporary file that is not committed is unlinked.
 
 use std::fs::{File, Permissions};
 use std::io;
@@ -37,8 +37,9 @@ impl Access {
     }
 }
 
-/// Makes a directory for members of group qubes, 2770. Those that are missing above it are anybody's, as installers
-/// make them; one that exists stays as it is. Links of other users are refused.
+/// Makes a directory for members of group qubes, 2770. Those that are missing above it are
+/// anybody's, as installers make them; one that exists stays as it is. Links of other users are
+/// refused.
 pub fn make_shared_directory(path: &Path, group: Option<Gid>) -> io::Result<()> {
     super::owned_paths::make_directory(
         path,
@@ -111,19 +112,20 @@ impl Replacement {
         uninterrupted(|| self.temporary.as_file().sync_all())
     }
 
-    /// Makes the content, which was synced, visible under the target's name. On an error the target is as it was, as far
-    /// as the file system tells the truth.
+    /// Makes the content, which was synced, visible under the target's name. On an error the target
+    /// is as it was, as far as the file system tells the truth.
     pub fn publish(self) -> io::Result<Published> {
         self.rename(|temporary, target| temporary.persist(target))
     }
 
-    /// As [`Replacement::publish`], but fails with [`io::ErrorKind::AlreadyExists`] when the target is there.
+    /// As [`Replacement::publish`], but fails with [`io::ErrorKind::AlreadyExists`] when the target
+    /// is there.
     pub fn publish_new(self) -> io::Result<Published> {
         self.rename(|temporary, target| temporary.persist_noclobber(target))
     }
 
-    /// Makes the content visible under the target's name without waiting for the disk: for what nobody looks at after
-    /// a power loss.
+    /// Makes the content visible under the target's name without waiting for the disk: for what
+    /// nobody looks at after a power loss.
     pub fn commit_unsynced(self) -> io::Result<File> {
         self.rename(|temporary, target| temporary.persist(target))
             .map(|published| published.file)

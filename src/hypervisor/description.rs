@@ -50,7 +50,8 @@ pub enum SourceKind {
     Block,
 }
 
-/// A block device that is assigned to the qube as required: `spec/r4-devices.md` §5, `spec/r4-features.md` §6.
+/// A block device that is assigned to the qube as required: `spec/r4-devices.md` §5,
+/// `spec/r4-features.md` §6.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct BlockDevice {
     pub source: SourceKind,
@@ -146,14 +147,15 @@ pub struct DomainDescription {
     pub block_devices: Vec<BlockDevice>,
     pub net: Option<Net>,
     pub pci: Vec<PciDevice>,
-    /// The file that gets what the guest says on its console (QEMU only; Xen's console daemon has its own).
+    /// The file that gets what the guest says on its console (QEMU only; Xen's console daemon has
+    /// its own).
     pub console_log: Option<PathBuf>,
     /// The qube's features, its templates' where it has none of the name.
     pub features: BTreeMap<String, String>,
     pub debug: bool,
     pub accelerator: Accelerator,
-    /// Whom QEMU runs as: given where libvirt's daemon is root's, which would else run QEMU as a user who cannot open
-    /// the images, and change the images' owner.
+    /// Whom QEMU runs as: given where libvirt's daemon is root's, which would else run QEMU as a
+    /// user who cannot open the images, and change the images' owner.
     pub owner: Option<Owner>,
     /// The number of the running audio qube.
     pub audiovm_xid: Option<u32>,
@@ -167,8 +169,9 @@ fn as_text<S: Serializer>(uuid: &Uuid, serializer: S) -> Result<S::Ok, S::Error>
     serializer.collect_str(uuid)
 }
 
-/// The disks of a qube's volumes, given as name, attachment and writability: root, private, volatile and kernel have
-/// their letters, others follow from e to y. Volumes with nothing to attach are left out.
+/// The disks of a qube's volumes, given as name, attachment and writability: root, private,
+/// volatile and kernel have their letters, others follow from e to y. Volumes with nothing to
+/// attach are left out.
 ///
 /// # Errors
 /// More volumes than letters.

@@ -7,8 +7,8 @@ use virt::error::{Error, ErrorNumber};
 use super::Live;
 use crate::model::PowerState;
 
-/// What stands in the metadata of the domains that we define: without it, a domain that only has the same name is
-/// somebody else's and left alone. (A Xen dom0 of Qubes has no domains but qubes.)
+/// What stands in the metadata of the domains that we define: without it, a domain that only has
+/// the same name is somebody else's and left alone. (A Xen dom0 of Qubes has no domains but qubes.)
 const OUR_METADATA: &str = "urn:qubes:domain";
 
 /// Whether the domain runs; one that vanished does not.

@@ -9,7 +9,8 @@ use virt_sys::link::{Link, LinkError};
 use super::HypervisorError;
 use super::connection::unreachable;
 
-/// Between two looks at the state while no event comes: a net below the events, not the way to notice.
+/// Between two looks at the state while no event comes: a net below the events, not the way to
+/// notice.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
 /// Waits until no domain of this uuid is active whose name `is_of_store` takes for ours, on a
@@ -29,7 +30,8 @@ pub(super) fn wait_while(
     let failed = |error: LinkError| unreachable(uri, &error.message);
     let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
     let link = Link::open_with_events(uri).map_err(failed)?;
-    // Registered before the first look: a stop between the two is an event, one before them is seen by the look.
+    // Registered before the first look: a stop between the two is an event, one before them is seen
+    // by the look.
     let watch = link.watch().map_err(failed)?;
     loop {
         // A domain of another store that has the uuid now means that ours is gone.

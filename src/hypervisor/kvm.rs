@@ -1,5 +1,6 @@
-//! Whether KVM works here. That /dev/kvm exists proves nothing: inside some virtual machines it is there, and what runs
-//! under it crawls or dies. So a tiny guest is run once, with a deadline, and the answer is remembered.
+//! Whether KVM works here. That /dev/kvm exists proves nothing: inside some virtual machines it is
+//! there, and what runs under it crawls or dies. So a tiny guest is run once, with a deadline, and
+//! the answer is remembered.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -11,18 +12,21 @@ use std::time::Duration;
 use super::description::Accelerator;
 use crate::exec::{self, Program};
 
-/// A working KVM needs a quarter of a second for firmware and payload. Where it crawled, the firmware alone took 12 s.
+/// A working KVM needs a quarter of a second for firmware and payload. Where it crawled, the
+/// firmware alone took 12 s.
 const DEADLINE: Duration = Duration::from_secs(4);
 
-/// The status with which QEMU ends when the payload reached its end: its device makes 2n + 1 of the payload's 16.
+/// The status with which QEMU ends when the payload reached its end: its device makes 2n + 1 of the
+/// payload's 16.
 const PAYLOAD_DONE: i32 = 33;
 
 const KVM_DEVICE: &str = "/dev/kvm";
 
 /// Chooses what runs guests under QEMU: KVM where it has been seen to work, else QEMU's translator.
 ///
-/// The answer is kept in the file `accelerator` of `cache_dir`, for this boot of this kernel and this QEMU; to have it
-/// tried again, remove the file. What cannot be remembered is tried each time.
+/// The answer is kept in the file `accelerator` of `cache_dir`, for this boot of this kernel and
+/// this QEMU; to have it tried again, remove the file. What cannot be remembered is tried each
+/// time.
 pub fn choose_accelerator(program_path: &OsStr, cache_dir: &Path) -> Accelerator {
     let Some(qemu) = find_qemu(program_path) else {
         return Accelerator::Tcg;
@@ -90,7 +94,8 @@ fn kvm_works(qemu: &Path, deadline: Duration) -> bool {
     answer.is_ok_and(|answer| answer.status.code() == Some(PAYLOAD_DONE))
 }
 
-/// What the answer depends on: this boot (a virtual machine may wake up on another host), the kernel, this QEMU.
+/// What the answer depends on: this boot (a virtual machine may wake up on another host), the
+/// kernel, this QEMU.
 fn machine_key(qemu: &Path) -> String {
     let read = |path| {
         fs::read_to_string(path)
@@ -131,8 +136,9 @@ fn remember(file: &Path, key: &str, answer: Accelerator) -> std::io::Result<()> 
     fs::write(file, format!("{key}\n{word}\n"))
 }
 
-/// A multiboot kernel, loaded at 1 MiB: does what an ordinary kernel does all the time and a bad KVM is bad at (paging,
-/// page table changes, address space switches, CPUID), 2000 times, then ends QEMU through its debug exit device.
+/// A multiboot kernel, loaded at 1 MiB: does what an ordinary kernel does all the time and a bad
+/// KVM is bad at (paging, page table changes, address space switches, CPUID), 2000 times, then ends
+/// QEMU through its debug exit device.
 #[rustfmt::skip]
 const PAYLOAD: [u8; 138] = [
     0x02, 0xb0, 0xad, 0x1b, // magic
@@ -220,7 +226,8 @@ mod tests {
             )
             .unwrap();
             fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
-            // A process that another test forks meanwhile has the file open for writing until it executes.
+            // A process that another test forks meanwhile has the file open for writing until it
+            // executes.
             while Program::new(&file).arg("ready").answer().is_err() {}
             file
         };

@@ -19,7 +19,8 @@ use super::store_identity::StoreIdentity;
 use super::uri::Family;
 use super::{Hypervisor, HypervisorError, Live, LiveDisk, Outcome, device_xml, events};
 
-/// How drivers say that a guest cannot sleep: QEMU's asks the guest's agent, and some have no such call.
+/// How drivers say that a guest cannot sleep: QEMU's asks the guest's agent, and some have no such
+/// call.
 const CANNOT_SLEEP: [virt_sys::virErrorNumber; 6] = [
     virt_sys::VIR_ERR_NO_SUPPORT,
     virt_sys::VIR_ERR_OPERATION_UNSUPPORTED,
@@ -76,7 +77,8 @@ impl LibvirtHypervisor {
         Ok(opened)
     }
 
-    /// What a failed call means: libvirt declined, or it is not there any more. In that case the next call connects anew.
+    /// What a failed call means: libvirt declined, or it is not there any more. In that case the
+    /// next call connects anew.
     fn sort(&self, connection: &Connection, action: &str, error: &Error) -> HypervisorError {
         if connection.is_alive() {
             return refused(action, error);
@@ -114,8 +116,9 @@ impl LibvirtHypervisor {
         }
     }
 
-    /// The domain of this uuid, if it is defined, with the connection on which it was found: a new one where the old was
-    /// lost, for a daemon that was restarted is there again and knows everything.
+    /// The domain of this uuid, if it is defined, with the connection on which it was found: a new
+    /// one where the old was lost, for a daemon that was restarted is there again and knows
+    /// everything.
     fn look_up(&self, uuid: Uuid) -> Result<(Rc<Connection>, Option<Domain>), HypervisorError> {
         let connection = self.connection()?;
         match self.find(&connection, uuid) {
@@ -185,7 +188,8 @@ impl LibvirtHypervisor {
         receive.recv_timeout(ANSWER_LIMIT).map_err(no_answer)?
     }
 
-    /// Takes away the definitions that stand in the way of a new one: of the same uuid, and of the same name if it is ours.
+    /// Takes away the definitions that stand in the way of a new one: of the same uuid, and of the
+    /// same name if it is ours.
     fn clear_the_way(
         &self,
         connection: &Connection,
@@ -355,7 +359,8 @@ impl Hypervisor for LibvirtHypervisor {
             Err(error) if CANNOT_SLEEP.contains(&error.code) => self.pause(uuid),
             Err(_) if becomes_inactive(&domain) => Ok(Outcome::Absent),
             Err(error) => {
-                // The next question connects anew, and tells whether there is still somebody to ask.
+                // The next question connects anew, and tells whether there is still somebody to
+                // ask.
                 *self.link.borrow_mut() = None;
                 match self.state(uuid)?.is_some_and(|live| live.state.is_active()) {
                     true => Err(refused_words(
@@ -382,9 +387,9 @@ impl Hypervisor for LibvirtHypervisor {
             (_, None) => false,
         };
         match self.order(uuid, "kill", Domain::destroy)? {
-            // libvirt ends the machine first and then waits for whoever works on the domain: when that was somebody who
-            // noticed the end (a daemon that had just been restarted and was finding its domains again), it says that the
-            // domain does not run.
+            // libvirt ends the machine first and then waits for whoever works on the domain: when
+            // that was somebody who noticed the end (a daemon that had just been restarted and was
+            // finding its domains again), it says that the domain does not run.
             Outcome::Absent if was_active => Ok(Outcome::Done),
             outcome => Ok(outcome),
         }

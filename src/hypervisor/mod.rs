@@ -101,7 +101,8 @@ pub trait Hypervisor {
     /// The state of one domain; `None` when it is not defined, or is another store's.
     fn state(&self, uuid: Uuid) -> Result<Option<Live>, HypervisorError>;
 
-    /// Defines the domain from `xml`, replacing a stale definition of the same uuid or name, and creates it paused.
+    /// Defines the domain from `xml`, replacing a stale definition of the same uuid or name, and
+    /// creates it paused.
     fn create_paused(&self, uuid: Uuid, xml: &str) -> Result<(), HypervisorError>;
 
     /// Lets a paused domain run.
@@ -116,7 +117,8 @@ pub trait Hypervisor {
     /// Wakes a guest that sleeps.
     fn wake_up(&self, uuid: Uuid) -> Result<Outcome, HypervisorError>;
 
-    /// Asks the guest to power off (ACPI, or xenstore under Xen). Returns when it was asked, not when it is gone.
+    /// Asks the guest to power off (ACPI, or xenstore under Xen). Returns when it was asked, not
+    /// when it is gone.
     fn shutdown(&self, uuid: Uuid) -> Result<Outcome, HypervisorError>;
 
     /// Ends the domain at once. Done: it ran and does not any more, whoever ended it.
@@ -125,7 +127,8 @@ pub trait Hypervisor {
     /// Forgets the definition of a domain that does not run.
     fn undefine(&self, uuid: Uuid) -> Result<Outcome, HypervisorError>;
 
-    /// Tells a running domain that the file or device `source`, which is one of its disks, has `bytes` bytes now.
+    /// Tells a running domain that the file or device `source`, which is one of its disks, has
+    /// `bytes` bytes now.
     fn resize_disk(
         &self,
         uuid: Uuid,
@@ -146,13 +149,14 @@ pub trait Hypervisor {
     /// Gives a running domain the disk that `xml` describes, until it stops.
     fn attach_disk(&self, uuid: Uuid, xml: &str) -> Result<Outcome, HypervisorError>;
 
-    /// Asks a running domain to let go of the disk `target`, which may take the guest a moment: gone it is when
-    /// [`Hypervisor::disks`] no longer has it.
+    /// Asks a running domain to let go of the disk `target`, which may take the guest a moment:
+    /// gone it is when [`Hypervisor::disks`] no longer has it.
     fn detach_disk(&self, uuid: Uuid, target: &str) -> Result<Outcome, HypervisorError>;
 
-    /// Waits until the domain does not run, by the hypervisor's events (registered before the first look at the
-    /// state), at most for `limit`, and as long as `goes_on`, asked at every event of the domain and now and then
-    /// while it runs, says so. False when it still runs. A lost connection is an error, not a stop.
+    /// Waits until the domain does not run, by the hypervisor's events (registered before the first
+    /// look at the state), at most for `limit`, and as long as `goes_on`, asked at every event of
+    /// the domain and now and then while it runs, says so. False when it still runs. A lost
+    /// connection is an error, not a stop.
     fn wait_while(
         &self,
         uuid: Uuid,

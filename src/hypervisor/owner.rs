@@ -1,8 +1,9 @@
 //! Whom root's libvirt runs QEMU as.
 //!
-//! Left to itself, root's libvirt gives every image to its own user while a domain runs and back to root afterwards: then
-//! group qubes is locked out of the images meanwhile, and a crash leaves them that way. So we say whom QEMU is to be, and that the images are
-//! to be left alone (a static DAC label, libvirt's formatdomain documentation, "Security label").
+//! Left to itself, root's libvirt gives every image to its own user while a domain runs and back to
+//! root afterwards: then group qubes is locked out of the images meanwhile, and a crash leaves them
+//! that way. So we say whom QEMU is to be, and that the images are to be left alone (a static DAC
+//! label, libvirt's formatdomain documentation, "Security label").
 
 use std::fs::{self, Metadata};
 use std::io;
@@ -18,8 +19,9 @@ const QEMU_USERS: [&str; 2] = ["libvirt-qemu", "qemu"];
 
 const GROUP_READS_AND_WRITES: u32 = 0o060;
 
-/// Whom QEMU must be to use this image file: libvirt's own user in the image's group where that can reach and write it,
-/// else the image's owner. Not for block devices: their group may write every disk.
+/// Whom QEMU must be to use this image file: libvirt's own user in the image's group where that can
+/// reach and write it, else the image's owner. Not for block devices: their group may write every
+/// disk.
 ///
 /// # Errors
 /// The image cannot be looked at.
@@ -46,8 +48,8 @@ pub fn owner_for_image(image: &Path) -> io::Result<Owner> {
     )
 }
 
-/// The owner, if he can open these files and devices of dom0's, given with whether they are written to; else root, whom the
-/// nodes of devices belong to.
+/// The owner, if he can open these files and devices of dom0's, given with whether they are written
+/// to; else root, whom the nodes of devices belong to.
 pub fn owner_who_opens<'a>(
     owner: Owner,
     drives: impl IntoIterator<Item = (&'a Path, bool)>,

@@ -1,7 +1,9 @@
-//! The one place that knows what a Qubes dom0 has and a vanilla Xen has not. Decided from what is installed.
+//! The one place that knows what a Qubes dom0 has and a vanilla Xen has not. Decided from what is
+//! installed.
 //!
-//! Qubes adds to Xen a block script that takes image files, a script for network interfaces, emulators in domains of their
-//! own, and elements of libvirt's XML for these. Without the scripts, images reach guests through loop devices of ours.
+//! Qubes adds to Xen a block script that takes image files, a script for network interfaces,
+//! emulators in domains of their own, and elements of libvirt's XML for these. Without the scripts,
+//! images reach guests through loop devices of ours.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -32,8 +34,8 @@ pub fn block_script() -> Option<PathBuf> {
     (!is_vanilla_xen()).then(|| PathBuf::from(BLOCK_SCRIPT))
 }
 
-/// Whether Xen says that the machine cannot keep a device's memory accesses to its qube: `virt_caps` of `xl info` without
-/// `directio`. One that says nothing has said nothing against it.
+/// Whether Xen says that the machine cannot keep a device's memory accesses to its qube:
+/// `virt_caps` of `xl info` without `directio`. One that says nothing has said nothing against it.
 pub fn lacks_iommu(program_path: &OsStr) -> bool {
     let Some(program) = exec::find("xl", program_path) else {
         return false;

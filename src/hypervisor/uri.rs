@@ -11,8 +11,8 @@ pub struct UriFacts<'a> {
     pub is_superuser: bool,
 }
 
-/// The libvirt URI: the configured one; Xen's in a dom0; QEMU's system daemon for root, its session daemon (which
-/// starts by itself) for everybody else.
+/// The libvirt URI: the configured one; Xen's in a dom0; QEMU's system daemon for root, its session
+/// daemon (which starts by itself) for everybody else.
 pub fn choose_uri<'a>(facts: &UriFacts<'a>) -> &'a str {
     match facts {
         UriFacts {
@@ -41,7 +41,8 @@ pub enum Family {
 }
 
 impl Family {
-    /// The family that the driver behind a URI understands: `xen:///system`, `xen+ssh://host/` are Xen's, all else QEMU's.
+    /// The family that the driver behind a URI understands: `xen:///system`, `xen+ssh://host/` are
+    /// Xen's, all else QEMU's.
     pub fn of_uri(uri: &str) -> Family {
         let scheme = uri.split(':').next().unwrap_or_default();
         if scheme.split('+').next() == Some("xen") {

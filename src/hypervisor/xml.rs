@@ -27,7 +27,8 @@ const MOST_STEPS: u64 = 200_000;
 /// The longest text that libvirt takes, bytes.
 const LONGEST: usize = 4 << 20;
 
-/// Where users' and distributions' templates lie, the user's first: `/etc/qubes/templates`, `/usr/share/qubes/templates`.
+/// Where users' and distributions' templates lie, the user's first: `/etc/qubes/templates`,
+/// `/usr/share/qubes/templates`.
 #[derive(Debug, Clone)]
 pub struct Templates {
     directories: [PathBuf; 2],
@@ -52,12 +53,14 @@ impl Templates {
         }
     }
 
-    /// The XML of a domain by the first template there is (`spec/r4-features.md` §6): `libvirt/FAMILY/by-name/QUBE.xml`,
-    /// `libvirt/FAMILY-user.xml`, `libvirt/FAMILY-dist.xml`, `libvirt/FAMILY.xml`. The last one is built in; a file of
-    /// the user's replaces it, one of the distribution's does not: there upstream's own template lies, which calls Python.
+    /// The XML of a domain by the first template there is (`spec/r4-features.md` §6):
+    /// `libvirt/FAMILY/by-name/QUBE.xml`, `libvirt/FAMILY-user.xml`, `libvirt/FAMILY-dist.xml`,
+    /// `libvirt/FAMILY.xml`. The last one is built in; a file of the user's replaces it, one of the
+    /// distribution's does not: there upstream's own template lies, which calls Python.
     ///
     /// # Errors
-    /// A template that cannot be read, is not one, or asks for what there is not: with its name and line.
+    /// A template that cannot be read, is not one, or asks for what there is not: with its name and
+    /// line.
     pub fn render(
         &self,
         family: Family,
@@ -97,7 +100,8 @@ impl Templates {
         })
     }
 
-    /// The XML of a disk for a domain that runs already: `libvirt/disk.xml`, the user's or the built-in one.
+    /// The XML of a disk for a domain that runs already: `libvirt/disk.xml`, the user's or the
+    /// built-in one.
     ///
     /// # Errors
     /// As of [`Templates::render`].
@@ -113,7 +117,8 @@ impl Templates {
         write_out(&template, context! { device, family => family.as_str() }).map_err(failed)
     }
 
-    /// The error a user sees: the file of the template that failed (an override or what it extends), the line, the words.
+    /// The error a user sees: the file of the template that failed (an override or what it
+    /// extends), the line, the words.
     fn error(&self, asked_for: &str, error: &Error) -> HypervisorError {
         // An error inside an extended template is wrapped; the innermost one knows the place.
         let mut inner = error;
@@ -278,7 +283,8 @@ fn write_for_xml(out: &mut Output, state: &mut State, value: &Value) -> Result<(
     Ok(())
 }
 
-/// The description, with features that answer as upstream's do, so that users' templates keep working.
+/// The description, with features that answer as upstream's do, so that users' templates keep
+/// working.
 #[derive(Debug)]
 struct Vm {
     fields: Value,
@@ -298,7 +304,8 @@ impl Object for Vm {
     }
 }
 
-/// `features.get(name, default)` and `features.check_with_…(name, default)`: the caller has looked up the chain already.
+/// `features.get(name, default)` and `features.check_with_…(name, default)`: the caller has looked
+/// up the chain already.
 #[derive(Debug)]
 struct Features(BTreeMap<String, String>);
 

@@ -1,5 +1,6 @@
-//! Effects: what has to follow outside the database after a change was saved. Each is a reconciliation: it reads
-//! again what the database says and brings the world there, so two writers cannot leave it at the older value.
+//! Effects: what has to follow outside the database after a change was saved. Each is a
+//! reconciliation: it reads again what the database says and brings the world there, so two writers
+//! cannot leave it at the older value.
 
 use std::fs;
 use std::io;
@@ -17,7 +18,8 @@ const UNIT: &str = "/usr/lib/systemd/system/qubes-vm@.service";
 const WANTS: &str = "/etc/systemd/system/multi-user.target.wants";
 
 impl Session {
-    /// Applies effects in order. Returns what a user should know (a change that waits for the next start).
+    /// Applies effects in order. Returns what a user should know (a change that waits for the next
+    /// start).
     pub fn apply(&self, effects: &[Effect]) -> Result<Vec<String>, LifecycleError> {
         let mut notes = Vec::new();
         for effect in effects {

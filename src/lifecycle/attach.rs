@@ -1,4 +1,5 @@
-//! Disks that come and go while a qube runs. Nothing of it is stored: with the domain they are gone.
+//! Disks that come and go while a qube runs. Nothing of it is stored: with the domain they are
+//! gone.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -27,7 +28,8 @@ impl Session {
             .ok_or_else(|| LifecycleError::NotRunning(name.clone()))
     }
 
-    /// Gives a running qube a drive of dom0's under the first free name from `i` on. Returns the name.
+    /// Gives a running qube a drive of dom0's under the first free name from `i` on. Returns the
+    /// name.
     ///
     /// # Errors
     /// The qube does not run, the drive does not exist, or the hypervisor refuses.
@@ -60,7 +62,8 @@ impl Session {
         given.map(|disk| disk.target).ok_or_else(not_running)
     }
 
-    /// Takes a disk from a running qube that is none of its volumes, and waits until the guest let go of it.
+    /// Takes a disk from a running qube that is none of its volumes, and waits until the guest let
+    /// go of it.
     ///
     /// # Errors
     /// It has no such disk, or the guest holds on to it.

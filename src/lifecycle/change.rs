@@ -4,7 +4,8 @@ use crate::model::{Effect, VmName};
 
 use super::{LifecycleError, Session};
 
-/// Properties whose rules ask what the qube is doing: nobody may start or stop it between the question and the save.
+/// Properties whose rules ask what the qube is doing: nobody may start or stop it between the
+/// question and the save.
 const DEPEND_ON_POWER: [&str; 3] = ["maxmem", "netvm", "template"];
 
 impl Session {
@@ -31,16 +32,17 @@ impl Session {
         })
     }
 
-    /// Sets a property of several qubes, or forgets their explicit values where there is no text: of all of them or, when
-    /// one cannot be changed so, of none. Applies what follows and returns what the user should know.
+    /// Sets a property of several qubes, or forgets their explicit values where there is no text:
+    /// of all of them or, when one cannot be changed so, of none. Applies what follows and returns
+    /// what the user should know.
     pub fn change_property_of_all(
         &self,
         names: &[VmName],
         property: &str,
         text: Option<&str>,
     ) -> Result<Vec<String>, LifecycleError> {
-        // Whoever needs several of these locks takes them in this order, and nobody who holds one waits for another
-        // out of it: so two never wait for each other.
+        // Whoever needs several of these locks takes them in this order, and nobody who holds one
+        // waits for another out of it: so two never wait for each other.
         let mut in_order: Vec<&VmName> = names.iter().collect();
         in_order.sort();
         in_order.dedup();
@@ -135,7 +137,8 @@ impl Session {
         Ok(())
     }
 
-    /// Says whether the required PCI devices of a halted qube must be able to forget what it left in them.
+    /// Says whether the required PCI devices of a halted qube must be able to forget what it left
+    /// in them.
     pub fn set_pci_strict_reset(&self, name: &VmName, strict: bool) -> Result<(), LifecycleError> {
         let _lock = self.lock_qube(name)?;
         self.gather_states();

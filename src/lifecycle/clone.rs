@@ -1,6 +1,7 @@
-//! Cloning a qube. What is cloned is its last committed state, so the source may run: its data are opened under its
-//! lock and copied without it. Volumes come first, under the new name's lock, and the store is saved last: a crash
-//! leaves orphan volumes at worst, which the next creation of the name clears and `qubes-recover` lists.
+//! Cloning a qube. What is cloned is its last committed state, so the source may run: its data are
+//! opened under its lock and copied without it. Volumes come first, under the new name's lock, and
+//! the store is saved last: a crash leaves orphan volumes at worst, which the next creation of the
+//! name clears and `qubes-recover` lists.
 
 use std::cell::RefCell;
 
@@ -24,11 +25,12 @@ pub struct Cloned {
 }
 
 impl Session {
-    /// Clones a qube with its settings, its firewall, its notes and the volumes that it keeps. `watcher` hears of
-    /// each volume whose data are copied.
+    /// Clones a qube with its settings, its firewall, its notes and the volumes that it keeps.
+    /// `watcher` hears of each volume whose data are copied.
     ///
     /// # Errors
-    /// There is no such source, the wish breaks a rule, or something could not be copied: there is no clone then.
+    /// There is no such source, the wish breaks a rule, or something could not be copied: there is
+    /// no clone then.
     pub fn clone_qube(
         &self,
         wish: &CloneQube<'_>,
@@ -81,7 +83,8 @@ impl Session {
         })
     }
 
-    /// The data for the volumes that the clone keeps, opened under the source's lock, after what a crash had left to do.
+    /// The data for the volumes that the clone keeps, opened under the source's lock, after what a
+    /// crash had left to do.
     fn committed_data(
         &self,
         source: &VmName,
@@ -119,7 +122,8 @@ impl Session {
             .collect()
     }
 
-    /// Copies what lies beside the images of the source. Returns what could not be copied, if that is to be ignored.
+    /// Copies what lies beside the images of the source. Returns what could not be copied, if that
+    /// is to be ignored.
     pub(super) fn copy_files(
         &self,
         source: &Vm,

@@ -1,5 +1,6 @@
-//! Creating a qube: volumes first, under the name's lock, saved last. A crash leaves orphan volumes at worst, and the
-//! next creation of the name clears them: it knows them by a note ([`super::images::leftovers`]).
+//! Creating a qube: volumes first, under the name's lock, saved last. A crash leaves orphan volumes
+//! at worst, and the next creation of the name clears them: it knows them by a note
+//! ([`super::images::leftovers`]).
 
 use crate::model::cloning::Unborn;
 use crate::model::{Class, CloneQube, Effect, NewQube, Qubes, Vm, VmName};
@@ -100,7 +101,8 @@ impl Session {
         self.create_numbered(new, None, settings)
     }
 
-    /// The store as it would be after this creation, and the new qube's name; nothing is made and nothing saved.
+    /// The store as it would be after this creation, and the new qube's name; nothing is made and
+    /// nothing saved.
     ///
     /// # Errors
     /// As [`Session::create`], as far as the store tells.

@@ -18,8 +18,8 @@ use super::kernel_line::kernel_line;
 use super::{LifecycleError, Session};
 
 impl Session {
-    /// The domain of a qube, but for its disks, which are known when its storage was started, and for the devices that it
-    /// requires.
+    /// The domain of a qube, but for its disks, which are known when its storage was started, and
+    /// for the devices that it requires.
     pub(super) fn describe(
         &self,
         qubes: &Qubes,
@@ -65,8 +65,8 @@ impl Session {
         })
     }
 
-    /// The XML of a qube as a start would make it, without starting anything. It says where images would lie, and names the
-    /// devices that the qube requires whether they are there or not.
+    /// The XML of a qube as a start would make it, without starting anything. It says where images
+    /// would lie, and names the devices that the qube requires whether they are there or not.
     pub fn domain_xml_of(&self, name: &VmName) -> Result<String, LifecycleError> {
         let qubes = self.read()?;
         let vm = super::start::known(&qubes, name)?;
@@ -155,8 +155,8 @@ impl Session {
         format!("{}{}", vm.name, self.system.domain_suffix())
     }
 
-    /// The kernel that dom0 hands over. A qube with a kernel of its own boots it through a boot loader: Xen needs one
-    /// that dom0 provides.
+    /// The kernel that dom0 hands over. A qube with a kernel of its own boots it through a boot
+    /// loader: Xen needs one that dom0 provides.
     fn kernel_of(
         &self,
         qubes: &Qubes,

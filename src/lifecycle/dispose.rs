@@ -22,8 +22,8 @@ use super::{LifecycleError, Session};
 const TRIES: usize = 10;
 
 impl Session {
-    /// Makes a disposable called after its number, `disp1234`, that goes when it stops. Without a template: from the
-    /// system's default_dispvm.
+    /// Makes a disposable called after its number, `disp1234`, that goes when it stops. Without a
+    /// template: from the system's default_dispvm.
     pub fn create_disposable(
         &self,
         template: Option<&str>,
@@ -186,8 +186,8 @@ impl Session {
         Ok(())
     }
 
-    /// After a start that failed: a disposable that goes when it stops goes now. The error stays what it was; whoever
-    /// cannot be asked about the domain keeps the qube.
+    /// After a start that failed: a disposable that goes when it stops goes now. The error stays
+    /// what it was; whoever cannot be asked about the domain keeps the qube.
     pub(super) fn dispose_of_failed_start(
         &self,
         name: &VmName,
@@ -209,7 +209,8 @@ impl Session {
             else {
                 return Ok(());
             };
-            // A domain that was refused is not there; a hypervisor that does not answer may have one.
+            // A domain that was refused is not there; a hypervisor that does not answer may have
+            // one.
             let uuid = vm.uuid().unwrap_or_default();
             if may_run(&error) && self.hypervisor().state(uuid).is_err() {
                 return Ok(());
@@ -223,7 +224,8 @@ impl Session {
         }
     }
 
-    /// Removes a disposable that goes when it stops and does not run. What a look at it found in the end.
+    /// Removes a disposable that goes when it stops and does not run. What a look at it found in
+    /// the end.
     pub(super) fn dispose_if_halted(&self, lock: &QubeLock) -> Result<Settled, LifecycleError> {
         let settled = self.settle(lock)?;
         if settled != Settled::Halted {
@@ -244,8 +246,9 @@ impl Session {
         Ok(Settled::Halted)
     }
 
-    /// Makes `TEMPLATE-dvm`, or takes the one that is there, as what disposables are made from unless something else is
-    /// said: what R3's qvm-create-default-dvm did with a saved machine (`spec/r3-start.md` §14).
+    /// Makes `TEMPLATE-dvm`, or takes the one that is there, as what disposables are made from
+    /// unless something else is said: what R3's qvm-create-default-dvm did with a saved machine
+    /// (`spec/r3-start.md` §14).
     ///
     /// # Errors
     /// There is a qube of that name that is no AppVM of this template.

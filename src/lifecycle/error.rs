@@ -9,7 +9,8 @@ use crate::storage::StorageError;
 use crate::store::StoreError;
 use crate::system::SystemError;
 
-/// One line for the user; where a qube is concerned its name is the tool's prefix or stands in the text.
+/// One line for the user; where a qube is concerned its name is the tool's prefix or stands in the
+/// text.
 #[derive(Debug, thiserror::Error)]
 pub enum LifecycleError {
     #[error(transparent)]

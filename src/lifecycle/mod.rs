@@ -1,8 +1,10 @@
-//! The verbs: create, clone, remove, start, stop, recover. The only place where the rooms below meet.
+//! The verbs: create, clone, remove, start, stop, recover. The only place where the rooms below
+//! meet.
 //!
-//! Nobody watches a qube from a daemon, so three things keep order (`docs/monitor.md`): the qube's operation lock
-//! ([`qube_lock`]), the record of its start ([`record`]), and one small monitor per running qube ([`monitor`]).
-//! Whoever holds the lock and finds a record whose domain is inactive does the after-work ([`settle`]).
+//! Nobody watches a qube from a daemon, so three things keep order (`docs/monitor.md`): the qube's
+//! operation lock ([`qube_lock`]), the record of its start ([`record`]), and one small monitor per
+//! running qube ([`monitor`]). Whoever holds the lock and finds a record whose domain is inactive
+//! does the after-work ([`settle`]).
 
 pub mod apply;
 pub mod attach;

@@ -1,7 +1,8 @@
 //! The monitor: one small process per running qube that does the after-work when the domain stops.
 //!
-//! It acts only if the record still carries its start id and the domain is inactive; else it ends. A lost connection
-//! to the hypervisor is not a stop. While it lives it holds a lock of its own, so that others can tell.
+//! It acts only if the record still carries its start id and the domain is inactive; else it ends.
+//! A lost connection to the hypervisor is not a stop. While it lives it holds a lock of its own, so
+//! that others can tell.
 
 use std::fs::File;
 use std::path::Path;
@@ -33,7 +34,8 @@ const MOST_LINES: u32 = 100;
 /// How long a monitor waits before it tries to reach a lost hypervisor again, at most.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// Starts the monitor of a start: in a session of its own, in a scope of its own where systemd runs.
+/// Starts the monitor of a start: in a session of its own, in a scope of its own where systemd
+/// runs.
 pub fn spawn(session: &Session, name: &VmName, record: &Record) -> Result<(), LifecycleError> {
     run_detached(session, name, record, &[])
 }
@@ -174,9 +176,11 @@ pub fn ensure_watched(
 
 /// What the monitor process does until it ends.
 pub fn watch(session: &Session, name: &VmName, start_id: Uuid) -> Result<(), LifecycleError> {
-    // Away from the terminal of whoever started the qube. It fails only for who leads a session already.
+    // Away from the terminal of whoever started the qube. It fails only for who leads a session
+    // already.
     let _leads_one = nix::unistd::setsid();
-    // The monitor of the start before this one may still be finding out that it is not needed any more.
+    // The monitor of the start before this one may still be finding out that it is not needed any
+    // more.
     let Some(_alone) = take_over(session, name, start_id)? else {
         return Ok(());
     };
@@ -265,8 +269,8 @@ pub fn ask_until_stopped(
     Ok(())
 }
 
-/// Waits until the monitor of an earlier start has left; `None` when there is nothing of ours to watch any more, or
-/// another monitor of the same start watches already.
+/// Waits until the monitor of an earlier start has left; `None` when there is nothing of ours to
+/// watch any more, or another monitor of the same start watches already.
 fn take_over(
     session: &Session,
     name: &VmName,
@@ -293,8 +297,8 @@ fn take_over(
     Ok(None)
 }
 
-/// Returns when the domain stopped, or when the record is no longer ours: after a stop that somebody else settled, a
-/// second start may be running under the same uuid.
+/// Returns when the domain stopped, or when the record is no longer ours: after a stop that
+/// somebody else settled, a second start may be running under the same uuid.
 fn wait_for_stop(session: &Session, name: &VmName, record: &Record) -> Result<(), LifecycleError> {
     // Each round connects anew: a daemon that was restarted is a new conversation.
     let hypervisor = session.hypervisor_at(&record.uri);
@@ -304,14 +308,16 @@ fn wait_for_stop(session: &Session, name: &VmName, record: &Record) -> Result<()
     Ok(())
 }
 
-/// Under the qube's lock: does the after-work if it is still ours to do. True when the monitor's work is done.
+/// Under the qube's lock: does the after-work if it is still ours to do. True when the monitor's
+/// work is done.
 fn act(
     session: &Session,
     name: &VmName,
     start_id: Uuid,
     log: &mut Log,
 ) -> Result<bool, LifecycleError> {
-    // Looked at first without the lock: where everything is gone, nothing is to be made anew for locking it.
+    // Looked at first without the lock: where everything is gone, nothing is to be made anew for
+    // locking it.
     if ours(session, name, start_id)?.is_none() {
         return Ok(true);
     }

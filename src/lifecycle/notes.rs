@@ -1,4 +1,5 @@
-//! Notes about a qube: the file `notes.txt` in its directory (`spec/r4-adminapi.md`, admin.vm.notes).
+//! Notes about a qube: the file `notes.txt` in its directory (`spec/r4-adminapi.md`,
+//! admin.vm.notes).
 
 use std::io;
 
@@ -22,12 +23,13 @@ impl Session {
         read_notes(&self.qube_directory(with_notes(&qubes, name)?))
     }
 
-    /// Changes the notes about a qube to what `change` makes of those there are. While it looks at them nobody else
-    /// writes: the store's lock is held, and what refuses changes of the store refuses this one.
+    /// Changes the notes about a qube to what `change` makes of those there are. While it looks at
+    /// them nobody else writes: the store's lock is held, and what refuses changes of the store
+    /// refuses this one.
     ///
     /// # Errors
-    /// As [`Session::notes`]; what `change` says; the new notes are too long; the file cannot be written. The old
-    /// notes stay.
+    /// As [`Session::notes`]; what `change` says; the new notes are too long; the file cannot be
+    /// written. The old notes stay.
     pub fn change_notes(
         &self,
         name: &VmName,

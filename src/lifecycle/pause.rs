@@ -1,7 +1,8 @@
-//! Stopping a qube's processors, or sending it to sleep, and letting it go on (`spec/r4-features.md` §8).
+//! Stopping a qube's processors, or sending it to sleep, and letting it go on
+//! (`spec/r4-features.md` §8).
 //!
-//! Under the qube's lock: between a start's "created paused" and "resumed" the domain is paused too, and is no
-//! business of anybody else's.
+//! Under the qube's lock: between a start's "created paused" and "resumed" the domain is paused
+//! too, and is no business of anybody else's.
 
 use uuid::Uuid;
 
@@ -74,8 +75,8 @@ impl Session {
         }
     }
 
-    /// Gives an order under the qube's lock, chosen by the state found there; `None` where the qube is not active or
-    /// the state asks for no order.
+    /// Gives an order under the qube's lock, chosen by the state found there; `None` where the qube
+    /// is not active or the state asks for no order.
     fn order(
         &self,
         name: &VmName,

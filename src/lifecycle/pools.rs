@@ -1,4 +1,5 @@
-//! Pools: their place is prepared first, and the store is saved last. A crash leaves an empty directory at worst.
+//! Pools: their place is prepared first, and the store is saved last. A crash leaves an empty
+//! directory at worst.
 
 use std::path::{Path, PathBuf};
 
@@ -149,7 +150,8 @@ pub struct PoolShown {
 }
 
 impl PoolShown {
-    /// The room as tables show it: upstream's shows 0 of a pool that is not there, but for two drivers nothing.
+    /// The room as tables show it: upstream's shows 0 of a pool that is not there, but for two
+    /// drivers nothing.
     pub fn room_in_tables(&self) -> Option<Room> {
         match self.driver.as_str() {
             "linux-kernel" => None,
@@ -213,8 +215,8 @@ impl Session {
         Ok(())
     }
 
-    /// The first other pool in whose directory this one's lies, else the pool of the thin volume that holds it
-    /// (`spec/r4-storage.md` §4).
+    /// The first other pool in whose directory this one's lies, else the pool of the thin volume
+    /// that holds it (`spec/r4-storage.md` §4).
     pub fn pool_around(&self, qubes: &Qubes, pool: &Pool) -> Option<String> {
         let own = self.place_of(pool)?;
         let holds = |other: &&Pool| {

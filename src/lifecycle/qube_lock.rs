@@ -1,4 +1,5 @@
-//! The operation lock of a qube: held while its storage or its domain changes, never while waiting for a guest.
+//! The operation lock of a qube: held while its storage or its domain changes, never while waiting
+//! for a guest.
 
 use std::path::Path;
 use std::time::Duration;
@@ -9,13 +10,15 @@ use crate::fs::replace;
 use crate::model::VmName;
 use crate::system::System;
 
-/// How long a command waits for another one that works on the same qube. A start on a busy machine takes a while.
+/// How long a command waits for another one that works on the same qube. A start on a busy machine
+/// takes a while.
 const WAIT: Duration = Duration::from_secs(120);
 
 /// Proof that nobody else changes this qube's storage or domain. Released when dropped.
 ///
-/// One at a time: a command that needs a second qube (its netvm) finishes with that one first. Only a change that is for
-/// several qubes or for none holds the locks of all, taken in the order of their names.
+/// One at a time: a command that needs a second qube (its netvm) finishes with that one first. Only
+/// a change that is for several qubes or for none holds the locks of all, taken in the order of
+/// their names.
 #[derive(Debug)]
 pub struct QubeLock {
     name: VmName,

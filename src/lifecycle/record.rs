@@ -1,4 +1,5 @@
-//! The record of a start: `RUN/vm/NAME`, written before anything is touched, removed when everything is settled.
+//! The record of a start: `RUN/vm/NAME`, written before anything is touched, removed when
+//! everything is settled.
 //!
 //! It is one JSON object: `start_id`, `domain`, `uri`, `user`, `phase`, for a disposable that is
 //! being removed `volumes`. What it says is only ever compared: which start this
@@ -63,7 +64,8 @@ impl Record {
         }
     }
 
-    /// The user whose session's hypervisor has the domain, where that is not the one we would reach by this URI.
+    /// The user whose session's hypervisor has the domain, where that is not the one we would reach
+    /// by this URI.
     pub fn session_of_another(&self, system: &System) -> Option<u32> {
         let of_session = self
             .uri

@@ -176,8 +176,8 @@ impl Session {
         Ok(orphans)
     }
 
-    /// Removes an orphan, under the lock of the name it is filed under: a qube that is just being created has its
-    /// volumes before it is in the store.
+    /// Removes an orphan, under the lock of the name it is filed under: a qube that is just being
+    /// created has its volumes before it is in the store.
     ///
     /// # Errors
     /// Of some volume of the store nobody can tell where its images are: it may be this one.
@@ -207,8 +207,8 @@ pub(in crate::lifecycle) fn is_filed_under(vid: &str, name: &VmName) -> bool {
     is_plain && filed_under(vid).is_some_and(|qube| qube == *name)
 }
 
-/// The qube that a volume of this id is filed under: `appvms/QUBE/VOLUME`, or `GROUP/vm-QUBE-VOLUME` where volumes are
-/// logical ones.
+/// The qube that a volume of this id is filed under: `appvms/QUBE/VOLUME`, or
+/// `GROUP/vm-QUBE-VOLUME` where volumes are logical ones.
 fn filed_under(vid: &str) -> Option<VmName> {
     let mut parts = vid.split('/').skip(1);
     let name = match (parts.next()?, parts.next()) {

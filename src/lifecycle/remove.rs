@@ -22,8 +22,8 @@ pub enum Removal {
     ByItself,
     /// Its package, which may remove what it installed: all of it.
     ByPackage,
-    /// R3's package, which removes the files itself: the qube leaves the store and the hypervisor. That it is the default
-    /// template or netvm does not keep it, as in R3: there is none then.
+    /// R3's package, which removes the files itself: the qube leaves the store and the hypervisor.
+    /// That it is the default template or netvm does not keep it, as in R3: there is none then.
     EntryAlone,
 }
 
@@ -57,7 +57,8 @@ impl Removal {
 }
 
 impl Session {
-    /// Removes a halted qube that nothing refers to: from the store, from the hypervisor, from the disk.
+    /// Removes a halted qube that nothing refers to: from the store, from the hypervisor, from the
+    /// disk.
     ///
     /// # Errors
     /// It may not go, or the store cannot be saved. What fails after that is told as a warning.
@@ -96,11 +97,13 @@ impl Session {
         removal: Removal,
     ) -> Result<Removed, LifecycleError> {
         let name = lock.name();
-        // Opened before the qube is gone from the store: a volume is described there, and in its templates.
+        // Opened before the qube is gone from the store: a volume is described there, and in its
+        // templates.
         let storage = {
             let qubes = self.read()?;
             let vm = super::start::known(&qubes, name)?;
-            // A qube that is broken may go, too, and images that nobody could name any more must not.
+            // A qube that is broken may go, too, and images that nobody could name any more must
+            // not.
             let has_to_go = vm.class.is_local_guest() && removal != Removal::EntryAlone;
             has_to_go
                 .then(|| VmStorage::to_remove(&self.system, &qubes, vm, self))
@@ -337,8 +340,8 @@ impl Session {
         }
     }
 
-    /// Takes the definition of a qube that is removed away from the hypervisor. One that is not there has none to
-    /// lose, but for a daemon that is down: then the user is told.
+    /// Takes the definition of a qube that is removed away from the hypervisor. One that is not
+    /// there has none to lose, but for a daemon that is down: then the user is told.
     pub(super) fn forget_domain(&self, vm: &Vm) -> Result<(), LifecycleError> {
         let Some(uuid) = vm.uuid().filter(|_| vm.class.is_local_guest()) else {
             return Ok(());

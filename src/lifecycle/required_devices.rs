@@ -1,8 +1,9 @@
-//! The devices without which a qube does not start: block devices and PCI devices that are assigned to it as required
-//! (`spec/r4-devices.md` §1, `spec/r4-features.md` §6 and §7.5). They are in its domain from the beginning.
+//! The devices without which a qube does not start: block devices and PCI devices that are assigned
+//! to it as required (`spec/r4-devices.md` §1, `spec/r4-features.md` §6 and §7.5). They are in its
+//! domain from the beginning.
 //!
-//! They have to be there and to be the ones that were assigned. dom0's are looked at; what other qubes expose they tell in
-//! QubesDB, which is not asked yet, so those refuse the start.
+//! They have to be there and to be the ones that were assigned. dom0's are looked at; what other
+//! qubes expose they tell in QubesDB, which is not asked yet, so those refuse the start.
 
 use std::fs;
 use std::path::PathBuf;
@@ -81,7 +82,8 @@ impl Session {
     /// Puts the required devices into the description of a domain that is to start.
     ///
     /// # Errors
-    /// One is not there, is another one than was assigned, is in use, or is none that this version can give.
+    /// One is not there, is another one than was assigned, is in use, or is none that this version
+    /// can give.
     pub(super) fn find_required_devices(
         &self,
         qubes: &Qubes,
@@ -265,7 +267,8 @@ impl Session {
         Ok(holder)
     }
 
-    /// The error of a domain that Xen did not make: with a PCI device and without an IOMMU, this is why.
+    /// The error of a domain that Xen did not make: with a PCI device and without an IOMMU, this is
+    /// why.
     pub(super) fn with_reason_of_iommu(
         &self,
         description: &DomainDescription,
@@ -314,8 +317,8 @@ fn yes_or_no(text: &str) -> Result<bool, String> {
     }
 }
 
-/// The name that the guest knows a block device by: the one asked for, `xvdd` for a CD where no kernel's volume has it,
-/// else the next free one.
+/// The name that the guest knows a block device by: the one asked for, `xvdd` for a CD where no
+/// kernel's volume has it, else the next free one.
 fn target(
     assignment: &Assignment,
     kind: DeviceKind,

@@ -1,4 +1,5 @@
-//! Memory for a qube that is to start: Qubes' memory manager makes room where it runs; elsewhere it is looked at before.
+//! Memory for a qube that is to start: Qubes' memory manager makes room where it runs; elsewhere it
+//! is looked at before.
 
 use std::path::Path;
 
@@ -14,10 +15,12 @@ const SOCKET: &str = "/run/qubes/qmemman.sock";
 const MIB: u64 = 1 << 20;
 
 impl Session {
-    /// Sees to it that there is memory for a start of this qube. What is returned has to live until the domain does.
+    /// Sees to it that there is memory for a start of this qube. What is returned has to live until
+    /// the domain does.
     ///
-    /// Called before the qube's lock is taken: making room takes as long as other qubes take to give memory away, and
-    /// whoever has the room may wait for a lock, but never the other way round.
+    /// Called before the qube's lock is taken: making room takes as long as other qubes take to
+    /// give memory away, and whoever has the room may wait for a lock, but never the other way
+    /// round.
     ///
     /// # Errors
     /// There is not enough memory, or the memory manager does not answer.
@@ -70,7 +73,8 @@ impl Session {
         }
     }
 
-    /// The error of a domain that Xen did not make: where that has less memory than it needs, this is why.
+    /// The error of a domain that Xen did not make: where that has less memory than it needs, this
+    /// is why.
     pub(super) fn with_reason_of_memory(
         &self,
         qubes: &Qubes,
@@ -91,7 +95,8 @@ impl Session {
     }
 }
 
-/// The error of a start that the hypervisor refused, or that there is less memory than the start needs.
+/// The error of a start that the hypervisor refused, or that there is less memory than the start
+/// needs.
 fn explained_by_memory(
     error: LifecycleError,
     qube: &VmName,

@@ -1,6 +1,6 @@
 //! The root image that a template's package brings: an image, or one sparse tar, whole or in pieces
-//! (`spec/installer.md`, "R4 template package"). What a package brings was made by others: nothing but a regular file is
-//! opened, and of an archive only the one image is read.
+//! (`spec/installer.md`, "R4 template package"). What a package brings was made by others: nothing
+//! but a regular file is opened, and of an archive only the one image is read.
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
@@ -27,7 +27,8 @@ pub enum RootData {
 }
 
 impl RootData {
-    /// What lies in the directory of a package: `root.img.part.NN`, else `root.img`, else `root.img.tar`.
+    /// What lies in the directory of a package: `root.img.part.NN`, else `root.img`, else
+    /// `root.img.tar`.
     ///
     /// # Errors
     /// There is none of them, a piece is missing, or one of them is no regular file.
@@ -148,7 +149,8 @@ impl OpenRootData {
         }
     }
 
-    /// Writes the image into an empty file; `watcher` hears how much of the package's files has been read.
+    /// Writes the image into an empty file; `watcher` hears how much of the package's files has
+    /// been read.
     pub fn write_into(
         &mut self,
         to: &File,

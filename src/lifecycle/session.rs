@@ -40,7 +40,8 @@ pub struct Session {
     thin_pool: OnceCell<Option<crate::storage::ThinPool>>,
     /// Files of kernels that were asked for: a thousand qubes share a few.
     kernel_files: RefCell<HashMap<PathBuf, Option<String>>>,
-    /// What the hypervisor said before the database was locked: nobody waits for it under that lock.
+    /// What the hypervisor said before the database was locked: nobody waits for it under that
+    /// lock.
     gathered: RefCell<Option<Result<HashMap<Uuid, Live>, HypervisorError>>>,
     /// Whether it was told that the store is damaged.
     pub(super) told_of_damage: Rc<Cell<bool>>,
@@ -84,7 +85,8 @@ impl Session {
         }
     }
 
-    /// The same for reading, which gives no file to anybody: looking up a group costs more than reading the store.
+    /// The same for reading, which gives no file to anybody: looking up a group costs more than
+    /// reading the store.
     fn place_for_reading(&self) -> StorePlace {
         let system = &self.system;
         StorePlace {
@@ -103,8 +105,8 @@ impl Session {
         Ok(Read::open(&self.place_for_reading())?)
     }
 
-    /// Takes the store for changing it. One of R1 to R3 is converted when it is saved; what is wrong with it already is
-    /// told in one line then.
+    /// Takes the store for changing it. One of R1 to R3 is converted when it is saved; what is
+    /// wrong with it already is told in one line then.
     pub fn write(&self) -> Result<Write, LifecycleError> {
         self.system
             .step(|| format!("locking {}", self.system.store_file().display()));
@@ -113,8 +115,8 @@ impl Session {
         Ok(write)
     }
 
-    /// Asks the hypervisor for everything that rules may want to know of it, before the database is locked. Whoever calls
-    /// holds the locks of the qubes that must not start or stop meanwhile.
+    /// Asks the hypervisor for everything that rules may want to know of it, before the database is
+    /// locked. Whoever calls holds the locks of the qubes that must not start or stop meanwhile.
     pub(super) fn gather_states(&self) {
         if !self.system.is_offline() {
             self.gathered.replace(Some(self.hypervisor.states()));
@@ -155,7 +157,8 @@ impl Session {
         lazily(&self.system, uri.to_string())
     }
 
-    /// The state of all domains, in one call: a listing sees one moment, and a program that lives long never an old one.
+    /// The state of all domains, in one call: a listing sees one moment, and a program that lives
+    /// long never an old one.
     pub fn states(&self) -> Result<Rc<HashMap<Uuid, Live>>, HypervisorError> {
         if let Some(seen) = self
             .states
@@ -212,7 +215,8 @@ impl Session {
         }
     }
 
-    /// The power state for display and for rules of the database: offline every local guest is Halted.
+    /// The power state for display and for rules of the database: offline every local guest is
+    /// Halted.
     pub fn shown_state(&self, vm: &Vm) -> PowerState {
         if !vm.class.is_local_guest() {
             return PowerState::Running;
@@ -269,7 +273,8 @@ impl Facts for Session {
         "/var/lib/qubes"
     }
 
-    /// The `/` of the machine says nothing of a system below a root of its own; the environment may.
+    /// The `/` of the machine says nothing of a system below a root of its own; the environment
+    /// may.
     fn thin_pool_of_root(&self) -> Option<(Option<String>, String)> {
         if let Some(pool) = self.system.default_lvm_pool() {
             return Some((None, pool.to_owned()));
@@ -287,14 +292,15 @@ impl Facts for Session {
         crate::storage::can_reflink(&existing(&self.system.below_root(dir)))
     }
 
-    /// Another store on the machine (below a root, or an ordinary user's) is somebody's to try things, on any kernel.
+    /// Another store on the machine (below a root, or an ordinary user's) is somebody's to try
+    /// things, on any kernel.
     fn can_map_devices(&self) -> bool {
         let is_the_machines = self.system.is_superuser() && !self.system.is_foreign();
         is_the_machines && crate::storage::has_device_mapper()
     }
 
-    /// For rules, as it is now. Without a record nothing was started since the machine booted, so a hypervisor that
-    /// cannot be asked (an installer has none) does not matter.
+    /// For rules, as it is now. Without a record nothing was started since the machine booted, so a
+    /// hypervisor that cannot be asked (an installer has none) does not matter.
     fn power_state(&self, vm: &Vm) -> PowerState {
         if !vm.class.is_local_guest() || self.system.is_offline() {
             return self.shown_state(vm);

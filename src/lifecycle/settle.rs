@@ -1,6 +1,6 @@
-//! The after-work of a stop, and who does it: whoever holds the operation lock and finds a record whose domain is
-//! inactive, monitor alive or not; the record is removed last. A dirty volume without a record is a leftover of an
-//! earlier boot and gets the same.
+//! The after-work of a stop, and who does it: whoever holds the operation lock and finds a record
+//! whose domain is inactive, monitor alive or not; the record is removed last. A dirty volume
+//! without a record is a leftover of an earlier boot and gets the same.
 
 use crate::hypervisor::{Hypervisor, HypervisorError, Live};
 use crate::model::{PowerState, Qubes, Vm, VmName};
@@ -27,8 +27,8 @@ impl Session {
     /// Brings a qube that may have stopped, crashed or lost its monitor into order.
     ///
     /// # Errors
-    /// [`LifecycleError::StateUnknown`] when there is a record and its hypervisor cannot be asked: the images may be
-    /// open, so nothing is touched.
+    /// [`LifecycleError::StateUnknown`] when there is a record and its hypervisor cannot be asked:
+    /// the images may be open, so nothing is touched.
     pub fn settle(&self, lock: &QubeLock) -> Result<Settled, LifecycleError> {
         let qubes = self.read()?;
         let Some(vm) = qubes.get(lock.name().as_str()) else {
@@ -57,7 +57,8 @@ impl Session {
             },
             None => match self.unrecorded(lock.name(), vm)? {
                 Some(live) => Ok(Settled::Active(live)),
-                // Of a qube whose volumes cannot be told nothing can be settled; what needs them says so.
+                // Of a qube whose volumes cannot be told nothing can be settled; what needs them
+                // says so.
                 None => match VmStorage::of(&self.system, &qubes, vm, self) {
                     Ok(storage) if needs_after_work(&storage)? => self.after_work(lock, &qubes, vm),
                     Ok(_) | Err(_) => Ok(Settled::Halted),
@@ -66,9 +67,10 @@ impl Session {
         }
     }
 
-    /// Ends the domain of a start that was killed before letting it run: whoever starts holds the lock, so nobody will let
-    /// it run, and its guest has done nothing yet. Also one that does not run: the order to create it may still be
-    /// carried out, and the order to end it waits for that.
+    /// Ends the domain of a start that was killed before letting it run: whoever starts holds the
+    /// lock, so nobody will let it run, and its guest has done nothing yet. Also one that does not
+    /// run: the order to create it may still be carried out, and the order to end it waits for
+    /// that.
     fn end_abandoned(&self, record: &Record, name: &VmName) -> Result<(), LifecycleError> {
         let end = |hypervisor: &dyn Hypervisor| {
             hypervisor.destroy(record.domain)?;
@@ -118,8 +120,8 @@ impl Session {
         Ok(live.filter(|l| l.state.is_active()))
     }
 
-    /// A domain that runs although there is no record gets one, and a monitor. A hypervisor that is not there has
-    /// started nothing since the last boot: the records would say so.
+    /// A domain that runs although there is no record gets one, and a monitor. A hypervisor that is
+    /// not there has started nothing since the last boot: the records would say so.
     fn unrecorded(&self, name: &VmName, vm: &Vm) -> Result<Option<Live>, LifecycleError> {
         let Some(uuid) = vm.uuid() else {
             return Ok(None);
@@ -138,7 +140,8 @@ impl Session {
         Ok(live)
     }
 
-    /// Commits or discards the volumes of a qube whose domain is gone; a disposable that was to go goes.
+    /// Commits or discards the volumes of a qube whose domain is gone; a disposable that was to go
+    /// goes.
     pub fn after_work(
         &self,
         lock: &QubeLock,
@@ -183,9 +186,9 @@ impl Session {
         }
     }
 
-    /// A record of a qube that the store does not know (it was restored from a copy, say): when the domain is gone the
-    /// record goes, too; its volumes are orphans then, and dirty ones get their after-work once they are known again. Those of a
-    /// disposable that was being removed go.
+    /// A record of a qube that the store does not know (it was restored from a copy, say): when the
+    /// domain is gone the record goes, too; its volumes are orphans then, and dirty ones get their
+    /// after-work once they are known again. Those of a disposable that was being removed go.
     fn settle_unknown(&self, lock: &QubeLock) -> Result<Settled, LifecycleError> {
         let Some(record) = Record::load(&self.system, lock.name())? else {
             return Ok(Settled::Gone);

@@ -1,7 +1,7 @@
-//! Damage that was there before a write stays, and is told once. Whether there is any takes a look at every qube, which
-//! costs more than the write; so a store that was found sound, or made of a sound one by us (who add no damage), is
-//! remembered in `RUN/sound`, and one in which no qube is broken in `RUN/unbroken`. These remarks are of no value: whoever
-//! finds others looks again.
+//! Damage that was there before a write stays, and is told once. Whether there is any takes a look
+//! at every qube, which costs more than the write; so a store that was found sound, or made of a
+//! sound one by us (who add no damage), is remembered in `RUN/sound`, and one in which no qube is
+//! broken in `RUN/unbroken`. These remarks are of no value: whoever finds others looks again.
 
 use std::collections::HashSet;
 
@@ -33,7 +33,8 @@ impl SystemPart {
     }
 }
 
-/// The remark about a store in which all qubes were looked at and none is broken; its text says by whose rules.
+/// The remark about a store in which all qubes were looked at and none is broken; its text says by
+/// whose rules.
 const UNBROKEN: &str = "unbroken";
 
 impl Session {
@@ -151,8 +152,8 @@ impl Session {
         found
     }
 
-    /// Whether nothing is wrong with what was changed, where no qube came or went. That it does no harm to others is
-    /// the rules' part.
+    /// Whether nothing is wrong with what was changed, where no qube came or went. That it does no
+    /// harm to others is the rules' part.
     fn touched_are_unbroken(&self, qubes: &Qubes) -> bool {
         let mut ways = NetvmWays::default();
         qubes.removed().is_empty()
@@ -163,7 +164,8 @@ impl Session {
             })
     }
 
-    /// What upstream would refuse the store for; nothing when it would not. No qube stays in memory for it.
+    /// What upstream would refuse the store for; nothing when it would not. No qube stays in memory
+    /// for it.
     fn damage_in_words(&self, qubes: &Qubes) -> Option<String> {
         let mut found: Vec<String> = qubes.diagnoses.iter().map(|d| d.text.clone()).collect();
         let (mut numbers, mut ways) = (Numbers::default(), NetvmWays::default());

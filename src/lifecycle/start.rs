@@ -21,7 +21,8 @@ use super::settle::Settled;
 use super::stop_mark::StopMark;
 use super::{LifecycleError, Session, monitor};
 
-/// How deep a chain of netvms may be, and how often one may stop while its client waits for its own lock.
+/// How deep a chain of netvms may be, and how often one may stop while its client waits for its own
+/// lock.
 const PATIENCE: usize = 16;
 
 /// What a start came to.
@@ -34,7 +35,8 @@ pub enum Started {
 }
 
 impl Session {
-    /// Starts a qube and first its netvm. Of two starts at once one does it and the other finds it running.
+    /// Starts a qube and first its netvm. Of two starts at once one does it and the other finds it
+    /// running.
     pub fn start(&self, name: &VmName) -> Result<Started, LifecycleError> {
         self.start_unless_stopped(&StopMark::read(&self.system, name)?, None)
     }
@@ -89,7 +91,8 @@ impl Session {
                 Settled::Gone => return Err(LifecycleError::NoSuchQube(name.to_string())),
                 Settled::Halted => {}
             }
-            // It may have been given another netvm, or that may have stopped, while the lock was waited for.
+            // It may have been given another netvm, or that may have stopped, while the lock was
+            // waited for.
             if self.netvm_to_start(name)?.is_some() {
                 continue;
             }
@@ -209,8 +212,8 @@ impl Session {
         record.store(&self.system, lock.name())
     }
 
-    /// A guest whose volume keeps no snapshots writes to the only image there is: nobody may begin with a copy of that
-    /// meanwhile (`spec/r4-storage.md` §3).
+    /// A guest whose volume keeps no snapshots writes to the only image there is: nobody may begin
+    /// with a copy of that meanwhile (`spec/r4-storage.md` §3).
     fn refuse_live_images(&self, qubes: &Qubes, vm: &Vm) -> Result<(), LifecycleError> {
         let refused = |reason: String| {
             Err(LifecycleError::CannotStart {
@@ -298,7 +301,8 @@ impl Session {
         )?)
     }
 
-    /// Whom root's QEMU is to be: somebody who can open the images. An ordinary user's is that user.
+    /// Whom root's QEMU is to be: somebody who can open the images. An ordinary user's is that
+    /// user.
     fn owner_of(
         &self,
         disks: &[Disk],
@@ -313,7 +317,8 @@ impl Session {
                 Attachment::File(image) => Some(image),
                 _ => None,
             });
-        // Devices belong to no group of ours: where there are any, libvirt gives QEMU what it needs.
+        // Devices belong to no group of ours: where there are any, libvirt gives QEMU what it
+        // needs.
         let has_devices = disks
             .iter()
             .any(|d| d.rw && matches!(d.attachment, Attachment::Device(_)));
@@ -354,8 +359,8 @@ impl Session {
         Ok(())
     }
 
-    /// The error of a start that failed. What could not be undone is left to the record, which then stays for the
-    /// next command.
+    /// The error of a start that failed. What could not be undone is left to the record, which then
+    /// stays for the next command.
     fn undone(
         &self,
         lock: &QubeLock,
@@ -381,7 +386,8 @@ fn ended_or(mark: &StopMark, error: LifecycleError) -> LifecycleError {
     mark.check().err().unwrap_or(error)
 }
 
-/// Puts loop devices under the disks that are files: a Xen without Qubes' script for that takes only devices.
+/// Puts loop devices under the disks that are files: a Xen without Qubes' script for that takes
+/// only devices.
 fn loop_devices_under(disks: &mut [Disk]) -> Result<Vec<LoopDevice>, LifecycleError> {
     let mut loops = Vec::new();
     for disk in disks {

@@ -133,7 +133,8 @@ impl Session {
     /// Asks a qube to shut down; returns at once. A start of it that has no domain yet gives up.
     ///
     /// # Errors
-    /// Unless `force`: a netvm, guivm or audiovm with running clients, and a paused qube, which cannot hear and would have to be ended.
+    /// Unless `force`: a netvm, guivm or audiovm with running clients, and a paused qube, which
+    /// cannot hear and would have to be ended.
     pub fn shutdown(&self, name: &VmName, force: bool) -> Result<Stopped, LifecycleError> {
         let qubes = self.read()?;
         let vm = known(&qubes, name)?;
@@ -322,8 +323,8 @@ impl Session {
     /// Takes the lock and settles what is to be settled.
     pub fn settle_now(&self, name: &VmName) -> Result<(), LifecycleError> {
         if !super::record::exists(&self.system, name) && self.system.is_offline() {
-            // Without a record nothing was started since the machine booted; what an earlier boot left dirty is
-            // settled when somebody is about to use it.
+            // Without a record nothing was started since the machine booted; what an earlier boot
+            // left dirty is settled when somebody is about to use it.
             return Ok(());
         }
         let lock = self.lock_qube(name)?;

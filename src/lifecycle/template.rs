@@ -1,5 +1,6 @@
-//! Templates that come as packages: their data become volumes first, the store is saved last, in one step. So an import
-//! that fails leaves no template behind, and one that is repeated goes through.
+//! Templates that come as packages: their data become volumes first, the store is saved last, in
+//! one step. So an import that fails leaves no template behind, and one that is repeated goes
+//! through.
 
 use std::fs;
 
@@ -60,7 +61,8 @@ struct Settings<'a> {
 }
 
 impl Session {
-    /// Makes a template of a package's data. One that is there gets the package's root volume and an empty private one.
+    /// Makes a template of a package's data. One that is there gets the package's root volume and
+    /// an empty private one.
     pub fn install_template(
         &self,
         data: &TemplateData<'_>,
@@ -78,7 +80,8 @@ impl Session {
         }
     }
 
-    /// Puts a qube into the store whose images were made by somebody else. A private volume that is missing is made.
+    /// Puts a qube into the store whose images were made by somebody else. A private volume that is
+    /// missing is made.
     pub fn register(&self, wanted: &Registration<'_>) -> Result<VmName, LifecycleError> {
         let new = NewQube {
             class: wanted.class.clone(),
@@ -236,7 +239,8 @@ impl Session {
             // Once it was saved the qube is there: its volumes are not taken from it.
             Err(LifecycleError::Store(error)) if error.was_saved() => Err(error.into()),
             Err(error) => {
-                // The first error is the one to tell; the next attempt clears what cannot be removed.
+                // The first error is the one to tell; the next attempt clears what cannot be
+                // removed.
                 if storage.without(&adopted).remove(&prepared.owners).is_ok() {
                     prepared.forget();
                 }
@@ -349,7 +353,8 @@ impl TemplateData<'_> {
 }
 
 impl Settings<'_> {
-    /// What a package wants and a rule forbids is no reason to be without the template: it becomes a note.
+    /// What a package wants and a rule forbids is no reason to be without the template: it becomes
+    /// a note.
     fn apply(
         &self,
         write: &mut crate::store::Write,

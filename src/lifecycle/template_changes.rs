@@ -1,5 +1,5 @@
-//! R3's words about what a template's root volume has had done to it: commit, revert, trim (`spec/r3-start.md` §6), in
-//! today's meaning (`docs/earlier.md`).
+//! R3's words about what a template's root volume has had done to it: commit, revert, trim
+//! (`spec/r3-start.md` §6), in today's meaning (`docs/earlier.md`).
 
 use super::settle::Settled;
 use super::start::known;
@@ -9,8 +9,8 @@ use crate::model::{Class, RemovalError, VmName};
 use crate::storage::{CopyWatcher, Kind, VmStorage, zero_runs};
 
 impl Session {
-    /// Sees to it that what a halted template wrote is committed, and that nothing of it is missing. A template that stopped
-    /// in good order has nothing left to commit.
+    /// Sees to it that what a halted template wrote is committed, and that nothing of it is
+    /// missing. A template that stopped in good order has nothing left to commit.
     ///
     /// # Errors
     /// It is no template, it runs, or an image is missing.
@@ -27,8 +27,8 @@ impl Session {
         Ok(())
     }
 
-    /// Brings the root volume of a halted template back to what it was before the last change; what it is now becomes a
-    /// revision.
+    /// Brings the root volume of a halted template back to what it was before the last change; what
+    /// it is now becomes a revision.
     ///
     /// # Errors
     /// It is no template, it runs, or there is nothing to go back to.
@@ -37,8 +37,9 @@ impl Session {
         self.revert_volume(name, "root", None)
     }
 
-    /// Gives back the room of those parts of a halted template's root volume that are nothing but zeros; returns how many
-    /// bytes that were; `watcher` hears of the copy. What the volume was becomes a revision, and shares the rest with it.
+    /// Gives back the room of those parts of a halted template's root volume that are nothing but
+    /// zeros; returns how many bytes that were; `watcher` hears of the copy. What the volume was
+    /// becomes a revision, and shares the rest with it.
     ///
     /// # Errors
     /// It is no template, it runs, or its image cannot be read or written.
@@ -102,8 +103,8 @@ impl Session {
     }
 }
 
-/// How many of the bytes that a device takes are zeros. Of a device all its zeros are known, also those that were never
-/// written; what it takes is known to a hundredth of a percent of its size.
+/// How many of the bytes that a device takes are zeros. Of a device all its zeros are known, also
+/// those that were never written; what it takes is known to a hundredth of a percent of its size.
 fn room_of_zeros(used: u64, size: u64, in_zeros: u64) -> u64 {
     let room = used.saturating_sub(size.saturating_sub(in_zeros));
     if room > size / 10_000 { room } else { 0 }

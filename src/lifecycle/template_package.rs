@@ -1,5 +1,5 @@
-//! What a template's package says of the template (`spec/installer.md`, "R4 template package"). It was made by others:
-//! each name and value is one that is known, or it is left out with a warning.
+//! What a template's package says of the template (`spec/installer.md`, "R4 template package"). It
+//! was made by others: each name and value is one that is known, or it is left out with a warning.
 
 use std::ffi::OsString;
 use std::fs;
@@ -49,8 +49,8 @@ pub struct TemplatePackage {
 }
 
 impl TemplatePackage {
-    /// Looks at a directory. `allow_pv` says whether the template may ask for a mode in which nothing protects the
-    /// hypervisor from it but the hypervisor's own care.
+    /// Looks at a directory. `allow_pv` says whether the template may ask for a mode in which
+    /// nothing protects the hypervisor from it but the hypervisor's own care.
     ///
     /// # Errors
     /// There is no root image in it, or something in it cannot be read.
@@ -159,7 +159,8 @@ fn setting(key: &str, value: &str, allow_pv: bool) -> Result<Setting, &'static s
 /// Features that say what stands in menus.
 pub type MenuItems = Vec<(&'static str, String)>;
 
-/// The lists of menu items in a directory, as features, and what was left out. Lists that are not there are none.
+/// The lists of menu items in a directory, as features, and what was left out. Lists that are not
+/// there are none.
 pub fn menu_items_in(directory: &Path) -> Result<(MenuItems, Vec<String>), LifecycleError> {
     let (mut features, mut warnings) = (Vec::new(), Vec::new());
     for (file, feature) in LISTS {

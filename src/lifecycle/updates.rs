@@ -1,5 +1,5 @@
-//! Whether dom0 and the qubes look for updates: feature `check-updates` of each, and `check_updates_vm` for those made
-//! later.
+//! Whether dom0 and the qubes look for updates: feature `check-updates` of each, and
+//! `check_updates_vm` for those made later.
 
 use std::io;
 use std::path::Path;

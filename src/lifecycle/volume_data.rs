@@ -1,8 +1,8 @@
 //! New data for a volume that is there: imported, cloned from another, cleared.
 //!
-//! The data are copied beside the volume's own while no lock of the qube is held, so it can be listed, even started,
-//! meanwhile. Only when they are complete and on the disk the qube is locked, and unless it was started the volume gets
-//! them. Until then it has what it had, whatever happens.
+//! The data are copied beside the volume's own while no lock of the qube is held, so it can be
+//! listed, even started, meanwhile. Only when they are complete and on the disk the qube is locked,
+//! and unless it was started the volume gets them. Until then it has what it had, whatever happens.
 
 use std::cell::RefCell;
 use std::fs::File;
@@ -57,8 +57,8 @@ impl Session {
     /// Gives a volume of a halted qube the data that `file` has; atomically.
     ///
     /// # Errors
-    /// The qube runs, another import is under way, there are no data or more than the volume may have, or they cannot
-    /// all be read and written: the volume has what it had then.
+    /// The qube runs, another import is under way, there are no data or more than the volume may
+    /// have, or they cannot all be read and written: the volume has what it had then.
     pub fn import_volume(
         &self,
         name: &VmName,
@@ -138,7 +138,8 @@ impl Session {
         self.require_halted(&lock)
     }
 
-    /// Replaces a volume's data. Whoever needs the qube as it is then goes on under the lock that is returned.
+    /// Replaces a volume's data. Whoever needs the qube as it is then goes on under the lock that
+    /// is returned.
     pub(super) fn replace_data(
         &self,
         name: &VmName,
@@ -167,7 +168,8 @@ impl Session {
             let base = data.base();
             let mut fill = |to: &File| {
                 if let Err(error) = data.write_into(to, size, &volume.name, watcher) {
-                    // What is wrong with the data is told without the file they were to be written to.
+                    // What is wrong with the data is told without the file they were to be written
+                    // to.
                     if error.raw_os_error().is_none() {
                         outcome.replace(Some(Err(not_imported(volume, &error.to_string()))));
                     }
@@ -188,8 +190,8 @@ impl Session {
                 }
             };
             let done = match base {
-                // It may be another volume's only image, whose start waits for it to be let go: it is before the lock is
-                // waited for.
+                // It may be another volume's only image, whose start waits for it to be let go: it
+                // is before the lock is waited for.
                 Some(base) => {
                     let watched = Watched::begin(watcher, &volume.name, Some(base.size));
                     driver.import_changed(&wanted, base, &mut fill, &|at| watched.reached(at))

@@ -67,8 +67,8 @@ impl Session {
         Ok(())
     }
 
-    /// The volumes of these qubes, with whether each has a revision to revert to. One whose description is broken is
-    /// left out.
+    /// The volumes of these qubes, with whether each has a revision to revert to. One whose
+    /// description is broken is left out.
     pub fn list_volumes(&self, qubes: &Qubes, names: &[&str]) -> Vec<ListedVolume> {
         let mut drivers = Drivers::to_look(&qubes.pools, &self.system);
         let mut listed = Vec::new();

@@ -1,4 +1,5 @@
-//! Volumes of qubes: their options, their size, and the way back to a revision. New data for them: [`super::volume_data`].
+//! Volumes of qubes: their options, their size, and the way back to a revision. New data for them:
+//! [`super::volume_data`].
 
 use std::cell::Cell;
 
@@ -104,7 +105,8 @@ impl Session {
                 ));
             }
             if volume.ephemeral {
-                // What encrypts a running one with a throw-away key has its size for good; it is made anew anyway.
+                // What encrypts a running one with a throw-away key has its size for good; it is
+                // made anew anyway.
                 self.save_size(name, volume, bytes)?;
                 return Ok((Attachment::Nothing, bytes));
             }
@@ -161,8 +163,8 @@ impl Session {
         Ok((driver.attachment(volume)?, size))
     }
 
-    /// Lets a running guest see the new size of its disk. Xen's backends look for themselves at what the image's device
-    /// has become; QEMU has to be told.
+    /// Lets a running guest see the new size of its disk. Xen's backends look for themselves at
+    /// what the image's device has become; QEMU has to be told.
     fn tell_of_size(
         &self,
         uuid: uuid::Uuid,
@@ -179,8 +181,8 @@ impl Session {
         }
     }
 
-    /// Brings the volume of a halted qube back to a revision, the newest where none is named. What it was becomes a
-    /// revision.
+    /// Brings the volume of a halted qube back to a revision, the newest where none is named. What
+    /// it was becomes a revision.
     ///
     /// # Errors
     /// The qube runs, there is no such volume, or it has no such revision.
@@ -228,7 +230,8 @@ impl Session {
         volume: &str,
         work: impl FnOnce(&Volume, &dyn Driver) -> Result<T, LifecycleError>,
     ) -> Result<T, LifecycleError> {
-        // Only this one is opened: a pool of another one that cannot be used is in nobody's way here.
+        // Only this one is opened: a pool of another one that cannot be used is in nobody's way
+        // here.
         let resolved = qubes.volume(vm, volume, self).map_err(StorageError::from)?;
         let volume = Volume::resolved(&vm.name, resolved)?;
         let mut drivers = crate::storage::Drivers::new(&qubes.pools, &self.system);

@@ -58,7 +58,8 @@ impl Class {
         }
     }
 
-    /// Whether qubes of this class run on this machine with volumes of their own (upstream's `QubesVM`).
+    /// Whether qubes of this class run on this machine with volumes of their own (upstream's
+    /// `QubesVM`).
     pub fn is_local_guest(&self) -> bool {
         matches!(
             self,

@@ -1,5 +1,5 @@
-//! Deciding what a clone of a qube is (`spec/r4-tools.md`, qvm-clone): a new qube of the same label and template that
-//! gets the source's explicit properties, tags, features and device assignments.
+//! Deciding what a clone of a qube is (`spec/r4-tools.md`, qvm-clone): a new qube of the same label
+//! and template that gets the source's explicit properties, tags, features and device assignments.
 
 use uuid::Uuid;
 
@@ -15,7 +15,8 @@ use super::release::Release;
 use super::tags::{CREATED_BY, is_tag};
 use super::vm::Vm;
 
-/// Properties that a clone has from its creation, or that are not true of it: the package manager knows the source only.
+/// Properties that a clone has from its creation, or that are not true of it: the package manager
+/// knows the source only.
 const OF_THE_SOURCE_ALONE: [&str; 3] = ["installed_by_rpm", "label", "template"];
 
 /// Names that early stores of R4 have for properties; what they say is cloned under today's.
@@ -40,7 +41,8 @@ pub struct CloneQube<'a> {
     pub uuid: Uuid,
     /// Which qube asks: dom0 for the tools.
     pub created_by: &'a str,
-    /// What of the source's settings the clone cannot have is left out; otherwise the first such is an error.
+    /// What of the source's settings the clone cannot have is left out; otherwise the first such is
+    /// an error.
     pub ignore_errors: bool,
 }
 
@@ -69,12 +71,13 @@ pub struct PlannedClone {
 }
 
 impl Qubes {
-    /// Decides everything about a clone and changes nothing. The caller makes the volumes, fills them with the
-    /// source's data ([`Qubes::origin`] says where those are) and then adds the qube ([`Qubes::add`]).
-    /// `random(n)` gives a number below n.
+    /// Decides everything about a clone and changes nothing. The caller makes the volumes, fills
+    /// them with the source's data ([`Qubes::origin`] says where those are) and then adds the qube
+    /// ([`Qubes::add`]). `random(n)` gives a number below n.
     ///
     /// # Errors
-    /// There is no such source, the wish breaks a rule, or a setting cannot be cloned and that is not to be ignored.
+    /// There is no such source, the wish breaks a rule, or a setting cannot be cloned and that is
+    /// not to be ignored.
     pub fn plan_clone(
         &self,
         wish: &CloneQube<'_>,
@@ -143,7 +146,8 @@ impl Qubes {
         })
     }
 
-    /// Gives the clone the explicit properties of its source that its class has, each if it can be set.
+    /// Gives the clone the explicit properties of its source that its class has, each if it can be
+    /// set.
     fn clone_properties(&self, vm: &mut Vm, source: &Vm, facts: &dyn Facts) -> Vec<NotCloned> {
         let mut left_out = Vec::new();
         let known = properties_of(&source.class)
@@ -186,7 +190,8 @@ fn clone_tags(vm: &mut Vm, source: &Vm) -> Vec<NotCloned> {
         .collect()
 }
 
-/// The source's features but those that the system keeps about it, and the one that is a property by now.
+/// The source's features but those that the system keeps about it, and the one that is a property
+/// by now.
 fn clone_features(vm: &mut Vm, source: &Vm, release: Release) {
     if vm.properties.get("provides_network") == Some("True") {
         vm.features.set("servicevm", "1");

@@ -1,4 +1,5 @@
-//! Deciding what a new qube is (`spec/r4-properties.md` §7, `spec/r4-features.md` §9, §10), and a new system.
+//! Deciding what a new qube is (`spec/r4-properties.md` §7, `spec/r4-features.md` §9, §10), and a
+//! new system.
 
 use smol_str::format_smolstr;
 use uuid::Uuid;
@@ -19,7 +20,8 @@ use super::volume::{
     ClassVolume, ResolvedVolume, VolumeError, class_volumes, volume_names, volume_traits,
 };
 
-/// Why a qube cannot be made. Texts are upstream's where they are recorded (`data/r4/cli/qvm-create.txt`).
+/// Why a qube cannot be made. Texts are upstream's where they are recorded
+/// (`data/r4/cli/qvm-create.txt`).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CreationError {
     #[error("{0}")]
@@ -107,9 +109,9 @@ pub struct NewQube<'a> {
 }
 
 impl Qubes {
-    /// Decides everything about a new qube and changes nothing: number, properties, features, tags, volumes. The
-    /// caller makes the volumes ([`Qubes::volumes`] of the result) and then adds it ([`Qubes::add`]).
-    /// `random(n)` gives a number below n.
+    /// Decides everything about a new qube and changes nothing: number, properties, features, tags,
+    /// volumes. The caller makes the volumes ([`Qubes::volumes`] of the result) and then adds it
+    /// ([`Qubes::add`]). `random(n)` gives a number below n.
     ///
     /// # Errors
     /// The wish breaks a rule, or no number is free.
@@ -126,7 +128,8 @@ impl Qubes {
         Ok(vm)
     }
 
-    /// Who the new qube is: its name, number, label and template, and what a disposable has of that.
+    /// Who the new qube is: its name, number, label and template, and what a disposable has of
+    /// that.
     pub(super) fn plan_identity(
         &self,
         new: &NewQube<'_>,
@@ -170,9 +173,10 @@ impl Qubes {
         Ok((vm, template))
     }
 
-    /// Chooses the newest installed kernel as `default_kernel` where none was chosen yet. Installers of R3 choose none,
-    /// because its packages of kernels did; and upstream cannot save a store in which a qube counts on a
-    /// `default_kernel` that is not set, so without this nothing could be created there.
+    /// Chooses the newest installed kernel as `default_kernel` where none was chosen yet.
+    /// Installers of R3 choose none, because its packages of kernels did; and upstream cannot save
+    /// a store in which a qube counts on a `default_kernel` that is not set, so without this
+    /// nothing could be created there.
     pub fn choose_kernel(&mut self, facts: &dyn Facts) {
         if self.global_value("default_kernel", facts).is_ok()
             || self.globals.contains("default_kernel")
@@ -228,7 +232,8 @@ impl Qubes {
             .map(|()| Some(template))
     }
 
-    /// Whether a qube of this class can be based on this one: asked before there is a qube, by whoever offers a choice.
+    /// Whether a qube of this class can be based on this one: asked before there is a qube, by
+    /// whoever offers a choice.
     ///
     /// # Errors
     /// It cannot, with the rule. A class without templates has none to fit.
@@ -434,7 +439,8 @@ impl Qubes {
         }
     }
 
-    /// What a disposable's volume takes over from its template's: pool, rw, and whether the key is thrown away.
+    /// What a disposable's volume takes over from its template's: pool, rw, and whether the key is
+    /// thrown away.
     fn as_in(
         &self,
         template: &Vm,
@@ -452,7 +458,8 @@ impl Qubes {
     }
 }
 
-/// A disposable takes its template's explicit properties, features and tags (`spec/r4-features.md` §9).
+/// A disposable takes its template's explicit properties, features and tags (`spec/r4-features.md`
+/// §9).
 fn inherit_as_disposable(vm: &mut Vm, template: &Vm) {
     for (name, text) in template.properties.iter() {
         let property = Property::find(Scope::Class(&Class::DispVM), name);
@@ -472,7 +479,8 @@ fn inherit_as_disposable(vm: &mut Vm, template: &Vm) {
     vm.tags = template.tags.clone();
 }
 
-/// Explicit properties in the order in which they are written: by stage, then by name (`spec/r4-xml.md` §1.3).
+/// Explicit properties in the order in which they are written: by stage, then by name
+/// (`spec/r4-xml.md` §1.3).
 pub fn in_written_order(class: &Class, properties: &TextMap) -> TextMap {
     let stage = |name: &str| Property::find(Scope::Class(class), name).map_or(2, |p| p.stage);
     let mut sorted: Vec<(&str, &str)> = properties.iter().collect();
@@ -480,10 +488,12 @@ pub fn in_written_order(class: &Class, properties: &TextMap) -> TextMap {
     sorted.into_iter().collect()
 }
 
-/// What `qubes-create` makes (`spec/r4-xml.md` §5): labels, a pool of files, the pool of kernels, dom0.
+/// What `qubes-create` makes (`spec/r4-xml.md` §5): labels, a pool of files, the pool of kernels,
+/// dom0.
 ///
-/// Where files cannot share blocks, the pool is of driver `file`, as upstream's, if its mapped devices can be had; else of
-/// `file-reflink` with `setup_check="no"`, which copies and which every release of upstream can use, too.
+/// Where files cannot share blocks, the pool is of driver `file`, as upstream's, if its mapped
+/// devices can be had; else of `file-reflink` with `setup_check="no"`, which copies and which every
+/// release of upstream can use, too.
 pub fn new_system(facts: &dyn Facts) -> Qubes {
     let base = facts.base_dir().trim_end_matches('/');
     let shares_blocks = facts.can_reflink(base);

@@ -38,7 +38,8 @@ impl Mode {
 }
 
 impl Assignment {
-    /// The qube that provides the device; `None` means any (absent, empty, or the `*` that upstream writes).
+    /// The qube that provides the device; `None` means any (absent, empty, or the `*` that upstream
+    /// writes).
     pub fn backend(&self) -> Option<&str> {
         self.attributes
             .get("backend-domain")
@@ -77,7 +78,8 @@ impl Assignment {
 }
 
 impl DeviceClass {
-    /// The assignments as they can be written for a release: those that it would take for something else are left out.
+    /// The assignments as they can be written for a release: those that it would take for something
+    /// else are left out.
     pub fn for_release(&self, release: Release) -> DeviceClass {
         let assignments = self
             .assignments
@@ -92,12 +94,14 @@ impl DeviceClass {
 }
 
 impl Assignment {
-    /// The assignment in the attributes that the release reads (`spec/r4-xml.md` §1.7): before 4.3 backend and port alone,
-    /// and everything is required; from then on with mode and identity. `None` where the release cannot be told.
+    /// The assignment in the attributes that the release reads (`spec/r4-xml.md` §1.7): before 4.3
+    /// backend and port alone, and everything is required; from then on with mode and identity.
+    /// `None` where the release cannot be told.
     pub fn for_release(&self, release: Release) -> Option<Assignment> {
         let mode = self.mode().ok()?;
         let mut attributes = TextMap::new();
-        // Of the `*` that upstream writes for "any", its reader makes nothing; absence it understands.
+        // Of the `*` that upstream writes for "any", its reader makes nothing; absence it
+        // understands.
         match self.backend() {
             Some(backend) => attributes.set("backend-domain", backend),
             None if release.knows_device_modes() => {}

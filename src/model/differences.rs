@@ -22,7 +22,8 @@ pub struct Difference {
 /// How something differs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum How {
-    /// From one text to the other; `None` where there is none, for which people read the word `absent`.
+    /// From one text to the other; `None` where there is none, for which people read the word
+    /// `absent`.
     Changed {
         old: Option<String>,
         new: Option<String>,
@@ -102,8 +103,8 @@ impl Told<'_> {
 }
 
 impl Qubes {
-    /// What is different in `new`: the system's own things first, then qube by qube, in the order of their names. Only
-    /// what is explicitly set counts.
+    /// What is different in `new`: the system's own things first, then qube by qube, in the order
+    /// of their names. Only what is explicitly set counts.
     pub fn differences(&self, new: &Qubes) -> Vec<Difference> {
         let mut found = Vec::new();
         let mut system = Told {

@@ -1,5 +1,6 @@
-//! The whole system with everything decided, as JSON: what `qubes-db dump --json` prints, in the shape of the dumps that
-//! upstream's own code made of the samples (`tests/data/r4/*.dump.json`). Names are in byte order.
+//! The whole system with everything decided, as JSON: what `qubes-db dump --json` prints, in the
+//! shape of the dumps that upstream's own code made of the samples (`tests/data/r4/*.dump.json`).
+//! Names are in byte order.
 
 use serde_json::{Map, Value as Json, json};
 
@@ -13,8 +14,8 @@ use super::vm::Vm;
 use super::volume::volume_names;
 
 impl Qubes {
-    /// Every qube with every property, features, tags, volumes and devices; global properties, labels and pools. What
-    /// cannot be told is `{"error": "…"}`.
+    /// Every qube with every property, features, tags, volumes and devices; global properties,
+    /// labels and pools. What cannot be told is `{"error": "…"}`.
     pub fn dump(&self, facts: &dyn Facts) -> Json {
         let mut domains: Map<String, Json> = self
             .iter()

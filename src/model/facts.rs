@@ -12,14 +12,15 @@ pub struct Stubdom {
     pub uuid: uuid::Uuid,
 }
 
-/// The world as far as the rules and defaults ask for it. [`crate::system`] answers from the machine and core.toml,
-/// each answer gathered when first asked for.
+/// The world as far as the rules and defaults ask for it. [`crate::system`] answers from the
+/// machine and core.toml, each answer gathered when first asked for.
 pub trait Facts {
     /// Memory of the host in MiB.
     fn host_memory_mib(&self) -> u64;
     /// Processors of the host.
     fn host_cpus(&self) -> u32;
-    /// Whether the kernel `version` is installed below the directory of the kernel pool: a directory with `vmlinuz`.
+    /// Whether the kernel `version` is installed below the directory of the kernel pool: a
+    /// directory with `vmlinuz`.
     fn kernel_installed(&self, kernels_dir: &str, version: &str) -> bool;
     /// The newest kernel installed below the directory of the kernel pool.
     fn newest_kernel(&self, _kernels_dir: &str) -> Option<String> {
@@ -33,14 +34,15 @@ pub trait Facts {
     fn base_dir(&self) -> &str;
     /// Whether files below `dir` can share blocks (decides how a new store's first pool is set up).
     fn can_reflink(&self, dir: &str) -> bool;
-    /// Whether qubes of this system can run on mapped devices, as driver `file` makes them: root's qubes on a kernel with a
-    /// device mapper.
+    /// Whether qubes of this system can run on mapped devices, as driver `file` makes them: root's
+    /// qubes on a kernel with a device mapper.
     fn can_map_devices(&self) -> bool {
         false
     }
     /// The power state of a qube; offline every qube is Halted, dom0 and remote ones Running.
     fn power_state(&self, vm: &Vm) -> PowerState;
-    /// The live number that xenstore or libvirt knows: domain id, start time. −1 and `None` when there is none.
+    /// The live number that xenstore or libvirt knows: domain id, start time. −1 and `None` when
+    /// there is none.
     fn domain_id(&self, vm: &Vm) -> i64;
 
     /// Memory that the hypervisor lets dom0 have, MiB (xenstore's `memory/static-max`).
@@ -58,8 +60,8 @@ pub trait Facts {
         None
     }
 
-    /// The LVM thin pool that is the default: volume group, where it is known, and pool. `DEFAULT_LVM_POOL`, else the
-    /// one that holds `/` (`spec/r4-properties.md` §2.1).
+    /// The LVM thin pool that is the default: volume group, where it is known, and pool.
+    /// `DEFAULT_LVM_POOL`, else the one that holds `/` (`spec/r4-properties.md` §2.1).
     fn thin_pool_of_root(&self) -> Option<(Option<String>, String)> {
         None
     }

@@ -1,5 +1,5 @@
-//! Features: names with texts, looked up along templates, netvms, or dom0 (`spec/r4-features.md` §1).
-//! A feature is absent, off (empty), or on (anything else, `0` too).
+//! Features: names with texts, looked up along templates, netvms, or dom0 (`spec/r4-features.md`
+//! §1). A feature is absent, off (empty), or on (anything else, `0` too).
 
 use core::net::Ipv4Addr;
 
@@ -50,7 +50,8 @@ const READY_SERVICES: [&str; 2] = ["qubes.WaitForRunningSystem", "qubes.WaitForS
 /// The tags that a qube wants on what it creates.
 pub(super) const TAG_CREATED_WITH: &str = "tag-created-vm-with";
 
-/// Longest names below a QubesDB directory: keys have at most 63 bytes (`spec/r4-features.md` §4, §5).
+/// Longest names below a QubesDB directory: keys have at most 63 bytes (`spec/r4-features.md` §4,
+/// §5).
 const SERVICE_MAX: usize = 48;
 const VM_CONFIG_MAX: usize = 52;
 const PERSIST_MAX: usize = 54;
@@ -100,7 +101,8 @@ impl Qubes {
     /// Sets a feature.
     ///
     /// # Errors
-    /// Nothing was changed: there is no such qube, the system keeps the feature itself, or name or value break a rule.
+    /// Nothing was changed: there is no such qube, the system keeps the feature itself, or name or
+    /// value break a rule.
     pub fn set_feature(
         &mut self,
         vm: &str,

@@ -2,8 +2,8 @@
 
 use std::cmp::Ordering;
 
-/// Compares versions as package managers do: runs of digits by their number, runs of letters as text, a number after a
-/// letter; what only separates them does not count.
+/// Compares versions as package managers do: runs of digits by their number, runs of letters as
+/// text, a number after a letter; what only separates them does not count.
 pub fn compare(a: &str, b: &str) -> Ordering {
     let (mut a, mut b) = (parts(a), parts(b));
     loop {

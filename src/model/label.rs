@@ -64,7 +64,8 @@ impl Labels {
         self.0.iter().find(|label| &*label.name == name)
     }
 
-    /// The label that `text` means: a `label-N`, an index, or a name, in the order upstream tries them.
+    /// The label that `text` means: a `label-N`, an index, or a name, in the order upstream tries
+    /// them.
     pub fn find(&self, text: &str) -> Option<&Label> {
         if let Some(index) = text
             .strip_prefix("label-")

@@ -7,10 +7,10 @@ use smol_str::SmolStr;
 
 /// The name of a qube.
 ///
-/// Two ways in: [`VmName::from_store`] for names that already stand in a file (never re-checked by any release of
-/// Qubes, so only what could harm us is refused), and [`VmName::for_new`] for a qube about to be created
-/// (`spec/r4-properties.md` §6).
-/// Nearly every name is so short that it lies in the value itself.
+/// Two ways in: [`VmName::from_store`] for names that already stand in a file (never re-checked by
+/// any release of Qubes, so only what could harm us is refused), and [`VmName::for_new`] for a qube
+/// about to be created (`spec/r4-properties.md` §6). Nearly every name is so short that it lies in
+/// the value itself.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct VmName(SmolStr);
 
@@ -39,7 +39,8 @@ impl VmName {
     /// The administrative domain.
     pub const DOM0: &'static str = "dom0";
 
-    /// A name as it stands in a store. Refused is only what could lead a path astray or break a line of output.
+    /// A name as it stands in a store. Refused is only what could lead a path astray or break a
+    /// line of output.
     pub fn from_store(text: &str) -> Result<VmName, NameError> {
         if text.is_empty() {
             return Err(NameError::Empty);
@@ -53,7 +54,8 @@ impl VmName {
         Ok(VmName(text.into()))
     }
 
-    /// A name for a qube to be created: at most 31 of `[a-zA-Z0-9_.-]`, a letter first, none of the reserved words.
+    /// A name for a qube to be created: at most 31 of `[a-zA-Z0-9_.-]`, a letter first, none of the
+    /// reserved words.
     pub fn for_new(text: &str) -> Result<VmName, NameError> {
         let first = *text.as_bytes().first().ok_or(NameError::Empty)?;
         if text.len() > 31 {

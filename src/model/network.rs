@@ -12,7 +12,8 @@ use super::vm::Vm;
 const DNS: [&str; 2] = ["10.139.1.1", "10.139.1.2"];
 const NETMASK: &str = "255.255.255.255";
 
-/// The second octet of IPv4 addresses, and the seventh group of IPv6 ones: of ordinary qubes and of disposables.
+/// The second octet of IPv4 addresses, and the seventh group of IPv6 ones: of ordinary qubes and of
+/// disposables.
 const ORDINARY: (u8, u16) = (137, 0xa89);
 const DISPOSABLE: (u8, u16) = (138, 0xa8a);
 

@@ -41,8 +41,8 @@ impl Qubes {
         .filter(|provider| provider.name != vm.name)
     }
 
-    /// `names` in groups: nobody of a group is used by somebody of a later one. Qubes that use each other in a circle
-    /// are the last group, together with those that they use.
+    /// `names` in groups: nobody of a group is used by somebody of a later one. Qubes that use each
+    /// other in a circle are the last group, together with those that they use.
     pub fn in_stop_order(&self, names: &[VmName], facts: &dyn Facts) -> Vec<Vec<VmName>> {
         let mut users: HashMap<&VmName, usize> = names.iter().map(|name| (name, 0)).collect();
         let mut uses: HashMap<&VmName, Vec<&VmName>> = HashMap::new();

@@ -1,5 +1,5 @@
-//! PCI devices of dom0 as R3's `pcidevs` has them: each required, `bb:ss.f`. In the store the port is `bb_ss.f`
-//! (`spec/r3-migration.md` §4).
+//! PCI devices of dom0 as R3's `pcidevs` has them: each required, `bb:ss.f`. In the store the port
+//! is `bb_ss.f` (`spec/r3-migration.md` §4).
 
 use super::device::{Assignment, DeviceClass, Mode};
 use super::facts::Facts;
@@ -43,7 +43,8 @@ impl Vm {
 }
 
 impl Qubes {
-    /// Makes these, and no others of dom0's, the required PCI devices of a qube. Those it has keep their options.
+    /// Makes these, and no others of dom0's, the required PCI devices of a qube. Those it has keep
+    /// their options.
     ///
     /// # Errors
     /// Nothing was changed: there is no such qube, it is not halted, or a text is no address.

@@ -23,7 +23,8 @@ impl Pool {
         self.attributes.get(name)
     }
 
-    /// How many revisions its volumes keep unless they say otherwise: 1 when unsaid, −1 for no snapshots at all.
+    /// How many revisions its volumes keep unless they say otherwise: 1 when unsaid, −1 for no
+    /// snapshots at all.
     pub fn revisions_to_keep(&self) -> i64 {
         self.option("revisions_to_keep")
             .and_then(|n| n.trim().parse().ok())

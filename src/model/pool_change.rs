@@ -110,8 +110,8 @@ fn in_words(uses: &[PoolUse]) -> String {
 }
 
 impl Qubes {
-    /// Decides what a new pool is and changes nothing. Whoever calls prepares its place and then adds it
-    /// ([`Qubes::add_pool`]).
+    /// Decides what a new pool is and changes nothing. Whoever calls prepares its place and then
+    /// adds it ([`Qubes::add_pool`]).
     ///
     /// # Errors
     /// The name is taken or none, or the driver does not know such a pool.
@@ -158,7 +158,8 @@ impl Qubes {
             attributes.set("revisions_to_keep", &number.to_string());
         }
         if let Some(text) = given("setup_check") {
-            // Only for the moment in which the place is prepared: it is not saved, as upstream has it.
+            // Only for the moment in which the place is prepared: it is not saved, as upstream has
+            // it.
             let checks = boolean("setup_check", text)?;
             attributes.set("setup_check", if checks { "yes" } else { "no" });
         }
@@ -206,7 +207,8 @@ impl Qubes {
         Ok(())
     }
 
-    /// Everything that needs a pool: the defaults that evaluate to it, then the volumes that are in it.
+    /// Everything that needs a pool: the defaults that evaluate to it, then the volumes that are in
+    /// it.
     pub fn uses_of_pool(&self, name: &str, facts: &dyn Facts) -> Vec<PoolUse> {
         let is_it = |property: &str| {
             self.global_value(property, facts)
@@ -238,8 +240,8 @@ impl Qubes {
         }
     }
 
-    /// Changes an option of a pool: `revisions_to_keep` or `ephemeral_volatile`. Volumes that are there keep what they
-    /// have of the first.
+    /// Changes an option of a pool: `revisions_to_keep` or `ephemeral_volatile`. Volumes that are
+    /// there keep what they have of the first.
     ///
     /// # Errors
     /// There is no such pool, it has no such option, or the value breaks a rule.
@@ -284,7 +286,8 @@ impl Qubes {
     }
 }
 
-/// Letters, digits, `-_.`: what upstream's API takes, and nothing that reads as an option or a hidden file.
+/// Letters, digits, `-_.`: what upstream's API takes, and nothing that reads as an option or a
+/// hidden file.
 fn is_name(name: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     (1..=63).contains(&name.len()) && name.chars().all(plain) && !name.starts_with(['-', '.'])

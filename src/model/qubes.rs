@@ -10,10 +10,11 @@ use super::pool::Pools;
 use super::text_map::TextMap;
 use super::vm::{Diagnosis, Vm};
 
-/// Where qubes come from that nobody has looked at yet: the format room implements it over the bytes of the file.
+/// Where qubes come from that nobody has looked at yet: the format room implements it over the
+/// bytes of the file.
 pub trait DomainSource {
-    /// Makes `vm`, of which only name and class are to be relied on (the index has found them), what the domain at
-    /// `position` says. The memory of what else it has may be used.
+    /// Makes `vm`, of which only name and class are to be relied on (the index has found them),
+    /// what the domain at `position` says. The memory of what else it has may be used.
     fn read(&self, position: usize, vm: &mut Vm);
 }
 
@@ -44,16 +45,19 @@ pub struct Qubes {
     pub pools: Pools,
     /// Explicitly set global properties.
     pub globals: TextMap,
-    /// What is wrong with the file outside any usable domain (a domain without a name, a second one of the same name).
+    /// What is wrong with the file outside any usable domain (a domain without a name, a second one
+    /// of the same name).
     pub diagnoses: Vec<Diagnosis>,
-    /// Read from a store of an older generation of Qubes: nothing can be written over that, and no qube be run or made.
+    /// Read from a store of an older generation of Qubes: nothing can be written over that, and no
+    /// qube be run or made.
     pub needs_conversion: bool,
     /// Names that another domain of the file has, too: that one is neither seen nor changed.
     pub doubles: Vec<VmName>,
     slots: Vec<Slot>,
     source: Option<Box<dyn DomainSource>>,
     removed: Vec<usize>,
-    /// Where some names were found last: the few templates and netvms that all qubes refer to are looked for all the time.
+    /// Where some names were found last: the few templates and netvms that all qubes refer to are
+    /// looked for all the time.
     recent: [Cell<u32>; RECENT],
     /// Where the last look went.
     glanced: Cell<usize>,
@@ -90,7 +94,8 @@ impl Qubes {
         }
     }
 
-    /// A collection over a source. Of two domains with one name the first is used and the second is a diagnosis.
+    /// A collection over a source. Of two domains with one name the first is used and the second is
+    /// a diagnosis.
     pub fn over(
         labels: Labels,
         pools: Pools,
@@ -171,8 +176,9 @@ impl Qubes {
         self.find(name).map(|at| self.vm(at))
     }
 
-    /// A look at one qube; nothing where there is none of this name. Who looks at a thousand needs none of them twice: one
-    /// that nobody has asked for is not kept, and leaves its memory to the next.
+    /// A look at one qube; nothing where there is none of this name. Who looks at a thousand needs
+    /// none of them twice: one that nobody has asked for is not kept, and leaves its memory to the
+    /// next.
     pub fn glance<T>(&self, name: &str, look: impl FnOnce(&Vm) -> T) -> Option<T> {
         let slot = &self.slots[self.search_next(name)?];
         if let Some(kept) = slot.vm.get() {
@@ -253,7 +259,8 @@ impl Qubes {
 
     fn parsed(&self, slot: &Slot, passed: Option<Box<Vm>>) -> Box<Vm> {
         let (Some(source), Some(position)) = (&self.source, slot.origin) else {
-            // A qube without an origin was put in parsed; this is what it would be without anything.
+            // A qube without an origin was put in parsed; this is what it would be without
+            // anything.
             return Box::new(Vm::new(slot.name.clone(), slot.class.clone()));
         };
         let mut vm = match passed {

@@ -43,7 +43,8 @@ impl Release {
         self >= Release::R4_1
     }
 
-    /// Whether it knows how a device is assigned, and which device at a port (`spec/r4-xml.md` §1.7).
+    /// Whether it knows how a device is assigned, and which device at a port (`spec/r4-xml.md`
+    /// §1.7).
     pub fn knows_device_modes(self) -> bool {
         self >= Release::R4_3
     }

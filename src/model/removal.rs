@@ -82,8 +82,9 @@ pub enum Removable {
 }
 
 impl Qubes {
-    /// Every use of a qube that keeps it from being removed, in the order in which they are printed: global
-    /// properties that are worth it, explicit properties of other qubes, devices it provides.
+    /// Every use of a qube that keeps it from being removed, in the order in which they are
+    /// printed: global properties that are worth it, explicit properties of other qubes, devices it
+    /// provides.
     pub fn uses_of(&self, name: &str, facts: &dyn Facts) -> Vec<Use> {
         let refers = |kind: Kind| matches!(kind, Kind::Qube { .. });
         let mut uses: Vec<Use> = global_properties()
@@ -118,7 +119,8 @@ impl Qubes {
         uses
     }
 
-    /// Whether a property of a disposable that was started in advance goes with its template anyway.
+    /// Whether a property of a disposable that was started in advance goes with its template
+    /// anyway.
     fn is_preloads_own(&self, vm: &Vm, property: &str) -> bool {
         let is_template = vm.properties.get(property) == vm.properties.get("template");
         matches!(
@@ -189,8 +191,8 @@ impl Qubes {
         Ok(())
     }
 
-    /// Every volume of a qube that is to go, as far as each can be told: of one that cannot, but of which pool and vid
-    /// stand in the store, those are enough. What is left nobody can find.
+    /// Every volume of a qube that is to go, as far as each can be told: of one that cannot, but of
+    /// which pool and vid stand in the store, those are enough. What is left nobody can find.
     pub fn volumes_to_remove(
         &self,
         vm: &Vm,
@@ -220,7 +222,8 @@ impl Qubes {
         volume_names(vm).map(one).collect()
     }
 
-    /// Takes a qube out of the database, if it may go, with every explicit global property that still names it.
+    /// Takes a qube out of the database, if it may go, with every explicit global property that
+    /// still names it.
     ///
     /// # Errors
     /// Nothing was changed: it may not go.

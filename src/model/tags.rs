@@ -26,7 +26,8 @@ pub enum TagError {
 /// The tag that says which qube asked for another's creation.
 pub const CREATED_BY: &str = "created-by-";
 
-/// Whether a text can be a tag: not empty, ASCII letters, digits, `_`, `-`. Upstream does not load others.
+/// Whether a text can be a tag: not empty, ASCII letters, digits, `_`, `-`. Upstream does not load
+/// others.
 pub fn is_tag(text: &str) -> bool {
     !text.is_empty()
         && text
@@ -35,8 +36,8 @@ pub fn is_tag(text: &str) -> bool {
 }
 
 impl Qubes {
-    /// Gives a qube a tag. True when it did not have it before. `created-by-X` brings the tags that X gives to what
-    /// it creates (its feature `tag-created-vm-with`).
+    /// Gives a qube a tag. True when it did not have it before. `created-by-X` brings the tags that
+    /// X gives to what it creates (its feature `tag-created-vm-with`).
     ///
     /// # Errors
     /// There is no such qube, or the text is no tag.

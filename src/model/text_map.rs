@@ -1,4 +1,5 @@
-//! An ordered map from names to texts: explicit properties, features, options of a device or a volume.
+//! An ordered map from names to texts: explicit properties, features, options of a device or a
+//! volume.
 
 use std::cell::Cell;
 use std::fmt;
@@ -8,16 +9,17 @@ use std::sync::Arc;
 /// A piece of the file, shared by those who point into it. A clone is the same text.
 pub type SharedText = Arc<str>;
 
-/// Names with their texts in the order of the file. Small enough that searching it beats hashing. A thousand qubes
-/// have a hundred thousand of them, so a text that stands in the file as it is meant is not copied; the others lie in
-/// one string.
+/// Names with their texts in the order of the file. Small enough that searching it beats hashing. A
+/// thousand qubes have a hundred thousand of them, so a text that stands in the file as it is meant
+/// is not copied; the others lie in one string.
 #[derive(Clone, Default)]
 pub struct TextMap {
     entries: Vec<Entry>,
     file: Option<SharedText>,
     /// Its first byte counts as the one behind the file's last.
     store: String,
-    /// A bit for the mark of each name that was ever there: most names that somebody asks for never were.
+    /// A bit for the mark of each name that was ever there: most names that somebody asks for never
+    /// were.
     marks: u64,
 }
 
@@ -29,7 +31,8 @@ struct Entry {
     mark: Mark,
 }
 
-/// What tells names apart without reading them, nearly always: the length, the first byte, the last one.
+/// What tells names apart without reading them, nearly always: the length, the first byte, the last
+/// one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mark(u32);
 
@@ -49,7 +52,8 @@ impl Mark {
     /// One of 64 bits: the same for the same mark, and seldom for two.
     #[inline]
     const fn bit(self) -> u64 {
-        // Found by trying: with this number few names of properties have a bit in common, and no attributes of volumes.
+        // Found by trying: with this number few names of properties have a bit in common, and no
+        // attributes of volumes.
         1 << (self.0.wrapping_mul(0xAEDE_2125) >> 26)
     }
 }
@@ -68,8 +72,8 @@ impl TextMap {
         }
     }
 
-    /// An empty map with room for `entries` whose names and texts lie in `file`, a piece of the store: see
-    /// [`TextMap::append_piece`].
+    /// An empty map with room for `entries` whose names and texts lie in `file`, a piece of the
+    /// store: see [`TextMap::append_piece`].
     pub fn over(file: SharedText, entries: usize) -> TextMap {
         TextMap {
             entries: Vec::with_capacity(entries),
@@ -78,7 +82,8 @@ impl TextMap {
         }
     }
 
-    /// Makes the map one over `file` without entries, in the memory that it has, with room for `entries`.
+    /// Makes the map one over `file` without entries, in the memory that it has, with room for
+    /// `entries`.
     pub fn start_over(&mut self, file: &SharedText, entries: usize) {
         self.entries.clear();
         self.entries.reserve(entries);
@@ -89,8 +94,8 @@ impl TextMap {
         }
     }
 
-    /// Appends what stands at two places of the text that the map lies over, under a name, with its mark, that the caller
-    /// knows to be new.
+    /// Appends what stands at two places of the text that the map lies over, under a name, with its
+    /// mark, that the caller knows to be new.
     #[inline]
     pub fn append_piece(&mut self, name: Range<u32>, mark: Mark, text: Range<u32>) {
         self.marks |= mark.bit();
@@ -145,7 +150,8 @@ impl TextMap {
         }
     }
 
-    /// Stores `text` at the end, under a `name` that the caller knows to be new: [`TextMap::set`] without the search.
+    /// Stores `text` at the end, under a `name` that the caller knows to be new: [`TextMap::set`]
+    /// without the search.
     pub fn append(&mut self, name: &str, text: &str) {
         debug_assert!(!self.contains(name), "{name} is there already");
         let mark = Mark::of(name.as_bytes());
@@ -185,8 +191,8 @@ impl TextMap {
         self.get_near(self.entries.len().wrapping_sub(1), name)
     }
 
-    /// [`TextMap::get`] of what probably stands at `place`, where it stood last in a map like this one; there the place goes
-    /// where it is now.
+    /// [`TextMap::get`] of what probably stands at `place`, where it stood last in a map like this
+    /// one; there the place goes where it is now.
     #[inline]
     pub fn get_where_last(&self, place: &Cell<usize>, mark: Mark, name: &str) -> Option<&str> {
         if !self.may_have(mark) {
@@ -297,7 +303,8 @@ impl<'m> Texts<'m> {
     }
 }
 
-/// Whether two names are the same. Most have 4 to 16 bytes: two words tell it sooner than a call could.
+/// Whether two names are the same. Most have 4 to 16 bytes: two words tell it sooner than a call
+/// could.
 #[inline(always)]
 fn same(a: &[u8], b: &[u8]) -> bool {
     fn ends<const N: usize>(a: &[u8], b: &[u8]) -> bool {

@@ -24,14 +24,16 @@ impl Qid {
     }
 }
 
-/// Something in the store that this program, or upstream, cannot accept. The rest of the store stays usable.
+/// Something in the store that this program, or upstream, cannot accept. The rest of the store
+/// stays usable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnosis {
     /// One line for a person, without the qube's name.
     pub text: String,
 }
 
-/// One `<volume>` of `<volume-config>`: its attributes verbatim; absence means "the class's default".
+/// One `<volume>` of `<volume-config>`: its attributes verbatim; absence means "the class's
+/// default".
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct VolumeConfig {
     pub attributes: TextMap,
@@ -44,8 +46,8 @@ impl VolumeConfig {
     }
 }
 
-/// A qube: its class and everything that is explicitly set. Values are the texts of the file; the property table
-/// gives them their types when somebody asks, so one bad value spoils nothing else.
+/// A qube: its class and everything that is explicitly set. Values are the texts of the file; the
+/// property table gives them their types when somebody asks, so one bad value spoils nothing else.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Vm {
     pub name: VmName,

@@ -1,5 +1,5 @@
-//! Volumes of a qube: what its class gives it, what the store says differently, where they come from
-//! (`spec/r4-storage.md` §1, §2). Nothing here looks at a disk.
+//! Volumes of a qube: what its class gives it, what the store says differently, where they come
+//! from (`spec/r4-storage.md` §1, §2). Nothing here looks at a disk.
 
 use super::class::Class;
 use super::facts::Facts;
@@ -41,7 +41,8 @@ pub struct ResolvedVolume {
     pub own_ephemeral: Option<bool>,
 }
 
-/// A volume of which the store says where it lies and how large it is, so that nobody has to look at anything else.
+/// A volume of which the store says where it lies and how large it is, so that nobody has to look
+/// at anything else.
 #[derive(Debug, Clone, Copy)]
 pub struct WrittenDown<'a> {
     /// The name of its pool, which need not exist.
@@ -52,9 +53,9 @@ pub struct WrittenDown<'a> {
 }
 
 impl VolumeConfig {
-    /// What the description says without a look at anything else: the same that [`Qubes::volume`] resolves, except for the
-    /// vid where the pool holds kernels. `class` is what the qube's class gives to it. `None` where it does not tell all,
-    /// or not plainly.
+    /// What the description says without a look at anything else: the same that [`Qubes::volume`]
+    /// resolves, except for the vid where the pool holds kernels. `class` is what the qube's class
+    /// gives to it. `None` where it does not tell all, or not plainly.
     pub fn written_down(&self, class: Option<&ClassVolume>) -> Option<WrittenDown<'_>> {
         let own = &self.attributes;
         // Where upstream writes them.
@@ -166,7 +167,8 @@ const KERNEL: ClassVolume = ClassVolume {
     size: 0,
 };
 
-/// The volumes of a class, in the order of upstream's files and of the guest's disks (`spec/r4-storage.md` §1).
+/// The volumes of a class, in the order of upstream's files and of the guest's disks
+/// (`spec/r4-storage.md` §1).
 pub fn class_volumes(class: &Class) -> &'static [ClassVolume] {
     const OWN: [ClassVolume; 4] = [
         origin("root", 10 * GIB),
@@ -207,7 +209,8 @@ pub fn directory_of(class: &Class) -> &'static str {
     }
 }
 
-/// The vid that a pool's driver gives to a new volume. Kernels have none of their own: theirs is the version.
+/// The vid that a pool's driver gives to a new volume. Kernels have none of their own: theirs is
+/// the version.
 ///
 /// # Errors
 /// The driver is not known.
@@ -253,7 +256,8 @@ impl Qubes {
     /// One volume of a qube.
     ///
     /// # Errors
-    /// There is none of this name, its pool or source does not exist, or the store's numbers are none.
+    /// There is none of this name, its pool or source does not exist, or the store's numbers are
+    /// none.
     pub fn volume(
         &self,
         vm: &Vm,
@@ -328,8 +332,8 @@ impl Qubes {
         })
     }
 
-    /// Which volume has the data that a qube's volume begins with: itself, or for a snapshot the first of its name up
-    /// the templates that is none; with the qube it belongs to.
+    /// Which volume has the data that a qube's volume begins with: itself, or for a snapshot the
+    /// first of its name up the templates that is none; with the qube it belongs to.
     ///
     /// # Errors
     /// As [`Qubes::volume`]; also when no template has such a volume.
@@ -395,7 +399,8 @@ impl Qubes {
             })
     }
 
-    /// Makes the snapshots that a qube's class takes of its template be those of its present template.
+    /// Makes the snapshots that a qube's class takes of its template be those of its present
+    /// template.
     pub(super) fn repoint_snapshots(&mut self, name: &str, facts: &dyn Facts) {
         let Some(vm) = self.get(name) else { return };
         let none = TextMap::new();
@@ -413,7 +418,8 @@ impl Qubes {
         let Some(vm) = self.edit(name) else { return };
         for (volume, config) in anew {
             for own in vm.volumes.iter_mut().filter(|v| v.name() == volume) {
-                // Where the new template's volume cannot be told, absence lets every reader look for it.
+                // Where the new template's volume cannot be told, absence lets every reader look
+                // for it.
                 *own = config.clone().unwrap_or_else(|| VolumeConfig {
                     attributes: TextMap::from_iter([("name", volume)]),
                 });
@@ -423,7 +429,8 @@ impl Qubes {
 }
 
 impl ResolvedVolume {
-    /// What is written into `<volume-config>` for a release, which may not know volumes whose key nobody keeps.
+    /// What is written into `<volume-config>` for a release, which may not know volumes whose key
+    /// nobody keeps.
     pub fn config_for(&self, release: Release) -> VolumeConfig {
         let mut config = self.config();
         if !release.knows_ephemeral() {
@@ -434,8 +441,9 @@ impl ResolvedVolume {
         config
     }
 
-    /// What is written into `<volume-config>`, in upstream's order. A false boolean is left out: every tagged release
-    /// reads the text `False` as true, and takes absence for the class's default (`spec/r4-xml.md` §1.8).
+    /// What is written into `<volume-config>`, in upstream's order. A false boolean is left out:
+    /// every tagged release reads the text `False` as true, and takes absence for the class's
+    /// default (`spec/r4-xml.md` §1.8).
     pub fn config(&self) -> VolumeConfig {
         let mut attributes = TextMap::new();
         attributes.set("name", &self.name);

@@ -1,5 +1,5 @@
-//! Deciding about a volume's options: how many revisions it keeps, whether it can be written to, whether its key is
-//! thrown away (`spec/r4-storage.md` §1, §3).
+//! Deciding about a volume's options: how many revisions it keeps, whether it can be written to,
+//! whether its key is thrown away (`spec/r4-storage.md` §1, §3).
 
 use super::class::Class;
 use super::facts::Facts;
@@ -141,7 +141,8 @@ impl Qubes {
         Ok(())
     }
 
-    /// Changes one attribute of a volume's description, which is written down in full where it was left to the class.
+    /// Changes one attribute of a volume's description, which is written down in full where it was
+    /// left to the class.
     fn set_volume_attribute(
         &mut self,
         vm: &str,
@@ -174,7 +175,8 @@ impl Qubes {
     }
 }
 
-/// The attributes in upstream's order (`spec/r4-xml.md` §1.8), those that it does not have at the end.
+/// The attributes in upstream's order (`spec/r4-xml.md` §1.8), those that it does not have at the
+/// end.
 fn in_written_order(attributes: &TextMap) -> TextMap {
     const ORDER: [&str; 10] = [
         "name",
@@ -225,7 +227,8 @@ impl Change<'_> {
         if rw != self.volume.rw {
             self.refuse_unless_halted("rw")?;
         }
-        // Releases up to 4.4.0 read a false one as true, and so they do its absence where the class says true.
+        // Releases up to 4.4.0 read a false one as true, and so they do its absence where the class
+        // says true.
         Ok(Some(if rw { "True" } else { "False" }.to_owned()))
     }
 

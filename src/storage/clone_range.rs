@@ -21,11 +21,11 @@ pub enum Cloned {
     Impossible,
 }
 
-/// Gives the empty file `to` all blocks of `from` without copying them. What is an error here is one, such as a full
-/// disk; that the file system (or the pair of them) cannot do it is not.
+/// Gives the empty file `to` all blocks of `from` without copying them. What is an error here is
+/// one, such as a full disk; that the file system (or the pair of them) cannot do it is not.
 pub fn clone_file(from: &File, to: &File) -> io::Result<Cloned> {
-    // SAFETY: the call takes two descriptors by value, both of which are borrowed open for its time, and touches no
-    // memory of this process.
+    // SAFETY: the call takes two descriptors by value, both of which are borrowed open for its
+    // time, and touches no memory of this process.
     match unsafe {
         ioctl::ficlone(
             to.as_raw_fd(),
@@ -45,8 +45,8 @@ pub fn clone_file(from: &File, to: &File) -> io::Result<Cloned> {
     }
 }
 
-/// Whether files in `directory` can share blocks; no where nothing can be written. Where the directory does not exist
-/// yet, the nearest one above it that does answers.
+/// Whether files in `directory` can share blocks; no where nothing can be written. Where the
+/// directory does not exist yet, the nearest one above it that does answers.
 pub fn can_reflink(directory: &Path) -> bool {
     try_reflink(directory).unwrap_or(false)
 }

@@ -1,4 +1,5 @@
-//! Devices that the kernel's device mapper makes of others, through `dmsetup`, which knows how to wait for udev.
+//! Devices that the kernel's device mapper makes of others, through `dmsetup`, which knows how to
+//! wait for udev.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -18,8 +19,8 @@ pub enum Removal {
     InUse,
 }
 
-/// Whether this kernel has a device mapper. One that is a module is loaded by opening its node, which is root's; a node
-/// that is there says nothing: `dmsetup` makes it.
+/// Whether this kernel has a device mapper. One that is a module is loaded by opening its node,
+/// which is root's; a node that is there says nothing: `dmsetup` makes it.
 pub fn is_available() -> bool {
     let listed = fs::read_to_string("/proc/misc").unwrap_or_default();
     listed.lines().any(|line| line.ends_with(" device-mapper"))
@@ -100,7 +101,8 @@ pub fn keep(name: &str) -> bool {
 
 /// Whether the kernel gave a snapshot up: there was no room for a block that it had to keep.
 pub fn is_given_up(name: &str) -> Result<bool, StorageError> {
-    // START LENGTH snapshot, then sectors, or one of these words (the kernel's Documentation, device-mapper/snapshot.rst).
+    // START LENGTH snapshot, then sectors, or one of these words (the kernel's Documentation,
+    // device-mapper/snapshot.rst).
     let said = ask(&["status", name])?;
     Ok(said
         .split_whitespace()

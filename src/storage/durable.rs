@@ -1,4 +1,5 @@
-//! Steps on files that hold after a power loss once they return (`spec/r4-storage.md` §5, primitive operations).
+//! Steps on files that hold after a power loss once they return (`spec/r4-storage.md` §5, primitive
+//! operations).
 //!
 //! Those with `scratch` in their name do not wait for the disk: for images that a power loss ends
 //! anyway, because the next start makes them anew. Waiting is what takes the time in a start. What
@@ -89,8 +90,8 @@ pub fn remove_all<P: AsRef<Path>>(paths: &[P]) -> Result<(), StorageError> {
     removed.map_or(Ok(()), sync).and(outcome)
 }
 
-/// Removes a file, for a start without waiting, or before another step in the same directory that waits; says whether
-/// there was one.
+/// Removes a file, for a start without waiting, or before another step in the same directory that
+/// waits; says whether there was one.
 pub fn remove_scratch(path: &Path) -> Result<bool, StorageError> {
     let removed = || {
         let (directory, name) = pool_files::parent_of(path)?;
@@ -228,7 +229,8 @@ pub struct Audience<'a> {
     pub what: &'a str,
 }
 
-/// Puts a copy of `from` in the place of `to`: shared blocks where the file system can, else its data.
+/// Puts a copy of `from` in the place of `to`: shared blocks where the file system can, else its
+/// data.
 pub fn copy(
     from: &Path,
     to: &Path,
@@ -252,8 +254,8 @@ pub fn copy_opened(
     })
 }
 
-/// Puts a copy of `from` with this many bytes in the place of `to` if the two can share their blocks; says whether they
-/// can. Otherwise nothing changes.
+/// Puts a copy of `from` with this many bytes in the place of `to` if the two can share their
+/// blocks; says whether they can. Otherwise nothing changes.
 pub fn share(from: &Path, to: &Path, group: Option<Gid>, size: u64) -> Result<bool, StorageError> {
     let source = open_source(from)?;
     let mut is_shared = true;
@@ -301,7 +303,8 @@ pub fn write(to: &Path, group: Option<Gid>, write: Fill<'_>) -> Result<(), Stora
     put(to, group, Durability::Synced, |file| write(file))
 }
 
-/// Gives a regular file that somebody else put there the access that images have, and makes it durable.
+/// Gives a regular file that somebody else put there the access that images have, and makes it
+/// durable.
 pub fn adopt(path: &Path, group: Option<Gid>) -> Result<(), StorageError> {
     let failed = || StorageError::io(format!("taking over {}", path.display()));
     let file = pool_files::open_foreign(path).map_err(failed())?;
@@ -337,8 +340,8 @@ pub fn sync_file(path: &Path) -> Result<(), StorageError> {
     synced.map_err(StorageError::io(format!("syncing {}", path.display())))
 }
 
-/// Gives an empty file the other's data: shared blocks where the file system can. Of data that have to be copied somebody
-/// hears.
+/// Gives an empty file the other's data: shared blocks where the file system can. Of data that have
+/// to be copied somebody hears.
 pub fn copy_data(from: &File, to: &File, told: Audience<'_>) -> io::Result<()> {
     match clone_file(from, to)? {
         Cloned::Shared => Ok(()),

@@ -1,5 +1,6 @@
-//! Volumes encrypted with a key that nobody keeps (`spec/r4-storage.md` §3): the kernel has it while the mapping exists,
-//! and it never was anywhere else. What is left of the image after that is noise.
+//! Volumes encrypted with a key that nobody keeps (`spec/r4-storage.md` §3): the kernel has it
+//! while the mapping exists, and it never was anywhere else. What is left of the image after that
+//! is noise.
 
 use std::fs::File;
 use std::io::Write;
@@ -11,14 +12,16 @@ use super::device_mapper::{self, Removal};
 use super::{Attachment, Kind, LoopDevice, StorageError, Volume};
 use crate::exec::Program;
 
-/// How long a mapping may still be open after the domain has gone: its backend and udev let go a moment later.
+/// How long a mapping may still be open after the domain has gone: its backend and udev let go a
+/// moment later.
 const GRACE: Duration = Duration::from_secs(10);
 const LIMIT: Duration = Duration::from_secs(120);
-/// At the start of a disk somebody may look for a file system or partitions: they are to find none, not noise.
+/// At the start of a disk somebody may look for a file system or partitions: they are to find none,
+/// not noise.
 const ZEROED: usize = 64 << 10;
 
-/// The name of the mapping over what a volume is attached as: none for a volume that never has one. `suffix` keeps the
-/// names of a store of its own apart from the machine's.
+/// The name of the mapping over what a volume is attached as: none for a volume that never has one.
+/// `suffix` keeps the names of a store of its own apart from the machine's.
 pub fn mapping_of(volume: &Volume, attachment: &Attachment, suffix: &str) -> Option<String> {
     if volume.kind != Kind::Volatile || !volume.rw {
         return None;
@@ -26,7 +29,8 @@ pub fn mapping_of(volume: &Volume, attachment: &Attachment, suffix: &str) -> Opt
     match attachment {
         Attachment::Device(device) => Some(format!("{}@crypt", device.file_name()?.to_str()?)),
         Attachment::File(_) => {
-            // Devices get names of which udev makes paths: upstream's way to keep qubes apart in them.
+            // Devices get names of which udev makes paths: upstream's way to keep qubes apart in
+            // them.
             let qube = volume.owner.replace('_', "_u").replace('-', "_d");
             Some(format!("vm-volatile-{qube}-crypt@{}{suffix}", volume.name))
         }
@@ -97,7 +101,8 @@ fn encrypt(device: &Path, mapping: &str) -> Result<(), StorageError> {
         .map_err(|error| StorageError::Refused(error.to_string()))
 }
 
-/// Closes the mapping, if there is one, after giving those who have it open a moment: the key is gone then.
+/// Closes the mapping, if there is one, after giving those who have it open a moment: the key is
+/// gone then.
 pub fn close(volume: &Volume, mapping: &str) -> Result<(), StorageError> {
     let deadline = Instant::now() + GRACE;
     while device_mapper::remove(mapping)? == Removal::InUse {

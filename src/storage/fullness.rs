@@ -2,8 +2,8 @@
 
 use super::{Driver, StorageError};
 
-/// From this share of a place on, in percent, its pool counts as nearly full unless core.toml says otherwise. The share at
-/// which Qubes' own disk space widget begins to warn.
+/// From this share of a place on, in percent, its pool counts as nearly full unless core.toml says
+/// otherwise. The share at which Qubes' own disk space widget begins to warn.
 pub const NEARLY_FULL: u64 = 90;
 
 /// How large a place is and how much of it is in use, in bytes.
@@ -19,7 +19,8 @@ impl Room {
         self.size.saturating_sub(self.used)
     }
 
-    /// The share in use, in whole percent, rounded down; of a place without size nothing is known, and it counts as empty.
+    /// The share in use, in whole percent, rounded down; of a place without size nothing is known,
+    /// and it counts as empty.
     pub fn percent(self) -> u64 {
         let share = (u128::from(self.used) * 100)
             .checked_div(u128::from(self.size))
@@ -40,8 +41,9 @@ impl From<(u64, u64)> for Room {
     }
 }
 
-/// What a person should hear before the pool `name` is full: one line for its data and one for its bookkeeping, each
-/// only when that is nearly full: from so many percent on, [`NEARLY_FULL`] unless said.
+/// What a person should hear before the pool `name` is full: one line for its data and one for its
+/// bookkeeping, each only when that is nearly full: from so many percent on, [`NEARLY_FULL`] unless
+/// said.
 ///
 /// # Errors
 /// The driver cannot tell how much room there is.

@@ -16,8 +16,8 @@ mod ioctl {
     nix::ioctl_write_ptr_bad!(blkdiscard, nix::request_code_none!(0x12, 119), [u64; 2]);
 }
 
-/// Where a file has zeros written down that could be holes, in whole pieces of 64 KiB, or of what a device gives back at
-/// least. Of a device, which does not tell its holes, these are among them.
+/// Where a file has zeros written down that could be holes, in whole pieces of 64 KiB, or of what a
+/// device gives back at least. Of a device, which does not tell its holes, these are among them.
 pub fn zero_runs(file: &File) -> io::Result<Vec<Range<u64>>> {
     let metadata = file.metadata()?;
     let (length, grain) = match metadata.is_file() {
@@ -47,7 +47,8 @@ pub fn zero_runs(file: &File) -> io::Result<Vec<Range<u64>>> {
     Ok(runs)
 }
 
-/// The smallest piece that a device gives back, in bytes (the kernel's Documentation/ABI, sysfs-block).
+/// The smallest piece that a device gives back, in bytes (the kernel's Documentation/ABI,
+/// sysfs-block).
 fn granularity(device: u64) -> io::Result<u64> {
     let file = format!(
         "/sys/dev/block/{}:{}/queue/discard_granularity",
@@ -67,8 +68,8 @@ pub fn dig_holes(file: &File, zeros: &[Range<u64>]) -> io::Result<()> {
         if is_file {
             fallocate(file, flags, offset(run.start)?, offset(length)?)?;
         } else {
-            // SAFETY: the descriptor is open and the two numbers live for the call. A thin device reads as zeros where it
-            // gave room back, as it did before.
+            // SAFETY: the descriptor is open and the two numbers live for the call. A thin device
+            // reads as zeros where it gave room back, as it did before.
             unsafe { ioctl::blkdiscard(file.as_raw_fd(), &[run.start, length]) }?;
         }
     }

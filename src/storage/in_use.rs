@@ -1,4 +1,5 @@
-//! Whether somebody still has an image open. A second safety beside the record and the hypervisor's word.
+//! Whether somebody still has an image open. A second safety beside the record and the hypervisor's
+//! word.
 
 use std::fs::File;
 use std::path::Path;
@@ -12,7 +13,8 @@ use super::loop_device;
 use super::{StorageError, Volume, pool_files};
 use crate::fs::beneath::Use;
 
-/// How long an image may still be open after the domain has gone: the kernel takes loop devices down lazily.
+/// How long an image may still be open after the domain has gone: the kernel takes loop devices
+/// down lazily.
 const GRACE: Duration = Duration::from_secs(10);
 
 /// Refuses when a loop device or a QEMU has the image open, after giving them a moment to let go.
@@ -40,8 +42,8 @@ fn holder(image: &Path) -> Option<String> {
     is_locked_by_qemu(&file).then(|| "a virtual machine".to_string())
 }
 
-/// Who writes to an image without anything that keeps what was there before: a QEMU, or a loop device on which the
-/// kernel has built nothing.
+/// Who writes to an image without anything that keeps what was there before: a QEMU, or a loop
+/// device on which the kernel has built nothing.
 pub fn open_without_layers(image: &Path) -> Option<String> {
     let file = pool_files::open(image, Use::Read).ok()?;
     let bare = loop_device::devices_over(image)
@@ -58,8 +60,9 @@ pub fn open_in_layers(image: &Path) -> bool {
         .any(|device| loop_device::is_built_on(device))
 }
 
-/// QEMU holds shared locks on single bytes from 100 (what it does) and from 200 (what it forbids others) of every image it has open
-/// (docs/devel/block locking in its `block/file-posix.c`: `RAW_LOCK_PERM_BASE`, `RAW_LOCK_SHARED_BASE`).
+/// QEMU holds shared locks on single bytes from 100 (what it does) and from 200 (what it forbids
+/// others) of every image it has open (docs/devel/block locking in its `block/file-posix.c`:
+/// `RAW_LOCK_PERM_BASE`, `RAW_LOCK_SHARED_BASE`).
 fn is_locked_by_qemu(file: &File) -> bool {
     let mut lock = libc::flock {
         l_type: libc::F_WRLCK as libc::c_short,

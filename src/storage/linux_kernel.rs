@@ -1,4 +1,5 @@
-//! Driver `linux-kernel`: a directory with one directory per kernel, read-only (`spec/r4-storage.md` §8).
+//! Driver `linux-kernel`: a directory with one directory per kernel, read-only
+//! (`spec/r4-storage.md` §8).
 
 use std::fs;
 use std::io;
@@ -16,7 +17,8 @@ use super::{
 };
 use crate::model::loadable::is_kernel_name;
 
-/// One pool of kernels. The vid of a volume is the kernel's version, empty for a qube that brings its own.
+/// One pool of kernels. The vid of a volume is the kernel's version, empty for a qube that brings
+/// its own.
 #[derive(Debug)]
 pub struct LinuxKernel {
     name: String,
@@ -42,7 +44,8 @@ impl LinuxKernel {
         }
     }
 
-    /// A file of the volume's kernel; none for a qube that brings its own. A version that leads elsewhere is refused.
+    /// A file of the volume's kernel; none for a qube that brings its own. A version that leads
+    /// elsewhere is refused.
     fn file(&self, volume: &Volume, name: &str) -> Result<Option<PathBuf>, StorageError> {
         let version = volume.vid.as_str();
         if version.is_empty() {

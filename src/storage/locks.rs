@@ -1,8 +1,9 @@
-//! Leaf locks of volumes: for the moments in which two qubes meet at one volume, because one takes a snapshot of what
-//! the other commits.
+//! Leaf locks of volumes: for the moments in which two qubes meet at one volume, because one takes
+//! a snapshot of what the other commits.
 //!
-//! Shared to snapshot, exclusive to change which image is the clean one. Whoever holds one waits for nothing else, and
-//! who needs several takes them in the order of their ids, so nobody waits in a circle.
+//! Shared to snapshot, exclusive to change which image is the clean one. Whoever holds one waits
+//! for nothing else, and who needs several takes them in the order of their ids, so nobody waits in
+//! a circle.
 
 use std::time::Duration;
 
@@ -22,7 +23,8 @@ pub struct VolumeLocks {
 }
 
 impl VolumeLocks {
-    /// How long a lock can be held in good order: as long as it takes to copy a large image where blocks cannot be shared.
+    /// How long a lock can be held in good order: as long as it takes to copy a large image where
+    /// blocks cannot be shared.
     pub const PATIENCE: Duration = Duration::from_secs(600);
 
     /// Locks in `run_dir/lock`, which is made when first needed.
@@ -71,7 +73,8 @@ impl VolumeLocks {
     fn name(pool: &str, vid: &str) -> String {
         let escaped = format!("{pool}:{vid}").replace('-', "--").replace('/', "-");
         let name = match escaped.len() {
-            // The longest name of a file is 255 bytes, and names in a store may be that long themselves.
+            // The longest name of a file is 255 bytes, and names in a store may be that long
+            // themselves.
             0..=200 => escaped,
             _ => Uuid::new_v5(&Uuid::NAMESPACE_URL, escaped.as_bytes())
                 .simple()

@@ -32,7 +32,8 @@ pub struct LoopStatus {
     init: [u64; 2],
 }
 
-/// `struct loop_config` of <linux/loop.h>, its `struct loop_info64` spelled out; what is not used is zero.
+/// `struct loop_config` of <linux/loop.h>, its `struct loop_info64` spelled out; what is not used
+/// is zero.
 #[repr(C)]
 pub struct LoopConfig {
     fd: u32,
@@ -90,8 +91,9 @@ impl LoopDevice {
         }
     }
 
-    /// The writable one that lies over `image` already, under whatever name that was opened, else a new one: the device
-    /// mapper keeps a base's snapshots apart by its device, so all of them must see the same.
+    /// The writable one that lies over `image` already, under whatever name that was opened, else a
+    /// new one: the device mapper keeps a base's snapshots apart by its device, so all of them must
+    /// see the same.
     pub fn shared_over(image: &Path) -> Result<LoopDevice, StorageError> {
         let failed = || StorageError::io(format!("looking at {}", image.display()));
         let wanted = pool_files::open(image, Use::Read)
@@ -150,7 +152,8 @@ fn status(device: &File) -> io::Result<LoopStatus> {
         names: [0; 160],
         init: [0; 2],
     };
-    // SAFETY: the descriptor is open, and the structure is laid out as the kernel's and outlives the call, which fills it.
+    // SAFETY: the descriptor is open, and the structure is laid out as the kernel's and outlives
+    // the call, which fills it.
     unsafe { ioctl::loop_get_status64(device.as_raw_fd(), &mut status) }?;
     Ok(status)
 }
@@ -165,7 +168,8 @@ fn configure(device: &File, image: RawFd, writable: bool) -> io::Result<()> {
         after_file_name: [0; 112],
         reserved: [0; 8],
     };
-    // SAFETY: the descriptor is open, and the structure is laid out as the kernel's and outlives the call, which reads it.
+    // SAFETY: the descriptor is open, and the structure is laid out as the kernel's and outlives
+    // the call, which reads it.
     unsafe { ioctl::loop_configure(device.as_raw_fd(), &config) }?;
     Ok(())
 }
@@ -186,7 +190,8 @@ pub fn devices_over(image: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Whether the kernel has built another device on a loop device (as the device mapper does); not so where a program has it open.
+/// Whether the kernel has built another device on a loop device (as the device mapper does); not so
+/// where a program has it open.
 pub fn is_built_on(device: &Path) -> bool {
     let name = device.file_name().unwrap_or_default();
     let holders = fs::read_dir(Path::new("/sys/block").join(name).join("holders"));

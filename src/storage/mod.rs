@@ -1,8 +1,8 @@
 //! Pools and volumes on disk: one file per driver behind one trait.
 //!
-//! [`pools`] leads from a pool of the store to its driver. What belongs to no driver alone stands beside them: copying
-//! (`clone_range`, `sparse_copy`), steps that survive a power loss (`durable`), and who else has an image open
-//! (`in_use`, `loop_device`).
+//! [`pools`] leads from a pool of the store to its driver. What belongs to no driver alone stands
+//! beside them: copying (`clone_range`, `sparse_copy`), steps that survive a power loss
+//! (`durable`), and who else has an image open (`in_use`, `loop_device`).
 
 use std::fs::File;
 use std::io;
@@ -185,8 +185,9 @@ pub struct Committed {
     pub file: File,
     /// Bytes.
     pub size: u64,
-    /// A committed image is replaced, never written to, so an open one needs no lock. The guest of a volume without
-    /// snapshots writes to the only image there is: its start waits until this is let go.
+    /// A committed image is replaced, never written to, so an open one needs no lock. The guest of
+    /// a volume without snapshots writes to the only image there is: its start waits until this is
+    /// let go.
     pub kept_still: Option<FileLock>,
 }
 
@@ -224,8 +225,9 @@ impl StorageError {
 /// Writes an image into an empty file.
 pub type Fill<'a> = &'a mut dyn FnMut(&File) -> io::Result<()>;
 
-/// One pool on disk. All calls on a volume are made under its qube's operation lock; the driver adds the volume's
-/// own leaf locks where two qubes can meet (a source that is committed while another takes a snapshot of it).
+/// One pool on disk. All calls on a volume are made under its qube's operation lock; the driver
+/// adds the volume's own leaf locks where two qubes can meet (a source that is committed while
+/// another takes a snapshot of it).
 pub trait Driver: Send + Sync {
     /// Prepares the pool's place; refuses where it cannot work.
     fn setup(&self) -> Result<(), StorageError>;
@@ -252,11 +254,13 @@ pub trait Driver: Send + Sync {
     /// Every image of a volume that is there, also what a crash left of it.
     fn images(&self, volume: &Volume) -> Result<Vec<Image>, StorageError>;
     fn verify(&self, volume: &Volume) -> Result<(), StorageError>;
-    /// Makes the image that the guest gets. On a dirty origin (a leftover of a crash) the dirty data stay in use.
+    /// Makes the image that the guest gets. On a dirty origin (a leftover of a crash) the dirty
+    /// data stay in use.
     fn start(&self, volume: &Volume) -> Result<(), StorageError>;
     /// Commits or discards; also right when `start` never ran or the machine lost power.
     fn stop(&self, volume: &Volume) -> Result<(), StorageError>;
-    /// Takes back a start whose image nobody wrote to: nothing is committed. Not for an origin that was dirty before.
+    /// Takes back a start whose image nobody wrote to: nothing is committed. Not for an origin that
+    /// was dirty before.
     fn discard(&self, volume: &Volume) -> Result<(), StorageError>;
     fn attachment(&self, volume: &Volume) -> Result<Attachment, StorageError>;
 
@@ -287,11 +291,11 @@ pub trait Driver: Send + Sync {
     fn open_committed(&self, volume: &Volume) -> Result<Committed, StorageError>;
     /// Replaces the volume's data by the file's, atomically.
     fn import(&self, volume: &Volume, from: &Path) -> Result<(), StorageError>;
-    /// Replaces the volume's data by what `fill` writes into an empty file, atomically: when it fails, nothing changed.
-    /// What it leaves out is a hole.
+    /// Replaces the volume's data by what `fill` writes into an empty file, atomically: when it
+    /// fails, nothing changed. What it leaves out is a hole.
     fn import_written(&self, volume: &Volume, fill: Fill<'_>) -> Result<(), StorageError>;
-    /// The same with the committed data of another volume; blocks are shared where that is possible. `told` hears how
-    /// many bytes are done.
+    /// The same with the committed data of another volume; blocks are shared where that is
+    /// possible. `told` hears how many bytes are done.
     fn import_committed(
         &self,
         volume: &Volume,
@@ -300,7 +304,8 @@ pub trait Driver: Send + Sync {
     ) -> Result<(), StorageError> {
         self.import_written(volume, &mut |image| copy_data_told(&data.file, image, told))
     }
-    /// The same, and `change` may still change what came of it, or stop it all. `data` are let go before it is asked.
+    /// The same, and `change` may still change what came of it, or stop it all. `data` are let go
+    /// before it is asked.
     fn import_changed(
         &self,
         volume: &Volume,
@@ -316,9 +321,11 @@ pub trait Driver: Send + Sync {
             change(image)
         })
     }
-    /// The file that holds the volume's committed data, whether it is there or not; none where they are in no file.
+    /// The file that holds the volume's committed data, whether it is there or not; none where they
+    /// are in no file.
     fn file(&self, volume: &Volume) -> Result<Option<PathBuf>, StorageError>;
-    /// Takes what somebody else put into [`Driver::file`] (a package) as the volume's committed data.
+    /// Takes what somebody else put into [`Driver::file`] (a package) as the volume's committed
+    /// data.
     fn adopt(&self, volume: &Volume) -> Result<(), StorageError>;
 
     /// Removes what only saves time at the next start, or what no start would use: a full disk

@@ -57,8 +57,8 @@ fn driver_for(
     }
 }
 
-/// The drivers of a store's pools, each opened when first asked for, so that one pool that cannot be used is in nobody
-/// else's way.
+/// The drivers of a store's pools, each opened when first asked for, so that one pool that cannot
+/// be used is in nobody else's way.
 pub struct Drivers<'a> {
     pools: &'a Pools,
     system: &'a System,
@@ -76,7 +76,8 @@ impl<'a> Drivers<'a> {
         }
     }
 
-    /// For who makes nothing that a group could own: looking up the group costs more than looking at a hundred images.
+    /// For who makes nothing that a group could own: looking up the group costs more than looking
+    /// at a hundred images.
     pub fn to_look(pools: &'a Pools, system: &'a System) -> Drivers<'a> {
         Drivers {
             only_to_look: true,
@@ -84,7 +85,8 @@ impl<'a> Drivers<'a> {
         }
     }
 
-    /// What names of devices that belong to the whole machine end in, so that a store of its own does not meet others.
+    /// What names of devices that belong to the whole machine end in, so that a store of its own
+    /// does not meet others.
     pub fn suffix(&self) -> String {
         self.system.domain_suffix()
     }
@@ -147,7 +149,8 @@ pub(super) fn directory(pool: &Pool, system: &System) -> Result<PathBuf, Storage
     }
 }
 
-/// Driver `file` has one COW of the past at most, and upstream refuses a pool that wants more, also when it loads.
+/// Driver `file` has one COW of the past at most, and upstream refuses a pool that wants more, also
+/// when it loads.
 fn refuse_many_revisions(pool: &Pool) -> Result<(), StorageError> {
     match pool.option("revisions_to_keep").unwrap_or("1") {
         "-1" | "0" | "1" | "" => Ok(()),

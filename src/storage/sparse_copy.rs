@@ -8,16 +8,18 @@ use nix::errno::Errno;
 use nix::fcntl::copy_file_range;
 use nix::unistd::{Whence, lseek};
 
-/// How much the kernel copies at once by itself: so little that who waits hears of it several times a second.
+/// How much the kernel copies at once by itself: so little that who waits hears of it several times
+/// a second.
 const STEP: usize = 64 << 20;
 /// How much is held in memory where the kernel cannot copy by itself.
 const BUFFER: usize = 1 << 20;
-/// Runs of zeros of this many bytes become holes: the largest block size in common use on the file systems of images.
+/// Runs of zeros of this many bytes become holes: the largest block size in common use on the file
+/// systems of images.
 pub(super) const GRAIN: usize = 1 << 16;
 
-/// Copies `from`, read from its start, into `to`, an empty file or a fresh thin device. A regular file's holes are skipped
-/// by asking for its data (lseek(2) SEEK_DATA) and the kernel moves the rest by itself; of anything else (a device, a
-/// pipe) every byte is read and zeros are left out.
+/// Copies `from`, read from its start, into `to`, an empty file or a fresh thin device. A regular
+/// file's holes are skipped by asking for its data (lseek(2) SEEK_DATA) and the kernel moves the
+/// rest by itself; of anything else (a device, a pipe) every byte is read and zeros are left out.
 pub fn sparse_copy(from: &File, to: &File) -> io::Result<()> {
     sparse_copy_told(from, to, &|_| ())
 }
@@ -52,7 +54,8 @@ fn unchecked(told: &dyn Fn(u64)) -> impl Fn(u64) -> io::Result<()> {
     }
 }
 
-/// Gives the target its length. A device has one, reads as zeros where nothing was written, and is long enough.
+/// Gives the target its length. A device has one, reads as zeros where nothing was written, and is
+/// long enough.
 fn lengthen(to: &File, length: u64) -> io::Result<()> {
     if to.metadata()?.is_file() {
         to.set_len(length)
@@ -89,7 +92,8 @@ fn copy_data(
         let (mut source, mut target) = (offset(at)?, offset(at)?);
         let wanted = usize::try_from(end - at).unwrap_or(STEP).min(STEP);
         match copy_file_range(from, Some(&mut source), to, Some(&mut target), wanted) {
-            // Somebody cut the source short meanwhile; its end is zeros now, which is what the copy has there.
+            // Somebody cut the source short meanwhile; its end is zeros now, which is what the copy
+            // has there.
             Ok(0) => return Ok(()),
             Ok(copied) => at += copied as u64,
             Err(Errno::EINTR) => {}
@@ -140,7 +144,8 @@ pub fn write_sparse_told(from: impl Read, to: &File, told: &dyn Fn(u64)) -> io::
     lengthen(to, write_from(from, to, 0, &unchecked(told))?)
 }
 
-/// Writes what `from` gives at this place of a file in which nothing stands there; zeros become holes. Returns where it ends.
+/// Writes what `from` gives at this place of a file in which nothing stands there; zeros become
+/// holes. Returns where it ends.
 pub fn write_sparse_at(from: impl Read, to: &File, at: u64) -> io::Result<u64> {
     write_from(from, to, at, &|_| Ok(()))
 }

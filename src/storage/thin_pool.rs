@@ -17,7 +17,8 @@ pub struct ThinPool {
     pub name: String,
 }
 
-/// The thin pool in which the file system of `directory` lies; none where it lies elsewhere, or nobody can tell.
+/// The thin pool in which the file system of `directory` lies; none where it lies elsewhere, or
+/// nobody can tell.
 pub fn thin_pool_of(directory: &Path) -> Option<ThinPool> {
     let device = fs::metadata(directory).ok()?.dev();
     let (major, minor) = (major(device).to_string(), minor(device).to_string());
@@ -34,7 +35,8 @@ pub fn thin_pool_of(directory: &Path) -> Option<ThinPool> {
     from_mapped_name(name.trim_end())
 }
 
-/// The device of the pool in a device mapper table of target `thin`: `START LENGTH thin MAJOR:MINOR ID`.
+/// The device of the pool in a device mapper table of target `thin`: `START LENGTH thin MAJOR:MINOR
+/// ID`.
 fn pool_device(table: &str) -> Option<&str> {
     match table.lines().next()?.split_whitespace().collect::<Vec<_>>()[..] {
         [_, _, "thin", device, ..] => Some(device),

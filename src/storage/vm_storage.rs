@@ -12,7 +12,8 @@ use crate::model::loadable::is_file_vid;
 use crate::model::{Facts, Qubes, Removable, Vm};
 use crate::system::System;
 
-/// A qube's volumes with the drivers that work on them. Whoever calls holds the qube's operation lock.
+/// A qube's volumes with the drivers that work on them. Whoever calls holds the qube's operation
+/// lock.
 pub struct VmStorage {
     qube: String,
     volumes: Vec<(Volume, Arc<dyn Driver>)>,
@@ -61,8 +62,8 @@ impl VmStorage {
         )
     }
 
-    /// The storage of a qube that is to go, also of one whose volumes cannot all be told; and in words which of them nobody
-    /// will find.
+    /// The storage of a qube that is to go, also of one whose volumes cannot all be told; and in
+    /// words which of them nobody will find.
     ///
     /// # Errors
     /// A pool cannot be used: then the images would stay.
@@ -151,13 +152,14 @@ impl VmStorage {
             .ok_or_else(missing)
     }
 
-    /// Makes every volume anew, whatever a crash left under their names; after a failure none is there.
+    /// Makes every volume anew, whatever a crash left under their names; after a failure none is
+    /// there.
     pub fn create(&self) -> Result<(), StorageError> {
         self.make(|volume, driver| driver.create(volume))
     }
 
-    /// Makes every volume anew; those of which `data` has one of the same name with its data. After a failure none is
-    /// there. `watcher` hears of each.
+    /// Makes every volume anew; those of which `data` has one of the same name with its data. After
+    /// a failure none is there. `watcher` hears of each.
     pub fn create_from(
         &self,
         data: &[Committed],
@@ -167,7 +169,8 @@ impl VmStorage {
             |volume, driver| match data.iter().find(|d| d.name == volume.name) {
                 Some(data) if volume.kind == Kind::Origin => {
                     let watched = Watched::begin(watcher, &volume.name, Some(data.size));
-                    // Whatever a crash left under its name; an empty image first would only become a revision.
+                    // Whatever a crash left under its name; an empty image first would only become
+                    // a revision.
                     driver.remove(volume)?;
                     driver.import_committed(volume, data, &|at| watched.reached(at))
                 }
@@ -255,8 +258,8 @@ impl VmStorage {
         Ok(started)
     }
 
-    /// Undoes a start whose domain never ran: nothing was written, so nothing is committed and no revision is made.
-    /// What a crash had left dirty stays dirty.
+    /// Undoes a start whose domain never ran: nothing was written, so nothing is committed and no
+    /// revision is made. What a crash had left dirty stays dirty.
     pub fn take_back(&self, started: &Started) -> Result<(), StorageError> {
         let fresh = started.fresh.iter().filter_map(|at| self.volumes.get(*at));
         all(fresh.map(|(volume, driver)| {
@@ -265,7 +268,8 @@ impl VmStorage {
         }))
     }
 
-    /// Commits or discards every volume, also after a crash. One that fails does not keep the others from it.
+    /// Commits or discards every volume, also after a crash. One that fails does not keep the
+    /// others from it.
     pub fn stop(&self) -> Result<(), StorageError> {
         all(self.volumes().map(|(volume, driver)| {
             self.close_mapping(volume, driver)
@@ -345,7 +349,8 @@ impl VmStorage {
         directories
     }
 
-    /// Whether a volume has data that wait for being committed: the qube runs, or did not stop cleanly.
+    /// Whether a volume has data that wait for being committed: the qube runs, or did not stop
+    /// cleanly.
     pub fn is_dirty(&self) -> Result<bool, StorageError> {
         for (volume, driver) in self.volumes() {
             if driver.is_dirty(volume)? {
@@ -476,7 +481,8 @@ fn rank(name: &str) -> usize {
 /// Images of a store of R1 to R3 are left alone.
 fn refuse_old_images(system: &System, qubes: &Qubes) -> Result<(), StorageError> {
     if qubes.needs_conversion {
-        // Its images are R3's; working on them would leave the old system with what it does not know.
+        // Its images are R3's; working on them would leave the old system with what it does not
+        // know.
         let store = system.store_file().display();
         return Err(StorageError::Refused(format!(
             "{store}: written by Qubes R3 or older: it has to be converted first, which qubes-db convert does"

@@ -1,4 +1,5 @@
-//! Files of volumes in a pool's directory: what the drivers whose pools are directories have in common.
+//! Files of volumes in a pool's directory: what the drivers whose pools are directories have in
+//! common.
 
 use std::fs;
 use std::io;
@@ -16,8 +17,8 @@ use crate::model::loadable::is_file_vid;
 /// The directories in a pool, by the kind of qube: upstream's `dir_path_prefix`.
 const PREFIXES: [&str; 2] = ["appvms", "vm-templates"];
 
-/// `DIR/VID`, to which the names of a volume's files append something, and its last part. A vid stands in qubes.xml: one
-/// that leads out of the pool is refused.
+/// `DIR/VID`, to which the names of a volume's files append something, and its last part. A vid
+/// stands in qubes.xml: one that leads out of the pool is refused.
 pub fn base_of(directory: &Path, vid: &str) -> Result<(PathBuf, String), StorageError> {
     let stem = vid.rsplit('/').next().unwrap_or_default();
     if !is_file_vid(vid) {
@@ -61,8 +62,8 @@ pub struct PoolPlace {
     pub only_to_look: bool,
 }
 
-/// The names of everything in a directory, sorted; none when there is no such directory. What is no text was not made
-/// by us.
+/// The names of everything in a directory, sorted; none when there is no such directory. What is no
+/// text was not made by us.
 pub fn names_in(directory: &Path) -> Result<Vec<String>, StorageError> {
     let failed = || StorageError::io(format!("reading directory {}", directory.display()));
     let names = pool_files::open_directory(directory).and_then(|opened| opened.names());
@@ -210,8 +211,8 @@ pub fn kept_for(image: &Image, owner: &Owner) -> String {
     format!("{image} stays: volume {} means it", owner.volume)
 }
 
-/// Removes what killed imports have left of the image `import`: `P-import.img~…`. No import into the volume is under way but
-/// the caller's, which has not begun to write.
+/// Removes what killed imports have left of the image `import`: `P-import.img~…`. No import into
+/// the volume is under way but the caller's, which has not begun to write.
 pub fn remove_import_leftovers(import: &Path) -> Result<(), StorageError> {
     let Some(name) = import.file_name().and_then(|name| name.to_str()) else {
         return Ok(());

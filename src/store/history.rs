@@ -106,7 +106,8 @@ pub fn newest_first<'c>(copies: &'c [Copy], now: &Zoned) -> Vec<&'c Copy> {
     others.into_iter().chain(ahead).collect()
 }
 
-/// Copies what `bytes` gives unless there is a copy of this day already; then thins. Returns the copy that was made.
+/// Copies what `bytes` gives unless there is a copy of this day already; then thins. Returns the
+/// copy that was made.
 pub fn keep_daily<B: AsRef<[u8]>>(
     directory: &Path,
     access: Access,

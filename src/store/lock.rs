@@ -78,11 +78,13 @@ impl Drop for Locked {
     }
 }
 
-/// Locks the file at `path` as it is *now*: after the lock is granted, what the path means is compared with what was
-/// locked, and when a writer has renamed another file into place meanwhile, all begins again.
+/// Locks the file at `path` as it is *now*: after the lock is granted, what the path means is
+/// compared with what was locked, and when a writer has renamed another file into place meanwhile,
+/// all begins again.
 ///
-/// Who finds it locked, or others waiting, queues: the first of the queue is the only one who tries. So the lock goes round
-/// in the order in which it was asked for, however often somebody comes back.
+/// Who finds it locked, or others waiting, queues: the first of the queue is the only one who
+/// tries. So the lock goes round in the order in which it was asked for, however often somebody
+/// comes back.
 pub fn lock_path(
     path: &Path,
     mode: Exclusivity,
@@ -190,8 +192,9 @@ pub(crate) fn is_still_at(file: &File, path: &Path) -> Result<bool, StoreError> 
     }
 }
 
-/// What is beside the lock: the file in which a writer says who it is, `RUN/lock/database.holder`, which only helps
-/// messages, and the queue of those who wait, `RUN/lock/database.queue`. Nothing fails over them.
+/// What is beside the lock: the file in which a writer says who it is, `RUN/lock/database.holder`,
+/// which only helps messages, and the queue of those who wait, `RUN/lock/database.queue`. Nothing
+/// fails over them.
 #[derive(Debug, Clone)]
 pub struct HolderNote {
     run_dir: RunDirectory,
@@ -265,7 +268,8 @@ impl HolderNote {
         });
     }
 
-    /// Who holds the lock, in words: the process that the kernel named, else the living one that left the note.
+    /// Who holds the lock, in words: the process that the kernel named, else the living one that
+    /// left the note.
     fn holder(&self, posix: Option<i32>) -> String {
         let read = || self.run_dir.read(Path::new(HOLDER)).ok().flatten();
         let noted = || read()?.split_whitespace().next()?.parse().ok();

@@ -1,5 +1,5 @@
-//! Whether a qubesd runs that owns the store: it keeps everything in memory and overwrites what others have written
-//! (`spec/r4-xml.md` §4).
+//! Whether a qubesd runs that owns the store: it keeps everything in memory and overwrites what
+//! others have written (`spec/r4-xml.md` §4).
 
 use std::io;
 use std::os::fd::AsRawFd;
@@ -10,8 +10,9 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, soc
 
 use crate::fs::replace::uninterrupted;
 
-/// Whether somebody listens at a socket. Asked without waiting: a queue that is full has an owner too, and so has a
-/// socket that we may not use. One that a qubesd left behind when it ended has none.
+/// Whether somebody listens at a socket. Asked without waiting: a queue that is full has an owner
+/// too, and so has a socket that we may not use. One that a qubesd left behind when it ended has
+/// none.
 ///
 /// # Errors
 /// It cannot be told.

@@ -1,4 +1,5 @@
-//! Reading and changing the store: [`Read`] never waits, [`Write`] holds the lock from load to the last save.
+//! Reading and changing the store: [`Read`] never waits, [`Write`] holds the lock from load to the
+//! last save.
 
 mod convert;
 mod new_file;
@@ -102,8 +103,8 @@ pub enum Saved {
     Unchanged,
 }
 
-/// The store under the exclusive lock, to be changed and saved, more than once if need be. The lock is given back
-/// when this is dropped; what was not saved is forgotten.
+/// The store under the exclusive lock, to be changed and saved, more than once if need be. The lock
+/// is given back when this is dropped; what was not saved is forgotten.
 pub struct Write {
     qubes: Qubes,
     place: StorePlace,
@@ -132,8 +133,8 @@ type AfterSave = Box<dyn FnOnce(&Write)>;
 type BeforeSave = Box<dyn Fn(&Qubes, &dyn Fn() -> Result<Qubes, StoreError>) -> Result<(), String>>;
 
 impl Write {
-    /// Takes the exclusive lock, waiting at most [`StorePlace::wait`], and reads the store. One of R1 to R3 can be saved
-    /// only after [`Write::convert_with`].
+    /// Takes the exclusive lock, waiting at most [`StorePlace::wait`], and reads the store. One of
+    /// R1 to R3 can be saved only after [`Write::convert_with`].
     pub fn open(place: &StorePlace) -> Result<Write, StoreError> {
         let (place, lock, version) = Write::take(place)?;
         Write::over(place, lock, version)
@@ -242,9 +243,9 @@ impl Write {
         Ok(store)
     }
 
-    /// Makes what was changed durable. Nothing is written where nothing differs. On an error the file is as it was,
-    /// but for [`StoreError::NotProvenDurable`]: then the change is in place and a power loss may take it back. A store
-    /// of R1 to R3 is converted, with or without a change.
+    /// Makes what was changed durable. Nothing is written where nothing differs. On an error the
+    /// file is as it was, but for [`StoreError::NotProvenDurable`]: then the change is in place and
+    /// a power loss may take it back. A store of R1 to R3 is converted, with or without a change.
     pub fn save(&mut self) -> Result<Saved, StoreError> {
         let Some(original) = &self.original else {
             return self.save_converted();
@@ -321,7 +322,8 @@ impl Write {
         self.then = Some(Box::new(then));
     }
 
-    /// Copies the store as it stands to `backup/`, for what is about to convert or repair it. Returns the copy.
+    /// Copies the store as it stands to `backup/`, for what is about to convert or repair it.
+    /// Returns the copy.
     pub fn keep_copy(&self) -> Result<PathBuf, StoreError> {
         let (directory, bytes) = (&self.place.backup_dir, self.current()?);
         history::keep(directory, self.access(), &bytes, clock::now().datetime())
@@ -350,7 +352,8 @@ impl Write {
         Access::shared(self.place.group)
     }
 
-    /// Refuses when the file is not the one that was locked and read: an editor, or whatever does not lock.
+    /// Refuses when the file is not the one that was locked and read: an editor, or whatever does
+    /// not lock.
     fn refuse_changed_behind(&self) -> Result<(), StoreError> {
         let path = &self.place.file;
         let there = is_still_at(self.lock.file(), path)?;

@@ -1,4 +1,5 @@
-//! Where everything is: built once in `main`, passed down. The only place that reads the environment.
+//! Where everything is: built once in `main`, passed down. The only place that reads the
+//! environment.
 
 mod configuration;
 mod places;
@@ -28,7 +29,8 @@ use places::{
     resolved_below,
 };
 
-/// What the command line said of the place to work on; the environment answers for what it left open.
+/// What the command line said of the place to work on; the environment answers for what it left
+/// open.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     /// `--root DIR`: everything built-in lies below it.
@@ -41,8 +43,8 @@ pub struct Options {
     pub no_wait: bool,
     /// Write although a live qubesd owns the file.
     pub force: bool,
-    /// Who hears, in one line each, what a person should know and what is no error: a tool's standard error, a monitor's
-    /// log. Nobody unless said.
+    /// Who hears, in one line each, what a person should know and what is no error: a tool's
+    /// standard error, a monitor's log. Nobody unless said.
     pub tell: Option<fn(&str)>,
     /// `-v`, as often as it was given: from 1 on steps are told. (Programs that are run are
     /// messages of crate `log`, at level debug.)
@@ -97,8 +99,8 @@ pub fn is_rooted(options: &Options) -> bool {
 }
 
 impl System {
-    /// Looks at the environment (`QUBES_ROOT`, `QUBES_XML_PATH`, `QUBES_OFFLINE`, `QUBES_LIBVIRT_URI`,
-    /// `DEFAULT_LVM_POOL`, `QUBES_NEARLY_FULL`) and core.toml.
+    /// Looks at the environment (`QUBES_ROOT`, `QUBES_XML_PATH`, `QUBES_OFFLINE`,
+    /// `QUBES_LIBVIRT_URI`, `DEFAULT_LVM_POOL`, `QUBES_NEARLY_FULL`) and core.toml.
     pub fn new(options: Options) -> Result<System, SystemError> {
         let root = options.root.or_else(|| path_from("QUBES_ROOT"));
         let root = root.map(|path| {
@@ -257,13 +259,14 @@ impl System {
         resolved(self.below_root(STORE))
     }
 
-    /// Whether the store is not the machine's own: then domain names carry [`System::domain_suffix`].
+    /// Whether the store is not the machine's own: then domain names carry
+    /// [`System::domain_suffix`].
     pub fn is_foreign(&self) -> bool {
         self.foreign
     }
 
-    /// What libvirt's domain names end in so that they never meet the machine's own guests: empty, or `-` and eight
-    /// hexadecimal digits made of the store's path.
+    /// What libvirt's domain names end in so that they never meet the machine's own guests: empty,
+    /// or `-` and eight hexadecimal digits made of the store's path.
     pub fn domain_suffix(&self) -> String {
         if self.foreign {
             format!("-{}", &fingerprint(&self.store)[..8])
@@ -316,7 +319,8 @@ impl System {
         fs::read_to_string("/proc/xen/capabilities").is_ok_and(|c| c.contains("control_d"))
     }
 
-    /// Whether systemd can be asked to start something: the system's for root, an ordinary user's own.
+    /// Whether systemd can be asked to start something: the system's for root, an ordinary user's
+    /// own.
     pub fn has_service_manager(&self) -> bool {
         let own =
             || path_from("XDG_RUNTIME_DIR").is_some_and(|dir| dir.join("systemd/private").exists());
@@ -337,7 +341,8 @@ impl System {
         &self.path
     }
 
-    /// A program of our own: beside the running one, in `lib/qubes` of the same prefix, else in the built-in directory.
+    /// A program of our own: beside the running one, in `lib/qubes` of the same prefix, else in the
+    /// built-in directory.
     pub fn own_program(&self, name: &str) -> PathBuf {
         let beside = self
             .libexec
@@ -349,7 +354,8 @@ impl System {
             .unwrap_or_else(|| Path::new("/usr/lib/qubes").join(name))
     }
 
-    /// Memory of the host in MiB: core.toml's word (an installer prepares for another machine), else the machine's.
+    /// Memory of the host in MiB: core.toml's word (an installer prepares for another machine),
+    /// else the machine's.
     pub fn host_memory_mib(&self) -> u64 {
         let of_machine = || {
             let meminfo = fs::read_to_string("/proc/meminfo").unwrap_or_default();
@@ -378,8 +384,8 @@ impl System {
             .map(|kib| kib / 1024)
     }
 
-    /// The share of its room in use, in percent, from which on a pool is told of: `QUBES_NEARLY_FULL`, else `[storage]
-    /// nearly_full` of core.toml; above 100 never.
+    /// The share of its room in use, in percent, from which on a pool is told of:
+    /// `QUBES_NEARLY_FULL`, else `[storage] nearly_full` of core.toml; above 100 never.
     pub fn nearly_full(&self) -> Option<u64> {
         self.nearly_full.or(self.configuration.storage.nearly_full)
     }

@@ -1,4 +1,5 @@
-//! qvm-add-template: makes a template known whose images were unpacked in their place, as R3's packages do.
+//! qvm-add-template: makes a template known whose images were unpacked in their place, as R3's
+//! packages do.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -64,7 +65,8 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// Where the images of a qube of this name lie. There is no other place for them, so one that is given must be this.
+/// Where the images of a qube of this name lie. There is no other place for them, so one that is
+/// given must be this.
 pub(super) fn own_directory(
     call: &Invocation,
     session: &Session,

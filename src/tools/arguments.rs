@@ -10,18 +10,20 @@ use super::failure::Failure;
 use super::output::Colors;
 use crate::system;
 
-/// The id of the one qube that a tool works on. It must be given, unless an option that only prints help makes it
-/// needless; so the tool asks for it with [`needed`], and usage lines show it as mandatory.
+/// The id of the one qube that a tool works on. It must be given, unless an option that only prints
+/// help makes it needless; so the tool asks for it with [`needed`], and usage lines show it as
+/// mandatory.
 pub const THE_QUBE: &str = "the-qube";
 
 /// The id of a name for something new, mandatory in the same way.
 pub const THE_NEW_NAME: &str = "the-new-name";
 
-/// The positional that says what a tool with several commands shall do. Usage lines show it without brackets.
+/// The positional that says what a tool with several commands shall do. Usage lines show it without
+/// brackets.
 pub const THE_COMMAND: &str = "the-command";
 
-/// The heading of the options that upstream's client tools do not have; they are not part of usage lines, and an
-/// abbreviation means upstream's options first.
+/// The heading of the options that upstream's client tools do not have; they are not part of usage
+/// lines, and an abbreviation means upstream's options first.
 const OURS: &str = "Common options";
 
 /// Another such heading: the options that choose what is printed, and in which form.
@@ -104,8 +106,8 @@ pub fn colors(matches: &ArgMatches) -> Result<Colors, Failure> {
     }
 }
 
-/// A switch of an earlier release that scripts still give. Nobody learns it from us, and an abbreviation never means it
-/// where it can mean another option.
+/// A switch of an earlier release that scripts still give. Nobody learns it from us, and an
+/// abbreviation never means it where it can mean another option.
 pub fn earlier(long: &'static str, help: &'static str) -> Arg {
     flag(long, None, help).help_heading(OURS).hide(true)
 }

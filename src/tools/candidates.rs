@@ -106,8 +106,9 @@ pub const KNOWN_FEATURES: [&str; 26] = [
     "video-model",
 ];
 
-/// The words of a kind that begin with what is there, in their order. A store that cannot be read offers nothing:
-/// completion is no place for error messages. `words` is the command line, which may say where the store is.
+/// The words of a kind that begin with what is there, in their order. A store that cannot be read
+/// offers nothing: completion is no place for error messages. `words` is the command line, which
+/// may say where the store is.
 pub fn of_kind(kind: &Kind, begun: &str, words: &[String]) -> Vec<Candidate> {
     let mut all = all_of_kind(kind, begun, words);
     all.retain(|candidate| candidate.word.starts_with(begun));
@@ -311,7 +312,8 @@ fn from_store(kind: &Kind, qubes: &Qubes, session: &Session) -> Vec<Candidate> {
     }
 }
 
-/// Names with classes of some of the qubes. No hypervisor is asked: the records of starts tell what runs.
+/// Names with classes of some of the qubes. No hypervisor is asked: the records of starts tell what
+/// runs.
 fn of_these(which: Which, begun: &str, qubes: &Qubes, session: &Session) -> Vec<Candidate> {
     let started = match which {
         Which::Halted | Which::Running => record::all(&session.system).unwrap_or_default(),

@@ -139,7 +139,8 @@ fn tell(call: &Invocation, word: &str, satisfied: &[&str], missing: &[&str]) {
     }
 }
 
-/// One object for each qube, sorted by name: whether it exists, and whether it is everything that was asked for.
+/// One object for each qube, sorted by name: whether it exists, and whether it is everything that
+/// was asked for.
 fn print_json(
     out: &mut Output,
     satisfied: &[&str],

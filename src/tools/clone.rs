@@ -109,8 +109,8 @@ fn names(call: &Invocation) -> Result<&str, Failure> {
     }
 }
 
-/// Makes the clone's menu entries after the source's, on a system that has menus. The clone is there whatever comes of
-/// it.
+/// Makes the clone's menu entries after the source's, on a system that has menus. The clone is
+/// there whatever comes of it.
 fn menus(session: &Session, source: &VmName, clone: &VmName) -> Option<exec::ExecError> {
     let system = &session.system;
     let program = exec::find(MENUS, system.program_path()).filter(|_| system.root().is_none())?;

@@ -109,8 +109,8 @@ fn set_aside(words: &mut Vec<OsString>, unknown: &str) -> Option<String> {
     Some(words.remove(at).to_string_lossy().into_owned())
 }
 
-/// Replaces abbreviations of long options by the whole name. Upstream's options come first: what is unique among
-/// them stays unique, whatever options of our own there are.
+/// Replaces abbreviations of long options by the whole name. Upstream's options come first: what is
+/// unique among them stays unique, whatever options of our own there are.
 fn spelt_out(command: &Command, words: Vec<OsString>) -> Result<Vec<OsString>, Failure> {
     let mut spelt = Vec::with_capacity(words.len());
     let mut words = words.into_iter();

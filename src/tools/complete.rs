@@ -1,6 +1,7 @@
-//! What could stand at a place of a command line: `qubes-complete SHELL INDEX WORD...`, called by the completion
-//! files. A program of its own, because somebody waits for it at every key: it has of each command no more than the
-//! definition. Reads qubes.xml only, asks no hypervisor, and says nothing when there is nothing to say.
+//! What could stand at a place of a command line: `qubes-complete SHELL INDEX WORD...`, called by
+//! the completion files. A program of its own, because somebody waits for it at every key: it has
+//! of each command no more than the definition. Reads qubes.xml only, asks no hypervisor, and says
+//! nothing when there is nothing to say.
 
 use std::process::ExitCode;
 
@@ -49,7 +50,8 @@ struct Place<'a> {
     options_ended: bool,
 }
 
-/// The whole of `qubes-complete SHELL INDEX WORD...`: WORDs from the command's name on, INDEX of the one at the cursor.
+/// The whole of `qubes-complete SHELL INDEX WORD...`: WORDs from the command's name on, INDEX of
+/// the one at the cursor.
 pub fn main() -> ExitCode {
     let texts: Vec<String> = std::env::args_os()
         .skip(1)
@@ -137,7 +139,8 @@ pub fn complete(words: &[String], index: usize, breaks_words: bool) -> Offer {
     found
 }
 
-/// Puts together what bash broke at `=` and `:`. Returns how many bytes of the last word bash takes for words of their own.
+/// Puts together what bash broke at `=` and `:`. Returns how many bytes of the last word bash takes
+/// for words of their own.
 fn join_what_bash_breaks(words: &mut Vec<String>) -> usize {
     let mut joined: Vec<String> = Vec::with_capacity(words.len());
     let mut before_break = 0;

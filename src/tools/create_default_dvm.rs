@@ -1,4 +1,5 @@
-//! qvm-create-default-dvm: makes the qube that disposables are made from, as R3's installers ask for it.
+//! qvm-create-default-dvm: makes the qube that disposables are made from, as R3's installers ask
+//! for it.
 
 use clap::Arg;
 

@@ -91,8 +91,8 @@ impl<'q> Watch<'q> {
         texts
     }
 
-    /// Says in one line what was seen, if anything was. Of a store of R1 to R3 each thing is told: conversion will do
-    /// without it.
+    /// Says in one line what was seen, if anything was. Of a store of R1 to R3 each thing is told:
+    /// conversion will do without it.
     pub fn warn(&self, call: &Invocation, tool: &'static str) {
         self.remember();
         let of_store = self.qubes.diagnoses.iter().filter(|_| self.tells_of_store);

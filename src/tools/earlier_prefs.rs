@@ -1,5 +1,6 @@
-//! The names and values of R3's qvm-prefs and qubes-prefs (`spec/r3-tools.md` §2, §4), which installers and scripts
-//! still use: what R4 keeps in a feature, in a device, or under another name.
+//! The names and values of R3's qvm-prefs and qubes-prefs (`spec/r3-tools.md` §2, §4), which
+//! installers and scripts still use: what R4 keeps in a feature, in a device, or under another
+//! name.
 
 use super::earlier_list;
 use super::failure::{Failure, quoted};
@@ -227,8 +228,9 @@ pub(super) fn python_list(items: &[String]) -> String {
     format!("[{}]", quoted.join(", "))
 }
 
-/// What a text given for a property means: the text to store, or nothing for the default. The word `default` stands for
-/// that where no value is called so (no qube can be); with `--set`, R3's words count for all that had them there.
+/// What a text given for a property means: the text to store, or nothing for the default. The word
+/// `default` stands for that where no value is called so (no qube can be); with `--set`, R3's words
+/// count for all that had them there.
 pub fn wanted<'a>(property: &Property, text: &'a str, by_set: bool) -> Option<&'a str> {
     match (property.name, text) {
         ("netvm", "default") | ("mac", "auto") => None,

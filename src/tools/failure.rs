@@ -1,4 +1,5 @@
-//! How a command ends when it does not end well: the words and the exit code (`docs/`, "exit codes").
+//! How a command ends when it does not end well: the words and the exit code (`docs/`, "exit
+//! codes").
 
 use std::fmt;
 use std::io;
@@ -66,7 +67,8 @@ impl<E: std::error::Error + 'static> From<E> for Failure {
     }
 }
 
-/// A text in quotes as error messages show names: single quotes unless the text has some and no double ones.
+/// A text in quotes as error messages show names: single quotes unless the text has some and no
+/// double ones.
 pub fn quoted(text: &str) -> String {
     let quote = if text.contains('\'') && !text.contains('"') {
         '"'

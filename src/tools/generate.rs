@@ -1,4 +1,5 @@
-//! Completions and manual pages, made from [`COMMANDS`]; the schemas of JSON, made from the table of properties.
+//! Completions and manual pages, made from [`COMMANDS`]; the schemas of JSON, made from the table
+//! of properties.
 
 use std::path::PathBuf;
 
@@ -134,7 +135,8 @@ fn manual_page(command: &Command) -> String {
         .source(format!("qubes {version}"))
         .manual("Qubes OS");
     let mut page = Vec::new();
-    // Writing into memory does not fail; a page that came out short would not pass the test of the generated files.
+    // Writing into memory does not fail; a page that came out short would not pass the test of the
+    // generated files.
     let parts = [Man::render_title, Man::render_name_section];
     let done = parts.iter().try_for_each(|part| part(&man, &mut page));
     page.extend_from_slice(format!(".SH SYNOPSIS\n{}\n", roff(&synopsis)).as_bytes());

@@ -18,8 +18,8 @@ use crate::store::Read;
 use crate::store::qubesd::answers_at;
 use crate::system::{Options, System};
 
-/// Reads the store for the rest of the process. It is not freed at the end, when the process's memory goes anyway: for
-/// a listing of a thousand qubes that would be a tenth of the time.
+/// Reads the store for the rest of the process. It is not freed at the end, when the process's
+/// memory goes anyway: for a listing of a thousand qubes that would be a tenth of the time.
 pub fn read_for_good(session: &Session) -> Result<ManuallyDrop<Read>, Failure> {
     Ok(ManuallyDrop::new(session.read()?))
 }
@@ -60,8 +60,8 @@ impl Invocation {
         self.system_at(arguments::place(&self.given))
     }
 
-    /// The place to work on, with a bar on the terminal for every copy of data there. Only for tools that copy: bars make a
-    /// program larger by a tenth.
+    /// The place to work on, with a bar on the terminal for every copy of data there. Only for
+    /// tools that copy: bars make a program larger by a tenth.
     pub fn system_with_bars(&self) -> Result<System, Failure> {
         Ok(progress::shown_on(self.system()?, self.is_talkative()))
     }
@@ -84,7 +84,8 @@ impl Invocation {
         Ok(system)
     }
 
-    /// The session of a tool for one qube. Whether one was named is asked first: that is no question to the store.
+    /// The session of a tool for one qube. Whether one was named is asked first: that is no
+    /// question to the store.
     pub fn session_for_the_qube(&self) -> Result<Session, Failure> {
         needed(&self.given, THE_QUBE, "VMNAME")?;
         Ok(Session::new(self.system()?))

@@ -58,7 +58,8 @@ pub fn names(call: &Invocation, session: &Session) -> Result<Vec<VmName>, Failur
         .collect())
 }
 
-/// A number of failures as an exit code: 255 stands for more as well, so that it never wraps to success.
+/// A number of failures as an exit code: 255 stands for more as well, so that it never wraps to
+/// success.
 pub fn exit_code(failures: usize) -> u8 {
     u8::try_from(failures).unwrap_or(u8::MAX)
 }

@@ -5,8 +5,9 @@ use anstyle::{Ansi256Color, Style};
 /// Darker than this (0 to 255), a colour cannot be read on a dark terminal.
 const TOO_DARK: u32 = 48;
 
-/// The style that shows a label's colour, `0xRRGGBB` as the store has it: the nearest of the 216 that terminals have in
-/// common. What is too dark, as black is, is bold instead; of a colour that is none nothing is shown.
+/// The style that shows a label's colour, `0xRRGGBB` as the store has it: the nearest of the 216
+/// that terminals have in common. What is too dark, as black is, is bold instead; of a colour that
+/// is none nothing is shown.
 pub fn style_of(color: &str) -> Style {
     let Some(rgb) = parse(color) else {
         return Style::new();

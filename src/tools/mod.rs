@@ -1,5 +1,5 @@
-//! One file per command: its arguments, its glue, its output. [`COMMANDS`] lists them all; completions, man pages
-//! and the multicall program come from it.
+//! One file per command: its arguments, its glue, its output. [`COMMANDS`] lists them all;
+//! completions, man pages and the multicall program come from it.
 
 mod add_appvm;
 mod add_template;
@@ -310,7 +310,8 @@ pub const QVM_VOLUME: Command = Command::new(
 .with_manual(volume::manual)
 .with_commands(volume::help_of);
 
-/// Every command, in alphabetical order. Each has its constant, so that a program that is one command holds only that.
+/// Every command, in alphabetical order. Each has its constant, so that a program that is one
+/// command holds only that.
 pub const COMMANDS: &[Command] = &[
     QUBES_CREATE,
     QUBES_DB,
@@ -348,7 +349,8 @@ pub const COMMANDS: &[Command] = &[
     QVM_VOLUME,
 ];
 
-/// What is known of a command without being able to do it. A program that knows all of these is small.
+/// What is known of a command without being able to do it. A program that knows all of these is
+/// small.
 #[derive(Clone, Copy)]
 pub struct Definition {
     /// See [`Command`].

@@ -1,4 +1,5 @@
-//! qubes-monitor: started by qvm-start, watches one running qube and does the after-work of its stop.
+//! qubes-monitor: started by qvm-start, watches one running qube and does the after-work of its
+//! stop.
 
 use std::time::Duration;
 

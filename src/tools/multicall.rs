@@ -92,7 +92,8 @@ fn wrong(text: &str) -> ExitCode {
     ExitCode::from(2)
 }
 
-/// Writes completions and manual pages below `directory`; what is there already and equal is left alone.
+/// Writes completions and manual pages below `directory`; what is there already and equal is left
+/// alone.
 fn write_all(directory: &Path) -> ExitCode {
     for file in generate::files() {
         let path = directory.join(&file.path);

@@ -1,4 +1,5 @@
-//! Standard output carries data, standard error words; neither carries what a qube could hide in a name.
+//! Standard output carries data, standard error words; neither carries what a qube could hide in a
+//! name.
 
 use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
@@ -9,9 +10,9 @@ use super::failure::Failure;
 use crate::model::notes::displayable;
 use crate::system::TerminalSettings;
 
-/// Collected standard output, written in large pieces. What a person may look at on a terminal has no control
-/// characters and none that are invisible or turn the direction: names and values come from qubes (promise 6 of the
-/// design).
+/// Collected standard output, written in large pieces. What a person may look at on a terminal has
+/// no control characters and none that are invisible or turn the direction: names and values come
+/// from qubes (promise 6 of the design).
 pub struct Output {
     pending: Vec<u8>,
     terminal: Option<TerminalSettings>,
@@ -49,7 +50,8 @@ impl Output {
         self.terminal.is_some()
     }
 
-    /// Whether a person may come to see it on a terminal: also what is coloured on its way through a pager.
+    /// Whether a person may come to see it on a terminal: also what is coloured on its way through
+    /// a pager.
     pub fn is_for_eyes(&self) -> bool {
         self.is_terminal() || self.has_colors()
     }

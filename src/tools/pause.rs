@@ -32,8 +32,8 @@ pub fn run_unpause(call: &mut Invocation) -> Result<u8, Failure> {
     give(call, "unpause/resume", Session::unpause)
 }
 
-/// Gives the order to each, in parallel. With `--all` those whom it does not concern are left out: they are in no
-/// state for it, or are none of the person's (feature `internal`).
+/// Gives the order to each, in parallel. With `--all` those whom it does not concern are left out:
+/// they are in no state for it, or are none of the person's (feature `internal`).
 fn give(
     call: &mut Invocation,
     verb: &str,

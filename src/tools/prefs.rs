@@ -253,7 +253,8 @@ fn run(call: &mut Invocation, session: &Session, qube: Option<&str>) -> Result<u
         (None, true) => None,
         (None, false) => return show(call, &owner, &qubes, property, session),
     };
-    // The change decides on what it loads itself, under the lock; two stores in memory are one too many.
+    // The change decides on what it loads itself, under the lock; two stores in memory are one too
+    // many.
     drop(ManuallyDrop::into_inner(qubes));
     set(call, session, &owner, property, change.as_deref())
 }

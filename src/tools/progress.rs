@@ -12,7 +12,8 @@ use crate::lifecycle::Session;
 use crate::system::System;
 use crate::watcher::{CopyWatcher, SharedWatcher};
 
-/// The system with a bar for every copy of data on it, if somebody looks and did not ask for silence.
+/// The system with a bar for every copy of data on it, if somebody looks and did not ask for
+/// silence.
 pub fn shown_on(system: System, is_wanted: bool) -> System {
     if is_wanted && io::stderr().is_terminal() {
         system.watched_by(Arc::new(Terminal::new()))
@@ -127,7 +128,8 @@ const KNOWN: &str =
     "{msg} {wide_bar} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta}";
 const UNKNOWN: &str = "{msg} {spinner} {binary_bytes} {binary_bytes_per_sec}";
 
-/// A style of these templates, which are known to be well-formed; the plain one stands in for one that is not.
+/// A style of these templates, which are known to be well-formed; the plain one stands in for one
+/// that is not.
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }

@@ -1,4 +1,5 @@
-//! Which qubes a command line means: names, shell patterns, `--all`, `--exclude` (`spec/r4-tools.md` §1.4).
+//! Which qubes a command line means: names, shell patterns, `--all`, `--exclude`
+//! (`spec/r4-tools.md` §1.4).
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
@@ -103,9 +104,10 @@ impl<'a> Given<'a> {
         patterns.chain(unknown).collect()
     }
 
-    /// The names that are meant, of all `names` of the system (dom0 among them). `with_dom0` says whether `--all`
-    /// has dom0. Order: as given, each once; `--all` and what a pattern finds in byte order. A pattern that finds
-    /// nothing is no error ([`Given::in_vain`] tells it); a name that does not exist is.
+    /// The names that are meant, of all `names` of the system (dom0 among them). `with_dom0` says
+    /// whether `--all` has dom0. Order: as given, each once; `--all` and what a pattern finds in
+    /// byte order. A pattern that finds nothing is no error ([`Given::in_vain`] tells it); a name
+    /// that does not exist is.
     pub fn resolve<'n>(&self, names: &[&'n str], with_dom0: bool) -> Result<Vec<&'n str>, Failure> {
         let mut found: Vec<&'n str> = Vec::new();
         if self.all {
@@ -167,13 +169,14 @@ pub fn is_pattern(text: &str) -> bool {
     text.contains(['*', '?', '[', '!', ']'])
 }
 
-/// Shell pattern matching as Python's `fnmatchcase` does it: `*`, `?`, `[abc]`, `[a-z]`, `[!abc]`; a `[` without
-/// its `]` stands for itself.
+/// Shell pattern matching as Python's `fnmatchcase` does it: `*`, `?`, `[abc]`, `[a-z]`, `[!abc]`;
+/// a `[` without its `]` stands for itself.
 pub fn matches_pattern(pattern: &str, name: &str) -> bool {
     let pattern: Vec<char> = pattern.chars().collect();
     let name: Vec<char> = name.chars().collect();
     let (mut p, mut n) = (0, 0);
-    // Where to go on when what follows the last star did not fit: the star, and the first character it did not eat.
+    // Where to go on when what follows the last star did not fit: the star, and the first character
+    // it did not eat.
     let mut retry: Option<(usize, usize)> = None;
     loop {
         if p < pattern.len() && pattern[p] == '*' {

@@ -48,8 +48,8 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     })
 }
 
-/// Whether there is nothing to ask. R3 never asked, and the scripts of its packages have nobody to answer: they say
-/// `--just-db`, or `--force-root -q`, which is nothing that a person says today.
+/// Whether there is nothing to ask. R3 never asked, and the scripts of its packages have nobody to
+/// answer: they say `--just-db`, or `--force-root -q`, which is nothing that a person says today.
 fn is_settled(call: &Invocation) -> bool {
     let by_script = call.has("force-root") && !call.is_talkative();
     call.has("force") || call.has("just-db") || by_script

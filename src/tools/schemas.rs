@@ -1,5 +1,6 @@
-//! JSON Schemas (2020-12) of everything that the tools print as JSON. The properties in them come from the one table.
-//! `qubes generate` writes them to `docs/schemas/`; `docs/json.md` says what is promised.
+//! JSON Schemas (2020-12) of everything that the tools print as JSON. The properties in them come
+//! from the one table. `qubes generate` writes them to `docs/schemas/`; `docs/json.md` says what is
+//! promised.
 
 mod listings;
 mod storage;

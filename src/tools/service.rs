@@ -1,4 +1,5 @@
-//! qvm-service: services that run in a qube or do not. They are features whose names begin with `service.`.
+//! qvm-service: services that run in a qube or do not. They are features whose names begin with
+//! `service.`.
 
 use std::collections::BTreeSet;
 

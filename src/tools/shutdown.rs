@@ -83,8 +83,8 @@ struct Round<'a> {
 }
 
 impl Round<'_> {
-    /// Asks those that nobody uses, waits for them as long as they may take, then those that only they used, and so on:
-    /// a netvm goes after its clients, also when one of those does not stop.
+    /// Asks those that nobody uses, waits for them as long as they may take, then those that only
+    /// they used, and so on: a netvm goes after its clients, also when one of those does not stop.
     fn ask_in_order(&mut self, names: &[VmName]) -> Result<(), Failure> {
         let groups = self.session.read()?.in_stop_order(names, self.session);
         let last = groups.len().saturating_sub(1);
@@ -103,7 +103,8 @@ impl Round<'_> {
         Ok(())
     }
 
-    /// Asks each. Those in use are asked again when the others have stopped, as often as there are of them.
+    /// Asks each. Those in use are asked again when the others have stopped, as often as there are
+    /// of them.
     fn ask_all(&mut self, names: Vec<VmName>) {
         let mut in_use = self.ask(names);
         let (mut tries, mut tried) = (in_use.len(), 0);

@@ -1,7 +1,8 @@
 //! Sizes as people write them.
 
-/// Bytes, or an integer with K, KB, M, MB, G, GB (powers of 1000) or Ki, KiB, Mi, MiB, Gi, GiB (1024); in any case
-/// (`spec/r4-tools.md` §1.5). Nothing for anything else, also for what has a fraction.
+/// Bytes, or an integer with K, KB, M, MB, G, GB (powers of 1000) or Ki, KiB, Mi, MiB, Gi, GiB
+/// (1024); in any case (`spec/r4-tools.md` §1.5). Nothing for anything else, also for what has a
+/// fraction.
 pub fn parse(text: &str) -> Option<u64> {
     let units = [
         ("KIB", 1 << 10),

@@ -101,8 +101,8 @@ fn drive(call: &Invocation) -> Result<Option<Drive>, Failure> {
         .transpose()?)
 }
 
-/// Does `work` for each qube, a few at a time, each thread with a session of its own. What `work` returns are
-/// failures; they come back in the order of the names.
+/// Does `work` for each qube, a few at a time, each thread with a session of its own. What `work`
+/// returns are failures; they come back in the order of the names.
 pub fn in_parallel<T: Send>(
     session: &Session,
     names: &[VmName],

@@ -1,4 +1,5 @@
-//! Tools with several commands (`qvm-pool info POOL`): which one is meant, and whether what follows fits it.
+//! Tools with several commands (`qvm-pool info POOL`): which one is meant, and whether what follows
+//! fits it.
 
 use clap::{Arg, Command};
 

@@ -1,4 +1,5 @@
-//! Tables as `column -t` lays them out, which upstream's tools pipe theirs through (`spec/r4-tools.md` §2).
+//! Tables as `column -t` lays them out, which upstream's tools pipe theirs through
+//! (`spec/r4-tools.md` §2).
 
 mod cells;
 mod narrow;
@@ -14,9 +15,9 @@ use super::output::Output;
 /// Blanks between two columns.
 const GAP: usize = 2;
 
-/// Prints rows of cells: left aligned, two spaces between columns, each as wide as its longest cell. The last column
-/// is not padded; a shorter row gets empty cells. No rows, no output. On a terminal that is too narrow, long cells go
-/// on below themselves.
+/// Prints rows of cells: left aligned, two spaces between columns, each as wide as its longest
+/// cell. The last column is not padded; a shorter row gets empty cells. No rows, no output. On a
+/// terminal that is too narrow, long cells go on below themselves.
 pub fn print<R: Cells>(out: &mut Output, rows: &[R]) -> Result<(), Failure> {
     print_colored(out, rows, |_, _| Style::new())
 }
@@ -102,7 +103,8 @@ fn pad(line: &mut Vec<u8>, mut width: usize) {
     line.truncate(end);
 }
 
-/// How many columns of a terminal a text takes. Controls take none in the eyes of `column`, tabs among them.
+/// How many columns of a terminal a text takes. Controls take none in the eyes of `column`, tabs
+/// among them.
 fn width_of(text: &str) -> usize {
     if is_plain(text.as_bytes()) {
         text.len()
@@ -111,7 +113,8 @@ fn width_of(text: &str) -> usize {
     }
 }
 
-/// Whether all of it is printable ASCII. Without a way out in between, many bytes are looked at together.
+/// Whether all of it is printable ASCII. Without a way out in between, many bytes are looked at
+/// together.
 fn is_plain(text: &[u8]) -> bool {
     text.iter().fold(true, |is_plain, byte| {
         is_plain & (b' '..=b'~').contains(byte)
@@ -122,8 +125,8 @@ fn width_of_char(c: char) -> usize {
     c.width().unwrap_or(0)
 }
 
-/// Prints names with their values as two columns. Where nobody looks, a line feed in a value breaks the row, as
-/// `column` breaks it: what follows is a row of its own, and an empty one is left out.
+/// Prints names with their values as two columns. Where nobody looks, a line feed in a value breaks
+/// the row, as `column` breaks it: what follows is a row of its own, and an empty one is left out.
 pub fn print_values<'a>(
     out: &mut Output,
     values: impl Iterator<Item = (&'a str, &'a str)>,
@@ -151,8 +154,9 @@ fn broken<'a>(values: &[[&'a str; 2]]) -> Vec<[&'a str; 2]> {
     rows
 }
 
-/// A list of names with explanations, as `--help-properties` prints it: two spaces, the name padded to the longest,
-/// two spaces, the text wrapped at 80 columns and continued under itself two columns further right.
+/// A list of names with explanations, as `--help-properties` prints it: two spaces, the name padded
+/// to the longest, two spaces, the text wrapped at 80 columns and continued under itself two
+/// columns further right.
 pub fn explained<'a>(entries: impl Iterator<Item = (&'a str, &'a str)> + Clone) -> String {
     let longest = entries
         .clone()

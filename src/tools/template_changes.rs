@@ -1,4 +1,5 @@
-//! qvm-template-commit, qvm-revert-template-changes, qvm-trim-template: R3's words about a template's root volume.
+//! qvm-template-commit, qvm-revert-template-changes, qvm-trim-template: R3's words about a
+//! template's root volume.
 
 use clap::Command;
 

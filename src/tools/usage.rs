@@ -7,8 +7,9 @@ use super::arguments::{self, THE_COMMAND, THE_NEW_NAME, THE_QUBE};
 /// A line may be this long: 80 columns less 2.
 const WIDTH: usize = 78;
 
-/// `usage: PROG [--option] … POSITIONAL …`, wrapped, without a line feed at the end. Options stand in the order of
-/// their definition; those with a heading of their own (they are ours, not upstream's) stay in `--help`.
+/// `usage: PROG [--option] … POSITIONAL …`, wrapped, without a line feed at the end. Options stand
+/// in the order of their definition; those with a heading of their own (they are ours, not
+/// upstream's) stay in `--help`.
 pub fn usage(command: &Command) -> String {
     let options = options(command);
     let positionals: Vec<String> = command
@@ -93,8 +94,8 @@ fn options(command: &Command) -> Vec<String> {
     parts
 }
 
-/// How many of `args`, from the first on, are all members of one group of which only one may be given. A group
-/// whose members do not stand together is not shown as one.
+/// How many of `args`, from the first on, are all members of one group of which only one may be
+/// given. A group whose members do not stand together is not shown as one.
 fn exclusive_run(command: &Command, args: &[&Arg]) -> usize {
     for group in command.get_groups().filter(|g| arguments::is_exclusive(g)) {
         let members = group.get_args().count();

@@ -1,5 +1,6 @@
-//! What qubes are worth, as tools show it: properties, power states, volumes, clients. Over one reading of the store;
-//! the hypervisor is asked when a live fact is first wanted, once for all qubes.
+//! What qubes are worth, as tools show it: properties, power states, volumes, clients. Over one
+//! reading of the store; the hypervisor is asked when a live fact is first wanted, once for all
+//! qubes.
 
 mod volumes;
 
@@ -89,7 +90,8 @@ impl<'a> Values<'a> {
         self.qubes.value_of(vm, name, self.session)
     }
 
-    /// A property's text; `None` when there is no such property, it cannot be read, or it has no value.
+    /// A property's text; `None` when there is no such property, it cannot be read, or it has no
+    /// value.
     pub fn text<'v>(&self, vm: &'v Vm, name: &str) -> Option<Cow<'v, str>> {
         if name == "name" {
             return Some(vm.name.as_str().into());
@@ -103,9 +105,9 @@ impl<'a> Values<'a> {
         }
     }
 
-    /// Appends [`Values::text`] of a property that qubes of this class have to a cell. For listings: what stands in the
-    /// store as it is shown is not read, and what a template gives to its qubes is computed once.
-    /// `last` is where the property stood in the qube before.
+    /// Appends [`Values::text`] of a property that qubes of this class have to a cell. For
+    /// listings: what stands in the store as it is shown is not read, and what a template gives to
+    /// its qubes is computed once. `last` is where the property stood in the qube before.
     pub fn push(
         &self,
         cell: &mut String,
@@ -184,7 +186,8 @@ impl<'a> Values<'a> {
         let text = self.cell(template, property.name);
         cell.push_str(&text);
         let mut inherited = self.inherited.borrow_mut();
-        // Asking its template may have added others meanwhile, never this one: following templates ends.
+        // Asking its template may have added others meanwhile, never this one: following templates
+        // ends.
         match place.and_then(|at| inherited.get_mut(at)) {
             Some((_, texts)) => texts.push((property, text)),
             None => inherited.push((template, vec![(property, text)])),
@@ -309,8 +312,9 @@ impl<'a> Values<'a> {
         self.volumes.of(vm)
     }
 
-    /// What a person should hear before pools are full, each place once. A pool whose room takes long to tell (LVM has to
-    /// be asked) has a line only where it was asked for its volumes anyway, and one whose room cannot be told has none.
+    /// What a person should hear before pools are full, each place once. A pool whose room takes
+    /// long to tell (LVM has to be asked) has a line only where it was asked for its volumes
+    /// anyway, and one whose room cannot be told has none.
     pub fn warnings_of_pools(&self, asks_pools: bool) -> Vec<String> {
         self.volumes.warnings_of_pools(asks_pools)
     }

@@ -1,5 +1,5 @@
-//! What the tools print as JSON is what `docs/schemas/` says, on sound and on broken stores, and the schemas are strict
-//! enough to tell when it is not.
+//! What the tools print as JSON is what `docs/schemas/` says, on sound and on broken stores, and
+//! the schemas are strict enough to tell when it is not.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -127,7 +127,8 @@ fn random() -> (Store, String) {
     changed(store, &qube)
 }
 
-/// A value that is none, a template and a netvm that do not exist, a class that nobody knows, a name twice.
+/// A value that is none, a template and a netvm that do not exist, a class that nobody knows, a
+/// name twice.
 fn broken() -> (Store, String) {
     let store = Store::small();
     let mut text = fs::read_to_string(store.file()).unwrap();

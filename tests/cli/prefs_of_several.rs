@@ -1,4 +1,5 @@
-//! qvm-prefs for several qubes: what differs from the default, for which qubes, and one change for all of them.
+//! qvm-prefs for several qubes: what differs from the default, for which qubes, and one change for
+//! all of them.
 
 use std::fs;
 

@@ -30,12 +30,14 @@ impl Block {
         std::iter::once(self.words()).chain(self.setup_commands())
     }
 
-    /// Whether upstream's tool crashed or only said that something went wrong: then a clean failure is all we owe.
+    /// Whether upstream's tool crashed or only said that something went wrong: then a clean failure
+    /// is all we owe.
     pub fn is_crash(&self) -> bool {
         self.stderr.contains("<TRACEBACK") || self.stderr.contains("Got empty response from qubesd")
     }
 
-    /// Whether a command that prints something else than upstream's, for a good reason, still ends as upstream's.
+    /// Whether a command that prints something else than upstream's, for a good reason, still ends
+    /// as upstream's.
     pub fn ends_alike(&self, got: &Run) -> bool {
         !got.stderr.contains("panicked") && (self.exit == got.exit || got.exit == 0)
     }

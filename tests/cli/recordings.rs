@@ -1,6 +1,7 @@
-//! Every command that was recorded from upstream's tools (`tests/data/r4/cli/README.md`) is run with ours, on a fresh
-//! copy of the same store, and must print the same and end with the same exit code. What differs on purpose is
-//! listed in `docs/differences.md`, with the reason; an entry there that does not differ any more is an error, too.
+//! Every command that was recorded from upstream's tools (`tests/data/r4/cli/README.md`) is run
+//! with ours, on a fresh copy of the same store, and must print the same and end with the same exit
+//! code. What differs on purpose is listed in `docs/differences.md`, with the reason; an entry
+//! there that does not differ any more is an error, too.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -97,7 +98,8 @@ fn run(block: &Block) -> Compared {
 /// What came of running a recorded command.
 enum Compared {
     Same,
-    /// It prints something else, but ends with the recorded exit code, or does what upstream refused.
+    /// It prints something else, but ends with the recorded exit code, or does what upstream
+    /// refused.
     Differs(String),
     /// No reason can excuse this.
     Wrong(String),

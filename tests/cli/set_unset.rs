@@ -1,5 +1,6 @@
-//! Every property there is, of every class and of the system: setting it and forgetting it again gives back the
-//! identical file, and a wrong value gives an error in the documented words and changes nothing.
+//! Every property there is, of every class and of the system: setting it and forgetting it again
+//! gives back the identical file, and a wrong value gives an error in the documented words and
+//! changes nothing.
 
 use std::fs;
 
@@ -12,7 +13,8 @@ const QVM_PREFS: &str = env!("CARGO_BIN_EXE_qvm-prefs");
 const QUBES_PREFS: &str = env!("CARGO_BIN_EXE_qubes-prefs");
 const QVM_LS: &str = env!("CARGO_BIN_EXE_qvm-ls");
 
-/// A property with a value for each of the two stores, and a value that is none, with words of the refusal.
+/// A property with a value for each of the two stores, and a value that is none, with words of the
+/// refusal.
 struct Row {
     property: &'static str,
     /// In `small.xml` and in `random-1.xml`; none where that store has nothing that would do.
@@ -220,9 +222,9 @@ const OF_THE_SYSTEM: &[Row] = &[
     names("updatevm", ["vault", "net_3"], "nope", NO_QUBE),
 ];
 
-/// Properties whose first change leaves something behind: a new template frees the snapshots of the text `False`, which
-/// older releases take for true; the service that moves with clockvm comes back as the last of the features. From the
-/// second time on they go there and back without a trace.
+/// Properties whose first change leaves something behind: a new template frees the snapshots of the
+/// text `False`, which older releases take for true; the service that moves with clockvm comes back
+/// as the last of the features. From the second time on they go there and back without a trace.
 const LEAVES_A_MARK: [&str; 2] = ["clockvm", "template"];
 
 fn find(class: &Class, property: &Property) -> &'static Row {
@@ -294,7 +296,8 @@ impl Sample {
         run(&self.store, program, &[&line[..], to].concat())
     }
 
-    /// Sets the property and brings it back: by forgetting it where it was the default, else to the value it had.
+    /// Sets the property and brings it back: by forgetting it where it was the default, else to the
+    /// value it had.
     fn there_and_back(&self, qube: Option<&str>, property: &str, value: &str) {
         let what = format!("{property} of {qube:?} in store {}", self.column);
         if LEAVES_A_MARK.contains(&property) && !self.is_default(qube, property) {

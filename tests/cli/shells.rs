@@ -1,4 +1,5 @@
-//! The completion files in real shells: a line is typed, tab pressed, and the line that came of it is entered.
+//! The completion files in real shells: a line is typed, tab pressed, and the line that came of it
+//! is entered.
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -58,7 +59,8 @@ const FILES: [(&str, &[&str]); 3] = [
     ),
 ];
 
-/// The programs of a shell's setting, with functions in their place that write down what they are called with.
+/// The programs of a shell's setting, with functions in their place that write down what they are
+/// called with.
 fn setting(store: &Store) -> (PathBuf, PathBuf) {
     let (entered, home) = (store.root().join("entered"), store.root().join("home"));
     fs::create_dir_all(&home).unwrap();
@@ -97,7 +99,8 @@ struct Typed {
 }
 
 impl Typed {
-    /// Starts the shell with the programs of this build in its path, and waits for its first prompt.
+    /// Starts the shell with the programs of this build in its path, and waits for its first
+    /// prompt.
     fn new(store: &Store, shell: &[&str]) -> Typed {
         let ends = nix::pty::openpty(None, None).unwrap();
         let programs = Path::new(env!("CARGO_BIN_EXE_qubes")).parent().unwrap();
@@ -153,7 +156,8 @@ impl Typed {
         }
     }
 
-    /// Types a line, a piece between tabs at a time, and enters it; returns the words that the command was given.
+    /// Types a line, a piece between tabs at a time, and enters it; returns the words that the
+    /// command was given.
     fn enter(&mut self, line: &str, entered: &Path) -> Vec<String> {
         let _from_before = fs::remove_file(entered);
         self.screen.clear();

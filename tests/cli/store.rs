@@ -125,7 +125,8 @@ impl Store {
             .unwrap_or(());
         let printed = side.map(|master| {
             let mut bytes = Vec::new();
-            // The read ends with an error when the last writer is gone: that is a terminal's end of file.
+            // The read ends with an error when the last writer is gone: that is a terminal's end of
+            // file.
             let _closed = fs::File::from(master).read_to_end(&mut bytes);
             String::from_utf8(bytes).unwrap().replace("\r\n", "\n")
         });

@@ -1,4 +1,5 @@
-//! Listings on a terminal: a real one, with its width, and the environment that says what it can do.
+//! Listings on a terminal: a real one, with its width, and the environment that says what it can
+//! do.
 
 use std::fs;
 use std::io::Read;

@@ -1,4 +1,5 @@
-//! What is only written down about a qube: features, services, tags, notes. What the recordings do not show.
+//! What is only written down about a qube: features, services, tags, notes. What the recordings do
+//! not show.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -28,7 +29,8 @@ fn ok(store: &Store, program: &str, arguments: &[&str]) -> String {
     run.stdout
 }
 
-/// Checks that a run failed, said why in its last line, and changed neither the store nor the notes of `work`.
+/// Checks that a run failed, said why in its last line, and changed neither the store nor the notes
+/// of `work`.
 fn refuses(store: &Store, program: &str, arguments: &[&str], exit: i32, words: &str) {
     let bytes = || {
         (

@@ -1,5 +1,5 @@
-//! A conversion that is killed before any call that changes something: the store is the old one and the next write
-//! converts it, or the new one and everything beside it is converted.
+//! A conversion that is killed before any call that changes something: the store is the old one and
+//! the next write converts it, or the new one and everything beside it is converted.
 
 use std::collections::HashMap;
 use std::fs;

@@ -1,4 +1,5 @@
-//! Stores of R1, R2 and R3 become stores of R4 with the first change. What becomes what is in `docs/migration.md`.
+//! Stores of R1, R2 and R3 become stores of R4 with the first change. What becomes what is in
+//! `docs/migration.md`.
 
 mod command;
 mod crash;

@@ -1,4 +1,5 @@
-//! A converted store means what the old one meant: to our tools before and after, and to R3.2's own tools.
+//! A converted store means what the old one meant: to our tools before and after, and to R3.2's own
+//! tools.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,7 +15,8 @@ fn listed(system: &OldSystem) -> String {
     system.ok(&format!("qvm-ls --raw-data --fields {FIELDS}"))
 }
 
-/// Every property of every qube as the tools tell it, but for what a conversion gives to a qube that has none.
+/// Every property of every qube as the tools tell it, but for what a conversion gives to a qube
+/// that has none.
 fn told(system: &OldSystem) -> String {
     let mut all = listed(system);
     for name in system.ok("qvm-ls --raw-list").lines() {

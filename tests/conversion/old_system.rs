@@ -1,4 +1,5 @@
-//! An old system below a directory: its store where a system has it, images and firewall files beside it.
+//! An old system below a directory: its store where a system has it, images and firewall files
+//! beside it.
 
 use std::fs;
 use std::path::{Path, PathBuf};

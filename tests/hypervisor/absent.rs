@@ -1,4 +1,5 @@
-//! Machines without libvirt, and with a libvirt that does not answer. Each test runs itself again in a child process.
+//! Machines without libvirt, and with a libvirt that does not answer. Each test runs itself again
+//! in a child process.
 
 use std::fs;
 use std::process::Command;
@@ -13,7 +14,8 @@ fn is_child() -> bool {
     std::env::var_os(CHILD).is_some()
 }
 
-/// Runs the named test of this program again, as a child, and returns what it wrote to standard error.
+/// Runs the named test of this program again, as a child, and returns what it wrote to standard
+/// error.
 fn in_child(test: &str, variable: &str, value: &std::path::Path) -> String {
     let output = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", test, "--nocapture", "--test-threads=1"])

@@ -1,5 +1,5 @@
-//! An ordinary user, whose libvirt starts by itself and may go away at any time. As root, the test runs itself again as
-//! user nobody, with a home of its own: so its daemon is its own too.
+//! An ordinary user, whose libvirt starts by itself and may go away at any time. As root, the test
+//! runs itself again as user nobody, with a home of its own: so its daemon is its own too.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -39,7 +39,8 @@ fn a_users_guest_outlives_the_users_daemon_and_a_lost_connection_is_no_stop() {
     );
 
     let uuid = domain.uuid();
-    // The daemon may go while the wait still connects, which is an error as well: not the one we want to see here.
+    // The daemon may go while the wait still connects, which is an error as well: not the one we
+    // want to see here.
     let lost = (0..10).any(|_| {
         wait_until_running(&domain);
         let error = lose_the_daemon_while_waiting(&home, uuid).unwrap_err();
@@ -51,7 +52,8 @@ fn a_users_guest_outlives_the_users_daemon_and_a_lost_connection_is_no_stop() {
     });
     assert!(lost);
 
-    // Our own connection is gone too: that is an error once, then a new daemon answers, and the guest still runs.
+    // Our own connection is gone too: that is an error once, then a new daemon answers, and the
+    // guest still runs.
     wait_until_running(&domain);
     let deadline = Instant::now() + LONG;
     while !domain
@@ -75,7 +77,8 @@ fn a_users_guest_outlives_the_users_daemon_and_a_lost_connection_is_no_stop() {
     end_daemon(&home, "virtlogd");
 }
 
-/// The state of the guest by whatever connection there is; the first question after a loss is an error.
+/// The state of the guest by whatever connection there is; the first question after a loss is an
+/// error.
 fn wait_until_running(domain: &Domain) {
     let deadline = Instant::now() + LONG;
     while !matches!(domain.hypervisor.state(domain.uuid()), Ok(Some(live)) if live.state == PowerState::Running)
@@ -104,7 +107,8 @@ fn lose_the_daemon_while_waiting(home: &Path, uuid: Uuid) -> Result<bool, Hyperv
     waiting.join().unwrap()
 }
 
-/// How many connections the user's daemon has accepted: lines of its socket in the state "connected" (3).
+/// How many connections the user's daemon has accepted: lines of its socket in the state
+/// "connected" (3).
 fn clients_of_daemon(home: &Path) -> usize {
     let socket = home.join("run/libvirt/libvirt-sock").display().to_string();
     let sockets = fs::read_to_string("/proc/net/unix").unwrap();
@@ -126,7 +130,8 @@ fn end_daemon(home: &Path, name: &str) {
     }
 }
 
-/// Runs the named test of this program as user nobody (as ourselves, when we are not root) in a new home.
+/// Runs the named test of this program as user nobody (as ourselves, when we are not root) in a new
+/// home.
 fn run_as_ordinary_user(test: &str) {
     let home = tempfile::tempdir().unwrap();
     let is_root = nix::unistd::geteuid().is_root();

@@ -1,5 +1,5 @@
-//! The words of R3's tools: abbreviations, orders of arguments, names and values; and what R3.2's own tools printed, next
-//! to what ours print in their place.
+//! The words of R3's tools: abbreviations, orders of arguments, names and values; and what R3.2's
+//! own tools printed, next to what ours print in their place.
 
 use std::ffi::OsString;
 use std::fs;
@@ -534,7 +534,8 @@ fn the_list_is_the_one_that_r3_printed() {
     }
 }
 
-/// The commands of `docs/earlier.md` that print something else today: in the first column, between backticks.
+/// The commands of `docs/earlier.md` that print something else today: in the first column, between
+/// backticks.
 fn otherwise() -> Vec<String> {
     let text =
         fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/earlier.md")).unwrap();

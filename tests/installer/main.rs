@@ -1,5 +1,5 @@
-//! What installers do: they fill a directory or a chroot with a system, with hardly any service up and no libvirt on the
-//! machine. Their command lines run as they stand.
+//! What installers do: they fill a directory or a chroot with a system, with hardly any service up
+//! and no libvirt on the machine. Their command lines run as they stand.
 
 use std::fs;
 use std::path::PathBuf;
@@ -105,7 +105,8 @@ fn an_installer_fills_a_directory_without_libvirt() {
     let text = fs::read_to_string(installer.path("/var/lib/qubes/qubes.xml")).unwrap();
     assert!(!text.contains(&installer.root().display().to_string()));
 
-    // Who forgets --offline-mode can do the same: only states are not available, which one line says.
+    // Who forgets --offline-mode can do the same: only states are not available, which one line
+    // says.
     installer.ok("qvm-create --label gray forgetful\nqvm-prefs forgetful memory 300\nqvm-prefs forgetful netvm ''");
     let listed = installer.run("qvm-ls --raw-data --fields name,state forgetful");
     assert_eq!((listed.code, listed.stdout.as_str()), (0, "forgetful|NA\n"));

@@ -1,4 +1,5 @@
-//! Template packages of R4: `qvm-template-postprocess` takes over what they brought, offline and in a chroot too.
+//! Template packages of R4: `qvm-template-postprocess` takes over what they brought, offline and in
+//! a chroot too.
 
 use std::fs::{self, File};
 use std::os::unix::fs::{FileExt, MetadataExt, symlink};

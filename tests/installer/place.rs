@@ -18,9 +18,11 @@ pub const QUBES: u32 = 98_765;
 /// Where the command lines run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Where {
-    /// Outside, with `QUBES_ROOT`; libvirt's library is hidden from the tools, in a mount namespace of their own.
+    /// Outside, with `QUBES_ROOT`; libvirt's library is hidden from the tools, in a mount namespace
+    /// of their own.
     BelowRoot,
-    /// Inside, through chroot: nothing but the tools and the libraries they are linked with is there.
+    /// Inside, through chroot: nothing but the tools and the libraries they are linked with is
+    /// there.
     Chroot,
     /// The same with /proc.
     ChrootWithProc,
@@ -209,7 +211,8 @@ impl Installer {
         )
     }
 
-    /// Runs command lines that have to succeed without a word of complaint; returns what the last printed.
+    /// Runs command lines that have to succeed without a word of complaint; returns what the last
+    /// printed.
     pub fn ok(&self, lines: &str) -> String {
         let mut printed = String::new();
         for line in lines.lines().map(str::trim).filter(|l| !l.is_empty()) {

@@ -7,7 +7,8 @@ use qubes::tools;
 use crate::place::{Installer, Where};
 use crate::tree;
 
-/// Tools that come with a later issue. Their lines stand in the sequences and are left out until then.
+/// Tools that come with a later issue. Their lines stand in the sequences and are left out until
+/// then.
 const LATER: [&str; 2] = ["qvm-pci", "qvm-template"];
 
 #[test]
@@ -31,8 +32,8 @@ fn run(installer: &Installer, lines: &str) {
     }
 }
 
-/// The core's, the kernel's and the template's packages of R3, as their scripts leave the system. No script says which
-/// kernel is the default one but the kernel's own, which is not ours.
+/// The core's, the kernel's and the template's packages of R3, as their scripts leave the system.
+/// No script says which kernel is the default one but the kernel's own, which is not ours.
 fn install_packages_of_r3(installer: &Installer, template: &str) {
     installer.ok("qvm-init-storage");
     assert_eq!(
@@ -246,8 +247,8 @@ fn the_template_package_of_r3() {
 
 const ADDS_THE_POOL: &str = "qvm-pool --add vm-pool lvm_thin -o volume_group=qubes_dom0,thin_pool=vm-pool,revisions_to_keep=2";
 
-/// The exit code says whether the pool is there. Where there is no LVM it cannot be made, and the line says so; the same
-/// form makes one of files.
+/// The exit code says whether the pool is there. Where there is no LVM it cannot be made, and the
+/// line says so; the same form makes one of files.
 fn make_the_pool_of_r4(installer: &Installer) {
     let missing = installer.run("qvm-pool info vm-pool");
     assert_eq!((missing.code, &*missing.stdout), (2, ""), "{missing:?}");
@@ -264,7 +265,8 @@ fn make_the_pool_of_r4(installer: &Installer) {
     installer.ok("qubes-prefs default-pool vm-pool");
 }
 
-/// LVM itself needs a kernel with device mapper (`tests/xen` has one); what the line asks of it and writes down does not.
+/// LVM itself needs a kernel with device mapper (`tests/xen` has one); what the line asks of it and
+/// writes down does not.
 #[test]
 fn the_pool_of_r4_on_lvm() {
     let Some(installer) = Installer::new(Where::BelowRoot) else {

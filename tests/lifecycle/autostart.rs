@@ -1,4 +1,5 @@
-//! Qubes that start with the machine: property autostart, the units, and what they do in their order.
+//! Qubes that start with the machine: property autostart, the units, and what they do in their
+//! order.
 
 use std::fs;
 use std::path::{Path, PathBuf};

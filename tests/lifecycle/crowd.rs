@@ -91,7 +91,8 @@ fn twenty_qubes_start_at_once_and_who_reads_meanwhile_gets_right_answers() {
     for name in names.iter().map(String::as_str).chain(["sys-net"]) {
         until("it is watched once", || monitors(&scratch, name).len() == 1);
     }
-    // A start takes seconds; whoever waited for one would have taken as long. `make bench` measures the budget more exactly.
+    // A start takes seconds; whoever waited for one would have taken as long. `make bench` measures
+    // the budget more exactly.
     let (mut reads, mut bare) = (reads.into_inner().unwrap(), bare.into_inner().unwrap());
     reads.sort_unstable();
     bare.sort_unstable();

@@ -1,5 +1,5 @@
-//! Disks and PCI devices beside a qube's volumes: those it does not start without, those of one start, those that come and
-//! go while it runs.
+//! Disks and PCI devices beside a qube's volumes: those it does not start without, those of one
+//! start, those that come and go while it runs.
 
 use std::fs;
 use std::path::{Path, PathBuf};

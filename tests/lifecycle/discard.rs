@@ -1,4 +1,5 @@
-//! What a guest gives back (discard, fstrim) is given back to the pool while the guest runs: a real Linux on real QEMU.
+//! What a guest gives back (discard, fstrim) is given back to the pool while the guest runs: a real
+//! Linux on real QEMU.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;

@@ -1,4 +1,5 @@
-//! Disposables: made from a template of their own, gone when they stop, by whoever sees it first, once.
+//! Disposables: made from a template of their own, gone when they stop, by whoever sees it first,
+//! once.
 
 use std::fs;
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -236,7 +237,8 @@ fn a_disposable_whose_start_fails_goes_and_one_with_a_name_stays() {
     let uuid = scratch.uuid(&name);
     scratch.ok("qvm-start", &[&name]);
 
-    // The machine loses power: RUN does not survive. At boot it goes, and so does one that nobody ever started.
+    // The machine loses power: RUN does not survive. At boot it goes, and so does one that nobody
+    // ever started.
     let never_started = new_disposable(&scratch);
     kill_monitor(&scratch, &name);
     hypervisor().destroy(uuid).unwrap();

@@ -1,4 +1,5 @@
-//! qubes-domain-xml: what the hypervisor gets, beside what R3.2's own code made of the same qubes; users' templates.
+//! qubes-domain-xml: what the hypervisor gets, beside what R3.2's own code made of the same qubes;
+//! users' templates.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -9,7 +10,8 @@ use quick_xml::events::{BytesStart, Event};
 use crate::place::create;
 use crate::scratch::Scratch;
 
-/// The invented system of R3 that the recorded descriptions belong to, converted, on a host as theirs, under Xen.
+/// The invented system of R3 that the recorded descriptions belong to, converted, on a host as
+/// theirs, under Xen.
 fn converted() -> Scratch {
     let scratch = Scratch::empty();
     let write = |path: &str, text: &[u8]| {

@@ -1,4 +1,5 @@
-//! Whoever is killed, and whenever: the next command finds a consistent system, and what a guest had synced is there.
+//! Whoever is killed, and whenever: the next command finds a consistent system, and what a guest
+//! had synced is there.
 
 use std::fs;
 use std::os::unix::fs::FileExt;
@@ -166,8 +167,8 @@ fn starts_that_are_killed(
     works_again(&scratch, &sign(9999), "the last");
 }
 
-/// Starts it, has the guest sync a text, and ends it while nobody watches. Returns the id of that start, whose after-work is
-/// still to be done.
+/// Starts it, has the guest sync a text, and ends it while nobody watches. Returns the id of that
+/// start, whose after-work is still to be done.
 pub fn stopped_unwatched(scratch: &Scratch, text: &str) -> String {
     scratch.ok("qvm-start", &["work"]);
     kill_monitor(scratch, "work");

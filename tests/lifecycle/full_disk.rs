@@ -1,5 +1,5 @@
-//! A disk that runs full in any phase of start and stop: nothing that a guest had synced is lost, and when there is room
-//! again everything goes on.
+//! A disk that runs full in any phase of start and stop: nothing that a guest had synced is lost,
+//! and when there is room again everything goes on.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -41,8 +41,8 @@ impl Call {
     }
 }
 
-/// Runs a tool that is killed when it is about to make this call; one that does not come to it goes through. Programs that
-/// it starts are not concerned.
+/// Runs a tool that is killed when it is about to make this call; one that does not come to it goes
+/// through. Programs that it starts are not concerned.
 pub fn killed_at(scratch: &Scratch, tool: &str, arguments: &[&str], call: &Call) -> Ran {
     let inject = format!("inject={}:signal=KILL:when={}", call.name, call.number);
     Ran::of(
@@ -161,8 +161,8 @@ pub fn calls_of_start(scratch: &Scratch) -> Vec<Call> {
     calls
 }
 
-/// Those at which a kill leaves another state than at the one before: changes that were made, and orders to libvirt
-/// that are sent and not answered.
+/// Those at which a kill leaves another state than at the one before: changes that were made, and
+/// orders to libvirt that are sent and not answered.
 pub fn telling(calls: &[Call]) -> Vec<&Call> {
     let mut waits = 0;
     let tells = |call: &&Call| {

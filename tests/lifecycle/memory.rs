@@ -10,8 +10,9 @@ use qubes::model::PowerState;
 use crate::place::{create, hypervisor, system};
 use crate::scratch::Scratch;
 
-/// Stands in for the memory manager in one conversation: answers with the word. Returns the number of bytes it was asked
-/// for, the state of the qube before it answered, and when the other side hung up.
+/// Stands in for the memory manager in one conversation: answers with the word. Returns the number
+/// of bytes it was asked for, the state of the qube before it answered, and when the other side
+/// hung up.
 fn answer(
     scratch: &Scratch,
     qube: &str,

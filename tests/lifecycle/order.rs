@@ -19,7 +19,8 @@ fn chain() -> Option<Scratch> {
 
 const CHAIN: [&str; 4] = ["sys-net", "sys-firewall", "work", "mail"];
 
-/// Runs the tool while looking at all states; no netvm may ever have stopped before its clients. The tool's output.
+/// Runs the tool while looking at all states; no netvm may ever have stopped before its clients.
+/// The tool's output.
 fn stops_clients_first(scratch: &Scratch, tool: &str, arguments: &[&str]) -> String {
     let uuids = CHAIN.map(|qube| scratch.uuid(qube));
     let done = AtomicBool::new(false);

@@ -41,7 +41,8 @@ fn a_paused_qube_waits_and_goes_on() {
         "Error: Failed to unpause/resume: work: Domain is not paused: 'work'"
     );
 
-    // All that run, and no word about the others. A guest without an agent cannot sleep: it is paused.
+    // All that run, and no word about the others. A guest without an agent cannot sleep: it is
+    // paused.
     scratch.ok("qvm-pause", &["--all", "--suspend"]);
     assert_eq!(
         (scratch.state("work"), scratch.state("halted")),
@@ -134,7 +135,8 @@ fn a_guest_that_went_to_sleep_is_suspended_until_it_is_woken() {
     let line = scratch.fails("qvm-start", &["work"], 1);
     assert!(line.contains("it is Suspended"), "{line}");
     scratch.ok("qvm-unpause", &["work"]);
-    // This one has no place to go on from, so the firmware resets it, which ends it: soon after it woke up, or at once.
+    // This one has no place to go on from, so the firmware resets it, which ends it: soon after it
+    // woke up, or at once.
     until("it is awake", || scratch.state("work") != "Suspended");
     // Whoever of the two is first.
     scratch.run("qvm-kill", &["work"]);

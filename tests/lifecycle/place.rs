@@ -25,7 +25,8 @@ pub fn has_libvirt() -> bool {
         .is_ok()
 }
 
-/// A system whose template `tpl` boots nothing and so costs no processor time, or none where libvirt cannot be had.
+/// A system whose template `tpl` boots nothing and so costs no processor time, or none where
+/// libvirt cannot be had.
 pub fn system_that_boots_nothing() -> Option<Scratch> {
     has_libvirt().then(Scratch::with_template)
 }
@@ -44,8 +45,8 @@ pub fn system_booting(kernel: &[u8]) -> Option<Scratch> {
     Some(scratch)
 }
 
-/// Does the same in several systems at once, each told which of the cases are its own: what takes the time is waiting for
-/// libvirt.
+/// Does the same in several systems at once, each told which of the cases are its own: what takes
+/// the time is waiting for libvirt.
 pub fn in_shares(shares: usize, work: impl Fn(&dyn Fn(usize) -> bool) + Sync) {
     std::thread::scope(|scope| {
         for share in 0..shares {
@@ -181,7 +182,8 @@ pub fn system_with_linux() -> Option<Scratch> {
             "tiny",
         ],
     );
-    // Emulated processors do not always see in time what another one changes in the kernel's code: it stops then (int3).
+    // Emulated processors do not always see in time what another one changes in the kernel's code:
+    // it stops then (int3).
     scratch.ok("qvm-prefs", &["tiny", "vcpus", "1"]);
     scratch.ok("qubes-prefs", &["default_template", "tiny"]);
     scratch.ok(

@@ -352,7 +352,8 @@ fn system_with_four_clients() -> Option<Scratch> {
 
 const CLIENTS: [&str; 4] = ["a", "b", "c", "d"];
 
-/// All run, each is watched once, and the netvm was started once: its first stop makes revision 1, a second would 2.
+/// All run, each is watched once, and the netvm was started once: its first stop makes revision 1,
+/// a second would 2.
 fn assert_all_run_behind_a_netvm_started_once(scratch: &Scratch) {
     for qube in CLIENTS.iter().chain(&["sys-net"]) {
         assert_eq!(scratch.state(qube), "Running", "{qube}");

@@ -1,4 +1,5 @@
-//! A process that dies at any of its system calls leaves a volume that the next one can go on with, nothing lost.
+//! A process that dies at any of its system calls leaves a volume that the next one can go on with,
+//! nothing lost.
 
 use std::env;
 use std::ffi::OsString;
@@ -15,7 +16,8 @@ fn a_stop_that_dies_anywhere_keeps_what_the_guest_synced() {
     at_every_call(Step::Stop, |pool, volume, when| {
         pool.driver.stop(volume).unwrap();
         assert_eq!(pool.text(volume), "synced", "{when}");
-        // Where the COW had been exchanged, the way back is there; it always leads to what was committed.
+        // Where the COW had been exchanged, the way back is there; it always leads to what was
+        // committed.
         pool.driver.revert(volume, None).unwrap();
         assert_eq!(pool.text(volume), "committed", "{when}");
     });
@@ -83,7 +85,8 @@ fn a_creation_or_a_removal_that_dies_anywhere_can_be_repeated() {
     }
 }
 
-/// What a process that dies cannot show: whether a power loss right after a step would find it on the disk.
+/// What a process that dies cannot show: whether a power loss right after a step would find it on
+/// the disk.
 #[test]
 fn the_image_is_on_the_disk_before_the_way_back_is_another() {
     for (step, synced, renamed) in [
@@ -154,8 +157,8 @@ impl Step {
     }
 }
 
-/// Has `check` look at what a `step` leaves that dies at its first, second, … changing call, and at what a whole one
-/// leaves. Each begins with the same pool.
+/// Has `check` look at what a `step` leaves that dies at its first, second, … changing call, and at
+/// what a whole one leaves. Each begins with the same pool.
 fn at_every_call(step: Step, check: impl Fn(&Pool, &Volume, &str)) {
     let private = origin("work", "private");
     let pool = prepared(step, &private);

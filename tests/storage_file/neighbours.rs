@@ -1,5 +1,5 @@
-//! A pool of driver file becomes one of driver file-reflink when its driver is changed in qubes.xml, and the other way
-//! round.
+//! A pool of driver file becomes one of driver file-reflink when its driver is changed in
+//! qubes.xml, and the other way round.
 
 use qubes::storage::{Driver, Reflink};
 

@@ -99,8 +99,8 @@ impl Pool {
         self.path(&format!("{}.img", volume.vid))
     }
 
-    /// A run in which the guest writes `text` at each place: before a chunk is overwritten for the first time, what it
-    /// was goes into the COW, as the kernel's dm-snapshot does it.
+    /// A run in which the guest writes `text` at each place: before a chunk is overwritten for the
+    /// first time, what it was goes into the COW, as the kernel's dm-snapshot does it.
     pub fn guest_writes(&self, volume: &Volume, text: &str, places: &[u64]) {
         let open = |path: &Path| File::options().read(true).write(true).open(path).unwrap();
         let image = open(&self.image(volume));

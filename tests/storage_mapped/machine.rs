@@ -16,7 +16,8 @@ pub struct Part {
     pub of: fn(&str) -> bool,
 }
 
-/// Boots a machine and has it run these tests. Each has to say there that it passed: one of which nothing was heard did not.
+/// Boots a machine and has it run these tests. Each has to say there that it passed: one of which
+/// nothing was heard did not.
 pub fn run(part: &Part) {
     if is_the_machine() {
         return;

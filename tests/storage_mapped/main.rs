@@ -1,7 +1,8 @@
-//! What needs the kernel's device mapper: driver file over dm-snapshot, driver lvm_thin, volumes encrypted by dm-crypt, and
-//! disks that fail. Not every kernel has one (those of test machines often lack it), so all of this runs in emulated machines
-//! of our own (`tests/xen/bare`): two tests boot one each and run this same program there, where the others do their work;
-//! elsewhere those have nothing to do.
+//! What needs the kernel's device mapper: driver file over dm-snapshot, driver lvm_thin, volumes
+//! encrypted by dm-crypt, and disks that fail. Not every kernel has one (those of test machines
+//! often lack it), so all of this runs in emulated machines of our own (`tests/xen/bare`): two
+//! tests boot one each and run this same program there, where the others do their work; elsewhere
+//! those have nothing to do.
 
 mod encrypted;
 #[path = "../xen/lab_machine.rs"]

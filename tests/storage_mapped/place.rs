@@ -1,4 +1,5 @@
-//! A pool of driver file in the machine that has a device mapper, and what guests do to mapped devices there.
+//! A pool of driver file in the machine that has a device mapper, and what guests do to mapped
+//! devices there.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -22,7 +23,8 @@ pub struct Pool {
     pub place: TempDir,
 }
 
-/// A pool; none where there is no device mapper. What one test leaves would be in the next one's way, so each looks.
+/// A pool; none where there is no device mapper. What one test leaves would be in the next one's
+/// way, so each looks.
 pub fn pool() -> Option<Pool> {
     if !is_the_machine() {
         return None;
@@ -182,7 +184,8 @@ impl Pool {
     }
 }
 
-/// The machine lost power: every device is gone, the files are as they are. What stands on others goes first.
+/// The machine lost power: every device is gone, the files are as they are. What stands on others
+/// goes first.
 pub fn power_is_lost() {
     for _ in 0..3 {
         for name in mapped() {

@@ -107,7 +107,8 @@ fn what_is_removed_leaves_nothing_in_the_kernel() {
     assert!(driver.volumes().unwrap().is_empty());
 }
 
-/// Many starts and stops over one template at once: the devices below are shared, and nobody takes them from another.
+/// Many starts and stops over one template at once: the devices below are shared, and nobody takes
+/// them from another.
 #[test]
 fn qubes_of_one_template_start_and_stop_at_once() {
     let Some(pool) = pool() else { return };

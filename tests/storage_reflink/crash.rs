@@ -1,8 +1,10 @@
-//! A process that dies at any of its system calls leaves a pool that the next one can go on with, nothing lost.
+//! A process that dies at any of its system calls leaves a pool that the next one can go on with,
+//! nothing lost.
 //!
-//! Each step of a volume's life runs in a process of its own (this test binary again) under strace, which kills it
-//! on entering its Nth call that changes something on disk, for N from 1 until it gets through. Between two such calls
-//! the disk does not change, so these are all the states that a crash can leave.
+//! Each step of a volume's life runs in a process of its own (this test binary again) under strace,
+//! which kills it on entering its Nth call that changes something on disk, for N from 1 until it
+//! gets through. Between two such calls the disk does not change, so these are all the states that
+//! a crash can leave.
 
 use std::env;
 use std::ffi::OsString;
@@ -247,7 +249,8 @@ fn a_resize_that_dies_anywhere_leaves_the_old_size_or_the_new_one() {
     }
 }
 
-/// What a process that dies cannot show: whether a power loss right after a step would find it on the disk.
+/// What a process that dies cannot show: whether a power loss right after a step would find it on
+/// the disk.
 #[test]
 fn what_takes_an_images_place_is_on_the_disk_before_and_its_name_after() {
     for (step, from, to) in [
@@ -370,8 +373,8 @@ fn imported() -> PathBuf {
     PathBuf::from(env::var_os(DIRECTORY).unwrap()).join(IMPORTED)
 }
 
-/// Has `check` look at what a `step` leaves that dies at its first, second, … changing call, and at what a whole one
-/// leaves. Each begins with the same pool.
+/// Has `check` look at what a `step` leaves that dies at its first, second, … changing call, and at
+/// what a whole one leaves. Each begins with the same pool.
 fn at_every_call(
     kind: FileSystem,
     step: Step,

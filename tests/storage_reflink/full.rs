@@ -1,4 +1,5 @@
-//! A full pool: what cannot be done says so in a line that names the qube's image, and everything that was committed stays.
+//! A full pool: what cannot be done says so in a line that names the qube's image, and everything
+//! that was committed stays.
 
 use std::fs::{self, File};
 use std::io::Write;

@@ -249,7 +249,8 @@ fn where_blocks_are_not_shared_a_volume_grows_without_being_copied() {
     };
     driver.create(&root).unwrap();
     driver.start(&root).unwrap();
-    // With the copies made in advance and for the qube more than half of the file system: there is no room for one more.
+    // With the copies made in advance and for the qube more than half of the file system: there is
+    // no room for one more.
     pool.guest_fills(&root, 100 * MIB);
     pool.guest_writes(&root, "committed");
     driver.stop(&root).unwrap();
@@ -519,7 +520,8 @@ fn an_image_that_a_virtual_machine_has_open_is_left_alone() {
     let private = origin("work", "private");
     driver.create(&private).unwrap();
     driver.start(&private).unwrap();
-    // A server of QEMU's: like the machine it opens the image with its locks, and it is ready when it has forked.
+    // A server of QEMU's: like the machine it opens the image with its locks, and it is ready when
+    // it has forked.
     let (socket, pid) = (
         pool.mount.path().join("socket"),
         pool.mount.path().join("pid"),
@@ -603,7 +605,8 @@ fn a_dirty_image_of_a_machine_that_died_is_continued_or_committed() {
     }
 }
 
-/// The promise is that the work does not depend on the size: none of 220 MiB of data is written again.
+/// The promise is that the work does not depend on the size: none of 220 MiB of data is written
+/// again.
 #[test]
 fn shared_blocks_make_a_large_image_cost_nothing() {
     for kind in [FileSystem::Btrfs, FileSystem::Xfs] {

@@ -1,4 +1,5 @@
-//! A volume that a class does not have is absent, not empty: nobody lists it, and asking for it is an error.
+//! A volume that a class does not have is absent, not empty: nobody lists it, and asking for it is
+//! an error.
 
 use serde_json::{Value as Json, json};
 

@@ -1,4 +1,5 @@
-//! A pool without any room left: each tool that needs some says so in one line, and everything is as it was.
+//! A pool without any room left: each tool that needs some says so in one line, and everything is
+//! as it was.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;

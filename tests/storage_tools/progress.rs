@@ -24,8 +24,8 @@ fn terminal() -> nix::pty::OpenptyResult {
     ends
 }
 
-/// What is shown on a terminal that is standard error of `line`, until `wanted` is seen there while the command waits for
-/// more data; then to its end.
+/// What is shown on a terminal that is standard error of `line`, until `wanted` is seen there while
+/// the command waits for more data; then to its end.
 fn shown(system: &System, line: &str, input: &[u8], wanted: &str) -> String {
     let ends = terminal();
     let mut command = system.command(line);
@@ -39,7 +39,8 @@ fn shown(system: &System, line: &str, input: &[u8], wanted: &str) -> String {
     let (told, heard) = mpsc::channel();
     let reader = thread::spawn(move || {
         let (mut master, mut piece) = (File::from(ends.master), [0; 4096]);
-        // The read ends with an error when the last writer is gone: that is a terminal's end of file.
+        // The read ends with an error when the last writer is gone: that is a terminal's end of
+        // file.
         while let Ok(got @ 1..) = master.read(&mut piece) {
             told.send(String::from_utf8_lossy(&piece[..got]).into_owned())
                 .unwrap();

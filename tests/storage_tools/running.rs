@@ -62,7 +62,8 @@ impl Live {
 }
 
 impl Live {
-    /// How large the machine says that the disk is, which does not look at the image again by itself.
+    /// How large the machine says that the disk is, which does not look at the image again by
+    /// itself.
     fn size_for_the_guest(&self, image: &Path) -> u64 {
         let uuid = self.run("qvm-prefs work uuid").stdout;
         let hypervisor =

@@ -14,7 +14,8 @@ use crate::system::{MIB, random_bytes};
 /// What private images have.
 pub const OLD: u64 = 24 * MIB;
 
-/// A pool on a small file system of its own, whose files share no blocks: so that everything needs room for a whole image.
+/// A pool on a small file system of its own, whose files share no blocks: so that everything needs
+/// room for a whole image.
 pub struct SmallPool {
     pub live: Live,
     mount: LoopMount,

@@ -160,7 +160,8 @@ impl System {
         ran.stdout
     }
 
-    /// A command that has to fail with this exit code and to change nothing; its last line that is not empty.
+    /// A command that has to fail with this exit code and to change nothing; its last line that is
+    /// not empty.
     pub fn refuses(&self, exit: i32, line: &str) -> String {
         let before = self.everything();
         let ran = self.run(line);
@@ -198,7 +199,8 @@ impl System {
         command.env("RUST_BACKTRACE", "0").spawn().unwrap()
     }
 
-    /// The store, and the names, sizes and contents of the qubes' files: holes of 2 GiB are not read.
+    /// The store, and the names, sizes and contents of the qubes' files: holes of 2 GiB are not
+    /// read.
     fn everything(&self) -> Vec<String> {
         let mut all = vec![self.store()];
         for directory in ["appvms", "vm-templates"] {

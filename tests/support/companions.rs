@@ -1,4 +1,5 @@
-//! Other processes that lock a store and wait to be told to go on; and Python, which locks as Qubes' own code does.
+//! Other processes that lock a store and wait to be told to go on; and Python, which locks as
+//! Qubes' own code does.
 
 use std::io::{BufRead, BufReader, Read as _, Write as _};
 use std::path::Path;

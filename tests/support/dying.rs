@@ -19,8 +19,8 @@ pub struct Call {
     number: usize,
 }
 
-/// The changing calls of `test` in a process of its own with this environment, as strace writes them: thread, name,
-/// arguments with the paths of descriptors, result.
+/// The changing calls of `test` in a process of its own with this environment, as strace writes
+/// them: thread, name, arguments with the paths of descriptors, result.
 pub fn trace_of(test: &str, environment: &[(&str, OsString)]) -> Vec<String> {
     let log = tempfile::NamedTempFile::new().unwrap();
     let log_option = log.path().as_os_str().to_owned();
@@ -48,7 +48,8 @@ pub fn trace_of(test: &str, environment: &[(&str, OsString)]) -> Vec<String> {
         .collect()
 }
 
-/// Runs `test` in a process of its own with this environment to its end; returns every changing call that it made.
+/// Runs `test` in a process of its own with this environment to its end; returns every changing
+/// call that it made.
 pub fn calls_of(test: &str, environment: &[(&str, OsString)]) -> Vec<Call> {
     let mut seen: HashMap<(String, String), usize> = HashMap::new();
     let mut calls = Vec::new();

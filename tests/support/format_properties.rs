@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use qubes::format::{self, index};
 use qubes::model::{Qubes, TextMap, Vm};
 
-/// The quick index answers as the careful one, or not at all, on everything that is well-formed. Returns whether it
-/// was well-formed, and whether the quick index answered.
+/// The quick index answers as the careful one, or not at all, on everything that is well-formed.
+/// Returns whether it was well-formed, and whether the quick index answered.
 pub fn quick_agrees_with_careful(bytes: &[u8]) -> (bool, bool) {
     let quick = index::quick(bytes);
     // What is seen at once makes no difference.
@@ -55,7 +55,8 @@ pub fn unchanged_is_written_back(bytes: &[u8]) {
     assert_eq!(text(&format::write(bytes, &qubes).unwrap()), text(bytes));
 }
 
-/// Random changes are read back as they were made, and doing the opposite to the written file means the first again.
+/// Random changes are read back as they were made, and doing the opposite to the written file means
+/// the first again.
 pub fn changes_are_read_back(bytes: &[u8], seed: u64) {
     if format::check(bytes).is_err() {
         return;

@@ -1,5 +1,6 @@
-//! What must hold for any bytes that stand where a store should be: one function for each fuzz target in `fuzz/`, which the
-//! test suite also calls. For each to include by itself: `#[path = "support/fuzz_bodies.rs"] mod fuzz_bodies;`.
+//! What must hold for any bytes that stand where a store should be: one function for each fuzz
+//! target in `fuzz/`, which the test suite also calls. For each to include by itself: `#[path =
+//! "support/fuzz_bodies.rs"] mod fuzz_bodies;`.
 
 use std::collections::HashSet;
 
@@ -19,8 +20,8 @@ use format_properties::{
 };
 use sample_host::SampleHost;
 
-/// The reader and the writer of R4: whatever is read can be looked at from every side, what is not changed is written back as
-/// it was, and what is changed is read back as it was made.
+/// The reader and the writer of R4: whatever is read can be looked at from every side, what is not
+/// changed is written back as it was, and what is changed is read back as it was made.
 pub fn r4_reader(bytes: &[u8]) {
     if let Ok(qubes) = format::read(bytes.to_vec()) {
         look_at(&qubes);
@@ -63,8 +64,8 @@ pub fn old_importer(bytes: &[u8]) {
     );
 }
 
-/// The rules of R1 to R3: whatever stands in their file, what comes of it is a file of R4 that lets nothing through which
-/// the old one, as far as it can be understood, kept away.
+/// The rules of R1 to R3: whatever stands in their file, what comes of it is a file of R4 that lets
+/// nothing through which the old one, as far as it can be understood, kept away.
 pub fn firewall_of_r3(bytes: &[u8]) {
     const NOW: u64 = 1_500_000_000;
     let FromR3 { rules, left_out } = firewall::from_r3(bytes, NOW);
@@ -118,8 +119,8 @@ pub fn firewall_of_r3(bytes: &[u8]) {
     assert!(later.0.iter().eq(kept), "{later:?} is left of {}", told());
 }
 
-/// What is saved of a damaged store: a well-formed one, from which there is nothing more to save, and of which each line has
-/// one of the damaged store's.
+/// What is saved of a damaged store: a well-formed one, from which there is nothing more to save,
+/// and of which each line has one of the damaged store's.
 pub fn salvage(bytes: &[u8]) {
     let Some(saved) = format::salvage(bytes) else {
         return;
@@ -205,8 +206,8 @@ fn lines_of(bytes: &[u8]) -> usize {
     bytes.iter().filter(|byte| **byte == b'\n').count() + 1
 }
 
-/// The index beside two full parsers: our own and quick-xml's. In every well-formed file it finds exactly the domains that
-/// they find, with class and name.
+/// The index beside two full parsers: our own and quick-xml's. In every well-formed file it finds
+/// exactly the domains that they find, with class and name.
 pub fn index_and_parser(bytes: &[u8]) {
     let (well_formed, _) = quick_agrees_with_careful(bytes);
     if !well_formed {
@@ -257,7 +258,8 @@ struct Domain {
     name: Option<String>,
 }
 
-/// The elements `qubes/domains/domain`, each with its class and the last `property` called name below its `properties`.
+/// The elements `qubes/domains/domain`, each with its class and the last `property` called name
+/// below its `properties`.
 fn domains_by_quick_xml(bytes: &[u8]) -> Vec<Domain> {
     let text = std::str::from_utf8(bytes).unwrap();
     // quick-xml counts from behind a byte order mark.
@@ -309,7 +311,8 @@ fn domains_by_quick_xml(bytes: &[u8]) -> Vec<Domain> {
                 }
                 path.pop();
             }
-            // What stands behind a comment or an instruction is not the text either, as lxml has it.
+            // What stands behind a comment or an instruction is not the text either, as lxml has
+            // it.
             Event::Comment(_) | Event::PI(_) if path.len() == 5 => property.has_ended = true,
             Event::Text(piece) if path.len() == 5 => property.add(&piece),
             Event::CData(piece) if path.len() == 5 => property.add(&piece),

@@ -63,7 +63,8 @@ impl LoopMount {
 
 impl Drop for LoopMount {
     fn drop(&mut self) {
-        // Lazily, so that a file that a failing test still has open does not leave the mount behind.
+        // Lazily, so that a file that a failing test still has open does not leave the mount
+        // behind.
         if let Err(error) = Program::new("umount")
             .arg("--lazy")
             .arg(self.path())

@@ -1,5 +1,5 @@
-//! Changes to a sample that keep much of it: pieces taken out, doubled, swapped with another sample's; values that are at
-//! the edge of what can be counted, named or encoded.
+//! Changes to a sample that keep much of it: pieces taken out, doubled, swapped with another
+//! sample's; values that are at the edge of what can be counted, named or encoded.
 
 use fastrand::Rng;
 

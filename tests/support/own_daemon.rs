@@ -1,5 +1,5 @@
-//! A daemon of libvirt's for one test alone, in namespaces of its own: the machine's is not touched, and this one may be
-//! killed. For each test program to include by itself.
+//! A daemon of libvirt's for one test alone, in namespaces of its own: the machine's is not
+//! touched, and this one may be killed. For each test program to include by itself.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -13,8 +13,8 @@ const URI: &str = "qemu:///system";
 /// Set where the namespaces are ours.
 const INSIDE: &str = "QUBES_TEST_INSIDE";
 
-/// Everything that libvirt's daemons write lies on tmpfs; what they learnt of QEMU is copied, it takes seconds to learn.
-/// The shell stays, as the process that every orphan falls to.
+/// Everything that libvirt's daemons write lies on tmpfs; what they learnt of QEMU is copied, it
+/// takes seconds to learn. The shell stays, as the process that every orphan falls to.
 const SEPARATE: &str = r#"
 set -e
 mount -t tmpfs none /run
@@ -31,8 +31,8 @@ set +e
 exit $?
 "#;
 
-/// Runs the named test of this program in namespaces of its own and returns true there. False elsewhere: it was run, or
-/// could not be.
+/// Runs the named test of this program in namespaces of its own and returns true there. False
+/// elsewhere: it was run, or could not be.
 pub fn separate(test: &str) -> bool {
     if std::env::var_os(INSIDE).is_some() {
         return true;
@@ -75,7 +75,8 @@ pub fn separate(test: &str) -> bool {
     false
 }
 
-/// The daemon that drives QEMU: the one big one, or that of a machine with a daemon for each driver.
+/// The daemon that drives QEMU: the one big one, or that of a machine with a daemon for each
+/// driver.
 fn daemon() -> Option<PathBuf> {
     let found = |name: &str| {
         let places = ["/usr/sbin", "/usr/bin", "/sbin"].iter();

@@ -1,5 +1,5 @@
-//! The machine on which the samples below `tests/data/r4` were recorded: 32404 MiB, 16 processors, three kernels, every
-//! qube halted. Tests change what they need.
+//! The machine on which the samples below `tests/data/r4` were recorded: 32404 MiB, 16 processors,
+//! three kernels, every qube halted. Tests change what they need.
 
 use std::collections::HashMap;
 

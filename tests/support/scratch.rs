@@ -35,8 +35,9 @@ impl Scratch {
         Scratch { dir }
     }
 
-    /// A store with a template `tpl` and qubes that boot nothing: a machine without a system on its disks halts in its
-    /// firmware, which costs no processor time and is all that the life of a domain needs.
+    /// A store with a template `tpl` and qubes that boot nothing: a machine without a system on its
+    /// disks halts in its firmware, which costs no processor time and is all that the life of a
+    /// domain needs.
     pub fn with_template() -> Scratch {
         Scratch::empty().filled()
     }
@@ -107,7 +108,8 @@ impl Scratch {
         ran.stdout
     }
 
-    /// Runs a tool that has to fail with this code, says why in one line, and prints nothing; returns the line.
+    /// Runs a tool that has to fail with this code, says why in one line, and prints nothing;
+    /// returns the line.
     pub fn fails(&self, tool: &str, arguments: &[&str], code: i32) -> String {
         let ran = self.run(tool, arguments);
         assert_eq!(

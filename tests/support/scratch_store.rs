@@ -1,4 +1,5 @@
-//! A scratch store, and the one property that these tests change. To be included beside `store_processes.rs`.
+//! A scratch store, and the one property that these tests change. To be included beside
+//! `store_processes.rs`.
 
 use std::fs;
 use std::path::Path;

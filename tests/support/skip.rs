@@ -7,8 +7,8 @@ use std::io::Write;
 /// sets it, because cargo hides what a test that passes printed.
 const LIST: &str = "QUBES_SKIPPED";
 
-/// Says why a test does not run on this machine. Where CI says that it is one, everything is there, and nothing may be
-/// left out in silence.
+/// Says why a test does not run on this machine. Where CI says that it is one, everything is there,
+/// and nothing may be left out in silence.
 pub fn skip(reason: impl Display) {
     assert!(
         std::env::var_os("CI").is_none(),

@@ -1,5 +1,5 @@
-//! A system with the small sample as its store in a directory of its own, worked on with the real tools.
-//! To be included beside `ran.rs`.
+//! A system with the small sample as its store in a directory of its own, worked on with the real
+//! tools. To be included beside `ran.rs`.
 
 use std::fs;
 use std::path::{Path, PathBuf};

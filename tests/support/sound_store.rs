@@ -1,5 +1,5 @@
-//! A store in which nothing is wrong, to be damaged, and a system around it.
-//! For each test file to include by itself: `#[path = "support/sound_store.rs"] mod sound_store;`, beside `ran`.
+//! A store in which nothing is wrong, to be damaged, and a system around it. For each test file to
+//! include by itself: `#[path = "support/sound_store.rs"] mod sound_store;`, beside `ran`.
 
 use std::fs;
 use std::path::PathBuf;
@@ -7,7 +7,8 @@ use std::process::Command;
 
 use crate::ran::{self, Ran, binary};
 
-/// A store in which nothing is wrong: a template, a qube that provides network, two others, a disposable.
+/// A store in which nothing is wrong: a template, a qube that provides network, two others, a
+/// disposable.
 pub const SOUND: &str = r#"<qubes>
   <labels>
     <label id="label-1" color="0xcc0000">red</label>

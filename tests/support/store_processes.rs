@@ -21,7 +21,8 @@ pub fn place_in(dir: &Path, wait: Wait) -> StorePlace {
 const JOB: &str = "STORE_TEST_JOB";
 const DIR: &str = "STORE_TEST_DIR";
 
-/// The test binary again, as another process with one job. The job is done by the test called `helper_process`.
+/// The test binary again, as another process with one job. The job is done by the test called
+/// `helper_process`.
 pub fn this_binary(job: &str, dir: &Path) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command

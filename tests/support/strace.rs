@@ -11,7 +11,8 @@ pub struct Call {
     pub name: String,
     /// Which of its name it is in its thread: what `when=` counts.
     pub number: usize,
-    /// The line of the trace behind the thread: name, arguments with the paths of descriptors, result.
+    /// The line of the trace behind the thread: name, arguments with the paths of descriptors,
+    /// result.
     pub line: String,
 }
 

@@ -1,11 +1,13 @@
-//! The smallest machine that can be started, says something, and answers its power button: 133 bytes, no operating system.
-//! For each test file to include by itself: `#[path = "support/tiny_guest.rs"] mod tiny_guest;`.
+//! The smallest machine that can be started, says something, and answers its power button: 133
+//! bytes, no operating system. For each test file to include by itself: `#[path =
+//! "support/tiny_guest.rs"] mod tiny_guest;`.
 
 /// What it says on its serial console.
 pub const GREETING: &str = "the guest runs\r\n";
 
-/// A multiboot kernel, for QEMU's direct boot: lets the power button interrupt (PM1 enable, 0x602), prints [`GREETING`],
-/// sleeps without taking processor time until the button's interrupt comes, and powers off (PM1 control, 0x604).
+/// A multiboot kernel, for QEMU's direct boot: lets the power button interrupt (PM1 enable, 0x602),
+/// prints [`GREETING`], sleeps without taking processor time until the button's interrupt comes,
+/// and powers off (PM1 control, 0x604).
 #[rustfmt::skip]
 pub const KERNEL: [u8; 133] = [
     0x02, 0xb0, 0xad, 0x1b, // magic

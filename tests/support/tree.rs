@@ -6,7 +6,8 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// The largest file whose bytes are kept; of larger ones (images) the size and the time of the last change.
+/// The largest file whose bytes are kept; of larger ones (images) the size and the time of the last
+/// change.
 const SMALL: u64 = 1 << 20;
 
 /// Everything below `root` but what lies below one of `but`, with owners, modes and contents.

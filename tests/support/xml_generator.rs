@@ -1,4 +1,5 @@
-//! Stores as nobody writes them: every way in which XML can say the same thing, and bytes that only resemble it.
+//! Stores as nobody writes them: every way in which XML can say the same thing, and bytes that only
+//! resemble it.
 
 use fastrand::Rng;
 

@@ -1,5 +1,5 @@
-//! Disks that come and go while a qube runs. These run inside the lab, where qube `pvh` runs on a real Xen and says on
-//! its console which disks it sees.
+//! Disks that come and go while a qube runs. These run inside the lab, where qube `pvh` runs on a
+//! real Xen and says on its console which disks it sees.
 
 use std::fs;
 use std::path::Path;

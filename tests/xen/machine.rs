@@ -13,11 +13,13 @@ pub struct Scenario {
     pub script: &'static str,
     /// How long the machine may take, by the clock on the wall, until it is cut off.
     pub seconds: u32,
-    /// The name of every check that the script makes. One that is not made is as bad as one that fails.
+    /// The name of every check that the script makes. One that is not made is as bad as one that
+    /// fails.
     pub checks: Vec<String>,
 }
 
-/// Boots the lab, runs the script there with this build's programs, and asserts on every one of its checks.
+/// Boots the lab, runs the script there with this build's programs, and asserts on every one of its
+/// checks.
 pub fn run(scenario: &Scenario) {
     if let Some(reason) = missing() {
         return skip(reason);
@@ -62,7 +64,8 @@ pub fn run(scenario: &Scenario) {
     );
 }
 
-/// What is not as it is to be in the output: checks that failed, were not made, were made twice, or are not known.
+/// What is not as it is to be in the output: checks that failed, were not made, were made twice, or
+/// are not known.
 fn differences(expected: &[String], output: &str) -> Vec<String> {
     let mut made: BTreeMap<&str, Vec<bool>> = BTreeMap::new();
     for line in output.lines() {

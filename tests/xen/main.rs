@@ -1,5 +1,5 @@
-//! Qubes on a real Xen: scripts that run in the dom0 of an emulated machine (`run`, `lab/`), which has real logical
-//! volumes, too. Each prints a line for every check; all of them are named here.
+//! Qubes on a real Xen: scripts that run in the dom0 of an emulated machine (`run`, `lab/`), which
+//! has real logical volumes, too. Each prints a line for every check; all of them are named here.
 
 use std::panic::catch_unwind;
 
@@ -161,7 +161,8 @@ fn made_inside(subject: &str) -> impl Iterator<Item = String> {
         .map(move |(name, _)| format!("{subject}: {name}"))
 }
 
-/// A script in the lab has this program make the checks of a subject; elsewhere there is nothing to make them on.
+/// A script in the lab has this program make the checks of a subject; elsewhere there is nothing to
+/// make them on.
 #[test]
 fn inside_the_lab() {
     let Ok(subject) = std::env::var("QUBES_INSIDE_LAB") else {

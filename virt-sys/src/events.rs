@@ -17,10 +17,11 @@ pub enum News {
     Lost,
 }
 
-/// Starts libvirt's event loop in a thread of its own, once per process; it runs as long as the process.
+/// Starts libvirt's event loop in a thread of its own, once per process; it runs as long as the
+/// process.
 ///
-/// Only connections opened afterwards take part in it. They also answer the daemon's keepalive messages, which a
-/// connection that promised to and never runs the loop would be cut off for.
+/// Only connections opened afterwards take part in it. They also answer the daemon's keepalive
+/// messages, which a connection that promised to and never runs the loop would be cut off for.
 pub(crate) fn start_loop() -> Result<(), LinkError> {
     static STARTED: OnceLock<Result<(), LinkError>> = OnceLock::new();
     let started = STARTED.get_or_init(|| {
@@ -55,11 +56,13 @@ pub struct Watch<'l> {
 }
 
 impl Link {
-    /// Registers for the lifecycle events of all domains and for the loss of the connection. What happens after this
-    /// call is not missed; look at the state only after it. One watch at a time per link.
+    /// Registers for the lifecycle events of all domains and for the loss of the connection. What
+    /// happens after this call is not missed; look at the state only after it. One watch at a time
+    /// per link.
     ///
     /// # Errors
-    /// What libvirt says, for instance when the link was not opened with [`Link::open_with_events`].
+    /// What libvirt says, for instance when the link was not opened with
+    /// [`Link::open_with_events`].
     pub fn watch(&self) -> Result<Watch<'_>, LinkError> {
         let (sender, news) = channel();
         let closing = keep(sender.clone());
@@ -74,8 +77,8 @@ impl Link {
             return Err(error);
         }
         let changing = keep(sender);
-        // SAFETY: libvirt calls a lifecycle callback with exactly these parameters (libvirt-domain.h,
-        // virConnectDomainEventCallback), whatever the generic type says.
+        // SAFETY: libvirt calls a lifecycle callback with exactly these parameters
+        // (libvirt-domain.h, virConnectDomainEventCallback), whatever the generic type says.
         let callback = unsafe {
             let generic = std::mem::transmute::<
                 unsafe extern "C" fn(
@@ -126,7 +129,8 @@ impl Watch<'_> {
 
 impl Drop for Watch<'_> {
     fn drop(&mut self) {
-        // SAFETY: both registrations are ours and end here; libvirt frees the senders when it is done with them.
+        // SAFETY: both registrations are ours and end here; libvirt frees the senders when it is
+        // done with them.
         unsafe {
             virConnectDomainEventDeregisterAny(self.link.connection, self.callback);
             virConnectUnregisterCloseCallback(self.link.connection, Some(on_close));

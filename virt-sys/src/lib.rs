@@ -6,8 +6,10 @@
 //! never opens the library.
 //!
 //! * [`load`] opens the library and says why it cannot: call it before the first use.
-//! * Every function returns its failure value (null, −1) when the library or the function is missing there; none panics.
-//! * [`link`] and [`events`] are a small safe layer over what crate `virt` has no wrapper for: domain events and sleep.
+//! * Every function returns its failure value (null, −1) when the library or the function is
+//!   missing there; none panics.
+//! * [`link`] and [`events`] are a small safe layer over what crate `virt` has no wrapper for:
+//!   domain events and sleep.
 //!
 //! `bindings.rs` is written by the program `generate` beside this crate's manifest from the
 //! prototypes in libvirt's headers.

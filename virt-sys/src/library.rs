@@ -25,8 +25,8 @@ impl fmt::Display for LoadError {
 
 impl std::error::Error for LoadError {}
 
-/// Opens `libvirt.so.0`, once per process, and keeps it from printing its errors to standard error (every call returns
-/// them as well); later calls return what the first one found.
+/// Opens `libvirt.so.0`, once per process, and keeps it from printing its errors to standard error
+/// (every call returns them as well); later calls return what the first one found.
 ///
 /// # Errors
 /// The dynamic loader's words when the library is not installed or not usable.
@@ -42,7 +42,8 @@ pub fn load() -> Result<(), LoadError> {
 
 unsafe extern "C" fn print_nothing(_: *mut c_void, _: crate::bindings::virErrorPtr) {}
 
-/// A shared library that is opened at most once and never closed: functions of it may run in other threads.
+/// A shared library that is opened at most once and never closed: functions of it may run in other
+/// threads.
 pub(crate) struct Library {
     name: &'static str,
     /// `name` for C.
@@ -89,7 +90,8 @@ impl Library {
 }
 
 fn last_loader_error() -> String {
-    // SAFETY: dlerror returns null or a C string that stays valid until the next loader call of this thread.
+    // SAFETY: dlerror returns null or a C string that stays valid until the next loader call of
+    // this thread.
     let text = unsafe { libc::dlerror() };
     if text.is_null() {
         return "the dynamic loader gives no reason".to_string();
@@ -133,7 +135,8 @@ impl Symbol {
     }
 }
 
-/// `name(arguments) -> result = failure;` defines a function that calls libvirt's of the same name, or returns `failure`.
+/// `name(arguments) -> result = failure;` defines a function that calls libvirt's of the same name,
+/// or returns `failure`.
 macro_rules! forward {
     (from $library:ident; $($name:ident($($argument:ident: $type:ty),*) -> $result:ty = $failure:expr;)*) => {$(
         pub unsafe extern "C" fn $name($($argument: $type),*) -> $result {
@@ -145,8 +148,9 @@ macro_rules! forward {
             static SYMBOL: $crate::library::Symbol =
                 $crate::library::Symbol::new(&$crate::library::$library, NAME);
             match SYMBOL.address() {
-                // SAFETY: the address is that of libvirt's function of this name, whose prototype `generate` read from
-                // libvirt's header; what the arguments must be is the caller's promise to libvirt.
+                // SAFETY: the address is that of libvirt's function of this name, whose prototype
+                // `generate` read from libvirt's header; what the arguments must be is the caller's
+                // promise to libvirt.
                 Some(address) => unsafe {
                     std::mem::transmute::<*mut std::ffi::c_void, unsafe extern "C" fn($($type),*) -> $result>(address)(
                         $($argument),*

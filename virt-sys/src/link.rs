@@ -35,7 +35,8 @@ impl From<LoadError> for LinkError {
 impl LinkError {
     /// The last error of this thread.
     pub(crate) fn last() -> LinkError {
-        // SAFETY: the function takes nothing; it returns null or this thread's error, valid until the next call.
+        // SAFETY: the function takes nothing; it returns null or this thread's error, valid until
+        // the next call.
         let error = unsafe { virGetLastError() };
         if error.is_null() {
             return LinkError {
@@ -43,7 +44,8 @@ impl LinkError {
                 message: "libvirt gave no reason".to_string(),
             };
         }
-        // SAFETY: not null, so it points to libvirt's error record, whose message is null or a C string.
+        // SAFETY: not null, so it points to libvirt's error record, whose message is null or a C
+        // string.
         let (code, message) = unsafe { ((*error).code, (*error).message) };
         let message = if message.is_null() {
             "libvirt gave no reason".to_string()
@@ -126,7 +128,8 @@ impl Link {
         }
     }
 
-    /// Sends a running domain to sleep (S3); it lives on in its memory and is woken by `virDomainPMWakeup`.
+    /// Sends a running domain to sleep (S3); it lives on in its memory and is woken by
+    /// `virDomainPMWakeup`.
     ///
     /// # Errors
     /// What libvirt says; the guest, or the driver, may not be able to.
@@ -152,7 +155,8 @@ impl Link {
 
 impl Drop for Link {
     fn drop(&mut self) {
-        // SAFETY: our reference, given back once. A connection that was lost is closed like any other.
+        // SAFETY: our reference, given back once. A connection that was lost is closed like any
+        // other.
         unsafe { virConnectClose(self.connection) };
     }
 }

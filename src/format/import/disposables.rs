@@ -1,5 +1,6 @@
-//! Disposables: in R3 all are made from one hidden qube, `TEMPLATE-dvm`, and connected to what the qube that asks for one
-//! says. In R4 a qube is a template for disposables by a property, and they are connected to what that template is.
+//! Disposables: in R3 all are made from one hidden qube, `TEMPLATE-dvm`, and connected to what the
+//! qube that asks for one says. In R4 a qube is a template for disposables by a property, and they
+//! are connected to what that template is.
 
 use super::old::OldClass;
 use super::references::{ByQid, Netvms, by_qid, provider};
@@ -9,7 +10,8 @@ use crate::model::{Class, TextMap, VmName};
 /// How R3's tool calls what it makes for disposables: after its template.
 const SUFFIX: &str = "-dvm";
 
-/// `vmdir`: the qube that `dvmdata/vmdir` points to, where somebody has looked. Returns what cannot be taken over.
+/// `vmdir`: the qube that `dvmdata/vmdir` points to, where somebody has looked. Returns what cannot
+/// be taken over.
 pub(super) fn take_over(
     imported: &mut [Imported],
     globals: &mut TextMap,
@@ -51,7 +53,8 @@ fn mark_templates(imported: &mut [Imported], vmdir: Option<&str>) -> Vec<VmName>
     marked
 }
 
-/// The one that R3 used: what its link says; else the one of the default template; else the only one.
+/// The one that R3 used: what its link says; else the one of the default template; else the only
+/// one.
 fn default_template(marked: &[VmName], globals: &TextMap, vmdir: Option<&str>) -> Option<VmName> {
     let called = |name: &str| marked.iter().find(|m| m.as_str() == name);
     let of_default = || called(&format!("{}{SUFFIX}", globals.get("default_template")?));
@@ -69,8 +72,9 @@ fn default_template(marked: &[VmName], globals: &TextMap, vmdir: Option<&str>) -
         .cloned()
 }
 
-/// Where disposables started from a qube would now be connected to something else than they were, it is left without a
-/// template for disposables: none is started from it that would be connected to more than it was.
+/// Where disposables started from a qube would now be connected to something else than they were,
+/// it is left without a template for disposables: none is started from it that would be connected
+/// to more than it was.
 fn choose(
     one: &mut Imported,
     by_qid: &ByQid,

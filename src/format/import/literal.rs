@@ -1,5 +1,5 @@
-//! The two kinds of Python literals that old stores hold: a dictionary of services, a list of devices. They are read as
-//! the texts they are; nothing is ever evaluated.
+//! The two kinds of Python literals that old stores hold: a dictionary of services, a list of
+//! devices. They are read as the texts they are; nothing is ever evaluated.
 
 /// How many entries one literal can have.
 const MOST: usize = 256;
@@ -29,7 +29,8 @@ pub(super) fn services(text: &str) -> Option<Vec<(String, bool)>> {
     cursor.0.is_empty().then_some(found)
 }
 
-/// `['00:19.0', '03:00.0']`, or the same without the brackets, as R1 has it. `None` when it is none.
+/// `['00:19.0', '03:00.0']`, or the same without the brackets, as R1 has it. `None` when it is
+/// none.
 pub(crate) fn list(text: &str) -> Option<Vec<String>> {
     let mut cursor = Cursor(text.trim());
     let in_brackets = cursor.take("[").is_some();

@@ -6,7 +6,8 @@ use super::{Imported, Loss, OldFiles};
 use crate::format::tree::Tree;
 use crate::model::Vm;
 
-/// The files of a qube. Its firewall's name is looked for in the directory; one that leads out of it is not followed.
+/// The files of a qube. Its firewall's name is looked for in the directory; one that leads out of
+/// it is not followed.
 pub(super) fn files(old: &Old, vm: &Vm, place: &Place) -> OldFiles {
     let directory = format!("{}/{}", place.base, place.below);
     let stored = old.text("firewall_conf");

@@ -1,8 +1,9 @@
 //! Reads the stores of R1 to R3 (`<QubesVmCollection>`) into the model of R4.
 //!
-//! An old store is small and is read whole. It is read as R4.0's importer reads it, without that one's mistakes:
-//! `docs/migration.md` says field by field what becomes what. Nothing here touches a disk: what lies beside the store
-//! comes in as [`Surroundings`], and what the conversion has to do there goes out with [`OldStore`].
+//! An old store is small and is read whole. It is read as R4.0's importer reads it, without that
+//! one's mistakes: `docs/migration.md` says field by field what becomes what. Nothing here touches
+//! a disk: what lies beside the store comes in as [`Surroundings`], and what the conversion has to
+//! do there goes out with [`OldStore`].
 
 mod disposables;
 pub(super) mod literal;
@@ -173,7 +174,8 @@ fn elements<'t, 'a>(tree: &'t Tree<'a>, diagnoses: &mut Vec<Diagnosis>) -> Vec<I
     imported
 }
 
-/// One element: a qube; or none, where it is a disposable, which ended with the session it was made in.
+/// One element: a qube; or none, where it is a disposable, which ended with the session it was made
+/// in.
 fn element<'t, 'a>(tree: &'t Tree<'a>, id: Id) -> Result<Option<Imported<'t, 'a>>, String> {
     let tag = String::from_utf8_lossy(tree.name(id));
     let class = OldClass::of_element(&tag)
@@ -198,7 +200,8 @@ fn line_of(tree: &Tree, id: Id) -> usize {
     1 + memchr::memchr_iter(b'\n', &tree.bytes[..tree.whole(id).start]).count()
 }
 
-/// Numbers are what an old store's qubes refer to each other by. Of two qubes with one number the first keeps it.
+/// Numbers are what an old store's qubes refer to each other by. Of two qubes with one number the
+/// first keeps it.
 fn number(imported: &mut [Imported]) {
     let mut taken: HashMap<Qid, VmName> = HashMap::new();
     for Imported { old, vm } in imported.iter_mut() {

@@ -1,4 +1,5 @@
-//! One element of an old store: its class, and its attributes as R3 understands them (`spec/r3-model.md` §2, §3.1).
+//! One element of an old store: its class, and its attributes as R3 understands them
+//! (`spec/r3-model.md` §2, §3.1).
 
 use std::borrow::Cow;
 
@@ -167,8 +168,8 @@ impl<'t, 'a> Old<'t, 'a> {
         reference(self.raw(name))
     }
 
-    /// The class it has in R4. An attribute that names a template makes it an AppVM even where there is no such
-    /// template: it has no root volume of its own.
+    /// The class it has in R4. An attribute that names a template makes it an AppVM even where
+    /// there is no such template: it has no root volume of its own.
     pub fn new_class(&self) -> Class {
         match (self.class, self.reference("template_qid")) {
             (OldClass::Admin, _) => Class::AdminVM,

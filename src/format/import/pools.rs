@@ -1,4 +1,5 @@
-//! Where the images of an old system lie: R3's pools, their names and directories (`spec/r3-model.md` §11).
+//! Where the images of an old system lie: R3's pools, their names and directories
+//! (`spec/r3-model.md` §11).
 
 use super::super::reader::diagnosis;
 use super::old::{Old, shown};
@@ -74,8 +75,8 @@ impl OldPools {
         Pools(pools)
     }
 
-    /// Where the images of a qube lie: the pool of R4, and the directory in it. What cannot be is a diagnosis, and the
-    /// place where a qube of its class usually has them.
+    /// Where the images of a qube lie: the pool of R4, and the directory in it. What cannot be is a
+    /// diagnosis, and the place where a qube of its class usually has them.
     pub(super) fn place(&mut self, old: &Old, vm: &mut Vm) -> Place {
         let usual = format!("{}/{}", old.class.directory(), vm.name);
         let stored = old.text("dir_path");
@@ -118,7 +119,8 @@ impl OldPools {
                 vm.diagnoses.push(diagnosis(text));
                 return in_default;
             }
-            // R3 gives every qube of a pool the directory DIR/appvms/NAME, so its own says what the pool's is.
+            // R3 gives every qube of a pool the directory DIR/appvms/NAME, so its own says what the
+            // pool's is.
             None => match stored
                 .as_deref()
                 .and_then(|d| plain_directory(d.strip_suffix(&format!("/{usual}"))?))

@@ -7,7 +7,8 @@ use super::Imported;
 use super::old::{OldClass, Reference, shown};
 use crate::model::{Class, Qid, TextMap, Vm, VmName};
 
-/// Properties that a qube of R4 takes from its template where it does not say otherwise, and did not in R3.
+/// Properties that a qube of R4 takes from its template where it does not say otherwise, and did
+/// not in R3.
 const NOW_INHERITED: [(&str, &str); 4] = [
     ("memory", "400"),
     ("maxmem", "4000"),
@@ -31,7 +32,8 @@ pub(super) fn take_over(imported: &mut [Imported], globals: &TextMap) -> Netvms 
         .filter(|one| one.vm.class != Class::AdminVM)
     {
         template(one, &by_qid);
-        // Without a default R3 boots a qube's own kernel. R4 has no way to write that into the default.
+        // Without a default R3 boots a qube's own kernel. R4 has no way to write that into the
+        // default.
         if !globals.contains("default_kernel") && is_without_kernel(&one.vm) {
             one.vm.properties.set("kernel", "");
         }
@@ -78,8 +80,8 @@ fn template(one: &mut Imported, by_qid: &ByQid) {
     }
 }
 
-/// Stores the netvm and returns what it is in effect. A reference to nothing means no netvm, as in R3: what cannot be
-/// understood never connects a qube to anything.
+/// Stores the netvm and returns what it is in effect. A reference to nothing means no netvm, as in
+/// R3: what cannot be understood never connects a qube to anything.
 fn netvm(one: &mut Imported, by_qid: &ByQid, default_netvm: Option<&str>) -> Option<String> {
     let Imported { old, vm } = one;
     if old.class == OldClass::Net {
@@ -120,8 +122,8 @@ pub(super) fn provider(
     None
 }
 
-/// A ProxyVM that is its own netvm, directly or over others, is left without one. R4 would do that at every start.
-/// Returns those it was done to.
+/// A ProxyVM that is its own netvm, directly or over others, is left without one. R4 would do that
+/// at every start. Returns those it was done to.
 fn break_loops(imported: &mut [Imported]) -> Vec<VmName> {
     let mut broken = Vec::new();
     let mut netvms: HashMap<VmName, String> = HashMap::new();
@@ -154,7 +156,8 @@ fn break_loops(imported: &mut [Imported]) -> Vec<VmName> {
     broken
 }
 
-/// A value that is R4's default too is not written, unless the template's would now be used instead.
+/// A value that is R4's default too is not written, unless the template's would now be used
+/// instead.
 fn say_what_is_now_inherited(imported: &mut [Imported], globals: &TextMap) {
     let templates: HashMap<VmName, TextMap> = imported
         .iter()

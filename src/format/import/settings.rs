@@ -1,4 +1,5 @@
-//! What an old store says of one qube by itself: properties, features, devices, volumes (`spec/r3-migration.md` §3, §4).
+//! What an old store says of one qube by itself: properties, features, devices, volumes
+//! (`spec/r3-migration.md` §3, §4).
 
 use uuid::Uuid;
 
@@ -17,7 +18,8 @@ const MAXMEM_FACTOR: u32 = 10;
 /// Longest name of a service: with its directory it is a key in QubesDB (`spec/r4-features.md` §4).
 const SERVICE_MAX: usize = 48;
 
-/// Takes over what the element of a qube says of it alone. Of dom0, which has no images, that is little.
+/// Takes over what the element of a qube says of it alone. Of dom0, which has no images, that is
+/// little.
 pub(super) fn take_over(old: &Old, vm: &mut Vm, labels: &Labels, place: Option<&Place>) {
     label(old, vm, labels);
     backup(old, vm);
@@ -228,7 +230,8 @@ fn devices(old: &Old, vm: &mut Vm) -> bool {
     true
 }
 
-/// Services. Returns whether the qube takes part in memory balancing: R3 says that with a service, R4 with maxmem.
+/// Services. Returns whether the qube takes part in memory balancing: R3 says that with a service,
+/// R4 with maxmem.
 fn services(old: &Old, vm: &mut Vm, has_devices: bool) -> bool {
     let mut balances = !has_devices && !old.class.is_hvm();
     let Some(stored) = old.text("services") else {

@@ -1,4 +1,5 @@
-//! What the built-in templates write, and what users' templates may do. The schema is libvirt's own: tests/domain_xml.rs.
+//! What the built-in templates write, and what users' templates may do. The schema is libvirt's
+//! own: tests/domain_xml.rs.
 
 use std::fs;
 

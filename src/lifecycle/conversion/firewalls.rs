@@ -1,5 +1,5 @@
-//! The firewall files of R3's qubes. Each becomes R4's where R4 looks for it; the old one is kept: in `backup/` where it
-//! lay in that place, else where it is.
+//! The firewall files of R3's qubes. Each becomes R4's where R4 looks for it; the old one is kept:
+//! in `backup/` where it lay in that place, else where it is.
 
 use std::fs::File;
 use std::io::{self, Read as _};

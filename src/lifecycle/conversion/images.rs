@@ -41,7 +41,8 @@ pub(super) fn complete(qubes: &mut Qubes, session: &Session) -> Option<Loss> {
     })
 }
 
-/// The volumes of one qube in their order. One that cannot be told (its template is missing) stays as it is.
+/// The volumes of one qube in their order. One that cannot be told (its template is missing) stays
+/// as it is.
 fn volumes(
     qubes: &Qubes,
     name: &str,

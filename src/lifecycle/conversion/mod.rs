@@ -1,5 +1,5 @@
-//! From R3 to R4: what becomes of a store of R1 to R3 and of what lies beside it, decided at once and done by the first
-//! save (`docs/migration.md`). Images stay where they are.
+//! From R3 to R4: what becomes of a store of R1 to R3 and of what lies beside it, decided at once
+//! and done by the first save (`docs/migration.md`). Images stay where they are.
 
 mod firewalls;
 mod images;
@@ -41,7 +41,8 @@ pub struct Conversion {
 }
 
 impl Session {
-    /// What a conversion of `bytes`, a store of R1 to R3, would do, and the store it would make. Changes nothing.
+    /// What a conversion of `bytes`, a store of R1 to R3, would do, and the store it would make.
+    /// Changes nothing.
     ///
     /// # Errors
     /// The bytes are not such a store.
@@ -170,7 +171,8 @@ impl Session {
                 vm.properties.set("uuid", &Uuid::new_v4().to_string());
             }
             if self.release() == Release::R4_0 && vm.properties.get("maxmem") == Some("0") {
-                // 4.0 says with a service what later releases say with maxmem (`spec/r4-properties.md` §9).
+                // 4.0 says with a service what later releases say with maxmem
+                // (`spec/r4-properties.md` §9).
                 vm.properties.remove("maxmem");
                 vm.features.set("service.meminfo-writer", "");
             }

@@ -236,8 +236,8 @@ impl Session {
         Ok(())
     }
 
-    /// Removes the volumes of a qube beside which lie images that no run of it made, with these: who
-    /// orders a qube removed gives up what lies under its names, but for images of `owners`.
+    /// Removes the volumes of a qube beside which lie images that no run of it made, with these:
+    /// who orders a qube removed gives up what lies under its names, but for images of `owners`.
     ///
     /// # Errors
     /// One cannot be removed.

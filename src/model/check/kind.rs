@@ -1,8 +1,10 @@
-//! Every kind of thing that can be wrong with a store, as one word that scripts and summaries go by.
+//! Every kind of thing that can be wrong with a store, as one word that scripts and summaries go
+//! by.
 
 use std::fmt;
 
-/// What is wrong. Prints as the word of `qubes-db check --json`; `docs/repair.md` says of each what a repair does.
+/// What is wrong. Prints as the word of `qubes-db check --json`; `docs/repair.md` says of each what
+/// a repair does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
     /// The text of the file is no well-formed XML, or is something else altogether.

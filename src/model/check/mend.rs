@@ -8,8 +8,9 @@ use crate::model::vm::Vm;
 use uuid::Uuid;
 
 impl Qubes {
-    /// Does what the remedies of `findings`, all of this collection as it is, say; returns for each whether it was done.
-    /// What is done by hand only, or to the text of the file, is left. `uuid` gives fresh ones.
+    /// Does what the remedies of `findings`, all of this collection as it is, say; returns for each
+    /// whether it was done. What is done by hand only, or to the text of the file, is left. `uuid`
+    /// gives fresh ones.
     pub fn mend(
         &mut self,
         findings: &[Finding],
@@ -17,7 +18,8 @@ impl Qubes {
         uuid: &mut dyn FnMut() -> Uuid,
     ) -> Vec<bool> {
         let mut done = vec![false; findings.len()];
-        // From the back: what is taken out by its position moves nothing that is still to be taken out.
+        // From the back: what is taken out by its position moves nothing that is still to be taken
+        // out.
         for (finding, done) in findings.iter().zip(&mut done).rev() {
             *done = match &finding.at {
                 At::Pool(position) => self.mend_pool(*position, &finding.remedy),

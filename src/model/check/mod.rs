@@ -1,5 +1,6 @@
-//! Everything in a store that upstream would refuse, read otherwise than it stands there, or lose (`spec/r4-xml.md` §2),
-//! with what a repair would do about it. Looks at what is explicitly set; what merely follows from it is not told again.
+//! Everything in a store that upstream would refuse, read otherwise than it stands there, or lose
+//! (`spec/r4-xml.md` §2), with what a repair would do about it. Looks at what is explicitly set;
+//! what merely follows from it is not told again.
 
 mod between;
 mod devices;
@@ -128,7 +129,8 @@ impl fmt::Display for Remedy {
 }
 
 impl Finding {
-    /// Whether the qube it is about cannot be relied on: upstream refuses the store for it, or takes it for another.
+    /// Whether the qube it is about cannot be relied on: upstream refuses the store for it, or
+    /// takes it for another.
     pub fn breaks_the_qube(&self) -> bool {
         let kinds = [
             Kind::MissingProperty,
@@ -165,8 +167,8 @@ impl At {
 }
 
 impl Qubes {
-    /// What is wrong with pools, global properties and every qube: subject by subject, qube by qube. What the
-    /// reader of the file diagnosed (`diagnoses`) is not among it.
+    /// What is wrong with pools, global properties and every qube: subject by subject, qube by
+    /// qube. What the reader of the file diagnosed (`diagnoses`) is not among it.
     pub fn findings(&self, facts: &dyn Facts) -> Vec<Finding> {
         let mut found = self.findings_of_system(facts);
         let (vids, mut ways) = (Vids::of(self), NetvmWays::default());
@@ -186,8 +188,8 @@ impl Qubes {
         found
     }
 
-    /// What is wrong with one qube and what it refers to; that another has its number or its images is not among it.
-    /// `ways` is for one look at many: it remembers their netvms.
+    /// What is wrong with one qube and what it refers to; that another has its number or its images
+    /// is not among it. `ways` is for one look at many: it remembers their netvms.
     pub fn findings_of<'q>(
         &'q self,
         vm: &Vm,
@@ -215,7 +217,8 @@ impl Qubes {
         found
     }
 
-    /// What makes a qube unreliable by itself: its diagnoses, and what upstream refuses the store for.
+    /// What makes a qube unreliable by itself: its diagnoses, and what upstream refuses the store
+    /// for.
     pub fn what_breaks<'q>(
         &'q self,
         vm: &Vm,
@@ -223,8 +226,8 @@ impl Qubes {
         ways: &mut NetvmWays<'q>,
     ) -> Vec<String> {
         let mut texts: Vec<String> = vm.diagnoses.iter().map(|d| d.text.clone()).collect();
-        // What of a domain cannot be read at all has no values that could be wrong; and what R4 wants of a qube, one of
-        // R1 to R3 gets when it is converted.
+        // What of a domain cannot be read at all has no values that could be wrong; and what R4
+        // wants of a qube, one of R1 to R3 gets when it is converted.
         if (vm.diagnoses.is_empty() || !vm.properties.is_empty())
             && !self.needs_conversion
             && !self.is_plainly_right(vm, facts, ways)

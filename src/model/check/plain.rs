@@ -1,5 +1,6 @@
-//! A short look that suffices for nearly every qube. A listing looks at a thousand of them, and the thorough look, which
-//! tells what is wrong and what to do about it, costs more than all the rest of the listing.
+//! A short look that suffices for nearly every qube. A listing looks at a thousand of them, and the
+//! thorough look, which tells what is wrong and what to do about it, costs more than all the rest
+//! of the listing.
 
 use super::NetvmWays;
 use crate::model::class::Class;
@@ -12,8 +13,9 @@ use crate::model::vm::Vm;
 use crate::model::volume::{class_volume, class_volumes, volume_traits};
 
 impl Qubes {
-    /// Whether a short look shows that nothing breaks the qube. Where it is false, the thorough look decides; where it is
-    /// true, the thorough one would find nothing that [`super::Finding::breaks_the_qube`].
+    /// Whether a short look shows that nothing breaks the qube. Where it is false, the thorough
+    /// look decides; where it is true, the thorough one would find nothing that
+    /// [`super::Finding::breaks_the_qube`].
     pub(super) fn is_plainly_right<'q>(
         &'q self,
         vm: &Vm,

@@ -8,11 +8,12 @@ use crate::model::property::{parse_bool, read_int};
 use crate::model::qubes::Qubes;
 use crate::model::release::Release;
 
-/// The options that pools of a driver have besides `name` and `driver`, where they are known here; `None` for a driver
-/// that no release of Qubes OS brings along.
+/// The options that pools of a driver have besides `name` and `driver`, where they are known here;
+/// `None` for a driver that no release of Qubes OS brings along.
 fn options_of(driver: &str) -> Option<Option<&'static [&'static str]>> {
     match driver {
-        // Those of what it wraps are in a file of its own, and of releases before 4.1 nothing more is known.
+        // Those of what it wraps are in a file of its own, and of releases before 4.1 nothing more
+        // is known.
         "callback" | "wipe" => Some(None),
         other => PoolDriver::find(other).map(|driver| Some(driver.options)),
     }

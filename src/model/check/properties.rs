@@ -222,7 +222,8 @@ impl Qubes {
         }
     }
 
-    /// What to do about a value that cannot be read. No netvm rather than the default one: a repair connects nothing.
+    /// What to do about a value that cannot be read. No netvm rather than the default one: a repair
+    /// connects nothing.
     fn remedy(&self, property: &Property, vm: &Vm, facts: &dyn Facts) -> Remedy {
         let name = property.name.to_owned();
         match (property.name, property.kind) {

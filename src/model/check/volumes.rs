@@ -11,7 +11,8 @@ use crate::model::text_map::TextMap;
 use crate::model::vm::{Vm, VolumeConfig};
 use crate::model::volume::{VolumeError, class_volume, class_volumes, volume_traits};
 
-/// The attributes that every release up to 4.4.0 takes for true when they say `False` (`spec/r4-xml.md` §1.8).
+/// The attributes that every release up to 4.4.0 takes for true when they say `False`
+/// (`spec/r4-xml.md` §1.8).
 const FLAGS: [&str; 4] = ["rw", "save_on_stop", "snap_on_start", "ephemeral"];
 
 /// Every attribute of a volume that upstream's drivers know, with `internal`, which they drop.
@@ -239,7 +240,8 @@ impl Qubes {
         );
     }
 
-    /// Whether the volume can be told. Where its pool and what it is made of are written down, it needs no look at others.
+    /// Whether the volume can be told. Where its pool and what it is made of are written down, it
+    /// needs no look at others.
     fn resolved_as_far_as_needed(
         &self,
         vm: &Vm,
@@ -316,7 +318,8 @@ impl Qubes {
     }
 }
 
-/// A flag that says `False`: taken out, the class's default counts, which says the same or is the opposite.
+/// A flag that says `False`: taken out, the class's default counts, which says the same or is the
+/// opposite.
 fn check_flags(
     vm: &Vm,
     own: &VolumeConfig,

@@ -1,4 +1,5 @@
-//! How a qube behaves: when it starts, how long it is waited for, what it is allowed and remembered for.
+//! How a qube behaves: when it starts, how long it is waited for, what it is allowed and remembered
+//! for.
 
 use super::kind::{INT, Kind, POSITIVE};
 use super::{

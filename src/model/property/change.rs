@@ -8,11 +8,13 @@ use crate::model::qubes::Qubes;
 use crate::model::vm::Vm;
 
 impl Qubes {
-    /// Sets a qube's property from a user's text, with everything that follows from it inside the database.
-    /// An empty text is "no qube" for references. What has to follow outside the database is returned.
+    /// Sets a qube's property from a user's text, with everything that follows from it inside the
+    /// database. An empty text is "no qube" for references. What has to follow outside the database
+    /// is returned.
     ///
     /// # Errors
-    /// Nothing was changed: there is no such qube or property, the text is no value of it, or a rule forbids it.
+    /// Nothing was changed: there is no such qube or property, the text is no value of it, or a
+    /// rule forbids it.
     pub fn set_property(
         &mut self,
         vm: &str,
@@ -197,7 +199,8 @@ impl Qubes {
         ))
     }
 
-    /// What would be stored for a user's text as a property of a qube that is in the collection or about to be.
+    /// What would be stored for a user's text as a property of a qube that is in the collection or
+    /// about to be.
     ///
     /// # Errors
     /// As [`Qubes::set_property`].

@@ -1,5 +1,5 @@
-//! What follows from a change inside the database (`spec/r4-features.md` §4, §10): tags that follow a qube, features
-//! that follow a property.
+//! What follows from a change inside the database (`spec/r4-features.md` §4, §10): tags that follow
+//! a qube, features that follow a property.
 
 use super::{Changed, Effect, Value};
 use crate::model::loadable::reference_tag;
@@ -95,7 +95,8 @@ pub(super) fn default_netvm_changed(qubes: &mut Qubes, changed: &Changed<'_>) ->
         .collect()
 }
 
-/// A paused qube keeps the netvm it was attached to; the feature remembers which (`spec/r4-properties.md` §4).
+/// A paused qube keeps the netvm it was attached to; the feature remembers which
+/// (`spec/r4-properties.md` §4).
 fn defer_while_paused(qubes: &mut Qubes, vm: &VmName, changed: &Changed<'_>) {
     const ORIGINAL: &str = "deferred-netvm-original";
     let is_due = qubes.get(vm.as_str()).is_some_and(|qube| {
@@ -170,7 +171,8 @@ pub(super) fn clockvm_changed(qubes: &mut Qubes, changed: &Changed<'_>) -> Vec<E
         .collect()
 }
 
-/// Snapshots of a template's volumes, the qube's and those of disposables made from it, are of the new template's.
+/// Snapshots of a template's volumes, the qube's and those of disposables made from it, are of the
+/// new template's.
 pub(super) fn template_changed(
     qubes: &mut Qubes,
     vm: &VmName,
@@ -207,8 +209,8 @@ impl Qubes {
         }
     }
 
-    /// Gives a qube the tag `prefix` + name of the qube it depends on, in the place of the one of that prefix that it
-    /// had, and takes every other of that prefix away.
+    /// Gives a qube the tag `prefix` + name of the qube it depends on, in the place of the one of
+    /// that prefix that it had, and takes every other of that prefix away.
     pub(in crate::model) fn follow_with_tag(
         &mut self,
         vm: &str,

@@ -1,13 +1,15 @@
 //! Why a property cannot be read or changed.
 
-/// Every message is one line. Where upstream's words are recorded (`data/r4/cli/qvm-prefs.txt`), they are the same.
+/// Every message is one line. Where upstream's words are recorded (`data/r4/cli/qvm-prefs.txt`),
+/// they are the same.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PropertyError {
     #[error("no such domain: '{0}'")]
     NoSuchQube(String),
     #[error("no such property: '{0}'")]
     NoSuchProperty(String),
-    /// Unset, and nothing stands in for it. `owner` is `qube 'work'` or `the system`; `command` sets it.
+    /// Unset, and nothing stands in for it. `owner` is `qube 'work'` or `the system`; `command`
+    /// sets it.
     #[error("{owner} has no {property}, and nothing stands in for it; set it with {command}")]
     Unset {
         owner: String,

@@ -38,7 +38,8 @@ pub enum Kind {
         normal: Normal,
         empty: EmptyText,
     },
-    /// A qube of this system or none; of one class where only that will do; `required` when none will not do.
+    /// A qube of this system or none; of one class where only that will do; `required` when none
+    /// will not do.
     Qube {
         class: Option<&'static Class>,
         required: bool,
@@ -119,7 +120,8 @@ impl Owner<'_> {
 }
 
 impl Property {
-    /// What the store's `text` means. As lenient as upstream's reader; what that would refuse is an error here.
+    /// What the store's `text` means. As lenient as upstream's reader; what that would refuse is an
+    /// error here.
     pub(super) fn read(
         &self,
         qubes: &Qubes,
@@ -180,8 +182,8 @@ impl Property {
         }
     }
 
-    /// Whether the store's `text` can be read and its value is printed in just these letters. Cheaper than doing it; false
-    /// also where that would have to be tried.
+    /// Whether the store's `text` can be read and its value is printed in just these letters.
+    /// Cheaper than doing it; false also where that would have to be tried.
     pub(crate) fn prints_as_stored(&self, qubes: &Qubes, text: &str) -> bool {
         match self.kind {
             Kind::Bool => matches!(text, "True" | "False"),

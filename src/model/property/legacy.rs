@@ -1,5 +1,5 @@
-//! What early R4 stores say in another place (`spec/r4-xml.md` §2): upstream moves it when it loads, so it counts here,
-//! and goes when the property is set or reset.
+//! What early R4 stores say in another place (`spec/r4-xml.md` §2): upstream moves it when it
+//! loads, so it counts here, and goes when the property is set or reset.
 
 use super::parse_bool;
 use crate::model::vm::Vm;
@@ -41,7 +41,8 @@ pub(super) const DISPVM_ALLOWED: Legacy = Legacy {
     },
 };
 
-/// Feature `service.meminfo-writer`, which turned memory balancing off before maxmem could be 0. It wins over maxmem.
+/// Feature `service.meminfo-writer`, which turned memory balancing off before maxmem could be 0. It
+/// wins over maxmem.
 pub(super) const MEMINFO_WRITER: Legacy = Legacy {
     read: |vm| (vm.features.get("service.meminfo-writer") == Some("")).then_some("0"),
     forget: |vm| {

@@ -201,8 +201,9 @@ fn start_time(asked: &Asked<'_>) -> Result<Value, PropertyError> {
 }
 
 impl crate::model::Qubes {
-    /// Whether the qube's memory can be balanced, if the hypervisor is Xen (`spec/r4-properties.md` §5.2): no PCI
-    /// device, and a fully virtualised guest must have an agent, which must support it if it says what it supports.
+    /// Whether the qube's memory can be balanced, if the hypervisor is Xen (`spec/r4-properties.md`
+    /// §5.2): no PCI device, and a fully virtualised guest must have an agent, which must support
+    /// it if it says what it supports.
     pub fn can_balance_memory(&self, vm: &crate::model::Vm) -> Result<bool, PropertyError> {
         if self.has_pci(vm) {
             return Ok(false);

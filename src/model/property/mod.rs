@@ -98,7 +98,8 @@ pub enum DefaultValue {
     Inherited(&'static DefaultValue),
     /// Computed from the qube.
     OfQube(fn(&Asked<'_>) -> Result<Value, PropertyError>),
-    /// Computed from the qube, and nothing but the template's value of the same property where `inherits` says so.
+    /// Computed from the qube, and nothing but the template's value of the same property where
+    /// `inherits` says so.
     OfQubeOrTemplate {
         compute: fn(&Asked<'_>) -> Result<Value, PropertyError>,
         inherits: fn(&Asked<'_>) -> bool,
@@ -147,7 +148,8 @@ pub struct Property {
     mark: Mark,
     pub of: Of,
     pub kind: Kind,
-    /// When upstream loads it: 2 basic, 3 global, 4 references. Properties are written in the order of (stage, name).
+    /// When upstream loads it: 2 basic, 3 global, 4 references. Properties are written in the order
+    /// of (stage, name).
     pub stage: u8,
     /// The first release that knows it; it is never written for an older one.
     pub since: Release,
@@ -238,7 +240,8 @@ impl Property {
         self.explicit_by(vm, || vm.properties.get(self.name))
     }
 
-    /// [`Property::explicit`] for who asks one qube after the other: `last` is the place where it stood in the last one.
+    /// [`Property::explicit`] for who asks one qube after the other: `last` is the place where it
+    /// stood in the last one.
     pub fn explicit_where_last<'a>(&self, vm: &'a Vm, last: &Cell<usize>) -> Option<&'a str> {
         self.explicit_by(vm, || {
             vm.properties.get_where_last(last, self.mark, self.name)
@@ -276,7 +279,8 @@ impl Property {
         }
     }
 
-    /// How a listing prints `value`; `None` where upstream's tools count it as unreadable (a number that is none).
+    /// How a listing prints `value`; `None` where upstream's tools count it as unreadable (a number
+    /// that is none).
     pub fn listed(&self, value: &Value) -> Option<String> {
         match (value, self.kind) {
             (Value::None, Kind::Int { .. }) => None,
@@ -285,7 +289,8 @@ impl Property {
         }
     }
 
-    /// How a single value is printed; `None` where nothing is (no qube). The stored text of `value` otherwise.
+    /// How a single value is printed; `None` where nothing is (no qube). The stored text of `value`
+    /// otherwise.
     pub fn printed(&self, value: &Value) -> Option<String> {
         match value {
             Value::Qube(None) => None,
@@ -368,7 +373,8 @@ static LETTERS: [usize; 27] = {
     starts
 };
 
-/// The only property of this name, looked up when the program is built: what the program itself asks for all the time.
+/// The only property of this name, looked up when the program is built: what the program itself
+/// asks for all the time.
 const fn the(name: &str) -> &'static Property {
     let mut row = 0;
     while row < COUNT && is_before(SORTED[row].name, name) {

@@ -37,7 +37,8 @@ impl Qubes {
         matches!(value, Ok(Value::Bool(true)))
     }
 
-    /// The explicit text of a property that qubes inherit: the qube's own, or what a template gives it.
+    /// The explicit text of a property that qubes inherit: the qube's own, or what a template gives
+    /// it.
     ///
     /// # Errors
     /// Its template, or that one's, cannot be told.
@@ -72,8 +73,8 @@ impl Qubes {
         )
     }
 
-    /// Whether a qube's property has, where it is not set, the value that its template gives it; else the qube, or the
-    /// system, decides.
+    /// Whether a qube's property has, where it is not set, the value that its template gives it;
+    /// else the qube, or the system, decides.
     pub fn is_inherited(&self, vm: &Vm, property: &Property, facts: &dyn Facts) -> bool {
         match property.default {
             DefaultValue::Inherited(_) => vm.class.has_template(),

@@ -1,5 +1,6 @@
-//! Rules beyond the type of one property: what must hold between qubes, and with the world, for a value to be taken.
-//! Texts are upstream's where they are recorded (`data/r4/cli/qvm-prefs.txt`, `qubes-prefs.txt`).
+//! Rules beyond the type of one property: what must hold between qubes, and with the world, for a
+//! value to be taken. Texts are upstream's where they are recorded (`data/r4/cli/qvm-prefs.txt`,
+//! `qubes-prefs.txt`).
 
 use super::kernel::default_kernels_dir;
 use super::{Asked, PropertyError, Value, VirtMode, Wanted};
@@ -32,7 +33,8 @@ pub(super) fn kernel_is_installed(facts: &dyn Facts, wanted: &Wanted<'_>) -> Che
     }
 }
 
-/// The default kernel is installed, and stays set while a qube counts on it: upstream could not save such a store.
+/// The default kernel is installed, and stays set while a qube counts on it: upstream could not
+/// save such a store.
 pub(super) fn default_kernel_serves(
     qubes: &Qubes,
     facts: &dyn Facts,
@@ -56,7 +58,8 @@ pub(super) fn default_kernel_serves(
     }
 }
 
-/// A netvm must provide network, must not be reached through the qube itself, and must run if the qube does.
+/// A netvm must provide network, must not be reached through the qube itself, and must run if the
+/// qube does.
 pub(super) fn netvm_provides_and_does_not_loop(asked: &Asked<'_>, wanted: &Wanted<'_>) -> Checked {
     let Asked { qubes, vm, facts } = *asked;
     let Some(netvm) = wanted.value.as_qube().and_then(|n| qubes.get(n.as_str())) else {

@@ -49,7 +49,8 @@ impl Qubes {
     /// The template; none for classes that have none.
     ///
     /// # Errors
-    /// It is missing, does not exist, or is of a class that cannot be one: so following templates always ends.
+    /// It is missing, does not exist, or is of a class that cannot be one: so following templates
+    /// always ends.
     pub fn template(&self, vm: &Vm) -> Result<Option<&Vm>, PropertyError> {
         if !vm.class.has_template() {
             return Ok(None);
@@ -215,7 +216,8 @@ impl Qubes {
             })
     }
 
-    /// Bytes that a start needs, with what Xen keeps for itself and an emulator's domain (`spec/r4-properties.md` §5.7).
+    /// Bytes that a start needs, with what Xen keeps for itself and an emulator's domain
+    /// (`spec/r4-properties.md` §5.7).
     pub fn memory_for_start(&self, vm: &Vm, facts: &dyn Facts) -> Result<u64, PropertyError> {
         const MIB: u64 = 1 << 20;
         let (memory, mode) = (self.memory(vm, facts)?, self.virt_mode(vm, facts)?);

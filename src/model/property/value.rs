@@ -78,7 +78,8 @@ impl Value {
     }
 }
 
-/// As upstream prints it and as the store holds it: `True`, a number, a name; nothing for no value and for no qube.
+/// As upstream prints it and as the store holds it: `True`, a number, a name; nothing for no value
+/// and for no qube.
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

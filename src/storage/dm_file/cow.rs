@@ -1,9 +1,9 @@
-//! What lies in a file in which dm-snapshot keeps blocks (the kernel's `drivers/md/dm-snap-persistent.c`, "on-disk
-//! structures"; all numbers little-endian).
+//! What lies in a file in which dm-snapshot keeps blocks (the kernel's
+//! `drivers/md/dm-snap-persistent.c`, "on-disk structures"; all numbers little-endian).
 //!
-//! The first chunk is the header: magic, whether it is valid, version, sectors in a chunk. Then areas: one chunk of
-//! pairs (chunk of the device, chunk of this file), followed by the chunks that they name. A pair whose second is 0 is
-//! behind the last.
+//! The first chunk is the header: magic, whether it is valid, version, sectors in a chunk. Then
+//! areas: one chunk of pairs (chunk of the device, chunk of this file), followed by the chunks that
+//! they name. A pair whose second is 0 is behind the last.
 
 use std::fs::File;
 use std::io;
@@ -33,8 +33,8 @@ pub struct Kept {
     pub length: u64,
 }
 
-/// How long the file must be that it never is too small for a device of `bytes`: every chunk of it, the pairs that tell
-/// where they are, and the header.
+/// How long the file must be that it never is too small for a device of `bytes`: every chunk of it,
+/// the pairs that tell where they are, and the header.
 pub fn enough_for(bytes: u64) -> u64 {
     let chunks = bytes.div_ceil(CHUNK);
     let areas = chunks.div_ceil(CHUNK / PAIR as u64).max(1);
@@ -54,8 +54,8 @@ pub fn is_cow(path: &Path) -> Result<bool, StorageError> {
     Ok(read(&file, &mut magic, 0).map_err(failed(path))? && u32_at(&magic, 0) == MAGIC)
 }
 
-/// Whether blocks were kept in the file, or were to be and found no room: what it is for was written to. No where there
-/// is no file.
+/// Whether blocks were kept in the file, or were to be and found no room: what it is for was
+/// written to. No where there is no file.
 pub fn has_data(path: &Path) -> Result<bool, StorageError> {
     let Some(cow) = Cow::open(path)? else {
         return Ok(false);

@@ -17,7 +17,8 @@ use crate::storage::{
 };
 
 impl DmFile {
-    /// Makes a volume larger. A volatile one that is not there yet is given its size at its next start.
+    /// Makes a volume larger. A volatile one that is not there yet is given its size at its next
+    /// start.
     pub(super) fn resize_volume(&self, volume: &Volume, bytes: u64) -> Result<(), StorageError> {
         let label = volume.label();
         if !volume.rw || volume.kind == Kind::Snapshot {
@@ -76,8 +77,8 @@ impl DmFile {
         Ok(image)
     }
 
-    /// Of a running volume, the device that shows what is committed. Of a halted one, the image: its holes need not be
-    /// read, and its start waits until this is let go.
+    /// Of a running volume, the device that shows what is committed. Of a halted one, the image:
+    /// its holes need not be read, and its start waits until this is let go.
     pub(super) fn open_committed_volume(&self, volume: &Volume) -> Result<Committed, StorageError> {
         let unchanged = self.locks.shared(&self.name, &volume.vid)?;
         let files = self.kept(volume, "read")?;
@@ -116,8 +117,8 @@ impl DmFile {
         })
     }
 
-    /// Makes the image that `write` puts at the path it is given the volume's. What the volume had is gone: a COW keeps
-    /// blocks of one image.
+    /// Makes the image that `write` puts at the path it is given the volume's. What the volume had
+    /// is gone: a COW keeps blocks of one image.
     pub(super) fn replace_data(
         &self,
         volume: &Volume,
@@ -144,7 +145,8 @@ impl DmFile {
         done
     }
 
-    /// The image is a package's: it belongs to members from now on, and what was overwritten before is no matter of it.
+    /// The image is a package's: it belongs to members from now on, and what was overwritten before
+    /// is no matter of it.
     pub(super) fn adopt_image(&self, volume: &Volume) -> Result<(), StorageError> {
         let files = self.kept(volume, "adopted")?;
         self.refuse_unless_at_rest(volume, &files, "taking over its image")?;

@@ -7,7 +7,8 @@ use crate::fs::replace::directory_of;
 use crate::storage::volume_files::{PoolPlace, names_in, resolve};
 use crate::storage::{StorageError, reflink};
 
-/// What the names of a volume's files end in beside those that driver file-reflink has too, the longest first.
+/// What the names of a volume's files end in beside those that driver file-reflink has too, the
+/// longest first.
 const TAILS: [&str; 4] = ["-revert-cow.img", "-cow.img.old", "-revert.img", "-cow.img"];
 
 /// Where the files of one volume are: `DIR/VID` and what is appended to it.
@@ -36,7 +37,8 @@ impl Files {
         self.with(".img")
     }
 
-    /// Of an origin: what its blocks were before this run wrote to them. Of a snapshot: what it wrote.
+    /// Of an origin: what its blocks were before this run wrote to them. Of a snapshot: what it
+    /// wrote.
     pub fn cow(&self) -> PathBuf {
         self.with("-cow.img")
     }

@@ -8,8 +8,9 @@
 //! | `snapshot-IMAGE-COW-OWN` | two layers: a writable snapshot of that, which writes to OWN |
 //! | `snapshot-IMAGE-OWN` | one layer: a writable snapshot of an image that has no COW |
 //!
-//! Each part is `DEVICE:INODE` of a file. The kernel tells snapshots of one image by the loop device that they share.
-//! Whoever makes or takes down one of these devices holds the lock of mapped devices meanwhile.
+//! Each part is `DEVICE:INODE` of a file. The kernel tells snapshots of one image by the loop
+//! device that they share. Whoever makes or takes down one of these devices holds the lock of
+//! mapped devices meanwhile.
 
 use std::fs::{self, File};
 use std::io::{Seek, SeekFrom};
@@ -26,7 +27,8 @@ use crate::storage::in_use::open_without_layers;
 use crate::storage::volume_files::exists;
 use crate::storage::{LoopDevice, StorageError, Volume};
 
-/// How long a device may still be open after the domain has gone: its backend and udev let go a moment later.
+/// How long a device may still be open after the domain has gone: its backend and udev let go a
+/// moment later.
 const GRACE: Duration = Duration::from_secs(10);
 
 /// A file in the names of devices: its device in hexadecimal digits and its inode.
@@ -65,7 +67,8 @@ impl DmFile {
         ))
     }
 
-    /// The device of a running snapshot, by its own file: what it was made of may have been exchanged since.
+    /// The device of a running snapshot, by its own file: what it was made of may have been
+    /// exchanged since.
     pub(super) fn snapshot_device(&self, files: &Files) -> Result<Option<String>, StorageError> {
         let Some(own) = known_id(&files.cow())? else {
             return Ok(None);
@@ -205,7 +208,8 @@ impl DmFile {
         }
     }
 
-    /// What a snapshot of that name stood on is needed no longer, unless its image is being written to.
+    /// What a snapshot of that name stood on is needed no longer, unless its image is being written
+    /// to.
     fn tidy_below(&self, name: &str) -> Result<(), StorageError> {
         let _alone = self.locks.mapped_devices()?;
         match name.split('-').collect::<Vec<_>>()[..] {
@@ -249,8 +253,8 @@ impl DmFile {
         device_mapper::replace_table(&self.origin_device(files)?, &origin_table(&base)?)
     }
 
-    /// The device that a read-only snapshot shows: the committed state, or the image where nothing ever runs on it
-    /// with a COW.
+    /// The device that a read-only snapshot shows: the committed state, or the image where nothing
+    /// ever runs on it with a COW.
     pub(super) fn read_only_device(&self, source: &Files) -> Result<Option<PathBuf>, StorageError> {
         exists(&source.cow())?
             .then(|| {

@@ -1,5 +1,6 @@
-//! From create over start and stop to remove. The image is written in place, so what the guest has synced is in it
-//! whatever happens; what a commit does is to begin a new COW, and what a crash can cost is the way back.
+//! From create over start and stop to remove. The image is written in place, so what the guest has
+//! synced is in it whatever happens; what a commit does is to begin a new COW, and what a crash can
+//! cost is the way back.
 
 use super::files::Files;
 use super::{DmFile, cow};
@@ -114,7 +115,8 @@ impl DmFile {
         }
     }
 
-    /// What the image was before this run becomes the revision, and the next run begins with nothing overwritten.
+    /// What the image was before this run becomes the revision, and the next run begins with
+    /// nothing overwritten.
     fn commit(&self, volume: &Volume, files: &Files) -> Result<(), StorageError> {
         let _alone = self.lock(volume)?;
         durable::sync_file(&files.image())?;
@@ -135,7 +137,8 @@ impl DmFile {
         durable::create_sparse(&files.cow(), cow::enough_for(image), self.group)
     }
 
-    /// The guest gets the image itself; nothing of before stays, and nobody can have a snapshot of it.
+    /// The guest gets the image itself; nothing of before stays, and nobody can have a snapshot of
+    /// it.
     fn start_in_place(&self, volume: &Volume, files: &Files) -> Result<(), StorageError> {
         if open_in_layers(&files.image()) {
             return Err(StorageError::Refused(format!(
@@ -151,7 +154,8 @@ impl DmFile {
     fn start_origin(&self, volume: &Volume, files: &Files) -> Result<(), StorageError> {
         require_mapper(volume)?;
         match look(&files.cow())? {
-            // A pool that was full before the machine lost power: the data are whole, only the way back is lost.
+            // A pool that was full before the machine lost power: the data are whole, only the way
+            // back is lost.
             Some(_) if cow::is_given_up(&files.cow())? => {
                 durable::remove(&files.old_cow())?;
                 self.begin_cow(volume, files)?;
@@ -190,8 +194,8 @@ impl DmFile {
         durable::remove_all(&files.all()?)
     }
 
-    /// Temporary files, an import that nobody will finish, a revert that died: whoever began it held the qube's lock,
-    /// which is ours now.
+    /// Temporary files, an import that nobody will finish, a revert that died: whoever began it
+    /// held the qube's lock, which is ours now.
     pub(super) fn finish_interrupted(&self, files: &Files) -> Result<(), StorageError> {
         durable::remove_all(&files.leftovers()?)?;
         durable::remove_all(&[files.import(), files.reflink_precache()])?;
@@ -218,7 +222,8 @@ impl DmFile {
         }
     }
 
-    /// A pool that was driver file-reflink's when a qube of it crashed: the newest data are where this driver never looks.
+    /// A pool that was driver file-reflink's when a qube of it crashed: the newest data are where
+    /// this driver never looks.
     pub(super) fn refuse_reflinks_data(
         &self,
         volume: &Volume,

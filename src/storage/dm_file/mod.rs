@@ -1,8 +1,9 @@
-//! Driver `file`: images that are written in place, kept apart by dm-snapshot (`spec/r4-storage.md` §6).
+//! Driver `file`: images that are written in place, kept apart by dm-snapshot (`spec/r4-storage.md`
+//! §6).
 //!
-//! `files` says which files a volume has, `cow` what lies in those that dm-snapshot fills, `layers` which mapped devices
-//! a running volume has, `lifecycle` goes from create over start and stop to remove, `revisions` knows the way back,
-//! `data` moves contents in, out and to another size.
+//! `files` says which files a volume has, `cow` what lies in those that dm-snapshot fills, `layers`
+//! which mapped devices a running volume has, `lifecycle` goes from create over start and stop to
+//! remove, `revisions` knows the way back, `data` moves contents in, out and to another size.
 
 mod cow;
 mod data;
@@ -70,8 +71,8 @@ impl DmFile {
         DmFile { watcher, ..self }
     }
 
-    /// Keeps others from the image while it is exchanged, or a run of it begins. Only of an origin can anybody take a
-    /// snapshot.
+    /// Keeps others from the image while it is exchanged, or a run of it begins. Only of an origin
+    /// can anybody take a snapshot.
     fn lock(&self, volume: &Volume) -> Result<Option<FileLock>, StorageError> {
         (volume.kind == Kind::Origin)
             .then(|| self.locks.exclusive(&self.name, &volume.vid))
@@ -199,7 +200,8 @@ impl Driver for DmFile {
         Ok(runs::files_of(&self.place, volume)?.foreign)
     }
 
-    /// By the names of devices, as R3 found it out (`spec/r3-start.md` §6); upstream's R4 never tells.
+    /// By the names of devices, as R3 found it out (`spec/r3-start.md` §6); upstream's R4 never
+    /// tells.
     fn is_outdated(&self, volume: &Volume) -> Result<bool, StorageError> {
         if volume.kind != Kind::Snapshot || !volume.rw {
             return Ok(false);

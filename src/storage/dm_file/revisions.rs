@@ -30,7 +30,8 @@ impl DmFile {
         }])
     }
 
-    /// Makes an image of what the revision keeps, and a revision of what the image had: doing it twice changes nothing.
+    /// Makes an image of what the revision keeps, and a revision of what the image had: doing it
+    /// twice changes nothing.
     pub(super) fn revert_volume(
         &self,
         volume: &Volume,
@@ -73,7 +74,8 @@ impl DmFile {
         durable::rename(&files.revert_cow(), &old)
     }
 
-    /// A revert that died: done where its image has become the volume's, else as if it had never begun.
+    /// A revert that died: done where its image has become the volume's, else as if it had never
+    /// begun.
     pub(super) fn finish_revert(&self, files: &Files) -> Result<(), StorageError> {
         if exists(&files.revert_image())? {
             // In this order: alone, the way back would mean that the revert is done.
@@ -110,8 +112,8 @@ impl DmFile {
     }
 }
 
-/// Puts at `to` a copy of `of` in which the blocks at `device_at` are those that `from` has at `file_at`. What `from` does
-/// not have is zeros, what `of` does not have is left out.
+/// Puts at `to` a copy of `of` in which the blocks at `device_at` are those that `from` has at
+/// `file_at`. What `from` does not have is zeros, what `of` does not have is left out.
 fn exchanged(
     to: &Path,
     (of, from): (&Path, &Path),

@@ -71,7 +71,8 @@ impl LvmThin {
         Ok(names.device(&now.name))
     }
 
-    /// Opened while nobody exchanges the committed data; a revision that somebody has open is not pruned.
+    /// Opened while nobody exchanges the committed data; a revision that somebody has open is not
+    /// pruned.
     pub(super) fn open_committed_volume(&self, volume: &Volume) -> Result<Committed, StorageError> {
         let unchanged = self.locks.shared(&self.name, &volume.vid)?;
         let device = self.export_volume(volume)?;
@@ -106,7 +107,8 @@ impl LvmThin {
         })
     }
 
-    /// A volume of this pool is taken over as a snapshot, whatever it is called by now; of others the data are copied.
+    /// A volume of this pool is taken over as a snapshot, whatever it is called by now; of others
+    /// the data are copied.
     pub(super) fn import_committed_volume(
         &self,
         volume: &Volume,
@@ -155,7 +157,8 @@ impl LvmThin {
             .map(|lv| lv.name.clone()))
     }
 
-    /// A logical volume for an import, with these data: those of the logical volume `own`, or a copy.
+    /// A logical volume for an import, with these data: those of the logical volume `own`, or a
+    /// copy.
     fn take_over(
         &self,
         names: &Names,
@@ -316,7 +319,8 @@ fn choose(
     })
 }
 
-/// What device-mapper calls the open device (`/sys/dev/block/MAJOR:MINOR/dm/name`); none where it is none of its devices.
+/// What device-mapper calls the open device (`/sys/dev/block/MAJOR:MINOR/dm/name`); none where it
+/// is none of its devices.
 fn mapped_name(device: &File) -> io::Result<Option<String>> {
     let metadata = device.metadata()?;
     if !metadata.file_type().is_block_device() {

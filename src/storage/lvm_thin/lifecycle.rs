@@ -10,7 +10,8 @@ use super::{LvmThin, current, images_in, revisions};
 use crate::storage::volume_files::kept_for;
 use crate::storage::{ForeignImage, Image, ImageOwners, Kind, StorageError, Volume, runs};
 
-/// How long a device may still be open after the domain has gone: the backend and udev let go a moment later.
+/// How long a device may still be open after the domain has gone: the backend and udev let go a
+/// moment later.
 const GRACE: Duration = Duration::from_secs(10);
 
 impl LvmThin {
@@ -128,7 +129,8 @@ impl LvmThin {
         }
     }
 
-    /// Makes the logical volume `from` the volume's own, and what that was a revision. The volume is locked.
+    /// Makes the logical volume `from` the volume's own, and what that was a revision. The volume
+    /// is locked.
     pub(super) fn commit(
         &self,
         volume: &Volume,
@@ -151,8 +153,8 @@ impl LvmThin {
         self.prune(volume, names, &kept)
     }
 
-    /// Removes all but the newest of these revisions, told by their times and whether somebody has them open. One that
-    /// somebody reads (a copy of it is under way) is left to the next commit.
+    /// Removes all but the newest of these revisions, told by their times and whether somebody has
+    /// them open. One that somebody reads (a copy of it is under way) is left to the next commit.
     fn prune(
         &self,
         volume: &Volume,
@@ -196,7 +198,8 @@ impl LvmThin {
         self.snapshot(names, &origin.name, &names.snap())
     }
 
-    /// A thin snapshot `new` of the logical volume `of` of the same group. Its device appears at once and at each boot.
+    /// A thin snapshot `new` of the logical volume `of` of the same group. Its device appears at
+    /// once and at each boot.
     pub(super) fn snapshot(&self, names: &Names, of: &str, new: &str) -> Result<(), StorageError> {
         self.change(&[
             "lvcreate",

@@ -4,8 +4,9 @@
 //! goes from create over start and stop to remove, `runs` tells what goes with a run, `data` moves
 //! contents in, out and to another size and back to a revision.
 //!
-//! Every step is one LVM command, which is atomic and durable in LVM's own metadata. Between any two of them the
-//! committed data are the volume's own logical volume, or, where that is missing, its newest revision.
+//! Every step is one LVM command, which is atomic and durable in LVM's own metadata. Between any
+//! two of them the committed data are the volume's own logical volume, or, where that is missing,
+//! its newest revision.
 
 mod command;
 mod data;
@@ -35,8 +36,8 @@ pub struct LvmThin {
     thin_pool: String,
     locks: VolumeLocks,
     lvm: Lvm,
-    /// What LVM said last; forgotten with everything this process changes. For questions, and for what only the holder of
-    /// the qube's lock changes; other decisions ask anew.
+    /// What LVM said last; forgotten with everything this process changes. For questions, and for
+    /// what only the holder of the qube's lock changes; other decisions ask anew.
     known: Mutex<Option<Report>>,
 }
 
@@ -91,14 +92,16 @@ impl LvmThin {
         self.names(volume.source.as_deref().ok_or_else(missing)?)
     }
 
-    /// Keeps others from the committed data while they are exchanged. Only of an origin can anybody take a snapshot.
+    /// Keeps others from the committed data while they are exchanged. Only of an origin can anybody
+    /// take a snapshot.
     fn lock(&self, volume: &Volume) -> Result<Option<FileLock>, StorageError> {
         (volume.kind == Kind::Origin)
             .then(|| self.locks.exclusive(&self.name, &volume.vid))
             .transpose()
     }
 
-    /// Refuses what would need room where there is none. LVM itself lets a full pool have new volumes, and writes to them fail.
+    /// Refuses what would need room where there is none. LVM itself lets a full pool have new
+    /// volumes, and writes to them fail.
     fn refuse_if_full(&self, report: &Report) -> Result<(), StorageError> {
         let pool = self.thin_pool(report)?;
         let metadata = pool.metadata.map_or(0, |(_, filled)| filled);
@@ -112,7 +115,8 @@ impl LvmThin {
         )))
     }
 
-    /// An error, with the reason where that is a full pool: what a full pool says itself is that a write failed.
+    /// An error, with the reason where that is a full pool: what a full pool says itself is that a
+    /// write failed.
     fn or_full(&self, error: StorageError) -> StorageError {
         match self.ask().and_then(|report| self.refuse_if_full(&report)) {
             Err(full) => StorageError::Refused(format!("{error}; {full}")),

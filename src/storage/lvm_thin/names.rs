@@ -13,8 +13,8 @@ pub struct Names {
 }
 
 impl Names {
-    /// The names for the vid of a volume in volume group `group`. A vid stands in qubes.xml: one that is no such name,
-    /// or leads to another group, is refused.
+    /// The names for the vid of a volume in volume group `group`. A vid stands in qubes.xml: one
+    /// that is no such name, or leads to another group, is refused.
     pub fn of(vid: &str, group: &str) -> Result<Names, StorageError> {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '+');
         match vid.split_once('/') {

@@ -18,10 +18,12 @@ pub struct LogicalVolume {
     pub size: u64,
     /// How much of it is filled, in hundredths of a percent.
     pub filled: u64,
-    /// What it was made a snapshot of, by its present name; empty when of nothing or when that is gone.
+    /// What it was made a snapshot of, by its present name; empty when of nothing or when that is
+    /// gone.
     pub origin: String,
     pub tags: Vec<String>,
-    /// Of a thin pool: its metadata's size in bytes and how much of that is filled, in hundredths of a percent.
+    /// Of a thin pool: its metadata's size in bytes and how much of that is filled, in hundredths
+    /// of a percent.
     pub metadata: Option<(u64, u64)>,
     /// Whether it is a thin pool.
     pub is_pool: bool,

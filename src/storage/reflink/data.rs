@@ -15,8 +15,8 @@ use crate::storage::volume_files::{exists, look, remove_import_leftovers};
 use crate::storage::{Committed, Kind, StorageError, Volume, loop_device, pool_files};
 
 impl Reflink {
-    /// Changes the size of what the running qube has, else of the clean image. A volume that has no image yet is given
-    /// its size at its next start.
+    /// Changes the size of what the running qube has, else of the clean image. A volume that has no
+    /// image yet is given its size at its next start.
     pub(super) fn resize_volume(&self, volume: &Volume, bytes: u64) -> Result<(), StorageError> {
         if !volume.rw {
             let text = format!("{}: it is read-only and cannot be resized", volume.label());
@@ -63,7 +63,8 @@ impl Reflink {
         )))
     }
 
-    /// Opened while nobody exchanges the clean image; an open one is not written to, whatever takes its name later.
+    /// Opened while nobody exchanges the clean image; an open one is not written to, whatever takes
+    /// its name later.
     pub(super) fn open_committed_volume(&self, volume: &Volume) -> Result<Committed, StorageError> {
         let unchanged = self.locks.shared(&self.name, &volume.vid)?;
         let clean = self.export_volume(volume)?;
@@ -122,7 +123,8 @@ impl Reflink {
         done
     }
 
-    /// The image is a package's: it belongs to members from now on, and is on the disk before anything refers to it.
+    /// The image is a package's: it belongs to members from now on, and is on the disk before
+    /// anything refers to it.
     pub(super) fn adopt_image(&self, volume: &Volume) -> Result<(), StorageError> {
         let images = self.kept(volume, "adopted")?;
         let clean = images.clean();
@@ -140,7 +142,8 @@ impl Reflink {
         Ok(())
     }
 
-    /// The images of a volume that is kept from start to start; others are refused what `verb` says.
+    /// The images of a volume that is kept from start to start; others are refused what `verb`
+    /// says.
     fn kept(&self, volume: &Volume, verb: &str) -> Result<Images, StorageError> {
         if volume.kind == Kind::Origin {
             return self.images(&volume.vid);
@@ -153,8 +156,9 @@ impl Reflink {
     }
 }
 
-/// Where a copy would take the time and room of a whole image. A hole behind its end changes nothing for whoever reads the
-/// clean image or has a snapshot of it; the copy made in advance grows with it.
+/// Where a copy would take the time and room of a whole image. A hole behind its end changes
+/// nothing for whoever reads the clean image or has a snapshot of it; the copy made in advance
+/// grows with it.
 fn lengthen_in_place(images: &Images, bytes: u64, group: Option<Gid>) -> Result<(), StorageError> {
     let (clean, precache) = (images.clean(), images.precache());
     let is_current = is_precache_current(images)?;

@@ -38,8 +38,8 @@ impl From<&RevisionFile> for Revision {
 
 impl Images {
     #[cfg(test)]
-    /// The files of the volume `vid` in the pool at `directory`. A vid stands in qubes.xml: one that leads out of the
-    /// pool is refused.
+    /// The files of the volume `vid` in the pool at `directory`. A vid stands in qubes.xml: one
+    /// that leads out of the pool is refused.
     pub fn new(directory: &Path, vid: &str) -> Result<Images, StorageError> {
         let (base, stem) = crate::storage::volume_files::base_of(directory, vid)?;
         Ok(Images { base, stem })
@@ -71,8 +71,8 @@ impl Images {
         self.with("-import.img")
     }
 
-    /// What driver `file` has beside its images, if the pool was its: blocks that dm-snapshot kept. A volume may be
-    /// called like that, so what lies in them decides.
+    /// What driver `file` has beside its images, if the pool was its: blocks that dm-snapshot kept.
+    /// A volume may be called like that, so what lies in them decides.
     pub fn of_driver_file(&self) -> Result<Vec<PathBuf>, StorageError> {
         let mut found = Vec::new();
         for file in [self.with("-cow.img"), self.with("-cow.img.old")] {
@@ -156,7 +156,8 @@ impl Images {
         name.into()
     }
 
-    /// The names in the directory that are text; what is not was not made by us. No directory: no names.
+    /// The names in the directory that are text; what is not was not made by us. No directory: no
+    /// names.
     fn names(&self) -> Result<Vec<String>, StorageError> {
         names_in(self.directory())
     }

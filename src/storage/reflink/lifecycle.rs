@@ -1,5 +1,6 @@
-//! From create over start and stop to remove. The order of the steps makes each of them safe to be the last one before
-//! a crash: what the guest has synced lies in the dirty image until the moment the dirty image becomes the clean one.
+//! From create over start and stop to remove. The order of the steps makes each of them safe to be
+//! the last one before a crash: what the guest has synced lies in the dirty image until the moment
+//! the dirty image becomes the clean one.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -99,7 +100,8 @@ impl Reflink {
         Ok(())
     }
 
-    /// Makes `from`, a complete image, the volume's clean one, and the clean one a revision. The volume is locked.
+    /// Makes `from`, a complete image, the volume's clean one, and the clean one a revision. The
+    /// volume is locked.
     pub(super) fn commit(
         &self,
         volume: &Volume,
@@ -117,8 +119,9 @@ impl Reflink {
         Ok(())
     }
 
-    /// Copies the clean image in advance, so that the next start is one rename. The work before it is done and durable
-    /// and must not count as failed because there was no room for this: the next start copies then, or says why not.
+    /// Copies the clean image in advance, so that the next start is one rename. The work before it
+    /// is done and durable and must not count as failed because there was no room for this: the
+    /// next start copies then, or says why not.
     pub(super) fn precache(&self, volume: &Volume, images: &Images) {
         if !volume.snapshots_disabled() {
             let _no_room = self.copy(volume, &images.clean(), &images.precache(), Copy::SameTime);
@@ -130,7 +133,8 @@ impl Reflink {
         let _alone = self.lock(volume)?;
         let goes_on = exists(&images.dirty())?;
         if !goes_on {
-            // Asked before anything goes: where the image is missing, the revisions are all there is.
+            // Asked before anything goes: where the image is missing, the revisions are all there
+            // is.
             refuse_if_missing(volume, images)?;
         }
         let mut superfluous: Vec<_> = images.revisions()?.into_iter().map(|r| r.path).collect();
@@ -207,7 +211,8 @@ impl Reflink {
     }
 }
 
-/// Temporary files, and an import that nobody will finish: whoever started it held the qube's lock, which is ours now.
+/// Temporary files, and an import that nobody will finish: whoever started it held the qube's lock,
+/// which is ours now.
 fn remove_incomplete(images: &Images) -> Result<(), StorageError> {
     durable::remove_all(&images.leftovers()?)?;
     durable::remove(&images.import())

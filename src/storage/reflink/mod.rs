@@ -1,10 +1,12 @@
-//! Driver `file-reflink`: images in a directory whose copies share blocks (`spec/r4-storage.md` §5).
+//! Driver `file-reflink`: images in a directory whose copies share blocks (`spec/r4-storage.md`
+//! §5).
 //!
-//! `images` says which files a volume has, `lifecycle` goes from create over start and stop to remove, `revisions`
-//! keeps saved states, `data` moves contents in, out and to another size.
+//! `images` says which files a volume has, `lifecycle` goes from create over start and stop to
+//! remove, `revisions` keeps saved states, `data` moves contents in, out and to another size.
 //!
-//! A committed image is never written in place (qubes with a snapshot of it share it under a second name), with one
-//! exception that upstream has too: volumes without snapshots (`revisions_to_keep` −1).
+//! A committed image is never written in place (qubes with a snapshot of it share it under a second
+//! name), with one exception that upstream has too: volumes without snapshots (`revisions_to_keep`
+//! −1).
 
 mod data;
 mod images;
@@ -41,8 +43,9 @@ pub struct Reflink {
 }
 
 impl Reflink {
-    /// The pool `name` in `directory`. With `setup_check`, [`Driver::setup`] insists on shared blocks; without, images
-    /// are copied where they cannot be shared. What is made belongs to `group`.
+    /// The pool `name` in `directory`. With `setup_check`, [`Driver::setup`] insists on shared
+    /// blocks; without, images are copied where they cannot be shared. What is made belongs to
+    /// `group`.
     pub fn new(
         name: &str,
         directory: PathBuf,
@@ -81,7 +84,8 @@ impl Reflink {
         Reflink { watcher, ..self }
     }
 
-    /// Keeps others from the clean image while it is exchanged. Only of an origin can anybody take a snapshot.
+    /// Keeps others from the clean image while it is exchanged. Only of an origin can anybody take
+    /// a snapshot.
     fn lock(&self, volume: &Volume) -> Result<Option<FileLock>, StorageError> {
         (volume.kind == Kind::Origin)
             .then(|| self.locks.exclusive(&self.name, &volume.vid))

@@ -43,7 +43,8 @@ impl Reflink {
         Ok(Some(revision))
     }
 
-    /// Removes all but the newest revisions; the commit that follows in the same directory waits for the disk.
+    /// Removes all but the newest revisions; the commit that follows in the same directory waits
+    /// for the disk.
     pub(super) fn prune(&self, volume: &Volume, images: &Images) -> Result<(), StorageError> {
         prune_to(
             images,

@@ -1,5 +1,6 @@
-//! From the form of R1 to R3 to that of R4: a copy, what lies beside the store, then the store itself, last. Whatever
-//! stops it, the store is the old one, and the next save does it again, or the new one, and everything is done.
+//! From the form of R1 to R3 to that of R4: a copy, what lies beside the store, then the store
+//! itself, last. Whatever stops it, the store is the old one, and the next save does it again, or
+//! the new one, and everything is done.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +10,8 @@ use crate::model::Qubes;
 
 /// What is converted with a store.
 pub trait Companions {
-    /// Converts it, durably. What is converted already is left alone: this is done again after a crash.
+    /// Converts it, durably. What is converted already is left alone: this is done again after a
+    /// crash.
     ///
     /// # Errors
     /// It cannot be done; the store is left as it is.
@@ -25,8 +27,8 @@ impl Write {
         self.current()
     }
 
-    /// Makes `qubes` what a store of R1 to R3 becomes when it is saved, and `companions` what is converted with it.
-    /// Nothing is written yet. Of no effect on a store of R4.
+    /// Makes `qubes` what a store of R1 to R3 becomes when it is saved, and `companions` what is
+    /// converted with it. Nothing is written yet. Of no effect on a store of R4.
     pub fn convert_with(&mut self, mut qubes: Qubes, companions: Box<dyn Companions>) {
         if self.original.is_none() {
             qubes.needs_conversion = true;

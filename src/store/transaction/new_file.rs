@@ -24,8 +24,8 @@ pub(super) fn begin(place: &StorePlace) -> Result<Replacement, StoreError> {
         .map_err(StoreError::io("make a temporary file beside", &place.file))
 }
 
-/// Writes the content of a replacement and locks it. The lock lives in a duplicate of the descriptor: it outlasts
-/// what committing does with the original.
+/// Writes the content of a replacement and locks it. The lock lives in a duplicate of the
+/// descriptor: it outlasts what committing does with the original.
 pub(super) fn fill(
     replacement: &mut Replacement,
     content: &[u8],
@@ -42,8 +42,8 @@ pub(super) fn fill(
     write(replacement).map_err(StoreError::io("write", path))
 }
 
-/// Root leaves a store that belongs to somebody else to its owner. Where there is no group qubes, as on a system that
-/// repairs another one's, it also stays with the group it had.
+/// Root leaves a store that belongs to somebody else to its owner. Where there is no group qubes,
+/// as on a system that repairs another one's, it also stays with the group it had.
 pub(super) fn keep_owner(old: &File, new: &File, group: Option<Gid>) -> io::Result<()> {
     if !geteuid().is_root() {
         return Ok(());

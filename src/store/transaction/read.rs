@@ -63,7 +63,8 @@ impl Read {
         Read::of(locked.file(), place, None)
     }
 
-    /// Reads the store and keeps writers out until this is dropped. Waits for a writer as a writer would.
+    /// Reads the store and keeps writers out until this is dropped. Waits for a writer as a writer
+    /// would.
     pub fn hold(place: &StorePlace) -> Result<Read, StoreError> {
         let locked = lock_path(&place.file, Exclusivity::Shared, place.wait, &place.note())?;
         let file = uninterrupted(|| locked.file().try_clone())

@@ -17,8 +17,9 @@ pub enum Restored {
 }
 
 impl Write {
-    /// Puts `bytes` in place of the store, whatever stands there: it need not be readable, nor exist. What is there is
-    /// copied to `backup/` first. The new file is locked before it is visible and is the lock from then on.
+    /// Puts `bytes` in place of the store, whatever stands there: it need not be readable, nor
+    /// exist. What is there is copied to `backup/` first. The new file is locked before it is
+    /// visible and is the lock from then on.
     ///
     /// # Errors
     /// `bytes` are no store, a live qubesd owns the file, or it cannot be locked, copied or

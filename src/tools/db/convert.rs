@@ -38,7 +38,8 @@ pub fn run(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
         Ok(Some(conversion)) if call.has("json") => call
             .print_json(&as_json(session, Some(&conversion)))
             .map(|()| 0),
-        // What was done was told by the conversion itself, as it is where another command brings it about.
+        // What was done was told by the conversion itself, as it is where another command brings it
+        // about.
         Ok(Some(_)) => Ok(0),
         Err(error) => Err(error.into()),
     }

@@ -1,5 +1,6 @@
-//! qubes-db: looks into the store, its copies, and goes back to one of them. It is for the system where nothing else
-//! works: it asks no hypervisor, and takes a store that is broken or missing for what it is.
+//! qubes-db: looks into the store, its copies, and goes back to one of them. It is for the system
+//! where nothing else works: it asks no hypervisor, and takes a store that is broken or missing for
+//! what it is.
 
 mod check;
 mod convert;
@@ -129,7 +130,8 @@ pub fn define(line: clap::Command) -> clap::Command {
         )
 }
 
-/// Everything is decided from the file and core.toml: a hypervisor is not asked even where there is one.
+/// Everything is decided from the file and core.toml: a hypervisor is not asked even where there is
+/// one.
 pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     let word = needed(&call.given, "db-command", "COMMAND")?;
     let Some(verb) = VERBS.iter().find(|v| v.name == word) else {

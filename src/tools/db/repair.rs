@@ -1,5 +1,5 @@
-//! qubes-db repair: does what check says, after a copy. Nothing that can only be guessed is decided here: a person is
-//! asked, or has said it on the command line.
+//! qubes-db repair: does what check says, after a copy. Nothing that can only be guessed is decided
+//! here: a person is asked, or has said it on the command line.
 
 use std::collections::BTreeSet;
 
@@ -109,7 +109,8 @@ impl Text {
     }
 }
 
-/// Makes a file readable that is damaged as a text; `None` when nobody wants it, or that was all there was to do.
+/// Makes a file readable that is damaged as a text; `None` when nobody wants it, or that was all
+/// there was to do.
 fn readable(
     call: &mut Invocation,
     session: &Session,
@@ -261,7 +262,8 @@ fn enumerated(names: &[String]) -> String {
     }
 }
 
-/// What would be written must be well-formed, have every qube that could be read, and less that is wrong.
+/// What would be written must be well-formed, have every qube that could be read, and less that is
+/// wrong.
 fn refuse_what_is_no_better(
     text: &Text,
     new: &Bytes,

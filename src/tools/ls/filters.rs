@@ -34,7 +34,8 @@ enum Wanted<'a> {
 
 impl<'a> Filters<'a> {
     pub fn of(call: &'a Invocation) -> Result<Filters<'a>, Failure> {
-        // No such word has a comma. After `--class=AppVM,DispVM` names of qubes may follow, which two words would swallow.
+        // No such word has a comma. After `--class=AppVM,DispVM` names of qubes may follow, which
+        // two words would swallow.
         let words = |id| {
             call.values(id)
                 .into_iter()
@@ -166,7 +167,8 @@ impl Wanted<'_> {
     }
 }
 
-/// Whether a property names one of the qubes; the empty name stands for qubes that lack the property.
+/// Whether a property names one of the qubes; the empty name stands for qubes that lack the
+/// property.
 fn refers(values: &Values, vm: &Vm, property: &str, names: &[&str]) -> bool {
     if !values.has(vm, property) {
         return names.contains(&"");

@@ -14,7 +14,8 @@ pub struct Order {
     pub ignores_case: bool,
 }
 
-/// Sorts rows, which come in the order of names, by the column at `at`. Equal ones keep their order, also reversed.
+/// Sorts rows, which come in the order of names, by the column at `at`. Equal ones keep their
+/// order, also reversed.
 pub fn sort<R: Cells>(rows: &mut [R], at: usize, by: Order) {
     let compare = |a: &R, b: &R| {
         let (a, b) = (a.cell(at), b.cell(at));
@@ -37,9 +38,10 @@ fn number(cell: &str) -> f64 {
     cell.trim_end_matches('%').parse().unwrap_or(0.0)
 }
 
-/// The rows of a tree with their depth. First the qubes without a network, sorted; then each that gets its network
-/// from nobody but provides one, with its clients below it; at the end, for each loop of netvms, the qubes of the loop
-/// with theirs. A qube whose netvms lead to one that is not listed is left out.
+/// The rows of a tree with their depth. First the qubes without a network, sorted; then each that
+/// gets its network from nobody but provides one, with its clients below it; at the end, for each
+/// loop of netvms, the qubes of the loop with theirs. A qube whose netvms lead to one that is not
+/// listed is left out.
 pub fn tree<'a>(values: &Values, vms: &[&'a Vm]) -> Vec<(usize, &'a Vm)> {
     let netvm = |vm: &'a Vm| {
         values
@@ -90,7 +92,8 @@ fn in_loops<'n>(netvms: &'n HashMap<&'n str, String>) -> HashSet<&'n str> {
             way.push(qube);
             at = netvms.get(qube).map(String::as_str);
         }
-        // The way ends at a qube that it has passed, at one that an earlier way has, or where there is no netvm.
+        // The way ends at a qube that it has passed, at one that an earlier way has, or where there
+        // is no netvm.
         let back = way.iter().position(|qube| at == Some(*qube));
         found.extend(
             back.into_iter()

@@ -1,4 +1,5 @@
-//! How qvm-ls shows what it lists: tables and trees for people, plain forms for scripts, JSON for programs.
+//! How qvm-ls shows what it lists: tables and trees for people, plain forms for scripts, JSON for
+//! programs.
 
 use anstyle::Style;
 
@@ -12,8 +13,8 @@ use crate::tools::invocation::Invocation;
 use crate::tools::table::{self, Cells, Grid, GridRow};
 use crate::tools::values::Values;
 
-/// Prints the qubes of these names, in byte order, in the form that was asked for. Those that can be read in part are
-/// shown as far as they can.
+/// Prints the qubes of these names, in byte order, in the form that was asked for. Those that can
+/// be read in part are shown as far as they can.
 pub fn print(call: &mut Invocation, rows: &Rows, names: &[&str]) -> Result<(), Failure> {
     let Rows {
         columns,
@@ -147,8 +148,8 @@ impl Cells for Listed {
     }
 }
 
-/// One object for each qube, sorted as a table would be: its name, and the columns with real types; `broken` says what is wrong with
-/// one that cannot be relied on.
+/// One object for each qube, sorted as a table would be: its name, and the columns with real types;
+/// `broken` says what is wrong with one that cannot be relied on.
 fn print_json(
     call: &mut Invocation,
     columns: &[Column],

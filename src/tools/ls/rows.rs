@@ -40,7 +40,8 @@ impl Rows<'_> {
         }
     }
 
-    /// Adds the row of one qube; `before` stands before its name, and behind it a mark where something is wrong with it.
+    /// Adds the row of one qube; `before` stands before its name, and behind it a mark where
+    /// something is wrong with it.
     pub fn add(&self, table: &mut Table, before: &str, vm: &Vm) {
         let label = self.colored.then(|| self.values.label(vm)).flatten();
         table

@@ -23,7 +23,8 @@ struct Change {
 }
 
 impl Change {
-    /// `None` when the property is not set, is set to the default, or can have none: then nothing differs.
+    /// `None` when the property is not set, is set to the default, or can have none: then nothing
+    /// differs.
     fn of_qube(
         qubes: &Qubes,
         session: &Session,

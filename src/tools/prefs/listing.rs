@@ -30,7 +30,8 @@ pub fn object(vm: &Vm, properties: Map<String, Json>) -> Json {
 
 /// A property itself in JSON: what it is, and which qubes have it.
 pub fn explained(property: &Property) -> Json {
-    // Properties of one name, of which each is some classes', are one to the reader; the system's are others.
+    // Properties of one name, of which each is some classes', are one to the reader; the system's
+    // are others.
     let of_qubes = !property.is_of(Scope::Global);
     let has_it =
         |class: &&Class| of_qubes && Property::find(Scope::Class(class), property.name).is_some();

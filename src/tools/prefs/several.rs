@@ -1,5 +1,5 @@
-//! qvm-prefs for several qubes: all of them, those that a pattern fits, or those named with commas between; of these
-//! only those of some class, tag or label.
+//! qvm-prefs for several qubes: all of them, those that a pattern fits, or those named with commas
+//! between; of these only those of some class, tag or label.
 
 use clap::ArgAction;
 

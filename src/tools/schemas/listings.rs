@@ -139,7 +139,8 @@ fn properties(of: &[&Property], further: &[&str]) -> Json {
     })
 }
 
-/// A list of qubes with their property maps, whose definitions move to the top, where references look for them.
+/// A list of qubes with their property maps, whose definitions move to the top, where references
+/// look for them.
 fn qubes_with(mut properties: Json) -> Json {
     let definitions = properties
         .as_object_mut()

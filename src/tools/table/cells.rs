@@ -47,7 +47,8 @@ impl<C: AsRef<str>> Cells for Vec<C> {
     }
 }
 
-/// Rows of equally many cells in one piece of memory: a listing of a thousand qubes has thirty thousand of them.
+/// Rows of equally many cells in one piece of memory: a listing of a thousand qubes has thirty
+/// thousand of them.
 #[derive(Debug, Default)]
 pub struct Grid {
     columns: usize,

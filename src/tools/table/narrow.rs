@@ -1,5 +1,5 @@
-//! Tables for eyes: nothing in a cell reaches the terminal unseen, and long cells go on below themselves where the
-//! terminal is narrower than the table.
+//! Tables for eyes: nothing in a cell reaches the terminal unseen, and long cells go on below
+//! themselves where the terminal is narrower than the table.
 
 use anstyle::Style;
 
@@ -62,8 +62,8 @@ fn least(lines: &[Vec<&str>], column: usize) -> usize {
         .min(LONG_WORD)
 }
 
-/// Makes the widest columns narrower until all have room together; not the first, which says whose row it is, and
-/// none narrower than it must be. Where that is not enough they stay as they are.
+/// Makes the widest columns narrower until all have room together; not the first, which says whose
+/// row it is, and none narrower than it must be. Where that is not enough they stay as they are.
 fn fit(widths: &mut [usize], least: impl Fn(usize) -> usize, room: usize) {
     let natural = widths.to_vec();
     let least: Vec<usize> = (0..widths.len()).map(least).collect();
@@ -108,7 +108,8 @@ fn print_row(
     Ok(())
 }
 
-/// Breaks a line into pieces of at most `width` columns: behind a comma or instead of a blank where there is one.
+/// Breaks a line into pieces of at most `width` columns: behind a comma or instead of a blank where
+/// there is one.
 fn wrap(line: &str, width: usize) -> Vec<String> {
     let mut pieces = Vec::new();
     let mut rest = line;

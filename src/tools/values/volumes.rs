@@ -1,4 +1,5 @@
-//! The volumes of qubes as listings show them. Looks at the disk, without locks, and only where something can be.
+//! The volumes of qubes as listings show them. Looks at the disk, without locks, and only where
+//! something can be.
 
 use std::cell::{OnceCell, Ref, RefCell};
 use std::sync::Arc;
@@ -114,7 +115,8 @@ impl<'a> Volumes<'a> {
         }
     }
 
-    /// Pool and size of a volume that lies where nobody can look: then what the store says of it is all there is.
+    /// Pool and size of a volume that lies where nobody can look: then what the store says of it is
+    /// all there is.
     fn elsewhere(&self, class: Option<&ClassVolume>, own: &VolumeConfig) -> Option<(&'a str, u64)> {
         let own = own.written_down(class)?;
         let place = self.place(own.pool)?;
@@ -122,8 +124,9 @@ impl<'a> Volumes<'a> {
         is_elsewhere.then_some((place.name, own.size))
     }
 
-    /// Whether nothing can be where a volume lies. The volumes of a qube share a directory, which is looked at once; and
-    /// where the directory around it is missing as well, no other one in there is looked for.
+    /// Whether nothing can be where a volume lies. The volumes of a qube share a directory, which
+    /// is looked at once; and where the directory around it is missing as well, no other one in
+    /// there is looked for.
     fn is_missing(&self, place: &Place<'a>, vid: &str) -> bool {
         if place
             .missing

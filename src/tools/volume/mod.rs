@@ -298,7 +298,8 @@ fn resize(call: &Invocation, session: &Session, text: &str, wanted: &str) -> Res
     resize_to(call, session, (&name, &volume), (bytes, wanted), shrinking)
 }
 
-/// Resizes a volume of a qube, and says what is left to do; the size in bytes and in the person's words.
+/// Resizes a volume of a qube, and says what is left to do; the size in bytes and in the person's
+/// words.
 pub fn resize_to(
     call: &Invocation,
     session: &Session,

@@ -1,5 +1,5 @@
-//! Power that is lost and processes that are killed between any two changes of LVM's: what was committed or synced is there,
-//! and the next one finds its way.
+//! Power that is lost and processes that are killed between any two changes of LVM's: what was
+//! committed or synced is there, and the next one finds its way.
 
 use std::io::Write;
 use std::process::Command;
@@ -49,7 +49,8 @@ fn killed() {
     work(&private());
 }
 
-/// Has a process do this work and kills it before its change number `last`; whether it was killed, and before what.
+/// Has a process do this work and kills it before its change number `last`; whether it was killed,
+/// and before what.
 fn killed_at(work: &str, last: usize) -> Option<String> {
     let steps = Steps::until(last);
     let mut command = Command::new(std::env::current_exe().unwrap());
@@ -71,8 +72,9 @@ fn killed_at(work: &str, last: usize) -> Option<String> {
     changes.last().cloned()
 }
 
-/// Kills this work before each of its changes, each time on a volume that was committed twice; `check` looks at what it
-/// finds, and has to leave the volume so again. Says before which changes that was.
+/// Kills this work before each of its changes, each time on a volume that was committed twice;
+/// `check` looks at what it finds, and has to leave the volume so again. Says before which changes
+/// that was.
 fn killed_everywhere(
     work: &str,
     prepare: impl Fn(&Volume, usize),
@@ -150,7 +152,8 @@ fn a_revert_that_is_killed_is_done_or_not_begun() {
         |private, run, when| {
             let pool = the_pool();
             assert!(!pool.is_dirty(private).unwrap(), "{when}");
-            // Between the two renames the newest revision is the current state, which is the one before.
+            // Between the two renames the newest revision is the current state, which is the one
+            // before.
             let before = |run: usize| ["new", "again 0", "again 1", "again 2"][run].to_string();
             let wanted = if run < 3 { before(run) } else { before(2) };
             assert_eq!(committed(&pool, private), wanted, "{when}");
@@ -229,7 +232,8 @@ fn after_a_power_loss_the_guest_goes_on_or_its_data_are_committed() {
         pool.start(volume).unwrap();
         write(&device(&pool, volume), "synced");
     }
-    // Nothing of the kernel's survives; LVM finds its volumes again, and an import that was cut off.
+    // Nothing of the kernel's survives; LVM finds its volumes again, and an import that was cut
+    // off.
     lvm(&[
         "lvcreate",
         "-qq",

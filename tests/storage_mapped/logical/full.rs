@@ -1,4 +1,5 @@
-//! A thin pool that is full: what needs room is refused with one line, and what was committed stays.
+//! A thin pool that is full: what needs room is refused with one line, and what was committed
+//! stays.
 
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};

@@ -1,4 +1,5 @@
-//! Driver `lvm_thin` on real logical volumes, in a machine whose volume group `qubes_dom0` has the thin pool `vm-pool`.
+//! Driver `lvm_thin` on real logical volumes, in a machine whose volume group `qubes_dom0` has the
+//! thin pool `vm-pool`.
 
 mod crashes;
 mod driver;
@@ -21,7 +22,8 @@ const GROUP: &str = "qubes_dom0";
 /// LVM itself, whatever stands before it in the PATH.
 const LVM: &str = "/usr/sbin/lvm";
 
-/// The thin pool, empty: what a test that failed has left would be in the next one's way. None outside the machine.
+/// The thin pool, empty: what a test that failed has left would be in the next one's way. None
+/// outside the machine.
 fn pool() -> Option<LvmThin> {
     if !is_the_machine() {
         return None;
@@ -122,7 +124,8 @@ fn refusal<T>(result: Result<T, StorageError>) -> String {
     text
 }
 
-/// The names of all logical volumes of qubes: all are active, and asking LVM takes an emulator ten times as long.
+/// The names of all logical volumes of qubes: all are active, and asking LVM takes an emulator ten
+/// times as long.
 fn all_names() -> Vec<String> {
     let entries = std::fs::read_dir(format!("/dev/{GROUP}"))
         .into_iter()

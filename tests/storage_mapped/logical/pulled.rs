@@ -1,5 +1,6 @@
-//! A disk that is pulled in any phase of start and stop: from then on its device answers with errors. When it is back, the
-//! next command finds what a guest had synced, whichever driver the pool has.
+//! A disk that is pulled in any phase of start and stop: from then on its device answers with
+//! errors. When it is back, the next command finds what a guest had synced, whichever driver the
+//! pool has.
 
 use std::collections::HashMap;
 use std::fs;
@@ -75,8 +76,8 @@ impl Place {
         place
     }
 
-    /// The machine is switched off, and the disk is there when it is switched on. Nothing of what it had in its memory
-    /// reaches the disk.
+    /// The machine is switched off, and the disk is there when it is switched on. Nothing of what
+    /// it had in its memory reaches the disk.
     fn comes_back(&self) {
         // What stands on others goes first.
         for _ in 0..4 {
@@ -138,7 +139,8 @@ impl Place {
         phases
     }
 
-    /// Has another process do this work, and pulls the disk in this phase of it; says what the phase begins with.
+    /// Has another process do this work, and pulls the disk in this phase of it; says what the
+    /// phase begins with.
     fn pulled_before(&self, work: &str, phase: &Phase) -> String {
         let mut other = self.other(work);
         match phase {
@@ -265,7 +267,8 @@ fn disturbed() {
     }
 }
 
-/// Runs it until it is about to make the change number `phase` on the disk, pulls the disk, and lets it go on to its end.
+/// Runs it until it is about to make the change number `phase` on the disk, pulls the disk, and
+/// lets it go on to its end.
 fn stopped_at(command: &Command, call: &Call) {
     let log = tempfile::NamedTempFile::new().unwrap();
     let inject = format!("inject={}:signal=STOP:when={}", call.name, call.number);
@@ -369,8 +372,8 @@ fn committed(kind: &str) -> String {
     text(&driver(kind).export(&private(kind)).unwrap())
 }
 
-/// Pulls the disk before each `step`th change of a start and of a stop, and while the qube runs; the next command finds
-/// everything in order. Says before which changes that was.
+/// Pulls the disk before each `step`th change of a start and of a stop, and while the qube runs;
+/// the next command finds everything in order. Says before which changes that was.
 fn pulled_everywhere(kind: &'static str, skip: usize, step: usize) -> Vec<String> {
     let place = Place::new(kind);
     start_and_sync(kind, "sign 0");

@@ -19,7 +19,8 @@ impl Steps {
         Steps::with("")
     }
 
-    /// Ends whoever asks for the change number `last` before LVM hears of it, as a kill or a power loss would.
+    /// Ends whoever asks for the change number `last` before LVM hears of it, as a kill or a power
+    /// loss would.
     pub fn until(last: usize) -> Steps {
         Steps::with(&format!(
             "[ $n -ge {last} ] && {{ kill -9 $PPID; exit 1; }}"
