@@ -1,4 +1,4 @@
-//! Block devices of dom0 (`spec/r4-devices.md` §5).
+//! Block devices of dom0 (`docs/spec/r4-devices.md` §5).
 
 use std::fs::{self, OpenOptions};
 use std::io;

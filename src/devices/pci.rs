@@ -1,5 +1,5 @@
 //! PCI devices of this machine, as the kernel shows them: addresses, the names that Qubes gives
-//! their places (`spec/r4-devices.md` §6), and what they are (§2).
+//! their places (`docs/spec/r4-devices.md` §6), and what they are (§2).
 
 use std::fmt;
 use std::fs;

@@ -1,4 +1,4 @@
-//! The file: which version one is, and how R4's is written (`spec/r4-firewall.md` §1).
+//! The file: which version one is, and how R4's is written (`docs/spec/r4-firewall.md` §1).
 
 use super::{MAX_BYTES, Rule, Rules};
 use crate::format::xml;

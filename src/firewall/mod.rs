@@ -1,5 +1,5 @@
-//! A qube's firewall: the file of rules beside its images (`spec/r4-firewall.md`), and R3's, which
-//! becomes one.
+//! A qube's firewall: the file of rules beside its images (`docs/spec/r4-firewall.md`), and R3's,
+//! which becomes one.
 
 mod file;
 mod r3;
@@ -15,6 +15,6 @@ pub const FILE: &str = "firewall.xml";
 /// The largest file that is read: ten times what the most rules need.
 pub const MAX_BYTES: u64 = 4 << 20;
 
-/// The most rules a file can have: QubesDB numbers them with four digits (`spec/r4-firewall.md`
-/// §3).
+/// The most rules a file can have: QubesDB numbers them with four digits
+/// (`docs/spec/r4-firewall.md` §3).
 pub const MAX_RULES: usize = 9_999;

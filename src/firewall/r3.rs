@@ -1,5 +1,6 @@
-//! The rules of R1 to R3 (`spec/r3-model.md` §9) as R4 has them (`spec/r3-migration.md` §4): what
-//! was let through is let through, and nothing else. Where a file cannot be understood, nothing is.
+//! The rules of R1 to R3 (`docs/spec/r3-model.md` §9) as R4 has them (`docs/spec/r3-migration.md`
+//! §4): what was let through is let through, and nothing else. Where a file cannot be understood,
+//! nothing is.
 
 use super::{Action, Host, MAX_RULES, Ports, Protocol, Rule, Rules, Version, version};
 use crate::format::xml::{self, Id, Tree};

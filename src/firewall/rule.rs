@@ -1,4 +1,4 @@
-//! Rules, with what each part of one may be (`spec/r4-firewall.md` §2).
+//! Rules, with what each part of one may be (`docs/spec/r4-firewall.md` §2).
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};

@@ -1,4 +1,5 @@
-//! Model → text, for what the file does not have yet: upstream's form (`spec/r4-xml.md` §0, §1).
+//! Model → text, for what the file does not have yet: upstream's form (`docs/spec/r4-xml.md` §0,
+//! §1).
 
 use smol_str::SmolStr;
 
@@ -264,8 +265,8 @@ pub(crate) fn place_of(vm: &Vm) -> String {
     format!("qube '{}'", vm.name)
 }
 
-/// Properties that upstream loads, and therefore writes, after all others (`spec/r4-xml.md` §1.3,
-/// stage 4).
+/// Properties that upstream loads, and therefore writes, after all others (`docs/spec/r4-xml.md`
+/// §1.3, stage 4).
 const LATE: [&str; 10] = [
     "appvm_default_bootmode",
     "audiovm",

@@ -4,7 +4,7 @@
 //! [`read`] takes the bytes of a file and gives a [`Qubes`] that parses a domain when somebody
 //! looks at it; [`write`] takes the same bytes and the collection, changed or not, and gives the
 //! new bytes. What nobody touched is copied byte for byte; in a touched domain only what differs is
-//! changed. The grammar is `spec/r4-xml.md`.
+//! changed. The grammar is `docs/spec/r4-xml.md`.
 //!
 //! [`open`] and [`Original`] do the same over a file that stays where it is: domains are fetched
 //! one by one.

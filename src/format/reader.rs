@@ -13,7 +13,7 @@ use crate::model::{Class, Diagnosis, Label, Pool, TextMap, Vm, VmName, VolumeCon
 /// The rest is kept in the file and not seen.
 pub(super) const MOST: usize = 4096;
 
-/// Properties whose second occurrence makes upstream refuse the store (`spec/r4-xml.md` §1.3).
+/// Properties whose second occurrence makes upstream refuse the store (`docs/spec/r4-xml.md` §1.3).
 pub(crate) const WRITE_ONCE: [&str; 4] = ["name", "qid", "uuid", "dispid"];
 
 /// An element `<item name="…">text</item>` of a section.

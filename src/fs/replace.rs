@@ -17,7 +17,8 @@ use tempfile::NamedTempFile;
 pub struct Access {
     /// Permission bits.
     pub mode: u32,
-    /// The group, where it exists and may be given; nobody fails over it (`spec/r4-xml.md` §0).
+    /// The group, where it exists and may be given; nobody fails over it (`docs/spec/r4-xml.md`
+    /// §0).
     pub group: Option<Gid>,
 }
 

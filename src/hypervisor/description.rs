@@ -50,8 +50,8 @@ pub enum SourceKind {
     Block,
 }
 
-/// A block device that is assigned to the qube as required: `spec/r4-devices.md` §5,
-/// `spec/r4-features.md` §6.
+/// A block device that is assigned to the qube as required: `docs/spec/r4-devices.md` §5,
+/// `docs/spec/r4-features.md` §6.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct BlockDevice {
     pub source: SourceKind,

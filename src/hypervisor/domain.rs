@@ -81,7 +81,7 @@ pub(super) fn domain_name(xml: &str) -> Option<String> {
     }
 }
 
-/// The power state that libvirt's state means for an active domain (`spec/r4-features.md` §7).
+/// The power state that libvirt's state means for an active domain (`docs/spec/r4-features.md` §7).
 fn power_state(state: virt_sys::virDomainState) -> PowerState {
     match state {
         virt_sys::VIR_DOMAIN_RUNNING | virt_sys::VIR_DOMAIN_BLOCKED => PowerState::Running,

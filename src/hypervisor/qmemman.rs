@@ -1,7 +1,7 @@
-//! Asking Qubes' memory manager for room before a domain is made (`spec/r4-properties.md` §5.7,
-//! `spec/r3-start.md` §10): the number of bytes and a line feed over a socket, `OK` or `FAIL` back.
-//! It takes the room from running qubes and keeps it while the connection is open, for one start
-//! after the other.
+//! Asking Qubes' memory manager for room before a domain is made (`docs/spec/r4-properties.md`
+//! §5.7, `docs/spec/r3-start.md` §10): the number of bytes and a line feed over a socket, `OK` or
+//! `FAIL` back. It takes the room from running qubes and keeps it while the connection is open, for
+//! one start after the other.
 
 use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;

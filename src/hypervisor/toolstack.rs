@@ -17,7 +17,7 @@ use nix::sys::stat::{major, minor};
 use super::HypervisorError;
 use crate::exec::{self, Program};
 
-/// Qubes' script for disks (`spec/r4-features.md` §6).
+/// Qubes' script for disks (`docs/spec/r4-features.md` §6).
 const BLOCK_SCRIPT: &str = "/etc/xen/scripts/qubes-block";
 /// Where the kernel shows what dom0 provides to guests.
 const BACKENDS: &str = "/sys/bus/xen-backend/devices";

@@ -23,8 +23,8 @@ fn read(program_path: &OsStr, path: &str) -> Option<String> {
     Some(String::from_utf8(answer).ok()?.trim().to_string())
 }
 
-/// The domain that emulates devices for the running domain `id` (`spec/r3-start.md` §9); its uuid
-/// stands where it is known.
+/// The domain that emulates devices for the running domain `id` (`docs/spec/r3-start.md` §9); its
+/// uuid stands where it is known.
 pub fn stubdom_of(program_path: &OsStr, id: u32) -> Option<Stubdom> {
     let stubdom = read(
         program_path,

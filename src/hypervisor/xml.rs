@@ -53,7 +53,7 @@ impl Templates {
         }
     }
 
-    /// The XML of a domain by the first template there is (`spec/r4-features.md` §6):
+    /// The XML of a domain by the first template there is (`docs/spec/r4-features.md` §6):
     /// `libvirt/FAMILY/by-name/QUBE.xml`, `libvirt/FAMILY-user.xml`, `libvirt/FAMILY-dist.xml`,
     /// `libvirt/FAMILY.xml`. The last one is built in; a file of the user's replaces it, one of the
     /// distribution's does not: there upstream's own template lies, which calls Python.

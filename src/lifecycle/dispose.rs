@@ -1,4 +1,5 @@
-//! Disposables: made from a template of their own, gone when they stop (`spec/r4-features.md` §9).
+//! Disposables: made from a template of their own, gone when they stop (`docs/spec/r4-features.md`
+//! §9).
 
 use std::cell::{Cell, RefCell};
 
@@ -248,7 +249,7 @@ impl Session {
 
     /// Makes `TEMPLATE-dvm`, or takes the one that is there, as what disposables are made from
     /// unless something else is said: what R3's qvm-create-default-dvm did with a saved machine
-    /// (`spec/r3-start.md` §14).
+    /// (`docs/spec/r3-start.md` §14).
     ///
     /// # Errors
     /// There is a qube of that name that is no AppVM of this template.

@@ -1,5 +1,6 @@
 //! A drive: a CD or a disk of dom0's that is attached from the beginning of a start
-//! (`spec/r4-tools.md`, qvm-start) or while the qube runs ([`super::attach`]), and not remembered.
+//! (`docs/spec/r4-tools.md`, qvm-start) or while the qube runs ([`super::attach`]), and not
+//! remembered.
 
 use std::fs;
 use std::os::unix::fs::FileTypeExt;

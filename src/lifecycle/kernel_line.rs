@@ -1,5 +1,5 @@
-//! The command line of a qube's kernel (`spec/r4-properties.md` §5.5, §5.6, `spec/r4-features.md`
-//! §6).
+//! The command line of a qube's kernel (`docs/spec/r4-properties.md` §5.5, §5.6,
+//! `docs/spec/r4-features.md` §6).
 
 use crate::hypervisor::uri::Family;
 use crate::model::{Facts, PropertyError, Qubes, Vm};

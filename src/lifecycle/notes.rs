@@ -1,4 +1,4 @@
-//! Notes about a qube: the file `notes.txt` in its directory (`spec/r4-adminapi.md`,
+//! Notes about a qube: the file `notes.txt` in its directory (`docs/spec/r4-adminapi.md`,
 //! admin.vm.notes).
 
 use std::io;

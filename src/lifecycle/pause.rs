@@ -1,5 +1,5 @@
 //! Stopping a qube's processors, or sending it to sleep, and letting it go on
-//! (`spec/r4-features.md` §8).
+//! (`docs/spec/r4-features.md` §8).
 //!
 //! Under the qube's lock: between a start's "created paused" and "resumed" the domain is paused
 //! too, and is no business of anybody else's.

@@ -216,7 +216,7 @@ impl Session {
     }
 
     /// The first other pool in whose directory this one's lies, else the pool of the thin volume
-    /// that holds it (`spec/r4-storage.md` §4).
+    /// that holds it (`docs/spec/r4-storage.md` §4).
     pub fn pool_around(&self, qubes: &Qubes, pool: &Pool) -> Option<String> {
         let own = self.place_of(pool)?;
         let holds = |other: &&Pool| {

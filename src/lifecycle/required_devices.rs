@@ -1,6 +1,6 @@
 //! The devices without which a qube does not start: block devices and PCI devices that are assigned
-//! to it as required (`spec/r4-devices.md` §1, `spec/r4-features.md` §6 and §7.5). They are in its
-//! domain from the beginning.
+//! to it as required (`docs/spec/r4-devices.md` §1, `docs/spec/r4-features.md` §6 and §7). They
+//! are in its domain from the beginning.
 //!
 //! They have to be there and to be the ones that were assigned. dom0's are looked at; what other
 //! qubes expose they tell in QubesDB, which is not asked yet, so those refuse the start.

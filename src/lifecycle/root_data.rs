@@ -1,6 +1,6 @@
 //! The root image that a template's package brings: an image, or one sparse tar, whole or in pieces
-//! (`spec/installer.md`, "R4 template package"). What a package brings was made by others: nothing
-//! but a regular file is opened, and of an archive only the one image is read.
+//! (`docs/spec/installer.md`, "R4 template package"). What a package brings was made by others:
+//! nothing but a regular file is opened, and of an archive only the one image is read.
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read};

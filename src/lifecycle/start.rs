@@ -213,7 +213,7 @@ impl Session {
     }
 
     /// A guest whose volume keeps no snapshots writes to the only image there is: nobody may begin
-    /// with a copy of that meanwhile (`spec/r4-storage.md` §3).
+    /// with a copy of that meanwhile (`docs/spec/r4-storage.md` §3).
     fn refuse_live_images(&self, qubes: &Qubes, vm: &Vm) -> Result<(), LifecycleError> {
         let refused = |reason: String| {
             Err(LifecycleError::CannotStart {

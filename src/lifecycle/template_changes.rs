@@ -1,5 +1,5 @@
 //! R3's words about what a template's root volume has had done to it: commit, revert, trim
-//! (`spec/r3-start.md` §6), in today's meaning (`docs/earlier.md`).
+//! (`docs/spec/r3-start.md` §6), in today's meaning (`docs/earlier.md`).
 
 use super::settle::Settled;
 use super::start::known;

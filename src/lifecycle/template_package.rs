@@ -1,5 +1,6 @@
-//! What a template's package says of the template (`spec/installer.md`, "R4 template package"). It
-//! was made by others: each name and value is one that is known, or it is left out with a warning.
+//! What a template's package says of the template (`docs/spec/installer.md`, "R4 template
+//! package"). It was made by others: each name and value is one that is known, or it is left out
+//! with a warning.
 
 use std::ffi::OsString;
 use std::fs;

@@ -12,7 +12,7 @@ use super::qube_lock::make_shared_directory;
 use super::{LifecycleError, Session};
 
 const FEATURE: &str = "check-updates";
-/// While it is there dom0's own timer does nothing (`spec/r3-tools.md` §4).
+/// While it is there dom0's own timer does nothing (`docs/spec/r3-tools.md` §4).
 const DOM0_FLAG: &str = "/var/lib/qubes/updates/disable-updates";
 
 /// Who looks for updates.

@@ -15,7 +15,7 @@ pub enum Class {
 }
 
 impl Class {
-    /// Every class that exists in R4 (`spec/r4-xml.md` §1.4), sorted by name.
+    /// Every class that exists in R4 (`docs/spec/r4-xml.md` §1.4), sorted by name.
     pub const ALL: [Class; 6] = [
         Class::AdminVM,
         Class::AppVM,

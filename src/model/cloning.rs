@@ -1,5 +1,6 @@
-//! Deciding what a clone of a qube is (`spec/r4-tools.md`, qvm-clone): a new qube of the same label
-//! and template that gets the source's explicit properties, tags, features and device assignments.
+//! Deciding what a clone of a qube is (`docs/spec/r4-tools.md`, qvm-clone): a new qube of the same
+//! label and template that gets the source's explicit properties, tags, features and device
+//! assignments.
 
 use uuid::Uuid;
 

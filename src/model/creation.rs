@@ -1,5 +1,5 @@
-//! Deciding what a new qube is (`spec/r4-properties.md` §7, `spec/r4-features.md` §9, §10), and a
-//! new system.
+//! Deciding what a new qube is (`docs/spec/r4-properties.md` §7, `docs/spec/r4-features.md` §9,
+//! §10), and a new system.
 
 use smol_str::format_smolstr;
 use uuid::Uuid;
@@ -271,7 +271,7 @@ impl Qubes {
             .ok_or(CreationError::Full { release, max })
     }
 
-    /// A number that no disposable has, at random (`spec/r4-properties.md` §6).
+    /// A number that no disposable has, at random (`docs/spec/r4-properties.md` §6).
     ///
     /// # Errors
     /// None was found in 100 tries.
@@ -458,8 +458,8 @@ impl Qubes {
     }
 }
 
-/// A disposable takes its template's explicit properties, features and tags (`spec/r4-features.md`
-/// §9).
+/// A disposable takes its template's explicit properties, features and tags
+/// (`docs/spec/r4-features.md` §9).
 fn inherit_as_disposable(vm: &mut Vm, template: &Vm) {
     for (name, text) in template.properties.iter() {
         let property = Property::find(Scope::Class(&Class::DispVM), name);
@@ -480,7 +480,7 @@ fn inherit_as_disposable(vm: &mut Vm, template: &Vm) {
 }
 
 /// Explicit properties in the order in which they are written: by stage, then by name
-/// (`spec/r4-xml.md` §1.3).
+/// (`docs/spec/r4-xml.md` §1.3).
 pub fn in_written_order(class: &Class, properties: &TextMap) -> TextMap {
     let stage = |name: &str| Property::find(Scope::Class(class), name).map_or(2, |p| p.stage);
     let mut sorted: Vec<(&str, &str)> = properties.iter().collect();
@@ -488,8 +488,8 @@ pub fn in_written_order(class: &Class, properties: &TextMap) -> TextMap {
     sorted.into_iter().collect()
 }
 
-/// What `qubes-create` makes (`spec/r4-xml.md` §5): labels, a pool of files, the pool of kernels,
-/// dom0.
+/// What `qubes-create` makes (`docs/spec/r4-xml.md` §5): labels, a pool of files, the pool of
+/// kernels, dom0.
 ///
 /// Where files cannot share blocks, the pool is of driver `file`, as upstream's, if its mapped
 /// devices can be had; else of `file-reflink` with `setup_check="no"`, which copies and which every

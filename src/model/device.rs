@@ -1,4 +1,4 @@
-//! Device assignments as the store keeps them (`spec/r4-xml.md` §1.7).
+//! Device assignments as the store keeps them (`docs/spec/r4-xml.md` §1.7).
 
 use super::release::Release;
 use super::text_map::TextMap;
@@ -94,8 +94,8 @@ impl DeviceClass {
 }
 
 impl Assignment {
-    /// The assignment in the attributes that the release reads (`spec/r4-xml.md` §1.7): before 4.3
-    /// backend and port alone, and everything is required; from then on with mode and identity.
+    /// The assignment in the attributes that the release reads (`docs/spec/r4-xml.md` §1.7): before
+    /// 4.3 backend and port alone, and everything is required; from then on with mode and identity.
     /// `None` where the release cannot be told.
     pub fn for_release(&self, release: Release) -> Option<Assignment> {
         let mode = self.mode().ok()?;

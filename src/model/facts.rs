@@ -61,7 +61,7 @@ pub trait Facts {
     }
 
     /// The LVM thin pool that is the default: volume group, where it is known, and pool.
-    /// `DEFAULT_LVM_POOL`, else the one that holds `/` (`spec/r4-properties.md` §2.1).
+    /// `DEFAULT_LVM_POOL`, else the one that holds `/` (`docs/spec/r4-properties.md` §2.1).
     fn thin_pool_of_root(&self) -> Option<(Option<String>, String)> {
         None
     }

@@ -1,5 +1,6 @@
-//! Features: names with texts, looked up along templates, netvms, or dom0 (`spec/r4-features.md`
-//! §1). A feature is absent, off (empty), or on (anything else, `0` too).
+//! Features: names with texts, looked up along templates, netvms, or dom0
+//! (`docs/spec/r4-features.md` §1). A feature is absent, off (empty), or on (anything else, `0`
+//! too).
 
 use core::net::Ipv4Addr;
 
@@ -29,7 +30,7 @@ pub enum FeatureError {
     Reserved { vm: String, feature: String },
 }
 
-/// Features that only the system writes (`spec/r4-features.md` §1).
+/// Features that only the system writes (`docs/spec/r4-features.md` §1).
 pub(super) const RESERVED: [&str; 4] = [
     "deferred-netvm-original",
     "preload-dispvm",
@@ -50,8 +51,8 @@ const READY_SERVICES: [&str; 2] = ["qubes.WaitForRunningSystem", "qubes.WaitForS
 /// The tags that a qube wants on what it creates.
 pub(super) const TAG_CREATED_WITH: &str = "tag-created-vm-with";
 
-/// Longest names below a QubesDB directory: keys have at most 63 bytes (`spec/r4-features.md` §4,
-/// §5).
+/// Longest names below a QubesDB directory: keys have at most 63 bytes (`docs/spec/r4-features.md`
+/// §4, §5).
 const SERVICE_MAX: usize = 48;
 const VM_CONFIG_MAX: usize = 52;
 const PERSIST_MAX: usize = 54;

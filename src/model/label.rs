@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// One label: `<label id="label-N" color="0xRRGGBB">name</label>` (`spec/r4-xml.md` §1.1).
+/// One label: `<label id="label-N" color="0xRRGGBB">name</label>` (`docs/spec/r4-xml.md` §1.1).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Label {
     /// N of `label-N`.

@@ -9,8 +9,8 @@ use smol_str::SmolStr;
 ///
 /// Two ways in: [`VmName::from_store`] for names that already stand in a file (never re-checked by
 /// any release of Qubes, so only what could harm us is refused), and [`VmName::for_new`] for a qube
-/// about to be created (`spec/r4-properties.md` §6). Nearly every name is so short that it lies in
-/// the value itself.
+/// about to be created (`docs/spec/r4-properties.md` §6). Nearly every name is so short that it
+/// lies in the value itself.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct VmName(SmolStr);
 

@@ -1,4 +1,4 @@
-//! Network addresses, from numbers (`spec/r4-properties.md` §5.4).
+//! Network addresses, from numbers (`docs/spec/r4-properties.md` §5.4).
 
 use core::net::{Ipv4Addr, Ipv6Addr};
 

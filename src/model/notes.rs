@@ -1,5 +1,5 @@
 //! Notes: what a person wrote down about a qube. Free text, kept in a file of the qube's directory
-//! (`spec/r4-adminapi.md`, admin.vm.notes).
+//! (`docs/spec/r4-adminapi.md`, admin.vm.notes).
 
 use unicode_general_category::{GeneralCategory, get_general_category};
 

@@ -1,5 +1,5 @@
 //! PCI devices of dom0 as R3's `pcidevs` has them: each required, `bb:ss.f`. In the store the port
-//! is `bb_ss.f` (`spec/r3-migration.md` §4).
+//! is `bb_ss.f` (`docs/spec/r3-migration.md` §4).
 
 use super::device::{Assignment, DeviceClass, Mode};
 use super::facts::Facts;

@@ -1,4 +1,5 @@
-//! Storage pools as the store keeps them (`spec/r4-xml.md` §1.2, `spec/r4-storage.md` §4).
+//! Storage pools as the store keeps them (`docs/spec/r4-xml.md` §1.2, `docs/spec/r4-storage.md`
+//! §4).
 
 use super::text_map::TextMap;
 

@@ -1,4 +1,5 @@
-//! Deciding about pools: adding one, removing one, changing its options (`spec/r4-storage.md` §4).
+//! Deciding about pools: adding one, removing one, changing its options (`docs/spec/r4-storage.md`
+//! §4).
 
 use std::fmt;
 

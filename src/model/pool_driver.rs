@@ -1,5 +1,5 @@
 //! The storage drivers that Qubes OS brings along, and the options of their pools
-//! (`spec/r4-storage.md` §4).
+//! (`docs/spec/r4-storage.md` §4).
 
 /// One driver.
 #[derive(Debug)]

@@ -1,4 +1,4 @@
-//! Power states (`spec/r4-features.md` §7, `spec/r4-tools.md` qvm-ls).
+//! Power states (`docs/spec/r4-features.md` §7, `docs/spec/r4-tools.md` qvm-ls).
 
 use std::fmt;
 

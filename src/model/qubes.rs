@@ -325,7 +325,7 @@ impl Qubes {
     }
 }
 
-/// AdminVM first, then by name (`spec/r4-xml.md` §1.4).
+/// AdminVM first, then by name (`docs/spec/r4-xml.md` §1.4).
 fn order(a: &Slot, b: &Slot) -> Ordering {
     let admin = |s: &Slot| s.class != Class::AdminVM;
     admin(a).cmp(&admin(b)).then_with(|| a.name.cmp(&b.name))

@@ -27,7 +27,7 @@ impl Release {
         Release::R4_4,
     ];
 
-    /// The highest number of a qube that it loads (`spec/r4-properties.md` §9).
+    /// The highest number of a qube that it loads (`docs/spec/r4-properties.md` §9).
     pub fn highest_qid(self) -> u16 {
         if self < Release::R4_2 { 254 } else { Qid::MAX }
     }
@@ -38,12 +38,12 @@ impl Release {
         self >= Release::R4_4
     }
 
-    /// Whether it knows volumes whose key nobody keeps (`spec/r4-xml.md` §1.8).
+    /// Whether it knows volumes whose key nobody keeps (`docs/spec/r4-xml.md` §1.8).
     pub fn knows_ephemeral(self) -> bool {
         self >= Release::R4_1
     }
 
-    /// Whether it knows how a device is assigned, and which device at a port (`spec/r4-xml.md`
+    /// Whether it knows how a device is assigned, and which device at a port (`docs/spec/r4-xml.md`
     /// §1.7).
     pub fn knows_device_modes(self) -> bool {
         self >= Release::R4_3

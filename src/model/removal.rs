@@ -1,4 +1,4 @@
-//! Who uses a qube, and whether it may go (`spec/r4-properties.md` §8).
+//! Who uses a qube, and whether it may go (`docs/spec/r4-properties.md` §8).
 
 use std::fmt;
 

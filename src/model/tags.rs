@@ -1,4 +1,4 @@
-//! Tags (`spec/r4-properties.md` §6, `spec/r4-features.md` §4, §10).
+//! Tags (`docs/spec/r4-properties.md` §6, `docs/spec/r4-features.md` §4, §10).
 
 use smol_str::SmolStr;
 

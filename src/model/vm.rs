@@ -7,7 +7,7 @@ use super::device::DeviceClass;
 use super::name::VmName;
 use super::text_map::TextMap;
 
-/// The number of a qube, 0 to 10000; dom0 has 0 (`spec/r4-properties.md` §3).
+/// The number of a qube, 0 to 10000; dom0 has 0 (`docs/spec/r4-properties.md` §3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Qid(u16);
 

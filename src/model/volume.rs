@@ -1,5 +1,5 @@
 //! Volumes of a qube: what its class gives it, what the store says differently, where they come
-//! from (`spec/r4-storage.md` §1, §2). Nothing here looks at a disk.
+//! from (`docs/spec/r4-storage.md` §1, §2). Nothing here looks at a disk.
 
 use super::class::Class;
 use super::facts::Facts;
@@ -168,7 +168,7 @@ const KERNEL: ClassVolume = ClassVolume {
 };
 
 /// The volumes of a class, in the order of upstream's files and of the guest's disks
-/// (`spec/r4-storage.md` §1).
+/// (`docs/spec/r4-storage.md` §1).
 pub fn class_volumes(class: &Class) -> &'static [ClassVolume] {
     const OWN: [ClassVolume; 4] = [
         origin("root", 10 * GIB),
@@ -443,7 +443,7 @@ impl ResolvedVolume {
 
     /// What is written into `<volume-config>`, in upstream's order. A false boolean is left out:
     /// every tagged release reads the text `False` as true, and takes absence for the class's
-    /// default (`spec/r4-xml.md` §1.8).
+    /// default (`docs/spec/r4-xml.md` §1.8).
     pub fn config(&self) -> VolumeConfig {
         let mut attributes = TextMap::new();
         attributes.set("name", &self.name);

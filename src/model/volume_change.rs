@@ -1,5 +1,5 @@
 //! Deciding about a volume's options: how many revisions it keeps, whether it can be written to,
-//! whether its key is thrown away (`spec/r4-storage.md` §1, §3).
+//! whether its key is thrown away (`docs/spec/r4-storage.md` §1, §3).
 
 use super::class::Class;
 use super::facts::Facts;
@@ -175,8 +175,8 @@ impl Qubes {
     }
 }
 
-/// The attributes in upstream's order (`spec/r4-xml.md` §1.8), those that it does not have at the
-/// end.
+/// The attributes in upstream's order (`docs/spec/r4-xml.md` §1.8), those that it does not have at
+/// the end.
 fn in_written_order(attributes: &TextMap) -> TextMap {
     const ORDER: [&str; 10] = [
         "name",

@@ -1,5 +1,5 @@
-//! Steps on files that hold after a power loss once they return (`spec/r4-storage.md` §5, primitive
-//! operations).
+//! Steps on files that hold after a power loss once they return (`docs/spec/r4-storage.md` §5,
+//! primitive operations).
 //!
 //! Those with `scratch` in their name do not wait for the disk: for images that a power loss ends
 //! anyway, because the next start makes them anew. Waiting is what takes the time in a start. What

@@ -1,4 +1,4 @@
-//! Volumes encrypted with a key that nobody keeps (`spec/r4-storage.md` §3): the kernel has it
+//! Volumes encrypted with a key that nobody keeps (`docs/spec/r4-storage.md` §3): the kernel has it
 //! while the mapping exists, and it never was anywhere else. What is left of the image after that
 //! is noise.
 

@@ -1,5 +1,5 @@
 //! Driver `linux-kernel`: a directory with one directory per kernel, read-only
-//! (`spec/r4-storage.md` §8).
+//! (`docs/spec/r4-storage.md` §8).
 
 use std::fs;
 use std::io;

@@ -69,7 +69,7 @@ impl VolumeLocks {
     }
 
     /// The name of a volume's lock file: its id as upstream writes ids in file names
-    /// (`spec/r4-storage.md` §1).
+    /// (`docs/spec/r4-storage.md` §1).
     fn name(pool: &str, vid: &str) -> String {
         let escaped = format!("{pool}:{vid}").replace('-', "--").replace('/', "-");
         let name = match escaped.len() {

@@ -57,7 +57,7 @@ use crate::fs::file_lock::FileLock;
 use crate::model::VmName;
 use crate::model::volume::{ResolvedVolume, VolumeError};
 
-/// What a volume is for: the two flags of `spec/r4-storage.md` §1 as one word.
+/// What a volume is for: the two flags of `docs/spec/r4-storage.md` §1 as one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Fresh and empty at each start, discarded at stop.
@@ -141,7 +141,7 @@ impl Volume {
         }
     }
 
-    /// Whether the guest writes to the only image there is (`spec/r4-storage.md` §1).
+    /// Whether the guest writes to the only image there is (`docs/spec/r4-storage.md` §1).
     pub fn snapshots_disabled(&self) -> bool {
         self.revisions_to_keep == -1 && self.kind == Kind::Origin
     }

@@ -1,5 +1,5 @@
 //! Which LVM thin pool holds a directory: what the system's default pool is computed from
-//! (`spec/r4-properties.md` §2.1).
+//! (`docs/spec/r4-properties.md` §2.1).
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;

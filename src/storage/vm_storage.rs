@@ -472,7 +472,7 @@ fn misplaced(pool: &str, vid: &str) -> String {
     )
 }
 
-/// The order in which a domain's disks get their letters (`spec/r4-storage.md` §1).
+/// The order in which a domain's disks get their letters (`docs/spec/r4-storage.md` §1).
 fn rank(name: &str) -> usize {
     let order = ["root", "private", "volatile", "kernel"];
     order.iter().position(|n| *n == name).unwrap_or(order.len())

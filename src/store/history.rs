@@ -2,8 +2,8 @@
 //! thinned with age.
 //!
 //! They lie in `backup/` beside the store under the names that upstream gives its copies,
-//! `qubes-YYYY-MM-DD-HH:MM:SS.xml`, local time (`spec/r4-xml.md` §3); of several within a second
-//! the later ones have a number, `qubes-YYYY-MM-DD-HH:MM:SS-2.xml`.
+//! `qubes-YYYY-MM-DD-HH:MM:SS.xml`, local time (`docs/spec/r4-xml.md` §3); of several within a
+//! second the later ones have a number, `qubes-YYYY-MM-DD-HH:MM:SS-2.xml`.
 //!
 //! The clock may be wrong by years and right again. So how old a copy is counts from the newest
 //! other one, not from the clock, and a long time without copies makes those before it hardly

@@ -1,5 +1,5 @@
 //! Whether a qubesd runs that owns the store: it keeps everything in memory and overwrites what
-//! others have written (`spec/r4-xml.md` §4).
+//! others have written (`docs/spec/r4-xml.md` §4).
 
 use std::io;
 use std::os::fd::AsRawFd;

@@ -76,7 +76,7 @@ pub enum Which {
     Running,
 }
 
-/// Features that the core asks for (`spec/r4-features.md` §2) and that a person sets.
+/// Features that the core asks for (`docs/spec/r4-features.md` §2) and that a person sets.
 pub const KNOWN_FEATURES: [&str; 26] = [
     "anon-timezone",
     "apparmor",

@@ -1,4 +1,4 @@
-//! Reading a command line, with errors in the words of argparse (`spec/r4-tools.md` §1.1–1.3).
+//! Reading a command line, with errors in the words of argparse (`docs/spec/r4-tools.md` §1.1–1.3).
 
 use std::ffi::OsString;
 

@@ -99,7 +99,7 @@ pub fn define(line: clap::Command) -> clap::Command {
             "only say whether it could be created so",
         )))
         .args([images::discard_existing(), images::adopt_existing()])
-        // R3's words, which installers still use (`spec/installer.md`).
+        // R3's words, which installers still use (`docs/spec/installer.md`).
         .arg(earlier(
             "net",
             "a qube with network hardware: provides_network, netvm none",
@@ -266,7 +266,7 @@ struct RootImage<'a> {
 }
 
 impl<'a> Order<'a> {
-    /// Checks in upstream's order (`spec/r4-tools.md`, qvm-create).
+    /// Checks in upstream's order (`docs/spec/r4-tools.md`, qvm-create).
     fn of(call: &'a Invocation) -> Result<Order<'a>, Failure> {
         let given = pairs(call.values("property"), |t| {
             format!("Invalid property token: {}", quoted(t))

@@ -1,5 +1,5 @@
 //! What R3's `qvm-prefs --list` and `qubes-prefs --list` print: its names, order and words
-//! (`spec/r3-tools.md` §2). The values are those in effect in R4.
+//! (`docs/spec/r3-tools.md` §2). The values are those in effect in R4.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;

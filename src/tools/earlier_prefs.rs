@@ -1,4 +1,4 @@
-//! The names and values of R3's qvm-prefs and qubes-prefs (`spec/r3-tools.md` §2, §4), which
+//! The names and values of R3's qvm-prefs and qubes-prefs (`docs/spec/r3-tools.md` §2, §4), which
 //! installers and scripts still use: what R4 keeps in a feature, in a device, or under another
 //! name.
 

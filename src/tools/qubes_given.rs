@@ -1,5 +1,5 @@
 //! Which qubes a command line means: names, shell patterns, `--all`, `--exclude`
-//! (`spec/r4-tools.md` §1.4).
+//! (`docs/spec/r4-tools.md` §1.4).
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 

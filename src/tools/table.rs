@@ -1,5 +1,5 @@
 //! Tables as `column -t` lays them out, which upstream's tools pipe theirs through
-//! (`spec/r4-tools.md` §2).
+//! (`docs/spec/r4-tools.md` §2).
 
 mod cells;
 mod narrow;

@@ -1,6 +1,6 @@
 //! qvm-template-postprocess: what a template's package has done after its files are there, and
-//! before they go (`spec/installer.md`). Unlike upstream's it works in a chroot, where an installer
-//! unpacks packages.
+//! before they go (`docs/spec/installer.md`). Unlike upstream's it works in a chroot, where an
+//! installer unpacks packages.
 
 use std::path::PathBuf;
 

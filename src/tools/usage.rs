@@ -1,4 +1,5 @@
-//! Usage lines in the layout that scripts and people know from argparse (`spec/r4-tools.md` §1.2).
+//! Usage lines in the layout that scripts and people know from argparse (`docs/spec/r4-tools.md`
+//! §1.2).
 
 use clap::{Arg, ArgAction, Command};
 

@@ -1,4 +1,4 @@
-//! The command lines of installers and packages, as they stand in them (`spec/installer.md`).
+//! The command lines of installers and packages, as they stand in them (`docs/spec/installer.md`).
 
 use std::fs;
 

@@ -1,5 +1,5 @@
 //! One element of an old store: its class, and its attributes as R3 understands them
-//! (`spec/r3-model.md` §2, §3.1).
+//! (`docs/spec/r3-model.md` §2, §3.1).
 
 use std::borrow::Cow;
 

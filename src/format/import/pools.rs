@@ -1,5 +1,5 @@
 //! Where the images of an old system lie: R3's pools, their names and directories
-//! (`spec/r3-model.md` §11).
+//! (`docs/spec/r3-model.md` §11).
 
 use super::super::reader::diagnosis;
 use super::old::{Old, shown};

@@ -1,5 +1,5 @@
 //! What an old store says of one qube by itself: properties, features, devices, volumes
-//! (`spec/r3-migration.md` §3, §4).
+//! (`docs/spec/r3-migration.md` §3, §4).
 
 use uuid::Uuid;
 
@@ -15,7 +15,8 @@ use crate::model::{Class, Labels, TextMap, Vm, VolumeConfig};
 /// R3's limit of maxmem, times memory.
 const MAXMEM_FACTOR: u32 = 10;
 
-/// Longest name of a service: with its directory it is a key in QubesDB (`spec/r4-features.md` §4).
+/// Longest name of a service: with its directory it is a key in QubesDB (`docs/spec/r4-features.md`
+/// §4).
 const SERVICE_MAX: usize = 48;
 
 /// Takes over what the element of a qube says of it alone. Of dom0, which has no images, that is

@@ -15,8 +15,8 @@ pub(super) const BASE: &str = "/var/lib/qubes";
 /// The pool of dom0's kernels.
 pub(super) const KERNELS: &str = "linux-kernel";
 
-/// The global properties (`spec/r3-migration.md` §1). `default_fw_netvm` ends here: each ProxyVM
-/// says itself what it is connected to.
+/// The global properties (`docs/spec/r3-migration.md` §1). `default_fw_netvm` ends here: each
+/// ProxyVM says itself what it is connected to.
 pub(super) fn globals(
     tree: &Tree,
     imported: &[Imported],

@@ -172,7 +172,7 @@ impl Session {
             }
             if self.release() == Release::R4_0 && vm.properties.get("maxmem") == Some("0") {
                 // 4.0 says with a service what later releases say with maxmem
-                // (`spec/r4-properties.md` §9).
+                // (`docs/spec/r4-properties.md` §9).
                 vm.properties.remove("maxmem");
                 vm.features.set("service.meminfo-writer", "");
             }

@@ -1,6 +1,6 @@
 //! Everything in a store that upstream would refuse, read otherwise than it stands there, or lose
-//! (`spec/r4-xml.md` §2), with what a repair would do about it. Looks at what is explicitly set;
-//! what merely follows from it is not told again.
+//! (`docs/spec/r4-xml.md` §2), with what a repair would do about it. Looks at what is explicitly
+//! set; what merely follows from it is not told again.
 
 mod between;
 mod devices;

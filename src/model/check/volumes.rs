@@ -12,7 +12,7 @@ use crate::model::vm::{Vm, VolumeConfig};
 use crate::model::volume::{VolumeError, class_volume, class_volumes, volume_traits};
 
 /// The attributes that every release up to 4.4.0 takes for true when they say `False`
-/// (`spec/r4-xml.md` §1.8).
+/// (`docs/spec/r4-xml.md` §1.8).
 const FLAGS: [&str; 4] = ["rw", "save_on_stop", "snap_on_start", "ephemeral"];
 
 /// Every attribute of a volume that upstream's drivers know, with `internal`, which they drop.

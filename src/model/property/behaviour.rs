@@ -153,7 +153,7 @@ fn user(text: &str) -> Result<String, PropertyError> {
     }
 }
 
-/// `layout+variant+options` (`spec/r4-properties.md` §4).
+/// `layout+variant+options` (`docs/spec/r4-properties.md` §4).
 fn layout(text: &str) -> Result<String, PropertyError> {
     let fields: Vec<&str> = text.split('+').collect();
     let [layout, variant, options] = fields[..] else {
@@ -183,7 +183,7 @@ fn layout(text: &str) -> Result<String, PropertyError> {
     }
 }
 
-/// Codes of seven characters, stored sorted and once each (`spec/r4-devices.md` §2).
+/// Codes of seven characters, stored sorted and once each (`docs/spec/r4-devices.md` §2).
 fn device_codes(text: &str) -> Result<String, PropertyError> {
     let refused = |why: &str| {
         Err(PropertyError::refused(format!(

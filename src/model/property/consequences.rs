@@ -1,5 +1,5 @@
-//! What follows from a change inside the database (`spec/r4-features.md` §4, §10): tags that follow
-//! a qube, features that follow a property.
+//! What follows from a change inside the database (`docs/spec/r4-features.md` §4, §10): tags that
+//! follow a qube, features that follow a property.
 
 use super::{Changed, Effect, Value};
 use crate::model::loadable::reference_tag;
@@ -96,7 +96,7 @@ pub(super) fn default_netvm_changed(qubes: &mut Qubes, changed: &Changed<'_>) ->
 }
 
 /// A paused qube keeps the netvm it was attached to; the feature remembers which
-/// (`spec/r4-properties.md` §4).
+/// (`docs/spec/r4-properties.md` §4).
 fn defer_while_paused(qubes: &mut Qubes, vm: &VmName, changed: &Changed<'_>) {
     const ORIGINAL: &str = "deferred-netvm-original";
     let is_due = qubes.get(vm.as_str()).is_some_and(|qube| {
@@ -187,7 +187,7 @@ pub(super) fn template_changed(
 }
 
 impl Qubes {
-    /// The kernel volume's id is the kernel's version (`spec/r4-storage.md` §8).
+    /// The kernel volume's id is the kernel's version (`docs/spec/r4-storage.md` §8).
     pub(super) fn follow_kernel(&mut self, vm: &VmName, kernel: Option<&str>) {
         let differs = |v: &crate::model::VolumeConfig| {
             v.attributes

@@ -105,8 +105,8 @@ pub(super) const ROWS: &[Property] = &[
     global("updatevm", QUBE, DefaultValue::NoQube, "The qube through which dom0 and templates fetch updates."),
 ];
 
-/// `spec/r4-properties.md` §2.1: the pool called `default`; the thin pool that was asked for or
-/// holds `/`; the pool of files in the base directory.
+/// `docs/spec/r4-properties.md` §2.1: the pool called `default`; the thin pool that was asked for
+/// or holds `/`; the pool of files in the base directory.
 fn default_pool(qubes: &Qubes, facts: &dyn Facts) -> Result<Value, PropertyError> {
     let pools = &qubes.pools;
     let is_file = |driver: &str| matches!(driver, "file" | "file-reflink");

@@ -85,8 +85,8 @@ fn updateable(asked: &Asked<'_>) -> Result<Value, PropertyError> {
     Ok(Value::Bool(!asked.vm.class.has_template()))
 }
 
-/// The name of the icon (`spec/r4-properties.md` §3); a service qube's and a DispVM template's tell
-/// what they do.
+/// The name of the icon (`docs/spec/r4-properties.md` §3); a service qube's and a DispVM template's
+/// tell what they do.
 fn icon(asked: &Asked<'_>) -> Result<Value, PropertyError> {
     let (qubes, vm) = (asked.qubes, asked.vm);
     let class = match vm.class {

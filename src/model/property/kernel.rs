@@ -83,7 +83,7 @@ fn kernelopts(text: &str) -> Result<String, PropertyError> {
     }
 }
 
-/// `spec/r4-properties.md` §5.5.
+/// `docs/spec/r4-properties.md` §5.5.
 fn default_kernelopts(asked: &Asked<'_>) -> Result<Value, PropertyError> {
     let Asked { qubes, vm, facts } = *asked;
     let kernel = qubes.kernel(vm, facts)?;
@@ -127,7 +127,7 @@ fn inherits_kernelopts(asked: &Asked<'_>) -> bool {
         }
 }
 
-/// `spec/r4-properties.md` §5.6.
+/// `docs/spec/r4-properties.md` §5.6.
 fn bootmode(asked: &Asked<'_>) -> Result<Value, PropertyError> {
     let Asked { qubes, vm, facts } = *asked;
     let is_known = |mode: &str| {

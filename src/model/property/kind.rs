@@ -11,7 +11,7 @@ use crate::model::class::Class;
 use crate::model::name::VmName;
 use crate::model::qubes::Qubes;
 
-/// What an empty text in the store means for a text property (`spec/r4-xml.md` §1.3).
+/// What an empty text in the store means for a text property (`docs/spec/r4-xml.md` §1.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EmptyText {
     /// Itself.
@@ -76,7 +76,7 @@ pub(super) fn as_it_is(text: &str) -> Result<String, PropertyError> {
 
 impl Kind {
     /// The word for the type in the Admin API and in JSON: `vm`, `int`, `bool`, `label`, else `str`
-    /// (`spec/r4-properties.md` §1).
+    /// (`docs/spec/r4-properties.md` §1).
     pub fn api_name(self) -> &'static str {
         match self {
             Kind::Qube { .. } => "vm",

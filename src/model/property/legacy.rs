@@ -1,4 +1,4 @@
-//! What early R4 stores say in another place (`spec/r4-xml.md` §2): upstream moves it when it
+//! What early R4 stores say in another place (`docs/spec/r4-xml.md` §2): upstream moves it when it
 //! loads, so it counts here, and goes when the property is set or reset.
 
 use super::parse_bool;

@@ -10,7 +10,7 @@ use super::{
 use super::{Of, Release, the};
 use crate::model::class::Class;
 
-/// dom0's maxmem where xenstore cannot be asked, MiB (`spec/r4-properties.md` §4).
+/// dom0's maxmem where xenstore cannot be asked, MiB (`docs/spec/r4-properties.md` §4).
 const DOM0_MAXMEM_MIB: i64 = 4096;
 
 const VIRT_MODE_ROW: &Property = the("virt_mode");
@@ -134,12 +134,12 @@ fn virt_mode(text: &str) -> Result<String, PropertyError> {
     }
 }
 
-/// `spec/r4-properties.md` §5.1.
+/// `docs/spec/r4-properties.md` §5.1.
 fn default_virt_mode(asked: &Asked<'_>) -> Result<Value, PropertyError> {
     Ok(Value::text(asked.qubes.default_mode(asked.vm)?))
 }
 
-/// `spec/r4-properties.md` §5.3.
+/// `docs/spec/r4-properties.md` §5.3.
 fn maxmem(asked: &Asked<'_>) -> Result<Value, PropertyError> {
     let Asked { qubes, vm, facts } = *asked;
     if !qubes.can_balance_memory(vm)? {
@@ -201,9 +201,9 @@ fn start_time(asked: &Asked<'_>) -> Result<Value, PropertyError> {
 }
 
 impl crate::model::Qubes {
-    /// Whether the qube's memory can be balanced, if the hypervisor is Xen (`spec/r4-properties.md`
-    /// §5.2): no PCI device, and a fully virtualised guest must have an agent, which must support
-    /// it if it says what it supports.
+    /// Whether the qube's memory can be balanced, if the hypervisor is Xen
+    /// (`docs/spec/r4-properties.md` §5.2): no PCI device, and a fully virtualised guest must have
+    /// an agent, which must support it if it says what it supports.
     pub fn can_balance_memory(&self, vm: &crate::model::Vm) -> Result<bool, PropertyError> {
         if self.has_pci(vm) {
             return Ok(false);

@@ -1,5 +1,6 @@
 //! The one table of properties: listing, help, completion, saving and validation all read it
-//! (`spec/r4-properties.md` §2–§4). Adding a property touches one row in one of the files below.
+//! (`docs/spec/r4-properties.md` §2–§4). Adding a property touches one row in one of the files
+//! below.
 
 mod behaviour;
 mod change;

@@ -304,7 +304,7 @@ pub(super) fn pvh_without_pci(asked: &Asked<'_>, wanted: &Wanted<'_>) -> Checked
 }
 
 impl Qubes {
-    /// Whether memory can be plugged into the running qube (`spec/r4-properties.md` §5.8).
+    /// Whether memory can be plugged into the running qube (`docs/spec/r4-properties.md` §5.8).
     pub fn has_memory_hotplug(&self, vm: &Vm, facts: &dyn Facts) -> Result<bool, PropertyError> {
         if let Some(feature) = self.feature_with_template(vm, "memory-hotplug") {
             return Ok(!feature.is_empty());

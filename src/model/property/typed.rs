@@ -217,7 +217,7 @@ impl Qubes {
     }
 
     /// Bytes that a start needs, with what Xen keeps for itself and an emulator's domain
-    /// (`spec/r4-properties.md` §5.7).
+    /// (`docs/spec/r4-properties.md` §5.7).
     pub fn memory_for_start(&self, vm: &Vm, facts: &dyn Facts) -> Result<u64, PropertyError> {
         const MIB: u64 = 1 << 20;
         let (memory, mode) = (self.memory(vm, facts)?, self.virt_mode(vm, facts)?);

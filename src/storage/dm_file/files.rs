@@ -1,4 +1,4 @@
-//! The files of one volume and their names (`spec/r4-storage.md` §6).
+//! The files of one volume and their names (`docs/spec/r4-storage.md` §6).
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

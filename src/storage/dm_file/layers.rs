@@ -1,5 +1,5 @@
 //! The mapped devices of running volumes, with the names that upstream's scripts give them
-//! (`spec/r4-storage.md` §6, `spec/r3-start.md` §6).
+//! (`docs/spec/r4-storage.md` §6, `docs/spec/r3-start.md` §6).
 //!
 //! | device | what it is |
 //! |---|---|

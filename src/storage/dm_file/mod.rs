@@ -1,5 +1,5 @@
-//! Driver `file`: images that are written in place, kept apart by dm-snapshot (`spec/r4-storage.md`
-//! §6).
+//! Driver `file`: images that are written in place, kept apart by dm-snapshot
+//! (`docs/spec/r4-storage.md` §6).
 //!
 //! `files` says which files a volume has, `cow` what lies in those that dm-snapshot fills, `layers`
 //! which mapped devices a running volume has, `lifecycle` goes from create over start and stop to
@@ -200,8 +200,8 @@ impl Driver for DmFile {
         Ok(runs::files_of(&self.place, volume)?.foreign)
     }
 
-    /// By the names of devices, as R3 found it out (`spec/r3-start.md` §6); upstream's R4 never
-    /// tells.
+    /// By the names of devices, as R3 found it out (`docs/spec/r3-start.md` §6); upstream's R4
+    /// never tells.
     fn is_outdated(&self, volume: &Volume) -> Result<bool, StorageError> {
         if volume.kind != Kind::Snapshot || !volume.rw {
             return Ok(false);

@@ -1,4 +1,4 @@
-//! Driver `lvm_thin`: a thin pool whose volumes share their blocks (`spec/r4-storage.md` §7).
+//! Driver `lvm_thin`: a thin pool whose volumes share their blocks (`docs/spec/r4-storage.md` §7).
 //!
 //! `names` says which logical volumes a volume has, `report` what LVM knows of them, `lifecycle`
 //! goes from create over start and stop to remove, `runs` tells what goes with a run, `data` moves

@@ -1,4 +1,4 @@
-//! The names of one volume's logical volumes (`spec/r4-storage.md` §7).
+//! The names of one volume's logical volumes (`docs/spec/r4-storage.md` §7).
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! What `lvs` reports: one call for all volumes, as JSON (`spec/r4-storage.md` §7).
+//! What `lvs` reports: one call for all volumes, as JSON (`docs/spec/r4-storage.md` §7).
 
 use serde::Deserialize;
 

@@ -1,5 +1,5 @@
-//! Driver `file-reflink`: images in a directory whose copies share blocks (`spec/r4-storage.md`
-//! §5).
+//! Driver `file-reflink`: images in a directory whose copies share blocks
+//! (`docs/spec/r4-storage.md` §5).
 //!
 //! `images` says which files a volume has, `lifecycle` goes from create over start and stop to
 //! remove, `revisions` keeps saved states, `data` moves contents in, out and to another size.

@@ -1,4 +1,4 @@
-//! The columns of qvm-ls and the formats made of them (`spec/r4-tools.md`, qvm-ls).
+//! The columns of qvm-ls and the formats made of them (`docs/spec/r4-tools.md`, qvm-ls).
 
 use crate::model::property::PROPERTIES;
 use crate::model::{Class, Named, PowerState, Scope, Vm};
