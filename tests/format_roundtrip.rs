@@ -61,7 +61,7 @@ fn a_new_file_in_our_form_is_what_upstream_wrote() {
         for vm in qubes.iter() {
             fresh.add(vm.clone()).unwrap();
         }
-        let written = String::from_utf8(format::new_store(&fresh).unwrap()).unwrap();
+        let written = String::from_utf8(format::write_new(&fresh).unwrap()).unwrap();
         assert_eq!(
             with_sorted_tags(&written),
             with_sorted_tags(&original),

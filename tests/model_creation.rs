@@ -412,7 +412,7 @@ fn an_older_release_gets_only_what_it_can_load() {
 fn a_new_system_has_labels_two_pools_and_dom0() {
     let host = SampleHost::default();
     let qubes = new_system(&host);
-    let text = String::from_utf8(qubes::format::new_store(&qubes).unwrap()).unwrap();
+    let text = String::from_utf8(qubes::format::write_new(&qubes).unwrap()).unwrap();
     assert!(text.contains(
         r#"<pool name="varlibqubes" dir_path="/var/lib/qubes" driver="file-reflink" revisions_to_keep="1"/>"#
     ));

@@ -19,7 +19,7 @@ pub fn version(bytes: &[u8]) -> Version {
     if bytes.len() as u64 > MAX_BYTES {
         return Version::Unknown(format!("it is larger than {MAX_BYTES} bytes"));
     }
-    let tree = match xml::document(bytes) {
+    let tree = match xml::parse_document(bytes) {
         Ok(tree) => tree,
         Err(error) => return Version::Unknown(error.to_string()),
     };

@@ -3,7 +3,7 @@
 //! nothing is.
 
 use super::{Action, Host, MAX_RULES, Ports, Protocol, Rule, Rules, Version, version};
-use crate::format::xml::{self, Id, Tree};
+use crate::format::xml::{self, ElementId, Tree};
 
 /// What became of a file of R3.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub fn from_r3(bytes: &[u8], now: u64) -> FromR3 {
         Version::R4 => return shut("it is R4's already".into()),
         Version::Unknown(reason) => return shut(reason),
     }
-    let tree = match xml::document(bytes) {
+    let tree = match xml::parse_document(bytes) {
         Ok(tree) => tree,
         Err(error) => return shut(error.to_string()),
     };
@@ -76,7 +76,7 @@ pub fn from_r3(bytes: &[u8], now: u64) -> FromR3 {
 }
 
 /// One rule; none where it has ended.
-fn rule(tree: &Tree, id: Id, action: Action, now: u64) -> Result<Option<Rule>, String> {
+fn rule(tree: &Tree, id: ElementId, action: Action, now: u64) -> Result<Option<Rule>, String> {
     let number = |name: &str| {
         let text = tree.attribute(id, name).filter(|t| !t.is_empty());
         text.map(|t| {

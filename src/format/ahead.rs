@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use memchr::arch::all::packedpair::HeuristicFrequencyRank;
 use memchr::memmem::{Finder, FinderBuilder};
 
-use super::index::{Entry, entry};
+use super::index::{DomainEntry, entry};
 use super::scan::Span;
 use super::text::{Place, after, decode, skip_blank};
 
@@ -59,7 +59,7 @@ impl Ahead {
 
     /// The domain behind the blanks at `at`, if its start tag and its properties are written the
     /// way upstream writes them.
-    pub fn plain_domain(&mut self, bytes: &[u8], at: usize) -> Option<Entry> {
+    pub fn plain_domain(&mut self, bytes: &[u8], at: usize) -> Option<DomainEntry> {
         let start = match after(bytes, at, b"\n    <domain id=\"domain-") {
             Some(_) => at + 5,
             None => skip_blank(bytes, at),

@@ -10,14 +10,14 @@ use std::sync::Arc;
 
 use super::error::FormatError;
 use super::frame::{Check, Frame};
-use super::stored::Stored;
-use super::tree::Parts;
+use super::stored::ByteSource;
+use super::tree::TreeBuffers;
 use super::{Opened, full, open_framed, unreadable, whole, writer};
 use crate::model::{Qubes, Written};
 
 /// A store that was read to be changed.
-pub struct Original {
-    stored: Arc<dyn Stored>,
+pub struct OriginalStore {
+    stored: Arc<dyn ByteSource>,
     frame: Frame,
     /// Whether every domain is.
     is_well_formed: bool,
@@ -25,7 +25,7 @@ pub struct Original {
 
 /// A piece of what is to be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Part<'a> {
+pub enum ContentPiece<'a> {
     /// These bytes of the original; [`usize::MAX`] stands for its end.
     Kept(Range<usize>),
     New(&'a str),
@@ -33,20 +33,20 @@ pub enum Part<'a> {
 
 /// What differs from the original: in its order, each with the bytes that it replaces.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Changed(Vec<(Range<usize>, String)>);
+pub struct StoreChanges(Vec<(Range<usize>, String)>);
 
-impl Original {
+impl OriginalStore {
     /// Reads a store that is to be changed: only those of R4. All of it is checked on the way.
-    pub fn open(stored: Arc<dyn Stored>) -> Result<(Qubes, Original), FormatError> {
+    pub fn open(stored: Arc<dyn ByteSource>) -> Result<(Qubes, OriginalStore), FormatError> {
         let mut is_well_formed = true;
         let check = Check {
             is_passed: &mut is_well_formed,
-            parts: Parts::default(),
+            parts: TreeBuffers::default(),
         };
         let Opened { qubes, frame } = open_framed(&stored, Some(check))?;
         Ok((
             qubes,
-            Original {
+            OriginalStore {
                 stored,
                 frame,
                 is_well_formed,
@@ -56,16 +56,16 @@ impl Original {
 
     /// How `qubes`, which was read from this, differs from it. Fails where the original is not
     /// well-formed: nothing is written over that; and where a value cannot be written in XML.
-    pub fn changed(&self, qubes: &Qubes) -> Result<Changed, FormatError> {
+    pub fn changes(&self, qubes: &Qubes) -> Result<StoreChanges, FormatError> {
         if !self.is_well_formed {
-            full::outline(&whole(&*self.stored)?)?;
+            full::parse_outline(&whole(&*self.stored)?)?;
         }
         let skeleton = self.skeleton(qubes)?;
         match writer::changes(&skeleton.bytes, qubes) {
-            Ok(edits) => Ok(skeleton.carried_over(edits.in_order())),
+            Ok(edits) => Ok(skeleton.translate(edits.in_order())),
             // The place is one of the skeleton; the file has its own.
             Err(error @ FormatError::NotWellFormed { .. }) => {
-                full::outline(&whole(&*self.stored)?)?;
+                full::parse_outline(&whole(&*self.stored)?)?;
                 Err(error)
             }
             Err(error) => Err(error),
@@ -110,7 +110,7 @@ impl Original {
                 .read_at(&mut piece[filled..], range.start + filled)
                 .map_err(unreadable)?
             {
-                0 => return Err(FormatError::ForeignSource),
+                0 => return Err(FormatError::SourceMismatch),
                 read => filled += read,
             }
         }
@@ -141,26 +141,26 @@ impl Skeleton {
             .map_or(at, |(here, there)| there + (at - here))
     }
 
-    fn carried_over(&self, edits: Vec<(Range<usize>, String)>) -> Changed {
+    fn translate(&self, edits: Vec<(Range<usize>, String)>) -> StoreChanges {
         let differs =
             |(range, text): &(Range<usize>, String)| self.bytes[range.clone()] != *text.as_bytes();
         let there = |(range, text): (Range<usize>, String)| {
             (self.in_file(range.start)..self.in_file(range.end), text)
         };
-        Changed(edits.into_iter().filter(differs).map(there).collect())
+        StoreChanges(edits.into_iter().filter(differs).map(there).collect())
     }
 }
 
-impl Changed {
+impl StoreChanges {
     /// The new content, piece by piece.
-    pub fn parts(&self) -> impl Iterator<Item = Part<'_>> {
+    pub fn pieces(&self) -> impl Iterator<Item = ContentPiece<'_>> {
         let mut done = 0;
         let changes = self.0.iter().flat_map(move |(range, text)| {
             // Two changes never overlap; were they to, the earlier would win and no byte be written
             // twice.
             let kept = done..range.start.max(done);
             done = range.end.max(done);
-            [Part::Kept(kept), Part::New(text)]
+            [ContentPiece::Kept(kept), ContentPiece::New(text)]
         });
         let end = self
             .0
@@ -168,7 +168,7 @@ impl Changed {
             .map(|(range, _)| range.end)
             .max()
             .unwrap_or_default();
-        changes.chain([Part::Kept(end..usize::MAX)])
+        changes.chain([ContentPiece::Kept(end..usize::MAX)])
     }
 
     /// How many bytes are added at most.
@@ -177,14 +177,14 @@ impl Changed {
     }
 
     /// The new content.
-    pub fn applied_to(&self, source: &[u8]) -> Vec<u8> {
+    pub fn apply(&self, source: &[u8]) -> Vec<u8> {
         let mut new = Vec::with_capacity(source.len() + self.growth());
-        for part in self.parts() {
+        for part in self.pieces() {
             match part {
-                Part::Kept(range) => {
+                ContentPiece::Kept(range) => {
                     new.extend_from_slice(&source[range.start..range.end.min(source.len())])
                 }
-                Part::New(text) => new.extend_from_slice(text.as_bytes()),
+                ContentPiece::New(text) => new.extend_from_slice(text.as_bytes()),
             }
         }
         new

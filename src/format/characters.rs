@@ -6,17 +6,17 @@ use std::borrow::Cow;
 use memchr::memmem;
 
 use super::full;
-use super::salvage::Step;
+use super::salvage::SalvageStep;
 use super::text::resolve;
 use super::tree::is_control;
 
 /// The bytes as a text that XML could hold, with what had to be done for it.
-pub(super) fn put_right<'a>(bytes: &'a [u8], steps: &mut Vec<Step>) -> Option<Cow<'a, str>> {
-    let mut step = |line: Option<usize>, text: String, done: &str| {
-        steps.push(Step {
+pub(super) fn put_right<'a>(bytes: &'a [u8], steps: &mut Vec<SalvageStep>) -> Option<Cow<'a, str>> {
+    let mut step = |line: Option<usize>, problem: String, action: &str| {
+        steps.push(SalvageStep {
             line,
-            text,
-            done: done.into(),
+            problem,
+            action: action.into(),
         })
     };
     let mut text = match wide(bytes) {

@@ -5,11 +5,11 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
-use super::index::{Entry, Section};
-use super::places::{Places, label_number};
+use super::index::{DomainEntry, Section};
+use super::places::{SourceLines, label_number};
 use super::reader::{WRITE_ONCE, items};
-use super::salvage::{Salvage, salvage};
-use super::tree::{Id, Tree};
+use super::salvage::{SalvagedStore, salvage};
+use super::tree::{ElementId, Tree};
 use super::{Bytes, FormatError, check, read, usable_name};
 use crate::model::check::{Harm, Kind};
 use crate::model::{At, Class, Facts, Finding, Label, Remedy, Vm, VmName};
@@ -31,7 +31,7 @@ pub struct Damage {
 
 impl Damage {
     /// A warning about what only a person can mend, found elsewhere than in the text.
-    pub fn by_hand(
+    pub fn for_manual_repair(
         line: Option<usize>,
         qube: Option<VmName>,
         kind: Kind,
@@ -64,7 +64,7 @@ pub(super) enum Target {
 
 /// What is wrong with `bytes` as a store, in the order of the file. Of a file that is damaged as a
 /// text, what can be taken from it is looked at, too.
-pub fn damage(bytes: &Bytes, facts: &dyn Facts) -> Vec<Damage> {
+pub fn find_damage(bytes: &Bytes, facts: &dyn Facts) -> Vec<Damage> {
     let mut found = match check(bytes) {
         Ok(()) => of_content(bytes, facts),
         Err(FormatError::OldFormat) => of_old_store(bytes),
@@ -80,7 +80,7 @@ fn of_content(bytes: &Bytes, facts: &dyn Facts) -> Vec<Damage> {
         Ok(qubes) => qubes,
         Err(error) => return vec![of_form(&error)],
     };
-    let places = Places::of(bytes);
+    let places = SourceLines::new(bytes);
     let mut found = Vec::new();
     labels(&places, &mut found);
     nameless_pools(&places, &mut found);
@@ -97,7 +97,7 @@ fn of_content(bytes: &Bytes, facts: &dyn Facts) -> Vec<Damage> {
     found
 }
 
-fn locate(finding: Finding, places: &Places) -> Damage {
+fn locate(finding: Finding, places: &SourceLines) -> Damage {
     let Finding {
         at,
         kind,
@@ -186,7 +186,7 @@ fn of_damaged_text(bytes: &Bytes, error: &FormatError, facts: &dyn Facts) -> Vec
     let Some(salvage) = salvage(bytes) else {
         return vec![form];
     };
-    let Salvage {
+    let SalvagedStore {
         steps,
         lost,
         domains,
@@ -198,7 +198,7 @@ fn of_damaged_text(bytes: &Bytes, error: &FormatError, facts: &dyn Facts) -> Vec
         named => format!("{domains} domains can be read, {named} cannot"),
     };
     if let Some(step) = steps.first().filter(|_| lost.is_empty()) {
-        form.remedy = Remedy::Salvage(format!("{}; {whole}", step.done));
+        form.remedy = Remedy::Salvage(format!("{}; {whole}", step.action));
     } else {
         form.remedy = Remedy::Salvage(format!(
             "take what is whole, or a copy: qubes-db repair asks which; {whole}"
@@ -218,7 +218,7 @@ fn of_damaged_text(bytes: &Bytes, error: &FormatError, facts: &dyn Facts) -> Vec
     found.extend(
         steps
             .iter()
-            .map(|step| more(step.line, &None, &step.text, step.done.clone())),
+            .map(|step| more(step.line, &None, &step.problem, step.action.clone())),
     );
     found.extend(lost.iter().map(|lost| {
         let what = if lost.name.is_some() {
@@ -247,14 +247,14 @@ fn of_damaged_text(bytes: &Bytes, error: &FormatError, facts: &dyn Facts) -> Vec
             )
     });
     found.extend(inside.map(|damage| Damage {
-        line: damage.line.map(|line| salvage.line_before(line)),
+        line: damage.line.map(|line| salvage.original_line(line)),
         ..damage
     }));
     found
 }
 
 /// Labels without a number, and those that another has already.
-fn labels(places: &Places, found: &mut Vec<Damage>) {
+fn labels(places: &SourceLines, found: &mut Vec<Damage>) {
     let trees: Vec<Tree> = places.sections(Section::Labels).collect();
     let all = || {
         trees.iter().flat_map(|tree| {
@@ -335,9 +335,9 @@ fn labels(places: &Places, found: &mut Vec<Damage>) {
     }
 }
 
-fn nameless_pools(places: &Places, found: &mut Vec<Damage>) {
+fn nameless_pools(places: &SourceLines, found: &mut Vec<Damage>) {
     for tree in places.sections(Section::Pools) {
-        let nameless = |id: &Id| tree.attribute(*id, "name").is_none_or(|n| n.is_empty());
+        let nameless = |id: &ElementId| tree.attribute(*id, "name").is_none_or(|n| n.is_empty());
         for id in tree.children_named(Tree::ROOT, b"pool").filter(nameless) {
             let range = tree.whole(id);
             found.push(Damage {
@@ -356,7 +356,7 @@ fn nameless_pools(places: &Places, found: &mut Vec<Damage>) {
 }
 
 /// Domains that cannot be used: without a usable name, or the second of a name.
-fn unusable_domains(bytes: &[u8], places: &Places, found: &mut Vec<Damage>) {
+fn unusable_domains(bytes: &[u8], places: &SourceLines, found: &mut Vec<Damage>) {
     let entries = &places.index().domains;
     let names: HashSet<&str> = entries
         .iter()
@@ -373,7 +373,7 @@ fn unusable_domains(bytes: &[u8], places: &Places, found: &mut Vec<Damage>) {
         given.extend(new.clone());
         new.unwrap_or_default()
     };
-    let mut first: HashMap<&VmName, &Entry> = HashMap::new();
+    let mut first: HashMap<&VmName, &DomainEntry> = HashMap::new();
     for entry in entries {
         let range = entry.span.range();
         let (kind, qube, text, remedy) = match usable_name(entry) {
@@ -423,7 +423,7 @@ fn unusable_domains(bytes: &[u8], places: &Places, found: &mut Vec<Damage>) {
 }
 
 /// How a qube that has no name was called by the look of its volumes, or by its class and number.
-fn name_of_nameless(bytes: &[u8], entry: &Entry) -> String {
+fn name_of_nameless(bytes: &[u8], entry: &DomainEntry) -> String {
     let tree = Tree::of_element(bytes, entry.span.range()).ok();
     let from_volumes = tree.as_ref().and_then(|tree| {
         let vids =
@@ -459,11 +459,11 @@ fn shortened(text: &str, most: usize) -> &str {
 }
 
 /// What the reader found in the form of one qube's domain.
-fn shape(vm: &Vm, places: &Places, found: &mut Vec<Damage>) {
+fn shape(vm: &Vm, places: &SourceLines, found: &mut Vec<Damage>) {
     let Some(tree) = places.domain(&vm.name) else {
         return;
     };
-    let mut add = |id: Id, kind, text, remedy| {
+    let mut add = |id: ElementId, kind, text, remedy| {
         let range = tree.whole(id);
         let line = Some(places.line_of(range.start));
         let qube = Some(vm.name.clone());
@@ -527,7 +527,7 @@ fn shape(vm: &Vm, places: &Places, found: &mut Vec<Damage>) {
         ("tags", "tag"),
     ] {
         for section in tree.children_named(Tree::ROOT, section.as_bytes()) {
-            let nameless = |id: &Id| tree.attribute(*id, "name").is_none();
+            let nameless = |id: &ElementId| tree.attribute(*id, "name").is_none();
             for id in tree
                 .children_named(section, item.as_bytes())
                 .filter(nameless)

@@ -9,7 +9,7 @@ use super::full::check_encoding;
 use super::index::Section;
 use super::places::LineStarts;
 use super::reader::attributes;
-use super::tree::{Id, MAX_DEPTH, Parts, Shape, Tree};
+use super::tree::{ElementId, MAX_DEPTH, Shape, Tree, TreeBuffers};
 use super::{FormatError, check};
 use crate::model::image_claims::StoredDomain;
 use crate::model::{Class, VmName};
@@ -19,12 +19,18 @@ use crate::model::{Class, VmName};
 ///
 /// # Errors
 /// The bytes are not a whole store of R4.
-pub fn every_domain(bytes: &[u8]) -> Result<Vec<StoredDomain>, FormatError> {
+pub fn list_all_domains(bytes: &[u8]) -> Result<Vec<StoredDomain>, FormatError> {
     check(bytes)?;
     let start = check_encoding(bytes).map_err(|fault| fault.locate(bytes))?;
     let range = start..bytes.len();
-    let tree = Tree::parse(bytes, range, Shape::Document, MAX_DEPTH, Parts::default())
-        .map_err(|fault| fault.locate(bytes))?;
+    let tree = Tree::parse(
+        bytes,
+        range,
+        Shape::Document,
+        MAX_DEPTH,
+        TreeBuffers::default(),
+    )
+    .map_err(|fault| fault.locate(bytes))?;
     let lines = LineStarts::of(bytes);
     let usable = usable_domains(&tree);
     let mut found = Vec::new();
@@ -69,7 +75,7 @@ pub fn every_domain(bytes: &[u8]) -> Result<Vec<StoredDomain>, FormatError> {
 }
 
 /// The domains that the collection of qubes has: the first of each usable name.
-fn usable_domains(tree: &Tree) -> Vec<(Id, VmName)> {
+fn usable_domains(tree: &Tree) -> Vec<(ElementId, VmName)> {
     let mut seen = HashSet::new();
     let sections = tree.children(Tree::ROOT);
     let sections = sections.filter(|id| Section::of_name(tree.name(*id)) == Section::Domains);
@@ -88,19 +94,19 @@ fn usable_domains(tree: &Tree) -> Vec<(Id, VmName)> {
 }
 
 /// Whether a `<volume>` says where its image lies.
-fn names_image(tree: &Tree, id: Id) -> bool {
+fn names_image(tree: &Tree, id: ElementId) -> bool {
     tree.attribute(id, "vid").is_some_and(|vid| !vid.is_empty())
 }
 
 /// Every name that a domain gives itself; the last one counts for whoever can use the domain.
-fn names_of(tree: &Tree, within: Range<Id>, class: &Class) -> Vec<String> {
+fn names_of(tree: &Tree, within: Range<ElementId>, class: &Class) -> Vec<String> {
     if *class == Class::AdminVM {
         return vec![VmName::DOM0.to_owned()];
     }
-    let is_name = |id: &Id| {
+    let is_name = |id: &ElementId| {
         tree.name(*id) == b"property" && tree.attribute(*id, "name").as_deref() == Some("name")
     };
-    let text = |id: Id| {
+    let text = |id: ElementId| {
         let reference = tree.attribute(id, "ref").filter(|text| !text.is_empty());
         reference.unwrap_or_else(|| tree.text(id)).into_owned()
     };
@@ -126,7 +132,7 @@ mod tests {
  <property name="name">y</property></properties></domain></group>
 </domains><volume-config><volume vid="stray" pool="p"/></volume-config>
 <!-- <domain class="AppVM"/> --></qubes>"#;
-        let found = every_domain(store).unwrap();
+        let found = list_all_domains(store).unwrap();
         let told = found.iter().map(|d| {
             format!(
                 "{} {:?} {:?} {}",
@@ -144,6 +150,6 @@ mod tests {
             r#"9 None [] 1"#,
         ];
         assert_eq!(told.collect::<Vec<_>>(), expected);
-        assert!(every_domain(b"<qubes><domains>").is_err());
+        assert!(list_all_domains(b"<qubes><domains>").is_err());
     }
 }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::emit::Indent;
 use super::salvage::Lines;
-use super::tree::{Id, Tree};
+use super::tree::{ElementId, Tree};
 
 /// Changes under way, in any order; none overlaps another.
 #[derive(Default)]
@@ -70,13 +70,13 @@ impl Edits {
 /// A child to come.
 pub(crate) struct Addition {
     /// The child behind which it is to stand; none: before all others.
-    pub after: Option<Id>,
+    pub after: Option<ElementId>,
     /// The element; what stands before it is decided here.
     pub element: String,
 }
 
 /// How the children of `container` are indented, or would be.
-pub(crate) fn child_indent(tree: &Tree, container: Id) -> Indent {
+pub(crate) fn child_indent(tree: &Tree, container: ElementId) -> Indent {
     let mut indents = tree.children(container).map(|child| indent_of(tree, child));
     if let Some(first) = indents.next() {
         // A first child may stand behind a comment: better one that begins a line.
@@ -99,7 +99,7 @@ pub(crate) fn child_indent(tree: &Tree, container: Id) -> Indent {
 }
 
 /// What stands before an element.
-pub(crate) fn indent_of(tree: &Tree, id: Id) -> Indent {
+pub(crate) fn indent_of(tree: &Tree, id: ElementId) -> Indent {
     let start = tree.whole(id).start;
     Indent::of_blanks(&tree.bytes[tree.blank_before(start)..start])
 }
@@ -109,8 +109,8 @@ pub(crate) fn indent_of(tree: &Tree, id: Id) -> Indent {
 pub(crate) fn change_children(
     tree: &Tree,
     edits: &mut Edits,
-    container: Id,
-    remove: &[Id],
+    container: ElementId,
+    remove: &[ElementId],
     mut add: Vec<Addition>,
 ) {
     if remove.is_empty() && add.is_empty() {
@@ -158,10 +158,10 @@ pub(crate) fn change_children(
 /// child, or, when there is none such, the last of `items`.
 pub(crate) fn place_before(
     tree: &Tree,
-    container: Id,
-    items: &[Id],
-    found: impl Fn(Id) -> bool,
-) -> Option<Id> {
+    container: ElementId,
+    items: &[ElementId],
+    found: impl Fn(ElementId) -> bool,
+) -> Option<ElementId> {
     match items.iter().copied().find(|id| found(*id)) {
         Some(later) => tree
             .children(container)

@@ -88,7 +88,7 @@ impl Emitter {
     /// ` name="value"`
     pub fn attribute(&mut self, name: &str, value: &str) -> Emitted {
         if !is_name(name) {
-            return Err(FormatError::BadAttribute {
+            return Err(FormatError::InvalidAttribute {
                 place: self.place.clone(),
                 name: name.to_string(),
             });

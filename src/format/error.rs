@@ -37,13 +37,13 @@ pub enum FormatError {
     Unwritable { place: String, character: u32 },
     /// An attribute or element would need a name that XML does not allow.
     #[error("{place}: '{name}' cannot be the name of an XML attribute")]
-    BadAttribute { place: String, name: String },
+    InvalidAttribute { place: String, name: String },
     /// What would be written is well-formed, but would not be read as what was meant.
     #[error("what would be written could not be read back: {what}; nothing was written")]
-    NotReadBack { what: String },
+    ReadBackMismatch { what: String },
     /// The collection does not belong to the bytes it is written over.
     #[error("the collection was read from other bytes than those it is written over")]
-    ForeignSource,
+    SourceMismatch,
 }
 
 impl Fault {

@@ -4,8 +4,8 @@ use std::io;
 use std::ops::Range;
 
 use super::scan::Span;
-use super::stored::Stored;
-use super::tree::Parts;
+use super::stored::ByteSource;
+use super::tree::TreeBuffers;
 use crate::model::SharedText;
 
 /// Bytes that are fetched at once where one domain after the other is looked at.
@@ -21,7 +21,7 @@ pub(super) struct Fetched {
     pub buffer: Vec<u8>,
     /// The one behind the last that was looked at.
     next: usize,
-    pub parts: Parts,
+    pub parts: TreeBuffers,
 }
 
 impl Fetched {
@@ -29,7 +29,7 @@ impl Fetched {
     /// where one after the other is looked at: as many as have [`ROOM`].
     pub fn fetch(
         &mut self,
-        stored: &dyn Stored,
+        stored: &dyn ByteSource,
         domains: &[Span],
         position: usize,
     ) -> io::Result<()> {
@@ -66,7 +66,7 @@ impl Fetched {
     }
 
     /// Whether it is text, and so to be shared.
-    fn fetch_text(&mut self, stored: &dyn Stored, range: Range<usize>) -> io::Result<bool> {
+    fn fetch_text(&mut self, stored: &dyn ByteSource, range: Range<usize>) -> io::Result<bool> {
         if self.buffer.len() < range.len() {
             self.buffer.resize(range.len(), 0);
         }

@@ -5,11 +5,11 @@ use std::borrow::Cow;
 use std::io;
 
 use super::ahead::Ahead;
-use super::index::{Entry, Index, Section, entry, parsed_entry};
+use super::index::{DomainEntry, Index, Section, entry, parsed_entry};
 use super::scan::{Scanner, Span, Token};
-use super::stored::{Stored, Window};
+use super::stored::{ByteSource, Window};
 use super::text::{Place, decode, skip_blank};
-use super::tree::{Parts, Tree, check_characters};
+use super::tree::{Tree, TreeBuffers, check_characters};
 use super::{DEPTH_OF_DOMAINS, full, leaf};
 
 /// Everything outside the domains, and where those lie. With each domain put back in its place
@@ -57,7 +57,7 @@ impl Frame {
 pub(crate) struct Check<'c> {
     /// Whether every domain so far is well-formed.
     pub is_passed: &'c mut bool,
-    pub parts: Parts,
+    pub parts: TreeBuffers,
 }
 
 impl Check<'_> {
@@ -82,10 +82,10 @@ impl Check<'_> {
 /// `<domain` or `</domains>` is accepted, and after those only what balances. What the window cuts
 /// off fails, and is looked at again in a window that holds more.
 pub(crate) fn frame(
-    stored: &dyn Stored,
+    stored: &dyn ByteSource,
     room: usize,
     mut check: Option<Check>,
-) -> io::Result<Option<(Frame, Vec<Entry>)>> {
+) -> io::Result<Option<(Frame, Vec<DomainEntry>)>> {
     let mut window = Window::open(stored, room)?;
     let (head, tag) = loop {
         match before_domains(window.bytes(), window.is_last()) {
@@ -272,7 +272,7 @@ fn domains(
     window: &mut Window,
     mut at: usize,
     frame: &mut Frame,
-    entries: &mut Vec<Entry>,
+    entries: &mut Vec<DomainEntry>,
     check: &mut Option<Check>,
 ) -> io::Result<Option<usize>> {
     let mut ahead = Ahead::new();
@@ -312,7 +312,7 @@ fn domains(
 }
 
 /// The domain behind the blanks at `at`, or nothing where the section ends.
-fn domain_at(bytes: &[u8], at: usize, ahead: &mut Ahead) -> Option<Option<Entry>> {
+fn domain_at(bytes: &[u8], at: usize, ahead: &mut Ahead) -> Option<Option<DomainEntry>> {
     if let Some(domain) = ahead.plain_domain(bytes, at) {
         return Some(Some(domain));
     }

@@ -3,7 +3,7 @@
 use super::MAX_BYTES;
 use super::error::{Fault, FormatError};
 use super::scan::{Scanner, Span};
-use super::tree::{Parts, Shape, Tree};
+use super::tree::{Shape, Tree, TreeBuffers};
 
 /// Root, sections, domains.
 const OUTLINE: usize = 3;
@@ -13,8 +13,8 @@ const OUTLINE: usize = 3;
 /// Refused, with line and column: what is not well-formed, a DOCTYPE (so no entity can be defined,
 /// let alone expand), an encoding other than UTF-8, control characters, nesting beyond
 /// [`super::tree::MAX_DEPTH`].
-pub(crate) fn outline(bytes: &[u8]) -> Result<Tree<'_>, FormatError> {
-    let tree = document(bytes)?;
+pub(crate) fn parse_outline(bytes: &[u8]) -> Result<Tree<'_>, FormatError> {
+    let tree = parse_document(bytes)?;
     match tree.name(Tree::ROOT) {
         b"qubes" => Ok(tree),
         super::import::ROOT => Err(FormatError::OldFormat),
@@ -25,7 +25,7 @@ pub(crate) fn outline(bytes: &[u8]) -> Result<Tree<'_>, FormatError> {
 }
 
 /// Checks every byte of any document, and keeps its first levels.
-pub(crate) fn document(bytes: &[u8]) -> Result<Tree<'_>, FormatError> {
+pub(crate) fn parse_document(bytes: &[u8]) -> Result<Tree<'_>, FormatError> {
     if bytes.len() > MAX_BYTES {
         return Err(FormatError::TooLarge {
             bytes: bytes.len() as u64,
@@ -40,7 +40,7 @@ pub(crate) fn document(bytes: &[u8]) -> Result<Tree<'_>, FormatError> {
         start..bytes.len(),
         Shape::Document,
         OUTLINE,
-        Parts::default(),
+        TreeBuffers::default(),
     )
     .map_err(|f| f.locate(bytes))
 }

@@ -1,8 +1,8 @@
 //! Where each domain lies in the bytes, found without parsing domains.
 //!
-//! [`quick`] looks only at what must be looked at, through a small window, and gives up at the
-//! first thing that could mislead it; [`careful`] reads every byte. On a well-formed file both give
-//! the same answer (a fuzz target holds them to it). On one that is not, `quick` may still answer
+//! [`build_quick`] looks only at what must be looked at, through a small window, and gives up at the
+//! first thing that could mislead it; [`build_strict`] reads every byte. On a well-formed file both give
+//! the same answer (a fuzz target holds them to it). On one that is not, `build_quick` may still answer
 //! when the damage lies inside a domain: that domain then carries the diagnosis.
 
 use std::borrow::Cow;
@@ -13,7 +13,7 @@ use super::full;
 use super::reader::last_property;
 use super::scan::Span;
 use super::stored::Window;
-use super::tree::{Id, Parts, Tree};
+use super::tree::{ElementId, Tree, TreeBuffers};
 use crate::model::{Class, NameError, VmName};
 
 /// What a child of the root element is for.
@@ -41,7 +41,7 @@ impl Section {
 
 /// One `<domain>` as far as the index knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub struct DomainEntry {
     pub span: Span,
     pub class: Class,
     /// Its name, or why it has none that can be used.
@@ -52,15 +52,15 @@ pub struct Entry {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Index {
     pub sections: Vec<(Section, Span)>,
-    pub domains: Vec<Entry>,
+    pub domains: Vec<DomainEntry>,
 }
 
 /// The same, with every domain checked strictly: nothing where one is not well-formed.
-pub fn checked(bytes: &[u8]) -> Option<Index> {
+pub fn build_checked(bytes: &[u8]) -> Option<Index> {
     let mut is_well_formed = true;
     let check = Check {
         is_passed: &mut is_well_formed,
-        parts: Parts::default(),
+        parts: TreeBuffers::default(),
     };
     let (frame, domains) = frame(&bytes, Window::ROOM, Some(check)).ok()??;
     is_well_formed.then_some(Index {
@@ -70,16 +70,16 @@ pub fn checked(bytes: &[u8]) -> Option<Index> {
 }
 
 /// The index of `bytes`: quickly where that is safe.
-pub fn index(bytes: &[u8]) -> Result<Index, FormatError> {
-    match quick(bytes) {
+pub fn build(bytes: &[u8]) -> Result<Index, FormatError> {
+    match build_quick(bytes) {
         Some(index) => Ok(index),
-        None => careful(bytes),
+        None => build_strict(bytes),
     }
 }
 
 /// Reads everything strictly.
-pub fn careful(bytes: &[u8]) -> Result<Index, FormatError> {
-    let outline = full::outline(bytes)?;
+pub fn build_strict(bytes: &[u8]) -> Result<Index, FormatError> {
+    let outline = full::parse_outline(bytes)?;
     let mut index = Index::default();
     for section in outline.children(Tree::ROOT) {
         let kind = Section::of_name(outline.name(section));
@@ -95,13 +95,13 @@ pub fn careful(bytes: &[u8]) -> Result<Index, FormatError> {
     Ok(index)
 }
 
-fn span_of(tree: &Tree, id: Id) -> Span {
+fn span_of(tree: &Tree, id: ElementId) -> Span {
     let range = tree.whole(id);
     Span::new(range.start, range.end)
 }
 
 /// The entry of a domain that is parsed for it.
-pub(super) fn parsed_entry(bytes: &[u8], span: Span) -> Result<Entry, Fault> {
+pub(super) fn parsed_entry(bytes: &[u8], span: Span) -> Result<DomainEntry, Fault> {
     let tree = Tree::of_element(bytes, span.range())?;
     let class = tree.attribute(Tree::ROOT, "class").unwrap_or_default();
     Ok(entry(
@@ -111,22 +111,22 @@ pub(super) fn parsed_entry(bytes: &[u8], span: Span) -> Result<Entry, Fault> {
     ))
 }
 
-pub(super) fn entry(span: Span, class: &str, name: Option<Cow<str>>) -> Entry {
+pub(super) fn entry(span: Span, class: &str, name: Option<Cow<str>>) -> DomainEntry {
     let class = Class::from_store(class);
     let name = match class {
         Class::AdminVM => Ok(VmName::dom0()),
         _ => VmName::from_store(&name.unwrap_or_default()),
     };
-    Entry { span, class, name }
+    DomainEntry { span, class, name }
 }
 
 /// The index, or `None` where only a strict reading can tell.
-pub fn quick(bytes: &[u8]) -> Option<Index> {
-    quick_through(bytes, Window::ROOM)
+pub fn build_quick(bytes: &[u8]) -> Option<Index> {
+    build_quick_windowed(bytes, Window::ROOM)
 }
 
 /// The same, looking at `room` bytes at once.
-pub fn quick_through(bytes: &[u8], room: usize) -> Option<Index> {
+pub fn build_quick_windowed(bytes: &[u8], room: usize) -> Option<Index> {
     let (frame, domains) = frame(&bytes, room, None).ok()??;
     Some(Index {
         sections: frame.sections,

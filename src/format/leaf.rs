@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::index::{Entry, entry};
+use super::index::{DomainEntry, entry};
 use super::scan::Span;
 use super::text::{Place, after, decode, ordinary, resolve, skip_blank};
 use super::tree::unholdable;
@@ -13,7 +13,7 @@ const MOST: usize = 1024;
 
 /// The domain at `at`, if it is in upstream's own form and so well-formed: of any other only a tree
 /// can tell.
-pub(crate) fn plain_domain(bytes: &[u8], at: usize) -> Option<Entry> {
+pub(crate) fn plain_domain(bytes: &[u8], at: usize) -> Option<DomainEntry> {
     let id = decoded(bytes, after(bytes, at, b"<domain id=\"")?, b'"', b'<')?;
     let class = after(bytes, id, b"\" class=\"")?;
     let class_end = class + ordinary(&bytes[class..], b'"', b'<');
@@ -225,7 +225,7 @@ fn attribute<const N: usize>(bytes: &[u8], at: usize, opening: &[u8; N]) -> Opti
 
 #[cfg(test)]
 mod tests {
-    use crate::format::tree::{MAX_DEPTH, Parts, Shape, Tree};
+    use crate::format::tree::{MAX_DEPTH, Shape, Tree, TreeBuffers};
 
     #[test]
     fn a_check_that_skips_leaves_finds_the_same_faults_as_one_that_keeps_them() {
@@ -237,7 +237,7 @@ mod tests {
                 0..bytes.len(),
                 Shape::Document,
                 keep,
-                Parts::default(),
+                TreeBuffers::default(),
             );
             tree.map(drop).map_err(|fault| (fault.at, fault.reason))
         };

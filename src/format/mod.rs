@@ -6,7 +6,7 @@
 //! new bytes. What nobody touched is copied byte for byte; in a touched domain only what differs is
 //! changed. The grammar is `docs/spec/r4-xml.md`.
 //!
-//! [`open`] and [`Original`] do the same over a file that stays where it is: domains are fetched
+//! [`open`] and [`OriginalStore`] do the same over a file that stays where it is: domains are fetched
 //! one by one.
 
 use std::sync::Arc;
@@ -42,21 +42,21 @@ mod tree;
 mod verify;
 mod writer;
 
-pub use changed::{Changed, Original, Part};
-pub use damage::{Damage, damage};
-pub use domains::every_domain;
+pub use changed::{ContentPiece, OriginalStore, StoreChanges};
+pub use damage::{Damage, find_damage};
+pub use domains::list_all_domains;
 pub use error::FormatError;
-pub(crate) use import::literal::list as device_list;
-pub use import::{Loss, OldFiles, OldPools, OldStore, Surroundings, old_store};
-pub use places::Places;
-pub use repair::{Repaired, repair};
-pub use salvage::{Lost, Salvage, Step, completed, salvage};
+pub(crate) use import::literal::parse_device_list;
+pub use import::{ConversionLoss, OldPools, OldQubeFiles, OldStore, OldSystem, import_old_store};
+pub use places::SourceLines;
+pub use repair::{RepairedStore, repair};
+pub use salvage::{LostPiece, SalvageStep, SalvagedStore, complete_from_copy, salvage};
 pub use scan::Span;
-pub use stored::Stored;
+pub use stored::ByteSource;
 
 use crate::model::{Brief, Class, Diagnosis, Labels, Pools, Qubes, SharedBytes, TextMap, VmName};
 use frame::{Check, Frame};
-use index::{Entry, Section};
+use index::{DomainEntry, Section};
 use reader::diagnosis;
 use source::Source;
 use stored::Window;
@@ -64,8 +64,8 @@ use tree::Tree;
 
 /// For other files of Qubes that are XML.
 pub(crate) mod xml {
-    pub(crate) use super::full::document;
-    pub(crate) use super::tree::{Id, Tree};
+    pub(crate) use super::full::parse_document;
+    pub(crate) use super::tree::{ElementId, Tree};
 }
 
 /// Root and section: what stands around a domain.
@@ -85,7 +85,7 @@ pub fn read(bytes: impl Into<Bytes>) -> Result<Qubes, FormatError> {
 }
 
 /// The same of a store that stays where it is: what is not looked at is never fetched.
-pub fn open(stored: Arc<dyn Stored>) -> Result<Qubes, FormatError> {
+pub fn open(stored: Arc<dyn ByteSource>) -> Result<Qubes, FormatError> {
     match open_framed(&stored, None) {
         Err(FormatError::OldFormat) => import::read(&whole(&*stored)?),
         opened => opened.map(|opened| opened.qubes),
@@ -93,8 +93,8 @@ pub fn open(stored: Arc<dyn Stored>) -> Result<Qubes, FormatError> {
 }
 
 /// Reads a store that is to be changed: only those of R4.
-pub fn read_to_write(bytes: impl Into<Bytes>) -> Result<Qubes, FormatError> {
-    let stored: Arc<dyn Stored> = Arc::new(bytes.into());
+pub fn read_r4(bytes: impl Into<Bytes>) -> Result<Qubes, FormatError> {
+    let stored: Arc<dyn ByteSource> = Arc::new(bytes.into());
     open_framed(&stored, None).map(|opened| opened.qubes)
 }
 
@@ -104,12 +104,12 @@ struct Opened {
     frame: Frame,
 }
 
-fn open_framed(stored: &Arc<dyn Stored>, check: Option<Check>) -> Result<Opened, FormatError> {
+fn open_framed(stored: &Arc<dyn ByteSource>, check: Option<Check>) -> Result<Opened, FormatError> {
     let (frame, entries) = match frame::frame(&**stored, Window::ROOM, check).map_err(unreadable)? {
         Some(found) => found,
         None => {
             let bytes = whole(&**stored)?;
-            let index = index::careful(&bytes)?;
+            let index = index::build_strict(&bytes)?;
             (Frame::uncut(bytes, &index), index.domains)
         }
     };
@@ -136,8 +136,8 @@ fn open_framed(stored: &Arc<dyn Stored>, check: Option<Check>) -> Result<Opened,
 /// a value cannot be written in XML.
 pub fn write(source: &[u8], qubes: &Qubes) -> Result<Vec<u8>, FormatError> {
     let bytes: Bytes = source.to_vec().into();
-    let changed = Original::open(Arc::new(bytes))?.1.changed(qubes)?;
-    result(source, &changed, qubes).map(|new| new.to_vec())
+    let changes = OriginalStore::open(Arc::new(bytes))?.1.changes(qubes)?;
+    apply_changes(source, &changes, qubes).map(|new| new.to_vec())
 }
 
 /// The bytes that `source` becomes by what was `changed`. They are read again before anybody writes
@@ -145,13 +145,17 @@ pub fn write(source: &[u8], qubes: &Qubes) -> Result<Vec<u8>, FormatError> {
 ///
 /// # Errors
 /// They would not be read as a store, or not as what `qubes` says.
-pub fn result(source: &[u8], changed: &Changed, qubes: &Qubes) -> Result<Bytes, FormatError> {
-    let written = Bytes::from(changed.applied_to(source));
+pub fn apply_changes(
+    source: &[u8],
+    changes: &StoreChanges,
+    qubes: &Qubes,
+) -> Result<Bytes, FormatError> {
+    let written = Bytes::from(changes.apply(source));
     verify::verify(&written, qubes)?;
     Ok(written)
 }
 
-fn whole(stored: &dyn Stored) -> Result<Vec<u8>, FormatError> {
+fn whole(stored: &dyn ByteSource) -> Result<Vec<u8>, FormatError> {
     stored::whole(stored).map_err(unreadable)
 }
 
@@ -162,18 +166,18 @@ fn unreadable(error: std::io::Error) -> FormatError {
 }
 
 /// The bytes of a file that does not exist yet, in the form upstream writes.
-pub fn new_store(qubes: &Qubes) -> Result<Vec<u8>, FormatError> {
+pub fn write_new(qubes: &Qubes) -> Result<Vec<u8>, FormatError> {
     emit::store(qubes).map(String::into_bytes)
 }
 
 /// Reads every byte strictly, as is done before each write. What passes can be parsed by upstream's
 /// XML parser.
 pub fn check(bytes: &[u8]) -> Result<(), FormatError> {
-    full::outline(bytes).map(|_| ())
+    full::parse_outline(bytes).map(|_| ())
 }
 
 /// The same of what is only to be read: a store of R1 to R3 passes, too.
-pub fn check_any(bytes: &[u8]) -> Result<(), FormatError> {
+pub fn check_any_release(bytes: &[u8]) -> Result<(), FormatError> {
     match check(bytes) {
         Err(FormatError::OldFormat) => Ok(()),
         checked => checked,
@@ -188,7 +192,7 @@ struct Head {
     diagnoses: Vec<Diagnosis>,
 }
 
-fn head(stored: &dyn Stored, frame: &Frame) -> Result<Head, FormatError> {
+fn head(stored: &dyn ByteSource, frame: &Frame) -> Result<Head, FormatError> {
     let (mut labels, mut pools, mut globals) = (Vec::new(), Vec::new(), TextMap::new());
     let (mut diagnoses, mut count) = (Vec::new(), 0);
     for (section, span) in &frame.sections {
@@ -226,12 +230,12 @@ fn head(stored: &dyn Stored, frame: &Frame) -> Result<Head, FormatError> {
 
 /// Every usable domain. A store without dom0 gets one that stands nowhere yet, as upstream does: it
 /// is written when somebody changes it.
-fn briefs(domains: Vec<Entry>) -> Vec<Brief> {
+fn briefs(domains: Vec<DomainEntry>) -> Vec<Brief> {
     let count = domains.len();
     let mut briefs = Vec::with_capacity(count + 1);
     for (position, entry) in domains.into_iter().enumerate() {
         if usable_name(&entry).is_ok()
-            && let Entry {
+            && let DomainEntry {
                 name: Ok(name),
                 class,
                 ..
@@ -255,7 +259,7 @@ fn briefs(domains: Vec<Entry>) -> Vec<Brief> {
 }
 
 /// The name under which a domain can be used, or why it cannot.
-fn usable_name(entry: &Entry) -> Result<&VmName, String> {
+fn usable_name(entry: &DomainEntry) -> Result<&VmName, String> {
     match &entry.name {
         Err(reason) => Err(reason.to_string()),
         Ok(name) if name.is_dom0() && entry.class != Class::AdminVM => {
@@ -265,7 +269,7 @@ fn usable_name(entry: &Entry) -> Result<&VmName, String> {
     }
 }
 
-fn unusable(bytes: &[u8], entry: &Entry) -> Option<Diagnosis> {
+fn unusable(bytes: &[u8], entry: &DomainEntry) -> Option<Diagnosis> {
     let reason = usable_name(entry).err()?;
     let line = 1 + memchr::memchr_iter(b'\n', &bytes[..entry.span.start as usize]).count();
     Some(diagnosis(format!(

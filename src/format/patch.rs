@@ -5,7 +5,7 @@ use super::emit::Emitter;
 use super::error::FormatError;
 use super::reader::{NamedText, attributes, items_of};
 use super::text::is_space;
-use super::tree::{Id, Tree};
+use super::tree::{ElementId, Tree};
 use crate::model::TextMap;
 
 /// A tree and the changes to the bytes it lies in. `place` names for messages what is changed:
@@ -41,7 +41,7 @@ impl Patch<'_, '_> {
     /// into the first of them.
     pub fn named_items(
         &mut self,
-        sections: &[Id],
+        sections: &[ElementId],
         item: &'static str,
         wanted: &TextMap,
         order: Order,
@@ -67,7 +67,7 @@ impl Patch<'_, '_> {
                 .iter()
                 .filter(|i| !wanted.contains(&i.name))
                 .map(|i| i.id);
-            let gone: Vec<Id> = gone.collect();
+            let gone: Vec<ElementId> = gone.collect();
             let additions = if n == 0 {
                 self.additions(*section, item, &all, wanted, order)?
             } else {
@@ -81,15 +81,15 @@ impl Patch<'_, '_> {
     /// What of `wanted` is in no section yet, with its place in the first one.
     fn additions(
         &self,
-        section: Id,
+        section: ElementId,
         item: &'static str,
         all: &[Vec<NamedText>],
         wanted: &TextMap,
         order: Order,
     ) -> Result<Vec<Addition>, FormatError> {
         let here = &all[0];
-        let ids: Vec<Id> = here.iter().map(|i| i.id).collect();
-        let name_of = |id: Id| here.iter().find(|i| i.id == id).map_or("", |i| &*i.name);
+        let ids: Vec<ElementId> = here.iter().map(|i| i.id).collect();
+        let name_of = |id: ElementId| here.iter().find(|i| i.id == id).map_or("", |i| &*i.name);
         let mut additions = Vec::new();
         let mut previous = None;
         let mut wanted: Vec<_> = wanted.iter().collect();
@@ -122,7 +122,7 @@ impl Patch<'_, '_> {
     }
 
     /// Replaces the text of an element. A `ref` that stood in for it goes.
-    pub fn set_text(&mut self, id: Id, text: &str, what: &str) -> Patched {
+    pub fn set_text(&mut self, id: ElementId, text: &str, what: &str) -> Patched {
         let mut e = self.emitter();
         e.text(text, what)?;
         let element = self.tree.element(id);
@@ -139,7 +139,7 @@ impl Patch<'_, '_> {
     }
 
     /// Makes the attributes of an element say what `wanted` says. Their order in the file stays.
-    pub fn attributes(&mut self, id: Id, wanted: &TextMap) -> Patched {
+    pub fn attributes(&mut self, id: ElementId, wanted: &TextMap) -> Patched {
         let stored = attributes(self.tree, id);
         for name in stored.names().filter(|name| !wanted.contains(name)) {
             self.remove_attribute(id, name);
@@ -171,7 +171,7 @@ impl Patch<'_, '_> {
     }
 
     /// Takes an attribute out together with the blanks before it.
-    fn remove_attribute(&mut self, id: Id, name: &str) {
+    fn remove_attribute(&mut self, id: ElementId, name: &str) {
         let bytes = self.tree.bytes;
         let found = self
             .tree
@@ -192,12 +192,12 @@ impl Patch<'_, '_> {
     /// rank.
     pub fn add_section(
         &mut self,
-        parent: Id,
+        parent: ElementId,
         rank: u8,
         rank_of: fn(&[u8]) -> Option<u8>,
         element: String,
     ) {
-        let earlier = |id: &Id| rank_of(self.tree.name(*id)).is_some_and(|r| r <= rank);
+        let earlier = |id: &ElementId| rank_of(self.tree.name(*id)).is_some_and(|r| r <= rank);
         let after = self.tree.children(parent).filter(earlier).last();
         change_children(
             self.tree,

@@ -9,11 +9,11 @@ use super::emit::{Indent, place_of, property_order};
 use super::error::FormatError;
 use super::patch::{Order, Patch, Patched};
 use super::reader::{assignment, attributes, device_classes, devices, items_of, volumes};
-use super::tree::{Id, Tree};
+use super::tree::{ElementId, Tree};
 use crate::model::device::{Assignment, DeviceClass};
 use crate::model::{TextMap, Vm, VolumeConfig};
 
-const ROOT: Id = Tree::ROOT;
+const ROOT: ElementId = Tree::ROOT;
 
 /// Changes the domain element at the root of `tree`, which reads as `old`, so that it reads as
 /// `new`.
@@ -76,7 +76,7 @@ impl Patch<'_, '_> {
         self.attributes(ROOT, &wanted)
     }
 
-    fn sections(&self, name: &str) -> Vec<Id> {
+    fn sections(&self, name: &str) -> Vec<ElementId> {
         self.tree.children_named(ROOT, name.as_bytes()).collect()
     }
 
@@ -141,11 +141,11 @@ impl Patch<'_, '_> {
             let gone =
                 |name: &str| !wanted.iter().any(|w| **w == *name) && !renamed.contains_key(name);
             let gone = here.iter().filter(|t| gone(&t.name)).map(|t| t.id);
-            let gone: Vec<Id> = gone.collect();
-            let ids: Vec<Id> = here.iter().map(|t| t.id).collect();
+            let gone: Vec<ElementId> = gone.collect();
+            let ids: Vec<ElementId> = here.iter().map(|t| t.id).collect();
             let mut additions = Vec::new();
             for tag in added.iter().filter(|_| section == first) {
-                let behind = |id: Id| here.iter().any(|t| t.id == id && *t.name > **tag);
+                let behind = |id: ElementId| here.iter().any(|t| t.id == id && *t.name > **tag);
                 let after = place_before(self.tree, *section, &ids, behind);
                 let mut e = self.emitter();
                 e.tag(tag)?;
@@ -161,8 +161,8 @@ impl Patch<'_, '_> {
 
     fn devices(&mut self, wanted: &[DeviceClass]) -> Patched {
         let stored: Vec<_> = device_classes(self.tree, ROOT).collect();
-        let mut unmatched: Vec<Id> = stored.iter().map(|(id, _)| *id).collect();
-        let earlier = |id: &Id| rank(self.tree.name(*id)).is_some_and(|r| r < 3);
+        let mut unmatched: Vec<ElementId> = stored.iter().map(|(id, _)| *id).collect();
+        let earlier = |id: &ElementId| rank(self.tree.name(*id)).is_some_and(|r| r < 3);
         let mut after = self.tree.children(ROOT).filter(earlier).last();
         let mut additions = Vec::new();
         for class in wanted {
@@ -191,9 +191,9 @@ impl Patch<'_, '_> {
 
     /// Changes one `<devices>` element. An assignment is recognised by being equal, else by what it
     /// assigns.
-    fn assignments(&mut self, class: Id, wanted: &[Assignment]) -> Patched {
+    fn assignments(&mut self, class: ElementId, wanted: &[Assignment]) -> Patched {
         let tree = self.tree;
-        let stored: Vec<(Id, Assignment)> = devices(tree, class)
+        let stored: Vec<(ElementId, Assignment)> = devices(tree, class)
             .map(|id| (id, assignment(tree, id)))
             .collect();
         let mut matches: Vec<Option<usize>> = vec![None; wanted.len()];
@@ -220,7 +220,7 @@ impl Patch<'_, '_> {
             .enumerate()
             .filter(|(at, _)| !matches.contains(&Some(*at)))
             .map(|(_, (id, _))| *id);
-        let gone: Vec<Id> = gone.collect();
+        let gone: Vec<ElementId> = gone.collect();
         let mut additions = Vec::new();
         let mut after = None;
         for (assignment, found) in wanted.iter().zip(&matches) {
@@ -252,13 +252,13 @@ impl Patch<'_, '_> {
             self.add_section(ROOT, 4, rank, e.into_text());
             return Ok(());
         };
-        let name = |id: Id| self.tree.attribute(id, "name").unwrap_or_default();
-        let mut unmatched: Vec<(Id, String)> = volumes(self.tree, ROOT)
+        let name = |id: ElementId| self.tree.attribute(id, "name").unwrap_or_default();
+        let mut unmatched: Vec<(ElementId, String)> = volumes(self.tree, ROOT)
             .map(|id| (id, name(id).into_owned()))
             .collect();
         let mut additions = Vec::new();
         let mut after = None;
-        let in_first: Vec<Id> = self.tree.children(*first).collect();
+        let in_first: Vec<ElementId> = self.tree.children(*first).collect();
         for volume in wanted {
             match unmatched.iter().position(|(_, name)| name == volume.name()) {
                 Some(at) => {
@@ -283,7 +283,7 @@ impl Patch<'_, '_> {
                 .tree
                 .children(*section)
                 .filter(|id| unmatched.iter().any(|(u, _)| u == id));
-            let gone: Vec<Id> = gone.collect();
+            let gone: Vec<ElementId> = gone.collect();
             let additions = if section == first {
                 std::mem::take(&mut additions)
             } else {

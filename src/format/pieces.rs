@@ -8,7 +8,7 @@ use super::error::FormatError;
 use super::full;
 use super::index::Section;
 use super::places::LineStarts;
-use super::salvage::{Lines, Lost, Salvage, Step};
+use super::salvage::{Lines, LostPiece, SalvageStep, SalvagedStore};
 use super::text::is_space;
 use super::tree::Tree;
 use crate::model::{Label, VmName};
@@ -23,7 +23,7 @@ pub(super) struct Pieces<'a> {
     others: Vec<(usize, usize)>,
     /// Sections of which only some items are whole, put together anew.
     mended: Vec<(Section, String)>,
-    lost: Vec<Lost>,
+    lost: Vec<LostPiece>,
     /// The domains and other elements taken so far, to know one when it comes again.
     seen: HashSet<&'a [u8]>,
     lines: LineStarts,
@@ -120,7 +120,7 @@ impl<'a> Pieces<'a> {
             None => {
                 let name = String::from_utf8_lossy(name);
                 let text = format!("<{name}>, which no store of this program has, cannot be read");
-                self.lost.push(Lost {
+                self.lost.push(LostPiece {
                     line: self.lines.line(at),
                     name: None,
                     text,
@@ -191,7 +191,7 @@ impl<'a> Pieces<'a> {
             .map(|name| format!(" of '{name}'"))
             .unwrap_or_default();
         let text = format!("the domain{whose} cannot be read: {why}");
-        self.lost.push(Lost {
+        self.lost.push(LostPiece {
             line: self.lines.line(at),
             name,
             text,
@@ -230,7 +230,7 @@ impl<'a> Pieces<'a> {
                 let text = format!(
                     "the section <{name}> cannot be read as a whole; {whole} of its items can"
                 );
-                self.lost.push(Lost {
+                self.lost.push(LostPiece {
                     line: self.lines.line(at),
                     name: None,
                     text,
@@ -256,7 +256,7 @@ impl<'a> Pieces<'a> {
         memmem::find_iter(text, open).filter_map(whole).collect()
     }
 
-    pub fn put_together(self, steps: Vec<Step>) -> Option<Salvage> {
+    pub fn put_together(self, steps: Vec<SalvageStep>) -> Option<SalvagedStore> {
         if self.domains.is_empty() {
             return None;
         }
@@ -280,10 +280,10 @@ impl<'a> Pieces<'a> {
                         ));
                     }
                     out.text("  </labels>\n");
-                    steps.push(Step {
+                    steps.push(SalvageStep {
                         line: None,
-                        text: "no labels are left".into(),
-                        done: "write those of a new system".into(),
+                        problem: "no labels are left".into(),
+                        action: "write those of a new system".into(),
                     });
                 }
                 (None, None) => {}
@@ -306,14 +306,16 @@ impl<'a> Pieces<'a> {
         out.text("</qubes>\n");
         let mut lost = self.lost;
         lost.sort_by_key(|lost| lost.line);
-        let salvage = Salvage {
+        let salvage = SalvagedStore {
             bytes: out.bytes,
             steps,
             lost,
             domains: self.domains.len(),
             lines: Lines(out.lines),
         };
-        full::outline(&salvage.bytes).is_ok().then_some(salvage)
+        full::parse_outline(&salvage.bytes)
+            .is_ok()
+            .then_some(salvage)
     }
 }
 

@@ -5,12 +5,12 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::index::{self, Index, Section};
-use super::tree::{Id, Tree};
+use super::tree::{ElementId, Tree};
 use crate::model::check::Part;
 use crate::model::{At, VmName};
 
 /// The lines of one file.
-pub struct Places<'a> {
+pub struct SourceLines<'a> {
     bytes: &'a [u8],
     index: Index,
     lines: LineStarts,
@@ -38,19 +38,19 @@ impl LineStarts {
     }
 }
 
-impl<'a> Places<'a> {
+impl<'a> SourceLines<'a> {
     /// Of a file that is not well-formed all around its domains, nothing but numbers of lines is
     /// known.
-    pub fn of(bytes: &'a [u8]) -> Places<'a> {
+    pub fn new(bytes: &'a [u8]) -> SourceLines<'a> {
         let lines = LineStarts::of(bytes);
-        let index = index::index(bytes).unwrap_or_default();
+        let index = index::build(bytes).unwrap_or_default();
         let mut by_name = HashMap::new();
         for (position, entry) in index.domains.iter().enumerate() {
             if let Ok(name) = &entry.name {
                 by_name.entry(name.clone()).or_insert(position);
             }
         }
-        Places {
+        SourceLines {
             bytes,
             index,
             lines,
@@ -120,7 +120,7 @@ impl<'a> Places<'a> {
         &self,
         kind: Section,
         item: &str,
-        fits: impl Fn(&Tree, Id) -> bool,
+        fits: impl Fn(&Tree, ElementId) -> bool,
         nth: usize,
     ) -> Option<usize> {
         let mut starts = Vec::new();
@@ -171,6 +171,6 @@ fn within(tree: &Tree, part: &Part) -> Option<usize> {
 }
 
 /// N of `label-N`.
-pub(super) fn label_number(tree: &Tree, id: Id) -> Option<u32> {
+pub(super) fn label_number(tree: &Tree, id: ElementId) -> Option<u32> {
     tree.attribute(id, "id")?.split_once('-')?.1.parse().ok()
 }

@@ -293,7 +293,7 @@ impl<'a> Cursor<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::index::index;
+    use super::super::index;
     use super::super::reader;
     use super::super::tree::Tree;
     use super::*;
@@ -350,7 +350,7 @@ mod tests {
     fn nearly_every_domain_of_the_samples_is_plain_and_reads_the_same() {
         let (mut plain, mut all) = (0, 0);
         for bytes in samples() {
-            for entry in index(&bytes).unwrap().domains {
+            for entry in index::build(&bytes).unwrap().domains {
                 let (domain, name) = (&bytes[entry.span.range()], entry.name.unwrap());
                 all += 1;
                 if let Some(vm) = read(domain, &name, &entry.class) {
@@ -367,7 +367,7 @@ mod tests {
         let mut random = fastrand::Rng::with_seed(20261121);
         let odd = b"<>\"'&/=! ?-]x\n\r\t\0\xc3\xa9";
         for bytes in samples() {
-            let domains = index(&bytes).unwrap().domains;
+            let domains = index::build(&bytes).unwrap().domains;
             for _ in 0..3000 {
                 let entry = &domains[random.usize(..domains.len())];
                 let mut domain = bytes[entry.span.range()].to_vec();

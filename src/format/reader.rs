@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use smol_str::SmolStr;
 
-use super::tree::{Id, Tree};
+use super::tree::{ElementId, Tree};
 use crate::model::device::{Assignment, DeviceClass};
 use crate::model::{Class, Diagnosis, Label, Pool, TextMap, Vm, VmName, VolumeConfig};
 
@@ -18,7 +18,7 @@ pub(crate) const WRITE_ONCE: [&str; 4] = ["name", "qid", "uuid", "dispid"];
 
 /// An element `<item name="…">text</item>` of a section.
 pub(crate) struct NamedText<'a> {
-    pub id: Id,
+    pub id: ElementId,
     pub name: Cow<'a, str>,
     pub text: Cow<'a, str>,
 }
@@ -26,7 +26,7 @@ pub(crate) struct NamedText<'a> {
 /// The named items of one section element.
 pub(crate) fn items<'t, 'a>(
     tree: &'t Tree<'a>,
-    section: Id,
+    section: ElementId,
     item: &'static str,
 ) -> impl Iterator<Item = NamedText<'a>> + 't {
     tree.children_named(section, item.as_bytes())
@@ -50,7 +50,7 @@ pub(crate) fn items<'t, 'a>(
 /// The named items of several sections of one kind, section by section; together at most [`MOST`].
 pub(crate) fn items_of<'a>(
     tree: &Tree<'a>,
-    sections: &[Id],
+    sections: &[ElementId],
     item: &'static str,
 ) -> Vec<Vec<NamedText<'a>>> {
     let mut left = MOST;
@@ -64,7 +64,11 @@ pub(crate) fn items_of<'a>(
 }
 
 /// The value of a property; of several the last wins.
-pub(crate) fn last_property<'a>(tree: &Tree<'a>, parent: Id, name: &str) -> Option<Cow<'a, str>> {
+pub(crate) fn last_property<'a>(
+    tree: &Tree<'a>,
+    parent: ElementId,
+    name: &str,
+) -> Option<Cow<'a, str>> {
     let sections = tree.children_named(parent, b"properties");
     sections
         .flat_map(|s| items(tree, s, "property"))
@@ -75,7 +79,13 @@ pub(crate) fn last_property<'a>(tree: &Tree<'a>, parent: Id, name: &str) -> Opti
 }
 
 /// Adds the items of a section to what was found so far. `count` counts them over all sections.
-fn collect(map: &mut TextMap, tree: &Tree, section: Id, item: &'static str, count: &mut usize) {
+fn collect(
+    map: &mut TextMap,
+    tree: &Tree,
+    section: ElementId,
+    item: &'static str,
+    count: &mut usize,
+) {
     if map.is_empty() {
         // Of the bytes of a section in upstream's form about a third are names and texts, in lines
         // of some 60.
@@ -89,12 +99,21 @@ fn collect(map: &mut TextMap, tree: &Tree, section: Id, item: &'static str, coun
 }
 
 /// Global properties, from a `<properties>` section.
-pub(crate) fn global_properties(tree: &Tree, section: Id, map: &mut TextMap, count: &mut usize) {
+pub(crate) fn global_properties(
+    tree: &Tree,
+    section: ElementId,
+    map: &mut TextMap,
+    count: &mut usize,
+) {
     collect(map, tree, section, "property", count);
 }
 
 /// The labels of a `<labels>` section; one without a usable number is a diagnosis.
-pub(crate) fn labels(tree: &Tree, section: Id, diagnoses: &mut Vec<Diagnosis>) -> Vec<(Id, Label)> {
+pub(crate) fn labels(
+    tree: &Tree,
+    section: ElementId,
+    diagnoses: &mut Vec<Diagnosis>,
+) -> Vec<(ElementId, Label)> {
     let mut labels = Vec::new();
     for id in tree.children_named(section, b"label").take(MOST) {
         let stored = tree.attribute(id, "id").unwrap_or_default();
@@ -120,7 +139,11 @@ pub(crate) fn labels(tree: &Tree, section: Id, diagnoses: &mut Vec<Diagnosis>) -
 }
 
 /// The pools of a `<pools>` section; one without a name is a diagnosis.
-pub(crate) fn pools(tree: &Tree, section: Id, diagnoses: &mut Vec<Diagnosis>) -> Vec<(Id, Pool)> {
+pub(crate) fn pools(
+    tree: &Tree,
+    section: ElementId,
+    diagnoses: &mut Vec<Diagnosis>,
+) -> Vec<(ElementId, Pool)> {
     let mut pools = Vec::new();
     for id in tree.children_named(section, b"pool").take(MOST) {
         let pool = Pool {
@@ -136,7 +159,7 @@ pub(crate) fn pools(tree: &Tree, section: Id, diagnoses: &mut Vec<Diagnosis>) ->
 }
 
 /// All attributes of an element, in order.
-pub(crate) fn attributes(tree: &Tree, id: Id) -> TextMap {
+pub(crate) fn attributes(tree: &Tree, id: ElementId) -> TextMap {
     let stored = tree.attributes(id);
     let stored = &stored[..stored.len().min(MOST)];
     let bytes = stored.iter().map(|a| a.name.len() + a.value.len()).sum();
@@ -194,14 +217,14 @@ pub(crate) fn vm(tree: &Tree, name: VmName, class: Class) -> Vm {
 /// The `<devices class="…">` elements.
 pub(crate) fn device_classes<'t, 'a>(
     tree: &'t Tree<'a>,
-    parent: Id,
-) -> impl Iterator<Item = (Id, Cow<'a, str>)> + 't {
+    parent: ElementId,
+) -> impl Iterator<Item = (ElementId, Cow<'a, str>)> + 't {
     tree.children_named(parent, b"devices")
         .take(MOST)
         .filter_map(|id| Some((id, tree.attribute(id, "class")?)))
 }
 
-fn device_class(tree: &Tree, id: Id, class: &str) -> DeviceClass {
+fn device_class(tree: &Tree, id: ElementId, class: &str) -> DeviceClass {
     let assignments = devices(tree, id).map(|d| assignment(tree, d)).collect();
     DeviceClass {
         class: class.into(),
@@ -210,12 +233,15 @@ fn device_class(tree: &Tree, id: Id, class: &str) -> DeviceClass {
 }
 
 /// The `<device>` elements of one class.
-pub(crate) fn devices<'t>(tree: &'t Tree, class: Id) -> impl Iterator<Item = Id> + 't {
+pub(crate) fn devices<'t>(
+    tree: &'t Tree,
+    class: ElementId,
+) -> impl Iterator<Item = ElementId> + 't {
     tree.children_named(class, b"device").take(MOST)
 }
 
 /// One `<device>` element.
-pub(crate) fn assignment(tree: &Tree, id: Id) -> Assignment {
+pub(crate) fn assignment(tree: &Tree, id: ElementId) -> Assignment {
     let mut options = TextMap::new();
     collect(&mut options, tree, id, "option", &mut 0);
     Assignment {
@@ -225,14 +251,17 @@ pub(crate) fn assignment(tree: &Tree, id: Id) -> Assignment {
 }
 
 /// The `<volume>` elements that have a name.
-pub(crate) fn volumes<'t>(tree: &'t Tree, parent: Id) -> impl Iterator<Item = Id> + 't {
+pub(crate) fn volumes<'t>(
+    tree: &'t Tree,
+    parent: ElementId,
+) -> impl Iterator<Item = ElementId> + 't {
     tree.children_named(parent, b"volume-config")
         .flat_map(|s| volumes_of(tree, s))
         .take(MOST)
 }
 
-fn volumes_of<'t>(tree: &'t Tree, section: Id) -> impl Iterator<Item = Id> + 't {
-    let has_name = |id: &Id| tree.attribute(*id, "name").is_some_and(|n| !n.is_empty());
+fn volumes_of<'t>(tree: &'t Tree, section: ElementId) -> impl Iterator<Item = ElementId> + 't {
+    let has_name = |id: &ElementId| tree.attribute(*id, "name").is_some_and(|n| !n.is_empty());
     tree.children_named(section, b"volume").filter(has_name)
 }
 
@@ -272,7 +301,7 @@ fn diagnose(tree: &Tree, vm: &mut Vm, properties: usize) {
         ("tags", "tag"),
     ] {
         for section in tree.children_named(Tree::ROOT, section.as_bytes()) {
-            let nameless = |id: &Id| tree.attribute(*id, "name").is_none();
+            let nameless = |id: &ElementId| tree.attribute(*id, "name").is_none();
             let count = tree
                 .children_named(section, item.as_bytes())
                 .filter(nameless)

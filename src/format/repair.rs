@@ -1,4 +1,4 @@
-//! Doing what [`super::damage()`] says, round after round: what is mended first may bring to light
+//! Doing what [`super::find_damage()`] says, round after round: what is mended first may bring to light
 //! what lay behind it.
 
 use uuid::Uuid;
@@ -11,7 +11,7 @@ use super::patch_domain::patch_domain;
 use super::reader;
 use super::salvage::Lines;
 use super::tree::Tree;
-use super::{Bytes, damage, read_to_write, writer};
+use super::{Bytes, find_damage, read_r4, writer};
 use crate::model::check::Kind;
 use crate::model::{Class, Facts, Finding, Remedy, VmName};
 
@@ -19,12 +19,12 @@ use crate::model::{Class, Facts, Finding, Remedy, VmName};
 const ROUNDS: usize = 12;
 
 /// A file with what was mended in it, and what is left.
-pub struct Repaired {
+pub struct RepairedStore {
     pub bytes: Bytes,
     /// With the lines of the file as it was.
-    pub done: Vec<Damage>,
+    pub repaired: Vec<Damage>,
     /// With the lines of the file as it is now.
-    pub left: Vec<Damage>,
+    pub remaining: Vec<Damage>,
 }
 
 /// Mends a well-formed store. `uuid` gives fresh ones.
@@ -35,18 +35,18 @@ pub fn repair(
     bytes: &Bytes,
     facts: &dyn Facts,
     uuid: &mut dyn FnMut() -> Uuid,
-) -> Result<Repaired, FormatError> {
+) -> Result<RepairedStore, FormatError> {
     let mut now = bytes.clone();
     let mut done = Vec::new();
     let mut maps: Vec<Lines> = Vec::new();
     for _ in 0..ROUNDS {
-        let found = damage(&now, facts);
+        let found = find_damage(&now, facts);
         let (edits, mended) = round(&now, &found, facts, uuid)?;
         if mended.is_empty() {
-            return Ok(Repaired {
+            return Ok(RepairedStore {
                 bytes: now,
-                done,
-                left: found,
+                repaired: done,
+                remaining: found,
             });
         }
         for damage in mended {
@@ -58,11 +58,11 @@ pub fn repair(
         maps.push(edits.lines(&now));
         now = edits.applied_to(&now).into();
     }
-    let left = damage(&now, facts);
-    Ok(Repaired {
+    let left = find_damage(&now, facts);
+    Ok(RepairedStore {
         bytes: now,
-        done,
-        left,
+        repaired: done,
+        remaining: left,
     })
 }
 
@@ -93,7 +93,7 @@ fn round(
     };
     let (positions, findings): (Vec<usize>, Vec<Finding>) =
         known(found).filter(|(_, f)| is_due(f)).unzip();
-    let mut qubes = read_to_write(bytes.clone())?;
+    let mut qubes = read_r4(bytes.clone())?;
     let done = qubes.mend(&findings, facts, uuid);
     let edits = writer::changes(bytes, &qubes)?;
     let mended = positions

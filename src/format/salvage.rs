@@ -16,18 +16,18 @@ use crate::model::{Class, VmName};
 
 /// Something that was put right without losing anything.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Step {
+pub struct SalvageStep {
     /// From 1, in the damaged file.
     pub line: Option<usize>,
     /// What was wrong.
-    pub text: String,
+    pub problem: String,
     /// What was done about it.
-    pub done: String,
+    pub action: String,
 }
 
 /// A piece of the file that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lost {
+pub struct LostPiece {
     pub line: usize,
     /// The qube that it seems to have been.
     pub name: Option<String>,
@@ -37,18 +37,18 @@ pub struct Lost {
 
 /// A well-formed file made of a damaged one.
 #[derive(Debug)]
-pub struct Salvage {
+pub struct SalvagedStore {
     pub bytes: Vec<u8>,
-    pub steps: Vec<Step>,
-    pub lost: Vec<Lost>,
+    pub steps: Vec<SalvageStep>,
+    pub lost: Vec<LostPiece>,
     /// How many domains are in it.
     pub domains: usize,
     pub(super) lines: Lines,
 }
 
-impl Salvage {
+impl SalvagedStore {
     /// The line of the damaged file that became this one.
-    pub fn line_before(&self, line: usize) -> usize {
+    pub fn original_line(&self, line: usize) -> usize {
         self.lines.before(line)
     }
 }
@@ -68,16 +68,16 @@ impl Lines {
 }
 
 /// What can be taken from `bytes`; `None` where nothing of a store is found in them.
-pub fn salvage(bytes: &[u8]) -> Option<Salvage> {
+pub fn salvage(bytes: &[u8]) -> Option<SalvagedStore> {
     let mut steps = Vec::new();
     let text = characters::put_right(bytes, &mut steps)?;
     let text = text.as_bytes();
     if memmem::find(text, b"<qubes").is_none() && memmem::find(text, b"<domain").is_none() {
         return None;
     }
-    if full::outline(text).is_ok() {
+    if full::parse_outline(text).is_ok() {
         let domains = memmem::find_iter(text, b"</domain>").count();
-        return Some(Salvage {
+        return Some(SalvagedStore {
             bytes: text.to_vec(),
             steps,
             lost: Vec::new(),
@@ -95,18 +95,18 @@ pub fn salvage(bytes: &[u8]) -> Option<Salvage> {
             } else {
                 "what is no XML"
             };
-            steps.push(Step {
+            steps.push(SalvageStep {
                 line: Some(line),
-                text: format!(
+                problem: format!(
                     "behind the end of the store stands {what} ({} bytes)",
                     rest.len()
                 ),
-                done: "cut it off".into(),
+                action: "cut it off".into(),
             });
             let mut bytes = text[..end].to_vec();
             bytes.push(b'\n');
             let domains = memmem::find_iter(&bytes, b"</domain>").count();
-            return Some(Salvage {
+            return Some(SalvagedStore {
                 bytes,
                 steps,
                 lost: Vec::new(),
@@ -121,13 +121,16 @@ pub fn salvage(bytes: &[u8]) -> Option<Salvage> {
 /// The end of the first root element, where that is whole.
 fn whole_root(text: &[u8]) -> Option<usize> {
     let end = memmem::find(text, b"</qubes>")? + b"</qubes>".len();
-    full::outline(&text[..end]).ok().map(|_| end)
+    full::parse_outline(&text[..end]).ok().map(|_| end)
 }
 
 /// `bytes`, a well-formed store, with the sections and the qubes that only `copy` has, byte for
 /// byte; and their names.
-pub fn completed(bytes: &[u8], copy: &[u8]) -> Option<(Vec<u8>, Vec<String>)> {
-    let (here, there) = (index::careful(bytes).ok()?, index::careful(copy).ok()?);
+pub fn complete_from_copy(bytes: &[u8], copy: &[u8]) -> Option<(Vec<u8>, Vec<String>)> {
+    let (here, there) = (
+        index::build_strict(bytes).ok()?,
+        index::build_strict(copy).ok()?,
+    );
     let names: HashSet<&VmName> = here
         .domains
         .iter()
@@ -163,9 +166,10 @@ pub fn completed(bytes: &[u8], copy: &[u8]) -> Option<(Vec<u8>, Vec<String>)> {
             continue;
         };
         let element = String::from_utf8_lossy(entry.span.of(copy));
-        let is_later = |other: &&index::Entry| {
-            let key =
-                |entry: &index::Entry| (entry.class != Class::AdminVM, entry.name.clone().ok());
+        let is_later = |other: &&index::DomainEntry| {
+            let key = |entry: &index::DomainEntry| {
+                (entry.class != Class::AdminVM, entry.name.clone().ok())
+            };
             key(other) > key(entry)
         };
         match (here.domains.iter().find(is_later), here.domains.last()) {
@@ -176,6 +180,6 @@ pub fn completed(bytes: &[u8], copy: &[u8]) -> Option<(Vec<u8>, Vec<String>)> {
         taken.push(name.to_string());
     }
     let whole = edits.applied_to(bytes);
-    full::outline(&whole).ok()?;
+    full::parse_outline(&whole).ok()?;
     Some((whole, taken))
 }

@@ -7,19 +7,19 @@ use super::error::Fault;
 use super::fetched::Fetched;
 use super::reader::{self, diagnosis};
 use super::scan::Span;
-use super::stored::Stored;
+use super::stored::ByteSource;
 use super::tree::{MAX_DEPTH, Shape, Tree};
 use super::{plain, unreadable, whole};
 use crate::model::{DomainSource, Vm};
 
 pub(super) struct Source {
-    stored: Arc<dyn Stored>,
+    stored: Arc<dyn ByteSource>,
     domains: Vec<Span>,
     fetched: RefCell<Fetched>,
 }
 
 impl Source {
-    pub fn new(stored: Arc<dyn Stored>, domains: Vec<Span>) -> Source {
+    pub fn new(stored: Arc<dyn ByteSource>, domains: Vec<Span>) -> Source {
         Source {
             stored,
             domains,

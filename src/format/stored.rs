@@ -6,12 +6,12 @@ use std::io;
 use super::Bytes;
 
 /// Bytes that can be read from any place on.
-pub trait Stored: Send + Sync {
+pub trait ByteSource: Send + Sync {
     /// Reads what stands from `at` on into `piece`: as much as fits, less where the bytes end.
     fn read_at(&self, piece: &mut [u8], at: usize) -> io::Result<usize>;
 }
 
-impl Stored for [u8] {
+impl ByteSource for [u8] {
     fn read_at(&self, piece: &mut [u8], at: usize) -> io::Result<usize> {
         let rest = self.get(at..).unwrap_or_default();
         let length = rest.len().min(piece.len());
@@ -20,20 +20,20 @@ impl Stored for [u8] {
     }
 }
 
-impl Stored for &[u8] {
+impl ByteSource for &[u8] {
     fn read_at(&self, piece: &mut [u8], at: usize) -> io::Result<usize> {
         (**self).read_at(piece, at)
     }
 }
 
-impl Stored for Bytes {
+impl ByteSource for Bytes {
     fn read_at(&self, piece: &mut [u8], at: usize) -> io::Result<usize> {
         (**self).read_at(piece, at)
     }
 }
 
 /// All bytes.
-pub(super) fn whole(stored: &dyn Stored) -> io::Result<Vec<u8>> {
+pub(super) fn whole(stored: &dyn ByteSource) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; 1 << 16];
     let mut length = 0;
     loop {
@@ -52,7 +52,7 @@ pub(super) fn whole(stored: &dyn Stored) -> io::Result<Vec<u8>> {
 
 /// A part of the bytes that moves from their beginning to their end.
 pub(super) struct Window<'s> {
-    stored: &'s dyn Stored,
+    stored: &'s dyn ByteSource,
     buffer: Vec<u8>,
     start: usize,
     filled: usize,
@@ -65,7 +65,7 @@ impl<'s> Window<'s> {
     pub const ROOM: usize = 16 << 10;
 
     /// The first `room` bytes.
-    pub fn open(stored: &'s dyn Stored, room: usize) -> io::Result<Window<'s>> {
+    pub fn open(stored: &'s dyn ByteSource, room: usize) -> io::Result<Window<'s>> {
         let mut window = Window {
             stored,
             buffer: vec![0; room.max(1)],

@@ -30,7 +30,7 @@ pub(crate) struct Element {
 }
 
 /// Index of an element in its tree.
-pub(crate) type Id = usize;
+pub(crate) type ElementId = usize;
 
 /// What a range of bytes must hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,12 +48,12 @@ pub(crate) struct Tree<'a> {
     /// The part of it that was parsed, and where that begins.
     source: &'a str,
     base: usize,
-    parts: Parts,
+    parts: TreeBuffers,
 }
 
 /// What a tree is made of, for the next tree to use again.
 #[derive(Default)]
-pub(crate) struct Parts {
+pub(crate) struct TreeBuffers {
     elements: Vec<Element>,
     attributes: Vec<Attribute>,
     stack: Vec<Open>,
@@ -62,7 +62,13 @@ pub(crate) struct Parts {
 impl<'a> Tree<'a> {
     /// The one element that fills `range`, whole.
     pub fn of_element(bytes: &'a [u8], range: Range<usize>) -> Result<Tree<'a>, Fault> {
-        Tree::parse(bytes, range, Shape::Element, MAX_DEPTH, Parts::default())
+        Tree::parse(
+            bytes,
+            range,
+            Shape::Element,
+            MAX_DEPTH,
+            TreeBuffers::default(),
+        )
     }
 
     /// Checks that `range` is well-formed and keeps the elements of the first `keep` levels, in
@@ -72,7 +78,7 @@ impl<'a> Tree<'a> {
         range: Range<usize>,
         shape: Shape,
         keep: usize,
-        parts: Parts,
+        parts: TreeBuffers,
     ) -> Result<Tree<'a>, Fault> {
         Tree::parse_at_depth(bytes, range, (shape, 0), keep, parts)
     }
@@ -83,8 +89,8 @@ impl<'a> Tree<'a> {
         bytes: &'a [u8],
         range: Range<usize>,
         depth: usize,
-        parts: Parts,
-    ) -> Result<Parts, Fault> {
+        parts: TreeBuffers,
+    ) -> Result<TreeBuffers, Fault> {
         Tree::parse_at_depth(bytes, range, (Shape::Element, depth), 0, parts).map(Tree::into_parts)
     }
 
@@ -93,7 +99,7 @@ impl<'a> Tree<'a> {
         range: Range<usize>,
         (shape, depth): (Shape, usize),
         keep: usize,
-        mut parts: Parts,
+        mut parts: TreeBuffers,
     ) -> Result<Tree<'a>, Fault> {
         let source = check_characters(bytes, range.clone())?;
         let mut scanner = Scanner::new(bytes, range.clone());
@@ -131,7 +137,7 @@ impl<'a> Tree<'a> {
     }
 
     /// Gives back what the next tree can use.
-    pub fn into_parts(self) -> Parts {
+    pub fn into_parts(self) -> TreeBuffers {
         self.parts
     }
 
@@ -142,18 +148,18 @@ impl<'a> Tree<'a> {
             .unwrap_or_default()
     }
 
-    pub const ROOT: Id = 0;
+    pub const ROOT: ElementId = 0;
 
-    pub fn element(&self, id: Id) -> &Element {
+    pub fn element(&self, id: ElementId) -> &Element {
         &self.parts.elements[id]
     }
 
-    pub fn name(&self, id: Id) -> &'a [u8] {
+    pub fn name(&self, id: ElementId) -> &'a [u8] {
         self.parts.elements[id].name.of(self.bytes)
     }
 
     /// The child elements that were kept, in order.
-    pub fn children(&self, id: Id) -> impl Iterator<Item = Id> + '_ {
+    pub fn children(&self, id: ElementId) -> impl Iterator<Item = ElementId> + '_ {
         let end = self.parts.elements[id].next as usize;
         let mut at = id + 1;
         std::iter::from_fn(move || {
@@ -169,21 +175,25 @@ impl<'a> Tree<'a> {
     }
 
     /// An element and everything inside it, in document order.
-    pub fn subtree(&self, id: Id) -> Range<Id> {
+    pub fn subtree(&self, id: ElementId) -> Range<ElementId> {
         id..self.parts.elements[id].next as usize
     }
 
     /// The child elements of one name.
-    pub fn children_named<'t>(&'t self, id: Id, name: &'t [u8]) -> impl Iterator<Item = Id> + 't {
+    pub fn children_named<'t>(
+        &'t self,
+        id: ElementId,
+        name: &'t [u8],
+    ) -> impl Iterator<Item = ElementId> + 't {
         self.children(id).filter(move |c| self.name(*c) == name)
     }
 
-    pub fn attributes(&self, id: Id) -> &[Attribute] {
+    pub fn attributes(&self, id: ElementId) -> &[Attribute] {
         let (start, end) = self.parts.elements[id].attributes;
         &self.parts.attributes[start as usize..end as usize]
     }
 
-    pub fn attribute(&self, id: Id, name: &str) -> Option<Cow<'a, str>> {
+    pub fn attribute(&self, id: ElementId, name: &str) -> Option<Cow<'a, str>> {
         let found = self
             .attributes(id)
             .iter()
@@ -206,7 +216,7 @@ impl<'a> Tree<'a> {
     }
 
     /// The text before the first child node, as upstream's parser has it; CDATA counts as text.
-    pub fn text(&self, id: Id) -> Cow<'a, str> {
+    pub fn text(&self, id: ElementId) -> Cow<'a, str> {
         let span = self.parts.elements[id].text;
         let raw = self.str(span);
         if !raw.contains('<') {
@@ -228,18 +238,18 @@ impl<'a> Tree<'a> {
     }
 
     /// The whole element, first byte of its start tag to last of its end tag.
-    pub fn whole(&self, id: Id) -> Range<usize> {
+    pub fn whole(&self, id: ElementId) -> Range<usize> {
         let element = &self.parts.elements[id];
         element.tag.start as usize..element.close.end as usize
     }
 
     /// Whether the element is written `<empty/>`.
-    pub fn is_self_closing(&self, id: Id) -> bool {
+    pub fn is_self_closing(&self, id: ElementId) -> bool {
         self.parts.elements[id].close.is_empty()
     }
 
     /// Whether anything but child elements and blanks stands in the element.
-    pub fn holds_other_than_elements(&self, id: Id) -> bool {
+    pub fn holds_other_than_elements(&self, id: ElementId) -> bool {
         let element = &self.parts.elements[id];
         element.mixed || !element.text.of(self.bytes).iter().all(|b| is_space(*b))
     }
@@ -256,7 +266,7 @@ impl<'a> Tree<'a> {
 /// An open element: its name, and its index when it is kept.
 struct Open {
     name: Span,
-    id: Option<Id>,
+    id: Option<ElementId>,
 }
 
 struct Builder<'a> {

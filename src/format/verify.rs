@@ -54,7 +54,7 @@ pub(super) fn verify(written: &Bytes, qubes: &Qubes) -> Result<(), FormatError> 
         return Ok(());
     }
     let there = open_framed(&(Arc::new(written.clone()) as _), None)?.qubes;
-    let differs = |what: String| Err(FormatError::NotReadBack { what });
+    let differs = |what: String| Err(FormatError::ReadBackMismatch { what });
     // A store without dom0 is read as one with a bare dom0.
     if !others(&there).eq(others(qubes)) {
         return differs(format!("{} qubes, not these {}", there.len(), qubes.len()));

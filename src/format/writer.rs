@@ -8,10 +8,10 @@ use super::index::Section;
 use super::patch::{Order, Patch, Patched, alphabetical};
 use super::patch_domain::patch_domain;
 use super::reader;
-use super::tree::{Id, Tree};
+use super::tree::{ElementId, Tree};
 use crate::model::{Label, Pool, Qubes, Vm, Written};
 
-const ROOT: Id = Tree::ROOT;
+const ROOT: ElementId = Tree::ROOT;
 
 /// The order of the root's children.
 fn rank(section: &[u8]) -> Option<u8> {
@@ -27,7 +27,7 @@ fn rank(section: &[u8]) -> Option<u8> {
 /// What must change in `source`, from which `qubes` was read. The source is checked completely
 /// first: nothing is written over a file that is not well-formed.
 pub(crate) fn changes(source: &[u8], qubes: &Qubes) -> Result<Edits, FormatError> {
-    let outline = full::outline(source)?;
+    let outline = full::parse_outline(source)?;
     let mut edits = Edits::default();
     let mut patch = Patch {
         tree: &outline,
@@ -42,13 +42,13 @@ pub(crate) fn changes(source: &[u8], qubes: &Qubes) -> Result<Edits, FormatError
 }
 
 /// A domain of the source: its element and the section it stands in.
-struct Stored {
-    id: Id,
-    section: Id,
+struct DomainElement {
+    id: ElementId,
+    section: ElementId,
 }
 
 impl Patch<'_, '_> {
-    fn root_sections(&self, name: &str) -> Vec<Id> {
+    fn root_sections(&self, name: &str) -> Vec<ElementId> {
         self.tree.children_named(ROOT, name.as_bytes()).collect()
     }
 
@@ -79,7 +79,7 @@ impl Patch<'_, '_> {
 
     fn labels(&mut self, qubes: &Qubes) -> Patched {
         let sections = self.root_sections("labels");
-        let stored: Vec<(Id, Label)> = sections
+        let stored: Vec<(ElementId, Label)> = sections
             .iter()
             .flat_map(|s| reader::labels(self.tree, *s, &mut Vec::new()))
             .collect();
@@ -99,11 +99,11 @@ impl Patch<'_, '_> {
             return Ok(());
         };
         let mut unmatched = stored.clone();
-        let ids: Vec<Id> = reader::labels(self.tree, *first, &mut Vec::new())
+        let ids: Vec<ElementId> = reader::labels(self.tree, *first, &mut Vec::new())
             .into_iter()
             .map(|(id, _)| id)
             .collect();
-        let index_of = |id: Id| {
+        let index_of = |id: ElementId| {
             stored
                 .iter()
                 .find(|(s, _)| *s == id)
@@ -124,12 +124,12 @@ impl Patch<'_, '_> {
                 element: e.into_text(),
             });
         }
-        let gone: Vec<Id> = unmatched.into_iter().map(|(id, _)| id).collect();
+        let gone: Vec<ElementId> = unmatched.into_iter().map(|(id, _)| id).collect();
         self.change_sections(&sections, &gone, additions);
         Ok(())
     }
 
-    fn label(&mut self, id: Id, old: &Label, new: &Label) -> Patched {
+    fn label(&mut self, id: ElementId, old: &Label, new: &Label) -> Patched {
         if old.color != new.color {
             let mut wanted = reader::attributes(self.tree, id);
             wanted.set("color", &new.color);
@@ -158,11 +158,11 @@ impl Patch<'_, '_> {
             }
             return Ok(());
         };
-        let mut unmatched: Vec<(Id, Pool)> = sections
+        let mut unmatched: Vec<(ElementId, Pool)> = sections
             .iter()
             .flat_map(|s| reader::pools(self.tree, *s, &mut Vec::new()))
             .collect();
-        let in_first: Vec<Id> = self.tree.children(*first).collect();
+        let in_first: Vec<ElementId> = self.tree.children(*first).collect();
         let mut additions = Vec::new();
         let mut after = None;
         for pool in wanted {
@@ -179,16 +179,21 @@ impl Patch<'_, '_> {
                 element: e.into_text(),
             });
         }
-        let gone: Vec<Id> = unmatched.into_iter().map(|(id, _)| id).collect();
+        let gone: Vec<ElementId> = unmatched.into_iter().map(|(id, _)| id).collect();
         self.change_sections(&sections, &gone, additions);
         Ok(())
     }
 
     /// Takes children out of whichever section they stand in; additions go into the first.
-    fn change_sections(&mut self, sections: &[Id], gone: &[Id], additions: Vec<Addition>) {
+    fn change_sections(
+        &mut self,
+        sections: &[ElementId],
+        gone: &[ElementId],
+        additions: Vec<Addition>,
+    ) {
         let mut additions = Some(additions);
         for section in sections {
-            let here: Vec<Id> = self
+            let here: Vec<ElementId> = self
                 .tree
                 .children(*section)
                 .filter(|id| gone.contains(id))
@@ -210,7 +215,7 @@ impl Patch<'_, '_> {
             stored.extend(
                 self.tree
                     .children_named(*section, b"domain")
-                    .map(|id| Stored {
+                    .map(|id| DomainElement {
                         id,
                         section: *section,
                     }),
@@ -234,19 +239,19 @@ impl Patch<'_, '_> {
                     added.extend((!is_bare(vm)).then_some((rank, vm)));
                 }
                 Written::Unchanged { .. } | Written::Changed { .. } => {
-                    return Err(FormatError::ForeignSource);
+                    return Err(FormatError::SourceMismatch);
                 }
                 Written::New { vm } => added.push((rank, vm)),
             }
         }
         let mut gone = Vec::new();
         for position in qubes.removed().iter().filter(|p| **p != stored.len()) {
-            gone.push(stored.get(*position).ok_or(FormatError::ForeignSource)?.id);
+            gone.push(stored.get(*position).ok_or(FormatError::SourceMismatch)?.id);
         }
         self.change_domains(&sections, &stored, &ranks, &gone, &added)
     }
 
-    fn changed_domain(&mut self, id: Id, vm: &Vm) -> Patched {
+    fn changed_domain(&mut self, id: ElementId, vm: &Vm) -> Patched {
         let bytes = self.tree.bytes;
         let tree = Tree::of_element(bytes, self.tree.whole(id)).map_err(|f| f.locate(bytes))?;
         let class =
@@ -257,10 +262,10 @@ impl Patch<'_, '_> {
 
     fn change_domains(
         &mut self,
-        sections: &[Id],
-        stored: &[Stored],
+        sections: &[ElementId],
+        stored: &[DomainElement],
         ranks: &[Option<usize>],
-        gone: &[Id],
+        gone: &[ElementId],
         added: &[(usize, &Vm)],
     ) -> Patched {
         let Some(last) = sections.last() else {
@@ -278,7 +283,7 @@ impl Patch<'_, '_> {
             }
             return Ok(());
         };
-        let mut additions: Vec<(Id, Addition)> = Vec::new();
+        let mut additions: Vec<(ElementId, Addition)> = Vec::new();
         for (rank, vm) in added {
             let later = ranks.iter().position(|r| r.is_some_and(|r| r > *rank));
             let section = later.map_or(*last, |at| stored[at].section);
@@ -302,14 +307,14 @@ impl Patch<'_, '_> {
             ));
         }
         for section in sections {
-            let here: Vec<Id> = self
+            let here: Vec<ElementId> = self
                 .tree
                 .children(*section)
                 .filter(|id| gone.contains(id))
                 .collect();
             let (now, other) = additions.into_iter().partition(|(s, _)| s == section);
             additions = other;
-            let now: Vec<(Id, Addition)> = now;
+            let now: Vec<(ElementId, Addition)> = now;
             change_children(
                 self.tree,
                 self.edits,

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{LifecycleError, Session};
-use crate::format::every_domain;
+use crate::format::list_all_domains;
 use crate::model::{NewPool, Pool, PoolDriver, PoolError, PoolUse, Qubes};
 use crate::storage::fullness::{self, Room};
 use crate::storage::overlap::overlap;
@@ -51,7 +51,7 @@ impl Session {
             path: file.to_path_buf(),
             source,
         };
-        let domains = every_domain(&read_bytes(file)?).map_err(failed)?;
+        let domains = list_all_domains(&read_bytes(file)?).map_err(failed)?;
         for domain in domains.iter().filter(|domain| domain.usable.is_none()) {
             for volume in &domain.volumes {
                 let Some(pool) = volume.get("pool").filter(|pool| names.contains(pool)) else {

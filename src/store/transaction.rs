@@ -21,7 +21,7 @@ use super::qubesd;
 use super::remark::{self, Digest};
 use super::version::{Version, version_of};
 use crate::clock;
-use crate::format::{self, Bytes, Changed, FormatError, MAX_BYTES, Original};
+use crate::format::{self, Bytes, FormatError, MAX_BYTES, OriginalStore, StoreChanges};
 use crate::fs::file_lock::Exclusivity;
 use crate::fs::replace::{Access, uninterrupted};
 use crate::fs::run_directory::RunDirectory;
@@ -88,8 +88,8 @@ fn refuse_too_large(file: &File, path: &Path) -> Result<u64, StoreError> {
 }
 
 /// A store that is to be changed; of one of R1 to R3, which is only read, there is no original.
-fn opened(bytes: &Bytes) -> Result<(Qubes, Option<Original>), FormatError> {
-    match Original::open(Arc::new(bytes.clone())) {
+fn opened(bytes: &Bytes) -> Result<(Qubes, Option<OriginalStore>), FormatError> {
+    match OriginalStore::open(Arc::new(bytes.clone())) {
         Err(FormatError::OldFormat) => Ok((format::open(Arc::new(bytes.clone()))?, None)),
         opened => opened.map(|(qubes, original)| (qubes, Some(original))),
     }
@@ -109,11 +109,11 @@ pub struct Write {
     qubes: Qubes,
     place: StorePlace,
     /// What the collection was read from. None of a store of R1 to R3.
-    original: Option<Original>,
+    original: Option<OriginalStore>,
     /// The bytes that it was read from, and what was said about them.
     content: Content,
     /// How what stands in the file differs from that.
-    saved: Changed,
+    saved: StoreChanges,
     /// The store as it lies there, locked.
     lock: Locked,
     version: Version,
@@ -159,7 +159,7 @@ impl Write {
         };
         let (qubes, original) = opened(&bytes).map_err(wrong)?;
         let content = Content::new(bytes, &place);
-        let (saved, companions, digest) = (Changed::default(), None, None);
+        let (saved, companions, digest) = (StoreChanges::default(), None, None);
         let (then, check) = (None, None);
         Ok(Write {
             qubes,
@@ -215,7 +215,7 @@ impl Write {
             path: place.file.clone(),
             source,
         };
-        let bytes = format::new_store(qubes).map_err(format)?;
+        let bytes = format::write_new(qubes).map_err(format)?;
         format::check(&bytes).map_err(format)?;
         Write::put_new(place, bytes)
     }
@@ -255,7 +255,7 @@ impl Write {
             path: path.clone(),
             source,
         };
-        let changed = original.changed(&self.qubes).map_err(wrong)?;
+        let changed = original.changes(&self.qubes).map_err(wrong)?;
         if changed == self.saved {
             return Ok(Saved::Unchanged);
         }
@@ -266,7 +266,8 @@ impl Write {
             };
             check(&self.qubes, &|| self.as_read()).map_err(refused)?;
         }
-        let new = format::result(&self.content.bytes, &changed, &self.qubes).map_err(wrong)?;
+        let new =
+            format::apply_changes(&self.content.bytes, &changed, &self.qubes).map_err(wrong)?;
         self.place.refuse_beside_qubesd()?;
         self.refuse_changed_behind()?;
         history::keep_daily(
@@ -332,7 +333,7 @@ impl Write {
 
     /// What stands in the file when nothing has changed it behind our back.
     fn before_save(&self) -> io::Result<Bytes> {
-        match self.saved == Changed::default() {
+        match self.saved == StoreChanges::default() {
             true => Ok(self.content.bytes.clone()),
             false => self.current().map_err(io::Error::other),
         }

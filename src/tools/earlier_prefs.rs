@@ -6,7 +6,7 @@ use super::earlier_list;
 use super::failure::{Failure, quoted};
 use super::invocation::Invocation;
 use super::prefs::stored_text;
-use crate::format::device_list;
+use crate::format::parse_device_list;
 use crate::lifecycle::Session;
 use crate::model::property::parse_bool;
 use crate::model::{Property, Qubes, Scope, Vm};
@@ -191,7 +191,7 @@ fn set(
                     quoted(text)
                 ))
             };
-            session.set_pci_addresses(&vm.name, &device_list(list).ok_or_else(wrong)?)?;
+            session.set_pci_addresses(&vm.name, &parse_device_list(list).ok_or_else(wrong)?)?;
             Vec::new()
         }
         Place::PciStrictReset => {

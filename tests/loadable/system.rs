@@ -5,7 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use qubes::format::{Damage, damage};
+use qubes::format::{Damage, find_damage};
 use qubes::model::check::Harm;
 use qubes::model::{Qubes, Release};
 
@@ -117,7 +117,7 @@ impl System {
             release: self.release,
             ..SampleHost::default()
         };
-        let found = damage(&self.bytes().into(), &host);
+        let found = find_damage(&self.bytes().into(), &host);
         let key = |d: Damage| (d.qube.map(|name| name.to_string()), d.text);
         found
             .into_iter()

@@ -8,26 +8,26 @@ use qubes::model::{Qubes, TextMap, Vm};
 /// The quick index answers as the careful one, or not at all, on everything that is well-formed.
 /// Returns whether it was well-formed, and whether the quick index answered.
 pub fn quick_agrees_with_careful(bytes: &[u8]) -> (bool, bool) {
-    let quick = index::quick(bytes);
+    let quick = index::build_quick(bytes);
     // What is seen at once makes no difference.
     for room in [1, 61, 300] {
         assert_eq!(
-            index::quick_through(bytes, room),
+            index::build_quick_windowed(bytes, room),
             quick,
             "through {room}: {}",
             String::from_utf8_lossy(bytes)
         );
     }
     // One that checks on the way finds the same; it lets nothing pass that is not well-formed.
-    if let Some(checked) = index::checked(bytes) {
+    if let Some(checked) = index::build_checked(bytes) {
         assert_eq!(
-            index::careful(bytes).as_ref(),
+            index::build_strict(bytes).as_ref(),
             Ok(&checked),
             "in {}",
             String::from_utf8_lossy(bytes)
         );
     }
-    match (index::careful(bytes), &quick) {
+    match (index::build_strict(bytes), &quick) {
         (Ok(careful), Some(quick)) => {
             assert_eq!(*quick, careful, "in {}", String::from_utf8_lossy(bytes));
             (true, true)

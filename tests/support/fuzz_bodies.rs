@@ -26,7 +26,7 @@ pub fn r4_reader(bytes: &[u8]) {
     if let Ok(qubes) = format::read(bytes.to_vec()) {
         look_at(&qubes);
     }
-    let found = format::damage(&bytes.to_vec().into(), &SampleHost::default());
+    let found = format::find_damage(&bytes.to_vec().into(), &SampleHost::default());
     assert_eq!(
         found.is_empty(),
         found.iter().all(|d| d.text.is_empty()),
@@ -50,10 +50,10 @@ pub fn old_importer(bytes: &[u8]) {
     assert_eq!(different.len(), names.len(), "two qubes of one name");
     assert!(different.contains("dom0"));
     assert!(
-        format::read_to_write(bytes.to_vec()).is_err(),
+        format::read_r4(bytes.to_vec()).is_err(),
         "an old store is not written over"
     );
-    let written = format::new_store(&qubes).unwrap();
+    let written = format::write_new(&qubes).unwrap();
     format::check(&written).unwrap();
     let read = format::read(written).unwrap();
     assert_eq!(
@@ -155,14 +155,14 @@ pub fn salvage(bytes: &[u8]) {
         shown()
     );
     let lines: Vec<usize> = (1..=lines_of(&saved.bytes))
-        .map(|line| saved.line_before(line))
+        .map(|line| saved.original_line(line))
         .collect();
     assert!(
         lines.iter().all(|line| *line >= 1),
         "{lines:?}: {}",
         shown()
     );
-    if index::careful(bytes).is_ok() && saved.steps.is_empty() {
+    if index::build_strict(bytes).is_ok() && saved.steps.is_empty() {
         assert_eq!(saved.bytes, bytes, "{}", shown());
     }
     let again = format::salvage(&saved.bytes)
@@ -174,7 +174,7 @@ pub fn salvage(bytes: &[u8]) {
         shown()
     );
     // A copy that has nothing more adds nothing.
-    if let Some((completed, taken)) = format::completed(&saved.bytes, &saved.bytes) {
+    if let Some((completed, taken)) = format::complete_from_copy(&saved.bytes, &saved.bytes) {
         assert!(
             taken.is_empty() && completed == saved.bytes,
             "{taken:?}: {}",
@@ -213,7 +213,7 @@ pub fn index_and_parser(bytes: &[u8]) {
     if !well_formed {
         return;
     }
-    let found = index::index(bytes).unwrap().domains;
+    let found = index::build(bytes).unwrap().domains;
     let found: Vec<Domain> = found
         .into_iter()
         .map(|entry| Domain {

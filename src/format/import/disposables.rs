@@ -4,7 +4,7 @@
 
 use super::old::OldClass;
 use super::references::{ByQid, Netvms, by_qid, provider};
-use super::{Imported, Loss};
+use super::{ConversionLoss, Imported};
 use crate::model::{Class, TextMap, VmName};
 
 /// How R3's tool calls what it makes for disposables: after its template.
@@ -17,7 +17,7 @@ pub(super) fn take_over(
     globals: &mut TextMap,
     netvms: &Netvms,
     vmdir: Option<&str>,
-) -> Vec<Loss> {
+) -> Vec<ConversionLoss> {
     let templates = mark_templates(imported, vmdir);
     let default = default_template(&templates, globals, vmdir);
     if let Some(name) = &default {
@@ -80,7 +80,7 @@ fn choose(
     by_qid: &ByQid,
     netvms: &Netvms,
     connected_to: Option<&str>,
-) -> Option<Loss> {
+) -> Option<ConversionLoss> {
     let Imported { old, vm } = one;
     let as_itself = old.flag("uses_default_dispvm_netvm", true, &mut vm.diagnoses);
     let netvm = match as_itself {
@@ -97,7 +97,7 @@ fn choose(
         netvm.map_or("no netvm".to_owned(), |netvm| format!("netvm '{netvm}'")),
         vm.name
     );
-    Some(Loss {
+    Some(ConversionLoss {
         qube: Some(vm.name.clone()),
         text,
     })

@@ -5,7 +5,7 @@
 const MOST: usize = 256;
 
 /// `{'name': True, 'other': False}`. `None` when it is none.
-pub(super) fn services(text: &str) -> Option<Vec<(String, bool)>> {
+pub(super) fn parse_services(text: &str) -> Option<Vec<(String, bool)>> {
     let mut cursor = Cursor(text.trim());
     let mut found: Vec<(String, bool)> = Vec::new();
     cursor.take("{")?;
@@ -31,7 +31,7 @@ pub(super) fn services(text: &str) -> Option<Vec<(String, bool)>> {
 
 /// `['00:19.0', '03:00.0']`, or the same without the brackets, as R1 has it. `None` when it is
 /// none.
-pub(crate) fn list(text: &str) -> Option<Vec<String>> {
+pub(crate) fn parse_device_list(text: &str) -> Option<Vec<String>> {
     let mut cursor = Cursor(text.trim());
     let in_brackets = cursor.take("[").is_some();
     let mut found = Vec::new();
@@ -92,20 +92,20 @@ mod tests {
             ("meminfo-writer".to_string(), true),
         ];
         assert_eq!(
-            services("{'ntpd': False, 'meminfo-writer': True}").unwrap(),
+            parse_services("{'ntpd': False, 'meminfo-writer': True}").unwrap(),
             both
         );
         assert_eq!(
-            services(" { u'ntpd':False,\"meminfo-writer\" : True, } ").unwrap(),
+            parse_services(" { u'ntpd':False,\"meminfo-writer\" : True, } ").unwrap(),
             both
         );
-        assert_eq!(services("{}").unwrap(), []);
+        assert_eq!(parse_services("{}").unwrap(), []);
         assert_eq!(
-            list("['02:00.0', '03:00.0']").unwrap(),
+            parse_device_list("['02:00.0', '03:00.0']").unwrap(),
             ["02:00.0", "03:00.0"]
         );
-        assert_eq!(list("'02:00.0'").unwrap(), ["02:00.0"]);
-        assert_eq!(list("[]").unwrap(), Vec::<String>::new());
+        assert_eq!(parse_device_list("'02:00.0'").unwrap(), ["02:00.0"]);
+        assert_eq!(parse_device_list("[]").unwrap(), Vec::<String>::new());
     }
 
     #[test]
@@ -121,10 +121,10 @@ mod tests {
             "{'\\x41': True}",
             "os.x()",
         ] {
-            assert!(services(bad).is_none(), "{bad}");
+            assert!(parse_services(bad).is_none(), "{bad}");
         }
         for bad in ["[", "['a'", "['a' 'b']", "['a']]", "[a]", "['ż", "exit()"] {
-            assert!(list(bad).is_none(), "{bad}");
+            assert!(parse_device_list(bad).is_none(), "{bad}");
         }
     }
 }

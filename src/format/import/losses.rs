@@ -2,13 +2,13 @@
 
 use super::old::{Old, OldClass, shown};
 use super::pools::Place;
-use super::{Imported, Loss, OldFiles};
+use super::{ConversionLoss, Imported, OldQubeFiles};
 use crate::format::tree::Tree;
 use crate::model::Vm;
 
 /// The files of a qube. Its firewall's name is looked for in the directory; one that leads out of
 /// it is not followed.
-pub(super) fn files(old: &Old, vm: &Vm, place: &Place) -> OldFiles {
+pub(super) fn files(old: &Old, vm: &Vm, place: &Place) -> OldQubeFiles {
     let directory = format!("{}/{}", place.base, place.below);
     let stored = old.text("firewall_conf");
     let inside = stored
@@ -18,7 +18,7 @@ pub(super) fn files(old: &Old, vm: &Vm, place: &Place) -> OldFiles {
         !name.contains('/') && *name != ".." && *name != "." && !name.contains(char::is_control)
     };
     let name = inside.filter(is_plain).unwrap_or("firewall.xml");
-    OldFiles {
+    OldQubeFiles {
         name: vm.name.clone(),
         firewall: format!("{directory}/{name}"),
         directory,
@@ -27,14 +27,14 @@ pub(super) fn files(old: &Old, vm: &Vm, place: &Place) -> OldFiles {
 }
 
 /// Everything that is not taken over, in the order of the store.
-pub(super) fn of(tree: &Tree, imported: &[Imported]) -> Vec<Loss> {
+pub(super) fn of(tree: &Tree, imported: &[Imported]) -> Vec<ConversionLoss> {
     let mut losses = Vec::new();
     let disposables = tree
         .children(Tree::ROOT)
         .filter(|id| tree.name(*id) == b"QubesDisposableVm")
         .count();
     if disposables > 0 {
-        losses.push(Loss {
+        losses.push(ConversionLoss {
             qube: None,
             text: format!(
                 "disposables are not taken over ({disposables}); they ended with their session"
@@ -43,7 +43,7 @@ pub(super) fn of(tree: &Tree, imported: &[Imported]) -> Vec<Loss> {
     }
     for Imported { old, vm } in imported {
         let mut lose = |text: String| {
-            losses.push(Loss {
+            losses.push(ConversionLoss {
                 qube: Some(vm.name.clone()),
                 text,
             })

@@ -2,7 +2,7 @@
 //!
 //! An old store is small and is read whole. It is read as R4.0's importer reads it, without that
 //! one's mistakes: `docs/migration.md` says field by field what becomes what. Nothing here touches
-//! a disk: what lies beside the store comes in as [`Surroundings`], and what the conversion has to
+//! a disk: what lies beside the store comes in as [`OldSystem`], and what the conversion has to
 //! do there goes out with [`OldStore`].
 
 mod disposables;
@@ -19,7 +19,7 @@ use std::collections::{HashMap, HashSet};
 use super::error::FormatError;
 use super::full;
 use super::reader::diagnosis;
-use super::tree::{Id, Tree};
+use super::tree::{ElementId, Tree};
 use crate::model::{Class, Diagnosis, Labels, Qid, Qubes, Vm, VmName, in_written_order};
 use old::{Old, OldClass, shown};
 
@@ -33,7 +33,7 @@ const MOST: usize = 4096;
 
 /// What of an old system does not stand in its store.
 #[derive(Debug, Clone, Default)]
-pub struct Surroundings {
+pub struct OldSystem {
     /// `/etc/qubes/storage.conf`.
     pub pools: OldPools,
     /// The qube that disposables are made from: what `dvmdata/vmdir` points to.
@@ -44,14 +44,14 @@ pub struct Surroundings {
 pub struct OldStore {
     pub qubes: Qubes,
     /// Every qube but dom0, by name.
-    pub files: Vec<OldFiles>,
+    pub files: Vec<OldQubeFiles>,
     /// What R4 has no place for: one line each, for a person.
-    pub losses: Vec<Loss>,
+    pub losses: Vec<ConversionLoss>,
 }
 
 /// The files of one qube of R3.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OldFiles {
+pub struct OldQubeFiles {
     pub name: VmName,
     /// Its directory, absolute.
     pub directory: String,
@@ -63,7 +63,7 @@ pub struct OldFiles {
 
 /// Something that is not taken over.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Loss {
+pub struct ConversionLoss {
     /// The qube it is about; none: the system.
     pub qube: Option<VmName>,
     /// One line, without the qube's name.
@@ -79,17 +79,17 @@ struct Imported<'t, 'a> {
 /// Reads an old store without what lies beside it.
 ///
 /// # Errors
-/// As [`old_store`].
+/// As [`import_old_store`].
 pub(crate) fn read(bytes: &[u8]) -> Result<Qubes, FormatError> {
-    old_store(bytes, &Surroundings::default()).map(|old| old.qubes)
+    import_old_store(bytes, &OldSystem::default()).map(|old| old.qubes)
 }
 
 /// Reads an old store. What is wrong inside a qube becomes a diagnosis of that qube.
 ///
 /// # Errors
 /// It is not well-formed, or no old store.
-pub fn old_store(bytes: &[u8], around: &Surroundings) -> Result<OldStore, FormatError> {
-    let tree = full::document(bytes)?;
+pub fn import_old_store(bytes: &[u8], around: &OldSystem) -> Result<OldStore, FormatError> {
+    let tree = full::parse_document(bytes)?;
     if tree.name(Tree::ROOT) != ROOT {
         return Err(FormatError::NotQubes {
             root: shown(&String::from_utf8_lossy(tree.name(Tree::ROOT))),
@@ -176,7 +176,7 @@ fn elements<'t, 'a>(tree: &'t Tree<'a>, diagnoses: &mut Vec<Diagnosis>) -> Vec<I
 
 /// One element: a qube; or none, where it is a disposable, which ended with the session it was made
 /// in.
-fn element<'t, 'a>(tree: &'t Tree<'a>, id: Id) -> Result<Option<Imported<'t, 'a>>, String> {
+fn element<'t, 'a>(tree: &'t Tree<'a>, id: ElementId) -> Result<Option<Imported<'t, 'a>>, String> {
     let tag = String::from_utf8_lossy(tree.name(id));
     let class = OldClass::of_element(&tag)
         .ok_or_else(|| format!("<{}> is no class of qubes", shown(&tag)))?;
@@ -196,7 +196,7 @@ fn element<'t, 'a>(tree: &'t Tree<'a>, id: Id) -> Result<Option<Imported<'t, 'a>
     }))
 }
 
-fn line_of(tree: &Tree, id: Id) -> usize {
+fn line_of(tree: &Tree, id: ElementId) -> usize {
     1 + memchr::memchr_iter(b'\n', &tree.bytes[..tree.whole(id).start]).count()
 }
 

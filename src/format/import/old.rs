@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use super::super::reader::diagnosis;
-use super::super::tree::{Id, Tree};
+use super::super::tree::{ElementId, Tree};
 use crate::model::{Class, Diagnosis, Qid};
 
 /// The classes of R1 to R3.
@@ -87,14 +87,14 @@ pub(super) enum Reference<'a> {
 pub(super) struct Old<'t, 'a> {
     tree: &'t Tree<'a>,
     /// None for a dom0 that does not stand in the file.
-    id: Option<Id>,
+    id: Option<ElementId>,
     pub class: OldClass,
     /// The number, once it is known to be this qube's alone.
     pub qid: Option<Qid>,
 }
 
 impl<'t, 'a> Old<'t, 'a> {
-    pub fn new(tree: &'t Tree<'a>, id: Id, class: OldClass) -> Old<'t, 'a> {
+    pub fn new(tree: &'t Tree<'a>, id: ElementId, class: OldClass) -> Old<'t, 'a> {
         Old {
             tree,
             id: Some(id),

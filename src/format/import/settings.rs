@@ -189,7 +189,7 @@ fn kernel(old: &Old, vm: &mut Vm) {
 /// PCI devices: dom0's, required, as every assignment of R3. Returns whether there are any.
 fn devices(old: &Old, vm: &mut Vm) -> bool {
     let stored = old.text("pcidevs").unwrap_or_default();
-    let Some(addresses) = literal::list(&stored) else {
+    let Some(addresses) = literal::parse_device_list(&stored) else {
         vm.diagnoses.push(diagnosis(format!(
             "pcidevs={} is no list of devices; none is assigned",
             shown(&stored)
@@ -238,7 +238,7 @@ fn services(old: &Old, vm: &mut Vm, has_devices: bool) -> bool {
     let Some(stored) = old.text("services") else {
         return balances;
     };
-    let Some(services) = literal::services(&stored) else {
+    let Some(services) = literal::parse_services(&stored) else {
         vm.diagnoses.push(diagnosis(format!(
             "services={} is no list of services; none is taken over",
             shown(&stored)

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::clock;
 use crate::firewall::{FILE, MAX_BYTES, Version, closed, from_r3, version};
-use crate::format::{Loss, OldFiles};
+use crate::format::{ConversionLoss, OldQubeFiles};
 use crate::fs::owned_paths;
 use crate::fs::replace::{Access, make_shared_directory};
 use crate::lifecycle::Session;
@@ -36,9 +36,9 @@ pub struct Firewall {
 pub(super) fn plan(
     session: &Session,
     qubes: &Qubes,
-    files: &[OldFiles],
+    files: &[OldQubeFiles],
     others: &DirectoryOwners,
-    losses: &mut Vec<Loss>,
+    losses: &mut Vec<ConversionLoss>,
 ) -> Vec<Firewall> {
     let now = clock::now_utc().as_second().max(0).unsigned_abs();
     let mut planned = Vec::new();
@@ -56,7 +56,7 @@ pub(super) fn plan(
                 let text = format!(
                     "{directory} is the directory of {owner}, too: no firewall rules are written there"
                 );
-                losses.push(Loss {
+                losses.push(ConversionLoss {
                     qube: Some(old.name.clone()),
                     text,
                 });
@@ -69,15 +69,15 @@ pub(super) fn plan(
 fn of_qube(
     session: &Session,
     vm: &Vm,
-    files: &OldFiles,
+    files: &OldQubeFiles,
     now: u64,
-    losses: &mut Vec<Loss>,
+    losses: &mut Vec<ConversionLoss>,
 ) -> Option<Firewall> {
     let from = session.system.below_root(&files.firewall);
     let directory = session.qube_directory(vm);
     let to = PathBuf::from(directory.shown(FILE));
     let mut lose = |text: String| {
-        losses.push(Loss {
+        losses.push(ConversionLoss {
             qube: Some(files.name.clone()),
             text,
         })

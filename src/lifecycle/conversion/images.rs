@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::format::Loss;
+use crate::format::ConversionLoss;
 use crate::lifecycle::Session;
 use crate::model::volume::class_volumes;
 use crate::model::{Class, Qubes, ResolvedVolume, VolumeConfig};
@@ -11,7 +11,7 @@ use crate::model::{Class, Qubes, ResolvedVolume, VolumeConfig};
 const NAMED: usize = 3;
 
 /// Writes out every volume of every qube. Returns which images are missing.
-pub(super) fn complete(qubes: &mut Qubes, session: &Session) -> Option<Loss> {
+pub(super) fn complete(qubes: &mut Qubes, session: &Session) -> Option<ConversionLoss> {
     let mut missing = Vec::new();
     // A snapshot has the size of what it is made of.
     for is_template in [true, false] {
@@ -33,7 +33,7 @@ pub(super) fn complete(qubes: &mut Qubes, session: &Session) -> Option<Loss> {
         n if n <= NAMED => format!(", {}", missing[1..].join(", ")),
         n => format!(", {} and {} more", missing[1..NAMED].join(", "), n - NAMED),
     };
-    Some(Loss {
+    Some(ConversionLoss {
         qube: None,
         text: format!(
             "images that are not there are taken to have the usual size: {first}{others}"

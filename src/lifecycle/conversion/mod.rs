@@ -14,7 +14,9 @@ use uuid::Uuid;
 use super::qube_directory::QubeDirectory;
 use super::qube_directory::owners::DirectoryOwners;
 use super::{LifecycleError, Session};
-use crate::format::{FormatError, Loss, OldFiles, OldPools, OldStore, Surroundings, old_store};
+use crate::format::{
+    ConversionLoss, FormatError, OldPools, OldQubeFiles, OldStore, OldSystem, import_old_store,
+};
 use crate::fs::text_file;
 use crate::model::check::Harm;
 use crate::model::{Class, Facts, Qid, Qubes, Release, Vm, VmName};
@@ -35,7 +37,7 @@ pub struct Conversion {
     /// The qubes whose directories R4 wants and R3 has elsewhere.
     missing: Vec<(VmName, Class)>,
     /// What is not taken over, or cannot be understood.
-    pub losses: Vec<Loss>,
+    pub losses: Vec<ConversionLoss>,
     /// The copy of the old store, once it is made.
     pub copy: RefCell<Option<PathBuf>>,
 }
@@ -129,11 +131,11 @@ impl Session {
     }
 
     /// What of the old system does not stand in its store. What cannot be read says nothing.
-    fn surroundings(&self) -> Surroundings {
+    fn surroundings(&self) -> OldSystem {
         let pools = text_file::read(&self.system.below_root("/etc/qubes/storage.conf"));
         let link = fs::read_link(self.system.link_below_root("/var/lib/qubes/dvmdata/vmdir"));
         let name = |target: PathBuf| Some(target.file_name()?.to_str()?.to_owned());
-        Surroundings {
+        OldSystem {
             pools: pools.map(|text| OldPools::parse(&text)).unwrap_or_default(),
             dispvm: link.ok().and_then(name),
         }
@@ -183,7 +185,7 @@ impl Session {
     fn missing_directories(
         &self,
         qubes: &Qubes,
-        files: &[OldFiles],
+        files: &[OldQubeFiles],
         others: &DirectoryOwners,
     ) -> Vec<(VmName, Class)> {
         let mut missing = Vec::new();
@@ -206,34 +208,37 @@ impl Session {
     /// # Errors
     /// The bytes are not such a store.
     pub(super) fn read_old(&self, bytes: &[u8]) -> Result<OldStore, FormatError> {
-        old_store(bytes, &self.surroundings())
+        import_old_store(bytes, &self.surroundings())
     }
 }
 
 /// What the old store says that means nothing: it is not there any more afterwards.
-fn of_diagnoses(qubes: &Qubes) -> Vec<Loss> {
-    let of_system = qubes.diagnoses.iter().map(|d| Loss {
+fn of_diagnoses(qubes: &Qubes) -> Vec<ConversionLoss> {
+    let of_system = qubes.diagnoses.iter().map(|d| ConversionLoss {
         qube: None,
         text: d.text.clone(),
     });
     let of_qube = |vm: &Vm| {
         let name = vm.name.clone();
-        vm.diagnoses.clone().into_iter().map(move |d| Loss {
-            qube: Some(name.clone()),
-            text: d.text,
-        })
+        vm.diagnoses
+            .clone()
+            .into_iter()
+            .map(move |d| ConversionLoss {
+                qube: Some(name.clone()),
+                text: d.text,
+            })
     };
     of_system.chain(qubes.iter().flat_map(of_qube)).collect()
 }
 
 /// What was wrong before in a way that upstream refuses the new store for.
-fn refused(qubes: &Qubes, facts: &dyn Facts) -> Vec<Loss> {
+fn refused(qubes: &Qubes, facts: &dyn Facts) -> Vec<ConversionLoss> {
     let found = qubes
         .findings(facts)
         .into_iter()
         .filter(|f| f.harm == Harm::Refused);
     found
-        .map(|f| Loss {
+        .map(|f| ConversionLoss {
             qube: f.at.qube().cloned(),
             text: format!(
                 "{}, which qubesd refuses the store for: {}",

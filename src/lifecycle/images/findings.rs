@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use crate::format::{self, Bytes, Damage, Places};
+use crate::format::{self, Bytes, Damage, SourceLines};
 use crate::lifecycle::Session;
 use crate::model::At;
 use crate::model::check::Kind;
@@ -19,7 +19,7 @@ impl Session {
         if qubes.needs_conversion {
             return Vec::new();
         }
-        let places = Places::of(bytes);
+        let places = SourceLines::new(bytes);
         let pools: Vec<_> = qubes.pools.iter().collect();
         let mut found = Vec::new();
         for (position, pool) in pools.iter().enumerate() {
@@ -28,7 +28,7 @@ impl Session {
                 .filter(|other| other.name() != pool.name());
             let met = earlier.filter_map(|other| overlap(pool, other, &self.system).ok().flatten());
             for how in met {
-                found.push(Damage::by_hand(
+                found.push(Damage::for_manual_repair(
                     places.line(&At::Pool(position)),
                     None,
                     Kind::PoolOverlap,
@@ -43,7 +43,7 @@ impl Session {
         let mut pairs = owners.shared();
         pairs.extend(owners.joined_by_second_names().unwrap_or_default());
         for (later, first) in pairs {
-            found.push(Damage::by_hand(
+            found.push(Damage::for_manual_repair(
                 Some(later.line),
                 later.qube.clone(),
                 Kind::VolumeShared,
@@ -71,7 +71,7 @@ impl Session {
             if first.names_the_same(later) {
                 continue;
             }
-            found.push(Damage::by_hand(
+            found.push(Damage::for_manual_repair(
                 Some(later.line),
                 later.qube.clone(),
                 Kind::DirectoryShared,

@@ -56,7 +56,7 @@ impl Session {
         qubes: &Qubes,
         bytes: &Bytes,
     ) -> Result<ImageOwners, FormatError> {
-        let domains = format::every_domain(bytes)?;
+        let domains = format::list_all_domains(bytes)?;
         Ok(ImageOwners::of(
             &image_claims(qubes, &domains, self),
             &self.system,
@@ -99,7 +99,7 @@ impl Session {
             path: self.system.system_store(),
             source,
         };
-        let written = Bytes::from(format::new_store(&qubes).map_err(failed)?);
+        let written = Bytes::from(format::write_new(&qubes).map_err(failed)?);
         let mut owners = self.owners_in(&qubes, &written).map_err(failed)?;
         // What cannot be taken over may be a qube with images.
         owners.untold.extend(

@@ -284,7 +284,7 @@ fn identity(directory: &Directory) -> Option<DirectoryIdentity> {
 }
 
 fn claims_in(bytes: &[u8]) -> Result<Vec<DirectoryClaim>, FormatError> {
-    Ok(format::every_domain(bytes)?
+    Ok(format::list_all_domains(bytes)?
         .iter()
         .flat_map(claims_of)
         .collect())

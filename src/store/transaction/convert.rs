@@ -67,7 +67,7 @@ impl Write {
             path: path.clone(),
             source,
         };
-        let new = Bytes::from(format::new_store(&self.qubes).map_err(wrong)?);
+        let new = Bytes::from(format::write_new(&self.qubes).map_err(wrong)?);
         format::check(&new).map_err(wrong)?;
         let (qubes, original) = opened(&new).map_err(wrong)?;
         self.place.refuse_beside_qubesd()?;

@@ -45,7 +45,7 @@ impl Write {
         expected: Option<&[u8]>,
         bytes: Vec<u8>,
     ) -> Result<Restored, StoreError> {
-        crate::format::check_any(&bytes).map_err(|source| StoreError::Format {
+        crate::format::check_any_release(&bytes).map_err(|source| StoreError::Format {
             path: place.file.clone(),
             source,
         })?;

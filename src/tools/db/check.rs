@@ -27,7 +27,7 @@ pub fn run(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
         }
         Err(error) => return Err(error.into()),
     };
-    let mut damages = format::damage(&bytes, session);
+    let mut damages = format::find_damage(&bytes, session);
     add_found_on_disk(&mut damages, session.damage_on_disk(&bytes));
     if call.has("json") {
         let listed: Vec<_> = damages.iter().map(as_json).collect();

@@ -95,7 +95,7 @@ fn tell(call: &mut Invocation, conversion: &Conversion) -> Result<(), Failure> {
         "firewall files:",
         conversion.firewalls.iter().map(firewall).collect(),
     )?;
-    let loss = |l: &format::Loss| match &l.qube {
+    let loss = |l: &format::ConversionLoss| match &l.qube {
         Some(name) => format!("{name}: {}", l.text),
         None => l.text.clone(),
     };

@@ -114,7 +114,7 @@ pub fn loads(path: &Path) -> Result<Bytes, StoreError> {
         path: path.into(),
         source,
     };
-    format::check_any(&bytes).map_err(wrong)?;
+    format::check_any_release(&bytes).map_err(wrong)?;
     format::read(bytes.clone()).map_err(wrong)?;
     Ok(bytes)
 }
@@ -136,7 +136,7 @@ pub fn best(session: &Session, is_usable: impl Fn(&Bytes) -> bool) -> Option<Rea
         .into_iter()
         .filter_map(|copy| {
             let bytes = loads(&copy.path).ok().filter(&is_usable)?;
-            let errors = count_of_errors(&format::damage(&bytes, session));
+            let errors = count_of_errors(&format::find_damage(&bytes, session));
             Some(Readable {
                 time: time_of(&copy.path).to_owned(),
                 bytes,

@@ -66,7 +66,7 @@ fn load(version: &Version, bytes: &Bytes) -> Result<Qubes, StoreError> {
         path: version.path.clone(),
         source,
     };
-    format::check_any(bytes).map_err(wrong)?;
+    format::check_any_release(bytes).map_err(wrong)?;
     format::read(bytes.clone()).map_err(wrong)
 }
 

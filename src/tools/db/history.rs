@@ -21,7 +21,7 @@ pub fn run(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
         let errors = loaded
             .as_ref()
             .ok()
-            .map(|bytes| count_of_errors(&format::damage(bytes, session)));
+            .map(|bytes| count_of_errors(&format::find_damage(bytes, session)));
         let bytes = std::fs::metadata(&copy.path).map(|m| m.len()).ok();
         let qubes = loaded
             .ok()

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::told::{Said, summary, tell};
 use super::{copies, one_line};
-use crate::format::{self, Bytes, Damage, FormatError, Salvage, salvage};
+use crate::format::{self, Bytes, Damage, FormatError, SalvagedStore, salvage};
 use crate::lifecycle::Session;
 use crate::store::{Restored, read_bytes};
 use crate::tools::failure::Failure;
@@ -32,7 +32,7 @@ pub fn run(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
     };
     let repaired = format::repair(&text.bytes, session, &mut uuid::Uuid::new_v4)?;
     let done: Vec<Damage> = repaired
-        .done
+        .repaired
         .into_iter()
         .map(|damage| text.located(damage))
         .collect();
@@ -47,20 +47,26 @@ pub fn run(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
             Said::WouldDo
         },
     )?;
-    tell(call, &file, &repaired.left, Said::Left)?;
+    tell(call, &file, &repaired.remaining, Said::Left)?;
     if done.is_empty() && !text.is_changed {
-        let left = if repaired.left.is_empty() {
+        let left = if repaired.remaining.is_empty() {
             String::new()
         } else {
-            format!(" by itself; {}", summary(&repaired.left))
+            format!(" by itself; {}", summary(&repaired.remaining))
         };
         call.inform(
             "qubes-db",
             &format!("{file}: there is nothing to repair{left}"),
         );
-        return Ok(u8::from(!repaired.left.is_empty()));
+        return Ok(u8::from(!repaired.remaining.is_empty()));
     }
-    refuse_what_is_no_better(&text, &repaired.bytes, done.len(), &repaired.left, session)?;
+    refuse_what_is_no_better(
+        &text,
+        &repaired.bytes,
+        done.len(),
+        &repaired.remaining,
+        session,
+    )?;
     if call.has("dry-run") {
         call.inform(
             "qubes-db",
@@ -73,8 +79,11 @@ pub fn run(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
         return Ok(1);
     }
     write(call, session, &bytes, &repaired.bytes)?;
-    call.inform("qubes-db", &format!("{file}: {}", summary(&repaired.left)));
-    Ok(u8::from(!repaired.left.is_empty()))
+    call.inform(
+        "qubes-db",
+        &format!("{file}: {}", summary(&repaired.remaining)),
+    );
+    Ok(u8::from(!repaired.remaining.is_empty()))
 }
 
 /// A text that can be read, and how it came about.
@@ -82,7 +91,7 @@ struct Text {
     bytes: Bytes,
     is_changed: bool,
     /// What it was taken from, where its lines are that file's but for what is missing.
-    salvage: Option<Salvage>,
+    salvage: Option<SalvagedStore>,
     /// Whether lines mean anything.
     has_lines: bool,
 }
@@ -103,7 +112,7 @@ impl Text {
         damage.line = line.map(|line| {
             self.salvage
                 .as_ref()
-                .map_or(line, |salvage| salvage.line_before(line))
+                .map_or(line, |salvage| salvage.original_line(line))
         });
         damage
     }
@@ -129,8 +138,8 @@ fn readable(
     for step in &salvage.steps {
         let line = step.line.map(|line| format!(":{line}")).unwrap_or_default();
         call.out
-            .line(&format!("{file}{line}: {}", one_line(&step.text)))?;
-        call.out.line(&format!("    repair: {}", step.done))?;
+            .line(&format!("{file}{line}: {}", one_line(&step.problem)))?;
+        call.out.line(&format!("    repair: {}", step.action))?;
     }
     if salvage.lost.is_empty() {
         let bytes = Bytes::from(salvage.bytes.clone());
@@ -156,7 +165,7 @@ fn substitute(call: &Invocation, session: &Session) -> Result<Option<(String, By
         let bytes = copies::loads(&version.path)?;
         return Ok(Some((version.title, bytes)));
     }
-    let is_usable = |bytes: &Bytes| format::read_to_write(bytes.clone()).is_ok();
+    let is_usable = |bytes: &Bytes| format::read_r4(bytes.clone()).is_ok();
     Ok(copies::best(session, is_usable).map(|copy| (copy.time, copy.bytes)))
 }
 
@@ -166,11 +175,11 @@ fn choose(
     session: &Session,
     file: &str,
     bytes: &Bytes,
-    salvage: Salvage,
+    salvage: SalvagedStore,
 ) -> Result<Option<Text>, Failure> {
     let copy = substitute(call, session)?;
     let completed = copy.as_ref().and_then(|(time, copy)| {
-        let (completed, names) = format::completed(&salvage.bytes, copy)?;
+        let (completed, names) = format::complete_from_copy(&salvage.bytes, copy)?;
         let qubes = format::read(copy.clone()).ok()?.len();
         Some((time.clone(), completed, names, qubes))
     });
@@ -280,7 +289,7 @@ fn refuse_what_is_no_better(
     format::check(new)?;
     let (before, after) = (names(&text.bytes)?, names(new)?);
     let gone: Vec<&String> = before.difference(&after).collect();
-    let was = format::damage(&text.bytes, session).len();
+    let was = format::find_damage(&text.bytes, session).len();
     if gone.is_empty() && (left.len() < was || (done == 0 && left.len() == was)) {
         return Ok(());
     }
