@@ -20,21 +20,21 @@ const WANTS: &str = "/etc/systemd/system/multi-user.target.wants";
 impl Session {
     /// Applies effects in order. Returns what a user should know (a change that waits for the next
     /// start).
-    pub fn apply(&self, effects: &[Effect]) -> Result<Vec<String>, LifecycleError> {
+    pub fn apply_effects(&self, effects: &[Effect]) -> Result<Vec<String>, LifecycleError> {
         let mut notes = Vec::new();
         for effect in effects {
             match effect {
                 Effect::Autostart { vm, .. } => self.reconcile_autostart(vm)?,
                 Effect::Dom0Service { service, on } => self.switch_dom0_service(service, *on)?,
                 Effect::ReattachNetwork { vm } => {
-                    notes.extend(self.at_next_start(vm, "its network")?)
+                    notes.extend(self.next_start_note(vm, "its network")?)
                 }
-                Effect::MaxmemHotplug { vm } => notes.extend(self.at_next_start(vm, "maxmem")?),
+                Effect::MaxmemHotplug { vm } => notes.extend(self.next_start_note(vm, "maxmem")?),
                 // Only a note: where the store cannot be read again, the change is saved all the
                 // same.
-                Effect::CompareMemory { vm } => notes.extend(self.memory_note(vm).ok().flatten()),
+                Effect::CompareMemory { vm } => notes.extend(self.maxmem_note(vm).ok().flatten()),
                 Effect::QubesDbFeature { vm, feature } => {
-                    notes.extend(self.at_next_start(vm, feature)?)
+                    notes.extend(self.next_start_note(vm, feature)?)
                 }
             }
         }
@@ -110,7 +110,7 @@ impl Session {
 
     /// Explains a maxmem that has no effect: a domain always has room for the memory that it starts
     /// with.
-    fn memory_note(&self, name: &VmName) -> Result<Option<String>, LifecycleError> {
+    fn maxmem_note(&self, name: &VmName) -> Result<Option<String>, LifecycleError> {
         let qubes = self.read()?;
         let Some(vm) = qubes.get(name.as_str()) else {
             return Ok(None);
@@ -124,7 +124,7 @@ impl Session {
     }
 
     /// What to tell when a change waits for the next start of a qube that runs.
-    fn at_next_start(&self, name: &VmName, what: &str) -> Result<Option<String>, LifecycleError> {
+    fn next_start_note(&self, name: &VmName, what: &str) -> Result<Option<String>, LifecycleError> {
         if self.system.is_offline() {
             return Ok(None);
         }

@@ -11,9 +11,9 @@ use crate::hypervisor::{LiveDisk, Outcome};
 use crate::model::VmName;
 
 use super::drive::Drive;
-use super::required_devices::NO_NAME_LEFT;
-use super::settle::Settled;
-use super::start::{known, loop_device_under};
+use super::reconcile::QubeState;
+use super::required_devices::NO_FREE_DISK_NAME;
+use super::start::{attach_loop_device, find_qube};
 use super::{LifecycleError, Session};
 
 /// How long a guest may take to let go of a disk.
@@ -37,17 +37,17 @@ impl Session {
         let uuid = self.uuid_of(name)?;
         let lock = self.lock_qube(name)?;
         let not_running = || LifecycleError::NotRunning(name.clone());
-        let Settled::Active(_) = self.settle(&lock)? else {
+        let QubeState::Active(_) = self.reconcile(&lock)? else {
             return Err(not_running());
         };
         let taken = self.hypervisor().disks(uuid)?.ok_or_else(not_running)?;
         let is_free = |letter: &char| !taken.iter().any(|disk| disk.target.ends_with(*letter));
-        let full = || drive.refused(NO_NAME_LEFT);
+        let full = || drive.refused(NO_FREE_DISK_NAME);
         let letter = ('i'..='z').find(is_free).ok_or_else(full)?;
         let family = Family::of_uri(self.hypervisor().uri());
         let mut device = drive.device(family, letter)?;
         let loops = match family {
-            Family::Xen => loop_device_under(&mut device)?,
+            Family::Xen => attach_loop_device(&mut device)?,
             Family::Qemu => None,
         };
         let outcome = self
@@ -56,7 +56,7 @@ impl Session {
         if outcome == Outcome::Absent {
             return Err(not_running());
         }
-        self.hand_over(uuid, loops.into_iter().collect())?;
+        self.release_loop_devices(uuid, loops.into_iter().collect())?;
         let now = self.hypervisor().disks(uuid)?.unwrap_or_default();
         let given = now.into_iter().find(|disk| disk.target.ends_with(letter));
         given.map(|disk| disk.target).ok_or_else(not_running)
@@ -97,9 +97,9 @@ impl Session {
 
     fn uuid_of(&self, name: &VmName) -> Result<Uuid, LifecycleError> {
         let qubes = self.read()?;
-        let vm = known(&qubes, name)?;
+        let vm = find_qube(&qubes, name)?;
         if !vm.class.is_local_guest() {
-            return Err(LifecycleError::Dom0(
+            return Err(LifecycleError::NotAGuest(
                 "only qubes of this machine can be given disks",
             ));
         }

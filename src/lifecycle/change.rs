@@ -6,7 +6,7 @@ use super::{LifecycleError, Session};
 
 /// Properties whose rules ask what the qube is doing: nobody may start or stop it between the
 /// question and the save.
-const DEPEND_ON_POWER: [&str; 3] = ["maxmem", "netvm", "template"];
+const POWER_DEPENDENT: [&str; 3] = ["maxmem", "netvm", "template"];
 
 impl Session {
     /// Sets a qube's property and applies what follows. Returns what the user should know.
@@ -35,7 +35,7 @@ impl Session {
     /// Sets a property of several qubes, or forgets their explicit values where there is no text:
     /// of all of them or, when one cannot be changed so, of none. Applies what follows and returns
     /// what the user should know.
-    pub fn change_property_of_all(
+    pub fn change_property_of_qubes(
         &self,
         names: &[VmName],
         property: &str,
@@ -48,21 +48,21 @@ impl Session {
         in_order.dedup();
         let to_lock = in_order
             .iter()
-            .filter(|_| DEPEND_ON_POWER.contains(&property));
+            .filter(|_| POWER_DEPENDENT.contains(&property));
         let locks = to_lock
             .map(|name| self.lock_qube(name))
             .collect::<Result<Vec<_>, _>>()?;
         if !locks.is_empty() {
-            self.gather_states();
+            self.prefetch_states();
         }
-        let effects = self.change_store(|write| {
+        let effects = self.save_change(|write| {
             let mut effects = Vec::new();
             for name in in_order {
                 let changed = match text {
                     Some(text) => write.set_property(name.as_str(), property, text, self),
                     None => write.reset_property(name.as_str(), property, self),
                 };
-                let failed = |e| LifecycleError::OneOfSeveral {
+                let failed = |e| LifecycleError::BatchRefused {
                     qube: name.clone(),
                     source: Box::new(LifecycleError::from(e)),
                 };
@@ -70,10 +70,10 @@ impl Session {
             }
             Ok(effects)
         });
-        self.forget_gathered();
+        self.drop_prefetched_states();
         drop(locks);
         let effects = effects?;
-        self.apply(&effects)
+        self.apply_effects(&effects)
     }
 
     /// Sets a global property and applies what follows.
@@ -130,7 +130,7 @@ impl Session {
         addresses: &[String],
     ) -> Result<(), LifecycleError> {
         let _lock = self.lock_qube(name)?;
-        self.gather_states();
+        self.prefetch_states();
         let mut write = self.write()?;
         write.set_pci_addresses(name.as_str(), addresses, self)?;
         write.save()?;
@@ -141,7 +141,7 @@ impl Session {
     /// in them.
     pub fn set_pci_strict_reset(&self, name: &VmName, strict: bool) -> Result<(), LifecycleError> {
         let _lock = self.lock_qube(name)?;
-        self.gather_states();
+        self.prefetch_states();
         let mut write = self.write()?;
         write.set_pci_strict_reset(name.as_str(), strict, self)?;
         write.save()?;
@@ -154,29 +154,29 @@ impl Session {
         property: &str,
         decide: impl FnOnce(&mut crate::store::Write) -> Result<Vec<Effect>, LifecycleError>,
     ) -> Result<Vec<String>, LifecycleError> {
-        let lock = DEPEND_ON_POWER
+        let lock = POWER_DEPENDENT
             .contains(&property)
             .then(|| self.lock_qube(name))
             .transpose()?;
         if lock.is_some() {
-            self.gather_states();
+            self.prefetch_states();
         }
-        let effects = self.change_store(decide);
-        self.forget_gathered();
+        let effects = self.save_change(decide);
+        self.drop_prefetched_states();
         drop(lock);
         let effects = effects?;
-        self.apply(&effects)
+        self.apply_effects(&effects)
     }
 
     fn change_and_apply(
         &self,
         decide: impl FnOnce(&mut crate::store::Write) -> Result<Vec<Effect>, LifecycleError>,
     ) -> Result<Vec<String>, LifecycleError> {
-        let effects = self.change_store(decide)?;
-        self.apply(&effects)
+        let effects = self.save_change(decide)?;
+        self.apply_effects(&effects)
     }
 
-    fn change_store(
+    fn save_change(
         &self,
         decide: impl FnOnce(&mut crate::store::Write) -> Result<Vec<Effect>, LifecycleError>,
     ) -> Result<Vec<Effect>, LifecycleError> {

@@ -11,7 +11,7 @@ use crate::storage::{Committed, CopyWatcher, Drivers, Kind, StorageError, VmStor
 
 use super::create::InitialSettings;
 use super::qube_directory::{FILES, QubeDirectory};
-use super::settle::Settled;
+use super::reconcile::QubeState;
 use super::{LifecycleError, Session};
 
 /// A clone that was made.
@@ -75,7 +75,7 @@ impl Session {
         effects.extend(set);
         let mut left_out: Vec<String> = not_cloned.iter().map(NotCloned::to_string).collect();
         left_out.extend(files_left_out.into_inner());
-        notes.extend(self.apply(&effects)?);
+        notes.extend(self.apply_effects(&effects)?);
         Ok(Cloned {
             left_out,
             notes,
@@ -97,11 +97,11 @@ impl Session {
         let lock = self.lock_qube(source)?;
         self.system
             .step(|| format!("{source}: opening its volumes"));
-        if self.settle(&lock)? == Settled::Gone {
+        if self.reconcile(&lock)? == QubeState::Gone {
             return Err(LifecycleError::NoSuchQube(source.to_string()));
         }
         let qubes = self.read()?;
-        let source = super::start::known(&qubes, source)?;
+        let source = super::start::find_qube(&qubes, source)?;
         let mut origins = Vec::new();
         for volume in qubes.volumes(clone, self).map_err(StorageError::from)? {
             if !volume.save_on_stop || empty.contains(&&*volume.name) {

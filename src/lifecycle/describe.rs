@@ -14,7 +14,7 @@ use crate::hypervisor::xml::Templates;
 use crate::model::{Facts, PropertyError, Qubes, VirtMode, Vm, VmName};
 use crate::storage::VmStorage;
 
-use super::kernel_line::kernel_line;
+use super::kernel_command_line::kernel_command_line;
 use super::{LifecycleError, Session};
 
 impl Session {
@@ -31,7 +31,7 @@ impl Session {
         Ok(DomainDescription {
             name: self.domain_name(vm),
             qube: vm.name.to_string(),
-            store: self.stated_store(family),
+            store: self.store_in_metadata(family),
             uuid: vm.uuid().unwrap_or_default(),
             memory,
             // libvirt refuses a domain that has less room than memory.
@@ -39,10 +39,10 @@ impl Session {
             memory_hotplug: qubes.has_memory_hotplug(vm, self)?,
             vcpus: qubes.vcpus(vm, self)?,
             virt_mode,
-            kernel: self.kernel_of(qubes, vm, virt_mode, family)?,
+            kernel: self.describe_kernel(qubes, vm, virt_mode, family)?,
             disks: Vec::new(),
             block_devices: Vec::new(),
-            net: self.net_of(qubes, vm)?,
+            net: self.describe_network(qubes, vm)?,
             pci: Vec::new(),
             console_log: (family == Family::Qemu).then(|| self.console_log(vm.name.as_str())),
             features: inherited_features(qubes, vm),
@@ -67,9 +67,9 @@ impl Session {
 
     /// The XML of a qube as a start would make it, without starting anything. It says where images
     /// would lie, and names the devices that the qube requires whether they are there or not.
-    pub fn domain_xml_of(&self, name: &VmName) -> Result<String, LifecycleError> {
+    pub fn preview_domain_xml(&self, name: &VmName) -> Result<String, LifecycleError> {
         let qubes = self.read()?;
-        let vm = super::start::known(&qubes, name)?;
+        let vm = super::start::find_qube(&qubes, name)?;
         if !vm.class.is_local_guest() {
             return Err(LifecycleError::NoDomain {
                 qube: name.clone(),
@@ -77,7 +77,7 @@ impl Session {
             });
         }
         let mut description = self.describe(&qubes, vm)?;
-        self.name_required_devices(vm, &mut description);
+        self.add_required_devices_unchecked(vm, &mut description);
         let disks = VmStorage::of(&self.system, &qubes, vm, self)?.disks()?;
         description.disks = disks_of_volumes(
             disks
@@ -110,7 +110,7 @@ impl Session {
 
     /// The store that the domain's metadata name. Xen's domains of the machine's own store have
     /// none, as upstream's.
-    fn stated_store(&self, family: Family) -> Option<String> {
+    fn store_in_metadata(&self, family: Family) -> Option<String> {
         let is_stated = family == Family::Qemu || self.system.is_foreign();
         is_stated.then(|| self.system.store_file().to_string_lossy().into_owned())
     }
@@ -157,7 +157,7 @@ impl Session {
 
     /// The kernel that dom0 hands over. A qube with a kernel of its own boots it through a boot
     /// loader: Xen needs one that dom0 provides.
-    fn kernel_of(
+    fn describe_kernel(
         &self,
         qubes: &Qubes,
         vm: &Vm,
@@ -169,7 +169,7 @@ impl Session {
         let file = |version: &str, file| self.system.below_root(kernels.join(version).join(file));
         if !kernel.is_empty() {
             let initrd = Some(file(&kernel, "initramfs")).filter(|f| f.is_file());
-            let cmdline = kernel_line(qubes, vm, self, family)?;
+            let cmdline = kernel_command_line(qubes, vm, self, family)?;
             return Ok(Some(Kernel {
                 image: file(&kernel, "vmlinuz"),
                 initrd,
@@ -188,7 +188,7 @@ impl Session {
         }))
     }
 
-    fn net_of(&self, qubes: &Qubes, vm: &Vm) -> Result<Option<Net>, PropertyError> {
+    fn describe_network(&self, qubes: &Qubes, vm: &Vm) -> Result<Option<Net>, PropertyError> {
         let Some(netvm) = qubes.netvm(vm, self)? else {
             return Ok(None);
         };
@@ -201,7 +201,7 @@ impl Session {
             ip6: (!ip6.is_empty() && ip6 != "None").then_some(ip6),
             gateway: text("visible_gateway")?,
             netmask: text("visible_netmask")?,
-            dns: two(&text("dns")?),
+            dns: name_servers(&text("dns")?),
         }))
     }
 
@@ -226,7 +226,7 @@ fn inherited_features(qubes: &Qubes, vm: &Vm) -> BTreeMap<String, String> {
 }
 
 /// How a user's template may change a description, for the manual page.
-pub fn templates_of_users() -> String {
+pub fn user_templates_help() -> String {
     "The first file of these is taken, below /etc/qubes/templates, then below /usr/share/qubes/templates; FAMILY is xen or qemu: \
      libvirt/FAMILY/by-name/NAME.xml (one qube), libvirt/FAMILY-user.xml (every qube), libvirt/FAMILY-dist.xml (for \
      distributions), then the one that is built in. A file that begins with {% extends 'libvirt/FAMILY.xml' %} changes blocks of \
@@ -239,7 +239,7 @@ fn log_name(qube: &str) -> String {
 }
 
 /// The two name servers, as upstream prints them: with a blank between.
-fn two(words: &str) -> [String; 2] {
+fn name_servers(words: &str) -> [String; 2] {
     let mut words = words.split_whitespace().map(str::to_string);
     [
         words.next().unwrap_or_default(),

@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
-use super::start::known;
+use super::start::find_qube;
 use super::{LifecycleError, Session};
 use crate::model::VmName;
 use crate::storage::{Image, Kind, VmStorage};
@@ -16,7 +16,7 @@ impl Session {
     ///
     /// # Errors
     /// Those of `save` and `release`.
-    pub(super) fn save_on_full_disk<T>(
+    pub(super) fn save_or_free_space<T>(
         &self,
         locked: &VmName,
         save: impl Fn() -> Result<T, LifecycleError>,
@@ -68,7 +68,7 @@ impl Session {
     /// revisions that are not to be kept, unless another qube has an image of it, too, or it lies
     /// on another disk than the one that is `full`. The qube is locked. Returns how many revisions
     /// went.
-    pub(super) fn release_volume(
+    pub(super) fn free_volume_space(
         &self,
         name: &VmName,
         volume: &str,
@@ -77,27 +77,32 @@ impl Session {
     ) -> Result<usize, LifecycleError> {
         let qubes = self.read()?;
         let owners = self.image_owners_of(&qubes)?;
-        self.with_volume(&qubes, known(&qubes, name)?, volume, |volume, driver| {
-            let images = driver.images(volume)?;
-            let is_in_vain = full.is_of_store() && !self.takes_room_of_store(&images);
-            if is_in_vain || owners.others_have(&images, volume)? {
-                return Ok(0);
-            }
-            let before = driver.revisions(volume)?.len();
-            if let Some(keep) = keep {
-                driver.prune_revisions(volume, usize::try_from(keep).unwrap_or(0))?;
-            }
-            // The other kinds have nothing but what the running qube uses.
-            if volume.kind == Kind::Origin {
-                driver.remove_spare(volume)?;
-            }
-            Ok(before.saturating_sub(driver.revisions(volume)?.len()))
-        })
+        self.with_volume(
+            &qubes,
+            find_qube(&qubes, name)?,
+            volume,
+            |volume, driver| {
+                let images = driver.images(volume)?;
+                let is_in_vain = full.is_store_error() && !self.is_on_store_disk(&images);
+                if is_in_vain || owners.others_have(&images, volume)? {
+                    return Ok(0);
+                }
+                let before = driver.revisions(volume)?.len();
+                if let Some(keep) = keep {
+                    driver.prune_revisions(volume, usize::try_from(keep).unwrap_or(0))?;
+                }
+                // The other kinds have nothing but what the running qube uses.
+                if volume.kind == Kind::Origin {
+                    driver.remove_spare(volume)?;
+                }
+                Ok(before.saturating_sub(driver.revisions(volume)?.len()))
+            },
+        )
     }
 
     /// Whether deleting these images makes room where the store lies. Subvolumes of a btrfs count
     /// as disks of their own.
-    pub(super) fn takes_room_of_store(&self, images: &[Image]) -> bool {
+    pub(super) fn is_on_store_disk(&self, images: &[Image]) -> bool {
         let store = fs::metadata(self.system.store_file()).map(|store| store.dev());
         images.iter().any(|image| match image {
             Image::File(path) => fs::symlink_metadata(path).is_ok_and(|image| {

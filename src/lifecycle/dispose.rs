@@ -14,9 +14,9 @@ use super::create::{Created, InitialSettings};
 use super::images::ExistingImages;
 use super::qube_directory::QubeDirectory;
 use super::qube_lock::QubeLock;
+use super::reconcile::QubeState;
 use super::record::Record;
 use super::remove::{Removal, Removed};
-use super::settle::Settled;
 use super::{LifecycleError, Session};
 
 /// How often another number is tried when somebody else takes the first.
@@ -122,7 +122,7 @@ impl Session {
         };
         let effects =
             self.bring_into_being(&planned.name, &new.class, &names, &plan, settings, &make)?;
-        notes.extend(self.apply(&effects)?);
+        notes.extend(self.apply_effects(&effects)?);
         Ok(Created {
             notes,
             name: planned.name,
@@ -227,9 +227,9 @@ impl Session {
 
     /// Removes a disposable that goes when it stops and does not run. What a look at it found in
     /// the end.
-    pub(super) fn dispose_if_halted(&self, lock: &QubeLock) -> Result<Settled, LifecycleError> {
-        let settled = self.settle(lock)?;
-        if settled != Settled::Halted {
+    pub(super) fn dispose_if_halted(&self, lock: &QubeLock) -> Result<QubeState, LifecycleError> {
+        let settled = self.reconcile(lock)?;
+        if settled != QubeState::Halted {
             return Ok(settled);
         }
         let qubes = self.read()?;
@@ -241,10 +241,12 @@ impl Session {
         };
         let storage = VmStorage::of(&self.system, &qubes, vm, self)?;
         if let Some(removed) = self.remove_disposable(lock, &storage)? {
-            return self.end_record(lock, removed).map(|()| Settled::Gone);
+            return self
+                .remove_record_unless_leftovers(lock, removed)
+                .map(|()| QubeState::Gone);
         }
         super::record::remove(&self.system, lock.name())?;
-        Ok(Settled::Halted)
+        Ok(QubeState::Halted)
     }
 
     /// Makes `TEMPLATE-dvm`, or takes the one that is there, as what disposables are made from
@@ -267,7 +269,7 @@ impl Session {
                 Some(vm.name.clone())
             }
             Some(_) => {
-                return Err(LifecycleError::NotOfTemplate {
+                return Err(LifecycleError::WrongTemplate {
                     qube: name,
                     template: template.to_string(),
                 });

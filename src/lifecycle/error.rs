@@ -44,7 +44,7 @@ pub enum LifecycleError {
         bytes: u64,
     },
     #[error("{qube} is no template but of class {class}")]
-    NoTemplate {
+    NotATemplate {
         qube: VmName,
         class: crate::model::Class,
     },
@@ -78,12 +78,12 @@ pub enum LifecycleError {
     /// Its images were to go anyway, and the store has still no room.
     #[error(
         "{qube} is not removed, though its images are deleted: {source}; make room on the disk, \
-         then {then}"
+         then {next_step}"
     )]
     ImagesDeleted {
         qube: VmName,
         source: Box<LifecycleError>,
-        then: String,
+        next_step: String,
     },
     /// Whatever is done to the one volume would be done to the other.
     #[error(
@@ -162,7 +162,7 @@ pub enum LifecycleError {
     #[error(
         "cannot use {file}, the record of the start of {qube}: {reason}; if {qube} is known to be off, remove that file"
     )]
-    Record {
+    InvalidRecord {
         qube: VmName,
         file: PathBuf,
         reason: String,
@@ -171,7 +171,7 @@ pub enum LifecycleError {
         "cannot read {file}, the record of the start of {qube}: {}; until it can be read {qube} is left alone",
         crate::fs::errno_text(source)
     )]
-    RecordUnread {
+    RecordUnreadable {
         qube: VmName,
         file: PathBuf,
         source: std::io::Error,
@@ -187,18 +187,18 @@ pub enum LifecycleError {
     },
     /// Of several qubes that were to be changed together, one cannot be.
     #[error("{qube}: {source}; nothing was changed")]
-    OneOfSeveral {
+    BatchRefused {
         qube: VmName,
         source: Box<LifecycleError>,
     },
     #[error(
         "{qube} is there and is no AppVM of {template}; rename or remove it, or choose another template"
     )]
-    NotOfTemplate { qube: String, template: String },
+    WrongTemplate { qube: String, template: String },
     #[error("{qube} must not be started: {reason}")]
-    Prohibited { qube: VmName, reason: String },
+    StartProhibited { qube: VmName, reason: String },
     #[error("cannot start {qube}: it was killed or shut down while it started")]
-    StartEnded { qube: VmName },
+    StartCancelled { qube: VmName },
     #[error(
         "cannot stop {qube}: its domain still runs after {tries} tries; run qvm-kill {qube} again"
     )]
@@ -221,7 +221,7 @@ pub enum LifecycleError {
     #[error("drive {drive}: {reason}")]
     Drive { drive: String, reason: String },
     #[error("its netvm {netvm} does not start: {reason}")]
-    Netvm { netvm: VmName, reason: String },
+    NetvmNotStarted { netvm: VmName, reason: String },
     #[error("{qube} is the {role} of running qubes: {clients}; shut them down first, or use --force", role = role.as_str())]
     HasClients {
         qube: VmName,
@@ -233,7 +233,7 @@ pub enum LifecycleError {
     #[error("{0}")]
     Package(String),
     #[error("{0}")]
-    Dom0(&'static str),
+    NotAGuest(&'static str),
     #[error("{what}: {}", crate::fs::errno_text(source))]
     Io {
         what: String,
@@ -256,7 +256,7 @@ impl LifecycleError {
     }
 
     /// Whether the store cannot be read or saved.
-    pub(super) fn is_of_store(&self) -> bool {
+    pub(super) fn is_store_error(&self) -> bool {
         matches!(self, LifecycleError::Store(_))
     }
 }

@@ -4,7 +4,7 @@
 //! Nobody watches a qube from a daemon, so three things keep order (`docs/monitor.md`): the qube's
 //! operation lock ([`qube_lock`]), the record of its start ([`record`]), and one small monitor per
 //! running qube ([`monitor`]). Whoever holds the lock and finds a record whose domain is inactive
-//! does the after-work ([`settle`]).
+//! does the after-work ([`reconcile`]).
 
 pub mod apply;
 pub mod attach;
@@ -19,7 +19,8 @@ pub mod drive;
 pub mod error;
 pub mod image_archive;
 pub mod images;
-mod kernel_line;
+mod kernel_command_line;
+mod memory;
 pub mod monitor;
 mod new_system;
 pub mod notes;
@@ -28,15 +29,14 @@ pub mod pause;
 pub mod pools;
 mod qube_directory;
 pub mod qube_lock;
+pub mod reconcile;
 pub mod record;
 pub mod recover;
 pub mod remove;
 mod required_devices;
-mod room;
 pub mod root_data;
 pub mod root_image;
 pub mod session;
-pub mod settle;
 mod soundness;
 pub mod start;
 pub mod stop;

@@ -19,20 +19,20 @@ use crate::hypervisor::uri::Family;
 use crate::model::VmName;
 
 use super::record::Record;
-use super::stop::{ASK_AGAIN, ask_again};
+use super::stop::{SHUTDOWN_INTERVAL, repeat_shutdown_request};
 use super::{LifecycleError, Session};
 
 /// The program's name; it lies beside the tools or in the built-in directory.
 pub const PROGRAM: &str = "qubes-monitor";
 
 /// From this many bytes on a log begins anew with the next start.
-const LARGEST_LOG: u64 = 64 << 10;
+const MAX_LOG_BYTES: u64 = 64 << 10;
 
 /// So many lines does one monitor write.
-const MOST_LINES: u32 = 100;
+const MAX_LOG_LINES: u32 = 100;
 
 /// How long a monitor waits before it tries to reach a lost hypervisor again, at most.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+const MAX_RECONNECT_PAUSE: Duration = Duration::from_secs(5);
 
 /// Starts the monitor of a start: in a session of its own, in a scope of its own where systemd
 /// runs.
@@ -43,7 +43,7 @@ pub fn spawn(session: &Session, name: &VmName, record: &Record) -> Result<(), Li
 /// Repeats, in a process of its own, the request to shut down that a running qube was given, until
 /// its domain stops or `limit` is over. Does nothing under Xen, where the first one waits in
 /// xenstore until the guest reads it.
-pub fn repeat_shutdown(
+pub fn spawn_shutdown_repeater(
     session: &Session,
     name: &VmName,
     limit: Duration,
@@ -92,14 +92,14 @@ fn run_detached(
         .arg("--")
         .arg(name.as_str())
         .arg(record.start_id.to_string())
-        .detach(log, is_kept)
+        .detach(log, is_env_kept)
         .map_err(LifecycleError::from)
 }
 
 /// Whether a monitor keeps a variable of whoever started the qube: what says where things are and
 /// how to reach the hypervisor. Anything else (tokens, agents, displays) is no business of a
 /// process that lives as long as the qube.
-fn is_kept(variable: &str) -> bool {
+fn is_env_kept(variable: &str) -> bool {
     const NAMES: [&str; 14] = [
         "PATH",
         "HOME",
@@ -133,7 +133,7 @@ fn open_log(session: &Session, name: &VmName) -> Result<File, LifecycleError> {
             opened => opened,
         }?;
         fcntl(&file, FcntlArg::F_SETFL(OFlag::O_APPEND))?;
-        if file.metadata()?.len() > LARGEST_LOG {
+        if file.metadata()?.len() > MAX_LOG_BYTES {
             // What older monitors said is the least that anybody needs.
             file.set_len(0)?;
         }
@@ -159,12 +159,12 @@ fn in_scope(session: &Session, monitor: &std::path::Path) -> Program {
 }
 
 /// Gives a running qube a monitor when it has none.
-pub fn ensure_watched(
+pub fn ensure_monitor(
     session: &Session,
     name: &VmName,
     record: &Record,
 ) -> Result<(), LifecycleError> {
-    match own_lock(session, name, Duration::ZERO) {
+    match lock_monitor(session, name, Duration::ZERO) {
         Ok(free) => {
             drop(free);
             spawn(session, name, record)
@@ -175,28 +175,28 @@ pub fn ensure_watched(
 }
 
 /// What the monitor process does until it ends.
-pub fn watch(session: &Session, name: &VmName, start_id: Uuid) -> Result<(), LifecycleError> {
+pub fn run(session: &Session, name: &VmName, start_id: Uuid) -> Result<(), LifecycleError> {
     // Away from the terminal of whoever started the qube. It fails only for who leads a session
     // already.
     let _leads_one = nix::unistd::setsid();
     // The monitor of the start before this one may still be finding out that it is not needed any
     // more.
-    let Some(_alone) = take_over(session, name, start_id)? else {
+    let Some(_alone) = acquire_monitor_lock(session, name, start_id)? else {
         return Ok(());
     };
     let mut pause = Duration::from_millis(100);
     let mut log = Log::new();
-    while let Some(record) = ours(session, name, start_id)? {
+    while let Some(record) = own_record(session, name, start_id)? {
         match wait_for_stop(session, name, &record) {
             Ok(()) => pause = Duration::from_millis(100),
             Err(error) => {
                 log.write(session, format!("{name}: {error}"));
                 thread::sleep(pause);
-                pause = (pause * 2).min(LONGEST_PAUSE);
+                pause = (pause * 2).min(MAX_RECONNECT_PAUSE);
                 continue;
             }
         }
-        if act(session, name, start_id, &mut log)? {
+        if finish_if_stopped(session, name, start_id, &mut log)? {
             return Ok(());
         }
     }
@@ -213,7 +213,7 @@ impl Log {
     fn new() -> Log {
         Log {
             last: String::new(),
-            left: MOST_LINES,
+            left: MAX_LOG_LINES,
         }
     }
 
@@ -240,7 +240,7 @@ impl Log {
 
 /// Presses the power button of a qube again every few seconds until its domain stops, its record is
 /// another one's, or `limit` is over.
-pub fn ask_until_stopped(
+pub fn repeat_shutdown_until_stopped(
     session: &Session,
     name: &VmName,
     start_id: Uuid,
@@ -248,19 +248,19 @@ pub fn ask_until_stopped(
 ) -> Result<(), LifecycleError> {
     let _leads_one = nix::unistd::setsid();
     let begun = Instant::now();
-    while let Some(record) = ours(session, name, start_id)? {
+    while let Some(record) = own_record(session, name, start_id)? {
         let left = limit.saturating_sub(begun.elapsed());
         let hypervisor = session.hypervisor_at(&record.uri);
         if left.is_zero()
-            || hypervisor.wait_until_inactive(record.domain, Some(left.min(ASK_AGAIN)))?
+            || hypervisor.wait_until_inactive(record.domain, Some(left.min(SHUTDOWN_INTERVAL)))?
         {
             return Ok(());
         }
         // Under the lock nobody starts it anew between the look at the record and the request. Who
         // works on the qube is not waited for: there is a next time.
         match session.lock_qube_within(name, Duration::ZERO) {
-            Ok(_lock) if ours(session, name, start_id)?.is_some() => {
-                ask_again(&hypervisor, record.domain)?
+            Ok(_lock) if own_record(session, name, start_id)?.is_some() => {
+                repeat_shutdown_request(&hypervisor, record.domain)?
             }
             Ok(_) | Err(LifecycleError::Locked { .. }) => {}
             Err(error) => return Err(error),
@@ -271,7 +271,7 @@ pub fn ask_until_stopped(
 
 /// Waits until the monitor of an earlier start has left; `None` when there is nothing of ours to
 /// watch any more, or another monitor of the same start watches already.
-fn take_over(
+fn acquire_monitor_lock(
     session: &Session,
     name: &VmName,
     start_id: Uuid,
@@ -279,8 +279,8 @@ fn take_over(
     let (run, group) = (session.system.run_dir(), session.system.qubes_group());
     // Not beside the lock as `monitor-NAME.start`: that is the lock of a qube called `NAME.start`.
     let watched = Path::new("lock").join(format!("watches-{name}"));
-    while ours(session, name, start_id)?.is_some() {
-        match own_lock(session, name, Duration::from_secs(1)) {
+    while own_record(session, name, start_id)?.is_some() {
+        match lock_monitor(session, name, Duration::from_secs(1)) {
             Ok(lock) => {
                 // Without it a second monitor of this start waits until this one ends: no harm.
                 let _unsaid = run.write_note(&watched, group, &start_id.to_string());
@@ -303,14 +303,14 @@ fn wait_for_stop(session: &Session, name: &VmName, record: &Record) -> Result<()
     // Each round connects anew: a daemon that was restarted is a new conversation.
     let hypervisor = session.hypervisor_at(&record.uri);
     // A record that cannot be read is looked at again under the lock, which says why.
-    let mut is_ours = || matches!(ours(session, name, record.start_id), Ok(Some(_)));
+    let mut is_ours = || matches!(own_record(session, name, record.start_id), Ok(Some(_)));
     hypervisor.wait_while(record.domain, None, &mut is_ours)?;
     Ok(())
 }
 
 /// Under the qube's lock: does the after-work if it is still ours to do. True when the monitor's
 /// work is done.
-fn act(
+fn finish_if_stopped(
     session: &Session,
     name: &VmName,
     start_id: Uuid,
@@ -318,22 +318,23 @@ fn act(
 ) -> Result<bool, LifecycleError> {
     // Looked at first without the lock: where everything is gone, nothing is to be made anew for
     // locking it.
-    if ours(session, name, start_id)?.is_none() {
+    if own_record(session, name, start_id)?.is_none() {
         return Ok(true);
     }
     let lock = loop {
         match session.lock_qube_within(name, Duration::from_secs(60)) {
             Ok(lock) => break lock,
-            Err(LifecycleError::Locked { .. }) if ours(session, name, start_id)?.is_some() => {}
+            Err(LifecycleError::Locked { .. })
+                if own_record(session, name, start_id)?.is_some() => {}
             Err(LifecycleError::Locked { .. }) => return Ok(true),
             Err(other) => return Err(other),
         }
     };
-    let Some(record) = ours(session, name, start_id)? else {
+    let Some(record) = own_record(session, name, start_id)? else {
         return Ok(true);
     };
     let fresh = session.fork();
-    match fresh.ask_for(&record, name) {
+    match fresh.query_domain(&record, name) {
         Ok(None) => {}
         // It runs after all: the start had not come to creating it when we looked.
         Ok(Some(_)) => return Ok(false),
@@ -342,11 +343,11 @@ fn act(
             return Ok(false);
         }
     }
-    fresh.settle(&lock).map(|_| true)
+    fresh.reconcile(&lock).map(|_| true)
 }
 
 /// The record, if it is still that of our start.
-fn ours(
+fn own_record(
     session: &Session,
     name: &VmName,
     start_id: Uuid,
@@ -354,7 +355,11 @@ fn ours(
     Ok(Record::load(&session.system, name)?.filter(|r| r.start_id == start_id))
 }
 
-fn own_lock(session: &Session, name: &VmName, wait: Duration) -> Result<FileLock, LifecycleError> {
+fn lock_monitor(
+    session: &Session,
+    name: &VmName,
+    wait: Duration,
+) -> Result<FileLock, LifecycleError> {
     let (run, group) = (session.system.run_dir(), session.system.qubes_group());
     let lock = run.lock(
         &format!("monitor-{name}"),
@@ -379,7 +384,7 @@ mod tests {
         let written: usize = (0..1000)
             .map(|n| said(if n % 2 == 0 { "away" } else { "hangs" }).len())
             .sum();
-        assert_eq!(written, MOST_LINES as usize - 2 + 1);
+        assert_eq!(written, MAX_LOG_LINES as usize - 2 + 1);
     }
 
     #[test]
@@ -390,7 +395,7 @@ mod tests {
             "LIBVIRT_AUTH_FILE",
             "QUBES_LIBVIRT_URI",
         ];
-        assert!(kept.into_iter().all(is_kept));
+        assert!(kept.into_iter().all(is_env_kept));
         let dropped = [
             "AWS_SECRET_ACCESS_KEY",
             "SSH_AUTH_SOCK",
@@ -398,6 +403,6 @@ mod tests {
             "QUBES_OFFLINE",
             "QUBES_ROOT",
         ];
-        assert!(!dropped.into_iter().any(is_kept));
+        assert!(!dropped.into_iter().any(is_env_kept));
     }
 }

@@ -20,7 +20,7 @@ impl Session {
     /// There is no such qube, it has no notes (dom0, a RemoteVM), or the file cannot be read.
     pub fn notes(&self, name: &VmName) -> Result<String, LifecycleError> {
         let qubes = self.read()?;
-        read_notes(&self.qube_directory(with_notes(&qubes, name)?))
+        read_notes(&self.qube_directory(find_qube_with_notes(&qubes, name)?))
     }
 
     /// Changes the notes about a qube to what `change` makes of those there are. While it looks at
@@ -36,16 +36,16 @@ impl Session {
         change: impl FnOnce(&str) -> Result<String, LifecycleError>,
     ) -> Result<(), LifecycleError> {
         let qubes = self.read()?;
-        with_notes(&qubes, name)?;
+        find_qube_with_notes(&qubes, name)?;
         // Notes are R4's: a store of R3 becomes one of R4 first, as by every other change.
         self.convert_if_old(&qubes)?;
         self.refuse_shared_directory(
-            &self.qube_directory(with_notes(&qubes, name)?),
+            &self.qube_directory(find_qube_with_notes(&qubes, name)?),
             &format!("change the notes of {name}"),
         )?;
         drop(qubes);
         let write = self.write()?;
-        let vm = with_notes(&write, name)?;
+        let vm = find_qube_with_notes(&write, name)?;
         let directory = self.qube_directory(vm);
         let old = read_notes(&directory)?;
         let new = displayable(&change(&old)?);
@@ -79,7 +79,7 @@ fn read_notes(directory: &QubeDirectory) -> Result<String, LifecycleError> {
     )))
 }
 
-fn with_notes<'q>(qubes: &'q Qubes, name: &VmName) -> Result<&'q Vm, LifecycleError> {
+fn find_qube_with_notes<'q>(qubes: &'q Qubes, name: &VmName) -> Result<&'q Vm, LifecycleError> {
     let vm = qubes
         .get(name.as_str())
         .ok_or_else(|| LifecycleError::NoSuchQube(name.to_string()))?;

@@ -9,8 +9,8 @@ use uuid::Uuid;
 use crate::hypervisor::{HypervisorError, Outcome};
 use crate::model::{PowerState, VmName};
 
-use super::settle::Settled;
-use super::start::known;
+use super::reconcile::QubeState;
+use super::start::find_qube;
 use super::{LifecycleError, Session};
 
 impl Session {
@@ -84,9 +84,9 @@ impl Session {
         choose: &dyn Fn(Uuid, PowerState) -> Result<Option<Outcome>, HypervisorError>,
     ) -> Result<Option<Outcome>, LifecycleError> {
         let qubes = self.read()?;
-        let vm = known(&qubes, name)?;
+        let vm = find_qube(&qubes, name)?;
         if name.is_dom0() {
-            return Err(LifecycleError::Dom0(not_dom0));
+            return Err(LifecycleError::NotAGuest(not_dom0));
         }
         let (is_guest, uuid) = (vm.class.is_local_guest(), vm.uuid());
         drop(qubes);
@@ -95,12 +95,12 @@ impl Session {
             return Ok(None);
         };
         let lock = self.lock_qube(name)?;
-        match self.settle(&lock)? {
-            Settled::Active(live) => Ok(choose(uuid, live.state)?),
+        match self.reconcile(&lock)? {
+            QubeState::Active(live) => Ok(choose(uuid, live.state)?),
             // Without a record a hypervisor that cannot be asked counts as one that runs nothing,
             // which is no answer to an order.
-            Settled::Halted => Ok(self.hypervisor().state(uuid).map(|_| None)?),
-            Settled::Gone => Ok(None),
+            QubeState::Halted => Ok(self.hypervisor().state(uuid).map(|_| None)?),
+            QubeState::Gone => Ok(None),
         }
     }
 }

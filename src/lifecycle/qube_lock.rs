@@ -41,7 +41,7 @@ impl Session {
             WAIT
         };
         self.system.step(|| format!("{name}: taking its lock"));
-        self.lock_telling(name, wait, &|holder| {
+        self.lock_with_notice(name, wait, &|holder| {
             self.system
                 .tell(&format!("waiting for {holder}, which works on {name}"));
         })
@@ -53,10 +53,10 @@ impl Session {
         name: &VmName,
         wait: Duration,
     ) -> Result<QubeLock, LifecycleError> {
-        self.lock_telling(name, wait, &|_| ())
+        self.lock_with_notice(name, wait, &|_| ())
     }
 
-    fn lock_telling(
+    fn lock_with_notice(
         &self,
         name: &VmName,
         wait: Duration,
@@ -93,7 +93,7 @@ pub(super) fn refused(name: &VmName, error: FileLockError) -> LifecycleError {
 }
 
 /// Makes `RUN` and its parts, 2770 and group qubes where that exists.
-pub fn make_run_directories(system: &System) -> Result<(), LifecycleError> {
+pub fn create_run_directories(system: &System) -> Result<(), LifecycleError> {
     let run = system.run_dir();
     run.make(
         &["lock", "vm", "stop", "console", "log"],

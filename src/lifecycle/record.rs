@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::LifecycleError;
-use super::recover::{Orphan, is_filed_under};
+use super::recover::{Orphan, is_volume_of_qube};
 use crate::fs::{errno_text, stale_files};
 use crate::hypervisor::uri::is_plain_uri;
 use crate::model::VmName;
@@ -52,7 +52,7 @@ pub struct Record {
 
 impl Record {
     /// A record for a start that begins now.
-    pub fn of_new_start(system: &System, domain: Uuid, uri: &str) -> Record {
+    pub fn new(system: &System, domain: Uuid, uri: &str) -> Record {
         let user = Some(system.user());
         Record {
             start_id: Uuid::new_v4(),
@@ -66,7 +66,7 @@ impl Record {
 
     /// The user whose session's hypervisor has the domain, where that is not the one we would reach
     /// by this URI.
-    pub fn session_of_another(&self, system: &System) -> Option<u32> {
+    pub fn foreign_session_user(&self, system: &System) -> Option<u32> {
         let of_session = self
             .uri
             .split('?')
@@ -83,14 +83,14 @@ impl Record {
     pub fn load(system: &System, name: &VmName) -> Result<Option<Record>, LifecycleError> {
         let run = system.run_dir();
         let file = run.path().join(place(name));
-        let unusable = |reason: String| LifecycleError::Record {
+        let unusable = |reason: String| LifecycleError::InvalidRecord {
             qube: name.clone(),
             file: file.clone(),
             reason,
         };
         let unread = |source: io::Error| match is_of_file(&source) {
             true => unusable(errno_text(&source)),
-            false => LifecycleError::RecordUnread {
+            false => LifecycleError::RecordUnreadable {
                 qube: name.clone(),
                 file: file.clone(),
                 source,
@@ -100,13 +100,13 @@ impl Record {
             return Ok(None);
         };
         let record: Record = serde_json::from_str(&text).map_err(|e| unusable(e.to_string()))?;
-        record.refuse_astray(system, name).map_err(unusable)?;
+        record.check_allowed(system, name).map_err(unusable)?;
         Ok(Some(record))
     }
 
     /// Members of group qubes can write records, and root acts on them: so one may neither have us
     /// ask anybody but a hypervisor of this machine, nor name volumes of another qube.
-    fn refuse_astray(&self, system: &System, name: &VmName) -> Result<(), String> {
+    fn check_allowed(&self, system: &System, name: &VmName) -> Result<(), String> {
         let uri = &self.uri;
         if !is_plain_uri(uri) && system.configured_uri() != Some(uri) {
             return Err(format!(
@@ -117,7 +117,7 @@ impl Record {
         match self
             .volumes
             .iter()
-            .find(|volume| !is_filed_under(&volume.vid, name))
+            .find(|volume| !is_volume_of_qube(&volume.vid, name))
         {
             Some(Orphan { pool, vid }) => {
                 let (pool, vid) = (pool.escape_debug(), vid.escape_debug());
@@ -139,7 +139,7 @@ impl Record {
         };
         let mut bytes = serde_json::to_vec(self).map_err(|e| failed(e.into()))?;
         bytes.push(b'\n');
-        super::qube_lock::make_run_directories(system)?;
+        super::qube_lock::create_run_directories(system)?;
         let directory = run.open().map_err(failed)?;
         let access = run.access(system.qubes_group());
         directory
@@ -190,7 +190,7 @@ pub fn exists(system: &System, name: &VmName) -> bool {
 }
 
 /// The names of all qubes that have a record.
-pub fn all(system: &System) -> io::Result<Vec<VmName>> {
+pub fn names(system: &System) -> io::Result<Vec<VmName>> {
     let directory = system
         .run_dir()
         .open()

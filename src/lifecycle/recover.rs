@@ -9,8 +9,8 @@ use crate::storage::identity::ImageIdentity;
 use crate::storage::pools::driver_of;
 use crate::storage::{Driver, ImageOwners, StorageError, Volume};
 
+use super::reconcile::QubeState;
 use super::remove::Removed;
-use super::settle::Settled;
 use super::{LifecycleError, Session, record};
 use crate::storage::VmStorage;
 
@@ -23,7 +23,7 @@ pub struct Orphan {
 
 /// An orphan with its images on disk.
 #[derive(Debug, Clone)]
-pub struct FoundOrphan {
+pub struct OrphanImages {
     pub orphan: Orphan,
     /// The files or logical volumes that belong to no qube.
     pub images: Vec<String>,
@@ -32,18 +32,18 @@ pub struct FoundOrphan {
 /// The orphans of all pools.
 #[derive(Debug, Default)]
 pub struct Orphans {
-    pub orphans: Vec<FoundOrphan>,
+    pub orphans: Vec<OrphanImages>,
     /// Why some pools could not be looked at, in words.
-    pub unlisted: Vec<String>,
+    pub unlisted_pools: Vec<String>,
     /// Volumes of the store of which nobody can tell where their images are, in words. While
     /// there are any, what looks like an orphan may be theirs.
-    pub hidden: Vec<String>,
+    pub unlocated_volumes: Vec<String>,
 }
 
 /// What recovery did for one qube, or why it could not.
-pub struct Recovered {
+pub struct RecoveredQube {
     pub name: VmName,
-    pub outcome: Result<Settled, LifecycleError>,
+    pub outcome: Result<QubeState, LifecycleError>,
     /// The qube is gone, and some of its files could not be deleted, which was told.
     pub has_leftovers: bool,
 }
@@ -52,14 +52,14 @@ impl Session {
     /// Settles every qube that has a record, a dirty volume or images of a run that is over; at
     /// boot, when nothing was started yet, also every disposable that goes when it stops. One that
     /// cannot be settled does not stop the others.
-    pub fn recover(&self, at_boot: bool) -> Result<Vec<Recovered>, LifecycleError> {
+    pub fn recover(&self, at_boot: bool) -> Result<Vec<RecoveredQube>, LifecycleError> {
         if at_boot {
             // Members of group qubes may not make RUN themselves.
-            super::qube_lock::make_run_directories(&self.system)?;
+            super::qube_lock::create_run_directories(&self.system)?;
         }
         record::clear_stale_files(&self.system);
         let mut names: Vec<VmName> =
-            record::all(&self.system).map_err(|source| LifecycleError::Io {
+            record::names(&self.system).map_err(|source| LifecycleError::Io {
                 what: self.system.run_dir().path().display().to_string(),
                 source,
             })?;
@@ -95,9 +95,9 @@ impl Session {
                 let settled = if at_boot {
                     self.dispose_if_halted(&lock)
                 } else {
-                    self.settle(&lock)
+                    self.reconcile(&lock)
                 }?;
-                let is_gone = settled == Settled::Gone;
+                let is_gone = settled == QubeState::Gone;
                 Ok((
                     settled,
                     is_gone && self.removed_by_settling(&lock) == Removed::WithLeftovers,
@@ -106,7 +106,7 @@ impl Session {
             let has_leftovers = settled
                 .as_ref()
                 .is_ok_and(|(_, has_leftovers)| *has_leftovers);
-            Recovered {
+            RecoveredQube {
                 name,
                 outcome: settled.map(|(settled, _)| settled),
                 has_leftovers,
@@ -127,7 +127,7 @@ impl Session {
         self.refuse_old(&qubes)?;
         let owners = self.image_owners_of(&qubes)?;
         let mut found = Orphans {
-            hidden: owners.untold.clone(),
+            unlocated_volumes: owners.untold.clone(),
             ..Orphans::default()
         };
         // Two pools over one directory list the same images.
@@ -136,11 +136,11 @@ impl Session {
             let Ok(driver) = driver_of(&self.system, pool) else {
                 continue;
             };
-            let in_pool = self.orphans_in(pool.name(), &*driver, &owners, &mut seen);
+            let in_pool = self.find_orphans_in_pool(pool.name(), &*driver, &owners, &mut seen);
             match in_pool {
                 Ok(orphans) => found.orphans.extend(orphans),
                 Err(error) => found
-                    .unlisted
+                    .unlisted_pools
                     .push(format!("pool {}: {error}", pool.name())),
             }
         }
@@ -148,13 +148,13 @@ impl Session {
         Ok(found)
     }
 
-    fn orphans_in(
+    fn find_orphans_in_pool(
         &self,
         pool: &str,
         driver: &dyn Driver,
         owners: &ImageOwners,
         seen: &mut HashSet<ImageIdentity>,
-    ) -> Result<Vec<FoundOrphan>, StorageError> {
+    ) -> Result<Vec<OrphanImages>, StorageError> {
         let mut orphans = Vec::new();
         for vid in driver.volumes()? {
             let mut images = Vec::new();
@@ -164,7 +164,7 @@ impl Session {
                 }
             }
             if !images.is_empty() {
-                orphans.push(FoundOrphan {
+                orphans.push(OrphanImages {
                     orphan: Orphan {
                         pool: pool.to_string(),
                         vid,
@@ -182,7 +182,7 @@ impl Session {
     /// # Errors
     /// Of some volume of the store nobody can tell where its images are: it may be this one.
     pub fn remove_orphan(&self, orphan: &Orphan) -> Result<(), LifecycleError> {
-        let _lock = filed_under(&orphan.vid)
+        let _lock = qube_of_volume_id(&orphan.vid)
             .map(|name| self.lock_qube(&name))
             .transpose()?;
         let qubes = self.read()?;
@@ -202,14 +202,14 @@ impl Session {
 }
 
 /// Whether a volume of this id is filed under the qube `name`.
-pub(in crate::lifecycle) fn is_filed_under(vid: &str, name: &VmName) -> bool {
+pub(in crate::lifecycle) fn is_volume_of_qube(vid: &str, name: &VmName) -> bool {
     let is_plain = vid.split('/').all(|part| !matches!(part, "" | "." | ".."));
-    is_plain && filed_under(vid).is_some_and(|qube| qube == *name)
+    is_plain && qube_of_volume_id(vid).is_some_and(|qube| qube == *name)
 }
 
 /// The qube that a volume of this id is filed under: `appvms/QUBE/VOLUME`, or
 /// `GROUP/vm-QUBE-VOLUME` where volumes are logical ones.
-fn filed_under(vid: &str) -> Option<VmName> {
+fn qube_of_volume_id(vid: &str) -> Option<VmName> {
     let mut parts = vid.split('/').skip(1);
     let name = match (parts.next()?, parts.next()) {
         (qube, Some(_volume)) => qube,
@@ -224,7 +224,7 @@ mod tests {
 
     #[test]
     fn an_orphan_is_removed_under_the_lock_of_the_qube_that_its_id_names() {
-        let qube = |vid: &str| filed_under(vid).map(|name| name.to_string());
+        let qube = |vid: &str| qube_of_volume_id(vid).map(|name| name.to_string());
         assert_eq!(qube("appvms/work/private").as_deref(), Some("work"));
         assert_eq!(
             qube("qubes_dom0/vm-sys-net-private").as_deref(),

@@ -6,9 +6,9 @@ use crate::model::property::Effect;
 use crate::model::{Qubes, RemovalError, Vm, VmName};
 
 use super::qube_lock::QubeLock;
+use super::reconcile::QubeState;
 use super::record::{self, Phase, Record};
-use super::recover::{Orphan, is_filed_under};
-use super::settle::Settled;
+use super::recover::{Orphan, is_volume_of_qube};
 use super::{LifecycleError, Session};
 use crate::storage::VmStorage;
 
@@ -69,24 +69,24 @@ impl Session {
     /// The same for whoever has other rights or duties.
     pub fn remove_as(&self, name: &VmName, removal: Removal) -> Result<Removed, LifecycleError> {
         let mut qubes = self.read()?.into_qubes();
-        super::start::known(&qubes, name)?;
+        super::start::find_qube(&qubes, name)?;
         removal.clear_the_way(&mut qubes, name);
         // That nobody can be asked is another reason than that it runs.
         if let Some(record) = Record::load(&self.system, name)?
             && !self.is_cut_off_removal(&record)
         {
-            self.ask_for(&record, name)?;
+            self.query_domain(&record, name)?;
         }
         // What forbids it whatever the state is told before the lock is waited for.
         qubes.plan_removal(name.as_str(), self)?;
         self.convert_if_old(&qubes)?;
         drop(qubes);
         let lock = self.lock_qube(name)?;
-        match self.settle(&lock)? {
-            Settled::Halted => self.remove_locked(&lock, removal),
+        match self.reconcile(&lock)? {
+            QubeState::Halted => self.remove_locked(&lock, removal),
             // Settling it has finished a removal that was cut off.
-            Settled::Gone => Ok(self.removed_by_settling(&lock)),
-            Settled::Active(_) => Err(RemovalError::NotHalted(name.to_string()).into()),
+            QubeState::Gone => Ok(self.removed_by_settling(&lock)),
+            QubeState::Active(_) => Err(RemovalError::NotHalted(name.to_string()).into()),
         }
     }
 
@@ -101,7 +101,7 @@ impl Session {
         // templates.
         let storage = {
             let qubes = self.read()?;
-            let vm = super::start::known(&qubes, name)?;
+            let vm = super::start::find_qube(&qubes, name)?;
             // A qube that is broken may go, too, and images that nobody could name any more must
             // not.
             let has_to_go = vm.class.is_local_guest() && removal != Removal::EntryAlone;
@@ -138,7 +138,11 @@ impl Session {
                 self.system.tell(&format!("{name}: {}", kept.join("; ")));
             }
         }
-        problems.extend(self.apply(&effects).err().map(|error| error.to_string()));
+        problems.extend(
+            self.apply_effects(&effects)
+                .err()
+                .map(|error| error.to_string()),
+        );
         // A record, which a removal on a full disk has left, has whoever comes next try again.
         if problems.is_empty() && vm.class.is_local_guest() {
             problems.extend(
@@ -183,13 +187,13 @@ impl Session {
     ) -> Result<(Vm, Vec<Effect>), LifecycleError> {
         let save = || self.take_out_of_store(name, removal);
         let release = |_: &LifecycleError| Ok(storage.remove_spare(&self.image_owners()?)?);
-        let full = match self.save_on_full_disk(name, save, release) {
+        let full = match self.save_or_free_space(name, save, release) {
             Err(error) if error.is_disk_full() => error,
             taken => return taken,
         };
         let mut helping = Vec::new();
         for (volume, driver) in storage.volumes() {
-            if self.takes_room_of_store(&driver.images(volume)?) {
+            if self.is_on_store_disk(&driver.images(volume)?) {
                 helping.push(volume.name.clone());
             }
         }
@@ -213,7 +217,7 @@ impl Session {
         save().map_err(|error| LifecycleError::ImagesDeleted {
             qube: name.clone(),
             source: Box::new(error),
-            then: match is_marked {
+            next_step: match is_marked {
                 true => format!("the next command about {name}, or qubes-recover, removes it"),
                 false => format!("run qvm-remove {name} again"),
             },
@@ -234,12 +238,12 @@ impl Session {
             .and_then(Vm::uuid)
             .unwrap_or_default();
         let uri = self.hypervisor().uri();
-        let record = found.unwrap_or_else(|| Record::of_new_start(&self.system, uuid, uri));
+        let record = found.unwrap_or_else(|| Record::new(&self.system, uuid, uri));
         let mut volumes = Vec::new();
         for (volume, driver) in storage.volumes() {
             // A record may name no others. Those that somebody gave it by hand are orphans if this
             // is cut off, as are those beside which lies what stays.
-            if is_filed_under(&volume.vid, name)
+            if is_volume_of_qube(&volume.vid, name)
                 && driver
                     .foreign_images(volume)
                     .is_ok_and(|images| images.is_empty())
@@ -266,16 +270,16 @@ impl Session {
 
     /// Finishes the removal of a qube whose images a removal on a full disk has deleted before it
     /// was cut off.
-    pub(super) fn resume_removal(&self, lock: &QubeLock) -> Result<Settled, LifecycleError> {
+    pub(super) fn resume_removal(&self, lock: &QubeLock) -> Result<QubeState, LifecycleError> {
         match self.remove_locked(lock, Removal::ByItself) {
             // What is left was told.
-            Ok(Removed::WithLeftovers) => Ok(Settled::Gone),
+            Ok(Removed::WithLeftovers) => Ok(QubeState::Gone),
             Ok(Removed::Completely) => {
                 self.system.tell(&format!(
                     "{}: its removal, which was cut off, is finished now",
                     lock.name()
                 ));
-                Ok(Settled::Gone)
+                Ok(QubeState::Gone)
             }
             Err(LifecycleError::Removal(refused)) => {
                 let name = lock.name();
@@ -284,7 +288,7 @@ impl Session {
                     "{name}: its removal was cut off, and now it cannot go: {refused}; {images}"
                 ));
                 record::remove(&self.system, name)?;
-                Ok(Settled::Halted)
+                Ok(QubeState::Halted)
             }
             Err(error) => Err(error),
         }
@@ -333,10 +337,10 @@ impl Session {
 
     /// An error that says what it does unless the qube is halted, with everything settled.
     pub(super) fn require_halted(&self, lock: &QubeLock) -> Result<(), LifecycleError> {
-        match self.settle(lock)? {
-            Settled::Halted => Ok(()),
-            Settled::Active(_) => Err(RemovalError::NotHalted(lock.name().to_string()).into()),
-            Settled::Gone => Err(LifecycleError::NoSuchQube(lock.name().to_string())),
+        match self.reconcile(lock)? {
+            QubeState::Halted => Ok(()),
+            QubeState::Active(_) => Err(RemovalError::NotHalted(lock.name().to_string()).into()),
+            QubeState::Gone => Err(LifecycleError::NoSuchQube(lock.name().to_string())),
         }
     }
 

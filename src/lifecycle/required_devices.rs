@@ -22,7 +22,7 @@ use crate::model::{Qubes, VirtMode, Vm, VmName};
 use super::{LifecycleError, Session};
 
 /// Of disks that come to its volumes a qube has so many and no more.
-pub(super) const NO_NAME_LEFT: &str = "the qube has no name left for another disk (i to z)";
+pub(super) const NO_FREE_DISK_NAME: &str = "the qube has no name left for another disk (i to z)";
 
 /// Whether the devices are looked at or taken for granted, as for showing a description.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,19 +33,19 @@ enum Look {
 
 /// The letters of disks' names: `i` of `xvdi`.
 #[derive(Debug)]
-pub(super) struct Letters {
+pub(super) struct DiskLetters {
     taken: Vec<char>,
 }
 
-impl Letters {
+impl DiskLetters {
     /// Those that the volumes leave, and the devices that a description has.
-    pub(super) fn beside(description: &DomainDescription) -> Letters {
+    pub(super) fn beside(description: &DomainDescription) -> DiskLetters {
         let volumes = 'a'..=if description.kernel.is_some() {
             'd'
         } else {
             'c'
         };
-        Letters {
+        DiskLetters {
             taken: volumes
                 .chain(description.block_devices.iter().map(|device| device.letter))
                 .collect(),
@@ -67,11 +67,15 @@ impl Letters {
 
 impl Session {
     /// Puts the required devices into a description by their names, whether they are there or not.
-    pub(super) fn name_required_devices(&self, vm: &Vm, description: &mut DomainDescription) {
+    pub(super) fn add_required_devices_unchecked(
+        &self,
+        vm: &Vm,
+        description: &mut DomainDescription,
+    ) {
         // One that cannot even be named is told by the start.
         let named = |assignment: &Assignment| self.pci_device(assignment, Look::AtNames).ok();
         description.pci = required(vm, "pci").filter_map(named).collect();
-        let mut letters = Letters::beside(description);
+        let mut letters = DiskLetters::beside(description);
         let named = |a: &Assignment| {
             self.block_device(a, Look::AtNames, description, &mut letters)
                 .ok()
@@ -84,7 +88,7 @@ impl Session {
     /// # Errors
     /// One is not there, is another one than was assigned, is in use, or is none that this version
     /// can give.
-    pub(super) fn find_required_devices(
+    pub(super) fn add_required_devices(
         &self,
         qubes: &Qubes,
         vm: &Vm,
@@ -122,7 +126,7 @@ impl Session {
             ));
         }
         (description.pci, description.block_devices) = (Vec::new(), Vec::new());
-        let mut letters = Letters::beside(description);
+        let mut letters = DiskLetters::beside(description);
         for assignment in required(vm, "pci") {
             let device = self.pci_device(assignment, Look::AtDevices);
             let device = device.and_then(|device| match description.virt_mode {
@@ -138,7 +142,7 @@ impl Session {
         for assignment in required(vm, "block") {
             let device = self.block_device(assignment, Look::AtDevices, description, &mut letters);
             let device = device.map_err(|reason| refused("block", assignment, reason))?;
-            if let Some(holder) = self.who_has(qubes, vm, &device)? {
+            if let Some(holder) = self.other_user_of_disk(qubes, vm, &device)? {
                 return Err(refused("block", assignment, format!("{holder} has it")));
             }
             description.block_devices.push(device);
@@ -185,7 +189,7 @@ impl Session {
         assignment: &Assignment,
         look: Look,
         description: &DomainDescription,
-        letters: &mut Letters,
+        letters: &mut DiskLetters,
     ) -> Result<BlockDevice, String> {
         let unnamed = "its assignment does not say which qube has it, or at which port";
         let backend = assignment.backend().ok_or(unnamed)?;
@@ -247,7 +251,7 @@ impl Session {
     }
 
     /// The other qube that has this device of dom0's, by the hypervisor's word.
-    fn who_has(
+    fn other_user_of_disk(
         &self,
         qubes: &Qubes,
         vm: &Vm,
@@ -269,7 +273,7 @@ impl Session {
 
     /// The error of a domain that Xen did not make: with a PCI device and without an IOMMU, this is
     /// why.
-    pub(super) fn with_reason_of_iommu(
+    pub(super) fn explain_with_iommu(
         &self,
         description: &DomainDescription,
         error: LifecycleError,
@@ -323,7 +327,7 @@ fn target(
     assignment: &Assignment,
     kind: DeviceKind,
     description: &DomainDescription,
-    letters: &mut Letters,
+    letters: &mut DiskLetters,
 ) -> Result<(String, char), String> {
     if let Some(wish) = assignment.options.get("frontend-dev") {
         let one = |text: &str| {
@@ -348,6 +352,6 @@ fn target(
     let letter = preferred
         .and_then(|letter| letters.take(letter))
         .or_else(|| letters.next());
-    let letter = letter.ok_or(NO_NAME_LEFT)?;
+    let letter = letter.ok_or(NO_FREE_DISK_NAME)?;
     Ok((format!("xvd{letter}"), letter))
 }

@@ -19,10 +19,10 @@ use crate::store::{Read, Restored, StorePlace, Wait, Write};
 use crate::system::System;
 
 /// How long what was seen of all domains counts as one look.
-const ONE_LOOK: Duration = Duration::from_secs(1);
+const STATES_MAX_AGE: Duration = Duration::from_secs(1);
 
 /// So many qubes are asked for one by one.
-pub const FEW: usize = 4;
+pub const MAX_SINGLE_QUERIES: usize = 4;
 
 /// What the hypervisor said of all domains.
 struct Seen {
@@ -44,7 +44,7 @@ pub struct Session {
     /// lock.
     gathered: RefCell<Option<Result<HashMap<Uuid, Live>, HypervisorError>>>,
     /// Whether it was told that the store is damaged.
-    pub(super) told_of_damage: Rc<Cell<bool>>,
+    pub(super) damage_reported: Rc<Cell<bool>>,
 }
 
 impl Session {
@@ -55,9 +55,9 @@ impl Session {
             is_superuser: system.is_superuser(),
         })
         .to_string();
-        let hypervisor = lazily(&system, uri);
+        let hypervisor = lazy_hypervisor(&system, uri);
         let (states, few) = (RefCell::default(), RefCell::default());
-        let (kernel_files, gathered, told_of_damage) =
+        let (kernel_files, gathered, damage_reported) =
             (RefCell::default(), RefCell::default(), Rc::default());
         let thin_pool = OnceCell::new();
         Session {
@@ -68,7 +68,7 @@ impl Session {
             thin_pool,
             kernel_files,
             gathered,
-            told_of_damage,
+            damage_reported,
         }
     }
 
@@ -81,13 +81,13 @@ impl Session {
     pub(super) fn store_place(&self) -> StorePlace {
         StorePlace {
             group: self.system.qubes_group(),
-            ..self.place_for_reading()
+            ..self.read_place()
         }
     }
 
     /// The same for reading, which gives no file to anybody: looking up a group costs more than
     /// reading the store.
-    fn place_for_reading(&self) -> StorePlace {
+    fn read_place(&self) -> StorePlace {
         let system = &self.system;
         StorePlace {
             file: system.store_file().to_path_buf(),
@@ -102,7 +102,7 @@ impl Session {
 
     /// Reads the store; never waits for a writer.
     pub fn read(&self) -> Result<Read, LifecycleError> {
-        Ok(Read::open(&self.place_for_reading())?)
+        Ok(Read::open(&self.read_place())?)
     }
 
     /// Takes the store for changing it. One of R1 to R3 is converted when it is saved; what is
@@ -111,20 +111,20 @@ impl Session {
         self.system
             .step(|| format!("locking {}", self.system.store_file().display()));
         let (mut write, _) = self.open_for_writing()?;
-        self.watch_over_damage(&mut write);
+        self.guard_against_damage(&mut write);
         Ok(write)
     }
 
     /// Asks the hypervisor for everything that rules may want to know of it, before the database is
     /// locked. Whoever calls holds the locks of the qubes that must not start or stop meanwhile.
-    pub(super) fn gather_states(&self) {
+    pub(super) fn prefetch_states(&self) {
         if !self.system.is_offline() {
             self.gathered.replace(Some(self.hypervisor.states()));
         }
     }
 
     /// From now on the hypervisor is asked when somebody wants to know.
-    pub(super) fn forget_gathered(&self) {
+    pub(super) fn drop_prefetched_states(&self) {
         self.gathered.replace(None);
     }
 
@@ -154,7 +154,7 @@ impl Session {
 
     /// A connection to the hypervisor that a record names.
     pub fn hypervisor_at(&self, uri: &str) -> LazyHypervisor {
-        lazily(&self.system, uri.to_string())
+        lazy_hypervisor(&self.system, uri.to_string())
     }
 
     /// The state of all domains, in one call: a listing sees one moment, and a program that lives
@@ -164,7 +164,7 @@ impl Session {
             .states
             .borrow()
             .as_ref()
-            .filter(|seen| seen.at.elapsed() < ONE_LOOK)
+            .filter(|seen| seen.at.elapsed() < STATES_MAX_AGE)
         {
             return seen.states.clone();
         }
@@ -186,16 +186,16 @@ impl Session {
             .states
             .borrow()
             .as_ref()
-            .filter(|seen| seen.at.elapsed() < ONE_LOOK)
+            .filter(|seen| seen.at.elapsed() < STATES_MAX_AGE)
         {
             return seen.states.clone().map(|states| states.get(&uuid).copied());
         }
         let mut few = self.few.borrow_mut();
-        few.retain(|_, (at, _)| at.elapsed() < ONE_LOOK);
+        few.retain(|_, (at, _)| at.elapsed() < STATES_MAX_AGE);
         if let Some((_, live)) = few.get(&uuid) {
             return Ok(*live);
         }
-        if few.len() >= FEW {
+        if few.len() >= MAX_SINGLE_QUERIES {
             return Ok(self.states()?.get(&uuid).copied());
         }
         match self.hypervisor.state(uuid) {
@@ -217,7 +217,7 @@ impl Session {
 
     /// The power state for display and for rules of the database: offline every local guest is
     /// Halted.
-    pub fn shown_state(&self, vm: &Vm) -> PowerState {
+    pub fn displayed_state(&self, vm: &Vm) -> PowerState {
         if !vm.class.is_local_guest() {
             return PowerState::Running;
         }
@@ -303,7 +303,7 @@ impl Facts for Session {
     /// hypervisor that cannot be asked (an installer has none) does not matter.
     fn power_state(&self, vm: &Vm) -> PowerState {
         if !vm.class.is_local_guest() || self.system.is_offline() {
-            return self.shown_state(vm);
+            return self.displayed_state(vm);
         }
         let ask = |uuid| match &*self.gathered.borrow() {
             Some(said) => said
@@ -368,7 +368,7 @@ fn existing(directory: &std::path::Path) -> std::path::PathBuf {
         .to_path_buf()
 }
 
-fn lazily(system: &System, uri: String) -> LazyHypervisor {
+fn lazy_hypervisor(system: &System, uri: String) -> LazyHypervisor {
     let identity = StoreIdentity {
         suffix: system.domain_suffix(),
         store: system.store_file().to_string_lossy().into_owned(),

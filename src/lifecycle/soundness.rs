@@ -17,15 +17,15 @@ const SOUND: &str = "sound";
 
 /// What of a store every qube may depend on.
 #[derive(PartialEq)]
-struct SystemPart {
+struct SharedSettings {
     labels: Labels,
     pools: Pools,
     globals: TextMap,
 }
 
-impl SystemPart {
-    fn of(qubes: &Qubes) -> SystemPart {
-        SystemPart {
+impl SharedSettings {
+    fn of(qubes: &Qubes) -> SharedSettings {
+        SharedSettings {
             labels: qubes.labels.clone(),
             pools: qubes.pools.clone(),
             globals: qubes.globals.clone(),
@@ -44,20 +44,20 @@ impl Session {
     }
 
     /// Whether somebody has found that no qube of this store is broken.
-    pub fn is_known_unbroken(&self, read: &Read) -> bool {
+    pub fn is_recorded_unbroken(&self, read: &Read) -> bool {
         read.remark(UNBROKEN)
             .is_some_and(|rules| rules == self.rules())
     }
 
     /// Tells the next one that no qube of this store is broken.
-    pub fn leave_unbroken(&self, read: &Read) {
+    pub fn record_unbroken(&self, read: &Read) {
         read.leave_remark(UNBROKEN, &self.rules());
     }
 
     /// Sees to it that no change adds damage, that damage is told when `write` is saved, and that
     /// its absence is remembered.
-    pub(super) fn watch_over_damage(&self, write: &mut Write) {
-        let (session, system) = (self.fork(), SystemPart::of(write));
+    pub(super) fn guard_against_damage(&self, write: &mut Write) {
+        let (session, system) = (self.fork(), SharedSettings::of(write));
         write.check_before_save(move |after, before| {
             session.refuse_new_damage(after, &system, before)
         });
@@ -67,19 +67,19 @@ impl Session {
         match if is_known(SOUND) {
             None
         } else {
-            self.damage_in_words(write)
+            self.describe_damage(write)
         } {
             None => {
                 let session = self.fork();
                 write.once_saved(move |write| {
                     write.leave_remark(SOUND, &rules);
-                    if was_unbroken && session.touched_are_unbroken(write) {
+                    if was_unbroken && session.are_changed_qubes_unbroken(write) {
                         write.leave_remark(UNBROKEN, &rules);
                     }
                 });
             }
             Some(text) => {
-                let (system, told) = (self.system.clone(), self.told_of_damage.clone());
+                let (system, told) = (self.system.clone(), self.damage_reported.clone());
                 write.once_saved(move |_| {
                     if !told.replace(true) {
                         system.tell(&format!("{}: {text}", system.store_file().display()));
@@ -94,11 +94,11 @@ impl Session {
     fn refuse_new_damage(
         &self,
         after: &Qubes,
-        system: &SystemPart,
+        system: &SharedSettings,
         before: &dyn Fn() -> Result<Qubes, StoreError>,
     ) -> Result<(), String> {
         // Other qubes may depend on a pool, a label, a global property, or a qube that is gone.
-        let all = SystemPart::of(after) != *system || !after.removed().is_empty();
+        let all = SharedSettings::of(after) != *system || !after.removed().is_empty();
         let touched: Vec<VmName> = after
             .written()
             .filter_map(|written| match written {
@@ -154,7 +154,7 @@ impl Session {
 
     /// Whether nothing is wrong with what was changed, where no qube came or went. That it does no
     /// harm to others is the rules' part.
-    fn touched_are_unbroken(&self, qubes: &Qubes) -> bool {
+    fn are_changed_qubes_unbroken(&self, qubes: &Qubes) -> bool {
         let mut ways = NetvmWays::default();
         qubes.removed().is_empty()
             && qubes.written().all(|written| match written {
@@ -166,7 +166,7 @@ impl Session {
 
     /// What upstream would refuse the store for; nothing when it would not. No qube stays in memory
     /// for it.
-    fn damage_in_words(&self, qubes: &Qubes) -> Option<String> {
+    fn describe_damage(&self, qubes: &Qubes) -> Option<String> {
         let mut found: Vec<String> = qubes.diagnoses.iter().map(|d| d.text.clone()).collect();
         let (mut numbers, mut ways) = (Numbers::default(), NetvmWays::default());
         let refused = |finding: Finding| (finding.harm == Harm::Refused).then_some(finding.text);

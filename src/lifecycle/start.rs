@@ -15,9 +15,9 @@ use crate::storage::{Attachment, Disk, LoopDevice, StorageError, VmStorage};
 
 use super::drive::Drive;
 use super::qube_lock::QubeLock;
+use super::reconcile::QubeState;
 use super::record::{Phase, Record};
-use super::required_devices::{Letters, NO_NAME_LEFT};
-use super::settle::Settled;
+use super::required_devices::{DiskLetters, NO_FREE_DISK_NAME};
 use super::stop_mark::StopMark;
 use super::{LifecycleError, Session, monitor};
 
@@ -27,17 +27,17 @@ const PATIENCE: usize = 16;
 
 /// What a start came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Started {
+pub enum StartOutcome {
     /// It was halted and runs now.
-    Now,
+    Started,
     /// Somebody else had started it.
-    Already,
+    AlreadyRunning,
 }
 
 impl Session {
     /// Starts a qube and first its netvm. Of two starts at once one does it and the other finds it
     /// running.
-    pub fn start(&self, name: &VmName) -> Result<Started, LifecycleError> {
+    pub fn start(&self, name: &VmName) -> Result<StartOutcome, LifecycleError> {
         self.start_unless_stopped(&StopMark::read(&self.system, name)?, None)
     }
 
@@ -47,7 +47,7 @@ impl Session {
         &self,
         mark: &StopMark,
         drive: Option<&Drive>,
-    ) -> Result<Started, LifecycleError> {
+    ) -> Result<StartOutcome, LifecycleError> {
         let started = self.start_chain(mark, drive, PATIENCE);
         started.map_err(|error| self.dispose_of_failed_start(mark.qube(), error))
     }
@@ -57,10 +57,10 @@ impl Session {
         mark: &StopMark,
         drive: Option<&Drive>,
         depth: usize,
-    ) -> Result<Started, LifecycleError> {
+    ) -> Result<StartOutcome, LifecycleError> {
         let name = mark.qube();
         if name.is_dom0() {
-            return Ok(Started::Already);
+            return Ok(StartOutcome::AlreadyRunning);
         }
         // Offline says so before anything is looked at, let alone locked.
         if self.system.is_offline() {
@@ -69,7 +69,7 @@ impl Session {
         // A hypervisor that is not there is told before anything is written.
         let qubes = self.read()?;
         self.refuse_old(&qubes)?;
-        let uuid = known(&qubes, name)?.uuid();
+        let uuid = find_qube(&qubes, name)?.uuid();
         drop(qubes);
         let live = uuid
             .map(|uuid| self.hypervisor().state(uuid))
@@ -83,20 +83,26 @@ impl Session {
                 self.start_netvm(name, &netvm, depth)?;
             }
             // Let go when the start is over, however it ends.
-            let _room = if runs { None } else { self.make_room(name)? };
+            let _memory = if runs {
+                None
+            } else {
+                self.reserve_memory(name)?
+            };
             let lock = self.lock_qube(name)?;
             mark.check()?;
-            match self.settle(&lock)? {
-                Settled::Active(live) => return self.already(name, live.state),
-                Settled::Gone => return Err(LifecycleError::NoSuchQube(name.to_string())),
-                Settled::Halted => {}
+            match self.reconcile(&lock)? {
+                QubeState::Active(live) => return self.check_already_started(name, live.state),
+                QubeState::Gone => return Err(LifecycleError::NoSuchQube(name.to_string())),
+                QubeState::Halted => {}
             }
             // It may have been given another netvm, or that may have stopped, while the lock was
             // waited for.
             if self.netvm_to_start(name)?.is_some() {
                 continue;
             }
-            return self.start_locked(&lock, mark, drive).map(|()| Started::Now);
+            return self
+                .start_locked(&lock, mark, drive)
+                .map(|()| StartOutcome::Started);
         }
         Err(LifecycleError::CannotStart {
             qube: name.clone(),
@@ -104,20 +110,24 @@ impl Session {
         })
     }
 
-    fn already(&self, name: &VmName, state: PowerState) -> Result<Started, LifecycleError> {
+    fn check_already_started(
+        &self,
+        name: &VmName,
+        state: PowerState,
+    ) -> Result<StartOutcome, LifecycleError> {
         match state {
             PowerState::Paused | PowerState::Suspended => Err(LifecycleError::CannotStart {
                 qube: name.clone(),
                 reason: format!("it is {state}; unpause it"),
             }),
-            _ => Ok(Started::Already),
+            _ => Ok(StartOutcome::AlreadyRunning),
         }
     }
 
     /// The netvm of a qube when it has one that does not run yet.
     fn netvm_to_start(&self, name: &VmName) -> Result<Option<VmName>, LifecycleError> {
         let qubes = self.read()?;
-        let vm = known(&qubes, name)?;
+        let vm = find_qube(&qubes, name)?;
         let Some(netvm) = qubes.netvm(vm, self)?.filter(|n| n.class.is_local_guest()) else {
             return Ok(None);
         };
@@ -135,7 +145,7 @@ impl Session {
         netvm: &VmName,
         depth: usize,
     ) -> Result<(), LifecycleError> {
-        let failed = |reason: String| LifecycleError::Netvm {
+        let failed = |reason: String| LifecycleError::NetvmNotStarted {
             netvm: netvm.clone(),
             reason,
         };
@@ -154,31 +164,36 @@ impl Session {
         drive: Option<&Drive>,
     ) -> Result<(), LifecycleError> {
         let qubes = self.read()?;
-        let vm = known(&qubes, lock.name())?;
-        may_start(&qubes, vm, self)?;
+        let vm = find_qube(&qubes, lock.name())?;
+        check_start_allowed(&qubes, vm, self)?;
         self.refuse_live_images(&qubes, vm)?;
         let storage = VmStorage::of(&self.system, &qubes, vm, self)?;
         storage.verify()?;
         self.require_own_images(&qubes, vm, &storage)?;
         storage.refuse_foreign_images()?;
-        let copying = VmStorage::of(&mark.ending_copies(&self.system), &qubes, vm, self)?;
+        let copying = VmStorage::of(
+            &mark.with_cancellable_copies(&self.system),
+            &qubes,
+            vm,
+            self,
+        )?;
         let uuid = vm.uuid().ok_or_else(|| LifecycleError::CannotStart {
             qube: vm.name.clone(),
             reason: "it has no uuid in qubes.xml".into(),
         })?;
         // Everything that can be found out is found out before anything is touched.
         let mut description = self.describe(&qubes, vm)?;
-        self.find_required_devices(&qubes, vm, &mut description)?;
+        self.add_required_devices(&qubes, vm, &mut description)?;
         if let Some(drive) = drive {
             let family = Family::of_uri(self.hypervisor().uri());
-            let letter = Letters::beside(&description)
+            let letter = DiskLetters::beside(&description)
                 .next()
-                .ok_or_else(|| drive.refused(NO_NAME_LEFT))?;
+                .ok_or_else(|| drive.refused(NO_FREE_DISK_NAME))?;
             description
                 .block_devices
                 .push(drive.device(family, letter)?);
         }
-        let mut record = Record::of_new_start(&self.system, uuid, self.hypervisor().uri());
+        let mut record = Record::new(&self.system, uuid, self.hypervisor().uri());
         record.store(&self.system, lock.name())?;
         let step = |what: &str| self.system.step(|| format!("{}: {what}", lock.name()));
         step("starting its monitor");
@@ -188,25 +203,27 @@ impl Session {
         });
         let started = match begun {
             Ok(begun) => begun,
-            Err(error) => return Err(self.without_record(lock, ended_or(mark, error))),
+            Err(error) => {
+                return Err(self.remove_record_after_failure(lock, cancellation_or(mark, error)));
+            }
         };
         step("creating its domain");
         if let Err(error) = self.create_domain(&record, mark, &mut description, &storage) {
-            let error = ended_or(mark, error);
+            let error = cancellation_or(mark, error);
             let undone = self
-                .give_up_domain(&record)
+                .destroy_domain(&record)
                 .and_then(|()| Ok(storage.take_back(&started)?));
-            let error = self
-                .with_reason_of_iommu(&description, self.with_reason_of_memory(&qubes, vm, error));
-            return Err(self.undone(lock, undone, error));
+            let error =
+                self.explain_with_iommu(&description, self.explain_with_memory(&qubes, vm, error));
+            return Err(self.roll_back(lock, undone, error));
         }
         step("letting its domain run");
-        if let Err(error) = self.let_run(lock.name(), &record) {
+        if let Err(error) = self.resume_domain(lock.name(), &record) {
             // It may have run, if only for a moment: what it wrote counts.
             let undone = self
-                .give_up_domain(&record)
+                .destroy_domain(&record)
                 .and_then(|()| Ok(storage.stop()?));
-            return Err(self.undone(lock, undone, ended_or(mark, error)));
+            return Err(self.roll_back(lock, undone, cancellation_or(mark, error)));
         }
         record.phase = Phase::Running;
         record.store(&self.system, lock.name())
@@ -264,28 +281,28 @@ impl Session {
         let mut disks = storage.disks()?;
         let is_xen = Family::of_uri(self.hypervisor().uri()) == Family::Xen;
         let mut loops = match is_xen && toolstack::is_vanilla_xen() {
-            true => loop_devices_under(&mut disks)?,
+            true => attach_loop_devices(&mut disks)?,
             false => Vec::new(),
         };
         for device in description.block_devices.iter_mut().filter(|_| is_xen) {
-            loops.extend(loop_device_under(device)?);
+            loops.extend(attach_loop_device(device)?);
         }
         description.disks = disks_of_volumes(
             disks
                 .iter()
                 .map(|d| (d.name.as_str(), d.attachment.clone(), d.rw)),
         )?;
-        description.owner = self.owner_of(&disks, &description.block_devices)?;
+        description.owner = self.choose_qemu_owner(&disks, &description.block_devices)?;
         let xml = self.domain_xml(description)?;
         mark.check()?;
         self.hypervisor().create_paused(record.domain, &xml)?;
-        self.hand_over(record.domain, loops)?;
+        self.release_loop_devices(record.domain, loops)?;
         // A kill that came before there was a domain found none to destroy.
         mark.check()
     }
 
     /// Lets go of loop devices once Xen's backend has them open; they vanish when it closes them.
-    pub(super) fn hand_over(
+    pub(super) fn release_loop_devices(
         &self,
         domain: Uuid,
         loops: Vec<LoopDevice>,
@@ -303,7 +320,7 @@ impl Session {
 
     /// Whom root's QEMU is to be: somebody who can open the images. An ordinary user's is that
     /// user.
-    fn owner_of(
+    fn choose_qemu_owner(
         &self,
         disks: &[Disk],
         drives: &[BlockDevice],
@@ -337,7 +354,7 @@ impl Session {
             .map_err(failed)
     }
 
-    fn let_run(&self, name: &VmName, record: &Record) -> Result<(), LifecycleError> {
+    fn resume_domain(&self, name: &VmName, record: &Record) -> Result<(), LifecycleError> {
         match self.hypervisor().resume(record.domain)? {
             Outcome::Done => Ok(()),
             Outcome::Absent => {
@@ -353,7 +370,7 @@ impl Session {
         }
     }
 
-    fn give_up_domain(&self, record: &Record) -> Result<(), LifecycleError> {
+    fn destroy_domain(&self, record: &Record) -> Result<(), LifecycleError> {
         self.hypervisor().destroy(record.domain)?;
         self.hypervisor().undefine(record.domain)?;
         Ok(())
@@ -361,19 +378,23 @@ impl Session {
 
     /// The error of a start that failed. What could not be undone is left to the record, which then
     /// stays for the next command.
-    fn undone(
+    fn roll_back(
         &self,
         lock: &QubeLock,
         undone: Result<(), LifecycleError>,
         error: LifecycleError,
     ) -> LifecycleError {
         match undone {
-            Ok(()) => self.without_record(lock, error),
+            Ok(()) => self.remove_record_after_failure(lock, error),
             Err(_next_command_settles) => error,
         }
     }
 
-    fn without_record(&self, lock: &QubeLock, error: LifecycleError) -> LifecycleError {
+    fn remove_record_after_failure(
+        &self,
+        lock: &QubeLock,
+        error: LifecycleError,
+    ) -> LifecycleError {
         match super::record::remove(&self.system, lock.name()) {
             Ok(()) => error,
             Err(second) => second,
@@ -382,13 +403,13 @@ impl Session {
 }
 
 /// Why a start failed: because it was ended, if it was, and whatever else that led to.
-fn ended_or(mark: &StopMark, error: LifecycleError) -> LifecycleError {
+fn cancellation_or(mark: &StopMark, error: LifecycleError) -> LifecycleError {
     mark.check().err().unwrap_or(error)
 }
 
 /// Puts loop devices under the disks that are files: a Xen without Qubes' script for that takes
 /// only devices.
-fn loop_devices_under(disks: &mut [Disk]) -> Result<Vec<LoopDevice>, LifecycleError> {
+fn attach_loop_devices(disks: &mut [Disk]) -> Result<Vec<LoopDevice>, LifecycleError> {
     let mut loops = Vec::new();
     for disk in disks {
         if let Attachment::File(image) = &disk.attachment {
@@ -401,7 +422,7 @@ fn loop_devices_under(disks: &mut [Disk]) -> Result<Vec<LoopDevice>, LifecycleEr
 }
 
 /// Puts a loop device under a drive that is a file: Xen takes only devices.
-pub(super) fn loop_device_under(
+pub(super) fn attach_loop_device(
     drive: &mut BlockDevice,
 ) -> Result<Option<LoopDevice>, LifecycleError> {
     if drive.source != SourceKind::File {
@@ -414,9 +435,9 @@ pub(super) fn loop_device_under(
 }
 
 /// The rules that forbid a start whatever the state.
-fn may_start(qubes: &Qubes, vm: &Vm, facts: &dyn Facts) -> Result<(), LifecycleError> {
+fn check_start_allowed(qubes: &Qubes, vm: &Vm, facts: &dyn Facts) -> Result<(), LifecycleError> {
     if let Some(reason) = vm.features.get("prohibit-start").filter(|r| !r.is_empty()) {
-        return Err(LifecycleError::Prohibited {
+        return Err(LifecycleError::StartProhibited {
             qube: vm.name.clone(),
             reason: reason.to_string(),
         });
@@ -424,7 +445,7 @@ fn may_start(qubes: &Qubes, vm: &Vm, facts: &dyn Facts) -> Result<(), LifecycleE
     if vm.has_tag("backup-restore-in-progress") {
         let reason =
             "it is being restored from a backup (tag backup-restore-in-progress)".to_string();
-        return Err(LifecycleError::Prohibited {
+        return Err(LifecycleError::StartProhibited {
             qube: vm.name.clone(),
             reason,
         });
@@ -445,7 +466,7 @@ fn may_start(qubes: &Qubes, vm: &Vm, facts: &dyn Facts) -> Result<(), LifecycleE
 }
 
 /// The qube, or the error that says there is none.
-pub(super) fn known<'a>(qubes: &'a Qubes, name: &VmName) -> Result<&'a Vm, LifecycleError> {
+pub(super) fn find_qube<'a>(qubes: &'a Qubes, name: &VmName) -> Result<&'a Vm, LifecycleError> {
     qubes
         .get(name.as_str())
         .ok_or_else(|| LifecycleError::NoSuchQube(name.to_string()))

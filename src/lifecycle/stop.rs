@@ -9,9 +9,9 @@ use crate::hypervisor::{Hypervisor, HypervisorError, Outcome};
 use crate::model::{PowerState, Role, Vm, VmName};
 
 use super::qube_lock::QubeLock;
+use super::reconcile::QubeState;
 use super::record::{Phase, Record};
-use super::settle::Settled;
-use super::start::known;
+use super::start::find_qube;
 use super::stop_mark::StopMark;
 use super::{LifecycleError, Session};
 
@@ -22,47 +22,47 @@ const TRIES: usize = 16;
 const DYING: Duration = Duration::from_secs(10);
 
 /// Between two presses of the power button of a guest that was asked to shut down.
-pub(super) const ASK_AGAIN: Duration = Duration::from_secs(3);
+pub(super) const SHUTDOWN_INTERVAL: Duration = Duration::from_secs(3);
 
 /// What an order to stop came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stopped {
+pub enum StopOutcome {
     /// It was not running: nothing to do, and nothing left to do.
     NotRunning,
     /// The guest was asked, or the domain ended.
-    Ordered,
+    Requested,
 }
 
-impl Stopped {
-    fn of(outcome: Outcome) -> Stopped {
+impl StopOutcome {
+    fn of(outcome: Outcome) -> StopOutcome {
         if outcome == Outcome::Done {
-            Stopped::Ordered
+            StopOutcome::Requested
         } else {
-            Stopped::NotRunning
+            StopOutcome::NotRunning
         }
     }
 
     /// What two orders, one after the other, came to.
-    fn or(self, outcome: Outcome) -> Stopped {
-        if self == Stopped::Ordered {
+    fn or(self, outcome: Outcome) -> StopOutcome {
+        if self == StopOutcome::Requested {
             self
         } else {
-            Stopped::of(outcome)
+            StopOutcome::of(outcome)
         }
     }
 }
 
 /// A domain to stop and the hypervisor that has it.
-struct Target {
+struct StopTarget {
     domain: Uuid,
     uri: String,
     /// Its start has not let it run yet.
     is_starting: bool,
 }
 
-impl Target {
-    fn of(record: Record) -> Target {
-        Target {
+impl StopTarget {
+    fn of(record: Record) -> StopTarget {
+        StopTarget {
             domain: record.domain,
             uri: record.uri,
             is_starting: record.phase == Phase::Starting,
@@ -92,7 +92,7 @@ impl Target {
 /// Waits until the domain does not run, at most for `limit`; presses its power button every few
 /// seconds. False when it still runs. Under Xen the request waits in xenstore until the guest reads
 /// it, so once is enough.
-fn ask_until_inactive(
+fn shut_down_and_wait(
     hypervisor: &dyn Hypervisor,
     domain: Uuid,
     limit: Duration,
@@ -103,19 +103,22 @@ fn ask_until_inactive(
     let begun = Instant::now();
     loop {
         let left = limit.saturating_sub(begun.elapsed());
-        if hypervisor.wait_until_inactive(domain, Some(left.min(ASK_AGAIN)))? {
+        if hypervisor.wait_until_inactive(domain, Some(left.min(SHUTDOWN_INTERVAL)))? {
             return Ok(true);
         }
-        if left <= ASK_AGAIN {
+        if left <= SHUTDOWN_INTERVAL {
             return Ok(false);
         }
-        ask_again(hypervisor, domain)?;
+        repeat_shutdown_request(hypervisor, domain)?;
     }
 }
 
 /// Presses the power button of a guest that was asked before. One that does not answer, or was
 /// paused meanwhile, may hear it the next time.
-pub(super) fn ask_again(hypervisor: &dyn Hypervisor, domain: Uuid) -> Result<(), HypervisorError> {
+pub(super) fn repeat_shutdown_request(
+    hypervisor: &dyn Hypervisor,
+    domain: Uuid,
+) -> Result<(), HypervisorError> {
     match hypervisor.shutdown(domain) {
         Ok(_) | Err(HypervisorError::NoAnswer { .. }) => Ok(()),
         Err(HypervisorError::Refused { .. }) if is_paused(hypervisor, domain)? => Ok(()),
@@ -135,48 +138,48 @@ impl Session {
     /// # Errors
     /// Unless `force`: a netvm, guivm or audiovm with running clients, and a paused qube, which
     /// cannot hear and would have to be ended.
-    pub fn shutdown(&self, name: &VmName, force: bool) -> Result<Stopped, LifecycleError> {
+    pub fn shutdown(&self, name: &VmName, force: bool) -> Result<StopOutcome, LifecycleError> {
         let qubes = self.read()?;
-        let vm = known(&qubes, name)?;
+        let vm = find_qube(&qubes, name)?;
         if !vm.class.is_local_guest() {
-            return Err(LifecycleError::Dom0(match vm.name.is_dom0() {
+            return Err(LifecycleError::NotAGuest(match vm.name.is_dom0() {
                 true => "dom0 is the machine itself, which poweroff shuts down",
                 false => "a remote qube runs on another machine, which alone can shut it down",
             }));
         }
         let Some(target) = self.target(vm) else {
-            self.settle_now(name)?;
-            return Ok(Stopped::NotRunning);
+            self.lock_and_reconcile(name)?;
+            return Ok(StopOutcome::NotRunning);
         };
         let mut state = target.state(self)?;
         // A domain that a start has not let run yet is no guest that could be asked.
         if state.is_none() || (state == Some(PowerState::Paused) && target.is_starting) {
-            self.end_starts(name);
+            self.cancel_starts(name);
             let lock = self.lock_qube(name)?;
-            state = match self.settle(&lock)? {
-                Settled::Active(live) => Some(live.state),
-                Settled::Halted | Settled::Gone => return Ok(Stopped::NotRunning),
+            state = match self.reconcile(&lock)? {
+                QubeState::Active(live) => Some(live.state),
+                QubeState::Halted | QubeState::Gone => return Ok(StopOutcome::NotRunning),
             };
         }
         if !force {
-            self.refuse_with_clients(&qubes, vm)?;
+            self.refuse_if_has_clients(&qubes, vm)?;
         }
         self.system
             .step(|| format!("{name}: asking its guest to shut down"));
-        match self.ask_or_end(&target, name, state, force)? {
-            Outcome::Done => Ok(Stopped::Ordered),
+        match self.request_shutdown(&target, name, state, force)? {
+            Outcome::Done => Ok(StopOutcome::Requested),
             Outcome::Absent => {
-                self.settle_now(name)?;
-                Ok(Stopped::NotRunning)
+                self.lock_and_reconcile(name)?;
+                Ok(StopOutcome::NotRunning)
             }
         }
     }
 
     /// Asks the guest of a domain that was found in `state`; one that is paused, or was paused
     /// since then, is ended with `force`.
-    fn ask_or_end(
+    fn request_shutdown(
         &self,
-        target: &Target,
+        target: &StopTarget,
         name: &VmName,
         state: Option<PowerState>,
         force: bool,
@@ -215,7 +218,7 @@ impl Session {
                 .get(name.as_str())
                 .and_then(|vm| self.target(vm));
             let Some(target) = target else {
-                return self.settle_now(name);
+                return self.lock_and_reconcile(name);
             };
             let left = limit.saturating_sub(begun.elapsed());
             self.system.step(|| {
@@ -225,16 +228,16 @@ impl Session {
                 )
             });
             if !target.order(self, |hypervisor, domain| {
-                ask_until_inactive(hypervisor, domain, left)
+                shut_down_and_wait(hypervisor, domain, left)
             })? {
                 return Err(timeout());
             }
             let lock = self.lock_qube(name)?;
-            match self.settle(&lock)? {
-                Settled::Halted | Settled::Gone => return Ok(()),
+            match self.reconcile(&lock)? {
+                QubeState::Halted | QubeState::Gone => return Ok(()),
                 // Somebody started it again. It was not asked in this run.
-                Settled::Active(_) if begun.elapsed() < limit => {}
-                Settled::Active(_) => return Err(timeout()),
+                QubeState::Active(_) if begun.elapsed() < limit => {}
+                QubeState::Active(_) => return Err(timeout()),
             }
         }
     }
@@ -246,31 +249,32 @@ impl Session {
     /// # Errors
     /// Besides those of the hypervisor: [`LifecycleError::Locked`] when somebody works on the qube
     /// for too long, and [`LifecycleError::StillRuns`].
-    pub fn kill(&self, name: &VmName) -> Result<Stopped, LifecycleError> {
+    pub fn kill(&self, name: &VmName) -> Result<StopOutcome, LifecycleError> {
         let qubes = self.read()?;
-        let vm = known(&qubes, name)?;
+        let vm = find_qube(&qubes, name)?;
         if vm.name.is_dom0() {
-            return Err(LifecycleError::Dom0("Cannot kill Dom0 fake domain!"));
+            return Err(LifecycleError::NotAGuest("Cannot kill Dom0 fake domain!"));
         }
         let Some(target) = self.target(vm) else {
-            self.settle_now(name)?;
-            return Ok(Stopped::NotRunning);
+            self.lock_and_reconcile(name)?;
+            return Ok(StopOutcome::NotRunning);
         };
         drop(qubes);
-        let destroy =
-            |target: &Target| target.order(self, |hypervisor, domain| hypervisor.destroy(domain));
-        self.end_starts(name);
+        let destroy = |target: &StopTarget| {
+            target.order(self, |hypervisor, domain| hypervisor.destroy(domain))
+        };
+        self.cancel_starts(name);
         self.system
             .step(|| format!("{name}: destroying its domain"));
         // Before the lock: whoever holds it may be waiting for an answer of this domain's.
-        let mut stopped = Stopped::of(destroy(&target)?);
+        let mut stopped = StopOutcome::of(destroy(&target)?);
         for _ in 0..TRIES {
             let lock = self.lock_qube(name)?;
             for _ in 0..2 {
-                let Settled::Active(_) = self.settle(&lock)? else {
+                let QubeState::Active(_) = self.reconcile(&lock)? else {
                     return Ok(stopped);
                 };
-                let Some(target) = self.locked_target(&lock)? else {
+                let Some(target) = self.recorded_target(&lock)? else {
                     break;
                 };
                 stopped = stopped.or(destroy(&target)?);
@@ -289,7 +293,7 @@ impl Session {
 
     /// Ends the starts of a qube that have no domain yet. Where that cannot be written (a full
     /// disk), they are waited for.
-    fn end_starts(&self, name: &VmName) {
+    fn cancel_starts(&self, name: &VmName) {
         if let Err(error) = StopMark::renew(&self.system, name) {
             self.system.tell(&format!(
                 "{name}: a start of it that has begun will not be cut short: {error}"
@@ -299,16 +303,16 @@ impl Session {
 
     /// The domain to stop, by the record where there is one; `None` for what has no domain here or
     /// cannot be asked.
-    fn target(&self, vm: &Vm) -> Option<Target> {
+    fn target(&self, vm: &Vm) -> Option<StopTarget> {
         if self.system.is_offline() || !vm.class.is_local_guest() {
             return None;
         }
         // One that cannot be read is told under the lock; its domain can be ended all the same.
         if let Ok(Some(record)) = Record::load(&self.system, &vm.name) {
-            return Some(Target::of(record));
+            return Some(StopTarget::of(record));
         }
         let uri = self.hypervisor().uri().to_string();
-        vm.uuid().map(|domain| Target {
+        vm.uuid().map(|domain| StopTarget {
             domain,
             uri,
             is_starting: false,
@@ -316,23 +320,23 @@ impl Session {
     }
 
     /// The domain that a look under the lock found active: it has a record.
-    fn locked_target(&self, lock: &QubeLock) -> Result<Option<Target>, LifecycleError> {
-        Ok(Record::load(&self.system, lock.name())?.map(Target::of))
+    fn recorded_target(&self, lock: &QubeLock) -> Result<Option<StopTarget>, LifecycleError> {
+        Ok(Record::load(&self.system, lock.name())?.map(StopTarget::of))
     }
 
     /// Takes the lock and settles what is to be settled.
-    pub fn settle_now(&self, name: &VmName) -> Result<(), LifecycleError> {
+    pub fn lock_and_reconcile(&self, name: &VmName) -> Result<(), LifecycleError> {
         if !super::record::exists(&self.system, name) && self.system.is_offline() {
             // Without a record nothing was started since the machine booted; what an earlier boot
             // left dirty is settled when somebody is about to use it.
             return Ok(());
         }
         let lock = self.lock_qube(name)?;
-        let _halted: Settled = self.settle(&lock)?;
+        let _halted: QubeState = self.reconcile(&lock)?;
         Ok(())
     }
 
-    fn refuse_with_clients(
+    fn refuse_if_has_clients(
         &self,
         qubes: &crate::model::Qubes,
         vm: &Vm,

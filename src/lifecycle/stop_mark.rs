@@ -43,7 +43,7 @@ impl StopMark {
 
     /// Puts a new mark in place: every start of the qube that has begun gives up.
     pub fn renew(system: &System, qube: &VmName) -> Result<(), LifecycleError> {
-        super::qube_lock::make_run_directories(system)?;
+        super::qube_lock::create_run_directories(system)?;
         let run = system.run_dir();
         // Not synced: after a power loss no start is under way.
         let written = run.write_note(
@@ -62,11 +62,11 @@ impl StopMark {
     /// Fails once somebody has renewed the mark.
     ///
     /// # Errors
-    /// [`LifecycleError::StartEnded`]; also when the mark cannot be read any more.
+    /// [`LifecycleError::StartCancelled`]; also when the mark cannot be read any more.
     pub fn check(&self) -> Result<(), LifecycleError> {
         match self.run.read(&place(&self.qube)) {
             Ok(now) if now == self.content => Ok(()),
-            Ok(_) => Err(LifecycleError::StartEnded {
+            Ok(_) => Err(LifecycleError::StartCancelled {
                 qube: self.qube.clone(),
             }),
             Err(source) => Err(failed("read", &self.run, &self.qube)(source)),
@@ -74,8 +74,8 @@ impl StopMark {
     }
 
     /// The system with copies of data that end when the mark is renewed.
-    pub fn ending_copies(&self, system: &System) -> System {
-        let watcher = EndingCopies {
+    pub fn with_cancellable_copies(&self, system: &System) -> System {
+        let watcher = CancellableCopies {
             mark: self.clone(),
             watcher: system.watcher(),
         };
@@ -83,12 +83,12 @@ impl StopMark {
     }
 }
 
-struct EndingCopies {
+struct CancellableCopies {
     mark: StopMark,
     watcher: SharedWatcher,
 }
 
-impl CopyWatcher for EndingCopies {
+impl CopyWatcher for CancellableCopies {
     fn begins(&self, what: &str, bytes: Option<u64>) {
         self.watcher.begins(what, bytes);
     }

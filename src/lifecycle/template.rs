@@ -228,7 +228,7 @@ impl Session {
         };
         match save() {
             Ok((effects, mut notes)) => {
-                notes.extend(self.apply(&effects)?);
+                notes.extend(self.apply_effects(&effects)?);
                 notes.extend(of_creation);
                 Ok(TemplateInstalled {
                     name,
@@ -255,7 +255,7 @@ impl Session {
 
     fn install_again(&self, data: &TemplateData<'_>) -> Result<TemplateInstalled, LifecycleError> {
         let qubes = self.read()?;
-        let name = super::start::known(
+        let name = super::start::find_qube(
             &qubes,
             &VmName::for_new(data.name).map_err(CreationError::from)?,
         )?
@@ -268,7 +268,7 @@ impl Session {
             let qubes = self.read()?;
             self.with_volume(
                 &qubes,
-                super::start::known(&qubes, &name)?,
+                super::start::find_qube(&qubes, &name)?,
                 "root",
                 |root, driver| data.root.is_in_place(root, driver),
             )?
@@ -291,7 +291,7 @@ impl Session {
         let storage = VmStorage::of(
             &self.system,
             &qubes,
-            super::start::known(&qubes, &name)?,
+            super::start::find_qube(&qubes, &name)?,
             self,
         )?;
         drop(qubes);
@@ -306,7 +306,7 @@ impl Session {
         let (effects, mut notes) = data.settings().apply(&mut write, &name, self)?;
         write.save()?;
         drop(write);
-        notes.extend(self.apply(&effects)?);
+        notes.extend(self.apply_effects(&effects)?);
         Ok(TemplateInstalled {
             name,
             root_is_the_packages: is_in_place,
@@ -323,7 +323,7 @@ impl Session {
         let storage = VmStorage::of(
             &self.system,
             &qubes,
-            super::start::known(&qubes, name)?,
+            super::start::find_qube(&qubes, name)?,
             self,
         )?;
         let others = self.images_of_others(name)?;

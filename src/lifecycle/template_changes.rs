@@ -1,8 +1,8 @@
 //! R3's words about what a template's root volume has had done to it: commit, revert, trim
 //! (`docs/spec/r3-start.md` §6), in today's meaning (`docs/earlier.md`).
 
-use super::settle::Settled;
-use super::start::known;
+use super::reconcile::QubeState;
+use super::start::find_qube;
 use super::volume_data::NewData;
 use super::{LifecycleError, Session};
 use crate::model::{Class, RemovalError, VmName};
@@ -17,13 +17,13 @@ impl Session {
     pub fn commit_template(&self, name: &VmName) -> Result<(), LifecycleError> {
         self.require_template(name)?;
         let lock = self.lock_qube(name)?;
-        match self.settle(&lock)? {
-            Settled::Halted => {}
-            Settled::Active(_) => return Err(RemovalError::NotHalted(name.to_string()).into()),
-            Settled::Gone => return Err(LifecycleError::NoSuchQube(name.to_string())),
+        match self.reconcile(&lock)? {
+            QubeState::Halted => {}
+            QubeState::Active(_) => return Err(RemovalError::NotHalted(name.to_string()).into()),
+            QubeState::Gone => return Err(LifecycleError::NoSuchQube(name.to_string())),
         }
         let qubes = self.read()?;
-        VmStorage::of(&self.system, &qubes, known(&qubes, name)?, self)?.verify()?;
+        VmStorage::of(&self.system, &qubes, find_qube(&qubes, name)?, self)?.verify()?;
         Ok(())
     }
 
@@ -55,7 +55,7 @@ impl Session {
             let qubes = self.read()?;
             self.with_volume(
                 &qubes,
-                known(&qubes, name)?,
+                find_qube(&qubes, name)?,
                 "root",
                 |root, driver| match root.kind {
                     Kind::Origin => Ok((driver.open_committed(root)?, driver.usage(root)?)),
@@ -92,9 +92,9 @@ impl Session {
 
     fn require_template(&self, name: &VmName) -> Result<(), LifecycleError> {
         let qubes = self.read()?;
-        let vm = known(&qubes, name)?;
+        let vm = find_qube(&qubes, name)?;
         if vm.class != Class::TemplateVM {
-            return Err(LifecycleError::NoTemplate {
+            return Err(LifecycleError::NotATemplate {
                 qube: name.clone(),
                 class: vm.class.clone(),
             });

@@ -17,32 +17,32 @@ const DOM0_FLAG: &str = "/var/lib/qubes/updates/disable-updates";
 
 /// Who looks for updates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Checks {
+pub enum UpdateChecks {
     Enabled,
     Disabled,
     /// Some qubes do, some do not.
     Mixed,
 }
 
-impl Checks {
+impl UpdateChecks {
     pub fn as_str(self) -> &'static str {
         match self {
-            Checks::Enabled => "enabled",
-            Checks::Disabled => "disabled",
-            Checks::Mixed => "mixed",
+            UpdateChecks::Enabled => "enabled",
+            UpdateChecks::Disabled => "disabled",
+            UpdateChecks::Mixed => "mixed",
         }
     }
 }
 
 impl Session {
     /// What dom0 does, and what the qubes do.
-    pub fn update_checks(&self) -> Result<(Checks, Checks), LifecycleError> {
+    pub fn update_checks(&self) -> Result<(UpdateChecks, UpdateChecks), LifecycleError> {
         let qubes = self.read()?;
         let of = |on: bool| {
             if on {
-                Checks::Enabled
+                UpdateChecks::Enabled
             } else {
-                Checks::Disabled
+                UpdateChecks::Disabled
             }
         };
         let dom0_is_off = qubes
@@ -55,7 +55,7 @@ impl Session {
             .map(|vm| vm.features.get(FEATURE) != Some(""))
             .collect();
         let qubes_do = match (guests.contains(&true), guests.contains(&false)) {
-            (true, true) => Checks::Mixed,
+            (true, true) => UpdateChecks::Mixed,
             (false, false) => of(qubes
                 .global_value("check_updates_vm", self)
                 .ok()
@@ -89,11 +89,11 @@ impl Session {
             });
             write.save()?;
         }
-        self.switch_flag(on)?;
-        self.apply(&effects)
+        self.set_dom0_flag(on)?;
+        self.apply_effects(&effects)
     }
 
-    fn switch_flag(&self, on: bool) -> Result<(), LifecycleError> {
+    fn set_dom0_flag(&self, on: bool) -> Result<(), LifecycleError> {
         let flag = self.system.below_root(DOM0_FLAG);
         let failed = |source| LifecycleError::Io {
             what: format!("changing {}", flag.display()),

@@ -12,9 +12,9 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::time::Duration;
 
 use super::qube_lock::QubeLock;
+use super::reconcile::QubeState;
 use super::root_data::OpenRootData;
-use super::settle::Settled;
-use super::start::known;
+use super::start::find_qube;
 use super::volume_exchange::{Ready, failed_to_look};
 use super::volumes::refused;
 use super::{LifecycleError, Session};
@@ -92,11 +92,11 @@ impl Session {
         self.require_volume_halted(target.0)?;
         let data = {
             let lock = self.lock_qube(source.0)?;
-            if self.settle(&lock)? == Settled::Gone {
+            if self.reconcile(&lock)? == QubeState::Gone {
                 return Err(LifecycleError::NoSuchQube(source.0.to_string()));
             }
             let qubes = self.read()?;
-            let vm = known(&qubes, source.0)?;
+            let vm = find_qube(&qubes, source.0)?;
             self.with_volume(&qubes, vm, source.1, |volume, driver| {
                 Ok(driver.open_committed(volume)?)
             })?
@@ -114,24 +114,24 @@ impl Session {
             self.replace_data(name, volume, NewData::Nothing, &crate::storage::Unwatched)
                 .map(drop)
         };
-        self.save_on_full_disk(name, clear, |full| {
+        self.save_or_free_space(name, clear, |full| {
             let lock = self.lock_qube(name)?;
             self.require_halted(&lock)?;
             let kept = {
                 let qubes = self.read()?;
-                self.with_volume(&qubes, known(&qubes, name)?, volume, |volume, _| {
+                self.with_volume(&qubes, find_qube(&qubes, name)?, volume, |volume, _| {
                     Ok(volume.revisions_to_keep)
                 })?
             };
             // What the volume has becomes a revision, and the oldest would go for it.
-            self.release_volume(name, volume, Some(kept.saturating_sub(1)), full)
+            self.free_volume_space(name, volume, Some(kept.saturating_sub(1)), full)
                 .map(drop)
         })
     }
 
     fn require_volume_halted(&self, name: &VmName) -> Result<(), LifecycleError> {
         let qubes = self.read()?;
-        known(&qubes, name)?;
+        find_qube(&qubes, name)?;
         self.convert_if_old(&qubes)?;
         drop(qubes);
         let lock = self.lock_qube(name)?;
@@ -150,7 +150,7 @@ impl Session {
         self.require_volume_halted(name)?;
         let _alone = self.lock_for_import(name)?;
         let qubes = self.read()?;
-        let vm = known(&qubes, name)?;
+        let vm = find_qube(&qubes, name)?;
         self.require_own_image(&qubes, vm, volume, "replace the data of")?;
         self.with_volume(&qubes, vm, volume, |volume, driver| {
             if volume.kind != Kind::Origin {
@@ -214,12 +214,12 @@ impl Session {
         image: &File,
     ) -> Result<QubeLock, LifecycleError> {
         let lock = self.lock_qube(name)?;
-        match self.settle(&lock)? {
-            Settled::Halted => {}
-            Settled::Active(_) => {
+        match self.reconcile(&lock)? {
+            QubeState::Halted => {}
+            QubeState::Active(_) => {
                 return Err(not_imported(began, "the qube was started meanwhile"));
             }
-            Settled::Gone => return Err(not_imported(began, "the qube was removed meanwhile")),
+            QubeState::Gone => return Err(not_imported(began, "the qube was removed meanwhile")),
         }
         // A start clears what it takes for the rest of an import that crashed.
         if image
@@ -232,15 +232,18 @@ impl Session {
             ));
         }
         let qubes = self.read()?;
-        self.with_volume(&qubes, known(&qubes, name)?, &began.name, |now, _| {
-            match now == began {
+        self.with_volume(
+            &qubes,
+            find_qube(&qubes, name)?,
+            &began.name,
+            |now, _| match now == began {
                 true => Ok(()),
                 false => Err(not_imported(
                     began,
                     "the volume's options were changed meanwhile",
                 )),
-            }
-        })?;
+            },
+        )?;
         Ok(lock)
     }
 

@@ -3,8 +3,8 @@
 
 use std::cell::Cell;
 
-use super::settle::Settled;
-use super::start::known;
+use super::reconcile::QubeState;
+use super::start::find_qube;
 use super::{LifecycleError, Session};
 use crate::hypervisor::Outcome;
 use crate::model::{Vm, VmName, VolumeOption};
@@ -43,22 +43,22 @@ impl Session {
         let option = VolumeOption::parse(option)?;
         // Nobody may start or stop it between the question whether it runs and the save.
         let _lock = self.lock_qube(name)?;
-        self.gather_states();
+        self.prefetch_states();
         let save = || {
             self.change_volumes(name, |write, vm| {
                 Ok(write.set_volume_option(vm, volume, option, text, self)?)
             })
         };
         let deleted = Cell::new(0);
-        let saved = self.save_on_full_disk(name, save, |full| {
+        let saved = self.save_or_free_space(name, save, |full| {
             let keep = text
                 .parse()
                 .ok()
                 .filter(|keep| option == VolumeOption::RevisionsToKeep && *keep >= 0);
-            deleted.set(self.release_volume(name, volume, keep, full)?);
+            deleted.set(self.free_volume_space(name, volume, keep, full)?);
             Ok(())
         });
-        self.forget_gathered();
+        self.drop_prefetched_states();
         match (saved, deleted.get()) {
             (Err(error), revisions @ 1..) => Err(LifecycleError::RevisionsDeleted {
                 volume: format!("{name}:{volume}"),
@@ -81,7 +81,7 @@ impl Session {
         shrinking: Shrinking,
     ) -> Result<Resized, LifecycleError> {
         let qubes = self.read()?;
-        let vm = known(&qubes, name)?;
+        let vm = find_qube(&qubes, name)?;
         // What is refused whatever the state is told before a lock is waited for.
         self.with_volume(&qubes, vm, volume, |volume, driver| {
             refuse_size(volume, driver, bytes, shrinking)
@@ -89,16 +89,16 @@ impl Session {
         self.convert_if_old(&qubes)?;
         drop(qubes);
         let lock = self.lock_qube(name)?;
-        let state = self.settle(&lock)?;
-        if state == Settled::Gone {
+        let state = self.reconcile(&lock)?;
+        if state == QubeState::Gone {
             return Err(LifecycleError::NoSuchQube(name.to_string()));
         }
         let qubes = self.read()?;
-        let vm = known(&qubes, name)?;
+        let vm = find_qube(&qubes, name)?;
         self.require_own_image(&qubes, vm, volume, "resize")?;
         let (image, size) = self.with_volume(&qubes, vm, volume, |volume, driver| {
             refuse_size(volume, driver, bytes, shrinking)?;
-            if volume.kind == Kind::Snapshot && state == Settled::Halted {
+            if volume.kind == Kind::Snapshot && state == QubeState::Halted {
                 return Err(refused(
                     volume,
                     "it is made anew from its template's at each start; resize that one",
@@ -114,7 +114,7 @@ impl Session {
         })?;
         let uuid = vm.uuid();
         drop(qubes);
-        let (Settled::Active(_), Some(uuid)) = (state, uuid) else {
+        let (QubeState::Active(_), Some(uuid)) = (state, uuid) else {
             return Ok(Resized::Halted);
         };
         match image {
@@ -193,7 +193,7 @@ impl Session {
         revision: Option<&str>,
     ) -> Result<(), LifecycleError> {
         let qubes = self.read()?;
-        let vm = known(&qubes, name)?;
+        let vm = find_qube(&qubes, name)?;
         self.with_volume(&qubes, vm, volume, |volume, driver| {
             if revision.is_none() && driver.revisions(volume)?.is_empty() {
                 return Err(LifecycleError::NoRevision);
@@ -205,7 +205,7 @@ impl Session {
         let lock = self.lock_qube(name)?;
         self.require_halted(&lock)?;
         let qubes = self.read()?;
-        let vm = known(&qubes, name)?;
+        let vm = find_qube(&qubes, name)?;
         self.require_own_image(&qubes, vm, volume, "revert")?;
         self.with_volume(&qubes, vm, volume, |volume, driver| {
             // First: a revert that is repeated goes back to what it came from.
@@ -274,7 +274,7 @@ impl Session {
         change: impl FnOnce(&mut crate::store::Write, &Vm) -> Result<(), LifecycleError>,
     ) -> Result<(), LifecycleError> {
         let mut write = self.write()?;
-        let vm = known(&write, name)?.clone();
+        let vm = find_qube(&write, name)?.clone();
         change(&mut write, &vm)?;
         write.save()?;
         Ok(())

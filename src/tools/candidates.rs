@@ -316,7 +316,7 @@ fn from_store(kind: &Kind, qubes: &Qubes, session: &Session) -> Vec<Candidate> {
 /// runs.
 fn of_these(which: Which, begun: &str, qubes: &Qubes, session: &Session) -> Vec<Candidate> {
     let started = match which {
-        Which::Halted | Which::Running => record::all(&session.system).unwrap_or_default(),
+        Which::Halted | Which::Running => record::names(&session.system).unwrap_or_default(),
         _ => Vec::new(),
     };
     let fits = |name: &VmName, class: &Class| match which {

@@ -27,7 +27,7 @@ pub struct Watch<'q> {
 impl<'q> Watch<'q> {
     /// Over all qubes, or some.
     pub fn over(read: &'q Read, session: &'q Session, all: bool) -> Watch<'q> {
-        let is_known = session.is_known_unbroken(read);
+        let is_known = session.is_recorded_unbroken(read);
         let numbers = all.then(RefCell::default);
         Watch {
             tells_of_store: true,
@@ -117,7 +117,7 @@ impl<'q> Watch<'q> {
             && self.broken.borrow().is_empty()
             && !self.qubes.needs_conversion
         {
-            self.session.leave_unbroken(read);
+            self.session.record_unbroken(read);
         }
     }
 }

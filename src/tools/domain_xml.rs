@@ -3,7 +3,7 @@
 use super::arguments::the_qube;
 use super::failure::Failure;
 use super::invocation::Invocation;
-use crate::lifecycle::describe::templates_of_users;
+use crate::lifecycle::describe::user_templates_help;
 
 pub fn define(line: clap::Command) -> clap::Command {
     line.arg(the_qube("the qube"))
@@ -14,7 +14,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     let qubes = session.read()?;
     let name = call.the_qube(&qubes)?.name.clone();
     drop(qubes);
-    let xml = session.domain_xml_of(&name)?;
+    let xml = session.preview_domain_xml(&name)?;
     call.out.text(&xml)?;
     call.out.text("\n")?;
     Ok(0)
@@ -22,5 +22,5 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
 
 /// Where a description may be changed.
 pub fn manual() -> Vec<(&'static str, String)> {
-    vec![("TEMPLATES", templates_of_users())]
+    vec![("TEMPLATES", user_templates_help())]
 }

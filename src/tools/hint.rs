@@ -141,7 +141,7 @@ fn of_lifecycle(error: &LifecycleError) -> Option<Hint> {
         | LifecycleError::Tag(TagError::NoSuchQube(name)) => {
             Some(Hint::Unknown(Name::Qube, name.clone()))
         }
-        LifecycleError::OneOfSeveral { source, .. } => of_lifecycle(source),
+        LifecycleError::BatchRefused { source, .. } => of_lifecycle(source),
         LifecycleError::Property(error) => of_property(error),
         LifecycleError::Creation(error) => of_creation(error),
         LifecycleError::Pool(error) => Hint::of_pool(error),

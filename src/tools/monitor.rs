@@ -41,13 +41,13 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     let name = VmName::from_store(call.value("vmname").unwrap_or_default())?;
     let start = Uuid::try_parse(call.value("start").unwrap_or_default())?;
     match call.given.get_one::<u32>("shutdown") {
-        Some(seconds) => monitor::ask_until_stopped(
+        Some(seconds) => monitor::repeat_shutdown_until_stopped(
             &session,
             &name,
             start,
             Duration::from_secs(u64::from(*seconds)),
         )?,
-        None => monitor::watch(&session, &name, start)?,
+        None => monitor::run(&session, &name, start)?,
     }
     Ok(0)
 }

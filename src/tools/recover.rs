@@ -7,8 +7,8 @@ use super::failure::Failure;
 use super::invocation::Invocation;
 use super::output::{ask, say};
 use crate::lifecycle::Session;
-use crate::lifecycle::recover::{FoundOrphan, Orphan};
-use crate::lifecycle::settle::Settled;
+use crate::lifecycle::reconcile::QubeState;
+use crate::lifecycle::recover::{Orphan, OrphanImages};
 
 pub fn define(line: clap::Command) -> clap::Command {
     line.arg(flag(
@@ -52,9 +52,9 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     let mut qubes = Vec::new();
     for qube in session.recover(call.has("at-boot"))? {
         let (outcome, words) = match &qube.outcome {
-            Ok(Settled::Active(_)) => ("active", "runs, and is watched"),
-            Ok(Settled::Halted) => ("halted", "halted, its volumes are in order"),
-            Ok(Settled::Gone) => (
+            Ok(QubeState::Active(_)) => ("active", "runs, and is watched"),
+            Ok(QubeState::Halted) => ("halted", "halted, its volumes are in order"),
+            Ok(QubeState::Gone) => (
                 "removed",
                 "was to be removed when it stopped, and is removed",
             ),
@@ -77,10 +77,10 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     if call.has("list-orphans") || call.has("remove-orphans") {
         let found = session.orphans()?;
         found
-            .unlisted
+            .unlisted_pools
             .iter()
             .for_each(|why| say(&format!("Error: {why}")));
-        failed += found.unlisted.len();
+        failed += found.unlisted_pools.len();
         for orphan in found.orphans {
             orphans.push(treated(call, &session, &orphan)?);
         }
@@ -90,7 +90,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
             .count();
         // Without any orphan nothing can go by mistake.
         if !call.has("remove-orphans") && !orphans.is_empty() {
-            found.hidden.iter().for_each(|why| {
+            found.unlocated_volumes.iter().for_each(|why| {
                 call.warn(
                     "qubes-recover",
                     &format!("{why}: what is listed may be its image"),
@@ -105,8 +105,12 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
 }
 
 /// Lists or removes an orphan, as it was asked for; what became of it, in JSON.
-fn treated(call: &mut Invocation, session: &Session, found: &FoundOrphan) -> Result<Json, Failure> {
-    let FoundOrphan { orphan, images } = found;
+fn treated(
+    call: &mut Invocation,
+    session: &Session,
+    found: &OrphanImages,
+) -> Result<Json, Failure> {
+    let OrphanImages { orphan, images } = found;
     let (pool, vid) = (&orphan.pool, &orphan.vid);
     if call.has("list-orphans") && !call.has("json") {
         call.out.line(&format!("{pool}:{vid}"))?;
@@ -124,7 +128,7 @@ fn treated(call: &mut Invocation, session: &Session, found: &FoundOrphan) -> Res
 }
 
 /// Whether an orphan is to go. The end of the input is a no.
-fn is_agreed(call: &mut Invocation, found: &FoundOrphan) -> Result<bool, Failure> {
+fn is_agreed(call: &mut Invocation, found: &OrphanImages) -> Result<bool, Failure> {
     if call.has("yes") {
         return Ok(true);
     }

@@ -10,8 +10,8 @@ use super::output::say;
 use super::qubes_given;
 use super::values::Values;
 use crate::hypervisor::HypervisorError;
-use crate::lifecycle::monitor::repeat_shutdown;
-use crate::lifecycle::stop::Stopped;
+use crate::lifecycle::monitor::spawn_shutdown_repeater;
+use crate::lifecycle::stop::StopOutcome;
 use crate::lifecycle::{LifecycleError, Session};
 use crate::model::VmName;
 
@@ -140,8 +140,8 @@ impl Round<'_> {
         let mut in_use = Vec::new();
         for name in names {
             match self.session.shutdown(&name, self.force) {
-                Ok(Stopped::Ordered) => self.asked.push((name, Instant::now())),
-                Ok(Stopped::NotRunning) => {}
+                Ok(StopOutcome::Requested) => self.asked.push((name, Instant::now())),
+                Ok(StopOutcome::NotRunning) => {}
                 Err(LifecycleError::Hypervisor(HypervisorError::NoAnswer { .. })) if self.waits => {
                     self.asked.push((name, Instant::now()));
                 }
@@ -156,7 +156,8 @@ impl Round<'_> {
     /// booting heard nothing.
     fn leave(&mut self) {
         for (name, since) in std::mem::take(&mut self.asked) {
-            if let Err(error) = repeat_shutdown(self.session, &name, left(self.limit(&name), since))
+            if let Err(error) =
+                spawn_shutdown_repeater(self.session, &name, left(self.limit(&name), since))
             {
                 self.fail(&name, &error);
             }

@@ -12,7 +12,7 @@ use super::output::say;
 use super::qubes_given;
 use crate::hypervisor::description::DeviceKind;
 use crate::lifecycle::drive::Drive;
-use crate::lifecycle::start::Started;
+use crate::lifecycle::start::StartOutcome;
 use crate::lifecycle::stop_mark::StopMark;
 use crate::lifecycle::{LifecycleError, Session};
 use crate::model::VmName;
@@ -70,9 +70,11 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     };
     let failures = in_parallel(&session, &names, |session, name| {
         match start(session, name) {
-            Ok(Started::Now) => None,
-            Ok(Started::Already) if skip => None,
-            Ok(Started::Already) => Some(("Domain is already running".to_string(), None)),
+            Ok(StartOutcome::Started) => None,
+            Ok(StartOutcome::AlreadyRunning) if skip => None,
+            Ok(StartOutcome::AlreadyRunning) => {
+                Some(("Domain is already running".to_string(), None))
+            }
             Err(error) => Some((call.in_words(&error), Hint::of(&error))),
         }
     });

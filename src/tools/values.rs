@@ -14,7 +14,7 @@ use smol_str::{SmolStr, ToSmolStr};
 
 use crate::hypervisor::HypervisorError;
 use crate::lifecycle::Session;
-use crate::lifecycle::session::FEW;
+use crate::lifecycle::session::MAX_SINGLE_QUERIES;
 use crate::model::{
     Class, Label, PowerState, Property, PropertyError, Qubes, Scope, Value, Vm, VmName,
 };
@@ -252,7 +252,7 @@ impl<'a> Values<'a> {
 
     /// What a qube is doing; all qubes' states come with the first question.
     pub fn state(&self, vm: &Vm) -> PowerState {
-        self.session.shown_state(vm)
+        self.session.displayed_state(vm)
     }
 
     /// Why the power states of these qubes are not available, if they are not. Asks the hypervisor.
@@ -260,7 +260,7 @@ impl<'a> Values<'a> {
         if self.session.system.is_offline() {
             return None;
         }
-        if names.len() > FEW {
+        if names.len() > MAX_SINGLE_QUERIES {
             return self.session.states().err();
         }
         let why = |vm: &Vm| {

@@ -10,7 +10,7 @@ use super::data_source::DataSource;
 use super::leftovers::Note;
 use crate::fs::replace::Access;
 use crate::lifecycle::qube_directory::QubeDirectory;
-use crate::lifecycle::recover::{Orphan, is_filed_under};
+use crate::lifecycle::recover::{Orphan, is_volume_of_qube};
 use crate::lifecycle::{LifecycleError, Session};
 use crate::model::{Qubes, Vm};
 use crate::storage::pools::driver_of;
@@ -177,7 +177,7 @@ impl Session {
     fn left_by_killed_creation(&self, planned: &Vm) -> Result<Vec<Orphan>, LifecycleError> {
         let directory = self.qube_directory(planned);
         let mut left = Note::in_directory(&directory).read(|uuid| self.was_saved(uuid))?;
-        left.retain(|orphan| is_filed_under(&orphan.vid, &planned.name));
+        left.retain(|orphan| is_volume_of_qube(&orphan.vid, &planned.name));
         Ok(left)
     }
 

@@ -4,7 +4,7 @@
 //! put data there; it is no guess by the look of the images.
 //!
 //! A creation killed between the two leaves the note of a qube that is there. It is taken away by
-//! the next command that has to do with the qube's images ([`crate::lifecycle::settle`]); and a
+//! the next command that has to do with the qube's images ([`crate::lifecycle::reconcile`]); and a
 //! note counts for nothing where the store, or a copy of it, knows the uuid of its qube.
 
 use std::io;

@@ -33,7 +33,7 @@ impl Refused<'_> {
     /// What to do, where the value was the reason.
     pub fn hint(&self, error: &LifecycleError) -> Option<Hint> {
         match error {
-            LifecycleError::OneOfSeveral { source, .. } => self.hint(source),
+            LifecycleError::BatchRefused { source, .. } => self.hint(source),
             LifecycleError::Property(PropertyError::Inaccessible(_)) => {
                 Some(Hint::Text(self.inaccessible()))
             }

@@ -261,7 +261,7 @@ fn change(
             property.name
         )));
     }
-    let notes = session.change_property_of_all(&names, property.name, text);
+    let notes = session.change_property_of_qubes(&names, property.name, text);
     let refused = Refused {
         session,
         qube: None,

@@ -13,7 +13,7 @@ const COMMON: &str = "root=/dev/mapper/dmroot ro nomodeset console=hvc0 rd_NO_PL
 const COMMON_UNDER_QEMU: &str = "root=/dev/vda rw console=ttyS0 ";
 
 /// The whole line: what is common, the qube's own options, its security module, its boot mode.
-pub fn kernel_line(
+pub fn kernel_command_line(
     qubes: &Qubes,
     vm: &Vm,
     facts: &dyn Facts,

@@ -24,9 +24,12 @@ impl Session {
     ///
     /// # Errors
     /// There is not enough memory, or the memory manager does not answer.
-    pub(super) fn make_room(&self, name: &VmName) -> Result<Option<Reservation>, LifecycleError> {
+    pub(super) fn reserve_memory(
+        &self,
+        name: &VmName,
+    ) -> Result<Option<Reservation>, LifecycleError> {
         let qubes = self.read()?;
-        let vm = super::start::known(&qubes, name)?;
+        let vm = super::start::find_qube(&qubes, name)?;
         let bytes = qubes.memory_for_start(vm, self)?;
         let socket = self.system.below_root(SOCKET);
         match self.ask_qmemman(&socket, name, bytes)? {
@@ -36,12 +39,12 @@ impl Session {
                 needed_mib: bytes.div_ceil(MIB),
                 free: "and other qubes cannot give so much".to_string(),
             }),
-            Room::NobodyToAsk => self.look_for_room(&qubes, vm).map(|()| None),
+            Room::NobodyToAsk => self.check_free_memory(&qubes, vm).map(|()| None),
             Room::NotBelieved(whose) => {
                 let why = "so it is not asked for memory; remove it";
                 self.system
                     .tell(&format!("{name}: {}: {whose}, {why}", socket.display()));
-                self.look_for_room(&qubes, vm).map(|()| None)
+                self.check_free_memory(&qubes, vm).map(|()| None)
             }
         }
     }
@@ -62,7 +65,7 @@ impl Session {
     }
 
     /// Under QEMU a guest that gets more than there is would have the machine end some process.
-    fn look_for_room(&self, qubes: &Qubes, vm: &Vm) -> Result<(), LifecycleError> {
+    fn check_free_memory(&self, qubes: &Qubes, vm: &Vm) -> Result<(), LifecycleError> {
         if Family::of_uri(self.hypervisor().uri()) != Family::Qemu {
             return Ok(());
         }
@@ -75,7 +78,7 @@ impl Session {
 
     /// The error of a domain that Xen did not make: where that has less memory than it needs, this
     /// is why.
-    pub(super) fn with_reason_of_memory(
+    pub(super) fn explain_with_memory(
         &self,
         qubes: &Qubes,
         vm: &Vm,
@@ -87,7 +90,7 @@ impl Session {
         );
         let is_xen = Family::of_uri(self.hypervisor().uri()) == Family::Xen;
         match qubes.memory_for_start(vm, self) {
-            Ok(bytes) if refused && is_xen => explained_by_memory(error, &vm.name, bytes, || {
+            Ok(bytes) if refused && is_xen => memory_error_or(error, &vm.name, bytes, || {
                 self.hypervisor().free_memory_mib()
             }),
             _ => error,
@@ -97,7 +100,7 @@ impl Session {
 
 /// The error of a start that the hypervisor refused, or that there is less memory than the start
 /// needs.
-fn explained_by_memory(
+fn memory_error_or(
     error: LifecycleError,
     qube: &VmName,
     needed: u64,
@@ -132,7 +135,7 @@ mod tests {
                 "libxenlight failed to create domain".to_string(),
             );
             let refused = HypervisorError::Refused { action, reason }.into();
-            explained_by_memory(refused, &qube, 400 * MIB + 1, || free).to_string()
+            memory_error_or(refused, &qube, 400 * MIB + 1, || free).to_string()
         };
         let short = "not enough memory to start work: it needs 401 MiB, 400 MiB are free; shut other qubes down, or give it less";
         assert_eq!(told(Ok(400)), short);

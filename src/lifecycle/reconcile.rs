@@ -14,7 +14,7 @@ use crate::storage::{StorageError, VmStorage};
 
 /// What a look at a qube under its lock found, once nothing was left to settle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Settled {
+pub enum QubeState {
     /// No domain runs, no record, no dirty volume.
     Halted,
     /// The domain is there.
@@ -29,39 +29,41 @@ impl Session {
     /// # Errors
     /// [`LifecycleError::StateUnknown`] when there is a record and its hypervisor cannot be asked:
     /// the images may be open, so nothing is touched.
-    pub fn settle(&self, lock: &QubeLock) -> Result<Settled, LifecycleError> {
+    pub fn reconcile(&self, lock: &QubeLock) -> Result<QubeState, LifecycleError> {
         let qubes = self.read()?;
         let Some(vm) = qubes.get(lock.name().as_str()) else {
-            return self.settle_unknown(lock);
+            return self.reconcile_unknown_qube(lock);
         };
         if !vm.class.is_local_guest() {
-            return Ok(Settled::Halted);
+            return Ok(QubeState::Halted);
         }
         // A qube that is in the store has data of its own from now on: what a creation said of its
         // images is over.
         Note::in_directory(&self.qube_directory(vm)).remove()?;
         match Record::load(&self.system, lock.name())? {
-            Some(record) if self.is_cut_off_removal(&record) => self.after_work(lock, &qubes, vm),
-            Some(record) => match self.ask_for(&record, lock.name())? {
+            Some(record) if self.is_cut_off_removal(&record) => self.finish_stop(lock, &qubes, vm),
+            Some(record) => match self.query_domain(&record, lock.name())? {
                 live if record.phase == Phase::Starting
                     && live.is_none_or(|l| l.state == PowerState::Paused) =>
                 {
-                    self.end_abandoned(&record, lock.name())?;
-                    self.after_work(lock, &qubes, vm)
+                    self.destroy_abandoned_domain(&record, lock.name())?;
+                    self.finish_stop(lock, &qubes, vm)
                 }
                 Some(live) => {
-                    self.confirm_running(record, lock.name())?;
-                    Ok(Settled::Active(live))
+                    self.mark_running(record, lock.name())?;
+                    Ok(QubeState::Active(live))
                 }
-                None => self.after_work(lock, &qubes, vm),
+                None => self.finish_stop(lock, &qubes, vm),
             },
-            None => match self.unrecorded(lock.name(), vm)? {
-                Some(live) => Ok(Settled::Active(live)),
+            None => match self.adopt_unrecorded_domain(lock.name(), vm)? {
+                Some(live) => Ok(QubeState::Active(live)),
                 // Of a qube whose volumes cannot be told nothing can be settled; what needs them
                 // says so.
                 None => match VmStorage::of(&self.system, &qubes, vm, self) {
-                    Ok(storage) if needs_after_work(&storage)? => self.after_work(lock, &qubes, vm),
-                    Ok(_) | Err(_) => Ok(Settled::Halted),
+                    Ok(storage) if needs_stop_finished(&storage)? => {
+                        self.finish_stop(lock, &qubes, vm)
+                    }
+                    Ok(_) | Err(_) => Ok(QubeState::Halted),
                 },
             },
         }
@@ -71,7 +73,11 @@ impl Session {
     /// lock, so nobody will let it run, and its guest has done nothing yet. Also one that does not
     /// run: the order to create it may still be carried out, and the order to end it waits for
     /// that.
-    fn end_abandoned(&self, record: &Record, name: &VmName) -> Result<(), LifecycleError> {
+    fn destroy_abandoned_domain(
+        &self,
+        record: &Record,
+        name: &VmName,
+    ) -> Result<(), LifecycleError> {
         let end = |hypervisor: &dyn Hypervisor| {
             hypervisor.destroy(record.domain)?;
             hypervisor.undefine(record.domain)
@@ -89,22 +95,26 @@ impl Session {
     }
 
     /// A start that was killed after letting the domain run had everything but to say so.
-    fn confirm_running(&self, mut record: Record, name: &VmName) -> Result<(), LifecycleError> {
+    fn mark_running(&self, mut record: Record, name: &VmName) -> Result<(), LifecycleError> {
         if record.phase == Phase::Starting {
             record.phase = Phase::Running;
             record.store(&self.system, name)?;
         }
-        monitor::ensure_watched(self, name, &record)
+        monitor::ensure_monitor(self, name, &record)
     }
 
     /// What the hypervisor that a record names says of its domain; `None` when that does not run.
-    pub fn ask_for(&self, record: &Record, name: &VmName) -> Result<Option<Live>, LifecycleError> {
+    pub fn query_domain(
+        &self,
+        record: &Record,
+        name: &VmName,
+    ) -> Result<Option<Live>, LifecycleError> {
         let unknown = |e: HypervisorError| LifecycleError::StateUnknown {
             qube: name.clone(),
             uri: record.uri.clone(),
             reason: e.to_string(),
         };
-        if let Some(user) = record.session_of_another(&self.system) {
+        if let Some(user) = record.foreign_session_user(&self.system) {
             let reason = format!("only user {user} reaches it");
             return Err(LifecycleError::StateUnknown {
                 qube: name.clone(),
@@ -122,7 +132,11 @@ impl Session {
 
     /// A domain that runs although there is no record gets one, and a monitor. A hypervisor that is
     /// not there has started nothing since the last boot: the records would say so.
-    fn unrecorded(&self, name: &VmName, vm: &Vm) -> Result<Option<Live>, LifecycleError> {
+    fn adopt_unrecorded_domain(
+        &self,
+        name: &VmName,
+        vm: &Vm,
+    ) -> Result<Option<Live>, LifecycleError> {
         let Some(uuid) = vm.uuid() else {
             return Ok(None);
         };
@@ -132,22 +146,22 @@ impl Session {
             Err(_not_there) => return Ok(None),
         };
         if live.is_some() {
-            let mut record = Record::of_new_start(&self.system, uuid, self.hypervisor().uri());
+            let mut record = Record::new(&self.system, uuid, self.hypervisor().uri());
             record.phase = Phase::Running;
             record.store(&self.system, name)?;
-            monitor::ensure_watched(self, name, &record)?;
+            monitor::ensure_monitor(self, name, &record)?;
         }
         Ok(live)
     }
 
     /// Commits or discards the volumes of a qube whose domain is gone; a disposable that was to go
     /// goes.
-    pub fn after_work(
+    pub fn finish_stop(
         &self,
         lock: &QubeLock,
         qubes: &Qubes,
         vm: &Vm,
-    ) -> Result<Settled, LifecycleError> {
+    ) -> Result<QubeState, LifecycleError> {
         let is_disposable = self.goes_when_it_stops(qubes, vm);
         let record = Record::load(&self.system, lock.name())?;
         if !is_disposable && record.is_some_and(|record| record.phase == Phase::Removing) {
@@ -167,15 +181,17 @@ impl Session {
         }
         // It was started: else it had neither a record nor anything of a run.
         if is_disposable && let Some(removed) = self.remove_disposable(lock, &storage)? {
-            return self.end_record(lock, removed).map(|()| Settled::Gone);
+            return self
+                .remove_record_unless_leftovers(lock, removed)
+                .map(|()| QubeState::Gone);
         }
         record::remove(&self.system, lock.name())?;
-        Ok(Settled::Halted)
+        Ok(QubeState::Halted)
     }
 
     /// Removes the record of a disposable that is out of the store, unless some of its files are
     /// left: then whoever comes next tries again.
-    pub(super) fn end_record(
+    pub(super) fn remove_record_unless_leftovers(
         &self,
         lock: &QubeLock,
         removed: Removed,
@@ -189,23 +205,23 @@ impl Session {
     /// A record of a qube that the store does not know (it was restored from a copy, say): when the
     /// domain is gone the record goes, too; its volumes are orphans then, and dirty ones get their
     /// after-work once they are known again. Those of a disposable that was being removed go.
-    fn settle_unknown(&self, lock: &QubeLock) -> Result<Settled, LifecycleError> {
+    fn reconcile_unknown_qube(&self, lock: &QubeLock) -> Result<QubeState, LifecycleError> {
         let Some(record) = Record::load(&self.system, lock.name())? else {
-            return Ok(Settled::Gone);
+            return Ok(QubeState::Gone);
         };
         let live = if self.is_cut_off_removal(&record) {
             None
         } else {
-            self.ask_for(&record, lock.name())?
+            self.query_domain(&record, lock.name())?
         };
         match live {
-            Some(live) => Ok(Settled::Active(live)),
+            Some(live) => Ok(QubeState::Active(live)),
             None => {
                 if record.phase == Phase::Removing {
                     self.finish_removal(lock, &record)?;
                 }
                 record::remove(&self.system, lock.name())?;
-                Ok(Settled::Gone)
+                Ok(QubeState::Gone)
             }
         }
     }
@@ -213,7 +229,7 @@ impl Session {
 
 /// Whether a run has left something in the volumes of a qube that is off. A volume with an id that
 /// names no image has nothing; who needs it says so.
-fn needs_after_work(storage: &VmStorage) -> Result<bool, LifecycleError> {
+fn needs_stop_finished(storage: &VmStorage) -> Result<bool, LifecycleError> {
     let found = storage
         .is_dirty()
         .and_then(|is_dirty| Ok(is_dirty || storage.has_stale_run()?));
