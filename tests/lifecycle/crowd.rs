@@ -65,12 +65,7 @@ fn twenty_qubes_start_at_once_and_who_reads_meanwhile_gets_right_answers() {
             .collect();
         done.store(true, Ordering::SeqCst);
         for ran in ran {
-            // Who waits for another start of the netvm for long says so.
-            let complaints = ran
-                .stderr
-                .lines()
-                .filter(|line| !line.starts_with("waiting for "));
-            assert_eq!((ran.code, complaints.count()), (0, 0), "{ran:?}");
+            assert_eq!((ran.code, ran.complaints().count()), (0, 0), "{ran:?}");
         }
     });
     let states = scratch.ok(

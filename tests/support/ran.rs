@@ -13,7 +13,8 @@ pub struct Ran {
 }
 
 impl Ran {
-    /// The lines of standard error that complain: hints on what to do next aside.
+    /// The lines of standard error that complain: without hints on what to do next, and without
+    /// the notices of waiting for another process, which a busy machine prints anywhere.
     #[allow(
         dead_code,
         reason = "each test program includes this file, and not every one asks"
@@ -21,7 +22,7 @@ impl Ran {
     pub fn complaints(&self) -> impl DoubleEndedIterator<Item = &str> {
         self.stderr
             .lines()
-            .filter(|line| !line.starts_with("hint: "))
+            .filter(|line| !line.starts_with("hint: ") && !line.starts_with("waiting for "))
     }
 }
 

@@ -186,7 +186,8 @@ impl Drop for Scratch {
 }
 
 impl Ran {
-    /// The lines of standard error that complain: hints on what to do next aside.
+    /// The lines of standard error that complain: without hints on what to do next, and without
+    /// the notices of waiting for another process, which a busy machine prints anywhere.
     #[allow(
         dead_code,
         reason = "each test program includes this file, and not every one asks"
@@ -194,7 +195,7 @@ impl Ran {
     pub fn complaints(&self) -> impl DoubleEndedIterator<Item = &str> {
         self.stderr
             .lines()
-            .filter(|line| !line.starts_with("hint: "))
+            .filter(|line| !line.starts_with("hint: ") && !line.starts_with("waiting for "))
     }
 
     pub fn of(output: Output) -> Ran {
