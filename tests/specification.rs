@@ -1,5 +1,5 @@
-//! Every reference to a chapter and section of the specification, in the sources and documents,
-//! names one that exists.
+//! What sources and documents refer to exists: chapters and sections of the specification, and
+//! files of this repository.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -138,4 +138,60 @@ fn a_reference_to_a_missing_chapter_or_section_is_found() {
         ["r4-xml.md §1.9"]
     );
     assert_eq!(broken("`docs/spec/r4-toml.md` §1"), ["r4-toml.md"]);
+}
+
+/// The paths below a directory of the repository that a text names in backticks or as the target
+/// of a link. Placeholders
+/// (`src/tools/NAME.rs`) and patterns (`tools-*`) are left out.
+fn named_paths(text: &str) -> Vec<&str> {
+    let is_of_path = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
+    let roots = [
+        "src/", "tests/", "docs/", "demo/", "benches/", "fuzz/", "man/",
+    ];
+    let starts = text
+        .match_indices(['`', '('])
+        .map(|(at, mark)| at + mark.len());
+    let paths = starts.map(|at| {
+        let rest = &text[at..];
+        &rest[..rest.find(|c| !is_of_path(c)).unwrap_or(rest.len())]
+    });
+    paths
+        .filter(|path| roots.iter().any(|root| path.starts_with(root)))
+        .filter(|path| !path.contains("NAME") && !path.ends_with('-'))
+        .collect()
+}
+
+#[test]
+fn every_file_that_a_document_names_exists() {
+    let mut documents = files_below(&checkout().join("docs"), "md");
+    documents.retain(|file| !file.starts_with(checkout().join("docs/spec")));
+    let top = [
+        "README",
+        "ARCHITECTURE",
+        "CONTRIBUTING",
+        "SECURITY",
+        "CHANGELOG",
+    ];
+    documents.extend(top.map(|name| checkout().join(format!("{name}.md"))));
+    // What design.md plans stands there under the names it will have.
+    documents.retain(|file| !file.ends_with("docs/design.md"));
+    let mut missing = Vec::new();
+    let mut count = 0;
+    for document in documents {
+        let text = fs::read_to_string(&document).unwrap();
+        for path in named_paths(&text) {
+            count += 1;
+            if !checkout().join(path).exists() {
+                missing.push(format!("{}: {path}", document.display()));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "{missing:#?}");
+    assert!(count > 40, "only {count} paths");
+}
+
+#[test]
+fn paths_in_backticks_and_links_are_found() {
+    let text = "`src/fs/` and [a](docs/x.md#y), `src/tools/NAME.rs`, src/bare.rs";
+    assert_eq!(named_paths(text), ["src/fs/", "docs/x.md"]);
 }
