@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use qubes::model::{Class, Qubes, properties_of};
+use qubes::model::{Class, Qubes, class_properties};
 use serde_json::Value as Json;
 
 #[path = "support/sample_host.rs"]
@@ -73,7 +73,7 @@ fn every_property_and_volume_of_the_other_stores_can_be_read() {
     for sample in ["r40-small", "n1000"] {
         let qubes = read(sample);
         for vm in qubes.iter() {
-            for property in properties_of(&vm.class) {
+            for property in class_properties(&vm.class) {
                 let read = qubes.value(vm, property, &host);
                 assert!(
                     read.is_ok(),

@@ -19,7 +19,7 @@ fn vm<'a>(qubes: &'a Qubes, name: &str) -> &'a Vm {
 
 fn value(qubes: &Qubes, name: &str, property: &str) -> String {
     qubes
-        .value_of(vm(qubes, name), property, &SampleHost::default())
+        .value_by_name(vm(qubes, name), property, &SampleHost::default())
         .unwrap()
         .to_string()
 }
@@ -306,7 +306,7 @@ fn reset_gives_the_default_and_is_legal_where_nothing_was_set() {
     qubes.reset_global("stats_interval", &host).unwrap();
     assert_eq!(
         qubes
-            .global_value("stats_interval", &host)
+            .global_value_by_name("stats_interval", &host)
             .unwrap()
             .to_string(),
         "3"

@@ -2,8 +2,8 @@
 //! refused (recorded from upstream's tools on the same store).
 
 use qubes::model::{
-    Class, NewQube, PoolChoice, PowerState, Qubes, Release, Use, Vm, global_properties, new_system,
-    properties_of,
+    Class, NewQube, PoolChoice, PowerState, Qubes, Release, Use, Vm, class_properties,
+    global_properties, new_system,
 };
 use uuid::Uuid;
 
@@ -425,10 +425,14 @@ fn a_new_system_has_labels_two_pools_and_dom0() {
     let readable =
         global_properties().filter(|p| !matches!(p.name, "default_kernel" | "default_template"));
     for property in readable {
-        assert!(qubes.global(property, &host).is_ok(), "{}", property.name);
+        assert!(
+            qubes.global_value(property, &host).is_ok(),
+            "{}",
+            property.name
+        );
     }
     let dom0 = qubes.get("dom0").unwrap();
-    for property in properties_of(&dom0.class) {
+    for property in class_properties(&dom0.class) {
         assert!(
             qubes.value(dom0, property, &host).is_ok(),
             "{}",

@@ -2,8 +2,8 @@
 //! option files, PCI devices, running domains, LVM, early stores of R4, features along their
 //! chains, tags.
 
-use qubes::model::check::{Finding, NetvmWays};
-use qubes::model::{Effect, Qubes, Release, Vm, VmName, properties_of};
+use qubes::model::check::{Finding, NetvmLoops};
+use qubes::model::{Effect, Qubes, Release, Vm, VmName, class_properties};
 
 #[path = "support/sample_host.rs"]
 mod sample_host;
@@ -20,7 +20,7 @@ fn vm<'a>(qubes: &'a Qubes, name: &str) -> &'a Vm {
 
 fn value(qubes: &Qubes, name: &str, property: &str, host: &SampleHost) -> String {
     qubes
-        .value_of(vm(qubes, name), property, host)
+        .value_by_name(vm(qubes, name), property, host)
         .unwrap()
         .to_string()
 }
@@ -285,7 +285,7 @@ fn the_default_pool_is_named_or_holds_the_system() {
     let (mut qubes, host) = (small(), SampleHost::default());
     let pool = |qubes: &Qubes| {
         qubes
-            .global_value("default_pool", &SampleHost::default())
+            .global_value_by_name("default_pool", &SampleHost::default())
             .map(|v| v.to_string())
     };
     assert_eq!(pool(&qubes).as_deref(), Ok("varlibqubes"));
@@ -420,12 +420,12 @@ fn assert_short_look_misses_nothing(
 ) -> bool {
     let qube = vm(qubes, name);
     let thorough = qubes
-        .findings_of(qube, host, &mut NetvmWays::default())
+        .qube_findings(qube, host, &mut NetvmLoops::default())
         .into_iter()
-        .filter(Finding::breaks_the_qube);
+        .filter(Finding::is_breaking);
     let thorough: Vec<String> = thorough.map(|finding| finding.text).collect();
     assert_eq!(
-        qubes.what_breaks(qube, host, &mut NetvmWays::default()),
+        qubes.qube_problems(qube, host, &mut NetvmLoops::default()),
         thorough,
         "{name}: {change}"
     );
@@ -461,7 +461,7 @@ fn the_short_look_of_listings_misses_nothing_that_breaks_a_qube() {
             let sound = small();
             let original = vm(&sound, name).clone();
             let mut qubes = small();
-            let properties: Vec<&str> = properties_of(&original.class)
+            let properties: Vec<&str> = class_properties(&original.class)
                 .map(|p| p.name)
                 .chain(["hvm", "wonder"])
                 .collect();
@@ -525,14 +525,14 @@ fn what_a_qube_inherits_is_what_its_template_has() {
         let path = format!("{}/tests/data/r4/{sample}.xml", env!("CARGO_MANIFEST_DIR"));
         let qubes = qubes::format::read(std::fs::read(path).unwrap()).unwrap();
         for qube in qubes.iter() {
-            for property in properties_of(&qube.class).filter(|p| qubes.is_default(qube, p)) {
+            for property in class_properties(&qube.class).filter(|p| qubes.is_default(qube, p)) {
                 let template = Some(qube).filter(|qube| qubes.is_inherited(qube, property, &host));
                 let Some(template) = template.and_then(|qube| qubes.template(qube).ok()?) else {
                     continue;
                 };
                 let (own, given) = (
                     qubes.value(qube, property, &host),
-                    qubes.value_of(template, property.name, &host),
+                    qubes.value_by_name(template, property.name, &host),
                 );
                 assert_eq!(own, given, "{sample}: {} of {}", property.name, qube.name);
                 inherited += 1;
@@ -588,10 +588,10 @@ fn cost(n: usize, is_loop: bool) -> f64 {
             .count()
     };
     assert_eq!(loops(&qubes.findings(&host)), if is_loop { n } else { 0 });
-    let mut ways = NetvmWays::default();
+    let mut ways = NetvmLoops::default();
     for vm in qubes.iter() {
-        qubes.what_breaks(vm, &host, &mut ways);
-        qubes.refusals_of(vm, &host, &mut ways);
+        qubes.qube_problems(vm, &host, &mut ways);
+        qubes.qube_refusals(vm, &host, &mut ways);
         qubes.has_ipv6(vm, &host);
     }
     used() - begun

@@ -1106,7 +1106,7 @@ fn the_document_tells_what_happens() {
             )
         });
     let rows: BTreeMap<String, String> = rows.collect();
-    let kinds: BTreeSet<String> = qubes::model::check::Kind::ALL
+    let kinds: BTreeSet<String> = qubes::model::check::FindingKind::ALL
         .iter()
         .map(ToString::to_string)
         .collect();

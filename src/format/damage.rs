@@ -11,8 +11,8 @@ use super::reader::{WRITE_ONCE, items};
 use super::salvage::{SalvagedStore, salvage};
 use super::tree::{ElementId, Tree};
 use super::{Bytes, FormatError, check, read, usable_name};
-use crate::model::check::{Harm, Kind};
-use crate::model::{At, Class, Facts, Finding, Label, Remedy, Vm, VmName};
+use crate::model::check::{FindingKind, Harm};
+use crate::model::{Class, Facts, Finding, Label, Location, Remedy, Vm, VmName};
 
 /// One thing that is wrong, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub struct Damage {
     pub line: Option<usize>,
     /// The qube it is about.
     pub qube: Option<VmName>,
-    pub kind: Kind,
+    pub kind: FindingKind,
     pub harm: Harm,
     /// One line for a person, without the qube's name.
     pub text: String,
@@ -34,11 +34,11 @@ impl Damage {
     pub fn for_manual_repair(
         line: Option<usize>,
         qube: Option<VmName>,
-        kind: Kind,
+        kind: FindingKind,
         text: String,
         what: &str,
     ) -> Damage {
-        let remedy = Remedy::ByHand(what.to_owned());
+        let remedy = Remedy::Manual(what.to_owned());
         Damage {
             line,
             qube,
@@ -55,7 +55,7 @@ impl Damage {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Target {
     /// What the collection knows.
-    Known(At),
+    Known(Location),
     /// An element of the file that the collection does not know by itself.
     Element(Range<usize>),
     /// The text of the file.
@@ -119,7 +119,7 @@ fn locate(finding: Finding, places: &SourceLines) -> Damage {
 /// A store of R1 to R3 is whole, but no release of R4 loads it.
 fn of_old_store(bytes: &Bytes) -> Vec<Damage> {
     let told = |line, qube, kind, text: String, what: &str| {
-        let remedy = Remedy::ByHand(what.to_owned());
+        let remedy = Remedy::Manual(what.to_owned());
         Damage {
             line,
             qube,
@@ -134,7 +134,7 @@ fn of_old_store(bytes: &Bytes) -> Vec<Damage> {
     let text =
         "written by Qubes R3 or older, and no release of R4 loads it; the next change converts it"
             .to_owned();
-    let mut found = vec![told(None, None, Kind::OldFormat, text, convert)];
+    let mut found = vec![told(None, None, FindingKind::OldFormat, text, convert)];
     match read(bytes.clone()) {
         Err(error) => found.push(of_form(&error)),
         Ok(qubes) => {
@@ -144,7 +144,13 @@ fn of_old_store(bytes: &Bytes) -> Vec<Damage> {
                 .flat_map(|vm| vm.diagnoses.iter().map(|d| (Some(vm.name.clone()), d)));
             let all = system.chain(of_qubes);
             found.extend(all.map(|(qube, diagnosis)| {
-                told(None, qube, Kind::BadValue, diagnosis.text.clone(), convert)
+                told(
+                    None,
+                    qube,
+                    FindingKind::BadValue,
+                    diagnosis.text.clone(),
+                    convert,
+                )
             }));
         }
     }
@@ -169,11 +175,11 @@ fn of_form(error: &FormatError) -> Damage {
         }
         other => (None, other.to_string(), back.to_owned()),
     };
-    let remedy = Remedy::ByHand(what);
+    let remedy = Remedy::Manual(what);
     Damage {
         line,
         qube: None,
-        kind: Kind::Form,
+        kind: FindingKind::Form,
         harm: Harm::Refused,
         text,
         remedy,
@@ -209,7 +215,7 @@ fn of_damaged_text(bytes: &Bytes, error: &FormatError, facts: &dyn Facts) -> Vec
     let more = |line, name: &Option<String>, text: &String, what: String| Damage {
         line,
         qube: name.as_ref().and_then(|name| VmName::from_store(name).ok()),
-        kind: Kind::Form,
+        kind: FindingKind::Form,
         harm: Harm::Refused,
         text: text.clone(),
         remedy: Remedy::Salvage(what),
@@ -243,7 +249,10 @@ fn of_damaged_text(bytes: &Bytes, error: &FormatError, facts: &dyn Facts) -> Vec
         gone.is_empty() && lost.is_empty()
             || !matches!(
                 d.kind,
-                Kind::Dangling | Kind::VolumeSource | Kind::NoDom0 | Kind::DeviceBackend
+                FindingKind::Dangling
+                    | FindingKind::VolumeSource
+                    | FindingKind::NoDom0
+                    | FindingKind::DeviceBackend
             )
     });
     found.extend(inside.map(|damage| Damage {
@@ -301,10 +310,10 @@ fn labels(places: &SourceLines, found: &mut Vec<Damage>) {
             _ if names.contains(&name) => {
                 let text = format!("label '{name}' stands there twice");
                 add(
-                    Kind::LabelTwice,
+                    FindingKind::LabelTwice,
                     Harm::Misread,
                     text,
-                    Remedy::TakeOut {
+                    Remedy::Remove {
                         what: "the second".into(),
                     },
                 );
@@ -318,14 +327,14 @@ fn labels(places: &SourceLines, found: &mut Vec<Damage>) {
                 match number {
                     None => {
                         let text = format!("label '{name}' has no number: its id is not label-N");
-                        add(Kind::LabelNumber, Harm::Refused, text, remedy);
+                        add(FindingKind::LabelNumber, Harm::Refused, text, remedy);
                     }
                     Some(number) => {
                         let text = format!(
                             "label '{name}' has the number of '{}', {number}",
                             first.map_or("", |f| f)
                         );
-                        add(Kind::LabelTwice, Harm::Misread, text, remedy);
+                        add(FindingKind::LabelTwice, Harm::Misread, text, remedy);
                     }
                 }
                 numbers.insert(new);
@@ -343,10 +352,10 @@ fn nameless_pools(places: &SourceLines, found: &mut Vec<Damage>) {
             found.push(Damage {
                 line: Some(places.line_of(range.start)),
                 qube: None,
-                kind: Kind::PoolName,
+                kind: FindingKind::PoolName,
                 harm: Harm::Refused,
                 text: "a storage pool has no name".into(),
-                remedy: Remedy::TakeOut {
+                remedy: Remedy::Remove {
                     what: "the pool".into(),
                 },
                 target: Target::Element(range),
@@ -380,7 +389,7 @@ fn unusable_domains(bytes: &[u8], places: &SourceLines, found: &mut Vec<Damage>)
             Err(reason) => {
                 let text = format!("this domain cannot be used: {reason}");
                 (
-                    Kind::QubeName,
+                    FindingKind::QubeName,
                     None,
                     text,
                     Remedy::NewName(free(&name_of_nameless(bytes, entry))),
@@ -394,10 +403,10 @@ fn unusable_domains(bytes: &[u8], places: &SourceLines, found: &mut Vec<Damage>)
                 Some(same) => {
                     let is_same = bytes[range.clone()] == bytes[same.span.range()];
                     let remedy = match is_same || entry.class == Class::AdminVM {
-                        true if is_same => Remedy::TakeOut {
+                        true if is_same => Remedy::Remove {
                             what: "the second, which is the same".into(),
                         },
-                        true => Remedy::TakeOut {
+                        true => Remedy::Remove {
                             what: "the second".into(),
                         },
                         false => {
@@ -405,7 +414,7 @@ fn unusable_domains(bytes: &[u8], places: &SourceLines, found: &mut Vec<Damage>)
                         }
                     };
                     let text = "a second qube has this name; the first is used".to_owned();
-                    (Kind::QubeNameTwice, Some(name.clone()), text, remedy)
+                    (FindingKind::QubeNameTwice, Some(name.clone()), text, remedy)
                 }
             },
         };
@@ -490,12 +499,12 @@ fn shape(vm: &Vm, places: &SourceLines, found: &mut Vec<Damage>) {
                 name: "class",
                 value: class.to_string(),
             },
-            None => Remedy::ByHand(format!(
+            None => Remedy::Manual(format!(
                 "write its class in an editor, or qvm-remove {}",
                 vm.name
             )),
         };
-        add(Tree::ROOT, Kind::UnknownClass, text, remedy);
+        add(Tree::ROOT, FindingKind::UnknownClass, text, remedy);
     }
     let properties = tree.children_named(Tree::ROOT, b"properties");
     let properties: Vec<_> = properties
@@ -513,9 +522,9 @@ fn shape(vm: &Vm, places: &SourceLines, found: &mut Vec<Damage>) {
             );
             add(
                 one.id,
-                Kind::PropertyTwice,
+                FindingKind::PropertyTwice,
                 text,
-                Remedy::TakeOut {
+                Remedy::Remove {
                     what: "the first".into(),
                 },
             );
@@ -534,9 +543,9 @@ fn shape(vm: &Vm, places: &SourceLines, found: &mut Vec<Damage>) {
             {
                 add(
                     id,
-                    Kind::Nameless,
+                    FindingKind::Nameless,
                     format!("a {item} has no name"),
-                    Remedy::TakeOut {
+                    Remedy::Remove {
                         what: format!("the {item}"),
                     },
                 );

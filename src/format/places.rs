@@ -6,8 +6,8 @@ use std::rc::Rc;
 
 use super::index::{self, Index, Section};
 use super::tree::{ElementId, Tree};
-use crate::model::check::Part;
-use crate::model::{At, VmName};
+use crate::model::check::QubePart;
+use crate::model::{Location, VmName};
 
 /// The lines of one file.
 pub struct SourceLines<'a> {
@@ -98,20 +98,20 @@ impl<'a> SourceLines<'a> {
 
     /// The line that a finding is about; that of what surrounds it where the thing itself is
     /// missing.
-    pub fn line(&self, at: &At) -> Option<usize> {
+    pub fn line(&self, at: &Location) -> Option<usize> {
         let offset = match at {
-            At::Pool(position) => {
+            Location::Pool(position) => {
                 let has_name =
                     |tree: &Tree, id| tree.attribute(id, "name").is_some_and(|n| !n.is_empty());
                 self.nth_line(Section::Pools, "pool", has_name, *position)
             }
-            At::Global(name) => self.nth_line(
+            Location::Global(name) => self.nth_line(
                 Section::Properties,
                 "property",
                 |tree, id| tree.attribute(id, "name").as_deref() == Some(name),
                 0,
             ),
-            At::Qube { name, part } => self.of_qube(name, part),
+            Location::Qube { name, part } => self.of_qube(name, part),
         };
         offset.map(|offset| self.line_of(offset))
     }
@@ -133,10 +133,10 @@ impl<'a> SourceLines<'a> {
         starts.get(nth).copied()
     }
 
-    fn of_qube(&self, name: &VmName, part: &Part) -> Option<usize> {
+    fn of_qube(&self, name: &VmName, part: &QubePart) -> Option<usize> {
         let start = self.index.domains.get(*self.by_name.get(name)?)?.span.start as usize;
         let within = match part {
-            Part::Domain => None,
+            QubePart::Domain => None,
             part => self.domain(name).and_then(|tree| within(&tree, part)),
         };
         Some(within.unwrap_or(start))
@@ -144,7 +144,7 @@ impl<'a> SourceLines<'a> {
 }
 
 /// Where a part of a qube begins.
-fn within(tree: &Tree, part: &Part) -> Option<usize> {
+fn within(tree: &Tree, part: &QubePart) -> Option<usize> {
     let named = |section: &str, item: &str, name: &str| {
         let sections = tree.children_named(Tree::ROOT, section.as_bytes());
         let items =
@@ -154,12 +154,12 @@ fn within(tree: &Tree, part: &Part) -> Option<usize> {
             .last()
     };
     let id = match part {
-        Part::Domain => Some(Tree::ROOT),
-        Part::Property(name) => named("properties", "property", name),
-        Part::Tag(name) => named("tags", "tag", name),
-        Part::Feature(name) => named("features", "feature", name),
-        Part::Volume(name) => named("volume-config", "volume", name),
-        Part::Device { class, position } => {
+        QubePart::Domain => Some(Tree::ROOT),
+        QubePart::Property(name) => named("properties", "property", name),
+        QubePart::Tag(name) => named("tags", "tag", name),
+        QubePart::Feature(name) => named("features", "feature", name),
+        QubePart::Volume(name) => named("volume-config", "volume", name),
+        QubePart::Device { class, position } => {
             let classes = tree.children_named(Tree::ROOT, b"devices");
             let id = classes
                 .filter(|id| tree.attribute(*id, "class").is_some())

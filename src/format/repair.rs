@@ -12,7 +12,7 @@ use super::reader;
 use super::salvage::Lines;
 use super::tree::Tree;
 use super::{Bytes, find_damage, read_r4, writer};
-use crate::model::check::Kind;
+use crate::model::check::FindingKind;
 use crate::model::{Class, Facts, Finding, Remedy, VmName};
 
 /// More rounds than any file needs: each mends all of what it finds of one sort.
@@ -88,13 +88,13 @@ fn round(
     let mut loops = 0;
     // When one qube of a loop has no netvm any more, there may be none.
     let mut is_due = |finding: &Finding| {
-        loops += usize::from(finding.kind == Kind::NetvmLoop);
-        finding.remedy.is_automatic() && (finding.kind != Kind::NetvmLoop || loops == 1)
+        loops += usize::from(finding.kind == FindingKind::NetvmLoop);
+        finding.remedy.is_automatic() && (finding.kind != FindingKind::NetvmLoop || loops == 1)
     };
     let (positions, findings): (Vec<usize>, Vec<Finding>) =
         known(found).filter(|(_, f)| is_due(f)).unzip();
     let mut qubes = read_r4(bytes.clone())?;
-    let done = qubes.mend(&findings, facts, uuid);
+    let done = qubes.apply_remedies(&findings, facts, uuid);
     let edits = writer::changes(bytes, &qubes)?;
     let mended = positions
         .iter()
@@ -113,7 +113,7 @@ fn mend_element(
 ) -> Result<bool, FormatError> {
     let tree = Tree::of_element(bytes, range.clone()).map_err(|fault| fault.locate(bytes))?;
     match remedy {
-        Remedy::TakeOut { .. } => edits.delete(tree.blank_before(range.start)..range.end),
+        Remedy::Remove { .. } => edits.delete(tree.blank_before(range.start)..range.end),
         Remedy::SetAttribute { name, value } => {
             let mut wanted = reader::attributes(&tree, Tree::ROOT);
             wanted.set(name, value);

@@ -59,7 +59,7 @@ impl Session {
                 .and_then(|a| u32::try_from(self.domain_id(a)).ok()),
             guivm: self.running_guivm(qubes, vm)?,
             stubdom_mem: qubes
-                .value_of(vm, "stubdom_mem", self)?
+                .value_by_name(vm, "stubdom_mem", self)?
                 .as_int()
                 .and_then(|n| u64::try_from(n).ok()),
         })

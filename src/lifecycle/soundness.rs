@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 
-use crate::model::check::{Harm, NetvmWays, Numbers};
+use crate::model::check::{Harm, NetvmLoops, UniqueNumbers};
 use crate::model::text_map::TextMap;
 use crate::model::{Facts as _, Finding, Labels, Pools, Qubes, VmName, Written};
 use crate::store::{Read, StoreError, Write};
@@ -137,17 +137,17 @@ impl Session {
     /// What qubesd refuses the store for in the system and in the qubes of these names; in all
     /// where none are named.
     fn refusals(&self, qubes: &Qubes, names: Option<&Vec<VmName>>) -> Vec<Finding> {
-        let mut found = qubes.findings_of_system(self);
+        let mut found = qubes.system_findings(self);
         found.retain(|finding| finding.harm == Harm::Refused);
-        let mut ways = NetvmWays::default();
+        let mut ways = NetvmLoops::default();
         match names {
             Some(names) => {
                 let vms = names.iter().filter_map(|name| qubes.get(name.as_str()));
-                vms.for_each(|vm| found.extend(qubes.refusals_of(vm, self, &mut ways)));
+                vms.for_each(|vm| found.extend(qubes.qube_refusals(vm, self, &mut ways)));
             }
             None => qubes
                 .iter()
-                .for_each(|vm| found.extend(qubes.refusals_of(vm, self, &mut ways))),
+                .for_each(|vm| found.extend(qubes.qube_refusals(vm, self, &mut ways))),
         }
         found
     }
@@ -155,11 +155,11 @@ impl Session {
     /// Whether nothing is wrong with what was changed, where no qube came or went. That it does no
     /// harm to others is the rules' part.
     fn are_changed_qubes_unbroken(&self, qubes: &Qubes) -> bool {
-        let mut ways = NetvmWays::default();
+        let mut ways = NetvmLoops::default();
         qubes.removed().is_empty()
             && qubes.written().all(|written| match written {
                 Written::Unchanged { .. } => true,
-                Written::Changed { vm, .. } => qubes.what_breaks(vm, self, &mut ways).is_empty(),
+                Written::Changed { vm, .. } => qubes.qube_problems(vm, self, &mut ways).is_empty(),
                 Written::New { .. } => false,
             })
     }
@@ -168,15 +168,15 @@ impl Session {
     /// for it.
     fn describe_damage(&self, qubes: &Qubes) -> Option<String> {
         let mut found: Vec<String> = qubes.diagnoses.iter().map(|d| d.text.clone()).collect();
-        let (mut numbers, mut ways) = (Numbers::default(), NetvmWays::default());
+        let (mut numbers, mut ways) = (UniqueNumbers::default(), NetvmLoops::default());
         let refused = |finding: Finding| (finding.harm == Harm::Refused).then_some(finding.text);
         for name in qubes.names() {
             qubes.glance(name.as_str(), |vm| {
                 let of_form = vm.diagnoses.iter().map(|d| d.text.clone());
                 let own = qubes
-                    .findings_of(vm, self, &mut ways)
+                    .qube_findings(vm, self, &mut ways)
                     .into_iter()
-                    .chain(numbers.clashes(vm))
+                    .chain(numbers.find_duplicates(vm))
                     .filter_map(refused);
                 found.extend(
                     of_form
@@ -185,12 +185,7 @@ impl Session {
                 );
             });
         }
-        found.extend(
-            qubes
-                .findings_of_system(self)
-                .into_iter()
-                .filter_map(refused),
-        );
+        found.extend(qubes.system_findings(self).into_iter().filter_map(refused));
         let mut all = found.iter();
         let first: String = all
             .next()?

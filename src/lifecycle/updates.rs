@@ -57,7 +57,7 @@ impl Session {
         let qubes_do = match (guests.contains(&true), guests.contains(&false)) {
             (true, true) => UpdateChecks::Mixed,
             (false, false) => of(qubes
-                .global_value("check_updates_vm", self)
+                .global_value_by_name("check_updates_vm", self)
                 .ok()
                 .and_then(|v| v.as_bool())
                 != Some(false)),

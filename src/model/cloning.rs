@@ -10,7 +10,7 @@ use super::facts::Facts;
 use super::features::RESERVED;
 use super::loadable::feature_misfit;
 use super::power::PowerState;
-use super::property::{Effect, Property, PropertyError, Scope, properties_of};
+use super::property::{Effect, Property, PropertyError, Scope, class_properties};
 use super::qubes::Qubes;
 use super::release::Release;
 use super::tags::{CREATED_BY, is_tag};
@@ -151,11 +151,11 @@ impl Qubes {
     /// set.
     fn clone_properties(&self, vm: &mut Vm, source: &Vm, facts: &dyn Facts) -> Vec<NotCloned> {
         let mut left_out = Vec::new();
-        let known = properties_of(&source.class)
+        let known = class_properties(&source.class)
             .filter(|p| p.cloned && !p.computed && !OF_THE_SOURCE_ALONE.contains(&p.name))
             .filter(|p| Property::find(Scope::Class(&vm.class), p.name).is_some());
-        for (property, text) in known.filter_map(|p| Some((p.name, p.explicit(source)?))) {
-            match self.settable(vm, property, text, facts) {
+        for (property, text) in known.filter_map(|p| Some((p.name, p.explicit_value(source)?))) {
+            match self.validate_property(vm, property, text, facts) {
                 Ok(stored) => vm.properties.set(property, &stored),
                 Err(reason) => left_out.push(NotCloned::Property { property, reason }),
             }

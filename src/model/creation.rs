@@ -10,7 +10,7 @@ use super::label::Labels;
 use super::loadable::{TAGGED_REFERENCES, reference_misfit, reference_tag};
 use super::name::VmName;
 use super::pool::{Pool, Pools};
-use super::property::{Property, PropertyError, Scope, Value, not_for_disposables};
+use super::property::{Property, PropertyError, Scope, Value, dispvm_template_error};
 use super::qubes::Qubes;
 use super::release::Release;
 use super::tags::{CREATED_BY, is_tag};
@@ -38,7 +38,7 @@ pub enum CreationError {
     NoSuchTemplate(String),
     #[error("wrong VM class: domains['{template}'] is of type {is} and not TemplateVM")]
     WrongTemplate { template: String, is: Class },
-    #[error("{}", not_for_disposables(.0))]
+    #[error("{}", dispvm_template_error(.0))]
     NotForDisposables(VmName),
     #[error(
         "no template given for '{vm}', and the system has no {property}; name one with --template"
@@ -178,7 +178,7 @@ impl Qubes {
     /// a store in which a qube counts on a `default_kernel` that is not set, so without this
     /// nothing could be created there.
     pub fn choose_kernel(&mut self, facts: &dyn Facts) {
-        if self.global_value("default_kernel", facts).is_ok()
+        if self.global_value_by_name("default_kernel", facts).is_ok()
             || self.globals.contains("default_kernel")
         {
             return;
@@ -216,7 +216,7 @@ impl Qubes {
         };
         let name = match wanted {
             Some(name) => name.to_owned(),
-            None => match self.global_value(property, facts) {
+            None => match self.global_value_by_name(property, facts) {
                 Ok(Value::Qube(Some(name))) => name.to_string(),
                 Ok(_) | Err(PropertyError::Unset { .. }) => {
                     return Err(CreationError::NoDefaultTemplate {
@@ -302,7 +302,7 @@ impl Qubes {
     ) -> Result<(), CreationError> {
         let creator = self.get(new.created_by);
         if vm.class.is_local_guest() {
-            let checks = self.global_value("check_updates_vm", facts)?;
+            let checks = self.global_value_by_name("check_updates_vm", facts)?;
             if checks.as_bool() == Some(false) {
                 vm.features.set("check-updates", "");
             }
@@ -340,7 +340,7 @@ impl Qubes {
             if Property::find(Scope::Class(&vm.class), property).is_none() {
                 continue;
             }
-            let of = self.value_of(vm, property, facts)?;
+            let of = self.value_by_name(vm, property, facts)?;
             vm.tags.retain(|t| !t.starts_with(prefix));
             vm.tags
                 .extend(of.as_qube().and_then(|of| reference_tag(prefix, of)));

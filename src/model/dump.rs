@@ -7,7 +7,7 @@ use serde_json::{Map, Value as Json, json};
 use super::class::Class;
 use super::facts::Facts;
 use super::label::Label;
-use super::property::{Value, global_properties, properties_of};
+use super::property::{Value, class_properties, global_properties};
 use super::qubes::Qubes;
 use super::text_map::TextMap;
 use super::vm::Vm;
@@ -23,7 +23,7 @@ impl Qubes {
             .collect();
         domains.sort_keys();
         let globals = global_properties().map(|p| {
-            let value = value(self.global(p, facts).map_err(|e| e.to_string()));
+            let value = value(self.global_value(p, facts).map_err(|e| e.to_string()));
             (
                 p.name.to_owned(),
                 json!({"is_default": self.is_global_default(p), "value": value}),
@@ -39,7 +39,7 @@ impl Qubes {
 
     fn domain(&self, vm: &Vm, facts: &dyn Facts) -> Json {
         // A time is no part of what a store means.
-        let properties = properties_of(&vm.class)
+        let properties = class_properties(&vm.class)
             .filter(|p| p.name != "start_time")
             .map(|p| {
                 let value = value(self.value(vm, p, facts).map_err(|e| e.to_string()));

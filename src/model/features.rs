@@ -196,7 +196,7 @@ impl Qubes {
         let template = match vm.class {
             Class::AdminVM if vm.features.get(PRELOAD_MAX) == Some(value) => None,
             Class::AdminVM => {
-                let default = self.global_value("default_dispvm", facts).ok();
+                let default = self.global_value_by_name("default_dispvm", facts).ok();
                 default.and_then(|value| self.get(value.as_qube()?.as_str()))
             }
             _ => Some(vm).filter(|vm| has_disposables(&vm.class)),

@@ -33,7 +33,7 @@ pub mod vm;
 pub mod volume;
 pub mod volume_change;
 
-pub use check::{At, Finding, Remedy};
+pub use check::{Finding, Location, Remedy};
 pub use class::Class;
 pub use cloning::{CloneQube, NotCloned, PlannedClone};
 pub use creation::{CreationError, NewQube, PoolChoice, in_written_order, new_system};
@@ -48,8 +48,8 @@ pub use pool_change::{NewPool, PoolError, PoolUse};
 pub use pool_driver::{POOL_DRIVERS, PoolDriver};
 pub use power::PowerState;
 pub use property::{
-    Effect, Named, Property, PropertyError, Scope, Value, VirtMode, global_properties,
-    properties_of,
+    Effect, Property, PropertyByClass, PropertyError, Scope, Value, VirtMode, class_properties,
+    global_properties,
 };
 pub use qubes::{Brief, DomainSource, Qubes, Written};
 pub use release::Release;

@@ -32,7 +32,7 @@ impl Qubes {
 
     /// The qube's own IPv4 address.
     pub fn ip(&self, vm: &Vm, facts: &dyn Facts) -> Result<Option<Ipv4Addr>, PropertyError> {
-        match self.value_of(vm, "ip", facts)? {
+        match self.value_by_name(vm, "ip", facts)? {
             Value::Ip4(ip) => Ok(Some(ip)),
             _ => Ok(None),
         }
@@ -82,7 +82,7 @@ impl Qubes {
         {
             return Ok((id, nets));
         }
-        let number = self.value_of(vm, property, facts)?;
+        let number = self.value_by_name(vm, property, facts)?;
         let id = number
             .as_int()
             .and_then(|n| u16::try_from(n).ok())
@@ -97,7 +97,7 @@ impl Qubes {
 
     pub(super) fn visible_ip(&self, vm: &Vm, facts: &dyn Facts) -> Read {
         self.faked(vm, "net.fake-ip")
-            .map_or_else(|| self.value_of(vm, "ip", facts), Ok)
+            .map_or_else(|| self.value_by_name(vm, "ip", facts), Ok)
     }
 
     pub(super) fn gateway(&self, vm: &Vm, facts: &dyn Facts) -> Read {
@@ -109,7 +109,7 @@ impl Qubes {
 
     pub(super) fn gateway6(&self, vm: &Vm, facts: &dyn Facts) -> Read {
         match self.provides_network(vm, facts) && self.has_ipv6(vm, facts) {
-            true => self.value_of(vm, "ip6", facts),
+            true => self.value_by_name(vm, "ip6", facts),
             false => Ok(Value::None),
         }
     }

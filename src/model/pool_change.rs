@@ -6,7 +6,7 @@ use std::fmt;
 use super::facts::Facts;
 use super::pool::Pool;
 use super::pool_driver::{POOL_DRIVERS, PoolDriver};
-use super::property::{Kind, global_properties, parse_bool};
+use super::property::{ValueType, global_properties, parse_bool};
 use super::qubes::Qubes;
 use super::release::Release;
 use super::text_map::TextMap;
@@ -212,11 +212,11 @@ impl Qubes {
     /// it.
     pub fn uses_of_pool(&self, name: &str, facts: &dyn Facts) -> Vec<PoolUse> {
         let is_it = |property: &str| {
-            self.global_value(property, facts)
+            self.global_value_by_name(property, facts)
                 .is_ok_and(|value| value.to_string() == name)
         };
-        let defaults =
-            global_properties().filter(|p| matches!(p.kind, Kind::Pool) && is_it(p.name));
+        let defaults = global_properties()
+            .filter(|p| matches!(p.value_type, ValueType::Pool) && is_it(p.name));
         let mut uses: Vec<PoolUse> = defaults
             .map(|p| PoolUse::Default { property: p.name })
             .collect();

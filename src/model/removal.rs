@@ -5,7 +5,7 @@ use std::fmt;
 use super::class::Class;
 use super::facts::Facts;
 use super::power::PowerState;
-use super::property::{Effect, Kind, global_properties, properties_of};
+use super::property::{Effect, ValueType, class_properties, global_properties};
 use super::qubes::Qubes;
 use super::vm::{Vm, VolumeConfig};
 use super::volume::{ResolvedVolume, VolumeError, volume_names};
@@ -86,18 +86,18 @@ impl Qubes {
     /// printed: global properties that are worth it, explicit properties of other qubes, devices it
     /// provides.
     pub fn uses_of(&self, name: &str, facts: &dyn Facts) -> Vec<Use> {
-        let refers = |kind: Kind| matches!(kind, Kind::Qube { .. });
+        let refers = |kind: ValueType| matches!(kind, ValueType::Qube { .. });
         let mut uses: Vec<Use> = global_properties()
-            .filter(|p| refers(p.kind))
+            .filter(|p| refers(p.value_type))
             .filter(|p| {
-                self.global(p, facts)
+                self.global_value(p, facts)
                     .is_ok_and(|v| v.as_qube().is_some_and(|q| *q == name))
             })
             .map(|p| Use::Global { property: p.name })
             .collect();
         for vm in self.iter().filter(|vm| vm.name != name) {
-            let explicit = properties_of(&vm.class)
-                .filter(|p| refers(p.kind) && vm.properties.get(p.name) == Some(name))
+            let explicit = class_properties(&vm.class)
+                .filter(|p| refers(p.value_type) && vm.properties.get(p.name) == Some(name))
                 .filter(|p| !self.is_preloads_own(vm, p.name));
             uses.extend(explicit.map(|p| Use::Qube {
                 vm: vm.name.to_string(),
@@ -236,7 +236,9 @@ impl Qubes {
         let vm = self
             .remove(name)
             .ok_or_else(|| RemovalError::NoSuchQube(name.to_owned()))?;
-        for property in global_properties().filter(|p| matches!(p.kind, Kind::Qube { .. })) {
+        for property in
+            global_properties().filter(|p| matches!(p.value_type, ValueType::Qube { .. }))
+        {
             if self.globals.get(property.name) == Some(name) {
                 self.globals.remove(property.name);
             }

@@ -381,7 +381,7 @@ impl Qubes {
         let name = match named {
             Some(name) => name,
             None if matches!(volume, "root" | "private" | "volatile" | "kernel") => self
-                .global_value(&format!("default_pool_{volume}"), facts)?
+                .global_value_by_name(&format!("default_pool_{volume}"), facts)?
                 .to_string(),
             None => {
                 return Err(VolumeError::NoDefaultPool {

@@ -7,9 +7,9 @@ use super::prefs::NONE_IS_NO_QUBE;
 use super::qubes_given::is_pattern;
 use super::values::Values;
 use crate::lifecycle::{Session, record};
-use crate::model::property::Kind as PropertyKind;
+use crate::model::property::ValueType;
 use crate::model::{
-    Class, Property, Qubes, Scope, Value, Vm, VmName, global_properties, properties_of,
+    Class, Property, Qubes, Scope, Value, Vm, VmName, class_properties, global_properties,
 };
 use crate::storage::Drivers;
 use crate::system::{Options, System};
@@ -269,7 +269,7 @@ fn from_store(kind: &Kind, qubes: &Qubes, session: &Session) -> Vec<Candidate> {
                 .collect()
         }
         Kind::PropertiesOfClass(ref class) => {
-            let settable = properties_of(class).filter(|p| !p.computed && !p.write_once);
+            let settable = class_properties(class).filter(|p| !p.computed && !p.write_once);
             settable.map(|p| candidate(p.name, p.doc)).collect()
         }
         Kind::ValuesOfClass {
@@ -287,7 +287,7 @@ fn from_store(kind: &Kind, qubes: &Qubes, session: &Session) -> Vec<Candidate> {
         Kind::Properties { of: Some(name) } => {
             let mut properties: Vec<_> = classes(qubes, name)
                 .iter()
-                .flat_map(properties_of)
+                .flat_map(class_properties)
                 .collect();
             properties.sort_by_key(|p| p.name);
             properties.dedup_by_key(|p| p.name);
@@ -344,24 +344,24 @@ pub fn words_of_values(property: &Property, qubes: &Qubes, session: &Session) ->
 
 fn values_of(property: &Property, qubes: &Qubes, session: &Session) -> Vec<Candidate> {
     let words = |words: &[&str]| words.iter().map(|w| candidate(w, "")).collect();
-    let mut values = match (property.kind, property.name) {
-        (PropertyKind::Bool, _) => words(&["True", "False"]),
-        (PropertyKind::Label, _) => from_store(&Kind::Labels, qubes, session),
-        (PropertyKind::Pool, _) => from_store(&Kind::Pools, qubes, session),
-        (PropertyKind::Qube { .. }, "netvm" | "default_netvm") => {
+    let mut values = match (property.value_type, property.name) {
+        (ValueType::Bool, _) => words(&["True", "False"]),
+        (ValueType::Label, _) => from_store(&Kind::Labels, qubes, session),
+        (ValueType::Pool, _) => from_store(&Kind::Pools, qubes, session),
+        (ValueType::Qube { .. }, "netvm" | "default_netvm") => {
             from_store(&Kind::Netvms, qubes, session)
         }
         (
-            PropertyKind::Qube {
+            ValueType::Qube {
                 class: Some(Class::TemplateVM),
                 ..
             },
             _,
         ) => from_store(&Kind::Templates, qubes, session),
-        (PropertyKind::Qube { .. }, "template" | "default_dispvm" | "management_dispvm") => {
+        (ValueType::Qube { .. }, "template" | "default_dispvm" | "management_dispvm") => {
             from_store(&Kind::DisposableTemplates, qubes, session)
         }
-        (PropertyKind::Qube { .. }, _) => {
+        (ValueType::Qube { .. }, _) => {
             let local = qubes
                 .briefs()
                 .filter(|(_, class)| **class != Class::RemoteVM);
@@ -376,9 +376,9 @@ fn values_of(property: &Property, qubes: &Qubes, session: &Session) -> Vec<Candi
         (_, "virt_mode") => words(&["hvm", "pv", "pvh"]),
         _ => Vec::new(),
     };
-    if let PropertyKind::Qube {
+    if let ValueType::Qube {
         required: false, ..
-    } = property.kind
+    } = property.value_type
         && NONE_IS_NO_QUBE.contains(&property.name)
     {
         values.push(candidate("none", "no qube"));
@@ -388,7 +388,9 @@ fn values_of(property: &Property, qubes: &Qubes, session: &Session) -> Vec<Candi
 
 /// The kernels that a qube can choose from.
 fn kernels(qubes: &Qubes, session: &Session) -> Vec<String> {
-    let pool = qubes.global_value("default_pool_kernel", session).ok();
+    let pool = qubes
+        .global_value_by_name("default_pool_kernel", session)
+        .ok();
     let driver = pool.as_ref().and_then(Value::as_str).and_then(|pool| {
         let mut drivers = Drivers::to_look(&qubes.pools, &session.system);
         drivers.get(pool).ok()

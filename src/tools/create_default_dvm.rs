@@ -76,7 +76,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
 
 /// The qube that a property of the system names.
 fn global(qubes: &Qubes, session: &Session, property: &str) -> Result<String, Failure> {
-    match qubes.global_value(property, session) {
+    match qubes.global_value_by_name(property, session) {
         Ok(Value::Qube(Some(name))) => Ok(name.to_string()),
         _ => Err(Failure::error(format!(
             "the system has no {property}; name a TEMPLATE, or set it with qubes-prefs"

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 
 use super::invocation::Invocation;
 use crate::lifecycle::Session;
-use crate::model::check::{NetvmWays, Numbers};
+use crate::model::check::{NetvmLoops, UniqueNumbers};
 use crate::model::{Qubes, Vm, VmName};
 use crate::store::Read;
 
@@ -15,8 +15,8 @@ pub struct Watch<'q> {
     /// What is wrong with the store outside any qube is told as well.
     tells_of_store: bool,
     /// Of all qubes, where all of them come by.
-    numbers: Option<RefCell<Numbers>>,
-    ways: RefCell<NetvmWays<'q>>,
+    numbers: Option<RefCell<UniqueNumbers>>,
+    ways: RefCell<NetvmLoops<'q>>,
     broken: RefCell<Vec<(VmName, Vec<String>)>>,
     /// How many were looked at.
     looked: Cell<usize>,
@@ -71,15 +71,15 @@ impl<'q> Watch<'q> {
         }
         let mut texts = self
             .qubes
-            .what_breaks(vm, self.session, &mut self.ways.borrow_mut());
+            .qube_problems(vm, self.session, &mut self.ways.borrow_mut());
         if let Some(numbers) = &self.numbers
             && !self.qubes.needs_conversion
         {
-            let twice = numbers.borrow_mut().clashes(vm);
+            let twice = numbers.borrow_mut().find_duplicates(vm);
             texts.extend(
                 twice
                     .into_iter()
-                    .filter(|f| f.breaks_the_qube())
+                    .filter(|f| f.is_breaking())
                     .map(|f| f.text),
             );
         }

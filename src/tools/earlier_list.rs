@@ -67,7 +67,9 @@ pub fn print_system(out: &mut Output, qubes: &Qubes, session: &Session) -> Resul
         "default-template",
         "updatevm",
     ] {
-        let value = qubes.global_value(&name.replace('-', "_"), session).ok();
+        let value = qubes
+            .global_value_by_name(&name.replace('-', "_"), session)
+            .ok();
         let text = value
             .filter(|v| *v != Value::Qube(None))
             .map(|v| v.to_string())
@@ -132,9 +134,9 @@ enum Type {
 
 impl Type {
     fn of(qubes: &Qubes, vm: &Vm, facts: &dyn Facts) -> Type {
-        let mode = qubes.value_of(vm, "virt_mode", facts).ok();
+        let mode = qubes.value_by_name(vm, "virt_mode", facts).ok();
         let brings_its_kernel = qubes
-            .value_of(vm, "kernel", facts)
+            .value_by_name(vm, "kernel", facts)
             .is_ok_and(|k| k.as_str() == Some(""));
         let is_hvm = mode.is_some_and(|m| m.as_str() == Some("hvm")) && brings_its_kernel;
         match vm.class {
@@ -145,7 +147,7 @@ impl Type {
             Class::RemoteVM | Class::Unknown(_) => Type::Other,
             _ if qubes.provides_network(vm, facts) => {
                 match qubes
-                    .value_of(vm, "netvm", facts)
+                    .value_by_name(vm, "netvm", facts)
                     .is_ok_and(|v| v.as_qube().is_some())
                 {
                     true => Type::Proxy,
@@ -201,7 +203,7 @@ fn marked(qubes: &Qubes, vm: &Vm, name: &str, mark: &str, facts: &dyn Facts) -> 
 
 fn last_backup(qubes: &Qubes, vm: &Vm, facts: &dyn Facts) -> String {
     let seconds = qubes
-        .value_of(vm, "backup_timestamp", facts)
+        .value_by_name(vm, "backup_timestamp", facts)
         .ok()
         .and_then(|v| v.as_int());
     let time = seconds.and_then(|s| Timestamp::from_second(s).ok());

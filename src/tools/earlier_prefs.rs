@@ -242,7 +242,10 @@ pub fn wanted<'a>(property: &Property, text: &'a str, by_set: bool) -> Option<&'
 
 /// The same for properties of the system: with `--set`, `none` is no qube.
 pub fn wanted_of_system<'a>(property: &Property, text: &'a str, by_set: bool) -> &'a str {
-    let refers = matches!(property.kind, crate::model::property::Kind::Qube { .. });
+    let refers = matches!(
+        property.value_type,
+        crate::model::property::ValueType::Qube { .. }
+    );
     if by_set && refers && text.eq_ignore_ascii_case("none") {
         ""
     } else {

@@ -41,7 +41,7 @@ impl FilterWords<'_> {
         if !self.properties.is_empty() {
             let known: Vec<&str> = PROPERTIES
                 .iter()
-                .filter(|p| !p.is_of(Scope::Global))
+                .filter(|p| !p.is_in_scope(Scope::Global))
                 .map(|p| p.name)
                 .collect();
             tell_unknown(

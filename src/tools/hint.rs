@@ -183,12 +183,12 @@ pub fn property(given: &str, scope: Option<Scope>) -> Hint {
     let of_system = |name: &str| {
         PROPERTIES
             .iter()
-            .any(|p| p.name == name && p.is_of(Scope::Global))
+            .any(|p| p.name == name && p.is_in_scope(Scope::Global))
     };
     let of_qubes = |name: &str| {
         PROPERTIES
             .iter()
-            .any(|p| p.name == name && !p.is_of(Scope::Global))
+            .any(|p| p.name == name && !p.is_in_scope(Scope::Global))
     };
     let text = match scope {
         Some(Scope::Global) if of_qubes(&name) => {
@@ -201,7 +201,9 @@ pub fn property(given: &str, scope: Option<Scope>) -> Hint {
             format!("{name} is a property of the system: qubes-prefs {name}")
         }
         _ => {
-            let has = |p: &&Property| scope.map_or(!p.is_of(Scope::Global), |scope| p.is_of(scope));
+            let has = |p: &&Property| {
+                scope.map_or(!p.is_in_scope(Scope::Global), |scope| p.is_in_scope(scope))
+            };
             let close = did_you_mean(&name, PROPERTIES.iter().filter(has).map(|p| p.name));
             close.unwrap_or_else(|| "--help-properties lists the properties".to_string())
         }
@@ -295,7 +297,9 @@ fn for_disposables(session: &Session, qubes: &Qubes, name: &str) -> String {
 
 /// The kernels that qubes can have, and where they lie: one directory each.
 pub fn kernels(session: &Session, qubes: &Qubes) -> String {
-    let pool = qubes.global_value("default_pool_kernel", session).ok();
+    let pool = qubes
+        .global_value_by_name("default_pool_kernel", session)
+        .ok();
     let pool = pool
         .as_ref()
         .and_then(Value::as_str)

@@ -21,7 +21,8 @@ use super::table;
 use super::values::json_of;
 use crate::lifecycle::Session;
 use crate::model::{
-    Class, Property, PropertyError, Qubes, Scope, Value, VmName, global_properties, properties_of,
+    Class, Property, PropertyError, Qubes, Scope, Value, VmName, class_properties,
+    global_properties,
 };
 use crate::store::Read;
 use refused::Refused;
@@ -102,7 +103,7 @@ impl Owner {
     fn properties(&self) -> Vec<&'static Property> {
         match self {
             Owner::System => global_properties().collect(),
-            Owner::Qube { class, .. } => properties_of(class).collect(),
+            Owner::Qube { class, .. } => class_properties(class).collect(),
         }
     }
 
@@ -115,7 +116,10 @@ impl Owner {
         match self {
             // Two have no default (default_kernel, default_template): a store that lacks them is a
             // new one, not a broken one.
-            Owner::System => match (qubes.global(property, session), property.kind.api_name()) {
+            Owner::System => match (
+                qubes.global_value(property, session),
+                property.value_type.api_name(),
+            ) {
                 (Err(PropertyError::Unset { .. }), "vm") => Ok(Value::Qube(None)),
                 (Err(PropertyError::Unset { .. }), "str") => Ok(Value::text("")),
                 (value, _) => value,
@@ -308,9 +312,9 @@ fn show(
         let text = serde_json::to_string_pretty(&json_of(&value))?;
         return call.out.line(&text).map(|()| 0);
     }
-    match property.printed(&value) {
+    match property.format_single(&value) {
         // Not an empty line: a script would take it for a number.
-        _ if value == Value::None && property.kind.api_name() == "int" => {
+        _ if value == Value::None && property.value_type.api_name() == "int" => {
             Err(Failure::error(format!(
                 "{} has no value; set one, or read it with --json",
                 property.name
@@ -335,7 +339,7 @@ fn list(
         let listed = owner
             .value(qubes, property, session)
             .ok()
-            .and_then(|value| property.listed(&value));
+            .and_then(|value| property.format_in_list(&value));
         let line = match listed {
             None => format!("{:width$}  U", property.name),
             Some(_) if is_default && call.has("hide-default") => continue,
@@ -423,7 +427,7 @@ fn explain(call: &mut Invocation, properties: Vec<&'static Property>) -> Result<
 
 /// The properties that qubes of some class have, each once.
 fn of_any_class() -> Vec<&'static Property> {
-    let mut all: Vec<&'static Property> = Class::ALL.iter().flat_map(properties_of).collect();
+    let mut all: Vec<&'static Property> = Class::ALL.iter().flat_map(class_properties).collect();
     all.sort_by_key(|p| p.name);
     all.dedup_by_key(|p| p.name);
     all

@@ -8,7 +8,7 @@ mod store;
 
 use serde_json::{Map, Value as Json, json};
 
-use crate::model::property::{Kind, PROPERTIES};
+use crate::model::property::{PROPERTIES, ValueType};
 use crate::model::{Class, Property, Scope};
 
 /// One schema: the name of its file without `.json`, and what it is.
@@ -76,12 +76,12 @@ fn typed(kind: &str, description: &str) -> Json {
 
 /// The JSON type of a property's value.
 fn type_of(property: &Property) -> &'static str {
-    match property.kind {
+    match property.value_type {
         // Computed: the one time that is told with fractions of a second, and the one list.
         _ if property.name == "start_time" => "number",
         _ if property.name == "dns" => "array",
-        Kind::Bool => "boolean",
-        Kind::Int { .. } => "integer",
+        ValueType::Bool => "boolean",
+        ValueType::Int { .. } => "integer",
         _ => "string",
     }
 }
@@ -90,13 +90,17 @@ fn type_of(property: &Property) -> &'static str {
 fn of_system() -> Vec<&'static Property> {
     PROPERTIES
         .iter()
-        .filter(|p| p.is_of(Scope::Global))
+        .filter(|p| p.is_in_scope(Scope::Global))
         .collect()
 }
 
 /// The properties that qubes of some class have, each once.
 fn of_qubes() -> Vec<&'static Property> {
-    let is_of_qubes = |p: &&Property| Class::ALL.iter().any(|class| p.is_of(Scope::Class(class)));
+    let is_of_qubes = |p: &&Property| {
+        Class::ALL
+            .iter()
+            .any(|class| p.is_in_scope(Scope::Class(class)))
+    };
     let mut found: Vec<&'static Property> = PROPERTIES.iter().filter(is_of_qubes).collect();
     found.dedup_by_key(|p| p.name);
     found

@@ -87,7 +87,7 @@ impl<'a> Values<'a> {
 
     /// A property as it is in effect.
     pub fn value(&self, vm: &Vm, name: &str) -> Result<Value, PropertyError> {
-        self.qubes.value_of(vm, name, self.session)
+        self.qubes.value_by_name(vm, name, self.session)
     }
 
     /// A property's text; `None` when there is no such property, it cannot be read, or it has no
@@ -118,8 +118,8 @@ impl<'a> Values<'a> {
         if property.name == "name" {
             return cell.push_str(vm.name.as_str());
         }
-        let value = match property.explicit_where_last(vm, last) {
-            Some(text) if property.prints_as_stored(self.qubes, text) => {
+        let value = match property.explicit_value_at_hint(vm, last) {
+            Some(text) if property.is_printed_verbatim(self.qubes, text) => {
                 return cell.push_str(text);
             }
             Some(_) => self.qubes.value(vm, property, self.session),
@@ -226,7 +226,7 @@ impl<'a> Values<'a> {
             return NONE.to_string();
         };
         match self.qubes.value(vm, property, self.session) {
-            Ok(Value::None) if property.kind.api_name() == "str" => String::new(),
+            Ok(Value::None) if property.value_type.api_name() == "str" => String::new(),
             Ok(Value::None | Value::Qube(None)) | Err(_) => NONE.to_string(),
             Ok(value) => value.to_string(),
         }

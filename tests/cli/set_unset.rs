@@ -4,7 +4,7 @@
 
 use std::fs;
 
-use qubes::model::{Class, Property, Scope, global_properties, properties_of};
+use qubes::model::{Class, Property, Scope, class_properties, global_properties};
 
 use crate::recording::without_ours;
 use crate::store::{Run, Store};
@@ -286,7 +286,7 @@ impl Sample {
             None => !qubes.globals.contains(property),
             Some(vm) => Property::find(Scope::Class(&vm.class), property)
                 .unwrap()
-                .explicit(vm)
+                .explicit_value(vm)
                 .is_none(),
         }
     }
@@ -353,7 +353,7 @@ impl Sample {
             !of_class.is_empty() || self.column == 1,
             "small.xml has every class"
         );
-        for property in properties_of(class)
+        for property in class_properties(class)
             .collect::<Vec<_>>()
             .iter()
             .filter(settable)
@@ -452,7 +452,7 @@ fn what_is_computed_or_written_once_is_refused_and_so_is_forgetting_it() {
     let mut seen = 0;
     for class in Class::ALL {
         let (qube, _) = sample.qubes.iter().find(|(_, c)| *c == class).unwrap();
-        for property in properties_of(&class)
+        for property in class_properties(&class)
             .collect::<Vec<_>>()
             .iter()
             .filter(|p| !settable(p))

@@ -1,7 +1,7 @@
 //! Random command lines of the tools that change a store.
 
 use fastrand::Rng;
-use qubes::model::{Class, Qubes, global_properties, properties_of};
+use qubes::model::{Class, Qubes, class_properties, global_properties};
 
 use crate::system::KERNELS;
 
@@ -241,7 +241,7 @@ impl Commands {
         } else {
             class
         };
-        let names: Vec<&'static str> = properties_of(&class)
+        let names: Vec<&'static str> = class_properties(&class)
             .map(|property| property.name)
             .collect();
         names[self.random.usize(..names.len())]

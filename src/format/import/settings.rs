@@ -46,7 +46,7 @@ fn leave_out_misfits(vm: &mut Vm) {
         }
         let property = Property::find(Scope::Class(&vm.class), name)?;
         let text = vm.properties.get(name)?;
-        let rule = property.setter_misfit(text)?;
+        let rule = property.setter_error(text)?;
         Some((
             name.to_owned(),
             format!("{name}='{}': {rule}; the default is used", shown(text)),

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 
 use crate::format::{self, Bytes, Damage, SourceLines};
 use crate::lifecycle::Session;
-use crate::model::At;
-use crate::model::check::Kind;
+use crate::model::Location;
+use crate::model::check::FindingKind;
 use crate::storage::overlap::overlap;
 
 impl Session {
@@ -29,9 +29,9 @@ impl Session {
             let met = earlier.filter_map(|other| overlap(pool, other, &self.system).ok().flatten());
             for how in met {
                 found.push(Damage::for_manual_repair(
-                    places.line(&At::Pool(position)),
+                    places.line(&Location::Pool(position)),
                     None,
-                    Kind::PoolOverlap,
+                    FindingKind::PoolOverlap,
                     format!("pool '{}': {how}", pool.name()),
                     "move its volumes to a pool with a directory of its own, and remove it",
                 ));
@@ -46,7 +46,7 @@ impl Session {
             found.push(Damage::for_manual_repair(
                 Some(later.line),
                 later.qube.clone(),
-                Kind::VolumeShared,
+                FindingKind::VolumeShared,
                 format!(
                     "volume {} has the image of volume {}: what one does to them, it does to both",
                     later.volume, first.volume
@@ -74,7 +74,7 @@ impl Session {
             found.push(Damage::for_manual_repair(
                 Some(later.line),
                 later.qube.clone(),
-                Kind::DirectoryShared,
+                FindingKind::DirectoryShared,
                 format!(
                     "{} is the directory of {}, too: they have one firewall and one set of notes",
                     later.shown(&self.system),

@@ -1,6 +1,6 @@
 //! Device assignments of one qube.
 
-use super::{At, Finding, Harm, Kind, Part, Remedy};
+use super::{Finding, FindingKind, Harm, Location, QubePart, Remedy};
 use crate::model::device::{Assignment, Mode};
 use crate::model::facts::Facts;
 use crate::model::qubes::Qubes;
@@ -14,16 +14,16 @@ impl Qubes {
         for (nth, class) in vm.devices.iter().enumerate() {
             for (position, device) in class.assignments.iter().enumerate() {
                 let what = format!("{} device '{}'", class.class, device.port());
-                let taken_out = || Remedy::TakeOut {
+                let taken_out = || Remedy::Remove {
                     what: "the assignment".into(),
                 };
                 let mut add = |kind, harm, text: String, remedy| {
-                    let part = Part::Device {
+                    let part = QubePart::Device {
                         class: nth,
                         position,
                     };
                     found.push(Finding {
-                        at: At::Qube {
+                        at: Location::Qube {
                             name: vm.name.clone(),
                             part,
                         },
@@ -37,12 +37,12 @@ impl Qubes {
                     let text = format!(
                         "is of '{backend}', and there is no such qube: qubesd drops the assignment"
                     );
-                    add(Kind::DeviceBackend, Harm::Misread, text, taken_out());
+                    add(FindingKind::DeviceBackend, Harm::Misread, text, taken_out());
                 }
                 match device.mode() {
                     Err("manual") => {
                         add(
-                            Kind::DeviceMode,
+                            FindingKind::DeviceMode,
                             Harm::Refused,
                             "has mode 'manual'".into(),
                             taken_out(),
@@ -53,11 +53,11 @@ impl Qubes {
                             "has required='{}', which is not a boolean",
                             text.escape_debug()
                         );
-                        add(Kind::DeviceMode, Harm::Refused, text, taken_out());
+                        add(FindingKind::DeviceMode, Harm::Refused, text, taken_out());
                     }
                     Err(mode) => {
                         let text = format!("has mode '{mode}': qubesd drops the assignment");
-                        add(Kind::DeviceMode, Harm::Misread, text, taken_out());
+                        add(FindingKind::DeviceMode, Harm::Misread, text, taken_out());
                     }
                     Ok(mode) if mode != Mode::Required && !facts.release().knows_device_modes() => {
                         let text = format!(
@@ -66,10 +66,10 @@ impl Qubes {
                             facts.release()
                         );
                         add(
-                            Kind::DeviceMode,
+                            FindingKind::DeviceMode,
                             Harm::Misread,
                             text,
-                            Remedy::ByHand(ACCEPT.into()),
+                            Remedy::Manual(ACCEPT.into()),
                         );
                     }
                     Ok(_) => {}
@@ -81,16 +81,16 @@ impl Qubes {
                         facts.release()
                     );
                     add(
-                        Kind::DeviceIdentity,
+                        FindingKind::DeviceIdentity,
                         Harm::Misread,
                         text,
-                        Remedy::ByHand(ACCEPT.into()),
+                        Remedy::Manual(ACCEPT.into()),
                     );
                 }
                 let same = |other: &Assignment| key(other) == key(device);
                 if class.assignments.iter().take(position).any(same) {
                     add(
-                        Kind::DeviceTwice,
+                        FindingKind::DeviceTwice,
                         Harm::Refused,
                         "is assigned twice".into(),
                         taken_out(),
@@ -101,11 +101,11 @@ impl Qubes {
                     let (text, remedy) = match is_pci_port(&port.to_ascii_lowercase()) {
                         true => (
                             "has capitals in its PCI address",
-                            Remedy::ByHand("write small letters".into()),
+                            Remedy::Manual("write small letters".into()),
                         ),
                         false => ("has no PCI address", taken_out()),
                     };
-                    add(Kind::DevicePort, Harm::Refused, text.into(), remedy);
+                    add(FindingKind::DevicePort, Harm::Refused, text.into(), remedy);
                 }
             }
         }

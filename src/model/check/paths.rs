@@ -1,7 +1,7 @@
 //! Paths in a store that lead elsewhere than they seem to: `..` in a pool's directory or a volume's
 //! id.
 
-use super::{At, Finding, Harm, Kind, Part, Remedy};
+use super::{Finding, FindingKind, Harm, Location, QubePart, Remedy};
 use crate::model::loadable::is_file_vid;
 use crate::model::qubes::Qubes;
 use crate::model::vm::Vm;
@@ -13,14 +13,14 @@ impl Qubes {
                 continue;
             };
             found.push(Finding {
-                at: At::Pool(position),
-                kind: Kind::UnsafePath,
+                at: Location::Pool(position),
+                kind: FindingKind::UnsafePath,
                 harm: Harm::Misread,
                 text: format!(
                     "pool '{}' has dir_path=\"{directory}\": '..' leads where links make it lead",
                     pool.name()
                 ),
-                remedy: Remedy::ByHand("write the directory that is meant".into()),
+                remedy: Remedy::Manual("write the directory that is meant".into()),
             });
         }
     }
@@ -41,14 +41,14 @@ impl Qubes {
                 .filter(|vid| is_astray(vid) || names_no_file(vid));
             let Some(vid) = vid else { continue };
             found.push(Finding {
-                at: At::Qube { name: vm.name.clone(), part: Part::Volume(volume.name().to_owned()) },
-                kind: Kind::UnsafePath,
+                at: Location::Qube { name: vm.name.clone(), part: QubePart::Volume(volume.name().to_owned()) },
+                kind: FindingKind::UnsafePath,
                 harm: Harm::Misread,
                 text: format!(
                     "volume {} has vid=\"{vid}\", which is not a path inside its pool: no command here uses it",
                     volume.name()
                 ),
-                remedy: Remedy::ByHand("write the id of the image that is meant, below its pool".into()),
+                remedy: Remedy::Manual("write the id of the image that is meant, below its pool".into()),
             });
         }
     }

@@ -1,6 +1,6 @@
 //! Storage pools.
 
-use super::{At, Finding, Harm, Kind, Remedy};
+use super::{Finding, FindingKind, Harm, Location, Remedy};
 use crate::model::facts::Facts;
 use crate::model::pool::Pool;
 use crate::model::pool_driver::PoolDriver;
@@ -24,7 +24,7 @@ fn check_options(
     pool: &Pool,
     driver: &str,
     release: Release,
-    add: &mut impl FnMut(Kind, Harm, String, Remedy),
+    add: &mut impl FnMut(FindingKind, Harm, String, Remedy),
 ) {
     let Some(driver) = PoolDriver::find(driver) else {
         return;
@@ -36,10 +36,10 @@ fn check_options(
     {
         let text = format!("has no {missing}, which driver {} needs", driver.name);
         add(
-            Kind::PoolOption,
+            FindingKind::PoolOption,
             Harm::Refused,
             text,
-            Remedy::ByHand(format!("add {missing}")),
+            Remedy::Manual(format!("add {missing}")),
         );
     }
     if let (Some(text), Some(most)) = (pool.option("revisions_to_keep"), driver.most_revisions) {
@@ -51,9 +51,9 @@ fn check_options(
             Some(_) => None,
         };
         if let Some(rule) = rule {
-            let remedy = Remedy::TakeOutAttributes(vec!["revisions_to_keep".into()]);
+            let remedy = Remedy::RemoveAttributes(vec!["revisions_to_keep".into()]);
             add(
-                Kind::PoolOption,
+                FindingKind::PoolOption,
                 Harm::Refused,
                 format!("has revisions_to_keep=\"{text}\", {rule}"),
                 remedy,
@@ -64,9 +64,9 @@ fn check_options(
         .option("setup_check")
         .filter(|text| !text.is_empty() && parse_bool(text).is_none())
     {
-        let remedy = Remedy::TakeOutAttributes(vec!["setup_check".into()]);
+        let remedy = Remedy::RemoveAttributes(vec!["setup_check".into()]);
         add(
-            Kind::PoolOption,
+            FindingKind::PoolOption,
             Harm::Refused,
             format!("has setup_check=\"{text}\", which is not a boolean"),
             remedy,
@@ -77,9 +77,9 @@ fn check_options(
         .option("ephemeral_volatile")
         .filter(|text| release >= Release::R4_4 && !is_flag(text))
     {
-        let remedy = Remedy::TakeOutAttributes(vec!["ephemeral_volatile".into()]);
+        let remedy = Remedy::RemoveAttributes(vec!["ephemeral_volatile".into()]);
         let text = format!("has ephemeral_volatile=\"{text}\", which is neither True nor False");
-        add(Kind::PoolOption, Harm::Refused, text, remedy);
+        add(FindingKind::PoolOption, Harm::Refused, text, remedy);
     }
 }
 
@@ -88,7 +88,7 @@ impl Qubes {
         for (position, pool) in self.pools.iter().enumerate() {
             let mut add = |kind, harm, text: String, remedy| {
                 found.push(Finding {
-                    at: At::Pool(position),
+                    at: Location::Pool(position),
                     kind,
                     harm,
                     text: format!("pool '{}' {text}", pool.name()),
@@ -102,13 +102,13 @@ impl Qubes {
                 .find(|p| p.name() == pool.name())
             {
                 let remedy = match first.attributes == pool.attributes {
-                    true => Remedy::TakeOut {
+                    true => Remedy::Remove {
                         what: "the second, which is the same".into(),
                     },
-                    false => Remedy::ByHand("take one of them out, or give it another name".into()),
+                    false => Remedy::Manual("take one of them out, or give it another name".into()),
                 };
                 add(
-                    Kind::PoolTwice,
+                    FindingKind::PoolTwice,
                     Harm::Misread,
                     "stands there twice".into(),
                     remedy,
@@ -116,20 +116,20 @@ impl Qubes {
             }
             match (pool.driver(), options_of(pool.driver())) {
                 ("", _) => add(
-                    Kind::PoolDriver,
+                    FindingKind::PoolDriver,
                     Harm::Misread,
                     "has no driver: qubesd leaves it out, and refuses volumes in it".into(),
-                    Remedy::ByHand("add its driver".into()),
+                    Remedy::Manual("add its driver".into()),
                 ),
                 (driver, None) => {
                     let text = format!(
                         "has a driver that Qubes OS does not bring along, '{driver}': without it qubesd leaves the pool out, and refuses volumes in it"
                     );
                     add(
-                        Kind::PoolDriver,
+                        FindingKind::PoolDriver,
                         Harm::Misread,
                         text,
-                        Remedy::ByHand("install what provides the driver".into()),
+                        Remedy::Manual("install what provides the driver".into()),
                     );
                 }
                 (driver, Some(Some(known))) => {
@@ -147,21 +147,21 @@ impl Qubes {
                         );
                         let names = unknown.into_iter().map(str::to_owned).collect();
                         add(
-                            Kind::PoolOption,
+                            FindingKind::PoolOption,
                             Harm::Refused,
                             text,
-                            Remedy::TakeOutAttributes(names),
+                            Remedy::RemoveAttributes(names),
                         );
                     }
                     check_options(pool, driver, facts.release(), &mut add);
                 }
                 (_, Some(None)) => {}
             }
-            let taken_out = || Remedy::TakeOutAttributes(vec!["ephemeral_volatile".into()]);
+            let taken_out = || Remedy::RemoveAttributes(vec!["ephemeral_volatile".into()]);
             match pool.option("ephemeral_volatile") {
                 Some(_) if facts.release() < Release::R4_1 => {
                     add(
-                        Kind::TooNew,
+                        FindingKind::TooNew,
                         Harm::Refused,
                         "has ephemeral_volatile, which Qubes OS 4.0 does not know".into(),
                         taken_out(),
@@ -169,7 +169,7 @@ impl Qubes {
                 }
                 Some(text) if !pool.ephemeral_volatile() => {
                     add(
-                        Kind::PoolFlag,
+                        FindingKind::PoolFlag,
                         Harm::Misread,
                         format!(
                             "has ephemeral_volatile=\"{text}\", which every release up to 4.4.0 takes for true"

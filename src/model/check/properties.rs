@@ -1,12 +1,12 @@
 //! Properties and tags of one qube.
 
-use super::system::told;
-use super::{At, Finding, Harm, Kind as Of, Part, Remedy};
+use super::system::describe_error;
+use super::{Finding, FindingKind, Harm, Location, QubePart, Remedy};
 use crate::model::class::Class;
 use crate::model::facts::Facts;
 use crate::model::loadable::{TAGGED_REFERENCES, feature_misfit, is_kernel_name, reference_misfit};
 use crate::model::name::VmName;
-use crate::model::property::{Kind, Property, PropertyError, Scope};
+use crate::model::property::{Property, PropertyError, Scope, ValueType};
 use crate::model::qubes::Qubes;
 use crate::model::release::Release;
 use crate::model::tags::is_tag;
@@ -22,7 +22,7 @@ impl Qubes {
     pub(super) fn check_properties(&self, vm: &Vm, facts: &dyn Facts, found: &mut Vec<Finding>) {
         let mut add = |property: &str, kind, harm, text, remedy| {
             found.push(Finding {
-                at: At::property(&vm.name, property),
+                at: Location::property(&vm.name, property),
                 kind,
                 harm,
                 text,
@@ -34,27 +34,39 @@ impl Qubes {
                 "Qubes OS {} does not know class RemoteVM (since 4.3)",
                 facts.release()
             );
-            let by_hand = Remedy::ByHand(format!("qvm-remove {}, or upgrade Qubes OS", vm.name));
-            add("name", Of::TooNew, Harm::Refused, text, by_hand);
+            let by_hand = Remedy::Manual(format!("qvm-remove {}, or upgrade Qubes OS", vm.name));
+            add("name", FindingKind::TooNew, Harm::Refused, text, by_hand);
             return;
         }
         if let Class::Unknown(_) = vm.class {
-            // Of a class nobody knows no property can be wrong.
+            // FindingKind a class nobody knows no property can be wrong.
             return;
         }
         for name in vm.properties.names() {
-            let out = || Remedy::TakeOut {
+            let out = || Remedy::Remove {
                 what: format!("property {name}"),
             };
             match Property::find(Scope::Class(&vm.class), name) {
                 None if LEGACY.contains(&name) => {}
                 None => {
                     let text = format!("a qube of class {} has no property {name}", vm.class);
-                    add(name, Of::UnknownProperty, Harm::Refused, text, out());
+                    add(
+                        name,
+                        FindingKind::UnknownProperty,
+                        Harm::Refused,
+                        text,
+                        out(),
+                    );
                 }
                 Some(p) if p.computed => {
                     let text = format!("{name} is computed and cannot be set");
-                    add(name, Of::ComputedProperty, Harm::Refused, text, out());
+                    add(
+                        name,
+                        FindingKind::ComputedProperty,
+                        Harm::Refused,
+                        text,
+                        out(),
+                    );
                 }
                 Some(p) if p.since > facts.release() => {
                     let text = format!(
@@ -62,7 +74,7 @@ impl Qubes {
                         facts.release(),
                         p.since
                     );
-                    add(name, Of::TooNew, Harm::Refused, text, out());
+                    add(name, FindingKind::TooNew, Harm::Refused, text, out());
                 }
                 Some(property) => self.check_value(vm, property, facts, &mut add),
             }
@@ -83,7 +95,7 @@ impl Qubes {
         vm: &Vm,
         property: &Property,
         facts: &dyn Facts,
-        add: &mut impl FnMut(&str, Of, Harm, String, Remedy),
+        add: &mut impl FnMut(&str, FindingKind, Harm, String, Remedy),
     ) {
         let name = property.name;
         let read = match name {
@@ -91,7 +103,7 @@ impl Qubes {
             "template" => self.template(vm).map(drop),
             _ => self.value(vm, property, facts).map(drop),
         };
-        let stored = property.explicit(vm);
+        let stored = property.explicit_value(vm);
         if let Err(error) = read {
             let kind = kind_of(property, stored, &error, self);
             // Upstream loads a qube without a label, and its tools cannot show it.
@@ -104,15 +116,15 @@ impl Qubes {
                 name,
                 kind,
                 harm,
-                told(&error),
+                describe_error(&error),
                 self.remedy(property, vm, facts),
             );
         } else if let Some(text) = stored {
-            if let Some(rule) = property.setter_misfit(text) {
+            if let Some(rule) = property.setter_error(text) {
                 let text = format!("{name} is '{}': {rule}", text.escape_debug());
                 add(
                     name,
-                    Of::BadValue,
+                    FindingKind::BadValue,
                     Harm::Refused,
                     text,
                     Remedy::Reset {
@@ -129,13 +141,19 @@ impl Qubes {
                         facts.release()
                     ),
                 };
-                add(name, Of::BadValue, Harm::Refused, text, Remedy::NewQid);
+                add(
+                    name,
+                    FindingKind::BadValue,
+                    Harm::Refused,
+                    text,
+                    Remedy::NewQid,
+                );
             }
-            if name == "kernel" && !is_kernel_name(text) && property.setter_misfit(text).is_none() {
+            if name == "kernel" && !is_kernel_name(text) && property.setter_error(text).is_none() {
                 let text = format!("kernel is '{text}', which cannot name one of dom0's kernels");
                 add(
                     name,
-                    Of::BadValue,
+                    FindingKind::BadValue,
                     Harm::Misread,
                     text,
                     Remedy::Reset {
@@ -143,7 +161,7 @@ impl Qubes {
                     },
                 );
             }
-            if matches!(property.kind, Kind::Qube { .. }) {
+            if matches!(property.value_type, ValueType::Qube { .. }) {
                 self.check_tagged_reference(property, text, add);
                 self.check_disposable_template(vm, property, text, facts, add);
             }
@@ -155,7 +173,7 @@ impl Qubes {
         &self,
         property: &Property,
         text: &str,
-        add: &mut impl FnMut(&str, Of, Harm, String, Remedy),
+        add: &mut impl FnMut(&str, FindingKind, Harm, String, Remedy),
     ) {
         let name = property.name;
         let is_tagged = TAGGED_REFERENCES.iter().any(|(tagged, _)| *tagged == name);
@@ -167,7 +185,7 @@ impl Qubes {
             let text = format!("{name} is '{text}': {misfit}");
             add(
                 name,
-                Of::Unfit,
+                FindingKind::Unfit,
                 Harm::Refused,
                 text,
                 Remedy::Reset {
@@ -183,7 +201,7 @@ impl Qubes {
         property: &Property,
         text: &str,
         facts: &dyn Facts,
-        add: &mut impl FnMut(&str, Of, Harm, String, Remedy),
+        add: &mut impl FnMut(&str, FindingKind, Harm, String, Remedy),
     ) {
         let name = property.name;
         if !matches!(name, "default_dispvm" | "management_dispvm" | "template")
@@ -205,7 +223,7 @@ impl Qubes {
             );
             add(
                 name,
-                Of::NotForDisposables,
+                FindingKind::NotForDisposables,
                 Harm::Misread,
                 text,
                 Remedy::Reset {
@@ -213,12 +231,18 @@ impl Qubes {
                 },
             );
         } else if name == "template" && vm.class == Class::DispVM {
-            let by_hand = Remedy::ByHand(format!(
+            let by_hand = Remedy::Manual(format!(
                 "qvm-prefs {} template_for_dispvms True",
                 named.name
             ));
             let text = format!("{name} is '{}', {what}", named.name);
-            add(name, Of::NotForDisposables, Harm::Misread, text, by_hand);
+            add(
+                name,
+                FindingKind::NotForDisposables,
+                Harm::Misread,
+                text,
+                by_hand,
+            );
         }
     }
 
@@ -226,7 +250,7 @@ impl Qubes {
     /// connects nothing.
     fn remedy(&self, property: &Property, vm: &Vm, facts: &dyn Facts) -> Remedy {
         let name = property.name.to_owned();
-        match (property.name, property.kind) {
+        match (property.name, property.value_type) {
             ("netvm", _) => Remedy::Set {
                 property: name,
                 value: String::new(),
@@ -238,12 +262,12 @@ impl Qubes {
                     property: name,
                     value: template.to_string(),
                 },
-                None => Remedy::ByHand(format!(
+                None => Remedy::Manual(format!(
                     "qvm-prefs {0} template TEMPLATE, or qvm-remove {0}",
                     vm.name
                 )),
             },
-            (_, Kind::Label) => Remedy::Set {
+            (_, ValueType::Label) => Remedy::Set {
                 property: name,
                 value: self.label_instead(),
             },
@@ -258,7 +282,12 @@ impl Qubes {
         } else {
             "default_template"
         };
-        let template = self.get(self.global_value(global, facts).ok()?.as_qube()?.as_str())?;
+        let template = self.get(
+            self.global_value_by_name(global, facts)
+                .ok()?
+                .as_qube()?
+                .as_str(),
+        )?;
         let fits = match vm.class {
             Class::DispVM => {
                 template.class != Class::DispVM && self.is_template_for_dispvms(template, facts)
@@ -280,14 +309,14 @@ impl Qubes {
     pub(super) fn check_tags(&self, vm: &Vm, found: &mut Vec<Finding>) {
         for tag in vm.tags.iter().filter(|tag| !is_tag(tag)) {
             found.push(Finding {
-                at: At::Qube {
+                at: Location::Qube {
                     name: vm.name.clone(),
-                    part: Part::Tag(tag.to_string()),
+                    part: QubePart::Tag(tag.to_string()),
                 },
-                kind: Of::BadTag,
+                kind: FindingKind::BadTag,
                 harm: Harm::Refused,
                 text: format!("tag '{tag}' has other characters than letters, digits, '_' and '-'"),
-                remedy: Remedy::TakeOut {
+                remedy: Remedy::Remove {
                     what: "the tag".into(),
                 },
             });
@@ -300,18 +329,18 @@ impl Qubes {
         for (name, value) in vm.features.iter() {
             if let Some(misfit) = feature_misfit(vm, name, value, facts.release()) {
                 found.push(Finding {
-                    at: At::Qube {
+                    at: Location::Qube {
                         name: vm.name.clone(),
-                        part: Part::Feature(name.to_owned()),
+                        part: QubePart::Feature(name.to_owned()),
                     },
-                    kind: Of::BadFeature,
+                    kind: FindingKind::BadFeature,
                     harm: if misfit.is_refused {
                         Harm::Refused
                     } else {
                         Harm::Misread
                     },
                     text: format!("feature {name} is '{value}': {}", misfit.rule),
-                    remedy: Remedy::TakeOut {
+                    remedy: Remedy::Remove {
                         what: "the feature".into(),
                     },
                 });
@@ -321,18 +350,23 @@ impl Qubes {
 }
 
 /// Which kind of wrong a value that cannot be read is.
-fn kind_of(property: &Property, stored: Option<&str>, error: &PropertyError, qubes: &Qubes) -> Of {
+fn kind_of(
+    property: &Property,
+    stored: Option<&str>,
+    error: &PropertyError,
+    qubes: &Qubes,
+) -> FindingKind {
     let Some(text) = stored else {
         // Nothing stands there, or what stands in for it cannot be read.
         return if matches!(error, PropertyError::Unset { .. }) {
-            Of::MissingProperty
+            FindingKind::MissingProperty
         } else {
-            Of::BadValue
+            FindingKind::BadValue
         };
     };
-    match property.kind {
-        Kind::Qube { .. } if qubes.contains(text) => Of::Unfit,
-        Kind::Qube { .. } | Kind::Label | Kind::Pool => Of::Dangling,
-        _ => Of::BadValue,
+    match property.value_type {
+        ValueType::Qube { .. } if qubes.contains(text) => FindingKind::Unfit,
+        ValueType::Qube { .. } | ValueType::Label | ValueType::Pool => FindingKind::Dangling,
+        _ => FindingKind::BadValue,
     }
 }

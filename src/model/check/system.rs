@@ -1,10 +1,10 @@
 //! Global properties.
 
-use super::{At, Finding, Harm, Kind as Of, Remedy};
+use super::{Finding, FindingKind, Harm, Location, Remedy};
 use crate::model::class::Class;
 use crate::model::facts::Facts;
 use crate::model::loadable::{can_have_network, is_kernel_name, reference_misfit};
-use crate::model::property::{Kind, Property, PropertyError, Scope, Value};
+use crate::model::property::{Property, PropertyError, Scope, Value, ValueType};
 use crate::model::qubes::Qubes;
 use crate::model::text_map::TextMap;
 use crate::model::volume::{class_volume, volume_traits};
@@ -18,7 +18,7 @@ impl Qubes {
         for (name, text) in self.globals.iter() {
             let mut add = |kind, harm, text, remedy| {
                 found.push(Finding {
-                    at: At::Global(name.to_owned()),
+                    at: Location::Global(name.to_owned()),
                     kind,
                     harm,
                     text,
@@ -28,23 +28,33 @@ impl Qubes {
             let reset = || Remedy::Reset {
                 property: name.to_owned(),
             };
-            let taken_out = || Remedy::TakeOut {
+            let taken_out = || Remedy::Remove {
                 what: format!("property {name}"),
             };
             if name == "default_fw_netvm" {
-                // Of R3: upstream turns it into netvms when it loads.
+                // FindingKind R3: upstream turns it into netvms when it loads.
                 continue;
             }
             if READ_ONLY_GLOBALS.contains(&name) {
                 let text = format!("property {name} of the system cannot be set");
-                add(Of::ComputedProperty, Harm::Refused, text, taken_out());
+                add(
+                    FindingKind::ComputedProperty,
+                    Harm::Refused,
+                    text,
+                    taken_out(),
+                );
                 continue;
             }
             let Some(property) = Property::find(Scope::Global, name) else {
                 let text = format!(
                     "the system has no property {name}: qubesd ignores it and loses it when it saves"
                 );
-                add(Of::UnknownProperty, Harm::Misread, text, taken_out());
+                add(
+                    FindingKind::UnknownProperty,
+                    Harm::Misread,
+                    text,
+                    taken_out(),
+                );
                 continue;
             };
             if property.since > facts.release() {
@@ -53,18 +63,30 @@ impl Qubes {
                     property.since,
                     facts.release()
                 );
-                add(Of::TooNew, Harm::Misread, text, taken_out());
+                add(FindingKind::TooNew, Harm::Misread, text, taken_out());
             }
-            match self.global(property, facts) {
+            match self.global_value(property, facts) {
                 Err(error) if property.computed => {
-                    add(Of::ComputedProperty, Harm::Refused, told(&error), reset());
+                    add(
+                        FindingKind::ComputedProperty,
+                        Harm::Refused,
+                        describe_error(&error),
+                        reset(),
+                    );
                 }
                 Err(error) => {
-                    let is_name = matches!(property.kind, Kind::Qube { .. } | Kind::Pool);
+                    let is_name = matches!(
+                        property.value_type,
+                        ValueType::Qube { .. } | ValueType::Pool
+                    );
                     add(
-                        if is_name { Of::Dangling } else { Of::BadValue },
+                        if is_name {
+                            FindingKind::Dangling
+                        } else {
+                            FindingKind::BadValue
+                        },
                         Harm::Refused,
-                        told(&error),
+                        describe_error(&error),
                         reset(),
                     );
                 }
@@ -80,7 +102,7 @@ impl Qubes {
                         let text = format!(
                             "{name} is '{text}', which is no template for disposables: qubesd takes it for none"
                         );
-                        add(Of::NotForDisposables, Harm::Misread, text, reset());
+                        add(FindingKind::NotForDisposables, Harm::Misread, text, reset());
                     }
                 }
             }
@@ -93,7 +115,7 @@ impl Qubes {
         &self,
         property: &Property,
         value: &Value,
-        add: &mut impl FnMut(Of, Harm, String, Remedy),
+        add: &mut impl FnMut(FindingKind, Harm, String, Remedy),
     ) {
         let name = property.name;
         let reset = || Remedy::Reset {
@@ -113,7 +135,7 @@ impl Qubes {
                         Harm::Misread
                     };
                     add(
-                        Of::Unfit,
+                        FindingKind::Unfit,
                         harm,
                         format!("{name} is '{value}': {misfit}"),
                         reset(),
@@ -124,14 +146,14 @@ impl Qubes {
                 let text = format!(
                     "{name} is '{value}', which has no network: qubesd cannot tell the addresses of qubes that follow it"
                 );
-                add(Of::Unfit, Harm::Misread, text, reset());
+                add(FindingKind::Unfit, Harm::Misread, text, reset());
             }
             ("default_kernel", _) if value.as_str().is_some_and(|text| !is_kernel_name(text)) => {
                 let text = format!("{name} is '{value}', which cannot name one of dom0's kernels");
-                let by_hand = Remedy::ByHand("qubes-prefs default_kernel VERSION".into());
-                add(Of::BadValue, Harm::Misread, text, by_hand);
+                let by_hand = Remedy::Manual("qubes-prefs default_kernel VERSION".into());
+                add(FindingKind::BadValue, Harm::Misread, text, by_hand);
             }
-            _ if matches!(property.kind, Kind::Pool) => {
+            _ if matches!(property.value_type, ValueType::Pool) => {
                 self.check_default_pool(name, &value.to_string(), add)
             }
             _ => {}
@@ -143,7 +165,7 @@ impl Qubes {
         &self,
         name: &str,
         pool: &str,
-        add: &mut impl FnMut(Of, Harm, String, Remedy),
+        add: &mut impl FnMut(FindingKind, Harm, String, Remedy),
     ) {
         let Some(pool) = self.pools.get(pool) else {
             return;
@@ -171,13 +193,13 @@ impl Qubes {
                     property: name.to_owned(),
                 },
             };
-            add(Of::Unfit, Harm::Misread, text, remedy);
+            add(FindingKind::Unfit, Harm::Misread, text, remedy);
         }
     }
 
     /// Without one, qubesd loads the store and cannot save it.
     fn check_default_kernel(&self, facts: &dyn Facts, found: &mut Vec<Finding>) {
-        if self.global_value("default_kernel", facts).is_ok()
+        if self.global_value_by_name("default_kernel", facts).is_ok()
             || self.globals.contains("default_kernel")
         {
             return;
@@ -190,23 +212,23 @@ impl Qubes {
         });
         if let Some(vm) = inherits {
             found.push(Finding {
-                at: At::Global("default_kernel".into()),
-                kind: Of::DefaultKernel,
+                at: Location::Global("default_kernel".into()),
+                kind: FindingKind::DefaultKernel,
                 harm: Harm::Misread,
                 text: format!(
                     "default_kernel is not set, and '{}' has no kernel of its own: qubesd cannot save the store",
                     vm.name
                 ),
-                remedy: Remedy::ByHand("qubes-prefs default_kernel VERSION".into()),
+                remedy: Remedy::Manual("qubes-prefs default_kernel VERSION".into()),
             });
         }
     }
 }
 
 /// What is wrong with a value, without whose it is.
-pub(super) fn told(error: &PropertyError) -> String {
+pub(super) fn describe_error(error: &PropertyError) -> String {
     match error {
-        PropertyError::Stored {
+        PropertyError::InvalidStoredValue {
             property,
             text,
             reason,

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{At, Finding, Harm, Kind, Part, Remedy};
+use super::{Finding, FindingKind, Harm, Location, QubePart, Remedy};
 use crate::model::facts::Facts;
 use crate::model::name::VmName;
 use crate::model::qubes::Qubes;
@@ -40,7 +40,7 @@ pub(super) struct Vids<'a> {
 }
 
 impl<'a> Vids<'a> {
-    pub fn of(qubes: &'a Qubes) -> Vids<'a> {
+    pub fn new(qubes: &'a Qubes) -> Vids<'a> {
         let mut vids = Vids::default();
         for vm in qubes.iter() {
             for volume in &vm.volumes {
@@ -97,9 +97,9 @@ impl Qubes {
             .iter()
             .filter(|class| vm.volume(class.name).is_none());
         for class in unwritten {
-            let at = || At::Qube {
+            let at = || Location::Qube {
                 name: vm.name.clone(),
-                part: Part::Volume(class.name.to_owned()),
+                part: QubePart::Volume(class.name.to_owned()),
             };
             self.check_fit(
                 class.name,
@@ -120,9 +120,9 @@ impl Qubes {
         for own in &vm.volumes {
             let name = own.name();
             let mut add = |kind, harm, text: String, remedy| {
-                let at = At::Qube {
+                let at = Location::Qube {
                     name: vm.name.clone(),
-                    part: Part::Volume(name.to_owned()),
+                    part: QubePart::Volume(name.to_owned()),
                 };
                 found.push(Finding {
                     at,
@@ -139,9 +139,9 @@ impl Qubes {
             }
             self.check_fit(own.name(), &own.attributes, vm, facts, &mut add);
             if own.attributes.get("source") == Some("") {
-                let remedy = Remedy::TakeOutAttributes(vec!["source".into()]);
+                let remedy = Remedy::RemoveAttributes(vec!["source".into()]);
                 add(
-                    Kind::VolumeSource,
+                    FindingKind::VolumeSource,
                     Harm::Refused,
                     "has an empty source".into(),
                     remedy,
@@ -155,18 +155,18 @@ impl Qubes {
                     );
                     let text = format!("is in pool '{pool}', which does not exist");
                     add(
-                        Kind::VolumePool,
+                        FindingKind::VolumePool,
                         Harm::Refused,
                         text,
-                        Remedy::ByHand(by_hand),
+                        Remedy::Manual(by_hand),
                     );
                 }
                 Err(VolumeError::BadNumber {
                     attribute, text, ..
                 }) => {
-                    let remedy = Remedy::TakeOutAttributes(vec![attribute.into()]);
+                    let remedy = Remedy::RemoveAttributes(vec![attribute.into()]);
                     add(
-                        Kind::VolumeNumber,
+                        FindingKind::VolumeNumber,
                         Harm::Refused,
                         format!("has {attribute}=\"{text}\", which is no number"),
                         remedy,
@@ -174,9 +174,9 @@ impl Qubes {
                 }
                 Err(VolumeError::NoSource { .. }) => {
                     let by_hand =
-                        Remedy::ByHand("give it a source, or the qube another template".into());
+                        Remedy::Manual("give it a source, or the qube another template".into());
                     let text = "is a snapshot, and there is nothing to make it from".into();
-                    add(Kind::VolumeSource, Harm::Refused, text, by_hand);
+                    add(FindingKind::VolumeSource, Harm::Refused, text, by_hand);
                 }
                 // A property or a template that is wrong is told where it stands.
                 Err(_) | Ok(()) => {
@@ -195,10 +195,10 @@ impl Qubes {
         own: &TextMap,
         vm: &Vm,
         facts: &dyn Facts,
-        add: &mut impl FnMut(Kind, Harm, String, Remedy),
+        add: &mut impl FnMut(FindingKind, Harm, String, Remedy),
     ) {
         let default = || {
-            self.global_value(&format!("default_pool_{name}"), facts)
+            self.global_value_by_name(&format!("default_pool_{name}"), facts)
                 .ok()
         };
         let traits = volume_traits(name, class_volume(&vm.class, name), own);
@@ -227,13 +227,13 @@ impl Qubes {
                     value: kernels.name().to_owned(),
                 }
             }
-            ([], _) => Remedy::ByHand(format!("give it another pool, or qvm-remove {}", vm.name)),
+            ([], _) => Remedy::Manual(format!("give it another pool, or qvm-remove {}", vm.name)),
             (names, _) => {
-                Remedy::TakeOutAttributes(names.iter().map(|name| (*name).to_owned()).collect())
+                Remedy::RemoveAttributes(names.iter().map(|name| (*name).to_owned()).collect())
             }
         };
         add(
-            Kind::VolumeUnfit,
+            FindingKind::VolumeUnfit,
             harm,
             format!("is in pool '{}': {}", pool.name(), misfit.rule),
             remedy,
@@ -278,7 +278,7 @@ impl Qubes {
         vm: &Vm,
         own: &VolumeConfig,
         vids: &Vids,
-        add: &mut impl FnMut(Kind, Harm, String, Remedy),
+        add: &mut impl FnMut(FindingKind, Harm, String, Remedy),
     ) {
         let pool = own.attributes.get("pool").unwrap_or_default();
         let driver = self.pools.get(pool).map_or("", |pool| pool.driver());
@@ -292,11 +292,11 @@ impl Qubes {
             && vids.lack(pool, source)
         {
             let remedy = match is_class_snapshot() {
-                true => Remedy::TakeOutAttributes(vec!["source".into()]),
-                false => Remedy::ByHand(format!("give it a source, or qvm-remove {}", vm.name)),
+                true => Remedy::RemoveAttributes(vec!["source".into()]),
+                false => Remedy::Manual(format!("give it a source, or qvm-remove {}", vm.name)),
             };
             let text = format!("is a snapshot of '{source}', and no qube has that volume");
-            add(Kind::VolumeSource, Harm::Refused, text, remedy);
+            add(FindingKind::VolumeSource, Harm::Refused, text, remedy);
         }
         let vid = own
             .attributes
@@ -309,10 +309,10 @@ impl Qubes {
                 "has the images of '{owner}' ({vid}): what one does to them, it does to both"
             );
             add(
-                Kind::VolumeShared,
+                FindingKind::VolumeShared,
                 Harm::Misread,
                 text,
-                Remedy::TakeOutAttributes(vec!["vid".into()]),
+                Remedy::RemoveAttributes(vec!["vid".into()]),
             );
         }
     }
@@ -324,12 +324,12 @@ fn check_flags(
     vm: &Vm,
     own: &VolumeConfig,
     release: Release,
-    add: &mut impl FnMut(Kind, Harm, String, Remedy),
+    add: &mut impl FnMut(FindingKind, Harm, String, Remedy),
 ) {
     if !release.knows_ephemeral() && own.attributes.contains("ephemeral") {
-        let remedy = Remedy::TakeOutAttributes(vec!["ephemeral".into()]);
+        let remedy = Remedy::RemoveAttributes(vec!["ephemeral".into()]);
         add(
-            Kind::TooNew,
+            FindingKind::TooNew,
             Harm::Refused,
             format!("has ephemeral, which Qubes OS {release} does not know"),
             remedy,
@@ -355,7 +355,7 @@ fn check_flags(
         return;
     }
     let (wrong, harmless): (Vec<&str>, Vec<&str>) = said.partition(|flag| is_default(flag));
-    let told = |flags: &[&str]| {
+    let flags_text = |flags: &[&str]| {
         flags
             .iter()
             .map(|flag| format!("{flag}=\"False\""))
@@ -365,31 +365,31 @@ fn check_flags(
     if !harmless.is_empty() {
         let text = format!(
             "has {}, which every release up to 4.4.0 takes for true",
-            told(&harmless)
+            flags_text(&harmless)
         );
         let names = harmless.into_iter().map(str::to_owned).collect();
         add(
-            Kind::VolumeFlag,
+            FindingKind::VolumeFlag,
             Harm::Misread,
             text,
-            Remedy::TakeOutAttributes(names),
+            Remedy::RemoveAttributes(names),
         );
     }
     if !wrong.is_empty() {
         let text = format!(
             "has {}, which no release up to 4.4.0 can be told: it is true in this class",
-            told(&wrong)
+            flags_text(&wrong)
         );
         add(
-            Kind::VolumeFlag,
+            FindingKind::VolumeFlag,
             Harm::Misread,
             text,
-            Remedy::ByHand("accept it as true, or use a later release".into()),
+            Remedy::Manual("accept it as true, or use a later release".into()),
         );
     }
 }
 
-fn check_attributes(own: &VolumeConfig, add: &mut impl FnMut(Kind, Harm, String, Remedy)) {
+fn check_attributes(own: &VolumeConfig, add: &mut impl FnMut(FindingKind, Harm, String, Remedy)) {
     let unknown: Vec<&str> = own
         .attributes
         .names()
@@ -402,10 +402,10 @@ fn check_attributes(own: &VolumeConfig, add: &mut impl FnMut(Kind, Harm, String,
         );
         let names = unknown.into_iter().map(str::to_owned).collect();
         add(
-            Kind::VolumeAttribute,
+            FindingKind::VolumeAttribute,
             Harm::Refused,
             text,
-            Remedy::TakeOutAttributes(names),
+            Remedy::RemoveAttributes(names),
         );
     }
 }

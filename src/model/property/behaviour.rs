@@ -1,32 +1,33 @@
 //! How a qube behaves: when it starts, how long it is waited for, what it is allowed and remembered
 //! for.
 
-use super::kind::{INT, Kind, POSITIVE};
+use super::value_type::{INT, POSITIVE, ValueType};
 use super::{
-    After, Asked, DefaultValue, Effect, EmptyText, GUESTS, Of, Property, PropertyError, Value,
+    AppliesTo, Consequences, DefaultValue, Effect, EmptyText, GUESTS, Property, PropertyContext,
+    PropertyError, Value,
 };
 use crate::model::class::Class;
 use crate::model::name::VmName;
 use crate::model::release::Release;
 
-const DISPVM: Of = Of::Classes(&[Class::DispVM]);
-const WITH_GUESTS_AND_ADMIN: Of = Of::Classes(&[
+const DISPVM: AppliesTo = AppliesTo::Classes(&[Class::DispVM]);
+const WITH_GUESTS_AND_ADMIN: AppliesTo = AppliesTo::Classes(&[
     Class::AdminVM,
     Class::TemplateVM,
     Class::AppVM,
     Class::StandaloneVM,
     Class::DispVM,
 ]);
-const USER: Kind = Kind::Text {
-    normal: user,
-    empty: EmptyText::TheWordNone,
+const USER_TYPE: ValueType = ValueType::Text {
+    normalize: user,
+    empty: EmptyText::WordNone,
 };
-const LAYOUT: Kind = Kind::Text {
-    normal: layout,
+const LAYOUT_TYPE: ValueType = ValueType::Text {
+    normalize: layout,
     empty: EmptyText::Refused,
 };
-const CODES: Kind = Kind::Text {
-    normal: device_codes,
+const CODES_TYPE: ValueType = ValueType::Text {
+    normalize: device_codes,
     empty: EmptyText::Empty,
 };
 
@@ -37,12 +38,12 @@ pub(super) const ROWS: &[Property] = &[
     Property::new(
         "autostart",
         GUESTS,
-        Kind::Bool,
+        ValueType::Bool,
         DefaultValue::Bool(false),
         "Whether the qube is started when dom0 boots.",
     )
-    .after(After::OfQube(|_, vm, changed| {
-        let on = changed
+    .consequences(Consequences::Qube(|_, vm, change| {
+        let on = change
             .after
             .as_ref()
             .and_then(Value::as_bool)
@@ -52,22 +53,22 @@ pub(super) const ROWS: &[Property] = &[
     Property::new(
         "debug",
         GUESTS,
-        Kind::Bool,
+        ValueType::Bool,
         DefaultValue::Bool(false),
         "Whether the qube starts with debugging aids.",
     ),
     Property::new(
         "default_user",
         GUESTS,
-        USER,
+        USER_TYPE,
         DefaultValue::Inherited(&DefaultValue::Text("user")),
         "As which user programs run. Without one of its own, a qube takes its template's.",
     ),
     Property::new(
         "include_in_backups",
-        Of::Every,
-        Kind::Bool,
-        DefaultValue::OfQube(include_in_backups),
+        AppliesTo::AllClasses,
+        ValueType::Bool,
+        DefaultValue::Computed(include_in_backups),
         "Whether a backup without a list of qubes contains this one.",
     ),
     Property::new(
@@ -80,7 +81,7 @@ pub(super) const ROWS: &[Property] = &[
     Property::new(
         "installed_by_rpm",
         GUESTS,
-        Kind::Bool,
+        ValueType::Bool,
         DefaultValue::Bool(false),
         "Whether the package manager installed the qube's image; it has to remove it, too.",
     ),
@@ -88,27 +89,27 @@ pub(super) const ROWS: &[Property] = &[
         "qrexec_timeout",
         GUESTS,
         POSITIVE,
-        DefaultValue::Inherited(&DefaultValue::System("default_qrexec_timeout")),
+        DefaultValue::Inherited(&DefaultValue::Global("default_qrexec_timeout")),
         "For how many seconds the qube's agent is waited for at start. Without one of its own, a qube takes its template's.",
     ),
     Property::new(
         "shutdown_timeout",
         GUESTS,
         POSITIVE,
-        DefaultValue::Inherited(&DefaultValue::System("default_shutdown_timeout")),
+        DefaultValue::Inherited(&DefaultValue::Global("default_shutdown_timeout")),
         "For how many seconds the qube is waited for at shutdown. Without one of its own, a qube takes its template's.",
     ),
     Property::new(
         "auto_cleanup",
         DISPVM,
-        Kind::Bool,
+        ValueType::Bool,
         DefaultValue::Bool(false),
         "Whether the disposable is removed when it stops.",
     ),
     Property::new(
         "dispid",
         DISPVM,
-        Kind::Int { min: 0, max: 9999 },
+        ValueType::Int { min: 0, max: 9999 },
         DefaultValue::Required,
         "The disposable's number, from which its addresses are made; drawn at creation.",
     )
@@ -116,8 +117,8 @@ pub(super) const ROWS: &[Property] = &[
     Property::new(
         "is_preload",
         DISPVM,
-        Kind::Bool,
-        DefaultValue::OfQube(is_preload),
+        ValueType::Bool,
+        DefaultValue::Computed(compute_is_preload),
         "Whether the disposable was started in advance and waits to be used.",
     )
     .computed()
@@ -125,7 +126,7 @@ pub(super) const ROWS: &[Property] = &[
     Property::new(
         "devices_denied",
         WITH_GUESTS_AND_ADMIN,
-        CODES,
+        CODES_TYPE,
         DefaultValue::Text(""),
         "Interface codes of devices that must not be attached to the qube.",
     )
@@ -133,8 +134,8 @@ pub(super) const ROWS: &[Property] = &[
     Property::new(
         "keyboard_layout",
         WITH_GUESTS_AND_ADMIN,
-        LAYOUT,
-        DefaultValue::OfQube(keyboard_layout),
+        LAYOUT_TYPE,
+        DefaultValue::Computed(keyboard_layout),
         "Keyboard: layout+variant+options. Unset, it is that of the qube's guivm.",
     )
     .since(Release::R4_1),
@@ -212,13 +213,13 @@ fn device_codes(text: &str) -> Result<String, PropertyError> {
     Ok(codes.concat())
 }
 
-fn include_in_backups(asked: &Asked<'_>) -> Result<Value, PropertyError> {
-    Ok(Value::Bool(match asked.vm.class {
+fn include_in_backups(context: &PropertyContext<'_>) -> Result<Value, PropertyError> {
+    Ok(Value::Bool(match context.vm.class {
         Class::RemoteVM => false,
         Class::DispVM => {
-            asked
+            context
                 .qubes
-                .value_of(asked.vm, "auto_cleanup", asked.facts)?
+                .value_by_name(context.vm, "auto_cleanup", context.facts)?
                 .as_bool()
                 != Some(true)
         }
@@ -226,13 +227,13 @@ fn include_in_backups(asked: &Asked<'_>) -> Result<Value, PropertyError> {
     }))
 }
 
-fn is_preload(asked: &Asked<'_>) -> Result<Value, PropertyError> {
-    Ok(Value::Bool(asked.qubes.is_preloaded(asked.vm)))
+fn compute_is_preload(context: &PropertyContext<'_>) -> Result<Value, PropertyError> {
+    Ok(Value::Bool(context.qubes.is_preloaded(context.vm)))
 }
 
 /// The guivm's layout, and its guivm's; `us++` where there is none or they form a loop.
-fn keyboard_layout(asked: &Asked<'_>) -> Result<Value, PropertyError> {
-    let Asked { qubes, vm, facts } = *asked;
+fn keyboard_layout(context: &PropertyContext<'_>) -> Result<Value, PropertyError> {
+    let PropertyContext { qubes, vm, facts } = *context;
     let mut seen: Vec<&VmName> = Vec::new();
     let mut at = vm;
     while at.class != Class::AdminVM && !seen.contains(&&at.name) {
@@ -241,7 +242,7 @@ fn keyboard_layout(asked: &Asked<'_>) -> Result<Value, PropertyError> {
             break;
         };
         if guivm.properties.contains("keyboard_layout") {
-            return qubes.value_of(guivm, "keyboard_layout", facts);
+            return qubes.value_by_name(guivm, "keyboard_layout", facts);
         }
         at = guivm;
     }

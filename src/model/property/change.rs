@@ -1,7 +1,10 @@
 //! Changing properties: decide, store, say what follows.
 
-use super::kind::Owner;
-use super::{After, Asked, Changed, Effect, Property, PropertyError, Rule, Scope, Value, Wanted};
+use super::value_type::Owner;
+use super::{
+    AppliedChange, Consequences, Effect, Property, PropertyContext, PropertyError, ProposedChange,
+    Rule, Scope, Value,
+};
 use crate::model::facts::Facts;
 use crate::model::name::VmName;
 use crate::model::qubes::Qubes;
@@ -39,7 +42,7 @@ impl Qubes {
         let before = self.value(qube, property, facts).ok();
         self.check(
             qube,
-            &Wanted {
+            &ProposedChange {
                 property,
                 value: &value,
                 reset: false,
@@ -55,7 +58,7 @@ impl Qubes {
         Ok(self.follow(
             &name,
             property,
-            Changed {
+            AppliedChange {
                 before,
                 after: Some(value),
                 facts,
@@ -100,7 +103,7 @@ impl Qubes {
         let value = default.as_ref().unwrap_or(&Value::None);
         self.check(
             qube,
-            &Wanted {
+            &ProposedChange {
                 property,
                 value,
                 reset: true,
@@ -120,7 +123,7 @@ impl Qubes {
         Ok(self.follow(
             &name,
             property,
-            Changed {
+            AppliedChange {
                 before,
                 after: default,
                 facts,
@@ -140,9 +143,9 @@ impl Qubes {
     ) -> Result<Vec<Effect>, PropertyError> {
         let property = writable(Scope::Global, property, Owner::System, facts)?;
         let value = property.parse(self, Owner::System, text)?;
-        let before = self.global(property, facts).ok();
+        let before = self.global_value(property, facts).ok();
         self.check_global(
-            &Wanted {
+            &ProposedChange {
                 property,
                 value: &value,
                 reset: false,
@@ -153,7 +156,7 @@ impl Qubes {
         self.globals.set(property.name, &value.to_string());
         Ok(self.follow_global(
             property,
-            Changed {
+            AppliedChange {
                 before,
                 after: Some(value),
                 facts,
@@ -176,11 +179,11 @@ impl Qubes {
             return Ok(Vec::new());
         }
         let property = writable(Scope::Global, property, Owner::System, facts)?;
-        let before = self.global(property, facts).ok();
+        let before = self.global_value(property, facts).ok();
         let default = self.global_default(property, facts).ok();
         let value = default.as_ref().unwrap_or(&Value::None);
         self.check_global(
-            &Wanted {
+            &ProposedChange {
                 property,
                 value,
                 reset: true,
@@ -191,7 +194,7 @@ impl Qubes {
         self.globals.remove(property.name);
         Ok(self.follow_global(
             property,
-            Changed {
+            AppliedChange {
                 before,
                 after: default,
                 facts,
@@ -204,7 +207,7 @@ impl Qubes {
     ///
     /// # Errors
     /// As [`Qubes::set_property`].
-    pub(in crate::model) fn settable(
+    pub(in crate::model) fn validate_property(
         &self,
         vm: &Vm,
         property: &str,
@@ -221,7 +224,7 @@ impl Qubes {
         let before = self.value(vm, property, facts).ok();
         self.check(
             vm,
-            &Wanted {
+            &ProposedChange {
                 property,
                 value: &value,
                 reset: false,
@@ -232,37 +235,51 @@ impl Qubes {
         Ok(value.to_string())
     }
 
-    fn check(&self, vm: &Vm, wanted: &Wanted<'_>, facts: &dyn Facts) -> Result<(), PropertyError> {
-        match wanted.property.rule {
-            Rule::OfQube(rule) => rule(
-                &Asked {
+    fn check(
+        &self,
+        vm: &Vm,
+        proposed: &ProposedChange<'_>,
+        facts: &dyn Facts,
+    ) -> Result<(), PropertyError> {
+        match proposed.property.rule {
+            Rule::Qube(rule) => rule(
+                &PropertyContext {
                     qubes: self,
                     vm,
                     facts,
                 },
-                wanted,
+                proposed,
             ),
             _ => Ok(()),
         }
     }
 
-    fn check_global(&self, wanted: &Wanted<'_>, facts: &dyn Facts) -> Result<(), PropertyError> {
-        match wanted.property.rule {
-            Rule::OfSystem(rule) => rule(self, facts, wanted),
+    fn check_global(
+        &self,
+        proposed: &ProposedChange<'_>,
+        facts: &dyn Facts,
+    ) -> Result<(), PropertyError> {
+        match proposed.property.rule {
+            Rule::Global(rule) => rule(self, facts, proposed),
             _ => Ok(()),
         }
     }
 
-    fn follow(&mut self, vm: &VmName, property: &Property, changed: Changed<'_>) -> Vec<Effect> {
-        match property.after {
-            After::OfQube(after) => after(self, vm, &changed),
+    fn follow(
+        &mut self,
+        vm: &VmName,
+        property: &Property,
+        change: AppliedChange<'_>,
+    ) -> Vec<Effect> {
+        match property.consequences {
+            Consequences::Qube(apply) => apply(self, vm, &change),
             _ => Vec::new(),
         }
     }
 
-    fn follow_global(&mut self, property: &Property, changed: Changed<'_>) -> Vec<Effect> {
-        match property.after {
-            After::OfSystem(after) => after(self, &changed),
+    fn follow_global(&mut self, property: &Property, change: AppliedChange<'_>) -> Vec<Effect> {
+        match property.consequences {
+            Consequences::Global(apply) => apply(self, &change),
             _ => Vec::new(),
         }
     }

@@ -1,18 +1,22 @@
 //! What follows from a change inside the database (`docs/spec/r4-features.md` §4, §10): tags that
 //! follow a qube, features that follow a property.
 
-use super::{Changed, Effect, Value};
+use super::{AppliedChange, Effect, Value};
 use crate::model::loadable::reference_tag;
 use crate::model::name::VmName;
 use crate::model::power::PowerState;
 use crate::model::qubes::Qubes;
 use crate::model::vm::Vm;
 
-pub(super) fn guivm_changed(qubes: &mut Qubes, vm: &VmName, changed: &Changed<'_>) -> Vec<Effect> {
-    qubes.follow_with_tag(
+pub(super) fn guivm_changed(
+    qubes: &mut Qubes,
+    vm: &VmName,
+    change: &AppliedChange<'_>,
+) -> Vec<Effect> {
+    qubes.set_reference_tag(
         vm.as_str(),
         "guivm-",
-        changed.after.as_ref().and_then(Value::as_qube),
+        change.after.as_ref().and_then(Value::as_qube),
     );
     Vec::new()
 }
@@ -20,12 +24,12 @@ pub(super) fn guivm_changed(qubes: &mut Qubes, vm: &VmName, changed: &Changed<'_
 pub(super) fn audiovm_changed(
     qubes: &mut Qubes,
     vm: &VmName,
-    changed: &Changed<'_>,
+    change: &AppliedChange<'_>,
 ) -> Vec<Effect> {
-    qubes.follow_with_tag(
+    qubes.set_reference_tag(
         vm.as_str(),
         "audiovm-",
-        changed.after.as_ref().and_then(Value::as_qube),
+        change.after.as_ref().and_then(Value::as_qube),
     );
     Vec::new()
 }
@@ -33,25 +37,32 @@ pub(super) fn audiovm_changed(
 pub(super) fn relayvm_changed(
     qubes: &mut Qubes,
     vm: &VmName,
-    changed: &Changed<'_>,
+    change: &AppliedChange<'_>,
 ) -> Vec<Effect> {
-    qubes.follow_with_tag(
+    qubes.set_reference_tag(
         vm.as_str(),
         "relayvm-",
-        changed.after.as_ref().and_then(Value::as_qube),
+        change.after.as_ref().and_then(Value::as_qube),
     );
     Vec::new()
 }
 
-pub(super) fn default_guivm_changed(qubes: &mut Qubes, changed: &Changed<'_>) -> Vec<Effect> {
-    tag_those_with_default(qubes, "guivm", changed)
+pub(super) fn default_guivm_changed(qubes: &mut Qubes, change: &AppliedChange<'_>) -> Vec<Effect> {
+    tag_those_with_default(qubes, "guivm", change)
 }
 
-pub(super) fn default_audiovm_changed(qubes: &mut Qubes, changed: &Changed<'_>) -> Vec<Effect> {
-    tag_those_with_default(qubes, "audiovm", changed)
+pub(super) fn default_audiovm_changed(
+    qubes: &mut Qubes,
+    change: &AppliedChange<'_>,
+) -> Vec<Effect> {
+    tag_those_with_default(qubes, "audiovm", change)
 }
 
-fn tag_those_with_default(qubes: &mut Qubes, property: &str, changed: &Changed<'_>) -> Vec<Effect> {
+fn tag_those_with_default(
+    qubes: &mut Qubes,
+    property: &str,
+    change: &AppliedChange<'_>,
+) -> Vec<Effect> {
     let is_affected = |vm: &&Vm| vm.class.is_local_guest() && !vm.properties.contains(property);
     let affected: Vec<VmName> = qubes
         .iter()
@@ -60,34 +71,38 @@ fn tag_those_with_default(qubes: &mut Qubes, property: &str, changed: &Changed<'
         .collect();
     let prefix = format!("{property}-");
     for vm in affected {
-        qubes.follow_with_tag(
+        qubes.set_reference_tag(
             vm.as_str(),
             &prefix,
-            changed.after.as_ref().and_then(Value::as_qube),
+            change.after.as_ref().and_then(Value::as_qube),
         );
     }
     Vec::new()
 }
 
-pub(super) fn netvm_changed(qubes: &mut Qubes, vm: &VmName, changed: &Changed<'_>) -> Vec<Effect> {
-    if changed.before == changed.after {
+pub(super) fn netvm_changed(
+    qubes: &mut Qubes,
+    vm: &VmName,
+    change: &AppliedChange<'_>,
+) -> Vec<Effect> {
+    if change.before == change.after {
         return Vec::new();
     }
-    defer_while_paused(qubes, vm, changed);
+    defer_while_paused(qubes, vm, change);
     vec![Effect::ReattachNetwork { vm: vm.clone() }]
 }
 
-pub(super) fn default_netvm_changed(qubes: &mut Qubes, changed: &Changed<'_>) -> Vec<Effect> {
-    if changed.before == changed.after {
+pub(super) fn default_netvm_changed(qubes: &mut Qubes, change: &AppliedChange<'_>) -> Vec<Effect> {
+    if change.before == change.after {
         return Vec::new();
     }
     let affected: Vec<VmName> = qubes
         .iter()
-        .filter(|vm| qubes.uses_default_netvm(vm))
+        .filter(|vm| qubes.has_default_netvm(vm))
         .map(|vm| vm.name.clone())
         .collect();
     for vm in &affected {
-        defer_while_paused(qubes, vm, changed);
+        defer_while_paused(qubes, vm, change);
     }
     affected
         .into_iter()
@@ -97,13 +112,13 @@ pub(super) fn default_netvm_changed(qubes: &mut Qubes, changed: &Changed<'_>) ->
 
 /// A paused qube keeps the netvm it was attached to; the feature remembers which
 /// (`docs/spec/r4-properties.md` §4).
-fn defer_while_paused(qubes: &mut Qubes, vm: &VmName, changed: &Changed<'_>) {
+fn defer_while_paused(qubes: &mut Qubes, vm: &VmName, change: &AppliedChange<'_>) {
     const ORIGINAL: &str = "deferred-netvm-original";
     let is_due = qubes.get(vm.as_str()).is_some_and(|qube| {
-        changed.facts.power_state(qube) == PowerState::Paused && !qube.features.contains(ORIGINAL)
+        change.facts.power_state(qube) == PowerState::Paused && !qube.features.contains(ORIGINAL)
     });
     if let Some(qube) = is_due.then(|| qubes.edit(vm.as_str())).flatten() {
-        let original = changed
+        let original = change
             .before
             .as_ref()
             .map(Value::to_string)
@@ -116,10 +131,10 @@ fn defer_while_paused(qubes: &mut Qubes, vm: &VmName, changed: &Changed<'_>) {
 pub(super) fn provides_network_changed(
     qubes: &mut Qubes,
     vm: &VmName,
-    changed: &Changed<'_>,
+    change: &AppliedChange<'_>,
 ) -> Vec<Effect> {
     if let Some(qube) = qubes.edit(vm.as_str()) {
-        match changed.after.as_ref().and_then(Value::as_bool) {
+        match change.after.as_ref().and_then(Value::as_bool) {
             Some(true) => qube.features.set("servicevm", "1"),
             _ => {
                 qube.features.remove("servicevm");
@@ -130,11 +145,11 @@ pub(super) fn provides_network_changed(
 }
 
 /// The service `clocksync` moves with clockvm.
-pub(super) fn clockvm_changed(qubes: &mut Qubes, changed: &Changed<'_>) -> Vec<Effect> {
+pub(super) fn clockvm_changed(qubes: &mut Qubes, change: &AppliedChange<'_>) -> Vec<Effect> {
     const SERVICE: &str = "service.clocksync";
     let (before, after) = (
-        changed.before.as_ref().and_then(Value::as_qube),
-        changed.after.as_ref().and_then(Value::as_qube),
+        change.before.as_ref().and_then(Value::as_qube),
+        change.after.as_ref().and_then(Value::as_qube),
     );
     if before == after {
         return Vec::new();
@@ -176,19 +191,19 @@ pub(super) fn clockvm_changed(qubes: &mut Qubes, changed: &Changed<'_>) -> Vec<E
 pub(super) fn template_changed(
     qubes: &mut Qubes,
     vm: &VmName,
-    changed: &Changed<'_>,
+    change: &AppliedChange<'_>,
 ) -> Vec<Effect> {
     let mut affected = vec![vm.clone()];
     affected.extend(qubes.disposables_of(vm).map(|d| d.name.clone()));
     for name in affected {
-        qubes.repoint_snapshots(name.as_str(), changed.facts);
+        qubes.repoint_snapshots(name.as_str(), change.facts);
     }
     Vec::new()
 }
 
 impl Qubes {
     /// The kernel volume's id is the kernel's version (`docs/spec/r4-storage.md` §8).
-    pub(super) fn follow_kernel(&mut self, vm: &VmName, kernel: Option<&str>) {
+    pub(super) fn update_kernel_volume(&mut self, vm: &VmName, kernel: Option<&str>) {
         let differs = |v: &crate::model::VolumeConfig| {
             v.attributes
                 .get("vid")
@@ -211,13 +226,13 @@ impl Qubes {
 
     /// Gives a qube the tag `prefix` + name of the qube it depends on, in the place of the one of
     /// that prefix that it had, and takes every other of that prefix away.
-    pub(in crate::model) fn follow_with_tag(
+    pub(in crate::model) fn set_reference_tag(
         &mut self,
         vm: &str,
         prefix: &str,
         of: Option<&VmName>,
     ) {
-        let wanted = of.and_then(|name| reference_tag(prefix, name));
+        let tag = of.and_then(|name| reference_tag(prefix, name));
         let Some(qube) = self.get(vm) else { return };
         let has: Vec<&str> = qube
             .tags
@@ -225,7 +240,7 @@ impl Qubes {
             .map(|t| &**t)
             .filter(|t| t.starts_with(prefix))
             .collect();
-        let is_right = has.iter().copied().eq(wanted.as_deref());
+        let is_right = has.iter().copied().eq(tag.as_deref());
         let Some(qube) = (!is_right).then(|| self.edit(vm)).flatten() else {
             return;
         };
@@ -235,7 +250,7 @@ impl Qubes {
             .position(|t| t.starts_with(prefix))
             .unwrap_or(qube.tags.len());
         qube.tags.retain(|t| !t.starts_with(prefix));
-        if let Some(tag) = wanted {
+        if let Some(tag) = tag {
             qube.tags.insert(place, tag);
         }
     }

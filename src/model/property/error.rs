@@ -18,7 +18,7 @@ pub enum PropertyError {
     },
     /// The store holds a text that is no value of this property.
     #[error("{owner} has {property} '{text}' in the store: {reason}; set or reset it")]
-    Stored {
+    InvalidStoredValue {
         owner: String,
         property: &'static str,
         text: String,

@@ -3,74 +3,76 @@
 use super::consequences::{
     clockvm_changed, default_audiovm_changed, default_guivm_changed, default_netvm_changed,
 };
-use super::kind::{INT, Kind, Owner, QUBE, as_it_is};
 use super::rules::{
     default_kernel_serves, default_netvm_serves, default_reference_has_tag,
     global_is_disposable_template,
 };
-use super::{After, DefaultValue, EmptyText, Of, Property, PropertyError, Rule, Value};
+use super::value_type::{INT, Owner, QUBE, ValueType, keep_text};
+use super::{
+    AppliesTo, Consequences, DefaultValue, EmptyText, Property, PropertyError, Rule, Value,
+};
 use crate::model::class::Class;
 use crate::model::facts::Facts;
 use crate::model::qubes::Qubes;
 use crate::model::release::Release;
 
 const TEMPLATE: &Class = &Class::TemplateVM;
-const KERNEL: Kind = Kind::Text {
-    normal: as_it_is,
-    empty: EmptyText::TheWordNone,
+const KERNEL_TYPE: ValueType = ValueType::Text {
+    normalize: keep_text,
+    empty: EmptyText::WordNone,
 };
-const POOL_DEFAULT: DefaultValue = DefaultValue::System("default_pool");
+const POOL_DEFAULT: DefaultValue = DefaultValue::Global("default_pool");
 
 const fn global(
     name: &'static str,
-    kind: Kind,
+    value_type: ValueType,
     default: DefaultValue,
     doc: &'static str,
 ) -> Property {
-    Property::new(name, Of::System, kind, default, doc)
+    Property::new(name, AppliesTo::System, value_type, default, doc)
 }
 
 pub(super) const ROWS: &[Property] = &[
     global(
         "check_updates_vm",
-        Kind::Bool,
+        ValueType::Bool,
         DefaultValue::Bool(true),
         "Whether qubes made from now on look for updates.",
     ),
     global("clockvm", QUBE, DefaultValue::NoQube, "The qube from which dom0 takes the time.")
-        .after(After::OfSystem(clockvm_changed)),
+        .consequences(Consequences::Global(clockvm_changed)),
     global("default_audiovm", QUBE, DefaultValue::Dom0, "The audiovm of qubes that do not choose one.")
         .since(Release::R4_1)
-        .rule(Rule::OfSystem(default_reference_has_tag))
-        .after(After::OfSystem(default_audiovm_changed)),
+        .rule(Rule::Global(default_reference_has_tag))
+        .consequences(Consequences::Global(default_audiovm_changed)),
     global("default_guivm", QUBE, DefaultValue::Dom0, "The guivm of qubes that do not choose one.")
         .since(Release::R4_1)
-        .rule(Rule::OfSystem(default_reference_has_tag))
-        .after(After::OfSystem(default_guivm_changed)),
+        .rule(Rule::Global(default_reference_has_tag))
+        .consequences(Consequences::Global(default_guivm_changed)),
     global(
         "default_dispvm",
         QUBE,
         DefaultValue::NoQube,
         "The template of disposables where a qube does not choose one.",
     )
-    .rule(Rule::OfSystem(global_is_disposable_template)),
-    global("default_kernel", KERNEL, DefaultValue::Required, "The kernel of qubes that do not choose one. Where none was ever chosen, creating a qube chooses the newest one \
+    .rule(Rule::Global(global_is_disposable_template)),
+    global("default_kernel", KERNEL_TYPE, DefaultValue::Required, "The kernel of qubes that do not choose one. Where none was ever chosen, creating a qube chooses the newest one \
          that is installed.")
-        .rule(Rule::OfSystem(default_kernel_serves)),
+        .rule(Rule::Global(default_kernel_serves)),
     global("default_netvm", QUBE, DefaultValue::NoQube, "The netvm of qubes that do not choose one.")
-        .rule(Rule::OfSystem(default_netvm_serves))
-        .after(After::OfSystem(default_netvm_changed)),
+        .rule(Rule::Global(default_netvm_serves))
+        .consequences(Consequences::Global(default_netvm_changed)),
     global(
         "default_pool",
-        Kind::Pool,
-        DefaultValue::OfSystem(default_pool),
+        ValueType::Pool,
+        DefaultValue::ComputedGlobal(default_pool),
         "The pool of new volumes. Unset, it is the one called default, else the LVM thin pool that DEFAULT_LVM_POOL names or \
          that holds dom0's root file system, else the pool of files in /var/lib/qubes.",
     ),
-    global("default_pool_kernel", Kind::Pool, POOL_DEFAULT, "The pool of kernels."),
-    global("default_pool_private", Kind::Pool, POOL_DEFAULT, "The pool of new private volumes."),
-    global("default_pool_root", Kind::Pool, POOL_DEFAULT, "The pool of new root volumes."),
-    global("default_pool_volatile", Kind::Pool, POOL_DEFAULT, "The pool of new volatile volumes."),
+    global("default_pool_kernel", ValueType::Pool, POOL_DEFAULT, "The pool of kernels."),
+    global("default_pool_private", ValueType::Pool, POOL_DEFAULT, "The pool of new private volumes."),
+    global("default_pool_root", ValueType::Pool, POOL_DEFAULT, "The pool of new root volumes."),
+    global("default_pool_volatile", ValueType::Pool, POOL_DEFAULT, "The pool of new volatile volumes."),
     global(
         "default_qrexec_timeout",
         INT,
@@ -85,7 +87,7 @@ pub(super) const ROWS: &[Property] = &[
     ),
     global(
         "default_template",
-        Kind::Qube { class: Some(TEMPLATE), required: false },
+        ValueType::Qube { class: Some(TEMPLATE), required: false },
         DefaultValue::Required,
         "The template of new qubes that do not choose one.",
     ),
@@ -95,7 +97,7 @@ pub(super) const ROWS: &[Property] = &[
         DefaultValue::NoQube,
         "The template of the disposables from which qubes are administered that do not choose one.",
     )
-    .rule(Rule::OfSystem(global_is_disposable_template)),
+    .rule(Rule::Global(global_is_disposable_template)),
     global(
         "stats_interval",
         INT,
@@ -134,6 +136,6 @@ fn default_pool(qubes: &Qubes, facts: &dyn Facts) -> Result<Value, PropertyError
         });
     match found {
         Some(pool) => Ok(Value::Pool(pool.name().into())),
-        None => Err(Owner::System.lacks("default_pool")),
+        None => Err(Owner::System.unset_error("default_pool")),
     }
 }

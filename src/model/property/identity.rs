@@ -2,65 +2,68 @@
 
 use uuid::Uuid;
 
-use super::kind::{Kind, TEXT};
-use super::{ADMIN, Asked, DefaultValue, EmptyText, GUESTS, Of, Property, PropertyError, Value};
+use super::value_type::{TEXT, ValueType};
+use super::{
+    ADMIN, AppliesTo, DefaultValue, EmptyText, GUESTS, Property, PropertyContext, PropertyError,
+    Value,
+};
 use crate::model::class::Class;
 use crate::model::name::VmName;
 use crate::model::vm::Qid;
 
-const NUMBER: Kind = Kind::Int {
+const QID_TYPE: ValueType = ValueType::Int {
     min: 0,
     max: Qid::MAX as i64,
 };
-const NAME: Kind = Kind::Text {
-    normal: new_name,
-    empty: EmptyText::TheWordNone,
+const NAME_TYPE: ValueType = ValueType::Text {
+    normalize: new_name,
+    empty: EmptyText::WordNone,
 };
 
 pub(super) const ROWS: &[Property] = &[
-    Property::new("name", Of::AllButAdmin, NAME, DefaultValue::Required, "The qube's name; chosen at creation.")
+    Property::new("name", AppliesTo::AllButAdmin, NAME_TYPE, DefaultValue::Required, "The qube's name; chosen at creation.")
         .identity(),
     Property::new("name", ADMIN, TEXT, DefaultValue::Text(VmName::DOM0), "The qube's name; always dom0.").computed(),
     Property::new(
         "qid",
-        Of::AllButAdmin,
-        NUMBER,
+        AppliesTo::AllButAdmin,
+        QID_TYPE,
         DefaultValue::Required,
         "The qube's lasting number in the database, from which its addresses are made. Not the hypervisor's number.",
     )
     .identity(),
-    Property::new("qid", ADMIN, NUMBER, DefaultValue::Int(0), "dom0's number in the database; always 0.").computed(),
+    Property::new("qid", ADMIN, QID_TYPE, DefaultValue::Int(0), "dom0's number in the database; always 0.").computed(),
     Property::new(
         "uuid",
-        Of::AllButAdmin,
-        Kind::Uuid,
+        AppliesTo::AllButAdmin,
+        ValueType::Uuid,
         DefaultValue::Required,
         "The identity under which the hypervisor knows the qube; made at creation.",
     )
     .identity(),
-    Property::new("uuid", ADMIN, Kind::Uuid, DefaultValue::OfQube(nil), "dom0's identity; all zero.").computed(),
+    Property::new("uuid", ADMIN, ValueType::Uuid, DefaultValue::Computed(nil), "dom0's identity; all zero.").computed(),
     Property::new(
         "label",
-        Of::Every,
-        Kind::Label,
+        AppliesTo::AllClasses,
+        ValueType::Label,
         DefaultValue::Required,
         "The colour of the qube's windows and icons, which says how far it is trusted.",
     ),
-    Property::new("klass", Of::Every, TEXT, DefaultValue::OfQube(class), "The qube's class.").computed(),
-    Property::new("icon", Of::Every, TEXT, DefaultValue::OfQube(icon), "Name of the icon, from class and label.")
+    Property::new("klass", AppliesTo::AllClasses, TEXT, DefaultValue::Computed(class), "The qube's class.").computed(),
+    Property::new("icon", AppliesTo::AllClasses, TEXT, DefaultValue::Computed(icon), "Name of the icon, from class and label.")
         .computed(),
     Property::new(
         "updateable",
         GUESTS,
-        Kind::Bool,
-        DefaultValue::OfQube(updateable),
+        ValueType::Bool,
+        DefaultValue::Computed(updateable),
         "Whether the qube has a system of its own that can be updated: true where it has no template.",
     )
     .computed(),
     Property::new(
         "updateable",
         ADMIN,
-        Kind::Bool,
+        ValueType::Bool,
         DefaultValue::Bool(true),
         "Whether dom0 has a system of its own that can be updated; always true.",
     )
@@ -73,26 +76,26 @@ fn new_name(text: &str) -> Result<String, PropertyError> {
         .map_err(|e| PropertyError::refused(e.to_string()))
 }
 
-fn nil(_: &Asked<'_>) -> Result<Value, PropertyError> {
+fn nil(_: &PropertyContext<'_>) -> Result<Value, PropertyError> {
     Ok(Value::Uuid(Uuid::nil()))
 }
 
-fn class(asked: &Asked<'_>) -> Result<Value, PropertyError> {
-    Ok(Value::text(asked.vm.class.as_str()))
+fn class(context: &PropertyContext<'_>) -> Result<Value, PropertyError> {
+    Ok(Value::text(context.vm.class.as_str()))
 }
 
-fn updateable(asked: &Asked<'_>) -> Result<Value, PropertyError> {
-    Ok(Value::Bool(!asked.vm.class.has_template()))
+fn updateable(context: &PropertyContext<'_>) -> Result<Value, PropertyError> {
+    Ok(Value::Bool(!context.vm.class.has_template()))
 }
 
 /// The name of the icon (`docs/spec/r4-properties.md` §3); a service qube's and a DispVM template's
 /// tell what they do.
-fn icon(asked: &Asked<'_>) -> Result<Value, PropertyError> {
-    let (qubes, vm) = (asked.qubes, asked.vm);
+fn icon(context: &PropertyContext<'_>) -> Result<Value, PropertyError> {
+    let (qubes, vm) = (context.qubes, context.vm);
     let class = match vm.class {
         Class::AdminVM => return Ok(Value::text("adminvm-black")),
         Class::TemplateVM => "templatevm",
-        Class::AppVM if qubes.is_template_for_dispvms(vm, asked.facts) => "templatevm",
+        Class::AppVM if qubes.is_template_for_dispvms(vm, context.facts) => "templatevm",
         _ if vm.features.get("servicevm").is_some_and(|f| !f.is_empty()) => "servicevm",
         Class::DispVM => "dispvm",
         Class::StandaloneVM => "standalonevm",

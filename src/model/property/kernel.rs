@@ -1,9 +1,10 @@
 //! The kernel from dom0, its options, and boot modes.
 
-use super::kind::{Kind, as_it_is};
 use super::rules::kernel_is_installed;
+use super::value_type::{ValueType, keep_text};
 use super::{
-    After, Asked, DefaultValue, EmptyText, GUESTS, Of, Property, PropertyError, Rule, Value, the,
+    AppliesTo, Consequences, DEFAULT_KERNEL, DefaultValue, EmptyText, GUESTS, KERNEL, Property,
+    PropertyContext, PropertyError, Rule, Value,
 };
 use crate::model::class::Class;
 use crate::model::facts::Facts;
@@ -14,51 +15,49 @@ use crate::model::vm::Vm;
 /// The longest kernel command line that upstream takes, characters.
 const KERNELOPTS_MAX: usize = 512;
 
-const KERNEL_ROW: &Property = the("kernel");
-const DEFAULT_KERNEL: &Property = the("default_kernel");
-const KERNEL: Kind = Kind::Text {
-    normal: kernel,
+const KERNEL_TYPE: ValueType = ValueType::Text {
+    normalize: kernel,
     empty: EmptyText::Empty,
 };
-const KERNELOPTS: Kind = Kind::Text {
-    normal: kernelopts,
+const KERNELOPTS_TYPE: ValueType = ValueType::Text {
+    normalize: kernelopts,
     empty: EmptyText::Empty,
 };
-const MODE: Kind = Kind::Text {
-    normal: as_it_is,
-    empty: EmptyText::TheWordNone,
+const MODE_TYPE: ValueType = ValueType::Text {
+    normalize: keep_text,
+    empty: EmptyText::WordNone,
 };
 
 pub(super) const ROWS: &[Property] = &[
     Property::new(
         "kernel",
         GUESTS,
-        KERNEL,
-        DefaultValue::Inherited(&DefaultValue::System("default_kernel")),
+        KERNEL_TYPE,
+        DefaultValue::Inherited(&DefaultValue::Global("default_kernel")),
         "Which of dom0's kernels the qube starts with; empty: the one in its own image. \
          Without one of its own, a qube takes its template's.",
     )
-    .rule(Rule::OfQube(|asked, wanted| kernel_is_installed(asked.facts, wanted)))
-    .after(After::OfQube(|qubes, vm, changed| {
-        qubes.follow_kernel(vm, changed.after.as_ref().and_then(Value::as_str));
+    .rule(Rule::Qube(|context, proposed| kernel_is_installed(context.facts, proposed)))
+    .consequences(Consequences::Qube(|qubes, vm, change| {
+        qubes.update_kernel_volume(vm, change.after.as_ref().and_then(Value::as_str));
         Vec::new()
     })),
     Property::new(
         "kernelopts",
         GUESTS,
-        KERNELOPTS,
-        DefaultValue::OfQubeOrTemplate { compute: default_kernelopts, inherits: inherits_kernelopts },
+        KERNELOPTS_TYPE,
+        DefaultValue::ComputedOrInherited { compute: default_kernelopts, inherits: inherits_kernelopts },
         "Command line of the kernel from dom0. Without one of its own, a qube takes its template's.",
     )
     .late(),
-    Property::new("bootmode", GUESTS, MODE, DefaultValue::OfQube(bootmode), "Which of the qube's boot modes is used.")
+    Property::new("bootmode", GUESTS, MODE_TYPE, DefaultValue::Computed(bootmode), "Which of the qube's boot modes is used.")
         .late()
         .since(Release::R4_3),
     Property::new(
         "appvm_default_bootmode",
-        Of::Classes(&[Class::TemplateVM]),
-        MODE,
-        DefaultValue::OfQube(appvm_default_bootmode),
+        AppliesTo::Classes(&[Class::TemplateVM]),
+        MODE_TYPE,
+        DefaultValue::Computed(appvm_default_bootmode),
         "Which boot mode qubes based on this template use unless they choose one.",
     )
     .late()
@@ -84,8 +83,8 @@ fn kernelopts(text: &str) -> Result<String, PropertyError> {
 }
 
 /// `docs/spec/r4-properties.md` §5.5.
-fn default_kernelopts(asked: &Asked<'_>) -> Result<Value, PropertyError> {
-    let Asked { qubes, vm, facts } = *asked;
+fn default_kernelopts(context: &PropertyContext<'_>) -> Result<Value, PropertyError> {
+    let PropertyContext { qubes, vm, facts } = *context;
     let kernel = qubes.kernel(vm, facts)?;
     if kernel.is_empty() {
         return Ok(Value::text(""));
@@ -107,7 +106,7 @@ fn default_kernelopts(asked: &Asked<'_>) -> Result<Value, PropertyError> {
         return Ok(Value::text(options));
     }
     if let Some(template) = qubes.template(vm)? {
-        return qubes.value_of(template, "kernelopts", facts);
+        return qubes.value_by_name(template, "kernelopts", facts);
     }
     let options = file("default-kernelopts-nopci.txt");
     Ok(Value::text(
@@ -116,20 +115,22 @@ fn default_kernelopts(asked: &Asked<'_>) -> Result<Value, PropertyError> {
 }
 
 /// With a kernel of dom0 and without PCI devices.
-fn inherits_kernelopts(asked: &Asked<'_>) -> bool {
-    let Asked { qubes, vm, facts } = *asked;
+fn inherits_kernelopts(context: &PropertyContext<'_>) -> bool {
+    let PropertyContext { qubes, vm, facts } = *context;
     let has_kernel = |kernel: Value| kernel.as_str().is_some_and(|kernel| !kernel.is_empty());
     !qubes.has_pci(vm)
-        && match qubes.given(vm, KERNEL_ROW) {
+        && match qubes.explicit_or_inherited(vm, KERNEL) {
             Ok(Some(kernel)) => !kernel.is_empty(),
-            Ok(None) => qubes.global(DEFAULT_KERNEL, facts).is_ok_and(has_kernel),
+            Ok(None) => qubes
+                .global_value(DEFAULT_KERNEL, facts)
+                .is_ok_and(has_kernel),
             Err(_) => false,
         }
 }
 
 /// `docs/spec/r4-properties.md` §5.6.
-fn bootmode(asked: &Asked<'_>) -> Result<Value, PropertyError> {
-    let Asked { qubes, vm, facts } = *asked;
+fn bootmode(context: &PropertyContext<'_>) -> Result<Value, PropertyError> {
+    let PropertyContext { qubes, vm, facts } = *context;
     let is_known = |mode: &str| {
         mode == "default"
             || qubes
@@ -144,7 +145,7 @@ fn bootmode(asked: &Asked<'_>) -> Result<Value, PropertyError> {
         .skip(1)
         .filter(|t| t.class == Class::TemplateVM)
     {
-        let mode = qubes.value_of(template, "appvm_default_bootmode", facts)?;
+        let mode = qubes.value_by_name(template, "appvm_default_bootmode", facts)?;
         if mode.as_str().is_some_and(&is_known) {
             return Ok(mode);
         }
@@ -152,9 +153,9 @@ fn bootmode(asked: &Asked<'_>) -> Result<Value, PropertyError> {
     Ok(Value::text("default"))
 }
 
-fn appvm_default_bootmode(asked: &Asked<'_>) -> Result<Value, PropertyError> {
+fn appvm_default_bootmode(context: &PropertyContext<'_>) -> Result<Value, PropertyError> {
     Ok(Value::text(
-        asked
+        context
             .vm
             .features
             .get("boot-mode.appvm-default")
@@ -170,7 +171,7 @@ impl Qubes {
             .and_then(|v| v.attributes.get("pool"))
             .map(str::to_owned);
         let pool = own.or_else(|| {
-            self.global_value("default_pool_kernel", facts)
+            self.global_value_by_name("default_pool_kernel", facts)
                 .ok()
                 .and_then(|v| v.as_str().map(str::to_owned))
         });

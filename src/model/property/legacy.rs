@@ -6,7 +6,7 @@ use crate::model::vm::Vm;
 
 /// Another place in which a property's value may stand.
 #[derive(Clone, Copy)]
-pub struct Legacy {
+pub struct LegacyForm {
     /// The text that counts instead of the property's own, if there is one.
     pub read: fn(&Vm) -> Option<&'static str>,
     /// Takes it away.
@@ -14,7 +14,7 @@ pub struct Legacy {
 }
 
 /// Property `hvm`, from before there were three modes.
-pub(super) const HVM: Legacy = Legacy {
+pub(super) const HVM: LegacyForm = LegacyForm {
     read: |vm| {
         let hvm = vm
             .properties
@@ -28,7 +28,7 @@ pub(super) const HVM: Legacy = Legacy {
 };
 
 /// Property `dispvm_allowed`.
-pub(super) const DISPVM_ALLOWED: Legacy = Legacy {
+pub(super) const DISPVM_ALLOWED: LegacyForm = LegacyForm {
     read: |vm| {
         let allowed = vm
             .properties
@@ -43,7 +43,7 @@ pub(super) const DISPVM_ALLOWED: Legacy = Legacy {
 
 /// Feature `service.meminfo-writer`, which turned memory balancing off before maxmem could be 0. It
 /// wins over maxmem.
-pub(super) const MEMINFO_WRITER: Legacy = Legacy {
+pub(super) const MEMINFO_WRITER: LegacyForm = LegacyForm {
     read: |vm| (vm.features.get("service.meminfo-writer") == Some("")).then_some("0"),
     forget: |vm| {
         vm.features.remove("service.meminfo-writer");

@@ -1,21 +1,20 @@
 //! Memory, processors, virtualisation, and the numbers of a running domain.
 
-use super::kind::{INT, Kind, Owner, POSITIVE, TEXT};
 use super::legacy::{HVM, MEMINFO_WRITER};
 use super::rules::{maxmem_while_running, pvh_without_pci};
+use super::value_type::{INT, Owner, POSITIVE, TEXT, ValueType};
 use super::{
-    ADMIN, After, Asked, DefaultValue, Effect, EmptyText, GUESTS, Property, PropertyError, Rule,
-    Value,
+    ADMIN, Consequences, DefaultValue, Effect, EmptyText, GUESTS, Property, PropertyContext,
+    PropertyError, Rule, Value,
 };
-use super::{Of, Release, the};
+use super::{AppliesTo, Release, VIRT_MODE};
 use crate::model::class::Class;
 
 /// dom0's maxmem where xenstore cannot be asked, MiB (`docs/spec/r4-properties.md` §4).
 const DOM0_MAXMEM_MIB: i64 = 4096;
 
-const VIRT_MODE_ROW: &Property = the("virt_mode");
-const VIRT_MODE: Kind = Kind::Text {
-    normal: virt_mode,
+const VIRT_MODE_TYPE: ValueType = ValueType::Text {
+    normalize: virt_mode,
     empty: EmptyText::Refused,
 };
 
@@ -27,16 +26,16 @@ pub(super) const ROWS: &[Property] = &[
         DefaultValue::Inherited(&DefaultValue::Int(400)),
         "Memory at start, in MiB. Without one of its own, a qube takes its template's.",
     )
-    .after(After::OfQube(|_, vm, _| vec![Effect::CompareMemory { vm: vm.clone() }])),
+    .consequences(Consequences::Qube(|_, vm, _| vec![Effect::CompareMemory { vm: vm.clone() }])),
     Property::new(
         "maxmem",
         GUESTS,
-        Kind::Int { min: 0, max: i64::MAX },
-        DefaultValue::OfQubeOrTemplate {
+        ValueType::Int { min: 0, max: i64::MAX },
+        DefaultValue::ComputedOrInherited {
             compute: maxmem,
             // With memory of its own it may need more than its template.
-            inherits: |asked| {
-                !asked.vm.properties.contains("memory") && asked.qubes.can_balance_memory(asked.vm) == Ok(true)
+            inherits: |context| {
+                !context.vm.properties.contains("memory") && context.qubes.can_balance_memory(context.vm) == Ok(true)
             },
         },
         "Up to how much memory the balancer may give the qube, in MiB; 0 turns balancing off. \
@@ -44,11 +43,11 @@ pub(super) const ROWS: &[Property] = &[
          hvm without an agent that supports it. The hypervisor is taken to be Xen, which alone can balance.",
     )
     .legacy(MEMINFO_WRITER)
-    .rule(Rule::OfQube(maxmem_while_running))
-    .after(After::OfQube(|_, vm, _| {
+    .rule(Rule::Qube(maxmem_while_running))
+    .consequences(Consequences::Qube(|_, vm, _| {
         vec![Effect::MaxmemHotplug { vm: vm.clone() }, Effect::CompareMemory { vm: vm.clone() }]
     })),
-    Property::new("maxmem", ADMIN, INT, DefaultValue::OfQube(dom0_maxmem), "Memory that dom0 may have, in MiB; 4096 where Xen cannot be asked.")
+    Property::new("maxmem", ADMIN, INT, DefaultValue::Computed(dom0_maxmem), "Memory that dom0 may have, in MiB; 4096 where Xen cannot be asked.")
         .computed()
         .since(Release::R4_4),
     Property::new(
@@ -61,15 +60,15 @@ pub(super) const ROWS: &[Property] = &[
     Property::new(
         "virt_mode",
         GUESTS,
-        VIRT_MODE,
-        DefaultValue::OfQubeOrTemplate {
+        VIRT_MODE_TYPE,
+        DefaultValue::ComputedOrInherited {
             compute: default_virt_mode,
-            inherits: |asked| !asked.qubes.has_pci(asked.vm),
+            inherits: |context| !context.qubes.has_pci(context.vm),
         },
         "How the qube is virtualised: hvm, pvh or pv. hvm where a PCI device is assigned, else its template's, else pvh.",
     )
     .legacy(HVM)
-    .rule(Rule::OfQube(pvh_without_pci)),
+    .rule(Rule::Qube(pvh_without_pci)),
     Property::new(
         "stubdom_mem",
         GUESTS,
@@ -77,13 +76,13 @@ pub(super) const ROWS: &[Property] = &[
         DefaultValue::Nothing,
         "Memory of the stub domain that emulates devices for an hvm qube, in MiB.",
     ),
-    Property::new("xid", GUESTS, INT, DefaultValue::OfQube(xid), "The hypervisor's number of the running domain; -1 without one, and offline.")
+    Property::new("xid", GUESTS, INT, DefaultValue::Computed(xid), "The hypervisor's number of the running domain; -1 without one, and offline.")
         .computed(),
     Property::new(
         "stubdom_xid",
         GUESTS,
         INT,
-        DefaultValue::OfQube(stubdom_xid),
+        DefaultValue::Computed(stubdom_xid),
         "The hypervisor's number of the running stub domain; -1 without one.",
     )
     .computed(),
@@ -91,7 +90,7 @@ pub(super) const ROWS: &[Property] = &[
         "stubdom_uuid",
         GUESTS,
         TEXT,
-        DefaultValue::OfQube(stubdom_uuid),
+        DefaultValue::Computed(stubdom_uuid),
         "The identity of the running stub domain; empty without one.",
     )
     .computed()
@@ -100,24 +99,24 @@ pub(super) const ROWS: &[Property] = &[
         "start_time",
         GUESTS,
         TEXT,
-        DefaultValue::OfQube(start_time),
+        DefaultValue::Computed(start_time),
         "When the running domain was started, in seconds since 1970; none offline.",
     )
     .computed(),
     Property::new(
         "maxmem",
-        Of::System,
+        AppliesTo::System,
         INT,
-        DefaultValue::OfSystem(|_, facts| Ok(Value::Int(i64::try_from(facts.host_memory_mib()).unwrap_or(i64::MAX)))),
+        DefaultValue::ComputedGlobal(|_, facts| Ok(Value::Int(i64::try_from(facts.host_memory_mib()).unwrap_or(i64::MAX)))),
         "Memory of the machine, in MiB; what core.toml says, where it does.",
     )
     .computed()
     .since(Release::R4_4),
     Property::new(
         "no_cpus",
-        Of::System,
+        AppliesTo::System,
         INT,
-        DefaultValue::OfSystem(|_, facts| Ok(Value::Int(facts.host_cpus().into()))),
+        DefaultValue::ComputedGlobal(|_, facts| Ok(Value::Int(facts.host_cpus().into()))),
         "Number of the machine's processors; what core.toml says, where it does.",
     )
     .computed()
@@ -135,20 +134,20 @@ fn virt_mode(text: &str) -> Result<String, PropertyError> {
 }
 
 /// `docs/spec/r4-properties.md` §5.1.
-fn default_virt_mode(asked: &Asked<'_>) -> Result<Value, PropertyError> {
-    Ok(Value::text(asked.qubes.default_mode(asked.vm)?))
+fn default_virt_mode(context: &PropertyContext<'_>) -> Result<Value, PropertyError> {
+    Ok(Value::text(context.qubes.default_mode(context.vm)?))
 }
 
 /// `docs/spec/r4-properties.md` §5.3.
-fn maxmem(asked: &Asked<'_>) -> Result<Value, PropertyError> {
-    let Asked { qubes, vm, facts } = *asked;
+fn maxmem(context: &PropertyContext<'_>) -> Result<Value, PropertyError> {
+    let PropertyContext { qubes, vm, facts } = *context;
     if !qubes.can_balance_memory(vm)? {
         return Ok(Value::Int(0));
     }
     // A default leaves room for the memory that the qube starts with.
     let memory = i64::try_from(qubes.memory(vm, facts)?).unwrap_or(i64::MAX);
     if let Some(template) = qubes.template(vm)? {
-        return Ok(match qubes.value_of(template, "maxmem", facts)? {
+        return Ok(match qubes.value_by_name(template, "maxmem", facts)? {
             Value::Int(maxmem) if maxmem != 0 && vm.properties.contains("memory") => {
                 Value::Int(maxmem.max(memory))
             }
@@ -165,38 +164,41 @@ fn maxmem(asked: &Asked<'_>) -> Result<Value, PropertyError> {
     Ok(Value::Int(default.max(memory)))
 }
 
-fn dom0_maxmem(asked: &Asked<'_>) -> Result<Value, PropertyError> {
-    let known = asked
+fn dom0_maxmem(context: &PropertyContext<'_>) -> Result<Value, PropertyError> {
+    let known = context
         .facts
         .dom0_maxmem_mib()
         .and_then(|mib| i64::try_from(mib).ok());
     Ok(Value::Int(known.unwrap_or(DOM0_MAXMEM_MIB)))
 }
 
-fn xid(asked: &Asked<'_>) -> Result<Value, PropertyError> {
-    Ok(Value::Int(asked.facts.domain_id(asked.vm)))
+fn xid(context: &PropertyContext<'_>) -> Result<Value, PropertyError> {
+    Ok(Value::Int(context.facts.domain_id(context.vm)))
 }
 
-fn stubdom_xid(asked: &Asked<'_>) -> Result<Value, PropertyError> {
+fn stubdom_xid(context: &PropertyContext<'_>) -> Result<Value, PropertyError> {
     Ok(Value::Int(
-        asked.facts.stubdom(asked.vm).map_or(-1, |s| s.id.into()),
+        context
+            .facts
+            .stubdom(context.vm)
+            .map_or(-1, |s| s.id.into()),
     ))
 }
 
-fn stubdom_uuid(asked: &Asked<'_>) -> Result<Value, PropertyError> {
+fn stubdom_uuid(context: &PropertyContext<'_>) -> Result<Value, PropertyError> {
     Ok(Value::text(
-        asked
+        context
             .facts
-            .stubdom(asked.vm)
+            .stubdom(context.vm)
             .map(|s| s.uuid.to_string())
             .unwrap_or_default(),
     ))
 }
 
-fn start_time(asked: &Asked<'_>) -> Result<Value, PropertyError> {
-    Ok(asked
+fn start_time(context: &PropertyContext<'_>) -> Result<Value, PropertyError> {
+    Ok(context
         .facts
-        .start_time(asked.vm)
+        .start_time(context.vm)
         .map_or(Value::None, Value::Float))
 }
 
@@ -226,9 +228,9 @@ impl crate::model::Qubes {
     }
 
     fn mode<'a>(&'a self, vm: &'a crate::model::Vm) -> Result<&'a str, PropertyError> {
-        match VIRT_MODE_ROW.explicit(vm) {
+        match VIRT_MODE.explicit_value(vm) {
             Some(text) if !text.is_empty() => Ok(text),
-            Some(text) => VIRT_MODE_ROW
+            Some(text) => VIRT_MODE
                 .read(self, Owner::Qube(&vm.name), text)
                 .map(|_| text),
             None => self.default_mode(vm),

@@ -3,6 +3,7 @@
 //! below.
 
 mod behaviour;
+mod by_class;
 mod change;
 mod consequences;
 mod effect;
@@ -10,28 +11,27 @@ mod error;
 mod globals;
 mod identity;
 mod kernel;
-mod kind;
 mod legacy;
 mod memory;
-mod named;
 mod network;
 mod read;
 mod references;
 mod rules;
 mod typed;
 mod value;
+mod value_type;
 
+pub use by_class::PropertyByClass;
 pub use effect::Effect;
 pub use error::PropertyError;
-pub use kind::{EmptyText, Kind};
-pub use legacy::Legacy;
-pub use named::Named;
+pub use legacy::LegacyForm;
 pub use typed::VirtMode;
 pub use value::{Value, parse_bool};
+pub use value_type::{EmptyText, ValueType};
 
 pub(super) use value::read_int;
 
-pub(super) use rules::not_for_disposables;
+pub(super) use rules::dispvm_template_error;
 
 use std::cell::Cell;
 
@@ -52,11 +52,11 @@ pub enum Scope<'a> {
 
 /// What has a property.
 #[derive(Debug, Clone, Copy)]
-pub enum Of {
+pub enum AppliesTo {
     /// The system.
     System,
     /// Qubes of every class, also of one we do not know.
-    Every,
+    AllClasses,
     /// Qubes of every class but AdminVM.
     AllButAdmin,
     /// Qubes of these classes.
@@ -64,16 +64,16 @@ pub enum Of {
 }
 
 /// The classes with domains of their own on this machine.
-const GUESTS: Of = Of::Classes(&[
+const GUESTS: AppliesTo = AppliesTo::Classes(&[
     Class::TemplateVM,
     Class::AppVM,
     Class::StandaloneVM,
     Class::DispVM,
 ]);
-const ADMIN: Of = Of::Classes(&[Class::AdminVM]);
+const ADMIN: AppliesTo = AppliesTo::Classes(&[Class::AdminVM]);
 
 /// The question for a default: of which qube, in which system, in which world.
-pub struct Asked<'a> {
+pub struct PropertyContext<'a> {
     pub qubes: &'a Qubes,
     pub vm: &'a Vm,
     pub facts: &'a dyn Facts,
@@ -94,23 +94,23 @@ pub enum DefaultValue {
     Int(i64),
     Text(&'static str),
     /// The value of the global property of this name.
-    System(&'static str),
+    Global(&'static str),
     /// The template's value of the same property; for qubes without a template the other.
     Inherited(&'static DefaultValue),
     /// Computed from the qube.
-    OfQube(fn(&Asked<'_>) -> Result<Value, PropertyError>),
+    Computed(fn(&PropertyContext<'_>) -> Result<Value, PropertyError>),
     /// Computed from the qube, and nothing but the template's value of the same property where
     /// `inherits` says so.
-    OfQubeOrTemplate {
-        compute: fn(&Asked<'_>) -> Result<Value, PropertyError>,
-        inherits: fn(&Asked<'_>) -> bool,
+    ComputedOrInherited {
+        compute: fn(&PropertyContext<'_>) -> Result<Value, PropertyError>,
+        inherits: fn(&PropertyContext<'_>) -> bool,
     },
     /// Computed from the system (global properties only).
-    OfSystem(fn(&Qubes, &dyn Facts) -> Result<Value, PropertyError>),
+    ComputedGlobal(fn(&Qubes, &dyn Facts) -> Result<Value, PropertyError>),
 }
 
 /// A change about to be made: to which value, and whether by forgetting the explicit one.
-pub struct Wanted<'a> {
+pub struct ProposedChange<'a> {
     pub property: &'static Property,
     pub value: &'a Value,
     pub reset: bool,
@@ -122,20 +122,20 @@ pub struct Wanted<'a> {
 #[derive(Clone, Copy)]
 pub enum Rule {
     None,
-    OfQube(fn(&Asked<'_>, &Wanted<'_>) -> Result<(), PropertyError>),
-    OfSystem(fn(&Qubes, &dyn Facts, &Wanted<'_>) -> Result<(), PropertyError>),
+    Qube(fn(&PropertyContext<'_>, &ProposedChange<'_>) -> Result<(), PropertyError>),
+    Global(fn(&Qubes, &dyn Facts, &ProposedChange<'_>) -> Result<(), PropertyError>),
 }
 
 /// What follows a change inside the database, and what has to follow outside it.
 #[derive(Clone, Copy)]
-pub enum After {
-    Nothing,
-    OfQube(fn(&mut Qubes, &VmName, &Changed<'_>) -> Vec<Effect>),
-    OfSystem(fn(&mut Qubes, &Changed<'_>) -> Vec<Effect>),
+pub enum Consequences {
+    None,
+    Qube(fn(&mut Qubes, &VmName, &AppliedChange<'_>) -> Vec<Effect>),
+    Global(fn(&mut Qubes, &AppliedChange<'_>) -> Vec<Effect>),
 }
 
 /// A change that was made.
-pub struct Changed<'a> {
+pub struct AppliedChange<'a> {
     pub before: Option<Value>,
     pub after: Option<Value>,
     pub facts: &'a dyn Facts,
@@ -147,8 +147,8 @@ pub struct Property {
     pub name: &'static str,
     /// Of the name.
     mark: Mark,
-    pub of: Of,
-    pub kind: Kind,
+    pub applies_to: AppliesTo,
+    pub value_type: ValueType,
     /// When upstream loads it: 2 basic, 3 global, 4 references. Properties are written in the order
     /// of (stage, name).
     pub stage: u8,
@@ -161,9 +161,9 @@ pub struct Property {
     pub computed: bool,
     pub default: DefaultValue,
     pub rule: Rule,
-    pub after: After,
+    pub consequences: Consequences,
     /// Where early stores of R4 say it otherwise.
-    pub legacy: Option<Legacy>,
+    pub legacy: Option<LegacyForm>,
     /// For `--help-properties`.
     pub doc: &'static str,
 }
@@ -171,18 +171,18 @@ pub struct Property {
 impl Property {
     const fn new(
         name: &'static str,
-        of: Of,
-        kind: Kind,
+        applies_to: AppliesTo,
+        value_type: ValueType,
         default: DefaultValue,
         doc: &'static str,
     ) -> Property {
         Property {
             name,
             mark: Mark::of(name.as_bytes()),
-            of,
-            kind,
-            stage: match of {
-                Of::System => 3,
+            applies_to,
+            value_type,
+            stage: match applies_to {
+                AppliesTo::System => 3,
                 _ => 2,
             },
             since: Release::R4_0,
@@ -191,7 +191,7 @@ impl Property {
             computed: false,
             default,
             rule: Rule::None,
-            after: After::Nothing,
+            consequences: Consequences::None,
             legacy: None,
             doc,
         }
@@ -225,11 +225,14 @@ impl Property {
         Property { rule, ..self }
     }
 
-    const fn after(self, after: After) -> Property {
-        Property { after, ..self }
+    const fn consequences(self, consequences: Consequences) -> Property {
+        Property {
+            consequences,
+            ..self
+        }
     }
 
-    const fn legacy(self, legacy: Legacy) -> Property {
+    const fn legacy(self, legacy: LegacyForm) -> Property {
         Property {
             legacy: Some(legacy),
             ..self
@@ -237,19 +240,19 @@ impl Property {
     }
 
     /// The text that says explicitly what the property of a qube is.
-    pub fn explicit<'a>(&self, vm: &'a Vm) -> Option<&'a str> {
-        self.explicit_by(vm, || vm.properties.get(self.name))
+    pub fn explicit_value<'a>(&self, vm: &'a Vm) -> Option<&'a str> {
+        self.explicit_or_legacy(vm, || vm.properties.get(self.name))
     }
 
-    /// [`Property::explicit`] for who asks one qube after the other: `last` is the place where it
+    /// [`Property::explicit_value`] for who asks one qube after the other: `last` is the place where it
     /// stood in the last one.
-    pub fn explicit_where_last<'a>(&self, vm: &'a Vm, last: &Cell<usize>) -> Option<&'a str> {
-        self.explicit_by(vm, || {
+    pub fn explicit_value_at_hint<'a>(&self, vm: &'a Vm, last: &Cell<usize>) -> Option<&'a str> {
+        self.explicit_or_legacy(vm, || {
             vm.properties.get_where_last(last, self.mark, self.name)
         })
     }
 
-    fn explicit_by<'a>(
+    fn explicit_or_legacy<'a>(
         &self,
         vm: &'a Vm,
         get: impl FnOnce() -> Option<&'a str>,
@@ -267,24 +270,24 @@ impl Property {
         let (from, to) = (*LETTERS.get(letter)?, *LETTERS.get(letter + 1)?);
         PROPERTIES[from..to]
             .iter()
-            .find(|p| p.name == name && p.is_of(scope))
+            .find(|p| p.name == name && p.is_in_scope(scope))
     }
 
     /// Whether the system, or a qube of the class, has this property.
-    pub fn is_of(&self, scope: Scope<'_>) -> bool {
-        match (self.of, scope) {
-            (Of::System, Scope::Global) | (Of::Every, Scope::Class(_)) => true,
-            (Of::AllButAdmin, Scope::Class(class)) => *class != Class::AdminVM,
-            (Of::Classes(classes), Scope::Class(class)) => classes.contains(class),
+    pub fn is_in_scope(&self, scope: Scope<'_>) -> bool {
+        match (self.applies_to, scope) {
+            (AppliesTo::System, Scope::Global) | (AppliesTo::AllClasses, Scope::Class(_)) => true,
+            (AppliesTo::AllButAdmin, Scope::Class(class)) => *class != Class::AdminVM,
+            (AppliesTo::Classes(classes), Scope::Class(class)) => classes.contains(class),
             _ => false,
         }
     }
 
     /// How a listing prints `value`; `None` where upstream's tools count it as unreadable (a number
     /// that is none).
-    pub fn listed(&self, value: &Value) -> Option<String> {
-        match (value, self.kind) {
-            (Value::None, Kind::Int { .. }) => None,
+    pub fn format_in_list(&self, value: &Value) -> Option<String> {
+        match (value, self.value_type) {
+            (Value::None, ValueType::Int { .. }) => None,
             (Value::Qube(None), _) => Some("None".to_owned()),
             _ => Some(value.to_string()),
         }
@@ -292,7 +295,7 @@ impl Property {
 
     /// How a single value is printed; `None` where nothing is (no qube). The stored text of `value`
     /// otherwise.
-    pub fn printed(&self, value: &Value) -> Option<String> {
+    pub fn format_single(&self, value: &Value) -> Option<String> {
         match value {
             Value::Qube(None) => None,
             _ => Some(value.to_string()),
@@ -301,15 +304,15 @@ impl Property {
 }
 
 /// The properties of a class of qubes, sorted by name.
-pub fn properties_of(class: &Class) -> impl Iterator<Item = &'static Property> + use<'_> {
+pub fn class_properties(class: &Class) -> impl Iterator<Item = &'static Property> + use<'_> {
     PROPERTIES
         .iter()
-        .filter(move |p| p.is_of(Scope::Class(class)))
+        .filter(move |p| p.is_in_scope(Scope::Class(class)))
 }
 
 /// The properties of the system, sorted by name.
 pub fn global_properties() -> impl Iterator<Item = &'static Property> {
-    PROPERTIES.iter().filter(|p| p.is_of(Scope::Global))
+    PROPERTIES.iter().filter(|p| p.is_in_scope(Scope::Global))
 }
 
 /// Every property there is, sorted by name.
@@ -374,20 +377,27 @@ static LETTERS: [usize; 27] = {
     starts
 };
 
-/// The only property of this name, looked up when the program is built: what the program itself
-/// asks for all the time.
-const fn the(name: &str) -> &'static Property {
+// Rows that the code itself refers to, looked up at build time.
+pub const DEFAULT_KERNEL: &Property = row("default_kernel");
+pub const DEFAULT_NETVM: &Property = row("default_netvm");
+pub const KERNEL: &Property = row("kernel");
+pub const NETVM: &Property = row("netvm");
+pub const PROVIDES_NETWORK: &Property = row("provides_network");
+pub const VIRT_MODE: &Property = row("virt_mode");
+
+/// Returns the only row of this name, at build time.
+const fn row(name: &str) -> &'static Property {
     let mut row = 0;
     while row < COUNT && is_before(SORTED[row].name, name) {
         row += 1;
     }
     assert!(
         !is_before(name, SORTED[row].name),
-        "there is no such property"
+        "no property has this name"
     );
     assert!(
         row + 1 == COUNT || is_before(name, SORTED[row + 1].name),
-        "there are two of this name"
+        "several properties have this name"
     );
     &SORTED[row]
 }
@@ -413,7 +423,7 @@ mod tests {
     fn the_table_is_sorted_and_no_class_has_a_name_twice() {
         assert!(PROPERTIES.windows(2).all(|w| w[0].name <= w[1].name));
         for class in Class::ALL {
-            let names: Vec<_> = properties_of(&class).map(|p| p.name).collect();
+            let names: Vec<_> = class_properties(&class).map(|p| p.name).collect();
             assert!(names.windows(2).all(|w| w[0] < w[1]), "{class}: {names:?}");
             for name in names {
                 assert_eq!(

@@ -1,15 +1,16 @@
 //! The network as the qube sees it.
 
-use super::kind::{Kind, QUBE, TEXT};
 use super::rules::{netvm_provides_and_does_not_loop, nobody_uses_its_network};
+use super::value_type::{QUBE, TEXT, ValueType};
 use super::{
-    After, Asked, DefaultValue, EmptyText, GUESTS, Property, PropertyError, Rule, Value, the,
+    Consequences, DEFAULT_NETVM, DefaultValue, EmptyText, GUESTS, Property, PropertyContext,
+    PropertyError, Rule, Value,
 };
 use crate::model::class::Class;
 use crate::model::vm::Vm;
 
-const MAC: Kind = Kind::Text {
-    normal: mac,
+const MAC_TYPE: ValueType = ValueType::Text {
+    normalize: mac,
     empty: EmptyText::Refused,
 };
 
@@ -18,37 +19,39 @@ pub(super) const ROWS: &[Property] = &[
         "netvm",
         GUESTS,
         QUBE,
-        DefaultValue::OfQube(|asked| match default_netvm(asked.vm) {
-            Some(property) => asked.qubes.global(property, asked.facts),
+        DefaultValue::Computed(|context| match default_netvm(context.vm) {
+            Some(property) => context.qubes.global_value(property, context.facts),
             None => Ok(Value::Qube(None)),
         }),
         "The qube that connects this one to the network; none: not connected. \
          Unset, it is the system's default_netvm, and none for a TemplateVM.",
     )
     .late()
-    .rule(Rule::OfQube(netvm_provides_and_does_not_loop))
-    .after(After::OfQube(super::consequences::netvm_changed)),
+    .rule(Rule::Qube(netvm_provides_and_does_not_loop))
+    .consequences(Consequences::Qube(super::consequences::netvm_changed)),
     Property::new(
         "provides_network",
         GUESTS,
-        Kind::Bool,
+        ValueType::Bool,
         DefaultValue::Bool(false),
         "Whether other qubes may have this one as their netvm.",
     )
-    .rule(Rule::OfQube(nobody_uses_its_network))
-    .after(After::OfQube(super::consequences::provides_network_changed)),
+    .rule(Rule::Qube(nobody_uses_its_network))
+    .consequences(Consequences::Qube(
+        super::consequences::provides_network_changed,
+    )),
     Property::new(
         "mac",
         GUESTS,
-        MAC,
+        MAC_TYPE,
         DefaultValue::Text("00:16:3e:5e:6c:00"),
         "Hardware address of the qube's network interface.",
     ),
     Property::new(
         "ip",
         GUESTS,
-        Kind::Ip4,
-        DefaultValue::OfQube(|a| {
+        ValueType::Ip4,
+        DefaultValue::Computed(|a| {
             Ok(a.qubes
                 .default_ip(a.vm, a.facts)?
                 .map_or(Value::None, Value::Ip4))
@@ -58,8 +61,8 @@ pub(super) const ROWS: &[Property] = &[
     Property::new(
         "ip6",
         GUESTS,
-        Kind::Ip6,
-        DefaultValue::OfQube(|a| {
+        ValueType::Ip6,
+        DefaultValue::Computed(|a| {
             Ok(a.qubes
                 .default_ip6(a.vm, a.facts)?
                 .map_or(Value::None, Value::Ip6))
@@ -70,7 +73,7 @@ pub(super) const ROWS: &[Property] = &[
         "gateway",
         GUESTS,
         TEXT,
-        DefaultValue::OfQube(|a| a.qubes.gateway(a.vm, a.facts)),
+        DefaultValue::Computed(|a| a.qubes.gateway(a.vm, a.facts)),
         "The IPv4 address at which qubes that have this one as their netvm reach it.",
     )
     .computed(),
@@ -78,7 +81,7 @@ pub(super) const ROWS: &[Property] = &[
         "gateway6",
         GUESTS,
         TEXT,
-        DefaultValue::OfQube(|a| a.qubes.gateway6(a.vm, a.facts)),
+        DefaultValue::Computed(|a| a.qubes.gateway6(a.vm, a.facts)),
         "The IPv6 address at which qubes that have this one as their netvm reach it.",
     )
     .computed(),
@@ -86,7 +89,7 @@ pub(super) const ROWS: &[Property] = &[
         "visible_ip",
         GUESTS,
         TEXT,
-        DefaultValue::OfQube(|a| a.qubes.visible_ip(a.vm, a.facts)),
+        DefaultValue::Computed(|a| a.qubes.visible_ip(a.vm, a.facts)),
         "The qube's IPv4 address as the qube itself sees it.",
     )
     .computed(),
@@ -94,7 +97,7 @@ pub(super) const ROWS: &[Property] = &[
         "visible_ip6",
         GUESTS,
         TEXT,
-        DefaultValue::OfQube(visible_ip6),
+        DefaultValue::Computed(visible_ip6),
         "The qube's IPv6 address as the qube itself sees it.",
     )
     .computed(),
@@ -102,7 +105,7 @@ pub(super) const ROWS: &[Property] = &[
         "visible_gateway",
         GUESTS,
         TEXT,
-        DefaultValue::OfQube(|a| a.qubes.visible_gateway(a.vm, a.facts)),
+        DefaultValue::Computed(|a| a.qubes.visible_gateway(a.vm, a.facts)),
         "The qube's IPv4 gateway as the qube itself sees it.",
     )
     .computed(),
@@ -110,7 +113,7 @@ pub(super) const ROWS: &[Property] = &[
         "visible_gateway6",
         GUESTS,
         TEXT,
-        DefaultValue::OfQube(|a| a.qubes.visible_gateway6(a.vm, a.facts)),
+        DefaultValue::Computed(|a| a.qubes.visible_gateway6(a.vm, a.facts)),
         "The qube's IPv6 gateway as the qube itself sees it.",
     )
     .computed(),
@@ -118,7 +121,7 @@ pub(super) const ROWS: &[Property] = &[
         "visible_netmask",
         GUESTS,
         TEXT,
-        DefaultValue::OfQube(|a| a.qubes.visible_netmask(a.vm, a.facts)),
+        DefaultValue::Computed(|a| a.qubes.visible_netmask(a.vm, a.facts)),
         "The IPv4 netmask as the qube itself sees it.",
     )
     .computed(),
@@ -126,7 +129,7 @@ pub(super) const ROWS: &[Property] = &[
         "dns",
         GUESTS,
         TEXT,
-        DefaultValue::OfQube(|a| a.qubes.dns(a.vm, a.facts)),
+        DefaultValue::Computed(|a| a.qubes.dns(a.vm, a.facts)),
         "The qube's name servers.",
     )
     .computed(),
@@ -134,8 +137,7 @@ pub(super) const ROWS: &[Property] = &[
 
 /// The property of the system that gives a qube its netvm, unless it chooses one.
 pub(super) fn default_netvm(vm: &Vm) -> Option<&'static Property> {
-    const DEFAULT: &Property = the("default_netvm");
-    (vm.class != Class::TemplateVM).then_some(DEFAULT)
+    (vm.class != Class::TemplateVM).then_some(DEFAULT_NETVM)
 }
 
 fn mac(text: &str) -> Result<String, PropertyError> {
@@ -147,6 +149,8 @@ fn mac(text: &str) -> Result<String, PropertyError> {
     }
 }
 
-fn visible_ip6(asked: &Asked<'_>) -> Result<Value, PropertyError> {
-    asked.qubes.value_of(asked.vm, "ip6", asked.facts)
+fn visible_ip6(context: &PropertyContext<'_>) -> Result<Value, PropertyError> {
+    context
+        .qubes
+        .value_by_name(context.vm, "ip6", context.facts)
 }

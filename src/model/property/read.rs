@@ -2,8 +2,8 @@
 
 use smol_str::SmolStr;
 
-use super::kind::Owner;
-use super::{Asked, DefaultValue, Property, PropertyError, Scope, Value};
+use super::value_type::Owner;
+use super::{DefaultValue, Property, PropertyContext, PropertyError, Scope, Value};
 use crate::model::facts::Facts;
 use crate::model::name::VmName;
 use crate::model::qubes::Qubes;
@@ -20,7 +20,7 @@ impl Qubes {
         property: &Property,
         facts: &dyn Facts,
     ) -> Result<Value, PropertyError> {
-        match property.explicit(vm) {
+        match property.explicit_value(vm) {
             Some(text) => property.read(self, Owner::Qube(&vm.name), text),
             None => self.default_value(vm, property, facts),
         }
@@ -28,7 +28,7 @@ impl Qubes {
 
     /// Whether a qube's property is true; not where it cannot be read.
     pub fn is_true(&self, vm: &Vm, property: &Property, facts: &dyn Facts) -> bool {
-        let value = match (property.explicit(vm), &property.default) {
+        let value = match (property.explicit_value(vm), &property.default) {
             (Some("True"), _) => return true,
             (Some("False"), _) => return false,
             (None, DefaultValue::Bool(default)) => return *default,
@@ -42,16 +42,16 @@ impl Qubes {
     ///
     /// # Errors
     /// Its template, or that one's, cannot be told.
-    pub(super) fn given<'a>(
+    pub(super) fn explicit_or_inherited<'a>(
         &'a self,
         vm: &'a Vm,
         property: &Property,
     ) -> Result<Option<&'a str>, PropertyError> {
-        match property.explicit(vm) {
+        match property.explicit_value(vm) {
             Some(text) => Ok(Some(text)),
-            None => self
-                .template(vm)?
-                .map_or(Ok(None), |template| self.given(template, property)),
+            None => self.template(vm)?.map_or(Ok(None), |template| {
+                self.explicit_or_inherited(template, property)
+            }),
         }
     }
 
@@ -62,8 +62,8 @@ impl Qubes {
         property: &Property,
         facts: &dyn Facts,
     ) -> Result<Value, PropertyError> {
-        self.stand_in(
-            &Asked {
+        self.resolve_default(
+            &PropertyContext {
                 qubes: self,
                 vm,
                 facts,
@@ -78,9 +78,9 @@ impl Qubes {
     pub fn is_inherited(&self, vm: &Vm, property: &Property, facts: &dyn Facts) -> bool {
         match property.default {
             DefaultValue::Inherited(_) => vm.class.has_template(),
-            DefaultValue::OfQubeOrTemplate { inherits, .. } => {
+            DefaultValue::ComputedOrInherited { inherits, .. } => {
                 vm.class.has_template()
-                    && inherits(&Asked {
+                    && inherits(&PropertyContext {
                         qubes: self,
                         vm,
                         facts,
@@ -92,14 +92,19 @@ impl Qubes {
 
     /// Whether a qube's property is not explicitly set.
     pub fn is_default(&self, vm: &Vm, property: &Property) -> bool {
-        property.explicit(vm).is_none()
+        property.explicit_value(vm).is_none()
     }
 
     /// A qube's property by name.
     ///
     /// # Errors
     /// As [`Qubes::value`]; also when qubes of this class have no such property.
-    pub fn value_of(&self, vm: &Vm, name: &str, facts: &dyn Facts) -> Result<Value, PropertyError> {
+    pub fn value_by_name(
+        &self,
+        vm: &Vm,
+        name: &str,
+        facts: &dyn Facts,
+    ) -> Result<Value, PropertyError> {
         let property = Property::find(Scope::Class(&vm.class), name)
             .ok_or_else(|| PropertyError::NoSuchProperty(name.to_owned()))?;
         self.value(vm, property, facts)
@@ -109,7 +114,11 @@ impl Qubes {
     ///
     /// # Errors
     /// The property is unset and has no default, or the store's text is no value of it.
-    pub fn global(&self, property: &Property, facts: &dyn Facts) -> Result<Value, PropertyError> {
+    pub fn global_value(
+        &self,
+        property: &Property,
+        facts: &dyn Facts,
+    ) -> Result<Value, PropertyError> {
         match self.globals.get(property.name) {
             Some(text) if !property.computed => property.read(self, Owner::System, text),
             _ => self.global_default(property, facts),
@@ -123,11 +132,11 @@ impl Qubes {
         facts: &dyn Facts,
     ) -> Result<Value, PropertyError> {
         match property.default {
-            DefaultValue::OfSystem(compute) => compute(self, facts),
-            DefaultValue::System(name) => self.global_value(name, facts),
+            DefaultValue::ComputedGlobal(compute) => compute(self, facts),
+            DefaultValue::Global(name) => self.global_value_by_name(name, facts),
             ref plain => plain
                 .constant()
-                .ok_or_else(|| Owner::System.lacks(property.name)),
+                .ok_or_else(|| Owner::System.unset_error(property.name)),
         }
     }
 
@@ -139,34 +148,38 @@ impl Qubes {
     /// A global property by name.
     ///
     /// # Errors
-    /// As [`Qubes::global`]; also when there is no such property.
-    pub fn global_value(&self, name: &str, facts: &dyn Facts) -> Result<Value, PropertyError> {
+    /// As [`Qubes::global_value`]; also when there is no such property.
+    pub fn global_value_by_name(
+        &self,
+        name: &str,
+        facts: &dyn Facts,
+    ) -> Result<Value, PropertyError> {
         let property = Property::find(Scope::Global, name)
             .ok_or_else(|| PropertyError::NoSuchProperty(name.to_owned()))?;
-        self.global(property, facts)
+        self.global_value(property, facts)
     }
 
-    fn stand_in(
+    fn resolve_default(
         &self,
-        asked: &Asked<'_>,
+        context: &PropertyContext<'_>,
         property: &Property,
         default: &DefaultValue,
     ) -> Result<Value, PropertyError> {
         match default {
-            DefaultValue::System(name) => self.global_value(name, asked.facts),
-            DefaultValue::Inherited(otherwise) => match self.template(asked.vm)? {
-                Some(template) if property.is_of(Scope::Class(&template.class)) => {
-                    self.value(template, property, asked.facts)
+            DefaultValue::Global(name) => self.global_value_by_name(name, context.facts),
+            DefaultValue::Inherited(otherwise) => match self.template(context.vm)? {
+                Some(template) if property.is_in_scope(Scope::Class(&template.class)) => {
+                    self.value(template, property, context.facts)
                 }
-                Some(template) => self.value_of(template, property.name, asked.facts),
-                None => self.stand_in(asked, property, otherwise),
+                Some(template) => self.value_by_name(template, property.name, context.facts),
+                None => self.resolve_default(context, property, otherwise),
             },
-            DefaultValue::OfQube(compute) | DefaultValue::OfQubeOrTemplate { compute, .. } => {
-                compute(asked)
+            DefaultValue::Computed(compute) | DefaultValue::ComputedOrInherited { compute, .. } => {
+                compute(context)
             }
             plain => plain
                 .constant()
-                .ok_or_else(|| Owner::Qube(&asked.vm.name).lacks(property.name)),
+                .ok_or_else(|| Owner::Qube(&context.vm.name).unset_error(property.name)),
         }
     }
 }

@@ -3,7 +3,7 @@
 //! `qubes-prefs.txt`).
 
 use super::kernel::default_kernels_dir;
-use super::{Asked, PropertyError, Value, VirtMode, Wanted};
+use super::{PropertyContext, PropertyError, ProposedChange, Value, VirtMode};
 use crate::model::class::Class;
 use crate::model::facts::Facts;
 use crate::model::loadable::{can_have_network, is_kernel_name, reference_misfit};
@@ -19,9 +19,9 @@ fn refuse(text: String) -> Checked {
 }
 
 /// A kernel that is chosen must be installed.
-pub(super) fn kernel_is_installed(facts: &dyn Facts, wanted: &Wanted<'_>) -> Checked {
-    match wanted.value.as_str() {
-        Some(kernel) if !wanted.reset && !kernel.is_empty() => {
+pub(super) fn kernel_is_installed(facts: &dyn Facts, proposed: &ProposedChange<'_>) -> Checked {
+    match proposed.value.as_str() {
+        Some(kernel) if !proposed.reset && !kernel.is_empty() => {
             match is_kernel_name(kernel)
                 && facts.kernel_installed(&default_kernels_dir(facts), kernel)
             {
@@ -38,10 +38,10 @@ pub(super) fn kernel_is_installed(facts: &dyn Facts, wanted: &Wanted<'_>) -> Che
 pub(super) fn default_kernel_serves(
     qubes: &Qubes,
     facts: &dyn Facts,
-    wanted: &Wanted<'_>,
+    proposed: &ProposedChange<'_>,
 ) -> Checked {
-    if !wanted.reset {
-        return kernel_is_installed(facts, wanted);
+    if !proposed.reset {
+        return kernel_is_installed(facts, proposed);
     }
     let inherits = |vm: &&Vm| {
         vm.class.is_local_guest()
@@ -60,12 +60,15 @@ pub(super) fn default_kernel_serves(
 
 /// A netvm must provide network, must not be reached through the qube itself, and must run if the
 /// qube does.
-pub(super) fn netvm_provides_and_does_not_loop(asked: &Asked<'_>, wanted: &Wanted<'_>) -> Checked {
-    let Asked { qubes, vm, facts } = *asked;
-    let Some(netvm) = wanted.value.as_qube().and_then(|n| qubes.get(n.as_str())) else {
+pub(super) fn netvm_provides_and_does_not_loop(
+    context: &PropertyContext<'_>,
+    proposed: &ProposedChange<'_>,
+) -> Checked {
+    let PropertyContext { qubes, vm, facts } = *context;
+    let Some(netvm) = proposed.value.as_qube().and_then(|n| qubes.get(n.as_str())) else {
         return Ok(());
     };
-    if !wanted.reset && !qubes.provides_network(netvm, facts) {
+    if !proposed.reset && !qubes.provides_network(netvm, facts) {
         return refuse(format!("The {} qube does not provide network", netvm.name));
     }
     if qubes.netvm_chain(netvm, facts).any(|v| v.name == vm.name) {
@@ -90,15 +93,15 @@ fn netvm_runs_if_needed(vm: &Vm, netvm: &Vm, facts: &dyn Facts) -> Checked {
 pub(super) fn default_netvm_serves(
     qubes: &Qubes,
     facts: &dyn Facts,
-    wanted: &Wanted<'_>,
+    proposed: &ProposedChange<'_>,
 ) -> Checked {
-    let Some(netvm) = wanted.value.as_qube().and_then(|n| qubes.get(n.as_str())) else {
+    let Some(netvm) = proposed.value.as_qube().and_then(|n| qubes.get(n.as_str())) else {
         return Ok(());
     };
     let mut seen: Vec<&VmName> = Vec::new();
     let mut at = Some(netvm);
     while let Some(vm) = at {
-        if qubes.uses_default_netvm(vm) || seen.contains(&&vm.name) {
+        if qubes.has_default_netvm(vm) || seen.contains(&&vm.name) {
             return refuse(format!("Network loop on '{}'", vm.name));
         }
         seen.push(&vm.name);
@@ -109,44 +112,51 @@ pub(super) fn default_netvm_serves(
     }
     qubes
         .iter()
-        .filter(|vm| qubes.uses_default_netvm(vm))
+        .filter(|vm| qubes.has_default_netvm(vm))
         .try_for_each(|vm| netvm_runs_if_needed(vm, netvm, facts))
 }
 
 /// The tag that goes with the reference can be made.
-pub(super) fn reference_has_tag(_: &Asked<'_>, wanted: &Wanted<'_>) -> Checked {
-    match wanted
+pub(super) fn reference_has_tag(_: &PropertyContext<'_>, proposed: &ProposedChange<'_>) -> Checked {
+    match proposed
         .value
         .as_qube()
-        .and_then(|name| reference_misfit(wanted.property.name, name))
+        .and_then(|name| reference_misfit(proposed.property.name, name))
     {
         Some(misfit) => refuse(format!(
             "{} cannot be '{}': {misfit}",
-            wanted.property.name, wanted.value
+            proposed.property.name, proposed.value
         )),
         None => Ok(()),
     }
 }
 
 /// The tag that goes with the reference of every qube that follows the default can be made.
-pub(super) fn default_reference_has_tag(_: &Qubes, _: &dyn Facts, wanted: &Wanted<'_>) -> Checked {
-    match wanted
+pub(super) fn default_reference_has_tag(
+    _: &Qubes,
+    _: &dyn Facts,
+    proposed: &ProposedChange<'_>,
+) -> Checked {
+    match proposed
         .value
         .as_qube()
-        .and_then(|name| reference_misfit(wanted.property.name, name))
+        .and_then(|name| reference_misfit(proposed.property.name, name))
     {
         Some(misfit) => refuse(format!(
             "{} cannot be '{}': {misfit}",
-            wanted.property.name, wanted.value
+            proposed.property.name, proposed.value
         )),
         None => Ok(()),
     }
 }
 
 /// A qube keeps providing network while others use it.
-pub(super) fn nobody_uses_its_network(asked: &Asked<'_>, wanted: &Wanted<'_>) -> Checked {
-    let Asked { qubes, vm, facts } = *asked;
-    if wanted.value.as_bool() == Some(true) || wanted.before != Some(&Value::Bool(true)) {
+pub(super) fn nobody_uses_its_network(
+    context: &PropertyContext<'_>,
+    proposed: &ProposedChange<'_>,
+) -> Checked {
+    let PropertyContext { qubes, vm, facts } = *context;
+    if proposed.value.as_bool() == Some(true) || proposed.before != Some(&Value::Bool(true)) {
         return Ok(());
     }
     let uses = |other: &Vm| {
@@ -163,19 +173,22 @@ pub(super) fn nobody_uses_its_network(asked: &Asked<'_>, wanted: &Wanted<'_>) ->
 }
 
 /// The template of a qube changes while the qube, and disposables made from it, are halted.
-pub(super) fn template_may_change(asked: &Asked<'_>, wanted: &Wanted<'_>) -> Checked {
-    let Asked { qubes, vm, facts } = *asked;
-    if wanted.reset {
+pub(super) fn template_may_change(
+    context: &PropertyContext<'_>,
+    proposed: &ProposedChange<'_>,
+) -> Checked {
+    let PropertyContext { qubes, vm, facts } = *context;
+    if proposed.reset {
         return refuse(format!(
             "qube '{}' needs a template; set another one instead of resetting it",
             vm.name
         ));
     }
-    let Some(template) = wanted.value.as_qube().and_then(|n| qubes.get(n.as_str())) else {
+    let Some(template) = proposed.value.as_qube().and_then(|n| qubes.get(n.as_str())) else {
         return Ok(());
     };
     if vm.class == Class::DispVM && !qubes.is_template_for_dispvms(template, facts) {
-        return refuse(not_for_disposables(&template.name));
+        return refuse(dispvm_template_error(&template.name));
     }
     if facts.power_state(vm) != PowerState::Halted {
         return refuse(format!(
@@ -196,19 +209,22 @@ pub(super) fn template_may_change(asked: &Asked<'_>, wanted: &Wanted<'_>) -> Che
 }
 
 /// Why a qube cannot be a disposable's template.
-pub(in crate::model) fn not_for_disposables(template: &VmName) -> String {
+pub(in crate::model) fn dispvm_template_error(template: &VmName) -> String {
     format!(
         "template for disposable ({template}) needs to be an AppVM with template_for_dispvms=True"
     )
 }
 
 /// A qube's default_dispvm or management_dispvm must be a template for disposables.
-pub(super) fn is_disposable_template(asked: &Asked<'_>, wanted: &Wanted<'_>) -> Checked {
+pub(super) fn is_disposable_template(
+    context: &PropertyContext<'_>,
+    proposed: &ProposedChange<'_>,
+) -> Checked {
     points_to_disposable_template(
-        asked.qubes,
-        &format!("qube '{}'", asked.vm.name),
-        asked.facts,
-        wanted,
+        context.qubes,
+        &format!("qube '{}'", context.vm.name),
+        context.facts,
+        proposed,
     )
 }
 
@@ -216,22 +232,22 @@ pub(super) fn is_disposable_template(asked: &Asked<'_>, wanted: &Wanted<'_>) -> 
 pub(super) fn global_is_disposable_template(
     qubes: &Qubes,
     facts: &dyn Facts,
-    wanted: &Wanted<'_>,
+    proposed: &ProposedChange<'_>,
 ) -> Checked {
-    points_to_disposable_template(qubes, "system", facts, wanted)
+    points_to_disposable_template(qubes, "system", facts, proposed)
 }
 
 fn points_to_disposable_template(
     qubes: &Qubes,
     owner: &str,
     facts: &dyn Facts,
-    wanted: &Wanted<'_>,
+    proposed: &ProposedChange<'_>,
 ) -> Checked {
-    match wanted.value.as_qube().and_then(|n| qubes.get(n.as_str())) {
-        Some(qube) if !wanted.reset && !qubes.is_template_for_dispvms(qube, facts) => {
+    match proposed.value.as_qube().and_then(|n| qubes.get(n.as_str())) {
+        Some(qube) if !proposed.reset && !qubes.is_template_for_dispvms(qube, facts) => {
             refuse(format!(
                 "Cannot set invalid property to {owner}, {} '{}' has template_for_dispvms set to False",
-                wanted.property.name, qube.name
+                proposed.property.name, qube.name
             ))
         }
         _ => Ok(()),
@@ -239,14 +255,17 @@ fn points_to_disposable_template(
 }
 
 /// A qube stays a template for disposables while somebody counts on it.
-pub(super) fn nobody_uses_it_for_disposables(asked: &Asked<'_>, wanted: &Wanted<'_>) -> Checked {
-    let Asked { qubes, vm, facts } = *asked;
-    if wanted.value.as_bool() == Some(true) {
+pub(super) fn nobody_uses_it_for_disposables(
+    context: &PropertyContext<'_>,
+    proposed: &ProposedChange<'_>,
+) -> Checked {
+    let PropertyContext { qubes, vm, facts } = *context;
+    if proposed.value.as_bool() == Some(true) {
         return Ok(());
     }
     let is_it = |global: &&str| {
         qubes
-            .global_value(global, facts)
+            .global_value_by_name(global, facts)
             .is_ok_and(|v| v.as_qube().is_some_and(|name| *name == vm.name))
     };
     let globals: Vec<&str> = ["default_dispvm", "management_dispvm"]
@@ -281,8 +300,11 @@ pub(super) fn nobody_uses_it_for_disposables(asked: &Asked<'_>, wanted: &Wanted<
 }
 
 /// maxmem of a running qube changes only where its memory can be plugged.
-pub(super) fn maxmem_while_running(asked: &Asked<'_>, _: &Wanted<'_>) -> Checked {
-    let Asked { qubes, vm, facts } = *asked;
+pub(super) fn maxmem_while_running(
+    context: &PropertyContext<'_>,
+    _: &ProposedChange<'_>,
+) -> Checked {
+    let PropertyContext { qubes, vm, facts } = *context;
     match facts.power_state(vm) == PowerState::Halted || qubes.has_memory_hotplug(vm, facts)? {
         true => Ok(()),
         false => refuse(format!(
@@ -293,11 +315,14 @@ pub(super) fn maxmem_while_running(asked: &Asked<'_>, _: &Wanted<'_>) -> Checked
 }
 
 /// Mode pvh has no PCI devices.
-pub(super) fn pvh_without_pci(asked: &Asked<'_>, wanted: &Wanted<'_>) -> Checked {
-    match wanted.value.as_str() == Some("pvh") && asked.qubes.has_pci(asked.vm) {
+pub(super) fn pvh_without_pci(
+    context: &PropertyContext<'_>,
+    proposed: &ProposedChange<'_>,
+) -> Checked {
+    match proposed.value.as_str() == Some("pvh") && context.qubes.has_pci(context.vm) {
         true => refuse(format!(
             "virt_mode of '{}' cannot be pvh: PCI devices are assigned to it",
-            asked.vm.name
+            context.vm.name
         )),
         false => Ok(()),
     }
@@ -327,7 +352,7 @@ impl Qubes {
     }
 
     /// Whether the qube's netvm is the system's default.
-    pub(in crate::model) fn uses_default_netvm(&self, vm: &Vm) -> bool {
+    pub(in crate::model) fn has_default_netvm(&self, vm: &Vm) -> bool {
         vm.class.is_local_guest()
             && vm.class != Class::TemplateVM
             && !vm.properties.contains("netvm")

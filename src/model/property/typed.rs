@@ -2,18 +2,15 @@
 
 use std::collections::HashSet;
 
-use super::kind::Owner;
 use super::network::default_netvm;
-use super::{Property, PropertyError, Scope, the};
+use super::value_type::Owner;
+use super::{NETVM, PROVIDES_NETWORK, Property, PropertyError, Scope};
 use crate::model::class::Class;
 use crate::model::facts::Facts;
 use crate::model::label::Label;
 use crate::model::name::VmName;
 use crate::model::qubes::Qubes;
 use crate::model::vm::Vm;
-
-const NETVM: &Property = the("netvm");
-const PROVIDES_NETWORK: &Property = the("provides_network");
 
 /// How a qube is virtualised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -40,7 +37,7 @@ impl Qubes {
         let text = vm
             .properties
             .get("label")
-            .ok_or_else(|| Owner::Qube(&vm.name).lacks("label"))?;
+            .ok_or_else(|| Owner::Qube(&vm.name).unset_error("label"))?;
         self.labels
             .find(text)
             .ok_or_else(|| stored(vm, "label", text, "that is no label of this system"))
@@ -59,7 +56,7 @@ impl Qubes {
         let text = vm
             .properties
             .get_at_end("template")
-            .ok_or_else(|| Owner::Qube(&vm.name).lacks("template"))?;
+            .ok_or_else(|| Owner::Qube(&vm.name).unset_error("template"))?;
         let template = self
             .get(text)
             .ok_or_else(|| stored(vm, "template", text, "there is no such qube"))?;
@@ -85,20 +82,20 @@ impl Qubes {
 
     /// The qube that connects this one to the network.
     pub fn netvm(&self, vm: &Vm, facts: &dyn Facts) -> Result<Option<&Vm>, PropertyError> {
-        if !NETVM.is_of(Scope::Class(&vm.class)) {
+        if !NETVM.is_in_scope(Scope::Class(&vm.class)) {
             return Ok(None);
         }
-        let text = match NETVM.explicit(vm) {
+        let text = match NETVM.explicit_value(vm) {
             Some(text) => Some(text),
             None => default_netvm(vm).and_then(|property| self.globals.get(property.name)),
         };
         // Nearly always it says it plainly.
         match text
-            .filter(|text| NETVM.prints_as_stored(self, text))
+            .filter(|text| NETVM.is_printed_verbatim(self, text))
             .and_then(|text| self.get(text))
         {
             Some(netvm) => Ok(Some(netvm)),
-            None => self.referred(vm, NETVM, facts),
+            None => self.referenced_qube(vm, NETVM, facts),
         }
     }
 
@@ -199,7 +196,8 @@ impl Qubes {
 
     /// Whether the qube provides network to others.
     pub fn provides_network(&self, vm: &Vm, facts: &dyn Facts) -> bool {
-        PROVIDES_NETWORK.is_of(Scope::Class(&vm.class)) && self.is_true(vm, PROVIDES_NETWORK, facts)
+        PROVIDES_NETWORK.is_in_scope(Scope::Class(&vm.class))
+            && self.is_true(vm, PROVIDES_NETWORK, facts)
     }
 
     /// Whether disposables may be made from the qube.
@@ -224,7 +222,7 @@ impl Qubes {
         let emulator = match mode {
             VirtMode::Hvm => {
                 let explicit = self
-                    .value_of(vm, "stubdom_mem", facts)?
+                    .value_by_name(vm, "stubdom_mem", facts)?
                     .as_int()
                     .and_then(|n| u64::try_from(n).ok());
                 let is_linux = self
@@ -254,7 +252,7 @@ impl Qubes {
 
     /// A text property by name.
     pub fn text(&self, vm: &Vm, name: &str, facts: &dyn Facts) -> Result<String, PropertyError> {
-        Ok(self.value_of(vm, name, facts)?.to_string())
+        Ok(self.value_by_name(vm, name, facts)?.to_string())
     }
 
     /// The qube that a property refers to; none for classes without the property.
@@ -267,10 +265,10 @@ impl Qubes {
         let Some(property) = Property::find(Scope::Class(&vm.class), name) else {
             return Ok(None);
         };
-        self.referred(vm, property, facts)
+        self.referenced_qube(vm, property, facts)
     }
 
-    fn referred(
+    fn referenced_qube(
         &self,
         vm: &Vm,
         property: &Property,
@@ -285,7 +283,7 @@ impl Qubes {
     fn number(&self, vm: &Vm, name: &str, facts: &dyn Facts) -> Result<u64, PropertyError> {
         let no_such = || PropertyError::NoSuchProperty(name.to_owned());
         let number = self
-            .value_of(vm, name, facts)?
+            .value_by_name(vm, name, facts)?
             .as_int()
             .ok_or_else(no_such)?;
         u64::try_from(number).map_err(|_negative| {
@@ -298,7 +296,7 @@ impl Qubes {
 }
 
 fn stored(vm: &Vm, property: &'static str, text: &str, reason: &str) -> PropertyError {
-    PropertyError::Stored {
+    PropertyError::InvalidStoredValue {
         owner: format!("qube '{}'", vm.name),
         property,
         text: text.to_owned(),

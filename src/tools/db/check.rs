@@ -8,7 +8,7 @@ use super::copies;
 use super::told::{Said, summary, tell, word};
 use crate::format::{self, Damage, FormatError};
 use crate::lifecycle::Session;
-use crate::model::check::Kind;
+use crate::model::check::FindingKind;
 use crate::store::read_bytes;
 use crate::tools::failure::Failure;
 use crate::tools::invocation::Invocation;
@@ -48,7 +48,7 @@ pub fn run(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
 fn add_found_on_disk(damages: &mut Vec<Damage>, found: Vec<Damage>) {
     let shared = damages
         .iter()
-        .filter(|damage| damage.kind == Kind::VolumeShared);
+        .filter(|damage| damage.kind == FindingKind::VolumeShared);
     // Of the text's findings the qube stands beside the text: `volume private has …`.
     let label = |told: &Damage| {
         Some(format!(
@@ -63,7 +63,7 @@ fn add_found_on_disk(damages: &mut Vec<Damage>, found: Vec<Damage>) {
         text.split(' ')
             .any(|word| told.contains(word.trim_end_matches(':')))
     };
-    let is_told = |new: &Damage| new.kind == Kind::VolumeShared && names_one(&new.text);
+    let is_told = |new: &Damage| new.kind == FindingKind::VolumeShared && names_one(&new.text);
     damages.extend(found.into_iter().filter(|new| !is_told(new)));
     damages.sort_by_key(|damage| damage.line);
 }

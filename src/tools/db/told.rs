@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::one_line;
 use crate::format::Damage;
-use crate::model::check::{Harm, Kind};
+use crate::model::check::{FindingKind, Harm};
 use crate::tools::failure::Failure;
 use crate::tools::invocation::Invocation;
 
@@ -31,11 +31,11 @@ pub fn tell(
     said: Said,
 ) -> Result<(), Failure> {
     let each = call.has("all") || crate::tools::arguments::verbosity(&call.given) > 1;
-    let mut counts: HashMap<(Kind, bool), usize> = HashMap::new();
+    let mut counts: HashMap<(FindingKind, bool), usize> = HashMap::new();
     damages
         .iter()
         .for_each(|damage| *counts.entry(group(damage)).or_default() += 1);
-    let mut told: HashMap<(Kind, bool), usize> = HashMap::new();
+    let mut told: HashMap<(FindingKind, bool), usize> = HashMap::new();
     for damage in damages {
         let (count, told) = (
             counts.get(&group(damage)).copied().unwrap_or(0),
@@ -57,7 +57,7 @@ pub fn tell(
     Ok(())
 }
 
-fn group(damage: &Damage) -> (Kind, bool) {
+fn group(damage: &Damage) -> (FindingKind, bool) {
     (damage.kind, damage.remedy.is_automatic())
 }
 

@@ -1,7 +1,7 @@
 //! The columns of qvm-ls and the formats made of them (`docs/spec/r4-tools.md`, qvm-ls).
 
 use crate::model::property::PROPERTIES;
-use crate::model::{Class, Named, PowerState, Scope, Vm};
+use crate::model::{Class, PowerState, PropertyByClass, Scope, Vm};
 use crate::tools::values::{Values, is_truthy, push_number};
 
 /// Formats by name, with the columns as `--help-formats` shows them.
@@ -73,29 +73,29 @@ enum Content {
     },
     Tags,
     Clients,
-    Property(Named),
+    Property(PropertyByClass),
 }
 
 /// What the letters of FLAGS are made of, but for type and state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct FlagProperties {
-    virt_mode: Named,
-    updateable: Named,
-    provides_network: Named,
-    installed_by_rpm: Named,
-    debug: Named,
-    autostart: Named,
+    virt_mode: PropertyByClass,
+    updateable: PropertyByClass,
+    provides_network: PropertyByClass,
+    installed_by_rpm: PropertyByClass,
+    debug: PropertyByClass,
+    autostart: PropertyByClass,
 }
 
 impl FlagProperties {
     fn new() -> FlagProperties {
         FlagProperties {
-            virt_mode: Named::new("virt_mode"),
-            updateable: Named::new("updateable"),
-            provides_network: Named::new("provides_network"),
-            installed_by_rpm: Named::new("installed_by_rpm"),
-            debug: Named::new("debug"),
-            autostart: Named::new("autostart"),
+            virt_mode: PropertyByClass::new("virt_mode"),
+            updateable: PropertyByClass::new("updateable"),
+            provides_network: PropertyByClass::new("provides_network"),
+            installed_by_rpm: PropertyByClass::new("installed_by_rpm"),
+            debug: PropertyByClass::new("debug"),
+            autostart: PropertyByClass::new("autostart"),
         }
     }
 }
@@ -137,7 +137,9 @@ impl Column {
             "ROOT-POOL" => volume("root", VolumeFact::Pool),
             "TAGS" => Content::Tags,
             "CONNECTED_VMS" | "CONNECTED-VMS" => Content::Clients,
-            property => Content::Property(Named::new(&property.to_lowercase().replace('-', "_"))),
+            property => Content::Property(PropertyByClass::new(
+                &property.to_lowercase().replace('-', "_"),
+            )),
         };
         Column {
             heading: upper.replace('_', "-"),
@@ -155,7 +157,7 @@ impl Column {
         match &self.content {
             Content::Property(of) => PROPERTIES
                 .iter()
-                .any(|p| p.name == of.name() && !p.is_of(Scope::Global)),
+                .any(|p| p.name == of.name() && !p.is_in_scope(Scope::Global)),
             _ => true,
         }
     }
@@ -165,7 +167,7 @@ impl Column {
         let headings = HEADINGS.iter().map(|(heading, _)| heading.to_lowercase());
         let properties = PROPERTIES
             .iter()
-            .filter(|p| !p.is_of(Scope::Global))
+            .filter(|p| !p.is_in_scope(Scope::Global))
             .map(|p| p.name.to_string());
         headings
             .chain(["tags".to_string(), "connected_vms".to_string()])
@@ -235,8 +237,8 @@ impl Column {
             Content::Tags => push_sorted(cell, vm.tags.iter().map(|t| &**t)),
             Content::Clients => push_sorted(cell, values.clients(vm).into_iter()),
             Content::Property(name) => {
-                if let Some(property) = name.of(&vm.class) {
-                    values.push(cell, vm, property, name.last());
+                if let Some(property) = name.for_class(&vm.class) {
+                    values.push(cell, vm, property, name.position_hint());
                 }
             }
         }
@@ -343,8 +345,8 @@ fn push_flags(cell: &mut String, values: &Values, vm: &Vm, of: &FlagProperties) 
         Class::RemoteVM | Class::Unknown(_) => '-',
     };
     let start = cell.len();
-    if let Some(property) = of.virt_mode.of(&vm.class) {
-        values.push(cell, vm, property, of.virt_mode.last());
+    if let Some(property) = of.virt_mode.for_class(&vm.class) {
+        values.push(cell, vm, property, of.virt_mode.position_hint());
     }
     let is_hvm = &cell[start..] == "hvm";
     cell.truncate(start);
@@ -360,8 +362,8 @@ fn push_flags(cell: &mut String, values: &Values, vm: &Vm, of: &FlagProperties) 
         PowerState::Halted => '-',
     };
     let set = |letter: char, is_set: bool| if is_set { letter } else { '-' };
-    let is_true = |name: &Named| {
-        name.of(&vm.class)
+    let is_true = |name: &PropertyByClass| {
+        name.for_class(&vm.class)
             .is_some_and(|property| values.is_true_of(vm, property))
     };
     let letters = [
@@ -391,7 +393,7 @@ mod tests {
         assert_eq!(Column::parse(" priv-max ").heading, "PRIV-MAX");
         assert_eq!(
             Column::parse("priv_max").content,
-            Content::Property(Named::new("priv_max"))
+            Content::Property(PropertyByClass::new("priv_max"))
         );
         assert_eq!(Column::parse("virt-mode"), Column::parse("VIRT_MODE"));
         assert!(Column::parse("NAME").is_name() && Column::parse("maxmem").is_numeric());

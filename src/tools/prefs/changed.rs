@@ -31,7 +31,7 @@ impl Change {
         vm: &Vm,
         property: &'static Property,
     ) -> Option<Change> {
-        let text = property.explicit(vm)?.to_owned();
+        let text = property.explicit_value(vm)?.to_owned();
         let value = qubes.value(vm, property, session);
         Change {
             property,
@@ -48,7 +48,7 @@ impl Change {
             .get(property.name)
             .filter(|_| !property.computed)?
             .to_owned();
-        let value = qubes.global(property, session);
+        let value = qubes.global_value(property, session);
         Change {
             property,
             value,

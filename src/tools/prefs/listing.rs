@@ -32,7 +32,7 @@ pub fn object(vm: &Vm, properties: Map<String, Json>) -> Json {
 pub fn explained(property: &Property) -> Json {
     // Properties of one name, of which each is some classes', are one to the reader; the system's
     // are others.
-    let of_qubes = !property.is_of(Scope::Global);
+    let of_qubes = !property.is_in_scope(Scope::Global);
     let has_it =
         |class: &&Class| of_qubes && Property::find(Scope::Class(class), property.name).is_some();
     let classes: Vec<&str> = Class::ALL
@@ -42,7 +42,7 @@ pub fn explained(property: &Property) -> Json {
         .collect();
     json!({
         "name": property.name,
-        "type": property.kind.api_name(),
+        "type": property.value_type.api_name(),
         "settable": !property.computed,
         "since": property.since.to_string(),
         "classes": classes,
@@ -77,7 +77,7 @@ pub fn print(call: &mut Invocation, view: &View) -> Result<u8, Failure> {
                 .qubes
                 .value(vm, property, view.session)
                 .ok()
-                .and_then(|v| property.listed(&v));
+                .and_then(|v| property.format_in_list(&v));
             let mark = match &value {
                 None => "U",
                 Some(_) if view.qubes.is_default(vm, property) => "D",

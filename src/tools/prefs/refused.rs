@@ -2,7 +2,7 @@
 //! neither property, value nor rule.
 
 use crate::lifecycle::{LifecycleError, Session};
-use crate::model::property::{Kind, parse_bool};
+use crate::model::property::{ValueType, parse_bool};
 use crate::model::{Property, PropertyError, Qubes};
 use crate::tools::candidates::words_of_values;
 use crate::tools::failure::{Failure, quoted};
@@ -95,11 +95,11 @@ impl Refused<'_> {
             ));
         }
         let takes = |what: &str| Some(format!("{}takes {what}{}", self.whose(), self.not()));
-        match self.property.kind {
-            Kind::Bool if parse_bool(text).is_some() => None,
-            Kind::Bool => takes("True or False"),
-            Kind::Int { .. } if text.trim().parse::<i64>().is_ok() => None,
-            Kind::Int { .. } => {
+        match self.property.value_type {
+            ValueType::Bool if parse_bool(text).is_some() => None,
+            ValueType::Bool => takes("True or False"),
+            ValueType::Int { .. } if text.trim().parse::<i64>().is_ok() => None,
+            ValueType::Int { .. } => {
                 let unit = unit(self.property);
                 let number = in_mib(text)
                     .filter(|_| unit == " of MiB")
@@ -107,11 +107,11 @@ impl Refused<'_> {
                 takes(&format!("a whole number{unit}"))
                     .map(|words| words + &number.unwrap_or_default())
             }
-            Kind::Qube { .. } | Kind::Label | Kind::Pool => self.one_of(qubes, text),
-            Kind::Uuid => takes("a UUID such as 6a1c0e1d-9a4e-4b6e-8d5f-0f1d2c3b4a59"),
-            Kind::Ip4 => takes("an IPv4 address such as 10.137.0.20"),
-            Kind::Ip6 => takes("an IPv6 address such as fd09:24ef:4179::a89:14"),
-            Kind::Text { .. } => match self.property.name {
+            ValueType::Qube { .. } | ValueType::Label | ValueType::Pool => self.one_of(qubes, text),
+            ValueType::Uuid => takes("a UUID such as 6a1c0e1d-9a4e-4b6e-8d5f-0f1d2c3b4a59"),
+            ValueType::Ip4 => takes("an IPv4 address such as 10.137.0.20"),
+            ValueType::Ip6 => takes("an IPv6 address such as fd09:24ef:4179::a89:14"),
+            ValueType::Text { .. } => match self.property.name {
                 "kernel" | "default_kernel" => Some(hint::kernels(self.session, qubes)),
                 // The message lists what there is.
                 "virt_mode" => None,

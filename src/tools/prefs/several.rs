@@ -140,7 +140,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
             Some(property) => Property::find(Scope::Class(&vm.class), property.name)
                 .into_iter()
                 .collect(),
-            None => crate::model::properties_of(&vm.class).collect(),
+            None => crate::model::class_properties(&vm.class).collect(),
         }
     };
     let view = View {

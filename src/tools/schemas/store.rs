@@ -7,7 +7,7 @@ use super::{
     typed,
 };
 use crate::model::Property;
-use crate::model::property::Kind;
+use crate::model::property::ValueType;
 
 pub fn all() -> Vec<Schema> {
     vec![
@@ -115,10 +115,10 @@ fn dump() -> Json {
 
 /// A property as the dump has it: a reference says to what.
 fn dumped(property: &Property) -> Json {
-    let value = match property.kind {
-        Kind::Qube { .. } => object(json!({"vm": {"type": "string"}})),
-        Kind::Label => object(json!({"label": {"type": "string"}})),
-        Kind::Pool => object(json!({"pool": {"type": "string"}})),
+    let value = match property.value_type {
+        ValueType::Qube { .. } => object(json!({"vm": {"type": "string"}})),
+        ValueType::Label => object(json!({"label": {"type": "string"}})),
+        ValueType::Pool => object(json!({"pool": {"type": "string"}})),
         _ => or_null(type_of(property), property.doc),
     };
     let error = object(json!({"error": typed("string", "why it cannot be told")}));

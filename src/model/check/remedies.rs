@@ -1,6 +1,6 @@
 //! Doing what a finding's remedy says.
 
-use super::{At, Finding, Part, Remedy};
+use super::{Finding, Location, QubePart, Remedy};
 use crate::model::facts::Facts;
 use crate::model::property::{Property, Scope};
 use crate::model::qubes::Qubes;
@@ -11,7 +11,7 @@ impl Qubes {
     /// Does what the remedies of `findings`, all of this collection as it is, say; returns for each
     /// whether it was done. What is done by hand only, or to the text of the file, is left. `uuid`
     /// gives fresh ones.
-    pub fn mend(
+    pub fn apply_remedies(
         &mut self,
         findings: &[Finding],
         facts: &dyn Facts,
@@ -22,9 +22,9 @@ impl Qubes {
         // out.
         for (finding, done) in findings.iter().zip(&mut done).rev() {
             *done = match &finding.at {
-                At::Pool(position) => self.mend_pool(*position, &finding.remedy),
-                At::Global(name) => self.mend_global(name, &finding.remedy),
-                At::Qube { name, part } => {
+                Location::Pool(position) => self.mend_pool(*position, &finding.remedy),
+                Location::Global(name) => self.mend_global(name, &finding.remedy),
+                Location::Qube { name, part } => {
                     self.mend_qube(name.as_str(), part, &finding.remedy, facts, uuid)
                 }
             };
@@ -37,8 +37,8 @@ impl Qubes {
             return false;
         };
         match remedy {
-            Remedy::TakeOut { .. } => drop(self.pools.0.remove(position)),
-            Remedy::TakeOutAttributes(names) => {
+            Remedy::Remove { .. } => drop(self.pools.0.remove(position)),
+            Remedy::RemoveAttributes(names) => {
                 names
                     .iter()
                     .for_each(|name| drop(pool.attributes.remove(name)));
@@ -50,7 +50,7 @@ impl Qubes {
 
     fn mend_global(&mut self, name: &str, remedy: &Remedy) -> bool {
         match remedy {
-            Remedy::Reset { .. } | Remedy::TakeOut { .. } => drop(self.globals.remove(name)),
+            Remedy::Reset { .. } | Remedy::Remove { .. } => drop(self.globals.remove(name)),
             Remedy::Set { value, .. } => self.globals.set(name, value),
             _ => return false,
         }
@@ -60,7 +60,7 @@ impl Qubes {
     fn mend_qube(
         &mut self,
         name: &str,
-        part: &Part,
+        part: &QubePart,
         remedy: &Remedy,
         facts: &dyn Facts,
         uuid: &mut dyn FnMut() -> Uuid,
@@ -77,7 +77,7 @@ impl Qubes {
         };
         match (remedy, part) {
             (Remedy::Reset { property }, _) => forget(vm, property),
-            (Remedy::TakeOut { .. }, Part::Property(property)) => forget(vm, property),
+            (Remedy::Remove { .. }, QubePart::Property(property)) => forget(vm, property),
             (Remedy::Set { property, value }, _) => {
                 forget(vm, property);
                 vm.properties.set(property, value);
@@ -85,15 +85,17 @@ impl Qubes {
                     self.repoint_snapshots(name, facts);
                 }
             }
-            (Remedy::TakeOut { .. }, Part::Tag(tag)) => vm.tags.retain(|t| **t != **tag),
-            (Remedy::TakeOut { .. }, Part::Feature(feature)) => drop(vm.features.remove(feature)),
-            (Remedy::SetAttribute { name, value }, Part::Volume(volume)) => {
+            (Remedy::Remove { .. }, QubePart::Tag(tag)) => vm.tags.retain(|t| **t != **tag),
+            (Remedy::Remove { .. }, QubePart::Feature(feature)) => {
+                drop(vm.features.remove(feature))
+            }
+            (Remedy::SetAttribute { name, value }, QubePart::Volume(volume)) => {
                 let Some(volume) = vm.volumes.iter_mut().find(|v| v.name() == volume) else {
                     return false;
                 };
                 volume.attributes.set(name, value);
             }
-            (Remedy::TakeOut { .. }, Part::Device { class, position }) => {
+            (Remedy::Remove { .. }, QubePart::Device { class, position }) => {
                 let Some(class) = vm
                     .devices
                     .get_mut(*class)
@@ -103,7 +105,7 @@ impl Qubes {
                 };
                 class.assignments.remove(*position);
             }
-            (Remedy::TakeOutAttributes(names), Part::Volume(volume)) => {
+            (Remedy::RemoveAttributes(names), QubePart::Volume(volume)) => {
                 let Some(volume) = vm.volumes.iter_mut().find(|v| v.name() == volume) else {
                     return false;
                 };

@@ -2,7 +2,7 @@
 //! thorough look, which tells what is wrong and what to do about it, costs more than all the rest
 //! of the listing.
 
-use super::NetvmWays;
+use super::NetvmLoops;
 use crate::model::class::Class;
 use crate::model::facts::Facts;
 use crate::model::property::{Property, Scope};
@@ -15,19 +15,19 @@ use crate::model::volume::{class_volume, class_volumes, volume_traits};
 impl Qubes {
     /// Whether a short look shows that nothing breaks the qube. Where it is false, the thorough
     /// look decides; where it is true, the thorough one would find nothing that
-    /// [`super::Finding::breaks_the_qube`].
-    pub(super) fn is_plainly_right<'q>(
+    /// [`super::Finding::is_breaking`].
+    pub(super) fn is_clearly_valid<'q>(
         &'q self,
         vm: &Vm,
         facts: &'q dyn Facts,
-        ways: &mut NetvmWays<'q>,
+        loops: &mut NetvmLoops<'q>,
     ) -> bool {
         let release = facts.release();
         vm.class.is_local_guest()
             && vm.devices.iter().all(|class| class.assignments.is_empty())
             && vm.tags.iter().all(|tag| is_tag(tag))
             && self.properties_are_plain(vm, release)
-            && self.netvm_is_plain(vm, facts, ways)
+            && self.netvm_is_plain(vm, facts, loops)
             && self.volumes_are_plain(vm, release)
     }
 
@@ -46,9 +46,10 @@ impl Qubes {
                 "netvm" => true,
                 // A name with a dot cannot be marked with a tag.
                 "guivm" | "audiovm" if text.contains('.') => false,
-                _ if text.is_empty() => property.may_be_empty(),
+                _ if text.is_empty() => property.can_be_empty(),
                 _ => {
-                    property.prints_as_stored(self, text) && property.setter_misfit(text).is_none()
+                    property.is_printed_verbatim(self, text)
+                        && property.setter_error(text).is_none()
                 }
             };
             if !is_plain || property.computed || property.since > release {
@@ -63,7 +64,7 @@ impl Qubes {
         &'q self,
         vm: &Vm,
         facts: &'q dyn Facts,
-        ways: &mut NetvmWays<'q>,
+        loops: &mut NetvmLoops<'q>,
     ) -> bool {
         let netvm = match vm.properties.get("netvm") {
             Some("") => return true,
@@ -81,7 +82,7 @@ impl Qubes {
                 Err(_) => return false,
             },
         };
-        !ways.lead_back_to(vm, netvm, self, facts)
+        !loops.is_on_loop(vm, netvm, self, facts)
     }
 
     fn volumes_are_plain(&self, vm: &Vm, release: Release) -> bool {

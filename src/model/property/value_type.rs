@@ -17,17 +17,17 @@ pub enum EmptyText {
     /// Itself.
     Empty,
     /// Upstream reads the word `None`; so it is never written.
-    TheWordNone,
+    WordNone,
     /// Upstream refuses the whole file; so it is never written.
     Refused,
 }
 
 /// Brings a user's text into the form that is stored, or says why it cannot.
-pub type Normal = fn(&str) -> Result<String, PropertyError>;
+pub type Normalize = fn(&str) -> Result<String, PropertyError>;
 
 /// The type of a property.
 #[derive(Clone, Copy)]
-pub enum Kind {
+pub enum ValueType {
     Bool,
     /// An integer, at least `min`, at most `max`.
     Int {
@@ -35,7 +35,7 @@ pub enum Kind {
         max: i64,
     },
     Text {
-        normal: Normal,
+        normalize: Normalize,
         empty: EmptyText,
     },
     /// A qube of this system or none; of one class where only that will do; `required` when none
@@ -52,37 +52,37 @@ pub enum Kind {
 }
 
 /// A reference to any local qube or none.
-pub(super) const QUBE: Kind = Kind::Qube {
+pub(super) const QUBE: ValueType = ValueType::Qube {
     class: None,
     required: false,
 };
-pub(super) const INT: Kind = Kind::Int {
+pub(super) const INT: ValueType = ValueType::Int {
     min: i64::MIN,
     max: i64::MAX,
 };
-pub(super) const POSITIVE: Kind = Kind::Int {
+pub(super) const POSITIVE: ValueType = ValueType::Int {
     min: 1,
     max: i64::MAX,
 };
 /// A text without rules of its own.
-pub(super) const TEXT: Kind = Kind::Text {
-    normal: as_it_is,
+pub(super) const TEXT: ValueType = ValueType::Text {
+    normalize: keep_text,
     empty: EmptyText::Empty,
 };
 
-pub(super) fn as_it_is(text: &str) -> Result<String, PropertyError> {
+pub(super) fn keep_text(text: &str) -> Result<String, PropertyError> {
     Ok(text.to_owned())
 }
 
-impl Kind {
+impl ValueType {
     /// The word for the type in the Admin API and in JSON: `vm`, `int`, `bool`, `label`, else `str`
     /// (`docs/spec/r4-properties.md` §1).
     pub fn api_name(self) -> &'static str {
         match self {
-            Kind::Qube { .. } => "vm",
-            Kind::Int { .. } => "int",
-            Kind::Bool => "bool",
-            Kind::Label => "label",
+            ValueType::Qube { .. } => "vm",
+            ValueType::Int { .. } => "int",
+            ValueType::Bool => "bool",
+            ValueType::Label => "label",
             _ => "str",
         }
     }
@@ -106,7 +106,7 @@ impl fmt::Display for Owner<'_> {
 
 impl Owner<'_> {
     /// That the property is unset where it must not be.
-    pub fn lacks(self, property: &'static str) -> PropertyError {
+    pub fn unset_error(self, property: &'static str) -> PropertyError {
         let command = match self {
             Owner::System => format!("qubes-prefs {property} VALUE"),
             Owner::Qube(name) => format!("qvm-prefs {name} {property} VALUE"),
@@ -128,7 +128,7 @@ impl Property {
         owner: Owner<'_>,
         text: &str,
     ) -> Result<Value, PropertyError> {
-        let bad = |reason: String| PropertyError::Stored {
+        let bad = |reason: String| PropertyError::InvalidStoredValue {
             owner: owner.to_string(),
             property: self.name,
             text: text.to_owned(),
@@ -136,24 +136,24 @@ impl Property {
         };
         let needed =
             |value: Option<Value>, what: &str| value.ok_or_else(|| bad(format!("that is {what}")));
-        match self.kind {
-            Kind::Bool if text.is_empty() => Ok(Value::Bool(false)),
-            Kind::Bool => needed(parse_bool(text).map(Value::Bool), "no boolean"),
-            Kind::Int { .. } => needed(read_int(text), "no number"),
-            Kind::Text { empty, .. } if text.is_empty() => match empty {
+        match self.value_type {
+            ValueType::Bool if text.is_empty() => Ok(Value::Bool(false)),
+            ValueType::Bool => needed(parse_bool(text).map(Value::Bool), "no boolean"),
+            ValueType::Int { .. } => needed(read_int(text), "no number"),
+            ValueType::Text { empty, .. } if text.is_empty() => match empty {
                 EmptyText::Empty => Ok(Value::text("")),
-                EmptyText::TheWordNone => Ok(Value::text("None")),
+                EmptyText::WordNone => Ok(Value::text("None")),
                 EmptyText::Refused => Err(bad("it must not be empty".into())),
             },
             // Upstream's setter is called for what is loaded, and changes the text as it does for a
             // user. What it would refuse is shown as it stands.
-            Kind::Text { normal, .. } => Ok(Value::text(
-                normal(text).unwrap_or_else(|_| text.to_owned()),
+            ValueType::Text { normalize, .. } => Ok(Value::text(
+                normalize(text).unwrap_or_else(|_| text.to_owned()),
             )),
-            Kind::Qube {
+            ValueType::Qube {
                 required: false, ..
             } if text.is_empty() => Ok(Value::Qube(None)),
-            Kind::Qube { class, .. } => match qubes.brief(text) {
+            ValueType::Qube { class, .. } => match qubes.brief(text) {
                 Some((_, Class::RemoteVM)) => Err(bad("a remote qube cannot serve here".into())),
                 Some((_, is)) if class.is_some_and(|c| c != is) => Err(bad(format!(
                     "it is of class {is}, not {}",
@@ -162,46 +162,46 @@ impl Property {
                 Some((name, _)) => Ok(Value::qube(name)),
                 None => Err(bad("there is no such qube".into())),
             },
-            Kind::Label => needed(
+            ValueType::Label => needed(
                 qubes
                     .labels
                     .find(text)
                     .map(|l| Value::Label(SmolStr::new(&l.name))),
                 "no label of this system",
             ),
-            Kind::Pool => needed(
+            ValueType::Pool => needed(
                 qubes.pools.get(text).map(|p| Value::Pool(p.name().into())),
                 "no pool of this system",
             ),
-            Kind::Uuid => needed(
+            ValueType::Uuid => needed(
                 Uuid::try_parse(text.trim()).ok().map(Value::Uuid),
                 "no uuid",
             ),
-            Kind::Ip4 => needed(text.parse().ok().map(Value::Ip4), "no IPv4 address"),
-            Kind::Ip6 => needed(read_ip6(text), "no IPv6 address"),
+            ValueType::Ip4 => needed(text.parse().ok().map(Value::Ip4), "no IPv4 address"),
+            ValueType::Ip6 => needed(read_ip6(text), "no IPv6 address"),
         }
     }
 
     /// Whether the store's `text` can be read and its value is printed in just these letters.
     /// Cheaper than doing it; false also where that would have to be tried.
-    pub(crate) fn prints_as_stored(&self, qubes: &Qubes, text: &str) -> bool {
-        match self.kind {
-            Kind::Bool => matches!(text, "True" | "False"),
-            Kind::Int { .. } => {
+    pub(crate) fn is_printed_verbatim(&self, qubes: &Qubes, text: &str) -> bool {
+        match self.value_type {
+            ValueType::Bool => matches!(text, "True" | "False"),
+            ValueType::Int { .. } => {
                 (1..=18).contains(&text.len())
                     && text.bytes().all(|b| b.is_ascii_digit())
                     && (text.len() == 1 || !text.starts_with('0'))
             }
-            Kind::Text { normal, .. } => {
-                !text.is_empty() && normal(text).is_ok_and(|shown| shown == text)
+            ValueType::Text { normalize, .. } => {
+                !text.is_empty() && normalize(text).is_ok_and(|shown| shown == text)
             }
-            Kind::Qube { class, .. } => qubes
+            ValueType::Qube { class, .. } => qubes
                 .class(text)
                 .is_some_and(|is| *is != Class::RemoteVM && class.is_none_or(|class| class == is)),
-            Kind::Label => {
+            ValueType::Label => {
                 !text.starts_with("label-") && qubes.labels.iter().any(|label| &*label.name == text)
             }
-            Kind::Uuid => {
+            ValueType::Uuid => {
                 let hyphens = [8, 13, 18, 23];
                 // Without a way out in between, all bytes are looked at together.
                 let digits = |n, b: u8| n + usize::from(matches!(b, b'0'..=b'9' | b'a'..=b'f'));
@@ -211,18 +211,18 @@ impl Property {
                         .iter()
                         .all(|at| text.as_bytes().get(*at) == Some(&b'-'))
             }
-            Kind::Pool | Kind::Ip4 | Kind::Ip6 => false,
+            ValueType::Pool | ValueType::Ip4 | ValueType::Ip6 => false,
         }
     }
 
     /// Whether an empty text in the store can be read.
-    pub(crate) fn may_be_empty(&self) -> bool {
-        match self.kind {
-            Kind::Bool
-            | Kind::Qube {
+    pub(crate) fn can_be_empty(&self) -> bool {
+        match self.value_type {
+            ValueType::Bool
+            | ValueType::Qube {
                 required: false, ..
             } => true,
-            Kind::Text { empty, .. } => empty != EmptyText::Refused,
+            ValueType::Text { empty, .. } => empty != EmptyText::Refused,
             _ => false,
         }
     }
@@ -237,15 +237,15 @@ impl Property {
         let no = |what: &str| {
             PropertyError::refused(format!("Failed to parse property value as {what}"))
         };
-        match self.kind {
-            Kind::Bool => parse_bool(text).map(Value::Bool).ok_or_else(|| {
+        match self.value_type {
+            ValueType::Bool => parse_bool(text).map(Value::Bool).ok_or_else(|| {
                 PropertyError::refused(format!("Invalid literal for boolean property: '{text}'"))
             }),
-            Kind::Int { min, max } => {
+            ValueType::Int { min, max } => {
                 let number = parse_int(text).ok_or_else(|| no("int"))?;
                 self.in_range(number, min, max).map(Value::Int)
             }
-            Kind::Text { normal, empty } => {
+            ValueType::Text { normalize, empty } => {
                 if !text
                     .bytes()
                     .all(|b| matches!(b, b' '..=b'~' | b'\t'..=b'\r'))
@@ -255,7 +255,7 @@ impl Property {
                         "{name} of {owner} takes printable ASCII only"
                     )));
                 }
-                let stored = normal(text)?;
+                let stored = normalize(text)?;
                 if stored.is_empty() && empty != EmptyText::Empty {
                     let name = self.name;
                     let text =
@@ -264,32 +264,36 @@ impl Property {
                 }
                 Ok(Value::text(stored))
             }
-            Kind::Qube { class, required } => self.parse_qube(qubes, owner, text, class, required),
-            Kind::Label => qubes
+            ValueType::Qube { class, required } => {
+                self.parse_qube(qubes, owner, text, class, required)
+            }
+            ValueType::Label => qubes
                 .labels
                 .find(text)
                 .map(|l| Value::Label(SmolStr::new(&l.name)))
                 .ok_or_else(|| PropertyError::refused(format!("Label does not exist: {text}"))),
-            Kind::Pool => qubes
+            ValueType::Pool => qubes
                 .pools
                 .get(text)
                 .map(|p| Value::Pool(p.name().into()))
                 .ok_or_else(|| PropertyError::refused("No such storage pool")),
-            Kind::Uuid => Uuid::try_parse(text.trim())
+            ValueType::Uuid => Uuid::try_parse(text.trim())
                 .map(Value::Uuid)
                 .map_err(|_| no("UUID")),
-            Kind::Ip4 => text.parse().map(Value::Ip4).map_err(|_| no("IPv4Address")),
-            Kind::Ip6 => text.parse().map(Value::Ip6).map_err(|_| no("IPv6Address")),
+            ValueType::Ip4 => text.parse().map(Value::Ip4).map_err(|_| no("IPv4Address")),
+            ValueType::Ip6 => text.parse().map(Value::Ip6).map_err(|_| no("IPv6Address")),
         }
     }
 
     /// Explains why upstream's setter refuses a stored text that can be read. It is called for each
     /// property while the store is loaded, and refuses the store then. Of references and the like
     /// reading tells.
-    pub(crate) fn setter_misfit(&self, text: &str) -> Option<String> {
-        let misfit = match self.kind {
-            Kind::Int { min, max } => self.in_range(read_int(text)?.as_int()?, min, max).err()?,
-            Kind::Text { normal, .. } if !text.is_empty() => normal(text).err()?,
+    pub(crate) fn setter_error(&self, text: &str) -> Option<String> {
+        let misfit = match self.value_type {
+            ValueType::Int { min, max } => {
+                self.in_range(read_int(text)?.as_int()?, min, max).err()?
+            }
+            ValueType::Text { normalize, .. } if !text.is_empty() => normalize(text).err()?,
             _ => return None,
         };
         Some(misfit.to_string())
@@ -347,8 +351,8 @@ impl Property {
     }
 }
 
-pub(super) fn wrong_class(name: &VmName, is: &Class, wanted: &Class) -> PropertyError {
+pub(super) fn wrong_class(name: &VmName, actual: &Class, expected: &Class) -> PropertyError {
     PropertyError::refused(format!(
-        "wrong VM class: domains['{name}'] is of type {is} and not {wanted}"
+        "wrong VM class: domains['{name}'] is of type {actual} and not {expected}"
     ))
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::Hash;
 
-use super::{At, Finding, Harm, Kind, NetvmWays, Remedy};
+use super::{Finding, FindingKind, Harm, Location, NetvmLoops, Remedy};
 use crate::model::class::Class;
 use crate::model::facts::Facts;
 use crate::model::name::VmName;
@@ -21,7 +21,7 @@ impl Qubes {
         &'q self,
         vm: &Vm,
         facts: &'q dyn Facts,
-        ways: &mut NetvmWays<'q>,
+        loops: &mut NetvmLoops<'q>,
         found: &mut Vec<Finding>,
     ) {
         let Ok(Some(netvm)) = self.netvm(vm, facts) else {
@@ -33,7 +33,7 @@ impl Qubes {
                 value: String::new(),
             };
             found.push(Finding {
-                at: At::property(&vm.name, "netvm"),
+                at: Location::property(&vm.name, "netvm"),
                 kind,
                 harm,
                 text,
@@ -43,12 +43,12 @@ impl Qubes {
         let is_explicit = vm.properties.contains("netvm");
         if is_explicit && !self.provides_network(netvm, facts) {
             add(
-                Kind::Unfit,
+                FindingKind::Unfit,
                 Harm::Refused,
                 format!("netvm is '{}', which does not provide network", netvm.name),
             );
         }
-        if ways.lead_back_to(vm, netvm, self, facts) {
+        if loops.is_on_loop(vm, netvm, self, facts) {
             let names = self.netvm_chain(netvm, facts).map(|v| v.name.as_str());
             let way: Vec<&str> = names.take(NETVMS_TOLD + 1).collect();
             let behind = match way.as_slice() {
@@ -62,21 +62,22 @@ impl Qubes {
                 "netvm is '{}', and {behind}; qubesd takes it for none",
                 netvm.name
             );
-            add(Kind::NetvmLoop, Harm::Misread, text);
+            add(FindingKind::NetvmLoop, Harm::Misread, text);
         }
     }
 
     /// Qids, uuids and the numbers of disposables, and that there is a dom0.
     pub(super) fn check_numbers(&self, found: &mut Vec<Finding>) {
-        let mut numbers = Numbers::default();
-        self.iter().for_each(|vm| found.extend(numbers.clashes(vm)));
+        let mut numbers = UniqueNumbers::default();
+        self.iter()
+            .for_each(|vm| found.extend(numbers.find_duplicates(vm)));
         if !self
             .iter()
             .any(|vm| vm.class == Class::AdminVM && vm.properties.contains("label"))
         {
             found.push(Finding {
-                at: At::domain(&crate::model::VmName::dom0()),
-                kind: Kind::NoDom0,
+                at: Location::domain(&crate::model::VmName::dom0()),
+                kind: FindingKind::NoDom0,
                 harm: Harm::Misread,
                 text: "dom0 is missing or has no label: upstream's tools cannot show it".into(),
                 remedy: Remedy::Set {
@@ -90,15 +91,15 @@ impl Qubes {
 
 /// The numbers that only one qube may have, of those that came by.
 #[derive(Debug, Default)]
-pub struct Numbers {
+pub struct UniqueNumbers {
     qids: HashMap<Qid, VmName>,
     uuids: HashMap<Uuid, VmName>,
     dispids: HashMap<Box<str>, VmName>,
 }
 
-impl Numbers {
+impl UniqueNumbers {
     /// What the qube has that one before it has, too.
-    pub fn clashes(&mut self, vm: &Vm) -> Vec<Finding> {
+    pub fn find_duplicates(&mut self, vm: &Vm) -> Vec<Finding> {
         let mut found = Vec::new();
         if vm.class == Class::AdminVM {
             return found;
@@ -110,7 +111,7 @@ impl Numbers {
                 let number = vm.properties.get(property).unwrap_or_default();
                 let text = format!("{property} {number} is that of '{first}', too");
                 found.push(Finding {
-                    at: At::property(name, property),
+                    at: Location::property(name, property),
                     kind,
                     harm,
                     text,
@@ -118,13 +119,13 @@ impl Numbers {
                 });
             };
         let qid = vm.qid().and_then(|qid| first_of(&mut self.qids, qid, name));
-        twice("qid", Kind::QidTwice, Harm::Refused, qid, &|| {
+        twice("qid", FindingKind::QidTwice, Harm::Refused, qid, &|| {
             Remedy::NewQid
         });
         let uuid = vm
             .uuid()
             .and_then(|uuid| first_of(&mut self.uuids, uuid, name));
-        twice("uuid", Kind::UuidTwice, Harm::Misread, uuid, &|| {
+        twice("uuid", FindingKind::UuidTwice, Harm::Misread, uuid, &|| {
             Remedy::NewUuid
         });
         if let Some(dispid) = vm
@@ -134,13 +135,19 @@ impl Numbers {
         {
             let dispid = first_of(&mut self.dispids, dispid.trim().into(), name);
             let by_hand =
-                || Remedy::ByHand(format!("qvm-remove {name}, or give it another dispid"));
-            twice("dispid", Kind::DispidTwice, Harm::Misread, dispid, &by_hand);
+                || Remedy::Manual(format!("qvm-remove {name}, or give it another dispid"));
+            twice(
+                "dispid",
+                FindingKind::DispidTwice,
+                Harm::Misread,
+                dispid,
+                &by_hand,
+            );
         }
         if vm.qid().is_some_and(|qid| qid.number() == 0) {
             found.push(Finding {
-                at: At::property(name, "qid"),
-                kind: Kind::BadValue,
+                at: Location::property(name, "qid"),
+                kind: FindingKind::BadValue,
                 harm: Harm::Refused,
                 text: "qid 0 is dom0's".into(),
                 remedy: Remedy::NewQid,

@@ -9,11 +9,11 @@ use crate::model::vm::Vm;
 /// What is known of where netvms lead, for one look at many qubes: whether a qube is on a loop.
 /// Each qube is gone through once, however many stand before it in a chain.
 #[derive(Default)]
-pub struct NetvmWays<'q>(HashMap<&'q str, bool>);
+pub struct NetvmLoops<'q>(HashMap<&'q str, bool>);
 
-impl<'q> NetvmWays<'q> {
+impl<'q> NetvmLoops<'q> {
     /// Whether `netvm`, which is the netvm of `vm`, gets its network by way of `vm`.
-    pub(super) fn lead_back_to(
+    pub(super) fn is_on_loop(
         &mut self,
         vm: &Vm,
         netvm: &'q Vm,

@@ -7,23 +7,23 @@ use crate::model::class::Class;
 
 /// What qubes of each class have under a name.
 #[derive(Clone)]
-pub struct Named {
+pub struct PropertyByClass {
     name: Box<str>,
     /// In the order of [`Class::ALL`].
-    of: [Option<&'static Property>; Class::ALL.len()],
+    by_class: [Option<&'static Property>; Class::ALL.len()],
     /// Where it stood in the qube that was asked last.
-    last: Cell<usize>,
+    position_hint: Cell<usize>,
 }
 
-impl Named {
-    pub fn new(name: &str) -> Named {
-        let of = Class::ALL
+impl PropertyByClass {
+    pub fn new(name: &str) -> PropertyByClass {
+        let by_class = Class::ALL
             .each_ref()
             .map(|class| Property::find(Scope::Class(class), name));
-        Named {
+        PropertyByClass {
             name: name.into(),
-            of,
-            last: Cell::default(),
+            by_class,
+            position_hint: Cell::default(),
         }
     }
 
@@ -31,29 +31,29 @@ impl Named {
         &self.name
     }
 
-    /// The place for [`Property::explicit_where_last`].
-    pub fn last(&self) -> &Cell<usize> {
-        &self.last
+    /// The place for [`Property::explicit_value_at_hint`].
+    pub fn position_hint(&self) -> &Cell<usize> {
+        &self.position_hint
     }
 
     /// The property of this name that qubes of the class have.
-    pub fn of(&self, class: &Class) -> Option<&'static Property> {
+    pub fn for_class(&self, class: &Class) -> Option<&'static Property> {
         match class.position() {
-            Some(at) => self.of[at],
+            Some(at) => self.by_class[at],
             None => Property::find(Scope::Class(class), &self.name),
         }
     }
 }
 
-impl PartialEq for Named {
-    fn eq(&self, other: &Named) -> bool {
+impl PartialEq for PropertyByClass {
+    fn eq(&self, other: &PropertyByClass) -> bool {
         self.name == other.name
     }
 }
 
-impl Eq for Named {}
+impl Eq for PropertyByClass {}
 
-impl std::fmt::Debug for Named {
+impl std::fmt::Debug for PropertyByClass {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.name.fmt(f)
     }
@@ -66,11 +66,11 @@ mod tests {
     #[test]
     fn a_name_means_for_each_class_what_the_table_says() {
         for name in ["netvm", "maxmem", "updateable", "label", "nonsense"] {
-            let named = Named::new(name);
+            let named = PropertyByClass::new(name);
             for class in Class::ALL.iter().chain(&[Class::Unknown("OddVM".into())]) {
                 let found = Property::find(Scope::Class(class), name);
                 assert!(
-                    named.of(class).map(std::ptr::from_ref) == found.map(std::ptr::from_ref),
+                    named.for_class(class).map(std::ptr::from_ref) == found.map(std::ptr::from_ref),
                     "{name} of {class}"
                 );
             }
